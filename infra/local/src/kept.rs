@@ -1,0 +1,120 @@
+//! What the stand-ins remember between runs: small JSON documents by collection and id, on SQLite, written through.
+//! It knows nothing of their meaning, and nothing of the table's database.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, Result};
+use rusqlite::{Connection, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A handle to the state of all stand-ins. Clones share the same database.
+#[derive(Clone)]
+pub struct Kept(Arc<Mutex<Connection>>);
+
+impl Kept {
+    /// Opens or creates the database at `path`. What a write acknowledged survives a kill of the process.
+    pub fn open(path: &Path) -> Result<Kept> {
+        let connection = Connection::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        connection.pragma_update(None, "synchronous", "normal")?;
+        Kept::prepared(connection)
+            .with_context(|| format!("{} is not a database of Bursar or is damaged", path.display()))
+    }
+
+    /// State that goes with the process.
+    pub fn in_memory() -> Result<Kept> {
+        Kept::prepared(Connection::open_in_memory()?)
+    }
+
+    /// Every document of a collection, in the order of their ids.
+    pub fn all<T: DeserializeOwned>(&self, collection: &str) -> Result<Vec<(String, T)>> {
+        self.with(|db| {
+            let mut statement = db.prepare_cached("SELECT id, body FROM kept WHERE collection = ? ORDER BY id")?;
+            let rows = statement.query_map([collection], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
+            rows.map(|row| {
+                let (id, body) = row?;
+                let body = serde_json::from_str(&body).with_context(|| format!("{collection}/{id} is damaged"))?;
+                Ok((id, body))
+            })
+            .collect()
+        })
+    }
+
+    /// One document, if it is there.
+    pub fn get<T: DeserializeOwned>(&self, collection: &str, id: &str) -> Result<Option<T>> {
+        self.with(|db| {
+            let mut statement = db.prepare_cached("SELECT body FROM kept WHERE collection = ? AND id = ?")?;
+            let mut rows = statement.query([collection, id])?;
+            let Some(row) = rows.next()? else { return Ok(None) };
+            let body = serde_json::from_str(&row.get::<_, String>(0)?);
+            Ok(Some(body.with_context(|| format!("{collection}/{id} is damaged"))?))
+        })
+    }
+
+    /// Writes a document, replacing one of the same id.
+    pub fn put<T: Serialize>(&self, collection: &str, id: &str, document: &T) -> Result<()> {
+        let body = serde_json::to_string(document)?;
+        self.with(|db| {
+            db.prepare_cached("INSERT OR REPLACE INTO kept (collection, id, body) VALUES (?, ?, ?)")?
+                .execute(params![collection, id, body])?;
+            Ok(())
+        })
+    }
+
+    /// Removes a document; one that is not there is no error.
+    pub fn remove(&self, collection: &str, id: &str) -> Result<()> {
+        self.with(|db| {
+            db.prepare_cached("DELETE FROM kept WHERE collection = ? AND id = ?")?
+                .execute([collection, id])?;
+            Ok(())
+        })
+    }
+
+    fn prepared(connection: Connection) -> Result<Kept> {
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS kept (collection TEXT NOT NULL, id TEXT NOT NULL, body TEXT NOT NULL,
+             PRIMARY KEY (collection, id)) WITHOUT ROWID",
+            [],
+        )?;
+        Ok(Kept(Arc::new(Mutex::new(connection))))
+    }
+
+    fn with<T>(&self, run: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        run(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_put_is_there_after_opening_again_in_order_of_ids() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        let kept = Kept::open(&path).unwrap();
+        kept.put("mails", "2", &"second").unwrap();
+        kept.put("mails", "1", &"first").unwrap();
+        kept.put("mails", "3", &"third").unwrap();
+        kept.remove("mails", "3").unwrap();
+        drop(kept);
+
+        let kept = Kept::open(&path).unwrap();
+        let all: Vec<(String, String)> = kept.all("mails").unwrap();
+        assert_eq!(all, [("1".into(), "first".into()), ("2".into(), "second".into())]);
+        assert_eq!(kept.get::<String>("mails", "2").unwrap().as_deref(), Some("second"));
+        assert_eq!(kept.get::<String>("mails", "3").unwrap(), None);
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_named_and_left_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        std::fs::write(&path, "a letter to my grandmother, and not a short one at that").unwrap();
+        let message = format!("{:#}", Kept::open(&path).err().unwrap());
+        assert!(message.contains("state.db"), "{message}");
+        assert!(std::fs::read_to_string(&path).unwrap().starts_with("a letter"));
+    }
+}

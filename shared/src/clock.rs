@@ -1,0 +1,34 @@
+//! The product's clock: the only source of times that are stored or compared with stored ones.
+//! Time-outs and the time left in an invocation run on the monotonic clock instead (`deadline.rs`).
+
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+/// Tells the time. Handlers read it once per request and pass the answer on as `now`.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
+
+impl Clock {
+    /// The machine's own time.
+    pub fn system() -> Clock {
+        Clock(Arc::new(Timestamp::now))
+    }
+
+    /// A clock that somebody else moves: the local bundle's and the tests'.
+    pub fn reading(tell: impl Fn() -> Timestamp + Send + Sync + 'static) -> Clock {
+        Clock(Arc::new(tell))
+    }
+
+    /// Now, by this clock.
+    pub fn now(&self) -> Timestamp {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Clock({})", self.now())
+    }
+}
