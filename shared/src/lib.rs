@@ -2,3 +2,4 @@
 //! and `infra/local` the stand-ins.
 
 pub mod clock;
+pub mod domain;

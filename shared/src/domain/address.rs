@@ -1,0 +1,243 @@
+//! Addresses of people: parsed once at the edge, compared in one form, mailed in the spelling of the roster.
+//! Whether an address is anybody's here is the table's to say.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
+use unicode_security::mixed_script::MixedScript;
+
+/// A mail address: what was written, and the form in which two spellings of one mailbox are equal.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct EmailAddress {
+    written: String,
+    matched: MatchedAddress,
+}
+
+/// The form in which addresses are compared and looked up: NFC, lower case, the domain in punycode.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MatchedAddress(String);
+
+/// Why a text is not an address this software mails to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    #[error("an address looks like name@university.edu")]
+    NotAnAddress,
+    #[error("write one address only")]
+    List,
+    #[error("the address contains invisible or control characters")]
+    Invisible,
+    #[error("the part before the @ must be plain ASCII, since mail cannot be sent to any other")]
+    LocalPart,
+    #[error("the part after the @ is not a domain that mail can be sent to")]
+    Domain,
+    #[error("the part after the @ mixes alphabets")]
+    MixedScripts,
+    #[error("the address is too long")]
+    TooLong,
+}
+
+impl EmailAddress {
+    /// Reads one address, ignoring space around it.
+    pub fn parse(text: &str) -> Result<EmailAddress, AddressError> {
+        let written: String = text.trim_matches([' ', '\t', '\r', '\n']).nfc().collect();
+        if written.chars().any(is_invisible) {
+            return Err(AddressError::Invisible);
+        }
+        if written.contains([',', ';']) {
+            return Err(AddressError::List);
+        }
+        let (local, domain) = written.rsplit_once('@').ok_or(AddressError::NotAnAddress)?;
+        check_local(local)?;
+        let domain = domain_in_ascii(domain)?;
+        if local.len() + 1 + domain.len() > 254 {
+            return Err(AddressError::TooLong);
+        }
+        let matched = MatchedAddress(format!("{}@{domain}", local.to_lowercase()));
+        Ok(EmailAddress { written, matched })
+    }
+
+    /// As the roster spells it.
+    pub fn as_written(&self) -> &str {
+        &self.written
+    }
+
+    /// The form two spellings share.
+    pub fn matched(&self) -> &MatchedAddress {
+        &self.matched
+    }
+
+    /// As a mail server is given it: the roster's local part, the domain in punycode.
+    pub fn for_mail(&self) -> String {
+        let local = self.written.rsplit_once('@').map_or("", |(local, _)| local);
+        let domain = self.matched.0.rsplit_once('@').map_or("", |(_, domain)| domain);
+        format!("{local}@{domain}")
+    }
+}
+
+impl MatchedAddress {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn check_local(local: &str) -> Result<(), AddressError> {
+    if !local.is_ascii() {
+        return Err(AddressError::LocalPart);
+    }
+    if local.len() > 64 {
+        return Err(AddressError::TooLong);
+    }
+    let is_atom = |atom: &str| {
+        !atom.is_empty()
+            && atom
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte))
+    };
+    if local.split('.').all(is_atom) {
+        Ok(())
+    } else {
+        Err(AddressError::NotAnAddress)
+    }
+}
+
+fn domain_in_ascii(domain: &str) -> Result<String, AddressError> {
+    let ascii = idna::domain_to_ascii_strict(domain).map_err(|_| AddressError::Domain)?;
+    if !ascii.contains('.') || ascii.ends_with('.') || ascii.len() > 253 {
+        return Err(AddressError::Domain);
+    }
+    // What was typed may be in punycode already, so the scripts are looked at in the readable form.
+    let (readable, _) = idna::domain_to_unicode(&ascii);
+    if readable.split('.').all(MixedScript::is_single_script) {
+        Ok(ascii)
+    } else {
+        Err(AddressError::MixedScripts)
+    }
+}
+
+/// Control, format and other characters that a reader does not see.
+fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || (c.is_whitespace() && c != ' ')
+        || matches!(c, '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
+            | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}'
+            | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}'
+            | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')
+}
+
+impl TryFrom<String> for EmailAddress {
+    type Error = AddressError;
+    fn try_from(text: String) -> Result<EmailAddress, AddressError> {
+        EmailAddress::parse(&text)
+    }
+}
+
+impl From<EmailAddress> for String {
+    fn from(address: EmailAddress) -> String {
+        address.written
+    }
+}
+
+impl PartialEq for EmailAddress {
+    fn eq(&self, other: &EmailAddress) -> bool {
+        self.matched == other.matched
+    }
+}
+
+impl Eq for EmailAddress {}
+
+impl Hash for EmailAddress {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.matched.hash(state);
+    }
+}
+
+/// Logs hold no address in the clear, and `Debug` is how things get into logs.
+impl fmt::Debug for EmailAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EmailAddress(…)")
+    }
+}
+
+impl fmt::Debug for MatchedAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MatchedAddress(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn matched(text: &str) -> String {
+        EmailAddress::parse(text).unwrap().matched().as_str().to_owned()
+    }
+
+    #[test]
+    fn spellings_of_one_mailbox_are_equal_and_the_roster_spelling_is_kept() {
+        let roster = EmailAddress::parse(" Ada.Lovelace@Köln.DE ").unwrap();
+        assert_eq!(roster.as_written(), "Ada.Lovelace@Köln.DE");
+        assert_eq!(roster.for_mail(), "Ada.Lovelace@xn--kln-sna.de");
+        for typed in [
+            "ada.lovelace@köln.de",
+            "ADA.LOVELACE@xn--kln-sna.de",
+            "ada.lovelace@ko\u{308}ln.de\n",
+        ] {
+            assert_eq!(EmailAddress::parse(typed).unwrap(), roster, "{typed}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_one_mailable_address_is_refused_with_its_reason() {
+        for (text, error) in [
+            ("", AddressError::NotAnAddress),
+            ("ada", AddressError::NotAnAddress),
+            ("@uni.edu", AddressError::NotAnAddress),
+            ("a b@uni.edu", AddressError::NotAnAddress),
+            ("ada..l@uni.edu", AddressError::NotAnAddress),
+            ("Ada <ada@uni.edu>", AddressError::NotAnAddress),
+            ("\"ada\"@uni.edu", AddressError::NotAnAddress),
+            ("ada@uni.edu,bob@uni.edu", AddressError::List),
+            ("ada@uni.edu; bob@uni.edu", AddressError::List),
+            ("ada\u{200B}@uni.edu", AddressError::Invisible),
+            ("ada@u\u{AD}ni.edu", AddressError::Invisible),
+            ("ada\r\nBcc: x@uni.edu", AddressError::Invisible),
+            ("adä@uni.edu", AddressError::LocalPart),
+            ("ada@localhost", AddressError::Domain),
+            ("ada@uni..edu", AddressError::Domain),
+            ("ada@uni.edu.", AddressError::Domain),
+            ("ada@-uni.edu", AddressError::Domain),
+            ("ada@uni_x.edu", AddressError::Domain),
+            ("ada@[127.0.0.1]", AddressError::Domain),
+            ("ada@\u{0443}ni.edu", AddressError::MixedScripts),
+        ] {
+            assert_eq!(EmailAddress::parse(text).unwrap_err(), error, "{text:?}");
+        }
+        let long = format!("{}@uni.edu", "a".repeat(65));
+        assert_eq!(EmailAddress::parse(&long).unwrap_err(), AddressError::TooLong);
+    }
+
+    #[test]
+    fn an_address_never_shows_in_debug_output() {
+        let address = EmailAddress::parse("ada@uni.edu").unwrap();
+        assert!(!format!("{address:?} {:?}", address.matched()).contains("ada"));
+    }
+
+    proptest! {
+        #[test]
+        fn matching_is_stable_under_case_and_space(local in "[a-zA-Z0-9]{1,10}", domain in "[a-z0-9]{1,10}\\.edu") {
+            let text = format!("{local}@{domain}");
+            prop_assert_eq!(matched(&text), matched(&format!(" {} ", text.to_uppercase())));
+            prop_assert_eq!(matched(&matched(&text)), matched(&text));
+        }
+
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "\\PC{0,60}") {
+            let _ = EmailAddress::parse(&text);
+        }
+    }
+}

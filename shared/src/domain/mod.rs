@@ -1,0 +1,5 @@
+//! The rules, as types that cannot be wrong and pure functions over them. No input or output and no type of AWS or the
+//! provider appears here, and no clock is read: `now` is an argument.
+
+pub mod address;
+pub mod money;

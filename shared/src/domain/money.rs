@@ -1,0 +1,285 @@
+//! Money: exact micro-dollars, read from decimal text. What was spent rounds up, what is promised rounds down, and a binary
+//! float never comes near it. How an amount is shown on a page belongs to the page.
+
+use std::fmt;
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Sub};
+use std::str::FromStr;
+
+use serde::de::{Deserializer, Error as _};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// An amount in millionths of a US dollar. It may be negative: an account's balance can be.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Usd(i64);
+
+/// Why a text is not an amount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MoneyError {
+    #[error("write an amount like 20 or 20.50")]
+    NotAnAmount,
+    #[error("an amount has at most six decimals")]
+    TooPrecise,
+    #[error("this amount is too large")]
+    TooLarge,
+}
+
+/// What happens to digits beyond the sixth decimal.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rounding {
+    Up,
+    Down,
+    Refuse,
+}
+
+impl Usd {
+    pub const ZERO: Usd = Usd(0);
+    pub const CENT: Usd = Usd(10_000);
+    /// One trillion dollars: far above any pot, far below what sums of a whole university could overflow.
+    pub const MAX: Usd = Usd(1_000_000_000_000_000_000);
+
+    pub const fn from_micros(micros: i64) -> Usd {
+        Usd(micros)
+    }
+
+    pub const fn from_dollars(dollars: i32) -> Usd {
+        Usd(dollars as i64 * 1_000_000)
+    }
+
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+
+    /// An amount that a person typed: `20`, `20.00` or `$20`, at most six decimals, no sign and no exponent.
+    pub fn from_form(text: &str) -> Result<Usd, MoneyError> {
+        let text = text.trim();
+        let digits = text.strip_prefix('$').unwrap_or(text);
+        if digits.starts_with(['-', '+']) || digits.contains(['e', 'E']) {
+            return Err(MoneyError::NotAnAmount);
+        }
+        read(digits, Rounding::Refuse)
+    }
+
+    /// An amount the provider says was spent: rounded up to the micro-dollar.
+    pub fn spent(text: &str) -> Result<Usd, MoneyError> {
+        read(text, Rounding::Up)
+    }
+
+    /// An amount the provider says is left or allowed: rounded down to the micro-dollar.
+    pub fn promised(text: &str) -> Result<Usd, MoneyError> {
+        read(text, Rounding::Down)
+    }
+
+    /// This much, or nothing where it is negative.
+    pub fn or_zero(self) -> Usd {
+        self.max(Usd::ZERO)
+    }
+
+    /// `count` times this amount, at most [`Usd::MAX`].
+    pub fn times(self, count: u32) -> Usd {
+        Usd(self.0.saturating_mul(i64::from(count))).min(Usd::MAX)
+    }
+
+    /// The JSON number the provider is sent: a plain decimal without an exponent.
+    pub fn to_json(self) -> Box<RawValue> {
+        let text = self.to_string();
+        let plain = text.trim_end_matches('0').trim_end_matches('.');
+        // A decimal printed above is a JSON number, so the fallback is never taken.
+        RawValue::from_string(plain.to_owned()).unwrap_or_default()
+    }
+}
+
+/// For `#[serde(deserialize_with)]`: a spent amount out of the provider's JSON.
+pub fn spent<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Usd>, D::Error> {
+    amount(from, Usd::spent)
+}
+
+/// For `#[serde(deserialize_with)]`: a promised amount out of the provider's JSON.
+pub fn promised<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Usd>, D::Error> {
+    amount(from, Usd::promised)
+}
+
+fn amount<'de, D: Deserializer<'de>>(
+    from: D,
+    read: fn(&str) -> Result<Usd, MoneyError>,
+) -> Result<Option<Usd>, D::Error> {
+    let raw = <&RawValue>::deserialize(from)?;
+    match raw.get() {
+        "null" => Ok(None),
+        text => read(text)
+            .map(Some)
+            .map_err(|error| D::Error::custom(format!("{text}: {error}"))),
+    }
+}
+
+/// Reads decimal text, with a sign and an exponent where JSON allows them.
+fn read(text: &str, rounding: Rounding) -> Result<Usd, MoneyError> {
+    let (negative, unsigned) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().map_err(|_| MoneyError::NotAnAmount)?),
+        None => (unsigned, 0),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let is_number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !is_number(whole) || !is_number(fraction) || mantissa.ends_with('.') {
+        return Err(MoneyError::NotAnAmount);
+    }
+
+    // The digits are a whole number times ten to the power of `shift`, counted in micro-dollars.
+    let digits = [whole, fraction].concat();
+    let digits = digits.trim_start_matches('0');
+    if digits.is_empty() {
+        return Ok(Usd::ZERO);
+    }
+    let shift = i64::from(exponent) - fraction.len() as i64 + 6;
+    let kept = (digits.len() as i64 + shift.min(0)).max(0) as usize;
+    let (kept, beyond) = digits.split_at(kept.min(digits.len()));
+    let lost = beyond.bytes().any(|byte| byte != b'0');
+    if lost && rounding == Rounding::Refuse {
+        return Err(MoneyError::TooPrecise);
+    }
+    if kept.len() as i64 + shift.max(0) > 18 {
+        return Err(MoneyError::TooLarge);
+    }
+    let kept = if kept.is_empty() {
+        0
+    } else {
+        i64::from_str(kept).map_err(|_| MoneyError::TooLarge)?
+    };
+    let magnitude = kept * 10_i64.pow(shift.max(0) as u32);
+    let away_from_zero = lost && (rounding == Rounding::Up) != negative;
+    let magnitude = magnitude + i64::from(away_from_zero);
+    Ok(Usd(if negative { -magnitude } else { magnitude }))
+}
+
+/// Six decimals, as in files and hooks.
+impl fmt::Display for Usd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let micros = self.0.unsigned_abs();
+        write!(f, "{sign}{}.{:06}", micros / 1_000_000, micros % 1_000_000)
+    }
+}
+
+impl fmt::Debug for Usd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "${self}")
+    }
+}
+
+impl Add for Usd {
+    type Output = Usd;
+    fn add(self, other: Usd) -> Usd {
+        Usd(self.0.saturating_add(other.0))
+    }
+}
+
+impl AddAssign for Usd {
+    fn add_assign(&mut self, other: Usd) {
+        *self = *self + other;
+    }
+}
+
+impl Sub for Usd {
+    type Output = Usd;
+    fn sub(self, other: Usd) -> Usd {
+        Usd(self.0.saturating_sub(other.0))
+    }
+}
+
+impl Sum for Usd {
+    fn sum<I: Iterator<Item = Usd>>(amounts: I) -> Usd {
+        amounts.fold(Usd::ZERO, Add::add)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_person_may_type_plain_decimals_with_or_without_a_dollar_sign() {
+        for (text, micros) in [
+            ("20", 20_000_000),
+            ("$20", 20_000_000),
+            (" 20.00 ", 20_000_000),
+            ("0.000001", 1),
+        ] {
+            assert_eq!(Usd::from_form(text), Ok(Usd(micros)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_person_may_not_type_signs_exponents_words_blanks_or_a_seventh_decimal() {
+        for text in [
+            "", " ", "$", "-1", "+1", "1e3", "NaN", "inf", "1,000", "1.", ".5", "1 2", "0x10", "$-1", "١",
+        ] {
+            assert_eq!(Usd::from_form(text), Err(MoneyError::NotAnAmount), "{text}");
+        }
+        assert_eq!(Usd::from_form("1.0000001"), Err(MoneyError::TooPrecise));
+        assert_eq!(Usd::from_form("1.0000000"), Ok(Usd(1_000_000)));
+        assert_eq!(Usd::from_form("99999999999999999999"), Err(MoneyError::TooLarge));
+    }
+
+    #[test]
+    fn what_was_spent_rounds_up_and_what_is_promised_rounds_down() {
+        for (text, spent, promised) in [
+            ("29.9999982", 29_999_999, 29_999_998),
+            ("0.30000000000000004", 300_001, 300_000),
+            ("1e-7", 1, 0),
+            ("1.5E+3", 1_500_000_000, 1_500_000_000),
+            ("0", 0, 0),
+            ("-0.0000015", -1, -2),
+            ("123456.7890125", 123_456_789_013, 123_456_789_012),
+        ] {
+            assert_eq!(Usd::spent(text), Ok(Usd(spent)), "{text}");
+            assert_eq!(Usd::promised(text), Ok(Usd(promised)), "{text}");
+        }
+        assert_eq!(Usd::spent("1e999999999"), Err(MoneyError::TooLarge));
+        assert_eq!(Usd::spent("1e-999999999"), Ok(Usd(1)));
+    }
+
+    #[test]
+    fn the_provider_is_sent_a_plain_json_number() {
+        for (micros, json) in [
+            (20_000_000, "20"),
+            (19_999_999, "19.999999"),
+            (10_000, "0.01"),
+            (0, "0"),
+            (100_000_000, "100"),
+        ] {
+            assert_eq!(Usd(micros).to_json().get(), json);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_amount_reads_back_from_what_it_is_written_as(micros in -1_000_000_000_000_000_000_i64..1_000_000_000_000_000_000) {
+            let amount = Usd(micros);
+            prop_assert_eq!(Usd::spent(&amount.to_string()), Ok(amount));
+            prop_assert_eq!(Usd::promised(&amount.to_string()), Ok(amount));
+            prop_assert_eq!(Usd::spent(amount.to_json().get()), Ok(amount));
+        }
+
+        #[test]
+        fn rounding_loses_less_than_a_micro_dollar_and_never_in_the_wrong_direction(
+            whole in 0_i64..1_000_000, fraction in "[0-9]{0,17}", exponent in -12_i32..6,
+        ) {
+            let text = format!("{whole}.{fraction}0e{exponent}");
+            let (spent, promised) = (Usd::spent(&text).unwrap(), Usd::promised(&text).unwrap());
+            prop_assert!(promised <= spent);
+            prop_assert!((spent - promised).micros() <= 1);
+        }
+
+        #[test]
+        fn no_text_makes_the_reader_panic(text in "\\PC{0,40}") {
+            let _ = (Usd::from_form(&text), Usd::spent(&text), Usd::promised(&text));
+        }
+    }
+}
