@@ -1,5 +1,10 @@
 //! What the functions of Bursar share. Nothing here listens, schedules or prints: a function's own crate holds its use case,
 //! and `infra/local` the stand-ins.
 
+pub mod aws;
 pub mod clock;
+pub mod config;
+pub mod deadline;
 pub mod domain;
+pub mod log;
+pub mod start;

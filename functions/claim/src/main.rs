@@ -1,2 +1,8 @@
-//! stub
-fn main() {}
+//! The Lambda binary of `claim`; what it does is in the library beside it.
+
+use std::process::ExitCode;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    bursar_core::start::run::<claim::App>().await
+}

@@ -1,2 +1,8 @@
-//! stub
-fn main() {}
+//! The Lambda binary of `threshold-alerts`; what it does is in the library beside it.
+
+use std::process::ExitCode;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    bursar_core::start::run::<threshold_alerts::App>().await
+}

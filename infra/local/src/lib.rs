@@ -1,4 +1,5 @@
 //! The whole bundle on one machine: the embedded engine, the stand-ins for what AWS and the provider do, the fault layer between
 //! our functions and all of them, and the functions themselves. `bursar` and the tests build the same stack from it.
 
+pub mod invoke;
 pub mod kept;

@@ -1,0 +1,87 @@
+//! How this process reaches AWS: one set of credentials, region and HTTP client, an endpoint for each service, and the
+//! time-outs and retries of each client. What is asked of the services belongs to `store`, `mail` and `secrets`.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider, SharedHttpClient};
+
+/// Everything that is needed to make a client of an AWS service.
+#[derive(Clone, Debug)]
+pub struct AwsAccess {
+    shared: SdkConfig,
+    /// Where the services are, when not where the SDK's own variables say: `{base}/dynamodb`, `{base}/ses` and so on.
+    base: Option<String>,
+}
+
+impl AwsAccess {
+    /// As the SDK reads it from the environment, its standard endpoint variables included.
+    pub async fn from_environment() -> AwsAccess {
+        AwsAccess {
+            shared: aws_config::load_defaults(BehaviorVersion::latest()).await,
+            base: None,
+        }
+    }
+
+    /// Built by hand, reading neither environment, profile nor metadata: every service lies under one base.
+    pub fn under(base: &str, region: &str, http: SharedHttpClient) -> AwsAccess {
+        let credentials = Credentials::new("local", "local", None, None, "by hand");
+        let shared = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(region.to_owned()))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .http_client(http)
+            .build();
+        AwsAccess {
+            shared,
+            base: Some(base.to_owned()),
+        }
+    }
+
+    /// The table's client. Its first retry comes soon, since a throttled partition recovers in milliseconds.
+    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        let retries = RetryConfig::standard()
+            .with_max_attempts(4)
+            .with_initial_backoff(Duration::from_millis(50))
+            .with_max_backoff(Duration::from_secs(1));
+        let config = aws_sdk_dynamodb::config::Builder::from(&self.shared)
+            .retry_config(retries)
+            .timeout_config(attempts_of(Duration::from_secs(3)));
+        aws_sdk_dynamodb::Client::from_conf(
+            self.at("dynamodb", config, |config, url| config.endpoint_url(url))
+                .build(),
+        )
+    }
+
+    /// The client of the secret that holds the management key.
+    pub fn secretsmanager(&self) -> aws_sdk_secretsmanager::Client {
+        let config = aws_sdk_secretsmanager::config::Builder::from(&self.shared)
+            .timeout_config(attempts_of(Duration::from_secs(3)));
+        let config = self.at("secretsmanager", config, |config, url| config.endpoint_url(url));
+        aws_sdk_secretsmanager::Client::from_conf(config.build())
+    }
+
+    /// The mail client. It does not retry: a lost answer may be an accepted mail, and the outbox decides about the next try.
+    pub fn ses(&self) -> aws_sdk_ses::Client {
+        let config = aws_sdk_ses::config::Builder::from(&self.shared)
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(attempts_of(Duration::from_secs(10)));
+        aws_sdk_ses::Client::from_conf(self.at("ses", config, |config, url| config.endpoint_url(url)).build())
+    }
+
+    fn at<B>(&self, service: &str, config: B, endpoint: impl FnOnce(B, String) -> B) -> B {
+        match &self.base {
+            Some(base) => endpoint(config, format!("{base}/{service}")),
+            None => config,
+        }
+    }
+}
+
+fn attempts_of(attempt: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(2))
+        .operation_attempt_timeout(attempt)
+        .build()
+}

@@ -1,0 +1,248 @@
+//! What a function is told from outside. Everything is read and checked once at the start; all that is wrong is named at once.
+
+use std::fmt;
+
+use http::Uri;
+
+use crate::aws::AwsAccess;
+use crate::domain::address::EmailAddress;
+
+/// The configuration of a deployment. All functions read the same.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub table: String,
+    pub origin: Origin,
+    pub mail_from: EmailAddress,
+    pub admins: Vec<EmailAddress>,
+    /// The id of the secret, not the key.
+    pub management_key_secret: String,
+    pub institution: String,
+    pub support: Option<String>,
+    pub privacy_url: Option<String>,
+    /// The provider's API, without a trailing slash.
+    pub provider: String,
+    pub aws: AwsAccess,
+}
+
+/// The public origin: the only source of links, and what a browser must name in `Origin`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    text: String,
+    secure: bool,
+}
+
+/// Everything that is wrong with the environment, one line each.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigError(Vec<(&'static str, String)>);
+
+const OPENROUTER: &str = "https://openrouter.ai/api/v1";
+
+impl Config {
+    /// Reads the process's environment.
+    pub async fn from_environment() -> Result<Config, ConfigError> {
+        let aws = AwsAccess::from_environment().await;
+        Config::read(|name| std::env::var(name).ok(), aws)
+    }
+
+    /// Reads variables by name.
+    pub fn read(variable: impl Fn(&str) -> Option<String>, aws: AwsAccess) -> Result<Config, ConfigError> {
+        let mut wrong = Vec::new();
+        let given = |name: &str| {
+            variable(name)
+                .map(|value| value.trim().to_owned())
+                .filter(|value| !value.is_empty())
+        };
+        let mut required = |name: &'static str| {
+            given(name).unwrap_or_else(|| {
+                wrong.push((name, "is missing".to_owned()));
+                String::new()
+            })
+        };
+        let table = required("BURSAR_TABLE");
+        let origin = required("BURSAR_ORIGIN");
+        let mail_from = required("BURSAR_MAIL_FROM");
+        let admins = required("BURSAR_ADMINS");
+        let management_key_secret = required("BURSAR_MANAGEMENT_KEY_SECRET");
+        let institution = required("BURSAR_INSTITUTION");
+
+        let origin = checked("BURSAR_ORIGIN", &origin, Origin::parse, &mut wrong);
+        let mail_from = checked("BURSAR_MAIL_FROM", &mail_from, address, &mut wrong);
+        let admins: Vec<_> = admins
+            .split(',')
+            .map(str::trim)
+            .filter_map(|admin| checked("BURSAR_ADMINS", admin, address, &mut wrong))
+            .collect();
+        let privacy_url =
+            given("BURSAR_PRIVACY_URL").and_then(|text| checked("BURSAR_PRIVACY_URL", &text, web_address, &mut wrong));
+        let provider = given("OPENROUTER_BASE_URL").unwrap_or_else(|| OPENROUTER.to_owned());
+        let provider = checked("OPENROUTER_BASE_URL", &provider, web_address, &mut wrong);
+
+        match (origin, mail_from, provider) {
+            (Some(origin), Some(mail_from), Some(provider)) if wrong.is_empty() => Ok(Config {
+                table,
+                origin,
+                mail_from,
+                admins,
+                management_key_secret,
+                institution,
+                support: given("BURSAR_SUPPORT"),
+                privacy_url,
+                provider,
+                aws,
+            }),
+            _ => Err(ConfigError(wrong)),
+        }
+    }
+}
+
+impl Origin {
+    /// Reads `https://host` or `https://host:port`; `http` only on loopback.
+    pub fn parse(text: &str) -> Result<Origin, String> {
+        let uri = web_uri(text)?;
+        if uri.path_and_query().is_some_and(|rest| rest.as_str() != "/") {
+            return Err("must be an origin like https://bursar.university.edu, without a path".to_owned());
+        }
+        let text = text.trim_end_matches('/').to_ascii_lowercase();
+        Ok(Origin {
+            secure: text.starts_with("https:"),
+            text,
+        })
+    }
+
+    /// `https://bursar.university.edu`
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it is served over TLS, as everywhere but in the local bundle.
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+}
+
+/// Takes a value that is there through its check; one that is missing is already complained of.
+fn checked<T>(
+    name: &'static str,
+    text: &str,
+    check: impl FnOnce(&str) -> Result<T, String>,
+    wrong: &mut Vec<(&'static str, String)>,
+) -> Option<T> {
+    if text.is_empty() {
+        return None;
+    }
+    check(text).map_err(|why| wrong.push((name, why))).ok()
+}
+
+fn address(text: &str) -> Result<EmailAddress, String> {
+    EmailAddress::parse(text).map_err(|error| format!("is not an address: {error}"))
+}
+
+fn web_address(text: &str) -> Result<String, String> {
+    web_uri(text)?;
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+fn web_uri(text: &str) -> Result<Uri, String> {
+    let uri: Uri = text.parse().map_err(|_| "is not a web address".to_owned())?;
+    let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'));
+    let host = authority.map(http::uri::Authority::host).unwrap_or_default();
+    match uri.scheme_str() {
+        _ if host.is_empty() => Err("is not a web address like https://bursar.university.edu".to_owned()),
+        Some("https") => Ok(uri),
+        Some("http") if matches!(host, "127.0.0.1" | "localhost" | "[::1]") => Ok(uri),
+        Some("http") => Err("must begin with https://; http is for this machine only".to_owned()),
+        _ => Err("must begin with https://".to_owned()),
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the environment is not complete:")?;
+        self.0.iter().try_for_each(|(name, why)| write!(f, "\n  {name} {why}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn aws() -> AwsAccess {
+        let http = aws_smithy_http_client::Builder::new().build_http();
+        AwsAccess::under("http://127.0.0.1:1", "eu-central-1", http)
+    }
+
+    fn read(change: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let base = [
+            ("BURSAR_TABLE", "bursar"),
+            ("BURSAR_ORIGIN", "https://bursar.uni.edu"),
+            ("BURSAR_MAIL_FROM", "bursar@uni.edu"),
+            ("BURSAR_ADMINS", "ada@uni.edu, bob@uni.edu"),
+            ("BURSAR_MANAGEMENT_KEY_SECRET", "bursar/management-key"),
+            ("BURSAR_INSTITUTION", "University of Example"),
+        ];
+        Config::read(
+            |name| {
+                change
+                    .iter()
+                    .chain(&base)
+                    .find(|(known, _)| *known == name)
+                    .map(|(_, value)| (*value).to_owned())
+            },
+            aws(),
+        )
+    }
+
+    fn complaints(change: &[(&str, &str)]) -> Vec<&'static str> {
+        read(change)
+            .err()
+            .map(|ConfigError(wrong)| wrong.into_iter().map(|(name, _)| name).collect())
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn the_required_variables_are_enough_and_the_provider_is_the_real_one() {
+        let config = read(&[]).unwrap();
+        assert_eq!(config.provider, "https://openrouter.ai/api/v1");
+        assert_eq!(config.admins.len(), 2);
+        assert!(config.origin.is_secure() && config.support.is_none());
+    }
+
+    #[test]
+    fn everything_that_is_missing_or_wrong_is_named_at_once() {
+        let change = [
+            ("BURSAR_TABLE", " "),
+            ("BURSAR_ORIGIN", "http://bursar.uni.edu"),
+            ("BURSAR_ADMINS", "ada@uni.edu,bob"),
+            ("BURSAR_INSTITUTION", ""),
+            ("BURSAR_PRIVACY_URL", "privacy"),
+            ("OPENROUTER_BASE_URL", "ftp://provider"),
+        ];
+        let named = change.map(|(name, _)| name);
+        let complaints = complaints(&change);
+        assert!(named.iter().all(|name| complaints.contains(name)), "{complaints:?}");
+        assert_eq!(complaints.len(), named.len());
+    }
+
+    #[test]
+    fn an_origin_is_https_or_on_loopback_and_has_no_path() {
+        for good in [
+            "https://a.edu",
+            "https://a.edu:8443",
+            "http://127.0.0.1:8080",
+            "http://localhost:8080",
+            "http://[::1]:1",
+        ] {
+            assert_eq!(complaints(&[("BURSAR_ORIGIN", good)]), [""; 0], "{good}");
+        }
+        for bad in [
+            "a.edu",
+            "https://",
+            "https://a.edu/x",
+            "http://a.edu",
+            "https://u@a.edu",
+            "http://127.0.0.1.a.edu",
+        ] {
+            assert_eq!(complaints(&[("BURSAR_ORIGIN", bad)]), ["BURSAR_ORIGIN"], "{bad}");
+        }
+    }
+}
