@@ -50,7 +50,7 @@ impl AwsAccess {
             .retry_config(retries)
             .timeout_config(attempts_of(Duration::from_secs(3)));
         aws_sdk_dynamodb::Client::from_conf(
-            self.at("dynamodb", config, |config, url| config.endpoint_url(url))
+            self.at("dynamodb", config, aws_sdk_dynamodb::config::Builder::endpoint_url)
                 .build(),
         )
     }
@@ -59,7 +59,11 @@ impl AwsAccess {
     pub fn secretsmanager(&self) -> aws_sdk_secretsmanager::Client {
         let config = aws_sdk_secretsmanager::config::Builder::from(&self.shared)
             .timeout_config(attempts_of(Duration::from_secs(3)));
-        let config = self.at("secretsmanager", config, |config, url| config.endpoint_url(url));
+        let config = self.at(
+            "secretsmanager",
+            config,
+            aws_sdk_secretsmanager::config::Builder::endpoint_url,
+        );
         aws_sdk_secretsmanager::Client::from_conf(config.build())
     }
 
@@ -68,7 +72,10 @@ impl AwsAccess {
         let config = aws_sdk_ses::config::Builder::from(&self.shared)
             .retry_config(RetryConfig::disabled())
             .timeout_config(attempts_of(Duration::from_secs(10)));
-        aws_sdk_ses::Client::from_conf(self.at("ses", config, |config, url| config.endpoint_url(url)).build())
+        aws_sdk_ses::Client::from_conf(
+            self.at("ses", config, aws_sdk_ses::config::Builder::endpoint_url)
+                .build(),
+        )
     }
 
     fn at<B>(&self, service: &str, config: B, endpoint: impl FnOnce(B, String) -> B) -> B {

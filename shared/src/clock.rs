@@ -21,9 +21,10 @@ impl Clock {
         Clock(Arc::new(tell))
     }
 
-    /// Now, by this clock.
+    /// Now, by this clock, in the whole milliseconds that times are stored in.
     pub fn now(&self) -> Timestamp {
-        (self.0)()
+        let now = (self.0)();
+        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
 }
 

@@ -2,4 +2,13 @@
 //! provider appears here, and no clock is read: `now` is an argument.
 
 pub mod address;
+pub mod audit;
+pub mod grant;
+pub mod id;
+pub mod key;
+pub mod limit;
 pub mod money;
+pub mod programme;
+pub mod term;
+pub mod token;
+pub mod window;

@@ -1,0 +1,143 @@
+//! Who did what: one entry for each change of state, right, limit, settings or roster, written in the transaction that makes
+//! the change. People appear by id only, so an erasure leaves the entries as they are.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use super::id::{GrantId, NotAnId, PersonId, ProgrammeId};
+
+/// Who acts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Actor {
+    /// The student, on their own grant.
+    Student,
+    /// Somebody with a role.
+    Person(PersonId),
+    /// The sync, on what the provider says.
+    Sync,
+    /// A rule that a person set on the programme.
+    Rule,
+}
+
+/// One entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    pub programme: ProgrammeId,
+    /// Absent when the programme itself changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<GrantId>,
+    pub entry: Ulid,
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+    pub by: Actor,
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What changed, from what to what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct What {
+    pub act: Act,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// A person's reason, or what the act says besides: an attempt's number, why it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// The acts that leave an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Act {
+    Created,
+    Edited,
+    PotChanged,
+    Closed,
+    Invited,
+    Begun,
+    Shown,
+    Refused,
+    Unknown,
+    Lost,
+    Swept,
+    Held,
+    Released,
+    Stopped,
+    Revoked,
+    Ended,
+    CapChanged,
+    ReplacementAllowed,
+    PlaceGivenBack,
+}
+
+impl What {
+    pub fn new(act: Act) -> What {
+        What {
+            act,
+            from: None,
+            to: None,
+            note: None,
+        }
+    }
+
+    #[must_use]
+    pub fn changing(mut self, from: impl fmt::Display, to: impl fmt::Display) -> What {
+        self.from = Some(from.to_string());
+        self.to = Some(to.to_string());
+        self
+    }
+
+    #[must_use]
+    pub fn noting(mut self, note: impl fmt::Display) -> What {
+        self.note = Some(note.to_string());
+        self
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Actor::Student => f.write_str("student"),
+            Actor::Person(person) => write!(f, "person:{person}"),
+            Actor::Sync => f.write_str("sync"),
+            Actor::Rule => f.write_str("rule"),
+        }
+    }
+}
+
+impl FromStr for Actor {
+    type Err = NotAnId;
+    fn from_str(text: &str) -> Result<Actor, NotAnId> {
+        match text {
+            "student" => Ok(Actor::Student),
+            "sync" => Ok(Actor::Sync),
+            "rule" => Ok(Actor::Rule),
+            other => other
+                .strip_prefix("person:")
+                .unwrap_or_default()
+                .parse()
+                .map(Actor::Person),
+        }
+    }
+}
+
+impl TryFrom<String> for Actor {
+    type Error = NotAnId;
+    fn try_from(text: String) -> Result<Actor, NotAnId> {
+        text.parse()
+    }
+}
+
+impl From<Actor> for String {
+    fn from(actor: Actor) -> String {
+        actor.to_string()
+    }
+}

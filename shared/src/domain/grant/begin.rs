@@ -1,0 +1,189 @@
+//! Begin: the first step of a claim or replacement. It opens an attempt before anything is asked of the provider.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Attempt, AttemptState, Change, Disable, FREE_REPLACEMENT, HoldKind, LEASE, PotChange, State, View};
+use crate::domain::audit::{Act, Actor};
+use crate::domain::id::{Epoch, Nonce};
+use crate::domain::key::KeyHash;
+use crate::domain::limit::wanted_limit;
+
+/// What the student pressed, and the epoch the page showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Press {
+    pub kind: PressKind,
+    pub epoch: Epoch,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PressKind {
+    Reveal,
+    Replace,
+}
+
+/// An attempt under way, owned by whoever knows its nonce.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
+    pub epoch: Epoch,
+    pub nonce: Nonce,
+    /// Keys of older epochs, to be disabled before a new one is made.
+    pub to_retire: Vec<(Epoch, KeyHash)>,
+}
+
+/// Why no attempt begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BeginRefused {
+    Revoked,
+    /// The programme is closed or its term has run out.
+    Over,
+    Held(HoldKind),
+    /// Reveal was pressed, but the key was shown already: replace is offered.
+    AlreadyShown,
+    /// Replace was pressed, but no key was ever shown: reveal is offered.
+    NothingToReplace,
+    /// Another invocation is making the key, at most until then.
+    BeingMade {
+        until: Timestamp,
+    },
+    /// The page is older than what happened since.
+    StalePage,
+    NotOpenYet {
+        opens: Timestamp,
+    },
+    WindowClosed,
+    ReplacementsUsedUp,
+    /// Less than a cent of the cap is left in this window.
+    NothingLeft {
+        resets_at: Option<Timestamp>,
+    },
+    PotExhausted,
+}
+
+impl View {
+    /// Opens an attempt, takes a place in the pot the first time, and owes the disable of every older key.
+    pub fn begin(&self, press: Press, nonce: Nonce, now: Timestamp) -> Result<(Change, Begun), BeginRefused> {
+        self.may_begin(press, now)?;
+        let mut change = self.change(&Actor::Student).disabling(&self.attempts, now);
+        if !self.grant.has_place {
+            let place = self.promised(now);
+            if !self.pot.has_room_for(place) {
+                return Err(BeginRefused::PotExhausted);
+            }
+            change.grant.has_place = true;
+            change.pot = PotChange::Take(place);
+        }
+        if let Some(lapsed) = self
+            .attempt(self.grant.epoch)
+            .filter(|attempt| attempt.state == AttemptState::Open)
+        {
+            change.attempts.retain(|attempt| attempt.epoch != lapsed.epoch);
+            change.attempts.push(Attempt {
+                state: AttemptState::Superseded,
+                ..lapsed.clone()
+            });
+        }
+
+        let epoch = self.grant.epoch.next();
+        change.grant.epoch = epoch;
+        change.grant.state = State::Minting {
+            nonce: nonce.clone(),
+            lease_until: now + LEASE,
+        };
+        change.attempts.push(Attempt {
+            programme: self.grant.programme.clone(),
+            grant: self.grant.id.clone(),
+            epoch,
+            nonce: nonce.clone(),
+            state: AttemptState::Open,
+            begun_at: now,
+            key: None,
+            limit: None,
+            shown_at: None,
+            disable: Disable::No,
+        });
+        let change = change.audited(Act::Begun, &self.grant, Some(format!("attempt {}", epoch.number())));
+        Ok((
+            change,
+            Begun {
+                epoch,
+                nonce,
+                to_retire: self.keys_to_retire(),
+            },
+        ))
+    }
+
+    /// Whether the next key that is shown counts as a replacement.
+    pub(super) fn next_key_counts(&self, now: Timestamp) -> bool {
+        let soon_after = self
+            .grant
+            .counted_at
+            .is_some_and(|counted| now < counted + FREE_REPLACEMENT);
+        self.grant.ever_shown && !soon_after && !self.is_rotation(now)
+    }
+
+    fn may_begin(&self, press: Press, now: Timestamp) -> Result<(), BeginRefused> {
+        let (grant, settings) = (&self.grant, &self.programme.settings);
+        if grant.state == State::Revoked {
+            return Err(BeginRefused::Revoked);
+        }
+        if grant.state == State::Ended || self.programme.is_over(now) {
+            return Err(BeginRefused::Over);
+        }
+        let held = [HoldKind::Paused, HoldKind::Dropped, HoldKind::Unused]
+            .into_iter()
+            .find(|kind| grant.holds.has(*kind));
+        if let Some(kind) = held {
+            return Err(BeginRefused::Held(kind));
+        }
+        match (press.kind, &grant.state) {
+            (PressKind::Reveal, State::Live { .. } | State::Stopped { .. }) => return Err(BeginRefused::AlreadyShown),
+            (PressKind::Replace, State::Invited) => return Err(BeginRefused::NothingToReplace),
+            (_, State::Minting { lease_until, .. }) if now < *lease_until => {
+                return Err(BeginRefused::BeingMade { until: *lease_until });
+            }
+            _ => {}
+        }
+        if press.epoch != grant.epoch {
+            return Err(BeginRefused::StalePage);
+        }
+        if !grant.ever_shown {
+            if now < settings.claim_opens_at() {
+                return Err(BeginRefused::NotOpenYet {
+                    opens: settings.claim_opens_at(),
+                });
+            }
+            if now >= settings.claim_closes_at() {
+                return Err(BeginRefused::WindowClosed);
+            }
+        }
+        if self.next_key_counts(now) && grant.replacements >= settings.replacements.saturating_add(grant.allowed) {
+            return Err(BeginRefused::ReplacementsUsedUp);
+        }
+        // Once begun, the key that is live now is retired too.
+        let mut spending = self.spending(now);
+        spending.retired_in_window = spending.in_window;
+        if wanted_limit(grant.cap(settings), &spending).is_none() {
+            return Err(BeginRefused::NothingLeft {
+                resets_at: settings.reset.resets_at(now),
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether a rule of the programme says that the last key shown is too old.
+    fn is_rotation(&self, now: Timestamp) -> bool {
+        let last_shown = self.attempts.iter().filter_map(|attempt| attempt.shown_at).max();
+        let days = self.programme.settings.rotate_after_days;
+        last_shown
+            .zip(days)
+            .is_some_and(|(shown, days)| now >= shown + SignedDuration::from_hours(24 * i64::from(days)))
+    }
+
+    /// Every recorded key, since the epoch that begins has none yet.
+    fn keys_to_retire(&self) -> Vec<(Epoch, KeyHash)> {
+        let undisabled = |attempt: &&Attempt| !matches!(attempt.disable, Disable::Done { .. });
+        let keys = self.attempts.iter().filter(undisabled);
+        keys.filter_map(|attempt| Some((attempt.epoch, attempt.key.clone()?)))
+            .collect()
+    }
+}

@@ -1,0 +1,122 @@
+//! What an act reads and what it writes. The store turns a change into one conditional transaction.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Attempt, Grant, Reading};
+use crate::domain::audit::{Act, Actor, What};
+use crate::domain::id::Epoch;
+use crate::domain::limit::{self, Spending};
+use crate::domain::money::Usd;
+use crate::domain::programme::{Pot, Programme};
+
+/// A grant with all that its acts are decided on, as read at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    pub programme: Programme,
+    pub pot: Pot,
+    pub grant: Grant,
+    /// In the order of their epochs.
+    pub attempts: Vec<Attempt>,
+    pub readings: Vec<Reading>,
+}
+
+/// Everything one act writes. The grant is written on condition that nobody wrote it since it was read, and since every act
+/// writes the grant, that holds for the attempts too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    pub grant: Grant,
+    /// Those that are new or changed.
+    pub attempts: Vec<Attempt>,
+    pub pot: PotChange,
+    pub by: Actor,
+    /// Absent for marks that change no state, right or limit.
+    pub audit: Option<What>,
+    pub notice: Option<Notice>,
+}
+
+/// What an act does to what the pot has reserved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PotChange {
+    None,
+    /// Reserves more, if there is room.
+    Take(Usd),
+    GiveBack(Usd),
+}
+
+/// A mail owed to the student because of this act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Notice {
+    KeyShown,
+    KeyLeaked,
+}
+
+impl View {
+    pub fn attempt(&self, epoch: Epoch) -> Option<&Attempt> {
+        self.attempts.iter().find(|attempt| attempt.epoch == epoch)
+    }
+
+    pub fn spending(&self, now: Timestamp) -> Spending {
+        Spending::of(
+            &self.grant,
+            &self.attempts,
+            &self.readings,
+            &self.programme.settings,
+            now,
+        )
+    }
+
+    /// The unspent part of what a place of this grant reserves.
+    pub(super) fn promised(&self, now: Timestamp) -> Usd {
+        limit::promised(&self.grant, &self.spending(now), &self.programme.settings, now)
+    }
+
+    /// A change that writes the grant back as it is, for an act to build on.
+    pub(super) fn change(&self, by: &Actor) -> Change {
+        let grant = Grant {
+            version: self.grant.version + 1,
+            ..self.grant.clone()
+        };
+        let pot = PotChange::None;
+        Change {
+            grant,
+            attempts: Vec::new(),
+            pot,
+            by: by.clone(),
+            audit: None,
+            notice: None,
+        }
+    }
+}
+
+impl Change {
+    /// Says in the audit what the grant was and what it becomes.
+    pub(super) fn audited(mut self, act: Act, before: &Grant, note: Option<String>) -> Change {
+        let mut what = What::new(act).changing(before, &self.grant);
+        what.note = note;
+        self.audit = Some(what);
+        self
+    }
+
+    /// Owes a disable for every key of these attempts that is not disabled yet.
+    pub(super) fn disabling<'a>(mut self, attempts: impl IntoIterator<Item = &'a Attempt>, now: Timestamp) -> Change {
+        for attempt in attempts {
+            let mut owing = attempt.clone();
+            owing.owe_disable(now);
+            if owing != *attempt {
+                self.attempts.push(owing);
+            }
+        }
+        self
+    }
+
+    /// Gives the grant's place in the pot back, if it has one.
+    pub(super) fn giving_back_place(mut self, view: &View, now: Timestamp) -> Change {
+        if view.grant.has_place {
+            self.grant.has_place = false;
+            self.pot = PotChange::GiveBack(view.promised(now));
+        }
+        self
+    }
+}

@@ -1,0 +1,161 @@
+//! What ends a key or a grant, and what a person may change on one: stop, revoke, end, sweep, cap, allowance.
+
+use jiff::Timestamp;
+
+use super::{AttemptState, Change, GRACE, Notice, PotChange, State, Stopped, View};
+use crate::domain::audit::{Act, Actor};
+use crate::domain::id::Epoch;
+use crate::domain::key::KeyHash;
+use crate::domain::money::Usd;
+
+/// What the sweeper finds about an enabled key of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Swept {
+    /// Marked, and owed a disable.
+    Marked,
+    /// It was marked before; the disable may still be owed.
+    Already,
+    /// Its attempt was shown: never the sweeper's to end.
+    Shown,
+    /// Its attempt is younger than the grace: somebody may be at it.
+    TooYoung,
+    /// There is no such attempt: the table went back to an earlier moment.
+    NoAttempt,
+}
+
+/// Why a cap is not changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CapRefused {
+    Unchanged,
+    Over,
+    PotExhausted,
+}
+
+impl View {
+    /// Ends the live key; the student may press again. None when no key is live.
+    pub fn stop(&self, why: Stopped, by: &Actor, now: Timestamp) -> Option<Change> {
+        if !matches!(self.grant.state, State::Live { .. }) {
+            return None;
+        }
+        let mut change = self.change(by).disabling(&self.attempts, now);
+        change.grant.state = State::Stopped { why };
+        change.notice = (why == Stopped::Leaked).then_some(Notice::KeyLeaked);
+        let note = serde_json::to_value(why)
+            .ok()
+            .and_then(|why| why.as_str().map(str::to_owned));
+        Some(change.audited(Act::Stopped, &self.grant, note))
+    }
+
+    /// Ends the grant for good. None when it is revoked already.
+    pub fn revoke(&self, by: &Actor, why: Option<&str>, now: Timestamp) -> Option<Change> {
+        if self.grant.state == State::Revoked {
+            return None;
+        }
+        let mut change = self
+            .change(by)
+            .disabling(&self.attempts, now)
+            .giving_back_place(self, now);
+        change.grant.state = State::Revoked;
+        Some(change.audited(Act::Revoked, &self.grant, why.map(str::to_owned)))
+    }
+
+    /// Ends the grant with its programme. None when it is over already.
+    pub fn end(&self, by: &Actor, now: Timestamp) -> Option<Change> {
+        if self.is_terminal() {
+            return None;
+        }
+        let mut change = self
+            .change(by)
+            .disabling(&self.attempts, now)
+            .giving_back_place(self, now);
+        change.grant.state = State::Ended;
+        Some(change.audited(Act::Ended, &self.grant, None))
+    }
+
+    /// Gives up the place of somebody who never claimed before the claim window closed. None while they still may, or did.
+    pub fn give_back_place(&self, now: Timestamp) -> Option<Change> {
+        let too_late = now >= self.programme.settings.claim_closes_at();
+        if self.grant.state != State::Invited || !self.grant.has_place || !too_late {
+            return None;
+        }
+        let change = self.change(&Actor::Rule).giving_back_place(self, now);
+        Some(change.audited(Act::PlaceGivenBack, &self.grant, None))
+    }
+
+    /// Marks an attempt whose key the provider lists as enabled although nobody was shown it.
+    pub fn sweep(&self, epoch: Epoch, key: &KeyHash, now: Timestamp) -> Result<Change, Swept> {
+        let attempt = self.attempt(epoch).ok_or(Swept::NoAttempt)?;
+        if attempt.state == AttemptState::Shown {
+            return Err(Swept::Shown);
+        }
+        if now < attempt.begun_at + GRACE {
+            return Err(Swept::TooYoung);
+        }
+        let mut swept = attempt.clone();
+        swept.state = AttemptState::Swept;
+        swept.key = Some(key.clone());
+        swept.owe_disable(now);
+        if swept == *attempt {
+            return Err(Swept::Already);
+        }
+        let mut change = self.change(&Actor::Sync);
+        change.attempts.push(swept);
+        if self.grant.is_minting_with(&attempt.nonce) {
+            change.grant.state = self.grant.state_after_failure();
+        }
+        Ok(change.audited(Act::Swept, &self.grant, Some(format!("attempt {}", epoch.number()))))
+    }
+
+    /// Gives the grant a cap of its own, or takes it away again. A place in the pot grows or shrinks with it.
+    pub fn set_cap(
+        &self,
+        cap: Option<Usd>,
+        by: &Actor,
+        why: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Change, CapRefused> {
+        if self.is_terminal() {
+            return Err(CapRefused::Over);
+        }
+        if self.grant.own_cap == cap {
+            return Err(CapRefused::Unchanged);
+        }
+        let mut change = self.change(by);
+        change.grant.own_cap = cap;
+        if self.grant.has_place {
+            let after = View {
+                grant: change.grant.clone(),
+                ..self.clone()
+            };
+            let (before, after) = (self.promised(now), after.promised(now));
+            change.pot = if after > before {
+                PotChange::Take(after - before)
+            } else {
+                PotChange::GiveBack(before - after)
+            };
+            if matches!(change.pot, PotChange::Take(more) if !self.pot.has_room_for(more)) {
+                return Err(CapRefused::PotExhausted);
+            }
+        }
+        let settings = &self.programme.settings;
+        let mut change = change.audited(Act::CapChanged, &self.grant, why.map(str::to_owned));
+        change.audit = change
+            .audit
+            .map(|what| what.changing(self.grant.cap(settings), change.grant.cap(settings)));
+        Ok(change)
+    }
+
+    /// Allows one replacement beyond the programme's number. None when the grant is over.
+    pub fn allow(&self, by: &Actor) -> Option<Change> {
+        if self.is_terminal() {
+            return None;
+        }
+        let mut change = self.change(by);
+        change.grant.allowed += 1;
+        let mut change = change.audited(Act::ReplacementAllowed, &self.grant, None);
+        change.audit = change
+            .audit
+            .map(|what| what.changing(self.grant.allowed, change.grant.allowed));
+        Some(change)
+    }
+}

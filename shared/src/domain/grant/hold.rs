@@ -1,0 +1,115 @@
+//! Holds: what keeps a grant from having a live key for now. Putting one on disables first what it must; taking one off enables
+//! last.
+
+use jiff::Timestamp;
+
+use super::{Change, Disable, HoldKind, Pause, PotChange, State, View};
+use crate::domain::audit::{Act, Actor};
+use crate::domain::key::KeyHash;
+
+/// Why no hold is put on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HoldRefused {
+    /// It has this hold. The disable of its key may still be owed, so pressing again does no harm.
+    AlreadyHeld,
+    /// Revoked or ended: there is nothing left to hold.
+    Over,
+}
+
+/// Why no hold is taken off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReleaseRefused {
+    /// It has no such hold. A live key is named, so that pressing again repeats an enable that failed.
+    NotHeld {
+        enable: Option<KeyHash>,
+    },
+    Over,
+    /// Its place was given back, and the pot has no room for it now.
+    PotExhausted,
+}
+
+impl View {
+    /// Holds the grant. A live key stays recorded and is owed a disable; disuse gives the place in the pot back.
+    pub fn hold(&self, kind: HoldKind, by: &Actor, why: Option<&str>, now: Timestamp) -> Result<Change, HoldRefused> {
+        if self.is_terminal() {
+            return Err(HoldRefused::Over);
+        }
+        if self.grant.holds.has(kind) {
+            return Err(HoldRefused::AlreadyHeld);
+        }
+        let live = self.attempts.iter().filter(|attempt| self.grant.is_live_with(attempt));
+        let mut change = self.change(by).disabling(live, now);
+        match kind {
+            HoldKind::Paused => {
+                change.grant.holds.paused = Some(Pause {
+                    by: by.clone(),
+                    why: why.map(str::to_owned),
+                });
+            }
+            HoldKind::Dropped => change.grant.holds.dropped = true,
+            HoldKind::Unused => {
+                change.grant.holds.unused = true;
+                change = change.giving_back_place(self, now);
+            }
+        }
+        Ok(change.audited(Act::Held, &self.grant, why.map(str::to_owned)))
+    }
+
+    /// Takes a hold off and, with the last one, the place in the pot again. The key that is then to be enabled comes with it:
+    /// it is enabled after the change is written, never before.
+    pub fn release(
+        &self,
+        kind: HoldKind,
+        by: &Actor,
+        now: Timestamp,
+    ) -> Result<(Change, Option<KeyHash>), ReleaseRefused> {
+        if self.is_terminal() {
+            return Err(ReleaseRefused::Over);
+        }
+        if !self.grant.holds.has(kind) {
+            let enable = if self.grant.holds.is_empty() {
+                self.live_key()
+            } else {
+                None
+            };
+            return Err(ReleaseRefused::NotHeld { enable });
+        }
+        let mut change = self.change(by);
+        match kind {
+            HoldKind::Paused => change.grant.holds.paused = None,
+            HoldKind::Dropped => change.grant.holds.dropped = false,
+            HoldKind::Unused => change.grant.holds.unused = false,
+        }
+        let mut enable = None;
+        if change.grant.holds.is_empty() {
+            if self.grant.ever_shown && !self.grant.has_place {
+                let place = self.promised(now);
+                if !self.pot.has_room_for(place) {
+                    return Err(ReleaseRefused::PotExhausted);
+                }
+                change.grant.has_place = true;
+                change.pot = PotChange::Take(place);
+            }
+            let live = self.attempts.iter().find(|attempt| self.grant.is_live_with(attempt));
+            if let Some(live) = live {
+                change.attempts.push(super::Attempt {
+                    disable: Disable::No,
+                    ..live.clone()
+                });
+            }
+            enable = self.live_key();
+        }
+        Ok((change.audited(Act::Released, &self.grant, None), enable))
+    }
+
+    pub(super) fn is_terminal(&self) -> bool {
+        matches!(self.grant.state, State::Revoked | State::Ended)
+    }
+
+    fn live_key(&self) -> Option<KeyHash> {
+        match &self.grant.state {
+            State::Live { key } => Some(key.clone()),
+            _ => None,
+        }
+    }
+}

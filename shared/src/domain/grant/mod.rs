@@ -1,0 +1,308 @@
+//! One person's right to one live key in one programme: what a grant and its attempts can be. What can be done to them stands
+//! in the files beside this one, each act a pure function from what was read to what is to be written.
+
+mod begin;
+mod change;
+mod close;
+mod hold;
+mod record;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use jiff::fmt::serde::timestamp::millisecond;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::address::EmailAddress;
+use super::audit::Actor;
+use super::id::{Epoch, GrantId, Nonce, ProgrammeId};
+use super::key::KeyHash;
+use super::money::Usd;
+use super::programme::Settings;
+use super::window::Window;
+
+pub use begin::{BeginRefused, Begun, Press, PressKind};
+pub use change::{Change, Notice, PotChange, View};
+pub use close::{CapRefused, Swept};
+pub use hold::{HoldRefused, ReleaseRefused};
+pub use record::{GaveUp, Minted, RecordRefused};
+
+/// How long an invocation owns an attempt: longer than a function may run.
+pub const LEASE: SignedDuration = SignedDuration::from_secs(60);
+/// How old an attempt must be before the sync may sweep it.
+pub const GRACE: SignedDuration = SignedDuration::from_hours(1);
+/// A replacement this soon after a reveal is not counted: a phone that lost its network.
+pub const FREE_REPLACEMENT: SignedDuration = SignedDuration::from_mins(15);
+
+/// A grant as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    pub programme: ProgrammeId,
+    #[serde(rename = "grant")]
+    pub id: GrantId,
+    #[serde(flatten)]
+    pub person: Person,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// This person's cap, where it is neither the group's nor the programme's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_cap: Option<Usd>,
+    #[serde(flatten)]
+    pub state: State,
+    #[serde(default, skip_serializing_if = "Holds::is_empty")]
+    pub holds: Holds,
+    pub epoch: Epoch,
+    /// Whether its cap is counted in what the pot has reserved.
+    pub has_place: bool,
+    /// Whether a key of this grant was ever shown.
+    pub ever_shown: bool,
+    /// The replacements counted so far.
+    pub replacements: u32,
+    /// The replacements that faculty allowed beyond the programme's number.
+    pub allowed: u32,
+    /// When the last reveal or counted replacement was.
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub counted_at: Option<Timestamp>,
+    /// Moves with every act on the grant or its attempts; each act is written on condition that it has not moved.
+    pub version: u64,
+}
+
+/// Whom a grant is for. Together with the person's own items this is the only home of names and addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    pub address: EmailAddress,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The `id` column of the roster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roster_id: Option<String>,
+}
+
+/// Where a grant stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum State {
+    Invited,
+    Minting {
+        nonce: Nonce,
+        #[serde(with = "millisecond::required")]
+        lease_until: Timestamp,
+    },
+    Live {
+        key: KeyHash,
+    },
+    /// Has been shown a key, has none now, may press again.
+    Stopped {
+        why: Stopped,
+    },
+    Revoked,
+    Ended,
+}
+
+/// Why a grant that was shown a key has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stopped {
+    Leaked,
+    UsedUp,
+    TooOld,
+    ReplacementFailed,
+    GoneAtProvider,
+}
+
+/// Why a grant may not have a live key now, beside its state.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holds {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Pause>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dropped: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unused: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    pub by: Actor,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// The kinds of hold, each at most once on a grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HoldKind {
+    Paused,
+    Dropped,
+    Unused,
+}
+
+/// One try at making a key, and the key it made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    pub programme: ProgrammeId,
+    pub grant: GrantId,
+    pub epoch: Epoch,
+    pub nonce: Nonce,
+    pub state: AttemptState,
+    #[serde(with = "millisecond::required")]
+    pub begun_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyHash>,
+    /// The limit the provider was last sent for this key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Usd>,
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub shown_at: Option<Timestamp>,
+    #[serde(flatten)]
+    pub disable: Disable,
+}
+
+/// What became of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AttemptState {
+    Open,
+    Shown,
+    Refused,
+    Unknown,
+    Lost,
+    Swept,
+    Superseded,
+}
+
+/// Whether the provider is still to be told to disable a key. It is owed before the provider is called, so that a call that
+/// fails is repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "disable", rename_all = "lowercase")]
+pub enum Disable {
+    No,
+    Owed {
+        #[serde(with = "millisecond::required")]
+        since: Timestamp,
+    },
+    Done {
+        #[serde(with = "millisecond::required")]
+        at: Timestamp,
+    },
+}
+
+/// What the provider said a key had used at a moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    pub programme: ProgrammeId,
+    pub grant: GrantId,
+    pub epoch: Epoch,
+    pub lifetime: Usd,
+    /// The window that `in_window` was used in.
+    pub window: Window,
+    pub in_window: Usd,
+    #[serde(with = "millisecond::required")]
+    pub as_of: Timestamp,
+}
+
+impl Grant {
+    /// A grant of somebody who was just put on the roster.
+    pub fn invited(programme: ProgrammeId, id: GrantId, person: Person, group: Option<String>) -> Grant {
+        Grant {
+            programme,
+            id,
+            person,
+            group,
+            own_cap: None,
+            state: State::Invited,
+            holds: Holds::default(),
+            epoch: Epoch::BEFORE_THE_FIRST,
+            has_place: false,
+            ever_shown: false,
+            replacements: 0,
+            allowed: 0,
+            counted_at: None,
+            version: 1,
+        }
+    }
+
+    /// The cap that applies: the grant's own, else the group's, else the programme's.
+    pub fn cap(&self, settings: &Settings) -> Usd {
+        self.own_cap
+            .unwrap_or_else(|| settings.cap_of_group(self.group.as_deref()))
+    }
+
+    /// Whether this is the attempt whose key is the live one.
+    pub fn is_live_with(&self, attempt: &Attempt) -> bool {
+        matches!(&self.state, State::Live { key } if attempt.key.as_ref() == Some(key))
+    }
+
+    /// Whether this invocation's attempt is the one under way.
+    fn is_minting_with(&self, nonce: &Nonce) -> bool {
+        matches!(&self.state, State::Minting { nonce: owner, .. } if owner == nonce)
+    }
+
+    /// Where a grant goes whose attempt came to nothing.
+    fn state_after_failure(&self) -> State {
+        if self.ever_shown {
+            State::Stopped {
+                why: Stopped::ReplacementFailed,
+            }
+        } else {
+            State::Invited
+        }
+    }
+}
+
+impl Attempt {
+    /// Owes the provider a disable, unless there is no key or it was disabled already.
+    fn owe_disable(&mut self, now: Timestamp) {
+        if self.key.is_some() && self.disable == Disable::No {
+            self.disable = Disable::Owed { since: now };
+        }
+    }
+}
+
+impl Holds {
+    pub fn is_empty(&self) -> bool {
+        *self == Holds::default()
+    }
+
+    pub fn has(&self, kind: HoldKind) -> bool {
+        match kind {
+            HoldKind::Paused => self.paused.is_some(),
+            HoldKind::Dropped => self.dropped,
+            HoldKind::Unused => self.unused,
+        }
+    }
+}
+
+impl State {
+    /// The word for it, as in the table.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            State::Invited => "invited",
+            State::Minting { .. } => "minting",
+            State::Live { .. } => "live",
+            State::Stopped { .. } => "stopped",
+            State::Revoked => "revoked",
+            State::Ended => "ended",
+        }
+    }
+}
+
+/// State and holds, as an audit entry says them: `live, paused`.
+impl fmt::Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.state.as_str())?;
+        for (kind, word) in [
+            (HoldKind::Paused, "paused"),
+            (HoldKind::Dropped, "dropped"),
+            (HoldKind::Unused, "unused"),
+        ] {
+            if self.holds.has(kind) {
+                write!(f, ", {word}")?;
+            }
+        }
+        Ok(())
+    }
+}

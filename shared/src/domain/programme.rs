@@ -1,0 +1,187 @@
+//! A programme: what is offered to whom, when, and for how much money. Reading it from a form is the page's work, changing it
+//! the store's.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+
+use super::address::EmailAddress;
+use super::id::ProgrammeId;
+use super::money::Usd;
+use super::term::Term;
+use super::window::Reset;
+
+/// A programme as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Programme {
+    #[serde(rename = "programme")]
+    pub id: ProgrammeId,
+    #[serde(flatten)]
+    pub settings: Settings,
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub closed_at: Option<Timestamp>,
+    /// Counts the edits, so that a stale one is told apart.
+    pub version: u64,
+}
+
+/// What people set on a programme.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    pub name: String,
+    /// A cost centre has no roster: it only owns keys made elsewhere.
+    pub roster: bool,
+    pub term: Term,
+    pub cap: Usd,
+    pub reset: Reset,
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub claim_opens_at: Option<Timestamp>,
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub claim_closes_at: Option<Timestamp>,
+    pub faculty: Vec<EmailAddress>,
+    pub assistants: Vec<EmailAddress>,
+    pub finance: Vec<EmailAddress>,
+    /// Per cent of a limit at which somebody hears.
+    pub thresholds: Vec<u8>,
+    /// Slugs or a tier's name; empty means all.
+    pub models: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_code: Option<String>,
+    /// How often a student may replace a key in a term without asking.
+    pub replacements: u32,
+    pub byok: Byok,
+    pub data_policy: DataPolicy,
+    pub student_mails: bool,
+    /// The weekday of the digest; none means never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Weekday>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unused_after_days: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate_after_days: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<String, Group>,
+}
+
+/// A section or course on a roster, where it differs from the programme.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cap: Option<Usd>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
+}
+
+/// Whether what a student spends with a provider key of their own counts against the cap.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Byok {
+    #[default]
+    Inside,
+    Outside,
+}
+
+/// What the model's providers may do with prompts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DataPolicy {
+    #[default]
+    Account,
+    NoTraining,
+    ZeroRetention,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Weekday {
+    Monday,
+    Tuesday,
+    Wednesday,
+    Thursday,
+    Friday,
+    Saturday,
+    Sunday,
+}
+
+/// The money of a programme: one item, since every claim takes its place in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pot {
+    pub programme: ProgrammeId,
+    /// All the money the programme may ever cost.
+    pub limit: Usd,
+    /// The most that the grants with a place can still cost, with what they spent.
+    pub reserved: Usd,
+    /// Moves with every act that raises what is reserved, so that a sum over the grants that missed one is not written.
+    pub version: u64,
+}
+
+impl Settings {
+    /// A programme with nothing set but what has no default.
+    pub fn new(name: &str, term: Term, cap: Usd) -> Settings {
+        Settings {
+            name: name.to_owned(),
+            roster: true,
+            term,
+            cap,
+            reset: Reset::None,
+            claim_opens_at: None,
+            claim_closes_at: None,
+            faculty: Vec::new(),
+            assistants: Vec::new(),
+            finance: Vec::new(),
+            thresholds: vec![50, 80, 95, 100],
+            models: Vec::new(),
+            cost_code: None,
+            replacements: 3,
+            byok: Byok::default(),
+            data_policy: DataPolicy::default(),
+            student_mails: true,
+            digest: Some(Weekday::Monday),
+            unused_after_days: None,
+            rotate_after_days: None,
+            terms: None,
+            contact: None,
+            groups: BTreeMap::new(),
+        }
+    }
+
+    pub fn claim_opens_at(&self) -> Timestamp {
+        self.claim_opens_at.unwrap_or(self.term.starts_at())
+    }
+
+    pub fn claim_closes_at(&self) -> Timestamp {
+        self.claim_closes_at.unwrap_or(self.term.ends_at())
+    }
+
+    /// The cap of somebody in this group, unless their grant has its own.
+    pub fn cap_of_group(&self, group: Option<&str>) -> Usd {
+        group
+            .and_then(|group| self.groups.get(group))
+            .and_then(|group| group.cap)
+            .unwrap_or(self.cap)
+    }
+
+    /// When a key made for this programme expires.
+    pub fn keys_expire_at(&self) -> Timestamp {
+        self.term.keys_expire_at(self.reset)
+    }
+}
+
+impl Programme {
+    /// Whether it has been closed or its term has run out.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.closed_at.is_some() || now >= self.settings.term.ends_at()
+    }
+}
+
+impl Pot {
+    /// Whether this much more can be promised. Nothing can while more is reserved than there is.
+    pub fn has_room_for(&self, amount: Usd) -> bool {
+        self.reserved + amount <= self.limit
+    }
+}

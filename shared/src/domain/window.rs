@@ -1,0 +1,154 @@
+//! The windows a cap counts in. They are the provider's: UTC days, UTC weeks from Monday, UTC calendar months, or the whole
+//! term. When the term is belongs to `term`.
+
+use jiff::Timestamp;
+use jiff::civil::{Date, Weekday};
+use jiff::tz::TimeZone;
+use jiff::{ToSpan, Zoned};
+use serde::{Deserialize, Serialize};
+
+/// When a cap starts anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reset {
+    #[default]
+    None,
+    Daily,
+    Weekly,
+    Monthly,
+}
+
+/// The window that begins on this UTC date; the whole term's has none. It orders and compares as time does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Window(Option<Date>);
+
+impl Reset {
+    /// The window that `now` lies in.
+    pub fn window_at(self, now: Timestamp) -> Window {
+        let today = utc_date(now);
+        Window(match self {
+            Reset::None => None,
+            Reset::Daily => Some(today),
+            Reset::Weekly => Some(monday_of(today)),
+            Reset::Monthly => Some(today.first_of_month()),
+        })
+    }
+
+    /// When the window that `now` lies in ends and the cap starts anew; never, without a reset.
+    pub fn resets_at(self, now: Timestamp) -> Option<Timestamp> {
+        let Window(begins) = self.window_at(now);
+        self.next(begins?).map(utc_midnight)
+    }
+
+    /// How many windows begin after `now` and before `end`.
+    pub fn windows_between(self, now: Timestamp, end: Timestamp) -> u32 {
+        let Some(first) = self.resets_at(now).filter(|first| *first < end) else {
+            return 0;
+        };
+        let (first, last) = (utc_date(first), utc_date(end - 1.nanosecond()));
+        let more = match self {
+            Reset::None => return 0,
+            Reset::Daily => days(first, last),
+            Reset::Weekly => days(first, last) / 7,
+            Reset::Monthly => {
+                let months = |date: Date| i32::from(date.year()) * 12 + i32::from(date.month());
+                months(last) - months(first)
+            }
+        };
+        1 + more.unsigned_abs()
+    }
+
+    fn next(self, begins: Date) -> Option<Date> {
+        match self {
+            Reset::None => None,
+            Reset::Daily => begins.checked_add(1.day()).ok(),
+            Reset::Weekly => begins.checked_add(7.days()).ok(),
+            Reset::Monthly => begins.checked_add(1.month()).ok(),
+        }
+    }
+}
+
+/// The UTC date of an instant.
+pub fn utc_date(at: Timestamp) -> Date {
+    Zoned::new(at, TimeZone::UTC).date()
+}
+
+fn utc_midnight(date: Date) -> Timestamp {
+    // UTC has no gaps, and a date next to one that was an instant's is itself in range.
+    TimeZone::UTC
+        .to_timestamp(date.to_datetime(jiff::civil::Time::midnight()))
+        .unwrap_or(Timestamp::MAX)
+}
+
+fn monday_of(date: Date) -> Date {
+    date.tomorrow()
+        .and_then(|tomorrow| tomorrow.nth_weekday(-1, Weekday::Monday))
+        .unwrap_or(date)
+}
+
+fn days(from: Date, to: Date) -> i32 {
+    from.until(to).map_or(0, |span| span.get_days())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const RESETS: [Reset; 3] = [Reset::Daily, Reset::Weekly, Reset::Monthly];
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn windows_turn_at_midnight_utc_on_mondays_and_on_the_first() {
+        let sunday_night = at("2026-11-29T23:59:59.999Z");
+        for (reset, turns) in [
+            (Reset::Daily, "2026-11-30T00:00:00Z"),
+            (Reset::Weekly, "2026-11-30T00:00:00Z"),
+            (Reset::Monthly, "2026-12-01T00:00:00Z"),
+        ] {
+            assert_eq!(reset.resets_at(sunday_night), Some(at(turns)), "{reset:?}");
+        }
+        assert_eq!(Reset::None.resets_at(sunday_night), None);
+        let monday = at("2026-11-30T00:00:00Z");
+        assert_eq!(
+            Reset::Weekly.window_at(monday),
+            Window(Some("2026-11-30".parse().unwrap()))
+        );
+        assert_eq!(Reset::Weekly.resets_at(monday), Some(at("2026-12-07T00:00:00Z")));
+    }
+
+    proptest! {
+        #[test]
+        fn an_instant_lies_in_its_window_and_the_next_begins_when_it_ends(second in 0_i64..4_000_000_000) {
+            let now = Timestamp::from_second(second).unwrap();
+            for reset in RESETS {
+                let ends = reset.resets_at(now).unwrap();
+                prop_assert!(now < ends);
+                prop_assert_eq!(reset.window_at(now), reset.window_at(ends - 1.nanosecond()));
+                prop_assert!(reset.window_at(now) < reset.window_at(ends));
+            }
+        }
+
+        #[test]
+        fn the_windows_between_are_those_a_walk_from_one_to_the_next_finds(
+            second in 0_i64..2_000_000_000, length in 0_i64..40_000_000,
+        ) {
+            let now = Timestamp::from_second(second).unwrap();
+            let end = Timestamp::from_second(second + length).unwrap();
+            for reset in RESETS {
+                let mut walked = 0;
+                let mut turn = reset.resets_at(now).unwrap();
+                while turn < end {
+                    walked += 1;
+                    turn = reset.resets_at(turn).unwrap();
+                }
+                prop_assert_eq!(reset.windows_between(now, end), walked);
+            }
+            prop_assert_eq!(Reset::None.windows_between(now, end), 0);
+        }
+    }
+}
