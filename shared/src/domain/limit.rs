@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::grant::{Attempt, Grant, Reading, State};
+use super::grant::{Grant, Reading, State};
 use super::money::Usd;
 use super::programme::Settings;
 
@@ -20,18 +20,9 @@ pub struct Spending {
 
 impl Spending {
     /// Adds up a grant's readings at `now`. A reading of an earlier window says nothing about this one.
-    pub fn of(
-        grant: &Grant,
-        attempts: &[Attempt],
-        readings: &[Reading],
-        settings: &Settings,
-        now: Timestamp,
-    ) -> Spending {
+    pub fn of(grant: &Grant, readings: &[Reading], settings: &Settings, now: Timestamp) -> Spending {
         let window = settings.reset.window_at(now);
-        let live = attempts
-            .iter()
-            .find(|attempt| grant.is_live_with(attempt))
-            .map(|attempt| attempt.epoch);
+        let live = grant.live().map(|attempt| attempt.epoch);
         let mut spending = Spending::default();
         for reading in readings {
             let in_window = if reading.window == window {

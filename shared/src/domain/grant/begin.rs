@@ -8,6 +8,9 @@ use crate::domain::id::{Epoch, Nonce};
 use crate::domain::key::KeyHash;
 use crate::domain::limit::wanted_limit;
 
+/// More would not fit into the grant's item; nobody gets there but by an outage and a script.
+const MAX_ATTEMPTS: usize = 1000;
+
 /// What the student pressed, and the epoch the page showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Press {
@@ -52,6 +55,8 @@ pub enum BeginRefused {
     },
     WindowClosed,
     ReplacementsUsedUp,
+    /// So many attempts ended in uncertainty that a person has to look.
+    TooManyAttempts,
     /// Less than a cent of the cap is left in this window.
     NothingLeft {
         resets_at: Option<Timestamp>,
@@ -63,7 +68,7 @@ impl View {
     /// Opens an attempt, takes a place in the pot the first time, and owes the disable of every older key.
     pub fn begin(&self, press: Press, nonce: Nonce, now: Timestamp) -> Result<(Change, Begun), BeginRefused> {
         self.may_begin(press, now)?;
-        let mut change = self.change(&Actor::Student).disabling(&self.attempts, now);
+        let mut change = self.change(&Actor::Student).disabling_all(now);
         if !self.grant.has_place {
             let place = self.promised(now);
             if !self.pot.has_room_for(place) {
@@ -72,15 +77,18 @@ impl View {
             change.grant.has_place = true;
             change.pot = PotChange::Take(place);
         }
-        if let Some(lapsed) = self
-            .attempt(self.grant.epoch)
+        // What is known to have made nothing need not be remembered; the audit tells of it.
+        change
+            .grant
+            .attempts
+            .retain(|attempt| attempt.state != AttemptState::Refused || attempt.key.is_some());
+        for lapsed in change
+            .grant
+            .attempts
+            .iter_mut()
             .filter(|attempt| attempt.state == AttemptState::Open)
         {
-            change.attempts.retain(|attempt| attempt.epoch != lapsed.epoch);
-            change.attempts.push(Attempt {
-                state: AttemptState::Superseded,
-                ..lapsed.clone()
-            });
+            lapsed.state = AttemptState::Superseded;
         }
 
         let epoch = self.grant.epoch.next();
@@ -89,9 +97,7 @@ impl View {
             nonce: nonce.clone(),
             lease_until: now + LEASE,
         };
-        change.attempts.push(Attempt {
-            programme: self.grant.programme.clone(),
-            grant: self.grant.id.clone(),
+        change.grant.attempts.push(Attempt {
             epoch,
             nonce: nonce.clone(),
             state: AttemptState::Open,
@@ -159,6 +165,9 @@ impl View {
         if self.next_key_counts(now) && grant.replacements >= settings.replacements.saturating_add(grant.allowed) {
             return Err(BeginRefused::ReplacementsUsedUp);
         }
+        if grant.attempts.len() >= MAX_ATTEMPTS {
+            return Err(BeginRefused::TooManyAttempts);
+        }
         // Once begun, the key that is live now is retired too.
         let mut spending = self.spending(now);
         spending.retired_in_window = spending.in_window;
@@ -172,7 +181,7 @@ impl View {
 
     /// Whether a rule of the programme says that the last key shown is too old.
     fn is_rotation(&self, now: Timestamp) -> bool {
-        let last_shown = self.attempts.iter().filter_map(|attempt| attempt.shown_at).max();
+        let last_shown = self.grant.attempts.iter().filter_map(|attempt| attempt.shown_at).max();
         let days = self.programme.settings.rotate_after_days;
         last_shown
             .zip(days)
@@ -182,7 +191,7 @@ impl View {
     /// Every recorded key, since the epoch that begins has none yet.
     fn keys_to_retire(&self) -> Vec<(Epoch, KeyHash)> {
         let undisabled = |attempt: &&Attempt| !matches!(attempt.disable, Disable::Done { .. });
-        let keys = self.attempts.iter().filter(undisabled);
+        let keys = self.grant.attempts.iter().filter(undisabled);
         keys.filter_map(|attempt| Some((attempt.epoch, attempt.key.clone()?)))
             .collect()
     }

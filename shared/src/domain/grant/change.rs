@@ -3,9 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, Grant, Reading};
+use super::{Grant, Reading};
 use crate::domain::audit::{Act, Actor, What};
-use crate::domain::id::Epoch;
 use crate::domain::limit::{self, Spending};
 use crate::domain::money::Usd;
 use crate::domain::programme::{Pot, Programme};
@@ -16,18 +15,13 @@ pub struct View {
     pub programme: Programme,
     pub pot: Pot,
     pub grant: Grant,
-    /// In the order of their epochs.
-    pub attempts: Vec<Attempt>,
     pub readings: Vec<Reading>,
 }
 
-/// Everything one act writes. The grant is written on condition that nobody wrote it since it was read, and since every act
-/// writes the grant, that holds for the attempts too.
+/// Everything one act writes, on condition that nobody wrote the grant since it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     pub grant: Grant,
-    /// Those that are new or changed.
-    pub attempts: Vec<Attempt>,
     pub pot: PotChange,
     pub by: Actor,
     /// Absent for marks that change no state, right or limit.
@@ -53,18 +47,8 @@ pub enum Notice {
 }
 
 impl View {
-    pub fn attempt(&self, epoch: Epoch) -> Option<&Attempt> {
-        self.attempts.iter().find(|attempt| attempt.epoch == epoch)
-    }
-
     pub fn spending(&self, now: Timestamp) -> Spending {
-        Spending::of(
-            &self.grant,
-            &self.attempts,
-            &self.readings,
-            &self.programme.settings,
-            now,
-        )
+        Spending::of(&self.grant, &self.readings, &self.programme.settings, now)
     }
 
     /// The unspent part of what a place of this grant reserves.
@@ -78,11 +62,10 @@ impl View {
             version: self.grant.version + 1,
             ..self.grant.clone()
         };
-        let pot = PotChange::None;
         Change {
             grant,
-            attempts: Vec::new(),
-            pot,
+
+            pot: PotChange::None,
             by: by.clone(),
             audit: None,
             notice: None,
@@ -99,15 +82,12 @@ impl Change {
         self
     }
 
-    /// Owes a disable for every key of these attempts that is not disabled yet.
-    pub(super) fn disabling<'a>(mut self, attempts: impl IntoIterator<Item = &'a Attempt>, now: Timestamp) -> Change {
-        for attempt in attempts {
-            let mut owing = attempt.clone();
-            owing.owe_disable(now);
-            if owing != *attempt {
-                self.attempts.push(owing);
-            }
-        }
+    /// Owes a disable for every key of the grant that is not disabled yet.
+    pub(super) fn disabling_all(mut self, now: Timestamp) -> Change {
+        self.grant
+            .attempts
+            .iter_mut()
+            .for_each(|attempt| attempt.owe_disable(now));
         self
     }
 

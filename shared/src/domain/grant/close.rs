@@ -37,7 +37,7 @@ impl View {
         if !matches!(self.grant.state, State::Live { .. }) {
             return None;
         }
-        let mut change = self.change(by).disabling(&self.attempts, now);
+        let mut change = self.change(by).disabling_all(now);
         change.grant.state = State::Stopped { why };
         change.notice = (why == Stopped::Leaked).then_some(Notice::KeyLeaked);
         let note = serde_json::to_value(why)
@@ -51,10 +51,7 @@ impl View {
         if self.grant.state == State::Revoked {
             return None;
         }
-        let mut change = self
-            .change(by)
-            .disabling(&self.attempts, now)
-            .giving_back_place(self, now);
+        let mut change = self.change(by).disabling_all(now).giving_back_place(self, now);
         change.grant.state = State::Revoked;
         Some(change.audited(Act::Revoked, &self.grant, why.map(str::to_owned)))
     }
@@ -64,10 +61,7 @@ impl View {
         if self.is_terminal() {
             return None;
         }
-        let mut change = self
-            .change(by)
-            .disabling(&self.attempts, now)
-            .giving_back_place(self, now);
+        let mut change = self.change(by).disabling_all(now).giving_back_place(self, now);
         change.grant.state = State::Ended;
         Some(change.audited(Act::Ended, &self.grant, None))
     }
@@ -84,24 +78,26 @@ impl View {
 
     /// Marks an attempt whose key the provider lists as enabled although nobody was shown it.
     pub fn sweep(&self, epoch: Epoch, key: &KeyHash, now: Timestamp) -> Result<Change, Swept> {
-        let attempt = self.attempt(epoch).ok_or(Swept::NoAttempt)?;
+        let mut change = self.change(&Actor::Sync);
+        let attempt = change
+            .grant
+            .attempts
+            .iter_mut()
+            .find(|attempt| attempt.epoch == epoch)
+            .ok_or(Swept::NoAttempt)?;
         if attempt.state == AttemptState::Shown {
             return Err(Swept::Shown);
         }
         if now < attempt.begun_at + GRACE {
             return Err(Swept::TooYoung);
         }
-        let mut swept = attempt.clone();
-        swept.state = AttemptState::Swept;
-        swept.key = Some(key.clone());
-        swept.owe_disable(now);
-        if swept == *attempt {
-            return Err(Swept::Already);
-        }
-        let mut change = self.change(&Actor::Sync);
-        change.attempts.push(swept);
+        attempt.state = AttemptState::Swept;
+        attempt.key = Some(key.clone());
+        attempt.owe_disable(now);
         if self.grant.is_minting_with(&attempt.nonce) {
             change.grant.state = self.grant.state_after_failure();
+        } else if change.grant.attempts == self.grant.attempts {
+            return Err(Swept::Already);
         }
         Ok(change.audited(Act::Swept, &self.grant, Some(format!("attempt {}", epoch.number()))))
     }

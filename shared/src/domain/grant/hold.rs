@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::{Change, Disable, HoldKind, Pause, PotChange, State, View};
+use super::{Attempt, Change, Disable, HoldKind, Pause, PotChange, State, View};
 use crate::domain::audit::{Act, Actor};
 use crate::domain::key::KeyHash;
 
@@ -37,8 +37,7 @@ impl View {
         if self.grant.holds.has(kind) {
             return Err(HoldRefused::AlreadyHeld);
         }
-        let live = self.attempts.iter().filter(|attempt| self.grant.is_live_with(attempt));
-        let mut change = self.change(by).disabling(live, now);
+        let mut change = self.change(by).disabling_all(now);
         match kind {
             HoldKind::Paused => {
                 change.grant.holds.paused = Some(Pause {
@@ -90,14 +89,11 @@ impl View {
                 change.grant.has_place = true;
                 change.pot = PotChange::Take(place);
             }
-            let live = self.attempts.iter().find(|attempt| self.grant.is_live_with(attempt));
-            if let Some(live) = live {
-                change.attempts.push(super::Attempt {
-                    disable: Disable::No,
-                    ..live.clone()
-                });
-            }
             enable = self.live_key();
+            let is_live = |attempt: &&mut Attempt| enable.is_some() && attempt.key == enable;
+            if let Some(live) = change.grant.attempts.iter_mut().find(is_live) {
+                live.disable = Disable::No;
+            }
         }
         Ok((change.audited(Act::Released, &self.grant, None), enable))
     }
@@ -107,9 +103,6 @@ impl View {
     }
 
     fn live_key(&self) -> Option<KeyHash> {
-        match &self.grant.state {
-            State::Live { key } => Some(key.clone()),
-            _ => None,
-        }
+        self.grant.live()?.key.clone()
     }
 }

@@ -64,10 +64,14 @@ pub struct Grant {
     pub replacements: u32,
     /// The replacements that faculty allowed beyond the programme's number.
     pub allowed: u32,
+    /// Every try at making a key, in the order of their epochs. They are part of the grant, so that what an act is decided on
+    /// was read at one moment.
+    #[serde(default)]
+    pub attempts: Vec<Attempt>,
     /// When the last reveal or counted replacement was.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub counted_at: Option<Timestamp>,
-    /// Moves with every act on the grant or its attempts; each act is written on condition that it has not moved.
+    /// Moves with every act; each is written on condition that it has not moved.
     pub version: u64,
 }
 
@@ -143,8 +147,6 @@ pub enum HoldKind {
 /// One try at making a key, and the key it made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
-    pub programme: ProgrammeId,
-    pub grant: GrantId,
     pub epoch: Epoch,
     pub nonce: Nonce,
     pub state: AttemptState,
@@ -220,6 +222,7 @@ impl Grant {
             ever_shown: false,
             replacements: 0,
             allowed: 0,
+            attempts: Vec::new(),
             counted_at: None,
             version: 1,
         }
@@ -231,9 +234,22 @@ impl Grant {
             .unwrap_or_else(|| settings.cap_of_group(self.group.as_deref()))
     }
 
-    /// Whether this is the attempt whose key is the live one.
-    pub fn is_live_with(&self, attempt: &Attempt) -> bool {
-        matches!(&self.state, State::Live { key } if attempt.key.as_ref() == Some(key))
+    pub fn attempt(&self, epoch: Epoch) -> Option<&Attempt> {
+        self.attempts.iter().find(|attempt| attempt.epoch == epoch)
+    }
+
+    /// The attempt whose key is the live one.
+    pub fn live(&self) -> Option<&Attempt> {
+        let State::Live { key } = &self.state else { return None };
+        self.attempts.iter().find(|attempt| attempt.key.as_ref() == Some(key))
+    }
+
+    /// The keys whose disable the provider has not answered yet, and since when the first is owed.
+    pub fn owed_disables(&self) -> impl Iterator<Item = (Epoch, &KeyHash, Timestamp)> {
+        self.attempts.iter().filter_map(|attempt| match attempt.disable {
+            Disable::Owed { since } => Some((attempt.epoch, attempt.key.as_ref()?, since)),
+            Disable::No | Disable::Done { .. } => None,
+        })
     }
 
     /// Whether this invocation's attempt is the one under way.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{AttemptState, Begun, Change, Disable, Notice, State, View};
+use super::{Attempt, AttemptState, Begun, Change, Disable, Notice, State, View};
 use crate::domain::audit::{Act, Actor};
 use crate::domain::id::Epoch;
 use crate::domain::key::KeyHash;
@@ -38,17 +38,23 @@ pub enum GaveUp {
 impl View {
     /// Makes the attempt's key the grant's live one. Only after this is written may the key be shown.
     pub fn record(&self, begun: &Begun, minted: &Minted, now: Timestamp) -> Result<Change, RecordRefused> {
-        let attempt = self
-            .attempt(begun.epoch)
-            .filter(|attempt| attempt.state == AttemptState::Open);
-        let Some(attempt) = attempt.filter(|_| self.grant.is_minting_with(&begun.nonce)) else {
-            return Err(RecordRefused::Lost);
-        };
+        let mut change = self.change(&Actor::Student);
+        let (grant, counts) = (&mut change.grant, self.next_key_counts(now));
+        let is_open = |attempt: &&mut Attempt| attempt.epoch == begun.epoch && attempt.state == AttemptState::Open;
+        let shown = grant
+            .attempts
+            .iter_mut()
+            .find(is_open)
+            .filter(|_| self.grant.is_minting_with(&begun.nonce));
+        let shown = shown.ok_or(RecordRefused::Lost)?;
         if !self.grant.holds.is_empty() {
             return Err(RecordRefused::Held);
         }
-        let mut change = self.change(&Actor::Student);
-        let (grant, counts) = (&mut change.grant, self.next_key_counts(now));
+        shown.state = AttemptState::Shown;
+        shown.key = Some(minted.key.clone());
+        shown.limit = Some(minted.limit);
+        shown.shown_at = Some(now);
+
         grant.state = State::Live {
             key: minted.key.clone(),
         };
@@ -59,13 +65,6 @@ impl View {
             grant.counted_at = Some(now);
         }
         grant.ever_shown = true;
-
-        let mut shown = attempt.clone();
-        shown.state = AttemptState::Shown;
-        shown.key = Some(minted.key.clone());
-        shown.limit = Some(minted.limit);
-        shown.shown_at = Some(now);
-        change.attempts.push(shown);
         change.notice = Some(Notice::KeyShown);
         Ok(change.audited(
             Act::Shown,
@@ -84,13 +83,12 @@ impl View {
         why: &str,
         now: Timestamp,
     ) -> Option<Change> {
-        let attempt = self
-            .attempt(begun.epoch)
-            .filter(|attempt| attempt.nonce == begun.nonce)?;
-        if attempt.state == AttemptState::Shown {
+        let mut change = self.change(&Actor::Student);
+        let is_ours = |attempt: &&mut Attempt| attempt.epoch == begun.epoch && attempt.nonce == begun.nonce;
+        let ended = change.grant.attempts.iter_mut().find(is_ours)?;
+        if ended.state == AttemptState::Shown {
             return None;
         }
-        let mut ended = attempt.clone();
         let (state, act) = match how {
             GaveUp::Refused => (AttemptState::Refused, Act::Refused),
             GaveUp::Unknown => (AttemptState::Unknown, Act::Unknown),
@@ -104,26 +102,21 @@ impl View {
         }
         ended.owe_disable(now);
 
-        let mut change = self.change(&Actor::Student);
         if self.grant.is_minting_with(&begun.nonce) {
             change.grant.state = self.grant.state_after_failure();
-        } else if ended == *attempt {
+        } else if change.grant.attempts == self.grant.attempts {
             return None;
         }
-        change.attempts.push(ended);
         let note = format!("attempt {}: {why}", begun.epoch.number());
         Some(change.audited(act, &self.grant, Some(note)))
     }
 
     /// Marks that the provider answered the disable of an attempt's key. None when there is nothing to mark.
     pub fn disabled(&self, epoch: Epoch, now: Timestamp) -> Option<Change> {
-        let attempt = self
-            .attempt(epoch)
-            .filter(|attempt| matches!(attempt.disable, Disable::Owed { .. }))?;
-        let mut done = attempt.clone();
-        done.disable = Disable::Done { at: now };
         let mut change = self.change(&Actor::Sync);
-        change.attempts.push(done);
+        let is_owed =
+            |attempt: &&mut Attempt| attempt.epoch == epoch && matches!(attempt.disable, Disable::Owed { .. });
+        change.grant.attempts.iter_mut().find(is_owed)?.disable = Disable::Done { at: now };
         Some(change)
     }
 }

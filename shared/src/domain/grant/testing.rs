@@ -36,7 +36,6 @@ pub(crate) fn a_view() -> View {
         programme,
         pot,
         grant: a_grant(),
-        attempts: Vec::new(),
         readings: Vec::new(),
     }
 }
