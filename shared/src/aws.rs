@@ -19,10 +19,7 @@ pub struct AwsAccess {
 impl AwsAccess {
     /// As the SDK reads it from the environment, its standard endpoint variables included.
     pub async fn from_environment() -> AwsAccess {
-        AwsAccess {
-            shared: aws_config::load_defaults(BehaviorVersion::latest()).await,
-            base: None,
-        }
+        AwsAccess { shared: aws_config::load_defaults(BehaviorVersion::latest()).await, base: None }
     }
 
     /// Built by hand, reading neither environment, profile nor metadata: every service lies under one base.
@@ -34,10 +31,7 @@ impl AwsAccess {
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .http_client(http)
             .build();
-        AwsAccess {
-            shared,
-            base: Some(base.to_owned()),
-        }
+        AwsAccess { shared, base: Some(base.to_owned()) }
     }
 
     /// The table's client. Its first retry comes soon, since a throttled partition recovers in milliseconds.
@@ -50,8 +44,7 @@ impl AwsAccess {
             .retry_config(retries)
             .timeout_config(attempts_of(Duration::from_secs(3)));
         aws_sdk_dynamodb::Client::from_conf(
-            self.at("dynamodb", config, aws_sdk_dynamodb::config::Builder::endpoint_url)
-                .build(),
+            self.at("dynamodb", config, aws_sdk_dynamodb::config::Builder::endpoint_url).build(),
         )
     }
 
@@ -59,11 +52,7 @@ impl AwsAccess {
     pub fn secretsmanager(&self) -> aws_sdk_secretsmanager::Client {
         let config = aws_sdk_secretsmanager::config::Builder::from(&self.shared)
             .timeout_config(attempts_of(Duration::from_secs(3)));
-        let config = self.at(
-            "secretsmanager",
-            config,
-            aws_sdk_secretsmanager::config::Builder::endpoint_url,
-        );
+        let config = self.at("secretsmanager", config, aws_sdk_secretsmanager::config::Builder::endpoint_url);
         aws_sdk_secretsmanager::Client::from_conf(config.build())
     }
 
@@ -72,10 +61,7 @@ impl AwsAccess {
         let config = aws_sdk_ses::config::Builder::from(&self.shared)
             .retry_config(RetryConfig::disabled())
             .timeout_config(attempts_of(Duration::from_secs(10)));
-        aws_sdk_ses::Client::from_conf(
-            self.at("ses", config, aws_sdk_ses::config::Builder::endpoint_url)
-                .build(),
-        )
+        aws_sdk_ses::Client::from_conf(self.at("ses", config, aws_sdk_ses::config::Builder::endpoint_url).build())
     }
 
     fn at<B>(&self, service: &str, config: B, endpoint: impl FnOnce(B, String) -> B) -> B {
@@ -87,8 +73,5 @@ impl AwsAccess {
 }
 
 fn attempts_of(attempt: Duration) -> TimeoutConfig {
-    TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(2))
-        .operation_attempt_timeout(attempt)
-        .build()
+    TimeoutConfig::builder().connect_timeout(Duration::from_secs(2)).operation_attempt_timeout(attempt).build()
 }

@@ -47,11 +47,7 @@ impl Config {
     /// Reads variables by name.
     pub fn read(variable: impl Fn(&str) -> Option<String>, aws: AwsAccess) -> Result<Config, ConfigError> {
         let mut wrong = Vec::new();
-        let given = |name: &str| {
-            variable(name)
-                .map(|value| value.trim().to_owned())
-                .filter(|value| !value.is_empty())
-        };
+        let given = |name: &str| variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
         let mut required = |name: &'static str| {
             given(name).unwrap_or_else(|| {
                 wrong.push((name, "is missing".to_owned()));
@@ -103,10 +99,7 @@ impl Origin {
             return Err("must be an origin like https://bursar.university.edu, without a path".to_owned());
         }
         let text = text.trim_end_matches('/').to_ascii_lowercase();
-        Ok(Origin {
-            secure: text.starts_with("https:"),
-            text,
-        })
+        Ok(Origin { secure: text.starts_with("https:"), text })
     }
 
     /// `https://bursar.university.edu`
@@ -181,13 +174,7 @@ mod tests {
             ("BURSAR_INSTITUTION", "University of Example"),
         ];
         Config::read(
-            |name| {
-                change
-                    .iter()
-                    .chain(&base)
-                    .find(|(known, _)| *known == name)
-                    .map(|(_, value)| (*value).to_owned())
-            },
+            |name| change.iter().chain(&base).find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()),
             aws(),
         )
     }
@@ -225,23 +212,13 @@ mod tests {
 
     #[test]
     fn an_origin_is_https_or_on_loopback_and_has_no_path() {
-        for good in [
-            "https://a.edu",
-            "https://a.edu:8443",
-            "http://127.0.0.1:8080",
-            "http://localhost:8080",
-            "http://[::1]:1",
-        ] {
+        for good in
+            ["https://a.edu", "https://a.edu:8443", "http://127.0.0.1:8080", "http://localhost:8080", "http://[::1]:1"]
+        {
             assert_eq!(complaints(&[("BURSAR_ORIGIN", good)]), [""; 0], "{good}");
         }
-        for bad in [
-            "a.edu",
-            "https://",
-            "https://a.edu/x",
-            "http://a.edu",
-            "https://u@a.edu",
-            "http://127.0.0.1.a.edu",
-        ] {
+        for bad in ["a.edu", "https://", "https://a.edu/x", "http://a.edu", "https://u@a.edu", "http://127.0.0.1.a.edu"]
+        {
             assert_eq!(complaints(&[("BURSAR_ORIGIN", bad)]), ["BURSAR_ORIGIN"], "{bad}");
         }
     }

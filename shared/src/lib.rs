@@ -7,4 +7,6 @@ pub mod config;
 pub mod deadline;
 pub mod domain;
 pub mod log;
+pub mod sdk_error;
 pub mod start;
+pub mod store;

@@ -10,14 +10,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, fmt};
 
 /// The crates whose `info` is wanted.
-const OURS: [&str; 6] = [
-    "bursar_core",
-    "claim",
-    "console",
-    "mail",
-    "threshold_alerts",
-    "usage_sync",
-];
+const OURS: [&str; 6] = ["bursar_core", "claim", "console", "mail", "threshold_alerts", "usage_sync"];
 
 /// A subscriber that writes to `writer`.
 pub fn to<W>(writer: W) -> Dispatch
@@ -40,10 +33,5 @@ where
 {
     let ours = OURS.map(|name| (name, LevelFilter::INFO));
     let wanted = Targets::new().with_default(LevelFilter::WARN).with_targets(ours);
-    fmt::layer()
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_writer(writer)
-        .with_filter(wanted)
+    fmt::layer().json().flatten_event(true).with_current_span(false).with_writer(writer).with_filter(wanted)
 }

@@ -17,8 +17,6 @@ impl Kept {
     /// Opens or creates the database at `path`. What a write acknowledged survives a kill of the process.
     pub fn open(path: &Path) -> Result<Kept> {
         let connection = Connection::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-        connection.pragma_update(None, "journal_mode", "wal")?;
-        connection.pragma_update(None, "synchronous", "normal")?;
         Kept::prepared(connection)
             .with_context(|| format!("{} is not a database of Bursar or is damaged", path.display()))
     }
@@ -66,13 +64,14 @@ impl Kept {
     /// Removes a document; one that is not there is no error.
     pub fn remove(&self, collection: &str, id: &str) -> Result<()> {
         self.with(|db| {
-            db.prepare_cached("DELETE FROM kept WHERE collection = ? AND id = ?")?
-                .execute([collection, id])?;
+            db.prepare_cached("DELETE FROM kept WHERE collection = ? AND id = ?")?.execute([collection, id])?;
             Ok(())
         })
     }
 
     fn prepared(connection: Connection) -> Result<Kept> {
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        connection.pragma_update(None, "synchronous", "normal")?;
         connection.execute(
             "CREATE TABLE IF NOT EXISTS kept (collection TEXT NOT NULL, id TEXT NOT NULL, body TEXT NOT NULL,
              PRIMARY KEY (collection, id)) WITHOUT ROWID",

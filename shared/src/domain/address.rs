@@ -93,15 +93,9 @@ fn check_local(local: &str) -> Result<(), AddressError> {
     }
     let is_atom = |atom: &str| {
         !atom.is_empty()
-            && atom
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte))
+            && atom.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte))
     };
-    if local.split('.').all(is_atom) {
-        Ok(())
-    } else {
-        Err(AddressError::NotAnAddress)
-    }
+    if local.split('.').all(is_atom) { Ok(()) } else { Err(AddressError::NotAnAddress) }
 }
 
 fn domain_in_ascii(domain: &str) -> Result<String, AddressError> {
@@ -111,11 +105,7 @@ fn domain_in_ascii(domain: &str) -> Result<String, AddressError> {
     }
     // What was typed may be in punycode already, so the scripts are looked at in the readable form.
     let (readable, _) = idna::domain_to_unicode(&ascii);
-    if readable.split('.').all(MixedScript::is_single_script) {
-        Ok(ascii)
-    } else {
-        Err(AddressError::MixedScripts)
-    }
+    if readable.split('.').all(MixedScript::is_single_script) { Ok(ascii) } else { Err(AddressError::MixedScripts) }
 }
 
 /// Control, format and other characters that a reader does not see.
@@ -182,11 +172,7 @@ mod tests {
         let roster = EmailAddress::parse(" Ada.Lovelace@Köln.DE ").unwrap();
         assert_eq!(roster.as_written(), "Ada.Lovelace@Köln.DE");
         assert_eq!(roster.for_mail(), "Ada.Lovelace@xn--kln-sna.de");
-        for typed in [
-            "ada.lovelace@köln.de",
-            "ADA.LOVELACE@xn--kln-sna.de",
-            "ada.lovelace@ko\u{308}ln.de\n",
-        ] {
+        for typed in ["ada.lovelace@köln.de", "ADA.LOVELACE@xn--kln-sna.de", "ada.lovelace@ko\u{308}ln.de\n"] {
             assert_eq!(EmailAddress::parse(typed).unwrap(), roster, "{typed}");
         }
     }

@@ -80,12 +80,7 @@ pub enum Act {
 
 impl What {
     pub fn new(act: Act) -> What {
-        What {
-            act,
-            from: None,
-            to: None,
-            note: None,
-        }
+        What { act, from: None, to: None, note: None }
     }
 
     #[must_use]
@@ -120,11 +115,7 @@ impl FromStr for Actor {
             "student" => Ok(Actor::Student),
             "sync" => Ok(Actor::Sync),
             "rule" => Ok(Actor::Rule),
-            other => other
-                .strip_prefix("person:")
-                .unwrap_or_default()
-                .parse()
-                .map(Actor::Person),
+            other => other.strip_prefix("person:").unwrap_or_default().parse().map(Actor::Person),
         }
     }
 }

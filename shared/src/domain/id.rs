@@ -56,18 +56,9 @@ const SLUG_MAX: usize = 60;
 impl ProgrammeId {
     /// The slug of a programme's name. A name without a letter or digit of the Latin alphabet gets `programme`.
     pub fn of_name(name: &str) -> ProgrammeId {
-        let plain = name
-            .nfkd()
-            .filter(|c| c.is_ascii() || !unicode_normalization::char::is_combining_mark(*c));
-        let dashed: String = plain
-            .map(|c| {
-                if c.is_ascii_alphanumeric() {
-                    c.to_ascii_lowercase()
-                } else {
-                    '-'
-                }
-            })
-            .collect();
+        let plain = name.nfkd().filter(|c| c.is_ascii() || !unicode_normalization::char::is_combining_mark(*c));
+        let dashed: String =
+            plain.map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
         let words: Vec<&str> = dashed.split('-').filter(|word| !word.is_empty()).collect();
         let slug: String = words.join("-").chars().take(SLUG_MAX).collect();
         match slug.trim_end_matches('-') {
@@ -91,17 +82,10 @@ impl FromStr for ProgrammeId {
     type Err = NotAnId;
     fn from_str(text: &str) -> Result<ProgrammeId, NotAnId> {
         let is_word = |word: &str| {
-            !word.is_empty()
-                && word
-                    .bytes()
-                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+            !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
         };
         let fits = text.len() <= SLUG_MAX + 11 && text != "new" && text.split('-').all(is_word);
-        if fits {
-            Ok(ProgrammeId(text.to_owned()))
-        } else {
-            Err(NotAnId("programme"))
-        }
+        if fits { Ok(ProgrammeId(text.to_owned())) } else { Err(NotAnId("programme")) }
     }
 }
 
@@ -123,13 +107,7 @@ impl Epoch {
 
 impl fmt::Display for KeyName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let KeyName {
-            deployment,
-            programme,
-            grant,
-            epoch,
-            nonce,
-        } = self;
+        let KeyName { deployment, programme, grant, epoch, nonce } = self;
         write!(f, "bursar/{deployment}/{programme}/{grant}/{}-{nonce}", epoch.0)
     }
 }
@@ -151,11 +129,7 @@ impl FromStr for KeyName {
             nonce: nonce.parse()?,
         };
         // Only the one spelling is ours: `+1`, `01` and the like are somebody else's.
-        if name.to_string() == text {
-            Ok(name)
-        } else {
-            Err(foreign)
-        }
+        if name.to_string() == text { Ok(name) } else { Err(foreign) }
     }
 }
 
@@ -176,14 +150,8 @@ macro_rules! random_hex {
         impl FromStr for $name {
             type Err = NotAnId;
             fn from_str(text: &str) -> Result<$name, NotAnId> {
-                let is_hex = text
-                    .bytes()
-                    .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-                if text.len() == 2 * $bytes && is_hex {
-                    Ok($name(text.to_owned()))
-                } else {
-                    Err(NotAnId($what))
-                }
+                let is_hex = text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+                if text.len() == 2 * $bytes && is_hex { Ok($name(text.to_owned())) } else { Err(NotAnId($what)) }
             }
         }
     };

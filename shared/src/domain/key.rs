@@ -24,14 +24,8 @@ impl KeyHash {
 impl FromStr for KeyHash {
     type Err = NotAKeyHash;
     fn from_str(text: &str) -> Result<KeyHash, NotAKeyHash> {
-        let is_hex = text
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-        if text.len() == 64 && is_hex {
-            Ok(KeyHash(text.to_owned()))
-        } else {
-            Err(NotAKeyHash)
-        }
+        let is_hex = text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+        if text.len() == 64 && is_hex { Ok(KeyHash(text.to_owned())) } else { Err(NotAKeyHash) }
     }
 }
 

@@ -25,11 +25,7 @@ impl Spending {
         let live = grant.live().map(|attempt| attempt.epoch);
         let mut spending = Spending::default();
         for reading in readings {
-            let in_window = if reading.window == window {
-                reading.in_window
-            } else {
-                Usd::ZERO
-            };
+            let in_window = if reading.window == window { reading.in_window } else { Usd::ZERO };
             spending.lifetime += reading.lifetime;
             spending.in_window += in_window;
             if Some(reading.epoch) != live {
@@ -50,11 +46,7 @@ pub fn wanted_limit(cap: Usd, spending: &Spending) -> Option<Usd> {
 /// What a grant reserves: what it spent, and with a place in the pot the rest of this window's cap and the cap of each
 /// window that begins later.
 pub fn reserved(grant: &Grant, spending: &Spending, settings: &Settings, now: Timestamp) -> Usd {
-    let promised = if grant.has_place {
-        promised(grant, spending, settings, now)
-    } else {
-        Usd::ZERO
-    };
+    let promised = if grant.has_place { promised(grant, spending, settings, now) } else { Usd::ZERO };
     spending.lifetime + promised
 }
 
@@ -73,11 +65,7 @@ pub fn promised(grant: &Grant, spending: &Spending, settings: &Settings, now: Ti
 /// What a grant would reserve if the person claimed now; the same as [`reserved`] once they did. It is shown, not enforced.
 pub fn implied(grant: &Grant, spending: &Spending, settings: &Settings, now: Timestamp) -> Usd {
     let may_claim = grant.holds.is_empty() || grant.has_place;
-    let promised = if may_claim {
-        promised(grant, spending, settings, now)
-    } else {
-        Usd::ZERO
-    };
+    let promised = if may_claim { promised(grant, spending, settings, now) } else { Usd::ZERO };
     spending.lifetime + promised
 }
 
@@ -113,16 +101,10 @@ mod tests {
 
     #[test]
     fn the_wanted_limit_is_what_the_retired_keys_left_of_the_cap_and_never_below_a_cent() {
-        let retired = |micros| Spending {
-            retired_in_window: Usd::from_micros(micros),
-            ..Spending::default()
-        };
+        let retired = |micros| Spending { retired_in_window: Usd::from_micros(micros), ..Spending::default() };
         let cap = Usd::from_dollars(20);
         assert_eq!(wanted_limit(cap, &retired(0)), Some(cap));
-        assert_eq!(
-            wanted_limit(cap, &retired(5_000_001)),
-            Some(Usd::from_micros(14_999_999))
-        );
+        assert_eq!(wanted_limit(cap, &retired(5_000_001)), Some(Usd::from_micros(14_999_999)));
         assert_eq!(wanted_limit(cap, &retired(19_990_000)), Some(Usd::CENT));
         assert_eq!(wanted_limit(cap, &retired(19_990_001)), None);
         assert_eq!(wanted_limit(cap, &retired(25_000_000)), None);
@@ -132,14 +114,8 @@ mod tests {
     fn without_a_reset_the_larger_of_cap_and_spent_is_reserved() {
         let (grant, settings) = claimed(Reset::None, 20_000_000);
         let now = settings.term.starts_at();
-        assert_eq!(
-            reserved(&grant, &spent(0, 3_000_000), &settings, now),
-            Usd::from_dollars(20)
-        );
-        assert_eq!(
-            reserved(&grant, &spent(0, 20_050_000), &settings, now),
-            Usd::from_micros(20_050_000)
-        );
+        assert_eq!(reserved(&grant, &spent(0, 3_000_000), &settings, now), Usd::from_dollars(20));
+        assert_eq!(reserved(&grant, &spent(0, 20_050_000), &settings, now), Usd::from_micros(20_050_000));
     }
 
     #[test]
@@ -149,10 +125,7 @@ mod tests {
         let now = settings.term.starts_at();
         assert_eq!(reserved(&grant, &spent(0, 0), &settings, now), Usd::from_dollars(100));
         let last_day = settings.term.ends_at() - 1.hour();
-        assert_eq!(
-            reserved(&grant, &spent(40_000_000, 250_000), &settings, last_day),
-            Usd::from_dollars(41)
-        );
+        assert_eq!(reserved(&grant, &spent(40_000_000, 250_000), &settings, last_day), Usd::from_dollars(41));
     }
 
     #[test]

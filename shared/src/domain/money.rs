@@ -108,9 +108,7 @@ fn amount<'de, D: Deserializer<'de>>(
     let raw = <&RawValue>::deserialize(from)?;
     match raw.get() {
         "null" => Ok(None),
-        text => read(text)
-            .map(Some)
-            .map_err(|error| D::Error::custom(format!("{text}: {error}"))),
+        text => read(text).map(Some).map_err(|error| D::Error::custom(format!("{text}: {error}"))),
     }
 }
 
@@ -146,11 +144,7 @@ fn read(text: &str, rounding: Rounding) -> Result<Usd, MoneyError> {
     if kept.len() as i64 + shift.max(0) > 18 {
         return Err(MoneyError::TooLarge);
     }
-    let kept = if kept.is_empty() {
-        0
-    } else {
-        i64::from_str(kept).map_err(|_| MoneyError::TooLarge)?
-    };
+    let kept = if kept.is_empty() { 0 } else { i64::from_str(kept).map_err(|_| MoneyError::TooLarge)? };
     let magnitude = kept * 10_i64.pow(shift.max(0) as u32);
     let away_from_zero = lost && (rounding == Rounding::Up) != negative;
     let magnitude = magnitude + i64::from(away_from_zero);
@@ -205,21 +199,14 @@ mod tests {
 
     #[test]
     fn a_person_may_type_plain_decimals_with_or_without_a_dollar_sign() {
-        for (text, micros) in [
-            ("20", 20_000_000),
-            ("$20", 20_000_000),
-            (" 20.00 ", 20_000_000),
-            ("0.000001", 1),
-        ] {
+        for (text, micros) in [("20", 20_000_000), ("$20", 20_000_000), (" 20.00 ", 20_000_000), ("0.000001", 1)] {
             assert_eq!(Usd::from_form(text), Ok(Usd(micros)), "{text}");
         }
     }
 
     #[test]
     fn a_person_may_not_type_signs_exponents_words_blanks_or_a_seventh_decimal() {
-        for text in [
-            "", " ", "$", "-1", "+1", "1e3", "NaN", "inf", "1,000", "1.", ".5", "1 2", "0x10", "$-1", "١",
-        ] {
+        for text in ["", " ", "$", "-1", "+1", "1e3", "NaN", "inf", "1,000", "1.", ".5", "1 2", "0x10", "$-1", "١"] {
             assert_eq!(Usd::from_form(text), Err(MoneyError::NotAnAmount), "{text}");
         }
         assert_eq!(Usd::from_form("1.0000001"), Err(MoneyError::TooPrecise));
@@ -247,13 +234,9 @@ mod tests {
 
     #[test]
     fn the_provider_is_sent_a_plain_json_number() {
-        for (micros, json) in [
-            (20_000_000, "20"),
-            (19_999_999, "19.999999"),
-            (10_000, "0.01"),
-            (0, "0"),
-            (100_000_000, "100"),
-        ] {
+        for (micros, json) in
+            [(20_000_000, "20"), (19_999_999, "19.999999"), (10_000, "0.01"), (0, "0"), (100_000_000, "100")]
+        {
             assert_eq!(Usd(micros).to_json().get(), json);
         }
     }

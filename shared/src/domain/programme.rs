@@ -113,6 +113,7 @@ pub enum Weekday {
 pub struct Pot {
     pub programme: ProgrammeId,
     /// All the money the programme may ever cost.
+    #[serde(rename = "pot_limit")]
     pub limit: Usd,
     /// The most that the grants with a place can still cost, with what they spent.
     pub reserved: Usd,
@@ -160,10 +161,7 @@ impl Settings {
 
     /// The cap of somebody in this group, unless their grant has its own.
     pub fn cap_of_group(&self, group: Option<&str>) -> Usd {
-        group
-            .and_then(|group| self.groups.get(group))
-            .and_then(|group| group.cap)
-            .unwrap_or(self.cap)
+        group.and_then(|group| self.groups.get(group)).and_then(|group| group.cap).unwrap_or(self.cap)
     }
 
     /// When a key made for this programme expires.

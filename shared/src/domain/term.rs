@@ -42,20 +42,11 @@ impl Term {
             return Err(TermError::Backwards);
         }
         let zone = TimeZone::get(timezone).map_err(|_| TermError::TimeZone)?;
-        let midnight = |date: Date| {
-            date.to_zoned(zone.clone())
-                .map(|begin| begin.timestamp())
-                .map_err(|_| TermError::Range)
-        };
+        let midnight =
+            |date: Date| date.to_zoned(zone.clone()).map(|begin| begin.timestamp()).map_err(|_| TermError::Range);
         let starts_at = midnight(starts_on)?;
         let ends_at = midnight(ends_on.tomorrow().map_err(|_| TermError::Range)?)?;
-        Ok(Term {
-            starts_on,
-            ends_on,
-            timezone: timezone.to_owned(),
-            starts_at,
-            ends_at,
-        })
+        Ok(Term { starts_on, ends_on, timezone: timezone.to_owned(), starts_at, ends_at })
     }
 
     pub fn starts_on(&self) -> Date {
@@ -99,11 +90,7 @@ impl TryFrom<Written> for Term {
 
 impl From<Term> for Written {
     fn from(term: Term) -> Written {
-        Written {
-            starts_on: term.starts_on,
-            ends_on: term.ends_on,
-            timezone: term.timezone,
-        }
+        Written { starts_on: term.starts_on, ends_on: term.ends_on, timezone: term.timezone }
     }
 }
 
@@ -140,14 +127,8 @@ mod tests {
 
     #[test]
     fn what_is_no_term_is_refused_with_its_reason() {
-        assert_eq!(
-            term("2026-02-02", "2026-02-01", "UTC").unwrap_err(),
-            TermError::Backwards
-        );
-        assert_eq!(
-            term("2026-02-01", "2026-02-02", "Europe/Bonn").unwrap_err(),
-            TermError::TimeZone
-        );
+        assert_eq!(term("2026-02-02", "2026-02-01", "UTC").unwrap_err(), TermError::Backwards);
+        assert_eq!(term("2026-02-01", "2026-02-02", "Europe/Bonn").unwrap_err(), TermError::TimeZone);
         assert_eq!(term("2026-02-01", "9999-12-31", "UTC").unwrap_err(), TermError::Range);
     }
 

@@ -25,12 +25,7 @@ pub struct CodeHash(String);
 impl Code {
     pub fn generate() -> Code {
         let bytes: [u8; CODE_LENGTH] = random();
-        Code(
-            bytes
-                .iter()
-                .map(|byte| char::from(CROCKFORD[usize::from(byte & 31)]))
-                .collect(),
-        )
+        Code(bytes.iter().map(|byte| char::from(CROCKFORD[usize::from(byte & 31)])).collect())
     }
 
     /// Reads what a person typed: case, hyphens and spaces do not matter, and look-alikes are taken for what they look like.
@@ -129,28 +124,18 @@ macro_rules! secret_and_hash {
     };
 }
 
-secret_and_hash!(
-    LinkToken,
-    LinkTokenHash,
-    "link",
-    "The secret part of a link that signs in."
-);
-secret_and_hash!(
-    SessionToken,
-    SessionTokenHash,
-    "session",
-    "The value of a session cookie."
-);
-secret_and_hash!(
-    AskToken,
-    AskTokenHash,
-    "ask",
-    "The value of the cookie in the browser that asked for a link."
-);
+secret_and_hash!(LinkToken, LinkTokenHash, "link", "The secret part of a link that signs in.");
+secret_and_hash!(SessionToken, SessionTokenHash, "session", "The value of a session cookie.");
+secret_and_hash!(AskToken, AskTokenHash, "ask", "The value of the cookie in the browser that asked for a link.");
 
 /// `N` random bytes as hex digits.
 pub(super) fn random_hex<const N: usize>() -> String {
     HEXLOWER.encode(&random::<N>())
+}
+
+/// 128 random bits.
+pub(crate) fn random_u128() -> u128 {
+    u128::from_be_bytes(random())
 }
 
 #[expect(
@@ -184,12 +169,9 @@ mod tests {
         let code = Code::generate();
         let shown = code.reveal();
         assert_eq!(shown.len(), 14);
-        for typed in [
-            shown.clone(),
-            shown.to_lowercase(),
-            shown.replace('-', ""),
-            format!(" {} ", shown.replace('-', " ")),
-        ] {
+        for typed in
+            [shown.clone(), shown.to_lowercase(), shown.replace('-', ""), format!(" {} ", shown.replace('-', " "))]
+        {
             assert_eq!(Code::from_form(&typed).unwrap().hash(&address), code.hash(&address));
         }
         for typed in ["", "ABCD-EFGH", "ABCD-EFGH-JKMN-P", "ABCD-EFGH-JKM!", "ABCD-EFGH-JKMÜ"] {
@@ -209,17 +191,9 @@ mod tests {
         let token = LinkToken::generate();
         assert_eq!(LinkToken::parse(token.reveal()).unwrap().hash(), token.hash());
         assert_ne!(LinkToken::generate().hash(), token.hash());
-        assert_ne!(
-            SessionToken::parse(token.reveal()).unwrap().hash().as_str(),
-            token.hash().as_str()
-        );
-        for text in [
-            "",
-            "abc",
-            &token.reveal()[1..],
-            &format!("{}A", token.reveal()),
-            &format!("{} ", token.reveal()),
-        ] {
+        assert_ne!(SessionToken::parse(token.reveal()).unwrap().hash().as_str(), token.hash().as_str());
+        for text in ["", "abc", &token.reveal()[1..], &format!("{}A", token.reveal()), &format!("{} ", token.reveal())]
+        {
             assert!(LinkToken::parse(text).is_none(), "{text}");
         }
     }

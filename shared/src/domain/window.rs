@@ -76,15 +76,11 @@ pub fn utc_date(at: Timestamp) -> Date {
 
 fn utc_midnight(date: Date) -> Timestamp {
     // UTC has no gaps, and a date next to one that was an instant's is itself in range.
-    TimeZone::UTC
-        .to_timestamp(date.to_datetime(jiff::civil::Time::midnight()))
-        .unwrap_or(Timestamp::MAX)
+    TimeZone::UTC.to_timestamp(date.to_datetime(jiff::civil::Time::midnight())).unwrap_or(Timestamp::MAX)
 }
 
 fn monday_of(date: Date) -> Date {
-    date.tomorrow()
-        .and_then(|tomorrow| tomorrow.nth_weekday(-1, Weekday::Monday))
-        .unwrap_or(date)
+    date.tomorrow().and_then(|tomorrow| tomorrow.nth_weekday(-1, Weekday::Monday)).unwrap_or(date)
 }
 
 fn days(from: Date, to: Date) -> i32 {
@@ -114,10 +110,7 @@ mod tests {
         }
         assert_eq!(Reset::None.resets_at(sunday_night), None);
         let monday = at("2026-11-30T00:00:00Z");
-        assert_eq!(
-            Reset::Weekly.window_at(monday),
-            Window(Some("2026-11-30".parse().unwrap()))
-        );
+        assert_eq!(Reset::Weekly.window_at(monday), Window(Some("2026-11-30".parse().unwrap())));
         assert_eq!(Reset::Weekly.resets_at(monday), Some(at("2026-12-07T00:00:00Z")));
     }
 

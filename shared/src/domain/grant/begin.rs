@@ -78,25 +78,14 @@ impl View {
             change.pot = PotChange::Take(place);
         }
         // What is known to have made nothing need not be remembered; the audit tells of it.
-        change
-            .grant
-            .attempts
-            .retain(|attempt| attempt.state != AttemptState::Refused || attempt.key.is_some());
-        for lapsed in change
-            .grant
-            .attempts
-            .iter_mut()
-            .filter(|attempt| attempt.state == AttemptState::Open)
-        {
+        change.grant.attempts.retain(|attempt| attempt.state != AttemptState::Refused || attempt.key.is_some());
+        for lapsed in change.grant.attempts.iter_mut().filter(|attempt| attempt.state == AttemptState::Open) {
             lapsed.state = AttemptState::Superseded;
         }
 
         let epoch = self.grant.epoch.next();
         change.grant.epoch = epoch;
-        change.grant.state = State::Minting {
-            nonce: nonce.clone(),
-            lease_until: now + LEASE,
-        };
+        change.grant.state = State::Minting { nonce: nonce.clone(), lease_until: now + LEASE };
         change.grant.attempts.push(Attempt {
             epoch,
             nonce: nonce.clone(),
@@ -108,22 +97,12 @@ impl View {
             disable: Disable::No,
         });
         let change = change.audited(Act::Begun, &self.grant, Some(format!("attempt {}", epoch.number())));
-        Ok((
-            change,
-            Begun {
-                epoch,
-                nonce,
-                to_retire: self.keys_to_retire(),
-            },
-        ))
+        Ok((change, Begun { epoch, nonce, to_retire: self.keys_to_retire() }))
     }
 
     /// Whether the next key that is shown counts as a replacement.
     pub(super) fn next_key_counts(&self, now: Timestamp) -> bool {
-        let soon_after = self
-            .grant
-            .counted_at
-            .is_some_and(|counted| now < counted + FREE_REPLACEMENT);
+        let soon_after = self.grant.counted_at.is_some_and(|counted| now < counted + FREE_REPLACEMENT);
         self.grant.ever_shown && !soon_after && !self.is_rotation(now)
     }
 
@@ -135,9 +114,8 @@ impl View {
         if grant.state == State::Ended || self.programme.is_over(now) {
             return Err(BeginRefused::Over);
         }
-        let held = [HoldKind::Paused, HoldKind::Dropped, HoldKind::Unused]
-            .into_iter()
-            .find(|kind| grant.holds.has(*kind));
+        let held =
+            [HoldKind::Paused, HoldKind::Dropped, HoldKind::Unused].into_iter().find(|kind| grant.holds.has(*kind));
         if let Some(kind) = held {
             return Err(BeginRefused::Held(kind));
         }
@@ -154,9 +132,7 @@ impl View {
         }
         if !grant.ever_shown {
             if now < settings.claim_opens_at() {
-                return Err(BeginRefused::NotOpenYet {
-                    opens: settings.claim_opens_at(),
-                });
+                return Err(BeginRefused::NotOpenYet { opens: settings.claim_opens_at() });
             }
             if now >= settings.claim_closes_at() {
                 return Err(BeginRefused::WindowClosed);
@@ -172,9 +148,7 @@ impl View {
         let mut spending = self.spending(now);
         spending.retired_in_window = spending.in_window;
         if wanted_limit(grant.cap(settings), &spending).is_none() {
-            return Err(BeginRefused::NothingLeft {
-                resets_at: settings.reset.resets_at(now),
-            });
+            return Err(BeginRefused::NothingLeft { resets_at: settings.reset.resets_at(now) });
         }
         Ok(())
     }
@@ -192,7 +166,6 @@ impl View {
     fn keys_to_retire(&self) -> Vec<(Epoch, KeyHash)> {
         let undisabled = |attempt: &&Attempt| !matches!(attempt.disable, Disable::Done { .. });
         let keys = self.grant.attempts.iter().filter(undisabled);
-        keys.filter_map(|attempt| Some((attempt.epoch, attempt.key.clone()?)))
-            .collect()
+        keys.filter_map(|attempt| Some((attempt.epoch, attempt.key.clone()?))).collect()
     }
 }

@@ -58,18 +58,8 @@ impl View {
 
     /// A change that writes the grant back as it is, for an act to build on.
     pub(super) fn change(&self, by: &Actor) -> Change {
-        let grant = Grant {
-            version: self.grant.version + 1,
-            ..self.grant.clone()
-        };
-        Change {
-            grant,
-
-            pot: PotChange::None,
-            by: by.clone(),
-            audit: None,
-            notice: None,
-        }
+        let grant = Grant { version: self.grant.version + 1, ..self.grant.clone() };
+        Change { grant, pot: PotChange::None, by: by.clone(), audit: None, notice: None }
     }
 }
 
@@ -84,10 +74,7 @@ impl Change {
 
     /// Owes a disable for every key of the grant that is not disabled yet.
     pub(super) fn disabling_all(mut self, now: Timestamp) -> Change {
-        self.grant
-            .attempts
-            .iter_mut()
-            .for_each(|attempt| attempt.owe_disable(now));
+        self.grant.attempts.iter_mut().for_each(|attempt| attempt.owe_disable(now));
         self
     }
 

@@ -40,9 +40,7 @@ impl View {
         let mut change = self.change(by).disabling_all(now);
         change.grant.state = State::Stopped { why };
         change.notice = (why == Stopped::Leaked).then_some(Notice::KeyLeaked);
-        let note = serde_json::to_value(why)
-            .ok()
-            .and_then(|why| why.as_str().map(str::to_owned));
+        let note = serde_json::to_value(why).ok().and_then(|why| why.as_str().map(str::to_owned));
         Some(change.audited(Act::Stopped, &self.grant, note))
     }
 
@@ -79,12 +77,8 @@ impl View {
     /// Marks an attempt whose key the provider lists as enabled although nobody was shown it.
     pub fn sweep(&self, epoch: Epoch, key: &KeyHash, now: Timestamp) -> Result<Change, Swept> {
         let mut change = self.change(&Actor::Sync);
-        let attempt = change
-            .grant
-            .attempts
-            .iter_mut()
-            .find(|attempt| attempt.epoch == epoch)
-            .ok_or(Swept::NoAttempt)?;
+        let attempt =
+            change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch).ok_or(Swept::NoAttempt)?;
         if attempt.state == AttemptState::Shown {
             return Err(Swept::Shown);
         }
@@ -119,25 +113,17 @@ impl View {
         let mut change = self.change(by);
         change.grant.own_cap = cap;
         if self.grant.has_place {
-            let after = View {
-                grant: change.grant.clone(),
-                ..self.clone()
-            };
+            let after = View { grant: change.grant.clone(), ..self.clone() };
             let (before, after) = (self.promised(now), after.promised(now));
-            change.pot = if after > before {
-                PotChange::Take(after - before)
-            } else {
-                PotChange::GiveBack(before - after)
-            };
+            change.pot =
+                if after > before { PotChange::Take(after - before) } else { PotChange::GiveBack(before - after) };
             if matches!(change.pot, PotChange::Take(more) if !self.pot.has_room_for(more)) {
                 return Err(CapRefused::PotExhausted);
             }
         }
         let settings = &self.programme.settings;
         let mut change = change.audited(Act::CapChanged, &self.grant, why.map(str::to_owned));
-        change.audit = change
-            .audit
-            .map(|what| what.changing(self.grant.cap(settings), change.grant.cap(settings)));
+        change.audit = change.audit.map(|what| what.changing(self.grant.cap(settings), change.grant.cap(settings)));
         Ok(change)
     }
 
@@ -149,9 +135,7 @@ impl View {
         let mut change = self.change(by);
         change.grant.allowed += 1;
         let mut change = change.audited(Act::ReplacementAllowed, &self.grant, None);
-        change.audit = change
-            .audit
-            .map(|what| what.changing(self.grant.allowed, change.grant.allowed));
+        change.audit = change.audit.map(|what| what.changing(self.grant.allowed, change.grant.allowed));
         Some(change)
     }
 }

@@ -40,10 +40,7 @@ impl View {
         let mut change = self.change(by).disabling_all(now);
         match kind {
             HoldKind::Paused => {
-                change.grant.holds.paused = Some(Pause {
-                    by: by.clone(),
-                    why: why.map(str::to_owned),
-                });
+                change.grant.holds.paused = Some(Pause { by: by.clone(), why: why.map(str::to_owned) });
             }
             HoldKind::Dropped => change.grant.holds.dropped = true,
             HoldKind::Unused => {
@@ -66,11 +63,7 @@ impl View {
             return Err(ReleaseRefused::Over);
         }
         if !self.grant.holds.has(kind) {
-            let enable = if self.grant.holds.is_empty() {
-                self.live_key()
-            } else {
-                None
-            };
+            let enable = if self.grant.holds.is_empty() { self.live_key() } else { None };
             return Err(ReleaseRefused::NotHeld { enable });
         }
         let mut change = self.change(by);

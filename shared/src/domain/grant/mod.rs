@@ -230,8 +230,7 @@ impl Grant {
 
     /// The cap that applies: the grant's own, else the group's, else the programme's.
     pub fn cap(&self, settings: &Settings) -> Usd {
-        self.own_cap
-            .unwrap_or_else(|| settings.cap_of_group(self.group.as_deref()))
+        self.own_cap.unwrap_or_else(|| settings.cap_of_group(self.group.as_deref()))
     }
 
     pub fn attempt(&self, epoch: Epoch) -> Option<&Attempt> {
@@ -259,13 +258,7 @@ impl Grant {
 
     /// Where a grant goes whose attempt came to nothing.
     fn state_after_failure(&self) -> State {
-        if self.ever_shown {
-            State::Stopped {
-                why: Stopped::ReplacementFailed,
-            }
-        } else {
-            State::Invited
-        }
+        if self.ever_shown { State::Stopped { why: Stopped::ReplacementFailed } } else { State::Invited }
     }
 }
 
@@ -310,11 +303,8 @@ impl State {
 impl fmt::Display for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.state.as_str())?;
-        for (kind, word) in [
-            (HoldKind::Paused, "paused"),
-            (HoldKind::Dropped, "dropped"),
-            (HoldKind::Unused, "unused"),
-        ] {
+        for (kind, word) in [(HoldKind::Paused, "paused"), (HoldKind::Dropped, "dropped"), (HoldKind::Unused, "unused")]
+        {
             if self.holds.has(kind) {
                 write!(f, ", {word}")?;
             }

@@ -41,11 +41,7 @@ impl View {
         let mut change = self.change(&Actor::Student);
         let (grant, counts) = (&mut change.grant, self.next_key_counts(now));
         let is_open = |attempt: &&mut Attempt| attempt.epoch == begun.epoch && attempt.state == AttemptState::Open;
-        let shown = grant
-            .attempts
-            .iter_mut()
-            .find(is_open)
-            .filter(|_| self.grant.is_minting_with(&begun.nonce));
+        let shown = grant.attempts.iter_mut().find(is_open).filter(|_| self.grant.is_minting_with(&begun.nonce));
         let shown = shown.ok_or(RecordRefused::Lost)?;
         if !self.grant.holds.is_empty() {
             return Err(RecordRefused::Held);
@@ -55,9 +51,7 @@ impl View {
         shown.limit = Some(minted.limit);
         shown.shown_at = Some(now);
 
-        grant.state = State::Live {
-            key: minted.key.clone(),
-        };
+        grant.state = State::Live { key: minted.key.clone() };
         if counts {
             grant.replacements += 1;
         }
@@ -66,11 +60,7 @@ impl View {
         }
         grant.ever_shown = true;
         change.notice = Some(Notice::KeyShown);
-        Ok(change.audited(
-            Act::Shown,
-            &self.grant,
-            Some(format!("attempt {}", begun.epoch.number())),
-        ))
+        Ok(change.audited(Act::Shown, &self.grant, Some(format!("attempt {}", begun.epoch.number()))))
     }
 
     /// Ends an attempt without a key. A key that was made is owed its disable, whatever became of the grant meanwhile; the

@@ -7,35 +7,16 @@ use crate::domain::term::Term;
 pub(crate) fn a_programme() -> Programme {
     let term = Term::new("2026-01-01".parse().unwrap(), "2026-04-10".parse().unwrap(), "UTC").unwrap();
     let settings = Settings::new("CS pilot", term, Usd::from_dollars(20));
-    Programme {
-        id: ProgrammeId::of_name("CS pilot"),
-        settings,
-        closed_at: None,
-        version: 1,
-    }
+    Programme { id: ProgrammeId::of_name("CS pilot"), settings, closed_at: None, version: 1 }
 }
 
 pub(crate) fn a_grant() -> Grant {
-    let person = Person {
-        address: EmailAddress::parse("ada@uni.edu").unwrap(),
-        name: None,
-        roster_id: None,
-    };
+    let person = Person { address: EmailAddress::parse("ada@uni.edu").unwrap(), name: None, roster_id: None };
     Grant::invited(a_programme().id, "0123456789abcdef".parse().unwrap(), person, None)
 }
 
 pub(crate) fn a_view() -> View {
     let programme = a_programme();
-    let pot = Pot {
-        programme: programme.id.clone(),
-        limit: Usd::from_dollars(100),
-        reserved: Usd::ZERO,
-        version: 1,
-    };
-    View {
-        programme,
-        pot,
-        grant: a_grant(),
-        readings: Vec::new(),
-    }
+    let pot = Pot { programme: programme.id.clone(), limit: Usd::from_dollars(100), reserved: Usd::ZERO, version: 1 };
+    View { programme, pot, grant: a_grant(), readings: Vec::new() }
 }

@@ -20,11 +20,7 @@ impl Story {
     }
 
     fn apply(&mut self, change: Change) -> &mut Story {
-        assert_eq!(
-            change.grant.version,
-            self.view.grant.version + 1,
-            "every act moves the version by one"
-        );
+        assert_eq!(change.grant.version, self.view.grant.version + 1, "every act moves the version by one");
         self.view.grant = change.grant;
         match change.pot {
             PotChange::None => {}
@@ -35,14 +31,7 @@ impl Story {
     }
 
     fn press(&self, kind: PressKind) -> Result<(Change, Begun), BeginRefused> {
-        self.view.begin(
-            Press {
-                kind,
-                epoch: self.view.grant.epoch,
-            },
-            Nonce::random(),
-            self.now,
-        )
+        self.view.begin(Press { kind, epoch: self.view.grant.epoch }, Nonce::random(), self.now)
     }
 
     fn refused(&self, kind: PressKind) -> BeginRefused {
@@ -88,10 +77,7 @@ fn hash(digit: char) -> KeyHash {
 }
 
 fn minted(digit: char) -> Minted {
-    Minted {
-        key: hash(digit),
-        limit: Usd::from_dollars(20),
-    }
+    Minted { key: hash(digit), limit: Usd::from_dollars(20) }
 }
 
 fn faculty() -> Actor {
@@ -121,14 +107,8 @@ fn nobody_begins_while_another_is_making_the_key_and_the_first_loses_once_its_le
     story.now = until;
     let second = story.begin(PressKind::Reveal);
     assert_eq!(attempt(&story, 1).state, AttemptState::Superseded);
-    assert_eq!(
-        story.view.record(&first, &minted('a'), story.now),
-        Err(RecordRefused::Lost)
-    );
-    let change = story
-        .view
-        .give_up(&first, GaveUp::Lost, Some(&hash('a')), "superseded", story.now)
-        .unwrap();
+    assert_eq!(story.view.record(&first, &minted('a'), story.now), Err(RecordRefused::Lost));
+    let change = story.view.give_up(&first, GaveUp::Lost, Some(&hash('a')), "superseded", story.now).unwrap();
     story.apply(change);
     assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
     let change = story.view.record(&second, &minted('b'), story.now).unwrap();
@@ -141,20 +121,11 @@ fn nobody_begins_while_another_is_making_the_key_and_the_first_loses_once_its_le
 fn a_page_that_is_older_than_the_last_attempt_begins_nothing() {
     let mut story = Story::new();
     let begun = story.begin(PressKind::Reveal);
-    let change = story
-        .view
-        .give_up(&begun, GaveUp::Refused, None, "402", story.now)
-        .unwrap();
+    let change = story.view.give_up(&begun, GaveUp::Refused, None, "402", story.now).unwrap();
     story.apply(change);
     assert_eq!(story.view.grant.state, State::Invited);
-    let stale = Press {
-        kind: PressKind::Reveal,
-        epoch: Epoch::BEFORE_THE_FIRST,
-    };
-    assert_eq!(
-        story.view.begin(stale, Nonce::random(), story.now).unwrap_err(),
-        BeginRefused::StalePage
-    );
+    let stale = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST };
+    assert_eq!(story.view.begin(stale, Nonce::random(), story.now).unwrap_err(), BeginRefused::StalePage);
     story.begin(PressKind::Reveal);
 }
 
@@ -184,20 +155,9 @@ fn a_replacement_owes_the_old_keys_disable_before_anything_else_and_has_what_is_
     assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
     let left = crate::domain::limit::wanted_limit(Usd::from_dollars(20), &story.view.spending(story.now));
     assert_eq!(left, Some(Usd::from_dollars(15)));
-    let change = story.view.give_up(
-        &begun,
-        GaveUp::Refused,
-        None,
-        "the old key could not be disabled",
-        story.now,
-    );
+    let change = story.view.give_up(&begun, GaveUp::Refused, None, "the old key could not be disabled", story.now);
     story.apply(change.unwrap());
-    assert_eq!(
-        story.view.grant.state,
-        State::Stopped {
-            why: Stopped::ReplacementFailed
-        }
-    );
+    assert_eq!(story.view.grant.state, State::Stopped { why: Stopped::ReplacementFailed });
     assert_eq!(story.begin(PressKind::Replace).to_retire, [(Epoch::new(1), hash('a'))]);
 }
 
@@ -239,10 +199,7 @@ fn with_less_than_a_cent_left_a_replacement_waits_for_the_window_to_turn() {
     story.view.pot.limit = Usd::from_dollars(2000);
     story.shown(PressKind::Reveal, 'a').reading(1, 19_995_000);
     let resets_at = story.view.programme.settings.reset.resets_at(story.now);
-    assert_eq!(
-        story.refused(PressKind::Replace),
-        BeginRefused::NothingLeft { resets_at }
-    );
+    assert_eq!(story.refused(PressKind::Replace), BeginRefused::NothingLeft { resets_at });
     story.now = resets_at.unwrap();
     story.shown(PressKind::Replace, 'b');
 }
@@ -260,19 +217,10 @@ fn the_last_of_the_pot_goes_to_one() {
 fn a_hold_during_minting_keeps_the_key_from_being_shown_and_the_grant_goes_back() {
     let mut story = Story::new();
     let begun = story.begin(PressKind::Reveal);
-    let change = story
-        .view
-        .hold(HoldKind::Paused, &faculty(), Some("exam"), story.now)
-        .unwrap();
+    let change = story.view.hold(HoldKind::Paused, &faculty(), Some("exam"), story.now).unwrap();
     story.apply(change);
-    assert_eq!(
-        story.view.record(&begun, &minted('a'), story.now),
-        Err(RecordRefused::Held)
-    );
-    let change = story
-        .view
-        .give_up(&begun, GaveUp::Lost, Some(&hash('a')), "held", story.now)
-        .unwrap();
+    assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(RecordRefused::Held));
+    let change = story.view.give_up(&begun, GaveUp::Lost, Some(&hash('a')), "held", story.now).unwrap();
     story.apply(change);
     assert_eq!(
         (story.view.grant.to_string().as_str(), attempt(&story, 1).state),
@@ -280,9 +228,7 @@ fn a_hold_during_minting_keeps_the_key_from_being_shown_and_the_grant_goes_back(
     );
     assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
     assert_eq!(story.refused(PressKind::Reveal), BeginRefused::Held(HoldKind::Paused));
-    let again = story
-        .view
-        .give_up(&begun, GaveUp::Lost, Some(&hash('a')), "held", story.now);
+    let again = story.view.give_up(&begun, GaveUp::Lost, Some(&hash('a')), "held", story.now);
     assert_eq!(again, None, "giving up twice changes nothing");
 }
 
@@ -293,10 +239,7 @@ fn the_key_is_enabled_when_the_last_hold_comes_off_and_pressing_again_names_it_a
     for kind in [HoldKind::Paused, HoldKind::Dropped] {
         let change = story.view.hold(kind, &faculty(), None, story.now).unwrap();
         story.apply(change);
-        assert_eq!(
-            story.view.hold(kind, &faculty(), None, story.now),
-            Err(HoldRefused::AlreadyHeld)
-        );
+        assert_eq!(story.view.hold(kind, &faculty(), None, story.now), Err(HoldRefused::AlreadyHeld));
     }
     let change = story.view.disabled(Epoch::new(1), story.now).unwrap();
     story.apply(change);
@@ -306,44 +249,23 @@ fn the_key_is_enabled_when_the_last_hold_comes_off_and_pressing_again_names_it_a
     let (change, enable) = story.view.release(HoldKind::Dropped, &faculty(), story.now).unwrap();
     assert_eq!(enable, Some(hash('a')));
     story.apply(change);
-    assert_eq!(
-        attempt(&story, 1).disable,
-        Disable::No,
-        "work must not disable it again"
-    );
-    let again = story
-        .view
-        .release(HoldKind::Dropped, &faculty(), story.now)
-        .unwrap_err();
-    assert_eq!(
-        again,
-        ReleaseRefused::NotHeld {
-            enable: Some(hash('a'))
-        }
-    );
+    assert_eq!(attempt(&story, 1).disable, Disable::No, "work must not disable it again");
+    let again = story.view.release(HoldKind::Dropped, &faculty(), story.now).unwrap_err();
+    assert_eq!(again, ReleaseRefused::NotHeld { enable: Some(hash('a')) });
 }
 
 #[test]
 fn disuse_gives_the_place_back_and_the_student_resumes_while_the_pot_allows() {
     let mut story = Story::new();
     story.shown(PressKind::Reveal, 'a').reading(1, 3_000_000);
-    let change = story
-        .view
-        .hold(HoldKind::Unused, &Actor::Rule, None, story.now)
-        .unwrap();
+    let change = story.view.hold(HoldKind::Unused, &Actor::Rule, None, story.now).unwrap();
     story.apply(change);
     assert_eq!(story.view.pot.reserved, Usd::from_dollars(3));
     story.view.pot.reserved = Usd::from_micros(83_000_001);
-    let refused = story
-        .view
-        .release(HoldKind::Unused, &Actor::Student, story.now)
-        .unwrap_err();
+    let refused = story.view.release(HoldKind::Unused, &Actor::Student, story.now).unwrap_err();
     assert_eq!(refused, ReleaseRefused::PotExhausted);
     story.view.pot.reserved = Usd::from_dollars(3);
-    let (change, _) = story
-        .view
-        .release(HoldKind::Unused, &Actor::Student, story.now)
-        .unwrap();
+    let (change, _) = story.view.release(HoldKind::Unused, &Actor::Student, story.now).unwrap();
     story.apply(change);
     assert_eq!(story.view.pot.reserved, Usd::from_dollars(20));
 }
@@ -352,10 +274,7 @@ fn disuse_gives_the_place_back_and_the_student_resumes_while_the_pot_allows() {
 fn revoked_is_terminal() {
     let mut story = Story::new();
     story.shown(PressKind::Reveal, 'a').reading(1, 1_000_000);
-    let change = story
-        .view
-        .revoke(&faculty(), Some("left the university"), story.now)
-        .unwrap();
+    let change = story.view.revoke(&faculty(), Some("left the university"), story.now).unwrap();
     story.apply(change);
     assert_eq!(story.view.pot.reserved, Usd::from_dollars(1));
     assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
@@ -363,18 +282,9 @@ fn revoked_is_terminal() {
     assert_eq!(story.refused(PressKind::Replace), BeginRefused::Revoked);
     assert!(view.revoke(&faculty(), None, now).is_none() && view.end(&Actor::Rule, now).is_none());
     assert!(view.allow(&faculty()).is_none() && view.stop(Stopped::Leaked, &Actor::Student, now).is_none());
-    assert_eq!(
-        view.hold(HoldKind::Paused, &faculty(), None, now),
-        Err(HoldRefused::Over)
-    );
-    assert_eq!(
-        view.release(HoldKind::Paused, &faculty(), now),
-        Err(ReleaseRefused::Over)
-    );
-    assert_eq!(
-        view.set_cap(Some(Usd::CENT), &faculty(), None, now),
-        Err(CapRefused::Over)
-    );
+    assert_eq!(view.hold(HoldKind::Paused, &faculty(), None, now), Err(HoldRefused::Over));
+    assert_eq!(view.release(HoldKind::Paused, &faculty(), now), Err(ReleaseRefused::Over));
+    assert_eq!(view.set_cap(Some(Usd::CENT), &faculty(), None, now), Err(CapRefused::Over));
 }
 
 #[test]
@@ -384,14 +294,8 @@ fn revoking_while_the_key_is_made_keeps_it_from_being_shown() {
     let change = story.view.revoke(&faculty(), None, story.now).unwrap();
     story.apply(change);
     assert_eq!(story.view.pot.reserved, Usd::ZERO);
-    assert_eq!(
-        story.view.record(&begun, &minted('a'), story.now),
-        Err(RecordRefused::Lost)
-    );
-    let change = story
-        .view
-        .give_up(&begun, GaveUp::Lost, Some(&hash('a')), "revoked", story.now)
-        .unwrap();
+    assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(RecordRefused::Lost));
+    let change = story.view.give_up(&begun, GaveUp::Lost, Some(&hash('a')), "revoked", story.now).unwrap();
     story.apply(change);
     assert_eq!(story.view.grant.state, State::Revoked);
 }
@@ -414,66 +318,40 @@ fn a_key_reported_leaked_is_owed_its_disable_and_the_student_hears_of_it() {
 fn the_sweeper_touches_only_attempts_that_were_not_shown_and_are_older_than_the_grace() {
     let mut story = Story::new();
     let begun = story.begin(PressKind::Reveal);
-    assert_eq!(
-        story.view.sweep(Epoch::new(1), &hash('a'), story.now),
-        Err(Swept::TooYoung)
-    );
-    assert_eq!(
-        story.view.sweep(Epoch::new(2), &hash('b'), story.now),
-        Err(Swept::NoAttempt)
-    );
+    assert_eq!(story.view.sweep(Epoch::new(1), &hash('a'), story.now), Err(Swept::TooYoung));
+    assert_eq!(story.view.sweep(Epoch::new(2), &hash('b'), story.now), Err(Swept::NoAttempt));
     let mut shown = Story::new();
     shown.shown(PressKind::Reveal, 'a').now += GRACE;
-    assert_eq!(
-        shown.view.sweep(Epoch::new(1), &hash('a'), shown.now),
-        Err(Swept::Shown)
-    );
+    assert_eq!(shown.view.sweep(Epoch::new(1), &hash('a'), shown.now), Err(Swept::Shown));
 
     story.now += GRACE;
     let change = story.view.sweep(Epoch::new(1), &hash('a'), story.now).unwrap();
     story.apply(change);
     assert_eq!(story.view.grant.state, State::Invited);
-    assert_eq!(
-        story.view.sweep(Epoch::new(1), &hash('a'), story.now),
-        Err(Swept::Already)
-    );
-    assert_eq!(
-        story.view.record(&begun, &minted('a'), story.now),
-        Err(RecordRefused::Lost)
-    );
+    assert_eq!(story.view.sweep(Epoch::new(1), &hash('a'), story.now), Err(Swept::Already));
+    assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(RecordRefused::Lost));
 }
 
 #[test]
 fn a_cap_of_ones_own_moves_the_place_within_the_pot() {
     let mut story = Story::new();
     story.shown(PressKind::Reveal, 'a');
-    let change = story
-        .view
-        .set_cap(Some(Usd::from_dollars(100)), &faculty(), None, story.now)
-        .unwrap();
+    let change = story.view.set_cap(Some(Usd::from_dollars(100)), &faculty(), None, story.now).unwrap();
     story.apply(change);
     assert_eq!(story.view.pot.reserved, Usd::from_dollars(100));
-    let above = story
-        .view
-        .set_cap(Some(Usd::from_micros(100_000_001)), &faculty(), None, story.now);
+    let above = story.view.set_cap(Some(Usd::from_micros(100_000_001)), &faculty(), None, story.now);
     assert_eq!(above, Err(CapRefused::PotExhausted));
     let change = story.view.set_cap(None, &faculty(), None, story.now).unwrap();
     story.apply(change);
     assert_eq!(story.view.pot.reserved, Usd::from_dollars(20));
-    assert_eq!(
-        story.view.set_cap(None, &faculty(), None, story.now),
-        Err(CapRefused::Unchanged)
-    );
+    assert_eq!(story.view.set_cap(None, &faculty(), None, story.now), Err(CapRefused::Unchanged));
 }
 
 #[test]
 fn a_place_that_was_never_used_is_given_back_once_the_claim_window_has_closed() {
     let mut story = Story::new();
     let begun = story.begin(PressKind::Reveal);
-    let change = story
-        .view
-        .give_up(&begun, GaveUp::Unknown, None, "no answer", story.now)
-        .unwrap();
+    let change = story.view.give_up(&begun, GaveUp::Unknown, None, "no answer", story.now).unwrap();
     story.apply(change);
     assert_eq!(story.view.give_back_place(story.now), None);
     story.now = story.view.programme.settings.claim_closes_at();

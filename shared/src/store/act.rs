@@ -1,0 +1,107 @@
+//! The one way to change a grant: read it with all that decides, let a rule of the domain decide, write the change on condition
+//! that the grant is as it was read, and decide anew when it is not.
+
+use jiff::Timestamp;
+use ulid::Ulid;
+
+use super::commit::{Commit, Pauses, Transaction, number};
+use super::items::OutboxRow;
+use super::keys;
+use super::{StoreError, Table};
+use crate::deadline::Deadline;
+use crate::domain::audit::{Actor, Entry, What};
+use crate::domain::grant::{Change, Grant, PotChange, View};
+use crate::domain::id::{GrantId, ProgrammeId};
+use crate::domain::programme::Pot;
+
+/// Which grant, when, and until when: what every act is told.
+#[derive(Debug, Clone, Copy)]
+pub struct At<'a> {
+    pub programme: &'a ProgrammeId,
+    pub grant: &'a GrantId,
+    pub now: Timestamp,
+    pub deadline: Deadline,
+}
+
+/// What an act came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome<T, R> {
+    Done(T),
+    /// The rules forbid it, and nothing was written.
+    Refused(R),
+    NoSuchGrant,
+}
+
+impl Table {
+    /// Decides and writes. `decide` may run several times, each time on what was read then.
+    pub(super) async fn act<T, R>(
+        &self,
+        at: At<'_>,
+        decide: impl Fn(&View) -> Result<(Change, T), R>,
+    ) -> Result<Outcome<T, R>, StoreError> {
+        let mut pauses = Pauses::until(at.deadline);
+        loop {
+            let Some(view) = self.view(at.programme, at.grant).await? else {
+                return Ok(Outcome::NoSuchGrant);
+            };
+            let (change, done) = match decide(&view) {
+                Ok(decided) => decided,
+                Err(refused) => return Ok(Outcome::Refused(refused)),
+            };
+            let transaction = self.transaction_of(&view, change, at.now)?;
+            if self.commit(transaction, &mut pauses).await? == Commit::Done {
+                return Ok(Outcome::Done(done));
+            }
+            if !pauses.pause().await {
+                return Err(StoreError::Contended);
+            }
+        }
+    }
+
+    fn transaction_of(&self, view: &View, change: Change, now: Timestamp) -> Result<Transaction, StoreError> {
+        let mut transaction = self.transaction().replace(&change.grant, view.grant.version)?;
+        if let Some(what) = change.audit {
+            transaction = transaction.witnessed_by(&entry_on(&change.grant, change.by, what, now))?;
+        }
+        if let Some(notice) = change.notice {
+            transaction = transaction.create(&OutboxRow::notice(new_ulid(now), notice, &change.grant, now))?;
+        }
+        move_pot(transaction, &view.pot, change.pot)
+    }
+}
+
+/// The pot is changed in place, so that claims of one programme do not each have to read what the other wrote. Taking holds
+/// the limit that was read and that there is room; giving back always may.
+fn move_pot(transaction: Transaction, pot: &Pot, change: PotChange) -> Result<Transaction, StoreError> {
+    let key = keys::pot(&pot.programme);
+    match change {
+        PotChange::None => Ok(transaction),
+        PotChange::Take(amount) => transaction.update(
+            &key,
+            "ADD reserved :amount, version :one",
+            "pot_limit = :limit AND reserved <= :room",
+            &[
+                (":amount", number(amount.micros())),
+                (":one", number(1)),
+                (":limit", number(pot.limit.micros())),
+                (":room", number((pot.limit - amount).micros())),
+            ],
+        ),
+        PotChange::GiveBack(amount) => transaction.update(
+            &key,
+            "ADD reserved :amount",
+            "attribute_exists(pk)",
+            &[(":amount", number(-amount.micros()))],
+        ),
+    }
+}
+
+pub(super) fn entry_on(grant: &Grant, by: Actor, what: What, now: Timestamp) -> Entry {
+    Entry { programme: grant.programme.clone(), grant: Some(grant.id.clone()), entry: new_ulid(now), at: now, by, what }
+}
+
+/// An identifier that sorts by the product's clock.
+pub(super) fn new_ulid(now: Timestamp) -> Ulid {
+    let random = crate::domain::token::random_u128();
+    Ulid::from_parts(u64::try_from(now.as_millisecond()).unwrap_or_default(), random)
+}

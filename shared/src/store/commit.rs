@@ -1,0 +1,209 @@
+//! One conditional transaction, carried through: conflicts with others are retried with jitter, and when an answer is lost or
+//! doubtful, the audit entry that the transaction would have written tells whether it took effect.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+
+use super::items::{self, Item, Stored};
+use super::keys::Key;
+use super::{StoreError, Table};
+use crate::deadline::Deadline;
+use crate::domain::id::Nonce;
+use crate::sdk_error::SdkFailure;
+
+/// Conflicts are retried until this much of the invocation is left: enough to answer, or to tidy up.
+const LEFT_FOR_AN_ANSWER: Duration = Duration::from_secs(8);
+
+/// The writes of one act, all or none.
+pub(super) struct Transaction {
+    table: String,
+    writes: Vec<TransactWriteItem>,
+    /// An item that only this transaction writes.
+    witness: Option<Key>,
+}
+
+/// What became of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Commit {
+    Done,
+    /// A condition did not hold: what was read has changed, and the act must be decided anew.
+    Stale,
+}
+
+/// The pauses between tries, until the time is up.
+pub(super) struct Pauses {
+    deadline: Deadline,
+    backoff: ExponentialBackoff,
+}
+
+/// What the table says to a transaction that it did not answer with success.
+enum Verdict {
+    /// A condition did not hold.
+    Refused,
+    /// It did not take effect, and the same again may.
+    Again,
+    /// Nobody knows whether it took effect.
+    Unknown,
+    /// The same again would fail again.
+    Fault,
+}
+
+impl Table {
+    pub(super) fn transaction(&self) -> Transaction {
+        Transaction { table: self.name.clone(), writes: Vec::new(), witness: None }
+    }
+
+    pub(super) async fn commit(&self, transaction: Transaction, pauses: &mut Pauses) -> Result<Commit, StoreError> {
+        // The same token for every try: a try that took effect unheard is not done again.
+        let token = Nonce::random().to_string();
+        loop {
+            let try_once = self.client.transact_write_items().client_request_token(&token);
+            let Err(error) = try_once.set_transact_items(Some(transaction.writes.clone())).send().await else {
+                return Ok(Commit::Done);
+            };
+            let failure = SdkFailure::of("TransactWriteItems", &error);
+            match verdict(&error, &failure) {
+                Verdict::Refused if self.took_effect(&transaction).await? => return Ok(Commit::Done),
+                Verdict::Refused => return Ok(Commit::Stale),
+                Verdict::Unknown if self.took_effect(&transaction).await? => return Ok(Commit::Done),
+                Verdict::Unknown | Verdict::Again => {}
+                Verdict::Fault => return Err(StoreError::Service(failure)),
+            }
+            if !pauses.pause().await {
+                return Err(StoreError::Service(failure));
+            }
+        }
+    }
+
+    async fn took_effect(&self, transaction: &Transaction) -> Result<bool, StoreError> {
+        match &transaction.witness {
+            Some(witness) => Ok(self.get_item(witness).await?.is_some()),
+            None => Ok(false),
+        }
+    }
+}
+
+impl Transaction {
+    /// Writes an item that must not be there yet.
+    pub(super) fn create<T: Stored>(self, value: &T) -> Result<Transaction, StoreError> {
+        self.put(value, "attribute_not_exists(pk)", &[])
+    }
+
+    /// Writes an item that only this transaction can have written, and which tells afterwards whether it was.
+    pub(super) fn witnessed_by<T: Stored>(mut self, value: &T) -> Result<Transaction, StoreError> {
+        self.witness = Some(value.key());
+        self.create(value)
+    }
+
+    /// Replaces an item on condition that its version is still this one.
+    pub(super) fn replace<T: Stored>(self, value: &T, version: u64) -> Result<Transaction, StoreError> {
+        self.put(value, "version = :version", &[(":version", number(version))])
+    }
+
+    /// Changes an item in place, on a condition.
+    pub(super) fn update(
+        mut self,
+        key: &Key,
+        expression: &str,
+        condition: &str,
+        values: &[(&str, AttributeValue)],
+    ) -> Result<Transaction, StoreError> {
+        let update = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(key_item(key)))
+            .update_expression(expression)
+            .condition_expression(condition)
+            .set_expression_attribute_values(named(values));
+        let update = update.build().map_err(|error| unbuildable(key, &error))?;
+        self.writes.push(TransactWriteItem::builder().update(update).build());
+        Ok(self)
+    }
+
+    fn put<T: Stored>(
+        mut self,
+        value: &T,
+        condition: &str,
+        values: &[(&str, AttributeValue)],
+    ) -> Result<Transaction, StoreError> {
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(items::to_item(value)?))
+            .condition_expression(condition)
+            .set_expression_attribute_values(named(values));
+        let put = put.build().map_err(|error| unbuildable(&value.key(), &error))?;
+        self.writes.push(TransactWriteItem::builder().put(put).build());
+        Ok(self)
+    }
+}
+
+impl Pauses {
+    pub(super) fn until(deadline: Deadline) -> Pauses {
+        let backoff = ExponentialBuilder::new()
+            .with_min_delay(Duration::from_millis(10))
+            .with_max_delay(Duration::from_millis(500))
+            .with_jitter()
+            .without_max_times();
+        Pauses { deadline, backoff: backoff.build() }
+    }
+
+    /// Waits a moment, longer each time. False when the time is up.
+    pub(super) async fn pause(&mut self) -> bool {
+        let Some(pause) = self.backoff.next().filter(|pause| self.deadline.leaves(LEFT_FOR_AN_ANSWER + *pause)) else {
+            return false;
+        };
+        tokio::time::sleep(pause).await;
+        true
+    }
+}
+
+fn verdict(error: &SdkError<TransactWriteItemsError, HttpResponse>, failure: &SdkFailure) -> Verdict {
+    let Some(service) = error.as_service_error() else {
+        return if failure.maybe_done { Verdict::Unknown } else { Verdict::Fault };
+    };
+    if let TransactWriteItemsError::TransactionCanceledException(cancelled) = service {
+        let codes = || cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code());
+        return if codes().any(|code| code == "ConditionalCheckFailed") {
+            Verdict::Refused
+        } else if codes().all(|code| matches!(code, "None" | "TransactionConflict" | "ThrottlingError")) {
+            Verdict::Again
+        } else {
+            Verdict::Fault
+        };
+    }
+    match service.code() {
+        Some(
+            "TransactionInProgressException"
+            | "ProvisionedThroughputExceededException"
+            | "RequestLimitExceeded"
+            | "ThrottlingException",
+        ) => Verdict::Again,
+        _ if failure.maybe_done => Verdict::Unknown,
+        _ => Verdict::Fault,
+    }
+}
+
+pub(super) fn number(value: impl std::fmt::Display) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+pub(super) fn key_item(key: &Key) -> Item {
+    Item::from([
+        ("pk".to_owned(), AttributeValue::S(key.pk.clone())),
+        ("sk".to_owned(), AttributeValue::S(key.sk.clone())),
+    ])
+}
+
+fn named(values: &[(&str, AttributeValue)]) -> Option<Item> {
+    // The table refuses an empty map.
+    let values: Item = values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    (!values.is_empty()).then_some(values)
+}
+
+fn unbuildable(key: &Key, error: &BuildError) -> StoreError {
+    StoreError::corrupt(key, "write", error)
+}

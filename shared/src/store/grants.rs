@@ -1,0 +1,104 @@
+//! The acts on a grant, by their names in the product. What each may do is decided in `domain::grant`; that it is done once,
+//! whole and on what was read is `act`'s work.
+
+use super::act::{At, Outcome};
+use super::{StoreError, Table};
+use crate::domain::audit::Actor;
+use crate::domain::grant::{
+    BeginRefused, Begun, CapRefused, Change, GaveUp, Grant, HoldKind, HoldRefused, Minted, Press, RecordRefused,
+    ReleaseRefused, Stopped, Swept,
+};
+use crate::domain::id::{Epoch, Nonce};
+use crate::domain::key::KeyHash;
+use crate::domain::money::Usd;
+
+/// There was nothing to change: it is so already, or cannot be any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unchanged;
+
+/// What an act came to that leaves a grant behind; the disables it owes now are the caller's to carry out.
+type OnGrant<R> = Result<Outcome<Grant, R>, StoreError>;
+
+impl Table {
+    /// Opens an attempt, before anything is asked of the provider.
+    pub async fn begin(&self, at: At<'_>, press: Press) -> Result<Outcome<Begun, BeginRefused>, StoreError> {
+        let nonce = Nonce::random();
+        self.act(at, |view| view.begin(press, nonce.clone(), at.now)).await
+    }
+
+    /// Makes a key the grant's live one. Only after this may it be shown.
+    pub async fn record(&self, at: At<'_>, begun: &Begun, minted: &Minted) -> OnGrant<RecordRefused> {
+        self.act(at, |view| view.record(begun, minted, at.now).map(leaving)).await
+    }
+
+    /// Ends an attempt that shows no key.
+    pub async fn give_up(
+        &self,
+        at: At<'_>,
+        begun: &Begun,
+        how: GaveUp,
+        key: Option<&KeyHash>,
+        why: &str,
+    ) -> OnGrant<Unchanged> {
+        self.act(at, |view| view.give_up(begun, how, key, why, at.now).map(leaving).ok_or(Unchanged)).await
+    }
+
+    /// Marks that the provider answered a disable.
+    pub async fn disabled(&self, at: At<'_>, epoch: Epoch) -> OnGrant<Unchanged> {
+        self.act(at, |view| view.disabled(epoch, at.now).map(leaving).ok_or(Unchanged)).await
+    }
+
+    pub async fn hold(&self, at: At<'_>, kind: HoldKind, by: &Actor, why: Option<&str>) -> OnGrant<HoldRefused> {
+        self.act(at, |view| view.hold(kind, by, why, at.now).map(leaving)).await
+    }
+
+    /// Takes a hold off. The key that comes with it is to be enabled now.
+    pub async fn release(
+        &self,
+        at: At<'_>,
+        kind: HoldKind,
+        by: &Actor,
+    ) -> Result<Outcome<Option<KeyHash>, ReleaseRefused>, StoreError> {
+        self.act(at, |view| view.release(kind, by, at.now)).await
+    }
+
+    /// Ends the live key; the student may press again.
+    pub async fn stop(&self, at: At<'_>, why: Stopped, by: &Actor) -> OnGrant<Unchanged> {
+        self.act(at, |view| view.stop(why, by, at.now).map(leaving).ok_or(Unchanged)).await
+    }
+
+    /// Ends the grant for good.
+    pub async fn revoke(&self, at: At<'_>, by: &Actor, why: Option<&str>) -> OnGrant<Unchanged> {
+        self.act(at, |view| view.revoke(by, why, at.now).map(leaving).ok_or(Unchanged)).await
+    }
+
+    /// Ends the grant with its programme.
+    pub async fn end(&self, at: At<'_>, by: &Actor) -> OnGrant<Unchanged> {
+        self.act(at, |view| view.end(by, at.now).map(leaving).ok_or(Unchanged)).await
+    }
+
+    /// Marks an attempt whose key is enabled at the provider although nobody was shown it.
+    pub async fn sweep(&self, at: At<'_>, epoch: Epoch, key: &KeyHash) -> Result<Outcome<Grant, Swept>, StoreError> {
+        self.act(at, |view| view.sweep(epoch, key, at.now).map(leaving)).await
+    }
+
+    /// Gives up the place of somebody who did not claim in time.
+    pub async fn give_back_place(&self, at: At<'_>) -> OnGrant<Unchanged> {
+        self.act(at, |view| view.give_back_place(at.now).map(leaving).ok_or(Unchanged)).await
+    }
+
+    /// Gives the grant a cap of its own, or takes it away.
+    pub async fn set_cap(&self, at: At<'_>, cap: Option<Usd>, by: &Actor, why: Option<&str>) -> OnGrant<CapRefused> {
+        self.act(at, |view| view.set_cap(cap, by, why, at.now).map(leaving)).await
+    }
+
+    /// Allows one replacement more.
+    pub async fn allow(&self, at: At<'_>, by: &Actor) -> OnGrant<Unchanged> {
+        self.act(at, |view| view.allow(by).map(leaving).ok_or(Unchanged)).await
+    }
+}
+
+fn leaving(change: Change) -> (Change, Grant) {
+    let grant = change.grant.clone();
+    (change, grant)
+}

@@ -1,0 +1,139 @@
+//! What is written without a transaction: the deployment's own item, leases of runners, and readings. Each is one conditional
+//! write that may be repeated.
+
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use jiff::{SignedDuration, Timestamp};
+
+use super::commit::{key_item, number};
+use super::items::{self, Lease, Meta, Stored};
+use super::keys;
+use super::{StoreError, Table};
+use crate::domain::grant::Reading;
+use crate::domain::id::DeploymentId;
+use crate::sdk_error::SdkFailure;
+
+/// Whether somebody is the one runner now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Acquired {
+    Yes(Lease),
+    /// Another has it.
+    Busy,
+}
+
+/// Whether a reading was news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Noted {
+    Recorded,
+    /// As much or more was recorded before.
+    NotNewer,
+}
+
+impl Table {
+    /// This deployment's own item, made by whoever asks first.
+    pub async fn meta(&self, now: Timestamp) -> Result<Meta, StoreError> {
+        if let Some(meta) = self.get(&keys::meta()).await? {
+            return Ok(meta);
+        }
+        let meta = Meta { deployment: DeploymentId::random(), table: self.name.clone(), born: now };
+        let put = self.client.put_item().table_name(&self.name).set_item(Some(items::to_item(&meta)?));
+        let answer = put.condition_expression("attribute_not_exists(pk)").send().await;
+        happened("PutItem", answer)?;
+        // Somebody else may have been first, so what counts is what is there.
+        self.get(&keys::meta()).await?.ok_or_else(|| StoreError::corrupt(&keys::meta(), Meta::KIND, &"it is gone"))
+    }
+
+    /// Becomes the one runner until then, unless another is. The same holder may ask again.
+    pub async fn acquire(
+        &self,
+        name: &str,
+        holder: &str,
+        now: Timestamp,
+        length: SignedDuration,
+    ) -> Result<Acquired, StoreError> {
+        let until = now + length;
+        let kept = Lease { lease: name.to_owned(), holder: holder.to_owned(), fence: 0, until };
+        let answer = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(key_item(&keys::lease(name))))
+            .update_expression("SET #kind = :kind, #lease = :name, holder = :holder, #until = :until ADD fence :one")
+            .condition_expression("attribute_not_exists(pk) OR #until <= :now OR holder = :holder")
+            .expression_attribute_names("#kind", "kind")
+            .expression_attribute_names("#lease", "lease")
+            .expression_attribute_names("#until", "until")
+            .expression_attribute_values(":kind", AttributeValue::S(Lease::KIND.to_owned()))
+            .expression_attribute_values(":name", AttributeValue::S(kept.lease))
+            .expression_attribute_values(":holder", AttributeValue::S(kept.holder))
+            .expression_attribute_values(":until", number(until.as_millisecond()))
+            .expression_attribute_values(":now", number(now.as_millisecond()))
+            .expression_attribute_values(":one", number(1))
+            .return_values(ReturnValue::AllNew)
+            .send()
+            .await;
+        match happened("UpdateItem", answer)? {
+            Some(answer) => Ok(Acquired::Yes(items::from_item(answer.attributes.unwrap_or_default())?)),
+            None => Ok(Acquired::Busy),
+        }
+    }
+
+    /// Stays the one runner until then. False when another has taken over.
+    pub async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<bool, StoreError> {
+        self.set_lease_end(lease, until).await
+    }
+
+    /// Lets the next runner begin at once. Nothing happens when another has taken over.
+    pub async fn release_lease(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.set_lease_end(lease, Timestamp::UNIX_EPOCH).await.map(drop)
+    }
+
+    /// Records what a key has used. The larger number stays, so late and stale writers do no harm.
+    pub async fn note_reading(&self, reading: &Reading) -> Result<Noted, StoreError> {
+        let answer = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(items::to_item(reading)?))
+            .condition_expression("attribute_not_exists(pk) OR lifetime < :lifetime")
+            .expression_attribute_values(":lifetime", number(reading.lifetime.micros()))
+            .send()
+            .await;
+        Ok(if happened("PutItem", answer)?.is_some() { Noted::Recorded } else { Noted::NotNewer })
+    }
+
+    async fn set_lease_end(&self, lease: &Lease, until: Timestamp) -> Result<bool, StoreError> {
+        let answer = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(key_item(&keys::lease(&lease.lease))))
+            .update_expression("SET #until = :until")
+            .condition_expression("holder = :holder AND fence = :fence")
+            .expression_attribute_names("#until", "until")
+            .expression_attribute_values(":until", number(until.as_millisecond()))
+            .expression_attribute_values(":holder", AttributeValue::S(lease.holder.clone()))
+            .expression_attribute_values(":fence", number(lease.fence))
+            .send()
+            .await;
+        Ok(happened("UpdateItem", answer)?.is_some())
+    }
+}
+
+/// The answer of a conditional write; none when its condition did not hold.
+fn happened<T, E>(
+    operation: &'static str,
+    answer: Result<T, SdkError<E, HttpResponse>>,
+) -> Result<Option<T>, StoreError>
+where
+    E: ProvideErrorMetadata,
+{
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) => match error.as_service_error().and_then(ProvideErrorMetadata::code) {
+            Some("ConditionalCheckFailedException") => Ok(None),
+            _ => Err(StoreError::Service(SdkFailure::of(operation, &error))),
+        },
+    }
+}

@@ -1,0 +1,38 @@
+//! The table: the only place that knows it. Its methods are named for what happens in the product, and their outcomes are
+//! enums; no type of AWS leaves it.
+
+mod act;
+mod commit;
+mod error;
+mod grants;
+pub mod items;
+pub mod keys;
+mod leases;
+mod programmes;
+mod read;
+#[cfg(test)]
+mod tests;
+
+use aws_sdk_dynamodb::Client;
+
+use crate::config::Config;
+
+pub use act::{At, Outcome};
+pub use error::StoreError;
+pub use grants::Unchanged;
+pub use leases::{Acquired, Noted};
+pub use programmes::{By, Closed, INVITED_AT_ONCE, NewPerson, PotSet, Saved};
+
+/// The table of this deployment.
+#[derive(Clone)]
+pub struct Table {
+    client: Client,
+    name: String,
+}
+
+impl Table {
+    /// Connects when it is first used.
+    pub fn new(config: &Config) -> Table {
+        Table { client: config.aws.dynamodb(), name: config.table.clone() }
+    }
+}

@@ -1,0 +1,189 @@
+//! The acts on a programme: create, edit, its pot, its roster, its end. Ending its grants is a walk over them, each by its own
+//! act; that walk is what keeps a claim out, not a check in the claim.
+
+use jiff::Timestamp;
+
+use super::act::new_ulid;
+use super::commit::{Commit, Pauses, number};
+use super::items::{Enrolment, MailClass, MailState, OutboxRow, OwedMail};
+use super::keys;
+use super::{StoreError, Table};
+use crate::deadline::Deadline;
+use crate::domain::audit::{Act, Actor, Entry, What};
+use crate::domain::grant::{Grant, Person};
+use crate::domain::id::{GrantId, ProgrammeId};
+use crate::domain::money::Usd;
+use crate::domain::programme::{Pot, Programme, Settings};
+
+/// People are put on a roster so many at a time: three items each and the audit entry fit into one transaction.
+pub const INVITED_AT_ONCE: usize = 24;
+
+/// Somebody to be put on a roster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPerson {
+    pub person: Person,
+    pub group: Option<String>,
+}
+
+/// Who acts on a programme, when, and until when.
+#[derive(Debug, Clone, Copy)]
+pub struct By<'a> {
+    pub actor: &'a Actor,
+    pub now: Timestamp,
+    pub deadline: Deadline,
+}
+
+/// What became of an edit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Saved {
+    Done,
+    /// Somebody edited it meanwhile: this is how it stands.
+    Stale(Box<Programme>),
+    NoSuchProgramme,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    Done,
+    Already,
+    NoSuchProgramme,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PotSet {
+    Done,
+    Unchanged,
+    NoSuchProgramme,
+}
+
+impl Table {
+    /// Creates a programme under the slug of its name, or the next number of it that is free.
+    pub async fn create_programme(&self, settings: Settings, pot: Usd, by: By<'_>) -> Result<ProgrammeId, StoreError> {
+        let slug = ProgrammeId::of_name(&settings.name);
+        let mut pauses = Pauses::until(by.deadline);
+        let mut count = 1;
+        loop {
+            let id = if count == 1 { slug.clone() } else { slug.numbered(count) };
+            let pot = Pot { programme: id.clone(), limit: pot, reserved: Usd::ZERO, version: 1 };
+            let what = What::new(Act::Created).noting(format!("pot {}", pot.limit));
+            let programme = Programme { id: id.clone(), settings: settings.clone(), closed_at: None, version: 1 };
+            let transaction =
+                self.transaction().create(&programme)?.create(&pot)?.witnessed_by(&entry_on(&id, &by, what))?;
+            if self.commit(transaction, &mut pauses).await? == Commit::Done {
+                return Ok(id);
+            }
+            count += 1;
+        }
+    }
+
+    /// Replaces the settings that were read at this version.
+    pub async fn save_settings(
+        &self,
+        id: &ProgrammeId,
+        settings: Settings,
+        version: u64,
+        what: What,
+        by: By<'_>,
+    ) -> Result<Saved, StoreError> {
+        let Some(current) = self.programme(id).await? else {
+            return Ok(Saved::NoSuchProgramme);
+        };
+        if current.version != version {
+            return Ok(Saved::Stale(Box::new(current)));
+        }
+        let edited = Programme { settings, version: version + 1, ..current };
+        let transaction = self.transaction().replace(&edited, version)?.witnessed_by(&entry_on(id, &by, what))?;
+        match self.commit(transaction, &mut Pauses::until(by.deadline)).await? {
+            Commit::Done => Ok(Saved::Done),
+            Commit::Stale => {
+                Ok(self.programme(id).await?.map_or(Saved::NoSuchProgramme, |now| Saved::Stale(Box::new(now))))
+            }
+        }
+    }
+
+    /// Changes how much money there is. It may fall below what is reserved: then nothing new begins.
+    pub async fn set_pot(&self, id: &ProgrammeId, limit: Usd, by: By<'_>) -> Result<PotSet, StoreError> {
+        let mut pauses = Pauses::until(by.deadline);
+        loop {
+            let Some(pot) = self.pot(id).await? else {
+                return Ok(PotSet::NoSuchProgramme);
+            };
+            if pot.limit == limit {
+                return Ok(PotSet::Unchanged);
+            }
+            let what = What::new(Act::PotChanged).changing(pot.limit, limit);
+            let values = [(":new", number(limit.micros())), (":old", number(pot.limit.micros()))];
+            let transaction = self
+                .transaction()
+                .update(&keys::pot(id), "SET pot_limit = :new", "pot_limit = :old", &values)?
+                .witnessed_by(&entry_on(id, &by, what))?;
+            if self.commit(transaction, &mut pauses).await? == Commit::Done {
+                return Ok(PotSet::Done);
+            }
+            if !pauses.pause().await {
+                return Err(StoreError::Contended);
+            }
+        }
+    }
+
+    /// Closes the programme: nothing new begins in it. Its grants are then to be ended one by one.
+    pub async fn close(&self, id: &ProgrammeId, by: By<'_>) -> Result<Closed, StoreError> {
+        let mut pauses = Pauses::until(by.deadline);
+        loop {
+            let Some(current) = self.programme(id).await? else {
+                return Ok(Closed::NoSuchProgramme);
+            };
+            if current.closed_at.is_some() {
+                return Ok(Closed::Already);
+            }
+            let closed = Programme { closed_at: Some(by.now), version: current.version + 1, ..current.clone() };
+            let entry = entry_on(id, &by, What::new(Act::Closed));
+            let transaction = self.transaction().replace(&closed, current.version)?.witnessed_by(&entry)?;
+            if self.commit(transaction, &mut pauses).await? == Commit::Done {
+                return Ok(Closed::Done);
+            }
+            if !pauses.pause().await {
+                return Err(StoreError::Contended);
+            }
+        }
+    }
+
+    /// Puts people on the roster, at most [`INVITED_AT_ONCE`], each with a mail owed. Those who are on it already are left as
+    /// they are. Answers the grants that are new.
+    pub async fn invite(&self, id: &ProgrammeId, people: &[NewPerson], by: By<'_>) -> Result<Vec<GrantId>, StoreError> {
+        let mut pauses = Pauses::until(by.deadline);
+        loop {
+            let mut added = Vec::new();
+            let mut transaction = self.transaction();
+            for NewPerson { person, group } in people {
+                let address = person.address.matched().clone();
+                if self.get::<Enrolment>(&keys::enrolment(&address, id)).await?.is_some() {
+                    continue;
+                }
+                let grant = Grant::invited(id.clone(), GrantId::random(), person.clone(), group.clone());
+                let enrolment = Enrolment { address, programme: id.clone(), grant: grant.id.clone() };
+                let mail = OwedMail::Roster { programme: id.clone(), grant: grant.id.clone() };
+                let (class, state) = (MailClass::Bulk, MailState::Waiting);
+                let mail = OutboxRow { row: new_ulid(by.now), class, state, written_at: by.now, mail };
+                transaction = transaction.create(&grant)?.create(&enrolment)?.create(&mail)?;
+                added.push(grant.id);
+            }
+            if added.is_empty() {
+                return Ok(added);
+            }
+            let names: Vec<&str> = added.iter().map(GrantId::as_str).collect();
+            let what = What::new(Act::Invited).noting(names.join(" "));
+            let transaction = transaction.witnessed_by(&entry_on(id, &by, what))?;
+            if self.commit(transaction, &mut pauses).await? == Commit::Done {
+                return Ok(added);
+            }
+            if !pauses.pause().await {
+                return Err(StoreError::Contended);
+            }
+        }
+    }
+}
+
+fn entry_on(programme: &ProgrammeId, by: &By<'_>, what: What) -> Entry {
+    Entry { programme: programme.clone(), grant: None, entry: new_ulid(by.now), at: by.now, by: by.actor.clone(), what }
+}

@@ -1,0 +1,120 @@
+//! Reading: strongly consistent wherever an act is decided on it.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::items::{self, Item, Queue, Stored};
+use super::keys::{self, Key};
+use super::{StoreError, Table};
+use crate::domain::grant::{Grant, Reading, View};
+use crate::domain::id::{GrantId, ProgrammeId};
+use crate::domain::programme::{Pot, Programme};
+use crate::sdk_error::SdkFailure;
+
+impl Table {
+    pub async fn programme(&self, id: &ProgrammeId) -> Result<Option<Programme>, StoreError> {
+        self.get(&keys::programme(id)).await
+    }
+
+    /// Every programme, in the order of their ids.
+    pub async fn programmes(&self) -> Result<Vec<Programme>, StoreError> {
+        self.query(keys::PROGRAMMES, "").await
+    }
+
+    pub async fn pot(&self, programme: &ProgrammeId) -> Result<Option<Pot>, StoreError> {
+        self.get(&keys::pot(programme)).await
+    }
+
+    pub async fn grant(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Option<Grant>, StoreError> {
+        self.get(&keys::grant(programme, grant)).await
+    }
+
+    /// One sixteenth of a programme's grants.
+    pub async fn grants_of_shard(&self, programme: &ProgrammeId, shard: char) -> Result<Vec<Grant>, StoreError> {
+        self.query(&keys::grant_partition(programme, shard), keys::GRANTS).await
+    }
+
+    /// The grants that owe the provider a disable, longest owed first; at most `limit`.
+    pub async fn grants_owing_disables(&self, limit: i32) -> Result<Vec<Grant>, StoreError> {
+        let page = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .index_name("due")
+            .key_condition_expression("queue = :queue")
+            .expression_attribute_values(":queue", AttributeValue::S(Queue::Disable.as_str().to_owned()))
+            .limit(limit)
+            .send()
+            .await
+            .map_err(|error| StoreError::Service(SdkFailure::of("Query", &error)))?;
+        let mut grants = Vec::new();
+        for item in page.items.unwrap_or_default() {
+            // The index may be a moment behind: what counts is what the table says.
+            if let Some(grant) = self.get::<Grant>(&items::key_of(&item)).await? {
+                grants.push(grant);
+            }
+        }
+        Ok(grants)
+    }
+
+    /// A grant with all that an act on it is decided on. The reads need no order: the write is conditional on the grant's
+    /// version and on the pot, readings only grow, and a programme that closes ends each of its grants.
+    pub(super) async fn view(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Option<View>, StoreError> {
+        let (key, readings) = (keys::grant(programme, grant), keys::readings_of(grant));
+        let (programme, pot, grant, readings) = tokio::try_join!(
+            self.programme(programme),
+            self.pot(programme),
+            self.get::<Grant>(&key),
+            self.query::<Reading>(&key.pk, &readings),
+        )?;
+        let (Some(programme), Some(pot), Some(grant)) = (programme, pot, grant) else { return Ok(None) };
+        Ok(Some(View { programme, pot, grant, readings }))
+    }
+
+    pub(super) async fn get<T: Stored>(&self, key: &Key) -> Result<Option<T>, StoreError> {
+        self.get_item(key).await?.map(items::from_item).transpose()
+    }
+
+    pub(super) async fn get_item(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.name)
+            .key("pk", AttributeValue::S(key.pk.clone()))
+            .key("sk", AttributeValue::S(key.sk.clone()))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| StoreError::Service(SdkFailure::of("GetItem", &error)))?;
+        Ok(answer.item)
+    }
+
+    /// All items of a partition whose sort key begins so, page after page.
+    pub(super) async fn query<T: Stored>(&self, pk: &str, sk_begins: &str) -> Result<Vec<T>, StoreError> {
+        let mut found = Vec::new();
+        let mut from = None;
+        loop {
+            let mut query = self
+                .client
+                .query()
+                .table_name(&self.name)
+                .consistent_read(true)
+                .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
+                .set_exclusive_start_key(from);
+            query = if sk_begins.is_empty() {
+                query.key_condition_expression("pk = :pk")
+            } else {
+                query
+                    .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
+                    .expression_attribute_values(":sk", AttributeValue::S(sk_begins.to_owned()))
+            };
+            let page = query.send().await.map_err(|error| StoreError::Service(SdkFailure::of("Query", &error)))?;
+            for item in page.items.unwrap_or_default() {
+                found.push(items::from_item(item)?);
+            }
+            from = page.last_evaluated_key;
+            if from.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+}
