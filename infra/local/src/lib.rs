@@ -3,3 +3,4 @@
 
 pub mod invoke;
 pub mod kept;
+pub mod serve;

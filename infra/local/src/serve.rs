@@ -1,0 +1,223 @@
+//! Serves a router on a listener, as `axum::serve` does, with one thing more: a handler can have the connection closed without an
+//! answer, which is how a lost answer looks to a client. Where to listen and what to answer is left to others.
+
+use std::convert::Infallible;
+use std::io;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::response::{IntoResponse, Response};
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tower::ServiceExt;
+
+/// How long answers that are under way at shutdown may take before their connections are cut.
+const GRACE: Duration = Duration::from_secs(2);
+/// How long to wait when the machine has no file descriptor left for another connection.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The mark of a response that is never sent: not one byte of it reaches the client, whose connection is closed instead.
+///
+/// A handler answers with it (`NoAnswer.into_response()`) after it did its work, or puts it into the extensions of a response
+/// that an inner layer made. It means something only under [`serve`]; elsewhere such a response is an empty 500.
+#[derive(Clone, Copy, Debug)]
+pub struct NoAnswer;
+
+impl IntoResponse for NoAnswer {
+    fn into_response(self) -> Response {
+        let mut response = http::StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Answers requests on `listener` with `router`, over HTTP/1.1 with keep-alive, until `shutdown` is ready; then accepts nothing
+/// more, lets the answers under way finish for two seconds, and cuts what is left. Dropping the future cuts every connection at once.
+///
+/// Handlers find the client's address as `axum::extract::ConnectInfo<SocketAddr>`. A handler that panics loses its connection only.
+pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    connections.spawn(converse(stream, ConnectInfo(peer), router.clone(), graceful.watcher()));
+                }
+                Err(error) if concerns_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    drop(listener);
+    if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
+        tracing::debug!(connections = connections.len(), "cut, their answers took too long");
+    }
+}
+
+async fn converse<A>(stream: TcpStream, peer: ConnectInfo<A>, router: Router, watcher: Watcher)
+where
+    ConnectInfo<A>: Clone + Send + Sync + 'static,
+{
+    // Small answers would otherwise wait for the client's delayed acknowledgement.
+    stream.set_nodelay(true).ok();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer.clone());
+        let answer = router.clone().oneshot(request);
+        async move {
+            let response = answer.await.unwrap_or_else(|never: Infallible| match never {});
+            // hyper closes the connection of a service that failed, and writes nothing to it.
+            if response.extensions().get::<NoAnswer>().is_some() {
+                Err(Unanswered)
+            } else {
+                Ok(response)
+            }
+        }
+    });
+    let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::trace!(%error, "a connection ended early");
+    }
+}
+
+fn concerns_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("closed without an answer, as asked")]
+struct Unanswered;
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use axum::routing::{get, post};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::{mpsc, oneshot};
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    struct Served {
+        address: SocketAddr,
+        stop: oneshot::Sender<()>,
+        task: JoinHandle<()>,
+    }
+
+    async fn served(router: Router) -> Served {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(serve(listener, router, async { drop(stopped.await) }));
+        Served { address, stop, task }
+    }
+
+    async fn ask(stream: &mut TcpStream, request: &str) -> String {
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut buffer = vec![0; 4096];
+        let length = stream.read(&mut buffer).await.unwrap_or(0);
+        String::from_utf8(buffer[..length].to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_marked_response_closes_the_connection_without_one_byte_after_its_work_was_done() {
+        let (done, mut works) = mpsc::unbounded_channel();
+        let router = Router::new().route("/answered", get(|| async { "well" })).route(
+            "/lost",
+            post(move |body: String| {
+                done.send(body).unwrap();
+                async { NoAnswer }
+            }),
+        );
+        let served = served(router).await;
+
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        let answered = ask(&mut stream, "GET /answered HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        assert!(
+            answered.starts_with("HTTP/1.1 200 OK") && answered.ends_with("well"),
+            "{answered}"
+        );
+        let lost = ask(
+            &mut stream,
+            "POST /lost HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nwork",
+        )
+        .await;
+        assert_eq!(lost, "");
+        assert_eq!(works.recv().await.unwrap(), "work");
+
+        let mut another = TcpStream::connect(served.address).await.unwrap();
+        let answered = ask(&mut another, "GET /answered HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        assert!(
+            answered.starts_with("HTTP/1.1 200 OK"),
+            "one lost answer leaves others alone: {answered}"
+        );
+    }
+
+    #[tokio::test]
+    async fn handlers_are_told_the_address_of_the_client() {
+        let router = Router::new().route(
+            "/",
+            get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.ip().to_string() }),
+        );
+        let served = served(router).await;
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        let answered = ask(&mut stream, "GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        assert!(answered.ends_with("127.0.0.1"), "{answered}");
+    }
+
+    #[tokio::test]
+    async fn stopping_lets_an_answer_under_way_finish_and_ends_idle_connections() {
+        let (arrived, mut arrivals) = mpsc::unbounded_channel();
+        let router = Router::new().route(
+            "/",
+            get(move || async move {
+                let (go, gone) = oneshot::channel::<()>();
+                arrived.send(go).unwrap();
+                gone.await.unwrap();
+                "finished"
+            }),
+        );
+        let served = served(router).await;
+        let mut idle = TcpStream::connect(served.address).await.unwrap();
+        let mut busy = TcpStream::connect(served.address).await.unwrap();
+        let asked = tokio::spawn(async move { ask(&mut busy, "GET / HTTP/1.1\r\nhost: x\r\n\r\n").await });
+        let go = arrivals.recv().await.unwrap();
+
+        served.stop.send(()).unwrap();
+        assert_eq!(
+            idle.read(&mut [0; 1]).await.unwrap_or(0),
+            0,
+            "an idle connection is closed"
+        );
+        go.send(()).unwrap();
+        assert!(asked.await.unwrap().ends_with("finished"));
+        served.task.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stopping_cuts_an_answer_that_never_comes() {
+        let router = Router::new().route("/", get(std::future::pending::<()>));
+        let served = served(router).await;
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        served.stop.send(()).unwrap();
+        served.task.await.unwrap();
+        assert_eq!(stream.read(&mut [0; 1]).await.unwrap_or(0), 0);
+    }
+}
