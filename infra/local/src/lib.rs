@@ -4,3 +4,4 @@
 pub mod invoke;
 pub mod kept;
 pub mod serve;
+pub mod ses;

@@ -103,6 +103,15 @@ fn concerns_one_connection(error: &io::Error) -> bool {
 #[error("closed without an answer, as asked")]
 struct Unanswered;
 
+/// Serves a router on a free port for as long as the test's runtime lives.
+#[cfg(test)]
+pub(crate) async fn on_a_free_port(router: Router) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(serve(listener, router, std::future::pending()));
+    origin
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;

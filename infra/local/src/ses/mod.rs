@@ -1,0 +1,198 @@
+//! The stand-in for SES: accepts mail over the Query protocol of `aws-sdk-ses`, keeps each one, and hands it on to a real mail server
+//! when there is one. It can be told to fail. The page and the JSON for people and tests are the inbox's (`inbox`).
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::Result;
+use axum::Router;
+use bursar_core::clock::Clock;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::kept::Kept;
+
+mod answer;
+mod fault;
+mod mail;
+mod query;
+mod relay;
+mod submission;
+#[cfg(test)]
+mod tests;
+
+use answer::Refusal;
+use fault::Faults;
+use relay::Relay;
+
+pub use fault::Fault;
+pub use mail::Mail;
+
+const MAILS: &str = "mails";
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// A handle to the stand-in. Clones share the same mails, faults, quota and relay.
+#[derive(Clone)]
+pub struct Ses(Arc<Inner>);
+
+/// What `GetSendQuota` tells: recipients in 24 hours, and in a second. Only the first is enforced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    pub per_day: u32,
+    pub per_second: u32,
+}
+
+impl Quota {
+    /// What a new account has until AWS lets it out.
+    pub const SANDBOX: Quota = Quota {
+        per_day: 200,
+        per_second: 1,
+    };
+    /// What an account has just after that.
+    pub const PRODUCTION: Quota = Quota {
+        per_day: 50_000,
+        per_second: 14,
+    };
+}
+
+struct Inner {
+    kept: Kept,
+    clock: Clock,
+    state: Mutex<State>,
+}
+
+struct State {
+    mails: Vec<Mail>,
+    faults: Faults,
+    quota: Quota,
+    relay: Option<Relay>,
+}
+
+/// What became of a mail that was submitted and understood.
+enum Outcome {
+    Accepted(String),
+    /// Accepted and kept, but the client is not to hear of it.
+    AnswerLost,
+    Refused(Refusal),
+}
+
+impl Ses {
+    /// With the mails of earlier runs, the quota of production, no faults and no relay.
+    pub fn new(kept: Kept, clock: Clock) -> Result<Ses> {
+        let mails = kept.all(MAILS)?.into_iter().map(|(_, mail)| mail).collect();
+        let state = State {
+            mails,
+            faults: Faults::default(),
+            quota: Quota::PRODUCTION,
+            relay: None,
+        };
+        Ok(Ses(Arc::new(Inner {
+            kept,
+            clock,
+            state: Mutex::new(state),
+        })))
+    }
+
+    /// What the SDK's endpoint points at.
+    pub fn router(&self) -> Router {
+        query::router(self.clone())
+    }
+
+    /// Every mail that was accepted, oldest first.
+    pub fn mails(&self) -> Vec<Mail> {
+        self.state().mails.clone()
+    }
+
+    /// One mail by its message id.
+    pub fn mail(&self, id: &str) -> Option<Mail> {
+        self.state().mails.iter().find(|mail| mail.id == id).cloned()
+    }
+
+    /// The next `times` sends, those to the address `to` if there is one, fail in this way; earlier faults of the same scope are
+    /// forgotten. A fault of an address goes before one of all.
+    pub fn fail_next(&self, fault: Fault, times: u32, to: Option<&str>) {
+        self.state().faults.set(fault, times, to);
+    }
+
+    /// Ends the faults of an address, or all of them.
+    pub fn lift_faults(&self, to: Option<&str>) {
+        self.state().faults.lift(to);
+    }
+
+    pub fn set_quota(&self, quota: Quota) {
+        self.state().quota = quota;
+    }
+
+    /// From now on each accepted mail is also handed to the mail server at `smtp://host:port`, before SES answers.
+    pub fn set_relay(&self, url: &str) -> Result<()> {
+        self.state().relay = Some(Relay::to(url)?);
+        Ok(())
+    }
+
+    /// The mail server that accepted mails go on to, as `host:port`.
+    pub fn relay(&self) -> Option<String> {
+        self.state().relay.as_ref().map(|relay| relay.server.clone())
+    }
+
+    /// Now, by the clock that mails are dated with.
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    fn quota(&self) -> (Quota, usize) {
+        let (now, state) = (self.now(), self.state());
+        (state.quota, state.sent_since(now - DAY))
+    }
+
+    async fn accept(&self, mail: Mail) -> Result<Outcome> {
+        let fault = self.state().faults.next(&mail.to);
+        let refusal = match fault {
+            Some(Fault::Throttle) => Some(Refusal::Throttled("Maximum sending rate exceeded.".into())),
+            Some(Fault::Reject) => Some(Refusal::Rejected("Email address is not verified.".into())),
+            Some(Fault::Fail) => Some(Refusal::Failed),
+            Some(Fault::Lose) | None => self.over_quota(mail.to.len()),
+        };
+        if let Some(refusal) = refusal {
+            return Ok(Outcome::Refused(refusal));
+        }
+        let relay = self.state().relay.clone();
+        if let Some(relay) = relay
+            && let Err(refusal) = relay.hand_on(&mail).await
+        {
+            return Ok(Outcome::Refused(refusal));
+        }
+        let id = mail.id.clone();
+        self.keep(mail)?;
+        Ok(if fault == Some(Fault::Lose) {
+            Outcome::AnswerLost
+        } else {
+            Outcome::Accepted(id)
+        })
+    }
+
+    fn over_quota(&self, recipients: usize) -> Option<Refusal> {
+        let (quota, sent) = self.quota();
+        let over = sent + recipients > quota.per_day as usize;
+        over.then(|| Refusal::Throttled("Daily message quota exceeded.".into()))
+    }
+
+    fn keep(&self, mail: Mail) -> Result<()> {
+        let mut state = self.state();
+        // Nothing is ever removed, so the number of mails orders them.
+        self.0.kept.put(MAILS, &format!("{:012}", state.mails.len()), &mail)?;
+        state.mails.push(mail);
+        Ok(())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn sent_since(&self, since: Timestamp) -> usize {
+        self.mails
+            .iter()
+            .filter(|mail| mail.at > since)
+            .map(|mail| mail.to.len())
+            .sum()
+    }
+}

@@ -1,0 +1,76 @@
+//! Hands accepted mails on to a real mail server: each once, byte for byte, with its envelope. What the server says becomes
+//! what SES says.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use http::uri::Authority;
+use lettre::address::Envelope;
+use lettre::transport::smtp::AsyncSmtpTransport;
+use lettre::{Address, AsyncTransport, Tokio1Executor};
+
+use super::Mail;
+use super::answer::Refusal;
+
+/// For the connection and for each answer; shorter than the patience of an SES client.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[derive(Clone)]
+pub(super) struct Relay {
+    /// `host:port`
+    pub(super) server: String,
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+}
+
+impl Relay {
+    pub(super) fn to(url: &str) -> Result<Relay> {
+        let server = url.strip_prefix("smtp://").map(|rest| rest.trim_end_matches('/'));
+        let authority = server.and_then(|server| server.parse::<Authority>().ok());
+        let Some((authority, port)) = authority.and_then(|authority| Some((authority.clone(), authority.port_u16()?)))
+        else {
+            bail!("a mail server is given as smtp://host:port, not as {url}");
+        };
+        if authority.as_str().contains('@') {
+            bail!("a mail server is given as smtp://host:port, without a user");
+        }
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host)
+            .port(port)
+            .timeout(Some(PATIENCE))
+            .build();
+        Ok(Relay {
+            server: authority.to_string(),
+            transport,
+        })
+    }
+
+    /// Returns when the server took the mail.
+    pub(super) async fn hand_on(&self, mail: &Mail) -> Result<(), Refusal> {
+        let envelope = envelope(mail).map_err(|error| Refusal::Invalid(format!("{error:#}")))?;
+        // The end of the data is marked by an empty line with a dot, whose line break lettre always writes itself.
+        let data = mail.raw.strip_suffix(b"\r\n").unwrap_or(&mail.raw);
+        let Err(error) = self.transport.send_raw(&envelope, data).await else {
+            return Ok(());
+        };
+        tracing::warn!(server = self.server, status = ?error.status(), "the mail server did not take a mail");
+        // A client error is one of the mail itself: eight-bit data to a server that takes none.
+        if error.is_permanent() || error.is_client() {
+            Err(Refusal::Rejected(format!("The mail server refused the mail: {error}")))
+        } else {
+            Err(Refusal::Throttled(format!(
+                "The mail server cannot take the mail now: {error}"
+            )))
+        }
+    }
+}
+
+fn envelope(mail: &Mail) -> Result<Envelope> {
+    let from: Address = mail.from.parse().context("the sender's address")?;
+    let to = mail
+        .to
+        .iter()
+        .map(|to| to.parse())
+        .collect::<Result<_, _>>()
+        .context("a recipient's address")?;
+    Ok(Envelope::new(Some(from), to)?)
+}
