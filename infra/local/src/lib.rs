@@ -3,5 +3,6 @@
 
 pub mod invoke;
 pub mod kept;
+pub mod secrets_manager;
 pub mod serve;
 pub mod ses;

@@ -1,0 +1,279 @@
+//! AWS JSON 1.1: which operation a request names, its fields, and answers and refusals in the shapes that the SDK reads.
+//! No value of a secret gets into a message or a log from here.
+
+use std::fmt;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value as Body, json};
+use uuid::Uuid;
+
+use super::secret::{CURRENT, Secret, Value};
+use super::{SecretsManager, find};
+
+const SERVICE: &str = "secretsmanager.";
+
+/// The fields of all operations; each reads its own.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Request {
+    name: String,
+    secret_id: String,
+    secret_string: Option<String>,
+    secret_binary: Option<String>,
+    client_request_token: Option<String>,
+    version_id: Option<String>,
+    version_stage: Option<String>,
+    version_stages: Vec<String>,
+    remove_from_version_id: Option<String>,
+    move_to_version_id: Option<String>,
+}
+
+/// Why a request was not done, as the service names it.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    kind: &'static str,
+    message: String,
+}
+
+pub(super) fn router(secrets: SecretsManager) -> Router {
+    Router::new().route("/", post(answer)).with_state(secrets)
+}
+
+async fn answer(State(secrets): State<SecretsManager>, headers: HeaderMap, body: Bytes) -> Response {
+    let target = headers
+        .get("x-amz-target")
+        .and_then(|target| target.to_str().ok())
+        .unwrap_or_default();
+    // serde's own message may quote a value.
+    let request = serde_json::from_slice(&body).map_err(|_| {
+        Refusal::bad(
+            "SerializationException",
+            "The request is not the JSON of this operation.",
+        )
+    });
+    let operation = target.strip_prefix(SERVICE).unwrap_or_default();
+    let done = request.and_then(|request| match operation {
+        "GetSecretValue" => get(&secrets, &request),
+        "PutSecretValue" => put(&secrets, &request),
+        "UpdateSecretVersionStage" => update_stage(&secrets, &request),
+        "DescribeSecret" => describe(&secrets, &request),
+        "CreateSecret" => create(&secrets, &request),
+        _ => Err(Refusal::bad(
+            "UnknownOperationException",
+            "This operation is not known here.",
+        )),
+    });
+    let mut response = match done {
+        Ok(body) => Json(body).into_response(),
+        Err(refusal) => refusal.into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        http::HeaderValue::from_static("application/x-amz-json-1.1"),
+    );
+    if let Ok(id) = Uuid::new_v4().to_string().parse() {
+        headers.insert("x-amzn-requestid", id);
+    }
+    response
+}
+
+fn get(secrets: &SecretsManager, request: &Request) -> Result<Body, Refusal> {
+    secrets.read(&request.secret_id, |secret| {
+        let stage = request.version_stage.as_deref();
+        let found = match &request.version_id {
+            Some(id) => secret
+                .versions
+                .get_key_value(id)
+                .ok_or_else(|| format!("VersionId: {id}")),
+            None => {
+                let stage = stage.unwrap_or(CURRENT);
+                secret
+                    .version_at(stage)
+                    .ok_or_else(|| format!("staging label: {stage}"))
+            }
+        };
+        let (id, version) = found.map_err(|what| {
+            Refusal::not_found(&format!(
+                "Secrets Manager can't find the specified secret value for {what}"
+            ))
+        })?;
+        if stage.is_some_and(|stage| !version.stages.contains(stage)) {
+            let message = "You provided a VersionStage that is not associated to the provided VersionId.";
+            return Err(Refusal::bad("InvalidRequestException", message));
+        }
+        let mut body = naming(secret, id);
+        match &version.value {
+            Value::Text(text) => body["SecretString"] = json!(text),
+            Value::Binary(text) => body["SecretBinary"] = json!(text),
+        }
+        body["VersionStages"] = json!(version.stages);
+        body["CreatedDate"] = seconds(version.created);
+        Ok(body)
+    })
+}
+
+fn put(secrets: &SecretsManager, request: &Request) -> Result<Body, Refusal> {
+    let id = request.token()?;
+    let value = request.value()?.ok_or_else(|| {
+        Refusal::bad(
+            "InvalidRequestException",
+            "You must provide either SecretString or SecretBinary.",
+        )
+    })?;
+    secrets.change(&request.secret_id, |secret| {
+        secret.add(&id, value, &request.version_stages, Timestamp::now())?;
+        let mut body = naming(secret, &id);
+        body["VersionStages"] = json!(secret.versions.get(&id).map(|version| &version.stages));
+        Ok(body)
+    })
+}
+
+fn update_stage(secrets: &SecretsManager, request: &Request) -> Result<Body, Refusal> {
+    let stage = request
+        .version_stage
+        .as_deref()
+        .ok_or_else(|| Refusal::parameter("VersionStage is missing."))?;
+    let (from, to) = (
+        request.remove_from_version_id.as_deref(),
+        request.move_to_version_id.as_deref(),
+    );
+    secrets.change(&request.secret_id, |secret| {
+        secret.move_stage(stage, from, to, Timestamp::now())?;
+        Ok(json!({"ARN": secret.arn, "Name": secret.name}))
+    })
+}
+
+fn describe(secrets: &SecretsManager, request: &Request) -> Result<Body, Refusal> {
+    secrets.read(&request.secret_id, |secret| {
+        let labelled = secret.versions.iter().filter(|(_, version)| !version.stages.is_empty());
+        let stages: Body = labelled
+            .map(|(id, version)| (id.clone(), json!(version.stages)))
+            .collect();
+        Ok(json!({
+            "ARN": secret.arn,
+            "Name": secret.name,
+            "RotationEnabled": false,
+            "CreatedDate": seconds(secret.created),
+            "LastChangedDate": seconds(secret.changed),
+            "VersionIdsToStages": stages,
+        }))
+    })
+}
+
+fn create(secrets: &SecretsManager, request: &Request) -> Result<Body, Refusal> {
+    if request.name.is_empty() {
+        return Err(Refusal::parameter("Name is missing."));
+    }
+    let (id, value, now) = (request.token()?, request.value()?, Timestamp::now());
+    let mut all = secrets.secrets();
+    let mut secret = match find(&all, &request.name) {
+        // The same request again, whose answer was lost.
+        Ok(secret) if value.is_some() && secret.versions.get(&id).map(|version| &version.value) == value.as_ref() => {
+            return Ok(naming(secret, &id));
+        }
+        Ok(_) => {
+            let message = format!(
+                "The operation failed because the secret {} already exists.",
+                request.name
+            );
+            return Err(Refusal::exists(&message));
+        }
+        Err(_) => Secret::named(&request.name, now),
+    };
+    let body = match value {
+        Some(value) => {
+            secret.add(&id, value, &[], now)?;
+            naming(&secret, &id)
+        }
+        None => json!({"ARN": secret.arn, "Name": secret.name}),
+    };
+    secrets
+        .keep(&mut all, secret)
+        .map_err(|error| Refusal::failed(&error))?;
+    Ok(body)
+}
+
+fn naming(secret: &Secret, version: &str) -> Body {
+    json!({"ARN": secret.arn, "Name": secret.name, "VersionId": version})
+}
+
+/// Times travel as seconds with a fraction.
+fn seconds(time: Timestamp) -> Body {
+    json!(time.as_duration().as_secs_f64())
+}
+
+impl Request {
+    /// The id of the version to be made. The SDK makes one up, the same for each try of a call.
+    fn token(&self) -> Result<String, Refusal> {
+        match &self.client_request_token {
+            None => Ok(Uuid::new_v4().to_string()),
+            Some(token) if (32..=64).contains(&token.len()) => Ok(token.clone()),
+            Some(_) => Err(Refusal::parameter("ClientRequestToken must be 32-64 characters long.")),
+        }
+    }
+
+    fn value(&self) -> Result<Option<Value>, Refusal> {
+        match (&self.secret_string, &self.secret_binary) {
+            (Some(_), Some(_)) => Err(Refusal::parameter(
+                "You can't specify both a binary secret value and a string secret value in the same secret.",
+            )),
+            (Some(text), None) => Ok(Some(Value::Text(text.clone()))),
+            (None, Some(binary)) => Ok(Some(Value::Binary(binary.clone()))),
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+impl Refusal {
+    fn bad(kind: &'static str, message: &str) -> Refusal {
+        Refusal {
+            status: StatusCode::BAD_REQUEST,
+            kind,
+            message: message.to_owned(),
+        }
+    }
+
+    pub(super) fn not_found(message: &str) -> Refusal {
+        Refusal::bad("ResourceNotFoundException", message)
+    }
+
+    pub(super) fn exists(message: &str) -> Refusal {
+        Refusal::bad("ResourceExistsException", message)
+    }
+
+    pub(super) fn parameter(message: &str) -> Refusal {
+        Refusal::bad("InvalidParameterException", message)
+    }
+
+    pub(super) fn failed(error: &anyhow::Error) -> Refusal {
+        tracing::error!(error = format!("{error:#}"), "a secret could not be kept");
+        let message = "An error occurred on the server side.".to_owned();
+        Refusal {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            kind: "InternalServiceError",
+            message,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind, self.message)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.status, Json(json!({"__type": self.kind, "message": self.message}))).into_response()
+    }
+}
