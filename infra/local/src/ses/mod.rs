@@ -17,7 +17,7 @@ mod query;
 mod relay;
 mod submission;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use answer::Refusal;
 use fault::Faults;

@@ -18,7 +18,8 @@ use sink::{Reply, Sink};
 const RAW: &[u8] = b"From: Bursar <bursar@example.edu>\r\nTo: ada@example.edu\r\nSubject: raw\r\n\r\n\
     .a line that begins with a dot\r\n..two dots\r\n.\r\nthe last line\r\n";
 
-async fn client(ses: &Ses) -> Client {
+/// The real SDK, which tries everything once.
+pub(crate) async fn client(ses: &Ses) -> Client {
     let config = aws_sdk_ses::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("eu-central-1"))

@@ -1,0 +1,69 @@
+//! Keeps other origins out: the inbox shows links that sign people in, and any page in the same browser can send requests to this machine.
+//! It puts the security headers on every answer, too.
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+
+const HEADERS: [(HeaderName, &str); 6] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; frame-src 'self'; \
+         form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    ),
+    (header::CACHE_CONTROL, "no-store"),
+    (header::REFERRER_POLICY, "same-origin"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (
+        HeaderName::from_static("permissions-policy"),
+        "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    ),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+];
+
+/// These routes, answered at `origin` (`http://127.0.0.1:8081`) only.
+pub(super) fn guarded(routes: Router, origin: &str) -> Router {
+    routes.layer(from_fn_with_state(origin.to_owned(), guard))
+}
+
+async fn guard(State(origin): State<String>, request: Request, next: Next) -> Response {
+    let mut response = match refusal(&origin, &request) {
+        Some(sentence) => (StatusCode::FORBIDDEN, sentence).into_response(),
+        None => next.run(request).await,
+    };
+    for (name, value) in HEADERS {
+        // A page may have set a stricter one of its own.
+        response
+            .headers_mut()
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Of a host with another name that leads here (DNS rebinding), and of a form on somebody else's page.
+fn refusal(origin: &str, request: &Request) -> Option<String> {
+    let own = origin.split_once("://").map_or(origin, |(_, host)| host);
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let named = hosts
+        .next()
+        .is_some_and(|host| host.as_bytes().eq_ignore_ascii_case(own.as_bytes()));
+    let other = request
+        .uri()
+        .authority()
+        .is_some_and(|authority| !authority.as_str().eq_ignore_ascii_case(own));
+    if !named || other || hosts.next().is_some() {
+        return Some(format!("This is the inbox of {origin}, and it answers there only.\n"));
+    }
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let foreign = |given: &HeaderValue| given.as_bytes() != origin.as_bytes();
+    if !reads && request.headers().get_all(header::ORIGIN).iter().any(foreign) {
+        return Some(format!(
+            "This came from a page of another origin than {origin}, and nothing was done.\n"
+        ));
+    }
+    None
+}
