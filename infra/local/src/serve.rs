@@ -221,12 +221,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn stopping_cuts_an_answer_that_never_comes() {
-        let router = Router::new().route("/", get(std::future::pending::<()>));
+        let (arrived, mut arrivals) = mpsc::unbounded_channel();
+        let router = Router::new().route(
+            "/",
+            get(move || async move {
+                arrived.send(()).unwrap();
+                std::future::pending::<()>().await;
+            }),
+        );
         let served = served(router).await;
         let mut stream = TcpStream::connect(served.address).await.unwrap();
         stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        arrivals.recv().await.unwrap();
         served.stop.send(()).unwrap();
-        served.task.await.unwrap();
+        tokio::time::timeout(10 * GRACE, served.task).await.unwrap().unwrap();
         assert_eq!(stream.read(&mut [0; 1]).await.unwrap_or(0), 0);
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use mail_parser::{HeaderName, Message, MessageParser, MimeHeaders, PartType};
 
-/// A mail, read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// A mail, read. It has no debug output, since it may hold a link that signs somebody in.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Contents {
     pub subject: String,
     /// Which of Bursar's mails it is: the header `X-Bursar-Mail`.
@@ -20,7 +20,7 @@ pub struct Contents {
 }
 
 /// A part that is neither the text nor the HTML.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Attachment {
     pub name: Option<String>,
     pub media_type: String,

@@ -8,6 +8,7 @@ use bursar_core::clock::Clock;
 use futures_util::FutureExt;
 use http::header::{HOST, ORIGIN};
 use reqwest::{Client, RequestBuilder};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 use crate::kept::Kept;
@@ -242,6 +243,35 @@ async fn only_requests_to_its_own_host_are_answered_whatever_the_route() {
         }
     }
     assert_eq!(served.text("/clock").await, "{}");
+}
+
+#[tokio::test]
+async fn a_request_that_names_two_hosts_is_refused() {
+    let served = Served::new().await;
+    let own = served.origin.strip_prefix("http://").unwrap();
+    for (request, answered) in [
+        (format!("GET /mails HTTP/1.1\r\nHost: {own}\r\n\r\n"), "200"),
+        (format!("GET http://{own}/mails HTTP/1.1\r\nHost: {own}\r\n\r\n"), "200"),
+        (
+            format!("GET http://evil.example/mails HTTP/1.1\r\nHost: {own}\r\n\r\n"),
+            "403",
+        ),
+        (
+            format!("GET /mails HTTP/1.1\r\nHost: {own}\r\nHost: evil.example\r\n\r\n"),
+            "403",
+        ),
+        ("GET /mails HTTP/1.1\r\n\r\n".to_owned(), "403"),
+    ] {
+        let mut stream = tokio::net::TcpStream::connect(own).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).await.unwrap();
+        assert_eq!(
+            std::str::from_utf8(&status).unwrap(),
+            format!("HTTP/1.1 {answered}"),
+            "{request}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 /// What the server says.
 #[derive(Clone, Copy, Debug)]
@@ -11,6 +12,8 @@ pub(super) enum Reply {
     Take,
     /// Answers this to that command (`.`: the end of the data); with an empty text it hangs up.
     Refuse(&'static str, &'static str),
+    /// Takes the data, and says so once it is let go on.
+    Hesitate,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -23,6 +26,14 @@ pub(super) struct Taken {
 pub(super) struct Sink {
     address: std::net::SocketAddr,
     taken: Arc<Mutex<Vec<Taken>>>,
+    hesitation: Arc<Hesitation>,
+}
+
+/// The moment between taking a mail and saying so.
+#[derive(Default)]
+struct Hesitation {
+    reached: Notify,
+    over: Notify,
 }
 
 impl Sink {
@@ -30,17 +41,30 @@ impl Sink {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let taken = Arc::new(Mutex::new(Vec::new()));
-        let all = taken.clone();
+        let hesitation = Arc::<Hesitation>::default();
+        let (all, held) = (taken.clone(), hesitation.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(converse(stream, reply, all.clone()));
+                tokio::spawn(converse(stream, reply, all.clone(), held.clone()));
             }
         });
-        Sink { address, taken }
+        Sink {
+            address,
+            taken,
+            hesitation,
+        }
     }
 
     pub(super) fn url(&self) -> String {
         format!("smtp://{}", self.address)
+    }
+
+    pub(super) async fn hesitates(&self) {
+        self.hesitation.reached.notified().await;
+    }
+
+    pub(super) fn go_on(&self) {
+        self.hesitation.over.notify_one();
     }
 
     pub(super) fn taken(&self) -> Vec<Taken> {
@@ -48,7 +72,7 @@ impl Sink {
     }
 }
 
-async fn converse(stream: TcpStream, reply: Reply, all: Arc<Mutex<Vec<Taken>>>) {
+async fn converse(stream: TcpStream, reply: Reply, all: Arc<Mutex<Vec<Taken>>>, held: Arc<Hesitation>) {
     let mut stream = BufReader::new(stream);
     let mut mail = Taken::default();
     stream.write_all(b"220 sink\r\n").await.unwrap();
@@ -75,6 +99,10 @@ async fn converse(stream: TcpStream, reply: Reply, all: Arc<Mutex<Vec<Taken>>>) 
                     Reply::Refuse(".", answer) => answer,
                     _ => {
                         all.lock().unwrap().push(std::mem::take(&mut mail));
+                        if matches!(reply, Reply::Hesitate) {
+                            held.reached.notify_one();
+                            held.over.notified().await;
+                        }
                         "250 taken"
                     }
                 }
