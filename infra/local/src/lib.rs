@@ -1,8 +1,8 @@
 //! The whole bundle on one machine: the embedded engine, the stand-ins for what AWS and the provider do, the fault layer between
 //! our functions and all of them, and the functions themselves. `bursar` and the tests build the same stack from it.
 
-pub mod invoke;
 pub mod inbox;
+pub mod invoke;
 pub mod kept;
 pub mod secrets_manager;
 pub mod serve;

@@ -81,11 +81,7 @@ where
         async move {
             let response = answer.await.unwrap_or_else(|never: Infallible| match never {});
             // hyper closes the connection of a service that failed, and writes nothing to it.
-            if response.extensions().get::<NoAnswer>().is_some() {
-                Err(Unanswered)
-            } else {
-                Ok(response)
-            }
+            if response.extensions().get::<NoAnswer>().is_some() { Err(Unanswered) } else { Ok(response) }
         }
     });
     let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
@@ -158,32 +154,20 @@ mod tests {
 
         let mut stream = TcpStream::connect(served.address).await.unwrap();
         let answered = ask(&mut stream, "GET /answered HTTP/1.1\r\nhost: x\r\n\r\n").await;
-        assert!(
-            answered.starts_with("HTTP/1.1 200 OK") && answered.ends_with("well"),
-            "{answered}"
-        );
-        let lost = ask(
-            &mut stream,
-            "POST /lost HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nwork",
-        )
-        .await;
+        assert!(answered.starts_with("HTTP/1.1 200 OK") && answered.ends_with("well"), "{answered}");
+        let lost = ask(&mut stream, "POST /lost HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nwork").await;
         assert_eq!(lost, "");
         assert_eq!(works.recv().await.unwrap(), "work");
 
         let mut another = TcpStream::connect(served.address).await.unwrap();
         let answered = ask(&mut another, "GET /answered HTTP/1.1\r\nhost: x\r\n\r\n").await;
-        assert!(
-            answered.starts_with("HTTP/1.1 200 OK"),
-            "one lost answer leaves others alone: {answered}"
-        );
+        assert!(answered.starts_with("HTTP/1.1 200 OK"), "one lost answer leaves others alone: {answered}");
     }
 
     #[tokio::test]
     async fn handlers_are_told_the_address_of_the_client() {
-        let router = Router::new().route(
-            "/",
-            get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.ip().to_string() }),
-        );
+        let router = Router::new()
+            .route("/", get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.ip().to_string() }));
         let served = served(router).await;
         let mut stream = TcpStream::connect(served.address).await.unwrap();
         let answered = ask(&mut stream, "GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
@@ -209,11 +193,7 @@ mod tests {
         let go = arrivals.recv().await.unwrap();
 
         served.stop.send(()).unwrap();
-        assert_eq!(
-            idle.read(&mut [0; 1]).await.unwrap_or(0),
-            0,
-            "an idle connection is closed"
-        );
+        assert_eq!(idle.read(&mut [0; 1]).await.unwrap_or(0), 0, "an idle connection is closed");
         go.send(()).unwrap();
         assert!(asked.await.unwrap().ends_with("finished"));
         served.task.await.unwrap();

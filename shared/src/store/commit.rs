@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
-use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{BuildError, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
@@ -14,7 +14,7 @@ use super::keys::Key;
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
 use crate::domain::id::Nonce;
-use crate::sdk_error::SdkFailure;
+use crate::sdk_error::{SdkFailure, reduce};
 
 /// Conflicts are retried until this much of the invocation is left: enough to answer, or to tidy up.
 const LEFT_FOR_AN_ANSWER: Duration = Duration::from_secs(8);
@@ -66,7 +66,7 @@ impl Table {
             let Err(error) = try_once.set_transact_items(Some(transaction.writes.clone())).send().await else {
                 return Ok(Commit::Done);
             };
-            let failure = SdkFailure::of("TransactWriteItems", &error);
+            let failure = reduce(&error);
             match verdict(&error, &failure) {
                 Verdict::Refused if self.took_effect(&transaction).await? => return Ok(Commit::Done),
                 Verdict::Refused => return Ok(Commit::Stale),
@@ -162,10 +162,7 @@ impl Pauses {
 }
 
 fn verdict(error: &SdkError<TransactWriteItemsError, HttpResponse>, failure: &SdkFailure) -> Verdict {
-    let Some(service) = error.as_service_error() else {
-        return if failure.maybe_done { Verdict::Unknown } else { Verdict::Fault };
-    };
-    if let TransactWriteItemsError::TransactionCanceledException(cancelled) = service {
+    if let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() {
         let codes = || cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code());
         return if codes().any(|code| code == "ConditionalCheckFailed") {
             Verdict::Refused
@@ -175,14 +172,12 @@ fn verdict(error: &SdkError<TransactWriteItemsError, HttpResponse>, failure: &Sd
             Verdict::Fault
         };
     }
-    match service.code() {
-        Some(
-            "TransactionInProgressException"
-            | "ProvisionedThroughputExceededException"
-            | "RequestLimitExceeded"
-            | "ThrottlingException",
-        ) => Verdict::Again,
-        _ if failure.maybe_done => Verdict::Unknown,
+    match failure.code.as_str() {
+        "NotSent" => Verdict::Fault,
+        "TimedOut" | "NoAnswer" | "UnreadableAnswer" => Verdict::Unknown,
+        _ if failure.status.is_some_and(|status| status >= 500) => Verdict::Unknown,
+        // What is throttled or under way has not taken effect by this try.
+        _ if failure.retryable => Verdict::Again,
         _ => Verdict::Fault,
     }
 }

@@ -12,7 +12,7 @@ use super::keys;
 use super::{StoreError, Table};
 use crate::domain::grant::Reading;
 use crate::domain::id::DeploymentId;
-use crate::sdk_error::SdkFailure;
+use crate::sdk_error::reduce;
 
 /// Whether somebody is the one runner now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Table {
         let meta = Meta { deployment: DeploymentId::random(), table: self.name.clone(), born: now };
         let put = self.client.put_item().table_name(&self.name).set_item(Some(items::to_item(&meta)?));
         let answer = put.condition_expression("attribute_not_exists(pk)").send().await;
-        happened("PutItem", answer)?;
+        happened(answer)?;
         // Somebody else may have been first, so what counts is what is there.
         self.get(&keys::meta()).await?.ok_or_else(|| StoreError::corrupt(&keys::meta(), Meta::KIND, &"it is gone"))
     }
@@ -73,7 +73,7 @@ impl Table {
             .return_values(ReturnValue::AllNew)
             .send()
             .await;
-        match happened("UpdateItem", answer)? {
+        match happened(answer)? {
             Some(answer) => Ok(Acquired::Yes(items::from_item(answer.attributes.unwrap_or_default())?)),
             None => Ok(Acquired::Busy),
         }
@@ -100,7 +100,7 @@ impl Table {
             .expression_attribute_values(":lifetime", number(reading.lifetime.micros()))
             .send()
             .await;
-        Ok(if happened("PutItem", answer)?.is_some() { Noted::Recorded } else { Noted::NotNewer })
+        Ok(if happened(answer)?.is_some() { Noted::Recorded } else { Noted::NotNewer })
     }
 
     async fn set_lease_end(&self, lease: &Lease, until: Timestamp) -> Result<bool, StoreError> {
@@ -117,15 +117,12 @@ impl Table {
             .expression_attribute_values(":fence", number(lease.fence))
             .send()
             .await;
-        Ok(happened("UpdateItem", answer)?.is_some())
+        Ok(happened(answer)?.is_some())
     }
 }
 
 /// The answer of a conditional write; none when its condition did not hold.
-fn happened<T, E>(
-    operation: &'static str,
-    answer: Result<T, SdkError<E, HttpResponse>>,
-) -> Result<Option<T>, StoreError>
+fn happened<T, E>(answer: Result<T, SdkError<E, HttpResponse>>) -> Result<Option<T>, StoreError>
 where
     E: ProvideErrorMetadata,
 {
@@ -133,7 +130,7 @@ where
         Ok(answer) => Ok(Some(answer)),
         Err(error) => match error.as_service_error().and_then(ProvideErrorMetadata::code) {
             Some("ConditionalCheckFailedException") => Ok(None),
-            _ => Err(StoreError::Service(SdkFailure::of(operation, &error))),
+            _ => Err(StoreError::Service(reduce(&error))),
         },
     }
 }

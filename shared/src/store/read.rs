@@ -8,7 +8,7 @@ use super::{StoreError, Table};
 use crate::domain::grant::{Grant, Reading, View};
 use crate::domain::id::{GrantId, ProgrammeId};
 use crate::domain::programme::{Pot, Programme};
-use crate::sdk_error::SdkFailure;
+use crate::sdk_error::reduce;
 
 impl Table {
     pub async fn programme(&self, id: &ProgrammeId) -> Result<Option<Programme>, StoreError> {
@@ -45,7 +45,7 @@ impl Table {
             .limit(limit)
             .send()
             .await
-            .map_err(|error| StoreError::Service(SdkFailure::of("Query", &error)))?;
+            .map_err(|error| StoreError::Service(reduce(&error)))?;
         let mut grants = Vec::new();
         for item in page.items.unwrap_or_default() {
             // The index may be a moment behind: what counts is what the table says.
@@ -84,7 +84,7 @@ impl Table {
             .consistent_read(true)
             .send()
             .await
-            .map_err(|error| StoreError::Service(SdkFailure::of("GetItem", &error)))?;
+            .map_err(|error| StoreError::Service(reduce(&error)))?;
         Ok(answer.item)
     }
 
@@ -107,7 +107,7 @@ impl Table {
                     .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
                     .expression_attribute_values(":sk", AttributeValue::S(sk_begins.to_owned()))
             };
-            let page = query.send().await.map_err(|error| StoreError::Service(SdkFailure::of("Query", &error)))?;
+            let page = query.send().await.map_err(|error| StoreError::Service(reduce(&error)))?;
             for item in page.items.unwrap_or_default() {
                 found.push(items::from_item(item)?);
             }

@@ -33,12 +33,8 @@ impl Contents {
     /// Never fails: of something that is no mail, there is nothing to tell.
     pub fn of(raw: &[u8]) -> Contents {
         let headers = headers(raw);
-        let header = |name: &str| {
-            headers
-                .iter()
-                .find(|(key, _)| key.eq_ignore_ascii_case(name))
-                .map(|(_, value)| value.clone())
-        };
+        let header =
+            |name: &str| headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone());
         let Some(message) = MessageParser::default().parse(raw) else {
             return Contents::default();
         };
@@ -75,10 +71,7 @@ impl Contents {
         for picture in &self.attachments {
             if let Some(id) = &picture.content_id {
                 let bytes = data_encoding::BASE64.encode(&picture.bytes);
-                html = html.replace(
-                    &format!("cid:{id}"),
-                    &format!("data:{};base64,{bytes}", picture.media_type),
-                );
+                html = html.replace(&format!("cid:{id}"), &format!("data:{};base64,{bytes}", picture.media_type));
             }
         }
         Some(html)
@@ -89,10 +82,7 @@ fn headers(raw: &[u8]) -> BTreeMap<String, String> {
     let mut headers = BTreeMap::<String, String>::new();
     // All as unstructured text: that alone undoes encoded words and folding, and keeps everything else. The default counts only
     // beside a header that is named.
-    let message = MessageParser::new()
-        .header_text(HeaderName::Subject)
-        .default_header_text()
-        .parse_headers(raw);
+    let message = MessageParser::new().header_text(HeaderName::Subject).default_header_text().parse_headers(raw);
     for header in message.iter().flat_map(Message::headers) {
         let value = header.value().as_text().unwrap_or_default().trim();
         headers

@@ -59,9 +59,7 @@ fn described(mail: &Mail) -> Value {
     let contents = Contents::of(&mail.raw);
     let parsed = MessageParser::default().parse(&mail.raw);
     let raw_headers = parsed.iter().flat_map(Message::headers_raw);
-    let headers: Vec<Value> = raw_headers
-        .map(|(name, value)| json!({"name": name, "value": value.trim()}))
-        .collect();
+    let headers: Vec<Value> = raw_headers.map(|(name, value)| json!({"name": name, "value": value.trim()})).collect();
     let header = |name: &str| contents.headers.get(name);
     let mut described = json!({
         "timestamp": instant(mail.at),
@@ -81,11 +79,8 @@ fn described(mail: &Mail) -> Value {
         },
     });
     if let Some(set) = &mail.configuration_set {
-        let mut tags: BTreeMap<&str, [&str; 1]> = mail
-            .tags
-            .iter()
-            .map(|(name, value)| (name.as_str(), [value.as_str()]))
-            .collect();
+        let mut tags: BTreeMap<&str, [&str; 1]> =
+            mail.tags.iter().map(|(name, value)| (name.as_str(), [value.as_str()])).collect();
         tags.insert("ses:configuration-set", [set]);
         described["tags"] = json!(tags);
     }

@@ -17,10 +17,7 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (header::CACHE_CONTROL, "no-store"),
     (header::REFERRER_POLICY, "same-origin"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (
-        HeaderName::from_static("permissions-policy"),
-        "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    ),
+    (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
@@ -36,10 +33,7 @@ async fn guard(State(origin): State<String>, request: Request, next: Next) -> Re
     };
     for (name, value) in HEADERS {
         // A page may have set a stricter one of its own.
-        response
-            .headers_mut()
-            .entry(name)
-            .or_insert(HeaderValue::from_static(value));
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
 }
@@ -48,22 +42,15 @@ async fn guard(State(origin): State<String>, request: Request, next: Next) -> Re
 fn refusal(origin: &str, request: &Request) -> Option<String> {
     let own = origin.split_once("://").map_or(origin, |(_, host)| host);
     let mut hosts = request.headers().get_all(header::HOST).iter();
-    let named = hosts
-        .next()
-        .is_some_and(|host| host.as_bytes().eq_ignore_ascii_case(own.as_bytes()));
-    let other = request
-        .uri()
-        .authority()
-        .is_some_and(|authority| !authority.as_str().eq_ignore_ascii_case(own));
+    let named = hosts.next().is_some_and(|host| host.as_bytes().eq_ignore_ascii_case(own.as_bytes()));
+    let other = request.uri().authority().is_some_and(|authority| !authority.as_str().eq_ignore_ascii_case(own));
     if !named || other || hosts.next().is_some() {
         return Some(format!("This is the inbox of {origin}, and it answers there only.\n"));
     }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let foreign = |given: &HeaderValue| given.as_bytes() != origin.as_bytes();
     if !reads && request.headers().get_all(header::ORIGIN).iter().any(foreign) {
-        return Some(format!(
-            "This came from a page of another origin than {origin}, and nothing was done.\n"
-        ));
+        return Some(format!("This came from a page of another origin than {origin}, and nothing was done.\n"));
     }
     None
 }

@@ -141,25 +141,8 @@ fn no_such_mail() -> Response {
 
 impl Told {
     fn of(mail: Mail) -> Told {
-        let Contents {
-            subject,
-            kind,
-            headers,
-            text,
-            html,
-            ..
-        } = Contents::of(&mail.raw);
+        let Contents { subject, kind, headers, text, html, .. } = Contents::of(&mail.raw);
         let Mail { id, at, from, to, .. } = mail;
-        Told {
-            id,
-            at,
-            from,
-            to,
-            subject,
-            kind,
-            headers,
-            text,
-            html,
-        }
+        Told { id, at, from, to, subject, kind, headers, text, html }
     }
 }

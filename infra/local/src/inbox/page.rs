@@ -112,30 +112,15 @@ pub(super) fn router() -> Router<Inbox> {
         .route("/read/{id}", get(mail))
         .route("/read/{id}/html", get(html))
         .route("/read/{id}/attachments/{number}", get(attachment))
-        .route(
-            "/inbox.css",
-            get(|| {
-                file(
-                    "text/css; charset=utf-8",
-                    include_str!("../../templates/inbox/inbox.css"),
-                )
-            }),
-        )
+        .route("/inbox.css", get(|| file("text/css; charset=utf-8", include_str!("../../templates/inbox/inbox.css"))))
         .route(
             "/inbox.js",
-            get(|| {
-                file(
-                    "text/javascript; charset=utf-8",
-                    include_str!("../../templates/inbox/inbox.js"),
-                )
-            }),
+            get(|| file("text/javascript; charset=utf-8", include_str!("../../templates/inbox/inbox.js"))),
         )
 }
 
 async fn list(State(inbox): State<Inbox>, Query(asked): Query<Asked>) -> Response {
-    page(&ListPage {
-        list: List::of(&inbox, asked.page, None),
-    })
+    page(&ListPage { list: List::of(&inbox, asked.page, None) })
 }
 
 async fn mail(State(inbox): State<Inbox>, Path(id): Path<String>, Query(asked): Query<Asked>) -> Response {
@@ -143,17 +128,11 @@ async fn mail(State(inbox): State<Inbox>, Path(id): Path<String>, Query(asked): 
         return no_such_mail();
     };
     let list = List::of(&inbox, asked.page, Some(&id));
-    page(&MailPage {
-        list,
-        mail: Reading::of(&mail, asked.view, inbox.ses.now()),
-    })
+    page(&MailPage { list, mail: Reading::of(&mail, asked.view, inbox.ses.now()) })
 }
 
 async fn html(State(inbox): State<Inbox>, Path(id): Path<String>) -> Response {
-    let html = inbox
-        .ses
-        .mail(&id)
-        .and_then(|mail| Contents::of(&mail.raw).html_with_pictures());
+    let html = inbox.ses.mail(&id).and_then(|mail| Contents::of(&mail.raw).html_with_pictures());
     let Some(html) = html else { return no_such_mail() };
     // Without it a link would open inside the frame, where no page lets itself be shown.
     let html = format!("<!doctype html><base target=\"_blank\">{html}");
@@ -165,19 +144,12 @@ async fn attachment(State(inbox): State<Inbox>, Path((id, number)): Path<(String
     let Some(found) = attachments.and_then(|all| all.into_iter().nth(number)) else {
         return no_such_mail();
     };
-    let name: String = found
-        .name
-        .unwrap_or_default()
-        .chars()
-        .filter(|c| c.is_ascii_alphanumeric() || "-_. ".contains(*c))
-        .collect();
+    let name: String =
+        found.name.unwrap_or_default().chars().filter(|c| c.is_ascii_alphanumeric() || "-_. ".contains(*c)).collect();
     let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""));
     let disposition = disposition.unwrap_or(HeaderValue::from_static("attachment"));
     (
-        [
-            (CONTENT_DISPOSITION, disposition),
-            (CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
-        ],
+        [(CONTENT_DISPOSITION, disposition), (CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))],
         found.bytes,
     )
         .into_response()
@@ -290,19 +262,12 @@ impl When {
 }
 
 fn titled(contents: &Contents) -> String {
-    if contents.subject.is_empty() {
-        "(no subject)".to_owned()
-    } else {
-        contents.subject.clone()
-    }
+    if contents.subject.is_empty() { "(no subject)".to_owned() } else { contents.subject.clone() }
 }
 
 fn source(raw: &[u8]) -> View {
     let shown = raw.get(..SHOWN_SOURCE).unwrap_or(raw);
-    View::Source {
-        text: String::from_utf8_lossy(shown).replace("\r\n", "\n"),
-        cut: shown.len() < raw.len(),
-    }
+    View::Source { text: String::from_utf8_lossy(shown).replace("\r\n", "\n"), cut: shown.len() < raw.len() }
 }
 
 fn size(bytes: usize) -> String {

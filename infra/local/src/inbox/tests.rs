@@ -44,27 +44,14 @@ impl Served {
         let all = emitted.clone();
         let emit: Emit = Arc::new(move |event| {
             all.lock().unwrap().push(event);
-            async move {
-                if emit_fails {
-                    anyhow::bail!("nobody is there")
-                } else {
-                    Ok(())
-                }
-            }
-            .boxed()
+            async move { if emit_fails { anyhow::bail!("nobody is there") } else { Ok(()) } }.boxed()
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let router = Inbox::new(ses.clone(), emit).router(&origin, further);
         tokio::spawn(serve(listener, router, std::future::pending()));
         let sender = client(&ses).await;
-        Served {
-            origin,
-            ses,
-            sender,
-            emitted,
-            http: Client::new(),
-        }
+        Served { origin, ses, sender, emitted, http: Client::new() }
     }
 
     async fn new() -> Served {
@@ -73,11 +60,7 @@ impl Served {
 
     async fn send(&self, raw: &str, set: Option<&str>) -> String {
         let raw = RawMessage::builder().data(Blob::new(raw)).build().unwrap();
-        let request = self
-            .sender
-            .send_raw_email()
-            .raw_message(raw)
-            .set_configuration_set_name(set.map(str::to_owned));
+        let request = self.sender.send_raw_email().raw_message(raw).set_configuration_set_name(set.map(str::to_owned));
         request.send().await.unwrap().message_id
     }
 
@@ -151,10 +134,7 @@ async fn a_person_reads_the_list_and_each_mail_as_html_text_and_source() {
     served.send(PLAIN_MAIL, None).await;
 
     let list = served.text("/").await;
-    let (plain, link) = (
-        list.find("bob@example.edu").unwrap(),
-        list.find("Dein Link – grüße").unwrap(),
-    );
+    let (plain, link) = (list.find("bob@example.edu").unwrap(), list.find("Dein Link – grüße").unwrap());
     assert!(plain < link, "the newest is first");
     assert!(list.contains(&format!("href=\"/read/{id}\"")) && list.contains("09:05"));
 
@@ -162,10 +142,7 @@ async fn a_person_reads_the_list_and_each_mail_as_html_text_and_source() {
     assert!(shown.contains(&format!("<iframe src=\"/read/{id}/html\"")) && shown.contains("sandbox=\"allow-popups"));
     assert!(shown.contains("Universität &#60;bursar@example.edu&#62;"), "{shown}");
     let text = served.text(&format!("/read/{id}?as=text")).await;
-    assert!(
-        text.contains("Grüße\n<a href=\"http://127.0.0.1:8080/c/abc\""),
-        "{text}"
-    );
+    assert!(text.contains("Grüße\n<a href=\"http://127.0.0.1:8080/c/abc\""), "{text}");
     assert!(text.contains("&#60;b&#62;") && !text.contains("<b>"));
     let source = served.text(&format!("/read/{id}?as=source")).await;
     assert!(source.contains("=?utf-8?B?RGVpbiBMaW5rIOKAkyBncsO8w59l?="));
@@ -178,33 +155,13 @@ async fn the_html_of_a_mail_is_shown_with_its_pictures_and_can_neither_run_nor_a
     let id = served.send(LINK_MAIL, None).await;
     let answer = served.get(&format!("/read/{id}/html")).send().await.unwrap();
     let policy = answer.headers()["content-security-policy"].to_str().unwrap().to_owned();
-    assert!(
-        policy.starts_with("default-src 'none'") && policy.contains("sandbox allow-popups"),
-        "{policy}"
-    );
-    assert!(
-        !policy.contains("allow-scripts") && !policy.contains("allow-same-origin"),
-        "{policy}"
-    );
-    assert!(
-        answer
-            .text()
-            .await
-            .unwrap()
-            .contains("<img src=\"data:image/png;base64,iVBORw0K\">")
-    );
+    assert!(policy.starts_with("default-src 'none'") && policy.contains("sandbox allow-popups"), "{policy}");
+    assert!(!policy.contains("allow-scripts") && !policy.contains("allow-same-origin"), "{policy}");
+    assert!(answer.text().await.unwrap().contains("<img src=\"data:image/png;base64,iVBORw0K\">"));
 
     let picture = served.get(&format!("/read/{id}/attachments/0")).send().await.unwrap();
-    assert!(
-        picture.headers()["content-disposition"]
-            .to_str()
-            .unwrap()
-            .starts_with("attachment")
-    );
-    assert_eq!(
-        picture.bytes().await.unwrap(),
-        [0x89, b'P', b'N', b'G', b'\r', b'\n'].as_slice()
-    );
+    assert!(picture.headers()["content-disposition"].to_str().unwrap().starts_with("attachment"));
+    assert_eq!(picture.bytes().await.unwrap(), [0x89, b'P', b'N', b'G', b'\r', b'\n'].as_slice());
 }
 
 #[tokio::test]
@@ -214,10 +171,7 @@ async fn each_answer_carries_the_security_headers() {
     for path in ["/", "/mails", "/nowhere", "/inbox.css", "/clock"] {
         let answer = served.get(path).send().await.unwrap();
         let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
-        assert!(
-            header("content-security-policy").starts_with("default-src 'none'"),
-            "{path}"
-        );
+        assert!(header("content-security-policy").starts_with("default-src 'none'"), "{path}");
         assert!(!header("content-security-policy").contains("unsafe"), "{path}");
         assert_eq!(header("cache-control"), "no-store", "{path}");
         assert_eq!(header("x-content-type-options"), "nosniff", "{path}");
@@ -231,12 +185,7 @@ async fn only_requests_to_its_own_host_are_answered_whatever_the_route() {
     let further = Router::new().route("/clock", get(|| async { "{}" }));
     let served = Served::with(further, false).await;
     let port = served.origin.rsplit_once(':').unwrap().1.to_owned();
-    for host in [
-        "evil.example",
-        "127.0.0.1",
-        &format!("evil.example:{port}"),
-        &format!("localhost:{port}"),
-    ] {
+    for host in ["evil.example", "127.0.0.1", &format!("evil.example:{port}"), &format!("localhost:{port}")] {
         for path in ["/", "/mails", "/clock", "/nowhere"] {
             let refused = served.get(path).header(HOST, host).send().await.unwrap();
             assert_eq!(refused.status(), 403, "{host}{path}");
@@ -252,25 +201,15 @@ async fn a_request_that_names_two_hosts_is_refused() {
     for (request, answered) in [
         (format!("GET /mails HTTP/1.1\r\nHost: {own}\r\n\r\n"), "200"),
         (format!("GET http://{own}/mails HTTP/1.1\r\nHost: {own}\r\n\r\n"), "200"),
-        (
-            format!("GET http://evil.example/mails HTTP/1.1\r\nHost: {own}\r\n\r\n"),
-            "403",
-        ),
-        (
-            format!("GET /mails HTTP/1.1\r\nHost: {own}\r\nHost: evil.example\r\n\r\n"),
-            "403",
-        ),
+        (format!("GET http://evil.example/mails HTTP/1.1\r\nHost: {own}\r\n\r\n"), "403"),
+        (format!("GET /mails HTTP/1.1\r\nHost: {own}\r\nHost: evil.example\r\n\r\n"), "403"),
         ("GET /mails HTTP/1.1\r\n\r\n".to_owned(), "403"),
     ] {
         let mut stream = tokio::net::TcpStream::connect(own).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut status = [0; 12];
         stream.read_exact(&mut status).await.unwrap();
-        assert_eq!(
-            std::str::from_utf8(&status).unwrap(),
-            format!("HTTP/1.1 {answered}"),
-            "{request}"
-        );
+        assert_eq!(std::str::from_utf8(&status).unwrap(), format!("HTTP/1.1 {answered}"), "{request}");
     }
 }
 
@@ -280,12 +219,7 @@ async fn no_post_from_a_page_of_another_origin_does_anything() {
     let id = served.send(PLAIN_MAIL, None).await;
     let event = json!({"mail": id, "type": "delivery"});
     let fault = json!({"kind": "fail", "times": 1});
-    for origin in [
-        "http://evil.example",
-        "null",
-        "http://127.0.0.1:1",
-        &served.origin.replace("http", "https"),
-    ] {
+    for origin in ["http://evil.example", "null", "http://127.0.0.1:1", &served.origin.replace("http", "https")] {
         for (path, body) in [("/events", &event), ("/mails/faults", &fault)] {
             let refused = served.post(path, body).header(ORIGIN, origin).send().await.unwrap();
             assert_eq!(refused.status(), 403, "{origin}");
@@ -293,12 +227,7 @@ async fn no_post_from_a_page_of_another_origin_does_anything() {
     }
     assert!(served.emitted.lock().unwrap().is_empty());
     served.send(PLAIN_MAIL, None).await;
-    let own = served
-        .post("/events", &event)
-        .header(ORIGIN, served.origin.clone())
-        .send()
-        .await
-        .unwrap();
+    let own = served.post("/events", &event).header(ORIGIN, served.origin.clone()).send().await.unwrap();
     assert_eq!(own.status(), 200);
 }
 
@@ -335,39 +264,23 @@ async fn an_event_reaches_its_reader_as_sns_hands_it_to_lambda() {
     for (asked, name, key) in [
         (json!({"mail": id, "type": "delivery"}), "Delivery", "delivery"),
         (json!({"mail": id, "type": "bounce"}), "Bounce", "bounce"),
-        (
-            json!({"mail": id, "type": "bounce", "permanent": false}),
-            "Bounce",
-            "bounce",
-        ),
+        (json!({"mail": id, "type": "bounce", "permanent": false}), "Bounce", "bounce"),
         (json!({"mail": id, "type": "complaint"}), "Complaint", "complaint"),
     ] {
         let answer = served.post("/events", &asked).send().await.unwrap();
-        assert_eq!(
-            (answer.status().as_u16(), answer.text().await.unwrap().as_str()),
-            (200, "{}")
-        );
+        assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (200, "{}"));
         let emitted = served.emitted.lock().unwrap().pop().unwrap();
         let record = &emitted["Records"][0];
-        assert_eq!(
-            (&record["EventSource"], &record["Sns"]["Type"]),
-            (&json!("aws:sns"), &json!("Notification"))
-        );
+        assert_eq!((&record["EventSource"], &record["Sns"]["Type"]), (&json!("aws:sns"), &json!("Notification")));
         assert_eq!(record["Sns"]["Timestamp"], "2026-11-20T09:05:00.000Z");
         let message: Value = serde_json::from_str(record["Sns"]["Message"].as_str().unwrap()).unwrap();
         assert_eq!(message["eventType"], name);
         assert_eq!(message["notificationType"], Value::Null);
         let mail = &message["mail"];
-        assert_eq!(
-            (&mail["messageId"], &mail["destination"]),
-            (&json!(id), &json!(["ada@example.edu"]))
-        );
+        assert_eq!((&mail["messageId"], &mail["destination"]), (&json!(id), &json!(["ada@example.edu"])));
         assert_eq!(mail["tags"]["ses:configuration-set"], json!(["bursar-events"]));
         let headers = mail["headers"].as_array().unwrap();
-        assert!(
-            headers.contains(&json!({"name": "X-Bursar-Mail", "value": "link"})),
-            "{headers:?}"
-        );
+        assert!(headers.contains(&json!({"name": "X-Bursar-Mail", "value": "link"})), "{headers:?}");
         assert_eq!(mail["commonHeaders"]["subject"], "Dein Link – grüße");
         let told = &message[key];
         match (name, asked["permanent"] == false) {
@@ -385,17 +298,10 @@ async fn an_event_reaches_its_reader_as_sns_hands_it_to_lambda() {
 async fn without_a_configuration_set_an_event_is_a_feedback_notification() {
     let served = Served::new().await;
     let id = served.send(PLAIN_MAIL, None).await;
-    served
-        .post("/events", &json!({"mail": id, "type": "complaint"}))
-        .send()
-        .await
-        .unwrap();
+    served.post("/events", &json!({"mail": id, "type": "complaint"})).send().await.unwrap();
     let emitted = served.emitted.lock().unwrap().pop().unwrap();
     let message: Value = serde_json::from_str(emitted["Records"][0]["Sns"]["Message"].as_str().unwrap()).unwrap();
-    assert_eq!(
-        (&message["notificationType"], &message["eventType"]),
-        (&json!("Complaint"), &Value::Null)
-    );
+    assert_eq!((&message["notificationType"], &message["eventType"]), (&json!("Complaint"), &Value::Null));
     assert_eq!(message["mail"]["tags"], Value::Null);
 }
 
@@ -408,11 +314,7 @@ async fn an_event_of_no_mail_or_no_kind_or_without_a_reader_is_refused() {
         (json!({"mail": id, "type": "opened"}), 400),
         (json!({"mail": id, "type": "delivery"}), 502),
     ] {
-        assert_eq!(
-            served.post("/events", &asked).send().await.unwrap().status().as_u16(),
-            status,
-            "{asked}"
-        );
+        assert_eq!(served.post("/events", &asked).send().await.unwrap().status().as_u16(), status, "{asked}");
     }
 }
 
@@ -423,17 +325,9 @@ async fn the_list_has_pages_of_a_hundred() {
         served.send(PLAIN_MAIL, None).await;
     }
     let (first, second) = (served.text("/").await, served.text("/?page=2").await);
-    assert_eq!(
-        (first.matches("<li>").count(), second.matches("<li>").count()),
-        (100, 1)
-    );
+    assert_eq!((first.matches("<li>").count(), second.matches("<li>").count()), (100, 1));
     assert!(first.contains("/?page=2") && second.contains("/?page=1"));
-    assert!(
-        served
-            .text("/?page=18446744073709551615")
-            .await
-            .contains("No mail on this page")
-    );
+    assert!(served.text("/?page=18446744073709551615").await.contains("No mail on this page"));
 }
 
 #[test]

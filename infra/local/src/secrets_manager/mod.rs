@@ -47,14 +47,8 @@ impl SecretsManager {
     pub fn put(&self, name: &str, value: &str) -> Result<()> {
         let value = Value::Text(value.to_owned());
         let mut secrets = self.secrets();
-        let mut secret = secrets
-            .get(name)
-            .cloned()
-            .unwrap_or_else(|| Secret::named(name, Timestamp::now()));
-        if secret
-            .version_at(CURRENT)
-            .is_some_and(|(_, version)| version.value == value)
-        {
+        let mut secret = secrets.get(name).cloned().unwrap_or_else(|| Secret::named(name, Timestamp::now()));
+        if secret.version_at(CURRENT).is_some_and(|(_, version)| version.value == value) {
             return Ok(());
         }
         let added = secret.add(&Uuid::new_v4().to_string(), value, &[], Timestamp::now());
@@ -67,8 +61,7 @@ impl SecretsManager {
         let mut secrets = self.secrets();
         let mut secret = find(&secrets, id)?.clone();
         let changed = change(&mut secret)?;
-        self.keep(&mut secrets, secret)
-            .map_err(|error| Refusal::failed(&error))?;
+        self.keep(&mut secrets, secret).map_err(|error| Refusal::failed(&error))?;
         Ok(changed)
     }
 
@@ -95,11 +88,7 @@ impl fmt::Debug for SecretsManager {
 
 /// A secret is named by its name, or by its ARN with or without the random end.
 fn find<'a>(secrets: &'a BTreeMap<String, Secret>, id: &str) -> Result<&'a Secret, Refusal> {
-    let by_arn = || {
-        secrets
-            .values()
-            .find(|secret| secret.arn == id || secret.arn_without_end() == id)
-    };
+    let by_arn = || secrets.values().find(|secret| secret.arn == id || secret.arn_without_end() == id);
     secrets
         .get(id)
         .or_else(by_arn)

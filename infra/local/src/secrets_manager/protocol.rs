@@ -49,17 +49,10 @@ pub(super) fn router(secrets: SecretsManager) -> Router {
 }
 
 async fn answer(State(secrets): State<SecretsManager>, headers: HeaderMap, body: Bytes) -> Response {
-    let target = headers
-        .get("x-amz-target")
-        .and_then(|target| target.to_str().ok())
-        .unwrap_or_default();
+    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
     // serde's own message may quote a value.
-    let request = serde_json::from_slice(&body).map_err(|_| {
-        Refusal::bad(
-            "SerializationException",
-            "The request is not the JSON of this operation.",
-        )
-    });
+    let request = serde_json::from_slice(&body)
+        .map_err(|_| Refusal::bad("SerializationException", "The request is not the JSON of this operation."));
     let operation = target.strip_prefix(SERVICE).unwrap_or_default();
     let done = request.and_then(|request| match operation {
         "GetSecretValue" => get(&secrets, &request),
@@ -67,20 +60,14 @@ async fn answer(State(secrets): State<SecretsManager>, headers: HeaderMap, body:
         "UpdateSecretVersionStage" => update_stage(&secrets, &request),
         "DescribeSecret" => describe(&secrets, &request),
         "CreateSecret" => create(&secrets, &request),
-        _ => Err(Refusal::bad(
-            "UnknownOperationException",
-            "This operation is not known here.",
-        )),
+        _ => Err(Refusal::bad("UnknownOperationException", "This operation is not known here.")),
     });
     let mut response = match done {
         Ok(body) => Json(body).into_response(),
         Err(refusal) => refusal.into_response(),
     };
     let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        http::HeaderValue::from_static("application/x-amz-json-1.1"),
-    );
+    headers.insert(CONTENT_TYPE, http::HeaderValue::from_static("application/x-amz-json-1.1"));
     if let Ok(id) = Uuid::new_v4().to_string().parse() {
         headers.insert("x-amzn-requestid", id);
     }
@@ -91,21 +78,14 @@ fn get(secrets: &SecretsManager, request: &Request) -> Result<Body, Refusal> {
     secrets.read(&request.secret_id, |secret| {
         let stage = request.version_stage.as_deref();
         let found = match &request.version_id {
-            Some(id) => secret
-                .versions
-                .get_key_value(id)
-                .ok_or_else(|| format!("VersionId: {id}")),
+            Some(id) => secret.versions.get_key_value(id).ok_or_else(|| format!("VersionId: {id}")),
             None => {
                 let stage = stage.unwrap_or(CURRENT);
-                secret
-                    .version_at(stage)
-                    .ok_or_else(|| format!("staging label: {stage}"))
+                secret.version_at(stage).ok_or_else(|| format!("staging label: {stage}"))
             }
         };
         let (id, version) = found.map_err(|what| {
-            Refusal::not_found(&format!(
-                "Secrets Manager can't find the specified secret value for {what}"
-            ))
+            Refusal::not_found(&format!("Secrets Manager can't find the specified secret value for {what}"))
         })?;
         if stage.is_some_and(|stage| !version.stages.contains(stage)) {
             let message = "You provided a VersionStage that is not associated to the provided VersionId.";
@@ -125,10 +105,7 @@ fn get(secrets: &SecretsManager, request: &Request) -> Result<Body, Refusal> {
 fn put(secrets: &SecretsManager, request: &Request) -> Result<Body, Refusal> {
     let id = request.token()?;
     let value = request.value()?.ok_or_else(|| {
-        Refusal::bad(
-            "InvalidRequestException",
-            "You must provide either SecretString or SecretBinary.",
-        )
+        Refusal::bad("InvalidRequestException", "You must provide either SecretString or SecretBinary.")
     })?;
     secrets.change(&request.secret_id, |secret| {
         secret.add(&id, value, &request.version_stages, Timestamp::now())?;
@@ -139,14 +116,8 @@ fn put(secrets: &SecretsManager, request: &Request) -> Result<Body, Refusal> {
 }
 
 fn update_stage(secrets: &SecretsManager, request: &Request) -> Result<Body, Refusal> {
-    let stage = request
-        .version_stage
-        .as_deref()
-        .ok_or_else(|| Refusal::parameter("VersionStage is missing."))?;
-    let (from, to) = (
-        request.remove_from_version_id.as_deref(),
-        request.move_to_version_id.as_deref(),
-    );
+    let stage = request.version_stage.as_deref().ok_or_else(|| Refusal::parameter("VersionStage is missing."))?;
+    let (from, to) = (request.remove_from_version_id.as_deref(), request.move_to_version_id.as_deref());
     secrets.change(&request.secret_id, |secret| {
         secret.move_stage(stage, from, to, Timestamp::now())?;
         Ok(json!({"ARN": secret.arn, "Name": secret.name}))
@@ -156,9 +127,7 @@ fn update_stage(secrets: &SecretsManager, request: &Request) -> Result<Body, Ref
 fn describe(secrets: &SecretsManager, request: &Request) -> Result<Body, Refusal> {
     secrets.read(&request.secret_id, |secret| {
         let labelled = secret.versions.iter().filter(|(_, version)| !version.stages.is_empty());
-        let stages: Body = labelled
-            .map(|(id, version)| (id.clone(), json!(version.stages)))
-            .collect();
+        let stages: Body = labelled.map(|(id, version)| (id.clone(), json!(version.stages))).collect();
         Ok(json!({
             "ARN": secret.arn,
             "Name": secret.name,
@@ -182,10 +151,7 @@ fn create(secrets: &SecretsManager, request: &Request) -> Result<Body, Refusal> 
             return Ok(naming(secret, &id));
         }
         Ok(_) => {
-            let message = format!(
-                "The operation failed because the secret {} already exists.",
-                request.name
-            );
+            let message = format!("The operation failed because the secret {} already exists.", request.name);
             return Err(Refusal::exists(&message));
         }
         Err(_) => Secret::named(&request.name, now),
@@ -197,9 +163,7 @@ fn create(secrets: &SecretsManager, request: &Request) -> Result<Body, Refusal> 
         }
         None => json!({"ARN": secret.arn, "Name": secret.name}),
     };
-    secrets
-        .keep(&mut all, secret)
-        .map_err(|error| Refusal::failed(&error))?;
+    secrets.keep(&mut all, secret).map_err(|error| Refusal::failed(&error))?;
     Ok(body)
 }
 
@@ -236,11 +200,7 @@ impl Request {
 
 impl Refusal {
     fn bad(kind: &'static str, message: &str) -> Refusal {
-        Refusal {
-            status: StatusCode::BAD_REQUEST,
-            kind,
-            message: message.to_owned(),
-        }
+        Refusal { status: StatusCode::BAD_REQUEST, kind, message: message.to_owned() }
     }
 
     pub(super) fn not_found(message: &str) -> Refusal {
@@ -258,11 +218,7 @@ impl Refusal {
     pub(super) fn failed(error: &anyhow::Error) -> Refusal {
         tracing::error!(error = format!("{error:#}"), "a secret could not be kept");
         let message = "An error occurred on the server side.".to_owned();
-        Refusal {
-            status: StatusCode::INTERNAL_SERVER_ERROR,
-            kind: "InternalServiceError",
-            message,
-        }
+        Refusal { status: StatusCode::INTERNAL_SERVER_ERROR, kind: "InternalServiceError", message }
     }
 }
 

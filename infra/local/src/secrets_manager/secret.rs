@@ -48,17 +48,8 @@ impl Secret {
     /// Without a version yet.
     pub(super) fn named(name: &str, now: Timestamp) -> Secret {
         let end = Uuid::new_v4().simple().to_string();
-        let arn = format!(
-            "arn:aws:secretsmanager:us-east-1:000000000000:secret:{name}-{}",
-            &end[..6]
-        );
-        Secret {
-            name: name.to_owned(),
-            arn,
-            created: now,
-            changed: now,
-            versions: BTreeMap::new(),
-        }
+        let arn = format!("arn:aws:secretsmanager:us-east-1:000000000000:secret:{name}-{}", &end[..6]);
+        Secret { name: name.to_owned(), arn, created: now, changed: now, versions: BTreeMap::new() }
     }
 
     pub(super) fn arn_without_end(&self) -> &str {
@@ -84,14 +75,7 @@ impl Secret {
             };
         }
         let first = self.version_at(CURRENT).is_none();
-        self.versions.insert(
-            id.to_owned(),
-            Version {
-                value,
-                stages: BTreeSet::new(),
-                created: now,
-            },
-        );
+        self.versions.insert(id.to_owned(), Version { value, stages: BTreeSet::new(), created: now });
         for stage in stages {
             self.attach(stage, id);
         }
@@ -121,9 +105,7 @@ impl Secret {
         let at = self.version_at(stage).map(|(id, _)| id.clone());
         match (from, to, at.as_deref()) {
             (None, None, _) => {
-                return Err(Refusal::parameter(
-                    "You must say where the staging label goes or comes from.",
-                ));
+                return Err(Refusal::parameter("You must say where the staging label goes or comes from."));
             }
             (_, Some(to), Some(at)) if to == at => return Ok(()),
             (Some(_), None, _) if stage == CURRENT => {

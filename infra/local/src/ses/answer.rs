@@ -41,12 +41,7 @@ impl IntoResponse for Refusal {
             }
             Refusal::Failed => {
                 let message = "An internal failure occurred.".to_owned();
-                (
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "Receiver",
-                    "InternalFailure",
-                    message,
-                )
+                (StatusCode::INTERNAL_SERVER_ERROR, "Receiver", "InternalFailure", message)
             }
         };
         let body = format!(
@@ -59,10 +54,7 @@ impl IntoResponse for Refusal {
 }
 
 fn xml(status: StatusCode, request: &Uuid, body: String) -> Response {
-    let headers = [
-        (CONTENT_TYPE.as_str(), "text/xml".to_owned()),
-        ("x-amzn-requestid", request.to_string()),
-    ];
+    let headers = [(CONTENT_TYPE.as_str(), "text/xml".to_owned()), ("x-amzn-requestid", request.to_string())];
     (status, headers, body).into_response()
 }
 

@@ -41,10 +41,7 @@ impl Faults {
     pub(super) fn next(&mut self, recipients: &[String]) -> Option<Fault> {
         self.0.retain(|standing| standing.times > 0);
         let concerned = |to: &String| recipients.iter().any(|recipient| recipient.to_lowercase() == *to);
-        let named = self
-            .0
-            .iter()
-            .position(|standing| standing.to.as_ref().is_some_and(concerned));
+        let named = self.0.iter().position(|standing| standing.to.as_ref().is_some_and(concerned));
         let index = named.or_else(|| self.0.iter().position(|standing| standing.to.is_none()))?;
         let standing = &mut self.0[index];
         standing.times -= 1;

@@ -28,10 +28,7 @@ pub struct Mail {
 // A mail may carry a link that signs somebody in: its bytes stay out of logs.
 impl fmt::Debug for Mail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mail")
-            .field("id", &self.id)
-            .field("at", &self.at)
-            .finish_non_exhaustive()
+        f.debug_struct("Mail").field("id", &self.id).field("at", &self.at).finish_non_exhaustive()
     }
 }
 

@@ -42,15 +42,9 @@ pub struct Quota {
 
 impl Quota {
     /// What a new account has until AWS lets it out.
-    pub const SANDBOX: Quota = Quota {
-        per_day: 200,
-        per_second: 1,
-    };
+    pub const SANDBOX: Quota = Quota { per_day: 200, per_second: 1 };
     /// What an account has just after that.
-    pub const PRODUCTION: Quota = Quota {
-        per_day: 50_000,
-        per_second: 14,
-    };
+    pub const PRODUCTION: Quota = Quota { per_day: 50_000, per_second: 14 };
 }
 
 struct Inner {
@@ -78,17 +72,8 @@ impl Ses {
     /// With the mails of earlier runs, the quota of production, no faults and no relay.
     pub fn new(kept: Kept, clock: Clock) -> Result<Ses> {
         let mails = kept.all(MAILS)?.into_iter().map(|(_, mail)| mail).collect();
-        let state = State {
-            mails,
-            faults: Faults::default(),
-            quota: Quota::PRODUCTION,
-            relay: None,
-        };
-        Ok(Ses(Arc::new(Inner {
-            kept,
-            clock,
-            state: Mutex::new(state),
-        })))
+        let state = State { mails, faults: Faults::default(), quota: Quota::PRODUCTION, relay: None };
+        Ok(Ses(Arc::new(Inner { kept, clock, state: Mutex::new(state) })))
     }
 
     /// What the SDK's endpoint points at.
@@ -161,11 +146,7 @@ impl Ses {
         }
         let id = mail.id.clone();
         self.keep(mail)?;
-        Ok(if fault == Some(Fault::Lose) {
-            Outcome::AnswerLost
-        } else {
-            Outcome::Accepted(id)
-        })
+        Ok(if fault == Some(Fault::Lose) { Outcome::AnswerLost } else { Outcome::Accepted(id) })
     }
 
     fn over_quota(&self, recipients: usize) -> Option<Refusal> {
@@ -189,10 +170,6 @@ impl Ses {
 
 impl State {
     fn sent_since(&self, since: Timestamp) -> usize {
-        self.mails
-            .iter()
-            .filter(|mail| mail.at > since)
-            .map(|mail| mail.to.len())
-            .sum()
+        self.mails.iter().filter(|mail| mail.at > since).map(|mail| mail.to.len()).sum()
     }
 }

@@ -17,10 +17,7 @@ const LARGEST_FORM: usize = 64 << 20;
 pub(super) struct Fields(Vec<(String, String)>);
 
 pub(super) fn router(ses: Ses) -> Router {
-    Router::new()
-        .route("/", post(answer))
-        .layer(DefaultBodyLimit::max(LARGEST_FORM))
-        .with_state(ses)
+    Router::new().route("/", post(answer)).layer(DefaultBodyLimit::max(LARGEST_FORM)).with_state(ses)
 }
 
 async fn answer(State(ses): State<Ses>, form: Result<Form<Vec<(String, String)>>, FormRejection>) -> Response {
@@ -73,26 +70,18 @@ fn quota(ses: &Ses, action: &str) -> Response {
 
 impl Fields {
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     pub(super) fn list(&self, name: &str) -> Vec<&str> {
-        (1..)
-            .map_while(|number| self.get(&format!("{name}.member.{number}")))
-            .collect()
+        (1..).map_while(|number| self.get(&format!("{name}.member.{number}"))).collect()
     }
 
     /// The `Name` and `Value` of each member of a list.
     pub(super) fn pairs(&self, name: &str) -> Vec<(String, String)> {
         let pair = |number| {
             let value = self.get(&format!("{name}.member.{number}.Value")).unwrap_or_default();
-            Some((
-                self.get(&format!("{name}.member.{number}.Name"))?.to_owned(),
-                value.to_owned(),
-            ))
+            Some((self.get(&format!("{name}.member.{number}.Name"))?.to_owned(), value.to_owned()))
         };
         (1..).map_while(pair).collect()
     }

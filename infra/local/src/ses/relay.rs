@@ -34,14 +34,9 @@ impl Relay {
             bail!("a mail server is given as smtp://host:port, without a user");
         }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        let transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host)
-            .port(port)
-            .timeout(Some(PATIENCE))
-            .build();
-        Ok(Relay {
-            server: authority.to_string(),
-            transport,
-        })
+        let transport =
+            AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host).port(port).timeout(Some(PATIENCE)).build();
+        Ok(Relay { server: authority.to_string(), transport })
     }
 
     /// Returns when the server took the mail.
@@ -57,20 +52,13 @@ impl Relay {
         if error.is_permanent() || error.is_client() {
             Err(Refusal::Rejected(format!("The mail server refused the mail: {error}")))
         } else {
-            Err(Refusal::Throttled(format!(
-                "The mail server cannot take the mail now: {error}"
-            )))
+            Err(Refusal::Throttled(format!("The mail server cannot take the mail now: {error}")))
         }
     }
 }
 
 fn envelope(mail: &Mail) -> Result<Envelope> {
     let from: Address = mail.from.parse().context("the sender's address")?;
-    let to = mail
-        .to
-        .iter()
-        .map(|to| to.parse())
-        .collect::<Result<_, _>>()
-        .context("a recipient's address")?;
+    let to = mail.to.iter().map(|to| to.parse()).collect::<Result<_, _>>().context("a recipient's address")?;
     Ok(Envelope::new(Some(from), to)?)
 }

@@ -22,22 +22,14 @@ const LARGEST: usize = 10 << 20;
 
 /// The mail of a `SendRawEmail`. Sender and recipients come from the message where the request names none.
 pub(super) fn of_raw(fields: &Fields, now: Timestamp) -> Result<Mail, Refusal> {
-    let data = fields
-        .get("RawMessage.Data")
-        .ok_or_else(|| invalid("RawMessage.Data is missing."))?;
-    let raw = BASE64
-        .decode(data.as_bytes())
-        .map_err(|_| invalid("RawMessage.Data is not base64."))?;
+    let data = fields.get("RawMessage.Data").ok_or_else(|| invalid("RawMessage.Data is missing."))?;
+    let raw = BASE64.decode(data.as_bytes()).map_err(|_| invalid("RawMessage.Data is not base64."))?;
     let in_message = |names: &[HeaderName<'static>]| -> Result<Vec<Mailbox>, Refusal> {
         let parsed = MessageParser::new().with_minimal_headers().parse_headers(&raw);
         let message = parsed.ok_or_else(|| invalid("The message has no headers."))?;
-        let headers = names
-            .iter()
-            .filter_map(|name| message.header(name.clone())?.as_address());
+        let headers = names.iter().filter_map(|name| message.header(name.clone())?.as_address());
         let parsed = headers.flat_map(|header| header.iter());
-        parsed
-            .map(|one| mailbox(one).ok_or_else(|| illegal(one.address().unwrap_or_default())))
-            .collect()
+        parsed.map(|one| mailbox(one).ok_or_else(|| illegal(one.address().unwrap_or_default()))).collect()
     };
     let from = match fields.get("Source") {
         Some(source) => mailboxes(source)?,
@@ -72,9 +64,7 @@ pub(super) fn of_parts(fields: &Fields, now: Timestamp) -> Result<Mail, Refusal>
     builder = from.into_iter().fold(builder, lettre::message::MessageBuilder::from);
     builder = to.into_iter().fold(builder, lettre::message::MessageBuilder::to);
     builder = cc.into_iter().fold(builder, lettre::message::MessageBuilder::cc);
-    builder = reply_to
-        .into_iter()
-        .fold(builder, lettre::message::MessageBuilder::reply_to);
+    builder = reply_to.into_iter().fold(builder, lettre::message::MessageBuilder::reply_to);
     let part = |name: &str| fields.get(name).map(str::to_owned);
     let message = match (part("Message.Body.Text.Data"), part("Message.Body.Html.Data")) {
         (Some(text), Some(html)) => builder.multipart(MultiPart::alternative_plain_html(text, html)),
@@ -95,10 +85,7 @@ fn submitted(
     raw: Vec<u8>,
 ) -> Result<Mail, Refusal> {
     if raw.len() > LARGEST {
-        return Err(invalid(format!(
-            "Message length is more than {LARGEST} bytes long: '{}'.",
-            raw.len()
-        )));
+        return Err(invalid(format!("Message length is more than {LARGEST} bytes long: '{}'.", raw.len())));
     }
     let envelope = envelope(from, to)?;
     Ok(Mail {
@@ -129,27 +116,16 @@ fn mailboxes_of_all(texts: &[&str]) -> Result<Vec<Mailbox>, Refusal> {
 /// What an address field may hold: `ada@example.edu`, or `Ada <ada@example.edu>` with encoded words in the name.
 fn mailboxes(text: &str) -> Result<Vec<Mailbox>, Refusal> {
     let header = format!("To: {text}\r\n\r\n");
-    let message = MessageParser::new()
-        .with_minimal_headers()
-        .parse_headers(header.as_bytes());
+    let message = MessageParser::new().with_minimal_headers().parse_headers(header.as_bytes());
     let addresses = message.as_ref().and_then(|message| message.to());
-    let found: Option<Vec<Mailbox>> = addresses
-        .into_iter()
-        .flat_map(|list| list.iter())
-        .map(mailbox)
-        .collect();
-    found
-        .filter(|found| !found.is_empty() && !text.contains(char::is_control))
-        .ok_or_else(|| illegal(text))
+    let found: Option<Vec<Mailbox>> = addresses.into_iter().flat_map(|list| list.iter()).map(mailbox).collect();
+    found.filter(|found| !found.is_empty() && !text.contains(char::is_control)).ok_or_else(|| illegal(text))
 }
 
 /// SES takes no address that is not ASCII: domains come in punycode, local parts cannot.
 fn mailbox(parsed: &mail_parser::Addr<'_>) -> Option<Mailbox> {
     let address = parsed.address().filter(|address| address.is_ascii())?;
-    Some(Mailbox::new(
-        parsed.name().map(str::to_owned),
-        address.parse::<Address>().ok()?,
-    ))
+    Some(Mailbox::new(parsed.name().map(str::to_owned), address.parse::<Address>().ok()?))
 }
 
 fn illegal(address: &str) -> Refusal {

@@ -54,10 +54,7 @@ where
     if matches!(error, SdkError::DispatchFailure(_) | SdkError::ResponseError(_)) {
         return ("no answer".into(), String::new());
     }
-    (
-        error.code().unwrap_or_default().into(),
-        error.message().unwrap_or_default().into(),
-    )
+    (error.code().unwrap_or_default().into(), error.message().unwrap_or_default().into())
 }
 
 fn text(data: &str) -> Content {
@@ -96,13 +93,7 @@ async fn a_raw_mail_is_kept_byte_for_byte_with_its_envelope_set_and_tags() {
 async fn a_raw_mail_without_an_envelope_takes_it_from_its_headers() {
     let ses = empty();
     let raw = RawMessage::builder().data(Blob::new(RAW)).build().unwrap();
-    client(&ses)
-        .await
-        .send_raw_email()
-        .raw_message(raw)
-        .send()
-        .await
-        .unwrap();
+    client(&ses).await.send_raw_email().raw_message(raw).send().await.unwrap();
     assert_eq!(ses.mails()[0].from, "bursar@example.edu");
     assert_eq!(ses.mails()[0].to, ["ada@example.edu"]);
 }
@@ -114,21 +105,11 @@ async fn a_simple_mail_becomes_a_message_with_text_and_html() {
         .await
         .send_email()
         .source("=?utf-8?Q?B=C3=BCrsar?= <bursar@example.edu>")
-        .destination(
-            Destination::builder()
-                .to_addresses("ada@example.edu")
-                .bcc_addresses("bob@example.edu")
-                .build(),
-        )
+        .destination(Destination::builder().to_addresses("ada@example.edu").bcc_addresses("bob@example.edu").build())
         .message(
             Message::builder()
                 .subject(text("Your link — grüße"))
-                .body(
-                    Body::builder()
-                        .text(text("Hello,\nAda"))
-                        .html(text("<p>Hello, Ada"))
-                        .build(),
-                )
+                .body(Body::builder().text(text("Hello,\nAda")).html(text("<p>Hello, Ada")).build())
                 .build(),
         )
         .send()
@@ -142,10 +123,7 @@ async fn a_simple_mail_becomes_a_message_with_text_and_html() {
     assert_eq!(message.from().and_then(|from| from.first()?.name()), Some("Bürsar"));
     assert_eq!(message.body_text(0).unwrap().trim_end(), "Hello,\r\nAda");
     assert_eq!(message.body_html(0).unwrap().trim_end(), "<p>Hello, Ada");
-    assert_eq!(
-        message.message_id(),
-        Some(format!("{}@email.amazonses.com", sent.message_id()).as_str())
-    );
+    assert_eq!(message.message_id(), Some(format!("{}@email.amazonses.com", sent.message_id()).as_str()));
     assert!(message.bcc().is_none() && mail.raw.is_ascii());
 }
 
@@ -168,13 +146,7 @@ async fn what_ses_cannot_send_is_refused_in_its_words_and_not_kept() {
     }
     let crowd = (0..51).map(|number| format!("student{number}@example.edu")).collect();
     let raw = RawMessage::builder().data(Blob::new(RAW)).build().unwrap();
-    let refused = client
-        .send_raw_email()
-        .set_destinations(Some(crowd))
-        .raw_message(raw)
-        .send()
-        .await
-        .unwrap_err();
+    let refused = client.send_raw_email().set_destinations(Some(crowd)).raw_message(raw).send().await.unwrap_err();
     assert_eq!(told(&refused).1, "Recipient count exceeds 50.");
     assert!(ses.mails().is_empty());
 }
@@ -193,27 +165,10 @@ async fn the_quota_is_what_was_set_and_what_was_sent_in_the_last_day_and_its_dai
     send_raw(&client, "ada@example.edu").await.unwrap();
 
     let quota = client.get_send_quota().send().await.unwrap();
-    assert_eq!(
-        (
-            quota.max24_hour_send(),
-            quota.max_send_rate(),
-            quota.sent_last24_hours()
-        ),
-        (50_000.0, 14.0, 1.0)
-    );
-    ses.set_quota(Quota {
-        per_day: 1,
-        per_second: 1,
-    });
+    assert_eq!((quota.max24_hour_send(), quota.max_send_rate(), quota.sent_last24_hours()), (50_000.0, 14.0, 1.0));
+    ses.set_quota(Quota { per_day: 1, per_second: 1 });
     let quota = client.get_send_quota().send().await.unwrap();
-    assert_eq!(
-        (
-            quota.max24_hour_send(),
-            quota.max_send_rate(),
-            quota.sent_last24_hours()
-        ),
-        (1.0, 1.0, 1.0)
-    );
+    assert_eq!((quota.max24_hour_send(), quota.max_send_rate(), quota.sent_last24_hours()), (1.0, 1.0, 1.0));
     let refused = send_raw(&client, "bob@example.edu").await.unwrap_err();
     assert_eq!(refused, ("Throttling".into(), "Daily message quota exceeded.".into()));
 
@@ -258,21 +213,12 @@ async fn an_action_that_is_not_known_is_an_invalid_action() {
     let refused = client(&ses).await.list_identities().send().await.unwrap_err();
     assert_eq!(
         told(&refused),
-        (
-            "InvalidAction".into(),
-            "Could not find operation ListIdentities for version 2010-12-01".into()
-        )
+        ("InvalidAction".into(), "Could not find operation ListIdentities for version 2010-12-01".into())
     );
     let origin = on_a_free_port(ses.router()).await;
     let malformed = reqwest::Client::new().post(origin).body("{}").send().await.unwrap();
     assert_eq!(malformed.status(), 400);
-    assert!(
-        malformed
-            .text()
-            .await
-            .unwrap()
-            .contains("<Code>MalformedQueryString</Code>")
-    );
+    assert!(malformed.text().await.unwrap().contains("<Code>MalformedQueryString</Code>"));
 }
 
 #[tokio::test]
@@ -289,20 +235,11 @@ async fn mails_are_there_again_after_reopening_in_their_order_whatever_their_byt
     let ids: Vec<String> = ses.mails().into_iter().map(|mail| mail.id).collect();
 
     let again = Ses::new(Kept::open(&path).unwrap(), Clock::system()).unwrap();
-    assert_eq!(
-        again.mails().iter().map(|mail| mail.id.clone()).collect::<Vec<_>>(),
-        ids
-    );
+    assert_eq!(again.mails().iter().map(|mail| mail.id.clone()).collect::<Vec<_>>(), ids);
     assert_eq!(again.mails()[0].raw, RAW);
     assert_eq!(again.mails()[1].raw.as_ref(), bytes);
     send_raw(&client(&again).await, "ada@example.edu").await.unwrap();
-    assert_eq!(
-        Ses::new(Kept::open(&path).unwrap(), Clock::system())
-            .unwrap()
-            .mails()
-            .len(),
-        3
-    );
+    assert_eq!(Ses::new(Kept::open(&path).unwrap(), Clock::system()).unwrap().mails().len(), 3);
 }
 
 #[tokio::test]
@@ -315,12 +252,7 @@ async fn an_accepted_mail_is_relayed_once_byte_for_byte_with_its_envelope_before
     for raw in [RAW, unended] {
         let raw = RawMessage::builder().data(Blob::new(raw)).build().unwrap();
         let request = client.send_raw_email().source("bounces@example.edu").raw_message(raw);
-        request
-            .destinations("ada@example.edu")
-            .destinations("bob@example.edu")
-            .send()
-            .await
-            .unwrap();
+        request.destinations("ada@example.edu").destinations("bob@example.edu").send().await.unwrap();
     }
 
     let taken = sink.taken();
@@ -345,27 +277,17 @@ async fn a_mail_that_the_server_takes_later_or_never_is_throttled_or_rejected_an
         let sink = Sink::open(reply).await;
         let ses = empty();
         ses.set_relay(&sink.url()).unwrap();
-        assert_eq!(
-            send_raw(&client(&ses).await, "ada@example.edu").await.unwrap_err().0,
-            code,
-            "{reply:?}"
-        );
+        assert_eq!(send_raw(&client(&ses).await, "ada@example.edu").await.unwrap_err().0, code, "{reply:?}");
         assert!(ses.mails().is_empty() && sink.taken().is_empty(), "{reply:?}");
     }
 }
 
 #[tokio::test]
 async fn without_a_mail_server_at_the_other_end_a_mail_is_throttled_and_not_kept() {
-    let closed = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let ses = empty();
     ses.set_relay(&format!("smtp://{closed}")).unwrap();
-    assert_eq!(
-        send_raw(&client(&ses).await, "ada@example.edu").await.unwrap_err().0,
-        "Throttling"
-    );
+    assert_eq!(send_raw(&client(&ses).await, "ada@example.edu").await.unwrap_err().0, "Throttling");
     assert!(ses.mails().is_empty());
 }
 
@@ -407,22 +329,15 @@ async fn a_client_that_goes_away_meanwhile_leaves_no_mail_relayed_and_not_kept()
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), kept)
-        .await
-        .expect("what was relayed is kept");
+    tokio::time::timeout(Duration::from_secs(10), kept).await.expect("what was relayed is kept");
     assert_eq!(sink.taken().len(), 1);
 }
 
 #[test]
 fn a_relay_is_smtp_with_host_and_port_and_nothing_else_is_believed() {
     let ses = empty();
-    for wrong in [
-        "localhost:25",
-        "smtps://localhost:465",
-        "smtp://localhost",
-        "smtp://ada:pw@localhost:25",
-        "smtp://",
-    ] {
+    for wrong in ["localhost:25", "smtps://localhost:465", "smtp://localhost", "smtp://ada:pw@localhost:25", "smtp://"]
+    {
         let error = format!("{:#}", ses.set_relay(wrong).unwrap_err());
         assert!(error.contains("smtp://host:port"), "{wrong}: {error}");
     }

@@ -14,9 +14,7 @@ pub(super) fn pieces(text: &str) -> Vec<Piece> {
     let mut rest = text;
     while let Some(start) = next_link(rest) {
         let (words, from_link) = rest.split_at(start);
-        let end = from_link
-            .find(|c: char| c.is_whitespace() || "<>\"".contains(c))
-            .unwrap_or(from_link.len());
+        let end = from_link.find(|c: char| c.is_whitespace() || "<>\"".contains(c)).unwrap_or(from_link.len());
         let link = from_link[..end].trim_end_matches(TRAILING);
         if !words.is_empty() {
             pieces.push(Piece::Words(words.to_owned()));
@@ -32,9 +30,7 @@ pub(super) fn pieces(text: &str) -> Vec<Piece> {
 
 /// The schemes are whole, so that a link is never empty once what trails it is gone.
 fn next_link(text: &str) -> Option<usize> {
-    let found = ["http://", "https://"]
-        .into_iter()
-        .filter_map(|scheme| text.find(scheme));
+    let found = ["http://", "https://"].into_iter().filter_map(|scheme| text.find(scheme));
     found.min()
 }
 
@@ -62,10 +58,7 @@ mod tests {
                 words(">, soon).")
             ]
         );
-        assert_eq!(
-            pieces("https://example.edu."),
-            [link("https://example.edu"), words(".")]
-        );
+        assert_eq!(pieces("https://example.edu."), [link("https://example.edu"), words(".")]);
     }
 
     #[test]
@@ -76,16 +69,8 @@ mod tests {
 
     #[test]
     fn nothing_of_a_text_is_lost() {
-        for text in [
-            "http://",
-            "a http:// b https://..",
-            "x http://a http://b",
-            "http://\u{e4}\u{a0}y",
-        ] {
-            let whole: String = pieces(text)
-                .into_iter()
-                .map(|(Piece::Words(part) | Piece::Link(part))| part)
-                .collect();
+        for text in ["http://", "a http:// b https://..", "x http://a http://b", "http://\u{e4}\u{a0}y"] {
+            let whole: String = pieces(text).into_iter().map(|(Piece::Words(part) | Piece::Link(part))| part).collect();
             assert_eq!(whole, text);
         }
     }

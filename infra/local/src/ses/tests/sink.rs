@@ -48,11 +48,7 @@ impl Sink {
                 tokio::spawn(converse(stream, reply, all.clone(), held.clone()));
             }
         });
-        Sink {
-            address,
-            taken,
-            hesitation,
-        }
+        Sink { address, taken, hesitation }
     }
 
     pub(super) fn url(&self) -> String {
@@ -82,14 +78,7 @@ async fn converse(stream: TcpStream, reply: Reply, all: Arc<Mutex<Vec<Taken>>>, 
             return;
         }
         let (command, rest) = line.trim_end().split_once([' ', ':']).unwrap_or((line.trim_end(), ""));
-        let path = || {
-            rest.split_once(':')
-                .map_or(rest, |(_, path)| path)
-                .split(' ')
-                .next()
-                .unwrap()
-                .to_owned()
-        };
+        let path = || rest.split_once(':').map_or(rest, |(_, path)| path).split(' ').next().unwrap().to_owned();
         let answer = match (command, reply) {
             (command, Reply::Refuse(at, answer)) if command == at => answer,
             ("DATA", _) => {
