@@ -10,3 +10,4 @@ pub mod log;
 pub mod sdk_error;
 pub mod start;
 pub mod store;
+pub mod web;

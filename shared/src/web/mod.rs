@@ -1,0 +1,33 @@
+//! What both HTTP functions need: an API Gateway event in, a page with its headers out. What the pages are for belongs to the
+//! functions.
+
+mod headers;
+mod page;
+
+use std::convert::Infallible;
+
+use anyhow::Context;
+use axum::Router;
+use lambda_http::request::LambdaRequest;
+use lambda_http::{Adapter, LambdaEvent, Service};
+use serde_json::Value;
+
+pub use headers::with_headers;
+pub use page::{Frame, Message, Start, stylesheet};
+
+/// Answers one HTTP event with a router's pages.
+pub async fn answer(router: &Router, event: LambdaEvent<Value>) -> anyhow::Result<Value> {
+    let request: LambdaRequest = serde_json::from_value(event.payload).context("this is no event of an HTTP API")?;
+    let event = LambdaEvent { payload: request, context: event.context };
+    // The adapter itself cannot be held over the wait.
+    let answered = Adapter::from(router.clone()).call(event);
+    let response = match answered.await {
+        Ok(response) => response,
+        Err(never) => never_fails(never),
+    };
+    Ok(serde_json::to_value(response)?)
+}
+
+fn never_fails<T>(never: Infallible) -> T {
+    match never {}
+}

@@ -1,0 +1,74 @@
+//! The pages that any function may show, and the one stylesheet.
+
+use askama::Template;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{Html, IntoResponse, Response};
+
+use crate::config::Config;
+
+const STYLESHEET: &str = include_str!("../../templates/bursar.css");
+
+/// What stands on every page: whose it is, and whom to ask.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    pub institution: String,
+    pub support: Option<String>,
+    pub privacy_url: Option<String>,
+}
+
+/// The form that asks for a link.
+#[derive(Template)]
+#[template(path = "start.html")]
+pub struct Start<'a> {
+    pub frame: &'a Frame,
+}
+
+/// One sentence about what is the matter, and where to go from there.
+#[derive(Template)]
+#[template(path = "message.html")]
+pub struct Message<'a> {
+    pub frame: &'a Frame,
+    pub heading: &'a str,
+    pub sentence: &'a str,
+}
+
+impl Frame {
+    pub fn of(config: &Config) -> Frame {
+        Frame {
+            institution: config.institution.clone(),
+            support: config.support.clone(),
+            privacy_url: config.privacy_url.clone(),
+        }
+    }
+
+    /// A page of ours; one that cannot be rendered is a plain 500.
+    pub fn page(status: StatusCode, page: &impl Template) -> Response {
+        match page.render() {
+            Ok(html) => (status, Html(html)).into_response(),
+            Err(error) => {
+                tracing::error!(%error, "a page could not be rendered");
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            }
+        }
+    }
+
+    /// The page for what is not there, or not this person's.
+    pub fn not_found(&self) -> Response {
+        let message = Message {
+            frame: self,
+            heading: "There is nothing here",
+            sentence: "The address may be mistyped, or the page may be gone.",
+        };
+        Frame::page(StatusCode::NOT_FOUND, &message)
+    }
+}
+
+/// The stylesheet's route. It is the only answer that a browser may keep, for some minutes.
+pub async fn stylesheet() -> Response {
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8")),
+        (CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),
+    ];
+    (headers, STYLESHEET).into_response()
+}
