@@ -7,3 +7,4 @@ pub mod kept;
 pub mod secrets_manager;
 pub mod serve;
 pub mod ses;
+pub mod provider;

@@ -1,0 +1,83 @@
+//! The one shape of everything the simulator refuses: `{"error":{"code","message","metadata"?}}` with the status in `code`.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::USER_ID;
+
+/// An answer that is no success.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    message: String,
+    metadata: Option<Value>,
+    names_user: bool,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, message: impl Into<String>) -> Refusal {
+        Refusal {
+            status,
+            message: message.into(),
+            metadata: None,
+            names_user: false,
+        }
+    }
+
+    pub(super) fn bad_request(message: impl Into<String>) -> Refusal {
+        Refusal::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    pub(super) fn unauthorized(message: impl Into<String>) -> Refusal {
+        Refusal::new(StatusCode::UNAUTHORIZED, message)
+    }
+
+    pub(super) fn payment_required(message: impl Into<String>) -> Refusal {
+        Refusal::new(StatusCode::PAYMENT_REQUIRED, message)
+    }
+
+    pub(super) fn forbidden(message: impl Into<String>) -> Refusal {
+        Refusal::new(StatusCode::FORBIDDEN, message)
+    }
+
+    pub(super) fn not_found() -> Refusal {
+        Refusal::new(StatusCode::NOT_FOUND, "Resource not found")
+    }
+
+    pub(super) fn method_not_allowed() -> Refusal {
+        Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed")
+    }
+
+    pub(super) fn with(mut self, metadata: Value) -> Refusal {
+        self.metadata = Some(metadata);
+        self
+    }
+
+    /// Inference names the account beside the error.
+    pub(super) fn naming_user(mut self) -> Refusal {
+        self.names_user = true;
+        self
+    }
+}
+
+impl From<anyhow::Error> for Refusal {
+    fn from(error: anyhow::Error) -> Refusal {
+        tracing::error!("the simulated provider failed: {error:#}");
+        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut body = json!({ "error": { "code": self.status.as_u16(), "message": self.message } });
+        if let Some(metadata) = self.metadata {
+            body["error"]["metadata"] = metadata;
+        }
+        if self.names_user {
+            body["user_id"] = USER_ID.into();
+        }
+        (self.status, Json(body)).into_response()
+    }
+}

@@ -1,0 +1,83 @@
+//! What nobody could tell about the provider, as switches: the client must stand either position. The defaults are the likelier
+//! ones. Quirks are not kept: a process starts with the defaults.
+
+/// How the simulator behaves where the provider's description is silent or contradicts what was observed.
+#[derive(Debug, Clone)]
+pub struct Quirks {
+    /// `GET /keys` without `include_disabled` shows disabled keys too.
+    pub include_disabled_by_default: bool,
+    /// A key made without `include_byok_in_limit` counts such use.
+    pub include_byok_by_default: bool,
+    /// A second key of the same name is refused.
+    pub unique_names: bool,
+    /// `external` is accepted on `POST /keys`, as for partners.
+    pub external_allowed: bool,
+    /// `limit: 0` lets nothing through; otherwise it means no limit.
+    pub zero_limit_blocks: bool,
+    /// A spent key refuses free models as well.
+    pub limit_blocks_free_models: bool,
+    /// `limit_remaining` stops at zero; otherwise it goes below.
+    pub remaining_clamped: bool,
+    /// So many inference calls still succeed with a key after it was disabled.
+    pub disable_latency: u32,
+    /// The message of the 401 that a disabled key gets.
+    pub disabled_key_message: String,
+    /// Fields that key objects (and `GET /key`) leave out: `workspace_id`, `last_used_at`, `usage_daily` …
+    pub absent_fields: Vec<&'static str>,
+    /// How `created_at` and its like are spelled.
+    pub times: Times,
+    /// Counters come off by the last bit, as sums of doubles do.
+    pub float_tails: bool,
+    /// `GET /credits` with an ordinary key answers 200 with zeros; otherwise 403.
+    pub credits_zero_for_ordinary_keys: bool,
+    /// The 403 of a spent key in its older, shorter form, without `limit_source`.
+    pub old_limit_errors: bool,
+    /// A request without `max_tokens` is weighed with the most its model can answer; otherwise not at all.
+    pub weigh_missing_max_tokens: bool,
+    /// Completions are charged only when [`super::Provider::settle`] is called, so that caps are overshot at will.
+    pub hold_settlement: bool,
+    /// An assignment skips hashes that are not keys and counts the others; otherwise it is refused as a whole.
+    pub partial_assignment: bool,
+    /// A key that already has the guardrail is counted by `assigned_count`.
+    pub reassignment_counted: bool,
+    /// The most hashes one assignment may carry.
+    pub max_key_hashes: Option<usize>,
+    /// Guardrails answer with canonical slugs; otherwise with what was sent.
+    pub canonical_slugs: bool,
+}
+
+/// The two spellings of instants that were seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Times {
+    /// `2026-08-24T10:30:00Z`
+    Zulu,
+    /// `2026-08-24T10:30:00.000000+00:00`
+    OffsetWithMicroseconds,
+}
+
+impl Default for Quirks {
+    fn default() -> Quirks {
+        Quirks {
+            include_disabled_by_default: false,
+            include_byok_by_default: false,
+            unique_names: false,
+            external_allowed: false,
+            zero_limit_blocks: true,
+            limit_blocks_free_models: true,
+            remaining_clamped: false,
+            disable_latency: 0,
+            disabled_key_message: "User not found.".to_owned(),
+            absent_fields: Vec::new(),
+            times: Times::Zulu,
+            float_tails: false,
+            credits_zero_for_ordinary_keys: true,
+            old_limit_errors: false,
+            weigh_missing_max_tokens: false,
+            hold_settlement: false,
+            partial_assignment: true,
+            reassignment_counted: true,
+            max_key_hashes: None,
+            canonical_slugs: true,
+        }
+    }
+}

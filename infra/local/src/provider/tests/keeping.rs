@@ -1,0 +1,122 @@
+//! What outlives the process, and what must not be in it.
+
+use super::*;
+
+#[tokio::test]
+async fn everything_is_there_again_after_opening_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let paths = [
+        "/keys?include_disabled=true",
+        "/guardrails",
+        "/guardrails/assignments/keys",
+        "/workspaces",
+        "/credits",
+    ];
+    let mut before = Vec::new();
+    let (held, deleted, snapshot);
+    {
+        let simulator = Simulator::over(Kept::open(&path).unwrap()).await;
+        simulator.provider.set_credits(Nano::usd(70)).unwrap();
+        held = simulator
+            .key(json!({ "name": "kept", "limit": 5, "limit_reset": "weekly" }))
+            .await;
+        deleted = simulator.key(json!({ "name": "deleted" })).await;
+        let disabled = simulator.key(json!({ "name": "disabled" })).await;
+        simulator
+            .patch(&format!("/keys/{}", disabled.hash), json!({ "disabled": true }))
+            .await;
+        simulator.workspace("course").await;
+        let guardrail = simulator
+            .guardrail(json!({ "name": "n", "allowed_models": [DEAR] }))
+            .await;
+        simulator.assign(&guardrail, &held).await;
+        simulator.chat(&held.plaintext, DEAR, 1_000).await;
+        simulator.spend(&deleted, "2");
+        simulator.delete(&format!("/keys/{}", deleted.hash)).await;
+        simulator.provider.spend_elsewhere(Nano::usd(1)).unwrap();
+        for path in paths {
+            before.push(simulator.get(path).await);
+        }
+        snapshot = simulator.provider.keys();
+    }
+    let simulator = Simulator::over(Kept::open(&path).unwrap()).await;
+    assert_eq!(simulator.provider.keys(), snapshot);
+    for (path, before) in paths.into_iter().zip(before) {
+        assert_eq!(simulator.get(path).await, before, "{path}");
+    }
+    assert_eq!(simulator.chat(&held.plaintext, DEAR, 1).await.0, 200);
+    assert_eq!(simulator.chat(&held.plaintext, FREE, 1).await.0, 403);
+    assert_eq!(simulator.get(&format!("/keys/{}", deleted.hash)).await.0, 404);
+}
+
+#[tokio::test]
+async fn no_plaintext_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let mut secrets = vec![MANAGEMENT.to_owned()];
+    {
+        let simulator = Simulator::over(Kept::open(&path).unwrap()).await;
+        let key = simulator.key(json!({ "name": "n" })).await;
+        simulator.chat(&key.plaintext, DEAR, 1).await;
+        simulator
+            .patch(&format!("/keys/{}", key.hash), json!({ "disabled": true }))
+            .await;
+        secrets.push(key.plaintext);
+        let now = simulator.provider.now();
+        secrets.push(
+            simulator
+                .provider
+                .add_foreign_key("foreign", None, now)
+                .unwrap()
+                .plaintext,
+        );
+    }
+    let mut seen = 0;
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        seen += bytes.len();
+        for secret in &secrets {
+            let (body, _) = secret["sk-or-v1-".len()..].split_at(32);
+            assert!(
+                !bytes.windows(32).any(|window| window == body.as_bytes()),
+                "a plaintext is kept"
+            );
+        }
+    }
+    assert!(seen > 1_000);
+}
+
+#[tokio::test]
+async fn an_act_writes_the_documents_it_changed_and_no_other() {
+    let kept = Kept::in_memory().unwrap();
+    let simulator = Simulator::over(kept.clone()).await;
+    let key = simulator.key(json!({ "name": "n" })).await;
+    let other = simulator.key(json!({ "name": "other" })).await;
+    // Whatever is written now over what was removed shows which documents were touched.
+    kept.remove("provider-keys", &key.hash).unwrap();
+    kept.remove("provider-keys", &other.hash).unwrap();
+    simulator.spend(&key, "1");
+    let ids: Vec<String> = kept
+        .all::<Value>("provider-keys")
+        .unwrap()
+        .into_iter()
+        .map(|(id, _)| id)
+        .collect();
+    assert_eq!(ids, [key.hash]);
+}
+
+#[tokio::test]
+async fn an_assignment_to_a_guardrail_that_went_while_the_process_ended_is_forgotten() {
+    let kept = Kept::in_memory().unwrap();
+    let simulator = Simulator::over(kept.clone()).await;
+    let key = simulator.key(json!({ "name": "n" })).await;
+    let guardrail = simulator
+        .guardrail(json!({ "name": "n", "allowed_models": [FREE] }))
+        .await;
+    simulator.assign(&guardrail, &key).await;
+    kept.remove("provider-guardrails", &guardrail).unwrap();
+    let simulator = Simulator::over(kept).await;
+    assert_eq!(simulator.get("/guardrails/assignments/keys").await.1["total_count"], 0);
+    assert_eq!(simulator.chat(&key.plaintext, DEAR, 1).await.0, 200);
+}
