@@ -37,12 +37,7 @@ impl Memory {
     /// A charge reaches its key, even one that was disabled or deleted meanwhile.
     pub(super) fn settle(&mut self, charge: &Charge, at: Timestamp) -> anyhow::Result<()> {
         self.change_key(charge.place, |key| {
-            key.credit.add(charge.credit, at);
-            key.byok.add(charge.byok, at);
-            key.last_used_at = key.last_used_at.max(Some(at));
-            let model = key.models.entry(charge.model.clone()).or_default();
-            model.requests += 1;
-            model.spent += charge.credit + charge.byok;
+            key.used(charge.credit, charge.byok, at, &charge.model);
         })
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::money::Nano;
 use super::quirks::{Quirks, Times};
@@ -77,33 +77,37 @@ impl Key {
         self.credit.within(interval, now) + byok
     }
 
+    pub(super) fn used(&mut self, credit: Nano, byok: Nano, at: Timestamp, model: &str) {
+        self.credit.add(credit, at);
+        self.byok.add(byok, at);
+        self.last_used_at = self.last_used_at.max(Some(at));
+        let model = self.models.entry(model.to_owned()).or_default();
+        model.requests += 1;
+        model.spent += credit + byok;
+    }
+
     /// The object of `POST`, `GET` and `PATCH /keys`.
     pub(super) fn object(&self, now: Timestamp, quirks: &Quirks) -> Value {
         let mut object = self.counters(now, quirks);
-        let own = json!({
-            "hash": self.hash,
-            "name": self.name,
-            "disabled": self.disabled,
-            "created_at": instant(self.created_at, quirks),
-            "updated_at": self.updated_at.map(|at| instant(at, quirks)),
-            "last_used_at": self.last_used_at.map(|at| instant(at, quirks)),
-            "external_user": self.external_user,
-            "workspace_id": self.workspace,
-        });
-        object.extend(own.as_object().cloned().unwrap_or_default());
-        object.retain(|field, _| !quirks.absent_fields.contains(&field.as_str()));
-        object.into()
+        let mut set = |field: &str, value: Value| object.insert(field.to_owned(), value);
+        set("hash", self.hash.clone().into());
+        set("name", self.name.clone().into());
+        set("disabled", self.disabled.into());
+        set("created_at", instant(self.created_at, quirks).into());
+        set("updated_at", self.updated_at.map(|at| instant(at, quirks)).into());
+        set("last_used_at", self.last_used_at.map(|at| instant(at, quirks)).into());
+        set("external_user", self.external_user.clone().into());
+        set("workspace_id", self.workspace.clone().into());
+        printed(object, quirks)
     }
 
     /// What key objects and `GET /key` have in common.
     pub(super) fn counters(&self, now: Timestamp, quirks: &Quirks) -> Map<String, Value> {
         let mut object = Map::new();
-        for (name, interval) in WINDOWS {
-            object.insert(format!("usage{name}"), money(self.credit.within(interval, now), quirks));
-            object.insert(
-                format!("byok_usage{name}"),
-                money(self.byok.within(interval, now), quirks),
-            );
+        let mut set = |field: &str, value: Value| object.insert(field.to_owned(), value);
+        for (usage, byok_usage, interval) in COUNTERS {
+            set(usage, money(self.credit.within(interval, now), quirks));
+            set(byok_usage, money(self.byok.within(interval, now), quirks));
         }
         let remaining = self.cap(quirks).map(|cap| {
             let remaining = cap - self.spent_in_window(now);
@@ -116,26 +120,31 @@ impl Key {
                 quirks,
             )
         });
-        object.insert("label".to_owned(), self.label.clone().into());
-        object.insert("limit".to_owned(), self.limit.map_or(Value::Null, Nano::json));
-        object.insert("limit_remaining".to_owned(), remaining.into());
-        object.insert("limit_reset".to_owned(), self.reset.map(Interval::name).into());
-        object.insert("include_byok_in_limit".to_owned(), self.byok_in_limit.into());
-        object.insert(
-            "expires_at".to_owned(),
-            self.expires_at.map(|at| instant(at, quirks)).into(),
-        );
-        object.insert("creator_user_id".to_owned(), self.creator.clone().into());
+        set("label", self.label.clone().into());
+        set("limit", self.limit.map(Nano::json).into());
+        set("limit_remaining", remaining.into());
+        set("limit_reset", self.reset.map(Interval::name).into());
+        set("include_byok_in_limit", self.byok_in_limit.into());
+        set("expires_at", self.expires_at.map(|at| instant(at, quirks)).into());
+        set("creator_user_id", self.creator.clone().into());
         object
     }
 }
 
-const WINDOWS: [(&str, Option<Interval>); 4] = [
-    ("", None),
-    ("_daily", Some(Interval::Daily)),
-    ("_weekly", Some(Interval::Weekly)),
-    ("_monthly", Some(Interval::Monthly)),
+const COUNTERS: [(&str, &str, Option<Interval>); 4] = [
+    ("usage", "byok_usage", None),
+    ("usage_daily", "byok_usage_daily", Some(Interval::Daily)),
+    ("usage_weekly", "byok_usage_weekly", Some(Interval::Weekly)),
+    ("usage_monthly", "byok_usage_monthly", Some(Interval::Monthly)),
 ];
+
+/// Without the fields that are to be absent.
+pub(super) fn printed(mut object: Map<String, Value>, quirks: &Quirks) -> Value {
+    for field in &quirks.absent_fields {
+        object.remove(*field);
+    }
+    object.into()
+}
 
 /// A counter, exact or with the tail of a double.
 pub(super) fn money(amount: Nano, quirks: &Quirks) -> Value {
@@ -148,7 +157,7 @@ pub(super) fn money(amount: Nano, quirks: &Quirks) -> Value {
 
 pub(super) fn instant(at: Timestamp, quirks: &Quirks) -> String {
     match quirks.times {
-        Times::Zulu => at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        Times::Zulu => format!("{at:.0}"),
         Times::OffsetWithMicroseconds => at.strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00").to_string(),
     }
 }

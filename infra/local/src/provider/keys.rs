@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::access::{Caller, Management, caller};
 use super::asked::{Fields, Parameters, not_null, required};
 use super::errors::Refusal;
-use super::key::Key;
+use super::key::{Key, printed};
 use super::memory::Memory;
 use super::{Provider, USER_ID, ids, limits};
 
@@ -170,8 +170,7 @@ async fn own(State(provider): State<Provider>, headers: HeaderMap) -> Result<Jso
         "effective_budget": limits::effective(&budgets).map(|budget| budget.object(now, &memory.quirks)),
     });
     data.extend(rest.as_object().cloned().unwrap_or_default());
-    data.retain(|field, _| !memory.quirks.absent_fields.contains(&field.as_str()));
-    Ok(Json(json!({ "data": data })))
+    Ok(Json(json!({ "data": printed(data, &memory.quirks) })))
 }
 
 fn asked_for(fields: &Fields, memory: &Memory, plaintext: &str, now: Timestamp) -> Result<Key, Refusal> {

@@ -147,6 +147,17 @@ impl Provider {
         self.charge(hash, amount, Nano::ZERO, when, model)
     }
 
+    /// The same for a whole history of one key, oldest first, in one write.
+    pub fn spend_history(&self, hash: &str, history: &[(Timestamp, Nano)], model: &str) -> Result<()> {
+        let mut memory = self.memory();
+        let place = memory.find(hash).map_err(|_| unknown(hash))?;
+        memory.change_key(place, |key| {
+            for (when, amount) in history {
+                key.used(*amount, Nano::ZERO, *when, model);
+            }
+        })
+    }
+
     /// Use that was paid to the model's maker, with a key that the account brought.
     pub fn spend_byok(&self, hash: &str, amount: Nano, when: Timestamp, model: &str) -> Result<()> {
         self.charge(hash, Nano::ZERO, amount, when, model)

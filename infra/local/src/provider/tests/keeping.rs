@@ -1,6 +1,7 @@
 //! What outlives the process, and what must not be in it.
 
 use super::*;
+use jiff::ToSpan;
 
 #[tokio::test]
 async fn everything_is_there_again_after_opening_again() {
@@ -33,6 +34,14 @@ async fn everything_is_there_again_after_opening_again() {
         simulator.assign(&guardrail, &held).await;
         simulator.chat(&held.plaintext, DEAR, 1_000).await;
         simulator.spend(&deleted, "2");
+        let noon = simulator.provider.now();
+        let history = [
+            (noon - 48.hours(), Nano::usd(1)),
+            (noon - 1.hour(), Nano::micros(500_000)),
+        ];
+        simulator.provider.spend_history(&held.hash, &history, FREE).unwrap();
+        assert_eq!(simulator.read(&held).await["usage_daily"], 0.525_025);
+        assert_eq!(simulator.read(&held).await["usage"], 1.525_025);
         simulator.delete(&format!("/keys/{}", deleted.hash)).await;
         simulator.provider.spend_elsewhere(Nano::usd(1)).unwrap();
         for path in paths {

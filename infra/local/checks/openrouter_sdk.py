@@ -1,0 +1,567 @@
+#!/usr/bin/env python3
+"""Checks the simulated provider with the official SDK (`pip install openrouter`), a client that none of us wrote.
+
+    openrouter_sdk.py <base URL> --management-key-file FILE
+
+The base URL is `provider` of the bundle's `ready` line. Every call goes through the SDK's typed models, so an answer of the wrong
+shape fails its validation; and each answer is walked for values and fields that the SDK does not know. What is made here is
+deleted at the end. One line a check; `N passed, 0 failed` and status 0 when all is well.
+"""
+
+import argparse
+import hashlib
+import json
+import re
+import secrets
+import sys
+import types
+import typing
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import httpx
+from openrouter import OpenRouter, components, errors, operations
+from openrouter.types import UnrecognizedStr
+from pydantic import BaseModel
+
+DEAR = "anthropic/claude-opus-4.5"
+FREE = "meta-llama/llama-3.3-70b-instruct:free"
+RUN = f"sdk-{secrets.token_hex(4)}"
+# The provider sends these; the SDK's models leave them out.
+BESIDE_THE_MODELS = {"ChatResult": {"provider"}, "ChatChoice": {"native_finish_reason"}}
+
+
+class Check:
+    """Counts and prints. A check that raises has failed; the others go on."""
+
+    def __init__(self):
+        self.passed = self.failed = 0
+
+    def __call__(self, title, run):
+        try:
+            run()
+        except Exception as problem:  # pylint: disable=broad-except
+            self.failed += 1
+            print(f"FAILED  {title}: {type(problem).__name__}: {problem}", flush=True)
+        else:
+            self.passed += 1
+            print(f"ok      {title}", flush=True)
+
+    def done(self):
+        print(f"{self.passed} passed, {self.failed} failed")
+        return 1 if self.failed or not self.passed else 0
+
+
+class Client:
+    """The SDK with one key; remembers the last answer as it came over the wire."""
+
+    def __init__(self, url, key):
+        self.raw = None
+        http = httpx.Client(trust_env=False, event_hooks={"response": [self._remember]})
+        self.sdk = OpenRouter(api_key=key, server_url=url, client=http, timeout_ms=20_000, retry_config=None)
+        self.keys, self.guardrails, self.workspaces = self.sdk.api_keys, self.sdk.guardrails, self.sdk.workspaces
+
+    def _remember(self, response):
+        if response.headers.get("content-type", "").startswith("application/json"):
+            response.read()
+            self.raw = response.json()
+
+    def typed(self, answer):
+        """The answer, once every part of it is something the SDK knows."""
+        walk(answer, self.raw, type(answer).__name__)
+        return answer
+
+    def listed(self, page):
+        return self.typed(page.result)
+
+
+def walk(value, raw, path):
+    assert not isinstance(value, UnrecognizedStr), f"{path}: the SDK does not know {value!r}"
+    if isinstance(value, BaseModel):
+        fields = type(value).model_fields
+        known = {field.alias or name: (name, field) for name, field in fields.items()}
+        unknown = set(raw) - set(known) - BESIDE_THE_MODELS.get(type(value).__name__, set())
+        assert not unknown, f"{path}: the SDK does not know the fields {sorted(unknown)}"
+        for alias, (name, field) in known.items():
+            if alias in raw:
+                strict(field.annotation, raw[alias], f"{path}.{alias}")
+                walk(getattr_quietly(value, name), raw[alias], f"{path}.{alias}")
+    elif isinstance(value, list):
+        for index, (item, raw_item) in enumerate(zip(value, raw, strict=True)):
+            walk(item, raw_item, f"{path}[{index}]")
+
+
+def getattr_quietly(model, name):
+    """Without the warning that reading a deprecated field gives."""
+    return model.__dict__[name]
+
+
+def strict(annotation, raw, path):
+    """Pydantic turns "5" into 5.0 and 1 into True; the wire must not rely on that."""
+    kinds = set(leaves(annotation))
+    if isinstance(raw, bool):
+        assert bool in kinds or typing.Any in kinds or True in kinds, f"{path}: a boolean where {kinds} belongs"
+    elif isinstance(raw, (int, float)):
+        assert kinds & {int, float, typing.Any}, f"{path}: a number where {kinds} belongs"
+    elif isinstance(raw, str):
+        assert not kinds <= {int, float, bool, type(None)}, f"{path}: a string where {kinds} belongs"
+
+
+def leaves(annotation):
+    value = getattr(annotation, "__value__", None)
+    origin = typing.get_origin(annotation)
+    if value is not None and origin is None:
+        yield from leaves(value)
+    elif origin is typing.Literal:
+        yield from ((argument if argument is True else type(argument)) for argument in typing.get_args(annotation))
+    elif origin is typing.Annotated:
+        yield from leaves(typing.get_args(annotation)[0])
+    elif origin in (typing.Union, types.UnionType) or hasattr(origin, "__value__"):
+        for argument in typing.get_args(annotation):
+            yield from leaves(argument)
+        if hasattr(origin, "__value__"):
+            yield type(None)
+    else:
+        yield annotation
+
+
+def refused(error, status, run, message=None):
+    """The SDK's own error class must come, with the code in the body equal to the status."""
+    try:
+        run()
+    except error as refusal:
+        assert refusal.status_code == status, f"status {refusal.status_code}"
+        body = json.loads(refusal.body)["error"]
+        assert body["code"] == status, body
+        if isinstance(refusal, errors.OpenRouterDefaultError):
+            assert error is errors.OpenRouterDefaultError, f"the SDK has no model for this refusal: {refusal.body}"
+        else:
+            assert refusal.data.error.code == status and refusal.data.error.message, refusal.body
+        assert message is None or message in body["message"], body
+        return body
+    raise AssertionError("it was not refused")
+
+
+def same(actual, expected):
+    assert actual == expected, f"{actual!r} is not {expected!r}"
+
+
+def check_keys(check, url, manager, made):
+    def create():
+        answer = manager.typed(
+            manager.keys.create(
+                name=f"{RUN} full",
+                limit=20.5,
+                limit_reset="monthly",
+                include_byok_in_limit=True,
+                expires_at=datetime.now(timezone.utc).replace(microsecond=0) + timedelta(days=90),
+            )
+        )
+        made.keys.append(answer.data.hash)
+        made.plaintext, made.hash = answer.key, answer.data.hash
+        assert re.fullmatch(r"sk-or-v1-[0-9a-f]{64}", answer.key), "the plaintext has another form"
+        same(answer.data.hash, hashlib.sha256(answer.key.encode()).hexdigest())
+        same((answer.data.limit, answer.data.limit_remaining, answer.data.limit_reset), (20.5, 20.5, "monthly"))
+        same((answer.data.include_byok_in_limit, answer.data.disabled, answer.data.usage), (True, False, 0))
+        same(answer.data.expires_at.utcoffset(), timedelta(0))
+        same((answer.data.last_used_at, answer.data.updated_at, answer.data.external_user), (None, None, None))
+
+    def least():
+        answer = manager.typed(manager.keys.create(name=f"{RUN} least"))
+        made.keys.append(answer.data.hash)
+        same((answer.data.limit, answer.data.limit_remaining, answer.data.limit_reset), (None, None, None))
+        same(answer.data.expires_at, None)
+
+    def read():
+        answer = manager.typed(manager.keys.get(hash=made.hash))
+        same(answer.data.name, f"{RUN} full")
+        assert made.plaintext not in json.dumps(manager.raw)
+        datetime.fromisoformat(answer.data.created_at)
+
+    def update():
+        answer = manager.typed(
+            manager.keys.update(hash=made.hash, name=f"{RUN} renamed", limit=30, limit_reset="weekly", include_byok_in_limit=False)
+        )
+        same((answer.data.name, answer.data.limit, answer.data.limit_reset), (f"{RUN} renamed", 30, "weekly"))
+        assert answer.data.updated_at is not None and answer.data.expires_at is not None
+        answer = manager.typed(manager.keys.update(hash=made.hash, limit=None, limit_reset=None))
+        same((answer.data.limit, answer.data.limit_reset, answer.data.name), (None, None, f"{RUN} renamed"))
+        manager.keys.update(hash=made.hash, limit=20, limit_reset="daily")
+
+    def own():
+        client = Client(url, made.plaintext)
+        answer = client.typed(client.keys.get_current_key_metadata()).data
+        same((answer.is_management_key, answer.limit, answer.limit_reset), (False, 20, "daily"))
+        same(answer.workspace_id, manager.keys.get(hash=made.hash).data.workspace_id)
+        same([budget.scope for budget in answer.budgets], ["key_limit"])
+        same(answer.effective_budget.remaining_usd, 20)
+        same((answer.effective_budget.reset_interval, answer.effective_budget.resets_at.strftime("%H:%M:%S%z")), ("daily", "00:00:00+0000"))
+        assert answer.free_model_daily_requests.limit in (50, 1000)
+
+    def own_of_management():
+        answer = manager.typed(manager.keys.get_current_key_metadata()).data
+        same((answer.is_management_key, answer.workspace_id, answer.limit), (True, None, None))
+
+    def hidden():
+        answer = manager.keys.create(name=f"{RUN} expired", expires_at=datetime(2020, 1, 1, tzinfo=timezone.utc))
+        made.keys.append(answer.data.hash)
+        disabled = made.keys[1]
+        manager.keys.update(hash=disabled, disabled=True)
+        names = lambda **asked: {key.name for key in manager.typed(manager.keys.list(**asked)).data if RUN in key.name}
+        plain, gone, least = f"{RUN} renamed", f"{RUN} expired", f"{RUN} least"
+        same(names(include_disabled=False), {plain})
+        same(names(include_disabled=True), {plain, least})
+        same(names(include_expired=True), {plain, gone})
+        same(names(include_disabled=True, include_expired=True), {plain, gone, least})
+        refused(errors.UnauthorizedResponseError, 401, Client(url, answer.key).keys.get_current_key_metadata)
+        same(manager.keys.update(hash=disabled, disabled=False).data.disabled, False)
+
+    def pages():
+        for number in range(120):
+            made.keys.append(manager.keys.create(name=f"{RUN} page {number:03}").data.hash)
+        listed, sizes = [], []
+        while not sizes or sizes[-1]:
+            page = manager.typed(manager.keys.list(include_disabled=True, include_expired=True, offset=len(listed))).data
+            same(set(manager.raw), {"data"})
+            listed += page
+            sizes.append(len(page))
+        same((sizes[0], max(sizes), set(sizes[:-2])), (100, 100, {100}))
+        ours = [key for key in listed if key.name.startswith(f"{RUN} page")]
+        same([key.name for key in ours], [f"{RUN} page {number:03}" for number in reversed(range(120))])
+        same(len({key.hash for key in listed}), len(listed))
+
+    def refusals():
+        unknown = "0" * 64
+        refused(errors.BadRequestResponseError, 400, lambda: manager.keys.create(name=""))
+        # An enum it does not know the SDK leaves out of the request, so a wrong limit_reset cannot be tried here.
+        refused(errors.BadRequestResponseError, 400, lambda: manager.keys.create(name="n", limit=-1))
+        refused(errors.BadRequestResponseError, 400, lambda: manager.keys.create(name="n", workspace_id="nowhere"))
+        nothing = lambda: manager.keys.update(hash=made.hash)
+        refused(errors.BadRequestResponseError, 400, nothing, "No update fields provided")
+        refused(errors.NotFoundResponseError, 404, lambda: manager.keys.get(hash=unknown))
+        refused(errors.NotFoundResponseError, 404, lambda: manager.keys.update(hash=unknown, name="n"))
+        refused(errors.NotFoundResponseError, 404, lambda: manager.keys.delete(hash=unknown))
+        elsewhere = "00000000-0000-4000-8000-000000000000"
+        refused(errors.NotFoundResponseError, 404, lambda: manager.keys.list(workspace_id=elsewhere))
+        refused(errors.BadRequestResponseError, 400, lambda: manager.keys.list(workspace_id="default"))
+
+    def access():
+        stranger, ordinary = Client(url, "sk-or-v1-nobody"), Client(url, made.plaintext)
+        refused(errors.UnauthorizedResponseError, 401, stranger.keys.list, "User not found.")
+        refused(errors.UnauthorizedResponseError, 401, stranger.keys.get_current_key_metadata)
+        only = "Only management keys can perform this operation"
+        refused(errors.ForbiddenResponseError, 403, lambda: ordinary.keys.create(name="n"), only)
+        refused(errors.ForbiddenResponseError, 403, ordinary.workspaces.list, only)
+        refused(errors.ForbiddenResponseError, 403, ordinary.guardrails.list, only)
+        # The SDK declares no 403 for these two; the status is what counts.
+        refused(errors.OpenRouterDefaultError, 403, ordinary.keys.list, only)
+        refused(errors.OpenRouterDefaultError, 403, lambda: ordinary.keys.delete(hash=made.hash), only)
+
+    check("POST /keys with everything: plaintext beside data, hash its SHA-256", create)
+    check("POST /keys with a name alone", least)
+    check("GET /keys/{hash} prints no plaintext", read)
+    check("PATCH /keys/{hash}: set, and null is not absent", update)
+    check("GET /key with the created plaintext", own)
+    check("GET /key with the management key", own_of_management)
+    check("GET /keys hides disabled and expired keys unless asked", hidden)
+    check("GET /keys in pages of a hundred, newest first, without a total", pages)
+    check("refusals of /keys come as the SDK's errors", refusals)
+    check("401 for strangers, 403 for ordinary keys", access)
+
+
+def check_workspaces(check, manager, made):
+    def create():
+        answer = manager.typed(manager.workspaces.create(name=f"Course {RUN}", slug=RUN, description="Autumn")).data
+        made.workspaces.append(answer.id)
+        same((answer.slug, answer.description, answer.io_logging_sampling_rate), (RUN, "Autumn", 1))
+        assert answer.default_guardrail_id and answer.default_guardrail_id != answer.id
+
+    def read():
+        by_slug = manager.typed(manager.workspaces.get(id=RUN)).data
+        same(by_slug, manager.typed(manager.workspaces.get(id=made.workspaces[0])).data)
+        same(manager.typed(manager.workspaces.get(id="default")).data.slug, "default")
+
+    def update():
+        answer = manager.typed(
+            manager.workspaces.update(
+                id=RUN, name=f"Renamed {RUN}", description=None, is_observability_broadcast_enabled=True,
+                disabled_server_tools=["openrouter:web_search"],
+            )
+        ).data
+        same((answer.name, answer.description), (f"Renamed {RUN}", None))
+        same((answer.is_observability_broadcast_enabled, answer.disabled_server_tools), (True, ["openrouter:web_search"]))
+        assert answer.updated_at is not None
+
+    def lists():
+        seen, page = [], manager.workspaces.list(limit=1)
+        while page is not None:
+            result = manager.listed(page)
+            seen += [workspace.slug for workspace in result.data]
+            total, page = result.total_count, page.next()
+        same(len(seen), total)
+        assert {"default", RUN} <= set(seen)
+
+    def keys_of_their_own():
+        key = manager.typed(manager.keys.create(name=f"{RUN} there", workspace_id=made.workspaces[0])).data
+        made.keys.append(key.hash)
+        same(key.workspace_id, made.workspaces[0])
+        listed = manager.typed(manager.keys.list(workspace_id=made.workspaces[0])).data
+        same([key.name for key in listed], [f"{RUN} there"])
+        refused(errors.BadRequestResponseError, 400, lambda: manager.workspaces.delete(id=RUN))
+        home = manager.workspaces.get(id="default").data.id
+        same(manager.typed(manager.keys.update(hash=key.hash, workspace_id=home)).data.workspace_id, home)
+        same(manager.keys.list(workspace_id=made.workspaces[0]).data, [])
+
+    def refusals():
+        refused(errors.BadRequestResponseError, 400, lambda: manager.workspaces.create(name="n", slug="Not A Slug"))
+        refused(errors.BadRequestResponseError, 400, lambda: manager.workspaces.create(name="n", slug=RUN))
+        refused(errors.BadRequestResponseError, 400, lambda: manager.workspaces.delete(id="default"))
+        refused(errors.NotFoundResponseError, 404, lambda: manager.workspaces.get(id=f"{RUN}-nowhere"))
+        refused(errors.NotFoundResponseError, 404, lambda: manager.workspaces.update(id=f"{RUN}-nowhere", name="n"))
+        refused(errors.NotFoundResponseError, 404, lambda: manager.workspaces.delete(id=f"{RUN}-nowhere"))
+
+    check("POST /workspaces", create)
+    check("GET /workspaces/{id or slug}", read)
+    check("PATCH /workspaces/{slug}", update)
+    check("GET /workspaces, paged by the SDK", lists)
+    check("keys lie in their workspace and can be moved", keys_of_their_own)
+    check("refusals of /workspaces come as the SDK's errors", refusals)
+
+
+def check_guardrails(check, url, manager, made):
+    def create():
+        answer = manager.typed(
+            manager.guardrails.create(
+                name=f"{RUN} basic",
+                description="Free models only",
+                allowed_models=[FREE, DEAR],
+                ignored_models=["openai/gpt-4o-mini"],
+                allowed_providers=["venice", "anthropic"],
+                limit_usd=5.5,
+                reset_interval="daily",
+                include_byok_in_budgets=True,
+                enforce_zdr_anthropic=True,
+                enable_paid_model_training=False,
+                allowed_data_regions=["global", "europe"],
+                content_filters=[{"pattern": "secret", "action": "block", "label": None}],
+                content_filter_builtins=[{"slug": "email", "action": "redact"}],
+            )
+        ).data
+        made.guardrails.append(answer.id)
+        same((answer.limit_usd, answer.reset_interval, answer.include_byok_in_budgets), (5.5, "daily", True))
+        same(answer.allowed_models, [FREE, "anthropic/claude-4.5-opus-20251124"])
+        same(answer.allowed_data_regions, ["global", "europe"])
+        same(answer.content_filter_builtins[0].slug, "email")
+        same(answer.workspace_id, manager.workspaces.get(id="default").data.id)
+
+    def least():
+        answer = manager.typed(manager.guardrails.create(name=f"{RUN} least")).data
+        made.guardrails.append(answer.id)
+        same((answer.allowed_models, answer.limit_usd, answer.reset_interval), (None, None, None))
+
+    def read_and_update():
+        basic = made.guardrails[0]
+        same(manager.typed(manager.guardrails.get(id=basic)).data.name, f"{RUN} basic")
+        answer = manager.typed(
+            manager.guardrails.update(
+                id=basic, allowed_models=[FREE], ignored_models=None, allowed_providers=None, content_filters=None,
+                limit_usd=7, reset_interval="weekly",
+            )
+        ).data
+        same((answer.allowed_models, answer.ignored_models, answer.content_filters), ([FREE], None, None))
+        same((answer.limit_usd, answer.reset_interval, answer.description), (7, "weekly", "Free models only"))
+
+    def lists():
+        seen, page = [], manager.guardrails.list(limit=1)
+        while page is not None:
+            result = manager.listed(page)
+            seen += [guardrail.id for guardrail in result.data]
+            total, page = result.total_count, page.next()
+        same(len(seen), total)
+        assert set(made.guardrails) <= set(seen)
+
+    def assign():
+        first, second = made.guardrails
+        hashes = made.keys[:60]
+        same(manager.typed(manager.guardrails.bulk_assign_keys(id=second, key_hashes=hashes)).assigned_count, 60)
+        same(manager.guardrails.bulk_assign_keys(id=first, key_hashes=hashes).assigned_count, 60)
+        same(manager.listed(manager.guardrails.list_guardrail_key_assignments(id=second)).total_count, 0)
+        seen, page = [], manager.guardrails.list_guardrail_key_assignments(id=first)
+        while page is not None:
+            result = manager.listed(page)
+            seen += [row.key_hash for row in result.data]
+            same((result.total_count, {row.guardrail_id for row in result.data}), (60, {first}))
+            page = page.next()
+        same(set(seen), set(hashes))
+        everywhere = manager.listed(manager.guardrails.list_key_assignments(limit=100))
+        assert {made.hash} <= {row.key_hash for row in everywhere.data} and everywhere.total_count >= 60
+
+    def enforced():
+        client = Client(url, made.plaintext)
+        security = operations.ListModelsUserSecurity(bearer=made.plaintext)
+        models = client.listed(client.sdk.models.list_for_user(security=security))
+        same([model.id for model in models.data], [FREE])
+        data = client.typed(client.keys.get_current_key_metadata()).data
+        same([budget.scope for budget in data.budgets], ["api_key", "key_limit"])
+        same((data.budgets[0].guardrail_id, data.budgets[0].reset_interval), (made.guardrails[0], "weekly"))
+        same((data.effective_budget.scope, data.allowed_data_regions), ("api_key", ["global"]))
+        refused(errors.ForbiddenResponseError, 403, lambda: chat(client, DEAR))
+        chat(client, FREE)
+
+    def unassign():
+        first, hashes = made.guardrails[0], made.keys[:60]
+        count = manager.typed(manager.guardrails.bulk_unassign_keys(id=first, key_hashes=hashes)).unassigned_count
+        same(count, 60)
+        same(manager.guardrails.bulk_unassign_keys(id=first, key_hashes=hashes).unassigned_count, 0)
+
+    def default():
+        workspace = manager.workspaces.get(id=made.workspaces[0]).data
+        refused(errors.NotFoundResponseError, 404, lambda: manager.guardrails.get(id=workspace.default_guardrail_id))
+        answer = manager.typed(manager.guardrails.update(id=workspace.default_guardrail_id, allowed_models=[FREE])).data
+        same((answer.id, answer.workspace_id), (workspace.default_guardrail_id, workspace.id))
+        listed = manager.listed(manager.guardrails.list(workspace_id=workspace.id))
+        same([guardrail.id for guardrail in listed.data], [workspace.default_guardrail_id])
+        cannot = lambda: manager.guardrails.bulk_assign_keys(id=workspace.default_guardrail_id, key_hashes=[made.hash])
+        refused(errors.BadRequestResponseError, 400, cannot)
+        rename = lambda: manager.guardrails.update(id=workspace.default_guardrail_id, name="n")
+        refused(errors.BadRequestResponseError, 400, rename)
+
+    def refusals():
+        unknown = "00000000-0000-4000-8000-000000000000"
+        refused(errors.BadRequestResponseError, 400, lambda: manager.guardrails.create(name="n", limit_usd=5))
+        refused(errors.BadRequestResponseError, 400, lambda: manager.guardrails.create(name="n", reset_interval="daily"))
+        refused(errors.BadRequestResponseError, 400, lambda: manager.guardrails.create(name="n", allowed_models=[]))
+        refused(errors.BadRequestResponseError, 400, lambda: manager.guardrails.list(limit=101))
+        refused(errors.NotFoundResponseError, 404, lambda: manager.guardrails.get(id=unknown))
+        refused(errors.NotFoundResponseError, 404, lambda: manager.guardrails.update(id=unknown, name="n"))
+        refused(errors.NotFoundResponseError, 404, lambda: manager.guardrails.delete(id=unknown))
+        assign_unknown = lambda: manager.guardrails.bulk_assign_keys(id=unknown, key_hashes=[made.hash])
+        refused(errors.NotFoundResponseError, 404, assign_unknown)
+        none = lambda: manager.guardrails.bulk_assign_keys(id=made.guardrails[0], key_hashes=[])
+        refused(errors.BadRequestResponseError, 400, none)
+
+    def across_workspaces():
+        there = manager.typed(manager.guardrails.create(name=f"{RUN} there", workspace_id=made.workspaces[0])).data
+        cannot = lambda: manager.guardrails.bulk_assign_keys(id=there.id, key_hashes=[made.hash])
+        refused(errors.BadRequestResponseError, 400, cannot)
+        manager.typed(manager.guardrails.delete(id=there.id))
+
+    check("POST /guardrails with everything", create)
+    check("POST /guardrails with a name alone", least)
+    check("GET and PATCH /guardrails/{id}: collections are replaced, null clears", read_and_update)
+    check("GET /guardrails, paged by the SDK", lists)
+    check("assignments: at most one guardrail a key, lists with totals", assign)
+    check("a guardrail shows on GET /key, /models/user and inference", enforced)
+    check("assignments are removed and counted", unassign)
+    check("a workspace's default guardrail appears with its first PATCH", default)
+    check("key and guardrail lie in the same workspace", across_workspaces)
+    check("refusals of /guardrails come as the SDK's errors", refusals)
+
+
+def chat(client, model, **more):
+    messages = [{"role": "user", "content": "Hello"}]
+    return client.sdk.chat.send(model=model, messages=messages, max_tokens=more.pop("max_tokens", 10), **more)
+
+
+def check_spending(check, url, manager, made):
+    student = Client(url, made.plaintext)
+
+    def models():
+        result = manager.listed(manager.sdk.models.list())
+        by_id = {model.id: model for model in result.data}
+        same(len(by_id), result.total_count)
+        assert {DEAR, FREE} <= set(by_id)
+        same((float(by_id[FREE].pricing.prompt), float(by_id[FREE].pricing.completion)), (0, 0))
+        stranger = Client(url, "sk-or-v1-nobody")
+        same(len(stranger.listed(stranger.sdk.models.list()).data), result.total_count)
+
+    def completion():
+        before = manager.keys.get(hash=made.hash).data
+        total = manager.typed(manager.sdk.credits.get_credits()).data
+        answer = student.typed(chat(student, DEAR, max_tokens=1000))
+        same((answer.usage.completion_tokens, answer.choices[0].finish_reason), (1000, "length"))
+        assert answer.usage.cost > 0.025
+        after = manager.typed(manager.keys.get(hash=made.hash)).data
+        same(round(after.usage - before.usage, 9), answer.usage.cost)
+        same(round(after.limit - after.limit_remaining, 9), round(after.usage_daily, 9))
+        assert after.last_used_at is not None
+        same(round(manager.sdk.credits.get_credits().data.total_usage - total.total_usage, 9), answer.usage.cost)
+
+    def stream():
+        text, cost, finish = "", None, None
+        with chat(student, DEAR, stream=True) as events:
+            for event in events:
+                chunk = event.data if hasattr(event, "data") else event
+                for choice in chunk.choices:
+                    text += choice.delta.content or ""
+                    finish = choice.finish_reason or finish
+                cost = chunk.usage.cost if chunk.usage else cost
+        assert "tokens" in text and cost > 0 and finish == "length", (text, cost, finish)
+
+    def credits_trap():
+        data = student.typed(student.sdk.credits.get_credits()).data
+        same((data.total_credits, data.total_usage), (0, 0))
+
+    def limits():
+        manager.keys.update(hash=made.hash, limit=0.05, limit_reset=None)
+        body = refused(errors.PaymentRequiredResponseError, 402, lambda: chat(student, DEAR, max_tokens=50_000), "can only afford")
+        same(body["metadata"]["limit_source"], "openrouter_key_limit")
+        manager.keys.update(hash=made.hash, limit=0.01)
+        same(manager.keys.get(hash=made.hash).data.limit_remaining <= 0, True)
+        body = refused(errors.ForbiddenResponseError, 403, lambda: chat(student, DEAR), "Key limit exceeded (total limit)")
+        same(body["metadata"]["limit_source"], "openrouter_key_limit")
+        manager.keys.update(hash=made.hash, limit=None)
+
+    def who():
+        refused(errors.UnauthorizedResponseError, 401, lambda: chat(manager, FREE), "User not found.")
+        refused(errors.BadRequestResponseError, 400, lambda: chat(student, "nobody/nothing"))
+        manager.keys.update(hash=made.hash, disabled=True)
+        refused(errors.UnauthorizedResponseError, 401, lambda: chat(student, FREE))
+        manager.keys.update(hash=made.hash, disabled=False)
+        chat(student, FREE)
+
+    check("GET /models is public and typed", models)
+    check("POST /chat/completions charges key and account by usage.cost", completion)
+    check("POST /chat/completions as a stream", stream)
+    check("GET /credits with an ordinary key answers zeros", credits_trap)
+    check("a key limit is 402 while something is left and 403 when nothing is", limits)
+    check("401 for management keys and disabled keys on inference", who)
+
+
+def check_deleting(check, url, manager, made):
+    def everything():
+        for guardrail in made.guardrails:
+            same(manager.typed(manager.guardrails.delete(id=guardrail)).DELETED, True)
+        for key in made.keys:
+            same(manager.typed(manager.keys.delete(hash=key)).DELETED, True)
+        for workspace in made.workspaces:
+            same(manager.typed(manager.workspaces.delete(id=workspace)).DELETED, True)
+
+    def gone():
+        refused(errors.NotFoundResponseError, 404, lambda: manager.keys.delete(hash=made.hash))
+        refused(errors.UnauthorizedResponseError, 401, Client(url, made.plaintext).keys.get_current_key_metadata)
+        left = manager.typed(manager.keys.list(include_disabled=True, include_expired=True)).data
+        same([key.name for key in left if RUN in key.name], [])
+
+    check("DELETE of guardrails, keys and workspaces answers 200 with a body", everything)
+    check("what was deleted is gone", gone)
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("url", help="base URL, with its path")
+    arguments.add_argument("--management-key-file", required=True, type=Path)
+    asked = arguments.parse_args()
+    manager = Client(asked.url.rstrip("/"), asked.management_key_file.read_text(encoding="utf-8").rstrip("\n"))
+    made = argparse.Namespace(keys=[], guardrails=[], workspaces=[], plaintext="", hash="")
+    check = Check()
+    check_keys(check, asked.url, manager, made)
+    check_workspaces(check, manager, made)
+    check_guardrails(check, asked.url, manager, made)
+    check_spending(check, asked.url, manager, made)
+    check_deleting(check, asked.url, manager, made)
+    return check.done()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
