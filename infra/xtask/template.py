@@ -1,0 +1,371 @@
+"""Checks template.yaml: expands it as SAM does, lints the result, and holds it to the rules that no linter knows.
+
+The rules say what must be so for this bundle: nothing wider than it need be, nothing lost, nothing that fails in silence.
+What the mistakes are that it must catch, `template_mistakes.py` lists; `--self-test` makes each and looks for the complaint.
+"""
+
+import argparse
+import json
+import logging
+import os
+import re
+import sys
+from pathlib import Path
+
+import yaml
+
+# The translator asks boto for a region and for nothing else.
+os.environ["AWS_DEFAULT_REGION"] = "us-east-1"
+os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+# It also warns that nobody collects its metrics.
+logging.getLogger("samtranslator").setLevel(logging.ERROR)
+
+from cfnlint.api import ManualArgs, lint  # noqa: E402
+from samtranslator.model.exceptions import InvalidDocumentException  # noqa: E402
+from samtranslator.translator.transform import transform  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Two regions that have everything the template names; the linter knows each one's resource types.
+REGIONS = ["us-east-1", "eu-central-1"]
+
+# A function's actions on everything, because AWS knows no narrower resource for them.
+UNBOUND_ACTIONS = {"ses:GetSendQuota"}
+
+# The metrics that alarms watch, as AWS spells them.
+METRICS = {("AWS/SQS", "ApproximateNumberOfMessagesVisible"), ("AWS/Lambda", "Invocations")}
+
+# API Gateway gives up after thirty seconds; a function must have answered before.
+HTTP_TIMEOUT = 29
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--self-test", action="store_true", help="make known mistakes and see each one caught")
+    if arguments.parse_args().self_test:
+        from template_mistakes import self_test
+
+        return self_test((ROOT / "template.yaml").read_text(), complaints)
+    found = complaints((ROOT / "template.yaml").read_text())
+    for complaint in found:
+        print(f"template.yaml: {complaint}", file=sys.stderr)
+    return 1 if found else 0
+
+
+def complaints(text):
+    """Everything that is wrong with a template, as sentences."""
+    try:
+        template = yaml.load(text, PlainLoader)
+    except yaml.YAMLError as error:
+        return [str(error)]
+    found = schedules(template) + streams(template) + functions(template)
+    try:
+        expanded = expand(template)
+    except InvalidDocumentException as error:
+        causes = error.causes if error.causes else [error]
+        return found + [f"SAM: {cause.message}" for cause in causes]
+    return found + roles(expanded) + kept(expanded) + linted(expanded)
+
+
+class PlainLoader(yaml.SafeLoader):
+    """YAML as every parser reads it: no tags (the safe loader refuses them), no key twice (it would take the last)."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key} is there twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def expand(template):
+    """What CloudFormation gets to see. Code is where `sam deploy` would have uploaded it."""
+    template = json.loads(json.dumps(template))
+    for _, function in of_type(template, "AWS::Serverless::Function"):
+        function["Properties"]["CodeUri"] = "s3://bucket/code.zip"
+    return transform(template, {}, NoManagedPolicies())
+
+
+class NoManagedPolicies:
+    """The translator looks up AWS's managed policies here. Our roles name none."""
+
+    def load(self):
+        return {}
+
+
+def linted(expanded):
+    matches = lint(
+        json.dumps(expanded, indent=1),
+        config=ManualArgs(regions=REGIONS, include_checks=["I"], ignore_checks=IGNORED_LINTS),
+    )
+    return [f"{match.rule.id} {'/'.join(map(str, match.path or []))}: {match.message}" for match in matches]
+
+
+# I3011 wants a deletion policy on logs and queues too; `kept` below says what must outlive the stack.
+IGNORED_LINTS = ["I3011"]
+
+
+# ── Schedules: nothing else reads them before AWS does ───────────────────────────────────────────────────────────────────────
+
+
+def schedules(template):
+    found = []
+    for name, event in events(template, "Schedule"):
+        expression = event.get("Schedule", "")
+        wrong = wrong_schedule(expression)
+        if wrong:
+            found.append(f"{name}: the schedule {expression!r} {wrong}")
+        try:
+            if not isinstance(json.loads(event.get("Input", "")), dict):
+                found.append(f"{name}: the input is not a JSON object")
+        except ValueError:
+            found.append(f"{name}: the input is not JSON")
+    return found
+
+
+def wrong_schedule(expression):
+    """What is wrong with an EventBridge schedule, or None."""
+    rate = re.fullmatch(r"rate\((\d+) (minute|hour|day)(s?)\)", expression)
+    if rate:
+        number, plural = int(rate[1]), rate[3] == "s"
+        if number == 0:
+            return "never comes"
+        return None if (number == 1) != plural else "has a wrong plural"
+    cron = re.fullmatch(r"cron\(([^()]*)\)", expression)
+    if not cron:
+        return "is neither rate(number unit) nor cron(six fields)"
+    fields = cron[1].split(" ")
+    if len(fields) != 6:
+        return f"has {len(fields)} fields in place of six"
+    for field, (name, pattern, low, high) in zip(fields, CRON_FIELDS):
+        if not re.fullmatch(pattern, field):
+            return f"has {field!r} for the {name}"
+        numbers = [int(number) for number in re.findall(r"\d+", re.sub(r"/\d+|#\d+", "", field))]
+        if any(number < low or number > high for number in numbers):
+            return f"has {field!r} for the {name}, which runs from {low} to {high}"
+    if (fields[2] == "?") == (fields[4] == "?"):
+        return "must have ? for either the day of the month or the day of the week"
+    return None
+
+
+def several(one):
+    """A list of values, ranges and steps of one kind."""
+    step = rf"(?:\*|{one})(?:-{one})?(?:/\d+)?"
+    return rf"{step}(?:,{step})*"
+
+
+MONTH = r"(?:\d{1,2}|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)"
+DAY = r"(?:\d|SUN|MON|TUE|WED|THU|FRI|SAT)"
+CRON_FIELDS = [
+    ("minutes", several(r"\d{1,2}"), 0, 59),
+    ("hours", several(r"\d{1,2}"), 0, 23),
+    ("day of the month", rf"\?|L|\d{{1,2}}W|{several(r'[0-9]{1,2}')}", 1, 31),
+    ("month", several(MONTH), 1, 12),
+    ("day of the week", rf"\?|{DAY}?L|{DAY}#[1-5]|{several(DAY)}", 1, 7),
+    ("year", several(r"\d{4}"), 1970, 2199),
+]
+
+
+# ── Streams: the table has exactly two readers, and a bad filter lets nothing through ────────────────────────────────────────
+
+
+def streams(template):
+    found = []
+    readers = list(events(template, "DynamoDB"))
+    if len(readers) != 2:
+        found.append(f"the table's stream has {len(readers)} readers; beyond two they throttle each other")
+    for name, event in readers:
+        if "ReportBatchItemFailures" not in event.get("FunctionResponseTypes", []):
+            found.append(f"{name}: without ReportBatchItemFailures one bad record repeats its whole batch")
+        if not event.get("BisectBatchOnFunctionError"):
+            found.append(f"{name}: without BisectBatchOnFunctionError one bad record takes its batch along")
+        if not 0 <= event.get("MaximumRetryAttempts", -1) <= 100:
+            found.append(f"{name}: without a small MaximumRetryAttempts one bad record blocks the stream for a day")
+        if "OnFailure" not in event.get("DestinationConfig", {}):
+            found.append(f"{name}: without a destination a record that is given up on is lost")
+        filters = event.get("FilterCriteria", {}).get("Filters", [])
+        if not filters:
+            found.append(f"{name}: without a filter it is woken by every change")
+        found += [f"{name}: the filter {wrong}" for each in filters if (wrong := wrong_filter(each.get("Pattern", "")))]
+    return found
+
+
+def wrong_filter(pattern):
+    """What is wrong with a filter of a DynamoDB stream, or None."""
+    try:
+        record = json.loads(pattern)
+    except ValueError:
+        return "is not JSON"
+    if not set(record) <= {"eventName", "dynamodb"}:
+        return "names parts that a record does not have"
+    if not set(record.get("eventName", [])) <= {"INSERT", "MODIFY", "REMOVE"}:
+        return "names events that there are not"
+    images = record.get("dynamodb", {})
+    if not images or not set(images) <= {"NewImage", "OldImage", "Keys"}:
+        return "names parts that a change does not have"
+    for attributes in images.values():
+        for name, condition in attributes.items():
+            values = condition.get("S") if isinstance(condition, dict) and set(condition) == {"S"} else None
+            if not isinstance(values, list) or not values or not all(isinstance(value, str) for value in values):
+                return f"wants {name} other than as a list of strings under S"
+    return None
+
+
+# ── Functions ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def functions(template):
+    found, seen = [], set()
+    packages = {path.name for path in (ROOT / "functions").iterdir() if (path / "Cargo.toml").exists()}
+    for name, function in of_type(template, "AWS::Serverless::Function"):
+        properties = function["Properties"]
+        code = re.fullmatch(r"target/lambda/([a-z-]+)/", properties.get("CodeUri", ""))
+        seen.add(code[1] if code else None)
+        if not code or code[1] not in packages:
+            found.append(f"{name}: no package under functions/ builds {properties.get('CodeUri')!r}")
+        if "Policies" in properties or "Role" not in properties:
+            found.append(f"{name}: SAM would make a role that may write every log and read every stream")
+        if "Timeout" not in properties:
+            found.append(f"{name}: without a Timeout it has three seconds")
+        kinds = [event["Type"] for event in properties.get("Events", {}).values()]
+        if "HttpApi" in kinds and properties.get("Timeout", 0) > HTTP_TIMEOUT:
+            found.append(f"{name}: the HTTP API gives up after 30 seconds, before the function's Timeout")
+        if set(kinds) & {"Schedule", "SNS"} and "OnFailure" not in destination(properties):
+            found.append(f"{name}: without a destination an event that is given up on is lost")
+    if packages - seen:
+        found.append(f"no function runs {', '.join(sorted(packages - seen))}")
+    return found
+
+
+def destination(properties):
+    return properties.get("EventInvokeConfig", {}).get("DestinationConfig", {})
+
+
+# ── Roles, in the expanded template ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def roles(expanded):
+    found = []
+    used = [json.dumps(function["Properties"]["Role"]) for _, function in of_type(expanded, "AWS::Lambda::Function")]
+    if len(used) != len(set(used)):
+        found.append("two functions share a role")
+    found += missing_actions(expanded)
+    for name, role in of_type(expanded, "AWS::IAM::Role"):
+        if json.dumps({"Fn::GetAtt": [name, "Arn"]}) not in used:
+            found.append(f"{name}: no function has this role")
+        if role["Properties"].get("ManagedPolicyArns"):
+            found.append(f"{name}: a managed policy is wider than what a function does")
+        for policy in role["Properties"].get("Policies", []):
+            for statement in policy["PolicyDocument"]["Statement"]:
+                found += [f"{name}: {wrong}" for wrong in wrong_statement(statement, expanded)]
+    return found
+
+
+def missing_actions(expanded):
+    """What Lambda itself does in a function's name: without the right to it, deploying fails or events are lost."""
+    found = []
+    for name, function in of_type(expanded, "AWS::Lambda::Function"):
+        needed = {"logs:CreateLogStream", "logs:PutLogEvents"}
+        for _, other in of_type(expanded, "AWS::Lambda::EventInvokeConfig"):
+            needed |= {"sqs:SendMessage"} if other["Properties"]["FunctionName"] == {"Ref": name} else set()
+        for _, other in of_type(expanded, "AWS::Lambda::EventSourceMapping"):
+            needed |= STREAM_ACTIONS | {"sqs:SendMessage"} if other["Properties"]["FunctionName"] == {"Ref": name} else set()
+        role = expanded["Resources"].get(function["Properties"]["Role"].get("Fn::GetAtt", [""])[0], {})
+        policies = role.get("Properties", {}).get("Policies", [])
+        statements = [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
+        allowed = {action for statement in statements for action in listed(statement.get("Action", []))}
+        if needed - allowed:
+            found.append(f"{name}: its role lacks {', '.join(sorted(needed - allowed))}")
+    return found
+
+
+STREAM_ACTIONS = {f"dynamodb:{action}" for action in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")}
+
+
+def wrong_statement(statement, expanded):
+    found = []
+    actions = listed(statement.get("Action", []))
+    for action in actions:
+        if "*" in action or "?" in action:
+            found.append(f"{action} is a pattern; name each action")
+        if action in ("dynamodb:Scan", "iam:PassRole"):
+            found.append(f"{action} is more than any function needs")
+        if action.startswith("ses:Send") and "ses:FromAddress" not in statement.get("Condition", {}).get("StringEquals", {}):
+            found.append(f"{action} as any sender")
+    for resource in listed(statement.get("Resource", [])):
+        if resource == "*" and not set(actions) <= UNBOUND_ACTIONS:
+            found.append(f"{', '.join(actions)} on every resource")
+        of = resource_kind(resource, expanded)
+        found += [f"{action} does not act on {of[0]}" for action in actions if of and action.split(":")[0] != of[1]]
+    return found
+
+
+def resource_kind(resource, expanded):
+    """The name of the template's resource that an ARN is of, and the service whose actions act on it."""
+    if not isinstance(resource, dict):
+        return None
+    name = resource.get("Ref") or (resource.get("Fn::GetAtt") or [None])[0]
+    sub = re.match(r"\$\{(\w+)\.Arn\}", resource["Fn::Sub"]) if "Fn::Sub" in resource else None
+    name = sub[1] if sub else name
+    if name not in expanded["Resources"]:
+        return None
+    return name, expanded["Resources"][name]["Type"].split("::")[1].lower()
+
+
+# ── What must survive, and be heard ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def kept(expanded):
+    found = []
+    for kind in ("AWS::DynamoDB::Table", "AWS::SecretsManager::Secret"):
+        resources = list(of_type(expanded, kind))
+        if len(resources) != 1:
+            found.append(f"there are {len(resources)} resources of the type {kind}, in place of one")
+        for name, resource in resources:
+            if {resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")} != {"Retain"}:
+                found.append(f"{name}: it would be deleted with the stack, or by a change that replaces it")
+    for name, table in of_type(expanded, "AWS::DynamoDB::Table"):
+        properties = table["Properties"]
+        if not properties.get("PointInTimeRecoverySpecification", {}).get("PointInTimeRecoveryEnabled"):
+            found.append(f"{name}: it cannot be put back to a moment before a mistake")
+        if properties.get("TimeToLiveSpecification") != {"AttributeName": "ttl", "Enabled": True}:
+            found.append(f"{name}: items expire by the attribute ttl")
+        if properties.get("StreamSpecification", {}).get("StreamViewType") != "NEW_AND_OLD_IMAGES":
+            found.append(f"{name}: its readers compare the new image with the old one")
+    for name, secret in of_type(expanded, "AWS::SecretsManager::Secret"):
+        if set(secret["Properties"]) & {"SecretString", "GenerateSecretString"}:
+            found.append(f"{name}: a template holds no secret")
+    for name, group in of_type(expanded, "AWS::Logs::LogGroup"):
+        if "RetentionInDays" not in group["Properties"]:
+            found.append(f"{name}: it would keep logs for ever")
+    for name, each in of_type(expanded, "AWS::SES::ConfigurationSetEventDestination"):
+        if set(each["Properties"]["EventDestination"]["MatchingEventTypes"]) != {"delivery", "bounce", "complaint"}:
+            found.append(f"{name}: mail knows the events delivery, bounce and complaint, and needs all three")
+    for name, alarm in of_type(expanded, "AWS::CloudWatch::Alarm"):
+        if (alarm["Properties"].get("Namespace"), alarm["Properties"].get("MetricName")) not in METRICS:
+            found.append(f"{name}: AWS does not know the metric, and such an alarm never sounds")
+        if not alarm["Properties"].get("AlarmActions"):
+            found.append(f"{name}: nobody hears it")
+    for name, function in of_type(expanded, "AWS::Lambda::Function"):
+        if "LogGroup" not in function["Properties"].get("LoggingConfig", {}):
+            found.append(f"{name}: Lambda would make a log group of its own, which keeps logs for ever")
+    return found
+
+
+def of_type(template, kind):
+    return ((name, each) for name, each in template["Resources"].items() if each["Type"] == kind)
+
+
+def events(template, kind):
+    for name, function in of_type(template, "AWS::Serverless::Function"):
+        for event_name, event in function["Properties"].get("Events", {}).items():
+            if event["Type"] == kind:
+                yield f"{name}.{event_name}", event["Properties"]
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
