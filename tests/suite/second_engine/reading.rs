@@ -1,0 +1,223 @@
+//! Reading: pages and where they end, the sparse index of what is due, strong reads, batches, and the attribute that expires
+//! items.
+
+use aws_sdk_dynamodb::types::{KeysAndAttributes, TimeToLiveSpecification, TimeToLiveStatus};
+
+use super::{Item, Table, item, key, n, s};
+
+#[tokio::test]
+async fn a_query_goes_on_where_its_last_page_ended_in_either_direction() {
+    let table = Table::fresh().await;
+    for grant in 0..23 {
+        table.put(item("G#p#0", &format!("g{grant:02}"), [])).await;
+    }
+    table.put(item("G#p#0", "z", [])).await;
+    table.put(item("G#p#1", "g99", [])).await;
+
+    for forward in [true, false] {
+        let mut expected: Vec<_> = (0..23).map(|grant| format!("g{grant:02}")).collect();
+        if !forward {
+            expected.reverse();
+        }
+        let (pages, found) = all_pages(&table, forward, 7).await;
+        assert_eq!(found, expected);
+        assert!(pages >= 4, "{pages} pages of seven");
+    }
+}
+
+async fn all_pages(table: &Table, forward: bool, limit: i32) -> (usize, Vec<String>) {
+    let (mut pages, mut found, mut from) = (0, Vec::new(), None);
+    loop {
+        let page = table
+            .client
+            .query()
+            .table_name(&table.name)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :g)")
+            .expression_attribute_values(":pk", s("G#p#0"))
+            .expression_attribute_values(":g", s("g"))
+            .scan_index_forward(forward)
+            .consistent_read(true)
+            .limit(limit)
+            .set_exclusive_start_key(from)
+            .send()
+            .await
+            .unwrap();
+        pages += 1;
+        found.extend(page.items().iter().map(|item| item["sk"].as_s().unwrap().clone()));
+        from = page.last_evaluated_key;
+        if from.is_none() {
+            return (pages, found);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_ends_at_a_megabyte() {
+    let table = Table::fresh().await;
+    let body = "x".repeat(300 * 1024);
+    for chunk in 0..6 {
+        table.put(item("I#1", &format!("{chunk}"), [("body", s(&body))])).await;
+    }
+    let query = || {
+        table
+            .client
+            .query()
+            .table_name(&table.name)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", s("I#1"))
+    };
+
+    let first = query().send().await.unwrap();
+    assert!((3..=4).contains(&first.count), "{} of 300 KB on a page", first.count);
+    let second = query()
+        .set_exclusive_start_key(first.last_evaluated_key)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(first.count + second.count, 6);
+    assert_eq!(second.last_evaluated_key, None);
+}
+
+#[tokio::test]
+async fn the_index_holds_only_what_is_due_in_the_order_of_its_time_and_by_its_keys_alone() {
+    let table = Table::fresh().await;
+    let row = |id: &str, due: &str| {
+        item(
+            &format!("O#{id}"),
+            "O",
+            [("queue", s("bulk")), ("due", s(due)), ("body", s("…"))],
+        )
+    };
+    table.put(row("c", "2026-11-20T08:03:00Z")).await;
+    table.put(row("a", "2026-11-20T08:01:00Z")).await;
+    table.put(row("b", "2026-11-20T08:02:00Z")).await;
+    table.put(row("d", "2026-11-20T09:00:00Z")).await;
+    table.put(item("O#e", "O", [("body", s("sent"))])).await;
+    table
+        .put(item(
+            "O#f",
+            "O",
+            [("queue", s("urgent")), ("due", s("2026-11-20T08:00:00Z"))],
+        ))
+        .await;
+
+    let (first, from) = due(&table, "2026-11-20T08:03:00Z", 2, None).await;
+    assert_eq!(names(&first), ["O#a", "O#b"]);
+    assert_eq!(
+        first[0],
+        item("O#a", "O", [("queue", s("bulk")), ("due", s("2026-11-20T08:01:00Z"))]),
+        "keys, and no more"
+    );
+    let (second, _) = due(&table, "2026-11-20T08:03:00Z", 2, from).await;
+    assert_eq!(names(&second), ["O#c"]);
+
+    // Sent: without its queue a row leaves the index.
+    table
+        .client
+        .update_item()
+        .table_name(&table.name)
+        .set_key(Some(key("O#a", "O")))
+        .update_expression("REMOVE #queue, #due")
+        .expression_attribute_names("#queue", "queue")
+        .expression_attribute_names("#due", "due")
+        .send()
+        .await
+        .unwrap();
+    let (left, _) = due(&table, "2026-11-20T08:03:00Z", 10, None).await;
+    assert_eq!(names(&left), ["O#b", "O#c"]);
+}
+
+async fn due(table: &Table, until: &str, limit: i32, from: Option<Item>) -> (Vec<Item>, Option<Item>) {
+    let page = table
+        .client
+        .query()
+        .table_name(&table.name)
+        .index_name("due")
+        .key_condition_expression("#queue = :queue AND #due <= :until")
+        .expression_attribute_names("#queue", "queue")
+        .expression_attribute_names("#due", "due")
+        .expression_attribute_values(":queue", s("bulk"))
+        .expression_attribute_values(":until", s(until))
+        .limit(limit)
+        .set_exclusive_start_key(from)
+        .send()
+        .await
+        .unwrap();
+    (page.items.unwrap_or_default(), page.last_evaluated_key)
+}
+
+fn names(items: &[Item]) -> Vec<&str> {
+    items.iter().map(|item| item["pk"].as_s().unwrap().as_str()).collect()
+}
+
+#[tokio::test]
+async fn a_strong_read_sees_what_was_written_before_it() {
+    let table = Table::fresh().await;
+    for epoch in 0..50 {
+        table.put(item("G#p#0", "g", [("epoch", n(epoch))])).await;
+        assert_eq!(table.get("G#p#0", "g").await.unwrap()["epoch"], n(epoch));
+    }
+}
+
+#[tokio::test]
+async fn a_batch_reads_a_hundred_items_and_leaves_out_what_is_not_there() {
+    let table = Table::fresh().await;
+    for grant in (0..100).step_by(2) {
+        table.put(item("G#p#0", &format!("g{grant:02}"), [])).await;
+    }
+    let keys: Vec<_> = (0..100).map(|grant| key("G#p#0", &format!("g{grant:02}"))).collect();
+    let wanted = KeysAndAttributes::builder()
+        .set_keys(Some(keys))
+        .consistent_read(true)
+        .build()
+        .unwrap();
+
+    let answer = table
+        .client
+        .batch_get_item()
+        .request_items(&table.name, wanted)
+        .send()
+        .await
+        .unwrap();
+
+    assert_eq!(answer.responses.unwrap()[&table.name].len(), 50);
+    assert!(answer.unprocessed_keys.unwrap_or_default().is_empty());
+}
+
+#[tokio::test]
+async fn the_table_takes_ttl_as_the_attribute_that_expires_items() {
+    let table = Table::fresh().await;
+    let ttl = TimeToLiveSpecification::builder()
+        .attribute_name("ttl")
+        .enabled(true)
+        .build()
+        .unwrap();
+    table
+        .client
+        .update_time_to_live()
+        .table_name(&table.name)
+        .time_to_live_specification(ttl)
+        .send()
+        .await
+        .unwrap();
+
+    let described = table
+        .client
+        .describe_time_to_live()
+        .table_name(&table.name)
+        .send()
+        .await
+        .unwrap();
+    let described = described.time_to_live_description.unwrap();
+    assert_eq!(described.attribute_name(), Some("ttl"));
+    let status = described.time_to_live_status();
+    assert!(
+        matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)),
+        "{status:?}"
+    );
+
+    // An item whose time is over is still read: the product compares the time itself.
+    let long_ago = jiff::Timestamp::now().as_second() - 60;
+    table.put(item("S#hash", "S", [("ttl", n(long_ago))])).await;
+    assert!(table.get("S#hash", "S").await.is_some());
+}
