@@ -2,6 +2,7 @@
 //! our functions and all of them, and the functions themselves. `bursar` and the tests build the same stack from it.
 
 pub mod inbox;
+pub mod gate;
 pub mod invoke;
 pub mod kept;
 pub mod secrets_manager;

@@ -1,6 +1,9 @@
 //! The one way to a function: an event in, its answer out, as Lambda does it. `in_process` runs the function's library and
 //! `binaries` the real executables; who wants a function woken does not know which.
 
+use std::fmt;
+use std::str::FromStr;
+
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
@@ -32,6 +35,23 @@ impl FunctionName {
             FunctionName::ThresholdAlerts => "threshold-alerts",
             FunctionName::Mail => "mail",
         }
+    }
+}
+
+impl fmt::Display for FunctionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for FunctionName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<FunctionName, String> {
+        FunctionName::ALL
+            .into_iter()
+            .find(|function| function.as_str() == text)
+            .ok_or_else(|| format!("`{text}` is no function"))
     }
 }
 

@@ -1,0 +1,369 @@
+//! A call that passes the gate: what it is called, which of its name it is, and what can be said of it without repeating any of
+//! its content. Nothing here decides what becomes of it.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use http::{HeaderMap, Method};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::invoke::FunctionName;
+
+/// What our functions talk to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Service {
+    DynamoDb,
+    Ses,
+    SecretsManager,
+    Provider,
+}
+
+/// `dynamodb:PutItem`, `provider:PATCH /keys/{hash}`: what a call does, whatever it does it to.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallName {
+    pub service: Service,
+    pub operation: Arc<str>,
+}
+
+/// One call of one function. All counts begin at 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// Among all calls of the gate.
+    pub number: u64,
+    pub function: FunctionName,
+    pub instance: u32,
+    pub name: CallName,
+    /// Among the calls of this name.
+    pub nth: u64,
+    /// Among the calls of this name by this function.
+    pub nth_of_function: u64,
+    /// Among the calls of this name by this instance.
+    pub nth_of_instance: u64,
+    pub shape: Shape,
+}
+
+/// What is known of a request without keeping it: it may hold a secret.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shape {
+    pub bytes: usize,
+    /// The items of a table write, or of a transaction, in their order.
+    pub parts: Vec<Part>,
+    /// The table's index that is read.
+    pub index: Option<String>,
+}
+
+/// One item that a table call writes, checks or gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// As an IAM policy calls it: a transaction needs the right to each of its parts.
+    pub action: &'static str,
+    pub conditional: bool,
+}
+
+impl Service {
+    pub const ALL: [Service; 4] = [
+        Service::DynamoDb,
+        Service::Ses,
+        Service::SecretsManager,
+        Service::Provider,
+    ];
+
+    /// As it is spelled in calls' names and in the gate's paths.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Service::DynamoDb => "dynamodb",
+            Service::Ses => "ses",
+            Service::SecretsManager => "secretsmanager",
+            Service::Provider => "provider",
+        }
+    }
+}
+
+impl CallName {
+    /// Whether the call can change something.
+    pub fn has_effect(&self) -> bool {
+        match self.service {
+            Service::DynamoDb => ["Put", "Update", "Delete", "TransactWrite", "BatchWrite"]
+                .iter()
+                .any(|write| self.operation.starts_with(write)),
+            Service::Ses => self.operation.starts_with("Send"),
+            Service::SecretsManager => !["Get", "Describe", "List"]
+                .iter()
+                .any(|read| self.operation.starts_with(read)),
+            Service::Provider => !self.operation.starts_with("GET "),
+        }
+    }
+
+    /// The name of a request to `service`; `rest` is its path there.
+    pub(super) fn of(service: Service, method: &Method, rest: &str, headers: &HeaderMap, body: &[u8]) -> CallName {
+        let operation = match service {
+            Service::DynamoDb | Service::SecretsManager => headers
+                .get("x-amz-target")
+                .and_then(|target| target.to_str().ok()?.rsplit('.').next())
+                .map(Arc::from),
+            Service::Ses => query_action(body).map(Arc::from),
+            Service::Provider => Some(format!("{method} {}", folded(rest)).into()),
+        };
+        CallName {
+            service,
+            operation: operation.unwrap_or_else(|| Arc::from("?")),
+        }
+    }
+}
+
+impl Shape {
+    pub(super) fn of(name: &CallName, body: &[u8]) -> Shape {
+        let mut shape = Shape {
+            bytes: body.len(),
+            ..Shape::default()
+        };
+        if name.service != Service::DynamoDb {
+            return shape;
+        }
+        let Ok(request) = serde_json::from_slice::<TableRequest>(body) else {
+            return shape;
+        };
+        let conditional = request.condition_expression.is_some();
+        shape.index = request.index_name;
+        shape.parts = match &*name.operation {
+            "PutItem" => vec![Part::new("PutItem", conditional)],
+            "UpdateItem" => vec![Part::new("UpdateItem", conditional)],
+            "DeleteItem" => vec![Part::new("DeleteItem", conditional)],
+            "TransactWriteItems" | "TransactGetItems" => {
+                request.transact_items.iter().map(TransactItem::part).collect()
+            }
+            _ => Vec::new(),
+        };
+        shape
+    }
+
+    /// Whether a condition of the request can fail.
+    pub fn is_conditional(&self) -> bool {
+        self.parts.iter().any(|part| part.conditional)
+    }
+}
+
+impl Part {
+    fn new(action: &'static str, conditional: bool) -> Part {
+        Part { action, conditional }
+    }
+}
+
+/// The parts of a table request that its shape is made of.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct TableRequest {
+    index_name: Option<String>,
+    condition_expression: Option<IgnoredAny>,
+    #[serde(default)]
+    transact_items: Vec<TransactItem>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct TransactItem {
+    put: Option<Conditional>,
+    update: Option<Conditional>,
+    delete: Option<Conditional>,
+    condition_check: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Conditional {
+    condition_expression: Option<IgnoredAny>,
+}
+
+impl TransactItem {
+    fn part(&self) -> Part {
+        let written = [
+            ("PutItem", &self.put),
+            ("UpdateItem", &self.update),
+            ("DeleteItem", &self.delete),
+        ];
+        let written = written.into_iter().find_map(|(action, part)| {
+            let part = part.as_ref()?;
+            Some(Part::new(action, part.condition_expression.is_some()))
+        });
+        match written {
+            Some(part) => part,
+            None if self.condition_check.is_some() => Part::new("ConditionCheckItem", true),
+            None => Part::new("GetItem", false),
+        }
+    }
+}
+
+/// The `Action` of a request in the Query protocol, whose fields come in any order.
+fn query_action(body: &[u8]) -> Option<&str> {
+    let pair = body
+        .split(|byte| *byte == b'&')
+        .find_map(|pair| pair.strip_prefix(b"Action="))?;
+    std::str::from_utf8(pair).ok()
+}
+
+/// The provider's path with its parameter folded: the segment after a collection's name.
+fn folded(path: &str) -> String {
+    let path = path.split('?').next().unwrap_or_default().trim_end_matches('/');
+    let mut segments: Vec<&str> = path.split('/').collect();
+    let parameter = match segments.get(1).copied() {
+        Some("keys") => "{hash}",
+        Some("guardrails") if segments.get(2) == Some(&"assignments") => return path.to_owned(),
+        Some("guardrails" | "workspaces" | "byok") => "{id}",
+        Some("external-users") => "{user}",
+        _ => return path.to_owned(),
+    };
+    if let Some(segment) = segments.get_mut(2) {
+        *segment = parameter;
+    }
+    segments.join("/")
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Service {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Service, String> {
+        Service::ALL
+            .into_iter()
+            .find(|service| service.as_str() == text)
+            .ok_or_else(|| format!("`{text}` is no service"))
+    }
+}
+
+impl fmt::Display for CallName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.service, self.operation)
+    }
+}
+
+impl fmt::Debug for CallName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for CallName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<CallName, String> {
+        let (service, operation) = text
+            .split_once(':')
+            .ok_or_else(|| format!("`{text}` is no call's name, which is like dynamodb:PutItem"))?;
+        Ok(CallName {
+            service: service.parse()?,
+            operation: operation.into(),
+        })
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Call {
+            number,
+            function,
+            instance,
+            name,
+            nth_of_instance,
+            ..
+        } = self;
+        write!(f, "{number}. {function}/{instance} {name}#{nth_of_instance}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn provider(method: Method, path: &str) -> String {
+        CallName::of(Service::Provider, &method, path, &HeaderMap::new(), b"").to_string()
+    }
+
+    fn table(operation: &str, body: &str) -> Shape {
+        let name = format!("dynamodb:{operation}").parse().unwrap();
+        Shape::of(&name, body.as_bytes())
+    }
+
+    #[test]
+    fn a_providers_call_is_named_by_its_path_with_the_parameter_folded() {
+        assert_eq!(provider(Method::POST, "/keys"), "provider:POST /keys");
+        assert_eq!(provider(Method::POST, "/keys/"), "provider:POST /keys");
+        assert_eq!(provider(Method::PATCH, "/keys/0a1b"), "provider:PATCH /keys/{hash}");
+        assert_eq!(provider(Method::GET, "/keys?offset=100"), "provider:GET /keys");
+        assert_eq!(provider(Method::GET, "/key"), "provider:GET /key");
+        assert_eq!(
+            provider(Method::POST, "/guardrails/77/assignments/keys"),
+            "provider:POST /guardrails/{id}/assignments/keys"
+        );
+        assert_eq!(
+            provider(Method::GET, "/guardrails/assignments/keys?limit=100"),
+            "provider:GET /guardrails/assignments/keys"
+        );
+        assert_eq!(provider(Method::GET, "/workspaces/3f"), "provider:GET /workspaces/{id}");
+    }
+
+    #[test]
+    fn an_aws_call_is_named_by_its_target_or_action() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-amz-target", HeaderValue::from_static("DynamoDB_20120810.PutItem"));
+        let name = CallName::of(Service::DynamoDb, &Method::POST, "/", &headers, b"{}");
+        assert_eq!(name.to_string(), "dynamodb:PutItem");
+        assert_eq!("dynamodb:PutItem".parse(), Ok(name));
+        let body = b"Version=2010-12-01&Action=SendRawEmail&Source=a";
+        let name = CallName::of(Service::Ses, &Method::POST, "/", &HeaderMap::new(), body);
+        assert_eq!(name.to_string(), "ses:SendRawEmail");
+    }
+
+    #[test]
+    fn the_shape_of_a_transaction_tells_its_parts_and_no_content() {
+        let shape = table(
+            "TransactWriteItems",
+            r#"{"TransactItems":[{"Put":{"TableName":"t","Item":{"pk":{"S":"a"}},"ConditionExpression":"c"}},
+                {"ConditionCheck":{"ConditionExpression":"c"}},{"Update":{"Key":{}}},{"Delete":{"Key":{}}}]}"#,
+        );
+        let parts: Vec<_> = shape.parts.iter().map(|part| (part.action, part.conditional)).collect();
+        assert_eq!(
+            parts,
+            [
+                ("PutItem", true),
+                ("ConditionCheckItem", true),
+                ("UpdateItem", false),
+                ("DeleteItem", false)
+            ]
+        );
+        assert!(!table("PutItem", r#"{"Item":{}}"#).is_conditional());
+        assert_eq!(table("Query", r#"{"IndexName":"due"}"#).index.as_deref(), Some("due"));
+        assert_eq!(table("PutItem", "no json").parts, []);
+    }
+
+    #[test]
+    fn only_calls_that_may_change_something_have_an_effect() {
+        let effect = |name: &str| name.parse::<CallName>().unwrap().has_effect();
+        for name in [
+            "dynamodb:TransactWriteItems",
+            "dynamodb:DeleteItem",
+            "provider:PATCH /keys/{hash}",
+            "ses:SendRawEmail",
+            "secretsmanager:UpdateSecretVersionStage",
+        ] {
+            assert!(effect(name), "{name}");
+        }
+        for name in [
+            "dynamodb:Query",
+            "dynamodb:TransactGetItems",
+            "provider:GET /keys",
+            "ses:GetSendQuota",
+            "secretsmanager:GetSecretValue",
+        ] {
+            assert!(!effect(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Which calls a rule or a hold is about.
+
+use std::fmt;
+
+use super::call::Call;
+use crate::invoke::FunctionName;
+
+/// Some calls: by name, by function and instance if wanted, and by their turn counted from when the matcher is set.
+///
+/// `Matcher::call("provider:POST /keys").of(FunctionName::Claim).nth(2)`. Without a turn it is the next such call alone.
+/// A text is a matcher too: `"dynamodb:*"` is the next call of the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Matcher {
+    pattern: String,
+    function: Option<FunctionName>,
+    instance: Option<u32>,
+    turn: Turn,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Nth(u64),
+    Next(u64),
+    Every,
+}
+
+impl Matcher {
+    /// The next call whose name is `pattern`, in which `*` stands for any text.
+    pub fn call(pattern: &str) -> Matcher {
+        Matcher {
+            pattern: pattern.to_owned(),
+            function: None,
+            instance: None,
+            turn: Turn::Nth(1),
+        }
+    }
+
+    /// Only calls of this function.
+    #[must_use]
+    pub fn of(mut self, function: FunctionName) -> Matcher {
+        self.function = Some(function);
+        self
+    }
+
+    /// Only calls of this instance of this function.
+    #[must_use]
+    pub fn of_instance(mut self, function: FunctionName, instance: u32) -> Matcher {
+        self.function = Some(function);
+        self.instance = Some(instance);
+        self
+    }
+
+    /// The n-th such call from now, counted from 1, and no other.
+    #[must_use]
+    pub fn nth(mut self, n: u64) -> Matcher {
+        self.turn = Turn::Nth(n);
+        self
+    }
+
+    /// The next n such calls. A client of AWS tries a failed call again, so four outlast the table's.
+    #[must_use]
+    pub fn next(mut self, n: u64) -> Matcher {
+        self.turn = Turn::Next(n);
+        self
+    }
+
+    /// All of them, until it is lifted.
+    #[must_use]
+    pub fn every(mut self) -> Matcher {
+        self.turn = Turn::Every;
+        self
+    }
+
+    /// Whether this is such a call, whatever its turn.
+    pub(super) fn is_about(&self, call: &Call) -> bool {
+        self.function.is_none_or(|function| function == call.function)
+            && self.instance.is_none_or(|instance| instance == call.instance)
+            && name_matches(&self.pattern, call)
+    }
+
+    /// Whether the `seen`-th such call is one that is meant.
+    pub(super) fn is_turn(&self, seen: u64) -> bool {
+        match self.turn {
+            Turn::Nth(n) => seen == n,
+            Turn::Next(n) => seen <= n,
+            Turn::Every => true,
+        }
+    }
+
+    /// Whether no call after the `seen`-th can be meant.
+    pub(super) fn is_over(&self, seen: u64) -> bool {
+        match self.turn {
+            Turn::Nth(n) | Turn::Next(n) => seen >= n,
+            Turn::Every => false,
+        }
+    }
+}
+
+impl From<&str> for Matcher {
+    fn from(pattern: &str) -> Matcher {
+        Matcher::call(pattern)
+    }
+}
+
+impl fmt::Display for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(function) = self.function {
+            write!(f, "{function}")?;
+            if let Some(instance) = self.instance {
+                write!(f, "/{instance}")?;
+            }
+            write!(f, " ")?;
+        }
+        write!(f, "{}", self.pattern)?;
+        match self.turn {
+            Turn::Nth(1) => write!(f, ", the next"),
+            Turn::Nth(n) => write!(f, ", number {n} from then"),
+            Turn::Next(n) => write!(f, ", the next {n}"),
+            Turn::Every => write!(f, ", every"),
+        }
+    }
+}
+
+/// Compares without putting the name together: this runs for every call.
+fn name_matches(pattern: &str, call: &Call) -> bool {
+    if pattern == "*" {
+        return true;
+    }
+    let Some((service, operation)) = pattern.split_once(':') else {
+        return false;
+    };
+    glob(service, call.name.service.as_str()) && glob(operation, &call.name.operation)
+}
+
+fn glob(pattern: &str, text: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else {
+        return pattern == text;
+    };
+    let Some(mut text) = text.strip_prefix(head) else {
+        return false;
+    };
+    loop {
+        if glob(rest, text) {
+            return true;
+        }
+        let mut chars = text.chars();
+        if chars.next().is_none() {
+            return false;
+        }
+        text = chars.as_str();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::call::Shape;
+
+    fn call(name: &str) -> Call {
+        Call {
+            number: 1,
+            function: FunctionName::Claim,
+            instance: 2,
+            name: name.parse().unwrap(),
+            nth: 1,
+            nth_of_function: 1,
+            nth_of_instance: 1,
+            shape: Shape::default(),
+        }
+    }
+
+    #[test]
+    fn a_star_stands_for_any_text_and_everything_else_for_itself() {
+        let is = |pattern: &str, name: &str| Matcher::call(pattern).is_about(&call(name));
+        assert!(is("*", "ses:SendRawEmail"));
+        assert!(is("dynamodb:*", "dynamodb:Query"));
+        assert!(is("dynamodb:Transact*Items", "dynamodb:TransactWriteItems"));
+        assert!(is("provider:* /keys/{hash}", "provider:PATCH /keys/{hash}"));
+        assert!(is("*:*Item", "dynamodb:PutItem"));
+        assert!(!is("provider:POST /keys", "provider:POST /keys/{hash}"));
+        assert!(!is("dynamodb:Put", "dynamodb:PutItem"));
+        assert!(!is("dynamodb", "dynamodb:PutItem"));
+    }
+
+    #[test]
+    fn function_and_instance_narrow_it_and_turns_count_from_one() {
+        let put = call("dynamodb:PutItem");
+        let all = Matcher::call("*");
+        assert!(all.clone().of(FunctionName::Claim).is_about(&put));
+        assert!(!all.clone().of(FunctionName::Mail).is_about(&put));
+        assert!(all.clone().of_instance(FunctionName::Claim, 2).is_about(&put));
+        assert!(!all.clone().of_instance(FunctionName::Claim, 1).is_about(&put));
+
+        let turns = |matcher: &Matcher| [1, 2, 3].map(|seen| matcher.is_turn(seen));
+        assert_eq!(turns(&all), [true, false, false]);
+        assert_eq!(turns(&all.clone().nth(2)), [false, true, false]);
+        assert_eq!(turns(&all.clone().next(2)), [true, true, false]);
+        assert_eq!(turns(&all.clone().every()), [true, true, true]);
+        assert!(all.clone().nth(2).is_over(2) && !all.nth(2).is_over(1));
+    }
+}

@@ -1,0 +1,305 @@
+//! The fault layer: one loopback server between our functions and everything they talk to. Each call is known by its function,
+//! instance, name and number, and comes to the verdict that a rule, a hold or a history has for it. Nothing else in the project
+//! makes a call fail, and the stand-ins behind it know nothing of faults.
+//!
+//! A function's instance finds its services under `http://127.0.0.1:PORT/{function}/{instance}/{service}`.
+
+mod answer;
+mod call;
+mod conduct;
+mod explore;
+mod history;
+mod hold;
+mod instance;
+mod matcher;
+mod read_back;
+mod record;
+mod state;
+mod upstream;
+mod verdict;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, Result};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State as Shared};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::CONTENT_LENGTH;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+
+pub use self::call::{Call, CallName, Part, Service, Shape};
+pub use self::explore::{Choose, Drawn, Every, Exploration, Explored, Replayed};
+pub use self::history::{History, Step};
+pub use self::hold::{Held, ReleaseError};
+pub use self::instance::{Instance, Killed};
+pub use self::matcher::Matcher;
+pub use self::record::{Keep, Recorded, Use};
+pub use self::upstream::Upstreams;
+pub use self::verdict::{LateAnswer, Throttle, Verdict, When};
+
+use self::conduct::{Reply, conduct, execute_late};
+use self::state::{Refused, State};
+use self::upstream::{Asked, Way};
+use crate::serve::{NoAnswer, serve};
+
+/// The largest request that is let through: more than any service takes.
+const MOST_BYTES: usize = 64 << 20;
+
+/// A handle to the fault layer, which ends when the last one is dropped.
+#[derive(Clone)]
+pub struct Gate(Arc<Handle>);
+
+/// A rule that `at` set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RuleId(u64);
+
+struct Handle {
+    inner: Arc<Inner>,
+    origin: String,
+    /// Dropped with the last handle, which ends the server.
+    _stop: watch::Sender<()>,
+}
+
+struct Inner {
+    way: Way,
+    state: Mutex<State>,
+    changed: Notify,
+    stopped: watch::Receiver<()>,
+}
+
+impl Gate {
+    /// Opens the fault layer on a free port of this machine, before these services.
+    pub async fn open(to: Upstreams, keep: Keep) -> Result<Gate> {
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .context("cannot open a port for the fault layer")?;
+        let origin = format!("http://{}", listener.local_addr()?);
+        let (stop, stopped) = watch::channel(());
+        let inner = Arc::new(Inner {
+            way: Way::new(to)?,
+            state: Mutex::new(State::new(keep)),
+            changed: Notify::new(),
+            stopped,
+        });
+        let router = Router::new().fallback(answer_call).with_state(inner.clone());
+        let stopped = inner.clone();
+        tokio::spawn(async move { serve(listener, router, stopped.stopped()).await });
+        Ok(Gate(Arc::new(Handle {
+            inner,
+            origin,
+            _stop: stop,
+        })))
+    }
+
+    /// `http://127.0.0.1:PORT`
+    pub fn origin(&self) -> &str {
+        &self.0.origin
+    }
+
+    /// From now on, such calls come to this. A call that cannot come to the verdict is not counted as one.
+    pub fn at(&self, matcher: impl Into<Matcher>, verdict: Verdict) -> RuleId {
+        RuleId(self.inner().state().add_rule(matcher.into(), verdict))
+    }
+
+    /// Ends a rule.
+    pub fn lift(&self, rule: RuleId) {
+        self.inner().state().remove_rule(rule.0);
+    }
+
+    /// From now on, each call that a step names comes to the step's verdict; all others pass.
+    pub fn play(&self, history: &History) {
+        let mut state = self.inner().state();
+        for step in &history.0 {
+            state.add_step(step.clone());
+        }
+    }
+
+    /// The rules and steps that no call has met so far: a test whose fault never happened shows nothing.
+    pub fn unfired(&self) -> Vec<String> {
+        self.inner().state().unfired()
+    }
+
+    /// The calls so far with what became of them, as many as are kept.
+    pub fn calls(&self) -> Vec<Recorded> {
+        self.inner().state().records.all()
+    }
+
+    /// How many calls there were.
+    pub fn count(&self) -> u64 {
+        self.inner().state().records.total()
+    }
+
+    /// Which rights each function has used so far.
+    pub fn uses(&self) -> BTreeSet<Use> {
+        self.inner().state().records.uses()
+    }
+
+    /// The calls so far, a line each, to be read beside a failed test.
+    pub fn transcript(&self) -> String {
+        let lines: Vec<String> = self.calls().iter().map(ToString::to_string).collect();
+        lines.join("\n")
+    }
+
+    /// Executes the calls that were put off, in the order in which they were made, and tells what the service said to each.
+    pub async fn run_late(&self) -> Vec<(Call, Option<u16>)> {
+        let late = std::mem::take(&mut self.inner().state().late);
+        let mut executed = Vec::with_capacity(late.len());
+        for late in late {
+            executed.push(execute_late(self.inner(), late).await);
+        }
+        executed
+    }
+
+    /// Waits until nothing moves: no call is on its way, and each invocation is over or has come to a call that is held. For an
+    /// invocation that makes several calls at once, one held call is enough.
+    pub async fn quiet(&self) {
+        self.inner().until(|state| state.is_quiet().then_some(())).await;
+    }
+
+    fn inner(&self) -> &Inner {
+        &self.0.inner
+    }
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state and tells those who wait for a change.
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let result = change(&mut self.state());
+        self.changed.notify_waiters();
+        result
+    }
+
+    /// Waits until the state shows something.
+    async fn until<T>(&self, mut seen: impl FnMut(&State) -> Option<T>) -> T {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if let Some(seen) = seen(&self.state()) {
+                return seen;
+            }
+            changed.await;
+        }
+    }
+
+    async fn stopped(&self) {
+        // It fails when the last handle is dropped; nothing is ever sent.
+        let _ = self.stopped.clone().changed().await;
+    }
+}
+
+async fn answer_call(Shared(gate): Shared<Arc<Inner>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let Some((function, instance, service, rest)) =
+        addressed(parts.uri.path_and_query().map_or("/", |path| path.as_str()))
+    else {
+        return (
+            StatusCode::NOT_FOUND,
+            "the fault layer wants /{function}/{instance}/{service}\n",
+        )
+            .into_response();
+    };
+    let Ok(body) = axum::body::to_bytes(body, MOST_BYTES).await else {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    };
+    let name = CallName::of(service, &parts.method, rest, &parts.headers, &body);
+    let call = Call {
+        number: 0,
+        function,
+        instance,
+        shape: Shape::of(&name, &body),
+        name,
+        nth: 0,
+        nth_of_function: 0,
+        nth_of_instance: 0,
+    };
+    let asked = Asked {
+        service,
+        method: parts.method,
+        rest: rest.to_owned(),
+        headers: parts.headers,
+        body,
+    };
+    let (call, decision) = match gate.change(|state| state.arrive(call)) {
+        Ok(arrived) => arrived,
+        Err(Refused::Ended) => return NoAnswer.into_response(),
+        Err(Refused::Unknown) => return (StatusCode::NOT_FOUND, "there is no such instance\n").into_response(),
+    };
+    let forsaken = Forsaken {
+        gate: &gate,
+        number: call.number,
+    };
+    // A task of its own, since the call goes on when the function hangs up.
+    let reply = tokio::spawn({
+        let gate = gate.clone();
+        async move {
+            tokio::select! {
+                reply = conduct(&gate, &call, decision, asked) => reply,
+                () = gate.stopped() => Reply::Nothing,
+            }
+        }
+    });
+    let reply = reply.await.unwrap_or(Reply::Nothing);
+    match reply {
+        Reply::Answer(response) => response.map(Body::from),
+        Reply::Cut(response) => cut(response),
+        Reply::Nothing => NoAnswer.into_response(),
+        Reply::Never => {
+            gate.stopped().await;
+            drop(forsaken);
+            NoAnswer.into_response()
+        }
+    }
+}
+
+/// Marks the call as no longer waited for, when hyper drops the handler of a closed connection.
+struct Forsaken<'a> {
+    gate: &'a Inner,
+    number: u64,
+}
+
+impl Drop for Forsaken<'_> {
+    fn drop(&mut self) {
+        self.gate.change(|state| state.forsake(self.number));
+    }
+}
+
+/// Function, instance, service and the rest of a path of the gate.
+fn addressed(path: &str) -> Option<(crate::invoke::FunctionName, u32, Service, &str)> {
+    let (function, rest) = path.strip_prefix('/')?.split_once('/')?;
+    let (instance, rest) = rest.split_once('/')?;
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (service, rest) = rest.split_at(end);
+    Some((
+        function.parse().ok()?,
+        instance.parse().ok()?,
+        service.parse().ok()?,
+        rest,
+    ))
+}
+
+/// The head of an answer and the first half of its body; then the connection is closed.
+fn cut(response: http::Response<Bytes>) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let half = body.slice(..body.len() / 2);
+    parts.headers.insert(CONTENT_LENGTH, body.len().max(1).into());
+    let rest = async {
+        // What is there must have left before the connection breaks.
+        tokio::task::yield_now().await;
+        Err(std::io::Error::other("cut by the fault layer"))
+    };
+    let first = futures_util::stream::once(std::future::ready(Ok(half)));
+    let body = futures_util::StreamExt::chain(first, futures_util::stream::once(rest));
+    Response::from_parts(parts, Body::from_stream(body))
+}

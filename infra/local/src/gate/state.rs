@@ -1,0 +1,359 @@
+//! What the gate knows at a moment: the rules, the holds, the calls that are under way, the instances and what they run. All of it
+//! changes under one lock; nothing here waits.
+
+use std::collections::{BTreeMap, HashMap};
+
+use tokio::sync::oneshot;
+
+use super::call::{Call, CallName};
+use super::history::Step;
+use super::matcher::Matcher;
+use super::record::{Keep, Records};
+use super::upstream::Asked;
+use super::verdict::Verdict;
+use crate::invoke::FunctionName;
+
+pub(super) type Who = (FunctionName, u32);
+
+pub(super) struct State {
+    pub(super) records: Records,
+    pub(super) late: Vec<Late>,
+    rules: Vec<Rule>,
+    holds: Vec<Hold>,
+    under_way: BTreeMap<u64, UnderWay>,
+    instances: BTreeMap<Who, Live>,
+    made: HashMap<FunctionName, u32>,
+    begun: u64,
+    last_id: u64,
+}
+
+/// A call to be executed later.
+pub(super) struct Late {
+    pub(super) call: Call,
+    pub(super) asked: Asked,
+    pub(super) at: Option<CallName>,
+}
+
+/// What becomes of a call that arrived.
+pub(super) enum Decision {
+    Now(Verdict),
+    /// Somebody will say. When they drop it instead, the call is not executed.
+    Parked(oneshot::Receiver<Verdict>),
+}
+
+/// Why a call is not let in.
+pub(super) enum Refused {
+    /// There was never such an instance.
+    Unknown,
+    /// It was ended, and what it still sends comes from nobody.
+    Ended,
+}
+
+struct Rule {
+    id: u64,
+    wanted: Wanted,
+    verdict: Verdict,
+    seen: u64,
+    fired: bool,
+}
+
+enum Wanted {
+    Calls(Matcher),
+    One(Step),
+}
+
+struct Hold {
+    id: u64,
+    matcher: Matcher,
+    seen: u64,
+}
+
+struct UnderWay {
+    call: Call,
+    /// Whether the function still waits for the answer.
+    awaited: bool,
+    parked: Option<(u64, oneshot::Sender<Verdict>)>,
+}
+
+#[derive(Default)]
+struct Live {
+    counts: HashMap<CallName, u64>,
+    /// While it runs an invocation: how to end it.
+    kill: Option<oneshot::Sender<()>>,
+    active: bool,
+}
+
+impl State {
+    pub(super) fn new(keep: Keep) -> State {
+        State {
+            records: Records::new(keep),
+            late: Vec::new(),
+            rules: Vec::new(),
+            holds: Vec::new(),
+            under_way: BTreeMap::new(),
+            instances: BTreeMap::new(),
+            made: HashMap::new(),
+            begun: 0,
+            last_id: 0,
+        }
+    }
+
+    // Instances
+
+    pub(super) fn make_instance(&mut self, function: FunctionName) -> u32 {
+        let made = self.made.entry(function).or_default();
+        *made += 1;
+        let number = *made;
+        self.instances.insert((function, number), Live::default());
+        number
+    }
+
+    pub(super) fn end_instance(&mut self, who: Who) {
+        self.instances.remove(&who);
+    }
+
+    /// Notes that the instance runs an invocation, and gives what tells that it is to be killed.
+    pub(super) fn begin(&mut self, who: Who) -> oneshot::Receiver<()> {
+        let (kill, killed) = oneshot::channel();
+        self.begun += 1;
+        let live = self.instances.entry(who).or_default();
+        live.kill = Some(kill);
+        live.active = true;
+        killed
+    }
+
+    pub(super) fn end(&mut self, who: Who) {
+        if let Some(live) = self.instances.get_mut(&who) {
+            live.kill = None;
+            live.active = false;
+        }
+    }
+
+    /// Ends the invocation that makes this call. False if the call belongs to none.
+    pub(super) fn kill(&mut self, call: &Call) -> bool {
+        let live = self.instances.get_mut(&(call.function, call.instance));
+        live.and_then(|live| live.kill.take())
+            .is_some_and(|kill| kill.send(()).is_ok())
+    }
+
+    // Calls
+
+    /// Lets a call in: gives it its numbers and decides about it.
+    pub(super) fn arrive(&mut self, mut call: Call) -> Result<(Call, Decision), Refused> {
+        let who = (call.function, call.instance);
+        let Some(live) = self.instances.get_mut(&who) else {
+            let made = self.made.get(&call.function).copied().unwrap_or_default();
+            return Err(if (1..=made).contains(&call.instance) {
+                Refused::Ended
+            } else {
+                Refused::Unknown
+            });
+        };
+        if live.active && live.kill.is_none() {
+            return Err(Refused::Ended);
+        }
+        let count = live.counts.entry(call.name.clone()).or_default();
+        *count += 1;
+        call.nth_of_instance = *count;
+        self.records.arrive(&mut call);
+
+        let (decision, parked) = match self.ruled(&call) {
+            Some(verdict) => (Decision::Now(verdict), None),
+            None => match self.holding(&call) {
+                Some(hold) => {
+                    let (sender, receiver) = oneshot::channel();
+                    (Decision::Parked(receiver), Some((hold, sender)))
+                }
+                None => (Decision::Now(Verdict::Pass), None),
+            },
+        };
+        let under_way = UnderWay {
+            call: call.clone(),
+            awaited: true,
+            parked,
+        };
+        self.under_way.insert(call.number, under_way);
+        Ok((call, decision))
+    }
+
+    pub(super) fn forsake(&mut self, number: u64) {
+        if let Some(under_way) = self.under_way.get_mut(&number) {
+            under_way.awaited = false;
+        }
+    }
+
+    pub(super) fn finish(&mut self, number: u64, verdict: Option<Verdict>, effect: Option<u16>, told: Option<u16>) {
+        self.under_way.remove(&number);
+        if let Some(record) = self.records.of(number) {
+            record.verdict = verdict;
+            record.effect = effect;
+            record.told = told;
+        }
+    }
+
+    /// The late calls that are due before a call of this name.
+    pub(super) fn take_late_before(&mut self, name: &CallName) -> Vec<Late> {
+        self.late
+            .extract_if(.., |late| late.at.as_ref() == Some(name))
+            .collect()
+    }
+
+    // Rules
+
+    pub(super) fn add_rule(&mut self, matcher: Matcher, verdict: Verdict) -> u64 {
+        self.push_rule(Wanted::Calls(matcher), verdict)
+    }
+
+    pub(super) fn add_step(&mut self, step: Step) -> u64 {
+        let verdict = step.verdict.clone();
+        self.push_rule(Wanted::One(step), verdict)
+    }
+
+    pub(super) fn remove_rule(&mut self, id: u64) {
+        self.rules.retain(|rule| rule.id != id);
+    }
+
+    pub(super) fn unfired(&self) -> Vec<String> {
+        let unfired = self.rules.iter().filter(|rule| !rule.fired);
+        unfired
+            .map(|rule| match &rule.wanted {
+                Wanted::Calls(matcher) => format!("{matcher} -> {}", rule.verdict),
+                Wanted::One(step) => step.to_string(),
+            })
+            .collect()
+    }
+
+    fn push_rule(&mut self, wanted: Wanted, verdict: Verdict) -> u64 {
+        let id = self.new_id();
+        self.rules.push(Rule {
+            id,
+            wanted,
+            verdict,
+            seen: 0,
+            fired: false,
+        });
+        id
+    }
+
+    /// Every rule counts the call; the first whose turn it is decides.
+    fn ruled(&mut self, call: &Call) -> Option<Verdict> {
+        let mut verdict = None;
+        for rule in &mut self.rules {
+            if rule.counts(call) && verdict.is_none() {
+                rule.fired = true;
+                verdict = Some(rule.verdict.clone());
+            }
+        }
+        self.rules.retain(|rule| !(rule.fired && rule.is_over()));
+        verdict
+    }
+
+    // Holds
+
+    pub(super) fn add_hold(&mut self, matcher: Matcher) -> u64 {
+        let id = self.new_id();
+        self.holds.push(Hold { id, matcher, seen: 0 });
+        id
+    }
+
+    /// Parks no more calls for this hold; those that are awaited go on, the others are dropped.
+    pub(super) fn lift(&mut self, id: u64) {
+        self.holds.retain(|hold| hold.id != id);
+        for under_way in self.under_way.values_mut() {
+            if let Some((_, sender)) = under_way.parked.take_if(|(hold, _)| *hold == id)
+                && under_way.awaited
+            {
+                // Nobody receives it any more only if the gate stops.
+                let _ = sender.send(Verdict::Pass);
+            }
+        }
+    }
+
+    /// The calls that this hold parks, in the order of their arrival, and whether their function still waits.
+    pub(super) fn parked(&self, id: u64) -> impl Iterator<Item = (&Call, bool)> {
+        self.under_way
+            .values()
+            .filter(move |under_way| under_way.parked.as_ref().is_some_and(|(hold, _)| *hold == id))
+            .map(|under_way| (&under_way.call, under_way.awaited))
+    }
+
+    /// Lets a parked call go on to this; without a verdict it is dropped and never executed.
+    pub(super) fn release(&mut self, number: u64, verdict: Option<Verdict>) {
+        let parked = self.under_way.get_mut(&number).and_then(|call| call.parked.take());
+        if let (Some((_, sender)), Some(verdict)) = (parked, verdict) {
+            let _ = sender.send(verdict);
+        }
+    }
+
+    fn holding(&mut self, call: &Call) -> Option<u64> {
+        let mut holding = None;
+        for hold in &mut self.holds {
+            if hold.matcher.is_about(call) {
+                hold.seen += 1;
+                if hold.matcher.is_turn(hold.seen) && holding.is_none() {
+                    holding = Some(hold.id);
+                }
+            }
+        }
+        holding
+    }
+
+    // Quiet
+
+    /// Whether nothing moves: no call is on its way, and each invocation has come to a call that is held.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.under_way.values().all(|call| call.parked.is_some())
+            && self
+                .instances
+                .iter()
+                .filter(|(_, live)| live.active)
+                .all(|(who, _)| self.waits_at_a_hold(*who))
+    }
+
+    /// How many invocations have begun so far.
+    pub(super) fn begun(&self) -> u64 {
+        self.begun
+    }
+
+    fn waits_at_a_hold(&self, who: Who) -> bool {
+        self.under_way
+            .values()
+            .any(|under_way| under_way.awaited && (under_way.call.function, under_way.call.instance) == who)
+    }
+
+    fn new_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+}
+
+impl Rule {
+    /// Counts the call if it is about it, and tells whether it is its turn. A call that cannot come to the verdict is none of
+    /// the rule's.
+    fn counts(&mut self, call: &Call) -> bool {
+        if !self.verdict.fits(&call.name, &call.shape) {
+            return false;
+        }
+        match &self.wanted {
+            Wanted::Calls(matcher) => {
+                if !matcher.is_about(call) {
+                    return false;
+                }
+                self.seen += 1;
+                matcher.is_turn(self.seen)
+            }
+            Wanted::One(step) => {
+                let of = step.is_of(call);
+                self.seen += u64::from(of);
+                of
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        match &self.wanted {
+            Wanted::Calls(matcher) => matcher.is_over(self.seen),
+            Wanted::One(step) => self.seen >= step.times,
+        }
+    }
+}

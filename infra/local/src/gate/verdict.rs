@@ -1,0 +1,338 @@
+//! What can become of a call. A verdict is a value with a text form, so that a history of them can be printed and replayed;
+//! carrying it out is left to `conduct`.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::call::{CallName, Service, Shape};
+
+/// What becomes of a call. The text form is in backticks.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// `pass`: it reaches the service, and the answer comes back.
+    Pass,
+    /// `fail-before`: the connection is closed before anything happened.
+    FailBefore,
+    /// `lose-answer`: it takes effect, and the connection is closed without an answer.
+    LoseAnswer,
+    /// `kill-before`: the invocation that makes the call ends there, before it took effect.
+    KillBefore,
+    /// `kill-after`: the invocation ends there, after the call took effect.
+    KillAfter,
+    /// `delay-250ms`: it passes after a time.
+    Delay(Duration),
+    /// `status-503`, `status-429-retry-7`, `status-500-after`: an error in the service's own shape.
+    Status {
+        code: u16,
+        retry_after_s: Option<u32>,
+        when: When,
+    },
+    /// `html-502`, `html-200-after`: a page of somebody in between.
+    Html { code: u16, when: When },
+    /// `truncated`: it takes effect, and the connection closes in the middle of the answer.
+    Truncated,
+    /// `throttle`, `throttle-rate`, `throttle-item`: refused before the effect, for coming too fast.
+    Throttle(Throttle),
+    /// `conflict`: the table refuses it before the effect, since another transaction has the item.
+    Conflict,
+    /// `condition-read-back`: the table's conditional write takes effect, and the answer says that its condition failed, as when
+    /// somebody in between sent it twice.
+    ConditionReadBack,
+    /// `late-lost`, `late-502`, with `@provider:GET /keys` when it is executed just before the next call of that name: the
+    /// provider's answer never comes or is an error now, and the call is executed later, by `run_late` at the latest.
+    Late { answer: LateAnswer, at: Option<CallName> },
+}
+
+/// Whether the call took effect before its answer went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum When {
+    Before,
+    After,
+}
+
+/// How a service says that it was asked too fast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Throttle {
+    /// The table's ProvisionedThroughputExceededException.
+    Throughput,
+    /// ThrottlingException; `Throttling` from SES.
+    Rate,
+    /// A transaction cancelled because one of its items is throttled, which no SDK retries.
+    Item,
+}
+
+/// What the function sees of a call that is executed late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LateAnswer {
+    Lost,
+    /// 502 or 504, as a gateway in between answers.
+    Status(u16),
+}
+
+impl Verdict {
+    /// Whether a call can come to this.
+    pub fn fits(&self, name: &CallName, shape: &Shape) -> bool {
+        let table = name.service == Service::DynamoDb;
+        match self {
+            Verdict::Throttle(Throttle::Throughput) => table,
+            Verdict::Throttle(Throttle::Rate) => name.service != Service::Provider,
+            Verdict::Throttle(Throttle::Item) => table && name.operation.starts_with("Transact"),
+            Verdict::Conflict => table && !shape.parts.is_empty(),
+            Verdict::ConditionReadBack => table && name.has_effect() && shape.is_conditional(),
+            Verdict::Late { .. } => name.service == Service::Provider && name.has_effect(),
+            _ => true,
+        }
+    }
+
+    /// Every way in which this call can go wrong, in a fixed order. Delays are not among them.
+    pub fn faults_of(name: &CallName, shape: &Shape) -> Vec<Verdict> {
+        const FAULTS: [&str; 21] = [
+            "fail-before",
+            "lose-answer",
+            "kill-before",
+            "kill-after",
+            "status-429",
+            "status-429-retry-1",
+            "status-500",
+            "status-500-after",
+            "status-503",
+            "status-503-retry-1",
+            "html-502",
+            "html-502-after",
+            "html-200-after",
+            "truncated",
+            "throttle",
+            "throttle-rate",
+            "throttle-item",
+            "conflict",
+            "condition-read-back",
+            "late-lost",
+            "late-502",
+        ];
+        FAULTS
+            .iter()
+            .filter_map(|text| text.parse::<Verdict>().ok())
+            .filter(|verdict| verdict.fits(name, shape))
+            .collect()
+    }
+
+    /// A service's error before the effect.
+    pub fn status(code: u16) -> Verdict {
+        Verdict::Status {
+            code,
+            retry_after_s: None,
+            when: When::Before,
+        }
+    }
+
+    /// Too many requests, with or without `Retry-After`.
+    pub fn too_many(retry_after_s: Option<u32>) -> Verdict {
+        Verdict::Status {
+            code: 429,
+            retry_after_s,
+            when: When::Before,
+        }
+    }
+
+    /// Lost now, executed by `run_late`.
+    pub fn late_lost() -> Verdict {
+        Verdict::Late {
+            answer: LateAnswer::Lost,
+            at: None,
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Verdict::Pass => write!(f, "pass"),
+            Verdict::FailBefore => write!(f, "fail-before"),
+            Verdict::LoseAnswer => write!(f, "lose-answer"),
+            Verdict::KillBefore => write!(f, "kill-before"),
+            Verdict::KillAfter => write!(f, "kill-after"),
+            Verdict::Delay(time) => write!(f, "delay-{}ms", time.as_millis()),
+            Verdict::Status {
+                code,
+                retry_after_s,
+                when,
+            } => {
+                write!(f, "status-{code}")?;
+                if let Some(seconds) = retry_after_s {
+                    write!(f, "-retry-{seconds}")?;
+                }
+                write!(f, "{when}")
+            }
+            Verdict::Html { code, when } => write!(f, "html-{code}{when}"),
+            Verdict::Truncated => write!(f, "truncated"),
+            Verdict::Throttle(Throttle::Throughput) => write!(f, "throttle"),
+            Verdict::Throttle(Throttle::Rate) => write!(f, "throttle-rate"),
+            Verdict::Throttle(Throttle::Item) => write!(f, "throttle-item"),
+            Verdict::Conflict => write!(f, "conflict"),
+            Verdict::ConditionReadBack => write!(f, "condition-read-back"),
+            Verdict::Late { answer, at } => {
+                match answer {
+                    LateAnswer::Lost => write!(f, "late-lost")?,
+                    LateAnswer::Status(code) => write!(f, "late-{code}")?,
+                }
+                at.as_ref().map_or(Ok(()), |name| write!(f, "@{name}"))
+            }
+        }
+    }
+}
+
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            When::Before => "",
+            When::After => "-after",
+        })
+    }
+}
+
+impl FromStr for Verdict {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Verdict, String> {
+        let plain = match text {
+            "pass" => Some(Verdict::Pass),
+            "fail-before" => Some(Verdict::FailBefore),
+            "lose-answer" => Some(Verdict::LoseAnswer),
+            "kill-before" => Some(Verdict::KillBefore),
+            "kill-after" => Some(Verdict::KillAfter),
+            "truncated" => Some(Verdict::Truncated),
+            "throttle" => Some(Verdict::Throttle(Throttle::Throughput)),
+            "throttle-rate" => Some(Verdict::Throttle(Throttle::Rate)),
+            "throttle-item" => Some(Verdict::Throttle(Throttle::Item)),
+            "conflict" => Some(Verdict::Conflict),
+            "condition-read-back" => Some(Verdict::ConditionReadBack),
+            _ => None,
+        };
+        plain
+            .or_else(|| with_parameters(text))
+            .ok_or_else(|| format!("`{text}` is no verdict"))
+    }
+}
+
+fn with_parameters(text: &str) -> Option<Verdict> {
+    if let Some(late) = text.strip_prefix("late-") {
+        let (answer, at) = late
+            .split_once('@')
+            .map_or((late, None), |(answer, at)| (answer, Some(at)));
+        return Some(Verdict::Late {
+            answer: match answer {
+                "lost" => LateAnswer::Lost,
+                code => LateAnswer::Status(status(code)?),
+            },
+            at: at.map(|name| name.parse().ok()).map_or(Some(None), |at| at.map(Some))?,
+        });
+    }
+    if let Some(time) = text.strip_prefix("delay-") {
+        let millis = time.strip_suffix("ms")?.parse().ok()?;
+        return Some(Verdict::Delay(Duration::from_millis(millis)));
+    }
+    let (text, when) = text
+        .strip_suffix("-after")
+        .map_or((text, When::Before), |text| (text, When::After));
+    if let Some(code) = text.strip_prefix("html-") {
+        let code = status(code)?;
+        return Some(Verdict::Html { code, when });
+    }
+    let code = text.strip_prefix("status-")?;
+    let (code, retry_after_s) = match code.split_once("-retry-") {
+        Some((code, seconds)) => (code, Some(seconds.parse().ok()?)),
+        None => (code, None),
+    };
+    Some(Verdict::Status {
+        code: status(code)?,
+        retry_after_s,
+        when,
+    })
+}
+
+fn status(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|code| (200..600).contains(code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_verdict_is_read_back_from_its_text() {
+        for text in [
+            "pass",
+            "fail-before",
+            "lose-answer",
+            "kill-before",
+            "kill-after",
+            "delay-250ms",
+            "status-429",
+            "status-429-retry-7",
+            "status-500-after",
+            "status-503-retry-1-after",
+            "html-502",
+            "html-200-after",
+            "truncated",
+            "throttle",
+            "throttle-rate",
+            "throttle-item",
+            "conflict",
+            "condition-read-back",
+            "late-lost",
+            "late-502",
+            "late-lost@provider:GET /keys",
+        ] {
+            assert_eq!(text.parse::<Verdict>().unwrap().to_string(), text);
+        }
+        for text in [
+            "",
+            "late-",
+            "late-x",
+            "late-lost@keys",
+            "delay-5",
+            "status-9",
+            "html-",
+            "Pass",
+        ] {
+            assert!(text.parse::<Verdict>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_call_meets_only_the_faults_that_its_service_can_have() {
+        let faults = |name: &str, body: &str| {
+            let name = name.parse().unwrap();
+            let texts: Vec<String> = Verdict::faults_of(&name, &Shape::of(&name, body.as_bytes()))
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            texts.join(" ")
+        };
+        let common = "fail-before lose-answer kill-before kill-after status-429 status-429-retry-1 status-500 \
+                      status-500-after status-503 status-503-retry-1 html-502 html-502-after html-200-after truncated";
+        assert_eq!(
+            faults("dynamodb:PutItem", r#"{"ConditionExpression":"c"}"#),
+            format!("{common} throttle throttle-rate conflict condition-read-back")
+        );
+        assert_eq!(
+            faults("dynamodb:PutItem", "{}"),
+            format!("{common} throttle throttle-rate conflict")
+        );
+        assert_eq!(
+            faults("dynamodb:TransactWriteItems", r#"{"TransactItems":[{"Put":{}}]}"#),
+            format!("{common} throttle throttle-rate throttle-item conflict")
+        );
+        assert_eq!(
+            faults("dynamodb:Query", "{}"),
+            format!("{common} throttle throttle-rate")
+        );
+        assert_eq!(
+            faults("provider:POST /keys", "{}"),
+            format!("{common} late-lost late-502")
+        );
+        assert_eq!(faults("provider:GET /keys", ""), common);
+        assert_eq!(faults("ses:SendRawEmail", ""), format!("{common} throttle-rate"));
+    }
+}
