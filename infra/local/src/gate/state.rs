@@ -81,6 +81,7 @@ struct Live {
     /// While it runs an invocation: how to end it.
     kill: Option<oneshot::Sender<()>>,
     active: bool,
+    killed: bool,
 }
 
 impl State {
@@ -131,9 +132,12 @@ impl State {
 
     /// Ends the invocation that makes this call. False if the call belongs to none.
     pub(super) fn kill(&mut self, call: &Call) -> bool {
-        let live = self.instances.get_mut(&(call.function, call.instance));
-        live.and_then(|live| live.kill.take())
-            .is_some_and(|kill| kill.send(()).is_ok())
+        let Some(live) = self.instances.get_mut(&(call.function, call.instance)) else {
+            return false;
+        };
+        let ended = live.kill.take().is_some_and(|kill| kill.send(()).is_ok());
+        live.killed |= ended;
+        ended
     }
 
     // Calls
@@ -149,7 +153,7 @@ impl State {
                 Refused::Unknown
             });
         };
-        if live.active && live.kill.is_none() {
+        if live.killed {
             return Err(Refused::Ended);
         }
         let count = live.counts.entry(call.name.clone()).or_default();

@@ -1,1 +1,347 @@
-//! x
+//! What a plain HTTP client makes of each verdict, and that the gate passes on what it should.
+
+use reqwest::StatusCode;
+
+use super::*;
+use crate::invoke::FunctionName;
+
+struct Way {
+    gate: Gate,
+    stub: Stub,
+    instance: Instance,
+    client: reqwest::Client,
+}
+
+impl Way {
+    async fn new() -> Way {
+        let stub = Stub::content().await;
+        let gate = gate_before(&stub.origin).await;
+        let instance = gate.instance(FunctionName::Claim);
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        Way {
+            gate,
+            stub,
+            instance,
+            client,
+        }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.instance.url(Service::Provider))
+    }
+
+    async fn post(&self) -> Result<(StatusCode, String), reqwest::Error> {
+        let response = self
+            .client
+            .post(self.url("/keys"))
+            .body("{\"name\":\"k\"}")
+            .send()
+            .await?;
+        Ok((response.status(), response.text().await?))
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_passes_arrives_whole_and_so_does_its_answer() {
+    let stub = Stub::answering(|_| {
+        http::Response::builder()
+            .status(201)
+            .header("set-cookie", "a=1")
+            .header("set-cookie", "b=2")
+            .header("x-own", "kept")
+            .body("created".to_owned())
+            .unwrap()
+    })
+    .await;
+    let gate = gate_before(&stub.origin).await;
+    let instance = gate.instance(FunctionName::Claim);
+    let response = reqwest::Client::new()
+        .patch(format!("{}/keys/0a?x=%2F&y", instance.url(Service::Provider)))
+        .header("authorization", "Bearer of good news")
+        .header("connection", "keep-alive, x-hop")
+        .header("x-hop", "for this connection only")
+        .header("x-own", "kept")
+        .body("body")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 201);
+    assert_eq!(response.headers().get_all("set-cookie").iter().count(), 2);
+    assert_eq!(response.headers()["x-own"], "kept");
+    assert_eq!(response.text().await.unwrap(), "created");
+
+    assert_eq!(stub.seen(), ["PATCH /api/v1/keys/0a?x=%2F&y"]);
+    let (parts, body) = stub.requests().remove(0);
+    assert_eq!(parts.headers["authorization"], "Bearer of good news");
+    assert_eq!(parts.headers["x-own"], "kept");
+    assert!(!parts.headers.contains_key("x-hop"));
+    assert_eq!(
+        format!("http://{}", parts.headers["host"].to_str().unwrap()),
+        stub.origin
+    );
+    assert_eq!(body, "body");
+    let calls = gate.calls();
+    assert_eq!(
+        calls[0].to_string(),
+        "1. claim/1 provider:PATCH /keys/{hash}#1 -> pass (201)"
+    );
+    assert_eq!(calls[0].call.shape.bytes, 4);
+}
+
+#[tokio::test]
+async fn calls_are_numbered_by_name_by_function_and_by_instance() {
+    let way = Way::new().await;
+    let (again, mail) = (
+        way.gate.instance(FunctionName::Claim),
+        way.gate.instance(FunctionName::Mail),
+    );
+    for instance in [&way.instance, &again, &again, &mail] {
+        let url = format!("{}/keys", instance.url(Service::Provider));
+        way.client.get(url).send().await.unwrap();
+    }
+    let numbers: Vec<_> = way
+        .gate
+        .calls()
+        .into_iter()
+        .map(|Recorded { call, .. }| {
+            (
+                call.number,
+                call.instance,
+                call.nth,
+                call.nth_of_function,
+                call.nth_of_instance,
+            )
+        })
+        .collect();
+    assert_eq!(
+        numbers,
+        [(1, 1, 1, 1, 1), (2, 2, 2, 2, 1), (3, 2, 3, 3, 2), (4, 1, 4, 1, 1)]
+    );
+}
+
+#[tokio::test]
+async fn connections_that_close_before_or_after_the_effect_give_no_answer() {
+    let way = Way::new().await;
+    for (text, reached) in [("fail-before", 0), ("lose-answer", 1)] {
+        way.gate.at("provider:POST /keys", verdict(text));
+        let error = way.post().await.unwrap_err();
+        assert!(error.is_request() && !error.is_timeout(), "{error:?}");
+        assert_eq!(way.stub.seen().len(), reached, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_truncated_answer_begins_and_breaks_off() {
+    let way = Way::new().await;
+    way.gate.at("provider:POST /keys", verdict("truncated"));
+    let mut response = way.client.post(way.url("/keys")).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert!(response.content_length().unwrap() > 20);
+    let mut got = Vec::new();
+    let error = loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) => got.extend_from_slice(&chunk),
+            Ok(None) => panic!("the body came to its end"),
+            Err(error) => break error,
+        }
+    };
+    assert!(error.is_body() || error.is_decode(), "{error:?}");
+    assert!(got.starts_with(b"{\"data\":\"a body"), "{got:?}");
+    assert_eq!(way.stub.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn errors_have_the_providers_shape_and_say_when_to_come_back() {
+    let way = Way::new().await;
+    for (text, code, after) in [
+        ("status-429", 429, None),
+        ("status-429-retry-7", 429, Some("7")),
+        ("status-401", 401, None),
+        ("status-500", 500, None),
+        ("status-503-retry-1", 503, Some("1")),
+    ] {
+        way.gate.at("provider:*", verdict(text));
+        let response = way.client.get(way.url("/keys")).send().await.unwrap();
+        assert_eq!(response.status().as_u16(), code);
+        let retry_after = response
+            .headers()
+            .get("retry-after")
+            .map(|value| value.to_str().unwrap().to_owned());
+        assert_eq!(retry_after.as_deref(), after, "{text}");
+        let body: serde_json::Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+        assert_eq!(body["error"]["code"], code);
+        assert!(body["error"]["message"].is_string());
+    }
+    assert_eq!(way.stub.seen(), [""; 0]);
+    way.gate.at("provider:*", verdict("status-500-after"));
+    assert_eq!(way.post().await.unwrap().0, 500);
+    assert_eq!(way.stub.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn a_page_of_somebody_in_between_is_no_json() {
+    let way = Way::new().await;
+    for (text, code, reached) in [
+        ("html-502", 502, 0),
+        ("html-502-after", 502, 1),
+        ("html-200-after", 200, 2),
+    ] {
+        way.gate.at("provider:POST /keys", verdict(text));
+        let (status, body) = way.post().await.unwrap();
+        assert_eq!(status.as_u16(), code);
+        assert!(body.starts_with("<!DOCTYPE html>"), "{body}");
+        assert_eq!(way.stub.seen().len(), reached, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_late_call_is_executed_when_it_is_said_or_before_the_named_call() {
+    let way = Way::new().await;
+    way.gate.at("provider:POST /keys", verdict("late-lost"));
+    way.post().await.unwrap_err();
+    way.gate
+        .at("provider:PATCH /keys/{hash}", verdict("late-502@provider:GET /keys"));
+    let patched = way.client.patch(way.url("/keys/0a")).body("p").send().await.unwrap();
+    assert_eq!(patched.status(), 502);
+    way.client.get(way.url("/credits")).send().await.unwrap();
+    assert_eq!(way.stub.seen(), ["GET /api/v1/credits"]);
+
+    way.client.get(way.url("/keys?offset=0")).send().await.unwrap();
+    assert_eq!(
+        way.stub.seen()[1..],
+        [
+            "PATCH /api/v1/keys/0a".to_owned(),
+            "GET /api/v1/keys?offset=0".to_owned()
+        ]
+    );
+    let executed = way.gate.run_late().await;
+    assert_eq!(executed.len(), 1);
+    assert_eq!((executed[0].0.number, executed[0].1), (1, Some(200)));
+    assert_eq!(way.stub.requests()[3].1, "{\"name\":\"k\"}");
+    assert_eq!(way.gate.calls()[0].effect, Some(200));
+    assert_eq!(way.gate.run_late().await, []);
+}
+
+#[tokio::test]
+async fn a_delay_passes_in_the_end() {
+    let way = Way::new().await;
+    way.gate.at("provider:POST /keys", verdict("delay-30ms"));
+    let begun = std::time::Instant::now();
+    way.post().await.unwrap();
+    assert!(begun.elapsed() >= std::time::Duration::from_millis(30));
+}
+
+#[tokio::test]
+async fn a_rule_meets_the_calls_it_means_and_says_when_it_met_none() {
+    let way = Way::new().await;
+    way.gate
+        .at(Matcher::call("provider:POST /keys").nth(2), verdict("status-500"));
+    way.gate.at(
+        Matcher::call("provider:*").of(FunctionName::Mail),
+        verdict("status-500"),
+    );
+    way.gate.at("ses:*", verdict("conflict"));
+    let lifted = way
+        .gate
+        .at(Matcher::call("provider:POST /keys").every(), verdict("status-503"));
+    assert_eq!(way.post().await.unwrap().0, 503);
+    assert_eq!(way.post().await.unwrap().0, 500);
+    way.gate.lift(lifted);
+    assert_eq!(way.post().await.unwrap().0, 200);
+    assert_eq!(
+        way.gate.unfired(),
+        ["mail provider:*, the next -> status-500", "ses:*, the next -> conflict"]
+    );
+}
+
+#[tokio::test]
+async fn mail_and_secrets_fail_in_their_own_shapes() {
+    let way = Way::new().await;
+    way.gate
+        .at(Matcher::call("ses:SendRawEmail").next(1), verdict("throttle-rate"));
+    let ses = way
+        .client
+        .post(way.instance.url(Service::Ses))
+        .body("Action=SendRawEmail&Source=a");
+    let response = ses.send().await.unwrap();
+    assert_eq!(response.status(), 400);
+    let body = response.text().await.unwrap();
+    assert!(
+        body.contains("<Code>Throttling</Code>") && body.contains("<RequestId>GATE"),
+        "{body}"
+    );
+
+    let aws = bursar_core::aws::AwsAccess::under(&way.instance.base(), "test-shapes", plain_http());
+    way.gate.at(
+        Matcher::call("secretsmanager:GetSecretValue").next(3),
+        verdict("status-500"),
+    );
+    let error = aws
+        .secretsmanager()
+        .get_secret_value()
+        .secret_id("s")
+        .send()
+        .await
+        .unwrap_err();
+    assert!(error.into_service_error().is_internal_service_error());
+    way.gate.at(Matcher::call("ses:GetSendQuota"), verdict("status-503"));
+    let error = aws.ses().get_send_quota().send().await.unwrap_err();
+    assert_eq!(
+        aws_sdk_dynamodb::error::ProvideErrorMetadata::code(&error),
+        Some("ServiceUnavailable")
+    );
+}
+
+#[tokio::test]
+async fn only_so_many_calls_are_remembered_and_the_counts_go_on() {
+    let stub = Stub::content().await;
+    let to = Upstreams {
+        dynamodb: stub.origin.clone(),
+        ses: stub.origin.clone(),
+        secretsmanager: stub.origin.clone(),
+        provider: stub.origin.clone(),
+    };
+    let gate = Gate::open(to, Keep::Last(2)).await.unwrap();
+    let instance = gate.instance(FunctionName::Claim);
+    for _ in 0..5 {
+        reqwest::get(format!("{}/keys", instance.url(Service::Provider)))
+            .await
+            .unwrap();
+    }
+    let numbers: Vec<u64> = gate.calls().iter().map(|recorded| recorded.call.number).collect();
+    assert_eq!((numbers, gate.count()), (vec![4, 5], 5));
+    assert!(gate.calls().iter().all(|recorded| recorded.told == Some(200)));
+}
+
+#[tokio::test]
+async fn a_service_that_is_not_there_gives_no_answer_and_an_unknown_instance_an_error() {
+    let gate = gate_before("http://127.0.0.1:1").await;
+    let instance = gate.instance(FunctionName::Claim);
+    assert!(
+        reqwest::get(instance.url(Service::Provider))
+            .await
+            .unwrap_err()
+            .is_request()
+    );
+    assert_eq!(gate.calls()[0].told, None);
+    for path in ["claim/2/provider/keys", "clam/1/provider", "claim/1/s3/x", ""] {
+        let response = reqwest::get(format!("{}/{path}", gate.origin())).await.unwrap();
+        assert_eq!(response.status(), 404, "{path}");
+    }
+    assert_eq!(gate.count(), 1);
+}
+
+#[tokio::test]
+async fn the_fault_layer_ends_with_its_last_handle() {
+    let way = Way::new().await;
+    let Way {
+        gate, instance, client, ..
+    } = way;
+    let url = instance.url(Service::Provider);
+    client.get(&url).send().await.unwrap();
+    drop((gate, instance));
+    // The listener goes within the runtime's next turns.
+    while client.get(&url).send().await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,6 +1,7 @@
 //! What the real client of AWS makes of each verdict, with the policy of retries that the functions have.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
@@ -51,7 +52,10 @@ impl Table {
             .send()
             .await
             .unwrap();
-        let client = AwsAccess::under(&instance.base(), "eu-central-1", plain_http()).dynamodb();
+        // The SDK has one allowance of retries for all clients of a region, and other tests use theirs up.
+        static REGION: AtomicU32 = AtomicU32::new(0);
+        let region = format!("test-{}", REGION.fetch_add(1, Ordering::Relaxed));
+        let client = AwsAccess::under(&instance.base(), &region, plain_http()).dynamodb();
         Table {
             gate,
             client,
@@ -129,47 +133,290 @@ fn codes(reasons: &[CancellationReason]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn probe() {
-    for (text, times) in [
-        ("fail-before", 1),
-        ("fail-before", 4),
-        ("lose-answer", 4),
-        ("status-429", 1),
-        ("status-429", 4),
-        ("status-500", 1),
-        ("status-500", 4),
-        ("status-503-retry-1", 1),
-        ("html-502", 4),
-        ("html-200-after", 1),
-        ("truncated", 1),
-        ("truncated", 4),
-        ("throttle", 1),
-        ("throttle", 4),
-        ("throttle-rate", 4),
-        ("conflict", 1),
-        ("condition-read-back", 1),
+async fn a_call_that_fails_before_its_effect_is_tried_four_times_and_never_happened() {
+    let table = Table::new().await;
+    table.gate.at("dynamodb:PutItem", verdict("fail-before"));
+    table.put("once").await.unwrap();
+    assert_eq!(
+        table.told(),
+        [("fail-before".to_owned(), None), ("pass".to_owned(), Some(200))]
+    );
+
+    table
+        .gate
+        .at(Matcher::call("dynamodb:PutItem").next(4), verdict("fail-before"));
+    let error = table.put("often").await.unwrap_err();
+    assert!(matches!(error, SdkError::DispatchFailure(_)), "{error:?}");
+    assert_eq!(table.gate.count(), 6, "no fifth try");
+    assert!(!table.has("often").await);
+    assert_eq!(table.gate.unfired(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_lost_answer_leaves_its_effect_and_the_retry_reads_its_own_write_back() {
+    let table = Table::new().await;
+    table.gate.at("dynamodb:PutItem", verdict("lose-answer"));
+    let error = table.put_if_absent("a").await.unwrap_err();
+    assert_eq!(error.code(), Some("ConditionalCheckFailedException"));
+    let calls = table.gate.calls();
+    assert_eq!((calls[0].effect, calls[0].told), (Some(200), None));
+    assert_eq!((calls[1].effect, calls[1].told), (Some(400), Some(400)));
+
+    table
+        .gate
+        .at(Matcher::call("dynamodb:PutItem").next(4), verdict("lose-answer"));
+    let error = table.put("b").await.unwrap_err();
+    assert!(matches!(error, SdkError::DispatchFailure(_)), "{error:?}");
+    assert!(table.has("b").await);
+}
+
+#[tokio::test]
+async fn errors_of_the_service_are_tried_again_and_at_the_end_carry_their_own_code() {
+    for (text, code) in [
+        ("status-500", Some("InternalServerError")),
+        ("status-503", Some("ServiceUnavailableException")),
+        ("status-429", Some("ThrottlingException")),
+        ("throttle", Some("ProvisionedThroughputExceededException")),
+        ("throttle-rate", Some("ThrottlingException")),
+        ("html-502", None),
     ] {
         let table = Table::new().await;
-        table
-            .gate
-            .at(Matcher::call("dynamodb:PutItem").next(times), verdict(text));
-        let begun = std::time::Instant::now();
-        let result = table.put_if_absent("a").await;
-        let short = match &result {
-            Ok(_) => "ok".to_owned(),
-            Err(e) => format!(
-                "{:?} {:?} {}",
-                e.code(),
-                e.meta().message(),
-                format!("{e:?}").chars().take(60).collect::<String>()
-            ),
-        };
-        println!(
-            "{text} x{times}: {short} {:?} has={} {:?}",
-            begun.elapsed(),
-            table.has("a").await,
-            table.gate.unfired()
-        );
-        println!("{}", table.gate.transcript());
+        table.gate.at("dynamodb:PutItem", verdict(text));
+        table.put("once").await.unwrap();
+        assert_eq!(table.gate.count(), 2, "{text}");
+        table.gate.at(Matcher::call("dynamodb:PutItem").next(4), verdict(text));
+        let error = table.put("often").await.unwrap_err();
+        assert_eq!(error.code(), code, "{text}");
+        assert_eq!(table.gate.count(), 6, "{text}");
+        assert!(!table.has("often").await, "{text}");
+        if code.is_some() {
+            let id = aws_sdk_dynamodb::operation::RequestId::request_id(&error).unwrap();
+            assert!(id.starts_with("GATE0") && id.ends_with("06"), "{id}");
+        }
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_went_wrong_after_the_effect_is_unknown_to_the_client() {
+    let table = Table::new().await;
+    table
+        .gate
+        .at(Matcher::call("dynamodb:PutItem").next(4), verdict("truncated"));
+    let error = table.put("cut").await.unwrap_err();
+    assert!(matches!(error, SdkError::ResponseError(_)), "{error:?}");
+    assert!(table.has("cut").await);
+
+    table
+        .gate
+        .at(Matcher::call("dynamodb:PutItem").next(4), verdict("html-502-after"));
+    let error = table.put("page").await.unwrap_err();
+    assert_eq!(error.raw_response().unwrap().status().as_u16(), 502);
+    assert!(table.has("page").await);
+
+    let before = table.gate.count();
+    table.gate.at("dynamodb:PutItem", verdict("html-200-after"));
+    let error = table.put("fine page").await.unwrap_err();
+    assert_eq!(error.raw_response().unwrap().status().as_u16(), 200);
+    assert!(table.has("fine page").await);
+    assert_eq!(table.gate.count(), before + 1, "what says 200 is not tried again");
+}
+
+#[tokio::test]
+async fn a_single_write_meets_a_conflict_which_the_client_does_not_try_again() {
+    let table = Table::new().await;
+    table.gate.at("dynamodb:*", verdict("conflict"));
+    assert!(
+        table
+            .client
+            .get_item()
+            .table_name("bursar")
+            .set_key(Some(key("a")))
+            .send()
+            .await
+            .is_ok()
+    );
+    let error = table.put("a").await.unwrap_err();
+    assert!(error.into_service_error().is_transaction_conflict_exception());
+    assert_eq!(table.gate.count(), 2);
+    assert!(!table.has("a").await);
+}
+
+async fn transact(table: &Table) -> Result<(), TransactWriteItemsError> {
+    let all_old = ReturnValuesOnConditionCheckFailure::AllOld;
+    let put = Put::builder().table_name("bursar").set_item(Some(item("plain", "new")));
+    let update = Update::builder()
+        .table_name("bursar")
+        .set_key(Some(key("grant")))
+        .update_expression("SET #state = :new")
+        .condition_expression("#state = :old")
+        .expression_attribute_names("#state", "state")
+        .expression_attribute_values(":new", text("minting"))
+        .expression_attribute_values(":old", text("invited"))
+        .return_values_on_condition_check_failure(all_old);
+    let check = ConditionCheck::builder()
+        .table_name("bursar")
+        .set_key(Some(key("programme")))
+        .condition_expression("attribute_exists(pk)");
+    let delete = Delete::builder()
+        .table_name("bursar")
+        .set_key(Some(key("ask")))
+        .condition_expression("attribute_exists(pk)");
+    let items = [
+        TransactWriteItem::builder().put(put.build().unwrap()).build(),
+        TransactWriteItem::builder().update(update.build().unwrap()).build(),
+        TransactWriteItem::builder()
+            .condition_check(check.build().unwrap())
+            .build(),
+        TransactWriteItem::builder().delete(delete.build().unwrap()).build(),
+    ];
+    let sent = table
+        .client
+        .transact_write_items()
+        .set_transact_items(Some(items.into()));
+    sent.send().await.map(|_| ()).map_err(SdkError::into_service_error)
+}
+
+async fn cancelled(table: &Table) -> Vec<CancellationReason> {
+    match transact(table).await {
+        Err(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+            cancelled.cancellation_reasons().to_vec()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn with_rows() -> Table {
+    let table = Table::new().await;
+    for (sk, state) in [("grant", "invited"), ("programme", "open"), ("ask", "new")] {
+        let put = table
+            .direct
+            .put_item()
+            .table_name("bursar")
+            .set_item(Some(item(sk, state)));
+        put.send().await.unwrap();
+    }
+    table
+}
+
+#[tokio::test]
+async fn a_transaction_is_cancelled_with_a_reason_for_each_item_and_not_tried_again() {
+    for (text, code) in [
+        ("conflict", "TransactionConflict"),
+        ("throttle-item", "ThrottlingError"),
+    ] {
+        let table = with_rows().await;
+        table.gate.at("dynamodb:TransactWriteItems", verdict(text));
+        let reasons = cancelled(&table).await;
+        assert_eq!(codes(&reasons), ["None", "None", "None", code]);
+        assert_eq!(table.gate.count(), 1);
+        assert!(!table.has("plain").await && table.has("ask").await);
+        transact(&table).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_condition_read_back_took_effect_and_names_just_the_conditions_that_fail_by_it() {
+    let table = with_rows().await;
+    table
+        .gate
+        .at("dynamodb:TransactWriteItems", verdict("condition-read-back"));
+    let reasons = cancelled(&table).await;
+    let failed = "ConditionalCheckFailed";
+    assert_eq!(codes(&reasons), ["None", failed, "None", failed]);
+    let state = reasons[1].item().and_then(|item| item.get("state"));
+    assert_eq!(state, Some(&text("minting")), "the item as this very write left it");
+    assert_eq!(reasons[3].item(), None);
+    assert!(table.has("plain").await && !table.has("ask").await);
+    let record = &table.gate.calls()[0];
+    assert_eq!((record.effect, record.told), (Some(200), Some(400)));
+    assert_eq!(
+        table.gate.count(),
+        1,
+        "what the fault layer asked itself is no call of the function"
+    );
+}
+
+#[tokio::test]
+async fn single_writes_are_read_back_too_and_a_real_failure_stays_what_it_was() {
+    let table = Table::new().await;
+    let all_old = ReturnValuesOnConditionCheckFailure::AllOld;
+    table.gate.at("dynamodb:PutItem", verdict("condition-read-back"));
+    let put = table
+        .client
+        .put_item()
+        .table_name("bursar")
+        .set_item(Some(item("a", "new")));
+    let put = put.condition_expression("attribute_not_exists(pk)");
+    let error = put
+        .return_values_on_condition_check_failure(all_old)
+        .send()
+        .await
+        .unwrap_err();
+    let PutItemError::ConditionalCheckFailedException(failed) = error.into_service_error() else {
+        panic!("not a failed condition");
+    };
+    assert_eq!(failed.item().unwrap(), &item("a", "new"));
+    assert!(table.has("a").await);
+
+    table.gate.at("dynamodb:DeleteItem", verdict("condition-read-back"));
+    let delete = table.client.delete_item().table_name("bursar").set_key(Some(key("a")));
+    let error = delete
+        .condition_expression("attribute_exists(pk)")
+        .send()
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), Some("ConditionalCheckFailedException"));
+    assert!(!table.has("a").await);
+
+    table.gate.at("dynamodb:PutItem", verdict("condition-read-back"));
+    table.put("without a condition").await.unwrap();
+    table.put_if_absent("b").await.unwrap_err();
+    assert!(table.has("b").await, "the rule waited for a write with a condition");
+
+    table.gate.at("dynamodb:PutItem", verdict("condition-read-back"));
+    table.put_if_absent("b").await.unwrap_err();
+    assert_eq!(
+        table.gate.calls().last().unwrap().effect,
+        Some(400),
+        "it failed by itself"
+    );
+
+    table.gate.at("dynamodb:UpdateItem", verdict("condition-read-back"));
+    let update = table.client.update_item().table_name("bursar").set_key(Some(key("b")));
+    let update = update
+        .update_expression("SET n = :n")
+        .expression_attribute_values(":n", text("1"));
+    let update = update.condition_expression("attribute_exists(pk)").send().await;
+    assert!(
+        update.is_ok(),
+        "a second copy would succeed, so nobody is told that it failed"
+    );
+}
+
+#[tokio::test]
+async fn what_a_function_used_is_told_as_its_policy_spells_it() {
+    let table = with_rows().await;
+    transact(&table).await.unwrap();
+    let query = table.client.query().table_name("bursar").index_name("due");
+    let _ = query
+        .key_condition_expression("pk = :p")
+        .expression_attribute_values(":p", text("p"))
+        .send()
+        .await;
+    let uses: Vec<String> = table
+        .gate
+        .uses()
+        .into_iter()
+        .map(|used| format!("{} {} {}", used.function, used.action, used.index.unwrap_or_default()))
+        .collect();
+    assert_eq!(
+        uses,
+        [
+            "claim dynamodb:ConditionCheckItem ",
+            "claim dynamodb:DeleteItem ",
+            "claim dynamodb:PutItem ",
+            "claim dynamodb:Query due",
+            "claim dynamodb:UpdateItem ",
+        ]
+    );
 }
