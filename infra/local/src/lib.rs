@@ -3,6 +3,7 @@
 
 pub mod inbox;
 pub mod gate;
+pub mod folder;
 pub mod invoke;
 pub mod kept;
 pub mod secrets_manager;

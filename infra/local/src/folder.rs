@@ -1,0 +1,300 @@
+//! The data folder: made for its owner alone, known by a marker, locked while a bundle runs in it. A first content can be built
+//! aside and moved into its place when it is whole. What the files hold is the business of the engine and the stand-ins.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Makes the folder known as ours, and carries the lock.
+const MARKER: &str = "bursar-folder";
+const MARKER_TEXT: &str =
+    "The data folder of a local Bursar. To begin anew, stop Bursar and delete the whole folder.\n";
+/// Where a first content is built; beside the marker, so that one lock guards both and a mounted folder will do.
+const ASIDE: &str = "unfinished";
+/// Written in there when nothing is missing any more.
+const WHOLE: &str = "whole";
+
+/// A data folder that this process alone has open. The lock goes with the value, or with the process.
+#[derive(Debug)]
+pub struct Folder {
+    root: PathBuf,
+    _lock: File,
+}
+
+/// Where the two kinds of state are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// The table's database. It may not be there yet.
+    pub table: PathBuf,
+    /// The folder of the stand-ins' state. It is there.
+    pub stand_ins: PathBuf,
+}
+
+/// Why a folder cannot be used, in one sentence that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    #[error("{0} holds files that Bursar did not make: name another folder with --data; nothing in it was touched")]
+    Foreign(String),
+    #[error("{0} is in use by another bursar: stop that one, or name another folder with --data")]
+    InUse(String),
+    #[error("{0} cannot be used as the data folder ({1}): make it writable, or name another folder with --data")]
+    Unusable(String, io::Error),
+}
+
+impl Folder {
+    /// Opens `dir`, making it if it is missing. What was built aside and is whole is put in its place, what is not is removed.
+    pub fn open(dir: &Path) -> Result<Folder, FolderError> {
+        let unusable = |error| FolderError::Unusable(dir.display().to_string(), error);
+        let marker = dir.join(MARKER);
+        if !marker.is_file() && !is_missing_or_empty(dir).map_err(unusable)? {
+            return Err(FolderError::Foreign(dir.display().to_string()));
+        }
+        make(dir).map_err(unusable)?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&marker)
+            .map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(FolderError::InUse(dir.display().to_string())),
+            Err(TryLockError::Error(error)) => return Err(unusable(error)),
+        }
+        Folder::settled(dir, lock).map_err(unusable)
+    }
+
+    /// Whether nothing was ever kept here.
+    pub fn is_new(&self) -> bool {
+        !self.files_at(&self.root).table.exists()
+    }
+
+    pub fn files(&self) -> Files {
+        self.files_at(&self.root)
+    }
+
+    /// Room for a first content that must appear all at once or not at all. Leftovers of an earlier try are removed.
+    pub fn aside(&self) -> Result<Aside<'_>, FolderError> {
+        if !self.is_new() {
+            return Err(self.unusable(io::ErrorKind::AlreadyExists.into()));
+        }
+        let root = self.root.join(ASIDE);
+        let made = remove_if_there(&root).and_then(|()| make(&self.files_at(&root).stand_ins));
+        made.map_err(|error| self.unusable(error))?;
+        Ok(Aside { folder: self, root })
+    }
+
+    fn settled(dir: &Path, lock: File) -> io::Result<Folder> {
+        if lock.metadata()?.len() == 0 {
+            fs::write(dir.join(MARKER), MARKER_TEXT)?;
+        }
+        let folder = Folder {
+            root: dir.canonicalize()?,
+            _lock: lock,
+        };
+        let aside = folder.root.join(ASIDE);
+        if aside.join(WHOLE).exists() {
+            folder.take_over(&aside)?;
+        } else {
+            remove_if_there(&aside)?;
+        }
+        make(&folder.files().stand_ins)?;
+        Ok(folder)
+    }
+
+    /// Moves what was built aside into its place. The sign that it is whole goes last, so that a kill in between is made up for.
+    fn take_over(&self, aside: &Path) -> io::Result<()> {
+        for entry in fs::read_dir(aside)? {
+            let entry = entry?;
+            if entry.file_name() != WHOLE {
+                let place = self.root.join(entry.file_name());
+                if place.is_dir() {
+                    remove_if_there(&place)?;
+                }
+                fs::rename(entry.path(), place)?;
+            }
+        }
+        remove_if_there(aside)
+    }
+
+    fn files_at(&self, root: &Path) -> Files {
+        Files {
+            table: root.join("table.db"),
+            stand_ins: root.join("stand-ins"),
+        }
+    }
+
+    fn unusable(&self, error: io::Error) -> FolderError {
+        FolderError::Unusable(self.root.display().to_string(), error)
+    }
+}
+
+/// A first content under way. Dropped unfinished, it counts for nothing: the next start removes it.
+#[derive(Debug)]
+pub struct Aside<'a> {
+    folder: &'a Folder,
+    root: PathBuf,
+}
+
+impl Aside<'_> {
+    pub fn files(&self) -> Files {
+        self.folder.files_at(&self.root)
+    }
+
+    /// Puts the content in its place. Its databases must be closed by now, since they know their files by name.
+    pub fn finish(self) -> Result<(), FolderError> {
+        let finished = fs::write(self.root.join(WHOLE), "").and_then(|()| self.folder.take_over(&self.root));
+        finished.map_err(|error| self.folder.unusable(error))
+    }
+}
+
+fn is_missing_or_empty(dir: &Path) -> io::Result<bool> {
+    match fs::read_dir(dir) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes a folder that only its owner may enter; one that is there is closed to the others.
+fn make(dir: &Path) -> io::Result<()> {
+    if let Some(parent) = dir.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => {}
+        made => made?,
+    }
+    #[cfg(unix)]
+    fs::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+    Ok(())
+}
+
+fn remove_if_there(dir: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(dir: &Path) -> String {
+        Folder::open(dir).unwrap_err().to_string()
+    }
+
+    #[cfg(unix)]
+    fn mode(path: &Path) -> u32 {
+        std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path).unwrap().permissions()) & 0o777
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_missing_folder_is_made_for_its_owner_alone_and_an_empty_one_is_closed_to_others() {
+        let place = tempfile::tempdir().unwrap();
+        let missing = place.path().join("a/b");
+        let folder = Folder::open(&missing).unwrap();
+        assert!(folder.is_new());
+        assert_eq!(mode(&missing), 0o700);
+        assert_eq!(mode(&folder.files().stand_ins), 0o700);
+
+        let empty = place.path().join("empty");
+        fs::create_dir(&empty).unwrap();
+        fs::set_permissions(&empty, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        Folder::open(&empty).unwrap();
+        assert_eq!(mode(&empty), 0o700);
+    }
+
+    #[test]
+    fn a_folder_with_foreign_files_is_refused_and_left_as_it_was() {
+        let place = tempfile::tempdir().unwrap();
+        fs::write(place.path().join("thesis.tex"), "years of work").unwrap();
+        let message = refusal(place.path());
+        assert!(
+            message.contains("did not make") && message.contains("--data"),
+            "{message}"
+        );
+        let names: Vec<_> = fs::read_dir(place.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
+        assert_eq!(names, ["thesis.tex"]);
+    }
+
+    #[test]
+    fn a_folder_in_use_is_refused_until_it_is_free_again() {
+        let place = tempfile::tempdir().unwrap();
+        let first = Folder::open(place.path()).unwrap();
+        let message = refusal(place.path());
+        assert!(message.contains("in use"), "{message}");
+        drop(first);
+        Folder::open(place.path()).unwrap();
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_is_named_with_the_reason() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("file");
+        fs::write(&file, "").unwrap();
+        for dir in [file.clone(), file.join("below")] {
+            let message = refusal(&dir);
+            assert!(message.contains(&dir.display().to_string()), "{message}");
+            assert!(message.contains("Not a directory"), "{message}");
+        }
+    }
+
+    #[test]
+    fn an_unwritten_marker_is_enough_after_a_kill_at_the_very_start() {
+        let place = tempfile::tempdir().unwrap();
+        fs::write(place.path().join(MARKER), "").unwrap();
+        Folder::open(place.path()).unwrap();
+        assert_eq!(fs::read_to_string(place.path().join(MARKER)).unwrap(), MARKER_TEXT);
+    }
+
+    #[test]
+    fn what_is_built_aside_appears_only_when_it_is_whole() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::open(place.path()).unwrap();
+        let aside = folder.aside().unwrap();
+        fs::write(&aside.files().table, "table").unwrap();
+        fs::write(aside.files().stand_ins.join("state.db"), "state").unwrap();
+        assert!(folder.is_new());
+        drop(folder);
+
+        let folder = Folder::open(place.path()).unwrap();
+        assert!(
+            folder.is_new() && !place.path().join(ASIDE).exists(),
+            "an unfinished one is removed"
+        );
+        let aside = folder.aside().unwrap();
+        fs::write(&aside.files().table, "table").unwrap();
+        fs::write(aside.files().stand_ins.join("state.db"), "state").unwrap();
+        aside.finish().unwrap();
+        assert!(!folder.is_new());
+        assert_eq!(
+            fs::read_to_string(folder.files().stand_ins.join("state.db")).unwrap(),
+            "state"
+        );
+        assert!(!place.path().join(ASIDE).exists());
+    }
+
+    #[test]
+    fn a_kill_while_the_whole_content_is_moved_is_made_up_for_at_the_next_start() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::open(place.path()).unwrap();
+        let aside = folder.aside().unwrap();
+        fs::write(aside.files().stand_ins.join("state.db"), "state").unwrap();
+        fs::write(aside.root.join(WHOLE), "").unwrap();
+        fs::write(folder.files().table, "already moved").unwrap();
+        drop(folder);
+
+        let folder = Folder::open(place.path()).unwrap();
+        let files = folder.files();
+        assert_eq!(fs::read_to_string(files.table).unwrap(), "already moved");
+        assert_eq!(fs::read_to_string(files.stand_ins.join("state.db")).unwrap(), "state");
+    }
+}
