@@ -10,3 +10,6 @@ pub mod secrets_manager;
 pub mod serve;
 pub mod ses;
 pub mod provider;
+pub mod pump;
+pub mod schedules;
+pub mod template;
