@@ -3,6 +3,7 @@
 
 pub mod inbox;
 pub mod gate;
+pub mod clock;
 pub mod folder;
 pub mod invoke;
 pub mod kept;

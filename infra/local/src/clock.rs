@@ -1,0 +1,241 @@
+//! The product's clock of one stack: real time and an offset, which is kept. It moves forward only, and can stand still at an
+//! instant while something runs there. SDK, TLS and time-outs do not look at it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use bursar_core::clock::Clock;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::kept::Kept;
+
+const COLLECTION: &str = "clock";
+/// Real time may be set while somebody waits: nobody sleeps longer than this before looking again.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+
+/// Clones tell and move the same time.
+#[derive(Clone)]
+pub struct StackClock(Arc<Inner>);
+
+struct Inner {
+    real: Clock,
+    course: Mutex<Course>,
+    kept: Kept,
+    moved: watch::Sender<()>,
+}
+
+#[derive(Clone, Copy)]
+enum Course {
+    /// Goes with real time, so many nanoseconds ahead of it or behind.
+    Running(SignedDuration),
+    StandingAt(Timestamp),
+}
+
+/// How far ahead of real time the clock goes on after a restart.
+#[derive(Serialize, Deserialize)]
+struct Offset {
+    seconds: i64,
+    nanoseconds: i32,
+}
+
+impl StackClock {
+    /// Goes on from where it was when the state was kept; a new one tells real time.
+    pub fn open(kept: Kept) -> Result<StackClock> {
+        StackClock::over(Clock::system(), kept)
+    }
+
+    /// The same over another clock than the machine's.
+    pub fn over(real: Clock, kept: Kept) -> Result<StackClock> {
+        let offset = kept.get::<Offset>(COLLECTION, "offset")?;
+        let offset = offset.map_or(SignedDuration::ZERO, |o| SignedDuration::new(o.seconds, o.nanoseconds));
+        Ok(StackClock(Arc::new(Inner {
+            real,
+            course: Mutex::new(Course::Running(offset)),
+            kept,
+            moved: watch::channel(()).0,
+        })))
+    }
+
+    /// What the functions, the schedules and the built-in provider read.
+    pub fn as_clock(&self) -> Clock {
+        let clock = self.clone();
+        Clock::reading(move || clock.now())
+    }
+
+    pub fn now(&self) -> Timestamp {
+        match self.course() {
+            Course::Running(offset) => self.0.real.now().saturating_add(offset).unwrap_or(Timestamp::MAX),
+            Course::StandingAt(instant) => instant,
+        }
+    }
+
+    /// Sets a clock that nothing has read yet to an instant of the past, where it stands still.
+    pub fn begin_at(&self, instant: Timestamp) -> Result<()> {
+        self.set(Course::StandingAt(instant))
+    }
+
+    /// Stands still at `instant`, or where it is if that is past.
+    pub fn stop_at(&self, instant: Timestamp) -> Result<()> {
+        self.set(Course::StandingAt(instant.max(self.now())))
+    }
+
+    /// Runs on with real time from `instant`, or from where it is if that is past.
+    pub fn run_from(&self, instant: Timestamp) -> Result<()> {
+        let ahead = instant.max(self.now()).duration_since(self.0.real.now());
+        self.set(Course::Running(ahead))
+    }
+
+    /// Runs on from where it stands.
+    pub fn run_on(&self) -> Result<()> {
+        self.run_from(self.now())
+    }
+
+    /// Goes forward at once, without stopping on the way.
+    pub fn advance(&self, by: SignedDuration) -> Result<Timestamp> {
+        let instant = self.now().checked_add(by).context("that is too far ahead")?;
+        match self.course() {
+            Course::Running(_) => self.run_from(instant)?,
+            Course::StandingAt(_) => self.stop_at(instant)?,
+        }
+        Ok(self.now())
+    }
+
+    /// Waits until the clock tells `instant` or later, whether by running or by being moved.
+    pub async fn reaches(&self, instant: Timestamp) {
+        let mut moved = self.0.moved.subscribe();
+        loop {
+            let left = instant.duration_since(self.now());
+            if !left.is_positive() {
+                return;
+            }
+            let sleep = match self.course() {
+                Course::Running(_) => left.unsigned_abs().min(LONGEST_SLEEP),
+                Course::StandingAt(_) => Duration::MAX,
+            };
+            tokio::select! {
+                () = tokio::time::sleep(sleep) => {}
+                _ = moved.changed() => {}
+            }
+        }
+    }
+
+    fn course(&self) -> Course {
+        *self.0.course.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, course: Course) -> Result<()> {
+        let ahead = match course {
+            Course::Running(offset) => offset,
+            Course::StandingAt(instant) => instant.duration_since(self.0.real.now()),
+        };
+        let offset = Offset {
+            seconds: ahead.as_secs(),
+            nanoseconds: ahead.subsec_nanos(),
+        };
+        self.0.kept.put(COLLECTION, "offset", &offset)?;
+        *self.0.course.lock().unwrap_or_else(PoisonError::into_inner) = course;
+        self.0.moved.send_replace(());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Real time that a test moves by hand.
+    #[derive(Clone)]
+    pub(crate) struct HandClock(Arc<Mutex<Timestamp>>);
+
+    impl HandClock {
+        pub(crate) fn at(text: &str) -> HandClock {
+            HandClock(Arc::new(Mutex::new(text.parse().unwrap())))
+        }
+
+        pub(crate) fn pass(&self, seconds: i64) {
+            *self.0.lock().unwrap() += SignedDuration::from_secs(seconds);
+        }
+
+        pub(crate) fn clock(&self) -> Clock {
+            let hand = self.clone();
+            Clock::reading(move || *hand.0.lock().unwrap())
+        }
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn it_goes_with_real_time_ahead_by_what_it_was_moved_also_after_a_restart() {
+        let real = HandClock::at("2026-11-20T10:00:00Z");
+        let kept = Kept::in_memory().unwrap();
+        let clock = StackClock::over(real.clock(), kept.clone()).unwrap();
+        assert_eq!(clock.now(), at("2026-11-20T10:00:00Z"));
+        assert_eq!(
+            clock.advance(SignedDuration::from_hours(48)).unwrap(),
+            at("2026-11-22T10:00:00Z")
+        );
+        real.pass(90);
+        assert_eq!(clock.as_clock().now(), at("2026-11-22T10:01:30Z"));
+        drop(clock);
+        real.pass(30);
+        let clock = StackClock::over(real.clock(), kept).unwrap();
+        assert_eq!(clock.now(), at("2026-11-22T10:02:00Z"));
+    }
+
+    #[test]
+    fn it_stands_still_where_it_is_stopped_and_runs_on_from_there() {
+        let real = HandClock::at("2026-11-20T10:00:00Z");
+        let clock = StackClock::over(real.clock(), Kept::in_memory().unwrap()).unwrap();
+        clock.begin_at(at("2026-10-01T00:00:00Z")).unwrap();
+        real.pass(3600);
+        assert_eq!(clock.now(), at("2026-10-01T00:00:00Z"));
+        clock.stop_at(at("2026-10-02T00:00:00Z")).unwrap();
+        assert_eq!(clock.now(), at("2026-10-02T00:00:00Z"));
+        clock.run_on().unwrap();
+        real.pass(60);
+        assert_eq!(clock.now(), at("2026-10-02T00:01:00Z"));
+    }
+
+    #[test]
+    fn it_never_goes_back() {
+        let real = HandClock::at("2026-11-20T10:00:00Z");
+        let clock = StackClock::over(real.clock(), Kept::in_memory().unwrap()).unwrap();
+        clock.stop_at(at("2026-11-20T09:00:00Z")).unwrap();
+        assert_eq!(clock.now(), at("2026-11-20T10:00:00Z"));
+        clock.run_from(at("2026-11-20T08:00:00Z")).unwrap();
+        assert_eq!(clock.now(), at("2026-11-20T10:00:00Z"));
+        assert!(clock.advance(SignedDuration::MAX).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_an_instant_is_woken_when_the_clock_is_moved_past_it() {
+        let real = HandClock::at("2026-11-20T10:00:00Z");
+        let clock = StackClock::over(real.clock(), Kept::in_memory().unwrap()).unwrap();
+        clock.stop_at(clock.now()).unwrap();
+        let waiting = {
+            let clock = clock.clone();
+            tokio::spawn(async move { clock.reaches(at("2026-11-20T11:00:00Z")).await })
+        };
+        tokio::task::yield_now().await;
+        clock.advance(SignedDuration::from_mins(59)).unwrap();
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        clock.advance(SignedDuration::from_mins(1)).unwrap();
+        waiting.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_while_it_runs_is_woken_by_real_time() {
+        let begin = tokio::time::Instant::now();
+        let epoch = at("2026-11-20T10:00:00Z");
+        let real = Clock::reading(move || epoch + SignedDuration::try_from(begin.elapsed()).unwrap());
+        let clock = StackClock::over(real, Kept::in_memory().unwrap()).unwrap();
+        clock.reaches(at("2026-11-20T10:05:00Z")).await;
+        assert!(begin.elapsed() >= Duration::from_secs(300) && begin.elapsed() < Duration::from_secs(301));
+    }
+}
