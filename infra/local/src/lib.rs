@@ -4,6 +4,7 @@
 pub mod inbox;
 pub mod gate;
 pub mod clock;
+pub mod engine;
 pub mod folder;
 pub mod invoke;
 pub mod kept;

@@ -1,0 +1,109 @@
+//! A second connection to the engine's database, for what the engine has no call for: noticing a commit at once, telling where the
+//! stream ends, and removing stream records that everybody has read. It never touches an item.
+//!
+//! It may: every write transaction of the engine begins IMMEDIATE, so each side waits for the other with SQLite's busy handler
+//! and none can fail in the middle; and the engine caches no stream record.
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, params};
+
+/// As long as the engine itself waits for a lock.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How many records one transaction removes, so that the engine never waits long.
+const AT_ONCE: usize = 500;
+
+pub(super) struct Beside(Mutex<Open>);
+
+struct Open {
+    connection: Option<Connection>,
+    version: i64,
+}
+
+impl Beside {
+    /// Opens the database that the engine has open under the same name.
+    pub(super) fn open(name: &str) -> Result<Beside> {
+        let connection = Connection::open(name)?;
+        connection.busy_timeout(PATIENCE)?;
+        connection.pragma_update(None, "synchronous", "normal")?;
+        // The engine asks for the last sequence number at each write, and keeps no index for it.
+        connection.execute_batch(
+            "CREATE INDEX IF NOT EXISTS bursar_stream_order
+             ON _stream_records (table_name, CAST(sequence_number AS INTEGER))",
+        )?;
+        Ok(Beside(Mutex::new(Open {
+            connection: Some(connection),
+            version: 0,
+        })))
+    }
+
+    /// Whether anything was committed since it was asked last. Only an answer of no is certain.
+    pub(super) fn changed(&self) -> bool {
+        // Whoever holds it is trimming, and the engine must not wait for that.
+        let Ok(mut open) = self.0.try_lock() else { return true };
+        let Some(connection) = &open.connection else {
+            return false;
+        };
+        let version = connection.query_row("PRAGMA data_version", [], |row| row.get(0));
+        let Ok(version) = version else { return true };
+        std::mem::replace(&mut open.version, version) != version
+    }
+
+    /// The sequence number of the stream's last record, 0 if there never was one.
+    pub(super) fn stream_end(&self, table: &str) -> Result<i64> {
+        self.with(|connection| {
+            let end =
+                "SELECT COALESCE(MAX(CAST(sequence_number AS INTEGER)), 0) FROM _stream_records WHERE table_name = ?";
+            Ok(connection.prepare_cached(end)?.query_row([table], |row| row.get(0))?)
+        })
+    }
+
+    /// Removes the records before `position`. The one at it stays: the engine numbers the next record after the last one there is.
+    pub(super) fn trim(&self, table: &str, position: i64) -> Result<usize> {
+        let mut removed = 0;
+        loop {
+            let now = self.with(|connection| {
+                let trim = "DELETE FROM _stream_records WHERE id IN (SELECT id FROM _stream_records
+                            WHERE table_name = ? AND CAST(sequence_number AS INTEGER) < ?
+                            ORDER BY CAST(sequence_number AS INTEGER) LIMIT ?)";
+                Ok(connection
+                    .prepare_cached(trim)?
+                    .execute(params![table, position, AT_ONCE])?)
+            })?;
+            removed += now;
+            if now < AT_ONCE {
+                return Ok(removed);
+            }
+        }
+    }
+
+    pub(super) fn close(&self) {
+        self.lock().connection = None;
+    }
+
+    fn with<T>(&self, run: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        run(self.lock().connection.as_ref().context("the engine was stopped")?)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Refuses a file that is no sound SQLite database, without writing to it.
+pub(super) fn check(path: &Path) -> Result<()> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // Else closing would write the log of a damaged file into it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.busy_timeout(PATIENCE)?;
+    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    ensure!(found == "ok", "{found}");
+    let streams = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = '_stream_records')";
+    let ours: bool = connection.query_row(streams, [], |row| row.get(0))?;
+    ensure!(ours, "it holds something else, or nothing");
+    Ok(())
+}
