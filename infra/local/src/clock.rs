@@ -93,6 +93,11 @@ impl StackClock {
         self.run_from(self.now())
     }
 
+    /// Whether it was stopped and not let run again.
+    pub fn stands(&self) -> bool {
+        matches!(self.course(), Course::StandingAt(_))
+    }
+
     /// Goes forward at once, without stopping on the way.
     pub fn advance(&self, by: SignedDuration) -> Result<Timestamp> {
         let instant = self.now().checked_add(by).context("that is too far ahead")?;

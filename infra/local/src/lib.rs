@@ -4,6 +4,8 @@
 pub mod inbox;
 pub mod gate;
 pub mod clock;
+pub mod control;
+pub mod dead_letters;
 pub mod engine;
 pub mod folder;
 pub mod invoke;
@@ -13,5 +15,8 @@ pub mod serve;
 pub mod ses;
 pub mod provider;
 pub mod pump;
+#[cfg(test)]
+mod recorder;
 pub mod schedules;
+pub mod settle;
 pub mod template;

@@ -3,7 +3,7 @@
 
 mod beside;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -118,9 +118,9 @@ impl Engine {
         &self.0.table
     }
 
-    /// When the stream began, as its ARN ends.
-    pub fn stream_label(&self) -> &str {
-        &self.0.stream
+    /// When the stream began, as its ARN ends in AWS.
+    pub fn stream_label(&self) -> String {
+        aws_label(&self.0.stream).unwrap_or_else(|| self.0.stream.clone())
     }
 
     /// Marks a change whenever something was written, by whomever.
@@ -379,6 +379,12 @@ fn check_schema(database: &Database, table: &str, schema: &TableSchema) -> Resul
         ensure!(same, "the table {table} in it has other {part}");
     }
     description.latest_stream_label.context("its stream has no label")
+}
+
+/// A label as DynamoDB writes it, of one as the engine does: seconds since the epoch and their fraction.
+fn aws_label(label: &str) -> Option<String> {
+    let began = Timestamp::from_second(label.split('.').next()?.parse().ok()?).ok()?;
+    Some(began.strftime("%Y-%m-%dT%H:%M:%S.000").to_string())
 }
 
 fn described(table: &TableDescription, ttl: Option<String>) -> Result<TableSchema> {

@@ -244,8 +244,8 @@ async fn the_folder_does_not_grow_when_the_stream_is_trimmed() {
     let client = client(&engine);
     let mut sizes = Vec::new();
     for _ in 0..8 {
-        for n in 0..150 {
-            put(&client, "one", &[("text", &format!("{n}{}", "x".repeat(4000)))]).await;
+        for n in 0..50 {
+            put(&client, "one", &[("text", &format!("{n}{}", "x".repeat(16_000)))]).await;
         }
         engine.trim(engine.stream_end().await.unwrap()).await.unwrap();
         let files = fs::read_dir(folder.path()).unwrap();
