@@ -46,25 +46,27 @@ def main():
         from template_mistakes import self_test
 
         return self_test((ROOT / "template.yaml").read_text(), complaints)
-    found = complaints((ROOT / "template.yaml").read_text())
+    found = list(complaints((ROOT / "template.yaml").read_text()))
     for complaint in found:
         print(f"template.yaml: {complaint}", file=sys.stderr)
     return 1 if found else 0
 
 
 def complaints(text):
-    """Everything that is wrong with a template, as sentences."""
+    """Everything that is wrong with a template, as sentences; what is found quickly comes first."""
     try:
         template = yaml.load(text, PlainLoader)
     except yaml.YAMLError as error:
-        return [str(error)]
-    found = schedules(template) + streams(template) + functions(template)
+        yield str(error)
+        return
+    yield from schedules(template) + streams(template) + functions(template)
     try:
         expanded = expand(template)
     except InvalidDocumentException as error:
-        causes = error.causes if error.causes else [error]
-        return found + [f"SAM: {cause.message}" for cause in causes]
-    return found + roles(expanded) + kept(expanded) + linted(expanded)
+        yield from (f"SAM: {cause.message}" for cause in error.causes or [error])
+        return
+    yield from roles(expanded) + kept(expanded)
+    yield from linted(expanded)
 
 
 class PlainLoader(yaml.SafeLoader):

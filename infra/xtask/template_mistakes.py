@@ -5,6 +5,7 @@ Every replacement must still find its text, so that a list that has fallen behin
 
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 
 MISTAKES = [
     # What is wrong, the text, what replaces it, and what the complaint must contain.
@@ -70,13 +71,22 @@ def self_test(text, complaints):
     """Makes each mistake alone, and says which are not caught."""
     failed = [f"the template as it is: {complaint}" for complaint in complaints(text)]
     with ProcessPoolExecutor() as pool:
-        changed = [text.replace(right, wrong, 1) for _, right, wrong, _ in MISTAKES]
-        for (title, right, _, expected), found in zip(MISTAKES, pool.map(complaints, changed)):
-            if right not in text:
-                failed.append(f"{title}: the template no longer has the text it starts from")
-            elif not any(expected in complaint for complaint in found):
-                failed.append(f"{title}: no complaint with {expected!r} among {found}")
+        caught = pool.map(is_caught, repeat(complaints), repeat(text), MISTAKES)
+        failed += [failure for failure in caught if failure]
     for each in failed:
         print(f"self-test: {each}", file=sys.stderr)
-    print(f"{len(MISTAKES)} mistakes made, {len(MISTAKES) - len(failed)} caught", file=sys.stderr)
+    print(f"template: {len(MISTAKES)} mistakes made, {len(MISTAKES) - len(failed)} caught", file=sys.stderr)
     return 1 if failed else 0
+
+
+def is_caught(complaints, text, mistake):
+    """Why a mistake is not caught, or None."""
+    title, right, wrong, expected = mistake
+    if right not in text:
+        return f"{title}: the template no longer has the text it starts from"
+    found = []
+    for complaint in complaints(text.replace(right, wrong, 1)):
+        if expected in complaint:
+            return None
+        found.append(complaint)
+    return f"{title}: no complaint with {expected!r} among {found}"

@@ -1,2 +1,136 @@
-//! stub
-fn main() {}
+//! The recipes of this repository: `cargo xtask` lists them, `cargo xtask ci` is what CI runs. What a recipe needs beyond the
+//! toolchain, `tools.rs` installs under `target/tools`; what it needs running, `background.rs` starts and ends.
+
+mod background;
+mod checks;
+mod engine;
+mod provider;
+mod tools;
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Context;
+use xshell::Shell;
+
+struct Recipe {
+    name: &'static str,
+    what: &'static str,
+    run: fn(&Shell) -> anyhow::Result<()>,
+}
+
+/// In the order in which `ci` runs them: what fails fast comes first.
+const RECIPES: &[Recipe] = &[
+    Recipe {
+        name: "fmt",
+        what: "is everything formatted?",
+        run: checks::fmt,
+    },
+    Recipe {
+        name: "template",
+        what: "expand template.yaml, lint it, and see known mistakes caught",
+        run: checks::template,
+    },
+    Recipe {
+        name: "clippy",
+        what: "lint everything, warnings as errors",
+        run: checks::clippy,
+    },
+    Recipe {
+        name: "docs",
+        what: "does the documentation build?",
+        run: checks::docs,
+    },
+    Recipe {
+        name: "deny",
+        what: "licences, bans and sources of dependencies, advisories where they can be had",
+        run: checks::deny,
+    },
+    Recipe {
+        name: "unused",
+        what: "are there dependencies that nobody uses?",
+        run: checks::unused,
+    },
+    Recipe {
+        name: "test",
+        what: "all tests, as the README says",
+        run: checks::test,
+    },
+    Recipe {
+        name: "second-engine",
+        what: "what we rely on in the table, on an engine of other authors",
+        run: engine::second_engine,
+    },
+    Recipe {
+        name: "provider-sdk",
+        what: "the provider simulator, through the provider's own SDK",
+        run: provider::provider_sdk,
+    },
+];
+
+fn main() -> ExitCode {
+    let names: Vec<String> = std::env::args().skip(1).collect();
+    match run(&names) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(names: &[String]) -> anyhow::Result<()> {
+    if names.is_empty() {
+        return list();
+    }
+    let shell = Shell::new()?;
+    shell.change_dir(root());
+    for name in names {
+        if name == "ci" {
+            ci(&shell)?;
+            continue;
+        }
+        let recipe = RECIPES.iter().find(|recipe| recipe.name == name);
+        let recipe = recipe.with_context(|| format!("there is no recipe {name}; cargo xtask lists them"))?;
+        (recipe.run)(&shell).with_context(|| format!("{name} failed"))?;
+    }
+    Ok(())
+}
+
+fn list() -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "cargo xtask <recipe>…\n")?;
+    writeln!(out, "  {:14} everything below, in this order: what CI runs", "ci")?;
+    for recipe in RECIPES {
+        writeln!(out, "  {:14} {}", recipe.name, recipe.what)?;
+    }
+    Ok(())
+}
+
+fn ci(shell: &Shell) -> anyhow::Result<()> {
+    let whole = Instant::now();
+    for (done, recipe) in RECIPES.iter().enumerate() {
+        eprintln!("\nci: {} ({} of {})", recipe.name, done + 1, RECIPES.len());
+        let started = Instant::now();
+        let outcome = (recipe.run)(shell);
+        let seconds = started.elapsed().as_secs_f32();
+        match outcome {
+            Ok(()) => eprintln!("ci: {} passed in {seconds:.1} s", recipe.name),
+            Err(error) => return Err(error.context(format!("ci: {} FAILED after {seconds:.1} s", recipe.name))),
+        }
+    }
+    eprintln!(
+        "\nci: all {} steps passed in {:.1} s",
+        RECIPES.len(),
+        whole.elapsed().as_secs_f32()
+    );
+    Ok(())
+}
+
+/// The root of the repository.
+fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here)
+}

@@ -1,0 +1,64 @@
+//! The recipes that only look: format, lints, documentation, dependencies, tests, template.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use xshell::{Shell, cmd};
+
+use crate::background::ends_well_within;
+use crate::tools;
+
+const ADVISORIES: &str = "https://github.com/RustSec/advisory-db";
+
+pub(crate) fn fmt(shell: &Shell) -> anyhow::Result<()> {
+    Ok(cmd!(shell, "cargo fmt --all --check").run()?)
+}
+
+pub(crate) fn clippy(shell: &Shell) -> anyhow::Result<()> {
+    Ok(cmd!(shell, "cargo clippy --workspace --all-targets --locked -- -D warnings").run()?)
+}
+
+pub(crate) fn docs(shell: &Shell) -> anyhow::Result<()> {
+    let docs = cmd!(shell, "cargo doc --workspace --no-deps --locked");
+    Ok(docs.env("RUSTDOCFLAGS", "-D warnings").run()?)
+}
+
+pub(crate) fn deny(shell: &Shell) -> anyhow::Result<()> {
+    let deny = tools::cargo_tool(shell, "cargo-deny")?;
+    cmd!(
+        shell,
+        "{deny} --locked --workspace check --hide-inclusion-graph bans licenses sources"
+    )
+    .run()?;
+    if !reachable(ADVISORIES) {
+        eprintln!("deny: ADVISORIES NOT CHECKED: {ADVISORIES} cannot be reached from here");
+        return Ok(());
+    }
+    Ok(cmd!(shell, "{deny} --locked --workspace check advisories").run()?)
+}
+
+/// Whether git can read a repository. Asked with git itself, which knows the proxies of the place.
+fn reachable(repository: &str) -> bool {
+    let mut git = Command::new("git");
+    git.args(["ls-remote", "--exit-code", repository, "HEAD"])
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    ends_well_within(&mut git, Duration::from_secs(10))
+}
+
+pub(crate) fn unused(shell: &Shell) -> anyhow::Result<()> {
+    let machete = tools::cargo_tool(shell, "cargo-machete")?;
+    Ok(cmd!(shell, "{machete}").run()?)
+}
+
+pub(crate) fn test(shell: &Shell) -> anyhow::Result<()> {
+    Ok(cmd!(shell, "cargo test --workspace").run()?)
+}
+
+pub(crate) fn template(shell: &Shell) -> anyhow::Result<()> {
+    let python = tools::python(shell)?;
+    cmd!(shell, "{python} infra/xtask/template.py").run()?;
+    Ok(cmd!(shell, "{python} infra/xtask/template.py --self-test").run()?)
+}

@@ -1,0 +1,40 @@
+//! `provider-sdk`: the provider simulator against the provider's own SDK, which knows nothing of ours.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use xshell::{Shell, cmd};
+
+use crate::background::Background;
+use crate::tools;
+
+pub(crate) fn provider_sdk(shell: &Shell) -> anyhow::Result<()> {
+    let python = tools::python(shell)?;
+    // Built first, so that what is waited for is only the start.
+    cmd!(shell, "cargo build --locked --package bursar-local").run()?;
+    let folder = shell.create_temp_dir()?;
+    let data = folder.path().join("data");
+    let mut bursar = Background::start(
+        "bursar",
+        Command::new("cargo")
+            .args([
+                "run",
+                "--quiet",
+                "--locked",
+                "--",
+                "--empty",
+                "--admin",
+                "a@example.edu",
+                "--port",
+                "0",
+                "--data",
+            ])
+            .arg(&data)
+            .current_dir(shell.current_dir())
+            .stdout(Stdio::piped()),
+    )?;
+    let ready = bursar.line("ready ", Duration::from_secs(60))?;
+    // The management key is in the bundle's secret; Python reads it there, since it reads JSON anyway.
+    let key_file = folder.path().join("management-key");
+    Ok(cmd!(shell, "{python} infra/xtask/provider_sdk.py {ready} {key_file}").run()?)
+}

@@ -1,0 +1,87 @@
+//! Tools that the recipes need and the toolchain does not bring, each in one pinned version, kept under `target/tools`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use xshell::{Shell, cmd};
+
+use crate::root;
+
+const CARGO_TOOLS: [(&str, &str); 2] = [("cargo-deny", "0.20.2"), ("cargo-machete", "0.9.2")];
+
+const REQUIREMENTS: &str = "infra/xtask/requirements.txt";
+
+/// The path of a cargo tool, installed if it is not there in the wanted version.
+///
+/// No registry ships a current build of either. Unoptimised they are compiled three times as fast, and their work on a
+/// graph of ours still takes only seconds.
+pub(crate) fn cargo_tool(shell: &Shell, name: &str) -> anyhow::Result<PathBuf> {
+    let (_, version) = CARGO_TOOLS
+        .iter()
+        .find(|(tool, _)| *tool == name)
+        .context("an unknown tool")?;
+    let tools = folder();
+    let path = tools.join("bin").join(name);
+    let installed = cmd!(shell, "{path} --version")
+        .quiet()
+        .ignore_stderr()
+        .read()
+        .unwrap_or_default();
+    if !installed.split_whitespace().any(|word| word == *version) {
+        cmd!(
+            shell,
+            "cargo install --quiet --debug --locked --force --root {tools} --version {version} {name}"
+        )
+        .env("CARGO_PROFILE_DEV_DEBUG", "0")
+        .run()?;
+    }
+    Ok(path)
+}
+
+/// A Python that has exactly what `requirements.txt` lists, made anew when the list has changed.
+pub(crate) fn python(shell: &Shell) -> anyhow::Result<PathBuf> {
+    let venv = folder().join("venv");
+    let python = venv.join("bin/python");
+    // Written last, so that an installation that broke off is not taken for one that is done.
+    let stamp = venv.join("requirements.txt");
+    let wanted = shell.read_file(REQUIREMENTS)?;
+    if shell.read_file(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(python);
+    }
+    if cmd!(shell, "python3 -m venv --clear {venv}")
+        .ignore_stdout()
+        .run()
+        .is_err()
+    {
+        install_venv(shell)?;
+        cmd!(shell, "python3 -m venv --clear {venv}").run()?;
+    }
+    let pip = ["-m", "pip", "--quiet", "--disable-pip-version-check"];
+    cmd!(
+        shell,
+        "{python} {pip...} install --no-deps --requirement {REQUIREMENTS}"
+    )
+    .run()?;
+    cmd!(shell, "{python} {pip...} check").run()?;
+    shell.write_file(&stamp, wanted)?;
+    Ok(python)
+}
+
+/// Debian splits `venv` off Python: a bare container of it may have neither.
+fn install_venv(shell: &Shell) -> anyhow::Result<()> {
+    let root = cmd!(shell, "id -u").quiet().read().is_ok_and(|id| id == "0");
+    if !root || cmd!(shell, "apt-get --version").quiet().ignore_stdout().run().is_err() {
+        bail!("this recipe needs Python 3 with its venv module; install them and run it again");
+    }
+    cmd!(shell, "apt-get update --quiet").run()?;
+    Ok(cmd!(
+        shell,
+        "apt-get install --yes --no-install-recommends python3 python3-venv"
+    )
+    .run()?)
+}
+
+fn folder() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir));
+    target.join("tools")
+}
