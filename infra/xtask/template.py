@@ -24,6 +24,9 @@ from cfnlint.api import ManualArgs, lint  # noqa: E402
 from samtranslator.model.exceptions import InvalidDocumentException  # noqa: E402
 from samtranslator.translator.transform import transform  # noqa: E402
 
+# This folder stays as it was checked out.
+sys.dont_write_bytecode = True
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # Two regions that have everything the template names; the linter knows each one's resource types.
