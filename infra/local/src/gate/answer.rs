@@ -72,7 +72,7 @@ pub(super) fn throttle(call: &Call, how: Throttle) -> Response<Bytes> {
             let kind = format!("{TABLE}ProvisionedThroughputExceededException");
             table_error(call, 400, &kind, throughput)
         }
-        (Throttle::Item, _) => cancelled(call, last(call, "ThrottlingError", throughput)),
+        (Throttle::Item, _) => cancelled(call, &last(call, "ThrottlingError", throughput)),
         (Throttle::Rate, Service::Ses) => query_error(call, 400, "Throttling", "Maximum sending rate exceeded."),
         (Throttle::Rate, Service::SecretsManager) => {
             aws_json(call, 400, &json!({ "__type": "ThrottlingException", "Message": rate }))
@@ -85,7 +85,7 @@ pub(super) fn throttle(call: &Call, how: Throttle) -> Response<Bytes> {
 pub(super) fn conflict(call: &Call) -> Response<Bytes> {
     let message = "Transaction is ongoing for the item";
     if call.name.operation.starts_with("Transact") {
-        cancelled(call, last(call, "TransactionConflict", message))
+        cancelled(call, &last(call, "TransactionConflict", message))
     } else {
         table_error(call, 400, &format!("{TABLE}TransactionConflictException"), message)
     }
@@ -101,7 +101,7 @@ pub(super) fn condition_failed(call: &Call, item: Option<&Value>) -> Response<By
 }
 
 /// A transaction that was cancelled for these reasons, one for each of its items.
-pub(super) fn cancelled(call: &Call, reasons: Vec<Value>) -> Response<Bytes> {
+pub(super) fn cancelled(call: &Call, reasons: &[Value]) -> Response<Bytes> {
     let codes: Vec<&str> = reasons
         .iter()
         .map(|reason| reason["Code"].as_str().unwrap_or("None"))

@@ -283,8 +283,8 @@ mod tests {
 
     use super::*;
 
-    fn provider(method: Method, path: &str) -> String {
-        CallName::of(Service::Provider, &method, path, &HeaderMap::new(), b"").to_string()
+    fn provider(method: &Method, path: &str) -> String {
+        CallName::of(Service::Provider, method, path, &HeaderMap::new(), b"").to_string()
     }
 
     fn table(operation: &str, body: &str) -> Shape {
@@ -294,20 +294,23 @@ mod tests {
 
     #[test]
     fn a_providers_call_is_named_by_its_path_with_the_parameter_folded() {
-        assert_eq!(provider(Method::POST, "/keys"), "provider:POST /keys");
-        assert_eq!(provider(Method::POST, "/keys/"), "provider:POST /keys");
-        assert_eq!(provider(Method::PATCH, "/keys/0a1b"), "provider:PATCH /keys/{hash}");
-        assert_eq!(provider(Method::GET, "/keys?offset=100"), "provider:GET /keys");
-        assert_eq!(provider(Method::GET, "/key"), "provider:GET /key");
+        assert_eq!(provider(&Method::POST, "/keys"), "provider:POST /keys");
+        assert_eq!(provider(&Method::POST, "/keys/"), "provider:POST /keys");
+        assert_eq!(provider(&Method::PATCH, "/keys/0a1b"), "provider:PATCH /keys/{hash}");
+        assert_eq!(provider(&Method::GET, "/keys?offset=100"), "provider:GET /keys");
+        assert_eq!(provider(&Method::GET, "/key"), "provider:GET /key");
         assert_eq!(
-            provider(Method::POST, "/guardrails/77/assignments/keys"),
+            provider(&Method::POST, "/guardrails/77/assignments/keys"),
             "provider:POST /guardrails/{id}/assignments/keys"
         );
         assert_eq!(
-            provider(Method::GET, "/guardrails/assignments/keys?limit=100"),
+            provider(&Method::GET, "/guardrails/assignments/keys?limit=100"),
             "provider:GET /guardrails/assignments/keys"
         );
-        assert_eq!(provider(Method::GET, "/workspaces/3f"), "provider:GET /workspaces/{id}");
+        assert_eq!(
+            provider(&Method::GET, "/workspaces/3f"),
+            "provider:GET /workspaces/{id}"
+        );
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::future::Future;
 
+use tokio::sync::oneshot;
+
 use super::Gate;
 use super::call::Service;
 use crate::invoke::FunctionName;
@@ -12,6 +14,13 @@ pub struct Instance {
     gate: Gate,
     function: FunctionName,
     number: u32,
+}
+
+/// An invocation that has begun. It is over when this is dropped.
+pub struct Begun {
+    gate: Gate,
+    who: (FunctionName, u32),
+    killed: oneshot::Receiver<()>,
 }
 
 /// The fault layer ended an invocation. Its instance is to be dropped.
@@ -51,12 +60,26 @@ impl Instance {
 
     /// Runs an invocation until it is done or killed. The work is dropped at a kill.
     pub async fn run<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Killed> {
+        self.begin().run(work).await
+    }
+
+    /// Begins an invocation at once, to be run by what is given back.
+    pub fn begin(&mut self) -> Begun {
         let who = (self.function, self.number);
-        let killed = self.gate.inner().change(|state| state.begin(who));
-        let _end = End { gate: &self.gate, who };
+        Begun {
+            gate: self.gate.clone(),
+            who,
+            killed: self.gate.inner().change(|state| state.begin(who)),
+        }
+    }
+}
+
+impl Begun {
+    /// Runs the invocation until it is done or killed. The work is dropped at a kill.
+    pub async fn run<T>(mut self, work: impl Future<Output = T>) -> Result<T, Killed> {
         tokio::select! {
             biased;
-            Ok(()) = killed => Err(Killed),
+            Ok(()) = &mut self.killed => Err(Killed),
             output = work => Ok(output),
         }
     }
@@ -69,13 +92,7 @@ impl Drop for Instance {
     }
 }
 
-/// Ends the invocation for the gate, however it ended.
-struct End<'a> {
-    gate: &'a Gate,
-    who: (FunctionName, u32),
-}
-
-impl Drop for End<'_> {
+impl Drop for Begun {
     fn drop(&mut self) {
         self.gate.inner().change(|state| state.end(self.who));
     }

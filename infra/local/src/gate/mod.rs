@@ -39,7 +39,7 @@ pub use self::call::{Call, CallName, Part, Service, Shape};
 pub use self::explore::{Choose, Drawn, Every, Exploration, Explored, Replayed};
 pub use self::history::{History, Step};
 pub use self::hold::{Held, ReleaseError};
-pub use self::instance::{Instance, Killed};
+pub use self::instance::{Begun, Instance, Killed};
 pub use self::matcher::Matcher;
 pub use self::record::{Keep, Recorded, Use};
 pub use self::upstream::Upstreams;

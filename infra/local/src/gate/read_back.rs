@@ -24,16 +24,16 @@ pub(super) async fn read_back(gate: &Inner, call: &Call, asked: &Asked) -> Optio
     items.push(never(gate, asked, &table).await?);
     let body = json!({ "TransactItems": items });
     let cancelled = gate.way.send(like(asked, "TransactWriteItems", &body)).await?;
-    let mut reasons = match serde_json::from_slice::<Value>(cancelled.body()).ok()?["CancellationReasons"].take() {
-        Value::Array(reasons) => reasons,
-        _ => return None,
+    let mut cancelled: Value = serde_json::from_slice(cancelled.body()).ok()?;
+    let Value::Array(mut reasons) = cancelled["CancellationReasons"].take() else {
+        return None;
     };
     reasons.pop();
     if reasons.iter().all(|reason| reason["Code"] == "None") {
         return None;
     }
     if call.name.operation.starts_with("Transact") {
-        return Some(answer::cancelled(call, reasons));
+        return Some(answer::cancelled(call, &reasons));
     }
     let item = reasons.first().and_then(|reason| reason.get("Item"));
     Some(answer::condition_failed(call, item))

@@ -1,11 +1,25 @@
 //! The one way to a function: an event in, its answer out, as Lambda does it. `in_process` runs the function's library and
 //! `binaries` the real executables; who wants a function woken does not know which.
 
+#[cfg(unix)]
+pub mod binaries;
+#[cfg(unix)]
+mod build;
+pub mod in_process;
+mod invocation;
+pub mod logs;
+#[cfg(unix)]
+mod process;
+#[cfg(unix)]
+mod runtime_api;
+
 use std::fmt;
 use std::str::FromStr;
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;
+
+pub use self::invocation::Settings;
 
 /// One of the five functions of the bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

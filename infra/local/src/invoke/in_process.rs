@@ -1,0 +1,158 @@
+//! Functions in this process: their libraries, as many instances as there are invocations at once, each with its own way through
+//! the fault layer. What Lambda does around a function is done here: time-outs, kills, panics, the limits, the logs.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aws_sdk_dynamodb::config::SharedHttpClient;
+use bursar_core::aws::AwsAccess;
+use bursar_core::clock::Clock;
+use bursar_core::config::Config;
+use bursar_core::start::{self, Function};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use lambda_runtime::{Diagnostic, LambdaEvent};
+use serde_json::Value;
+use tracing::instrument::WithSubscriber;
+
+use super::invocation::{Invocation, Settings, fits};
+use super::logs::Logs;
+use super::{FunctionName, Invoke, InvokeError};
+use crate::gate::{Begun, Gate, Instance, Killed, Service};
+
+/// The five functions as libraries. An instance serves one invocation at a time and then the next; one that was killed, timed out
+/// or panicked is thrown away.
+#[derive(Clone)]
+pub struct InProcess(Arc<Pool>);
+
+struct Pool {
+    gate: Gate,
+    settings: Settings,
+    clock: Clock,
+    http: SharedHttpClient,
+    make: Box<Make>,
+    idle: Mutex<BTreeMap<FunctionName, Vec<Worker>>>,
+}
+
+type Make = dyn Fn(FunctionName, Config, Clock) -> Box<dyn Answering> + Send + Sync;
+
+struct Worker {
+    instance: Instance,
+    function: Box<dyn Answering>,
+}
+
+/// A function whose type is forgotten.
+trait Answering: Send + Sync {
+    fn answer(&self, event: LambdaEvent<Value>) -> BoxFuture<'_, Result<Value, Diagnostic>>;
+}
+
+impl<F: Function> Answering for F {
+    fn answer(&self, event: LambdaEvent<Value>) -> BoxFuture<'_, Result<Value, Diagnostic>> {
+        Box::pin(start::answer(self, event))
+    }
+}
+
+impl InProcess {
+    pub fn new(gate: Gate, settings: Settings, clock: Clock) -> InProcess {
+        InProcess::making(gate, settings, clock, |function, config, clock| match function {
+            FunctionName::Claim => Box::new(claim::App::new(config, clock)),
+            FunctionName::Console => Box::new(console::App::new(config, clock)),
+            FunctionName::UsageSync => Box::new(usage_sync::App::new(config, clock)),
+            FunctionName::ThresholdAlerts => Box::new(threshold_alerts::App::new(config, clock)),
+            FunctionName::Mail => Box::new(mail::App::new(config, clock)),
+        })
+    }
+
+    /// What the functions have said.
+    pub fn logs(&self) -> &Logs {
+        &self.0.settings.logs
+    }
+
+    fn making(
+        gate: Gate,
+        settings: Settings,
+        clock: Clock,
+        make: impl Fn(FunctionName, Config, Clock) -> Box<dyn Answering> + Send + Sync + 'static,
+    ) -> InProcess {
+        InProcess(Arc::new(Pool {
+            gate,
+            settings,
+            clock,
+            http: aws_smithy_http_client::Builder::new().build_http(),
+            make: Box::new(make),
+            idle: Mutex::default(),
+        }))
+    }
+}
+
+impl Invoke for InProcess {
+    fn invoke(&self, function: FunctionName, event: Value) -> BoxFuture<'_, Result<Value, InvokeError>> {
+        Box::pin(async move {
+            fits(&event)?;
+            // Before the first wait, so that the order of invocations is the order of their instances.
+            let mut worker = self.0.take(function);
+            let begun = worker.instance.begin();
+            // A task of its own: a function goes on when whoever woke it has gone.
+            let task = tokio::spawn(self.0.clone().run(worker, begun, event));
+            task.await
+                .unwrap_or_else(|error| Err(InvokeError::Failed(error.to_string())))
+        })
+    }
+}
+
+impl Pool {
+    async fn run(self: Arc<Pool>, worker: Worker, begun: Begun, event: Value) -> Result<Value, InvokeError> {
+        let function = worker.instance.function();
+        let invocation = Invocation::new(function, &self.settings);
+        let capture = self
+            .settings
+            .logs
+            .capture(function, worker.instance.number(), &invocation.request_id);
+        let logs = bursar_core::log::to(capture);
+        let event = LambdaEvent::new(event, invocation.context());
+        let work = AssertUnwindSafe(worker.function.answer(event)).catch_unwind();
+        let work = tokio::time::timeout(invocation.time_out, work).with_subscriber(logs.clone());
+        let failure = match begun.run(work).await {
+            Ok(Ok(Ok(answer))) => {
+                self.idle().entry(function).or_default().push(worker);
+                let answer = answer.map_err(|error| InvokeError::Failed(error.error_message))?;
+                return fits(&answer).map(|()| answer);
+            }
+            Ok(Ok(Err(panic))) => InvokeError::Failed(format!("it panicked: {}", panic_text(&*panic))),
+            Ok(Err(_)) => InvokeError::TimedOut,
+            Err(Killed) => InvokeError::Killed,
+        };
+        tracing::dispatcher::with_default(&logs, || tracing::error!(%failure, "the instance is thrown away"));
+        Err(failure)
+    }
+
+    /// An instance that is idle, the one used last, or a new one.
+    fn take(&self, function: FunctionName) -> Worker {
+        let idle = self.idle().get_mut(&function).and_then(Vec::pop);
+        idle.unwrap_or_else(|| {
+            let instance = self.gate.instance(function);
+            let config = Config {
+                aws: AwsAccess::under(&instance.base(), &self.settings.region, self.http.clone()),
+                provider: instance.url(Service::Provider),
+                ..self.settings.config.clone()
+            };
+            let function = (self.make)(function, config, self.clock.clone());
+            Worker { instance, function }
+        })
+    }
+
+    fn idle(&self) -> MutexGuard<'_, BTreeMap<FunctionName, Vec<Worker>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a text")
+}
+
+#[cfg(test)]
+mod tests;
