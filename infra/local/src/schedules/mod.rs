@@ -118,12 +118,12 @@ impl Schedules {
             let stood = inner.clock.stands();
             let end = inner.clock.now().checked_add(by).context("that is too far ahead")?;
             let ran = inner.run_until(end).await;
-            if stood {
-                inner.clock.stop_at(end)?
+            let ended = if stood {
+                inner.clock.stop_at(end)
             } else {
-                inner.clock.run_from(end)?
-            }
-            ran?;
+                inner.clock.run_from(end)
+            };
+            ran.and(ended)?;
             Ok(inner.clock.now())
         })
         .await?
