@@ -8,6 +8,7 @@ pub mod control;
 pub mod dead_letters;
 pub mod engine;
 pub mod folder;
+pub mod gateway;
 pub mod invoke;
 pub mod kept;
 pub mod secrets_manager;

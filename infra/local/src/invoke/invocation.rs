@@ -61,7 +61,7 @@ impl Invocation {
 }
 
 /// Refuses what Lambda would not carry.
-pub(super) fn fits(value: &Value) -> Result<(), InvokeError> {
+pub(crate) fn fits(value: &Value) -> Result<(), InvokeError> {
     let mut counted = Counted(0);
     match serde_json::to_writer(&mut counted, value) {
         Ok(()) if counted.0 <= MOST_BYTES => Ok(()),

@@ -20,6 +20,7 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 pub use self::invocation::Settings;
+pub(crate) use self::invocation::fits;
 
 /// One of the five functions of the bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
