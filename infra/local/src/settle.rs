@@ -266,6 +266,7 @@ pub(crate) mod tests {
             None => Ok(json!({})),
         }));
         let bundle = bundle(engine, &recorder).await;
+        bundle.clock.stop_at(bundle.clock.now()).unwrap();
         bundle.settle.settle(LIMIT).await.unwrap();
         assert_eq!(bundle.pump.dead_letters().all().unwrap().len(), 1);
         bundle.stop().await;

@@ -165,6 +165,26 @@ async fn a_damaged_or_foreign_file_is_named_and_left_as_it_was() {
     refusal(&path);
 }
 
+#[tokio::test]
+async fn the_log_of_a_damaged_file_is_not_folded_into_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Engine::start(&Place::File(folder.path().join("table.db")), TABLE, &schema()).unwrap();
+    for n in 0..20 {
+        put(&client(&engine), &format!("p{n}"), &[("text", &"x".repeat(1000))]).await;
+    }
+    let copy = tempfile::tempdir().unwrap();
+    let path = copy.path().join("table.db");
+    let mut bytes = fs::read(folder.path().join("table.db")).unwrap();
+    bytes[4096..].fill(0xAA);
+    fs::write(&path, &bytes).unwrap();
+    let log = fs::read(folder.path().join("table.db-wal")).unwrap();
+    fs::write(copy.path().join("table.db-wal"), &log).unwrap();
+    engine.stop().await.unwrap();
+
+    refusal(&path);
+    assert_eq!(fs::read(copy.path().join("table.db-wal")).unwrap(), log);
+}
+
 #[test]
 fn a_log_without_its_file_is_not_folded_into_a_new_one() {
     let folder = tempfile::tempdir().unwrap();
@@ -234,6 +254,19 @@ async fn trimming_forgets_what_is_before_a_position_and_never_numbers_a_record_a
     put(&client(&engine), "d", &[]).await;
     assert!(engine.stream_end().await.unwrap() > end);
     assert_eq!(keys_of(&engine.records_after(end, 10).await.unwrap()), ["d"]);
+    engine.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_long_stream_is_forgotten_to_its_end() {
+    let engine = in_memory();
+    let database = lock(&engine.0.database).clone().unwrap();
+    for n in 0..1001 {
+        let item = json!({"TableName": TABLE, "Item": {"pk": {"S": n.to_string()}, "sk": {"S": "s"}}});
+        database.put_item(serde_json::from_value(item).unwrap()).unwrap();
+    }
+    assert_eq!(engine.trim(engine.stream_end().await.unwrap()).await.unwrap(), 1000);
+    assert_eq!(engine.records_after(Position::START, 10).await.unwrap().len(), 1);
     engine.stop().await.unwrap();
 }
 

@@ -175,6 +175,13 @@ async fn they_run_as_time_goes_on() {
     );
 }
 
+/// On a test's single thread, where nothing here waits for anything outside.
+async fn everything_else_goes_on() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn a_run_that_takes_long_is_not_joined_by_another_of_its_schedule() {
     let bundle = Bundle::at("2026-11-20T10:00:00Z");
@@ -211,10 +218,14 @@ async fn a_run_that_takes_long_is_not_joined_by_another_of_its_schedule() {
         let schedules = schedules.clone();
         tokio::spawn(async move { schedules.run_now(FunctionName::Mail, json!({"task": "drain"})).await })
     };
+    bundle.clock.advance(SignedDuration::from_mins(1)).unwrap();
+    everything_else_goes_on().await;
     let jump = {
         let schedules = schedules.clone();
         tokio::spawn(async move { schedules.advance(SignedDuration::from_mins(5)).await })
     };
+    everything_else_goes_on().await;
+    assert_eq!(under_way.load(Ordering::SeqCst), 1);
     gate.add_permits(10);
     beside.await.unwrap().unwrap();
     jump.await.unwrap().unwrap();
