@@ -136,10 +136,7 @@ impl StackClock {
             Course::Running(offset) => offset,
             Course::StandingAt(instant) => instant.duration_since(self.0.real.now()),
         };
-        let offset = Offset {
-            seconds: ahead.as_secs(),
-            nanoseconds: ahead.subsec_nanos(),
-        };
+        let offset = Offset { seconds: ahead.as_secs(), nanoseconds: ahead.subsec_nanos() };
         self.0.kept.put(COLLECTION, "offset", &offset)?;
         *self.0.course.lock().unwrap_or_else(PoisonError::into_inner) = course;
         self.0.moved.send_replace(());
@@ -180,10 +177,7 @@ pub(crate) mod tests {
         let kept = Kept::in_memory().unwrap();
         let clock = StackClock::over(real.clock(), kept.clone()).unwrap();
         assert_eq!(clock.now(), at("2026-11-20T10:00:00Z"));
-        assert_eq!(
-            clock.advance(SignedDuration::from_hours(48)).unwrap(),
-            at("2026-11-22T10:00:00Z")
-        );
+        assert_eq!(clock.advance(SignedDuration::from_hours(48)).unwrap(), at("2026-11-22T10:00:00Z"));
         real.pass(90);
         assert_eq!(clock.as_clock().now(), at("2026-11-22T10:01:30Z"));
         drop(clock);

@@ -66,15 +66,10 @@ async fn tell(State(control): State<Control>) -> Json<Value> {
 }
 
 async fn advance(State(control): State<Control>, body: Bytes) -> Response {
-    let asked = serde_json::from_slice(&body)
-        .ok()
-        .and_then(|Advance { advance_s }| i64::try_from(advance_s).ok());
+    let asked = serde_json::from_slice(&body).ok().and_then(|Advance { advance_s }| i64::try_from(advance_s).ok());
     let by = asked.map(SignedDuration::from_secs);
     let Some(by) = by.filter(|by| control.clock.now().checked_add(*by).is_ok()) else {
-        return refused(
-            StatusCode::BAD_REQUEST,
-            r#"send {"advance_s":N} with the seconds to go forward"#,
-        );
+        return refused(StatusCode::BAD_REQUEST, r#"send {"advance_s":N} with the seconds to go forward"#);
     };
     match control.schedules.advance(by).await {
         Ok(now) => Json(json!({"now": now})).into_response(),
@@ -119,11 +114,7 @@ mod tests {
     }
 
     async fn ask(router: &Router, method: &str, path: &str, body: &str) -> (u16, Value) {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .body(Body::from(body.to_owned()))
-            .unwrap();
+        let request = Request::builder().method(method).uri(path).body(Body::from(body.to_owned())).unwrap();
         let answer = router.clone().oneshot(request).await.unwrap();
         let status = answer.status().as_u16();
         let body = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
@@ -151,10 +142,7 @@ mod tests {
         let recorder = Arc::new(Recorder::answering(|_, _| Err(InvokeError::TimedOut)));
         let (bundle, router) = controlled(&recorder).await;
         let (status, body) = ask(&router, "POST", "/sync", "").await;
-        assert_eq!(
-            (status, body),
-            (500, json!({"error": "the function did not answer in time"}))
-        );
+        assert_eq!((status, body), (500, json!({"error": "the function did not answer in time"})));
         bundle.stop().await;
     }
 
@@ -168,17 +156,8 @@ mod tests {
         let (status, after) = ask(&router, "POST", "/clock", r#"{"advance_s":7200}"#).await;
         assert_eq!(status, 200);
         let moved = now(&after).duration_since(now(&before));
-        assert!(
-            moved >= SignedDuration::from_hours(2) && moved < SignedDuration::from_mins(121),
-            "{moved}"
-        );
-        let runs = |function, input: Value| {
-            recorder
-                .calls_of(function)
-                .iter()
-                .filter(|event| **event == input)
-                .count()
-        };
+        assert!(moved >= SignedDuration::from_hours(2) && moved < SignedDuration::from_mins(121), "{moved}");
+        let runs = |function, input: Value| recorder.calls_of(function).iter().filter(|event| **event == input).count();
         assert_eq!(runs(FunctionName::Console, json!({"task": "work"})), 1);
         assert_eq!(runs(FunctionName::ThresholdAlerts, json!({"task": "watch"})), 1);
         bundle.stop().await;

@@ -56,10 +56,7 @@ impl DeadLetters {
         let next = last.map_or(0, |last| last + 1);
         self.0.put(COLLECTION, &format!("{next:020}"), letter)?;
         let too_many = (letters.len() + 1).saturating_sub(AT_MOST);
-        letters
-            .iter()
-            .take(too_many)
-            .try_for_each(|(id, _)| self.0.remove(COLLECTION, id))
+        letters.iter().take(too_many).try_for_each(|(id, _)| self.0.remove(COLLECTION, id))
     }
 
     fn numbered(&self) -> Result<Vec<(String, DeadLetter)>> {

@@ -50,11 +50,7 @@ impl Folder {
             return Err(FolderError::Foreign(dir.display().to_string()));
         }
         make(dir).map_err(unusable)?;
-        let lock = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&marker)
-            .map_err(unusable)?;
+        let lock = OpenOptions::new().create(true).append(true).open(&marker).map_err(unusable)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(FolderError::InUse(dir.display().to_string())),
@@ -87,10 +83,7 @@ impl Folder {
         if lock.metadata()?.len() == 0 {
             fs::write(dir.join(MARKER), MARKER_TEXT)?;
         }
-        let folder = Folder {
-            root: dir.canonicalize()?,
-            _lock: lock,
-        };
+        let folder = Folder { root: dir.canonicalize()?, _lock: lock };
         let aside = folder.root.join(ASIDE);
         if aside.join(WHOLE).exists() {
             folder.take_over(&aside)?;
@@ -117,10 +110,7 @@ impl Folder {
     }
 
     fn files_at(&self, root: &Path) -> Files {
-        Files {
-            table: root.join("table.db"),
-            stand_ins: root.join("stand-ins"),
-        }
+        Files { table: root.join("table.db"), stand_ins: root.join("stand-ins") }
     }
 
     fn unusable(&self, error: io::Error) -> FolderError {
@@ -214,14 +204,8 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         fs::write(place.path().join("thesis.tex"), "years of work").unwrap();
         let message = refusal(place.path());
-        assert!(
-            message.contains("did not make") && message.contains("--data"),
-            "{message}"
-        );
-        let names: Vec<_> = fs::read_dir(place.path())
-            .unwrap()
-            .map(|e| e.unwrap().file_name())
-            .collect();
+        assert!(message.contains("did not make") && message.contains("--data"), "{message}");
+        let names: Vec<_> = fs::read_dir(place.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(names, ["thesis.tex"]);
     }
 
@@ -266,19 +250,13 @@ mod tests {
         drop(folder);
 
         let folder = Folder::open(place.path()).unwrap();
-        assert!(
-            folder.is_new() && !place.path().join(ASIDE).exists(),
-            "an unfinished one is removed"
-        );
+        assert!(folder.is_new() && !place.path().join(ASIDE).exists(), "an unfinished one is removed");
         let aside = folder.aside().unwrap();
         fs::write(&aside.files().table, "table").unwrap();
         fs::write(aside.files().stand_ins.join("state.db"), "state").unwrap();
         aside.finish().unwrap();
         assert!(!folder.is_new());
-        assert_eq!(
-            fs::read_to_string(folder.files().stand_ins.join("state.db")).unwrap(),
-            "state"
-        );
+        assert_eq!(fs::read_to_string(folder.files().stand_ins.join("state.db")).unwrap(), "state");
         assert!(!place.path().join(ASIDE).exists());
     }
 

@@ -33,11 +33,7 @@ impl Recorder {
     pub(crate) fn answering_later(
         answer: impl Fn(FunctionName, Value) -> BoxFuture<'static, Result<Value, InvokeError>> + Send + Sync + 'static,
     ) -> Recorder {
-        Recorder {
-            answer: Box::new(answer),
-            calls: Mutex::default(),
-            count: watch::channel(0).0,
-        }
+        Recorder { answer: Box::new(answer), calls: Mutex::default(), count: watch::channel(0).0 }
     }
 
     pub(crate) fn calls(&self) -> Vec<(FunctionName, Value)> {
@@ -59,10 +55,7 @@ impl Recorder {
 
 impl Invoke for Recorder {
     fn invoke(&self, function: FunctionName, event: Value) -> BoxFuture<'_, Result<Value, InvokeError>> {
-        self.calls
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push((function, event.clone()));
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push((function, event.clone()));
         self.count.send_modify(|count| *count += 1);
         (self.answer)(function, event)
     }

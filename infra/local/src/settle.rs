@@ -50,14 +50,8 @@ impl Settle {
         loop {
             self.pump.drained().await?;
             let before = self.pump.changes();
-            let work = self
-                .schedules
-                .run_now(FunctionName::Console, json!({"task": "work"}))
-                .await;
-            let drain = self
-                .schedules
-                .run_now(FunctionName::Mail, json!({"task": "drain"}))
-                .await;
+            let work = self.schedules.run_now(FunctionName::Console, json!({"task": "work"})).await;
+            let drain = self.schedules.run_now(FunctionName::Mail, json!({"task": "drain"})).await;
             self.pump.drained().await?;
             if let Some(error) = work.err().or(drain.err()) {
                 tracing::warn!(%error, "a round of settling failed and is repeated");
@@ -108,23 +102,10 @@ pub(crate) mod tests {
         let clock = StackClock::open(kept.clone()).unwrap();
         let invoke = Arc::clone(recorder) as Arc<dyn Invoke>;
         let readers = template.readers.clone();
-        let pump = Pump::start(
-            engine.clone(),
-            Arc::clone(&invoke),
-            kept.clone(),
-            clock.clone(),
-            "us-east-1",
-            readers,
-        );
+        let pump = Pump::start(engine.clone(), Arc::clone(&invoke), kept.clone(), clock.clone(), "us-east-1", readers);
         let pump = pump.await.unwrap();
         let schedules = Schedules::new(&template, SyncEvery::Never, invoke, kept, clock.clone()).unwrap();
-        Bundle {
-            settle: Settle::new(pump.clone(), schedules.clone()),
-            engine,
-            pump,
-            schedules,
-            clock,
-        }
+        Bundle { settle: Settle::new(pump.clone(), schedules.clone()), engine, pump, schedules, clock }
     }
 
     impl Bundle {
@@ -148,24 +129,14 @@ pub(crate) mod tests {
                 FunctionName::Console => {
                     let job = self.jobs.lock().unwrap().pop();
                     if let Some(job) = job {
-                        put(
-                            client,
-                            job,
-                            &[("kind", "outbox"), ("class", "urgent"), ("state", "waiting")],
-                        )
-                        .await;
+                        put(client, job, &[("kind", "outbox"), ("class", "urgent"), ("state", "waiting")]).await;
                     }
                 }
                 FunctionName::Mail => {
                     let records = event["Records"].as_array().cloned().unwrap_or_default();
                     for record in records {
                         let row = record["dynamodb"]["Keys"]["pk"]["S"].as_str().unwrap().to_owned();
-                        put(
-                            client,
-                            &row,
-                            &[("kind", "outbox"), ("class", "urgent"), ("state", "sent")],
-                        )
-                        .await;
+                        put(client, &row, &[("kind", "outbox"), ("class", "urgent"), ("state", "sent")]).await;
                         self.sent.lock().unwrap().insert(row);
                     }
                 }
@@ -190,10 +161,7 @@ pub(crate) mod tests {
         let recorder = Arc::new(recorder);
         let bundle = bundle(engine, &recorder).await;
         bundle.settle.settle(LIMIT).await.unwrap();
-        assert_eq!(
-            *functions.sent.lock().unwrap(),
-            BTreeSet::from(["a", "b", "c"].map(str::to_owned))
-        );
+        assert_eq!(*functions.sent.lock().unwrap(), BTreeSet::from(["a", "b", "c"].map(str::to_owned)));
         let rounds = recorder.calls_of(FunctionName::Console).len();
         assert_eq!(rounds, 4, "one for each job, and one that found nothing");
         bundle.stop().await;
@@ -204,11 +172,7 @@ pub(crate) mod tests {
         let failures = AtomicUsize::new(2);
         let recorder = Arc::new(Recorder::answering(move |_, _| {
             let left = failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-            if left.is_ok() {
-                Err(InvokeError::Killed)
-            } else {
-                Ok(json!({}))
-            }
+            if left.is_ok() { Err(InvokeError::Killed) } else { Ok(json!({})) }
         }));
         let bundle = bundle(in_memory(), &recorder).await;
         bundle.settle.settle(LIMIT).await.unwrap();
@@ -238,16 +202,8 @@ pub(crate) mod tests {
         let settled = bundle.settle.settle(Duration::from_millis(100)).await;
         assert!(matches!(settled, Err(NotSettled::InTime(_))), "{settled:?}");
         // Its turn comes only when the cut-off run is over.
-        bundle
-            .schedules
-            .run_now(FunctionName::Console, json!({"task": "work"}))
-            .await
-            .unwrap();
-        bundle
-            .schedules
-            .run_now(FunctionName::Mail, json!({"task": "drain"}))
-            .await
-            .unwrap();
+        bundle.schedules.run_now(FunctionName::Console, json!({"task": "work"})).await.unwrap();
+        bundle.schedules.run_now(FunctionName::Mail, json!({"task": "drain"})).await.unwrap();
         assert_eq!(cut.load(Ordering::SeqCst), finished.load(Ordering::SeqCst));
         bundle.stop().await;
     }
@@ -255,12 +211,7 @@ pub(crate) mod tests {
     #[tokio::test]
     async fn failed_stream_batches_are_tried_again_at_once_and_not_waited_for() {
         let engine = in_memory();
-        put(
-            &client(&engine),
-            "a",
-            &[("kind", "outbox"), ("class", "urgent"), ("state", "waiting")],
-        )
-        .await;
+        put(&client(&engine), "a", &[("kind", "outbox"), ("class", "urgent"), ("state", "waiting")]).await;
         let recorder = Arc::new(Recorder::answering(|_, event| match event.get("Records") {
             Some(_) => Err(InvokeError::TimedOut),
             None => Ok(json!({})),

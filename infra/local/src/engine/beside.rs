@@ -35,10 +35,7 @@ impl Beside {
             "CREATE INDEX IF NOT EXISTS bursar_stream_order
              ON _stream_records (table_name, CAST(sequence_number AS INTEGER))",
         )?;
-        Ok(Beside(Mutex::new(Open {
-            connection: Some(connection),
-            version: 0,
-        })))
+        Ok(Beside(Mutex::new(Open { connection: Some(connection), version: 0 })))
     }
 
     /// Whether anything was committed since it was asked last. Only an answer of no is certain.
@@ -70,9 +67,7 @@ impl Beside {
                 let trim = "DELETE FROM _stream_records WHERE id IN (SELECT id FROM _stream_records
                             WHERE table_name = ? AND CAST(sequence_number AS INTEGER) < ?
                             ORDER BY CAST(sequence_number AS INTEGER) LIMIT ?)";
-                Ok(connection
-                    .prepare_cached(trim)?
-                    .execute(params![table, position, AT_ONCE])?)
+                Ok(connection.prepare_cached(trim)?.execute(params![table, position, AT_ONCE])?)
             })?;
             removed += now;
             if now < AT_ONCE {

@@ -2,10 +2,10 @@
 //! own. Makes the table as the template describes it and refuses another one. Handing its stream on is the pump's business.
 
 mod beside;
+mod schema;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -17,20 +17,20 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use dynoxide::actions::{
-    TableDescription, create_table::CreateTableRequest, describe_table::DescribeTableRequest,
+    create_table::CreateTableRequest, describe_table::DescribeTableRequest,
     describe_time_to_live::DescribeTimeToLiveRequest, get_records::GetRecordsRequest,
     get_shard_iterator::GetShardIteratorRequest, update_time_to_live::UpdateTimeToLiveRequest,
 };
 use dynoxide::{Database, DynoxideError, server, streams};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::sync::watch;
 
 use self::beside::Beside;
-use crate::template::{Index, Keys, TableSchema};
+use crate::template::TableSchema;
 
 /// How long requests that are under way may still take when the engine is stopped.
 const GRACE: Duration = Duration::from_secs(2);
@@ -135,37 +135,26 @@ impl Engine {
             let iterator = database.get_shard_iterator(GetShardIteratorRequest {
                 stream_arn: streams::stream_arn(&engine.table, &engine.stream),
                 shard_id: streams::shard_id(&engine.table),
-                shard_iterator_type: if from_start {
-                    "TRIM_HORIZON"
-                } else {
-                    "AFTER_SEQUENCE_NUMBER"
-                }
-                .to_owned(),
+                shard_iterator_type: if from_start { "TRIM_HORIZON" } else { "AFTER_SEQUENCE_NUMBER" }.to_owned(),
                 sequence_number: (!from_start).then(|| position.to_string()),
             })?;
             let records = database.get_records(GetRecordsRequest {
                 shard_iterator: iterator.shard_iterator.context("the engine gave no iterator")?,
                 limit: Some(limit),
             })?;
-            records
-                .records
-                .iter()
-                .map(|record| Ok(serde_json::to_value(record)?))
-                .collect()
+            records.records.iter().map(|record| Ok(serde_json::to_value(record)?)).collect()
         })
         .await
     }
 
     /// The place of the last record there is.
     pub async fn stream_end(&self) -> Result<Position> {
-        self.run(|engine, _| engine.beside.stream_end(&engine.table).map(Position))
-            .await
+        self.run(|engine, _| engine.beside.stream_end(&engine.table).map(Position)).await
     }
 
     /// Forgets the records before `position`, which nobody will ask for again.
     pub async fn trim(&self, position: Position) -> Result<usize> {
-        self.run(move |engine, _| engine.beside.trim(&engine.table, position.0))
-            .await
+        self.run(move |engine, _| engine.beside.trim(&engine.table, position.0)).await
     }
 
     /// Deletes items whose time to live has run out, by real time, and says how many. Nothing while the product's clock is behind
@@ -214,10 +203,7 @@ impl Engine {
                 telling.send_replace(());
             }
         };
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_all()
-            .on_thread_park(tell)
-            .build()?;
+        let runtime = runtime::Builder::new_current_thread().enable_all().on_thread_park(tell).build()?;
         let listener = {
             let _within = runtime.enter();
             TcpListener::from_std(listener)?
@@ -319,65 +305,25 @@ fn name_in_memory() -> String {
 }
 
 fn create(database: &Database, table: &str, schema: &TableSchema) -> Result<()> {
-    let keys = |keys: &Keys| {
-        let hash = json!({"AttributeName": keys.hash, "KeyType": "HASH"});
-        let range = keys
-            .range
-            .iter()
-            .map(|range| json!({"AttributeName": range, "KeyType": "RANGE"}));
-        std::iter::once(hash).chain(range).collect::<Value>()
-    };
-    let attributes = schema.attributes.iter();
-    let indexes = schema.indexes.iter().map(|(name, index)| {
-        let mut projection = json!({"ProjectionType": index.projection});
-        if !index.included.is_empty() {
-            projection["NonKeyAttributes"] = json!(index.included);
-        }
-        json!({"IndexName": name, "KeySchema": keys(&index.keys), "Projection": projection})
-    });
-    let mut request = json!({
-        "TableName": table,
-        "BillingMode": "PAY_PER_REQUEST",
-        "AttributeDefinitions": attributes.map(|(name, of)| json!({"AttributeName": name, "AttributeType": of})).collect::<Value>(),
-        "KeySchema": keys(&schema.keys),
-        "StreamSpecification": {"StreamEnabled": true, "StreamViewType": "NEW_AND_OLD_IMAGES"},
-    });
-    if !schema.indexes.is_empty() {
-        request["GlobalSecondaryIndexes"] = indexes.collect();
-    }
-    database.create_table(serde_json::from_value::<CreateTableRequest>(request)?)?;
-    database.update_time_to_live(serde_json::from_value::<UpdateTimeToLiveRequest>(json!({
-        "TableName": table,
-        "TimeToLiveSpecification": {"AttributeName": schema.ttl, "Enabled": true},
-    }))?)?;
+    database.create_table(serde_json::from_value::<CreateTableRequest>(schema::create_table(table, schema))?)?;
+    let time_to_live = schema::update_time_to_live(table, schema);
+    database.update_time_to_live(serde_json::from_value::<UpdateTimeToLiveRequest>(time_to_live)?)?;
     Ok(())
 }
 
 /// Holds the table against the template and answers its stream's label.
 fn check_schema(database: &Database, table: &str, schema: &TableSchema) -> Result<String> {
-    let asked = DescribeTableRequest {
-        table_name: table.to_owned(),
-    };
+    let asked = DescribeTableRequest { table_name: table.to_owned() };
     let description = match database.describe_table(asked) {
         Ok(answer) => answer.table,
         Err(DynoxideError::ResourceNotFoundException(_)) => bail!("it holds no table {table}"),
         Err(error) => return Err(error.into()),
     };
-    let time_to_live = database.describe_time_to_live(DescribeTimeToLiveRequest {
-        table_name: table.to_owned(),
-    })?;
-    let found = described(&description, time_to_live.time_to_live_description.attribute_name)?;
-    let stream = description.stream_specification;
-    let both = stream.is_some_and(|s| s.stream_enabled && s.stream_view_type.as_deref() == Some("NEW_AND_OLD_IMAGES"));
-    for (part, same) in [
-        ("attributes", found.attributes == schema.attributes),
-        ("keys", found.keys == schema.keys),
-        ("indexes", found.indexes == schema.indexes),
-        ("time to live", found.ttl == schema.ttl),
-        ("stream", both),
-    ] {
-        ensure!(same, "the table {table} in it has other {part}");
-    }
+    let time_to_live = database.describe_time_to_live(DescribeTimeToLiveRequest { table_name: table.to_owned() })?;
+    let described = serde_json::to_value(&description)?;
+    let attribute = time_to_live.time_to_live_description.attribute_name;
+    let differing = schema::difference(&described, attribute.as_deref(), schema);
+    ensure!(differing.is_none(), "the table {table} in it has other {}", differing.unwrap_or_default());
     description.latest_stream_label.context("its stream has no label")
 }
 
@@ -385,43 +331,6 @@ fn check_schema(database: &Database, table: &str, schema: &TableSchema) -> Resul
 fn aws_label(label: &str) -> Option<String> {
     let began = Timestamp::from_second(label.split('.').next()?.parse().ok()?).ok()?;
     Some(began.strftime("%Y-%m-%dT%H:%M:%S.000").to_string())
-}
-
-fn described(table: &TableDescription, ttl: Option<String>) -> Result<TableSchema> {
-    let described = serde_json::to_value(table)?;
-    let list = |of: &Value, name: &str| of[name].as_array().cloned().unwrap_or_default();
-    let text = |of: &Value, name: &str| of[name].as_str().unwrap_or_default().to_owned();
-    let keys = |of: &Value| {
-        let keys = list(of, "KeySchema");
-        let of_type = |key_type| {
-            keys.iter()
-                .find(|key| key["KeyType"] == key_type)
-                .map(|key| text(key, "AttributeName"))
-        };
-        Keys {
-            hash: of_type("HASH").unwrap_or_default(),
-            range: of_type("RANGE"),
-        }
-    };
-    let index = |index: &Value| {
-        let included = list(&index["Projection"], "NonKeyAttributes");
-        let read = Index {
-            keys: keys(index),
-            projection: text(&index["Projection"], "ProjectionType"),
-            included: included
-                .iter()
-                .filter_map(|name| name.as_str().map(str::to_owned))
-                .collect::<BTreeSet<_>>(),
-        };
-        (text(index, "IndexName"), read)
-    };
-    let attribute = |attribute: &Value| (text(attribute, "AttributeName"), text(attribute, "AttributeType"));
-    Ok(TableSchema {
-        attributes: list(&described, "AttributeDefinitions").iter().map(attribute).collect(),
-        keys: keys(&described),
-        indexes: list(&described, "GlobalSecondaryIndexes").iter().map(index).collect(),
-        ttl: ttl.unwrap_or_default(),
-    })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

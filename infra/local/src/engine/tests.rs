@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::json;
 
 use super::*;
 use crate::template::Template;
@@ -40,17 +41,12 @@ fn position_of(record: &Value) -> Position {
 }
 
 fn keys_of(records: &[Value]) -> Vec<&str> {
-    records
-        .iter()
-        .map(|record| record["dynamodb"]["Keys"]["pk"]["S"].as_str().unwrap())
-        .collect()
+    records.iter().map(|record| record["dynamodb"]["Keys"]["pk"]["S"].as_str().unwrap()).collect()
 }
 
 fn refusal(path: &Path) -> String {
     let before = fs::read(path).ok();
-    let refused = Engine::start(&Place::File(path.to_owned()), TABLE, &schema())
-        .err()
-        .unwrap();
+    let refused = Engine::start(&Place::File(path.to_owned()), TABLE, &schema()).err().unwrap();
     assert_eq!(fs::read(path).ok(), before, "the file is as it was");
     let message = format!("{refused:#}");
     assert!(message.contains("table.db") && message.contains("--data"), "{message}");
@@ -89,10 +85,7 @@ async fn what_was_written_is_there_after_a_restart_and_the_log_is_folded_in_when
     let engine = Engine::start(&place, TABLE, &schema()).unwrap();
     put(&client(&engine), "a", &[]).await;
     engine.stop().await.unwrap();
-    let names: Vec<_> = fs::read_dir(folder.path())
-        .unwrap()
-        .map(|e| e.unwrap().file_name())
-        .collect();
+    let names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(names, ["table.db"]);
 
     let engine = Engine::start(&place, TABLE, &schema()).unwrap();
@@ -201,10 +194,7 @@ fn a_table_whose_making_was_killed_is_made_anew() {
     fs::write(folder.path().join("table.db.new-wal"), "and its log").unwrap();
     let path = folder.path().join("table.db");
     drop(open_file(&path, TABLE, &schema()).unwrap());
-    let names: Vec<_> = fs::read_dir(folder.path())
-        .unwrap()
-        .map(|e| e.unwrap().file_name())
-        .collect();
+    let names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(names, ["table.db"]);
 }
 
@@ -222,10 +212,7 @@ async fn records_come_in_order_and_from_after_the_position_asked_for() {
     assert_eq!(all[3]["dynamodb"]["OldImage"]["text"], Value::Null);
     assert_eq!(all[3]["dynamodb"]["NewImage"]["text"]["S"], "changed");
     assert_eq!(position_of(&all[3]), engine.stream_end().await.unwrap());
-    assert_eq!(
-        position_of(&all[0]).to_string(),
-        all[0]["dynamodb"]["SequenceNumber"].as_str().unwrap()
-    );
+    assert_eq!(position_of(&all[0]).to_string(), all[0]["dynamodb"]["SequenceNumber"].as_str().unwrap());
 
     let two = engine.records_after(position_of(&all[1]), 1).await.unwrap();
     assert_eq!(keys_of(&two), ["c"]);
@@ -348,13 +335,7 @@ async fn the_sweep_deletes_what_ran_out_but_not_while_the_product_lives_in_the_p
         ("ttl", AttributeValue::N("1700000000".into())),
     ];
     let item = item.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
-    client(&engine)
-        .put_item()
-        .table_name(TABLE)
-        .set_item(Some(item))
-        .send()
-        .await
-        .unwrap();
+    client(&engine).put_item().table_name(TABLE).set_item(Some(item)).send().await.unwrap();
     let past = Timestamp::now() - SignedDuration::from_hours(24);
     assert_eq!(engine.sweep(past).await.unwrap(), 0);
     let mut changes = engine.changes();

@@ -68,19 +68,13 @@ impl Delivery {
                 let records = part.records.split_off(index);
                 let done = part.records.last()?.position;
                 self.0.push_front(Part { records, failures: 0 });
-                return Some(Step::PastAndAgain(
-                    done,
-                    "the function reported a record as failed".to_owned(),
-                ));
+                return Some(Step::PastAndAgain(done, "the function reported a record as failed".to_owned()));
             }
             Outcome::Failed(why) => (why, true),
         };
         if whole && reader.bisect && part.records.len() > 1 {
             let second = part.records.split_off(part.records.len().div_ceil(2));
-            self.0.push_front(Part {
-                records: second,
-                failures: part.failures,
-            });
+            self.0.push_front(Part { records: second, failures: part.failures });
             self.0.push_front(part);
             return Some(Step::Again(why));
         }
@@ -141,18 +135,12 @@ mod tests {
     }
 
     fn delivery(numbers: std::ops::RangeInclusive<u64>) -> Delivery {
-        let record = |number| Record {
-            position: position(number),
-            body: json!({}),
-        };
+        let record = |number| Record { position: position(number), body: json!({}) };
         Delivery::of(numbers.map(record).collect())
     }
 
     fn numbers(delivery: &Delivery) -> Vec<Position> {
-        delivery
-            .next()
-            .map(|part| part.records.iter().map(|r| r.position).collect())
-            .unwrap_or_default()
+        delivery.next().map(|part| part.records.iter().map(|r| r.position).collect()).unwrap_or_default()
     }
 
     fn failed(sequence_numbers: &[u64]) -> Result<Value, InvokeError> {
@@ -166,12 +154,7 @@ mod tests {
 
     #[test]
     fn an_empty_report_or_none_is_success() {
-        for answer in [
-            json!(null),
-            json!({}),
-            json!({"batchItemFailures": null}),
-            json!({"batchItemFailures": []}),
-        ] {
+        for answer in [json!(null), json!({}), json!({"batchItemFailures": null}), json!({"batchItemFailures": []})] {
             let mut delivery = delivery(1..=3);
             assert_eq!(delivery.answered(&reader(), Ok(answer)), Some(Step::Past(position(3))));
             assert!(delivery.next().is_none());
@@ -182,10 +165,7 @@ mod tests {
     fn a_partial_report_goes_on_with_the_first_failed_record() {
         let mut delivery = delivery(1..=5);
         let step = delivery.answered(&reader(), failed(&[4, 3]));
-        assert!(
-            matches!(step, Some(Step::PastAndAgain(done, _)) if done == position(2)),
-            "{step:?}"
-        );
+        assert!(matches!(step, Some(Step::PastAndAgain(done, _)) if done == position(2)), "{step:?}");
         assert_eq!(numbers(&delivery), [3, 4, 5].map(position));
     }
 
@@ -208,10 +188,7 @@ mod tests {
     #[test]
     fn a_report_is_not_looked_at_unless_the_template_asks_for_it() {
         let mut delivery = delivery(1..=2);
-        let reader = StreamReader {
-            partial: false,
-            ..reader()
-        };
+        let reader = StreamReader { partial: false, ..reader() };
         assert_eq!(delivery.answered(&reader, failed(&[1])), Some(Step::Past(position(2))));
     }
 
@@ -221,11 +198,7 @@ mod tests {
         let (mut handed_on, mut given_up) = (Vec::new(), Vec::new());
         while delivery.next().is_some() {
             let part = numbers(&delivery);
-            let answer = if part.contains(&position(4)) {
-                crash()
-            } else {
-                Ok(json!({}))
-            };
+            let answer = if part.contains(&position(4)) { crash() } else { Ok(json!({})) };
             match delivery.answered(&reader(), answer) {
                 Some(Step::Past(_)) => handed_on.extend(part),
                 Some(Step::GaveUp(part, _)) => given_up.push(part),
@@ -240,10 +213,7 @@ mod tests {
 
     #[test]
     fn without_halving_the_whole_batch_is_given_up_after_its_tries() {
-        let reader = StreamReader {
-            bisect: false,
-            ..reader()
-        };
+        let reader = StreamReader { bisect: false, ..reader() };
         let mut delivery = delivery(1..=3);
         assert!(matches!(delivery.answered(&reader, crash()), Some(Step::Again(_))));
         assert!(matches!(delivery.answered(&reader, crash()), Some(Step::Again(_))));
@@ -256,10 +226,7 @@ mod tests {
     fn a_first_record_reported_again_and_again_takes_the_rest_with_it_when_given_up() {
         let mut delivery = delivery(1..=3);
         for _ in 0..2 {
-            assert!(matches!(
-                delivery.answered(&reader(), failed(&[1])),
-                Some(Step::Again(_))
-            ));
+            assert!(matches!(delivery.answered(&reader(), failed(&[1])), Some(Step::Again(_))));
         }
         let step = delivery.answered(&reader(), failed(&[1]));
         assert!(matches!(step, Some(Step::GaveUp(part, _)) if part.records.len() == 3));
@@ -273,14 +240,8 @@ mod tests {
         }
         delivery.answered(&reader(), failed(&[2]));
         for _ in 0..2 {
-            assert!(matches!(
-                delivery.answered(&reader(), failed(&[2])),
-                Some(Step::Again(_))
-            ));
+            assert!(matches!(delivery.answered(&reader(), failed(&[2])), Some(Step::Again(_))));
         }
-        assert!(matches!(
-            delivery.answered(&reader(), failed(&[2])),
-            Some(Step::GaveUp(..))
-        ));
+        assert!(matches!(delivery.answered(&reader(), failed(&[2])), Some(Step::GaveUp(..))));
     }
 }

@@ -86,9 +86,7 @@ impl Test {
                 _ => Err("anything-but knows values and a prefix only".to_owned()),
             },
             ("anything-but", value) => Ok(Test::NotOneOf(vec![literal(value)?])),
-            _ => Err(format!(
-                "the operator {name} with {operand} is not understood in a filter"
-            )),
+            _ => Err(format!("the operator {name} with {operand} is not understood in a filter")),
         }
     }
 
@@ -137,17 +135,11 @@ mod tests {
     fn every_field_must_match_and_any_of_its_values_does() {
         let pattern =
             json!({"eventName": ["INSERT"], "dynamodb": {"NewImage": {"kind": {"S": ["reading", "totals"]}}}});
-        assert!(matches(
-            &pattern,
-            &record(&json!({"kind": {"S": "reading"}, "x": {"N": "1"}}))
-        ));
+        assert!(matches(&pattern, &record(&json!({"kind": {"S": "reading"}, "x": {"N": "1"}}))));
         assert!(matches(&pattern, &record(&json!({"kind": {"S": "totals"}}))));
         assert!(!matches(&pattern, &record(&json!({"kind": {"S": "grant"}}))));
         assert!(!matches(&pattern, &record(&json!({}))));
-        assert!(!matches(
-            &pattern,
-            &json!({"eventName": "REMOVE", "dynamodb": {"OldImage": {}}})
-        ));
+        assert!(!matches(&pattern, &json!({"eventName": "REMOVE", "dynamodb": {"OldImage": {}}})));
         assert!(!matches(
             &pattern,
             &json!({"eventName": "MODIFY", "dynamodb": {"NewImage": {"kind": {"S": "reading"}}}})

@@ -106,10 +106,7 @@ impl Pump {
             let end = self.0.engine.stream_end().await?;
             for (_, position) in &self.0.readers {
                 let mut position = position.subscribe();
-                position
-                    .wait_for(|position| *position >= end)
-                    .await
-                    .context("the pump was stopped")?;
+                position.wait_for(|position| *position >= end).await.context("the pump was stopped")?;
             }
             if self.0.engine.stream_end().await? == end {
                 return Ok(());
@@ -178,10 +175,7 @@ impl Inner {
         let (reader, position) = &self.readers[index];
         let from = *position.borrow();
         let page = self.engine.records_after(from, PAGE).await?;
-        let page = page
-            .into_iter()
-            .map(|body| self.record(body))
-            .collect::<Result<Vec<_>>>()?;
+        let page = page.into_iter().map(|body| self.record(body)).collect::<Result<Vec<_>>>()?;
         let Some(last) = page.last().map(|record| record.position) else {
             return Ok(0);
         };
@@ -231,11 +225,7 @@ impl Inner {
                 Some(Step::Again(why)) => why,
                 None => continue,
             };
-            tracing::warn!(
-                function = reader.function.as_str(),
-                why,
-                "a stream batch failed and is tried again"
-            );
+            tracing::warn!(function = reader.function.as_str(), why, "a stream batch failed and is tried again");
             self.wait_until(self.clock.now().checked_add(wait)?).await;
             wait = (wait * 2).min(LONGEST_WAIT);
         }
@@ -299,10 +289,7 @@ impl Inner {
             self.engine.table(),
             self.engine.stream_label()
         ));
-        Ok(Record {
-            position: position.context("a stream record has no sequence number")?,
-            body,
-        })
+        Ok(Record { position: position.context("a stream record has no sequence number")?, body })
     }
 
     fn tasks(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<()>>> {

@@ -25,19 +25,14 @@ fn reader(function: FunctionName, kind: &str) -> StreamReader {
 }
 
 fn readers() -> Vec<StreamReader> {
-    vec![
-        reader(FunctionName::ThresholdAlerts, "totals"),
-        reader(FunctionName::Mail, "outbox"),
-    ]
+    vec![reader(FunctionName::ThresholdAlerts, "totals"), reader(FunctionName::Mail, "outbox")]
 }
 
 /// A clock that stands still, so that nothing waits by real time.
 fn standing() -> StackClock {
     let hand = HandClock::at("2026-11-20T10:00:00Z");
     let clock = StackClock::over(hand.clock(), Kept::in_memory().unwrap()).unwrap();
-    clock
-        .stop_at("2026-11-20T10:00:00Z".parse::<Timestamp>().unwrap())
-        .unwrap();
+    clock.stop_at("2026-11-20T10:00:00Z".parse::<Timestamp>().unwrap()).unwrap();
     clock
 }
 
@@ -53,14 +48,7 @@ async fn pump_of(
     readers: Vec<StreamReader>,
 ) -> Pump {
     let invoke: Arc<dyn Invoke> = Arc::clone(recorder) as Arc<dyn Invoke>;
-    let pump = Pump::start(
-        engine.clone(),
-        invoke,
-        kept.clone(),
-        clock.clone(),
-        "us-east-1",
-        readers,
-    );
+    let pump = Pump::start(engine.clone(), invoke, kept.clone(), clock.clone(), "us-east-1", readers);
     pump.await.unwrap()
 }
 
@@ -77,9 +65,7 @@ async fn drained(pump: &Pump) {
 fn keys(events: &[Value]) -> Vec<Vec<String>> {
     let of_event = |event: &Value| {
         let records = event["Records"].as_array().unwrap().iter();
-        records
-            .map(|record| record["dynamodb"]["Keys"]["pk"]["S"].as_str().unwrap().to_owned())
-            .collect()
+        records.map(|record| record["dynamodb"]["Keys"]["pk"]["S"].as_str().unwrap().to_owned()).collect()
     };
     events.iter().map(of_event).collect()
 }
@@ -96,10 +82,7 @@ async fn each_reader_is_given_its_records_in_the_shape_of_lambda() {
     let mut record = events[0]["Records"][0].clone();
     assert_eq!(record["eventID"].as_str().unwrap().len(), 32);
     let arn = record["eventSourceARN"].as_str().unwrap();
-    assert!(
-        arn.starts_with("arn:aws:dynamodb:us-east-1:000000000000:table/bursar/stream/20"),
-        "{arn}"
-    );
+    assert!(arn.starts_with("arn:aws:dynamodb:us-east-1:000000000000:table/bursar/stream/20"), "{arn}");
     let created = &record["dynamodb"]["ApproximateCreationDateTime"];
     assert!((created.as_f64().unwrap() - Timestamp::now().as_second() as f64).abs() < 60.0);
     let number = &record["dynamodb"]["SequenceNumber"];
@@ -147,10 +130,7 @@ async fn records_come_in_order_and_in_batches_of_at_most_the_size() {
 
 #[test]
 fn a_batch_is_never_larger_than_lambda_carries() {
-    let record = |_| Record {
-        position: Position::START,
-        body: json!("x".repeat(2_500_000)),
-    };
+    let record = |_| Record { position: Position::START, body: json!("x".repeat(2_500_000)) };
     let sizes: Vec<_> = batches((0..5).map(record), 10).iter().map(Vec::len).collect();
     assert_eq!(sizes, [2, 2, 1]);
 }
@@ -184,11 +164,7 @@ async fn a_restart_goes_on_from_the_kept_position_and_hands_on_again_what_was_no
         let killed = Arc::clone(&killed);
         Arc::new(Recorder::answering(move |_, event| {
             let second = event["Records"][0]["dynamodb"]["Keys"]["pk"]["S"] == "b";
-            if second && killed.load(Ordering::SeqCst) {
-                Err(InvokeError::Killed)
-            } else {
-                Ok(json!({}))
-            }
+            if second && killed.load(Ordering::SeqCst) { Err(InvokeError::Killed) } else { Ok(json!({})) }
         }))
     };
     let first = pump(&engine, &recorder, &kept).await;
@@ -262,11 +238,7 @@ async fn a_partial_failure_is_tried_again_from_the_first_failed_record_after_a_w
             let mut times = times.lock().unwrap();
             times.push(clock.now().to_string());
             let failed = &event["Records"][1]["dynamodb"]["SequenceNumber"];
-            let failures = if times.len() == 1 {
-                json!([{"itemIdentifier": failed}])
-            } else {
-                json!([])
-            };
+            let failures = if times.len() == 1 { json!([{"itemIdentifier": failed}]) } else { json!([]) };
             Ok(json!({"batchItemFailures": failures}))
         }))
     };
@@ -288,16 +260,8 @@ async fn what_cannot_be_handed_on_becomes_a_dead_letter_and_the_rest_goes_on() {
         put_kind(&client, pk, "outbox").await;
     }
     let recorder = Arc::new(Recorder::answering(|_, event| {
-        let bad = event["Records"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .any(|r| r["dynamodb"]["Keys"]["pk"]["S"] == "bad");
-        if bad {
-            Err(InvokeError::Failed("it cannot read this".to_owned()))
-        } else {
-            Ok(json!({}))
-        }
+        let bad = event["Records"].as_array().unwrap().iter().any(|r| r["dynamodb"]["Keys"]["pk"]["S"] == "bad");
+        if bad { Err(InvokeError::Failed("it cannot read this".to_owned())) } else { Ok(json!({})) }
     }));
     let kept = Kept::in_memory().unwrap();
     let pump = pump(&engine, &recorder, &kept).await;
@@ -347,13 +311,11 @@ async fn the_stream_is_forgotten_behind_the_slowest_reader_and_nothing_undeliver
             _ => Ok(json!({})),
         }))
     };
-    let several = Vec::from(
-        [FunctionName::ThresholdAlerts, FunctionName::Mail].map(|function| StreamReader {
-            retries: 1000,
-            batch_size: 100,
-            ..reader(function, "outbox")
-        }),
-    );
+    let several = Vec::from([FunctionName::ThresholdAlerts, FunctionName::Mail].map(|function| StreamReader {
+        retries: 1000,
+        batch_size: 100,
+        ..reader(function, "outbox")
+    }));
     let clock = standing();
     let pump = pump_of(&engine, &recorder, &kept, &clock, several).await;
     for n in 0..(3 * FORGET) {
@@ -364,11 +326,7 @@ async fn the_stream_is_forgotten_behind_the_slowest_reader_and_nothing_undeliver
     let end = engine.stream_end().await.unwrap();
     position.wait_for(|position| *position >= end).await.unwrap();
     let kept_records = engine.records_after(Position::START, 1000).await.unwrap();
-    assert!(
-        kept_records.len() > 2 * FORGET,
-        "one reader has had none: {}",
-        kept_records.len()
-    );
+    assert!(kept_records.len() > 2 * FORGET, "one reader has had none: {}", kept_records.len());
 
     held.store(false, Ordering::SeqCst);
     clock.advance(SignedDuration::from_hours(1)).unwrap();
@@ -403,8 +361,6 @@ async fn real_files_survive_a_restart_of_everything_with_nothing_lost_and_nothin
         engine.stop().await.unwrap();
     }
     let given = keys(&recorder.calls_of(FunctionName::Mail)).concat();
-    let wanted: Vec<_> = (0..3)
-        .flat_map(|run| (0..6).map(move |n| format!("{run}{n}")))
-        .collect();
+    let wanted: Vec<_> = (0..3).flat_map(|run| (0..6).map(move |n| format!("{run}{n}"))).collect();
     assert_eq!(given, wanted[..17], "the last one comes with the next start");
 }

@@ -43,10 +43,7 @@ impl Expression {
             Some(("cron", inside)) => cron(inside).map(Expression::Cron),
             _ => Err("it is neither rate(…) nor cron(…)".to_owned()),
         };
-        understood.map_err(|why| NotUnderstood {
-            expression: expression.to_owned(),
-            why,
-        })
+        understood.map_err(|why| NotUnderstood { expression: expression.to_owned(), why })
     }
 
     /// The first instant after `last` at which it is due.
@@ -112,11 +109,7 @@ impl Cron {
 
 fn rate(inside: &str) -> Result<SignedDuration, String> {
     let (number, unit) = inside.split_once(' ').ok_or("a rate is a number and a unit")?;
-    let number: i64 = number
-        .parse()
-        .ok()
-        .filter(|n| *n > 0)
-        .ok_or("its number is not a positive one")?;
+    let number: i64 = number.parse().ok().filter(|n| *n > 0).ok_or("its number is not a positive one")?;
     let minutes = match unit.strip_suffix('s').unwrap_or(unit) {
         "minute" => 1,
         "hour" => 60,
@@ -149,9 +142,7 @@ fn cron(inside: &str) -> Result<Cron, String> {
     })
 }
 
-const MONTHS: [&str; 12] = [
-    "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
-];
+const MONTHS: [&str; 12] = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
 const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 
 /// The values a field may have: from, to, and the names of the first ones.
@@ -162,16 +153,10 @@ impl Values {
     fn of(&self, field: &str) -> Result<Vec<i16>, String> {
         let mut values = Vec::new();
         for part in field.split(',') {
-            let (range, step) = part
-                .split_once('/')
-                .map_or((part, None), |(range, step)| (range, Some(step)));
+            let (range, step) = part.split_once('/').map_or((part, None), |(range, step)| (range, Some(step)));
             let step = match step {
                 None => 1,
-                Some(step) => step
-                    .parse()
-                    .ok()
-                    .filter(|s| *s > 0)
-                    .ok_or(format!("{step:?} is no step"))?,
+                Some(step) => step.parse().ok().filter(|s| *s > 0).ok_or(format!("{step:?} is no step"))?,
             };
             let (from, to) = match range.split_once('-') {
                 _ if range == "*" => (self.0, self.1),
@@ -190,11 +175,7 @@ impl Values {
     }
 
     fn value(&self, text: &str) -> Result<i16, String> {
-        let named = self
-            .2
-            .iter()
-            .zip(self.0..)
-            .find(|(name, _)| name.eq_ignore_ascii_case(text));
+        let named = self.2.iter().zip(self.0..).find(|(name, _)| name.eq_ignore_ascii_case(text));
         let value = named.map(|(_, value)| value).or_else(|| text.parse().ok());
         let allowed = value.filter(|value| (self.0..=self.1).contains(value));
         allowed.ok_or_else(|| format!("{text:?} is not between {} and {}", self.0, self.1))
@@ -215,66 +196,33 @@ mod tests {
 
     #[test]
     fn a_rate_counts_from_the_last_time() {
-        assert_eq!(
-            next("rate(1 minute)", "2026-11-20T10:00:30Z"),
-            at("2026-11-20T10:01:30Z")
-        );
-        assert_eq!(
-            next("rate(15 minutes)", "2026-11-20T10:00:30Z"),
-            at("2026-11-20T10:15:30Z")
-        );
+        assert_eq!(next("rate(1 minute)", "2026-11-20T10:00:30Z"), at("2026-11-20T10:01:30Z"));
+        assert_eq!(next("rate(15 minutes)", "2026-11-20T10:00:30Z"), at("2026-11-20T10:15:30Z"));
         assert_eq!(next("rate(1 day)", "2026-11-20T10:00:30Z"), at("2026-11-21T10:00:30Z"));
         let rate = Expression::parse("rate(1 hour)").unwrap();
         let last = at("2026-11-20T10:00:00Z");
-        assert_eq!(
-            rate.last_within(last, at("2026-11-22T00:59:00Z")),
-            Some(at("2026-11-22T00:00:00Z"))
-        );
-        assert_eq!(
-            rate.last_within(last, at("2026-11-20T11:00:00Z")),
-            Some(at("2026-11-20T11:00:00Z"))
-        );
+        assert_eq!(rate.last_within(last, at("2026-11-22T00:59:00Z")), Some(at("2026-11-22T00:00:00Z")));
+        assert_eq!(rate.last_within(last, at("2026-11-20T11:00:00Z")), Some(at("2026-11-20T11:00:00Z")));
         assert_eq!(rate.last_within(last, at("2026-11-20T10:59:59Z")), None);
     }
 
     #[test]
     fn a_nightly_cron_is_due_once_a_day_in_utc() {
-        assert_eq!(
-            next("cron(20 0 * * ? *)", "2026-11-20T00:19:59Z"),
-            at("2026-11-20T00:20:00Z")
-        );
-        assert_eq!(
-            next("cron(20 0 * * ? *)", "2026-11-20T00:20:00Z"),
-            at("2026-11-21T00:20:00Z")
-        );
+        assert_eq!(next("cron(20 0 * * ? *)", "2026-11-20T00:19:59Z"), at("2026-11-20T00:20:00Z"));
+        assert_eq!(next("cron(20 0 * * ? *)", "2026-11-20T00:20:00Z"), at("2026-11-21T00:20:00Z"));
         let nightly = Expression::parse("cron(20 0 * * ? *)").unwrap();
         let last = at("2026-11-20T00:20:00Z");
-        assert_eq!(
-            nightly.last_within(last, at("2026-12-24T00:10:00Z")),
-            Some(at("2026-12-23T00:20:00Z"))
-        );
+        assert_eq!(nightly.last_within(last, at("2026-12-24T00:10:00Z")), Some(at("2026-12-23T00:20:00Z")));
         assert_eq!(nightly.last_within(last, at("2026-11-21T00:19:59Z")), None);
         assert_eq!(nightly.last_within(last, last), None);
     }
 
     #[test]
     fn fields_know_ranges_steps_lists_and_names() {
-        assert_eq!(
-            next("cron(0/15 9-17 ? * MON-FRI *)", "2026-11-20T17:45:00Z"),
-            at("2026-11-23T09:00:00Z")
-        );
-        assert_eq!(
-            next("cron(0 6 1,15 * ? *)", "2026-11-20T00:00:00Z"),
-            at("2026-12-01T06:00:00Z")
-        );
-        assert_eq!(
-            next("cron(0 0 29 2 ? *)", "2026-11-20T00:00:00Z"),
-            at("2028-02-29T00:00:00Z")
-        );
-        assert_eq!(
-            next("cron(0 8 ? * 2 2027)", "2026-11-20T00:00:00Z"),
-            at("2027-01-04T08:00:00Z")
-        );
+        assert_eq!(next("cron(0/15 9-17 ? * MON-FRI *)", "2026-11-20T17:45:00Z"), at("2026-11-23T09:00:00Z"));
+        assert_eq!(next("cron(0 6 1,15 * ? *)", "2026-11-20T00:00:00Z"), at("2026-12-01T06:00:00Z"));
+        assert_eq!(next("cron(0 0 29 2 ? *)", "2026-11-20T00:00:00Z"), at("2028-02-29T00:00:00Z"));
+        assert_eq!(next("cron(0 8 ? * 2 2027)", "2026-11-20T00:00:00Z"), at("2027-01-04T08:00:00Z"));
         let never = Expression::parse("cron(0 0 30 2 ? *)").unwrap();
         assert_eq!(never.next_after(at("2026-11-20T00:00:00Z")), None);
     }

@@ -82,10 +82,7 @@ impl Schedules {
                 }
             };
             lines.push(Line {
-                retries: template
-                    .functions
-                    .get(&schedule.function)
-                    .map_or(0, |settings| settings.retries),
+                retries: template.functions.get(&schedule.function).map_or(0, |settings| settings.retries),
                 last: Mutex::new(last),
                 turn: TurnMutex::default(),
                 schedule,
@@ -118,11 +115,7 @@ impl Schedules {
             let stood = inner.clock.stands();
             let end = inner.clock.now().checked_add(by).context("that is too far ahead")?;
             let ran = inner.run_until(end).await;
-            let ended = if stood {
-                inner.clock.stop_at(end)
-            } else {
-                inner.clock.run_from(end)
-            };
+            let ended = if stood { inner.clock.stop_at(end) } else { inner.clock.run_from(end) };
             ran.and(ended)?;
             Ok(inner.clock.now())
         })
@@ -140,15 +133,12 @@ impl Schedules {
             };
             inner.invoke.invoke(function, input).await
         });
-        run.await
-            .unwrap_or_else(|ended| Err(InvokeError::Failed(ended.to_string())))
+        run.await.unwrap_or_else(|ended| Err(InvokeError::Failed(ended.to_string())))
     }
 
     /// Counts a run that somebody else caused as the schedule's last.
     pub fn ran(&self, function: FunctionName, input: &Value, at: Timestamp) -> Result<()> {
-        self.0
-            .line(function, input)
-            .map_or(Ok(()), |line| self.0.set_last(line, at))
+        self.0.line(function, input).map_or(Ok(()), |line| self.0.set_last(line, at))
     }
 
     /// Ends the ticking. Runs under way get a moment to finish.
@@ -173,11 +163,7 @@ impl Inner {
                 }
             }
             while runs.try_join_next().is_some() {}
-            let next = self
-                .lines
-                .iter()
-                .filter_map(|line| line.schedule.expression.next_after(line.last()))
-                .min();
+            let next = self.lines.iter().filter_map(|line| line.schedule.expression.next_after(line.last())).min();
             tokio::select! {
                 () = self.clock.reaches(next.unwrap_or(Timestamp::MAX)) => {}
                 _ = stopping.wait_for(|stopping| *stopping) => {}
@@ -231,11 +217,7 @@ impl Inner {
             if tries > line.retries {
                 break error;
             }
-            tracing::warn!(
-                function = function.as_str(),
-                error,
-                "a scheduled run failed and is tried again"
-            );
+            tracing::warn!(function = function.as_str(), error, "a scheduled run failed and is tried again");
         };
         let letter = DeadLetter {
             at: self.clock.now(),
@@ -276,15 +258,9 @@ fn with_sync(schedules: &[Schedule], sync_every: SyncEvery) -> Vec<Schedule> {
         SyncEvery::AsInTemplate => schedules.collect(),
         SyncEvery::Never => schedules.filter(|schedule| !of_the_sync(schedule)).collect(),
         SyncEvery::Every(period) => {
-            let every = Schedule {
-                function: FunctionName::UsageSync,
-                expression: Expression::Rate(period),
-                input: json!({}),
-            };
-            schedules
-                .filter(|schedule| !begins_one(schedule))
-                .chain([every])
-                .collect()
+            let every =
+                Schedule { function: FunctionName::UsageSync, expression: Expression::Rate(period), input: json!({}) };
+            schedules.filter(|schedule| !begins_one(schedule)).chain([every]).collect()
         }
     }
 }

@@ -14,17 +14,11 @@ fn template(schedules: &[(FunctionName, &str, Value)]) -> Template {
         expression: Expression::parse(expression).unwrap(),
         input: input.clone(),
     };
-    let settings = Settings {
-        timeout: Duration::from_secs(3),
-        retries: 2,
-    };
+    let settings = Settings { timeout: Duration::from_secs(3), retries: 2 };
     Template {
         table: TableSchema {
             attributes: std::collections::BTreeMap::new(),
-            keys: Keys {
-                hash: String::new(),
-                range: None,
-            },
+            keys: Keys { hash: String::new(), range: None },
             indexes: std::collections::BTreeMap::new(),
             ttl: String::new(),
         },
@@ -39,11 +33,7 @@ fn template(schedules: &[(FunctionName, &str, Value)]) -> Template {
 fn the_usual() -> Template {
     template(&[
         (FunctionName::Console, "rate(1 minute)", json!({"task": "work"})),
-        (
-            FunctionName::ThresholdAlerts,
-            "cron(0 6 * * ? *)",
-            json!({"task": "digest"}),
-        ),
+        (FunctionName::ThresholdAlerts, "cron(0 6 * * ? *)", json!({"task": "digest"})),
         (FunctionName::UsageSync, "cron(20 0 * * ? *)", json!({})),
         (FunctionName::UsageSync, "rate(15 minutes)", json!({"task": "resume"})),
     ])
@@ -71,13 +61,7 @@ impl Bundle {
                 Ok(json!({}))
             })
         };
-        Bundle {
-            hand,
-            clock,
-            kept,
-            runs,
-            recorder: Arc::new(recorder),
-        }
+        Bundle { hand, clock, kept, runs, recorder: Arc::new(recorder) }
     }
 
     fn schedules(&self, template: &Template, sync_every: SyncEvery) -> Schedules {
@@ -167,11 +151,7 @@ async fn they_run_as_time_goes_on() {
     schedules.stop().await;
     assert_eq!(
         bundle.runs(),
-        [
-            "mail drain 2026-11-20T10:01:00Z",
-            "mail drain 2026-11-20T10:02:00Z",
-            "mail drain 2026-11-20T10:03:00Z",
-        ]
+        ["mail drain 2026-11-20T10:01:00Z", "mail drain 2026-11-20T10:02:00Z", "mail drain 2026-11-20T10:03:00Z",]
     );
 }
 
@@ -203,14 +183,8 @@ async fn a_run_that_takes_long_is_not_joined_by_another_of_its_schedule() {
     };
     let one = template(&[(FunctionName::Mail, "rate(1 minute)", json!({"task": "drain"}))]);
     let invoke = Arc::clone(&recorder) as Arc<dyn Invoke>;
-    let schedules = Schedules::new(
-        &one,
-        SyncEvery::AsInTemplate,
-        invoke,
-        bundle.kept.clone(),
-        bundle.clock.clone(),
-    )
-    .unwrap();
+    let schedules =
+        Schedules::new(&one, SyncEvery::AsInTemplate, invoke, bundle.kept.clone(), bundle.clock.clone()).unwrap();
     schedules.start();
     bundle.clock.advance(SignedDuration::from_mins(1)).unwrap();
     recorder.called(1).await;
@@ -240,14 +214,8 @@ async fn a_run_that_fails_is_tried_again_as_often_as_the_template_says_and_then_
     let recorder = Arc::new(Recorder::answering(|_, _| Err(InvokeError::TimedOut)));
     let one = template(&[(FunctionName::Mail, "rate(1 minute)", json!({"task": "drain"}))]);
     let invoke = Arc::clone(&recorder) as Arc<dyn Invoke>;
-    let schedules = Schedules::new(
-        &one,
-        SyncEvery::AsInTemplate,
-        invoke,
-        bundle.kept.clone(),
-        bundle.clock.clone(),
-    )
-    .unwrap();
+    let schedules =
+        Schedules::new(&one, SyncEvery::AsInTemplate, invoke, bundle.kept.clone(), bundle.clock.clone()).unwrap();
     schedules.advance(SignedDuration::from_mins(1)).await.unwrap();
     assert_eq!(recorder.calls().len(), 3);
     let letters = DeadLetters::over(bundle.kept.clone()).all().unwrap();
@@ -260,17 +228,11 @@ async fn a_run_that_fails_is_tried_again_as_often_as_the_template_says_and_then_
 async fn sync_every_takes_the_place_of_the_template_s_time_and_counts_from_the_last_run() {
     let bundle = Bundle::at("2026-11-20T10:00:00Z");
     let every: SyncEvery = "24h".parse().unwrap();
-    let syncs = |runs: Vec<String>| {
-        runs.into_iter()
-            .filter(|run| run.starts_with("usage-sync -"))
-            .collect::<Vec<_>>()
-    };
+    let syncs = |runs: Vec<String>| runs.into_iter().filter(|run| run.starts_with("usage-sync -")).collect::<Vec<_>>();
     let schedules = bundle.schedules(&the_usual(), every);
     schedules.advance(SignedDuration::from_hours(20)).await.unwrap();
     assert_eq!(syncs(bundle.runs()), Vec::<String>::new(), "not at the template's time");
-    schedules
-        .ran(FunctionName::UsageSync, &json!({}), bundle.clock.now())
-        .unwrap();
+    schedules.ran(FunctionName::UsageSync, &json!({}), bundle.clock.now()).unwrap();
     schedules.advance(SignedDuration::from_hours(23)).await.unwrap();
     assert_eq!(syncs(bundle.runs()), Vec::<String>::new(), "somebody ran it in between");
     schedules.advance(SignedDuration::from_hours(2)).await.unwrap();
@@ -294,14 +256,8 @@ async fn with_sync_every_0_nothing_of_the_sync_runs_by_itself() {
 fn durations_are_read_as_people_write_them() {
     assert_eq!("0".parse::<SyncEvery>().unwrap(), SyncEvery::Never);
     assert_eq!("0s".parse::<SyncEvery>().unwrap(), SyncEvery::Never);
-    assert_eq!(
-        "90m".parse::<SyncEvery>().unwrap(),
-        SyncEvery::Every(SignedDuration::from_mins(90))
-    );
-    assert_eq!(
-        "1h30m".parse::<SyncEvery>().unwrap(),
-        SyncEvery::Every(SignedDuration::from_mins(90))
-    );
+    assert_eq!("90m".parse::<SyncEvery>().unwrap(), SyncEvery::Every(SignedDuration::from_mins(90)));
+    assert_eq!("1h30m".parse::<SyncEvery>().unwrap(), SyncEvery::Every(SignedDuration::from_mins(90)));
     for text in ["", "24", "-1h", "soon", "1ms"] {
         let message = text.parse::<SyncEvery>().unwrap_err().to_string();
         assert!(message.contains("24h"), "{message}");

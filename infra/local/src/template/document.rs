@@ -1,10 +1,7 @@
 //! The template's parts as they are written. Every field that a part may have is named here: one that is not is an error, since
 //! the bundle on one machine would run without what it asks for. What such a field means is decided by the parent.
 
-#![expect(
-    dead_code,
-    reason = "fields that only AWS acts on are named to be known, not to be read"
-)]
+#![expect(dead_code, reason = "fields that only AWS acts on are named to be known, not to be read")]
 
 use std::collections::BTreeMap;
 

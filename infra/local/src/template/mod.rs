@@ -100,7 +100,7 @@ pub struct Schedule {
     pub input: Value,
 }
 
-/// Which function answers a request.
+/// Which function answers which requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     /// As API Gateway names it in the event: `ANY /console/{proxy+}`, `$default`.
@@ -119,17 +119,6 @@ impl Template {
             .map_err(|error| anyhow!("{error}"))
             .context("template.yaml is not understood")?;
         Template::of(document).context("template.yaml is not understood")
-    }
-
-    /// The route for a request, found as API Gateway finds it: the most specific path, and a method before any.
-    pub fn route(&self, method: &str, path: &str) -> Option<&Route> {
-        let fitting = self
-            .routes
-            .iter()
-            .filter_map(|route| Some((route.fit(method, path)?, route)));
-        fitting
-            .max_by(|(one, _), (other, _)| one.cmp(other))
-            .map(|(_, route)| route)
     }
 
     fn of(document: Document) -> Result<Template> {
@@ -160,14 +149,8 @@ impl Template {
             }
         }
         ensure!(tables.len() == 1, "there is not exactly one table");
-        let missing = FunctionName::ALL
-            .iter()
-            .find(|name| !template.functions.contains_key(name));
-        ensure!(
-            missing.is_none(),
-            "the function {} is missing",
-            missing.map_or("", |name| name.as_str())
-        );
+        let missing = FunctionName::ALL.iter().find(|name| !template.functions.contains_key(name));
+        ensure!(missing.is_none(), "the function {} is missing", missing.map_or("", |name| name.as_str()));
         Ok(template)
     }
 
@@ -177,13 +160,8 @@ impl Template {
         let name = name.with_context(|| format!("CodeUri {} ends with no function's name", function.code_uri))?;
         // Both defaults are Lambda's.
         let timeout = function.timeout.or(timeout_by_default).unwrap_or(3);
-        let retries = function
-            .event_invoke_config
-            .and_then(|config| config.maximum_retry_attempts);
-        let settings = Settings {
-            timeout: Duration::from_secs(timeout.into()),
-            retries: retries.unwrap_or(2),
-        };
+        let retries = function.event_invoke_config.and_then(|config| config.maximum_retry_attempts);
+        let settings = Settings { timeout: Duration::from_secs(timeout.into()), retries: retries.unwrap_or(2) };
         ensure!(self.functions.insert(name, settings).is_none(), "it is there twice");
         for (event, written) in function.events {
             self.listen(name, written).with_context(|| format!("Events.{event}"))?;
@@ -208,11 +186,7 @@ impl Template {
             }),
             Event::Stream(source) => self.readers.push(StreamReader::of(function, source)?),
             Event::Topic(topic) => {
-                ensure!(
-                    topic.topic.name == "MailOutcomes",
-                    "the topic {} has no stand-in",
-                    topic.topic.name
-                );
+                ensure!(topic.topic.name == "MailOutcomes", "the topic {} has no stand-in", topic.topic.name);
                 self.hear_mail_events.push(function);
             }
         }
@@ -224,20 +198,14 @@ impl TableSchema {
     fn none() -> TableSchema {
         TableSchema {
             attributes: BTreeMap::new(),
-            keys: Keys {
-                hash: String::new(),
-                range: None,
-            },
+            keys: Keys { hash: String::new(), range: None },
             indexes: BTreeMap::new(),
             ttl: String::new(),
         }
     }
 
     fn of(table: document::Table) -> Result<TableSchema> {
-        ensure!(
-            table.time_to_live_specification.enabled,
-            "its time to live is not enabled"
-        );
+        ensure!(table.time_to_live_specification.enabled, "its time to live is not enabled");
         let attributes = table.attribute_definitions.into_iter();
         let index = |index: document::Index| {
             let read = Index {
@@ -250,11 +218,7 @@ impl TableSchema {
         Ok(TableSchema {
             attributes: attributes.map(|a| (a.attribute_name, a.attribute_type)).collect(),
             keys: Keys::of(table.key_schema)?,
-            indexes: table
-                .global_secondary_indexes
-                .into_iter()
-                .map(index)
-                .collect::<Result<_>>()?,
+            indexes: table.global_secondary_indexes.into_iter().map(index).collect::<Result<_>>()?,
             ttl: table.time_to_live_specification.attribute_name,
         })
     }
@@ -263,15 +227,9 @@ impl TableSchema {
 impl Keys {
     fn of(keys: Vec<document::Key>) -> Result<Keys> {
         let (hashes, ranges): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| key.key_type == KeyType::Hash);
-        ensure!(
-            hashes.len() == 1 && ranges.len() < 2,
-            "a key is one HASH and at most one RANGE"
-        );
+        ensure!(hashes.len() == 1 && ranges.len() < 2, "a key is one HASH and at most one RANGE");
         let mut names = hashes.into_iter().chain(ranges).map(|key| key.attribute_name);
-        Ok(Keys {
-            hash: names.next().unwrap_or_default(),
-            range: names.next(),
-        })
+        Ok(Keys { hash: names.next().unwrap_or_default(), range: names.next() })
     }
 }
 
@@ -280,10 +238,7 @@ impl StreamReader {
         ensure!(source.stream.of.1 == "StreamArn", "Stream is not the table's StreamArn");
         let batch_size = source.batch_size.unwrap_or(100);
         ensure!(batch_size > 0, "BatchSize is 0");
-        let patterns = source
-            .filter_criteria
-            .map(|criteria| criteria.filters)
-            .unwrap_or_default();
+        let patterns = source.filter_criteria.map(|criteria| criteria.filters).unwrap_or_default();
         let filter = |pattern: document::Pattern| Filter::parse(&pattern.pattern).map_err(|why| anyhow!(why));
         Ok(StreamReader {
             function,
@@ -291,43 +246,12 @@ impl StreamReader {
             batch_size,
             retries: source.maximum_retry_attempts,
             bisect: source.bisect_batch_on_function_error,
-            partial: source
-                .function_response_types
-                .contains(&ResponseType::ReportBatchItemFailures),
+            partial: source.function_response_types.contains(&ResponseType::ReportBatchItemFailures),
         })
     }
 
     pub fn wants(&self, record: &Value) -> bool {
         self.filters.is_empty() || self.filters.iter().any(|filter| filter.matches(record))
-    }
-}
-
-impl Route {
-    /// How well the route fits a request, the larger the better; None if it does not.
-    fn fit(&self, method: &str, path: &str) -> Option<(Vec<u8>, bool)> {
-        let Some((own_method, own_path)) = self.key.split_once(' ') else {
-            return Some((Vec::new(), false));
-        };
-        if own_method != "ANY" && own_method != method {
-            return None;
-        }
-        let mut asked = path.split('/');
-        let mut fit = Vec::new();
-        for own in own_path.split('/') {
-            if own.starts_with('{') && own.ends_with("+}") {
-                asked.next().filter(|segment| !segment.is_empty())?;
-                fit.push(1);
-                return Some((fit, own_method != "ANY"));
-            }
-            let segment = asked.next()?;
-            match own.starts_with('{') {
-                true if segment.is_empty() => return None,
-                true => fit.push(2),
-                false if own == segment => fit.push(3),
-                false => return None,
-            }
-        }
-        asked.next().is_none().then_some((fit, own_method != "ANY"))
     }
 }
 
