@@ -99,6 +99,24 @@ async fn what_was_written_is_there_after_a_restart_and_the_log_is_folded_in_when
     assert!(engine.stream_end().await.is_err(), "a stopped engine answers nothing");
 }
 
+#[tokio::test]
+async fn what_a_kill_left_in_the_log_is_there_at_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Engine::start(&Place::File(folder.path().join("table.db")), TABLE, &schema()).unwrap();
+    put(&client(&engine), "a", &[]).await;
+    // What a process that was killed now would leave behind.
+    let killed = tempfile::tempdir().unwrap();
+    for name in ["table.db", "table.db-wal"] {
+        fs::copy(folder.path().join(name), killed.path().join(name)).unwrap();
+    }
+    engine.stop().await.unwrap();
+
+    let engine = Engine::start(&Place::File(killed.path().join("table.db")), TABLE, &schema()).unwrap();
+    let records = engine.records_after(Position::START, 10).await.unwrap();
+    assert_eq!(keys_of(&records), ["a"]);
+    engine.stop().await.unwrap();
+}
+
 #[test]
 fn a_table_of_another_schema_is_refused_with_what_differs() {
     let folder = tempfile::tempdir().unwrap();
