@@ -25,7 +25,7 @@ pub(super) fn path(uri: &Uri) -> Option<String> {
 }
 
 /// The event for a request whose route was found.
-pub(super) fn from(gateway: &Gateway, parts: &Parts, path: String, body: &[u8], route: Found<'_>) -> Value {
+pub(super) fn from(gateway: &Gateway, parts: &Parts, path: &str, body: &[u8], route: &Found<'_>) -> Value {
     let source = parts
         .extensions
         .get::<ConnectInfo<SocketAddr>>()

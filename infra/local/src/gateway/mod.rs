@@ -79,7 +79,7 @@ async fn handle(State(gateway): State<Arc<Gateway>>, request: Request) -> Respon
         return own(StatusCode::NOT_FOUND, "Not Found");
     };
     let function = route.function;
-    let event = event::from(&gateway, &parts, path, &body, route);
+    let event = event::from(&gateway, &parts, &path, &body, &route);
     if fits(&event).is_err() {
         return own(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
     }
