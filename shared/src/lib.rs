@@ -6,8 +6,14 @@ pub mod clock;
 pub mod config;
 pub mod deadline;
 pub mod domain;
+pub mod event;
 pub mod log;
+pub mod provider;
 pub mod sdk_error;
+pub mod secrets;
 pub mod start;
 pub mod store;
 pub mod web;
+
+#[cfg(test)]
+mod scripted;

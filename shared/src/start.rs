@@ -35,7 +35,8 @@ pub async fn run<F: Function>() -> ExitCode {
 
 /// One invocation: an error is logged here, once, and Lambda is told no more than that there was one.
 pub async fn answer<F: Function>(function: &F, event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
-    function.handle(event).await.map_err(|error| {
+    // On the heap, since a whole function's future is too deep for the compiler to lay out inside another.
+    Box::pin(function.handle(event)).await.map_err(|error| {
         tracing::error!(error = format!("{error:#}"), "the invocation failed");
         Diagnostic {
             error_type: "InvocationFailed".to_owned(),

@@ -1,1 +1,6 @@
-//! stub
+//! What the black-box tests share: clients for a running stack, `bursar` as a process.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+pub mod aws;
+pub mod process;

@@ -1,4 +1,4 @@
 //! The black-box tests, in one binary so that they link once: each module is one subject.
 
-#[cfg(test)]
+mod command;
 mod second_engine;

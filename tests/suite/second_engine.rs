@@ -41,13 +41,7 @@ impl Table {
 
     /// Puts an item without a condition.
     async fn put(&self, item: Item) {
-        self.client
-            .put_item()
-            .table_name(&self.name)
-            .set_item(Some(item))
-            .send()
-            .await
-            .unwrap();
+        self.client.put_item().table_name(&self.name).set_item(Some(item)).send().await.unwrap();
     }
 
     /// The item as a strongly consistent read finds it.
@@ -68,10 +62,7 @@ fn embedded() -> String {
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     listener.set_nonblocking(true).unwrap();
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
             dynoxide::server::serve_on(listener, Database::memory().unwrap()).await;
@@ -96,13 +87,7 @@ async fn create(client: &Client, name: &str) {
         let attribute = AttributeDefinition::builder().attribute_name(name);
         attribute.attribute_type(ScalarAttributeType::S).build().unwrap()
     };
-    let key = |name: &str, kind| {
-        KeySchemaElement::builder()
-            .attribute_name(name)
-            .key_type(kind)
-            .build()
-            .unwrap()
-    };
+    let key = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap();
     let due = GlobalSecondaryIndex::builder()
         .index_name("due")
         .key_schema(key("queue", KeyType::Hash))
@@ -143,8 +128,5 @@ fn key(pk: &str, sk: &str) -> Item {
 
 fn item<const N: usize>(pk: &str, sk: &str, attributes: [(&str, AttributeValue); N]) -> Item {
     let keys = [("pk", s(pk)), ("sk", s(sk))];
-    keys.into_iter()
-        .chain(attributes)
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
+    keys.into_iter().chain(attributes).map(|(name, value)| (name.to_owned(), value)).collect()
 }

@@ -1,23 +1,61 @@
-//! placeholder
+//! The faculty's pages and long work. So far nobody can sign in, so every page asks for that; the work repeats the disables that
+//! are still owed to the provider.
 
+mod work;
+
+use anyhow::{Result, bail};
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{MethodRouter, get};
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
+use bursar_core::deadline::Deadline;
+use bursar_core::event::Event;
+use bursar_core::provider::Provider;
 use bursar_core::start::Function;
+use bursar_core::store::Table;
+use bursar_core::web;
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
+/// The function with its routes and what its work needs.
 pub struct App {
-    config: Config,
+    router: Router,
+    table: Table,
+    provider: Provider,
     clock: Clock,
 }
 
 impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
-        App { config, clock }
+        let routes = Router::new().route("/console", signed_out()).route("/console/{*page}", signed_out());
+        App {
+            router: web::with_headers(routes, &config),
+            table: Table::new(&config),
+            provider: Provider::new(&config),
+            clock,
+        }
     }
 
-    async fn handle(&self, event: LambdaEvent<Value>) -> anyhow::Result<Value> {
-        tracing::info!(table = self.config.table, now = %self.clock.now(), "woken");
-        anyhow::bail!("no such event: {}", event.payload)
+    async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
+        let deadline = Deadline::of(&event.context);
+        match Event::of(event.payload) {
+            Event::Http(payload) => web::answer(&self.router, LambdaEvent::new(payload, event.context)).await,
+            Event::Task(task) if task == "work" => {
+                let report = work::owed_disables(&self.table, &self.provider, self.clock.now(), deadline).await?;
+                Ok(serde_json::to_value(report)?)
+            }
+            _ => bail!("this is no event for the function console"),
+        }
     }
+}
+
+/// Without a session a page sends to the start, and a post is refused.
+fn signed_out() -> MethodRouter {
+    get(|| async { Redirect::to("/") }).fallback(|| async { refused() })
+}
+
+fn refused() -> Response {
+    StatusCode::UNAUTHORIZED.into_response()
 }

@@ -1,2 +1,26 @@
-//! stub
-fn main() {}
+//! `bursar`: the whole bundle for one person on one machine, and `bursar keys` beside it.
+
+mod command;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use command::Command;
+
+fn main() -> ExitCode {
+    let command = Command::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return refuse(&error.into()),
+    };
+    match runtime.block_on(command.run()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(&error),
+    }
+}
+
+fn refuse(error: &anyhow::Error) -> ExitCode {
+    eprintln!("bursar: {error:#}");
+    ExitCode::FAILURE
+}

@@ -16,25 +16,16 @@ pub(crate) struct Background {
 
 impl Background {
     pub(crate) fn start(name: &'static str, command: &mut Command) -> anyhow::Result<Background> {
-        let child = command
-            .stdin(Stdio::null())
-            .spawn()
-            .with_context(|| format!("{name} does not start"))?;
+        let child = command.stdin(Stdio::null()).spawn().with_context(|| format!("{name} does not start"))?;
         Ok(Background { name, child })
     }
 
     /// The first line of its standard output that begins so, without that beginning. The output must be a pipe.
     pub(crate) fn line(&mut self, beginning: &'static str, patience: Duration) -> anyhow::Result<String> {
-        let out = self
-            .child
-            .stdout
-            .take()
-            .with_context(|| format!("the output of {} is not a pipe", self.name))?;
+        let out = self.child.stdout.take().with_context(|| format!("the output of {} is not a pipe", self.name))?;
         let (send, receive) = mpsc::channel();
         std::thread::spawn(move || read_lines(out, beginning, &send));
-        receive
-            .recv_timeout(patience)
-            .with_context(|| format!("{} did not say {beginning:?}", self.name))
+        receive.recv_timeout(patience).with_context(|| format!("{} did not say {beginning:?}", self.name))
     }
 
     /// Waits until it is ready, asking again and again.
@@ -56,10 +47,7 @@ impl Background {
 impl Drop for Background {
     fn drop(&mut self) {
         let id = self.child.id().to_string();
-        let asked = Command::new("kill")
-            .args(["-INT", &id])
-            .status()
-            .is_ok_and(|status| status.success());
+        let asked = Command::new("kill").args(["-INT", &id]).status().is_ok_and(|status| status.success());
         if !asked || !ends_within(&mut self.child, Duration::from_secs(5)) {
             let _ = self.child.kill();
             let _ = self.child.wait();
@@ -109,10 +97,7 @@ pub(crate) fn ask(port: u16, head: &str, body: &str) -> std::io::Result<String> 
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let length = body.len();
-    write!(
-        stream,
-        "{head}\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
-    )?;
+    write!(stream, "{head}\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)

@@ -25,11 +25,7 @@ pub(crate) fn docs(shell: &Shell) -> anyhow::Result<()> {
 
 pub(crate) fn deny(shell: &Shell) -> anyhow::Result<()> {
     let deny = tools::cargo_tool(shell, "cargo-deny")?;
-    cmd!(
-        shell,
-        "{deny} --locked --workspace check --hide-inclusion-graph bans licenses sources"
-    )
-    .run()?;
+    cmd!(shell, "{deny} --locked --workspace check --hide-inclusion-graph bans licenses sources").run()?;
     if !reachable(ADVISORIES) {
         eprintln!("deny: ADVISORIES NOT CHECKED: {ADVISORIES} cannot be reached from here");
         return Ok(());

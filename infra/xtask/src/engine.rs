@@ -11,21 +11,10 @@ use crate::background::{Background, ask, free_port};
 use crate::tools;
 
 pub(crate) fn second_engine(shell: &Shell) -> anyhow::Result<()> {
-    let test = [
-        "test",
-        "--locked",
-        "--package",
-        "bursar-tests",
-        "--test",
-        "bursar",
-        "second_engine",
-    ];
+    let test = ["test", "--locked", "--package", "bursar-tests", "--test", "bursar", "second_engine"];
     // Built before the engine starts; and a filter that fits no test would pass.
     let listed = cmd!(shell, "cargo {test...} -- --list").read()?;
-    ensure!(
-        listed.lines().any(|line| line.ends_with(": test")),
-        "there is no test named second_engine"
-    );
+    ensure!(listed.lines().any(|line| line.ends_with(": test")), "there is no test named second_engine");
 
     let python = tools::python(shell)?;
     let folder = shell.create_temp_dir()?;
@@ -35,11 +24,7 @@ pub(crate) fn second_engine(shell: &Shell) -> anyhow::Result<()> {
         "ministack",
         Command::new(python.with_file_name("ministack"))
             // It binds all addresses and starts listeners for other protocols unless told otherwise.
-            .envs([
-                ("BIND_HOST", "127.0.0.1"),
-                ("IOT_MTLS_ENABLED", "0"),
-                ("SFTP_ENABLED", "0"),
-            ])
+            .envs([("BIND_HOST", "127.0.0.1"), ("IOT_MTLS_ENABLED", "0"), ("SFTP_ENABLED", "0")])
             .envs([("SERVICES", "dynamodb,dynamodbstreams"), ("LOG_LEVEL", "WARNING")])
             .env("GATEWAY_PORT", port.to_string())
             .env("TMPDIR", folder.path())
@@ -52,17 +37,11 @@ pub(crate) fn second_engine(shell: &Shell) -> anyhow::Result<()> {
     engine.until(Duration::from_secs(60), ready).with_context(said)?;
 
     let endpoint = format!("http://127.0.0.1:{port}");
-    cmd!(shell, "cargo {test...}")
-        .env("BURSAR_TEST_DYNAMODB", endpoint)
-        .run()
-        .with_context(said)?;
+    cmd!(shell, "cargo {test...}").env("BURSAR_TEST_DYNAMODB", endpoint).run().with_context(said)?;
 
     // Tests that overlook the variable would run on the embedded engine, and pass.
     let tables = ask(port, LIST_TABLES, "{}")?;
-    ensure!(
-        tables.contains("\"bursar-"),
-        "the tests made no table on the second engine: {tables}"
-    );
+    ensure!(tables.contains("\"bursar-"), "the tests made no table on the second engine: {tables}");
     Ok(())
 }
 

@@ -23,41 +23,21 @@ struct Recipe {
 
 /// In the order in which `ci` runs them: what fails fast comes first.
 const RECIPES: &[Recipe] = &[
-    Recipe {
-        name: "fmt",
-        what: "is everything formatted?",
-        run: checks::fmt,
-    },
+    Recipe { name: "fmt", what: "is everything formatted?", run: checks::fmt },
     Recipe {
         name: "template",
         what: "expand template.yaml, lint it, and see known mistakes caught",
         run: checks::template,
     },
-    Recipe {
-        name: "clippy",
-        what: "lint everything, warnings as errors",
-        run: checks::clippy,
-    },
-    Recipe {
-        name: "docs",
-        what: "does the documentation build?",
-        run: checks::docs,
-    },
+    Recipe { name: "clippy", what: "lint everything, warnings as errors", run: checks::clippy },
+    Recipe { name: "docs", what: "does the documentation build?", run: checks::docs },
     Recipe {
         name: "deny",
         what: "licences, bans and sources of dependencies, advisories where they can be had",
         run: checks::deny,
     },
-    Recipe {
-        name: "unused",
-        what: "are there dependencies that nobody uses?",
-        run: checks::unused,
-    },
-    Recipe {
-        name: "test",
-        what: "all tests, as the README says",
-        run: checks::test,
-    },
+    Recipe { name: "unused", what: "are there dependencies that nobody uses?", run: checks::unused },
+    Recipe { name: "test", what: "all tests, as the README says", run: checks::test },
     Recipe {
         name: "second-engine",
         what: "what we rely on in the table, on an engine of other authors",
@@ -121,11 +101,7 @@ fn ci(shell: &Shell) -> anyhow::Result<()> {
             Err(error) => return Err(error.context(format!("ci: {} FAILED after {seconds:.1} s", recipe.name))),
         }
     }
-    eprintln!(
-        "\nci: all {} steps passed in {:.1} s",
-        RECIPES.len(),
-        whole.elapsed().as_secs_f32()
-    );
+    eprintln!("\nci: all {} steps passed in {:.1} s", RECIPES.len(), whole.elapsed().as_secs_f32());
     Ok(())
 }
 

@@ -17,18 +17,7 @@ pub(crate) fn provider_sdk(shell: &Shell) -> anyhow::Result<()> {
     let mut bursar = Background::start(
         "bursar",
         Command::new("cargo")
-            .args([
-                "run",
-                "--quiet",
-                "--locked",
-                "--",
-                "--empty",
-                "--admin",
-                "a@example.edu",
-                "--port",
-                "0",
-                "--data",
-            ])
+            .args(["run", "--quiet", "--locked", "--", "--empty", "--admin", "a@example.edu", "--port", "0", "--data"])
             .arg(&data)
             .current_dir(shell.current_dir())
             .stdout(Stdio::piped()),

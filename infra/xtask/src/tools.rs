@@ -16,24 +16,14 @@ const REQUIREMENTS: &str = "infra/xtask/requirements.txt";
 /// No registry ships a current build of either. Unoptimised they are compiled three times as fast, and their work on a
 /// graph of ours still takes only seconds.
 pub(crate) fn cargo_tool(shell: &Shell, name: &str) -> anyhow::Result<PathBuf> {
-    let (_, version) = CARGO_TOOLS
-        .iter()
-        .find(|(tool, _)| *tool == name)
-        .context("an unknown tool")?;
+    let (_, version) = CARGO_TOOLS.iter().find(|(tool, _)| *tool == name).context("an unknown tool")?;
     let tools = folder();
     let path = tools.join("bin").join(name);
-    let installed = cmd!(shell, "{path} --version")
-        .quiet()
-        .ignore_stderr()
-        .read()
-        .unwrap_or_default();
+    let installed = cmd!(shell, "{path} --version").quiet().ignore_stderr().read().unwrap_or_default();
     if !installed.split_whitespace().any(|word| word == *version) {
-        cmd!(
-            shell,
-            "cargo install --quiet --debug --locked --force --root {tools} --version {version} {name}"
-        )
-        .env("CARGO_PROFILE_DEV_DEBUG", "0")
-        .run()?;
+        cmd!(shell, "cargo install --quiet --debug --locked --force --root {tools} --version {version} {name}")
+            .env("CARGO_PROFILE_DEV_DEBUG", "0")
+            .run()?;
     }
     Ok(path)
 }
@@ -48,20 +38,12 @@ pub(crate) fn python(shell: &Shell) -> anyhow::Result<PathBuf> {
     if shell.read_file(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(python);
     }
-    if cmd!(shell, "python3 -m venv --clear {venv}")
-        .ignore_stdout()
-        .run()
-        .is_err()
-    {
+    if cmd!(shell, "python3 -m venv --clear {venv}").ignore_stdout().run().is_err() {
         install_venv(shell)?;
         cmd!(shell, "python3 -m venv --clear {venv}").run()?;
     }
     let pip = ["-m", "pip", "--quiet", "--disable-pip-version-check"];
-    cmd!(
-        shell,
-        "{python} {pip...} install --no-deps --requirement {REQUIREMENTS}"
-    )
-    .run()?;
+    cmd!(shell, "{python} {pip...} install --no-deps --requirement {REQUIREMENTS}").run()?;
     cmd!(shell, "{python} {pip...} check").run()?;
     shell.write_file(&stamp, wanted)?;
     Ok(python)
@@ -74,11 +56,7 @@ fn install_venv(shell: &Shell) -> anyhow::Result<()> {
         bail!("this recipe needs Python 3 with its venv module; install them and run it again");
     }
     cmd!(shell, "apt-get update --quiet").run()?;
-    Ok(cmd!(
-        shell,
-        "apt-get install --yes --no-install-recommends python3 python3-venv"
-    )
-    .run()?)
+    Ok(cmd!(shell, "apt-get install --yes --no-install-recommends python3 python3-venv").run()?)
 }
 
 fn folder() -> PathBuf {

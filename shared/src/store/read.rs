@@ -1,6 +1,6 @@
 //! Reading: strongly consistent wherever an act is decided on it.
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, Select};
 
 use super::items::{self, Item, Queue, Stored};
 use super::keys::{self, Key};
@@ -54,6 +54,34 @@ impl Table {
             }
         }
         Ok(grants)
+    }
+
+    /// How many mails wait to be sent.
+    pub async fn waiting_mails(&self) -> Result<u64, StoreError> {
+        let mut waiting = 0;
+        for queue in [Queue::UrgentMail, Queue::BulkMail] {
+            let mut from = None;
+            loop {
+                let page = self
+                    .client
+                    .query()
+                    .table_name(&self.name)
+                    .index_name("due")
+                    .key_condition_expression("queue = :queue")
+                    .expression_attribute_values(":queue", AttributeValue::S(queue.as_str().to_owned()))
+                    .select(Select::Count)
+                    .set_exclusive_start_key(from)
+                    .send()
+                    .await
+                    .map_err(|error| StoreError::Service(reduce(&error)))?;
+                waiting += u64::try_from(page.count).unwrap_or_default();
+                from = page.last_evaluated_key;
+                if from.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(waiting)
     }
 
     /// A grant with all that an act on it is decided on. The reads need no order: the write is conditional on the grant's

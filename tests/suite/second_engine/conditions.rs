@@ -26,9 +26,7 @@ async fn a_conditional_put_takes_effect_once_and_then_hands_back_the_item_that_i
     put("first").await.unwrap();
     let refused = put("second").await.unwrap_err().into_service_error();
 
-    let PutItemError::ConditionalCheckFailedException(refused) = refused else {
-        panic!("{refused:?}")
-    };
+    let PutItemError::ConditionalCheckFailedException(refused) = refused else { panic!("{refused:?}") };
     assert_eq!(refused.item(), Some(&item("G#p#0", "g", [("nonce", s("first"))])));
     assert_eq!(table.get("G#p#0", "g").await.as_ref(), refused.item());
 }
@@ -63,19 +61,13 @@ async fn of_many_racing_conditional_puts_exactly_one_wins() {
 #[tokio::test]
 async fn an_update_tells_the_new_item_when_it_wins_and_the_old_one_when_it_loses() {
     let table = Table::fresh().await;
-    table
-        .put(item("G#p#0", "g", [("epoch", n(3)), ("state", s("minting"))]))
-        .await;
+    table.put(item("G#p#0", "g", [("epoch", n(3)), ("state", s("minting"))])).await;
 
-    let won = update(&table, "SET #state = :live", "epoch = :epoch AND #state = :minting", 3)
-        .await
-        .unwrap();
+    let won = update(&table, "SET #state = :live", "epoch = :epoch AND #state = :minting", 3).await.unwrap();
     assert_eq!(won, item("G#p#0", "g", [("epoch", n(3)), ("state", s("live"))]));
 
     let UpdateItemError::ConditionalCheckFailedException(lost) =
-        update(&table, "SET #state = :live", "epoch = :epoch AND #state = :minting", 3)
-            .await
-            .unwrap_err()
+        update(&table, "SET #state = :live", "epoch = :epoch AND #state = :minting", 3).await.unwrap_err()
     else {
         panic!("a second time the condition does not hold");
     };
@@ -98,9 +90,7 @@ async fn update(table: &Table, expression: &str, condition: &str, epoch: u32) ->
         .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
         .send()
         .await;
-    answer
-        .map(|answer| answer.attributes.unwrap())
-        .map_err(SdkError::into_service_error)
+    answer.map(|answer| answer.attributes.unwrap()).map_err(SdkError::into_service_error)
 }
 
 #[tokio::test]
@@ -151,9 +141,7 @@ async fn a_limit_is_a_conditional_add_that_counts_to_its_end_and_not_beyond() {
 #[tokio::test]
 async fn a_map_has_a_size_and_entries_that_come_and_go_by_name() {
     let table = Table::fresh().await;
-    table
-        .put(item("A#a", "ME", [("links", AttributeValue::M(HashMap::new()))]))
-        .await;
+    table.put(item("A#a", "ME", [("links", AttributeValue::M(HashMap::new()))])).await;
     let change = |expression: &'static str, condition: &'static str, link: &str| {
         let request = table
             .client
@@ -178,12 +166,8 @@ async fn a_map_has_a_size_and_entries_that_come_and_go_by_name() {
     let full = add("l6").await.unwrap_err().into_service_error();
     assert!(full.is_conditional_check_failed_exception(), "{full:?}");
 
-    change("REMOVE links.#link", "attribute_exists(links.#link)", "l2")
-        .await
-        .unwrap();
-    let gone = change("REMOVE links.#link", "attribute_exists(links.#link)", "l2")
-        .await
-        .unwrap_err();
+    change("REMOVE links.#link", "attribute_exists(links.#link)", "l2").await.unwrap();
+    let gone = change("REMOVE links.#link", "attribute_exists(links.#link)", "l2").await.unwrap_err();
     assert!(gone.into_service_error().is_conditional_check_failed_exception());
 
     add("l6").await.unwrap();
@@ -214,23 +198,14 @@ async fn a_delete_may_have_a_condition_and_without_one_deletes_what_is_not_there
     assert_eq!(table.get("LEASE", "sync").await, None);
     assert!(release(2).await.is_err(), "there is no fence to be equal to");
 
-    table
-        .client
-        .delete_item()
-        .table_name(&table.name)
-        .set_key(Some(key("LEASE", "sync")))
-        .send()
-        .await
-        .unwrap();
+    table.client.delete_item().table_name(&table.name).set_key(Some(key("LEASE", "sync"))).send().await.unwrap();
 }
 
 #[tokio::test]
 async fn numbers_keep_every_digit() {
     let table = Table::fresh().await;
     let exact = "12345678901234567890123456789012345678";
-    table
-        .put(item("P#p", "POT", [("reserved", n(exact)), ("owed", n("-4000000000"))]))
-        .await;
+    table.put(item("P#p", "POT", [("reserved", n(exact)), ("owed", n("-4000000000"))])).await;
 
     let pot = table.get("P#p", "POT").await.unwrap();
     assert_eq!(pot["reserved"], n(exact));

@@ -69,11 +69,7 @@ async fn a_page_ends_at_a_megabyte() {
 
     let first = query().send().await.unwrap();
     assert!((3..=4).contains(&first.count), "{} of 300 KB on a page", first.count);
-    let second = query()
-        .set_exclusive_start_key(first.last_evaluated_key)
-        .send()
-        .await
-        .unwrap();
+    let second = query().set_exclusive_start_key(first.last_evaluated_key).send().await.unwrap();
     assert_eq!(first.count + second.count, 6);
     assert_eq!(second.last_evaluated_key, None);
 }
@@ -81,25 +77,14 @@ async fn a_page_ends_at_a_megabyte() {
 #[tokio::test]
 async fn the_index_holds_only_what_is_due_in_the_order_of_its_time_and_by_its_keys_alone() {
     let table = Table::fresh().await;
-    let row = |id: &str, due: &str| {
-        item(
-            &format!("O#{id}"),
-            "O",
-            [("queue", s("bulk")), ("due", s(due)), ("body", s("…"))],
-        )
-    };
+    let row =
+        |id: &str, due: &str| item(&format!("O#{id}"), "O", [("queue", s("bulk")), ("due", s(due)), ("body", s("…"))]);
     table.put(row("c", "2026-11-20T08:03:00Z")).await;
     table.put(row("a", "2026-11-20T08:01:00Z")).await;
     table.put(row("b", "2026-11-20T08:02:00Z")).await;
     table.put(row("d", "2026-11-20T09:00:00Z")).await;
     table.put(item("O#e", "O", [("body", s("sent"))])).await;
-    table
-        .put(item(
-            "O#f",
-            "O",
-            [("queue", s("urgent")), ("due", s("2026-11-20T08:00:00Z"))],
-        ))
-        .await;
+    table.put(item("O#f", "O", [("queue", s("urgent")), ("due", s("2026-11-20T08:00:00Z"))])).await;
 
     let (first, from) = due(&table, "2026-11-20T08:03:00Z", 2, None).await;
     assert_eq!(names(&first), ["O#a", "O#b"]);
@@ -166,19 +151,9 @@ async fn a_batch_reads_a_hundred_items_and_leaves_out_what_is_not_there() {
         table.put(item("G#p#0", &format!("g{grant:02}"), [])).await;
     }
     let keys: Vec<_> = (0..100).map(|grant| key("G#p#0", &format!("g{grant:02}"))).collect();
-    let wanted = KeysAndAttributes::builder()
-        .set_keys(Some(keys))
-        .consistent_read(true)
-        .build()
-        .unwrap();
+    let wanted = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build().unwrap();
 
-    let answer = table
-        .client
-        .batch_get_item()
-        .request_items(&table.name, wanted)
-        .send()
-        .await
-        .unwrap();
+    let answer = table.client.batch_get_item().request_items(&table.name, wanted).send().await.unwrap();
 
     assert_eq!(answer.responses.unwrap()[&table.name].len(), 50);
     assert!(answer.unprocessed_keys.unwrap_or_default().is_empty());
@@ -187,34 +162,14 @@ async fn a_batch_reads_a_hundred_items_and_leaves_out_what_is_not_there() {
 #[tokio::test]
 async fn the_table_takes_ttl_as_the_attribute_that_expires_items() {
     let table = Table::fresh().await;
-    let ttl = TimeToLiveSpecification::builder()
-        .attribute_name("ttl")
-        .enabled(true)
-        .build()
-        .unwrap();
-    table
-        .client
-        .update_time_to_live()
-        .table_name(&table.name)
-        .time_to_live_specification(ttl)
-        .send()
-        .await
-        .unwrap();
+    let ttl = TimeToLiveSpecification::builder().attribute_name("ttl").enabled(true).build().unwrap();
+    table.client.update_time_to_live().table_name(&table.name).time_to_live_specification(ttl).send().await.unwrap();
 
-    let described = table
-        .client
-        .describe_time_to_live()
-        .table_name(&table.name)
-        .send()
-        .await
-        .unwrap();
+    let described = table.client.describe_time_to_live().table_name(&table.name).send().await.unwrap();
     let described = described.time_to_live_description.unwrap();
     assert_eq!(described.attribute_name(), Some("ttl"));
     let status = described.time_to_live_status();
-    assert!(
-        matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)),
-        "{status:?}"
-    );
+    assert!(matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)), "{status:?}");
 
     // An item whose time is over is still read: the product compares the time itself.
     let long_ago = jiff::Timestamp::now().as_second() - 60;

@@ -9,29 +9,13 @@ use super::{Table, item, key, n, s};
 #[tokio::test]
 async fn the_stream_tells_inserts_changes_and_removals_with_their_images_in_order() {
     let table = Table::fresh().await;
-    table
-        .put(item(
-            "O#1",
-            "O",
-            [("kind", s("outbox")), ("state", s("waiting")), ("tries", n(0))],
-        ))
-        .await;
+    table.put(item("O#1", "O", [("kind", s("outbox")), ("state", s("waiting")), ("tries", n(0))])).await;
     update(&table, "sent").await;
-    table
-        .client
-        .delete_item()
-        .table_name(&table.name)
-        .set_key(Some(key("O#1", "O")))
-        .send()
-        .await
-        .unwrap();
+    table.client.delete_item().table_name(&table.name).set_key(Some(key("O#1", "O"))).send().await.unwrap();
 
     let records = Stream::of(&table).await.records(None).await;
 
-    let names: Vec<_> = records
-        .iter()
-        .map(|record| record["eventName"].as_str().unwrap())
-        .collect();
+    let names: Vec<_> = records.iter().map(|record| record["eventName"].as_str().unwrap()).collect();
     assert_eq!(names, ["INSERT", "MODIFY", "REMOVE"]);
     let row = |state: &str, tries: &str| {
         let keys = json!({"pk": {"S": "O#1"}, "sk": {"S": "O"}, "kind": {"S": "outbox"}});
@@ -41,23 +25,10 @@ async fn the_stream_tells_inserts_changes_and_removals_with_their_images_in_orde
         Value::Object(image)
     };
     let (waiting, sent) = (row("waiting", "0"), row("sent", "1"));
-    let images: Vec<_> = records
-        .iter()
-        .map(|record| (image(record, "OldImage"), image(record, "NewImage")))
-        .collect();
-    assert_eq!(
-        images,
-        [
-            (None, Some(&waiting)),
-            (Some(&waiting), Some(&sent)),
-            (Some(&sent), None)
-        ]
-    );
+    let images: Vec<_> = records.iter().map(|record| (image(record, "OldImage"), image(record, "NewImage"))).collect();
+    assert_eq!(images, [(None, Some(&waiting)), (Some(&waiting), Some(&sent)), (Some(&sent), None)]);
     for record in &records {
-        assert_eq!(
-            record["dynamodb"]["Keys"],
-            json!({"pk": {"S": "O#1"}, "sk": {"S": "O"}})
-        );
+        assert_eq!(record["dynamodb"]["Keys"], json!({"pk": {"S": "O#1"}, "sk": {"S": "O"}}));
         assert_eq!(record["eventSource"], "aws:dynamodb");
         assert!(record["eventID"].is_string());
     }
@@ -84,28 +55,18 @@ async fn a_reader_goes_on_after_the_last_record_it_has_dealt_with() {
 async fn a_refused_write_leaves_no_record_and_a_transaction_one_for_each_part() {
     let table = Table::fresh().await;
     let put = |pk: &str| {
-        let put = aws_sdk_dynamodb::types::Put::builder()
-            .table_name(&table.name)
-            .set_item(Some(key(pk, "Z")));
+        let put = aws_sdk_dynamodb::types::Put::builder().table_name(&table.name).set_item(Some(key(pk, "Z")));
         let put = put.condition_expression("attribute_not_exists(pk)").build().unwrap();
         aws_sdk_dynamodb::types::TransactWriteItem::builder().put(put).build()
     };
-    let write = |parts: Vec<_>| {
-        table
-            .client
-            .transact_write_items()
-            .set_transact_items(Some(parts))
-            .send()
-    };
+    let write = |parts: Vec<_>| table.client.transact_write_items().set_transact_items(Some(parts)).send();
 
     write(vec![put("a"), put("b")]).await.unwrap();
     assert!(write(vec![put("c"), put("a")]).await.is_err());
 
     let records = Stream::of(&table).await.records(None).await;
-    let mut keys: Vec<_> = records
-        .iter()
-        .map(|record| record["dynamodb"]["Keys"]["pk"]["S"].as_str().unwrap())
-        .collect();
+    let mut keys: Vec<_> =
+        records.iter().map(|record| record["dynamodb"]["Keys"]["pk"]["S"].as_str().unwrap()).collect();
     keys.sort_unstable();
     assert_eq!(keys, ["a", "b"]);
 }
@@ -131,9 +92,7 @@ fn image<'a>(record: &'a Value, which: &str) -> Option<&'a Value> {
 
 /// Sequence numbers are decimal and may be longer than any integer: shorter ones come first.
 fn sequence(records: &[Value]) -> Vec<(usize, &str)> {
-    let numbers = records
-        .iter()
-        .map(|record| record["dynamodb"]["SequenceNumber"].as_str().unwrap());
+    let numbers = records.iter().map(|record| record["dynamodb"]["SequenceNumber"].as_str().unwrap());
     numbers.map(|number| (number.len(), number)).collect()
 }
 
@@ -145,19 +104,9 @@ struct Stream {
 
 impl Stream {
     async fn of(table: &Table) -> Stream {
-        let described = table
-            .client
-            .describe_table()
-            .table_name(&table.name)
-            .send()
-            .await
-            .unwrap();
+        let described = table.client.describe_table().table_name(&table.name).send().await.unwrap();
         let arn = described.table.unwrap().latest_stream_arn.unwrap();
-        Stream {
-            http: reqwest::Client::new(),
-            endpoint: table.endpoint.clone(),
-            arn,
-        }
+        Stream { http: reqwest::Client::new(), endpoint: table.endpoint.clone(), arn }
     }
 
     /// All records of all shards, after the given one or from the beginning.
@@ -170,16 +119,11 @@ impl Stream {
                 None => json!({"ShardIteratorType": "TRIM_HORIZON"}),
             };
             let mut request = json!({"StreamArn": self.arn, "ShardId": shard["ShardId"]});
-            request
-                .as_object_mut()
-                .unwrap()
-                .extend(start.as_object().unwrap().clone());
+            request.as_object_mut().unwrap().extend(start.as_object().unwrap().clone());
             let mut iterator = self.call("GetShardIterator", request).await["ShardIterator"].clone();
             // An open shard always has a next iterator: nothing more for now is an empty answer.
             while iterator.is_string() {
-                let answer = self
-                    .call("GetRecords", json!({"ShardIterator": iterator, "Limit": 2}))
-                    .await;
+                let answer = self.call("GetRecords", json!({"ShardIterator": iterator, "Limit": 2})).await;
                 let page = answer["Records"].as_array().unwrap();
                 if page.is_empty() {
                     break;

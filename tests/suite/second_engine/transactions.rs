@@ -30,10 +30,7 @@ async fn a_cancelled_transaction_says_in_order_which_parts_failed_and_did_nothin
     .unwrap_err();
 
     let reasons = reasons(&cancelled);
-    assert_eq!(
-        codes(reasons),
-        ["None", "ConditionalCheckFailed", "ConditionalCheckFailed", "None"]
-    );
+    assert_eq!(codes(reasons), ["None", "ConditionalCheckFailed", "ConditionalCheckFailed", "None"]);
     assert_eq!(reasons[1].item(), None, "it was not asked for");
     assert_eq!(reasons[2].item(), Some(&pot));
     assert_eq!(table.get("G#p#0", "g#K#00001").await, None);
@@ -44,15 +41,9 @@ async fn a_cancelled_transaction_says_in_order_which_parts_failed_and_did_nothin
 async fn a_transaction_writes_updates_checks_and_deletes_together() {
     let table = Table::fresh().await;
     table.put(item("P#p", "P", [])).await;
-    table
-        .put(item("P#p", "POT", [("version", n(7)), ("reserved", n(0))]))
-        .await;
+    table.put(item("P#p", "POT", [("version", n(7)), ("reserved", n(0))])).await;
     table.put(item("Q#01", "Q", [])).await;
-    let ask = Delete::builder()
-        .table_name(&table.name)
-        .set_key(Some(key("Q#01", "Q")))
-        .build()
-        .unwrap();
+    let ask = Delete::builder().table_name(&table.name).set_key(Some(key("Q#01", "Q"))).build().unwrap();
 
     write(
         &table,
@@ -103,16 +94,11 @@ async fn a_token_makes_a_repeated_transaction_take_effect_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_transactions_that_race_for_one_version_exactly_one_wins() {
     let table = Table::fresh().await;
-    table
-        .put(item("P#p", "POT", [("version", n(1)), ("reserved", n(0))]))
-        .await;
+    table.put(item("P#p", "POT", [("version", n(1)), ("reserved", n(0))])).await;
     let racers: Vec<_> = (0..16)
         .map(|racer| {
             let parts = [put_new(&table, "G#p#0", &format!("g{racer}")), raise(&table, 1)];
-            let request = table
-                .client
-                .transact_write_items()
-                .set_transact_items(Some(parts.to_vec()));
+            let request = table.client.transact_write_items().set_transact_items(Some(parts.to_vec()));
             tokio::spawn(async move { request.send().await })
         })
         .collect();
@@ -124,20 +110,14 @@ async fn of_transactions_that_race_for_one_version_exactly_one_wins() {
             Err(error) => {
                 let error = error.into_service_error();
                 let code = codes(reasons(&error))[1];
-                assert!(
-                    ["ConditionalCheckFailed", "TransactionConflict"].contains(&code),
-                    "{code}"
-                );
+                assert!(["ConditionalCheckFailed", "TransactionConflict"].contains(&code), "{code}");
             }
         }
     }
 
     assert_eq!(won, 1);
     let pot = table.get("P#p", "POT").await;
-    assert_eq!(
-        pot,
-        Some(item("P#p", "POT", [("version", n(2)), ("reserved", n(20_000_000))]))
-    );
+    assert_eq!(pot, Some(item("P#p", "POT", [("version", n(2)), ("reserved", n(20_000_000))])));
     let places = table
         .client
         .query()
@@ -153,9 +133,7 @@ async fn of_transactions_that_race_for_one_version_exactly_one_wins() {
 #[tokio::test]
 async fn a_hundred_parts_go_into_one_transaction() {
     let table = Table::fresh().await;
-    let parts: Vec<_> = (0..100)
-        .map(|row| put_new(&table, "I#1", &format!("{row:03}")))
-        .collect();
+    let parts: Vec<_> = (0..100).map(|row| put_new(&table, "I#1", &format!("{row:03}"))).collect();
     write(&table, None, parts).await.unwrap();
     assert!(table.get("I#1", "099").await.is_some());
 }
@@ -188,9 +166,7 @@ fn open_programme(table: &Table) -> TransactWriteItem {
         .table_name(&table.name)
         .set_key(Some(key("P#p", "P")))
         .condition_expression("attribute_exists(pk) AND attribute_not_exists(closed_at)");
-    TransactWriteItem::builder()
-        .condition_check(check.build().unwrap())
-        .build()
+    TransactWriteItem::builder().condition_check(check.build().unwrap()).build()
 }
 
 fn raise(table: &Table, version: u32) -> TransactWriteItem {

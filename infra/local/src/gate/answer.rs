@@ -17,16 +17,8 @@ pub(super) fn status(call: &Call, code: u16, retry_after_s: Option<u32>) -> Resp
     let mut response = match call.name.service {
         Service::DynamoDb => table_error(call, code, table_code(code), "refused by the fault layer"),
         Service::SecretsManager => {
-            let kind = if code < 500 {
-                "ThrottlingException"
-            } else {
-                "InternalServiceError"
-            };
-            aws_json(
-                call,
-                code,
-                &json!({ "__type": kind, "Message": "refused by the fault layer" }),
-            )
+            let kind = if code < 500 { "ThrottlingException" } else { "InternalServiceError" };
+            aws_json(call, code, &json!({ "__type": kind, "Message": "refused by the fault layer" }))
         }
         Service::Ses => {
             let kind = match code {
@@ -102,10 +94,7 @@ pub(super) fn condition_failed(call: &Call, item: Option<&Value>) -> Response<By
 
 /// A transaction that was cancelled for these reasons, one for each of its items.
 pub(super) fn cancelled(call: &Call, reasons: &[Value]) -> Response<Bytes> {
-    let codes: Vec<&str> = reasons
-        .iter()
-        .map(|reason| reason["Code"].as_str().unwrap_or("None"))
-        .collect();
+    let codes: Vec<&str> = reasons.iter().map(|reason| reason["Code"].as_str().unwrap_or("None")).collect();
     let codes = codes.join(", ");
     let body = json!({
         "__type": format!("{TABLE}TransactionCanceledException"),

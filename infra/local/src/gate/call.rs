@@ -63,12 +63,7 @@ pub struct Part {
 }
 
 impl Service {
-    pub const ALL: [Service; 4] = [
-        Service::DynamoDb,
-        Service::Ses,
-        Service::SecretsManager,
-        Service::Provider,
-    ];
+    pub const ALL: [Service; 4] = [Service::DynamoDb, Service::Ses, Service::SecretsManager, Service::Provider];
 
     /// As it is spelled in calls' names and in the gate's paths.
     pub fn as_str(self) -> &'static str {
@@ -89,9 +84,7 @@ impl CallName {
                 .iter()
                 .any(|write| self.operation.starts_with(write)),
             Service::Ses => self.operation.starts_with("Send"),
-            Service::SecretsManager => !["Get", "Describe", "List"]
-                .iter()
-                .any(|read| self.operation.starts_with(read)),
+            Service::SecretsManager => !["Get", "Describe", "List"].iter().any(|read| self.operation.starts_with(read)),
             Service::Provider => !self.operation.starts_with("GET "),
         }
     }
@@ -99,26 +92,19 @@ impl CallName {
     /// The name of a request to `service`; `rest` is its path there.
     pub(super) fn of(service: Service, method: &Method, rest: &str, headers: &HeaderMap, body: &[u8]) -> CallName {
         let operation = match service {
-            Service::DynamoDb | Service::SecretsManager => headers
-                .get("x-amz-target")
-                .and_then(|target| target.to_str().ok()?.rsplit('.').next())
-                .map(Arc::from),
+            Service::DynamoDb | Service::SecretsManager => {
+                headers.get("x-amz-target").and_then(|target| target.to_str().ok()?.rsplit('.').next()).map(Arc::from)
+            }
             Service::Ses => query_action(body).map(Arc::from),
             Service::Provider => Some(format!("{method} {}", folded(rest)).into()),
         };
-        CallName {
-            service,
-            operation: operation.unwrap_or_else(|| Arc::from("?")),
-        }
+        CallName { service, operation: operation.unwrap_or_else(|| Arc::from("?")) }
     }
 }
 
 impl Shape {
     pub(super) fn of(name: &CallName, body: &[u8]) -> Shape {
-        let mut shape = Shape {
-            bytes: body.len(),
-            ..Shape::default()
-        };
+        let mut shape = Shape { bytes: body.len(), ..Shape::default() };
         if name.service != Service::DynamoDb {
             return shape;
         }
@@ -178,11 +164,7 @@ struct Conditional {
 
 impl TransactItem {
     fn part(&self) -> Part {
-        let written = [
-            ("PutItem", &self.put),
-            ("UpdateItem", &self.update),
-            ("DeleteItem", &self.delete),
-        ];
+        let written = [("PutItem", &self.put), ("UpdateItem", &self.update), ("DeleteItem", &self.delete)];
         let written = written.into_iter().find_map(|(action, part)| {
             let part = part.as_ref()?;
             Some(Part::new(action, part.condition_expression.is_some()))
@@ -197,9 +179,7 @@ impl TransactItem {
 
 /// The `Action` of a request in the Query protocol, whose fields come in any order.
 fn query_action(body: &[u8]) -> Option<&str> {
-    let pair = body
-        .split(|byte| *byte == b'&')
-        .find_map(|pair| pair.strip_prefix(b"Action="))?;
+    let pair = body.split(|byte| *byte == b'&').find_map(|pair| pair.strip_prefix(b"Action="))?;
     std::str::from_utf8(pair).ok()
 }
 
@@ -256,23 +236,13 @@ impl FromStr for CallName {
         let (service, operation) = text
             .split_once(':')
             .ok_or_else(|| format!("`{text}` is no call's name, which is like dynamodb:PutItem"))?;
-        Ok(CallName {
-            service: service.parse()?,
-            operation: operation.into(),
-        })
+        Ok(CallName { service: service.parse()?, operation: operation.into() })
     }
 }
 
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Call {
-            number,
-            function,
-            instance,
-            name,
-            nth_of_instance,
-            ..
-        } = self;
+        let Call { number, function, instance, name, nth_of_instance, .. } = self;
         write!(f, "{number}. {function}/{instance} {name}#{nth_of_instance}")
     }
 }
@@ -307,10 +277,7 @@ mod tests {
             provider(&Method::GET, "/guardrails/assignments/keys?limit=100"),
             "provider:GET /guardrails/assignments/keys"
         );
-        assert_eq!(
-            provider(&Method::GET, "/workspaces/3f"),
-            "provider:GET /workspaces/{id}"
-        );
+        assert_eq!(provider(&Method::GET, "/workspaces/3f"), "provider:GET /workspaces/{id}");
     }
 
     #[test]
@@ -335,12 +302,7 @@ mod tests {
         let parts: Vec<_> = shape.parts.iter().map(|part| (part.action, part.conditional)).collect();
         assert_eq!(
             parts,
-            [
-                ("PutItem", true),
-                ("ConditionCheckItem", true),
-                ("UpdateItem", false),
-                ("DeleteItem", false)
-            ]
+            [("PutItem", true), ("ConditionCheckItem", true), ("UpdateItem", false), ("DeleteItem", false)]
         );
         assert!(!table("PutItem", r#"{"Item":{}}"#).is_conditional());
         assert_eq!(table("Query", r#"{"IndexName":"due"}"#).index.as_deref(), Some("due"));

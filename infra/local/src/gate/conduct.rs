@@ -55,11 +55,7 @@ pub(super) async fn conduct(gate: &Inner, call: &Call, decision: Decision, asked
 
 /// Executes a call whose answer was given long ago, and tells what the service said.
 pub(super) async fn execute_late(gate: &Inner, late: Late) -> (Call, Option<u16>) {
-    let effect = gate
-        .way
-        .send(late.asked)
-        .await
-        .map(|response| response.status().as_u16());
+    let effect = gate.way.send(late.asked).await.map(|response| response.status().as_u16());
     if let Some(record) = gate.state().records.of(late.call.number) {
         record.effect = effect;
     }
@@ -80,11 +76,7 @@ async fn carry_out(gate: &Inner, call: &Call, verdict: &Verdict, asked: Asked) -
             let asked = ask(gate, asked).await;
             asked.told(kill(gate, call))
         }
-        Verdict::Status {
-            code,
-            retry_after_s,
-            when,
-        } => {
+        Verdict::Status { code, retry_after_s, when } => {
             let reply = Reply::Answer(answer::status(call, *code, *retry_after_s));
             instead(gate, asked, *when, reply).await
         }

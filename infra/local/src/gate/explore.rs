@@ -77,10 +77,8 @@ impl Gate {
             // What nobody waits for any more is not part of the race.
             let next = inner.until(|state| {
                 let raced = state.begun() - begun >= exploration.actors || !history.0.is_empty();
-                let parked: Vec<(Call, bool)> = state
-                    .parked(held.id())
-                    .map(|(call, waits)| (call.clone(), waits))
-                    .collect();
+                let parked: Vec<(Call, bool)> =
+                    state.parked(held.id()).map(|(call, waits)| (call.clone(), waits)).collect();
                 (raced && state.is_quiet() && !parked.is_empty()).then_some(parked)
             });
             let parked = tokio::select! {
@@ -119,26 +117,16 @@ fn possible(parked: &[Call], exploration: &Exploration, faults_so_far: usize) ->
     let mut calls: Vec<&Call> = parked.iter().collect();
     calls.sort_by_key(|call| (call.function, call.instance, call.name.clone(), call.nth_of_instance));
     let passing = calls.iter().map(|call| Step::new(call, Verdict::Pass));
-    let faults = if faults_so_far < exploration.most_faults {
-        exploration.faults.as_slice()
-    } else {
-        &[]
-    };
+    let faults = if faults_so_far < exploration.most_faults { exploration.faults.as_slice() } else { &[] };
     let failing = calls.iter().flat_map(|call| {
-        faults
-            .iter()
-            .filter(|fault| fault.fits(&call.name, &call.shape))
-            .map(|fault| Step::new(call, fault.clone()))
+        faults.iter().filter(|fault| fault.fits(&call.name, &call.shape)).map(|fault| Step::new(call, fault.clone()))
     });
     passing.chain(failing).collect()
 }
 
 impl Drawn {
     pub fn from_seed(seed: u64, one_in: usize) -> Drawn {
-        Drawn {
-            dice: Dice::new(seed),
-            one_in,
-        }
+        Drawn { dice: Dice::new(seed), one_in }
     }
 }
 
@@ -156,10 +144,7 @@ impl Choose for Drawn {
 
 impl Replayed {
     pub fn new(history: History) -> Replayed {
-        Replayed {
-            steps: history.0.into_iter(),
-            missed: Vec::new(),
-        }
+        Replayed { steps: history.0.into_iter(), missed: Vec::new() }
     }
 
     /// The steps that found no such call, and those that were never come to.
@@ -199,10 +184,7 @@ impl Every {
 impl Choose for Every {
     fn choose(&mut self, steps: &[Step]) -> usize {
         if self.at == self.taken.len() {
-            self.taken.push(Choice {
-                taken: 0,
-                of: steps.len(),
-            });
+            self.taken.push(Choice { taken: 0, of: steps.len() });
         }
         let choice = self.taken.get(self.at).map_or(0, |choice| choice.taken);
         self.at += 1;

@@ -176,12 +176,7 @@ mod tests {
             nth_of_instance: 1,
             shape: Shape::default(),
         };
-        let record = |call| Recorded {
-            call,
-            verdict: Some(Verdict::Pass),
-            effect: Some(200),
-            told: Some(200),
-        };
+        let record = |call| Recorded { call, verdict: Some(Verdict::Pass), effect: Some(200), told: Some(200) };
         names.iter().enumerate().map(call).map(record).collect()
     }
 
@@ -192,11 +187,7 @@ mod tests {
         let history: History = text.parse().unwrap();
         assert_eq!(history.to_string(), text);
         assert_eq!(text.replace("; ", "\n").parse(), Ok(history));
-        for text in [
-            "claim provider:POST /keys#1 -> pass",
-            "claim/1 x#1 -> pass",
-            "claim/1 ses:A#1 pass",
-        ] {
+        for text in ["claim provider:POST /keys#1 -> pass", "claim/1 x#1 -> pass", "claim/1 ses:A#1 pass"] {
             assert!(text.parse::<History>().is_err(), "{text}");
         }
     }
@@ -205,10 +196,8 @@ mod tests {
     fn single_faults_are_every_fault_of_every_call_once() {
         let run = recorded(&["dynamodb:Query", "provider:POST /keys"]);
         let histories = History::single_faults(&run);
-        let expected: usize = run
-            .iter()
-            .map(|recorded| Verdict::faults_of(&recorded.call.name, &recorded.call.shape).len())
-            .sum();
+        let expected: usize =
+            run.iter().map(|recorded| Verdict::faults_of(&recorded.call.name, &recorded.call.shape).len()).sum();
         assert_eq!(histories.len(), expected);
         let mut texts: Vec<String> = histories.iter().map(ToString::to_string).collect();
         texts.dedup();
@@ -218,12 +207,7 @@ mod tests {
 
     #[test]
     fn a_seed_draws_the_same_history_again_and_another_seed_another() {
-        let run = recorded(&[
-            "dynamodb:GetItem",
-            "dynamodb:Query",
-            "provider:POST /keys",
-            "ses:SendRawEmail",
-        ]);
+        let run = recorded(&["dynamodb:GetItem", "dynamodb:Query", "provider:POST /keys", "ses:SendRawEmail"]);
         let drawn: Vec<String> = (0..50).map(|seed| History::random(seed, &run, 2).to_string()).collect();
         let again: Vec<String> = (0..50).map(|seed| History::random(seed, &run, 2).to_string()).collect();
         assert_eq!(drawn, again);

@@ -26,11 +26,7 @@ pub enum ReleaseError {
 impl Gate {
     /// Parks the calls of this matcher from now on. A call that a rule decides about is not parked.
     pub fn hold(&self, matcher: impl Into<Matcher>) -> Held {
-        Held {
-            gate: self.clone(),
-            id: self.inner().state().add_hold(matcher.into()),
-            told: Mutex::default(),
-        }
+        Held { gate: self.clone(), id: self.inner().state().add_hold(matcher.into()), told: Mutex::default() }
     }
 }
 
@@ -61,13 +57,7 @@ impl Held {
 
     /// Lets the call that arrived first go on to this.
     pub fn release(&self, verdict: Verdict) -> Result<Call, ReleaseError> {
-        let first = self
-            .gate
-            .inner()
-            .state()
-            .parked(self.id)
-            .next()
-            .map(|(call, _)| call.number);
+        let first = self.gate.inner().state().parked(self.id).next().map(|(call, _)| call.number);
         self.release_call(first.ok_or(ReleaseError::NotHeld)?, verdict)
     }
 
@@ -100,11 +90,7 @@ impl Held {
 
     fn list(&self, awaited: bool) -> Vec<Call> {
         let state = self.gate.inner().state();
-        state
-            .parked(self.id)
-            .filter(|(_, waits)| *waits == awaited)
-            .map(|(call, _)| call.clone())
-            .collect()
+        state.parked(self.id).filter(|(_, waits)| *waits == awaited).map(|(call, _)| call.clone()).collect()
     }
 }
 

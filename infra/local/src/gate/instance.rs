@@ -31,11 +31,7 @@ pub struct Killed;
 impl Gate {
     /// A new instance of this function, numbered from 1.
     pub fn instance(&self, function: FunctionName) -> Instance {
-        Instance {
-            gate: self.clone(),
-            function,
-            number: self.inner().state().make_instance(function),
-        }
+        Instance { gate: self.clone(), function, number: self.inner().state().make_instance(function) }
     }
 }
 
@@ -66,11 +62,7 @@ impl Instance {
     /// Begins an invocation at once, to be run by what is given back.
     pub fn begin(&mut self) -> Begun {
         let who = (self.function, self.number);
-        Begun {
-            gate: self.gate.clone(),
-            who,
-            killed: self.gate.inner().change(|state| state.begin(who)),
-        }
+        Begun { gate: self.gate.clone(), who, killed: self.gate.inner().change(|state| state.begin(who)) }
     }
 }
 

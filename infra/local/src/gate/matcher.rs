@@ -27,12 +27,7 @@ enum Turn {
 impl Matcher {
     /// The next call whose name is `pattern`, in which `*` stands for any text.
     pub fn call(pattern: &str) -> Matcher {
-        Matcher {
-            pattern: pattern.to_owned(),
-            function: None,
-            instance: None,
-            turn: Turn::Nth(1),
-        }
+        Matcher { pattern: pattern.to_owned(), function: None, instance: None, turn: Turn::Nth(1) }
     }
 
     /// Only calls of this function.

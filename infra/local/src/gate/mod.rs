@@ -78,9 +78,7 @@ struct Inner {
 impl Gate {
     /// Opens the fault layer on a free port of this machine, before these services.
     pub async fn open(to: Upstreams, keep: Keep) -> Result<Gate> {
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .context("cannot open a port for the fault layer")?;
+        let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot open a port for the fault layer")?;
         let origin = format!("http://{}", listener.local_addr()?);
         let (stop, stopped) = watch::channel(());
         let inner = Arc::new(Inner {
@@ -92,11 +90,7 @@ impl Gate {
         let router = Router::new().fallback(answer_call).with_state(inner.clone());
         let stopped = inner.clone();
         tokio::spawn(async move { serve(listener, router, stopped.stopped()).await });
-        Ok(Gate(Arc::new(Handle {
-            inner,
-            origin,
-            _stop: stop,
-        })))
+        Ok(Gate(Arc::new(Handle { inner, origin, _stop: stop })))
     }
 
     /// `http://127.0.0.1:PORT`
@@ -204,11 +198,7 @@ async fn answer_call(Shared(gate): Shared<Arc<Inner>>, request: Request) -> Resp
     let Some((function, instance, service, rest)) =
         addressed(parts.uri.path_and_query().map_or("/", |path| path.as_str()))
     else {
-        return (
-            StatusCode::NOT_FOUND,
-            "the fault layer wants /{function}/{instance}/{service}\n",
-        )
-            .into_response();
+        return (StatusCode::NOT_FOUND, "the fault layer wants /{function}/{instance}/{service}\n").into_response();
     };
     let Ok(body) = axum::body::to_bytes(body, MOST_BYTES).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
@@ -224,22 +214,13 @@ async fn answer_call(Shared(gate): Shared<Arc<Inner>>, request: Request) -> Resp
         nth_of_function: 0,
         nth_of_instance: 0,
     };
-    let asked = Asked {
-        service,
-        method: parts.method,
-        rest: rest.to_owned(),
-        headers: parts.headers,
-        body,
-    };
+    let asked = Asked { service, method: parts.method, rest: rest.to_owned(), headers: parts.headers, body };
     let (call, decision) = match gate.change(|state| state.arrive(call)) {
         Ok(arrived) => arrived,
         Err(Refused::Ended) => return NoAnswer.into_response(),
         Err(Refused::Unknown) => return (StatusCode::NOT_FOUND, "there is no such instance\n").into_response(),
     };
-    let forsaken = Forsaken {
-        gate: &gate,
-        number: call.number,
-    };
+    let forsaken = Forsaken { gate: &gate, number: call.number };
     // A task of its own, since the call goes on when the function hangs up.
     let reply = tokio::spawn({
         let gate = gate.clone();
@@ -281,12 +262,7 @@ fn addressed(path: &str) -> Option<(crate::invoke::FunctionName, u32, Service, &
     let (instance, rest) = rest.split_once('/')?;
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (service, rest) = rest.split_at(end);
-    Some((
-        function.parse().ok()?,
-        instance.parse().ok()?,
-        service.parse().ok()?,
-        rest,
-    ))
+    Some((function.parse().ok()?, instance.parse().ok()?, service.parse().ok()?, rest))
 }
 
 /// The head of an answer and the first half of its body; then the connection is closed.

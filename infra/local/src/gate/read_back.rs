@@ -51,9 +51,7 @@ fn single(request: &Value) -> Option<Value> {
         "ExpressionAttributeValues",
         "ReturnValuesOnConditionCheckFailure",
     ];
-    let known = KNOWN
-        .iter()
-        .filter_map(|name| Some(((*name).to_owned(), request.get(name)?.clone())));
+    let known = KNOWN.iter().filter_map(|name| Some(((*name).to_owned(), request.get(name)?.clone())));
     Some(Value::Object(known.collect::<Map<_, _>>())).filter(|item| item["TableName"].is_string())
 }
 
@@ -71,11 +69,7 @@ async fn never(gate: &Inner, asked: &Asked, table: &str) -> Option<Value> {
     for part in described["Table"]["KeySchema"].as_array()? {
         let name = &part["AttributeName"];
         let kind = types.iter().find(|known| known["AttributeName"] == *name)?["AttributeType"].as_str()?;
-        let value = if kind == "N" {
-            "-987654321987654321"
-        } else {
-            "bm9ib2R5IHdyb3RlIHRoaXM="
-        };
+        let value = if kind == "N" { "-987654321987654321" } else { "bm9ib2R5IHdyb3RlIHRoaXM=" };
         key.insert(name.as_str()?.to_owned(), json!({ kind: value }));
     }
     let name = key.keys().next()?.clone();

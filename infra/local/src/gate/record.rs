@@ -65,12 +65,7 @@ impl Records {
         if call.nth_of_function == 1 || !call.shape.parts.is_empty() || call.shape.index.is_some() {
             self.note_uses(call);
         }
-        self.calls.push_back(Recorded {
-            call: call.clone(),
-            verdict: None,
-            effect: None,
-            told: None,
-        });
+        self.calls.push_back(Recorded { call: call.clone(), verdict: None, effect: None, told: None });
         if let Keep::Last(most) = self.keep {
             while self.calls.len() > most {
                 self.calls.pop_front();
@@ -98,15 +93,9 @@ impl Records {
     }
 
     fn note_uses(&mut self, call: &Call) {
-        let Call {
-            function, name, shape, ..
-        } = call;
+        let Call { function, name, shape, .. } = call;
         let mut note = |action: String| {
-            self.uses.insert(Use {
-                function: *function,
-                action,
-                index: shape.index.clone(),
-            });
+            self.uses.insert(Use { function: *function, action, index: shape.index.clone() });
         };
         if name.service == Service::DynamoDb && name.operation.starts_with("Transact") {
             for part in &shape.parts {
@@ -136,12 +125,7 @@ impl fmt::Display for Recorded {
             (effect, told) => {
                 let text =
                     |status: Option<u16>| status.map_or_else(|| "nothing".to_owned(), |status| status.to_string());
-                write!(
-                    f,
-                    " (the service said {}, the function heard {})",
-                    text(effect),
-                    text(told)
-                )
+                write!(f, " (the service said {}, the function heard {})", text(effect), text(told))
             }
         }
     }

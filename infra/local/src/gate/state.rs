@@ -147,11 +147,7 @@ impl State {
         let who = (call.function, call.instance);
         let Some(live) = self.instances.get_mut(&who) else {
             let made = self.made.get(&call.function).copied().unwrap_or_default();
-            return Err(if (1..=made).contains(&call.instance) {
-                Refused::Ended
-            } else {
-                Refused::Unknown
-            });
+            return Err(if (1..=made).contains(&call.instance) { Refused::Ended } else { Refused::Unknown });
         };
         if live.killed {
             return Err(Refused::Ended);
@@ -171,11 +167,7 @@ impl State {
                 None => (Decision::Now(Verdict::Pass), None),
             },
         };
-        let under_way = UnderWay {
-            call: call.clone(),
-            awaited: true,
-            parked,
-        };
+        let under_way = UnderWay { call: call.clone(), awaited: true, parked };
         self.under_way.insert(call.number, under_way);
         Ok((call, decision))
     }
@@ -197,9 +189,7 @@ impl State {
 
     /// The late calls that are due before a call of this name.
     pub(super) fn take_late_before(&mut self, name: &CallName) -> Vec<Late> {
-        self.late
-            .extract_if(.., |late| late.at.as_ref() == Some(name))
-            .collect()
+        self.late.extract_if(.., |late| late.at.as_ref() == Some(name)).collect()
     }
 
     // Rules
@@ -229,13 +219,7 @@ impl State {
 
     fn push_rule(&mut self, wanted: Wanted, verdict: Verdict) -> u64 {
         let id = self.new_id();
-        self.rules.push(Rule {
-            id,
-            wanted,
-            verdict,
-            seen: 0,
-            fired: false,
-        });
+        self.rules.push(Rule { id, wanted, verdict, seen: 0, fired: false });
         id
     }
 
@@ -307,11 +291,7 @@ impl State {
     /// Whether nothing moves: no call is on its way, and each invocation has come to a call that is held.
     pub(super) fn is_quiet(&self) -> bool {
         self.under_way.values().all(|call| call.parked.is_some())
-            && self
-                .instances
-                .iter()
-                .filter(|(_, live)| live.active)
-                .all(|(who, _)| self.waits_at_a_hold(*who))
+            && self.instances.iter().filter(|(_, live)| live.active).all(|(who, _)| self.waits_at_a_hold(*who))
     }
 
     /// How many invocations have begun so far.

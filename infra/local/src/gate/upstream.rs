@@ -73,10 +73,7 @@ impl Way {
         };
         let url = format!("{}{}", base.trim_end_matches('/'), asked.rest);
         let has_body = !asked.body.is_empty() || asked.headers.contains_key(CONTENT_LENGTH);
-        let mut request = self
-            .client
-            .request(asked.method, url)
-            .headers(end_to_end(asked.headers));
+        let mut request = self.client.request(asked.method, url).headers(end_to_end(asked.headers));
         if has_body {
             request = request.body(asked.body);
         }
@@ -98,25 +95,11 @@ fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
         .collect();
-    let known = [
-        CONNECTION,
-        CONTENT_LENGTH,
-        EXPECT,
-        HOST,
-        TE,
-        TRAILER,
-        TRANSFER_ENCODING,
-        UPGRADE,
-    ];
+    let known = [CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
     for name in known.iter().chain(&named) {
         headers.remove(name);
     }
-    for name in [
-        "keep-alive",
-        "proxy-connection",
-        "proxy-authorization",
-        "proxy-authenticate",
-    ] {
+    for name in ["keep-alive", "proxy-connection", "proxy-authorization", "proxy-authenticate"] {
         headers.remove(name);
     }
     headers

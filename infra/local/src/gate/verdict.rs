@@ -23,11 +23,7 @@ pub enum Verdict {
     /// `delay-250ms`: it passes after a time.
     Delay(Duration),
     /// `status-503`, `status-429-retry-7`, `status-500-after`: an error in the service's own shape.
-    Status {
-        code: u16,
-        retry_after_s: Option<u32>,
-        when: When,
-    },
+    Status { code: u16, retry_after_s: Option<u32>, when: When },
     /// `html-502`, `html-200-after`: a page of somebody in between.
     Html { code: u16, when: When },
     /// `truncated`: it takes effect, and the connection closes in the middle of the answer.
@@ -119,28 +115,17 @@ impl Verdict {
 
     /// A service's error before the effect.
     pub fn status(code: u16) -> Verdict {
-        Verdict::Status {
-            code,
-            retry_after_s: None,
-            when: When::Before,
-        }
+        Verdict::Status { code, retry_after_s: None, when: When::Before }
     }
 
     /// Too many requests, with or without `Retry-After`.
     pub fn too_many(retry_after_s: Option<u32>) -> Verdict {
-        Verdict::Status {
-            code: 429,
-            retry_after_s,
-            when: When::Before,
-        }
+        Verdict::Status { code: 429, retry_after_s, when: When::Before }
     }
 
     /// Lost now, executed by `run_late`.
     pub fn late_lost() -> Verdict {
-        Verdict::Late {
-            answer: LateAnswer::Lost,
-            at: None,
-        }
+        Verdict::Late { answer: LateAnswer::Lost, at: None }
     }
 }
 
@@ -153,11 +138,7 @@ impl fmt::Display for Verdict {
             Verdict::KillBefore => write!(f, "kill-before"),
             Verdict::KillAfter => write!(f, "kill-after"),
             Verdict::Delay(time) => write!(f, "delay-{}ms", time.as_millis()),
-            Verdict::Status {
-                code,
-                retry_after_s,
-                when,
-            } => {
+            Verdict::Status { code, retry_after_s, when } => {
                 write!(f, "status-{code}")?;
                 if let Some(seconds) = retry_after_s {
                     write!(f, "-retry-{seconds}")?;
@@ -209,17 +190,13 @@ impl FromStr for Verdict {
             "condition-read-back" => Some(Verdict::ConditionReadBack),
             _ => None,
         };
-        plain
-            .or_else(|| with_parameters(text))
-            .ok_or_else(|| format!("`{text}` is no verdict"))
+        plain.or_else(|| with_parameters(text)).ok_or_else(|| format!("`{text}` is no verdict"))
     }
 }
 
 fn with_parameters(text: &str) -> Option<Verdict> {
     if let Some(late) = text.strip_prefix("late-") {
-        let (answer, at) = late
-            .split_once('@')
-            .map_or((late, None), |(answer, at)| (answer, Some(at)));
+        let (answer, at) = late.split_once('@').map_or((late, None), |(answer, at)| (answer, Some(at)));
         return Some(Verdict::Late {
             answer: match answer {
                 "lost" => LateAnswer::Lost,
@@ -232,9 +209,7 @@ fn with_parameters(text: &str) -> Option<Verdict> {
         let millis = time.strip_suffix("ms")?.parse().ok()?;
         return Some(Verdict::Delay(Duration::from_millis(millis)));
     }
-    let (text, when) = text
-        .strip_suffix("-after")
-        .map_or((text, When::Before), |text| (text, When::After));
+    let (text, when) = text.strip_suffix("-after").map_or((text, When::Before), |text| (text, When::After));
     if let Some(code) = text.strip_prefix("html-") {
         let code = status(code)?;
         return Some(Verdict::Html { code, when });
@@ -244,11 +219,7 @@ fn with_parameters(text: &str) -> Option<Verdict> {
         Some((code, seconds)) => (code, Some(seconds.parse().ok()?)),
         None => (code, None),
     };
-    Some(Verdict::Status {
-        code: status(code)?,
-        retry_after_s,
-        when,
-    })
+    Some(Verdict::Status { code: status(code)?, retry_after_s, when })
 }
 
 fn status(text: &str) -> Option<u16> {
@@ -286,16 +257,7 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Verdict>().unwrap().to_string(), text);
         }
-        for text in [
-            "",
-            "late-",
-            "late-x",
-            "late-lost@keys",
-            "delay-5",
-            "status-9",
-            "html-",
-            "Pass",
-        ] {
+        for text in ["", "late-", "late-x", "late-lost@keys", "delay-5", "status-9", "html-", "Pass"] {
             assert!(text.parse::<Verdict>().is_err(), "{text}");
         }
     }
@@ -304,10 +266,8 @@ mod tests {
     fn a_call_meets_only_the_faults_that_its_service_can_have() {
         let faults = |name: &str, body: &str| {
             let name = name.parse().unwrap();
-            let texts: Vec<String> = Verdict::faults_of(&name, &Shape::of(&name, body.as_bytes()))
-                .iter()
-                .map(ToString::to_string)
-                .collect();
+            let texts: Vec<String> =
+                Verdict::faults_of(&name, &Shape::of(&name, body.as_bytes())).iter().map(ToString::to_string).collect();
             texts.join(" ")
         };
         let common = "fail-before lose-answer kill-before kill-after status-429 status-429-retry-1 status-500 \
@@ -316,22 +276,13 @@ mod tests {
             faults("dynamodb:PutItem", r#"{"ConditionExpression":"c"}"#),
             format!("{common} throttle throttle-rate conflict condition-read-back")
         );
-        assert_eq!(
-            faults("dynamodb:PutItem", "{}"),
-            format!("{common} throttle throttle-rate conflict")
-        );
+        assert_eq!(faults("dynamodb:PutItem", "{}"), format!("{common} throttle throttle-rate conflict"));
         assert_eq!(
             faults("dynamodb:TransactWriteItems", r#"{"TransactItems":[{"Put":{}}]}"#),
             format!("{common} throttle throttle-rate throttle-item conflict")
         );
-        assert_eq!(
-            faults("dynamodb:Query", "{}"),
-            format!("{common} throttle throttle-rate")
-        );
-        assert_eq!(
-            faults("provider:POST /keys", "{}"),
-            format!("{common} late-lost late-502")
-        );
+        assert_eq!(faults("dynamodb:Query", "{}"), format!("{common} throttle throttle-rate"));
+        assert_eq!(faults("provider:POST /keys", "{}"), format!("{common} late-lost late-502"));
         assert_eq!(faults("provider:GET /keys", ""), common);
         assert_eq!(faults("ses:SendRawEmail", ""), format!("{common} throttle-rate"));
     }

@@ -56,9 +56,7 @@ pub(super) fn to_response(answer: Value) -> Result<Response> {
     for cookie in answer.cookies.into_iter().flatten() {
         headers.append(SET_COOKIE, cookie.parse().context("a cookie is no header")?);
     }
-    headers
-        .entry(CONTENT_TYPE)
-        .or_insert(HeaderValue::from_static("text/plain;charset=UTF-8"));
+    headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("text/plain;charset=UTF-8"));
     Ok(response)
 }
 

@@ -79,16 +79,10 @@ pub(super) fn from(gateway: &Gateway, parts: &Parts, path: &str, body: &[u8], ro
 
 /// The types whose bodies API Gateway hands on as they are. Forms are not among them.
 fn is_text(headers: &HeaderMap) -> bool {
-    let kind = headers
-        .get(CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok())
-        .unwrap_or_default();
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     kind.starts_with("text/")
-        || matches!(
-            kind.as_str(),
-            "application/json" | "application/xml" | "application/javascript"
-        )
+        || matches!(kind.as_str(), "application/json" | "application/xml" | "application/javascript")
 }
 
 /// Names in lower case, the values of one name joined; the cookies have their own place. What a proxy says about the client is
@@ -113,13 +107,8 @@ fn headers(gateway: &Gateway, headers: &HeaderMap, source: IpAddr) -> Map<String
     joined.insert("x-forwarded-for", forwarded_for);
     joined.insert("x-forwarded-port", port.to_string());
     joined.insert("x-forwarded-proto", (if secure { "https" } else { "http" }).to_owned());
-    joined
-        .entry(HOST.as_str())
-        .or_insert_with(|| gateway.authority.to_string());
-    joined
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.into()))
-        .collect()
+    joined.entry(HOST.as_str()).or_insert_with(|| gateway.authority.to_string());
+    joined.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect()
 }
 
 fn cookies(headers: &HeaderMap) -> Vec<String> {
@@ -128,10 +117,7 @@ fn cookies(headers: &HeaderMap) -> Vec<String> {
         .iter()
         .flat_map(|value| {
             let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-            value
-                .split(';')
-                .map(|cookie| cookie.trim().to_owned())
-                .collect::<Vec<_>>()
+            value.split(';').map(|cookie| cookie.trim().to_owned()).collect::<Vec<_>>()
         })
         .filter(|cookie| !cookie.is_empty())
         .collect()

@@ -46,23 +46,14 @@ impl Routes {
             Some((route, parameters))
         });
         let (route, parameters) = fitting.max_by_key(|(route, _)| route.rank())?;
-        Some(Found {
-            function: route.function,
-            key: &route.key,
-            parameters,
-        })
+        Some(Found { function: route.function, key: &route.key, parameters })
     }
 }
 
 impl Route {
     fn read(pattern: &str, function: FunctionName) -> Result<Route> {
         if pattern == "$default" {
-            return Ok(Route {
-                key: pattern.to_owned(),
-                method: None,
-                segments: None,
-                function,
-            });
+            return Ok(Route { key: pattern.to_owned(), method: None, segments: None, function });
         }
         let (method, path) = pattern.split_once(' ').unwrap_or(("ANY", pattern));
         let Some(segments) = path.strip_prefix('/') else {
@@ -119,12 +110,7 @@ impl Route {
         let segments = self.segments.as_deref().unwrap_or_default();
         let greedy = segments.iter().any(|segment| matches!(segment, Segment::Rest(_)));
         let literals = segments.iter().filter(|segment| matches!(segment, Segment::Literal(_)));
-        (
-            self.segments.is_some(),
-            !greedy,
-            literals.count(),
-            self.method.is_some(),
-        )
+        (self.segments.is_some(), !greedy, literals.count(), self.method.is_some())
     }
 }
 
@@ -144,25 +130,14 @@ mod tests {
         let routes = Routes::read(&routes).unwrap();
         let find = |method: &Method, path: &str| {
             let found = routes.find(method, path).unwrap();
-            (
-                found.function,
-                found.key.to_owned(),
-                found.parameters.into_values().next(),
-            )
+            (found.function, found.key.to_owned(), found.parameters.into_values().next())
         };
         let get = |path: &str| find(&Method::GET, path);
-        assert_eq!(
-            get("/console"),
-            (FunctionName::Console, "ANY /console".to_owned(), None)
-        );
+        assert_eq!(get("/console"), (FunctionName::Console, "ANY /console".to_owned(), None));
         assert_eq!(get("/console/x").0, FunctionName::UsageSync);
         assert_eq!(
             get("/console/programmes/a"),
-            (
-                FunctionName::Console,
-                "ANY /console/{proxy+}".to_owned(),
-                Some("programmes/a".to_owned())
-            )
+            (FunctionName::Console, "ANY /console/{proxy+}".to_owned(), Some("programmes/a".to_owned()))
         );
         assert_eq!(find(&Method::POST, "/console/a/b").0, FunctionName::Mail);
         for path in ["/", "/my", "/consoles", "/console/", "/x/console"] {

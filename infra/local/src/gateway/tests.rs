@@ -46,10 +46,7 @@ fn routed(invoke: Arc<dyn Invoke>) -> Router {
 }
 
 async fn answered(answer: Result<Value, InvokeError>, request: Request<Body>) -> (Response, Arc<Told>) {
-    let told = Arc::new(Told {
-        answer,
-        events: Mutex::default(),
-    });
+    let told = Arc::new(Told { answer, events: Mutex::default() });
     let response = routed(told.clone()).oneshot(request).await.unwrap();
     (response, told)
 }
@@ -67,10 +64,7 @@ async fn response(answer: Value) -> Response {
 }
 
 fn get(path: &str) -> Request<Body> {
-    Request::get(path)
-        .header("host", "127.0.0.1:8080")
-        .body(Body::empty())
-        .unwrap()
+    Request::get(path).header("host", "127.0.0.1:8080").body(Body::empty()).unwrap()
 }
 
 async fn text(response: Response) -> String {
@@ -90,9 +84,7 @@ async fn a_request_becomes_an_event_that_the_functions_library_reads_as_the_same
         .header("x-forwarded-proto", "gopher")
         .header("x-forwarded-for", "10.0.0.1")
         .header("content-type", "application/x-www-form-urlencoded")
-        .extension(axum::extract::ConnectInfo::<std::net::SocketAddr>(
-            "192.0.2.7:5".parse().unwrap(),
-        ))
+        .extension(axum::extract::ConnectInfo::<std::net::SocketAddr>("192.0.2.7:5".parse().unwrap()))
         .body(Body::from("name=CS%20pilot"))
         .unwrap();
     let event = event(request).await;
@@ -111,10 +103,7 @@ async fn a_request_becomes_an_event_that_the_functions_library_reads_as_the_same
     let http = json!({ "method": "POST", "path": "/console/programmes", "protocol": "HTTP/1.1", "sourceIp": "192.0.2.7",
         "userAgent": "test" });
     assert_eq!(context["http"], http);
-    assert_eq!(
-        (&context["stage"], &context["time"]),
-        (&json!("$default"), &json!("12/Mar/2026:19:03:58 +0000"))
-    );
+    assert_eq!((&context["stage"], &context["time"]), (&json!("$default"), &json!("12/Mar/2026:19:03:58 +0000")));
     assert_eq!(context["timeEpoch"], 1_773_342_238_500_i64);
     assert!(context["requestId"].as_str().unwrap().len() > 10);
 
@@ -276,25 +265,12 @@ async fn a_get_for_another_spelling_of_the_origin_is_sent_to_the_origin() {
     let ask = |method: Method, host: &'static str| async move {
         let request = Request::builder().method(method).uri("/c/a?b=%20").header("host", host);
         let (answered, told) = answered(Ok(json!({ "statusCode": 200 })), request.body(Body::empty()).unwrap()).await;
-        let location = answered
-            .headers()
-            .get("location")
-            .map(|to| to.to_str().unwrap().to_owned());
+        let location = answered.headers().get("location").map(|to| to.to_str().unwrap().to_owned());
         (answered.status().as_u16(), location, told.events.lock().unwrap().len())
     };
-    for host in [
-        "localhost:8080",
-        "LOCALHOST:8080",
-        "[::1]:8080",
-        "bursar.localhost:8080",
-        "0.0.0.0:8080",
-    ] {
+    for host in ["localhost:8080", "LOCALHOST:8080", "[::1]:8080", "bursar.localhost:8080", "0.0.0.0:8080"] {
         let origin = "http://127.0.0.1:8080/c/a?b=%20";
-        assert_eq!(
-            ask(Method::GET, host).await,
-            (307, Some(origin.to_owned()), 0),
-            "{host}"
-        );
+        assert_eq!(ask(Method::GET, host).await, (307, Some(origin.to_owned()), 0), "{host}");
         assert_eq!(ask(Method::POST, host).await, (200, None, 1), "{host}");
     }
     for host in ["127.0.0.1:8080", "localhost:8081", "localhost", "evil.example:8080"] {
@@ -308,10 +284,7 @@ async fn a_get_for_another_spelling_of_the_origin_is_sent_to_the_origin() {
 #[tokio::test]
 async fn a_head_is_answered_with_the_head_alone() {
     let answer = json!({ "statusCode": 200, "headers": { "content-type": "text/html" }, "body": "<h1>not sent</h1>" });
-    let told = Arc::new(Told {
-        answer: Ok(answer),
-        events: Mutex::default(),
-    });
+    let told = Arc::new(Told { answer: Ok(answer), events: Mutex::default() });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
     let routes = router(&Origin::parse(&origin).unwrap(), &ROUTES, told.clone(), Clock::system()).unwrap();

@@ -49,13 +49,7 @@ impl Binaries {
         folder: &Path,
         variables: BTreeMap<String, String>,
     ) -> Binaries {
-        Binaries(Arc::new(Pool {
-            folder: folder.to_owned(),
-            gate,
-            settings,
-            variables,
-            idle: Mutex::default(),
-        }))
+        Binaries(Arc::new(Pool { folder: folder.to_owned(), gate, settings, variables, idle: Mutex::default() }))
     }
 
     /// What the functions have said.
@@ -76,8 +70,7 @@ impl Invoke for Binaries {
             let begun = worker.instance.begin();
             // A task of its own: a function goes on when whoever woke it has gone.
             let task = tokio::spawn(self.0.clone().run(worker, begun, event.into()));
-            task.await
-                .unwrap_or_else(|error| Err(InvokeError::Failed(error.to_string())))
+            task.await.unwrap_or_else(|error| Err(InvokeError::Failed(error.to_string())))
         })
     }
 }
@@ -122,10 +115,7 @@ impl Pool {
                 return worker;
             }
         }
-        Worker {
-            instance: self.gate.instance(function),
-            process: None,
-        }
+        Worker { instance: self.gate.instance(function), process: None }
     }
 
     fn idle(&self) -> MutexGuard<'_, BTreeMap<FunctionName, Vec<Worker>>> {
@@ -152,16 +142,9 @@ pub fn variables_of(config: &Config) -> BTreeMap<String, String> {
         ("BURSAR_MANAGEMENT_KEY_SECRET", config.management_key_secret.clone()),
         ("BURSAR_INSTITUTION", config.institution.clone()),
     ];
-    let optional = [
-        ("BURSAR_SUPPORT", config.support.clone()),
-        ("BURSAR_PRIVACY_URL", config.privacy_url.clone()),
-    ];
+    let optional = [("BURSAR_SUPPORT", config.support.clone()), ("BURSAR_PRIVACY_URL", config.privacy_url.clone())];
     let optional = optional.into_iter().filter_map(|(name, value)| Some((name, value?)));
-    required
-        .into_iter()
-        .chain(optional)
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
+    required.into_iter().chain(optional).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 #[cfg(test)]

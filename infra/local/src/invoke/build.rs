@@ -31,10 +31,7 @@ async fn build() -> Result<PathBuf> {
     }
     let built = command.output().await.context("cannot run cargo")?;
     if !built.status.success() {
-        bail!(
-            "the functions do not build:\n{}",
-            String::from_utf8_lossy(&built.stderr)
-        );
+        bail!("the functions do not build:\n{}", String::from_utf8_lossy(&built.stderr));
     }
     Ok(place.folder.to_owned())
 }
@@ -51,11 +48,7 @@ struct Place<'a> {
 impl Place<'_> {
     fn of(program: &Path) -> Option<Place<'_>> {
         let beside = program.parent()?;
-        let folder = if beside.ends_with("deps") {
-            beside.parent()?
-        } else {
-            beside
-        };
+        let folder = if beside.ends_with("deps") { beside.parent()? } else { beside };
         let profile = match folder.file_name()?.to_str()? {
             "debug" => "dev",
             named => named,
@@ -67,12 +60,7 @@ impl Place<'_> {
         } else {
             (above.parent()?, Some(above.file_name()?.to_str()?))
         };
-        Some(Place {
-            folder,
-            target,
-            triple,
-            profile,
-        })
+        Some(Place { folder, target, triple, profile })
     }
 }
 
@@ -89,17 +77,10 @@ mod tests {
         let place = |program: &str, triple, profile: &str| {
             let program = target.join(program);
             let place = Place::of(&program).unwrap();
-            assert_eq!(
-                (place.target, place.triple, place.profile),
-                (target.as_path(), triple, profile)
-            );
+            assert_eq!((place.target, place.triple, place.profile), (target.as_path(), triple, profile));
         };
         place("debug/deps/tests-0a", None, "dev");
         place("release/bursar", None, "release");
-        place(
-            "aarch64-unknown-linux-gnu/quick/deps/tests-0a",
-            Some("aarch64-unknown-linux-gnu"),
-            "quick",
-        );
+        place("aarch64-unknown-linux-gnu/quick/deps/tests-0a", Some("aarch64-unknown-linux-gnu"), "quick");
     }
 }

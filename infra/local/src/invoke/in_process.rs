@@ -96,8 +96,7 @@ impl Invoke for InProcess {
             let begun = worker.instance.begin();
             // A task of its own: a function goes on when whoever woke it has gone.
             let task = tokio::spawn(self.0.clone().run(worker, begun, event));
-            task.await
-                .unwrap_or_else(|error| Err(InvokeError::Failed(error.to_string())))
+            task.await.unwrap_or_else(|error| Err(InvokeError::Failed(error.to_string())))
         })
     }
 }
@@ -106,10 +105,7 @@ impl Pool {
     async fn run(self: Arc<Pool>, worker: Worker, begun: Begun, event: Value) -> Result<Value, InvokeError> {
         let function = worker.instance.function();
         let invocation = Invocation::new(function, &self.settings);
-        let capture = self
-            .settings
-            .logs
-            .capture(function, worker.instance.number(), &invocation.request_id);
+        let capture = self.settings.logs.capture(function, worker.instance.number(), &invocation.request_id);
         let logs = bursar_core::log::to(capture);
         let event = LambdaEvent::new(event, invocation.context());
         let work = AssertUnwindSafe(worker.function.answer(event)).catch_unwind();
@@ -150,8 +146,7 @@ impl Pool {
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without a text")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a text")
 }
 
 #[cfg(test)]

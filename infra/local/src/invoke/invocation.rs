@@ -40,10 +40,7 @@ impl Invocation {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Invocation {
             request_id: random_uuid(),
-            arn: format!(
-                "arn:aws:lambda:{}:000000000000:function:bursar-{function}",
-                settings.region
-            ),
+            arn: format!("arn:aws:lambda:{}:000000000000:function:bursar-{function}", settings.region),
             trace_id: format!("Root=1-{:08x}-{}", now.as_secs(), &random_hex()[..24]),
             time_out,
             deadline_ms: u64::try_from((now + time_out).as_millis()).unwrap_or(u64::MAX),
@@ -86,14 +83,7 @@ impl io::Write for Counted {
 fn random_uuid() -> String {
     let hex = random_hex();
     let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
-    format!(
-        "{}-{}-4{}-a{}-{}",
-        part(0, 8),
-        part(8, 12),
-        part(13, 16),
-        part(17, 20),
-        part(20, 32)
-    )
+    format!("{}-{}-4{}-a{}-{}", part(0, 8), part(8, 12), part(13, 16), part(17, 20), part(20, 32))
 }
 
 /// 32 digits.

@@ -57,12 +57,7 @@ impl Logs {
     }
 
     pub(super) fn capture(&self, function: FunctionName, instance: u32, request_id: &str) -> Capture {
-        Capture {
-            logs: self.clone(),
-            function,
-            instance,
-            request_id: request_id.into(),
-        }
+        Capture { logs: self.clone(), function, instance, request_id: request_id.into() }
     }
 
     fn made(keep: Keep, echo: Option<Box<Echo>>) -> Logs {

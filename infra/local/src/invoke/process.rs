@@ -57,13 +57,7 @@ impl Process {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot start {}", binary.display()))?;
-        Ok(Process {
-            function,
-            number,
-            child,
-            api,
-            output,
-        })
+        Ok(Process { function, number, child, api, output })
     }
 
     /// Serves one invocation. After an error of any other kind than `Failed` by the function itself the process is of no more use.
@@ -83,17 +77,11 @@ impl Process {
         match said {
             Ok(Ok(Said::Answer(answer))) => {
                 let answer = serde_json::from_slice(&answer);
-                (
-                    answer.map_err(|_| InvokeError::Failed("its answer is no JSON".to_owned())),
-                    Fit::Yes,
-                )
+                (answer.map_err(|_| InvokeError::Failed("its answer is no JSON".to_owned())), Fit::Yes)
             }
             Ok(Ok(Said::Error(error))) => (Err(InvokeError::Failed(error)), Fit::Yes),
             Ok(Ok(Said::TooLarge)) => (Err(InvokeError::TooLarge), Fit::Yes),
-            Ok(Err(_)) => (
-                Err(InvokeError::Failed("its Runtime API has ended".to_owned())),
-                Fit::No,
-            ),
+            Ok(Err(_)) => (Err(InvokeError::Failed("its Runtime API has ended".to_owned())), Fit::No),
             Err(_) => (Err(InvokeError::TimedOut), Fit::No),
         }
     }
@@ -171,10 +159,7 @@ fn own_variables(instance: &Instance, region: &str, runtime_api: &str) -> [(&'st
         ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null".to_owned()),
         ("AWS_ENDPOINT_URL_DYNAMODB", instance.url(Service::DynamoDb)),
         ("AWS_ENDPOINT_URL_SES", instance.url(Service::Ses)),
-        (
-            "AWS_ENDPOINT_URL_SECRETS_MANAGER",
-            instance.url(Service::SecretsManager),
-        ),
+        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", instance.url(Service::SecretsManager)),
         ("OPENROUTER_BASE_URL", instance.url(Service::Provider)),
     ]
 }
@@ -198,12 +183,8 @@ impl Output {
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let watched = tokio::net::UnixStream::from_std(ours.try_clone()?)?;
-        let output = Output(Arc::new(Mutex::new(Written {
-            from: ours,
-            unfinished: Vec::new(),
-            capture,
-            said: String::new(),
-        })));
+        let output =
+            Output(Arc::new(Mutex::new(Written { from: ours, unfinished: Vec::new(), capture, said: String::new() })));
         tokio::spawn(output.clone().follow(watched));
         Ok((output, theirs.into()))
     }
@@ -211,13 +192,8 @@ impl Output {
     /// Takes the lines as they come, until the process closes its end.
     async fn follow(self, watched: tokio::net::UnixStream) {
         while watched.readable().await.is_ok() {
-            let read = watched.try_io(Interest::READABLE, || {
-                if self.drain() {
-                    Ok(())
-                } else {
-                    Err(ErrorKind::WouldBlock.into())
-                }
-            });
+            let read = watched
+                .try_io(Interest::READABLE, || if self.drain() { Ok(()) } else { Err(ErrorKind::WouldBlock.into()) });
             if read.is_ok() {
                 return;
             }
@@ -250,9 +226,7 @@ impl Written {
         let ended = loop {
             match self.from.read(&mut buffer) {
                 Ok(0) => break true,
-                Ok(length) => self
-                    .unfinished
-                    .extend_from_slice(buffer.get(..length).unwrap_or_default()),
+                Ok(length) => self.unfinished.extend_from_slice(buffer.get(..length).unwrap_or_default()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => break error.kind() != ErrorKind::WouldBlock,
             }

@@ -53,16 +53,11 @@ struct Diagnostic {
 
 impl RuntimeApi {
     pub(super) async fn open() -> Result<RuntimeApi> {
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .context("cannot open a Runtime API")?;
+        let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot open a Runtime API")?;
         let address = listener.local_addr()?;
         let (ask, asks) = mpsc::unbounded_channel();
         let current = Arc::new(Current::default());
-        let desk = Desk {
-            asks: ask,
-            current: current.clone(),
-        };
+        let desk = Desk { asks: ask, current: current.clone() };
         let (stop, stopped) = oneshot::channel::<()>();
         tokio::spawn(async move {
             let server = serve(listener, routes(desk), std::future::pending());
@@ -72,12 +67,7 @@ impl RuntimeApi {
                 _ = stopped => {}
             }
         });
-        Ok(RuntimeApi {
-            address,
-            asks,
-            current,
-            _stop: stop,
-        })
+        Ok(RuntimeApi { address, asks, current, _stop: stop })
     }
 
     /// As the process wants it in `AWS_LAMBDA_RUNTIME_API`.
@@ -186,10 +176,7 @@ mod tests {
     use super::*;
 
     fn begin() -> (Invocation, Bytes) {
-        (
-            Invocation::new(FunctionName::Claim, &test_settings()),
-            Bytes::from_static(b"{\"a\":1}"),
-        )
+        (Invocation::new(FunctionName::Claim, &test_settings()), Bytes::from_static(b"{\"a\":1}"))
     }
 
     async fn api() -> (RuntimeApi, String, reqwest::Client) {
@@ -212,12 +199,8 @@ mod tests {
         assert!(header("lambda-runtime-trace-id").starts_with("Root=1-"));
         assert_eq!(asked.text().await.unwrap(), "{\"a\":1}");
 
-        let post = |id: &str, body: &'static str| {
-            client
-                .post(format!("{base}/invocation/{id}/response"))
-                .body(body)
-                .send()
-        };
+        let post =
+            |id: &str, body: &'static str| client.post(format!("{base}/invocation/{id}/response")).body(body).send();
         assert_eq!(post("another", "1").await.unwrap().status(), 400);
         assert_eq!(post(&id, "{\"b\":2}").await.unwrap().status(), 202);
         let Said::Answer(answer) = said.await.unwrap() else {

@@ -58,11 +58,7 @@ impl FromRequestParts<Provider> for Management {
 
 fn presented(headers: &HeaderMap) -> Result<String, Refusal> {
     let missing = || Refusal::unauthorized("Missing Authentication header");
-    let value = headers
-        .get(AUTHORIZATION)
-        .ok_or_else(missing)?
-        .to_str()
-        .map_err(|_| missing())?;
+    let value = headers.get(AUTHORIZATION).ok_or_else(missing)?.to_str().map_err(|_| missing())?;
     let (scheme, key) = value.split_once(' ').ok_or_else(missing)?;
     match scheme.eq_ignore_ascii_case("bearer") {
         true => Ok(ids::sha256(key.trim())),

@@ -24,9 +24,7 @@ impl Fields {
     pub(super) fn parse(body: &[u8]) -> Result<Fields, Refusal> {
         match serde_json::from_slice(body) {
             Ok(Value::Object(fields)) => Ok(Fields(fields)),
-            _ => Err(Refusal::bad_request(
-                "Invalid request parameters: the body is not a JSON object",
-            )),
+            _ => Err(Refusal::bad_request("Invalid request parameters: the body is not a JSON object")),
         }
     }
 
@@ -56,10 +54,7 @@ impl Fields {
             end => format!("must be a string of {} to {end} characters", length.start()),
         };
         self.read(name, &must, |value| {
-            value
-                .as_str()
-                .filter(|text| length.contains(&text.chars().count()))
-                .map(str::to_owned)
+            value.as_str().filter(|text| length.contains(&text.chars().count())).map(str::to_owned)
         })
     }
 
@@ -75,37 +70,24 @@ impl Fields {
     }
 
     pub(super) fn interval(&self, name: &str) -> Result<Sent<Interval>, Refusal> {
-        self.read(name, "must be daily, weekly or monthly", |value| {
-            Interval::parse(value.as_str()?)
-        })
+        self.read(name, "must be daily, weekly or monthly", |value| Interval::parse(value.as_str()?))
     }
 
     /// A list of strings that is not empty.
     pub(super) fn texts(&self, name: &str) -> Result<Sent<Vec<String>>, Refusal> {
         self.read(name, "must be a list of at least one string", |value| {
-            let texts = value
-                .as_array()?
-                .iter()
-                .map(|text| text.as_str().filter(|text| !text.is_empty()));
-            texts
-                .map(|text| text.map(str::to_owned))
-                .collect::<Option<Vec<String>>>()
-                .filter(|texts| !texts.is_empty())
+            let texts = value.as_array()?.iter().map(|text| text.as_str().filter(|text| !text.is_empty()));
+            texts.map(|text| text.map(str::to_owned)).collect::<Option<Vec<String>>>().filter(|texts| !texts.is_empty())
         })
     }
 
     /// An instant in UTC with seconds, `Z` and nothing else behind.
     pub(super) fn instant(&self, name: &str) -> Result<Sent<Timestamp>, Refusal> {
-        self.read(
-            name,
-            "must be a UTC timestamp with seconds: YYYY-MM-DDTHH:MM:SSZ",
-            |value| {
-                let text = value.as_str()?;
-                let with_seconds =
-                    text.ends_with('Z') && text.get(16..17) == Some(":") && text.get(10..11) == Some("T");
-                text.parse().ok().filter(|_| with_seconds)
-            },
-        )
+        self.read(name, "must be a UTC timestamp with seconds: YYYY-MM-DDTHH:MM:SSZ", |value| {
+            let text = value.as_str()?;
+            let with_seconds = text.ends_with('Z') && text.get(16..17) == Some(":") && text.get(10..11) == Some("T");
+            text.parse().ok().filter(|_| with_seconds)
+        })
     }
 }
 
@@ -161,8 +143,6 @@ impl<S: Sync> FromRequestParts<S> for Parameters {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Parameters, Infallible> {
-        Ok(Parameters(
-            Query::try_from_uri(&parts.uri).map_or_else(|_| HashMap::new(), |Query(map)| map),
-        ))
+        Ok(Parameters(Query::try_from_uri(&parts.uri).map_or_else(|_| HashMap::new(), |Query(map)| map)))
     }
 }

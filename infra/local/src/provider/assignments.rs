@@ -50,9 +50,7 @@ async fn assign(
         return Err(Refusal::bad_request("A workspace default guardrail cannot be assigned"));
     }
     if memory.quirks.max_key_hashes.is_some_and(|most| hashes.len() > most) {
-        return Err(Refusal::bad_request(
-            "Invalid request parameters: key_hashes holds too many",
-        ));
+        return Err(Refusal::bad_request("Invalid request parameters: key_hashes holds too many"));
     }
     let mut places = Vec::new();
     for hash in &hashes {
@@ -65,18 +63,10 @@ async fn assign(
     }
     let mut count = 0;
     for place in places {
-        let has = memory
-            .key(place)
-            .assignment
-            .as_ref()
-            .is_some_and(|assignment| assignment.guardrail == id);
+        let has = memory.key(place).assignment.as_ref().is_some_and(|assignment| assignment.guardrail == id);
         count += usize::from(!has || memory.quirks.reassignment_counted);
         if !has {
-            let assignment = Assignment {
-                id: ids::fresh_uuid()?,
-                guardrail: id.clone(),
-                at: now,
-            };
+            let assignment = Assignment { id: ids::fresh_uuid()?, guardrail: id.clone(), at: now };
             memory.change_key(place, |key| key.assignment = Some(assignment))?;
         }
     }
@@ -93,17 +83,8 @@ async fn unassign(
     let mut memory = provider.memory();
     memory.guardrail(&id).ok_or_else(Refusal::not_found)?;
     let mut count = 0;
-    for place in hashes
-        .iter()
-        .filter_map(|hash| memory.find(hash).ok())
-        .collect::<Vec<_>>()
-    {
-        if memory
-            .key(place)
-            .assignment
-            .as_ref()
-            .is_some_and(|assignment| assignment.guardrail == id)
-        {
+    for place in hashes.iter().filter_map(|hash| memory.find(hash).ok()).collect::<Vec<_>>() {
+        if memory.key(place).assignment.as_ref().is_some_and(|assignment| assignment.guardrail == id) {
             memory.change_key(place, |key| key.assignment = None)?;
             count += 1;
         }
@@ -113,9 +94,7 @@ async fn unassign(
 
 fn hashes(body: &[u8]) -> Result<BTreeSet<String>, Refusal> {
     let fields = Fields::parse(body)?;
-    Ok(required("key_hashes", fields.texts("key_hashes")?)?
-        .into_iter()
-        .collect())
+    Ok(required("key_hashes", fields.texts("key_hashes")?)?.into_iter().collect())
 }
 
 fn page(memory: &memory::Memory, guardrail: Option<&str>, asked: &Parameters) -> Result<Json<Value>, Refusal> {
@@ -137,7 +116,5 @@ fn page(memory: &memory::Memory, guardrail: Option<&str>, asked: &Parameters) ->
         })
     });
     let rows: Vec<Value> = rows.collect();
-    Ok(Json(
-        json!({ "data": rows, "total_count": shelf.map_or(0, super::shelf::Shelf::len) }),
-    ))
+    Ok(Json(json!({ "data": rows, "total_count": shelf.map_or(0, super::shelf::Shelf::len) })))
 }

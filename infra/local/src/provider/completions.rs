@@ -37,25 +37,12 @@ async fn complete(State(provider): State<Provider>, headers: HeaderMap, body: By
     tokio::task::yield_now().await;
     let answer = Answer::to(&order, &body);
     let cost = order.model.prompt.times(order.prompt_tokens) + order.model.completion.times(answer.tokens);
-    let (credit, byok) = if order.byok {
-        (super::Nano::ZERO, cost)
-    } else {
-        (cost, super::Nano::ZERO)
-    };
-    let charge = Charge {
-        place,
-        credit,
-        byok,
-        model: order.model.slug.to_owned(),
-    };
+    let (credit, byok) = if order.byok { (super::Nano::ZERO, cost) } else { (cost, super::Nano::ZERO) };
+    let charge = Charge { place, credit, byok, model: order.model.slug.to_owned() };
     let now = provider.now();
     let mut memory = provider.memory();
     memory.completions += 1;
-    let id = format!(
-        "gen-{}-{}",
-        now.as_second(),
-        ids::derived_uuid(&format!("{now} {}", memory.completions))
-    );
+    let id = format!("gen-{}-{}", now.as_second(), ids::derived_uuid(&format!("{now} {}", memory.completions)));
     let completion = answer.object(&id, &order, &charge, now, &memory.quirks);
     if order.model.is_free() {
         memory.count_free(now)?;
@@ -65,11 +52,7 @@ async fn complete(State(provider): State<Provider>, headers: HeaderMap, body: By
     } else {
         memory.settle(&charge, now)?;
     }
-    Ok(if stream {
-        streamed(completion)
-    } else {
-        Json(completion).into_response()
-    })
+    Ok(if stream { streamed(completion) } else { Json(completion).into_response() })
 }
 
 struct Answer {
@@ -80,16 +63,10 @@ struct Answer {
 impl Answer {
     fn to(order: &Order, body: &[u8]) -> Answer {
         match order.max_tokens {
-            Some(tokens) => Answer {
-                tokens,
-                finish_reason: "length",
-            },
+            Some(tokens) => Answer { tokens, finish_reason: "length" },
             None => {
                 let spread = u64::from_str_radix(&ids::sha256(&String::from_utf8_lossy(body))[..2], 16).unwrap_or(0);
-                Answer {
-                    tokens: 32 + spread,
-                    finish_reason: "stop",
-                }
+                Answer { tokens: 32 + spread, finish_reason: "stop" }
             }
         }
     }
@@ -136,20 +113,13 @@ fn asked_for(memory: &Memory, body: &[u8]) -> Result<(Order, bool), Refusal> {
     let model = models::find(&slug).ok_or_else(|| Refusal::bad_request(format!("{slug} is not a valid model ID")))?;
     let messages = fields.read("messages", "must be a list of at least one message", |messages| {
         let messages = messages.as_array().filter(|messages| !messages.is_empty())?;
-        let lengths = messages
-            .iter()
-            .map(|message| message["role"].is_string().then(|| text_length(&message["content"])));
-        lengths
-            .sum::<Option<u64>>()
-            .map(|chars| chars.div_ceil(4) + 3 * messages.len() as u64)
+        let lengths =
+            messages.iter().map(|message| message["role"].is_string().then(|| text_length(&message["content"])));
+        lengths.sum::<Option<u64>>().map(|chars| chars.div_ceil(4) + 3 * messages.len() as u64)
     })?;
     let positive = |value: &Value| value.as_u64().filter(|tokens| *tokens > 0);
-    let max_tokens = fields
-        .read("max_tokens", "must be a number above zero", positive)?
-        .flatten();
-    let newer = fields
-        .read("max_completion_tokens", "must be a number above zero", positive)?
-        .flatten();
+    let max_tokens = fields.read("max_tokens", "must be a number above zero", positive)?.flatten();
+    let newer = fields.read("max_completion_tokens", "must be a number above zero", positive)?.flatten();
     let order = Order {
         model,
         prompt_tokens: required("messages", messages)?,
@@ -185,23 +155,11 @@ fn streamed(completion: Value) -> Response {
         }
         body += &format!("data: {chunk}\n\n");
     };
-    for word in choice["message"]["content"]
-        .as_str()
-        .unwrap_or_default()
-        .split_inclusive(' ')
-    {
+    for word in choice["message"]["content"].as_str().unwrap_or_default().split_inclusive(' ') {
         send(json!({ "role": "assistant", "content": word }), &Value::Null, None);
     }
-    send(
-        json!({ "role": "assistant", "content": "" }),
-        &choice["finish_reason"],
-        None,
-    );
-    send(
-        json!({ "role": "assistant", "content": "" }),
-        &Value::Null,
-        Some(&usage),
-    );
+    send(json!({ "role": "assistant", "content": "" }), &choice["finish_reason"], None);
+    send(json!({ "role": "assistant", "content": "" }), &Value::Null, Some(&usage));
     body += "data: [DONE]\n\n";
     ([(CONTENT_TYPE, "text/event-stream")], body).into_response()
 }

@@ -43,29 +43,19 @@ impl Memory {
 
     pub(super) fn count_free(&mut self, now: Timestamp) -> anyhow::Result<()> {
         let free = Some((today(now), self.free_used(now) + 1));
-        let account = Account {
-            free,
-            ..self.account().clone()
-        };
+        let account = Account { free, ..self.account().clone() };
         self.put_account(account)
     }
 
     /// The counter is reported, not enforced: rates are limited elsewhere.
     pub(super) fn free_requests(&self, now: Timestamp) -> Value {
-        let limit: u64 = if self.account().credits >= Nano::usd(10) {
-            1_000
-        } else {
-            50
-        };
+        let limit: u64 = if self.account().credits >= Nano::usd(10) { 1_000 } else { 50 };
         let used = self.free_used(now);
         json!({ "used": used, "limit": limit, "remaining": limit.saturating_sub(used) })
     }
 
     fn free_used(&self, now: Timestamp) -> u64 {
-        self.account()
-            .free
-            .filter(|(day, _)| *day == today(now))
-            .map_or(0, |(_, used)| used)
+        self.account().free.filter(|(day, _)| *day == today(now)).map_or(0, |(_, used)| used)
     }
 }
 

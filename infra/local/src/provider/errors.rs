@@ -18,12 +18,7 @@ pub(super) struct Refusal {
 
 impl Refusal {
     fn new(status: StatusCode, message: impl Into<String>) -> Refusal {
-        Refusal {
-            status,
-            message: message.into(),
-            metadata: None,
-            names_user: false,
-        }
+        Refusal { status, message: message.into(), metadata: None, names_user: false }
     }
 
     pub(super) fn bad_request(message: impl Into<String>) -> Refusal {

@@ -15,12 +15,7 @@ use super::money::Nano;
 use super::quirks::Quirks;
 use super::windows::Interval;
 
-const LISTS: [&str; 4] = [
-    "allowed_models",
-    "ignored_models",
-    "allowed_providers",
-    "ignored_providers",
-];
+const LISTS: [&str; 4] = ["allowed_models", "ignored_models", "allowed_providers", "ignored_providers"];
 const SWITCHES: [&str; 5] = [
     "allow_safety_retention_google",
     "allow_safety_retention_other",
@@ -28,13 +23,8 @@ const SWITCHES: [&str; 5] = [
     "enable_paid_model_training",
     "enable_free_model_publication",
 ];
-const ZERO_RETENTION: [&str; 5] = [
-    "enforce_zdr_anthropic",
-    "enforce_zdr_openai",
-    "enforce_zdr_google",
-    "enforce_zdr_xai",
-    "enforce_zdr_other",
-];
+const ZERO_RETENTION: [&str; 5] =
+    ["enforce_zdr_anthropic", "enforce_zdr_openai", "enforce_zdr_google", "enforce_zdr_xai", "enforce_zdr_other"];
 const REGIONS: [&str; 3] = ["global", "europe", "us"];
 const FILTERS: [(&str, &str); 2] = [("content_filters", "pattern"), ("content_filter_builtins", "slug")];
 
@@ -93,9 +83,7 @@ impl Guardrail {
     pub(super) fn updated(mut self, fields: &Fields, now: Timestamp) -> Result<Guardrail, Refusal> {
         if let Some(name) = not_null("name", fields.text("name", 1..=200)?)? {
             if self.default {
-                return Err(Refusal::bad_request(
-                    "The name of a workspace default guardrail cannot be changed",
-                ));
+                return Err(Refusal::bad_request("The name of a workspace default guardrail cannot be changed"));
             }
             self.name = name;
         }
@@ -120,23 +108,13 @@ impl Guardrail {
             set(&mut self.switches, name, fields.flag(name)?);
         }
         if let Some(regions) = fields.texts("allowed_data_regions")? {
-            if regions
-                .iter()
-                .flatten()
-                .any(|region| !REGIONS.contains(&region.as_str()))
-            {
-                return Err(Refusal::bad_request(
-                    "Invalid request parameters: allowed_data_regions: no such region",
-                ));
+            if regions.iter().flatten().any(|region| !REGIONS.contains(&region.as_str())) {
+                return Err(Refusal::bad_request("Invalid request parameters: allowed_data_regions: no such region"));
             }
             self.regions = regions;
         }
         for (name, key) in FILTERS {
-            set(
-                &mut self.filters,
-                name,
-                fields.read(name, "must be a list of filters", |value| filters(value, key))?,
-            );
+            set(&mut self.filters, name, fields.read(name, "must be a list of filters", |value| filters(value, key))?);
         }
         if let Some(byok) = not_null("include_byok_in_budgets", fields.flag("include_byok_in_budgets")?)? {
             self.byok = byok;
@@ -149,9 +127,7 @@ impl Guardrail {
         }
         match self.limit.is_some() == self.reset.is_some() {
             true => Ok(()),
-            false => Err(Refusal::bad_request(
-                "limit_usd and reset_interval must be provided together",
-            )),
+            false => Err(Refusal::bad_request("limit_usd and reset_interval must be provided together")),
         }
     }
 
@@ -184,8 +160,7 @@ impl Guardrail {
     pub(super) fn allows(&self, model: &Model) -> bool {
         let list = |name: &str| self.lists.get(name);
         let names = |list: &Vec<String>| {
-            list.iter()
-                .any(|name| models::find(name).is_some_and(|found| found.slug == model.slug))
+            list.iter().any(|name| models::find(name).is_some_and(|found| found.slug == model.slug))
         };
         let serves = |list: &Vec<String>| list.iter().any(|provider| provider == model.provider);
         let retention = match model.author() {
@@ -193,11 +168,7 @@ impl Guardrail {
             "x-ai" => "enforce_zdr_xai".to_owned(),
             _ => "enforce_zdr_other".to_owned(),
         };
-        let training = if model.is_free() {
-            "enable_free_model_training"
-        } else {
-            "enable_paid_model_training"
-        };
+        let training = if model.is_free() { "enable_free_model_training" } else { "enable_paid_model_training" };
         list("allowed_models").is_none_or(names)
             && !list("ignored_models").is_some_and(names)
             && list("allowed_providers").is_none_or(serves)
@@ -231,11 +202,7 @@ fn filters(value: &Value, key: &str) -> Option<Value> {
         let named = filter[key].as_str().is_some_and(|text| !text.is_empty());
         (named && ["redact", "block", "flag"].contains(&action)).then_some(())
     };
-    value
-        .as_array()?
-        .iter()
-        .all(|filter| sound(filter).is_some())
-        .then(|| value.clone())
+    value.as_array()?.iter().all(|filter| sound(filter).is_some()).then(|| value.clone())
 }
 
 /// Whatever was sent, answers name models by their canonical slug. A model the simulator does not sell keeps its spelling.

@@ -23,25 +23,12 @@ pub(super) fn routes() -> Router<Provider> {
 async fn list(_: Management, State(provider): State<Provider>, asked: Parameters) -> Result<Json<Value>, Refusal> {
     let (offset, limit) = (asked.offset()?, asked.limit()?);
     let memory = provider.memory();
-    let workspace = memory
-        .workspace_asked(asked.get("workspace_id"))
-        .map_err(|_| no_workspace())?
-        .id
-        .clone();
-    let mut guardrails: Vec<&Guardrail> = memory
-        .guardrails()
-        .iter()
-        .filter(|guardrail| guardrail.workspace == workspace)
-        .collect();
+    let workspace = memory.workspace_asked(asked.get("workspace_id")).map_err(|_| no_workspace())?.id.clone();
+    let mut guardrails: Vec<&Guardrail> =
+        memory.guardrails().iter().filter(|guardrail| guardrail.workspace == workspace).collect();
     guardrails.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
-    let page = guardrails
-        .iter()
-        .skip(offset)
-        .take(limit)
-        .map(|guardrail| guardrail.object(&memory.quirks));
-    Ok(Json(
-        json!({ "data": page.collect::<Vec<_>>(), "total_count": guardrails.len() }),
-    ))
+    let page = guardrails.iter().skip(offset).take(limit).map(|guardrail| guardrail.object(&memory.quirks));
+    Ok(Json(json!({ "data": page.collect::<Vec<_>>(), "total_count": guardrails.len() })))
 }
 
 async fn create(
@@ -52,11 +39,7 @@ async fn create(
     let fields = Fields::parse(&body)?;
     let asked = not_null("workspace_id", fields.text("workspace_id", 1..=100)?)?;
     let (now, mut memory) = (provider.now(), provider.memory());
-    let workspace = memory
-        .workspace_asked(asked.as_deref())
-        .map_err(|_| no_workspace())?
-        .id
-        .clone();
+    let workspace = memory.workspace_asked(asked.as_deref()).map_err(|_| no_workspace())?.id.clone();
     let guardrail = Guardrail::created(ids::fresh_uuid()?, workspace, &fields, now)?;
     let object = guardrail.object(&memory.quirks);
     memory.put_guardrail(guardrail)?;
@@ -80,10 +63,7 @@ async fn update(
     let guardrail = match memory.guardrail(&id) {
         Some(guardrail) => guardrail.clone(),
         None => {
-            let of_default = memory
-                .workspaces()
-                .iter()
-                .find(|workspace| workspace.default_guardrail() == id);
+            let of_default = memory.workspaces().iter().find(|workspace| workspace.default_guardrail() == id);
             let workspace = of_default.ok_or_else(Refusal::not_found)?.id.clone();
             let name = format!("Workspace {workspace} Default");
             Guardrail::new(id, workspace, true, name, now)

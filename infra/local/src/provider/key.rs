@@ -59,8 +59,7 @@ impl Key {
 
     /// The cap, unless it is a zero that means none.
     pub(super) fn cap(&self, quirks: &Quirks) -> Option<Nano> {
-        self.limit
-            .filter(|limit| quirks.zero_limit_blocks || *limit > Nano::ZERO)
+        self.limit.filter(|limit| quirks.zero_limit_blocks || *limit > Nano::ZERO)
     }
 
     /// What counts against the key's own limit in the window that holds `now`.
@@ -69,11 +68,7 @@ impl Key {
     }
 
     pub(super) fn spent(&self, interval: Option<Interval>, with_byok: bool, now: Timestamp) -> Nano {
-        let byok = if with_byok {
-            self.byok.within(interval, now)
-        } else {
-            Nano::ZERO
-        };
+        let byok = if with_byok { self.byok.within(interval, now) } else { Nano::ZERO };
         self.credit.within(interval, now) + byok
     }
 
@@ -111,14 +106,7 @@ impl Key {
         }
         let remaining = self.cap(quirks).map(|cap| {
             let remaining = cap - self.spent_in_window(now);
-            money(
-                if quirks.remaining_clamped {
-                    remaining.max(Nano::ZERO)
-                } else {
-                    remaining
-                },
-                quirks,
-            )
+            money(if quirks.remaining_clamped { remaining.max(Nano::ZERO) } else { remaining }, quirks)
         });
         set("label", self.label.clone().into());
         set("limit", self.limit.map(Nano::json).into());
@@ -148,11 +136,7 @@ pub(super) fn printed(mut object: Map<String, Value>, quirks: &Quirks) -> Value 
 
 /// A counter, exact or with the tail of a double.
 pub(super) fn money(amount: Nano, quirks: &Quirks) -> Value {
-    if quirks.float_tails {
-        amount.json_with_tail()
-    } else {
-        amount.json()
-    }
+    if quirks.float_tails { amount.json_with_tail() } else { amount.json() }
 }
 
 pub(super) fn instant(at: Timestamp, quirks: &Quirks) -> String {

@@ -17,14 +17,7 @@ use super::memory::Memory;
 use super::{Provider, USER_ID, ids, limits};
 
 const PAGE: usize = 100;
-const ACCEPTED: [&str; 6] = [
-    "name",
-    "disabled",
-    "limit",
-    "limit_reset",
-    "include_byok_in_limit",
-    "workspace_id",
-];
+const ACCEPTED: [&str; 6] = ["name", "disabled", "limit", "limit_reset", "include_byok_in_limit", "workspace_id"];
 
 pub(super) fn routes() -> Router<Provider> {
     Router::new()
@@ -48,13 +41,7 @@ async fn list(_: Management, State(provider): State<Provider>, asked: Parameters
         // Nothing is hidden, so the page lies where the offset says, however many keys there are.
         shelf.page(offset, PAGE).map(|place| memory.key(place)).collect()
     } else {
-        shelf
-            .newest_first()
-            .map(|place| memory.key(place))
-            .filter(shown)
-            .skip(offset)
-            .take(PAGE)
-            .collect()
+        shelf.newest_first().map(|place| memory.key(place)).filter(shown).skip(offset).take(PAGE).collect()
     };
     let page: Vec<Value> = page.into_iter().map(|key| key.object(now, &memory.quirks)).collect();
     Ok(Json(json!({ "data": page })))
@@ -105,10 +92,7 @@ async fn update(
         Some(id) => Some(memory.workspace_asked(Some(&id))?.id.clone()),
         None => None,
     };
-    let homeless = !memory
-        .workspaces()
-        .iter()
-        .any(|workspace| workspace.id == memory.key(place).workspace);
+    let homeless = !memory.workspaces().iter().any(|workspace| workspace.id == memory.key(place).workspace);
     if homeless && disabled == Some(false) {
         return Err(Refusal::forbidden("The workspace of this key was deleted"));
     }
@@ -150,10 +134,7 @@ async fn own(State(provider): State<Provider>, headers: HeaderMap) -> Result<Jso
     let mut regions = vec!["global"];
     for guardrail in limits::guardrails(&memory, &key) {
         regions.retain(|region| {
-            guardrail
-                .regions
-                .as_ref()
-                .is_none_or(|allowed| allowed.iter().any(|name| name == region))
+            guardrail.regions.as_ref().is_none_or(|allowed| allowed.iter().any(|name| name == region))
         });
     }
     let mut data = key.counters(now, &memory.quirks);

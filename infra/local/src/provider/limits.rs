@@ -34,19 +34,11 @@ pub(super) struct Budget {
 
 /// Every layer over a key, in the order in which they are checked.
 pub(super) fn budgets(memory: &Memory, key: &Key, now: Timestamp) -> Vec<Budget> {
-    let mut budgets: Vec<Budget> = guardrails(memory, key)
-        .filter_map(|guardrail| budget_of(guardrail, key, now))
-        .collect();
+    let mut budgets: Vec<Budget> =
+        guardrails(memory, key).filter_map(|guardrail| budget_of(guardrail, key, now)).collect();
     if let Some(limit) = key.cap(&memory.quirks) {
         let (reset, byok) = (key.reset, key.byok_in_limit);
-        budgets.push(Budget {
-            scope: KEY_LIMIT,
-            guardrail: None,
-            limit,
-            spent: key.spent_in_window(now),
-            reset,
-            byok,
-        });
+        budgets.push(Budget { scope: KEY_LIMIT, guardrail: None, limit, spent: key.spent_in_window(now), reset, byok });
     }
     budgets
 }
@@ -61,14 +53,9 @@ pub(super) fn effective(budgets: &[Budget]) -> Option<&Budget> {
 
 /// The guardrails over a key: its workspace's default, then its own.
 pub(super) fn guardrails<'a>(memory: &'a Memory, key: &Key) -> impl Iterator<Item = &'a Guardrail> {
-    let default = memory
-        .guardrails()
-        .iter()
-        .find(|guardrail| guardrail.default && guardrail.workspace == key.workspace);
-    let own = key
-        .assignment
-        .as_ref()
-        .and_then(|assignment| memory.guardrail(&assignment.guardrail));
+    let default =
+        memory.guardrails().iter().find(|guardrail| guardrail.default && guardrail.workspace == key.workspace);
+    let own = key.assignment.as_ref().and_then(|assignment| memory.guardrail(&assignment.guardrail));
     default.into_iter().chain(own)
 }
 
@@ -101,24 +88,12 @@ pub(super) fn admit(memory: &Memory, key: &Key, order: &Order, now: Timestamp) -
         }
         if budget.scope == KEY_LIMIT && (budget.byok || !order.byok) {
             let place = format!("keys and create a key with a higher {} limit", budget.window());
-            affordable(
-                order,
-                budget.remaining(),
-                "openrouter_key_limit",
-                &place,
-                &memory.quirks,
-            )?;
+            affordable(order, budget.remaining(), "openrouter_key_limit", &place, &memory.quirks)?;
         }
     }
     match order.byok {
         true => Ok(()),
-        false => affordable(
-            order,
-            balance,
-            "openrouter_credits",
-            "credits and add more credits",
-            &memory.quirks,
-        ),
+        false => affordable(order, balance, "openrouter_credits", "credits and add more credits", &memory.quirks),
     }
 }
 
@@ -141,11 +116,7 @@ fn affordable(order: &Order, left: Nano, source: &str, place: &str, quirks: &Qui
 
 fn budget_of(guardrail: &Guardrail, key: &Key, now: Timestamp) -> Option<Budget> {
     Some(Budget {
-        scope: if guardrail.default {
-            "workspace_default_key"
-        } else {
-            "api_key"
-        },
+        scope: if guardrail.default { "workspace_default_key" } else { "api_key" },
         guardrail: Some(guardrail.id.clone()),
         limit: guardrail.limit?,
         spent: key.spent(guardrail.reset, guardrail.byok, now),
@@ -183,21 +154,16 @@ impl Budget {
 
     fn exceeded(&self, now: Timestamp, quirks: &Quirks) -> Refusal {
         let used = format!("${} of ${} used", self.spent.cents(), self.limit.cents());
-        let resets = self
-            .resets_at(now, quirks)
-            .map_or_else(String::new, |at| format!("; resets {at}"));
+        let resets = self.resets_at(now, quirks).map_or_else(String::new, |at| format!("; resets {at}"));
         if self.scope != KEY_LIMIT {
-            return Refusal::forbidden(format!(
-                "Guardrail budget exceeded ({} limit). {used}{resets}",
-                self.window()
-            ))
-            .with(json!({
-                "limit_source": "openrouter_guardrail_budget",
-                "scope": self.scope,
-                "limit_usd": self.limit.json(),
-                "spend_usd": money(self.spent, quirks),
-                "resets_at": self.resets_at(now, quirks),
-            }));
+            return Refusal::forbidden(format!("Guardrail budget exceeded ({} limit). {used}{resets}", self.window()))
+                .with(json!({
+                    "limit_source": "openrouter_guardrail_budget",
+                    "scope": self.scope,
+                    "limit_usd": self.limit.json(),
+                    "spend_usd": money(self.spent, quirks),
+                    "resets_at": self.resets_at(now, quirks),
+                }));
         }
         let message = format!(
             "Key limit exceeded ({} limit). Manage it using https://openrouter.ai/settings/keys",

@@ -90,16 +90,8 @@ impl Memory {
             in_workspace: HashMap::new(),
             with_guardrail: HashMap::new(),
             assigned: Shelf::default(),
-            workspaces: kept
-                .all(WORKSPACES)?
-                .into_iter()
-                .map(|(_, workspace)| workspace)
-                .collect(),
-            guardrails: kept
-                .all(GUARDRAILS)?
-                .into_iter()
-                .map(|(_, guardrail)| guardrail)
-                .collect(),
+            workspaces: kept.all(WORKSPACES)?.into_iter().map(|(_, workspace)| workspace).collect(),
+            guardrails: kept.all(GUARDRAILS)?.into_iter().map(|(_, guardrail)| guardrail).collect(),
             spent_by_keys: keys.iter().map(|key| key.credit.total()).sum(),
             reprieves: HashMap::new(),
             held: Vec::new(),
@@ -109,9 +101,7 @@ impl Memory {
         for (place, mut key) in keys.into_iter().enumerate() {
             key.place = place;
             // The guardrail was deleted, and the process ended before the key was told.
-            key.assignment = key
-                .assignment
-                .filter(|assignment| memory.guardrail(&assignment.guardrail).is_some());
+            key.assignment = key.assignment.filter(|assignment| memory.guardrail(&assignment.guardrail).is_some());
             memory.index(&key);
             memory.by_hash.insert(key.hash.clone(), place);
             memory.keys.push(key);
@@ -138,11 +128,7 @@ impl Memory {
 
     /// The key of that hash, unless it was deleted.
     pub(super) fn find(&self, hash: &str) -> Result<usize, Refusal> {
-        let place = self
-            .by_hash
-            .get(hash)
-            .copied()
-            .filter(|place| !self.keys[*place].deleted);
+        let place = self.by_hash.get(hash).copied().filter(|place| !self.keys[*place].deleted);
         place.ok_or_else(Refusal::not_found)
     }
 
@@ -182,10 +168,7 @@ impl Memory {
         if key.deleted {
             return;
         }
-        self.in_workspace
-            .entry(key.workspace.clone())
-            .or_default()
-            .insert(key.created_at, key.place);
+        self.in_workspace.entry(key.workspace.clone()).or_default().insert(key.created_at, key.place);
         if let Some(assignment) = &key.assignment {
             self.assigned.insert(assignment.at, key.place);
             let shelf = self.with_guardrail.entry(assignment.guardrail.clone()).or_default();
@@ -226,12 +209,7 @@ impl Memory {
     }
 
     pub(super) fn put_management_key(&mut self, plaintext: &str) -> Result<()> {
-        let (hash, key) = (
-            ids::sha256(plaintext),
-            ManagementKey {
-                label: ids::label(plaintext),
-            },
-        );
+        let (hash, key) = (ids::sha256(plaintext), ManagementKey { label: ids::label(plaintext) });
         self.kept.put(MANAGEMENT, &hash, &key)?;
         self.management.insert(hash, key);
         Ok(())
@@ -286,10 +264,8 @@ impl Memory {
     pub(super) fn remove_guardrail(&mut self, id: &str) -> Result<()> {
         self.kept.remove(GUARDRAILS, id)?;
         self.guardrails.retain(|guardrail| guardrail.id != id);
-        let places: Vec<usize> = self
-            .assigned(Some(id))
-            .map(|shelf| shelf.newest_first().collect())
-            .unwrap_or_default();
+        let places: Vec<usize> =
+            self.assigned(Some(id)).map(|shelf| shelf.newest_first().collect()).unwrap_or_default();
         for place in places {
             self.change_key(place, |key| key.assignment = None)?;
         }

@@ -88,10 +88,7 @@ impl Provider {
     pub fn new(kept: Kept, clock: Clock, management_key: &str) -> Result<Provider> {
         let mut memory = Memory::open(kept, clock.now()).context("what the simulated provider kept cannot be read")?;
         memory.put_management_key(management_key)?;
-        Ok(Provider {
-            memory: Arc::new(Mutex::new(memory)),
-            clock,
-        })
+        Ok(Provider { memory: Arc::new(Mutex::new(memory)), clock })
     }
 
     /// Everything under `/api/v1`.
@@ -125,16 +122,9 @@ impl Provider {
     /// A key that somebody made by hand in the default workspace, at any time.
     pub fn add_foreign_key(&self, name: &str, limit: Option<Nano>, created_at: Timestamp) -> Result<MadeKey> {
         let mut memory = self.memory();
-        let workspace = memory
-            .workspace_asked(None)
-            .map_err(|_| anyhow::anyhow!("there is no default workspace"))?;
+        let workspace = memory.workspace_asked(None).map_err(|_| anyhow::anyhow!("there is no default workspace"))?;
         let plaintext = ids::fresh_key()?;
-        let mut key = Key::blank(
-            ids::sha256(&plaintext),
-            ids::label(&plaintext),
-            workspace.id.clone(),
-            created_at,
-        );
+        let mut key = Key::blank(ids::sha256(&plaintext), ids::label(&plaintext), workspace.id.clone(), created_at);
         name.clone_into(&mut key.name);
         key.limit = limit;
         let hash = key.hash.clone();
@@ -181,10 +171,7 @@ impl Provider {
     /// All credits the account ever bought.
     pub fn set_credits(&self, credits: Nano) -> Result<()> {
         let mut memory = self.memory();
-        let account = Account {
-            credits,
-            ..memory.account().clone()
-        };
+        let account = Account { credits, ..memory.account().clone() };
         memory.put_account(account)
     }
 
@@ -192,10 +179,7 @@ impl Provider {
     pub fn bring_own_key(&self, models: &[&str]) -> Result<()> {
         let mut memory = self.memory();
         let own_models = models.iter().map(|model| (*model).to_owned()).collect();
-        let account = Account {
-            own_models,
-            ..memory.account().clone()
-        };
+        let account = Account { own_models, ..memory.account().clone() };
         memory.put_account(account)
     }
 
@@ -221,15 +205,7 @@ impl Provider {
     fn charge(&self, hash: &str, credit: Nano, byok: Nano, when: Timestamp, model: &str) -> Result<()> {
         let mut memory = self.memory();
         let place = memory.find(hash).map_err(|_| unknown(hash))?;
-        memory.settle(
-            &Charge {
-                place,
-                credit,
-                byok,
-                model: model.to_owned(),
-            },
-            when,
-        )
+        memory.settle(&Charge { place, credit, byok, model: model.to_owned() }, when)
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -263,11 +239,7 @@ fn snapshot(key: &Key, now: Timestamp) -> KeySnapshot {
         usage_weekly: key.credit.within(Some(Interval::Weekly), now),
         usage_monthly: key.credit.within(Some(Interval::Monthly), now),
         byok_usage: key.byok.total(),
-        models: key
-            .models
-            .iter()
-            .map(|(model, used)| (model.clone(), used.clone()))
-            .collect(),
+        models: key.models.iter().map(|(model, used)| (model.clone(), used.clone())).collect(),
         created_at: key.created_at,
         expires_at: key.expires_at,
         last_used_at: key.last_used_at,

@@ -147,15 +147,11 @@ static MODELS: [Model; 8] = [
 
 /// A model by either of its slugs.
 pub(super) fn find(slug: &str) -> Option<&'static Model> {
-    MODELS
-        .iter()
-        .find(|model| model.slug == slug || model.canonical == slug)
+    MODELS.iter().find(|model| model.slug == slug || model.canonical == slug)
 }
 
 pub(super) fn routes() -> Router<Provider> {
-    Router::new()
-        .route("/models", get(list))
-        .route("/models/user", get(list_for_key))
+    Router::new().route("/models", get(list)).route("/models/user", get(list_for_key))
 }
 
 /// Public: a bad key changes nothing.
@@ -174,10 +170,7 @@ async fn list_for_key(
         Caller::Management(_) => MODELS.iter().collect(),
         Caller::Ordinary(place) => {
             let over: Vec<_> = guardrails(&memory, memory.key(place)).collect();
-            MODELS
-                .iter()
-                .filter(|model| over.iter().all(|guardrail| guardrail.allows(model)))
-                .collect()
+            MODELS.iter().filter(|model| over.iter().all(|guardrail| guardrail.allows(model))).collect()
         }
     };
     page(&models, &asked)
@@ -185,15 +178,8 @@ async fn list_for_key(
 
 fn page(models: &[&Model], asked: &Parameters) -> Result<Json<Value>, Refusal> {
     let (offset, limit) = (asked.offset()?, asked.number("limit", 500, 1..=1_000)?);
-    let data: Vec<Value> = models
-        .iter()
-        .skip(offset)
-        .take(limit)
-        .map(|model| model.object())
-        .collect();
-    Ok(Json(
-        json!({ "data": data, "links": { "next": null }, "total_count": models.len() }),
-    ))
+    let data: Vec<Value> = models.iter().skip(offset).take(limit).map(|model| model.object()).collect();
+    Ok(Json(json!({ "data": data, "links": { "next": null }, "total_count": models.len() })))
 }
 
 impl Model {

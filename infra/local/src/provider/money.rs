@@ -99,10 +99,7 @@ impl Nano {
 
 impl fmt::Display for Nano {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (whole, rest) = (
-            self.0.unsigned_abs() / PER_USD as u64,
-            self.0.unsigned_abs() % PER_USD as u64,
-        );
+        let (whole, rest) = (self.0.unsigned_abs() / PER_USD as u64, self.0.unsigned_abs() % PER_USD as u64);
         let sign = if self.0 < 0 { "-" } else { "" };
         let text = format!("{sign}{whole}.{rest:09}");
         f.write_str(text.trim_end_matches('0').trim_end_matches('.'))
@@ -141,15 +138,7 @@ mod tests {
 
     #[test]
     fn decimal_text_is_read_exactly_and_printed_back() {
-        for text in [
-            "0",
-            "20",
-            "0.1",
-            "29.9999982",
-            "-0.05",
-            "0.000000001",
-            "7999999.999999999",
-        ] {
+        for text in ["0", "20", "0.1", "29.9999982", "-0.05", "0.000000001", "7999999.999999999"] {
             let amount = Nano::parse(text).unwrap();
             assert_eq!(amount.to_string(), text);
             let printed = amount.json().to_string();
@@ -170,10 +159,7 @@ mod tests {
 
     #[test]
     fn a_tail_is_what_sums_of_doubles_look_like() {
-        assert_eq!(
-            Nano::micros(300_000).json_with_tail().to_string(),
-            "0.30000000000000004"
-        );
+        assert_eq!(Nano::micros(300_000).json_with_tail().to_string(), "0.30000000000000004");
         assert_eq!(Nano::ZERO.json_with_tail().to_string(), "0");
         assert_eq!(Nano::nanos(100).json().to_string(), "1e-7");
         assert_eq!(Nano::usd(20).json().to_string(), "20");

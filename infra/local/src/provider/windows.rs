@@ -19,9 +19,7 @@ pub enum Interval {
 
 impl Interval {
     pub(super) fn parse(text: &str) -> Option<Interval> {
-        [Interval::Daily, Interval::Weekly, Interval::Monthly]
-            .into_iter()
-            .find(|interval| interval.name() == text)
+        [Interval::Daily, Interval::Weekly, Interval::Monthly].into_iter().find(|interval| interval.name() == text)
     }
 
     pub(super) fn name(self) -> &'static str {
@@ -49,8 +47,7 @@ impl Interval {
             Interval::Monthly => 1.month(),
         };
         let end = self.start(at).saturating_add(length);
-        end.to_zoned(TimeZone::UTC)
-            .map_or(Timestamp::MAX, |end| end.timestamp())
+        end.to_zoned(TimeZone::UTC).map_or(Timestamp::MAX, |end| end.timestamp())
     }
 }
 
@@ -89,11 +86,7 @@ impl Usage {
             Interval::Weekly => &self.week,
             Interval::Monthly => &self.month,
         };
-        if window.start == Some(interval.start(now)) {
-            window.spent
-        } else {
-            Nano::ZERO
-        }
+        if window.start == Some(interval.start(now)) { window.spent } else { Nano::ZERO }
     }
 }
 
@@ -101,10 +94,7 @@ impl Window {
     /// Use of an older window changes nothing here: only the newest is remembered.
     fn add(&mut self, amount: Nano, start: Date) {
         if self.start < Some(start) {
-            *self = Window {
-                start: Some(start),
-                spent: Nano::ZERO,
-            };
+            *self = Window { start: Some(start), spent: Nano::ZERO };
         }
         if self.start == Some(start) {
             self.spent += amount;
@@ -128,10 +118,7 @@ mod tests {
         assert_eq!(Interval::Monthly.end(sunday), at("2026-12-01T00:00:00Z"));
         let monday = at("2026-11-30T00:00:00Z");
         assert_eq!(Interval::Weekly.end(monday), at("2026-12-07T00:00:00Z"));
-        assert_eq!(
-            Interval::Monthly.end(at("2026-12-31T12:00:00Z")),
-            at("2027-01-01T00:00:00Z")
-        );
+        assert_eq!(Interval::Monthly.end(at("2026-12-31T12:00:00Z")), at("2027-01-01T00:00:00Z"));
     }
 
     #[test]

@@ -40,14 +40,8 @@ async fn list(_: Management, State(provider): State<Provider>, asked: Parameters
     let memory = provider.memory();
     let mut workspaces: Vec<&Workspace> = memory.workspaces().iter().collect();
     workspaces.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
-    let page = workspaces
-        .iter()
-        .skip(offset)
-        .take(limit)
-        .map(|workspace| workspace.object(&memory.quirks));
-    Ok(Json(
-        json!({ "data": page.collect::<Vec<_>>(), "total_count": workspaces.len() }),
-    ))
+    let page = workspaces.iter().skip(offset).take(limit).map(|workspace| workspace.object(&memory.quirks));
+    Ok(Json(json!({ "data": page.collect::<Vec<_>>(), "total_count": workspaces.len() })))
 }
 
 async fn create(
@@ -73,9 +67,7 @@ async fn read(
     Path(reference): Path<String>,
 ) -> Result<Json<Value>, Refusal> {
     let memory = provider.memory();
-    Ok(Json(
-        json!({ "data": find(&memory, &reference)?.object(&memory.quirks) }),
-    ))
+    Ok(Json(json!({ "data": find(&memory, &reference)?.object(&memory.quirks) })))
 }
 
 async fn update(
@@ -109,10 +101,8 @@ async fn delete(
 ) -> Result<Json<Value>, Refusal> {
     let (now, mut memory) = (provider.now(), provider.memory());
     let workspace = find(&memory, &reference)?.clone();
-    let places: Vec<usize> = memory
-        .shelf(&workspace.id)
-        .map(|shelf| shelf.newest_first().collect())
-        .unwrap_or_default();
+    let places: Vec<usize> =
+        memory.shelf(&workspace.id).map(|shelf| shelf.newest_first().collect()).unwrap_or_default();
     let active = |place: &usize| !memory.key(*place).disabled && !memory.key(*place).expired(now);
     if workspace.default {
         if !asked.flag("confirm_default_workspace_deletion", false) {
@@ -124,9 +114,7 @@ async fn delete(
             memory.change_key(place, |key| key.disabled = true)?;
         }
     } else if places.iter().any(active) {
-        return Err(Refusal::bad_request(
-            "Workspaces with active API keys cannot be deleted; remove the keys first",
-        ));
+        return Err(Refusal::bad_request("Workspaces with active API keys cannot be deleted; remove the keys first"));
     }
     memory.remove_workspace(&workspace.id)?;
     Ok(Json(json!({ "deleted": true })))
@@ -134,13 +122,7 @@ async fn delete(
 
 impl Workspace {
     pub(super) fn default_one(now: Timestamp) -> anyhow::Result<Workspace> {
-        Ok(Workspace::new(
-            ids::fresh_uuid()?,
-            true,
-            "Default".to_owned(),
-            "default".to_owned(),
-            now,
-        ))
+        Ok(Workspace::new(ids::fresh_uuid()?, true, "Default".to_owned(), "default".to_owned(), now))
     }
 
     fn new(id: String, default: bool, name: String, slug: String, now: Timestamp) -> Workspace {
@@ -157,15 +139,7 @@ impl Workspace {
             "is_observability_io_logging_enabled": false,
         });
         let settings = settings.as_object().cloned().unwrap_or_default();
-        Workspace {
-            id,
-            default,
-            name,
-            slug,
-            created_at: now,
-            updated_at: None,
-            settings,
-        }
+        Workspace { id, default, name, slug, created_at: now, updated_at: None, settings }
     }
 
     /// It has this id before it exists.
@@ -177,9 +151,9 @@ impl Workspace {
         for (name, kept) in &mut self.settings {
             let sent = match name.as_str() {
                 "description" => fields.text(name, 0..=500)?.map(Value::from),
-                "disabled_server_tools" => fields
-                    .read(name, "must be a list", |value| value.as_array().cloned())?
-                    .map(Value::from),
+                "disabled_server_tools" => {
+                    fields.read(name, "must be a list", |value| value.as_array().cloned())?.map(Value::from)
+                }
                 "io_logging_api_key_ids" => fields
                     .read(name, "must be a list of numbers", |value| {
                         value.as_array().filter(|ids| ids.iter().all(Value::is_u64)).cloned()
@@ -187,10 +161,7 @@ impl Workspace {
                     .map(Value::from),
                 "io_logging_sampling_rate" => {
                     let rate = fields.read(name, "must be from 0.0001 to 1", |value| {
-                        value
-                            .as_f64()
-                            .filter(|rate| (0.0001..=1.0).contains(rate))
-                            .map(|_| value.clone())
+                        value.as_f64().filter(|rate| (0.0001..=1.0).contains(rate)).map(|_| value.clone())
                     })?;
                     not_null(name, rate)?
                 }
@@ -231,13 +202,10 @@ impl memory::Memory {
                 .iter()
                 .find(|workspace| workspace.default)
                 .ok_or_else(|| Refusal::bad_request("The default workspace was deleted; workspace_id must be given")),
-            Some(id) if !ids::is_uuid(id) => Err(Refusal::bad_request(
-                "Invalid request parameters: workspace_id must be a UUID",
-            )),
-            Some(id) => workspaces
-                .iter()
-                .find(|workspace| workspace.id == id)
-                .ok_or_else(Refusal::not_found),
+            Some(id) if !ids::is_uuid(id) => {
+                Err(Refusal::bad_request("Invalid request parameters: workspace_id must be a UUID"))
+            }
+            Some(id) => workspaces.iter().find(|workspace| workspace.id == id).ok_or_else(Refusal::not_found),
         }
     }
 }
@@ -257,13 +225,6 @@ fn slug(fields: &Fields) -> Result<Option<Option<String>>, Refusal> {
 }
 
 fn free_slug(memory: &memory::Memory, workspace: &Workspace) -> Result<(), Refusal> {
-    let taken = memory
-        .workspaces()
-        .iter()
-        .any(|other| other.slug == workspace.slug && other.id != workspace.id);
-    if taken {
-        Err(Refusal::bad_request("A workspace with this slug already exists"))
-    } else {
-        Ok(())
-    }
+    let taken = memory.workspaces().iter().any(|other| other.slug == workspace.slug && other.id != workspace.id);
+    if taken { Err(Refusal::bad_request("A workspace with this slug already exists")) } else { Ok(()) }
 }

@@ -56,6 +56,16 @@ impl SecretsManager {
         self.keep(&mut secrets, secret)
     }
 
+    /// The current text of a secret, if there is one.
+    pub fn current(&self, name: &str) -> Option<String> {
+        let secrets = self.secrets();
+        let (_, version) = secrets.get(name)?.version_at(secret::CURRENT)?;
+        match &version.value {
+            Value::Text(text) => Some(text.clone()),
+            Value::Binary(_) => None,
+        }
+    }
+
     /// Changes a secret that is there; nothing is kept of a change that was refused.
     fn change<T>(&self, id: &str, change: impl FnOnce(&mut Secret) -> Result<T, Refusal>) -> Result<T, Refusal> {
         let mut secrets = self.secrets();

@@ -57,11 +57,7 @@ impl Counter {
 }
 
 fn race(faults: &[&str], most_faults: usize) -> Exploration {
-    Exploration {
-        actors: 2,
-        faults: faults.iter().map(|text| verdict(text)).collect(),
-        most_faults,
-    }
+    Exploration { actors: 2, faults: faults.iter().map(|text| verdict(text)).collect(), most_faults }
 }
 
 async fn two(counter: &Counter) -> (Result<bool, Killed>, Result<bool, Killed>) {
@@ -74,16 +70,9 @@ async fn every_order_of_two_handlers_is_run_once_and_the_lost_update_is_among_th
     let (mut seen, mut lost) = (BTreeSet::new(), None);
     loop {
         let counter = Counter::new().await;
-        let explored = counter
-            .gate
-            .explore(&race(&[], 0), &mut every, two(&counter), async |_| ())
-            .await;
+        let explored = counter.gate.explore(&race(&[], 0), &mut every, two(&counter), async |_| ()).await;
         assert_eq!(explored.output, (Ok(true), Ok(true)));
-        assert!(
-            seen.insert(explored.history.to_string()),
-            "{} came twice",
-            explored.history
-        );
+        assert!(seen.insert(explored.history.to_string()), "{} came twice", explored.history);
         if counter.value() == 1 {
             lost = Some(explored.history);
         }
@@ -97,10 +86,7 @@ async fn every_order_of_two_handlers_is_run_once_and_the_lost_update_is_among_th
     // The history that was printed happens again.
     let counter = Counter::new().await;
     let mut replayed = Replayed::new(lost.parse().unwrap());
-    let explored = counter
-        .gate
-        .explore(&race(&[], 0), &mut replayed, two(&counter), async |_| ())
-        .await;
+    let explored = counter.gate.explore(&race(&[], 0), &mut replayed, two(&counter), async |_| ()).await;
     assert_eq!(explored.history.to_string(), lost);
     assert_eq!(counter.value(), 1);
     assert_eq!(replayed.missed(), []);
@@ -112,10 +98,7 @@ async fn faults_are_part_of_the_history_and_each_step_is_seen_after_its_effect()
     let mut histories = BTreeSet::new();
     loop {
         let counter = Counter::new().await;
-        let exploration = Exploration {
-            actors: 1,
-            ..race(&["kill-after", "fail-before"], 1)
-        };
+        let exploration = Exploration { actors: 1, ..race(&["kill-after", "fail-before"], 1) };
         let mut values = Vec::new();
         let explored = counter
             .gate
@@ -146,10 +129,7 @@ async fn a_seed_gives_the_same_history_over_the_real_handlers_again() {
             let counter = Counter::new().await;
             let mut drawn = Drawn::from_seed(seed, 3);
             let exploration = race(&["kill-before", "lose-answer", "status-500"], 2);
-            let explored = counter
-                .gate
-                .explore(&exploration, &mut drawn, two(&counter), async |_| ())
-                .await;
+            let explored = counter.gate.explore(&exploration, &mut drawn, two(&counter), async |_| ()).await;
             histories.insert(explored.history.to_string());
         }
         assert_eq!(histories.len(), 1, "{histories:#?}");
@@ -177,12 +157,7 @@ async fn the_single_faults_of_a_run_are_played_where_they_belong() {
         assert_eq!(verdicts, [history.0[0].verdict.clone()], "{history}");
     }
     let counter = Counter::new().await;
-    counter
-        .gate
-        .play(&"claim/1 provider:POST /keys#1x2 -> status-500".parse().unwrap());
+    counter.gate.play(&"claim/1 provider:POST /keys#1x2 -> status-500".parse().unwrap());
     let _ = counter.careless().await;
-    assert_eq!(
-        counter.gate.unfired(),
-        ["claim/1 provider:POST /keys#1x2 -> status-500"]
-    );
+    assert_eq!(counter.gate.unfired(), ["claim/1 provider:POST /keys#1x2 -> status-500"]);
 }

@@ -35,10 +35,7 @@ async fn a_held_call_waits_for_its_release_and_comes_to_the_verdict_given_there(
     let held = gate.hold(Matcher::call("provider:POST /keys").next(2));
     let work = invocation(&gate, &["/keys", "/keys", "/keys"]);
     let call = held.arrived().await;
-    assert_eq!(
-        (call.number, call.name.to_string().as_str()),
-        (1, "provider:POST /keys")
-    );
+    assert_eq!((call.number, call.name.to_string().as_str()), (1, "provider:POST /keys"));
     gate.quiet().await;
     assert_eq!(held.parked(), [call]);
     assert_eq!(stub.seen(), [""; 0]);
@@ -102,11 +99,7 @@ async fn what_a_killed_instance_still_sends_reaches_nobody() {
         let url = format!("{base}/guardrails");
         async move {
             gone.await.unwrap();
-            reqwest::Client::new()
-                .post(url)
-                .send()
-                .await
-                .map(|response| response.status())
+            reqwest::Client::new().post(url).send().await.map(|response| response.status())
         }
     });
     let work = async { reqwest::Client::new().post(format!("{base}/keys")).send().await };
@@ -127,9 +120,7 @@ async fn a_call_that_was_given_up_while_held_can_still_be_executed_or_forgotten(
         let work = invocation(&gate, &["/keys"]);
         let call = held.arrived().await;
         work.abort();
-        gate.inner()
-            .until(|state| state.parked(held.id()).all(|(_, waits)| !waits).then_some(()))
-            .await;
+        gate.inner().until(|state| state.parked(held.id()).all(|(_, waits)| !waits).then_some(())).await;
         assert_eq!(held.parked(), []);
         assert_eq!(held.forsaken(), std::slice::from_ref(&call));
         if released {
@@ -155,10 +146,7 @@ async fn it_is_quiet_only_when_every_invocation_is_over_or_held() {
     let work = invocation(&gate, &["/keys", "/guardrails"]);
     held.arrived().await;
     let mut quiet = std::pin::pin!(gate.quiet());
-    assert!(
-        futures_util::poll!(quiet.as_mut()).is_pending(),
-        "one of them still works"
-    );
+    assert!(futures_util::poll!(quiet.as_mut()).is_pending(), "one of them still works");
     go.send(()).unwrap();
     quiet.await;
     assert!(busy.await.unwrap().is_ok());

@@ -59,9 +59,7 @@ impl Stub {
     /// `POST /keys` and so on, in the order in which they came.
     pub(super) fn seen(&self) -> Vec<String> {
         let seen = self.seen.lock().unwrap();
-        seen.iter()
-            .map(|(parts, _)| format!("{} {}", parts.method, parts.uri))
-            .collect()
+        seen.iter().map(|(parts, _)| format!("{} {}", parts.method, parts.uri)).collect()
     }
 
     pub(super) fn requests(&self) -> Vec<(Parts, Bytes)> {
@@ -89,10 +87,7 @@ pub(super) fn plain_http() -> SharedHttpClient {
 pub(super) async fn engine() -> String {
     let (tell, told) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async move {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             tell.send(listener.local_addr().unwrap()).unwrap();

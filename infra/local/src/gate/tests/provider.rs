@@ -18,12 +18,7 @@ impl Way {
         let gate = gate_before(&stub.origin).await;
         let instance = gate.instance(FunctionName::Claim);
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Way {
-            gate,
-            stub,
-            instance,
-            client,
-        }
+        Way { gate, stub, instance, client }
     }
 
     fn url(&self, path: &str) -> String {
@@ -31,12 +26,7 @@ impl Way {
     }
 
     async fn post(&self) -> Result<(StatusCode, String), reqwest::Error> {
-        let response = self
-            .client
-            .post(self.url("/keys"))
-            .body("{\"name\":\"k\"}")
-            .send()
-            .await?;
+        let response = self.client.post(self.url("/keys")).body("{\"name\":\"k\"}").send().await?;
         Ok((response.status(), response.text().await?))
     }
 }
@@ -75,26 +65,17 @@ async fn a_call_that_passes_arrives_whole_and_so_does_its_answer() {
     assert_eq!(parts.headers["authorization"], "Bearer of good news");
     assert_eq!(parts.headers["x-own"], "kept");
     assert!(!parts.headers.contains_key("x-hop"));
-    assert_eq!(
-        format!("http://{}", parts.headers["host"].to_str().unwrap()),
-        stub.origin
-    );
+    assert_eq!(format!("http://{}", parts.headers["host"].to_str().unwrap()), stub.origin);
     assert_eq!(body, "body");
     let calls = gate.calls();
-    assert_eq!(
-        calls[0].to_string(),
-        "1. claim/1 provider:PATCH /keys/{hash}#1 -> pass (201)"
-    );
+    assert_eq!(calls[0].to_string(), "1. claim/1 provider:PATCH /keys/{hash}#1 -> pass (201)");
     assert_eq!(calls[0].call.shape.bytes, 4);
 }
 
 #[tokio::test]
 async fn calls_are_numbered_by_name_by_function_and_by_instance() {
     let way = Way::new().await;
-    let (again, mail) = (
-        way.gate.instance(FunctionName::Claim),
-        way.gate.instance(FunctionName::Mail),
-    );
+    let (again, mail) = (way.gate.instance(FunctionName::Claim), way.gate.instance(FunctionName::Mail));
     for instance in [&way.instance, &again, &again, &mail] {
         let url = format!("{}/keys", instance.url(Service::Provider));
         way.client.get(url).send().await.unwrap();
@@ -103,20 +84,9 @@ async fn calls_are_numbered_by_name_by_function_and_by_instance() {
         .gate
         .calls()
         .into_iter()
-        .map(|Recorded { call, .. }| {
-            (
-                call.number,
-                call.instance,
-                call.nth,
-                call.nth_of_function,
-                call.nth_of_instance,
-            )
-        })
+        .map(|Recorded { call, .. }| (call.number, call.instance, call.nth, call.nth_of_function, call.nth_of_instance))
         .collect();
-    assert_eq!(
-        numbers,
-        [(1, 1, 1, 1, 1), (2, 2, 2, 2, 1), (3, 2, 3, 3, 2), (4, 1, 4, 1, 1)]
-    );
+    assert_eq!(numbers, [(1, 1, 1, 1, 1), (2, 2, 2, 2, 1), (3, 2, 3, 3, 2), (4, 1, 4, 1, 1)]);
 }
 
 #[tokio::test]
@@ -163,10 +133,7 @@ async fn errors_have_the_providers_shape_and_say_when_to_come_back() {
         way.gate.at("provider:*", verdict(text));
         let response = way.client.get(way.url("/keys")).send().await.unwrap();
         assert_eq!(response.status().as_u16(), code);
-        let retry_after = response
-            .headers()
-            .get("retry-after")
-            .map(|value| value.to_str().unwrap().to_owned());
+        let retry_after = response.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
         assert_eq!(retry_after.as_deref(), after, "{text}");
         let body: serde_json::Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
         assert_eq!(body["error"]["code"], code);
@@ -181,11 +148,7 @@ async fn errors_have_the_providers_shape_and_say_when_to_come_back() {
 #[tokio::test]
 async fn a_page_of_somebody_in_between_is_no_json() {
     let way = Way::new().await;
-    for (text, code, reached) in [
-        ("html-502", 502, 0),
-        ("html-502-after", 502, 1),
-        ("html-200-after", 200, 2),
-    ] {
+    for (text, code, reached) in [("html-502", 502, 0), ("html-502-after", 502, 1), ("html-200-after", 200, 2)] {
         way.gate.at("provider:POST /keys", verdict(text));
         let (status, body) = way.post().await.unwrap();
         assert_eq!(status.as_u16(), code);
@@ -199,21 +162,14 @@ async fn a_late_call_is_executed_when_it_is_said_or_before_the_named_call() {
     let way = Way::new().await;
     way.gate.at("provider:POST /keys", verdict("late-lost"));
     way.post().await.unwrap_err();
-    way.gate
-        .at("provider:PATCH /keys/{hash}", verdict("late-502@provider:GET /keys"));
+    way.gate.at("provider:PATCH /keys/{hash}", verdict("late-502@provider:GET /keys"));
     let patched = way.client.patch(way.url("/keys/0a")).body("p").send().await.unwrap();
     assert_eq!(patched.status(), 502);
     way.client.get(way.url("/credits")).send().await.unwrap();
     assert_eq!(way.stub.seen(), ["GET /api/v1/credits"]);
 
     way.client.get(way.url("/keys?offset=0")).send().await.unwrap();
-    assert_eq!(
-        way.stub.seen()[1..],
-        [
-            "PATCH /api/v1/keys/0a".to_owned(),
-            "GET /api/v1/keys?offset=0".to_owned()
-        ]
-    );
+    assert_eq!(way.stub.seen()[1..], ["PATCH /api/v1/keys/0a".to_owned(), "GET /api/v1/keys?offset=0".to_owned()]);
     let executed = way.gate.run_late().await;
     assert_eq!(executed.len(), 1);
     assert_eq!((executed[0].0.number, executed[0].1), (1, Some(200)));
@@ -234,62 +190,34 @@ async fn a_delay_passes_in_the_end() {
 #[tokio::test]
 async fn a_rule_meets_the_calls_it_means_and_says_when_it_met_none() {
     let way = Way::new().await;
-    way.gate
-        .at(Matcher::call("provider:POST /keys").nth(2), verdict("status-500"));
-    way.gate.at(
-        Matcher::call("provider:*").of(FunctionName::Mail),
-        verdict("status-500"),
-    );
+    way.gate.at(Matcher::call("provider:POST /keys").nth(2), verdict("status-500"));
+    way.gate.at(Matcher::call("provider:*").of(FunctionName::Mail), verdict("status-500"));
     way.gate.at("ses:*", verdict("conflict"));
-    let lifted = way
-        .gate
-        .at(Matcher::call("provider:POST /keys").every(), verdict("status-503"));
+    let lifted = way.gate.at(Matcher::call("provider:POST /keys").every(), verdict("status-503"));
     assert_eq!(way.post().await.unwrap().0, 503);
     assert_eq!(way.post().await.unwrap().0, 500);
     way.gate.lift(lifted);
     assert_eq!(way.post().await.unwrap().0, 200);
-    assert_eq!(
-        way.gate.unfired(),
-        ["mail provider:*, the next -> status-500", "ses:*, the next -> conflict"]
-    );
+    assert_eq!(way.gate.unfired(), ["mail provider:*, the next -> status-500", "ses:*, the next -> conflict"]);
 }
 
 #[tokio::test]
 async fn mail_and_secrets_fail_in_their_own_shapes() {
     let way = Way::new().await;
-    way.gate
-        .at(Matcher::call("ses:SendRawEmail").next(1), verdict("throttle-rate"));
-    let ses = way
-        .client
-        .post(way.instance.url(Service::Ses))
-        .body("Action=SendRawEmail&Source=a");
+    way.gate.at(Matcher::call("ses:SendRawEmail").next(1), verdict("throttle-rate"));
+    let ses = way.client.post(way.instance.url(Service::Ses)).body("Action=SendRawEmail&Source=a");
     let response = ses.send().await.unwrap();
     assert_eq!(response.status(), 400);
     let body = response.text().await.unwrap();
-    assert!(
-        body.contains("<Code>Throttling</Code>") && body.contains("<RequestId>GATE"),
-        "{body}"
-    );
+    assert!(body.contains("<Code>Throttling</Code>") && body.contains("<RequestId>GATE"), "{body}");
 
     let aws = bursar_core::aws::AwsAccess::under(&way.instance.base(), "test-shapes", plain_http());
-    way.gate.at(
-        Matcher::call("secretsmanager:GetSecretValue").next(3),
-        verdict("status-500"),
-    );
-    let error = aws
-        .secretsmanager()
-        .get_secret_value()
-        .secret_id("s")
-        .send()
-        .await
-        .unwrap_err();
+    way.gate.at(Matcher::call("secretsmanager:GetSecretValue").next(3), verdict("status-500"));
+    let error = aws.secretsmanager().get_secret_value().secret_id("s").send().await.unwrap_err();
     assert!(error.into_service_error().is_internal_service_error());
     way.gate.at(Matcher::call("ses:GetSendQuota"), verdict("status-503"));
     let error = aws.ses().get_send_quota().send().await.unwrap_err();
-    assert_eq!(
-        aws_sdk_dynamodb::error::ProvideErrorMetadata::code(&error),
-        Some("ServiceUnavailable")
-    );
+    assert_eq!(aws_sdk_dynamodb::error::ProvideErrorMetadata::code(&error), Some("ServiceUnavailable"));
 }
 
 #[tokio::test]
@@ -304,9 +232,7 @@ async fn only_so_many_calls_are_remembered_and_the_counts_go_on() {
     let gate = Gate::open(to, Keep::Last(2)).await.unwrap();
     let instance = gate.instance(FunctionName::Claim);
     for _ in 0..5 {
-        reqwest::get(format!("{}/keys", instance.url(Service::Provider)))
-            .await
-            .unwrap();
+        reqwest::get(format!("{}/keys", instance.url(Service::Provider))).await.unwrap();
     }
     let numbers: Vec<u64> = gate.calls().iter().map(|recorded| recorded.call.number).collect();
     assert_eq!((numbers, gate.count()), (vec![4, 5], 5));
@@ -317,12 +243,7 @@ async fn only_so_many_calls_are_remembered_and_the_counts_go_on() {
 async fn a_service_that_is_not_there_gives_no_answer_and_an_unknown_instance_an_error() {
     let gate = gate_before("http://127.0.0.1:1").await;
     let instance = gate.instance(FunctionName::Claim);
-    assert!(
-        reqwest::get(instance.url(Service::Provider))
-            .await
-            .unwrap_err()
-            .is_request()
-    );
+    assert!(reqwest::get(instance.url(Service::Provider)).await.unwrap_err().is_request());
     assert_eq!(gate.calls()[0].told, None);
     for path in ["claim/2/provider/keys", "clam/1/provider", "claim/1/s3/x", ""] {
         let response = reqwest::get(format!("{}/{path}", gate.origin())).await.unwrap();
@@ -334,9 +255,7 @@ async fn a_service_that_is_not_there_gives_no_answer_and_an_unknown_instance_an_
 #[tokio::test]
 async fn the_fault_layer_ends_with_its_last_handle() {
     let way = Way::new().await;
-    let Way {
-        gate, instance, client, ..
-    } = way;
+    let Way { gate, instance, client, .. } = way;
     let url = instance.url(Service::Provider);
     client.get(&url).send().await.unwrap();
     drop((gate, instance));

@@ -32,9 +32,7 @@ impl Table {
         let instance = gate.instance(FunctionName::Claim);
         let direct = client(&engine);
         let part = |name: &str| {
-            let definition = AttributeDefinition::builder()
-                .attribute_name(name)
-                .attribute_type(ScalarAttributeType::S);
+            let definition = AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S);
             definition.build().unwrap()
         };
         let key = |name: &str, kind: KeyType| {
@@ -56,50 +54,27 @@ impl Table {
         static REGION: AtomicU32 = AtomicU32::new(0);
         let region = format!("test-{}", REGION.fetch_add(1, Ordering::Relaxed));
         let client = AwsAccess::under(&instance.base(), &region, plain_http()).dynamodb();
-        Table {
-            gate,
-            client,
-            direct,
-            _instance: instance,
-        }
+        Table { gate, client, direct, _instance: instance }
     }
 
     async fn put(&self, sk: &str) -> Result<PutItemOutput, SdkError<PutItemError>> {
-        self.client
-            .put_item()
-            .table_name("bursar")
-            .set_item(Some(item(sk, "new")))
-            .send()
-            .await
+        self.client.put_item().table_name("bursar").set_item(Some(item(sk, "new"))).send().await
     }
 
     async fn put_if_absent(&self, sk: &str) -> Result<PutItemOutput, SdkError<PutItemError>> {
-        let put = self
-            .client
-            .put_item()
-            .table_name("bursar")
-            .set_item(Some(item(sk, "new")));
+        let put = self.client.put_item().table_name("bursar").set_item(Some(item(sk, "new")));
         put.condition_expression("attribute_not_exists(pk)").send().await
     }
 
     async fn has(&self, sk: &str) -> bool {
-        let got = self
-            .direct
-            .get_item()
-            .table_name("bursar")
-            .set_key(Some(key(sk)))
-            .send()
-            .await;
+        let got = self.direct.get_item().table_name("bursar").set_key(Some(key(sk))).send().await;
         got.unwrap().item.is_some()
     }
 
     /// The verdict and what the function was told, of each call so far.
     fn told(&self) -> Vec<(String, Option<u16>)> {
         let calls = self.gate.calls();
-        calls
-            .iter()
-            .map(|recorded| (recorded.verdict.as_ref().unwrap().to_string(), recorded.told))
-            .collect()
+        calls.iter().map(|recorded| (recorded.verdict.as_ref().unwrap().to_string(), recorded.told)).collect()
     }
 }
 
@@ -137,14 +112,9 @@ async fn a_call_that_fails_before_its_effect_is_tried_four_times_and_never_happe
     let table = Table::new().await;
     table.gate.at("dynamodb:PutItem", verdict("fail-before"));
     table.put("once").await.unwrap();
-    assert_eq!(
-        table.told(),
-        [("fail-before".to_owned(), None), ("pass".to_owned(), Some(200))]
-    );
+    assert_eq!(table.told(), [("fail-before".to_owned(), None), ("pass".to_owned(), Some(200))]);
 
-    table
-        .gate
-        .at(Matcher::call("dynamodb:PutItem").next(4), verdict("fail-before"));
+    table.gate.at(Matcher::call("dynamodb:PutItem").next(4), verdict("fail-before"));
     let error = table.put("often").await.unwrap_err();
     assert!(matches!(error, SdkError::DispatchFailure(_)), "{error:?}");
     assert_eq!(table.gate.count(), 6, "no fifth try");
@@ -162,9 +132,7 @@ async fn a_lost_answer_leaves_its_effect_and_the_retry_reads_its_own_write_back(
     assert_eq!((calls[0].effect, calls[0].told), (Some(200), None));
     assert_eq!((calls[1].effect, calls[1].told), (Some(400), Some(400)));
 
-    table
-        .gate
-        .at(Matcher::call("dynamodb:PutItem").next(4), verdict("lose-answer"));
+    table.gate.at(Matcher::call("dynamodb:PutItem").next(4), verdict("lose-answer"));
     let error = table.put("b").await.unwrap_err();
     assert!(matches!(error, SdkError::DispatchFailure(_)), "{error:?}");
     assert!(table.has("b").await);
@@ -199,16 +167,12 @@ async fn errors_of_the_service_are_tried_again_and_at_the_end_carry_their_own_co
 #[tokio::test]
 async fn an_answer_that_went_wrong_after_the_effect_is_unknown_to_the_client() {
     let table = Table::new().await;
-    table
-        .gate
-        .at(Matcher::call("dynamodb:PutItem").next(4), verdict("truncated"));
+    table.gate.at(Matcher::call("dynamodb:PutItem").next(4), verdict("truncated"));
     let error = table.put("cut").await.unwrap_err();
     assert!(matches!(error, SdkError::ResponseError(_)), "{error:?}");
     assert!(table.has("cut").await);
 
-    table
-        .gate
-        .at(Matcher::call("dynamodb:PutItem").next(4), verdict("html-502-after"));
+    table.gate.at(Matcher::call("dynamodb:PutItem").next(4), verdict("html-502-after"));
     let error = table.put("page").await.unwrap_err();
     assert_eq!(error.raw_response().unwrap().status().as_u16(), 502);
     assert!(table.has("page").await);
@@ -225,16 +189,7 @@ async fn an_answer_that_went_wrong_after_the_effect_is_unknown_to_the_client() {
 async fn a_single_write_meets_a_conflict_which_the_client_does_not_try_again() {
     let table = Table::new().await;
     table.gate.at("dynamodb:*", verdict("conflict"));
-    assert!(
-        table
-            .client
-            .get_item()
-            .table_name("bursar")
-            .set_key(Some(key("a")))
-            .send()
-            .await
-            .is_ok()
-    );
+    assert!(table.client.get_item().table_name("bursar").set_key(Some(key("a"))).send().await.is_ok());
     let error = table.put("a").await.unwrap_err();
     assert!(error.into_service_error().is_transaction_conflict_exception());
     assert_eq!(table.gate.count(), 2);
@@ -257,22 +212,15 @@ async fn transact(table: &Table) -> Result<(), TransactWriteItemsError> {
         .table_name("bursar")
         .set_key(Some(key("programme")))
         .condition_expression("attribute_exists(pk)");
-    let delete = Delete::builder()
-        .table_name("bursar")
-        .set_key(Some(key("ask")))
-        .condition_expression("attribute_exists(pk)");
+    let delete =
+        Delete::builder().table_name("bursar").set_key(Some(key("ask"))).condition_expression("attribute_exists(pk)");
     let items = [
         TransactWriteItem::builder().put(put.build().unwrap()).build(),
         TransactWriteItem::builder().update(update.build().unwrap()).build(),
-        TransactWriteItem::builder()
-            .condition_check(check.build().unwrap())
-            .build(),
+        TransactWriteItem::builder().condition_check(check.build().unwrap()).build(),
         TransactWriteItem::builder().delete(delete.build().unwrap()).build(),
     ];
-    let sent = table
-        .client
-        .transact_write_items()
-        .set_transact_items(Some(items.into()));
+    let sent = table.client.transact_write_items().set_transact_items(Some(items.into()));
     sent.send().await.map(|_| ()).map_err(SdkError::into_service_error)
 }
 
@@ -288,11 +236,7 @@ async fn cancelled(table: &Table) -> Vec<CancellationReason> {
 async fn with_rows() -> Table {
     let table = Table::new().await;
     for (sk, state) in [("grant", "invited"), ("programme", "open"), ("ask", "new")] {
-        let put = table
-            .direct
-            .put_item()
-            .table_name("bursar")
-            .set_item(Some(item(sk, state)));
+        let put = table.direct.put_item().table_name("bursar").set_item(Some(item(sk, state)));
         put.send().await.unwrap();
     }
     table
@@ -300,10 +244,7 @@ async fn with_rows() -> Table {
 
 #[tokio::test]
 async fn a_transaction_is_cancelled_with_a_reason_for_each_item_and_not_tried_again() {
-    for (text, code) in [
-        ("conflict", "TransactionConflict"),
-        ("throttle-item", "ThrottlingError"),
-    ] {
+    for (text, code) in [("conflict", "TransactionConflict"), ("throttle-item", "ThrottlingError")] {
         let table = with_rows().await;
         table.gate.at("dynamodb:TransactWriteItems", verdict(text));
         let reasons = cancelled(&table).await;
@@ -317,9 +258,7 @@ async fn a_transaction_is_cancelled_with_a_reason_for_each_item_and_not_tried_ag
 #[tokio::test]
 async fn a_condition_read_back_took_effect_and_names_just_the_conditions_that_fail_by_it() {
     let table = with_rows().await;
-    table
-        .gate
-        .at("dynamodb:TransactWriteItems", verdict("condition-read-back"));
+    table.gate.at("dynamodb:TransactWriteItems", verdict("condition-read-back"));
     let reasons = cancelled(&table).await;
     let failed = "ConditionalCheckFailed";
     assert_eq!(codes(&reasons), ["None", failed, "None", failed]);
@@ -329,11 +268,7 @@ async fn a_condition_read_back_took_effect_and_names_just_the_conditions_that_fa
     assert!(table.has("plain").await && !table.has("ask").await);
     let record = &table.gate.calls()[0];
     assert_eq!((record.effect, record.told), (Some(200), Some(400)));
-    assert_eq!(
-        table.gate.count(),
-        1,
-        "what the fault layer asked itself is no call of the function"
-    );
+    assert_eq!(table.gate.count(), 1, "what the fault layer asked itself is no call of the function");
 }
 
 #[tokio::test]
@@ -341,17 +276,9 @@ async fn single_writes_are_read_back_too_and_a_real_failure_stays_what_it_was() 
     let table = Table::new().await;
     let all_old = ReturnValuesOnConditionCheckFailure::AllOld;
     table.gate.at("dynamodb:PutItem", verdict("condition-read-back"));
-    let put = table
-        .client
-        .put_item()
-        .table_name("bursar")
-        .set_item(Some(item("a", "new")));
+    let put = table.client.put_item().table_name("bursar").set_item(Some(item("a", "new")));
     let put = put.condition_expression("attribute_not_exists(pk)");
-    let error = put
-        .return_values_on_condition_check_failure(all_old)
-        .send()
-        .await
-        .unwrap_err();
+    let error = put.return_values_on_condition_check_failure(all_old).send().await.unwrap_err();
     let PutItemError::ConditionalCheckFailedException(failed) = error.into_service_error() else {
         panic!("not a failed condition");
     };
@@ -360,11 +287,7 @@ async fn single_writes_are_read_back_too_and_a_real_failure_stays_what_it_was() 
 
     table.gate.at("dynamodb:DeleteItem", verdict("condition-read-back"));
     let delete = table.client.delete_item().table_name("bursar").set_key(Some(key("a")));
-    let error = delete
-        .condition_expression("attribute_exists(pk)")
-        .send()
-        .await
-        .unwrap_err();
+    let error = delete.condition_expression("attribute_exists(pk)").send().await.unwrap_err();
     assert_eq!(error.code(), Some("ConditionalCheckFailedException"));
     assert!(!table.has("a").await);
 
@@ -375,22 +298,13 @@ async fn single_writes_are_read_back_too_and_a_real_failure_stays_what_it_was() 
 
     table.gate.at("dynamodb:PutItem", verdict("condition-read-back"));
     table.put_if_absent("b").await.unwrap_err();
-    assert_eq!(
-        table.gate.calls().last().unwrap().effect,
-        Some(400),
-        "it failed by itself"
-    );
+    assert_eq!(table.gate.calls().last().unwrap().effect, Some(400), "it failed by itself");
 
     table.gate.at("dynamodb:UpdateItem", verdict("condition-read-back"));
     let update = table.client.update_item().table_name("bursar").set_key(Some(key("b")));
-    let update = update
-        .update_expression("SET n = :n")
-        .expression_attribute_values(":n", text("1"));
+    let update = update.update_expression("SET n = :n").expression_attribute_values(":n", text("1"));
     let update = update.condition_expression("attribute_exists(pk)").send().await;
-    assert!(
-        update.is_ok(),
-        "a second copy would succeed, so nobody is told that it failed"
-    );
+    assert!(update.is_ok(), "a second copy would succeed, so nobody is told that it failed");
 }
 
 #[tokio::test]
@@ -398,11 +312,7 @@ async fn what_a_function_used_is_told_as_its_policy_spells_it() {
     let table = with_rows().await;
     transact(&table).await.unwrap();
     let query = table.client.query().table_name("bursar").index_name("due");
-    let _ = query
-        .key_condition_expression("pk = :p")
-        .expression_attribute_values(":p", text("p"))
-        .send()
-        .await;
+    let _ = query.key_condition_expression("pk = :p").expression_attribute_values(":p", text("p")).send().await;
     let uses: Vec<String> = table
         .gate
         .uses()

@@ -9,12 +9,7 @@ use serde_json::json;
 
 async fn nothing_behind() -> Gate {
     let nowhere = || "http://127.0.0.1:1".to_owned();
-    let to = Upstreams {
-        dynamodb: nowhere(),
-        ses: nowhere(),
-        secretsmanager: nowhere(),
-        provider: nowhere(),
-    };
+    let to = Upstreams { dynamodb: nowhere(), ses: nowhere(), secretsmanager: nowhere(), provider: nowhere() };
     Gate::open(to, Keep::All).await.unwrap()
 }
 
@@ -34,9 +29,7 @@ async fn a_real_binary_answers_through_the_runtime_api_and_its_process_is_used_a
     let folder = build_binaries().await.unwrap();
     let binaries = Binaries::new(nothing_behind().await, test_settings(), &folder);
     for said in ["first", "second"] {
-        let failed = binaries
-            .invoke(FunctionName::Claim, json!({ "no": "event of anybody" }))
-            .await;
+        let failed = binaries.invoke(FunctionName::Claim, json!({ "no": "event of anybody" })).await;
         assert!(matches!(failed, Err(InvokeError::Failed(_))), "{said}: {failed:?}");
     }
     let logs = binaries.logs().all();
@@ -55,11 +48,7 @@ async fn a_binary_names_every_variable_that_is_missing_or_wrong() {
     variables.remove("BURSAR_INSTITUTION");
     variables.insert("BURSAR_ORIGIN".to_owned(), "gopher://bursar".to_owned());
     let binaries = Binaries::with_variables(nothing_behind().await, settings, &folder, variables);
-    let failed = binaries
-        .invoke(FunctionName::Claim, json!({}))
-        .await
-        .unwrap_err()
-        .to_string();
+    let failed = binaries.invoke(FunctionName::Claim, json!({})).await.unwrap_err().to_string();
     for name in ["BURSAR_TABLE", "BURSAR_INSTITUTION", "BURSAR_ORIGIN"] {
         assert!(failed.contains(name), "{failed}");
     }
@@ -81,17 +70,10 @@ async fn the_variables_of_a_configuration_are_read_back_as_the_same() {
 async fn a_process_has_no_variable_of_ours_but_the_ones_it_was_given() {
     let folder = scripts("/usr/bin/env; exit 3");
     let binaries = Binaries::new(nothing_behind().await, test_settings(), folder.path());
-    let failed = binaries
-        .invoke(FunctionName::Claim, json!({}))
-        .await
-        .unwrap_err()
-        .to_string();
+    let failed = binaries.invoke(FunctionName::Claim, json!({})).await.unwrap_err().to_string();
     assert!(failed.contains("exit status: 3"), "{failed}");
     let has = |line: &str| failed.lines().any(|said| said.contains(line));
-    assert!(
-        has("AWS_EC2_METADATA_DISABLED=true") && has("BURSAR_TABLE=bursar"),
-        "{failed}"
-    );
+    assert!(has("AWS_EC2_METADATA_DISABLED=true") && has("BURSAR_TABLE=bursar"), "{failed}");
     assert!(has("/claim/1/secretsmanager") && has("/claim/1/provider"), "{failed}");
     assert!(!has("CARGO") && !has("HOME="), "{failed}");
 }
@@ -100,25 +82,15 @@ async fn a_process_has_no_variable_of_ours_but_the_ones_it_was_given() {
 async fn a_binary_that_is_not_there_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let binaries = Binaries::new(nothing_behind().await, test_settings(), folder.path());
-    let failed = binaries
-        .invoke(FunctionName::UsageSync, json!({}))
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(
-        failed.contains("cannot start") && failed.contains("usage-sync"),
-        "{failed}"
-    );
+    let failed = binaries.invoke(FunctionName::UsageSync, json!({})).await.unwrap_err().to_string();
+    assert!(failed.contains("cannot start") && failed.contains("usage-sync"), "{failed}");
 }
 
 /// A folder in which each function is this very test program, which then runs `as_a_function`.
 fn this_program() -> tempfile::TempDir {
     let program = std::env::current_exe().unwrap();
     let test = "invoke::binaries::tests::as_a_function_this_program_does_what_it_is_told";
-    scripts(&format!(
-        "exec '{}' --exact {test} --nocapture --quiet",
-        program.display()
-    ))
+    scripts(&format!("exec '{}' --exact {test} --nocapture --quiet", program.display()))
 }
 
 #[test]
@@ -126,10 +98,7 @@ fn as_a_function_this_program_does_what_it_is_told() {
     if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_none() {
         return;
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let serve = lambda_runtime::run(lambda_runtime::service_fn(as_told));
     runtime.block_on(serve).unwrap();
 }
@@ -159,12 +128,7 @@ async fn obedient() -> (Binaries, tempfile::TempDir) {
 
 async fn runs(pid: &Value) -> bool {
     let mut kill = tokio::process::Command::new("kill");
-    kill.args(["-0", &pid.to_string()])
-        .output()
-        .await
-        .unwrap()
-        .status
-        .success()
+    kill.args(["-0", &pid.to_string()]).output().await.unwrap().status.success()
 }
 
 #[tokio::test]
@@ -184,12 +148,7 @@ async fn an_idle_process_serves_the_next_invocation_and_a_busy_one_gets_company(
         }
     }
     said[2..].sort();
-    let expected = [
-        (1, "said alpha"),
-        (1, "said beta"),
-        (1, "said gamma"),
-        (2, "said delta"),
-    ];
+    let expected = [(1, "said alpha"), (1, "said beta"), (1, "said gamma"), (2, "said delta")];
     assert_eq!(said, expected.map(|(instance, text)| (instance, text.to_owned())));
     assert_eq!(ids.len(), 4);
 }
@@ -224,15 +183,8 @@ async fn a_process_is_ended_at_its_time_out_and_when_nobody_needs_it() {
 async fn a_process_that_ends_in_an_invocation_says_how() {
     let (binaries, _folder) = obedient().await;
     let event = json!({ "do": "exit", "say": "farewell" });
-    let failed = binaries
-        .invoke(FunctionName::Claim, event)
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(
-        failed.contains("exited during the invocation (exit status: 7)"),
-        "{failed}"
-    );
+    let failed = binaries.invoke(FunctionName::Claim, event).await.unwrap_err().to_string();
+    assert!(failed.contains("exited during the invocation (exit status: 7)"), "{failed}");
     assert!(failed.contains("said farewell"), "{failed}");
     binaries.invoke(FunctionName::Claim, json!({})).await.unwrap();
 }
@@ -242,18 +194,9 @@ async fn errors_and_what_is_too_large_keep_the_process() {
     let (binaries, _folder) = obedient().await;
     let claim = |event: Value| binaries.invoke(FunctionName::Claim, event);
     let pid = claim(json!({})).await.unwrap();
-    assert_eq!(
-        claim(json!({ "do": "fail" })).await,
-        Err(InvokeError::Failed("it could not".to_owned()))
-    );
-    assert_eq!(
-        claim(json!({ "pad": "x".repeat(6 << 20) })).await,
-        Err(InvokeError::TooLarge)
-    );
-    assert_eq!(
-        claim(json!({ "do": "answer", "bytes": 6 << 20 })).await,
-        Err(InvokeError::TooLarge)
-    );
+    assert_eq!(claim(json!({ "do": "fail" })).await, Err(InvokeError::Failed("it could not".to_owned())));
+    assert_eq!(claim(json!({ "pad": "x".repeat(6 << 20) })).await, Err(InvokeError::TooLarge));
+    assert_eq!(claim(json!({ "do": "answer", "bytes": 6 << 20 })).await, Err(InvokeError::TooLarge));
     assert!(claim(json!({ "do": "answer", "bytes": 5 << 20 })).await.is_ok());
     assert_eq!(claim(json!({})).await.unwrap(), pid);
 }

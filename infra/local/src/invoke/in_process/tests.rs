@@ -16,10 +16,7 @@ struct Obedient {
 
 impl Function for Obedient {
     fn new(config: Config, _clock: Clock) -> Obedient {
-        Obedient {
-            config,
-            served: Default::default(),
-        }
+        Obedient { config, served: Default::default() }
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> anyhow::Result<Value> {
@@ -41,21 +38,11 @@ impl Function for Obedient {
                 Ok(Value::Null)
             }
             "ask" => {
-                let sent = reqwest::Client::new()
-                    .post(format!("{}/keys", self.config.provider))
-                    .send()
-                    .await;
+                let sent = reqwest::Client::new().post(format!("{}/keys", self.config.provider)).send().await;
                 Ok(json!(sent.map_or(0, |response| response.status().as_u16())))
             }
             "read" => {
-                let got = self
-                    .config
-                    .aws
-                    .secretsmanager()
-                    .get_secret_value()
-                    .secret_id("s")
-                    .send()
-                    .await;
+                let got = self.config.aws.secretsmanager().get_secret_value().secret_id("s").send().await;
                 Ok(json!(got?.secret_string))
             }
             "panic" => panic!("as it was told"),
@@ -69,19 +56,12 @@ impl Function for Obedient {
 /// Before services that are not there. `mail` has next to no time.
 async fn pool() -> InProcess {
     let (gate, settings) = nothing_behind().await;
-    InProcess::making(gate, settings, Clock::system(), |_, config, clock| {
-        Box::new(Obedient::new(config, clock))
-    })
+    InProcess::making(gate, settings, Clock::system(), |_, config, clock| Box::new(Obedient::new(config, clock)))
 }
 
 async fn nothing_behind() -> (Gate, Settings) {
     let nowhere = || "http://127.0.0.1:1".to_owned();
-    let to = Upstreams {
-        dynamodb: nowhere(),
-        ses: nowhere(),
-        secretsmanager: nowhere(),
-        provider: nowhere(),
-    };
+    let to = Upstreams { dynamodb: nowhere(), ses: nowhere(), secretsmanager: nowhere(), provider: nowhere() };
     (Gate::open(to, Keep::All).await.unwrap(), test_settings())
 }
 
@@ -94,14 +74,8 @@ async fn an_instance_is_used_again_and_another_made_when_it_is_busy() {
     let pool = pool().await;
     let first = tell(&pool).await;
     assert_eq!(first["served"], 1);
-    assert!(
-        first["provider"].as_str().unwrap().ends_with("/claim/1/provider"),
-        "{first}"
-    );
-    assert_eq!(
-        first["arn"],
-        "arn:aws:lambda:eu-central-1:000000000000:function:bursar-claim"
-    );
+    assert!(first["provider"].as_str().unwrap().ends_with("/claim/1/provider"), "{first}");
+    assert_eq!(first["arn"], "arn:aws:lambda:eu-central-1:000000000000:function:bursar-claim");
     let left = first["left_ms"].as_u64().unwrap();
     assert!((15_000..=20_000).contains(&left), "{left}");
     let second = tell(&pool).await;
@@ -113,10 +87,7 @@ async fn an_instance_is_used_again_and_another_made_when_it_is_busy() {
     let busy = tokio::spawn(async move { busy.invoke(FunctionName::Claim, json!({"do": "ask"})).await });
     held.arrived().await;
     let other = tell(&pool).await;
-    assert!(
-        other["provider"].as_str().unwrap().ends_with("/claim/2/provider"),
-        "{other}"
-    );
+    assert!(other["provider"].as_str().unwrap().ends_with("/claim/2/provider"), "{other}");
     held.release("status-503".parse().unwrap()).unwrap();
     assert_eq!(busy.await.unwrap(), Ok(json!(503)));
 }
@@ -125,24 +96,15 @@ async fn an_instance_is_used_again_and_another_made_when_it_is_busy() {
 async fn the_configuration_reaches_aws_through_the_instances_own_way() {
     let pool = pool().await;
     pool.0.gate.at(Matcher::call("*").every(), Verdict::status(500));
-    let error = pool
-        .invoke(FunctionName::Console, json!({"do": "read"}))
-        .await
-        .unwrap_err();
-    assert_eq!(
-        error,
-        InvokeError::Failed("the invocation failed; its log says why".to_owned())
-    );
+    let error = pool.invoke(FunctionName::Console, json!({"do": "read"})).await.unwrap_err();
+    assert_eq!(error, InvokeError::Failed("the invocation failed; its log says why".to_owned()));
     let call = &pool.0.gate.calls()[0].call;
     assert_eq!(
         (call.function, call.name.to_string().as_str()),
         (FunctionName::Console, "secretsmanager:GetSecretValue")
     );
     let logs = pool.logs().all();
-    assert!(
-        logs.iter().any(|line| line.text.contains("the invocation failed")),
-        "{logs:?}"
-    );
+    assert!(logs.iter().any(|line| line.text.contains("the invocation failed")), "{logs:?}");
 }
 
 #[tokio::test]
@@ -153,20 +115,14 @@ async fn a_kill_ends_the_invocation_and_its_instance() {
     assert_eq!(killed, Err(InvokeError::Killed));
     let next = tell(&pool).await;
     assert_eq!(next["served"], 1);
-    assert!(
-        next["provider"].as_str().unwrap().ends_with("/claim/2/provider"),
-        "{next}"
-    );
+    assert!(next["provider"].as_str().unwrap().ends_with("/claim/2/provider"), "{next}");
 }
 
 #[tokio::test]
 async fn a_panic_is_caught_logged_and_costs_the_instance() {
     let pool = pool().await;
     let failed = pool.invoke(FunctionName::Claim, json!({"do": "panic"})).await;
-    assert_eq!(
-        failed,
-        Err(InvokeError::Failed("it panicked: as it was told".to_owned()))
-    );
+    assert_eq!(failed, Err(InvokeError::Failed("it panicked: as it was told".to_owned())));
     let logs = pool.logs().all();
     assert_eq!(logs.len(), 1);
     assert!(logs[0].text.contains("as it was told"), "{logs:?}");
@@ -187,9 +143,7 @@ async fn an_invocation_is_ended_at_its_time_out() {
 #[tokio::test]
 async fn an_error_is_an_answer_too_and_keeps_the_instance() {
     let pool = pool().await;
-    pool.invoke(FunctionName::Claim, json!({"do": "fly"}))
-        .await
-        .unwrap_err();
+    pool.invoke(FunctionName::Claim, json!({"do": "fly"})).await.unwrap_err();
     assert!(pool.logs().all()[0].text.contains("cannot fly"));
     assert_eq!(tell(&pool).await["served"], 2);
 }
@@ -198,16 +152,9 @@ async fn an_error_is_an_answer_too_and_keeps_the_instance() {
 async fn events_and_answers_of_more_than_six_megabytes_are_not_carried() {
     let pool = pool().await;
     let event = json!({"do": "tell", "pad": "x".repeat(6 << 20)});
-    assert_eq!(
-        pool.invoke(FunctionName::Claim, event).await,
-        Err(InvokeError::TooLarge)
-    );
+    assert_eq!(pool.invoke(FunctionName::Claim, event).await, Err(InvokeError::TooLarge));
     let answer = |bytes: usize| pool.invoke(FunctionName::Claim, json!({"do": "answer", "bytes": bytes}));
-    assert_eq!(
-        answer((6 << 20) - 1).await,
-        Err(InvokeError::TooLarge),
-        "two quotes more"
-    );
+    assert_eq!(answer((6 << 20) - 1).await, Err(InvokeError::TooLarge), "two quotes more");
     assert!(answer((6 << 20) - 2).await.is_ok());
 }
 
@@ -222,11 +169,7 @@ async fn two_invocations_at_once_log_each_to_its_own() {
     let mut said = BTreeSet::new();
     for line in &logs {
         let record: Value = serde_json::from_str(&line.text).unwrap();
-        said.insert((
-            line.request_id.clone(),
-            line.instance,
-            record["saying"].as_str().unwrap().to_owned(),
-        ));
+        said.insert((line.request_id.clone(), line.instance, record["saying"].as_str().unwrap().to_owned()));
     }
     assert_eq!(said.len(), 2, "{said:?}");
 }

@@ -25,11 +25,7 @@ async fn an_ordinary_key_may_not_manage() {
     let key = simulator.key(json!({ "name": "n" })).await;
     for (method, path) in MANAGEMENT_CALLS {
         let (status, refused) = simulator.call(&key.plaintext, method, path, Some(json!({}))).await;
-        assert_eq!(
-            (status, message(&refused)),
-            (403, "Only management keys can perform this operation"),
-            "{path}"
-        );
+        assert_eq!((status, message(&refused)), (403, "Only management keys can perform this operation"), "{path}");
         assert_eq!(refused["error"]["code"], 403);
     }
 }
@@ -46,11 +42,7 @@ async fn without_a_key_or_with_an_unknown_one_everything_but_the_models_is_401()
     for (method, path) in MANAGEMENT_CALLS.into_iter().chain(others) {
         let (status, text) = simulator.send(None, method.clone(), path, Some("{}".into())).await;
         let refused: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(
-            (status, message(&refused)),
-            (401, "Missing Authentication header"),
-            "{path}"
-        );
+        assert_eq!((status, message(&refused)), (401, "Missing Authentication header"), "{path}");
         let (status, refused) = simulator.call("sk-or-v1-unknown", method, path, Some(json!({}))).await;
         assert_eq!((status, message(&refused)), (401, "User not found."), "{path}");
     }
@@ -62,13 +54,7 @@ async fn without_a_key_or_with_an_unknown_one_everything_but_the_models_is_401()
 #[tokio::test]
 async fn unknown_routes_and_methods_are_refused_in_the_same_shape() {
     let simulator = Simulator::start().await;
-    for path in [
-        "/activity",
-        "/analytics/query",
-        "/auth/key",
-        "/keys/a/b",
-        "/guardrails/assignments/members",
-    ] {
+    for path in ["/activity", "/analytics/query", "/auth/key", "/keys/a/b", "/guardrails/assignments/members"] {
         let (status, refused) = simulator.get(path).await;
         assert_eq!((status, &refused["error"]["code"]), (404, &json!(404)), "{path}");
     }
@@ -83,10 +69,7 @@ async fn a_key_reads_about_itself_and_a_management_key_says_that_it_is_one() {
     let key = simulator.key(body).await;
     simulator.spend(&key, "1.25");
     let own = simulator.own(&key).await;
-    assert_eq!(
-        (&own["is_management_key"], &own["is_provisioning_key"]),
-        (&json!(false), &json!(false))
-    );
+    assert_eq!((&own["is_management_key"], &own["is_provisioning_key"]), (&json!(false), &json!(false)));
     assert_eq!((&own["usage"], &own["limit_remaining"]), (&json!(1.25), &json!(3.75)));
     assert_eq!(own["expires_at"], "2027-01-01T00:00:00Z");
     for absent in ["hash", "name", "disabled"] {
@@ -108,42 +91,25 @@ async fn disabled_expired_and_deleted_keys_are_401_everywhere() {
     let simulator = Simulator::start().await;
     let disabled = simulator.key(json!({ "name": "disabled" })).await;
     let deleted = simulator.key(json!({ "name": "deleted" })).await;
-    let expired = simulator
-        .key(json!({ "name": "expired", "expires_at": "2026-11-18T12:00:01Z" }))
-        .await;
+    let expired = simulator.key(json!({ "name": "expired", "expires_at": "2026-11-18T12:00:01Z" })).await;
     for key in [&disabled, &deleted, &expired] {
         assert_eq!(simulator.chat(&key.plaintext, DEAR, 1).await.0, 200);
     }
-    simulator
-        .patch(&format!("/keys/{}", disabled.hash), json!({ "disabled": true }))
-        .await;
+    simulator.patch(&format!("/keys/{}", disabled.hash), json!({ "disabled": true })).await;
     simulator.delete(&format!("/keys/{}", deleted.hash)).await;
     simulator.at("2026-11-18T12:00:01Z");
     for key in [&disabled, &deleted, &expired] {
         let (status, refused) = simulator.chat(&key.plaintext, DEAR, 1).await;
         assert_eq!((status, message(&refused)), (401, "User not found."));
         for path in ["/key", "/credits", "/keys"] {
-            assert_eq!(
-                simulator.call(&key.plaintext, Method::GET, path, None).await.0,
-                401,
-                "{path}"
-            );
+            assert_eq!(simulator.call(&key.plaintext, Method::GET, path, None).await.0, 401, "{path}");
         }
     }
-    simulator
-        .patch(&format!("/keys/{}", disabled.hash), json!({ "disabled": false }))
-        .await;
+    simulator.patch(&format!("/keys/{}", disabled.hash), json!({ "disabled": false })).await;
     assert_eq!(simulator.chat(&disabled.plaintext, DEAR, 1).await.0, 200);
-    simulator
-        .provider
-        .set_quirks(|quirks| quirks.disabled_key_message = "Key is disabled".into());
-    simulator
-        .patch(&format!("/keys/{}", disabled.hash), json!({ "disabled": true }))
-        .await;
-    assert_eq!(
-        message(&simulator.chat(&disabled.plaintext, DEAR, 1).await.1),
-        "Key is disabled"
-    );
+    simulator.provider.set_quirks(|quirks| quirks.disabled_key_message = "Key is disabled".into());
+    simulator.patch(&format!("/keys/{}", disabled.hash), json!({ "disabled": true })).await;
+    assert_eq!(message(&simulator.chat(&disabled.plaintext, DEAR, 1).await.1), "Key is disabled");
 }
 
 #[tokio::test]
@@ -179,13 +145,8 @@ async fn credits_are_the_accounts_and_an_ordinary_key_reads_zeros() {
     assert_eq!(simulator.get("/credits").await, (200, expected.clone()));
     let trap = simulator.call(&key.plaintext, Method::GET, "/credits", None).await;
     assert_eq!(trap, (200, json!({ "data": { "total_credits": 0, "total_usage": 0 } })));
-    simulator
-        .provider
-        .set_quirks(|quirks| quirks.credits_zero_for_ordinary_keys = false);
-    assert_eq!(
-        simulator.call(&key.plaintext, Method::GET, "/credits", None).await.0,
-        403
-    );
+    simulator.provider.set_quirks(|quirks| quirks.credits_zero_for_ordinary_keys = false);
+    assert_eq!(simulator.call(&key.plaintext, Method::GET, "/credits", None).await.0, 403);
     simulator.delete(&format!("/keys/{}", key.hash)).await;
     assert_eq!(simulator.get("/credits").await.1, expected);
 }
@@ -197,8 +158,5 @@ async fn management_keys_can_be_rotated() {
     assert_eq!(simulator.call("sk-or-v1-next", Method::GET, "/keys", None).await.0, 200);
     simulator.provider.revoke_management_key(MANAGEMENT).unwrap();
     assert_eq!(simulator.get("/keys").await.0, 401);
-    assert_eq!(
-        simulator.call("sk-or-v1-next", Method::GET, "/key", None).await.1["data"]["is_management_key"],
-        true
-    );
+    assert_eq!(simulator.call("sk-or-v1-next", Method::GET, "/key", None).await.1["data"]["is_management_key"], true);
 }

@@ -19,21 +19,14 @@ async fn a_completion_costs_what_its_tokens_cost_and_the_key_is_charged() {
     assert_eq!(answer["choices"][0]["finish_reason"], "length");
     let usage = &answer["usage"];
     assert_eq!(
-        (
-            &usage["prompt_tokens"],
-            &usage["completion_tokens"],
-            &usage["total_tokens"]
-        ),
+        (&usage["prompt_tokens"], &usage["completion_tokens"], &usage["total_tokens"]),
         (&json!(5), &json!(1000), &json!(1005))
     );
     assert_eq!((&usage["cost"], &usage["is_byok"]), (&json!(0.025_025), &json!(false)));
     assert_eq!(simulator.read(&key).await["usage"], 0.025_025);
     assert_eq!(simulator.get("/credits").await.1["data"]["total_usage"], 0.025_025);
     let used = &simulator.provider.keys()[0].models[0];
-    assert_eq!(
-        (used.0.as_str(), used.1.requests, used.1.spent),
-        (DEAR, 1, Nano::micros(25_025))
-    );
+    assert_eq!((used.0.as_str(), used.1.requests, used.1.spent), (DEAR, 1, Nano::micros(25_025)));
 }
 
 #[tokio::test]
@@ -41,10 +34,7 @@ async fn the_same_request_costs_the_same_and_has_an_id_of_its_own() {
     let simulator = Simulator::start().await;
     let key = simulator.key(json!({ "name": "n" })).await;
     let ask = async |content: &str| {
-        simulator
-            .call(&key.plaintext, Method::POST, "/chat/completions", Some(asking(content)))
-            .await
-            .1
+        simulator.call(&key.plaintext, Method::POST, "/chat/completions", Some(asking(content))).await.1
     };
     let (first, again, other) = (ask("Hello").await, ask("Hello").await, ask("Hello, world").await);
     assert_eq!(first["usage"], again["usage"]);
@@ -57,10 +47,7 @@ async fn the_same_request_costs_the_same_and_has_an_id_of_its_own() {
 #[tokio::test]
 async fn free_models_cost_nothing_and_are_counted_for_the_whole_account() {
     let simulator = Simulator::start().await;
-    let (one, other) = (
-        simulator.key(json!({ "name": "one" })).await,
-        simulator.key(json!({ "name": "other" })).await,
-    );
+    let (one, other) = (simulator.key(json!({ "name": "one" })).await, simulator.key(json!({ "name": "other" })).await);
     assert_eq!(simulator.chat(&one.plaintext, FREE, 100).await.1["usage"]["cost"], 0);
     let pool = simulator.own(&other).await["free_model_daily_requests"].clone();
     assert_eq!(pool, json!({ "used": 1, "limit": 1000, "remaining": 999 }));
@@ -85,9 +72,8 @@ async fn requests_that_make_no_sense_are_refused_and_cost_nothing() {
         json!({ "model": DEAR, "messages": hello, "stream": "yes" }),
         json!({ "model": "openai/gpt-99", "messages": hello }),
     ] {
-        let (status, refused) = simulator
-            .call(&key.plaintext, Method::POST, "/chat/completions", Some(body.clone()))
-            .await;
+        let (status, refused) =
+            simulator.call(&key.plaintext, Method::POST, "/chat/completions", Some(body.clone())).await;
         assert_eq!(status, 400, "{body}");
         assert!(refused["user_id"].is_string());
     }
@@ -101,26 +87,15 @@ async fn a_stream_carries_the_answer_in_chunks_and_the_usage_at_its_end() {
     let mut body = asking("Hello");
     body["stream"] = true.into();
     body["max_tokens"] = 1_000.into();
-    let (status, text) = simulator
-        .send(
-            Some(&key.plaintext),
-            Method::POST,
-            "/chat/completions",
-            Some(body.to_string()),
-        )
-        .await;
+    let (status, text) =
+        simulator.send(Some(&key.plaintext), Method::POST, "/chat/completions", Some(body.to_string())).await;
     assert_eq!(status, 200);
     let events: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
     let (done, chunks) = events.split_last().unwrap();
     assert_eq!(*done, "[DONE]");
-    let chunks: Vec<Value> = chunks
-        .iter()
-        .map(|chunk| serde_json::from_str(chunk).unwrap())
-        .collect();
-    let content: String = chunks
-        .iter()
-        .map(|chunk| chunk["choices"][0]["delta"]["content"].as_str().unwrap())
-        .collect();
+    let chunks: Vec<Value> = chunks.iter().map(|chunk| serde_json::from_str(chunk).unwrap()).collect();
+    let content: String =
+        chunks.iter().map(|chunk| chunk["choices"][0]["delta"]["content"].as_str().unwrap()).collect();
     assert_eq!(content, "A simulated answer of 1000 tokens.");
     assert_eq!(chunks.last().unwrap()["usage"]["cost"], 0.000_600_75);
     assert!(chunks.iter().all(|chunk| chunk["object"] == "chat.completion.chunk"));

@@ -9,24 +9,12 @@ async fn a_guardrail_has_every_field_and_needs_only_a_name() {
     assert_eq!(status, 201);
     let data = &made["data"];
     assert_eq!(data["workspace_id"], simulator.default_workspace().await["id"]);
-    assert_eq!(
-        (&data["limit_usd"], &data["reset_interval"]),
-        (&Value::Null, &Value::Null)
-    );
-    assert_eq!(
-        (&data["allowed_models"], &data["include_byok_in_budgets"]),
-        (&Value::Null, &json!(false))
-    );
+    assert_eq!((&data["limit_usd"], &data["reset_interval"]), (&Value::Null, &Value::Null));
+    assert_eq!((&data["allowed_models"], &data["include_byok_in_budgets"]), (&Value::Null, &json!(false)));
     let id = data["id"].as_str().unwrap();
     assert_eq!(simulator.get(&format!("/guardrails/{id}")).await, (200, made.clone()));
-    assert_eq!(
-        simulator.get("/guardrails").await.1,
-        json!({ "data": [data], "total_count": 1 })
-    );
-    assert_eq!(
-        simulator.delete(&format!("/guardrails/{id}")).await,
-        (200, json!({ "deleted": true }))
-    );
+    assert_eq!(simulator.get("/guardrails").await.1, json!({ "data": [data], "total_count": 1 }));
+    assert_eq!(simulator.delete(&format!("/guardrails/{id}")).await, (200, json!({ "deleted": true })));
     assert_eq!(simulator.get(&format!("/guardrails/{id}")).await.0, 404);
     assert_eq!(simulator.delete(&format!("/guardrails/{id}")).await.0, 404);
 }
@@ -48,22 +36,12 @@ async fn a_budget_needs_an_interval_and_an_interval_a_budget() {
     ] {
         assert_eq!(simulator.post("/guardrails", body.clone()).await.0, 400, "{body}");
     }
-    let id = simulator
-        .guardrail(json!({ "name": "n", "limit_usd": 5, "reset_interval": "daily" }))
-        .await;
+    let id = simulator.guardrail(json!({ "name": "n", "limit_usd": 5, "reset_interval": "daily" })).await;
     let path = format!("/guardrails/{id}");
     assert_eq!(simulator.patch(&path, json!({ "limit_usd": null })).await.0, 400);
-    assert_eq!(
-        simulator.patch(&path, json!({ "limit_usd": 7.5 })).await.1["data"]["limit_usd"],
-        7.5
-    );
-    let (_, none) = simulator
-        .patch(&path, json!({ "limit_usd": null, "reset_interval": null }))
-        .await;
-    assert_eq!(
-        (&none["data"]["limit_usd"], &none["data"]["reset_interval"]),
-        (&Value::Null, &Value::Null)
-    );
+    assert_eq!(simulator.patch(&path, json!({ "limit_usd": 7.5 })).await.1["data"]["limit_usd"], 7.5);
+    let (_, none) = simulator.patch(&path, json!({ "limit_usd": null, "reset_interval": null })).await;
+    assert_eq!((&none["data"]["limit_usd"], &none["data"]["reset_interval"]), (&Value::Null, &Value::Null));
 }
 
 #[tokio::test]
@@ -74,22 +52,11 @@ async fn collections_are_replaced_as_a_whole_and_models_come_back_canonical() {
     let id = simulator.guardrail(body).await;
     let path = format!("/guardrails/{id}");
     let (_, read) = simulator.get(&path).await;
-    assert_eq!(
-        read["data"]["allowed_models"],
-        json!(["anthropic/claude-4.5-opus-20251124", "some/other"])
-    );
-    assert_eq!(
-        (&read["data"]["enforce_zdr_xai"], &read["data"]["enforce_zdr"]),
-        (&json!(true), &json!(true))
-    );
-    let (_, patched) = simulator
-        .patch(&path, json!({ "allowed_models": [FREE], "enforce_zdr_xai": null }))
-        .await;
+    assert_eq!(read["data"]["allowed_models"], json!(["anthropic/claude-4.5-opus-20251124", "some/other"]));
+    assert_eq!((&read["data"]["enforce_zdr_xai"], &read["data"]["enforce_zdr"]), (&json!(true), &json!(true)));
+    let (_, patched) = simulator.patch(&path, json!({ "allowed_models": [FREE], "enforce_zdr_xai": null })).await;
     assert_eq!(patched["data"]["allowed_models"], json!([FREE]));
-    assert_eq!(
-        (&patched["data"]["enforce_zdr_xai"], &patched["data"]["enforce_zdr"]),
-        (&Value::Null, &Value::Null)
-    );
+    assert_eq!((&patched["data"]["enforce_zdr_xai"], &patched["data"]["enforce_zdr"]), (&Value::Null, &Value::Null));
     assert_eq!(simulator.patch(&path, json!({ "allowed_models": [] })).await.0, 400);
     let (_, cleared) = simulator.patch(&path, json!({ "allowed_models": null })).await;
     assert_eq!(cleared["data"]["allowed_models"], Value::Null);
@@ -100,24 +67,14 @@ async fn collections_are_replaced_as_a_whole_and_models_come_back_canonical() {
 async fn a_guardrail_enforces_nothing_until_it_is_assigned() {
     let simulator = Simulator::start().await;
     let key = simulator.key(json!({ "name": "n" })).await;
-    let id = simulator
-        .guardrail(json!({ "name": "only free", "allowed_models": [FREE] }))
-        .await;
+    let id = simulator.guardrail(json!({ "name": "only free", "allowed_models": [FREE] })).await;
     assert_eq!(simulator.chat(&key.plaintext, DEAR, 1).await.0, 200);
     simulator.assign(&id, &key).await;
     let (status, refused) = simulator.chat(&key.plaintext, DEAR, 1).await;
     assert_eq!((status, &refused["error"]["code"]), (403, &json!(403)));
     assert_eq!(simulator.chat(&key.plaintext, FREE, 1).await.0, 200);
     let (_, models) = simulator.call(&key.plaintext, Method::GET, "/models/user", None).await;
-    assert_eq!(
-        models["data"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|model| &model["id"])
-            .collect::<Vec<_>>(),
-        [FREE]
-    );
+    assert_eq!(models["data"].as_array().unwrap().iter().map(|model| &model["id"]).collect::<Vec<_>>(), [FREE]);
     simulator.delete(&format!("/guardrails/{id}")).await;
     assert_eq!(simulator.chat(&key.plaintext, DEAR, 1).await.0, 200);
 }
@@ -133,16 +90,8 @@ async fn providers_retention_training_and_regions_restrict_as_well() {
         (json!({ "ignored_models": [DEAR] }), FREE, true),
         (json!({ "enforce_zdr": true }), DEAR, true),
         (json!({ "enforce_zdr_other": true }), "deepseek/deepseek-r1-0528", false),
-        (
-            json!({ "enforce_zdr_anthropic": true }),
-            "deepseek/deepseek-r1-0528",
-            true,
-        ),
-        (
-            json!({ "enable_paid_model_training": false }),
-            "deepseek/deepseek-r1-0528",
-            false,
-        ),
+        (json!({ "enforce_zdr_anthropic": true }), "deepseek/deepseek-r1-0528", true),
+        (json!({ "enable_paid_model_training": false }), "deepseek/deepseek-r1-0528", false),
         (json!({ "enable_free_model_training": false }), FREE, false),
         (json!({ "allowed_data_regions": ["europe"] }), DEAR, false),
     ] {
@@ -173,15 +122,9 @@ async fn a_key_has_at_most_one_guardrail_and_assigning_replaces_silently() {
     assert!(row["id"].is_string() && row["key_label"].is_string() && row["created_at"].is_string());
     let body = json!({ "key_hashes": [key.hash] });
     let remove = format!("/guardrails/{first}/assignments/keys/remove");
-    assert_eq!(
-        simulator.post(&remove, body.clone()).await,
-        (200, json!({ "unassigned_count": 0 }))
-    );
+    assert_eq!(simulator.post(&remove, body.clone()).await, (200, json!({ "unassigned_count": 0 })));
     let remove = format!("/guardrails/{second}/assignments/keys/remove");
-    assert_eq!(
-        simulator.post(&remove, body).await,
-        (200, json!({ "unassigned_count": 1 }))
-    );
+    assert_eq!(simulator.post(&remove, body).await, (200, json!({ "unassigned_count": 1 })));
     assert_eq!(total("/guardrails/assignments/keys").await, 0);
 }
 
@@ -192,14 +135,9 @@ async fn assigning_again_is_harmless_and_is_counted_as_the_quirk_says() {
     let id = simulator.guardrail(json!({ "name": "n" })).await;
     simulator.assign(&id, &key).await;
     simulator.assign(&id, &key).await;
-    simulator
-        .provider
-        .set_quirks(|quirks| quirks.reassignment_counted = false);
+    simulator.provider.set_quirks(|quirks| quirks.reassignment_counted = false);
     let path = format!("/guardrails/{id}/assignments/keys");
-    assert_eq!(
-        simulator.post(&path, json!({ "key_hashes": [key.hash] })).await.1["assigned_count"],
-        0
-    );
+    assert_eq!(simulator.post(&path, json!({ "key_hashes": [key.hash] })).await.1["assigned_count"], 0);
     assert_eq!(simulator.get(&path).await.1["total_count"], 1);
 }
 
@@ -210,16 +148,11 @@ async fn hashes_that_are_no_keys_are_skipped_or_refuse_the_whole() {
     let id = simulator.guardrail(json!({ "name": "n" })).await;
     let path = format!("/guardrails/{id}/assignments/keys");
     let body = json!({ "key_hashes": ["0", key.hash] });
-    simulator
-        .provider
-        .set_quirks(|quirks| quirks.partial_assignment = false);
+    simulator.provider.set_quirks(|quirks| quirks.partial_assignment = false);
     assert_eq!(simulator.post(&path, body.clone()).await.0, 404);
     assert_eq!(simulator.get(&path).await.1["total_count"], 0);
     simulator.provider.set_quirks(|quirks| quirks.partial_assignment = true);
-    assert_eq!(
-        simulator.post(&path, body.clone()).await,
-        (200, json!({ "assigned_count": 1 }))
-    );
+    assert_eq!(simulator.post(&path, body.clone()).await, (200, json!({ "assigned_count": 1 })));
     for body in [json!({}), json!({ "key_hashes": [] }), json!({ "key_hashes": "x" })] {
         assert_eq!(simulator.post(&path, body).await.0, 400);
     }
@@ -233,27 +166,14 @@ async fn key_and_guardrail_must_lie_in_the_same_workspace() {
     let simulator = Simulator::start().await;
     let workspace = simulator.workspace("course").await;
     let here = simulator.key(json!({ "name": "here" })).await;
-    let there = simulator
-        .key(json!({ "name": "there", "workspace_id": workspace }))
-        .await;
-    let id = simulator
-        .guardrail(json!({ "name": "n", "workspace_id": workspace }))
-        .await;
+    let there = simulator.key(json!({ "name": "there", "workspace_id": workspace })).await;
+    let id = simulator.guardrail(json!({ "name": "n", "workspace_id": workspace })).await;
     let path = format!("/guardrails/{id}/assignments/keys");
-    assert_eq!(
-        simulator
-            .post(&path, json!({ "key_hashes": [there.hash, here.hash] }))
-            .await
-            .0,
-        400
-    );
+    assert_eq!(simulator.post(&path, json!({ "key_hashes": [there.hash, here.hash] })).await.0, 400);
     assert_eq!(simulator.get(&path).await.1["total_count"], 0);
     simulator.assign(&id, &there).await;
     assert_eq!(names(&simulator.get("/guardrails").await.1), [""; 0]);
-    assert_eq!(
-        names(&simulator.get(&format!("/guardrails?workspace_id={workspace}")).await.1),
-        ["n"]
-    );
+    assert_eq!(names(&simulator.get(&format!("/guardrails?workspace_id={workspace}")).await.1), ["n"]);
 }
 
 #[tokio::test]
@@ -261,29 +181,14 @@ async fn lists_have_pages_of_fifty_and_at_most_a_hundred() {
     let simulator = Simulator::start().await;
     let id = simulator.guardrail(json!({ "name": "n" })).await;
     let noon = simulator.provider.now();
-    let made = (0..120).map(|number| {
-        simulator
-            .provider
-            .add_foreign_key(&number.to_string(), None, noon)
-            .unwrap()
-            .hash
-    });
+    let made = (0..120).map(|number| simulator.provider.add_foreign_key(&number.to_string(), None, noon).unwrap().hash);
     let path = format!("/guardrails/{id}/assignments/keys");
     let body = json!({ "key_hashes": made.collect::<Vec<_>>() });
     assert_eq!(simulator.post(&path, body).await.1["assigned_count"], 120);
     for path in [path.as_str(), "/guardrails/assignments/keys"] {
-        for (query, rows) in [
-            ("", 50),
-            ("?limit=100", 100),
-            ("?limit=100&offset=100", 20),
-            ("?offset=120", 0),
-        ] {
+        for (query, rows) in [("", 50), ("?limit=100", 100), ("?limit=100&offset=100", 20), ("?offset=120", 0)] {
             let (_, page) = simulator.get(&format!("{path}{query}")).await;
-            assert_eq!(
-                (page["data"].as_array().unwrap().len(), &page["total_count"]),
-                (rows, &json!(120)),
-                "{query}"
-            );
+            assert_eq!((page["data"].as_array().unwrap().len(), &page["total_count"]), (rows, &json!(120)), "{query}");
         }
         for query in ["?limit=0", "?limit=101", "?offset=-1"] {
             assert_eq!(simulator.get(&format!("{path}{query}")).await.0, 400, "{query}");
@@ -301,32 +206,20 @@ async fn a_workspaces_default_guardrail_exists_from_its_first_patch_and_covers_a
     assert_eq!(simulator.get(&path).await.0, 404);
     assert_eq!(simulator.patch(&path, json!({ "name": "mine" })).await.0, 400);
     let (status, made) = simulator.patch(&path, json!({ "allowed_models": [FREE] })).await;
-    assert_eq!(
-        (status, &made["data"]["name"]),
-        (200, &json!(format!("Workspace {workspace} Default")))
-    );
+    assert_eq!((status, &made["data"]["name"]), (200, &json!(format!("Workspace {workspace} Default"))));
     assert_eq!(simulator.get(&path).await.0, 200);
     assert_eq!(simulator.chat(&key.plaintext, DEAR, 1).await.0, 403);
     assert_eq!(simulator.chat(&key.plaintext, FREE, 1).await.0, 200);
     let elsewhere = simulator.key(json!({ "name": "elsewhere" })).await;
     assert_eq!(simulator.chat(&elsewhere.plaintext, DEAR, 1).await.0, 200);
-    assert_eq!(
-        simulator
-            .post(&format!("{path}/assignments/keys"), json!({ "key_hashes": [key.hash] }))
-            .await
-            .0,
-        400
-    );
+    assert_eq!(simulator.post(&format!("{path}/assignments/keys"), json!({ "key_hashes": [key.hash] })).await.0, 400);
     assert_eq!(simulator.delete(&path).await.0, 403);
 }
 
 #[tokio::test]
 async fn layers_combine_and_the_strictest_wins() {
     let simulator = Simulator::start().await;
-    let default = simulator.default_workspace().await["default_guardrail_id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let default = simulator.default_workspace().await["default_guardrail_id"].as_str().unwrap().to_owned();
     let both = json!({ "allowed_models": [FREE, DEAR], "limit_usd": 2, "reset_interval": "weekly" });
     simulator.patch(&format!("/guardrails/{default}"), both).await;
     let key = simulator.key(json!({ "name": "n", "limit": 9 })).await;
@@ -338,30 +231,16 @@ async fn layers_combine_and_the_strictest_wins() {
     assert_eq!(simulator.chat(&key.plaintext, DEAR, 1).await.0, 200);
     simulator.spend(&key, "1.00");
     let read = simulator.own(&key).await;
-    let scopes: Vec<&str> = read["budgets"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|b| b["scope"].as_str().unwrap())
-        .collect();
+    let scopes: Vec<&str> = read["budgets"].as_array().unwrap().iter().map(|b| b["scope"].as_str().unwrap()).collect();
     assert_eq!(scopes, ["workspace_default_key", "api_key", "key_limit"]);
     assert_eq!(
-        (
-            &read["effective_budget"]["scope"],
-            &read["effective_budget"]["guardrail_id"]
-        ),
+        (&read["effective_budget"]["scope"], &read["effective_budget"]["guardrail_id"]),
         (&json!("api_key"), &json!(own))
     );
     let (status, refused) = simulator.chat(&key.plaintext, DEAR, 1).await;
     let metadata = &refused["error"]["metadata"];
-    assert_eq!(
-        (status, &metadata["limit_source"]),
-        (403, &json!("openrouter_guardrail_budget"))
-    );
-    assert_eq!(
-        (&metadata["scope"], &metadata["resets_at"]),
-        (&json!("api_key"), &json!("2026-11-19T00:00:00Z"))
-    );
+    assert_eq!((status, &metadata["limit_source"]), (403, &json!("openrouter_guardrail_budget")));
+    assert_eq!((&metadata["scope"], &metadata["resets_at"]), (&json!("api_key"), &json!("2026-11-19T00:00:00Z")));
     simulator.at("2026-11-19T00:00:00Z");
     assert_eq!(simulator.chat(&key.plaintext, DEAR, 1).await.0, 200);
 }
@@ -369,13 +248,8 @@ async fn layers_combine_and_the_strictest_wins() {
 #[tokio::test]
 async fn a_budget_is_each_keys_own_and_never_pooled() {
     let simulator = Simulator::start().await;
-    let id = simulator
-        .guardrail(json!({ "name": "n", "limit_usd": 1, "reset_interval": "daily" }))
-        .await;
-    let (one, other) = (
-        simulator.key(json!({ "name": "one" })).await,
-        simulator.key(json!({ "name": "other" })).await,
-    );
+    let id = simulator.guardrail(json!({ "name": "n", "limit_usd": 1, "reset_interval": "daily" })).await;
+    let (one, other) = (simulator.key(json!({ "name": "one" })).await, simulator.key(json!({ "name": "other" })).await);
     simulator.assign(&id, &one).await;
     simulator.assign(&id, &other).await;
     simulator.spend(&one, "1");

@@ -7,38 +7,24 @@ use jiff::ToSpan;
 async fn everything_is_there_again_after_opening_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
-    let paths = [
-        "/keys?include_disabled=true",
-        "/guardrails",
-        "/guardrails/assignments/keys",
-        "/workspaces",
-        "/credits",
-    ];
+    let paths =
+        ["/keys?include_disabled=true", "/guardrails", "/guardrails/assignments/keys", "/workspaces", "/credits"];
     let mut before = Vec::new();
     let (held, deleted, snapshot);
     {
         let simulator = Simulator::over(Kept::open(&path).unwrap()).await;
         simulator.provider.set_credits(Nano::usd(70)).unwrap();
-        held = simulator
-            .key(json!({ "name": "kept", "limit": 5, "limit_reset": "weekly" }))
-            .await;
+        held = simulator.key(json!({ "name": "kept", "limit": 5, "limit_reset": "weekly" })).await;
         deleted = simulator.key(json!({ "name": "deleted" })).await;
         let disabled = simulator.key(json!({ "name": "disabled" })).await;
-        simulator
-            .patch(&format!("/keys/{}", disabled.hash), json!({ "disabled": true }))
-            .await;
+        simulator.patch(&format!("/keys/{}", disabled.hash), json!({ "disabled": true })).await;
         simulator.workspace("course").await;
-        let guardrail = simulator
-            .guardrail(json!({ "name": "n", "allowed_models": [DEAR] }))
-            .await;
+        let guardrail = simulator.guardrail(json!({ "name": "n", "allowed_models": [DEAR] })).await;
         simulator.assign(&guardrail, &held).await;
         simulator.chat(&held.plaintext, DEAR, 1_000).await;
         simulator.spend(&deleted, "2");
         let noon = simulator.provider.now();
-        let history = [
-            (noon - 48.hours(), Nano::usd(1)),
-            (noon - 1.hour(), Nano::micros(500_000)),
-        ];
+        let history = [(noon - 48.hours(), Nano::usd(1)), (noon - 1.hour(), Nano::micros(500_000))];
         simulator.provider.spend_history(&held.hash, &history, FREE).unwrap();
         assert_eq!(simulator.read(&held).await["usage_daily"], 0.525_025);
         assert_eq!(simulator.read(&held).await["usage"], 1.525_025);
@@ -68,18 +54,10 @@ async fn no_plaintext_is_kept() {
         let simulator = Simulator::over(Kept::open(&path).unwrap()).await;
         let key = simulator.key(json!({ "name": "n" })).await;
         simulator.chat(&key.plaintext, DEAR, 1).await;
-        simulator
-            .patch(&format!("/keys/{}", key.hash), json!({ "disabled": true }))
-            .await;
+        simulator.patch(&format!("/keys/{}", key.hash), json!({ "disabled": true })).await;
         secrets.push(key.plaintext);
         let now = simulator.provider.now();
-        secrets.push(
-            simulator
-                .provider
-                .add_foreign_key("foreign", None, now)
-                .unwrap()
-                .plaintext,
-        );
+        secrets.push(simulator.provider.add_foreign_key("foreign", None, now).unwrap().plaintext);
     }
     let mut seen = 0;
     for file in std::fs::read_dir(folder.path()).unwrap() {
@@ -87,10 +65,7 @@ async fn no_plaintext_is_kept() {
         seen += bytes.len();
         for secret in &secrets {
             let (body, _) = secret["sk-or-v1-".len()..].split_at(32);
-            assert!(
-                !bytes.windows(32).any(|window| window == body.as_bytes()),
-                "a plaintext is kept"
-            );
+            assert!(!bytes.windows(32).any(|window| window == body.as_bytes()), "a plaintext is kept");
         }
     }
     assert!(seen > 1_000);
@@ -106,12 +81,7 @@ async fn an_act_writes_the_documents_it_changed_and_no_other() {
     kept.remove("provider-keys", &key.hash).unwrap();
     kept.remove("provider-keys", &other.hash).unwrap();
     simulator.spend(&key, "1");
-    let ids: Vec<String> = kept
-        .all::<Value>("provider-keys")
-        .unwrap()
-        .into_iter()
-        .map(|(id, _)| id)
-        .collect();
+    let ids: Vec<String> = kept.all::<Value>("provider-keys").unwrap().into_iter().map(|(id, _)| id).collect();
     assert_eq!(ids, [key.hash]);
 }
 
@@ -120,9 +90,7 @@ async fn an_assignment_to_a_guardrail_that_went_while_the_process_ended_is_forgo
     let kept = Kept::in_memory().unwrap();
     let simulator = Simulator::over(kept.clone()).await;
     let key = simulator.key(json!({ "name": "n" })).await;
-    let guardrail = simulator
-        .guardrail(json!({ "name": "n", "allowed_models": [FREE] }))
-        .await;
+    let guardrail = simulator.guardrail(json!({ "name": "n", "allowed_models": [FREE] })).await;
     simulator.assign(&guardrail, &key).await;
     kept.remove("provider-guardrails", &guardrail).unwrap();
     let simulator = Simulator::over(kept).await;

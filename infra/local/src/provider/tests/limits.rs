@@ -5,43 +5,20 @@ use super::*;
 #[tokio::test]
 async fn counters_follow_the_utc_calendar_and_the_lifetime_total_is_never_reset() {
     let simulator = Simulator::start().await;
-    let key = simulator
-        .key(json!({ "name": "n", "limit": 10, "limit_reset": "daily" }))
-        .await;
+    let key = simulator.key(json!({ "name": "n", "limit": 10, "limit_reset": "daily" })).await;
     simulator.spend(&key, "3");
     simulator.at("2026-11-19T00:00:00Z");
     simulator.spend(&key, "0.5");
     let counters = async |at: &str| {
         simulator.at(at);
         let read = simulator.read(&key).await;
-        [
-            "usage_daily",
-            "usage_weekly",
-            "usage_monthly",
-            "usage",
-            "limit_remaining",
-        ]
-        .map(|field| read[field].clone())
+        ["usage_daily", "usage_weekly", "usage_monthly", "usage", "limit_remaining"].map(|field| read[field].clone())
     };
     assert_eq!(counters("2026-11-19T23:59:59Z").await, [0.5, 3.5, 3.5, 3.5, 9.5]);
-    assert_eq!(
-        counters("2026-11-20T00:00:00Z").await.map(|n| n.as_f64().unwrap()),
-        [0.0, 3.5, 3.5, 3.5, 10.0]
-    );
-    assert_eq!(
-        counters("2026-11-23T00:00:00Z").await.map(|n| n.as_f64().unwrap()),
-        [0.0, 0.0, 3.5, 3.5, 10.0]
-    );
-    assert_eq!(
-        counters("2026-12-01T00:00:00Z").await.map(|n| n.as_f64().unwrap()),
-        [0.0, 0.0, 0.0, 3.5, 10.0]
-    );
-    simulator
-        .patch(
-            &format!("/keys/{}", key.hash),
-            json!({ "limit": 30, "limit_reset": null }),
-        )
-        .await;
+    assert_eq!(counters("2026-11-20T00:00:00Z").await.map(|n| n.as_f64().unwrap()), [0.0, 3.5, 3.5, 3.5, 10.0]);
+    assert_eq!(counters("2026-11-23T00:00:00Z").await.map(|n| n.as_f64().unwrap()), [0.0, 0.0, 3.5, 3.5, 10.0]);
+    assert_eq!(counters("2026-12-01T00:00:00Z").await.map(|n| n.as_f64().unwrap()), [0.0, 0.0, 0.0, 3.5, 10.0]);
+    simulator.patch(&format!("/keys/{}", key.hash), json!({ "limit": 30, "limit_reset": null })).await;
     let read = simulator.read(&key).await;
     assert_eq!((&read["usage"], &read["limit_remaining"]), (&json!(3.5), &json!(26.5)));
 }
@@ -59,9 +36,7 @@ async fn last_use_is_null_until_there_was_one() {
 #[tokio::test]
 async fn a_spent_window_is_403_and_says_which_limit_it_was() {
     let simulator = Simulator::start().await;
-    let key = simulator
-        .key(json!({ "name": "n", "limit": 20, "limit_reset": "monthly" }))
-        .await;
+    let key = simulator.key(json!({ "name": "n", "limit": 20, "limit_reset": "monthly" })).await;
     simulator.spend(&key, "20.05");
     for model in [DEAR, FREE] {
         let (status, refused) = simulator.chat(&key.plaintext, model, 1).await;
@@ -76,9 +51,7 @@ async fn a_spent_window_is_403_and_says_which_limit_it_was() {
     simulator.provider.set_quirks(|quirks| quirks.old_limit_errors = true);
     let (_, refused) = simulator.chat(&key.plaintext, DEAR, 1).await;
     assert!(message(&refused).ends_with("settings/keys") && refused["error"].get("metadata").is_none());
-    simulator
-        .provider
-        .set_quirks(|quirks| quirks.limit_blocks_free_models = false);
+    simulator.provider.set_quirks(|quirks| quirks.limit_blocks_free_models = false);
     assert_eq!(simulator.chat(&key.plaintext, FREE, 1).await.0, 200);
     simulator.at("2026-12-01T00:00:00Z");
     assert_eq!(simulator.chat(&key.plaintext, DEAR, 1).await.0, 200);
@@ -87,21 +60,12 @@ async fn a_spent_window_is_403_and_says_which_limit_it_was() {
 #[tokio::test]
 async fn the_limits_are_named_total_daily_weekly_and_monthly() {
     let simulator = Simulator::start().await;
-    for (reset, name) in [
-        (json!(null), "total"),
-        (json!("daily"), "daily"),
-        (json!("weekly"), "weekly"),
-    ] {
-        let key = simulator
-            .key(json!({ "name": "n", "limit": 1, "limit_reset": reset }))
-            .await;
+    for (reset, name) in [(json!(null), "total"), (json!("daily"), "daily"), (json!("weekly"), "weekly")] {
+        let key = simulator.key(json!({ "name": "n", "limit": 1, "limit_reset": reset })).await;
         simulator.spend(&key, "1");
         let (status, refused) = simulator.chat(&key.plaintext, DEAR, 1).await;
         assert_eq!(status, 403);
-        assert!(
-            message(&refused).starts_with(&format!("Key limit exceeded ({name} limit).")),
-            "{refused}"
-        );
+        assert!(message(&refused).starts_with(&format!("Key limit exceeded ({name} limit).")), "{refused}");
     }
 }
 
@@ -126,22 +90,11 @@ async fn a_request_without_max_tokens_is_weighed_only_if_the_quirk_says_so() {
     let simulator = Simulator::start().await;
     let key = simulator.key(json!({ "name": "n", "limit": 0.01 })).await;
     let body = json!({ "model": DEAR, "messages": [{ "role": "user", "content": "Hello" }] });
-    let ask = async || {
-        simulator
-            .call(&key.plaintext, Method::POST, "/chat/completions", Some(body.clone()))
-            .await
-    };
-    simulator
-        .provider
-        .set_quirks(|quirks| quirks.weigh_missing_max_tokens = true);
+    let ask = async || simulator.call(&key.plaintext, Method::POST, "/chat/completions", Some(body.clone())).await;
+    simulator.provider.set_quirks(|quirks| quirks.weigh_missing_max_tokens = true);
     let (status, refused) = ask().await;
-    assert!(
-        status == 402 && message(&refused).contains("up to 64000 tokens"),
-        "{refused}"
-    );
-    simulator
-        .provider
-        .set_quirks(|quirks| quirks.weigh_missing_max_tokens = false);
+    assert!(status == 402 && message(&refused).contains("up to 64000 tokens"), "{refused}");
+    simulator.provider.set_quirks(|quirks| quirks.weigh_missing_max_tokens = false);
     assert_eq!(ask().await.0, 200);
 }
 
@@ -156,10 +109,7 @@ async fn caps_are_checked_against_settled_spend_so_what_runs_side_by_side_oversh
     assert_eq!(simulator.read(&key).await["usage"], 0);
     assert_eq!(simulator.provider.settle().unwrap(), 3);
     let read = simulator.read(&key).await;
-    assert_eq!(
-        (&read["usage"], &read["limit_remaining"]),
-        (&json!(2.925_075), &json!(-1.925_075))
-    );
+    assert_eq!((&read["usage"], &read["limit_remaining"]), (&json!(2.925_075), &json!(-1.925_075)));
     assert_eq!(simulator.chat(&key.plaintext, DEAR, 1).await.0, 403);
     simulator.provider.set_quirks(|quirks| quirks.remaining_clamped = true);
     assert_eq!(simulator.read(&key).await["limit_remaining"], 0);
@@ -174,9 +124,7 @@ async fn what_settles_late_reaches_a_key_that_was_disabled_or_deleted() {
     simulator.provider.set_quirks(|quirks| quirks.hold_settlement = true);
     simulator.chat(&disabled.plaintext, DEAR, 40_000).await;
     simulator.chat(&deleted.plaintext, DEAR, 40_000).await;
-    simulator
-        .patch(&format!("/keys/{}", disabled.hash), json!({ "disabled": true }))
-        .await;
+    simulator.patch(&format!("/keys/{}", disabled.hash), json!({ "disabled": true })).await;
     simulator.delete(&format!("/keys/{}", deleted.hash)).await;
     simulator.provider.settle().unwrap();
     assert_eq!(simulator.read(&disabled).await["usage"], 1.000_025);
@@ -206,10 +154,7 @@ async fn an_account_below_zero_is_402_even_for_free_models() {
     simulator.spend(&key, "0.000001");
     for model in [DEAR, FREE] {
         let (status, refused) = simulator.chat(&key.plaintext, model, 1).await;
-        assert_eq!(
-            (status, &refused["error"]["metadata"]["limit_source"]),
-            (402, &json!("openrouter_credits"))
-        );
+        assert_eq!((status, &refused["error"]["metadata"]["limit_source"]), (402, &json!("openrouter_credits")));
     }
 }
 
@@ -219,10 +164,7 @@ async fn an_answer_beyond_the_accounts_balance_is_402_too() {
     let key = simulator.key(json!({ "name": "n", "limit": 20 })).await;
     simulator.provider.set_credits(Nano::usd(1)).unwrap();
     let (status, refused) = simulator.chat(&key.plaintext, DEAR, 50_000).await;
-    assert_eq!(
-        (status, &refused["error"]["metadata"]["limit_source"]),
-        (402, &json!("openrouter_credits"))
-    );
+    assert_eq!((status, &refused["error"]["metadata"]["limit_source"]), (402, &json!("openrouter_credits")));
     assert!(message(&refused).contains("can only afford 39999"), "{refused}");
 }
 
@@ -231,16 +173,11 @@ async fn what_a_model_maker_is_paid_escapes_the_limit_unless_it_is_included() {
     let simulator = Simulator::start().await;
     simulator.provider.bring_own_key(&[DEAR]).unwrap();
     let outside = simulator.key(json!({ "name": "n", "limit": 1 })).await;
-    let inside = simulator
-        .key(json!({ "name": "n", "limit": 1, "include_byok_in_limit": true }))
-        .await;
+    let inside = simulator.key(json!({ "name": "n", "limit": 1, "include_byok_in_limit": true })).await;
     assert_eq!(simulator.chat(&outside.plaintext, DEAR, 60_000).await.0, 200);
     assert_eq!(simulator.chat(&inside.plaintext, DEAR, 60_000).await.0, 402);
     let (status, answer) = simulator.chat(&inside.plaintext, DEAR, 39_000).await;
-    assert_eq!(
-        (status, &answer["usage"]["cost"], &answer["usage"]["is_byok"]),
-        (200, &json!(0), &json!(true))
-    );
+    assert_eq!((status, &answer["usage"]["cost"], &answer["usage"]["is_byok"]), (200, &json!(0), &json!(true)));
     assert_eq!(answer["usage"]["cost_details"]["upstream_inference_cost"], 0.975_025);
     let read = simulator.read(&outside).await;
     assert_eq!(
@@ -248,10 +185,7 @@ async fn what_a_model_maker_is_paid_escapes_the_limit_unless_it_is_included() {
         (&json!(1.500_025), &json!(0), &json!(1))
     );
     let read = simulator.read(&inside).await;
-    assert_eq!(
-        (&read["byok_usage_daily"], &read["limit_remaining"]),
-        (&json!(0.975_025), &json!(0.024_975))
-    );
+    assert_eq!((&read["byok_usage_daily"], &read["limit_remaining"]), (&json!(0.975_025), &json!(0.024_975)));
     assert_eq!(simulator.get("/credits").await.1["data"]["total_usage"], 0);
 }
 
@@ -261,23 +195,10 @@ async fn money_is_printed_exactly_or_with_the_tail_of_a_double() {
     let key = simulator.key(json!({ "name": "n", "limit": 30 })).await;
     simulator.spend(&key, "0.0000001");
     simulator.spend(&key, "0.0000017");
-    let text = async || {
-        simulator
-            .send(Some(MANAGEMENT), Method::GET, &format!("/keys/{}", key.hash), None)
-            .await
-            .1
-    };
-    assert!(
-        text().await.contains(r#""limit_remaining":29.9999982"#),
-        "{}",
-        text().await
-    );
+    let text = async || simulator.send(Some(MANAGEMENT), Method::GET, &format!("/keys/{}", key.hash), None).await.1;
+    assert!(text().await.contains(r#""limit_remaining":29.9999982"#), "{}", text().await);
     simulator.spend(&key, "0.2999982");
     assert!(text().await.contains(r#""usage":0.3,"#), "{}", text().await);
     simulator.provider.set_quirks(|quirks| quirks.float_tails = true);
-    assert!(
-        text().await.contains(r#""usage":0.30000000000000004,"#),
-        "{}",
-        text().await
-    );
+    assert!(text().await.contains(r#""usage":0.30000000000000004,"#), "{}", text().await);
 }

@@ -55,17 +55,11 @@ impl Simulator {
         let router = provider.router();
         tokio::spawn(async move { axum::serve(listener, router).await });
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Simulator {
-            provider,
-            base,
-            http,
-            now,
-        }
+        Simulator { provider, base, http, now }
     }
 
     fn at(&self, instant: &str) {
-        self.now
-            .store(instant.parse::<Timestamp>().unwrap().as_second(), Ordering::SeqCst);
+        self.now.store(instant.parse::<Timestamp>().unwrap().as_second(), Ordering::SeqCst);
     }
 
     async fn send(&self, key: Option<&str>, method: Method, path: &str, body: Option<String>) -> (u16, String) {
@@ -78,13 +72,8 @@ impl Simulator {
     }
 
     async fn call(&self, key: &str, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
-        let (status, text) = self
-            .send(Some(key), method, path, body.map(|body| body.to_string()))
-            .await;
-        (
-            status,
-            serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text}")),
-        )
+        let (status, text) = self.send(Some(key), method, path, body.map(|body| body.to_string())).await;
+        (status, serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text}")))
     }
 
     async fn get(&self, path: &str) -> (u16, Value) {
@@ -107,10 +96,7 @@ impl Simulator {
         let (status, made) = self.post("/keys", body).await;
         assert_eq!(status, 201, "{made}");
         let text = |value: &Value| value.as_str().unwrap().to_owned();
-        Held {
-            plaintext: text(&made["key"]),
-            hash: text(&made["data"]["hash"]),
-        }
+        Held { plaintext: text(&made["key"]), hash: text(&made["data"]["hash"]) }
     }
 
     async fn read(&self, key: &Held) -> Value {
@@ -133,9 +119,7 @@ impl Simulator {
 
     fn spend(&self, key: &Held, usd: &str) {
         let amount = Nano::parse(usd).unwrap();
-        self.provider
-            .spend(&key.hash, amount, self.provider.now(), "openai/gpt-4o-mini")
-            .unwrap();
+        self.provider.spend(&key.hash, amount, self.provider.now(), "openai/gpt-4o-mini").unwrap();
     }
 
     async fn default_workspace(&self) -> Value {
@@ -166,10 +150,5 @@ fn message(body: &Value) -> &str {
 }
 
 fn names(list: &Value) -> Vec<&str> {
-    list["data"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|row| row["name"].as_str().unwrap())
-        .collect()
+    list["data"].as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap()).collect()
 }

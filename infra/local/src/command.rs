@@ -1,0 +1,208 @@
+//! The command line: what was asked for, checked before anything is touched.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::address::EmailAddress;
+use bursar_core::provider::Provider;
+use bursar_core::secrets::ManagementKey;
+use bursar_local::folder::Folder;
+use bursar_local::gate::Keep;
+use bursar_local::invoke::logs::Logs;
+
+use bursar_local::schedules::SyncEvery;
+use bursar_local::stack::{Functions, Options, ProviderAt, Stack};
+use clap::{Args, Parser, Subcommand};
+use jiff::SignedDuration;
+use std::time::Duration;
+
+/// The whole of Bursar on this machine, with simulated AWS and, unless another is named, a simulated provider.
+#[derive(Parser)]
+#[command(name = "bursar", version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Command {
+    #[command(subcommand)]
+    other: Option<Other>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Subcommand)]
+enum Other {
+    /// List every key of the account; nothing is changed
+    Keys(Keys),
+}
+
+#[derive(Args)]
+struct Serve {
+    /// The port of the web pages; 0 picks a free one
+    #[arg(long, default_value_t = 8080, value_name = "N")]
+    port: u16,
+    /// Where everything is kept between runs
+    #[arg(long, default_value = ".bursar", value_name = "DIR")]
+    data: PathBuf,
+    /// Start without demonstration data; then at least one --admin is needed
+    #[arg(long, requires = "admin")]
+    empty: bool,
+    /// An admin's address; may be given several times
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    admin: Vec<EmailAddress>,
+    #[command(flatten)]
+    account: Account,
+    /// Relay each accepted mail to a real mail server as well
+    #[arg(long, value_name = "smtp://HOST:PORT")]
+    smtp: Option<String>,
+    /// How long after a sync the next one runs by itself; 0 means never
+    #[arg(long, default_value = "24h", value_name = "DURATION", value_parser = sync_every)]
+    sync_every: SignedDuration,
+}
+
+#[derive(Args)]
+struct Keys {
+    /// Where the demonstration runs whose keys are listed, unless a provider is named
+    #[arg(long, default_value = ".bursar", value_name = "DIR")]
+    data: PathBuf,
+    #[command(flatten)]
+    account: Account,
+    /// Only keys with such a name; * stands for any text
+    #[arg(long = "match", value_name = "PATTERN")]
+    pattern: Option<String>,
+    /// JSON instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+/// A real account at a provider.
+#[derive(Args)]
+struct Account {
+    /// A real provider's API, like https://openrouter.ai/api/v1
+    #[arg(long, value_name = "URL", requires = "management_key_file")]
+    provider: Option<String>,
+    /// The file that holds its management key
+    #[arg(long, value_name = "FILE", requires = "provider")]
+    management_key_file: Option<PathBuf>,
+}
+
+/// How long the check of a real provider's key may take.
+const CHECK: Duration = Duration::from_secs(20);
+/// As many calls and log lines are kept to be looked at.
+const LATEST: usize = 10_000;
+
+impl Command {
+    pub(crate) async fn run(self) -> Result<()> {
+        match self.other {
+            Some(Other::Keys(keys)) => keys.run().await,
+            None => self.serve.run().await,
+        }
+    }
+}
+
+impl Serve {
+    async fn run(self) -> Result<()> {
+        let provider = match self.account.read()? {
+            None => ProviderAt::BuiltIn,
+            Some((url, management_key)) => {
+                check(&url, &management_key).await?;
+                ProviderAt::Elsewhere { url, management_key }
+            }
+        };
+        let folder = Folder::open(&self.data)?;
+        if !self.empty && self.admin.is_empty() && folder.is_new() {
+            eprintln!("This version makes no demonstration data: the table starts empty.");
+        }
+        let admins = if self.admin.is_empty() { vec![EmailAddress::parse("admin@example.edu")?] } else { self.admin };
+        let sync_every = match self.sync_every {
+            SignedDuration::ZERO => SyncEvery::Never,
+            every => SyncEvery::Every(every),
+        };
+        let stack = Stack::start(Options {
+            files: Some(folder.files()),
+            port: self.port,
+            admins,
+            provider,
+            smtp: self.smtp,
+            sync_every,
+            functions: Functions::InProcess,
+            keep: Keep::Last(LATEST),
+            logs: Logs::echoed(Keep::Last(LATEST), |line| eprintln!("{} {}", line.function, line.text.trim_end())),
+        })
+        .await?;
+        announce(&stack)?;
+        interrupted().await?;
+        eprintln!("bursar: stopping");
+        stack.stop().await
+    }
+}
+
+impl Keys {
+    async fn run(self) -> Result<()> {
+        let (base, management_key) = match self.account.read()? {
+            Some(account) => account,
+            None => anyhow::bail!("not yet"),
+        };
+        let _ = (base, management_key, self.pattern, self.json, self.data);
+        Ok(())
+    }
+}
+
+impl Account {
+    /// The provider's address and its management key, if one was named.
+    fn read(&self) -> Result<Option<(String, String)>> {
+        let (Some(url), Some(file)) = (&self.provider, &self.management_key_file) else { return Ok(None) };
+        let key = read_key(file)?;
+        Ok(Some((url.trim_end_matches('/').to_owned(), key)))
+    }
+}
+
+fn read_key(file: &Path) -> Result<String> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("the management key cannot be read from {shown}: name a file that you may read"))?;
+    let key = text.trim_end_matches(['\r', '\n']).to_owned();
+    ensure!(
+        ManagementKey::parse(&key).is_ok(),
+        "{shown} does not hold a management key: the file must hold the key and nothing else"
+    );
+    Ok(key)
+}
+
+/// Asks a real provider whether this is a management key, before anything is made.
+async fn check(url: &str, management_key: &str) -> Result<()> {
+    let key = ManagementKey::parse(management_key)?;
+    let provider = Provider::with_key(url, key);
+    let Err(error) = provider.check_management_key(Deadline::after(CHECK)).await else { return Ok(()) };
+    bail!("the provider at {url} cannot be used: {error}; check --provider and --management-key-file")
+}
+
+/// The one line on standard output.
+fn announce(stack: &Stack) -> Result<()> {
+    use std::io::Write;
+    eprintln!("Pages: {}   Inbox: {}   Ctrl-C stops.", stack.ready.web, stack.ready.inbox);
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "ready {}", serde_json::to_string(&stack.ready)?)?;
+    out.flush()?;
+    Ok(())
+}
+
+async fn interrupted() -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut ended = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = ended.recv() => {}
+    }
+    Ok(())
+}
+
+fn address(text: &str) -> Result<EmailAddress, String> {
+    EmailAddress::parse(text).map_err(|error| error.to_string())
+}
+
+fn sync_every(text: &str) -> Result<SignedDuration, String> {
+    let wrong = || "write a duration like 24h or 30m, or 0 for never".to_owned();
+    if text.trim() == "0" {
+        return Ok(SignedDuration::ZERO);
+    }
+    let duration: SignedDuration = text.parse().map_err(|_| wrong())?;
+    if duration >= SignedDuration::from_secs(1) { Ok(duration) } else { Err(wrong()) }
+}

@@ -1,0 +1,350 @@
+//! The bundle put together: engine, stand-ins, fault layer, functions, pump, schedules and the web origin. `bursar` runs one
+//! for a person, a test as many as it likes. What each part does is the part's own business.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use aws_smithy_http_client::Builder as HttpClients;
+use axum::Router;
+use bursar_core::aws::AwsAccess;
+use bursar_core::config::{Config, Origin};
+use bursar_core::domain::address::EmailAddress;
+use bursar_core::store::Table;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::clock::StackClock;
+use crate::control::{self, Control};
+use crate::engine::{Engine, Place};
+use crate::folder::Files;
+use crate::gate::{Gate, Instance, Keep, Upstreams};
+use crate::gateway;
+use crate::inbox::Inbox;
+use crate::invoke::binaries::Binaries;
+use crate::invoke::in_process::InProcess;
+
+use crate::invoke::logs::Logs;
+use crate::invoke::{FunctionName, Invoke, Settings};
+use crate::kept::Kept;
+use crate::provider::Provider;
+use crate::pump::Pump;
+use crate::schedules::{Schedules, SyncEvery};
+use crate::secrets_manager::SecretsManager;
+use crate::serve::serve;
+use crate::ses::Ses;
+use crate::settle::Settle;
+use crate::template::Template;
+
+const TABLE: &str = "bursar";
+const REGION: &str = "eu-central-1";
+const SECRET: &str = "bursar/management-key";
+/// Where the running stack says how it is reached, for `bursar keys` beside it.
+pub const READY: (&str, &str) = ("stack", "ready");
+/// The table's expiry only cleans, so there is no hurry.
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+
+/// What a stack is to be.
+pub struct Options {
+    /// In memory without files.
+    pub files: Option<Files>,
+    /// 0 picks a free one.
+    pub port: u16,
+    pub admins: Vec<EmailAddress>,
+    pub provider: ProviderAt,
+    pub smtp: Option<String>,
+    pub sync_every: SyncEvery,
+    pub functions: Functions,
+    pub keep: Keep,
+    pub logs: Logs,
+}
+
+/// Which provider the functions talk to.
+pub enum ProviderAt {
+    /// The simulator, with a management key of its own.
+    BuiltIn,
+    Elsewhere {
+        url: String,
+        management_key: String,
+    },
+}
+
+/// How the functions are run.
+pub enum Functions {
+    InProcess,
+    /// The real executables of this folder.
+    Binaries(PathBuf),
+}
+
+/// Where everything is, as `bursar` prints it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Ready {
+    pub web: String,
+    pub inbox: String,
+    pub provider: String,
+    pub dynamodb: String,
+    pub ses: String,
+    pub secretsmanager: String,
+    pub table: String,
+    pub region: String,
+    pub secret: String,
+    pub deployment: String,
+}
+
+/// A running stack. A test reaches into its parts; a person uses what `ready` names.
+pub struct Stack {
+    pub ready: Ready,
+    pub config: Config,
+    pub clock: StackClock,
+    pub engine: Engine,
+    pub gate: Gate,
+    pub ses: Ses,
+    pub secrets: SecretsManager,
+    /// Absent when the provider is elsewhere.
+    pub provider: Option<Provider>,
+    pub invoke: Arc<dyn Invoke>,
+    pub logs: Logs,
+    pub pump: Pump,
+    pub schedules: Schedules,
+    pub settle: Settle,
+    servers: Servers,
+    /// The way through the fault layer that `config` names: whoever uses it counts as an instance of the sync.
+    _own: Instance,
+}
+
+/// The loopback servers of a stack, ended together.
+struct Servers {
+    tasks: JoinSet<()>,
+    stop: watch::Sender<bool>,
+}
+
+impl Stack {
+    /// Starts every part. When it returns, `ready` is true.
+    pub async fn start(options: Options) -> Result<Stack> {
+        let web = listen(options.port).await?;
+        let template = Template::bundled()?;
+        let kept = match &options.files {
+            Some(files) => Kept::open(&files.stand_ins.join("state.db"))?,
+            None => Kept::in_memory()?,
+        };
+        let clock = StackClock::open(kept.clone())?;
+        let engine = start_engine(options.files.as_ref(), &template).await?;
+        let mut servers = Servers::new();
+
+        let ses = Ses::new(kept.clone(), clock.as_clock())?;
+        if let Some(relay) = &options.smtp {
+            ses.set_relay(relay)?;
+        }
+        let secrets = SecretsManager::new(kept.clone())?;
+        let (provider, provider_url) = match options.provider {
+            ProviderAt::BuiltIn => {
+                let key = secrets.current(SECRET).unwrap_or_else(new_management_key);
+                secrets.put(SECRET, &key)?;
+                let provider = Provider::new(kept.clone(), clock.as_clock(), &key)?;
+                let origin = servers.run(listen(0).await?, provider.router())?;
+                (Some(provider), format!("{origin}/api/v1"))
+            }
+            ProviderAt::Elsewhere { url, management_key } => {
+                secrets.put(SECRET, &management_key)?;
+                (None, url)
+            }
+        };
+        let ses_origin = servers.run(listen(0).await?, ses.router())?;
+        let secrets_origin = servers.run(listen(0).await?, secrets.router())?;
+        let upstreams = Upstreams {
+            dynamodb: engine.origin().to_owned(),
+            ses: ses_origin.clone(),
+            secretsmanager: secrets_origin.clone(),
+            provider: provider_url.clone(),
+        };
+        let gate = Gate::open(upstreams, options.keep).await?;
+
+        let web_origin = origin_of(&web)?;
+        let own = gate.instance(FunctionName::UsageSync);
+        let config = configuration(&web_origin, options.admins, &provider_url, &own)?;
+        let time_outs = template.functions.clone();
+        let time_out = move |function: FunctionName| {
+            time_outs.get(&function).map_or(Duration::from_secs(29), |settings| settings.timeout)
+        };
+        let settings = Settings {
+            config: config.clone(),
+            region: REGION.to_owned(),
+            time_out: Arc::new(time_out),
+            logs: options.logs.clone(),
+        };
+        let invoke: Arc<dyn Invoke> = match &options.functions {
+            Functions::InProcess => Arc::new(InProcess::new(gate.clone(), settings, clock.as_clock())),
+            Functions::Binaries(folder) => Arc::new(Binaries::new(gate.clone(), settings, folder)),
+        };
+
+        let schedules = Schedules::new(&template, options.sync_every, invoke.clone(), kept.clone(), clock.clone())?;
+        let readers = template.readers.clone();
+        let pump = Pump::start(engine.clone(), invoke.clone(), kept.clone(), clock.clone(), REGION, readers).await?;
+        let settle = Settle::new(pump.clone(), schedules.clone());
+        let control = Control {
+            invoke: invoke.clone(),
+            clock: clock.clone(),
+            schedules: schedules.clone(),
+            settle: settle.clone(),
+        };
+        let inbox = listen(0).await?;
+        let inbox_origin = origin_of(&inbox)?;
+        let inbox_router =
+            Inbox::new(ses.clone(), emit_to(&invoke, &template)).router(&inbox_origin, control::router(control));
+        servers.run(inbox, inbox_router)?;
+
+        let deployment = deployment(&config, &clock).await?;
+        let ready = Ready {
+            web: web_origin.clone(),
+            inbox: inbox_origin,
+            provider: provider_url,
+            dynamodb: engine.origin().to_owned(),
+            ses: ses_origin,
+            secretsmanager: secrets_origin,
+            table: TABLE.to_owned(),
+            region: REGION.to_owned(),
+            secret: SECRET.to_owned(),
+            deployment,
+        };
+        kept.put(READY.0, READY.1, &ready)?;
+        let routes: Vec<_> = template.routes.iter().map(|route| (route.key.as_str(), route.function)).collect();
+        servers.run(web, gateway::router(&config.origin, &routes, invoke.clone(), clock.as_clock())?)?;
+        servers.sweep(engine.clone(), clock.clone());
+        schedules.start();
+        let logs = options.logs;
+        Ok(Stack {
+            ready,
+            config,
+            clock,
+            engine,
+            gate,
+            ses,
+            secrets,
+            provider,
+            invoke,
+            logs,
+            pump,
+            schedules,
+            settle,
+            servers,
+            _own: own,
+        })
+    }
+
+    /// Ends every part, those first that give work to others.
+    pub async fn stop(self) -> Result<()> {
+        self.servers.stop().await;
+        self.schedules.stop().await;
+        self.pump.stop().await;
+        self.engine.stop().await
+    }
+}
+
+impl Servers {
+    fn new() -> Servers {
+        Servers { tasks: JoinSet::new(), stop: watch::channel(false).0 }
+    }
+
+    /// Serves until the stack stops, and says where.
+    fn run(&mut self, listener: TcpListener, router: Router) -> Result<String> {
+        let origin = origin_of(&listener)?;
+        let stopped = self.stopped();
+        self.tasks.spawn(serve(listener, router, stopped));
+        Ok(origin)
+    }
+
+    /// Lets the engine clean away what has expired.
+    fn sweep(&mut self, engine: Engine, clock: StackClock) {
+        let stopped = self.stopped();
+        self.tasks.spawn(async move {
+            tokio::pin!(stopped);
+            let mut ticks = tokio::time::interval(SWEEP_EVERY);
+            loop {
+                tokio::select! {
+                    () = &mut stopped => return,
+                    _ = ticks.tick() => {}
+                }
+                if let Err(error) = engine.sweep(clock.now()).await {
+                    tracing::warn!(error = format!("{error:#}"), "what has expired could not be cleaned away");
+                }
+            }
+        });
+    }
+
+    fn stopped(&self) -> impl Future<Output = ()> + use<> {
+        let mut stopping = self.stop.subscribe();
+        async move {
+            // An error means that the stack is gone, which is a stop too.
+            let _ = stopping.wait_for(|stopping| *stopping).await;
+        }
+    }
+
+    async fn stop(mut self) {
+        self.stop.send_replace(true);
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+async fn start_engine(files: Option<&Files>, template: &Template) -> Result<Engine> {
+    let place = files.map_or(Place::Memory, |files| Place::File(files.table.clone()));
+    let schema = template.table.clone();
+    tokio::task::spawn_blocking(move || Engine::start(&place, TABLE, &schema)).await?
+}
+
+async fn listen(port: u16) -> Result<TcpListener> {
+    match TcpListener::bind(("127.0.0.1", port)).await {
+        Ok(listener) => Ok(listener),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            bail!("port {port} is in use: stop what uses it, or name another with --port (0 picks a free one)")
+        }
+        Err(error) => Err(error).with_context(|| format!("port {port} cannot be opened; name another with --port")),
+    }
+}
+
+fn origin_of(listener: &TcpListener) -> Result<String> {
+    Ok(format!("http://{}", listener.local_addr()?))
+}
+
+/// The configuration of the deployment. Each instance gets the same with its own way through the fault layer.
+fn configuration(origin: &str, admins: Vec<EmailAddress>, provider: &str, own: &Instance) -> Result<Config> {
+    Ok(Config {
+        table: TABLE.to_owned(),
+        origin: Origin::parse(origin).map_err(|why| anyhow::anyhow!("the web origin {why}"))?,
+        mail_from: EmailAddress::parse("bursar@example.edu")?,
+        admins,
+        management_key_secret: SECRET.to_owned(),
+        institution: "Example University".to_owned(),
+        support: Some("bursar-help@example.edu".to_owned()),
+        privacy_url: None,
+        provider: provider.to_owned(),
+        aws: AwsAccess::under(&own.base(), REGION, HttpClients::new().build_http()),
+    })
+}
+
+async fn deployment(config: &Config, clock: &StackClock) -> Result<String> {
+    let meta = Table::new(config).meta(clock.now().max(jiff::Timestamp::UNIX_EPOCH)).await?;
+    Ok(meta.deployment.to_string())
+}
+
+/// SES events go to the functions that the template subscribes.
+fn emit_to(invoke: &Arc<dyn Invoke>, template: &Template) -> crate::inbox::Emit {
+    let (invoke, listeners) = (invoke.clone(), template.hear_mail_events.clone());
+    Arc::new(move |event: Value| {
+        let (invoke, listeners) = (invoke.clone(), listeners.clone());
+        Box::pin(async move {
+            for function in listeners {
+                invoke.invoke(function, event.clone()).await?;
+            }
+            Ok(())
+        })
+    })
+}
+
+/// A key in the provider's own form.
+fn new_management_key() -> String {
+    format!("sk-or-v1-{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple())
+}

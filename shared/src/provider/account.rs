@@ -1,0 +1,87 @@
+//! The account as a whole: its money and its workspaces.
+
+use std::collections::HashSet;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::Provider;
+use super::calls::{CREDITS, LIST_WORKSPACES};
+use super::error::ProviderError;
+use super::json::{self, Data, Unreadable};
+use super::pages::{Pages, Row};
+use super::send::Ask;
+use crate::clock::Clock;
+use crate::deadline::Deadline;
+use crate::domain::money::{Usd, promised, spent};
+
+/// What the account bought and used since it exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Credits {
+    pub bought: Usd,
+    pub used: Usd,
+}
+
+/// A workspace that the management key can see. Every key lies in one.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Workspace {
+    pub id: String,
+    #[serde(default, deserialize_with = "json::or_default")]
+    pub name: String,
+    pub default_guardrail_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct CreditsAnswer {
+    #[serde(default, deserialize_with = "promised")]
+    total_credits: Option<Usd>,
+    #[serde(default, deserialize_with = "spent")]
+    total_usage: Option<Usd>,
+}
+
+impl Credits {
+    /// What is left; it may be negative.
+    pub fn balance(self) -> Usd {
+        self.bought - self.used
+    }
+}
+
+impl Provider {
+    /// Reads the account's credits. An ordinary key may be answered with nothing bought and nothing used, so the key is
+    /// checked before this is believed (`check_management_key`).
+    pub async fn credits(&self, deadline: Deadline) -> Result<Credits, ProviderError> {
+        let ask = Ask { call: &CREDITS, path: &["credits"], query: &[], body: None };
+        let both = |body: &str| {
+            let Data { data } = json::read::<Data<CreditsAnswer>>(body)?;
+            match (data.total_credits, data.total_usage) {
+                (Some(bought), Some(used)) => Ok(Credits { bought, used }),
+                _ => Err(Unreadable("the answer lacks what was bought or used".to_owned())),
+            }
+        };
+        self.ask(ask, deadline, both).await
+    }
+
+    /// Every workspace that the management key can see.
+    pub async fn workspaces(&self, deadline: Deadline) -> Result<Vec<Workspace>, ProviderError> {
+        let mut pages = Pages::<Workspace>::new(self, &LIST_WORKSPACES, &["workspaces"], &[], Clock::system());
+        let mut seen = HashSet::new();
+        let mut all = Vec::new();
+        while let Some(page) = pages.next(deadline).await? {
+            all.extend(page.rows.into_iter().filter(|workspace| seen.insert(workspace.id.clone())));
+        }
+        Ok(all)
+    }
+}
+
+impl Row for Workspace {
+    const PAGE: usize = 100;
+    const PAGE_IS_ASKED: bool = true;
+
+    fn read(row: &RawValue) -> Result<Workspace, serde_json::Error> {
+        serde_json::from_str(row.get())
+    }
+
+    fn id(&self) -> Option<&str> {
+        Some(&self.id)
+    }
+}

@@ -1,0 +1,278 @@
+//! Guardrails: what a programme's keys may call, made and changed, and keys put under them. A key holds one guardrail at most, and
+//! a guardrail does nothing before a key is assigned to it.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::Provider;
+use super::calls::{
+    ASSIGN_KEYS, CREATE_GUARDRAIL, Call, GET_GUARDRAIL, LIST_ASSIGNMENTS, LIST_GUARDRAILS, PATCH_GUARDRAIL,
+};
+use super::error::{ProviderError, Trouble};
+use super::json::{self, Data};
+use super::keys::body_of;
+use super::pages::{Pages, Row};
+use super::send::Ask;
+use crate::clock::Clock;
+use crate::deadline::Deadline;
+use crate::domain::key::KeyHash;
+use crate::domain::programme::DataPolicy;
+
+/// How many keys one request assigns; the provider's own bulk calls take as many.
+const ASSIGNED_AT_ONCE: usize = 100;
+
+/// Everything Bursar ever says of a guardrail. Said again, it replaces what was there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuardrailRules {
+    pub name: String,
+    /// Empty allows all.
+    pub models: Vec<String>,
+    /// Empty allows all.
+    pub providers: Vec<String>,
+    pub data_policy: DataPolicy,
+}
+
+/// A guardrail as the provider keeps it. Its models are the provider's own spelling of ours, so they are not compared as texts.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Guardrail {
+    pub id: String,
+    #[serde(default, deserialize_with = "json::or_default")]
+    pub name: String,
+    pub allowed_models: Option<Vec<String>>,
+    pub allowed_providers: Option<Vec<String>>,
+    pub workspace_id: Option<String>,
+}
+
+/// That a key is under a guardrail.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+pub struct Assignment {
+    pub guardrail_id: String,
+    pub key_hash: KeyHash,
+}
+
+/// A list of assignments under way.
+pub struct Assignments {
+    pages: Pages<AssignmentRow>,
+    deadline: Deadline,
+    seen: HashSet<Assignment>,
+}
+
+impl Provider {
+    /// Makes a guardrail in a workspace, or in the default one. It is sent once: after an unknown outcome look for its name.
+    pub async fn create_guardrail(
+        &self,
+        rules: &GuardrailRules,
+        workspace: Option<&str>,
+        deadline: Deadline,
+    ) -> Result<Guardrail, ProviderError> {
+        let body = body_of(&CREATE_GUARDRAIL, &RulesBody::of(rules, workspace))?;
+        self.guardrail(&CREATE_GUARDRAIL, &["guardrails"], Some(body), deadline).await
+    }
+
+    /// Reads a guardrail; none if the provider knows none of this id.
+    pub async fn get_guardrail(&self, id: &str, deadline: Deadline) -> Result<Option<Guardrail>, ProviderError> {
+        or_none(self.guardrail(&GET_GUARDRAIL, &["guardrails", id], None, deadline).await)
+    }
+
+    /// Replaces the rules of a guardrail; none if the provider knows none of this id.
+    pub async fn patch_guardrail(
+        &self,
+        id: &str,
+        rules: &GuardrailRules,
+        deadline: Deadline,
+    ) -> Result<Option<Guardrail>, ProviderError> {
+        let body = body_of(&PATCH_GUARDRAIL, &RulesBody::of(rules, None))?;
+        or_none(self.guardrail(&PATCH_GUARDRAIL, &["guardrails", id], Some(body), deadline).await)
+    }
+
+    /// The guardrails of a workspace, or of the default one.
+    pub async fn guardrails(
+        &self,
+        workspace: Option<&str>,
+        deadline: Deadline,
+    ) -> Result<Vec<Guardrail>, ProviderError> {
+        let query: Vec<_> = workspace.map(|id| ("workspace_id", id)).into_iter().collect();
+        let mut pages = Pages::<Guardrail>::new(self, &LIST_GUARDRAILS, &["guardrails"], &query, Clock::system());
+        let mut seen = HashSet::new();
+        let mut all = Vec::new();
+        while let Some(page) = pages.next(deadline).await? {
+            all.extend(page.rows.into_iter().filter(|guardrail| seen.insert(guardrail.id.clone())));
+        }
+        Ok(all)
+    }
+
+    /// Puts keys under a guardrail, each replacing the one it had. It is done only when the provider confirms every key, by its
+    /// count or in its list. An error may leave some of them assigned; to do all again is harmless.
+    pub async fn assign_keys(&self, id: &str, hashes: &[KeyHash], deadline: Deadline) -> Result<(), ProviderError> {
+        for chunk in hashes.chunks(ASSIGNED_AT_ONCE) {
+            let confirmed = self.assign_chunk(id, chunk, deadline).await?;
+            if confirmed != Some(chunk.len() as u64) {
+                self.confirm_by_list(id, chunk, deadline).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The assignments of one guardrail, or of all. Page after page is taken with [`Assignments::next`].
+    pub fn assignments(&self, guardrail: Option<&str>, deadline: Deadline) -> Assignments {
+        let path: &[&str] = match &guardrail {
+            Some(id) => &["guardrails", *id, "assignments", "keys"],
+            None => &["guardrails", "assignments", "keys"],
+        };
+        Assignments {
+            pages: Pages::new(self, &LIST_ASSIGNMENTS, path, &[], Clock::system()),
+            deadline,
+            seen: HashSet::new(),
+        }
+    }
+
+    async fn guardrail(
+        &self,
+        call: &'static Call,
+        path: &[&str],
+        body: Option<String>,
+        deadline: Deadline,
+    ) -> Result<Guardrail, ProviderError> {
+        let ask = Ask { call, path, query: &[], body };
+        let Data { data } = self.ask(ask, deadline, json::read::<Data<Guardrail>>).await?;
+        Ok(data)
+    }
+
+    async fn assign_chunk(
+        &self,
+        id: &str,
+        hashes: &[KeyHash],
+        deadline: Deadline,
+    ) -> Result<Option<u64>, ProviderError> {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            key_hashes: &'a [KeyHash],
+        }
+        #[derive(Deserialize)]
+        struct Answer {
+            #[serde(default, deserialize_with = "json::count")]
+            assigned_count: Option<u64>,
+        }
+        let ask = Ask {
+            call: &ASSIGN_KEYS,
+            path: &["guardrails", id, "assignments", "keys"],
+            query: &[],
+            body: Some(body_of(&ASSIGN_KEYS, &Body { key_hashes: hashes })?),
+        };
+        let answer = self.ask(ask, deadline, json::read::<Answer>).await?;
+        Ok(answer.assigned_count)
+    }
+
+    /// A key that had this guardrail already may not be counted again, and whether a part can succeed is not documented.
+    async fn confirm_by_list(&self, id: &str, hashes: &[KeyHash], deadline: Deadline) -> Result<(), ProviderError> {
+        let mut missing: HashSet<&KeyHash> = hashes.iter().collect();
+        let mut listed = self.assignments(Some(id), deadline);
+        while let Some(page) = listed.next().await? {
+            for assignment in &page {
+                missing.remove(&assignment.key_hash);
+            }
+            if missing.is_empty() {
+                return Ok(());
+            }
+        }
+        let message = format!("{} of {} keys are not under the guardrail", missing.len(), hashes.len());
+        Err(ProviderError::Unknown { trouble: Trouble::unsent(&ASSIGN_KEYS, message), after: None, made: None })
+    }
+}
+
+impl Assignments {
+    /// The next assignments, none of them handed over before; `None` when all were.
+    pub async fn next(&mut self) -> Result<Option<Vec<Assignment>>, ProviderError> {
+        while let Some(page) = self.pages.next(self.deadline).await? {
+            let rows = page.rows.into_iter().map(|row| row.assignment);
+            let unseen: Vec<Assignment> = rows.filter(|row| self.seen.insert(row.clone())).collect();
+            if !unseen.is_empty() {
+                return Ok(Some(unseen));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What is sent of the rules. `null` clears what an earlier rule set, and an empty list would be refused.
+#[derive(Serialize)]
+struct RulesBody<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workspace_id: Option<&'a str>,
+    allowed_models: Option<&'a [String]>,
+    allowed_providers: Option<&'a [String]>,
+    enable_free_model_training: Option<bool>,
+    enable_paid_model_training: Option<bool>,
+    enable_free_model_publication: Option<bool>,
+    enforce_zdr_anthropic: Option<bool>,
+    enforce_zdr_openai: Option<bool>,
+    enforce_zdr_google: Option<bool>,
+    enforce_zdr_xai: Option<bool>,
+    enforce_zdr_other: Option<bool>,
+}
+
+impl<'a> RulesBody<'a> {
+    fn of(rules: &'a GuardrailRules, workspace_id: Option<&'a str>) -> RulesBody<'a> {
+        let training = (rules.data_policy != DataPolicy::Account).then_some(false);
+        let retention = (rules.data_policy == DataPolicy::ZeroRetention).then_some(true);
+        RulesBody {
+            name: &rules.name,
+            workspace_id,
+            allowed_models: Some(&*rules.models).filter(|models| !models.is_empty()),
+            allowed_providers: Some(&*rules.providers).filter(|providers| !providers.is_empty()),
+            enable_free_model_training: training,
+            enable_paid_model_training: training,
+            enable_free_model_publication: training,
+            enforce_zdr_anthropic: retention,
+            enforce_zdr_openai: retention,
+            enforce_zdr_google: retention,
+            enforce_zdr_xai: retention,
+            enforce_zdr_other: retention,
+        }
+    }
+}
+
+/// An assignment and the text that tells it from others.
+struct AssignmentRow {
+    assignment: Assignment,
+    id: String,
+}
+
+impl Row for AssignmentRow {
+    const PAGE: usize = 100;
+    const PAGE_IS_ASKED: bool = true;
+
+    fn read(row: &RawValue) -> Result<AssignmentRow, serde_json::Error> {
+        let assignment: Assignment = serde_json::from_str(row.get())?;
+        let id = format!("{}/{}", assignment.guardrail_id, assignment.key_hash);
+        Ok(AssignmentRow { assignment, id })
+    }
+
+    fn id(&self) -> Option<&str> {
+        Some(&self.id)
+    }
+}
+
+impl Row for Guardrail {
+    const PAGE: usize = 100;
+    const PAGE_IS_ASKED: bool = true;
+
+    fn read(row: &RawValue) -> Result<Guardrail, serde_json::Error> {
+        serde_json::from_str(row.get())
+    }
+
+    fn id(&self) -> Option<&str> {
+        Some(&self.id)
+    }
+}
+
+fn or_none(answer: Result<Guardrail, ProviderError>) -> Result<Option<Guardrail>, ProviderError> {
+    match answer {
+        Ok(guardrail) => Ok(Some(guardrail)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}

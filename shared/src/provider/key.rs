@@ -1,0 +1,109 @@
+//! A key as the provider lists it. Only what Bursar uses is read, and what may be absent is an `Option`: a missing number is
+//! never taken for nothing, nor for another number.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::json::{self, ListedReset};
+use crate::domain::key::KeyHash;
+use crate::domain::money::{Usd, promised, spent};
+
+/// A key of the account.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Key {
+    pub hash: KeyHash,
+    #[serde(default, deserialize_with = "json::or_default")]
+    pub name: String,
+    /// The masked key, made by the provider.
+    #[serde(default, deserialize_with = "json::or_default")]
+    pub label: String,
+    pub disabled: bool,
+    /// What it may spend in a window; none is unlimited.
+    #[serde(default, deserialize_with = "json::limit")]
+    pub limit: Option<Usd>,
+    /// It may be negative, since caps are checked against settled spending.
+    #[serde(default, deserialize_with = "promised")]
+    pub limit_remaining: Option<Usd>,
+    #[serde(default)]
+    pub limit_reset: ListedReset,
+    pub include_byok_in_limit: Option<bool>,
+    /// Since the key was made; no reset touches it.
+    #[serde(default, deserialize_with = "spent")]
+    pub usage: Option<Usd>,
+    /// In the current UTC day, week from Monday, and calendar month.
+    #[serde(default, deserialize_with = "spent")]
+    pub usage_daily: Option<Usd>,
+    #[serde(default, deserialize_with = "spent")]
+    pub usage_weekly: Option<Usd>,
+    #[serde(default, deserialize_with = "spent")]
+    pub usage_monthly: Option<Usd>,
+    /// Spent on a provider key of the user's own, as the provider estimates it.
+    #[serde(default, deserialize_with = "spent")]
+    pub byok_usage: Option<Usd>,
+    #[serde(default, deserialize_with = "spent")]
+    pub byok_usage_daily: Option<Usd>,
+    #[serde(default, deserialize_with = "spent")]
+    pub byok_usage_weekly: Option<Usd>,
+    #[serde(default, deserialize_with = "spent")]
+    pub byok_usage_monthly: Option<Usd>,
+    #[serde(default, deserialize_with = "json::time")]
+    pub created_at: Option<Timestamp>,
+    #[serde(default, deserialize_with = "json::time")]
+    pub last_used_at: Option<Timestamp>,
+    #[serde(default, deserialize_with = "json::time")]
+    pub expires_at: Option<Timestamp>,
+    pub workspace_id: Option<String>,
+}
+
+/// A row of a list of keys. One that cannot be read does not take the others of its page with it, and is not missing either.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listed {
+    // Most rows are keys, so a list of them wastes nothing by the difference in size.
+    Key(Box<Key>),
+    Unreadable(UnreadableKey),
+}
+
+/// A listed key of which no more is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadableKey {
+    pub hash: Option<KeyHash>,
+    pub why: String,
+}
+
+impl Key {
+    /// Whether requests with it are served at `now`.
+    pub fn is_usable(&self, now: Timestamp) -> bool {
+        !self.disabled && !self.has_expired(now)
+    }
+
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|expires| expires <= now)
+    }
+}
+
+impl Listed {
+    pub(super) fn of(row: &RawValue) -> Listed {
+        serde_json::from_str(row.get()).map_or_else(
+            |error| {
+                #[derive(Deserialize)]
+                struct Named {
+                    hash: KeyHash,
+                }
+                let named: Option<Named> = serde_json::from_str(row.get()).ok();
+                Listed::Unreadable(UnreadableKey {
+                    hash: named.map(|named| named.hash),
+                    why: super::text::harmless(&error.to_string()),
+                })
+            },
+            |key| Listed::Key(Box::new(key)),
+        )
+    }
+
+    pub fn hash(&self) -> Option<&KeyHash> {
+        match self {
+            Listed::Key(key) => Some(&key.hash),
+            Listed::Unreadable(row) => row.hash.as_ref(),
+        }
+    }
+}

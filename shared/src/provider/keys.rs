@@ -1,0 +1,299 @@
+//! Making, reading, changing and deleting keys. When each may be done, and what is recorded of it, is the caller's protocol.
+
+use http::StatusCode;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::Provider;
+use super::calls::{CREATE_KEY, Call, DELETE_KEY, GET_KEY, PATCH_KEY};
+use super::error::{ProviderError, Trouble};
+use super::json::{self, Data, Unreadable};
+use super::key::Key;
+use super::send::Ask;
+use crate::deadline::Deadline;
+use crate::domain::key::{KeyHash, PlaintextKey};
+use crate::domain::money::Usd;
+use crate::domain::window::Reset;
+
+/// A key to be made. It always has a limit: one without could spend the whole account.
+#[derive(Debug, Clone, Serialize)]
+pub struct NewKey<'a> {
+    pub name: &'a str,
+    #[serde(serialize_with = "plain_number")]
+    pub limit: Usd,
+    #[serde(rename = "limit_reset", serialize_with = "reset_or_null")]
+    pub reset: Reset,
+    pub include_byok_in_limit: bool,
+    /// It cannot be changed later.
+    #[serde(serialize_with = "utc_with_seconds", skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// Without one it lands in the account's default workspace.
+    #[serde(rename = "workspace_id", skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<&'a str>,
+}
+
+/// A key that was made. Its plaintext is nowhere else.
+#[derive(Debug)]
+pub struct CreatedKey {
+    pub hash: KeyHash,
+    pub plaintext: PlaintextKey,
+}
+
+/// What is to change of a key; at least one thing, and what is not named stays as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct KeyPatch {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disabled: Option<bool>,
+    /// The inner none is the provider's `null`, which removes the limit.
+    #[serde(serialize_with = "number_or_null", skip_serializing_if = "Option::is_none")]
+    limit: Option<Option<Usd>>,
+}
+
+/// How a patch or a look at a key ended, when it ended well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    Key(Box<Key>),
+    /// The provider knows no key of this hash.
+    Gone,
+}
+
+/// How a deletion ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    Now,
+    AlreadyGone,
+}
+
+impl KeyPatch {
+    pub fn disabled(disabled: bool) -> KeyPatch {
+        KeyPatch { disabled: Some(disabled), limit: None }
+    }
+
+    /// The limit itself, not an increment; none removes it.
+    pub fn limit(limit: Option<Usd>) -> KeyPatch {
+        KeyPatch { disabled: None, limit: Some(limit) }
+    }
+
+    /// Also sets the limit.
+    pub fn and_limit(self, limit: Option<Usd>) -> KeyPatch {
+        KeyPatch { limit: Some(limit), ..self }
+    }
+}
+
+impl Provider {
+    /// Makes a key. It is sent once, and not at all without its whole time-out left; after an unknown outcome there may be a
+    /// key of that name, now or later. `made` in the error names a key whose plaintext cannot be shown.
+    pub async fn create_key(&self, key: &NewKey<'_>, deadline: Deadline) -> Result<CreatedKey, ProviderError> {
+        at_least_a_cent(&CREATE_KEY, key.limit)?;
+        let ask = Ask { call: &CREATE_KEY, path: &["keys"], query: &[], body: Some(body_of(&CREATE_KEY, key)?) };
+        let answer = self.ask(ask, deadline, json::read::<CreateAnswer>).await?;
+        answer.take(key.limit)
+    }
+
+    /// Reads a key by its hash.
+    pub async fn get_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<Found, ProviderError> {
+        let ask = Ask { call: &GET_KEY, path: &["keys", hash.as_str()], query: &[], body: None };
+        let answer = self.ask(ask, deadline, |body| one(body, hash)).await;
+        or_gone(answer)
+    }
+
+    /// Changes a key, and reads it as it is afterwards.
+    pub async fn patch_key(&self, hash: &KeyHash, patch: KeyPatch, deadline: Deadline) -> Result<Found, ProviderError> {
+        if let Some(Some(limit)) = patch.limit {
+            at_least_a_cent(&PATCH_KEY, limit)?;
+        }
+        let ask = Ask {
+            call: &PATCH_KEY,
+            path: &["keys", hash.as_str()],
+            query: &[],
+            body: Some(body_of(&PATCH_KEY, &patch)?),
+        };
+        let done = |body: &str| {
+            let key = one(body, hash)?;
+            match patch.disabled {
+                Some(wanted) if key.disabled != wanted => {
+                    Err(Unreadable(format!("the key answered is not the one asked for: disabled is {}", key.disabled)))
+                }
+                _ => Ok(key),
+            }
+        };
+        let answer = self.ask(ask, deadline, done).await;
+        or_gone(answer)
+    }
+
+    /// Deletes a key for ever.
+    pub async fn delete_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<Deleted, ProviderError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            deleted: Option<bool>,
+        }
+        let ask = Ask { call: &DELETE_KEY, path: &["keys", hash.as_str()], query: &[], body: None };
+        // The status says it; only an answer that says otherwise counts against it.
+        let done = |body: &str| match json::read::<Answer>(body) {
+            Ok(Answer { deleted: Some(false) }) => Err(Unreadable("the key was not deleted".to_owned())),
+            _ => Ok(()),
+        };
+        match self.ask(ask, deadline, done).await {
+            Ok(()) => Ok(Deleted::Now),
+            Err(error) if error.is_not_found() => Ok(Deleted::AlreadyGone),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The answer to a creation, read with as few demands as can be: a key that was made must not be lost over a field.
+#[derive(Deserialize)]
+struct CreateAnswer {
+    key: Option<Box<RawValue>>,
+    data: Option<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct Made {
+    hash: KeyHash,
+}
+
+#[derive(Deserialize)]
+struct InnerKey {
+    key: String,
+}
+
+#[derive(Deserialize)]
+struct Limited {
+    limit: Box<RawValue>,
+}
+
+impl CreateAnswer {
+    /// The plaintext is the top-level `key`; some answers were seen with `data.key`.
+    fn take(self, limit: Usd) -> Result<CreatedKey, ProviderError> {
+        let data = self.data.as_deref().map_or("null", RawValue::get);
+        let hash = serde_json::from_str(data).ok().map(|Made { hash }| hash);
+        let top_level = self.key.and_then(|key| serde_json::from_str::<String>(key.get()).ok());
+        let inner = || serde_json::from_str(data).ok().map(|InnerKey { key }| key);
+        let plaintext = top_level.and_then(PlaintextKey::new).or_else(|| inner().and_then(PlaintextKey::new));
+        let is_capped = serde_json::from_str(data).map_or(true, |Limited { limit: listed }| is_within(&listed, limit));
+        match (hash, plaintext) {
+            (Some(hash), Some(plaintext)) if is_capped => Ok(CreatedKey { hash, plaintext }),
+            (Some(hash), Some(_)) => Err(lost("a key was made without the limit that was asked for", Some(hash))),
+            (Some(hash), None) => Err(lost("a key was made, but its plaintext is not in the answer", Some(hash))),
+            (None, _) => Err(lost("the answer names no key by its hash", None)),
+        }
+    }
+}
+
+fn lost(why: &str, made: Option<KeyHash>) -> ProviderError {
+    ProviderError::Unknown {
+        trouble: Trouble { status: Some(StatusCode::CREATED.as_u16()), ..Trouble::unsent(&CREATE_KEY, why.to_owned()) },
+        after: None,
+        made,
+    }
+}
+
+/// Whether a listed limit is one and not above what was asked for.
+fn is_within(listed: &RawValue, asked: Usd) -> bool {
+    Usd::promised(listed.get()).is_ok_and(|listed| listed <= asked)
+}
+
+/// One key as an answer, which must be the one that was asked about.
+fn one(body: &str, hash: &KeyHash) -> Result<Box<Key>, Unreadable> {
+    let Data { data } = json::read::<Data<Box<Key>>>(body)?;
+    if data.hash == *hash { Ok(data) } else { Err(Unreadable("the answer is about another key".to_owned())) }
+}
+
+fn or_gone(answer: Result<Box<Key>, ProviderError>) -> Result<Found, ProviderError> {
+    match answer {
+        Ok(key) => Ok(Found::Key(key)),
+        Err(error) if error.is_not_found() => Ok(Found::Gone),
+        Err(error) => Err(error),
+    }
+}
+
+/// It is not documented whether a limit of nothing blocks a key or leaves it unlimited, so none is sent.
+fn at_least_a_cent(call: &Call, limit: Usd) -> Result<(), ProviderError> {
+    if limit >= Usd::CENT {
+        return Ok(());
+    }
+    Err(refused_here(call, format!("a limit of ${limit} is below one cent")))
+}
+
+pub(super) fn body_of(call: &Call, body: &impl Serialize) -> Result<String, ProviderError> {
+    serde_json::to_string(body).map_err(|_| refused_here(call, "the request cannot be written".to_owned()))
+}
+
+fn refused_here(call: &Call, why: String) -> ProviderError {
+    ProviderError::Refused { trouble: Trouble::unsent(call, why), after: None }
+}
+
+fn plain_number<S: Serializer>(amount: &Usd, to: S) -> Result<S::Ok, S::Error> {
+    amount.to_json().serialize(to)
+}
+
+fn number_or_null<S: Serializer>(amount: &Option<Option<Usd>>, to: S) -> Result<S::Ok, S::Error> {
+    amount.flatten().map(Usd::to_json).serialize(to)
+}
+
+fn reset_or_null<S: Serializer>(reset: &Reset, to: S) -> Result<S::Ok, S::Error> {
+    match reset {
+        Reset::None => to.serialize_none(),
+        named => named.serialize(to),
+    }
+}
+
+/// `2027-02-21T00:00:00Z`: the provider refuses other offsets and times without seconds.
+fn utc_with_seconds<S: Serializer>(time: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
+    time.map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).serialize(to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn new_key() -> NewKey<'static> {
+        NewKey {
+            name: "bursar/d/p/g/1-n",
+            limit: Usd::from_micros(19_999_999),
+            reset: Reset::None,
+            include_byok_in_limit: true,
+            expires_at: None,
+            workspace: None,
+        }
+    }
+
+    #[test]
+    fn a_new_key_always_says_its_limit_its_reset_and_whether_byok_counts() {
+        let body = body_of(&CREATE_KEY, &new_key()).unwrap();
+        assert_eq!(
+            body,
+            r#"{"name":"bursar/d/p/g/1-n","limit":19.999999,"limit_reset":null,"include_byok_in_limit":true}"#
+        );
+    }
+
+    #[test]
+    fn an_expiry_is_utc_with_seconds_and_a_reset_is_named() {
+        let key = NewKey {
+            reset: Reset::Weekly,
+            include_byok_in_limit: false,
+            expires_at: Some("2027-02-21T01:00:00.123+01:00".parse().unwrap()),
+            workspace: Some("w-1"),
+            ..new_key()
+        };
+        let body: serde_json::Value = serde_json::from_str(&body_of(&CREATE_KEY, &key).unwrap()).unwrap();
+        assert_eq!(body["expires_at"], "2027-02-21T00:00:00Z");
+        assert_eq!(body["limit_reset"], "weekly");
+        assert_eq!(body["include_byok_in_limit"], false);
+        assert_eq!(body["workspace_id"], "w-1");
+    }
+
+    #[test]
+    fn a_patch_tells_left_out_from_null() {
+        for (patch, sent) in [
+            (KeyPatch::disabled(true), r#"{"disabled":true}"#),
+            (KeyPatch::limit(Some(Usd::from_dollars(20))), r#"{"limit":20}"#),
+            (KeyPatch::limit(None), r#"{"limit":null}"#),
+            (KeyPatch::disabled(false).and_limit(Some(Usd::CENT)), r#"{"disabled":false,"limit":0.01}"#),
+        ] {
+            assert_eq!(body_of(&PATCH_KEY, &patch).unwrap(), sent);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The provider's management API, and the only place that knows it: typed requests and answers, time-outs, and which calls may
+//! be repeated (`calls`). What an answer means for a grant belongs to the functions; spending on a key is none of our business.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use reqwest::redirect;
+
+use crate::config::Config;
+use crate::secrets::{ManagementKey, ManagementKeys};
+
+pub mod account;
+pub mod calls;
+pub mod error;
+pub mod guardrails;
+pub mod inventory;
+mod json;
+pub mod key;
+pub mod keys;
+pub mod own;
+pub mod pages;
+mod patience;
+mod send;
+mod text;
+
+pub use error::ProviderError;
+pub use json::ListedReset;
+
+/// The account at the provider. Clones share connections and the management key.
+#[derive(Clone)]
+pub struct Provider {
+    http: Arc<Http>,
+    keys: ManagementKeys,
+}
+
+const CONNECT_TIME_OUT: Duration = Duration::from_secs(3);
+
+impl Provider {
+    /// The provider of a deployment. Nothing is connected or read before the first call.
+    pub fn new(config: &Config) -> Provider {
+        Provider { http: Arc::new(Http::to(&config.provider)), keys: ManagementKeys::of(config) }
+    }
+
+    /// A provider by its base address, with a management key given by hand.
+    pub fn with_key(base: &str, key: ManagementKey) -> Provider {
+        Provider { http: Arc::new(Http::to(base)), keys: ManagementKeys::fixed(key) }
+    }
+
+    /// The same provider asked with another management key: to check a pending one before it is promoted.
+    pub fn asked_with(&self, key: ManagementKey) -> Provider {
+        Provider { http: Arc::clone(&self.http), keys: ManagementKeys::fixed(key) }
+    }
+
+    /// Where this provider's management key comes from, for its rotation.
+    pub fn management_keys(&self) -> &ManagementKeys {
+        &self.keys
+    }
+}
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Provider({})", self.http.base)
+    }
+}
+
+/// The HTTP clients, made when first needed: reading the system's root certificates is most of a cold start.
+struct Http {
+    base: String,
+    pooled: OnceLock<reqwest::Client>,
+    unpooled: OnceLock<reqwest::Client>,
+    /// Tests look at the waits instead of waiting.
+    #[cfg(test)]
+    waits: Option<Arc<std::sync::Mutex<Vec<Duration>>>>,
+}
+
+type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Http {
+    fn to(base: &str) -> Http {
+        Http {
+            base: base.to_owned(),
+            pooled: OnceLock::new(),
+            unpooled: OnceLock::new(),
+            #[cfg(test)]
+            waits: None,
+        }
+    }
+
+    /// A call that is never repeated gets a connection of its own: on one that was used before, the HTTP client itself may
+    /// send a request a second time when the server has just closed it.
+    fn client(&self, call: &calls::Call) -> reqwest::Result<reqwest::Client> {
+        let (made, idle) = if call.is_safe_again() { (&self.pooled, usize::MAX) } else { (&self.unpooled, 0) };
+        if let Some(client) = made.get() {
+            return Ok(client.clone());
+        }
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("bursar/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIME_OUT)
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .pool_max_idle_per_host(idle);
+        if self.base.starts_with("http://") {
+            // On this machine: no proxy on the way, and no certificates to read.
+            builder = builder.no_proxy().tls_certs_only([]);
+        }
+        let client = builder.build()?;
+        Ok(made.get_or_init(|| client).clone())
+    }
+
+    /// How `send` waits between two tries.
+    fn sleep(&self) -> impl Fn(Duration) -> Sleep + 'static {
+        #[cfg(test)]
+        if let Some(waits) = self.waits.clone() {
+            return sleeping(move |wait| {
+                waits.lock().unwrap().push(wait);
+                Box::pin(std::future::ready(()))
+            });
+        }
+        sleeping(|wait| Box::pin(tokio::time::sleep(wait)))
+    }
+}
+
+fn sleeping(sleep: impl Fn(Duration) -> Sleep + Send + Sync + 'static) -> Box<dyn Fn(Duration) -> Sleep + Send + Sync> {
+    Box::new(sleep)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,50 @@
+//! Is this a management key? They look like any other, and an ordinary one may be answered as if the account were empty, so it is
+//! asked at the start and before a rotation.
+
+use serde::Deserialize;
+
+use super::Provider;
+use super::calls::{LIST_WORKSPACES, OWN_KEY};
+use super::error::{ProviderError, Trouble};
+use super::json::{self, Data};
+use super::send::Ask;
+use super::text;
+use crate::deadline::Deadline;
+
+/// What a key is told about itself.
+#[derive(Debug, Deserialize)]
+struct OwnKey {
+    #[serde(default, deserialize_with = "json::or_default")]
+    label: String,
+    is_management_key: Option<bool>,
+    /// What it was called before.
+    is_provisioning_key: Option<bool>,
+}
+
+impl Provider {
+    /// Checks that the key we ask with is a management key. An ordinary one is refused by its name, the label that the
+    /// provider's pages show.
+    pub async fn check_management_key(&self, deadline: Deadline) -> Result<(), ProviderError> {
+        let ask = Ask { call: &OWN_KEY, path: &["key"], query: &[], body: None };
+        let Data { data } = self.ask(ask, deadline, json::read::<Data<OwnKey>>).await?;
+        match data.is_management_key.or(data.is_provisioning_key) {
+            Some(true) => Ok(()),
+            Some(false) => Err(ordinary(&data.label)),
+            // The field was renamed once already. What only a management key may do tells as well.
+            None => self.may_manage(deadline).await,
+        }
+    }
+
+    async fn may_manage(&self, deadline: Deadline) -> Result<(), ProviderError> {
+        let ask = Ask { call: &LIST_WORKSPACES, path: &["workspaces"], query: &[("limit", "1")], body: None };
+        self.ask(ask, deadline, |_| Ok(())).await
+    }
+}
+
+fn ordinary(label: &str) -> ProviderError {
+    // The label is masked, and is all that tells the key from others of the account.
+    let label: String = label.chars().filter(|c| !c.is_control()).take(30).collect();
+    let masked = if label.contains("...") || label.contains('…') { label } else { text::harmless(&label) };
+    let message = format!("“{masked}” is an ordinary key, and only a management key can make keys for others");
+    ProviderError::ManagementKey { trouble: Trouble::unsent(&OWN_KEY, message) }
+}

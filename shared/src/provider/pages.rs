@@ -1,0 +1,221 @@
+//! Reading a long list by pages while others add to it and delete from it. Pages overlap, and one is believed only if it begins
+//! the list or shares a row with the page before it: since rows keep their order, nothing can then lie between the two.
+
+use std::collections::{HashSet, VecDeque};
+use std::marker::PhantomData;
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::Provider;
+use super::calls::Call;
+use super::error::{ProviderError, Trouble};
+use super::json::{self, Data, Unreadable};
+use super::send::Ask;
+use crate::clock::Clock;
+use crate::deadline::Deadline;
+
+/// How many pages are asked for at once, after a first one was full.
+const AT_ONCE: usize = 4;
+/// How many rows a page shares with the next; so many may come or go between the two without a second look.
+const OVERLAP: usize = 10;
+/// How often we look again before the list counts as too restless to be read.
+const PATIENCE: u32 = 40;
+
+/// A row of a list.
+pub(super) trait Row: Sized {
+    /// How many rows the provider puts on a page.
+    const PAGE: usize;
+    /// Whether the page's length is ours to ask for.
+    const PAGE_IS_ASKED: bool;
+    /// Reads one row. An error makes the page unreadable.
+    fn read(row: &RawValue) -> Result<Self, serde_json::Error>;
+    /// What tells it from all others, if that can be read.
+    fn id(&self) -> Option<&str>;
+}
+
+/// One page, and when it was answered by the clock of the list; it was asked for on the same UTC day.
+#[derive(Debug)]
+pub(super) struct Page<T> {
+    pub rows: Vec<T>,
+    pub answered: Timestamp,
+}
+
+/// A list that is being read. After an error it goes on from where it was.
+pub(super) struct Pages<T> {
+    provider: Provider,
+    call: &'static Call,
+    path: Vec<String>,
+    query: Vec<(String, String)>,
+    clock: Clock,
+    /// Pages that were read ahead, with their offsets.
+    ahead: VecDeque<(usize, Page<T>)>,
+    next: usize,
+    at_once: usize,
+    last: Last,
+    /// How many steps back in a row; each is twice as long as the one before.
+    back: u32,
+    patience: u32,
+    has_begun: bool,
+    is_done: bool,
+    rows: PhantomData<T>,
+}
+
+/// The page that was believed last.
+#[derive(Default)]
+struct Last {
+    end: usize,
+    ids: HashSet<String>,
+}
+
+impl<T: Row> Pages<T> {
+    pub(super) fn new(
+        provider: &Provider,
+        call: &'static Call,
+        path: &[&str],
+        query: &[(&str, &str)],
+        clock: Clock,
+    ) -> Pages<T> {
+        let mut query: Vec<_> = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        if T::PAGE_IS_ASKED {
+            query.push(("limit".to_owned(), T::PAGE.to_string()));
+        }
+        Pages {
+            provider: provider.clone(),
+            call,
+            path: path.iter().map(|segment| (*segment).to_owned()).collect(),
+            query,
+            clock,
+            ahead: VecDeque::new(),
+            next: 0,
+            at_once: 1,
+            last: Last::default(),
+            back: 0,
+            patience: PATIENCE,
+            has_begun: false,
+            is_done: false,
+            rows: PhantomData,
+        }
+    }
+
+    /// The next page; none after the end. It may repeat rows of any page before, and holds all that are new.
+    pub(super) async fn next(&mut self, deadline: Deadline) -> Result<Option<Page<T>>, ProviderError> {
+        while !self.is_done {
+            if self.ahead.is_empty() {
+                self.read_ahead(deadline).await?;
+            }
+            let Some((offset, page)) = self.ahead.pop_front() else {
+                break;
+            };
+            if self.believe(offset, &page)? {
+                return Ok(Some(page));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether this page goes on with the list; otherwise it ended, or the next look begins further back.
+    fn believe(&mut self, offset: usize, page: &Page<T>) -> Result<bool, ProviderError> {
+        let count = page.rows.len();
+        let is_full = count >= T::PAGE;
+        // A row whose id cannot be read is handed on, but proves nothing.
+        let ids: HashSet<String> = page.rows.iter().filter_map(|row| row.id().map(str::to_owned)).collect();
+        if offset > 0 && ids.is_disjoint(&self.last.ids) {
+            self.close_gap()?;
+            return Ok(false);
+        }
+        let brings_nothing = count == 0 || (self.has_begun && ids.is_subset(&self.last.ids));
+        if brings_nothing && !is_full {
+            self.is_done = true;
+            return Ok(false);
+        }
+        if brings_nothing {
+            self.be_patient()?;
+        } else {
+            self.back = 0;
+        }
+        self.has_begun = true;
+        self.next = offset + count.saturating_sub(OVERLAP);
+        self.at_once = if is_full { AT_ONCE } else { 1 };
+        self.last = Last { end: offset + count, ids };
+        if self.ahead.front().is_some_and(|(ahead, _)| *ahead != self.next) {
+            self.ahead.clear();
+        }
+        Ok(true)
+    }
+
+    /// Rows came or went between two pages: looks again, each time twice as far back, at last from the beginning.
+    fn close_gap(&mut self) -> Result<(), ProviderError> {
+        self.be_patient()?;
+        self.back += 1;
+        self.ahead.clear();
+        self.at_once = 1;
+        self.next = self.last.end.saturating_sub(OVERLAP << self.back.min(20));
+        Ok(())
+    }
+
+    fn be_patient(&mut self) -> Result<(), ProviderError> {
+        self.patience = self.patience.checked_sub(1).ok_or_else(|| ProviderError::Later {
+            trouble: Trouble::unsent(self.call, "the list changes faster than it can be read".to_owned()),
+            after: None,
+        })?;
+        Ok(())
+    }
+
+    async fn read_ahead(&mut self, deadline: Deadline) -> Result<(), ProviderError> {
+        let step = T::PAGE - OVERLAP;
+        let offsets = (0..self.at_once).map(|page| self.next + page * step);
+        let answers = join_all(offsets.map(|offset| self.read(offset, deadline))).await;
+        for answer in answers {
+            match answer {
+                Ok(page) => self.ahead.push_back(page),
+                Err(error) if self.ahead.is_empty() => return Err(error),
+                // What came before it is good, and this one is asked for again when its turn comes.
+                Err(_) => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// One page. One that was asked for before midnight and answered after it is asked for again, since the provider's
+    /// counters of the day start anew then.
+    async fn read(&self, offset: usize, deadline: Deadline) -> Result<(usize, Page<T>), ProviderError> {
+        loop {
+            let asked = self.clock.now();
+            let rows = self.ask(offset, deadline).await?;
+            let answered = self.clock.now();
+            if utc_day(asked) == utc_day(answered) {
+                return Ok((offset, Page { rows, answered }));
+            }
+        }
+    }
+
+    async fn ask(&self, offset: usize, deadline: Deadline) -> Result<Vec<T>, ProviderError> {
+        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        let offset = offset.to_string();
+        let mut query: Vec<(&str, &str)> = self.query.iter().map(|(name, value)| (&**name, &**value)).collect();
+        query.push(("offset", &offset));
+        let ask = Ask { call: self.call, path: &path, query: &query, body: None };
+        self.provider.ask(ask, deadline, rows).await
+    }
+}
+
+pub(super) fn rows<T: Row>(body: &str) -> Result<Vec<T>, Unreadable> {
+    #[derive(Deserialize)]
+    #[serde(transparent)]
+    struct Borrowed<'a>(#[serde(borrow)] &'a RawValue);
+    let Data { data } = read_borrowed::<Vec<Borrowed<'_>>>(body)?;
+    let rows: Result<Vec<T>, serde_json::Error> = data.iter().map(|Borrowed(row)| T::read(row)).collect();
+    rows.map_err(|error| Unreadable(format!("a row cannot be read (column {})", error.column())))
+}
+
+fn read_borrowed<'a, T: Deserialize<'a>>(body: &'a str) -> Result<Data<T>, Unreadable> {
+    serde_json::from_str(body).map_err(|error| json::unreadable(&error))
+}
+
+fn utc_day(time: Timestamp) -> jiff::civil::Date {
+    time.to_zoned(TimeZone::UTC).date()
+}

@@ -1,0 +1,308 @@
+//! Tries, waits, the management key and what reaches the log.
+
+use std::io;
+
+use aws_smithy_http_client::Builder;
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::super::calls;
+use super::super::keys::{Deleted, Found, KeyPatch};
+use super::*;
+use crate::aws::AwsAccess;
+use crate::config::Config;
+use crate::scripted::{Answer, answer};
+
+fn found() -> Answer {
+    answer(200, &json!({"data": key_json(1)}).to_string())
+}
+
+#[tokio::test]
+async fn what_changes_nothing_by_repetition_is_tried_again_after_every_passing_fault() {
+    let faults: [fn() -> Act; 8] = [
+        || Act::Drop,
+        || answer(500, &error_json(500, "oops")).into(),
+        || answer(503, "").into(),
+        || answer(429, &error_json(429, "slow down")).into(),
+        || answer(524, "<html></html>").into(),
+        || answer(409, &error_json(409, "concurrent modification")).into(),
+        || answer(404, "<html>no such page</html>").into(),
+        || answer(200, "<html>busy</html>").into(),
+    ];
+    for (number, fault) in faults.into_iter().enumerate() {
+        let (server, provider, waits) =
+            scripted(move |_, before| if before < 2 { fault() } else { found().into() }).await;
+        let patched = provider.patch_key(&hash(1), KeyPatch::disabled(false), soon()).await;
+        assert!(matches!(patched, Ok(Found::Key(_))), "fault {number}: {patched:?}");
+        assert_eq!(server.seen().len(), 3, "fault {number}");
+        assert_eq!(waits.lock().unwrap().len(), 2, "fault {number}");
+    }
+}
+
+#[tokio::test]
+async fn a_truncated_page_is_read_again_and_never_taken_for_a_short_one() {
+    let (server, provider, _) = scripted(|_, before| match before {
+        0 => found().cut_after(100),
+        _ => found(),
+    })
+    .await;
+    assert!(provider.get_key(&hash(1), soon()).await.is_ok());
+    assert_eq!(server.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn a_read_that_hangs_is_given_up_after_its_time_and_tried_again() {
+    let (server, provider, _) = scripted(|_, before| if before == 0 { Act::Hang } else { found().into() }).await;
+    let asked = tokio::spawn(async move { provider.get_key(&hash(1), soon()).await });
+    server.arrived(1).await;
+    tokio::time::pause();
+    tokio::time::advance(calls::GET_KEY.time_out).await;
+    tokio::time::resume();
+    assert!(asked.await.unwrap().is_ok());
+    assert_eq!(server.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn tries_end_and_the_last_fault_is_told() {
+    let (server, provider, waits) = scripted(|_, _| answer(500, &error_json(500, "oops"))).await;
+    let error = provider.get_key(&hash(1), soon()).await.unwrap_err();
+    assert_eq!(error.to_string(), "the outcome is not known: get key: status 500, oops");
+    assert_eq!(server.seen().len(), 6);
+    let waits = waits.lock().unwrap();
+    assert!(waits[0] >= Duration::from_millis(250) && waits.is_sorted(), "{waits:?}");
+}
+
+#[tokio::test]
+async fn two_clients_do_not_wait_alike() {
+    let mut first_waits = Vec::new();
+    for _ in 0..4 {
+        let (_server, provider, waits) = scripted(|_, _| answer(500, "")).await;
+        provider.get_key(&hash(1), soon()).await.unwrap_err();
+        first_waits.push(waits.lock().unwrap()[0]);
+    }
+    assert!(first_waits.iter().any(|wait| *wait != first_waits[0]), "{first_waits:?}");
+}
+
+#[tokio::test]
+async fn a_refusal_is_not_tried_again() {
+    let (server, provider, _) = scripted(|_, _| answer(400, &error_json(400, "No update fields provided"))).await;
+    let error = provider.patch_key(&hash(1), KeyPatch::disabled(true), soon()).await.unwrap_err();
+    assert!(matches!(&error, ProviderError::Refused { trouble, .. } if trouble.message == "No update fields provided"));
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn the_wait_that_the_provider_asks_for_is_kept_in_each_of_its_forms() {
+    for (name, value, least) in [
+        ("retry-after", "7", 7_000),
+        ("retry-after-ms", "1500", 1_500),
+        ("retry-after", "Fri, 20 Nov 2026 12:00:09 GMT", 9_000),
+        ("x-ratelimit-reset", "1795176009000", 9_000),
+    ] {
+        let (_server, provider, waits) = scripted(move |_, before| match before {
+            0 => answer(429, "").with("date", "Fri, 20 Nov 2026 12:00:00 GMT").with(name, value),
+            _ => found(),
+        })
+        .await;
+        provider.get_key(&hash(1), soon()).await.unwrap();
+        let waited = waits.lock().unwrap()[0];
+        let least = Duration::from_millis(least);
+        assert!((least..least + Duration::from_secs(1)).contains(&waited), "{name}: {value}: {waited:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_wait_that_does_not_fit_before_the_deadline_is_left_to_the_caller() {
+    let (server, provider, waits) = scripted(|_, _| answer(429, "").with("retry-after", "30")).await;
+    let error = provider.get_key(&hash(1), Deadline::after(Duration::from_secs(20))).await.unwrap_err();
+    assert!(matches!(error, ProviderError::Later { .. }));
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(30)));
+    assert_eq!((server.seen().len(), waits.lock().unwrap().len()), (1, 0));
+}
+
+#[tokio::test]
+async fn nothing_is_asked_after_the_deadline() {
+    let (server, provider, _) = scripted(|_, _| found()).await;
+    let ended = provider.get_key(&hash(1), Deadline::after(Duration::ZERO)).await;
+    assert_eq!(ending(&ended), "later");
+    assert!(server.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let (server, provider, _) = scripted(|_, _| answer(308, "").with("location", "/elsewhere")).await;
+    let ended = provider.patch_key(&hash(1), KeyPatch::disabled(true), soon()).await;
+    assert_eq!(ending(&ended), "unknown");
+    assert!(server.lines().iter().all(|line| line.ends_with(hash(1).as_str())), "{:?}", server.lines());
+}
+
+#[tokio::test]
+async fn a_key_is_gone_only_when_the_provider_itself_says_so() {
+    let (_server, provider, _) = scripted(|_, _| answer(404, &error_json(404, "not found"))).await;
+    assert!(matches!(provider.get_key(&hash(1), soon()).await, Ok(Found::Gone)));
+    let patched = provider.patch_key(&hash(1), KeyPatch::disabled(true), soon()).await;
+    assert!(matches!(patched, Ok(Found::Gone)));
+    assert!(matches!(provider.delete_key(&hash(1), soon()).await, Ok(Deleted::AlreadyGone)));
+
+    let (_server, provider, _) = scripted(|_, _| answer(404, "<html>no such page</html>")).await;
+    assert_eq!(ending(&provider.get_key(&hash(1), soon()).await), "unknown");
+    assert_eq!(ending(&provider.delete_key(&hash(1), soon()).await), "unknown");
+}
+
+#[tokio::test]
+async fn a_deletion_is_believed_by_its_status_unless_its_answer_contradicts_it() {
+    for (body, expected) in [(r#"{"deleted":true}"#, "done"), ("", "done"), (r#"{"deleted":false}"#, "unknown")] {
+        let (server, provider, _) = scripted(move |_, _| answer(200, body)).await;
+        assert_eq!(ending(&provider.delete_key(&hash(1), soon()).await), expected, "{body}");
+        assert!(server.lines()[0].starts_with("DELETE /api/v1/keys/000"));
+    }
+}
+
+#[tokio::test]
+async fn a_disable_that_is_answered_with_an_enabled_key_was_not_done() {
+    let (server, provider, _) = scripted(|_, before| {
+        let disabled = before > 0;
+        answer(200, &json!({"data": key_json_with(1, &json!({"disabled": disabled}))}).to_string())
+    })
+    .await;
+    let patched = provider.patch_key(&hash(1), KeyPatch::disabled(true), soon()).await.unwrap();
+    assert!(matches!(patched, Found::Key(key) if key.disabled));
+    assert_eq!(server.seen().len(), 2);
+    assert_eq!(server.seen()[0].body, r#"{"disabled":true}"#);
+}
+
+#[tokio::test]
+async fn an_answer_about_another_key_is_not_believed() {
+    let (_server, provider, _) = scripted(|_, _| found()).await;
+    assert_eq!(ending(&provider.get_key(&hash(2), soon()).await), "unknown");
+}
+
+/// A provider that takes one management key, and a Secrets Manager that answers with each of `secrets` in turn.
+async fn deployed(taken: &'static str, secrets: &'static [&'static str]) -> (Scripted, Scripted, Provider) {
+    let provider = Scripted::start(move |request, _| {
+        if request.header("authorization") != Some(&format!("Bearer {taken}")) {
+            return answer(401, &error_json(401, "User not found."));
+        }
+        if request.method == "POST" { answer(201, &created_json()) } else { found() }
+    })
+    .await;
+    let vault = Scripted::start(move |_, before| {
+        let text = secrets[before.min(secrets.len() - 1)];
+        answer(200, &json!({"SecretString": text, "VersionId": "v", "Name": "s"}).to_string())
+    })
+    .await;
+    let http = Builder::new().build_http();
+    let origin = provider.origin();
+    let variables = [
+        ("BURSAR_TABLE", "bursar"),
+        ("BURSAR_ORIGIN", "https://bursar.uni.edu"),
+        ("BURSAR_MAIL_FROM", "bursar@uni.edu"),
+        ("BURSAR_ADMINS", "ada@uni.edu"),
+        ("BURSAR_MANAGEMENT_KEY_SECRET", "bursar/management-key"),
+        ("BURSAR_INSTITUTION", "University of Example"),
+        ("OPENROUTER_BASE_URL", &origin),
+    ];
+    let read = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+    let config = Config::read(read, AwsAccess::under(&vault.origin(), "eu-central-1", http)).unwrap();
+    let client = Provider::new(&config);
+    (provider, vault, client)
+}
+
+#[tokio::test]
+async fn a_refused_management_key_is_read_afresh_once_and_the_call_repeated_with_it() {
+    let (server, vault, provider) = deployed("sk-or-v1-new", &["sk-or-v1-old\n", "sk-or-v1-new\n"]).await;
+    assert!(matches!(provider.get_key(&hash(1), soon()).await, Ok(Found::Key(_))));
+    assert_eq!((server.seen().len(), vault.seen().len()), (2, 2));
+    provider.get_key(&hash(1), soon()).await.unwrap();
+    assert_eq!((server.seen().len(), vault.seen().len()), (3, 2));
+}
+
+#[tokio::test]
+async fn a_refused_creation_is_not_repeated_with_the_fresh_key_but_leaves_it_to_the_next() {
+    let (server, vault, provider) = deployed("sk-or-v1-new", &["sk-or-v1-old", "sk-or-v1-new"]).await;
+    assert_eq!(ending(&provider.create_key(&new_key(), soon()).await), "management key");
+    assert_eq!((server.seen().len(), vault.seen().len()), (1, 2));
+    assert_eq!(ending(&provider.create_key(&new_key(), soon()).await), "done");
+    assert_eq!((server.seen().len(), vault.seen().len()), (2, 2));
+}
+
+#[tokio::test]
+async fn when_the_fresh_key_is_the_refused_one_all_calls_stop_after_that_one_read() {
+    let (server, vault, provider) = deployed("sk-or-v1-new", &["sk-or-v1-old"]).await;
+    let ended: Vec<_> = (0..4)
+        .map(|number| {
+            let provider = provider.clone();
+            async move { provider.get_key(&hash(number), soon()).await }
+        })
+        .collect();
+    for ended in futures_util::future::join_all(ended).await {
+        assert_eq!(ending(&ended), "management key");
+    }
+    assert_eq!((server.seen().len(), vault.seen().len()), (4, 2));
+}
+
+#[tokio::test]
+async fn a_secret_that_holds_no_key_is_the_management_keys_trouble_and_nothing_is_asked() {
+    let (server, _vault, provider) = deployed("sk-or-v1-new", &["two words"]).await;
+    assert_eq!(ending(&provider.get_key(&hash(1), soon()).await), "management key");
+    assert!(server.seen().is_empty());
+}
+
+/// What was logged in a test.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'w> MakeWriter<'w> for Log {
+    type Writer = Log;
+    fn make_writer(&'w self) -> Log {
+        self.clone()
+    }
+}
+
+#[tokio::test]
+async fn a_log_line_names_operation_status_and_request_and_no_secret_reaches_log_or_error() {
+    let log = Log::default();
+    let _guard = tracing::dispatcher::set_default(&crate::log::to(log.clone()));
+    let leaky = format!("no key {MANAGEMENT_KEY} or {PLAINTEXT}, asked for bursar/d/p/g/1-n");
+    let acts: [Box<dyn Fn() -> Act + Send>; 7] = [
+        Box::new(|| answer(201, &created_json()).with("x-request-id", "req-7").into()),
+        Box::new(|| answer(201, &json!({"key": [PLAINTEXT], "data": {"hash": PLAINTEXT}}).to_string()).into()),
+        Box::new(|| answer(201, &json!({"key": PLAINTEXT, "data": PLAINTEXT}).to_string()).into()),
+        Box::new(|| answer(201, &created_json()).cut_after(40).into()),
+        Box::new(|| answer(201, PLAINTEXT).into()),
+        Box::new({
+            let body = error_json(400, &leaky.replace(", asked for bursar/d/p/g/1-n", ""));
+            move || answer(400, &body).with("cf-ray", "ray-9").into()
+        }),
+        Box::new(|| answer(403, MANAGEMENT_KEY).into()),
+    ];
+    let mut told = String::new();
+    let count = acts.len();
+    let (_server, provider, _) = scripted(move |_, before| acts[before]()).await;
+    for _ in 0..count {
+        match provider.create_key(&new_key(), soon()).await {
+            Ok(created) => told.push_str(&format!("{created:?}")),
+            Err(error) => told.push_str(&format!("{error} {error:?}")),
+        }
+    }
+    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    for secret in [MANAGEMENT_KEY, PLAINTEXT, "bursar/d/p/g", "limit_reset"] {
+        assert!(!told.contains(secret), "{secret} in {told}");
+        assert!(!logged.contains(secret), "{secret} in {logged}");
+    }
+    let lines: Vec<Value> = logged.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), count);
+    assert_eq!((&lines[0]["operation"], &lines[0]["status"]), (&json!("create key"), &json!(201)));
+    assert_eq!((&lines[0]["request_id"], &lines[5]["request_id"]), (&json!("req-7"), &json!("ray-9")));
+    assert!(told.contains("(request ray-9)"));
+}

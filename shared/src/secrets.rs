@@ -1,0 +1,241 @@
+//! The management key: read from Secrets Manager, kept for minutes, read again when the provider refuses it, and exchanged for
+//! the pending one at a rotation. Whether a key is good is for the provider to say (`provider::own`); nothing here writes a key.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::aws::AwsAccess;
+use crate::config::Config;
+use crate::sdk_error::{SdkFailure, reduce};
+
+/// How long a key that was read is used without reading it again.
+const KEPT_FOR: Duration = Duration::from_secs(5 * 60);
+/// How long a refused key that a fresh read confirmed is not read once more.
+const CONFIRMED_FOR: Duration = Duration::from_secs(10);
+
+const CURRENT: &str = "AWSCURRENT";
+const PENDING: &str = "AWSPENDING";
+
+/// The key that may make, change and delete keys. It cannot be stored, printed or logged.
+#[derive(Clone)]
+pub struct ManagementKey(Arc<SecretString>);
+
+/// Why a text is not a management key. It does not quote the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it does not hold a key: a key is one word of visible ASCII characters, alone")]
+pub struct NotAKey;
+
+/// Why there is no management key to work with.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SecretError {
+    #[error("the secret of the management key cannot be used: {0}")]
+    Unanswered(#[from] SdkFailure),
+    #[error("the secret of the management key is wrong: {0}")]
+    NotAKey(#[from] NotAKey),
+}
+
+/// Where calls to the provider get the management key from. Clones share what was read.
+#[derive(Clone)]
+pub struct ManagementKeys(Source);
+
+/// A key that waits to become the current one.
+#[derive(Debug, Clone)]
+pub struct Pending {
+    pub key: ManagementKey,
+    version: String,
+}
+
+#[derive(Clone)]
+enum Source {
+    Fixed(ManagementKey),
+    Stored(Arc<Stored>),
+}
+
+struct Stored {
+    access: AwsAccess,
+    client: OnceLock<Client>,
+    secret: String,
+    kept: Mutex<Option<Kept>>,
+}
+
+struct Kept {
+    key: ManagementKey,
+    read_at: Instant,
+    /// When a fresh read brought this key although the provider had refused it.
+    confirmed_at: Option<Instant>,
+}
+
+impl ManagementKeys {
+    /// The key of a deployment. Nothing is read before a call needs it.
+    pub fn of(config: &Config) -> ManagementKeys {
+        ManagementKeys(Source::Stored(Arc::new(Stored {
+            access: config.aws.clone(),
+            client: OnceLock::new(),
+            secret: config.management_key_secret.clone(),
+            kept: Mutex::new(None),
+        })))
+    }
+
+    /// A key that was given by hand and never changes.
+    pub fn fixed(key: ManagementKey) -> ManagementKeys {
+        ManagementKeys(Source::Fixed(key))
+    }
+
+    /// The key to use now.
+    pub async fn current(&self) -> Result<ManagementKey, SecretError> {
+        let stored = match &self.0 {
+            Source::Fixed(key) => return Ok(key.clone()),
+            Source::Stored(stored) => stored,
+        };
+        let mut kept = stored.kept.lock().await;
+        match &*kept {
+            Some(known) if known.read_at.elapsed() < KEPT_FOR => Ok(known.key.clone()),
+            _ => stored.read_into(&mut kept, None).await,
+        }
+    }
+
+    /// The key to use after the provider refused `refused`: one fresh read of the secret, which all who were refused share.
+    /// If it brings the same key, there is no other.
+    pub async fn refresh(&self, refused: &ManagementKey) -> Result<ManagementKey, SecretError> {
+        let stored = match &self.0 {
+            Source::Fixed(key) => return Ok(key.clone()),
+            Source::Stored(stored) => stored,
+        };
+        let mut kept = stored.kept.lock().await;
+        match &*kept {
+            Some(known) if known.key != *refused => Ok(known.key.clone()),
+            Some(known) if known.confirmed_at.is_some_and(|at| at.elapsed() < CONFIRMED_FOR) => Ok(known.key.clone()),
+            _ => stored.read_into(&mut kept, Some(refused)).await,
+        }
+    }
+
+    /// The key that a person put as the pending version, unless it has been promoted already.
+    pub async fn pending(&self) -> Result<Option<Pending>, SecretError> {
+        let Source::Stored(stored) = &self.0 else {
+            return Ok(None);
+        };
+        let Some((key, version)) = stored.version(PENDING).await? else {
+            return Ok(None);
+        };
+        let is_current = stored.version_id(CURRENT).await? == Some(version.clone());
+        Ok((!is_current).then_some(Pending { key, version }))
+    }
+
+    /// Makes a pending key the current one. Promoting it again changes nothing.
+    pub async fn promote(&self, pending: &Pending) -> Result<(), SecretError> {
+        let Source::Stored(stored) = &self.0 else { return Ok(()) };
+        let current = stored.version_id(CURRENT).await?;
+        if current.as_ref() != Some(&pending.version) {
+            let promoted = stored
+                .client()
+                .update_secret_version_stage()
+                .secret_id(&stored.secret)
+                .version_stage(CURRENT)
+                .set_remove_from_version_id(current)
+                .move_to_version_id(&pending.version)
+                .send()
+                .await;
+            if let Err(error) = promoted {
+                // The answer of a first try may have been lost, and the second is then refused: what counts is where the stage is.
+                let failure = reduce(&error);
+                let is_there = stored.version_id(CURRENT).await.ok().flatten().as_ref() == Some(&pending.version);
+                if !is_there {
+                    return Err(failure.into());
+                }
+            }
+        }
+        *stored.kept.lock().await = Some(Kept::now(pending.key.clone()));
+        Ok(())
+    }
+}
+
+impl Stored {
+    fn client(&self) -> &Client {
+        self.client.get_or_init(|| self.access.secretsmanager())
+    }
+
+    async fn read_into(
+        &self,
+        kept: &mut Option<Kept>,
+        refused: Option<&ManagementKey>,
+    ) -> Result<ManagementKey, SecretError> {
+        let text = self.text(CURRENT).await?.map(|(text, _)| text).unwrap_or_default();
+        let key = ManagementKey::parse(text.expose_secret())?;
+        let mut fresh = Kept::now(key.clone());
+        fresh.confirmed_at = refused.filter(|refused| **refused == key).map(|_| fresh.read_at);
+        *kept = Some(fresh);
+        Ok(key)
+    }
+
+    async fn version(&self, stage: &str) -> Result<Option<(ManagementKey, String)>, SecretError> {
+        match self.text(stage).await {
+            Ok(Some((text, version))) => Ok(Some((ManagementKey::parse(text.expose_secret())?, version))),
+            Ok(None) => Ok(None),
+            // A stage that no version has is answered like a secret that is not there.
+            Err(failure) if failure.code == "ResourceNotFoundException" => Ok(None),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    async fn version_id(&self, stage: &str) -> Result<Option<String>, SecretError> {
+        Ok(self.text(stage).await?.map(|(_, version)| version))
+    }
+
+    /// The text and the id of the version that has a stage.
+    async fn text(&self, stage: &str) -> Result<Option<(SecretString, String)>, SdkFailure> {
+        let asked = self.client().get_secret_value().secret_id(&self.secret).version_stage(stage);
+        let answer = asked.send().await.map_err(|error| reduce::<GetSecretValueError>(&error))?;
+        let version = answer.version_id.unwrap_or_default();
+        Ok(answer.secret_string.map(|text| (text.into(), version)))
+    }
+}
+
+impl Kept {
+    fn now(key: ManagementKey) -> Kept {
+        Kept { key, read_at: Instant::now(), confirmed_at: None }
+    }
+}
+
+impl ManagementKey {
+    /// Reads a key; space and line ends around it are ignored.
+    pub fn parse(text: &str) -> Result<ManagementKey, NotAKey> {
+        let text = text.trim();
+        let is_key = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        is_key.then(|| ManagementKey(Arc::new(text.into()))).ok_or(NotAKey)
+    }
+
+    /// For the one header that carries it.
+    pub(crate) fn reveal(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl PartialEq for ManagementKey {
+    fn eq(&self, other: &ManagementKey) -> bool {
+        self.reveal() == other.reveal()
+    }
+}
+
+impl Eq for ManagementKey {}
+
+impl fmt::Debug for ManagementKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ManagementKey(…)")
+    }
+}
+
+impl fmt::Debug for ManagementKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ManagementKeys(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests;

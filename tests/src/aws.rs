@@ -1,0 +1,27 @@
+//! AWS clients for a running stack, as anybody may point them there: any credentials will do.
+
+use aws_smithy_http_client::Builder as HttpClients;
+use bursar_local::stack::Ready;
+
+/// The table's client, at the engine itself.
+pub fn dynamodb(ready: &Ready) -> aws_sdk_dynamodb::Client {
+    use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(ready.region.clone()))
+        .credentials_provider(Credentials::new("any", "any", None, None, "a test"))
+        .http_client(HttpClients::new().build_http())
+        .endpoint_url(&ready.dynamodb);
+    aws_sdk_dynamodb::Client::from_conf(config.build())
+}
+
+/// The management key, as the functions read it.
+pub async fn management_key(ready: &Ready) -> String {
+    let answer = reqwest::Client::new()
+        .post(&ready.secretsmanager)
+        .header("x-amz-target", "secretsmanager.GetSecretValue")
+        .header("content-type", "application/x-amz-json-1.1")
+        .body(serde_json::json!({"SecretId": ready.secret}).to_string());
+    let answer: serde_json::Value = answer.send().await.unwrap().json().await.unwrap();
+    answer["SecretString"].as_str().unwrap().to_owned()
+}
