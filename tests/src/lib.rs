@@ -4,3 +4,4 @@
 
 pub mod aws;
 pub mod process;
+pub mod stack;

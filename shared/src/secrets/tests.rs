@@ -1,3 +1,5 @@
+//! The management key as it is read, kept, read again and rotated.
+
 use std::sync::Mutex as Lock;
 
 use aws_smithy_http_client::Builder;

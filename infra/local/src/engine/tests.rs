@@ -1,3 +1,5 @@
+//! The engine as the rest of the bundle uses it: kept, damaged, refused, trimmed.
+
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::Client;

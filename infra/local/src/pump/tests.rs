@@ -1,3 +1,5 @@
+//! The pump between a real engine and functions that a test plays.
+
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 

@@ -1,3 +1,5 @@
+//! Which schedules run, when, and in which order, as the clock moves.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::FutureExt;

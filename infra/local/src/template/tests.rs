@@ -1,3 +1,5 @@
+//! The real template as it is read, and what of a template is refused.
+
 use super::*;
 
 /// The bundled template with a change, to see what becomes of it.

@@ -1,3 +1,5 @@
+//! The client against small servers that answer exactly what a test scripts.
+
 mod account;
 mod creating;
 mod guardrails;

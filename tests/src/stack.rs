@@ -1,0 +1,49 @@
+//! A whole stack in this process, in memory, for one test. `finish` looks for what a passing test could have hidden.
+
+use anyhow::{Result, ensure};
+use bursar_core::domain::address::EmailAddress;
+use bursar_local::gate::Keep;
+use bursar_local::invoke::binaries::build_binaries;
+use bursar_local::invoke::logs::Logs;
+use bursar_local::schedules::SyncEvery;
+use bursar_local::stack::{Functions, Options, ProviderAt, Stack};
+
+/// A stack with the functions in this process.
+pub async fn in_process() -> Result<Stack> {
+    start(Functions::InProcess).await
+}
+
+/// A stack with the real binaries.
+pub async fn with_binaries() -> Result<Stack> {
+    start(Functions::Binaries(build_binaries().await?)).await
+}
+
+/// Ends a stack in which nothing went wrong: every planned fault happened, every event found its function, no mail is unread and
+/// no function complained. A test that expects one of these to be otherwise looks itself and stops the stack.
+pub async fn finish(stack: Stack) -> Result<()> {
+    let unfired = stack.gate.unfired();
+    ensure!(unfired.is_empty(), "planned faults that no call met: {unfired:?}");
+    let dead = stack.pump.dead_letters().all()?;
+    ensure!(dead.is_empty(), "dead letters: {dead:?}");
+    let unread = stack.ses.mails().len();
+    ensure!(unread == 0, "{unread} mails are left unread");
+    let complaint = |text: &str| ["\"WARN\"", "\"ERROR\"", "panicked"].iter().any(|level| text.contains(level));
+    let complaints: Vec<_> = stack.logs.all().into_iter().filter(|line| complaint(&line.text)).collect();
+    ensure!(complaints.is_empty(), "functions complained: {complaints:#?}");
+    stack.stop().await
+}
+
+async fn start(functions: Functions) -> Result<Stack> {
+    Stack::start(Options {
+        files: None,
+        port: 0,
+        admins: vec![EmailAddress::parse("admin@example.edu")?],
+        provider: ProviderAt::BuiltIn,
+        smtp: None,
+        sync_every: SyncEvery::Never,
+        functions,
+        keep: Keep::All,
+        logs: Logs::new(Keep::All),
+    })
+    .await
+}

@@ -1,0 +1,191 @@
+//! The bundle as a whole, in process and through the five real binaries: every kind of event reaches its function and is answered.
+
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::{HoldKind, Minted, Person, Press, PressKind};
+use bursar_core::domain::id::{Epoch, GrantId, KeyName, PersonId, ProgrammeId};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::Settings;
+use bursar_core::domain::term::Term;
+use bursar_core::store::{At, By, NewPerson, Outcome, Table};
+use bursar_local::gate::{Matcher, Verdict};
+use bursar_local::invoke::{FunctionName, InvokeError};
+use bursar_local::provider::Nano;
+use bursar_local::stack::Stack;
+use bursar_tests::{aws, stack};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Who can sign in comes later, so a test acts on the table as the console will.
+struct Office<'a> {
+    stack: &'a Stack,
+    table: Table,
+    programme: ProgrammeId,
+    faculty: Actor,
+}
+
+impl Office<'_> {
+    async fn open(stack: &Stack) -> Office<'_> {
+        let table = Table::new(&stack.config);
+        let faculty = Actor::Person(PersonId::random());
+        let today = jiff::Zoned::now().date();
+        let term = Term::new(today, today.saturating_add(jiff::ToSpan::days(90)), "UTC").unwrap();
+        let settings = Settings::new("CS pilot", term, Usd::from_dollars(20));
+        let by = By { actor: &faculty, now: stack.clock.now(), deadline: soon() };
+        let programme = table.create_programme(settings, Usd::from_dollars(100), by).await.unwrap();
+        Office { stack, table, programme, faculty }
+    }
+
+    async fn invite(&self, address: &str) -> GrantId {
+        let person = Person { address: EmailAddress::parse(address).unwrap(), name: None, roster_id: None };
+        let by = By { actor: &self.faculty, now: self.stack.clock.now(), deadline: soon() };
+        let added = self.table.invite(&self.programme, &[NewPerson { person, group: None }], by).await.unwrap();
+        added.into_iter().next().unwrap()
+    }
+
+    fn at<'g>(&'g self, grant: &'g GrantId) -> At<'g> {
+        At { programme: &self.programme, grant, now: self.stack.clock.now(), deadline: soon() }
+    }
+
+    /// A claim by hand: the attempt, a key of its name at the provider, the record.
+    async fn claim(&self, grant: &GrantId) -> String {
+        let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST };
+        let Outcome::Done(begun) = self.table.begin(self.at(grant), press).await.unwrap() else { panic!("not begun") };
+        let name = KeyName {
+            deployment: self.stack.ready.deployment.parse().unwrap(),
+            programme: self.programme.clone(),
+            grant: grant.clone(),
+            epoch: begun.epoch,
+            nonce: begun.nonce.clone(),
+        };
+        let request = reqwest::Client::new()
+            .post(format!("{}/keys", self.stack.ready.provider))
+            .bearer_auth(aws::management_key(&self.stack.ready).await)
+            .json(&json!({"name": name.to_string(), "limit": 20}));
+        let made: Value = request.send().await.unwrap().json().await.unwrap();
+        let hash = made["data"]["hash"].as_str().unwrap().to_owned();
+        let minted = Minted { key: hash.parse().unwrap(), limit: Usd::from_dollars(20) };
+        let recorded = self.table.record(self.at(grant), &begun, &minted).await.unwrap();
+        assert!(matches!(recorded, Outcome::Done(_)), "{recorded:?}");
+        hash
+    }
+
+    fn key(&self, hash: &str) -> bursar_local::provider::KeySnapshot {
+        let keys = self.stack.provider.as_ref().unwrap().keys();
+        keys.into_iter().find(|key| key.hash == hash).unwrap()
+    }
+}
+
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(25))
+}
+
+async fn get(stack: &Stack, path: &str) -> reqwest::Response {
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    client.get(format!("{}{path}", stack.ready.web)).send().await.unwrap()
+}
+
+async fn every_kind_of_event_is_answered(stack: Stack) {
+    let start = get(&stack, "/").await;
+    assert_eq!(start.status(), 200);
+    let policy = start.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    for part in ["default-src 'none'", "form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'"] {
+        assert!(policy.contains(part), "{policy}");
+    }
+    for (name, value) in [
+        ("cache-control", "no-store"),
+        ("referrer-policy", "same-origin"),
+        ("x-content-type-options", "nosniff"),
+        ("cross-origin-opener-policy", "same-origin"),
+    ] {
+        assert_eq!(start.headers()[name], value, "{name}");
+    }
+    assert!(start.headers()["permissions-policy"].to_str().unwrap().contains("camera=()"));
+    assert!(start.headers().get("strict-transport-security").is_none(), "this origin is not https");
+
+    let missing = get(&stack, "/nothing/here").await;
+    assert_eq!(missing.status(), 404);
+    assert!(missing.text().await.unwrap().contains("role=\"alert\""));
+    for page in ["/console", "/console/programmes/cs-pilot"] {
+        let sent_away = get(&stack, page).await;
+        assert_eq!(
+            (sent_away.status().as_u16(), sent_away.headers()["location"].to_str().unwrap()),
+            (303, "/"),
+            "{page}"
+        );
+    }
+    let posted = reqwest::Client::new().post(format!("{}/console/programmes", stack.ready.web)).send().await.unwrap();
+    assert_eq!(posted.status(), 401);
+
+    let report = stack.invoke.invoke(FunctionName::UsageSync, json!({})).await.unwrap();
+    assert_eq!((&report["keys_listed"], &report["complete"]), (&json!(0), &json!(false)), "{report}");
+    assert_eq!(report["account_balance_usd"], "1000.000000");
+    for (function, event, answer) in [
+        (FunctionName::UsageSync, json!({"task": "resume"}), json!({"skipped": "nothing to resume"})),
+        (FunctionName::UsageSync, json!({"task": "rotate"}), json!({"skipped": "nothing pending"})),
+        (FunctionName::Console, json!({"task": "work"}), json!({"disabled": 0, "still_owed": 0})),
+        (FunctionName::Mail, json!({"task": "drain"}), json!({"sent": 0, "waiting": 0})),
+        (FunctionName::ThresholdAlerts, json!({"task": "watch"}), json!({"skipped": "not in this version"})),
+    ] {
+        assert_eq!(stack.invoke.invoke(function, event.clone()).await, Ok(answer), "{function} {event}");
+    }
+    stack.settle.settle(Duration::from_secs(60)).await.unwrap();
+    stack::finish(stack).await.unwrap();
+}
+
+#[tokio::test]
+async fn in_process_every_kind_of_event_is_answered() {
+    every_kind_of_event_is_answered(stack::in_process().await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn through_the_real_binaries_every_kind_of_event_is_answered() {
+    every_kind_of_event_is_answered(stack::with_binaries().await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn an_event_of_nobodys_is_an_error_that_the_log_explains() {
+    let stack = stack::in_process().await.unwrap();
+    let failed = stack.invoke.invoke(FunctionName::Mail, json!({"task": "dance"})).await;
+    assert!(matches!(failed, Err(InvokeError::Failed(_))), "{failed:?}");
+    let logs = stack.logs.all();
+    assert!(logs.iter().any(|line| line.text.contains("this is no event for the function mail")), "{logs:?}");
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reading_is_recorded_once_and_a_repeated_sync_records_nothing() {
+    let stack = stack::in_process().await.unwrap();
+    let office = Office::open(&stack).await;
+    let grant = office.invite("ada@example.edu").await;
+    let hash = office.claim(&grant).await;
+    let provider = stack.provider.as_ref().unwrap();
+    provider.spend(&hash, Nano::micros(1_250_000), stack.clock.now(), "a/model").unwrap();
+    let first = stack.invoke.invoke(FunctionName::UsageSync, json!({})).await.unwrap();
+    assert_eq!((&first["keys_listed"], &first["readings_recorded"]), (&json!(1), &json!(1)), "{first}");
+    let second = stack.invoke.invoke(FunctionName::UsageSync, json!({})).await.unwrap();
+    assert_eq!(second["readings_recorded"], 0, "{second}");
+    stack::finish(stack).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_disable_that_is_owed_is_repeated_by_the_work_until_the_provider_answers() {
+    let stack = stack::in_process().await.unwrap();
+    let office = Office::open(&stack).await;
+    let grant = office.invite("ada@example.edu").await;
+    let hash = office.claim(&grant).await;
+    office.table.hold(office.at(&grant), HoldKind::Paused, &office.faculty, None).await.unwrap();
+    assert!(!office.key(&hash).disabled);
+
+    let rule = stack.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Verdict::FailBefore);
+    let report = stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
+    assert_eq!(report, json!({"disabled": 0, "still_owed": 1}));
+    stack.gate.lift(rule);
+    let report = stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
+    assert_eq!(report, json!({"disabled": 1, "still_owed": 0}));
+    assert!(office.key(&hash).disabled);
+    let report = stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
+    assert_eq!(report, json!({"disabled": 0, "still_owed": 0}));
+    stack.stop().await.unwrap();
+}

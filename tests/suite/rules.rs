@@ -1,0 +1,179 @@
+//! Rules of the code base that a compiler does not know: least privilege, keys spelled in one place, a map that shows every route.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use bursar_local::invoke::FunctionName;
+use bursar_tests::stack;
+use serde_json::{Value, json};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// The Rust files below a folder, without the tests at their ends.
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                found.push((path, text.split("#[cfg(test)]\nmod tests {").next().unwrap().to_owned()));
+            }
+        }
+    }
+    found
+}
+
+fn is_test(path: &Path) -> bool {
+    path.ends_with("tests.rs") || path.components().any(|part| part.as_os_str() == "tests")
+}
+
+#[tokio::test]
+async fn no_function_makes_a_call_that_its_policy_does_not_allow() {
+    let stack = stack::in_process().await.unwrap();
+    for (function, event) in [
+        (FunctionName::UsageSync, json!({})),
+        (FunctionName::UsageSync, json!({"task": "rotate"})),
+        (FunctionName::Console, json!({"task": "work"})),
+        (FunctionName::Mail, json!({"task": "drain"})),
+        (FunctionName::ThresholdAlerts, json!({"task": "watch"})),
+    ] {
+        stack.invoke.invoke(function, event).await.unwrap();
+    }
+    let allowed = allowed_by_the_template();
+    let used = stack.gate.uses();
+    assert!(used.iter().any(|used| used.function == FunctionName::Mail), "{used:?}");
+    for used in used {
+        let right = (used.function, used.action.clone(), used.index.clone());
+        // Whoever calls the provider needs the management key for it.
+        let needed = if used.action.starts_with("provider:") {
+            (used.function, "secretsmanager:GetSecretValue".to_owned(), None)
+        } else {
+            right
+        };
+        assert!(allowed.contains(&needed), "{needed:?} is not allowed by template.yaml");
+    }
+    stack::finish(stack).await.unwrap();
+}
+
+type Right = (FunctionName, String, Option<String>);
+
+/// What the roles of the five functions allow on the table, its indexes, the secret and mail.
+fn allowed_by_the_template() -> BTreeSet<Right> {
+    let text = std::fs::read_to_string(root().join("template.yaml")).unwrap();
+    let template: Value = serde_saphyr::from_str(&text).unwrap();
+    let resources = template["Resources"].as_object().unwrap();
+    let mut allowed = BTreeSet::new();
+    for resource in resources.values().filter(|resource| resource["Type"] == "AWS::Serverless::Function") {
+        let folder = resource["Properties"]["CodeUri"].as_str().unwrap().trim_end_matches('/').to_owned();
+        let function: FunctionName = folder.rsplit('/').next().unwrap().parse().unwrap();
+        let role = resource["Properties"]["Role"]["Fn::GetAtt"][0].as_str().unwrap();
+        for policy in resources[role]["Properties"]["Policies"].as_array().unwrap() {
+            for statement in policy["PolicyDocument"]["Statement"].as_array().unwrap() {
+                let on = statement["Resource"]["Fn::Sub"].as_str().unwrap_or_default();
+                let index = on.strip_prefix("${Table.Arn}/index/").map(str::to_owned);
+                for action in list(&statement["Action"]) {
+                    allowed.insert((function, action, index.clone()));
+                }
+            }
+        }
+    }
+    allowed
+}
+
+fn list(value: &Value) -> Vec<String> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    value.as_array().map_or_else(|| vec![text(value)], |list| list.iter().map(text).collect())
+}
+
+#[test]
+fn no_key_of_the_table_is_spelled_outside_its_one_file() {
+    let spelled = [
+        "\"P#",
+        "\"G#",
+        "\"A#",
+        "\"O#",
+        "\"R#",
+        "\"Z#",
+        "\"L#",
+        "\"C#",
+        "\"S#",
+        "\"Q#",
+        "\"META\"",
+        "\"LEASE\"",
+        "\"PROGRAMMES\"",
+        "\"POT\"",
+    ];
+    for folder in ["shared/src", "functions"] {
+        for (path, text) in sources(folder).into_iter().filter(|(path, _)| !is_test(path)) {
+            if path.ends_with("store/keys.rs") {
+                continue;
+            }
+            let found: Vec<_> = spelled.iter().filter(|key| text.contains(*key)).collect();
+            assert!(found.is_empty(), "{} spells {found:?}", path.display());
+        }
+    }
+}
+
+#[test]
+fn no_type_of_the_table_leaves_the_store_and_none_of_mail_or_secrets_their_files() {
+    for folder in ["shared/src", "functions"] {
+        for (path, text) in sources(folder).into_iter().filter(|(path, _)| !is_test(path)) {
+            let shown = path.strip_prefix(root()).unwrap().display().to_string();
+            for (service, homes) in [
+                ("aws_sdk_dynamodb::", &["shared/src/store/", "shared/src/aws.rs", "shared/src/sdk_error.rs"][..]),
+                ("aws_sdk_secretsmanager::", &["shared/src/secrets", "shared/src/aws.rs", "shared/src/sdk_error.rs"]),
+                ("aws_sdk_ses::", &["shared/src/mail/", "shared/src/aws.rs"]),
+            ] {
+                let at_home = homes.iter().any(|home| shown.starts_with(home));
+                assert!(at_home || !text.contains(service), "{shown} uses {service}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_route_is_on_the_map() {
+    let map = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let routes: BTreeSet<String> = sources("functions")
+        .iter()
+        .flat_map(|(_, text)| {
+            let routes = text.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next());
+            routes.map(str::to_owned).collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(routes.contains("/link"), "{routes:?}");
+    for route in routes {
+        assert!(map.contains(&format!("`{route}`")), "{route} is not in ARCHITECTURE.md");
+    }
+}
+
+#[test]
+fn every_call_of_the_provider_is_on_the_map_with_its_time_out_and_whether_it_is_repeated() {
+    let map = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    for call in bursar_core::provider::calls::ALL {
+        assert!(map.contains(&call.row()), "this row is not in ARCHITECTURE.md:\n{}", call.row());
+    }
+}
+
+#[test]
+fn a_functions_main_only_starts_it() {
+    for function in FunctionName::ALL {
+        let main = std::fs::read_to_string(root().join(format!("functions/{function}/src/main.rs"))).unwrap();
+        assert!(main.lines().count() <= 40, "{function}");
+    }
+}
+
+#[test]
+fn every_file_says_first_what_it_is_for() {
+    for folder in ["shared", "functions", "infra", "tests"] {
+        for (path, text) in sources(folder) {
+            assert!(text.starts_with("//!") && !text.starts_with("//! stub"), "{}", path.display());
+        }
+    }
+}
