@@ -10,6 +10,7 @@ use bursar_core::secrets::ManagementKey;
 use bursar_local::folder::Folder;
 use bursar_local::gate::Keep;
 use bursar_local::invoke::logs::Logs;
+use bursar_local::keys::{self, KeysOptions};
 
 use bursar_local::schedules::SyncEvery;
 use bursar_local::stack::{Functions, Options, ProviderAt, Stack};
@@ -138,10 +139,10 @@ impl Keys {
     async fn run(self) -> Result<()> {
         let (base, management_key) = match self.account.read()? {
             Some(account) => account,
-            None => anyhow::bail!("not yet"),
+            None => keys::of_running_demonstration(&self.data).await?,
         };
-        let _ = (base, management_key, self.pattern, self.json, self.data);
-        Ok(())
+        let options = KeysOptions { base, management_key, pattern: self.pattern, json: self.json };
+        keys::run(options, &mut std::io::stdout().lock()).await
     }
 }
 

@@ -11,6 +11,7 @@ pub mod gateway;
 pub mod inbox;
 pub mod invoke;
 pub mod kept;
+pub mod keys;
 pub mod provider;
 pub mod pump;
 #[cfg(test)]

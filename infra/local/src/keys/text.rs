@@ -1,0 +1,110 @@
+//! The listing as a table for a terminal. Names come last, since only they have no bound.
+
+use jiff::Timestamp;
+
+use super::{Listing, Row, State};
+
+const HEAD: [&str; 9] = ["STATE", "TODAY", "WEEK", "MONTH", "IN ALL", "LIMIT", "LAST USE", "AGE", "NAME"];
+
+pub(super) fn table(listing: &Listing, now: Timestamp) -> String {
+    let rows: Vec<[String; 9]> = listing.keys.iter().map(|row| cells(row, now)).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).chain([HEAD[column].len()]).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
+    let mut text = line(&HEAD.map(str::to_owned), &widths);
+    rows.iter().for_each(|row| text.push_str(&line(row, &widths)));
+    let totals = &listing.totals;
+    text.push_str(&format!(
+        "\n{} keys, {} used in all, balance {}\n{} without a limit, {} unused for 30 days\n",
+        totals.keys,
+        dollars(Some(&totals.usage_usd)),
+        dollars(Some(&totals.balance_usd)),
+        totals.without_limit,
+        totals.unused_30_days
+    ));
+    text
+}
+
+fn cells(row: &Row, now: Timestamp) -> [String; 9] {
+    let state = match row.state {
+        State::Enabled => "enabled",
+        State::Disabled => "disabled",
+        State::Expired => "expired",
+    };
+    let limit = row.limit_usd.as_ref().map_or("unlimited".to_owned(), |limit| dollars(Some(limit)));
+    [
+        state.to_owned(),
+        dollars(row.usage_daily_usd.as_ref()),
+        dollars(row.usage_weekly_usd.as_ref()),
+        dollars(row.usage_monthly_usd.as_ref()),
+        dollars(row.usage_usd.as_ref()),
+        limit,
+        row.last_used_at.map_or("never".to_owned(), |at| ago(at, now)),
+        row.created_at.map_or("?".to_owned(), |at| ago(at, now)),
+        // Somebody else chose the name: it must not move the cursor.
+        row.name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect(),
+    ]
+}
+
+fn line(cells: &[String; 9], widths: &[usize]) -> String {
+    let mut line = String::new();
+    for (column, cell) in cells.iter().enumerate() {
+        let width = widths[column];
+        match column {
+            0 => line.push_str(&format!("{cell:<width$}")),
+            8 => line.push_str(&format!("  {cell}")),
+            _ => line.push_str(&format!("  {cell:>width$}")),
+        }
+    }
+    line.push('\n');
+    line
+}
+
+/// Cents are enough for the eye: what is less is shown as such.
+fn dollars(amount: Option<&String>) -> String {
+    let Some(amount) = amount else { return "?".to_owned() };
+    let (sign, amount) = amount.strip_prefix('-').map_or(("", amount.as_str()), |rest| ("-", rest));
+    let (cents, rest) = amount.split_at(amount.len().saturating_sub(4));
+    match (cents, rest) {
+        ("0.00", "0000") => "$0".to_owned(),
+        ("0.00", _) => format!("{sign}<$0.01"),
+        _ => format!("{sign}${cents}"),
+    }
+}
+
+fn ago(at: Timestamp, now: Timestamp) -> String {
+    let hours = now.duration_since(at).as_hours().max(0);
+    if hours < 48 { format!("{hours} h") } else { format!("{} d", hours / 24) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Totals;
+    use super::*;
+
+    #[test]
+    fn the_table_is_aligned_and_a_name_cannot_move_the_cursor() {
+        let row = |name: &str, usage: &str, limit: Option<&str>| Row {
+            hash: String::new(),
+            name: name.to_owned(),
+            state: State::Enabled,
+            workspace: None,
+            usage_usd: Some(usage.to_owned()),
+            usage_daily_usd: Some("0.000000".to_owned()),
+            usage_weekly_usd: Some("0.004000".to_owned()),
+            usage_monthly_usd: None,
+            limit_usd: limit.map(str::to_owned),
+            last_used_at: None,
+            created_at: Some("2026-10-01T00:00:00Z".parse().unwrap()),
+        };
+        let totals = Totals {
+            keys: 2,
+            usage_usd: "1234.567891".to_owned(),
+            balance_usd: "-0.500000".to_owned(),
+            without_limit: 1,
+            unused_30_days: 0,
+        };
+        let keys = vec![row("one\u{1b}[2J", "0.004000", Some("20.000000")), row("two", "1234.563891", None)];
+        let shown = table(&Listing { keys, totals }, "2026-11-20T00:00:00Z".parse().unwrap());
+        insta::assert_snapshot!(shown, @"");
+    }
+}
