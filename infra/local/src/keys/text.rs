@@ -105,6 +105,13 @@ mod tests {
         };
         let keys = vec![row("one\u{1b}[2J", "0.004000", Some("20.000000")), row("two", "1234.563891", None)];
         let shown = table(&Listing { keys, totals }, "2026-11-20T00:00:00Z".parse().unwrap());
-        insta::assert_snapshot!(shown, @"");
+        insta::assert_snapshot!(shown, @r"
+        STATE    TODAY    WEEK  MONTH    IN ALL      LIMIT  LAST USE   AGE  NAME
+        enabled     $0  <$0.01      ?    <$0.01     $20.00     never  50 d  one�[2J
+        enabled     $0  <$0.01      ?  $1234.56  unlimited     never  50 d  two
+
+        2 keys, $1234.56 used in all, balance -$0.50
+        1 without a limit, 0 unused for 30 days
+        ");
     }
 }
