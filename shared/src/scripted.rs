@@ -35,8 +35,6 @@ pub(crate) struct Answer {
     body: String,
     /// How many bytes of the body are sent before the connection ends.
     cut: Option<usize>,
-    /// Ends the connection after the answer, without having announced it.
-    last: bool,
 }
 
 /// A running server; it ends with the test's runtime.
@@ -52,7 +50,6 @@ pub(crate) fn answer(status: u16, body: &str) -> Answer {
         headers: vec![("content-type".to_owned(), "application/json".to_owned())],
         body: body.to_owned(),
         cut: None,
-        last: false,
     }
 }
 
@@ -65,11 +62,6 @@ impl Answer {
 
     pub(crate) fn cut_after(mut self, bytes: usize) -> Answer {
         self.cut = Some(bytes);
-        self
-    }
-
-    pub(crate) fn then_close(mut self) -> Answer {
-        self.last = true;
         self
     }
 
@@ -160,7 +152,7 @@ async fn serve(mut stream: TcpStream, connection: usize, mut act: impl FnMut(See
         match act(request) {
             Act::Answer(answer) => {
                 let _ = stream.write_all(&answer.bytes()).await;
-                if answer.cut.is_some() || answer.last {
+                if answer.cut.is_some() {
                     return;
                 }
             }

@@ -98,10 +98,8 @@ async fn what_was_acknowledged_survives_a_kill_at_any_moment_and_the_next_start_
                 written.push(id);
                 acknowledged += 1;
             }
-            if acknowledged == 20 + 30 * round {
-                if let Some(bursar) = running.take() {
-                    bursar.kill().await.unwrap();
-                }
+            if let Some(bursar) = running.take_if(|_| acknowledged == 20 + 30 * round) {
+                bursar.kill().await.unwrap();
             }
         }
     }

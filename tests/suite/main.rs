@@ -1,6 +1,10 @@
 //! The black-box tests, in one binary so that they link once: each module is one subject.
 
+#[cfg(test)]
 mod bundle;
+#[cfg(test)]
 mod command;
+#[cfg(test)]
 mod rules;
+#[cfg(test)]
 mod second_engine;

@@ -76,7 +76,7 @@ struct Keys {
 /// A real account at a provider.
 #[derive(Args)]
 struct Account {
-    /// A real provider's API, like https://openrouter.ai/api/v1
+    /// A real provider: the address of its API
     #[arg(long, value_name = "URL", requires = "management_key_file")]
     provider: Option<String>,
     /// The file that holds its management key

@@ -90,7 +90,8 @@ async fn an_answer_that_names_no_hash_leaves_the_outcome_unknown() {
 
 #[tokio::test]
 async fn however_it_ends_a_creation_is_sent_once_and_its_ending_tells_whether_there_may_be_a_key() {
-    let faults: [(&str, fn() -> Act); 17] = [
+    type Fault = (&'static str, fn() -> Act);
+    let faults: [Fault; 17] = [
         ("unknown", || Act::Drop),
         ("unknown", || answer(201, &created_json()).cut_after(40).into()),
         ("unknown", || answer(201, "<html>busy</html>").with("content-type", "text/html").into()),

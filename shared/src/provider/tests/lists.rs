@@ -12,7 +12,10 @@ use crate::scripted::answer;
 
 /// The keys of some workspaces, newest first, as a provider pages them.
 #[derive(Clone, Default)]
-struct Account(Arc<Mutex<Vec<(String, Vec<usize>)>>>);
+struct Account(Arc<Mutex<Vec<Listed>>>);
+
+/// A workspace by its id, with its keys by their numbers.
+type Listed = (String, Vec<usize>);
 
 impl Account {
     fn of(workspaces: &[(&str, std::ops::Range<usize>)]) -> Account {
