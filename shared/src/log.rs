@@ -26,6 +26,13 @@ pub fn start() {
     let _ = tracing::dispatcher::set_global_default(to(std::io::stdout));
 }
 
+/// Lets subscribers of single invocations live beside one another. Without a default one, a thread that has none can make tracing
+/// forget a line for all of them. A default that is set already stays.
+pub fn share() {
+    let silent = tracing_subscriber::registry().with(LevelFilter::OFF);
+    let _ = tracing::dispatcher::set_global_default(Dispatch::new(silent));
+}
+
 fn lines<S, W>(writer: W) -> impl Layer<S>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
+use bursar_core::log;
 use bursar_core::provider::Provider;
 use bursar_core::secrets::ManagementKey;
 use bursar_local::folder::Folder;
@@ -100,6 +101,8 @@ impl Command {
 
 impl Serve {
     async fn run(self) -> Result<()> {
+        // What the bundle itself has to say; each invocation's lines are caught apart.
+        tracing::dispatcher::set_global_default(log::to(std::io::stderr))?;
         let provider = match self.account.read()? {
             None => ProviderAt::BuiltIn,
             Some((url, management_key)) => {

@@ -76,6 +76,7 @@ impl InProcess {
         clock: Clock,
         make: impl Fn(FunctionName, Config, Clock) -> Box<dyn Answering> + Send + Sync + 'static,
     ) -> InProcess {
+        bursar_core::log::share();
         InProcess(Arc::new(Pool {
             gate,
             settings,

@@ -271,6 +271,7 @@ impl<'w> MakeWriter<'w> for Log {
 
 #[tokio::test]
 async fn a_log_line_names_operation_status_and_request_and_no_secret_reaches_log_or_error() {
+    crate::log::share();
     let log = Log::default();
     let _guard = tracing::dispatcher::set_default(&crate::log::to(log.clone()));
     let leaky = format!("no key {MANAGEMENT_KEY} or {PLAINTEXT}, asked for bursar/d/p/g/1-n");
