@@ -17,14 +17,23 @@ pub(super) fn status(call: &Call, code: u16, retry_after_s: Option<u32>) -> Resp
     let mut response = match call.name.service {
         Service::DynamoDb => table_error(call, code, table_code(code), "refused by the fault layer"),
         Service::SecretsManager => {
-            let kind = if code < 500 { "ThrottlingException" } else { "InternalServiceError" };
-            aws_json(call, code, &json!({ "__type": kind, "Message": "refused by the fault layer" }))
+            let kind = match code {
+                401 | 403 => "AccessDeniedException",
+                404 => "ResourceNotFoundException",
+                429 => "ThrottlingException",
+                500.. => "InternalServiceError",
+                _ => "InvalidRequestException",
+            };
+            let body = json!({ "__type": kind, "Message": "refused by the fault layer" });
+            aws_json(call, code, &body)
         }
         Service::Ses => {
             let kind = match code {
+                401 | 403 => "AccessDenied",
+                429 => "Throttling",
                 503 => "ServiceUnavailable",
                 500.. => "InternalFailure",
-                _ => "Throttling",
+                _ => "InvalidParameterValue",
             };
             query_error(call, code, kind, "refused by the fault layer")
         }
@@ -115,9 +124,12 @@ fn last(call: &Call, code: &str, message: &str) -> Vec<Value> {
 
 fn table_code(code: u16) -> &'static str {
     match code {
-        400..500 => "com.amazon.coral.availability#ThrottlingException",
+        401 | 403 => "com.amazon.coral.service#AccessDeniedException",
+        404 => "com.amazonaws.dynamodb.v20120810#ResourceNotFoundException",
+        429 => "com.amazon.coral.availability#ThrottlingException",
         503 => "com.amazon.coral.availability#ServiceUnavailableException",
-        _ => "com.amazonaws.dynamodb.v20120810#InternalServerError",
+        500.. => "com.amazonaws.dynamodb.v20120810#InternalServerError",
+        _ => "com.amazon.coral.validate#ValidationException",
     }
 }
 

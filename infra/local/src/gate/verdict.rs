@@ -81,7 +81,8 @@ impl Verdict {
         }
     }
 
-    /// Every way in which this call can go wrong, in a fixed order. Delays are not among them.
+    /// Every way in which this call can go wrong, in a fixed order. None of them takes time: a delay is not among them, and who is
+    /// told to come back later is told to come back at once.
     pub fn faults_of(name: &CallName, shape: &Shape) -> Vec<Verdict> {
         const FAULTS: [&str; 21] = [
             "fail-before",
@@ -89,11 +90,11 @@ impl Verdict {
             "kill-before",
             "kill-after",
             "status-429",
-            "status-429-retry-1",
+            "status-429-retry-0",
             "status-500",
             "status-500-after",
             "status-503",
-            "status-503-retry-1",
+            "status-503-retry-0",
             "html-502",
             "html-502-after",
             "html-200-after",
@@ -270,8 +271,8 @@ mod tests {
                 Verdict::faults_of(&name, &Shape::of(&name, body.as_bytes())).iter().map(ToString::to_string).collect();
             texts.join(" ")
         };
-        let common = "fail-before lose-answer kill-before kill-after status-429 status-429-retry-1 status-500 \
-                      status-500-after status-503 status-503-retry-1 html-502 html-502-after html-200-after truncated";
+        let common = "fail-before lose-answer kill-before kill-after status-429 status-429-retry-0 status-500 \
+                      status-500-after status-503 status-503-retry-0 html-502 html-502-after html-200-after truncated";
         assert_eq!(
             faults("dynamodb:PutItem", r#"{"ConditionExpression":"c"}"#),
             format!("{common} throttle throttle-rate conflict condition-read-back")

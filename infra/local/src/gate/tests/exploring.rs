@@ -9,6 +9,7 @@ use crate::invoke::FunctionName;
 /// A counter behind the gate: `GET /credits` reads it, `PATCH /keys/{n}` writes n, `POST /keys` adds one.
 struct Counter {
     gate: Gate,
+    stub: Stub,
     value: Arc<AtomicU32>,
 }
 
@@ -29,7 +30,7 @@ impl Counter {
         })
         .await;
         let gate = gate_before(&stub.origin).await;
-        Counter { gate, value }
+        Counter { gate, stub, value }
     }
 
     fn value(&self) -> u32 {
@@ -90,6 +91,33 @@ async fn every_order_of_two_handlers_is_run_once_and_the_lost_update_is_among_th
     assert_eq!(explored.history.to_string(), lost);
     assert_eq!(counter.value(), 1);
     assert_eq!(replayed.missed(), []);
+}
+
+/// Remembers between how many instances there was a choice at first, and lets the first call pass each time.
+struct First(Option<usize>);
+
+impl Choose for First {
+    fn choose(&mut self, steps: &[Step]) -> usize {
+        let instances: BTreeSet<u32> = steps.iter().map(|step| step.instance).collect();
+        self.0.get_or_insert(instances.len());
+        0
+    }
+}
+
+#[tokio::test]
+async fn the_race_begins_when_all_who_race_have_come() {
+    let counter = Counter::new().await;
+    let latecomer = async {
+        // Past the gate, so that the other is held long before this one begins.
+        for _ in 0..3 {
+            reqwest::get(&counter.stub.origin).await.unwrap();
+        }
+        counter.careless().await
+    };
+    let work = futures_util::future::join(counter.careless(), latecomer);
+    let mut first = First(None);
+    counter.gate.explore(&race(&[], 0), &mut first, work, async |_| ()).await;
+    assert_eq!(first.0, Some(2));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::super::invocation::test_settings;
 use super::*;
-use crate::gate::{Keep, Upstreams, Verdict};
+use crate::gate::{Keep, Matcher, Upstreams, Verdict};
 use serde_json::json;
 
 async fn nothing_behind() -> Gate {
@@ -105,7 +105,8 @@ fn as_a_function_this_program_does_what_it_is_told() {
 
 async fn as_told(event: lambda_runtime::LambdaEvent<Value>) -> Result<Value, lambda_runtime::Error> {
     let event = event.payload;
-    eprintln!("said {}", event["say"].as_str().unwrap_or("nothing"));
+    let said = event["say"].as_str().unwrap_or("nothing").to_owned();
+    eprintln!("said {said} by {}", std::process::id());
     match event["do"].as_str().unwrap_or_default() {
         "call" => {
             let url = format!("{}/keys", std::env::var("OPENROUTER_BASE_URL")?);
@@ -114,6 +115,18 @@ async fn as_told(event: lambda_runtime::LambdaEvent<Value>) -> Result<Value, lam
         "exit" => std::process::exit(7),
         "hang" => std::future::pending().await,
         "answer" => return Ok(json!("x".repeat(event["bytes"].as_u64().unwrap_or_default() as usize))),
+        "ask" => {
+            let aws = bursar_core::aws::AwsAccess::from_environment().await;
+            let _ = aws.secretsmanager().get_secret_value().secret_id("s").send().await;
+            let _ = aws.ses().get_send_quota().send().await;
+            let _ = aws.dynamodb().list_tables().send().await;
+        }
+        "mutter" => {
+            tokio::spawn(async move {
+                tokio::task::yield_now().await;
+                eprintln!("muttered {said}");
+            });
+        }
         "fail" => return Err("it could not".into()),
         _ => {}
     }
@@ -126,9 +139,25 @@ async fn obedient() -> (Binaries, tempfile::TempDir) {
     (binaries, folder)
 }
 
+/// Sends a signal, and tells whether there was anybody to take it. 0 only asks that.
+async fn signal(number: u8, pid: &str) -> bool {
+    let mut shell = tokio::process::Command::new("/bin/sh");
+    let kill = format!("kill -{number} {pid}");
+    shell.args(["-c", &kill]).output().await.unwrap().status.success()
+}
+
 async fn runs(pid: &Value) -> bool {
-    let mut kill = tokio::process::Command::new("kill");
-    kill.args(["-0", &pid.to_string()]).output().await.unwrap().status.success()
+    signal(0, &pid.to_string()).await
+}
+
+/// Reaping takes some turns of the runtime.
+async fn is_gone(pid: &str) {
+    for _ in 0..1000 {
+        if !signal(0, pid).await {
+            return;
+        }
+    }
+    panic!("{pid} still runs");
 }
 
 #[tokio::test]
@@ -142,8 +171,8 @@ async fn an_idle_process_serves_the_next_invocation_and_a_busy_one_gets_company(
     let mut said: Vec<(u32, String)> = Vec::new();
     let mut ids = std::collections::BTreeSet::new();
     for line in binaries.logs().all() {
-        if line.text.starts_with("said") {
-            said.push((line.instance, line.text));
+        if let Some((text, _)) = line.text.split_once(" by ") {
+            said.push((line.instance, text.to_owned()));
             ids.insert(line.request_id);
         }
     }
@@ -168,15 +197,85 @@ async fn a_kill_is_a_kill_and_the_next_invocation_has_a_new_process() {
 }
 
 #[tokio::test]
-async fn a_process_is_ended_at_its_time_out_and_when_nobody_needs_it() {
+async fn a_process_is_ended_at_its_time_out() {
     let (binaries, _folder) = obedient().await;
     let failed = binaries.invoke(FunctionName::Mail, json!({ "do": "hang" })).await;
     assert_eq!(failed, Err(InvokeError::TimedOut));
+    let logs = binaries.logs().all();
+    let said = logs.iter().find_map(|line| line.text.strip_prefix("said nothing by "));
+    assert!(!signal(0, said.unwrap()).await);
+}
+
+#[test]
+fn a_process_ends_with_the_runtime_that_started_it() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let folder = scripts("echo $$; exec sleep 600");
+    let first = runtime();
+    let pid = first.block_on(async {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let tell = Mutex::new(Some(tell));
+        let mut settings = test_settings();
+        settings.logs = Logs::echoed(Keep::All, move |line| {
+            if let Some(tell) = tell.lock().unwrap().take() {
+                tell.send(line.text.clone()).unwrap();
+            }
+        });
+        let binaries = Binaries::new(nothing_behind().await, settings, folder.path());
+        tokio::spawn(async move { binaries.invoke(FunctionName::Claim, json!({})).await });
+        told.await.unwrap()
+    });
+    drop(first);
+    runtime().block_on(is_gone(&pid));
+}
+
+#[tokio::test]
+async fn an_idle_process_that_died_is_not_used_again() {
+    let (binaries, _folder) = obedient().await;
     let pid = binaries.invoke(FunctionName::Claim, json!({})).await.unwrap();
-    drop(binaries);
-    while runs(&pid).await {
+    assert!(signal(9, &pid.to_string()).await);
+    let still_runs = || {
+        let mut idle = binaries.0.idle();
+        let worker = idle.get_mut(&FunctionName::Claim).and_then(|idle| idle.last_mut()).unwrap();
+        worker.process.as_mut().unwrap().runs()
+    };
+    while still_runs() {
         tokio::task::yield_now().await;
     }
+    assert_ne!(binaries.invoke(FunctionName::Claim, json!({})).await.unwrap(), pid);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_are_there_with_the_answer_and_late_ones_belong_to_the_invocation_before() {
+    let (binaries, _folder) = obedient().await;
+    for turn in 0..30 {
+        let event = json!({ "do": "mutter", "say": turn.to_string() });
+        binaries.invoke(FunctionName::Claim, event).await.unwrap();
+        let begins = format!("said {turn} by");
+        let logs = binaries.logs().all();
+        assert!(logs.iter().any(|line| line.text.starts_with(&begins)), "{turn}: {logs:#?}");
+    }
+    let mut ids = BTreeMap::new();
+    for line in binaries.logs().all() {
+        let mut words = line.text.split(' ');
+        if let (Some("said" | "muttered"), Some(turn)) = (words.next(), words.next()) {
+            let known = ids.entry(turn.to_owned()).or_insert_with(|| line.request_id.clone());
+            assert_eq!(*known, line.request_id, "{}", line.text);
+        }
+    }
+    assert_eq!(ids.len(), 30);
+}
+
+#[tokio::test]
+async fn the_clients_of_a_process_find_the_services_through_the_fault_layer() {
+    let (binaries, _folder) = obedient().await;
+    let gate = &binaries.0.gate;
+    gate.at(Matcher::call("*").every(), Verdict::status(400));
+    binaries.invoke(FunctionName::Console, json!({ "do": "ask" })).await.unwrap();
+    binaries.invoke(FunctionName::Console, json!({ "do": "call" })).await.unwrap();
+    let calls: std::collections::BTreeSet<String> = gate.uses().into_iter().map(|used| used.action).collect();
+    let expected = ["dynamodb:ListTables", "provider:POST /keys", "secretsmanager:GetSecretValue", "ses:GetSendQuota"];
+    assert_eq!(calls, expected.map(str::to_owned).into());
+    assert!(gate.calls().iter().all(|recorded| recorded.call.instance == 1));
 }
 
 #[tokio::test]
