@@ -68,6 +68,9 @@ impl Config {
             .map(str::trim)
             .filter_map(|admin| checked("BURSAR_ADMINS", admin, address, &mut wrong))
             .collect();
+        if admins.is_empty() && !wrong.iter().any(|(name, _)| *name == "BURSAR_ADMINS") {
+            wrong.push(("BURSAR_ADMINS", "names nobody".to_owned()));
+        }
         let privacy_url =
             given("BURSAR_PRIVACY_URL").and_then(|text| checked("BURSAR_PRIVACY_URL", &text, web_address, &mut wrong));
         let provider = given("OPENROUTER_BASE_URL").unwrap_or_else(|| OPENROUTER.to_owned());
@@ -208,6 +211,13 @@ mod tests {
         let complaints = complaints(&change);
         assert!(named.iter().all(|name| complaints.contains(name)), "{complaints:?}");
         assert_eq!(complaints.len(), named.len());
+    }
+
+    #[test]
+    fn a_list_of_admins_that_names_nobody_is_complained_of_once() {
+        for nobody in [",", " , ", ""] {
+            assert_eq!(complaints(&[("BURSAR_ADMINS", nobody)]), ["BURSAR_ADMINS"], "{nobody:?}");
+        }
     }
 
     #[test]

@@ -136,7 +136,8 @@ async fn a_folder_that_cannot_be_made_is_refused() {
 async fn a_damaged_database_is_named_and_not_overwritten() {
     for damaged in ["table.db", "stand-ins/state.db"] {
         let data = data();
-        Bursar::start(data.path()).await.unwrap().interrupt().await.unwrap();
+        let ended = Bursar::start(data.path()).await.unwrap().interrupt().await.unwrap();
+        assert_eq!(ended.status.code(), Some(0), "interrupted as soon as it is ready, it ends cleanly: {ended:?}");
         let path = data.path().join(damaged);
         for leftover in ["-wal", "-shm"] {
             let _ = std::fs::remove_file(format!("{}{leftover}", path.display()));

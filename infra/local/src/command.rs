@@ -1,6 +1,7 @@
 //! The command line: what was asked for, checked before anything is touched.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use bursar_core::deadline::Deadline;
@@ -17,7 +18,7 @@ use bursar_local::schedules::SyncEvery;
 use bursar_local::stack::{Functions, Options, ProviderAt, Stack};
 use clap::{Args, Parser, Subcommand};
 use jiff::SignedDuration;
-use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The whole of Bursar on this machine, with simulated AWS and, unless another is named, a simulated provider.
 #[derive(Parser)]
@@ -119,7 +120,8 @@ impl Serve {
             SignedDuration::ZERO => SyncEvery::Never,
             every => SyncEvery::Every(every),
         };
-        let stack = Stack::start(Options {
+        let mut interrupts = Interrupts::listen()?;
+        let start = Stack::start(Options {
             files: Some(folder.files()),
             port: self.port,
             admins,
@@ -129,10 +131,13 @@ impl Serve {
             functions: Functions::InProcess,
             keep: Keep::Last(LATEST),
             logs: Logs::echoed(Keep::Last(LATEST), |line| eprintln!("{} {}", line.function, line.text.trim_end())),
-        })
-        .await?;
+        });
+        let stack = tokio::select! {
+            started = start => started?,
+            () = interrupts.next() => return Ok(()),
+        };
         announce(&stack)?;
-        interrupted().await?;
+        interrupts.next().await;
         eprintln!("bursar: stopping");
         stack.stop().await
     }
@@ -188,14 +193,23 @@ fn announce(stack: &Stack) -> Result<()> {
     Ok(())
 }
 
-async fn interrupted() -> Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut ended = signal(SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
-        _ = ended.recv() => {}
+/// Ctrl-C and a polite kill. Listened for before anybody is told that the bundle is up.
+struct Interrupts {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interrupts {
+    fn listen() -> Result<Interrupts> {
+        Ok(Interrupts { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
-    Ok(())
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 fn address(text: &str) -> Result<EmailAddress, String> {

@@ -1,6 +1,8 @@
 //! The acts on a programme: create, edit, its pot, its roster, its end. Ending its grants is a walk over them, each by its own
 //! act; that walk is what keeps a claim out, not a check in the claim.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 
 use super::act::new_ulid;
@@ -148,16 +150,18 @@ impl Table {
         }
     }
 
-    /// Puts people on the roster, at most [`INVITED_AT_ONCE`], each with a mail owed. Those who are on it already are left as
-    /// they are. Answers the grants that are new.
+    /// Puts people on the roster, at most [`INVITED_AT_ONCE`], each once and with a mail owed. Those who are on it already are
+    /// left as they are. Answers the grants that are new.
     pub async fn invite(&self, id: &ProgrammeId, people: &[NewPerson], by: By<'_>) -> Result<Vec<GrantId>, StoreError> {
         let mut pauses = Pauses::until(by.deadline);
         loop {
             let mut added = Vec::new();
+            let mut seen = HashSet::new();
             let mut transaction = self.transaction();
             for NewPerson { person, group } in people {
                 let address = person.address.matched().clone();
-                if self.get::<Enrolment>(&keys::enrolment(&address, id)).await?.is_some() {
+                let again = !seen.insert(address.clone());
+                if again || self.get::<Enrolment>(&keys::enrolment(&address, id)).await?.is_some() {
                     continue;
                 }
                 let grant = Grant::invited(id.clone(), GrantId::random(), person.clone(), group.clone());
