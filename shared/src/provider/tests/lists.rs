@@ -250,6 +250,19 @@ async fn rows_that_cannot_be_read_are_handed_over_apart_and_do_not_end_the_list(
 }
 
 #[tokio::test]
+async fn a_list_of_nothing_but_a_nameless_row_is_not_an_empty_one() {
+    let (_server, provider, _) = scripted(move |request, _| {
+        let rows = if request.target.contains("/workspaces") { json!([{"id": "w-1"}]) } else { json!([{"hash": 8}]) };
+        answer(200, &json!({"data": rows}).to_string())
+    })
+    .await;
+    let mut inventory = provider.inventory(&Clock::system(), soon());
+    let page = inventory.next().await.unwrap().unwrap();
+    assert_eq!((page.keys.len(), page.unreadable.len()), (0, 1));
+    assert!(inventory.next().await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn a_page_asked_for_before_midnight_and_answered_after_it_is_asked_for_again() {
     let now = Arc::new(Mutex::new("2026-11-20T23:59:59.9Z".parse::<Timestamp>().unwrap()));
     let account = Account::of(&[("w-1", 0..3)]);

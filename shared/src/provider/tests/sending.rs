@@ -275,12 +275,13 @@ async fn a_log_line_names_operation_status_and_request_and_no_secret_reaches_log
     let log = Log::default();
     let _guard = tracing::dispatcher::set_default(&crate::log::to(log.clone()));
     let leaky = format!("no key {MANAGEMENT_KEY} or {PLAINTEXT}, asked for bursar/d/p/g/1-n");
-    let acts: [Box<dyn Fn() -> Act + Send>; 7] = [
+    let acts: [Box<dyn Fn() -> Act + Send>; 8] = [
         Box::new(|| answer(201, &created_json()).with("x-request-id", "req-7").into()),
         Box::new(|| answer(201, &json!({"key": [PLAINTEXT], "data": {"hash": PLAINTEXT}}).to_string()).into()),
         Box::new(|| answer(201, &json!({"key": PLAINTEXT, "data": PLAINTEXT}).to_string()).into()),
         Box::new(|| answer(201, &created_json()).cut_after(40).into()),
         Box::new(|| answer(201, PLAINTEXT).into()),
+        Box::new(|| answer(201, &json!(PLAINTEXT).to_string()).into()),
         Box::new({
             let body = error_json(400, &leaky.replace(", asked for bursar/d/p/g/1-n", ""));
             move || answer(400, &body).with("cf-ray", "ray-9").into()
@@ -304,6 +305,6 @@ async fn a_log_line_names_operation_status_and_request_and_no_secret_reaches_log
     let lines: Vec<Value> = logged.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), count);
     assert_eq!((&lines[0]["operation"], &lines[0]["status"]), (&json!("create key"), &json!(201)));
-    assert_eq!((&lines[0]["request_id"], &lines[5]["request_id"]), (&json!("req-7"), &json!("ray-9")));
+    assert_eq!((&lines[0]["request_id"], &lines[6]["request_id"]), (&json!("req-7"), &json!("ray-9")));
     assert!(told.contains("(request ray-9)"));
 }
