@@ -1,6 +1,7 @@
 //! The simulator as a client sees it: over HTTP, with a clock that the test moves.
 
 mod access;
+mod client;
 mod completions;
 mod guardrails;
 mod keeping;
