@@ -221,6 +221,13 @@ async fn the_keys_of_the_running_demonstration_are_listed_and_nothing_is_changed
     let shown = keys(data.path(), &[]).await;
     assert!(shown.out.contains("course/0") && shown.out.contains("other"), "{shown:?}");
     assert_eq!(keys_made(&bursar).await, before);
+    assert_eq!(listing["totals"]["unused_30_days"], 0);
+
+    // The demonstration's time counts, not this machine's.
+    let moved = reqwest::Client::new().post(format!("{}/clock", bursar.ready.inbox));
+    assert_eq!(moved.json(&json!({"advance_s": 31 * 86_400})).send().await.unwrap().status(), 200);
+    let later: Value = serde_json::from_str(&keys(data.path(), &["--json"]).await.out).unwrap();
+    assert_eq!(later["totals"]["unused_30_days"], 4, "{later}");
 
     bursar.interrupt().await.unwrap();
     assert_refused(&keys(data.path(), &[]).await, &["cargo run"]);

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use bursar_core::clock::Clock;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::log;
@@ -145,11 +146,11 @@ impl Serve {
 
 impl Keys {
     async fn run(self) -> Result<()> {
-        let (base, management_key) = match self.account.read()? {
-            Some(account) => account,
+        let account = match self.account.read()? {
+            Some((base, management_key)) => keys::Account { base, management_key, clock: Clock::system() },
             None => keys::of_running_demonstration(&self.data).await?,
         };
-        let options = KeysOptions { base, management_key, pattern: self.pattern, json: self.json };
+        let options = KeysOptions { account, pattern: self.pattern, json: self.json };
         keys::run(options, &mut std::io::stdout().lock()).await
     }
 }

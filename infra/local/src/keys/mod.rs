@@ -21,12 +21,19 @@ use crate::stack::{READY, Ready};
 
 /// What is to be listed, and how.
 pub struct KeysOptions {
-    /// As `OPENROUTER_BASE_URL`.
-    pub base: String,
-    pub management_key: String,
+    pub account: Account,
     /// Only keys of such names; `*` stands for any text.
     pub pattern: Option<String>,
     pub json: bool,
+}
+
+/// Whose keys are listed.
+pub struct Account {
+    /// As `OPENROUTER_BASE_URL`.
+    pub base: String,
+    pub management_key: String,
+    /// What its provider takes for now: the running demonstration's time can be moved.
+    pub clock: Clock,
 }
 
 /// The keys that were asked for, newest first in each workspace. Amounts are text with six decimals.
@@ -74,18 +81,20 @@ const UNUSED: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Lists the keys to `out`.
 pub async fn run(options: KeysOptions, out: &mut impl Write) -> Result<()> {
-    let provider = Provider::with_key(&options.base, ManagementKey::parse(&options.management_key)?);
+    let Account { base, management_key, clock } = options.account;
+    let provider = Provider::with_key(&base, ManagementKey::parse(&management_key)?);
     let deadline = Deadline::after(PATIENCE);
     let check = provider.check_management_key(deadline).await;
-    check.with_context(|| format!("the provider at {} cannot be used", options.base))?;
-    let (listing, now) = list(&provider, options.pattern.as_deref(), deadline).await?;
+    check.with_context(|| format!("the provider at {base} cannot be used"))?;
+    let now = clock.now();
+    let listing = list(&provider, options.pattern.as_deref(), &clock, now, deadline).await?;
     let listing = if options.json { serde_json::to_string_pretty(&listing)? } else { text::table(&listing, now) };
     writeln!(out, "{}", listing.trim_end())?;
     Ok(())
 }
 
-/// Where the bundle of this folder answers, and its management key.
-pub async fn of_running_demonstration(data: &Path) -> Result<(String, String)> {
+/// The account of the bundle that runs in this folder.
+pub async fn of_running_demonstration(data: &Path) -> Result<Account> {
     let state = data.join("stand-ins/state.db");
     let nothing_runs =
         || format!("no bursar runs in {}: start it with `cargo run`, or name a provider", data.display());
@@ -93,32 +102,41 @@ pub async fn of_running_demonstration(data: &Path) -> Result<(String, String)> {
         bail!(nothing_runs());
     }
     let ready = Kept::open(&state)?.get::<Ready>(READY.0, READY.1)?.with_context(nothing_runs)?;
-    let answer = reqwest::Client::builder()
-        .no_proxy()
-        .build()?
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let secret = client
         .post(&ready.secretsmanager)
         .header("x-amz-target", "secretsmanager.GetSecretValue")
         .header("content-type", "application/x-amz-json-1.1")
-        .body(serde_json::json!({"SecretId": ready.secret}).to_string())
-        .send()
-        .await
-        .with_context(nothing_runs)?;
-    let secret: serde_json::Value = serde_json::from_slice(&answer.bytes().await?).with_context(nothing_runs)?;
+        .body(serde_json::json!({"SecretId": ready.secret}).to_string());
+    let secret = answer(secret).await.with_context(nothing_runs)?;
     let key = secret["SecretString"].as_str().with_context(nothing_runs)?;
-    Ok((ready.provider, key.to_owned()))
+    let told = answer(client.get(format!("{}/clock", ready.inbox))).await.with_context(nothing_runs)?;
+    let now: Timestamp = told["now"].as_str().and_then(|now| now.parse().ok()).with_context(nothing_runs)?;
+    let ahead = now.duration_since(Timestamp::now());
+    let clock = Clock::reading(move || Timestamp::now().checked_add(ahead).unwrap_or(now));
+    Ok(Account { base: ready.provider, management_key: key.to_owned(), clock })
 }
 
-async fn list(provider: &Provider, pattern: Option<&str>, deadline: Deadline) -> Result<(Listing, Timestamp)> {
+async fn answer(request: reqwest::RequestBuilder) -> Result<serde_json::Value> {
+    let answer = request.send().await?.error_for_status()?;
+    Ok(serde_json::from_slice(&answer.bytes().await?)?)
+}
+
+async fn list(
+    provider: &Provider,
+    pattern: Option<&str>,
+    clock: &Clock,
+    now: Timestamp,
+    deadline: Deadline,
+) -> Result<Listing> {
     let balance = provider.credits(deadline).await?.balance();
-    let mut inventory = provider.inventory(&Clock::system(), deadline);
-    let mut now = Timestamp::now();
+    let mut inventory = provider.inventory(clock, deadline);
     let (mut keys, mut totals, mut usage) = (Vec::new(), Totals::default(), Usd::ZERO);
     while let Some(page) = inventory.next().await? {
         for row in page.unreadable {
             let which = row.hash.map_or("of no hash".to_owned(), |hash| hash.to_string());
             eprintln!("bursar: the key {which} is left out, since it cannot be read: {}", row.why);
         }
-        now = now.max(page.answered);
         for key in page.keys.into_iter().filter(|key| pattern.is_none_or(|pattern| matches(pattern, &key.name))) {
             let used_or_made = key.last_used_at.or(key.created_at);
             totals.unused_30_days += usize::from(used_or_made.is_some_and(|at| now.duration_since(at) >= UNUSED));
@@ -130,7 +148,7 @@ async fn list(provider: &Provider, pattern: Option<&str>, deadline: Deadline) ->
     totals.keys = keys.len();
     totals.usage_usd = usage.to_string();
     totals.balance_usd = balance.to_string();
-    Ok((Listing { keys, totals }, now))
+    Ok(Listing { keys, totals })
 }
 
 fn row(key: Key, now: Timestamp) -> Row {
@@ -155,26 +173,18 @@ fn row(key: Key, now: Timestamp) -> Row {
     }
 }
 
-/// Whether a name has this form, in which `*` stands for any text.
+/// Whether a name has this form, in which `*` stands for any text. The texts between two stars are taken where they come first,
+/// so that no pattern takes long.
 fn matches(pattern: &str, name: &str) -> bool {
     let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
-    let Some(name) = name.strip_prefix(head) else { return false };
-    (0..=name.len()).any(|skipped| name.is_char_boundary(skipped) && matches(rest, &name[skipped..]))
+    let (middle, tail) = rest.rsplit_once('*').unwrap_or(("", rest));
+    let Some(mut name) = name.strip_prefix(head).and_then(|name| name.strip_suffix(tail)) else { return false };
+    for part in middle.split('*') {
+        let Some((_, after)) = name.split_once(part) else { return false };
+        name = after;
+    }
+    true
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_star_stands_for_any_text() {
-        for (pattern, name) in
-            [("*", ""), ("cs*", "cs"), ("*2026", "cs 2026"), ("a*b*c", "a-b-b-c"), ("**é", "né"), ("x", "x")]
-        {
-            assert!(matches(pattern, name), "{pattern} {name}");
-        }
-        for (pattern, name) in [("cs*", "bcs"), ("*2026", "2026 cs"), ("a*b*c", "a-c-b"), ("x", "xx"), ("", "x")] {
-            assert!(!matches(pattern, name), "{pattern} {name}");
-        }
-    }
-}
+mod tests;

@@ -1,0 +1,165 @@
+//! The listing against the simulated provider, and against answers that it never gives.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::provider::{Nano, Provider as Simulator};
+
+const MANAGEMENT: &str = "sk-or-v1-00000000000000000000000000000000000000000000000000000000000000ff";
+
+fn noon() -> Timestamp {
+    "2026-11-18T12:00:00Z".parse().unwrap()
+}
+
+fn clock() -> Clock {
+    Clock::reading(noon)
+}
+
+fn simulator() -> Simulator {
+    Simulator::new(Kept::in_memory().unwrap(), clock(), MANAGEMENT).unwrap()
+}
+
+/// Serves the router, and tells which requests came.
+async fn serve(router: Router) -> (String, Arc<Mutex<Vec<String>>>) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&asked);
+    let router = router.layer(from_fn(move |request: Request, next: Next| {
+        log.lock().unwrap().push(format!("{} {}", request.method(), request.uri().path()));
+        next.run(request)
+    }));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}/api/v1", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (base, asked)
+}
+
+async fn shown(base: &str, management_key: &str, pattern: Option<&str>, json: bool) -> Result<String> {
+    let account = Account { base: base.to_owned(), management_key: management_key.to_owned(), clock: clock() };
+    let mut out = Vec::new();
+    run(KeysOptions { account, pattern: pattern.map(str::to_owned), json }, &mut out).await?;
+    Ok(String::from_utf8(out)?)
+}
+
+async fn listing(base: &str, pattern: Option<&str>) -> Value {
+    serde_json::from_str(&shown(base, MANAGEMENT, pattern, true).await.unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn every_key_is_listed_with_its_spending_and_the_totals_are_of_those_that_match() {
+    let simulator = simulator();
+    let day = SignedDuration::from_hours(24);
+    let old = simulator.add_foreign_key("course/old", None, noon() - day * 40).unwrap();
+    let used = simulator.add_foreign_key("course/used", Nano::parse("20"), noon() - day * 40).unwrap();
+    simulator.add_foreign_key("other", Nano::parse("5"), noon() - day).unwrap();
+    simulator.spend(&used.hash, Nano::parse("3").unwrap(), noon() - day * 20, "openai/gpt-4o-mini").unwrap();
+    simulator.spend(&used.hash, Nano::parse("0.5").unwrap(), noon(), "openai/gpt-4o-mini").unwrap();
+    let (base, asked) = serve(simulator.router()).await;
+
+    let all = listing(&base, None).await;
+    let names: Vec<&str> = all["keys"].as_array().unwrap().iter().map(|key| key["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["other", "course/used", "course/old"]);
+    assert_eq!(
+        all["totals"],
+        json!({
+            "keys": 3, "usage_usd": "3.500000", "balance_usd": "996.500000", "without_limit": 1, "unused_30_days": 1
+        })
+    );
+    let course = listing(&base, Some("course/*")).await;
+    assert_eq!((&course["totals"]["keys"], &course["totals"]["usage_usd"]), (&json!(2), &json!("3.500000")));
+    let mut key = course["keys"][0].clone();
+    let workspace = key.as_object_mut().unwrap().remove("workspace").unwrap();
+    assert!(workspace.is_string());
+    assert_eq!(
+        key,
+        json!({
+            "hash": used.hash, "name": "course/used", "state": "enabled",
+            "usage_usd": "3.500000", "usage_daily_usd": "0.500000", "usage_weekly_usd": "0.500000",
+            "usage_monthly_usd": "0.500000", "limit_usd": "20.000000",
+            "last_used_at": "2026-11-18T12:00:00Z", "created_at": "2026-10-09T12:00:00Z",
+        })
+    );
+    assert_eq!((&course["keys"][1]["hash"], &course["keys"][1]["limit_usd"]), (&json!(old.hash), &Value::Null));
+    assert!(asked.lock().unwrap().iter().all(|line| line.starts_with("GET /api/v1/")), "something was changed");
+}
+
+#[tokio::test]
+async fn an_empty_account_is_an_empty_list_and_no_error() {
+    let (base, _) = serve(simulator().router()).await;
+    let empty = listing(&base, None).await;
+    assert_eq!((&empty["keys"], &empty["totals"]["usage_usd"]), (&json!([]), &json!("0.000000")));
+    assert!(shown(&base, MANAGEMENT, None, false).await.unwrap().contains("0 keys"));
+}
+
+#[tokio::test]
+async fn an_ordinary_key_is_refused_before_it_is_believed_that_the_account_is_empty() {
+    let simulator = simulator();
+    let ordinary = simulator.add_foreign_key("mine", None, noon()).unwrap();
+    let (base, asked) = serve(simulator.router()).await;
+    let refused = format!("{:#}", shown(&base, &ordinary.plaintext, None, true).await.unwrap_err());
+    assert!(refused.contains("ordinary key") && refused.contains(&base), "{refused}");
+    assert!(!refused.contains(&ordinary.plaintext));
+    assert_eq!(*asked.lock().unwrap(), ["GET /api/v1/key"]);
+}
+
+#[tokio::test]
+async fn a_listing_that_did_not_reach_its_end_is_an_error_and_no_shorter_list() {
+    let simulator = simulator();
+    for number in 0..150 {
+        simulator.add_foreign_key(&number.to_string(), None, noon()).unwrap();
+    }
+    let breaking = simulator.router().layer(from_fn(async |request: Request, next: Next| -> Response {
+        let query = request.uri().query().unwrap_or_default();
+        if request.uri().path().ends_with("/keys") && !query.ends_with("offset=0") {
+            return (http::StatusCode::BAD_REQUEST, r#"{"error":{"message":"no"}}"#).into_response();
+        }
+        next.run(request).await
+    }));
+    let (base, _) = serve(breaking).await;
+    let failed = format!("{:#}", shown(&base, MANAGEMENT, None, true).await.unwrap_err());
+    assert!(failed.contains("list keys: status 400, no"), "{failed}");
+}
+
+#[tokio::test]
+async fn a_folder_in_which_nothing_runs_is_told_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = of_running_demonstration(folder.path()).await.err().unwrap().to_string();
+    assert!(refused.contains("cargo run"), "{refused}");
+    assert!(std::fs::read_dir(folder.path()).unwrap().next().is_none(), "nothing was made");
+}
+
+#[test]
+fn a_star_stands_for_any_text() {
+    for (pattern, name) in [
+        ("*", ""),
+        ("*", "x"),
+        ("cs*", "cs"),
+        ("*2026", "cs 2026"),
+        ("a*b*c", "a-b-b-c"),
+        ("a*b*c", "abc"),
+        ("*ab*ab*", "abab"),
+        ("**é", "né"),
+        ("x", "x"),
+        ("", ""),
+    ] {
+        assert!(matches(pattern, name), "{pattern} {name}");
+    }
+    for (pattern, name) in [
+        ("cs*", "bcs"),
+        ("*2026", "2026 cs"),
+        ("a*b*c", "a-c-b"),
+        ("a*a", "a"),
+        ("*ab*ab*", "aba"),
+        ("x", "xx"),
+        ("", "x"),
+    ] {
+        assert!(!matches(pattern, name), "{pattern} {name}");
+    }
+    assert!(!matches(&"*a".repeat(40), &"a".repeat(39)), "one star asks for one letter each");
+    assert!(!matches(&format!("{}b", "*a".repeat(40)), &"a".repeat(5_000)), "it ends soon");
+}
