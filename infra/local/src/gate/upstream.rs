@@ -40,14 +40,18 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Way {
     pub(super) fn new(to: Upstreams) -> Result<Way> {
-        let client = reqwest::Client::builder()
+        let mut client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .tcp_nodelay(true)
-            .timeout(PATIENCE)
-            .build()
-            .context("cannot make the client of the fault layer")?;
+            .timeout(PATIENCE);
+        let bases = [&to.dynamodb, &to.ses, &to.secretsmanager, &to.provider];
+        if bases.iter().all(|base| base.starts_with("http://")) {
+            // Reading the machine's certificates takes many times longer than all the rest, and each test opens a gate.
+            client = client.tls_certs_only([]);
+        }
+        let client = client.build().context("cannot make the client of the fault layer")?;
         Ok(Way { to, client })
     }
 

@@ -4,6 +4,7 @@ mod exploring;
 mod holding;
 mod provider;
 mod table;
+mod transactions;
 
 use std::sync::{Arc, Mutex};
 

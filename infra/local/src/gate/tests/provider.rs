@@ -253,6 +253,27 @@ async fn a_service_that_is_not_there_gives_no_answer_and_an_unknown_instance_an_
 }
 
 #[tokio::test]
+async fn a_provider_on_https_is_spoken_to_in_tls() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let stub = Stub::content().await;
+    let to = Upstreams {
+        dynamodb: stub.origin.clone(),
+        ses: stub.origin.clone(),
+        secretsmanager: stub.origin.clone(),
+        provider: format!("https://{}/api/v1", listener.local_addr().unwrap()),
+    };
+    let gate = Gate::open(to, Keep::All).await.unwrap();
+    let instance = gate.instance(FunctionName::Claim);
+    let asked = tokio::spawn(reqwest::get(format!("{}/keys", instance.url(Service::Provider))));
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let hello = tokio::io::AsyncReadExt::read_u8(&mut stream).await.unwrap();
+    assert_eq!(hello, 22, "a handshake");
+    drop((stream, listener));
+    assert!(asked.await.unwrap().is_err());
+    reqwest::get(instance.url(Service::Ses)).await.unwrap();
+}
+
+#[tokio::test]
 async fn the_fault_layer_ends_with_its_last_handle() {
     let way = Way::new().await;
     let Way { gate, instance, client, .. } = way;

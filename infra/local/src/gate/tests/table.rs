@@ -6,27 +6,26 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::put_item::{PutItemError, PutItemOutput};
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, CancellationReason, ConditionCheck, Delete, KeySchemaElement,
-    KeyType, Put, ReturnValuesOnConditionCheckFailure, ScalarAttributeType, TransactWriteItem, Update,
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ReturnValuesOnConditionCheckFailure,
+    ScalarAttributeType,
 };
 use bursar_core::aws::AwsAccess;
 
 use super::*;
 use crate::invoke::FunctionName;
 
-struct Table {
-    gate: Gate,
+pub(super) struct Table {
+    pub(super) gate: Gate,
     /// Through the gate, as a function.
-    client: Client,
+    pub(super) client: Client,
     /// Past the gate.
-    direct: Client,
+    pub(super) direct: Client,
     _instance: Instance,
 }
 
 impl Table {
-    async fn new() -> Table {
+    pub(super) async fn new() -> Table {
         let engine = engine().await;
         let gate = gate_before(&engine).await;
         let instance = gate.instance(FunctionName::Claim);
@@ -66,7 +65,7 @@ impl Table {
         put.condition_expression("attribute_not_exists(pk)").send().await
     }
 
-    async fn has(&self, sk: &str) -> bool {
+    pub(super) async fn has(&self, sk: &str) -> bool {
         let got = self.direct.get_item().table_name("bursar").set_key(Some(key(sk))).send().await;
         got.unwrap().item.is_some()
     }
@@ -89,22 +88,18 @@ fn client(base: &str) -> Client {
     Client::from_conf(config)
 }
 
-fn text(value: &str) -> AttributeValue {
+pub(super) fn text(value: &str) -> AttributeValue {
     AttributeValue::S(value.to_owned())
 }
 
-fn key(sk: &str) -> HashMap<String, AttributeValue> {
+pub(super) fn key(sk: &str) -> HashMap<String, AttributeValue> {
     [("pk".to_owned(), text("p")), ("sk".to_owned(), text(sk))].into()
 }
 
-fn item(sk: &str, state: &str) -> HashMap<String, AttributeValue> {
+pub(super) fn item(sk: &str, state: &str) -> HashMap<String, AttributeValue> {
     let mut item = key(sk);
     item.insert("state".to_owned(), text(state));
     item
-}
-
-fn codes(reasons: &[CancellationReason]) -> Vec<&str> {
-    reasons.iter().filter_map(CancellationReason::code).collect()
 }
 
 #[tokio::test]
@@ -196,81 +191,6 @@ async fn a_single_write_meets_a_conflict_which_the_client_does_not_try_again() {
     assert!(!table.has("a").await);
 }
 
-async fn transact(table: &Table) -> Result<(), TransactWriteItemsError> {
-    let all_old = ReturnValuesOnConditionCheckFailure::AllOld;
-    let put = Put::builder().table_name("bursar").set_item(Some(item("plain", "new")));
-    let update = Update::builder()
-        .table_name("bursar")
-        .set_key(Some(key("grant")))
-        .update_expression("SET #state = :new")
-        .condition_expression("#state = :old")
-        .expression_attribute_names("#state", "state")
-        .expression_attribute_values(":new", text("minting"))
-        .expression_attribute_values(":old", text("invited"))
-        .return_values_on_condition_check_failure(all_old);
-    let check = ConditionCheck::builder()
-        .table_name("bursar")
-        .set_key(Some(key("programme")))
-        .condition_expression("attribute_exists(pk)");
-    let delete =
-        Delete::builder().table_name("bursar").set_key(Some(key("ask"))).condition_expression("attribute_exists(pk)");
-    let items = [
-        TransactWriteItem::builder().put(put.build().unwrap()).build(),
-        TransactWriteItem::builder().update(update.build().unwrap()).build(),
-        TransactWriteItem::builder().condition_check(check.build().unwrap()).build(),
-        TransactWriteItem::builder().delete(delete.build().unwrap()).build(),
-    ];
-    let sent = table.client.transact_write_items().set_transact_items(Some(items.into()));
-    sent.send().await.map(|_| ()).map_err(SdkError::into_service_error)
-}
-
-async fn cancelled(table: &Table) -> Vec<CancellationReason> {
-    match transact(table).await {
-        Err(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-            cancelled.cancellation_reasons().to_vec()
-        }
-        other => panic!("{other:?}"),
-    }
-}
-
-async fn with_rows() -> Table {
-    let table = Table::new().await;
-    for (sk, state) in [("grant", "invited"), ("programme", "open"), ("ask", "new")] {
-        let put = table.direct.put_item().table_name("bursar").set_item(Some(item(sk, state)));
-        put.send().await.unwrap();
-    }
-    table
-}
-
-#[tokio::test]
-async fn a_transaction_is_cancelled_with_a_reason_for_each_item_and_not_tried_again() {
-    for (text, code) in [("conflict", "TransactionConflict"), ("throttle-item", "ThrottlingError")] {
-        let table = with_rows().await;
-        table.gate.at("dynamodb:TransactWriteItems", verdict(text));
-        let reasons = cancelled(&table).await;
-        assert_eq!(codes(&reasons), ["None", "None", "None", code]);
-        assert_eq!(table.gate.count(), 1);
-        assert!(!table.has("plain").await && table.has("ask").await);
-        transact(&table).await.unwrap();
-    }
-}
-
-#[tokio::test]
-async fn a_condition_read_back_took_effect_and_names_just_the_conditions_that_fail_by_it() {
-    let table = with_rows().await;
-    table.gate.at("dynamodb:TransactWriteItems", verdict("condition-read-back"));
-    let reasons = cancelled(&table).await;
-    let failed = "ConditionalCheckFailed";
-    assert_eq!(codes(&reasons), ["None", failed, "None", failed]);
-    let state = reasons[1].item().and_then(|item| item.get("state"));
-    assert_eq!(state, Some(&text("minting")), "the item as this very write left it");
-    assert_eq!(reasons[3].item(), None);
-    assert!(table.has("plain").await && !table.has("ask").await);
-    let record = &table.gate.calls()[0];
-    assert_eq!((record.effect, record.told), (Some(200), Some(400)));
-    assert_eq!(table.gate.count(), 1, "what the fault layer asked itself is no call of the function");
-}
-
 #[tokio::test]
 async fn single_writes_are_read_back_too_and_a_real_failure_stays_what_it_was() {
     let table = Table::new().await;
@@ -305,28 +225,4 @@ async fn single_writes_are_read_back_too_and_a_real_failure_stays_what_it_was() 
     let update = update.update_expression("SET n = :n").expression_attribute_values(":n", text("1"));
     let update = update.condition_expression("attribute_exists(pk)").send().await;
     assert!(update.is_ok(), "a second copy would succeed, so nobody is told that it failed");
-}
-
-#[tokio::test]
-async fn what_a_function_used_is_told_as_its_policy_spells_it() {
-    let table = with_rows().await;
-    transact(&table).await.unwrap();
-    let query = table.client.query().table_name("bursar").index_name("due");
-    let _ = query.key_condition_expression("pk = :p").expression_attribute_values(":p", text("p")).send().await;
-    let uses: Vec<String> = table
-        .gate
-        .uses()
-        .into_iter()
-        .map(|used| format!("{} {} {}", used.function, used.action, used.index.unwrap_or_default()))
-        .collect();
-    assert_eq!(
-        uses,
-        [
-            "claim dynamodb:ConditionCheckItem ",
-            "claim dynamodb:DeleteItem ",
-            "claim dynamodb:PutItem ",
-            "claim dynamodb:Query due",
-            "claim dynamodb:UpdateItem ",
-        ]
-    );
 }

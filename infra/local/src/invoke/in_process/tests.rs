@@ -7,7 +7,7 @@ use bursar_core::deadline::Deadline;
 use serde_json::json;
 
 use super::*;
-use crate::gate::{Keep, Matcher, Upstreams, Verdict};
+use crate::gate::{Every, Exploration, Keep, Matcher, Upstreams, Verdict};
 
 struct Obedient {
     config: Config,
@@ -187,6 +187,28 @@ async fn a_function_goes_on_when_whoever_woke_it_has_gone() {
     pool.0.gate.quiet().await;
     assert_eq!(pool.0.gate.calls()[0].told, Some(500));
     assert_eq!(tell(&pool).await["served"], 2, "the instance came back");
+}
+
+#[tokio::test]
+async fn every_history_of_two_invocations_runs_over_the_pool() {
+    let exploration = Exploration { actors: 2, faults: vec![Verdict::KillBefore], most_faults: 1 };
+    let (mut every, mut histories) = (Every::default(), BTreeSet::new());
+    loop {
+        let pool = pool().await;
+        let ask = || pool.invoke(FunctionName::Claim, json!({"do": "ask"}));
+        let both = futures_util::future::join(ask(), ask());
+        let explored = pool.0.gate.explore(&exploration, &mut every, both, async |_| ()).await;
+        let text = explored.history.to_string();
+        let killed = [explored.output.0, explored.output.1].map(|output| output == Err(InvokeError::Killed));
+        let expected = ["claim/1", "claim/2"].map(|who| text.contains(&format!("{who} provider:POST /keys#1 -> kill")));
+        assert_eq!(killed, expected, "{text}");
+        assert!(histories.insert(text));
+        if !every.another() {
+            break;
+        }
+    }
+    // Either goes first or is killed first; after a pass the other one passes or is killed.
+    assert_eq!(histories.len(), 6, "{histories:#?}");
 }
 
 #[tokio::test]
