@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::retry::{RetryPartition, TokenBucket};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider, SharedHttpClient};
 
 /// Everything that is needed to make a client of an AWS service.
@@ -14,12 +15,15 @@ pub struct AwsAccess {
     shared: SdkConfig,
     /// Where the services are, when not where the SDK's own variables say: `{base}/dynamodb`, `{base}/ses` and so on.
     base: Option<String>,
+    /// Whom the retries are shared with. In AWS a process is one function and shares them all; by hand each access has its own, so
+    /// that faults of one do not use up the tries of another.
+    retries: Option<RetryPartition>,
 }
 
 impl AwsAccess {
     /// As the SDK reads it from the environment, its standard endpoint variables included.
     pub async fn from_environment() -> AwsAccess {
-        AwsAccess { shared: aws_config::load_defaults(BehaviorVersion::latest()).await, base: None }
+        AwsAccess { shared: aws_config::load_defaults(BehaviorVersion::latest()).await, base: None, retries: None }
     }
 
     /// Built by hand, reading neither environment, profile nor metadata: every service lies under one base.
@@ -31,7 +35,8 @@ impl AwsAccess {
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .http_client(http)
             .build();
-        AwsAccess { shared, base: Some(base.to_owned()) }
+        let retries = RetryPartition::custom(base.to_owned()).token_bucket(TokenBucket::default()).build();
+        AwsAccess { shared, base: Some(base.to_owned()), retries: Some(retries) }
     }
 
     /// The table's client. Its first retry comes soon, since a throttled partition recovers in milliseconds.
@@ -40,18 +45,19 @@ impl AwsAccess {
             .with_max_attempts(4)
             .with_initial_backoff(Duration::from_millis(50))
             .with_max_backoff(Duration::from_secs(1));
-        let config = aws_sdk_dynamodb::config::Builder::from(&self.shared)
+        let mut config = aws_sdk_dynamodb::config::Builder::from(&self.shared)
             .retry_config(retries)
             .timeout_config(attempts_of(Duration::from_secs(3)));
-        aws_sdk_dynamodb::Client::from_conf(
-            self.at("dynamodb", config, aws_sdk_dynamodb::config::Builder::endpoint_url).build(),
-        )
+        config.set_retry_partition(self.retries.clone());
+        let config = self.at("dynamodb", config, aws_sdk_dynamodb::config::Builder::endpoint_url);
+        aws_sdk_dynamodb::Client::from_conf(config.build())
     }
 
     /// The client of the secret that holds the management key.
     pub fn secretsmanager(&self) -> aws_sdk_secretsmanager::Client {
-        let config = aws_sdk_secretsmanager::config::Builder::from(&self.shared)
+        let mut config = aws_sdk_secretsmanager::config::Builder::from(&self.shared)
             .timeout_config(attempts_of(Duration::from_secs(3)));
+        config.set_retry_partition(self.retries.clone());
         let config = self.at("secretsmanager", config, aws_sdk_secretsmanager::config::Builder::endpoint_url);
         aws_sdk_secretsmanager::Client::from_conf(config.build())
     }
@@ -61,7 +67,8 @@ impl AwsAccess {
         let config = aws_sdk_ses::config::Builder::from(&self.shared)
             .retry_config(RetryConfig::disabled())
             .timeout_config(attempts_of(Duration::from_secs(10)));
-        aws_sdk_ses::Client::from_conf(self.at("ses", config, aws_sdk_ses::config::Builder::endpoint_url).build())
+        let config = self.at("ses", config, aws_sdk_ses::config::Builder::endpoint_url);
+        aws_sdk_ses::Client::from_conf(config.build())
     }
 
     fn at<B>(&self, service: &str, config: B, endpoint: impl FnOnce(B, String) -> B) -> B {
