@@ -133,7 +133,8 @@ fn address(text: &str) -> Result<EmailAddress, String> {
     EmailAddress::parse(text).map_err(|error| format!("is not an address: {error}"))
 }
 
-fn web_address(text: &str) -> Result<String, String> {
+/// Reads an address of the web: `https`, or `http` on this machine; without a user, and without a slash at its end.
+pub fn web_address(text: &str) -> Result<String, String> {
     web_uri(text)?;
     Ok(text.trim_end_matches('/').to_owned())
 }

@@ -1,85 +1,15 @@
 //! The bundle as a whole, in process and through the five real binaries: every kind of event reaches its function and is answered.
 
-use bursar_core::deadline::Deadline;
-use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{HoldKind, Minted, Person, Press, PressKind};
-use bursar_core::domain::id::{Epoch, GrantId, KeyName, PersonId, ProgrammeId};
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::programme::Settings;
-use bursar_core::domain::term::Term;
-use bursar_core::store::{At, By, NewPerson, Outcome, Table};
+use std::time::Duration;
+
+use bursar_core::domain::grant::HoldKind;
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::provider::Nano;
 use bursar_local::stack::Stack;
-use bursar_tests::{aws, stack};
-use serde_json::{Value, json};
-use std::time::Duration;
-
-/// Who can sign in comes later, so a test acts on the table as the console will.
-struct Office<'a> {
-    stack: &'a Stack,
-    table: Table,
-    programme: ProgrammeId,
-    faculty: Actor,
-}
-
-impl Office<'_> {
-    async fn open(stack: &Stack) -> Office<'_> {
-        let table = Table::new(&stack.config);
-        let faculty = Actor::Person(PersonId::random());
-        let today = jiff::Zoned::now().date();
-        let term = Term::new(today, today.saturating_add(jiff::ToSpan::days(90)), "UTC").unwrap();
-        let settings = Settings::new("CS pilot", term, Usd::from_dollars(20));
-        let by = By { actor: &faculty, now: stack.clock.now(), deadline: soon() };
-        let programme = table.create_programme(settings, Usd::from_dollars(100), by).await.unwrap();
-        Office { stack, table, programme, faculty }
-    }
-
-    async fn invite(&self, address: &str) -> GrantId {
-        let person = Person { address: EmailAddress::parse(address).unwrap(), name: None, roster_id: None };
-        let by = By { actor: &self.faculty, now: self.stack.clock.now(), deadline: soon() };
-        let added = self.table.invite(&self.programme, &[NewPerson { person, group: None }], by).await.unwrap();
-        added.into_iter().next().unwrap()
-    }
-
-    fn at<'g>(&'g self, grant: &'g GrantId) -> At<'g> {
-        At { programme: &self.programme, grant, now: self.stack.clock.now(), deadline: soon() }
-    }
-
-    /// A claim by hand: the attempt, a key of its name at the provider, the record.
-    async fn claim(&self, grant: &GrantId) -> String {
-        let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST };
-        let Outcome::Done(begun) = self.table.begin(self.at(grant), press).await.unwrap() else { panic!("not begun") };
-        let name = KeyName {
-            deployment: self.stack.ready.deployment.parse().unwrap(),
-            programme: self.programme.clone(),
-            grant: grant.clone(),
-            epoch: begun.epoch,
-            nonce: begun.nonce.clone(),
-        };
-        let request = reqwest::Client::new()
-            .post(format!("{}/keys", self.stack.ready.provider))
-            .bearer_auth(aws::management_key(&self.stack.ready).await)
-            .json(&json!({"name": name.to_string(), "limit": 20}));
-        let made: Value = request.send().await.unwrap().json().await.unwrap();
-        let hash = made["data"]["hash"].as_str().unwrap().to_owned();
-        let minted = Minted { key: hash.parse().unwrap(), limit: Usd::from_dollars(20) };
-        let recorded = self.table.record(self.at(grant), &begun, &minted).await.unwrap();
-        assert!(matches!(recorded, Outcome::Done(_)), "{recorded:?}");
-        hash
-    }
-
-    fn key(&self, hash: &str) -> bursar_local::provider::KeySnapshot {
-        let keys = self.stack.provider.as_ref().unwrap().keys();
-        keys.into_iter().find(|key| key.hash == hash).unwrap()
-    }
-}
-
-fn soon() -> Deadline {
-    Deadline::after(Duration::from_secs(25))
-}
+use bursar_tests::office::Office;
+use bursar_tests::stack;
+use serde_json::json;
 
 async fn get(stack: &Stack, path: &str) -> reqwest::Response {
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
@@ -107,7 +37,7 @@ async fn every_kind_of_event_is_answered(stack: Stack) {
     let missing = get(&stack, "/nothing/here").await;
     assert_eq!(missing.status(), 404);
     assert!(missing.text().await.unwrap().contains("role=\"alert\""));
-    for page in ["/console", "/console/programmes/cs-pilot"] {
+    for page in ["/my", "/my/data", "/console", "/console/programmes/cs-pilot"] {
         let sent_away = get(&stack, page).await;
         assert_eq!(
             (sent_away.status().as_u16(), sent_away.headers()["location"].to_str().unwrap()),
@@ -115,8 +45,14 @@ async fn every_kind_of_event_is_answered(stack: Stack) {
             "{page}"
         );
     }
-    let posted = reqwest::Client::new().post(format!("{}/console/programmes", stack.ready.web)).send().await.unwrap();
-    assert_eq!(posted.status(), 401);
+    for page in ["/console/programmes", "/my/cs-pilot/reveal"] {
+        let post = || reqwest::Client::new().post(format!("{}{page}", stack.ready.web));
+        let posted = post().send().await.unwrap();
+        assert_eq!(posted.status(), 401);
+        assert!(posted.text().await.unwrap().contains("role=\"alert\""));
+        let foreign = post().header("origin", "https://evil.example").send().await.unwrap();
+        assert_eq!(foreign.status(), 403);
+    }
 
     let report = stack.invoke.invoke(FunctionName::UsageSync, json!({})).await.unwrap();
     assert_eq!((&report["keys_listed"], &report["complete"]), (&json!(0), &json!(false)), "{report}");

@@ -150,6 +150,47 @@ async fn a_damaged_database_is_named_and_not_overwritten() {
 }
 
 #[tokio::test]
+async fn half_of_a_folder_is_refused_rather_than_built_upon() {
+    for missing in ["table.db", "stand-ins/state.db"] {
+        let data = data();
+        Bursar::start(data.path()).await.unwrap().interrupt().await.unwrap();
+        let path = data.path().join(missing);
+        for part in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{part}", path.display()));
+        }
+        assert_refused(&refused(data.path(), &[]).await.unwrap(), &[missing, "--data"]);
+        assert!(!path.exists(), "{missing} was made anew");
+    }
+}
+
+#[tokio::test]
+async fn a_real_accounts_key_is_not_kept_and_another_host_learns_none() {
+    let (account, data) = (data(), data());
+    let provider = Bursar::start(account.path()).await.unwrap();
+    let key = aws::management_key(&provider.ready).await;
+    let key_file = data.path().join("key");
+    std::fs::write(&key_file, &key).unwrap();
+    let folder = data.path().join("folder");
+    let arguments = ["--provider", &provider.ready.provider, "--management-key-file", key_file.to_str().unwrap()];
+    let bursar = Bursar::start_with(&folder, &arguments).await.unwrap();
+    assert_eq!(aws::management_key(&bursar.ready).await, key);
+    let elsewhere = reqwest::Client::new()
+        .post(&bursar.ready.secretsmanager)
+        .header("host", "evil.example")
+        .header("x-amz-target", "secretsmanager.GetSecretValue")
+        .body(json!({"SecretId": bursar.ready.secret}).to_string());
+    let elsewhere = elsewhere.send().await.unwrap();
+    assert_eq!(elsewhere.status(), 403);
+    assert!(!elsewhere.text().await.unwrap().contains(&key));
+    let ended = bursar.interrupt().await.unwrap();
+    assert!(!ended.err.contains(&key), "{ended:?}");
+    for file in ["stand-ins/state.db", "stand-ins/state.db-wal", "table.db", "table.db-wal"] {
+        let bytes = std::fs::read(folder.join(file)).unwrap_or_default();
+        assert!(!bytes.windows(key.len()).any(|window| window == key.as_bytes()), "{file}");
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_option_and_a_missing_admin_are_refused() {
     let data = data();
     let folder = data.path().join("never-made");
@@ -159,6 +200,15 @@ async fn an_unknown_option_and_a_missing_admin_are_refused() {
     assert!(!no_admin.status.success() && no_admin.err.contains("--admin"), "{no_admin:?}");
     let bad_admin = refused(&folder, &["--admin", "somebody"]).await.unwrap();
     assert!(!bad_admin.status.success() && bad_admin.err.contains("somebody"), "{bad_admin:?}");
+    for (option, value) in [
+        ("--smtp", "mail.example.edu"),
+        ("--sync-every", "often"),
+        ("--provider", "http://user:secret@127.0.0.1:1/api/v1"),
+        ("--provider", "http://provider.example/api/v1"),
+    ] {
+        let ended = refused(&folder, &[option, value, "--management-key-file", "nowhere"]).await.unwrap();
+        assert!(!ended.status.success() && ended.err.contains(option), "{ended:?}");
+    }
     assert!(!folder.exists(), "nothing was made");
 }
 

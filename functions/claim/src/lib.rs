@@ -6,7 +6,8 @@ use anyhow::Result;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::http::header::RETRY_AFTER;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
@@ -27,10 +28,12 @@ impl Function for App {
             .route("/", get(start))
             .route("/bursar.css", get(web::stylesheet))
             .route("/link", post(ask))
+            .route("/my", web::signed_out(&frame))
+            .route("/my/{*page}", web::signed_out(&frame))
             .fallback(nothing)
             .method_not_allowed_fallback(nothing)
             .with_state(frame);
-        App { router: web::with_headers(routes, &config) }
+        App { router: web::pages(routes, &config) }
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
@@ -49,7 +52,8 @@ async fn ask(State(frame): State<Arc<Frame>>) -> Response {
         heading: "No link can be sent yet",
         sentence: "This version of Bursar does not mail links. Nothing was stored.",
     };
-    Frame::page(StatusCode::SERVICE_UNAVAILABLE, &message)
+    let an_hour = [(RETRY_AFTER, "3600")];
+    (an_hour, Frame::page(StatusCode::SERVICE_UNAVAILABLE, &message)).into_response()
 }
 
 async fn nothing(State(frame): State<Arc<Frame>>) -> Response {

@@ -5,9 +5,6 @@ mod work;
 
 use anyhow::{Result, bail};
 use axum::Router;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{MethodRouter, get};
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
 use bursar_core::deadline::Deadline;
@@ -15,7 +12,7 @@ use bursar_core::event::Event;
 use bursar_core::provider::Provider;
 use bursar_core::start::Function;
 use bursar_core::store::Table;
-use bursar_core::web;
+use bursar_core::web::{self, Frame};
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
@@ -29,13 +26,10 @@ pub struct App {
 
 impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
-        let routes = Router::new().route("/console", signed_out()).route("/console/{*page}", signed_out());
-        App {
-            router: web::with_headers(routes, &config),
-            table: Table::new(&config),
-            provider: Provider::new(&config),
-            clock,
-        }
+        let frame = Frame::of(&config);
+        let routes =
+            Router::new().route("/console", web::signed_out(&frame)).route("/console/{*page}", web::signed_out(&frame));
+        App { router: web::pages(routes, &config), table: Table::new(&config), provider: Provider::new(&config), clock }
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
@@ -49,13 +43,4 @@ impl Function for App {
             _ => bail!("this is no event for the function console"),
         }
     }
-}
-
-/// Without a session a page sends to the start, and a post is refused.
-fn signed_out() -> MethodRouter {
-    get(|| async { Redirect::to("/") }).fallback(|| async { refused() })
-}
-
-fn refused() -> Response {
-    StatusCode::UNAUTHORIZED.into_response()
 }

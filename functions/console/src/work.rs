@@ -1,15 +1,16 @@
-//! The disables that are still owed: whoever owed them told the provider at once, and this repeats what failed.
+//! The disables that are still owed: whoever owed them told the provider at once, and this repeats what failed. Several at a
+//! time and each within its own time, so that one key that cannot be reached does not keep the others waiting.
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::Grant;
-use bursar_core::domain::id::Epoch;
 use bursar_core::domain::key::KeyHash;
 use bursar_core::provider::Provider;
 use bursar_core::provider::keys::KeyPatch;
-use bursar_core::store::{At, Table};
+use bursar_core::store::{At, Outcome, Table};
+use futures_util::StreamExt;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -22,8 +23,10 @@ pub(crate) struct Report {
 
 /// More wait for the next minute.
 const AT_ONCE: i32 = 100;
-/// A round ends before the invocation does.
+const SIDE_BY_SIDE: usize = 8;
+/// What one disable may take, the provider's and the table's answers included.
 const ENOUGH_FOR_ONE: Duration = Duration::from_secs(12);
+const LEFT_FOR_THE_TABLE: Duration = Duration::from_secs(9);
 
 /// Tells the provider to disable each key that is owed it, oldest debt first.
 pub(crate) async fn owed_disables(
@@ -32,34 +35,52 @@ pub(crate) async fn owed_disables(
     now: Timestamp,
     deadline: Deadline,
 ) -> Result<Report> {
+    let owing = table.grants_owing_disables(AT_ONCE).await?;
+    let rounds = owing.into_iter().map(|(programme, grant)| async move {
+        let at = At { programme: &programme, grant: &grant, now, deadline };
+        let outcome = disable_all(table, provider, at).await;
+        if let Err(error) = &outcome {
+            tracing::warn!(%grant, error = format!("{error:#}"), "a disable is still owed");
+        }
+        outcome
+    });
+    let mut rounds = futures_util::stream::iter(rounds).buffer_unordered(SIDE_BY_SIDE);
     let mut report = Report::default();
-    for grant in table.grants_owing_disables(AT_ONCE).await? {
-        for (epoch, key, _) in grant.owed_disables() {
-            match disable(table, provider, &grant, epoch, key, now, deadline).await {
-                Ok(()) => report.disabled += 1,
-                Err(error) => {
-                    report.still_owed += 1;
-                    tracing::warn!(grant = %grant.id, epoch = epoch.number(), error = format!("{error:#}"), "a disable is still owed");
-                }
-            }
+    while let Some(outcome) = rounds.next().await {
+        match outcome {
+            Ok(disabled) => report.disabled += disabled,
+            Err(_) => report.still_owed += 1,
         }
     }
     Ok(report)
 }
 
-async fn disable(
-    table: &Table,
-    provider: &Provider,
-    grant: &Grant,
-    epoch: Epoch,
-    key: &KeyHash,
-    now: Timestamp,
-    deadline: Deadline,
-) -> Result<()> {
-    anyhow::ensure!(deadline.leaves(ENOUGH_FOR_ONE), "the time is up for this round");
-    // A key that the provider does not know any more cannot be spent either.
-    provider.patch_key(key, KeyPatch::disabled(true), deadline).await?;
-    let at = At { programme: &grant.programme, grant: &grant.id, now, deadline };
-    table.disabled(at, epoch).await?;
+/// Carries out what one grant owes, as it stands now, and says how many keys that were.
+async fn disable_all(table: &Table, provider: &Provider, at: At<'_>) -> Result<u32> {
+    ensure!(at.deadline.leaves(ENOUGH_FOR_ONE), "the time is up for this round");
+    let patience = Deadline::after(at.deadline.left().saturating_sub(LEFT_FOR_THE_TABLE).min(ENOUGH_FOR_ONE));
+    let mut disabled = 0;
+    // Read again: it may have been released since the index named it.
+    let Some(grant) = table.grant(at.programme, at.grant).await? else { return Ok(0) };
+    for (epoch, key, since) in grant.owed_disables() {
+        // A key that the provider does not know any more cannot be spent either.
+        provider.patch_key(key, KeyPatch::disabled(true), patience).await?;
+        match table.disabled(at, epoch, since).await? {
+            Outcome::Done(_) => disabled += 1,
+            Outcome::Refused(_) | Outcome::NoSuchGrant => undo(table, provider, at, key, patience).await?,
+        }
+    }
+    Ok(disabled)
+}
+
+/// The debt was gone when its payment was to be marked. If that is because the hold was taken off meanwhile, the key that was
+/// enabled then is enabled again.
+async fn undo(table: &Table, provider: &Provider, at: At<'_>, key: &KeyHash, patience: Deadline) -> Result<()> {
+    let grant = table.grant(at.programme, at.grant).await?;
+    let is_in_use =
+        |grant: Grant| grant.holds.is_empty() && grant.live().is_some_and(|live| live.key.as_ref() == Some(key));
+    if grant.is_some_and(is_in_use) {
+        provider.patch_key(key, KeyPatch::disabled(false), patience).await?;
+    }
     Ok(())
 }

@@ -48,7 +48,9 @@ pub(crate) async fn run(
     };
     let begun = Instant::now();
     let outcome = sync(table, provider, clock, deadline).await;
-    table.release_lease(&lease).await?;
+    if let Err(error) = table.release_lease(&lease).await {
+        tracing::warn!(%error, "the lease runs out by itself");
+    }
     let mut report = outcome?;
     report.duration_ms = begun.elapsed().as_millis();
     let report = serde_json::to_value(report)?;
@@ -59,7 +61,10 @@ pub(crate) async fn run(
 async fn sync(table: &Table, provider: &Provider, clock: &Clock, deadline: Deadline) -> Result<Report> {
     let mut report = Report::default();
     report.problems.push("this version records readings only: nothing is swept, and nothing reconciled".to_owned());
-    provider.check_management_key(deadline).await?;
+    if let Err(error) = provider.check_management_key(deadline).await {
+        report.problems.push(format!("nothing was listed: {error}"));
+        return Ok(report);
+    }
     match provider.credits(deadline).await {
         Ok(credits) => report.account_balance_usd = Some(credits.balance().to_string()),
         Err(error) => report.problems.push(format!("the credits could not be read: {error}")),

@@ -1,10 +1,11 @@
-//! The command line: what was asked for, checked before anything is touched.
+//! The command line: what was asked for, with options and a provider's key checked before anything is made.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use bursar_core::clock::Clock;
+use bursar_core::config::web_address;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::log;
@@ -16,6 +17,7 @@ use bursar_local::invoke::logs::Logs;
 use bursar_local::keys::{self, KeysOptions};
 
 use bursar_local::schedules::SyncEvery;
+use bursar_local::ses::check_relay;
 use bursar_local::stack::{Functions, Options, ProviderAt, Stack};
 use clap::{Args, Parser, Subcommand};
 use jiff::SignedDuration;
@@ -54,7 +56,7 @@ struct Serve {
     #[command(flatten)]
     account: Account,
     /// Relay each accepted mail to a real mail server as well
-    #[arg(long, value_name = "smtp://HOST:PORT")]
+    #[arg(long, value_name = "smtp://HOST:PORT", value_parser = check_relay)]
     smtp: Option<String>,
     /// How long after a sync the next one runs by itself; 0 means never
     #[arg(long, default_value = "24h", value_name = "DURATION", value_parser = sync_every)]
@@ -80,7 +82,7 @@ struct Keys {
 #[derive(Args)]
 struct Account {
     /// A real provider: the address of its API
-    #[arg(long, value_name = "URL", requires = "management_key_file")]
+    #[arg(long, value_name = "URL", requires = "management_key_file", value_parser = web_address)]
     provider: Option<String>,
     /// The file that holds its management key
     #[arg(long, value_name = "FILE", requires = "provider")]
@@ -88,7 +90,7 @@ struct Account {
 }
 
 /// How long the check of a real provider's key may take.
-const CHECK: Duration = Duration::from_secs(20);
+const CHECK: Duration = Duration::from_secs(7);
 /// As many calls and log lines are kept to be looked at.
 const LATEST: usize = 10_000;
 
@@ -103,8 +105,6 @@ impl Command {
 
 impl Serve {
     async fn run(self) -> Result<()> {
-        // What the bundle itself has to say; each invocation's lines are caught apart.
-        tracing::dispatcher::set_global_default(log::to(std::io::stderr))?;
         let provider = match self.account.read()? {
             None => ProviderAt::BuiltIn,
             Some((url, management_key)) => {
@@ -112,6 +112,8 @@ impl Serve {
                 ProviderAt::Elsewhere { url, management_key }
             }
         };
+        // What the bundle itself has to say; each invocation's lines are caught apart.
+        tracing::dispatcher::set_global_default(log::to(std::io::stderr))?;
         let folder = Folder::open(&self.data)?;
         if !self.empty && self.admin.is_empty() && folder.is_new() {
             eprintln!("This version makes no demonstration data: the table starts empty.");
@@ -160,7 +162,7 @@ impl Account {
     fn read(&self) -> Result<Option<(String, String)>> {
         let (Some(url), Some(file)) = (&self.provider, &self.management_key_file) else { return Ok(None) };
         let key = read_key(file)?;
-        Ok(Some((url.trim_end_matches('/').to_owned(), key)))
+        Ok(Some((url.clone(), key)))
     }
 }
 

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rusqlite::{Connection, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,8 +17,12 @@ impl Kept {
     /// Opens or creates the database at `path`. What a write acknowledged survives a kill of the process.
     pub fn open(path: &Path) -> Result<Kept> {
         let connection = Connection::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-        Kept::prepared(connection)
-            .with_context(|| format!("{} is not a database of Bursar or is damaged", path.display()))
+        Kept::prepared(connection).with_context(|| {
+            format!(
+                "{} is damaged or is no database of Bursar: put a good copy in its place, or name another folder with --data",
+                path.display()
+            )
+        })
     }
 
     /// State that goes with the process.
@@ -70,6 +74,8 @@ impl Kept {
     }
 
     fn prepared(connection: Connection) -> Result<Kept> {
+        let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        ensure!(found == "ok", found);
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "normal")?;
         connection.execute(
@@ -105,6 +111,22 @@ mod tests {
         assert_eq!(all, [("1".into(), "first".into()), ("2".into(), "second".into())]);
         assert_eq!(kept.get::<String>("mails", "2").unwrap().as_deref(), Some("second"));
         assert_eq!(kept.get::<String>("mails", "3").unwrap(), None);
+    }
+
+    #[test]
+    fn damage_inside_the_file_is_named_with_the_way_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        let kept = Kept::open(&path).unwrap();
+        for number in 0..200 {
+            kept.put("mails", &format!("{number}"), &"x".repeat(500)).unwrap();
+        }
+        drop(kept);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[4096..12_288].fill(0xa5);
+        std::fs::write(&path, &bytes).unwrap();
+        let message = format!("{:#}", Kept::open(&path).err().unwrap());
+        assert!(message.contains("state.db") && message.contains("--data"), "{message}");
     }
 
     #[test]

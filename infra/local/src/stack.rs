@@ -1,11 +1,11 @@
 //! The bundle put together: engine, stand-ins, fault layer, functions, pump, schedules and the web origin. `bursar` runs one
 //! for a person, a test as many as it likes. What each part does is the part's own business.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use aws_smithy_http_client::Builder as HttpClients;
 use axum::Router;
 use bursar_core::aws::AwsAccess;
@@ -24,7 +24,7 @@ use crate::engine::{Engine, Place};
 use crate::folder::Files;
 use crate::gate::{Gate, Instance, Keep, Upstreams};
 use crate::gateway;
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, guarded};
 use crate::invoke::binaries::Binaries;
 use crate::invoke::in_process::InProcess;
 
@@ -128,7 +128,7 @@ impl Stack {
         let web = listen(options.port).await?;
         let template = Template::bundled()?;
         let kept = match &options.files {
-            Some(files) => Kept::open(&files.stand_ins.join("state.db"))?,
+            Some(files) => open_state(files)?,
             None => Kept::in_memory()?,
         };
         let clock = StackClock::open(kept.clone())?;
@@ -139,7 +139,9 @@ impl Stack {
         if let Some(relay) = &options.smtp {
             ses.set_relay(relay)?;
         }
-        let secrets = SecretsManager::new(kept.clone())?;
+        // A real account's key is not ours to keep.
+        let own_account = matches!(options.provider, ProviderAt::BuiltIn);
+        let secrets = SecretsManager::new(if own_account { kept.clone() } else { Kept::in_memory()? })?;
         let (provider, provider_url) = match options.provider {
             ProviderAt::BuiltIn => {
                 let key = secrets.current(SECRET).unwrap_or_else(new_management_key);
@@ -154,7 +156,9 @@ impl Stack {
             }
         };
         let ses_origin = servers.run(listen(0).await?, ses.router())?;
-        let secrets_origin = servers.run(listen(0).await?, secrets.router())?;
+        let secrets_listener = listen(0).await?;
+        let secrets_origin = origin_of(&secrets_listener)?;
+        servers.run(secrets_listener, guarded(secrets.router(), &secrets_origin))?;
         let upstreams = Upstreams {
             dynamodb: engine.origin().to_owned(),
             ses: ses_origin.clone(),
@@ -287,6 +291,21 @@ impl Servers {
         self.stop.send_replace(true);
         while self.tasks.join_next().await.is_some() {}
     }
+}
+
+/// The stand-ins' state. It is made before the table and marked when a first start is over, so one of the two alone is a loss
+/// that nobody should build on.
+fn open_state(files: &Files) -> Result<Kept> {
+    let state = files.stand_ins.join("state.db");
+    let (table, kept) = (files.table.exists(), std::fs::metadata(&state).is_ok_and(|file| file.len() > 0));
+    let lost = |there: &Path, missing: &Path| {
+        let (there, missing) = (there.display(), missing.display());
+        format!("{there} is there but {missing} is missing or empty: put it back, or name another folder with --data")
+    };
+    ensure!(kept || !table, lost(&files.table, &state));
+    let kept = Kept::open(&state)?;
+    ensure!(table || kept.get::<Ready>(READY.0, READY.1)?.is_none(), lost(&state, &files.table));
+    Ok(kept)
 }
 
 async fn start_engine(files: Option<&Files>, template: &Template) -> Result<Engine> {

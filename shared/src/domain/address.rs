@@ -109,7 +109,7 @@ fn domain_in_ascii(domain: &str) -> Result<String, AddressError> {
 }
 
 /// Control, format and other characters that a reader does not see.
-fn is_invisible(c: char) -> bool {
+pub fn is_invisible(c: char) -> bool {
     c.is_control()
         || (c.is_whitespace() && c != ' ')
         || matches!(c, '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'

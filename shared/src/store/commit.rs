@@ -166,7 +166,9 @@ fn verdict(error: &SdkError<TransactWriteItemsError, HttpResponse>, failure: &Sd
         let codes = || cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code());
         return if codes().any(|code| code == "ConditionalCheckFailed") {
             Verdict::Refused
-        } else if codes().all(|code| matches!(code, "None" | "TransactionConflict" | "ThrottlingError")) {
+        } else if codes().all(|code| {
+            matches!(code, "None" | "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded")
+        }) {
             Verdict::Again
         } else {
             Verdict::Fault

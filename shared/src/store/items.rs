@@ -254,5 +254,7 @@ pub fn from_item<T: Stored>(item: Item) -> Result<T, StoreError> {
     if kind != T::KIND {
         return Err(StoreError::corrupt(&key, T::KIND, &format!("it is of the kind {kind:?}")));
     }
-    serde_dynamo::from_item(item).map_err(|error| StoreError::corrupt(&key, T::KIND, &error))
+    // The reader's own words quote values, and those can be names and addresses.
+    serde_dynamo::from_item(item)
+        .map_err(|_| StoreError::corrupt(&key, T::KIND, &"an attribute is missing or malformed"))
 }

@@ -50,6 +50,12 @@ pub fn grant(programme: &ProgrammeId, grant: &GrantId) -> Key {
     key(grant_partition_of(programme, grant), format!("{GRANTS}{grant}"))
 }
 
+/// Which grant this is the key of.
+pub fn grant_of(key: &Key) -> Option<(ProgrammeId, GrantId)> {
+    let (programme, _) = key.pk.strip_prefix("G#")?.rsplit_once('#')?;
+    Some((programme.parse().ok()?, key.sk.strip_prefix(GRANTS)?.parse().ok()?))
+}
+
 pub fn reading(programme: &ProgrammeId, grant: &GrantId, epoch: Epoch) -> Key {
     key(grant_partition_of(programme, grant), format!("{}{:05}", readings_of(grant), epoch.number()))
 }

@@ -39,6 +39,8 @@ pub struct By<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Saved {
     Done,
+    /// Somebody has a place in the pot, and the edit would change what places cost. That needs the pot's part in it.
+    PlacesTaken,
     /// Somebody edited it meanwhile: this is how it stands.
     Stale(Box<Programme>),
     NoSuchProgramme,
@@ -78,7 +80,7 @@ impl Table {
         }
     }
 
-    /// Replaces the settings that were read at this version.
+    /// Replaces the settings that were read at this version. What a place in the pot costs can change only while nobody has one.
     pub async fn save_settings(
         &self,
         id: &ProgrammeId,
@@ -93,13 +95,29 @@ impl Table {
         if current.version != version {
             return Ok(Saved::Stale(Box::new(current)));
         }
+        let costs = |settings: &Settings| {
+            let caps: Vec<_> =
+                settings.groups.iter().filter_map(|(name, group)| Some((name.clone(), group.cap?))).collect();
+            (settings.cap, caps, settings.reset, settings.keys_expire_at())
+        };
+        let changes_costs = costs(&current.settings) != costs(&settings);
         let edited = Programme { settings, version: version + 1, ..current };
-        let transaction = self.transaction().replace(&edited, version)?.witnessed_by(&entry_on(id, &by, what))?;
+        let mut transaction = self.transaction().replace(&edited, version)?.witnessed_by(&entry_on(id, &by, what))?;
+        if changes_costs {
+            transaction = transaction.update(
+                &keys::pot(id),
+                "ADD version :one",
+                "reserved = :nothing",
+                &[(":one", number(1)), (":nothing", number(0))],
+            )?;
+        }
         match self.commit(transaction, &mut Pauses::until(by.deadline)).await? {
             Commit::Done => Ok(Saved::Done),
-            Commit::Stale => {
-                Ok(self.programme(id).await?.map_or(Saved::NoSuchProgramme, |now| Saved::Stale(Box::new(now))))
-            }
+            Commit::Stale => match self.programme(id).await? {
+                None => Ok(Saved::NoSuchProgramme),
+                Some(now) if now.version == version => Ok(Saved::PlacesTaken),
+                Some(now) => Ok(Saved::Stale(Box::new(now))),
+            },
         }
     }
 

@@ -33,8 +33,8 @@ impl Table {
         self.query(&keys::grant_partition(programme, shard), keys::GRANTS).await
     }
 
-    /// The grants that owe the provider a disable, longest owed first; at most `limit`.
-    pub async fn grants_owing_disables(&self, limit: i32) -> Result<Vec<Grant>, StoreError> {
+    /// The grants that owed the provider a disable a moment ago, longest owed first; at most `limit`.
+    pub async fn grants_owing_disables(&self, limit: i32) -> Result<Vec<(ProgrammeId, GrantId)>, StoreError> {
         let page = self
             .client
             .query()
@@ -46,14 +46,8 @@ impl Table {
             .send()
             .await
             .map_err(|error| StoreError::Service(reduce(&error)))?;
-        let mut grants = Vec::new();
-        for item in page.items.unwrap_or_default() {
-            // The index may be a moment behind: what counts is what the table says.
-            if let Some(grant) = self.get::<Grant>(&items::key_of(&item)).await? {
-                grants.push(grant);
-            }
-        }
-        Ok(grants)
+        let keys = page.items.unwrap_or_default();
+        Ok(keys.iter().filter_map(|item| keys::grant_of(&items::key_of(item))).collect())
     }
 
     /// How many mails wait to be sent.

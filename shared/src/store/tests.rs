@@ -169,9 +169,11 @@ fn an_item_of_another_kind_or_shape_is_corrupt_and_names_nobody() {
     };
     let mut item = items::to_item(&enrolment).unwrap();
     let wrong_kind = items::from_item::<Grant>(item.clone()).unwrap_err().to_string();
+    item.insert("grant".to_owned(), item["address"].clone());
+    let wrong_value = items::from_item::<Enrolment>(item.clone()).unwrap_err().to_string();
     item.remove("grant");
     let wrong_shape = items::from_item::<Enrolment>(item).unwrap_err().to_string();
-    for message in [wrong_kind, wrong_shape] {
+    for message in [wrong_kind, wrong_value, wrong_shape] {
         assert!(message.contains("corrupt (A/G)") && !message.contains("ada"), "{message}");
     }
 }

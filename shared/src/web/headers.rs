@@ -23,7 +23,7 @@ const NO_PERMISSIONS: &str = "accelerometer=(), ambient-light-sensor=(), autopla
     web-share=(), window-management=(), xr-spatial-tracking=()";
 
 /// Gives every answer of these routes its headers. A route that sets one itself keeps it.
-pub fn with_headers(router: Router, config: &Config) -> Router {
+pub(super) fn with_headers(router: Router, config: &Config) -> Router {
     router.layer(from_fn_with_state(config.origin.is_secure(), add))
 }
 

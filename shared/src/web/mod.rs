@@ -2,6 +2,7 @@
 //! functions.
 
 mod headers;
+mod origin;
 mod page;
 
 use std::convert::Infallible;
@@ -12,8 +13,14 @@ use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, LambdaEvent, Service};
 use serde_json::Value;
 
-pub use headers::with_headers;
-pub use page::{Frame, Message, Start, stylesheet};
+use crate::config::Config;
+
+pub use page::{Frame, Message, Start, signed_out, stylesheet};
+
+/// These routes with what every page of ours has: the headers, and the refusal of other sites' forms.
+pub fn pages(routes: Router, config: &Config) -> Router {
+    headers::with_headers(origin::guarded(routes, config), config)
+}
 
 /// Answers one HTTP event with a router's pages.
 pub async fn answer(router: &Router, event: LambdaEvent<Value>) -> anyhow::Result<Value> {

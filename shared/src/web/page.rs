@@ -3,7 +3,8 @@
 use askama::Template;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::{MethodRouter, get};
 
 use crate::config::Config;
 
@@ -62,6 +63,20 @@ impl Frame {
         };
         Frame::page(StatusCode::NOT_FOUND, &message)
     }
+}
+
+/// A route behind a session, for somebody without one: a page sends to the start, anything else is refused.
+pub fn signed_out<S: Clone + Send + Sync + 'static>(frame: &Frame) -> MethodRouter<S> {
+    let frame = frame.clone();
+    let refused = move || {
+        let message = Message {
+            frame: &frame,
+            heading: "You are signed out",
+            sentence: "Nothing was done. Ask for a new link at the start, and try again.",
+        };
+        std::future::ready(Frame::page(StatusCode::UNAUTHORIZED, &message))
+    };
+    get(|| async { Redirect::to("/") }).fallback(refused)
 }
 
 /// The stylesheet's route. It is the only answer that a browser may keep, for some minutes.

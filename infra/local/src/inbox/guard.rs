@@ -1,4 +1,5 @@
-//! Keeps other origins out: the inbox shows links that sign people in, and any page in the same browser can send requests to this machine.
+//! Keeps other origins out: the inbox shows links that sign people in and the secrets' stand-in tells a key, and any page in the
+//! same browser can send requests to this machine.
 //! It puts the security headers on every answer, too.
 
 use axum::Router;
@@ -22,7 +23,7 @@ const HEADERS: [(HeaderName, &str); 6] = [
 ];
 
 /// These routes, answered at `origin` (`http://127.0.0.1:8081`) only.
-pub(super) fn guarded(routes: Router, origin: &str) -> Router {
+pub(crate) fn guarded(routes: Router, origin: &str) -> Router {
     routes.layer(from_fn_with_state(origin.to_owned(), guard))
 }
 
@@ -45,7 +46,7 @@ fn refusal(origin: &str, request: &Request) -> Option<String> {
     let named = hosts.next().is_some_and(|host| host.as_bytes().eq_ignore_ascii_case(own.as_bytes()));
     let other = request.uri().authority().is_some_and(|authority| !authority.as_str().eq_ignore_ascii_case(own));
     if !named || other || hosts.next().is_some() {
-        return Some(format!("This is the inbox of {origin}, and it answers there only.\n"));
+        return Some(format!("This answers at {origin} only.\n"));
     }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let foreign = |given: &HeaderValue| given.as_bytes() != origin.as_bytes();

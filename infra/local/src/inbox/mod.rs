@@ -29,6 +29,7 @@ mod tests;
 
 pub use contents::{Attachment, Contents};
 pub use event::Event;
+pub(crate) use guard::guarded;
 
 /// Where events go: it is given what Lambda would hand to `mail`, and returns when that was done with it.
 pub type Emit = Arc<dyn Fn(Value) -> BoxFuture<'static, Result<()>> + Send + Sync>;

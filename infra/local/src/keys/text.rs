@@ -1,5 +1,6 @@
 //! The listing as a table for a terminal. Names come last, since only they have no bound.
 
+use bursar_core::domain::address::is_invisible;
 use jiff::Timestamp;
 
 use super::{Listing, Row, State};
@@ -41,7 +42,7 @@ fn cells(row: &Row, now: Timestamp) -> [String; 9] {
         row.last_used_at.map_or("never".to_owned(), |at| ago(at, now)),
         row.created_at.map_or("?".to_owned(), |at| ago(at, now)),
         // Somebody else chose the name: it must not move the cursor.
-        row.name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect(),
+        row.name.chars().map(|c| if is_invisible(c) { '\u{fffd}' } else { c }).collect(),
     ]
 }
 

@@ -29,6 +29,11 @@ pub use mail::Mail;
 const MAILS: &str = "mails";
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
+/// Reads the address of a mail server, as [`Ses::set_relay`] takes it.
+pub fn check_relay(url: &str) -> Result<String, String> {
+    relay::Relay::to(url).map(|_| url.to_owned()).map_err(|error| error.to_string())
+}
+
 /// A handle to the stand-in. Clones share the same mails, faults, quota and relay.
 #[derive(Clone)]
 pub struct Ses(Arc<Inner>);

@@ -11,6 +11,9 @@ use crate::domain::limit::wanted_limit;
 /// More would not fit into the grant's item; nobody gets there but by an outage and a script.
 const MAX_ATTEMPTS: usize = 1000;
 
+/// How long a refused attempt is remembered: longer than any key of it could stay unseen.
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(48);
+
 /// What the student pressed, and the epoch the page showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Press {
@@ -77,8 +80,10 @@ impl View {
             change.grant.has_place = true;
             change.pot = PotChange::Take(place);
         }
-        // What is known to have made nothing need not be remembered; the audit tells of it.
-        change.grant.attempts.retain(|attempt| attempt.state != AttemptState::Refused || attempt.key.is_some());
+        // What made nothing need not be remembered once a sync would have found otherwise; the audit tells of it.
+        change.grant.attempts.retain(|attempt| {
+            attempt.state != AttemptState::Refused || attempt.key.is_some() || now < attempt.begun_at + REMEMBERED
+        });
         for lapsed in change.grant.attempts.iter_mut().filter(|attempt| attempt.state == AttemptState::Open) {
             lapsed.state = AttemptState::Superseded;
         }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{AttemptState, Change, GRACE, Notice, PotChange, State, Stopped, View};
+use super::{AttemptState, Change, Disable, GRACE, Notice, PotChange, State, Stopped, View};
 use crate::domain::audit::{Act, Actor};
 use crate::domain::id::Epoch;
 use crate::domain::key::KeyHash;
@@ -19,6 +19,8 @@ pub enum Swept {
     Shown,
     /// Its attempt is younger than the grace: somebody may be at it.
     TooYoung,
+    /// The attempt made another key: this one only bears its name.
+    NotItsKey,
     /// There is no such attempt: the table went back to an earlier moment.
     NoAttempt,
 }
@@ -85,9 +87,15 @@ impl View {
         if now < attempt.begun_at + GRACE {
             return Err(Swept::TooYoung);
         }
+        if attempt.key.as_ref().is_some_and(|known| known != key) {
+            return Err(Swept::NotItsKey);
+        }
         attempt.state = AttemptState::Swept;
         attempt.key = Some(key.clone());
-        attempt.owe_disable(now);
+        // The key is enabled now, whatever was answered before.
+        if !matches!(attempt.disable, Disable::Owed { .. }) {
+            attempt.disable = Disable::Owed { since: now };
+        }
         if self.grant.is_minting_with(&attempt.nonce) {
             change.grant.state = self.grant.state_after_failure();
         } else if change.grant.attempts == self.grant.attempts {

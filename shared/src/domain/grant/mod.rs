@@ -35,7 +35,7 @@ pub use record::{GaveUp, Minted, RecordRefused};
 pub const LEASE: SignedDuration = SignedDuration::from_secs(60);
 /// How old an attempt must be before the sync may sweep it.
 pub const GRACE: SignedDuration = SignedDuration::from_hours(1);
-/// A replacement this soon after a reveal is not counted: a phone that lost its network.
+/// The first replacement this soon after a reveal or a counted one is not counted: a phone that lost its network.
 pub const FREE_REPLACEMENT: SignedDuration = SignedDuration::from_mins(15);
 
 /// A grant as it stands.
@@ -68,7 +68,7 @@ pub struct Grant {
     /// was read at one moment.
     #[serde(default)]
     pub attempts: Vec<Attempt>,
-    /// When the last reveal or counted replacement was.
+    /// When the last reveal or counted replacement was, until a replacement was free because of it.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub counted_at: Option<Timestamp>,
     /// Moves with every act; each is written on condition that it has not moved.

@@ -55,9 +55,8 @@ impl View {
         if counts {
             grant.replacements += 1;
         }
-        if counts || !grant.ever_shown {
-            grant.counted_at = Some(now);
-        }
+        // A free replacement uses the freedom up.
+        grant.counted_at = (counts || !grant.ever_shown).then_some(now);
         grant.ever_shown = true;
         change.notice = Some(Notice::KeyShown);
         Ok(change.audited(Act::Shown, &self.grant, Some(format!("attempt {}", begun.epoch.number()))))
@@ -101,11 +100,11 @@ impl View {
         Some(change.audited(act, &self.grant, Some(note)))
     }
 
-    /// Marks that the provider answered the disable of an attempt's key. None when there is nothing to mark.
-    pub fn disabled(&self, epoch: Epoch, now: Timestamp) -> Option<Change> {
+    /// Marks that the provider answered the disable that was owed since then. A debt that came later stays owed, whatever an
+    /// earlier answer says. None when there is nothing to mark.
+    pub fn disabled(&self, epoch: Epoch, since: Timestamp, now: Timestamp) -> Option<Change> {
         let mut change = self.change(&Actor::Sync);
-        let is_owed =
-            |attempt: &&mut Attempt| attempt.epoch == epoch && matches!(attempt.disable, Disable::Owed { .. });
+        let is_owed = |attempt: &&mut Attempt| attempt.epoch == epoch && attempt.disable == Disable::Owed { since };
         change.grant.attempts.iter_mut().find(is_owed)?.disable = Disable::Done { at: now };
         Some(change)
     }

@@ -48,11 +48,17 @@ impl Story {
     fn shown(&mut self, kind: PressKind, key: char) -> &mut Story {
         let begun = self.begin(kind);
         for (epoch, _) in begun.to_retire.clone() {
-            let change = self.view.disabled(epoch, self.now).unwrap();
-            self.apply(change);
+            self.disabled(epoch);
         }
         let change = self.view.record(&begun, &minted(key), self.now).unwrap();
         self.apply(change)
+    }
+
+    /// The provider answers what is owed for this attempt.
+    fn disabled(&mut self, epoch: Epoch) {
+        let (_, _, since) = self.view.grant.owed_disables().find(|(owing, ..)| *owing == epoch).unwrap();
+        let change = self.view.disabled(epoch, since, self.now).unwrap();
+        self.apply(change);
     }
 
     fn reading(&mut self, epoch: u32, micros: i64) -> &mut Story {
@@ -169,7 +175,67 @@ fn replacements_are_counted_when_shown_but_for_one_soon_after_a_reveal() {
     story.now += 14.minutes();
     story.shown(PressKind::Replace, 'b');
     assert_eq!(story.view.grant.replacements, 0);
-    story.now += 2.minutes();
+    story.now += 1.minute();
+    story.shown(PressKind::Replace, 'c');
+    assert_eq!(story.view.grant.replacements, 1, "only the first is free");
+    story.now += 1.hour();
+    assert_eq!(story.refused(PressKind::Replace), BeginRefused::ReplacementsUsedUp);
+    let change = story.view.allow(&faculty()).unwrap();
+    story.apply(change).shown(PressKind::Replace, 'd');
+    assert_eq!(story.view.grant.replacements, 2);
+}
+
+#[test]
+fn an_answer_to_an_older_debt_does_not_pay_a_newer_one() {
+    let mut story = Story::new();
+    story.shown(PressKind::Reveal, 'a');
+    let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
+    story.apply(change);
+    let first_debt = story.now;
+    let (change, _) = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
+    story.apply(change);
+    story.now += 1.minute();
+    let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.view.disabled(Epoch::new(1), first_debt, story.now), None);
+    assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
+}
+
+#[test]
+fn a_swept_key_that_is_enabled_again_is_owed_its_disable_again_and_a_namesake_is_not() {
+    let mut story = Story::new();
+    story.begin(PressKind::Reveal);
+    story.now += GRACE;
+    let change = story.view.sweep(Epoch::new(1), &hash('a'), story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.view.sweep(Epoch::new(1), &hash('b'), story.now), Err(Swept::NotItsKey));
+    story.disabled(Epoch::new(1));
+    story.now += 1.hour();
+    let change = story.view.sweep(Epoch::new(1), &hash('a'), story.now).unwrap();
+    story.apply(change);
+    assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
+}
+
+#[test]
+fn an_attempt_that_was_refused_is_remembered_for_two_days() {
+    let mut story = Story::new();
+    for remembered in [1, 2] {
+        let begun = story.begin(PressKind::Reveal);
+        let change = story.view.give_up(&begun, GaveUp::Refused, None, "402", story.now).unwrap();
+        story.apply(change);
+        assert_eq!(story.view.grant.attempts.len(), remembered);
+    }
+    story.now += SignedDuration::from_hours(48);
+    story.begin(PressKind::Reveal);
+    assert_eq!(story.view.grant.attempts.len(), 1);
+}
+
+#[test]
+fn a_second_replacement_long_after_is_counted() {
+    let mut story = Story::new();
+    story.view.programme.settings.replacements = 1;
+    story.shown(PressKind::Reveal, 'a');
+    story.now += 16.minutes();
     story.shown(PressKind::Replace, 'c');
     assert_eq!(story.view.grant.replacements, 1);
     story.now += 1.hour();
@@ -241,8 +307,7 @@ fn the_key_is_enabled_when_the_last_hold_comes_off_and_pressing_again_names_it_a
         story.apply(change);
         assert_eq!(story.view.hold(kind, &faculty(), None, story.now), Err(HoldRefused::AlreadyHeld));
     }
-    let change = story.view.disabled(Epoch::new(1), story.now).unwrap();
-    story.apply(change);
+    story.disabled(Epoch::new(1));
     let (change, enable) = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
     assert_eq!(enable, None);
     story.apply(change);

@@ -1,0 +1,62 @@
+//! Keeps other sites' forms out: a request that changes something must come from our own pages, as far as the browser says.
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::header::ORIGIN;
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+
+use super::page::{Frame, Message};
+use crate::config::{Config, Origin};
+
+/// Refuses what comes from elsewhere before a route sees it.
+pub(super) fn guarded(router: Router, config: &Config) -> Router {
+    router.layer(from_fn_with_state((config.origin.clone(), Frame::of(config)), guard))
+}
+
+async fn guard(State((origin, frame)): State<(Origin, Frame)>, request: Request, next: Next) -> Response {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if reads || is_ours(request.headers(), &origin) {
+        return next.run(request).await;
+    }
+    let message = Message {
+        frame: &frame,
+        heading: "Nothing was done",
+        sentence: "This form was sent from another site. Open the page here and try again.",
+    };
+    Frame::page(StatusCode::FORBIDDEN, &message)
+}
+
+/// What a browser does not say cannot be held against it: old ones name neither.
+fn is_ours(headers: &HeaderMap, origin: &Origin) -> bool {
+    let same = headers.get_all(ORIGIN).iter().all(|given| given.as_bytes() == origin.as_str().as_bytes());
+    let site = headers.get_all("sec-fetch-site").iter().all(|site| matches!(site.as_bytes(), b"same-origin" | b"none"));
+    same && site
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_is_taken_from_our_own_origin_and_from_browsers_that_name_none() {
+        let origin = Origin::parse("https://bursar.uni.edu").unwrap();
+        let judged = |headers: &[(&'static str, &'static str)]| {
+            let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            is_ours(&headers.collect(), &origin)
+        };
+        assert!(judged(&[]));
+        assert!(judged(&[("origin", "https://bursar.uni.edu"), ("sec-fetch-site", "same-origin")]));
+        assert!(judged(&[("sec-fetch-site", "none")]));
+        for foreign in
+            ["null", "https://bursar.uni.edu.evil.org", "http://bursar.uni.edu", "https://bursar.uni.edu:8443", ""]
+        {
+            assert!(!judged(&[("origin", foreign)]), "{foreign}");
+        }
+        for site in ["cross-site", "same-site", ""] {
+            assert!(!judged(&[("origin", "https://bursar.uni.edu"), ("sec-fetch-site", site)]), "{site}");
+        }
+        assert!(!judged(&[("origin", "https://bursar.uni.edu"), ("origin", "null")]));
+    }
+}

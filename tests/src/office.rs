@@ -1,0 +1,81 @@
+//! Acts on a stack's table as the console and the claim will: a programme, people on its roster, their keys.
+
+use std::time::Duration;
+
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::{Minted, Person, Press, PressKind};
+use bursar_core::domain::id::{Epoch, GrantId, KeyName, PersonId, ProgrammeId};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::Settings;
+use bursar_core::domain::term::Term;
+use bursar_core::store::{At, By, NewPerson, Outcome, Table};
+use bursar_local::stack::Stack;
+use serde_json::{Value, json};
+
+use crate::aws;
+
+/// Who can sign in comes later, so a test acts on the table as the console will.
+pub struct Office<'a> {
+    stack: &'a Stack,
+    pub table: Table,
+    pub programme: ProgrammeId,
+    pub faculty: Actor,
+}
+
+impl Office<'_> {
+    pub async fn open(stack: &Stack) -> Office<'_> {
+        let table = Table::new(&stack.config);
+        let faculty = Actor::Person(PersonId::random());
+        let today = jiff::Zoned::now().date();
+        let term = Term::new(today, today.saturating_add(jiff::ToSpan::days(90)), "UTC").unwrap();
+        let settings = Settings::new("CS pilot", term, Usd::from_dollars(20));
+        let by = By { actor: &faculty, now: stack.clock.now(), deadline: soon() };
+        let programme = table.create_programme(settings, Usd::from_dollars(100), by).await.unwrap();
+        Office { stack, table, programme, faculty }
+    }
+
+    pub async fn invite(&self, address: &str) -> GrantId {
+        let person = Person { address: EmailAddress::parse(address).unwrap(), name: None, roster_id: None };
+        let by = By { actor: &self.faculty, now: self.stack.clock.now(), deadline: soon() };
+        let added = self.table.invite(&self.programme, &[NewPerson { person, group: None }], by).await.unwrap();
+        added.into_iter().next().unwrap()
+    }
+
+    pub fn at<'g>(&'g self, grant: &'g GrantId) -> At<'g> {
+        At { programme: &self.programme, grant, now: self.stack.clock.now(), deadline: soon() }
+    }
+
+    /// A claim by hand: the attempt, a key of its name at the provider, the record.
+    pub async fn claim(&self, grant: &GrantId) -> String {
+        let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST };
+        let Outcome::Done(begun) = self.table.begin(self.at(grant), press).await.unwrap() else { panic!("not begun") };
+        let name = KeyName {
+            deployment: self.stack.ready.deployment.parse().unwrap(),
+            programme: self.programme.clone(),
+            grant: grant.clone(),
+            epoch: begun.epoch,
+            nonce: begun.nonce.clone(),
+        };
+        let request = reqwest::Client::new()
+            .post(format!("{}/keys", self.stack.ready.provider))
+            .bearer_auth(aws::management_key(&self.stack.ready).await)
+            .json(&json!({"name": name.to_string(), "limit": 20}));
+        let made: Value = request.send().await.unwrap().json().await.unwrap();
+        let hash = made["data"]["hash"].as_str().unwrap().to_owned();
+        let minted = Minted { key: hash.parse().unwrap(), limit: Usd::from_dollars(20) };
+        let recorded = self.table.record(self.at(grant), &begun, &minted).await.unwrap();
+        assert!(matches!(recorded, Outcome::Done(_)), "{recorded:?}");
+        hash
+    }
+
+    pub fn key(&self, hash: &str) -> bursar_local::provider::KeySnapshot {
+        let keys = self.stack.provider.as_ref().unwrap().keys();
+        keys.into_iter().find(|key| key.hash == hash).unwrap()
+    }
+}
+
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(25))
+}
