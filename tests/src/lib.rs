@@ -1,8 +1,9 @@
-//! What the black-box tests share: clients for a running stack, `bursar` as a process.
+//! What the black-box tests are written with. Which calls fail, and how, is the fault layer's business (`bursar_local::gate`).
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 pub mod aws;
+pub mod invariants;
 pub mod office;
 pub mod process;
 pub mod stack;

@@ -1,6 +1,8 @@
 //! The black-box tests, in one binary so that they link once: each module is one subject.
 
 #[cfg(test)]
+mod acts;
+#[cfg(test)]
 mod bundle;
 #[cfg(test)]
 mod command;

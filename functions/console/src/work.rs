@@ -62,12 +62,12 @@ async fn disable_all(table: &Table, provider: &Provider, at: At<'_>) -> Result<u
     let mut disabled = 0;
     // Read again: it may have been released since the index named it.
     let Some(grant) = table.grant(at.programme, at.grant).await? else { return Ok(0) };
-    for (epoch, key, since) in grant.owed_disables() {
+    for debt in grant.owed_disables() {
         // A key that the provider does not know any more cannot be spent either.
-        provider.patch_key(key, KeyPatch::disabled(true), patience).await?;
-        match table.disabled(at, epoch, since).await? {
+        provider.patch_key(&debt.key, KeyPatch::disabled(true), patience).await?;
+        match table.disabled(at, &debt).await? {
             Outcome::Done(_) => disabled += 1,
-            Outcome::Refused(_) | Outcome::NoSuchGrant => undo(table, provider, at, key, patience).await?,
+            Outcome::Refused(_) | Outcome::NoSuchGrant => undo(table, provider, at, &debt.key, patience).await?,
         }
     }
     Ok(disabled)

@@ -10,9 +10,12 @@ use super::keys;
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
 use crate::domain::audit::{Actor, Entry, What};
-use crate::domain::grant::{Change, Grant, PotChange, View};
+use crate::domain::grant::{Change, Grant, PotChange, Reading, View};
 use crate::domain::id::{GrantId, ProgrammeId};
 use crate::domain::programme::Pot;
+
+/// A transaction has a hundred parts at most. Nobody uses the keys of so many attempts in one window.
+const MOST_READINGS: usize = 90;
 
 /// Which grant, when, and until when: what every act is told.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +63,9 @@ impl Table {
 
     fn transaction_of(&self, view: &View, change: Change, now: Timestamp) -> Result<Transaction, StoreError> {
         let mut transaction = self.transaction().replace(&change.grant, view.grant.version)?;
+        if matches!(change.pot, PotChange::GiveBack(_)) {
+            transaction = while_unread(transaction, view)?;
+        }
         if let Some(what) = change.audit {
             transaction = transaction.witnessed_by(&entry_on(&change.grant, change.by, what, now))?;
         }
@@ -68,6 +74,22 @@ impl Table {
         }
         move_pot(transaction, &view.pot, change.pot)
     }
+}
+
+/// What is given back was reckoned from the readings: had one come since, it would be too much.
+fn while_unread(mut transaction: Transaction, view: &View) -> Result<Transaction, StoreError> {
+    let grant = &view.grant;
+    for attempt in grant.attempts.iter().rev().take(MOST_READINGS) {
+        let key = keys::reading(&grant.programme, &grant.id, attempt.epoch);
+        let reading = view.readings.iter().find(|reading| reading.epoch == attempt.epoch);
+        transaction = match reading {
+            Some(Reading { lifetime, .. }) => {
+                transaction.check(&key, "lifetime = :lifetime", &[(":lifetime", number(lifetime.micros()))])?
+            }
+            None => transaction.check(&key, "attribute_not_exists(pk)", &[])?,
+        };
+    }
+    Ok(transaction)
 }
 
 /// The pot is changed in place, so that claims of one programme do not each have to read what the other wrote. Taking holds

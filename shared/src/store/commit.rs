@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{BuildError, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Put, TransactWriteItem, Update};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 use super::items::{self, Item, Stored};
@@ -124,6 +124,23 @@ impl Transaction {
         Ok(self)
     }
 
+    /// Leaves an item as it is, on a condition.
+    pub(super) fn check(
+        mut self,
+        key: &Key,
+        condition: &str,
+        values: &[(&str, AttributeValue)],
+    ) -> Result<Transaction, StoreError> {
+        let check = ConditionCheck::builder()
+            .table_name(&self.table)
+            .set_key(Some(key_item(key)))
+            .condition_expression(condition)
+            .set_expression_attribute_values(named(values));
+        let check = check.build().map_err(|error| unbuildable(key, &error))?;
+        self.writes.push(TransactWriteItem::builder().condition_check(check).build());
+        Ok(self)
+    }
+
     fn put<T: Stored>(
         mut self,
         value: &T,
@@ -177,7 +194,8 @@ fn verdict(error: &SdkError<TransactWriteItemsError, HttpResponse>, failure: &Sd
     match failure.code.as_str() {
         "NotSent" => Verdict::Fault,
         "TimedOut" | "NoAnswer" | "UnreadableAnswer" => Verdict::Unknown,
-        _ if failure.status.is_some_and(|status| status >= 500) => Verdict::Unknown,
+        // A server that stumbled, or a success that cannot be read.
+        _ if failure.status.is_some_and(|status| !(300..500).contains(&status)) => Verdict::Unknown,
         // What is throttled or under way has not taken effect by this try.
         _ if failure.retryable => Verdict::Again,
         _ => Verdict::Fault,

@@ -1,13 +1,11 @@
 //! The acts on a grant, by their names in the product. What each may do is decided in `domain::grant`; that it is done once,
 //! whole and on what was read is `act`'s work.
 
-use jiff::Timestamp;
-
 use super::act::{At, Outcome};
 use super::{StoreError, Table};
 use crate::domain::audit::Actor;
 use crate::domain::grant::{
-    BeginRefused, Begun, CapRefused, Change, GaveUp, Grant, HoldKind, HoldRefused, Minted, Press, RecordRefused,
+    BeginRefused, Begun, CapRefused, Change, Debt, GaveUp, Grant, HoldKind, HoldRefused, Minted, Press, RecordRefused,
     ReleaseRefused, Stopped, Swept,
 };
 use crate::domain::id::{Epoch, Nonce};
@@ -45,9 +43,9 @@ impl Table {
         self.act(at, |view| view.give_up(begun, how, key, why, at.now).map(leaving).ok_or(Unchanged)).await
     }
 
-    /// Marks that the provider answered the disable that was owed since then.
-    pub async fn disabled(&self, at: At<'_>, epoch: Epoch, since: Timestamp) -> OnGrant<Unchanged> {
-        self.act(at, |view| view.disabled(epoch, since, at.now).map(leaving).ok_or(Unchanged)).await
+    /// Marks that the provider answered a disable.
+    pub async fn disabled(&self, at: At<'_>, debt: &Debt) -> OnGrant<Unchanged> {
+        self.act(at, |view| view.disabled(debt, at.now).map(leaving).ok_or(Unchanged)).await
     }
 
     pub async fn hold(&self, at: At<'_>, kind: HoldKind, by: &Actor, why: Option<&str>) -> OnGrant<HoldRefused> {

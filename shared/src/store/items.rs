@@ -157,7 +157,7 @@ impl Stored for Grant {
         keys::grant(&self.programme, &self.id)
     }
     fn due(&self) -> Option<(Queue, Timestamp)> {
-        self.owed_disables().map(|(_, _, since)| (Queue::Disable, since)).min_by_key(|(_, since)| *since)
+        self.owed_disables().map(|debt| (Queue::Disable, debt.since)).min_by_key(|(_, since)| *since)
     }
 }
 

@@ -79,7 +79,8 @@ impl Table {
     }
 
     /// A grant with all that an act on it is decided on. The reads need no order: the write is conditional on the grant's
-    /// version and on the pot, readings only grow, and a programme that closes ends each of its grants.
+    /// version, on the pot and, where it gives money back, on the readings, which otherwise only grow; and a programme that
+    /// closes ends each of its grants.
     pub(super) async fn view(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Option<View>, StoreError> {
         let (key, readings) = (keys::grant(programme, grant), keys::readings_of(grant));
         let (programme, pot, grant, readings) = tokio::try_join!(

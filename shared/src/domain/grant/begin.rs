@@ -2,10 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Attempt, AttemptState, Change, Disable, FREE_REPLACEMENT, HoldKind, LEASE, PotChange, State, View};
+use super::{Attempt, AttemptState, Change, Debt, Disable, FREE_REPLACEMENT, HoldKind, LEASE, PotChange, State, View};
 use crate::domain::audit::{Act, Actor};
 use crate::domain::id::{Epoch, Nonce};
-use crate::domain::key::KeyHash;
 use crate::domain::limit::wanted_limit;
 
 /// More would not fit into the grant's item; nobody gets there but by an outage and a script.
@@ -33,7 +32,7 @@ pub struct Begun {
     pub epoch: Epoch,
     pub nonce: Nonce,
     /// Keys of older epochs, to be disabled before a new one is made.
-    pub to_retire: Vec<(Epoch, KeyHash)>,
+    pub to_retire: Vec<Debt>,
 }
 
 /// Why no attempt begins.
@@ -101,8 +100,9 @@ impl View {
             shown_at: None,
             disable: Disable::No,
         });
+        let to_retire = change.grant.owed_disables().collect();
         let change = change.audited(Act::Begun, &self.grant, Some(format!("attempt {}", epoch.number())));
-        Ok((change, Begun { epoch, nonce, to_retire: self.keys_to_retire() }))
+        Ok((change, Begun { epoch, nonce, to_retire }))
     }
 
     /// Whether the next key that is shown counts as a replacement.
@@ -165,12 +165,5 @@ impl View {
         last_shown
             .zip(days)
             .is_some_and(|(shown, days)| now >= shown + SignedDuration::from_hours(24 * i64::from(days)))
-    }
-
-    /// Every recorded key, since the epoch that begins has none yet.
-    fn keys_to_retire(&self) -> Vec<(Epoch, KeyHash)> {
-        let undisabled = |attempt: &&Attempt| !matches!(attempt.disable, Disable::Done { .. });
-        let keys = self.grant.attempts.iter().filter(undisabled);
-        keys.filter_map(|attempt| Some((attempt.epoch, attempt.key.clone()?))).collect()
     }
 }

@@ -14,6 +14,8 @@ pub enum HoldRefused {
     AlreadyHeld,
     /// Revoked or ended: there is nothing left to hold.
     Over,
+    /// No key is live that could be out of use. One that is being made needs its place in the pot.
+    NoKey,
 }
 
 /// Why no hold is taken off.
@@ -36,6 +38,9 @@ impl View {
         }
         if self.grant.holds.has(kind) {
             return Err(HoldRefused::AlreadyHeld);
+        }
+        if kind == HoldKind::Unused && !matches!(self.grant.state, State::Live { .. }) {
+            return Err(HoldRefused::NoKey);
         }
         let mut change = self.change(by).disabling_all(now);
         match kind {

@@ -192,6 +192,14 @@ pub enum Disable {
     },
 }
 
+/// A disable that is owed: for which key, and since when. A later one for the same key is another debt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Debt {
+    pub epoch: Epoch,
+    pub key: KeyHash,
+    pub since: Timestamp,
+}
+
 /// What the provider said a key had used at a moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reading {
@@ -243,10 +251,10 @@ impl Grant {
         self.attempts.iter().find(|attempt| attempt.key.as_ref() == Some(key))
     }
 
-    /// The keys whose disable the provider has not answered yet, and since when the first is owed.
-    pub fn owed_disables(&self) -> impl Iterator<Item = (Epoch, &KeyHash, Timestamp)> {
+    /// The disables that the provider has not answered yet.
+    pub fn owed_disables(&self) -> impl Iterator<Item = Debt> {
         self.attempts.iter().filter_map(|attempt| match attempt.disable {
-            Disable::Owed { since } => Some((attempt.epoch, attempt.key.as_ref()?, since)),
+            Disable::Owed { since } => Some(Debt { epoch: attempt.epoch, key: attempt.key.clone()?, since }),
             Disable::No | Disable::Done { .. } => None,
         })
     }

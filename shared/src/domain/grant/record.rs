@@ -2,9 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::{Attempt, AttemptState, Begun, Change, Disable, Notice, State, View};
+use super::{Attempt, AttemptState, Begun, Change, Debt, Disable, Notice, State, View};
 use crate::domain::audit::{Act, Actor};
-use crate::domain::id::Epoch;
 use crate::domain::key::KeyHash;
 use crate::domain::money::Usd;
 
@@ -100,11 +99,12 @@ impl View {
         Some(change.audited(act, &self.grant, Some(note)))
     }
 
-    /// Marks that the provider answered the disable that was owed since then. A debt that came later stays owed, whatever an
-    /// earlier answer says. None when there is nothing to mark.
-    pub fn disabled(&self, epoch: Epoch, since: Timestamp, now: Timestamp) -> Option<Change> {
+    /// Marks that the provider answered a disable. A debt that came later stays owed, whatever an earlier answer says. None when
+    /// there is nothing to mark.
+    pub fn disabled(&self, debt: &Debt, now: Timestamp) -> Option<Change> {
         let mut change = self.change(&Actor::Sync);
-        let is_owed = |attempt: &&mut Attempt| attempt.epoch == epoch && attempt.disable == Disable::Owed { since };
+        let owed = Disable::Owed { since: debt.since };
+        let is_owed = |attempt: &&mut Attempt| attempt.epoch == debt.epoch && attempt.disable == owed;
         change.grant.attempts.iter_mut().find(is_owed)?.disable = Disable::Done { at: now };
         Some(change)
     }

@@ -47,8 +47,8 @@ impl Story {
     /// The whole claim or replacement, with the key named by one hex digit.
     fn shown(&mut self, kind: PressKind, key: char) -> &mut Story {
         let begun = self.begin(kind);
-        for (epoch, _) in begun.to_retire.clone() {
-            self.disabled(epoch);
+        for debt in &begun.to_retire {
+            self.disabled(debt.epoch);
         }
         let change = self.view.record(&begun, &minted(key), self.now).unwrap();
         self.apply(change)
@@ -56,8 +56,8 @@ impl Story {
 
     /// The provider answers what is owed for this attempt.
     fn disabled(&mut self, epoch: Epoch) {
-        let (_, _, since) = self.view.grant.owed_disables().find(|(owing, ..)| *owing == epoch).unwrap();
-        let change = self.view.disabled(epoch, since, self.now).unwrap();
+        let debt = self.view.grant.owed_disables().find(|debt| debt.epoch == epoch).unwrap();
+        let change = self.view.disabled(&debt, self.now).unwrap();
         self.apply(change);
     }
 
@@ -157,14 +157,15 @@ fn a_replacement_owes_the_old_keys_disable_before_anything_else_and_has_what_is_
     story.shown(PressKind::Reveal, 'a').reading(1, 5_000_000);
     story.now += 1.hour();
     let begun = story.begin(PressKind::Replace);
-    assert_eq!(begun.to_retire, [(Epoch::new(1), hash('a'))]);
+    let owed = Debt { epoch: Epoch::new(1), key: hash('a'), since: story.now };
+    assert_eq!(begun.to_retire, std::slice::from_ref(&owed));
     assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
     let left = crate::domain::limit::wanted_limit(Usd::from_dollars(20), &story.view.spending(story.now));
     assert_eq!(left, Some(Usd::from_dollars(15)));
     let change = story.view.give_up(&begun, GaveUp::Refused, None, "the old key could not be disabled", story.now);
     story.apply(change.unwrap());
     assert_eq!(story.view.grant.state, State::Stopped { why: Stopped::ReplacementFailed });
-    assert_eq!(story.begin(PressKind::Replace).to_retire, [(Epoch::new(1), hash('a'))]);
+    assert_eq!(story.begin(PressKind::Replace).to_retire, [owed]);
 }
 
 #[test]
@@ -191,13 +192,13 @@ fn an_answer_to_an_older_debt_does_not_pay_a_newer_one() {
     story.shown(PressKind::Reveal, 'a');
     let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
     story.apply(change);
-    let first_debt = story.now;
+    let first_debt = story.view.grant.owed_disables().next().unwrap();
     let (change, _) = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
     story.apply(change);
     story.now += 1.minute();
     let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
     story.apply(change);
-    assert_eq!(story.view.disabled(Epoch::new(1), first_debt, story.now), None);
+    assert_eq!(story.view.disabled(&first_debt, story.now), None);
     assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
 }
 

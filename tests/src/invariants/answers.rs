@@ -1,0 +1,32 @@
+//! What the functions answered, as far as a person on the other side can read it. What may be in it is the secrets' business.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use data_encoding::BASE64;
+use serde_json::Value;
+
+/// The answers of one stack, in the order in which they were given. Clones share them.
+#[derive(Clone, Default)]
+pub struct Answers(Arc<Mutex<Vec<String>>>);
+
+impl Answers {
+    /// Remembers an answer as the function gave it: of an HTTP answer the headers, cookies and body, decoded.
+    pub fn note(&self, answer: &Value) {
+        let body = answer["body"].as_str().unwrap_or_default();
+        let decoded = match answer["isBase64Encoded"].as_bool() {
+            Some(true) => BASE64.decode(body.as_bytes()).ok(),
+            _ => None,
+        };
+        let decoded = decoded.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        self.texts().push(format!("{answer}\n{}", decoded.unwrap_or_default()));
+    }
+
+    /// Each answer as one text.
+    pub(super) fn all(&self) -> Vec<String> {
+        self.texts().clone()
+    }
+
+    fn texts(&self) -> MutexGuard<'_, Vec<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,133 @@
+//! Keys at the provider against what the table says of them. Without a provider to look at, only what the answers showed is
+//! judged.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bursar_core::domain::audit::Act;
+use bursar_core::domain::grant::{AttemptState, Disable, GRACE, State};
+use bursar_core::domain::id::{GrantId, KeyName, ProgrammeId};
+
+use super::snapshot::ProviderKey;
+use super::table::named;
+use super::{Snapshot, Step};
+
+/// I1: of the keys of a grant whose plaintext anyone was shown, at most one is enabled. Shown are the keys of attempts that say
+/// so, and every key that an answer really held. The provider's word counts at once, which is more than assumption A1 asks.
+pub(super) fn one_shown_key_is_enabled(step: &Step<'_>) -> Vec<String> {
+    let now = step.now;
+    let mut shown: BTreeMap<(ProgrammeId, GrantId), BTreeSet<&str>> = BTreeMap::new();
+    for (id, grant) in &now.grants {
+        let attempts = grant.attempts.iter().filter(|attempt| attempt.state == AttemptState::Shown);
+        let keys = attempts.filter_map(|attempt| now.key(attempt.key.as_ref()?));
+        shown
+            .entry(id.clone())
+            .or_default()
+            .extend(keys.filter(|key| now.is_enabled(key)).map(|key| key.hash.as_str()));
+    }
+    for ProviderKey { key, name } in &now.keys {
+        if let Some(name) = name
+            && now.revealed.contains_key(&key.hash)
+            && now.is_enabled(key)
+        {
+            let id = (name.programme.clone(), name.grant.clone());
+            shown.entry(id).or_default().insert(&key.hash);
+        }
+    }
+    let too_many = shown.into_iter().filter(|(_, keys)| keys.len() > 1);
+    too_many
+        .map(|((programme, grant), keys)| {
+            let keys: Vec<&str> = keys.into_iter().collect();
+            format!("of grant {programme}/{grant} {} shown keys are enabled: {}", keys.len(), keys.join(", "))
+        })
+        .collect()
+}
+
+/// I3: every enabled key of this deployment is a grant's live key, or the table knows of it in a way that ends it: it is owed a
+/// disable, or it is of an attempt that was not shown, which the sync sweeps once it is older than the grace. At any moment a
+/// key without an attempt is wrong, and so is a shown key that is neither live nor owed. That an old attempt was really swept,
+/// and that a key which was disabled is so still, can only be told just after a complete sync.
+pub(super) fn every_enabled_key_is_accounted_for(step: &Step<'_>) -> Vec<String> {
+    let now = step.now;
+    let Some(meta) = &now.meta else { return Vec::new() };
+    let mut wrong = Vec::new();
+    for ProviderKey { key, name } in &now.keys {
+        let Some(name) = name.as_ref().filter(|name| name.deployment == meta.deployment && now.is_enabled(key)) else {
+            continue;
+        };
+        if let Err(why) = accounted_for(step, name, &key.hash) {
+            wrong.push(format!("key {} ({name}) is enabled, but {why}", key.hash));
+        }
+    }
+    wrong
+}
+
+fn accounted_for(step: &Step<'_>, name: &KeyName, hash: &str) -> Result<(), &'static str> {
+    let now = step.now;
+    let grant = now.grants.get(&(name.programme.clone(), name.grant.clone())).ok_or("its grant is not there")?;
+    let attempt = grant.attempt(name.epoch).filter(|attempt| attempt.nonce == name.nonce);
+    let attempt = attempt.ok_or("no attempt was written down before it was made")?;
+    if attempt.key.as_ref().is_some_and(|key| key.as_str() != hash) {
+        return Err("its attempt has another key");
+    }
+    let is_live = grant.live().is_some_and(|live| live.epoch == attempt.epoch);
+    match attempt.disable {
+        Disable::Owed { .. } => Ok(()),
+        Disable::Done { .. } if step.synced => Err("it was disabled, and a complete sync left it so"),
+        Disable::Done { .. } => Ok(()),
+        Disable::No if is_live && grant.holds.is_empty() => Ok(()),
+        Disable::No if attempt.state == AttemptState::Shown => Err("it is not live, and nobody owes its disable"),
+        Disable::No if step.synced && now.at >= attempt.begun_at + GRACE => {
+            Err("nobody was shown it, its attempt is older than the grace, and a complete sync left it so")
+        }
+        Disable::No => Ok(()),
+    }
+}
+
+/// I6: a grant that says `live` names a key that the provider has. It stops saying so by an act with a person, a rule, the
+/// programme's end, a replacement or the provider behind it; sweeping is none. Whether the key was enabled when last listed
+/// cannot be told yet, since nothing lists.
+pub(super) fn live_is_ended_by_nobody_in_passing(step: &Step<'_>) -> Vec<String> {
+    let now = step.now;
+    let mut wrong = Vec::new();
+    for (id, grant) in &now.grants {
+        let State::Live { key } = &grant.state else { continue };
+        if !now.keys.is_empty() && now.key(key).is_none() {
+            wrong.push(format!("{} names key {key}, which the provider never made", named(grant)));
+        }
+        let before = step.before.and_then(|before| before.grants.get(id));
+        if let Some(State::Live { key: old }) = before.map(|before| &before.state)
+            && old != key
+            && !ended_properly(step, id)
+        {
+            wrong.push(format!("{} has another live key than before, and no replacement began", named(grant)));
+        }
+    }
+    let Some(before) = step.before else { return wrong };
+    for (id, grant) in &before.grants {
+        let still = now.grants.get(id).is_some_and(|grant| matches!(grant.state, State::Live { .. }));
+        if matches!(grant.state, State::Live { .. }) && !still && !ended_properly(step, id) {
+            wrong.push(format!("{} is not live any more, and nobody ended it", named(grant)));
+        }
+    }
+    wrong
+}
+
+fn ended_properly(step: &Step<'_>, (programme, grant): &(ProgrammeId, GrantId)) -> bool {
+    let known: BTreeSet<_> = step.before.iter().flat_map(|before| &before.entries).map(|entry| entry.entry).collect();
+    let mut new = step.now.entries_on(programme, Some(grant)).filter(|entry| !known.contains(&entry.entry));
+    new.any(|entry| matches!(entry.what.act, Act::Begun | Act::Stopped | Act::Revoked | Act::Ended))
+}
+
+/// I7: a key that an answer held is recorded as shown. That the record was committed before the answer left cannot be told
+/// from a moment; that it is there when the answer is, can.
+pub(super) fn what_was_shown_is_recorded(step: &Step<'_>) -> Vec<String> {
+    let unrecorded = step.now.revealed.keys().filter(|hash| !is_recorded(step.now, hash));
+    unrecorded.map(|hash| format!("an answer shows key {hash}, which no attempt records as shown")).collect()
+}
+
+fn is_recorded(now: &Snapshot, hash: &str) -> bool {
+    let mut attempts = now.grants.values().flat_map(|grant| &grant.attempts);
+    attempts.any(|attempt| {
+        attempt.state == AttemptState::Shown && attempt.key.as_ref().is_some_and(|key| key.as_str() == hash)
+    })
+}

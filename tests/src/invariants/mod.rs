@@ -1,0 +1,209 @@
+//! What must hold whatever happened, judged from outside: the raw table, the provider's keys, the mails, the answers of the
+//! functions and their logs are read, and nothing of ours is asked. A [`Watch`] looks after each step, when nothing moves, and
+//! remembers what it saw, since many a thing can only be told from what was there before.
+//!
+//! Judged now: I1, I2, I3, I4, I6, I7, I10, I11, I15 and I16 of the list in ARCHITECTURE.md, the shape of the
+//! table (`table`), and where addresses are (`people`). Each check says in its own comment what of it can be told at any moment.
+//!
+//! Not invariants, although they look like some:
+//! - A live grant's key may be disabled for a moment: releasing a hold clears it first and enables last.
+//! - An attempt may stay open in a grant that was revoked or ended: whoever makes the key has yet to give up, or died.
+//! - A key that nobody was shown may be enabled until a complete sync has seen its attempt older than the grace.
+//! - A key that was disabled may be enabled again by a late call, until the next complete sync.
+//! - What is reserved may be more than the sum over the grants: windows pass, and only the sync counts anew.
+//! - What was spent may exceed what was reserved: caps are overshot, and usage settles after a key was retired.
+//! - The numbers of attempts may have gaps: one that made nothing is forgotten when the next begins.
+//! - A lease's fence may grow by more than one: the answer that gave it was lost.
+//!
+//! Not judged yet, since nothing writes what they are about: I5, I8, I9, I12, I13, I14, I17.
+
+mod answers;
+mod history;
+mod keys;
+mod money;
+mod secrets;
+mod snapshot;
+mod table;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use anyhow::Result;
+use bursar_core::clock::Clock;
+use bursar_core::domain::id::ProgrammeId;
+use bursar_core::domain::money::Usd;
+use bursar_core::store::items::Item;
+use bursar_local::engine::Engine;
+use bursar_local::provider::Provider;
+use bursar_local::ses::Ses;
+
+pub use self::answers::Answers;
+pub use self::secrets::Secret;
+pub use self::snapshot::{RawTable, Snapshot};
+
+use self::snapshot::Sources;
+
+/// Something that must not be, and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// `I1` to `I17`, `table` for the shape of the table's items, `people` for where addresses are.
+    pub invariant: &'static str,
+    pub what: String,
+}
+
+/// What a check is given: the moment before, if there was one, and now.
+struct Step<'a> {
+    before: Option<&'a Snapshot>,
+    now: &'a Snapshot,
+    /// Whether a complete sync has just run.
+    synced: bool,
+    guarded: &'a [Secret],
+    /// By how much the pots' counters may lag behind, see `money`.
+    lag: &'a BTreeMap<ProgrammeId, Usd>,
+}
+
+type Check = fn(&Step<'_>) -> Vec<String>;
+
+const CHECKS: [(&str, Check); 14] = [
+    ("table", table::items_are_whole),
+    ("table", table::grants_make_sense),
+    ("table", table::items_refer_to_items),
+    ("people", table::addresses_are_where_they_may_be),
+    ("I1", keys::one_shown_key_is_enabled),
+    ("I2", money::reserved_is_enough_and_within_the_pot),
+    ("I3", keys::every_enabled_key_is_accounted_for),
+    ("I4", secrets::secrets_are_nowhere),
+    ("I6", keys::live_is_ended_by_nobody_in_passing),
+    ("I7", keys::what_was_shown_is_recorded),
+    ("I10", history::nothing_is_forgotten),
+    ("I11", history::revoked_is_terminal),
+    ("I15", money::amounts_are_whole_numbers),
+    ("I16", history::every_change_has_its_entry),
+];
+
+/// Looks at one stack after each step of a test.
+pub struct Watch {
+    sources: Sources,
+    clock: Clock,
+    guarded: Vec<Secret>,
+    before: Option<Snapshot>,
+    lag: BTreeMap<ProgrammeId, Usd>,
+}
+
+impl Watch {
+    /// Over a table at the engine's own origin, past the fault layer. `clock` is the product's.
+    pub fn over(table: RawTable, clock: Clock) -> Watch {
+        Watch { sources: Sources::of(table), clock, guarded: Vec::new(), before: None, lag: BTreeMap::new() }
+    }
+
+    /// Looks at the provider's keys too.
+    #[must_use]
+    pub fn with_provider(mut self, provider: Provider) -> Watch {
+        self.sources.provider = Some(provider);
+        self
+    }
+
+    /// Looks at every accepted mail too.
+    #[must_use]
+    pub fn with_mails(mut self, ses: Ses) -> Watch {
+        self.sources.ses = Some(ses);
+        self
+    }
+
+    /// Looks at what the table's stream still holds too.
+    #[must_use]
+    pub fn with_stream(mut self, engine: Engine) -> Watch {
+        self.sources.engine = Some(engine);
+        self
+    }
+
+    /// Looks at the functions' answers too.
+    #[must_use]
+    pub fn with_answers(mut self, answers: Answers) -> Watch {
+        self.sources.answers = answers;
+        self
+    }
+
+    /// Looks at the lines of the functions' logs too.
+    #[must_use]
+    pub fn with_logs(mut self, lines: impl Fn() -> Vec<String> + Send + Sync + 'static) -> Watch {
+        self.sources.logs = Some(Box::new(lines));
+        self
+    }
+
+    /// Takes what the test itself wrote into an empty table for what was there before.
+    #[must_use]
+    pub fn having_written(mut self, items: &[Item]) -> Watch {
+        self.before = Some(Snapshot::of(items.iter().cloned(), self.clock.now()));
+        self
+    }
+
+    /// From now on this secret must be nowhere but where its kind may be. Keys that an answer showed need not be named.
+    pub fn guard(&mut self, secret: Secret) {
+        self.guarded.push(secret);
+    }
+
+    /// Looks, and ends the test if anything is wrong.
+    pub async fn check(&mut self) -> &Snapshot {
+        self.look(false).await
+    }
+
+    /// The same just after a complete sync, which leaves less to be excused.
+    pub async fn check_after_sync(&mut self) -> &Snapshot {
+        self.look(true).await
+    }
+
+    /// Looks, and tells what is wrong. What was seen is remembered either way.
+    pub async fn violations(&mut self, synced: bool) -> Result<Vec<Violation>> {
+        let now = self.sources.snapshot(self.clock.now()).await?;
+        let revealed = now.revealed.values().map(|key| Secret::key(key));
+        let mut guarded = self.guarded.clone();
+        guarded.extend(revealed.filter(|key| !self.guarded.iter().any(|known| known.is(key))));
+        if let Some(before) = &self.before {
+            money::note_lag(&mut self.lag, before, &now);
+        }
+        let step = Step { before: self.before.as_ref(), now: &now, synced, guarded: &guarded, lag: &self.lag };
+        let violations = CHECKS.iter().flat_map(|(invariant, check)| {
+            let found = check(&step).into_iter();
+            found.map(|what| Violation { invariant, what })
+        });
+        let violations = violations.collect();
+        money::forget_lag(&mut self.lag, &now);
+        self.before = Some(now);
+        Ok(violations)
+    }
+
+    /// What was seen last.
+    pub fn seen(&self) -> Option<&Snapshot> {
+        self.before.as_ref()
+    }
+
+    #[expect(clippy::panic, reason = "a test in which an invariant does not hold must not go on")]
+    async fn look(&mut self, synced: bool) -> &Snapshot {
+        match self.violations(synced).await {
+            Ok(violations) if violations.is_empty() => {}
+            Ok(violations) => panic!("{}", Listed(&violations)),
+            Err(error) => panic!("the stack cannot be looked at: {error:#}"),
+        }
+        match &self.before {
+            Some(seen) => seen,
+            None => panic!("nothing was seen"),
+        }
+    }
+}
+
+/// Violations, a line each.
+struct Listed<'a>(&'a [Violation]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} violated:", self.0.len())?;
+        self.0.iter().try_for_each(|violation| write!(f, "\n  {violation}"))
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.invariant, self.what)
+    }
+}

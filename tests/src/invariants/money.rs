@@ -1,0 +1,109 @@
+//! Money: what pots have reserved against what grants reserve, and amounts that are whole numbers.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use bursar_core::domain::grant::Grant;
+use bursar_core::domain::id::ProgrammeId;
+use bursar_core::domain::limit::{Spending, reserved};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::Pot;
+
+use super::{Snapshot, Step};
+
+/// I2: what a pot's counter says is reserved is at least the sum of what its grants reserve, and never grows beyond the pot.
+///
+/// The first half holds at any moment but for what the counter cannot know before the sync counts anew: use beyond a cap, use
+/// that is recorded when its grant's place was already given back or is given back in the same step, and the edit of a
+/// programme's own cap or dates. Those amounts are noted as they arise (`note_lag`) and excused until the counter covers them.
+/// The second half needs the moment before, since a pot may be made smaller than what is reserved of it.
+pub(super) fn reserved_is_enough_and_within_the_pot(step: &Step<'_>) -> Vec<String> {
+    let now = step.now;
+    let mut wrong = Vec::new();
+    for (id, pot) in &now.pots {
+        let (sum, excused) = (sum_of(now, id), step.lag.get(id).copied().unwrap_or_default());
+        if sum > pot.reserved + excused {
+            let lag = if excused > Usd::ZERO { format!(" and {excused} are excused") } else { String::new() };
+            wrong.push(format!("the grants of {id} reserve {sum}, its pot counts {}{lag}", pot.reserved));
+        }
+        if pot.reserved < Usd::ZERO {
+            wrong.push(format!("the pot of {id} has reserved {}", pot.reserved));
+        }
+        if let Some(before) = step.before.and_then(|before| before.pots.get(id))
+            && pot.reserved > most_allowed(before, pot)
+        {
+            let Pot { limit, reserved, .. } = pot;
+            wrong.push(format!("the pot of {id} is {limit} and has reserved {reserved}, {} before", before.reserved));
+        }
+    }
+    wrong
+}
+
+/// I15: every number in the table is a whole one, and no amount that a person has or spends is negative.
+pub(super) fn amounts_are_whole_numbers(step: &Step<'_>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for ((pk, sk), item) in &step.now.items {
+        for (name, value) in item {
+            let mut numbers = Vec::new();
+            numbers_in(value, &mut numbers);
+            for number in numbers.into_iter().filter(|number| number.parse::<i64>().is_err()) {
+                wrong.push(format!("{pk} / {sk}: {name} has the number {number}"));
+            }
+        }
+    }
+    for ((programme, grant, epoch), reading) in &step.now.readings {
+        if reading.lifetime < Usd::ZERO || reading.in_window < Usd::ZERO || reading.in_window > reading.lifetime {
+            let (lifetime, in_window) = (reading.lifetime, reading.in_window);
+            let of = format!("{programme}/{grant}, attempt {}", epoch.number());
+            wrong.push(format!("the reading of {of} is {in_window} in its window of {lifetime}"));
+        }
+    }
+    wrong
+}
+
+/// Adds what the counters cannot know: by how much each grant reserves more only because readings, settings or the time changed,
+/// be it as it was before the step or as it is after it.
+pub(super) fn note_lag(lag: &mut BTreeMap<ProgrammeId, Usd>, before: &Snapshot, now: &Snapshot) {
+    for (id, old) in &before.grants {
+        let grants = [Some(old), now.grants.get(id)];
+        let growth = |grant: &Grant| reserved_in(now, grant) - reserved_in(before, grant);
+        let growth = grants.into_iter().flatten().map(growth).max().unwrap_or_default();
+        if growth > Usd::ZERO {
+            *lag.entry(id.0.clone()).or_default() += growth;
+        }
+    }
+}
+
+/// Excuses no more than is needed: what the counter has caught up with is not excused again.
+pub(super) fn forget_lag(lag: &mut BTreeMap<ProgrammeId, Usd>, now: &Snapshot) {
+    for (id, excused) in lag {
+        let counted = now.pots.get(id).map_or(Usd::ZERO, |pot| pot.reserved);
+        *excused = (*excused).min((sum_of(now, id) - counted).or_zero());
+    }
+}
+
+fn sum_of(now: &Snapshot, programme: &ProgrammeId) -> Usd {
+    now.grants.values().filter(|grant| grant.programme == *programme).map(|grant| reserved_in(now, grant)).sum()
+}
+
+/// What the grant would reserve with the readings, the settings and the time of that moment.
+fn reserved_in(moment: &Snapshot, grant: &Grant) -> Usd {
+    let Some(programme) = moment.programmes.get(&grant.programme) else { return Usd::ZERO };
+    let spending = Spending::of(grant, &moment.readings_of(grant), &programme.settings, moment.at);
+    reserved(grant, &spending, &programme.settings, moment.at)
+}
+
+/// How much may be reserved now: the pot, or what was reserved of it before it became smaller.
+fn most_allowed(before: &Pot, now: &Pot) -> Usd {
+    before.limit.max(now.limit).max(before.reserved)
+}
+
+fn numbers_in<'a>(value: &'a AttributeValue, numbers: &mut Vec<&'a str>) {
+    match value {
+        AttributeValue::N(number) => numbers.push(number),
+        AttributeValue::Ns(list) => numbers.extend(list.iter().map(String::as_str)),
+        AttributeValue::L(list) => list.iter().for_each(|value| numbers_in(value, numbers)),
+        AttributeValue::M(map) => map.values().for_each(|value| numbers_in(value, numbers)),
+        _ => {}
+    }
+}

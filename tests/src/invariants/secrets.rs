@@ -1,0 +1,154 @@
+//! I4: secrets are nowhere but in the one answer or mail that brings them.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use bursar_core::store::items::Item;
+use bursar_local::inbox::Contents;
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+
+use super::Step;
+
+/// A text that must be nowhere, and where it may be once.
+#[derive(Clone)]
+pub struct Secret {
+    what: &'static str,
+    text: String,
+    answers: usize,
+    mails: usize,
+}
+
+/// What keys begin with, management keys too.
+const PREFIX: &str = "sk-or-v1-";
+/// Labels begin alike and are cut: they have fewer digits.
+const DIGITS: usize = 40;
+
+impl Secret {
+    /// A student's key: in the one answer that reveals it.
+    pub fn key(text: &str) -> Secret {
+        Secret::new("a key", text, 1, 0)
+    }
+
+    /// A session's cookie: in the one answer that begins it.
+    pub fn session(text: &str) -> Secret {
+        Secret::new("a session", text, 1, 0)
+    }
+
+    /// The token of a link, or a code: in the one mail that brings it.
+    pub fn mailed(text: &str) -> Secret {
+        Secret::new("a link or code", text, 0, 1)
+    }
+
+    /// The management key: nowhere.
+    pub fn management_key(text: &str) -> Secret {
+        Secret::new("the management key", text, 0, 0)
+    }
+
+    fn new(what: &'static str, text: &str, answers: usize, mails: usize) -> Secret {
+        Secret { what, text: text.to_owned(), answers, mails }
+    }
+
+    pub(super) fn is(&self, other: &Secret) -> bool {
+        self.text == other.text
+    }
+
+    fn is_in(&self, text: &str) -> bool {
+        text.contains(&self.text)
+    }
+}
+
+/// The keys whose plaintext is in these texts, by their hash as the provider tells it.
+pub(super) fn keys_in(texts: &[String]) -> BTreeMap<String, String> {
+    let keys = texts.iter().flat_map(|text| plaintexts_in(text));
+    keys.map(|key| (HEXLOWER.encode(&Sha256::digest(key.as_bytes())), key.to_owned())).collect()
+}
+
+/// I4: guarded secrets, and everything that looks like a key, are in no item, no stream record and no log line; in no more
+/// answers and mails than may bring them. Mails are read decoded and raw. What was encrypted or compressed is not seen through.
+pub(super) fn secrets_are_nowhere(step: &Step<'_>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for ((pk, sk), item) in &step.now.items {
+        for text in texts_of(item) {
+            wrong.extend(found_in(step, &text).map(|what| format!("{pk} / {sk} holds {what}")));
+        }
+    }
+    for record in &step.now.stream {
+        let number = &record["dynamodb"]["SequenceNumber"];
+        wrong.extend(found_in(step, &record.to_string()).map(|what| format!("stream record {number} holds {what}")));
+    }
+    for line in &step.now.logs {
+        wrong.extend(found_in(step, line).map(|what| format!("a log line holds {what}: {}", masked(step, line))));
+    }
+    let mails: Vec<String> = step.now.mails.iter().map(|mail| legible(&mail.raw)).collect();
+    for text in &mails {
+        wrong.extend(plaintexts_in(text).map(|_| "a mail holds what looks like a key".to_owned()));
+    }
+    for secret in step.guarded {
+        for (place, texts, allowed) in [("answers", &step.now.answers, secret.answers), ("mails", &mails, secret.mails)]
+        {
+            let times = texts.iter().filter(|text| secret.is_in(text)).count();
+            if times > allowed {
+                wrong.push(format!("{} is in {times} {place}, and may be in {allowed}", secret.what));
+            }
+        }
+    }
+    wrong
+}
+
+/// Every text of an item, however deep, names of attributes included.
+pub(super) fn texts_of(item: &Item) -> Vec<String> {
+    let mut texts = Vec::new();
+    for (name, value) in item {
+        texts.push(name.clone());
+        collect(value, &mut texts);
+    }
+    texts
+}
+
+fn collect(value: &AttributeValue, texts: &mut Vec<String>) {
+    match value {
+        AttributeValue::S(text) | AttributeValue::N(text) => texts.push(text.clone()),
+        AttributeValue::Ss(list) | AttributeValue::Ns(list) => texts.extend(list.iter().cloned()),
+        AttributeValue::B(bytes) => texts.push(String::from_utf8_lossy(bytes.as_ref()).into_owned()),
+        AttributeValue::Bs(list) => {
+            texts.extend(list.iter().map(|bytes| String::from_utf8_lossy(bytes.as_ref()).into_owned()));
+        }
+        AttributeValue::L(list) => list.iter().for_each(|value| collect(value, texts)),
+        AttributeValue::M(map) => map.iter().for_each(|(name, value)| {
+            texts.push(name.clone());
+            collect(value, texts);
+        }),
+        _ => {}
+    }
+}
+
+fn found_in<'a>(step: &'a Step<'_>, text: &'a str) -> impl Iterator<Item = &'static str> + 'a {
+    let guarded = step.guarded.iter().filter(|secret| secret.is_in(text)).map(|secret| secret.what);
+    let others = plaintexts_in(text).filter(|key| !step.guarded.iter().any(|secret| secret.text == *key));
+    guarded.chain(others.map(|_| "what looks like a key"))
+}
+
+fn plaintexts_in(text: &str) -> impl Iterator<Item = &str> {
+    let starts = text.match_indices(PREFIX).map(|(start, _)| &text[start..]);
+    starts.filter_map(|key| {
+        let digits = key[PREFIX.len()..].find(|c: char| !c.is_ascii_hexdigit());
+        let digits = digits.unwrap_or(key.len() - PREFIX.len());
+        (digits >= DIGITS).then(|| &key[..PREFIX.len() + digits])
+    })
+}
+
+fn legible(raw: &[u8]) -> String {
+    let contents = Contents::of(raw);
+    let headers = contents.headers.values().map(String::as_str);
+    let parts = [contents.text.as_deref(), contents.html.as_deref()];
+    let parts = headers.chain(parts.into_iter().flatten());
+    let attached = contents.attachments.iter().map(|attached| String::from_utf8_lossy(&attached.bytes).into_owned());
+    let texts: Vec<String> = parts.map(str::to_owned).chain(attached).collect();
+    format!("{}\n{}", texts.join("\n"), String::from_utf8_lossy(raw))
+}
+
+/// The line without the secrets, for a message that a person reads.
+fn masked(step: &Step<'_>, line: &str) -> String {
+    step.guarded.iter().fold(line.to_owned(), |line, secret| line.replace(&secret.text, "…"))
+}

@@ -1,0 +1,276 @@
+//! Everything there is to see at one moment, read past the fault layer and decoded. What is wrong with it is for the checks to say.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use bursar_core::domain::audit::Entry;
+use bursar_core::domain::grant::{Grant, Reading};
+use bursar_core::domain::id::{Epoch, GrantId, KeyName, ProgrammeId};
+use bursar_core::domain::key::KeyHash;
+use bursar_core::domain::programme::{Pot, Programme};
+use bursar_core::store::items::{self, Enrolment, Item, Lease, Meta, OutboxRow, Stored};
+use bursar_local::engine::{Engine, Position};
+use bursar_local::provider::{KeySnapshot, Provider};
+use bursar_local::ses::{Mail, Ses};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::answers::Answers;
+use super::secrets;
+
+/// A table at the engine's own origin, as somebody with a console sees it.
+#[derive(Clone)]
+pub struct RawTable {
+    client: Client,
+    name: String,
+}
+
+/// One moment of a stack. Of a kind of item that is not here, the item is told in `unknown`.
+pub struct Snapshot {
+    pub at: Timestamp,
+    /// Every item as it is, by partition and sort key.
+    pub items: BTreeMap<(String, String), Item>,
+    pub meta: Option<Meta>,
+    pub leases: BTreeMap<String, Lease>,
+    pub programmes: BTreeMap<ProgrammeId, Programme>,
+    pub pots: BTreeMap<ProgrammeId, Pot>,
+    pub grants: BTreeMap<(ProgrammeId, GrantId), Grant>,
+    pub readings: BTreeMap<(ProgrammeId, GrantId, Epoch), Reading>,
+    /// In the order of their keys: those of one grant or programme by time.
+    pub entries: Vec<Entry>,
+    pub enrolments: Vec<Enrolment>,
+    pub outbox: Vec<OutboxRow>,
+    /// Items that are of no known kind, or not what their kind says.
+    pub unknown: Vec<String>,
+    pub keys: Vec<ProviderKey>,
+    pub mails: Vec<Mail>,
+    pub answers: Vec<String>,
+    /// The keys whose plaintext is in an answer, by their hash.
+    pub revealed: BTreeMap<String, String>,
+    pub logs: Vec<String>,
+    pub stream: Vec<Value>,
+}
+
+/// A key at the provider, and whose it is if its name is one of ours.
+pub struct ProviderKey {
+    pub key: KeySnapshot,
+    pub name: Option<KeyName>,
+}
+
+pub(super) struct Sources {
+    table: RawTable,
+    pub(super) provider: Option<Provider>,
+    pub(super) ses: Option<Ses>,
+    pub(super) engine: Option<Engine>,
+    pub(super) answers: Answers,
+    pub(super) logs: Option<Box<dyn Fn() -> Vec<String> + Send + Sync>>,
+}
+
+impl RawTable {
+    pub fn at(origin: &str, name: &str) -> RawTable {
+        let config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("raw"))
+            .credentials_provider(Credentials::new("any", "any", None, None, "by hand"))
+            .retry_config(RetryConfig::disabled())
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .endpoint_url(origin)
+            .build();
+        RawTable::of(Client::from_conf(config), name)
+    }
+
+    /// Another table of the same engine, over the same connections.
+    pub fn of(client: Client, name: &str) -> RawTable {
+        RawTable { client, name: name.to_owned() }
+    }
+
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Puts an item whatever is there.
+    pub async fn put(&self, item: Item) -> Result<()> {
+        let put = self.client.put_item().table_name(&self.name).set_item(Some(item));
+        put.send().await.context("an item cannot be put")?;
+        Ok(())
+    }
+
+    /// Puts a value as the product would.
+    pub async fn keep<T: Stored>(&self, value: &T) -> Result<()> {
+        self.put(items::to_item(value)?).await
+    }
+
+    /// Every item there is. Nothing may be writing meanwhile.
+    async fn items(&self) -> Result<Vec<Item>> {
+        let mut found = Vec::new();
+        let mut from = None;
+        loop {
+            let scan = self.client.scan().table_name(&self.name).consistent_read(true);
+            let page = scan.set_exclusive_start_key(from).send().await;
+            let page = page.context("the table cannot be scanned")?;
+            found.extend(page.items.unwrap_or_default());
+            from = page.last_evaluated_key;
+            if from.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+}
+
+impl Sources {
+    pub(super) fn of(table: RawTable) -> Sources {
+        Sources { table, provider: None, ses: None, engine: None, answers: Answers::default(), logs: None }
+    }
+
+    pub(super) async fn snapshot(&self, at: Timestamp) -> Result<Snapshot> {
+        let mut snapshot = Snapshot::of(self.table.items().await?, at);
+        if let Some(provider) = &self.provider {
+            let named = |key: KeySnapshot| ProviderKey { name: key.name.parse().ok(), key };
+            snapshot.keys = provider.keys().into_iter().map(named).collect();
+        }
+        if let Some(ses) = &self.ses {
+            snapshot.mails = ses.mails();
+        }
+        if let Some(engine) = &self.engine {
+            snapshot.stream = stream(engine).await?;
+        }
+        if let Some(logs) = &self.logs {
+            snapshot.logs = logs();
+        }
+        snapshot.answers = self.answers.all();
+        snapshot.revealed = secrets::keys_in(&snapshot.answers);
+        Ok(snapshot)
+    }
+}
+
+impl Snapshot {
+    pub(super) fn of(items: impl IntoIterator<Item = Item>, at: Timestamp) -> Snapshot {
+        let items = items.into_iter().map(|item| ((text(&item, "pk"), text(&item, "sk")), item));
+        let items: BTreeMap<_, _> = items.collect();
+        let mut now = Snapshot {
+            at,
+            items: BTreeMap::new(),
+            meta: None,
+            leases: BTreeMap::new(),
+            programmes: BTreeMap::new(),
+            pots: BTreeMap::new(),
+            grants: BTreeMap::new(),
+            readings: BTreeMap::new(),
+            entries: Vec::new(),
+            enrolments: Vec::new(),
+            outbox: Vec::new(),
+            unknown: Vec::new(),
+            keys: Vec::new(),
+            mails: Vec::new(),
+            answers: Vec::new(),
+            revealed: BTreeMap::new(),
+            logs: Vec::new(),
+            stream: Vec::new(),
+        };
+        for (key, item) in &items {
+            if let Err(why) = now.take_in(item) {
+                now.unknown.push(format!("{} / {}: {why:#}", key.0, key.1));
+            }
+        }
+        now.items = items;
+        now
+    }
+
+    fn take_in(&mut self, item: &Item) -> Result<()> {
+        match text(item, "kind").as_str() {
+            Meta::KIND => self.meta = Some(decoded(item)?),
+            Lease::KIND => {
+                let lease: Lease = decoded(item)?;
+                self.leases.insert(lease.lease.clone(), lease);
+            }
+            Programme::KIND => {
+                let programme: Programme = decoded(item)?;
+                self.programmes.insert(programme.id.clone(), programme);
+            }
+            Pot::KIND => {
+                let pot: Pot = decoded(item)?;
+                self.pots.insert(pot.programme.clone(), pot);
+            }
+            Grant::KIND => {
+                let grant: Grant = decoded(item)?;
+                self.grants.insert((grant.programme.clone(), grant.id.clone()), grant);
+            }
+            Reading::KIND => {
+                let reading: Reading = decoded(item)?;
+                let of = (reading.programme.clone(), reading.grant.clone(), reading.epoch);
+                self.readings.insert(of, reading);
+            }
+            Entry::KIND => self.entries.push(decoded(item)?),
+            Enrolment::KIND => self.enrolments.push(decoded(item)?),
+            OutboxRow::KIND => self.outbox.push(decoded(item)?),
+            kind => anyhow::bail!("there is no kind {kind:?}"),
+        }
+        Ok(())
+    }
+
+    /// The readings of one grant, in the order of their epochs.
+    pub fn readings_of(&self, grant: &Grant) -> Vec<Reading> {
+        let readings = self.readings.values();
+        let of_it = readings.filter(|reading| reading.programme == grant.programme && reading.grant == grant.id);
+        of_it.cloned().collect()
+    }
+
+    /// The audit entries on a grant, or on the programme itself.
+    pub fn entries_on(&self, programme: &ProgrammeId, grant: Option<&GrantId>) -> impl Iterator<Item = &Entry> {
+        let entries = self.entries.iter();
+        entries.filter(move |entry| entry.programme == *programme && entry.grant.as_ref() == grant)
+    }
+
+    /// The key of this hash as the provider has it.
+    pub(super) fn key(&self, hash: &KeyHash) -> Option<&KeySnapshot> {
+        let mut keys = self.keys.iter().map(|known| &known.key);
+        keys.find(|key| key.hash == hash.as_str())
+    }
+
+    /// Whether a request with this key would get through, as far as the key itself goes.
+    pub(super) fn is_enabled(&self, key: &KeySnapshot) -> bool {
+        let expired = key.expires_at.is_some_and(|expires| expires <= self.at);
+        !key.disabled && !key.deleted && !expired
+    }
+}
+
+/// A value that would be written just as the item is.
+fn decoded<T: Stored>(item: &Item) -> Result<T> {
+    let value: T = items::from_item(item.clone())?;
+    let again = items::to_item(&value)?;
+    let differs = |name: &&String| item.get(*name) != again.get(*name);
+    let names = item.keys().chain(again.keys());
+    let mut different: Vec<&String> = names.filter(differs).collect();
+    different.sort();
+    different.dedup();
+    anyhow::ensure!(different.is_empty(), "the product would write it with other {different:?}");
+    Ok(value)
+}
+
+async fn stream(engine: &Engine) -> Result<Vec<Value>> {
+    const AT_ONCE: usize = 500;
+    let (mut records, mut position) = (Vec::new(), Position::START);
+    loop {
+        let page = engine.records_after(position, AT_ONCE).await?;
+        let last = page.last().and_then(|record| record["dynamodb"]["SequenceNumber"].as_str());
+        let next = last.and_then(Position::of);
+        let is_last = page.len() < AT_ONCE;
+        records.extend(page);
+        match next {
+            Some(next) if !is_last => position = next,
+            _ => return Ok(records),
+        }
+    }
+}
+
+fn text(item: &Item, name: &str) -> String {
+    let value = item.get(name).and_then(|value| value.as_s().ok());
+    value.cloned().unwrap_or_default()
+}

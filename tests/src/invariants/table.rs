@@ -1,0 +1,197 @@
+//! The shape of the table: each item is what its kind says, each grant is something the rules can lead to, items find what they
+//! refer to, and addresses are in few of them. All of it can be told from one moment alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bursar_core::domain::grant::{Attempt, AttemptState, Disable, Grant, State};
+use bursar_core::domain::id::{GrantId, ProgrammeId};
+use bursar_core::domain::programme::Programme;
+use bursar_core::store::items::{Enrolment, Item, OutboxRow, OwedMail, Stored};
+use bursar_core::store::keys;
+
+use super::Step;
+use super::secrets::texts_of;
+
+/// Every item is of a known kind, decodes, and has exactly the key and the attributes that the product would write.
+pub(super) fn items_are_whole(step: &Step<'_>) -> Vec<String> {
+    step.now.unknown.clone()
+}
+
+/// Every grant is in a state that acts can lead to, with the attempts that belong to it.
+pub(super) fn grants_make_sense(step: &Step<'_>) -> Vec<String> {
+    let grants = step.now.grants.values();
+    grants.flat_map(|grant| wrong_with(grant).into_iter().map(move |why| format!("{} {why}", named(grant)))).collect()
+}
+
+/// Grants, pots, readings, enrolments, notices and entries name things that are there, a person has one grant in a programme, and
+/// a key belongs to one attempt.
+pub(super) fn items_refer_to_items(step: &Step<'_>) -> Vec<String> {
+    let now = step.now;
+    let mut wrong = Vec::new();
+    for id in now.programmes.keys().filter(|id| !now.pots.contains_key(*id)) {
+        wrong.push(format!("programme {id} has no pot"));
+    }
+    let of_pots = now.pots.keys().map(|id| ("a pot", id));
+    let of_grants = now.grants.keys().map(|(id, _)| ("a grant", id));
+    let of_entries = now.entries.iter().map(|entry| ("an entry", &entry.programme));
+    let named: BTreeSet<_> = of_pots.chain(of_grants).chain(of_entries).collect();
+    for (what, id) in named.into_iter().filter(|(_, id)| !now.programmes.contains_key(*id)) {
+        wrong.push(format!("{what} is of programme {id}, which is not there"));
+    }
+    for (programme, grant, epoch) in now.readings.keys() {
+        let grant_item = now.grants.get(&(programme.clone(), grant.clone()));
+        let attempt = grant_item.and_then(|grant| grant.attempt(*epoch));
+        if attempt.is_none_or(|attempt| attempt.key.is_none()) {
+            wrong.push(format!("a reading is of grant {programme}/{grant}, attempt {epoch:?}, which has no key"));
+        }
+    }
+    let of_grant = |programme: &ProgrammeId, grant: &GrantId| now.grants.get(&(programme.clone(), grant.clone()));
+    for entry in &now.entries {
+        if entry.grant.as_ref().is_some_and(|grant| of_grant(&entry.programme, grant).is_none()) {
+            wrong.push(format!("entry {} of {} is on a grant that is not there", entry.entry, entry.programme));
+        }
+    }
+    for row in &now.outbox {
+        let (OwedMail::Roster { programme, grant }
+        | OwedMail::KeyShown { programme, grant }
+        | OwedMail::KeyLeaked { programme, grant }) = &row.mail;
+        if of_grant(programme, grant).is_none() {
+            wrong.push(format!("outbox row {} is about a grant that is not there", row.row));
+        }
+    }
+    wrong.extend(wrong_enrolments(step));
+    wrong.extend(shared_keys(step));
+    wrong
+}
+
+/// A person's address is in their grant and in the enrolment that finds it, and in the settings of a programme whose staff they
+/// are; in no other item, so that an erasure knows where to look.
+pub(super) fn addresses_are_where_they_may_be(step: &Step<'_>) -> Vec<String> {
+    let mut addresses = BTreeSet::new();
+    for grant in step.now.grants.values() {
+        addresses.insert(grant.person.address.as_written().to_lowercase());
+        addresses.insert(grant.person.address.matched().as_str().to_owned());
+    }
+    let homes = [Grant::KIND, Enrolment::KIND, Programme::KIND];
+    let mut wrong = Vec::new();
+    for ((pk, sk), item) in &step.now.items {
+        if homes.contains(&kind_of(item)) {
+            continue;
+        }
+        for text in texts_of(item) {
+            let text = text.to_lowercase();
+            if let Some(address) = addresses.iter().find(|address| text.contains(address.as_str())) {
+                wrong.push(format!("{pk} / {sk} has the address {address}"));
+            }
+        }
+    }
+    wrong
+}
+
+pub(super) fn named(grant: &Grant) -> String {
+    format!("grant {}/{} ({grant})", grant.programme, grant.id)
+}
+
+fn kind_of(item: &Item) -> &str {
+    item.get("kind").and_then(|kind| kind.as_s().ok()).map_or("", String::as_str)
+}
+
+fn wrong_with(grant: &Grant) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut must = |holds: bool, why: &str| {
+        if !holds {
+            wrong.push(why.to_owned());
+        }
+    };
+    let attempts = &grant.attempts;
+    let open: Vec<&Attempt> = attempts.iter().filter(|attempt| attempt.state == AttemptState::Open).collect();
+    let shown = || attempts.iter().filter(|attempt| attempt.state == AttemptState::Shown);
+    let is_over = matches!(grant.state, State::Revoked | State::Ended);
+
+    must(attempts.is_sorted_by(|one, next| one.epoch < next.epoch), "has attempts whose epochs do not ascend");
+    must(attempts.last().is_none_or(|last| last.epoch == grant.epoch), "is not at the epoch of its last attempt");
+    let nonces: BTreeSet<_> = attempts.iter().map(|attempt| attempt.nonce.as_str()).collect();
+    must(nonces.len() == attempts.len(), "has two attempts with one nonce");
+    must(open.len() <= 1, "has more than one open attempt");
+    must(grant.ever_shown == shown().next().is_some(), "does not say truly whether a key was ever shown");
+    must(grant.counted_at.is_some() == grant.ever_shown, "does not say when its replacements were counted");
+    must((grant.replacements as usize) < shown().count().max(1), "counts more replacements than there were");
+    must(!(is_over && grant.has_place), "is over and has a place in the pot");
+    match &grant.state {
+        State::Invited => must(!grant.ever_shown, "is invited although it was shown a key"),
+        State::Stopped { .. } => must(grant.ever_shown, "is stopped although it was shown no key"),
+        State::Minting { nonce, .. } => {
+            must(grant.has_place, "is minting without a place in the pot");
+            let owns = |open: &&Attempt| open.nonce == *nonce && open.epoch == grant.epoch;
+            must(open.first().is_some_and(owns), "is minting without an open attempt of its nonce and epoch");
+        }
+        State::Live { key } => {
+            let live = shown().find(|attempt| attempt.key.as_ref() == Some(key));
+            must(live.is_some(), "is live with a key that no shown attempt has");
+            must(live.is_none_or(|live| live.epoch == grant.epoch), "is live with a key of an older attempt");
+            must(grant.has_place || !grant.holds.is_empty(), "is live without a place in the pot");
+            must(!(grant.has_place && grant.holds.unused), "is out of use and has its place in the pot");
+            let owed = live.is_none_or(|live| live.disable != Disable::No);
+            must(owed != grant.holds.is_empty(), "disables its live key without a hold, or does not with one");
+        }
+        State::Revoked | State::Ended => {}
+    }
+    let minting = matches!(grant.state, State::Minting { .. });
+    must(open.is_empty() || minting || is_over, "has an open attempt but is not minting");
+    for attempt in attempts {
+        let mut must = |holds: bool, why: &str| {
+            if !holds {
+                wrong.push(format!("attempt {} ({:?}) {why}", attempt.epoch.number(), attempt.state));
+            }
+        };
+        let is_shown = attempt.state == AttemptState::Shown;
+        let is_live = matches!(&grant.state, State::Live { key } if attempt.key.as_ref() == Some(key));
+        let is_owed = attempt.disable != Disable::No;
+        must(attempt.shown_at.is_some() == is_shown, "does not say truly when it was shown");
+        must(!is_shown || (attempt.key.is_some() && attempt.limit.is_some()), "was shown without a key or its limit");
+        must(attempt.key.is_some() || !is_owed, "is owed a disable but has no key");
+        must(attempt.key.is_none() || is_live || is_owed, "has a key that is not live and that nobody disables");
+    }
+    wrong
+}
+
+fn wrong_enrolments(step: &Step<'_>) -> Vec<String> {
+    let now = step.now;
+    let mut wrong = Vec::new();
+    let mut enrolled = BTreeMap::new();
+    for enrolment in &now.enrolments {
+        let id = (enrolment.programme.clone(), enrolment.grant.clone());
+        let fits = now.grants.get(&id).is_some_and(|grant| *grant.person.address.matched() == enrolment.address);
+        if !fits {
+            let key = keys::enrolment(&enrolment.address, &enrolment.programme);
+            wrong.push(format!("{} / {} names no grant of that person", key.pk, key.sk));
+        }
+        *enrolled.entry(id).or_insert(0) += 1;
+    }
+    for (id, grant) in &now.grants {
+        let times = enrolled.get(id).copied().unwrap_or(0);
+        if times != 1 {
+            wrong.push(format!("{} is found by {times} enrolments", named(grant)));
+        }
+    }
+    wrong
+}
+
+fn shared_keys(step: &Step<'_>) -> Vec<String> {
+    let mut owners = BTreeMap::new();
+    for grant in step.now.grants.values() {
+        for attempt in &grant.attempts {
+            if let Some(key) = &attempt.key {
+                let owner = format!("{} attempt {}", named(grant), attempt.epoch.number());
+                owners.entry(key).or_insert_with(Vec::new).push(owner);
+            }
+        }
+    }
+    let shared = owners.into_iter().filter(|(_, owners)| owners.len() > 1);
+    shared.map(|(key, owners)| format!("key {key} is recorded by {}", owners.join(" and "))).collect()
+}
+
+/// For the checks that compare notices with what they tell of.
+pub(super) fn rows_about<'a>(rows: &'a [OutboxRow], mail: &'a OwedMail) -> impl Iterator<Item = &'a OutboxRow> {
+    rows.iter().filter(move |row| row.mail == *mail)
+}

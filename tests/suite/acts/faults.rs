@@ -1,0 +1,166 @@
+//! One fault at a time: every way in which each call of each act can go wrong, once, often enough to outlast the SDK, and for good.
+//! Where somebody would be told that it went wrong, the same is asked again.
+
+use std::sync::Arc;
+
+use bursar_local::gate::{Call, History, Recorded, Step, Verdict};
+use jiff::SignedDuration;
+
+use super::act::{Act, Ended};
+use super::kinds::Kind;
+use super::lane::{Actor, Case, Lane, each, little, plenty};
+
+const LANES: usize = 12;
+/// What outlasts the tries of the SDK, and then passes.
+const OUTLASTING: u64 = 4;
+const FOR_GOOD: u64 = u64::MAX;
+
+/// What is tried again, by the SDK or by the store, and may be as bad then.
+const AGAIN: [&str; 9] = [
+    "fail-before",
+    "lose-answer",
+    "truncated",
+    "status-429",
+    "status-500-after",
+    "html-502-after",
+    "throttle",
+    "throttle-item",
+    "conflict",
+];
+const AGAIN_FOR_GOOD: [&str; 5] = ["fail-before", "lose-answer", "status-500-after", "throttle", "conflict"];
+
+/// One call of an act, and what becomes of it and so many after it.
+#[derive(Debug, Clone)]
+struct Fault {
+    kind: Kind,
+    call: Call,
+    verdict: Verdict,
+    times: u64,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_becomes_of_an_acts_write_it_is_done_once_or_not_at_all_and_may_be_asked_again() {
+    let mut faults = Vec::new();
+    for (kind, calls) in calls_of_each().await {
+        for Recorded { call, .. } in calls.into_iter().filter(|recorded| recorded.call.name.has_effect()) {
+            for verdict in faults_of(&call) {
+                let text = verdict.to_string();
+                let mut fault =
+                    |times| faults.push(Fault { kind, call: call.clone(), verdict: verdict.clone(), times });
+                let (again, for_good) = (AGAIN.contains(&text.as_str()), AGAIN_FOR_GOOD.contains(&text.as_str()));
+                fault(1);
+                if again && !kind.is_twin() {
+                    fault(OUTLASTING);
+                }
+                if for_good && !kind.is_twin() {
+                    fault(FOR_GOOD);
+                }
+            }
+        }
+    }
+    assert!(faults.len() > 900, "{}", faults.len());
+    each(LANES, faults, |lane, fault| async move { fault.at_write(&lane).await }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_act_whose_reads_fail_did_nothing_and_may_be_asked_again() {
+    let mut cases = Vec::new();
+    for (kind, calls) in calls_of_each().await {
+        let reads = calls.into_iter().take_while(|recorded| !recorded.call.name.has_effect());
+        let faults: Vec<Fault> = reads
+            .flat_map(|Recorded { call, .. }| {
+                // The reads are made at once, so which of one name comes first is chance: the later ones need no other faults.
+                let is_first = call.nth_of_instance == 1;
+                let verdicts =
+                    faults_of(&call).into_iter().filter(move |verdict| is_first || *verdict == Verdict::KillBefore);
+                verdicts.map(move |verdict| Fault { kind, call: call.clone(), verdict, times: FOR_GOOD })
+            })
+            .collect();
+        cases.extend(faults.chunks(8).map(<[Fault]>::to_vec));
+    }
+    each(LANES, cases, |lane, faults| async move { at_reads(&lane, &faults).await }).await;
+}
+
+/// What each act calls when nothing goes wrong. Asked again, it must be what the rules then say.
+async fn calls_of_each() -> Vec<(Kind, Vec<Recorded>)> {
+    let lane = Lane::open().await;
+    let mut calls = Vec::new();
+    for kind in Kind::ALL {
+        let tell = |why: String| -> String { format!("{kind:?}: {why}") };
+        let mut case = lane.case(&kind.settings()[0].world()).await;
+        let act = kind.seeing(&case.world, case.now()).unwrap();
+        let (mut actor, before) = (case.actor(), case.world.clone());
+        let ended = case.step(&mut actor, &act, plenty(), false).await.map_err(tell).unwrap();
+        assert!(!case.world.is_like(&before), "{kind:?} did nothing: {ended:?}");
+        calls.push((kind, actor.calls(&lane)));
+        again(&mut case, &act).await.map_err(tell).unwrap();
+    }
+    calls
+}
+
+/// Every fault that the client can tell from the others: it does not look at `Retry-After`.
+fn faults_of(call: &Call) -> Vec<Verdict> {
+    let faults = Verdict::faults_of(&call.name, &call.shape).into_iter();
+    faults.filter(|verdict| !verdict.to_string().contains("-retry-")).collect()
+}
+
+impl Fault {
+    async fn at_write(&self, lane: &Lane) -> Result<(), String> {
+        let (mut case, act) = self.begin(lane).await?;
+        let mut actor = case.actor();
+        let history = self.history(&actor);
+        let tell = |why: String| format!("  {:?}, {history}:\n{why}", self.kind);
+        lane.gate.play(&history);
+        let deadline = if self.times == FOR_GOOD { little() } else { plenty() };
+        let ended = case.step(&mut actor, &act, deadline, true).await.map_err(tell)?;
+        if !lane.gate.unfired().is_empty() {
+            return Err(tell("the fault never happened".to_owned()));
+        }
+        let is_kill = matches!(self.verdict, Verdict::KillBefore | Verdict::KillAfter);
+        let gave_up = !matches!(ended, Ended::Said(..));
+        if gave_up && act.is_witnessed() && self.times != FOR_GOOD && !is_kill {
+            return Err(tell(format!("it gave up, and should have outlasted that: {ended:?}")));
+        }
+        if gave_up {
+            again(&mut case, &act).await.map_err(tell)?;
+        }
+        Ok(())
+    }
+
+    async fn begin<'l>(&self, lane: &'l Lane) -> Result<(Case<'l>, Act), String> {
+        let case = lane.case(&self.kind.settings()[0].world()).await;
+        let act = self.kind.seeing(&case.world, case.now()).unwrap();
+        Ok((case, act))
+    }
+
+    fn history(&self, actor: &Actor) -> History {
+        let mut step = Step::new(&self.call, self.verdict.clone());
+        (step.instance, step.times) = (actor.number(), self.times);
+        History(vec![step])
+    }
+}
+
+/// One fault after the other, at the same grant: none of them may change anything.
+async fn at_reads(lane: &Arc<Lane>, faults: &[Fault]) -> Result<(), String> {
+    let (mut case, act) = faults[0].begin(lane).await?;
+    for fault in faults {
+        let mut actor = case.actor();
+        let history = fault.history(&actor);
+        lane.gate.play(&history);
+        let ended = actor.run(&act, case.now(), plenty()).await;
+        if matches!(ended, Ended::Said(..)) {
+            return Err(format!("  {:?}, {history}: it went on without what it must read: {ended:?}", fault.kind));
+        }
+    }
+    let tell = |why: String| format!("  {:?} after its reads had failed:\n{why}", faults[0].kind);
+    again(&mut case, &act).await.map_err(tell)?;
+    Ok(())
+}
+
+/// The same act a little later, with nothing in its way.
+async fn again(case: &mut Case<'_>, act: &Act) -> Result<(), String> {
+    case.set_now(case.now() + SignedDuration::from_secs(1));
+    let mut actor = case.actor();
+    let again = case.step(&mut actor, act, plenty(), false).await;
+    again.map(drop).map_err(|why| format!("asked again: {why}"))
+}

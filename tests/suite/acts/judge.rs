@@ -1,0 +1,87 @@
+//! Whether what an act came to is what the rules allow, and happened once.
+
+use bursar_local::gate::Recorded;
+use jiff::Timestamp;
+
+use super::act::{Act, Ended, Legal};
+use super::world::World;
+
+/// What is known of an act that ran.
+pub(super) struct Ran<'a> {
+    pub(super) act: &'a Act,
+    pub(super) now: Timestamp,
+    pub(super) ended: &'a Ended,
+    /// Its own calls.
+    pub(super) calls: &'a [Recorded],
+    /// Whether the fault layer did something to it, so that it need not know what became of it.
+    pub(super) faulted: bool,
+}
+
+impl Ran<'_> {
+    /// Judges an act between two moments between which nothing else was written. `seen` are the moments that it may have read.
+    pub(super) fn judge(&self, before: &World, after: &World, seen: &[&World]) -> Result<(), String> {
+        let said = match self.ended {
+            Ended::Said(said) => Some(said),
+            Ended::Failed(_) | Ended::Killed if self.faulted => None,
+            Ended::Failed(why) => return Err(format!("nothing was done to it, and it failed: {why}")),
+            Ended::Killed => return Err("nothing was done to it, and it was killed".to_owned()),
+        };
+        let legal = self.legal(before, seen);
+        let unchanged = after.is_like(before);
+        let fitting: Vec<&Legal> =
+            legal.iter().filter(|legal| legal.after.as_ref().map_or(unchanged, |legal| legal.is_like(after))).collect();
+        // With its answers lost, an act that wrote may be gone before it can say so; one that was not done may be killed.
+        let undone = unchanged && said.is_none();
+        if fitting.is_empty() && !undone {
+            let expected = legal.iter().map(|legal| {
+                let difference = legal.after.as_ref().unwrap_or(before).against(after);
+                format!("    the rules say {:?}, then the table differs:\n{difference}", legal.said)
+            });
+            let expected: Vec<String> = expected.collect();
+            return Err(format!("it ended {:?}\n{}", self.ended, expected.join("\n")));
+        }
+        if let Some(said) = said {
+            let said = after.plainly(said);
+            let fits = |legal: &&Legal| legal.after.as_ref().unwrap_or(before).plainly(&legal.said) == said;
+            let denies = self.faulted && self.act.may_deny().as_ref() == Some(&said);
+            if !fitting.iter().any(fits) && !denies {
+                let expected: Vec<&str> = fitting.iter().map(|legal| legal.said.as_str()).collect();
+                return Err(format!("it said {said:?}, the rules say {expected:?}"));
+            }
+        }
+        self.agrees_with_the_calls(before, after)
+    }
+
+    /// The calls tell on their own whether the table took the act's write.
+    fn agrees_with_the_calls(&self, before: &World, after: &World) -> Result<(), String> {
+        let wrote = self.writes() > 0;
+        let changed = !after.is_like(before);
+        // A renewal to the same moment changes nothing.
+        if wrote == changed || (wrote && !self.act.is_witnessed()) {
+            return Ok(());
+        }
+        Err(format!("the table took {} of its writes, and it changed: {changed}", self.writes()))
+    }
+
+    /// How many of its writes the table took.
+    fn writes(&self) -> usize {
+        let taken = self
+            .calls
+            .iter()
+            .filter(|recorded| recorded.effect == Some(200) && recorded.call.name.to_string() == self.act.write());
+        taken.count()
+    }
+
+    fn legal(&self, before: &World, seen: &[&World]) -> Vec<Legal> {
+        let mut legal = self.act.on(before, seen, self.now);
+        // A lease that is asked for again, since the answer was lost, has a higher fence each time.
+        if let Act::Acquire(_) = self.act {
+            for _ in 1..self.writes() {
+                let again =
+                    legal.last().and_then(|last| last.after.clone()).map(|last| self.act.on(&last, &[&last], self.now));
+                legal = again.unwrap_or(legal);
+            }
+        }
+        legal
+    }
+}

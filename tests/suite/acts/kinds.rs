@@ -1,0 +1,219 @@
+//! Every act of the table, by what it does, with the settings in which it can be done and what it is then told.
+
+use bursar_core::domain::grant::{Begun, Debt, GaveUp, HoldKind, Press, PressKind, Stopped};
+use bursar_core::domain::id::{Epoch, GrantId};
+use bursar_core::domain::money::Usd;
+use bursar_core::store::items::Lease;
+use jiff::Timestamp;
+
+use super::act::{Act, LEASE, programme};
+use super::settings::{Setting, ada, key_of, minted, person, reading, settings};
+use super::world::World;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Reveal,
+    Replace,
+    Record,
+    Refused,
+    Unknown,
+    Lost,
+    Disabled,
+    Pause,
+    Drop,
+    Disuse,
+    Resume,
+    TakeBack,
+    Reuse,
+    Stop,
+    Revoke,
+    End,
+    Sweep,
+    GiveBackPlace,
+    RaiseCap,
+    LowerCap,
+    Allow,
+    Create,
+    Save,
+    RaisePot,
+    LowerPot,
+    Close,
+    Invite,
+    Meta,
+    Acquire,
+    Renew,
+    ReleaseLease,
+    Note,
+}
+
+impl Kind {
+    pub(super) const ALL: [Kind; 32] = [
+        Kind::Reveal,
+        Kind::Replace,
+        Kind::Record,
+        Kind::Refused,
+        Kind::Unknown,
+        Kind::Lost,
+        Kind::Disabled,
+        Kind::Pause,
+        Kind::Drop,
+        Kind::Disuse,
+        Kind::Resume,
+        Kind::TakeBack,
+        Kind::Reuse,
+        Kind::Stop,
+        Kind::Revoke,
+        Kind::End,
+        Kind::Sweep,
+        Kind::GiveBackPlace,
+        Kind::RaiseCap,
+        Kind::LowerCap,
+        Kind::Allow,
+        Kind::Create,
+        Kind::Save,
+        Kind::RaisePot,
+        Kind::LowerPot,
+        Kind::Close,
+        Kind::Invite,
+        Kind::Meta,
+        Kind::Acquire,
+        Kind::Renew,
+        Kind::ReleaseLease,
+        Kind::Note,
+    ];
+
+    /// Whether another one is the same act with another word.
+    pub(super) fn is_twin(self) -> bool {
+        matches!(self, Kind::Refused | Kind::Unknown | Kind::Drop | Kind::TakeBack | Kind::LowerPot)
+    }
+
+    /// Whether it is about a key that is being made or is live.
+    pub(super) fn is_about_keys(self) -> bool {
+        matches!(self, Kind::Reveal | Kind::Record | Kind::Lost | Kind::Pause | Kind::Revoke | Kind::Sweep | Kind::Note)
+    }
+
+    /// Whether it changes what the pot has reserved.
+    pub(super) fn moves_the_pot(self) -> bool {
+        let takes = matches!(self, Kind::Reveal | Kind::Reuse | Kind::RaiseCap);
+        takes || matches!(self, Kind::Disuse | Kind::Revoke | Kind::End | Kind::GiveBackPlace | Kind::LowerCap)
+    }
+
+    /// Whether it touches an item that the other one does: runners' items are their own.
+    pub(super) fn meets(self, other: Kind) -> bool {
+        let runs = |kind| matches!(kind, Kind::Meta | Kind::Acquire | Kind::Renew | Kind::ReleaseLease);
+        runs(self) == runs(other)
+    }
+
+    /// Where it can be done, the plainest first.
+    pub(super) fn settings(self) -> &'static [Setting] {
+        use Setting::{
+            Dropped, Forsaken, ForsakenReplacing, Invited, Leaked, Live, Minting, Nothing, Paused, Replacing, Running,
+            TooLate, Unused,
+        };
+        match self {
+            Kind::Reveal => &[Invited, Forsaken],
+            Kind::Replace => &[Live, Leaked, ForsakenReplacing],
+            Kind::Record => &[Minting, Replacing, Forsaken],
+            Kind::Refused | Kind::Unknown | Kind::Lost => &[Minting, Replacing],
+            Kind::Disabled => &[Leaked, Replacing],
+            Kind::Pause | Kind::Drop => &[Live, Minting],
+            Kind::Disuse | Kind::Stop => &[Live],
+            Kind::Resume => &[Paused],
+            Kind::TakeBack => &[Dropped],
+            Kind::Reuse => &[Unused],
+            Kind::Revoke | Kind::End => &[Live, Minting, Unused],
+            Kind::Sweep => &[Forsaken, ForsakenReplacing],
+            Kind::GiveBackPlace => &[TooLate],
+            Kind::RaiseCap | Kind::LowerCap => &[Live, Minting],
+            Kind::Create => &[Nothing, Live],
+            Kind::Renew | Kind::ReleaseLease => &[Running],
+            Kind::Allow
+            | Kind::Save
+            | Kind::RaisePot
+            | Kind::LowerPot
+            | Kind::Close
+            | Kind::Invite
+            | Kind::Meta
+            | Kind::Acquire
+            | Kind::Note => &[Live],
+        }
+    }
+
+    /// The act as somebody begins it who has just seen this world, on the first person's grant where it is on a grant. None where
+    /// nobody could come to ask for it.
+    pub(super) fn seeing(self, world: &World, now: Timestamp) -> Option<Act> {
+        let has_key =
+            world.grants.get(&ada()).is_some_and(|grant| grant.attempts.iter().any(|attempt| attempt.key.is_some()));
+        match self {
+            Kind::Note if !has_key => None,
+            Kind::Invite if world.programmes.is_empty() => None,
+            _ => Some(self.on_grant(&ada(), world, now)),
+        }
+    }
+
+    /// The same on somebody else's grant.
+    pub(super) fn on_grant(self, who: &GrantId, world: &World, now: Timestamp) -> Act {
+        let grant = world.grants.get(who);
+        let epoch = grant.map_or(Epoch::BEFORE_THE_FIRST, |grant| grant.epoch);
+        let who = who.clone();
+        let press = |kind| Act::Begin(who.clone(), Press { kind, epoch });
+        let last = grant.and_then(|grant| grant.attempts.last());
+        let begun = || Begun {
+            epoch,
+            nonce: last.map_or_else(|| "fe00000000000000".parse().unwrap(), |attempt| attempt.nonce.clone()),
+            to_retire: Vec::new(),
+        };
+        let owing = grant.and_then(|grant| grant.owed_disables().next());
+        let key = || key_of(&who, epoch);
+        let version = world.programmes.get(&programme()).map_or(1, |programme| programme.version);
+        let lease = || {
+            let nobodys = Lease { lease: "jobs".to_owned(), holder: "one".to_owned(), fence: 1, until: now + LEASE };
+            world.leases.get("jobs").cloned().unwrap_or(nobodys)
+        };
+        match self {
+            Kind::Reveal => press(PressKind::Reveal),
+            Kind::Replace => press(PressKind::Replace),
+            Kind::Record => Act::Record(who.clone(), begun(), minted(&who, epoch)),
+            Kind::Refused => Act::GiveUp(who.clone(), begun(), GaveUp::Refused, Some(key())),
+            Kind::Unknown => Act::GiveUp(who.clone(), begun(), GaveUp::Unknown, None),
+            Kind::Lost => Act::GiveUp(who.clone(), begun(), GaveUp::Lost, Some(key())),
+            Kind::Disabled => {
+                let nobodys = Debt { epoch, key: key(), since: now };
+                Act::Disabled(who.clone(), owing.unwrap_or(nobodys))
+            }
+            Kind::Pause => Act::Hold(who, HoldKind::Paused),
+            Kind::Drop => Act::Hold(who, HoldKind::Dropped),
+            Kind::Disuse => Act::Hold(who, HoldKind::Unused),
+            Kind::Resume => Act::Release(who, HoldKind::Paused),
+            Kind::TakeBack => Act::Release(who, HoldKind::Dropped),
+            Kind::Reuse => Act::Release(who, HoldKind::Unused),
+            Kind::Stop => Act::Stop(who, Stopped::Leaked),
+            Kind::Revoke => Act::Revoke(who),
+            Kind::End => Act::End(who),
+            Kind::Sweep => Act::Sweep(who.clone(), epoch, key()),
+            Kind::GiveBackPlace => Act::GiveBackPlace(who),
+            Kind::RaiseCap => Act::SetCap(who, Some(Usd::from_dollars(50))),
+            Kind::LowerCap => Act::SetCap(who, Some(Usd::from_dollars(4))),
+            Kind::Allow => Act::Allow(who),
+            Kind::Create => Act::Create(settings("CS pilot"), Usd::from_dollars(100)),
+            Kind::Save => {
+                let mut edited = settings("CS pilot");
+                edited.contact = Some("room 101".to_owned());
+                Act::Save(programme(), edited, version)
+            }
+            Kind::RaisePot => Act::SetPot(programme(), Usd::from_dollars(200)),
+            Kind::LowerPot => Act::SetPot(programme(), Usd::from_dollars(10)),
+            Kind::Close => Act::Close(programme()),
+            Kind::Invite => Act::Invite(programme(), ["bob", "carol", "dan"].map(person).to_vec()),
+            Kind::Meta => Act::Meta,
+            Kind::Acquire => Act::Acquire("one"),
+            Kind::Renew => Act::Renew(lease()),
+            Kind::ReleaseLease => Act::ReleaseLease(lease()),
+            Kind::Note => {
+                let attempts = grant.iter().flat_map(|grant| &grant.attempts);
+                let read = attempts.filter(|attempt| attempt.key.is_some()).map(|attempt| attempt.epoch).next_back();
+                Act::Note(reading(&who, read.unwrap_or(epoch), 7, now))
+            }
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Where a case runs: an engine and a fault layer of their own, which cases share one after the other, each with a table of its
+//! own. Many lanes run at once, since most of a case is waiting for the SDK's next try.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::SharedHttpClient;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
+    PutRequest, ScalarAttributeType, WriteRequest,
+};
+use bursar_core::aws::AwsAccess;
+use bursar_core::clock::Clock;
+use bursar_core::config::Config;
+use bursar_core::deadline::Deadline;
+use bursar_core::store::Table;
+use bursar_core::store::items::Item;
+use bursar_local::engine::{Engine, Place};
+use bursar_local::gate::{Gate, Instance, Keep, Recorded, Upstreams};
+use bursar_local::invoke::FunctionName;
+use bursar_local::template::{TableSchema, Template};
+use bursar_tests::invariants::{RawTable, Watch};
+use jiff::Timestamp;
+use tokio::task::JoinSet;
+
+use super::act::{Act, Ended, TABLE};
+use super::judge::Ran;
+use super::world::World;
+
+/// An engine with a fault layer before it.
+pub(super) struct Lane {
+    pub(super) gate: Gate,
+    raw: Client,
+    http: SharedHttpClient,
+    schema: TableSchema,
+    _engine: Engine,
+}
+
+/// A table in a lane, looked at after each step.
+pub(super) struct Case<'l> {
+    pub(super) lane: &'l Lane,
+    raw: RawTable,
+    watch: Watch,
+    now: Arc<Mutex<Timestamp>>,
+    /// What was seen last.
+    pub(super) world: World,
+}
+
+/// One invocation of a function, with its own way through the fault layer.
+pub(super) struct Actor {
+    instance: Instance,
+    table: Table,
+}
+
+/// Runs each case in one of so many lanes, and ends the test with what went wrong in any of them.
+pub(super) async fn each<T, F>(lanes: usize, cases: Vec<T>, run: impl Fn(Arc<Lane>, T) -> F + Clone + Send + 'static)
+where
+    T: Send + 'static,
+    F: Future<Output = Result<(), String>> + Send + 'static,
+{
+    let (total, queue) = (cases.len(), Arc::new(Mutex::new(VecDeque::from(cases))));
+    let mut running = JoinSet::new();
+    for _ in 0..lanes.min(total) {
+        let (queue, run) = (queue.clone(), run.clone());
+        running.spawn(async move {
+            let lane = Arc::new(Lane::open().await);
+            let mut wrong = Vec::new();
+            loop {
+                let next = queue.lock().unwrap().pop_front();
+                let Some(case) = next else { return wrong };
+                wrong.extend(run(lane.clone(), case).await.err());
+            }
+        });
+    }
+    let wrong = running.join_all().await.concat();
+    let shown: Vec<&str> = wrong.iter().take(5).map(String::as_str).collect();
+    assert!(wrong.is_empty(), "{} of {total} cases went wrong:\n{}", wrong.len(), shown.join("\n"));
+}
+
+impl Lane {
+    pub(super) async fn open() -> Lane {
+        let schema = Template::bundled().unwrap().table;
+        let engine = Engine::start(&Place::Memory, TABLE, &schema).unwrap();
+        let origin = engine.origin();
+        let to = Upstreams {
+            dynamodb: origin.to_owned(),
+            ses: origin.to_owned(),
+            secretsmanager: origin.to_owned(),
+            provider: origin.to_owned(),
+        };
+        Lane {
+            gate: Gate::open(to, Keep::Last(200)).await.unwrap(),
+            raw: RawTable::at(origin, TABLE).client().clone(),
+            http: aws_smithy_http_client::Builder::new().build_http(),
+            schema,
+            _engine: engine,
+        }
+    }
+
+    /// A fresh table that holds this.
+    pub(super) async fn case(&self, (world, now): &(World, Timestamp)) -> Case<'_> {
+        let name = format!("bursar-{}", next());
+        create(&self.raw, &name, &self.schema).await;
+        let raw = RawTable::of(self.raw.clone(), &name);
+        let (items, now) = (world.items(), Arc::new(Mutex::new(*now)));
+        fill(&raw, &items).await;
+        let clock = now.clone();
+        let watch = Watch::over(raw.clone(), Clock::reading(move || *clock.lock().unwrap())).having_written(&items);
+        Case { lane: self, raw, watch, now, world: world.clone() }
+    }
+}
+
+impl Case<'_> {
+    /// A function that begins.
+    pub(super) fn actor(&self) -> Actor {
+        let instance = self.lane.gate.instance(FunctionName::Claim);
+        // The SDK has one allowance of retries for all clients of a region.
+        let region = format!("region-{}", next());
+        let aws = AwsAccess::under(&instance.base(), &region, self.lane.http.clone());
+        let variable = |name: &str| {
+            let value = match name {
+                "BURSAR_TABLE" => self.raw.name(),
+                "BURSAR_ORIGIN" => "https://bursar.uni.edu",
+                "BURSAR_MAIL_FROM" | "BURSAR_ADMINS" => "bursar@uni.edu",
+                "BURSAR_MANAGEMENT_KEY_SECRET" => "management-key",
+                "BURSAR_INSTITUTION" => "University of Example",
+                _ => return None,
+            };
+            Some(value.to_owned())
+        };
+        let config = Config::read(variable, aws).unwrap();
+        Actor { instance, table: Table::new(&config) }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        *self.now.lock().unwrap()
+    }
+
+    pub(super) fn set_now(&self, now: Timestamp) {
+        *self.now.lock().unwrap() = now;
+    }
+
+    /// What is in the table now. Every invariant must hold.
+    pub(super) async fn look(&mut self) -> Result<World, String> {
+        let violations = self.watch.violations(false).await.map_err(|error| format!("{error:#}"))?;
+        let mut world = World::of(self.watch.seen().unwrap());
+        if let Some(meta) = world.meta.as_mut().filter(|meta| meta.table == self.raw.name()) {
+            TABLE.clone_into(&mut meta.table);
+        }
+        self.world = world.clone();
+        if violations.is_empty() {
+            return Ok(world);
+        }
+        let violations: Vec<String> = violations.iter().map(|violation| format!("    {violation}")).collect();
+        Err(world.plainly(&violations.join("\n")))
+    }
+
+    /// Asks for an act, looks, and judges what came of it.
+    pub(super) async fn step(
+        &mut self,
+        actor: &mut Actor,
+        act: &Act,
+        deadline: Deadline,
+        faulted: bool,
+    ) -> Result<Ended, String> {
+        let (before, now) = (self.world.clone(), self.now());
+        let ended = actor.run(act, now, deadline).await;
+        let after = self.look().await?;
+        let calls = actor.calls(self.lane);
+        Ran { act, now, ended: &ended, calls: &calls, faulted }.judge(&before, &after, &[&before])?;
+        Ok(ended)
+    }
+}
+
+impl Actor {
+    pub(super) fn number(&self) -> u32 {
+        self.instance.number()
+    }
+
+    pub(super) async fn run(&mut self, act: &Act, now: Timestamp, deadline: Deadline) -> Ended {
+        // In a debug build the SDK's futures are too large for a test's stack.
+        let work = Box::pin(act.run(&self.table, now, deadline));
+        self.instance.run(work).await.unwrap_or(Ended::Killed)
+    }
+
+    /// What it called so far, as far as the lane still knows.
+    pub(super) fn calls(&self, lane: &Lane) -> Vec<Recorded> {
+        let of_it = |recorded: &Recorded| recorded.call.instance == self.number();
+        lane.gate.calls().into_iter().filter(of_it).collect()
+    }
+}
+
+/// As long as a function has.
+pub(super) fn plenty() -> Deadline {
+    Deadline::after(Duration::from_secs(28))
+}
+
+/// So little that nothing is tried again once the SDK has given up.
+pub(super) fn little() -> Deadline {
+    Deadline::after(Duration::from_secs(8))
+}
+
+/// A number that this process has not given out yet.
+fn next() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+async fn fill(table: &RawTable, items: &[Item]) {
+    for some in items.chunks(25) {
+        let puts = some.iter().map(|item| {
+            let put = PutRequest::builder().set_item(Some(item.clone())).build().unwrap();
+            WriteRequest::builder().put_request(put).build()
+        });
+        let batch = table.client().batch_write_item().request_items(table.name(), puts.collect());
+        batch.send().await.unwrap();
+    }
+}
+
+/// The table of the template under another name.
+async fn create(client: &Client, name: &str, schema: &TableSchema) {
+    let part = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap();
+    let keys = |keys: &bursar_local::template::Keys| {
+        let range = keys.range.iter().map(|range| part(range, KeyType::Range));
+        std::iter::once(part(&keys.hash, KeyType::Hash)).chain(range).collect::<Vec<_>>()
+    };
+    let attributes = schema.attributes.iter().map(|(name, kind)| {
+        let attribute = AttributeDefinition::builder().attribute_name(name);
+        attribute.attribute_type(ScalarAttributeType::from(kind.as_str())).build().unwrap()
+    });
+    let indexes = schema.indexes.iter().map(|(name, index)| {
+        let kind = ProjectionType::from(index.projection.as_str());
+        let projection = Projection::builder().projection_type(kind).build();
+        let index = GlobalSecondaryIndex::builder().index_name(name).set_key_schema(Some(keys(&index.keys)));
+        index.projection(projection).build().unwrap()
+    });
+    client
+        .create_table()
+        .table_name(name)
+        .billing_mode(BillingMode::PayPerRequest)
+        .set_attribute_definitions(Some(attributes.collect()))
+        .set_key_schema(Some(keys(&schema.keys)))
+        .set_global_secondary_indexes(Some(indexes.collect()))
+        .send()
+        .await
+        .unwrap();
+}

@@ -1,0 +1,150 @@
+//! Where a test begins: a programme with two people on its roster, the first of whom has come so far. Each is reached by acts.
+
+use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::grant::{GaveUp, HoldKind, Minted, Person, Press, PressKind, Reading, Stopped};
+use bursar_core::domain::id::{Epoch, GrantId};
+use bursar_core::domain::key::KeyHash;
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::Settings;
+use bursar_core::domain::term::Term;
+use bursar_core::store::NewPerson;
+use jiff::{Timestamp, ToSpan};
+
+use super::act::{Act, Legal, grant_of, programme};
+use super::world::World;
+
+/// How far the first person has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Setting {
+    /// There is no programme.
+    Nothing,
+    Invited,
+    /// A key is being made.
+    Minting,
+    /// Whoever made the key died two hours ago.
+    Forsaken,
+    /// A key was shown an hour ago, five dollars of it are used.
+    Live,
+    /// The key is being replaced.
+    Replacing,
+    /// Whoever replaced the key died two hours ago.
+    ForsakenReplacing,
+    Paused,
+    Dropped,
+    /// Held for disuse: the place in the pot is given back.
+    Unused,
+    /// The key was reported leaked and is still to be disabled.
+    Leaked,
+    /// An attempt came to nothing, and the claim window has closed since.
+    TooLate,
+    /// A runner has the lease.
+    Running,
+}
+
+impl Setting {
+    /// The table, and the time there.
+    pub(super) fn world(self) -> (World, Timestamp) {
+        let begin = start();
+        let now = begin + 3.hours();
+        let minutes_ago = |minutes: i64| now - minutes.minutes();
+        let live = || claimed(&open(), begin + 2.hours());
+        let hold = |kind| live().does(&Act::Hold(ada(), kind), minutes_ago(5));
+        let world = match self {
+            Setting::Nothing => World::default(),
+            Setting::Invited => open(),
+            Setting::Minting => open().begins(PressKind::Reveal, minutes_ago(0)),
+            Setting::Forsaken => open().begins(PressKind::Reveal, minutes_ago(120)),
+            Setting::Live => live(),
+            Setting::Replacing => live().begins(PressKind::Replace, minutes_ago(0)),
+            Setting::ForsakenReplacing => {
+                claimed(&open(), begin + 30.minutes()).begins(PressKind::Replace, minutes_ago(120))
+            }
+            Setting::Paused => hold(HoldKind::Paused),
+            Setting::Dropped => hold(HoldKind::Dropped),
+            Setting::Unused => hold(HoldKind::Unused),
+            Setting::Leaked => live().does(&Act::Stop(ada(), Stopped::Leaked), minutes_ago(5)),
+            Setting::TooLate => {
+                let mut world = open();
+                let begun = world.press(PressKind::Reveal, minutes_ago(90));
+                let begun = (begun.begun.unwrap(), begun.after.unwrap());
+                world = begun.1.does(&Act::GiveUp(ada(), begun.0, GaveUp::Unknown, None), minutes_ago(89));
+                let mut settings = world.programmes[&programme()].settings.clone();
+                settings.claim_closes_at = Some(minutes_ago(60));
+                world.does(&Act::Save(programme(), settings, 1), minutes_ago(80))
+            }
+            Setting::Running => live().does(&Act::Acquire("one"), minutes_ago(5)),
+        };
+        (world, now)
+    }
+}
+
+impl World {
+    /// The table once this act was done, which it must be.
+    pub(super) fn does(&self, act: &Act, now: Timestamp) -> World {
+        let legal = act.on(self, &[self], now).remove(0);
+        legal.after.unwrap_or_else(|| panic!("{act:?}: {}", legal.said))
+    }
+
+    fn begins(&self, kind: PressKind, now: Timestamp) -> World {
+        self.press(kind, now).after.unwrap()
+    }
+
+    fn press(&self, kind: PressKind, now: Timestamp) -> Legal {
+        let press = Press { kind, epoch: self.grants[&ada()].epoch };
+        Act::Begin(ada(), press).on(self, &[self], now).remove(0)
+    }
+}
+
+/// Midnight of the term's first day.
+pub(super) fn start() -> Timestamp {
+    "2026-10-12T00:00:00Z".parse().unwrap()
+}
+
+pub(super) fn ada() -> GrantId {
+    grant_of(&person("ada").person)
+}
+
+pub(super) fn bob() -> GrantId {
+    grant_of(&person("bob").person)
+}
+
+pub(super) fn person(name: &str) -> NewPerson {
+    let address = EmailAddress::parse(&format!("{name}@uni.edu")).unwrap();
+    NewPerson { person: Person { address, name: None, roster_id: None }, group: None }
+}
+
+/// A key that the provider made for a grant's attempt.
+pub(super) fn key_of(who: &GrantId, epoch: Epoch) -> KeyHash {
+    format!("{who}{:048x}", epoch.number()).parse().unwrap()
+}
+
+pub(super) fn minted(who: &GrantId, epoch: Epoch) -> Minted {
+    Minted { key: key_of(who, epoch), limit: Usd::from_dollars(20) }
+}
+
+pub(super) fn reading(who: &GrantId, epoch: Epoch, dollars: i32, at: Timestamp) -> Reading {
+    let used = Usd::from_dollars(dollars);
+    let window = settings("CS pilot").reset.window_at(at);
+    Reading { programme: programme(), grant: who.clone(), epoch, lifetime: used, window, in_window: used, as_of: at }
+}
+
+pub(super) fn settings(name: &str) -> Settings {
+    let term = Term::new("2026-10-12".parse().unwrap(), "2027-02-06".parse().unwrap(), "UTC").unwrap();
+    Settings::new(name, term, Usd::from_dollars(20))
+}
+
+/// A programme of a hundred dollars with two people on its roster.
+pub(super) fn open() -> World {
+    let people = ["ada", "bob"].map(person).to_vec();
+    World::default()
+        .does(&Act::Create(settings("CS pilot"), Usd::from_dollars(100)), start())
+        .does(&Act::Invite(programme(), people), start())
+}
+
+/// With a key that the first person was shown at that time, and what was used of it since.
+fn claimed(world: &World, at: Timestamp) -> World {
+    let begun = world.press(PressKind::Reveal, at);
+    let epoch = begun.begun.as_ref().unwrap().epoch;
+    let record = Act::Record(ada(), begun.begun.unwrap(), minted(&ada(), epoch));
+    begun.after.unwrap().does(&record, at).does(&Act::Note(reading(&ada(), epoch, 5, at)), at)
+}

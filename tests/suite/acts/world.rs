@@ -1,0 +1,185 @@
+//! The table as the rules see it: typed, comparable, and without what is random in it. A test's setting is written from one, and
+//! what is in the table is read into one.
+
+use std::collections::BTreeMap;
+
+use bursar_core::domain::audit::Entry;
+use bursar_core::domain::grant::{Change, Grant, Notice, PotChange, Reading, View};
+use bursar_core::domain::id::{Epoch, GrantId, ProgrammeId};
+use bursar_core::domain::programme::{Pot, Programme};
+use bursar_core::store::items::{
+    self, Enrolment, Item, Lease, MailClass, MailState, Meta, OutboxRow, OwedMail, Stored,
+};
+use bursar_tests::invariants::Snapshot;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+/// Everything in the table. Entries and mails that are new get places in their order instead of random ids.
+#[derive(Debug, Clone, Default)]
+pub(super) struct World {
+    pub(super) meta: Option<Meta>,
+    pub(super) leases: BTreeMap<String, Lease>,
+    pub(super) programmes: BTreeMap<ProgrammeId, Programme>,
+    pub(super) pots: BTreeMap<ProgrammeId, Pot>,
+    pub(super) grants: BTreeMap<GrantId, Grant>,
+    pub(super) readings: BTreeMap<(GrantId, Epoch), Reading>,
+    pub(super) entries: Vec<Entry>,
+    pub(super) outbox: Vec<OutboxRow>,
+    pub(super) enrolments: Vec<Enrolment>,
+}
+
+impl World {
+    pub(super) fn of(seen: &Snapshot) -> World {
+        World {
+            meta: seen.meta.clone(),
+            leases: seen.leases.clone(),
+            programmes: seen.programmes.clone(),
+            pots: seen.pots.clone(),
+            grants: seen.grants.values().map(|grant| (grant.id.clone(), grant.clone())).collect(),
+            readings: seen
+                .readings
+                .values()
+                .map(|reading| ((reading.grant.clone(), reading.epoch), reading.clone()))
+                .collect(),
+            entries: seen.entries.clone(),
+            outbox: seen.outbox.clone(),
+            enrolments: seen.enrolments.clone(),
+        }
+    }
+
+    /// The items a table must hold to be this.
+    pub(super) fn items(&self) -> Vec<Item> {
+        fn all<'a, T: Stored + 'a>(values: impl IntoIterator<Item = &'a T>) -> Vec<Item> {
+            values.into_iter().map(|value| items::to_item(value).unwrap()).collect()
+        }
+        [
+            all(&self.meta),
+            all(self.leases.values()),
+            all(self.programmes.values()),
+            all(self.pots.values()),
+            all(self.grants.values()),
+            all(self.readings.values()),
+            all(&self.entries),
+            all(&self.outbox),
+            all(&self.enrolments),
+        ]
+        .concat()
+    }
+
+    /// What an act on this grant would be decided on.
+    pub(super) fn view(&self, who: &GrantId) -> Option<View> {
+        let grant = self.grants.get(who)?.clone();
+        let readings = self.readings.values().filter(|reading| reading.grant == *who).cloned().collect();
+        Some(View {
+            programme: self.programmes.get(&grant.programme)?.clone(),
+            pot: self.pots.get(&grant.programme)?.clone(),
+            grant,
+            readings,
+        })
+    }
+
+    /// With all that a change writes.
+    pub(super) fn with(&self, change: Change, now: Timestamp) -> World {
+        let mut world = self.clone();
+        let (programme, id) = (change.grant.programme.clone(), change.grant.id.clone());
+        let pot = world.pots.get_mut(&programme).unwrap();
+        match change.pot {
+            PotChange::None => {}
+            PotChange::Take(amount) => {
+                pot.reserved += amount;
+                pot.version += 1;
+            }
+            PotChange::GiveBack(amount) => pot.reserved = pot.reserved - amount,
+        }
+        if let Some(what) = change.audit {
+            let grant = Some(id.clone());
+            world.tell(Entry {
+                programme: programme.clone(),
+                grant,
+                entry: ulid(0, now),
+                at: now,
+                by: change.by,
+                what,
+            });
+        }
+        if let Some(notice) = change.notice {
+            let (programme, grant) = (programme, id.clone());
+            let mail = match notice {
+                Notice::KeyShown => OwedMail::KeyShown { programme, grant },
+                Notice::KeyLeaked => OwedMail::KeyLeaked { programme, grant },
+            };
+            world.owe(mail, MailClass::Urgent, now);
+        }
+        world.grants.insert(id, change.grant);
+        world
+    }
+
+    pub(super) fn tell(&mut self, entry: Entry) {
+        let place = self.entries.len();
+        self.entries.push(Entry { entry: ulid(place, entry.at), ..entry });
+    }
+
+    pub(super) fn owe(&mut self, mail: OwedMail, class: MailClass, now: Timestamp) {
+        let row = ulid(self.outbox.len(), now);
+        self.outbox.push(OutboxRow { row, class, state: MailState::Waiting, written_at: now, mail });
+    }
+
+    /// Whether both are the same but for what is random.
+    pub(super) fn is_like(&self, other: &World) -> bool {
+        self.lines() == other.lines()
+    }
+
+    /// What is in only one of the two, to be read by a person.
+    pub(super) fn against(&self, other: &World) -> String {
+        let (ours, others) = (self.lines(), other.lines());
+        let only = |here: &BTreeMap<String, usize>, there: &BTreeMap<String, usize>, sign: &str| -> Vec<String> {
+            let lines = here.iter().filter(|(line, times)| there.get(*line) != Some(times));
+            lines.map(|(line, times)| format!("      {sign} {times}x {line}")).collect()
+        };
+        [only(&ours, &others, "-"), only(&others, &ours, "+")].concat().join("\n")
+    }
+
+    /// Each item as text, with people's addresses in place of grants' ids, and how often it is there.
+    fn lines(&self) -> BTreeMap<String, usize> {
+        let mut lines = BTreeMap::new();
+        let mut add = |line: String| *lines.entry(self.plainly(&line)).or_insert(0) += 1;
+        self.meta.iter().for_each(|meta| add(format!("meta of {} since {}", meta.table, meta.born)));
+        self.leases.values().for_each(|value| add(line(value, "")));
+        self.programmes.values().for_each(|value| add(line(value, "")));
+        self.pots.values().for_each(|value| add(line(value, "")));
+        self.grants.values().for_each(|value| add(line(value, "")));
+        self.readings.values().for_each(|value| add(line(value, "")));
+        self.entries.iter().for_each(|value| add(line(value, "entry")));
+        self.outbox.iter().for_each(|value| add(line(value, "row")));
+        self.enrolments.iter().for_each(|value| add(line(value, "")));
+        lines
+    }
+
+    /// A text that names grants by the people they are for, and attempts by their epochs.
+    pub(super) fn plainly(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for grant in self.grants.values() {
+            let address = grant.person.address.as_written();
+            text = text.replace(grant.id.as_str(), address);
+            for attempt in &grant.attempts {
+                let plain = format!("{address} {}", attempt.epoch.number());
+                text = text.replace(attempt.nonce.as_str(), &plain);
+            }
+        }
+        text
+    }
+}
+
+/// An id that sorts by time and then by place.
+fn ulid(place: usize, at: Timestamp) -> ulid::Ulid {
+    ulid::Ulid::from_parts(u64::try_from(at.as_millisecond()).unwrap(), place as u128)
+}
+
+fn line<T: Stored + Serialize>(value: &T, random: &str) -> String {
+    let mut json = serde_json::to_value(value).unwrap();
+    if let Value::Object(object) = &mut json {
+        object.remove(random);
+    }
+    format!("{} {json}", T::KIND)
+}
