@@ -66,10 +66,12 @@ impl View {
         Some(change.audited(Act::Ended, &self.grant, None))
     }
 
-    /// Gives up the place of somebody who never claimed before the claim window closed. None while they still may, or did.
+    /// Gives up a place that nobody uses: of somebody who never claimed before the claim window closed, or whose key is held for
+    /// disuse and disabled. None while it may still be spent from, or when there is no place.
     pub fn give_back_place(&self, now: Timestamp) -> Option<Change> {
-        let too_late = now >= self.programme.settings.claim_closes_at();
-        if self.grant.state != State::Invited || !self.grant.has_place || !too_late {
+        let never_claimed = self.grant.state == State::Invited && now >= self.programme.settings.claim_closes_at();
+        let disused = self.grant.holds.unused && self.grant.owed_disables().next().is_none();
+        if !self.grant.has_place || !(never_claimed || disused) {
             return None;
         }
         let change = self.change(&Actor::Rule).giving_back_place(self, now);

@@ -31,7 +31,8 @@ pub enum ReleaseRefused {
 }
 
 impl View {
-    /// Holds the grant. A live key stays recorded and is owed a disable; disuse gives the place in the pot back.
+    /// Holds the grant. A live key stays recorded and is owed a disable. A place in the pot stays too: after disuse it is given back
+    /// once the key is disabled and was read for the last time (`give_back_place`).
     pub fn hold(&self, kind: HoldKind, by: &Actor, why: Option<&str>, now: Timestamp) -> Result<Change, HoldRefused> {
         if self.is_terminal() {
             return Err(HoldRefused::Over);
@@ -48,10 +49,7 @@ impl View {
                 change.grant.holds.paused = Some(Pause { by: by.clone(), why: why.map(str::to_owned) });
             }
             HoldKind::Dropped => change.grant.holds.dropped = true,
-            HoldKind::Unused => {
-                change.grant.holds.unused = true;
-                change = change.giving_back_place(self, now);
-            }
+            HoldKind::Unused => change.grant.holds.unused = true,
         }
         Ok(change.audited(Act::Held, &self.grant, why.map(str::to_owned)))
     }

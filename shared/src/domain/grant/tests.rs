@@ -326,6 +326,11 @@ fn disuse_gives_the_place_back_and_the_student_resumes_while_the_pot_allows() {
     story.shown(PressKind::Reveal, 'a').reading(1, 3_000_000);
     let change = story.view.hold(HoldKind::Unused, &Actor::Rule, None, story.now).unwrap();
     story.apply(change);
+    assert_eq!(story.view.give_back_place(story.now), None, "until it is disabled, the key can spend");
+    assert_eq!(story.view.pot.reserved, Usd::from_dollars(20));
+    story.disabled(Epoch::new(1));
+    let change = story.view.give_back_place(story.now).unwrap();
+    story.apply(change);
     assert_eq!(story.view.pot.reserved, Usd::from_dollars(3));
     story.view.pot.reserved = Usd::from_micros(83_000_001);
     let refused = story.view.release(HoldKind::Unused, &Actor::Student, story.now).unwrap_err();
