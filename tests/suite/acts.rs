@@ -2,12 +2,12 @@
 //! calls, overtaken by every other act and by itself, and in crowds. What an act may come to is
 //! never written down here: the rules of `bursar_core::domain` are asked, on the table as it was when the act took effect.
 
-mod act;
+pub(crate) mod act;
 mod crowds;
 mod faults;
 mod judge;
 mod kinds;
 mod lane;
 mod races;
-mod settings;
-mod world;
+pub(crate) mod settings;
+pub(crate) mod world;

@@ -7,6 +7,8 @@ mod bundle;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod invariants;
+#[cfg(test)]
 mod rules;
 #[cfg(test)]
 mod second_engine;

@@ -14,8 +14,8 @@ use super::{Snapshot, Step};
 /// I2: what a pot's counter says is reserved is at least the sum of what its grants reserve, and never grows beyond the pot.
 ///
 /// The first half holds at any moment but for what the counter cannot know before the sync counts anew: use beyond a cap, use
-/// that is recorded when its grant's place was already given back or is given back in the same step, and the edit of a
-/// programme's own cap or dates. Those amounts are noted as they arise (`note_lag`) and excused until the counter covers them.
+/// that is recorded when its grant's place was already given back or is given back in the same step. Those amounts are noted as
+/// they arise (`note_lag`) and excused until the counter covers them.
 /// The second half needs the moment before, since a pot may be made smaller than what is reserved of it.
 pub(super) fn reserved_is_enough_and_within_the_pot(step: &Step<'_>) -> Vec<String> {
     let now = step.now;
@@ -61,12 +61,12 @@ pub(super) fn amounts_are_whole_numbers(step: &Step<'_>) -> Vec<String> {
     wrong
 }
 
-/// Adds what the counters cannot know: by how much each grant reserves more only because readings, settings or the time changed,
-/// be it as it was before the step or as it is after it.
+/// Adds what the counters cannot know: by how much each grant reserves more only because readings or the time changed, be it as it
+/// was before the step or as it is after it.
 pub(super) fn note_lag(lag: &mut BTreeMap<ProgrammeId, Usd>, before: &Snapshot, now: &Snapshot) {
     for (id, old) in &before.grants {
         let grants = [Some(old), now.grants.get(id)];
-        let growth = |grant: &Grant| reserved_in(now, grant) - reserved_in(before, grant);
+        let growth = |grant: &Grant| reserved_in(now, now, grant) - reserved_in(now, before, grant);
         let growth = grants.into_iter().flatten().map(growth).max().unwrap_or_default();
         if growth > Usd::ZERO {
             *lag.entry(id.0.clone()).or_default() += growth;
@@ -83,14 +83,14 @@ pub(super) fn forget_lag(lag: &mut BTreeMap<ProgrammeId, Usd>, now: &Snapshot) {
 }
 
 fn sum_of(now: &Snapshot, programme: &ProgrammeId) -> Usd {
-    now.grants.values().filter(|grant| grant.programme == *programme).map(|grant| reserved_in(now, grant)).sum()
+    now.grants.values().filter(|grant| grant.programme == *programme).map(|grant| reserved_in(now, now, grant)).sum()
 }
 
-/// What the grant would reserve with the readings, the settings and the time of that moment.
-fn reserved_in(moment: &Snapshot, grant: &Grant) -> Usd {
-    let Some(programme) = moment.programmes.get(&grant.programme) else { return Usd::ZERO };
-    let spending = Spending::of(grant, &moment.readings_of(grant), &programme.settings, moment.at);
-    reserved(grant, &spending, &programme.settings, moment.at)
+/// What the grant would reserve with the settings of one moment, and the readings and the time of another.
+fn reserved_in(set: &Snapshot, read: &Snapshot, grant: &Grant) -> Usd {
+    let Some(programme) = set.programmes.get(&grant.programme) else { return Usd::ZERO };
+    let spending = Spending::of(grant, &read.readings_of(grant), &programme.settings, read.at);
+    reserved(grant, &spending, &programme.settings, read.at)
 }
 
 /// How much may be reserved now: the pot, or what was reserved of it before it became smaller.

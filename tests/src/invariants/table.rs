@@ -129,7 +129,7 @@ fn wrong_with(grant: &Grant) -> Vec<String> {
             let live = shown().find(|attempt| attempt.key.as_ref() == Some(key));
             must(live.is_some(), "is live with a key that no shown attempt has");
             must(live.is_none_or(|live| live.epoch == grant.epoch), "is live with a key of an older attempt");
-            must(grant.has_place || grant.holds.unused, "is live without a place in the pot");
+            must(grant.has_place || !grant.holds.is_empty(), "is live without a place in the pot");
             let spent_out = live.is_some_and(|live| matches!(live.disable, Disable::Done { .. }));
             must(grant.has_place || spent_out, "gave its place in the pot back while its key can spend");
             let owed = live.is_none_or(|live| live.disable != Disable::No);

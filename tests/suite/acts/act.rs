@@ -17,7 +17,7 @@ use super::world::World;
 
 /// An act with everything it is told.
 #[derive(Debug, Clone)]
-pub(super) enum Act {
+pub(crate) enum Act {
     Begin(GrantId, Press),
     Record(GrantId, Begun, Minted),
     GiveUp(GrantId, Begun, GaveUp, Option<KeyHash>),
@@ -45,31 +45,31 @@ pub(super) enum Act {
 
 /// What an act may come to: what its caller is told, and the table if it wrote.
 #[derive(Debug, Clone)]
-pub(super) struct Legal {
-    pub(super) said: String,
-    pub(super) after: Option<World>,
+pub(crate) struct Legal {
+    pub(crate) said: String,
+    pub(crate) after: Option<World>,
     /// Begun by this act, for whoever goes on from there.
-    pub(super) begun: Option<Begun>,
+    pub(crate) begun: Option<Begun>,
 }
 
 /// How an act ended.
 #[derive(Debug, Clone)]
-pub(super) enum Ended {
+pub(crate) enum Ended {
     Said(String),
     /// The table did not do it, or did not say whether it did.
     Failed(String),
     Killed,
 }
 
-pub(super) const LEASE: SignedDuration = SignedDuration::from_mins(15);
+pub(crate) const LEASE: SignedDuration = SignedDuration::from_mins(15);
 
-pub(super) fn faculty() -> Actor {
+pub(crate) fn faculty() -> Actor {
     Actor::Person("fac0000000000000".parse().unwrap())
 }
 
 impl Act {
     /// Asks it of the store.
-    pub(super) async fn run(&self, table: &Table, now: Timestamp, deadline: Deadline) -> Ended {
+    pub(crate) async fn run(&self, table: &Table, now: Timestamp, deadline: Deadline) -> Ended {
         match self.ask(table, now, deadline).await {
             Ok(said) => Ended::Said(said),
             Err(StoreError::Corrupt { kind, shape, why }) => Ended::Said(format!("corrupt {kind} {shape}: {why}")),
@@ -127,7 +127,7 @@ impl Act {
 
     /// What the rules say it may come to when it takes effect on `world`. What no condition of its transaction holds (the
     /// programme and the readings) it may have read at any of the moments `seen`.
-    pub(super) fn on(&self, world: &World, seen: &[&World], now: Timestamp) -> Vec<Legal> {
+    pub(crate) fn on(&self, world: &World, seen: &[&World], now: Timestamp) -> Vec<Legal> {
         let Some(who) = self.who() else { return vec![self.on_programme(world, now)] };
         let mut read: Vec<(Programme, Vec<Reading>)> = Vec::new();
         for (programme, readings) in seen.iter().flat_map(|one| seen.iter().map(move |other| (one, other))) {
@@ -151,7 +151,7 @@ impl Act {
     }
 
     /// The grant it is an act on.
-    pub(super) fn who(&self) -> Option<&GrantId> {
+    pub(crate) fn who(&self) -> Option<&GrantId> {
         match self {
             Act::Begin(who, ..)
             | Act::Record(who, ..)
@@ -171,7 +171,7 @@ impl Act {
     }
 
     /// The call that makes it happen.
-    pub(super) fn write(&self) -> &'static str {
+    pub(crate) fn write(&self) -> &'static str {
         match self {
             Act::Meta | Act::Note(_) => "dynamodb:PutItem",
             Act::Acquire(_) | Act::Renew(_) | Act::ReleaseLease(_) => "dynamodb:UpdateItem",
@@ -180,12 +180,12 @@ impl Act {
     }
 
     /// Whether it leaves something that tells, when its answer was lost, that it happened. Marks leave nothing, and are found done.
-    pub(super) fn is_witnessed(&self) -> bool {
+    pub(crate) fn is_witnessed(&self) -> bool {
         self.write() == "dynamodb:TransactWriteItems" && !matches!(self, Act::Disabled(..))
     }
 
     /// What it may say, when an answer of the table was lost, although it happened.
-    pub(super) fn may_deny(&self) -> Option<String> {
+    pub(crate) fn may_deny(&self) -> Option<String> {
         match self {
             Act::Note(_) => Some("NotNewer".to_owned()),
             Act::Disabled(..) => Some(refused(bursar_core::store::Unchanged)),
@@ -326,10 +326,10 @@ impl Act {
     }
 }
 
-pub(super) const TABLE: &str = "bursar";
+pub(crate) const TABLE: &str = "bursar";
 const WHY: &str = "a reason";
 
-pub(super) fn programme() -> ProgrammeId {
+pub(crate) fn programme() -> ProgrammeId {
     ProgrammeId::of_name("CS pilot")
 }
 
@@ -351,7 +351,7 @@ fn invited(world: &mut World, id: &ProgrammeId, people: &[NewPerson], now: Times
 }
 
 /// The id that a person's grant has in a setting: made of the first five letters of the address.
-pub(super) fn grant_of(person: &Person) -> GrantId {
+pub(crate) fn grant_of(person: &Person) -> GrantId {
     let name = person.address.as_written().split('@').next().unwrap();
     let digits: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
     format!("{digits:0<16}")[..16].parse().unwrap()

@@ -15,7 +15,7 @@ use super::world::World;
 
 /// How far the first person has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Setting {
+pub(crate) enum Setting {
     /// There is no programme.
     Nothing,
     Invited,
@@ -43,7 +43,7 @@ pub(super) enum Setting {
 
 impl Setting {
     /// The table, and the time there.
-    pub(super) fn world(self) -> (World, Timestamp) {
+    pub(crate) fn world(self) -> (World, Timestamp) {
         let begin = start();
         let now = begin + 3.hours();
         let minutes_ago = |minutes: i64| now - minutes.minutes();
@@ -80,7 +80,7 @@ impl Setting {
 
 impl World {
     /// The table once this act was done, which it must be.
-    pub(super) fn does(&self, act: &Act, now: Timestamp) -> World {
+    pub(crate) fn does(&self, act: &Act, now: Timestamp) -> World {
         let legal = act.on(self, &[self], now).remove(0);
         legal.after.unwrap_or_else(|| panic!("{act:?}: {}", legal.said))
     }
@@ -96,45 +96,45 @@ impl World {
 }
 
 /// Midnight of the term's first day.
-pub(super) fn start() -> Timestamp {
+pub(crate) fn start() -> Timestamp {
     "2026-10-12T00:00:00Z".parse().unwrap()
 }
 
-pub(super) fn ada() -> GrantId {
+pub(crate) fn ada() -> GrantId {
     grant_of(&person("ada").person)
 }
 
-pub(super) fn bob() -> GrantId {
+pub(crate) fn bob() -> GrantId {
     grant_of(&person("bob").person)
 }
 
-pub(super) fn person(name: &str) -> NewPerson {
+pub(crate) fn person(name: &str) -> NewPerson {
     let address = EmailAddress::parse(&format!("{name}@uni.edu")).unwrap();
     NewPerson { person: Person { address, name: None, roster_id: None }, group: None }
 }
 
 /// A key that the provider made for a grant's attempt.
-pub(super) fn key_of(who: &GrantId, epoch: Epoch) -> KeyHash {
+pub(crate) fn key_of(who: &GrantId, epoch: Epoch) -> KeyHash {
     format!("{who}{:048x}", epoch.number()).parse().unwrap()
 }
 
-pub(super) fn minted(who: &GrantId, epoch: Epoch) -> Minted {
+pub(crate) fn minted(who: &GrantId, epoch: Epoch) -> Minted {
     Minted { key: key_of(who, epoch), limit: Usd::from_dollars(20) }
 }
 
-pub(super) fn reading(who: &GrantId, epoch: Epoch, dollars: i32, at: Timestamp) -> Reading {
+pub(crate) fn reading(who: &GrantId, epoch: Epoch, dollars: i32, at: Timestamp) -> Reading {
     let used = Usd::from_dollars(dollars);
     let window = settings("CS pilot").reset.window_at(at);
     Reading { programme: programme(), grant: who.clone(), epoch, lifetime: used, window, in_window: used, as_of: at }
 }
 
-pub(super) fn settings(name: &str) -> Settings {
+pub(crate) fn settings(name: &str) -> Settings {
     let term = Term::new("2026-10-12".parse().unwrap(), "2027-02-06".parse().unwrap(), "UTC").unwrap();
     Settings::new(name, term, Usd::from_dollars(20))
 }
 
 /// A programme of a hundred dollars with two people on its roster.
-pub(super) fn open() -> World {
+pub(crate) fn open() -> World {
     let people = ["ada", "bob"].map(person).to_vec();
     World::default()
         .does(&Act::Create(settings("CS pilot"), Usd::from_dollars(100)), start())

@@ -17,20 +17,20 @@ use serde_json::Value;
 
 /// Everything in the table. Entries and mails that are new get places in their order instead of random ids.
 #[derive(Debug, Clone, Default)]
-pub(super) struct World {
-    pub(super) meta: Option<Meta>,
-    pub(super) leases: BTreeMap<String, Lease>,
-    pub(super) programmes: BTreeMap<ProgrammeId, Programme>,
-    pub(super) pots: BTreeMap<ProgrammeId, Pot>,
-    pub(super) grants: BTreeMap<GrantId, Grant>,
-    pub(super) readings: BTreeMap<(GrantId, Epoch), Reading>,
-    pub(super) entries: Vec<Entry>,
-    pub(super) outbox: Vec<OutboxRow>,
-    pub(super) enrolments: Vec<Enrolment>,
+pub(crate) struct World {
+    pub(crate) meta: Option<Meta>,
+    pub(crate) leases: BTreeMap<String, Lease>,
+    pub(crate) programmes: BTreeMap<ProgrammeId, Programme>,
+    pub(crate) pots: BTreeMap<ProgrammeId, Pot>,
+    pub(crate) grants: BTreeMap<GrantId, Grant>,
+    pub(crate) readings: BTreeMap<(GrantId, Epoch), Reading>,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) outbox: Vec<OutboxRow>,
+    pub(crate) enrolments: Vec<Enrolment>,
 }
 
 impl World {
-    pub(super) fn of(seen: &Snapshot) -> World {
+    pub(crate) fn of(seen: &Snapshot) -> World {
         World {
             meta: seen.meta.clone(),
             leases: seen.leases.clone(),
@@ -49,7 +49,7 @@ impl World {
     }
 
     /// The items a table must hold to be this.
-    pub(super) fn items(&self) -> Vec<Item> {
+    pub(crate) fn items(&self) -> Vec<Item> {
         fn all<'a, T: Stored + 'a>(values: impl IntoIterator<Item = &'a T>) -> Vec<Item> {
             values.into_iter().map(|value| items::to_item(value).unwrap()).collect()
         }
@@ -68,7 +68,7 @@ impl World {
     }
 
     /// What an act on this grant would be decided on.
-    pub(super) fn view(&self, who: &GrantId) -> Option<View> {
+    pub(crate) fn view(&self, who: &GrantId) -> Option<View> {
         let grant = self.grants.get(who)?.clone();
         let readings = self.readings.values().filter(|reading| reading.grant == *who).cloned().collect();
         Some(View {
@@ -80,7 +80,7 @@ impl World {
     }
 
     /// With all that a change writes.
-    pub(super) fn with(&self, change: Change, now: Timestamp) -> World {
+    pub(crate) fn with(&self, change: Change, now: Timestamp) -> World {
         let mut world = self.clone();
         let (programme, id) = (change.grant.programme.clone(), change.grant.id.clone());
         let pot = world.pots.get_mut(&programme).unwrap();
@@ -115,23 +115,23 @@ impl World {
         world
     }
 
-    pub(super) fn tell(&mut self, entry: Entry) {
+    pub(crate) fn tell(&mut self, entry: Entry) {
         let place = self.entries.len();
         self.entries.push(Entry { entry: ulid(place, entry.at), ..entry });
     }
 
-    pub(super) fn owe(&mut self, mail: OwedMail, class: MailClass, now: Timestamp) {
+    pub(crate) fn owe(&mut self, mail: OwedMail, class: MailClass, now: Timestamp) {
         let row = ulid(self.outbox.len(), now);
         self.outbox.push(OutboxRow { row, class, state: MailState::Waiting, written_at: now, mail });
     }
 
     /// Whether both are the same but for what is random.
-    pub(super) fn is_like(&self, other: &World) -> bool {
+    pub(crate) fn is_like(&self, other: &World) -> bool {
         self.lines() == other.lines()
     }
 
     /// What is in only one of the two, to be read by a person.
-    pub(super) fn against(&self, other: &World) -> String {
+    pub(crate) fn against(&self, other: &World) -> String {
         let (ours, others) = (self.lines(), other.lines());
         let only = |here: &BTreeMap<String, usize>, there: &BTreeMap<String, usize>, sign: &str| -> Vec<String> {
             let lines = here.iter().filter(|(line, times)| there.get(*line) != Some(times));
@@ -157,7 +157,7 @@ impl World {
     }
 
     /// A text that names grants by the people they are for, and attempts by their epochs.
-    pub(super) fn plainly(&self, text: &str) -> String {
+    pub(crate) fn plainly(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for grant in self.grants.values() {
             let address = grant.person.address.as_written();

@@ -1,0 +1,190 @@
+//! That each invariant bites: a stack in which all is well is broken by hand in one place, and the watch must name just what is
+//! wrong there.
+
+mod history;
+mod keys;
+mod money;
+mod secrets;
+mod table;
+
+use std::sync::{Arc, Mutex};
+
+use bursar_core::clock::Clock;
+use bursar_core::domain::grant::{Attempt, Grant};
+use bursar_core::domain::id::{Epoch, KeyName};
+use bursar_core::store::items::{Meta, Stored};
+use bursar_core::store::keys::Key;
+use bursar_local::engine::{Engine, Place};
+use bursar_local::kept::Kept;
+use bursar_local::provider::{MadeKey, Provider};
+use bursar_local::serve::serve;
+use bursar_local::ses::Ses;
+use bursar_local::template::Template;
+use bursar_tests::invariants::{Answers, RawTable, Snapshot, Watch};
+use data_encoding::BASE64;
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::acts::settings::{Setting, ada};
+use crate::acts::world::World;
+use aws_sdk_dynamodb::types::AttributeValue;
+
+/// A stack that was looked at once, with nothing wrong.
+struct Scene {
+    table: RawTable,
+    provider: Provider,
+    answers: Answers,
+    logs: Arc<Mutex<Vec<String>>>,
+    mail_origin: String,
+    now: Timestamp,
+    watch: Watch,
+    _engine: Engine,
+}
+
+impl Scene {
+    async fn at(setting: Setting) -> Scene {
+        let (world, now) = setting.world();
+        Scene::of(&world, now).await
+    }
+
+    async fn of(world: &World, now: Timestamp) -> Scene {
+        let engine = Engine::start(&Place::Memory, "bursar", &Template::bundled().unwrap().table).unwrap();
+        let table = RawTable::at(engine.origin(), "bursar");
+        for item in world.items() {
+            table.put(item).await.unwrap();
+        }
+        let (born, clock) = (now, Clock::reading(move || now));
+        table.keep(&Meta { deployment: DEPLOYMENT.parse().unwrap(), table: "bursar".to_owned(), born }).await.unwrap();
+
+        let (answers, logs) = (Answers::default(), Arc::<Mutex<Vec<String>>>::default());
+        let provider = Provider::new(Kept::in_memory().unwrap(), clock.clone(), "sk-or-v1-management").unwrap();
+        let ses = Ses::new(Kept::in_memory().unwrap(), clock.clone()).unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mail_origin = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(serve(listener, ses.router(), std::future::pending()));
+        let lines = logs.clone();
+        let mut watch = Watch::over(table.clone(), clock)
+            .with_provider(provider.clone())
+            .with_mails(ses)
+            .with_stream(engine.clone())
+            .with_answers(answers.clone())
+            .with_logs(move || lines.lock().unwrap().clone());
+        watch.check().await;
+        Scene { table, provider, answers, logs, mail_origin, now, watch, _engine: engine }
+    }
+
+    fn seen(&self) -> &Snapshot {
+        self.watch.seen().unwrap()
+    }
+
+    /// The first person's grant.
+    fn grant(&self) -> Grant {
+        self.seen().grants.values().find(|grant| grant.id == ada()).unwrap().clone()
+    }
+
+    async fn keep<T: Stored>(&self, value: &T) {
+        self.table.keep(value).await.unwrap();
+    }
+
+    /// Writes the first person's grant otherwise.
+    async fn edit(&self, change: impl FnOnce(&mut Grant)) -> Grant {
+        let mut grant = self.grant();
+        change(&mut grant);
+        self.keep(&grant).await;
+        grant
+    }
+
+    /// Writes an attribute of an item otherwise.
+    async fn set(&self, Key { pk, sk }: Key, name: &str, value: AttributeValue) {
+        let mut item = self.seen().items[&(pk, sk)].clone();
+        item.insert(name.to_owned(), value);
+        self.table.put(item).await.unwrap();
+    }
+
+    async fn remove(&self, Key { pk, sk }: Key) {
+        let delete = self.table.client().delete_item().table_name("bursar");
+        delete.key("pk", AttributeValue::S(pk)).key("sk", AttributeValue::S(sk)).send().await.unwrap();
+    }
+
+    /// A key that the provider made for an attempt.
+    fn make_key(&self, attempt: &Attempt) -> MadeKey {
+        let name = KeyName {
+            deployment: DEPLOYMENT.parse().unwrap(),
+            programme: self.grant().programme,
+            grant: ada(),
+            epoch: attempt.epoch,
+            nonce: attempt.nonce.clone(),
+        };
+        self.provider.add_foreign_key(&name.to_string(), None, self.now).unwrap()
+    }
+
+    /// The same, recorded by the attempt, and by the grant if it is live with it.
+    async fn make_recorded_key(&self, epoch: u32) -> MadeKey {
+        let made = self.make_key(self.grant().attempt(Epoch::new(epoch)).unwrap());
+        let hash: bursar_core::domain::key::KeyHash = made.hash.parse().unwrap();
+        self.edit(|grant| {
+            let attempt = grant.attempts.iter_mut().find(|attempt| attempt.epoch == Epoch::new(epoch)).unwrap();
+            if let bursar_core::domain::grant::State::Live { key } = &mut grant.state
+                && Some(&*key) == attempt.key.as_ref()
+            {
+                key.clone_from(&hash);
+            }
+            attempt.key = Some(hash);
+        })
+        .await;
+        made
+    }
+
+    fn answer(&self, body: &str) {
+        self.answers
+            .note(&json!({ "statusCode": 200, "body": BASE64.encode(body.as_bytes()), "isBase64Encoded": true }));
+    }
+
+    async fn mail(&self, text: &str) {
+        let raw = format!("From: bursar@uni.edu\r\nTo: ada@uni.edu\r\nSubject: hello\r\n\r\n{text}\r\n");
+        let form = [
+            ("Action", "SendRawEmail"),
+            ("Source", "bursar@uni.edu"),
+            ("Destinations.member.1", "ada@uni.edu"),
+            ("RawMessage.Data", &BASE64.encode(raw.as_bytes())),
+        ];
+        let body: Vec<String> =
+            form.iter().map(|(name, value)| format!("{name}={}", value.replace('+', "%2B"))).collect();
+        let post = reqwest::Client::new().post(&self.mail_origin).body(body.join("&"));
+        let sent = post.header("content-type", "application/x-www-form-urlencoded").send().await.unwrap();
+        assert!(sent.status().is_success(), "{}", sent.text().await.unwrap());
+    }
+
+    /// Takes what is there now for what is right.
+    async fn accept(&mut self) {
+        self.watch.violations(false).await.unwrap();
+    }
+
+    async fn violations(&mut self, synced: bool) -> Vec<String> {
+        let violations = self.watch.violations(synced).await.unwrap();
+        violations.iter().map(ToString::to_string).collect()
+    }
+
+    /// A violation of this invariant, with these words, must be told.
+    async fn bites(&mut self, invariant: &str, words: &str) {
+        let told = self.violations(false).await;
+        assert!(is_told(&told, invariant, words), "{invariant} {words:?} is not in {told:#?}");
+    }
+
+    async fn bites_after_sync(&mut self, invariant: &str, words: &str) {
+        let told = self.violations(true).await;
+        assert!(is_told(&told, invariant, words), "{invariant} {words:?} is not in {told:#?}");
+    }
+
+    /// Nothing is wrong with this invariant.
+    async fn bears(&mut self, invariant: &str) {
+        let told = self.violations(false).await;
+        assert!(!told.iter().any(|told| told.starts_with(&format!("{invariant}:"))), "{told:#?}");
+    }
+}
+
+const DEPLOYMENT: &str = "de00000000";
+
+fn is_told(told: &[String], invariant: &str, words: &str) -> bool {
+    told.iter().any(|told| told.starts_with(&format!("{invariant}:")) && told.contains(words))
+}

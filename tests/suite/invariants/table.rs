@@ -1,0 +1,136 @@
+//! Items that are not what the product writes.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use bursar_core::domain::audit::{Act, Entry, What};
+use bursar_core::domain::grant::{AttemptState, Disable, Grant, State, Stopped};
+use bursar_core::domain::id::{Epoch, GrantId};
+use bursar_core::store::items::{Enrolment, MailClass, MailState, OutboxRow, OwedMail};
+use bursar_core::store::keys;
+
+use super::Scene;
+use crate::acts::act::{faculty, programme};
+use crate::acts::settings::{Setting, ada, bob, key_of, reading};
+
+#[tokio::test]
+async fn an_item_that_the_product_would_not_write_is_named() {
+    let (text, number) =
+        (|text: &str| AttributeValue::S(text.to_owned()), |text: &str| AttributeValue::N(text.to_owned()));
+    for (name, value, words) in [
+        ("kind", text("crossing"), "there is no kind \"crossing\""),
+        ("colour", text("red"), "[\"colour\"]"),
+        ("state", text("sleeping"), "corrupt"),
+        ("queue", text("disable"), "[\"queue\"]"),
+        ("programme", text("other"), "[\"pk\"]"),
+        ("ttl", number("1"), "[\"ttl\"]"),
+    ] {
+        let mut scene = Scene::at(Setting::Live).await;
+        scene.set(keys::grant(&programme(), &ada()), name, value).await;
+        scene.bites("table", words).await;
+    }
+}
+
+#[tokio::test]
+async fn a_grant_to_which_no_acts_lead_is_named() {
+    type Edit = fn(&mut Grant);
+    let cases: [(Setting, Edit, &str); 22] = [
+        (Setting::Minting, |grant| grant.has_place = false, "is minting without a place"),
+        (
+            Setting::Minting,
+            |grant| grant.attempts[0].state = AttemptState::Unknown,
+            "without an open attempt of its nonce",
+        ),
+        (
+            Setting::Minting,
+            |grant| grant.attempts[0].nonce = "fe00000000000001".parse().unwrap(),
+            "without an open attempt",
+        ),
+        (Setting::Minting, |grant| grant.epoch = Epoch::new(2), "is not at the epoch of its last attempt"),
+        (Setting::Minting, |grant| grant.state = State::Invited, "has an open attempt but is not minting"),
+        (Setting::Replacing, |grant| grant.attempts[0].state = AttemptState::Open, "more than one open attempt"),
+        (Setting::Replacing, |grant| grant.attempts.reverse(), "whose epochs do not ascend"),
+        (
+            Setting::Replacing,
+            |grant| grant.attempts[0].nonce = grant.attempts[1].nonce.clone(),
+            "two attempts with one nonce",
+        ),
+        (Setting::Replacing, |grant| grant.attempts[0].disable = Disable::No, "not live and that nobody disables"),
+        (
+            Setting::Live,
+            |grant| grant.state = State::Live { key: key_of(&bob(), Epoch::new(1)) },
+            "no shown attempt has",
+        ),
+        (Setting::Live, |grant| grant.has_place = false, "is live without a place"),
+        (Setting::Live, |grant| grant.ever_shown = false, "whether a key was ever shown"),
+        (Setting::Live, |grant| grant.counted_at = None, "when its replacements were counted"),
+        (Setting::Live, |grant| grant.replacements = 1, "counts more replacements"),
+        (Setting::Live, |grant| grant.state = State::Invited, "is invited although it was shown a key"),
+        (Setting::Live, |grant| grant.attempts[0].shown_at = None, "does not say truly when it was shown"),
+        (Setting::Live, |grant| grant.attempts[0].limit = None, "was shown without a key or its limit"),
+        (Setting::Live, |grant| grant.holds.dropped = true, "without a hold, or does not with one"),
+        (Setting::Live, |grant| grant.state = State::Revoked, "is over and has a place"),
+        (Setting::Unused, |grant| grant.has_place = false, "gave its place in the pot back while its key can spend"),
+        (
+            Setting::Invited,
+            |grant| grant.state = State::Stopped { why: Stopped::Leaked },
+            "is stopped although it was shown no key",
+        ),
+        (
+            Setting::Minting,
+            |grant| grant.attempts[0].disable = Disable::Owed { since: grant.attempts[0].begun_at },
+            "is owed a disable but has no key",
+        ),
+    ];
+    for (setting, edit, words) in cases {
+        let mut scene = Scene::at(setting).await;
+        scene.edit(edit).await;
+        scene.bites("table", words).await;
+    }
+}
+
+#[tokio::test]
+async fn an_item_that_refers_to_nothing_is_named() {
+    let mut scene = Scene::at(Setting::Live).await;
+    let nobody: GrantId = "0000000000000001".parse().unwrap();
+    let address = scene.grant().person.address.matched().clone();
+
+    scene.remove(keys::enrolment(&address, &programme())).await;
+    scene.bites("table", "is found by 0 enrolments").await;
+    scene.keep(&Enrolment { address: address.clone(), programme: programme(), grant: bob() }).await;
+    scene.bites("table", "A#ada@uni.edu / G#cs-pilot names no grant of that person").await;
+    scene.bites("table", "is found by 2 enrolments").await;
+    scene.keep(&Enrolment { address, programme: programme(), grant: ada() }).await;
+
+    scene.keep(&reading(&ada(), Epoch::new(7), 1, scene.now)).await;
+    scene.bites("table", "attempt Epoch(7), which has no key").await;
+
+    let mail = OwedMail::KeyShown { programme: programme(), grant: nobody.clone() };
+    let (row, class, state) = (ulid::Ulid::from_parts(1, 1), MailClass::Urgent, MailState::Waiting);
+    scene.keep(&OutboxRow { row, class, state, written_at: scene.now, mail }).await;
+    scene.bites("table", "is about a grant that is not there").await;
+
+    let what = What::new(Act::ReplacementAllowed);
+    let (entry, at, by) = (ulid::Ulid::from_parts(1, 1), scene.now, faculty());
+    scene.keep(&Entry { programme: programme(), grant: Some(nobody), entry, at, by, what }).await;
+    scene.bites("table", "is on a grant that is not there").await;
+
+    scene.remove(keys::pot(&programme())).await;
+    scene.bites("table", "programme cs-pilot has no pot").await;
+    scene.remove(keys::programme(&programme())).await;
+    scene.bites("table", "is of programme cs-pilot, which is not there").await;
+}
+
+#[tokio::test]
+async fn a_key_that_two_attempts_record_is_named() {
+    let mut scene = Scene::at(Setting::Replacing).await;
+    scene.edit(|grant| grant.attempts[1].key = grant.attempts[0].key.clone()).await;
+    scene.bites("table", "is recorded by grant").await;
+}
+
+#[tokio::test]
+async fn an_address_in_an_audit_entry_is_named() {
+    let mut scene = Scene::at(Setting::Live).await;
+    let what = What::new(Act::Edited).noting("at the request of Ada@uni.edu");
+    let (entry, at, by) = (ulid::Ulid::from_parts(1, 1), scene.now, faculty());
+    scene.keep(&Entry { programme: programme(), grant: None, entry, at, by, what }).await;
+    scene.bites("people", "has the address ada@uni.edu").await;
+}
