@@ -66,6 +66,12 @@ impl Table {
         if matches!(change.pot, PotChange::GiveBack(_)) {
             transaction = while_unread(transaction, view)?;
         }
+        if matches!(change.pot, PotChange::Take(_)) {
+            // What a place costs was read in the programme: an edit since may have changed it.
+            let programme = keys::programme(&view.programme.id);
+            let version = number(view.programme.version);
+            transaction = transaction.check(&programme, "version = :version", &[(":version", version)])?;
+        }
         if let Some(what) = change.audit {
             transaction = transaction.witnessed_by(&entry_on(&change.grant, change.by, what, now))?;
         }

@@ -61,7 +61,11 @@ async fn a_grant_to_which_no_acts_lead_is_named() {
         ),
         (Setting::Live, |grant| grant.has_place = false, "is live without a place"),
         (Setting::Live, |grant| grant.ever_shown = false, "whether a key was ever shown"),
-        (Setting::Live, |grant| grant.counted_at = None, "when its replacements were counted"),
+        (
+            Setting::Minting,
+            |grant| grant.counted_at = Some(grant.attempts[0].begun_at),
+            "replacements were counted, and had none",
+        ),
         (Setting::Live, |grant| grant.replacements = 1, "counts more replacements"),
         (Setting::Live, |grant| grant.state = State::Invited, "is invited although it was shown a key"),
         (Setting::Live, |grant| grant.attempts[0].shown_at = None, "does not say truly when it was shown"),
