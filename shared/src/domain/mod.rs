@@ -3,12 +3,15 @@
 
 pub mod address;
 pub mod audit;
+pub mod crossing;
 pub mod grant;
 pub mod id;
 pub mod key;
 pub mod limit;
 pub mod money;
 pub mod programme;
+pub mod role;
+pub mod sign_in;
 pub mod term;
 pub mod token;
 pub mod window;

@@ -128,6 +128,35 @@ secret_and_hash!(LinkToken, LinkTokenHash, "link", "The secret part of a link th
 secret_and_hash!(SessionToken, SessionTokenHash, "session", "The value of a session cookie.");
 secret_and_hash!(AskToken, AskTokenHash, "ask", "The value of the cookie in the browser that asked for a link.");
 
+/// What a form behind a session carries, so that only a page of that session can have offered it.
+#[derive(Clone)]
+pub struct CsrfToken(String);
+
+impl SessionToken {
+    /// It follows from the session, so nothing more is kept; and the session does not follow from it.
+    pub fn csrf(&self) -> CsrfToken {
+        CsrfToken(sha256_hex(&["csrf", &self.0]))
+    }
+}
+
+impl CsrfToken {
+    /// For the hidden field.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this came back. Hashes are compared, so the time it takes says nothing about where the two differ.
+    pub fn is(&self, given: &str) -> bool {
+        sha256_hex(&[given]) == sha256_hex(&[&self.0])
+    }
+}
+
+impl fmt::Debug for CsrfToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CsrfToken(…)")
+    }
+}
+
 /// `N` random bytes as hex digits.
 pub(super) fn random_hex<const N: usize>() -> String {
     HEXLOWER.encode(&random::<N>())
@@ -184,6 +213,14 @@ mod tests {
         let code = Code::generate();
         let hash = |address: &str| code.hash(EmailAddress::parse(address).unwrap().matched());
         assert_ne!(hash("ada@uni.edu"), hash("bob@uni.edu"));
+    }
+
+    #[test]
+    fn the_hidden_field_of_a_form_belongs_to_one_session() {
+        let (session, other) = (SessionToken::generate(), SessionToken::generate());
+        assert!(session.csrf().is(session.csrf().reveal()));
+        assert!(!session.csrf().is(other.csrf().reveal()) && !session.csrf().is(session.reveal()));
+        assert!(!format!("{:?}", session.csrf()).contains(session.csrf().reveal()));
     }
 
     #[test]

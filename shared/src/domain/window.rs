@@ -1,6 +1,8 @@
 //! The windows a cap counts in. They are the provider's: UTC days, UTC weeks from Monday, UTC calendar months, or the whole
 //! term. When the term is belongs to `term`.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
@@ -22,6 +24,20 @@ pub enum Reset {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Window(Option<Date>);
+
+impl Window {
+    /// The whole term as one window, which is what a pot counts in.
+    pub const WHOLE_TERM: Window = Window(None);
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(begins) => begins.fmt(f),
+            None => f.write_str("term"),
+        }
+    }
+}
 
 impl Reset {
     /// The window that `now` lies in.

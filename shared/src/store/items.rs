@@ -2,6 +2,7 @@
 //! types themselves are the domain's; their attributes are pinned by the snapshot beside this file.
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
 use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
@@ -10,11 +11,15 @@ use ulid::Ulid;
 
 use super::error::StoreError;
 use super::keys::{self, Key};
-use crate::domain::address::MatchedAddress;
+use crate::domain::address::{EmailAddress, MatchedAddress};
 use crate::domain::audit::Entry;
+use crate::domain::crossing::Crossing;
 use crate::domain::grant::{Grant, Notice, Reading};
-use crate::domain::id::{DeploymentId, GrantId, ProgrammeId};
+use crate::domain::id::{DeploymentId, GrantId, PersonId, ProgrammeId};
+use crate::domain::money::Usd;
 use crate::domain::programme::{Pot, Programme};
+use crate::domain::sign_in::{ASK_LASTS, Session, SignIn};
+use crate::domain::token::{AskTokenHash, LinkTokenHash};
 
 /// An item as the SDK has it.
 pub type Item = std::collections::HashMap<String, AttributeValue>;
@@ -74,14 +79,97 @@ pub struct Enrolment {
     pub grant: GrantId,
 }
 
-/// A mail that is owed. It names no person; who is mailed is looked up when it is sent.
+/// Somebody with a role: how audit entries and owed mails name them, and the only place that knows who it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    pub person: PersonId,
+    pub address: EmailAddress,
+}
+
+/// Which person an address is. Its key holds the address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonOf {
+    pub address: MatchedAddress,
+    pub person: PersonId,
+}
+
+/// Whose link this is. Whether it is still good stands in the address's own item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    pub link: LinkTokenHash,
+    pub address: MatchedAddress,
+    #[serde(with = "millisecond::required")]
+    pub ends_at: Timestamp,
+}
+
+/// How many link mails this deployment sent in one minute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sendings {
+    /// The minute, counted from the epoch.
+    pub minute: i64,
+    pub count: u32,
+}
+
+/// That mail to an address comes back, or is not wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undeliverable {
+    pub address: MatchedAddress,
+    pub why: Why,
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Why {
+    Bounced,
+    Complained,
+}
+
+/// What the keys of a programme had used when a sync last looked on this UTC day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    pub programme: ProgrammeId,
+    pub day: Date,
+    #[serde(with = "millisecond::required")]
+    pub as_of: Timestamp,
+    /// All keys, ever.
+    pub spent: Usd,
+    /// The same by group; people without one are not in it.
+    #[serde(default)]
+    pub by_group: std::collections::BTreeMap<String, Usd>,
+    /// What the roster would reserve if everybody claimed.
+    pub implied: Usd,
+    pub grants: u32,
+    /// Grants whose key was ever shown.
+    pub claimed: u32,
+}
+
+/// One run of the sync: its report, kept for a year.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    pub run: Ulid,
+    #[serde(with = "millisecond::required")]
+    pub began_at: Timestamp,
+    #[serde(with = "millisecond::required")]
+    pub ended_at: Timestamp,
+    pub complete: bool,
+    /// The report, as JSON text.
+    pub report: String,
+}
+
+/// A mail that is owed. It names no person but the one who asks for a link; who is mailed is looked up when it is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboxRow {
     pub row: Ulid,
     pub class: MailClass,
+    #[serde(flatten)]
     pub state: MailState,
     #[serde(with = "millisecond::required")]
     pub written_at: Timestamp,
+    /// How often it was tried.
+    pub tries: u8,
+    pub version: u64,
     #[serde(flatten)]
     pub mail: OwedMail,
 }
@@ -95,16 +183,64 @@ pub enum MailClass {
     Bulk,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// What became of a mail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
 pub enum MailState {
-    Waiting,
+    /// To be sent, not before then.
+    Waiting {
+        #[serde(with = "millisecond::required")]
+        since: Timestamp,
+    },
+    /// Somebody is sending it. When that takes longer, it is sent by another.
+    Sending {
+        #[serde(with = "millisecond::required")]
+        lease_until: Timestamp,
+    },
+    /// The mail server took it.
+    Sent {
+        message: String,
+        #[serde(with = "millisecond::required")]
+        at: Timestamp,
+    },
+    Delivered {
+        message: String,
+        #[serde(with = "millisecond::required")]
+        at: Timestamp,
+    },
+    Bounced {
+        message: String,
+        #[serde(with = "millisecond::required")]
+        at: Timestamp,
+    },
+    Complained {
+        message: String,
+        #[serde(with = "millisecond::required")]
+        at: Timestamp,
+    },
+    /// Nothing was owed after all: nobody here has the address, or too much was asked for.
+    Dropped {
+        why: String,
+        #[serde(with = "millisecond::required")]
+        at: Timestamp,
+    },
+    /// It could not be sent, and is not tried again.
+    Failed {
+        why: String,
+        #[serde(with = "millisecond::required")]
+        at: Timestamp,
+    },
 }
 
 /// Which mail, and about whom.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "mail", rename_all = "kebab-case")]
 pub enum OwedMail {
+    /// Somebody asked for a link. Whether one is owed is decided when it is sent.
+    Link {
+        address: MatchedAddress,
+        asked_by: AskTokenHash,
+    },
     /// You are on the roster of a programme.
     Roster {
         programme: ProgrammeId,
@@ -118,10 +254,18 @@ pub enum OwedMail {
         programme: ProgrammeId,
         grant: GrantId,
     },
+    /// A threshold of the pot was crossed.
+    Alert {
+        programme: ProgrammeId,
+        threshold: u8,
+        of_limit: Usd,
+        recipient: PersonId,
+    },
 }
 
 /// How long an outbox row is kept: past every retry and every event that may still come for it.
 const OUTBOX_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
+const RUN_KEPT: SignedDuration = SignedDuration::from_hours(366 * 24);
 
 impl Stored for Meta {
     const KIND: &'static str = "meta";
@@ -185,23 +329,120 @@ impl Stored for Enrolment {
     }
 }
 
+impl Stored for Person {
+    const KIND: &'static str = "person";
+    fn key(&self) -> Key {
+        keys::person(&self.person)
+    }
+}
+
+impl Stored for PersonOf {
+    const KIND: &'static str = "person-of";
+    fn key(&self) -> Key {
+        keys::person_of(&self.address)
+    }
+}
+
+impl Stored for SignIn {
+    const KIND: &'static str = "sign-in";
+    fn key(&self) -> Key {
+        keys::sign_in(&self.address)
+    }
+    fn expires(&self) -> Option<Timestamp> {
+        Some(self.ends_at())
+    }
+}
+
+impl Stored for Link {
+    const KIND: &'static str = "link";
+    fn key(&self) -> Key {
+        keys::link(&self.link)
+    }
+    fn expires(&self) -> Option<Timestamp> {
+        Some(self.ends_at)
+    }
+}
+
+impl Stored for Session {
+    const KIND: &'static str = "session";
+    fn key(&self) -> Key {
+        keys::session(&self.session)
+    }
+    fn expires(&self) -> Option<Timestamp> {
+        Some(self.ends_at)
+    }
+}
+
+impl Stored for Sendings {
+    const KIND: &'static str = "sendings";
+    fn key(&self) -> Key {
+        keys::sendings(self.minute)
+    }
+    fn expires(&self) -> Option<Timestamp> {
+        Timestamp::from_second(self.minute.saturating_add(10) * 60).ok()
+    }
+}
+
+impl Stored for Undeliverable {
+    const KIND: &'static str = "undeliverable";
+    fn key(&self) -> Key {
+        keys::undeliverable(&self.address)
+    }
+}
+
+impl Stored for Totals {
+    const KIND: &'static str = "totals";
+    fn key(&self) -> Key {
+        keys::totals(&self.programme, self.day)
+    }
+}
+
+impl Stored for Crossing {
+    const KIND: &'static str = "crossing";
+    fn key(&self) -> Key {
+        keys::crossing(&self.programme, self.scope, self.window, self.limit, self.threshold)
+    }
+}
+
+impl Stored for Run {
+    const KIND: &'static str = "run";
+    fn key(&self) -> Key {
+        keys::run(self.run)
+    }
+    fn expires(&self) -> Option<Timestamp> {
+        Some(self.ended_at + RUN_KEPT)
+    }
+}
+
 impl Stored for OutboxRow {
     const KIND: &'static str = "outbox";
     fn key(&self) -> Key {
         keys::outbox(self.row)
     }
     fn expires(&self) -> Option<Timestamp> {
-        Some(self.written_at + OUTBOX_KEPT)
+        // An ask holds an address that may be anybody's, so it goes soon.
+        let kept = if matches!(self.mail, OwedMail::Link { .. }) { ASK_LASTS } else { OUTBOX_KEPT };
+        Some(self.written_at + kept)
     }
     fn due(&self) -> Option<(Queue, Timestamp)> {
-        match (self.state, self.class) {
-            (MailState::Waiting, MailClass::Urgent) => Some((Queue::UrgentMail, self.written_at)),
-            (MailState::Waiting, MailClass::Bulk) => Some((Queue::BulkMail, self.written_at)),
+        let queue = match self.class {
+            MailClass::Urgent => Queue::UrgentMail,
+            MailClass::Bulk => Queue::BulkMail,
+        };
+        match self.state {
+            MailState::Waiting { since } => Some((queue, since)),
+            MailState::Sending { lease_until } => Some((queue, lease_until)),
+            _ => None,
         }
     }
 }
 
 impl OutboxRow {
+    /// A mail that is owed from now on.
+    pub fn owed(row: Ulid, class: MailClass, mail: OwedMail, now: Timestamp) -> OutboxRow {
+        OutboxRow { row, class, state: MailState::Waiting { since: now }, written_at: now, tries: 0, version: 1, mail }
+    }
+
     /// The mail that an act on a grant owes its student.
     pub fn notice(row: Ulid, notice: Notice, grant: &Grant, now: Timestamp) -> OutboxRow {
         let (programme, grant) = (grant.programme.clone(), grant.id.clone());
@@ -209,7 +450,7 @@ impl OutboxRow {
             Notice::KeyShown => OwedMail::KeyShown { programme, grant },
             Notice::KeyLeaked => OwedMail::KeyLeaked { programme, grant },
         };
-        OutboxRow { row, class: MailClass::Urgent, state: MailState::Waiting, written_at: now, mail }
+        OutboxRow::owed(row, MailClass::Urgent, mail, now)
     }
 }
 

@@ -2,10 +2,15 @@
 //! their ids, so that a night's readings do not meet in one.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use ulid::Ulid;
 
 use crate::domain::address::MatchedAddress;
-use crate::domain::id::{Epoch, GrantId, ProgrammeId};
+use crate::domain::crossing::Scope;
+use crate::domain::id::{Epoch, GrantId, PersonId, ProgrammeId};
+use crate::domain::money::Usd;
+use crate::domain::token::{LinkTokenHash, SessionTokenHash};
+use crate::domain::window::Window;
 
 /// The primary key of one item.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -21,6 +26,14 @@ pub const SHARDS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'
 pub const GRANTS: &str = "G#";
 /// All programmes lie in one partition: there are few, and an admin lists them all.
 pub const PROGRAMMES: &str = "PROGRAMMES";
+/// All runs of the sync, newest last.
+pub const RUNS: &str = "RUNS";
+/// What the sort keys of a programme's totals begin with.
+pub const TOTALS: &str = "T#";
+/// What the sort keys of a programme's crossings begin with.
+pub const CROSSINGS: &str = "X#";
+/// What the sort keys of a person's enrolments begin with.
+pub const ENROLMENTS: &str = "G#";
 
 fn key(pk: impl Into<String>, sk: impl Into<String>) -> Key {
     Key { pk: pk.into(), sk: sk.into() }
@@ -39,11 +52,11 @@ pub fn programme(id: &ProgrammeId) -> Key {
 }
 
 pub fn pot(programme: &ProgrammeId) -> Key {
-    key(format!("P#{programme}"), "POT")
+    key(programme_partition(programme), "POT")
 }
 
 pub fn programme_audit(programme: &ProgrammeId, entry: Ulid) -> Key {
-    key(format!("P#{programme}"), format!("Z#{entry}"))
+    key(programme_partition(programme), format!("{}{entry}", audit_of_programme()))
 }
 
 pub fn grant(programme: &ProgrammeId, grant: &GrantId) -> Key {
@@ -66,7 +79,64 @@ pub fn grant_audit(programme: &ProgrammeId, grant: &GrantId, entry: Ulid) -> Key
 
 /// Which grant a person has in a programme.
 pub fn enrolment(address: &MatchedAddress, programme: &ProgrammeId) -> Key {
-    key(format!("A#{}", address.as_str()), format!("G#{programme}"))
+    key(address_partition(address), format!("{ENROLMENTS}{programme}"))
+}
+
+/// All that is kept under an address.
+pub fn address_partition(address: &MatchedAddress) -> String {
+    format!("A#{}", address.as_str())
+}
+
+/// Which person with a role an address is.
+pub fn person_of(address: &MatchedAddress) -> Key {
+    key(address_partition(address), "ME")
+}
+
+pub fn sign_in(address: &MatchedAddress) -> Key {
+    key(address_partition(address), "SIGN-IN")
+}
+
+pub fn undeliverable(address: &MatchedAddress) -> Key {
+    key(address_partition(address), "UNDELIVERABLE")
+}
+
+pub fn person(person: &PersonId) -> Key {
+    key(format!("N#{person}"), "N")
+}
+
+pub fn link(link: &LinkTokenHash) -> Key {
+    key(format!("L#{}", link.as_str()), "L")
+}
+
+pub fn session(session: &SessionTokenHash) -> Key {
+    key(format!("S#{}", session.as_str()), "S")
+}
+
+/// The link mails of one minute.
+pub fn sendings(minute: i64) -> Key {
+    key("SENDINGS", format!("{minute:012}"))
+}
+
+/// What is kept of one programme beside its grants.
+pub fn programme_partition(programme: &ProgrammeId) -> String {
+    format!("P#{programme}")
+}
+
+pub fn totals(programme: &ProgrammeId, day: Date) -> Key {
+    key(programme_partition(programme), format!("{TOTALS}{day}"))
+}
+
+pub fn crossing(programme: &ProgrammeId, scope: Scope, window: Window, limit: Usd, threshold: u8) -> Key {
+    key(programme_partition(programme), format!("{}{threshold:03}", crossings_of(scope, window, limit)))
+}
+
+/// What the sort keys of one limit's crossings in one window begin with.
+pub fn crossings_of(scope: Scope, window: Window, limit: Usd) -> String {
+    format!("{CROSSINGS}{}#{window}#{}#", scope.as_str(), limit.micros())
+}
+
+pub fn run(run: Ulid) -> Key {
+    key(RUNS, run.to_string())
 }
 
 pub fn outbox(row: Ulid) -> Key {
@@ -76,6 +146,16 @@ pub fn outbox(row: Ulid) -> Key {
 /// What the sort keys of a grant's readings begin with.
 pub fn readings_of(grant: &GrantId) -> String {
     format!("R#{grant}#")
+}
+
+/// Which row of the outbox this is the key of.
+pub fn outbox_row_of(key: &Key) -> Option<Ulid> {
+    key.pk.strip_prefix("O#")?.parse().ok()
+}
+
+/// What the sort keys of a programme's own audit entries begin with.
+pub fn audit_of_programme() -> &'static str {
+    "Z#"
 }
 
 /// What the sort keys of a grant's audit entries begin with.

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::commit::{key_item, number};
 use super::items::{self, Lease, Meta, Stored};
-use super::keys;
+use super::keys::{self, Key};
 use super::{StoreError, Table};
 use crate::domain::grant::Reading;
 use crate::domain::id::DeploymentId;
@@ -37,9 +37,7 @@ impl Table {
             return Ok(meta);
         }
         let meta = Meta { deployment: DeploymentId::random(), table: self.name.clone(), born: now };
-        let put = self.client.put_item().table_name(&self.name).set_item(Some(items::to_item(&meta)?));
-        let answer = put.condition_expression("attribute_not_exists(pk)").send().await;
-        happened(answer)?;
+        self.put_new(&meta).await?;
         // Somebody else may have been first, so what counts is what is there.
         self.get(&keys::meta()).await?.ok_or_else(|| StoreError::corrupt(&keys::meta(), Meta::KIND, &"it is gone"))
     }
@@ -103,6 +101,19 @@ impl Table {
         Ok(if happened(answer)?.is_some() { Noted::Recorded } else { Noted::NotNewer })
     }
 
+    /// Writes an item that must not be there yet. False when it is.
+    pub(super) async fn put_new<T: Stored>(&self, value: &T) -> Result<bool, StoreError> {
+        let put = self.client.put_item().table_name(&self.name).set_item(Some(items::to_item(value)?));
+        let answer = put.condition_expression("attribute_not_exists(pk)").send().await;
+        Ok(happened(answer)?.is_some())
+    }
+
+    /// Removes an item, if it is there.
+    pub(super) async fn delete(&self, key: &Key) -> Result<(), StoreError> {
+        let delete = self.client.delete_item().table_name(&self.name).set_key(Some(key_item(key)));
+        delete.send().await.map(drop).map_err(|error| StoreError::Service(reduce(&error)))
+    }
+
     async fn set_lease_end(&self, lease: &Lease, until: Timestamp) -> Result<bool, StoreError> {
         let answer = self
             .client
@@ -122,7 +133,7 @@ impl Table {
 }
 
 /// The answer of a conditional write; none when its condition did not hold.
-fn happened<T, E>(answer: Result<T, SdkError<E, HttpResponse>>) -> Result<Option<T>, StoreError>
+pub(super) fn happened<T, E>(answer: Result<T, SdkError<E, HttpResponse>>) -> Result<Option<T>, StoreError>
 where
     E: ProvideErrorMetadata,
 {

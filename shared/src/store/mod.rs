@@ -8,10 +8,14 @@ mod grants;
 pub mod items;
 pub mod keys;
 mod leases;
+mod outbox;
+mod people;
 mod programmes;
 mod read;
+mod sign_in;
 #[cfg(test)]
 mod tests;
+mod totals;
 
 use aws_sdk_dynamodb::Client;
 
@@ -21,7 +25,9 @@ pub use act::{At, Outcome};
 pub use error::StoreError;
 pub use grants::Unchanged;
 pub use leases::{Acquired, Noted};
+pub use people::Known;
 pub use programmes::{By, Closed, INVITED_AT_ONCE, NewPerson, PotSet, Saved};
+pub use sign_in::{LinkMade, Written};
 
 /// The table of this deployment.
 #[derive(Clone)]

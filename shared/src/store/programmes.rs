@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::act::new_ulid;
 use super::commit::{Commit, Pauses, number};
-use super::items::{Enrolment, MailClass, MailState, OutboxRow, OwedMail};
+use super::items::{Enrolment, MailClass, OutboxRow, OwedMail};
 use super::keys;
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
@@ -185,8 +185,7 @@ impl Table {
                 let grant = Grant::invited(id.clone(), GrantId::random(), person.clone(), group.clone());
                 let enrolment = Enrolment { address, programme: id.clone(), grant: grant.id.clone() };
                 let mail = OwedMail::Roster { programme: id.clone(), grant: grant.id.clone() };
-                let (class, state) = (MailClass::Bulk, MailState::Waiting);
-                let mail = OutboxRow { row: new_ulid(by.now), class, state, written_at: by.now, mail };
+                let mail = OutboxRow::owed(new_ulid(by.now), MailClass::Bulk, mail, by.now);
                 transaction = transaction.create(&grant)?.create(&enrolment)?.create(&mail)?;
                 added.push(grant.id);
             }

@@ -1,5 +1,6 @@
 //! Reading: strongly consistent wherever an act is decided on it.
 
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 
 use super::items::{self, Item, Queue, Stored};
@@ -81,7 +82,7 @@ impl Table {
     /// A grant with all that an act on it is decided on. The reads need no order: the write is conditional on the grant's
     /// version, on the pot and, where it gives money back, on the readings, which otherwise only grow; and a programme that
     /// closes ends each of its grants.
-    pub(super) async fn view(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Option<View>, StoreError> {
+    pub async fn view(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Option<View>, StoreError> {
         let (key, readings) = (keys::grant(programme, grant), keys::readings_of(grant));
         let (programme, pot, grant, readings) = tokio::try_join!(
             self.programme(programme),
@@ -116,20 +117,7 @@ impl Table {
         let mut found = Vec::new();
         let mut from = None;
         loop {
-            let mut query = self
-                .client
-                .query()
-                .table_name(&self.name)
-                .consistent_read(true)
-                .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
-                .set_exclusive_start_key(from);
-            query = if sk_begins.is_empty() {
-                query.key_condition_expression("pk = :pk")
-            } else {
-                query
-                    .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
-                    .expression_attribute_values(":sk", AttributeValue::S(sk_begins.to_owned()))
-            };
+            let query = self.partition(pk, sk_begins).set_exclusive_start_key(from);
             let page = query.send().await.map_err(|error| StoreError::Service(reduce(&error)))?;
             for item in page.items.unwrap_or_default() {
                 found.push(items::from_item(item)?);
@@ -139,5 +127,27 @@ impl Table {
                 return Ok(found);
             }
         }
+    }
+
+    /// The last items of such a range, last first.
+    pub(super) async fn newest<T: Stored>(&self, pk: &str, sk_begins: &str, limit: i32) -> Result<Vec<T>, StoreError> {
+        let query = self.partition(pk, sk_begins).scan_index_forward(false).limit(limit);
+        let page = query.send().await.map_err(|error| StoreError::Service(reduce(&error)))?;
+        page.items.unwrap_or_default().into_iter().map(items::from_item).collect()
+    }
+
+    fn partition(&self, pk: &str, sk_begins: &str) -> QueryFluentBuilder {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .consistent_read(true)
+            .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()));
+        if sk_begins.is_empty() {
+            return query.key_condition_expression("pk = :pk");
+        }
+        query
+            .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
+            .expression_attribute_values(":sk", AttributeValue::S(sk_begins.to_owned()))
     }
 }

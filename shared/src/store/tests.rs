@@ -6,14 +6,20 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use ulid::Ulid;
 
-use super::items::{self, Enrolment, Item, Lease, MailClass, MailState, Meta, OutboxRow, OwedMail, Stored};
+use super::items::{
+    self, Enrolment, Item, Lease, Link, MailClass, MailState, Meta, OutboxRow, OwedMail, Person, PersonOf, Run,
+    Sendings, Stored, Totals, Undeliverable, Why,
+};
+use crate::domain::address::MatchedAddress;
 use crate::domain::audit::{Act, Actor, Entry, What};
+use crate::domain::crossing::{Crossing, Scope};
 use crate::domain::grant::testing::{a_grant, a_programme};
 use crate::domain::grant::{Attempt, AttemptState, Disable, Grant, Pause, Reading, State};
 use crate::domain::id::Epoch;
 use crate::domain::money::Usd;
 use crate::domain::programme::{Group, Pot};
-use crate::domain::window::Reset;
+use crate::domain::sign_in::{LiveLink, Mailed, Session, SignIn};
+use crate::domain::window::{Reset, Window};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -75,6 +81,69 @@ fn a_full_reading() -> Reading {
     }
 }
 
+fn ada() -> MatchedAddress {
+    a_grant().person.address.matched().clone()
+}
+
+fn hash<T: serde::de::DeserializeOwned>(digits: &str) -> T {
+    serde_json::from_value(digits.repeat(32).into()).unwrap()
+}
+
+fn asked() -> OwedMail {
+    OwedMail::Link { address: ada(), asked_by: hash("a5") }
+}
+
+fn a_full_sign_in() -> SignIn {
+    let live = LiveLink {
+        link: hash("1f"),
+        code: Some(hash("c0")),
+        asked_by: hash("a5"),
+        ends_at: at("2026-01-02T08:30:00Z"),
+    };
+    let mailed = vec![Mailed { ask: ulid(), at: at("2026-01-02T08:00:00Z") }];
+    SignIn { address: ada(), links: vec![live], mailed, wrong_codes: 1, version: 2 }
+}
+
+fn a_link() -> Link {
+    Link { link: hash("1f"), address: ada(), ends_at: at("2026-01-02T08:30:00Z") }
+}
+
+fn a_session() -> Session {
+    let person = Some("fedcba9876543210".parse().unwrap());
+    Session { session: hash("5e"), address: ada(), person, ends_at: at("2026-01-02T16:00:00Z") }
+}
+
+fn some_totals() -> Totals {
+    Totals {
+        programme: a_programme().id,
+        day: "2026-01-02".parse().unwrap(),
+        as_of: at("2026-01-03T00:20:00Z"),
+        spent: Usd::from_dollars(42),
+        by_group: BTreeMap::from([("A".to_owned(), Usd::from_dollars(40))]),
+        implied: Usd::from_dollars(100),
+        grants: 5,
+        claimed: 3,
+    }
+}
+
+fn a_crossing() -> Crossing {
+    Crossing {
+        programme: a_programme().id,
+        scope: Scope::Pot,
+        window: Window::WHOLE_TERM,
+        limit: Usd::from_dollars(100),
+        threshold: 80,
+        spent: Usd::from_dollars(81),
+        found_at: at("2026-01-03T00:21:00Z"),
+        told: true,
+    }
+}
+
+fn a_run() -> Run {
+    let (began_at, ended_at) = (at("2026-01-03T00:20:00Z"), at("2026-01-03T00:20:09Z"));
+    Run { run: ulid(), began_at, ended_at, complete: true, report: "{}".to_owned() }
+}
+
 fn raw<T: Stored + PartialEq + std::fmt::Debug>(value: &T) -> String {
     let item = items::to_item(value).unwrap();
     assert_eq!(&items::from_item::<T>(item.clone()).unwrap(), value, "an item reads back as what was written");
@@ -129,12 +198,18 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         grant: grant.id.clone(),
     };
     let mail = OwedMail::KeyShown { programme: programme.id.clone(), grant: grant.id.clone() };
-    let row = OutboxRow {
-        row: ulid(),
-        class: MailClass::Urgent,
-        state: MailState::Waiting,
-        written_at: at("2026-01-02T08:00:01Z"),
-        mail,
+    let row = OutboxRow::owed(ulid(), MailClass::Urgent, mail, at("2026-01-02T08:00:01Z"));
+    let sent = OutboxRow {
+        state: MailState::Sent { message: "0100".to_owned(), at: at("2026-01-02T08:00:02Z") },
+        tries: 1,
+        version: 3,
+        mail: OwedMail::Alert {
+            programme: programme.id.clone(),
+            threshold: 80,
+            of_limit: Usd::from_dollars(100),
+            recipient: "fedcba9876543210".parse().unwrap(),
+        },
+        ..row.clone()
     };
     let (holder, until) = ("0123".to_owned(), at("2026-01-02T00:15:00Z"));
     let lease = Lease { lease: "sync".to_owned(), holder, fence: 3, until };
@@ -156,6 +231,18 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         raw(&programme_entry),
         raw(&enrolment),
         raw(&row),
+        raw(&sent),
+        raw(&OutboxRow { mail: asked(), ..row.clone() }),
+        raw(&a_full_sign_in()),
+        raw(&a_link()),
+        raw(&a_session()),
+        raw(&Sendings { minute: 29_453_760, count: 3 }),
+        raw(&Undeliverable { address: ada(), why: Why::Bounced, at: at("2026-01-02T08:00:03Z") }),
+        raw(&Person { person: "fedcba9876543210".parse().unwrap(), address: a_grant().person.address }),
+        raw(&PersonOf { address: ada(), person: "fedcba9876543210".parse().unwrap() }),
+        raw(&some_totals()),
+        raw(&a_crossing()),
+        raw(&a_run()),
     ];
     insta::assert_snapshot!(all.join("\n"));
 }

@@ -7,11 +7,15 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use bursar_core::domain::audit::Entry;
+use bursar_core::domain::crossing::Crossing;
 use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::id::{Epoch, GrantId, KeyName, ProgrammeId};
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::programme::{Pot, Programme};
-use bursar_core::store::items::{self, Enrolment, Item, Lease, Meta, OutboxRow, Stored};
+use bursar_core::domain::sign_in::{Session, SignIn};
+use bursar_core::store::items::{
+    self, Enrolment, Item, Lease, Link, Meta, OutboxRow, Person, PersonOf, Run, Sendings, Stored, Totals, Undeliverable,
+};
 use bursar_local::engine::{Engine, Position};
 use bursar_local::provider::{KeySnapshot, Provider};
 use bursar_local::ses::{Mail, Ses};
@@ -43,6 +47,11 @@ pub struct Snapshot {
     pub entries: Vec<Entry>,
     pub enrolments: Vec<Enrolment>,
     pub outbox: Vec<OutboxRow>,
+    pub sign_ins: Vec<SignIn>,
+    pub sessions: Vec<Session>,
+    pub people: Vec<Person>,
+    pub totals: Vec<Totals>,
+    pub crossings: Vec<Crossing>,
     /// Items that are of no known kind, or not what their kind says.
     pub unknown: Vec<String>,
     pub keys: Vec<ProviderKey>,
@@ -166,6 +175,11 @@ impl Snapshot {
             entries: Vec::new(),
             enrolments: Vec::new(),
             outbox: Vec::new(),
+            sign_ins: Vec::new(),
+            sessions: Vec::new(),
+            people: Vec::new(),
+            totals: Vec::new(),
+            crossings: Vec::new(),
             unknown: Vec::new(),
             keys: Vec::new(),
             mails: Vec::new(),
@@ -210,6 +224,16 @@ impl Snapshot {
             Entry::KIND => self.entries.push(decoded(item)?),
             Enrolment::KIND => self.enrolments.push(decoded(item)?),
             OutboxRow::KIND => self.outbox.push(decoded(item)?),
+            SignIn::KIND => self.sign_ins.push(decoded(item)?),
+            Session::KIND => self.sessions.push(decoded(item)?),
+            Person::KIND => self.people.push(decoded(item)?),
+            Totals::KIND => self.totals.push(decoded(item)?),
+            Crossing::KIND => self.crossings.push(decoded(item)?),
+            Link::KIND => decoded::<Link>(item).map(drop)?,
+            PersonOf::KIND => decoded::<PersonOf>(item).map(drop)?,
+            Sendings::KIND => decoded::<Sendings>(item).map(drop)?,
+            Undeliverable::KIND => decoded::<Undeliverable>(item).map(drop)?,
+            Run::KIND => decoded::<Run>(item).map(drop)?,
             kind => anyhow::bail!("there is no kind {kind:?}"),
         }
         Ok(())

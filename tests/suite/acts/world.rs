@@ -7,9 +7,7 @@ use bursar_core::domain::audit::Entry;
 use bursar_core::domain::grant::{Change, Grant, Notice, PotChange, Reading, View};
 use bursar_core::domain::id::{Epoch, GrantId, ProgrammeId};
 use bursar_core::domain::programme::{Pot, Programme};
-use bursar_core::store::items::{
-    self, Enrolment, Item, Lease, MailClass, MailState, Meta, OutboxRow, OwedMail, Stored,
-};
+use bursar_core::store::items::{self, Enrolment, Item, Lease, MailClass, Meta, OutboxRow, OwedMail, Stored};
 use bursar_tests::invariants::Snapshot;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -122,7 +120,7 @@ impl World {
 
     pub(crate) fn owe(&mut self, mail: OwedMail, class: MailClass, now: Timestamp) {
         let row = ulid(self.outbox.len(), now);
-        self.outbox.push(OutboxRow { row, class, state: MailState::Waiting, written_at: now, mail });
+        self.outbox.push(OutboxRow::owed(row, class, mail, now));
     }
 
     /// Whether both are the same but for what is random.

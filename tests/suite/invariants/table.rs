@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::{Act, Entry, What};
 use bursar_core::domain::grant::{AttemptState, Disable, Grant, State, Stopped};
 use bursar_core::domain::id::{Epoch, GrantId};
-use bursar_core::store::items::{Enrolment, MailClass, MailState, OutboxRow, OwedMail};
+use bursar_core::store::items::{Enrolment, MailClass, OutboxRow, OwedMail};
 use bursar_core::store::keys;
 
 use super::Scene;
@@ -108,8 +108,7 @@ async fn an_item_that_refers_to_nothing_is_named() {
     scene.bites("table", "attempt Epoch(7), which has no key").await;
 
     let mail = OwedMail::KeyShown { programme: programme(), grant: nobody.clone() };
-    let (row, class, state) = (ulid::Ulid::from_parts(1, 1), MailClass::Urgent, MailState::Waiting);
-    scene.keep(&OutboxRow { row, class, state, written_at: scene.now, mail }).await;
+    scene.keep(&OutboxRow::owed(ulid::Ulid::from_parts(1, 1), MailClass::Urgent, mail, scene.now)).await;
     scene.bites("table", "is about a grant that is not there").await;
 
     let what = What::new(Act::ReplacementAllowed);

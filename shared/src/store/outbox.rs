@@ -1,0 +1,70 @@
+//! The outbox: mails that are owed, taken by one sender at a time, and what became of each. Who is mailed and what it says is the
+//! mail function's matter.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::{SignedDuration, Timestamp};
+use ulid::Ulid;
+
+use super::commit::number;
+use super::items::{self, MailState, OutboxRow, Queue, Stored, Undeliverable};
+use super::keys;
+use super::leases::happened;
+use super::{StoreError, Table};
+use crate::sdk_error::reduce;
+
+/// How long a sender owns a mail: longer than its function may run.
+const LEASE: SignedDuration = SignedDuration::from_secs(90);
+
+impl Table {
+    /// Mails whose time has come, longest owed first; at most `limit`. The index is a moment behind, so each is taken before it
+    /// is sent.
+    pub async fn due_mails(&self, queue: Queue, now: Timestamp, limit: i32) -> Result<Vec<Ulid>, StoreError> {
+        let page = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .index_name("due")
+            .key_condition_expression("queue = :queue AND due <= :now")
+            .expression_attribute_values(":queue", AttributeValue::S(queue.as_str().to_owned()))
+            .expression_attribute_values(":now", AttributeValue::S(keys::due(now)))
+            .limit(limit)
+            .send()
+            .await
+            .map_err(|error| StoreError::Service(reduce(&error)))?;
+        let items = page.items.unwrap_or_default();
+        Ok(items.iter().filter_map(|item| keys::outbox_row_of(&items::key_of(item))).collect())
+    }
+
+    /// Makes this invocation the one that sends a mail. None when it is sent, being sent or not due.
+    pub async fn take_mail(&self, row: Ulid, now: Timestamp) -> Result<Option<OutboxRow>, StoreError> {
+        let Some(row) = self.mail(row).await? else { return Ok(None) };
+        if row.due().is_none_or(|(_, due)| now < due) {
+            return Ok(None);
+        }
+        let taken = MailState::Sending { lease_until: now + LEASE };
+        self.set_mail(&OutboxRow { tries: row.tries.saturating_add(1), ..row }, taken).await
+    }
+
+    /// Writes down what became of a mail that was read so. None when somebody else did meanwhile.
+    pub async fn set_mail(&self, row: &OutboxRow, state: MailState) -> Result<Option<OutboxRow>, StoreError> {
+        let after = OutboxRow { state, version: row.version + 1, ..row.clone() };
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(items::to_item(&after)?))
+            .condition_expression("version = :version")
+            .expression_attribute_values(":version", number(row.version));
+        Ok(happened(put.send().await)?.map(|_| after))
+    }
+
+    pub async fn mail(&self, row: Ulid) -> Result<Option<OutboxRow>, StoreError> {
+        self.get(&keys::outbox(row)).await
+    }
+
+    /// Marks an address that mail comes back from.
+    pub async fn mark_undeliverable(&self, mark: &Undeliverable) -> Result<(), StoreError> {
+        let put = self.client.put_item().table_name(&self.name).set_item(Some(items::to_item(mark)?));
+        put.send().await.map(drop).map_err(|error| StoreError::Service(reduce(&error)))
+    }
+}

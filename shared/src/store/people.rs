@@ -1,0 +1,90 @@
+//! Who an address is here: on which rosters, with which role, and under which name the audit knows them.
+
+use super::commit::{Commit, Pauses};
+use super::items::{Enrolment, Person, PersonOf, Undeliverable};
+use super::keys;
+use super::{StoreError, Table};
+use crate::deadline::Deadline;
+use crate::domain::address::{EmailAddress, MatchedAddress};
+use crate::domain::id::PersonId;
+use crate::domain::programme::Programme;
+use crate::domain::role::Role;
+
+/// Somebody who is known here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// As the roster or the settings spell the address: that is where mail goes.
+    pub address: EmailAddress,
+    /// Whether there is anything for them in the console.
+    pub has_role: bool,
+}
+
+impl Table {
+    /// Who this is, if anybody here.
+    pub async fn known(&self, address: &MatchedAddress, admins: &[EmailAddress]) -> Result<Option<Known>, StoreError> {
+        let (programmes, enrolments) = tokio::try_join!(self.programmes(), self.enrolments(address))?;
+        if let Some(address) = staff(&programmes, admins).find(|staff| staff.matched() == address) {
+            return Ok(Some(Known { address: address.clone(), has_role: true }));
+        }
+        for Enrolment { programme, grant, .. } in enrolments {
+            if let Some(grant) = self.grant(&programme, &grant).await? {
+                return Ok(Some(Known { address: grant.person.address, has_role: false }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The programmes that this person has a role on, with the role.
+    pub async fn programmes_of(
+        &self,
+        address: &MatchedAddress,
+        admins: &[EmailAddress],
+    ) -> Result<Vec<(Programme, Role)>, StoreError> {
+        let with_role = |programme: Programme| {
+            let role = Role::of(address, &programme.settings, admins)?;
+            Some((programme, role))
+        };
+        Ok(self.programmes().await?.into_iter().filter_map(with_role).collect())
+    }
+
+    /// Where this address is on a roster.
+    pub async fn enrolments(&self, address: &MatchedAddress) -> Result<Vec<Enrolment>, StoreError> {
+        self.query(&keys::address_partition(address), keys::ENROLMENTS).await
+    }
+
+    /// The name of somebody with a role, made by whoever asks first.
+    pub async fn person_of(&self, address: &EmailAddress, deadline: Deadline) -> Result<PersonId, StoreError> {
+        let mut pauses = Pauses::until(deadline);
+        loop {
+            if let Some(PersonOf { person, .. }) = self.get(&keys::person_of(address.matched())).await? {
+                return Ok(person);
+            }
+            let person = PersonId::random();
+            let of = PersonOf { address: address.matched().clone(), person: person.clone() };
+            let named = Person { person: person.clone(), address: address.clone() };
+            let transaction = self.transaction().create(&of)?.witnessed_by(&named)?;
+            if self.commit(transaction, &mut pauses).await? == Commit::Done {
+                return Ok(person);
+            }
+        }
+    }
+
+    /// Whom audit entries and owed mails mean by this name.
+    pub async fn person(&self, person: &PersonId) -> Result<Option<Person>, StoreError> {
+        self.get(&keys::person(person)).await
+    }
+
+    /// Whether mail to this address comes back or is not wanted.
+    pub async fn undeliverable(&self, address: &MatchedAddress) -> Result<Option<Undeliverable>, StoreError> {
+        self.get(&keys::undeliverable(address)).await
+    }
+}
+
+/// Everybody with a role anywhere.
+fn staff<'a>(programmes: &'a [Programme], admins: &'a [EmailAddress]) -> impl Iterator<Item = &'a EmailAddress> {
+    let of_programmes = programmes.iter().flat_map(|programme| {
+        let settings = &programme.settings;
+        settings.faculty.iter().chain(&settings.assistants)
+    });
+    admins.iter().chain(of_programmes)
+}

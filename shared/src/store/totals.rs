@@ -1,0 +1,103 @@
+//! Sums of a programme day by day, the crossings found in them, and the runs of the sync that wrote them.
+
+use jiff::Timestamp;
+
+use super::act::new_ulid;
+use super::commit::{Commit, Pauses, number};
+use super::items::{self, MailClass, OutboxRow, OwedMail, Run, Stored, Totals};
+use super::keys;
+use super::leases::happened;
+use super::{StoreError, Table};
+use crate::deadline::Deadline;
+use crate::domain::crossing::{Crossing, Scope};
+use crate::domain::id::{PersonId, ProgrammeId};
+use crate::domain::money::Usd;
+use crate::domain::window::Window;
+
+impl Table {
+    /// Writes the sums of a day, unless later ones are written.
+    pub async fn note_totals(&self, totals: &Totals) -> Result<(), StoreError> {
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(items::to_item(totals)?))
+            .condition_expression("attribute_not_exists(pk) OR as_of <= :as_of")
+            .expression_attribute_values(":as_of", number(totals.as_of.as_millisecond()));
+        happened(put.send().await).map(drop)
+    }
+
+    /// A programme's sums of every day on which they changed, oldest first.
+    pub async fn totals(&self, programme: &ProgrammeId) -> Result<Vec<Totals>, StoreError> {
+        self.query(&keys::programme_partition(programme), keys::TOTALS).await
+    }
+
+    /// The newest sums of a programme.
+    pub async fn latest_totals(&self, programme: &ProgrammeId) -> Result<Option<Totals>, StoreError> {
+        self.last(&keys::programme_partition(programme), keys::TOTALS).await
+    }
+
+    /// Every crossing of a programme.
+    pub async fn crossings(&self, programme: &ProgrammeId) -> Result<Vec<Crossing>, StoreError> {
+        self.query(&keys::programme_partition(programme), keys::CROSSINGS).await
+    }
+
+    /// The crossings of one limit in one window.
+    pub async fn crossings_of(
+        &self,
+        programme: &ProgrammeId,
+        scope: Scope,
+        window: Window,
+        limit: Usd,
+    ) -> Result<Vec<Crossing>, StoreError> {
+        self.query(&keys::programme_partition(programme), &keys::crossings_of(scope, window, limit)).await
+    }
+
+    /// Puts crossings on record, and the mail of the one that is told to each recipient. False when one of them is on record
+    /// already: then nothing is written.
+    pub async fn record_crossings(
+        &self,
+        crossings: &[Crossing],
+        recipients: &[PersonId],
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.transaction();
+        for crossing in crossings {
+            transaction = transaction.create(crossing)?;
+            if !crossing.told {
+                continue;
+            }
+            for recipient in recipients {
+                let mail = OwedMail::Alert {
+                    programme: crossing.programme.clone(),
+                    threshold: crossing.threshold,
+                    of_limit: crossing.limit,
+                    recipient: recipient.clone(),
+                };
+                let row = OutboxRow::owed(new_ulid(now), MailClass::Urgent, mail, now);
+                // Its name is random, so it tells whether this very transaction took effect.
+                transaction = transaction.witnessed_by(&row)?;
+            }
+        }
+        Ok(self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done)
+    }
+
+    pub async fn record_run(&self, run: &Run) -> Result<(), StoreError> {
+        self.put_new(run).await.map(drop)
+    }
+
+    /// The last run of the sync that ended.
+    pub async fn latest_run(&self) -> Result<Option<Run>, StoreError> {
+        self.last(keys::RUNS, "").await
+    }
+
+    /// The newest runs, newest first.
+    pub async fn runs(&self, limit: i32) -> Result<Vec<Run>, StoreError> {
+        self.newest(keys::RUNS, "", limit).await
+    }
+
+    async fn last<T: Stored>(&self, pk: &str, sk_begins: &str) -> Result<Option<T>, StoreError> {
+        Ok(self.newest(pk, sk_begins, 1).await?.pop())
+    }
+}

@@ -1,0 +1,23 @@
+//! A fault of ours or of a service while a page was made: logged once, and the person is asked to try again.
+
+use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
+use axum::response::{IntoResponse, Response};
+
+/// What went wrong. Whatever a person did wrong is a page, not a fault.
+#[derive(Debug)]
+pub struct Fault(anyhow::Error);
+
+impl<E: Into<anyhow::Error>> From<E> for Fault {
+    fn from(error: E) -> Fault {
+        Fault(error.into())
+    }
+}
+
+impl IntoResponse for Fault {
+    /// The page itself is put in by `site`, as for every answer without one.
+    fn into_response(self) -> Response {
+        tracing::error!(error = format!("{:#}", self.0), "a page could not be made");
+        (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "5")]).into_response()
+    }
+}

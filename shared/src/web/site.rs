@@ -1,0 +1,111 @@
+//! What every page's handler is given: the table, the provider, the clock, and how pages are made. Each of the two functions has
+//! one, made without input or output.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::Response;
+use lambda_http::RequestExt;
+
+use super::page::{Frame, Message};
+use super::session::Cookies;
+use crate::clock::Clock;
+use crate::config::{Config, Origin};
+use crate::deadline::Deadline;
+use crate::domain::address::EmailAddress;
+use crate::provider::Provider;
+use crate::store::Table;
+
+/// A deployment, as its pages see it. Clones share everything.
+#[derive(Clone)]
+pub struct Site {
+    pub frame: Arc<Frame>,
+    pub origin: Origin,
+    pub cookies: Cookies,
+    pub admins: Arc<[EmailAddress]>,
+    pub table: Table,
+    pub provider: Provider,
+    pub clock: Clock,
+}
+
+/// Until when this request must be answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Until(pub Deadline);
+
+impl Site {
+    pub fn new(config: &Config, clock: Clock) -> Site {
+        Site {
+            frame: Arc::new(Frame::of(config)),
+            origin: config.origin.clone(),
+            cookies: Cookies::of(&config.origin),
+            admins: config.admins.clone().into(),
+            table: Table::new(config),
+            provider: Provider::new(config),
+            clock,
+        }
+    }
+
+    /// A page that says in one sentence why nothing was done.
+    pub fn refuse(&self, status: StatusCode, heading: &str, sentence: &str) -> Response {
+        Frame::page(status, &Message { frame: &self.frame, heading, sentence })
+    }
+
+    /// The page for what is not there, or not this person's.
+    pub fn not_found(&self) -> Response {
+        self.frame.not_found()
+    }
+
+    /// The refusal of a form that no page of this session offered.
+    pub fn foreign_form(&self) -> Response {
+        self.refuse(
+            StatusCode::FORBIDDEN,
+            "Nothing was done",
+            "This form is not from this session. Open the page again and press once more.",
+        )
+    }
+
+    pub fn page(&self, page: &impl Template) -> Response {
+        Frame::page(StatusCode::OK, page)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Until {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Until, Self::Rejection> {
+        let deadline = parts.lambda_context_ref().map_or(Deadline::after(std::time::Duration::ZERO), Deadline::of);
+        Ok(Until(deadline))
+    }
+}
+
+/// Gives refusals that came without a page one of ours: a body too large, a wrong type, a fault.
+pub(super) async fn with_page(State(frame): State<Frame>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    let is_page = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    if !(status.is_client_error() || status.is_server_error()) || is_page {
+        return response;
+    }
+    let (heading, sentence) = match status {
+        StatusCode::METHOD_NOT_ALLOWED => return frame.not_found(),
+        StatusCode::PAYLOAD_TOO_LARGE => ("Too large", "Nothing was done, since more was sent than fits here."),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => ("Nothing was done", "What was sent is not a form of this site."),
+        StatusCode::UNPROCESSABLE_ENTITY => {
+            ("A field is missing", "Nothing was done. Open the page again and fill the form.")
+        }
+        StatusCode::BAD_REQUEST => ("Nothing was done", "What was sent could not be read as a form."),
+        _ => ("Please try again", "Something did not work on our side. Nothing is lost; try again in some seconds."),
+    };
+    let mut page = Frame::page(status, &Message { frame: &frame, heading, sentence });
+    for (name, value) in response.headers() {
+        if *name == axum::http::header::RETRY_AFTER {
+            page.headers_mut().insert(name, value.clone());
+        }
+    }
+    page
+}
