@@ -6,7 +6,7 @@ use bursar_local::gate::Keep;
 use bursar_local::invoke::binaries::build_binaries;
 use bursar_local::invoke::logs::Logs;
 use bursar_local::schedules::SyncEvery;
-use bursar_local::stack::{Functions, Options, ProviderAt, Stack};
+use bursar_local::stack::{Functions, Options, ProviderAt, Stack, listen};
 
 /// A stack with the functions in this process.
 pub async fn in_process() -> Result<Stack> {
@@ -36,7 +36,9 @@ pub async fn finish(stack: Stack) -> Result<()> {
 async fn start(functions: Functions) -> Result<Stack> {
     Stack::start(Options {
         files: None,
-        port: 0,
+        web: listen(0).await?,
+        origin: None,
+        begins_at: None,
         admins: vec![EmailAddress::parse("admin@example.edu")?],
         provider: ProviderAt::BuiltIn,
         smtp: None,

@@ -107,12 +107,13 @@ async fn what_was_acknowledged_survives_a_kill_at_any_moment_and_the_next_start_
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_named_with_the_way_out() {
+async fn a_port_in_use_is_named_with_the_way_out_and_nothing_is_made() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let data = data();
     let arguments = ["--empty", "--admin", "a@example.edu", "--data", data.path().to_str().unwrap(), "--port", &port];
     assert_refused(&run(&arguments).await.unwrap(), &[&port, "--port"]);
+    assert_eq!(std::fs::read_dir(data.path()).unwrap().count(), 0);
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use bursar_local::keys::{self, KeysOptions};
 
 use bursar_local::schedules::SyncEvery;
 use bursar_local::ses::check_relay;
-use bursar_local::stack::{Functions, Options, ProviderAt, Stack};
+use bursar_local::stack::{Functions, Options, ProviderAt, Stack, listen};
 use clap::{Args, Parser, Subcommand};
 use jiff::SignedDuration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -114,6 +114,8 @@ impl Serve {
         };
         // What the bundle itself has to say; each invocation's lines are caught apart.
         tracing::dispatcher::set_global_default(log::to(std::io::stderr))?;
+        // Taken before anything is made, so that a port in use leaves nothing behind.
+        let web = listen(self.port).await?;
         let folder = Folder::open(&self.data)?;
         if !self.empty && self.admin.is_empty() && folder.is_new() {
             eprintln!("This version makes no demonstration data: the table starts empty.");
@@ -126,7 +128,9 @@ impl Serve {
         let mut interrupts = Interrupts::listen()?;
         let start = Stack::start(Options {
             files: Some(folder.files()),
-            port: self.port,
+            web,
+            origin: None,
+            begins_at: None,
             admins,
             provider,
             smtp: self.smtp,

@@ -12,6 +12,7 @@ use bursar_core::aws::AwsAccess;
 use bursar_core::config::{Config, Origin};
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::store::Table;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -52,8 +53,12 @@ const SWEEP_EVERY: Duration = Duration::from_secs(600);
 pub struct Options {
     /// In memory without files.
     pub files: Option<Files>,
-    /// 0 picks a free one.
-    pub port: u16,
+    /// Where the pages are served.
+    pub web: TcpListener,
+    /// What links and origin checks name, if the pages are served elsewhere for now.
+    pub origin: Option<String>,
+    /// The past instant at which the clock of a stack without any state stands still at first.
+    pub begins_at: Option<Timestamp>,
     pub admins: Vec<EmailAddress>,
     pub provider: ProviderAt,
     pub smtp: Option<String>,
@@ -125,13 +130,15 @@ struct Servers {
 impl Stack {
     /// Starts every part. When it returns, `ready` is true.
     pub async fn start(options: Options) -> Result<Stack> {
-        let web = listen(options.port).await?;
         let template = Template::bundled()?;
         let kept = match &options.files {
             Some(files) => open_state(files)?,
             None => Kept::in_memory()?,
         };
         let clock = StackClock::open(kept.clone())?;
+        if let Some(instant) = options.begins_at {
+            clock.begin_at(instant)?;
+        }
         let engine = start_engine(options.files.as_ref(), &template).await?;
         let mut servers = Servers::new();
 
@@ -167,7 +174,10 @@ impl Stack {
         };
         let gate = Gate::open(upstreams, options.keep).await?;
 
-        let web_origin = origin_of(&web)?;
+        let web_origin = match options.origin {
+            Some(origin) => origin,
+            None => origin_of(&options.web)?,
+        };
         let own = gate.instance(FunctionName::UsageSync);
         let config = configuration(&web_origin, options.admins, &provider_url, &own)?;
         let time_outs = template.functions.clone();
@@ -216,7 +226,7 @@ impl Stack {
         };
         kept.put(READY.0, READY.1, &ready)?;
         let routes: Vec<_> = template.routes.iter().map(|route| (route.key.as_str(), route.function)).collect();
-        servers.run(web, gateway::router(&config.origin, &routes, invoke.clone(), clock.as_clock())?)?;
+        servers.run(options.web, gateway::router(&config.origin, &routes, invoke.clone(), clock.as_clock())?)?;
         servers.sweep(engine.clone(), clock.clone());
         schedules.start();
         let logs = options.logs;
@@ -314,7 +324,8 @@ async fn start_engine(files: Option<&Files>, template: &Template) -> Result<Engi
     tokio::task::spawn_blocking(move || Engine::start(&place, TABLE, &schema)).await?
 }
 
-async fn listen(port: u16) -> Result<TcpListener> {
+/// Takes a port of this machine; 0 picks a free one.
+pub async fn listen(port: u16) -> Result<TcpListener> {
     match TcpListener::bind(("127.0.0.1", port)).await {
         Ok(listener) => Ok(listener),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
@@ -324,7 +335,8 @@ async fn listen(port: u16) -> Result<TcpListener> {
     }
 }
 
-fn origin_of(listener: &TcpListener) -> Result<String> {
+/// How a listener is reached.
+pub fn origin_of(listener: &TcpListener) -> Result<String> {
     Ok(format!("http://{}", listener.local_addr()?))
 }
 
