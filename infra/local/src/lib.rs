@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod control;
 pub mod dead_letters;
+pub mod demo;
 pub mod engine;
 pub mod folder;
 pub mod gate;
@@ -23,3 +24,4 @@ pub mod ses;
 pub mod settle;
 pub mod stack;
 pub mod template;
+pub mod visitor;

@@ -25,7 +25,7 @@ use crate::engine::{Engine, Place};
 use crate::folder::Files;
 use crate::gate::{Gate, Instance, Keep, Upstreams};
 use crate::gateway;
-use crate::inbox::{Inbox, guarded};
+use crate::inbox::{Inbox, SignsIn, Who, guarded};
 use crate::invoke::binaries::Binaries;
 use crate::invoke::in_process::InProcess;
 
@@ -46,6 +46,8 @@ const REGION: &str = "eu-central-1";
 const SECRET: &str = "bursar/management-key";
 /// Where the running stack says how it is reached, for `bursar keys` beside it.
 pub const READY: (&str, &str) = ("stack", "ready");
+/// Whom a demonstration made.
+pub const WHO: (&str, &str) = ("demonstration", "who");
 /// The table's expiry only cleans, so there is no hurry.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
@@ -116,6 +118,8 @@ pub struct Stack {
     pub pump: Pump,
     pub schedules: Schedules,
     pub settle: Settle,
+    /// Where the pages are really served, which need not be the origin that they name.
+    pub served_at: String,
     servers: Servers,
     /// The way through the fault layer that `config` names: whoever uses it counts as an instance of the sync.
     _own: Instance,
@@ -174,10 +178,8 @@ impl Stack {
         };
         let gate = Gate::open(upstreams, options.keep).await?;
 
-        let web_origin = match options.origin {
-            Some(origin) => origin,
-            None => origin_of(&options.web)?,
-        };
+        let served_at = origin_of(&options.web)?;
+        let web_origin = options.origin.unwrap_or_else(|| served_at.clone());
         let own = gate.instance(FunctionName::UsageSync);
         let config = configuration(&web_origin, options.admins, &provider_url, &own)?;
         let time_outs = template.functions.clone();
@@ -207,8 +209,9 @@ impl Stack {
         };
         let inbox = listen(0).await?;
         let inbox_origin = origin_of(&inbox)?;
+        let who = who_may_sign_in(&kept, &config)?;
         let inbox_router =
-            Inbox::new(ses.clone(), emit_to(&invoke, &template)).router(&inbox_origin, control::router(control));
+            Inbox::new(ses.clone(), emit_to(&invoke, &template), who).router(&inbox_origin, control::router(control));
         servers.run(inbox, inbox_router)?;
 
         let deployment = deployment(&config, &clock).await?;
@@ -244,6 +247,7 @@ impl Stack {
             pump,
             schedules,
             settle,
+            served_at,
             servers,
             _own: own,
         })
@@ -359,6 +363,19 @@ fn configuration(origin: &str, admins: Vec<EmailAddress>, provider: &str, own: &
 async fn deployment(config: &Config, clock: &StackClock) -> Result<String> {
     let meta = Table::new(config).meta(clock.now().max(jiff::Timestamp::UNIX_EPOCH)).await?;
     Ok(meta.deployment.to_string())
+}
+
+/// Whoever a demonstration left here; else the admins, who begin.
+fn who_may_sign_in(kept: &Kept, config: &Config) -> Result<Who> {
+    let admin = |admin: &EmailAddress| SignsIn {
+        address: admin.as_written().to_owned(),
+        as_whom: "admin: makes programmes and sees all of them".to_owned(),
+    };
+    let people = match kept.get(WHO.0, WHO.1)? {
+        Some(people) => people,
+        None => config.admins.iter().map(admin).collect(),
+    };
+    Ok(Who { web: config.origin.as_str().to_owned(), people })
 }
 
 /// SES events go to the functions that the template subscribes.

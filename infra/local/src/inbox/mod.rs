@@ -39,6 +39,23 @@ pub type Emit = Arc<dyn Fn(Value) -> BoxFuture<'static, Result<()>> + Send + Syn
 pub struct Inbox {
     ses: Ses,
     emit: Emit,
+    who: Arc<Who>,
+}
+
+/// Whom one may sign in as, and where: what a newcomer needs to know first.
+#[derive(Clone, Debug, Default)]
+pub struct Who {
+    /// The address of the pages.
+    pub web: String,
+    pub people: Vec<SignsIn>,
+}
+
+/// Somebody who may sign in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignsIn {
+    pub address: String,
+    /// As whom, in some words.
+    pub as_whom: String,
 }
 
 /// A mail as `GET /mails` tells it.
@@ -71,8 +88,8 @@ struct FaultAsked {
 }
 
 impl Inbox {
-    pub fn new(ses: Ses, emit: Emit) -> Inbox {
-        Inbox { ses, emit }
+    pub fn new(ses: Ses, emit: Emit, who: Who) -> Inbox {
+        Inbox { ses, emit, who: Arc::new(who) }
     }
 
     /// Everything the inbox answers at `origin`, and `further` routes behind the same guard: only requests to this very host,

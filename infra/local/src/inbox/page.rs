@@ -1,6 +1,8 @@
 //! The inbox as a person reads it: the list of mails, and one mail as HTML, text or source. It works without scripts; the one there is
 //! only keeps the list fresh.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, Query, State};
@@ -12,7 +14,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
-use super::{Contents, Inbox, no_such_mail};
+use super::{Contents, Inbox, Who, no_such_mail};
 use crate::ses::Mail;
 
 mod text;
@@ -31,6 +33,7 @@ const FRAME_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-s
 #[template(path = "inbox/list.html")]
 struct ListPage {
     list: List,
+    who: Arc<Who>,
 }
 
 #[derive(Template)]
@@ -120,7 +123,7 @@ pub(super) fn router() -> Router<Inbox> {
 }
 
 async fn list(State(inbox): State<Inbox>, Query(asked): Query<Asked>) -> Response {
-    page(&ListPage { list: List::of(&inbox, asked.page, None) })
+    page(&ListPage { list: List::of(&inbox, asked.page, None), who: inbox.who.clone() })
 }
 
 async fn mail(State(inbox): State<Inbox>, Path(id): Path<String>, Query(asked): Query<Asked>) -> Response {

@@ -48,7 +48,10 @@ impl Served {
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
-        let router = Inbox::new(ses.clone(), emit).router(&origin, further);
+        let grace = SignsIn { address: "grace@example.edu".to_owned(), as_whom: "faculty of the pilot".to_owned() };
+        let router =
+            Inbox::new(ses.clone(), emit, Who { web: "http://127.0.0.1:8080".to_owned(), people: vec![grace] })
+                .router(&origin, further);
         tokio::spawn(serve(listener, router, std::future::pending()));
         let sender = client(&ses).await;
         Served { origin, ses, sender, emitted, http: Client::new() }

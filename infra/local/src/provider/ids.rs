@@ -10,7 +10,7 @@ pub(super) fn fresh_key() -> Result<String> {
 }
 
 /// What the provider calls a key's hash.
-pub(super) fn sha256(text: &str) -> String {
+pub fn sha256(text: &str) -> String {
     HEXLOWER.encode(&Sha256::digest(text))
 }
 

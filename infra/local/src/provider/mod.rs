@@ -30,6 +30,7 @@ use axum::Router;
 use bursar_core::clock::Clock;
 use jiff::Timestamp;
 
+pub use self::ids::sha256 as hash_of;
 pub use self::key::ModelUse;
 pub use self::money::Nano;
 pub use self::quirks::{Quirks, Times};

@@ -1,0 +1,162 @@
+//! Who is in the demonstration: made-up people on two rosters, the same every time, and how much each is going to spend. What
+//! they do is the story's.
+
+use fastrand::Rng;
+
+/// Somebody on a roster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Student {
+    pub(super) address: String,
+    pub(super) name: String,
+    pub(super) group: &'static str,
+    pub(super) id: String,
+    pub(super) habit: Habit,
+    /// On which day of the story they claim their key; some never do.
+    pub(super) claims_on: Option<u16>,
+}
+
+/// How somebody uses a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Habit {
+    /// A question now and then.
+    Light,
+    Regular,
+    /// Leaves programs running.
+    Heavy,
+}
+
+pub(super) const GROUPS: [&str; 4] = ["Lab A", "Lab B", "Lab C", "Project"];
+
+const FIRST: [&str; 40] = [
+    "Ada", "Alan", "Amina", "Anita", "Barbara", "Björn", "Carlos", "Chen", "Chloé", "Daan", "Dana", "Elena", "Emeka",
+    "Farid", "Femke", "Grace", "Hana", "Hugo", "Ines", "Ivan", "Jamal", "Jana", "Kofi", "Lena", "Linus", "Lucía",
+    "Mei", "Mila", "Nadia", "Noor", "Omar", "Oskar", "Priya", "Ravi", "Rosa", "Sofia", "Tomás", "Uma", "Yuki", "Zoë",
+];
+
+const LAST: [&str; 25] = [
+    "Abebe",
+    "Adeyemi",
+    "Bauer",
+    "Castro",
+    "Dijkstra",
+    "Eriksen",
+    "Fischer",
+    "García",
+    "Haddad",
+    "Ito",
+    "Jansen",
+    "Kowalski",
+    "Lindqvist",
+    "Moreau",
+    "Novák",
+    "Okafor",
+    "Patel",
+    "Rossi",
+    "Schäfer",
+    "Silva",
+    "Tanaka",
+    "Ulrich",
+    "Vargas",
+    "Weber",
+    "Zhang",
+];
+
+/// The students of one programme. `shift` keeps two programmes apart.
+pub(super) fn students(count: usize, shift: usize, last_claim: u16) -> Vec<Student> {
+    (0..count).map(|number| student(number, shift, last_claim)).collect()
+}
+
+fn student(number: usize, shift: usize, last_claim: u16) -> Student {
+    let mut rng = Rng::with_seed((number + 1000 * shift) as u64);
+    // Forty first names and twenty-five last ones, none of the pairs twice.
+    let first = FIRST[(number + shift) % FIRST.len()];
+    let last = LAST[(number / FIRST.len() * 7 + number + 3 * shift) % LAST.len()];
+    let habit = match rng.u8(0..100) {
+        0..70 => Habit::Light,
+        70..94 => Habit::Regular,
+        _ => Habit::Heavy,
+    };
+    let claims_on = match rng.u8(0..100) {
+        0..45 => Some(0),
+        45..65 => Some(1),
+        65..88 => Some(rng.u16(2..=last_claim.max(2))),
+        _ => None,
+    };
+    Student {
+        address: format!("{}.{}@example.edu", plain(first), plain(last)),
+        name: format!("{first} {last}"),
+        group: GROUPS[rng.usize(0..GROUPS.len())],
+        id: format!("s{:05}", 40_000 + 1_000 * shift + number),
+        habit,
+        claims_on,
+    }
+}
+
+/// The roster as a file that somebody exported.
+pub(super) fn csv(students: &[Student]) -> String {
+    let mut text = String::from("email,name,group,id\n");
+    for Student { address, name, group, id, .. } in students {
+        text.push_str(&format!("{address},{name},{group},{id}\n"));
+    }
+    text
+}
+
+/// What somebody spends on one day, in micro-dollars, before the cap is looked at.
+pub(super) fn spends(student: &Student, day: u16, weekday: i8, deadline: u16) -> i64 {
+    let mut rng = Rng::with_seed(
+        student.address.bytes().fold(u64::from(day), |seed, byte| seed.wrapping_mul(31) + u64::from(byte)),
+    );
+    let (chance, most) = match student.habit {
+        Habit::Light => (35, 180_000),
+        Habit::Regular => (65, 620_000),
+        Habit::Heavy => (90, 1_900_000),
+    };
+    let (chance, most) = match (deadline.checked_sub(day), weekday) {
+        // Everybody works in the last days before it is due, and hardly anybody the day after.
+        (Some(0..3), _) => (95, most * 2),
+        (None, _) if day == deadline + 1 => (15, most / 3),
+        (_, 6 | 7) => (chance / 2, most / 2),
+        _ => (chance, most),
+    };
+    if rng.u8(0..100) < chance { rng.i64(most / 12..most) } else { 0 }
+}
+
+fn plain(name: &str) -> String {
+    let letters = name.chars().map(|letter| match letter.to_lowercase().next().unwrap_or(letter) {
+        'á' | 'ä' | 'å' => 'a',
+        'é' | 'ë' => 'e',
+        'í' => 'i',
+        'ö' | 'ó' => 'o',
+        letter => letter,
+    });
+    letters.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use bursar_core::domain::address::EmailAddress;
+
+    use super::*;
+
+    #[test]
+    fn everybody_has_an_address_of_their_own_that_mail_can_be_sent_to() {
+        let all: Vec<_> = students(200, 0, 20).into_iter().chain(students(14, 1, 5)).collect();
+        let addresses: BTreeSet<_> = all.iter().map(|student| student.address.clone()).collect();
+        assert_eq!(addresses.len(), 200.max(addresses.len()));
+        assert_eq!(students(200, 0, 20).iter().map(|student| &student.address).collect::<BTreeSet<_>>().len(), 200);
+        for student in &all {
+            EmailAddress::parse(&student.address).unwrap();
+        }
+        assert_eq!(students(200, 0, 20), students(200, 0, 20));
+    }
+
+    #[test]
+    fn there_are_many_light_users_and_a_few_heavy_ones() {
+        let all = students(200, 0, 20);
+        let count = |habit| all.iter().filter(|student| student.habit == habit).count();
+        assert!(count(Habit::Light) > 120 && (5..25).contains(&count(Habit::Heavy)), "{}", count(Habit::Heavy));
+        assert!((10..40).contains(&all.iter().filter(|student| student.claims_on.is_none()).count()));
+    }
+}
