@@ -1,5 +1,5 @@
 //! Money: exact micro-dollars, read from decimal text. What was spent rounds up, what is promised rounds down, and a binary
-//! float never comes near it. How an amount is shown on a page belongs to the page.
+//! float never comes near it.
 
 use std::fmt;
 use std::iter::Sum;
@@ -82,6 +82,16 @@ impl Usd {
         Usd(self.0.saturating_mul(i64::from(count))).min(Usd::MAX)
     }
 
+    /// As a person reads it, `$4,000` or `$3.27`: rounded up to the cent, as what was spent is.
+    pub fn to_dollars_up(self) -> String {
+        in_cents(-(-self.0).div_euclid(Usd::CENT.0))
+    }
+
+    /// The same rounded down, as what is promised or left is.
+    pub fn to_dollars_down(self) -> String {
+        in_cents(self.0.div_euclid(Usd::CENT.0))
+    }
+
     /// The JSON number the provider is sent: a plain decimal without an exponent.
     pub fn to_json(self) -> Box<RawValue> {
         let text = self.to_string();
@@ -110,6 +120,20 @@ fn amount<'de, D: Deserializer<'de>>(
         "null" => Ok(None),
         text => read(text).map(Some).map_err(|error| D::Error::custom(format!("{text}: {error}"))),
     }
+}
+
+fn in_cents(cents: i64) -> String {
+    let sign = if cents < 0 { "-" } else { "" };
+    let (dollars, cents) = (cents.unsigned_abs() / 100, cents.unsigned_abs() % 100);
+    let digits = dollars.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    if cents == 0 { format!("{sign}${grouped}") } else { format!("{sign}${grouped}.{cents:02}") }
 }
 
 /// Reads decimal text, with a sign and an exponent where JSON allows them.
@@ -238,6 +262,22 @@ mod tests {
             [(20_000_000, "20"), (19_999_999, "19.999999"), (10_000, "0.01"), (0, "0"), (100_000_000, "100")]
         {
             assert_eq!(Usd(micros).to_json().get(), json);
+        }
+    }
+
+    #[test]
+    fn a_person_reads_dollars_and_cents_rounded_the_careful_way() {
+        for (micros, up, down) in [
+            (0, "$0", "$0"),
+            (1, "$0.01", "$0"),
+            (3_270_000, "$3.27", "$3.27"),
+            (3_261_000, "$3.27", "$3.26"),
+            (999_999_999, "$1,000", "$999.99"),
+            (4_000_000_000, "$4,000", "$4,000"),
+            (1_234_567_890_000, "$1,234,567.89", "$1,234,567.89"),
+            (-3_271_000, "-$3.27", "-$3.28"),
+        ] {
+            assert_eq!((Usd(micros).to_dollars_up().as_str(), Usd(micros).to_dollars_down().as_str()), (up, down));
         }
     }
 
