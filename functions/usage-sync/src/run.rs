@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use bursar_core::clock::Clock;
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::grant::Reading;
 use bursar_core::domain::id::{KeyName, ProgrammeId};
 use bursar_core::domain::window::Reset;
 use bursar_core::provider::Provider;
-use bursar_core::provider::key::Key;
+use bursar_core::provider::reading::reading;
 use bursar_core::store::{Acquired, Noted, Table};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -105,28 +104,6 @@ async fn sync(table: &Table, provider: &Provider, clock: &Clock, deadline: Deadl
     report.keys_listed = inventory.listed();
     report.problems.push("the listing did not reach its end".to_owned());
     Ok(report)
-}
-
-/// What a listed key has used, in the window that was on when its page was answered. None without a number.
-fn reading(name: &KeyName, key: &Key, reset: Reset, answered: Timestamp) -> Option<Reading> {
-    let lifetime = key.usage?;
-    let counted = match reset {
-        Reset::None => Some(lifetime),
-        Reset::Daily => key.usage_daily,
-        Reset::Weekly => key.usage_weekly,
-        Reset::Monthly => key.usage_monthly,
-    };
-    let off_the_limit = key.limit.zip(key.limit_remaining).map(|(limit, remaining)| limit - remaining);
-    let in_window = counted.into_iter().chain(off_the_limit).max()?.min(lifetime).or_zero();
-    Some(Reading {
-        programme: name.programme.clone(),
-        grant: name.grant.clone(),
-        epoch: name.epoch,
-        lifetime,
-        window: reset.window_at(answered),
-        in_window,
-        as_of: answered,
-    })
 }
 
 /// The resets of programmes, each read once a run.

@@ -22,6 +22,9 @@ pub struct Programme {
     pub settings: Settings,
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub closed_at: Option<Timestamp>,
+    /// The guardrail at the provider that its keys are put under, once it has been made there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guardrail: Option<String>,
     /// Counts the edits, so that a stale one is told apart.
     pub version: u64,
 }
@@ -164,6 +167,15 @@ impl Settings {
         group.and_then(|group| self.groups.get(group)).and_then(|group| group.cap).unwrap_or(self.cap)
     }
 
+    /// Whether the keys of this group may not call everything that the account may: then each is put under a guardrail before
+    /// it is shown.
+    pub fn restricts(&self, group: Option<&str>) -> bool {
+        let of_group = group.and_then(|group| self.groups.get(group));
+        !self.models.is_empty()
+            || of_group.is_some_and(|group| !group.models.is_empty())
+            || self.data_policy != DataPolicy::Account
+    }
+
     /// When a key made for this programme expires.
     pub fn keys_expire_at(&self) -> Timestamp {
         self.term.keys_expire_at(self.reset)
@@ -171,6 +183,11 @@ impl Settings {
 }
 
 impl Programme {
+    /// A programme that was just created.
+    pub fn new(id: ProgrammeId, settings: Settings) -> Programme {
+        Programme { id, settings, closed_at: None, guardrail: None, version: 1 }
+    }
+
     /// Whether it has been closed or its term has run out.
     pub fn is_over(&self, now: Timestamp) -> bool {
         self.closed_at.is_some() || now >= self.settings.term.ends_at()

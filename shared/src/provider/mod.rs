@@ -22,6 +22,7 @@ pub mod keys;
 pub mod own;
 pub mod pages;
 mod patience;
+pub mod reading;
 mod send;
 mod text;
 

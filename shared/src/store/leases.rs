@@ -101,6 +101,24 @@ impl Table {
         Ok(if happened(answer)?.is_some() { Noted::Recorded } else { Noted::NotNewer })
     }
 
+    /// Records what somebody just asked the provider about a key. Unlike the sync's it is also written when nothing more was
+    /// used, since it is then news that this is so now.
+    pub async fn note_latest_reading(&self, reading: &Reading) -> Result<Noted, StoreError> {
+        let answer = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(items::to_item(reading)?))
+            .condition_expression(
+                "attribute_not_exists(pk) OR lifetime < :lifetime OR (lifetime = :lifetime AND as_of < :as_of)",
+            )
+            .expression_attribute_values(":lifetime", number(reading.lifetime.micros()))
+            .expression_attribute_values(":as_of", number(reading.as_of.as_millisecond()))
+            .send()
+            .await;
+        Ok(if happened(answer)?.is_some() { Noted::Recorded } else { Noted::NotNewer })
+    }
+
     /// Writes an item that must not be there yet. False when it is.
     pub(super) async fn put_new<T: Stored>(&self, value: &T) -> Result<bool, StoreError> {
         let put = self.client.put_item().table_name(&self.name).set_item(Some(items::to_item(value)?));

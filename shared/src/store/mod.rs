@@ -41,4 +41,9 @@ impl Table {
     pub fn new(config: &Config) -> Table {
         Table { client: config.aws.dynamodb(), name: config.table.clone() }
     }
+
+    /// Whether this table is a copy of the one that the deployment's own item was made in.
+    pub fn is_copy(&self, meta: &items::Meta) -> bool {
+        meta.table != self.name
+    }
 }

@@ -70,7 +70,7 @@ impl Table {
             let id = if count == 1 { slug.clone() } else { slug.numbered(count) };
             let pot = Pot { programme: id.clone(), limit: pot, reserved: Usd::ZERO, version: 1 };
             let what = What::new(Act::Created).noting(format!("pot {}", pot.limit));
-            let programme = Programme { id: id.clone(), settings: settings.clone(), closed_at: None, version: 1 };
+            let programme = Programme::new(id.clone(), settings.clone());
             let transaction =
                 self.transaction().create(&programme)?.create(&pot)?.witnessed_by(&entry_on(&id, &by, what))?;
             if self.commit(transaction, &mut pauses).await? == Commit::Done {

@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use super::items::{self, Item, Queue, Stored};
 use super::keys::{self, Key};
 use super::{StoreError, Table};
+use crate::domain::audit::Entry;
 use crate::domain::grant::{Grant, Reading, View};
 use crate::domain::id::{GrantId, ProgrammeId};
 use crate::domain::programme::{Pot, Programme};
@@ -92,6 +93,11 @@ impl Table {
         )?;
         let (Some(programme), Some(pot), Some(grant)) = (programme, pot, grant) else { return Ok(None) };
         Ok(Some(View { programme, pot, grant, readings }))
+    }
+
+    /// What was done to a grant and by whom, oldest first.
+    pub async fn entries_of(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Vec<Entry>, StoreError> {
+        self.query(&keys::grant(programme, grant).pk, &keys::audit_of(grant)).await
     }
 
     pub(super) async fn get<T: Stored>(&self, key: &Key) -> Result<Option<T>, StoreError> {

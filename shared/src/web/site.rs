@@ -30,6 +30,8 @@ pub struct Site {
     pub admins: Arc<[EmailAddress]>,
     pub table: Table,
     pub provider: Provider,
+    /// Where a key is spent: the provider's API as its users address it.
+    pub provider_url: Arc<str>,
     pub clock: Clock,
 }
 
@@ -46,6 +48,7 @@ impl Site {
             admins: config.admins.clone().into(),
             table: Table::new(config),
             provider: Provider::new(config),
+            provider_url: config.provider.as_str().into(),
             clock,
         }
     }

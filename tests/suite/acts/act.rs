@@ -242,7 +242,7 @@ impl Act {
                 let slug = ProgrammeId::of_name(&settings.name);
                 let mut ids = std::iter::once(slug.clone()).chain((2..).map(|count| slug.numbered(count)));
                 let id = ids.find(|id| !world.programmes.contains_key(id)).unwrap();
-                let programme = Programme { id: id.clone(), settings: settings.clone(), closed_at: None, version: 1 };
+                let programme = Programme::new(id.clone(), settings.clone());
                 after.programmes.insert(id.clone(), programme);
                 let pot = Pot { programme: id.clone(), limit: *limit, reserved: Usd::ZERO, version: 1 };
                 after.pots.insert(id.clone(), pot);

@@ -7,7 +7,7 @@ use crate::domain::term::Term;
 pub(crate) fn a_programme() -> Programme {
     let term = Term::new("2026-01-01".parse().unwrap(), "2026-04-10".parse().unwrap(), "UTC").unwrap();
     let settings = Settings::new("CS pilot", term, Usd::from_dollars(20));
-    Programme { id: ProgrammeId::of_name("CS pilot"), settings, closed_at: None, version: 1 }
+    Programme::new(ProgrammeId::of_name("CS pilot"), settings)
 }
 
 pub(crate) fn a_grant() -> Grant {
