@@ -1,0 +1,158 @@
+//! Who may begin, what a claim and a replacement leave behind, and what of it counts.
+
+use super::*;
+
+#[test]
+fn a_claim_takes_its_place_once_and_ends_live() {
+    let mut story = Story::new();
+    story.shown(PressKind::Reveal, 'a');
+    assert_eq!(story.view.grant.state, State::Live { key: hash('a') });
+    assert_eq!(story.view.pot.reserved, Usd::from_dollars(20));
+    assert_eq!(story.refused(PressKind::Reveal), BeginRefused::AlreadyShown);
+    assert_eq!(story.view.grant.replacements, 0);
+}
+
+#[test]
+fn nobody_begins_while_another_is_making_the_key_and_the_first_loses_once_its_lease_ran_out() {
+    let mut story = Story::new();
+    let first = story.begin(PressKind::Reveal);
+    let until = story.now + LEASE;
+    assert_eq!(story.refused(PressKind::Reveal), BeginRefused::BeingMade { until });
+    story.now = until;
+    let second = story.begin(PressKind::Reveal);
+    assert_eq!(attempt(&story, 1).state, AttemptState::Superseded);
+    assert_eq!(story.view.record(&first, &minted('a'), story.now), Err(RecordRefused::Lost));
+    let change = story.view.give_up(&first, GaveUp::Lost, Some(&hash('a')), "superseded", story.now).unwrap();
+    story.apply(change);
+    assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
+    let change = story.view.record(&second, &minted('b'), story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.view.grant.state, State::Live { key: hash('b') });
+    assert_eq!(story.view.pot.reserved, Usd::from_dollars(20));
+}
+
+#[test]
+fn a_page_that_is_older_than_the_last_attempt_begins_nothing() {
+    let mut story = Story::new();
+    let begun = story.begin(PressKind::Reveal);
+    let change = story.view.give_up(&begun, GaveUp::Refused, None, "402", story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.view.grant.state, State::Invited);
+    let stale = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST };
+    assert_eq!(story.view.begin(stale, Nonce::random(), story.now).unwrap_err(), BeginRefused::StalePage);
+    story.begin(PressKind::Reveal);
+}
+
+#[test]
+fn the_claim_window_governs_only_a_grant_that_was_never_shown_a_key() {
+    let mut story = Story::new();
+    let (opens, closes) = (story.now + 1.hour(), story.now + 2.hours());
+    story.view.programme.settings.claim_opens_at = Some(opens);
+    story.view.programme.settings.claim_closes_at = Some(closes);
+    assert_eq!(story.refused(PressKind::Reveal), BeginRefused::NotOpenYet { opens });
+    story.now = opens;
+    story.shown(PressKind::Reveal, 'a');
+    story.now = closes + 1.hour();
+    story.shown(PressKind::Replace, 'b');
+    let mut late = Story::new();
+    late.view.programme.settings.claim_closes_at = Some(late.now);
+    assert_eq!(late.refused(PressKind::Reveal), BeginRefused::WindowClosed);
+}
+
+#[test]
+fn a_replacement_owes_the_old_keys_disable_before_anything_else_and_has_what_is_left() {
+    let mut story = Story::new();
+    story.shown(PressKind::Reveal, 'a').reading(1, 5_000_000);
+    story.now += 1.hour();
+    let begun = story.begin(PressKind::Replace);
+    let owed = Debt { epoch: Epoch::new(1), key: hash('a'), since: story.now };
+    assert_eq!(begun.to_retire, std::slice::from_ref(&owed));
+    assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
+    let left = crate::domain::limit::wanted_limit(Usd::from_dollars(20), &story.view.spending(story.now));
+    assert_eq!(left, Some(Usd::from_dollars(15)));
+    let change = story.view.give_up(&begun, GaveUp::Refused, None, "the old key could not be disabled", story.now);
+    story.apply(change.unwrap());
+    assert_eq!(story.view.grant.state, State::Stopped { why: Stopped::ReplacementFailed });
+    assert_eq!(story.begin(PressKind::Replace).to_retire, [owed]);
+}
+
+#[test]
+fn replacements_are_counted_when_shown_but_for_one_soon_after_a_reveal() {
+    let mut story = Story::new();
+    story.view.programme.settings.replacements = 1;
+    story.shown(PressKind::Reveal, 'a');
+    story.now += 14.minutes();
+    story.shown(PressKind::Replace, 'b');
+    assert_eq!(story.view.grant.replacements, 0);
+    story.now += 1.minute();
+    story.shown(PressKind::Replace, 'c');
+    assert_eq!(story.view.grant.replacements, 1, "only the first is free");
+    story.now += 1.hour();
+    assert_eq!(story.refused(PressKind::Replace), BeginRefused::ReplacementsUsedUp);
+    let change = story.view.allow(&faculty()).unwrap();
+    story.apply(change).shown(PressKind::Replace, 'd');
+    assert_eq!(story.view.grant.replacements, 2);
+}
+
+#[test]
+fn an_attempt_that_was_refused_is_remembered_for_two_days() {
+    let mut story = Story::new();
+    for remembered in [1, 2] {
+        let begun = story.begin(PressKind::Reveal);
+        let change = story.view.give_up(&begun, GaveUp::Refused, None, "402", story.now).unwrap();
+        story.apply(change);
+        assert_eq!(story.view.grant.attempts.len(), remembered);
+    }
+    story.now += SignedDuration::from_hours(48);
+    story.begin(PressKind::Reveal);
+    assert_eq!(story.view.grant.attempts.len(), 1);
+}
+
+#[test]
+fn a_second_replacement_long_after_is_counted() {
+    let mut story = Story::new();
+    story.view.programme.settings.replacements = 1;
+    story.shown(PressKind::Reveal, 'a');
+    story.now += 16.minutes();
+    story.shown(PressKind::Replace, 'c');
+    assert_eq!(story.view.grant.replacements, 1);
+    story.now += 1.hour();
+    assert_eq!(story.refused(PressKind::Replace), BeginRefused::ReplacementsUsedUp);
+    let change = story.view.allow(&faculty()).unwrap();
+    story.apply(change).shown(PressKind::Replace, 'd');
+    assert_eq!(story.view.grant.replacements, 2);
+}
+
+#[test]
+fn a_replacement_that_the_programmes_rule_asks_for_is_not_counted() {
+    let mut story = Story::new();
+    story.view.programme.settings.rotate_after_days = Some(30);
+    story.view.programme.settings.replacements = 0;
+    story.shown(PressKind::Reveal, 'a');
+    story.now += SignedDuration::from_hours(29 * 24);
+    assert_eq!(story.refused(PressKind::Replace), BeginRefused::ReplacementsUsedUp);
+    story.now += SignedDuration::from_hours(24);
+    story.shown(PressKind::Replace, 'b');
+    assert_eq!(story.view.grant.replacements, 0);
+}
+
+#[test]
+fn with_less_than_a_cent_left_a_replacement_waits_for_the_window_to_turn() {
+    let mut story = Story::new();
+    story.view.programme.settings.reset = crate::domain::window::Reset::Daily;
+    story.view.pot.limit = Usd::from_dollars(2000);
+    story.shown(PressKind::Reveal, 'a').reading(1, 19_995_000);
+    let resets_at = story.view.programme.settings.reset.resets_at(story.now);
+    assert_eq!(story.refused(PressKind::Replace), BeginRefused::NothingLeft { resets_at });
+    story.now = resets_at.unwrap();
+    story.shown(PressKind::Replace, 'b');
+}
+
+#[test]
+fn the_last_of_the_pot_goes_to_one() {
+    let mut story = Story::new();
+    story.view.pot.reserved = Usd::from_dollars(80);
+    story.press(PressKind::Reveal).unwrap();
+    story.view.pot.reserved += Usd::from_micros(1);
+    assert_eq!(story.refused(PressKind::Reveal), BeginRefused::PotExhausted);
+}

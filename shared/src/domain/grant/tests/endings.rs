@@ -1,0 +1,186 @@
+//! What keeps a grant from its key for a while or for good: holds, the report of a leak, the end, the sweep, caps and places.
+
+use super::*;
+
+#[test]
+fn an_answer_to_an_older_debt_does_not_pay_a_newer_one() {
+    let mut story = Story::new();
+    story.shown(PressKind::Reveal, 'a');
+    let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
+    story.apply(change);
+    let first_debt = story.view.grant.owed_disables().next().unwrap();
+    let (change, _) = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
+    story.apply(change);
+    story.now += 1.minute();
+    let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.view.disabled(&first_debt, story.now), None);
+    assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
+}
+
+#[test]
+fn a_swept_key_that_is_enabled_again_is_owed_its_disable_again_and_a_namesake_is_not() {
+    let mut story = Story::new();
+    story.begin(PressKind::Reveal);
+    story.now += GRACE;
+    let change = story.view.sweep(Epoch::new(1), &hash('a'), story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.view.sweep(Epoch::new(1), &hash('b'), story.now), Err(Swept::NotItsKey));
+    story.disabled(Epoch::new(1));
+    story.now += 1.hour();
+    let change = story.view.sweep(Epoch::new(1), &hash('a'), story.now).unwrap();
+    story.apply(change);
+    assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
+}
+
+#[test]
+fn a_hold_during_minting_keeps_the_key_from_being_shown_and_the_grant_goes_back() {
+    let mut story = Story::new();
+    let begun = story.begin(PressKind::Reveal);
+    let change = story.view.hold(HoldKind::Paused, &faculty(), Some("exam"), story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(RecordRefused::Held));
+    let change = story.view.give_up(&begun, GaveUp::Lost, Some(&hash('a')), "held", story.now).unwrap();
+    story.apply(change);
+    assert_eq!(
+        (story.view.grant.to_string().as_str(), attempt(&story, 1).state),
+        ("invited, paused", AttemptState::Lost)
+    );
+    assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
+    assert_eq!(story.refused(PressKind::Reveal), BeginRefused::Held(HoldKind::Paused));
+    let again = story.view.give_up(&begun, GaveUp::Lost, Some(&hash('a')), "held", story.now);
+    assert_eq!(again, None, "giving up twice changes nothing");
+}
+
+#[test]
+fn the_key_is_enabled_when_the_last_hold_comes_off_and_pressing_again_names_it_again() {
+    let mut story = Story::new();
+    story.shown(PressKind::Reveal, 'a');
+    for kind in [HoldKind::Paused, HoldKind::Dropped] {
+        let change = story.view.hold(kind, &faculty(), None, story.now).unwrap();
+        story.apply(change);
+        assert_eq!(story.view.hold(kind, &faculty(), None, story.now), Err(HoldRefused::AlreadyHeld));
+    }
+    story.disabled(Epoch::new(1));
+    let (change, enable) = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
+    assert_eq!(enable, None);
+    story.apply(change);
+    let (change, enable) = story.view.release(HoldKind::Dropped, &faculty(), story.now).unwrap();
+    assert_eq!(enable, Some(hash('a')));
+    story.apply(change);
+    assert_eq!(attempt(&story, 1).disable, Disable::No, "work must not disable it again");
+    let again = story.view.release(HoldKind::Dropped, &faculty(), story.now).unwrap_err();
+    assert_eq!(again, ReleaseRefused::NotHeld { enable: Some(hash('a')) });
+}
+
+#[test]
+fn disuse_gives_the_place_back_and_the_student_resumes_while_the_pot_allows() {
+    let mut story = Story::new();
+    story.shown(PressKind::Reveal, 'a').reading(1, 3_000_000);
+    let change = story.view.hold(HoldKind::Unused, &Actor::Rule, None, story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.view.give_back_place(story.now), None, "until it is disabled, the key can spend");
+    assert_eq!(story.view.pot.reserved, Usd::from_dollars(20));
+    story.disabled(Epoch::new(1));
+    let change = story.view.give_back_place(story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.view.pot.reserved, Usd::from_dollars(3));
+    story.view.pot.reserved = Usd::from_micros(83_000_001);
+    let refused = story.view.release(HoldKind::Unused, &Actor::Student, story.now).unwrap_err();
+    assert_eq!(refused, ReleaseRefused::PotExhausted);
+    story.view.pot.reserved = Usd::from_dollars(3);
+    let (change, _) = story.view.release(HoldKind::Unused, &Actor::Student, story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.view.pot.reserved, Usd::from_dollars(20));
+}
+
+#[test]
+fn revoked_is_terminal() {
+    let mut story = Story::new();
+    story.shown(PressKind::Reveal, 'a').reading(1, 1_000_000);
+    let change = story.view.revoke(&faculty(), Some("left the university"), story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.view.pot.reserved, Usd::from_dollars(1));
+    assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
+    let (view, now) = (&story.view, story.now);
+    assert_eq!(story.refused(PressKind::Replace), BeginRefused::Revoked);
+    assert!(view.revoke(&faculty(), None, now).is_none() && view.end(&Actor::Rule, now).is_none());
+    assert!(view.allow(&faculty()).is_none() && view.stop(Stopped::Leaked, &Actor::Student, now).is_none());
+    assert_eq!(view.hold(HoldKind::Paused, &faculty(), None, now), Err(HoldRefused::Over));
+    assert_eq!(view.release(HoldKind::Paused, &faculty(), now), Err(ReleaseRefused::Over));
+    assert_eq!(view.set_cap(Some(Usd::CENT), &faculty(), None, now), Err(CapRefused::Over));
+}
+
+#[test]
+fn revoking_while_the_key_is_made_keeps_it_from_being_shown() {
+    let mut story = Story::new();
+    let begun = story.begin(PressKind::Reveal);
+    let change = story.view.revoke(&faculty(), None, story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.view.pot.reserved, Usd::ZERO);
+    assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(RecordRefused::Lost));
+    let change = story.view.give_up(&begun, GaveUp::Lost, Some(&hash('a')), "revoked", story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.view.grant.state, State::Revoked);
+}
+
+#[test]
+fn a_key_reported_leaked_is_owed_its_disable_and_the_student_hears_of_it() {
+    let mut story = Story::new();
+    story.shown(PressKind::Reveal, 'a');
+    let change = story.view.stop(Stopped::Leaked, &Actor::Student, story.now).unwrap();
+    assert_eq!(change.notice, Some(Notice::KeyLeaked));
+    story.apply(change);
+    assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
+    assert_eq!(story.view.stop(Stopped::Leaked, &Actor::Student, story.now), None);
+    assert_eq!(story.refused(PressKind::Reveal), BeginRefused::AlreadyShown);
+    story.now += 1.hour();
+    story.shown(PressKind::Replace, 'b');
+}
+
+#[test]
+fn the_sweeper_touches_only_attempts_that_were_not_shown_and_are_older_than_the_grace() {
+    let mut story = Story::new();
+    let begun = story.begin(PressKind::Reveal);
+    assert_eq!(story.view.sweep(Epoch::new(1), &hash('a'), story.now), Err(Swept::TooYoung));
+    assert_eq!(story.view.sweep(Epoch::new(2), &hash('b'), story.now), Err(Swept::NoAttempt));
+    let mut shown = Story::new();
+    shown.shown(PressKind::Reveal, 'a').now += GRACE;
+    assert_eq!(shown.view.sweep(Epoch::new(1), &hash('a'), shown.now), Err(Swept::Shown));
+
+    story.now += GRACE;
+    let change = story.view.sweep(Epoch::new(1), &hash('a'), story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.view.grant.state, State::Invited);
+    assert_eq!(story.view.sweep(Epoch::new(1), &hash('a'), story.now), Err(Swept::Already));
+    assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(RecordRefused::Lost));
+}
+
+#[test]
+fn a_cap_of_ones_own_moves_the_place_within_the_pot() {
+    let mut story = Story::new();
+    story.shown(PressKind::Reveal, 'a');
+    let change = story.view.set_cap(Some(Usd::from_dollars(100)), &faculty(), None, story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.view.pot.reserved, Usd::from_dollars(100));
+    let above = story.view.set_cap(Some(Usd::from_micros(100_000_001)), &faculty(), None, story.now);
+    assert_eq!(above, Err(CapRefused::PotExhausted));
+    let change = story.view.set_cap(None, &faculty(), None, story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.view.pot.reserved, Usd::from_dollars(20));
+    assert_eq!(story.view.set_cap(None, &faculty(), None, story.now), Err(CapRefused::Unchanged));
+}
+
+#[test]
+fn a_place_that_was_never_used_is_given_back_once_the_claim_window_has_closed() {
+    let mut story = Story::new();
+    let begun = story.begin(PressKind::Reveal);
+    let change = story.view.give_up(&begun, GaveUp::Unknown, None, "no answer", story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.view.give_back_place(story.now), None);
+    story.now = story.view.programme.settings.claim_closes_at();
+    let change = story.view.give_back_place(story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.view.pot.reserved, Usd::ZERO);
+    assert_eq!(story.view.give_back_place(story.now), None);
+}

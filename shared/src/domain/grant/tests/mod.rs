@@ -1,0 +1,98 @@
+//! The acts as rules: who may do what from where, and what each leaves behind.
+
+mod claims;
+mod endings;
+
+use jiff::{SignedDuration, ToSpan};
+
+use super::testing::a_view;
+use super::*;
+use crate::domain::id::PersonId;
+
+/// A view that acts are applied to one after the other, as the store does.
+struct Story {
+    view: View,
+    now: Timestamp,
+}
+
+impl Story {
+    fn new() -> Story {
+        let view = a_view();
+        let now = view.programme.settings.term.starts_at() + 1.hour();
+        Story { view, now }
+    }
+
+    fn apply(&mut self, change: Change) -> &mut Story {
+        assert_eq!(change.grant.version, self.view.grant.version + 1, "every act moves the version by one");
+        self.view.grant = change.grant;
+        match change.pot {
+            PotChange::None => {}
+            PotChange::Take(amount) => self.view.pot.reserved += amount,
+            PotChange::GiveBack(amount) => self.view.pot.reserved = self.view.pot.reserved - amount,
+        }
+        self
+    }
+
+    fn press(&self, kind: PressKind) -> Result<(Change, Begun), BeginRefused> {
+        self.view.begin(Press { kind, epoch: self.view.grant.epoch }, Nonce::random(), self.now)
+    }
+
+    fn refused(&self, kind: PressKind) -> BeginRefused {
+        self.press(kind).unwrap_err()
+    }
+
+    fn begin(&mut self, kind: PressKind) -> Begun {
+        let (change, begun) = self.press(kind).unwrap();
+        self.apply(change);
+        begun
+    }
+
+    /// The whole claim or replacement, with the key named by one hex digit.
+    fn shown(&mut self, kind: PressKind, key: char) -> &mut Story {
+        let begun = self.begin(kind);
+        for debt in &begun.to_retire {
+            self.disabled(debt.epoch);
+        }
+        let change = self.view.record(&begun, &minted(key), self.now).unwrap();
+        self.apply(change)
+    }
+
+    /// The provider answers what is owed for this attempt.
+    fn disabled(&mut self, epoch: Epoch) {
+        let debt = self.view.grant.owed_disables().find(|debt| debt.epoch == epoch).unwrap();
+        let change = self.view.disabled(&debt, self.now).unwrap();
+        self.apply(change);
+    }
+
+    fn reading(&mut self, epoch: u32, micros: i64) -> &mut Story {
+        let window = self.view.programme.settings.reset.window_at(self.now);
+        let used = Usd::from_micros(micros);
+        self.view.readings.retain(|reading| reading.epoch != Epoch::new(epoch));
+        self.view.readings.push(Reading {
+            programme: self.view.grant.programme.clone(),
+            grant: self.view.grant.id.clone(),
+            epoch: Epoch::new(epoch),
+            lifetime: used,
+            window,
+            in_window: used,
+            as_of: self.now,
+        });
+        self
+    }
+}
+
+fn hash(digit: char) -> KeyHash {
+    digit.to_string().repeat(64).parse().unwrap()
+}
+
+fn minted(digit: char) -> Minted {
+    Minted { key: hash(digit), limit: Usd::from_dollars(20) }
+}
+
+fn faculty() -> Actor {
+    Actor::Person(PersonId::random())
+}
+
+fn attempt(story: &Story, epoch: u32) -> &Attempt {
+    story.view.grant.attempt(Epoch::new(epoch)).unwrap()
+}
