@@ -9,7 +9,7 @@ use super::items::OutboxRow;
 use super::keys;
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
-use crate::domain::audit::{Actor, Entry, What};
+use crate::domain::audit::{Act, Actor, Entry, What};
 use crate::domain::grant::{Change, Grant, PotChange, Reading, View};
 use crate::domain::id::{GrantId, ProgrammeId};
 use crate::domain::programme::Pot;
@@ -66,8 +66,7 @@ impl Table {
         if matches!(change.pot, PotChange::GiveBack(_)) {
             transaction = while_unread(transaction, view)?;
         }
-        if matches!(change.pot, PotChange::Take(_)) {
-            // What a place costs was read in the programme: an edit since may have changed it.
+        if rests_on_settings(&change) {
             let programme = keys::programme(&view.programme.id);
             let version = number(view.programme.version);
             transaction = transaction.check(&programme, "version = :version", &[(":version", version)])?;
@@ -80,6 +79,12 @@ impl Table {
         }
         move_pot(transaction, &view.pot, change.pot)
     }
+}
+
+/// What a place costs and which cap one of one's own replaces were read in the programme: an edit since may have changed them.
+fn rests_on_settings(change: &Change) -> bool {
+    let changes_cap = change.audit.as_ref().is_some_and(|what| what.act == Act::CapChanged);
+    changes_cap || matches!(change.pot, PotChange::Take(_))
 }
 
 /// What is given back was reckoned from the readings: had one come since, it would be too much.
