@@ -5,9 +5,11 @@
 pub(crate) mod act;
 mod crowds;
 mod faults;
+mod found;
 mod judge;
 mod kinds;
 mod lane;
+mod legal;
 mod races;
 pub(crate) mod settings;
 pub(crate) mod world;

@@ -3,7 +3,8 @@
 use bursar_local::gate::Recorded;
 use jiff::Timestamp;
 
-use super::act::{Act, Ended, Legal};
+use super::act::{Act, Ended};
+use super::legal::Legal;
 use super::world::World;
 
 /// What is known of an act that ran.
@@ -26,7 +27,10 @@ impl Ran<'_> {
             Ended::Failed(why) => return Err(format!("nothing was done to it, and it failed: {why}")),
             Ended::Killed => return Err("nothing was done to it, and it was killed".to_owned()),
         };
-        let legal = self.legal(before, seen);
+        let mut legal = self.legal(before, seen);
+        // Of an act that wrote nothing, what it was told may have been so at any moment that it may have read.
+        let refused = seen.iter().flat_map(|moment| self.act.on(moment, seen, self.now));
+        legal.extend(refused.filter(|legal| legal.after.is_none()));
         let unchanged = after.is_like(before);
         let fitting: Vec<&Legal> =
             legal.iter().filter(|legal| legal.after.as_ref().map_or(unchanged, |legal| legal.is_like(after))).collect();

@@ -10,7 +10,10 @@ use super::act::{Act, LEASE, programme};
 use super::settings::{Setting, ada, key_of, minted, person, reading, settings};
 use super::world::World;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+const GET: &str = "dynamodb:GetItem";
+const QUERY: &str = "dynamodb:Query";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Reveal,
     Replace,
@@ -35,6 +38,7 @@ pub(super) enum Kind {
     Allow,
     Create,
     Save,
+    SaveCap,
     RaisePot,
     LowerPot,
     Close,
@@ -47,7 +51,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Kind; 32] = [
+    pub(super) const ALL: [Kind; 33] = [
         Kind::Reveal,
         Kind::Replace,
         Kind::Record,
@@ -71,6 +75,7 @@ impl Kind {
         Kind::Allow,
         Kind::Create,
         Kind::Save,
+        Kind::SaveCap,
         Kind::RaisePot,
         Kind::LowerPot,
         Kind::Close,
@@ -92,41 +97,52 @@ impl Kind {
         matches!(self, Kind::Reveal | Kind::Record | Kind::Lost | Kind::Pause | Kind::Revoke | Kind::Sweep | Kind::Note)
     }
 
-    /// Whether it changes what the pot has reserved.
-    pub(super) fn moves_the_pot(self) -> bool {
-        let takes = matches!(self, Kind::Reveal | Kind::Reuse | Kind::RaiseCap);
-        takes || matches!(self, Kind::Disuse | Kind::Revoke | Kind::End | Kind::GiveBackPlace | Kind::LowerCap)
+    /// What it reads before it writes, where that is more than one call. An act on a grant asks for programme, pot, grant and
+    /// readings at once: which of the first three comes first is chance.
+    pub(super) fn reads(self) -> &'static [(&'static str, u64)] {
+        match self {
+            Kind::Create | Kind::Save | Kind::SaveCap | Kind::RaisePot | Kind::LowerPot | Kind::Close => &[],
+            Kind::Meta | Kind::Acquire | Kind::Renew | Kind::ReleaseLease | Kind::Note => &[],
+            // Whether each is on the roster, one after the other.
+            Kind::Invite => &[(GET, 2), (GET, 3)],
+            _ => &[(GET, 1), (GET, 2), (GET, 3), (QUERY, 1)],
+        }
     }
 
-    /// Whether it touches an item that the other one does: runners' items are their own.
-    pub(super) fn meets(self, other: Kind) -> bool {
-        let runs = |kind| matches!(kind, Kind::Meta | Kind::Acquire | Kind::Renew | Kind::ReleaseLease);
-        runs(self) == runs(other)
+    /// Whether it writes what that call of the other act asks for.
+    pub(super) fn writes_what_is_read_by(self, reader: Kind, call: &str) -> bool {
+        match self {
+            Kind::Create | Kind::Meta | Kind::Acquire | Kind::Renew | Kind::ReleaseLease => false,
+            Kind::Invite => reader == Kind::Invite,
+            Kind::Note => call == QUERY,
+            _ => reader != Kind::Invite && call == GET,
+        }
     }
 
     /// Where it can be done, the plainest first.
     pub(super) fn settings(self) -> &'static [Setting] {
         use Setting::{
-            Dropped, Forsaken, ForsakenReplacing, Invited, Leaked, Live, Minting, Nothing, Paused, Replacing, Running,
-            TooLate, Unused,
+            Disused, Dropped, Forsaken, ForsakenReplacing, Invited, Leaked, Live, Minting, Nothing, OutOfUse, Paused,
+            Replacing, TooLate, Unshown, Unused,
         };
         match self {
-            Kind::Reveal => &[Invited, Forsaken],
+            Kind::Reveal => &[Invited, Forsaken, Unshown],
             Kind::Replace => &[Live, Leaked, ForsakenReplacing],
             Kind::Record => &[Minting, Replacing, Forsaken],
             Kind::Refused | Kind::Unknown | Kind::Lost => &[Minting, Replacing],
-            Kind::Disabled => &[Leaked, Replacing],
+            Kind::Disabled => &[Leaked, Replacing, Unshown],
             Kind::Pause | Kind::Drop => &[Live, Minting],
             Kind::Disuse | Kind::Stop => &[Live],
             Kind::Resume => &[Paused],
             Kind::TakeBack => &[Dropped],
-            Kind::Reuse => &[Unused],
-            Kind::Revoke | Kind::End => &[Live, Minting, Unused],
+            Kind::Reuse => &[Disused, Unused],
+            Kind::Revoke | Kind::End => &[Live, Minting, OutOfUse],
             Kind::Sweep => &[Forsaken, ForsakenReplacing],
-            Kind::GiveBackPlace => &[TooLate],
+            Kind::GiveBackPlace => &[TooLate, OutOfUse],
+            Kind::SaveCap => &[Invited],
             Kind::RaiseCap | Kind::LowerCap => &[Live, Minting],
-            Kind::Create => &[Nothing, Live],
-            Kind::Renew | Kind::ReleaseLease => &[Running],
+            Kind::Create => &[Live, Nothing],
+            Kind::Acquire => &[Live, Nothing],
             Kind::Allow
             | Kind::Save
             | Kind::RaisePot
@@ -134,7 +150,8 @@ impl Kind {
             | Kind::Close
             | Kind::Invite
             | Kind::Meta
-            | Kind::Acquire
+            | Kind::Renew
+            | Kind::ReleaseLease
             | Kind::Note => &[Live],
         }
     }
@@ -195,10 +212,15 @@ impl Kind {
             Kind::RaiseCap => Act::SetCap(who, Some(Usd::from_dollars(50))),
             Kind::LowerCap => Act::SetCap(who, Some(Usd::from_dollars(4))),
             Kind::Allow => Act::Allow(who),
-            Kind::Create => Act::Create(settings("CS pilot"), Usd::from_dollars(100)),
+            Kind::Create => Act::Create(settings("Maths"), Usd::from_dollars(100)),
             Kind::Save => {
                 let mut edited = settings("CS pilot");
                 edited.contact = Some("room 101".to_owned());
+                Act::Save(programme(), edited, version)
+            }
+            Kind::SaveCap => {
+                let mut edited = settings("CS pilot");
+                edited.cap = Usd::from_dollars(30);
                 Act::Save(programme(), edited, version)
             }
             Kind::RaisePot => Act::SetPot(programme(), Usd::from_dollars(200)),

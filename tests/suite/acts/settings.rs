@@ -10,7 +10,8 @@ use bursar_core::domain::term::Term;
 use bursar_core::store::NewPerson;
 use jiff::{Timestamp, ToSpan};
 
-use super::act::{Act, Legal, grant_of, programme};
+use super::act::{Act, grant_of, programme};
+use super::legal::Legal;
 use super::world::World;
 
 /// How far the first person has come.
@@ -23,6 +24,8 @@ pub(crate) enum Setting {
     Minting,
     /// Whoever made the key died two hours ago.
     Forsaken,
+    /// A key was made that could not be shown. It is still to be disabled, and the student may press again.
+    Unshown,
     /// A key was shown an hour ago, five dollars of it are used.
     Live,
     /// The key is being replaced.
@@ -31,29 +34,63 @@ pub(crate) enum Setting {
     ForsakenReplacing,
     Paused,
     Dropped,
-    /// Held for disuse: the place in the pot is given back.
+    /// Held for disuse; the key is still to be disabled.
     Unused,
+    /// The same, and disabled.
+    OutOfUse,
+    /// The same, and the place in the pot is given back.
+    Disused,
     /// The key was reported leaked and is still to be disabled.
     Leaked,
     /// An attempt came to nothing, and the claim window has closed since.
     TooLate,
-    /// A runner has the lease.
-    Running,
+    /// The grant ended after a key of it was made and not shown: nothing is reserved.
+    Over,
 }
 
 impl Setting {
-    /// The table, and the time there.
+    pub(crate) const ALL: [Setting; 16] = [
+        Setting::Nothing,
+        Setting::Invited,
+        Setting::Minting,
+        Setting::Forsaken,
+        Setting::Unshown,
+        Setting::Live,
+        Setting::Replacing,
+        Setting::ForsakenReplacing,
+        Setting::Paused,
+        Setting::Dropped,
+        Setting::Unused,
+        Setting::OutOfUse,
+        Setting::Disused,
+        Setting::Leaked,
+        Setting::TooLate,
+        Setting::Over,
+    ];
+
+    /// The table, and the time there. A runner has the lease.
     pub(crate) fn world(self) -> (World, Timestamp) {
         let begin = start();
         let now = begin + 3.hours();
         let minutes_ago = |minutes: i64| now - minutes.minutes();
         let live = || claimed(&open(), begin + 2.hours());
         let hold = |kind| live().does(&Act::Hold(ada(), kind), minutes_ago(5));
+        let unshown = || {
+            let Legal { begun, after, .. } = open().press(PressKind::Reveal, minutes_ago(5));
+            let key = key_of(&ada(), Epoch::new(1));
+            after.unwrap().does(&Act::GiveUp(ada(), begun.unwrap(), GaveUp::Lost, Some(key)), minutes_ago(5))
+        };
+        let out_of_use = || {
+            let world = hold(HoldKind::Unused);
+            let debt = world.grants[&ada()].owed_disables().next().unwrap();
+            world.does(&Act::Disabled(ada(), debt), minutes_ago(4))
+        };
         let world = match self {
-            Setting::Nothing => World::default(),
+            Setting::Nothing => return (World::default(), now),
             Setting::Invited => open(),
             Setting::Minting => open().begins(PressKind::Reveal, minutes_ago(0)),
             Setting::Forsaken => open().begins(PressKind::Reveal, minutes_ago(120)),
+            Setting::Unshown => unshown(),
             Setting::Live => live(),
             Setting::Replacing => live().begins(PressKind::Replace, minutes_ago(0)),
             Setting::ForsakenReplacing => {
@@ -62,19 +99,20 @@ impl Setting {
             Setting::Paused => hold(HoldKind::Paused),
             Setting::Dropped => hold(HoldKind::Dropped),
             Setting::Unused => hold(HoldKind::Unused),
+            Setting::OutOfUse => out_of_use(),
+            Setting::Disused => out_of_use().does(&Act::GiveBackPlace(ada()), minutes_ago(3)),
+            Setting::Over => unshown().does(&Act::End(ada()), minutes_ago(4)),
             Setting::Leaked => live().does(&Act::Stop(ada(), Stopped::Leaked), minutes_ago(5)),
             Setting::TooLate => {
-                let mut world = open();
-                let begun = world.press(PressKind::Reveal, minutes_ago(90));
-                let begun = (begun.begun.unwrap(), begun.after.unwrap());
-                world = begun.1.does(&Act::GiveUp(ada(), begun.0, GaveUp::Unknown, None), minutes_ago(89));
+                let Legal { begun, after, .. } = open().press(PressKind::Reveal, minutes_ago(90));
+                let give_up = Act::GiveUp(ada(), begun.unwrap(), GaveUp::Unknown, None);
+                let world = after.unwrap().does(&give_up, minutes_ago(89));
                 let mut settings = world.programmes[&programme()].settings.clone();
                 settings.claim_closes_at = Some(minutes_ago(60));
                 world.does(&Act::Save(programme(), settings, 1), minutes_ago(80))
             }
-            Setting::Running => live().does(&Act::Acquire("one"), minutes_ago(5)),
         };
-        (world, now)
+        (world.does(&Act::Acquire("one"), minutes_ago(5)), now)
     }
 }
 

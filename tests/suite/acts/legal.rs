@@ -1,0 +1,236 @@
+//! What the rules say an act may come to, asked of `bursar_core::domain` on the table as it was. Acts without rules of their own
+//! there, on programmes, leases and readings, are told once more in the plainest way.
+
+use bursar_core::domain::audit::{self, Actor, Entry, What};
+use bursar_core::domain::grant::{Begun, Change, Grant, PotChange, Reading, View};
+use bursar_core::domain::id::{Nonce, ProgrammeId};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::{Pot, Programme, Settings};
+use bursar_core::store::items::{Enrolment, Lease, MailClass, Meta, OwedMail};
+use bursar_core::store::{Closed, NewPerson, Noted, PotSet, Saved, Unchanged};
+use jiff::Timestamp;
+
+use super::act::{
+    Act, LEASE, NO_SUCH_GRANT, TABLE, WHY, acquired, begun_text, done, enabling, faculty, grant_of, left, refused,
+    saved,
+};
+use super::world::World;
+
+/// What an act may come to: what its caller is told, and the table if it wrote.
+#[derive(Debug, Clone)]
+pub(crate) struct Legal {
+    pub(crate) said: String,
+    pub(crate) after: Option<World>,
+    /// Begun by this act, for whoever goes on from there.
+    pub(crate) begun: Option<Begun>,
+}
+
+impl Act {
+    /// What the rules say it may come to when it takes effect on `world`. The programme and the readings it may have read at any
+    /// of the moments `seen`, but where its transaction holds them: a place is taken and a cap changed under the settings that
+    /// hold, and a place is given back by the readings that are there.
+    pub(crate) fn on(&self, world: &World, seen: &[&World], now: Timestamp) -> Vec<Legal> {
+        let Some(who) = self.who() else { return vec![self.on_programme(world, now)] };
+        let mut read: Vec<(Programme, Vec<Reading>)> = Vec::new();
+        for (programme, readings) in seen.iter().flat_map(|one| seen.iter().map(move |other| (one, other))) {
+            if let Some((one, other)) = programme.view(who).zip(readings.view(who))
+                && !read.contains(&(one.programme.clone(), other.readings.clone()))
+            {
+                read.push((one.programme, other.readings));
+            }
+        }
+        let (Some(there), false) = (world.view(who), read.is_empty()) else {
+            return vec![Legal { said: NO_SUCH_GRANT.to_owned(), after: None, begun: None }];
+        };
+        let decided = read.into_iter().filter_map(|(programme, readings)| {
+            let view = View { programme, readings, ..there.clone() };
+            let (change, said, begun) = match self.decide(&view, now) {
+                Ok(decided) => decided,
+                Err(said) => return Some(Legal { said, after: None, begun: None }),
+            };
+            let takes_or_caps = matches!(change.pot, PotChange::Take(_)) || matches!(self, Act::SetCap(..));
+            let gives_back = matches!(change.pot, PotChange::GiveBack(_));
+            let is_held_otherwise =
+                (takes_or_caps && view.programme != there.programme) || (gives_back && view.readings != there.readings);
+            (!is_held_otherwise).then(|| Legal { said, after: Some(world.with(change, now)), begun })
+        });
+        decided.collect()
+    }
+
+    fn decide(&self, view: &View, now: Timestamp) -> Result<(Change, String, Option<Begun>), String> {
+        let by = &faculty();
+        let why = Some(WHY);
+        let change = match self {
+            Act::Begin(_, press) => {
+                // The store draws one; here it is made of grant and epoch, so that no two are the same.
+                let nonce = format!("{}{:06x}", &view.grant.id.as_str()[..10], view.grant.epoch.next().number());
+                let nonce: Nonce = nonce.parse().unwrap();
+                let (change, begun) = view.begin(*press, nonce, now).map_err(refused)?;
+                return Ok((change, done(begun_text(&begun)), Some(begun)));
+            }
+            Act::Release(_, kind) => {
+                let (change, enable) = view.release(*kind, by, now).map_err(refused)?;
+                return Ok((change, done(enabling(&enable)), None));
+            }
+            Act::Record(_, begun, minted) => view.record(begun, minted, now).map_err(refused),
+            Act::GiveUp(_, begun, how, key) => unchanged(view.give_up(begun, *how, key.as_ref(), WHY, now)),
+            Act::Disabled(_, debt) => unchanged(view.disabled(debt, now)),
+            Act::Hold(_, kind) => view.hold(*kind, by, why, now).map_err(refused),
+            Act::Stop(_, stopped) => unchanged(view.stop(*stopped, &Actor::Student, now)),
+            Act::Revoke(_) => unchanged(view.revoke(by, why, now)),
+            Act::End(_) => unchanged(view.end(&Actor::Rule, now)),
+            Act::Sweep(_, epoch, key) => view.sweep(*epoch, key, now).map_err(refused),
+            Act::GiveBackPlace(_) => unchanged(view.give_back_place(now)),
+            Act::SetCap(_, cap) => view.set_cap(*cap, by, why, now).map_err(refused),
+            Act::Allow(_) => unchanged(view.allow(by)),
+            _ => Err("not an act on a grant".to_owned()),
+        }?;
+        let said = done(left(&change.grant));
+        Ok((change, said, None))
+    }
+
+    fn on_programme(&self, world: &World, now: Timestamp) -> Legal {
+        let mut after = world.clone();
+        let nobody_has_a_place = |id: &ProgrammeId| world.pots.get(id).is_none_or(|pot| pot.reserved == Usd::ZERO);
+        let tell = |world: &mut World, id: &ProgrammeId, what: What| {
+            world.tell(Entry {
+                programme: id.clone(),
+                grant: None,
+                entry: ulid::Ulid::nil(),
+                at: now,
+                by: faculty(),
+                what,
+            });
+        };
+        let (said, wrote) = match self {
+            Act::Create(settings, limit) => {
+                let slug = ProgrammeId::of_name(&settings.name);
+                let mut ids = std::iter::once(slug.clone()).chain((2..).map(|count| slug.numbered(count)));
+                let id = ids.find(|id| !world.programmes.contains_key(id)).unwrap();
+                let programme = Programme::new(id.clone(), settings.clone());
+                after.programmes.insert(id.clone(), programme);
+                let pot = Pot { programme: id.clone(), limit: *limit, reserved: Usd::ZERO, version: 1 };
+                after.pots.insert(id.clone(), pot);
+                tell(&mut after, &id, What::new(audit::Act::Created).noting(format!("pot {limit}")));
+                (done(id.to_string()), true)
+            }
+            Act::Save(id, settings, version) => match after.programmes.get_mut(id) {
+                None => (saved(&Saved::NoSuchProgramme), false),
+                Some(current) if current.version != *version => {
+                    (saved(&Saved::Stale(Box::new(current.clone()))), false)
+                }
+                Some(current) => {
+                    let moves_places = costs(&current.settings) != costs(settings);
+                    if moves_places && !nobody_has_a_place(id) {
+                        return Legal { said: saved(&Saved::PlacesTaken), after: None, begun: None };
+                    }
+                    if let Some(pot) = after.pots.get_mut(id).filter(|_| moves_places) {
+                        pot.version += 1;
+                    }
+                    current.settings = settings.clone();
+                    current.version += 1;
+                    tell(&mut after, id, What::new(audit::Act::Edited));
+                    (saved(&Saved::Done), true)
+                }
+            },
+            Act::SetPot(id, limit) => match after.pots.get_mut(id) {
+                None => (format!("{:?}", PotSet::NoSuchProgramme), false),
+                Some(pot) if pot.limit == *limit => (format!("{:?}", PotSet::Unchanged), false),
+                Some(pot) => {
+                    let what = What::new(audit::Act::PotChanged).changing(pot.limit, limit);
+                    pot.limit = *limit;
+                    tell(&mut after, id, what);
+                    (format!("{:?}", PotSet::Done), true)
+                }
+            },
+            Act::Close(id) => match after.programmes.get_mut(id) {
+                None => (format!("{:?}", Closed::NoSuchProgramme), false),
+                Some(programme) if programme.closed_at.is_some() => (format!("{:?}", Closed::Already), false),
+                Some(programme) => {
+                    programme.closed_at = Some(now);
+                    programme.version += 1;
+                    tell(&mut after, id, What::new(audit::Act::Closed));
+                    (format!("{:?}", Closed::Done), true)
+                }
+            },
+            Act::Invite(id, people) => {
+                let names = invited(&mut after, id, people, now);
+                if !names.is_empty() {
+                    tell(&mut after, id, What::new(audit::Act::Invited).noting(names.join(" ")));
+                }
+                (done(names.len().to_string()), !names.is_empty())
+            }
+            Act::Meta => {
+                let is_new = after.meta.is_none();
+                let meta = after.meta.get_or_insert_with(|| Meta {
+                    deployment: "de00000000".parse().unwrap(),
+                    table: TABLE.to_owned(),
+                    born: now,
+                });
+                (done(meta.born), is_new)
+            }
+            Act::Acquire(holder) => {
+                let held = after.leases.get("jobs");
+                if held.is_some_and(|lease| lease.until > now && lease.holder != *holder) {
+                    ("busy".to_owned(), false)
+                } else {
+                    let fence = held.map_or(0, |lease| lease.fence) + 1;
+                    let (holder, until) = ((*holder).to_owned(), now + LEASE);
+                    let lease = Lease { lease: "jobs".to_owned(), holder, fence, until };
+                    after.leases.insert("jobs".to_owned(), lease.clone());
+                    (acquired(&lease), true)
+                }
+            }
+            Act::Renew(lease) => {
+                let is_ours = set_end(&mut after, lease, now + LEASE);
+                (is_ours.to_string(), is_ours)
+            }
+            Act::ReleaseLease(lease) => ("done".to_owned(), set_end(&mut after, lease, Timestamp::UNIX_EPOCH)),
+            Act::Note(reading) => {
+                let at = (reading.grant.clone(), reading.epoch);
+                let is_news = world.readings.get(&at).is_none_or(|known| known.lifetime < reading.lifetime);
+                after.readings.insert(at, reading.clone());
+                (format!("{:?}", if is_news { Noted::Recorded } else { Noted::NotNewer }), is_news)
+            }
+            _ => ("an act on a grant".to_owned(), false),
+        };
+        Legal { said, after: wrote.then_some(after), begun: None }
+    }
+}
+
+fn invited(world: &mut World, id: &ProgrammeId, people: &[NewPerson], now: Timestamp) -> Vec<String> {
+    let mut names = Vec::new();
+    for NewPerson { person, group } in people {
+        let address = person.address.matched().clone();
+        if world.enrolments.iter().any(|known| known.address == address && known.programme == *id) {
+            continue;
+        }
+        let grant = Grant::invited(id.clone(), grant_of(person), person.clone(), group.clone());
+        world.enrolments.push(Enrolment { address, programme: id.clone(), grant: grant.id.clone() });
+        let mail = OwedMail::Roster { programme: id.clone(), grant: grant.id.clone() };
+        world.owe(mail, MailClass::Bulk, now);
+        names.push(grant.id.to_string());
+        world.grants.insert(grant.id.clone(), grant);
+    }
+    names
+}
+
+fn set_end(world: &mut World, lease: &Lease, until: Timestamp) -> bool {
+    match world.leases.get_mut(&lease.lease) {
+        Some(kept) if kept.holder == lease.holder && kept.fence == lease.fence => {
+            kept.until = until;
+            true
+        }
+        _ => false,
+    }
+}
+
+/// What the cost of a place in the pot depends on.
+fn costs(settings: &Settings) -> impl PartialEq {
+    let caps: Vec<_> = settings.groups.iter().filter_map(|(name, group)| Some((name.clone(), group.cap?))).collect();
+    (settings.cap, caps, settings.reset, settings.keys_expire_at())
+}
+
+fn unchanged(change: Option<Change>) -> Result<Change, String> {
+    change.ok_or_else(|| refused(Unchanged))
+}
