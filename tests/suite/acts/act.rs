@@ -43,7 +43,8 @@ pub(crate) enum Act {
 /// How an act ended.
 #[derive(Debug, Clone)]
 pub(crate) enum Ended {
-    Said(String),
+    /// What its caller is told, and the attempt that it began.
+    Said(String, Option<Begun>),
     /// The table did not do it, or did not say whether it did.
     Failed(String),
     Killed,
@@ -59,18 +60,29 @@ impl Act {
     /// Asks it of the store.
     pub(crate) async fn run(&self, table: &Table, now: Timestamp, deadline: Deadline) -> Ended {
         match self.ask(table, now, deadline).await {
-            Ok(said) => Ended::Said(said),
-            Err(StoreError::Corrupt { kind, shape, why }) => Ended::Said(format!("corrupt {kind} {shape}: {why}")),
+            Ok((said, begun)) => Ended::Said(said, begun),
+            Err(StoreError::Corrupt { kind, shape, why }) => {
+                Ended::Said(format!("corrupt {kind} {shape}: {why}"), None)
+            }
             Err(error) => Ended::Failed(error.to_string()),
         }
     }
 
-    async fn ask(&self, table: &Table, now: Timestamp, deadline: Deadline) -> Result<String, StoreError> {
+    async fn ask(
+        &self,
+        table: &Table,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<(String, Option<Begun>), StoreError> {
         let (actor, programme) = (faculty(), programme());
         let by = By { actor: &actor, now, deadline };
         let at = |grant| At { programme: &programme, grant, now, deadline };
         let said = match self {
-            Act::Begin(who, press) => said(table.begin(at(who), *press).await?, begun_text),
+            Act::Begin(who, press) => {
+                let outcome = table.begin(at(who), *press).await?;
+                let begun = if let Outcome::Done(begun) = &outcome { Some(begun.clone()) } else { None };
+                return Ok((said(outcome, begun_text), begun));
+            }
             Act::Record(who, begun, minted) => said(table.record(at(who), begun, minted).await?, left),
             Act::GiveUp(who, begun, how, key) => {
                 said(table.give_up(at(who), begun, *how, key.as_ref(), WHY).await?, left)
@@ -110,7 +122,7 @@ impl Act {
             }
             Act::Note(reading) => format!("{:?}", table.note_reading(reading).await?),
         };
-        Ok(said)
+        Ok((said, None))
     }
 
     /// The grant it is an act on.

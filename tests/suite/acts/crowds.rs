@@ -103,7 +103,7 @@ async fn at_once(case: &mut Case<'_>, acts: Vec<Act>) -> Vec<String> {
     let (ended, ()) = tokio::join!(join_all(acting), letting_go);
     case.look().await.unwrap_or_else(|why| panic!("{why}"));
     let said = ended.into_iter().map(|ended| match ended {
-        Ended::Said(said) => said,
+        Ended::Said(said, _) => said,
         other => panic!("{other:?}"),
     });
     said.collect()

@@ -24,7 +24,7 @@ async fn a_success_that_cannot_be_read_is_asked_after() {
     lane.gate.at(write, "html-200-after".parse().unwrap());
     let reveal = Kind::Reveal.seeing(&case.world, case.now()).unwrap();
     let ended = case.step(&mut actor, &reveal, plenty(), true).await.unwrap();
-    assert!(matches!(&ended, Ended::Said(said) if said == "done: attempt 1 after []"), "{ended:?}");
+    assert!(matches!(&ended, Ended::Said(said, _) if said == "done: attempt 1 after []"), "{ended:?}");
 }
 
 /// A reading that came between an act's reads and its write was given back with the place, so that the pot promised it again.
@@ -68,7 +68,7 @@ async fn a_grant_whose_key_is_being_made_is_not_held_for_disuse() {
         let mut actor = case.actor();
         said.push(case.step(&mut actor, &act, plenty(), false).await.unwrap());
     }
-    assert!(matches!(&said[0], Ended::Said(said) if said == "refused: NoKey"), "{said:?}");
+    assert!(matches!(&said[0], Ended::Said(said, _) if said == "refused: NoKey"), "{said:?}");
     assert_eq!(case.world.grants[&ada()].to_string(), "live");
     assert!(case.world.grants[&ada()].has_place);
 }

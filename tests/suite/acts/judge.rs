@@ -22,7 +22,7 @@ impl Ran<'_> {
     /// Judges an act between two moments between which nothing else was written. `seen` are the moments that it may have read.
     pub(super) fn judge(&self, before: &World, after: &World, seen: &[&World]) -> Result<(), String> {
         let said = match self.ended {
-            Ended::Said(said) => Some(said),
+            Ended::Said(said, _) => Some(said),
             Ended::Failed(_) | Ended::Killed if self.faulted => None,
             Ended::Failed(why) => return Err(format!("nothing was done to it, and it failed: {why}")),
             Ended::Killed => return Err("nothing was done to it, and it was killed".to_owned()),

@@ -187,6 +187,11 @@ impl Actor {
         self.instance.run(work).await.unwrap_or(Ended::Killed)
     }
 
+    /// Whether it hung up on a call that nobody had answered, as on a machine that is too slow.
+    pub(super) fn hung_up(&self, lane: &Lane) -> bool {
+        self.calls(lane).iter().any(|recorded| recorded.verdict.is_none())
+    }
+
     /// What it called so far, as far as the lane still knows.
     pub(super) fn calls(&self, lane: &Lane) -> Vec<Recorded> {
         let of_it = |recorded: &Recorded| recorded.call.instance == self.number();

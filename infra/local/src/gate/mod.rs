@@ -37,7 +37,7 @@ use tokio::sync::{Notify, watch};
 
 pub use self::call::{Call, CallName, Part, Service, Shape};
 pub use self::explore::{Choose, Drawn, Every, Exploration, Explored, Replayed};
-pub use self::history::{History, Step};
+pub use self::history::{Dice, History, Step};
 pub use self::hold::{Held, ReleaseError};
 pub use self::instance::{Begun, Instance, Killed};
 pub use self::matcher::Matcher;
