@@ -489,6 +489,11 @@ pub(super) fn key_of(item: &Item) -> Key {
     Key { pk: text("pk"), sk: text("sk") }
 }
 
+/// Whether an item says that it is of this kind.
+pub(super) fn is_of<T: Stored>(item: &Item) -> bool {
+    item.get("kind").and_then(|kind| kind.as_s().ok()).is_some_and(|kind| kind == T::KIND)
+}
+
 /// The value that an item keeps. An item of another kind or shape is corrupt, never absent.
 pub fn from_item<T: Stored>(item: Item) -> Result<T, StoreError> {
     let (key, kind) = (key_of(&item), item.get("kind").and_then(|kind| kind.as_s().ok()).cloned().unwrap_or_default());

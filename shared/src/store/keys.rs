@@ -34,6 +34,8 @@ pub const TOTALS: &str = "T#";
 pub const CROSSINGS: &str = "X#";
 /// What the sort keys of a person's enrolments begin with.
 pub const ENROLMENTS: &str = "G#";
+/// What the sort keys of audit entries begin with. In a grant partition they come last, behind the grants and their readings.
+pub const AUDIT: &str = "Z#";
 
 fn key(pk: impl Into<String>, sk: impl Into<String>) -> Key {
     Key { pk: pk.into(), sk: sk.into() }
@@ -155,12 +157,12 @@ pub fn outbox_row_of(key: &Key) -> Option<Ulid> {
 
 /// What the sort keys of a programme's own audit entries begin with.
 pub fn audit_of_programme() -> &'static str {
-    "Z#"
+    AUDIT
 }
 
 /// What the sort keys of a grant's audit entries begin with.
 pub fn audit_of(grant: &GrantId) -> String {
-    format!("Z#{grant}#")
+    format!("{AUDIT}{grant}#")
 }
 
 pub fn grant_partition(programme: &ProgrammeId, shard: char) -> String {

@@ -1,5 +1,7 @@
 //! Reading: strongly consistent wherever an act is decided on it.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 
@@ -33,6 +35,47 @@ impl Table {
     /// One sixteenth of a programme's grants.
     pub async fn grants_of_shard(&self, programme: &ProgrammeId, shard: char) -> Result<Vec<Grant>, StoreError> {
         self.query(&keys::grant_partition(programme, shard), keys::GRANTS).await
+    }
+
+    /// The same with what their keys have used, each grant's readings in the order of their epochs; not the audit.
+    pub async fn shard_of(
+        &self,
+        programme: &ProgrammeId,
+        shard: char,
+    ) -> Result<Vec<(Grant, Vec<Reading>)>, StoreError> {
+        let (mut grants, mut readings) = (Vec::new(), HashMap::<GrantId, Vec<Reading>>::new());
+        let mut from = None;
+        loop {
+            let page = self
+                .client
+                .query()
+                .table_name(&self.name)
+                .consistent_read(true)
+                .key_condition_expression("pk = :pk AND sk < :audit")
+                .expression_attribute_values(":pk", AttributeValue::S(keys::grant_partition(programme, shard)))
+                .expression_attribute_values(":audit", AttributeValue::S(keys::AUDIT.to_owned()))
+                .set_exclusive_start_key(from)
+                .send()
+                .await
+                .map_err(|error| StoreError::Service(reduce(&error)))?;
+            for item in page.items.unwrap_or_default() {
+                if items::is_of::<Reading>(&item) {
+                    let reading: Reading = items::from_item(item)?;
+                    readings.entry(reading.grant.clone()).or_default().push(reading);
+                } else {
+                    grants.push(items::from_item::<Grant>(item)?);
+                }
+            }
+            from = page.last_evaluated_key;
+            if from.is_none() {
+                break;
+            }
+        }
+        let with_readings = |grant: Grant| {
+            let readings = readings.remove(&grant.id).unwrap_or_default();
+            (grant, readings)
+        };
+        Ok(grants.into_iter().map(with_readings).collect())
     }
 
     /// The grants that owed the provider a disable a moment ago, longest owed first; at most `limit`.
