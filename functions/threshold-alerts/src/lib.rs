@@ -1,26 +1,77 @@
-//! Finds crossings and what fell silent. So far no rule is built, so it takes note of what it is given and writes nothing.
+//! Finds crossings, woken by the totals that the sync wrote and once an hour besides. What fell silent is not watched yet, and no
+//! digest is written.
 
-use anyhow::{Result, bail};
+mod batch;
+mod crossings;
+
+use anyhow::{Result, bail, ensure};
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::id::ProgrammeId;
 use bursar_core::event::Event;
 use bursar_core::start::Function;
+use bursar_core::store::Table;
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 
-/// The function.
-pub struct App;
+/// The function with what it decides on.
+pub struct App {
+    table: Table,
+    clock: Clock,
+    admins: Vec<EmailAddress>,
+}
 
 impl Function for App {
-    fn new(_: Config, _: Clock) -> App {
-        App
+    fn new(config: Config, clock: Clock) -> App {
+        App { table: Table::new(&config), clock, admins: config.admins }
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
+        let deadline = Deadline::of(&event.context);
         match Event::of(event.payload) {
-            Event::Stream(_) => Ok(json!({"batchItemFailures": []})),
-            Event::Task(task) if task == "digest" || task == "watch" => Ok(json!({"skipped": "not in this version"})),
+            Event::Stream(records) => Ok(self.changed(&records, deadline).await),
+            Event::Task(task) if task == "watch" => self.watch(deadline).await,
+            Event::Task(task) if task == "digest" => Ok(json!({"skipped": "not in this version"})),
             _ => bail!("this is no event for the function threshold-alerts"),
         }
+    }
+}
+
+impl App {
+    /// Looks at each programme whose totals changed, once. What could not be looked at is handed on again from its first record.
+    async fn changed(&self, records: &[Value], deadline: Deadline) -> Value {
+        let batch = batch::read(records);
+        let mut failed = batch.unreadable;
+        for (programme, first) in batch.programmes {
+            if let Err(error) = self.find_crossings(&programme, deadline).await {
+                tracing::warn!(%programme, error = format!("{error:#}"), "its crossings are looked for again");
+                failed.push(first);
+            }
+        }
+        let failures = failed.into_iter().map(|record| json!({"itemIdentifier": record}));
+        json!({"batchItemFailures": failures.collect::<Vec<_>>()})
+    }
+
+    /// Looks at every programme: for a change that the stream lost, and for a pot that was made smaller.
+    async fn watch(&self, deadline: Deadline) -> Result<Value> {
+        let programmes = self.table.programmes().await?;
+        let (mut found, mut failed) = (0, Vec::new());
+        for programme in &programmes {
+            match self.find_crossings(&programme.id, deadline).await {
+                Ok(crossings) => found += crossings,
+                Err(error) => {
+                    tracing::warn!(programme = %programme.id, error = format!("{error:#}"), "it could not be looked at");
+                    failed.push(programme.id.as_str());
+                }
+            }
+        }
+        ensure!(failed.is_empty(), "the crossings of {} could not be looked for", failed.join(", "));
+        Ok(json!({"programmes": programmes.len(), "crossings": found}))
+    }
+
+    async fn find_crossings(&self, programme: &ProgrammeId, deadline: Deadline) -> Result<usize> {
+        crossings::find(&self.table, programme, &self.admins, self.clock.now(), deadline).await
     }
 }

@@ -1,7 +1,10 @@
-//! Every night: what each key spent. So far it lists the account's keys and records readings; sweeping and reconciling are not
-//! built, and every report says so.
+//! Every night: what each key spent. So far it lists the account's keys, records readings and sums them up; sweeping and
+//! reconciling are not built, and every report says so.
 
+mod list;
+mod report;
 mod run;
+mod totals;
 
 use anyhow::{Result, bail};
 use bursar_core::clock::Clock;

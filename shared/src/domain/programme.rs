@@ -120,7 +120,11 @@ pub struct Pot {
     pub limit: Usd,
     /// The most that the grants with a place can still cost, with what they spent.
     pub reserved: Usd,
-    /// Moves with every act that raises what is reserved, so that a sum over the grants that missed one is not written.
+    /// The instant for which the sync last counted anew. What a place is worth shrinks with time, so nothing is given back as if it
+    /// were earlier than that.
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub counted_at: Option<Timestamp>,
+    /// Moves with every act that raises or lowers what is reserved, so that a sum over the grants that missed one is not written.
     pub version: u64,
 }
 
@@ -195,6 +199,11 @@ impl Programme {
 }
 
 impl Pot {
+    /// A pot of which nothing is reserved.
+    pub fn new(programme: ProgrammeId, limit: Usd) -> Pot {
+        Pot { programme, limit, reserved: Usd::ZERO, counted_at: None, version: 1 }
+    }
+
     /// Whether this much more can be promised. Nothing can while more is reserved than there is.
     pub fn has_room_for(&self, amount: Usd) -> bool {
         self.reserved + amount <= self.limit

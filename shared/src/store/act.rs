@@ -104,7 +104,8 @@ fn while_unread(mut transaction: Transaction, view: &View) -> Result<Transaction
 }
 
 /// The pot is changed in place, so that claims of one programme do not each have to read what the other wrote. Taking holds
-/// the limit that was read and that there is room; giving back always may.
+/// the limit that was read and that there is room; giving back, that the pot was not counted anew since: then less may be
+/// counted for the place.
 fn move_pot(transaction: Transaction, pot: &Pot, change: PotChange) -> Result<Transaction, StoreError> {
     let key = keys::pot(&pot.programme);
     match change {
@@ -120,12 +121,17 @@ fn move_pot(transaction: Transaction, pot: &Pot, change: PotChange) -> Result<Tr
                 (":room", number((pot.limit - amount).micros())),
             ],
         ),
-        PotChange::GiveBack(amount) => transaction.update(
-            &key,
-            "ADD reserved :amount",
-            "attribute_exists(pk)",
-            &[(":amount", number(-amount.micros()))],
-        ),
+        PotChange::GiveBack(amount) => {
+            let mut values = vec![(":amount", number(-amount.micros())), (":one", number(1))];
+            let as_counted = match pot.counted_at {
+                Some(at) => {
+                    values.push((":counted_at", number(at.as_millisecond())));
+                    "counted_at = :counted_at"
+                }
+                None => "attribute_exists(pk) AND attribute_not_exists(counted_at)",
+            };
+            transaction.update(&key, "ADD reserved :amount, version :one", as_counted, &values)
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
+use super::act::new_ulid;
 use super::error::StoreError;
 use super::keys::{self, Key};
 use crate::domain::address::{EmailAddress, MatchedAddress};
@@ -434,6 +435,13 @@ impl Stored for OutboxRow {
             MailState::Sending { lease_until } => Some((queue, lease_until)),
             _ => None,
         }
+    }
+}
+
+impl Run {
+    /// A run that ended now. Runs sort by when they ended.
+    pub fn ended(began_at: Timestamp, ended_at: Timestamp, complete: bool, report: String) -> Run {
+        Run { run: new_ulid(ended_at), began_at, ended_at, complete, report }
     }
 }
 

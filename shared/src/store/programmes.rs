@@ -68,7 +68,7 @@ impl Table {
         let mut count = 1;
         loop {
             let id = if count == 1 { slug.clone() } else { slug.numbered(count) };
-            let pot = Pot { programme: id.clone(), limit: pot, reserved: Usd::ZERO, version: 1 };
+            let pot = Pot::new(id.clone(), pot);
             let what = What::new(Act::Created).noting(format!("pot {}", pot.limit));
             let programme = Programme::new(id.clone(), settings.clone());
             let transaction =

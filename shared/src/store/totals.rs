@@ -12,6 +12,7 @@ use crate::deadline::Deadline;
 use crate::domain::crossing::{Crossing, Scope};
 use crate::domain::id::{PersonId, ProgrammeId};
 use crate::domain::money::Usd;
+use crate::domain::programme::Pot;
 use crate::domain::window::Window;
 
 impl Table {
@@ -27,7 +28,31 @@ impl Table {
         happened(put.send().await).map(drop)
     }
 
-    /// A programme's sums of every day on which they changed, oldest first.
+    /// Writes what a pot's grants reserve at an instant, summed after the pot was read. False when anything was taken or given back
+    /// since: then the sum may have missed it.
+    pub async fn recompute_reserved(
+        &self,
+        read: &Pot,
+        reserved: Usd,
+        at: Timestamp,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        let values = [
+            (":reserved", number(reserved.micros())),
+            (":at", number(at.as_millisecond())),
+            (":one", number(1)),
+            (":version", number(read.version)),
+        ];
+        let transaction = self.transaction().update(
+            &keys::pot(&read.programme),
+            "SET reserved = :reserved, counted_at = :at ADD version :one",
+            "version = :version",
+            &values,
+        )?;
+        Ok(self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done)
+    }
+
+    /// A programme's sums of every day on which a sync looked, oldest first.
     pub async fn totals(&self, programme: &ProgrammeId) -> Result<Vec<Totals>, StoreError> {
         self.query(&keys::programme_partition(programme), keys::TOTALS).await
     }

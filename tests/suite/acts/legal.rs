@@ -109,7 +109,7 @@ impl Act {
                 let id = ids.find(|id| !world.programmes.contains_key(id)).unwrap();
                 let programme = Programme::new(id.clone(), settings.clone());
                 after.programmes.insert(id.clone(), programme);
-                let pot = Pot { programme: id.clone(), limit: *limit, reserved: Usd::ZERO, version: 1 };
+                let pot = Pot::new(id.clone(), *limit);
                 after.pots.insert(id.clone(), pot);
                 tell(&mut after, &id, What::new(audit::Act::Created).noting(format!("pot {limit}")));
                 (done(id.to_string()), true)

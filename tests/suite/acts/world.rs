@@ -88,7 +88,10 @@ impl World {
                 pot.reserved += amount;
                 pot.version += 1;
             }
-            PotChange::GiveBack(amount) => pot.reserved = pot.reserved - amount,
+            PotChange::GiveBack(amount) => {
+                pot.reserved = pot.reserved - amount;
+                pot.version += 1;
+            }
         }
         if let Some(what) = change.audit {
             let grant = Some(id.clone());

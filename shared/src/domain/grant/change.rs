@@ -56,6 +56,12 @@ impl View {
         limit::promised(&self.grant, &self.spending(now), &self.programme.settings, now)
     }
 
+    /// What a place is worth when it is given back: no more than the pot counts for it, also when the pot was counted anew for an
+    /// instant after the one at which this act began.
+    pub(super) fn worth(&self, now: Timestamp) -> Usd {
+        self.promised(self.pot.counted_at.map_or(now, |counted| counted.max(now)))
+    }
+
     /// A change that writes the grant back as it is, for an act to build on.
     pub(super) fn change(&self, by: &Actor) -> Change {
         let grant = Grant { version: self.grant.version + 1, ..self.grant.clone() };
@@ -82,7 +88,7 @@ impl Change {
     pub(super) fn giving_back_place(mut self, view: &View, now: Timestamp) -> Change {
         if view.grant.has_place {
             self.grant.has_place = false;
-            self.pot = PotChange::GiveBack(view.promised(now));
+            self.pot = PotChange::GiveBack(view.worth(now));
         }
         self
     }

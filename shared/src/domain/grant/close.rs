@@ -124,9 +124,12 @@ impl View {
         change.grant.own_cap = cap;
         if self.grant.has_place {
             let after = View { grant: change.grant.clone(), ..self.clone() };
-            let (before, after) = (self.promised(now), after.promised(now));
-            change.pot =
-                if after > before { PotChange::Take(after - before) } else { PotChange::GiveBack(before - after) };
+            let more = after.promised(now) - self.promised(now);
+            change.pot = if more > Usd::ZERO {
+                PotChange::Take(more)
+            } else {
+                PotChange::GiveBack(self.worth(now) - after.worth(now))
+            };
             if matches!(change.pot, PotChange::Take(more) if !self.pot.has_room_for(more)) {
                 return Err(CapRefused::PotExhausted);
             }

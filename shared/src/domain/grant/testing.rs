@@ -17,6 +17,6 @@ pub(crate) fn a_grant() -> Grant {
 
 pub(crate) fn a_view() -> View {
     let programme = a_programme();
-    let pot = Pot { programme: programme.id.clone(), limit: Usd::from_dollars(100), reserved: Usd::ZERO, version: 1 };
+    let pot = Pot::new(programme.id.clone(), Usd::from_dollars(100));
     View { programme, pot, grant: a_grant(), readings: Vec::new() }
 }

@@ -1,0 +1,29 @@
+//! What a run found, as it is answered and kept.
+
+use serde::Serialize;
+
+/// The report of one run. Amounts are strings with six decimals.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Report {
+    pub(crate) keys_listed: usize,
+    pub(crate) readings_recorded: usize,
+    pub(crate) orphans_disabled: usize,
+    pub(crate) keys_missing: usize,
+    pub(crate) residual_usd: Option<String>,
+    pub(crate) account_balance_usd: Option<String>,
+    pub(crate) complete: bool,
+    pub(crate) duration_ms: u128,
+    pub(crate) problems: Vec<String>,
+}
+
+/// More would say nothing more, and would not fit into the item that keeps the report.
+const MOST_PROBLEMS: usize = 200;
+
+impl Report {
+    /// Says what went wrong. Of very many the first are said.
+    pub(crate) fn problem(&mut self, what: impl Into<String>) {
+        if self.problems.len() < MOST_PROBLEMS {
+            self.problems.push(what.into());
+        }
+    }
+}
