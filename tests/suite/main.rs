@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod acts;
 #[cfg(test)]
+mod alerts;
+#[cfg(test)]
 mod bundle;
 #[cfg(test)]
 mod command;
@@ -12,3 +14,5 @@ mod invariants;
 mod rules;
 #[cfg(test)]
 mod second_engine;
+#[cfg(test)]
+mod sync;

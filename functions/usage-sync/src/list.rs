@@ -65,7 +65,7 @@ pub(crate) async fn list(
         for key in page.keys {
             match books.note(&deployment, &key, page.answered).await? {
                 Entered::Recorded => report.readings_recorded += 1,
-                Entered::Unchanged | Entered::NotOurs => {}
+                Entered::Unchanged | Entered::NotOurs | Entered::ShownToNobody => {}
                 Entered::NoAttempt => {
                     report.problem(format!("the key {} bears a name of ours, and no attempt made it", key.hash));
                 }
@@ -87,6 +87,8 @@ enum Entered {
     Unchanged,
     NotOurs,
     NoAttempt,
+    /// Its attempt does not know its key, so nobody was shown one that could be spent.
+    ShownToNobody,
     SaysNothing,
 }
 
@@ -104,12 +106,26 @@ struct Page {
     lifetimes: HashMap<Epoch, Usd>,
 }
 
+/// Whether an attempt made a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Made {
+    Yes,
+    No,
+    /// The attempt knows no key.
+    Unknown,
+}
+
 impl Books<'_> {
     async fn note(&mut self, deployment: &DeploymentId, key: &Key, answered: Timestamp) -> Result<Entered> {
         let named = key.name.parse::<KeyName>().ok().filter(|name| name.deployment == *deployment);
         let Some(name) = named else { return Ok(Entered::NotOurs) };
         let Some(reset) = self.reset(&name.programme).await? else { return Ok(Entered::NoAttempt) };
-        let Some(page) = self.page(&name, &key.hash).await? else { return Ok(Entered::NoAttempt) };
+        let page = self.page(&name, &key.hash).await?;
+        let page = match page.map(|page| (page, page.made(&name, &key.hash))) {
+            Some((page, Made::Yes)) => page,
+            Some((_, Made::Unknown)) => return Ok(Entered::ShownToNobody),
+            Some((_, Made::No)) | None => return Ok(Entered::NoAttempt),
+        };
         let Some(reading) = reading(&name, key, reset, answered) else { return Ok(Entered::SaysNothing) };
         // The table would refuse it too, but is paid for saying so.
         if page.lifetimes.get(&name.epoch).is_some_and(|known| *known >= reading.lifetime) {
@@ -130,7 +146,7 @@ impl Books<'_> {
         Ok(reset)
     }
 
-    /// What is known of the grant that this name is of, if an attempt of it made the key.
+    /// What is known of the grant that this name is of.
     async fn page(&mut self, name: &KeyName, key: &KeyHash) -> Result<Option<&Page>> {
         let shard = name.grant.as_str().chars().next().unwrap_or('0');
         let place = (name.programme.clone(), shard);
@@ -141,12 +157,12 @@ impl Books<'_> {
         }
         let pages = self.shards.entry(place).or_default();
         // It may have been made, or recorded, since the grant was read.
-        if pages.get(&name.grant).is_none_or(|page| page.made(name, key) != Some(true))
+        if pages.get(&name.grant).is_none_or(|page| page.made(name, key) != Made::Yes)
             && let Some(grant) = self.table.grant(&name.programme, &name.grant).await?
         {
             pages.entry(name.grant.clone()).or_default().attempts = grant.attempts;
         }
-        Ok(pages.get(&name.grant).filter(|page| page.made(name, key).is_some()))
+        Ok(pages.get(&name.grant))
     }
 }
 
@@ -156,13 +172,13 @@ impl Page {
         Page { attempts: grant.attempts, lifetimes }
     }
 
-    /// Whether the attempt of this name made this key: for certain, or, while its key is not known, as far as the name tells.
-    fn made(&self, name: &KeyName, key: &KeyHash) -> Option<bool> {
+    /// Whether the attempt of this name made this key.
+    fn made(&self, name: &KeyName, key: &KeyHash) -> Made {
         let is_its = |attempt: &&Attempt| attempt.epoch == name.epoch && attempt.nonce == name.nonce;
-        let attempt = self.attempts.iter().find(is_its)?;
-        match &attempt.key {
-            Some(known) => (known == key).then_some(true),
-            None => Some(false),
+        match self.attempts.iter().find(is_its).map(|attempt| &attempt.key) {
+            Some(Some(known)) if known == key => Made::Yes,
+            Some(None) => Made::Unknown,
+            Some(Some(_)) | None => Made::No,
         }
     }
 }

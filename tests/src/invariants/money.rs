@@ -31,6 +31,8 @@ pub(super) fn reserved_is_enough_and_within_the_pot(step: &Step<'_>) -> Vec<Stri
         }
         if let Some(before) = step.before.and_then(|before| before.pots.get(id))
             && pot.reserved > most_allowed(before, pot)
+            // What was spent beyond a cap is counted when the sync counts anew, also when the pot has no room for it.
+            && (pot.counted_at == before.counted_at || pot.reserved > sum)
         {
             let Pot { limit, reserved, .. } = pot;
             wrong.push(format!("the pot of {id} is {limit} and has reserved {reserved}, {} before", before.reserved));

@@ -1,0 +1,202 @@
+//! Alerts: what totals make of a pot's thresholds, told once to each who is to hear, whatever fails and however often it is asked.
+
+use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::{Minted, Person, Press, PressKind, Reading};
+use bursar_core::domain::id::{Epoch, ProgrammeId};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::Settings;
+use bursar_core::domain::term::Term;
+use bursar_core::domain::window::{Window, utc_date};
+use bursar_core::store::items::{OwedMail, Totals};
+use bursar_core::store::{At, By, NewPerson, Outcome, Table};
+use bursar_local::gate::{Matcher, Verdict};
+use bursar_local::invoke::{FunctionName, InvokeError};
+use bursar_local::provider::Nano;
+use bursar_local::stack::Stack;
+use bursar_tests::invariants::{RawTable, Snapshot, Watch};
+use bursar_tests::office::Office;
+use jiff::ToSpan;
+use serde_json::{Value, json};
+
+use super::sync::{office_deadline, still, sync, watch};
+
+/// A programme with two in charge and a pot of a hundred dollars.
+async fn programme(stack: &Stack, name: &str) -> ProgrammeId {
+    let today = utc_date(stack.clock.now());
+    let term = Term::new(today, today.saturating_add(90.days()), "UTC").unwrap();
+    let mut settings = Settings::new(name, term, Usd::from_dollars(100));
+    let address = |who: &str| EmailAddress::parse(&format!("{who}@{name}.edu")).unwrap();
+    settings.faculty = vec![address("ann"), address("ben"), address("ann")];
+    let by = By { actor: &Actor::Rule, now: stack.clock.now(), deadline: office_deadline() };
+    Table::new(&stack.config).create_programme(settings, Usd::from_dollars(100), by).await.unwrap()
+}
+
+/// Somebody of the programme has spent so much, and a sync has summed it up.
+async fn spent(stack: &Stack, programme: &ProgrammeId, dollars: i32) {
+    let (now, deadline, table) = (stack.clock.now(), office_deadline(), Table::new(&stack.config));
+    let spent = Usd::from_dollars(dollars);
+    let address = EmailAddress::parse(&format!("ada@{programme}.edu")).unwrap();
+    let person = NewPerson { person: Person { address, name: None, roster_id: None }, group: None };
+    let by = By { actor: &Actor::Rule, now, deadline };
+    let grant = table.invite(programme, &[person], by).await.unwrap().remove(0);
+    let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST };
+    let begun = table.begin(At { programme, grant: &grant, now, deadline }, press).await.unwrap();
+    let Outcome::Done(begun) = begun else { panic!("not begun") };
+    let minted = Minted { key: grant.as_str().repeat(4).parse().unwrap(), limit: Usd::from_dollars(100) };
+    table.record(At { programme, grant: &grant, now, deadline }, &begun, &minted).await.unwrap();
+    let (programme_id, epoch, window) = (programme.clone(), begun.epoch, Window::WHOLE_TERM);
+    let reading =
+        Reading { programme: programme_id, grant, epoch, lifetime: spent, window, in_window: spent, as_of: now };
+    table.note_reading(&reading).await.unwrap();
+    let totals = Totals {
+        programme: programme.clone(),
+        day: utc_date(now),
+        as_of: now,
+        spent,
+        by_group: std::collections::BTreeMap::default(),
+        implied: spent,
+        grants: 1,
+        claimed: 0,
+    };
+    table.note_totals(&totals).await.unwrap();
+}
+
+fn batch(programme: &ProgrammeId) -> Value {
+    let image = json!({"kind": {"S": "totals"}, "programme": {"S": programme.as_str()}});
+    let record = json!({"SequenceNumber": "100000000000000000001", "NewImage": image});
+    json!({"Records": [{"eventSource": "aws:dynamodb", "eventName": "MODIFY", "dynamodb": record}]})
+}
+
+async fn look(stack: &Stack, programme: &ProgrammeId) -> Result<Value, InvokeError> {
+    stack.invoke.invoke(FunctionName::ThresholdAlerts, batch(programme)).await
+}
+
+async fn set_pot(stack: &Stack, programme: &ProgrammeId, dollars: i32) {
+    let by = By { actor: &Actor::Rule, now: stack.clock.now(), deadline: office_deadline() };
+    Table::new(&stack.config).set_pot(programme, Usd::from_dollars(dollars), by).await.unwrap();
+}
+
+/// A watch over the table alone: the keys of these programmes are made up.
+fn table_of(stack: &Stack) -> Watch {
+    Watch::over(RawTable::at(&stack.ready.dynamodb, &stack.ready.table), stack.clock.as_clock())
+}
+
+/// The alerts owed about a programme: threshold and limit in dollars, one line for each recipient.
+fn owed(seen: &Snapshot, programme: &ProgrammeId) -> Vec<String> {
+    let alert = |mail: &OwedMail| match mail {
+        OwedMail::Alert { programme: of, threshold, of_limit, .. } if of == programme => {
+            Some(format!("{threshold} of {of_limit}"))
+        }
+        _ => None,
+    };
+    seen.outbox.iter().filter_map(|row| alert(&row.mail)).collect()
+}
+
+#[tokio::test]
+async fn from_forty_per_cent_to_a_hundred_and_twenty_in_one_night_is_one_alert_that_says_a_hundred() {
+    let stack = still().await;
+    let office = Office::open(&stack).await;
+    let grant = office.invite("ada@example.edu").await;
+    let key = office.claim(&grant).await;
+    let spend = |dollars: i64| {
+        let provider = stack.provider.as_ref().unwrap();
+        provider.spend(&key, Nano::micros(dollars * 1_000_000), stack.clock.now(), "a/model").unwrap();
+    };
+    let mut watch = watch(&stack);
+    for (dollars, expected) in [(40, vec![]), (80, vec!["100 of 100.000000"])] {
+        spend(dollars);
+        sync(&stack).await;
+        let answer = look(&stack, &office.programme).await.unwrap();
+        assert_eq!(answer, json!({"batchItemFailures": []}));
+        // Nobody is in charge, so the admin hears.
+        assert_eq!(owed(watch.check_after_sync().await, &office.programme), expected);
+    }
+    let seen = watch.seen().unwrap();
+    let found: Vec<_> = seen.crossings.iter().map(|crossing| (crossing.threshold, crossing.told)).collect();
+    assert_eq!(found, [(50, false), (80, false), (95, false), (100, true)]);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_batch_ten_times_and_at_once_tells_each_recipient_once() {
+    let stack = still().await;
+    let programme = programme(&stack, "maths").await;
+    spent(&stack, &programme, 83).await;
+    let at_once = futures_util::future::join_all((0..10).map(|_| look(&stack, &programme))).await;
+    assert!(at_once.iter().all(|answer| *answer == Ok(json!({"batchItemFailures": []}))), "{at_once:?}");
+    let mut watch = table_of(&stack);
+    assert_eq!(owed(watch.check().await, &programme), ["80 of 100.000000"; 2]);
+    look(&stack, &programme).await.unwrap();
+    assert_eq!(owed(watch.check().await, &programme).len(), 2);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pot_that_is_raised_and_lowered_again_returns_to_what_was_told() {
+    let stack = still().await;
+    let programme = programme(&stack, "maths").await;
+    spent(&stack, &programme, 96).await;
+    let mut watch = table_of(&stack);
+    let (first, then) = (["95 of 100.000000"; 2], ["95 of 100.000000", "80 of 120.000000"]);
+    for (pot, alerts) in [(100, first.len()), (500, 2), (100, 2), (120, 2 * then.len()), (100, 4), (120, 4)] {
+        set_pot(&stack, &programme, pot).await;
+        // No totals changed, so it is the hourly look that finds it.
+        let report = stack.invoke.invoke(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await.unwrap();
+        assert_eq!(report["programmes"], 1, "{report}");
+        let owed = owed(watch.check().await, &programme);
+        assert_eq!(owed.len(), alerts, "at {pot}: {owed:?}");
+        assert!(owed.iter().all(|alert| then.contains(&alert.as_str())), "{owed:?}");
+    }
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_becomes_of_a_call_each_recipient_is_told_once_in_the_end() {
+    let calls = {
+        let stack = still().await;
+        let programme = programme(&stack, "maths").await;
+        spent(&stack, &programme, 83).await;
+        let before = stack.gate.calls().len();
+        look(&stack, &programme).await.unwrap();
+        let calls: Vec<_> = stack.gate.calls().into_iter().skip(before).map(|recorded| recorded.call).collect();
+        stack.stop().await.unwrap();
+        calls
+    };
+    let mut cases = Vec::new();
+    for call in &calls {
+        let faults = Verdict::faults_of(&call.name, &call.shape).into_iter();
+        // The client of the table does not look at `Retry-After`.
+        for verdict in faults.filter(|verdict| !verdict.to_string().contains("-retry-")) {
+            cases.push((call.name.to_string(), call.nth_of_instance, 1, verdict.clone()));
+            if &*call.name.operation == "TransactWriteItems" && verdict == Verdict::Conflict {
+                cases.push((call.name.to_string(), call.nth_of_instance, 3, verdict));
+            }
+        }
+    }
+    assert!(cases.len() > 80, "{}", cases.len());
+    const LANES: usize = 8;
+    let size = cases.len().div_ceil(LANES);
+    let lanes = cases.chunks(size).map(|cases| tokio::spawn(faulted(cases.to_vec())));
+    for lane in lanes.collect::<Vec<_>>() {
+        lane.await.unwrap();
+    }
+}
+
+async fn faulted(cases: Vec<(String, u64, u64, Verdict)>) {
+    let stack = still().await;
+    let mut watch = table_of(&stack);
+    for (case, (name, nth, times, verdict)) in cases.into_iter().enumerate() {
+        let programme = programme(&stack, &format!("maths-{case}")).await;
+        spent(&stack, &programme, 83).await;
+        for nth in nth..nth + times {
+            stack.gate.at(Matcher::call(&name).of(FunctionName::ThresholdAlerts).nth(nth), verdict.clone());
+        }
+        let first = look(&stack, &programme).await;
+        let what = format!("{verdict} at {name} {nth}, {times} times: {first:?}");
+        assert!(stack.gate.unfired().is_empty(), "{what}: {:?}", stack.gate.unfired());
+        look(&stack, &programme).await.unwrap();
+        assert_eq!(owed(watch.check().await, &programme), ["80 of 100.000000"; 2], "{what}");
+    }
+    stack.stop().await.unwrap();
+}
