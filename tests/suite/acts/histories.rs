@@ -107,13 +107,16 @@ async fn play(lane: &Lane, seed: u64) -> Result<String, String> {
     let ended = tokio::time::timeout(LIMIT, explored).await;
 
     let state = stage.state();
-    let told = state.seen.last().unwrap().plainly(&state.told);
     let wrong = match (&state.wrong, ended) {
         (_, Err(_)) => Some(format!("it has not ended after {LIMIT:?}\n{}", lane.gate.transcript())),
         (Some(why), _) => Some(why.clone()),
         (None, Ok(_)) => state.acts.iter().find_map(|asked| asked.was_told_the_truth(&state.seen).err()),
     };
-    wrong.map_or(Ok(told.clone()), |why| Err(format!("{told}\n{why}")))
+    let plainly = |text: &str| state.seen.last().unwrap().plainly(text);
+    match wrong {
+        None => Ok(plainly(&state.told)),
+        Some(why) => Err(plainly(&format!("{}\n{why}", state.told))),
+    }
 }
 
 /// What is known of a history while it is played.

@@ -89,3 +89,69 @@ impl Ran<'_> {
         legal
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bursar_core::domain::money::Usd;
+    use bursar_core::domain::programme::Pot;
+    use bursar_local::gate::{Call, Shape, Verdict};
+    use bursar_local::invoke::FunctionName;
+
+    use super::*;
+    use crate::acts::act::programme;
+    use crate::acts::kinds::Kind;
+    use crate::acts::settings::{Setting, ada, bob};
+
+    #[test]
+    fn whatever_the_rules_do_not_say_is_named() {
+        type Lie = fn(&mut World);
+        let lies: [(&str, Lie); 8] = [
+            ("gives back instead of taking", |world| pot(world).reserved = Usd::from_dollars(-20)),
+            ("takes nothing", |world| pot(world).reserved = Usd::ZERO),
+            ("takes unseen by who counts", |world| pot(world).version -= 1),
+            ("tells nobody", |world| drop(world.entries.pop())),
+            ("tells twice", |world| world.tell(world.entries.last().unwrap().clone())),
+            ("forgets its attempt", |world| drop(world.grants.get_mut(&ada()).unwrap().attempts.pop())),
+            ("leaves the version", |world| world.grants.get_mut(&ada()).unwrap().version -= 1),
+            ("touches somebody else", |world| world.grants.get_mut(&bob()).unwrap().allowed += 1),
+        ];
+        let (before, now) = Setting::Invited.world();
+        let act = Kind::Reveal.seeing(&before, now).unwrap();
+        let Legal { said, after, begun } = act.on(&before, &[&before], now).remove(0);
+        let (after, told) = (after.unwrap(), Ended::Said(said, begun));
+        let wrote = [write(&act)];
+        let judge = |ended: &Ended, calls: &[Recorded], after: &World| {
+            Ran { act: &act, now, ended, calls, faulted: false }.judge(&before, after, &[&before])
+        };
+        assert_eq!(judge(&told, &wrote, &after), Ok(()));
+        for (name, lie) in lies {
+            let mut otherwise = after.clone();
+            lie(&mut otherwise);
+            assert!(judge(&told, &wrote, &otherwise).is_err(), "{name}");
+        }
+        let refused = Ended::Said("refused: PotExhausted".to_owned(), None);
+        assert!(judge(&refused, &wrote, &after).is_err(), "done, and told that it was refused");
+        assert!(judge(&told, &[], &before).is_err(), "told that it was done, and nothing was");
+        assert!(judge(&told, &[], &after).is_err(), "done by somebody else");
+        assert!(judge(&told, &[wrote.clone(), wrote].concat(), &before).is_err(), "undone again");
+        assert!(judge(&Ended::Failed("why".to_owned()), &[], &before).is_err(), "failed for no reason");
+    }
+
+    fn pot(world: &mut World) -> &mut Pot {
+        world.pots.get_mut(&programme()).unwrap()
+    }
+
+    fn write(act: &Act) -> Recorded {
+        let call = Call {
+            number: 1,
+            function: FunctionName::Claim,
+            instance: 1,
+            name: act.write().parse().unwrap(),
+            nth: 1,
+            nth_of_function: 1,
+            nth_of_instance: 1,
+            shape: Shape::default(),
+        };
+        Recorded { call, verdict: Some(Verdict::Pass), effect: Some(200), told: Some(200) }
+    }
+}
