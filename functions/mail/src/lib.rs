@@ -1,33 +1,49 @@
-//! Sends what the outbox owes. So far it only counts it: rows wait, none is lost, and the first journey brings the sending.
+//! Sends what the outbox owes, and hears what became of it: from the event to the answer. What a mail is about is decided in
+//! `owed`, what it says in `words`, how it is sent in `post`.
+
+mod drain;
+mod heard;
+mod letter;
+mod owed;
+mod post;
+mod send;
+mod ses;
+mod words;
 
 use anyhow::{Result, bail};
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
+use bursar_core::deadline::Deadline;
 use bursar_core::event::Event;
 use bursar_core::start::Function;
 use bursar_core::store::Table;
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 
-/// The function with its table.
+use crate::ses::Ses;
+
+/// The function with its table and its mail server.
 pub struct App {
+    config: Config,
+    clock: Clock,
     table: Table,
+    ses: Ses,
 }
 
 impl Function for App {
-    fn new(config: Config, _: Clock) -> App {
-        App { table: Table::new(&config) }
+    fn new(config: Config, clock: Clock) -> App {
+        App { table: Table::new(&config), ses: Ses::new(&config), config, clock }
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
+        let deadline = Deadline::of(&event.context);
         match Event::of(event.payload) {
-            // What the stream tells of lies in the table and waits there; only a failure of the table would be one here.
-            Event::Stream(_) => Ok(json!({"batchItemFailures": []})),
-            Event::Task(task) if task == "drain" => {
-                Ok(json!({"sent": 0, "waiting": self.table.waiting_mails().await?}))
-            }
+            Event::Stream(records) => Ok(self.batch(&records, deadline).await),
+            Event::Task(task) if task == "drain" => Ok(json!(self.drain(deadline).await?)),
             Event::Notifications(messages) => {
-                tracing::info!(count = messages.len(), "heard from SES; nothing was sent that it could be about");
+                for message in messages {
+                    self.hear(&message).await?;
+                }
                 Ok(Value::Null)
             }
             _ => bail!("this is no event for the function mail"),

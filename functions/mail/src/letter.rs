@@ -1,0 +1,122 @@
+//! A mail as a person gets it, and the bytes that bring it: headers, text and HTML. Headers are built by a library that encodes what
+//! does not belong there, so that no name on a roster can add one.
+
+use std::time::SystemTime;
+
+use askama::Template;
+use bursar_core::config::Config;
+use bursar_core::domain::address::{EmailAddress, is_invisible};
+use jiff::Timestamp;
+use lettre::Address;
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{Mailbox, Message, MultiPart};
+use ulid::Ulid;
+
+/// By this header what SES reports leads back to the row.
+pub(crate) const ROW_HEADER: &str = "X-Bursar-Row";
+
+/// What is to be said to one person.
+pub(crate) struct Letter {
+    pub(crate) to: EmailAddress,
+    pub(crate) kind: Kind,
+    pub(crate) subject: String,
+    pub(crate) heading: String,
+    pub(crate) parts: Vec<Part>,
+    /// Why they get it, a whole sentence.
+    pub(crate) why: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Link,
+    Roster,
+    KeyShown,
+    KeyLeaked,
+    Alert,
+}
+
+/// What a mail is made of, in the same order in text and HTML.
+pub(crate) enum Part {
+    Sentences(String),
+    /// What each is called, and what it is.
+    Facts(Vec<(&'static str, String)>),
+    /// The one thing to follow.
+    Link {
+        label: &'static str,
+        url: String,
+    },
+    Code(String),
+}
+
+/// A mail that can be sent.
+pub(crate) struct Sealed {
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) bytes: Vec<u8>,
+}
+
+#[derive(Template)]
+#[template(path = "letter.txt")]
+struct Text<'a> {
+    letter: &'a Letter,
+    config: &'a Config,
+}
+
+#[derive(Template)]
+#[template(path = "letter.html")]
+struct Html<'a> {
+    letter: &'a Letter,
+    config: &'a Config,
+}
+
+impl Letter {
+    /// Puts it into an envelope. None if one of the addresses is none that a mail can carry.
+    pub(crate) fn sealed(&self, row: Ulid, now: Timestamp, config: &Config) -> Option<Sealed> {
+        let (from, to) = (config.mail_from.for_mail(), self.to.for_mail());
+        let sender: Address = from.parse().ok()?;
+        let domain = sender.domain().to_owned();
+        let mut message = Message::builder()
+            .from(Mailbox::new(Some(plain(&config.institution)), sender))
+            .to(Mailbox::new(None, to.parse().ok()?))
+            .subject(plain(&self.subject))
+            .date(SystemTime::from(now))
+            .message_id(Some(format!("<{row}@{domain}>")))
+            .raw_header(header("X-Bursar-Mail", self.kind.as_str()))
+            .raw_header(header(ROW_HEADER, &row.to_string()))
+            .raw_header(header("Auto-Submitted", "auto-generated"));
+        if let Some(support) = support_address(config) {
+            message = message.reply_to(Mailbox::new(None, support));
+        }
+        let text = Text { letter: self, config }.render().ok()?;
+        let html = Html { letter: self, config }.render().ok()?;
+        let message = message.multipart(MultiPart::alternative_plain_html(text, html)).ok()?;
+        Some(Sealed { from, to, bytes: message.formatted() })
+    }
+}
+
+impl Kind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Kind::Link => "link",
+            Kind::Roster => "roster",
+            Kind::KeyShown => "key-shown",
+            Kind::KeyLeaked => "key-leaked",
+            Kind::Alert => "alert",
+        }
+    }
+}
+
+/// People get help at an address, or where a text says.
+fn support_address(config: &Config) -> Option<Address> {
+    let address = EmailAddress::parse(config.support.as_deref()?).ok()?;
+    address.for_mail().parse().ok()
+}
+
+fn header(name: &'static str, value: &str) -> HeaderValue {
+    HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned())
+}
+
+/// One line without anything that is not seen.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if is_invisible(c) { ' ' } else { c }).collect()
+}

@@ -1,0 +1,141 @@
+//! Decides, at the moment of sending, what a row of the outbox owes: whom, or nobody. Only here a link and its code are made, so that
+//! neither was ever at rest.
+
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::address::{EmailAddress, MatchedAddress};
+use bursar_core::domain::crossing::Scope;
+use bursar_core::domain::grant::{Grant, State};
+use bursar_core::domain::id::{GrantId, PersonId, ProgrammeId};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::sign_in::{ASK_LASTS, LINK_LASTS, LiveLink, NotOwed};
+use bursar_core::domain::token::{AskTokenHash, Code, LinkToken};
+use bursar_core::domain::window::Window;
+use bursar_core::store::items::{OutboxRow, OwedMail};
+use bursar_core::store::{LinkMade, StoreError};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::App;
+use crate::letter::Letter;
+use crate::words::{Spending, Words};
+
+/// What a row comes to.
+pub(crate) enum Owed {
+    Mail(Box<Letter>),
+    /// Nobody is to be told anything, and why.
+    Nothing(&'static str),
+    NotBefore(Timestamp),
+    /// Somebody should be told, and cannot be.
+    Unsendable(&'static str),
+}
+
+const GONE: Owed = Owed::Nothing("what it is about is gone");
+const UNDELIVERABLE: Owed = Owed::Nothing("mail to this address comes back or is not wanted");
+
+impl App {
+    pub(crate) async fn owed(&self, row: &OutboxRow, now: Timestamp, deadline: Deadline) -> Result<Owed, StoreError> {
+        match &row.mail {
+            OwedMail::Link { address, asked_by } => self.link(row, address, asked_by, now, deadline).await,
+            OwedMail::Roster { programme, grant } => {
+                let Some((programme, grant)) = self.grant(programme, grant).await? else { return Ok(GONE) };
+                let is_over = matches!(grant.state, State::Revoked | State::Ended) || programme.is_over(now);
+                if is_over || grant.holds.dropped {
+                    return Ok(Owed::Nothing("this person is no longer on the roster"));
+                }
+                self.to(&grant.person.address, |words| words.roster(&programme, &grant, now)).await
+            }
+            OwedMail::KeyShown { programme, grant } => {
+                let Some((programme, grant)) = self.grant(programme, grant).await? else { return Ok(GONE) };
+                self.to(&grant.person.address, |words| words.key_shown(&programme, row.written_at)).await
+            }
+            OwedMail::KeyLeaked { programme, grant } => {
+                let Some((programme, grant)) = self.grant(programme, grant).await? else { return Ok(GONE) };
+                self.to(&grant.person.address, |words| words.key_leaked(&programme, row.written_at)).await
+            }
+            OwedMail::Alert { programme, threshold, of_limit, recipient } => {
+                self.alert(programme, *threshold, *of_limit, recipient).await
+            }
+        }
+    }
+
+    /// A link, if the address is somebody's here and has not had its share. It goes to the spelling of the roster.
+    async fn link(
+        &self,
+        row: &OutboxRow,
+        address: &MatchedAddress,
+        asked_by: &AskTokenHash,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<Owed, StoreError> {
+        if now >= row.written_at + ASK_LASTS {
+            return Ok(Owed::Nothing("it was asked for too long ago"));
+        }
+        let Some(known) = self.table.known(address, &self.config.admins).await? else {
+            return Ok(Owed::Nothing("nobody here has this address"));
+        };
+        if self.table.undeliverable(address).await?.is_some() {
+            return Ok(UNDELIVERABLE);
+        }
+        let (token, code) = (LinkToken::generate(), Code::generate());
+        let link = LiveLink {
+            link: token.hash(),
+            code: Some(code.hash(address)),
+            asked_by: asked_by.clone(),
+            ends_at: now + LINK_LASTS,
+        };
+        Ok(match self.table.make_link(row.row, address, &link, now, deadline).await? {
+            LinkMade::Yes => Owed::Mail(Box::new(self.words_to(&known.address).link(&token, &code))),
+            LinkMade::Not(NotOwed::TooSoon) => Owed::Nothing("another was sent within the last minute"),
+            LinkMade::Not(NotOwed::TooMany) => Owed::Nothing("as many as are sent in an hour have been sent"),
+            LinkMade::Later => Owed::NotBefore(next_minute(now)),
+        })
+    }
+
+    async fn alert(
+        &self,
+        programme: &ProgrammeId,
+        threshold: u8,
+        limit: Usd,
+        recipient: &PersonId,
+    ) -> Result<Owed, StoreError> {
+        let Some(programme) = self.table.programme(programme).await? else { return Ok(GONE) };
+        let Some(person) = self.table.person(recipient).await? else { return Ok(Owed::Unsendable("NoSuchPerson")) };
+        let crossings = self.table.crossings_of(&programme.id, Scope::Pot, Window::WHOLE_TERM, limit).await?;
+        let Some(crossing) = crossings.into_iter().find(|crossing| crossing.threshold == threshold) else {
+            return Ok(Owed::Unsendable("NoSuchCrossing"));
+        };
+        let totals = self.table.latest_totals(&programme.id).await?;
+        let spending = Spending::of(&crossing, totals.as_ref());
+        self.to(&person.address, |words| words.alert(&programme, &spending)).await
+    }
+
+    async fn grant(
+        &self,
+        programme: &ProgrammeId,
+        grant: &GrantId,
+    ) -> Result<Option<(Programme, Grant)>, StoreError> {
+        let (programme, grant) = (self.table.programme(programme).await?, self.table.grant(programme, grant).await?);
+        Ok(programme.zip(grant))
+    }
+
+    /// A mail to an address that mail may be sent to.
+    async fn to(
+        &self,
+        address: &EmailAddress,
+        write: impl FnOnce(Words<'_>) -> Letter,
+    ) -> Result<Owed, StoreError> {
+        if self.table.undeliverable(address.matched()).await?.is_some() {
+            return Ok(UNDELIVERABLE);
+        }
+        Ok(Owed::Mail(Box::new(write(self.words_to(address)))))
+    }
+
+    fn words_to<'a>(&'a self, to: &'a EmailAddress) -> Words<'a> {
+        Words { to, config: &self.config }
+    }
+}
+
+fn next_minute(now: Timestamp) -> Timestamp {
+    const MINUTE: i64 = 60_000;
+    now + SignedDuration::from_millis(MINUTE - now.as_millisecond().rem_euclid(MINUTE))
+}

@@ -1,0 +1,145 @@
+//! One row of the outbox, from the lease to what became of it. At most one invocation sends it at a time; one that dies meanwhile is
+//! followed by another when the lease has run out, so a mail whose answer was lost may be sent twice and none is sent never.
+
+use std::time::Duration;
+
+use bursar_core::deadline::Deadline;
+use bursar_core::sdk_error::SdkFailure;
+use bursar_core::store::StoreError;
+use bursar_core::store::items::{MailState, OutboxRow};
+use jiff::{SignedDuration, Timestamp};
+use ulid::Ulid;
+
+use crate::App;
+use crate::owed::Owed;
+use crate::ses::Told;
+
+/// A mail is not begun with less than this left: the server's time-out, and what is written before and after.
+pub(crate) const TIME_FOR_ONE: Duration = Duration::from_secs(15);
+
+/// How long a mail waits after each try that failed. After the last it is given up.
+const PAUSES: [SignedDuration; 5] = [
+    SignedDuration::from_mins(1),
+    SignedDuration::from_mins(5),
+    SignedDuration::from_mins(30),
+    SignedDuration::from_hours(2),
+    SignedDuration::from_hours(6),
+];
+
+/// What became of a row that was taken up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Became {
+    Sent,
+    /// It waits for its next try.
+    PutOff,
+    /// It was not owed after all.
+    Dropped,
+    Failed,
+    /// It is another's, or done, or not due.
+    NotOurs,
+}
+
+impl App {
+    /// Sends a mail if it is due. An error is the table's.
+    pub(crate) async fn send_row(&self, row: Ulid, now: Timestamp, deadline: Deadline) -> Result<Became, StoreError> {
+        let Some(row) = self.table.take_mail(row, now).await? else { return Ok(Became::NotOurs) };
+        // Whoever took it so often and never said what became of it died of it.
+        if usize::from(row.tries) > PAUSES.len() + 1 {
+            return self.failed(&row, "GivenUp", now).await;
+        }
+        let owed = match self.owed(&row, now, deadline).await {
+            Ok(owed) => owed,
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::error!(row = %row.row, %error, "what a mail is about cannot be read");
+                return self.put_off(&row, "Corrupt", now).await;
+            }
+            Err(error) => {
+                // Nothing was sent: the next may try at once. If this fails too, the lease runs out.
+                let _ = self.table.set_mail(&untried(&row), MailState::Waiting { since: now }).await;
+                return Err(error);
+            }
+        };
+        match owed {
+            Owed::Mail(letter) => {
+                let Some(sealed) = letter.sealed(row.row, now, &self.config) else {
+                    return self.failed(&row, "NotAMail", now).await;
+                };
+                match self.ses.send(sealed).await {
+                    Told::Accepted { message } => {
+                        self.table.set_mail(&row, MailState::Sent { message, at: now }).await?;
+                        Ok(Became::Sent)
+                    }
+                    Told::Refused(failure) => self.failed(&row, &failure.code, now).await,
+                    Told::Later(failure) => self.not_now(&row, &failure, now).await,
+                }
+            }
+            Owed::Nothing(why) => {
+                self.table.set_mail(&row, MailState::Dropped { why: why.to_owned(), at: now }).await?;
+                Ok(Became::Dropped)
+            }
+            Owed::NotBefore(since) => {
+                self.table.set_mail(&untried(&row), MailState::Waiting { since }).await?;
+                Ok(Became::PutOff)
+            }
+            Owed::Unsendable(why) => self.failed(&row, why, now).await,
+        }
+    }
+
+    async fn not_now(&self, row: &OutboxRow, failure: &SdkFailure, now: Timestamp) -> Result<Became, StoreError> {
+        tracing::info!(row = %row.row, tries = row.tries, %failure, "a mail was not sent");
+        self.put_off(row, &failure.code, now).await
+    }
+
+    async fn put_off(&self, row: &OutboxRow, code: &str, now: Timestamp) -> Result<Became, StoreError> {
+        match pause_after(row) {
+            Some(pause) => {
+                self.table.set_mail(row, MailState::Waiting { since: now + pause }).await?;
+                Ok(Became::PutOff)
+            }
+            None => self.failed(row, code, now).await,
+        }
+    }
+
+    /// A dead letter: the row stays, and says by a code why. The server's own words may name somebody.
+    async fn failed(&self, row: &OutboxRow, code: &str, now: Timestamp) -> Result<Became, StoreError> {
+        tracing::error!(row = %row.row, tries = row.tries, code, "a mail could not be sent and is given up");
+        self.table.set_mail(row, MailState::Failed { why: code.to_owned(), at: now }).await?;
+        Ok(Became::Failed)
+    }
+}
+
+/// The row as if this try had not been: it failed for no reason of its own.
+fn untried(row: &OutboxRow) -> OutboxRow {
+    OutboxRow { tries: row.tries.saturating_sub(1), ..row.clone() }
+}
+
+/// The next pause, longer by up to a quarter of its own for each row, so that those that failed together do not come back together.
+fn pause_after(row: &OutboxRow) -> Option<SignedDuration> {
+    let pause = PAUSES.get(usize::from(row.tries).checked_sub(1)?)?;
+    let share = i32::try_from(row.row.random() % 64).unwrap_or_default();
+    Some(*pause + *pause * share / 256)
+}
+
+#[cfg(test)]
+mod tests {
+    use bursar_core::domain::id::{GrantId, ProgrammeId};
+    use bursar_core::store::items::{MailClass, OwedMail};
+
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_end_and_rows_that_failed_together_come_back_apart() {
+        let row = |random: u128, tries| {
+            let (programme, grant): (ProgrammeId, GrantId) = ("cs".parse().unwrap(), "0".repeat(16).parse().unwrap());
+            let mail = OwedMail::KeyShown { programme, grant };
+            let row = Ulid::from_parts(1, random);
+            OutboxRow { tries, ..OutboxRow::owed(row, MailClass::Urgent, mail, Timestamp::UNIX_EPOCH) }
+        };
+        let pauses = |random| (0..8).map(|tries| pause_after(&row(random, tries))).collect::<Vec<_>>();
+        let bare = pauses(64);
+        assert_eq!(bare[0], None, "it was not tried");
+        assert_eq!(bare[1..6], PAUSES.map(Some));
+        assert_eq!(bare[6..], [None, None]);
+        assert!(pauses(63)[1] > bare[1] && pauses(63)[1] < Some(SignedDuration::from_secs(75)));
+    }
+}

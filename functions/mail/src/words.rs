@@ -1,0 +1,205 @@
+//! What each mail says. A mail but the link's carries no authority: it says where to look, and whoever opens that signs in first.
+
+use bursar_core::config::Config;
+use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::crossing::{Crossing, per_cent};
+use bursar_core::domain::grant::Grant;
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::{Programme, Settings};
+use bursar_core::domain::term::Term;
+use bursar_core::domain::token::{Code, LinkToken};
+use bursar_core::domain::window::Reset;
+use bursar_core::store::items::Totals;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::letter::{Kind, Letter, Part};
+
+/// Writes to one person, for one deployment.
+pub(crate) struct Words<'a> {
+    pub(crate) to: &'a EmailAddress,
+    pub(crate) config: &'a Config,
+}
+
+/// What an alert tells of: the newest that is known, and at least what was found.
+pub(crate) struct Spending {
+    limit: Usd,
+    spent: Usd,
+    as_of: Timestamp,
+    /// How many have had a key, of how many.
+    students: Option<(u32, u32)>,
+}
+
+impl Spending {
+    pub(crate) fn of(crossing: &Crossing, totals: Option<&Totals>) -> Spending {
+        let found = Spending { limit: crossing.limit, spent: crossing.spent, as_of: crossing.found_at, students: None };
+        match totals {
+            Some(totals) if totals.spent >= crossing.spent => Spending {
+                spent: totals.spent,
+                as_of: totals.as_of,
+                students: Some((totals.claimed, totals.grants)),
+                ..found
+            },
+            Some(totals) => Spending { students: Some((totals.claimed, totals.grants)), ..found },
+            None => found,
+        }
+    }
+}
+
+impl Words<'_> {
+    pub(crate) fn link(self, token: &LinkToken, code: &Code) -> Letter {
+        let origin = self.config.origin.as_str();
+        Letter {
+            kind: Kind::Link,
+            subject: "Your link to sign in to Bursar".to_owned(),
+            heading: "Sign in to Bursar".to_owned(),
+            parts: vec![
+                said("This link signs you in. It works once, within 30 minutes."),
+                Part::Link { label: "Sign in", url: format!("{origin}/c/{}", token.reveal()) },
+                said("Or type this code, together with your address, on the page that sent you here:"),
+                Part::Code(code.reveal()),
+                said("If you did not ask for a link, do nothing. Never pass link or code on: they are your signature."),
+            ],
+            why: format!("You get this mail because this address was entered at {origin}."),
+            to: self.to.clone(),
+        }
+    }
+
+    pub(crate) fn roster(self, programme: &Programme, grant: &Grant, now: Timestamp) -> Letter {
+        let (settings, institution) = (&programme.settings, &self.config.institution);
+        let (name, term) = (&settings.name, &settings.term);
+        let mut facts = vec![
+            ("Programme", name.clone()),
+            ("Credit", format!("{} {}", grant.cap(settings).to_dollars_down(), per_window(settings))),
+            ("Term", format!("{} to {}", day(term.starts_on()), day(term.ends_on()))),
+        ];
+        if now < settings.claim_opens_at() {
+            facts.push(("Keys from", moment(settings.claim_opens_at(), term)));
+        }
+        if settings.claim_closes_at() < term.ends_at() {
+            facts.push(("Keys until", moment(settings.claim_closes_at(), term)));
+        }
+        if let Some(contact) = &settings.contact {
+            facts.push(("Questions", contact.clone()));
+        }
+        Letter {
+            kind: Kind::Roster,
+            subject: format!("{name}: your LLM credit"),
+            heading: "You have LLM credit".to_owned(),
+            parts: vec![
+                Part::Sentences(format!(
+                    "You are on the roster of {name}. There is a key for large language models for you, with credit of its own."
+                )),
+                Part::Facts(facts),
+                said("To see your key, enter your university address on this page and follow the link that comes by mail:"),
+                Part::Link { label: "Get my key", url: format!("{}/", self.config.origin.as_str()) },
+            ],
+            why: format!("You get this mail because {institution} put you on the roster of {name}."),
+            to: self.to.clone(),
+        }
+    }
+
+    pub(crate) fn key_shown(self, programme: &Programme, at: Timestamp) -> Letter {
+        let (name, at) = (&programme.settings.name, moment(at, &programme.settings.term));
+        Letter {
+            kind: Kind::KeyShown,
+            subject: format!("{name}: a key of yours was shown"),
+            heading: "A key of yours was shown".to_owned(),
+            parts: vec![
+                Part::Sentences(format!("Your key for {name} was shown on {at}.")),
+                said("If that was you, there is nothing to do. If it was not, report the key as leaked on your page: it is disabled at once, and you can make another."),
+                self.own_page(),
+            ],
+            why: "You get this mail each time a key of yours is shown.".to_owned(),
+            to: self.to.clone(),
+        }
+    }
+
+    pub(crate) fn key_leaked(self, programme: &Programme, at: Timestamp) -> Letter {
+        let (name, at) = (&programme.settings.name, moment(at, &programme.settings.term));
+        Letter {
+            kind: Kind::KeyLeaked,
+            subject: format!("{name}: your key was reported leaked"),
+            heading: "Your key was reported leaked".to_owned(),
+            parts: vec![
+                Part::Sentences(format!("Your key for {name} was reported leaked on {at}, and is being disabled.")),
+                said("Nothing of your credit is lost but what was spent. You can make another key with what is left on your page."),
+                self.own_page(),
+            ],
+            why: "You get this mail because you have a key here, and somebody who was signed in as you reported it.".to_owned(),
+            to: self.to.clone(),
+        }
+    }
+
+    pub(crate) fn alert(self, programme: &Programme, spending: &Spending) -> Letter {
+        let Spending { limit, spent, as_of, students } = spending;
+        let (settings, used) = (&programme.settings, per_cent(*spent, *limit));
+        let name = &settings.name;
+        let subject = format!("{name} has used {used}% of {}", limit.to_dollars_down());
+        let mut facts = vec![
+            ("Spent", spent.to_dollars_up()),
+            ("Pot", limit.to_dollars_down()),
+            ("Left", (*limit - *spent).or_zero().to_dollars_down()),
+        ];
+        if let Some((claimed, grants)) = students {
+            facts.push(("Students", format!("{claimed} of {grants} have had a key")));
+        }
+        facts.push(("As of", moment(*as_of, &settings.term)));
+        Letter {
+            kind: Kind::Alert,
+            heading: subject.clone(),
+            subject,
+            parts: vec![
+                Part::Facts(facts),
+                Part::Sentences(what_next(settings, used)),
+                Part::Link {
+                    label: "See the programme",
+                    url: format!("{}/console/programmes/{}", self.config.origin.as_str(), programme.id),
+                },
+            ],
+            why: format!("You get this mail because you are among those who hear about the money of {name}."),
+            to: self.to.clone(),
+        }
+    }
+
+    fn own_page(&self) -> Part {
+        Part::Link { label: "Look at my keys", url: format!("{}/my", self.config.origin.as_str()) }
+    }
+}
+
+fn said(sentences: &str) -> Part {
+    Part::Sentences(sentences.to_owned())
+}
+
+fn what_next(settings: &Settings, used: i64) -> String {
+    let next = settings.thresholds.iter().copied().filter(|threshold| i64::from(*threshold) > used).min();
+    if used >= 100 {
+        return "Nobody new gets a key from this pot. Keys that are live go on, each up to its own cap. An admin can raise the pot."
+            .to_owned();
+    }
+    let further = match next {
+        Some(next) => format!("You hear again at {next}%."),
+        None => "There is no further threshold at which you would hear.".to_owned(),
+    };
+    format!("Nothing changes for students now: each key works up to its own cap. {further} An admin can raise the pot.")
+}
+
+fn per_window(settings: &Settings) -> &'static str {
+    match settings.reset {
+        Reset::None => "for the whole term",
+        Reset::Daily => "a day",
+        Reset::Weekly => "a week",
+        Reset::Monthly => "a month",
+    }
+}
+
+fn day(date: jiff::civil::Date) -> String {
+    date.strftime("%-d %B %Y").to_string()
+}
+
+/// An instant where the university is.
+fn moment(at: Timestamp, term: &Term) -> String {
+    let zone = TimeZone::get(term.timezone()).unwrap_or(TimeZone::UTC);
+    let there = at.to_zoned(zone);
+    format!("{} ({})", there.strftime("%-d %B %Y, %H:%M"), term.timezone())
+}
