@@ -25,7 +25,7 @@ pub async fn finish(stack: Stack) -> Result<()> {
     ensure!(unfired.is_empty(), "planned faults that no call met: {unfired:?}");
     let dead = stack.pump.dead_letters().all()?;
     ensure!(dead.is_empty(), "dead letters: {dead:?}");
-    let unread = stack.ses.mails().len();
+    let unread = stack.ses.unread().len();
     ensure!(unread == 0, "{unread} mails are left unread");
     let complaint = |text: &str| ["\"WARN\"", "\"ERROR\"", "panicked"].iter().any(|level| text.contains(level));
     let complaints: Vec<_> = stack.logs.all().into_iter().filter(|line| complaint(&line.text)).collect();

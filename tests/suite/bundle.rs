@@ -61,7 +61,11 @@ async fn every_kind_of_event_is_answered(stack: Stack) {
         (FunctionName::UsageSync, json!({"task": "resume"}), json!({"skipped": "nothing to resume"})),
         (FunctionName::UsageSync, json!({"task": "rotate"}), json!({"skipped": "nothing pending"})),
         (FunctionName::Console, json!({"task": "work"}), json!({"disabled": 0, "still_owed": 0})),
-        (FunctionName::Mail, json!({"task": "drain"}), json!({"sent": 0, "waiting": 0})),
+        (
+            FunctionName::Mail,
+            json!({"task": "drain"}),
+            json!({"sent": 0, "dropped": 0, "put_off": 0, "failed": 0, "waiting": 0}),
+        ),
         (FunctionName::ThresholdAlerts, json!({"task": "watch"}), json!({"programmes": 0, "crossings": 0})),
         (FunctionName::ThresholdAlerts, json!({"task": "digest"}), json!({"skipped": "not in this version"})),
     ] {

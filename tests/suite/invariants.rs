@@ -3,6 +3,7 @@
 
 mod history;
 mod keys;
+mod mails;
 mod money;
 mod secrets;
 mod table;
@@ -141,7 +142,12 @@ impl Scene {
     }
 
     async fn mail(&self, text: &str) {
-        let raw = format!("From: bursar@uni.edu\r\nTo: ada@uni.edu\r\nSubject: hello\r\n\r\n{text}\r\n");
+        self.mail_with(&[], text).await;
+    }
+
+    async fn mail_with(&self, headers: &[(&str, &str)], text: &str) {
+        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let raw = format!("From: bursar@uni.edu\r\nTo: ada@uni.edu\r\n{headers}Subject: hello\r\n\r\n{text}\r\n");
         let form = [
             ("Action", "SendRawEmail"),
             ("Source", "bursar@uni.edu"),

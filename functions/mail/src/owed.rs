@@ -109,21 +109,13 @@ impl App {
         self.to(&person.address, |words| words.alert(&programme, &spending)).await
     }
 
-    async fn grant(
-        &self,
-        programme: &ProgrammeId,
-        grant: &GrantId,
-    ) -> Result<Option<(Programme, Grant)>, StoreError> {
+    async fn grant(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Option<(Programme, Grant)>, StoreError> {
         let (programme, grant) = (self.table.programme(programme).await?, self.table.grant(programme, grant).await?);
         Ok(programme.zip(grant))
     }
 
     /// A mail to an address that mail may be sent to.
-    async fn to(
-        &self,
-        address: &EmailAddress,
-        write: impl FnOnce(Words<'_>) -> Letter,
-    ) -> Result<Owed, StoreError> {
+    async fn to(&self, address: &EmailAddress, write: impl FnOnce(Words<'_>) -> Letter) -> Result<Owed, StoreError> {
         if self.table.undeliverable(address.matched()).await?.is_some() {
             return Ok(UNDELIVERABLE);
         }

@@ -13,7 +13,9 @@ pub(crate) struct Ses(aws_sdk_ses::Client);
 /// What SES said to a mail.
 #[derive(Debug)]
 pub(crate) enum Told {
-    Accepted { message: String },
+    Accepted {
+        message: String,
+    },
     /// Not this one, however often it is sent.
     Refused(SdkFailure),
     /// Not now, or nobody knows.
@@ -66,11 +68,5 @@ impl Ses {
 }
 
 fn unsent(code: &str) -> SdkFailure {
-    SdkFailure {
-        operation: "SendRawEmail",
-        code: code.to_owned(),
-        request_id: None,
-        status: None,
-        retryable: false,
-    }
+    SdkFailure { operation: "SendRawEmail", code: code.to_owned(), request_id: None, status: None, retryable: false }
 }

@@ -91,7 +91,9 @@ impl Words<'_> {
                     "You are on the roster of {name}. There is a key for large language models for you, with credit of its own."
                 )),
                 Part::Facts(facts),
-                said("To see your key, enter your university address on this page and follow the link that comes by mail:"),
+                said(
+                    "To see your key, enter your university address on this page and follow the link that comes by mail:",
+                ),
                 Part::Link { label: "Get my key", url: format!("{}/", self.config.origin.as_str()) },
             ],
             why: format!("You get this mail because {institution} put you on the roster of {name}."),
@@ -107,7 +109,9 @@ impl Words<'_> {
             heading: "A key of yours was shown".to_owned(),
             parts: vec![
                 Part::Sentences(format!("Your key for {name} was shown on {at}.")),
-                said("If that was you, there is nothing to do. If it was not, report the key as leaked on your page: it is disabled at once, and you can make another."),
+                said(
+                    "If that was you, there is nothing to do. If it was not, report the key as leaked on your page: it is disabled at once, and you can make another.",
+                ),
                 self.own_page(),
             ],
             why: "You get this mail each time a key of yours is shown.".to_owned(),
@@ -123,10 +127,13 @@ impl Words<'_> {
             heading: "Your key was reported leaked".to_owned(),
             parts: vec![
                 Part::Sentences(format!("Your key for {name} was reported leaked on {at}, and is being disabled.")),
-                said("Nothing of your credit is lost but what was spent. You can make another key with what is left on your page."),
+                said(
+                    "Nothing of your credit is lost but what was spent. You can make another key with what is left on your page.",
+                ),
                 self.own_page(),
             ],
-            why: "You get this mail because you have a key here, and somebody who was signed in as you reported it.".to_owned(),
+            why: "You get this mail because you have a key here, and somebody who was signed in as you reported it."
+                .to_owned(),
             to: self.to.clone(),
         }
     }

@@ -2,7 +2,7 @@
 //! functions and their logs are read, and nothing of ours is asked. A [`Watch`] looks after each step, when nothing moves, and
 //! remembers what it saw, since many a thing can only be told from what was there before.
 //!
-//! Judged now: I1, I2, I3, I4, I5 (what the table owes), I6, I7, I10, I11, I15 and I16 of the list in ARCHITECTURE.md, the shape of the
+//! Judged now: I1, I2, I3, I4, I5, I6, I7, I10, I11, I15 and I16 of the list in ARCHITECTURE.md, the shape of the
 //! table (`table`), and where addresses are (`people`). Each check says in its own comment what of it can be told at any moment.
 //!
 //! Not invariants, although they look like some:
@@ -20,6 +20,7 @@
 mod answers;
 mod history;
 mod keys;
+mod mails;
 mod money;
 mod secrets;
 mod snapshot;
@@ -61,11 +62,13 @@ struct Step<'a> {
     guarded: &'a [Secret],
     /// By how much the pots' counters may lag behind, see `money`.
     lag: &'a BTreeMap<ProgrammeId, Usd>,
+    /// How often an answer of the mail server, or our record of it, was lost.
+    lost_mails: usize,
 }
 
 type Check = fn(&Step<'_>) -> Vec<String>;
 
-const CHECKS: [(&str, Check); 16] = [
+const CHECKS: [(&str, Check); 18] = [
     ("table", table::items_are_whole),
     ("table", table::grants_make_sense),
     ("table", table::items_refer_to_items),
@@ -74,7 +77,9 @@ const CHECKS: [(&str, Check); 16] = [
     ("I2", money::reserved_is_enough_and_within_the_pot),
     ("I3", keys::every_enabled_key_is_accounted_for),
     ("I4", secrets::secrets_are_nowhere),
+    ("I4", mails::links_are_in_link_mails_and_known_by_their_hash),
     ("I5", sums::crossings_are_told_once),
+    ("I5", mails::what_is_owed_is_accepted_once),
     ("I6", keys::live_is_ended_by_nobody_in_passing),
     ("I7", keys::what_was_shown_is_recorded),
     ("I10", history::nothing_is_forgotten),
@@ -91,12 +96,20 @@ pub struct Watch {
     guarded: Vec<Secret>,
     before: Option<Snapshot>,
     lag: BTreeMap<ProgrammeId, Usd>,
+    lost_mails: usize,
 }
 
 impl Watch {
     /// Over a table at the engine's own origin, past the fault layer. `clock` is the product's.
     pub fn over(table: RawTable, clock: Clock) -> Watch {
-        Watch { sources: Sources::of(table), clock, guarded: Vec::new(), before: None, lag: BTreeMap::new() }
+        Watch {
+            sources: Sources::of(table),
+            clock,
+            guarded: Vec::new(),
+            before: None,
+            lag: BTreeMap::new(),
+            lost_mails: 0,
+        }
     }
 
     /// Looks at the provider's keys too.
@@ -146,6 +159,11 @@ impl Watch {
         self.guarded.push(secret);
     }
 
+    /// The mail server's answer, or our record of it, was lost once: a mail may have been accepted twice because of it.
+    pub fn lost_a_mail(&mut self) {
+        self.lost_mails += 1;
+    }
+
     /// Looks, and ends the test if anything is wrong.
     pub async fn check(&mut self) -> &Snapshot {
         self.look(false).await
@@ -161,11 +179,19 @@ impl Watch {
         let now = self.sources.snapshot(self.clock.now()).await?;
         let revealed = now.revealed.values().map(|key| Secret::key(key));
         let mut guarded = self.guarded.clone();
-        guarded.extend(revealed.filter(|key| !self.guarded.iter().any(|known| known.is(key))));
+        let mailed = mails::secrets_in(&now);
+        guarded.extend(revealed.chain(mailed).filter(|secret| !self.guarded.iter().any(|known| known.is(secret))));
         if let Some(before) = &self.before {
             money::note_lag(&mut self.lag, before, &now);
         }
-        let step = Step { before: self.before.as_ref(), now: &now, synced, guarded: &guarded, lag: &self.lag };
+        let step = Step {
+            before: self.before.as_ref(),
+            now: &now,
+            synced,
+            guarded: &guarded,
+            lag: &self.lag,
+            lost_mails: self.lost_mails,
+        };
         let violations = CHECKS.iter().flat_map(|(invariant, check)| {
             let found = check(&step).into_iter();
             found.map(|what| Violation { invariant, what })

@@ -80,7 +80,7 @@ pub(super) fn secrets_are_nowhere(step: &Step<'_>) -> Vec<String> {
     for line in &step.now.logs {
         wrong.extend(found_in(step, line).map(|what| format!("a log line holds {what}: {}", masked(step, line))));
     }
-    let mails: Vec<String> = step.now.mails.iter().map(|mail| legible(&mail.raw)).collect();
+    let mails: Vec<String> = step.now.mails.iter().flatten().map(|mail| legible(&mail.raw)).collect();
     for text in &mails {
         wrong.extend(plaintexts_in(text).map(|_| "a mail holds what looks like a key".to_owned()));
     }

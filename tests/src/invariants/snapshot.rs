@@ -48,6 +48,7 @@ pub struct Snapshot {
     pub enrolments: Vec<Enrolment>,
     pub outbox: Vec<OutboxRow>,
     pub sign_ins: Vec<SignIn>,
+    pub links: Vec<Link>,
     pub sessions: Vec<Session>,
     pub people: Vec<Person>,
     pub totals: Vec<Totals>,
@@ -55,7 +56,8 @@ pub struct Snapshot {
     /// Items that are of no known kind, or not what their kind says.
     pub unknown: Vec<String>,
     pub keys: Vec<ProviderKey>,
-    pub mails: Vec<Mail>,
+    /// Every accepted mail; none where mails are not looked at.
+    pub mails: Option<Vec<Mail>>,
     pub answers: Vec<String>,
     /// The keys whose plaintext is in an answer, by their hash.
     pub revealed: BTreeMap<String, String>,
@@ -145,7 +147,7 @@ impl Sources {
             snapshot.keys = provider.keys().into_iter().map(named).collect();
         }
         if let Some(ses) = &self.ses {
-            snapshot.mails = ses.mails();
+            snapshot.mails = Some(ses.mails());
         }
         if let Some(engine) = &self.engine {
             snapshot.stream = stream(engine).await?;
@@ -176,13 +178,14 @@ impl Snapshot {
             enrolments: Vec::new(),
             outbox: Vec::new(),
             sign_ins: Vec::new(),
+            links: Vec::new(),
             sessions: Vec::new(),
             people: Vec::new(),
             totals: Vec::new(),
             crossings: Vec::new(),
             unknown: Vec::new(),
             keys: Vec::new(),
-            mails: Vec::new(),
+            mails: None,
             answers: Vec::new(),
             revealed: BTreeMap::new(),
             logs: Vec::new(),
@@ -229,7 +232,7 @@ impl Snapshot {
             Person::KIND => self.people.push(decoded(item)?),
             Totals::KIND => self.totals.push(decoded(item)?),
             Crossing::KIND => self.crossings.push(decoded(item)?),
-            Link::KIND => decoded::<Link>(item).map(drop)?,
+            Link::KIND => self.links.push(decoded(item)?),
             PersonOf::KIND => decoded::<PersonOf>(item).map(drop)?,
             Sendings::KIND => decoded::<Sendings>(item).map(drop)?,
             Undeliverable::KIND => decoded::<Undeliverable>(item).map(drop)?,

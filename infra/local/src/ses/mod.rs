@@ -60,6 +60,8 @@ struct Inner {
 
 struct State {
     mails: Vec<Mail>,
+    /// How many of them somebody has asked for as unread.
+    read: usize,
     faults: Faults,
     quota: Quota,
     relay: Option<Relay>,
@@ -77,7 +79,7 @@ impl Ses {
     /// With the mails of earlier runs, the quota of production, no faults and no relay.
     pub fn new(kept: Kept, clock: Clock) -> Result<Ses> {
         let mails = kept.all(MAILS)?.into_iter().map(|(_, mail)| mail).collect();
-        let state = State { mails, faults: Faults::default(), quota: Quota::PRODUCTION, relay: None };
+        let state = State { mails, read: 0, faults: Faults::default(), quota: Quota::PRODUCTION, relay: None };
         Ok(Ses(Arc::new(Inner { kept, clock, state: Mutex::new(state) })))
     }
 
@@ -89,6 +91,14 @@ impl Ses {
     /// Every mail that was accepted, oldest first.
     pub fn mails(&self) -> Vec<Mail> {
         self.state().mails.clone()
+    }
+
+    /// The mails since this was last asked for, oldest first: each is told once.
+    pub fn unread(&self) -> Vec<Mail> {
+        let mut state = self.state();
+        let unread = state.mails[state.read..].to_vec();
+        state.read = state.mails.len();
+        unread
     }
 
     /// One mail by its message id.

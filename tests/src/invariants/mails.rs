@@ -1,0 +1,158 @@
+//! I4 and I5 as far as mails show them: links and codes are in link mails alone, and what the outbox owes is accepted once.
+
+use std::collections::BTreeSet;
+
+use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::crossing::Crossing;
+use bursar_core::domain::sign_in::LINK_LASTS;
+use bursar_core::domain::token::{Code, LinkToken};
+use bursar_core::store::items::{MailState, OutboxRow, OwedMail};
+use bursar_local::inbox::Contents;
+use jiff::{SignedDuration, Timestamp};
+
+use super::secrets::Secret;
+use super::{Snapshot, Step};
+
+/// Outbox rows are kept this long.
+const KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
+
+/// A mail as it bears on these checks.
+struct Read {
+    at: Timestamp,
+    to: Vec<String>,
+    kind: Option<String>,
+    row: Option<String>,
+    tokens: Vec<LinkToken>,
+    codes: Vec<Code>,
+}
+
+/// The links and codes that mails brought, which may be nowhere else.
+pub(super) fn secrets_in(now: &Snapshot) -> Vec<Secret> {
+    let of_mail = |mail: Read| {
+        let tokens = mail.tokens.into_iter().map(|token| Secret::mailed(token.reveal()));
+        tokens.chain(mail.codes.into_iter().map(|code| Secret::mailed(&code.reveal()))).collect::<Vec<_>>()
+    };
+    read(now).into_iter().flat_map(of_mail).collect()
+}
+
+/// I4: only a link mail has a link and a code, one of each, and while the link can be good the table knows it by its hash, for the
+/// address that the mail went to.
+pub(super) fn links_are_in_link_mails_and_known_by_their_hash(step: &Step<'_>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for mail in read(step.now) {
+        if mail.kind.as_deref() != Some("link") {
+            if !mail.tokens.is_empty() || !mail.codes.is_empty() {
+                wrong.push(format!("a mail of the kind {:?} has a link or a code", mail.kind));
+            }
+            continue;
+        }
+        let ([token], [_]) = (&mail.tokens[..], &mail.codes[..]) else {
+            wrong.push("a link mail has not just one link and one code".to_owned());
+            continue;
+        };
+        let hash = token.hash();
+        let known = step.now.links.iter().find(|link| link.link == hash);
+        let goes_to = |link: &bursar_core::store::items::Link| {
+            mail.to.iter().all(|to| EmailAddress::parse(to).is_ok_and(|to| *to.matched() == link.address))
+        };
+        match known {
+            Some(link) if !goes_to(link) => {
+                wrong.push("a link mail went to another address than its link's".to_owned())
+            }
+            None if step.now.at < mail.at + LINK_LASTS => {
+                wrong.push("a mailed link is not known by its hash".to_owned())
+            }
+            Some(_) | None => {}
+        }
+    }
+    wrong
+}
+
+/// I5: a crossing that is told has one row for each recipient, and each row of the outbox one accepted mail or none: none only if
+/// it waits, was given up or dropped; a second only for an answer or a record that was lost.
+pub(super) fn what_is_owed_is_accepted_once(step: &Step<'_>) -> Vec<String> {
+    let now = step.now;
+    let mut wrong = Vec::new();
+    for crossing in now.crossings.iter().filter(|crossing| crossing.told && now.at < crossing.found_at + KEPT) {
+        let of_it = |row: &&OutboxRow| tells_of(row, crossing);
+        let recipients: Vec<_> = now.outbox.iter().filter(of_it).filter_map(recipient).collect();
+        let named = format!("the crossing of {}% in {}", crossing.threshold, crossing.programme);
+        if recipients.is_empty() {
+            wrong.push(format!("{named} is told to nobody"));
+        }
+        if recipients.iter().collect::<BTreeSet<_>>().len() < recipients.len() {
+            wrong.push(format!("{named} is owed twice to somebody"));
+        }
+    }
+    let alerts = now.outbox.iter().filter(|row| matches!(row.mail, OwedMail::Alert { .. }));
+    for row in alerts.filter(|row| !now.crossings.iter().any(|crossing| crossing.told && tells_of(row, crossing))) {
+        wrong.push(format!("outbox row {} tells of no crossing", row.row));
+    }
+    if now.mails.is_none() {
+        return wrong;
+    }
+    let mails = read(now);
+    let mut more_than_once = 0;
+    for row in &now.outbox {
+        let id = row.row.to_string();
+        let accepted = mails.iter().filter(|mail| mail.row.as_deref() == Some(&id)).count();
+        if accepted > usize::from(row.tries) {
+            wrong.push(format!("outbox row {id} was tried {} times and accepted {accepted} times", row.tries));
+        }
+        if accepted == 0 && is_said_to_be_sent(&row.state) {
+            wrong.push(format!("outbox row {id} is said to be sent, and no mail was accepted"));
+        }
+        more_than_once += accepted.saturating_sub(1);
+    }
+    if more_than_once > step.lost_mails {
+        let lost = step.lost_mails;
+        wrong.push(format!("{more_than_once} mails were accepted again, and {lost} answers or records were lost"));
+    }
+    wrong
+}
+
+fn tells_of(row: &OutboxRow, crossing: &Crossing) -> bool {
+    matches!(&row.mail, OwedMail::Alert { programme, threshold, of_limit, .. }
+        if *programme == crossing.programme && *threshold == crossing.threshold && *of_limit == crossing.limit)
+}
+
+fn recipient(row: &OutboxRow) -> Option<&str> {
+    match &row.mail {
+        OwedMail::Alert { recipient, .. } => Some(recipient.as_str()),
+        _ => None,
+    }
+}
+
+fn is_said_to_be_sent(state: &MailState) -> bool {
+    match state {
+        MailState::Sent { .. }
+        | MailState::Delivered { .. }
+        | MailState::Bounced { .. }
+        | MailState::Complained { .. } => true,
+        MailState::Waiting { .. }
+        | MailState::Sending { .. }
+        | MailState::Dropped { .. }
+        | MailState::Failed { .. } => false,
+    }
+}
+
+fn read(now: &Snapshot) -> Vec<Read> {
+    let mails = now.mails.iter().flatten();
+    mails
+        .map(|mail| {
+            let contents = Contents::of(&mail.raw);
+            let header = |name: &str| contents.headers.get(name).cloned();
+            let text = contents.text.as_deref().unwrap_or_default();
+            let tokens = text.split_whitespace().filter_map(|word| LinkToken::parse(word.rsplit_once("/c/")?.1));
+            let codes = text.lines().filter_map(|line| Code::from_form(line.strip_prefix("Code: ")?));
+            Read {
+                at: mail.at,
+                to: mail.to.clone(),
+                kind: contents.kind.clone(),
+                row: header("X-Bursar-Row"),
+                tokens: tokens.collect(),
+                codes: codes.collect(),
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,89 @@
+//! Mails that are too many, too few, or say what they must not: I4 and I5.
+
+use bursar_core::domain::crossing::{Crossing, Scope};
+use bursar_core::domain::id::PersonId;
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::sign_in::LINK_LASTS;
+use bursar_core::domain::token::{Code, LinkToken};
+use bursar_core::domain::window::Window;
+use bursar_core::store::items::{Link, MailClass, MailState, OutboxRow, OwedMail};
+use ulid::Ulid;
+
+use super::Scene;
+use crate::acts::act::programme;
+use crate::acts::settings::Setting;
+
+impl Scene {
+    fn crossing(&self, threshold: u8) -> Crossing {
+        let (limit, spent) = (Usd::from_dollars(100), Usd::from_dollars(90));
+        let (scope, window) = (Scope::Pot, Window::WHOLE_TERM);
+        Crossing { programme: programme(), scope, window, limit, threshold, spent, found_at: self.now, told: true }
+    }
+
+    fn alert(&self, number: u128, recipient: &PersonId) -> OutboxRow {
+        let (threshold, of_limit, recipient) = (80, Usd::from_dollars(100), recipient.clone());
+        let mail = OwedMail::Alert { programme: programme(), threshold, of_limit, recipient };
+        OutboxRow::owed(Ulid::from_parts(1, number), MailClass::Urgent, mail, self.now)
+    }
+
+    async fn mail_of(&self, row: &OutboxRow) {
+        self.mail_with(&[("X-Bursar-Mail", "alert"), ("X-Bursar-Row", &row.row.to_string())], "hello").await;
+    }
+}
+
+#[tokio::test]
+async fn a_crossing_is_told_to_each_recipient_by_one_accepted_mail() {
+    let mut scene = Scene::at(Setting::Live).await;
+    let person = PersonId::random();
+    scene.keep(&scene.alert(1, &person)).await;
+    scene.bites("I5", "tells of no crossing").await;
+    scene.keep(&scene.crossing(80)).await;
+    scene.bears("I5").await;
+    scene.keep(&scene.crossing(95)).await;
+    scene.bites("I5", "the crossing of 95% in cs-pilot is told to nobody").await;
+    scene.keep(&Crossing { told: false, ..scene.crossing(95) }).await;
+    scene.bears("I5").await;
+    scene.keep(&scene.alert(2, &PersonId::random())).await;
+    scene.bears("I5").await;
+    scene.keep(&scene.alert(3, &person)).await;
+    scene.bites("I5", "is owed twice to somebody").await;
+}
+
+#[tokio::test]
+async fn a_row_is_accepted_as_often_as_it_says_and_once_unless_something_was_lost() {
+    let mut scene = Scene::at(Setting::Live).await;
+    scene.keep(&scene.crossing(80)).await;
+    let sent = MailState::Sent { message: "1".to_owned(), at: scene.now };
+    let row = OutboxRow { tries: 1, state: sent, ..scene.alert(1, &PersonId::random()) };
+    scene.keep(&row).await;
+    scene.bites("I5", "is said to be sent, and no mail was accepted").await;
+    scene.mail_of(&row).await;
+    scene.bears("I5").await;
+    scene.mail_of(&row).await;
+    scene.bites("I5", "was tried 1 times and accepted 2 times").await;
+    scene.keep(&OutboxRow { tries: 2, ..row }).await;
+    scene.bites("I5", "1 mails were accepted again, and 0 answers or records were lost").await;
+    scene.watch.lost_a_mail();
+    scene.bears("I5").await;
+}
+
+#[tokio::test]
+async fn a_link_is_in_one_link_mail_and_known_by_its_hash() {
+    let mut scene = Scene::at(Setting::Live).await;
+    let (token, code) = (LinkToken::generate(), Code::generate());
+    let text = format!("https://bursar.uni.edu/c/{}\r\nCode: {}", token.reveal(), code.reveal());
+    scene.mail_with(&[("X-Bursar-Mail", "link")], &text).await;
+    scene.bites("I4", "a mailed link is not known by its hash").await;
+    let ada = bursar_core::domain::address::EmailAddress::parse("Ada@uni.edu").unwrap();
+    let link = Link { link: token.hash(), address: ada.matched().clone(), ends_at: scene.now + LINK_LASTS };
+    scene.keep(&link).await;
+    scene.bears("I4").await;
+    let eve = bursar_core::domain::address::EmailAddress::parse("eve@uni.edu").unwrap();
+    scene.keep(&Link { address: eve.matched().clone(), ..link.clone() }).await;
+    scene.bites("I4", "went to another address than its link's").await;
+    scene.keep(&link).await;
+    scene.logs.lock().unwrap().push(format!("followed {}", token.reveal()));
+    scene.bites("I4", "a log line holds a link or code").await;
+    scene.mail_with(&[("X-Bursar-Mail", "roster")], &text).await;
+    scene.bites("I4", "a mail of the kind Some(\"roster\") has a link or a code").await;
+}

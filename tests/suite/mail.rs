@@ -1,0 +1,176 @@
+//! What is mailed, to whom, and how often, whatever the mail server and the table do: through the stack, with the invariants looked
+//! at after each step.
+
+mod asks;
+mod faults;
+mod outcomes;
+mod quota;
+mod words;
+
+use std::time::Duration;
+
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::Person;
+use bursar_core::domain::id::{GrantId, PersonId, ProgrammeId};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::Settings;
+use bursar_core::domain::term::Term;
+use bursar_core::domain::token::AskToken;
+use bursar_core::store::items::{MailClass, MailState, OutboxRow, OwedMail};
+use bursar_core::store::{By, NewPerson, Table};
+use bursar_local::inbox::Contents;
+use bursar_local::settle::LIMIT;
+use bursar_local::stack::Stack;
+use bursar_tests::invariants::{RawTable, Watch};
+use bursar_tests::stack;
+use jiff::SignedDuration;
+use serde_json::json;
+use ulid::Ulid;
+
+/// A stack at a fixed hour with one programme, and what was mailed in it.
+struct PostOffice {
+    stack: Stack,
+    table: Table,
+    raw: RawTable,
+    watch: Watch,
+    programme: ProgrammeId,
+}
+
+/// A mail as a test reads it.
+struct Got {
+    id: String,
+    to: String,
+    contents: Contents,
+}
+
+impl PostOffice {
+    async fn open() -> PostOffice {
+        let stack = stack::in_process().await.unwrap();
+        stack.clock.begin_at("2026-11-20T10:00:00Z".parse().unwrap()).unwrap();
+        let table = Table::new(&stack.config);
+        let raw = RawTable::at(stack.engine.origin(), &stack.config.table);
+        let term = Term::new("2026-10-12".parse().unwrap(), "2027-02-06".parse().unwrap(), "Europe/Berlin").unwrap();
+        let mut settings = Settings::new("CS pilot", term, Usd::from_dollars(20));
+        settings.faculty = vec![address("Frida.Faculty@example.edu")];
+        let logs = stack.logs.clone();
+        let mut watch = Watch::over(raw.clone(), stack.clock.as_clock())
+            .with_mails(stack.ses.clone())
+            .with_stream(stack.engine.clone())
+            .with_logs(move || logs.all().into_iter().map(|line| line.text).collect());
+        watch.check().await;
+        let admin = Actor::Person(PersonId::random());
+        let by = By { actor: &admin, now: stack.clock.now(), deadline: soon() };
+        let programme = table.create_programme(settings, Usd::from_dollars(4000), by).await.unwrap();
+        PostOffice { stack, table, raw, watch, programme }
+    }
+
+    /// Puts somebody on the roster, without the mail that says so.
+    async fn enrol(&mut self, written: &str) -> GrantId {
+        let grant = self.invite(written).await;
+        self.settle().await;
+        let told = self.unread();
+        assert!(told.iter().all(|mail| mail.contents.kind.as_deref() == Some("roster")));
+        grant
+    }
+
+    async fn invite(&self, written: &str) -> GrantId {
+        let person = Person { address: address(written), name: Some("Ada Lovelace".to_owned()), roster_id: None };
+        let admin = Actor::Person(PersonId::random());
+        let by = By { actor: &admin, now: self.stack.clock.now(), deadline: soon() };
+        let added = self.table.invite(&self.programme, &[NewPerson { person, group: None }], by).await.unwrap();
+        added.into_iter().next().unwrap()
+    }
+
+    /// Asks for a link as the page will.
+    async fn ask(&self, typed: &str) {
+        let now = self.stack.clock.now();
+        self.table.ask(address(typed).matched(), &AskToken::generate().hash(), now).await.unwrap();
+    }
+
+    /// Writes a row as some function will.
+    async fn owe(&self, mail: OwedMail) -> Ulid {
+        let now = self.stack.clock.now();
+        let id = Ulid::from_parts(u64::try_from(now.as_millisecond()).unwrap(), u128::from(self.stack.gate.count()));
+        self.raw.keep(&OutboxRow::owed(id, MailClass::Urgent, mail, now)).await.unwrap();
+        id
+    }
+
+    async fn settle(&mut self) {
+        self.stack.settle.settle(LIMIT).await.unwrap();
+        self.watch.check().await;
+    }
+
+    /// Lets time go by, and all that falls due in it.
+    async fn pass(&mut self, minutes: i64) {
+        self.stack.schedules.advance(SignedDuration::from_mins(minutes)).await.unwrap();
+        self.settle().await;
+    }
+
+    fn unread(&self) -> Vec<Got> {
+        let got = |mail: bursar_local::ses::Mail| Got {
+            to: mail.to.join(", "),
+            contents: Contents::of(&mail.raw),
+            id: mail.id,
+        };
+        self.stack.ses.unread().into_iter().map(got).collect()
+    }
+
+    /// The one mail that came since the last was read.
+    fn the_mail(&self) -> Got {
+        let mut unread = self.unread();
+        assert_eq!(unread.len(), 1, "there is not just one mail");
+        unread.remove(0)
+    }
+
+    /// The states of all rows that are no roster mails, oldest first, in a word each.
+    fn states(&self) -> Vec<&'static str> {
+        let rows = self.watch.seen().unwrap().outbox.iter();
+        rows.filter(|row| !matches!(row.mail, OwedMail::Roster { .. })).map(|row| word(&row.state)).collect()
+    }
+
+    /// What SES reports of a mail.
+    async fn event(&mut self, mail: &str, kind: &str, permanent: bool) {
+        let body = json!({"mail": mail, "type": kind, "permanent": permanent});
+        let post = reqwest::Client::new().post(format!("{}/events", self.stack.ready.inbox)).json(&body);
+        assert_eq!(post.send().await.unwrap().status(), 200);
+        self.watch.check().await;
+    }
+
+    fn said(&self, word: &str) -> bool {
+        self.stack.logs.all().iter().any(|line| line.text.contains(word))
+    }
+
+    async fn finish(self) {
+        stack::finish(self.stack).await.unwrap();
+    }
+
+    /// For a test in which a function rightly complained.
+    async fn stop(self) {
+        assert_eq!(self.stack.gate.unfired(), Vec::<String>::new());
+        assert_eq!(self.unread().len(), 0, "mails are left unread");
+        self.stack.stop().await.unwrap();
+    }
+}
+
+fn word(state: &MailState) -> &'static str {
+    match state {
+        MailState::Waiting { .. } => "waiting",
+        MailState::Sending { .. } => "sending",
+        MailState::Sent { .. } => "sent",
+        MailState::Delivered { .. } => "delivered",
+        MailState::Bounced { .. } => "bounced",
+        MailState::Complained { .. } => "complained",
+        MailState::Dropped { .. } => "dropped",
+        MailState::Failed { .. } => "failed",
+    }
+}
+
+fn address(text: &str) -> EmailAddress {
+    EmailAddress::parse(text).unwrap()
+}
+
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(25))
+}

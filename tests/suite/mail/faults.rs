@@ -1,0 +1,132 @@
+//! The mail server refuses, stumbles, or loses an answer; the table fails; the function dies. Mails arrive late or are dead letters,
+//! and none arrives twice but for an answer that was lost.
+
+use bursar_local::gate::{Matcher, Throttle, Verdict};
+use bursar_local::invoke::FunctionName;
+use bursar_local::ses::Fault;
+
+use super::PostOffice;
+
+async fn asked() -> PostOffice {
+    let office = PostOffice::open().await;
+    office.ask("admin@example.edu").await;
+    office
+}
+
+#[tokio::test]
+async fn a_mail_that_is_not_taken_now_is_sent_later_once() {
+    for fault in [Fault::Throttle, Fault::Fail] {
+        let mut office = PostOffice::open().await;
+        office.stack.ses.fail_next(fault, 2, None);
+        office.ask("admin@example.edu").await;
+        office.settle().await;
+        assert_eq!(office.states(), ["waiting"], "{fault:?}");
+        office.pass(2).await;
+        assert_eq!(office.states(), ["waiting"], "{fault:?}");
+        office.pass(7).await;
+        office.the_mail();
+        assert_eq!(office.states(), ["sent"], "{fault:?}");
+        office.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn a_mail_that_is_refused_for_good_is_a_dead_letter_and_the_next_one_goes() {
+    let mut office = PostOffice::open().await;
+    office.enrol("ada@example.edu").await;
+    office.stack.ses.fail_next(Fault::Reject, 1, Some("ada@example.edu"));
+    office.ask("ada@example.edu").await;
+    office.ask("admin@example.edu").await;
+    office.settle().await;
+    assert_eq!(office.the_mail().to, "admin@example.edu");
+    assert_eq!(office.states(), ["failed", "sent"]);
+    assert!(office.said("given up") && office.said("MessageRejected"));
+    office.pass(60).await;
+    office.stop().await;
+}
+
+#[tokio::test]
+async fn a_mail_that_is_never_taken_is_given_up_after_some_tries() {
+    let mut office = PostOffice::open().await;
+    let grant = office.enrol("ada@example.edu").await;
+    office.stack.ses.fail_next(Fault::Throttle, 6, None);
+    let programme = office.programme.clone();
+    office.owe(bursar_core::store::items::OwedMail::KeyShown { programme, grant }).await;
+    for minutes in [0, 2, 7, 40, 160] {
+        office.pass(minutes).await;
+        assert_eq!(office.states(), ["waiting"]);
+    }
+    office.pass(480).await;
+    assert_eq!(office.states(), ["failed"]);
+    office.stop().await;
+}
+
+#[tokio::test]
+async fn when_the_answer_is_lost_the_mail_is_sent_again_and_then_no_more() {
+    let mut office = PostOffice::open().await;
+    office.stack.ses.fail_next(Fault::Lose, 1, None);
+    office.ask("admin@example.edu").await;
+    office.settle().await;
+    assert_eq!(office.states(), ["waiting"]);
+    office.watch.lost_a_mail();
+    office.pass(2).await;
+    office.pass(60).await;
+    assert_eq!((office.unread().len(), office.states()), (2, vec!["sent"]));
+    office.finish().await;
+}
+
+#[tokio::test]
+async fn when_the_function_dies_another_sends_after_the_lease() {
+    for (verdict, mails) in [(Verdict::KillBefore, 1), (Verdict::KillAfter, 2)] {
+        let mut office = PostOffice::open().await;
+        if mails > 1 {
+            office.watch.lost_a_mail();
+        }
+        office.stack.gate.at(Matcher::call("ses:SendRawEmail").of(FunctionName::Mail), verdict.clone());
+        office.ask("admin@example.edu").await;
+        office.settle().await;
+        assert_eq!(office.states(), ["sending"], "{verdict:?}");
+        office.pass(2).await;
+        assert_eq!((office.unread().len(), office.states()), (mails, vec!["sent"]), "{verdict:?}");
+        office.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn when_the_table_fails_before_the_mail_the_batch_comes_again() {
+    let mut office = PostOffice::open().await;
+    // The lease: its four tries are the SDK's.
+    let lease = Matcher::call("dynamodb:PutItem").of(FunctionName::Mail).next(4);
+    office.stack.gate.at(lease, Verdict::Throttle(Throttle::Throughput));
+    office.ask("admin@example.edu").await;
+    office.settle().await;
+    office.the_mail();
+    assert_eq!(office.states(), ["sent"]);
+    assert_eq!(office.stack.pump.dead_letters().all().unwrap().len(), 0);
+    office.stop().await;
+}
+
+#[tokio::test]
+async fn when_what_is_owed_cannot_be_read_the_row_is_free_for_the_next_at_once() {
+    let mut office = PostOffice::open().await;
+    // Who is asking: a query of the programmes, in its four tries.
+    let known = Matcher::call("dynamodb:Query").of(FunctionName::Mail).next(8);
+    office.stack.gate.at(known, Verdict::Throttle(Throttle::Throughput));
+    office.ask("admin@example.edu").await;
+    office.settle().await;
+    office.the_mail();
+    assert_eq!(office.states(), ["sent"]);
+    office.stop().await;
+}
+
+#[tokio::test]
+async fn when_the_record_of_a_sent_mail_fails_it_is_sent_again_after_the_lease() {
+    let mut office = asked().await;
+    // After the lease comes the link, in a transaction; the next put is the record.
+    office.stack.gate.at(Matcher::call("dynamodb:PutItem").of(FunctionName::Mail).nth(2), Verdict::KillBefore);
+    office.watch.lost_a_mail();
+    office.settle().await;
+    office.pass(2).await;
+    assert_eq!((office.unread().len(), office.states()), (2, vec!["sent"]));
+    office.finish().await;
+}

@@ -1,0 +1,140 @@
+//! What each mail says, as text, and what stands in its headers.
+
+use std::collections::BTreeMap;
+
+use bursar_core::domain::audit::{Act, Actor, What};
+use bursar_core::domain::crossing::{Crossing, Scope};
+use bursar_core::domain::id::PersonId;
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::window::Window;
+use bursar_core::store::By;
+use bursar_core::store::items::{OwedMail, Totals};
+use bursar_local::inbox::Contents;
+
+use super::{PostOffice, address, soon};
+
+/// The text with what differs from run to run named.
+fn redacted(office: &PostOffice, contents: &Contents) -> String {
+    let text = contents.text.clone().unwrap().replace(&office.stack.ready.web, "[origin]");
+    let line = |line: &str| match (line.split_once("/c/"), line.strip_prefix("Code: ")) {
+        (Some((before, token)), _) if token.len() == 43 => format!("{before}/c/[token]"),
+        (_, Some(code)) if code.len() == 14 => "Code: [code]".to_owned(),
+        _ => line.to_owned(),
+    };
+    let lines: Vec<_> = text.lines().map(line).collect();
+    format!("{}\n\n{}", contents.subject, lines.join("\n"))
+}
+
+/// The HTML says what the text says.
+fn html_says(contents: &Contents, what: &[&str]) {
+    let html = contents.html.as_deref().unwrap();
+    for part in what {
+        assert!(html.contains(part), "{part:?} is not in {html}");
+    }
+}
+
+#[tokio::test]
+async fn a_link_mail() {
+    let mut office = PostOffice::open().await;
+    office.ask("admin@example.edu").await;
+    office.settle().await;
+    let Contents { headers, .. } = &office.unread()[0].contents;
+    let wanted = ["From", "To", "Reply-To", "Date", "X-Bursar-Mail", "Auto-Submitted", "MIME-Version"];
+    let shown: BTreeMap<_, _> = wanted.iter().map(|name| (*name, headers.get(*name))).collect();
+    insta::assert_debug_snapshot!(shown, @"");
+    assert_eq!(headers["Message-ID"], format!("<{}@example.edu>", headers["X-Bursar-Row"]));
+    let contents = Contents::of(&office.stack.ses.mails()[0].raw);
+    insta::assert_snapshot!(redacted(&office, &contents), @"");
+    html_says(&contents, &["Sign in", "/c/", "Example University", "bursar-help@example.edu", "signs you in"]);
+    office.finish().await;
+}
+
+#[tokio::test]
+async fn a_roster_mail() {
+    let mut office = PostOffice::open().await;
+    office.invite("ada@example.edu").await;
+    office.settle().await;
+    let mail = office.the_mail();
+    assert_eq!(mail.contents.kind.as_deref(), Some("roster"));
+    insta::assert_snapshot!(redacted(&office, &mail.contents), @"");
+    html_says(&mail.contents, &["CS pilot", "$20 for the whole term", "Get my key"]);
+    office.finish().await;
+}
+
+#[tokio::test]
+async fn notices_of_a_key_that_was_shown_or_reported() {
+    let mut office = PostOffice::open().await;
+    let grant = office.enrol("ada@example.edu").await;
+    let programme = office.programme.clone();
+    office.owe(OwedMail::KeyShown { programme: programme.clone(), grant: grant.clone() }).await;
+    office.settle().await;
+    let shown = office.the_mail();
+    assert_eq!(shown.contents.kind.as_deref(), Some("key-shown"));
+    insta::assert_snapshot!(redacted(&office, &shown.contents), @"");
+    office.owe(OwedMail::KeyLeaked { programme, grant }).await;
+    office.settle().await;
+    let leaked = office.the_mail();
+    assert_eq!(leaked.contents.kind.as_deref(), Some("key-leaked"));
+    insta::assert_snapshot!(redacted(&office, &leaked.contents), @"");
+    office.finish().await;
+}
+
+impl PostOffice {
+    /// A crossing that is told to one person.
+    async fn cross(&self, threshold: u8, spent: Usd) {
+        let faculty = self.table.person_of(&address("Frida.Faculty@example.edu"), soon()).await.unwrap();
+        let (programme, now) = (self.programme.clone(), self.stack.clock.now());
+        let totals = Totals {
+            programme: programme.clone(),
+            day: "2026-11-20".parse().unwrap(),
+            as_of: now,
+            spent,
+            by_group: BTreeMap::new(),
+            implied: Usd::from_dollars(4000),
+            grants: 200,
+            claimed: 161,
+        };
+        self.table.note_totals(&totals).await.unwrap();
+        let (scope, window, limit) = (Scope::Pot, Window::WHOLE_TERM, Usd::from_dollars(4000));
+        let crossing = Crossing { programme, scope, window, limit, threshold, spent, found_at: now, told: true };
+        assert!(self.table.record_crossings(&[crossing], &[faculty], now, soon()).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn an_alert_says_the_number() {
+    let mut office = PostOffice::open().await;
+    office.cross(80, Usd::from_micros(3_359_999_001)).await;
+    office.settle().await;
+    let mail = office.the_mail();
+    assert_eq!((mail.contents.kind.as_deref(), mail.to.as_str()), (Some("alert"), "Frida.Faculty@example.edu"));
+    insta::assert_snapshot!(redacted(&office, &mail.contents), @"");
+    html_says(&mail.contents, &["CS pilot has used 83% of $4,000", "$3,360", "/console/programmes/cs-pilot"]);
+    office.cross(100, Usd::from_dollars(4001)).await;
+    office.settle().await;
+    let mail = office.the_mail();
+    assert_eq!(mail.contents.subject, "CS pilot has used 100% of $4,000");
+    assert!(mail.contents.text.unwrap().contains("Nobody new gets a key"));
+    office.finish().await;
+}
+
+#[tokio::test]
+async fn no_name_adds_a_header_or_markup() {
+    let mut office = PostOffice::open().await;
+    let programme = office.table.programme(&office.programme).await.unwrap().unwrap();
+    let mut settings = programme.settings.clone();
+    settings.name = "CS\r\nBcc: eve@example.edu\r\n\r\n<b>Größe</b>".to_owned();
+    let admin = Actor::Person(PersonId::random());
+    let by = By { actor: &admin, now: office.stack.clock.now(), deadline: soon() };
+    let what = What::new(Act::Edited);
+    office.table.save_settings(&office.programme, settings, programme.version, what, by).await.unwrap();
+    office.invite("ada@example.edu").await;
+    office.settle().await;
+    let mail = office.the_mail();
+    assert_eq!(mail.to, "ada@example.edu");
+    assert!(mail.contents.subject.starts_with("CS  Bcc: eve@example.edu    <b>Größe</b>"), "{}", mail.contents.subject);
+    assert!(!mail.contents.headers.contains_key("Bcc"));
+    html_says(&mail.contents, &["&#60;b&#62;Größe&#60;/b&#62;"]);
+    assert!(mail.contents.text.unwrap().contains("<b>Größe</b>"));
+    office.finish().await;
+}
