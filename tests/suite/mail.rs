@@ -18,7 +18,7 @@ use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::term::Term;
 use bursar_core::domain::token::AskToken;
-use bursar_core::store::items::{MailClass, MailState, OutboxRow, OwedMail};
+use bursar_core::store::items::{MailState, OwedMail};
 use bursar_core::store::{By, NewPerson, Table};
 use bursar_local::inbox::Contents;
 use bursar_local::settle::LIMIT;
@@ -27,7 +27,6 @@ use bursar_tests::invariants::{RawTable, Watch};
 use bursar_tests::stack;
 use jiff::SignedDuration;
 use serde_json::json;
-use ulid::Ulid;
 
 /// A stack at a fixed hour with one programme, and what was mailed in it.
 struct PostOffice {
@@ -87,14 +86,6 @@ impl PostOffice {
     async fn ask(&self, typed: &str) {
         let now = self.stack.clock.now();
         self.table.ask(address(typed).matched(), &AskToken::generate().hash(), now).await.unwrap();
-    }
-
-    /// Writes a row as some function will.
-    async fn owe(&self, mail: OwedMail) -> Ulid {
-        let now = self.stack.clock.now();
-        let id = Ulid::from_parts(u64::try_from(now.as_millisecond()).unwrap(), u128::from(self.stack.gate.count()));
-        self.raw.keep(&OutboxRow::owed(id, MailClass::Urgent, mail, now)).await.unwrap();
-        id
     }
 
     async fn settle(&mut self) {

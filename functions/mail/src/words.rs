@@ -56,7 +56,7 @@ impl Words<'_> {
             parts: vec![
                 said("This link signs you in. It works once, within 30 minutes."),
                 Part::Link { label: "Sign in", url: format!("{origin}/c/{}", token.reveal()) },
-                said("Or type this code, together with your address, on the page that sent you here:"),
+                said("Or type this code on the page where you asked for the link:"),
                 Part::Code(code.reveal()),
                 said("If you did not ask for a link, do nothing. Never pass link or code on: they are your signature."),
             ],

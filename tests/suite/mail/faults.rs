@@ -4,8 +4,9 @@
 use bursar_local::gate::{Matcher, Throttle, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Fault;
+use jiff::SignedDuration;
 
-use super::PostOffice;
+use super::{PostOffice, word};
 
 async fn asked() -> PostOffice {
     let office = PostOffice::open().await;
@@ -36,6 +37,7 @@ async fn a_mail_that_is_refused_for_good_is_a_dead_letter_and_the_next_one_goes(
     office.enrol("ada@example.edu").await;
     office.stack.ses.fail_next(Fault::Reject, 1, Some("ada@example.edu"));
     office.ask("ada@example.edu").await;
+    office.stack.clock.advance(SignedDuration::from_millis(1)).unwrap();
     office.ask("admin@example.edu").await;
     office.settle().await;
     assert_eq!(office.the_mail().to, "admin@example.edu");
@@ -48,16 +50,17 @@ async fn a_mail_that_is_refused_for_good_is_a_dead_letter_and_the_next_one_goes(
 #[tokio::test]
 async fn a_mail_that_is_never_taken_is_given_up_after_some_tries() {
     let mut office = PostOffice::open().await;
-    let grant = office.enrol("ada@example.edu").await;
     office.stack.ses.fail_next(Fault::Throttle, 6, None);
-    let programme = office.programme.clone();
-    office.owe(bursar_core::store::items::OwedMail::KeyShown { programme, grant }).await;
+    office.invite("ada@example.edu").await;
+    let state = |office: &PostOffice| word(&office.watch.seen().unwrap().outbox[0].state);
     for minutes in [0, 2, 7, 40, 160] {
         office.pass(minutes).await;
-        assert_eq!(office.states(), ["waiting"]);
+        assert_eq!(state(&office), "waiting");
     }
     office.pass(480).await;
-    assert_eq!(office.states(), ["failed"]);
+    assert_eq!(state(&office), "failed");
+    assert!(office.said("given up") && office.said("Throttling"));
+    office.pass(24 * 60).await;
     office.stop().await;
 }
 
@@ -88,7 +91,7 @@ async fn when_the_function_dies_another_sends_after_the_lease() {
         assert_eq!(office.states(), ["sending"], "{verdict:?}");
         office.pass(2).await;
         assert_eq!((office.unread().len(), office.states()), (mails, vec!["sent"]), "{verdict:?}");
-        office.finish().await;
+        office.stop().await;
     }
 }
 
@@ -128,5 +131,5 @@ async fn when_the_record_of_a_sent_mail_fails_it_is_sent_again_after_the_lease()
     office.settle().await;
     office.pass(2).await;
     assert_eq!((office.unread().len(), office.states()), (2, vec!["sent"]));
-    office.finish().await;
+    office.stop().await;
 }
