@@ -1,18 +1,25 @@
-//! The students' pages. So far it shows the form that asks for a link; following one comes with the first journey.
+//! The students' pages: ask for a link, follow it, reveal a key, replace it, see what is left. Which routes there are stands
+//! here; what each does, in the files beside this one.
 
-use std::sync::Arc;
+mod ask;
+mod card;
+mod keys;
+mod my;
+mod refusal;
+mod reveal;
+mod sign_in;
 
 use anyhow::Result;
 use axum::Router;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::RETRY_AFTER;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
 use bursar_core::start::Function;
-use bursar_core::web::{self, Frame, Message, Start};
+use bursar_core::web::{self, Site, Visitor};
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
@@ -22,17 +29,25 @@ pub struct App {
 }
 
 impl Function for App {
-    fn new(config: Config, _: Clock) -> App {
-        let frame = Arc::new(Frame::of(&config));
+    fn new(config: Config, clock: Clock) -> App {
         let routes = Router::new()
-            .route("/", get(start))
+            .route("/", get(ask::start))
+            .route("/link", post(ask::ask))
+            .route("/c/{*anything}", get(sign_in::link).post(sign_in::follow))
+            .route("/code", post(sign_in::type_code))
+            .route("/sign-out", post(sign_in::sign_out))
+            .route("/my", get(my::page))
+            .route("/my/data", get(my::data))
+            .route("/my/{programme}/reveal", post(reveal::reveal))
+            .route("/my/{programme}/replace", post(reveal::replace))
+            .route("/my/{programme}/leaked", post(keys::leaked))
+            .route("/my/{programme}/refresh", post(keys::refresh))
+            .route("/my/{programme}/resume", post(keys::resume))
             .route("/bursar.css", get(web::stylesheet))
-            .route("/link", post(ask))
-            .route("/my", web::signed_out(&frame))
-            .route("/my/{*page}", web::signed_out(&frame))
+            .route("/key.js", get(script))
             .fallback(nothing)
             .method_not_allowed_fallback(nothing)
-            .with_state(frame);
+            .with_state(Site::new(&config, clock));
         App { router: web::pages(routes, &config) }
     }
 
@@ -41,21 +56,21 @@ impl Function for App {
     }
 }
 
-async fn start(State(frame): State<Arc<Frame>>) -> Response {
-    Frame::page(StatusCode::OK, &Start { frame: &frame })
+/// What the page with a key runs: it copies the key on a press and wipes it on leaving.
+async fn script() -> Response {
+    let kind = [(CONTENT_TYPE, HeaderValue::from_static("text/javascript; charset=utf-8"))];
+    (kind, include_str!("../templates/key.js")).into_response()
 }
 
-/// Links are not mailed yet, so nobody is told that one is on its way.
-async fn ask(State(frame): State<Arc<Frame>>) -> Response {
-    let message = Message {
-        frame: &frame,
-        heading: "No link can be sent yet",
-        sentence: "This version of Bursar does not mail links. Nothing was stored.",
-    };
-    let an_hour = [(RETRY_AFTER, "3600")];
-    (an_hour, Frame::page(StatusCode::SERVICE_UNAVAILABLE, &message)).into_response()
-}
-
-async fn nothing(State(frame): State<Arc<Frame>>) -> Response {
-    frame.not_found()
+/// Nothing is there; but below `/my` somebody who is signed out is told that first.
+async fn nothing(State(site): State<Site>, request: Request) -> Response {
+    let (mut parts, _) = request.into_parts();
+    let is_behind_a_session = parts.uri.path() == "/my" || parts.uri.path().starts_with("/my/");
+    match is_behind_a_session {
+        true => match Visitor::from_request_parts(&mut parts, &site).await {
+            Ok(_) => site.not_found(),
+            Err(signed_out) => signed_out,
+        },
+        false => site.not_found(),
+    }
 }

@@ -6,6 +6,7 @@ pub mod form;
 mod headers;
 mod origin;
 mod page;
+pub mod plain;
 pub mod session;
 pub mod site;
 
@@ -23,7 +24,7 @@ use crate::config::Config;
 
 pub use fault::Fault;
 pub use form::Fields;
-pub use page::{Frame, Message, Start, signed_out, stylesheet};
+pub use page::{Frame, Message, signed_out, stylesheet};
 pub use session::{Posted, Visitor};
 pub use site::{Site, Until};
 

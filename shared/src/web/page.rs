@@ -18,13 +18,6 @@ pub struct Frame {
     pub privacy_url: Option<String>,
 }
 
-/// The form that asks for a link.
-#[derive(Template)]
-#[template(path = "start.html")]
-pub struct Start<'a> {
-    pub frame: &'a Frame,
-}
-
 /// One sentence about what is the matter, and where to go from there.
 #[derive(Template)]
 #[template(path = "message.html")]

@@ -1,0 +1,176 @@
+//! What else is done with a student's key: report it leaked, read what it used now, resume one that was set aside; and how one key
+//! is disabled and read, which replacing needs too.
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::{Debt, Grant, HoldKind, Reading, ReleaseRefused, State as GrantState, Stopped};
+use bursar_core::domain::id::KeyName;
+use bursar_core::domain::key::KeyHash;
+use bursar_core::domain::window::Reset;
+use bursar_core::provider::ProviderError;
+use bursar_core::provider::keys::{Found, KeyPatch};
+use bursar_core::provider::reading::reading;
+use bursar_core::store::{At, Outcome};
+use bursar_core::web::{Answer, Posted, Site, Until};
+use jiff::SignedDuration;
+
+use crate::my;
+use crate::refusal::Refusal;
+
+/// A student's own figure is read at most once in this time.
+const BETWEEN_READINGS: SignedDuration = SignedDuration::from_mins(1);
+
+/// What came of looking at a key.
+pub(crate) enum Read {
+    Reading(Reading),
+    /// The provider knows no such key.
+    Gone,
+    /// The provider does not say what it used.
+    Silent,
+}
+
+/// Ends the key at once. What the provider does not do now, the console's work repeats each minute.
+pub(crate) async fn leaked(
+    State(site): State<Site>,
+    Until(deadline): Until,
+    Path(programme): Path<String>,
+    posted: Posted,
+) -> Answer {
+    let now = site.clock.now();
+    let Some(view) = my::grant_in(&site, &posted.visitor, &programme).await? else { return Ok(site.not_found()) };
+    let at = At { programme: &view.programme.id, grant: &view.grant.id, now, deadline };
+    let was_reported = matches!(view.grant.state, GrantState::Stopped { why: Stopped::Leaked });
+    let grant = match site.table.stop(at, Stopped::Leaked, &Actor::Student).await? {
+        Outcome::Done(grant) => grant,
+        Outcome::Refused(_) if was_reported => view.grant.clone(),
+        Outcome::Refused(_) => {
+            let sentence = "You have no working key in this programme that could be ended.";
+            return Ok(Refusal::conflict(sentence).page(&site, &posted.visitor));
+        }
+        Outcome::NoSuchGrant => return Ok(site.not_found()),
+    };
+    for debt in grant.owed_disables() {
+        if let Err(error) = disable(&site, at, &debt, deadline).await {
+            tracing::warn!(%error, "the disable of a leaked key is still owed");
+            continue;
+        }
+        // Read now, it need not be read before the next key is made.
+        read_and_note(&site, at, &grant, &debt, view.programme.settings.reset).await;
+    }
+    Ok(to_my())
+}
+
+/// Reads what the live key used until now.
+pub(crate) async fn refresh(
+    State(site): State<Site>,
+    Until(deadline): Until,
+    Path(programme): Path<String>,
+    posted: Posted,
+) -> Answer {
+    let now = site.clock.now();
+    let Some(view) = my::grant_in(&site, &posted.visitor, &programme).await? else { return Ok(site.not_found()) };
+    let Some((live, key)) = view.grant.live().and_then(|live| Some((live, live.key.as_ref()?))) else {
+        let sentence = "You have no working key in this programme that could be read.";
+        return Ok(Refusal::conflict(sentence).page(&site, &posted.visitor));
+    };
+    let last = view.readings.iter().find(|reading| reading.epoch == live.epoch).map(|reading| reading.as_of);
+    if last.is_some_and(|last| now < last + BETWEEN_READINGS) {
+        return Ok(to_my());
+    }
+    let name = name_of(&site, &view.grant, live.epoch, now).await?;
+    let silent = "The provider did not say what your key has used. Nothing is lost; try again in some minutes.";
+    match read(&site, &name, key, view.programme.settings.reset, deadline).await {
+        Ok(Read::Reading(reading)) => {
+            site.table.note_latest_reading(&reading).await?;
+            Ok(to_my())
+        }
+        Ok(Read::Gone | Read::Silent) => Ok(Refusal::later(silent, None).page(&site, &posted.visitor)),
+        Err(error) => Ok(Refusal::provider(&error, silent).page(&site, &posted.visitor)),
+    }
+}
+
+/// Ends a hold for disuse. The key is enabled last, and pressing again repeats that.
+pub(crate) async fn resume(
+    State(site): State<Site>,
+    Until(deadline): Until,
+    Path(programme): Path<String>,
+    posted: Posted,
+) -> Answer {
+    let now = site.clock.now();
+    let Some(view) = my::grant_in(&site, &posted.visitor, &programme).await? else { return Ok(site.not_found()) };
+    let at = At { programme: &view.programme.id, grant: &view.grant.id, now, deadline };
+    let key = match site.table.release(at, HoldKind::Unused, &Actor::Student).await? {
+        Outcome::Done(key) => key,
+        Outcome::Refused(ReleaseRefused::NotHeld { enable: Some(key) }) => Some(key),
+        Outcome::Refused(refused) => return Ok(Refusal::release(&refused).page(&site, &posted.visitor)),
+        Outcome::NoSuchGrant => return Ok(site.not_found()),
+    };
+    if let Some(key) = key
+        && let Err(error) = site.provider.patch_key(&key, KeyPatch::disabled(false), deadline).await
+    {
+        let sentence =
+            "Your place is yours again, but the provider did not switch the key on. Press again in a moment.";
+        return Ok(Refusal::provider(&error, sentence).page(&site, &posted.visitor));
+    }
+    Ok(to_my())
+}
+
+/// Tells the provider to disable a key that is owed it, and marks that it answered. A mark that fails leaves the debt to be paid
+/// once more, which does no harm.
+pub(crate) async fn disable(site: &Site, at: At<'_>, debt: &Debt, patience: Deadline) -> Result<(), ProviderError> {
+    // A key that the provider does not know any more cannot be spent either.
+    site.provider.patch_key(&debt.key, KeyPatch::disabled(true), patience).await?;
+    if let Err(error) = site.table.disabled(at, debt).await {
+        tracing::warn!(%error, "a disable that was answered could not be marked");
+    }
+    Ok(())
+}
+
+/// What a key has used. A window that turned while the provider was asked would make the number one of neither.
+pub(crate) async fn read(
+    site: &Site,
+    name: &KeyName,
+    key: &KeyHash,
+    reset: Reset,
+    patience: Deadline,
+) -> Result<Read, ProviderError> {
+    loop {
+        let asked = site.clock.now();
+        let Found::Key(found) = site.provider.get_key(key, patience).await? else { return Ok(Read::Gone) };
+        let answered = site.clock.now();
+        if reset.window_at(asked) == reset.window_at(answered) {
+            return Ok(reading(name, &found, reset, answered).map_or(Read::Silent, Read::Reading));
+        }
+    }
+}
+
+async fn read_and_note(site: &Site, at: At<'_>, grant: &Grant, debt: &Debt, reset: Reset) {
+    let Ok(name) = name_of(site, grant, debt.epoch, at.now).await else { return };
+    if let Ok(Read::Reading(reading)) = read(site, &name, &debt.key, reset, at.deadline).await
+        && let Err(error) = site.table.note_latest_reading(&reading).await
+    {
+        tracing::warn!(%error, "a reading could not be written");
+    }
+}
+
+async fn name_of(
+    site: &Site,
+    grant: &Grant,
+    epoch: bursar_core::domain::id::Epoch,
+    now: jiff::Timestamp,
+) -> Result<KeyName, bursar_core::web::Fault> {
+    let attempt = grant.attempt(epoch).ok_or_else(|| anyhow::anyhow!("an attempt is not there"))?;
+    Ok(KeyName {
+        deployment: site.table.meta(now).await?.deployment,
+        programme: grant.programme.clone(),
+        grant: grant.id.clone(),
+        epoch,
+        nonce: attempt.nonce.clone(),
+    })
+}
+
+fn to_my() -> Response {
+    Redirect::to("/my").into_response()
+}

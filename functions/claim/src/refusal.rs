@@ -1,0 +1,159 @@
+//! Why somebody who is signed in does not get what they pressed for: each reason with its status and one plain sentence.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
+use axum::response::{IntoResponse, Response};
+use bursar_core::domain::grant::{BeginRefused, HoldKind, RecordRefused, ReleaseRefused};
+use bursar_core::domain::term::Term;
+use bursar_core::provider::ProviderError;
+use bursar_core::web::plain::time_in;
+use bursar_core::web::{Frame, Site, Visitor};
+
+/// When to try again, if nobody says anything else.
+const SOON: Duration = Duration::from_secs(10);
+
+/// What is said, and with which status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    status: StatusCode,
+    heading: &'static str,
+    sentence: String,
+    retry_after: Option<Duration>,
+}
+
+#[derive(Template)]
+#[template(path = "refused.html")]
+struct RefusedPage<'a> {
+    frame: &'a Frame,
+    visitor: &'a Visitor,
+    refusal: &'a Refusal,
+}
+
+impl Refusal {
+    /// The state of things forbids it.
+    pub(crate) fn conflict(sentence: impl Into<String>) -> Refusal {
+        Refusal {
+            status: StatusCode::CONFLICT,
+            heading: "Nothing was done",
+            sentence: sentence.into(),
+            retry_after: None,
+        }
+    }
+
+    /// A form that is not whole.
+    pub(crate) fn field(sentence: &str) -> Refusal {
+        Refusal { status: StatusCode::UNPROCESSABLE_ENTITY, ..Refusal::conflict(sentence) }
+    }
+
+    /// It may work later.
+    pub(crate) fn later(sentence: &str, after: Option<Duration>) -> Refusal {
+        Refusal {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            heading: "Please try again soon",
+            sentence: sentence.to_owned(),
+            retry_after: Some(after.unwrap_or(SOON).max(Duration::from_secs(1))),
+        }
+    }
+
+    /// The provider said no, or nobody knows what it did.
+    pub(crate) fn provider(error: &ProviderError, sentence: &str) -> Refusal {
+        match error {
+            ProviderError::Later { after, .. } => Refusal::later(sentence, *after),
+            _ => Refusal {
+                status: StatusCode::BAD_GATEWAY,
+                heading: "The provider did not do it",
+                sentence: sentence.to_owned(),
+                retry_after: None,
+            },
+        }
+    }
+
+    pub(crate) fn begin(refused: &BeginRefused, term: &Term) -> Refusal {
+        Refusal::conflict(why_not(refused, term))
+    }
+
+    pub(crate) fn record(refused: RecordRefused) -> Refusal {
+        Refusal::conflict(match refused {
+            RecordRefused::Held => {
+                "Your place was paused while the key was being made, so it is not shown and was disabled. Nothing was spent."
+            }
+            RecordRefused::Lost => {
+                "Something else happened to your place while the key was being made, so it is not shown and was disabled. \
+                 Open your credit again."
+            }
+        })
+    }
+
+    pub(crate) fn release(refused: &ReleaseRefused) -> Refusal {
+        Refusal::conflict(match refused {
+            ReleaseRefused::NotHeld { .. } => "Your key is not set aside for disuse, so there is nothing to resume.",
+            ReleaseRefused::Over => "This programme is over for you.",
+            ReleaseRefused::PotExhausted => {
+                "All the money of this programme is promised to others now. Ask the people who run it."
+            }
+        })
+    }
+
+    /// As a page, with a way back.
+    pub(crate) fn page(&self, site: &Site, visitor: &Visitor) -> Response {
+        let page = RefusedPage { frame: &site.frame, visitor, refusal: self };
+        let mut response = Frame::page(self.status, &page).into_response();
+        if let Some(after) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, after.as_secs().into());
+        }
+        response
+    }
+}
+
+/// Why no key can be made now, as its student reads it.
+pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
+    let at = |time| time_in(time, term.timezone());
+    match refused {
+        BeginRefused::Revoked => "Your place in this programme was withdrawn. Ask the people who run it.".to_owned(),
+        BeginRefused::Over => "This programme is over, so no key can be made any more.".to_owned(),
+        BeginRefused::Held(HoldKind::Paused) => {
+            "Your place is paused by the people who run this programme. Ask them; nothing is lost.".to_owned()
+        }
+        BeginRefused::Held(HoldKind::Dropped) => {
+            "You are no longer on the roster of this programme. If that is a mistake, ask the people who run it."
+                .to_owned()
+        }
+        BeginRefused::Held(HoldKind::Unused) => {
+            "Your key was set aside because it was not used. Resume it by one press.".to_owned()
+        }
+        BeginRefused::AlreadyShown => {
+            "Your key was shown already, and is shown only once. If you do not have it any more, replace it.".to_owned()
+        }
+        BeginRefused::NothingToReplace => "You have no key yet, so there is nothing to replace: reveal it.".to_owned(),
+        BeginRefused::BeingMade { until } => {
+            format!("Your key is just being made. If no page showed it to you, press again after {}.", at(*until))
+        }
+        BeginRefused::StalePage => {
+            "The page you pressed on is older than what happened since. Open your credit again and look.".to_owned()
+        }
+        BeginRefused::NotOpenYet { opens } => format!("Keys can be claimed from {}.", at(*opens)),
+        BeginRefused::WindowClosed => {
+            "The time to claim a key in this programme is over. Ask the people who run it.".to_owned()
+        }
+        BeginRefused::ReplacementsUsedUp => {
+            "You have replaced your key as often as this programme allows. Ask the people who run it to allow one more."
+                .to_owned()
+        }
+        BeginRefused::TooManyAttempts => {
+            "So many attempts came to nothing that a person has to look. Ask the people who run this programme."
+                .to_owned()
+        }
+        BeginRefused::NothingLeft { resets_at: Some(resets) } => {
+            format!("Your cap is used up. It starts anew on {}.", at(*resets))
+        }
+        BeginRefused::NothingLeft { resets_at: None } => {
+            "Your cap is used up, and it is for the whole term.".to_owned()
+        }
+        BeginRefused::PotExhausted => {
+            "All the money of this programme is promised to others now. Ask the people who run it.".to_owned()
+        }
+    }
+}

@@ -1,0 +1,400 @@
+//! Revealing a key, and replacing one: the six steps in which a key is made so that it is shown once, recorded before that, and
+//! never made twice. What each step may do is decided in `domain::grant`; what is said when one fails, in `refusal`.
+
+use std::fmt;
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::grant::{
+    Attempt, AttemptState, BeginRefused, Begun, Disable, GaveUp, Minted, Press, PressKind, RecordRefused, View,
+};
+use bursar_core::domain::id::{DeploymentId, Epoch, KeyName, Nonce};
+use bursar_core::domain::key::{KeyHash, PlaintextKey};
+use bursar_core::domain::limit::wanted_limit;
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::{Byok, Settings};
+use bursar_core::provider::ProviderError;
+use bursar_core::provider::keys::NewKey;
+use bursar_core::store::{At, Outcome, StoreError};
+use bursar_core::web::{Answer, Fields, Frame, Posted, Site, Until, Visitor};
+
+use crate::refusal::Refusal;
+use crate::{card, keys, my};
+
+/// A claim begins with at least this much of its time left, and asks for a key with at least that much.
+const ENOUGH_TO_BEGIN: Duration = Duration::from_secs(20);
+const ENOUGH_TO_MINT: Duration = Duration::from_secs(17);
+/// What is kept back for recording a key once it is made.
+const LEFT_TO_RECORD: Duration = Duration::from_secs(4);
+
+/// The one page that shows a key.
+#[derive(Template)]
+#[template(path = "key.html")]
+struct KeyPage<'a> {
+    frame: &'a Frame,
+    visitor: &'a Visitor,
+    programme: &'a str,
+    key: &'a str,
+    limit: String,
+    example: card::Example<'a>,
+}
+
+/// A key that is recorded, and may be shown now.
+struct Shown {
+    key: PlaintextKey,
+    limit: Usd,
+}
+
+/// A key that was made for an attempt and is not recorded yet.
+struct Made {
+    key: KeyHash,
+    plaintext: PlaintextKey,
+    limit: Usd,
+    guardrail: Option<String>,
+}
+
+/// How an attempt that began came to nothing, and with which key.
+struct Failed {
+    how: GaveUp,
+    key: Option<KeyHash>,
+    why: NotShown,
+}
+
+/// Why no key is shown.
+enum NotShown {
+    Begin(BeginRefused),
+    NoSuchGrant,
+    /// Too little of the request's time is left.
+    TooLate,
+    /// The programme's guardrail is not made yet.
+    BeingPrepared,
+    NotRetired(Option<ProviderError>),
+    NothingLeft,
+    Provider(ProviderError),
+    Record(RecordRefused),
+    Table,
+}
+
+/// One press, with all that its steps are told.
+struct Claim<'a> {
+    site: &'a Site,
+    at: At<'a>,
+    deployment: DeploymentId,
+}
+
+pub(crate) async fn reveal(
+    State(site): State<Site>,
+    until: Until,
+    Path(programme): Path<String>,
+    posted: Posted,
+) -> Answer {
+    press(&site, until, &programme, &posted, PressKind::Reveal).await
+}
+
+pub(crate) async fn replace(
+    State(site): State<Site>,
+    until: Until,
+    Path(programme): Path<String>,
+    posted: Posted,
+) -> Answer {
+    press(&site, until, &programme, &posted, PressKind::Replace).await
+}
+
+async fn press(site: &Site, Until(deadline): Until, programme: &str, posted: &Posted, kind: PressKind) -> Answer {
+    let (now, visitor) = (site.clock.now(), &posted.visitor);
+    let Some(view) = my::grant_in(site, visitor, programme).await? else { return Ok(site.not_found()) };
+    let Some(epoch) = posted.fields.filled("epoch").and_then(|epoch| epoch.parse().ok()).map(Epoch::new) else {
+        return Ok(
+            Refusal::field("The form is not whole. Open your credit again and press once more.").page(site, visitor)
+        );
+    };
+    let (press, settings) = (Press { kind, epoch }, &view.programme.settings);
+    if lacks_terms(&view, &posted.fields) && view.begin(press, Nonce::random(), now).is_ok() {
+        let sentence = "Accept the terms of the programme first: tick the box above the button.";
+        return my::with_alert(site, visitor, now, StatusCode::UNPROCESSABLE_ENTITY, sentence).await;
+    }
+    if settings.restricts(view.grant.group.as_deref()) && view.programme.guardrail.is_none() {
+        return Ok(NotShown::BeingPrepared.refusal(settings).page(site, visitor));
+    }
+    let meta = site.table.meta(now).await?;
+    if site.table.is_copy(&meta) {
+        let sentence = "Bursar is being restored. Keys can be made again in some minutes; nothing is lost.";
+        return Ok(Refusal::later(sentence, None).page(site, visitor));
+    }
+
+    let at = At { programme: &view.programme.id, grant: &view.grant.id, now, deadline };
+    let claim = Claim { site, at, deployment: meta.deployment };
+    Ok(match claim.carry_out(press).await {
+        Ok(shown) => reveal_page(site, visitor, &view, &shown),
+        Err(not_shown) => not_shown.refusal(settings).page(site, visitor),
+    })
+}
+
+impl Claim<'_> {
+    async fn carry_out(&self, press: Press) -> Result<Shown, NotShown> {
+        let begun = self.begin(press).await?;
+        match self.make(&begun).await {
+            Ok(shown) => Ok(shown),
+            Err(failed) => {
+                self.give_up(&begun, &failed).await;
+                Err(failed.why)
+            }
+        }
+    }
+
+    async fn make(&self, begun: &Begun) -> Result<Shown, Failed> {
+        self.retire(begun).await?;
+        let made = self.mint(begun).await?;
+        self.restrict(&made).await?;
+        self.record(begun, &made).await?;
+        Ok(Shown { key: made.plaintext, limit: made.limit })
+    }
+
+    /// Step 1: the attempt is written down before anything is asked of the provider.
+    async fn begin(&self, press: Press) -> Result<Begun, NotShown> {
+        if !self.at.deadline.leaves(ENOUGH_TO_BEGIN) {
+            return Err(NotShown::TooLate);
+        }
+        match self.site.table.begin(self.at, press).await {
+            Ok(Outcome::Done(begun)) => Ok(begun),
+            Ok(Outcome::Refused(refused)) => Err(NotShown::Begin(refused)),
+            Ok(Outcome::NoSuchGrant) => Err(NotShown::NoSuchGrant),
+            Err(error) => Err(NotShown::table(&error)),
+        }
+    }
+
+    /// Step 2: no key of older epochs works any more, and what each used is known.
+    async fn retire(&self, begun: &Begun) -> Result<(), Failed> {
+        let left = self.at.deadline.left().saturating_sub(ENOUGH_TO_MINT);
+        let patience = Deadline::after(left);
+        let view = self.view().await?;
+        for old in view.grant.attempts.iter().filter(|attempt| attempt.epoch < begun.epoch) {
+            self.retire_one(&view, old, patience)
+                .await
+                .map_err(|error| Failed::nothing(NotShown::NotRetired(error)))?;
+        }
+        Ok(())
+    }
+
+    async fn retire_one(&self, view: &View, old: &Attempt, patience: Deadline) -> Result<(), Option<ProviderError>> {
+        let Some(key) = &old.key else { return Ok(()) };
+        let debt = view.grant.owed_disables().find(|debt| debt.epoch == old.epoch);
+        if let Some(debt) = debt {
+            keys::disable(self.site, self.at, &debt, patience).await?;
+        }
+        // What nobody was shown cannot have been used.
+        if old.state != AttemptState::Shown || is_read_for_the_last_time(view, old, self.at) {
+            return Ok(());
+        }
+        let (name, reset) = (self.name(old.epoch, &old.nonce), view.programme.settings.reset);
+        match keys::read(self.site, &name, key, reset, patience).await? {
+            keys::Read::Reading(reading) => match self.site.table.note_latest_reading(&reading).await {
+                Ok(_) => Ok(()),
+                Err(error) => {
+                    tracing::error!(%error, "a retired key's last reading could not be written");
+                    Err(None)
+                }
+            },
+            keys::Read::Gone => Ok(()),
+            keys::Read::Silent => Err(None),
+        }
+    }
+
+    /// Step 3: one request, never repeated in this attempt.
+    async fn mint(&self, begun: &Begun) -> Result<Made, Failed> {
+        let view = self.view().await?;
+        let settings = &view.programme.settings;
+        let limit = wanted_limit(view.grant.cap(settings), &view.spending(self.at.now));
+        let limit = limit.ok_or_else(|| Failed::nothing(NotShown::NothingLeft))?;
+        let restricted = settings.restricts(view.grant.group.as_deref());
+        let guardrail = view.programme.guardrail.clone().filter(|_| restricted);
+        if restricted && guardrail.is_none() {
+            return Err(Failed::nothing(NotShown::BeingPrepared));
+        }
+        if !self.at.deadline.leaves(ENOUGH_TO_MINT) {
+            return Err(Failed::nothing(NotShown::TooLate));
+        }
+        let new = NewKey {
+            name: &self.name(begun.epoch, &begun.nonce).to_string(),
+            limit,
+            reset: settings.reset,
+            include_byok_in_limit: settings.byok == Byok::Inside,
+            expires_at: Some(settings.keys_expire_at()),
+            workspace: None,
+        };
+        match self.site.provider.create_key(&new, self.at.deadline).await {
+            Ok(made) => Ok(Made { key: made.hash, plaintext: made.plaintext, limit, guardrail }),
+            Err(ProviderError::Unknown { made: None, trouble, after }) => {
+                let error = ProviderError::Unknown { made: None, trouble, after };
+                Err(Failed { how: GaveUp::Unknown, key: None, why: NotShown::Provider(error) })
+            }
+            // Nothing was made, or what was made is known by its hash and disabled.
+            Err(error) => {
+                let key = match &error {
+                    ProviderError::Unknown { made, .. } => made.clone(),
+                    _ => None,
+                };
+                Err(Failed { how: GaveUp::Refused, key, why: NotShown::Provider(error) })
+            }
+        }
+    }
+
+    /// Step 4: under the programme's guardrail, confirmed by the provider.
+    async fn restrict(&self, made: &Made) -> Result<(), Failed> {
+        let Some(guardrail) = &made.guardrail else { return Ok(()) };
+        let patience = Deadline::after(self.at.deadline.left().saturating_sub(LEFT_TO_RECORD));
+        let assigned = self.site.provider.assign_keys(guardrail, std::slice::from_ref(&made.key), patience).await;
+        assigned.map_err(|error| Failed {
+            how: GaveUp::Refused,
+            key: Some(made.key.clone()),
+            why: NotShown::Provider(error),
+        })
+    }
+
+    /// Step 5: the key is the grant's live one, or it is never shown.
+    async fn record(&self, begun: &Begun, made: &Made) -> Result<(), Failed> {
+        let minted = Minted { key: made.key.clone(), limit: made.limit };
+        let why = match self.site.table.record(self.at, begun, &minted).await {
+            Ok(Outcome::Done(_)) => return Ok(()),
+            Ok(Outcome::Refused(refused)) => NotShown::Record(refused),
+            Ok(Outcome::NoSuchGrant) => NotShown::Record(RecordRefused::Lost),
+            // It may be recorded all the same. Then giving up changes nothing, and the student replaces a key they never saw.
+            Err(error) => NotShown::table(&error),
+        };
+        Err(Failed { how: GaveUp::Lost, key: Some(made.key.clone()), why })
+    }
+
+    /// Ends the attempt in the table. A key that was made is owed its disable by that, and gets it at once if it can.
+    async fn give_up(&self, begun: &Begun, failed: &Failed) {
+        let (key, why) = (failed.key.as_ref(), failed.why.to_string());
+        match self.site.table.give_up(self.at, begun, failed.how, key, &why).await {
+            Ok(Outcome::Done(grant)) => {
+                let own = grant.owed_disables().find(|debt| Some(&debt.key) == key);
+                if let Some(debt) = own
+                    && let Err(error) = keys::disable(self.site, self.at, &debt, self.at.deadline).await
+                {
+                    tracing::warn!(%error, "a key that nobody was shown is still owed its disable");
+                }
+            }
+            Ok(Outcome::Refused(_) | Outcome::NoSuchGrant) => {}
+            Err(error) => tracing::error!(%error, "an attempt was not given up; its lease runs out"),
+        }
+    }
+
+    async fn view(&self) -> Result<View, Failed> {
+        match self.site.table.view(self.at.programme, self.at.grant).await {
+            Ok(Some(view)) => Ok(view),
+            Ok(None) => Err(Failed::nothing(NotShown::NoSuchGrant)),
+            Err(error) => Err(Failed::nothing(NotShown::table(&error))),
+        }
+    }
+
+    fn name(&self, epoch: Epoch, nonce: &Nonce) -> KeyName {
+        KeyName {
+            deployment: self.deployment.clone(),
+            programme: self.at.programme.clone(),
+            grant: self.at.grant.clone(),
+            epoch,
+            nonce: nonce.clone(),
+        }
+    }
+}
+
+/// Step 6: only now the key itself.
+fn reveal_page(site: &Site, visitor: &Visitor, view: &View, shown: &Shown) -> Response {
+    site.page(&KeyPage {
+        frame: &site.frame,
+        visitor,
+        programme: &view.programme.settings.name,
+        key: shown.key.reveal(),
+        limit: shown.limit.to_dollars_down(),
+        example: card::Example::of(site, view),
+    })
+}
+
+/// Whether the provider was asked about a key after it had been disabled, or that was in a window which is over.
+fn is_read_for_the_last_time(view: &View, old: &Attempt, at: At<'_>) -> bool {
+    let Disable::Done { at: disabled } = old.disable else { return false };
+    let reset = view.programme.settings.reset;
+    let is_past = reset.window_at(disabled) < reset.window_at(at.now);
+    is_past || view.readings.iter().any(|reading| reading.epoch == old.epoch && reading.as_of >= disabled)
+}
+
+/// Whether the terms are yet to be accepted: before the first key is shown.
+fn lacks_terms(view: &View, fields: &Fields) -> bool {
+    view.programme.settings.terms.is_some() && !view.grant.ever_shown && fields.get("terms") != Some("on")
+}
+
+impl Failed {
+    /// Nothing was made.
+    fn nothing(why: NotShown) -> Failed {
+        Failed { how: GaveUp::Refused, key: None, why }
+    }
+}
+
+impl NotShown {
+    fn table(error: &StoreError) -> NotShown {
+        tracing::error!(%error, "a claim could not go on");
+        NotShown::Table
+    }
+
+    fn refusal(&self, settings: &Settings) -> Refusal {
+        match self {
+            NotShown::Begin(refused) => Refusal::begin(refused, &settings.term),
+            NotShown::NoSuchGrant => {
+                Refusal::conflict("Your place in this programme is gone. Ask the people who run it.")
+            }
+            NotShown::TooLate => Refusal::later("There was too little time to make a key. Nothing was spent.", None),
+            NotShown::BeingPrepared => {
+                Refusal::later("This programme is still being prepared at the provider. Nothing was spent.", None)
+            }
+            NotShown::NotRetired(error) => {
+                let sentence = "Your old key could not be ended at the provider, so no new one was made. No money was lost; \
+                                the old key is ended as soon as the provider can be reached.";
+                match error {
+                    Some(error) => Refusal::provider(error, sentence),
+                    None => Refusal::later(sentence, None),
+                }
+            }
+            NotShown::NothingLeft => Refusal::conflict(
+                "Your cap is used up, so no new key can be made in this window. Your old key is ended.",
+            ),
+            NotShown::Provider(error @ ProviderError::Unknown { .. }) => Refusal::provider(
+                error,
+                "The provider did not say whether it made a key. If it did, nobody saw it and it is ended. Nothing was spent; \
+                 press again.",
+            ),
+            NotShown::Provider(error) => {
+                Refusal::provider(error, "The provider did not make a key. Nothing was spent; try again later.")
+            }
+            NotShown::Record(refused) => Refusal::record(*refused),
+            NotShown::Table => Refusal::later(
+                "Something did not work on our side. Nothing is lost: open your credit again, and press once more.",
+                None,
+            ),
+        }
+    }
+}
+
+/// For the audit.
+impl fmt::Display for NotShown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NotShown::Begin(_) => f.write_str("not begun"),
+            NotShown::NoSuchGrant => f.write_str("the grant is gone"),
+            NotShown::TooLate => f.write_str("too little time was left"),
+            NotShown::BeingPrepared => f.write_str("there is no guardrail yet"),
+            NotShown::NotRetired(Some(error)) => write!(f, "the old key was not retired: {}", error.trouble()),
+            NotShown::NotRetired(None) => f.write_str("what the old key used could not be recorded"),
+            NotShown::NothingLeft => f.write_str("nothing is left of the cap"),
+            NotShown::Provider(error) => write!(f, "{}", error.trouble()),
+            NotShown::Record(RecordRefused::Held) => f.write_str("held while the key was made"),
+            NotShown::Record(RecordRefused::Lost) => f.write_str("overtaken while the key was made"),
+            NotShown::Table => f.write_str("the table did not answer"),
+        }
+    }
+}
