@@ -1,35 +1,50 @@
-//! The faculty's pages and long work. So far nobody can sign in, so every page asks for that; the work repeats the disables that
-//! are still owed to the provider.
+//! The faculty's pages, and long work: jobs, guardrails, disables that are still owed. What a page does stands in the file named
+//! for it; which route leads there stands here.
 
+mod access;
+mod alerts;
+mod chart;
+mod create;
+mod disables;
+mod edit;
+mod grant;
+mod grant_acts;
+mod grants;
+mod guardrails;
+mod home;
+mod import;
+mod overview;
+mod people;
+mod roster;
+mod settings_form;
+mod show;
+mod upload;
 mod work;
 
 use anyhow::{Result, bail};
 use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::response::Response;
+use axum::routing::{get, post};
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
 use bursar_core::deadline::Deadline;
 use bursar_core::event::Event;
-use bursar_core::provider::Provider;
 use bursar_core::start::Function;
-use bursar_core::store::Table;
-use bursar_core::web::{self, Frame};
+use bursar_core::web::{self, Site, Visitor};
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
 /// The function with its routes and what its work needs.
 pub struct App {
     router: Router,
-    table: Table,
-    provider: Provider,
-    clock: Clock,
+    site: Site,
 }
 
 impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
-        let frame = Frame::of(&config);
-        let routes =
-            Router::new().route("/console", web::signed_out(&frame)).route("/console/{*page}", web::signed_out(&frame));
-        App { router: web::pages(routes, &config), table: Table::new(&config), provider: Provider::new(&config), clock }
+        let site = Site::new(&config, clock);
+        App { router: web::pages(routes(site.clone()), &config), site }
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
@@ -37,10 +52,34 @@ impl Function for App {
         match Event::of(event.payload) {
             Event::Http(payload) => web::answer(&self.router, LambdaEvent::new(payload, event.context)).await,
             Event::Task(task) if task == "work" => {
-                let report = work::owed_disables(&self.table, &self.provider, self.clock.now(), deadline).await?;
+                let report = work::round(&self.site, deadline).await?;
                 Ok(serde_json::to_value(report)?)
             }
             _ => bail!("this is no event for the function console"),
         }
     }
+}
+
+fn routes(site: Site) -> Router {
+    let roster = post(roster::preview).layer(DefaultBodyLimit::max(upload::MOST_BYTES));
+    Router::new()
+        .route("/console", get(home::page))
+        .route("/console/programmes", post(create::post))
+        .route("/console/programmes/new", get(create::page))
+        .route("/console/programmes/{id}", get(overview::page).post(edit::post))
+        .route("/console/programmes/{id}/people", post(people::post))
+        .route("/console/programmes/{id}/roster", roster)
+        .route("/console/programmes/{id}/roster/apply", post(roster::apply))
+        .route("/console/programmes/{id}/grants", get(grants::page))
+        .route("/console/programmes/{id}/grants/{grant}", get(grant::page))
+        .route("/console/programmes/{id}/grants/{grant}/{act}", post(grant_acts::post))
+        .route("/console/programmes/{id}/alerts", get(alerts::page))
+        .fallback(nothing)
+        .method_not_allowed_fallback(nothing)
+        .with_state(site)
+}
+
+/// Whoever is not signed in is sent away before anything is told.
+async fn nothing(State(site): State<Site>, _: Visitor) -> Response {
+    site.not_found()
 }

@@ -44,6 +44,7 @@ pub(crate) async fn find(
             spent: totals.spent,
             found_at: now,
             told,
+            mails: Vec::new(),
         };
         let crossings: Vec<Crossing> = crossed.into_iter().map(crossing).collect();
         let recipients = if crossings.iter().any(|crossing| crossing.told) {

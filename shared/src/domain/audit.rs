@@ -76,6 +76,11 @@ pub enum Act {
     CapChanged,
     ReplacementAllowed,
     PlaceGivenBack,
+    /// Another name, address or id on the roster.
+    Described,
+    /// Another group.
+    Moved,
+    GuardrailSet,
 }
 
 impl What {

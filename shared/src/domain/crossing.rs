@@ -4,8 +4,9 @@
 use jiff::Timestamp;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
+use ulid::Ulid;
 
-use super::id::ProgrammeId;
+use super::id::{PersonId, ProgrammeId};
 use super::money::Usd;
 use super::window::Window;
 
@@ -26,6 +27,17 @@ pub struct Crossing {
     pub found_at: Timestamp,
     /// False when a higher one was crossed at the same time, or one had been already.
     pub told: bool,
+    /// The mails that told it; the store knows them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mails: Vec<Told>,
+}
+
+/// One mail that told a crossing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Its row of the outbox.
+    pub row: Ulid,
+    pub recipient: PersonId,
 }
 
 /// Whose limit it is.

@@ -5,10 +5,11 @@ use jiff::Timestamp;
 use ulid::Ulid;
 
 use super::commit::{Commit, Pauses, Transaction, number};
-use super::items::OutboxRow;
+use super::items::{Enrolment, OutboxRow};
 use super::keys;
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
+use crate::domain::address::MatchedAddress;
 use crate::domain::audit::{Act, Actor, Entry, What};
 use crate::domain::grant::{Change, Grant, PotChange, Reading, View};
 use crate::domain::id::{GrantId, ProgrammeId};
@@ -71,6 +72,10 @@ impl Table {
             let version = number(view.programme.version);
             transaction = transaction.check(&programme, "version = :version", &[(":version", version)])?;
         }
+        let (was, becomes) = (view.grant.person.address.matched(), change.grant.person.address.matched());
+        if was != becomes {
+            transaction = enrolled_elsewhere(transaction, &change.grant, was)?;
+        }
         if let Some(what) = change.audit {
             transaction = transaction.witnessed_by(&entry_on(&change.grant, change.by, what, now))?;
         }
@@ -85,6 +90,18 @@ impl Table {
 fn rests_on_settings(change: &Change) -> bool {
     let changes_cap = change.audit.as_ref().is_some_and(|what| what.act == Act::CapChanged);
     changes_cap || matches!(change.pot, PotChange::Take(_))
+}
+
+/// A grant is found by its person's address.
+fn enrolled_elsewhere(
+    transaction: Transaction,
+    grant: &Grant,
+    was: &MatchedAddress,
+) -> Result<Transaction, StoreError> {
+    let (programme, id) = (grant.programme.clone(), grant.id.clone());
+    let enrolment = Enrolment { address: grant.person.address.matched().clone(), programme, grant: id };
+    let key = keys::enrolment(was, &grant.programme);
+    transaction.create(&enrolment)?.remove(&key, "attribute_exists(pk)", &[])
 }
 
 /// What is given back was reckoned from the readings: had one come since, it would be too much.
@@ -140,7 +157,7 @@ pub(super) fn entry_on(grant: &Grant, by: Actor, what: What, now: Timestamp) -> 
 }
 
 /// An identifier that sorts by the product's clock.
-pub(super) fn new_ulid(now: Timestamp) -> Ulid {
+pub fn new_ulid(now: Timestamp) -> Ulid {
     let random = crate::domain::token::random_u128();
     Ulid::from_parts(u64::try_from(now.as_millisecond()).unwrap_or_default(), random)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{BuildError, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 use super::items::{self, Item, Stored};
@@ -100,9 +100,36 @@ impl Transaction {
         self.create(value)
     }
 
+    /// Writes an item over what is there, on condition that it is not there yet or says so.
+    pub(super) fn create_or_replace<T: Stored>(
+        self,
+        value: &T,
+        condition: &str,
+        values: &[(&str, AttributeValue)],
+    ) -> Result<Transaction, StoreError> {
+        self.put(value, &format!("attribute_not_exists(pk) OR {condition}"), values)
+    }
+
     /// Replaces an item on condition that its version is still this one.
     pub(super) fn replace<T: Stored>(self, value: &T, version: u64) -> Result<Transaction, StoreError> {
         self.put(value, "version = :version", &[(":version", number(version))])
+    }
+
+    /// Removes an item, on a condition.
+    pub(super) fn remove(
+        mut self,
+        key: &Key,
+        condition: &str,
+        values: &[(&str, AttributeValue)],
+    ) -> Result<Transaction, StoreError> {
+        let delete = Delete::builder()
+            .table_name(&self.table)
+            .set_key(Some(key_item(key)))
+            .condition_expression(condition)
+            .set_expression_attribute_values(named(values));
+        let delete = delete.build().map_err(|error| unbuildable(key, &error))?;
+        self.writes.push(TransactWriteItem::builder().delete(delete).build());
+        Ok(self)
     }
 
     /// Changes an item in place, on a condition.

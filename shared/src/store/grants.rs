@@ -2,11 +2,13 @@
 //! whole and on what was read is `act`'s work.
 
 use super::act::{At, Outcome};
+use super::items::Enrolment;
+use super::keys;
 use super::{StoreError, Table};
 use crate::domain::audit::Actor;
 use crate::domain::grant::{
-    BeginRefused, Begun, CapRefused, Change, Debt, GaveUp, Grant, HoldKind, HoldRefused, Minted, Press, RecordRefused,
-    ReleaseRefused, Stopped, Swept,
+    BeginRefused, Begun, CapRefused, Change, Debt, GaveUp, Grant, HoldKind, HoldRefused, Line, LineRefused, Minted,
+    Press, RecordRefused, ReleaseRefused, Stopped, Swept,
 };
 use crate::domain::id::{Epoch, Nonce};
 use crate::domain::key::KeyHash;
@@ -90,6 +92,16 @@ impl Table {
     /// Gives the grant a cap of its own, or takes it away.
     pub async fn set_cap(&self, at: At<'_>, cap: Option<Usd>, by: &Actor, why: Option<&str>) -> OnGrant<CapRefused> {
         self.act(at, |view| view.set_cap(cap, by, why, at.now).map(leaving)).await
+    }
+
+    /// Changes who it is for, as the roster says, and in which group. Its enrolment follows the address.
+    pub async fn describe(&self, at: At<'_>, line: &Line, by: &Actor) -> OnGrant<LineRefused> {
+        // Two people with one address would each be stale to the other for ever.
+        let enrolled = self.get::<Enrolment>(&keys::enrolment(line.person.address.matched(), at.programme)).await?;
+        if enrolled.is_some_and(|enrolled| enrolled.grant != *at.grant) {
+            return Ok(Outcome::Refused(LineRefused::AddressTaken));
+        }
+        self.act(at, |view| view.describe(line, by, at.now).map(leaving)).await
     }
 
     /// Allows one replacement more.

@@ -50,6 +50,8 @@ pub enum Queue {
     Disable,
     UrgentMail,
     BulkMail,
+    /// Work too long for one request is to be carried on.
+    Job,
 }
 
 /// This deployment, and which table it believes to be in.
@@ -144,6 +146,15 @@ pub struct Totals {
     pub grants: u32,
     /// Grants whose key was ever shown.
     pub claimed: u32,
+}
+
+/// That a roster mail was sent again by hand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resent {
+    pub programme: ProgrammeId,
+    pub grant: GrantId,
+    #[serde(with = "millisecond::required")]
+    pub resent_at: Timestamp,
 }
 
 /// One run of the sync: its report, kept for a year.
@@ -405,6 +416,13 @@ impl Stored for Crossing {
     }
 }
 
+impl Stored for Resent {
+    const KIND: &'static str = "resent";
+    fn key(&self) -> Key {
+        keys::resent(&self.programme, &self.grant)
+    }
+}
+
 impl Stored for Run {
     const KIND: &'static str = "run";
     fn key(&self) -> Key {
@@ -468,6 +486,7 @@ impl Queue {
             Queue::Disable => "disable",
             Queue::UrgentMail => "mail-urgent",
             Queue::BulkMail => "mail-bulk",
+            Queue::Job => "job",
         }
     }
 }
@@ -497,8 +516,8 @@ pub(super) fn key_of(item: &Item) -> Key {
     Key { pk: text("pk"), sk: text("sk") }
 }
 
-/// Whether an item says that it is of this kind.
-pub(super) fn is_of<T: Stored>(item: &Item) -> bool {
+/// Whether an item is of this kind.
+pub(super) fn is_kind<T: Stored>(item: &Item) -> bool {
     item.get("kind").and_then(|kind| kind.as_s().ok()).is_some_and(|kind| kind == T::KIND)
 }
 

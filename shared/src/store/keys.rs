@@ -22,6 +22,8 @@ pub struct Key {
 /// The sixteen partitions of a programme's grants.
 pub const SHARDS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
 
+/// Between these lie the grants of a partition and their readings, and nothing else.
+pub const GRANTS_AND_READINGS: (&str, &str) = ("G#", "R#~");
 /// What sort keys of a grant partition begin with.
 pub const GRANTS: &str = "G#";
 /// All programmes lie in one partition: there are few, and an admin lists them all.
@@ -77,6 +79,11 @@ pub fn reading(programme: &ProgrammeId, grant: &GrantId, epoch: Epoch) -> Key {
 
 pub fn grant_audit(programme: &ProgrammeId, grant: &GrantId, entry: Ulid) -> Key {
     key(grant_partition_of(programme, grant), format!("{}{entry}", audit_of(grant)))
+}
+
+/// When a grant's roster mail was last sent again.
+pub fn resent(programme: &ProgrammeId, grant: &GrantId) -> Key {
+    key(grant_partition_of(programme, grant), format!("W#{grant}"))
 }
 
 /// Which grant a person has in a programme.
@@ -135,6 +142,26 @@ pub fn crossing(programme: &ProgrammeId, scope: Scope, window: Window, limit: Us
 /// What the sort keys of one limit's crossings in one window begin with.
 pub fn crossings_of(scope: Scope, window: Window, limit: Usd) -> String {
     format!("{CROSSINGS}{}#{window}#{}#", scope.as_str(), limit.micros())
+}
+
+/// The job of a programme that runs, or the last that did. There is one key, so there is one job at a time.
+pub fn job(programme: &ProgrammeId) -> Key {
+    key(programme_partition(programme), "JOB")
+}
+
+/// Whose job this is the key of.
+pub fn job_of(key: &Key) -> Option<ProgrammeId> {
+    let programme = key.pk.strip_prefix("P#").filter(|_| key.sk == "JOB")?;
+    programme.parse().ok()
+}
+
+pub fn import(import: Ulid) -> Key {
+    key(format!("I#{import}"), "I")
+}
+
+/// A part of an import, small enough for one item.
+pub fn import_chunk(import: Ulid, number: u32) -> Key {
+    key(format!("I#{import}"), format!("C#{number:05}"))
 }
 
 pub fn run(run: Ulid) -> Key {

@@ -5,7 +5,9 @@ mod act;
 mod commit;
 mod error;
 mod grants;
+mod imports;
 pub mod items;
+mod jobs;
 pub mod keys;
 mod leases;
 mod outbox;
@@ -21,9 +23,11 @@ use aws_sdk_dynamodb::Client;
 
 use crate::config::Config;
 
-pub use act::{At, Outcome};
+pub use act::{At, Outcome, new_ulid};
 pub use error::StoreError;
 pub use grants::Unchanged;
+pub use imports::{Import, ImportChunk, Step};
+pub use jobs::{Job, JobMade, JobState};
 pub use leases::{Acquired, Noted};
 pub use people::Known;
 pub use programmes::{By, Closed, INVITED_AT_ONCE, NewPerson, PotSet, Saved};

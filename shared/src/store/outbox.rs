@@ -5,13 +5,18 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use ulid::Ulid;
 
-use super::commit::number;
-use super::items::{self, MailState, OutboxRow, Queue, Stored, Undeliverable};
+use super::act::new_ulid;
+use super::commit::{Commit, Pauses, number};
+use super::items::{self, MailClass, MailState, OutboxRow, OwedMail, Queue, Resent, Stored, Undeliverable};
 use super::keys;
 use super::leases::happened;
 use super::{StoreError, Table};
+use crate::deadline::Deadline;
+use crate::domain::id::{GrantId, ProgrammeId};
 use crate::sdk_error::reduce;
 
+/// A roster mail is sent again by hand no sooner.
+const BETWEEN_ROSTER_MAILS: SignedDuration = SignedDuration::from_hours(1);
 /// How long a sender owns a mail: longer than its function may run.
 const LEASE: SignedDuration = SignedDuration::from_secs(90);
 
@@ -56,6 +61,25 @@ impl Table {
             .condition_expression("version = :version")
             .expression_attribute_values(":version", number(row.version));
         Ok(happened(put.send().await)?.map(|_| after))
+    }
+
+    /// Owes a grant's roster mail once more, at most once an hour. False when it was sent again within the hour.
+    pub async fn resend_roster_mail(
+        &self,
+        programme: &ProgrammeId,
+        grant: &GrantId,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        let (programme, grant) = (programme.clone(), grant.clone());
+        let resent = Resent { programme: programme.clone(), grant: grant.clone(), resent_at: now };
+        let row = OutboxRow::owed(new_ulid(now), MailClass::Bulk, OwedMail::Roster { programme, grant }, now);
+        let hour_ago = number((now - BETWEEN_ROSTER_MAILS).as_millisecond());
+        let transaction = self
+            .transaction()
+            .create_or_replace(&resent, "resent_at <= :hour_ago", &[(":hour_ago", hour_ago)])?
+            .witnessed_by(&row)?;
+        Ok(self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done)
     }
 
     pub async fn mail(&self, row: Ulid) -> Result<Option<OutboxRow>, StoreError> {

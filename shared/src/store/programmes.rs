@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
 use super::act::new_ulid;
@@ -101,7 +102,10 @@ impl Table {
             (settings.cap, caps, settings.reset, settings.keys_expire_at())
         };
         let changes_costs = costs(&current.settings) != costs(&settings);
-        let edited = Programme { settings, version: version + 1, ..current };
+        let restricts = |settings: &Settings| (settings.models.clone(), settings.data_policy);
+        // Other restrictions are told to the provider before anybody gets a key under them.
+        let guardrail = current.guardrail.clone().filter(|_| restricts(&current.settings) == restricts(&settings));
+        let edited = Programme { settings, guardrail, version: version + 1, ..current };
         let mut transaction = self.transaction().replace(&edited, version)?.witnessed_by(&entry_on(id, &by, what))?;
         if changes_costs {
             transaction = transaction.update(
@@ -119,6 +123,22 @@ impl Table {
                 Some(now) => Ok(Saved::Stale(Box::new(now))),
             },
         }
+    }
+
+    /// Names the guardrail that was made for a programme as it was read. Nothing is written when it was edited since.
+    pub async fn set_guardrail(
+        &self,
+        programme: &Programme,
+        guardrail: &str,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let version = programme.version + 1;
+        let with = Programme { guardrail: Some(guardrail.to_owned()), version, ..programme.clone() };
+        let by = By { actor: &Actor::Rule, now, deadline };
+        let entry = entry_on(&programme.id, &by, What::new(Act::GuardrailSet).noting(guardrail));
+        let transaction = self.transaction().replace(&with, programme.version)?.witnessed_by(&entry)?;
+        self.commit(transaction, &mut Pauses::until(deadline)).await.map(drop)
     }
 
     /// Changes how much money there is. It may fall below what is reserved: then nothing new begins.
@@ -175,11 +195,16 @@ impl Table {
         loop {
             let mut added = Vec::new();
             let mut seen = HashSet::new();
+            let enrolled = people.iter().map(|new| {
+                let key = keys::enrolment(new.person.address.matched(), id);
+                async move { self.get::<Enrolment>(&key).await }
+            });
+            let enrolled = try_join_all(enrolled).await?;
             let mut transaction = self.transaction();
-            for NewPerson { person, group } in people {
+            for (NewPerson { person, group }, enrolled) in people.iter().zip(enrolled) {
                 let address = person.address.matched().clone();
                 let again = !seen.insert(address.clone());
-                if again || self.get::<Enrolment>(&keys::enrolment(&address, id)).await?.is_some() {
+                if again || enrolled.is_some() {
                     continue;
                 }
                 let grant = Grant::invited(id.clone(), GrantId::random(), person.clone(), group.clone());

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 
+use futures_util::future::try_join_all;
+
 use super::items::{self, Item, Queue, Stored};
 use super::keys::{self, Key};
 use super::{StoreError, Table};
@@ -37,38 +39,47 @@ impl Table {
         self.query(&keys::grant_partition(programme, shard), keys::GRANTS).await
     }
 
-    /// The same with what their keys have used, each grant's readings in the order of their epochs; not the audit.
+    /// All grants of a programme, shard after shard.
+    pub async fn grants(&self, programme: &ProgrammeId) -> Result<Vec<Grant>, StoreError> {
+        let shards = keys::SHARDS.iter().map(|shard| self.grants_of_shard(programme, *shard));
+        Ok(try_join_all(shards).await?.into_iter().flatten().collect())
+    }
+
+    /// All grants of a programme, each with its readings.
+    pub async fn grants_with_readings(
+        &self,
+        programme: &ProgrammeId,
+    ) -> Result<Vec<(Grant, Vec<Reading>)>, StoreError> {
+        let shards = keys::SHARDS.iter().map(|shard| self.shard_of(programme, *shard));
+        Ok(try_join_all(shards).await?.into_iter().flatten().collect())
+    }
+
+    /// Every audit entry on a grant, oldest first.
+    pub async fn entries_on_grant(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Vec<Entry>, StoreError> {
+        self.query(&keys::grant(programme, grant).pk, &keys::audit_of(grant)).await
+    }
+
+    /// One sixteenth of a programme's grants with what their keys have used, each grant's readings in the order of their epochs. They
+    /// lie side by side, so one query reads both and leaves the audit out.
     pub async fn shard_of(
         &self,
         programme: &ProgrammeId,
         shard: char,
     ) -> Result<Vec<(Grant, Vec<Reading>)>, StoreError> {
-        let (mut grants, mut readings) = (Vec::new(), HashMap::<GrantId, Vec<Reading>>::new());
-        let mut from = None;
-        loop {
-            let page = self
-                .client
-                .query()
-                .table_name(&self.name)
-                .consistent_read(true)
-                .key_condition_expression("pk = :pk AND sk < :audit")
-                .expression_attribute_values(":pk", AttributeValue::S(keys::grant_partition(programme, shard)))
-                .expression_attribute_values(":audit", AttributeValue::S(keys::AUDIT.to_owned()))
-                .set_exclusive_start_key(from)
-                .send()
-                .await
-                .map_err(|error| StoreError::Service(reduce(&error)))?;
-            for item in page.items.unwrap_or_default() {
-                if items::is_of::<Reading>(&item) {
-                    let reading: Reading = items::from_item(item)?;
-                    readings.entry(reading.grant.clone()).or_default().push(reading);
-                } else {
-                    grants.push(items::from_item::<Grant>(item)?);
-                }
-            }
-            from = page.last_evaluated_key;
-            if from.is_none() {
-                break;
+        let (first, last) = keys::GRANTS_AND_READINGS;
+        let range = self
+            .partition(&keys::grant_partition(programme, shard), "")
+            .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
+            .expression_attribute_values(":first", AttributeValue::S(first.to_owned()))
+            .expression_attribute_values(":last", AttributeValue::S(last.to_owned()));
+        let mut grants = Vec::new();
+        let mut readings: HashMap<GrantId, Vec<Reading>> = HashMap::new();
+        for item in Self::pages(range).await? {
+            if items::is_kind::<Reading>(&item) {
+                let reading: Reading = items::from_item(item)?;
+                readings.entry(reading.grant.clone()).or_default().push(reading);
+            } else {
+                grants.push(items::from_item::<Grant>(item)?);
             }
         }
         let with_readings = |grant: Grant| {
@@ -163,14 +174,17 @@ impl Table {
 
     /// All items of a partition whose sort key begins so, page after page.
     pub(super) async fn query<T: Stored>(&self, pk: &str, sk_begins: &str) -> Result<Vec<T>, StoreError> {
+        let items = Self::pages(self.partition(pk, sk_begins)).await?;
+        items.into_iter().map(items::from_item).collect()
+    }
+
+    async fn pages(query: QueryFluentBuilder) -> Result<Vec<Item>, StoreError> {
         let mut found = Vec::new();
         let mut from = None;
         loop {
-            let query = self.partition(pk, sk_begins).set_exclusive_start_key(from);
-            let page = query.send().await.map_err(|error| StoreError::Service(reduce(&error)))?;
-            for item in page.items.unwrap_or_default() {
-                found.push(items::from_item(item)?);
-            }
+            let page = query.clone().set_exclusive_start_key(from).send().await;
+            let page = page.map_err(|error| StoreError::Service(reduce(&error)))?;
+            found.extend(page.items.unwrap_or_default());
             from = page.last_evaluated_key;
             if from.is_none() {
                 return Ok(found);

@@ -6,13 +6,15 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use ulid::Ulid;
 
+use super::imports::{Import, ImportChunk, Step};
 use super::items::{
-    self, Enrolment, Item, Lease, Link, MailClass, MailState, Meta, OutboxRow, OwedMail, Person, PersonOf, Run,
+    self, Enrolment, Item, Lease, Link, MailClass, MailState, Meta, OutboxRow, OwedMail, Person, PersonOf, Resent, Run,
     Sendings, Stored, Totals, Undeliverable, Why,
 };
+use super::jobs::{Job, JobState};
 use crate::domain::address::MatchedAddress;
 use crate::domain::audit::{Act, Actor, Entry, What};
-use crate::domain::crossing::{Crossing, Scope};
+use crate::domain::crossing::{Crossing, Scope, Told};
 use crate::domain::grant::testing::{a_grant, a_programme};
 use crate::domain::grant::{Attempt, AttemptState, Disable, Grant, Pause, Reading, State};
 use crate::domain::id::Epoch;
@@ -136,12 +138,49 @@ fn a_crossing() -> Crossing {
         spent: Usd::from_dollars(81),
         found_at: at("2026-01-03T00:21:00Z"),
         told: true,
+        mails: vec![Told { row: ulid(), recipient: "fedcba9876543210".parse().unwrap() }],
     }
 }
 
 fn a_run() -> Run {
     let (began_at, ended_at) = (at("2026-01-03T00:20:00Z"), at("2026-01-03T00:20:09Z"));
     Run { run: ulid(), began_at, ended_at, complete: true, report: "{}".to_owned() }
+}
+
+fn an_import() -> Import {
+    let made_at = at("2026-01-02T08:00:00Z");
+    Import {
+        import: ulid(),
+        programme: a_programme().id,
+        made_at,
+        steps: 3,
+        dropped: 1,
+        to_confirm: true,
+        applied: true,
+    }
+}
+
+fn some_steps() -> ImportChunk {
+    let grant = a_full_grant();
+    let add = Step::Add { person: grant.person.clone(), group: grant.group.clone() };
+    let change = Step::Change { grant: grant.id.clone(), person: grant.person, group: None };
+    let steps = vec![add, change, Step::Drop { grant: grant.id }];
+    ImportChunk { import: ulid(), number: 0, made_at: at("2026-01-02T08:00:00Z"), steps }
+}
+
+fn a_job() -> Job {
+    Job {
+        programme: a_programme().id,
+        job: ulid(),
+        import: ulid(),
+        by: Actor::Person("fedcba9876543210".parse().unwrap()),
+        state: JobState::Running { lease_until: at("2026-01-02T08:01:00Z") },
+        next: 24,
+        steps: 200,
+        refused: 1,
+        started_at: at("2026-01-02T08:00:00Z"),
+        version: 2,
+    }
 }
 
 fn raw<T: Stored + PartialEq + std::fmt::Debug>(value: &T) -> String {
@@ -176,6 +215,7 @@ fn every_item_has_the_raw_form_that_is_on_record() {
     let mut programme = a_programme();
     programme.settings.claim_opens_at = Some(at("2026-01-01T08:00:00Z"));
     programme.settings.groups.insert("A".to_owned(), Group { cap: Some(Usd::from_dollars(25)), models: Vec::new() });
+    programme.guardrail = Some("9a1c".to_owned());
     programme.closed_at = Some(at("2026-04-11T00:00:00Z"));
     let pot = Pot {
         programme: programme.id.clone(),
@@ -244,6 +284,10 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         raw(&some_totals()),
         raw(&a_crossing()),
         raw(&a_run()),
+        raw(&an_import()),
+        raw(&some_steps()),
+        raw(&a_job()),
+        raw(&Resent { programme: a_programme().id, grant: a_grant().id, resent_at: at("2026-01-02T08:00:00Z") }),
     ];
     insta::assert_snapshot!(all.join("\n"));
 }

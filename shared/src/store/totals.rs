@@ -9,7 +9,7 @@ use super::keys;
 use super::leases::happened;
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
-use crate::domain::crossing::{Crossing, Scope};
+use crate::domain::crossing::{Crossing, Scope, Told};
 use crate::domain::id::{PersonId, ProgrammeId};
 use crate::domain::money::Usd;
 use crate::domain::programme::Pot;
@@ -89,8 +89,9 @@ impl Table {
     ) -> Result<bool, StoreError> {
         let mut transaction = self.transaction();
         for crossing in crossings {
-            transaction = transaction.create(crossing)?;
+            let mut told = crossing.clone();
             if !crossing.told {
+                transaction = transaction.create(&told)?;
                 continue;
             }
             for recipient in recipients {
@@ -103,7 +104,9 @@ impl Table {
                 let row = OutboxRow::owed(new_ulid(now), MailClass::Urgent, mail, now);
                 // Its name is random, so it tells whether this very transaction took effect.
                 transaction = transaction.witnessed_by(&row)?;
+                told.mails.push(Told { row: row.row, recipient: recipient.clone() });
             }
+            transaction = transaction.create(&told)?;
         }
         Ok(self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done)
     }

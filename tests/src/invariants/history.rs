@@ -7,6 +7,7 @@ use bursar_core::domain::grant::{Attempt, AttemptState, Disable, Grant, Notice, 
 use bursar_core::domain::id::{GrantId, ProgrammeId};
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::store::items::{OutboxRow, OwedMail};
+use bursar_core::store::keys;
 
 use super::table::{named, rows_about};
 use super::{Snapshot, Step};
@@ -155,6 +156,7 @@ fn wrong_words(entry: &Entry, old: &Grant, new: &Grant, before: &Snapshot, now: 
     let (from, to) = match entry.what.act {
         Act::CapChanged => (cap(old, before), cap(new, now)),
         Act::ReplacementAllowed => (old.allowed.to_string(), new.allowed.to_string()),
+        Act::Moved => (old.group.clone().unwrap_or_default(), new.group.clone().unwrap_or_default()),
         _ => (old.to_string(), new.to_string()),
     };
     let told = (entry.what.from.as_deref(), entry.what.to.as_deref());
@@ -233,6 +235,13 @@ fn invited_nobody(id: &ProgrammeId, entries: &[&Entry], before: &Snapshot, now: 
         .collect()
 }
 
+/// Whether somebody had the roster mail sent again in this step; more than once an hour nobody can.
+fn resent(grant: &Grant, before: &Snapshot, now: &Snapshot) -> usize {
+    let key = keys::resent(&grant.programme, &grant.id);
+    let of = |moment: &Snapshot| moment.items.get(&(key.pk.clone(), key.sk.clone())).cloned();
+    usize::from(of(now).is_some() && of(now) != of(before))
+}
+
 fn wrong_notices(grant: &Grant, entries: &[&Entry], before: &Snapshot, now: &Snapshot) -> Option<String> {
     let (programme, id) = (grant.programme.clone(), grant.id.clone());
     let is_new = !before.grants.contains_key(&(programme.clone(), id.clone()));
@@ -258,7 +267,7 @@ fn wrong_notices(grant: &Grant, entries: &[&Entry], before: &Snapshot, now: &Sna
         ),
         (
             "Roster".to_owned(),
-            usize::from(is_new),
+            usize::from(is_new) + resent(grant, before, now),
             OwedMail::Roster { programme: programme.clone(), grant: id.clone() },
         ),
     ] {

@@ -14,8 +14,10 @@ use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::sign_in::{Session, SignIn};
 use bursar_core::store::items::{
-    self, Enrolment, Item, Lease, Link, Meta, OutboxRow, Person, PersonOf, Run, Sendings, Stored, Totals, Undeliverable,
+    self, Enrolment, Item, Lease, Link, Meta, OutboxRow, Person, PersonOf, Resent, Run, Sendings, Stored, Totals,
+    Undeliverable,
 };
+use bursar_core::store::{Import, ImportChunk, Job};
 use bursar_local::engine::{Engine, Position};
 use bursar_local::provider::{KeySnapshot, Provider};
 use bursar_local::ses::{Mail, Ses};
@@ -236,6 +238,10 @@ impl Snapshot {
             PersonOf::KIND => decoded::<PersonOf>(item).map(drop)?,
             Sendings::KIND => decoded::<Sendings>(item).map(drop)?,
             Undeliverable::KIND => decoded::<Undeliverable>(item).map(drop)?,
+            Import::KIND => decoded::<Import>(item).map(drop)?,
+            ImportChunk::KIND => decoded::<ImportChunk>(item).map(drop)?,
+            Job::KIND => decoded::<Job>(item).map(drop)?,
+            Resent::KIND => decoded::<Resent>(item).map(drop)?,
             Run::KIND => decoded::<Run>(item).map(drop)?,
             kind => anyhow::bail!("there is no kind {kind:?}"),
         }

@@ -17,7 +17,17 @@ impl Scene {
     fn crossing(&self, threshold: u8) -> Crossing {
         let (limit, spent) = (Usd::from_dollars(100), Usd::from_dollars(90));
         let (scope, window) = (Scope::Pot, Window::WHOLE_TERM);
-        Crossing { programme: programme(), scope, window, limit, threshold, spent, found_at: self.now, told: true }
+        Crossing {
+            programme: programme(),
+            scope,
+            window,
+            limit,
+            threshold,
+            spent,
+            found_at: self.now,
+            told: true,
+            mails: Vec::new(),
+        }
     }
 
     fn alert(&self, number: u128, recipient: &PersonId) -> OutboxRow {

@@ -198,7 +198,17 @@ impl PostOffice {
         };
         self.table.note_totals(&totals).await.unwrap();
         let (scope, window, limit) = (Scope::Pot, Window::WHOLE_TERM, Usd::from_dollars(4000));
-        let crossing = Crossing { programme, scope, window, limit, threshold, spent, found_at: now, told: true };
+        let crossing = Crossing {
+            programme,
+            scope,
+            window,
+            limit,
+            threshold,
+            spent,
+            found_at: now,
+            told: true,
+            mails: Vec::new(),
+        };
         assert!(self.table.record_crossings(&[crossing], &[faculty], now, soon()).await.unwrap());
     }
 }

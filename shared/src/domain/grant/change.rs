@@ -1,5 +1,7 @@
 //! What an act reads and what it writes. The store turns a change into one conditional transaction.
 
+use std::cmp::Ordering;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +77,20 @@ impl Change {
         let mut what = What::new(act).changing(before, &self.grant);
         what.note = note;
         self.audit = Some(what);
+        self
+    }
+
+    /// Moves the pot by what the grant's place costs more or less than before; whether there is room is for the act to say.
+    pub(super) fn with_cost_of_place(mut self, view: &View, now: Timestamp) -> Change {
+        if view.grant.has_place {
+            let after = View { grant: self.grant.clone(), ..view.clone() };
+            let more = after.promised(now) - view.promised(now);
+            self.pot = match more.cmp(&Usd::ZERO) {
+                Ordering::Greater => PotChange::Take(more),
+                Ordering::Less => PotChange::GiveBack(view.worth(now) - after.worth(now)),
+                Ordering::Equal => PotChange::None,
+            };
+        }
         self
     }
 

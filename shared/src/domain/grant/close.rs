@@ -122,17 +122,9 @@ impl View {
         }
         let mut change = self.change(by);
         change.grant.own_cap = cap;
-        if self.grant.has_place {
-            let after = View { grant: change.grant.clone(), ..self.clone() };
-            let more = after.promised(now) - self.promised(now);
-            change.pot = if more > Usd::ZERO {
-                PotChange::Take(more)
-            } else {
-                PotChange::GiveBack(self.worth(now) - after.worth(now))
-            };
-            if matches!(change.pot, PotChange::Take(more) if !self.pot.has_room_for(more)) {
-                return Err(CapRefused::PotExhausted);
-            }
+        let change = change.with_cost_of_place(self, now);
+        if matches!(change.pot, PotChange::Take(more) if !self.pot.has_room_for(more)) {
+            return Err(CapRefused::PotExhausted);
         }
         let settings = &self.programme.settings;
         let mut change = change.audited(Act::CapChanged, &self.grant, why.map(str::to_owned));

@@ -4,6 +4,7 @@
 mod begin;
 mod change;
 mod close;
+mod enrol;
 mod hold;
 mod record;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use super::window::Window;
 pub use begin::{BeginRefused, Begun, Press, PressKind};
 pub use change::{Change, Notice, PotChange, View};
 pub use close::{CapRefused, Swept};
+pub use enrol::{Line, LineRefused};
 pub use hold::{HoldRefused, ReleaseRefused};
 pub use record::{GaveUp, Minted, RecordRefused};
 

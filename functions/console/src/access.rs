@@ -1,0 +1,36 @@
+//! Whose page it is: the role of a visitor on a programme. What they may not see is as if it were not there.
+
+use anyhow::Context;
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::role::{Role, is_among};
+use bursar_core::web::{Fault, Site, Visitor};
+
+/// A programme, and what this visitor may do on it.
+pub(crate) struct Sight {
+    pub(crate) programme: Programme,
+    pub(crate) role: Role,
+}
+
+/// The programme of this id, if the visitor has at least this role on it.
+pub(crate) async fn programme(site: &Site, visitor: &Visitor, id: &str, least: Role) -> Result<Option<Sight>, Fault> {
+    let Ok(id) = id.parse() else { return Ok(None) };
+    let Some(programme) = site.table.programme(&id).await? else { return Ok(None) };
+    let role = Role::of(&visitor.session.address, &programme.settings, &site.admins);
+    Ok(role.filter(|role| *role >= least).map(|role| Sight { programme, role }))
+}
+
+pub(crate) fn is_admin(site: &Site, visitor: &Visitor) -> bool {
+    is_among(&visitor.session.address, &site.admins)
+}
+
+/// How audit entries name the visitor. A session from before its person had a role does not know it.
+pub(crate) async fn actor(site: &Site, visitor: &Visitor, deadline: Deadline) -> Result<Actor, Fault> {
+    if let Some(person) = &visitor.session.person {
+        return Ok(Actor::Person(person.clone()));
+    }
+    let address = EmailAddress::parse(visitor.session.address.as_str()).context("a session without an address")?;
+    Ok(Actor::Person(site.table.person_of(&address, deadline).await?))
+}

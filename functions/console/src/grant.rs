@@ -1,0 +1,168 @@
+//! One grant: where it stands, what was done to it by whom, and the forms that do more.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use bursar_core::domain::audit::{Act, Entry};
+use bursar_core::domain::grant::{State as GrantState, View};
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::role::Role;
+use bursar_core::web::{Answer, Fault, Frame, Site, Visitor};
+
+use crate::access::{self, Sight};
+use crate::grants::Row;
+use crate::show;
+
+#[derive(Template)]
+#[template(path = "grant.html")]
+struct Page<'a> {
+    frame: &'a Frame,
+    csrf: &'a str,
+    programme: &'a Programme,
+    row: &'a Row,
+    holds: Vec<&'static str>,
+    keys: Vec<Key>,
+    timeline: Vec<Event>,
+    may: May,
+    /// What was typed as a cap, and why it was refused.
+    cap: &'a str,
+    cap_error: Option<&'a str>,
+}
+
+/// Which forms are of use to this visitor on this grant.
+struct May {
+    pause: bool,
+    resume: bool,
+    change: bool,
+    resend: bool,
+}
+
+struct Key {
+    number: u32,
+    state: &'static str,
+    spent: String,
+    shown_at: String,
+}
+
+struct Event {
+    at: String,
+    who: String,
+    what: &'static str,
+    change: Option<String>,
+    note: Option<String>,
+}
+
+pub(crate) async fn page(
+    State(site): State<Site>,
+    visitor: Visitor,
+    Path((id, grant)): Path<(String, String)>,
+) -> Answer {
+    let Some(sight) = access::programme(&site, &visitor, &id, Role::Assistant).await? else {
+        return Ok(site.not_found());
+    };
+    let Ok(grant) = grant.parse() else { return Ok(site.not_found()) };
+    let Some(view) = site.table.view(&sight.programme.id, &grant).await? else { return Ok(site.not_found()) };
+    show(&site, &visitor, &sight, &view, None).await
+}
+
+/// The page, with a cap that was refused and why.
+pub(crate) async fn show(
+    site: &Site,
+    visitor: &Visitor,
+    sight: &Sight,
+    view: &View,
+    refused: Option<(&str, &str)>,
+) -> Result<Response, Fault> {
+    let View { programme, grant, readings, .. } = view;
+    let now = site.clock.now();
+    let zone = programme.settings.term.timezone();
+    let entries = site.table.entries_on_grant(&programme.id, &grant.id).await?;
+    let mut timeline = Vec::with_capacity(entries.len());
+    for entry in entries.into_iter().rev() {
+        timeline.push(Event::of(site, entry, zone).await?);
+    }
+    let is_over = matches!(grant.state, GrantState::Revoked | GrantState::Ended);
+    let keys = grant.attempts.iter().rev().filter(|attempt| attempt.shown_at.is_some()).map(|attempt| {
+        let spent = readings.iter().find(|reading| reading.epoch == attempt.epoch).map(|reading| reading.lifetime);
+        Key {
+            number: attempt.epoch.number(),
+            state: if grant.live() == Some(attempt) { "in use" } else { "retired" },
+            spent: show::spent(spent.unwrap_or_default()),
+            shown_at: attempt.shown_at.map(|at| show::time(at, zone)).unwrap_or_default(),
+        }
+    });
+    let holds = [
+        (grant.holds.paused.is_some(), "paused"),
+        (grant.holds.dropped, "dropped from the roster"),
+        (grant.holds.unused, "unused"),
+    ];
+    let own_cap = grant.own_cap.map(crate::settings_form::plain).unwrap_or_default();
+    let page = Page {
+        frame: &site.frame,
+        csrf: visitor.csrf.reveal(),
+        programme,
+        keys: keys.collect(),
+        holds: holds.into_iter().filter(|(held, _)| *held).map(|(_, word)| word).collect(),
+        timeline,
+        may: May {
+            pause: !is_over && grant.holds.paused.is_none() && sight.role >= Role::Assistant,
+            resume: !is_over && grant.holds.paused.is_some(),
+            change: !is_over && sight.role >= Role::Faculty,
+            resend: !is_over,
+        },
+        row: &Row::of(grant.clone(), readings, &programme.settings, now),
+        cap: refused.map_or(own_cap.as_str(), |(typed, _)| typed),
+        cap_error: refused.map(|(_, why)| why),
+    };
+    let status = if refused.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    Ok(Frame::page(status, &page))
+}
+
+impl Event {
+    async fn of(site: &Site, entry: Entry, zone: &str) -> Result<Event, Fault> {
+        let change = match (entry.what.from, entry.what.to) {
+            (Some(from), Some(to)) => Some(format!("{} → {}", or_none(&from), or_none(&to))),
+            _ => None,
+        };
+        Ok(Event {
+            at: show::time(entry.at, zone),
+            who: show::actor(&site.table, &entry.by).await?,
+            what: words(entry.what.act),
+            change,
+            note: entry.what.note,
+        })
+    }
+}
+
+fn or_none(text: &str) -> &str {
+    if text.is_empty() { "none" } else { text }
+}
+
+/// What happened, as the timeline says it.
+fn words(act: Act) -> &'static str {
+    match act {
+        Act::Created => "created",
+        Act::Edited => "edited",
+        Act::PotChanged => "pot changed",
+        Act::Closed => "closed",
+        Act::Invited => "put on the roster",
+        Act::Begun => "asked for a key",
+        Act::Shown => "was shown a key",
+        Act::Refused => "an attempt was refused",
+        Act::Unknown => "nobody knows what became of an attempt",
+        Act::Lost => "an attempt was overtaken",
+        Act::Swept => "an attempt was swept",
+        Act::Held => "held",
+        Act::Released => "a hold was taken off",
+        Act::Stopped => "the key was stopped",
+        Act::Revoked => "revoked",
+        Act::Ended => "ended",
+        Act::CapChanged => "cap changed",
+        Act::ReplacementAllowed => "one more replacement allowed",
+        Act::PlaceGivenBack => "the place in the pot was given back",
+        Act::Described => "the roster's line changed",
+        Act::Moved => "moved to another group",
+        Act::GuardrailSet => "guardrail set",
+    }
+}

@@ -1,0 +1,213 @@
+//! What people with a role do to one grant. The table comes first, the provider after it in the same request; a disable that fails is
+//! repeated by the work, an enable by pressing again.
+
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::{CapRefused, HoldKind, HoldRefused, ReleaseRefused, View};
+use bursar_core::domain::key::KeyHash;
+use bursar_core::domain::limit;
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::role::Role;
+use bursar_core::provider::keys::KeyPatch;
+use bursar_core::store::{At, Outcome};
+use bursar_core::web::{Answer, Fault, Fields, Posted, Site, Until, Visitor};
+
+use crate::access::{self, Sight};
+use crate::{disables, grant};
+
+/// What one call to the provider may take of a request.
+const ENOUGH: Duration = Duration::from_secs(12);
+const LONGEST_REASON: usize = 500;
+
+/// One post about one grant.
+struct Press<'a> {
+    site: &'a Site,
+    visitor: &'a Visitor,
+    sight: &'a Sight,
+    view: &'a View,
+    at: At<'a>,
+    by: &'a Actor,
+    fields: &'a Fields,
+}
+
+pub(crate) async fn post(
+    State(site): State<Site>,
+    Until(deadline): Until,
+    Path((id, grant, act)): Path<(String, String, String)>,
+    Posted { visitor, fields }: Posted,
+) -> Answer {
+    let least = match act.as_str() {
+        "pause" | "resume" | "resend" => Role::Assistant,
+        "revoke" | "allow" | "cap" => Role::Faculty,
+        _ => return Ok(site.not_found()),
+    };
+    let Some(sight) = access::programme(&site, &visitor, &id, least).await? else { return Ok(site.not_found()) };
+    let Ok(grant) = grant.parse() else { return Ok(site.not_found()) };
+    let Some(view) = site.table.view(&sight.programme.id, &grant).await? else { return Ok(site.not_found()) };
+    let by = access::actor(&site, &visitor, deadline).await?;
+    let at = At { programme: &sight.programme.id, grant: &grant, now: site.clock.now(), deadline };
+    let press = Press { site: &site, visitor: &visitor, sight: &sight, view: &view, at, by: &by, fields: &fields };
+    match act.as_str() {
+        "pause" => press.pause().await,
+        "resume" => press.resume().await,
+        "resend" => press.resend().await,
+        "revoke" => press.revoke().await,
+        "allow" => press.allow().await,
+        _ => press.cap().await,
+    }
+}
+
+impl Press<'_> {
+    async fn pause(&self) -> Answer {
+        match self.site.table.hold(self.at, HoldKind::Paused, self.by, self.reason()).await? {
+            Outcome::NoSuchGrant => Ok(self.site.not_found()),
+            Outcome::Refused(HoldRefused::Over | HoldRefused::NoKey) => Ok(self.over()),
+            // Pressed again, it repeats a disable that failed.
+            Outcome::Done(_) | Outcome::Refused(HoldRefused::AlreadyHeld) => {
+                disables::now_or_later(self.site, self.at).await;
+                Ok(self.done())
+            }
+        }
+    }
+
+    async fn resume(&self) -> Answer {
+        if !self.may_resume().await? {
+            return Ok(self.refuse("Somebody with another role paused this. Ask the faculty to resume it."));
+        }
+        let holds = &self.view.grant.holds;
+        match self.site.table.release(self.at, HoldKind::Paused, self.by).await? {
+            Outcome::NoSuchGrant => Ok(self.site.not_found()),
+            Outcome::Refused(ReleaseRefused::Over) => Ok(self.over()),
+            Outcome::Refused(ReleaseRefused::PotExhausted) => {
+                Ok(self.refuse("The pot has no room for this grant now. Raise the pot, or give back other places."))
+            }
+            Outcome::Refused(ReleaseRefused::NotHeld { enable: None }) if holds.dropped => {
+                Ok(self.refuse("It is not paused: it was dropped from the roster."))
+            }
+            Outcome::Done(Some(key)) | Outcome::Refused(ReleaseRefused::NotHeld { enable: Some(key) }) => {
+                self.enable(&key).await
+            }
+            Outcome::Done(None) | Outcome::Refused(ReleaseRefused::NotHeld { enable: None }) => Ok(self.done()),
+        }
+    }
+
+    /// An assistant resumes what an assistant paused.
+    async fn may_resume(&self) -> Result<bool, Fault> {
+        let Some(pause) = self.view.grant.holds.paused.as_ref().filter(|_| self.sight.role < Role::Faculty) else {
+            return Ok(true);
+        };
+        let Actor::Person(person) = &pause.by else { return Ok(false) };
+        let Some(person) = self.site.table.person(person).await? else { return Ok(false) };
+        let settings = &self.sight.programme.settings;
+        let role = Role::of(person.address.matched(), settings, &self.site.admins);
+        Ok(role.is_none_or(|role| role <= self.sight.role))
+    }
+
+    async fn revoke(&self) -> Answer {
+        match self.site.table.revoke(self.at, self.by, self.reason()).await? {
+            Outcome::NoSuchGrant => Ok(self.site.not_found()),
+            Outcome::Done(_) | Outcome::Refused(_) => {
+                disables::now_or_later(self.site, self.at).await;
+                Ok(self.done())
+            }
+        }
+    }
+
+    async fn allow(&self) -> Answer {
+        // The form says how many were allowed when it was made, so that pressing twice allows one.
+        let seen = self.fields.filled("allowed").and_then(|allowed| allowed.parse::<u32>().ok());
+        if seen.is_some_and(|seen| seen != self.view.grant.allowed) {
+            return Ok(self.done());
+        }
+        match self.site.table.allow(self.at, self.by).await? {
+            Outcome::NoSuchGrant => Ok(self.site.not_found()),
+            Outcome::Refused(_) => Ok(self.over()),
+            Outcome::Done(_) => Ok(self.done()),
+        }
+    }
+
+    async fn cap(&self) -> Answer {
+        let cap = match self.fields.filled("cap_usd").map(Usd::from_form).transpose() {
+            Ok(Some(cap)) if cap < Usd::CENT => return self.cap_again("No key has a cap below one cent.").await,
+            Ok(cap) => cap,
+            Err(error) => return self.cap_again(&format!("Refused: {error}.")).await,
+        };
+        match self.site.table.set_cap(self.at, cap, self.by, self.reason()).await? {
+            Outcome::NoSuchGrant => Ok(self.site.not_found()),
+            Outcome::Refused(CapRefused::Over) => Ok(self.over()),
+            Outcome::Refused(CapRefused::PotExhausted) => Ok(self.refuse("The pot has no room for so high a cap.")),
+            Outcome::Done(_) | Outcome::Refused(CapRefused::Unchanged) => {
+                self.send_limit().await?;
+                Ok(self.done())
+            }
+        }
+    }
+
+    /// Tells the provider what the live key may spend now. What fails is sent by the next sync, as any limit that differs.
+    async fn send_limit(&self) -> Result<(), Fault> {
+        let Some(view) = self.site.table.view(self.at.programme, self.at.grant).await? else { return Ok(()) };
+        let spending = view.spending(self.at.now);
+        let wanted = limit::wanted_limit(view.grant.cap(&view.programme.settings), &spending);
+        let key = view.grant.live().and_then(|live| live.key.clone());
+        if let (Some(key), Some(wanted)) = (key, wanted) {
+            let sent = self.site.provider.patch_key(&key, KeyPatch::limit(Some(wanted)), self.patience()).await;
+            if let Err(error) = sent {
+                tracing::warn!(grant = %self.at.grant, %error, "a limit is left to the sync");
+            }
+        }
+        Ok(())
+    }
+
+    async fn resend(&self) -> Answer {
+        if self.view.grant.holds.dropped {
+            return Ok(self.refuse("It was dropped from the roster, so no mail is sent."));
+        }
+        // Within the hour of the last one nothing is sent, and nothing needs to be.
+        self.site.table.resend_roster_mail(self.at.programme, self.at.grant, self.at.now, self.at.deadline).await?;
+        Ok(self.done())
+    }
+
+    async fn enable(&self, key: &KeyHash) -> Answer {
+        match self.site.provider.patch_key(key, KeyPatch::disabled(false), self.patience()).await {
+            Ok(_) => Ok(self.done()),
+            Err(error) => {
+                tracing::warn!(grant = %self.at.grant, %error, "a key is not enabled yet");
+                let why = "It is resumed here, but the provider did not answer. Press resume again, or the key stays disabled.";
+                Ok(self.site.refuse(StatusCode::BAD_GATEWAY, "The key is not enabled yet", why))
+            }
+        }
+    }
+
+    fn patience(&self) -> Deadline {
+        Deadline::after(self.at.deadline.left().min(ENOUGH))
+    }
+
+    async fn cap_again(&self, why: &str) -> Answer {
+        let typed = self.fields.get("cap_usd").unwrap_or_default();
+        grant::show(self.site, self.visitor, self.sight, self.view, Some((typed, why))).await
+    }
+
+    fn reason(&self) -> Option<&str> {
+        let reason = self.fields.filled("reason")?;
+        let end = reason.char_indices().nth(LONGEST_REASON).map_or(reason.len(), |(end, _)| end);
+        Some(&reason[..end])
+    }
+
+    fn over(&self) -> Response {
+        self.refuse("The grant was revoked or has ended.")
+    }
+
+    fn refuse(&self, why: &str) -> Response {
+        self.site.refuse(StatusCode::CONFLICT, "Nothing was done", why)
+    }
+
+    fn done(&self) -> Response {
+        let At { programme, grant, .. } = self.at;
+        Redirect::to(&format!("/console/programmes/{programme}/grants/{grant}")).into_response()
+    }
+}

@@ -1,0 +1,214 @@
+//! A programme at a glance: its money, its grants by state, what needs a person, and the forms that change it.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use bursar_core::domain::grant::{Grant, Reading};
+use bursar_core::domain::limit::{self, Spending};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::{Pot, Programme};
+use bursar_core::domain::role::Role;
+use bursar_core::store::items::Run;
+use bursar_core::store::{Job, JobState};
+use bursar_core::web::{Answer, Fault, Frame, Site, Visitor};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::access::{self, Sight};
+use crate::chart::Chart;
+use crate::people::Person;
+use crate::settings_form::{self, Asked, Field, For};
+use crate::show;
+
+/// After so long without a complete sync somebody must look.
+const SYNCED_WITHIN: SignedDuration = SignedDuration::from_hours(26);
+const STATES: [&str; 7] = ["invited", "minting", "live", "paused", "stopped", "revoked", "ended"];
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct Overview<'a> {
+    frame: &'a Frame,
+    csrf: &'a str,
+    programme: &'a Programme,
+    may_edit: bool,
+    money: Money,
+    term: String,
+    claim_window: String,
+    counts: Vec<(&'static str, usize)>,
+    people: usize,
+    warnings: Vec<String>,
+    chart: Option<Chart>,
+    job: Option<JobShown>,
+    edit: EditForm,
+    person: &'a Person,
+}
+
+/// The four figures, with when the first of them was read.
+struct Money {
+    spent: Usd,
+    as_of: Option<String>,
+    reserved: Usd,
+    implied: Usd,
+    pot: Usd,
+}
+
+struct JobShown {
+    state: &'static str,
+    next: u32,
+    steps: u32,
+    refused: u32,
+    why: Option<String>,
+}
+
+/// The form that edits the programme.
+pub(crate) struct EditForm {
+    pub(crate) version: String,
+    pub(crate) fields: Vec<Field>,
+    pub(crate) more: Vec<Field>,
+    pub(crate) open: bool,
+    /// Why what was sent was not saved.
+    pub(crate) refusal: Option<&'static str>,
+}
+
+pub(crate) async fn page(State(site): State<Site>, visitor: Visitor, Path(id): Path<String>) -> Answer {
+    let Some(sight) = access::programme(&site, &visitor, &id, Role::Assistant).await? else {
+        return Ok(site.not_found());
+    };
+    let Some(pot) = site.table.pot(&sight.programme.id).await? else { return Ok(site.not_found()) };
+    let edit = EditForm::of(&sight, pot.limit);
+    show(&site, &visitor, &sight, &pot, edit, &Person::default(), StatusCode::OK).await
+}
+
+/// The page with a form as somebody left it.
+pub(crate) async fn show(
+    site: &Site,
+    visitor: &Visitor,
+    sight: &Sight,
+    pot: &Pot,
+    edit: EditForm,
+    person: &Person,
+    status: StatusCode,
+) -> Result<Response, Fault> {
+    let (now, programme) = (site.clock.now(), &sight.programme);
+    let (grants, totals, run, job) = tokio::try_join!(
+        site.table.grants_with_readings(&programme.id),
+        site.table.totals(&programme.id),
+        site.table.latest_run(),
+        site.table.job(&programme.id),
+    )?;
+    let settings = &programme.settings;
+    let implied = |(grant, readings): &(Grant, Vec<Reading>)| {
+        limit::implied(grant, &Spending::of(grant, readings, settings, now), settings, now)
+    };
+    let latest = totals.last();
+    let time = |at| show::time(at, settings.term.timezone());
+    let money = Money {
+        spent: latest.map_or(Usd::ZERO, |totals| totals.spent),
+        as_of: latest.map(|totals| time(totals.as_of)),
+        reserved: pot.reserved,
+        implied: grants.iter().map(implied).sum(),
+        pot: pot.limit,
+    };
+    let count = |state| grants.iter().filter(|(grant, _)| show::state(grant) == state).count();
+    let counts = STATES.iter().map(|state| (*state, count(*state))).filter(|(_, count)| *count > 0).collect();
+    let warnings = warnings(&money, &grants, run.as_ref(), job.as_ref(), now);
+    let page = Overview {
+        frame: &site.frame,
+        csrf: visitor.csrf.reveal(),
+        programme,
+        may_edit: sight.role >= Role::Faculty && programme.closed_at.is_none(),
+        term: format!("{} to {}, {}", settings.term.starts_on(), settings.term.ends_on(), settings.term.timezone()),
+        claim_window: format!("{} to {}", time(settings.claim_opens_at()), time(settings.claim_closes_at())),
+        counts,
+        people: grants.len(),
+        warnings,
+        chart: Chart::of(&totals, pot.limit),
+        job: job.map(JobShown::of),
+        money,
+        edit,
+        person,
+    };
+    Ok(Frame::page(status, &page))
+}
+
+/// What an edit must have been made from. The pot is an item of its own, so it counts beside the programme's version.
+pub(crate) fn version(programme: &Programme, pot: Usd) -> String {
+    format!("{}-{}", programme.version, pot.micros())
+}
+
+fn warnings(
+    money: &Money,
+    grants: &[(Grant, Vec<Reading>)],
+    run: Option<&Run>,
+    job: Option<&Job>,
+    now: Timestamp,
+) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let mut warn = |holds: bool, sentence: &dyn Fn() -> String| {
+        if holds {
+            warnings.push(sentence());
+        }
+    };
+    warn(money.reserved > money.pot, &|| {
+        "More is reserved than there is in the pot. Nobody else can claim a key until the pot is raised.".to_owned()
+    });
+    warn(money.implied > money.pot && money.reserved <= money.pot, &|| {
+        let missing = show::spent(money.implied - money.pot);
+        format!("If everybody on the roster claims their key, the pot is short by {missing}. The last will get none.")
+    });
+    let has_keys = grants.iter().any(|(grant, _)| grant.ever_shown);
+    match run {
+        None => warn(has_keys, &|| "No sync has run yet, so nothing here tells what was spent.".to_owned()),
+        Some(run) => {
+            warn(!run.complete, &|| "The last sync did not complete. Figures may be behind.".to_owned());
+            warn(run.complete && run.ended_at + SYNCED_WITHIN < now, &|| {
+                "There was no sync for more than 26 hours. Figures are behind.".to_owned()
+            });
+        }
+    }
+    if let Some(job) = job {
+        warn(matches!(job.state, JobState::Failed { .. }), &|| "The last import of a roster failed.".to_owned());
+        warn(job.refused > 0, &|| {
+            format!(
+                "{} lines of the last roster could not be applied: the pot has no room, or the address is taken.",
+                job.refused
+            )
+        });
+    }
+    warnings
+}
+
+impl JobShown {
+    fn of(job: Job) -> JobShown {
+        let state = job.state.as_str();
+        let why = match job.state {
+            JobState::Failed { why, .. } => Some(why),
+            JobState::Running { .. } | JobState::Done { .. } => None,
+        };
+        JobShown { state, next: job.next, steps: job.steps, refused: job.refused, why }
+    }
+}
+
+impl EditForm {
+    /// The form of a programme as it stands.
+    pub(crate) fn of(sight: &Sight, pot: Usd) -> EditForm {
+        let asked = Asked::of(&sight.programme.settings, pot);
+        EditForm::refilled(sight, pot, &asked, None)
+    }
+
+    /// The form as somebody filled it.
+    pub(crate) fn refilled(sight: &Sight, pot: Usd, asked: &Asked, refusal: Option<&'static str>) -> EditForm {
+        let whose = if sight.role == Role::Admin { For::Admin } else { For::Faculty };
+        let version = version(&sight.programme, pot);
+        let (fields, more) = settings_form::fields(asked, whose, refusal.is_some());
+        EditForm { version, fields, more, open: refusal.is_some(), refusal }
+    }
+
+    /// Says beside each carried field what it is now, where that is something else.
+    pub(crate) fn beside(mut self, asked: &Asked, current: &Asked) -> EditForm {
+        for field in self.fields.iter_mut().chain(&mut self.more) {
+            field.now = asked.clash(current, field.name);
+        }
+        self
+    }
+}

@@ -1,0 +1,162 @@
+//! A roster file: shown first as what it would do, then applied as a job. How it is read and compared stands in the files below this
+//! one, how the job runs in `import`.
+
+mod compare;
+pub(crate) mod line;
+mod parse;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::role::Role;
+use bursar_core::store::{Import, JobMade, new_ulid};
+use bursar_core::web::{Answer, Frame, Posted, Site, Until, Visitor};
+
+use crate::access;
+use crate::import;
+use crate::upload::Upload;
+use compare::{Mode, Plan};
+use parse::{Refused, Unreadable};
+
+/// So many refused lines are listed; the rest are counted.
+const LISTED: usize = 500;
+
+#[derive(Template)]
+#[template(path = "roster.html")]
+struct Preview<'a> {
+    frame: &'a Frame,
+    csrf: &'a str,
+    programme: &'a Programme,
+    plan: &'a Plan,
+    listed: &'a [Refused],
+    ignored: &'a [String],
+    import: Option<String>,
+    to_confirm: bool,
+}
+
+#[derive(Template)]
+#[template(path = "confirm.html")]
+struct Confirm<'a> {
+    frame: &'a Frame,
+    csrf: &'a str,
+    programme: &'a Programme,
+    import: String,
+    dropped: u32,
+}
+
+pub(crate) async fn preview(State(site): State<Site>, Path(id): Path<String>, upload: Upload) -> Answer {
+    let visitor = &upload.visitor;
+    let Some(sight) = access::programme(&site, visitor, &id, Role::Faculty).await? else {
+        return Ok(site.not_found());
+    };
+    let programme = &sight.programme;
+    if let Some(refusal) = no_roster(&site, programme) {
+        return Ok(refusal);
+    }
+    let refuse = |why: &str| Ok(site.refuse(StatusCode::UNPROCESSABLE_ENTITY, "The file was not read", why));
+    let Some(file) = &upload.file else { return refuse("Choose a CSV file first.") };
+    let Some(mode) = Mode::of(upload.fields.filled("mode")) else {
+        return refuse("The mode is either add or replace.");
+    };
+    let file = match parse::file(file) {
+        Ok(file) => file,
+        Err(Unreadable::TooMany) => {
+            let why = "A roster has at most 50,000 rows. Split the file and add one part after the other.";
+            return Ok(site.refuse(StatusCode::PAYLOAD_TOO_LARGE, "The file was not read", why));
+        }
+        Err(why) => return refuse(&why.to_string()),
+    };
+    let ignored = file.ignored.clone();
+    let plan = compare::plan(file, &site.table.grants(&programme.id).await?, mode);
+    let now = site.clock.now();
+    let to_confirm = plan.drops_many();
+    let mut page = Preview {
+        frame: &site.frame,
+        csrf: visitor.csrf.reveal(),
+        programme,
+        plan: &plan,
+        listed: &plan.refused[..plan.refused.len().min(LISTED)],
+        ignored: &ignored,
+        import: None,
+        to_confirm,
+    };
+    if !plan.steps.is_empty() {
+        let import = Import {
+            import: new_ulid(now),
+            programme: programme.id.clone(),
+            made_at: now,
+            steps: plan.steps.len().try_into()?,
+            dropped: plan.dropped.try_into()?,
+            to_confirm,
+            applied: false,
+        };
+        site.table.keep_import(&import, &plan.steps).await?;
+        page.import = Some(import.import.to_string());
+    }
+    Ok(site.page(&page))
+}
+
+pub(crate) async fn apply(
+    State(site): State<Site>,
+    Until(deadline): Until,
+    Path(id): Path<String>,
+    Posted { visitor, fields }: Posted,
+) -> Answer {
+    let Some(sight) = access::programme(&site, &visitor, &id, Role::Faculty).await? else {
+        return Ok(site.not_found());
+    };
+    let programme = &sight.programme;
+    if let Some(refusal) = no_roster(&site, programme) {
+        return Ok(refusal);
+    }
+    let now = site.clock.now();
+    let import = match fields.filled("import").and_then(|import| import.parse().ok()) {
+        Some(import) => site.table.import(import, now).await?,
+        None => None,
+    };
+    let Some(import) = import.filter(|import| import.programme == programme.id) else {
+        let why = "A preview can be applied for a day. Upload the file again.";
+        return Ok(site.refuse(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was done", why));
+    };
+    if import.to_confirm && fields.filled("confirm_dropped") != Some(import.dropped.to_string().as_str()) {
+        return Ok(confirm(&site, &visitor, programme, &import));
+    }
+    let actor = access::actor(&site, &visitor, deadline).await?;
+    match site.table.start_job(&import, &actor, now, deadline).await? {
+        JobMade::Already => {}
+        JobMade::Busy => {
+            let why = "Another roster of this programme is being applied. Wait until it is done, then apply this one.";
+            return Ok(site.refuse(StatusCode::CONFLICT, "Nothing was done", why));
+        }
+        JobMade::Yes(job) => {
+            // Whatever goes wrong now, the job is on record, and the work of the next minutes goes on with it.
+            if let Err(error) = import::carry_on(&site, job, import::in_a_request(deadline)).await {
+                tracing::warn!(error = format!("{error:#}"), "a roster is left to be applied later");
+            }
+        }
+    }
+    Ok(Redirect::to(&format!("/console/programmes/{}", programme.id)).into_response())
+}
+
+fn no_roster(site: &Site, programme: &Programme) -> Option<Response> {
+    let why = match (programme.settings.roster, programme.closed_at) {
+        (false, _) => "A cost centre has no roster.",
+        (true, Some(_)) => "The programme is closed.",
+        (true, None) => return None,
+    };
+    Some(site.refuse(StatusCode::CONFLICT, "Nothing was done", why))
+}
+
+/// Asks for the number of people who would be dropped.
+fn confirm(site: &Site, visitor: &Visitor, programme: &Programme, import: &Import) -> Response {
+    let page = Confirm {
+        frame: &site.frame,
+        csrf: visitor.csrf.reveal(),
+        programme,
+        import: import.import.to_string(),
+        dropped: import.dropped,
+    };
+    Frame::page(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}

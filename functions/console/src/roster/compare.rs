@@ -1,0 +1,195 @@
+//! A file against the roster as it stands: what applying it would do, step by step.
+
+use std::collections::{HashMap, HashSet};
+
+use bursar_core::domain::address::MatchedAddress;
+use bursar_core::domain::grant::{Grant, Person, State};
+use bursar_core::domain::id::GrantId;
+use bursar_core::store::Step;
+
+use super::parse::{File, Refused, Row};
+
+/// What becomes of those whom the file does not name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    Add,
+    /// They are dropped.
+    Replace,
+}
+
+/// What applying a file would do.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Plan {
+    pub(super) steps: Vec<Step>,
+    pub(super) added: usize,
+    pub(super) changed: usize,
+    pub(super) moved: usize,
+    pub(super) dropped: usize,
+    pub(super) unchanged: usize,
+    /// In the order of their lines.
+    pub(super) refused: Vec<Refused>,
+    /// The grants that are not revoked or ended.
+    pub(super) standing: usize,
+}
+
+/// The roster, by both names that it knows people by.
+struct Roster<'a> {
+    by_address: HashMap<&'a MatchedAddress, &'a Grant>,
+    by_id: HashMap<&'a str, &'a Grant>,
+}
+
+impl Mode {
+    pub(super) fn of(text: Option<&str>) -> Option<Mode> {
+        match text {
+            None | Some("add") => Some(Mode::Add),
+            Some("replace") => Some(Mode::Replace),
+            Some(_) => None,
+        }
+    }
+}
+
+impl Plan {
+    /// Whether so many would be dropped that somebody must say the number.
+    pub(super) fn drops_many(&self) -> bool {
+        self.dropped * 5 > self.standing
+    }
+}
+
+pub(super) fn plan(file: File, grants: &[Grant], mode: Mode) -> Plan {
+    let roster = Roster::of(grants);
+    let mut plan = Plan { standing: grants.iter().filter(|grant| !is_over(grant)).count(), ..Plan::default() };
+    let mut seen_people = HashSet::new();
+    let mut seen_ids = HashSet::new();
+    let mut named: HashSet<&GrantId> = HashSet::new();
+    plan.refused = file.refused;
+    for refused in &plan.refused {
+        let of = refused.names.as_ref().and_then(|address| roster.by_address.get(address.matched()));
+        named.extend(of.map(|grant| &grant.id));
+    }
+    for row in &file.rows {
+        let mut refuse = |why: &str| {
+            let (line, why) = (row.line, why.to_owned());
+            plan.refused.push(Refused { line, why, names: None });
+        };
+        let known = match roster.find(row) {
+            Ok(known) => known,
+            Err(why) => {
+                named.extend(roster.by_address.get(row.address.matched()).map(|grant| &grant.id));
+                refuse(why);
+                continue;
+            }
+        };
+        let again = !seen_people.insert(row.address.matched())
+            || row.id.as_ref().is_some_and(|id| !seen_ids.insert(id))
+            || known.is_some_and(|grant| named.contains(&grant.id));
+        if again {
+            refuse("An earlier row is for the same person.");
+            continue;
+        }
+        let Some(grant) = known else {
+            let person = Person { address: row.address.clone(), name: row.name.clone(), roster_id: row.id.clone() };
+            plan.steps.push(Step::Add { person, group: row.group.clone() });
+            plan.added += 1;
+            continue;
+        };
+        named.insert(&grant.id);
+        let person = Person {
+            address: row.address.clone(),
+            name: row.name.clone().or_else(|| grant.person.name.clone()),
+            roster_id: row.id.clone().or_else(|| grant.person.roster_id.clone()),
+        };
+        let group = if file.has_group { row.group.clone() } else { grant.group.clone() };
+        let is_changed = person != grant.person || person.address.as_written() != grant.person.address.as_written();
+        let is_moved = group != grant.group;
+        if is_over(grant) || !(is_changed || is_moved) {
+            plan.unchanged += 1;
+            continue;
+        }
+        plan.changed += usize::from(is_changed);
+        plan.moved += usize::from(is_moved);
+        plan.steps.push(Step::Change { grant: grant.id.clone(), person, group });
+    }
+    plan.refused.sort_by_key(|refused| refused.line);
+    if mode == Mode::Replace {
+        let dropped =
+            grants.iter().filter(|grant| !is_over(grant) && !grant.holds.dropped && !named.contains(&grant.id));
+        plan.steps.extend(dropped.map(|grant| Step::Drop { grant: grant.id.clone() }));
+        plan.dropped = plan.steps.iter().filter(|step| matches!(step, Step::Drop { .. })).count();
+    }
+    plan
+}
+
+impl<'a> Roster<'a> {
+    fn of(grants: &'a [Grant]) -> Roster<'a> {
+        let by_address = grants.iter().map(|grant| (grant.person.address.matched(), grant)).collect();
+        let by_id = grants.iter().filter_map(|grant| Some((grant.person.roster_id.as_deref()?, grant))).collect();
+        Roster { by_address, by_id }
+    }
+
+    /// Whom a row is about: by its address, else by its id.
+    fn find(&self, row: &Row) -> Result<Option<&'a Grant>, &'static str> {
+        let by_address = self.by_address.get(row.address.matched()).copied();
+        let by_id = row.id.as_deref().and_then(|id| self.by_id.get(id).copied());
+        match (by_address, by_id) {
+            (Some(one), Some(other)) if one.id != other.id => {
+                Err("On the roster the address and the id belong to two people.")
+            }
+            (one, other) => Ok(one.or(other)),
+        }
+    }
+}
+
+fn is_over(grant: &Grant) -> bool {
+    matches!(grant.state, State::Revoked | State::Ended)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse;
+    use super::*;
+    use bursar_core::domain::address::EmailAddress;
+
+    fn grant(number: u8, name: &str, group: &str) -> Grant {
+        let person = Person {
+            address: EmailAddress::parse(&format!("{name}@uni.edu")).unwrap(),
+            name: Some(name.to_owned()),
+            roster_id: Some(format!("s{number}")),
+        };
+        let id = format!("{number:016x}").parse().unwrap();
+        Grant::invited("cs".parse().unwrap(), id, person, Some(group.to_owned()))
+    }
+
+    fn planned(text: &str, mode: Mode) -> Plan {
+        let grants = [grant(1, "ada", "A"), grant(2, "bob", "A"), grant(3, "cid", "B")];
+        plan(parse::file(text.as_bytes()).unwrap(), &grants, mode)
+    }
+
+    fn counts(plan: &Plan) -> [usize; 6] {
+        [plan.added, plan.changed, plan.moved, plan.dropped, plan.unchanged, plan.refused.len()]
+    }
+
+    #[test]
+    fn people_are_added_changed_moved_or_left_as_they_are() {
+        let all =
+            "email,name,group,id\nada@uni.edu,ada,A,s1\nbob@uni.edu,Robert,B,s2\ncid2@uni.edu,,B,s3\ndora@uni.edu,,,\n";
+        assert_eq!(counts(&planned(all, Mode::Add)), [1, 2, 1, 0, 1, 0]);
+        assert_eq!(counts(&planned("email\nada@uni.edu\n", Mode::Add)), [0, 0, 0, 0, 1, 0], "no column, no change");
+        assert_eq!(counts(&planned("email,group\nada@uni.edu,\n", Mode::Add)), [0, 0, 1, 0, 0, 0], "into no group");
+    }
+
+    #[test]
+    fn of_two_rows_for_one_person_the_later_is_refused() {
+        let text = "email,id\nada@uni.edu,s1\nADA@uni.edu,\nlove@uni.edu,s1\nnew@uni.edu,s9\nnewer@uni.edu,s9\nbob@uni.edu,s3\n";
+        let plan = planned(text, Mode::Add);
+        assert_eq!(plan.refused.iter().map(|refused| refused.line).collect::<Vec<_>>(), [3, 4, 6, 7]);
+        assert_eq!(plan.added, 1);
+    }
+
+    #[test]
+    fn replacing_drops_whom_no_row_names_but_nobody_for_a_mistake_in_their_row() {
+        let plan = planned("email,name\nada@uni.edu,\u{202E}x\nbob@uni.edu,bob\n", Mode::Replace);
+        assert_eq!((counts(&plan), plan.standing), ([0, 0, 0, 1, 1, 1], 3));
+        assert!(plan.drops_many());
+        assert_eq!(plan.steps, [Step::Drop { grant: format!("{:016x}", 3).parse().unwrap() }]);
+    }
+}

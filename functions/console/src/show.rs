@@ -1,0 +1,72 @@
+//! How amounts, times and people look on the console's pages. What is spent rounds up to the cent, what is promised rounds down.
+
+use std::borrow::Borrow;
+
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::{Grant, State};
+use bursar_core::domain::money::Usd;
+use bursar_core::store::Table;
+use bursar_core::web::Fault;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// An amount that was spent.
+pub(crate) fn spent(amount: impl Borrow<Usd>) -> String {
+    let amount = *amount.borrow();
+    let cents = amount.micros().div_euclid(10_000) + i64::from(amount.micros().rem_euclid(10_000) > 0);
+    dollars(cents)
+}
+
+/// An amount that is there to be spent.
+pub(crate) fn promised(amount: impl Borrow<Usd>) -> String {
+    dollars(amount.borrow().micros().div_euclid(10_000))
+}
+
+fn dollars(cents: i64) -> String {
+    let digits = (cents.unsigned_abs() / 100).to_string();
+    let grouped: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|part| std::str::from_utf8(part).ok()).collect();
+    let sign = if cents < 0 { "-" } else { "" };
+    format!("{sign}${}.{:02}", grouped.join(","), cents.unsigned_abs() % 100)
+}
+
+/// An instant where the programme is: `2026-11-20 14:05`.
+pub(crate) fn time(at: Timestamp, timezone: &str) -> String {
+    let zone = TimeZone::get(timezone).unwrap_or(TimeZone::UTC);
+    at.to_zoned(zone).strftime("%Y-%m-%d %H:%M").to_string()
+}
+
+/// The state as pages say it: any hold makes it paused.
+pub(crate) fn state(grant: &Grant) -> &'static str {
+    let is_over = matches!(grant.state, State::Revoked | State::Ended);
+    if is_over || grant.holds.is_empty() { grant.state.as_str() } else { "paused" }
+}
+
+/// Who acted, by the address where it is a person with a role.
+pub(crate) async fn actor(table: &Table, actor: &Actor) -> Result<String, Fault> {
+    Ok(match actor {
+        Actor::Student => "the student".to_owned(),
+        Actor::Sync => "the sync".to_owned(),
+        Actor::Rule => "a rule of the programme".to_owned(),
+        Actor::Person(person) => match table.person(person).await? {
+            Some(known) => known.address.as_written().to_owned(),
+            None => "somebody who was erased".to_owned(),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_grouped_and_round_against_the_university() {
+        let of = Usd::from_micros;
+        assert_eq!(
+            (spent(of(1_234_567_000_001)), promised(of(1_234_567_009_999))),
+            ("$1,234,567.01".into(), "$1,234,567.00".into())
+        );
+        assert_eq!((spent(of(1)), promised(of(9_999)), spent(of(0))), ("$0.01".into(), "$0.00".into(), "$0.00".into()));
+        assert_eq!(promised(of(-1)), "-$0.01");
+    }
+}
