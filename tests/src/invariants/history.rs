@@ -13,11 +13,15 @@ use super::table::{named, rows_about};
 use super::{Snapshot, Step};
 
 /// I10: what a key is recorded to have used never falls, and no reading, grant, recorded key or audit entry ever goes or, the
-/// entries, changes. What a key used in its window falls when the window turns.
+/// entries, changes; nor does the deployment that all keys are named by. What a key used in its window falls when the window turns.
 pub(super) fn nothing_is_forgotten(step: &Step<'_>) -> Vec<String> {
     let Some(before) = step.before else { return Vec::new() };
     let now = step.now;
     let mut wrong = Vec::new();
+    let born = |moment: &Snapshot| moment.meta.as_ref().map(|meta| (meta.deployment.clone(), meta.born));
+    if let Some((deployment, _)) = born(before).filter(|old| born(now).as_ref() != Some(old)) {
+        wrong.push(format!("the deployment {deployment} is gone or another"));
+    }
     for (id @ (programme, grant, epoch), old) in &before.readings {
         let of = format!("{programme}/{grant}, attempt {}", epoch.number());
         match now.readings.get(id) {

@@ -136,7 +136,7 @@ impl Kind {
             Kind::Resume => &[Paused],
             Kind::TakeBack => &[Dropped],
             Kind::Reuse => &[Disused, Unused],
-            Kind::Revoke | Kind::End => &[Live, Minting, OutOfUse],
+            Kind::Revoke | Kind::End => &[Live, Minting, Unshown, OutOfUse],
             Kind::Sweep => &[Forsaken, ForsakenReplacing],
             Kind::GiveBackPlace => &[TooLate, OutOfUse],
             Kind::SaveCap => &[Invited],

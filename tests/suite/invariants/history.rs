@@ -4,7 +4,7 @@ use bursar_core::domain::audit::{self, Entry, What};
 use bursar_core::domain::grant::State;
 use bursar_core::domain::id::{Epoch, GrantId};
 use bursar_core::domain::money::Usd;
-use bursar_core::store::items::{MailClass, OutboxRow, OwedMail};
+use bursar_core::store::items::{MailClass, Meta, OutboxRow, OwedMail};
 use bursar_core::store::keys;
 use jiff::ToSpan;
 
@@ -40,6 +40,10 @@ async fn a_reading_that_falls_or_goes_and_a_key_or_entry_that_is_forgotten_are_n
     scene.bites("I10", &format!("audit entry {} is gone", entry.entry)).await;
     scene.remove(keys::grant(&programme(), &ada())).await;
     scene.bites("I10", "(live) is gone").await;
+
+    let meta = scene.seen().meta.clone().unwrap();
+    scene.keep(&Meta { deployment: "de00000001".parse().unwrap(), ..meta }).await;
+    scene.bites("I10", "the deployment de00000000 is gone or another").await;
 }
 
 #[tokio::test]
