@@ -36,7 +36,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn record(number: &str, image: Value) -> Value {
+    fn record(number: &str, image: &Value) -> Value {
         json!({"eventSource": "aws:dynamodb", "dynamodb": {"SequenceNumber": number, "NewImage": image}})
     }
 
@@ -44,11 +44,11 @@ mod tests {
     fn each_programme_with_new_totals_is_named_once_by_its_first_record() {
         let totals = |programme: &str| json!({"kind": {"S": "totals"}, "programme": {"S": programme}});
         let records = [
-            record("1", json!({"kind": {"S": "reading"}, "programme": {"S": "maths"}})),
-            record("2", totals("cs-pilot")),
-            record("3", json!({"kind": {"S": "totals"}})),
-            record("4", totals("maths")),
-            record("5", totals("cs-pilot")),
+            record("1", &json!({"kind": {"S": "reading"}, "programme": {"S": "maths"}})),
+            record("2", &totals("cs-pilot")),
+            record("3", &json!({"kind": {"S": "totals"}})),
+            record("4", &totals("maths")),
+            record("5", &totals("cs-pilot")),
             json!({"eventName": "REMOVE", "dynamodb": {"SequenceNumber": "6"}}),
         ];
         let named = |programme: &str, number: &str| (programme.parse().unwrap(), number.to_owned());
