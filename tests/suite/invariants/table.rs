@@ -16,7 +16,7 @@ async fn an_item_that_the_product_would_not_write_is_named() {
     let (text, number) =
         (|text: &str| AttributeValue::S(text.to_owned()), |text: &str| AttributeValue::N(text.to_owned()));
     for (name, value, words) in [
-        ("kind", text("crossing"), "there is no kind \"crossing\""),
+        ("kind", text("balloon"), "there is no kind \"balloon\""),
         ("colour", text("red"), "[\"colour\"]"),
         ("state", text("sleeping"), "corrupt"),
         ("queue", text("disable"), "[\"queue\"]"),
