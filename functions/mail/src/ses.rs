@@ -44,9 +44,8 @@ impl Ses {
     }
 
     pub(crate) async fn send(&self, mail: Sealed) -> Told {
-        let raw = match RawMessage::builder().data(Blob::new(mail.bytes)).build() {
-            Ok(raw) => raw,
-            Err(_) => return Told::Refused(unsent("NotBuilt")),
+        let Ok(raw) = RawMessage::builder().data(Blob::new(mail.bytes)).build() else {
+            return Told::Refused(unbuilt());
         };
         let send = self.0.send_raw_email().source(mail.from).destinations(mail.to).raw_message(raw);
         match send.send().await {
@@ -67,6 +66,13 @@ impl Ses {
     }
 }
 
-fn unsent(code: &str) -> SdkFailure {
-    SdkFailure { operation: "SendRawEmail", code: code.to_owned(), request_id: None, status: None, retryable: false }
+/// No message without data is built, and there is data.
+fn unbuilt() -> SdkFailure {
+    SdkFailure {
+        operation: "SendRawEmail",
+        code: "NotBuilt".to_owned(),
+        request_id: None,
+        status: None,
+        retryable: false,
+    }
 }

@@ -57,10 +57,10 @@ pub(super) fn links_are_in_link_mails_and_known_by_their_hash(step: &Step<'_>) -
         };
         match known {
             Some(link) if !goes_to(link) => {
-                wrong.push("a link mail went to another address than its link's".to_owned())
+                wrong.push("a link mail went to another address than its link's".to_owned());
             }
             None if step.now.at < mail.at + LINK_LASTS => {
-                wrong.push("a mailed link is not known by its hash".to_owned())
+                wrong.push("a mailed link is not known by its hash".to_owned());
             }
             Some(_) | None => {}
         }
