@@ -4,6 +4,7 @@
 
 pub mod aws;
 pub mod invariants;
+pub mod journey;
 pub mod office;
 pub mod process;
 pub mod stack;

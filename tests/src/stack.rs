@@ -1,21 +1,45 @@
 //! A whole stack in this process, in memory, for one test. `finish` looks for what a passing test could have hidden.
 
+use std::path::Path;
+
 use anyhow::{Result, ensure};
 use bursar_core::domain::address::EmailAddress;
+use bursar_local::folder::{Files, Folder};
 use bursar_local::gate::Keep;
 use bursar_local::invoke::binaries::build_binaries;
 use bursar_local::invoke::logs::Logs;
 use bursar_local::schedules::SyncEvery;
 use bursar_local::stack::{Functions, Options, ProviderAt, Stack, listen};
 
+use crate::invariants::{RawTable, Watch};
+
 /// A stack with the functions in this process.
 pub async fn in_process() -> Result<Stack> {
-    start(Functions::InProcess).await
+    start(Functions::InProcess, None).await
 }
 
 /// A stack with the real binaries.
 pub async fn with_binaries() -> Result<Stack> {
-    start(Functions::Binaries(build_binaries().await?)).await
+    start(Functions::Binaries(build_binaries().await?), None).await
+}
+
+/// A stack over the folder of a `bursar` that has ended.
+pub async fn over(data: &Path) -> Result<Stack> {
+    let folder = Folder::open(data)?;
+    start(Functions::InProcess, Some(folder.files())).await
+}
+
+/// Whoever looks at all of a stack that can be looked at.
+pub fn watch(stack: &Stack) -> Watch {
+    let logs = stack.logs.clone();
+    let watch = Watch::over(RawTable::at(stack.engine.origin(), &stack.ready.table), stack.clock.as_clock())
+        .with_mails(stack.ses.clone())
+        .with_stream(stack.engine.clone())
+        .with_logs(move || logs.all().into_iter().map(|line| line.text).collect());
+    match &stack.provider {
+        Some(provider) => watch.with_provider(provider.clone()),
+        None => watch,
+    }
 }
 
 /// Ends a stack in which nothing went wrong: every planned fault happened, every event found its function, no mail is unread and
@@ -33,9 +57,9 @@ pub async fn finish(stack: Stack) -> Result<()> {
     stack.stop().await
 }
 
-async fn start(functions: Functions) -> Result<Stack> {
+async fn start(functions: Functions, files: Option<Files>) -> Result<Stack> {
     Stack::start(Options {
-        files: None,
+        files,
         web: listen(0).await?,
         origin: None,
         begins_at: None,

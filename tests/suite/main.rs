@@ -11,6 +11,8 @@ mod command;
 #[cfg(test)]
 mod invariants;
 #[cfg(test)]
+mod journey;
+#[cfg(test)]
 mod mail;
 #[cfg(test)]
 mod rules;

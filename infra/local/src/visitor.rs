@@ -42,6 +42,12 @@ impl Visitor {
         Ok(Visitor { http, served_at: served_at.to_owned(), host, cookies: BTreeMap::new() })
     }
 
+    /// Goes on at another address, cookies and all.
+    pub fn moved_to(&mut self, origin: &str) {
+        origin.split_once("://").map_or(origin, |(_, host)| host).clone_into(&mut self.host);
+        origin.clone_into(&mut self.served_at);
+    }
+
     pub async fn get(&mut self, path: &str) -> Result<Page> {
         let request = self.request(Method::GET, path);
         self.send(path, request).await

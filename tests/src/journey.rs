@@ -1,0 +1,267 @@
+//! The first journey, step by step: from an empty account to a student's key, its spending and the mail to faculty. It goes over HTTP
+//! and knows what `ready` names, the pages' forms and the mails, and nothing of the code.
+
+use anyhow::{Context, Result, ensure};
+use bursar_local::stack::Ready;
+use bursar_local::visitor::{Page, Visitor};
+use reqwest::Client;
+use serde_json::{Value, json};
+
+pub const ADMIN: &str = "admin@example.edu";
+pub const FACULTY: [&str; 2] = ["faye@example.edu", "frank@example.edu"];
+pub const STUDENT: &str = "Stu.Dent@example.edu";
+const LATE: &str = "lara@example.edu";
+const PROGRAMME: &str = "/console/programmes/cs-pilot";
+const ROSTER: &str =
+    "Email; Name ;group;office\nStu.Dent@example.edu;Stu Dent;A;12\nmallory@;Mallory;B;13\nTom@example.edu;Tom;B;14\n";
+
+/// The steps, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    AdminAsks,
+    AdminSignsIn,
+    Create,
+    Preview,
+    Apply,
+    AddPerson,
+    StudentAsks,
+    StudentSignsIn,
+    Reveal,
+    Spend,
+    Sync,
+    LookAround,
+    Alerted,
+}
+
+pub const STEPS: [Step; 13] = [
+    Step::AdminAsks,
+    Step::AdminSignsIn,
+    Step::Create,
+    Step::Preview,
+    Step::Apply,
+    Step::AddPerson,
+    Step::StudentAsks,
+    Step::StudentSignsIn,
+    Step::Reveal,
+    Step::Spend,
+    Step::Sync,
+    Step::LookAround,
+    Step::Alerted,
+];
+
+/// Somebody who goes through it, and what they have in hand.
+pub struct Journey {
+    ready: Ready,
+    http: Client,
+    admin: Visitor,
+    student: Visitor,
+    /// The page that was open last, whose form is pressed next.
+    page: Option<Page>,
+    /// The key that was shown.
+    pub key: Option<String>,
+}
+
+impl Journey {
+    pub fn at(ready: &Ready) -> Result<Journey> {
+        let visitor = Visitor::of(&ready.web, &ready.web)?;
+        Ok(Journey {
+            ready: ready.clone(),
+            http: Client::new(),
+            admin: visitor.clone(),
+            student: visitor,
+            page: None,
+            key: None,
+        })
+    }
+
+    /// Goes on where the bundle is served now.
+    pub fn moved_to(&mut self, ready: &Ready) {
+        self.ready = ready.clone();
+        self.admin.moved_to(&ready.web);
+        self.student.moved_to(&ready.web);
+    }
+
+    pub async fn take(&mut self, step: Step) -> Result<()> {
+        let taken = match step {
+            Step::AdminAsks => self.asks(true).await,
+            Step::AdminSignsIn => self.signs_in(true).await,
+            Step::Create => self.create().await,
+            Step::Preview => self.preview().await,
+            Step::Apply => self.apply().await,
+            Step::AddPerson => self.add_person().await,
+            Step::StudentAsks => self.asks(false).await,
+            Step::StudentSignsIn => self.signs_in(false).await,
+            Step::Reveal => self.reveal().await,
+            Step::Spend => self.spend().await,
+            Step::Sync => self.sync().await,
+            Step::LookAround => self.look_around().await,
+            Step::Alerted => self.alerted().await,
+        };
+        taken.with_context(|| format!("at the step {step:?}"))
+    }
+
+    async fn asks(&mut self, admin: bool) -> Result<()> {
+        let (visitor, address) =
+            if admin { (&mut self.admin, ADMIN) } else { (&mut self.student, " stu.dent@EXAMPLE.edu ") };
+        let start = visitor.get("/").await?.expect(200)?;
+        let asked = visitor.post(&start, "/link", &[("address", address)]).await?.expect(202)?;
+        ensure!(asked.offers("/code"), "the page does not take the mail's code");
+        Ok(())
+    }
+
+    async fn signs_in(&mut self, admin: bool) -> Result<()> {
+        self.settle().await?;
+        let address = if admin { ADMIN } else { STUDENT };
+        let mails = self.mails(address, "link").await?;
+        ensure!(mails.len() == 1, "{} link mails came to {address}", mails.len());
+        let text = mails[0]["text"].as_str().context("the mail has no text")?;
+        let link = text.lines().map(str::trim).find(|line| line.starts_with("http")).context("no line is a link")?;
+        let path = &link[link.find("/c/").context("the link does not lead here")?..];
+        let visitor = if admin { &mut self.admin } else { &mut self.student };
+        let page = visitor.get(path).await?.expect(200)?;
+        let signed_in = visitor.post(&page, path, &[]).await?.expect(303)?;
+        let home = if admin { "/console" } else { "/my" };
+        ensure!(signed_in.location.as_deref() == Some(home), "it leads to {:?}", signed_in.location);
+        visitor.follow(&signed_in).await?.expect(200)?;
+        Ok(())
+    }
+
+    async fn create(&mut self) -> Result<()> {
+        let form = self.admin.get("/console/programmes/new").await?.expect(200)?;
+        let now: Value = self.http.get(format!("{}/clock", self.ready.inbox)).send().await?.json().await?;
+        let today = &now["now"].as_str().context("the clock tells nothing")?[..10];
+        let year: i32 = today[..4].parse()?;
+        let (ends, faculty) = (format!("{}-12-31", year + 1), FACULTY.join(", "));
+        let fields = [
+            ("name", "CS pilot"),
+            ("starts_on", today),
+            ("ends_on", &ends),
+            ("timezone", "UTC"),
+            ("cap_usd", "1"),
+            ("pot_usd", "$1.20"),
+            ("faculty", &faculty),
+        ];
+        let created = self.admin.post(&form, "/console/programmes", &fields).await?.expect(303)?;
+        ensure!(created.location.as_deref() == Some(PROGRAMME), "it leads to {:?}", created.location);
+        Ok(())
+    }
+
+    async fn preview(&mut self) -> Result<()> {
+        let overview = self.admin.get(PROGRAMME).await?.expect(200)?;
+        let roster = format!("{PROGRAMME}/roster");
+        let preview = self.admin.upload(&overview, &roster, &[], "roster.csv", ROSTER.as_bytes()).await?.expect(200)?;
+        for (hook, number) in [("added", "2"), ("changed", "0"), ("refused", "1")] {
+            ensure!(preview.text(hook).as_deref() == Some(number), "{hook} is {:?}", preview.text(hook));
+        }
+        ensure!(preview.attribute("refused-row", "data-line").as_deref() == Some("3"), "another line is refused");
+        ensure!(preview.text("ignored-columns").is_some_and(|text| text.contains("office")), "no column is ignored");
+        self.page = Some(preview);
+        Ok(())
+    }
+
+    async fn apply(&mut self) -> Result<()> {
+        let preview = self.page.clone().context("there is no preview")?;
+        for _ in 0..2 {
+            // Pressed twice: the second has no effect.
+            self.admin.post(&preview, &format!("{PROGRAMME}/roster/apply"), &[]).await?.expect(303)?;
+            self.settle().await?;
+        }
+        for address in [STUDENT, "Tom@example.edu"] {
+            let mails = self.mails(address, "roster").await?;
+            ensure!(mails.len() == 1, "{} roster mails came to {address}", mails.len());
+        }
+        Ok(())
+    }
+
+    async fn add_person(&mut self) -> Result<()> {
+        let overview = self.admin.get(PROGRAMME).await?.expect(200)?;
+        let people = format!("{PROGRAMME}/people");
+        self.admin.post(&overview, &people, &[("email", LATE), ("name", "Lara"), ("group", "A")]).await?.expect(303)?;
+        let grants = self.admin.get(&format!("{PROGRAMME}/grants")).await?.expect(200)?.all("grant");
+        let states: Vec<_> = grants.iter().map(|grant| grant["data-state"].as_str()).collect();
+        ensure!(states == ["invited"; 3], "the grants are {states:?}");
+        Ok(())
+    }
+
+    async fn reveal(&mut self) -> Result<()> {
+        let my = self.student.get("/my").await?.expect(200)?;
+        ensure!(my.attribute("grant", "data-state").as_deref() == Some("invited"), "{:?}", my.all("grant"));
+        let shown = self.student.post(&my, "/my/cs-pilot/reveal", &[]).await?.expect(200)?;
+        let key = shown.text("key").context("no key is shown")?;
+        ensure!(shown.body.contains("curl"), "the page does not say how to use it");
+        // The form that was pressed shows no second one.
+        let again = self.student.post(&my, "/my/cs-pilot/reveal", &[]).await?.expect(409)?;
+        ensure!(!again.body.contains(&key), "the key is shown a second time");
+        self.settle().await?;
+        ensure!(self.mails(STUDENT, "key-shown").await?.len() == 1, "no notice came");
+        self.key = Some(key);
+        Ok(())
+    }
+
+    async fn spend(&mut self) -> Result<()> {
+        let key = self.key.as_ref().context("no key was shown")?;
+        // 39,000 tokens of this model are 97.5 cents.
+        let request = json!({
+            "model": "anthropic/claude-opus-4.5",
+            "max_tokens": 39_000,
+            "messages": [{"role": "user", "content": "hello"}],
+        });
+        let completions = format!("{}/chat/completions", self.ready.provider);
+        let answer = self.http.post(&completions).bearer_auth(key).json(&request).send().await?;
+        ensure!(answer.status() == 200, "the provider answers {}: {}", answer.status(), answer.text().await?);
+        let more = self.http.post(&completions).bearer_auth(key).json(&request).send().await?;
+        ensure!(more.status() == 402 || more.status() == 403, "the cap does not hold: {}", more.status());
+        Ok(())
+    }
+
+    async fn sync(&mut self) -> Result<()> {
+        let answer = self.http.post(format!("{}/sync", self.ready.inbox)).send().await?;
+        ensure!(answer.status() == 200, "the sync answers {}", answer.status());
+        let report: Value = answer.json().await?;
+        ensure!(report["keys_listed"] == 1, "{report}");
+        self.settle().await
+    }
+
+    async fn look_around(&mut self) -> Result<()> {
+        let my = self.student.get("/my").await?.expect(200)?;
+        let spent = my.attribute("grant", "data-spent-usd").context("no spending")?;
+        ensure!(spent.starts_with("0.97"), "the student reads {spent}");
+        let overview = self.admin.get(PROGRAMME).await?.expect(200)?;
+        for (hook, value) in [("spent", spent.as_str()), ("pot", "1.200000"), ("reserved", "1.000000")] {
+            ensure!(overview.attribute(hook, "data-usd").as_deref() == Some(value), "{hook}: {:?}", overview.all(hook));
+        }
+        let grants = self.admin.get(&format!("{PROGRAMME}/grants")).await?.expect(200)?.all("grant");
+        let of_student =
+            grants.iter().find(|grant| grant["data-email"] == STUDENT).context("the student is not listed")?;
+        ensure!(of_student["data-state"] == "live" && of_student["data-spent-usd"] == spent, "{of_student:?}");
+        Ok(())
+    }
+
+    async fn alerted(&mut self) -> Result<()> {
+        // A second sync finds nothing new, and nobody hears twice.
+        self.sync().await?;
+        for address in FACULTY {
+            let alerts = self.mails(address, "alert").await?;
+            let subjects: Vec<_> = alerts.iter().map(|mail| mail["subject"].clone()).collect();
+            ensure!(alerts.len() == 1 && subjects[0].as_str().is_some_and(|text| text.contains("81%")), "{subjects:?}");
+        }
+        let alerts = self.admin.get(&format!("{PROGRAMME}/alerts")).await?.expect(200)?.all("alert");
+        let told: Vec<_> =
+            alerts.iter().map(|alert| (alert["data-threshold"].as_str(), alert["data-outcome"].as_str())).collect();
+        ensure!(told == [("80", "sent"); 2], "{told:?}");
+        Ok(())
+    }
+
+    async fn settle(&self) -> Result<()> {
+        let settled = self.http.post(format!("{}/settle", self.ready.inbox)).send().await?;
+        ensure!(settled.status() == 200, "it does not settle: {}", settled.text().await?);
+        Ok(())
+    }
+
+    /// The mails of a kind that came to an address, spelled just so.
+    async fn mails(&self, to: &str, kind: &str) -> Result<Vec<Value>> {
+        let all: Vec<Value> = self.http.get(format!("{}/mails", self.ready.inbox)).send().await?.json().await?;
+        let wanted = |mail: &Value| mail["to"] == json!([to]) && mail["kind"] == kind;
+        Ok(all.into_iter().filter(wanted).collect())
+    }
+}

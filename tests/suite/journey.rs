@@ -1,0 +1,49 @@
+//! The first journey: in process and through the five real binaries with every invariant looked at after each step, and as a
+//! process that is killed after each step and goes on.
+
+use bursar_local::stack::Stack;
+use bursar_tests::journey::{Journey, STEPS};
+use bursar_tests::process::Bursar;
+use bursar_tests::stack;
+
+async fn goes_well(stack: Stack) {
+    let mut watch = stack::watch(&stack);
+    let mut journey = Journey::at(&stack.ready).unwrap();
+    watch.check().await;
+    for step in STEPS {
+        journey.take(step).await.unwrap();
+        watch.check().await;
+    }
+    // Its steps read what came.
+    stack.ses.unread();
+    stack::finish(stack).await.unwrap();
+}
+
+#[tokio::test]
+async fn it_goes_well_with_the_functions_in_this_process() {
+    goes_well(stack::in_process().await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn it_goes_well_through_the_five_real_binaries() {
+    goes_well(stack::with_binaries().await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn killed_after_each_step_it_goes_on_and_nothing_is_doubled() {
+    let data = tempfile::tempdir().unwrap();
+    let mut bursar = Bursar::start(data.path()).await.unwrap();
+    let mut journey = Journey::at(&bursar.ready).unwrap();
+    for step in STEPS {
+        journey.take(step).await.unwrap();
+        bursar.kill().await.unwrap();
+        bursar = Bursar::start(data.path()).await.unwrap();
+        journey.moved_to(&bursar.ready);
+    }
+    bursar.interrupt().await.unwrap();
+
+    // What was left behind keeps the invariants too.
+    let stack = stack::over(data.path()).await.unwrap();
+    stack::watch(&stack).check().await;
+    stack.stop().await.unwrap();
+}
