@@ -11,6 +11,7 @@ use bursar_core::domain::address::EmailAddress;
 use bursar_core::log;
 use bursar_core::provider::Provider;
 use bursar_core::secrets::ManagementKey;
+use bursar_local::demo;
 use bursar_local::folder::Folder;
 use bursar_local::gate::Keep;
 use bursar_local::invoke::logs::Logs;
@@ -18,7 +19,7 @@ use bursar_local::keys::{self, KeysOptions};
 
 use bursar_local::schedules::SyncEvery;
 use bursar_local::ses::check_relay;
-use bursar_local::stack::{Functions, Options, ProviderAt, Stack, listen};
+use bursar_local::stack::{Functions, Options, ProviderAt, Stack, listen, origin_of};
 use clap::{Args, Parser, Subcommand};
 use jiff::SignedDuration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -117,15 +118,24 @@ impl Serve {
         // Taken before anything is made, so that a port in use leaves nothing behind.
         let web = listen(self.port).await?;
         let folder = Folder::open(&self.data)?;
-        if !self.empty && self.admin.is_empty() && folder.is_new() {
-            eprintln!("This version makes no demonstration data: the table starts empty.");
-        }
         let admins = if self.admin.is_empty() { vec![EmailAddress::parse("admin@example.edu")?] } else { self.admin };
+        let mut interrupts = Interrupts::listen()?;
+        // A real account is nothing to play in.
+        if !self.empty && folder.is_new() && matches!(provider, ProviderAt::BuiltIn) {
+            let origin = origin_of(&web)?;
+            let build =
+                demo::build(&folder, &origin, &admins, |how_far| eprint!("\rbuilding the demonstration: {how_far} "));
+            let built = tokio::select! {
+                built = build => built,
+                () = interrupts.next() => return Ok(()),
+            };
+            eprintln!();
+            built.context("the demonstration could not be built; nothing of it was kept")?;
+        }
         let sync_every = match self.sync_every {
             SignedDuration::ZERO => SyncEvery::Never,
             every => SyncEvery::Every(every),
         };
-        let mut interrupts = Interrupts::listen()?;
         let start = Stack::start(Options {
             files: Some(folder.files()),
             web,

@@ -6,7 +6,7 @@ mod story;
 
 use anyhow::{Context, Result};
 use bursar_core::domain::address::EmailAddress;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use jiff::tz::TimeZone;
 
 use crate::folder::Folder;
@@ -38,7 +38,7 @@ pub async fn build(
         admins: admins.to_vec(),
         provider: ProviderAt::BuiltIn,
         smtp: None,
-        sync_every: SyncEvery::Never,
+        sync_every: SyncEvery::Every(SignedDuration::from_hours(24)),
         functions: Functions::InProcess,
         keep: Keep::Last(LATEST),
         logs: Logs::new(Keep::Last(LATEST)),
