@@ -107,6 +107,9 @@ async fn a_reading_is_recorded_once_and_a_repeated_sync_records_nothing() {
     assert_eq!((&first["keys_listed"], &first["readings_recorded"]), (&json!(1), &json!(1)), "{first}");
     let second = stack.invoke.invoke(FunctionName::UsageSync, json!({})).await.unwrap();
     assert_eq!(second["readings_recorded"], 0, "{second}");
+    // The mails of the roster and of the key, whenever the schedule sent them.
+    stack.settle.settle(Duration::from_secs(60)).await.unwrap();
+    assert_eq!(stack.ses.unread().len(), 2);
     stack::finish(stack).await.unwrap();
 }
 

@@ -64,6 +64,7 @@ async fn no_function_makes_a_call_that_its_policy_does_not_allow() {
     ] {
         stack.invoke.invoke(function, event).await.unwrap();
     }
+    stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
     assert!(!stack.ses.unread().is_empty());
     let allowed = allowed_by_the_template();
     let used = stack.gate.uses();
