@@ -8,3 +8,4 @@ pub mod journey;
 pub mod office;
 pub mod process;
 pub mod stack;
+pub mod visitor;

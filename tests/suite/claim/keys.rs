@@ -1,0 +1,193 @@
+//! A key: shown once, spent, read, replaced, reported, resumed.
+
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::HoldKind;
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::Programme;
+use bursar_local::provider::KeySnapshot;
+use bursar_local::settle::LIMIT;
+use bursar_tests::invariants::RawTable;
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use super::{Scene, end, look, minutes, stack};
+
+impl Scene<'_> {
+    fn keys(&self) -> Vec<KeySnapshot> {
+        self.stack.provider.as_ref().unwrap().keys()
+    }
+
+    /// Asks a model something with a key, as a student does.
+    async fn spends(&self, key: &str) -> u16 {
+        let question = json!({
+            "model": "openai/gpt-4o-mini", "max_tokens": 2000, "messages": [{"role": "user", "content": "Say hello."}],
+        });
+        let request = reqwest::Client::new().post(format!("{}/chat/completions", self.stack.ready.provider));
+        request.bearer_auth(key).json(&question).send().await.unwrap().status().as_u16()
+    }
+}
+
+/// The limit of a key.
+fn micros(key: &KeySnapshot) -> i64 {
+    Usd::from_form(&key.limit.unwrap().to_string()).unwrap().micros()
+}
+
+#[tokio::test]
+async fn a_key_is_shown_once_spends_its_cap_and_is_replaced_with_what_is_left() {
+    let stack = stack().await;
+    let mut scene = Scene::over(&stack).await;
+    let (_, ada) = scene.student("ada@example.edu").await;
+    let my = ada.get("/my").await.expect(200);
+    let grant = my.one("grant");
+    assert_eq!((grant.get("data-state"), grant.micros("data-cap-usd")), ("invited", 20_000_000));
+    let reveal = my.form(&scene.path("reveal"));
+
+    let page = ada.send_form(&reveal).await.expect(200);
+    let first = page.one("key").text;
+    assert!(first.starts_with("sk-or-") && first.trim() == first);
+    assert!(page.header("content-security-policy").unwrap().contains("script-src 'self'"));
+    assert!(page.text.contains(&format!("{}/chat/completions", stack.ready.provider)));
+    look(&stack, &mut scene.watch).await;
+    let made = &scene.keys()[0];
+    assert_eq!(
+        (made.limit.unwrap().to_string().as_str(), made.limit_reset, made.include_byok_in_limit),
+        ("20", None, true)
+    );
+    assert!(made.expires_at.is_some() && made.name.starts_with("bursar/"));
+
+    // A reload, a second tab, the button of another page.
+    ada.send_form(&reveal).await.expect(409);
+    let my = ada.get("/my").await.expect(200);
+    assert!(!my.offers(&scene.path("reveal")) && !my.text.contains(&first));
+    assert_eq!(my.one("grant").get("data-state"), "live");
+
+    assert_eq!(scene.spends(&first).await, 200);
+    let reads = |scene: &Scene<'_>| scene.calls().iter().filter(|call| *call == "provider:GET /keys/{hash}").count();
+    ada.submit(&my, &scene.path("refresh"), &[]).await.expect(303);
+    let spent = ada.get("/my").await.one("grant");
+    assert!(spent.micros("data-spent-usd") > 0);
+    assert_eq!(spent.micros("data-left-usd"), 20_000_000 - spent.micros("data-spent-usd"));
+    ada.submit(&my, &scene.path("refresh"), &[]).await.expect(303);
+    assert_eq!(reads(&scene), 1, "once a minute");
+    stack.clock.advance(minutes(1)).unwrap();
+    for _ in 0..2 {
+        ada.submit(&my, &scene.path("refresh"), &[]).await.expect(303);
+    }
+    assert_eq!(reads(&scene), 2, "also when nothing more was used");
+
+    assert_eq!(scene.spends(&first).await, 200);
+    let page = scene.press(&ada, "replace").await.expect(200);
+    let second = page.one("key").text;
+    look(&stack, &mut scene.watch).await;
+    assert_eq!(scene.spends(&first).await, 401);
+    assert_eq!(scene.spends(&second).await, 200);
+    let keys = scene.keys();
+    assert!(keys[0].disabled && !keys[1].disabled);
+    assert_eq!(micros(&keys[1]), 20_000_000 - ada.get("/my").await.one("grant").micros("data-spent-usd"));
+
+    scene.press(&ada, "leaked").await.expect(303);
+    look(&stack, &mut scene.watch).await;
+    assert!(scene.keys()[1].disabled);
+    let my = ada.get("/my").await.expect(200);
+    assert_eq!(my.one("grant").get("data-state"), "stopped");
+    assert!(!my.offers(&scene.path("leaked")));
+    // Nothing but the form's own fields, once more: it took effect already.
+    let again = reveal.clone().filled(&[]);
+    ada.send_form(&bursar_tests::visitor::Form { action: scene.path("leaked"), ..again }).await.expect(303);
+    ada.submit(&my, &scene.path("replace"), &[]).await.expect(200);
+    look(&stack, &mut scene.watch).await;
+    let spent = ada.get("/my").await.one("grant").micros("data-spent-usd");
+    assert_eq!(micros(&scene.keys()[2]), 20_000_000 - spent);
+    assert!(micros(&scene.keys()[2]) < micros(&keys[1]), "what the leaked key used counts too");
+
+    let data: Value = serde_json::from_str(&ada.get("/my/data").await.expect(200).text).unwrap();
+    assert_eq!(data["address"], "ada@example.edu");
+    assert_eq!(data["grants"][0]["grant"]["state"], "live");
+    assert_eq!(data["grants"][0]["readings"].as_array().unwrap().len(), 2);
+    assert!(data["grants"][0]["history"].as_array().unwrap().len() >= 6);
+    end(stack).await;
+}
+
+#[tokio::test]
+async fn fifty_presses_at_once_make_one_key_that_is_shown() {
+    let stack = stack().await;
+    let mut scene = Scene::over(&stack).await;
+    let (_, ada) = scene.student("ada@example.edu").await;
+    let reveal = ada.get("/my").await.form(&scene.path("reveal"));
+    // So many functions to begin with take a moment on a slow machine.
+    for page in join_all((0..50).map(|_| ada.get("/my"))).await {
+        page.expect(200);
+    }
+    let pages = join_all((0..50).map(|_| ada.send_form(&reveal))).await;
+    let statuses: Vec<u16> = pages.iter().map(|page| page.status).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+    assert!(pages.iter().all(|page| matches!(page.status, 200 | 409)));
+    assert!(
+        pages.iter().filter(|page| page.status == 409).all(|page| page.all("key").is_empty() && page.alert().is_some())
+    );
+    assert_eq!(scene.keys().len(), 1);
+    look(&stack, &mut scene.watch).await;
+    end(stack).await;
+}
+
+#[tokio::test]
+async fn somebody_on_no_roster_is_told_so_kindly() {
+    let stack = stack().await;
+    let scene = Scene::over(&stack).await;
+    let visitor = scene.signed_in("nobody@example.edu").await;
+    let my = visitor.get("/my").await.expect(200);
+    assert!(my.all("grant").is_empty() && my.alert().is_none());
+    assert!(my.readable().contains("no programme has you on its roster"), "{}", my.readable());
+    visitor.get("/my/nothing").await.expect(404);
+    end(stack).await;
+}
+
+#[tokio::test]
+async fn a_key_that_was_set_aside_is_resumed_by_a_press() {
+    let stack = stack().await;
+    let mut scene = Scene::over(&stack).await;
+    let (grant, ada) = scene.student("ada@example.edu").await;
+    scene.reveal(&ada).await;
+    scene.office.table.hold(scene.office.at(&grant), HoldKind::Unused, &Actor::Rule, None).await.unwrap();
+    stack.settle.settle(LIMIT).await.unwrap();
+    assert!(scene.keys()[0].disabled);
+    let my = ada.get("/my").await.expect(200);
+    assert_eq!(my.one("grant").get("data-state"), "paused");
+    for _ in 0..2 {
+        ada.submit(&my, &scene.path("resume"), &[]).await.expect(303);
+        assert!(!scene.keys()[0].disabled);
+        assert_eq!(ada.get("/my").await.one("grant").get("data-state"), "live");
+    }
+    look(&stack, &mut scene.watch).await;
+    end(stack).await;
+}
+
+#[tokio::test]
+async fn where_a_programme_restricts_no_key_is_shown_before_it_is_under_the_guardrail() {
+    let stack = stack().await;
+    let mut scene = Scene::over(&stack).await;
+    scene.set(|settings| settings.models = vec!["openai/gpt-4o-mini".to_owned()]).await;
+    let (_, ada) = scene.student("ada@example.edu").await;
+    let page = scene.press(&ada, "reveal").await.expect(503);
+    assert!(page.header("retry-after").is_some() && page.alert().unwrap().contains("being prepared"));
+    assert!(scene.keys().is_empty());
+
+    let made = reqwest::Client::new()
+        .post(format!("{}/guardrails", stack.ready.provider))
+        .bearer_auth(bursar_tests::aws::management_key(&stack.ready).await)
+        .json(&json!({"name": "CS pilot", "allowed_models": ["openai/gpt-4o-mini"]}));
+    let made: Value = made.send().await.unwrap().json().await.unwrap();
+    let guardrail = made["data"]["id"].as_str().unwrap().to_owned();
+    let programme = scene.office.table.programme(&scene.office.programme).await.unwrap().unwrap();
+    let prepared = Programme { guardrail: Some(guardrail.clone()), ..programme };
+    RawTable::at(&stack.ready.dynamodb, &stack.ready.table).keep(&prepared).await.unwrap();
+
+    stack.gate.at("provider:POST /guardrails/{id}/assignments/keys", bursar_local::gate::Verdict::status(404));
+    scene.press(&ada, "reveal").await.expect(502);
+    assert!(scene.keys()[0].disabled, "nobody was shown it");
+    look(&stack, &mut scene.watch).await;
+    scene.reveal(&ada).await;
+    assert_eq!(scene.keys()[1].guardrail_id, Some(guardrail));
+    look(&stack, &mut scene.watch).await;
+    stack.stop().await.unwrap();
+}

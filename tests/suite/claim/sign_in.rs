@@ -1,0 +1,174 @@
+//! Asking, following a link, typing a code, signing out.
+
+use std::collections::BTreeSet;
+
+use bursar_core::domain::token::{AskToken, LinkToken};
+use bursar_tests::visitor::Page;
+use futures_util::future::join_all;
+
+use super::{Scene, end, minutes, stack};
+
+#[tokio::test]
+async fn a_link_counts_in_the_browser_that_asked_or_with_the_address_and_a_code_with_the_address_anywhere() {
+    let stack = stack().await;
+    let scene = Scene::over(&stack).await;
+    for address in ["ada@example.edu", "bob@example.edu", "cleo@example.edu"] {
+        scene.office.invite(address).await;
+    }
+    let mut refused: Vec<Page> = Vec::new();
+
+    let ada = scene.signed_in("ada@example.edu").await;
+    ada.get("/my").await.expect(200).one("grant");
+
+    let asked_by = AskToken::generate();
+    let (link, _) = scene.mailed("bob@example.edu", &asked_by).await;
+    let (link, bob) = (format!("/c/{}", link.reveal()), scene.browser());
+    for address in ["", "ada@example.edu", "no address"] {
+        refused.push(bob.post(&link, &[("address", address)]).await);
+    }
+    refused.push(bob.post(&link, &[]).await);
+    let signed_in = bob.post(&link, &[("address", " Bob@Example.EDU ")]).await.expect(303);
+    assert_eq!(signed_in.location().as_deref(), Some("/my"));
+    refused.push(bob.post(&link, &[("address", "bob@example.edu")]).await);
+    for path in [format!("/c/{}", LinkToken::generate().reveal()), "/c/x".to_owned(), "/c/a/b".to_owned()] {
+        refused.push(bob.post(&path, &[("address", "bob@example.edu")]).await);
+    }
+
+    let (_, code) = scene.mailed("cleo@example.edu", &asked_by).await;
+    let cleo = scene.browser();
+    for fields in [
+        &[("address", "cleo@example.edu"), ("code", "0000-0000-0000")][..],
+        &[("address", "cleo@example.edu"), ("code", "x")],
+        &[("address", "bob@example.edu"), ("code", &code.reveal())],
+        &[("address", "nobody@example.edu"), ("code", &code.reveal())],
+        &[("code", &code.reveal())],
+        &[],
+    ] {
+        refused.push(cleo.post("/code", fields).await);
+    }
+    let typed = code.reveal().to_lowercase().replace('-', " ");
+    let asked = cleo.post("/link", &[("address", "nobody@example.edu")]).await.expect(202);
+    cleo.submit(&asked, "/code", &[("address", "cleo@example.edu"), ("code", &typed)]).await.expect(303);
+
+    let (_, code) = scene.mailed("admin@example.edu", &asked_by).await;
+    let admin = scene.browser();
+    let fields = [("address", "admin@example.edu"), ("code", &*code.reveal())];
+    let signed_in = admin.post("/code", &fields).await.expect(303);
+    assert_eq!(signed_in.location().as_deref(), Some("/console"));
+
+    let pages: BTreeSet<(u16, String)> = refused.into_iter().map(|page| (page.status, page.text)).collect();
+    assert_eq!(pages.len(), 1, "{pages:#?}");
+    assert!(pages.iter().all(|(status, _)| *status == 403));
+
+    let my = ada.get("/my").await;
+    ada.post("/sign-out", &[]).await.expect(403);
+    let out = ada.submit(&my, "/sign-out", &[]).await.expect(303);
+    assert_eq!((out.location().as_deref(), ada.cookie("bursar")), (Some("/"), None));
+    assert_eq!(ada.get("/my").await.expect(303).location().as_deref(), Some("/"));
+    assert_eq!(ada.get("/my/data").await.expect(303).location().as_deref(), Some("/"));
+    ada.post(&scene.path("reveal"), &[]).await.expect(401);
+
+    stack.clock.advance(minutes(30)).unwrap();
+    cleo.get("/my").await.expect(303);
+    admin.get("/my").await.expect(200);
+    stack.clock.advance(minutes(450)).unwrap();
+    admin.get("/my").await.expect(303);
+    end(stack).await;
+}
+
+#[tokio::test]
+async fn five_wrong_codes_end_the_codes_and_not_the_links() {
+    let stack = stack().await;
+    let scene = Scene::over(&stack).await;
+    scene.office.invite("ada@example.edu").await;
+    let (link, code) = scene.mailed("ada@example.edu", &AskToken::generate()).await;
+    let visitor = scene.browser();
+    let wrong = [("address", "ada@example.edu"), ("code", "0000-0000-0000")];
+    // Several at once are several.
+    for page in join_all((0..5).map(|_| visitor.post("/code", &wrong))).await {
+        page.expect(403);
+    }
+    visitor.post("/code", &[("address", "ada@example.edu"), ("code", &code.reveal())]).await.expect(403);
+    visitor.post(&format!("/c/{}", link.reveal()), &[("address", "ada@example.edu")]).await.expect(303);
+    end(stack).await;
+}
+
+#[tokio::test]
+async fn fifty_posts_of_one_link_at_once_sign_in_once() {
+    let stack = stack().await;
+    let scene = Scene::over(&stack).await;
+    scene.office.invite("ada@example.edu").await;
+    let (link, _) = scene.mailed("ada@example.edu", &AskToken::generate()).await;
+    let link = format!("/c/{}", link.reveal());
+    let posts = (0..50).map(|_| async { scene.browser().post(&link, &[("address", "ada@example.edu")]).await });
+    let mut statuses: Vec<u16> = join_all(posts).await.into_iter().map(|page| page.status).collect();
+    statuses.sort_unstable();
+    assert_eq!((statuses[0], statuses[1], statuses[49]), (303, 403, 403), "{statuses:?}");
+    end(stack).await;
+}
+
+#[tokio::test]
+async fn asking_is_answered_alike_and_asks_the_table_alike_whoever_is_asked_for() {
+    let stack = stack().await;
+    let scene = Scene::over(&stack).await;
+    scene.office.invite("ada@example.edu").await;
+    let mut seen = BTreeSet::new();
+    let mut calls = BTreeSet::new();
+    let addresses = ["ada@example.edu", "nobody@example.edu", "ADA@example.edu", "admin@example.edu", "no address", ""];
+    for address in addresses {
+        let (visitor, before) = (scene.browser(), scene.calls().len());
+        let page = visitor.post("/link", &[("address", address)]).await.expect(202);
+        let cookie = visitor.cookie("bursar-ask").unwrap();
+        let headers: Vec<String> = page
+            .headers
+            .iter()
+            .filter(|(name, _)| *name != "date")
+            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap().replace(&cookie, "<cookie>")))
+            .collect();
+        seen.insert((headers, cookie.len(), page.text));
+        if address.contains('@') {
+            calls.insert(scene.calls().split_off(before));
+        }
+        // The browser that asked stays the same one.
+        visitor.post("/link", &[("address", address)]).await.expect(202);
+        assert_eq!(visitor.cookie("bursar-ask"), Some(cookie));
+    }
+    assert_eq!(seen.len(), 1, "{seen:#?}");
+    assert_eq!(calls, BTreeSet::from([vec!["dynamodb:PutItem".to_owned()]]));
+    let page = scene.browser().post("/link", &[("adress", "ada@example.edu")]).await.expect(422);
+    assert!(page.alert().is_some());
+    end(stack).await;
+}
+
+#[tokio::test]
+async fn a_scanner_that_opens_and_submits_everything_burns_nothing() {
+    let stack = stack().await;
+    let scene = Scene::over(&stack).await;
+    scene.office.invite("ada@example.edu").await;
+    let asked_by = AskToken::generate();
+    let (link, _) = scene.mailed("ada@example.edu", &asked_by).await;
+    let (link, scanner) = (format!("/c/{}", link.reveal()), scene.browser());
+    let before = scene.calls();
+    let mut pages = BTreeSet::new();
+    for after in ["", ".", ")", "%23", "%20", "/more", "?utm=1", "%3E%22"] {
+        let path = format!("{link}{after}");
+        scanner.head(&path).await.expect(200);
+        let page = scanner.get(&path).await.expect(200);
+        assert_eq!((page.forms().len(), page.headers.contains_key("set-cookie")), (1, false));
+        pages.insert(page.text);
+    }
+    pages.insert(scanner.get("/c/anything").await.expect(200).text);
+    assert_eq!(pages.len(), 1, "the page is constant");
+    assert_eq!(scene.calls(), before, "opening looks nothing up");
+
+    let page = scanner.get(&link).await;
+    scanner.submit(&page, &link, &[]).await.expect(403);
+    scanner.submit(&page, &link, &[("address", "scanner@mail.example")]).await.expect(403);
+    scanner.post_from("https://elsewhere.example", &link, &[("address", "ada@example.edu")]).await.expect(403);
+    let ada = scene.browser();
+    ada.set_cookie("bursar-ask", asked_by.reveal());
+    // The mail program took the full stop for a part of the link.
+    let page = ada.get(&format!("{link}.")).await;
+    ada.submit(&page, &page.path, &[]).await.expect(303);
+    end(stack).await;
+}
