@@ -6,15 +6,15 @@ use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{Debt, Grant, HoldKind, Reading, ReleaseRefused, State as GrantState, Stopped};
-use bursar_core::domain::id::KeyName;
+use bursar_core::domain::id::{Epoch, KeyName};
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::window::Reset;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::keys::{Found, KeyPatch};
 use bursar_core::provider::reading::reading;
 use bursar_core::store::{At, Outcome};
-use bursar_core::web::{Answer, Posted, Site, Until};
-use jiff::SignedDuration;
+use bursar_core::web::{Answer, Fault, Posted, Site, Until};
+use jiff::{SignedDuration, Timestamp};
 
 use crate::my;
 use crate::refusal::Refusal;
@@ -155,12 +155,7 @@ async fn read_and_note(site: &Site, at: At<'_>, grant: &Grant, debt: &Debt, rese
     }
 }
 
-async fn name_of(
-    site: &Site,
-    grant: &Grant,
-    epoch: bursar_core::domain::id::Epoch,
-    now: jiff::Timestamp,
-) -> Result<KeyName, bursar_core::web::Fault> {
+async fn name_of(site: &Site, grant: &Grant, epoch: Epoch, now: Timestamp) -> Result<KeyName, Fault> {
     let attempt = grant.attempt(epoch).ok_or_else(|| anyhow::anyhow!("an attempt is not there"))?;
     Ok(KeyName {
         deployment: site.table.meta(now).await?.deployment,

@@ -5,6 +5,7 @@ mod ask;
 mod card;
 mod keys;
 mod my;
+mod not_shown;
 mod refusal;
 mod reveal;
 mod sign_in;

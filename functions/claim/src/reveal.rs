@@ -1,7 +1,6 @@
 //! Revealing a key, and replacing one: the six steps in which a key is made so that it is shown once, recorded before that, and
-//! never made twice. What each step may do is decided in `domain::grant`; what is said when one fails, in `refusal`.
+//! never made twice. What each step may do is decided in `domain::grant`; what is said when one fails, in `not_shown`.
 
-use std::fmt;
 use std::time::Duration;
 
 use askama::Template;
@@ -10,18 +9,19 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::{
-    Attempt, AttemptState, BeginRefused, Begun, Disable, GaveUp, Minted, Press, PressKind, RecordRefused, View,
+    Attempt, AttemptState, Begun, Disable, GaveUp, Minted, Press, PressKind, RecordRefused, View,
 };
 use bursar_core::domain::id::{DeploymentId, Epoch, KeyName, Nonce};
 use bursar_core::domain::key::{KeyHash, PlaintextKey};
 use bursar_core::domain::limit::wanted_limit;
 use bursar_core::domain::money::Usd;
-use bursar_core::domain::programme::{Byok, Settings};
+use bursar_core::domain::programme::Byok;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::keys::NewKey;
-use bursar_core::store::{At, Outcome, StoreError};
+use bursar_core::store::{At, Outcome};
 use bursar_core::web::{Answer, Fields, Frame, Posted, Site, Until, Visitor};
 
+use crate::not_shown::{Failed, NotShown};
 use crate::refusal::Refusal;
 use crate::{card, keys, my};
 
@@ -55,28 +55,6 @@ struct Made {
     plaintext: PlaintextKey,
     limit: Usd,
     guardrail: Option<String>,
-}
-
-/// How an attempt that began came to nothing, and with which key.
-struct Failed {
-    how: GaveUp,
-    key: Option<KeyHash>,
-    why: NotShown,
-}
-
-/// Why no key is shown.
-enum NotShown {
-    Begin(BeginRefused),
-    NoSuchGrant,
-    /// Too little of the request's time is left.
-    TooLate,
-    /// The programme's guardrail is not made yet.
-    BeingPrepared,
-    NotRetired(Option<ProviderError>),
-    NothingLeft,
-    Provider(ProviderError),
-    Record(RecordRefused),
-    Table,
 }
 
 /// One press, with all that its steps are told.
@@ -228,17 +206,15 @@ impl Claim<'_> {
         };
         match self.site.provider.create_key(&new, self.at.deadline).await {
             Ok(made) => Ok(Made { key: made.hash, plaintext: made.plaintext, limit, guardrail }),
-            Err(ProviderError::Unknown { made: None, trouble, after }) => {
-                let error = ProviderError::Unknown { made: None, trouble, after };
-                Err(Failed { how: GaveUp::Unknown, key: None, why: NotShown::Provider(error) })
-            }
-            // Nothing was made, or what was made is known by its hash and disabled.
             Err(error) => {
                 let key = match &error {
                     ProviderError::Unknown { made, .. } => made.clone(),
                     _ => None,
                 };
-                Err(Failed { how: GaveUp::Refused, key, why: NotShown::Provider(error) })
+                // A key that is known by its hash is disabled; only one that nobody knows leaves a doubt.
+                let is_certain = error.changed_nothing() || key.is_some();
+                let how = if is_certain { GaveUp::Refused } else { GaveUp::Unknown };
+                Err(Failed { how, key, why: NotShown::Provider(error) })
             }
         }
     }
@@ -327,74 +303,4 @@ fn is_read_for_the_last_time(view: &View, old: &Attempt, at: At<'_>) -> bool {
 /// Whether the terms are yet to be accepted: before the first key is shown.
 fn lacks_terms(view: &View, fields: &Fields) -> bool {
     view.programme.settings.terms.is_some() && !view.grant.ever_shown && fields.get("terms") != Some("on")
-}
-
-impl Failed {
-    /// Nothing was made.
-    fn nothing(why: NotShown) -> Failed {
-        Failed { how: GaveUp::Refused, key: None, why }
-    }
-}
-
-impl NotShown {
-    fn table(error: &StoreError) -> NotShown {
-        tracing::error!(%error, "a claim could not go on");
-        NotShown::Table
-    }
-
-    fn refusal(&self, settings: &Settings) -> Refusal {
-        match self {
-            NotShown::Begin(refused) => Refusal::begin(refused, &settings.term),
-            NotShown::NoSuchGrant => {
-                Refusal::conflict("Your place in this programme is gone. Ask the people who run it.")
-            }
-            NotShown::TooLate => Refusal::later("There was too little time to make a key. Nothing was spent.", None),
-            NotShown::BeingPrepared => {
-                Refusal::later("This programme is still being prepared at the provider. Nothing was spent.", None)
-            }
-            NotShown::NotRetired(error) => {
-                let sentence = "Your old key could not be ended at the provider, so no new one was made. No money was lost; \
-                                the old key is ended as soon as the provider can be reached.";
-                match error {
-                    Some(error) => Refusal::provider(error, sentence),
-                    None => Refusal::later(sentence, None),
-                }
-            }
-            NotShown::NothingLeft => Refusal::conflict(
-                "Your cap is used up, so no new key can be made in this window. Your old key is ended.",
-            ),
-            NotShown::Provider(error @ ProviderError::Unknown { .. }) => Refusal::provider(
-                error,
-                "The provider did not say whether it made a key. If it did, nobody saw it and it is ended. Nothing was spent; \
-                 press again.",
-            ),
-            NotShown::Provider(error) => {
-                Refusal::provider(error, "The provider did not make a key. Nothing was spent; try again later.")
-            }
-            NotShown::Record(refused) => Refusal::record(*refused),
-            NotShown::Table => Refusal::later(
-                "Something did not work on our side. Nothing is lost: open your credit again, and press once more.",
-                None,
-            ),
-        }
-    }
-}
-
-/// For the audit.
-impl fmt::Display for NotShown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            NotShown::Begin(_) => f.write_str("not begun"),
-            NotShown::NoSuchGrant => f.write_str("the grant is gone"),
-            NotShown::TooLate => f.write_str("too little time was left"),
-            NotShown::BeingPrepared => f.write_str("there is no guardrail yet"),
-            NotShown::NotRetired(Some(error)) => write!(f, "the old key was not retired: {}", error.trouble()),
-            NotShown::NotRetired(None) => f.write_str("what the old key used could not be recorded"),
-            NotShown::NothingLeft => f.write_str("nothing is left of the cap"),
-            NotShown::Provider(error) => write!(f, "{}", error.trouble()),
-            NotShown::Record(RecordRefused::Held) => f.write_str("held while the key was made"),
-            NotShown::Record(RecordRefused::Lost) => f.write_str("overtaken while the key was made"),
-            NotShown::Table => f.write_str("the table did not answer"),
-        }
-    }
 }

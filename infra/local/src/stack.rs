@@ -356,6 +356,7 @@ fn configuration(origin: &str, admins: Vec<EmailAddress>, provider: &str, own: &
         support: Some("bursar-help@example.edu".to_owned()),
         privacy_url: None,
         provider: provider.to_owned(),
+        spend_at: provider.to_owned(),
         aws: AwsAccess::under(&own.base(), REGION, HttpClients::new().build_http()),
     })
 }

@@ -48,7 +48,7 @@ impl Site {
             admins: config.admins.clone().into(),
             table: Table::new(config),
             provider: Provider::new(config),
-            provider_url: config.provider.as_str().into(),
+            provider_url: config.spend_at.as_str().into(),
             clock,
         }
     }
