@@ -9,8 +9,10 @@ use bursar_core::domain::grant::{Minted, Person, Press, PressKind};
 use bursar_core::domain::id::{Epoch, GrantId, KeyName, PersonId, ProgrammeId};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
+use bursar_core::domain::sign_in::{LINK_LASTS, LiveLink, Proof, ROLE_SESSION_LASTS, Session};
 use bursar_core::domain::term::Term;
-use bursar_core::store::{At, By, NewPerson, Outcome, Table};
+use bursar_core::domain::token::{AskToken, LinkToken, SessionToken};
+use bursar_core::store::{At, By, LinkMade, NewPerson, Outcome, Table, Written, new_ulid};
 use bursar_local::stack::Stack;
 use serde_json::{Value, json};
 
@@ -34,6 +36,12 @@ impl Office<'_> {
         let by = By { actor: &faculty, now: stack.clock.now(), deadline: soon() };
         let programme = table.create_programme(settings, Usd::from_dollars(100), by).await.unwrap();
         Office { stack, table, programme, faculty }
+    }
+
+    /// A programme that was made otherwise.
+    pub fn of<'s>(stack: &'s Stack, programme: &str) -> Office<'s> {
+        let (table, faculty) = (Table::new(&stack.config), Actor::Person(PersonId::random()));
+        Office { stack, table, programme: programme.parse().unwrap(), faculty }
     }
 
     pub async fn invite(&self, address: &str) -> GrantId {
@@ -76,6 +84,28 @@ impl Office<'_> {
     }
 }
 
-fn soon() -> Deadline {
+/// The cookie of somebody who has just followed a link, made through the table: `bursar=…`.
+pub async fn session_cookie(stack: &Stack, address: &str) -> String {
+    let table = Table::new(&stack.config);
+    let (address, now) = (EmailAddress::parse(address).unwrap(), stack.clock.now());
+    let (token, link) = (SessionToken::generate(), LinkToken::generate());
+    let live =
+        LiveLink { link: link.hash(), code: None, asked_by: AskToken::generate().hash(), ends_at: now + LINK_LASTS };
+    let made = table.make_link(new_ulid(now), address.matched(), &live, now, soon()).await.unwrap();
+    assert_eq!(made, LinkMade::Yes, "one link a minute");
+    let proof = Proof::Address(address.matched().clone());
+    let after = table.sign_in_of(address.matched()).await.unwrap().follow(&link.hash(), &proof, now).unwrap();
+    let session = Session {
+        session: token.hash(),
+        address: address.matched().clone(),
+        person: Some(table.person_of(&address, soon()).await.unwrap()),
+        ends_at: now + ROLE_SESSION_LASTS,
+    };
+    assert_eq!(table.sign_in(&after, &session, soon()).await.unwrap(), Written::Yes);
+    format!("bursar={}", token.reveal())
+}
+
+/// Time enough for one act.
+pub fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(25))
 }

@@ -11,6 +11,8 @@ mod claim;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod console;
+#[cfg(test)]
 mod invariants;
 #[cfg(test)]
 mod journey;

@@ -39,7 +39,6 @@ struct May {
 }
 
 struct Key {
-    number: u32,
     state: &'static str,
     spent: String,
     shown_at: String,
@@ -86,7 +85,6 @@ pub(crate) async fn show(
     let keys = grant.attempts.iter().rev().filter(|attempt| attempt.shown_at.is_some()).map(|attempt| {
         let spent = readings.iter().find(|reading| reading.epoch == attempt.epoch).map(|reading| reading.lifetime);
         Key {
-            number: attempt.epoch.number(),
             state: if grant.live() == Some(attempt) { "in use" } else { "retired" },
             spent: show::spent(spent.unwrap_or_default()),
             shown_at: attempt.shown_at.map(|at| show::time(at, zone)).unwrap_or_default(),

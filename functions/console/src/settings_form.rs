@@ -67,7 +67,7 @@ impl Asked {
     }
 
     fn carries(&self, name: &str) -> bool {
-        self.carried.iter().any(|carried| *carried == name)
+        self.carried.contains(&name)
     }
 
     /// The fields in which two programmes differ, once both were read.

@@ -1,0 +1,31 @@
+//! The console as its users have it: pages, forms and statuses over HTTP, with the invariants after each step.
+
+mod browser;
+mod grants;
+mod programmes;
+mod roster;
+
+use bursar_local::stack::Stack;
+use bursar_tests::invariants::{RawTable, Watch};
+
+pub(crate) const ADMIN: &str = "admin@example.edu";
+
+/// Looks at everything that a stack has.
+fn watch(stack: &Stack) -> Watch {
+    let logs = stack.logs.clone();
+    Watch::over(RawTable::at(&stack.ready.dynamodb, &stack.ready.table), stack.clock.as_clock())
+        .with_provider(stack.provider.clone().unwrap())
+        .with_mails(stack.ses.clone())
+        .with_stream(stack.engine.clone())
+        .with_logs(move || logs.all().into_iter().map(|line| line.text).collect())
+}
+
+/// A programme's fields that have no default.
+const PLAIN: [(&str, &str); 6] = [
+    ("name", "CS pilot"),
+    ("starts_on", "2026-01-01"),
+    ("ends_on", "2036-12-31"),
+    ("timezone", "Europe/Berlin"),
+    ("cap_usd", "20"),
+    ("pot_usd", "$4000.00"),
+];

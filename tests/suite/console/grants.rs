@@ -1,0 +1,107 @@
+//! Grants: found, looked at, and acted on, with what the provider is told.
+
+use bursar_local::gate::{Matcher, Verdict};
+use bursar_local::invoke::FunctionName;
+use bursar_local::provider::Nano;
+use bursar_tests::office::Office;
+use bursar_tests::stack;
+use serde_json::json;
+
+use super::browser::Browser;
+use super::{ADMIN, watch};
+
+const GRANTS: &str = "/console/programmes/cs-pilot/grants";
+
+#[tokio::test]
+async fn grants_are_listed_by_spending_and_found_by_text_and_state() {
+    let stack = stack::in_process().await.unwrap();
+    let office = Office::open(&stack).await;
+    for (name, micros) in [("ada", 1_000_000), ("bob", 3_500_000), ("cid", 0)] {
+        let grant = office.invite(&format!("{name}@example.edu")).await;
+        if micros > 0 {
+            let hash = office.claim(&grant).await;
+            let provider = stack.provider.as_ref().unwrap();
+            provider.spend(&hash, Nano::micros(micros), stack.clock.now(), "a/model").unwrap();
+        }
+    }
+    stack.invoke.invoke(FunctionName::UsageSync, json!({})).await.unwrap();
+    let admin = Browser::of(&stack, ADMIN).await;
+    let all = admin.get(GRANTS).await;
+    let emails = |page: &super::browser::Page| page.attributes("grant", "data-email").join(" ");
+    assert_eq!(emails(&all), "bob@example.edu ada@example.edu cid@example.edu");
+    assert_eq!(all.attributes("grant", "data-spent-usd"), ["3.500000", "1.000000", "0.000000"]);
+    assert_eq!(all.attributes("grant", "data-cap-usd"), ["20.000000"; 3]);
+    assert_eq!(all.attributes("grant", "data-state"), ["live", "live", "invited"]);
+    for (query, found) in [
+        ("?q=ADA", "ada@example.edu"),
+        ("?state=invited", "cid@example.edu"),
+        ("?q=nobody", ""),
+        ("?from=2", "cid@example.edu"),
+        ("?from=99", ""),
+        ("?q=%3Cscript%3E", ""),
+    ] {
+        assert_eq!(emails(&admin.get(&format!("{GRANTS}{query}")).await), found, "{query}");
+    }
+    assert_eq!(Browser::of(&stack, "stu@example.edu").await.get(GRANTS).await.status, 404);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_grant_is_paused_resumed_capped_and_revoked_and_its_key_follows() {
+    let stack = stack::in_process().await.unwrap();
+    let office = Office::open(&stack).await;
+    let grant = office.invite("ada@example.edu").await;
+    let hash = office.claim(&grant).await;
+    let mut watch = watch(&stack);
+    watch.check().await;
+    let admin = Browser::of(&stack, ADMIN).await;
+    let at = format!("{GRANTS}/{grant}");
+    let press = async |act: &str, fields: &[(&str, &str)]| {
+        let page = admin.get(&at).await;
+        admin.fill(&page, &format!("{at}/{act}"), fields).await
+    };
+    let state = async || admin.get(&at).await.attributes("grant", "data-state").join("");
+
+    assert_eq!(press("pause", &[("reason", "exam")]).await.status, 303);
+    assert!(office.key(&hash).disabled);
+    assert_eq!(state().await, "paused");
+    watch.check().await;
+    assert!(admin.get(&at).await.html.contains("by admin@example.edu"), "the timeline names people");
+
+    let rule = stack.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Verdict::FailBefore);
+    let resume = admin.get(&at).await;
+    assert_eq!(admin.fill(&resume, &format!("{at}/resume"), &[]).await.status, 502);
+    stack.gate.lift(rule);
+    assert_eq!(admin.fill(&resume, &format!("{at}/resume"), &[]).await.status, 303, "pressed again");
+    assert!(!office.key(&hash).disabled);
+    watch.check().await;
+
+    assert_eq!(press("cap", &[("cap_usd", "12.50"), ("reason", "heavy use")]).await.status, 303);
+    assert_eq!(admin.get(&at).await.attributes("grant", "data-cap-usd"), ["12.500000"]);
+    assert_eq!(office.key(&hash).limit.map(|limit| limit.to_string()), Some("12.5".to_owned()));
+    let refused = press("cap", &[("cap_usd", "much")]).await;
+    assert_eq!((refused.status, refused.alerts().len()), (422, 1));
+    assert_eq!(press("cap", &[("cap_usd", "0.001")]).await.status, 422);
+    assert_eq!(press("cap", &[("cap_usd", "101")]).await.status, 409, "more than the pot");
+    let page = admin.get(&at).await;
+    for _ in 0..2 {
+        assert_eq!(admin.fill(&page, &format!("{at}/allow"), &[]).await.status, 303);
+        assert_eq!(admin.fill(&page, &format!("{at}/resend"), &[]).await.status, 303);
+    }
+    assert!(admin.get(&at).await.html.contains("0 of 4"), "one replacement more, not two");
+    watch.check().await;
+
+    assert_eq!(press("revoke", &[("reason", "left")]).await.status, 303);
+    assert!(office.key(&hash).disabled);
+    assert_eq!(state().await, "revoked");
+    assert!(!admin.get(&at).await.actions().iter().any(|action| action.ends_with("/pause")));
+    for (act, status) in [("pause", 409), ("cap", 409), ("allow", 409), ("revoke", 303), ("dance", 404)] {
+        let fields = page.form(&format!("{at}/revoke"));
+        let csrf = fields.iter().find(|(name, _)| name == "csrf").unwrap();
+        let sent = [("csrf", csrf.1.as_str()), ("cap_usd", "1")];
+        assert_eq!(admin.post(&format!("{at}/{act}"), &sent).await.status, status, "{act}");
+    }
+    assert_eq!(admin.get(&format!("{GRANTS}/0000000000000000")).await.status, 404);
+    watch.check().await;
+    stack.stop().await.unwrap();
+}

@@ -1,0 +1,261 @@
+//! Making, seeing and editing programmes, by role.
+
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::crossing::{Crossing, Scope};
+use bursar_core::domain::id::PersonId;
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::window::Window;
+use bursar_core::store::Table;
+use bursar_core::store::items::Totals;
+use bursar_local::invoke::FunctionName;
+use bursar_tests::office::{Office, soon};
+use bursar_tests::stack;
+use serde_json::json;
+
+use super::browser::Browser;
+use super::{ADMIN, PLAIN, watch};
+
+const ID: &str = "/console/programmes/cs-pilot";
+
+#[tokio::test]
+async fn an_admin_makes_a_programme_on_a_form_and_each_role_sees_what_is_theirs() {
+    let stack = stack::in_process().await.unwrap();
+    let mut watch = watch(&stack);
+    watch.check().await;
+    let admin = Browser::of(&stack, ADMIN).await;
+    assert!(admin.get("/console").await.html.contains("/console/programmes/new"));
+    let new = admin.get("/console/programmes/new").await;
+    let with_staff =
+        [&PLAIN[..], &[("faculty", "faye@example.edu, fred@example.edu"), ("assistants", "asta@example.edu")]].concat();
+    let made = admin.fill(&new, "/console/programmes", &with_staff).await;
+    assert_eq!((made.status, made.location.as_deref()), (303, Some(ID)));
+    let again = admin.fill(&new, "/console/programmes", &with_staff).await;
+    assert_eq!(again.location.as_deref(), Some("/console/programmes/cs-pilot-2"));
+    watch.check().await;
+
+    let overview = admin.get(ID).await;
+    assert_eq!(overview.status, 200);
+    for (hook, usd) in
+        [("spent", "0.000000"), ("reserved", "0.000000"), ("implied", "0.000000"), ("pot", "4000.000000")]
+    {
+        assert_eq!(overview.attributes(hook, "data-usd"), [usd], "{hook}");
+    }
+    assert!(overview.texts("warning").is_empty());
+    assert!(overview.html.contains("2026-01-01 00:00") && overview.html.contains("Europe/Berlin"));
+
+    let [faye, asta, stu] = [
+        Browser::of(&stack, "FAYE@example.edu").await,
+        Browser::of(&stack, "asta@example.edu").await,
+        Browser::of(&stack, "stu@example.edu").await,
+    ];
+    assert_eq!(faye.get("/console").await.html.matches("/console/programmes/cs-pilot").count(), 2);
+    assert!(!faye.get("/console").await.html.contains("programmes/new"));
+    assert_eq!(stu.get("/console").await.status, 404, "no role");
+    for (browser, path, status) in [
+        (&faye, "/console/programmes/new", 404),
+        (&faye, ID, 200),
+        (&asta, ID, 200),
+        (&stu, ID, 404),
+        (&admin, "/console/programmes/nothing", 404),
+        (&admin, "/console/programmes/No%20Slug", 404),
+        (&admin, "/console/elsewhere", 404),
+    ] {
+        assert_eq!(browser.get(path).await.status, status, "{path}");
+    }
+    assert!(asta.get(ID).await.actions().is_empty(), "an assistant only looks");
+    let csrf = faye.get(ID).await.form(ID)[0].clone();
+    assert_eq!(csrf.0, "csrf");
+    let as_faculty = [&[("csrf", csrf.1.as_str())], &PLAIN[..]].concat();
+    assert_eq!(faye.post("/console/programmes", &as_faculty).await.status, 404);
+    assert_eq!(admin.post("/console/programmes", &PLAIN).await.status, 403, "without csrf");
+    let stranger = Browser::nobody(&stack);
+    assert_eq!((stranger.get(ID).await.status, stranger.post(ID, &PLAIN).await.status), (303, 401));
+    watch.check().await;
+    stack::finish(stack).await.unwrap();
+}
+
+#[tokio::test]
+async fn each_field_that_cannot_be_read_says_why_and_what_was_typed_stays() {
+    let stack = stack::in_process().await.unwrap();
+    let admin = Browser::of(&stack, ADMIN).await;
+    let new = admin.get("/console/programmes/new").await;
+    let empty = admin.fill(&new, "/console/programmes", &[]).await;
+    assert_eq!((empty.status, empty.alerts().len()), (422, 6), "{:?}", empty.alerts());
+    for (field, typed) in [
+        ("name", "\u{202E}evil"),
+        ("starts_on", "2026-1-1"),
+        ("ends_on", "2025-12-31"),
+        ("timezone", "Europe/Bonn"),
+        ("cap_usd", "1e3"),
+        ("cap_usd", "0.009"),
+        ("pot_usd", "-5"),
+        ("pot_usd", "1.0000001"),
+        ("reset", "hourly"),
+        ("claim_opens_at", "2026-01-01"),
+        ("faculty", "faye@example.edu; nobody"),
+        ("thresholds", "50,101"),
+        ("models", "a b<c"),
+        ("replacements", "many"),
+        ("byok", "maybe"),
+        ("data_policy", "some"),
+        ("student_mails", "perhaps"),
+        ("digest", "someday"),
+        ("unused_after_days", "0"),
+        ("roster", "maybe"),
+    ] {
+        let fields: Vec<_> = PLAIN.iter().copied().filter(|(name, _)| *name != field).chain([(field, typed)]).collect();
+        let refused = admin.fill(&new, "/console/programmes", &fields).await;
+        assert_eq!((refused.status, refused.alerts().len()), (422, 1), "{field}={typed}: {:?}", refused.alerts());
+        let kept = refused.form("/console/programmes");
+        let is_choice = ["reset", "byok", "data_policy", "student_mails", "digest", "roster"].contains(&field);
+        assert!(is_choice || kept.contains(&(field.to_owned(), typed.to_owned())), "{field}={typed}: {kept:?}");
+        assert!(kept.contains(&("name".to_owned(), "CS pilot".to_owned())) || field == "name");
+    }
+    stack::finish(stack).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_edit_changes_what_it_carries_and_a_stale_one_shows_both_values() {
+    let stack = stack::in_process().await.unwrap();
+    let admin = Browser::of(&stack, ADMIN).await;
+    let new = admin.get("/console/programmes/new").await;
+    let staff = [&PLAIN[..], &[("faculty", "faye@example.edu"), ("assistants", "asta@example.edu")]].concat();
+    admin.fill(&new, "/console/programmes", &staff).await;
+    let mut watch = watch(&stack);
+    watch.check().await;
+    let faye = Browser::of(&stack, "faye@example.edu").await;
+    let (of_admin, of_faye) = (admin.get(ID).await, faye.get(ID).await);
+
+    let edit = [("cap_usd", "25"), ("pot_usd", "5000"), ("claim_opens_at", "2026-02-01T08:00")];
+    let saved = admin.fill(&of_admin, ID, &edit).await;
+    assert_eq!((saved.status, saved.location.as_deref()), (303, Some(ID)));
+    watch.check().await;
+    let overview = admin.get(ID).await;
+    assert_eq!(overview.attributes("pot", "data-usd"), ["5000.000000"]);
+    assert!(overview.html.contains("2026-02-01 08:00"), "in the programme's own time zone");
+    assert_eq!(admin.fill(&of_admin, ID, &edit).await.status, 303, "once more changes nothing");
+
+    let stale = faye.fill(&of_faye, ID, &[("cap_usd", "30")]).await;
+    assert_eq!(stale.status, 409);
+    assert!(stale.form(ID).contains(&("cap_usd".to_owned(), "30".to_owned())), "what was typed");
+    assert!(stale.html.contains("It is now: 25"), "and what it is");
+    assert_eq!(admin.get(ID).await.form(ID).iter().find(|(name, _)| name == "cap_usd").unwrap().1, "25");
+    assert_eq!(faye.fill(&stale, ID, &[]).await.status, 303, "knowingly");
+
+    let now = faye.get(ID).await;
+    let version = now.form(ID).into_iter().find(|(name, _)| name == "version").unwrap().1;
+    let csrf = now.form(ID).into_iter().find(|(name, _)| name == "csrf").unwrap().1;
+    let keep = [("csrf", csrf.as_str()), ("version", version.as_str())];
+    assert!(!now.form(ID).iter().any(|(name, _)| name == "pot_usd"), "the pot is not faculty's");
+    for asks in [("pot_usd", "9999"), ("reset", "daily"), ("faculty", "faye@example.edu stu@example.edu")] {
+        assert_eq!(faye.post(ID, &[&keep[..], &[asks]].concat()).await.status, 403, "{asks:?}");
+    }
+    assert_eq!(faye.post(ID, &[&keep[..], &[("thresholds", "0")]].concat()).await.status, 422);
+    assert_eq!(faye.post(ID, &[keep[0], ("contact", "x")]).await.status, 422, "without the version");
+    let asta = Browser::of(&stack, "asta@example.edu").await;
+    assert_eq!(asta.post(ID, &[("csrf", "x")]).await.status, 403);
+    watch.check().await;
+
+    let office_like = Office::of(&stack, "cs-pilot");
+    let grant = office_like.invite("ada@example.edu").await;
+    office_like.claim(&grant).await;
+    let taken = faye.fill(&faye.get(ID).await, ID, &[("cap_usd", "40")]).await;
+    assert_eq!(taken.status, 409);
+    assert!(taken.alerts()[0].contains("students have claimed"), "{:?}", taken.alerts());
+    stack::finish(stack).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_overview_draws_what_was_spent_and_warns_of_what_needs_a_person() {
+    let stack = stack::in_process().await.unwrap();
+    let office = Office::open(&stack).await;
+    let admin = Browser::of(&stack, ADMIN).await;
+    for name in ["ada", "bob", "cid", "dan", "eve", "fay"] {
+        let grant = office.invite(&format!("{name}@example.edu")).await;
+        if name == "ada" {
+            office.claim(&grant).await;
+        }
+    }
+    for (day, spent) in [("2026-11-18", 5), ("2026-11-19", 41)] {
+        let as_of = "2026-11-20T00:20:00Z".parse().unwrap();
+        let totals = Totals {
+            programme: office.programme.clone(),
+            day: day.parse().unwrap(),
+            as_of,
+            spent: Usd::from_dollars(spent),
+            by_group: Default::default(),
+            implied: Usd::ZERO,
+            grants: 6,
+            claimed: 1,
+        };
+        office.table.note_totals(&totals).await.unwrap();
+    }
+    let overview = admin.get(ID).await;
+    assert_eq!(overview.attributes("spent", "data-usd"), ["41.000000"]);
+    assert_eq!(overview.attributes("reserved", "data-usd"), ["20.000000"]);
+    assert_eq!(overview.attributes("implied", "data-usd"), ["120.000000"]);
+    let warnings = overview.texts("warning");
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings[0].contains("short by $20.00") && warnings[1].contains("No sync"), "{warnings:?}");
+    assert!(overview.html.contains("<polyline") && overview.html.contains("$36.00"), "the second day's");
+    assert!(!overview.html.contains("style="), "no page has a style of its own");
+    stack::finish(stack).await.unwrap();
+}
+
+#[tokio::test]
+async fn alerts_are_listed_with_whom_they_told_and_what_became_of_the_mail() {
+    let stack = stack::in_process().await.unwrap();
+    let office = Office::open(&stack).await;
+    let admin = Browser::of(&stack, ADMIN).await;
+    assert!(admin.get(&format!("{ID}/alerts")).await.texts("alert").is_empty());
+    let recipient = person(&office.table, "admin@example.edu").await;
+    let crossing = |threshold, told| Crossing {
+        programme: office.programme.clone(),
+        scope: Scope::Pot,
+        window: Window::WHOLE_TERM,
+        limit: Usd::from_dollars(100),
+        threshold,
+        spent: Usd::from_dollars(81),
+        found_at: stack.clock.now(),
+        told,
+        mails: Vec::new(),
+    };
+    let crossings = [crossing(50, false), crossing(80, true)];
+    assert!(office.table.record_crossings(&crossings, &[recipient], stack.clock.now(), soon()).await.unwrap());
+    let page = admin.get(&format!("{ID}/alerts")).await;
+    assert_eq!(page.attributes("alert", "data-threshold"), ["80"]);
+    assert_eq!(page.attributes("alert", "data-recipient"), ["admin@example.edu"]);
+    let outcome = page.attributes("alert", "data-outcome");
+    assert!(["waiting", "sent"].contains(&outcome[0].as_str()), "{outcome:?}");
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_programme_that_names_models_gets_its_guardrail_from_the_work_and_a_new_one_for_others() {
+    let stack = stack::in_process().await.unwrap();
+    let admin = Browser::of(&stack, ADMIN).await;
+    let new = admin.get("/console/programmes/new").await;
+    admin.fill(&new, "/console/programmes", &[&PLAIN[..], &[("models", "openai/gpt-4o-mini")]].concat()).await;
+    let mut watch = watch(&stack);
+    watch.check().await;
+    let table = Table::new(&stack.config);
+    let (id, work) =
+        ("cs-pilot".parse().unwrap(), || stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})));
+    assert_eq!(work().await.unwrap()["guardrails"], 1);
+    let first = table.programme(&id).await.unwrap().unwrap().guardrail.unwrap();
+    assert_eq!(work().await.unwrap().get("guardrails"), None, "once");
+    let overview = admin.get(ID).await;
+    assert_eq!(admin.fill(&overview, ID, &[("models", ""), ("data_policy", "no-training")]).await.status, 303);
+    assert_eq!(table.programme(&id).await.unwrap().unwrap().guardrail, None, "no key under the old rules");
+    assert_eq!(work().await.unwrap()["guardrails"], 1);
+    assert_eq!(table.programme(&id).await.unwrap().unwrap().guardrail.unwrap(), first, "found by its name");
+    watch.check().await;
+    stack::finish(stack).await.unwrap();
+}
+
+async fn person(table: &Table, address: &str) -> PersonId {
+    let address = bursar_core::domain::address::EmailAddress::parse(address).unwrap();
+    let person = table.person_of(&address, soon()).await.unwrap();
+    assert!(Actor::Person(person.clone()).to_string().starts_with("person:"));
+    person
+}
