@@ -21,7 +21,8 @@ pub struct Config {
     pub privacy_url: Option<String>,
     /// The provider's API, without a trailing slash.
     pub provider: String,
-    /// The same as students address it, when they spend on their keys.
+    /// The same as students address it, when they spend on their keys. It differs only where the bundle runs in one process, whose
+    /// functions reach everything through the fault layer.
     pub spend_at: String,
     pub aws: AwsAccess,
 }
@@ -77,10 +78,6 @@ impl Config {
             given("BURSAR_PRIVACY_URL").and_then(|text| checked("BURSAR_PRIVACY_URL", &text, web_address, &mut wrong));
         let provider = given("OPENROUTER_BASE_URL").unwrap_or_else(|| OPENROUTER.to_owned());
         let provider = checked("OPENROUTER_BASE_URL", &provider, web_address, &mut wrong);
-        // They differ only on one machine, where the functions reach everything through the fault layer.
-        let spend_at =
-            given("BURSAR_SPEND_URL").and_then(|text| checked("BURSAR_SPEND_URL", &text, web_address, &mut wrong));
-
         match (origin, mail_from, provider) {
             (Some(origin), Some(mail_from), Some(provider)) if wrong.is_empty() => Ok(Config {
                 table,
@@ -91,7 +88,7 @@ impl Config {
                 institution,
                 support: given("BURSAR_SUPPORT"),
                 privacy_url,
-                spend_at: spend_at.unwrap_or_else(|| provider.clone()),
+                spend_at: provider.clone(),
                 provider,
                 aws,
             }),

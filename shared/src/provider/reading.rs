@@ -40,7 +40,7 @@ mod tests {
         let mut key = json!({"hash": "0".repeat(64), "disabled": false});
         key.as_object_mut().unwrap().extend(usage.as_object().unwrap().clone());
         let key: Key = serde_json::from_str(&key.to_string()).unwrap();
-        let name = "bursar/0123456789abcdef/cs-pilot/0123456789abcdef/1-0123456789abcdef".parse().unwrap();
+        let name = "bursar/0123456789/cs-pilot/0123456789abcdef/1-0123456789abcdef".parse().unwrap();
         let at: Timestamp = "2026-11-20T12:00:00Z".parse().unwrap();
         let reading = reading(&name, &key, reset, at)?;
         assert_eq!((reading.window, reading.as_of, reading.epoch), (reset.window_at(at), at, name.epoch));

@@ -6,8 +6,8 @@ mod story;
 
 use anyhow::{Context, Result};
 use bursar_core::domain::address::EmailAddress;
-use jiff::{SignedDuration, Timestamp};
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::folder::Folder;
 use crate::gate::Keep;

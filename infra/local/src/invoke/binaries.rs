@@ -141,7 +141,6 @@ pub fn variables_of(config: &Config) -> BTreeMap<String, String> {
         ("BURSAR_ADMINS", admins.join(",")),
         ("BURSAR_MANAGEMENT_KEY_SECRET", config.management_key_secret.clone()),
         ("BURSAR_INSTITUTION", config.institution.clone()),
-        ("BURSAR_SPEND_URL", config.spend_at.clone()),
     ];
     let optional = [("BURSAR_SUPPORT", config.support.clone()), ("BURSAR_PRIVACY_URL", config.privacy_url.clone())];
     let optional = optional.into_iter().filter_map(|(name, value)| Some((name, value?)));
