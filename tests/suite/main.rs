@@ -13,6 +13,8 @@ mod command;
 #[cfg(test)]
 mod console;
 #[cfg(test)]
+mod demonstration;
+#[cfg(test)]
 mod invariants;
 #[cfg(test)]
 mod journey;

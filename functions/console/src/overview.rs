@@ -9,7 +9,7 @@ use bursar_core::domain::limit::{self, Spending};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::role::Role;
-use bursar_core::store::items::Run;
+use bursar_core::store::items::Totals;
 use bursar_core::store::{Job, JobState};
 use bursar_core::web::{Answer, Fault, Frame, Site, Visitor};
 use jiff::{SignedDuration, Timestamp};
@@ -20,7 +20,7 @@ use crate::people::Person;
 use crate::settings_form::{self, Asked, Field, For};
 use crate::show;
 
-/// After so long without a complete sync somebody must look.
+/// After so long without figures somebody must look.
 const SYNCED_WITHIN: SignedDuration = SignedDuration::from_hours(26);
 const STATES: [&str; 7] = ["invited", "minting", "live", "paused", "stopped", "revoked", "ended"];
 
@@ -90,10 +90,9 @@ pub(crate) async fn show(
     status: StatusCode,
 ) -> Result<Response, Fault> {
     let (now, programme) = (site.clock.now(), &sight.programme);
-    let (grants, totals, run, job) = tokio::try_join!(
+    let (grants, totals, job) = tokio::try_join!(
         site.table.grants_with_readings(&programme.id),
         site.table.totals(&programme.id),
-        site.table.latest_run(),
         site.table.job(&programme.id),
     )?;
     let settings = &programme.settings;
@@ -111,7 +110,7 @@ pub(crate) async fn show(
     };
     let count = |state| grants.iter().filter(|(grant, _)| show::state(grant) == state).count();
     let counts = STATES.iter().map(|state| (*state, count(*state))).filter(|(_, count)| *count > 0).collect();
-    let warnings = warnings(&money, &grants, run.as_ref(), job.as_ref(), now);
+    let warnings = warnings(&money, &grants, latest, job.as_ref(), now);
     let page = Overview {
         frame: &site.frame,
         csrf: visitor.csrf.reveal(),
@@ -123,7 +122,7 @@ pub(crate) async fn show(
         people: grants.len(),
         warnings,
         chart: Chart::of(&totals, pot.limit),
-        job: job.map(JobShown::of),
+        job: job.filter(|job| is_news(job, now)).map(JobShown::of),
         money,
         edit,
         person,
@@ -136,10 +135,15 @@ pub(crate) fn version(programme: &Programme, pot: Usd) -> String {
     format!("{}-{}", programme.version, pot.micros())
 }
 
+/// Whether an import is still worth a line: one that is over, only on its day.
+fn is_news(job: &Job, now: Timestamp) -> bool {
+    !matches!(job.state, JobState::Done { at } if at + SignedDuration::from_hours(24) <= now)
+}
+
 fn warnings(
     money: &Money,
     grants: &[(Grant, Vec<Reading>)],
-    run: Option<&Run>,
+    latest: Option<&Totals>,
     job: Option<&Job>,
     now: Timestamp,
 ) -> Vec<String> {
@@ -157,15 +161,12 @@ fn warnings(
         format!("If everybody on the roster claims their key, the pot is short by {missing}. The last will get none.")
     });
     let has_keys = grants.iter().any(|(grant, _)| grant.ever_shown);
-    match run {
-        None => warn(has_keys, &|| "No sync has run yet, so nothing here tells what was spent.".to_owned()),
-        Some(run) => {
-            warn(!run.complete, &|| "The last sync did not complete. Figures may be behind.".to_owned());
-            warn(run.complete && run.ended_at + SYNCED_WITHIN < now, &|| {
-                "There was no sync for more than 26 hours. Figures are behind.".to_owned()
-            });
-        }
-    }
+    // A run that could not list every key writes no totals, so their age says how good the figures are.
+    let is_behind = |totals: &Totals| totals.as_of + SYNCED_WITHIN < now;
+    warn(has_keys && latest.is_none(), &|| "No sync has run yet, so nothing here tells what was spent.".to_owned());
+    warn(latest.is_some_and(is_behind), &|| {
+        "No sync has read every key for more than 26 hours. The figures are older than that.".to_owned()
+    });
     if let Some(job) = job {
         warn(matches!(job.state, JobState::Failed { .. }), &|| "The last import of a roster failed.".to_owned());
         warn(job.refused > 0, &|| {

@@ -8,7 +8,6 @@ use bursar_core::clock::Clock;
 use bursar_core::config::web_address;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
-use bursar_core::log;
 use bursar_core::provider::Provider;
 use bursar_core::secrets::ManagementKey;
 use bursar_local::demo;
@@ -23,6 +22,10 @@ use bursar_local::stack::{Functions, Options, ProviderAt, Stack, listen, origin_
 use clap::{Args, Parser, Subcommand};
 use jiff::SignedDuration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
 
 /// The whole of Bursar on this machine, with simulated AWS and, unless another is named, a simulated provider.
 #[derive(Parser)]
@@ -114,7 +117,7 @@ impl Serve {
             }
         };
         // What the bundle itself has to say; each invocation's lines are caught apart.
-        tracing::dispatcher::set_global_default(log::to(std::io::stderr))?;
+        tell_what_is_wrong()?;
         // Taken before anything is made, so that a port in use leaves nothing behind.
         let web = listen(self.port).await?;
         let folder = Folder::open(&self.data)?;
@@ -198,6 +201,15 @@ async fn check(url: &str, management_key: &str) -> Result<()> {
     let provider = Provider::with_key(url, key);
     let Err(error) = provider.check_management_key(Deadline::after(CHECK)).await else { return Ok(()) };
     bail!("the provider at {url} cannot be used: {error}; check --provider and --management-key-file")
+}
+
+/// Warnings and errors of the bundle itself go to standard error. The engine warns of every condition that does not hold, which is
+/// the ordinary course of things here.
+fn tell_what_is_wrong() -> Result<()> {
+    let wanted = Targets::new().with_default(LevelFilter::WARN).with_target("dynoxide", LevelFilter::ERROR);
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::io::stderr).with_filter(wanted);
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines))?;
+    Ok(())
 }
 
 /// The one line on standard output.

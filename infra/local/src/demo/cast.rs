@@ -107,9 +107,9 @@ pub(super) fn spends(student: &Student, day: u16, weekday: i8, deadline: u16) ->
         student.address.bytes().fold(u64::from(day), |seed, byte| seed.wrapping_mul(31) + u64::from(byte)),
     );
     let (chance, most) = match student.habit {
-        Habit::Light => (35, 180_000),
-        Habit::Regular => (65, 620_000),
-        Habit::Heavy => (90, 1_900_000),
+        Habit::Light => (35, 340_000),
+        Habit::Regular => (65, 1_300_000),
+        Habit::Heavy => (90, 2_600_000),
     };
     let (chance, most) = match (deadline.checked_sub(day), weekday) {
         // Everybody works in the last days before it is due, and hardly anybody the day after.

@@ -15,6 +15,7 @@ use crate::inbox::SignsIn;
 use crate::invoke::logs::Logs;
 use crate::kept::Kept;
 use crate::schedules::SyncEvery;
+use crate::ses::Quota;
 use crate::stack::{Functions, Options, ProviderAt, Stack, WHO, listen};
 use story::{DAYS, Story};
 
@@ -44,6 +45,8 @@ pub async fn build(
         logs: Logs::new(Keep::Last(LATEST)),
     })
     .await?;
+    // Two hundred roster mails leave at once, not at the pace of a new account.
+    stack.ses.set_quota(Quota { per_second: 10_000, ..Quota::PRODUCTION });
     let admin = admins.first().context("there is no admin")?;
     let mut story = Story::new(&stack, began, admin);
     let told = story.tell(|day| progress(format!("day {} of {DAYS}", day + 1))).await;

@@ -93,6 +93,12 @@ impl Ses {
         self.state().mails.clone()
     }
 
+    /// What was accepted for one address, oldest first.
+    pub fn mails_to(&self, address: &str) -> Vec<Mail> {
+        let is_to = |mail: &&Mail| mail.to.iter().any(|to| to.eq_ignore_ascii_case(address));
+        self.state().mails.iter().filter(is_to).cloned().collect()
+    }
+
     /// The mails since this was last asked for, oldest first: each is told once.
     pub fn unread(&self) -> Vec<Mail> {
         let mut state = self.state();

@@ -1,0 +1,49 @@
+//! The demonstration that the first `cargo run` builds: what is in it, that every invariant holds in it, and that it is kept.
+
+use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::grant::{AttemptState, Grant, State};
+use bursar_core::store::items::MailState;
+use bursar_local::demo;
+use bursar_local::folder::Folder;
+use bursar_tests::stack;
+use jiff::{SignedDuration, Timestamp};
+
+#[tokio::test]
+async fn it_is_a_believable_term_in_which_every_invariant_holds() {
+    let data = tempfile::tempdir().unwrap();
+    let folder = Folder::open(data.path()).unwrap();
+    let admins = [EmailAddress::parse("admin@example.edu").unwrap()];
+    demo::build(&folder, "http://127.0.0.1:8080", &admins, |_| {}).await.unwrap();
+    assert!(!folder.is_new());
+    drop(folder);
+
+    let stack = stack::over(data.path()).await.unwrap();
+    let off = stack.clock.now().duration_since(Timestamp::now());
+    assert!(off.abs() < SignedDuration::from_secs(60), "it ends at now, and not {off:?} from it");
+    let mut watch = stack::watch(&stack);
+    let seen = watch.check().await;
+
+    let pilot: Vec<_> = seen.grants.values().filter(|grant| grant.programme.as_str() == "cs-pilot").collect();
+    assert_eq!(pilot.len(), 200);
+    let live = pilot.iter().filter(|grant| matches!(grant.state, State::Live { .. })).count();
+    let invited = pilot.iter().filter(|grant| grant.state == State::Invited).count();
+    assert!(live > 140 && invited > 10, "{live} live, {invited} invited");
+    let groups: std::collections::BTreeSet<_> = pilot.iter().filter_map(|grant| grant.group.clone()).collect();
+    assert_eq!(groups.len(), 4);
+    let shown = |grant: &&&Grant| grant.attempts.iter().filter(|attempt| attempt.state == AttemptState::Shown).count();
+    assert_eq!(pilot.iter().filter(|grant| shown(grant) == 2).count(), 1, "one key was leaked and replaced");
+    assert!(seen.outbox.iter().any(|row| matches!(row.state, MailState::Bounced { .. })), "one address bounced");
+    assert!(seen.crossings.iter().filter(|crossing| crossing.told).count() >= 2);
+    assert!(seen.totals.iter().filter(|totals| totals.programme.as_str() == "cs-pilot").count() > 25);
+    let foreign = seen.keys.iter().filter(|key| key.name.is_none()).count();
+    assert_eq!(foreign, 3, "keys that are nobody's");
+    // Spending is uneven: the few who use most use more than half of it.
+    let mut spent: Vec<i64> = pilot
+        .iter()
+        .map(|grant| seen.readings_of(grant).iter().map(|reading| reading.lifetime.micros()).sum())
+        .collect();
+    spent.sort_unstable_by(|one, other| other.cmp(one));
+    let (few, all) = (spent.iter().take(50).sum::<i64>(), spent.iter().sum::<i64>());
+    assert!(few * 2 > all && all > 100_000_000, "{few} of {all}");
+    stack.stop().await.unwrap();
+}
