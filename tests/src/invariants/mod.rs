@@ -78,7 +78,7 @@ const CHECKS: [(&str, Check); 18] = [
     ("I3", keys::every_enabled_key_is_accounted_for),
     ("I4", secrets::secrets_are_nowhere),
     ("I4", mails::links_are_in_link_mails_and_known_by_their_hash),
-    ("I5", sums::crossings_are_told_once),
+    ("I5", sums::crossings_were_reached_and_stay),
     ("I5", mails::what_is_owed_is_accepted_once),
     ("I6", keys::live_is_ended_by_nobody_in_passing),
     ("I7", keys::what_was_shown_is_recorded),

@@ -1,11 +1,9 @@
-//! Sums and what is concluded from them: totals against readings, crossings against totals and the mails they owe.
-
-use std::collections::BTreeSet;
+//! Sums and what is concluded from them: totals against readings, crossings against totals.
 
 use bursar_core::domain::crossing::Crossing;
 use bursar_core::domain::id::ProgrammeId;
 use bursar_core::domain::money::Usd;
-use bursar_core::store::items::{OwedMail, Totals};
+use bursar_core::store::items::Totals;
 
 use super::{Snapshot, Step};
 
@@ -38,9 +36,8 @@ pub(super) fn totals_are_sums_of_readings(step: &Step<'_>) -> Vec<String> {
     wrong
 }
 
-/// I5, as far as the table goes: a crossing names a limit that was reached, stays as it is, and owes each recipient one mail if it
-/// is told; no alert is owed without one.
-pub(super) fn crossings_are_told_once(step: &Step<'_>) -> Vec<String> {
+/// I5, of crossings: each names a limit that was reached, and stays as it is. Who is mailed because of it is judged in `mails`.
+pub(super) fn crossings_were_reached_and_stay(step: &Step<'_>) -> Vec<String> {
     let now = step.now;
     let mut wrong = Vec::new();
     for crossing in &now.crossings {
@@ -50,22 +47,6 @@ pub(super) fn crossings_are_told_once(step: &Step<'_>) -> Vec<String> {
         if !reached || *spent == Usd::ZERO || *spent > most_spent(now, programme) {
             wrong.push(format!("{of} is not reached by {spent}"));
         }
-        let told = told(now, programme, *limit, *threshold);
-        if told.is_empty() == crossing.told {
-            wrong.push(format!("{of} is told: {}, and {} are owed a mail", crossing.told, told.len()));
-        }
-        if told.iter().collect::<BTreeSet<_>>().len() != told.len() {
-            wrong.push(format!("{of} is told somebody twice"));
-        }
-    }
-    for row in &now.outbox {
-        let OwedMail::Alert { programme, threshold, of_limit, .. } = &row.mail else { continue };
-        let is_its = |crossing: &&Crossing| {
-            crossing.programme == *programme && crossing.threshold == *threshold && crossing.limit == *of_limit
-        };
-        if !now.crossings.iter().any(|crossing| is_its(&crossing)) {
-            wrong.push(format!("an alert of {threshold} % of {of_limit} of {programme} has no crossing"));
-        }
     }
     for old in step.before.iter().flat_map(|before| &before.crossings) {
         if !now.crossings.contains(old) {
@@ -73,19 +54,6 @@ pub(super) fn crossings_are_told_once(step: &Step<'_>) -> Vec<String> {
         }
     }
     wrong
-}
-
-/// The recipients of the alerts of a crossing.
-fn told(now: &Snapshot, programme: &ProgrammeId, limit: Usd, threshold: u8) -> Vec<String> {
-    let recipient = |mail: &OwedMail| match mail {
-        OwedMail::Alert { programme: of, threshold: at, of_limit, recipient }
-            if of == programme && *at == threshold && *of_limit == limit =>
-        {
-            Some(recipient.to_string())
-        }
-        _ => None,
-    };
-    now.outbox.iter().filter_map(|row| recipient(&row.mail)).collect()
 }
 
 fn most_spent(now: &Snapshot, programme: &ProgrammeId) -> Usd {
