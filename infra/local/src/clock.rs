@@ -15,6 +15,8 @@ use crate::kept::Kept;
 const COLLECTION: &str = "clock";
 /// Real time may be set while somebody waits: nobody sleeps longer than this before looking again.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// How long whoever moves the clock waits for what is under way.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Clones tell and move the same time.
 #[derive(Clone)]
@@ -25,6 +27,7 @@ struct Inner {
     course: Mutex<Course>,
     kept: Kept,
     moved: watch::Sender<()>,
+    at_work: watch::Sender<usize>,
 }
 
 #[derive(Clone, Copy)]
@@ -32,6 +35,15 @@ enum Course {
     /// Goes with real time, so many nanoseconds ahead of it or behind.
     Running(SignedDuration),
     StandingAt(Timestamp),
+}
+
+/// Something that is under way.
+pub struct AtWork(StackClock);
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.0.at_work.send_modify(|count| *count -= 1);
+    }
 }
 
 /// How far ahead of real time the clock goes on after a restart.
@@ -56,6 +68,7 @@ impl StackClock {
             course: Mutex::new(Course::Running(offset)),
             kept,
             moved: watch::channel(()).0,
+            at_work: watch::channel(0).0,
         })))
     }
 
@@ -106,6 +119,20 @@ impl StackClock {
             Course::StandingAt(_) => self.stop_at(instant)?,
         }
         Ok(self.now())
+    }
+
+    /// Says that something is under way that takes a moment of real time, until the answer is dropped.
+    pub fn at_work(&self) -> AtWork {
+        self.0.at_work.send_modify(|count| *count += 1);
+        AtWork(self.clone())
+    }
+
+    /// Waits until nothing is under way, before the clock is moved: to what is, hours would pass in the middle of a step. What
+    /// takes long is not waited for.
+    pub async fn rests(&self) {
+        let mut at_work = self.0.at_work.subscribe();
+        let nothing = at_work.wait_for(|count| *count == 0);
+        tokio::time::timeout(PATIENCE, nothing).await.ok();
     }
 
     /// Waits until the clock tells `instant` or later, whether by running or by being moved.
@@ -169,6 +196,19 @@ pub(crate) mod tests {
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn whoever_moves_it_waits_for_what_is_under_way() {
+        let clock = StackClock::open(Kept::in_memory().unwrap()).unwrap();
+        clock.rests().await;
+        let (one, other) = (clock.at_work(), clock.at_work());
+        let mut rests = Box::pin(clock.rests());
+        assert!(tokio::time::timeout(Duration::ZERO, &mut rests).await.is_err());
+        drop(one);
+        assert!(tokio::time::timeout(Duration::ZERO, &mut rests).await.is_err());
+        drop(other);
+        assert!(tokio::time::timeout(Duration::ZERO, &mut rests).await.is_ok());
     }
 
     #[test]

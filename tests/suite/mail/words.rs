@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use bursar_core::domain::audit::{Act, Actor, What};
 use bursar_core::domain::crossing::{Crossing, Scope};
-use bursar_core::domain::grant::{Minted, Press, PressKind, Stopped};
-use bursar_core::domain::id::{Epoch, PersonId};
+use bursar_core::domain::grant::{Minted, Press, PressKind, Reading, Stopped};
+use bursar_core::domain::id::{Epoch, GrantId, PersonId};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::window::Window;
 use bursar_core::store::items::Totals;
@@ -130,12 +130,7 @@ async fn a_roster_mail() {
 async fn notices_of_a_key_that_was_shown_or_reported() {
     let mut office = PostOffice::open().await;
     let grant = office.enrol("ada@example.edu").await;
-    let at = At { programme: &office.programme, grant: &grant, now: office.stack.clock.now(), deadline: soon() };
-    let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST };
-    let Outcome::Done(begun) = office.table.begin(at, press).await.unwrap() else { panic!("not begun") };
-    let minted = Minted { key: "ab".repeat(32).parse().unwrap(), limit: Usd::from_dollars(20) };
-    office.table.record(at, &begun, &minted).await.unwrap();
-    office.settle().await;
+    office.claim(&grant).await;
     let shown = office.the_mail();
     assert_eq!(shown.contents.kind.as_deref(), Some("key-shown"));
     insta::assert_snapshot!(redacted(&office, &shown.contents), @r#"
@@ -182,8 +177,25 @@ async fn notices_of_a_key_that_was_shown_or_reported() {
 }
 
 impl PostOffice {
-    /// A crossing that is told to one person.
-    async fn cross(&self, threshold: u8, spent: Usd) {
+    /// A key that was made up is shown.
+    async fn claim(&mut self, grant: &GrantId) {
+        let at = At { programme: &self.programme, grant, now: self.stack.clock.now(), deadline: soon() };
+        let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST };
+        let Outcome::Done(begun) = self.table.begin(at, press).await.unwrap() else { panic!("not begun") };
+        let minted = Minted { key: grant.as_str().repeat(4).parse().unwrap(), limit: Usd::from_dollars(20) };
+        self.table.record(at, &begun, &minted).await.unwrap();
+        self.settle().await;
+    }
+
+    /// Somebody spends more than anybody may, and a crossing of it is told to one person.
+    async fn cross(&mut self, threshold: u8, spent: Usd) {
+        let grant = self.enrol(&format!("ada.{threshold}@example.edu")).await;
+        self.claim(&grant).await;
+        assert_eq!(self.unread().len(), 1);
+        let window = Window::WHOLE_TERM;
+        let (programme, epoch, as_of) = (self.programme.clone(), Epoch::new(1), self.stack.clock.now());
+        let reading = Reading { programme, grant, epoch, lifetime: spent, window, in_window: spent, as_of };
+        self.table.note_reading(&reading).await.unwrap();
         let faculty = self.table.person_of(&address("Frida.Faculty@example.edu"), soon()).await.unwrap();
         let (programme, now) = (self.programme.clone(), self.stack.clock.now());
         let totals = Totals {

@@ -263,6 +263,7 @@ impl<'a> Story<'a> {
         let date = self.began.saturating_add(i64::from(day).days());
         let then = date.at(hour, 0, 0, 0).to_zoned(TimeZone::UTC)?.timestamp();
         let left = then.duration_since(self.stack.clock.now());
+        self.settle().await?;
         if left.is_positive() {
             self.stack.schedules.advance(left).await?;
         }

@@ -205,7 +205,9 @@ impl Inner {
                 return Ok(false);
             }
             let event = json!({"Records": part.records.iter().map(|record| &record.body).collect::<Vec<_>>()});
+            let at_work = self.clock.at_work();
             let answer = self.invoke.invoke(reader.function, event).await;
+            drop(at_work);
             let why = match delivery.answered(reader, answer) {
                 Some(Step::Past(position)) => {
                     self.pass(index, position)?;

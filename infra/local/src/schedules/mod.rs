@@ -115,6 +115,7 @@ impl Schedules {
             let stood = inner.clock.stands();
             let end = inner.clock.now().checked_add(by).context("that is too far ahead")?;
             let ran = inner.run_until(end).await;
+            inner.clock.rests().await;
             let ended = if stood { inner.clock.stop_at(end) } else { inner.clock.run_from(end) };
             ran.and(ended)?;
             Ok(inner.clock.now())
@@ -196,6 +197,7 @@ impl Inner {
         let mut due: Vec<_> = self.lines.iter().filter_map(|line| Some((due(line)?, line))).collect();
         due.sort_by_key(|(instant, _)| *instant);
         for (instant, line) in due {
+            self.clock.rests().await;
             self.clock.stop_at(instant)?;
             self.set_last(line, instant)?;
             let _turn = line.turn.lock().await;
