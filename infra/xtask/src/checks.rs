@@ -15,7 +15,8 @@ pub(crate) fn fmt(shell: &Shell) -> anyhow::Result<()> {
 }
 
 pub(crate) fn clippy(shell: &Shell) -> anyhow::Result<()> {
-    Ok(cmd!(shell, "cargo clippy --workspace --all-targets --locked -- -D warnings").run()?)
+    let all = ["--workspace", "--all-targets", "--features", "bursar-tests/browser"];
+    Ok(cmd!(shell, "cargo clippy {all...} --locked -- -D warnings").run()?)
 }
 
 pub(crate) fn docs(shell: &Shell) -> anyhow::Result<()> {

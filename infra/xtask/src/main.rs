@@ -2,6 +2,7 @@
 //! toolchain, `tools.rs` installs under `target/tools`; what it needs running, `background.rs` starts and ends.
 
 mod background;
+mod browser;
 mod checks;
 mod engine;
 mod provider;
@@ -48,6 +49,17 @@ const RECIPES: &[Recipe] = &[
         what: "the provider simulator, through the provider's own SDK",
         run: provider::provider_sdk,
     },
+    Recipe {
+        name: "browser",
+        what: "the first journey in a real browser, with scripts and without",
+        run: browser::check,
+    },
+];
+
+/// What makes something, and checks nothing.
+const MAKERS: &[Recipe] = &[
+    Recipe { name: "screenshots", what: "the pictures of the README, in docs/screenshots", run: browser::screenshots },
+    Recipe { name: "gallery", what: "a picture of every page in every look, in target/gallery", run: browser::gallery },
 ];
 
 fn main() -> ExitCode {
@@ -72,7 +84,7 @@ fn run(names: &[String]) -> anyhow::Result<()> {
             ci(&shell)?;
             continue;
         }
-        let recipe = RECIPES.iter().find(|recipe| recipe.name == name);
+        let recipe = RECIPES.iter().chain(MAKERS).find(|recipe| recipe.name == name);
         let recipe = recipe.with_context(|| format!("there is no recipe {name}; cargo xtask lists them"))?;
         (recipe.run)(&shell).with_context(|| format!("{name} failed"))?;
     }
@@ -82,8 +94,12 @@ fn run(names: &[String]) -> anyhow::Result<()> {
 fn list() -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "cargo xtask <recipe>…\n")?;
-    writeln!(out, "  {:14} everything below, in this order: what CI runs", "ci")?;
+    writeln!(out, "  {:14} all of these, in this order: what CI runs", "ci")?;
     for recipe in RECIPES {
+        writeln!(out, "  {:14} {}", recipe.name, recipe.what)?;
+    }
+    writeln!(out)?;
+    for recipe in MAKERS {
         writeln!(out, "  {:14} {}", recipe.name, recipe.what)?;
     }
     Ok(())

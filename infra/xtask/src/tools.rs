@@ -51,12 +51,21 @@ pub(crate) fn python(shell: &Shell) -> anyhow::Result<PathBuf> {
 
 /// Debian splits `venv` off Python: a bare container of it may have neither.
 fn install_venv(shell: &Shell) -> anyhow::Result<()> {
-    let root = cmd!(shell, "id -u").quiet().read().is_ok_and(|id| id == "0");
-    if !root || cmd!(shell, "apt-get --version").quiet().ignore_stdout().run().is_err() {
+    if !install_from_debian(shell, &["python3", "python3-venv"])? {
         bail!("this recipe needs Python 3 with its venv module; install them and run it again");
     }
+    Ok(())
+}
+
+/// Installs packages where that can be done without asking anybody; else says no.
+pub(crate) fn install_from_debian(shell: &Shell, packages: &[&str]) -> anyhow::Result<bool> {
+    let root = cmd!(shell, "id -u").quiet().read().is_ok_and(|id| id == "0");
+    if !root || cmd!(shell, "apt-get --version").quiet().ignore_stdout().run().is_err() {
+        return Ok(false);
+    }
     cmd!(shell, "apt-get update --quiet").run()?;
-    Ok(cmd!(shell, "apt-get install --yes --no-install-recommends python3 python3-venv").run()?)
+    cmd!(shell, "apt-get install --yes --no-install-recommends {packages...}").run()?;
+    Ok(true)
 }
 
 fn folder() -> PathBuf {

@@ -1,0 +1,324 @@
+//! Real browsers, driven over the WebDriver protocol by Debian's `chromedriver`. The protocol is a page of JSON over HTTP, and of its
+//! calls we need a dozen, so they are made here. What is looked for on a page is the caller's business.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use data_encoding::BASE64;
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// How long the driver itself waits for an element or a page.
+const PATIENCE_MS: u64 = 10_000;
+/// The name under which an element travels, by the standard.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+pub(crate) const TAB: char = '\u{E004}';
+pub(crate) const ENTER: char = '\u{E007}';
+
+/// The driver's process, with every browser that it opened.
+pub(crate) struct Driver {
+    process: Child,
+    origin: String,
+    http: Client,
+    sessions: Mutex<Vec<Browser>>,
+}
+
+/// How a browser is set up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Looks {
+    pub(crate) width: u32,
+    pub(crate) dark: bool,
+    pub(crate) scripts: bool,
+}
+
+/// One browser with cookies of its own.
+#[derive(Clone)]
+pub(crate) struct Browser {
+    http: Client,
+    session: String,
+}
+
+/// Something on the page that is open.
+#[derive(Clone)]
+pub(crate) struct Element {
+    browser: Browser,
+    id: String,
+}
+
+impl Driver {
+    pub(crate) async fn start() -> Result<Driver> {
+        let mut process = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .context("chromedriver does not start: is Debian's package chromium-driver there?")?;
+        let out = process.stdout.take().context("its output is not a pipe")?;
+        let mut lines = BufReader::new(out).lines();
+        let port = loop {
+            let line = lines.next_line().await?.context("chromedriver ended by itself")?;
+            if let Some(port) = line.split_once("successfully on port ").map(|(_, rest)| rest.trim_end_matches('.')) {
+                break port.parse::<u16>()?;
+            }
+        };
+        // Read to the end, so that it never waits for a reader.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let http = Client::builder().no_proxy().timeout(Duration::from_secs(60)).build()?;
+        Ok(Driver { process, origin: format!("http://127.0.0.1:{port}"), http, sessions: Mutex::default() })
+    }
+
+    /// A browser that has never been anywhere.
+    pub(crate) async fn open(&self, looks: Looks) -> Result<Browser> {
+        let mut options = json!({
+            "args": ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"],
+        });
+        if !looks.scripts {
+            options["prefs"] = json!({"profile.managed_default_content_settings.javascript": 2});
+        }
+        let wanted = json!({"capabilities": {"alwaysMatch": {
+            "browserName": "chrome",
+            "goog:chromeOptions": options,
+            "goog:loggingPrefs": {"browser": "ALL"},
+            "timeouts": {"implicit": PATIENCE_MS, "pageLoad": 3 * PATIENCE_MS, "script": PATIENCE_MS},
+        }}});
+        let made = call(&self.http, Method::POST, &format!("{}/session", self.origin), Some(&wanted)).await?;
+        let id = made["sessionId"].as_str().context("no session came")?;
+        let browser = Browser { http: self.http.clone(), session: format!("{}/session/{id}", self.origin) };
+        self.known().push(browser.clone());
+        browser.look(looks).await?;
+        Ok(browser)
+    }
+
+    /// Ends every browser and the driver. After a failure, what the browsers showed last is put into `failed`.
+    pub(crate) async fn stop(mut self, failed: Option<&Path>) -> Result<()> {
+        let browsers = std::mem::take(&mut *self.known());
+        for (number, browser) in browsers.iter().enumerate() {
+            if let Some(folder) = failed {
+                browser.leave_evidence(folder, number).await?;
+            }
+            browser.call(Method::DELETE, "", None).await?;
+        }
+        self.process.kill().await?;
+        Ok(())
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Vec<Browser>> {
+        self.sessions.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Browser {
+    /// As wide as this, light or dark, from now on.
+    pub(crate) async fn look(&self, looks: Looks) -> Result<()> {
+        // Not `mobile`: there a page that is too wide would be zoomed out, and seem to fit.
+        let size = json!({"width": looks.width, "height": 844, "deviceScaleFactor": 1, "mobile": false});
+        self.devtools("Emulation.setDeviceMetricsOverride", &size).await?;
+        let scheme = if looks.dark { "dark" } else { "light" };
+        let media = json!({"features": [
+            {"name": "prefers-color-scheme", "value": scheme},
+            // The driver clicks where an element was before the page began to scroll.
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ]});
+        self.devtools("Emulation.setEmulatedMedia", &media).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn go(&self, url: &str) -> Result<()> {
+        self.post("/url", &json!({"url": url})).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn back(&self) -> Result<()> {
+        self.post("/back", &json!({})).await?;
+        Ok(())
+    }
+
+    /// Where it is.
+    pub(crate) async fn address(&self) -> Result<String> {
+        text_of(&self.call(Method::GET, "/url", None).await?)
+    }
+
+    /// The page as it is now, whatever has become of what was sent.
+    pub(crate) async fn source(&self) -> Result<String> {
+        text_of(&self.call(Method::GET, "/source", None).await?)
+    }
+
+    /// The first element that fits, waited for.
+    pub(crate) async fn one(&self, css: &str) -> Result<Element> {
+        self.find("css selector", css).await
+    }
+
+    pub(crate) async fn by_xpath(&self, xpath: &str) -> Result<Element> {
+        self.find("xpath", xpath).await
+    }
+
+    async fn find(&self, using: &str, what: &str) -> Result<Element> {
+        let found = self.post("/element", &json!({"using": using, "value": what})).await;
+        match found {
+            Ok(found) => self.element(&found),
+            Err(error) => Err(error.context(format!("no {what} at {}", self.address().await?))),
+        }
+    }
+
+    /// All elements that fit, at least one.
+    pub(crate) async fn all(&self, css: &str) -> Result<Vec<Element>> {
+        let found = self.post("/elements", &json!({"using": "css selector", "value": css})).await?;
+        found.as_array().context("not a list")?.iter().map(|found| self.element(found)).collect()
+    }
+
+    /// Where the keyboard is.
+    pub(crate) async fn focused(&self) -> Result<Element> {
+        let found = self.call(Method::GET, "/element/active", None).await?;
+        self.element(&found)
+    }
+
+    /// Presses keys, one after the other, wherever the keyboard is.
+    pub(crate) async fn press(&self, keys: &str) -> Result<()> {
+        let strokes = keys.chars().flat_map(|key| ["keyDown", "keyUp"].map(|kind| json!({"type": kind, "value": key})));
+        let strokes: Vec<Value> = strokes.collect();
+        let keyboard = json!({"actions": [{"type": "key", "id": "keyboard", "actions": strokes}]});
+        self.post("/actions", &keyboard).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn run(&self, script: &str) -> Result<Value> {
+        self.post("/execute/sync", &json!({"script": script, "args": []})).await
+    }
+
+    /// Goes into the only frame of the page.
+    pub(crate) async fn enter_frame(&self) -> Result<()> {
+        let frame = self.one("iframe").await?;
+        self.post("/frame", &json!({"id": {ELEMENT: frame.id}})).await?;
+        Ok(())
+    }
+
+    /// Goes to the window that was opened last, and closes the others.
+    pub(crate) async fn keep_newest_window(&self) -> Result<()> {
+        let windows = self.call(Method::GET, "/window/handles", None).await?;
+        let windows = windows.as_array().context("not a list")?;
+        let here = self.call(Method::GET, "/window", None).await?;
+        let new = windows.iter().find(|window| **window != here).context("no window was opened")?;
+        self.call(Method::DELETE, "/window", None).await?;
+        self.post("/window", &json!({"handle": new})).await?;
+        Ok(())
+    }
+
+    /// What the console has said since it was last asked: errors, warnings, violations of the policy.
+    pub(crate) async fn said(&self) -> Result<Vec<String>> {
+        let lines = self.post("/se/log", &json!({"type": "browser"})).await?;
+        let lines = lines.as_array().context("not a list")?;
+        Ok(lines.iter().map(|line| format!("{}: {}", line["level"], line["message"])).collect())
+    }
+
+    /// The whole page from top to bottom, as PNG.
+    pub(crate) async fn picture(&self) -> Result<Vec<u8>> {
+        let layout = self.devtools("Page.getLayoutMetrics", &json!({})).await?;
+        let size = &layout["cssContentSize"];
+        let clip = json!({"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1});
+        self.picture_of(&clip).await
+    }
+
+    /// What is seen of the page without scrolling.
+    pub(crate) async fn picture_above(&self, width: u32, height: u32) -> Result<Vec<u8>> {
+        self.picture_of(&json!({"x": 0, "y": 0, "width": width, "height": height, "scale": 1})).await
+    }
+
+    async fn picture_of(&self, clip: &Value) -> Result<Vec<u8>> {
+        let wanted = json!({"format": "png", "captureBeyondViewport": true, "clip": clip});
+        let picture = self.devtools("Page.captureScreenshot", &wanted).await?;
+        Ok(BASE64.decode(text_of(&picture["data"])?.as_bytes())?)
+    }
+
+    pub(crate) async fn devtools(&self, command: &str, parameters: &Value) -> Result<Value> {
+        self.post("/goog/cdp/execute", &json!({"cmd": command, "params": parameters})).await
+    }
+
+    async fn leave_evidence(&self, folder: &Path, number: usize) -> Result<()> {
+        std::fs::create_dir_all(folder)?;
+        eprintln!("browser {number} is at {}", self.address().await?);
+        std::fs::write(folder.join(format!("{number}.html")), self.source().await?)?;
+        std::fs::write(folder.join(format!("{number}.png")), self.picture().await?)?;
+        Ok(())
+    }
+
+    fn element(&self, found: &Value) -> Result<Element> {
+        let id = found[ELEMENT].as_str().context("not an element")?.to_owned();
+        Ok(Element { browser: self.clone(), id })
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
+        call(&self.http, method, &format!("{}{path}", self.session), body).await
+    }
+}
+
+impl Element {
+    /// What a person reads of it.
+    pub(crate) async fn text(&self) -> Result<String> {
+        text_of(&self.get("text").await?)
+    }
+
+    pub(crate) async fn attribute(&self, name: &str) -> Result<Option<String>> {
+        Ok(self.get(&format!("attribute/{name}")).await?.as_str().map(str::to_owned))
+    }
+
+    /// Such as the whole address of a link.
+    pub(crate) async fn property(&self, name: &str) -> Result<Value> {
+        self.get(&format!("property/{name}")).await
+    }
+
+    pub(crate) async fn is_shown(&self) -> Result<bool> {
+        Ok(self.get("displayed").await? == true)
+    }
+
+    pub(crate) async fn click(&self) -> Result<()> {
+        self.post("click", &json!({})).await
+    }
+
+    pub(crate) async fn write(&self, text: &str) -> Result<()> {
+        self.post("value", &json!({"text": text})).await
+    }
+
+    pub(crate) async fn clear(&self) -> Result<()> {
+        self.post("clear", &json!({})).await
+    }
+
+    async fn get(&self, what: &str) -> Result<Value> {
+        self.browser.call(Method::GET, &format!("/element/{}/{what}", self.id), None).await
+    }
+
+    async fn post(&self, what: &str, body: &Value) -> Result<()> {
+        self.browser.post(&format!("/element/{}/{what}", self.id), body).await?;
+        Ok(())
+    }
+}
+
+async fn call(http: &Client, method: Method, url: &str, body: Option<&Value>) -> Result<Value> {
+    let mut request = http.request(method, url);
+    if let Some(body) = body {
+        request = request.json(body);
+    }
+    let answer = request.send().await?;
+    let status = answer.status();
+    let mut answer: Value = answer.json().await?;
+    let value = answer["value"].take();
+    if !status.is_success() {
+        let message = value["message"].as_str().unwrap_or_default();
+        bail!("{}: {}", value["error"], message.lines().next().unwrap_or_default());
+    }
+    ensure!(value.get("error").is_none(), "{value}");
+    Ok(value)
+}
+
+fn text_of(value: &Value) -> Result<String> {
+    Ok(value.as_str().with_context(|| format!("not a text: {value}"))?.to_owned())
+}

@@ -1,0 +1,268 @@
+//! The first journey in a browser, from an empty account to a student's key, its spending and the mail to faculty. What is pressed and
+//! read is what a person presses and reads; the key alone is used without a browser, as keys are.
+
+use anyhow::{Context, Result, ensure};
+use bursar_local::settle::LIMIT;
+use bursar_local::stack::Stack;
+use bursar_tests::stack;
+use jiff::ToSpan;
+use jiff::tz::TimeZone;
+use serde_json::json;
+
+use crate::driver::{Driver, ENTER, TAB};
+use crate::person::Person;
+
+const ADMIN: &str = "admin@example.edu";
+const FACULTY: [&str; 2] = ["faye@example.edu", "frank@example.edu"];
+const STUDENT: &str = "Stu.Dent@example.edu";
+const LATE: &str = "lara@example.edu";
+const PROGRAMME: &str = "/console/programmes/cs-pilot";
+const ROSTER: &str =
+    "Email; Name ;group;office\nStu.Dent@example.edu;Stu Dent;A;12\nmallory@;Mallory;B;13\nTom@example.edu;Tom;B;14\n";
+const REFUSED: &str = "status of 403";
+
+pub(crate) async fn goes_well(driver: &Driver, scripts: bool) -> Result<()> {
+    let stack = stack::in_process().await?;
+    let mut watch = stack::watch(&stack);
+    let admin = Person::at(driver, &stack, scripts).await?;
+    let student = Person::at(driver, &stack, scripts).await?;
+    admin_signs_in(driver, &admin).await.context("the admin signs in")?;
+    create(&stack, &admin).await.context("a programme is created")?;
+    upload(&stack, &admin).await.context("a roster is uploaded")?;
+    watch.check().await;
+    sign_in(&student, " stu.dent@EXAMPLE.edu ", STUDENT).await.context("the student signs in")?;
+    student.reads("Your LLM credit").await?;
+    let key = reveal(&stack, &student, scripts).await.context("the key is shown")?;
+    watch.check().await;
+    spend(&stack, &key).await.context("the key is spent on")?;
+    spending_is_seen(&admin, &student).await.context("the spending is seen")?;
+    alerts(driver, &stack, &admin, scripts).await.context("faculty is told")?;
+    student.opens("/my").await?;
+    student.sends("/sign-out").await?;
+    student.reads("Your LLM credit").await?;
+    student.browser.one("form[action='/link']").await?;
+    watch.check().await;
+    stack.ses.unread();
+    stack::finish(stack).await
+}
+
+/// Asks on the form, opens the mail and presses the button behind its link.
+async fn sign_in(person: &Person<'_>, typed: &str, address: &str) -> Result<()> {
+    ask(person, typed).await?;
+    person.opens_mail(address, "link").await?;
+    person.clicks_link().await?;
+    person.reads("Sign in").await?;
+    person.browser.one("main form button").await?.click().await
+}
+
+async fn ask(person: &Person<'_>, typed: &str) -> Result<()> {
+    person.opens("/").await?;
+    person.types("/link", "address", typed).await?;
+    person.sends("/link").await?;
+    person.reads("Look into your mail").await
+}
+
+async fn admin_signs_in(driver: &Driver, admin: &Person<'_>) -> Result<()> {
+    ask(admin, ADMIN).await?;
+    admin.opens_mail(ADMIN, "link").await?;
+    scanner_burns_nothing(driver, admin).await.context("a scanner follows the link first")?;
+    admin.opens_mail(ADMIN, "link").await?;
+    admin.clicks_link().await?;
+    admin.reads("Sign in").await?;
+    admin.browser.one("main form button").await?.click().await?;
+    admin.reads("Programmes").await
+}
+
+/// What looks through mails before they arrive opens links, runs scripts, and presses what it finds.
+async fn scanner_burns_nothing(driver: &Driver, admin: &Person<'_>) -> Result<()> {
+    let link = admin.copies_link().await?;
+    let mut scanner = admin.another(driver).await?;
+    scanner.forgives(REFUSED);
+    for _ in 0..2 {
+        scanner.browser.go(&link).await?;
+        scanner.reads("Sign in").await?;
+        scanner.browser.one("main form button").await?.click().await?;
+        scanner.reads("You are not signed in").await?;
+    }
+    scanner.browser.go(&link).await?;
+    scanner.browser.run("document.querySelector('main form').submit()").await?;
+    scanner.reads("You are not signed in").await?;
+    let said = scanner.browser.one("[role='alert']").await?.text().await?;
+    ensure!(said.contains("used up, too old"), "{said}");
+    scanner.opens("/console").await?;
+    scanner.browser.one("form[action='/link']").await?;
+    Ok(())
+}
+
+async fn create(stack: &Stack, admin: &Person<'_>) -> Result<()> {
+    let form = "/console/programmes";
+    admin.browser.one("a[href='/console/programmes/new']").await?.click().await?;
+    admin.reads("New programme").await?;
+    let today = stack.clock.now().to_zoned(TimeZone::UTC).date();
+    // As it is typed into a date field of this browser: the month first.
+    let typed = |date: jiff::civil::Date| date.strftime("%m%d%Y").to_string();
+    let faculty = FACULTY.join(", ");
+    admin.browser.one("details > summary").await?.click().await?;
+    for (field, text) in [
+        ("name", "CS pilot"),
+        ("starts_on", &typed(today)),
+        ("ends_on", &typed(today.saturating_add(300.days()))),
+        ("cap_usd", "1"),
+        ("pot_usd", "a lot"),
+        ("faculty", &faculty),
+    ] {
+        admin.types(form, field, text).await?;
+    }
+    let zone = admin.browser.one("[name='timezone']").await?;
+    zone.clear().await?;
+    zone.write("UTC").await?;
+    admin.sends(form).await?;
+    admin.hears("status of 422").await?;
+    let refused = admin.browser.one("[name='pot_usd'][aria-invalid='true']").await?;
+    admin.looks().await?;
+    ensure!(admin.value(form, "faculty").await? == faculty, "what was typed is lost");
+    ensure!(admin.value(form, "starts_on").await? == today.to_string(), "the date that was typed is lost");
+    refused.clear().await?;
+    refused.write("$1.20").await?;
+    admin.sends(form).await?;
+    admin.reads("CS pilot").await?;
+    let pot = admin.hook("pot").await?.attribute("data-usd").await?;
+    ensure!(pot.as_deref() == Some("1.200000"), "the pot is {pot:?}");
+    Ok(())
+}
+
+async fn upload(stack: &Stack, admin: &Person<'_>) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("roster.csv");
+    std::fs::write(&file, ROSTER)?;
+    let upload = format!("{PROGRAMME}/roster");
+    admin.types(&upload, "file", file.to_str().context("a strange folder")?).await?;
+    admin.sends(&upload).await?;
+    for (hook, number) in [("added", "2"), ("changed", "0"), ("refused", "1")] {
+        let text = admin.hook(hook).await?.text().await?;
+        ensure!(text == number, "{hook} is {text}");
+    }
+    let line = admin.hook("refused-row").await?.attribute("data-line").await?;
+    ensure!(line.as_deref() == Some("3"), "refused is line {line:?}");
+    admin.looks().await?;
+    admin.sends(&format!("{PROGRAMME}/roster/apply")).await?;
+    admin.hook("job").await?;
+    stack.settle.settle(LIMIT).await?;
+    admin.opens(PROGRAMME).await?;
+    admin.browser.one("[data-testid='job'][data-state='done']").await?;
+
+    let add = format!("{PROGRAMME}/people");
+    for (field, text) in [("email", LATE), ("name", "Lara"), ("group", "A")] {
+        admin.types(&add, field, text).await?;
+    }
+    admin.sends(&add).await?;
+    stack.settle.settle(LIMIT).await?;
+    admin.opens(&format!("{PROGRAMME}/grants")).await?;
+    let grants = admin.hooks("grant").await?;
+    ensure!(grants.len() == 3, "{} grants", grants.len());
+    for grant in grants {
+        ensure!(grant.attribute("data-state").await?.as_deref() == Some("invited"), "somebody is not invited");
+    }
+    Ok(())
+}
+
+async fn reveal(stack: &Stack, student: &Person<'_>, scripts: bool) -> Result<String> {
+    student.browser.one("[data-testid='grant'][data-state='invited']").await?;
+    student.sends("/my/cs-pilot/reveal").await?;
+    student.reads("Your key for CS pilot").await?;
+    let shown = student.hook("key").await?;
+    let key = shown.text().await?;
+    ensure!(key.len() > 20 && shown.is_shown().await?, "the key is {} characters long", key.len());
+    let copy = student.browser.one("#copy").await?;
+    ensure!(copy.is_shown().await? == scripts, "a button to copy is there without a script, or is not with one");
+    if scripts {
+        copy.click().await?;
+        student.browser.by_xpath("//*[@id='copied'][normalize-space()!='']").await?;
+        // Whoever is told of leaving after the page itself sees what it has left of the key.
+        let notes = "const key = document.querySelector('[data-testid=key]'); \
+            addEventListener('pagehide', () => sessionStorage.setItem('left', JSON.stringify(key.textContent)))";
+        student.browser.run(notes).await?;
+    }
+    student.browser.one("main a[href='/my']").await?.click().await?;
+    student.browser.one("[data-testid='grant'][data-state='live']").await?;
+    student.looks().await?;
+    if scripts {
+        let left = student.browser.run("return sessionStorage.getItem('left')").await?;
+        ensure!(left == "\"\"", "the page was left with the key in it");
+    }
+    ensure!(!student.browser.source().await?.contains(&key), "the key is shown again");
+    student.browser.back().await?;
+    ensure!(!student.browser.source().await?.contains(&key), "going back shows the key");
+    student.opens_mail(STUDENT, "key-shown").await?;
+    ensure!(
+        !stack.ses.mails().iter().any(|mail| String::from_utf8_lossy(&mail.raw).contains(&key)),
+        "the key is in a mail"
+    );
+    Ok(key)
+}
+
+async fn spend(stack: &Stack, key: &str) -> Result<()> {
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    // 39,000 tokens of this model are 97.5 cents.
+    let request = json!({
+        "model": "anthropic/claude-opus-4.5",
+        "max_tokens": 39_000,
+        "messages": [{"role": "user", "content": "hello"}],
+    });
+    let completions = format!("{}/chat/completions", stack.ready.provider);
+    let answer = http.post(completions).bearer_auth(key).json(&request).send().await?;
+    ensure!(answer.status() == 200, "the provider answers {}", answer.status());
+    let synced = http.post(format!("{}/sync", stack.ready.inbox)).send().await?;
+    ensure!(synced.status() == 200, "the sync answers {}", synced.status());
+    Ok(stack.settle.settle(LIMIT).await?)
+}
+
+async fn spending_is_seen(admin: &Person<'_>, student: &Person<'_>) -> Result<()> {
+    student.opens("/my").await?;
+    let spent = student.hook("grant").await?.attribute("data-spent-usd").await?.context("no spending")?;
+    ensure!(spent.starts_with("0.97"), "the student reads {spent}");
+    admin.opens(PROGRAMME).await?;
+    for (hook, value) in [("spent", spent.as_str()), ("pot", "1.200000"), ("reserved", "1.000000")] {
+        let usd = admin.hook(hook).await?.attribute("data-usd").await?;
+        ensure!(usd.as_deref() == Some(value), "{hook} is {usd:?}");
+    }
+    admin.browser.one("a[href='/console/programmes/cs-pilot/grants']").await?.click().await?;
+    let grant = admin.browser.one("[data-testid='grant'][data-state='live']").await?;
+    ensure!(grant.attribute("data-spent-usd").await?.as_deref() == Some(&spent), "the grants say otherwise");
+    admin.looks().await?;
+    admin.browser.by_xpath(&format!("//a[normalize-space()='{STUDENT}']")).await?.click().await?;
+    admin.browser.by_xpath("//h2[normalize-space()='What happened']").await?;
+    admin.looks().await
+}
+
+/// Faculty reads the mail, and signs in by keyboard alone, with the code of the mail.
+async fn alerts(driver: &Driver, stack: &Stack, admin: &Person<'_>, scripts: bool) -> Result<()> {
+    admin.opens(&format!("{PROGRAMME}/alerts")).await?;
+    let alerts = admin.hooks("alert").await?;
+    ensure!(alerts.len() == 2, "{} alerts", alerts.len());
+    for alert in alerts {
+        let told = (alert.attribute("data-threshold").await?, alert.attribute("data-outcome").await?);
+        ensure!(told == (Some("80".to_owned()), Some("sent".to_owned())), "{told:?}");
+    }
+    for address in FACULTY {
+        admin.opens_mail(address, "alert").await?;
+        let subject = admin.browser.one("h1").await?.text().await?;
+        ensure!(subject.contains("81%") || subject.contains("81\u{a0}%"), "{subject}");
+    }
+
+    let faculty = Person::at(driver, stack, scripts).await?;
+    let address = FACULTY[0];
+    faculty.opens("/").await?;
+    faculty.tabs_to("address").await?;
+    faculty.browser.press(&format!("{address}{TAB}{ENTER}")).await?;
+    faculty.reads("Look into your mail").await?;
+    // The mail is read on another device, so only the code helps.
+    admin.opens_mail(address, "link").await?;
+    let code = admin.copies_code().await?;
+    faculty.tabs_to("address").await?;
+    faculty.browser.press(&format!("{address}{TAB}{code}{TAB}{ENTER}")).await?;
+    faculty.reads("Programmes").await?;
+    faculty.tabs_to("CS pilot").await?;
+    faculty.browser.press(&ENTER.to_string()).await?;
+    faculty.reads("CS pilot").await
+}

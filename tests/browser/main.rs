@@ -1,0 +1,60 @@
+//! Bursar in a real browser: `check` goes through the first journey, with scripts and without; `screenshots` makes the pictures of the
+//! README; `gallery` pictures of every page, light and dark, on a phone and on a desk. `cargo xtask` has a recipe for each.
+
+mod driver;
+mod journey;
+mod person;
+mod pictures;
+
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, Result, anyhow};
+use futures_util::FutureExt;
+
+use driver::Driver;
+
+/// Where a failure leaves what the browsers showed.
+const EVIDENCE: &str = "target/browser";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments[..] {
+        ["check"] => check().await,
+        ["screenshots", folder] => with(async |driver| pictures::screenshots(driver, Path::new(folder)).await).await,
+        ["gallery", folder] => with(async |driver| pictures::gallery(driver, Path::new(folder)).await).await,
+        _ => Err(anyhow!("check, screenshots FOLDER or gallery FOLDER")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("browser: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn check() -> Result<()> {
+    for scripts in [true, false] {
+        let started = Instant::now();
+        with(async |driver| journey::goes_well(driver, scripts).await).await?;
+        let how = if scripts { "with" } else { "without" };
+        eprintln!("browser: the journey {how} scripts took {:.1} s", started.elapsed().as_secs_f32());
+    }
+    Ok(())
+}
+
+/// Does something with browsers, and ends them whatever becomes of it.
+async fn with(act: impl AsyncFnOnce(&Driver) -> Result<()>) -> Result<()> {
+    let driver = Driver::start().await?;
+    // What judges the invariants panics, as in a test.
+    let done = AssertUnwindSafe(act(&driver)).catch_unwind().await;
+    let done = done.unwrap_or_else(|_| Err(anyhow!("it panicked, see above")));
+    let failed = done.is_err().then(|| Path::new(EVIDENCE));
+    let stopped = driver.stop(failed).await;
+    done.with_context(|| format!("what was shown last is in {EVIDENCE}")).and(stopped)
+}

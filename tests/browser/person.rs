@@ -1,0 +1,143 @@
+//! Somebody at a browser, on a phone: opens pages, fills forms, presses what is there, reads mails in the inbox. Every page that is
+//! opened must fit the width, and the console must stay silent.
+
+use anyhow::{Context, Result, bail, ensure};
+use bursar_local::settle::LIMIT;
+use bursar_local::stack::Stack;
+
+use crate::driver::{Browser, Driver, Element, Looks, TAB};
+
+const PHONE: u32 = 390;
+/// The policy that permits nothing also names what other browsers could do.
+const NAMES_MORE: &str = "Permissions-Policy header: Unrecognized feature";
+
+pub(crate) struct Person<'a> {
+    pub(crate) browser: Browser,
+    stack: &'a Stack,
+    looks: Looks,
+    /// What the console may say from now on, since it is part of what is tried.
+    forgiven: Vec<&'static str>,
+}
+
+impl<'a> Person<'a> {
+    pub(crate) async fn at(driver: &Driver, stack: &'a Stack, scripts: bool) -> Result<Person<'a>> {
+        let looks = Looks { width: PHONE, dark: false, scripts };
+        let browser = driver.open(looks).await?;
+        Ok(Person { browser, stack, looks, forgiven: vec![NAMES_MORE] })
+    }
+
+    /// Somebody else, with the same kind of browser.
+    pub(crate) async fn another(&self, driver: &Driver) -> Result<Person<'a>> {
+        Person::at(driver, self.stack, self.looks.scripts).await
+    }
+
+    pub(crate) async fn opens(&self, path: &str) -> Result<()> {
+        self.browser.go(&format!("{}{path}", self.stack.ready.web)).await?;
+        self.looks().await
+    }
+
+    /// Waits for a page by its heading, and looks at it.
+    pub(crate) async fn reads(&self, heading: &str) -> Result<()> {
+        self.browser.by_xpath(&format!("//h1[normalize-space()='{heading}']")).await?;
+        self.looks().await
+    }
+
+    /// Chrome's console tells of every page that was refused; such a line is no fault if the refusal is what is tried.
+    pub(crate) fn forgives(&mut self, line: &'static str) {
+        self.forgiven.push(line);
+    }
+
+    pub(crate) async fn looks(&self) -> Result<()> {
+        let widths = self.browser.run("return [document.scrollingElement.scrollWidth, window.innerWidth]").await?;
+        let address = self.browser.address().await?;
+        let (wide, window) = (widths[0].as_u64().context("no width")?, widths[1].as_u64().context("no width")?);
+        ensure!(window == u64::from(PHONE) && wide <= window, "{address} is {wide} wide in a window of {window}");
+        let said = self.browser.said().await?;
+        let faults: Vec<_> = self.faults(&said).collect();
+        ensure!(faults.is_empty(), "{address}: the console says {faults:?}");
+        Ok(())
+    }
+
+    fn faults<'s>(&self, said: &'s [String]) -> impl Iterator<Item = &'s String> {
+        said.iter().filter(|line| !self.forgiven.iter().any(|known| line.contains(known)))
+    }
+
+    /// The console tells of a page that was refused, and of nothing else.
+    pub(crate) async fn hears(&self, refusal: &str) -> Result<()> {
+        let said = self.browser.said().await?;
+        let faults: Vec<_> = self.faults(&said).filter(|line| !line.contains(refusal)).collect();
+        ensure!(faults.is_empty(), "the console says {faults:?}");
+        Ok(())
+    }
+
+    /// What a field holds.
+    pub(crate) async fn value(&self, action: &str, field: &str) -> Result<String> {
+        let input = self.browser.one(&format!("form[action='{action}'] [name='{field}']")).await?;
+        Ok(input.property("value").await?.as_str().context("no value")?.to_owned())
+    }
+
+    /// Types into a field of the form that goes there.
+    pub(crate) async fn types(&self, action: &str, field: &str, text: &str) -> Result<()> {
+        let input = self.browser.one(&format!("form[action='{action}'] [name='{field}']")).await?;
+        input.write(text).await
+    }
+
+    /// Presses the button of the form that goes there.
+    pub(crate) async fn sends(&self, action: &str) -> Result<()> {
+        self.browser.one(&format!("form[action='{action}'] button[type='submit']")).await?.click().await
+    }
+
+    pub(crate) async fn hook(&self, id: &str) -> Result<Element> {
+        self.browser.one(&format!("[data-testid='{id}']")).await
+    }
+
+    pub(crate) async fn hooks(&self, id: &str) -> Result<Vec<Element>> {
+        self.browser.all(&format!("[data-testid='{id}']")).await
+    }
+
+    /// Goes on with the Tab key until the keyboard is at the field with this id, or at the link with this text.
+    pub(crate) async fn tabs_to(&self, there: &str) -> Result<()> {
+        for _ in 0..20 {
+            self.browser.press(&TAB.to_string()).await?;
+            let focused = self.browser.focused().await?;
+            if focused.attribute("id").await?.as_deref() == Some(there) || focused.text().await? == there {
+                return Ok(());
+            }
+        }
+        bail!("Tab does not lead to {there} at {}", self.browser.address().await?)
+    }
+
+    /// Opens the newest mail of a kind to an address in the inbox, as a person does.
+    pub(crate) async fn opens_mail(&self, to: &str, kind: &str) -> Result<()> {
+        self.stack.settle.settle(LIMIT).await?;
+        self.browser.go(&self.stack.ready.inbox).await?;
+        self.looks().await?;
+        let mail = format!("//nav[@id='mails']//a[span[@class='to']='{to}'][span[@class='kind']='{kind}']");
+        self.browser.by_xpath(&mail).await?.click().await?;
+        self.browser.one("article").await?;
+        self.looks().await
+    }
+
+    /// Clicks the link in the mail that is open. It opens in a window of its own, as links in mails do.
+    pub(crate) async fn clicks_link(&self) -> Result<()> {
+        self.browser.enter_frame().await?;
+        self.browser.one("a[href*='/c/']").await?.click().await?;
+        self.browser.keep_newest_window().await?;
+        self.browser.look(self.looks).await
+    }
+
+    /// The address in the link of the mail that is open.
+    pub(crate) async fn copies_link(&self) -> Result<String> {
+        self.browser.enter_frame().await?;
+        let link = self.browser.one("a[href*='/c/']").await?.property("href").await?;
+        Ok(link.as_str().context("no link")?.to_owned())
+    }
+
+    /// The code in the mail that is open.
+    pub(crate) async fn copies_code(&self) -> Result<String> {
+        self.browser.one("a[href$='as=text']").await?.click().await?;
+        let text = self.browser.one("article .text").await?.text().await?;
+        let code = text.lines().find_map(|line| line.trim().strip_prefix("Code: ")).context("no code")?;
+        Ok(code.to_owned())
+    }
+}
