@@ -49,6 +49,8 @@ pub(crate) async fn screenshots(driver: &Driver, into: &Path) -> Result<()> {
     desk.go(&format!("{}{PILOT}", stack.ready.web)).await?;
     album.keep("overview", &desk.picture_above(DESK.width, 860).await?)?;
 
+    // So wide that the mail is whole, and not so wide that the list is beside it.
+    phone.look(Looks { width: 720, ..PHONE }).await?;
     open_alert(stack, &phone).await?;
     album.keep("alert", &phone.picture().await?)?;
     demonstration.stack.stop().await
