@@ -17,7 +17,7 @@ use crate::provider::{Nano, hash_of};
 use crate::ses::Mail;
 use crate::settle::LIMIT;
 use crate::stack::Stack;
-use crate::visitor::{Page, Visitor};
+use crate::visitor::Visitor;
 
 /// How long ago it begins.
 pub(super) const DAYS: u16 = 33;
@@ -130,7 +130,7 @@ impl<'a> Story<'a> {
             let made = provider.add_foreign_key(name, limit, self.stack.clock.now())?;
             provider.spend(&made.hash, Nano::usd(spent), self.stack.clock.now(), MODELS[0])?;
         }
-        let mut admin = self.sign_in(&self.admin).await?;
+        let admin = self.sign_in(&self.admin).await?;
         let (starts, ends) = (self.began, self.began.saturating_add(110.days()));
         for offer in &self.offers {
             let form = admin.get("/console/programmes/new").await?;
@@ -149,7 +149,7 @@ impl<'a> Story<'a> {
                 ("cost_code", offer.cost_code),
                 ("contact", "bursar-help@example.edu"),
             ];
-            let made = admin.post(&form, "/console/programmes", &fields).await?;
+            let made = admin.submit(&form, "/console/programmes", &fields).await?;
             made.expect(303).with_context(|| format!("{} could not be created", offer.name))?;
             let path = format!("/console/programmes/{}", offer.id);
             let overview = admin.get(&path).await?.expect(200)?;
@@ -161,7 +161,7 @@ impl<'a> Story<'a> {
                 preview.text("added").as_deref() == Some(&offer.students.len().to_string()),
                 "the roster is not what was meant"
             );
-            admin.post(&preview, &format!("{path}/roster/apply"), &[]).await?.expect(303)?;
+            admin.submit(&preview, &format!("{path}/roster/apply"), &[]).await?.expect(303)?;
         }
         self.settle().await?;
         self.a_bounce().await
@@ -187,8 +187,8 @@ impl<'a> Story<'a> {
                 .collect();
             let story = &*self;
             let claims = today.into_iter().map(|address| async move {
-                let mut student = story.sign_in(&address).await?;
-                let hash = story.press(&mut student, offer.id, "reveal").await?;
+                let student = story.sign_in(&address).await?;
+                let hash = story.press(&student, offer.id, "reveal").await?;
                 anyhow::Ok((address, hash))
             });
             let claimed: Vec<_> = stream::iter(claims).buffer_unordered(AT_ONCE).try_collect().await?;
@@ -207,10 +207,10 @@ impl<'a> Story<'a> {
             .find(|((programme, _), held)| *programme == 0 && held.spent > 1_000_000)
             .context("nobody spent")?;
         let (of, spent) = (of.clone(), held.spent);
-        let mut student = self.sign_in(&of.1).await?;
+        let student = self.sign_in(&of.1).await?;
         let page = student.get("/my").await?;
-        student.post(&page, "/my/cs-pilot/leaked", &[]).await?.expect(303)?;
-        let hash = self.press(&mut student, "cs-pilot", "replace").await?;
+        student.submit(&page, "/my/cs-pilot/leaked", &[]).await?.expect(303)?;
+        let hash = self.press(&student, "cs-pilot", "replace").await?;
         self.keys.insert(of, Held { hash, spent });
         Ok(())
     }
@@ -239,21 +239,21 @@ impl<'a> Story<'a> {
 
     /// Asks for a link, opens the mail and follows it.
     async fn sign_in(&self, address: &str) -> Result<Visitor> {
-        let mut visitor = Visitor::of(&self.stack.served_at, &self.stack.ready.web)?;
+        let visitor = Visitor::of(&self.stack.served_at, &self.stack.ready.web)?;
         let form = visitor.get("/").await?.expect(200)?;
-        visitor.post(&form, "/link", &[("address", address)]).await?.expect(202)?;
+        visitor.submit(&form, "/link", &[("address", address)]).await?.expect(202)?;
         self.stack.pump.drained().await?;
         let mails = self.stack.ses.mails_to(address);
         let link = mails.iter().rev().find_map(link_in).with_context(|| format!("no link came to {address}"))?;
         let page = visitor.get(&link).await?.expect(200)?;
-        visitor.post(&page, &link, &[]).await?.expect(303)?;
+        visitor.submit(&page, &link, &[]).await?.expect(303)?;
         Ok(visitor)
     }
 
     /// Presses a button that shows a key, and says by which hash the provider knows it.
-    async fn press(&self, student: &mut Visitor, programme: &str, button: &str) -> Result<String> {
+    async fn press(&self, student: &Visitor, programme: &str, button: &str) -> Result<String> {
         let page = student.get("/my").await?.expect(200)?;
-        let shown: Page = student.post(&page, &format!("/my/{programme}/{button}"), &[]).await?.expect(200)?;
+        let shown = student.submit(&page, &format!("/my/{programme}/{button}"), &[]).await?.expect(200)?;
         let key = shown.text("key").context("no key was shown")?;
         Ok(hash_of(&key))
     }

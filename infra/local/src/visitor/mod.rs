@@ -1,0 +1,169 @@
+//! A person at a browser, as a program: keeps cookies, sends the forms that pages offer with all that they hold, and follows a redirect
+//! when told to. What can be read of an answer is `page`'s business.
+
+mod page;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, Result};
+use http::header::{CONTENT_TYPE, COOKIE, HOST, HeaderMap, ORIGIN, SET_COOKIE};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Method, RequestBuilder};
+use serde::Serialize;
+
+pub use page::{Form, Found, Page};
+
+/// A browser at one origin.
+pub struct Visitor {
+    http: Client,
+    served_at: String,
+    origin: String,
+    cookies: Mutex<BTreeMap<String, String>>,
+    noted_by: Option<Arc<Note>>,
+}
+
+type Note = dyn Fn(&Page) + Send + Sync;
+
+impl Visitor {
+    /// A browser without cookies. The pages are served at one address and may name another as theirs.
+    pub fn of(served_at: &str, origin: &str) -> Result<Visitor> {
+        let http = Client::builder().redirect(Policy::none()).no_proxy().build()?;
+        let (served_at, origin) = (served_at.to_owned(), origin.to_owned());
+        Ok(Visitor { http, served_at, origin, cookies: Mutex::default(), noted_by: None })
+    }
+
+    /// Another browser at the same pages, without a cookie of this one.
+    pub fn fresh(&self) -> Visitor {
+        Visitor {
+            http: self.http.clone(),
+            served_at: self.served_at.clone(),
+            origin: self.origin.clone(),
+            cookies: Mutex::default(),
+            noted_by: self.noted_by.clone(),
+        }
+    }
+
+    /// Shows every answer to somebody.
+    #[must_use]
+    pub fn noted_by(self, note: impl Fn(&Page) + Send + Sync + 'static) -> Visitor {
+        Visitor { noted_by: Some(Arc::new(note)), ..self }
+    }
+
+    /// Goes on at another address, cookies and all.
+    pub fn moved_to(&mut self, origin: &str) {
+        origin.clone_into(&mut self.origin);
+        origin.clone_into(&mut self.served_at);
+    }
+
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        self.jar().get(name).cloned()
+    }
+
+    pub fn set_cookie(&self, name: &str, value: &str) {
+        self.jar().insert(name.to_owned(), value.to_owned());
+    }
+
+    pub async fn get(&self, path: &str) -> Result<Page> {
+        self.send(path, self.request(Method::GET, path)).await
+    }
+
+    pub async fn head(&self, path: &str) -> Result<Page> {
+        self.send(path, self.request(Method::HEAD, path)).await
+    }
+
+    /// Posts these fields and no others, whether or not a page has a form for them.
+    pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Result<Page> {
+        self.post_from(&self.origin, path, fields).await
+    }
+
+    /// The same as a page of this origin would.
+    pub async fn post_from(&self, origin: &str, path: &str, fields: &[(&str, &str)]) -> Result<Page> {
+        self.post_fields(origin, path, fields).await
+    }
+
+    /// Takes the page's form with this action, fills fields and sends it back with all that it holds.
+    pub async fn submit(&self, page: &Page, action: &str, filled: &[(&str, &str)]) -> Result<Page> {
+        self.send_form(&page.form(action)?.filled(filled)).await
+    }
+
+    pub async fn send_form(&self, form: &Form) -> Result<Page> {
+        self.post_fields(&self.origin, &form.action, &form.fields).await
+    }
+
+    /// The same for a form with a file in its field `file`.
+    pub async fn upload(
+        &self,
+        page: &Page,
+        action: &str,
+        filled: &[(&str, &str)],
+        name: &str,
+        text: &[u8],
+    ) -> Result<Page> {
+        const BOUNDARY: &str = "----a-line-that-is-in-no-roster";
+        let mut body = Vec::new();
+        for (field, value) in page.form(action)?.filled(filled).fields {
+            let part = format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{field}\"\r\n\r\n{value}\r\n");
+            body.extend_from_slice(part.as_bytes());
+        }
+        let head = format!(
+            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: text/csv\r\n\r\n"
+        );
+        body.extend_from_slice(head.as_bytes());
+        body.extend_from_slice(text);
+        body.extend_from_slice(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
+        self.post_body(&self.origin, action, &format!("multipart/form-data; boundary={BOUNDARY}"), body).await
+    }
+
+    /// Follows a redirect.
+    pub async fn follow(&self, page: &Page) -> Result<Page> {
+        self.get(page.location().with_context(|| format!("{} leads nowhere", page.path))?).await
+    }
+
+    async fn post_fields(&self, origin: &str, path: &str, fields: &(impl Serialize + ?Sized)) -> Result<Page> {
+        let body = serde_urlencoded::to_string(fields)?;
+        self.post_body(origin, path, "application/x-www-form-urlencoded", body.into_bytes()).await
+    }
+
+    async fn post_body(&self, origin: &str, path: &str, kind: &str, body: Vec<u8>) -> Result<Page> {
+        let site = if origin == self.origin { "same-origin" } else { "cross-site" };
+        let request = self.request(Method::POST, path).header(ORIGIN, origin).header("sec-fetch-site", site);
+        self.send(path, request.header(CONTENT_TYPE, kind).body(body)).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let host = self.origin.split_once("://").map_or(self.origin.as_str(), |(_, host)| host);
+        let request = self.http.request(method, format!("{}{path}", self.served_at)).header(HOST, host);
+        let cookies: Vec<_> = self.jar().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if cookies.is_empty() { request } else { request.header(COOKIE, cookies.join("; ")) }
+    }
+
+    async fn send(&self, path: &str, request: RequestBuilder) -> Result<Page> {
+        let answer = request.send().await?;
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        self.keep_cookies(&headers)?;
+        let page = Page { status, path: path.to_owned(), headers, body: answer.text().await? };
+        if let Some(note) = &self.noted_by {
+            note(&page);
+        }
+        Ok(page)
+    }
+
+    fn keep_cookies(&self, headers: &HeaderMap) -> Result<()> {
+        for set in headers.get_all(SET_COOKIE) {
+            let set = set.to_str()?;
+            let (pair, attributes) = set.split_once(';').unwrap_or((set, ""));
+            let (name, value) = pair.split_once('=').context("a cookie has no value")?;
+            if attributes.contains("Max-Age=0") {
+                self.jar().remove(name);
+            } else {
+                self.set_cookie(name, value);
+            }
+        }
+        Ok(())
+    }
+
+    fn jar(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.cookies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,184 @@
+//! An answer, read as a page: its forms with what they would send by themselves, the elements with a hook, its alerts. A page is known
+//! by what it offers, never by how it is made; what it must say is the caller's business.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use http::HeaderMap;
+use http::header::LOCATION;
+use scraper::{ElementRef, Html};
+
+#[derive(Debug, Clone)]
+pub struct Page {
+    pub status: u16,
+    /// The path that was asked for.
+    pub path: String,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+/// A form as a page offers it, with what is in its fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Form {
+    /// The path it is sent to.
+    pub action: String,
+    pub fields: Vec<(String, String)>,
+}
+
+/// An element that was looked for, its text as it stands in the page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    pub text: String,
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl Page {
+    /// This page, if it has the status that was hoped for.
+    pub fn expect(self, status: u16) -> Result<Page> {
+        ensure!(self.status == status, "{} answered {}, not {status}: {}", self.path, self.status, self.readable());
+        Ok(self)
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Where a redirect leads, as a path.
+    pub fn location(&self) -> Option<&str> {
+        self.header(LOCATION.as_str())
+    }
+
+    /// Every form; one without an action is sent to the page's own path.
+    pub fn forms(&self) -> Vec<Form> {
+        self.read(|element| is(element, "form"), |form| Form::of(form, &self.path))
+    }
+
+    /// The form that is sent to this path.
+    pub fn form(&self, action: &str) -> Result<Form> {
+        let form = self.forms().into_iter().find(|form| form.action == action);
+        form.with_context(|| format!("{} has no form for {action}: {}", self.path, self.readable()))
+    }
+
+    pub fn offers(&self, action: &str) -> bool {
+        self.forms().iter().any(|form| form.action == action)
+    }
+
+    /// The elements with this `data-testid`, in the order of the page.
+    pub fn all(&self, hook: &str) -> Vec<Found> {
+        self.read(|element| element.attr("data-testid") == Some(hook), Found::of)
+    }
+
+    /// The only such element.
+    pub fn one(&self, hook: &str) -> Result<Found> {
+        let mut found = self.all(hook);
+        ensure!(found.len() == 1, "{} {hook} on {}: {}", found.len(), self.path, self.readable());
+        Ok(found.remove(0))
+    }
+
+    /// The text of each such element.
+    pub fn texts(&self, hook: &str) -> Vec<String> {
+        self.all(hook).iter().map(|found| found.text.trim().to_owned()).collect()
+    }
+
+    /// The text of the first such element.
+    pub fn text(&self, hook: &str) -> Option<String> {
+        self.texts(hook).into_iter().next()
+    }
+
+    /// An attribute of each such element.
+    pub fn attributes(&self, hook: &str, name: &str) -> Vec<String> {
+        self.all(hook).iter().map(|found| found.get(name).to_owned()).collect()
+    }
+
+    /// An attribute of the first such element.
+    pub fn attribute(&self, hook: &str, name: &str) -> Option<String> {
+        self.all(hook).into_iter().next()?.attributes.remove(name)
+    }
+
+    /// What the page says is the matter.
+    pub fn alerts(&self) -> Vec<String> {
+        self.read(|element| element.attr("role") == Some("alert"), |alert| text(alert).trim().to_owned())
+    }
+
+    /// The first of it.
+    pub fn alert(&self) -> Option<String> {
+        self.alerts().into_iter().next()
+    }
+
+    /// What a person reads of the page.
+    pub fn readable(&self) -> String {
+        let html = Html::parse_document(&self.body);
+        html.root_element().text().flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
+    }
+
+    fn read<T>(&self, wanted: impl Fn(&ElementRef<'_>) -> bool, of: impl Fn(ElementRef<'_>) -> T) -> Vec<T> {
+        let html = Html::parse_document(&self.body);
+        html.root_element().descendent_elements().filter(wanted).map(of).collect()
+    }
+}
+
+impl Form {
+    /// What is in the first field of this name.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// With these fields set, whether they were there or not.
+    #[must_use]
+    pub fn filled(mut self, fields: &[(&str, &str)]) -> Form {
+        for (name, value) in fields {
+            self.fields.retain(|(known, _)| known != name);
+            self.fields.push(((*name).to_owned(), (*value).to_owned()));
+        }
+        self
+    }
+
+    fn of(form: ElementRef<'_>, path: &str) -> Form {
+        let action = form.attr("action").filter(|action| !action.is_empty()).unwrap_or(path).to_owned();
+        Form { action, fields: form.descendent_elements().filter_map(field).collect() }
+    }
+}
+
+impl Found {
+    fn of(element: ElementRef<'_>) -> Found {
+        let attributes = element.value().attrs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Found { text: text(element), attributes }
+    }
+
+    /// An attribute, or nothing for one that is not there.
+    pub fn get(&self, name: &str) -> &str {
+        self.attributes.get(name).map_or("", String::as_str)
+    }
+}
+
+/// What a browser would send of an input that nobody touched.
+fn field(input: ElementRef<'_>) -> Option<(String, String)> {
+    let name = input.attr("name")?.to_owned();
+    if input.attr("disabled").is_some() {
+        return None;
+    }
+    let value = match (input.value().name(), input.attr("type").unwrap_or("text")) {
+        ("textarea", _) => text(input),
+        ("select", _) => {
+            let options = || input.descendent_elements().filter(|element| is(element, "option"));
+            let option = options().find(|option| option.attr("selected").is_some()).or_else(|| options().next())?;
+            option.attr("value").map_or_else(|| text(option), str::to_owned)
+        }
+        ("input", "checkbox" | "radio") => {
+            input.attr("checked")?;
+            input.attr("value").unwrap_or("on").to_owned()
+        }
+        ("input", "submit" | "button" | "file" | "image" | "reset") => return None,
+        ("input", _) => input.attr("value").unwrap_or_default().to_owned(),
+        _ => return None,
+    };
+    Some((name, value))
+}
+
+fn is(element: &ElementRef<'_>, name: &str) -> bool {
+    element.value().name() == name
+}
+
+fn text(element: ElementRef<'_>) -> String {
+    element.text().collect()
+}
