@@ -76,7 +76,7 @@ impl Scene<'_> {
         let (link, _) = self.mailed(address, &asked_by).await;
         let page = visitor.get(&format!("/c/{}", link.reveal())).await.expect(200);
         let signed_in = visitor.submit(&page, &page.path, &[]).await.expect(303);
-        assert_eq!(signed_in.location().as_deref(), Some("/my"));
+        assert_eq!(signed_in.location(), Some("/my"));
         visitor
     }
 

@@ -6,6 +6,7 @@ use bursar_core::domain::money::Usd;
 use bursar_core::store::By;
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
+use bursar_tests::visitor::Form;
 use jiff::ToSpan;
 
 use super::{Scene, end, look, soon, stack};
@@ -16,7 +17,7 @@ async fn a_form_that_is_not_whole_or_not_ours_does_nothing() {
     let scene = Scene::over(&stack).await;
     let (_, ada) = scene.student("ada@example.edu").await;
     let (reveal, my) = (scene.path("reveal"), ada.get("/my").await);
-    let csrf = my.form(&reveal).fields.into_iter().find(|(name, _)| name == "csrf").unwrap().1;
+    let csrf = my.form(&reveal).value("csrf").unwrap().to_owned();
     for (path, fields, status) in [
         (&*reveal, &[("epoch", "0")][..], 403),
         (&reveal, &[("csrf", "x"), ("epoch", "0")], 403),
@@ -86,8 +87,7 @@ async fn what_the_programme_or_the_grant_forbids_is_409_with_the_reason() {
     stack.clock.advance(super::minutes(16)).unwrap();
     let my = ada.get("/my").await;
     assert!(!my.offers(&scene.path("replace")) && my.offers(&scene.path("leaked")));
-    let replace = my.form(&scene.path("leaked"));
-    let replace = bursar_tests::visitor::Form { action: scene.path("replace"), ..replace };
+    let replace = Form { action: scene.path("replace"), ..my.form(&scene.path("leaked")) };
     assert!(ada.send_form(&replace).await.expect(409).alert().unwrap().contains("as often as"));
 
     scene.office.table.revoke(at(), &Actor::Rule, None).await.unwrap();
