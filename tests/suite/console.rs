@@ -1,14 +1,23 @@
 //! The console as its users have it: pages, forms and statuses over HTTP, with the invariants after each step.
 
-mod browser;
 mod grants;
 mod programmes;
 mod roster;
 
 use bursar_local::stack::Stack;
 use bursar_tests::invariants::{RawTable, Watch};
+use bursar_tests::office::session_cookie;
+use bursar_tests::visitor::Visitor;
 
 pub(crate) const ADMIN: &str = "admin@example.edu";
+
+/// A browser in which this address is signed in.
+async fn signed_in(stack: &Stack, address: &str) -> Visitor {
+    let (visitor, cookie) = (Visitor::new(&stack.ready.web), session_cookie(stack, address).await);
+    let (name, value) = cookie.split_once('=').unwrap();
+    visitor.set_cookie(name, value);
+    visitor
+}
 
 /// Looks at everything that a stack has.
 fn watch(stack: &Stack) -> Watch {

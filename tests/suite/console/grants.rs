@@ -5,10 +5,10 @@ use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
 use bursar_tests::office::Office;
 use bursar_tests::stack;
+use bursar_tests::visitor::Page;
 use serde_json::json;
 
-use super::browser::Browser;
-use super::{ADMIN, watch};
+use super::{ADMIN, signed_in, watch};
 
 const GRANTS: &str = "/console/programmes/cs-pilot/grants";
 
@@ -25,9 +25,9 @@ async fn grants_are_listed_by_spending_and_found_by_text_and_state() {
         }
     }
     stack.invoke.invoke(FunctionName::UsageSync, json!({})).await.unwrap();
-    let admin = Browser::of(&stack, ADMIN).await;
+    let admin = signed_in(&stack, ADMIN).await;
     let all = admin.get(GRANTS).await;
-    let emails = |page: &super::browser::Page| page.attributes("grant", "data-email").join(" ");
+    let emails = |page: &Page| page.attributes("grant", "data-email").join(" ");
     assert_eq!(emails(&all), "bob@example.edu ada@example.edu cid@example.edu");
     assert_eq!(all.attributes("grant", "data-spent-usd"), ["3.500000", "1.000000", "0.000000"]);
     assert_eq!(all.attributes("grant", "data-cap-usd"), ["20.000000"; 3]);
@@ -42,7 +42,7 @@ async fn grants_are_listed_by_spending_and_found_by_text_and_state() {
     ] {
         assert_eq!(emails(&admin.get(&format!("{GRANTS}{query}")).await), found, "{query}");
     }
-    assert_eq!(Browser::of(&stack, "stu@example.edu").await.get(GRANTS).await.status, 404);
+    assert_eq!(signed_in(&stack, "stu@example.edu").await.get(GRANTS).await.status, 404);
     stack.stop().await.unwrap();
 }
 
@@ -54,11 +54,11 @@ async fn a_grant_is_paused_resumed_capped_and_revoked_and_its_key_follows() {
     let hash = office.claim(&grant).await;
     let mut watch = watch(&stack);
     watch.check().await;
-    let admin = Browser::of(&stack, ADMIN).await;
+    let admin = signed_in(&stack, ADMIN).await;
     let at = format!("{GRANTS}/{grant}");
     let press = async |act: &str, fields: &[(&str, &str)]| {
         let page = admin.get(&at).await;
-        admin.fill(&page, &format!("{at}/{act}"), fields).await
+        admin.submit(&page, &format!("{at}/{act}"), fields).await
     };
     let state = async || admin.get(&at).await.attributes("grant", "data-state").join("");
 
@@ -66,13 +66,13 @@ async fn a_grant_is_paused_resumed_capped_and_revoked_and_its_key_follows() {
     assert!(office.key(&hash).disabled);
     assert_eq!(state().await, "paused");
     watch.check().await;
-    assert!(admin.get(&at).await.html.contains("by admin@example.edu"), "the timeline names people");
+    assert!(admin.get(&at).await.body.contains("by admin@example.edu"), "the timeline names people");
 
     let rule = stack.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Verdict::FailBefore);
     let resume = admin.get(&at).await;
-    assert_eq!(admin.fill(&resume, &format!("{at}/resume"), &[]).await.status, 502);
+    assert_eq!(admin.submit(&resume, &format!("{at}/resume"), &[]).await.status, 502);
     stack.gate.lift(rule);
-    assert_eq!(admin.fill(&resume, &format!("{at}/resume"), &[]).await.status, 303, "pressed again");
+    assert_eq!(admin.submit(&resume, &format!("{at}/resume"), &[]).await.status, 303, "pressed again");
     assert!(!office.key(&hash).disabled);
     watch.check().await;
 
@@ -85,20 +85,19 @@ async fn a_grant_is_paused_resumed_capped_and_revoked_and_its_key_follows() {
     assert_eq!(press("cap", &[("cap_usd", "101")]).await.status, 409, "more than the pot");
     let page = admin.get(&at).await;
     for _ in 0..2 {
-        assert_eq!(admin.fill(&page, &format!("{at}/allow"), &[]).await.status, 303);
-        assert_eq!(admin.fill(&page, &format!("{at}/resend"), &[]).await.status, 303);
+        assert_eq!(admin.submit(&page, &format!("{at}/allow"), &[]).await.status, 303);
+        assert_eq!(admin.submit(&page, &format!("{at}/resend"), &[]).await.status, 303);
     }
-    assert!(admin.get(&at).await.html.contains("0 of 4"), "one replacement more, not two");
+    assert!(admin.get(&at).await.body.contains("0 of 4"), "one replacement more, not two");
     watch.check().await;
 
     assert_eq!(press("revoke", &[("reason", "left")]).await.status, 303);
     assert!(office.key(&hash).disabled);
     assert_eq!(state().await, "revoked");
-    assert!(!admin.get(&at).await.actions().iter().any(|action| action.ends_with("/pause")));
+    assert!(!admin.get(&at).await.forms().iter().any(|form| form.action.ends_with("/pause")));
     for (act, status) in [("pause", 409), ("cap", 409), ("allow", 409), ("revoke", 303), ("dance", 404)] {
-        let fields = page.form(&format!("{at}/revoke"));
-        let csrf = fields.iter().find(|(name, _)| name == "csrf").unwrap();
-        let sent = [("csrf", csrf.1.as_str()), ("cap_usd", "1")];
+        let form = page.form(&format!("{at}/revoke"));
+        let sent = [("csrf", form.value("csrf").unwrap()), ("cap_usd", "1")];
         assert_eq!(admin.post(&format!("{at}/{act}"), &sent).await.status, status, "{act}");
     }
     assert_eq!(admin.get(&format!("{GRANTS}/0000000000000000")).await.status, 404);

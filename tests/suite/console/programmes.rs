@@ -10,10 +10,10 @@ use bursar_core::store::items::Totals;
 use bursar_local::invoke::FunctionName;
 use bursar_tests::office::{Office, soon};
 use bursar_tests::stack;
+use bursar_tests::visitor::Visitor;
 use serde_json::json;
 
-use super::browser::Browser;
-use super::{ADMIN, PLAIN, watch};
+use super::{ADMIN, PLAIN, signed_in, watch};
 
 const ID: &str = "/console/programmes/cs-pilot";
 
@@ -22,15 +22,15 @@ async fn an_admin_makes_a_programme_on_a_form_and_each_role_sees_what_is_theirs(
     let stack = stack::in_process().await.unwrap();
     let mut watch = watch(&stack);
     watch.check().await;
-    let admin = Browser::of(&stack, ADMIN).await;
-    assert!(admin.get("/console").await.html.contains("/console/programmes/new"));
+    let admin = signed_in(&stack, ADMIN).await;
+    assert!(admin.get("/console").await.body.contains("/console/programmes/new"));
     let new = admin.get("/console/programmes/new").await;
     let with_staff =
         [&PLAIN[..], &[("faculty", "faye@example.edu, fred@example.edu"), ("assistants", "asta@example.edu")]].concat();
-    let made = admin.fill(&new, "/console/programmes", &with_staff).await;
-    assert_eq!((made.status, made.location.as_deref()), (303, Some(ID)));
-    let again = admin.fill(&new, "/console/programmes", &with_staff).await;
-    assert_eq!(again.location.as_deref(), Some("/console/programmes/cs-pilot-2"));
+    let made = admin.submit(&new, "/console/programmes", &with_staff).await;
+    assert_eq!((made.status, made.location()), (303, Some(ID)));
+    let again = admin.submit(&new, "/console/programmes", &with_staff).await;
+    assert_eq!(again.location(), Some("/console/programmes/cs-pilot-2"));
     watch.check().await;
 
     let overview = admin.get(ID).await;
@@ -41,15 +41,15 @@ async fn an_admin_makes_a_programme_on_a_form_and_each_role_sees_what_is_theirs(
         assert_eq!(overview.attributes(hook, "data-usd"), [usd], "{hook}");
     }
     assert!(overview.texts("warning").is_empty());
-    assert!(overview.html.contains("2026-01-01 00:00") && overview.html.contains("Europe/Berlin"));
+    assert!(overview.body.contains("2026-01-01 00:00") && overview.body.contains("Europe/Berlin"));
 
     let [faye, asta, stu] = [
-        Browser::of(&stack, "FAYE@example.edu").await,
-        Browser::of(&stack, "asta@example.edu").await,
-        Browser::of(&stack, "stu@example.edu").await,
+        signed_in(&stack, "FAYE@example.edu").await,
+        signed_in(&stack, "asta@example.edu").await,
+        signed_in(&stack, "stu@example.edu").await,
     ];
-    assert_eq!(faye.get("/console").await.html.matches("/console/programmes/cs-pilot").count(), 2);
-    assert!(!faye.get("/console").await.html.contains("programmes/new"));
+    assert_eq!(faye.get("/console").await.body.matches("/console/programmes/cs-pilot").count(), 2);
+    assert!(!faye.get("/console").await.body.contains("programmes/new"));
     assert_eq!(stu.get("/console").await.status, 404, "no role");
     for (browser, path, status) in [
         (&faye, "/console/programmes/new", 404),
@@ -62,13 +62,12 @@ async fn an_admin_makes_a_programme_on_a_form_and_each_role_sees_what_is_theirs(
     ] {
         assert_eq!(browser.get(path).await.status, status, "{path}");
     }
-    assert!(asta.get(ID).await.actions().is_empty(), "an assistant only looks");
-    let csrf = faye.get(ID).await.form(ID)[0].clone();
-    assert_eq!(csrf.0, "csrf");
-    let as_faculty = [&[("csrf", csrf.1.as_str())], &PLAIN[..]].concat();
+    assert!(asta.get(ID).await.forms().iter().all(|form| form.action == "/sign-out"), "an assistant only looks");
+    let form = faye.get(ID).await.form(ID);
+    let as_faculty = [&[("csrf", form.value("csrf").unwrap())], &PLAIN[..]].concat();
     assert_eq!(faye.post("/console/programmes", &as_faculty).await.status, 404);
     assert_eq!(admin.post("/console/programmes", &PLAIN).await.status, 403, "without csrf");
-    let stranger = Browser::nobody(&stack);
+    let stranger = Visitor::new(&stack.ready.web);
     assert_eq!((stranger.get(ID).await.status, stranger.post(ID, &PLAIN).await.status), (303, 401));
     watch.check().await;
     stack::finish(stack).await.unwrap();
@@ -77,9 +76,9 @@ async fn an_admin_makes_a_programme_on_a_form_and_each_role_sees_what_is_theirs(
 #[tokio::test]
 async fn each_field_that_cannot_be_read_says_why_and_what_was_typed_stays() {
     let stack = stack::in_process().await.unwrap();
-    let admin = Browser::of(&stack, ADMIN).await;
+    let admin = signed_in(&stack, ADMIN).await;
     let new = admin.get("/console/programmes/new").await;
-    let empty = admin.fill(&new, "/console/programmes", &[]).await;
+    let empty = admin.submit(&new, "/console/programmes", &[]).await;
     assert_eq!((empty.status, empty.alerts().len()), (422, 6), "{:?}", empty.alerts());
     for (field, typed) in [
         ("name", "\u{202E}evil"),
@@ -104,12 +103,12 @@ async fn each_field_that_cannot_be_read_says_why_and_what_was_typed_stays() {
         ("roster", "maybe"),
     ] {
         let fields: Vec<_> = PLAIN.iter().copied().filter(|(name, _)| *name != field).chain([(field, typed)]).collect();
-        let refused = admin.fill(&new, "/console/programmes", &fields).await;
+        let refused = admin.submit(&new, "/console/programmes", &fields).await;
         assert_eq!((refused.status, refused.alerts().len()), (422, 1), "{field}={typed}: {:?}", refused.alerts());
         let kept = refused.form("/console/programmes");
         let is_choice = ["reset", "byok", "data_policy", "student_mails", "digest", "roster"].contains(&field);
-        assert!(is_choice || kept.contains(&(field.to_owned(), typed.to_owned())), "{field}={typed}: {kept:?}");
-        assert!(kept.contains(&("name".to_owned(), "CS pilot".to_owned())) || field == "name");
+        assert!(is_choice || kept.value(field) == Some(typed), "{field}={typed}: {kept:?}");
+        assert!(kept.value("name") == Some("CS pilot") || field == "name");
     }
     stack::finish(stack).await.unwrap();
 }
@@ -117,49 +116,47 @@ async fn each_field_that_cannot_be_read_says_why_and_what_was_typed_stays() {
 #[tokio::test]
 async fn an_edit_changes_what_it_carries_and_a_stale_one_shows_both_values() {
     let stack = stack::in_process().await.unwrap();
-    let admin = Browser::of(&stack, ADMIN).await;
+    let admin = signed_in(&stack, ADMIN).await;
     let new = admin.get("/console/programmes/new").await;
     let staff = [&PLAIN[..], &[("faculty", "faye@example.edu"), ("assistants", "asta@example.edu")]].concat();
-    admin.fill(&new, "/console/programmes", &staff).await;
+    admin.submit(&new, "/console/programmes", &staff).await;
     let mut watch = watch(&stack);
     watch.check().await;
-    let faye = Browser::of(&stack, "faye@example.edu").await;
+    let faye = signed_in(&stack, "faye@example.edu").await;
     let (of_admin, of_faye) = (admin.get(ID).await, faye.get(ID).await);
 
     let edit = [("cap_usd", "25"), ("pot_usd", "5000"), ("claim_opens_at", "2026-02-01T08:00")];
-    let saved = admin.fill(&of_admin, ID, &edit).await;
-    assert_eq!((saved.status, saved.location.as_deref()), (303, Some(ID)));
+    let saved = admin.submit(&of_admin, ID, &edit).await;
+    assert_eq!((saved.status, saved.location()), (303, Some(ID)));
     watch.check().await;
     let overview = admin.get(ID).await;
     assert_eq!(overview.attributes("pot", "data-usd"), ["5000.000000"]);
-    assert!(overview.html.contains("2026-02-01 08:00"), "in the programme's own time zone");
-    assert_eq!(admin.fill(&of_admin, ID, &edit).await.status, 303, "once more changes nothing");
+    assert!(overview.body.contains("2026-02-01 08:00"), "in the programme's own time zone");
+    assert_eq!(admin.submit(&of_admin, ID, &edit).await.status, 303, "once more changes nothing");
 
-    let stale = faye.fill(&of_faye, ID, &[("cap_usd", "30")]).await;
+    let stale = faye.submit(&of_faye, ID, &[("cap_usd", "30")]).await;
     assert_eq!(stale.status, 409);
-    assert!(stale.form(ID).contains(&("cap_usd".to_owned(), "30".to_owned())), "what was typed");
-    assert!(stale.html.contains("It is now: 25"), "and what it is");
-    assert_eq!(admin.get(ID).await.form(ID).iter().find(|(name, _)| name == "cap_usd").unwrap().1, "25");
-    assert_eq!(faye.fill(&stale, ID, &[]).await.status, 303, "knowingly");
+    assert_eq!(stale.form(ID).value("cap_usd"), Some("30"), "what was typed");
+    assert!(stale.body.contains("It is now: 25"), "and what it is");
+    assert_eq!(admin.get(ID).await.form(ID).value("cap_usd"), Some("25"));
+    assert_eq!(faye.submit(&stale, ID, &[]).await.status, 303, "knowingly");
 
-    let now = faye.get(ID).await;
-    let version = now.form(ID).into_iter().find(|(name, _)| name == "version").unwrap().1;
-    let csrf = now.form(ID).into_iter().find(|(name, _)| name == "csrf").unwrap().1;
-    let keep = [("csrf", csrf.as_str()), ("version", version.as_str())];
-    assert!(!now.form(ID).iter().any(|(name, _)| name == "pot_usd"), "the pot is not faculty's");
+    let now = faye.get(ID).await.form(ID);
+    let keep = ["csrf", "version"].map(|name| (name, now.value(name).unwrap()));
+    assert_eq!(now.value("pot_usd"), None, "the pot is not faculty's");
     for asks in [("pot_usd", "9999"), ("reset", "daily"), ("faculty", "faye@example.edu stu@example.edu")] {
         assert_eq!(faye.post(ID, &[&keep[..], &[asks]].concat()).await.status, 403, "{asks:?}");
     }
     assert_eq!(faye.post(ID, &[&keep[..], &[("thresholds", "0")]].concat()).await.status, 422);
     assert_eq!(faye.post(ID, &[keep[0], ("contact", "x")]).await.status, 422, "without the version");
-    let asta = Browser::of(&stack, "asta@example.edu").await;
+    let asta = signed_in(&stack, "asta@example.edu").await;
     assert_eq!(asta.post(ID, &[("csrf", "x")]).await.status, 403);
     watch.check().await;
 
     let office_like = Office::of(&stack, "cs-pilot");
     let grant = office_like.invite("ada@example.edu").await;
     office_like.claim(&grant).await;
-    let taken = faye.fill(&faye.get(ID).await, ID, &[("cap_usd", "40")]).await;
+    let taken = faye.submit(&faye.get(ID).await, ID, &[("cap_usd", "40")]).await;
     assert_eq!(taken.status, 409);
     assert!(taken.alerts()[0].contains("students have claimed"), "{:?}", taken.alerts());
     // The mails about the keys are another test's.
@@ -170,7 +167,7 @@ async fn an_edit_changes_what_it_carries_and_a_stale_one_shows_both_values() {
 async fn the_overview_draws_what_was_spent_and_warns_of_what_needs_a_person() {
     let stack = stack::in_process().await.unwrap();
     let office = Office::open(&stack).await;
-    let admin = Browser::of(&stack, ADMIN).await;
+    let admin = signed_in(&stack, ADMIN).await;
     for name in ["ada", "bob", "cid", "dan", "eve", "fay"] {
         let grant = office.invite(&format!("{name}@example.edu")).await;
         if name == "ada" {
@@ -198,8 +195,8 @@ async fn the_overview_draws_what_was_spent_and_warns_of_what_needs_a_person() {
     let warnings = overview.texts("warning");
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert!(warnings[0].contains("short by $20.00") && warnings[1].contains("No sync"), "{warnings:?}");
-    assert!(overview.html.contains("<polyline") && overview.html.contains("$36.00"), "the second day's");
-    assert!(!overview.html.contains("style="), "no page has a style of its own");
+    assert!(overview.body.contains("<polyline") && overview.body.contains("$36.00"), "the second day's");
+    assert!(!overview.body.contains("style="), "no page has a style of its own");
     // The mails about the keys are another test's.
     stack.stop().await.unwrap();
 }
@@ -208,7 +205,7 @@ async fn the_overview_draws_what_was_spent_and_warns_of_what_needs_a_person() {
 async fn alerts_are_listed_with_whom_they_told_and_what_became_of_the_mail() {
     let stack = stack::in_process().await.unwrap();
     let office = Office::open(&stack).await;
-    let admin = Browser::of(&stack, ADMIN).await;
+    let admin = signed_in(&stack, ADMIN).await;
     assert!(admin.get(&format!("{ID}/alerts")).await.texts("alert").is_empty());
     let recipient = person(&office.table, "admin@example.edu").await;
     let crossing = |threshold, told| Crossing {
@@ -235,9 +232,9 @@ async fn alerts_are_listed_with_whom_they_told_and_what_became_of_the_mail() {
 #[tokio::test]
 async fn a_programme_that_names_models_gets_its_guardrail_from_the_work_and_a_new_one_for_others() {
     let stack = stack::in_process().await.unwrap();
-    let admin = Browser::of(&stack, ADMIN).await;
+    let admin = signed_in(&stack, ADMIN).await;
     let new = admin.get("/console/programmes/new").await;
-    admin.fill(&new, "/console/programmes", &[&PLAIN[..], &[("models", "openai/gpt-4o-mini")]].concat()).await;
+    admin.submit(&new, "/console/programmes", &[&PLAIN[..], &[("models", "openai/gpt-4o-mini")]].concat()).await;
     let mut watch = watch(&stack);
     watch.check().await;
     let table = Table::new(&stack.config);
@@ -247,7 +244,7 @@ async fn a_programme_that_names_models_gets_its_guardrail_from_the_work_and_a_ne
     let first = table.programme(&id).await.unwrap().unwrap().guardrail.unwrap();
     assert_eq!(work().await.unwrap().get("guardrails"), None, "once");
     let overview = admin.get(ID).await;
-    assert_eq!(admin.fill(&overview, ID, &[("models", ""), ("data_policy", "no-training")]).await.status, 303);
+    assert_eq!(admin.submit(&overview, ID, &[("models", ""), ("data_policy", "no-training")]).await.status, 303);
     assert_eq!(table.programme(&id).await.unwrap().unwrap().guardrail, None, "no key under the old rules");
     assert_eq!(work().await.unwrap()["guardrails"], 1);
     assert_eq!(table.programme(&id).await.unwrap().unwrap().guardrail.unwrap(), first, "found by its name");

@@ -7,18 +7,22 @@ use bursar_local::invoke::FunctionName;
 use bursar_local::stack::Stack;
 use bursar_tests::office::Office;
 use bursar_tests::stack;
+use bursar_tests::visitor::{Page, Visitor};
 use jiff::SignedDuration;
 use serde_json::json;
 
-use super::browser::{Browser, Page};
-use super::{ADMIN, watch};
+use super::{ADMIN, signed_in, watch};
 
 const ID: &str = "/console/programmes/cs-pilot";
 const ROSTER: &str = "/console/programmes/cs-pilot/roster";
 const APPLY: &str = "/console/programmes/cs-pilot/roster/apply";
 
-async fn preview(browser: &Browser, mode: &str, file: impl AsRef<[u8]>) -> Page {
-    browser.upload(&browser.get(ID).await, ROSTER, mode, file.as_ref()).await
+async fn preview(browser: &Visitor, mode: &str, file: impl AsRef<[u8]>) -> Page {
+    upload(browser, &browser.get(ID).await, mode, file.as_ref()).await
+}
+
+async fn upload(browser: &Visitor, overview: &Page, mode: &str, file: &[u8]) -> Page {
+    browser.upload(overview, ROSTER, &[("mode", mode)], "roster.csv", file).await
 }
 
 /// The people of the roster, as `address name group`.
@@ -37,14 +41,14 @@ async fn people(stack: &Stack) -> Vec<String> {
 }
 
 fn counts(page: &Page) -> [u32; 5] {
-    ["added", "changed", "moved", "dropped", "refused"].map(|hook| page.number(hook))
+    ["added", "changed", "moved", "dropped", "refused"].map(|hook| page.text(hook).unwrap().parse().unwrap())
 }
 
 #[tokio::test]
 async fn a_roster_is_shown_first_and_then_applied_once() {
     let stack = stack::in_process().await.unwrap();
     Office::open(&stack).await;
-    let admin = Browser::of(&stack, ADMIN).await;
+    let admin = signed_in(&stack, ADMIN).await;
     let mut watch = watch(&stack);
     watch.check().await;
     let file = "\u{FEFF}Name;EMAIL;group;id;year\r\nAda;ada@example.edu;A;1;3\r\nBob;bob@example.edu;A;2;3\r\n;not an address;;;\r\nAda again;ADA@example.edu;B;;\r\n";
@@ -55,20 +59,20 @@ async fn a_roster_is_shown_first_and_then_applied_once() {
     assert!(people(&stack).await.is_empty(), "nothing happened yet");
     watch.check().await;
 
-    let applied = admin.fill(&shown, APPLY, &[]).await;
-    assert_eq!((applied.status, applied.location.as_deref()), (303, Some(ID)));
+    let applied = admin.submit(&shown, APPLY, &[]).await;
+    assert_eq!((applied.status, applied.location()), (303, Some(ID)));
     assert_eq!(admin.get(ID).await.attributes("job", "data-state"), ["done"]);
     assert_eq!(people(&stack).await, ["ada@example.edu Ada A", "bob@example.edu Bob A"]);
     watch.check().await;
     let count = stack.gate.count();
-    assert_eq!(admin.fill(&shown, APPLY, &[]).await.status, 303, "the same again");
+    assert_eq!(admin.submit(&shown, APPLY, &[]).await.status, 303, "the same again");
     assert!(stack.gate.calls().iter().skip(count as usize).all(|recorded| !recorded.call.name.has_effect()));
 
     let second =
         "email,name,group,id\nada@example.edu,Ada Lovelace,A,1\nrobert@example.edu,Bob,B,2\ncid@example.edu,,,\n";
     let shown = preview(&admin, "add", second).await;
     assert_eq!(counts(&shown), [1, 2, 1, 0, 0]);
-    admin.fill(&shown, APPLY, &[]).await;
+    admin.submit(&shown, APPLY, &[]).await;
     assert_eq!(
         people(&stack).await,
         ["ada@example.edu Ada Lovelace A", "cid@example.edu - -", "robert@example.edu Bob B"]
@@ -76,13 +80,13 @@ async fn a_roster_is_shown_first_and_then_applied_once() {
     watch.check().await;
     let nothing = preview(&admin, "add", second).await;
     assert_eq!(counts(&nothing), [0; 5]);
-    assert!(!nothing.actions().contains(&APPLY.to_owned()), "nothing to apply");
+    assert!(!nothing.offers(APPLY), "nothing to apply");
 
     let (overview, dan) = (admin.get(ID).await, [("email", "dan@example.edu"), ("group", "B")]);
-    assert_eq!(admin.fill(&overview, &format!("{ID}/people"), &dan).await.status, 303);
-    let wrong = admin.fill(&admin.get(ID).await, &format!("{ID}/people"), &[("email", "dan"), ("name", "Dan")]).await;
+    assert_eq!(admin.submit(&overview, &format!("{ID}/people"), &dan).await.status, 303);
+    let wrong = admin.submit(&admin.get(ID).await, &format!("{ID}/people"), &[("email", "dan"), ("name", "Dan")]).await;
     assert_eq!((wrong.status, wrong.alerts().len()), (422, 1));
-    assert!(wrong.form(&format!("{ID}/people")).contains(&("name".to_owned(), "Dan".to_owned())));
+    assert_eq!(wrong.form(&format!("{ID}/people")).value("name"), Some("Dan"));
     assert_eq!(people(&stack).await.len(), 4);
     watch.check().await;
     stack::finish(stack).await.unwrap();
@@ -92,24 +96,24 @@ async fn a_roster_is_shown_first_and_then_applied_once() {
 async fn an_import_that_was_cut_off_is_gone_on_with_and_nothing_is_doubled() {
     let stack = stack::in_process().await.unwrap();
     Office::open(&stack).await;
-    let admin = Browser::of(&stack, ADMIN).await;
+    let admin = signed_in(&stack, ADMIN).await;
     let mut watch = watch(&stack);
     watch.check().await;
     let rows: String = (0..100).map(|number| format!("student{number:03}@example.edu\n")).collect();
     let shown = preview(&admin, "add", format!("email\n{rows}")).await;
-    assert_eq!(shown.number("added"), 100);
+    assert_eq!(shown.text("added").as_deref(), Some("100"));
 
     // The first starts the job, the third invites the second two dozen.
     let matcher = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console).nth(3);
     stack.gate.at(matcher, Verdict::KillAfter);
-    assert!(admin.fill(&shown, APPLY, &[]).await.status >= 500);
+    assert!(admin.submit(&shown, APPLY, &[]).await.status >= 500);
     assert_eq!(people(&stack).await.len(), 48);
     watch.check().await;
     assert_eq!(admin.get(ID).await.attributes("job", "data-state"), ["running"]);
 
     let other = preview(&admin, "add", "email\nsomebody.else@example.edu\n").await;
-    assert_eq!(admin.fill(&other, APPLY, &[]).await.status, 409, "one job at a time");
-    assert_eq!(admin.fill(&shown, APPLY, &[]).await.status, 303, "this one is under way");
+    assert_eq!(admin.submit(&other, APPLY, &[]).await.status, 409, "one job at a time");
+    assert_eq!(admin.submit(&shown, APPLY, &[]).await.status, 303, "this one is under way");
     let work = || stack.invoke.invoke(FunctionName::Console, json!({"task": "work"}));
     assert_eq!(work().await.unwrap().get("jobs"), None, "it may still be somebody's");
     stack.clock.advance(SignedDuration::from_secs(61)).unwrap();
@@ -118,7 +122,7 @@ async fn an_import_that_was_cut_off_is_gone_on_with_and_nothing_is_doubled() {
     assert_eq!(admin.get(ID).await.attributes("job", "data-state"), ["done"]);
     watch.check().await;
     assert_eq!(work().await.unwrap().get("jobs"), None);
-    assert_eq!(admin.fill(&other, APPLY, &[]).await.status, 303, "now it is its turn");
+    assert_eq!(admin.submit(&other, APPLY, &[]).await.status, 303, "now it is its turn");
     assert_eq!(people(&stack).await.len(), 101);
     watch.check().await;
     stack.stop().await.unwrap();
@@ -128,7 +132,7 @@ async fn an_import_that_was_cut_off_is_gone_on_with_and_nothing_is_doubled() {
 async fn replacing_a_roster_drops_whom_it_does_not_name_when_the_number_is_confirmed() {
     let stack = stack::in_process().await.unwrap();
     let office = Office::open(&stack).await;
-    let admin = Browser::of(&stack, ADMIN).await;
+    let admin = signed_in(&stack, ADMIN).await;
     let mut hashes = Vec::new();
     for name in ["ada", "bob", "cid"] {
         let grant = office.invite(&format!("{name}@example.edu")).await;
@@ -138,12 +142,12 @@ async fn replacing_a_roster_drops_whom_it_does_not_name_when_the_number_is_confi
     watch.check().await;
     let shown = preview(&admin, "replace", "email\nada@example.edu\ndan@example.edu\n").await;
     assert_eq!(counts(&shown), [1, 0, 0, 2, 0]);
-    let unconfirmed = admin.fill(&shown, APPLY, &[]).await;
+    let unconfirmed = admin.submit(&shown, APPLY, &[]).await;
     assert_eq!(unconfirmed.status, 422);
     assert!(unconfirmed.alerts()[0].contains('2'));
-    assert_eq!(admin.fill(&unconfirmed, APPLY, &[("confirm_dropped", "3")]).await.status, 422);
+    assert_eq!(admin.submit(&unconfirmed, APPLY, &[("confirm_dropped", "3")]).await.status, 422);
     watch.check().await;
-    assert_eq!(admin.fill(&unconfirmed, APPLY, &[("confirm_dropped", "2")]).await.status, 303);
+    assert_eq!(admin.submit(&unconfirmed, APPLY, &[("confirm_dropped", "2")]).await.status, 303);
     assert_eq!(hashes.iter().map(|hash| office.key(hash).disabled).collect::<Vec<_>>(), [false, true, true]);
     let grants = admin.get(&format!("{ID}/grants?state=paused")).await;
     assert_eq!(grants.attributes("grant", "data-email").len(), 2);
@@ -156,7 +160,7 @@ async fn replacing_a_roster_drops_whom_it_does_not_name_when_the_number_is_confi
 async fn a_file_that_is_no_roster_or_too_large_changes_nothing() {
     let stack = stack::in_process().await.unwrap();
     Office::open(&stack).await;
-    let admin = Browser::of(&stack, ADMIN).await;
+    let admin = signed_in(&stack, ADMIN).await;
     for (file, status) in [
         (b"name\nAda\n".to_vec(), 422),
         (b"".to_vec(), 422),
@@ -170,10 +174,10 @@ async fn a_file_that_is_no_roster_or_too_large_changes_nothing() {
     assert_eq!(preview(&admin, "merge", "email\n").await.status, 422);
     assert_eq!(admin.post(ROSTER, &[("mode", "add")]).await.status, 415);
     let overview = admin.get(ID).await;
-    let stranger = Browser::of(&stack, "stu@example.edu").await;
-    assert_eq!(stranger.upload(&overview, ROSTER, "add", b"email\n").await.status, 403, "another session's form");
-    assert_eq!(admin.fill(&overview, ID, &[]).await.status, 303);
-    let nobody = Browser::nobody(&stack);
-    assert_eq!(nobody.upload(&overview, ROSTER, "add", b"email\n").await.status, 401);
+    let stranger = signed_in(&stack, "stu@example.edu").await;
+    assert_eq!(upload(&stranger, &overview, "add", b"email\n").await.status, 403, "another session's form");
+    assert_eq!(admin.submit(&overview, ID, &[]).await.status, 303);
+    let nobody = Visitor::new(&stack.ready.web);
+    assert_eq!(upload(&nobody, &overview, "add", b"email\n").await.status, 401);
     stack::finish(stack).await.unwrap();
 }
