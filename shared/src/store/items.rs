@@ -15,12 +15,14 @@ use super::keys::{self, Key};
 use crate::domain::address::{EmailAddress, MatchedAddress};
 use crate::domain::audit::Entry;
 use crate::domain::crossing::Crossing;
-use crate::domain::grant::{Grant, Notice, Reading};
+use crate::domain::grant::{Grant, Reading};
 use crate::domain::id::{DeploymentId, GrantId, PersonId, ProgrammeId};
 use crate::domain::money::Usd;
 use crate::domain::programme::{Pot, Programme};
-use crate::domain::sign_in::{ASK_LASTS, Session, SignIn};
-use crate::domain::token::{AskTokenHash, LinkTokenHash};
+use crate::domain::sign_in::{Session, SignIn};
+use crate::domain::token::LinkTokenHash;
+
+pub use super::owed::{MailClass, MailState, OutboxRow, OwedMail};
 
 /// An item as the SDK has it.
 pub type Item = std::collections::HashMap<String, AttributeValue>;
@@ -170,113 +172,6 @@ pub struct Run {
     pub report: String,
 }
 
-/// A mail that is owed. It names no person but the one who asks for a link; who is mailed is looked up when it is sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OutboxRow {
-    pub row: Ulid,
-    pub class: MailClass,
-    #[serde(flatten)]
-    pub state: MailState,
-    #[serde(with = "millisecond::required")]
-    pub written_at: Timestamp,
-    /// How often it was tried.
-    pub tries: u8,
-    pub version: u64,
-    #[serde(flatten)]
-    pub mail: OwedMail,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MailClass {
-    /// Sent at once, woken by the stream.
-    Urgent,
-    /// Sent by the drain, behind everything urgent.
-    Bulk,
-}
-
-/// What became of a mail.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "lowercase")]
-pub enum MailState {
-    /// To be sent, not before then.
-    Waiting {
-        #[serde(with = "millisecond::required")]
-        since: Timestamp,
-    },
-    /// Somebody is sending it. When that takes longer, it is sent by another.
-    Sending {
-        #[serde(with = "millisecond::required")]
-        lease_until: Timestamp,
-    },
-    /// The mail server took it.
-    Sent {
-        message: String,
-        #[serde(with = "millisecond::required")]
-        at: Timestamp,
-    },
-    Delivered {
-        message: String,
-        #[serde(with = "millisecond::required")]
-        at: Timestamp,
-    },
-    Bounced {
-        message: String,
-        #[serde(with = "millisecond::required")]
-        at: Timestamp,
-    },
-    Complained {
-        message: String,
-        #[serde(with = "millisecond::required")]
-        at: Timestamp,
-    },
-    /// Nothing was owed after all: nobody here has the address, or too much was asked for.
-    Dropped {
-        why: String,
-        #[serde(with = "millisecond::required")]
-        at: Timestamp,
-    },
-    /// It could not be sent, and is not tried again.
-    Failed {
-        why: String,
-        #[serde(with = "millisecond::required")]
-        at: Timestamp,
-    },
-}
-
-/// Which mail, and about whom.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "mail", rename_all = "kebab-case")]
-pub enum OwedMail {
-    /// Somebody asked for a link. Whether one is owed is decided when it is sent.
-    Link {
-        address: MatchedAddress,
-        asked_by: AskTokenHash,
-    },
-    /// You are on the roster of a programme.
-    Roster {
-        programme: ProgrammeId,
-        grant: GrantId,
-    },
-    KeyShown {
-        programme: ProgrammeId,
-        grant: GrantId,
-    },
-    KeyLeaked {
-        programme: ProgrammeId,
-        grant: GrantId,
-    },
-    /// A threshold of the pot was crossed.
-    Alert {
-        programme: ProgrammeId,
-        threshold: u8,
-        of_limit: Usd,
-        recipient: PersonId,
-    },
-}
-
-/// How long an outbox row is kept: past every retry and every event that may still come for it.
-const OUTBOX_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 const RUN_KEPT: SignedDuration = SignedDuration::from_hours(366 * 24);
 
 impl Stored for Meta {
@@ -433,50 +328,10 @@ impl Stored for Run {
     }
 }
 
-impl Stored for OutboxRow {
-    const KIND: &'static str = "outbox";
-    fn key(&self) -> Key {
-        keys::outbox(self.row)
-    }
-    fn expires(&self) -> Option<Timestamp> {
-        // An ask holds an address that may be anybody's, so it goes soon.
-        let kept = if matches!(self.mail, OwedMail::Link { .. }) { ASK_LASTS } else { OUTBOX_KEPT };
-        Some(self.written_at + kept)
-    }
-    fn due(&self) -> Option<(Queue, Timestamp)> {
-        let queue = match self.class {
-            MailClass::Urgent => Queue::UrgentMail,
-            MailClass::Bulk => Queue::BulkMail,
-        };
-        match self.state {
-            MailState::Waiting { since } => Some((queue, since)),
-            MailState::Sending { lease_until } => Some((queue, lease_until)),
-            _ => None,
-        }
-    }
-}
-
 impl Run {
     /// A run that ended now. Runs sort by when they ended.
     pub fn ended(began_at: Timestamp, ended_at: Timestamp, complete: bool, report: String) -> Run {
         Run { run: new_ulid(ended_at), began_at, ended_at, complete, report }
-    }
-}
-
-impl OutboxRow {
-    /// A mail that is owed from now on.
-    pub fn owed(row: Ulid, class: MailClass, mail: OwedMail, now: Timestamp) -> OutboxRow {
-        OutboxRow { row, class, state: MailState::Waiting { since: now }, written_at: now, tries: 0, version: 1, mail }
-    }
-
-    /// The mail that an act on a grant owes its student.
-    pub fn notice(row: Ulid, notice: Notice, grant: &Grant, now: Timestamp) -> OutboxRow {
-        let (programme, grant) = (grant.programme.clone(), grant.id.clone());
-        let mail = match notice {
-            Notice::KeyShown => OwedMail::KeyShown { programme, grant },
-            Notice::KeyLeaked => OwedMail::KeyLeaked { programme, grant },
-        };
-        OutboxRow::owed(row, MailClass::Urgent, mail, now)
     }
 }
 

@@ -11,6 +11,7 @@ mod jobs;
 pub mod keys;
 mod leases;
 mod outbox;
+mod owed;
 mod people;
 mod programmes;
 mod read;

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan, Zoned};
 use serde_json::json;
 
-use super::cast::{self, Student};
+use super::cast::{self, Habit, Student};
 use crate::inbox::{Contents, SignsIn};
 use crate::provider::{Nano, hash_of};
 use crate::ses::Mail;
@@ -90,7 +90,8 @@ impl<'a> Story<'a> {
         let person =
             |address: &str, as_whom: &str| SignsIn { address: address.to_owned(), as_whom: as_whom.to_owned() };
         let pilot = &self.offers[0].students;
-        let with_key = pilot.iter().find(|student| self.keys.contains_key(&(0, student.address.clone())));
+        let has_key = |student: &&Student| self.keys.contains_key(&(0, student.address.clone()));
+        let with_key = pilot.iter().filter(has_key).find(|student| student.habit == Habit::Regular);
         let without = pilot.iter().rev().find(|student| student.claims_on.is_none());
         let mut who = vec![
             person(&self.admin, "admin: makes programmes and sees all of them"),
