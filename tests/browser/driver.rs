@@ -224,8 +224,8 @@ impl Browser {
         self.picture_of(&clip).await
     }
 
-    /// What is seen of the page without scrolling.
-    pub(crate) async fn picture_above(&self, width: u32, height: u32) -> Result<Vec<u8>> {
+    /// The upper part of the page.
+    pub(crate) async fn picture_above(&self, width: u32, height: f64) -> Result<Vec<u8>> {
         self.picture_of(&json!({"x": 0, "y": 0, "width": width, "height": height, "scale": 1})).await
     }
 

@@ -17,7 +17,7 @@ use futures_util::FutureExt;
 use driver::Driver;
 
 /// Where a failure leaves what the browsers showed.
-const EVIDENCE: &str = "target/browser";
+const EVIDENCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/browser");
 
 #[tokio::main]
 async fn main() -> ExitCode {

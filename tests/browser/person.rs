@@ -53,20 +53,9 @@ impl<'a> Person<'a> {
         let (wide, window) = (widths[0].as_u64().context("no width")?, widths[1].as_u64().context("no width")?);
         ensure!(window == u64::from(PHONE) && wide <= window, "{address} is {wide} wide in a window of {window}");
         let said = self.browser.said().await?;
-        let faults: Vec<_> = self.faults(&said).collect();
+        let faults: Vec<_> =
+            said.iter().filter(|line| !self.forgiven.iter().any(|known| line.contains(known))).collect();
         ensure!(faults.is_empty(), "{address}: the console says {faults:?}");
-        Ok(())
-    }
-
-    fn faults<'s>(&self, said: &'s [String]) -> impl Iterator<Item = &'s String> {
-        said.iter().filter(|line| !self.forgiven.iter().any(|known| line.contains(known)))
-    }
-
-    /// The console tells of a page that was refused, and of nothing else.
-    pub(crate) async fn hears(&self, refusal: &str) -> Result<()> {
-        let said = self.browser.said().await?;
-        let faults: Vec<_> = self.faults(&said).filter(|line| !line.contains(refusal)).collect();
-        ensure!(faults.is_empty(), "the console says {faults:?}");
         Ok(())
     }
 

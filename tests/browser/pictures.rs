@@ -47,7 +47,9 @@ pub(crate) async fn screenshots(driver: &Driver, into: &Path) -> Result<()> {
     let desk = driver.open(DESK).await?;
     sign_in(stack, &desk, FACULTY).await?;
     desk.go(&format!("{}{PILOT}", stack.ready.web)).await?;
-    album.keep("overview", &desk.picture_above(DESK.width, 860).await?)?;
+    let end =
+        desk.run("return document.querySelector('.chart').closest('.card').getBoundingClientRect().bottom").await?;
+    album.keep("overview", &desk.picture_above(DESK.width, end.as_f64().context("no chart")? + 16.0).await?)?;
 
     // So wide that the mail is whole, and not so wide that the list is beside it.
     phone.look(Looks { width: 720, ..PHONE }).await?;

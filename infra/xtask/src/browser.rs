@@ -1,6 +1,6 @@
 //! `browser`, `screenshots` and `gallery`: Bursar in a real browser. What is done there is the business of `tests/browser`.
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use xshell::{Shell, cmd};
 
 use crate::tools;
@@ -13,11 +13,17 @@ pub(crate) fn check(shell: &Shell) -> anyhow::Result<()> {
 }
 
 pub(crate) fn screenshots(shell: &Shell) -> anyhow::Result<()> {
-    run(shell, &["screenshots", "docs/screenshots"])
+    draw(shell, "screenshots", "docs/screenshots")
 }
 
 pub(crate) fn gallery(shell: &Shell) -> anyhow::Result<()> {
-    run(shell, &["gallery", "target/gallery"])
+    draw(shell, "gallery", "target/gallery")
+}
+
+fn draw(shell: &Shell, what: &str, folder: &str) -> anyhow::Result<()> {
+    // A test runs in the folder of its package.
+    let folder = shell.current_dir().join(folder);
+    run(shell, &[what, folder.to_str().context("the folder has a strange name")?])
 }
 
 fn run(shell: &Shell, what: &[&str]) -> anyhow::Result<()> {
@@ -26,6 +32,6 @@ fn run(shell: &Shell, what: &[&str]) -> anyhow::Result<()> {
     if PROGRAMS.iter().any(missing) && !tools::install_from_debian(shell, &PACKAGES)? {
         bail!("this recipe needs Chromium and its driver, chromedriver, on the path; install them and run it again");
     }
-    Ok(cmd!(shell, "cargo run --quiet --locked --package bursar-tests --features browser --bin browser -- {what...}")
-        .run()?)
+    let test = ["test", "--locked", "--package", "bursar-tests", "--features", "browser", "--test", "browser"];
+    Ok(cmd!(shell, "cargo {test...} -- {what...}").run()?)
 }
