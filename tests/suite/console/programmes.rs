@@ -11,6 +11,7 @@ use bursar_local::invoke::FunctionName;
 use bursar_tests::office::{Office, soon};
 use bursar_tests::stack;
 use bursar_tests::visitor::Visitor;
+use jiff::SignedDuration;
 use serde_json::json;
 
 use super::{ADMIN, PLAIN, signed_in, watch};
@@ -174,8 +175,10 @@ async fn the_overview_draws_what_was_spent_and_warns_of_what_needs_a_person() {
             office.claim(&grant).await;
         }
     }
+    let no_sync = admin.get(ID).await.texts("warning");
+    assert!(no_sync[1].contains("No sync has run yet"), "{no_sync:?}");
     for (day, spent) in [("2026-11-18", 5), ("2026-11-19", 41)] {
-        let as_of = "2026-11-20T00:20:00Z".parse().unwrap();
+        let as_of = stack.clock.now() - SignedDuration::from_hours(27);
         let totals = Totals {
             programme: office.programme.clone(),
             day: day.parse().unwrap(),
@@ -194,7 +197,7 @@ async fn the_overview_draws_what_was_spent_and_warns_of_what_needs_a_person() {
     assert_eq!(overview.attributes("implied", "data-usd"), ["120.000000"]);
     let warnings = overview.texts("warning");
     assert_eq!(warnings.len(), 2, "{warnings:?}");
-    assert!(warnings[0].contains("short by $20.00") && warnings[1].contains("No sync"), "{warnings:?}");
+    assert!(warnings[0].contains("short by $20.00") && warnings[1].contains("more than 26 hours"), "{warnings:?}");
     assert!(overview.body.contains("<polyline") && overview.body.contains("$36.00"), "the second day's");
     assert!(!overview.body.contains("style="), "no page has a style of its own");
     // The mails about the keys are another test's.
