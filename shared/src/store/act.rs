@@ -153,11 +153,33 @@ fn move_pot(transaction: Transaction, pot: &Pot, change: PotChange) -> Result<Tr
 }
 
 pub(super) fn entry_on(grant: &Grant, by: Actor, what: What, now: Timestamp) -> Entry {
-    Entry { programme: grant.programme.clone(), grant: Some(grant.id.clone()), entry: new_ulid(now), at: now, by, what }
+    let entry = in_order(new_ulid(now), grant.version);
+    Entry { programme: grant.programme.clone(), grant: Some(grant.id.clone()), entry, at: now, by, what }
+}
+
+/// Several acts on a grant may fall into one millisecond: their entries sort as the versions they led to.
+fn in_order(ulid: Ulid, version: u64) -> Ulid {
+    const BELOW: u32 = 64;
+    let within = u128::from(version & 0xffff) << BELOW | ulid.random() & u128::from(u64::MAX);
+    Ulid::from_parts(ulid.timestamp_ms(), within)
 }
 
 /// An identifier that sorts by the product's clock.
 pub fn new_ulid(now: Timestamp) -> Ulid {
     let random = crate::domain::token::random_u128();
     Ulid::from_parts(u64::try_from(now.as_millisecond()).unwrap_or_default(), random)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_of_one_millisecond_sort_as_the_acts_that_wrote_them() {
+        let now = "2026-01-02T08:00:00Z".parse().unwrap();
+        let entries: Vec<Ulid> = (1..300).map(|version| in_order(new_ulid(now), version)).collect();
+        assert!(entries.is_sorted());
+        assert_ne!(in_order(new_ulid(now), 7), in_order(new_ulid(now), 7));
+        assert!(entries[298] < new_ulid(now + jiff::SignedDuration::from_millis(1)));
+    }
 }
