@@ -95,7 +95,7 @@ pub(crate) async fn show(
         (grant.holds.dropped, "dropped from the roster"),
         (grant.holds.unused, "unused"),
     ];
-    let own_cap = grant.own_cap.map(crate::settings_form::plain).unwrap_or_default();
+    let cap = crate::settings_form::plain(grant.cap(&programme.settings));
     let page = Page {
         frame: &site.frame,
         csrf: visitor.csrf.reveal(),
@@ -110,7 +110,7 @@ pub(crate) async fn show(
             resend: !is_over,
         },
         row: &Row::of(grant.clone(), readings, &programme.settings, now),
-        cap: refused.map_or(own_cap.as_str(), |(typed, _)| typed),
+        cap: refused.map_or(cap.as_str(), |(typed, _)| typed),
         cap_error: refused.map(|(_, why)| why),
     };
     let status = if refused.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };

@@ -132,11 +132,14 @@ impl Press<'_> {
     }
 
     async fn cap(&self) -> Answer {
-        let cap = match self.fields.filled("cap_usd").map(Usd::from_form).transpose() {
-            Ok(Some(cap)) if cap < Usd::CENT => return self.cap_again("No key has a cap below one cent.").await,
+        let cap = match Usd::from_form(self.fields.get("cap_usd").unwrap_or_default()) {
+            Ok(cap) if cap < Usd::CENT => return self.cap_again("No key has a cap below one cent.").await,
             Ok(cap) => cap,
             Err(error) => return self.cap_again(&format!("Refused: {error}.")).await,
         };
+        // The cap of everybody in the group is none of one's own: it goes with the group's from now on.
+        let (settings, group) = (&self.view.programme.settings, self.view.grant.group.as_deref());
+        let cap = Some(cap).filter(|cap| *cap != settings.cap_of_group(group));
         match self.site.table.set_cap(self.at, cap, self.by, self.reason()).await? {
             Outcome::NoSuchGrant => Ok(self.site.not_found()),
             Outcome::Refused(CapRefused::Over) => Ok(self.over()),

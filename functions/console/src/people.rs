@@ -3,7 +3,7 @@
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
-use bursar_core::domain::grant;
+use bursar_core::domain::grant::{self, Grant};
 use bursar_core::domain::role::Role;
 use bursar_core::store::{By, NewPerson};
 use bursar_core::web::{Answer, Fields, Posted, Site, Until};
@@ -38,11 +38,12 @@ pub(crate) async fn post(
         return Ok(site.refuse(StatusCode::CONFLICT, "Nobody was added", sentence));
     }
     let mut typed = Person::of(&fields);
-    match typed.read() {
+    let known = site.table.grants(&programme.id).await?;
+    match typed.read().and_then(|new| is_new(new, &known)) {
         Ok(new) => {
             let actor = access::actor(&site, &visitor, deadline).await?;
             let by = By { actor: &actor, now: site.clock.now(), deadline };
-            // Somebody who is on the roster already stays as they are.
+            // Somebody who is on the roster just so stays as they are: it was pressed twice.
             site.table.invite(&programme.id, &[new], by).await?;
             Ok(Redirect::to(&format!("/console/programmes/{}", programme.id)).into_response())
         }
@@ -53,6 +54,23 @@ pub(crate) async fn post(
             overview::show(&site, &visitor, &sight, &pot, edit, &typed, StatusCode::UNPROCESSABLE_ENTITY).await
         }
     }
+}
+
+/// This person, unless somebody else has the address or the id.
+fn is_new(new: NewPerson, known: &[Grant]) -> Result<NewPerson, Vec<(&'static str, String)>> {
+    let same_address = known.iter().find(|grant| grant.person.address == new.person.address);
+    if same_address.is_some_and(|grant| {
+        (&grant.person.name, &grant.person.roster_id, &grant.group)
+            != (&new.person.name, &new.person.roster_id, &new.group)
+    }) {
+        let why = "This address is on the roster already. To change what is known of it, upload a roster.";
+        return Err(vec![("email", why.to_owned())]);
+    }
+    let has_id = |grant: &&Grant| new.person.roster_id.is_some() && grant.person.roster_id == new.person.roster_id;
+    if same_address.is_none() && known.iter().any(|grant| has_id(&grant)) {
+        return Err(vec![("id", "Somebody else on the roster has this id.".to_owned())]);
+    }
+    Ok(new)
 }
 
 impl Person {

@@ -63,7 +63,7 @@ impl ProgrammeId {
         let slug: String = words.join("-").chars().take(SLUG_MAX).collect();
         match slug.trim_end_matches('-') {
             "" => ProgrammeId("programme".to_owned()),
-            "new" => ProgrammeId("new-1".to_owned()),
+            "new" => ProgrammeId("new-2".to_owned()),
             slug => ProgrammeId(slug.to_owned()),
         }
     }
@@ -199,7 +199,7 @@ mod tests {
             ("CS pilot 2026/27", "cs-pilot-2026-27"),
             ("  Größe & Maß ", "gro-e-ma"),
             ("Économie", "economie"),
-            ("new", "new-1"),
+            ("new", "new-2"),
             ("数学", "programme"),
         ] {
             assert_eq!(ProgrammeId::of_name(name).as_str(), slug, "{name}");

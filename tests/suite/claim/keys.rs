@@ -100,6 +100,12 @@ async fn a_key_is_shown_once_spends_its_cap_and_is_replaced_with_what_is_left() 
     assert_eq!(micros(&keys[1]), 20_000_000 - used(&keys[0]), "also what was used since the last reading");
     assert_eq!(micros_in(&ada.get("/my").await.one("grant"), "data-spent-usd"), used(&keys[0]));
 
+    // A page from before the replacement does not mean the new key.
+    let stale = Form { action: scene.path("leaked"), ..reveal.clone() };
+    ada.send_form(&stale).await.expect(303);
+    look(&stack, &mut scene.watch).await;
+    assert!(!scene.keys()[1].disabled);
+
     scene.press(&ada, "leaked").await.expect(303);
     look(&stack, &mut scene.watch).await;
     assert!(scene.keys()[1].disabled);

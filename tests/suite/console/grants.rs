@@ -79,6 +79,9 @@ async fn a_grant_is_paused_resumed_capped_and_revoked_and_its_key_follows() {
     assert_eq!(press("cap", &[("cap_usd", "12.50"), ("reason", "heavy use")]).await.status, 303);
     assert_eq!(admin.get(&at).await.attributes("grant", "data-cap-usd"), ["12.500000"]);
     assert_eq!(office.key(&hash).limit.map(|limit| limit.to_string()), Some("12.5".to_owned()));
+    for blank in [&[("cap_usd", " ")][..], &[("cap_usd", "")]] {
+        assert_eq!(press("cap", blank).await.status, 422, "a blank is no amount, and takes no cap away");
+    }
     let refused = press("cap", &[("cap_usd", "much")]).await;
     assert_eq!((refused.status, refused.alerts().len()), (422, 1));
     assert_eq!(press("cap", &[("cap_usd", "0.001")]).await.status, 422);

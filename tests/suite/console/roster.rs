@@ -84,6 +84,13 @@ async fn a_roster_is_shown_first_and_then_applied_once() {
 
     let (overview, dan) = (admin.get(ID).await, [("email", "dan@example.edu"), ("group", "B")]);
     assert_eq!(admin.submit(&overview, &format!("{ID}/people"), &dan).await.status, 303);
+    assert_eq!(admin.submit(&overview, &format!("{ID}/people"), &dan).await.status, 303, "pressed twice");
+    let renamed = [("email", "DAN@example.edu"), ("name", "Daniel"), ("group", "B")];
+    assert_eq!(
+        admin.submit(&overview, &format!("{ID}/people"), &renamed).await.status,
+        422,
+        "nothing is done silently"
+    );
     let wrong = admin.submit(&admin.get(ID).await, &format!("{ID}/people"), &[("email", "dan"), ("name", "Dan")]).await;
     assert_eq!((wrong.status, wrong.alerts().len()), (422, 1));
     assert_eq!(wrong.form(&format!("{ID}/people")).value("name"), Some("Dan"));

@@ -62,6 +62,8 @@ struct Columns {
     group: Option<usize>,
     id: Option<usize>,
     ignored: Vec<String>,
+    /// How many there are in all.
+    count: usize,
 }
 
 pub(super) fn file(bytes: &[u8]) -> Result<File, Unreadable> {
@@ -159,12 +161,16 @@ impl Columns {
         let known = [Some(email), name, group, id];
         let others = names.iter().enumerate().filter(|(at, name)| !known.contains(&Some(*at)) && !name.is_empty());
         let ignored = others.map(|(_, name)| name.chars().take(60).collect()).collect();
-        Ok(Columns { email, name, group, id, ignored })
+        Ok(Columns { email, name, group, id, ignored, count: names.len() })
     }
 
     fn row(&self, record: &ByteRecord, line: u64) -> Result<Row, Refused> {
         let address = line::address(cell_text(record.get(self.email).unwrap_or_default()));
         let address = address.map_err(|why| Refused { line, why, names: None })?;
+        if record.iter().skip(self.count).any(|cell| !cell.trim_ascii().is_empty()) {
+            let why = "The row has more cells than the header: put what holds a comma in quotes.".to_owned();
+            return Err(Refused { line, why, names: Some(address) });
+        }
         let text = |column: Option<usize>, what: &str| {
             let cell = column.and_then(|column| record.get(column)).unwrap_or_default();
             let refused = |why| Refused { line, why: format!("The {what} {why}."), names: Some(address.clone()) };
@@ -187,6 +193,13 @@ mod tests {
 
     fn read_text(text: &str) -> File {
         file(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_row_with_more_cells_than_the_header_is_refused() {
+        let file = read_text("email,name\nada@uni.edu,Lovelace, Ada\nbob@uni.edu,Bob,\n");
+        assert_eq!(shown(&file), [(3, "bob@uni.edu", "Bob", "-", "-")]);
+        assert!(file.refused[0].line == 2 && file.refused[0].why.contains("more cells"));
     }
 
     fn shown(file: &File) -> Vec<(u64, &str, &str, &str, &str)> {
