@@ -4,14 +4,16 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::limit::{self, Spending};
 use bursar_core::domain::money::Usd;
-use bursar_core::domain::programme::{Pot, Programme};
+use bursar_core::domain::programme::{Pot, Programme, Settings};
 use bursar_core::domain::role::Role;
 use bursar_core::store::items::Totals;
 use bursar_core::store::{Job, JobState};
 use bursar_core::web::{Answer, Fault, Frame, Site, Visitor};
+use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::access::{self, Sight};
@@ -110,7 +112,8 @@ pub(crate) async fn show(
     };
     let count = |state| grants.iter().filter(|(grant, _)| show::state(grant) == state).count();
     let counts = STATES.iter().map(|state| (*state, count(*state))).filter(|(_, count)| *count > 0).collect();
-    let warnings = warnings(&money, &grants, latest, job.as_ref(), now);
+    let mut warnings = warnings(&money, &grants, latest, job.as_ref(), now);
+    warnings.extend(unreachable_staff(site, settings).await?);
     let page = Overview {
         frame: &site.frame,
         csrf: visitor.csrf.reveal(),
@@ -133,6 +136,20 @@ pub(crate) async fn show(
 /// What an edit must have been made from. The pot is an item of its own, so it counts beside the programme's version.
 pub(crate) fn version(programme: &Programme, pot: Usd) -> String {
     format!("{}-{}", programme.version, pot.micros())
+}
+
+/// Those with a role who hear nothing any more, since mail to them comes back or is not wanted.
+async fn unreachable_staff(site: &Site, settings: &Settings) -> Result<Vec<String>, Fault> {
+    let staff: Vec<&EmailAddress> = settings.faculty.iter().chain(&settings.assistants).collect();
+    let marks = try_join_all(staff.iter().map(|person| site.table.undeliverable(person.matched()))).await?;
+    let unreachable = staff.iter().zip(marks).filter(|(_, mark)| mark.is_some());
+    let sentence = |person: &EmailAddress| {
+        format!(
+            "Mail to {} comes back or is not wanted, so nothing is sent there: no alert and no link.",
+            person.as_written()
+        )
+    };
+    Ok(unreachable.map(|(person, _)| sentence(person)).collect())
 }
 
 /// Whether an import is still worth a line: one that is over, only on its day.

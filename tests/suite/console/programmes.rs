@@ -1,12 +1,13 @@
 //! Making, seeing and editing programmes, by role.
 
+use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::crossing::{Crossing, Scope};
 use bursar_core::domain::id::PersonId;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::window::Window;
 use bursar_core::store::Table;
-use bursar_core::store::items::Totals;
+use bursar_core::store::items::{Totals, Undeliverable, Why};
 use bursar_local::invoke::FunctionName;
 use bursar_tests::office::{Office, soon};
 use bursar_tests::stack;
@@ -229,6 +230,14 @@ async fn alerts_are_listed_with_whom_they_told_and_what_became_of_the_mail() {
     assert_eq!(page.attributes("alert", "data-recipient"), ["admin@example.edu"]);
     let outcome = page.attributes("alert", "data-outcome");
     assert!(["waiting", "sent"].contains(&outcome[0].as_str()), "{outcome:?}");
+    // Somebody whose mail comes back is named where those look who can do something about it.
+    let overview = admin.get(ID).await;
+    assert_eq!(admin.submit(&overview, ID, &[("faculty", "lost@example.edu")]).await.status, 303);
+    assert!(!admin.get(ID).await.texts("warning").iter().any(|text| text.contains("lost@example.edu")));
+    let lost = EmailAddress::parse("lost@example.edu").unwrap();
+    let mark = Undeliverable { address: lost.matched().clone(), why: Why::Bounced, at: stack.clock.now() };
+    office.table.mark_undeliverable(&mark).await.unwrap();
+    assert!(admin.get(ID).await.texts("warning").iter().any(|text| text.contains("lost@example.edu")));
     stack.stop().await.unwrap();
 }
 
