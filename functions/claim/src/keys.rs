@@ -40,16 +40,14 @@ pub(crate) async fn leaked(
 ) -> Answer {
     let now = site.clock.now();
     let Some(view) = my::grant_in(&site, &posted.visitor, &programme).await? else { return Ok(site.not_found()) };
-    // A page that is older than the key shows another, which was ended by its replacement: this one is not meant.
-    let meant = posted.fields.filled("epoch").and_then(|epoch| epoch.parse().ok()).map(Epoch::new);
-    if meant.is_some_and(|epoch| epoch < view.grant.epoch) {
-        return Ok(to_my());
-    }
+    let epoch = posted.fields.filled("epoch").and_then(|epoch| epoch.parse().ok()).map_or(view.grant.epoch, Epoch::new);
     let at = At { programme: &view.programme.id, grant: &view.grant.id, now, deadline };
     let was_reported = matches!(view.grant.state, GrantState::Stopped { why: Stopped::Leaked });
-    let grant = match site.table.stop(at, Stopped::Leaked, &Actor::Student).await? {
+    let grant = match site.table.report_leaked(at, epoch).await? {
         Outcome::Done(grant) => grant,
         Outcome::Refused(_) if was_reported => view.grant.clone(),
+        // The key that this page showed was replaced, which ended it.
+        Outcome::Refused(_) if epoch < view.grant.epoch => return Ok(to_my()),
         Outcome::Refused(_) => {
             let sentence = "You have no working key in this programme that could be ended.";
             return Ok(Refusal::conflict(sentence).page(&site, &posted.visitor));

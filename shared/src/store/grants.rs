@@ -69,6 +69,11 @@ impl Table {
         self.act(at, |view| view.stop(why, by, at.now).map(leaving).ok_or(Unchanged)).await
     }
 
+    /// Ends the live key of this epoch because somebody else has it.
+    pub async fn report_leaked(&self, at: At<'_>, epoch: Epoch) -> OnGrant<Unchanged> {
+        self.act(at, |view| view.report_leaked(epoch, at.now).map(leaving).ok_or(Unchanged)).await
+    }
+
     /// Ends the grant for good.
     pub async fn revoke(&self, at: At<'_>, by: &Actor, why: Option<&str>) -> OnGrant<Unchanged> {
         self.act(at, |view| view.revoke(by, why, at.now).map(leaving).ok_or(Unchanged)).await

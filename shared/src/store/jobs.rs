@@ -7,16 +7,14 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-use super::commit::{Commit, Pauses, number};
+use super::commit::{Commit, Pauses};
 use super::imports::Import;
-use super::items::{self, Queue, Stored};
+use super::items::{Queue, Stored};
 use super::keys::{self, Key};
-use super::leases::happened;
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
 use crate::domain::audit::Actor;
 use crate::domain::id::ProgrammeId;
-use crate::sdk_error::reduce;
 
 /// How long an invocation owns a job: longer than it may run.
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
@@ -155,20 +153,8 @@ impl Table {
 
     /// Programmes whose jobs were nobody's a moment ago.
     pub async fn due_jobs(&self, now: Timestamp, limit: i32) -> Result<Vec<ProgrammeId>, StoreError> {
-        let page = self
-            .client
-            .query()
-            .table_name(&self.name)
-            .index_name("due")
-            .key_condition_expression("queue = :queue AND due <= :now")
-            .expression_attribute_values(":queue", AttributeValue::S(Queue::Job.as_str().to_owned()))
-            .expression_attribute_values(":now", AttributeValue::S(keys::due(now)))
-            .limit(limit)
-            .send()
-            .await
-            .map_err(|error| StoreError::Service(reduce(&error)))?;
-        let items = page.items.unwrap_or_default();
-        Ok(items.iter().filter_map(|item| keys::job_of(&items::key_of(item))).collect())
+        let due = self.due(Queue::Job, now, limit).await?;
+        Ok(due.iter().filter_map(keys::job_of).collect())
     }
 
     /// Takes over a job that is nobody's. None when it is somebody's, or over.
@@ -185,13 +171,6 @@ impl Table {
     /// Writes down how far a job is, while it is still the caller's. None when somebody else has taken it over.
     pub async fn set_job(&self, job: Job) -> Result<Option<Job>, StoreError> {
         let after = Job { version: job.version + 1, ..job };
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.name)
-            .set_item(Some(items::to_item(&after)?))
-            .condition_expression("version = :version")
-            .expression_attribute_values(":version", number(after.version - 1));
-        Ok(happened(put.send().await)?.map(|_| after))
+        Ok(self.replace(&after, after.version - 1).await?.then_some(after))
     }
 }

@@ -126,6 +126,18 @@ impl Table {
         Ok(happened(answer)?.is_some())
     }
 
+    /// Replaces an item on condition that its version is still this one. False when somebody was faster.
+    pub(super) async fn replace<T: Stored>(&self, value: &T, version: u64) -> Result<bool, StoreError> {
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(items::to_item(value)?))
+            .condition_expression("version = :version")
+            .expression_attribute_values(":version", number(version));
+        Ok(happened(put.send().await)?.is_some())
+    }
+
     /// Removes an item, if it is there.
     pub(super) async fn delete(&self, key: &Key) -> Result<(), StoreError> {
         let delete = self.client.delete_item().table_name(&self.name).set_key(Some(key_item(key)));

@@ -1,7 +1,6 @@
 //! The outbox: mails that are owed, taken by one sender at a time, and what became of each. Who is mailed and what it says is the
 //! mail function's matter.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use ulid::Ulid;
 
@@ -9,7 +8,6 @@ use super::act::new_ulid;
 use super::commit::{Commit, Pauses, number};
 use super::items::{self, MailClass, MailState, OutboxRow, OwedMail, Queue, Resent, Stored, Undeliverable};
 use super::keys;
-use super::leases::happened;
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
 use crate::domain::id::{GrantId, ProgrammeId};
@@ -24,20 +22,8 @@ impl Table {
     /// Mails whose time has come, longest owed first; at most `limit`. The index is a moment behind, so each is taken before it
     /// is sent.
     pub async fn due_mails(&self, queue: Queue, now: Timestamp, limit: i32) -> Result<Vec<Ulid>, StoreError> {
-        let page = self
-            .client
-            .query()
-            .table_name(&self.name)
-            .index_name("due")
-            .key_condition_expression("queue = :queue AND due <= :now")
-            .expression_attribute_values(":queue", AttributeValue::S(queue.as_str().to_owned()))
-            .expression_attribute_values(":now", AttributeValue::S(keys::due(now)))
-            .limit(limit)
-            .send()
-            .await
-            .map_err(|error| StoreError::Service(reduce(&error)))?;
-        let items = page.items.unwrap_or_default();
-        Ok(items.iter().filter_map(|item| keys::outbox_row_of(&items::key_of(item))).collect())
+        let due = self.due(queue, now, limit).await?;
+        Ok(due.iter().filter_map(keys::outbox_row_of).collect())
     }
 
     /// Makes this invocation the one that sends a mail. None when it is sent, being sent or not due.
@@ -53,14 +39,7 @@ impl Table {
     /// Writes down what became of a mail that was read so. None when somebody else did meanwhile.
     pub async fn set_mail(&self, row: &OutboxRow, state: MailState) -> Result<Option<OutboxRow>, StoreError> {
         let after = OutboxRow { state, version: row.version + 1, ..row.clone() };
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.name)
-            .set_item(Some(items::to_item(&after)?))
-            .condition_expression("version = :version")
-            .expression_attribute_values(":version", number(row.version));
-        Ok(happened(put.send().await)?.map(|_| after))
+        Ok(self.replace(&after, row.version).await?.then_some(after))
     }
 
     /// Owes a grant's roster mail once more, at most once an hour. False when it was sent again within the hour.

@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 
 use futures_util::future::try_join_all;
+use jiff::Timestamp;
 
 use super::items::{self, Item, Queue, Stored};
 use super::keys::{self, Key};
@@ -104,6 +105,23 @@ impl Table {
             .map_err(|error| StoreError::Service(reduce(&error)))?;
         let keys = page.items.unwrap_or_default();
         Ok(keys.iter().filter_map(|item| keys::grant_of(&items::key_of(item))).collect())
+    }
+
+    /// What waits in a queue and has come due, longest due first; at most `limit`. The index is a moment behind.
+    pub(super) async fn due(&self, queue: Queue, now: Timestamp, limit: i32) -> Result<Vec<Key>, StoreError> {
+        let page = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .index_name("due")
+            .key_condition_expression("queue = :queue AND due <= :now")
+            .expression_attribute_values(":queue", AttributeValue::S(queue.as_str().to_owned()))
+            .expression_attribute_values(":now", AttributeValue::S(keys::due(now)))
+            .limit(limit)
+            .send()
+            .await
+            .map_err(|error| StoreError::Service(reduce(&error)))?;
+        Ok(page.items.unwrap_or_default().iter().map(items::key_of).collect())
     }
 
     /// How many mails wait to be sent.

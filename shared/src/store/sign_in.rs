@@ -90,7 +90,7 @@ impl Table {
 
     /// Counts a wrong code.
     pub async fn note_wrong_code(&self, after: &SignIn) -> Result<Written, StoreError> {
-        self.replace_sign_in(after).await
+        Ok(if self.replace(after, after.version - 1).await? { Written::Yes } else { Written::Stale })
     }
 
     /// Makes the session of a sign-in, in the one write that uses its links and codes up.
@@ -110,17 +110,6 @@ impl Table {
 
     pub async fn sign_out(&self, session: &SessionTokenHash) -> Result<(), StoreError> {
         self.delete(&keys::session(session)).await
-    }
-
-    async fn replace_sign_in(&self, after: &SignIn) -> Result<Written, StoreError> {
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.name)
-            .set_item(Some(super::items::to_item(after)?))
-            .condition_expression("version = :version")
-            .expression_attribute_values(":version", number(after.version - 1));
-        Ok(if happened(put.send().await)?.is_some() { Written::Yes } else { Written::Stale })
     }
 
     /// Counts a link mail of this minute. False when the minute has had its share.

@@ -46,6 +46,13 @@ impl View {
         Some(change.audited(Act::Stopped, &self.grant, note))
     }
 
+    /// Ends the live key because somebody else has it. A page that is older than the key shows another one, which has ended: then
+    /// this one is not meant, and there is nothing to end.
+    pub fn report_leaked(&self, epoch: Epoch, now: Timestamp) -> Option<Change> {
+        let meant = self.grant.live().filter(|live| live.epoch == epoch);
+        meant.and_then(|_| self.stop(Stopped::Leaked, &Actor::Student, now))
+    }
+
     /// Ends the grant for good. None when it is revoked already.
     pub fn revoke(&self, by: &Actor, why: Option<&str>, now: Timestamp) -> Option<Change> {
         if self.grant.state == State::Revoked {

@@ -184,3 +184,15 @@ fn a_place_that_was_never_used_is_given_back_once_the_claim_window_has_closed() 
     assert_eq!(story.view.pot.reserved, Usd::ZERO);
     assert_eq!(story.view.give_back_place(story.now), None);
 }
+
+#[test]
+fn a_leak_reported_on_a_page_from_before_a_replacement_does_not_end_the_new_key() {
+    let mut story = Story::new();
+    story.shown(PressKind::Reveal, 'a');
+    story.shown(PressKind::Replace, 'b');
+    assert_eq!(story.view.report_leaked(Epoch::new(1), story.now), None);
+    let change = story.view.report_leaked(Epoch::new(2), story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.view.grant.state, State::Stopped { why: Stopped::Leaked });
+    assert_eq!(story.view.report_leaked(Epoch::new(2), story.now), None, "a second press finds nothing to end");
+}
