@@ -85,6 +85,14 @@ async fn a_roster_is_shown_first_and_then_applied_once() {
     let (overview, dan) = (admin.get(ID).await, [("email", "dan@example.edu"), ("group", "B")]);
     assert_eq!(admin.submit(&overview, &format!("{ID}/people"), &dan).await.status, 303);
     assert_eq!(admin.submit(&overview, &format!("{ID}/people"), &dan).await.status, 303, "pressed twice");
+    for (email, status) in [("eve@example.edu", 303), ("fay@example.edu", 422)] {
+        let with_id = [("email", email), ("id", "4711")];
+        assert_eq!(
+            admin.submit(&overview, &format!("{ID}/people"), &with_id).await.status,
+            status,
+            "one id, one person"
+        );
+    }
     let renamed = [("email", "DAN@example.edu"), ("name", "Daniel"), ("group", "B")];
     assert_eq!(
         admin.submit(&overview, &format!("{ID}/people"), &renamed).await.status,
@@ -94,7 +102,7 @@ async fn a_roster_is_shown_first_and_then_applied_once() {
     let wrong = admin.submit(&admin.get(ID).await, &format!("{ID}/people"), &[("email", "dan"), ("name", "Dan")]).await;
     assert_eq!((wrong.status, wrong.alerts().len()), (422, 1));
     assert_eq!(wrong.form(&format!("{ID}/people")).value("name"), Some("Dan"));
-    assert_eq!(people(&stack).await.len(), 4);
+    assert_eq!(people(&stack).await.len(), 5);
     watch.check().await;
     stack::finish(stack).await.unwrap();
 }
