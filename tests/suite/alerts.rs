@@ -6,6 +6,7 @@ use bursar_core::domain::grant::{Minted, Person, Press, PressKind, Reading};
 use bursar_core::domain::id::{Epoch, ProgrammeId};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
+use bursar_core::domain::reading::Used;
 use bursar_core::domain::term::Term;
 use bursar_core::domain::window::{Window, utc_date};
 use bursar_core::store::items::{OwedMail, Totals};
@@ -46,14 +47,15 @@ async fn spent(stack: &Stack, programme: &ProgrammeId, dollars: i32) {
     let minted = Minted { key: grant.as_str().repeat(4).parse().unwrap(), limit: Usd::from_dollars(100) };
     table.record(At { programme, grant: &grant, now, deadline }, &begun, &minted).await.unwrap();
     let (programme_id, epoch, window) = (programme.clone(), begun.epoch, Window::WHOLE_TERM);
-    let reading =
-        Reading { programme: programme_id, grant, epoch, lifetime: spent, window, in_window: spent, as_of: now };
+    let used = Used::on_one(utc_date(now), spent);
+    let (before, last_used_at) = (Usd::ZERO, None);
+    let (programme, of_all) = (programme_id, used.clone());
+    let reading = Reading { programme, grant, epoch, used, window, in_window: spent, before, last_used_at, as_of: now };
     table.note_reading(&reading).await.unwrap();
     let totals = Totals {
-        programme: programme.clone(),
-        day: utc_date(now),
+        programme: reading.programme.clone(),
         as_of: now,
-        spent,
+        used: of_all,
         by_group: std::collections::BTreeMap::default(),
         implied: spent,
         grants: 1,

@@ -5,16 +5,18 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{Debt, Grant, HoldKind, Reading, ReleaseRefused, State as GrantState, Stopped};
-use bursar_core::domain::id::{Epoch, KeyName};
+use bursar_core::domain::grant::{
+    Attempt, Debt, HoldKind, Reading, ReleaseRefused, State as GrantState, Stopped, View,
+};
+use bursar_core::domain::id::Epoch;
 use bursar_core::domain::key::KeyHash;
-use bursar_core::domain::window::Reset;
+use bursar_core::domain::reading::Of;
+use bursar_core::domain::window::utc_date;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::keys::{Found, KeyPatch};
-use bursar_core::provider::reading::reading;
 use bursar_core::store::{At, Outcome};
-use bursar_core::web::{Answer, Fault, Posted, Site, Until};
-use jiff::{SignedDuration, Timestamp};
+use bursar_core::web::{Answer, Posted, Site, Until};
+use jiff::SignedDuration;
 
 use crate::my;
 use crate::refusal::Refusal;
@@ -60,7 +62,7 @@ pub(crate) async fn leaked(
             continue;
         }
         // Read now, it need not be read before the next key is made.
-        read_and_note(&site, at, &grant, &debt, view.programme.settings.reset).await;
+        read_and_note(&site, &view, &debt, deadline).await;
     }
     Ok(to_my())
 }
@@ -82,9 +84,8 @@ pub(crate) async fn refresh(
     if last.is_some_and(|last| now < last + BETWEEN_READINGS) {
         return Ok(to_my());
     }
-    let name = name_of(&site, &view.grant, live.epoch, now).await?;
     let silent = "The provider did not say what your key has used. Nothing is lost; try again in some minutes.";
-    match read(&site, &name, key, view.programme.settings.reset, deadline).await {
+    match read(&site, &view, live, key, deadline).await {
         Ok(Read::Reading(reading)) => {
             site.table.note_latest_reading(&reading).await?;
             Ok(to_my())
@@ -131,42 +132,57 @@ pub(crate) async fn disable(site: &Site, at: At<'_>, debt: &Debt, patience: Dead
     Ok(())
 }
 
-/// What a key has used. A window that turned while the provider was asked would make the number one of neither.
+/// What a key has used. A day that turned while the provider was asked would make the numbers those of neither.
 pub(crate) async fn read(
     site: &Site,
-    name: &KeyName,
+    view: &View,
+    attempt: &Attempt,
     key: &KeyHash,
-    reset: Reset,
     patience: Deadline,
 ) -> Result<Read, ProviderError> {
+    let settings = &view.programme.settings;
     loop {
         let asked = site.clock.now();
         let Found::Key(found) = site.provider.get_key(key, patience).await? else { return Ok(Read::Gone) };
         let answered = site.clock.now();
-        if reset.window_at(asked) == reset.window_at(answered) {
-            return Ok(reading(name, &found, reset, answered).map_or(Read::Silent, Read::Reading));
+        if utc_date(asked) != utc_date(answered) {
+            continue;
         }
+        let Some(told) = found.told(settings.reset) else { return Ok(Read::Silent) };
+        let of = Of {
+            programme: &view.programme.id,
+            grant: &view.grant.id,
+            epoch: attempt.epoch,
+            reset: settings.reset,
+            byok: settings.byok,
+            made_at: attempt.begun_at,
+        };
+        let before = view.readings.iter().find(|reading| reading.epoch == attempt.epoch);
+        let looked_at = match site.table.sync_state().await {
+            Ok(sync) => sync.looked_at,
+            // Without it the days since the last reading are told apart less well, and that is said of them.
+            Err(error) => {
+                tracing::warn!(%error, "when the last sync looked could not be read");
+                None
+            }
+        };
+        return Ok(match Reading::after(before, of, &told, answered, looked_at) {
+            Ok(reading) => Read::Reading(reading),
+            Err(doubtful) => {
+                tracing::warn!(%doubtful, "a key could not be read");
+                Read::Silent
+            }
+        });
     }
 }
 
-async fn read_and_note(site: &Site, at: At<'_>, grant: &Grant, debt: &Debt, reset: Reset) {
-    let Ok(name) = name_of(site, grant, debt.epoch, at.now).await else { return };
-    if let Ok(Read::Reading(reading)) = read(site, &name, &debt.key, reset, at.deadline).await
+async fn read_and_note(site: &Site, view: &View, debt: &Debt, deadline: Deadline) {
+    let Some(attempt) = view.grant.attempt(debt.epoch) else { return };
+    if let Ok(Read::Reading(reading)) = read(site, view, attempt, &debt.key, deadline).await
         && let Err(error) = site.table.note_latest_reading(&reading).await
     {
         tracing::warn!(%error, "a reading could not be written");
     }
-}
-
-async fn name_of(site: &Site, grant: &Grant, epoch: Epoch, now: Timestamp) -> Result<KeyName, Fault> {
-    let attempt = grant.attempt(epoch).ok_or_else(|| anyhow::anyhow!("an attempt is not there"))?;
-    Ok(KeyName {
-        deployment: site.table.meta(now).await?.deployment,
-        programme: grant.programme.clone(),
-        grant: grant.id.clone(),
-        epoch,
-        nonce: attempt.nonce.clone(),
-    })
 }
 
 fn to_my() -> Response {

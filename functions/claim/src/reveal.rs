@@ -168,8 +168,7 @@ impl Claim<'_> {
         if old.state != AttemptState::Shown || is_read_for_the_last_time(view, old, self.at) {
             return Ok(());
         }
-        let (name, reset) = (self.name(old.epoch, &old.nonce), view.programme.settings.reset);
-        match keys::read(self.site, &name, key, reset, patience).await? {
+        match keys::read(self.site, view, old, key, patience).await? {
             keys::Read::Reading(reading) => match self.site.table.note_latest_reading(&reading).await {
                 Ok(_) => Ok(()),
                 Err(error) => {

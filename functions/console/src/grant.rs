@@ -83,7 +83,10 @@ pub(crate) async fn show(
     }
     let is_over = matches!(grant.state, GrantState::Revoked | GrantState::Ended);
     let keys = grant.attempts.iter().rev().filter(|attempt| attempt.shown_at.is_some()).map(|attempt| {
-        let spent = readings.iter().find(|reading| reading.epoch == attempt.epoch).map(|reading| reading.lifetime);
+        let spent = readings
+            .iter()
+            .find(|reading| reading.epoch == attempt.epoch)
+            .map(|reading| reading.used.counted(programme.settings.byok));
         Key {
             state: if grant.live() == Some(attempt) { "in use" } else { "retired" },
             spent: show::spent(spent.unwrap_or_default()),

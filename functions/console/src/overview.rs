@@ -5,12 +5,12 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::days::Days;
 use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::limit::{self, Spending};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Pot, Programme, Settings};
 use bursar_core::domain::role::Role;
-use bursar_core::store::items::Totals;
 use bursar_core::store::{Job, JobState};
 use bursar_core::web::{Answer, Fault, Frame, Site, Visitor};
 use futures_util::future::try_join_all;
@@ -92,27 +92,28 @@ pub(crate) async fn show(
     status: StatusCode,
 ) -> Result<Response, Fault> {
     let (now, programme) = (site.clock.now(), &sight.programme);
-    let (grants, totals, job) = tokio::try_join!(
+    let (grants, totals, job, sync) = tokio::try_join!(
         site.table.grants_with_readings(&programme.id),
         site.table.totals(&programme.id),
         site.table.job(&programme.id),
+        site.table.sync_state(),
     )?;
     let settings = &programme.settings;
     let implied = |(grant, readings): &(Grant, Vec<Reading>)| {
         limit::implied(grant, &Spending::of(grant, readings, settings, now), settings, now)
     };
-    let latest = totals.last();
+    let spent = totals.map_or_else(Days::default, |totals| totals.used.days(settings.byok));
     let time = |at| show::time(at, settings.term.timezone());
     let money = Money {
-        spent: latest.map_or(Usd::ZERO, |totals| totals.spent),
-        as_of: latest.map(|totals| time(totals.as_of)),
+        spent: spent.total(),
+        as_of: sync.looked_at.map(time),
         reserved: pot.reserved,
         implied: grants.iter().map(implied).sum(),
         pot: pot.limit,
     };
     let count = |state| grants.iter().filter(|(grant, _)| show::state(grant) == state).count();
     let counts = STATES.iter().map(|state| (*state, count(*state))).filter(|(_, count)| *count > 0).collect();
-    let mut warnings = warnings(&money, &grants, latest, job.as_ref(), now);
+    let mut warnings = warnings(&money, &grants, sync.looked_at, job.as_ref(), now);
     warnings.extend(unreachable_staff(site, settings).await?);
     let page = Overview {
         frame: &site.frame,
@@ -124,7 +125,7 @@ pub(crate) async fn show(
         counts,
         people: grants.len(),
         warnings,
-        chart: Chart::of(&totals, pot.limit),
+        chart: Chart::of(&spent, pot.limit),
         job: job.filter(|job| is_news(job, now)).map(JobShown::of),
         money,
         edit,
@@ -160,7 +161,7 @@ fn is_news(job: &Job, now: Timestamp) -> bool {
 fn warnings(
     money: &Money,
     grants: &[(Grant, Vec<Reading>)],
-    latest: Option<&Totals>,
+    looked_at: Option<Timestamp>,
     job: Option<&Job>,
     now: Timestamp,
 ) -> Vec<String> {
@@ -178,10 +179,9 @@ fn warnings(
         format!("If everybody on the roster claims their key, the pot is short by {missing}. The last will get none.")
     });
     let has_keys = grants.iter().any(|(grant, _)| grant.ever_shown);
-    // A run that could not list every key writes no totals, so their age says how good the figures are.
-    let is_behind = |totals: &Totals| totals.as_of + SYNCED_WITHIN < now;
-    warn(has_keys && latest.is_none(), &|| "No sync has run yet, so nothing here tells what was spent.".to_owned());
-    warn(latest.is_some_and(is_behind), &|| {
+    let is_behind = |looked_at: Timestamp| looked_at + SYNCED_WITHIN < now;
+    warn(has_keys && looked_at.is_none(), &|| "No sync has run yet, so nothing here tells what was spent.".to_owned());
+    warn(looked_at.is_some_and(is_behind), &|| {
         "No sync has read every key for more than 26 hours. The figures are older than that.".to_owned()
     });
     if let Some(job) = job {

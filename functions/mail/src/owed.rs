@@ -104,8 +104,8 @@ impl App {
         let Some(crossing) = crossings.into_iter().find(|crossing| crossing.threshold == threshold) else {
             return Ok(Owed::Unsendable("NoSuchCrossing"));
         };
-        let totals = self.table.latest_totals(&programme.id).await?;
-        let spending = Spending::of(&crossing, totals.as_ref());
+        let totals = self.table.totals(&programme.id).await?;
+        let spending = Spending::of(&crossing, &programme, totals.as_ref());
         self.to(&person.address, |words| words.alert(&programme, &spending)).await
     }
 

@@ -31,18 +31,14 @@ pub(crate) struct Spending {
 }
 
 impl Spending {
-    pub(crate) fn of(crossing: &Crossing, totals: Option<&Totals>) -> Spending {
+    pub(crate) fn of(crossing: &Crossing, programme: &Programme, totals: Option<&Totals>) -> Spending {
         let found = Spending { limit: crossing.limit, spent: crossing.spent, as_of: crossing.found_at, students: None };
-        match totals {
-            Some(totals) if totals.spent >= crossing.spent => Spending {
-                spent: totals.spent,
-                as_of: totals.as_of,
-                students: Some((totals.claimed, totals.grants)),
-                ..found
-            },
-            Some(totals) => Spending { students: Some((totals.claimed, totals.grants)), ..found },
-            None => found,
+        let Some(totals) = totals else { return found };
+        let (spent, students) = (totals.used.counted(programme.settings.byok), Some((totals.claimed, totals.grants)));
+        if spent < crossing.spent {
+            return Spending { students, ..found };
         }
+        Spending { spent, as_of: totals.as_of, students, ..found }
     }
 }
 

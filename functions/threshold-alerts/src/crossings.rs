@@ -27,11 +27,12 @@ pub(crate) async fn find(
     loop {
         ensure!(deadline.leaves(ENOUGH_FOR_ONE), "the time is up");
         let (Some(programme), Some(pot)) = (table.programme(id).await?, table.pot(id).await?) else { return Ok(0) };
-        let Some(totals) = table.latest_totals(id).await? else { return Ok(0) };
+        let Some(totals) = table.totals(id).await? else { return Ok(0) };
+        let spent = totals.used.counted(programme.settings.byok);
         let known = table.crossings_of(id, Scope::Pot, Window::WHOLE_TERM, pot.limit).await?;
         let known: Vec<u8> = known.into_iter().map(|crossing| crossing.threshold).collect();
 
-        let crossed = news(&programme.settings.thresholds, pot.limit, totals.spent, &known);
+        let crossed = news(&programme.settings.thresholds, pot.limit, spent, &known);
         if crossed.is_empty() {
             return Ok(0);
         }
@@ -41,7 +42,7 @@ pub(crate) async fn find(
             window: Window::WHOLE_TERM,
             limit: pot.limit,
             threshold,
-            spent: totals.spent,
+            spent,
             found_at: now,
             told,
             mails: Vec::new(),

@@ -10,11 +10,11 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::{Attempt, Grant, Reading};
 use bursar_core::domain::id::{DeploymentId, Epoch, GrantId, KeyName, ProgrammeId};
 use bursar_core::domain::key::KeyHash;
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::Byok;
+use bursar_core::domain::reading::Of;
 use bursar_core::domain::window::Reset;
 use bursar_core::provider::Provider;
 use bursar_core::provider::key::Key;
-use bursar_core::provider::reading::reading;
 use bursar_core::store::{Noted, Table};
 use jiff::Timestamp;
 
@@ -42,6 +42,7 @@ pub(crate) async fn list(
     report: &mut Report,
 ) -> Result<Listing> {
     let deployment = table.meta(clock.now()).await?.deployment;
+    let looked_at = table.sync_state().await?.looked_at;
     let mut books = Books { table, resets: HashMap::new(), shards: HashMap::new() };
     let mut inventory = provider.inventory(clock, deadline);
     let mut listing = Listing::Whole;
@@ -63,7 +64,7 @@ pub(crate) async fn list(
             listing = Listing::WithGaps;
         }
         for key in page.keys {
-            match books.note(&deployment, &key, page.answered).await? {
+            match books.note(&deployment, &key, page.answered, looked_at).await? {
                 Entered::Recorded => report.readings_recorded += 1,
                 Entered::Unchanged | Entered::NotOurs | Entered::ShownToNobody => {}
                 Entered::NoAttempt => {
@@ -95,7 +96,7 @@ enum Entered {
 /// What the table says of keys: each programme and each sixteenth of its grants is read once a run.
 struct Books<'a> {
     table: &'a Table,
-    resets: HashMap<ProgrammeId, Option<Reset>>,
+    resets: HashMap<ProgrammeId, Option<(Reset, Byok)>>,
     shards: HashMap<(ProgrammeId, char), HashMap<GrantId, Page>>,
 }
 
@@ -103,7 +104,7 @@ struct Books<'a> {
 #[derive(Default)]
 struct Page {
     attempts: Vec<Attempt>,
-    lifetimes: HashMap<Epoch, Usd>,
+    readings: HashMap<Epoch, Reading>,
 }
 
 /// Whether an attempt made a key.
@@ -116,7 +117,13 @@ enum Made {
 }
 
 impl Books<'_> {
-    async fn note(&mut self, deployment: &DeploymentId, key: &Key, answered: Timestamp) -> Result<Entered> {
+    async fn note(
+        &mut self,
+        deployment: &DeploymentId,
+        key: &Key,
+        answered: Timestamp,
+        looked_at: Option<Timestamp>,
+    ) -> Result<Entered> {
         let named = key.name.parse::<KeyName>().ok().filter(|name| name.deployment == *deployment);
         let Some(name) = named else { return Ok(Entered::NotOurs) };
         let Some(reset) = self.reset(&name.programme).await? else { return Ok(Entered::NoAttempt) };
@@ -126,9 +133,17 @@ impl Books<'_> {
             Some((_, Made::Unknown)) => return Ok(Entered::ShownToNobody),
             Some((_, Made::No)) | None => return Ok(Entered::NoAttempt),
         };
-        let Some(reading) = reading(&name, key, reset, answered) else { return Ok(Entered::SaysNothing) };
+        let Some(told) = key.told(reset.0) else { return Ok(Entered::SaysNothing) };
+        let (programme, grant, epoch) = (&name.programme, &name.grant, name.epoch);
+        let made_at =
+            page.attempts.iter().find(|attempt| attempt.epoch == epoch).map_or(answered, |made| made.begun_at);
+        let of = Of { programme, grant, epoch, reset: reset.0, byok: reset.1, made_at };
+        let before = page.readings.get(&epoch);
+        let Ok(reading) = Reading::after(before, of, &told, answered, looked_at) else {
+            return Ok(Entered::SaysNothing);
+        };
         // The table would refuse it too, but is paid for saying so.
-        if page.lifetimes.get(&name.epoch).is_some_and(|known| *known >= reading.lifetime) {
+        if before.is_some_and(|before| !reading.is_news_to(before)) {
             return Ok(Entered::Unchanged);
         }
         match self.table.note_reading(&reading).await? {
@@ -137,11 +152,12 @@ impl Books<'_> {
         }
     }
 
-    async fn reset(&mut self, programme: &ProgrammeId) -> Result<Option<Reset>> {
+    async fn reset(&mut self, programme: &ProgrammeId) -> Result<Option<(Reset, Byok)>> {
         if let Some(known) = self.resets.get(programme) {
             return Ok(*known);
         }
-        let reset = self.table.programme(programme).await?.map(|programme| programme.settings.reset);
+        let reset =
+            self.table.programme(programme).await?.map(|programme| (programme.settings.reset, programme.settings.byok));
         self.resets.insert(programme.clone(), reset);
         Ok(reset)
     }
@@ -168,8 +184,8 @@ impl Books<'_> {
 
 impl Page {
     fn of(grant: Grant, readings: &[Reading]) -> Page {
-        let lifetimes = readings.iter().map(|reading| (reading.epoch, reading.lifetime)).collect();
-        Page { attempts: grant.attempts, lifetimes }
+        let readings = readings.iter().map(|reading| (reading.epoch, reading.clone())).collect();
+        Page { attempts: grant.attempts, readings }
     }
 
     /// Whether the attempt of this name made this key.

@@ -7,7 +7,7 @@ use bursar_core::clock::Clock;
 use bursar_core::deadline::Deadline;
 use bursar_core::provider::Provider;
 use bursar_core::store::items::{Lease, Run};
-use bursar_core::store::{Acquired, Table};
+use bursar_core::store::{Acquired, SyncState, Table};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -72,6 +72,8 @@ async fn sync(
     if listing == Listing::Broken {
         return Ok(());
     }
+    let state = table.sync_state().await?;
+    table.set_sync_state(&SyncState { looked_at: Some(at), ..state }.next()).await?;
     for programme in table.programmes().await? {
         if !deadline.leaves(LEFT_FOR_THE_RECORD) {
             report.problem("the time was up before every programme was summed up");

@@ -9,7 +9,7 @@ use bursar_core::domain::id::ProgrammeId;
 use bursar_core::domain::limit::{Spending, implied, reserved};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Pot, Programme, Settings};
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::reading::Used;
 use bursar_core::store::items::Totals;
 use bursar_core::store::{Table, keys};
 use jiff::Timestamp;
@@ -22,8 +22,8 @@ const TRIES: usize = 4;
 /// What all grants of a programme come to.
 #[derive(Default)]
 struct Sums {
-    spent: Usd,
-    by_group: BTreeMap<String, Usd>,
+    used: Used,
+    by_group: BTreeMap<String, Used>,
     implied: Usd,
     reserved: Usd,
     grants: u32,
@@ -64,11 +64,11 @@ async fn sums_of(table: &Table, programme: &Programme, at: Timestamp) -> Result<
 }
 
 async fn note(table: &Table, id: &ProgrammeId, sums: &Sums, at: Timestamp) -> Result<()> {
-    let Sums { spent, by_group, implied, grants, claimed, .. } = sums;
-    let (spent, implied, grants, claimed) = (*spent, *implied, *grants, *claimed);
+    let Sums { used, by_group, implied, grants, claimed, .. } = sums;
+    let (used, implied, grants, claimed) = (used.clone(), *implied, *grants, *claimed);
     let (programme, by_group) = (id.clone(), by_group.clone());
-    let totals = Totals { programme, day: utc_date(at), as_of: at, spent, by_group, implied, grants, claimed };
-    let latest = table.latest_totals(id).await?;
+    let totals = Totals { programme, as_of: at, used, by_group, implied, grants, claimed };
+    let latest = table.totals(id).await?;
     if latest.is_some_and(|latest| Totals { as_of: at, ..latest } == totals) {
         return Ok(());
     }
@@ -86,9 +86,11 @@ async fn recount(table: &Table, pot: &Pot, sums: &Sums, at: Timestamp, deadline:
 impl Sums {
     fn add(&mut self, grant: &Grant, readings: &[Reading], settings: &Settings, at: Timestamp) {
         let spending = Spending::of(grant, readings, settings, at);
-        self.spent += spending.lifetime;
-        if let Some(group) = &grant.group {
-            *self.by_group.entry(group.clone()).or_default() += spending.lifetime;
+        for reading in readings {
+            self.used.add(&reading.used);
+            if let Some(group) = &grant.group {
+                self.by_group.entry(group.clone()).or_default().add(&reading.used);
+            }
         }
         self.implied += implied(grant, &spending, settings, at);
         self.reserved += reserved(grant, &spending, settings, at);

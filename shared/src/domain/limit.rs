@@ -26,7 +26,7 @@ impl Spending {
         let mut spending = Spending::default();
         for reading in readings {
             let in_window = if reading.window == window { reading.in_window } else { Usd::ZERO };
-            spending.lifetime += reading.lifetime;
+            spending.lifetime += reading.used.counted(settings.byok);
             spending.in_window += in_window;
             if Some(reading.epoch) != live {
                 spending.retired_in_window += in_window;

@@ -4,14 +4,17 @@
 pub mod address;
 pub mod audit;
 pub mod crossing;
+pub mod days;
 pub mod grant;
 pub mod id;
 pub mod key;
 pub mod limit;
 pub mod money;
 pub mod programme;
+pub mod reading;
 pub mod role;
 pub mod sign_in;
+pub mod span;
 pub mod term;
 pub mod token;
 pub mod window;

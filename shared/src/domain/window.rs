@@ -28,6 +28,11 @@ pub struct Window(Option<Date>);
 impl Window {
     /// The whole term as one window, which is what a pot counts in.
     pub const WHOLE_TERM: Window = Window(None);
+
+    /// Its first day, which the whole term does not have here.
+    pub fn begins(self) -> Option<Date> {
+        self.0
+    }
 }
 
 impl fmt::Display for Window {

@@ -111,9 +111,11 @@ fn while_unread(mut transaction: Transaction, view: &View) -> Result<Transaction
         let key = keys::reading(&grant.programme, &grant.id, attempt.epoch);
         let reading = view.readings.iter().find(|reading| reading.epoch == attempt.epoch);
         transaction = match reading {
-            Some(Reading { lifetime, .. }) => {
-                transaction.check(&key, "lifetime = :lifetime", &[(":lifetime", number(lifetime.micros()))])?
-            }
+            Some(Reading { used, .. }) => transaction.check(
+                &key,
+                "lifetime = :lifetime AND byok = :byok",
+                &[(":lifetime", number(used.credits.total().micros())), (":byok", number(used.byok.total().micros()))],
+            )?,
             None => transaction.check(&key, "attribute_not_exists(pk)", &[])?,
         };
     }

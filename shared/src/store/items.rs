@@ -1,8 +1,9 @@
 //! Every kind of item in the table, in one place: which type it is, where it lies, when it expires and what it waits for. The
 //! types themselves are the domain's; their attributes are pinned by the snapshot beside this file.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
 use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
@@ -15,10 +16,11 @@ use super::keys::{self, Key};
 use crate::domain::address::{EmailAddress, MatchedAddress};
 use crate::domain::audit::Entry;
 use crate::domain::crossing::Crossing;
-use crate::domain::grant::{Grant, Reading};
+use crate::domain::grant::Grant;
 use crate::domain::id::{DeploymentId, GrantId, PersonId, ProgrammeId};
 use crate::domain::money::Usd;
 use crate::domain::programme::{Pot, Programme};
+use crate::domain::reading::{Reading, Used};
 use crate::domain::sign_in::{Session, SignIn};
 use crate::domain::token::LinkTokenHash;
 
@@ -131,18 +133,17 @@ pub enum Why {
     Complained,
 }
 
-/// What the keys of a programme had used when a sync last looked on this UTC day.
+/// What the keys of a programme used, day by day, as the sync last summed it up. It is written when something changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     pub programme: ProgrammeId,
-    pub day: Date,
+    /// When the listing began that it was summed up after.
     #[serde(with = "millisecond::required")]
     pub as_of: Timestamp,
-    /// All keys, ever.
-    pub spent: Usd,
+    pub used: Used,
     /// The same by group; people without one are not in it.
     #[serde(default)]
-    pub by_group: std::collections::BTreeMap<String, Usd>,
+    pub by_group: BTreeMap<String, Used>,
     /// What the roster would reserve if everybody claimed.
     pub implied: Usd,
     pub grants: u32,
@@ -300,7 +301,7 @@ impl Stored for Undeliverable {
 impl Stored for Totals {
     const KIND: &'static str = "totals";
     fn key(&self) -> Key {
-        keys::totals(&self.programme, self.day)
+        keys::totals(&self.programme)
     }
 }
 

@@ -8,6 +8,7 @@ use ulid::Ulid;
 use crate::domain::address::MatchedAddress;
 use crate::domain::crossing::Scope;
 use crate::domain::id::{Epoch, GrantId, PersonId, ProgrammeId};
+use crate::domain::key::KeyHash;
 use crate::domain::money::Usd;
 use crate::domain::token::{LinkTokenHash, SessionTokenHash};
 use crate::domain::window::Window;
@@ -28,10 +29,14 @@ pub const GRANTS_AND_READINGS: (&str, &str) = ("G#", "R#~");
 pub const GRANTS: &str = "G#";
 /// All programmes lie in one partition: there are few, and an admin lists them all.
 pub const PROGRAMMES: &str = "PROGRAMMES";
+/// What is kept of the account as a whole.
+pub const ACCOUNT: &str = "ACCOUNT";
+/// What the sort keys of the account's days begin with.
+pub const ACCOUNT_DAYS: &str = "D#";
+/// What the sort keys of keys that nobody here made begin with.
+pub const FOREIGN_KEYS: &str = "F#";
 /// All runs of the sync, newest last.
 pub const RUNS: &str = "RUNS";
-/// What the sort keys of a programme's totals begin with.
-pub const TOTALS: &str = "T#";
 /// What the sort keys of a programme's crossings begin with.
 pub const CROSSINGS: &str = "X#";
 /// What the sort keys of a person's enrolments begin with.
@@ -131,8 +136,8 @@ pub fn programme_partition(programme: &ProgrammeId) -> String {
     format!("P#{programme}")
 }
 
-pub fn totals(programme: &ProgrammeId, day: Date) -> Key {
-    key(programme_partition(programme), format!("{TOTALS}{day}"))
+pub fn totals(programme: &ProgrammeId) -> Key {
+    key(programme_partition(programme), "TOTALS")
 }
 
 pub fn crossing(programme: &ProgrammeId, scope: Scope, window: Window, limit: Usd, threshold: u8) -> Key {
@@ -162,6 +167,28 @@ pub fn import(import: Ulid) -> Key {
 /// A part of an import, small enough for one item.
 pub fn import_chunk(import: Ulid, number: u32) -> Key {
     key(format!("I#{import}"), format!("C#{number:05}"))
+}
+
+pub fn sync_state() -> Key {
+    key(ACCOUNT, "SYNC")
+}
+
+pub fn account() -> Key {
+    key(ACCOUNT, "NOW")
+}
+
+pub fn account_day(day: Date) -> Key {
+    key(ACCOUNT, format!("{ACCOUNT_DAYS}{day}"))
+}
+
+/// Keys that nobody here made, spread over sixteen partitions by the first digit of their hashes.
+pub fn foreign_partition(shard: char) -> String {
+    format!("F#{shard}")
+}
+
+pub fn foreign_key(hash: &KeyHash) -> Key {
+    let shard = hash.as_str().chars().next().unwrap_or('0');
+    key(foreign_partition(shard), format!("{FOREIGN_KEYS}{hash}"))
 }
 
 pub fn run(run: Ulid) -> Key {

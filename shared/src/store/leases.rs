@@ -87,36 +87,33 @@ impl Table {
         self.set_lease_end(lease, Timestamp::UNIX_EPOCH).await.map(drop)
     }
 
-    /// Records what a key has used. The larger number stays, so late and stale writers do no harm.
+    /// Records what a key has used. The larger numbers stay, so late and stale writers do no harm.
     pub async fn note_reading(&self, reading: &Reading) -> Result<Noted, StoreError> {
-        let answer = self
-            .client
-            .put_item()
-            .table_name(&self.name)
-            .set_item(Some(items::to_item(reading)?))
-            .condition_expression("attribute_not_exists(pk) OR lifetime < :lifetime")
-            .expression_attribute_values(":lifetime", number(reading.lifetime.micros()))
-            .send()
-            .await;
-        Ok(if happened(answer)?.is_some() { Noted::Recorded } else { Noted::NotNewer })
+        self.put_reading(reading, "").await
     }
 
     /// Records what somebody just asked the provider about a key. Unlike the sync's it is also written when nothing more was
     /// used, since it is then news that this is so now.
     pub async fn note_latest_reading(&self, reading: &Reading) -> Result<Noted, StoreError> {
-        let answer = self
-            .client
-            .put_item()
-            .table_name(&self.name)
-            .set_item(Some(items::to_item(reading)?))
-            .condition_expression(
-                "attribute_not_exists(pk) OR lifetime < :lifetime OR (lifetime = :lifetime AND as_of < :as_of)",
-            )
-            .expression_attribute_values(":lifetime", number(reading.lifetime.micros()))
-            .expression_attribute_values(":as_of", number(reading.as_of.as_millisecond()))
-            .send()
-            .await;
-        Ok(if happened(answer)?.is_some() { Noted::Recorded } else { Noted::NotNewer })
+        self.put_reading(reading, " OR as_of < :as_of").await
+    }
+
+    async fn put_reading(&self, reading: &Reading, or: &str) -> Result<Noted, StoreError> {
+        let last_used = reading.last_used_at.map_or(0, |at| at.as_millisecond());
+        let put = self.client.put_item().table_name(&self.name).set_item(Some(items::to_item(reading)?));
+        let mut put = put
+            .condition_expression(format!(
+                "attribute_not_exists(pk) OR (lifetime <= :lifetime AND byok <= :byok AND (lifetime < :lifetime OR \
+                 byok < :byok OR last_used_at < :last_used OR (attribute_not_exists(last_used_at) AND :last_used > :nothing){or}))"
+            ))
+            .expression_attribute_values(":lifetime", number(reading.lifetime().micros()))
+            .expression_attribute_values(":byok", number(reading.used.byok.total().micros()))
+            .expression_attribute_values(":last_used", number(last_used))
+            .expression_attribute_values(":nothing", number(0));
+        if !or.is_empty() {
+            put = put.expression_attribute_values(":as_of", number(reading.as_of.as_millisecond()));
+        }
+        Ok(if happened(put.send().await)?.is_some() { Noted::Recorded } else { Noted::NotNewer })
     }
 
     /// Writes an item that must not be there yet. False when it is.

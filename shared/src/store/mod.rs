@@ -1,6 +1,7 @@
 //! The table: the only place that knows it. Its methods are named for what happens in the product, and their outcomes are
 //! enums; no type of AWS leaves it.
 
+mod account;
 mod act;
 mod commit;
 mod error;
@@ -24,6 +25,7 @@ use aws_sdk_dynamodb::Client;
 
 use crate::config::Config;
 
+pub use account::{Account, AccountDay, ForeignKey, HeldBack, Stranger, SyncState};
 pub use act::{At, Outcome, new_ulid};
 pub use error::StoreError;
 pub use grants::Unchanged;

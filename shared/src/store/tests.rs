@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use ulid::Ulid;
 
+use super::account::{Account, AccountDay, ForeignKey, HeldBack, Stranger, SyncState};
 use super::imports::{Import, ImportChunk, Step};
 use super::items::{
     self, Enrolment, Item, Lease, Link, MailClass, MailState, Meta, OutboxRow, OwedMail, Person, PersonOf, Resent, Run,
@@ -15,11 +16,13 @@ use super::jobs::{Job, JobState};
 use crate::domain::address::MatchedAddress;
 use crate::domain::audit::{Act, Actor, Entry, What};
 use crate::domain::crossing::{Crossing, Scope, Told};
+use crate::domain::days::Days;
 use crate::domain::grant::testing::{a_grant, a_programme};
 use crate::domain::grant::{Attempt, AttemptState, Disable, Grant, Pause, Reading, State};
 use crate::domain::id::Epoch;
 use crate::domain::money::Usd;
 use crate::domain::programme::{Group, Pot};
+use crate::domain::reading::Used;
 use crate::domain::sign_in::{LiveLink, Mailed, Session, SignIn};
 use crate::domain::window::{Reset, Window};
 
@@ -71,14 +74,17 @@ fn a_full_grant() -> Grant {
 fn a_full_reading() -> Reading {
     let now = at("2026-01-03T00:21:00Z");
     let window = Reset::Monthly.window_at(now);
-    let (lifetime, in_window) = (Usd::from_micros(1_234_567), Usd::from_micros(234_567));
+    let mut used = Used::on_one("2026-01-02".parse().unwrap(), Usd::from_micros(1_234_567));
+    used.byok = Days::on_one("2026-01-03".parse().unwrap(), Usd::from_micros(5));
     Reading {
         programme: a_programme().id,
         grant: a_grant().id,
         epoch: Epoch::new(1),
-        lifetime,
+        used,
         window,
-        in_window,
+        in_window: Usd::from_micros(234_567),
+        before: Usd::from_micros(1_000_005),
+        last_used_at: Some(at("2026-01-02T23:59:00Z")),
         as_of: now,
     }
 }
@@ -118,13 +124,68 @@ fn a_session() -> Session {
 fn some_totals() -> Totals {
     Totals {
         programme: a_programme().id,
-        day: "2026-01-02".parse().unwrap(),
         as_of: at("2026-01-03T00:20:00Z"),
-        spent: Usd::from_dollars(42),
-        by_group: BTreeMap::from([("A".to_owned(), Usd::from_dollars(40))]),
+        used: Used::on_one("2026-01-02".parse().unwrap(), Usd::from_dollars(42)),
+        by_group: BTreeMap::from([(
+            "A".to_owned(),
+            Used::on_one("2026-01-02".parse().unwrap(), Usd::from_dollars(40)),
+        )]),
         implied: Usd::from_dollars(100),
         grants: 5,
         claimed: 3,
+    }
+}
+
+fn a_full_sync_state() -> SyncState {
+    let since = at("2026-01-03T00:20:00Z");
+    let name = "bursar/0123456789/cs-pilot/0123456789abcdef/1-0123456789abcdef".parse().unwrap();
+    let released_by = Some("fedcba9876543210".parse().unwrap());
+    SyncState {
+        looked_at: Some(since),
+        completed_at: Some(since),
+        opening: Some(Usd::from_dollars(3)),
+        restored_at: Some(since),
+        unseen: BTreeMap::from([(hash("de"), since.as_millisecond())]),
+        strangers: vec![Stranger::of(&hash("5a"), &name, true)],
+        held_back: Some(HeldBack { at: since, sweeps: 30, recoveries: 0, bound: 5, released_by }),
+        version: 4,
+    }
+}
+
+fn an_account_day() -> AccountDay {
+    let dollars = Usd::from_dollars;
+    AccountDay {
+        day: "2026-01-03".parse().unwrap(),
+        as_of: at("2026-01-03T00:20:00Z"),
+        bought: dollars(1000),
+        spent: dollars(60),
+        ours: dollars(40),
+        ours_gone: dollars(2),
+        foreign: dollars(10),
+        foreign_gone: dollars(1),
+        opening: dollars(3),
+        residual: dollars(4),
+    }
+}
+
+fn an_account() -> Account {
+    let used = |dollars| Used::on_one("2026-01-02".parse().unwrap(), Usd::from_dollars(dollars));
+    Account { as_of: at("2026-01-03T00:20:00Z"), ours: used(42), foreign: used(11) }
+}
+
+fn a_foreign_key() -> ForeignKey {
+    let since = at("2026-01-03T00:20:00Z");
+    ForeignKey {
+        key: hash("f0"),
+        name: "My key".to_owned(),
+        enabled: true,
+        limit: Some(Usd::CENT),
+        used: Used::on_one("2026-01-02".parse().unwrap(), Usd::from_dollars(11)),
+        created_at: Some(since),
+        last_used_at: Some(since),
+        first_seen_at: since,
+        gone_at: Some(since),
+        as_of: since,
     }
 }
 
@@ -284,6 +345,10 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         raw(&some_totals()),
         raw(&a_crossing()),
         raw(&a_run()),
+        raw(&a_full_sync_state()),
+        raw(&an_account()),
+        raw(&an_account_day()),
+        raw(&a_foreign_key()),
         raw(&an_import()),
         raw(&some_steps()),
         raw(&a_job()),

@@ -4,9 +4,8 @@ use jiff::Timestamp;
 
 use super::act::new_ulid;
 use super::commit::{Commit, Pauses, number};
-use super::items::{self, MailClass, OutboxRow, OwedMail, Run, Stored, Totals};
+use super::items::{MailClass, OutboxRow, OwedMail, Run, Stored, Totals};
 use super::keys;
-use super::leases::happened;
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
 use crate::domain::crossing::{Crossing, Scope, Told};
@@ -16,16 +15,9 @@ use crate::domain::programme::Pot;
 use crate::domain::window::Window;
 
 impl Table {
-    /// Writes the sums of a day, unless later ones are written.
+    /// Writes the sums of a programme, unless later ones are written.
     pub async fn note_totals(&self, totals: &Totals) -> Result<(), StoreError> {
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.name)
-            .set_item(Some(items::to_item(totals)?))
-            .condition_expression("attribute_not_exists(pk) OR as_of <= :as_of")
-            .expression_attribute_values(":as_of", number(totals.as_of.as_millisecond()));
-        happened(put.send().await).map(drop)
+        self.put_later(totals, totals.as_of).await
     }
 
     /// Writes what a pot's grants reserve at an instant, summed after the pot was read. False when anything was taken or given back
@@ -52,14 +44,9 @@ impl Table {
         Ok(self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done)
     }
 
-    /// A programme's sums of every day on which a sync looked, oldest first.
-    pub async fn totals(&self, programme: &ProgrammeId) -> Result<Vec<Totals>, StoreError> {
-        self.query(&keys::programme_partition(programme), keys::TOTALS).await
-    }
-
-    /// The newest sums of a programme.
-    pub async fn latest_totals(&self, programme: &ProgrammeId) -> Result<Option<Totals>, StoreError> {
-        self.last(&keys::programme_partition(programme), keys::TOTALS).await
+    /// The sums of a programme, if a sync has made any.
+    pub async fn totals(&self, programme: &ProgrammeId) -> Result<Option<Totals>, StoreError> {
+        self.get(&keys::totals(programme)).await
     }
 
     /// Every crossing of a programme.

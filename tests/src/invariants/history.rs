@@ -26,8 +26,8 @@ pub(super) fn nothing_is_forgotten(step: &Step<'_>) -> Vec<String> {
         let of = format!("{programme}/{grant}, attempt {}", epoch.number());
         match now.readings.get(id) {
             None => wrong.push(format!("the reading of {of} is gone")),
-            Some(new) if new.lifetime < old.lifetime => {
-                wrong.push(format!("the reading of {of} fell from {} to {}", old.lifetime, new.lifetime));
+            Some(new) if new.lifetime() < old.lifetime() || new.used.byok.total() < old.used.byok.total() => {
+                wrong.push(format!("the reading of {of} fell from {} to {}", old.lifetime(), new.lifetime()));
             }
             Some(new) if new.window < old.window => wrong.push(format!("the reading of {of} went back a window")),
             Some(_) => {}

@@ -7,7 +7,7 @@ use bursar_core::domain::grant::Grant;
 use bursar_core::domain::id::ProgrammeId;
 use bursar_core::domain::limit::{Spending, reserved};
 use bursar_core::domain::money::Usd;
-use bursar_core::domain::programme::Pot;
+use bursar_core::domain::programme::{Byok, Pot};
 
 use super::{Snapshot, Step};
 
@@ -54,8 +54,8 @@ pub(super) fn amounts_are_whole_numbers(step: &Step<'_>) -> Vec<String> {
         }
     }
     for ((programme, grant, epoch), reading) in &step.now.readings {
-        if reading.lifetime < Usd::ZERO || reading.in_window < Usd::ZERO || reading.in_window > reading.lifetime {
-            let (lifetime, in_window) = (reading.lifetime, reading.in_window);
+        let (lifetime, in_window) = (reading.used.counted(Byok::Inside), reading.in_window);
+        if lifetime < Usd::ZERO || in_window < Usd::ZERO || in_window > lifetime {
             let of = format!("{programme}/{grant}, attempt {}", epoch.number());
             wrong.push(format!("the reading of {of} is {in_window} in its window of {lifetime}"));
         }

@@ -17,7 +17,7 @@ use bursar_core::store::items::{
     self, Enrolment, Item, Lease, Link, Meta, OutboxRow, Person, PersonOf, Resent, Run, Sendings, Stored, Totals,
     Undeliverable,
 };
-use bursar_core::store::{Import, ImportChunk, Job};
+use bursar_core::store::{Account, AccountDay, ForeignKey, Import, ImportChunk, Job, SyncState};
 use bursar_local::engine::{Engine, Position};
 use bursar_local::provider::{KeySnapshot, Provider};
 use bursar_local::ses::{Mail, Ses};
@@ -243,6 +243,10 @@ impl Snapshot {
             Job::KIND => decoded::<Job>(item).map(drop)?,
             Resent::KIND => decoded::<Resent>(item).map(drop)?,
             Run::KIND => decoded::<Run>(item).map(drop)?,
+            SyncState::KIND => decoded::<SyncState>(item).map(drop)?,
+            Account::KIND => decoded::<Account>(item).map(drop)?,
+            AccountDay::KIND => decoded::<AccountDay>(item).map(drop)?,
+            ForeignKey::KIND => decoded::<ForeignKey>(item).map(drop)?,
             kind => anyhow::bail!("there is no kind {kind:?}"),
         }
         Ok(())

@@ -3,34 +3,34 @@
 use bursar_core::domain::crossing::Crossing;
 use bursar_core::domain::id::ProgrammeId;
 use bursar_core::domain::money::Usd;
-use bursar_core::store::items::Totals;
+use bursar_core::domain::programme::Byok;
+use bursar_core::domain::reading::Used;
 
 use super::{Snapshot, Step};
 
-/// I10, of sums: totals never say more than the readings, never fall from one day to the next or from one moment to the next, and
-/// are just the readings' sum when a complete sync has just run.
+/// I10, of sums: totals never say more than the readings, never fall from one moment to the next, and are just the readings' sum
+/// when a complete sync has just run.
 pub(super) fn totals_are_sums_of_readings(step: &Step<'_>) -> Vec<String> {
     let now = step.now;
     let mut wrong = Vec::new();
-    for programme in now.programmes.keys() {
-        let days: Vec<&Totals> = of(now, programme).collect();
-        let read: Usd =
-            now.readings.iter().filter(|((of, ..), _)| of == programme).map(|(_, reading)| reading.lifetime).sum();
-        for pair in days.windows(2).filter(|pair| pair[1].spent < pair[0].spent) {
-            wrong.push(format!("{programme} spent {} by {} and less later", pair[0].spent, pair[0].day));
+    for totals in &now.totals {
+        let programme = &totals.programme;
+        let mut read = Used::default();
+        let readings = now.readings.iter().filter(|((of, ..), _)| of == programme);
+        readings.for_each(|(_, reading)| read.add(&reading.used));
+        let (spent, of_readings) = (all(&totals.used), all(&read));
+        if spent > of_readings || (step.synced && totals.used != read) {
+            wrong.push(format!("{programme} spent {spent} by its totals, {of_readings} by its readings"));
         }
-        let Some(latest) = days.last() else { continue };
-        if latest.spent > read || (step.synced && latest.spent != read) {
-            wrong.push(format!("{programme} spent {} by its totals, {read} by its readings", latest.spent));
-        }
-        if latest.by_group.values().copied().sum::<Usd>() > latest.spent || latest.claimed > latest.grants {
-            wrong.push(format!("the totals of {programme} on {} have more in parts than in all", latest.day));
+        let in_groups: Usd = totals.by_group.values().map(all).sum();
+        if in_groups > spent || totals.claimed > totals.grants {
+            wrong.push(format!("the totals of {programme} have more in parts than in all"));
         }
     }
     for old in step.before.iter().flat_map(|before| &before.totals) {
-        let kept = now.totals.iter().find(|new| new.programme == old.programme && new.day == old.day);
-        if kept.is_none_or(|new| new.spent < old.spent) {
-            wrong.push(format!("the totals of {} on {} are gone or fell", old.programme, old.day));
+        let kept = now.totals.iter().find(|new| new.programme == old.programme);
+        if kept.is_none_or(|new| all(&new.used) < all(&old.used)) {
+            wrong.push(format!("the totals of {} are gone or fell", old.programme));
         }
     }
     wrong
@@ -57,10 +57,10 @@ pub(super) fn crossings_were_reached_and_stay(step: &Step<'_>) -> Vec<String> {
 }
 
 fn most_spent(now: &Snapshot, programme: &ProgrammeId) -> Usd {
-    of(now, programme).map(|totals| totals.spent).max().unwrap_or_default()
+    let totals = now.totals.iter().find(|totals| totals.programme == *programme);
+    totals.map_or(Usd::ZERO, |totals| all(&totals.used))
 }
 
-/// The totals of a programme, oldest first.
-fn of<'a>(now: &'a Snapshot, programme: &'a ProgrammeId) -> impl Iterator<Item = &'a Totals> {
-    now.totals.iter().filter(move |totals| totals.programme == *programme)
+fn all(used: &Used) -> Usd {
+    used.counted(Byok::Inside)
 }

@@ -188,7 +188,7 @@ impl Act {
             Act::ReleaseLease(lease) => ("done".to_owned(), set_end(&mut after, lease, Timestamp::UNIX_EPOCH)),
             Act::Note(reading) => {
                 let at = (reading.grant.clone(), reading.epoch);
-                let is_news = world.readings.get(&at).is_none_or(|known| known.lifetime < reading.lifetime);
+                let is_news = world.readings.get(&at).is_none_or(|known| known.lifetime() < reading.lifetime());
                 after.readings.insert(at, reading.clone());
                 (format!("{:?}", if is_news { Noted::Recorded } else { Noted::NotNewer }), is_news)
             }

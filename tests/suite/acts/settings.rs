@@ -6,7 +6,9 @@ use bursar_core::domain::id::{Epoch, GrantId};
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
+use bursar_core::domain::reading::Used;
 use bursar_core::domain::term::Term;
+use bursar_core::domain::window::utc_date;
 use bursar_core::store::NewPerson;
 use jiff::{Timestamp, ToSpan};
 
@@ -163,7 +165,17 @@ pub(crate) fn minted(who: &GrantId, epoch: Epoch) -> Minted {
 pub(crate) fn reading(who: &GrantId, epoch: Epoch, dollars: i32, at: Timestamp) -> Reading {
     let used = Usd::from_dollars(dollars);
     let window = settings("CS pilot").reset.window_at(at);
-    Reading { programme: programme(), grant: who.clone(), epoch, lifetime: used, window, in_window: used, as_of: at }
+    Reading {
+        programme: programme(),
+        grant: who.clone(),
+        epoch,
+        used: Used::on_one(utc_date(at), used),
+        window,
+        in_window: used,
+        before: Usd::ZERO,
+        last_used_at: None,
+        as_of: at,
+    }
 }
 
 pub(crate) fn settings(name: &str) -> Settings {

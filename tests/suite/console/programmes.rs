@@ -5,7 +5,9 @@ use bursar_core::domain::audit::Actor;
 use bursar_core::domain::crossing::{Crossing, Scope};
 use bursar_core::domain::id::PersonId;
 use bursar_core::domain::money::Usd;
+use bursar_core::domain::reading::Used;
 use bursar_core::domain::window::Window;
+use bursar_core::store::SyncState;
 use bursar_core::store::Table;
 use bursar_core::store::items::{Totals, Undeliverable, Why};
 use bursar_local::invoke::FunctionName;
@@ -178,20 +180,21 @@ async fn the_overview_draws_what_was_spent_and_warns_of_what_needs_a_person() {
     }
     let no_sync = admin.get(ID).await.texts("warning");
     assert!(no_sync[1].contains("No sync has run yet"), "{no_sync:?}");
-    for (day, spent) in [("2026-11-18", 5), ("2026-11-19", 41)] {
-        let as_of = stack.clock.now() - SignedDuration::from_hours(27);
-        let totals = Totals {
-            programme: office.programme.clone(),
-            day: day.parse().unwrap(),
-            as_of,
-            spent: Usd::from_dollars(spent),
-            by_group: Default::default(),
-            implied: Usd::ZERO,
-            grants: 6,
-            claimed: 1,
-        };
-        office.table.note_totals(&totals).await.unwrap();
-    }
+    let looked_at = stack.clock.now() - SignedDuration::from_hours(27);
+    let mut used = Used::on_one("2026-11-18".parse().unwrap(), Usd::from_dollars(5));
+    used.add(&Used::on_one("2026-11-19".parse().unwrap(), Usd::from_dollars(36)));
+    let totals = Totals {
+        programme: office.programme.clone(),
+        as_of: looked_at,
+        used,
+        by_group: Default::default(),
+        implied: Usd::ZERO,
+        grants: 6,
+        claimed: 1,
+    };
+    office.table.note_totals(&totals).await.unwrap();
+    let state = SyncState { looked_at: Some(looked_at), ..SyncState::default() };
+    office.table.set_sync_state(&state.next()).await.unwrap();
     let overview = admin.get(ID).await;
     assert_eq!(overview.attributes("spent", "data-usd"), ["41.000000"]);
     assert_eq!(overview.attributes("reserved", "data-usd"), ["20.000000"]);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bursar_core::domain::crossing::{Crossing, Scope};
 use bursar_core::domain::id::PersonId;
 use bursar_core::domain::money::Usd;
+use bursar_core::domain::reading::Used;
 use bursar_core::domain::sign_in::LINK_LASTS;
 use bursar_core::domain::token::{Code, LinkToken};
 use bursar_core::domain::window::{Window, utc_date};
@@ -42,9 +43,8 @@ impl Scene {
     async fn counted(&self) {
         let totals = Totals {
             programme: programme(),
-            day: utc_date(self.now),
             as_of: self.now,
-            spent: Usd::from_dollars(5),
+            used: Used::on_one(utc_date(self.now), Usd::from_dollars(5)),
             by_group: BTreeMap::new(),
             implied: Usd::from_dollars(20),
             grants: 2,

@@ -7,7 +7,8 @@ use bursar_core::domain::crossing::{Crossing, Scope};
 use bursar_core::domain::grant::{Minted, Press, PressKind, Reading, Stopped};
 use bursar_core::domain::id::{Epoch, GrantId, PersonId};
 use bursar_core::domain::money::Usd;
-use bursar_core::domain::window::Window;
+use bursar_core::domain::reading::Used;
+use bursar_core::domain::window::{Window, utc_date};
 use bursar_core::store::items::Totals;
 use bursar_core::store::{At, By, Outcome};
 use bursar_local::inbox::Contents;
@@ -194,15 +195,16 @@ impl PostOffice {
         assert_eq!(self.unread().len(), 1);
         let window = Window::WHOLE_TERM;
         let (programme, epoch, as_of) = (self.programme.clone(), Epoch::new(1), self.stack.clock.now());
-        let reading = Reading { programme, grant, epoch, lifetime: spent, window, in_window: spent, as_of };
+        let used = Used::on_one(utc_date(as_of), spent);
+        let (before, last_used_at, in_window, of_all) = (Usd::ZERO, None, spent, used.clone());
+        let reading = Reading { programme, grant, epoch, used, window, in_window, before, last_used_at, as_of };
         self.table.note_reading(&reading).await.unwrap();
         let faculty = self.table.person_of(&address("Frida.Faculty@example.edu"), soon()).await.unwrap();
         let (programme, now) = (self.programme.clone(), self.stack.clock.now());
         let totals = Totals {
             programme: programme.clone(),
-            day: "2026-11-20".parse().unwrap(),
             as_of: now,
-            spent,
+            used: of_all,
             by_group: BTreeMap::new(),
             implied: Usd::from_dollars(4000),
             grants: 200,

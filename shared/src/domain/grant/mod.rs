@@ -24,7 +24,6 @@ use super::id::{Epoch, GrantId, Nonce, ProgrammeId};
 use super::key::KeyHash;
 use super::money::Usd;
 use super::programme::Settings;
-use super::window::Window;
 
 pub use begin::{BeginRefused, Begun, Press, PressKind};
 pub use change::{Change, Notice, PotChange, View};
@@ -32,6 +31,8 @@ pub use close::{CapRefused, Swept};
 pub use enrol::{Line, LineRefused};
 pub use hold::{HoldRefused, ReleaseRefused};
 pub use record::{GaveUp, Minted, RecordRefused};
+
+pub use super::reading::Reading;
 
 /// How long an invocation owns an attempt: longer than a function may run.
 pub const LEASE: SignedDuration = SignedDuration::from_secs(60);
@@ -200,20 +201,6 @@ pub struct Debt {
     pub epoch: Epoch,
     pub key: KeyHash,
     pub since: Timestamp,
-}
-
-/// What the provider said a key had used at a moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reading {
-    pub programme: ProgrammeId,
-    pub grant: GrantId,
-    pub epoch: Epoch,
-    pub lifetime: Usd,
-    /// The window that `in_window` was used in.
-    pub window: Window,
-    pub in_window: Usd,
-    #[serde(with = "millisecond::required")]
-    pub as_of: Timestamp,
 }
 
 impl Grant {

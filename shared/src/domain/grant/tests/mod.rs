@@ -8,6 +8,8 @@ use jiff::{SignedDuration, ToSpan};
 use super::testing::a_view;
 use super::*;
 use crate::domain::id::PersonId;
+use crate::domain::reading::Used;
+use crate::domain::window::utc_date;
 
 /// A view that acts are applied to one after the other, as the store does.
 struct Story {
@@ -72,9 +74,11 @@ impl Story {
             programme: self.view.grant.programme.clone(),
             grant: self.view.grant.id.clone(),
             epoch: Epoch::new(epoch),
-            lifetime: used,
+            used: Used::on_one(utc_date(self.now), used),
             window,
             in_window: used,
+            before: Usd::ZERO,
+            last_used_at: None,
             as_of: self.now,
         });
         self

@@ -1,0 +1,140 @@
+//! The spans of time over which spending is shown: one function for pages, files and mails alike. Rolling ones are of completed UTC
+//! days; the provider's windows begin with the calendar and are never shown as rolling.
+
+use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan};
+
+use super::days::{Days, Known, Sum};
+use super::term::Term;
+use super::window::{Reset, utc_date};
+
+/// A span of time, as it is asked for by `?window=`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Span {
+    /// The last completed UTC day.
+    Day,
+    /// The last seven of them.
+    Week,
+    /// The last thirty.
+    Month,
+    /// The window of the cap, as far as it went.
+    Window,
+    /// The term, as far as it went.
+    Term,
+    #[default]
+    All,
+}
+
+impl Span {
+    pub const EACH: [Span; 6] = [Span::Day, Span::Week, Span::Month, Span::Window, Span::Term, Span::All];
+
+    pub fn from_form(text: &str) -> Option<Span> {
+        Span::EACH.into_iter().find(|span| span.as_str() == text)
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Span::Day => "1d",
+            Span::Week => "7d",
+            Span::Month => "30d",
+            Span::Window => "window",
+            Span::Term => "term",
+            Span::All => "all",
+        }
+    }
+
+    /// What was used in this span. `looked_at` is when the last listing of every key began: it told all of the days before its own,
+    /// and of its own what had been used by then.
+    pub fn of(
+        self,
+        days: &Days,
+        reset: Reset,
+        term: Option<&Term>,
+        looked_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Sum {
+        let today = utc_date(now);
+        let completed = |count: i64| (back(today, count), back(today, 1));
+        let (from, to) = match self {
+            Span::Day => completed(1),
+            Span::Week => completed(7),
+            Span::Month => completed(30),
+            Span::Window => (reset.window_at(now).begins().unwrap_or(Date::MIN), today),
+            Span::Term => term
+                .map_or((Date::MIN, today), |term| (utc_date(term.starts_at()), utc_date(term.ends_at()).min(today))),
+            Span::All => (Date::MIN, today),
+        };
+        let Some(looked) = looked_at.map(utc_date) else {
+            return Sum { known: Known::Partly, ..days.between(from, to, None) };
+        };
+        match self {
+            Span::Day | Span::Week | Span::Month => days.between(from, to, Some(back(looked, 1))),
+            // These go on: what they hold is as of the last look, however old that is.
+            Span::Window | Span::Term => days.between(from, to, Some(to)),
+            Span::All => Sum { spent: days.total(), known: Known::Exactly },
+        }
+    }
+}
+
+fn back(day: Date, count: i64) -> Date {
+    day.checked_sub(count.days()).unwrap_or(day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::money::Usd;
+    use proptest::prelude::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn usd(micros: i64) -> Usd {
+        Usd::from_micros(micros)
+    }
+
+    #[test]
+    fn a_span_is_read_by_the_name_it_is_asked_for() {
+        for span in Span::EACH {
+            assert_eq!(Span::from_form(span.as_str()), Some(span));
+        }
+        assert_eq!(Span::from_form("2d"), None);
+    }
+
+    #[test]
+    fn completed_days_end_yesterday_and_are_unknown_until_a_sync_has_looked_after_them() {
+        let mut days = Days::default();
+        for (day, spent) in [("2026-11-17", 7), ("2026-11-18", 5), ("2026-11-19", 3), ("2026-11-20", 1)] {
+            days.add(&Days::on_one(day.parse().unwrap(), usd(spent)));
+        }
+        let now = at("2026-11-20T12:00:00Z");
+        let of = |span: Span, looked: &str| span.of(&days, Reset::Weekly, None, Some(at(looked)), now);
+        let exactly = |spent| Sum { spent: usd(spent), known: Known::Exactly };
+        assert_eq!(of(Span::Day, "2026-11-20T00:20:00Z"), exactly(3));
+        assert_eq!(of(Span::Week, "2026-11-20T00:20:00Z"), exactly(15));
+        assert_eq!(of(Span::Day, "2026-11-19T00:20:00Z").known, Known::Partly);
+        assert_eq!(of(Span::Window, "2026-11-20T00:20:00Z"), exactly(16));
+        assert_eq!(of(Span::All, "2026-11-19T00:20:00Z"), exactly(16));
+        assert_eq!(Span::All.of(&days, Reset::None, None, None, now).known, Known::Partly);
+    }
+
+    proptest! {
+        #[test]
+        fn a_rolling_sum_is_the_sum_of_its_completed_days(
+            spent in prop::collection::vec(0_i64..9, 45), hour in 0_i64..24,
+        ) {
+            let now = at("2026-11-20T00:00:00Z") + hour.hours();
+            let today = utc_date(now);
+            let mut days = Days::default();
+            for (ago, spent) in (0_i64..).zip(&spent) {
+                days.add(&Days::on_one(back(today, ago), usd(*spent)));
+            }
+            for (span, length) in [(Span::Day, 1), (Span::Week, 7), (Span::Month, 30)] {
+                let truth: i64 = spent[1..=length].iter().sum();
+                let sum = span.of(&days, Reset::None, None, Some(now), now);
+                prop_assert_eq!(sum, Sum { spent: usd(truth), known: Known::Exactly });
+            }
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! What is kept of the account as a whole: how the sync stands, what the account's money came to on each day, and the keys that
+//! nobody here made. What is written there is for the sync to say.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+
+use super::commit::number;
+use super::items::{self, Stored};
+use super::keys::{self, Key};
+use super::leases::happened;
+use super::{StoreError, Table};
+use crate::domain::id::{KeyName, PersonId};
+use crate::domain::key::KeyHash;
+use crate::domain::money::Usd;
+use crate::domain::reading::Used;
+
+/// How the sync stands, from one run to the next.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncState {
+    /// When the last listing of every key began: what was not written after it had not changed by then.
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub looked_at: Option<Timestamp>,
+    /// When the last complete run began.
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
+    /// What the account had spent beyond all known keys when a run was complete for the first time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opening: Option<Usd>,
+    /// When a table that went back was last recovered: keys are not deleted for some time after it.
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub restored_at: Option<Timestamp>,
+    /// Recorded keys that the provider does not know any more, and since when it says so.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unseen: BTreeMap<KeyHash, i64>,
+    /// Keys that bear names of ours whose grant is not there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub strangers: Vec<Stranger>,
+    /// What the last run would have disabled and did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_back: Option<HeldBack>,
+    pub version: u64,
+}
+
+/// A key with a name of ours and no grant that it could be of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stranger {
+    pub key: KeyHash,
+    pub name: String,
+    pub enabled: bool,
+}
+
+/// More disables than one run does on its own judgement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldBack {
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+    /// Attempts that would be swept, and keys that a recovery would disable.
+    pub sweeps: u32,
+    pub recoveries: u32,
+    /// How many a run of so many keys may disable.
+    pub bound: u32,
+    /// Who let the next run do it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub released_by: Option<PersonId>,
+}
+
+/// What the account spent until a day, and whose it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountDay {
+    pub day: Date,
+    #[serde(with = "millisecond::required")]
+    pub as_of: Timestamp,
+    /// All that was ever bought, and all that was ever spent, as the provider says.
+    pub bought: Usd,
+    pub spent: Usd,
+    /// What keys of ours used that are still there, and those that are gone.
+    pub ours: Usd,
+    pub ours_gone: Usd,
+    /// The same of keys that nobody here made.
+    pub foreign: Usd,
+    pub foreign_gone: Usd,
+    /// What the account spent and no key explains: from before the first complete run, and since.
+    pub opening: Usd,
+    pub residual: Usd,
+}
+
+/// What all keys of the account used, day by day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    #[serde(with = "millisecond::required")]
+    pub as_of: Timestamp,
+    pub ours: Used,
+    pub foreign: Used,
+}
+
+/// A key of the account that no attempt of ours made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignKey {
+    pub key: KeyHash,
+    pub name: String,
+    pub enabled: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Usd>,
+    pub used: Used,
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<Timestamp>,
+    #[serde(with = "millisecond::required")]
+    pub first_seen_at: Timestamp,
+    /// When the account did not have it any more.
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub gone_at: Option<Timestamp>,
+    #[serde(with = "millisecond::required")]
+    pub as_of: Timestamp,
+}
+
+impl Table {
+    /// How the sync stands; as at first when it never ran.
+    pub async fn sync_state(&self) -> Result<SyncState, StoreError> {
+        Ok(self.get(&keys::sync_state()).await?.unwrap_or_default())
+    }
+
+    /// Replaces how the sync stands as it was read. False when somebody was faster.
+    pub async fn set_sync_state(&self, after: &SyncState) -> Result<bool, StoreError> {
+        match after.version {
+            0 | 1 => self.put_new(after).await,
+            version => self.replace(after, version - 1).await,
+        }
+    }
+
+    /// What the account's money came to, oldest day first.
+    pub async fn account_days(&self) -> Result<Vec<AccountDay>, StoreError> {
+        self.query(keys::ACCOUNT, keys::ACCOUNT_DAYS).await
+    }
+
+    pub async fn account(&self) -> Result<Option<Account>, StoreError> {
+        self.get(&keys::account()).await
+    }
+
+    /// Writes the day's sums of the account, unless later ones are written.
+    pub async fn note_account(&self, account: &Account, day: Option<&AccountDay>) -> Result<(), StoreError> {
+        self.put_later(account, account.as_of).await?;
+        match day {
+            Some(day) => self.put_later(day, day.as_of).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Every key of the account that no attempt of ours made, a sixteenth at a time.
+    pub async fn foreign_keys_of_shard(&self, shard: char) -> Result<Vec<ForeignKey>, StoreError> {
+        self.query(&keys::foreign_partition(shard), keys::FOREIGN_KEYS).await
+    }
+
+    /// Writes what is known of a foreign key, unless something later is written.
+    pub async fn note_foreign_key(&self, key: &ForeignKey) -> Result<(), StoreError> {
+        self.put_later(key, key.as_of).await
+    }
+
+    pub(super) async fn put_later<T: Stored>(&self, value: &T, as_of: Timestamp) -> Result<(), StoreError> {
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(items::to_item(value)?))
+            .condition_expression("attribute_not_exists(pk) OR as_of <= :as_of")
+            .expression_attribute_values(":as_of", number(as_of.as_millisecond()));
+        happened(put.send().await).map(drop)
+    }
+}
+
+impl SyncState {
+    /// To be written over what was read.
+    #[must_use]
+    pub fn next(self) -> SyncState {
+        SyncState { version: self.version + 1, ..self }
+    }
+}
+
+impl Stranger {
+    pub fn of(key: &KeyHash, name: &KeyName, enabled: bool) -> Stranger {
+        Stranger { key: key.clone(), name: name.to_string(), enabled }
+    }
+}
+
+impl Stored for SyncState {
+    const KIND: &'static str = "sync";
+    fn key(&self) -> Key {
+        keys::sync_state()
+    }
+}
+
+impl Stored for AccountDay {
+    const KIND: &'static str = "account-day";
+    fn key(&self) -> Key {
+        keys::account_day(self.day)
+    }
+}
+
+impl Stored for Account {
+    const KIND: &'static str = "account";
+    fn key(&self) -> Key {
+        keys::account()
+    }
+}
+
+impl Stored for ForeignKey {
+    const KIND: &'static str = "foreign-key";
+    fn key(&self) -> Key {
+        keys::foreign_key(&self.key)
+    }
+}
