@@ -189,7 +189,7 @@ impl Days {
 }
 
 fn length(days: usize) -> Length {
-    i64::try_from(days).map_or_else(|_| Length::new(), |days| days.days())
+    i64::try_from(days).map_or_else(|_| Length::new(), ToSpan::days)
 }
 
 /// How days are kept: one run of bytes, where an amount takes three or four and a day without any takes one.

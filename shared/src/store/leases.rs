@@ -99,7 +99,7 @@ impl Table {
     }
 
     async fn put_reading(&self, reading: &Reading, or: &str) -> Result<Noted, StoreError> {
-        let last_used = reading.last_used_at.map_or(0, |at| at.as_millisecond());
+        let last_used = reading.last_used_at.map_or(0, Timestamp::as_millisecond);
         let put = self.client.put_item().table_name(&self.name).set_item(Some(items::to_item(reading)?));
         let mut put = put
             .condition_expression(format!(
