@@ -26,7 +26,7 @@ const BETWEEN_READINGS: SignedDuration = SignedDuration::from_mins(1);
 
 /// What came of looking at a key.
 pub(crate) enum Read {
-    Reading(Reading),
+    Reading(Box<Reading>),
     /// The provider knows no such key.
     Gone,
     /// The provider does not say what it used.
@@ -167,7 +167,7 @@ pub(crate) async fn read(
             }
         };
         return Ok(match Reading::after(before, of, &told, answered, looked_at) {
-            Ok(reading) => Read::Reading(reading),
+            Ok(reading) => Read::Reading(Box::new(reading)),
             Err(doubtful) => {
                 tracing::warn!(%doubtful, "a key could not be read");
                 Read::Silent
