@@ -28,7 +28,12 @@ DEAR = "anthropic/claude-opus-4.5"
 FREE = "meta-llama/llama-3.3-70b-instruct:free"
 RUN = f"sdk-{secrets.token_hex(4)}"
 # The provider sends these; the SDK's models leave them out.
-BESIDE_THE_MODELS = {"ChatResult": {"provider"}, "ChatChoice": {"native_finish_reason"}}
+# A row of a report has whatever fields were asked for.
+BESIDE_THE_MODELS = {
+    "ChatResult": {"provider"},
+    "ChatChoice": {"native_finish_reason"},
+    "QueryAnalyticsData1": {"date__day", "api_key_id", "model", "total_usage", "credits_usage", "byok_usage", "request_count"},
+}
 
 
 class Check:
@@ -56,7 +61,7 @@ class Client:
     """The SDK with one key; remembers the last answer as it came over the wire."""
 
     def __init__(self, url, key):
-        self.raw = None
+        self.raw, self.url = None, url
         http = httpx.Client(trust_env=False, event_hooks={"response": [self._remember]})
         self.sdk = OpenRouter(api_key=key, server_url=url, client=http, timeout_ms=20_000, retry_config=None)
         self.keys, self.guardrails, self.workspaces = self.sdk.api_keys, self.sdk.guardrails, self.sdk.workspaces
@@ -528,6 +533,64 @@ def check_spending(check, url, manager, made):
     check("401 for management keys and disabled keys on inference", who)
 
 
+def check_analytics(check, manager, made):
+    today = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
+    asked = {
+        "metrics": ["total_usage", "credits_usage", "byok_usage", "request_count"],
+        "dimensions": ["api_key_id", "model"],
+        "granularity": "day",
+        "time_range": {"start": today - timedelta(days=1), "end": today + timedelta(days=1)},
+        "order_by": {"field": "total_usage", "direction": "desc"},
+        "limit": 10_000,
+    }
+
+    def query():
+        own = [{"field": "api_key_id", "operator": "eq", "value": made.hash}]
+        answer = manager.typed(manager.sdk.analytics.query_analytics(**asked, filters=own)).data
+        rows = manager.raw["data"]["data"]
+        same((answer.metadata.row_count, answer.metadata.truncated, answer.warnings), (len(rows), False, None))
+        same({row["api_key_id"] for row in rows}, {f"{RUN} renamed"})
+        same([row["model"] for row in rows], [DEAR, FREE])
+        used = manager.keys.get(hash=made.hash).data.usage
+        same(round(sum(row["credits_usage"] for row in rows), 9), round(used, 9))
+        assert all(isinstance(row["request_count"], str) and int(row["request_count"]) for row in rows), rows
+        assert {row["date__day"] for row in rows} <= {f"{today - timedelta(days=1):%Y-%m-%d}", f"{today:%Y-%m-%d}"}
+
+    def cut_off():
+        answer = manager.typed(manager.sdk.analytics.query_analytics(**{**asked, "limit": 1})).data
+        same((answer.metadata.row_count, answer.metadata.truncated), (1, True))
+
+    def warned():
+        nobody = [{"field": "api_key_id", "operator": "in", "value": ["0" * 64]}]
+        answer = manager.typed(manager.sdk.analytics.query_analytics(**asked, filters=nobody)).data
+        same((answer.metadata.row_count, len(answer.warnings)), (0, 1))
+
+    def activity():
+        # Everything was used today, which activity leaves out.
+        answer = manager.typed(manager.sdk.analytics.get_user_activity(api_key_hash=made.hash, group_by="workspace"))
+        same(answer.data, [])
+        manager.typed(manager.sdk.analytics.get_user_activity(date_=f"{today - timedelta(days=1):%Y-%m-%d}"))
+
+    def refusals():
+        student, wrong = Client(manager.url, made.plaintext).sdk.analytics, {**asked, "metrics": ["money"]}
+        only = "Only management keys can perform this operation"
+        refused(errors.ForbiddenResponseError, 403, lambda: student.query_analytics(**asked), only)
+        refused(errors.ForbiddenResponseError, 403, student.get_user_activity, only)
+        refused(errors.BadRequestResponseError, 400, lambda: manager.sdk.analytics.query_analytics(**wrong))
+        three = {**asked, "dimensions": ["api_key_id", "model", "user"]}
+        refused(errors.BadRequestResponseError, 400, lambda: manager.sdk.analytics.query_analytics(**three))
+        in_time = lambda: manager.sdk.analytics.get_user_activity(date_=f"{today:%Y-%m-%d}")
+        refused(errors.BadRequestResponseError, 400, in_time)
+        unknown = lambda: manager.sdk.analytics.get_user_activity(api_key_hash="0" * 64)
+        refused(errors.NotFoundResponseError, 404, unknown)
+
+    check("POST /analytics/query by key, model and day", query)
+    check("POST /analytics/query says what it leaves out", cut_off)
+    check("POST /analytics/query warns of hashes that are nobody's", warned)
+    check("GET /activity tells completed days", activity)
+    check("refusals of analytics come as the SDK's errors", refusals)
+
+
 def check_deleting(check, url, manager, made):
     def everything():
         for guardrail in made.guardrails:
@@ -559,6 +622,7 @@ def main():
     check_workspaces(check, manager, made)
     check_guardrails(check, asked.url, manager, made)
     check_spending(check, asked.url, manager, made)
+    check_analytics(check, manager, made)
     check_deleting(check, asked.url, manager, made)
     return check.done()
 

@@ -85,7 +85,8 @@ impl CallName {
                 .any(|write| self.operation.starts_with(write)),
             Service::Ses => self.operation.starts_with("Send"),
             Service::SecretsManager => !["Get", "Describe", "List"].iter().any(|read| self.operation.starts_with(read)),
-            Service::Provider => !self.operation.starts_with("GET "),
+            // A report is asked for with a body, and changes nothing.
+            Service::Provider => !self.operation.starts_with("GET ") && &*self.operation != "POST /analytics/query",
         }
     }
 
@@ -278,6 +279,8 @@ mod tests {
             "provider:GET /guardrails/assignments/keys"
         );
         assert_eq!(provider(&Method::GET, "/workspaces/3f"), "provider:GET /workspaces/{id}");
+        assert_eq!(provider(&Method::POST, "/analytics/query"), "provider:POST /analytics/query");
+        assert_eq!(provider(&Method::GET, "/activity?date=2026-11-19"), "provider:GET /activity");
     }
 
     #[test]
@@ -325,6 +328,8 @@ mod tests {
             "dynamodb:Query",
             "dynamodb:TransactGetItems",
             "provider:GET /keys",
+            "provider:GET /activity",
+            "provider:POST /analytics/query",
             "ses:GetSendQuota",
             "secretsmanager:GetSecretValue",
         ] {

@@ -91,6 +91,11 @@ impl Fields {
     }
 }
 
+/// For objects within the body, and for lists of them.
+pub(super) fn nested(value: &Value) -> Option<Fields> {
+    value.as_object().cloned().map(Fields)
+}
+
 /// For fields that may be left out but not be null.
 pub(super) fn not_null<T>(name: &str, sent: Sent<T>) -> Result<Option<T>, Refusal> {
     match sent {
@@ -105,7 +110,7 @@ pub(super) fn required<T>(name: &str, sent: Sent<T>) -> Result<T, Refusal> {
     not_null(name, sent)?.ok_or_else(|| invalid(name, "is required"))
 }
 
-fn invalid(name: &str, must: &str) -> Refusal {
+pub(super) fn invalid(name: &str, must: &str) -> Refusal {
     Refusal::bad_request(format!("Invalid request parameters: {name} {must}"))
 }
 

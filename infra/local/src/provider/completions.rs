@@ -38,7 +38,14 @@ async fn complete(State(provider): State<Provider>, headers: HeaderMap, body: By
     let answer = Answer::to(&order, &body);
     let cost = order.model.prompt.times(order.prompt_tokens) + order.model.completion.times(answer.tokens);
     let (credit, byok) = if order.byok { (super::Nano::ZERO, cost) } else { (cost, super::Nano::ZERO) };
-    let charge = Charge { place, credit, byok, model: order.model.slug.to_owned() };
+    let charge = Charge {
+        place,
+        credit,
+        byok,
+        model: order.model.slug.to_owned(),
+        prompt_tokens: order.prompt_tokens,
+        completion_tokens: answer.tokens,
+    };
     let now = provider.now();
     let mut memory = provider.memory();
     memory.completions += 1;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::Provider;
 use super::access::{Caller, caller};
+use super::days::DayUse;
 use super::errors::Refusal;
 use super::key::money;
 use super::memory::{Account, Charge, Memory};
@@ -38,11 +39,17 @@ impl Memory {
     pub(super) fn settle(&mut self, charge: &Charge, at: Timestamp) -> anyhow::Result<()> {
         self.change_key(charge.place, |key| {
             key.used(charge.credit, charge.byok, at, &charge.model);
-        })
+        })?;
+        let used = DayUse {
+            prompt_tokens: charge.prompt_tokens,
+            completion_tokens: charge.completion_tokens,
+            ..DayUse::request(charge.credit, charge.byok)
+        };
+        self.remember(charge.place, [(at, &*charge.model, used)])
     }
 
     pub(super) fn count_free(&mut self, now: Timestamp) -> anyhow::Result<()> {
-        let free = Some((today(now), self.free_used(now) + 1));
+        let free = Some((utc_day(now), self.free_used(now) + 1));
         let account = Account { free, ..self.account().clone() };
         self.put_account(account)
     }
@@ -55,10 +62,11 @@ impl Memory {
     }
 
     fn free_used(&self, now: Timestamp) -> u64 {
-        self.account().free.filter(|(day, _)| *day == today(now)).map_or(0, |(_, used)| used)
+        self.account().free.filter(|(day, _)| *day == utc_day(now)).map_or(0, |(_, used)| used)
     }
 }
 
-fn today(now: Timestamp) -> Date {
-    now.to_zoned(TimeZone::UTC).date()
+/// The day of the provider's calendar that an instant lies in.
+pub(super) fn utc_day(at: Timestamp) -> Date {
+    at.to_zoned(TimeZone::UTC).date()
 }

@@ -45,6 +45,11 @@ impl Refusal {
         Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed")
     }
 
+    /// A failure of the provider that a test asked for.
+    pub(super) fn failed(status: StatusCode) -> Refusal {
+        Refusal::new(status, status.canonical_reason().unwrap_or("Unknown Error"))
+    }
+
     pub(super) fn with(mut self, metadata: Value) -> Refusal {
         self.metadata = Some(metadata);
         self

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use super::days::Days;
 use super::errors::Refusal;
 use super::guardrail::Guardrail;
 use super::ids;
@@ -25,12 +26,13 @@ const MANAGEMENT: &str = "provider-management-keys";
 const WORKSPACES: &str = "provider-workspaces";
 
 pub(super) struct Memory {
-    kept: Kept,
+    pub(super) kept: Kept,
     pub(super) quirks: Quirks,
     account: Account,
     management: HashMap<String, ManagementKey>,
     /// By place; a deleted key stays where it is.
-    keys: Vec<Key>,
+    pub(super) keys: Vec<Key>,
+    pub(super) days: Days,
     by_hash: HashMap<String, usize>,
     in_workspace: HashMap<String, Shelf>,
     with_guardrail: HashMap<String, Shelf>,
@@ -68,6 +70,8 @@ pub(super) struct Charge {
     pub(super) credit: Nano,
     pub(super) byok: Nano,
     pub(super) model: String,
+    pub(super) prompt_tokens: u64,
+    pub(super) completion_tokens: u64,
 }
 
 impl Memory {
@@ -86,6 +90,7 @@ impl Memory {
             }),
             management: kept.all(MANAGEMENT)?.into_iter().collect(),
             keys: Vec::new(),
+            days: Days::default(),
             by_hash: HashMap::new(),
             in_workspace: HashMap::new(),
             with_guardrail: HashMap::new(),
@@ -106,6 +111,7 @@ impl Memory {
             memory.by_hash.insert(key.hash.clone(), place);
             memory.keys.push(key);
         }
+        memory.days = Days::open(&memory.kept, &memory.by_hash)?;
         if first_start {
             if memory.workspaces.is_empty() {
                 memory.put_workspace(Workspace::default_one(now)?)?;

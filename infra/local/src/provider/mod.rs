@@ -2,10 +2,13 @@
 //! completions to spend money on a key. It knows nothing of Bursar, limits no rate and injects no fault.
 
 mod access;
+mod activity;
+mod analytics;
 mod asked;
 mod assignments;
 mod completions;
 mod credits;
+mod days;
 mod errors;
 mod guardrail;
 mod guardrails;
@@ -17,6 +20,7 @@ mod memory;
 mod models;
 mod money;
 mod quirks;
+mod report;
 mod shelf;
 #[cfg(test)]
 mod tests;
@@ -33,9 +37,10 @@ use jiff::Timestamp;
 pub use self::ids::sha256 as hash_of;
 pub use self::key::ModelUse;
 pub use self::money::Nano;
-pub use self::quirks::{Quirks, Times};
+pub use self::quirks::{ModelNames, Quirks, Times};
 pub use self::windows::Interval;
 
+use self::days::DayUse;
 use self::errors::Refusal;
 use self::key::Key;
 use self::memory::{Account, Charge, Memory};
@@ -97,6 +102,8 @@ impl Provider {
         let api = Router::new()
             .merge(keys::routes())
             .merge(credits::routes())
+            .merge(analytics::routes())
+            .merge(activity::routes())
             .merge(workspaces::routes())
             .merge(assignments::routes())
             .merge(guardrails::routes())
@@ -138,7 +145,7 @@ impl Provider {
         self.charge(hash, amount, Nano::ZERO, when, model)
     }
 
-    /// The same for a whole history of one key, oldest first, in one write.
+    /// The same for a whole history of one key, oldest first, in few writes.
     pub fn spend_history(&self, hash: &str, history: &[(Timestamp, Nano)], model: &str) -> Result<()> {
         let mut memory = self.memory();
         let place = memory.find(hash).map_err(|_| unknown(hash))?;
@@ -146,7 +153,9 @@ impl Provider {
             for (when, amount) in history {
                 key.used(*amount, Nano::ZERO, *when, model);
             }
-        })
+        })?;
+        let requests = history.iter().map(|(when, amount)| (*when, model, DayUse::request(*amount, Nano::ZERO)));
+        memory.remember(place, requests)
     }
 
     /// Use that was paid to the model's maker, with a key that the account brought.
@@ -154,7 +163,7 @@ impl Provider {
         self.charge(hash, Nano::ZERO, amount, when, model)
     }
 
-    /// Money that the account spends without any key.
+    /// Money that the account spends without any key, and without a model: fees, say. No analytics tell of it.
     pub fn spend_elsewhere(&self, amount: Nano) -> Result<()> {
         let mut memory = self.memory();
         let mut account = memory.account().clone();
@@ -206,7 +215,8 @@ impl Provider {
     fn charge(&self, hash: &str, credit: Nano, byok: Nano, when: Timestamp, model: &str) -> Result<()> {
         let mut memory = self.memory();
         let place = memory.find(hash).map_err(|_| unknown(hash))?;
-        memory.settle(&Charge { place, credit, byok, model: model.to_owned() }, when)
+        let model = model.to_owned();
+        memory.settle(&Charge { place, credit, byok, model, prompt_tokens: 0, completion_tokens: 0 }, when)
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {

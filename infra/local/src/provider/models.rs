@@ -17,7 +17,7 @@ use super::money::Nano;
 pub(super) struct Model {
     pub(super) slug: &'static str,
     pub(super) canonical: &'static str,
-    name: &'static str,
+    pub(super) name: &'static str,
     group: &'static str,
     pub(super) provider: &'static str,
     /// For one token.

@@ -1,6 +1,8 @@
 //! What nobody could tell about the provider, as switches: the client must stand either position. The defaults are the likelier
 //! ones. Quirks are not kept: a process starts with the defaults.
 
+use axum::http::StatusCode;
+
 /// How the simulator behaves where the provider's description is silent or contradicts what was observed.
 #[derive(Debug, Clone)]
 pub struct Quirks {
@@ -44,6 +46,24 @@ pub struct Quirks {
     pub max_key_hashes: Option<usize>,
     /// Guardrails answer with canonical slugs; otherwise with what was sent.
     pub canonical_slugs: bool,
+    /// Analytics print counts as strings; otherwise as numbers.
+    pub counts_as_strings: bool,
+    /// How analytics call models.
+    pub analytics_models: ModelNames,
+    /// The most rows that analytics answer with, whatever limit was asked for.
+    pub analytics_rows: usize,
+    /// Analytics say whether rows were left out; otherwise the field is absent.
+    pub truncation_told: bool,
+    /// The end of a time range belongs to it.
+    pub end_of_range_included: bool,
+    /// Analytics come from a cache, and say so.
+    pub analytics_cached: bool,
+    /// Analytics and activity no longer know the names and hashes of deleted keys, only what they used.
+    pub deleted_keys_forgotten: bool,
+    /// Days of `GET /activity` carry a time: `2026-11-17 00:00:00`.
+    pub activity_days_with_time: bool,
+    /// Analytics and activity fail with this status: 408 and 500 are documented.
+    pub analytics_failure: Option<StatusCode>,
 }
 
 /// The two spellings of instants that were seen.
@@ -53,6 +73,15 @@ pub enum Times {
     Zulu,
     /// `2026-08-24T10:30:00.000000+00:00`
     OffsetWithMicroseconds,
+}
+
+/// The two ways in which the provider's own examples show models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModelNames {
+    /// `openai/gpt-4o-mini`
+    Slug,
+    /// `OpenAI: GPT-4o-mini`
+    Display,
 }
 
 impl Default for Quirks {
@@ -78,6 +107,15 @@ impl Default for Quirks {
             reassignment_counted: true,
             max_key_hashes: None,
             canonical_slugs: true,
+            counts_as_strings: true,
+            analytics_models: ModelNames::Slug,
+            analytics_rows: 10_000,
+            truncation_told: true,
+            end_of_range_included: false,
+            analytics_cached: false,
+            deleted_keys_forgotten: false,
+            activity_days_with_time: false,
+            analytics_failure: None,
         }
     }
 }

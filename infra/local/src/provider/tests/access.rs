@@ -2,7 +2,9 @@
 
 use super::*;
 
-const MANAGEMENT_CALLS: [(Method, &str); 14] = [
+const MANAGEMENT_CALLS: [(Method, &str); 16] = [
+    (Method::GET, "/activity"),
+    (Method::POST, "/analytics/query"),
     (Method::GET, "/keys"),
     (Method::POST, "/keys"),
     (Method::GET, "/keys/0"),
@@ -54,7 +56,7 @@ async fn without_a_key_or_with_an_unknown_one_everything_but_the_models_is_401()
 #[tokio::test]
 async fn unknown_routes_and_methods_are_refused_in_the_same_shape() {
     let simulator = Simulator::start().await;
-    for path in ["/activity", "/analytics/query", "/auth/key", "/keys/a/b", "/guardrails/assignments/members"] {
+    for path in ["/analytics/meta", "/auth/key", "/keys/a/b", "/guardrails/assignments/members"] {
         let (status, refused) = simulator.get(path).await;
         assert_eq!((status, &refused["error"]["code"]), (404, &json!(404)), "{path}");
     }

@@ -1,6 +1,8 @@
 //! The simulator as a client sees it: over HTTP, with a clock that the test moves.
 
 mod access;
+mod activity;
+mod analytics;
 mod client;
 mod completions;
 mod guardrails;
