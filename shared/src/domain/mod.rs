@@ -9,6 +9,7 @@ pub mod grant;
 pub mod id;
 pub mod key;
 pub mod limit;
+pub mod models;
 pub mod money;
 pub mod programme;
 pub mod reading;

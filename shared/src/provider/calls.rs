@@ -1,22 +1,24 @@
 //! The one table of what is asked of the provider: each call's time-out, whether it may be sent again when its answer did not
 //! come, and why. `send` acts on it; nothing else decides about repeating.
 //!
-//! | call | request | time-out | sent again |
-//! | --- | --- | --- | --- |
-//! | create key | `POST /keys` | 10 s | never |
-//! | list keys | `GET /keys` | 20 s | yes |
-//! | get key | `GET /keys/{hash}` | 5 s | yes |
-//! | patch key | `PATCH /keys/{hash}` | 5 s | yes |
-//! | delete key | `DELETE /keys/{hash}` | 5 s | yes |
-//! | own key | `GET /key` | 5 s | yes |
-//! | credits | `GET /credits` | 5 s | yes |
-//! | list workspaces | `GET /workspaces` | 10 s | yes |
-//! | create guardrail | `POST /guardrails` | 10 s | never |
-//! | list guardrails | `GET /guardrails` | 10 s | yes |
-//! | get guardrail | `GET /guardrails/{id}` | 5 s | yes |
-//! | patch guardrail | `PATCH /guardrails/{id}` | 5 s | yes |
-//! | assign keys | `POST /guardrails/{id}/assignments/keys` | 5 s | yes |
-//! | list assignments | `GET /guardrails[/{id}]/assignments/keys` | 20 s | yes |
+//! | call | request | time-out | sent again | why |
+//! | --- | --- | --- | --- | --- |
+//! | create key | `POST /keys` | 10 s | never | without an idempotency key a second request could make a second key |
+//! | list keys | `GET /keys` | 20 s | yes | it only reads |
+//! | get key | `GET /keys/{hash}` | 5 s | yes | it only reads |
+//! | patch key | `PATCH /keys/{hash}` | 5 s | yes | it names the state to reach: disabled or not, this limit and no increment |
+//! | delete key | `DELETE /keys/{hash}` | 5 s | yes | what is already gone answers 404, which counts as deleted |
+//! | own key | `GET /key` | 5 s | yes | it only reads |
+//! | credits | `GET /credits` | 5 s | yes | it only reads |
+//! | list workspaces | `GET /workspaces` | 10 s | yes | it only reads |
+//! | create guardrail | `POST /guardrails` | 10 s | never | a second request makes a second guardrail; look for it by its name instead |
+//! | list guardrails | `GET /guardrails` | 10 s | yes | it only reads |
+//! | get guardrail | `GET /guardrails/{id}` | 5 s | yes | it only reads |
+//! | patch guardrail | `PATCH /guardrails/{id}` | 5 s | yes | it names every rule of the guardrail |
+//! | assign keys | `POST /guardrails/{id}/assignments/keys` | 5 s | yes | a key holds one guardrail, and assigning the same one again changes nothing |
+//! | list assignments | `GET /guardrails[/{id}]/assignments/keys` | 20 s | yes | it only reads |
+//! | query analytics | `POST /analytics/query` | 20 s | yes | it only reads |
+//! | activity | `GET /activity` | 20 s | yes | it only reads |
 
 use std::time::Duration;
 
@@ -49,7 +51,7 @@ pub const CREATE_KEY: Call = Call {
     method: Method::POST,
     path: "/keys",
     time_out: Duration::from_secs(10),
-    again: Again::Never("there is no idempotency key: a second request could make a second key"),
+    again: Again::Never("without an idempotency key a second request could make a second key"),
 };
 
 pub const LIST_KEYS: Call =
@@ -136,8 +138,19 @@ pub const LIST_ASSIGNMENTS: Call = Call {
     again: READS,
 };
 
+pub const QUERY_ANALYTICS: Call = Call {
+    name: "query analytics",
+    method: Method::POST,
+    path: "/analytics/query",
+    time_out: Duration::from_secs(20),
+    again: READS,
+};
+
+pub const ACTIVITY: Call =
+    Call { name: "activity", method: Method::GET, path: "/activity", time_out: Duration::from_secs(20), again: READS };
+
 /// Every call there is, in the order of the table above.
-pub const ALL: [&Call; 14] = [
+pub const ALL: [&Call; 16] = [
     &CREATE_KEY,
     &LIST_KEYS,
     &GET_KEY,
@@ -152,12 +165,14 @@ pub const ALL: [&Call; 14] = [
     &PATCH_GUARDRAIL,
     &ASSIGN_KEYS,
     &LIST_ASSIGNMENTS,
+    &QUERY_ANALYTICS,
+    &ACTIVITY,
 ];
 
 impl Call {
     /// Whether it changes anything at the provider.
     pub fn writes(&self) -> bool {
-        self.method != Method::GET
+        self.again != READS
     }
 
     pub(super) fn is_safe_again(&self) -> bool {
@@ -166,9 +181,12 @@ impl Call {
 
     /// Its row in a table of calls.
     pub fn row(&self) -> String {
-        let again = if self.is_safe_again() { "yes" } else { "never" };
+        let (again, why) = match self.again {
+            Again::Safely(why) => ("yes", why),
+            Again::Never(why) => ("never", why),
+        };
         let seconds = self.time_out.as_secs();
-        format!("| {} | `{} {}` | {seconds} s | {again} |", self.name, self.method, self.path)
+        format!("| {} | `{} {}` | {seconds} s | {again} | {why} |", self.name, self.method, self.path)
     }
 }
 
@@ -189,9 +207,19 @@ mod tests {
 
     #[test]
     fn only_a_request_that_would_make_a_second_thing_is_never_sent_again() {
+        // A POST makes something, but for one that sets a state and one whose question does not fit into an address.
+        let makes_nothing = [ASSIGN_KEYS.path, QUERY_ANALYTICS.path];
         for call in ALL {
-            let makes = call.method == Method::POST && call.path != ASSIGN_KEYS.path;
+            let makes = call.method == Method::POST && !makes_nothing.contains(&call.path);
             assert_eq!(!call.is_safe_again(), makes, "{}", call.name);
+        }
+    }
+
+    #[test]
+    fn every_get_and_the_one_query_only_read_and_everything_else_writes() {
+        for call in ALL {
+            let reads = call.method == Method::GET || call.path == QUERY_ANALYTICS.path;
+            assert_eq!(call.writes(), !reads, "{}", call.name);
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::secrets::{ManagementKey, ManagementKeys};
 
 pub mod account;
+pub mod analytics;
 pub mod calls;
 pub mod error;
 pub mod guardrails;

@@ -1,6 +1,7 @@
 //! The client against small servers that answer exactly what a test scripts.
 
 mod account;
+mod analytics;
 mod creating;
 mod guardrails;
 mod lists;

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bursar_core::deadline::Deadline;
+use bursar_core::domain::id::{DeploymentId, GrantId, ProgrammeId};
 use bursar_core::domain::key::KeyHash;
+use bursar_core::domain::models::{Nobodys, Owners, attribute};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::DataPolicy;
 use bursar_core::domain::window::Reset;
@@ -11,9 +13,11 @@ use bursar_core::provider::guardrails::GuardrailRules;
 use bursar_core::provider::keys::{CreatedKey, Deleted, Found, KeyPatch, NewKey};
 use bursar_core::provider::{ListedReset, Provider as Client, ProviderError};
 use bursar_core::secrets::ManagementKey;
+use jiff::ToSpan;
+use jiff::civil::date;
 
 use super::*;
-use crate::provider::{Quirks, Times};
+use crate::provider::{ModelNames, Quirks, Times};
 
 fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(60))
@@ -62,6 +66,13 @@ fn positions() -> Vec<Position> {
         ("not counted again", |quirks| quirks.reassignment_counted = false),
         ("a hundred hashes", |quirks| quirks.max_key_hashes = Some(100)),
         ("slugs", |quirks| quirks.canonical_slugs = false),
+        ("counts as numbers", |quirks| quirks.counts_as_strings = false),
+        ("names of models", |quirks| quirks.analytics_models = ModelNames::Display),
+        ("truncation untold", |quirks| quirks.truncation_told = false),
+        ("end included", |quirks| quirks.end_of_range_included = true),
+        ("cached", |quirks| quirks.analytics_cached = true),
+        ("days with time", |quirks| quirks.activity_days_with_time = true),
+        ("deleted forgotten", |quirks| quirks.deleted_keys_forgotten = true),
         ("absent", |quirks| {
             quirks.absent_fields = vec![
                 "workspace_id",
@@ -185,6 +196,82 @@ async fn guardrails_are_made_assigned_and_confirmed_in_every_position() {
         assert!(client.get_guardrail(&guardrail.id, soon()).await.unwrap().is_some(), "{position}");
         assert_eq!(client.guardrails(None, soon()).await.unwrap().len(), 1, "{position}");
         assert_eq!(client.get_guardrail("nobodys", soon()).await.unwrap(), None, "{position}");
+    }
+}
+
+/// Two keys of ours, a foreign one and a deleted one, on three days.
+async fn used(simulator: &Simulator) -> (DeploymentId, ProgrammeId) {
+    let name = |grant: &str| format!("bursar/0123456789/cs/{grant}/1-0123456789abcdef");
+    let (one, other) = ("a".repeat(16), "b".repeat(16));
+    let now = simulator.provider.now();
+    for (number, name) in [name(&one), name(&other), "foreign".to_owned(), "deleted".to_owned()].iter().enumerate() {
+        let key = simulator.key(json!({ "name": name })).await;
+        for day in 0..3 {
+            let dollars = Nano::usd(i64::try_from(number).unwrap() + 1 + day);
+            let when = now - (24 * day).hours();
+            simulator.provider.spend(&key.hash, dollars, when, "openai/gpt-4o-mini").unwrap();
+            simulator.provider.spend_byok(&key.hash, Nano::micros(1), when, DEAR).unwrap();
+        }
+        if name == "deleted" {
+            simulator.delete(&format!("/keys/{}", key.hash)).await;
+        }
+    }
+    ("0123456789".parse().unwrap(), "cs".parse().unwrap())
+}
+
+#[tokio::test]
+async fn what_was_used_by_model_is_the_programmes_or_nobodys_in_every_position() {
+    for rows in [10_000, 5] {
+        for (position, set) in positions() {
+            let simulator = Simulator::start().await;
+            simulator.provider.set_quirks(|quirks| quirks.analytics_rows = rows);
+            simulator.provider.set_quirks(set);
+            let client = client(&simulator, MANAGEMENT);
+            let (deployment, programme) = used(&simulator).await;
+            let (first, last) = (date(2026, 11, 16), date(2026, 11, 17));
+            let usage = client.model_usage(first..=last, soon()).await.unwrap();
+            assert_eq!((usage.unreadable.count, usage.warnings.len()), (0, 0), "{position}");
+            let is_cut = rows == 5;
+            assert_eq!(usage.truncated, is_cut && position != "truncation untold", "{position}");
+            assert_eq!(usage.rows.len(), rows.min(16), "{position}");
+
+            let mut activity = Vec::new();
+            for day in [first, last] {
+                let of_day = client.activity(day, soon()).await.unwrap();
+                assert_eq!((of_day.rows.len(), of_day.unreadable.count), (2, 0), "{position}");
+                activity.extend(of_day.rows);
+            }
+            let group_of = |_: &ProgrammeId, _: &GrantId| Some(None);
+            let assigned = |_: &str| None;
+            let owners = Owners { deployment: &deployment, group_of: &group_of, assigned: &assigned };
+            let attribution = attribute(&usage.rows, &activity, &owners);
+            // The dollars of a day: 1 to 4 and one or two more each.
+            let of_cs = |day| attribution.programmes.get(&(day, programme.clone())).into_iter().flatten();
+            let tail = if position == "tails" { 1 } else { 0 };
+            for (day, dollars) in [(first, 1 + 2 + 3 + 4 + 4 * 2), (last, 1 + 2 + 3 + 4 + 4)] {
+                let ours: Usd = of_cs(day).map(|one| one.spent).sum();
+                let nobodys: Usd = attribution.nobodys[&day].iter().map(|one| one.spent).sum();
+                let off = ours + nobodys - Usd::from_dollars(dollars);
+                assert!((0..=tail * 4).contains(&off.micros()), "{position}: {off}");
+            }
+            let nobodys = &attribution.nobodys[&last];
+            if is_cut {
+                assert!(nobodys.iter().any(|one| one.why == Nobodys::Rest), "{position}");
+                continue;
+            }
+            let of_cs: Vec<(&str, u64)> = of_cs(last).map(|one| (&*one.model, one.requests)).collect();
+            let (dear, cheap) = match position {
+                "names of models" => ("Anthropic: Claude Opus 4.5", "OpenAI: GPT-4o-mini"),
+                _ => (DEAR, "openai/gpt-4o-mini"),
+            };
+            assert_eq!(of_cs, [(dear, 2), (cheap, 2)], "{position}");
+            let (why, name) = match position {
+                "deleted forgotten" => (Nobodys::NoKey, None),
+                _ => (Nobodys::Foreign, Some("deleted")),
+            };
+            let deleted = nobodys.iter().filter(|one| one.why == why && one.name.as_deref() == name);
+            assert_eq!(deleted.map(|one| one.spent).sum::<Usd>().to_dollars_down(), "$5", "{position}");
+        }
     }
 }
 

@@ -1,0 +1,205 @@
+//! What was used by key, model and day: what is asked for, and what becomes of every answer.
+
+use jiff::civil::{Date, date};
+
+use super::super::analytics::{MOST_ROWS, ModelUsage};
+use super::*;
+use crate::scripted::answer;
+
+const FIRST: Date = date(2026, 11, 17);
+const LAST: Date = date(2026, 11, 19);
+
+fn row_with(change: &Value) -> Value {
+    let mut row = json!({
+        "date__day": "2026-11-18", "api_key_id": "bursar/d/p/g/1-n", "model": "m", "total_usage": 4.75,
+        "credits_usage": 4.25, "byok_usage": 0.5, "request_count": "1523", "novel": [],
+    });
+    row.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+    row
+}
+
+fn report(rows: &Value, metadata: &Value) -> String {
+    json!({"data": {"data": rows, "metadata": metadata, "cachedAt": 1_747_699_200_000_u64}, "novel": 1}).to_string()
+}
+
+fn whole(rows: &Value) -> String {
+    report(rows, &json!({"query_time_ms": 142, "row_count": rows.as_array().unwrap().len(), "truncated": false}))
+}
+
+async fn usage(body: &str) -> Result<ModelUsage, ProviderError> {
+    let body = body.to_owned();
+    let (_server, provider, _) = scripted(move |_, _| answer(200, &body)).await;
+    provider.model_usage(FIRST..=LAST, soon()).await
+}
+
+#[tokio::test]
+async fn one_query_asks_for_every_key_model_and_day_with_the_largest_first() {
+    let (server, provider, _) = scripted(|_, _| answer(200, &whole(&json!([])))).await;
+    let usage = provider.model_usage(FIRST..=LAST, soon()).await.unwrap();
+    assert_eq!((usage.rows.len(), usage.truncated), (0, false));
+    assert_eq!(server.lines(), ["POST /api/v1/analytics/query"]);
+    let asked: Value = serde_json::from_str(&server.seen()[0].body).unwrap();
+    let expected = json!({
+        "metrics": ["total_usage", "credits_usage", "byok_usage", "request_count"],
+        "dimensions": ["api_key_id", "model"],
+        "granularity": "day",
+        "time_range": {"start": "2026-11-17T00:00:00Z", "end": "2026-11-20T00:00:00Z"},
+        "order_by": {"field": "total_usage", "direction": "desc"},
+        "limit": 10_000,
+        "group_limit": 4,
+    });
+    assert_eq!(asked, expected);
+}
+
+#[tokio::test]
+async fn money_is_read_from_its_decimal_text_and_counts_from_texts_or_numbers() {
+    // Spelled by hand: a JSON library may have rounded what it prints.
+    let body = r#"{"data":{"data":[
+        {"date__day":"2026-11-18","api_key_id":"k","model":"m","credits_usage":0.30000000000000004,"byok_usage":1e-7,"request_count":"12"},
+        {"date__day":"2026-11-19T00:00:00.000Z","api_key_id":77,"model":null,"credits_usage":"2.5","byok_usage":0,"request_count":3.0}],
+        "metadata":{"row_count":"2","truncated":false},"warnings":["hash sk-or-v1-abc?"]}}"#;
+    let usage = usage(body).await.unwrap();
+    let rows: Vec<_> = usage
+        .rows
+        .iter()
+        .map(|row| (&*row.key_name, &*row.model, row.day, row.spent.micros(), row.byok.micros(), row.requests))
+        .collect();
+    assert_eq!(rows, [("k", "m", date(2026, 11, 18), 300_001, 1, 12), ("77", "", LAST, 2_500_000, 0, 3)]);
+    assert_eq!((usage.truncated, usage.unreadable.count), (false, 0));
+    assert_eq!(usage.warnings, ["hash sk-or-…?"]);
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_counted_apart_and_is_never_nothing() {
+    for (field, values) in [
+        ("date__day", vec![json!(null), json!("soon"), json!(20_261_118), json!("2026-13-01")]),
+        ("api_key_id", vec![json!([]), json!({"name": "k"})]),
+        ("model", vec![json!(["m"])]),
+        ("credits_usage", vec![json!(null), json!(-1), json!("free"), json!(1e300), json!([1]), json!(true)]),
+        ("byok_usage", vec![json!(null), json!(-0.01), json!("")]),
+        ("request_count", vec![json!(null), json!(-1), json!("-1"), json!("many"), json!(1.5), json!(1e30)]),
+    ] {
+        for value in values {
+            let rows = json!([row_with(&json!({"api_key_id": "good"})), row_with(&json!({field: value}))]);
+            let usage = usage(&whole(&rows)).await.unwrap();
+            let names: Vec<&str> = usage.rows.iter().map(|row| row.key_name.as_str()).collect();
+            assert_eq!((names, usage.unreadable.count), (vec!["good"], 1), "{field}: {value}");
+            assert!(usage.unreadable.why.is_some_and(|why| !why.is_empty()));
+        }
+        let mut absent = row_with(&json!({}));
+        absent.as_object_mut().unwrap().remove(field);
+        let usage = usage(&whole(&json!([absent]))).await.unwrap();
+        assert_eq!((usage.rows.len(), usage.unreadable.count), (0, 1), "without {field}");
+    }
+    for row in [json!(null), json!("row"), json!([])] {
+        assert_eq!(usage(&whole(&json!([row]))).await.unwrap().unreadable.count, 1);
+    }
+}
+
+#[tokio::test]
+async fn days_that_nobody_asked_for_are_not_handed_on() {
+    let on = |day: &str| row_with(&json!({"date__day": day}));
+    let rows = json!([on("2026-11-16"), on("2026-11-17"), on("2026-11-19"), on("2026-11-20")]);
+    let usage = usage(&whole(&rows)).await.unwrap();
+    let days: Vec<Date> = usage.rows.iter().map(|row| row.day).collect();
+    assert_eq!((days, usage.unreadable.count), (vec![FIRST, LAST], 0));
+}
+
+#[tokio::test]
+async fn a_report_counts_as_cut_off_when_it_says_so_or_cannot_be_known_to_be_whole() {
+    let one = json!([row_with(&json!({}))]);
+    let full = Value::from(vec![row_with(&json!({})); MOST_ROWS]);
+    for (rows, metadata, truncated) in [
+        (&one, json!({"row_count": 1, "truncated": true}), true),
+        (&one, json!({"row_count": 1, "truncated": false}), false),
+        (&one, json!({"row_count": 2, "truncated": false}), true),
+        (&one, json!({"row_count": 1}), false),
+        (&one, json!({"truncated": null}), false),
+        (&one, json!(null), false),
+        (&one, json!("fine"), false),
+        (&full, json!({"row_count": MOST_ROWS, "truncated": false}), false),
+        (&full, json!({"row_count": MOST_ROWS}), true),
+        (&full, json!({}), true),
+        (&full, json!(null), true),
+    ] {
+        let usage = usage(&report(rows, &metadata)).await.unwrap();
+        assert_eq!(usage.truncated, truncated, "{} rows with {metadata}", rows.as_array().unwrap().len());
+    }
+    let bare = json!({"data": {"data": one}}).to_string();
+    assert!(!usage(&bare).await.unwrap().truncated);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_report_is_no_empty_one() {
+    let cut = whole(&json!([row_with(&json!({}))]));
+    for body in [
+        "<html>busy</html>",
+        "",
+        "[]",
+        "null",
+        r#"{"data":null}"#,
+        r#"{"data":[]}"#,
+        r#"{"data":{}}"#,
+        r#"{"data":{"data":null}}"#,
+        r#"{"data":{"data":{}}}"#,
+        &cut[..cut.len() / 2],
+    ] {
+        assert_eq!(ending(&usage(body).await), "unknown", "{body}");
+    }
+    for body in ["<html>busy</html>", "", "[]", "null", r#"{"data":null}"#, r#"{"data":{}}"#, r#"{"data":[{"date":"20"#]
+    {
+        let (_server, provider, _) = scripted(move |_, _| answer(200, body)).await;
+        assert_eq!(ending(&provider.activity(LAST, soon()).await), "unknown", "{body}");
+    }
+}
+
+#[tokio::test]
+async fn both_reads_are_asked_again_when_the_provider_took_too_long_or_failed() {
+    for status in [408, 500, 429] {
+        let (server, provider, waits) = scripted(move |request, nth| match (nth, request.method.as_str()) {
+            (0, _) => answer(status, &error_json(status, "Query timed out")),
+            (_, "POST") => answer(200, &whole(&json!([]))),
+            _ => answer(200, r#"{"data":[]}"#),
+        })
+        .await;
+        provider.model_usage(FIRST..=LAST, soon()).await.unwrap();
+        assert_eq!((server.lines().len(), waits.lock().unwrap().len()), (2, 1), "{status}");
+    }
+    for (status, expected) in [(400, "refused"), (403, "management key"), (401, "management key")] {
+        let (server, provider, _) = scripted(move |_, _| answer(status, &error_json(status, "no"))).await;
+        assert_eq!(ending(&provider.model_usage(FIRST..=LAST, soon()).await), expected);
+        assert_eq!(ending(&provider.activity(LAST, soon()).await), expected);
+        assert_eq!(server.lines().len(), 2, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn activity_is_summed_over_the_endpoints_of_a_model() {
+    let line = |change: Value| {
+        let mut line = json!({
+            "date": "2026-11-19 00:00:00", "model": "m", "model_permaslug": "m-2026", "endpoint_id": "e", "usage": 1.0000001,
+            "byok_usage_inference": 0, "requests": 2, "prompt_tokens": 1, "completion_tokens": 1, "reasoning_tokens": 0,
+        });
+        line.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        line
+    };
+    let lines = json!([
+        line(json!({})),
+        line(json!({"endpoint_id": "f", "usage": 0, "byok_usage_inference": 0.25, "requests": "3"})),
+        line(json!({"model": "n", "usage": 7})),
+        line(json!({"date": "2026-11-18"})),
+        line(json!({"usage": null})),
+        line(json!({"requests": -1})),
+    ]);
+    let body = json!({ "data": lines }).to_string();
+    let (server, provider, _) = scripted(move |_, _| answer(200, &body)).await;
+    let activity = provider.activity(LAST, soon()).await.unwrap();
+    assert_eq!(server.lines(), ["GET /api/v1/activity?date=2026-11-19"]);
+    let rows: Vec<_> = activity
+        .rows
+        .iter()
+        .map(|row| (&*row.model, &*row.permaslug, row.spent.micros(), row.byok.micros(), row.requests))
+        .collect();
+    assert_eq!(rows, [("m", "m-2026", 1_000_001, 250_000, 5), ("n", "m-2026", 7_000_000, 0, 2)]);
+    assert_eq!(activity.unreadable.count, 2);
+}
