@@ -567,9 +567,10 @@ def check_analytics(check, manager, made):
 
     def activity():
         # Everything was used today, which activity leaves out.
-        answer = manager.typed(manager.sdk.analytics.get_user_activity(api_key_hash=made.hash, group_by="workspace"))
+        answer = manager.typed(manager.sdk.analytics.get_user_activity(request={"api_key_hash": made.hash, "group_by": "workspace"}))
         same(answer.data, [])
-        manager.typed(manager.sdk.analytics.get_user_activity(date_=f"{today - timedelta(days=1):%Y-%m-%d}"))
+        yesterday = {"date_": f"{today - timedelta(days=1):%Y-%m-%d}"}
+        manager.typed(manager.sdk.analytics.get_user_activity(request=yesterday))
 
     def refusals():
         student, wrong = Client(manager.url, made.plaintext).sdk.analytics, {**asked, "metrics": ["money"]}
@@ -579,9 +580,9 @@ def check_analytics(check, manager, made):
         refused(errors.BadRequestResponseError, 400, lambda: manager.sdk.analytics.query_analytics(**wrong))
         three = {**asked, "dimensions": ["api_key_id", "model", "user"]}
         refused(errors.BadRequestResponseError, 400, lambda: manager.sdk.analytics.query_analytics(**three))
-        in_time = lambda: manager.sdk.analytics.get_user_activity(date_=f"{today:%Y-%m-%d}")
-        refused(errors.BadRequestResponseError, 400, in_time)
-        unknown = lambda: manager.sdk.analytics.get_user_activity(api_key_hash="0" * 64)
+        not_over = lambda: manager.sdk.analytics.get_user_activity(request={"date_": f"{today:%Y-%m-%d}"})
+        refused(errors.BadRequestResponseError, 400, not_over)
+        unknown = lambda: manager.sdk.analytics.get_user_activity(request={"api_key_hash": "0" * 64})
         refused(errors.NotFoundResponseError, 404, unknown)
 
     check("POST /analytics/query by key, model and day", query)
