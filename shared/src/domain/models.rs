@@ -11,9 +11,9 @@ use super::id::{DeploymentId, GrantId, KeyName, ProgrammeId};
 use super::money::Usd;
 
 /// How many entries a day of a programme, and a day of what is nobody's, have at most before the smallest are put together. An item
-/// of the table has room for several times as many.
+/// of the table has room for twice as many.
 pub const MOST_ENTRIES: usize = 500;
-/// Longer names of other people's keys are cut.
+/// Longer names of models and of other people's keys are cut after so many bytes.
 const LONGEST_NAME: usize = 100;
 /// How the names of keys begin that a Bursar made.
 const MADE_BY_BURSAR: &str = "bursar/";
@@ -121,18 +121,18 @@ pub fn attribute(rows: &[ModelRow], activity: &[ActivityRow], owners: &Owners<'_
         match owners.owner_of(&row.key_name) {
             Owner::Programme(programme, group) => {
                 let day = programmes.entry((row.day, programme)).or_default();
-                *day.entry((group, row.model.clone())).or_default() += used;
+                *day.entry((group, cut(&row.model))).or_default() += used;
             }
             Owner::Nobody(why, name) => {
                 let day = nobodys.entry(row.day).or_default();
-                *day.entry((why, name, row.model.clone())).or_default() += used;
+                *day.entry((why, name, cut(&row.model))).or_default() += used;
             }
         }
     }
     let days: BTreeSet<Date> = activity.iter().map(|row| row.day).collect();
     for day in days {
         for (model, used) in rest_of(day, rows, activity) {
-            nobodys.entry(day).or_default().insert((Nobodys::Rest, None, model), used);
+            *nobodys.entry(day).or_default().entry((Nobodys::Rest, None, cut(model))).or_default() += used;
         }
     }
     Attribution {
@@ -157,7 +157,7 @@ impl Owners<'_> {
         let name = key_name.parse::<KeyName>().ok().filter(|name| name.deployment == *self.deployment);
         let Some(KeyName { programme, grant, .. }) = name else {
             let why = if key_name.starts_with(MADE_BY_BURSAR) { Nobodys::NotOurs } else { Nobodys::Foreign };
-            return Owner::Nobody(why, Some(key_name.chars().take(LONGEST_NAME).collect()));
+            return Owner::Nobody(why, Some(cut(key_name)));
         };
         match (self.group_of)(&programme, &grant) {
             Some(group) => Owner::Programme(programme, group),
@@ -166,9 +166,9 @@ impl Owners<'_> {
     }
 }
 
-/// What the account used on a day beyond the rows, by model if both call the models alike, and else as one sum: a model that has two
-/// names would be counted twice.
-fn rest_of(day: Date, rows: &[ModelRow], activity: &[ActivityRow]) -> BTreeMap<String, Used> {
+/// What the account used on a day beyond the rows: by model, unless that is more than all of them together leave. Then both do not
+/// call the models alike, or do not count alike, and some use would be counted twice; so there is one sum without a model.
+fn rest_of<'a>(day: Date, rows: &'a [ModelRow], activity: &'a [ActivityRow]) -> Vec<(&'a str, Used)> {
     let mut account: BTreeMap<&str, Used> = BTreeMap::new();
     let mut names: BTreeMap<&str, &str> = BTreeMap::new();
     for row in activity.iter().filter(|row| row.day == day) {
@@ -178,21 +178,30 @@ fn rest_of(day: Date, rows: &[ModelRow], activity: &[ActivityRow]) -> BTreeMap<S
         }
     }
     let mut told: BTreeMap<&str, Used> = BTreeMap::new();
-    let mut alike = true;
+    let mut rounded_up = Usd::ZERO;
     for row in rows.iter().filter(|row| row.day == day) {
-        let model = if account.contains_key(&*row.model) { Some(&*row.model) } else { names.get(&*row.model).copied() };
-        alike &= model.is_some();
-        *told.entry(model.unwrap_or_default()).or_default() +=
-            Used { spent: row.spent, byok: row.byok, requests: row.requests };
+        let by_its_lasting_name = || names.get(&*row.model).copied().unwrap_or(&row.model);
+        let model = if account.contains_key(&*row.model) { &row.model } else { by_its_lasting_name() };
+        *told.entry(model).or_default() += Used { spent: row.spent, byok: row.byok, requests: row.requests };
+        // Each row was rounded up to the micro-dollar, so many of them may be a little more than the account's one.
+        rounded_up += Usd::from_micros(1);
     }
-    let rest = match alike {
-        true => account.iter().map(|(model, used)| (*model, used.beyond(told.get(model).copied()))).collect(),
-        false => vec![("", Used::sum(account.values()).beyond(Some(Used::sum(told.values()))))],
-    };
-    rest.into_iter()
-        .filter(|(_, used)| *used != Used::default())
-        .map(|(model, used)| (model.to_owned(), used))
-        .collect()
+    let mut rest: Vec<(&str, Used)> =
+        account.iter().map(|(model, used)| (*model, used.beyond(told.get(model).copied()))).collect();
+    let together = Used::sum(account.values()).beyond(Some(Used::sum(told.values())));
+    let by_model = Used::sum(rest.iter().map(|(_, used)| used));
+    let is_more = by_model.spent > together.spent + rounded_up
+        || by_model.byok > together.byok + rounded_up
+        || by_model.requests > together.requests;
+    if is_more {
+        rest = vec![("", together)];
+    }
+    rest.retain(|(_, used)| *used != Used::default());
+    rest
+}
+
+fn cut(name: &str) -> String {
+    name[..name.floor_char_boundary(LONGEST_NAME)].to_owned()
 }
 
 fn group_uses(by: ByGroup) -> Vec<GroupUse> {

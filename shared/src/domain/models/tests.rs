@@ -95,13 +95,13 @@ fn what_is_no_programmes_is_named_with_the_reason() {
         row(&forged, "m", 1, 3),
         row(&key(OURS, "cs", UNKNOWN), "m", 1, 4),
         row("", "m", 1, 5),
-        row(&"x".repeat(300), "m", 1, 6),
+        row(&format!("{}é", "x".repeat(99)), &"m".repeat(300), 1, 6),
     ];
     let attribution = attributed(&rows, &[]);
-    let (cut, unknown) = ("x".repeat(100), format!("cs/{UNKNOWN}"));
+    let (cut, model, unknown) = ("x".repeat(99), "m".repeat(100), format!("cs/{UNKNOWN}"));
     let expected = [
         (Nobodys::Foreign, Some("My key"), "m", 1),
-        (Nobodys::Foreign, Some(cut.as_str()), "m", 6),
+        (Nobodys::Foreign, Some(cut.as_str()), model.as_str(), 6),
         (Nobodys::NotOurs, Some(forged.as_str()), "m", 3),
         (Nobodys::NotOurs, Some(others.as_str()), "m", 2),
         (Nobodys::UnknownGrant, Some(unknown.as_str()), "m", 4),
@@ -112,10 +112,10 @@ fn what_is_no_programmes_is_named_with_the_reason() {
 }
 
 #[test]
-fn what_the_rows_leave_out_is_the_rest_of_the_accounts_activity_and_never_less_than_nothing() {
+fn what_the_rows_leave_out_is_the_rest_of_the_accounts_activity() {
     let ours = key(OURS, "cs", GRANT);
     let rows = [row(&ours, "m", 1, 10), row(&ours, "n-2026", 1, 10), row(&ours, "m", 2, 10)];
-    let activity = [of_account("m", "", 1, 12), of_account("n", "n-2026", 1, 4), of_account("o", "", 1, 5)];
+    let activity = [of_account("m", "", 1, 12), of_account("n", "n-2026", 1, 10), of_account("o", "", 1, 5)];
     let attribution = attributed(&rows, &activity);
     let rest: Vec<_> = attribution.nobodys[&day(1)].iter().map(|one| (&*one.model, one.spent, one.requests)).collect();
     let micros = Usd::from_micros;
@@ -124,11 +124,32 @@ fn what_the_rows_leave_out_is_the_rest_of_the_accounts_activity_and_never_less_t
 }
 
 #[test]
+fn the_rest_is_never_less_than_nothing() {
+    let rows = [row(&key(OURS, "cs", GRANT), "m", 1, 1_000)];
+    let activity = [ActivityRow { requests: 0, ..of_account("m", "", 1, 400) }];
+    assert_eq!(nobodys(&attributed(&rows, &activity), 1), []);
+}
+
+#[test]
 fn a_model_that_both_call_differently_is_not_counted_twice() {
     let ours = key(OURS, "cs", GRANT);
-    let rows = [row(&ours, "OpenAI: GPT-4o-mini", 1, 10), row(&ours, "m", 1, 1)];
-    let activity = [of_account("openai/gpt-4o-mini", "openai/gpt-4o-mini", 1, 14), of_account("m", "", 1, 1)];
-    assert_eq!(nobodys(&attributed(&rows, &activity), 1), [(Nobodys::Rest, None, "", 4)]);
+    let rows = [row(&ours, "OpenAI: GPT-4o-mini", 1, 1_000), row(&ours, "m", 1, 100)];
+    let activity = [of_account("openai/gpt-4o-mini", "openai/gpt-4o-mini", 1, 1_400), of_account("m", "", 1, 100)];
+    assert_eq!(nobodys(&attributed(&rows, &activity), 1), [(Nobodys::Rest, None, "", 400)]);
+    // Two variants of a model share its lasting name.
+    let rows = [row(&ours, "m-2026", 1, 1_000)];
+    let activity = [of_account("m", "m-2026", 1, 600), of_account("m:online", "m-2026", 1, 600)];
+    assert_eq!(nobodys(&attributed(&rows, &activity), 1), [(Nobodys::Rest, None, "", 200)]);
+}
+
+#[test]
+fn rows_that_were_rounded_up_do_not_hide_the_models_of_the_rest() {
+    let ours = key(OURS, "cs", GRANT);
+    let rows = [row(&ours, "m", 1, 501), row(&key(OURS, "cs", UNGROUPED), "m", 1, 501)];
+    let activity = [of_account("m", "", 1, 1_000), of_account("n", "", 1, 50)];
+    let attribution = attributed(&rows, &activity);
+    let rest: Vec<_> = attribution.nobodys[&day(1)].iter().map(|one| (&*one.model, one.spent.micros())).collect();
+    assert_eq!(rest, [("m", 0), ("n", 50)]);
 }
 
 #[test]
@@ -248,15 +269,18 @@ proptest! {
     }
 
     #[test]
-    fn the_rest_never_takes_anything_away_and_never_adds_more_than_the_account_used(
+    fn with_the_rest_a_day_is_the_larger_of_what_rows_and_account_say_but_for_what_was_rounded_up(
         rows in prop::collection::vec(any_row(), 0..30), activity in prop::collection::vec(any_activity(), 0..30),
     ) {
         let (without, with) = (of_rows(&rows), totals(&attributed(&rows, &activity)));
         let account = sums(&activity, |row| (row.day, (row.spent, row.byok, row.requests)));
-        for (day, sum) in &with {
-            let (rows, account) = (without.get(day).copied().unwrap_or_default(), account.get(day).copied().unwrap_or_default());
-            prop_assert!(sum.0 >= rows.0.max(account.0) && sum.1 >= rows.1.max(account.1) && sum.2 >= rows.2.max(account.2));
-            prop_assert!(sum.0 <= rows.0 + account.0 && sum.1 <= rows.1 + account.1 && sum.2 <= rows.2 + account.2);
+        for day in with.keys() {
+            let of = |sums: &BTreeMap<Date, Sum>| sums.get(day).copied().unwrap_or_default();
+            let (rows, account, with) = (of(&without), of(&account), of(&with));
+            for (larger, sum) in [(rows.0.max(account.0), with.0), (rows.1.max(account.1), with.1)] {
+                prop_assert!((0..=30).contains(&(sum - larger)));
+            }
+            prop_assert_eq!(with.2, rows.2.max(account.2));
         }
     }
 }
