@@ -1,7 +1,7 @@
 //! A grant as its student reads it: the state in plain words, what is left, what can be pressed. Whether a press would be let
 //! through is asked of the domain, so the page never offers what the next request refuses.
 
-use bursar_core::domain::grant::{BeginRefused, Press, PressKind, State, Stopped, View};
+use bursar_core::domain::grant::{Announcement, BeginRefused, Press, PressKind, State, Stopped, View};
 use bursar_core::domain::id::Nonce;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::window::Reset;
@@ -132,7 +132,8 @@ fn words(view: &View, refused: Option<&BeginRefused>) -> String {
             let shown = grant.live().and_then(|live| live.shown_at).map(|shown| time_in(shown, term.timezone()));
             let shown =
                 shown.map_or(String::new(), |shown| format!(" It was shown on {shown}, and nobody can show it again."));
-            return format!("Your key works.{shown}");
+            let ending = ending(view).unwrap_or_default();
+            return format!("Your key works.{shown}{ending}");
         }
         State::Stopped { why: Stopped::Leaked } if grant.owed_disables().next().is_some() => {
             "You reported your key leaked. The provider has not confirmed yet that it is ended; this is repeated each minute."
@@ -144,11 +145,24 @@ fn words(view: &View, refused: Option<&BeginRefused>) -> String {
             "Your old key is ended, and the last attempt to make a new one came to nothing. No money was lost."
         }
         State::Stopped { why: Stopped::GoneAtProvider } => "Your key was ended at the provider.",
+        State::Stopped { why: Stopped::TermEnded } => "Your key ended with the term, which goes on now.",
     };
     match why() {
         Some(why) => format!("{state} {why}"),
         None => format!("{state} You can have a new one."),
     }
+}
+
+/// The end of the key that was announced, if it still stands.
+fn ending(view: &View) -> Option<String> {
+    let (what, announced) = view.announced()?;
+    let until = time_in(announced.until, view.programme.settings.term.timezone());
+    Some(match what {
+        Announcement::Unused => format!(" Nobody has used it for long: on {until} it is set aside, unless it is used."),
+        Announcement::TooOldLater | Announcement::TooOldSoon => {
+            format!(" It is getting old and ends on {until}. Replace it before; that does not count as a replacement.")
+        }
+    })
 }
 
 /// For how long the cap is, and when it starts anew.

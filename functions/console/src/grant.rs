@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use bursar_core::domain::audit::{Act, Entry};
-use bursar_core::domain::grant::{State as GrantState, View};
+use bursar_core::domain::grant::{Gone, State as GrantState, View};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::role::Role;
 use bursar_core::web::{Answer, Fault, Frame, Site, Visitor};
@@ -88,7 +88,12 @@ pub(crate) async fn show(
             .find(|reading| reading.epoch == attempt.epoch)
             .map(|reading| reading.used.counted(programme.settings.byok));
         Key {
-            state: if grant.live() == Some(attempt) { "in use" } else { "retired" },
+            state: match attempt.gone {
+                _ if grant.live() == Some(attempt) => "in use",
+                None => "retired",
+                Some(Gone::Missing) => "not at the provider any more",
+                Some(Gone::Purged) => "deleted at the provider",
+            },
             spent: show::spent(spent.unwrap_or_default()),
             shown_at: attempt.shown_at.map(|at| show::time(at, zone)).unwrap_or_default(),
         }
@@ -165,5 +170,9 @@ fn words(act: Act) -> &'static str {
         Act::Described => "the roster's line changed",
         Act::Moved => "moved to another group",
         Act::GuardrailSet => "guardrail set",
+        Act::LimitSent => "another limit was set at the provider",
+        Act::Recovered => "keys that the provider had were recorded again",
+        Act::Purged => "a key was deleted at the provider",
+        Act::Reopened => "the term was extended after it had ended",
     }
 }

@@ -33,6 +33,7 @@ pub(crate) enum Kind {
     KeyShown,
     KeyLeaked,
     Alert,
+    Student,
 }
 
 /// What a mail is made of, in the same order in text and HTML.
@@ -102,6 +103,7 @@ impl Kind {
             Kind::KeyShown => "key-shown",
             Kind::KeyLeaked => "key-leaked",
             Kind::Alert => "alert",
+            Kind::Student => "student",
         }
     }
 }

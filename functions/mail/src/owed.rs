@@ -4,8 +4,8 @@
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::crossing::Scope;
-use bursar_core::domain::grant::{Grant, State};
-use bursar_core::domain::id::{GrantId, PersonId, ProgrammeId};
+use bursar_core::domain::grant::{Grant, Notice, State};
+use bursar_core::domain::id::{Epoch, GrantId, PersonId, ProgrammeId};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::sign_in::{ASK_LASTS, LINK_LASTS, LiveLink, NotOwed};
@@ -16,6 +16,7 @@ use bursar_core::store::{LinkMade, StoreError};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::App;
+use crate::by_rule::ByRule;
 use crate::letter::Letter;
 use crate::words::{Spending, Words};
 
@@ -51,6 +52,9 @@ impl App {
             OwedMail::KeyLeaked { programme, grant } => {
                 let Some((programme, grant)) = self.grant(programme, grant).await? else { return Ok(GONE) };
                 self.to(&grant.person.address, |words| words.key_leaked(&programme, row.written_at)).await
+            }
+            OwedMail::ByRule { programme, grant, epoch, notice } => {
+                self.by_rule(programme, grant, *epoch, *notice).await
             }
             OwedMail::Alert { programme, threshold, of_limit, recipient } => {
                 self.alert(programme, *threshold, *of_limit, recipient).await
@@ -89,6 +93,24 @@ impl App {
             LinkMade::Not(NotOwed::TooMany) => Owed::Nothing("as many as are sent in an hour have been sent"),
             LinkMade::Later => Owed::NotBefore(next_minute(now)),
         })
+    }
+
+    /// What a rule of the programme does to a key, if it still does and the programme mails its students.
+    async fn by_rule(
+        &self,
+        programme: &ProgrammeId,
+        grant: &GrantId,
+        epoch: Epoch,
+        notice: Notice,
+    ) -> Result<Owed, StoreError> {
+        let Some(view) = self.table.view(programme, grant).await? else { return Ok(GONE) };
+        if !view.programme.settings.student_mails {
+            return Ok(Owed::Nothing("the programme mails nothing to its students"));
+        }
+        let Some(rule) = ByRule::of(&view, epoch, notice) else {
+            return Ok(Owed::Nothing("the key has been used, replaced or ended since"));
+        };
+        self.to(&view.grant.person.address, |words| words.by_rule(&view.programme, rule)).await
     }
 
     async fn alert(

@@ -165,12 +165,12 @@ impl Words<'_> {
         }
     }
 
-    fn own_page(&self) -> Part {
+    pub(crate) fn own_page(&self) -> Part {
         Part::Link { label: "Look at my keys", url: format!("{}/my", self.config.origin.as_str()) }
     }
 }
 
-fn said(sentences: &str) -> Part {
+pub(crate) fn said(sentences: &str) -> Part {
     Part::Sentences(sentences.to_owned())
 }
 
@@ -201,7 +201,7 @@ fn day(date: jiff::civil::Date) -> String {
 }
 
 /// An instant where the university is.
-fn moment(at: Timestamp, term: &Term) -> String {
+pub(crate) fn moment(at: Timestamp, term: &Term) -> String {
     let zone = TimeZone::get(term.timezone()).unwrap_or(TimeZone::UTC);
     let there = at.to_zoned(zone);
     format!("{} ({})", there.strftime("%-d %B %Y, %H:%M"), term.timezone())

@@ -81,6 +81,14 @@ pub enum Act {
     /// Another group.
     Moved,
     GuardrailSet,
+    /// Another limit was sent to the provider for the live key.
+    LimitSent,
+    /// Keys that the provider had and the table did not.
+    Recovered,
+    /// A key was deleted at the provider.
+    Purged,
+    /// The term went on after the grant had ended with it.
+    Reopened,
 }
 
 impl What {

@@ -196,6 +196,12 @@ impl Programme {
     pub fn is_over(&self, now: Timestamp) -> bool {
         self.closed_at.is_some() || now >= self.settings.term.ends_at()
     }
+
+    /// When it was or will be over.
+    pub fn over_since(&self) -> Timestamp {
+        let ends_at = self.settings.term.ends_at();
+        self.closed_at.map_or(ends_at, |closed| closed.min(ends_at))
+    }
 }
 
 impl Pot {

@@ -76,20 +76,25 @@ impl Table {
         if was != becomes {
             transaction = enrolled_elsewhere(transaction, &change.grant, was)?;
         }
+        let is_audited = change.audit.is_some();
         if let Some(what) = change.audit {
             transaction = transaction.witnessed_by(&entry_on(&change.grant, change.by, what, now))?;
         }
         if let Some(notice) = change.notice {
-            transaction = transaction.create(&OutboxRow::notice(new_ulid(now), notice, &change.grant, now))?;
+            let row = OutboxRow::notice(new_ulid(now), notice, &change.grant, now);
+            // An announcement has no entry, and its row tells as well whether it took effect.
+            transaction = if is_audited { transaction.create(&row)? } else { transaction.witnessed_by(&row)? };
         }
         move_pot(transaction, &view.pot, change.pot)
     }
 }
 
-/// What a place costs and which cap one of one's own replaces were read in the programme: an edit since may have changed them.
+/// What a place costs, which cap one of one's own replaces, and whether the programme is over were read in it: an edit since may have
+/// changed them.
 fn rests_on_settings(change: &Change) -> bool {
-    let changes_cap = change.audit.as_ref().is_some_and(|what| what.act == Act::CapChanged);
-    changes_cap || matches!(change.pot, PotChange::Take(_))
+    let rests = |act: Act| matches!(act, Act::CapChanged | Act::Ended | Act::Reopened);
+    let act_rests = change.audit.as_ref().is_some_and(|what| rests(what.act));
+    act_rests || matches!(change.pot, PotChange::Take(_) | PotChange::TakeAnyway(_))
 }
 
 /// A grant is found by its person's address.
@@ -140,6 +145,10 @@ fn move_pot(transaction: Transaction, pot: &Pot, change: PotChange) -> Result<Tr
                 (":room", number((pot.limit - amount).micros())),
             ],
         ),
+        PotChange::TakeAnyway(amount) => {
+            let values = [(":amount", number(amount.micros())), (":one", number(1))];
+            transaction.update(&key, "ADD reserved :amount, version :one", "attribute_exists(pk)", &values)
+        }
         PotChange::GiveBack(amount) => {
             let mut values = vec![(":amount", number(-amount.micros())), (":one", number(1))];
             let as_counted = match pot.counted_at {

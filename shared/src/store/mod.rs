@@ -28,7 +28,7 @@ use crate::config::Config;
 pub use account::{Account, AccountDay, ForeignKey, HeldBack, Stranger, SyncState};
 pub use act::{At, Outcome, new_ulid};
 pub use error::StoreError;
-pub use grants::Unchanged;
+pub use grants::{NotAsRead, Unchanged};
 pub use imports::{Import, ImportChunk, Step};
 pub use jobs::{Job, JobMade, JobState};
 pub use leases::{Acquired, Noted};

@@ -10,7 +10,7 @@ use super::items::{Queue, Stored};
 use super::keys::{self, Key};
 use crate::domain::address::MatchedAddress;
 use crate::domain::grant::{Grant, Notice};
-use crate::domain::id::{GrantId, PersonId, ProgrammeId};
+use crate::domain::id::{Epoch, GrantId, PersonId, ProgrammeId};
 use crate::domain::money::Usd;
 use crate::domain::sign_in::ASK_LASTS;
 use crate::domain::token::AskTokenHash;
@@ -111,6 +111,13 @@ pub enum OwedMail {
         programme: ProgrammeId,
         grant: GrantId,
     },
+    /// What a rule of the programme will do to a student's key, or did.
+    ByRule {
+        programme: ProgrammeId,
+        grant: GrantId,
+        epoch: Epoch,
+        notice: Notice,
+    },
     /// A threshold of the pot was crossed.
     Alert {
         programme: ProgrammeId,
@@ -131,12 +138,29 @@ impl OutboxRow {
 
     /// The mail that an act on a grant owes its student.
     pub fn notice(row: Ulid, notice: Notice, grant: &Grant, now: Timestamp) -> OutboxRow {
-        let (programme, grant) = (grant.programme.clone(), grant.id.clone());
-        let mail = match notice {
+        OutboxRow::owed(row, OwedMail::class_of(notice), OwedMail::of(notice, grant), now)
+    }
+}
+
+impl OwedMail {
+    /// Which mail an act on a grant owes.
+    pub fn of(notice: Notice, on: &Grant) -> OwedMail {
+        let (programme, grant) = (on.programme.clone(), on.id.clone());
+        match notice {
             Notice::KeyShown => OwedMail::KeyShown { programme, grant },
             Notice::KeyLeaked => OwedMail::KeyLeaked { programme, grant },
-        };
-        OutboxRow::owed(row, MailClass::Urgent, mail, now)
+            Notice::UnusedSoon | Notice::Unused | Notice::TooOldLater | Notice::TooOldSoon | Notice::TooOld => {
+                OwedMail::ByRule { programme, grant, epoch: on.last_shown(), notice }
+            }
+        }
+    }
+
+    /// What a rule does is announced days before, to many in one night.
+    pub fn class_of(notice: Notice) -> MailClass {
+        match notice {
+            Notice::KeyShown | Notice::KeyLeaked => MailClass::Urgent,
+            _ => MailClass::Bulk,
+        }
     }
 }
 

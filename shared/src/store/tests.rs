@@ -18,7 +18,9 @@ use crate::domain::audit::{Act, Actor, Entry, What};
 use crate::domain::crossing::{Crossing, Scope, Told};
 use crate::domain::days::Days;
 use crate::domain::grant::testing::{a_grant, a_programme};
-use crate::domain::grant::{Attempt, AttemptState, Disable, Grant, Pause, Reading, State};
+use crate::domain::grant::{
+    Announced, Announcements, Attempt, AttemptState, Disable, Gone, Grant, Notice, Pause, Reading, State,
+};
 use crate::domain::id::Epoch;
 use crate::domain::money::Usd;
 use crate::domain::programme::{Group, Pot};
@@ -45,13 +47,20 @@ fn a_full_grant() -> Grant {
         key: None,
         limit: None,
         shown_at: None,
+        resumed_at: None,
+        announced: Announcements::default(),
         disable,
+        gone: None,
     };
+    let announced = Some(Announced { at: at("2026-01-02T08:40:00Z"), until: at("2026-01-09T08:40:00Z") });
     let owed = Disable::Owed { since: at("2026-01-02T09:00:00.250Z") };
     let shown = Attempt {
         key: Some(key),
         limit: Some(Usd::from_dollars(20)),
         shown_at: Some(at("2026-01-02T08:00:01Z")),
+        resumed_at: Some(at("2026-01-02T08:30:00Z")),
+        announced: Announcements { unused: announced, too_old_later: announced, too_old_soon: announced },
+        gone: Some(Gone::Purged),
         ..attempt(1, AttemptState::Shown, owed)
     };
     let mut grant = a_grant();
@@ -322,6 +331,9 @@ fn every_item_has_the_raw_form_that_is_on_record() {
     };
     let programme_entry = Entry { grant: None, what: What::new(Act::Closed), ..entry.clone() };
 
+    let by_rule = OwedMail::of(Notice::UnusedSoon, &grant);
+    let by_rule = OutboxRow::owed(ulid(), MailClass::Bulk, by_rule, at("2026-01-02T08:00:01Z"));
+
     let all = [
         raw(&meta),
         raw(&lease),
@@ -334,6 +346,7 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         raw(&enrolment),
         raw(&row),
         raw(&sent),
+        raw(&by_rule),
         raw(&OutboxRow { mail: asked(), ..row.clone() }),
         raw(&a_full_sign_in()),
         raw(&a_link()),

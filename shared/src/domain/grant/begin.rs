@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Attempt, AttemptState, Change, Debt, Disable, FREE_REPLACEMENT, HoldKind, LEASE, PotChange, State, View};
+use super::{Attempt, AttemptState, Change, Debt, FREE_REPLACEMENT, HoldKind, LEASE, PotChange, State, View};
 use crate::domain::audit::{Act, Actor};
 use crate::domain::id::{Epoch, Nonce};
 use crate::domain::limit::wanted_limit;
@@ -90,16 +90,7 @@ impl View {
         let epoch = self.grant.epoch.next();
         change.grant.epoch = epoch;
         change.grant.state = State::Minting { nonce: nonce.clone(), lease_until: now + LEASE };
-        change.grant.attempts.push(Attempt {
-            epoch,
-            nonce: nonce.clone(),
-            state: AttemptState::Open,
-            begun_at: now,
-            key: None,
-            limit: None,
-            shown_at: None,
-            disable: Disable::No,
-        });
+        change.grant.attempts.push(Attempt::open(epoch, nonce.clone(), now));
         let to_retire = change.grant.owed_disables().collect();
         let change = change.audited(Act::Begun, &self.grant, Some(format!("attempt {}", epoch.number())));
         Ok((change, Begun { epoch, nonce, to_retire }))
@@ -158,12 +149,12 @@ impl View {
         Ok(())
     }
 
-    /// Whether a rule of the programme says that the last key shown is too old.
+    /// Whether a rule of the programme asks for the replacement of the last key shown: it is too old, or its student was told that
+    /// it soon will be.
     fn is_rotation(&self, now: Timestamp) -> bool {
-        let last_shown = self.grant.attempts.iter().filter_map(|attempt| attempt.shown_at).max();
-        let days = self.programme.settings.rotate_after_days;
-        last_shown
-            .zip(days)
-            .is_some_and(|(shown, days)| now >= shown + SignedDuration::from_hours(24 * i64::from(days)))
+        let last =
+            self.grant.attempts.iter().filter(|attempt| attempt.shown_at.is_some()).max_by_key(|last| last.shown_at);
+        let is_too_old = |last: &Attempt| self.too_old_at(last).is_some_and(|too_old| now >= too_old);
+        last.is_some_and(|last| last.announced.of_age() || is_too_old(last))
     }
 }

@@ -37,6 +37,8 @@ pub enum PotChange {
     None,
     /// Reserves more, if there is room.
     Take(Usd),
+    /// Reserves more, whether there is room or not: what can be spent already can only be counted.
+    TakeAnyway(Usd),
     GiveBack(Usd),
 }
 
@@ -46,6 +48,15 @@ pub enum PotChange {
 pub enum Notice {
     KeyShown,
     KeyLeaked,
+    /// The key will be held, since it is not used.
+    UnusedSoon,
+    /// It is held.
+    Unused,
+    /// The key will be too old, in two weeks and in some days.
+    TooOldLater,
+    TooOldSoon,
+    /// It has ended.
+    TooOld,
 }
 
 impl View {

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{AttemptState, Change, Disable, GRACE, Notice, PotChange, State, Stopped, View};
+use super::{AttemptState, Change, GRACE, Notice, PotChange, State, Stopped, View};
 use crate::domain::audit::{Act, Actor};
 use crate::domain::id::Epoch;
 use crate::domain::key::KeyHash;
@@ -41,15 +41,18 @@ impl View {
         }
         let mut change = self.change(by).disabling_all(now);
         change.grant.state = State::Stopped { why };
-        change.notice = (why == Stopped::Leaked).then_some(Notice::KeyLeaked);
-        let note = serde_json::to_value(why).ok().and_then(|why| why.as_str().map(str::to_owned));
-        Some(change.audited(Act::Stopped, &self.grant, note))
+        change.notice = match why {
+            Stopped::Leaked => Some(Notice::KeyLeaked),
+            Stopped::TooOld => Some(Notice::TooOld),
+            _ => None,
+        };
+        Some(change.audited(Act::Stopped, &self.grant, Some(why.as_str().to_owned())))
     }
 
     /// Ends the live key because somebody else has it. A page that is older than the key shows another one, which has ended: then
     /// this one is not meant, and there is nothing to end.
     pub fn report_leaked(&self, epoch: Epoch, now: Timestamp) -> Option<Change> {
-        let meant = self.grant.live().filter(|live| live.epoch == epoch);
+        let meant = self.grant.live().filter(|live| live.epoch <= epoch);
         meant.and_then(|_| self.stop(Stopped::Leaked, &Actor::Student, now))
     }
 
@@ -63,14 +66,29 @@ impl View {
         Some(change.audited(Act::Revoked, &self.grant, why.map(str::to_owned)))
     }
 
-    /// Ends the grant with its programme. None when it is over already.
+    /// Ends the grant with its programme. None when it is over already, or while the programme goes on.
     pub fn end(&self, by: &Actor, now: Timestamp) -> Option<Change> {
-        if self.is_terminal() {
+        if self.is_terminal() || !self.programme.is_over(now) {
             return None;
         }
         let mut change = self.change(by).disabling_all(now).giving_back_place(self, now);
         change.grant.state = State::Ended;
         Some(change.audited(Act::Ended, &self.grant, None))
+    }
+
+    /// Undoes the end of a grant whose term was extended after it had run out. Its keys stay ended and its place is given up; its
+    /// student presses again. None when the programme is over still, or the grant did not end with it.
+    pub fn reopen(&self, by: &Actor, now: Timestamp) -> Option<Change> {
+        if self.grant.state != State::Ended || self.programme.is_over(now) {
+            return None;
+        }
+        let mut change = self.change(by);
+        for lapsed in change.grant.attempts.iter_mut().filter(|attempt| attempt.state == AttemptState::Open) {
+            lapsed.state = AttemptState::Superseded;
+        }
+        let was_shown = self.grant.ever_shown;
+        change.grant.state = if was_shown { State::Stopped { why: Stopped::TermEnded } } else { State::Invited };
+        Some(change.audited(Act::Reopened, &self.grant, None))
     }
 
     /// Gives up a place that nobody uses: of somebody who never claimed before the claim window closed, or whose key is held for
@@ -101,10 +119,7 @@ impl View {
         }
         attempt.state = AttemptState::Swept;
         attempt.key = Some(key.clone());
-        // The key is enabled now, whatever was answered before.
-        if !matches!(attempt.disable, Disable::Owed { .. }) {
-            attempt.disable = Disable::Owed { since: now };
-        }
+        attempt.owe_disable_again(now);
         if self.grant.is_minting_with(&attempt.nonce) {
             change.grant.state = self.grant.state_after_failure();
         } else if change.grant.attempts == self.grant.attempts {

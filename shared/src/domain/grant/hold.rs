@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::{Attempt, Change, Disable, HoldKind, Pause, PotChange, State, View};
+use super::{Attempt, Change, Disable, HoldKind, Notice, Pause, PotChange, State, View};
 use crate::domain::audit::{Act, Actor};
 use crate::domain::key::KeyHash;
 
@@ -51,6 +51,7 @@ impl View {
             HoldKind::Dropped => change.grant.holds.dropped = true,
             HoldKind::Unused => change.grant.holds.unused = true,
         }
+        change.notice = (kind == HoldKind::Unused).then_some(Notice::Unused);
         Ok(change.audited(Act::Held, &self.grant, why.map(str::to_owned)))
     }
 
@@ -89,6 +90,7 @@ impl View {
             let is_live = |attempt: &&mut Attempt| enable.is_some() && attempt.key == enable;
             if let Some(live) = change.grant.attempts.iter_mut().find(is_live) {
                 live.disable = Disable::No;
+                live.resumed_at = Some(now);
             }
         }
         Ok((change.audited(Act::Released, &self.grant, None), enable))

@@ -4,9 +4,12 @@
 mod begin;
 mod change;
 mod close;
+mod drift;
 mod enrol;
 mod hold;
+mod lifecycle;
 mod record;
+mod recover;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -28,9 +31,12 @@ use super::programme::Settings;
 pub use begin::{BeginRefused, Begun, Press, PressKind};
 pub use change::{Change, Notice, PotChange, View};
 pub use close::{CapRefused, Swept};
+pub use drift::{Listed, Wanted};
 pub use enrol::{Line, LineRefused};
 pub use hold::{HoldRefused, ReleaseRefused};
+pub use lifecycle::{Announced, Announcement, Announcements, Rule};
 pub use record::{GaveUp, Minted, RecordRefused};
+pub use recover::Found;
 
 pub use super::reading::Reading;
 
@@ -119,6 +125,8 @@ pub enum Stopped {
     TooOld,
     ReplacementFailed,
     GoneAtProvider,
+    /// The term ran out, and was extended afterwards.
+    TermEnded,
 }
 
 /// Why a grant may not have a live key now, beside its state.
@@ -162,8 +170,17 @@ pub struct Attempt {
     pub limit: Option<Usd>,
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub shown_at: Option<Timestamp>,
+    /// When the key was last enabled again after a hold.
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub resumed_at: Option<Timestamp>,
+    /// What the student was told about the key's end by a rule of the programme.
+    #[serde(default, skip_serializing_if = "Announcements::is_empty")]
+    pub announced: Announcements,
     #[serde(flatten)]
     pub disable: Disable,
+    /// Why the provider does not have the key any more. Nothing more is asked of it then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone: Option<Gone>,
 }
 
 /// What became of an attempt.
@@ -193,6 +210,16 @@ pub enum Disable {
         #[serde(with = "millisecond::required")]
         at: Timestamp,
     },
+}
+
+/// Why the provider does not have a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Gone {
+    /// Somebody deleted it there.
+    Missing,
+    /// It was deleted for us, after it had been of no use for long.
+    Purged,
 }
 
 /// A disable that is owed: for which key, and since when. A later one for the same key is another debt.
@@ -240,6 +267,12 @@ impl Grant {
         self.attempts.iter().find(|attempt| attempt.key.as_ref() == Some(key))
     }
 
+    /// The last attempt that was shown.
+    pub fn last_shown(&self) -> Epoch {
+        let shown = self.attempts.iter().filter(|attempt| attempt.state == AttemptState::Shown);
+        shown.map(|attempt| attempt.epoch).max().unwrap_or(Epoch::BEFORE_THE_FIRST)
+    }
+
     /// The disables that the provider has not answered yet.
     pub fn owed_disables(&self) -> impl Iterator<Item = Debt> {
         self.attempts.iter().filter_map(|attempt| match attempt.disable {
@@ -260,10 +293,43 @@ impl Grant {
 }
 
 impl Attempt {
+    /// An attempt that begins.
+    fn open(epoch: Epoch, nonce: Nonce, begun_at: Timestamp) -> Attempt {
+        Attempt {
+            epoch,
+            nonce,
+            state: AttemptState::Open,
+            begun_at,
+            key: None,
+            limit: None,
+            shown_at: None,
+            resumed_at: None,
+            announced: Announcements::default(),
+            disable: Disable::No,
+            gone: None,
+        }
+    }
+
     /// Owes the provider a disable, unless there is no key or it was disabled already.
     fn owe_disable(&mut self, now: Timestamp) {
-        if self.key.is_some() && self.disable == Disable::No {
+        if self.key.is_some() && self.gone.is_none() && self.disable == Disable::No {
             self.disable = Disable::Owed { since: now };
+        }
+    }
+
+    /// Owes a disable for a key that is enabled at this moment, whatever was answered or found before.
+    fn owe_disable_again(&mut self, now: Timestamp) {
+        self.gone = None;
+        if !matches!(self.disable, Disable::Owed { .. }) {
+            self.disable = Disable::Owed { since: now };
+        }
+    }
+
+    /// Notes that the provider does not have the key: nothing is owed for it any more.
+    fn note_gone(&mut self, gone: Gone, now: Timestamp) {
+        self.gone = Some(gone);
+        if !matches!(self.disable, Disable::Done { .. }) {
+            self.disable = Disable::Done { at: now };
         }
     }
 }
@@ -278,6 +344,20 @@ impl Holds {
             HoldKind::Paused => self.paused.is_some(),
             HoldKind::Dropped => self.dropped,
             HoldKind::Unused => self.unused,
+        }
+    }
+}
+
+impl Stopped {
+    /// The word for it, as in the table.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Stopped::Leaked => "leaked",
+            Stopped::UsedUp => "used-up",
+            Stopped::TooOld => "too-old",
+            Stopped::ReplacementFailed => "replacement-failed",
+            Stopped::GoneAtProvider => "gone-at-provider",
+            Stopped::TermEnded => "term-ended",
         }
     }
 }

@@ -1,12 +1,16 @@
 //! The acts as rules: who may do what from where, and what each leaves behind.
 
 mod claims;
+mod drift;
 mod endings;
+mod lifecycle;
+mod recover;
 
 use jiff::{SignedDuration, ToSpan};
 
 use super::testing::a_view;
 use super::*;
+use crate::domain::audit::Act;
 use crate::domain::id::PersonId;
 use crate::domain::reading::Used;
 use crate::domain::window::utc_date;
@@ -29,7 +33,7 @@ impl Story {
         self.view.grant = change.grant;
         match change.pot {
             PotChange::None => {}
-            PotChange::Take(amount) => self.view.pot.reserved += amount,
+            PotChange::Take(amount) | PotChange::TakeAnyway(amount) => self.view.pot.reserved += amount,
             PotChange::GiveBack(amount) => self.view.pot.reserved = self.view.pot.reserved - amount,
         }
         self

@@ -1,0 +1,197 @@
+//! What rules that a person set on a programme do to keys that nobody uses and to keys that have become old: each end is announced,
+//! and comes no sooner than was announced. Ending and holding themselves are acts like a person's.
+
+use jiff::civil::Date;
+use jiff::fmt::serde::timestamp::millisecond;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{Attempt, Change, HoldKind, Notice, Reading, Stopped, View};
+use crate::domain::audit::Actor;
+use crate::domain::days::Days;
+use crate::domain::money::Usd;
+
+const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// A key that becomes too old is announced so long before, and once more.
+const LONG_BEFORE: SignedDuration = SignedDuration::from_hours(14 * 24);
+const SHORTLY_BEFORE: SignedDuration = SignedDuration::from_hours(3 * 24);
+/// It is stopped so long after it became too old.
+const RESPITE: SignedDuration = WEEK;
+
+/// That a student was told of an end, and until when the key was promised to work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announced {
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+    #[serde(with = "millisecond::required")]
+    pub until: Timestamp,
+}
+
+/// What was announced of one key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announcements {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unused: Option<Announced>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub too_old_later: Option<Announced>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub too_old_soon: Option<Announced>,
+}
+
+/// What can be announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Announcement {
+    /// Held in a week, unless it is used.
+    Unused,
+    /// Too old in two weeks.
+    TooOldLater,
+    /// Too old in three days.
+    TooOldSoon,
+}
+
+/// What a rule asks for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    Announce(Announcement),
+    /// Unused for as long as the programme allows, and announced.
+    Hold,
+    /// Too old, and announced.
+    Stop,
+}
+
+impl View {
+    /// What the programme's rules ask for. `last_used_at` is what the provider said last, which may be newer than the reading. A use
+    /// that costs nothing moves only that.
+    pub fn lifecycle(&self, last_used_at: Option<Timestamp>, now: Timestamp) -> Option<Rule> {
+        let live = self.usable().filter(|_| !self.programme.is_over(now))?;
+        self.age_rule(live, now).or_else(|| self.disuse_rule(live, last_used_at, now))
+    }
+
+    /// Does what the rules ask for now, each step once. None when they ask for nothing.
+    pub fn follow_rules(&self, last_used_at: Option<Timestamp>, now: Timestamp) -> Option<(Change, Rule)> {
+        let rule = self.lifecycle(last_used_at, now)?;
+        let change = match rule {
+            Rule::Announce(what) => self.announce(what, last_used_at, now)?,
+            Rule::Hold => self.hold(HoldKind::Unused, &Actor::Rule, None, now).ok()?,
+            Rule::Stop => self.stop(Stopped::TooOld, &Actor::Rule, now)?,
+        };
+        Some((change, rule))
+    }
+
+    /// The end that was announced of the live key and still stands, the nearest rule first.
+    pub fn announced(&self) -> Option<(Announcement, Announced)> {
+        let live = self.usable()?;
+        let (later, soon) = self.said_of_age(live);
+        let of_age = soon
+            .map(|soon| (Announcement::TooOldSoon, soon))
+            .or_else(|| later.map(|later| (Announcement::TooOldLater, later)));
+        of_age.or_else(|| self.said_of_disuse(live, None).map(|unused| (Announcement::Unused, unused)))
+    }
+
+    /// When a key becomes too old by the programme's rule.
+    pub fn too_old_at(&self, attempt: &Attempt) -> Option<Timestamp> {
+        let days = self.programme.settings.rotate_after_days?;
+        Some(attempt.shown_at? + in_days(days))
+    }
+
+    /// A mark on the key and the mail that tells of it; the key is promised to work until the end that is announced.
+    fn announce(&self, what: Announcement, last_used_at: Option<Timestamp>, now: Timestamp) -> Option<Change> {
+        let live = self.usable()?;
+        let ends_at = match what {
+            Announcement::Unused => self.out_of_use_at(live, last_used_at)?,
+            Announcement::TooOldLater | Announcement::TooOldSoon => self.too_old_at(live)? + RESPITE,
+        };
+        let promised = if what == Announcement::Unused { WEEK } else { SHORTLY_BEFORE };
+        let announced = Some(Announced { at: now, until: ends_at.max(now + promised) });
+        let mut change = self.change(&Actor::Rule);
+        let epoch = live.epoch;
+        let marks = &mut change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch)?.announced;
+        let (mark, notice) = match what {
+            Announcement::Unused => (&mut marks.unused, Notice::UnusedSoon),
+            Announcement::TooOldLater => (&mut marks.too_old_later, Notice::TooOldLater),
+            Announcement::TooOldSoon => (&mut marks.too_old_soon, Notice::TooOldSoon),
+        };
+        *mark = announced;
+        change.notice = Some(notice);
+        Some(change)
+    }
+
+    fn age_rule(&self, live: &Attempt, now: Timestamp) -> Option<Rule> {
+        let too_old = self.too_old_at(live)?;
+        let stops_at = too_old + RESPITE;
+        let (later, soon) = self.said_of_age(live);
+        if soon.is_some_and(|soon| now >= soon.until) {
+            return Some(Rule::Stop);
+        }
+        if soon.is_some() || self.outlives_the_term(stops_at.max(now + SHORTLY_BEFORE)) {
+            return None;
+        }
+        if now >= too_old - SHORTLY_BEFORE {
+            return Some(Rule::Announce(Announcement::TooOldSoon));
+        }
+        (later.is_none() && now >= too_old - LONG_BEFORE).then_some(Rule::Announce(Announcement::TooOldLater))
+    }
+
+    fn disuse_rule(&self, live: &Attempt, last_used_at: Option<Timestamp>, now: Timestamp) -> Option<Rule> {
+        let held_at = self.out_of_use_at(live, last_used_at)?;
+        if let Some(announced) = self.said_of_disuse(live, last_used_at) {
+            return (now >= announced.until).then_some(Rule::Hold);
+        }
+        let is_time = now >= held_at - WEEK && !self.outlives_the_term(held_at.max(now + WEEK));
+        is_time.then_some(Rule::Announce(Announcement::Unused))
+    }
+
+    /// Whoever set more days since, or has used the key since, has promised more: then it is announced anew.
+    fn said_of_age(&self, live: &Attempt) -> (Option<Announced>, Option<Announced>) {
+        let stops_at = self.too_old_at(live).map(|too_old| too_old + RESPITE);
+        let stands = |announced: &Announced| stops_at.is_some_and(|stops_at| announced.until >= stops_at);
+        (live.announced.too_old_later.filter(stands), live.announced.too_old_soon.filter(stands))
+    }
+
+    fn said_of_disuse(&self, live: &Attempt, last_used_at: Option<Timestamp>) -> Option<Announced> {
+        let held_at = self.out_of_use_at(live, last_used_at)?;
+        live.announced.unused.filter(|announced| announced.until >= held_at)
+    }
+
+    /// Whether the programme is over by then anyhow: nobody need be told of such an end.
+    fn outlives_the_term(&self, end: Timestamp) -> bool {
+        end >= self.programme.settings.term.ends_at()
+    }
+
+    /// When a key will have been unused for as long as the programme allows, if it is not used before.
+    fn out_of_use_at(&self, live: &Attempt, last_used_at: Option<Timestamp>) -> Option<Timestamp> {
+        let days = self.programme.settings.unused_after_days?;
+        let reading = self.readings.iter().find(|reading| reading.epoch == live.epoch);
+        let used = [last_used_at, reading.and_then(|reading| reading.last_used_at), reading.and_then(last_day_of_use)];
+        let since = used.into_iter().chain([live.shown_at, live.resumed_at]).flatten().max()?;
+        Some(since + in_days(days))
+    }
+}
+
+impl Announcements {
+    pub fn is_empty(&self) -> bool {
+        *self == Announcements::default()
+    }
+
+    /// Whether it was said that the key becomes too old: then its replacement does not count.
+    pub(super) fn of_age(&self) -> bool {
+        self.too_old_later.is_some() || self.too_old_soon.is_some()
+    }
+}
+
+/// The latest instant at which what a reading counts can have been used.
+fn last_day_of_use(reading: &Reading) -> Option<Timestamp> {
+    let last = |days: &Days| days.each().filter(|(_, spent, _)| *spent > Usd::ZERO).map(|(day, ..)| day).last();
+    let day = last(&reading.used.credits).max(last(&reading.used.byok))?;
+    Some(end_of(day).map_or(reading.as_of, |end| end.min(reading.as_of)))
+}
+
+fn end_of(day: Date) -> Option<Timestamp> {
+    let midnight = day.tomorrow().ok()?.to_zoned(TimeZone::UTC).ok()?;
+    Some(midnight.timestamp())
+}
+
+fn in_days(days: u16) -> SignedDuration {
+    SignedDuration::from_hours(24 * i64::from(days))
+}

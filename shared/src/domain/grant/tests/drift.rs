@@ -1,0 +1,206 @@
+//! What the provider shows against what is recorded: keys to be disabled again, found disabled or gone, limits, deleted keys.
+
+use super::*;
+use crate::domain::window::Reset;
+
+impl Story {
+    fn live(key: char) -> Story {
+        let mut story = Story::new();
+        story.shown(PressKind::Reveal, key);
+        story
+    }
+
+    fn again(&self, epoch: u32, key: char) -> Option<Change> {
+        self.view.disable_again(Epoch::new(epoch), &hash(key), self.now)
+    }
+}
+
+#[test]
+fn a_key_that_is_enabled_and_must_not_be_is_owed_its_disable_again_and_a_live_one_is_not() {
+    let mut story = Story::live('a');
+    assert_eq!(story.again(1, 'a'), None, "it is the live one");
+    let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.again(1, 'a'), None, "it is owed already");
+    story.disabled(Epoch::new(1));
+    assert_eq!(story.again(1, 'b'), None, "another key bears its name");
+    story.now += 1.hour();
+    let change = story.again(1, 'a').unwrap();
+    assert_eq!((&change.audit, change.notice, change.pot), (&None, None, PotChange::None), "a mark is no change");
+    story.apply(change);
+    assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
+    assert_eq!(story.again(1, 'a'), None);
+}
+
+#[test]
+fn keys_of_whatever_ended_are_owed_their_disable_again_and_an_attempt_without_a_key_is_the_sweepers() {
+    let mut replaced = Story::live('a');
+    replaced.now += 1.hour();
+    replaced.shown(PressKind::Replace, 'b');
+    assert!(replaced.again(1, 'a').is_some() && replaced.again(2, 'b').is_none());
+
+    let mut revoked = Story::live('a');
+    let change = revoked.view.revoke(&faculty(), None, revoked.now).unwrap();
+    revoked.apply(change).disabled(Epoch::new(1));
+    assert!(revoked.again(1, 'a').is_some());
+
+    let mut unknown = Story::new();
+    let begun = unknown.begin(PressKind::Reveal);
+    assert_eq!(unknown.again(1, 'a'), None, "somebody is at it");
+    let change = unknown.view.give_up(&begun, GaveUp::Unknown, None, "no answer", unknown.now).unwrap();
+    unknown.apply(change);
+    assert_eq!(unknown.again(1, 'a'), None);
+}
+
+#[test]
+fn a_key_found_disabled_stops_its_grant_but_not_while_somebody_may_be_about_to_enable_it() {
+    let mut story = Story::live('a');
+    let found = |story: &Story| story.view.found_disabled(Epoch::new(1), &hash('a'), story.now);
+    let change = found(&story).unwrap();
+    assert_eq!(change.grant.state, State::Stopped { why: Stopped::GoneAtProvider });
+    assert_eq!((change.by.clone(), change.audit.clone().unwrap().act), (Actor::Sync, Act::Stopped));
+    assert!(change.grant.owed_disables().next().is_some(), "an enable that comes late is undone");
+
+    let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
+    story.apply(change);
+    assert_eq!(found(&story), None, "it is disabled because of the hold");
+    let (change, _) = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
+    story.apply(change);
+    assert_eq!(found(&story), None, "it is about to be enabled");
+    story.now += LEASE;
+    let change = found(&story).unwrap();
+    story.apply(change);
+    assert_eq!(found(&story), None);
+    assert_eq!(story.view.found_disabled(Epoch::new(1), &hash('b'), story.now), None);
+}
+
+#[test]
+fn a_key_that_is_gone_is_owed_nothing_and_a_grant_that_was_live_with_it_is_stopped() {
+    let mut story = Story::live('a');
+    story.now += 1.hour();
+    story.shown(PressKind::Replace, 'b');
+    let gone = |story: &Story, epoch, key| story.view.found_gone(Epoch::new(epoch), &hash(key), story.now);
+    let change = gone(&story, 1, 'a').unwrap();
+    assert_eq!((&change.grant.state, &change.audit), (&story.view.grant.state, &None), "a retired key is only marked");
+    story.apply(change);
+    assert_eq!(attempt(&story, 1).gone, Some(Gone::Missing));
+    assert_eq!(gone(&story, 1, 'a'), None);
+
+    let change = gone(&story, 2, 'b').unwrap();
+    assert!(change.audit.is_some());
+    story.apply(change);
+    assert_eq!(story.view.grant.state, State::Stopped { why: Stopped::GoneAtProvider });
+    assert_eq!(story.view.grant.owed_disables().count(), 0);
+    let change = story.view.revoke(&faculty(), None, story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.view.grant.owed_disables().count(), 0, "nothing is asked for what is gone");
+    let change = story.again(2, 'b').unwrap();
+    assert_eq!(change.grant.attempts[1].gone, None, "what is listed enabled is not gone");
+}
+
+#[test]
+fn a_held_grant_whose_key_is_gone_is_stopped_and_stays_held() {
+    let mut story = Story::live('a');
+    let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
+    story.apply(change);
+    let change = story.view.found_gone(Epoch::new(1), &hash('a'), story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.view.grant.to_string(), "stopped, paused");
+    let (change, enable) = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
+    assert_eq!(enable, None);
+    story.apply(change);
+}
+
+#[test]
+fn the_wanted_limit_is_sent_where_the_recorded_or_the_listed_one_is_another() {
+    let mut story = Story::live('a');
+    let dollars = Usd::from_dollars;
+    let wanted = |story: &Story, listed| story.view.wanted(listed, story.now);
+    assert_eq!(wanted(&story, Listed::Unasked), None);
+    assert_eq!(wanted(&story, Listed::Limit(dollars(20))), None);
+    assert_eq!(wanted(&story, Listed::Limit(dollars(30))), Some(Wanted::Limit(dollars(20))));
+    assert_eq!(wanted(&story, Listed::Unlimited), Some(Wanted::Limit(dollars(20))));
+    let change = story.view.set_cap(Some(dollars(15)), &faculty(), None, story.now).unwrap();
+    story.apply(change);
+    assert_eq!(wanted(&story, Listed::Unasked), Some(Wanted::Limit(dollars(15))));
+    assert_eq!(wanted(&story, Listed::Limit(dollars(15))), Some(Wanted::Limit(dollars(15))), "to be recorded");
+    let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
+    story.apply(change);
+    assert_eq!(wanted(&story, Listed::Unlimited), None, "it is disabled");
+}
+
+#[test]
+fn a_limit_that_was_sent_is_told_once_and_never_in_another_window_than_it_was_reckoned_in() {
+    let mut story = Story::new();
+    story.view.programme.settings.reset = Reset::Daily;
+    story.view.pot.limit = Usd::from_dollars(5000);
+    story.shown(PressKind::Reveal, 'a').reading(1, 5_000_000);
+    story.now += 1.hour();
+    story.shown(PressKind::Replace, 'b');
+    assert_eq!(story.view.wanted(Listed::Unasked, story.now), Some(Wanted::Limit(Usd::from_dollars(15))));
+    let window = Reset::Daily.window_at(story.now);
+    let sent = |story: &Story| story.view.limit_sent(Epoch::new(2), Usd::from_dollars(15), window, story.now);
+    let change = sent(&story).unwrap();
+    let what = change.audit.clone().unwrap();
+    assert_eq!(
+        (what.act, what.from.as_deref(), what.to.as_deref()),
+        (Act::LimitSent, Some("20.000000"), Some("15.000000"))
+    );
+    let unsent = story.view.clone();
+    story.apply(change);
+    assert_eq!((story.view.wanted(Listed::Unasked, story.now), sent(&story)), (None, None));
+
+    story.view = unsent;
+    story.now += 24.hours();
+    assert_eq!(sent(&story), None);
+    assert_eq!(story.view.limit_sent(Epoch::new(1), Usd::CENT, Reset::Daily.window_at(story.now), story.now), None);
+}
+
+#[test]
+fn with_less_than_a_cent_left_a_live_key_is_used_up() {
+    let mut story = Story::live('a');
+    story.reading(1, 19_995_000);
+    assert_eq!(story.view.wanted(Listed::Unasked, story.now), None, "its own use is off its own limit");
+    story.now += 1.hour();
+    story.reading(1, 19_990_000).shown(PressKind::Replace, 'b').reading(1, 19_995_000);
+    assert_eq!(story.view.wanted(Listed::Unasked, story.now), Some(Wanted::UsedUp));
+    let change = story.view.stop(Stopped::UsedUp, &Actor::Sync, story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.view.wanted(Listed::Unasked, story.now), None);
+}
+
+#[test]
+fn keys_of_revoked_grants_may_go_two_days_after_their_last_reading_and_those_of_ended_ones_after_ninety() {
+    let (hours, days) = (SignedDuration::from_hours, |days: i64| SignedDuration::from_hours(24 * days));
+    let mut story = Story::live('a');
+    story.now += 1.hour();
+    let may = |story: &Story, restored| story.view.may_purge(Epoch::new(1), restored, story.now);
+    story.now += days(200);
+    assert!(!may(&story, None), "it is live");
+    let change = story.view.revoke(&faculty(), None, story.now).unwrap();
+    story.apply(change);
+    story.now += days(1);
+    assert!(!may(&story, None), "nobody has answered its disable");
+    story.disabled(Epoch::new(1));
+    story.reading(1, 1_000_000);
+    story.now += hours(47);
+    assert!(!may(&story, None));
+    story.now += hours(1);
+    assert!(may(&story, None));
+    assert!(!may(&story, Some(story.now - days(89))) && may(&story, Some(story.now - days(90))));
+    let change = story.view.purged(Epoch::new(1), &hash('a'), story.now).unwrap();
+    assert_eq!(change.audit.clone().unwrap().act, Act::Purged);
+    story.apply(change);
+    assert_eq!((attempt(&story, 1).gone, may(&story, None)), (Some(Gone::Purged), false));
+    assert_eq!(story.view.purged(Epoch::new(1), &hash('a'), story.now), None);
+    assert_eq!(story.view.found_gone(Epoch::new(1), &hash('a'), story.now), None, "purged, not missing");
+
+    let mut ended = Story::live('a');
+    ended.now = ended.view.programme.settings.term.ends_at();
+    let change = ended.view.end(&Actor::Rule, ended.now).unwrap();
+    ended.apply(change).disabled(Epoch::new(1));
+    ended.now += days(89);
+    assert!(!may(&ended, None));
+    ended.now += days(1);
+    assert!(may(&ended, None));
+}

@@ -1,0 +1,185 @@
+//! The rules that a person set on a programme: what is announced, when it comes, and what keeps it away.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn days(days: i64) -> SignedDuration {
+    SignedDuration::from_hours(24 * days)
+}
+
+impl Story {
+    fn with_rules(unused: Option<u16>, rotate: Option<u16>) -> Story {
+        let mut story = Story::new();
+        story.view.programme.settings.unused_after_days = unused;
+        story.view.programme.settings.rotate_after_days = rotate;
+        story.shown(PressKind::Reveal, 'a');
+        story
+    }
+
+    /// One night's look at the rules.
+    fn night(&mut self, last_used_at: Option<Timestamp>) -> Option<Rule> {
+        let (change, rule) = self.view.follow_rules(last_used_at, self.now)?;
+        self.apply(change);
+        Some(rule)
+    }
+}
+
+#[test]
+fn without_rules_nothing_is_asked_for() {
+    let mut story = Story::with_rules(None, None);
+    story.now += days(80);
+    assert_eq!(story.night(None), None);
+}
+
+#[test]
+fn a_key_that_is_not_used_is_announced_a_week_before_and_then_held_and_works_on_after_one_press() {
+    let mut story = Story::with_rules(Some(30), None);
+    let shown = story.now;
+    story.now = shown + days(23) - 1.second();
+    assert_eq!(story.night(None), None);
+    story.now += 1.second();
+    let (change, rule) = story.view.follow_rules(None, story.now).unwrap();
+    assert_eq!((rule, change.notice), (Rule::Announce(Announcement::Unused), Some(Notice::UnusedSoon)));
+    assert_eq!((&change.audit, change.pot), (&None, PotChange::None));
+    story.apply(change);
+    assert_eq!(attempt(&story, 1).announced.unused.unwrap().until, shown + days(30));
+    assert_eq!(story.night(None), None, "it is announced once");
+    story.now = shown + days(30) - 1.second();
+    assert_eq!(story.night(None), None);
+    story.now += 1.second();
+    let (change, rule) = story.view.follow_rules(None, story.now).unwrap();
+    assert_eq!((rule, change.notice, change.by.clone()), (Rule::Hold, Some(Notice::Unused), Actor::Rule));
+    story.apply(change).disabled(Epoch::new(1));
+    assert_eq!(story.night(None), None, "it is held already");
+    assert!(story.view.give_back_place(story.now).is_some());
+
+    let (change, enable) = story.view.release(HoldKind::Unused, &Actor::Student, story.now).unwrap();
+    assert_eq!(enable, Some(hash('a')));
+    story.apply(change);
+    story.now += days(22);
+    assert_eq!(story.night(None), None, "who resumes has all the days again");
+    story.now += days(1);
+    assert_eq!(story.night(None), Some(Rule::Announce(Announcement::Unused)));
+}
+
+#[test]
+fn any_use_keeps_a_key_even_one_that_costs_nothing() {
+    let mut told = Story::with_rules(Some(30), None);
+    let shown = told.now;
+    told.now = shown + days(23);
+    assert_eq!(told.night(None), Some(Rule::Announce(Announcement::Unused)));
+    let used = Some(shown + days(25));
+    told.now = shown + days(30);
+    assert_eq!(told.night(used), None, "used since it was announced");
+    told.now = shown + days(25 + 23);
+    assert_eq!(told.night(used), Some(Rule::Announce(Announcement::Unused)));
+    told.now = shown + days(25 + 30);
+    assert_eq!(told.night(used), Some(Rule::Hold));
+
+    let mut spent = Story::with_rules(Some(30), None);
+    spent.now = shown + days(20);
+    spent.reading(1, 5);
+    spent.now = shown + days(30);
+    assert_eq!(spent.night(None), None, "what it spent says that it was used");
+}
+
+#[test]
+fn an_old_key_is_announced_twice_its_replacement_is_free_and_then_it_is_stopped() {
+    let mut story = Story::with_rules(None, Some(60));
+    story.view.programme.settings.replacements = 0;
+    let shown = story.now;
+    story.now = shown + days(46) - 1.second();
+    assert_eq!(story.night(None), None);
+    assert_eq!(story.refused(PressKind::Replace), BeginRefused::ReplacementsUsedUp);
+    story.now += 1.second();
+    assert_eq!(story.night(None), Some(Rule::Announce(Announcement::TooOldLater)));
+    assert!(story.press(PressKind::Replace).is_ok(), "who was told to replace it may");
+    assert_eq!(story.night(None), None);
+    story.now = shown + days(57);
+    assert_eq!(story.night(None), Some(Rule::Announce(Announcement::TooOldSoon)));
+    assert_eq!(story.night(None), None);
+    story.now = shown + days(67) - 1.second();
+    assert_eq!(story.night(None), None);
+    story.now += 1.second();
+    let (change, rule) = story.view.follow_rules(None, story.now).unwrap();
+    assert_eq!((rule, change.notice), (Rule::Stop, Some(Notice::TooOld)));
+    story.apply(change);
+    assert_eq!(story.view.grant.state, State::Stopped { why: Stopped::TooOld });
+    story.shown(PressKind::Replace, 'b');
+    assert_eq!((story.view.grant.replacements, story.night(None)), (0, None));
+}
+
+#[test]
+fn what_would_end_after_the_term_is_not_announced_and_nothing_is_asked_for_of_a_held_or_ended_grant() {
+    let mut story = Story::with_rules(Some(99), Some(95));
+    story.now = story.view.programme.settings.term.ends_at() - 1.second();
+    assert_eq!(story.night(None), None);
+    story.now += 1.second();
+    assert_eq!(story.night(None), None);
+    let mut held = Story::with_rules(Some(30), None);
+    let change = held.view.hold(HoldKind::Paused, &faculty(), None, held.now).unwrap();
+    held.apply(change);
+    held.now += days(40);
+    assert_eq!(held.night(None), None);
+    let (change, _) = held.view.release(HoldKind::Paused, &faculty(), held.now).unwrap();
+    held.apply(change);
+    assert_eq!(held.night(None), None, "nobody could use it meanwhile");
+}
+
+#[test]
+fn who_was_promised_more_days_by_a_changed_rule_is_told_again() {
+    let mut story = Story::with_rules(Some(30), None);
+    let shown = story.now;
+    story.now = shown + days(25);
+    assert_eq!(story.night(None), Some(Rule::Announce(Announcement::Unused)));
+    story.view.programme.settings.unused_after_days = Some(60);
+    story.now = shown + days(40);
+    assert_eq!(story.night(None), None);
+    story.now = shown + days(60);
+    assert_eq!(story.night(None), Some(Rule::Announce(Announcement::Unused)));
+    story.view.programme.settings.unused_after_days = Some(10);
+    story.now = story.now + days(7) - 1.second();
+    assert_eq!(story.night(None), None, "a promise is kept");
+    story.now += 1.second();
+    assert_eq!(story.night(None), Some(Rule::Hold));
+}
+
+proptest! {
+    #[test]
+    fn whatever_nights_were_missed_nothing_ends_sooner_than_it_was_announced(
+        unused in prop::option::of(1_u16..70), rotate in prop::option::of(1_u16..70),
+        nights in prop::collection::vec((1_i64..600, any::<bool>()), 1..40),
+    ) {
+        let mut story = Story::with_rules(unused, rotate);
+        let (mut told, mut used) = (Vec::new(), None);
+        for (hours, uses) in nights {
+            story.now += SignedDuration::from_hours(hours);
+            if uses {
+                used = Some(story.now - SignedDuration::from_mins(5));
+            }
+            let before = story.view.grant.live().map(|live| live.announced);
+            match story.night(used) {
+                None => continue,
+                Some(Rule::Announce(what)) => {
+                    prop_assert!(!told.contains(&(what, used)), "announced twice");
+                    told.push((what, used));
+                }
+                Some(Rule::Hold) => {
+                    let announced = before.unwrap().unused.unwrap();
+                    prop_assert!(story.now >= announced.at + days(7) && story.now >= announced.until);
+                    prop_assert!(used.is_none_or(|used| story.now >= used + days(i64::from(unused.unwrap()))));
+                    return Ok(());
+                }
+                Some(Rule::Stop) => {
+                    let announced = before.unwrap().too_old_soon.unwrap();
+                    prop_assert!(story.now >= announced.at + days(3) && story.now >= announced.until);
+                    return Ok(());
+                }
+            }
+            prop_assert_eq!(story.view.follow_rules(used, story.now).map(|(_, rule)| rule).filter(|rule| {
+                told.iter().any(|(what, at)| *rule == Rule::Announce(*what) && *at == used)
+            }), None);
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! A table that went back: what is found is recorded as it is, and the newest key that works is the live one. And a term that is
+//! extended after its grants have ended.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn found(epoch: u32, enabled: bool) -> Found {
+    Found {
+        epoch: Epoch::new(epoch),
+        nonce: format!("{epoch:016x}").parse().unwrap(),
+        key: key_of(epoch),
+        enabled,
+        limit: Some(Usd::from_dollars(20)),
+        made_at: "2026-01-01T02:00:00Z".parse().unwrap(),
+    }
+}
+
+fn key_of(epoch: u32) -> KeyHash {
+    format!("{epoch:064x}").parse().unwrap()
+}
+
+impl Story {
+    fn recover(&mut self, found: &[Found]) -> &mut Story {
+        let change = self.view.recover(found, self.now).unwrap();
+        assert_eq!(change.audit.as_ref().unwrap().act, Act::Recovered);
+        self.apply(change);
+        assert_eq!(self.view.recover(found, self.now), None, "once is enough");
+        self
+    }
+}
+
+#[test]
+fn the_newest_key_that_works_becomes_live_and_takes_a_place_even_where_the_pot_has_none() {
+    let mut story = Story::new();
+    story.view.pot.reserved = Usd::from_dollars(95);
+    let listed = [found(1, false), found(2, true), found(3, true)];
+    assert_eq!(story.view.ended_by_recovery(&listed), 1);
+    story.recover(&listed);
+    assert_eq!(story.view.grant.state, State::Live { key: key_of(3) });
+    assert_eq!((story.view.grant.epoch, story.view.grant.ever_shown), (Epoch::new(3), true));
+    assert_eq!(story.view.pot.reserved, Usd::from_dollars(115), "what can be spent is counted");
+    let disables = [1, 2, 3].map(|epoch| attempt(&story, epoch).disable);
+    let at = story.now;
+    assert_eq!(disables, [Disable::Done { at }, Disable::Owed { since: at }, Disable::No]);
+}
+
+#[test]
+fn a_replacement_that_the_table_forgot_ends_the_key_that_it_thinks_is_live() {
+    let mut story = Story::new();
+    story.shown(PressKind::Reveal, 'a');
+    let known = Found { key: hash('a'), nonce: attempt(&story, 1).nonce.clone(), ..found(1, false) };
+    let listed = [found(2, true), known.clone()];
+    assert_eq!(story.view.ended_by_recovery(&listed), 0, "it is disabled already");
+    assert_eq!(story.view.ended_by_recovery(&[found(2, true), Found { enabled: true, ..known }]), 1);
+    story.recover(&listed);
+    assert_eq!(story.view.grant.state, State::Live { key: key_of(2) });
+    assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
+    assert_eq!(story.view.pot.reserved, Usd::from_dollars(20), "it had its place");
+}
+
+#[test]
+fn keys_that_do_not_work_are_recorded_and_the_live_one_stays() {
+    let mut story = Story::new();
+    story.shown(PressKind::Reveal, 'a').recover(&[found(2, false)]);
+    assert_eq!(story.view.grant.state, State::Live { key: hash('a') });
+    assert_eq!(attempt(&story, 1).disable, Disable::No);
+    assert!(story.view.report_leaked(story.view.grant.epoch, story.now).is_some(), "the page's epoch is the newer one");
+    let begun = story.begin(PressKind::Replace);
+    assert_eq!(begun.epoch, Epoch::new(3), "no number is used twice");
+
+    let mut invited = Story::new();
+    invited.recover(&[found(1, false)]);
+    assert_eq!(invited.view.grant.state, State::Stopped { why: Stopped::GoneAtProvider });
+    assert!(!invited.view.grant.has_place);
+    invited.shown(PressKind::Replace, 'b');
+}
+
+#[test]
+fn an_attempt_that_is_still_open_in_a_copy_counts_as_shown() {
+    let mut story = Story::new();
+    let begun = story.begin(PressKind::Reveal);
+    story.recover(&[Found { nonce: begun.nonce.clone(), ..found(1, true) }]);
+    assert_eq!(story.view.grant.state, State::Live { key: key_of(1) });
+    assert_eq!(story.view.pot.reserved, Usd::from_dollars(20));
+    assert_eq!(story.view.record(&begun, &minted('b'), story.now), Err(RecordRefused::Lost));
+}
+
+#[test]
+fn nothing_becomes_live_where_the_grant_is_over_and_a_held_one_is_owed_its_disable() {
+    let mut revoked = Story::new();
+    let change = revoked.view.revoke(&faculty(), None, revoked.now).unwrap();
+    revoked.apply(change);
+    assert_eq!(revoked.view.ended_by_recovery(&[found(1, true)]), 0, "a person ended it");
+    revoked.recover(&[found(1, true)]);
+    assert_eq!(revoked.view.grant.state, State::Revoked);
+    assert!(!revoked.view.grant.has_place && revoked.view.pot.reserved == Usd::ZERO);
+    assert_eq!(attempt(&revoked, 1).disable, Disable::Owed { since: revoked.now });
+
+    let mut held = Story::new();
+    let change = held.view.hold(HoldKind::Paused, &faculty(), None, held.now).unwrap();
+    held.apply(change).recover(&[found(1, true)]);
+    assert_eq!(held.view.grant.to_string(), "live, paused");
+    assert_eq!(attempt(&held, 1).disable, Disable::Owed { since: held.now });
+    held.disabled(Epoch::new(1));
+    let (_, enable) = held.view.release(HoldKind::Paused, &faculty(), held.now).unwrap();
+    assert_eq!(enable, Some(key_of(1)));
+}
+
+#[test]
+fn what_the_table_knows_or_has_left_behind_is_not_recovered() {
+    let mut story = Story::new();
+    story.shown(PressKind::Reveal, 'a');
+    story.now += 1.hour();
+    story.shown(PressKind::Replace, 'b');
+    let known = |epoch: u32| Found { nonce: attempt(&story, epoch).nonce.clone(), ..found(epoch, true) };
+    assert_eq!(story.view.recover(&[known(1), known(2)], story.now), None);
+    assert_eq!(story.view.recover(&[found(2, true)], story.now), None, "another attempt has its number");
+    assert_eq!(story.view.recover(&[], story.now), None);
+}
+
+#[test]
+fn a_grant_whose_term_is_extended_after_it_ended_is_pressed_for_again() {
+    let mut story = Story::new();
+    story.shown(PressKind::Reveal, 'a').reading(1, 3_000_000);
+    assert_eq!(story.view.end(&Actor::Rule, story.now), None, "while the term goes on, nothing ends");
+    let ends_at = story.view.programme.settings.term.ends_at();
+    story.now = ends_at;
+    let change = story.view.end(&Actor::Rule, story.now).unwrap();
+    story.apply(change).disabled(Epoch::new(1));
+    assert_eq!(story.view.reopen(&faculty(), story.now), None);
+    story.view.programme.settings.term =
+        crate::domain::term::Term::new("2026-01-01".parse().unwrap(), "2026-05-10".parse().unwrap(), "UTC").unwrap();
+    let change = story.view.reopen(&faculty(), story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.view.grant.state, State::Stopped { why: Stopped::TermEnded });
+    assert!(!story.view.grant.has_place);
+    assert_eq!(story.view.reopen(&faculty(), story.now), None);
+    story.shown(PressKind::Replace, 'b');
+    assert_eq!(story.view.pot.reserved, Usd::from_dollars(20));
+
+    let mut closed = Story::new();
+    closed.view.programme.closed_at = Some(closed.now);
+    let change = closed.view.end(&Actor::Rule, closed.now).unwrap();
+    closed.apply(change);
+    assert_eq!(closed.view.reopen(&faculty(), closed.now), None, "somebody closed it");
+    closed.view.programme.closed_at = None;
+    let change = closed.view.revoke(&faculty(), None, closed.now).unwrap();
+    closed.apply(change);
+    assert_eq!(closed.view.reopen(&faculty(), closed.now), None, "revoked stays revoked");
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_found_at_most_one_key_stays_enabled_and_it_is_the_newest(
+        listed in prop::collection::btree_map(1_u32..8, any::<bool>(), 1..6),
+        claimed in any::<bool>(), held in any::<bool>(), over in any::<bool>(),
+    ) {
+        let mut story = Story::new();
+        if claimed {
+            story.shown(PressKind::Reveal, 'a');
+        }
+        if held {
+            let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
+            story.apply(change);
+        }
+        if over {
+            let change = story.view.revoke(&faculty(), None, story.now).unwrap();
+            story.apply(change);
+        }
+        let was_live = story.view.grant.live().map(|live| live.epoch).filter(|_| !held);
+        let listed: Vec<Found> = listed.into_iter().map(|(epoch, enabled)| found(epoch, enabled)).collect();
+        let ends = story.view.ended_by_recovery(&listed);
+        let Some(change) = story.view.recover(&listed, story.now) else { return Ok(()) };
+        story.apply(change);
+        let grant = &story.view.grant;
+        let enabled: Vec<Epoch> =
+            grant.attempts.iter().filter(|attempt| attempt.disable == Disable::No).map(|attempt| attempt.epoch).collect();
+        let newer = listed.iter().filter(|found| found.enabled && (!claimed || found.epoch > Epoch::new(1)));
+        let newest = newer.clone().map(|found| found.epoch).max().or(was_live);
+        let expected: Vec<Epoch> = newest.into_iter().filter(|_| !held && !over).collect();
+        prop_assert_eq!(&enabled, &expected);
+        prop_assert_eq!(ends, if held || over { 0 } else { newer.count().saturating_sub(1) });
+        prop_assert!(grant.attempts.is_sorted_by(|one, next| one.epoch < next.epoch));
+        prop_assert_eq!(grant.attempts.last().map(|last| last.epoch), Some(grant.epoch));
+        prop_assert_eq!(grant.state == State::Revoked, over);
+        prop_assert_eq!(grant.has_place, !over && (claimed || newest.is_some() || listed.iter().any(|found| found.enabled)));
+    }
+}
