@@ -56,9 +56,9 @@ async fn no_function_makes_a_call_that_its_policy_does_not_allow() {
         reqwest::get(format!("{}{page}", stack.ready.web)).await.unwrap();
     }
     for (function, event) in [
+        (FunctionName::Console, json!({"task": "work"})),
         (FunctionName::UsageSync, json!({})),
         (FunctionName::UsageSync, json!({"task": "rotate"})),
-        (FunctionName::Console, json!({"task": "work"})),
         (FunctionName::Mail, json!({"task": "drain"})),
         (FunctionName::ThresholdAlerts, json!({"task": "watch"})),
     ] {

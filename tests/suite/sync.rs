@@ -123,7 +123,7 @@ async fn a_run_that_could_not_list_everything_is_on_record_and_sums_up_nothing()
     stack.gate.lift(rule);
     assert_eq!(report["complete"], false);
     let run = office.table.latest_run().await.unwrap().unwrap();
-    assert!(!run.complete && run.report.contains("the listing did not reach its end"), "{run:?}");
+    assert!(!run.complete && run.report.contains("the keys could not all be listed"), "{run:?}");
     assert_eq!(office.table.totals(&office.programme).await.unwrap(), None);
     sync(&stack).await;
     assert!(office.table.totals(&office.programme).await.unwrap().is_some());
@@ -145,7 +145,7 @@ async fn a_key_made_by_hand_under_a_name_of_ours_writes_into_no_reading() {
     }
     let report = sync(&stack).await;
     assert_eq!((&report["keys_listed"], &report["readings_recorded"]), (&json!(3), &json!(1)), "{report}");
-    assert_eq!(report["problems"].as_array().unwrap().len(), 3, "{report}");
+    assert_eq!(report["problems"].as_array().unwrap().len(), 2, "{report}");
     let totals = office.table.totals(&office.programme).await.unwrap().unwrap();
     assert_eq!(totals.used.credits.total(), Usd::from_dollars(1));
     stack.stop().await.unwrap();
@@ -209,9 +209,11 @@ async fn whoever_moves_the_pot_at_any_moment_of_a_sync_the_counter_is_the_sum_in
         let nth = 1 + moments.iter().filter(|(name, _)| *name == call).count() as u64;
         moments.push((call, nth));
     }
-    assert!(moments.len() > 26, "{moments:?}");
-    let moments = moments.split_off(moments.len() - 26);
-    assert!(moments.iter().any(|(name, _)| name == "dynamodb:TransactWriteItems"), "{moments:?}");
+    // What comes later than the call after the count neither reads nor writes it.
+    let counts = moments.iter().position(|(name, _)| name == "dynamodb:TransactWriteItems").unwrap();
+    assert!(counts > 24, "{moments:?}");
+    moments.truncate(counts + 2);
+    let moments = moments.split_off(counts - 24);
     let moments = Arc::new(moments);
     // Whoever moves the pot by a cap does it as by a place, so there some moments are enough.
     let kinds =

@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::deadline::Deadline;
+use bursar_core::disables;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{CapRefused, HoldKind, HoldRefused, ReleaseRefused, View};
 use bursar_core::domain::key::KeyHash;
@@ -18,7 +19,7 @@ use bursar_core::store::{At, Outcome};
 use bursar_core::web::{Answer, Fault, Fields, Posted, Site, Until, Visitor};
 
 use crate::access::{self, Sight};
-use crate::{disables, grant};
+use crate::grant;
 
 /// What one call to the provider may take of a request.
 const ENOUGH: Duration = Duration::from_secs(12);
@@ -69,7 +70,7 @@ impl Press<'_> {
             Outcome::Refused(HoldRefused::Over | HoldRefused::NoKey) => Ok(self.over()),
             // Pressed again, it repeats a disable that failed.
             Outcome::Done(_) | Outcome::Refused(HoldRefused::AlreadyHeld) => {
-                disables::now_or_later(self.site, self.at).await;
+                disables::now_or_later(&self.site.table, &self.site.provider, self.at).await;
                 Ok(self.done())
             }
         }
@@ -112,7 +113,7 @@ impl Press<'_> {
         match self.site.table.revoke(self.at, self.by, self.reason()).await? {
             Outcome::NoSuchGrant => Ok(self.site.not_found()),
             Outcome::Done(_) | Outcome::Refused(_) => {
-                disables::now_or_later(self.site, self.at).await;
+                disables::now_or_later(&self.site.table, &self.site.provider, self.at).await;
                 Ok(self.done())
             }
         }

@@ -5,7 +5,6 @@ mod access;
 mod alerts;
 mod chart;
 mod create;
-mod disables;
 mod edit;
 mod grant;
 mod grant_acts;

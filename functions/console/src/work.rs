@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 use bursar_core::deadline::Deadline;
+use bursar_core::disables;
 use bursar_core::store::{At, JobState};
 use bursar_core::web::Site;
 use futures_util::StreamExt;
 use serde::Serialize;
 
-use crate::{disables, guardrails, import};
+use crate::{guardrails, import};
 
 /// What one round of work did.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]

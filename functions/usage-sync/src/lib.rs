@@ -1,10 +1,18 @@
-//! Every night: what each key spent. So far it lists the account's keys, records readings and sums them up; sweeping and
-//! reconciling are not built, and every report says so.
+//! Every night: what each key spent, what nobody owns, and whether the sums agree. A run goes through its parts in the order of
+//! `progress::Stage`; each stands in a file of its own.
 
-mod list;
+mod act;
+mod foreign;
+mod grants;
+mod guard;
+mod listing;
+mod look;
+mod progress;
+mod reconcile;
 mod report;
+mod row;
 mod run;
-mod totals;
+mod sums;
 
 use anyhow::{Result, bail};
 use bursar_core::clock::Clock;
@@ -17,6 +25,8 @@ use bursar_core::store::Table;
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 
+use crate::run::Wanted;
+
 /// The function with what a run needs.
 pub struct App {
     table: Table,
@@ -26,19 +36,19 @@ pub struct App {
 
 impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
-        App { table: Table::new(&config), provider: Provider::new(&config), clock }
+        let (table, provider) = (Table::new(&config), Provider::new(&config));
+        App { table, provider, clock }
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
         let deadline = Deadline::of(&event.context);
         match Event::of(event.payload) {
             Event::Task(task) if task == "rotate" => self.rotate(deadline).await,
-            // A run ends within its invocation or leaves nothing behind to go on with.
-            Event::Task(task) if task == "resume" => Ok(json!({"skipped": "nothing to resume"})),
-            Event::Task(task) => bail!("usage-sync knows no task {task:?}"),
-            Event::Other(_) => {
-                run::run(&self.table, &self.provider, &self.clock, &event.context.request_id, deadline).await
+            Event::Task(task) if task == "resume" => {
+                run::run(self, Wanted::Rest, &event.context.request_id, deadline).await
             }
+            Event::Task(task) => bail!("usage-sync knows no task {task:?}"),
+            Event::Other(_) => run::run(self, Wanted::Run, &event.context.request_id, deadline).await,
             _ => bail!("this is no event for the function usage-sync"),
         }
     }

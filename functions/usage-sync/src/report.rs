@@ -1,9 +1,9 @@
 //! What a run found, as it is answered and kept.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The report of one run. Amounts are strings with six decimals.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) keys_listed: usize,
     pub(crate) readings_recorded: usize,
@@ -12,7 +12,7 @@ pub(crate) struct Report {
     pub(crate) residual_usd: Option<String>,
     pub(crate) account_balance_usd: Option<String>,
     pub(crate) complete: bool,
-    pub(crate) duration_ms: u128,
+    pub(crate) duration_ms: u64,
     pub(crate) problems: Vec<String>,
 }
 

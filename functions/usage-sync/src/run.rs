@@ -1,92 +1,179 @@
-//! One run of the sync: list every key of the account, record what ours have used, sum it up, and report.
+//! One invocation of the sync: it begins a run or goes on with one, part by part, and either ends it with a report or leaves a
+//! checkpoint. What each part does stands in the files beside this one.
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bursar_core::clock::Clock;
 use bursar_core::deadline::Deadline;
+use bursar_core::domain::id::DeploymentId;
+use bursar_core::domain::programme::Programme;
 use bursar_core::provider::Provider;
-use bursar_core::store::items::{Lease, Run};
-use bursar_core::store::{Acquired, SyncState, Table};
+use bursar_core::store::items::{self, Lease, Meta};
+use bursar_core::store::{Acquired, Checkpoint, Table, new_ulid};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::list::{Listing, list};
-use crate::report::Report;
-use crate::totals::sum_up;
+use crate::App;
+use crate::progress::{Progress, Stage};
 
-/// A little longer than a run can take.
+/// A little longer than an invocation can take.
 const LEASE: SignedDuration = SignedDuration::from_mins(16);
-/// No further programme is summed up with less left than this.
-const LEFT_FOR_THE_RECORD: Duration = Duration::from_secs(15);
+/// A run that was left for so long is begun anew: what it has seen is old.
+const STALE: SignedDuration = SignedDuration::from_hours(6);
+/// What is kept back of an invocation's time for keeping what it has seen: a fifth, within these bounds.
+const LEAST_FOR_THE_CHECKPOINT: Duration = Duration::from_secs(1);
+const MOST_FOR_THE_CHECKPOINT: Duration = Duration::from_secs(60);
 
-/// Runs unless another run is under way.
-pub(crate) async fn run(
-    table: &Table,
-    provider: &Provider,
-    clock: &Clock,
-    holder: &str,
-    deadline: Deadline,
-) -> Result<Value> {
-    let began_at = clock.now();
-    let Acquired::Yes(lease) = table.acquire("sync", holder, began_at, LEASE).await? else {
+/// What the parts of a run are told.
+pub(crate) struct Run<'a> {
+    pub(crate) table: &'a Table,
+    pub(crate) provider: &'a Provider,
+    pub(crate) clock: &'a Clock,
+    pub(crate) deployment: DeploymentId,
+    /// Whether the table is a copy of an earlier moment.
+    pub(crate) is_copy: bool,
+    /// In the order in which the run numbers them.
+    pub(crate) programmes: Vec<Programme>,
+    lease: Lease,
+    kept_back: Duration,
+}
+
+/// How a part of a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    Done,
+    /// The rest is for the next invocation.
+    TimeIsUp,
+}
+
+/// Whether a run may begin, or only one that was left may be gone on with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Run,
+    Rest,
+}
+
+/// Runs unless another is at it.
+pub(crate) async fn run(app: &App, wanted: Wanted, holder: &str, deadline: Deadline) -> Result<Value> {
+    let (table, now) = (&app.table, app.clock.now());
+    // Every quarter of an hour there is mostly nothing to go on with: one read says so.
+    if wanted == Wanted::Rest && table.checkpoint().await?.is_none() {
+        return Ok(json!({"skipped": "nothing to resume"}));
+    }
+    let Acquired::Yes(lease) = table.acquire("sync", holder, now, LEASE).await? else {
         return Ok(json!({"skipped": "running"}));
     };
-    let begun = Instant::now();
-    let mut report = Report::default();
-    let outcome = sync(table, provider, clock, &lease, deadline, &mut report).await;
-    if let Err(error) = &outcome {
-        report.problem(format!("the run ended early: {error:#}"));
-    }
-    report.duration_ms = begun.elapsed().as_millis();
-    let told = serde_json::to_value(&report)?;
-    tracing::info!(report = %told, "synced");
-    let recorded = table.record_run(&Run::ended(began_at, clock.now(), report.complete, told.to_string())).await;
+    let outcome = under(app, wanted, &lease, deadline).await;
     if let Err(error) = table.release_lease(&lease).await {
         tracing::warn!(%error, "the lease runs out by itself");
     }
-    outcome?;
-    recorded?;
-    Ok(told)
+    outcome
 }
 
-async fn sync(
-    table: &Table,
-    provider: &Provider,
-    clock: &Clock,
-    lease: &Lease,
-    deadline: Deadline,
-    report: &mut Report,
-) -> Result<()> {
-    let at = clock.now();
-    report.problem("this version records readings and sums: nothing is swept, and nothing reconciled");
-    if let Err(error) = provider.check_management_key(deadline).await {
-        report.problem(format!("nothing was listed: {error}"));
-        return Ok(());
-    }
-    match provider.credits(deadline).await {
-        Ok(credits) => report.account_balance_usd = Some(credits.balance().to_string()),
-        Err(error) => report.problem(format!("the credits could not be read: {error}")),
-    }
-    let listing = list(table, provider, clock, deadline, report).await?;
-    if listing == Listing::Broken {
-        return Ok(());
-    }
-    let state = table.sync_state().await?;
-    table.set_sync_state(&SyncState { looked_at: Some(at), ..state }.next()).await?;
-    for programme in table.programmes().await? {
-        if !deadline.leaves(LEFT_FOR_THE_RECORD) {
-            report.problem("the time was up before every programme was summed up");
-            break;
+async fn under(app: &App, wanted: Wanted, lease: &Lease, deadline: Deadline) -> Result<Value> {
+    let (table, begun, now) = (&app.table, Instant::now(), app.clock.now());
+    let meta = table.meta(now).await?;
+    // Read under the lease, so that nobody else goes on with it.
+    let left = table.checkpoint().await?.filter(|left| now < left.began_at + STALE);
+    let (checkpoint, mut progress) = match left {
+        Some(left) => (Checkpoint { fence: lease.fence, ..left.clone() }, Progress::load(table, &left).await?),
+        None if wanted == Wanted::Rest => return Ok(json!({"skipped": "nothing to resume"})),
+        None => {
+            let programmes = table.programmes().await?.into_iter().map(|programme| programme.id).collect();
+            let progress = Progress::begun(now, programmes, &table.sync_state().await?);
+            let checkpoint =
+                Checkpoint { run: new_ulid(now), began_at: now, fence: lease.fence, rows: 0, saves: 0, parts: 0 };
+            (checkpoint, progress)
         }
-        if !table.renew(lease, clock.now() + LEASE).await? {
-            report.problem("another run has taken over");
-            break;
-        }
-        // One programme that cannot be read keeps no other from its sums.
-        if let Err(error) = sum_up(table, &programme.id, listing, at, deadline).await {
-            report.problem(format!("{} could not be summed up: {error:#}", programme.id));
+    };
+    let run = Run::of(app, &meta, lease, &progress, deadline).await?;
+    let outcome = run.carry_on(&mut progress, deadline).await;
+    progress.report.duration_ms += u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    match &outcome {
+        Ok(Step::TimeIsUp) => return run.leave(&mut progress, &checkpoint).await,
+        Ok(Step::Done) => {}
+        Err(error) => {
+            progress.report.complete = false;
+            progress.report.problem(format!("the run ended early: {error:#}"));
         }
     }
-    Ok(())
+    run.end(&progress).await?;
+    outcome?;
+    Ok(serde_json::to_value(&progress.report)?)
+}
+
+impl<'a> Run<'a> {
+    async fn of(app: &'a App, meta: &Meta, lease: &Lease, progress: &Progress, deadline: Deadline) -> Result<Run<'a>> {
+        let mut programmes = app.table.programmes().await?;
+        let place = |programme: &Programme| progress.programmes.iter().position(|id| *id == programme.id);
+        programmes.retain(|programme| place(programme).is_some());
+        programmes.sort_by_key(|programme| place(programme));
+        anyhow::ensure!(programmes.len() == progress.programmes.len(), "a programme is gone that was there");
+        let kept_back = (deadline.left() / 5).clamp(LEAST_FOR_THE_CHECKPOINT, MOST_FOR_THE_CHECKPOINT);
+        Ok(Run {
+            table: &app.table,
+            provider: &app.provider,
+            clock: &app.clock,
+            deployment: meta.deployment.clone(),
+            is_copy: app.table.is_copy(meta),
+            programmes,
+            lease: lease.clone(),
+            kept_back,
+        })
+    }
+
+    async fn carry_on(&self, progress: &mut Progress, deadline: Deadline) -> Result<Step> {
+        loop {
+            let (step, next) = match progress.stage {
+                Stage::List => {
+                    if progress.credits.is_none() && !self.begin(progress, deadline).await? {
+                        return Ok(Step::Done);
+                    }
+                    (self.list(progress, deadline).await?, Stage::Look)
+                }
+                Stage::Look => (self.look_at_all(progress, deadline).await?, Stage::LookAtForeign),
+                Stage::LookAtForeign => (self.look_at_foreign(progress, deadline).await?, Stage::Act),
+                Stage::Act => (self.act(progress, deadline).await?, Stage::SumUp),
+                Stage::SumUp => (self.sum_up_touched(progress, deadline).await?, Stage::Reconcile),
+                Stage::Reconcile => (self.reconcile(progress, deadline).await?, Stage::Over),
+                Stage::Over => return Ok(Step::Done),
+            };
+            if step == Step::TimeIsUp {
+                return Ok(step);
+            }
+            (progress.stage, progress.next) = (next, (0, 0));
+        }
+    }
+
+    /// Whether a part of a run may go on.
+    pub(crate) fn has_time(&self, deadline: Deadline) -> bool {
+        deadline.leaves(self.kept_back)
+    }
+
+    /// Says that this is still the one runner. What is written for all to see, and every effect at the provider, comes after it.
+    pub(crate) async fn stay(&self) -> Result<()> {
+        let stays = self.table.renew(&self.lease, self.clock.now() + LEASE).await?;
+        stays.then_some(()).context("another runner has taken over")
+    }
+
+    /// Keeps what was seen for the next invocation.
+    async fn leave(&self, progress: &mut Progress, checkpoint: &Checkpoint) -> Result<Value> {
+        let kept = progress.save(self.table, checkpoint, self.clock.now()).await?;
+        kept.context("another runner has taken over")?;
+        let mut report = progress.report.clone();
+        report.problem("the time was up: the run goes on within a quarter of an hour");
+        tracing::info!(stage = ?progress.stage, keys = report.keys_listed, "the sync goes on later");
+        Ok(serde_json::to_value(&report)?)
+    }
+
+    /// Puts the run on record, as one line of the log and as metrics besides.
+    async fn end(&self, progress: &Progress) -> Result<()> {
+        self.stay().await?;
+        let told = serde_json::to_string(&progress.report)?;
+        let ended = items::Run::ended(progress.began_at, self.clock.now(), progress.report.complete, told);
+        tracing::info!(report = %ended.report, "synced");
+        self.table.record_run(&ended).await?;
+        Ok(self.table.forget_checkpoint().await?)
+    }
 }

@@ -114,8 +114,11 @@ impl Days {
     /// Adds another's days to these.
     pub fn add(&mut self, other: &Days) {
         self.opening += other.opening;
-        for (day, spent) in other.first.series(1.day()).zip(&other.spent) {
-            self.add_on(day, *spent);
+        if !other.spent.is_empty() {
+            let place = self.reaching(other.first, other.spent.len());
+            for (mine, theirs) in self.spent.iter_mut().skip(place).zip(&other.spent) {
+                *mine += *theirs;
+            }
         }
         other.estimated.iter().for_each(|(from, to)| self.estimate(*from, *to));
     }
@@ -154,24 +157,24 @@ impl Days {
     }
 
     fn add_on(&mut self, day: Date, spent: Usd) {
-        if spent == Usd::ZERO {
-            return;
+        if spent != Usd::ZERO {
+            self.add(&Days::on_one(day, spent));
         }
+    }
+
+    /// Makes room for so many days from this one on, and says where they begin.
+    fn reaching(&mut self, first: Date, count: usize) -> usize {
         if self.spent.is_empty() {
-            self.first = day;
+            self.first = first;
         }
-        if day < self.first {
-            let earlier = usize::try_from(day.until(self.first).map_or(0, |span| span.get_days())).unwrap_or_default();
+        let earlier = usize::try_from(first.until(self.first).map_or(0, |span| span.get_days())).unwrap_or(0);
+        if earlier > 0 {
             self.spent.splice(0..0, std::iter::repeat_n(Usd::ZERO, earlier));
-            self.first = day;
+            self.first = first;
         }
-        let Some(place) = self.place(day) else { return };
-        if self.spent.len() <= place {
-            self.spent.resize(place + 1, Usd::ZERO);
-        }
-        if let Some(on_day) = self.spent.get_mut(place) {
-            *on_day += spent;
-        }
+        let place = self.place(first).unwrap_or(0);
+        self.spent.resize(self.spent.len().max(place + count), Usd::ZERO);
+        place
     }
 
     /// Joins a span to those that it touches.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
@@ -144,6 +145,18 @@ macro_rules! random_hex {
 
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+
+            /// The digits as bytes: where there are very many.
+            pub fn to_bytes(&self) -> [u8; $bytes] {
+                let mut bytes = [0; $bytes];
+                // Only so many digits can be such an identifier.
+                let _ = HEXLOWER.decode_mut(self.0.as_bytes(), &mut bytes);
+                bytes
+            }
+
+            pub fn of_bytes(bytes: [u8; $bytes]) -> $name {
+                $name(HEXLOWER.encode(&bytes))
             }
         }
 

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use data_encoding::HEXLOWER;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,18 @@ impl fmt::Debug for PlaintextKey {
 impl KeyHash {
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The digits as bytes: where there are very many.
+    pub fn to_bytes(&self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        // Only 64 such digits can be a hash.
+        let _ = HEXLOWER.decode_mut(self.0.as_bytes(), &mut bytes);
+        bytes
+    }
+
+    pub fn of_bytes(bytes: &[u8; 32]) -> KeyHash {
+        KeyHash(HEXLOWER.encode(bytes))
     }
 }
 
@@ -84,6 +97,7 @@ mod tests {
     fn a_hash_is_64_lower_case_hex_digits_and_travels_as_text() {
         let hash: KeyHash = HASH.parse().unwrap();
         let json = serde_json::to_string(&hash).unwrap();
+        assert_eq!(KeyHash::of_bytes(&hash.to_bytes()), hash);
         assert_eq!(json, format!("\"{HASH}\""));
         assert_eq!(serde_json::from_str::<KeyHash>(&json).unwrap(), hash);
         assert_eq!(hash.to_string(), HASH);

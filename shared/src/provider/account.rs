@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Provider;
@@ -16,7 +16,7 @@ use crate::deadline::Deadline;
 use crate::domain::money::{Usd, promised, spent};
 
 /// What the account bought and used since it exists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credits {
     pub bought: Usd,
     pub used: Usd,

@@ -1,9 +1,10 @@
-//! Every key of the account, page by page: all workspaces, disabled and expired keys too, each key once. Only hashes are kept
-//! meanwhile. What the keys mean is for the sync to say.
+//! Every key of the account, page by page: all workspaces, disabled and expired keys too, each key once. Only half of each
+//! hash is kept meanwhile, so that very many keys fit. What the keys mean is for the sync to say.
 
 use std::collections::{HashSet, VecDeque};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Provider;
@@ -36,8 +37,19 @@ pub struct Inventory {
     deadline: Deadline,
     /// None until the workspaces were asked for.
     workspaces: Option<VecDeque<String>>,
-    pages: Option<Pages<Listed>>,
-    seen: HashSet<KeyHash>,
+    /// The workspace that is being read.
+    pages: Option<(String, Pages<Listed>)>,
+    seen: HashSet<Half>,
+}
+
+/// A hash folded in half: no two keys of an account share even that.
+type Half = [u8; 16];
+
+/// How far a listing came, for another to go on from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    workspaces: Option<VecDeque<String>>,
+    within: Option<(String, pages::Position)>,
 }
 
 impl Provider {
@@ -50,6 +62,26 @@ impl Provider {
             workspaces: None,
             pages: None,
             seen: HashSet::new(),
+        }
+    }
+
+    /// Goes on where a listing stopped, which had handed over these keys.
+    pub fn inventory_from<'k>(
+        &self,
+        clock: &Clock,
+        deadline: Deadline,
+        position: Position,
+        listed: impl Iterator<Item = &'k [u8; 32]>,
+    ) -> Inventory {
+        let within = position.within.map(|(workspace, within)| {
+            let pages = pages_of(self, &workspace, clock).from(within);
+            (workspace, pages)
+        });
+        Inventory {
+            workspaces: position.workspaces,
+            pages: within,
+            seen: listed.map(half).collect(),
+            ..self.inventory(clock, deadline)
         }
     }
 
@@ -74,7 +106,7 @@ impl Inventory {
     /// it may be called again and goes on from there.
     pub async fn next(&mut self) -> Result<Option<KeyPage>, ProviderError> {
         loop {
-            let Some(pages) = &mut self.pages else {
+            let Some((_, pages)) = &mut self.pages else {
                 if !self.begin_workspace().await? {
                     return Ok(None);
                 }
@@ -96,6 +128,12 @@ impl Inventory {
         self.seen.len()
     }
 
+    /// Where another can go on.
+    pub fn position(&self) -> Position {
+        let within = self.pages.as_ref().map(|(workspace, pages)| (workspace.clone(), pages.position()));
+        Position { workspaces: self.workspaces.clone(), within }
+    }
+
     async fn begin_workspace(&mut self) -> Result<bool, ProviderError> {
         let workspaces = match &mut self.workspaces {
             Some(workspaces) => workspaces,
@@ -107,16 +145,15 @@ impl Inventory {
         let Some(workspace) = workspaces.pop_front() else {
             return Ok(false);
         };
-        let mut query = EVERY_KEY.to_vec();
-        query.push(("workspace_id", &workspace));
-        self.pages = Some(Pages::new(&self.provider, &LIST_KEYS, &["keys"], &query, self.clock.clone()));
+        let pages = pages_of(&self.provider, &workspace, &self.clock);
+        self.pages = Some((workspace, pages));
         Ok(true)
     }
 
     fn unseen(&mut self, page: pages::Page<Listed>) -> KeyPage {
         let mut unseen = KeyPage { keys: Vec::new(), unreadable: Vec::new(), answered: page.answered };
         for row in page.rows {
-            if row.hash().is_some_and(|hash| !self.seen.insert(hash.clone())) {
+            if row.hash().is_some_and(|hash| !self.seen.insert(half(&hash.to_bytes()))) {
                 continue;
             }
             match row {
@@ -126,6 +163,21 @@ impl Inventory {
         }
         unseen
     }
+}
+
+fn pages_of(provider: &Provider, workspace: &str, clock: &Clock) -> Pages<Listed> {
+    let mut query = EVERY_KEY.to_vec();
+    query.push(("workspace_id", workspace));
+    Pages::new(provider, &LIST_KEYS, &["keys"], &query, clock.clone())
+}
+
+fn half(hash: &[u8; 32]) -> Half {
+    let (front, back) = hash.split_at(16);
+    let mut half = Half::default();
+    for (half, (front, back)) in half.iter_mut().zip(front.iter().zip(back)) {
+        *half = front ^ back;
+    }
+    half
 }
 
 impl Row for Listed {

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Provider;
@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::deadline::Deadline;
 
 /// How many pages are asked for at once, after a first one was full.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 16;
 /// How many rows a page shares with the next; so many may come or go between the two without a second look.
 const OVERLAP: usize = 10;
 /// How often we look again before the list counts as too restless to be read.
@@ -65,10 +65,19 @@ pub(super) struct Pages<T> {
 }
 
 /// The page that was believed last.
-#[derive(Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Last {
     end: usize,
     ids: HashSet<String>,
+}
+
+/// How far a list was read, for another to go on from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    next: usize,
+    last: Last,
+    has_begun: bool,
+    is_done: bool,
 }
 
 impl<T: Row> Pages<T> {
@@ -99,6 +108,16 @@ impl<T: Row> Pages<T> {
             is_done: false,
             rows: PhantomData,
         }
+    }
+
+    /// The same list, from where another reading of it stopped.
+    pub(super) fn from(self, position: Position) -> Pages<T> {
+        let Position { next, last, has_begun, is_done } = position;
+        Pages { next, last, has_begun, is_done, ..self }
+    }
+
+    pub(super) fn position(&self) -> Position {
+        Position { next: self.next, last: self.last.clone(), has_begun: self.has_begun, is_done: self.is_done }
     }
 
     /// The next page; none after the end. It may repeat rows of any page before, and holds all that are new.

@@ -35,7 +35,7 @@ pub struct SyncState {
     pub restored_at: Option<Timestamp>,
     /// Recorded keys that the provider does not know any more, and since when it says so.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub unseen: BTreeMap<KeyHash, i64>,
+    pub unseen: BTreeMap<KeyHash, Timestamp>,
     /// Keys that bear names of ours whose grant is not there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub strangers: Vec<Stranger>,
@@ -142,13 +142,19 @@ impl Table {
         self.get(&keys::account()).await
     }
 
-    /// Writes the day's sums of the account, unless later ones are written.
-    pub async fn note_account(&self, account: &Account, day: Option<&AccountDay>) -> Result<(), StoreError> {
-        self.put_later(account, account.as_of).await?;
-        match day {
-            Some(day) => self.put_later(day, day.as_of).await,
-            None => Ok(()),
-        }
+    /// What the account's money came to on a day.
+    pub async fn account_day(&self, day: Date) -> Result<Option<AccountDay>, StoreError> {
+        self.get(&keys::account_day(day)).await
+    }
+
+    /// Writes the sums of the account, unless later ones are written.
+    pub async fn note_account(&self, account: &Account) -> Result<(), StoreError> {
+        self.put_later(account, account.as_of).await
+    }
+
+    /// Writes what the account's money came to on a day, unless it is written later.
+    pub async fn note_account_day(&self, day: &AccountDay) -> Result<(), StoreError> {
+        self.put_later(day, day.as_of).await
     }
 
     /// Every key of the account that no attempt of ours made, a sixteenth at a time.

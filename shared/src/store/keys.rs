@@ -173,6 +173,26 @@ pub fn sync_state() -> Key {
     key(ACCOUNT, "SYNC")
 }
 
+/// How far the run of the sync that goes on came.
+pub fn checkpoint() -> Key {
+    key(ACCOUNT, "CHECKPOINT")
+}
+
+/// A part of the rows that a run has seen.
+pub fn rows_part(number: u32) -> String {
+    format!("R#{number:06}")
+}
+
+/// A part of how far a run came when it was kept for this time.
+pub fn progress_part(saves: u32, number: u32) -> String {
+    format!("P#{saves:06}#{number:06}")
+}
+
+/// A part of what a run has seen.
+pub fn run_part(run: Ulid, part: &str) -> Key {
+    key(format!("CP#{run}"), part)
+}
+
 pub fn account() -> Key {
     key(ACCOUNT, "NOW")
 }

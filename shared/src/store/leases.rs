@@ -42,6 +42,13 @@ impl Table {
         self.get(&keys::meta()).await?.ok_or_else(|| StoreError::corrupt(&keys::meta(), Meta::KIND, &"it is gone"))
     }
 
+    /// Says that this table is the deployment's own from now on: a copy that was recovered.
+    pub async fn adopt(&self, now: Timestamp) -> Result<(), StoreError> {
+        let meta = Meta { table: self.name.clone(), ..self.meta(now).await? };
+        let put = self.client.put_item().table_name(&self.name).set_item(Some(items::to_item(&meta)?));
+        happened(put.condition_expression("attribute_exists(pk)").send().await).map(drop)
+    }
+
     /// Becomes the one runner until then, unless another is. The same holder may ask again.
     pub async fn acquire(
         &self,

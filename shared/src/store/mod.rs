@@ -3,6 +3,7 @@
 
 mod account;
 mod act;
+mod checkpoints;
 mod commit;
 mod error;
 mod grants;
@@ -27,6 +28,7 @@ use crate::config::Config;
 
 pub use account::{Account, AccountDay, ForeignKey, HeldBack, Stranger, SyncState};
 pub use act::{At, Outcome, new_ulid};
+pub use checkpoints::Checkpoint;
 pub use error::StoreError;
 pub use grants::{NotAsRead, Unchanged};
 pub use imports::{Import, ImportChunk, Step};

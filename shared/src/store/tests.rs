@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use ulid::Ulid;
 
 use super::account::{Account, AccountDay, ForeignKey, HeldBack, Stranger, SyncState};
+use super::checkpoints::{Checkpoint, Part};
 use super::imports::{Import, ImportChunk, Step};
 use super::items::{
     self, Enrolment, Item, Lease, Link, MailClass, MailState, Meta, OutboxRow, OwedMail, Person, PersonOf, Resent, Run,
@@ -154,7 +155,7 @@ fn a_full_sync_state() -> SyncState {
         completed_at: Some(since),
         opening: Some(Usd::from_dollars(3)),
         restored_at: Some(since),
-        unseen: BTreeMap::from([(hash("de"), since.as_millisecond())]),
+        unseen: BTreeMap::from([(hash("de"), since)]),
         strangers: vec![Stranger::of(&hash("5a"), &name, true)],
         held_back: Some(HeldBack { at: since, sweeps: 30, recoveries: 0, bound: 5, released_by }),
         version: 4,
@@ -362,6 +363,8 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         raw(&an_account()),
         raw(&an_account_day()),
         raw(&a_foreign_key()),
+        raw(&Checkpoint { run: ulid(), began_at: at("2026-01-03T00:20:00Z"), fence: 3, rows: 2, saves: 1, parts: 1 }),
+        raw(&Part { run: ulid(), part: "R#000000".to_owned(), made_at: at("2026-01-03T00:20:00Z"), bytes: vec![1, 2] }),
         raw(&an_import()),
         raw(&some_steps()),
         raw(&a_job()),

@@ -3,28 +3,27 @@
 
 use std::time::Duration;
 
+use crate::deadline::Deadline;
+use crate::domain::grant::Grant;
+use crate::domain::key::KeyHash;
+use crate::provider::Provider;
+use crate::provider::keys::KeyPatch;
+use crate::store::{At, Outcome, Table};
 use anyhow::{Result, ensure};
-use bursar_core::deadline::Deadline;
-use bursar_core::domain::grant::Grant;
-use bursar_core::domain::key::KeyHash;
-use bursar_core::provider::Provider;
-use bursar_core::provider::keys::KeyPatch;
-use bursar_core::store::{At, Outcome, Table};
-use bursar_core::web::Site;
 
 /// What one disable may take, the provider's and the table's answers included.
 const ENOUGH_FOR_ONE: Duration = Duration::from_secs(12);
 const LEFT_FOR_THE_TABLE: Duration = Duration::from_secs(9);
 
 /// Carries out what a grant owes as part of what caused it. A failure is told in the log only, since the work repeats it.
-pub(crate) async fn now_or_later(site: &Site, at: At<'_>) {
-    if let Err(error) = disable_all(&site.table, &site.provider, at).await {
+pub async fn now_or_later(table: &Table, provider: &Provider, at: At<'_>) {
+    if let Err(error) = disable_all(table, provider, at).await {
         tracing::warn!(grant = %at.grant, error = format!("{error:#}"), "a disable is left to the work");
     }
 }
 
 /// Carries out what one grant owes, as it stands now, and says how many keys that were.
-pub(crate) async fn disable_all(table: &Table, provider: &Provider, at: At<'_>) -> Result<u32> {
+pub async fn disable_all(table: &Table, provider: &Provider, at: At<'_>) -> Result<u32> {
     ensure!(at.deadline.leaves(ENOUGH_FOR_ONE), "the time is up for this round");
     let patience = Deadline::after(at.deadline.left().saturating_sub(LEFT_FOR_THE_TABLE).min(ENOUGH_FOR_ONE));
     let mut disabled = 0;

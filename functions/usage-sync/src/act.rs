@@ -1,0 +1,255 @@
+//! What is done about what was found. Each act is decided anew on the grant as it is now, so a finding that is not so any more, or
+//! was seen to by somebody else, comes to nothing; and each may be done twice.
+
+use anyhow::{Context, Result, ensure};
+use bursar_core::deadline::Deadline;
+use bursar_core::disables::disable_all;
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::{Found, HoldKind, Listed, Rule, State, Stopped, View, Wanted};
+use bursar_core::domain::id::Epoch;
+use bursar_core::domain::key::KeyHash;
+use bursar_core::domain::reading::{Of, Reading};
+use bursar_core::domain::window::utc_date;
+use bursar_core::provider::key::Key;
+use bursar_core::provider::keys::{Found as Answered, KeyPatch};
+use bursar_core::store::{At, Outcome};
+use futures_util::StreamExt;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::look::{Finding, What};
+use crate::progress::Progress;
+use crate::row::Row;
+use crate::run::{Run, Step};
+
+/// So many findings are seen to side by side; then this must still be the one runner.
+const SIDE_BY_SIDE: usize = 8;
+/// Of so many listed keys one may be deleted by one run.
+const PURGED_ONE_IN: usize = 50;
+/// Only what the provider says twice, so long apart, means that a key is gone.
+const SURELY_GONE: SignedDuration = SignedDuration::from_hours(1);
+
+/// What came of a finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Came {
+    Done,
+    /// An orphan was disabled.
+    Swept,
+    /// The provider says that it has no such key: since when is remembered. Of a grant that has not ended it is missing.
+    Unseen {
+        key: KeyHash,
+        since: Timestamp,
+        is_missing: bool,
+    },
+    /// It has said so for long enough.
+    Gone {
+        key: KeyHash,
+        is_missing: bool,
+    },
+    /// It could not be done, and why.
+    Undone(String),
+}
+
+impl Run<'_> {
+    /// Sees to every finding that the guard lets through.
+    pub(crate) async fn act(&self, progress: &mut Progress, deadline: Deadline) -> Result<Step> {
+        if progress.done == 0 {
+            self.hold_back(progress, deadline).await?;
+            progress.purge_at_most(progress.report.keys_listed / PURGED_ONE_IN);
+        }
+        while progress.done < progress.findings.len() {
+            if !self.has_time(deadline) {
+                return Ok(Step::TimeIsUp);
+            }
+            self.stay().await?;
+            let until = (progress.done + SIDE_BY_SIDE).min(progress.findings.len());
+            let batch = progress.findings.get(progress.done..until).unwrap_or_default();
+            let acts: Vec<_> = batch.iter().map(|finding| Box::pin(self.see_to(finding, progress, deadline))).collect();
+            let came: Vec<Came> = futures_util::stream::iter(acts).buffered(SIDE_BY_SIDE).collect().await;
+            came.into_iter().for_each(|came| progress.note(came));
+            progress.done = until;
+        }
+        Ok(Step::Done)
+    }
+
+    async fn see_to(&self, finding: &Finding, progress: &Progress, deadline: Deadline) -> Came {
+        let about = |error: anyhow::Error| Came::Undone(format!("{}: {error:#}", finding.told()));
+        self.try_to(finding, progress, deadline).await.unwrap_or_else(about)
+    }
+
+    async fn try_to(&self, finding: &Finding, progress: &Progress, deadline: Deadline) -> Result<Came> {
+        let programme = self.programmes.get(usize::from(finding.programme)).context("a programme is gone")?;
+        let at = At { programme: &programme.id, grant: &finding.grant, now: self.clock.now(), deadline };
+        match &finding.what {
+            What::Sweep { epoch, key } => {
+                let swept = self.table.sweep(at, *epoch, key).await?;
+                self.disable(at).await?;
+                return Ok(if matches!(swept, Outcome::Done(_)) { Came::Swept } else { Came::Done });
+            }
+            What::Recover { rows, .. } => {
+                let found: Vec<Found> = rows.iter().map(Row::found).collect();
+                self.table.recover(at, &found).await?;
+            }
+            What::EnabledAgain { epoch, key } => {
+                self.table.disable_again(at, *epoch, key).await?;
+            }
+            What::End => {
+                self.table.end(at, &Actor::Rule).await?;
+            }
+            What::Owed => {}
+            What::GiveBack => {
+                self.disable(at).await?;
+                self.table.give_back_place(at).await?;
+            }
+            What::LiveIsDisabled { epoch, key } | What::NotListed { epoch, key } => {
+                return self.look_again(at, *epoch, key, progress).await;
+            }
+            What::Limit { limit } => self.send_limit(at, limit.map_or(Listed::Unlimited, Listed::Limit)).await?,
+            What::Rule { last_used_at } => {
+                if let Outcome::Done((_, Rule::Hold)) = self.table.follow_rules(at, *last_used_at).await? {
+                    self.retire_unused(at, progress).await?;
+                }
+            }
+            What::Purge { epoch, key } => return self.purge(at, *epoch, key, progress).await,
+        }
+        self.disable(at).await?;
+        Ok(Came::Done)
+    }
+
+    /// Tells the provider to disable what the grant owes by now.
+    async fn disable(&self, at: At<'_>) -> Result<()> {
+        disable_all(self.table, self.provider, at).await.map(drop)
+    }
+
+    /// Asks for one key that was listed as disabled, or not at all. What was recorded meanwhile goes before what was found.
+    async fn look_again(&self, at: At<'_>, epoch: Epoch, key: &KeyHash, progress: &Progress) -> Result<Came> {
+        let Some(view) = self.table.view(at.programme, at.grant).await? else { return Ok(Came::Done) };
+        match self.ask(key, at.deadline).await? {
+            Answered::Key(found) if found.disabled => {
+                self.table.found_disabled(at, view.grant.version, epoch, key).await?;
+                Ok(Came::Done)
+            }
+            Answered::Key(found) => {
+                self.note_use(&view, epoch, &found, progress).await?;
+                Ok(Came::Done)
+            }
+            Answered::Gone => {
+                let is_over = matches!(view.grant.state, State::Revoked | State::Ended);
+                let since = progress.unseen.get(key).copied();
+                if since.is_some_and(|since| since + SURELY_GONE < at.now) {
+                    self.table.found_gone(at, view.grant.version, epoch, key).await?;
+                    return Ok(Came::Gone { key: key.clone(), is_missing: !is_over });
+                }
+                Ok(Came::Unseen { key: key.clone(), since: since.unwrap_or(at.now), is_missing: !is_over })
+            }
+        }
+    }
+
+    /// Records what a key has used that was asked for by itself.
+    async fn note_use(&self, view: &View, epoch: Epoch, found: &Key, progress: &Progress) -> Result<()> {
+        let (settings, answered) = (&view.programme.settings, self.clock.now());
+        let Some(attempt) = view.grant.attempt(epoch) else { return Ok(()) };
+        let of = Of {
+            programme: &view.programme.id,
+            grant: &view.grant.id,
+            epoch,
+            reset: settings.reset,
+            byok: settings.byok,
+            made_at: attempt.begun_at,
+        };
+        let before = view.readings.iter().find(|reading| reading.epoch == epoch);
+        let told = found.told(settings.reset).context("the provider does not say what it has used")?;
+        let after = Reading::after(before, of, &told, answered, progress.looked_at)?;
+        if before.is_none_or(|before| after.is_news_to(before)) {
+            self.table.note_reading(&after).await?;
+        }
+        Ok(())
+    }
+
+    /// A key as the provider has it now; its day is the day of the clock when it is noted.
+    async fn ask(&self, key: &KeyHash, deadline: Deadline) -> Result<Answered> {
+        loop {
+            let asked = self.clock.now();
+            let answered = self.provider.get_key(key, deadline).await?;
+            if utc_date(asked) == utc_date(self.clock.now()) {
+                return Ok(answered);
+            }
+        }
+    }
+
+    /// Sends the limit that is wanted now. One that was reckoned in a window which is over is not sent.
+    async fn send_limit(&self, at: At<'_>, listed: Listed) -> Result<()> {
+        let Some(view) = self.table.view(at.programme, at.grant).await? else { return Ok(()) };
+        let Some((live, key)) = view.grant.live().and_then(|live| Some((live, live.key.as_ref()?))) else {
+            return Ok(());
+        };
+        match view.wanted(listed, at.now) {
+            None => Ok(()),
+            Some(Wanted::UsedUp) => {
+                self.table.stop(at, Stopped::UsedUp, &Actor::Sync).await.map(drop).map_err(Into::into)
+            }
+            Some(Wanted::Limit(limit)) => {
+                let reset = view.programme.settings.reset;
+                let window = reset.window_at(at.now);
+                ensure!(reset.window_at(self.clock.now()) == window, "the window turned");
+                self.provider.patch_key(key, KeyPatch::limit(Some(limit)), at.deadline).await?;
+                let sent = At { now: self.clock.now(), ..at };
+                self.table.limit_sent(sent, live.epoch, limit, window).await?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Disables a key that was held for disuse, reads it once more, and gives its place back.
+    async fn retire_unused(&self, at: At<'_>, progress: &Progress) -> Result<()> {
+        self.disable(at).await?;
+        let Some(view) = self.table.view(at.programme, at.grant).await? else { return Ok(()) };
+        let live = view.grant.live().filter(|_| view.grant.holds.has(HoldKind::Unused));
+        let Some((live, key)) = live.and_then(|live| Some((live, live.key.as_ref()?))) else { return Ok(()) };
+        if let Answered::Key(found) = self.ask(key, at.deadline).await? {
+            self.note_use(&view, live.epoch, &found, progress).await?;
+        }
+        self.table.give_back_place(at).await?;
+        Ok(())
+    }
+
+    async fn purge(&self, at: At<'_>, epoch: Epoch, key: &KeyHash, progress: &Progress) -> Result<Came> {
+        let Some(view) = self.table.view(at.programme, at.grant).await? else { return Ok(Came::Done) };
+        if view.may_purge(epoch, progress.restored_at, at.now) {
+            self.provider.delete_key(key, at.deadline).await?;
+            self.table.purged(at, epoch, key).await?;
+        }
+        Ok(Came::Done)
+    }
+}
+
+impl Progress {
+    fn note(&mut self, came: Came) {
+        match came {
+            Came::Done => {}
+            Came::Swept => self.report.orphans_disabled += 1,
+            Came::Unseen { key, since, is_missing } => {
+                self.report.keys_missing += usize::from(is_missing);
+                self.still_unseen.insert(key, since);
+            }
+            Came::Gone { key, is_missing } => {
+                self.report.keys_missing += usize::from(is_missing);
+                self.report.problem(format!("the provider does not have the key {key} any more"));
+            }
+            Came::Undone(why) => {
+                self.is_undone = true;
+                self.report.problem(why);
+            }
+        }
+    }
+
+    /// Leaves what may be deleted beyond this number to the next runs.
+    fn purge_at_most(&mut self, bound: usize) {
+        let mut left = bound.max(1);
+        self.findings.retain(|finding| {
+            let is_purge = matches!(finding.what, What::Purge { .. });
+            let stays = !is_purge || left > 0;
+            left -= usize::from(is_purge && left > 0);
+            stays
+        });
+    }
+}

@@ -1,0 +1,84 @@
+//! The keys of the account that nobody here made: what they are and what they used is recorded, and nothing is ever done to them.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::key::KeyHash;
+use bursar_core::domain::window::utc_date;
+use bursar_core::store::{ForeignKey, keys};
+use jiff::Timestamp;
+
+use crate::listing::Listing;
+use crate::progress::Progress;
+use crate::row::{FOREIGN, ForeignRow};
+use crate::run::{Run, Step};
+
+impl Run<'_> {
+    pub(crate) async fn look_at_foreign(&self, progress: &mut Progress, deadline: Deadline) -> Result<Step> {
+        while let Some(shard) = keys::SHARDS.get(usize::from(progress.next.1)) {
+            if !self.has_time(deadline) {
+                return Ok(Step::TimeIsUp);
+            }
+            let known = self.table.foreign_keys_of_shard(*shard).await?;
+            let mut known: HashMap<KeyHash, ForeignKey> = known.into_iter().map(|key| (key.key.clone(), key)).collect();
+            for row in progress.rows.of::<ForeignRow>((FOREIGN, progress.next.1))? {
+                let before = known.remove(&row.key());
+                let after = after(before.as_ref(), &row, progress);
+                progress.account.foreign.add(&after.used);
+                self.note_foreign(before, after).await?;
+            }
+            for before in known.into_values() {
+                progress.account.foreign.add(&before.used);
+                progress.account.foreign_gone += before.used.credits.total();
+                if progress.listing == Listing::Whole && before.gone_at.is_none() {
+                    let after =
+                        ForeignKey { gone_at: Some(progress.began_at), as_of: progress.began_at, ..before.clone() };
+                    self.note_foreign(Some(before), after).await?;
+                }
+            }
+            progress.next.1 += 1;
+        }
+        Ok(Step::Done)
+    }
+
+    async fn note_foreign(&self, before: Option<ForeignKey>, after: ForeignKey) -> Result<()> {
+        if before.is_some_and(|before| ForeignKey { as_of: after.as_of, ..before } == after) {
+            return Ok(());
+        }
+        Ok(self.table.note_foreign_key(&after).await?)
+    }
+}
+
+fn after(before: Option<&ForeignKey>, row: &ForeignRow, progress: &mut Progress) -> ForeignKey {
+    let answered = row.said.answered;
+    // What is seen for the first time has a past that nobody here can tell apart by days.
+    let known = before.map(|before| progress.looked_at.map_or(before.as_of, |looked| looked.max(before.as_of)));
+    let was = before.map(|before| before.used.clone()).unwrap_or_default();
+    let used = match &row.said.told {
+        Some(told) => was.with(told, utc_date(answered), known.map(utc_date)).map_err(|doubtful| doubtful.to_string()),
+        None => Err("the provider does not say what it has used".to_owned()),
+    };
+    let used = used.unwrap_or_else(|why| {
+        progress.report.problem(format!("of the key {} nothing is recorded: {why}", row.key()));
+        progress.has_gaps = true;
+        was
+    });
+    let last_used_at = row.said.told.as_ref().and_then(|told| told.last_used_at);
+    ForeignKey {
+        key: row.key(),
+        name: row.name.clone(),
+        enabled: row.said.enabled,
+        limit: row.said.limit,
+        used,
+        created_at: row.said.created_at,
+        last_used_at: last_used_at.max(before.and_then(|before| before.last_used_at)),
+        first_seen_at: before.map_or(progress.began_at, |before| before.first_seen_at),
+        gone_at: None,
+        as_of: latest(answered, before),
+    }
+}
+
+fn latest(answered: Timestamp, before: Option<&ForeignKey>) -> Timestamp {
+    before.map_or(answered, |before| before.as_of.max(answered))
+}

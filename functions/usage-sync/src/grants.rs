@@ -1,0 +1,156 @@
+//! The second part of a run: every grant beside what was listed of its keys. What they used is recorded, programmes are summed up,
+//! and what is to be done is put on a list. Grants and their readings are read once, a sixteenth of a programme at a time.
+
+use std::collections::HashMap;
+
+use anyhow::{Context, Result};
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::grant::{Grant, Reading, View};
+use bursar_core::domain::id::{GrantId, KeyName};
+use bursar_core::domain::programme::{Pot, Programme};
+use bursar_core::store::{Noted, StoreError, Stranger, keys};
+use futures_util::{StreamExt, TryStreamExt};
+
+use crate::listing::Listing;
+use crate::look::{Finding, Seen, Sight};
+use crate::progress::{Progress, Sums};
+use crate::row::{ForeignRow, Row};
+use crate::run::{Run, Step};
+
+/// So many readings are written side by side.
+const SIDE_BY_SIDE: usize = 16;
+
+impl Run<'_> {
+    pub(crate) async fn look_at_all(&self, progress: &mut Progress, deadline: Deadline) -> Result<Step> {
+        while let Some(programme) = self.programmes.get(usize::from(progress.next.0)) {
+            match self.look_at_programme(programme, progress, deadline).await {
+                Ok(Step::Done) => self.close_programme(programme, progress, deadline).await?,
+                Ok(Step::TimeIsUp) => return Ok(Step::TimeIsUp),
+                // One programme that cannot be read keeps no other from its sums.
+                Err(error) if is_corrupt(&error) => {
+                    progress.report.problem(format!("{} could not be looked at: {error:#}", programme.id));
+                    progress.has_failed = true;
+                }
+                Err(error) => return Err(error),
+            }
+            progress.sums = None;
+            progress.next = (progress.next.0 + 1, 0);
+        }
+        Ok(Step::Done)
+    }
+
+    async fn look_at_programme(
+        &self,
+        programme: &Programme,
+        progress: &mut Progress,
+        deadline: Deadline,
+    ) -> Result<Step> {
+        let sums = match progress.sums.take() {
+            Some(sums) => sums,
+            // The pot first: its version tells whether anybody moved it while the rest was read.
+            None => {
+                Sums::of(self.table.pot(&programme.id).await?.with_context(|| format!("{} has no pot", programme.id))?)
+            }
+        };
+        let pot = sums.pot.clone();
+        progress.sums = Some(sums);
+        while let Some(shard) = keys::SHARDS.get(usize::from(progress.next.1)) {
+            if !self.has_time(deadline) {
+                return Ok(Step::TimeIsUp);
+            }
+            let grants = self.table.shard_of(&programme.id, *shard).await?;
+            let news = self.look_at_shard((programme, &pot), progress, grants)?;
+            progress.report.readings_recorded += self.record(news).await?;
+            progress.next.1 += 1;
+        }
+        Ok(Step::Done)
+    }
+
+    /// Looks at a sixteenth of a programme's grants, and says what is news of their keys.
+    fn look_at_shard(
+        &self,
+        (programme, pot): (&Programme, &Pot),
+        progress: &mut Progress,
+        grants: Vec<(Grant, Vec<Reading>)>,
+    ) -> Result<Vec<Reading>> {
+        let number = progress.next.0;
+        let mut rows: HashMap<GrantId, Vec<Row>> = HashMap::new();
+        for row in progress.rows.of::<Row>((number, progress.next.1))? {
+            rows.entry(row.grant()).or_default().push(row);
+        }
+        let sight = Sight {
+            rows: &[],
+            is_whole: progress.listing == Listing::Whole,
+            began_at: progress.began_at,
+            looked_at: progress.looked_at,
+            is_copy: self.is_copy,
+            restored_at: progress.restored_at,
+            now: self.clock.now(),
+        };
+        let mut news = Vec::new();
+        for (grant, readings) in grants {
+            let rows = rows.remove(&grant.id).unwrap_or_default();
+            let mut view = View { programme: programme.clone(), pot: pot.clone(), grant, readings };
+            let seen = Seen::of(&mut view, Sight { rows: &rows, ..sight });
+            if let Some(sums) = &mut progress.sums {
+                sums.add(&view, progress.began_at);
+            }
+            progress.account.ours_gone += seen.gone;
+            progress.has_gaps |= !seen.problems.is_empty();
+            seen.problems.into_iter().for_each(|problem| progress.report.problem(problem));
+            for what in seen.whats {
+                progress.touched.insert(number);
+                progress.findings.push(Finding { programme: number, grant: view.grant.id.clone(), what });
+            }
+            for row in seen.not_ours {
+                self.disown(progress, programme, &row)?;
+            }
+            news.extend(seen.news);
+        }
+        // What is left bears the name of a grant that is not there.
+        for row in rows.into_values().flatten() {
+            progress.strangers.push(Stranger::of(&row.key(), &self.name(programme, &row), row.said.enabled));
+        }
+        Ok(news)
+    }
+
+    async fn record(&self, news: Vec<Reading>) -> Result<usize> {
+        let noted: Vec<_> = news.iter().map(|reading| self.table.note_reading(reading)).collect();
+        let noted: Vec<Noted> = futures_util::stream::iter(noted).buffer_unordered(SIDE_BY_SIDE).try_collect().await?;
+        Ok(noted.into_iter().filter(|noted| *noted == Noted::Recorded).count())
+    }
+
+    /// Writes the sums of a programme that nothing is to be done in; the others are summed up when it is done.
+    async fn close_programme(&self, programme: &Programme, progress: &mut Progress, deadline: Deadline) -> Result<()> {
+        let sums = progress.sums.take().context("a programme was not summed up")?;
+        progress.account.ours.add(&sums.used);
+        if progress.listing == Listing::Broken || progress.touched.contains(&progress.next.0) {
+            return Ok(());
+        }
+        if !self.write_sums(programme, &sums, progress, deadline).await? {
+            progress.touched.insert(progress.next.0);
+        }
+        Ok(())
+    }
+
+    /// A key that only bears one of our names is nobody's here.
+    fn disown(&self, progress: &mut Progress, programme: &Programme, row: &Row) -> Result<()> {
+        let name = self.name(programme, row).to_string();
+        progress.report.problem(format!("the key {} bears a name of ours, and no attempt made it", row.key()));
+        progress.rows.add_foreign(&ForeignRow::with_name(row, name))
+    }
+
+    fn name(&self, programme: &Programme, row: &Row) -> KeyName {
+        KeyName {
+            deployment: self.deployment.clone(),
+            programme: programme.id.clone(),
+            grant: row.grant(),
+            epoch: row.epoch(),
+            nonce: row.nonce(),
+        }
+    }
+}
+
+pub(crate) fn is_corrupt(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(StoreError::Corrupt { .. }))
+}

@@ -1,0 +1,68 @@
+//! The bound on what one run disables on its own judgement. Beyond it none of that is done: an orphan that nobody saw harms nobody,
+//! a live key that is taken for one does. A person looks, and lets the next run do it.
+
+use anyhow::Result;
+use bursar_core::deadline::Deadline;
+use bursar_core::store::HeldBack;
+
+use crate::look::What;
+use crate::progress::Progress;
+use crate::run::Run;
+
+/// A run may always disable so many.
+const ALWAYS: usize = 5;
+/// Of so many listed keys it may disable one.
+const ONE_IN: usize = 50;
+
+impl Run<'_> {
+    /// Counts what would be disabled before any of it is marked, and drops all of that where it is too much.
+    pub(crate) async fn hold_back(&self, progress: &mut Progress, deadline: Deadline) -> Result<()> {
+        let bound = ALWAYS.max(progress.report.keys_listed / ONE_IN);
+        let (sweeps, recoveries) = counted(progress);
+        if sweeps + recoveries <= bound {
+            return Ok(());
+        }
+        let held = self.table.sync_state().await?.held_back;
+        // What was let through is what somebody saw, and little more.
+        let released = held.filter(|held| held.released_by.is_some());
+        if released.is_some_and(|held| sweeps + recoveries <= usize_of(held.sweeps) + usize_of(held.recoveries) + bound)
+        {
+            return Ok(());
+        }
+        progress.findings.retain(|finding| !is_counted(&finding.what));
+        progress.is_undone = true;
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let held = HeldBack {
+            at: progress.began_at,
+            sweeps: count(sweeps),
+            recoveries: count(recoveries),
+            bound: count(bound),
+            released_by: None,
+        };
+        progress.report.problem(format!(
+            "{} keys would have been disabled, and one run disables {bound} at most on its own judgement: none was. An admin can \
+             let the next run do it.",
+            sweeps + recoveries
+        ));
+        progress.held_back = Some(held);
+        let _ = deadline;
+        Ok(())
+    }
+}
+
+/// How many attempts would be swept, and how many keys recoveries would end.
+fn counted(progress: &Progress) -> (usize, usize) {
+    progress.findings.iter().fold((0, 0), |(sweeps, recoveries), finding| match &finding.what {
+        What::Sweep { .. } => (sweeps + 1, recoveries),
+        What::Recover { ends, .. } => (sweeps, recoveries + ends),
+        _ => (sweeps, recoveries),
+    })
+}
+
+fn is_counted(what: &What) -> bool {
+    matches!(what, What::Sweep { .. } | What::Recover { ends: 1.., .. })
+}
+
+fn usize_of(count: u32) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}

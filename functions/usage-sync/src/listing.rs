@@ -1,0 +1,88 @@
+//! The first part of a run: every key of the account, page by page, packed away by the grant whose name it bears.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::id::{KeyName, ProgrammeId};
+use bursar_core::domain::window::Reset;
+use bursar_core::provider::inventory::KeyPage;
+use bursar_core::store::Stranger;
+use serde::{Deserialize, Serialize};
+
+use crate::progress::Progress;
+use crate::row::{ForeignRow, Row};
+use crate::run::{Run, Step};
+
+/// How far a listing came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Listing {
+    Begun,
+    /// To its end, and each row could be read.
+    Whole,
+    /// To its end, but some rows could not be read.
+    WithGaps,
+    Broken,
+}
+
+/// More keys of programmes that are not there are not named one by one.
+const MOST_STRANGERS: usize = 100;
+
+/// The programmes by their ids: the number that a run gives each, and its kind of window.
+type Numbered<'a> = HashMap<&'a ProgrammeId, (u16, Reset)>;
+
+impl Run<'_> {
+    /// Lists until the end, or until the time is up.
+    pub(crate) async fn list(&self, progress: &mut Progress, deadline: Deadline) -> Result<Step> {
+        let numbered = self.programmes.iter().zip(0_u16..);
+        let numbered: Numbered<'_> =
+            numbered.map(|(programme, number)| (&programme.id, (number, programme.settings.reset))).collect();
+        let mut inventory = {
+            let (position, hashes) = (std::mem::take(&mut progress.position), progress.rows.hashes()?);
+            self.provider.inventory_from(self.clock, deadline, position, hashes.iter())
+        };
+        progress.listing = loop {
+            if !self.has_time(deadline) {
+                progress.position = inventory.position();
+                return Ok(Step::TimeIsUp);
+            }
+            match inventory.next().await {
+                Ok(Some(page)) => self.pack(progress, page, &numbered)?,
+                Ok(None) if progress.has_gaps => break Listing::WithGaps,
+                Ok(None) => break Listing::Whole,
+                // What was asked for as the time ran out may come the next time.
+                Err(_) if !self.has_time(deadline) => {}
+                Err(error) => {
+                    progress.report.problem(format!("the keys could not all be listed: {error}"));
+                    break Listing::Broken;
+                }
+            }
+        };
+        progress.report.keys_listed = inventory.listed();
+        Ok(Step::Done)
+    }
+
+    fn pack(&self, progress: &mut Progress, page: KeyPage, numbered: &Numbered<'_>) -> Result<()> {
+        for row in page.unreadable {
+            let which = row.hash.map_or("without a hash".to_owned(), |hash| hash.to_string());
+            progress.report.problem(format!("the key {which} could not be read: {}", row.why));
+            progress.has_gaps = true;
+        }
+        for key in &page.keys {
+            let name = key.name.parse::<KeyName>().ok().filter(|name| name.deployment == self.deployment);
+            let Some(name) = name else {
+                progress.rows.add_foreign(&ForeignRow::of(key, page.answered))?;
+                continue;
+            };
+            match numbered.get(&name.programme) {
+                Some((number, reset)) => progress.rows.add(*number, &Row::of(key, &name, *reset, page.answered))?,
+                // It may be as young as the run; whether it is there by now is looked at in the end.
+                None if progress.strangers.len() < MOST_STRANGERS => {
+                    progress.strangers.push(Stranger::of(&key.hash, &name, !key.disabled));
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,239 @@
+//! What a listing says of one grant: what its keys have used now, and what may have to be done about them. Nothing is read or written
+//! here; what is found is a suspicion, and each act decides anew on the grant as it is then.
+
+use bursar_core::domain::grant::{Attempt, AttemptState, Disable, Found, GRACE, HoldKind, Listed, State, View};
+use bursar_core::domain::id::{Epoch, GrantId};
+use bursar_core::domain::key::KeyHash;
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::reading::{Of, Reading};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::row::Row;
+
+/// What a grant is looked at with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sight<'a> {
+    /// The listed keys that bear its name, each once.
+    pub(crate) rows: &'a [Row],
+    /// Whether the listing reached its end and could be read: only then what is not in it may be gone.
+    pub(crate) is_whole: bool,
+    /// When this run began, and when the last listing of every key before it did.
+    pub(crate) began_at: Timestamp,
+    pub(crate) looked_at: Option<Timestamp>,
+    /// Whether this table is a copy of an earlier moment that was not recovered yet.
+    pub(crate) is_copy: bool,
+    pub(crate) restored_at: Option<Timestamp>,
+    pub(crate) now: Timestamp,
+}
+
+/// What was seen.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// Readings that say more than is on record.
+    pub(crate) news: Vec<Reading>,
+    pub(crate) whats: Vec<What>,
+    /// Keys that only bear its name: no attempt of ours made them.
+    pub(crate) not_ours: Vec<Row>,
+    pub(crate) problems: Vec<String>,
+    /// What was used on keys that the account does not have any more.
+    pub(crate) gone: Usd,
+}
+
+/// Something to be done about a grant, if it is still so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Finding {
+    pub(crate) programme: u16,
+    pub(crate) grant: GrantId,
+    pub(crate) what: What,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum What {
+    /// An enabled key that nobody was shown.
+    Sweep { epoch: Epoch, key: KeyHash },
+    /// Keys of ours that this table does not know, with the others of the grant; so many a recovery would end.
+    Recover { rows: Vec<Row>, ends: usize },
+    /// An enabled key that must not be.
+    EnabledAgain { epoch: Epoch, key: KeyHash },
+    /// A live key that was listed as disabled.
+    LiveIsDisabled { epoch: Epoch, key: KeyHash },
+    /// A recorded key that was not listed.
+    NotListed { epoch: Epoch, key: KeyHash },
+    /// The limit that was sent or listed is not the one that is wanted, or there is nothing left to be wanted.
+    Limit { limit: Option<Usd> },
+    /// Its programme is over.
+    End,
+    /// A place in the pot that nobody uses.
+    GiveBack,
+    /// Disables that are still owed.
+    Owed,
+    /// One of the programme's rules is due.
+    Rule { last_used_at: Option<Timestamp> },
+    /// A key that may be deleted at the provider.
+    Purge { epoch: Epoch, key: KeyHash },
+}
+
+impl Finding {
+    /// Which key or grant it is about, for the report.
+    pub(crate) fn told(&self) -> String {
+        let key = match &self.what {
+            What::Sweep { key, .. }
+            | What::EnabledAgain { key, .. }
+            | What::LiveIsDisabled { key, .. }
+            | What::NotListed { key, .. }
+            | What::Purge { key, .. } => Some(key),
+            _ => None,
+        };
+        key.map_or_else(|| format!("the grant {}", self.grant), |key| format!("the key {key}"))
+    }
+}
+
+/// What a listed key and the grant whose name it bears are to each other.
+enum Match<'a> {
+    /// This attempt made it.
+    Its(&'a Attempt),
+    /// This attempt does not know its key, so it may have made this one.
+    Perhaps(&'a Attempt),
+    /// An attempt made it that is not on record, or counts as shown since the table went back.
+    Unrecorded,
+    /// It only bears the name.
+    NotOurs,
+}
+
+impl Seen {
+    /// Looks at a grant, whose readings are afterwards as they are on record once the news are.
+    pub(crate) fn of(view: &mut View, sight: Sight<'_>) -> Seen {
+        let mut seen = Seen::default();
+        for row in sight.rows {
+            if let Match::Its(attempt) = match_of(view, sight, row) {
+                match read(view, sight, attempt, row) {
+                    Ok(Some(news)) => seen.take_in(view, news),
+                    Ok(None) => {}
+                    Err(why) => seen.problems.push(format!("of the key {} nothing is recorded: {why}", row.key())),
+                }
+            }
+        }
+        let mut is_unrecorded = false;
+        for row in sight.rows {
+            match match_of(view, sight, row) {
+                Match::Its(attempt) => seen.whats.extend(about_its(view, sight, attempt, row)),
+                Match::Perhaps(attempt) => seen.whats.extend(orphan(sight, attempt, row)),
+                Match::Unrecorded => is_unrecorded = true,
+                Match::NotOurs => seen.not_ours.push(row.clone()),
+            }
+        }
+        if is_unrecorded && sight.is_whole {
+            let found: Vec<Found> = sight.rows.iter().map(Row::found).collect();
+            seen.whats.push(What::Recover { rows: sight.rows.to_vec(), ends: view.ended_by_recovery(&found) });
+        }
+        seen.whats.extend(not_listed(view, sight));
+        seen.whats.extend(of_the_grant(view, sight));
+        let is_listed = |epoch| sight.rows.iter().any(|row| row.epoch() == epoch);
+        seen.gone = view.readings.iter().filter(|reading| !is_listed(reading.epoch)).map(Reading::lifetime).sum();
+        seen
+    }
+
+    fn take_in(&mut self, view: &mut View, news: Reading) {
+        match view.readings.iter_mut().find(|reading| reading.epoch == news.epoch) {
+            Some(reading) => reading.clone_from(&news),
+            None => view.readings.push(news.clone()),
+        }
+        self.news.push(news);
+    }
+}
+
+fn match_of<'v>(view: &'v View, sight: Sight<'_>, row: &Row) -> Match<'v> {
+    let Some(attempt) = view.grant.attempt(row.epoch()) else {
+        // Attempts are written ahead, so a key of a later one means that the table went back. The oldest that came to nothing are
+        // forgotten.
+        return if row.epoch() > view.grant.epoch { Match::Unrecorded } else { Match::NotOurs };
+    };
+    match &attempt.key {
+        _ if attempt.nonce != row.nonce() => Match::NotOurs,
+        Some(key) if *key == row.key() => Match::Its(attempt),
+        Some(_) => Match::NotOurs,
+        None if sight.is_copy && attempt.state == AttemptState::Open => Match::Unrecorded,
+        None => Match::Perhaps(attempt),
+    }
+}
+
+/// What a key has used, if that is news.
+fn read(view: &View, sight: Sight<'_>, attempt: &Attempt, row: &Row) -> Result<Option<Reading>, String> {
+    let settings = &view.programme.settings;
+    let of = Of {
+        programme: &view.programme.id,
+        grant: &view.grant.id,
+        epoch: attempt.epoch,
+        reset: settings.reset,
+        byok: settings.byok,
+        made_at: attempt.begun_at,
+    };
+    let before = view.readings.iter().find(|reading| reading.epoch == attempt.epoch);
+    // Somebody asked after this page was answered: then that is on record.
+    if before.is_some_and(|before| row.said.answered < before.as_of) {
+        return Ok(None);
+    }
+    let told = row.said.told.as_ref().ok_or("the provider does not say what it has used")?;
+    let after = Reading::after(before, of, told, row.said.answered, sight.looked_at);
+    let after = after.map_err(|doubtful| doubtful.to_string())?;
+    Ok(Some(after).filter(|after| before.is_none_or(|before| after.is_news_to(before))))
+}
+
+fn about_its(view: &View, sight: Sight<'_>, attempt: &Attempt, row: &Row) -> Option<What> {
+    let (epoch, key) = (attempt.epoch, row.key());
+    let is_live = view.grant.live().is_some_and(|live| live.epoch == epoch);
+    match (is_live && view.grant.holds.is_empty(), row.said.enabled) {
+        (true, true) => {
+            let listed = row.said.limit.map_or(Listed::Unlimited, Listed::Limit);
+            view.wanted(listed, sight.now).map(|_| What::Limit { limit: row.said.limit })
+        }
+        (true, false) => Some(What::LiveIsDisabled { epoch, key }),
+        (false, true) => Some(What::EnabledAgain { epoch, key }),
+        (false, false) => None,
+    }
+}
+
+/// An enabled key that nobody was shown, of an attempt that nobody can be at any more.
+fn orphan(sight: Sight<'_>, attempt: &Attempt, row: &Row) -> Option<What> {
+    let is_old = sight.now >= attempt.begun_at + GRACE;
+    let is_orphan = row.said.enabled && attempt.state != AttemptState::Shown && is_old;
+    is_orphan.then(|| What::Sweep { epoch: attempt.epoch, key: row.key() })
+}
+
+/// Recorded keys that are not in the listing. One that was made since it began cannot be.
+fn not_listed(view: &View, sight: Sight<'_>) -> Vec<What> {
+    let attempts = view.grant.attempts.iter().filter(|_| sight.is_whole);
+    let missing = attempts.filter(|attempt| attempt.gone.is_none() && attempt.begun_at < sight.began_at);
+    let missing = missing.filter_map(|attempt| {
+        let key = attempt.key.clone()?;
+        let is_listed = sight.rows.iter().any(|row| row.epoch() == attempt.epoch && row.key() == key);
+        (!is_listed).then_some(What::NotListed { epoch: attempt.epoch, key })
+    });
+    missing.collect()
+}
+
+fn of_the_grant(view: &View, sight: Sight<'_>) -> Vec<What> {
+    let (grant, now) = (&view.grant, sight.now);
+    let is_over = matches!(grant.state, State::Revoked | State::Ended);
+    if view.programme.is_over(now) && !is_over {
+        return vec![What::End];
+    }
+    let mut whats = Vec::new();
+    if grant.owed_disables().next().is_some() {
+        whats.push(What::Owed);
+    }
+    let never_claimed = grant.state == State::Invited && now >= view.programme.settings.claim_closes_at();
+    if grant.has_place && (never_claimed || grant.holds.has(HoldKind::Unused)) {
+        whats.push(What::GiveBack);
+    }
+    let live = grant.live().and_then(|live| sight.rows.iter().find(|row| row.epoch() == live.epoch));
+    let last_used_at = live.and_then(|row| row.said.told.as_ref()?.last_used_at);
+    if live.is_some() && view.lifecycle(last_used_at, now).is_some() {
+        whats.push(What::Rule { last_used_at });
+    }
+    let may_go = grant.attempts.iter().filter(|attempt| matches!(attempt.disable, Disable::Done { .. }));
+    let may_go = may_go.filter(|attempt| is_over && view.may_purge(attempt.epoch, sight.restored_at, now));
+    whats.extend(may_go.filter_map(|attempt| Some(What::Purge { epoch: attempt.epoch, key: attempt.key.clone()? })));
+    whats
+}

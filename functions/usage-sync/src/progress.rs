@@ -1,0 +1,153 @@
+//! All that a run knows of itself: how far it came, what it has seen and summed up. What lies in a checkpoint is this, so that an
+//! invocation whose time is up is followed by one that goes on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result};
+use bursar_core::domain::id::ProgrammeId;
+use bursar_core::domain::key::KeyHash;
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::Pot;
+use bursar_core::domain::reading::Used;
+use bursar_core::provider::account::Credits;
+use bursar_core::provider::inventory::Position;
+use bursar_core::store::{Checkpoint, HeldBack, Stranger, SyncState, Table};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::listing::Listing;
+use crate::look::Finding;
+use crate::report::Report;
+use crate::row::Rows;
+
+/// The parts of a run, in their order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Stage {
+    #[default]
+    List,
+    /// Looks at every grant: readings, sums, and what is to be done.
+    Look,
+    LookAtForeign,
+    /// Does what is to be done.
+    Act,
+    /// Sums up anew where something was done.
+    SumUp,
+    Reconcile,
+    Over,
+}
+
+/// A run, as far as it came.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Progress {
+    pub(crate) began_at: Timestamp,
+    /// Rows name a programme by its place here. Those made since the run began are the next run's.
+    pub(crate) programmes: Vec<ProgrammeId>,
+    /// When the last listing of every key before this one began.
+    pub(crate) looked_at: Option<Timestamp>,
+    pub(crate) restored_at: Option<Timestamp>,
+    pub(crate) stage: Stage,
+    pub(crate) position: Position,
+    pub(crate) listing: Listing,
+    /// Whether some of what was listed could not be read.
+    pub(crate) has_gaps: bool,
+    /// Whether some part of the table could not be looked at.
+    pub(crate) has_failed: bool,
+    /// Whether something that was to be done was not.
+    pub(crate) is_undone: bool,
+    /// The account's money before the listing.
+    pub(crate) credits: Option<Credits>,
+    /// The programme and the sixteenth of it that are next.
+    pub(crate) next: (u16, u8),
+    pub(crate) sums: Option<Sums>,
+    pub(crate) account: Whole,
+    pub(crate) strangers: Vec<Stranger>,
+    /// Recorded keys that the provider does not have, and since when: as the last run left it, and as this one found it.
+    pub(crate) unseen: BTreeMap<KeyHash, Timestamp>,
+    pub(crate) still_unseen: BTreeMap<KeyHash, Timestamp>,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) held_back: Option<HeldBack>,
+    /// How many of the findings were seen to.
+    pub(crate) done: usize,
+    /// Programmes in which something was found, so that their sums are to be made anew.
+    pub(crate) touched: BTreeSet<u16>,
+    pub(crate) report: Report,
+    #[serde(skip)]
+    pub(crate) rows: Rows,
+}
+
+/// What the grants of a programme come to.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Sums {
+    /// As it was before the grants were read.
+    pub(crate) pot: Pot,
+    pub(crate) used: Used,
+    pub(crate) by_group: BTreeMap<String, Used>,
+    pub(crate) implied: Usd,
+    pub(crate) reserved: Usd,
+    pub(crate) grants: u32,
+    pub(crate) claimed: u32,
+}
+
+/// What all keys of the account come to.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Whole {
+    pub(crate) ours: Used,
+    pub(crate) ours_gone: Usd,
+    pub(crate) foreign: Used,
+    pub(crate) foreign_gone: Usd,
+}
+
+impl Progress {
+    pub(crate) fn begun(began_at: Timestamp, programmes: Vec<ProgrammeId>, sync: &SyncState) -> Progress {
+        Progress {
+            began_at,
+            programmes,
+            looked_at: sync.looked_at,
+            restored_at: sync.restored_at,
+            stage: Stage::List,
+            position: Position::default(),
+            listing: Listing::Begun,
+            has_gaps: false,
+            has_failed: false,
+            is_undone: false,
+            credits: None,
+            next: (0, 0),
+            sums: None,
+            account: Whole::default(),
+            strangers: Vec::new(),
+            unseen: sync.unseen.clone(),
+            still_unseen: BTreeMap::new(),
+            findings: Vec::new(),
+            held_back: None,
+            done: 0,
+            touched: BTreeSet::new(),
+            report: Report::default(),
+            rows: Rows::default(),
+        }
+    }
+
+    /// Where a checkpoint says that a run came to.
+    pub(crate) async fn load(table: &Table, checkpoint: &Checkpoint) -> Result<Progress> {
+        let text = table.progress(checkpoint).await?;
+        let mut progress: Progress = serde_json::from_slice(&text).context("a checkpoint cannot be read")?;
+        let mut rows = Vec::new();
+        for number in 0..checkpoint.rows {
+            rows.extend(table.rows(checkpoint.run, number).await?);
+        }
+        progress.rows.restore(&rows)?;
+        Ok(progress)
+    }
+
+    /// Keeps it, and says under which checkpoint. None when a later runner has taken over.
+    pub(crate) async fn save(
+        &mut self,
+        table: &Table,
+        last: &Checkpoint,
+        now: Timestamp,
+    ) -> Result<Option<Checkpoint>> {
+        let rows = self.rows.unsaved()?;
+        let parts = table.keep_rows(last.run, last.rows, &rows, now).await?;
+        let next = Checkpoint { rows: last.rows + parts, ..last.clone() };
+        Ok(table.save_checkpoint(&next, &serde_json::to_vec(self)?, now).await?)
+    }
+}

@@ -1,0 +1,151 @@
+//! Whether the sums agree: what the account spent against what all known keys used, ours and others'. The first complete run says
+//! what there was before; from then on what nobody explains is the residual. Here a run also says how the sync stands.
+
+use anyhow::{Result, ensure};
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::id::KeyName;
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::window::utc_date;
+use bursar_core::provider::account::Credits;
+use bursar_core::store::{Account, AccountDay, Stranger, SyncState};
+
+use crate::listing::Listing;
+use crate::progress::Progress;
+use crate::run::{Run, Step};
+
+/// How often how the sync stands is read anew because an admin wrote it meanwhile.
+const TRIES: usize = 5;
+
+impl Run<'_> {
+    /// Checks the management key and reads the account's money. False when nothing can be listed.
+    pub(crate) async fn begin(&self, progress: &mut Progress, deadline: Deadline) -> Result<bool> {
+        if let Err(error) = self.provider.check_management_key(deadline).await {
+            progress.report.problem(format!("nothing was listed: {error}"));
+            return Ok(false);
+        }
+        match self.provider.credits(deadline).await {
+            Ok(credits) => {
+                progress.report.account_balance_usd = Some(credits.balance().to_string());
+                progress.credits = Some(credits);
+            }
+            Err(error) => progress.report.problem(format!("the credits could not be read: {error}")),
+        }
+        Ok(true)
+    }
+
+    /// The last part of a run.
+    pub(crate) async fn reconcile(&self, progress: &mut Progress, deadline: Deadline) -> Result<Step> {
+        progress.strangers = self.without_young(std::mem::take(&mut progress.strangers)).await?;
+        for stranger in &progress.strangers {
+            let problem = format!("the key {} bears a name of ours, and its grant is not here", stranger.key);
+            progress.report.problem(problem);
+        }
+        // Money goes on being spent while keys are listed: what was spent by the end bounds it.
+        let after = match self.provider.credits(deadline).await {
+            Ok(credits) => Some(credits),
+            Err(error) => {
+                progress.report.problem(format!("the credits could not be read again: {error}"));
+                None
+            }
+        };
+        let is_read = progress.listing == Listing::Whole && !progress.has_gaps && !progress.has_failed;
+        let credits = progress.credits.zip(after).filter(|_| is_read);
+        progress.report.complete = credits.is_some() && !progress.is_undone;
+
+        self.stay().await?;
+        for _ in 0..TRIES {
+            let state = self.table.sync_state().await?;
+            let opening = state.opening.or_else(|| {
+                let unexplained = |(before, after)| unexplained(before, after, progress, Usd::ZERO);
+                credits.filter(|_| progress.report.complete).map(unexplained)
+            });
+            let day = credits.zip(opening).map(|((before, after), opening)| self.day(before, after, opening, progress));
+            let next = self.state_after(progress, &state, opening, is_read);
+            if !self.table.set_sync_state(&next).await? {
+                continue;
+            }
+            if is_read {
+                self.write_account(progress, day.as_ref()).await?;
+            }
+            progress.report.residual_usd = day.as_ref().map(|day| day.residual.to_string());
+            if self.is_copy && progress.report.complete {
+                self.table.adopt(self.clock.now()).await?;
+            }
+            return Ok(Step::Done);
+        }
+        ensure!(false, "how the sync stands was changed again and again");
+        Ok(Step::Done)
+    }
+
+    /// Writes what all keys used and what the money came to, each only if it changed.
+    async fn write_account(&self, progress: &Progress, day: Option<&AccountDay>) -> Result<()> {
+        let (as_of, whole) = (progress.began_at, &progress.account);
+        let account = Account { as_of, ours: whole.ours.clone(), foreign: whole.foreign.clone() };
+        if self.table.account().await?.is_none_or(|known| Account { as_of, ..known } != account) {
+            self.table.note_account(&account).await?;
+        }
+        let Some(day) = day else { return Ok(()) };
+        if self.table.account_day(day.day).await?.is_none_or(|known| AccountDay { as_of, ..known } != *day) {
+            self.table.note_account_day(day).await?;
+        }
+        Ok(())
+    }
+
+    fn state_after(&self, progress: &Progress, state: &SyncState, opening: Option<Usd>, is_read: bool) -> SyncState {
+        let (began_at, complete) = (Some(progress.began_at), progress.report.complete);
+        let state = state.clone();
+        let recovered_at = (self.is_copy && complete).then_some(progress.began_at);
+        let after = SyncState {
+            looked_at: if is_read { began_at } else { state.looked_at },
+            completed_at: if complete { began_at } else { state.completed_at },
+            opening,
+            restored_at: recovered_at.or(state.restored_at),
+            unseen: if is_read { progress.still_unseen.clone() } else { state.unseen },
+            strangers: if is_read { progress.strangers.clone() } else { state.strangers },
+            held_back: if is_read { progress.held_back.clone() } else { state.held_back },
+            version: state.version,
+        };
+        after.next()
+    }
+
+    fn day(&self, before: Credits, after: Credits, opening: Usd, progress: &Progress) -> AccountDay {
+        let whole = &progress.account;
+        AccountDay {
+            day: utc_date(progress.began_at),
+            as_of: progress.began_at,
+            bought: before.bought,
+            spent: before.used,
+            ours: whole.ours.credits.total() - whole.ours_gone,
+            ours_gone: whole.ours_gone,
+            foreign: whole.foreign.credits.total() - whole.foreign_gone,
+            foreign_gone: whole.foreign_gone,
+            opening,
+            residual: unexplained(before, after, progress, opening),
+        }
+    }
+
+    /// Keys of programmes that were made since the run began are no strangers.
+    async fn without_young(&self, strangers: Vec<Stranger>) -> Result<Vec<Stranger>> {
+        let mut kept = Vec::new();
+        for stranger in strangers {
+            let Ok(name) = stranger.name.parse::<KeyName>() else { continue };
+            if self.table.grant(&name.programme, &name.grant).await?.is_none() {
+                kept.push(stranger);
+            }
+        }
+        Ok(kept)
+    }
+}
+
+/// How much was spent that no key explains; less than nothing when keys used more than was spent. What was spent while the keys were
+/// listed may be in their readings or not, so any amount in between is explained.
+fn unexplained(before: Credits, after: Credits, progress: &Progress, opening: Usd) -> Usd {
+    let explained = progress.account.ours.credits.total() + progress.account.foreign.credits.total() + opening;
+    if explained < before.used {
+        before.used - explained
+    } else if explained > after.used {
+        after.used - explained
+    } else {
+        Usd::ZERO
+    }
+}
