@@ -2,7 +2,6 @@
 //! when its mail is sent.
 
 use askama::Template;
-use axum::Form;
 use axum::extract::State;
 use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, StatusCode};
@@ -31,7 +30,7 @@ pub(crate) async fn start(State(site): State<Site>) -> Response {
 
 /// Writes one ask for whatever can be an address. The browser is remembered by a cookie that every answer sets: a link counts in
 /// the browser that asked for it.
-pub(crate) async fn ask(State(site): State<Site>, headers: HeaderMap, Form(fields): Form<Fields>) -> Answer {
+pub(crate) async fn ask(State(site): State<Site>, headers: HeaderMap, fields: Fields) -> Answer {
     let Some(text) = fields.get("address") else {
         let sentence = "The field for the address is missing. Open the start page and fill it in.";
         return Ok(site.refuse(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was sent", sentence));

@@ -45,6 +45,7 @@ impl Function for App {
             .route("/my/{programme}/refresh", post(keys::refresh))
             .route("/my/{programme}/resume", post(keys::resume))
             .route("/bursar.css", get(web::stylesheet))
+            .route("/forms.js", get(web::forms_script))
             .route("/key.js", get(script))
             .fallback(nothing)
             .method_not_allowed_fallback(nothing)

@@ -2,17 +2,16 @@
 //! question to it, and a good answer a session.
 
 use askama::Template;
-use axum::Form;
 use axum::extract::State;
 use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::sign_in::{Proof, ROLE_SESSION_LASTS, SESSION_LASTS, Session, SignIn, Typed};
 use bursar_core::domain::token::{Code, LinkToken, SessionToken};
 use bursar_core::store::{StoreError, Written};
-use bursar_core::web::{Answer, Fault, Fields, Frame, Posted, Site, Until};
+use bursar_core::web::{Answer, Fault, Fields, Frame, Posted, Site, Until, Visitor};
 use jiff::Timestamp;
 
 /// How often a decision is taken anew because somebody else was at the same address. Each time one of them got through.
@@ -43,7 +42,7 @@ pub(crate) async fn follow(
     Until(deadline): Until,
     uri: Uri,
     headers: HeaderMap,
-    Form(fields): Form<Fields>,
+    fields: Fields,
 ) -> Answer {
     let (Some(link), Some(proof)) = (link_in(uri.path()), proof(&site, &headers, &fields)) else {
         return Ok(refused(&site));
@@ -52,7 +51,12 @@ pub(crate) async fn follow(
     let Some(of) = site.table.link(&link).await? else { return Ok(refused(&site)) };
     for _ in 0..TRIES {
         let before = site.table.sign_in_of(&of.address).await?;
-        let Some(after) = before.follow(&link, &proof, now) else { return Ok(refused(&site)) };
+        let Some(after) = before.follow(&link, &proof, now) else {
+            return match proof {
+                Proof::Address(typed) if typed != of.address => Ok(refused(&site)),
+                Proof::Address(_) | Proof::Browser(_) => again(&site, &headers, &of.address).await,
+            };
+        };
         if let Some(signed_in) = begin_session(&site, &after, now, deadline).await? {
             return Ok(signed_in);
         }
@@ -61,7 +65,12 @@ pub(crate) async fn follow(
 }
 
 /// Signs in by the code of the mail, in any browser, since the address is typed with it.
-pub(crate) async fn type_code(State(site): State<Site>, Until(deadline): Until, Form(fields): Form<Fields>) -> Answer {
+pub(crate) async fn type_code(
+    State(site): State<Site>,
+    Until(deadline): Until,
+    headers: HeaderMap,
+    fields: Fields,
+) -> Answer {
     let address = fields.get("address").and_then(|text| EmailAddress::parse(text).ok());
     let (Some(address), Some(code)) = (address, fields.get("code").and_then(Code::from_form)) else {
         return Ok(refused(&site));
@@ -79,7 +88,7 @@ pub(crate) async fn type_code(State(site): State<Site>, Until(deadline): Until, 
                     return Ok(refused(&site));
                 }
             }
-            Typed::Nothing => return Ok(refused(&site)),
+            Typed::Nothing => return again(&site, &headers, address.matched()).await,
         }
     }
     Err(StoreError::Contended.into())
@@ -103,13 +112,29 @@ async fn begin_session(
         Some(known) => Some(site.table.person_of(&known.address, deadline).await?),
         None => None,
     };
-    let (lasts, to) = if person.is_some() { (ROLE_SESSION_LASTS, "/console") } else { (SESSION_LASTS, "/my") };
+    let lasts = if person.is_some() { ROLE_SESSION_LASTS } else { SESSION_LASTS };
     let token = SessionToken::generate();
     let session = Session { session: token.hash(), address: after.address.clone(), person, ends_at: now + lasts };
+    let cookie = [(SET_COOKIE, site.cookies.set_session(&token))];
     Ok(match site.table.sign_in(after, &session, deadline).await? {
-        Written::Yes => Some(([(SET_COOKIE, site.cookies.set_session(&token))], Redirect::to(to)).into_response()),
+        Written::Yes => Some((cookie, Redirect::to(home(&session))).into_response()),
         Written::Stale => None,
     })
+}
+
+/// The answer to a link or code that is used up. The browser that used it is led on as the first time, without a second session;
+/// any other learns nothing.
+async fn again(site: &Site, headers: &HeaderMap, address: &MatchedAddress) -> Answer {
+    let visitor = Visitor::of(site, headers).await?.filter(|visitor| visitor.session.address == *address);
+    Ok(match visitor {
+        Some(visitor) => Redirect::to(home(&visitor.session)).into_response(),
+        None => refused(site),
+    })
+}
+
+/// Where somebody goes who has just signed in.
+fn home(session: &Session) -> &'static str {
+    if session.person.is_some() { "/console" } else { "/my" }
 }
 
 fn refused(site: &Site) -> Response {

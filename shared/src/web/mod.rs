@@ -24,7 +24,7 @@ use crate::config::Config;
 
 pub use fault::Fault;
 pub use form::Fields;
-pub use page::{Frame, Message, signed_out, stylesheet};
+pub use page::{Frame, Message, forms_script, signed_out, stylesheet};
 pub use session::{Posted, Visitor};
 pub use site::{Site, Until};
 

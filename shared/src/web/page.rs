@@ -1,4 +1,4 @@
-//! The pages that any function may show, and the one stylesheet.
+//! The pages that any function may show, and what every page loads: the stylesheet and the script of its forms.
 
 use askama::Template;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -9,6 +9,7 @@ use axum::routing::{MethodRouter, get};
 use crate::config::Config;
 
 const STYLESHEET: &str = include_str!("../../templates/bursar.css");
+const FORMS: &str = include_str!("../../templates/forms.js");
 
 /// What stands on every page: whose it is, and whom to ask.
 #[derive(Debug, Clone)]
@@ -72,11 +73,21 @@ pub fn signed_out<S: Clone + Send + Sync + 'static>(frame: &Frame) -> MethodRout
     get(|| async { Redirect::to("/") }).fallback(refused)
 }
 
-/// The stylesheet's route. It is the only answer that a browser may keep, for some minutes.
+/// The stylesheet's route.
 pub async fn stylesheet() -> Response {
+    kept_for_minutes("text/css; charset=utf-8", STYLESHEET)
+}
+
+/// The route of the script that sends a form once.
+pub async fn forms_script() -> Response {
+    kept_for_minutes("text/javascript; charset=utf-8", FORMS)
+}
+
+/// The same for everybody, so a browser may keep it, for some minutes; no other answer may be kept.
+fn kept_for_minutes(kind: &'static str, text: &'static str) -> Response {
     let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8")),
+        (CONTENT_TYPE, HeaderValue::from_static(kind)),
         (CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),
     ];
-    (headers, STYLESHEET).into_response()
+    (headers, text).into_response()
 }

@@ -1,7 +1,6 @@
 //! Who sends a request: the session behind its cookie, the form that a session sent, and the cookies themselves. How a session
 //! comes to be is the sign-in's matter.
 
-use axum::Form;
 use axum::extract::{FromRef, FromRequest, FromRequestParts, Request};
 use axum::http::header::{COOKIE, HeaderMap, HeaderValue};
 use axum::http::request::Parts;
@@ -130,7 +129,7 @@ where
         let (mut parts, body) = request.into_parts();
         let visitor = Visitor::from_request_parts(&mut parts, state).await?;
         let request = Request::from_parts(parts, body);
-        let Form(fields) = Form::<Fields>::from_request(request, state).await.map_err(IntoResponse::into_response)?;
+        let fields = Fields::from_request(request, state).await?;
         if !fields.get("csrf").is_some_and(|given| visitor.csrf.is(given)) {
             return Err(Site::from_ref(state).foreign_form());
         }

@@ -96,12 +96,20 @@ pub(super) async fn with_page(State(frame): State<Frame>, request: Request, next
     }
     let (heading, sentence) = match status {
         StatusCode::METHOD_NOT_ALLOWED => return frame.not_found(),
-        StatusCode::PAYLOAD_TOO_LARGE => ("Too large", "Nothing was done, since more was sent than fits here."),
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => ("Nothing was done", "What was sent is not a form of this site."),
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            ("Too large", "Nothing was done, since more was sent than fits here. Open the page again and send less.")
+        }
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => (
+            "Nothing was done",
+            "What was sent is not a form of this site. Open the page here and press the button on it.",
+        ),
         StatusCode::UNPROCESSABLE_ENTITY => {
             ("A field is missing", "Nothing was done. Open the page again and fill the form.")
         }
-        StatusCode::BAD_REQUEST => ("Nothing was done", "What was sent could not be read as a form."),
+        StatusCode::BAD_REQUEST => (
+            "Nothing was done",
+            "What was sent could not be read as a form. Open the page again, fill the form and press once more.",
+        ),
         _ => ("Please try again", "Something did not work on our side. Nothing is lost; try again in some seconds."),
     };
     let mut page = Frame::page(status, &Message { frame: &frame, heading, sentence });
