@@ -57,7 +57,7 @@ impl Office<'_> {
 
     /// A claim by hand: the attempt, a key of its name at the provider, the record.
     pub async fn claim(&self, grant: &GrantId) -> String {
-        let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST };
+        let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
         let Outcome::Done(begun) = self.table.begin(self.at(grant), press).await.unwrap() else { panic!("not begun") };
         let name = KeyName {
             deployment: self.stack.ready.deployment.parse().unwrap(),

@@ -41,7 +41,7 @@ async fn spent(stack: &Stack, programme: &ProgrammeId, dollars: i32) {
     let person = NewPerson { person: Person { address, name: None, roster_id: None }, group: None };
     let by = By { actor: &Actor::Rule, now, deadline };
     let grant = table.invite(programme, &[person], by).await.unwrap().remove(0);
-    let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST };
+    let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
     let begun = table.begin(At { programme, grant: &grant, now, deadline }, press).await.unwrap();
     let Outcome::Done(begun) = begun else { panic!("not begun") };
     let minted = Minted { key: grant.as_str().repeat(4).parse().unwrap(), limit: Usd::from_dollars(100) };

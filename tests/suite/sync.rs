@@ -165,7 +165,7 @@ async fn act(office: &Office<'_>, meanwhile: Meanwhile, ada: &GrantId, bob: &Gra
     let by = &Actor::Rule;
     let done = match meanwhile {
         Meanwhile::Begins => {
-            let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST };
+            let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
             matches!(office.table.begin(office.at(bob), press).await.unwrap(), Outcome::Done(_))
         }
         Meanwhile::IsRevoked => {

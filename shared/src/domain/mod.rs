@@ -17,5 +17,6 @@ pub mod role;
 pub mod sign_in;
 pub mod span;
 pub mod term;
+pub mod terms;
 pub mod token;
 pub mod window;

@@ -11,6 +11,7 @@ use super::address::EmailAddress;
 use super::id::ProgrammeId;
 use super::money::Usd;
 use super::term::Term;
+use super::terms::TermsHash;
 use super::window::Reset;
 
 /// A programme as it stands.
@@ -178,6 +179,11 @@ impl Settings {
         !self.models.is_empty()
             || of_group.is_some_and(|group| !group.models.is_empty())
             || self.data_policy != DataPolicy::Account
+    }
+
+    /// Which text has to be accepted before the first key, if any.
+    pub fn terms_hash(&self) -> Option<TermsHash> {
+        self.terms.as_deref().map(TermsHash::of)
     }
 
     /// When a key made for this programme expires.

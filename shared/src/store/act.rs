@@ -89,12 +89,13 @@ impl Table {
     }
 }
 
-/// What a place costs, which cap one of one's own replaces, and whether the programme is over were read in it: an edit since may have
-/// changed them.
+/// What a place costs, which cap one of one's own replaces, whether the programme is over, and until a key was shown the claim window
+/// and the terms were read in the programme: an edit since may have changed them.
 fn rests_on_settings(change: &Change) -> bool {
-    let rests = |act: Act| matches!(act, Act::CapChanged | Act::Ended | Act::Reopened);
-    let act_rests = change.audit.as_ref().is_some_and(|what| rests(what.act));
-    act_rests || matches!(change.pot, PotChange::Take(_) | PotChange::TakeAnyway(_))
+    let is = |act| change.audit.as_ref().is_some_and(|what| what.act == act);
+    let is_claim = is(Act::Begun) && !change.grant.ever_shown;
+    let rests = is(Act::CapChanged) || is(Act::Ended) || is(Act::Reopened);
+    is_claim || rests || matches!(change.pot, PotChange::Take(_) | PotChange::TakeAnyway(_))
 }
 
 /// A grant is found by its person's address.

@@ -116,7 +116,7 @@ fn with_people(count: usize) -> (World, Vec<GrantId>) {
 }
 
 fn reveal(who: &GrantId) -> Act {
-    Act::Begin(who.clone(), Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST })
+    Act::Begin(who.clone(), Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None })
 }
 
 fn times(said: &[String], text: &str) -> usize {

@@ -173,7 +173,7 @@ impl Kind {
         let grant = world.grants.get(who);
         let epoch = grant.map_or(Epoch::BEFORE_THE_FIRST, |grant| grant.epoch);
         let who = who.clone();
-        let press = |kind| Act::Begin(who.clone(), Press { kind, epoch });
+        let press = |kind| Act::Begin(who.clone(), Press { kind, epoch, terms: None });
         let last = grant.and_then(|grant| grant.attempts.last());
         let begun = || Begun {
             epoch,

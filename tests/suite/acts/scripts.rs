@@ -68,7 +68,9 @@ impl Script {
             Script::ClaimsElsewhere => part.claims(&bob(), PressKind::Reveal).await,
             Script::Fails(kind, how) => {
                 let epoch = part.grant().epoch;
-                if let Ended::Said(_, Some(begun)) = part.asks(Act::Begin(ada(), Press { kind, epoch })).await? {
+                if let Ended::Said(_, Some(begun)) =
+                    part.asks(Act::Begin(ada(), Press { kind, epoch, terms: None })).await?
+                {
                     part.asks(Act::GiveUp(ada(), begun, how, None)).await?;
                 }
                 Some(())
@@ -140,7 +142,7 @@ impl Part<'_> {
 
     async fn claims(&mut self, who: &GrantId, kind: PressKind) -> Option<()> {
         let epoch = self.world().grants[who].epoch;
-        let begun = self.asks(Act::Begin(who.clone(), Press { kind, epoch })).await?;
+        let begun = self.asks(Act::Begin(who.clone(), Press { kind, epoch, terms: None })).await?;
         let Ended::Said(_, Some(begun)) = begun else { return Some(()) };
         self.pays(who, begun.to_retire.clone()).await?;
         let made = minted(who, begun.epoch);

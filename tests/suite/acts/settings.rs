@@ -130,7 +130,7 @@ impl World {
     }
 
     fn press(&self, kind: PressKind, now: Timestamp) -> Legal {
-        let press = Press { kind, epoch: self.grants[&ada()].epoch };
+        let press = Press { kind, epoch: self.grants[&ada()].epoch, terms: None };
         Act::Begin(ada(), press).on(self, &[self], now).remove(0)
     }
 }

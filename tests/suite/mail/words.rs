@@ -181,7 +181,7 @@ impl PostOffice {
     /// A key that was made up is shown.
     async fn claim(&mut self, grant: &GrantId) {
         let at = At { programme: &self.programme, grant, now: self.stack.clock.now(), deadline: soon() };
-        let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST };
+        let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
         let Outcome::Done(begun) = self.table.begin(at, press).await.unwrap() else { panic!("not begun") };
         let minted = Minted { key: grant.as_str().repeat(4).parse().unwrap(), limit: Usd::from_dollars(20) };
         self.table.record(at, &begun, &minted).await.unwrap();

@@ -6,6 +6,7 @@ use super::{Attempt, AttemptState, Change, Debt, FREE_REPLACEMENT, HoldKind, LEA
 use crate::domain::audit::{Act, Actor};
 use crate::domain::id::{Epoch, Nonce};
 use crate::domain::limit::wanted_limit;
+use crate::domain::terms::TermsHash;
 
 /// More would not fit into the grant's item; nobody gets there but by an outage and a script.
 const MAX_ATTEMPTS: usize = 1000;
@@ -13,11 +14,12 @@ const MAX_ATTEMPTS: usize = 1000;
 /// How long a refused attempt is remembered: longer than any key of it could stay unseen.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(48);
 
-/// What the student pressed, and the epoch the page showed.
+/// What the student pressed, and what the page showed with it: the epoch, and the terms if their box was ticked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Press {
     pub kind: PressKind,
     pub epoch: Epoch,
+    pub terms: Option<TermsHash>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +66,8 @@ pub enum BeginRefused {
         resets_at: Option<Timestamp>,
     },
     PotExhausted,
+    /// The programme's terms are yet to be accepted, as they read now. Everything else would let the press through.
+    TermsNotAccepted,
 }
 
 impl View {
@@ -87,13 +91,27 @@ impl View {
             lapsed.state = AttemptState::Superseded;
         }
 
+        let accepted = self.terms_to_accept();
+        if accepted.is_some() && press.terms != accepted {
+            return Err(BeginRefused::TermsNotAccepted);
+        }
+
         let epoch = self.grant.epoch.next();
         change.grant.epoch = epoch;
         change.grant.state = State::Minting { nonce: nonce.clone(), lease_until: now + LEASE };
         change.grant.attempts.push(Attempt::open(epoch, nonce.clone(), now));
         let to_retire = change.grant.owed_disables().collect();
-        let change = change.audited(Act::Begun, &self.grant, Some(format!("attempt {}", epoch.number())));
+        let mut note = format!("attempt {}", epoch.number());
+        if let Some(terms) = accepted {
+            note += &format!("; terms accepted, sha256 {terms}");
+        }
+        let change = change.audited(Act::Begun, &self.grant, Some(note));
         Ok((change, Begun { epoch, nonce, to_retire }))
+    }
+
+    /// The terms that a press has to accept: until a key was shown, each press anew.
+    pub fn terms_to_accept(&self) -> Option<TermsHash> {
+        self.programme.settings.terms_hash().filter(|_| !self.grant.ever_shown)
     }
 
     /// Whether the next key that is shown counts as a replacement.

@@ -1,6 +1,7 @@
 //! Who may begin, what a claim and a replacement leave behind, and what of it counts.
 
 use super::*;
+use crate::domain::terms::TermsHash;
 
 #[test]
 fn a_claim_takes_its_place_once_and_ends_live() {
@@ -38,7 +39,7 @@ fn a_page_that_is_older_than_the_last_attempt_begins_nothing() {
     let change = story.view.give_up(&begun, GaveUp::Refused, None, "402", story.now).unwrap();
     story.apply(change);
     assert_eq!(story.view.grant.state, State::Invited);
-    let stale = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST };
+    let stale = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
     assert_eq!(story.view.begin(stale, Nonce::random(), story.now).unwrap_err(), BeginRefused::StalePage);
     story.begin(PressKind::Reveal);
 }
@@ -155,4 +156,42 @@ fn the_last_of_the_pot_goes_to_one() {
     story.press(PressKind::Reveal).unwrap();
     story.view.pot.reserved += Usd::from_micros(1);
     assert_eq!(story.refused(PressKind::Reveal), BeginRefused::PotExhausted);
+}
+
+#[test]
+fn terms_are_accepted_as_they_read_now_with_each_press_until_a_key_was_shown() {
+    let mut story = Story::new();
+    let note = |change: &Change| change.audit.clone().unwrap().note.unwrap();
+    assert_eq!(
+        note(&story.press(PressKind::Reveal).unwrap().0),
+        "attempt 1",
+        "where there are none, none are accepted"
+    );
+    story.view.programme.settings.terms = Some("Be kind.".to_owned());
+    let (now, epoch) = (TermsHash::of("Be kind."), story.view.grant.epoch);
+    for terms in [None, Some(TermsHash::of("Be quick."))] {
+        let press = Press { kind: PressKind::Reveal, epoch, terms };
+        assert_eq!(story.view.begin(press, Nonce::random(), story.now), Err(BeginRefused::TermsNotAccepted));
+    }
+    for attempt in [1, 2] {
+        let (change, begun) = story.press(PressKind::Reveal).unwrap();
+        assert_eq!(note(&change), format!("attempt {attempt}; terms accepted, sha256 {now}"));
+        story.apply(change);
+        let failed = story.view.give_up(&begun, GaveUp::Unknown, None, "no answer", story.now);
+        story.apply(failed.unwrap());
+    }
+    story.shown(PressKind::Reveal, 'a');
+    story.view.programme.settings.terms = Some("Be kinder.".to_owned());
+    let press = Press { kind: PressKind::Replace, epoch: story.view.grant.epoch, terms: None };
+    let (change, _) = story.view.begin(press, Nonce::random(), story.now).unwrap();
+    assert_eq!(note(&change), "attempt 4", "a replacement asks for nothing more");
+}
+
+#[test]
+fn somebody_who_could_have_no_key_is_not_asked_for_the_terms_first() {
+    let mut story = Story::new();
+    story.view.programme.settings.terms = Some("Be kind.".to_owned());
+    story.view.pot.reserved = Usd::from_dollars(90);
+    let press = Press { kind: PressKind::Reveal, epoch: story.view.grant.epoch, terms: None };
+    assert_eq!(story.view.begin(press, Nonce::random(), story.now), Err(BeginRefused::PotExhausted));
 }

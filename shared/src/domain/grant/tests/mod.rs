@@ -40,7 +40,8 @@ impl Story {
     }
 
     fn press(&self, kind: PressKind) -> Result<(Change, Begun), BeginRefused> {
-        self.view.begin(Press { kind, epoch: self.view.grant.epoch }, Nonce::random(), self.now)
+        let terms = self.view.programme.settings.terms_hash();
+        self.view.begin(Press { kind, epoch: self.view.grant.epoch, terms }, Nonce::random(), self.now)
     }
 
     fn refused(&self, kind: PressKind) -> BeginRefused {
