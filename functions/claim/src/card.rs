@@ -1,18 +1,15 @@
-//! A grant as its student reads it: the state in plain words, what is left, what can be pressed. Whether a press would be let
-//! through is asked of the domain, so the page never offers what the next request refuses.
+//! A grant as its student reads it: what is left, what can be pressed. Whether a press would be let through is asked of the domain,
+//! so the page never offers what the next request refuses. The state in words is `words`.
 
-use bursar_core::domain::grant::{Announcement, BeginRefused, Press, PressKind, State, Stopped, View};
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::{BeginRefused, HoldKind, Press, PressKind, State, View};
 use bursar_core::domain::id::Nonce;
 use bursar_core::domain::money::Usd;
-use bursar_core::domain::window::Reset;
-use bursar_core::web::Site;
+use bursar_core::domain::terms::TermsHash;
 use bursar_core::web::plain::time_in;
 use jiff::Timestamp;
 
-use crate::refusal::why_not;
-
-/// When a programme names no model, one that is cheap and known to everybody.
-const ANY_MODEL: &str = "openai/gpt-4o-mini";
+use crate::words;
 
 /// A grant on the page.
 pub(crate) struct Card<'a> {
@@ -20,17 +17,30 @@ pub(crate) struct Card<'a> {
     pub(crate) name: &'a str,
     /// As hooks and classes spell it.
     pub(crate) state: &'static str,
+    pub(crate) label: &'static str,
     pub(crate) words: String,
     pub(crate) cap: Usd,
     pub(crate) spent: Usd,
     pub(crate) left: Usd,
+    /// What all keys of the grant used.
+    pub(crate) in_all: Usd,
     pub(crate) as_of: Option<String>,
     pub(crate) window: String,
     pub(crate) epoch: u32,
+    pub(crate) was_shown: bool,
+    /// Whether there is anything to spend, now or later.
+    pub(crate) can_spend: bool,
     pub(crate) offers: Offers,
-    /// To be accepted before the first key.
-    pub(crate) terms: Option<&'a str>,
+    /// Why a key that works cannot be replaced, where the state does not say so.
+    pub(crate) no_replacement: Option<String>,
+    pub(crate) terms: Option<Terms<'a>>,
     pub(crate) contact: Option<&'a str>,
+}
+
+/// What is to be accepted before the first key.
+pub(crate) struct Terms<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) hash: TermsHash,
 }
 
 /// What can be pressed.
@@ -45,52 +55,56 @@ pub(crate) struct Offers {
     pub(crate) resume: bool,
 }
 
-/// How to use a key: never the key itself.
-pub(crate) struct Example<'a> {
-    pub(crate) url: &'a str,
-    pub(crate) model: &'a str,
+/// Why no key can be made now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Bar {
+    Begin(BeginRefused),
+    /// The programme's guardrail is not made yet.
+    BeingPrepared,
 }
 
 impl Card<'_> {
     pub(crate) fn of(view: &View, now: Timestamp) -> Card<'_> {
         let (grant, settings) = (&view.grant, &view.programme.settings);
-        let kind = kind_of_press(view);
-        let refused = view.begin(Press { kind, epoch: grant.epoch }, Nonce::random(), now).err();
+        let (kind, bar) = (kind_of_press(view), bar(view, now));
         let (cap, spending) = (grant.cap(settings), view.spending(now));
         let as_of = view.readings.iter().map(|reading| reading.as_of).max();
+        let offers = offers(view, kind, bar.is_none(), now);
+        let not_replaced = bar.as_ref().filter(|bar| offers.has_key && stops_replacing_only(bar));
+        let terms = settings.terms.as_deref().zip(view.terms_to_accept());
         Card {
             programme: view.programme.id.as_str(),
             name: &settings.name,
             state: if grant.holds.is_empty() { grant.state.as_str() } else { "paused" },
-            words: words(view, refused.as_ref()),
+            label: words::label(view, now),
+            words: words::state(view, bar.as_ref(), now),
             cap,
             spent: spending.in_window,
             left: (cap - spending.in_window).or_zero(),
+            in_all: view.readings.iter().fold(Usd::ZERO, |sum, reading| sum + reading.lifetime),
             as_of: as_of.map(|as_of| time_in(as_of, settings.term.timezone())),
-            window: window(view, now),
+            window: words::window(view, now),
             epoch: grant.epoch.number(),
-            offers: offers(view, kind, refused.is_none()),
-            terms: settings.terms.as_deref().filter(|_| !grant.ever_shown),
+            was_shown: grant.ever_shown,
+            can_spend: can_spend(view, bar.as_ref(), now),
+            offers,
+            no_replacement: not_replaced.map(|bar| words::why_barred(bar, &settings.term)),
+            terms: terms.map(|(text, hash)| Terms { text, hash }),
             contact: settings.contact.as_deref(),
         }
     }
 }
 
-impl Card<'_> {
+impl Terms<'_> {
     /// Terms that are a link are shown as one.
-    pub(crate) fn terms_are_a_link(&self) -> bool {
-        self.terms.is_some_and(|terms| terms.starts_with("https://") || terms.starts_with("http://"))
+    pub(crate) fn are_a_link(&self) -> bool {
+        let is_link = self.text.starts_with("https://") || self.text.starts_with("http://");
+        is_link && !self.text.contains(char::is_whitespace)
     }
-}
 
-impl<'a> Example<'a> {
-    pub(crate) fn of(site: &'a Site, view: &'a View) -> Example<'a> {
-        let settings = &view.programme.settings;
-        let group = view.grant.group.as_deref().and_then(|group| settings.groups.get(group));
-        let models = group.map(|group| &group.models).filter(|models| !models.is_empty()).unwrap_or(&settings.models);
-        // A tier's name is no model's.
-        let model = models.iter().find(|model| model.contains('/')).map_or(ANY_MODEL, String::as_str);
-        Example { url: &site.provider_url, model }
+    /// A sentence stands beside the box; more has a place of its own.
+    pub(crate) fn are_long(&self) -> bool {
+        self.text.len() > 200 || self.text.contains('\n')
     }
 }
 
@@ -103,81 +117,44 @@ fn kind_of_press(view: &View) -> PressKind {
     }
 }
 
-fn offers(view: &View, kind: PressKind, may_begin: bool) -> Offers {
+fn bar(view: &View, now: Timestamp) -> Option<Bar> {
+    let settings = &view.programme.settings;
+    let press = Press { kind: kind_of_press(view), epoch: view.grant.epoch, terms: settings.terms_hash() };
+    let is_prepared = view.programme.guardrail.is_some() || !settings.restricts(view.grant.group.as_deref());
+    match view.begin(press, Nonce::random(), now) {
+        Err(refused) => Some(Bar::Begin(refused)),
+        Ok(_) => (!is_prepared).then_some(Bar::BeingPrepared),
+    }
+}
+
+fn can_spend(view: &View, bar: Option<&Bar>, now: Timestamp) -> bool {
+    let is_over = matches!(view.grant.state, State::Revoked | State::Ended) || view.programme.is_over(now);
+    let never = matches!(
+        bar,
+        Some(Bar::Begin(
+            BeginRefused::WindowClosed | BeginRefused::PotExhausted | BeginRefused::Held(HoldKind::Dropped)
+        ))
+    );
+    !is_over && (view.grant.ever_shown || !never)
+}
+
+fn stops_replacing_only(bar: &Bar) -> bool {
+    matches!(bar, Bar::BeingPrepared | Bar::Begin(BeginRefused::ReplacementsUsedUp | BeginRefused::TooManyAttempts))
+}
+
+fn offers(view: &View, kind: PressKind, may_begin: bool, now: Timestamp) -> Offers {
     let is_live = matches!(view.grant.state, State::Live { .. });
-    let is_over = matches!(view.grant.state, State::Revoked | State::Ended);
+    // Under another hold too, resuming would change nothing that its student sees.
+    let is_held_otherwise = view.grant.holds.paused.is_some() || view.grant.holds.dropped;
     Offers {
         reveal: may_begin && kind == PressKind::Reveal,
         replace: may_begin && kind == PressKind::Replace,
         has_key: is_live,
         leaked: is_live,
         refresh: is_live,
-        resume: view.grant.holds.unused && !is_over,
+        resume: !is_held_otherwise && view.release(HoldKind::Unused, &Actor::Student, now).is_ok(),
     }
 }
 
-fn words(view: &View, refused: Option<&BeginRefused>) -> String {
-    let (grant, term) = (&view.grant, &view.programme.settings.term);
-    let why = || refused.map(|refused| why_not(refused, term));
-    let state = match &grant.state {
-        _ if !grant.holds.is_empty() => return why().unwrap_or_default(),
-        State::Revoked | State::Ended => return why().unwrap_or_default(),
-        State::Invited => {
-            return why().unwrap_or("Your key has not been made yet. It is made when you press.".to_owned());
-        }
-        State::Minting { .. } => {
-            return why().unwrap_or("The last attempt to make your key came to no end. Press again.".to_owned());
-        }
-        State::Live { .. } => {
-            let shown = grant.live().and_then(|live| live.shown_at).map(|shown| time_in(shown, term.timezone()));
-            let shown =
-                shown.map_or(String::new(), |shown| format!(" It was shown on {shown}, and nobody can show it again."));
-            let ending = ending(view).unwrap_or_default();
-            return format!("Your key works.{shown}{ending}");
-        }
-        State::Stopped { why: Stopped::Leaked } if grant.owed_disables().next().is_some() => {
-            "You reported your key leaked. The provider has not confirmed yet that it is ended; this is repeated each minute."
-        }
-        State::Stopped { why: Stopped::Leaked } => "You reported your key leaked, and it is ended.",
-        State::Stopped { why: Stopped::UsedUp } => "Your cap is used up, so your key was ended.",
-        State::Stopped { why: Stopped::TooOld } => "Your key had become too old, so it was ended.",
-        State::Stopped { why: Stopped::ReplacementFailed } => {
-            "Your old key is ended, and the last attempt to make a new one came to nothing. No money was lost."
-        }
-        State::Stopped { why: Stopped::GoneAtProvider } => "Your key was ended at the provider.",
-        State::Stopped { why: Stopped::TermEnded } => "Your key ended with the term, which goes on now.",
-    };
-    match why() {
-        Some(why) => format!("{state} {why}"),
-        None => format!("{state} You can have a new one."),
-    }
-}
-
-/// The end of the key that was announced, if it still stands.
-fn ending(view: &View) -> Option<String> {
-    let (what, announced) = view.announced()?;
-    let until = time_in(announced.until, view.programme.settings.term.timezone());
-    Some(match what {
-        Announcement::Unused => format!(" Nobody has used it for long: on {until} it is set aside, unless it is used."),
-        Announcement::TooOldLater | Announcement::TooOldSoon => {
-            format!(" It is getting old and ends on {until}. Replace it before; that does not count as a replacement.")
-        }
-    })
-}
-
-/// For how long the cap is, and when it starts anew.
-fn window(view: &View, now: Timestamp) -> String {
-    let settings = &view.programme.settings;
-    let each = match settings.reset {
-        Reset::None => {
-            return format!("for the whole term, until the end of {}", settings.term.ends_on().strftime("%-d %B %Y"));
-        }
-        Reset::Daily => "a day",
-        Reset::Weekly => "a week",
-        Reset::Monthly => "a month",
-    };
-    match settings.reset.resets_at(now).filter(|resets| *resets < settings.term.ends_at()) {
-        Some(resets) => format!("{each}; it starts anew on {}", time_in(resets, settings.term.timezone())),
-        None => format!("{each}; this is the last one of the term"),
-    }
-}
+#[cfg(test)]
+mod tests;

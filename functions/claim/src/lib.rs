@@ -3,12 +3,16 @@
 
 mod ask;
 mod card;
+mod example;
 mod keys;
 mod my;
 mod not_shown;
 mod refusal;
 mod reveal;
 mod sign_in;
+#[cfg(test)]
+mod testing;
+mod words;
 
 use anyhow::Result;
 use axum::Router;

@@ -12,7 +12,8 @@ use bursar_core::web::{Answer, Fault, Frame, Site, Visitor};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::card::{Card, Example};
+use crate::card::Card;
+use crate::example::Example;
 
 #[derive(Template)]
 #[template(path = "my.html")]
@@ -21,8 +22,8 @@ struct MyPage<'a> {
     visitor: &'a Visitor,
     alert: Option<&'a str>,
     cards: Vec<Card<'a>>,
-    /// How to use a key, if there is one to use.
-    example: Option<Example<'a>>,
+    /// How to use each key that there is to use.
+    examples: Vec<Example<'a>>,
 }
 
 pub(crate) async fn page(State(site): State<Site>, visitor: Visitor) -> Answer {
@@ -100,13 +101,14 @@ async fn show(
     alert: Option<&str>,
 ) -> Result<Response, Fault> {
     let views = grants_of(site, visitor).await?;
-    let in_use = views.iter().find(|view| view.grant.live().is_some() && view.grant.holds.is_empty());
+    let is_in_use =
+        |view: &&View| view.grant.live().is_some() && view.grant.holds.is_empty() && !view.programme.is_over(now);
     let page = MyPage {
         frame: &site.frame,
         visitor,
         alert,
         cards: views.iter().map(|view| Card::of(view, now)).collect(),
-        example: in_use.map(|view| Example::of(site, view)),
+        examples: views.iter().filter(is_in_use).map(|view| Example::of(site, view)).collect(),
     };
     Ok(Frame::page(status, &page))
 }

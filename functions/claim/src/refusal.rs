@@ -88,13 +88,7 @@ impl Refusal {
     }
 
     pub(crate) fn release(refused: &ReleaseRefused) -> Refusal {
-        Refusal::conflict(match refused {
-            ReleaseRefused::NotHeld { .. } => "Your key is not set aside for disuse, so there is nothing to resume.",
-            ReleaseRefused::Over => "This programme is over for you.",
-            ReleaseRefused::PotExhausted => {
-                "All the money of this programme is promised to others now. Ask the people who run it."
-            }
-        })
+        Refusal::conflict(why_not_resumed(refused))
     }
 
     /// As a page, with a way back.
@@ -108,12 +102,23 @@ impl Refusal {
     }
 }
 
+/// Why a key that was set aside is not resumed.
+pub(crate) fn why_not_resumed(refused: &ReleaseRefused) -> &'static str {
+    match refused {
+        ReleaseRefused::NotHeld { .. } => "Your key is not set aside for disuse, so there is nothing to resume.",
+        ReleaseRefused::Over => "This programme is over for you.",
+        ReleaseRefused::PotExhausted => {
+            "All the money of this programme is promised to others now. Ask the people who run it."
+        }
+    }
+}
+
 /// Why no key can be made now, as its student reads it.
 pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
     let at = |time| time_in(time, term.timezone());
     match refused {
         BeginRefused::Revoked => "Your place in this programme was withdrawn. Ask the people who run it.".to_owned(),
-        BeginRefused::Over => "This programme is over, so no key can be made any more.".to_owned(),
+        BeginRefused::Over => "This programme is over, so no key can be had any more.".to_owned(),
         BeginRefused::Held(HoldKind::Paused) => {
             "Your place is paused by the people who run this programme. Ask them; nothing is lost.".to_owned()
         }
@@ -128,8 +133,9 @@ pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
             "Your key was shown already, and is shown only once. If you do not have it any more, replace it.".to_owned()
         }
         BeginRefused::NothingToReplace => "You have no key yet, so there is nothing to replace: reveal it.".to_owned(),
-        BeginRefused::BeingMade { until } => {
-            format!("Your key is just being made. If no page showed it to you, press again after {}.", at(*until))
+        BeginRefused::BeingMade { .. } => {
+            "Your key is just being made. If no page has shown it to you in a minute, open this page again and press once more."
+                .to_owned()
         }
         BeginRefused::StalePage => {
             "The page you pressed on is older than what happened since. Open your credit again and look.".to_owned()
@@ -146,14 +152,18 @@ pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
             "So many attempts came to nothing that a person has to look. Ask the people who run this programme."
                 .to_owned()
         }
-        BeginRefused::NothingLeft { resets_at: Some(resets) } => {
+        BeginRefused::NothingLeft { resets_at: Some(resets) } if *resets < term.ends_at() => {
             format!("Your cap is used up. It starts anew on {}.", at(*resets))
         }
+        BeginRefused::NothingLeft { resets_at: Some(_) } => {
+            "Your cap is used up, and it does not start anew before the term ends.".to_owned()
+        }
         BeginRefused::NothingLeft { resets_at: None } => {
-            "Your cap is used up, and it is for the whole term.".to_owned()
+            "Your cap is used up, and it is for the whole term. Ask the people who run the programme if you need more.".to_owned()
         }
         BeginRefused::PotExhausted => {
             "All the money of this programme is promised to others now. Ask the people who run it.".to_owned()
         }
+        BeginRefused::TermsNotAccepted => "Accept the terms of the programme first.".to_owned(),
     }
 }

@@ -9,21 +9,24 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::{
-    Attempt, AttemptState, Begun, Disable, GaveUp, Minted, Press, PressKind, RecordRefused, View,
+    Attempt, AttemptState, BeginRefused, Begun, Disable, GaveUp, Minted, Press, PressKind, RecordRefused, View,
 };
 use bursar_core::domain::id::{DeploymentId, Epoch, KeyName, Nonce};
 use bursar_core::domain::key::{KeyHash, PlaintextKey};
 use bursar_core::domain::limit::wanted_limit;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Byok;
+use bursar_core::domain::terms::TermsHash;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::keys::NewKey;
 use bursar_core::store::{At, Outcome};
 use bursar_core::web::{Answer, Fields, Frame, Posted, Site, Until, Visitor};
+use jiff::Timestamp;
 
+use crate::example::Example;
 use crate::not_shown::{Failed, NotShown};
 use crate::refusal::Refusal;
-use crate::{card, keys, my};
+use crate::{keys, my};
 
 /// A claim begins with at least this much of its time left, and asks for a key with at least that much.
 const ENOUGH_TO_BEGIN: Duration = Duration::from_secs(20);
@@ -40,7 +43,7 @@ struct KeyPage<'a> {
     programme: &'a str,
     key: &'a str,
     limit: String,
-    example: card::Example<'a>,
+    example: Example<'a>,
 }
 
 /// A key that is recorded, and may be shown now.
@@ -90,10 +93,9 @@ async fn press(site: &Site, Until(deadline): Until, programme: &str, posted: &Po
             Refusal::field("The form is not whole. Open your credit again and press once more.").page(site, visitor)
         );
     };
-    let (press, settings) = (Press { kind, epoch }, &view.programme.settings);
-    if lacks_terms(&view, &posted.fields) && view.begin(press, Nonce::random(), now).is_ok() {
-        let sentence = "Accept the terms of the programme first: tick the box above the button.";
-        return my::with_alert(site, visitor, now, StatusCode::UNPROCESSABLE_ENTITY, sentence).await;
+    let (press, settings) = (Press { kind, epoch, terms: accepted(&posted.fields) }, &view.programme.settings);
+    if view.begin(press, Nonce::random(), now).is_err_and(|refused| refused == BeginRefused::TermsNotAccepted) {
+        return ask_for_terms(site, visitor, now, press).await;
     }
     if settings.restricts(view.grant.group.as_deref()) && view.programme.guardrail.is_none() {
         return Ok(NotShown::BeingPrepared.refusal(settings).page(site, visitor));
@@ -106,10 +108,23 @@ async fn press(site: &Site, Until(deadline): Until, programme: &str, posted: &Po
 
     let at = At { programme: &view.programme.id, grant: &view.grant.id, now, deadline };
     let claim = Claim { site, at, deployment: meta.deployment };
-    Ok(match claim.carry_out(press).await {
-        Ok(shown) => reveal_page(site, visitor, &view, &shown),
-        Err(not_shown) => not_shown.refusal(settings).page(site, visitor),
-    })
+    match claim.carry_out(press).await {
+        Ok(shown) => Ok(reveal_page(site, visitor, &view, &shown)),
+        // They were changed just now.
+        Err(NotShown::Begin(BeginRefused::TermsNotAccepted)) => ask_for_terms(site, visitor, now, press).await,
+        Err(not_shown) => Ok(not_shown.refusal(settings).page(site, visitor)),
+    }
+}
+
+/// The page again, with the terms as they read now.
+async fn ask_for_terms(site: &Site, visitor: &Visitor, now: Timestamp, press: Press) -> Answer {
+    let sentence = match press.terms {
+        None => "Accept the terms of the programme first: tick the box above the button.",
+        Some(_) => {
+            "The terms of the programme were changed meanwhile. Read them again, and tick the box if you accept them."
+        }
+    };
+    my::with_alert(site, visitor, now, StatusCode::UNPROCESSABLE_ENTITY, sentence).await
 }
 
 impl Claim<'_> {
@@ -287,7 +302,7 @@ fn reveal_page(site: &Site, visitor: &Visitor, view: &View, shown: &Shown) -> Re
         programme: &view.programme.settings.name,
         key: shown.key.reveal(),
         limit: shown.limit.to_dollars_down(),
-        example: card::Example::of(site, view),
+        example: Example::of(site, view),
     })
 }
 
@@ -299,7 +314,8 @@ fn is_read_for_the_last_time(view: &View, old: &Attempt, at: At<'_>) -> bool {
     is_past || view.readings.iter().any(|reading| reading.epoch == old.epoch && reading.as_of >= disabled)
 }
 
-/// Whether the terms are yet to be accepted: before the first key is shown.
-fn lacks_terms(view: &View, fields: &Fields) -> bool {
-    view.programme.settings.terms.is_some() && !view.grant.ever_shown && fields.get("terms") != Some("on")
+/// Which terms the page showed beside the box that was ticked.
+fn accepted(fields: &Fields) -> Option<TermsHash> {
+    fields.get("terms").filter(|ticked| *ticked == "on")?;
+    fields.filled("terms_sha256")?.parse().ok()
 }

@@ -1,0 +1,45 @@
+//! Values that the tests of the pages begin with, and a page as somebody reads it.
+
+use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::grant::{Grant, Person, View};
+use bursar_core::domain::id::ProgrammeId;
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::{Pot, Programme, Settings};
+use bursar_core::domain::term::Term;
+use jiff::Timestamp;
+
+pub(crate) fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// Somebody who is on the roster of a programme in Berlin, and did nothing yet.
+pub(crate) fn a_view() -> View {
+    let term = Term::new("2026-10-12".parse().unwrap(), "2027-02-06".parse().unwrap(), "Europe/Berlin").unwrap();
+    let settings = Settings::new("CS pilot", term, Usd::from_dollars(20));
+    let programme = Programme::new(ProgrammeId::of_name("CS pilot"), settings);
+    let person = Person { address: EmailAddress::parse("ada@uni.edu").unwrap(), name: None, roster_id: None };
+    let grant = Grant::invited(programme.id.clone(), "0123456789abcdef".parse().unwrap(), person, None);
+    let pot = Pot::new(programme.id.clone(), Usd::from_dollars(4000));
+    View { programme, pot, grant, readings: Vec::new() }
+}
+
+/// What stands on a page, a line for each block of it; buttons in brackets.
+pub(crate) fn readable(html: &str) -> String {
+    let mut text = String::new();
+    for piece in html.split('<').skip(1) {
+        let (tag, after) = piece.split_once('>').unwrap();
+        match tag.split([' ', '\n']).next().unwrap() {
+            "h2" | "p" | "dl" | "dt" | "summary" | "small" | "label" | "form" | "details" | "div" => text.push('\n'),
+            "span" if tag.contains("badge") => text.push('\n'),
+            "dd" => text.push_str(": "),
+            "button" => text.push_str("\n["),
+            "/button" => text.push(']'),
+            "meter" => continue,
+            _ => {}
+        }
+        text.push_str(&after.replace('\n', " "));
+    }
+    let text = text.replace("&#39;", "'").replace("&#38;", "&");
+    let lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ").replace(" :", ":"));
+    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+}

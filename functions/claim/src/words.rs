@@ -1,0 +1,139 @@
+//! The state of a grant in plain words, in the time zone of its programme. What a press that is refused reads is `refusal`'s matter;
+//! here it is said before anybody presses.
+
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::{Announcement, BeginRefused, HoldKind, ReleaseRefused, State, Stopped, View};
+use bursar_core::domain::limit::wanted_limit;
+use bursar_core::domain::term::Term;
+use bursar_core::domain::window::Reset;
+use bursar_core::web::plain::time_in;
+use jiff::Timestamp;
+
+use crate::card::Bar;
+use crate::refusal::{why_not, why_not_resumed};
+
+/// The state in a word or three.
+pub(crate) fn label(view: &View, now: Timestamp) -> &'static str {
+    match view.grant.state {
+        State::Revoked => "withdrawn",
+        State::Ended => "over",
+        _ if !view.grant.holds.is_empty() => "paused",
+        _ if view.programme.is_over(now) => "over",
+        State::Invited => "no key yet",
+        State::Minting { lease_until, .. } if lease_until <= now => "interrupted",
+        State::Minting { .. } => "being made",
+        State::Live { .. } if used_up(view, now).is_some() => "used up",
+        State::Live { .. } => "working",
+        State::Stopped { .. } => "no key now",
+    }
+}
+
+/// The state in a sentence or two, and what to do.
+pub(crate) fn state(view: &View, bar: Option<&Bar>, now: Timestamp) -> String {
+    let (grant, term) = (&view.grant, &view.programme.settings.term);
+    let why = || bar.map(|bar| why_barred(bar, term));
+    if grant.holds.unused
+        && let Some(Bar::Begin(BeginRefused::Held(HoldKind::Unused))) = bar
+        && let Err(refused @ ReleaseRefused::PotExhausted) = view.release(HoldKind::Unused, &Actor::Student, now)
+    {
+        return format!("Your key was set aside because it was not used. {}", why_not_resumed(&refused));
+    }
+    match &grant.state {
+        _ if !grant.holds.is_empty() => why().unwrap_or_default(),
+        State::Revoked | State::Ended => why().unwrap_or_default(),
+        State::Invited => why().unwrap_or_else(|| not_made_yet(view)),
+        State::Minting { .. } => why()
+            .unwrap_or("The last attempt to make your key came to no end. Nothing was spent; press again.".to_owned()),
+        State::Live { .. } => live(view, now),
+        State::Stopped { why: Stopped::UsedUp } if used_up(view, now).is_some() => why().unwrap_or_default(),
+        State::Stopped { why: stopped } => {
+            let is_owed = grant.owed_disables().next().is_some();
+            let next = why().unwrap_or("Get a new one: it has what is left of your cap.".to_owned());
+            format!("{} {next}", stopped_because(*stopped, is_owed))
+        }
+    }
+}
+
+/// For how long the cap is, and when it starts anew.
+pub(crate) fn window(view: &View, now: Timestamp) -> String {
+    let settings = &view.programme.settings;
+    let each = match settings.reset {
+        Reset::None => {
+            return format!("for the whole term, until the end of {}", settings.term.ends_on().strftime("%-d %B %Y"));
+        }
+        Reset::Daily => "a day",
+        Reset::Weekly => "a week",
+        Reset::Monthly => "a month",
+    };
+    match settings.reset.resets_at(now).filter(|resets| *resets < settings.term.ends_at()) {
+        Some(resets) => format!("{each}; it starts anew on {}", time_in(resets, settings.term.timezone())),
+        None => format!("{each}; this is the last one of the term"),
+    }
+}
+
+pub(crate) fn why_barred(bar: &Bar, term: &Term) -> String {
+    match bar {
+        Bar::Begin(refused) => why_not(refused, term),
+        Bar::BeingPrepared => {
+            "This programme is still being prepared at the provider. Open this page again in some minutes.".to_owned()
+        }
+    }
+}
+
+fn not_made_yet(view: &View) -> String {
+    let settings = &view.programme.settings;
+    let until = settings.claim_closes_at.map(|closes| time_in(closes, settings.term.timezone()));
+    let until = until.map_or(String::new(), |until| format!(" You can do that until {until}."));
+    format!("Your key is made when you press the button, and shown to you once.{until}")
+}
+
+fn live(view: &View, now: Timestamp) -> String {
+    let term = &view.programme.settings.term;
+    if view.programme.is_over(now) {
+        return "This programme is over, and your key ends with it.".to_owned();
+    }
+    if let Some(used_up) = used_up(view, now) {
+        return format!("{} Requests with your key are refused until there is more.", why_not(&used_up, term));
+    }
+    let shown = view.grant.live().and_then(|live| live.shown_at).map(|shown| time_in(shown, term.timezone()));
+    let shown = shown.map_or(String::new(), |shown| format!(" It was shown on {shown}, and nobody can show it again."));
+    let ending = ending(view).unwrap_or_default();
+    format!("Your key works.{shown}{ending}")
+}
+
+/// The end of the key that was announced, if it still stands.
+fn ending(view: &View) -> Option<String> {
+    let (what, announced) = view.announced()?;
+    let until = time_in(announced.until, view.programme.settings.term.timezone());
+    Some(match what {
+        Announcement::Unused => format!(" Nobody has used it for long: on {until} it is set aside, unless it is used."),
+        Announcement::TooOldLater | Announcement::TooOldSoon => {
+            format!(" It is getting old and ends on {until}. Replace it before; that does not count as a replacement.")
+        }
+    })
+}
+
+fn stopped_because(stopped: Stopped, is_owed: bool) -> &'static str {
+    match stopped {
+        Stopped::Leaked if is_owed => {
+            "You reported your key leaked. The provider has not confirmed yet that it is ended; this is repeated each minute."
+        }
+        Stopped::Leaked => "You reported your key leaked, and it is ended.",
+        Stopped::UsedUp => "Your key was ended because your cap was used up.",
+        Stopped::TooOld => "Your key was ended because it had become too old.",
+        Stopped::ReplacementFailed => {
+            "Your old key is ended, and the last attempt to make a new one came to nothing. No money was lost."
+        }
+        Stopped::TermEnded => "Your key ended with the term, which goes on now.",
+        Stopped::GoneAtProvider => "Your key does not work any more: it was ended at the provider, not here.",
+    }
+}
+
+/// Whether less is left in this window than a key can be limited to.
+fn used_up(view: &View, now: Timestamp) -> Option<BeginRefused> {
+    let settings = &view.programme.settings;
+    let mut spending = view.spending(now);
+    spending.retired_in_window = spending.in_window;
+    let is_used_up = wanted_limit(view.grant.cap(settings), &spending).is_none();
+    is_used_up.then(|| BeginRefused::NothingLeft { resets_at: settings.reset.resets_at(now) })
+}
