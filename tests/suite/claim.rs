@@ -3,6 +3,7 @@
 
 mod faults;
 mod keys;
+mod my;
 mod refusals;
 mod sign_in;
 

@@ -3,6 +3,7 @@
 
 mod ask;
 mod card;
+mod data;
 mod example;
 mod keys;
 mod my;
@@ -42,7 +43,7 @@ impl Function for App {
             .route("/code", post(sign_in::type_code))
             .route("/sign-out", post(sign_in::sign_out))
             .route("/my", get(my::page))
-            .route("/my/data", get(my::data))
+            .route("/my/data", get(data::data))
             .route("/my/{programme}/reveal", post(reveal::reveal))
             .route("/my/{programme}/replace", post(reveal::replace))
             .route("/my/{programme}/leaked", post(keys::leaked))

@@ -83,7 +83,7 @@ impl Table {
         if let Some(notice) = change.notice {
             let row = OutboxRow::notice(new_ulid(now), notice, &change.grant, now);
             // An announcement has no entry, and its row tells as well whether it took effect.
-            transaction = if is_audited { transaction.create(&row)? } else { transaction.witnessed_by(&row)? };
+            transaction = if is_audited { transaction.owing(&row)? } else { transaction.owing_as_witness(&row)? };
         }
         move_pot(transaction, &view.pot, change.pot)
     }

@@ -24,7 +24,7 @@ use crate::domain::reading::{Reading, Used};
 use crate::domain::sign_in::{Session, SignIn};
 use crate::domain::token::LinkTokenHash;
 
-pub use super::owed::{MailClass, MailState, OutboxRow, OwedMail};
+pub use super::owed::{MailClass, MailOf, MailState, OUTBOX_KEPT, OutboxRow, OwedMail};
 
 /// An item as the SDK has it.
 pub type Item = std::collections::HashMap<String, AttributeValue>;

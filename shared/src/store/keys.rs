@@ -91,6 +91,16 @@ pub fn resent(programme: &ProgrammeId, grant: &GrantId) -> Key {
     key(grant_partition_of(programme, grant), format!("W#{grant}"))
 }
 
+/// That a mail was owed because of a grant.
+pub fn mail_of(programme: &ProgrammeId, grant: &GrantId, row: Ulid) -> Key {
+    key(grant_partition_of(programme, grant), format!("{}{row}", mails_of(grant)))
+}
+
+/// What the sort keys of a grant's mails begin with.
+pub fn mails_of(grant: &GrantId) -> String {
+    format!("V#{grant}#")
+}
+
 /// Which grant a person has in a programme.
 pub fn enrolment(address: &MatchedAddress, programme: &ProgrammeId) -> Key {
     key(address_partition(address), format!("{ENROLMENTS}{programme}"))

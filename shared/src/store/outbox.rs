@@ -1,12 +1,13 @@
 //! The outbox: mails that are owed, taken by one sender at a time, and what became of each. Who is mailed and what it says is the
 //! mail function's matter.
 
+use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use ulid::Ulid;
 
 use super::act::new_ulid;
-use super::commit::{Commit, Pauses, number};
-use super::items::{self, MailClass, MailState, OutboxRow, OwedMail, Queue, Resent, Stored, Undeliverable};
+use super::commit::{Commit, Pauses, Transaction, number};
+use super::items::{self, MailClass, MailOf, MailState, OutboxRow, OwedMail, Queue, Resent, Stored, Undeliverable};
 use super::keys;
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
@@ -57,8 +58,17 @@ impl Table {
         let transaction = self
             .transaction()
             .create_or_replace(&resent, "resent_at <= :hour_ago", &[(":hour_ago", hour_ago)])?
-            .witnessed_by(&row)?;
+            .witnessed_by(&row)?
+            .filed_under_grant(&row)?;
         Ok(self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done)
+    }
+
+    /// The mails that a grant's student was owed, oldest first, for as long as they are kept.
+    pub async fn mails_of(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Vec<OutboxRow>, StoreError> {
+        let pk = keys::grant(programme, grant).pk;
+        let filed: Vec<MailOf> = self.query(&pk, &keys::mails_of(grant)).await?;
+        let rows = try_join_all(filed.iter().map(|filed| self.mail(filed.row))).await?;
+        Ok(rows.into_iter().flatten().collect())
     }
 
     pub async fn mail(&self, row: Ulid) -> Result<Option<OutboxRow>, StoreError> {
@@ -69,5 +79,24 @@ impl Table {
     pub async fn mark_undeliverable(&self, mark: &Undeliverable) -> Result<(), StoreError> {
         let put = self.client.put_item().table_name(&self.name).set_item(Some(items::to_item(mark)?));
         put.send().await.map(drop).map_err(|error| StoreError::Service(reduce(&error)))
+    }
+}
+
+impl Transaction {
+    /// Owes a mail, to be found by its grant.
+    pub(super) fn owing(self, row: &OutboxRow) -> Result<Transaction, StoreError> {
+        self.create(row)?.filed_under_grant(row)
+    }
+
+    /// The same for a transaction that only this row tells of.
+    pub(super) fn owing_as_witness(self, row: &OutboxRow) -> Result<Transaction, StoreError> {
+        self.witnessed_by(row)?.filed_under_grant(row)
+    }
+
+    fn filed_under_grant(self, row: &OutboxRow) -> Result<Transaction, StoreError> {
+        match row.of_grant() {
+            Some(filed) => self.create(&filed),
+            None => Ok(self),
+        }
     }
 }

@@ -127,8 +127,18 @@ pub enum OwedMail {
     },
 }
 
+/// That a mail was owed because of a grant, so that whoever asks about the grant finds the mail. It goes when the mail's row goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailOf {
+    pub programme: ProgrammeId,
+    pub grant: GrantId,
+    pub row: Ulid,
+    #[serde(with = "millisecond::required")]
+    pub written_at: Timestamp,
+}
+
 /// How long an outbox row is kept: past every retry and every event that may still come for it.
-const OUTBOX_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
+pub const OUTBOX_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 impl OutboxRow {
     /// A mail that is owed from now on.
@@ -161,6 +171,33 @@ impl OwedMail {
             Notice::KeyShown | Notice::KeyLeaked => MailClass::Urgent,
             _ => MailClass::Bulk,
         }
+    }
+}
+
+impl OutboxRow {
+    /// What files it under its grant, if it is about one.
+    pub fn of_grant(&self) -> Option<MailOf> {
+        match &self.mail {
+            OwedMail::Roster { programme, grant }
+            | OwedMail::KeyShown { programme, grant }
+            | OwedMail::KeyLeaked { programme, grant } => Some(MailOf {
+                programme: programme.clone(),
+                grant: grant.clone(),
+                row: self.row,
+                written_at: self.written_at,
+            }),
+            OwedMail::Link { .. } | OwedMail::Alert { .. } => None,
+        }
+    }
+}
+
+impl Stored for MailOf {
+    const KIND: &'static str = "mail-of";
+    fn key(&self) -> Key {
+        keys::mail_of(&self.programme, &self.grant, self.row)
+    }
+    fn expires(&self) -> Option<Timestamp> {
+        Some(self.written_at + OUTBOX_KEPT)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::domain::id::{GrantId, ProgrammeId};
 use crate::domain::money::Usd;
 use crate::domain::programme::{Pot, Programme, Settings};
 
-/// People are put on a roster so many at a time: three items each and the audit entry fit into one transaction.
+/// People are put on a roster so many at a time: four items each and the audit entry fit into one transaction.
 pub const INVITED_AT_ONCE: usize = 24;
 
 /// Somebody to be put on a roster.
@@ -211,7 +211,7 @@ impl Table {
                 let enrolment = Enrolment { address, programme: id.clone(), grant: grant.id.clone() };
                 let mail = OwedMail::Roster { programme: id.clone(), grant: grant.id.clone() };
                 let mail = OutboxRow::owed(new_ulid(by.now), MailClass::Bulk, mail, by.now);
-                transaction = transaction.create(&grant)?.create(&enrolment)?.create(&mail)?;
+                transaction = transaction.create(&grant)?.create(&enrolment)?.owing(&mail)?;
                 added.push(grant.id);
             }
             if added.is_empty() {

@@ -10,8 +10,8 @@ use super::account::{Account, AccountDay, ForeignKey, HeldBack, Stranger, SyncSt
 use super::checkpoints::{Checkpoint, Part};
 use super::imports::{Import, ImportChunk, Step};
 use super::items::{
-    self, Enrolment, Item, Lease, Link, MailClass, MailState, Meta, OutboxRow, OwedMail, Person, PersonOf, Resent, Run,
-    Sendings, Stored, Totals, Undeliverable, Why,
+    self, Enrolment, Item, Lease, Link, MailClass, MailOf, MailState, Meta, OutboxRow, OwedMail, Person, PersonOf,
+    Resent, Run, Sendings, Stored, Totals, Undeliverable, Why,
 };
 use super::jobs::{Job, JobState};
 use crate::domain::address::MatchedAddress;
@@ -368,6 +368,12 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         raw(&an_import()),
         raw(&some_steps()),
         raw(&a_job()),
+        raw(&MailOf {
+            programme: a_programme().id,
+            grant: a_grant().id,
+            row: ulid(),
+            written_at: at("2026-01-02T08:00:00Z"),
+        }),
         raw(&Resent { programme: a_programme().id, grant: a_grant().id, resent_at: at("2026-01-02T08:00:00Z") }),
     ];
     insta::assert_snapshot!(all.join("\n"));

@@ -14,8 +14,8 @@ use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::sign_in::{Session, SignIn};
 use bursar_core::store::items::{
-    self, Enrolment, Item, Lease, Link, Meta, OutboxRow, Person, PersonOf, Resent, Run, Sendings, Stored, Totals,
-    Undeliverable,
+    self, Enrolment, Item, Lease, Link, MailOf, Meta, OutboxRow, Person, PersonOf, Resent, Run, Sendings, Stored,
+    Totals, Undeliverable,
 };
 use bursar_core::store::{Account, AccountDay, Checkpoint, ForeignKey, Import, ImportChunk, Job, SyncState};
 use bursar_local::engine::{Engine, Position};
@@ -242,6 +242,7 @@ impl Snapshot {
             ImportChunk::KIND => decoded::<ImportChunk>(item).map(drop)?,
             Job::KIND => decoded::<Job>(item).map(drop)?,
             Resent::KIND => decoded::<Resent>(item).map(drop)?,
+            MailOf::KIND => decoded::<MailOf>(item).map(drop)?,
             Run::KIND => decoded::<Run>(item).map(drop)?,
             SyncState::KIND => decoded::<SyncState>(item).map(drop)?,
             Account::KIND => decoded::<Account>(item).map(drop)?,

@@ -29,6 +29,15 @@ async fn a_link_counts_in_the_browser_that_asked_or_with_the_address_and_a_code_
     refused.push(bob.post(&link, &[]).await);
     let signed_in = bob.post(&link, &[("address", " Bob@Example.EDU ")]).await.expect(303);
     assert_eq!(signed_in.location(), Some("/my"));
+    // The browser that has just signed in by it is led on, by the address or the cookie; nobody else is.
+    let session = bob.cookie("bursar");
+    assert_eq!(bob.post(&link, &[("address", "bob@example.edu")]).await.expect(303).location(), Some("/my"));
+    bob.set_cookie("bursar-ask", asked_by.reveal());
+    assert_eq!(bob.post(&link, &[]).await.expect(303).location(), Some("/my"));
+    assert_eq!(bob.cookie("bursar"), session, "it is the same session");
+    refused.push(bob.post(&link, &[("address", "ada@example.edu")]).await);
+    refused.push(ada.post(&link, &[("address", "bob@example.edu")]).await);
+    let bob = scene.browser();
     refused.push(bob.post(&link, &[("address", "bob@example.edu")]).await);
     for path in [format!("/c/{}", LinkToken::generate().reveal()), "/c/x".to_owned(), "/c/a/b".to_owned()] {
         refused.push(bob.post(&path, &[("address", "bob@example.edu")]).await);
@@ -55,6 +64,10 @@ async fn a_link_counts_in_the_browser_that_asked_or_with_the_address_and_a_code_
     let fields = [("address", "admin@example.edu"), ("code", &*code.reveal())];
     let signed_in = admin.post("/code", &fields).await.expect(303);
     assert_eq!(signed_in.location(), Some("/console"));
+    let session = admin.cookie("bursar");
+    assert_eq!(admin.post("/code", &fields).await.expect(303).location(), Some("/console"));
+    assert_eq!(admin.cookie("bursar"), session, "it is the same session");
+    refused.push(scene.browser().post("/code", &fields).await);
 
     let pages: BTreeSet<(u16, String)> = refused.into_iter().map(|page| (page.status, page.body.clone())).collect();
     assert_eq!(pages.len(), 1, "{pages:#?}");

@@ -95,6 +95,11 @@ impl Page {
         self.all(hook).into_iter().next()?.attributes.remove(name)
     }
 
+    /// What there is to copy, as it stands.
+    pub fn examples(&self) -> Vec<String> {
+        self.read(|element| is(element, "pre"), text)
+    }
+
     /// What the page says is the matter.
     pub fn alerts(&self) -> Vec<String> {
         self.read(|element| element.attr("role") == Some("alert"), |alert| text(alert).trim().to_owned())

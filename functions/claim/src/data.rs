@@ -1,0 +1,274 @@
+//! Everything that is stored about somebody, for them to read: amounts as decimals, times in full, history in words. Who of the staff
+//! did something is theirs to keep, and secrets are nowhere but in their hashes.
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::audit::{Act, Actor, Entry};
+use bursar_core::domain::grant::{Attempt, AttemptState, Disable, Reading, State as GrantState, Stopped, View};
+use bursar_core::domain::id::{GrantId, ProgrammeId};
+use bursar_core::domain::programme::Programme;
+use bursar_core::store::items::{MailState, OutboxRow, OwedMail};
+use bursar_core::web::{Answer, Fault, Site, Visitor};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::my;
+
+/// What else there is, and for how long.
+const NOTES: [&str; 5] = [
+    "Mails are kept for 90 days after they were written, and a request for a link for an hour.",
+    "A session, a link and a code are stored as hashes only. Other sessions of this address end by themselves, at the latest eight hours after signing in.",
+    "A roster that the staff uploads is kept for a day while it is worked on, and may name you.",
+    "Sums over a programme or a group name nobody.",
+    "Deleted entries leave the backups of the table after 35 days.",
+];
+
+#[derive(Serialize)]
+struct Data {
+    address: String,
+    /// Of somebody with a role: as the settings spell it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address_of_staff: Option<String>,
+    this_session_ends_at: Timestamp,
+    links_good_until: Vec<Timestamp>,
+    link_mails_of_the_last_hour: Vec<MailData>,
+    mail_comes_back_since: Option<Timestamp>,
+    /// The programmes that name this address as theirs.
+    roles: Vec<RoleData>,
+    grants: Vec<GrantData>,
+    notes: [&'static str; 5],
+}
+
+#[derive(Serialize)]
+struct RoleData {
+    programme: ProgrammeId,
+    role: &'static str,
+}
+
+#[derive(Serialize)]
+struct GrantData {
+    programme: ProgrammeId,
+    programme_name: String,
+    /// The pseudonym that keys, history and mails know you by.
+    grant: GrantId,
+    address: String,
+    name: Option<String>,
+    id: Option<String>,
+    group: Option<String>,
+    cap_usd: String,
+    own_cap_usd: Option<String>,
+    state: &'static str,
+    stopped_because: Option<Stopped>,
+    holds: Vec<HoldData>,
+    has_a_place_in_the_pot: bool,
+    replacements_counted: u32,
+    replacements_allowed_besides: u32,
+    attempts: Vec<AttemptData>,
+    readings: Vec<ReadingData>,
+    history: Vec<HistoryData>,
+    mails: Vec<MailData>,
+}
+
+#[derive(Serialize)]
+struct HoldData {
+    hold: &'static str,
+    reason: Option<String>,
+}
+
+#[derive(Serialize)]
+struct AttemptData {
+    attempt: u32,
+    state: AttemptState,
+    begun_at: Timestamp,
+    shown_at: Option<Timestamp>,
+    key_hash: Option<String>,
+    limit_usd: Option<String>,
+    disable_owed_since: Option<Timestamp>,
+    disabled_at: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct ReadingData {
+    attempt: u32,
+    used_usd: String,
+    /// The UTC day on which the window began, or the whole term.
+    window: String,
+    used_in_window_usd: String,
+    as_of: Timestamp,
+}
+
+#[derive(Serialize)]
+struct HistoryData {
+    at: Timestamp,
+    by: &'static str,
+    what: &'static str,
+    from: Option<String>,
+    to: Option<String>,
+    note: Option<String>,
+}
+
+#[derive(Serialize)]
+struct MailData {
+    mail: &'static str,
+    written_at: Timestamp,
+    outcome: &'static str,
+    outcome_at: Option<Timestamp>,
+    why: Option<String>,
+}
+
+pub(crate) async fn data(State(site): State<Site>, visitor: Visitor) -> Answer {
+    let (now, session) = (site.clock.now(), &visitor.session);
+    let mut grants = Vec::new();
+    for view in my::grants_of(&site, &visitor).await? {
+        grants.push(grant(&site, &view).await?);
+    }
+    let sign_in = site.table.sign_in_of(&session.address).await?;
+    let mut link_mails = Vec::new();
+    for mailed in sign_in.mailed {
+        link_mails.extend(site.table.mail(mailed.ask).await?.map(mail));
+    }
+    let person = match &session.person {
+        Some(person) => site.table.person(person).await?,
+        None => None,
+    };
+    let programmes = site.table.programmes().await?;
+    let data = Data {
+        address: session.address.as_str().to_owned(),
+        address_of_staff: person.map(|person| person.address.as_written().to_owned()),
+        this_session_ends_at: session.ends_at,
+        links_good_until: sign_in.links.iter().map(|link| link.ends_at).filter(|ends| now < *ends).collect(),
+        link_mails_of_the_last_hour: link_mails,
+        mail_comes_back_since: site.table.undeliverable(&session.address).await?.map(|mark| mark.at),
+        roles: programmes.iter().flat_map(|programme| roles(programme, &visitor)).collect(),
+        grants,
+        notes: NOTES,
+    };
+    Ok(([(CONTENT_TYPE, "application/json")], serde_json::to_string_pretty(&data)?).into_response())
+}
+
+async fn grant(site: &Site, view: &View) -> Result<GrantData, Fault> {
+    let (grant, programme) = (&view.grant, &view.programme);
+    let history = site.table.entries_of(&programme.id, &grant.id).await?;
+    let mails = site.table.mails_of(&programme.id, &grant.id).await?;
+    Ok(GrantData {
+        programme: programme.id.clone(),
+        programme_name: programme.settings.name.clone(),
+        grant: grant.id.clone(),
+        address: grant.person.address.as_written().to_owned(),
+        name: grant.person.name.clone(),
+        id: grant.person.roster_id.clone(),
+        group: grant.group.clone(),
+        cap_usd: grant.cap(&programme.settings).to_string(),
+        own_cap_usd: grant.own_cap.map(|cap| cap.to_string()),
+        state: grant.state.as_str(),
+        stopped_because: match grant.state {
+            GrantState::Stopped { why } => Some(why),
+            _ => None,
+        },
+        holds: holds(view),
+        has_a_place_in_the_pot: grant.has_place,
+        replacements_counted: grant.replacements,
+        replacements_allowed_besides: grant.allowed,
+        attempts: grant.attempts.iter().map(attempt).collect(),
+        readings: view.readings.iter().map(reading).collect(),
+        history: history.into_iter().map(told).collect(),
+        mails: mails.into_iter().map(mail).collect(),
+    })
+}
+
+fn roles(programme: &Programme, visitor: &Visitor) -> Vec<RoleData> {
+    let settings = &programme.settings;
+    let is_named = |list: &[EmailAddress]| list.iter().any(|named| *named.matched() == visitor.session.address);
+    let lists = [("faculty", &settings.faculty), ("assistant", &settings.assistants), ("finance", &settings.finance)]
+        .into_iter();
+    let named = lists.filter(|(_, list)| is_named(list));
+    named.map(|(role, _)| RoleData { programme: programme.id.clone(), role }).collect()
+}
+
+fn holds(view: &View) -> Vec<HoldData> {
+    let holds = &view.grant.holds;
+    let paused = holds.paused.as_ref().map(|pause| HoldData { hold: "paused", reason: pause.why.clone() });
+    let others = [("dropped from the roster", holds.dropped), ("unused", holds.unused)].into_iter();
+    let others = others.filter(|(_, is_held)| *is_held).map(|(hold, _)| HoldData { hold, reason: None });
+    paused.into_iter().chain(others).collect()
+}
+
+fn attempt(attempt: &Attempt) -> AttemptData {
+    let (owed, done) = match attempt.disable {
+        Disable::No => (None, None),
+        Disable::Owed { since } => (Some(since), None),
+        Disable::Done { at } => (None, Some(at)),
+    };
+    AttemptData {
+        attempt: attempt.epoch.number(),
+        state: attempt.state,
+        begun_at: attempt.begun_at,
+        shown_at: attempt.shown_at,
+        key_hash: attempt.key.as_ref().map(ToString::to_string),
+        limit_usd: attempt.limit.map(|limit| limit.to_string()),
+        disable_owed_since: owed,
+        disabled_at: done,
+    }
+}
+
+fn reading(reading: &Reading) -> ReadingData {
+    ReadingData {
+        attempt: reading.epoch.number(),
+        used_usd: reading.lifetime.to_string(),
+        window: reading.window.to_string(),
+        used_in_window_usd: reading.in_window.to_string(),
+        as_of: reading.as_of,
+    }
+}
+
+fn told(entry: Entry) -> HistoryData {
+    let by = match entry.by {
+        Actor::Student => "you",
+        Actor::Person(_) => "the staff",
+        Actor::Sync => "Bursar, on what the provider says",
+        Actor::Rule => "Bursar, by a rule of the programme",
+    };
+    let what = match entry.what.act {
+        Act::Begun => "asked for a key",
+        Act::Shown => "was shown a key",
+        Act::Refused => "an attempt to make a key was refused",
+        Act::Unknown => "nobody knows whether an attempt made a key, which nobody saw",
+        Act::Lost => "an attempt to make a key was overtaken",
+        Act::Swept => "an attempt to make a key was cleared away",
+        Act::Held => "the grant was held",
+        Act::Released => "a hold was taken off",
+        Act::Stopped => "the key was ended",
+        Act::Revoked => "the grant was withdrawn",
+        Act::Ended => "the grant ended with its programme",
+        Act::CapChanged => "the cap was changed",
+        Act::ReplacementAllowed => "one more replacement was allowed",
+        Act::PlaceGivenBack => "the place in the pot was given back",
+        Act::Described => "the roster's line was changed",
+        Act::Moved => "moved to another group",
+        Act::Invited => "put on the roster",
+        Act::Created | Act::Edited | Act::PotChanged | Act::Closed | Act::GuardrailSet => "the programme was changed",
+    };
+    HistoryData { at: entry.at, by, what, from: entry.what.from, to: entry.what.to, note: entry.what.note }
+}
+
+fn mail(row: OutboxRow) -> MailData {
+    let mail = match row.mail {
+        OwedMail::Link { .. } => "a link to sign in",
+        OwedMail::Roster { .. } => "you are on the roster",
+        OwedMail::KeyShown { .. } => "a key of yours was shown",
+        OwedMail::KeyLeaked { .. } => "a key of yours was reported leaked",
+        OwedMail::Alert { .. } => "an alert about a programme",
+    };
+    let (outcome, outcome_at, why) = match row.state {
+        MailState::Waiting { .. } | MailState::Sending { .. } => ("waiting", None, None),
+        MailState::Sent { at, .. } => ("sent", Some(at), None),
+        MailState::Delivered { at, .. } => ("delivered", Some(at), None),
+        MailState::Bounced { at, .. } => ("bounced", Some(at), None),
+        MailState::Complained { at, .. } => ("complained", Some(at), None),
+        MailState::Dropped { why, at } => ("not owed after all", Some(at), Some(why)),
+        MailState::Failed { why, at } => ("failed", Some(at), Some(why)),
+    };
+    MailData { mail, written_at: row.written_at, outcome, outcome_at, why }
+}

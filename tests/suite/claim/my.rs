@@ -1,0 +1,350 @@
+//! What the students' pages say and do besides keys: examples that work as they stand, terms, what is stored about somebody, forms
+//! that are no forms of ours, and what every page loads.
+
+use std::process::Command;
+
+use bursar_core::domain::audit::{Act, Entry};
+use bursar_local::settle::LIMIT;
+use bursar_tests::visitor::Form;
+use data_encoding::HEXLOWER;
+use reqwest::header::CONTENT_TYPE;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{Scene, end, look, minutes, stack};
+
+/// What a shell makes of a command, word by word, with the key in its environment.
+fn words_of(command: &str, key: &str) -> Vec<String> {
+    let script = format!("curl() {{ printf '%s\\0' \"$@\"; }}\n{command}");
+    let ran = Command::new("sh").args(["-euc", &script]).env("OPENROUTER_API_KEY", key).output().unwrap();
+    assert!(ran.status.success(), "{}: {command}", String::from_utf8_lossy(&ran.stderr));
+    let words = String::from_utf8(ran.stdout).unwrap();
+    words.trim_end_matches('\0').split('\0').map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn the_example_for_the_shell_works_as_it_stands_whatever_the_programme_is_called() {
+    let stack = stack().await;
+    let scene = Scene::over(&stack).await;
+    scene.set(|settings| settings.name = "O'Neil's \"CS\" $HOME `id` \\ – Übung".to_owned()).await;
+    let (grant, ada) = scene.student("ada@example.edu").await;
+    let shown = scene.press(&ada, "reveal").await.expect(200);
+    let key = shown.one("key").text;
+    let my = ada.get("/my").await.expect(200);
+    for page in [shown, my] {
+        let command = page.examples().into_iter().find(|text| text.starts_with("curl ")).unwrap();
+        let words = words_of(&command, &key);
+        let mut request = reqwest::Client::new().post(&words[0]);
+        for pair in words[1..].chunks(2) {
+            let (name, value) = pair[1].split_once(": ").unwrap_or_default();
+            request = match &*pair[0] {
+                "-H" => request.header(name, value),
+                "-d" => request.body(pair[1].clone()),
+                other => panic!("an option {other}"),
+            };
+        }
+        let request = request.build().unwrap();
+        assert_eq!(request.headers()["x-openrouter-title"], "O'Neil's \"CS\" $HOME `id` \\ Ubung");
+        assert_eq!(request.headers()[CONTENT_TYPE], "application/json");
+        assert!(!request.headers().contains_key("referer") && !request.headers().contains_key("http-referer"));
+        let body: Value = serde_json::from_slice(request.body().unwrap().as_bytes().unwrap()).unwrap();
+        assert_eq!(body["user"], grant.as_str());
+        let answer = reqwest::Client::new().execute(request).await.unwrap();
+        assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+    }
+    end(stack).await;
+}
+
+#[tokio::test]
+async fn each_way_of_use_names_the_variable_and_the_programme_and_never_the_key() {
+    let stack = stack().await;
+    let scene = Scene::over(&stack).await;
+    let (grant, ada) = scene.student("ada@example.edu").await;
+    assert!(ada.get("/my").await.examples().is_empty(), "there is no key to use");
+    let key = scene.reveal(&ada).await;
+    let my = ada.get("/my").await.expect(200);
+    let examples = my.examples();
+    assert_eq!(examples.len(), 4, "{examples:#?}");
+    for example in examples {
+        for part in ["OPENROUTER_API_KEY", "X-OpenRouter-Title", "CS pilot", grant.as_str(), "openai/gpt-4o-mini"] {
+            assert!(example.contains(part), "{part} is not in {example}");
+        }
+        assert!(!example.contains(&key) && !example.to_lowercase().contains("referer"), "{example}");
+    }
+    let read = my.readable();
+    for told in [
+        "“guardrail”",
+        "“Key limit exceeded”",
+        "“User not found.”",
+        "fewer max_tokens",
+        "Insufficient credits",
+        "429, 502, 503",
+    ] {
+        assert!(read.contains(told), "{told} is not told");
+    }
+    end(stack).await;
+}
+
+#[tokio::test]
+async fn which_terms_were_accepted_is_on_record_and_other_terms_are_read_first() {
+    let stack = stack().await;
+    let mut scene = Scene::over(&stack).await;
+    let (grant, ada) = scene.student("ada@example.edu").await;
+    let reveal = scene.path("reveal");
+    scene.set(|settings| settings.terms = Some("Be kind.".to_owned())).await;
+    let old = ada.get("/my").await.form(&reveal).filled(&[("terms", "on")]);
+    scene.set(|settings| settings.terms = Some("Be kinder.".to_owned())).await;
+    let begun = async |scene: &Scene<'_>| {
+        let entries = scene.office.table.entries_of(&scene.office.programme, &grant).await.unwrap();
+        let notes = entries.into_iter().filter(|entry: &Entry| entry.what.act == Act::Begun);
+        notes.map(|entry| entry.what.note.unwrap()).collect::<Vec<String>>()
+    };
+
+    let page = ada.send_form(&old).await.expect(422);
+    assert!(page.alert().unwrap().contains("changed meanwhile") && page.readable().contains("Be kinder."));
+    let bare = Form { fields: old.fields.iter().filter(|(name, _)| name != "terms_sha256").cloned().collect(), ..old };
+    ada.send_form(&bare).await.expect(422);
+    let unticked = page.form(&reveal);
+    assert_eq!(unticked.value("terms"), None, "nobody accepts by leaving a box as it was");
+    ada.send_form(&unticked).await.expect(422);
+    assert_eq!(begun(&scene).await, Vec::<String>::new());
+
+    // A first attempt that comes to nothing asks again.
+    stack.gate.at("provider:POST /keys", bursar_local::gate::Verdict::status(402));
+    ada.submit(&page, &reveal, &[("terms", "on")]).await.expect(502);
+    let again = ada.get("/my").await.expect(200);
+    ada.submit(&again, &reveal, &[]).await.expect(422);
+    ada.submit(&again, &reveal, &[("terms", "on")]).await.expect(200);
+    look(&stack, &mut scene.watch).await;
+    let hash = HEXLOWER.encode(&Sha256::digest("Be kinder."));
+    let accepted = |attempt| format!("attempt {attempt}; terms accepted, sha256 {hash}");
+    assert_eq!(begun(&scene).await, [accepted(1), accepted(2)]);
+
+    // A replacement asks for nothing, whatever the terms say now.
+    scene.set(|settings| settings.terms = Some("Be kindest.".to_owned())).await;
+    scene.press(&ada, "replace").await.expect(200);
+    assert_eq!(begun(&scene).await[2], "attempt 3");
+    look(&stack, &mut scene.watch).await;
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_stored_about_somebody_is_there_to_read() {
+    let stack = stack().await;
+    let scene = Scene::over(&stack).await;
+    let (grant, ada) = scene.student("ada@example.edu").await;
+    scene.reveal(&ada).await;
+    stack.clock.advance(minutes(1)).unwrap();
+    scene.press(&ada, "refresh").await.expect(303);
+    scene.press(&ada, "leaked").await.expect(303);
+    scene
+        .office
+        .table
+        .resend_roster_mail(&scene.office.programme, &grant, stack.clock.now(), super::soon())
+        .await
+        .unwrap();
+    stack.settle.settle(LIMIT).await.unwrap();
+    let page = ada.get("/my/data").await.expect(200);
+    assert_eq!(page.header("content-type"), Some("application/json"));
+    let key = scene.office.table.grant(&scene.office.programme, &grant).await.unwrap().unwrap().attempts[0].key.clone();
+    let text = page.body.replace(grant.as_str(), "<grant>").replace(&key.unwrap().to_string(), "<hash>");
+    insta::assert_snapshot!(without_times(&text), @r#"
+    {
+      "address": "ada@example.edu",
+      "this_session_ends_at": "<time>",
+      "links_good_until": [],
+      "link_mails_of_the_last_hour": [],
+      "mail_comes_back_since": null,
+      "roles": [],
+      "grants": [
+        {
+          "programme": "cs-pilot",
+          "programme_name": "CS pilot",
+          "grant": "<grant>",
+          "address": "ada@example.edu",
+          "name": null,
+          "id": null,
+          "group": null,
+          "cap_usd": "20.000000",
+          "own_cap_usd": null,
+          "state": "stopped",
+          "stopped_because": "leaked",
+          "holds": [],
+          "has_a_place_in_the_pot": true,
+          "replacements_counted": 0,
+          "replacements_allowed_besides": 0,
+          "attempts": [
+            {
+              "attempt": 1,
+              "state": "shown",
+              "begun_at": "<time>",
+              "shown_at": "<time>",
+              "key_hash": "<hash>",
+              "limit_usd": "20.000000",
+              "disable_owed_since": null,
+              "disabled_at": "<time>"
+            }
+          ],
+          "readings": [
+            {
+              "attempt": 1,
+              "used_usd": "0.000000",
+              "window": "term",
+              "used_in_window_usd": "0.000000",
+              "as_of": "<time>"
+            }
+          ],
+          "history": [
+            {
+              "at": "<time>",
+              "by": "you",
+              "what": "asked for a key",
+              "from": "invited",
+              "to": "minting",
+              "note": "attempt 1"
+            },
+            {
+              "at": "<time>",
+              "by": "you",
+              "what": "was shown a key",
+              "from": "minting",
+              "to": "live",
+              "note": "attempt 1"
+            },
+            {
+              "at": "<time>",
+              "by": "you",
+              "what": "the key was ended",
+              "from": "live",
+              "to": "stopped",
+              "note": "leaked"
+            }
+          ],
+          "mails": [
+            {
+              "mail": "you are on the roster",
+              "written_at": "<time>",
+              "outcome": "sent",
+              "outcome_at": "<time>",
+              "why": null
+            },
+            {
+              "mail": "a key of yours was shown",
+              "written_at": "<time>",
+              "outcome": "sent",
+              "outcome_at": "<time>",
+              "why": null
+            },
+            {
+              "mail": "a key of yours was reported leaked",
+              "written_at": "<time>",
+              "outcome": "sent",
+              "outcome_at": "<time>",
+              "why": null
+            },
+            {
+              "mail": "you are on the roster",
+              "written_at": "<time>",
+              "outcome": "waiting",
+              "outcome_at": null,
+              "why": null
+            }
+          ]
+        }
+      ],
+      "notes": [
+        "Mails are kept for 90 days after they were written, and a request for a link for an hour.",
+        "A session, a link and a code are stored as hashes only. Other sessions of this address end by themselves, at the latest eight hours after signing in.",
+        "A roster that the staff uploads is kept for a day while it is worked on, and may name you.",
+        "Sums over a programme or a group name nobody.",
+        "Deleted entries leave the backups of the table after 35 days."
+      ]
+    }
+    "#);
+    stack.ses.unread();
+    end(stack).await;
+}
+
+/// Times and days are of the day on which the test runs.
+fn without_times(text: &str) -> String {
+    let line = |line: &str| match line.split_once("\": \"20") {
+        Some((name, time)) if time.ends_with("Z\"") || time.ends_with("Z\",") => {
+            format!("{name}\": \"<time>\"{}", if time.ends_with(',') { "," } else { "" })
+        }
+        _ => line.to_owned(),
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn mails_are_found_by_their_grant_and_nobody_elses() {
+    let stack = stack().await;
+    let scene = Scene::over(&stack).await;
+    let (_, ada) = scene.student("ada@example.edu").await;
+    let (_, bob) = scene.student("bob@example.edu").await;
+    scene.reveal(&ada).await;
+    let mails = async |visitor: &bursar_tests::visitor::Visitor| {
+        let data: Value = serde_json::from_str(&visitor.get("/my/data").await.expect(200).body).unwrap();
+        data["grants"][0]["mails"].as_array().unwrap().len()
+    };
+    assert_eq!((mails(&ada).await, mails(&bob).await), (2, 1));
+    stack.ses.unread();
+    end(stack).await;
+}
+
+#[tokio::test]
+async fn what_is_no_form_of_ours_has_a_page_that_says_what_to_do() {
+    let stack = stack().await;
+    let scene = Scene::over(&stack).await;
+    let (_, ada) = scene.student("ada@example.edu").await;
+    let form = ada.get("/my").await.form(&scene.path("reveal"));
+    let csrf = form.value("csrf").unwrap();
+    let urlencoded = "application/x-www-form-urlencoded";
+    let reveal = scene.path("reveal");
+    let large = format!("csrf={csrf}&x={}", "x".repeat(3 << 20));
+    for (path, kind, body, status) in [
+        (&*reveal, urlencoded, format!("csrf={csrf}&epoch=%zz").into_bytes(), 400),
+        (&reveal, urlencoded, format!("csrf={csrf}&epoch=%ff").into_bytes(), 400),
+        (&reveal, urlencoded, format!("csrf={csrf}&epoch=0&epoch=0").into_bytes(), 400),
+        (&reveal, "text/plain", format!("csrf={csrf}&epoch=0").into_bytes(), 415),
+        (&reveal, "application/json", b"{}".to_vec(), 415),
+        (&reveal, urlencoded, large.into_bytes(), 413),
+        ("/link", urlencoded, b"address=%".to_vec(), 400),
+        ("/code", urlencoded, b"address=a&address=b".to_vec(), 400),
+        ("/c/x", "multipart/form-data; boundary=x", b"--x--".to_vec(), 415),
+    ] {
+        let cookie = format!("bursar={}", ada.cookie("bursar").unwrap());
+        let request = reqwest::Client::new().post(format!("{}{path}", stack.ready.web));
+        let answer = request.header("cookie", cookie).header(CONTENT_TYPE, kind).body(body).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{path} {kind}");
+        assert!(answer.headers()[CONTENT_TYPE].to_str().unwrap().starts_with("text/html"), "{path} {kind}");
+        let page = answer.text().await.unwrap();
+        assert!(page.contains("role=\"alert\"") && page.contains("Open the page"), "{path} {kind}: {page}");
+        assert!(page.contains(&stack.config.institution), "{page}");
+    }
+    assert!(stack.provider.as_ref().unwrap().keys().is_empty());
+    end(stack).await;
+}
+
+#[tokio::test]
+async fn every_page_loads_the_script_that_sends_a_form_once() {
+    let stack = stack().await;
+    let scene = Scene::over(&stack).await;
+    let (_, ada) = scene.student("ada@example.edu").await;
+    let shown = scene.press(&ada, "reveal").await.expect(200);
+    let (admin, code) =
+        (scene.browser(), scene.mailed("admin@example.edu", &bursar_core::domain::token::AskToken::generate()).await.1);
+    admin.post("/code", &[("address", "admin@example.edu"), ("code", &code.reveal())]).await.expect(303);
+    let pages = [ada.get("/").await, ada.get("/c/x").await, ada.get("/my").await, shown, admin.get("/console").await];
+    for page in pages {
+        assert!(page.body.contains("<script src=\"/forms.js\" defer></script>"), "{}", page.path);
+        assert!(!page.body.contains(" onclick=") && !page.body.contains(" onsubmit="), "{}", page.path);
+    }
+    let script = ada.get("/forms.js").await.expect(200);
+    assert_eq!(script.header("content-type"), Some("text/javascript; charset=utf-8"));
+    assert!(script.body.contains("addEventListener(\"submit\""));
+    // Somebody of the staff without a grant is led to what is theirs.
+    let my = admin.get("/my").await.expect(200);
+    assert!(my.body.contains("in the <a href=\"/console\">console</a>") && my.alert().is_none());
+    end(stack).await;
+}
