@@ -4,6 +4,8 @@
 use std::process::Command;
 
 use bursar_core::domain::audit::{Act, Entry};
+use bursar_local::gate::{Matcher, Verdict};
+use bursar_local::invoke::FunctionName;
 use bursar_local::settle::LIMIT;
 use bursar_tests::visitor::Form;
 use data_encoding::HEXLOWER;
@@ -110,7 +112,7 @@ async fn which_terms_were_accepted_is_on_record_and_other_terms_are_read_first()
     assert_eq!(begun(&scene).await, Vec::<String>::new());
 
     // A first attempt that comes to nothing asks again.
-    stack.gate.at("provider:POST /keys", bursar_local::gate::Verdict::status(402));
+    stack.gate.at("provider:POST /keys", Verdict::status(402));
     ada.submit(&page, &reveal, &[("terms", "on")]).await.expect(502);
     let again = ada.get("/my").await.expect(200);
     ada.submit(&again, &reveal, &[]).await.expect(422);
@@ -124,6 +126,34 @@ async fn which_terms_were_accepted_is_on_record_and_other_terms_are_read_first()
     scene.set(|settings| settings.terms = Some("Be kindest.".to_owned())).await;
     scene.press(&ada, "replace").await.expect(200);
     assert_eq!(begun(&scene).await[2], "attempt 3");
+    look(&stack, &mut scene.watch).await;
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn terms_that_change_while_a_press_is_written_are_read_first_too() {
+    let stack = stack().await;
+    let mut scene = Scene::over(&stack).await;
+    let (_, ada) = scene.student("ada@example.edu").await;
+    let reveal = scene.path("reveal");
+    scene.set(|settings| settings.terms = Some("Be kind.".to_owned())).await;
+    // An attempt that comes to nothing keeps the place, so the next rests on the programme for its terms alone.
+    stack.gate.at("provider:POST /keys", Verdict::status(402));
+    ada.submit(&ada.get("/my").await, &reveal, &[("terms", "on")]).await.expect(502);
+
+    let form = ada.get("/my").await.form(&reveal).filled(&[("terms", "on")]);
+    let write = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Claim);
+    let held = stack.gate.hold(write);
+    let (page, ()) = tokio::join!(ada.send_form(&form), async {
+        held.arrived().await;
+        scene.set(|settings| settings.terms = Some("Be kinder.".to_owned())).await;
+        held.release(Verdict::Pass).unwrap();
+    });
+    let page = page.expect(422);
+    assert!(page.alert().unwrap().contains("changed meanwhile") && page.readable().contains("Be kinder."));
+    look(&stack, &mut scene.watch).await;
+    drop(held);
+    ada.submit(&page, &reveal, &[("terms", "on")]).await.expect(200);
     look(&stack, &mut scene.watch).await;
     stack.stop().await.unwrap();
 }
@@ -245,8 +275,8 @@ async fn what_is_stored_about_somebody_is_there_to_read() {
             {
               "mail": "you are on the roster",
               "written_at": "<time>",
-              "outcome": "waiting",
-              "outcome_at": null,
+              "outcome": "sent",
+              "outcome_at": "<time>",
               "why": null
             }
           ]
