@@ -88,6 +88,8 @@ pub(crate) async fn gallery(driver: &Driver, into: &Path) -> Result<()> {
     album.keep_all("key", &student).await?;
     sign_in(stack, &visitor, &who(stack, &visitor, WITH_A_KEY).await?).await?;
     album.keep_all("my", &visitor).await?;
+    visitor.run("document.querySelectorAll('details').forEach((details) => { details.open = true; })").await?;
+    album.keep_all("my-open", &visitor).await?;
 
     sign_in(stack, &admin, ADMIN).await?;
     album.keep_all("console", &admin).await?;

@@ -18,6 +18,8 @@ pub(crate) struct Card<'a> {
     /// As hooks and classes spell it.
     pub(crate) state: &'static str,
     pub(crate) label: &'static str,
+    /// The colour of the label, as the stylesheet names it.
+    pub(crate) tone: &'static str,
     pub(crate) words: String,
     pub(crate) cap: Usd,
     pub(crate) spent: Usd,
@@ -71,12 +73,19 @@ impl Card<'_> {
         let as_of = view.readings.iter().map(|reading| reading.as_of).max();
         let offers = offers(view, kind, bar.is_none(), now);
         let not_replaced = bar.as_ref().filter(|bar| offers.has_key && stops_replacing_only(bar));
+        let state = if grant.holds.is_empty() { grant.state.as_str() } else { "paused" };
+        let label = words::label(view, now);
         let terms = settings.terms.as_deref().zip(view.terms_to_accept());
         Card {
             programme: view.programme.id.as_str(),
             name: &settings.name,
-            state: if grant.holds.is_empty() { grant.state.as_str() } else { "paused" },
-            label: words::label(view, now),
+            state,
+            label,
+            tone: match label {
+                words::USED_UP => "warning",
+                words::OVER => "ended",
+                _ => state,
+            },
             words: words::state(view, bar.as_ref(), now),
             cap,
             spent: spending.in_window,
@@ -150,8 +159,8 @@ fn offers(view: &View, kind: PressKind, may_begin: bool, now: Timestamp) -> Offe
         reveal: may_begin && kind == PressKind::Reveal,
         replace: may_begin && kind == PressKind::Replace,
         has_key: is_live,
-        leaked: is_live,
-        refresh: is_live,
+        leaked: view.report_leaked(view.grant.epoch, now).is_some(),
+        refresh: view.grant.live().is_some_and(|live| live.key.is_some()),
         resume: !is_held_otherwise && view.release(HoldKind::Unused, &Actor::Student, now).is_ok(),
     }
 }

@@ -12,17 +12,21 @@ use jiff::Timestamp;
 use crate::card::Bar;
 use crate::refusal::{why_not, why_not_resumed};
 
+/// Two of the labels, which have colours of their own.
+pub(crate) const USED_UP: &str = "used up";
+pub(crate) const OVER: &str = "over";
+
 /// The state in a word or three.
 pub(crate) fn label(view: &View, now: Timestamp) -> &'static str {
     match view.grant.state {
         State::Revoked => "withdrawn",
-        State::Ended => "over",
+        State::Ended => OVER,
         _ if !view.grant.holds.is_empty() => "paused",
-        _ if view.programme.is_over(now) => "over",
+        _ if view.programme.is_over(now) => OVER,
         State::Invited => "no key yet",
         State::Minting { lease_until, .. } if lease_until <= now => "interrupted",
         State::Minting { .. } => "being made",
-        State::Live { .. } if used_up(view, now).is_some() => "used up",
+        State::Live { .. } if used_up(view, now).is_some() => USED_UP,
         State::Live { .. } => "working",
         State::Stopped { .. } => "no key now",
     }
