@@ -6,7 +6,10 @@
   told.className = "sent";
   told.setAttribute("role", "status");
   document.body.append(told);
+  // Every request is answered before that, in milliseconds.
+  const LONGEST = 35000;
   let pressed = null;
+  let late;
 
   document.addEventListener("submit", (event) => {
     if (event.defaultPrevented || event.target.getAttribute("method")?.toLowerCase() !== "post") return;
@@ -18,6 +21,9 @@
     // A button that is disabled outright would lose the keyboard, and its own value would not be sent.
     pressed.setAttribute("aria-disabled", "true");
     told.textContent = "Sent. One moment, please.";
+    late = setTimeout(() => {
+      told.textContent = "No answer came. Reload the page and see what happened.";
+    }, LONGEST);
   });
 
   // The way back may show this very page, as it was left.
@@ -25,6 +31,7 @@
     if (!event.persisted || !pressed) return;
     pressed.removeAttribute("aria-disabled");
     pressed = null;
+    clearTimeout(late);
     told.textContent = "";
   });
 }

@@ -1,7 +1,10 @@
 //! The first journey in a browser, from an empty account to a student's key, its spending and the mail to faculty. What is pressed and
 //! read is what a person presses and reads; the key alone is used without a browser, as keys are.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
+use bursar_local::gate::Verdict;
 use bursar_local::settle::LIMIT;
 use bursar_local::stack::Stack;
 use bursar_tests::stack;
@@ -169,6 +172,8 @@ async fn upload(stack: &Stack, admin: &Person<'_>) -> Result<()> {
 
 async fn reveal(stack: &Stack, student: &Person<'_>, scripts: bool) -> Result<String> {
     student.browser.one("[data-testid='grant'][data-state='invited']").await?;
+    // The answer takes its time, so that the second press comes before it.
+    stack.gate.at("provider:POST /keys", Verdict::Delay(Duration::from_millis(500)));
     student.sends_twice("form[action='/my/cs-pilot/reveal']").await?;
     student.reads("Your key for CS pilot").await?;
     let shown = student.hook("key").await?;

@@ -14,7 +14,7 @@ pub(crate) struct Example<'a> {
     pub(crate) url: &'a str,
     /// One that this key may call.
     pub(crate) model: &'a str,
-    /// All that it may call; empty where nobody chose.
+    /// All that it may call, models and tiers; empty where nobody chose.
     pub(crate) models: Vec<&'a str>,
     /// The programme's name as a header can carry it.
     title: String,
@@ -31,18 +31,12 @@ impl<'a> Example<'a> {
         let settings = &view.programme.settings;
         let group = view.grant.group.as_deref().and_then(|group| settings.groups.get(group));
         let models = group.map(|group| &group.models).filter(|models| !models.is_empty()).unwrap_or(&settings.models);
+        let models: Vec<&str> = models.iter().map(String::as_str).collect();
         // A tier's name is no model's.
-        let models: Vec<&str> = models.iter().map(String::as_str).filter(|model| model.contains('/')).collect();
-        let paid = models.iter().find(|model| !model.ends_with(":free"));
+        let slugs = || models.iter().copied().filter(|model| model.contains('/'));
+        let model = slugs().find(|model| !model.ends_with(":free")).or_else(|| slugs().next()).unwrap_or(ANY_MODEL);
         let title = header_safe(&settings.name).unwrap_or_else(|| view.programme.id.to_string());
-        Example {
-            programme: &settings.name,
-            url,
-            model: paid.or(models.first()).copied().unwrap_or(ANY_MODEL),
-            models,
-            title,
-            user: view.grant.id.as_str(),
-        }
+        Example { programme: &settings.name, url, model, models, title, user: view.grant.id.as_str() }
     }
 
     pub(crate) fn curl(&self) -> String {
@@ -238,7 +232,7 @@ mod tests {
         assert_eq!(Example::at(URL, &view).model, ANY_MODEL);
         view.programme.settings.models = list(&["basic", "a/one:free", "b/two"]);
         assert_eq!(Example::at(URL, &view).model, "b/two");
-        assert_eq!(Example::at(URL, &view).models, ["a/one:free", "b/two"]);
+        assert_eq!(Example::at(URL, &view).models, ["basic", "a/one:free", "b/two"]);
         let group = Group { cap: None, models: list(&["c/three:free"]) };
         view.programme.settings.groups.insert("A".to_owned(), group);
         assert_eq!(Example::at(URL, &view).model, "b/two", "of another group");

@@ -285,7 +285,7 @@ async fn what_is_stored_about_somebody_is_there_to_read() {
       "notes": [
         "Mails are kept for 90 days after they were written, and a request for a link for an hour.",
         "A session, a link and a code are stored as hashes only. Other sessions of this address end by themselves, at the latest eight hours after signing in.",
-        "A roster that the staff uploads is kept for a day while it is worked on, and may name you.",
+        "A roster that the staff uploads is kept for a day or two, and may name you.",
         "Sums over a programme or a group name nobody.",
         "Deleted entries leave the backups of the table after 35 days."
       ]
