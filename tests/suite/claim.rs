@@ -1,6 +1,7 @@
 //! The students' pages, through HTTP and the whole stack: signing in, a key and what is done with it, every refusal, and each call
 //! of a claim going wrong.
 
+mod data;
 mod faults;
 mod keys;
 mod my;

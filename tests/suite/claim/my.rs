@@ -1,19 +1,22 @@
-//! What the students' pages say and do besides keys: examples that work as they stand, terms, what is stored about somebody, forms
-//! that are no forms of ours, and what every page loads.
+//! What the students' pages say and do besides keys: examples that work as they stand, terms, forms that are no forms of ours, and
+//! what every page loads.
 
 use std::process::Command;
 
 use bursar_core::domain::audit::{Act, Entry};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::Settings;
+use bursar_core::store::By;
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
-use bursar_local::settle::LIMIT;
+use bursar_tests::office::Office;
 use bursar_tests::visitor::Form;
 use data_encoding::HEXLOWER;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Scene, end, look, minutes, stack};
+use super::{Scene, end, look, stack};
 
 /// What a shell makes of a command, word by word, with the key in its environment.
 fn words_of(command: &str, key: &str) -> Vec<String> {
@@ -88,6 +91,27 @@ async fn each_way_of_use_names_the_variable_and_the_programme_and_never_the_key(
 }
 
 #[tokio::test]
+async fn each_programme_has_examples_of_its_own() {
+    let stack = stack().await;
+    let scene = Scene::over(&stack).await;
+    let (_, ada) = scene.student("ada@example.edu").await;
+    let by = By { actor: &scene.office.faculty, now: stack.clock.now(), deadline: super::soon() };
+    let pilot = scene.office.table.programme(&scene.office.programme).await.unwrap().unwrap();
+    let seminar = Settings { name: "Seminar".to_owned(), ..pilot.settings };
+    scene.office.table.create_programme(seminar, Usd::from_dollars(100), by).await.unwrap();
+    let grant = Office::of(&stack, "seminar").invite("ada@example.edu").await;
+    scene.reveal(&ada).await;
+    let my = ada.get("/my").await;
+    ada.submit(&my, "/my/seminar/reveal", &[]).await.expect(200);
+    let my = ada.get("/my").await.expect(200);
+    let (read, examples) = (my.readable(), my.examples());
+    assert!(read.contains("Use your key for CS pilot") && read.contains("Use your key for Seminar"), "{read}");
+    let of_seminar = |text: &&String| text.contains("Seminar") && text.contains(grant.as_str());
+    assert_eq!((examples.len(), examples.iter().filter(of_seminar).count()), (8, 4));
+    end(stack).await;
+}
+
+#[tokio::test]
 async fn which_terms_were_accepted_is_on_record_and_other_terms_are_read_first() {
     let stack = stack().await;
     let mut scene = Scene::over(&stack).await;
@@ -156,170 +180,6 @@ async fn terms_that_change_while_a_press_is_written_are_read_first_too() {
     ada.submit(&page, &reveal, &[("terms", "on")]).await.expect(200);
     look(&stack, &mut scene.watch).await;
     stack.stop().await.unwrap();
-}
-
-#[tokio::test]
-async fn what_is_stored_about_somebody_is_there_to_read() {
-    let stack = stack().await;
-    let scene = Scene::over(&stack).await;
-    let (grant, ada) = scene.student("ada@example.edu").await;
-    scene.reveal(&ada).await;
-    stack.clock.advance(minutes(1)).unwrap();
-    scene.press(&ada, "refresh").await.expect(303);
-    scene.press(&ada, "leaked").await.expect(303);
-    scene
-        .office
-        .table
-        .resend_roster_mail(&scene.office.programme, &grant, stack.clock.now(), super::soon())
-        .await
-        .unwrap();
-    stack.settle.settle(LIMIT).await.unwrap();
-    let page = ada.get("/my/data").await.expect(200);
-    assert_eq!(page.header("content-type"), Some("application/json"));
-    let key = scene.office.table.grant(&scene.office.programme, &grant).await.unwrap().unwrap().attempts[0].key.clone();
-    let text = page.body.replace(grant.as_str(), "<grant>").replace(&key.unwrap().to_string(), "<hash>");
-    insta::assert_snapshot!(without_times(&text), @r#"
-    {
-      "address": "ada@example.edu",
-      "this_session_ends_at": "<time>",
-      "links_good_until": [],
-      "link_mails_of_the_last_hour": [],
-      "mail_comes_back_since": null,
-      "roles": [],
-      "grants": [
-        {
-          "programme": "cs-pilot",
-          "programme_name": "CS pilot",
-          "grant": "<grant>",
-          "address": "ada@example.edu",
-          "name": null,
-          "id": null,
-          "group": null,
-          "cap_usd": "20.000000",
-          "own_cap_usd": null,
-          "state": "stopped",
-          "stopped_because": "leaked",
-          "holds": [],
-          "has_a_place_in_the_pot": true,
-          "replacements_counted": 0,
-          "replacements_allowed_besides": 0,
-          "attempts": [
-            {
-              "attempt": 1,
-              "state": "shown",
-              "begun_at": "<time>",
-              "shown_at": "<time>",
-              "key_hash": "<hash>",
-              "limit_usd": "20.000000",
-              "disable_owed_since": null,
-              "disabled_at": "<time>"
-            }
-          ],
-          "readings": [
-            {
-              "attempt": 1,
-              "used_usd": "0.000000",
-              "window": "term",
-              "used_in_window_usd": "0.000000",
-              "as_of": "<time>"
-            }
-          ],
-          "history": [
-            {
-              "at": "<time>",
-              "by": "you",
-              "what": "asked for a key",
-              "from": "invited",
-              "to": "minting",
-              "note": "attempt 1"
-            },
-            {
-              "at": "<time>",
-              "by": "you",
-              "what": "was shown a key",
-              "from": "minting",
-              "to": "live",
-              "note": "attempt 1"
-            },
-            {
-              "at": "<time>",
-              "by": "you",
-              "what": "the key was ended",
-              "from": "live",
-              "to": "stopped",
-              "note": "leaked"
-            }
-          ],
-          "mails": [
-            {
-              "mail": "you are on the roster",
-              "written_at": "<time>",
-              "outcome": "sent",
-              "outcome_at": "<time>",
-              "why": null
-            },
-            {
-              "mail": "a key of yours was shown",
-              "written_at": "<time>",
-              "outcome": "sent",
-              "outcome_at": "<time>",
-              "why": null
-            },
-            {
-              "mail": "a key of yours was reported leaked",
-              "written_at": "<time>",
-              "outcome": "sent",
-              "outcome_at": "<time>",
-              "why": null
-            },
-            {
-              "mail": "you are on the roster",
-              "written_at": "<time>",
-              "outcome": "sent",
-              "outcome_at": "<time>",
-              "why": null
-            }
-          ]
-        }
-      ],
-      "notes": [
-        "Mails are kept for 90 days after they were written, and a request for a link for an hour.",
-        "A session, a link and a code are stored as hashes only. Other sessions of this address end by themselves, at the latest eight hours after signing in.",
-        "A roster that the staff uploads is kept for a day or two, and may name you.",
-        "Sums over a programme or a group name nobody.",
-        "Deleted entries leave the backups of the table after 35 days."
-      ]
-    }
-    "#);
-    stack.ses.unread();
-    end(stack).await;
-}
-
-/// Times and days are of the day on which the test runs.
-fn without_times(text: &str) -> String {
-    let line = |line: &str| match line.split_once("\": \"20") {
-        Some((name, time)) if time.ends_with("Z\"") || time.ends_with("Z\",") => {
-            format!("{name}\": \"<time>\"{}", if time.ends_with(',') { "," } else { "" })
-        }
-        _ => line.to_owned(),
-    };
-    text.lines().map(line).collect::<Vec<_>>().join("\n")
-}
-
-#[tokio::test]
-async fn mails_are_found_by_their_grant_and_nobody_elses() {
-    let stack = stack().await;
-    let scene = Scene::over(&stack).await;
-    let (_, ada) = scene.student("ada@example.edu").await;
-    let (_, bob) = scene.student("bob@example.edu").await;
-    scene.reveal(&ada).await;
-    let mails = async |visitor: &bursar_tests::visitor::Visitor| {
-        let data: Value = serde_json::from_str(&visitor.get("/my/data").await.expect(200).body).unwrap();
-        data["grants"][0]["mails"].as_array().unwrap().len()
-    };
-    assert_eq!((mails(&ada).await, mails(&bob).await), (2, 1));
-    stack.ses.unread();
-    end(stack).await;
 }
 
 #[tokio::test]
