@@ -90,7 +90,7 @@ impl Card<'_> {
             cap,
             spent: spending.in_window,
             left: (cap - spending.in_window).or_zero(),
-            in_all: view.readings.iter().fold(Usd::ZERO, |sum, reading| sum + reading.lifetime),
+            in_all: view.readings.iter().fold(Usd::ZERO, |sum, reading| sum + reading.used.counted(settings.byok)),
             as_of: as_of.map(|as_of| time_in(as_of, settings.term.timezone())),
             window: words::window(view, now),
             epoch: grant.epoch.number(),

@@ -6,12 +6,13 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::audit::{Act, Actor, Entry};
-use bursar_core::domain::grant::{Attempt, AttemptState, Disable, Reading, State as GrantState, Stopped, View};
+use bursar_core::domain::grant::{Attempt, AttemptState, Disable, Notice, Reading, State as GrantState, Stopped, View};
 use bursar_core::domain::id::{GrantId, ProgrammeId};
 use bursar_core::domain::programme::Programme;
 use bursar_core::store::items::{MailState, OutboxRow, OwedMail};
 use bursar_core::web::{Answer, Fault, Site, Visitor};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::my;
@@ -96,7 +97,19 @@ struct ReadingData {
     /// The UTC day on which the window began, or the whole term.
     window: String,
     used_in_window_usd: String,
+    own_provider_keys_usd: String,
+    used_by_day: Vec<DayData>,
+    last_used_at: Option<Timestamp>,
     as_of: Timestamp,
+}
+
+#[derive(Serialize)]
+struct DayData {
+    /// In UTC.
+    day: Date,
+    usd: String,
+    /// Whether it is known, and not only the sum of several days.
+    exact: bool,
 }
 
 #[derive(Serialize)]
@@ -216,9 +229,17 @@ fn attempt(attempt: &Attempt) -> AttemptData {
 fn reading(reading: &Reading) -> ReadingData {
     ReadingData {
         attempt: reading.epoch.number(),
-        used_usd: reading.lifetime.to_string(),
+        used_usd: reading.lifetime().to_string(),
         window: reading.window.to_string(),
         used_in_window_usd: reading.in_window.to_string(),
+        own_provider_keys_usd: reading.used.byok.total().to_string(),
+        used_by_day: reading
+            .used
+            .credits
+            .each()
+            .map(|(day, usd, exact)| DayData { day, usd: usd.to_string(), exact })
+            .collect(),
+        last_used_at: reading.last_used_at,
         as_of: reading.as_of,
     }
 }
@@ -242,6 +263,10 @@ fn told(entry: Entry) -> HistoryData {
         Act::Stopped => "the key was ended",
         Act::Revoked => "the grant was withdrawn",
         Act::Ended => "the grant ended with its programme",
+        Act::Reopened => "the grant goes on, since its term was extended",
+        Act::LimitSent => "the key's limit was set anew",
+        Act::Recovered => "keys were found that were not on record",
+        Act::Purged => "a key of no use any more was deleted at the provider",
         Act::CapChanged => "the cap was changed",
         Act::ReplacementAllowed => "one more replacement was allowed",
         Act::PlaceGivenBack => "the place in the pot was given back",
@@ -259,6 +284,10 @@ fn mail(row: OutboxRow) -> MailData {
         OwedMail::Roster { .. } => "you are on the roster",
         OwedMail::KeyShown { .. } => "a key of yours was shown",
         OwedMail::KeyLeaked { .. } => "a key of yours was reported leaked",
+        OwedMail::ByRule { notice: Notice::Unused | Notice::TooOld, .. } => {
+            "a rule of the programme ended the use of a key"
+        }
+        OwedMail::ByRule { .. } => "a rule of the programme will end the use of a key",
         OwedMail::Alert { .. } => "an alert about a programme",
     };
     let (outcome, outcome_at, why) = match row.state {

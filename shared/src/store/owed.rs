@@ -150,6 +150,22 @@ impl OutboxRow {
     pub fn notice(row: Ulid, notice: Notice, grant: &Grant, now: Timestamp) -> OutboxRow {
         OutboxRow::owed(row, OwedMail::class_of(notice), OwedMail::of(notice, grant), now)
     }
+
+    /// What files it under its grant, if it is about one.
+    pub fn of_grant(&self) -> Option<MailOf> {
+        match &self.mail {
+            OwedMail::Roster { programme, grant }
+            | OwedMail::KeyShown { programme, grant }
+            | OwedMail::KeyLeaked { programme, grant }
+            | OwedMail::ByRule { programme, grant, .. } => Some(MailOf {
+                programme: programme.clone(),
+                grant: grant.clone(),
+                row: self.row,
+                written_at: self.written_at,
+            }),
+            OwedMail::Link { .. } | OwedMail::Alert { .. } => None,
+        }
+    }
 }
 
 impl OwedMail {
@@ -170,23 +186,6 @@ impl OwedMail {
         match notice {
             Notice::KeyShown | Notice::KeyLeaked => MailClass::Urgent,
             _ => MailClass::Bulk,
-        }
-    }
-}
-
-impl OutboxRow {
-    /// What files it under its grant, if it is about one.
-    pub fn of_grant(&self) -> Option<MailOf> {
-        match &self.mail {
-            OwedMail::Roster { programme, grant }
-            | OwedMail::KeyShown { programme, grant }
-            | OwedMail::KeyLeaked { programme, grant } => Some(MailOf {
-                programme: programme.clone(),
-                grant: grant.clone(),
-                row: self.row,
-                written_at: self.written_at,
-            }),
-            OwedMail::Link { .. } | OwedMail::Alert { .. } => None,
         }
     }
 }
