@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bursar_core::domain::audit::{Act, Entry};
-use bursar_core::domain::grant::{Attempt, AttemptState, Disable, Grant, Notice, State};
+use bursar_core::domain::grant::{AttemptState, Disable, Grant, Notice, State};
 use bursar_core::domain::id::{GrantId, ProgrammeId};
+use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::store::items::{OutboxRow, OwedMail};
 use bursar_core::store::keys;
 
 use super::table::{named, rows_about};
-use super::{Snapshot, Step};
+use super::{Snapshot, Step, marks};
 
 /// I10: what a key is recorded to have used never falls, and no reading, grant, recorded key or audit entry ever goes or, the
 /// entries, changes; nor does the deployment that all keys are named by. What a key used in its window falls when the window turns.
@@ -84,8 +85,8 @@ pub(super) fn revoked_is_terminal(step: &Step<'_>) -> Vec<String> {
 }
 
 /// I16: every change of a grant, a programme's settings or its pot in a step has exactly one audit entry, and every entry a
-/// change. A grant's and a programme's version count their acts, so the entries must be as many; marks that a disable was
-/// answered are the only acts without one. Where a step had one act, its entry must tell from what to what. Each key that was
+/// change. A grant's and a programme's version count their acts, so the entries must be as many; marks are
+/// the only acts without one (`marks`). Where a step had one act, its entry must tell from what to what. Each key that was
 /// shown or reported leaked, and each new grant, owes exactly one mail.
 pub(super) fn every_change_has_its_entry(step: &Step<'_>) -> Vec<String> {
     let Some(before) = step.before else { return Vec::new() };
@@ -120,36 +121,19 @@ fn grant_change(old: &Grant, new: &Grant, entries: &[&Entry], before: &Snapshot,
         return Some(format!("changed from version {} to {}", old.version, new.version));
     }
     let acts = new.version - old.version;
-    if acts > 0 && entries.is_empty() && without_marks(old) != without_marks(new) {
+    if acts > 0 && entries.is_empty() && marks::without(old) != marks::without(new) {
         return Some("changed without an audit entry".to_owned());
     }
     let silent = acts.checked_sub(entries.len() as u64);
-    // A disable that was answered and then lifted in the same step leaves no mark.
-    let lifted = entries.iter().filter(|entry| entry.what.act == Act::Released).count() as u64;
-    let marks = answered(old, new);
-    if silent.is_none_or(|silent| silent < marks || silent > marks + lifted) {
-        let entries = entries.len();
-        return Some(format!("had {acts} acts of which {marks} marked a disable, and {entries} audit entries"));
+    let marks = marks::between(old, new, entries, before, now);
+    if silent.is_none_or(|silent| !marks.contains(&silent)) {
+        let (least, entries) = (marks.start(), entries.len());
+        return Some(format!("had {acts} acts of which {least} marked a disable, and {entries} audit entries"));
     }
     match entries {
         [entry] if acts == 1 => wrong_words(entry, old, new, before, now),
         _ => None,
     }
-}
-
-/// The grant without what marks change.
-fn without_marks(grant: &Grant) -> Grant {
-    let unmarked = |attempt: &Attempt| Attempt {
-        disable: if attempt.disable == Disable::No { Disable::No } else { Disable::Done { at: attempt.begun_at } },
-        ..attempt.clone()
-    };
-    Grant { version: 0, attempts: grant.attempts.iter().map(unmarked).collect(), ..grant.clone() }
-}
-
-/// How many disables were answered between the two.
-fn answered(old: &Grant, new: &Grant) -> u64 {
-    let done = new.attempts.iter().filter(|attempt| matches!(attempt.disable, Disable::Done { .. }));
-    done.filter(|new| old.attempt(new.epoch).is_none_or(|old| old.disable != new.disable)).count() as u64
 }
 
 fn wrong_words(entry: &Entry, old: &Grant, new: &Grant, before: &Snapshot, now: &Snapshot) -> Option<String> {
@@ -160,6 +144,11 @@ fn wrong_words(entry: &Entry, old: &Grant, new: &Grant, before: &Snapshot, now: 
     let (from, to) = match entry.what.act {
         Act::CapChanged => (cap(old, before), cap(new, now)),
         Act::ReplacementAllowed => (old.allowed.to_string(), new.allowed.to_string()),
+        Act::LimitSent => {
+            let limit = |grant: &Grant| grant.live().and_then(|live| live.limit);
+            let text = |limit: Option<Usd>| limit.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string());
+            (text(limit(old)), text(limit(new)))
+        }
         Act::Moved => (old.group.clone().unwrap_or_default(), new.group.clone().unwrap_or_default()),
         _ => (old.to_string(), new.to_string()),
     };
@@ -279,6 +268,9 @@ fn wrong_notices(grant: &Grant, entries: &[&Entry], before: &Snapshot, now: &Sna
         if rows != acts {
             return Some(format!("has {acts} causes of a mail {what} in this step, and {rows} such mails owed"));
         }
+    }
+    if let Some(why) = marks::wrongly_told(grant, entries, before, now) {
+        return Some(why);
     }
     let shown = grant.attempts.iter().filter(|attempt| attempt.state == AttemptState::Shown).count();
     let told = now.entries_on(&grant.programme, Some(&grant.id)).filter(|entry| entry.what.act == Act::Shown).count();

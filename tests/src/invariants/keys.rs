@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bursar_core::domain::audit::Act;
-use bursar_core::domain::grant::{AttemptState, Disable, GRACE, State};
+use bursar_core::domain::grant::{AttemptState, Disable, GRACE, LEASE, State};
 use bursar_core::domain::id::{GrantId, KeyName, ProgrammeId};
 
 use super::snapshot::ProviderKey;
@@ -70,6 +70,9 @@ fn accounted_for(step: &Step<'_>, name: &KeyName, hash: &str) -> Result<(), &'st
         return Err("its attempt has another key");
     }
     let is_live = grant.live().is_some_and(|live| live.epoch == attempt.epoch);
+    if step.synced && attempt.gone.is_some() {
+        return Err("it is said to be gone, and a complete sync left it so");
+    }
     match attempt.disable {
         Disable::Owed { .. } => Ok(()),
         Disable::Done { .. } if step.synced => Err("it was disabled, and a complete sync left it so"),
@@ -84,8 +87,8 @@ fn accounted_for(step: &Step<'_>, name: &KeyName, hash: &str) -> Result<(), &'st
 }
 
 /// I6: a grant that says `live` names a key that the provider has. It stops saying so by an act with a person, a rule, the
-/// programme's end, a replacement or the provider behind it; sweeping is none. Whether the key was enabled when last listed
-/// cannot be told yet, since nothing lists.
+/// programme's end, a replacement, a recovery or the provider behind it; sweeping is none. That the key was enabled when last listed
+/// can only be told just after a complete sync, and of one that was deleted not then: it must be missed twice, over an hour apart.
 pub(super) fn live_is_ended_by_nobody_in_passing(step: &Step<'_>) -> Vec<String> {
     let now = step.now;
     let mut wrong = Vec::new();
@@ -93,6 +96,11 @@ pub(super) fn live_is_ended_by_nobody_in_passing(step: &Step<'_>) -> Vec<String>
         let State::Live { key } = &grant.state else { continue };
         if !now.keys.is_empty() && now.key(key).is_none() {
             wrong.push(format!("{} names key {key}, which the provider never made", named(grant)));
+        }
+        let listed = now.key(key).filter(|listed| listed.disabled && !listed.deleted);
+        let about_to_be = grant.live().is_some_and(|live| live.resumed_at.is_some_and(|at| now.at < at + LEASE));
+        if step.synced && grant.holds.is_empty() && listed.is_some() && !about_to_be {
+            wrong.push(format!("{} names key {key}, which is disabled, and a complete sync left it so", named(grant)));
         }
         let before = step.before.and_then(|before| before.grants.get(id));
         if let Some(State::Live { key: old }) = before.map(|before| &before.state)
@@ -115,7 +123,7 @@ pub(super) fn live_is_ended_by_nobody_in_passing(step: &Step<'_>) -> Vec<String>
 fn ended_properly(step: &Step<'_>, (programme, grant): &(ProgrammeId, GrantId)) -> bool {
     let known: BTreeSet<_> = step.before.iter().flat_map(|before| &before.entries).map(|entry| entry.entry).collect();
     let mut new = step.now.entries_on(programme, Some(grant)).filter(|entry| !known.contains(&entry.entry));
-    new.any(|entry| matches!(entry.what.act, Act::Begun | Act::Stopped | Act::Revoked | Act::Ended))
+    new.any(|entry| matches!(entry.what.act, Act::Begun | Act::Stopped | Act::Revoked | Act::Ended | Act::Recovered))
 }
 
 /// I7: a key that an answer held is recorded as shown. That the record was committed before the answer left cannot be told

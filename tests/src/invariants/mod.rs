@@ -21,6 +21,7 @@ mod answers;
 mod history;
 mod keys;
 mod mails;
+mod marks;
 mod money;
 mod secrets;
 mod snapshot;

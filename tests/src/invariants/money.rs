@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use bursar_core::domain::audit::Act;
 use bursar_core::domain::grant::Grant;
 use bursar_core::domain::id::ProgrammeId;
 use bursar_core::domain::limit::{Spending, reserved};
@@ -33,6 +34,8 @@ pub(super) fn reserved_is_enough_and_within_the_pot(step: &Step<'_>) -> Vec<Stri
             && pot.reserved > most_allowed(before, pot)
             // What was spent beyond a cap is counted when the sync counts anew, also when the pot has no room for it.
             && (pot.counted_at == before.counted_at || pot.reserved > sum)
+            // A key that can be spent from is counted, also one that the table had forgotten.
+            && !(recovers(step, id) && pot.reserved <= sum + excused)
         {
             let Pot { limit, reserved, .. } = pot;
             wrong.push(format!("the pot of {id} is {limit} and has reserved {reserved}, {} before", before.reserved));
@@ -93,6 +96,15 @@ fn reserved_in(set: &Snapshot, read: &Snapshot, grant: &Grant) -> Usd {
     let Some(programme) = set.programmes.get(&grant.programme) else { return Usd::ZERO };
     let spending = Spending::of(grant, &read.readings_of(grant), &programme.settings, read.at);
     reserved(grant, &spending, &programme.settings, read.at)
+}
+
+/// Whether keys that the table had forgotten were recorded again in this step.
+fn recovers(step: &Step<'_>, programme: &ProgrammeId) -> bool {
+    let recovered = |moment: &Snapshot| {
+        let entries = moment.entries.iter().filter(|entry| entry.programme == *programme);
+        entries.filter(|entry| entry.what.act == Act::Recovered).count()
+    };
+    step.before.is_some_and(|before| recovered(step.now) > recovered(before))
 }
 
 /// How much may be reserved now: the pot, or what was reserved of it before it became smaller.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bursar_core::domain::audit::Act;
 use bursar_core::domain::grant::{Attempt, AttemptState, Disable, Grant, State};
 use bursar_core::domain::id::{GrantId, ProgrammeId};
 use bursar_core::domain::programme::Programme;
@@ -21,7 +22,15 @@ pub(super) fn items_are_whole(step: &Step<'_>) -> Vec<String> {
 /// Every grant is in a state that acts can lead to, with the attempts that belong to it.
 pub(super) fn grants_make_sense(step: &Step<'_>) -> Vec<String> {
     let grants = step.now.grants.values();
-    grants.flat_map(|grant| wrong_with(grant).into_iter().map(move |why| format!("{} {why}", named(grant)))).collect()
+    let recovered = |grant: &Grant| {
+        let mut entries = step.now.entries_on(&grant.programme, Some(&grant.id));
+        entries.any(|entry| entry.what.act == Act::Recovered)
+    };
+    grants
+        .flat_map(|grant| {
+            wrong_with(grant, recovered(grant)).into_iter().map(move |why| format!("{} {why}", named(grant)))
+        })
+        .collect()
 }
 
 /// Grants, pots, readings, enrolments, notices and entries name things that are there, a person has one grant in a programme, and
@@ -55,7 +64,8 @@ pub(super) fn items_refer_to_items(step: &Step<'_>) -> Vec<String> {
     for row in &now.outbox {
         let (OwedMail::Roster { programme, grant }
         | OwedMail::KeyShown { programme, grant }
-        | OwedMail::KeyLeaked { programme, grant }) = &row.mail
+        | OwedMail::KeyLeaked { programme, grant }
+        | OwedMail::ByRule { programme, grant, .. }) = &row.mail
         else {
             continue;
         };
@@ -103,7 +113,8 @@ fn kind_of(item: &Item) -> &str {
     item.get("kind").and_then(|kind| kind.as_s().ok()).map_or("", String::as_str)
 }
 
-fn wrong_with(grant: &Grant) -> Vec<String> {
+/// `recovered`: keys of it were found at the provider after the table went back, and recorded as they were.
+fn wrong_with(grant: &Grant, recovered: bool) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut must = |holds: bool, why: &str| {
         if !holds {
@@ -135,7 +146,9 @@ fn wrong_with(grant: &Grant) -> Vec<String> {
         State::Live { key } => {
             let live = shown().find(|attempt| attempt.key.as_ref() == Some(key));
             must(live.is_some(), "is live with a key that no shown attempt has");
-            must(live.is_none_or(|live| live.epoch == grant.epoch), "is live with a key of an older attempt");
+            let newest = |live: &Attempt| live.epoch == grant.epoch || recovered;
+            must(live.is_none_or(newest), "is live with a key of an older attempt");
+            must(live.is_none_or(|live| live.gone.is_none()), "is live with a key that is gone");
             must(grant.has_place || !grant.holds.is_empty(), "is live without a place in the pot");
             let spent_out = live.is_some_and(|live| matches!(live.disable, Disable::Done { .. }));
             must(grant.has_place || spent_out, "gave its place in the pot back while its key can spend");
@@ -156,7 +169,13 @@ fn wrong_with(grant: &Grant) -> Vec<String> {
         let is_live = matches!(&grant.state, State::Live { key } if attempt.key.as_ref() == Some(key));
         let is_owed = attempt.disable != Disable::No;
         must(attempt.shown_at.is_some() == is_shown, "does not say truly when it was shown");
-        must(!is_shown || (attempt.key.is_some() && attempt.limit.is_some()), "was shown without a key or its limit");
+        let has_limit = attempt.limit.is_some() || recovered;
+        must(!is_shown || (attempt.key.is_some() && has_limit), "was shown without a key or its limit");
+        let owes_nothing = attempt.key.is_some() && matches!(attempt.disable, Disable::Done { .. });
+        must(attempt.gone.is_none() || owes_nothing, "is gone without a key, or is still to be disabled");
+        let told = [attempt.announced.unused, attempt.announced.too_old_later, attempt.announced.too_old_soon];
+        must(told.iter().flatten().all(|told| told.at < told.until), "was announced to end before it was announced");
+        must(is_shown || attempt.announced.is_empty(), "was announced to end although it was shown to nobody");
         must(attempt.key.is_some() || !is_owed, "is owed a disable but has no key");
         must(attempt.key.is_none() || is_live || is_owed, "has a key that is not live and that nobody disables");
     }

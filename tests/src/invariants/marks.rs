@@ -1,0 +1,114 @@
+//! The acts on a grant that leave no audit entry: how many there may have been in a step, and that those which are told by a mail
+//! owe one.
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
+use bursar_core::domain::audit::{Act, Entry};
+use bursar_core::domain::grant::{Announcements, Attempt, Disable, Grant, Notice};
+use bursar_core::store::items::OwedMail;
+
+use super::Snapshot;
+
+/// The grant without what marks change.
+pub(super) fn without(grant: &Grant) -> Grant {
+    let unmarked = |attempt: &Attempt| Attempt {
+        disable: if attempt.disable == Disable::No { Disable::No } else { Disable::Done { at: attempt.begun_at } },
+        gone: None,
+        announced: Announcements::default(),
+        ..attempt.clone()
+    };
+    Grant { version: 0, attempts: grant.attempts.iter().map(unmarked).collect(), ..grant.clone() }
+}
+
+/// How many marks there may have been between the two: a disable that was answered, or is owed again; a retired key that was found
+/// gone; and as many announcements as are owed to be mailed. Where acts with an entry came between, they may have done some of it.
+pub(super) fn between(
+    old: &Grant,
+    new: &Grant,
+    entries: &[&Entry],
+    before: &Snapshot,
+    now: &Snapshot,
+) -> RangeInclusive<u64> {
+    let told = |act: Act| entries.iter().filter(|entry| entry.what.act == act).count() as u64;
+    let announced = by_rule(new, before, now).into_iter().filter(|notice| is_announcement(*notice)).count() as u64;
+    let (mut least, mut most) = (announced, announced);
+    for attempt in &new.attempts {
+        let was = old.attempt(attempt.epoch);
+        let is_gone = attempt.gone.is_some() && was.is_some_and(|was| was.gone.is_none());
+        // What is recovered may be recorded as disabled at once.
+        let is_recorded = was.is_none_or(|was| was.key.is_none()) && told(Act::Recovered) > 0;
+        let (answered, owed_again) = match (was.map_or(Disable::No, |was| was.disable), attempt.disable) {
+            (was, is) if was == is => (0, 0),
+            (_, Disable::No) | (Disable::No, Disable::Owed { .. }) => (0, 0),
+            (_, Disable::Done { .. }) if is_recorded => (0, 0),
+            (Disable::No | Disable::Owed { .. }, Disable::Done { .. }) => (1, 0),
+            (Disable::Done { .. }, Disable::Owed { .. }) => (0, 1),
+            (Disable::Done { .. }, Disable::Done { .. }) | (Disable::Owed { .. }, Disable::Owed { .. }) => (1, 1),
+        };
+        // Whatever finds a key gone settles its disable; whatever sweeps, releases or recovers leads to another debt.
+        let is_told_gone = told(Act::Stopped) + told(Act::Purged) > 0;
+        let owes_by_entry = told(Act::Swept) + told(Act::Released) + told(Act::Recovered) > 0;
+        least += if is_gone { 0 } else { answered };
+        least += if owes_by_entry { 0 } else { owed_again };
+        least += u64::from(is_gone && !is_told_gone);
+        most += answered + owed_again + u64::from(is_gone);
+    }
+    // A disable that was answered and then lifted in the same step leaves no mark.
+    least..=most + told(Act::Released)
+}
+
+/// Whoever was held for disuse or stopped as too old is told so, and whose end is announced is told of that.
+pub(super) fn wrongly_told(grant: &Grant, entries: &[&Entry], before: &Snapshot, now: &Snapshot) -> Option<String> {
+    let notices = by_rule(grant, before, now);
+    let owed = |wanted: Notice| notices.iter().filter(|notice| **notice == wanted).count();
+    let too_old = |entry: &&&Entry| entry.what.act == Act::Stopped && entry.what.note.as_deref() == Some("too-old");
+    let stopped = entries.iter().filter(too_old).count();
+    let held = entries.iter().filter(|entry| is_held_as_unused(entry)).count();
+    if (owed(Notice::TooOld), owed(Notice::Unused)) != (stopped, held) {
+        return Some(format!(
+            "was {stopped} times stopped as too old, {held} times held as unused, and is told {notices:?}"
+        ));
+    }
+    let old = before.grants.get(&(grant.programme.clone(), grant.id.clone()));
+    let untold = announcements(grant, old).into_iter().find(|notice| owed(*notice) == 0)?;
+    Some(format!("has a mark that an end was announced, and no mail {untold:?} is owed"))
+}
+
+fn is_announcement(notice: Notice) -> bool {
+    matches!(notice, Notice::UnusedSoon | Notice::TooOldLater | Notice::TooOldSoon)
+}
+
+/// What is owed since to be told of the programme's rules.
+fn by_rule(of: &Grant, before: &Snapshot, now: &Snapshot) -> Vec<Notice> {
+    let known: BTreeSet<_> = before.outbox.iter().map(|row| row.row).collect();
+    let new = now.outbox.iter().filter(|row| !known.contains(&row.row));
+    let notices = new.filter_map(|row| match &row.mail {
+        OwedMail::ByRule { programme, grant, notice, .. } if *programme == of.programme && *grant == of.id => {
+            Some(*notice)
+        }
+        _ => None,
+    });
+    notices.collect()
+}
+
+fn is_held_as_unused(entry: &Entry) -> bool {
+    let has = |text: &Option<String>| text.as_deref().is_some_and(|text| text.split(", ").any(|word| word == "unused"));
+    entry.what.act == Act::Held && has(&entry.what.to) && !has(&entry.what.from)
+}
+
+/// The marks of announcements that were not there before.
+fn announcements(new: &Grant, old: Option<&Grant>) -> Vec<Notice> {
+    let mut told = Vec::new();
+    for attempt in &new.attempts {
+        let was = old.and_then(|old| old.attempt(attempt.epoch)).map(|old| old.announced).unwrap_or_default();
+        let is = attempt.announced;
+        let marks = [
+            (is.unused, was.unused, Notice::UnusedSoon),
+            (is.too_old_later, was.too_old_later, Notice::TooOldLater),
+            (is.too_old_soon, was.too_old_soon, Notice::TooOldSoon),
+        ];
+        told.extend(marks.into_iter().filter(|(is, was, _)| is.is_some() && is != was).map(|(.., notice)| notice));
+    }
+    told
+}
