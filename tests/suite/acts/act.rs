@@ -2,13 +2,16 @@
 
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::{self, Actor, What};
-use bursar_core::domain::grant::{Begun, Debt, GaveUp, Grant, HoldKind, Minted, Person, Press, Reading, Stopped};
+use bursar_core::domain::grant::{
+    Begun, Debt, Found, GaveUp, Grant, HoldKind, Minted, Person, Press, Reading, Rule, Stopped,
+};
 use bursar_core::domain::id::{Epoch, GrantId, ProgrammeId};
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
+use bursar_core::domain::window::Window;
 use bursar_core::store::items::Lease;
-use bursar_core::store::{Acquired, At, By, NewPerson, Outcome, Saved, StoreError, Table, Unchanged};
+use bursar_core::store::{Acquired, At, By, NewPerson, NotAsRead, Outcome, Saved, StoreError, Table, Unchanged};
 use bursar_local::gate::Verdict;
 use jiff::{SignedDuration, Timestamp};
 
@@ -26,6 +29,15 @@ pub(crate) enum Act {
     End(GrantId),
     Sweep(GrantId, Epoch, KeyHash),
     GiveBackPlace(GrantId),
+    DisableAgain(GrantId, Epoch, KeyHash),
+    /// The grant was read at this version before the provider was asked.
+    FoundDisabled(GrantId, u64, Epoch, KeyHash),
+    FoundGone(GrantId, u64, Epoch, KeyHash),
+    Purged(GrantId, Epoch, KeyHash),
+    LimitSent(GrantId, Epoch, Usd, Window),
+    Recover(GrantId, Vec<Found>),
+    FollowRules(GrantId),
+    Reopen(GrantId),
     SetCap(GrantId, Option<Usd>),
     Allow(GrantId),
     Create(Settings, Usd),
@@ -94,6 +106,20 @@ impl Act {
             Act::Revoke(who) => said(table.revoke(at(who), &actor, Some(WHY)).await?, left),
             Act::End(who) => said(table.end(at(who), &Actor::Rule).await?, left),
             Act::Sweep(who, epoch, key) => said(table.sweep(at(who), *epoch, key).await?, left),
+            Act::DisableAgain(who, epoch, key) => said(table.disable_again(at(who), *epoch, key).await?, left),
+            Act::FoundDisabled(who, read, epoch, key) => {
+                said(table.found_disabled(at(who), *read, *epoch, key).await?, left)
+            }
+            Act::FoundGone(who, read, epoch, key) => said(table.found_gone(at(who), *read, *epoch, key).await?, left),
+            Act::Purged(who, epoch, key) => said(table.purged(at(who), *epoch, key).await?, left),
+            Act::LimitSent(who, epoch, limit, window) => {
+                said(table.limit_sent(at(who), *epoch, *limit, *window).await?, left)
+            }
+            Act::Recover(who, found) => said(table.recover(at(who), found).await?, left),
+            Act::FollowRules(who) => {
+                said(table.follow_rules(at(who), None).await?, |(grant, rule)| followed(grant, *rule))
+            }
+            Act::Reopen(who) => said(table.reopen(at(who), &actor).await?, left),
             Act::GiveBackPlace(who) => said(table.give_back_place(at(who)).await?, left),
             Act::SetCap(who, cap) => said(table.set_cap(at(who), *cap, &actor, Some(WHY)).await?, left),
             Act::Allow(who) => said(table.allow(at(who), &actor).await?, left),
@@ -139,6 +165,14 @@ impl Act {
             | Act::End(who)
             | Act::Sweep(who, ..)
             | Act::GiveBackPlace(who)
+            | Act::DisableAgain(who, ..)
+            | Act::FoundDisabled(who, ..)
+            | Act::FoundGone(who, ..)
+            | Act::Purged(who, ..)
+            | Act::LimitSent(who, ..)
+            | Act::Recover(who, ..)
+            | Act::FollowRules(who)
+            | Act::Reopen(who)
             | Act::SetCap(who, ..)
             | Act::Allow(who) => Some(who),
             _ => None,
@@ -156,7 +190,11 @@ impl Act {
 
     /// Whether it leaves something that tells, when its answer was lost, that it happened. Marks leave nothing, and are found done.
     pub(crate) fn is_witnessed(&self) -> bool {
-        self.write() == "dynamodb:TransactWriteItems" && !matches!(self, Act::Disabled(..))
+        self.write() == "dynamodb:TransactWriteItems" && !self.is_mark()
+    }
+
+    fn is_mark(&self) -> bool {
+        matches!(self, Act::Disabled(..) | Act::DisableAgain(..) | Act::FoundGone(..))
     }
 
     /// What a write comes to that takes effect and leaves the act not knowing it: where a condition of it can tell afterwards, somebody in
@@ -173,7 +211,9 @@ impl Act {
     pub(crate) fn may_deny(&self) -> Option<String> {
         match self {
             Act::Note(_) => Some("NotNewer".to_owned()),
-            Act::Disabled(..) => Some(refused(Unchanged)),
+            Act::Disabled(..) | Act::DisableAgain(..) => Some(refused(Unchanged)),
+            // Its own write moved the grant.
+            Act::FoundGone(..) => Some(refused(NotAsRead::Moved)),
             _ => None,
         }
     }
@@ -214,6 +254,10 @@ pub(super) fn refused(why: impl std::fmt::Debug) -> String {
 
 pub(super) fn left(grant: &Grant) -> String {
     serde_json::to_string(grant).unwrap()
+}
+
+pub(super) fn followed(grant: &Grant, rule: Rule) -> String {
+    format!("{rule:?} {}", left(grant))
 }
 
 pub(super) fn enabling(enable: &Option<KeyHash>) -> String {

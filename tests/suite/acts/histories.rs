@@ -45,7 +45,7 @@ const FAULTS: [&str; 12] = [
     "condition-read-back",
 ];
 
-const SETTINGS: [Setting; 10] = [
+const SETTINGS: [Setting; 11] = [
     Setting::Invited,
     Setting::Minting,
     Setting::Forsaken,
@@ -56,6 +56,7 @@ const SETTINGS: [Setting; 10] = [
     Setting::Paused,
     Setting::Disused,
     Setting::Leaked,
+    Setting::Idle,
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

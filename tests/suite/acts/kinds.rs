@@ -7,7 +7,7 @@ use bursar_core::store::items::Lease;
 use jiff::Timestamp;
 
 use super::act::{Act, LEASE, programme};
-use super::settings::{Setting, ada, key_of, minted, person, reading, settings};
+use super::settings::{Setting, ada, found, key_of, minted, person, reading, settings};
 use super::world::World;
 
 const GET: &str = "dynamodb:GetItem";
@@ -33,6 +33,14 @@ pub(super) enum Kind {
     End,
     Sweep,
     GiveBackPlace,
+    DisableAgain,
+    FoundDisabled,
+    FoundGone,
+    Purged,
+    LimitSent,
+    Recover,
+    FollowRules,
+    Reopen,
     RaiseCap,
     LowerCap,
     Allow,
@@ -51,7 +59,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Kind; 33] = [
+    pub(super) const ALL: [Kind; 41] = [
         Kind::Reveal,
         Kind::Replace,
         Kind::Record,
@@ -70,6 +78,14 @@ impl Kind {
         Kind::End,
         Kind::Sweep,
         Kind::GiveBackPlace,
+        Kind::DisableAgain,
+        Kind::FoundDisabled,
+        Kind::FoundGone,
+        Kind::Purged,
+        Kind::LimitSent,
+        Kind::Recover,
+        Kind::FollowRules,
+        Kind::Reopen,
         Kind::RaiseCap,
         Kind::LowerCap,
         Kind::Allow,
@@ -97,6 +113,12 @@ impl Kind {
         matches!(self, Kind::Reveal | Kind::Record | Kind::Lost | Kind::Pause | Kind::Revoke | Kind::Sweep | Kind::Note)
     }
 
+    /// Whether it is a step of the sync that only meets what is about keys.
+    pub(super) fn is_of_the_sync(self) -> bool {
+        use Kind::{DisableAgain, FollowRules, FoundDisabled, FoundGone, LimitSent, Purged, Recover, Reopen};
+        matches!(self, DisableAgain | FollowRules | FoundDisabled | FoundGone | LimitSent | Purged | Recover | Reopen)
+    }
+
     /// What it reads before it writes, where that is more than one call. An act on a grant asks for programme, pot, grant and
     /// readings at once: which of the first three comes first is chance.
     pub(super) fn reads(self) -> &'static [(&'static str, u64)] {
@@ -122,8 +144,8 @@ impl Kind {
     /// Where it can be done, the plainest first.
     pub(super) fn settings(self) -> &'static [Setting] {
         use Setting::{
-            Disused, Dropped, Forsaken, ForsakenReplacing, Invited, Leaked, Live, Minting, Nothing, OutOfUse, Paused,
-            Replacing, TooLate, Unshown, Unused,
+            Announced, Closed, ClosedMinting, Disused, Dropped, Extended, Forsaken, ForsakenReplacing, Idle, Invited,
+            Leaked, Live, Minting, Nothing, OutOfUse, Over, Paused, Replacing, TooLate, Unshown, Unused,
         };
         match self {
             Kind::Reveal => &[Invited, Forsaken, Unshown],
@@ -136,9 +158,17 @@ impl Kind {
             Kind::Resume => &[Paused],
             Kind::TakeBack => &[Dropped],
             Kind::Reuse => &[Disused, Unused],
-            Kind::Revoke | Kind::End => &[Live, Minting, Unshown, OutOfUse],
+            Kind::Revoke => &[Live, Minting, Unshown, OutOfUse],
+            Kind::End => &[Closed, ClosedMinting],
             Kind::Sweep => &[Forsaken, ForsakenReplacing],
             Kind::GiveBackPlace => &[TooLate, OutOfUse],
+            Kind::DisableAgain => &[OutOfUse, Disused],
+            Kind::FoundDisabled | Kind::LimitSent => &[Live],
+            Kind::FoundGone => &[Live, Leaked],
+            Kind::Purged => &[Over, Leaked],
+            Kind::Recover => &[Live, Minting, Invited, Disused],
+            Kind::FollowRules => &[Idle, Announced],
+            Kind::Reopen => &[Extended],
             Kind::SaveCap => &[Invited],
             Kind::RaiseCap | Kind::LowerCap => &[Live, Minting],
             Kind::Create => &[Live, Nothing],
@@ -172,6 +202,7 @@ impl Kind {
     pub(super) fn on_grant(self, who: &GrantId, world: &World, now: Timestamp) -> Act {
         let grant = world.grants.get(who);
         let epoch = grant.map_or(Epoch::BEFORE_THE_FIRST, |grant| grant.epoch);
+        let read = grant.map_or(1, |grant| grant.version);
         let who = who.clone();
         let press = |kind| Act::Begin(who.clone(), Press { kind, epoch, terms: None });
         let last = grant.and_then(|grant| grant.attempts.last());
@@ -209,6 +240,16 @@ impl Kind {
             Kind::End => Act::End(who),
             Kind::Sweep => Act::Sweep(who.clone(), epoch, key()),
             Kind::GiveBackPlace => Act::GiveBackPlace(who),
+            Kind::DisableAgain => Act::DisableAgain(who.clone(), epoch, key()),
+            Kind::FoundDisabled => Act::FoundDisabled(who.clone(), read, epoch, key()),
+            Kind::FoundGone => Act::FoundGone(who.clone(), read, epoch, key()),
+            Kind::Purged => Act::Purged(who.clone(), epoch, key()),
+            Kind::LimitSent => {
+                Act::LimitSent(who, epoch, Usd::from_dollars(12), settings("CS pilot").reset.window_at(now))
+            }
+            Kind::Recover => Act::Recover(who.clone(), found(&who, epoch, last)),
+            Kind::FollowRules => Act::FollowRules(who),
+            Kind::Reopen => Act::Reopen(who),
             Kind::RaiseCap => Act::SetCap(who, Some(Usd::from_dollars(50))),
             Kind::LowerCap => Act::SetCap(who, Some(Usd::from_dollars(4))),
             Kind::Allow => Act::Allow(who),

@@ -7,12 +7,12 @@ use bursar_core::domain::id::{Nonce, ProgrammeId};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Pot, Programme, Settings};
 use bursar_core::store::items::{Enrolment, Lease, MailClass, Meta, OwedMail};
-use bursar_core::store::{Closed, NewPerson, Noted, PotSet, Saved, Unchanged};
+use bursar_core::store::{Closed, NewPerson, NotAsRead, Noted, PotSet, Saved, Unchanged};
 use jiff::Timestamp;
 
 use super::act::{
-    Act, LEASE, NO_SUCH_GRANT, TABLE, WHY, acquired, begun_text, done, enabling, faculty, grant_of, left, refused,
-    saved,
+    Act, LEASE, NO_SUCH_GRANT, TABLE, WHY, acquired, begun_text, done, enabling, faculty, followed, grant_of, left,
+    refused, saved,
 };
 use super::world::World;
 
@@ -48,10 +48,11 @@ impl Act {
                 Ok(decided) => decided,
                 Err(said) => return Some(Legal { said, after: None, begun: None }),
             };
-            let takes_or_caps = matches!(change.pot, PotChange::Take(_)) || matches!(self, Act::SetCap(..));
+            let takes = matches!(change.pot, PotChange::Take(_) | PotChange::TakeAnyway(_));
+            let rests_on_settings = takes || matches!(self, Act::SetCap(..) | Act::End(_) | Act::Reopen(_));
             let gives_back = matches!(change.pot, PotChange::GiveBack(_));
-            let is_held_otherwise =
-                (takes_or_caps && view.programme != there.programme) || (gives_back && view.readings != there.readings);
+            let is_held_otherwise = (rests_on_settings && view.programme != there.programme)
+                || (gives_back && view.readings != there.readings);
             (!is_held_otherwise).then(|| Legal { said, after: Some(world.with(change, now)), begun })
         });
         decided.collect()
@@ -80,6 +81,18 @@ impl Act {
             Act::Revoke(_) => unchanged(view.revoke(by, why, now)),
             Act::End(_) => unchanged(view.end(&Actor::Rule, now)),
             Act::Sweep(_, epoch, key) => view.sweep(*epoch, key, now).map_err(refused),
+            Act::DisableAgain(_, epoch, key) => unchanged(view.disable_again(*epoch, key, now)),
+            Act::FoundDisabled(_, read, epoch, key) => as_read(view, *read, view.found_disabled(*epoch, key, now)),
+            Act::FoundGone(_, read, epoch, key) => as_read(view, *read, view.found_gone(*epoch, key, now)),
+            Act::Purged(_, epoch, key) => unchanged(view.purged(*epoch, key, now)),
+            Act::LimitSent(_, epoch, limit, window) => unchanged(view.limit_sent(*epoch, *limit, *window, now)),
+            Act::Recover(_, found) => unchanged(view.recover(found, now)),
+            Act::FollowRules(_) => {
+                let (change, rule) = view.follow_rules(None, now).ok_or_else(|| refused(Unchanged))?;
+                let said = done(followed(&change.grant, rule));
+                return Ok((change, said, None));
+            }
+            Act::Reopen(_) => unchanged(view.reopen(by, now)),
             Act::GiveBackPlace(_) => unchanged(view.give_back_place(now)),
             Act::SetCap(_, cap) => view.set_cap(*cap, by, why, now).map_err(refused),
             Act::Allow(_) => unchanged(view.allow(by)),
@@ -229,6 +242,13 @@ fn set_end(world: &mut World, lease: &Lease, until: Timestamp) -> bool {
 fn costs(settings: &Settings) -> impl PartialEq {
     let caps: Vec<_> = settings.groups.iter().filter_map(|(name, group)| Some((name.clone(), group.cap?))).collect();
     (settings.cap, caps, settings.reset, settings.keys_expire_at())
+}
+
+fn as_read(view: &View, read: u64, change: Option<Change>) -> Result<Change, String> {
+    if view.grant.version != read {
+        return Err(refused(NotAsRead::Moved));
+    }
+    change.ok_or_else(|| refused(NotAsRead::Unchanged))
 }
 
 fn unchanged(change: Option<Change>) -> Result<Change, String> {

@@ -3,6 +3,7 @@
 //!
 //! A pair meets where both have something to write. Where no setting is such, the fast one is refused there or finds it done.
 //! Left out, since it is as if nobody had come between:
+//! - what the sync does beside much else, with what is not about keys;
 //! - between the reads of an act, another that writes none of what that read asks for;
 //! - in the lesser settings, which differ from the first only in the attempts, what is not about keys;
 //! - on the grant of somebody else, what does not take from the pot, which is all that both share.
@@ -58,6 +59,7 @@ async fn an_act_that_another_overtook_before_it_heard_of_its_write_knows_that_it
 fn pairs() -> Vec<Race> {
     let writes = who_writes_where();
     let pairs = Kind::ALL.into_iter().flat_map(|slow| Kind::ALL.into_iter().map(move |fast| (slow, fast)));
+    let pairs = pairs.filter(|(slow, fast)| can_matter(*slow, *fast) && can_matter(*fast, *slow));
     let races = pairs.map(|(slow, fast)| {
         let settings = slow.settings().iter().copied().chain(Setting::ALL);
         let meets = |setting: &Setting| writes[&(slow, *setting)] == Some(true) && writes[&(fast, *setting)].is_some();
@@ -67,6 +69,11 @@ fn pairs() -> Vec<Race> {
         Race { setting, slow, fast, elsewhere: false }
     });
     races.collect()
+}
+
+/// What the sync does beside much else is only of interest to what is about keys, and to itself.
+fn can_matter(one: Kind, other: Kind) -> bool {
+    !one.is_of_the_sync() || one == other || other.is_about_keys() || matches!(other, Kind::Resume | Kind::Save)
 }
 
 /// An act with what is about keys, wherever else both write.

@@ -7,7 +7,7 @@ use bursar_core::store::items::Lease;
 
 use super::act::{Act, Ended, LEASE, programme};
 use super::histories::Part;
-use super::settings::{ada, bob, key_of, minted, reading, settings};
+use super::settings::{ada, bob, found, key_of, minted, reading, settings};
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Script {
@@ -24,6 +24,10 @@ pub(super) enum Script {
     Allows,
     Revokes,
     Sweeps,
+    /// The sync finds the key otherwise than it should be.
+    Drifts,
+    Recovers,
+    FollowsRules,
     ClosesAndEnds,
     ChangesTheCap,
     EditsTheCap,
@@ -35,7 +39,7 @@ pub(super) enum Script {
 }
 
 impl Script {
-    pub(super) const ALL: [Script; 20] = [
+    pub(super) const ALL: [Script; 23] = [
         Script::Claims(PressKind::Reveal),
         Script::Claims(PressKind::Reveal),
         Script::Claims(PressKind::Replace),
@@ -50,6 +54,9 @@ impl Script {
         Script::Allows,
         Script::Revokes,
         Script::Sweeps,
+        Script::Drifts,
+        Script::Recovers,
+        Script::FollowsRules,
         Script::ClosesAndEnds,
         Script::ChangesTheCap,
         Script::EditsTheCap,
@@ -95,6 +102,26 @@ impl Script {
                 let swept = part.asks(Act::Sweep(ada(), epoch, key_of(&ada(), epoch))).await?;
                 part.pays(&ada(), debts(&swept)).await
             }
+            Script::Drifts => {
+                let Grant { epoch, version, .. } = part.grant();
+                let (key, began) = (key_of(&ada(), epoch), part.began());
+                let window = settings("CS pilot").reset.window_at(began);
+                part.all([
+                    Act::LimitSent(ada(), epoch, Usd::from_dollars(12), window),
+                    Act::DisableAgain(ada(), epoch, key.clone()),
+                    Act::FoundDisabled(ada(), version + 1, epoch, key.clone()),
+                    Act::FoundGone(ada(), version + 2, epoch, key.clone()),
+                    Act::Purged(ada(), epoch, key),
+                ])
+                .await
+            }
+            Script::Recovers => {
+                let grant = part.grant();
+                let listed = found(&ada(), grant.epoch, grant.attempts.last());
+                let recovered = part.asks(Act::Recover(ada(), listed)).await?;
+                part.pays(&ada(), debts(&recovered)).await
+            }
+            Script::FollowsRules => part.all([Act::FollowRules(ada()), Act::FollowRules(ada())]).await,
             Script::ClosesAndEnds => part.all([Act::Close(programme()), Act::End(ada()), Act::End(bob())]).await,
             Script::ChangesTheCap => {
                 part.all([90, 6].map(|dollars| Act::SetCap(ada(), Some(Usd::from_dollars(dollars))))).await

@@ -1,7 +1,9 @@
 //! Where a test begins: a programme with two people on its roster, the first of whom has come so far. Each is reached by acts.
 
 use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::grant::{GaveUp, HoldKind, Minted, Person, Press, PressKind, Reading, Stopped};
+use bursar_core::domain::grant::{
+    Attempt, AttemptState, Found, GaveUp, HoldKind, Minted, Person, Press, PressKind, Reading, Stopped,
+};
 use bursar_core::domain::id::{Epoch, GrantId};
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::money::Usd;
@@ -48,10 +50,19 @@ pub(crate) enum Setting {
     TooLate,
     /// The grant ended after a key of it was made and not shown: nothing is reserved.
     Over,
+    /// The programme was closed; the grant is live still, or its key is being made.
+    Closed,
+    ClosedMinting,
+    /// The programme has a rule for keys that nobody uses, and this one is to be announced.
+    Idle,
+    /// It was announced over a week ago.
+    Announced,
+    /// The grant ended with the term, which was extended since.
+    Extended,
 }
 
 impl Setting {
-    pub(crate) const ALL: [Setting; 16] = [
+    pub(crate) const ALL: [Setting; 21] = [
         Setting::Nothing,
         Setting::Invited,
         Setting::Minting,
@@ -68,12 +79,21 @@ impl Setting {
         Setting::Leaked,
         Setting::TooLate,
         Setting::Over,
+        Setting::Closed,
+        Setting::ClosedMinting,
+        Setting::Idle,
+        Setting::Announced,
+        Setting::Extended,
     ];
 
     /// The table, and the time there. A runner has the lease.
     pub(crate) fn world(self) -> (World, Timestamp) {
         let begin = start();
-        let now = begin + 3.hours();
+        let now = match self {
+            Setting::Announced => begin + 9.days(),
+            Setting::Extended => settings("CS pilot").term.ends_at() + 3.hours(),
+            _ => begin + 3.hours(),
+        };
         let minutes_ago = |minutes: i64| now - minutes.minutes();
         let live = || claimed(&open(), begin + 2.hours());
         let hold = |kind| live().does(&Act::Hold(ada(), kind), minutes_ago(5));
@@ -81,6 +101,11 @@ impl Setting {
             let Legal { begun, after, .. } = open().press(PressKind::Reveal, minutes_ago(5));
             let key = key_of(&ada(), Epoch::new(1));
             after.unwrap().does(&Act::GiveUp(ada(), begun.unwrap(), GaveUp::Lost, Some(key)), minutes_ago(5))
+        };
+        let idle = || {
+            let mut settings = settings("CS pilot");
+            settings.unused_after_days = Some(1);
+            live().does(&Act::Save(programme(), settings, 1), begin + 2.hours() + 10.minutes())
         };
         let out_of_use = || {
             let world = hold(HoldKind::Unused);
@@ -103,7 +128,26 @@ impl Setting {
             Setting::Unused => hold(HoldKind::Unused),
             Setting::OutOfUse => out_of_use(),
             Setting::Disused => out_of_use().does(&Act::GiveBackPlace(ada()), minutes_ago(3)),
-            Setting::Over => unshown().does(&Act::End(ada()), minutes_ago(4)),
+            Setting::Over => {
+                let closed = unshown().does(&Act::Close(programme()), minutes_ago(4));
+                closed.does(&Act::End(ada()), minutes_ago(4))
+            }
+            Setting::Closed => live().does(&Act::Close(programme()), minutes_ago(4)),
+            Setting::ClosedMinting => {
+                open().begins(PressKind::Reveal, minutes_ago(0)).does(&Act::Close(programme()), minutes_ago(0))
+            }
+            Setting::Idle => idle(),
+            Setting::Announced => idle().does(&Act::FollowRules(ada()), begin + 1.day()),
+            Setting::Extended => {
+                let Legal { begun, after, .. } = open().press(PressKind::Reveal, begin);
+                let key = key_of(&ada(), Epoch::new(1));
+                let unshown = after.unwrap().does(&Act::GiveUp(ada(), begun.unwrap(), GaveUp::Lost, Some(key)), begin);
+                let mut extended = settings("CS pilot");
+                let until = extended.term.ends_on().saturating_add(30.days());
+                extended.term = Term::new(extended.term.starts_on(), until, "UTC").unwrap();
+                let ended = unshown.does(&Act::End(ada()), minutes_ago(60));
+                ended.does(&Act::Save(programme(), extended, 1), minutes_ago(30))
+            }
             Setting::Leaked => live().does(&Act::Stop(ada(), Stopped::Leaked), minutes_ago(5)),
             Setting::TooLate => {
                 let Legal { begun, after, .. } = open().press(PressKind::Reveal, minutes_ago(90));
@@ -151,6 +195,15 @@ pub(crate) fn bob() -> GrantId {
 pub(crate) fn person(name: &str) -> NewPerson {
     let address = EmailAddress::parse(&format!("{name}@uni.edu")).unwrap();
     NewPerson { person: Person { address, name: None, roster_id: None }, group: None }
+}
+
+/// What a table that went back finds at the provider: the key of the attempt that is open, else one that came after.
+pub(crate) fn found(who: &GrantId, epoch: Epoch, last: Option<&Attempt>) -> Vec<Found> {
+    let open = last.filter(|last| last.state == AttemptState::Open);
+    let (epoch, nonce) = open
+        .map_or_else(|| (epoch.next(), "f0f0f0f0f0f0f0f0".parse().unwrap()), |open| (open.epoch, open.nonce.clone()));
+    let key = format!("{who}{:048x}", 0xf000 + epoch.number()).parse().unwrap();
+    vec![Found { epoch, nonce, key, enabled: true, limit: Some(Usd::from_dollars(20)), made_at: start() }]
 }
 
 /// A key that the provider made for a grant's attempt.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bursar_core::domain::audit::Entry;
-use bursar_core::domain::grant::{Change, Grant, Notice, PotChange, Reading, View};
+use bursar_core::domain::grant::{Change, Grant, PotChange, Reading, View};
 use bursar_core::domain::id::{Epoch, GrantId, ProgrammeId};
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::store::items::{self, Enrolment, Item, Lease, MailClass, Meta, OutboxRow, OwedMail, Stored};
@@ -84,7 +84,7 @@ impl World {
         let pot = world.pots.get_mut(&programme).unwrap();
         match change.pot {
             PotChange::None => {}
-            PotChange::Take(amount) => {
+            PotChange::Take(amount) | PotChange::TakeAnyway(amount) => {
                 pot.reserved += amount;
                 pot.version += 1;
             }
@@ -105,12 +105,7 @@ impl World {
             });
         }
         if let Some(notice) = change.notice {
-            let (programme, grant) = (programme, id.clone());
-            let mail = match notice {
-                Notice::KeyShown => OwedMail::KeyShown { programme, grant },
-                Notice::KeyLeaked => OwedMail::KeyLeaked { programme, grant },
-            };
-            world.owe(mail, MailClass::Urgent, now);
+            world.owe(OwedMail::of(notice, &change.grant), OwedMail::class_of(notice), now);
         }
         world.grants.insert(id, change.grant);
         world
