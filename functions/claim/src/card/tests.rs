@@ -5,9 +5,10 @@ use bursar_core::domain::grant::{Change, GaveUp, HoldKind, Minted, Reading, Stop
 use bursar_core::domain::id::Epoch;
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::programme::DataPolicy;
+use bursar_core::domain::reading::Used;
 use bursar_core::domain::sign_in::Session;
 use bursar_core::domain::token::SessionToken;
-use bursar_core::domain::window::Reset;
+use bursar_core::domain::window::{Reset, utc_date};
 use bursar_core::web::Visitor;
 use jiff::ToSpan;
 
@@ -75,7 +76,17 @@ impl Story {
         let window = self.view.programme.settings.reset.window_at(self.now);
         let (programme, grant) = (grant.programme.clone(), grant.id.clone());
         let epoch = Epoch::new(1);
-        let reading = Reading { programme, grant, epoch, lifetime: used, window, in_window: used, as_of: self.now };
+        let reading = Reading {
+            programme,
+            grant,
+            epoch,
+            used: Used::on_one(utc_date(self.now), used),
+            window,
+            in_window: used,
+            before: Usd::ZERO,
+            last_used_at: None,
+            as_of: self.now,
+        };
         self.view.readings = vec![reading];
         self
     }
@@ -352,7 +363,7 @@ fn what_is_over() {
     Your place in this programme was withdrawn. Ask the people who run it.
     Used: $4 in all
     ");
-    let ended = Story::new().shown().used(4_000_000);
+    let ended = Story::new().shown().used(4_000_000).after((90 * 24).hours());
     let change = ended.view.end(&Actor::Rule, ended.now);
     insta::assert_snapshot!(ended.apply(change).reads(), @"
     CS pilot
