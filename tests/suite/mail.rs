@@ -2,6 +2,7 @@
 //! at after each step.
 
 mod asks;
+mod by_rule;
 mod faults;
 mod outcomes;
 mod quota;

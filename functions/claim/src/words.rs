@@ -110,7 +110,9 @@ fn ending(view: &View) -> Option<String> {
     let (what, announced) = view.announced()?;
     let until = time_in(announced.until, view.programme.settings.term.timezone());
     Some(match what {
-        Announcement::Unused => format!(" Nobody has used it for long: on {until} it is set aside, unless it is used."),
+        Announcement::Unused => {
+            format!(" It has not been used for some time: on {until} it is set aside, unless you use it before.")
+        }
         Announcement::TooOldLater | Announcement::TooOldSoon => {
             format!(" It is getting old and ends on {until}. Replace it before; that does not count as a replacement.")
         }

@@ -49,7 +49,7 @@ impl Words<'_> {
                 format!("{name}: your key stops in a week unless you use it"),
                 "Your key is not being used",
                 format!(
-                    "Your key for {name} has not been used for long. It stops on {}, unless you use it before. Any request counts.",
+                    "Your key for {name} has not been used for some time. It stops on {}, unless you use it before. Any request counts.",
                     on(until)
                 ),
             ),
@@ -57,7 +57,7 @@ impl Words<'_> {
                 format!("{name}: your key was set aside"),
                 "Your key was set aside",
                 format!(
-                    "Your key for {name} was not used for long, so it has been disabled, and what is left of your credit goes back to the programme. \
+                    "Your key for {name} was not used for some time, so it has been disabled, and what is left of your credit goes back to the programme. \
                      To use the key again, press Resume on your page: the same key works at once, as long as the programme has money."
                 ),
             ),

@@ -127,8 +127,8 @@ impl Table {
     }
 
     /// Records keys that the provider lists and the table does not know, since it went back to an earlier moment.
-    pub async fn recover(&self, at: At<'_>, found: &[Found]) -> OnGrant<Unchanged> {
-        self.act(at, |view| view.recover(found, at.now).map(leaving).ok_or(Unchanged)).await
+    pub async fn recover(&self, at: At<'_>, found: &[Found], in_copy: bool) -> OnGrant<Unchanged> {
+        self.act(at, |view| view.recover(found, in_copy, at.now).map(leaving).ok_or(Unchanged)).await
     }
 
     /// Does the next thing that a rule of the programme asks for.

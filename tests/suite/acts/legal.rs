@@ -86,7 +86,7 @@ impl Act {
             Act::FoundGone(_, read, epoch, key) => as_read(view, *read, view.found_gone(*epoch, key, now)),
             Act::Purged(_, epoch, key) => unchanged(view.purged(*epoch, key, now)),
             Act::LimitSent(_, epoch, limit, window) => unchanged(view.limit_sent(*epoch, *limit, *window, now)),
-            Act::Recover(_, found) => unchanged(view.recover(found, now)),
+            Act::Recover(_, found) => unchanged(view.recover(found, true, now)),
             Act::FollowRules(_) => {
                 let (change, rule) = view.follow_rules(None, now).ok_or_else(|| refused(Unchanged))?;
                 let said = done(followed(&change.grant, rule));

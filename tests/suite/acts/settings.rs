@@ -90,7 +90,7 @@ impl Setting {
     pub(crate) fn world(self) -> (World, Timestamp) {
         let begin = start();
         let now = match self {
-            Setting::Announced => begin + 9.days(),
+            Setting::Announced => begin + (9 * 24).hours(),
             Setting::Extended => settings("CS pilot").term.ends_at() + 3.hours(),
             _ => begin + 3.hours(),
         };
@@ -137,7 +137,7 @@ impl Setting {
                 open().begins(PressKind::Reveal, minutes_ago(0)).does(&Act::Close(programme()), minutes_ago(0))
             }
             Setting::Idle => idle(),
-            Setting::Announced => idle().does(&Act::FollowRules(ada()), begin + 1.day()),
+            Setting::Announced => idle().does(&Act::FollowRules(ada()), begin + 24.hours()),
             Setting::Extended => {
                 let Legal { begun, after, .. } = open().press(PressKind::Reveal, begin);
                 let key = key_of(&ada(), Epoch::new(1));

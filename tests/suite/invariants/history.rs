@@ -1,7 +1,7 @@
 //! Changes that nobody may make, or nobody told of: I10, I11 and I16.
 
 use bursar_core::domain::audit::{self, Entry, What};
-use bursar_core::domain::grant::State;
+use bursar_core::domain::grant::{Announced, Disable, Gone, Notice, State};
 use bursar_core::domain::id::{Epoch, GrantId};
 use bursar_core::domain::money::Usd;
 use bursar_core::store::items::{MailClass, Meta, OutboxRow, OwedMail};
@@ -155,4 +155,66 @@ async fn a_mail_that_is_owed_without_a_cause_is_named() {
     let mail = OwedMail::KeyShown { programme: programme(), grant: ada() };
     scene.keep(&OutboxRow::owed(ulid::Ulid::from_parts(1, 1), MailClass::Urgent, mail, scene.now)).await;
     scene.bites("I16", "has 0 causes of a mail KeyShown in this step, and 1 such mails owed").await;
+}
+
+#[tokio::test]
+async fn marks_of_the_sync_need_no_entry_and_each_is_one_act() {
+    let mut scene = Scene::at(Setting::OutOfUse).await;
+    let now = scene.now;
+    let owed = Disable::Owed { since: now };
+    scene.edit(|grant| (grant.version, grant.attempts[0].disable) = (grant.version + 1, owed)).await;
+    scene.bears("I16").await;
+    scene
+        .edit(|grant| (grant.version, grant.attempts[0].disable) = (grant.version + 2, Disable::Done { at: now }))
+        .await;
+    scene.bites("I16", "had 2 acts of which 1 marked a disable, and 0 audit entries").await;
+
+    let mut scene = Scene::at(Setting::Leaked).await;
+    scene
+        .edit(|grant| {
+            grant.version += 1;
+            (grant.attempts[0].disable, grant.attempts[0].gone) = (Disable::Done { at: now }, Some(Gone::Missing));
+        })
+        .await;
+    scene.bears("I16").await;
+}
+
+#[tokio::test]
+async fn an_end_that_is_announced_without_a_mail_and_a_hold_for_disuse_that_nobody_is_told_of_are_named() {
+    let mut scene = Scene::at(Setting::Live).await;
+    let (now, announced) = (scene.now, Some(Announced { at: scene.now, until: scene.now + 168.hours() }));
+    scene.edit(|grant| (grant.version, grant.attempts[0].announced.unused) = (grant.version + 1, announced)).await;
+    let told = scene.violations(false).await;
+    assert!(super::is_told(&told, "I16", "an end was announced, and no mail UnusedSoon is owed"), "{told:#?}");
+    assert!(super::is_told(&told, "I16", "had 1 acts of which 0 marked a disable"), "{told:#?}");
+
+    let grant = scene
+        .edit(|grant| (grant.version, grant.attempts[0].announced.too_old_soon) = (grant.version + 1, announced))
+        .await;
+    let row = OutboxRow::notice(ulid::Ulid::from_parts(1, 1), Notice::TooOldSoon, &grant, now);
+    scene.keep(&row).await;
+    scene.bears("I16").await;
+    scene.keep(&OutboxRow { row: ulid::Ulid::from_parts(2, 1), ..row }).await;
+    scene.bites("I16", "had 0 acts of which 1 marked a disable").await;
+
+    let mut held = Scene::at(Setting::Live).await;
+    let before = held.grant();
+    let grant = held
+        .edit(|grant| {
+            (grant.version, grant.holds.unused) = (grant.version + 1, true);
+            grant.attempts[0].disable = Disable::Owed { since: now };
+        })
+        .await;
+    held.tell(1, Some(ada()), What::new(audit::Act::Held).changing(&before, &grant)).await;
+    held.bites("I16", "1 times held as unused, and is told []").await;
+}
+
+#[tokio::test]
+async fn a_limit_that_was_sent_is_told_from_what_to_what() {
+    let mut scene = Scene::at(Setting::Live).await;
+    scene
+        .edit(|grant| (grant.version, grant.attempts[0].limit) = (grant.version + 1, Some(Usd::from_dollars(12))))
+        .await;
+    scene.tell(1, Some(ada()), What::new(audit::Act::LimitSent).changing("20.000000", "13.000000")).await;
+    scene.bites("I16", "went from \"20.000000\" to \"12.000000\"").await;
 }

@@ -1,6 +1,6 @@
 //! Keys at the provider that nobody accounts for: I1, I3, I6, I7, and of I11 what is about keys.
 
-use bursar_core::domain::grant::{AttemptState, Disable, GRACE, State};
+use bursar_core::domain::grant::{AttemptState, Disable, GRACE, Gone, State};
 use bursar_core::domain::id::Epoch;
 use jiff::ToSpan;
 
@@ -128,4 +128,34 @@ async fn an_enabled_key_of_a_revoked_grant_is_named_unless_it_is_owed_a_disable(
     scene.bites_after_sync("I11", "has the enabled key").await;
     scene.edit(|grant| grant.attempts[0].disable = Disable::No).await;
     scene.bites("I11", "has the enabled key").await;
+}
+
+#[tokio::test]
+async fn a_live_grant_whose_key_a_complete_sync_found_disabled_is_named() {
+    let mut scene = Scene::at(Setting::Live).await;
+    let key = scene.make_recorded_key(1).await;
+    scene.accept().await;
+    scene.provider.disable(&key.hash).unwrap();
+    scene.bears("I6").await;
+    scene.bites_after_sync("I6", "which is disabled, and a complete sync left it so").await;
+    let now = scene.now;
+    scene.edit(|grant| grant.attempts[0].resumed_at = Some(now)).await;
+    let told = scene.violations(true).await;
+    assert!(!told.iter().any(|told| told.starts_with("I6")), "somebody is about to enable it: {told:?}");
+}
+
+#[tokio::test]
+async fn a_key_that_is_said_to_be_gone_and_is_enabled_is_named_after_a_complete_sync() {
+    let mut scene = Scene::at(Setting::Leaked).await;
+    scene.make_recorded_key(1).await;
+    scene.accept().await;
+    let now = scene.now;
+    scene
+        .edit(|grant| {
+            (grant.attempts[0].disable, grant.attempts[0].gone) = (Disable::Done { at: now }, Some(Gone::Missing))
+        })
+        .await;
+    scene.accept().await;
+    scene.bears("I3").await;
+    scene.bites_after_sync("I3", "it is said to be gone").await;
 }

@@ -9,7 +9,7 @@ use jiff::ToSpan;
 
 use super::Scene;
 use crate::acts::act::{Act, programme};
-use crate::acts::settings::{Setting, ada, reading};
+use crate::acts::settings::{Setting, ada, found, reading};
 
 impl Scene {
     async fn pot(&self, change: impl FnOnce(&mut Pot)) {
@@ -32,6 +32,20 @@ async fn a_pot_that_counts_less_than_its_grants_reserve_is_named() {
 async fn a_pot_that_promises_more_than_there_is_is_named_unless_it_was_made_smaller() {
     let mut scene = Scene::at(Setting::Live).await;
     scene.pot(|pot| pot.limit = Usd::from_dollars(10)).await;
+    scene.bears("I2").await;
+    scene.pot(|pot| pot.reserved = Usd::from_dollars(21)).await;
+    scene.bites("I2", "is 10.000000 and has reserved 21.000000").await;
+}
+
+#[tokio::test]
+async fn a_recovered_key_is_counted_although_the_pot_has_no_room_and_nothing_more_is() {
+    let (world, now) = Setting::Invited.world();
+    let world = world.does(&Act::SetPot(programme(), Usd::from_dollars(10)), now - 1.minute());
+    let mut scene = Scene::of(&world, now).await;
+    let recovered = world.does(&Act::Recover(ada(), found(&ada(), Epoch::BEFORE_THE_FIRST, None)), now);
+    scene.keep(&recovered.grants[&ada()]).await;
+    scene.keep(recovered.entries.last().unwrap()).await;
+    scene.pot(|pot| pot.reserved = Usd::from_dollars(20)).await;
     scene.bears("I2").await;
     scene.pot(|pot| pot.reserved = Usd::from_dollars(21)).await;
     scene.bites("I2", "is 10.000000 and has reserved 21.000000").await;

@@ -2,14 +2,16 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::{Act, Entry, What};
-use bursar_core::domain::grant::{AttemptState, Disable, Grant, State, Stopped};
+use bursar_core::domain::grant::{Announced, Attempt, AttemptState, Disable, Found, Gone, Grant, State, Stopped};
 use bursar_core::domain::id::{Epoch, GrantId};
 use bursar_core::store::items::{Enrolment, MailClass, OutboxRow, OwedMail};
 use bursar_core::store::keys;
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::Scene;
 use crate::acts::act::{faculty, programme};
-use crate::acts::settings::{Setting, ada, bob, key_of, reading};
+use crate::acts::settings::{Setting, ada, bob, found, key_of, reading};
 
 #[tokio::test]
 async fn an_item_that_the_product_would_not_write_is_named() {
@@ -32,7 +34,7 @@ async fn an_item_that_the_product_would_not_write_is_named() {
 #[tokio::test]
 async fn a_grant_to_which_no_acts_lead_is_named() {
     type Edit = fn(&mut Grant);
-    let cases: [(Setting, Edit, &str); 22] = [
+    let cases: [(Setting, Edit, &str); 28] = [
         (Setting::Minting, |grant| grant.has_place = false, "is minting without a place"),
         (
             Setting::Minting,
@@ -83,12 +85,61 @@ async fn a_grant_to_which_no_acts_lead_is_named() {
             |grant| grant.attempts[0].disable = Disable::Owed { since: grant.attempts[0].begun_at },
             "is owed a disable but has no key",
         ),
+        (Setting::Live, |grant| grant.attempts[0].gone = Some(Gone::Missing), "is live with a key that is gone"),
+        (Setting::Leaked, |grant| grant.attempts[0].gone = Some(Gone::Missing), "is still to be disabled"),
+        (Setting::Minting, |grant| grant.attempts[0].gone = Some(Gone::Purged), "is gone without a key"),
+        (
+            Setting::Minting,
+            |grant| grant.attempts[0].announced.unused = told(grant.attempts[0].begun_at, 7),
+            "although it was shown to nobody",
+        ),
+        (
+            Setting::Live,
+            |grant| grant.attempts[0].announced.too_old_soon = told(grant.attempts[0].begun_at, -1),
+            "to end before it was announced",
+        ),
+        (
+            Setting::Live,
+            |grant| {
+                let newer = newer(grant);
+                grant.attempts.push(newer);
+            },
+            "is live with a key of an older attempt",
+        ),
     ];
     for (setting, edit, words) in cases {
         let mut scene = Scene::at(setting).await;
         scene.edit(edit).await;
         scene.bites("table", words).await;
     }
+}
+
+fn told(at: Timestamp, days: i64) -> Option<Announced> {
+    Some(Announced { at, until: at + SignedDuration::from_hours(24 * days) })
+}
+
+/// An attempt after the last that made a key nobody may use.
+fn newer(grant: &mut Grant) -> Attempt {
+    grant.epoch = grant.epoch.next();
+    let last = grant.attempts.last().unwrap();
+    Attempt {
+        epoch: grant.epoch,
+        nonce: "fe00000000000001".parse().unwrap(),
+        key: Some(key_of(&bob(), grant.epoch)),
+        disable: Disable::Done { at: last.begun_at },
+        ..last.clone()
+    }
+}
+
+#[tokio::test]
+async fn keys_of_a_recovered_grant_may_stand_as_they_were_found() {
+    let (world, now) = Setting::Live.world();
+    let listed = found(&ada(), Epoch::new(1), None);
+    let unlimited = Found { enabled: false, limit: None, ..listed[0].clone() };
+    let world = world.does(&crate::acts::act::Act::Recover(ada(), vec![unlimited]), now);
+    let mut scene = Scene::of(&world, now).await;
+    assert_eq!(scene.grant().epoch, Epoch::new(2));
+    scene.bears("table").await;
 }
 
 #[tokio::test]

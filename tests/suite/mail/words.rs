@@ -16,7 +16,7 @@ use bursar_local::inbox::Contents;
 use super::{PostOffice, address, soon};
 
 /// The text with what differs from run to run named.
-fn redacted(office: &PostOffice, contents: &Contents) -> String {
+pub(super) fn redacted(office: &PostOffice, contents: &Contents) -> String {
     let text = contents.text.clone().unwrap().replace(&office.stack.ready.web, "[origin]");
     let line = |line: &str| match (line.split_once("/c/"), line.strip_prefix("Code: ")) {
         (Some((before, token)), _) if token.len() == 43 => format!("{before}/c/[token]"),
@@ -28,7 +28,7 @@ fn redacted(office: &PostOffice, contents: &Contents) -> String {
 }
 
 /// The HTML says what the text says.
-fn html_says(contents: &Contents, what: &[&str]) {
+pub(super) fn html_says(contents: &Contents, what: &[&str]) {
     let html = contents.html.as_deref().unwrap();
     for part in what {
         assert!(html.contains(part), "{part:?} is not in {html}");
@@ -179,7 +179,7 @@ async fn notices_of_a_key_that_was_shown_or_reported() {
 
 impl PostOffice {
     /// A key that was made up is shown.
-    async fn claim(&mut self, grant: &GrantId) {
+    pub(super) async fn claim(&mut self, grant: &GrantId) {
         let at = At { programme: &self.programme, grant, now: self.stack.clock.now(), deadline: soon() };
         let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
         let Outcome::Done(begun) = self.table.begin(at, press).await.unwrap() else { panic!("not begun") };

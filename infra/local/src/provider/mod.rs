@@ -178,6 +178,13 @@ impl Provider {
         memory.change_key(place, |key| key.deleted = true)
     }
 
+    /// Disables a key as somebody would by hand.
+    pub fn disable(&self, hash: &str) -> Result<()> {
+        let mut memory = self.memory();
+        let place = memory.find(hash).map_err(|_| unknown(hash))?;
+        memory.change_key(place, |key| key.disabled = true)
+    }
+
     /// All credits the account ever bought.
     pub fn set_credits(&self, credits: Nano) -> Result<()> {
         let mut memory = self.memory();

@@ -24,10 +24,10 @@ pub struct Found {
 impl View {
     /// Records keys that the table does not know, the newest enabled one as live. `found` may hold every listed key of the grant:
     /// what is recorded already, what is of an epoch below the grant's and what bears the number of another attempt is passed over.
-    /// An attempt that is still open counts as shown, so a sync of the table itself leaves the keys of open attempts out. None when
-    /// there is nothing to record.
-    pub fn recover(&self, found: &[Found], now: Timestamp) -> Option<Change> {
-        let unknown = self.unknown(found);
+    /// In a copy of the table an attempt that is still open counts as shown; elsewhere somebody may be at it. None when there is
+    /// nothing to record.
+    pub fn recover(&self, found: &[Found], in_copy: bool, now: Timestamp) -> Option<Change> {
+        let unknown = self.unknown(found, in_copy);
         if unknown.is_empty() {
             return None;
         }
@@ -61,9 +61,17 @@ impl View {
         Some(change.audited(Act::Recovered, &self.grant, Some(format!("attempts {}", numbers.join(", ")))))
     }
 
+    /// Whether a found key is one that a recovery would record.
+    pub fn can_recover(&self, found: &Found, in_copy: bool) -> bool {
+        match self.grant.attempt(found.epoch) {
+            Some(attempt) => in_copy && attempt.nonce == found.nonce && attempt.state == AttemptState::Open,
+            None => found.epoch > self.grant.epoch,
+        }
+    }
+
     /// How many keys that work now a recovery would end on its own judgement. What a person held, revoked or ended is not its own.
-    pub fn ended_by_recovery(&self, found: &[Found]) -> usize {
-        let unknown = self.unknown(found);
+    pub fn ended_by_recovery(&self, found: &[Found], in_copy: bool) -> usize {
+        let unknown = self.unknown(found, in_copy);
         if unknown.is_empty() || self.is_terminal() || !self.grant.holds.is_empty() {
             return 0;
         }
@@ -78,21 +86,12 @@ impl View {
     }
 
     /// The found keys that no attempt records and that can be recorded, the oldest first; of two with one number the first.
-    fn unknown<'f>(&self, found: &'f [Found]) -> Vec<&'f Found> {
-        let mut unknown: Vec<&Found> = found.iter().filter(|found| self.is_unknown(found)).collect();
+    fn unknown<'f>(&self, found: &'f [Found], in_copy: bool) -> Vec<&'f Found> {
+        let mut unknown: Vec<&Found> = found.iter().filter(|found| self.can_recover(found, in_copy)).collect();
         // Two keys of one epoch: the one that works is the one that matters.
         unknown.sort_by_key(|found| (found.epoch, !found.enabled));
         unknown.dedup_by_key(|found| found.epoch);
         unknown
-    }
-
-    fn is_unknown(&self, found: &Found) -> bool {
-        match self.grant.attempt(found.epoch) {
-            Some(attempt) => {
-                attempt.nonce == found.nonce && attempt.state == AttemptState::Open && attempt.key.is_none()
-            }
-            None => found.epoch > self.grant.epoch,
-        }
     }
 
     /// What becomes live; nothing of a grant that is over.

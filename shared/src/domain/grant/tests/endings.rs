@@ -196,3 +196,37 @@ fn a_leak_reported_on_a_page_from_before_a_replacement_does_not_end_the_new_key(
     assert_eq!(story.view.grant.state, State::Stopped { why: Stopped::Leaked });
     assert_eq!(story.view.report_leaked(Epoch::new(2), story.now), None, "a second press finds nothing to end");
 }
+
+#[test]
+fn whatever_became_of_an_attempt_whose_key_nobody_saw_the_sweeper_ends_it_and_frees_the_grant() {
+    for how in [None, Some(GaveUp::Unknown), Some(GaveUp::Refused), Some(GaveUp::Lost)] {
+        let mut story = Story::new();
+        let begun = story.begin(PressKind::Reveal);
+        if let Some(how) = how {
+            let change = story.view.give_up(&begun, how, None, "no answer", story.now).unwrap();
+            story.apply(change);
+        }
+        story.now = story.now + GRACE - 1.second();
+        assert_eq!(story.view.sweep(Epoch::new(1), &hash('a'), story.now), Err(Swept::TooYoung), "{how:?}");
+        story.now += 1.second();
+        let change = story.view.sweep(Epoch::new(1), &hash('a'), story.now).unwrap();
+        story.apply(change);
+        assert_eq!(
+            (&story.view.grant.state, attempt(&story, 1).state),
+            (&State::Invited, AttemptState::Swept),
+            "{how:?}"
+        );
+        assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
+    }
+    let mut replacing = Story::new();
+    replacing.shown(PressKind::Reveal, 'a').begin(PressKind::Replace);
+    replacing.now += LEASE;
+    replacing.begin(PressKind::Replace);
+    replacing.now += GRACE;
+    let change = replacing.view.sweep(Epoch::new(2), &hash('b'), replacing.now).unwrap();
+    replacing.apply(change);
+    assert!(matches!(replacing.view.grant.state, State::Minting { .. }), "the one under way is another");
+    let change = replacing.view.sweep(Epoch::new(3), &hash('c'), replacing.now).unwrap();
+    replacing.apply(change);
+    assert_eq!(replacing.view.grant.state, State::Stopped { why: Stopped::ReplacementFailed });
+}

@@ -22,10 +22,10 @@ fn key_of(epoch: u32) -> KeyHash {
 
 impl Story {
     fn recover(&mut self, found: &[Found]) -> &mut Story {
-        let change = self.view.recover(found, self.now).unwrap();
+        let change = self.view.recover(found, true, self.now).unwrap();
         assert_eq!(change.audit.as_ref().unwrap().act, Act::Recovered);
         self.apply(change);
-        assert_eq!(self.view.recover(found, self.now), None, "once is enough");
+        assert_eq!(self.view.recover(found, true, self.now), None, "once is enough");
         self
     }
 }
@@ -35,7 +35,7 @@ fn the_newest_key_that_works_becomes_live_and_takes_a_place_even_where_the_pot_h
     let mut story = Story::new();
     story.view.pot.reserved = Usd::from_dollars(95);
     let listed = [found(1, false), found(2, true), found(3, true)];
-    assert_eq!(story.view.ended_by_recovery(&listed), 1);
+    assert_eq!(story.view.ended_by_recovery(&listed, false), 1);
     story.recover(&listed);
     assert_eq!(story.view.grant.state, State::Live { key: key_of(3) });
     assert_eq!((story.view.grant.epoch, story.view.grant.ever_shown), (Epoch::new(3), true));
@@ -51,8 +51,8 @@ fn a_replacement_that_the_table_forgot_ends_the_key_that_it_thinks_is_live() {
     story.shown(PressKind::Reveal, 'a');
     let known = Found { key: hash('a'), nonce: attempt(&story, 1).nonce.clone(), ..found(1, false) };
     let listed = [found(2, true), known.clone()];
-    assert_eq!(story.view.ended_by_recovery(&listed), 0, "it is disabled already");
-    assert_eq!(story.view.ended_by_recovery(&[found(2, true), Found { enabled: true, ..known }]), 1);
+    assert_eq!(story.view.ended_by_recovery(&listed, false), 0, "it is disabled already");
+    assert_eq!(story.view.ended_by_recovery(&[found(2, true), Found { enabled: true, ..known }], false), 1);
     story.recover(&listed);
     assert_eq!(story.view.grant.state, State::Live { key: key_of(2) });
     assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
@@ -80,7 +80,9 @@ fn keys_that_do_not_work_are_recorded_and_the_live_one_stays() {
 fn an_attempt_that_is_still_open_in_a_copy_counts_as_shown() {
     let mut story = Story::new();
     let begun = story.begin(PressKind::Reveal);
-    story.recover(&[Found { nonce: begun.nonce.clone(), ..found(1, true) }]);
+    let listed = [Found { nonce: begun.nonce.clone(), ..found(1, true) }];
+    assert_eq!(story.view.recover(&listed, false, story.now), None, "elsewhere somebody may be at it");
+    story.recover(&listed);
     assert_eq!(story.view.grant.state, State::Live { key: key_of(1) });
     assert_eq!(story.view.pot.reserved, Usd::from_dollars(20));
     assert_eq!(story.view.record(&begun, &minted('b'), story.now), Err(RecordRefused::Lost));
@@ -91,7 +93,7 @@ fn nothing_becomes_live_where_the_grant_is_over_and_a_held_one_is_owed_its_disab
     let mut revoked = Story::new();
     let change = revoked.view.revoke(&faculty(), None, revoked.now).unwrap();
     revoked.apply(change);
-    assert_eq!(revoked.view.ended_by_recovery(&[found(1, true)]), 0, "a person ended it");
+    assert_eq!(revoked.view.ended_by_recovery(&[found(1, true)], false), 0, "a person ended it");
     revoked.recover(&[found(1, true)]);
     assert_eq!(revoked.view.grant.state, State::Revoked);
     assert!(!revoked.view.grant.has_place && revoked.view.pot.reserved == Usd::ZERO);
@@ -114,9 +116,9 @@ fn what_the_table_knows_or_has_left_behind_is_not_recovered() {
     story.now += 1.hour();
     story.shown(PressKind::Replace, 'b');
     let known = |epoch: u32| Found { nonce: attempt(&story, epoch).nonce.clone(), ..found(epoch, true) };
-    assert_eq!(story.view.recover(&[known(1), known(2)], story.now), None);
-    assert_eq!(story.view.recover(&[found(2, true)], story.now), None, "another attempt has its number");
-    assert_eq!(story.view.recover(&[], story.now), None);
+    assert_eq!(story.view.recover(&[known(1), known(2)], false, story.now), None);
+    assert_eq!(story.view.recover(&[found(2, true)], false, story.now), None, "another attempt has its number");
+    assert_eq!(story.view.recover(&[], false, story.now), None);
 }
 
 #[test]
@@ -170,8 +172,8 @@ proptest! {
         }
         let was_live = story.view.grant.live().map(|live| live.epoch).filter(|_| !held);
         let listed: Vec<Found> = listed.into_iter().map(|(epoch, enabled)| found(epoch, enabled)).collect();
-        let ends = story.view.ended_by_recovery(&listed);
-        let Some(change) = story.view.recover(&listed, story.now) else { return Ok(()) };
+        let ends = story.view.ended_by_recovery(&listed, false);
+        let Some(change) = story.view.recover(&listed, false, story.now) else { return Ok(()) };
         story.apply(change);
         let grant = &story.view.grant;
         let enabled: Vec<Epoch> =

@@ -1,0 +1,179 @@
+//! What students are told of the rules of their programme, and that they are not told what is not so any more.
+
+use bursar_core::domain::audit::{Act, Actor, What};
+use bursar_core::domain::grant::{Announcement, HoldKind, Rule, Stopped};
+use bursar_core::domain::id::{GrantId, PersonId};
+use bursar_core::domain::programme::Settings;
+use bursar_core::store::{At, By, Outcome, Saved};
+use bursar_local::invoke::FunctionName;
+use serde_json::json;
+
+use super::words::{html_says, redacted};
+use super::{PostOffice, soon};
+
+const DAY: i64 = 24 * 60;
+
+impl PostOffice {
+    async fn set(&self, change: impl FnOnce(&mut Settings)) {
+        let programme = self.table.programme(&self.programme).await.unwrap().unwrap();
+        let mut settings = programme.settings.clone();
+        change(&mut settings);
+        let admin = Actor::Person(PersonId::random());
+        let by = By { actor: &admin, now: self.stack.clock.now(), deadline: soon() };
+        let saved =
+            self.table.save_settings(&programme.id, settings, programme.version, What::new(Act::Edited), by).await;
+        assert_eq!(saved.unwrap(), Saved::Done);
+    }
+
+    fn at<'a>(&'a self, grant: &'a GrantId) -> At<'a> {
+        At { programme: &self.programme, grant, now: self.stack.clock.now(), deadline: soon() }
+    }
+
+    /// What the rules ask for now is done.
+    async fn rules(&self, grant: &GrantId) -> Rule {
+        match self.table.follow_rules(self.at(grant), None).await.unwrap() {
+            Outcome::Done((_, rule)) => rule,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Sends what is owed and no more, since the made-up key cannot be disabled.
+    async fn drain(&mut self) {
+        self.stack.invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await.unwrap();
+        self.watch.check().await;
+    }
+
+    /// Somebody with a key that was made up, in a programme with rules.
+    async fn with_rules(unused: u16, rotate: u16) -> (PostOffice, GrantId) {
+        let mut office = PostOffice::open().await;
+        office
+            .set(|settings| {
+                settings.unused_after_days = Some(unused);
+                settings.rotate_after_days = Some(rotate);
+            })
+            .await;
+        let grant = office.enrol("ada@example.edu").await;
+        office.claim(&grant).await;
+        office.the_mail();
+        (office, grant)
+    }
+}
+
+#[tokio::test]
+async fn a_student_hears_of_each_step_of_the_rules() {
+    let (mut office, grant) = PostOffice::with_rules(1, 15).await;
+    assert_eq!(office.rules(&grant).await, Rule::Announce(Announcement::Unused));
+    office.drain().await;
+    let mail = office.the_mail();
+    assert_eq!((mail.contents.kind.as_deref(), mail.to.as_str()), (Some("student"), "ada@example.edu"));
+    insta::assert_snapshot!(redacted(&office, &mail.contents), @r#"
+    CS pilot: your key stops in a week unless you use it
+
+    Your key is not being used
+
+    Your key for CS pilot has not been used for some time. It stops on 27 November 2026, 11:00 (Europe/Berlin), unless you use it before. Any request counts.
+
+    This mail carries no authority: sign in as you always do.
+
+    Look at my keys:
+    [origin]/my
+
+    -- 
+    You get this mail because you have a key for CS pilot, and its people set such a rule.
+    Example University
+    Help: bursar-help@example.edu
+    "#);
+    html_says(&mail.contents, &["CS pilot", "Look at my keys"]);
+
+    office.pass(DAY).await;
+    assert_eq!(office.rules(&grant).await, Rule::Announce(Announcement::TooOldLater));
+    office.drain().await;
+    let mail = office.the_mail();
+    insta::assert_snapshot!(redacted(&office, &mail.contents), @r#"
+    CS pilot: replace your key, it is getting old
+
+    Your key is getting old
+
+    Keys for CS pilot are replaced from time to time. Yours ends on 12 December 2026, 11:00 (Europe/Berlin). Replace it before then: you keep what is left of your credit, and it does not count as a replacement.
+
+    This mail carries no authority: sign in as you always do.
+
+    Look at my keys:
+    [origin]/my
+
+    -- 
+    You get this mail because you have a key for CS pilot, and its people set such a rule.
+    Example University
+    Help: bursar-help@example.edu
+    "#);
+
+    office.pass(11 * DAY).await;
+    assert_eq!(office.rules(&grant).await, Rule::Announce(Announcement::TooOldSoon));
+    office.drain().await;
+    let mail = office.the_mail();
+    assert_eq!(mail.contents.subject, "CS pilot: replace your key now, it is about to end");
+    assert!(mail.contents.text.unwrap().contains("Yours ends on 12 December 2026"));
+
+    assert_eq!(office.rules(&grant).await, Rule::Hold);
+    office.drain().await;
+    let mail = office.the_mail();
+    insta::assert_snapshot!(redacted(&office, &mail.contents), @r#"
+    CS pilot: your key was set aside
+
+    Your key was set aside
+
+    Your key for CS pilot was not used for some time, so it has been disabled, and what is left of your credit goes back to the programme. To use the key again, press Resume on your page: the same key works at once, as long as the programme has money.
+
+    This mail carries no authority: sign in as you always do.
+
+    Look at my keys:
+    [origin]/my
+
+    -- 
+    You get this mail because you have a key for CS pilot, and its people set such a rule.
+    Example University
+    Help: bursar-help@example.edu
+    "#);
+
+    office.table.release(office.at(&grant), HoldKind::Unused, &Actor::Student).await.unwrap();
+    office.pass(10 * DAY).await;
+    assert_eq!(office.rules(&grant).await, Rule::Stop);
+    office.drain().await;
+    let mail = office.the_mail();
+    assert_eq!(mail.contents.kind.as_deref(), Some("student"));
+    insta::assert_snapshot!(redacted(&office, &mail.contents), @r#"
+    CS pilot: your key has ended
+
+    Your key has ended
+
+    Your key for CS pilot had become too old and has been disabled. Nothing of your credit is lost: make another key with what is left on your page. It does not count as a replacement.
+
+    This mail carries no authority: sign in as you always do.
+
+    Look at my keys:
+    [origin]/my
+
+    -- 
+    You get this mail because you have a key for CS pilot, and its people set such a rule.
+    Example University
+    Help: bursar-help@example.edu
+    "#);
+    office.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_is_told_what_is_not_so_any_more_or_where_students_are_not_mailed() {
+    let (mut office, grant) = PostOffice::with_rules(1, 60).await;
+    assert_eq!(office.rules(&grant).await, Rule::Announce(Announcement::Unused));
+    office.table.stop(office.at(&grant), Stopped::UsedUp, &Actor::Sync).await.unwrap();
+    office.drain().await;
+    assert!(office.unread().is_empty() && office.states().contains(&"dropped"), "{:?}", office.states());
+    office.stop().await;
+
+    let (mut office, grant) = PostOffice::with_rules(1, 60).await;
+    office.set(|settings| settings.student_mails = false).await;
+    assert_eq!(office.rules(&grant).await, Rule::Announce(Announcement::Unused));
+    office.drain().await;
+    assert!(office.unread().is_empty() && office.states().contains(&"dropped"), "{:?}", office.states());
+    office.stop().await;
+}
