@@ -5,6 +5,8 @@ mod data;
 mod faults;
 mod keys;
 mod my;
+mod lapsed;
+mod lasting;
 mod refusals;
 mod sign_in;
 
@@ -16,7 +18,7 @@ use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::audit::{Act, What};
 use bursar_core::domain::id::GrantId;
 use bursar_core::domain::money::Usd;
-use bursar_core::domain::programme::Settings;
+use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::sign_in::{LINK_LASTS, LiveLink};
 use bursar_core::domain::token::{AskToken, Code, LinkToken};
 use bursar_core::store::{By, LinkMade, Saved};
@@ -26,6 +28,7 @@ use bursar_tests::invariants::{Answers, RawTable, Watch};
 use bursar_tests::office::Office;
 use bursar_tests::stack;
 use bursar_tests::visitor::{Page, Visitor};
+use serde_json::{Value, json};
 use ulid::Ulid;
 
 /// A programme with plenty of money, and a watch over everything.
@@ -111,6 +114,21 @@ impl Scene<'_> {
         let saved =
             self.office.table.save_settings(&programme.id, settings, programme.version, what, by).await.unwrap();
         assert_eq!(saved, Saved::Done);
+    }
+
+    /// Lets the programme's keys call one model only, with a guardrail that the provider has.
+    async fn restrict(&self) -> String {
+        self.set(|settings| settings.models = vec!["openai/gpt-4o-mini".to_owned()]).await;
+        let made = reqwest::Client::new()
+            .post(format!("{}/guardrails", self.stack.ready.provider))
+            .bearer_auth(bursar_tests::aws::management_key(&self.stack.ready).await)
+            .json(&json!({"name": "CS pilot", "allowed_models": ["openai/gpt-4o-mini"]}));
+        let made: Value = made.send().await.unwrap().json().await.unwrap();
+        let guardrail = made["data"]["id"].as_str().unwrap().to_owned();
+        let programme = self.office.table.programme(&self.office.programme).await.unwrap().unwrap();
+        let prepared = Programme { guardrail: Some(guardrail.clone()), ..programme };
+        RawTable::at(&self.stack.ready.dynamodb, &self.stack.ready.table).keep(&prepared).await.unwrap();
+        guardrail
     }
 
     /// The calls that the students' pages have made so far.

@@ -3,10 +3,8 @@
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::HoldKind;
 use bursar_core::domain::money::Usd;
-use bursar_core::domain::programme::Programme;
 use bursar_local::provider::KeySnapshot;
 use bursar_local::settle::LIMIT;
-use bursar_tests::invariants::RawTable;
 use bursar_tests::visitor::{Form, Found};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -195,16 +193,7 @@ async fn where_a_programme_restricts_no_key_is_shown_before_it_is_under_the_guar
     assert!(page.header("retry-after").is_some() && page.alert().unwrap().contains("being prepared"));
     assert!(scene.keys().is_empty());
 
-    let made = reqwest::Client::new()
-        .post(format!("{}/guardrails", stack.ready.provider))
-        .bearer_auth(bursar_tests::aws::management_key(&stack.ready).await)
-        .json(&json!({"name": "CS pilot", "allowed_models": ["openai/gpt-4o-mini"]}));
-    let made: Value = made.send().await.unwrap().json().await.unwrap();
-    let guardrail = made["data"]["id"].as_str().unwrap().to_owned();
-    let programme = scene.office.table.programme(&scene.office.programme).await.unwrap().unwrap();
-    let prepared = Programme { guardrail: Some(guardrail.clone()), ..programme };
-    RawTable::at(&stack.ready.dynamodb, &stack.ready.table).keep(&prepared).await.unwrap();
-
+    let guardrail = scene.restrict().await;
     stack.gate.at("provider:POST /guardrails/{id}/assignments/keys", bursar_local::gate::Verdict::status(404));
     scene.press(&ada, "reveal").await.expect(502);
     assert!(scene.keys()[0].disabled, "nobody was shown it");

@@ -47,7 +47,7 @@ pub(super) fn status(call: &Call, code: u16, retry_after_s: Option<u32>) -> Resp
                 _ => "refused by the fault layer",
             };
             let body = json!({ "error": { "code": code, "message": message }, "user_id": null });
-            made(code, "application/json", body.to_string())
+            with_id(made(code, "application/json", body.to_string()), "x-request-id", call)
         }
     };
     if let Some(seconds) = retry_after_s {
@@ -57,10 +57,10 @@ pub(super) fn status(call: &Call, code: u16, retry_after_s: Option<u32>) -> Resp
 }
 
 /// What a content network or a captive proxy sends in place of an answer.
-pub(super) fn html(code: u16) -> Response<Bytes> {
+pub(super) fn html(call: &Call, code: u16) -> Response<Bytes> {
     let body =
         format!("<!DOCTYPE html>\n<html><head><title>{code}</title></head><body><h1>{code}</h1></body></html>\n");
-    made(code, "text/html; charset=UTF-8", body)
+    with_id(made(code, "text/html; charset=UTF-8", body), "cf-ray", call)
 }
 
 /// Asked too fast.
@@ -142,11 +142,7 @@ fn aws_json(call: &Call, code: u16, body: &Value) -> Response<Bytes> {
         Service::DynamoDb => "application/x-amz-json-1.0",
         _ => "application/x-amz-json-1.1",
     };
-    let mut response = made(code, version, body.to_string());
-    if let Ok(id) = HeaderValue::from_str(&request_id(call)) {
-        response.headers_mut().insert("x-amzn-requestid", id);
-    }
-    response
+    with_id(made(code, version, body.to_string()), "x-amzn-requestid", call)
 }
 
 fn query_error(call: &Call, code: u16, kind: &str, message: &str) -> Response<Bytes> {
@@ -162,6 +158,13 @@ fn query_error(call: &Call, code: u16, kind: &str, message: &str) -> Response<By
 /// Of a form that AWS gives, and telling which call of the gate it was.
 fn request_id(call: &Call) -> String {
     format!("GATE{:0>48}", call.number)
+}
+
+fn with_id(mut response: Response<Bytes>, header: &'static str, call: &Call) -> Response<Bytes> {
+    if let Ok(id) = HeaderValue::from_str(&request_id(call)) {
+        response.headers_mut().insert(header, id);
+    }
+    response
 }
 
 fn made(code: u16, content_type: &'static str, body: String) -> Response<Bytes> {

@@ -30,27 +30,50 @@ struct Outcome {
 
 /// Sees a call through to its end. It goes on when the function has hung up, as the service would.
 pub(super) async fn conduct(gate: &Inner, call: &Call, decision: Decision, asked: Asked) -> Reply {
-    let verdict = match decision {
-        Decision::Now(verdict) => verdict,
+    let (verdict, Outcome { effect, reply }) = match decision {
+        Decision::Now(verdict) => {
+            let outcome = execute(gate, call, &verdict, asked).await;
+            (Some(verdict), outcome)
+        }
         Decision::Parked(verdict) => match verdict.await {
-            Ok(verdict) => verdict,
-            Err(_) => {
-                gate.change(|state| state.finish(call.number, None, None, None));
-                return Reply::Nothing;
+            Ok(verdict) => {
+                let outcome = execute(gate, call, &verdict, asked).await;
+                (Some(verdict), outcome)
             }
+            Err(_) => (None, without_effect(Reply::Nothing)),
         },
+        Decision::Answered(verdict) => {
+            execute_due(gate, call).await;
+            let answered = ask(gate, asked).await;
+            gate.change(|state| state.park(call.number));
+            match verdict.await {
+                Ok(verdict) => {
+                    let outcome = tell(gate, call, &verdict, answered);
+                    (Some(verdict), outcome)
+                }
+                Err(_) => (None, answered.told(Reply::Nothing)),
+            }
+        }
     };
-    let due = gate.state().take_late_before(&call.name);
-    for late in due {
-        execute_late(gate, late).await;
-    }
-    let Outcome { effect, reply } = carry_out(gate, call, &verdict, asked).await;
     let told = match &reply {
         Reply::Answer(response) => Some(response.status().as_u16()),
         Reply::Cut(_) | Reply::Nothing | Reply::Never => None,
     };
-    gate.change(|state| state.finish(call.number, Some(verdict), effect, told));
+    gate.change(|state| state.finish(call.number, verdict, effect, told));
     reply
+}
+
+async fn execute(gate: &Inner, call: &Call, verdict: &Verdict, asked: Asked) -> Outcome {
+    execute_due(gate, call).await;
+    carry_out(gate, call, verdict, asked).await
+}
+
+/// Executes the calls that were put off until the next of this name.
+async fn execute_due(gate: &Inner, call: &Call) {
+    let due = gate.state().take_late_before(&call.name);
+    for late in due {
+        execute_late(gate, late).await;
+    }
 }
 
 /// Executes a call whose answer was given long ago, and tells what the service said.
@@ -80,7 +103,7 @@ async fn carry_out(gate: &Inner, call: &Call, verdict: &Verdict, asked: Asked) -
             let reply = Reply::Answer(answer::status(call, *code, *retry_after_s));
             instead(gate, asked, *when, reply).await
         }
-        Verdict::Html { code, when } => instead(gate, asked, *when, Reply::Answer(answer::html(*code))).await,
+        Verdict::Html { code, when } => instead(gate, asked, *when, Reply::Answer(answer::html(call, *code))).await,
         Verdict::Truncated => ask(gate, asked).await.cut(),
         Verdict::Throttle(how) => without_effect(Reply::Answer(answer::throttle(call, *how))),
         Verdict::Conflict => without_effect(Reply::Answer(answer::conflict(call))),
@@ -98,12 +121,26 @@ async fn carry_out(gate: &Inner, call: &Call, verdict: &Verdict, asked: Asked) -
             let call = call.clone();
             let reply = match told {
                 LateAnswer::Lost => Reply::Nothing,
-                LateAnswer::Status(code) => Reply::Answer(answer::html(*code)),
+                LateAnswer::Status(code) => Reply::Answer(answer::html(&call, *code)),
             };
             let at = at.clone();
             gate.state().late.push(Late { call, asked, at });
             without_effect(reply)
         }
+    }
+}
+
+/// What the function is told of a call that took effect. A verdict that comes too late for that was refused at the release.
+fn tell(gate: &Inner, call: &Call, verdict: &Verdict, answered: Answered) -> Outcome {
+    match verdict {
+        Verdict::LoseAnswer => answered.told(Reply::Nothing),
+        Verdict::KillAfter => answered.told(kill(gate, call)),
+        Verdict::Truncated => answered.cut(),
+        Verdict::Status { code, retry_after_s, .. } => {
+            answered.told(Reply::Answer(answer::status(call, *code, *retry_after_s)))
+        }
+        Verdict::Html { code, .. } => answered.told(Reply::Answer(answer::html(call, *code))),
+        _ => answered.answered(),
     }
 }
 

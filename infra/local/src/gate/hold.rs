@@ -1,16 +1,17 @@
-//! A hold: calls stop at the gate until the test says what becomes of them.
+//! A hold: calls, or their answers, stop at the gate until the test says what becomes of them.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use super::call::Call;
-use super::verdict::Verdict;
+use super::verdict::{Verdict, When};
 use super::{Gate, Matcher};
 
 /// Parks the calls of a matcher. When it is dropped, those whose function still waits pass and the others are never executed.
 pub struct Held {
     gate: Gate,
     id: u64,
+    when: When,
     told: Mutex<BTreeSet<u64>>,
 }
 
@@ -26,7 +27,18 @@ pub enum ReleaseError {
 impl Gate {
     /// Parks the calls of this matcher from now on. A call that a rule decides about is not parked.
     pub fn hold(&self, matcher: impl Into<Matcher>) -> Held {
-        Held { gate: self.clone(), id: self.inner().state().add_hold(matcher.into()), told: Mutex::default() }
+        self.hold_when(matcher.into(), When::Before)
+    }
+
+    /// Lets the calls of this matcher take effect from now on, and parks their answers. Such a call can come only to what
+    /// becomes of an answer. When the hold is dropped, its effect stays.
+    pub fn hold_answers(&self, matcher: impl Into<Matcher>) -> Held {
+        self.hold_when(matcher.into(), When::After)
+    }
+
+    fn hold_when(&self, matcher: Matcher, when: When) -> Held {
+        let id = self.inner().state().add_hold(matcher, when);
+        Held { gate: self.clone(), id, when, told: Mutex::default() }
     }
 }
 
@@ -66,7 +78,8 @@ impl Held {
         self.gate.inner().change(|state| {
             let call = state.parked(self.id).find(|(call, _)| call.number == number);
             let call = call.ok_or(ReleaseError::NotHeld)?.0.clone();
-            if !verdict.fits(&call.name, &call.shape) {
+            let is_late = self.when == When::After && !verdict.is_of_an_answer();
+            if is_late || !verdict.fits(&call.name, &call.shape) {
                 let call = Box::new(call);
                 return Err(ReleaseError::DoesNotFit { call, verdict });
             }

@@ -21,6 +21,7 @@ pub struct Matcher {
 enum Turn {
     Nth(u64),
     Next(u64),
+    After(u64),
     Every,
 }
 
@@ -59,6 +60,13 @@ impl Matcher {
         self
     }
 
+    /// All of them but the first n, until it is lifted.
+    #[must_use]
+    pub fn after(mut self, n: u64) -> Matcher {
+        self.turn = Turn::After(n);
+        self
+    }
+
     /// All of them, until it is lifted.
     #[must_use]
     pub fn every(mut self) -> Matcher {
@@ -78,6 +86,7 @@ impl Matcher {
         match self.turn {
             Turn::Nth(n) => seen == n,
             Turn::Next(n) => seen <= n,
+            Turn::After(n) => seen > n,
             Turn::Every => true,
         }
     }
@@ -86,7 +95,7 @@ impl Matcher {
     pub(super) fn is_over(&self, seen: u64) -> bool {
         match self.turn {
             Turn::Nth(n) | Turn::Next(n) => seen >= n,
-            Turn::Every => false,
+            Turn::After(_) | Turn::Every => false,
         }
     }
 }
@@ -111,6 +120,7 @@ impl fmt::Display for Matcher {
             Turn::Nth(1) => write!(f, ", the next"),
             Turn::Nth(n) => write!(f, ", number {n} from then"),
             Turn::Next(n) => write!(f, ", the next {n}"),
+            Turn::After(n) => write!(f, ", all after the next {n}"),
             Turn::Every => write!(f, ", every"),
         }
     }
@@ -190,6 +200,7 @@ mod tests {
         assert_eq!(turns(&all), [true, false, false]);
         assert_eq!(turns(&all.clone().nth(2)), [false, true, false]);
         assert_eq!(turns(&all.clone().next(2)), [true, true, false]);
+        assert_eq!(turns(&all.clone().after(1)), [false, true, true]);
         assert_eq!(turns(&all.clone().every()), [true, true, true]);
         assert!(all.clone().nth(2).is_over(2) && !all.nth(2).is_over(1));
     }

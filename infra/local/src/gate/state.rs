@@ -10,7 +10,7 @@ use super::history::Step;
 use super::matcher::Matcher;
 use super::record::{Keep, Records};
 use super::upstream::Asked;
-use super::verdict::Verdict;
+use super::verdict::{Verdict, When};
 use crate::invoke::FunctionName;
 
 pub(super) type Who = (FunctionName, u32);
@@ -39,6 +39,8 @@ pub(super) enum Decision {
     Now(Verdict),
     /// Somebody will say. When they drop it instead, the call is not executed.
     Parked(oneshot::Receiver<Verdict>),
+    /// It takes effect now, and somebody will say what the function is told.
+    Answered(oneshot::Receiver<Verdict>),
 }
 
 /// Why a call is not let in.
@@ -65,6 +67,7 @@ enum Wanted {
 struct Hold {
     id: u64,
     matcher: Matcher,
+    when: When,
     seen: u64,
 }
 
@@ -73,6 +76,8 @@ struct UnderWay {
     /// Whether the function still waits for the answer.
     awaited: bool,
     parked: Option<(u64, oneshot::Sender<Verdict>)>,
+    /// It is parked once it has had its effect.
+    to_be_parked: Option<(u64, oneshot::Sender<Verdict>)>,
 }
 
 #[derive(Default)]
@@ -157,17 +162,26 @@ impl State {
         call.nth_of_instance = *count;
         self.records.arrive(&mut call);
 
-        let (decision, parked) = match self.ruled(&call) {
-            Some(verdict) => (Decision::Now(verdict), None),
+        let mut under_way = UnderWay { call: call.clone(), awaited: true, parked: None, to_be_parked: None };
+        let decision = match self.ruled(&call) {
+            Some(verdict) => Decision::Now(verdict),
             None => match self.holding(&call) {
-                Some(hold) => {
+                Some((hold, when)) => {
                     let (sender, receiver) = oneshot::channel();
-                    (Decision::Parked(receiver), Some((hold, sender)))
+                    match when {
+                        When::Before => {
+                            under_way.parked = Some((hold, sender));
+                            Decision::Parked(receiver)
+                        }
+                        When::After => {
+                            under_way.to_be_parked = Some((hold, sender));
+                            Decision::Answered(receiver)
+                        }
+                    }
                 }
-                None => (Decision::Now(Verdict::Pass), None),
+                None => Decision::Now(Verdict::Pass),
             },
         };
-        let under_way = UnderWay { call: call.clone(), awaited: true, parked };
         self.under_way.insert(call.number, under_way);
         Ok((call, decision))
     }
@@ -175,6 +189,13 @@ impl State {
     pub(super) fn forsake(&mut self, number: u64) {
         if let Some(under_way) = self.under_way.get_mut(&number) {
             under_way.awaited = false;
+        }
+    }
+
+    /// A call whose answer is held has had its effect.
+    pub(super) fn park(&mut self, number: u64) {
+        if let Some(under_way) = self.under_way.get_mut(&number) {
+            under_way.parked = under_way.to_be_parked.take();
         }
     }
 
@@ -238,9 +259,9 @@ impl State {
 
     // Holds
 
-    pub(super) fn add_hold(&mut self, matcher: Matcher) -> u64 {
+    pub(super) fn add_hold(&mut self, matcher: Matcher, when: When) -> u64 {
         let id = self.new_id();
-        self.holds.push(Hold { id, matcher, seen: 0 });
+        self.holds.push(Hold { id, matcher, when, seen: 0 });
         id
     }
 
@@ -248,8 +269,11 @@ impl State {
     pub(super) fn lift(&mut self, id: u64) {
         self.holds.retain(|hold| hold.id != id);
         for under_way in self.under_way.values_mut() {
-            if let Some((_, sender)) = under_way.parked.take_if(|(hold, _)| *hold == id)
-                && under_way.awaited
+            let UnderWay { parked, to_be_parked, awaited, .. } = under_way;
+            let lifted =
+                parked.take_if(|(hold, _)| *hold == id).or_else(|| to_be_parked.take_if(|(hold, _)| *hold == id));
+            if let Some((_, sender)) = lifted
+                && *awaited
             {
                 // Nobody receives it any more only if the gate stops.
                 let _ = sender.send(Verdict::Pass);
@@ -273,13 +297,13 @@ impl State {
         }
     }
 
-    fn holding(&mut self, call: &Call) -> Option<u64> {
+    fn holding(&mut self, call: &Call) -> Option<(u64, When)> {
         let mut holding = None;
         for hold in &mut self.holds {
             if hold.matcher.is_about(call) {
                 hold.seen += 1;
                 if hold.matcher.is_turn(hold.seen) && holding.is_none() {
-                    holding = Some(hold.id);
+                    holding = Some((hold.id, hold.when));
                 }
             }
         }

@@ -81,6 +81,15 @@ impl Verdict {
         }
     }
 
+    /// Whether it says what becomes of the answer to a call that took effect.
+    pub fn is_of_an_answer(&self) -> bool {
+        match self {
+            Verdict::Pass | Verdict::LoseAnswer | Verdict::KillAfter | Verdict::Truncated => true,
+            Verdict::Status { when, .. } | Verdict::Html { when, .. } => *when == When::After,
+            _ => false,
+        }
+    }
+
     /// Every way in which this call can go wrong, in a fixed order. None of them takes time: a delay is not among them, and who is
     /// told to come back later is told to come back at once.
     pub fn faults_of(name: &CallName, shape: &Shape) -> Vec<Verdict> {

@@ -155,3 +155,35 @@ async fn it_is_quiet_only_when_every_invocation_is_over_or_held() {
     work.await.unwrap().unwrap();
     gate.quiet().await;
 }
+
+#[tokio::test]
+async fn a_held_answer_waits_for_its_release_while_the_call_has_taken_effect() {
+    let (stub, gate) = stub_and_gate().await;
+    let held = gate.hold_answers(Matcher::call("provider:POST /keys").next(2));
+    let work = invocation(&gate, &["/keys", "/keys", "/keys"]);
+    assert_eq!(held.arrived().await.number, 1);
+    gate.quiet().await;
+    assert_eq!(stub.seen().len(), 1);
+    assert_eq!(gate.calls()[0].verdict, None);
+    let error = held.release(verdict("fail-before")).unwrap_err();
+    assert_eq!(error.to_string(), "provider:POST /keys cannot come to fail-before");
+    held.release(Verdict::Pass).unwrap();
+    assert_eq!(held.arrived().await.number, 2);
+    held.release(verdict("status-502-after")).unwrap();
+    assert_eq!(work.await.unwrap(), Ok(vec![200, 502, 200]));
+    assert_eq!(stub.seen().len(), 3);
+    let told: Vec<_> = gate.calls().iter().map(|call| (call.effect, call.told)).collect();
+    assert_eq!(told, [(Some(200), Some(200)), (Some(200), Some(502)), (Some(200), Some(200))]);
+}
+
+#[tokio::test]
+async fn a_held_answer_that_is_dropped_or_lifted_leaves_the_effect() {
+    let (stub, gate) = stub_and_gate().await;
+    let held = gate.hold_answers(Matcher::call("provider:POST /keys").next(2));
+    let work = invocation(&gate, &["/keys", "/keys"]);
+    held.drop_call(held.arrived().await.number);
+    held.arrived().await;
+    drop(held);
+    assert_eq!(work.await.unwrap(), Ok(vec![0, 200]));
+    assert_eq!(stub.seen().len(), 2);
+}

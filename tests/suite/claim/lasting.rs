@@ -1,0 +1,59 @@
+//! A call of a press that fails for longer than the clients try: the page says so in time, and when it works again the student
+//! comes back and gets a key.
+
+use bursar_local::gate::{Matcher, Service, Verdict};
+use bursar_local::invoke::FunctionName;
+use futures_util::future::join_all;
+
+use super::faults::{Place, a_sync_later, calls_of, comes_back, prepared, ready_for};
+use super::stack;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fault_that_lasts_ends_the_press_in_time_and_the_student_gets_a_key_when_it_is_over() {
+    let mut cases = Vec::new();
+    for what in ["reveal", "replace"] {
+        let mut read = Vec::new();
+        for place in calls_of(what).await {
+            let (name, verdicts) = (&place.call.name, verdicts(&place));
+            // Reads fail alike, whichever of a name it is.
+            let is_new = name.has_effect() || place.is_the_providers() || !read.contains(name);
+            if is_new {
+                read.push(name.clone());
+                cases.extend(verdicts.iter().map(|verdict| (what, place.clone(), verdict.parse().unwrap())));
+            }
+        }
+    }
+    // Nearly all of a case is waiting for the next try.
+    join_all(cases.into_iter().map(|(what, place, verdict)| tokio::spawn(last(what, place, verdict))))
+        .await
+        .into_iter()
+        .for_each(|ended| ended.unwrap());
+}
+
+/// The call that makes a key is made once, so for that one no fault lasts.
+fn verdicts(place: &Place) -> &'static [&'static str] {
+    match (place.call.name.service, &*place.call.name.operation) {
+        (Service::Provider, "POST /keys") => &[],
+        (Service::Provider, _) => &["lose-answer", "status-500", "status-429"],
+        (_, operation) if operation.starts_with("TransactWrite") => &["lose-answer", "conflict"],
+        _ => &["status-500"],
+    }
+}
+
+async fn last(what: &'static str, place: Place, verdict: Verdict) {
+    let tell = format!("{what}, {place}, {verdict} for long");
+    let stack = stack().await;
+    let mut scene = prepared(&stack).await;
+    let student = ready_for(&scene, what, "ada@example.edu").await;
+    let form = student.get("/my").await.form(&scene.path(what));
+    let calls = Matcher::call(&place.call.name.to_string()).of(FunctionName::Claim).after(place.nth - 1);
+    let rule = stack.gate.at(calls, verdict);
+    let page = student.send_form(&form).await;
+    assert_eq!(stack.gate.unfired(), Vec::<String>::new(), "{tell}: it never happened");
+    assert!(matches!(page.status, 200 | 409 | 502 | 503), "{tell}: {} {}", page.status, page.readable());
+    assert!(page.status == 200 || page.alert().is_some(), "{tell}: {}", page.readable());
+    stack.gate.lift(rule);
+    let key = comes_back(&mut scene, &student, &page, &tell).await;
+    a_sync_later(&mut scene, &[(key, tell)]).await;
+    stack.stop().await.unwrap();
+}
