@@ -2,11 +2,13 @@
 //! of a claim going wrong.
 
 mod data;
+mod crowds;
 mod faults;
 mod keys;
 mod my;
 mod lapsed;
 mod lasting;
+mod meanwhile;
 mod refusals;
 mod sign_in;
 

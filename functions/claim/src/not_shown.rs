@@ -95,7 +95,9 @@ impl fmt::Display for NotShown {
             NotShown::NotRetired(None) => f.write_str("what the old key used could not be recorded"),
             NotShown::NothingLeft => f.write_str("nothing is left of the cap"),
             NotShown::Provider(error) => write!(f, "{}", error.trouble()),
-            NotShown::Record(RecordRefused::Held) => f.write_str("held while the key was made"),
+            NotShown::Record(RecordRefused::Held(_)) => f.write_str("held while the key was made"),
+            NotShown::Record(RecordRefused::Revoked) => f.write_str("revoked while the key was made"),
+            NotShown::Record(RecordRefused::Over) => f.write_str("ended while the key was made"),
             NotShown::Record(RecordRefused::Lost) => f.write_str("overtaken while the key was made"),
             NotShown::Table => f.write_str("the table did not answer"),
         }

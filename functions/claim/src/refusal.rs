@@ -76,15 +76,21 @@ impl Refusal {
     }
 
     pub(crate) fn record(refused: RecordRefused) -> Refusal {
-        Refusal::conflict(match refused {
-            RecordRefused::Held => {
-                "Your place was paused while the key was being made, so it is not shown and was disabled. Nothing was spent."
-            }
-            RecordRefused::Lost => {
-                "Something else happened to your place while the key was being made, so it is not shown and was disabled. \
-                 Open your credit again."
-            }
-        })
+        let meanwhile = match refused {
+            RecordRefused::Held(HoldKind::Paused) => "The people who run this programme paused your place",
+            RecordRefused::Held(HoldKind::Dropped) => "You were taken off the roster of this programme",
+            RecordRefused::Held(HoldKind::Unused) => "Your place was set aside",
+            RecordRefused::Revoked => "Your place in this programme was withdrawn",
+            RecordRefused::Over => "This programme ended",
+            RecordRefused::Lost => "Your place was changed by another press",
+        };
+        let ask = match refused {
+            RecordRefused::Lost => "Open your credit again and look.",
+            _ => "Ask the people who run it.",
+        };
+        Refusal::conflict(format!(
+            "{meanwhile} while the key was being made, so it is not shown and cannot be used. Nothing was spent. {ask}"
+        ))
     }
 
     pub(crate) fn release(refused: &ReleaseRefused) -> Refusal {

@@ -128,9 +128,7 @@ impl View {
         if grant.state == State::Ended || self.programme.is_over(now) {
             return Err(BeginRefused::Over);
         }
-        let held =
-            [HoldKind::Paused, HoldKind::Dropped, HoldKind::Unused].into_iter().find(|kind| grant.holds.has(*kind));
-        if let Some(kind) = held {
+        if let Some(kind) = grant.holds.first() {
             return Err(BeginRefused::Held(kind));
         }
         match (press.kind, &grant.state) {

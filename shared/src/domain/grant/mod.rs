@@ -339,6 +339,11 @@ impl Holds {
         *self == Holds::default()
     }
 
+    /// The one that is told of, if there are several.
+    pub fn first(&self) -> Option<HoldKind> {
+        [HoldKind::Paused, HoldKind::Dropped, HoldKind::Unused].into_iter().find(|kind| self.has(*kind))
+    }
+
     pub fn has(&self, kind: HoldKind) -> bool {
         match kind {
             HoldKind::Paused => self.paused.is_some(),

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Attempt, AttemptState, Begun, Change, Debt, Disable, Notice, State, View};
+use super::{Attempt, AttemptState, Begun, Change, Debt, Disable, HoldKind, Notice, State, View};
 use crate::domain::audit::{Act, Actor};
 use crate::domain::key::KeyHash;
 use crate::domain::money::Usd;
@@ -18,8 +18,12 @@ pub struct Minted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordRefused {
     /// A hold came while the key was made.
-    Held,
-    /// The grant was revoked, ended or swept, or another attempt took over.
+    Held(HoldKind),
+    /// The grant was revoked meanwhile.
+    Revoked,
+    /// The programme ended meanwhile, and the grant with it.
+    Over,
+    /// The attempt was swept, or another took over.
     Lost,
 }
 
@@ -37,13 +41,18 @@ pub enum GaveUp {
 impl View {
     /// Makes the attempt's key the grant's live one. Only after this is written may the key be shown.
     pub fn record(&self, begun: &Begun, minted: &Minted, now: Timestamp) -> Result<Change, RecordRefused> {
+        match self.grant.state {
+            State::Revoked => return Err(RecordRefused::Revoked),
+            State::Ended => return Err(RecordRefused::Over),
+            _ => {}
+        }
         let mut change = self.change(&Actor::Student);
         let (grant, counts) = (&mut change.grant, self.next_key_counts(now));
         let is_open = |attempt: &&mut Attempt| attempt.epoch == begun.epoch && attempt.state == AttemptState::Open;
         let shown = grant.attempts.iter_mut().find(is_open).filter(|_| self.grant.is_minting_with(&begun.nonce));
         let shown = shown.ok_or(RecordRefused::Lost)?;
-        if !self.grant.holds.is_empty() {
-            return Err(RecordRefused::Held);
+        if let Some(kind) = self.grant.holds.first() {
+            return Err(RecordRefused::Held(kind));
         }
         shown.state = AttemptState::Shown;
         shown.key = Some(minted.key.clone());

@@ -39,7 +39,7 @@ fn a_hold_during_minting_keeps_the_key_from_being_shown_and_the_grant_goes_back(
     let begun = story.begin(PressKind::Reveal);
     let change = story.view.hold(HoldKind::Paused, &faculty(), Some("exam"), story.now).unwrap();
     story.apply(change);
-    assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(RecordRefused::Held));
+    assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(RecordRefused::Held(HoldKind::Paused)));
     let change = story.view.give_up(&begun, GaveUp::Lost, Some(&hash('a')), "held", story.now).unwrap();
     story.apply(change);
     assert_eq!(
@@ -118,7 +118,7 @@ fn revoking_while_the_key_is_made_keeps_it_from_being_shown() {
     let change = story.view.revoke(&faculty(), None, story.now).unwrap();
     story.apply(change);
     assert_eq!(story.view.pot.reserved, Usd::ZERO);
-    assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(RecordRefused::Lost));
+    assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(RecordRefused::Revoked));
     let change = story.view.give_up(&begun, GaveUp::Lost, Some(&hash('a')), "revoked", story.now).unwrap();
     story.apply(change);
     assert_eq!(story.view.grant.state, State::Revoked);

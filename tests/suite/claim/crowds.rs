@@ -1,0 +1,108 @@
+//! Many students at once: a lecture hall behind one network address, and three who race for the last money of the pot.
+
+use bursar_core::domain::money::Usd;
+use bursar_core::store::By;
+use bursar_local::inbox::Contents;
+use bursar_tests::visitor::{Page, Visitor};
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use futures_util::stream;
+
+use super::{Scene, end, look, soon, stack};
+
+const STUDENTS: usize = 200;
+/// A lecture hall does not press in the same millisecond; each press of these overlaps with so many others all the time.
+const AT_ONCE: usize = 40;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_students_behind_one_network_address_each_get_exactly_one_key() {
+    let stack = stack().await;
+    // The roster's own mails are bulk, and nobody waits for them here.
+    stack.schedules.stop().await;
+    let mut scene = Scene::over(&stack).await;
+    let addresses: Vec<String> = (0..STUDENTS).map(|number| format!("student-{number}@example.edu")).collect();
+    join_all(addresses.iter().map(|address| scene.office.invite(address))).await;
+    let students: Vec<Visitor> = addresses.iter().map(|_| scene.browser()).collect();
+
+    // Nobody is turned away for coming from where all the others come from.
+    each_of(&students, async |number, student| {
+        let fields = [("address", addresses[number].as_str())];
+        student.post("/link", &fields).await.expect(202);
+    })
+    .await;
+    stack.pump.drained().await.unwrap();
+    let links = links(&scene);
+    let pages = each_of(&students, async |number, student| {
+        let mine: Vec<&String> =
+            links.iter().filter(|(to, _)| *to == addresses[number]).map(|(_, link)| link).collect();
+        let [link] = mine[..] else { panic!("{} links came to {}", mine.len(), addresses[number]) };
+        student.post(link, &[]).await.expect(303);
+        scene.press(student, "reveal").await
+    })
+    .await;
+    let keys: std::collections::BTreeSet<String> =
+        pages.into_iter().map(|page| page.expect(200).one("key").text).collect();
+    assert_eq!(keys.len(), STUDENTS);
+    let made = stack.provider.as_ref().unwrap().keys();
+    assert_eq!((made.len(), made.iter().filter(|key| key.disabled).count()), (STUDENTS, 0));
+    look(&stack, &mut scene.watch).await;
+    end(stack).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_three_who_press_for_the_last_twenty_dollars_one_gets_a_key_and_two_read_why_not() {
+    let stack = stack().await;
+    let mut scene = Scene::over(&stack).await;
+    let by = By { actor: &scene.office.faculty, now: stack.clock.now(), deadline: soon() };
+    scene.office.table.set_pot(&scene.office.programme, Usd::from_dollars(39), by).await.unwrap();
+    let (_, before) = scene.student("before@example.edu").await;
+    let mut students = Vec::new();
+    for name in ["ada", "bob", "eve"] {
+        students.push(scene.student(&format!("{name}@example.edu")).await.1);
+    }
+    let forms =
+        join_all(students.iter().map(async |student| student.get("/my").await.form(&scene.path("reveal")))).await;
+    let raise = By { actor: &scene.office.faculty, now: stack.clock.now(), deadline: soon() };
+    scene.reveal(&before).await;
+    scene.office.table.set_pot(&scene.office.programme, Usd::from_dollars(40), raise).await.unwrap();
+
+    let pages: Vec<Page> = join_all(students.iter().zip(&forms).map(|(student, form)| student.send_form(form))).await;
+    let mut statuses: Vec<u16> = pages.iter().map(|page| page.status).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 409, 409]);
+    for (number, page) in pages.iter().enumerate().filter(|(_, page)| page.status == 409) {
+        assert!(page.alert().unwrap().contains("promised to others"), "{}", page.readable());
+        assert!(page.all("key").is_empty());
+        // They are as they were: when there is money again, the form that they pressed is still good.
+        assert_eq!(students[number].get("/my").await.one("grant").get("data-state"), "invited");
+    }
+    look(&stack, &mut scene.watch).await;
+    assert_eq!(stack.provider.as_ref().unwrap().keys().len(), 2, "nothing was asked for those who got none");
+
+    let by = By { actor: &scene.office.faculty, now: stack.clock.now(), deadline: soon() };
+    scene.office.table.set_pot(&scene.office.programme, Usd::from_dollars(80), by).await.unwrap();
+    for (number, _) in pages.iter().enumerate().filter(|(_, page)| page.status == 409) {
+        students[number].send_form(&forms[number]).await.expect(200).one("key");
+    }
+    look(&stack, &mut scene.watch).await;
+    end(stack).await;
+}
+
+/// Lets everybody act, many at a time, and tells what came of it in their order.
+async fn each_of<T>(students: &[Visitor], act: impl AsyncFn(usize, &Visitor) -> T) -> Vec<T> {
+    let act = &act;
+    let acts = students.iter().enumerate().map(|(number, student)| act(number, student));
+    stream::iter(acts).buffered(AT_ONCE).collect().await
+}
+
+/// The links that were mailed, as paths, with whom each went to.
+fn links(scene: &Scene<'_>) -> Vec<(String, String)> {
+    let mails = scene.stack.ses.mails().into_iter();
+    mails
+        .filter_map(|mail| {
+            let text = Contents::of(&mail.raw).text?;
+            let link = text.lines().find_map(|line| line.strip_prefix(&scene.stack.ready.web))?;
+            Some((mail.to.join(", "), link.starts_with("/c/").then(|| link.to_owned())?))
+        })
+        .collect()
+}
