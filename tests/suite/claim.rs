@@ -2,6 +2,7 @@
 //! of a claim going wrong.
 
 mod data;
+mod asking;
 mod crowds;
 mod faults;
 mod keys;

@@ -1,0 +1,140 @@
+//! Asking for a link: whoever asks for whatever address is answered alike, and a mail comes only where one is owed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bursar_local::gate::Part;
+use bursar_local::inbox::Contents;
+use bursar_local::invoke::FunctionName;
+use bursar_local::settle::LIMIT;
+use bursar_tests::visitor::Page;
+use serde_json::json;
+
+use super::{Scene, end, look, minutes, stack};
+
+/// Everything that somebody who asks can notice, but for the value of the cookie, and what was asked of the table.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Noticed {
+    status: u16,
+    headers: Vec<(String, String)>,
+    cookie_length: usize,
+    body: String,
+    calls: Vec<(String, Vec<(&'static str, bool)>)>,
+}
+
+impl Scene<'_> {
+    /// Asks twice in a browser that was never here; the second time it brings its cookie.
+    async fn asks(&self, address: &str) -> [Noticed; 2] {
+        let visitor = self.browser();
+        let mut noticed = Vec::new();
+        for _ in 0..2 {
+            let before = self.stack.gate.calls().len();
+            let page = visitor.post("/link", &[("address", address)]).await;
+            let cookie = visitor.cookie("bursar-ask").unwrap();
+            noticed.push(self.noticed(&page, &cookie, before));
+        }
+        noticed.try_into().unwrap()
+    }
+
+    fn noticed(&self, page: &Page, cookie: &str, before: usize) -> Noticed {
+        let headers = page.headers.iter().filter(|(name, _)| *name != "date");
+        let headers = headers
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap().replace(cookie, "<cookie>")))
+            .collect();
+        let calls = self.stack.gate.calls().split_off(before).into_iter().map(|made| made.call);
+        let parts = |parts: &[Part]| parts.iter().map(|part| (part.action, part.conditional)).collect();
+        let calls = calls
+            .filter(|call| call.function == FunctionName::Claim)
+            .map(|call| (call.name.to_string(), parts(&call.shape.parts)))
+            .collect();
+        Noticed { status: page.status, headers, cookie_length: cookie.len(), body: page.body.clone(), calls }
+    }
+
+    /// How many links were mailed to each address.
+    fn links(&self) -> BTreeMap<String, usize> {
+        let mut links = BTreeMap::new();
+        let kind = |raw: &[u8]| Contents::of(raw).kind;
+        for mail in self.stack.ses.mails().into_iter().filter(|mail| kind(&mail.raw).as_deref() == Some("link")) {
+            *links.entry(mail.to.join(", ")).or_default() += 1;
+        }
+        links
+    }
+
+    /// Mail to this address comes back for good.
+    async fn bounces(&self, address: &str) {
+        let mails = self.stack.ses.mails();
+        let mail = mails.iter().find(|mail| mail.to == [address]).unwrap();
+        let bounce = json!({"mail": mail.id, "type": "bounce", "permanent": true});
+        let events = format!("{}/events", self.stack.ready.inbox);
+        let heard = reqwest::Client::new().post(events).json(&bounce).send().await.unwrap();
+        assert_eq!(heard.status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn known_unknown_suppressed_and_limited_addresses_are_answered_alike_and_only_who_is_owed_a_link_is_mailed_one() {
+    let stack = stack().await;
+    let mut scene = Scene::over(&stack).await;
+    for name in ["known", "suppressed", "this-minute", "this-hour"] {
+        scene.office.invite(&format!("{name}@example.edu")).await;
+    }
+    stack.settle.settle(LIMIT).await.unwrap();
+    stack.schedules.stop().await;
+    scene.bounces("suppressed@example.edu").await;
+    for _ in 0..5 {
+        // Five links of an hour, all of them still good.
+        scene.asks("this-hour@example.edu").await;
+        stack.pump.drained().await.unwrap();
+        stack.clock.advance(minutes(1)).unwrap();
+    }
+    scene.asks("this-minute@example.edu").await;
+    look(&stack, &mut scene.watch).await;
+    let before = BTreeMap::from([("this-hour@example.edu".to_owned(), 5), ("this-minute@example.edu".to_owned(), 1)]);
+    assert_eq!(scene.links(), before);
+
+    let mut noticed = BTreeSet::new();
+    for address in [
+        "known@example.edu",
+        " Known@EXAMPLE.edu ",
+        "admin@example.edu",
+        "unknown@example.edu",
+        "unknown@elsewhere.example",
+        "suppressed@example.edu",
+        "this-minute@example.edu",
+        "this-hour@example.edu",
+    ] {
+        noticed.extend(scene.asks(address).await);
+    }
+    assert_eq!(noticed.len(), 1, "{noticed:#?}");
+    let noticed = noticed.into_iter().next().unwrap();
+    assert_eq!(noticed.status, 202);
+    assert_eq!(noticed.calls, [("dynamodb:PutItem".to_owned(), vec![("PutItem", true)])]);
+
+    look(&stack, &mut scene.watch).await;
+    let mut after = before;
+    after.extend([("admin@example.edu".to_owned(), 1), ("known@example.edu".to_owned(), 1)]);
+    assert_eq!(scene.links(), after);
+    end(stack).await;
+}
+
+#[tokio::test]
+async fn what_can_be_no_address_is_answered_like_any_and_nothing_is_written() {
+    let stack = stack().await;
+    let scene = Scene::over(&stack).await;
+    let [address, _] = scene.asks("unknown@example.edu").await;
+    let long = format!("{}@example.edu", "a".repeat(400));
+    for text in
+        ["", " ", "no address", "@", "a@b@c", "a@", "@b.edu", "a\r\nbcc: b@c.edu", "a,b@c.edu", "ä\0@c.edu", &long]
+    {
+        for noticed in scene.asks(text).await {
+            assert_eq!(noticed.calls, [], "{text:?}");
+            assert_eq!(
+                (noticed.status, &noticed.headers, &noticed.body),
+                (202, &address.headers, &address.body),
+                "{text:?}"
+            );
+        }
+    }
+    let page = scene.browser().post("/link", &[("adress", "ada@example.edu")]).await.expect(422);
+    assert!(page.alert().is_some());
+    end(stack).await;
+}
