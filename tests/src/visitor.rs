@@ -50,6 +50,10 @@ impl Visitor {
         Page(self.0.post_from(origin, path, fields).await.unwrap())
     }
 
+    pub async fn post_as(&self, kind: &str, path: &str, body: impl Into<Vec<u8>>) -> Page {
+        Page(self.0.post_as(kind, path, body.into()).await.unwrap())
+    }
+
     pub async fn submit(&self, page: &Page, action: &str, filled: &[(&str, &str)]) -> Page {
         Page(self.0.submit(page, action, filled).await.unwrap())
     }

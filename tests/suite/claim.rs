@@ -3,6 +3,8 @@
 
 mod data;
 mod asking;
+mod bad_input;
+mod canary;
 mod crowds;
 mod faults;
 mod keys;

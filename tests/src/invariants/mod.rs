@@ -95,6 +95,7 @@ pub struct Watch {
     sources: Sources,
     clock: Clock,
     guarded: Vec<Secret>,
+    sees_through_encodings: bool,
     before: Option<Snapshot>,
     lag: BTreeMap<ProgrammeId, Usd>,
     lost_mails: usize,
@@ -107,6 +108,7 @@ impl Watch {
             sources: Sources::of(table),
             clock,
             guarded: Vec::new(),
+            sees_through_encodings: false,
             before: None,
             lag: BTreeMap::new(),
             lost_mails: 0,
@@ -148,6 +150,13 @@ impl Watch {
         self
     }
 
+    /// Looks for secrets also where they were encoded, which takes many times longer.
+    #[must_use]
+    pub fn seeing_through_encodings(mut self) -> Watch {
+        self.sees_through_encodings = true;
+        self
+    }
+
     /// Takes what the test itself wrote into an empty table for what was there before.
     #[must_use]
     pub fn having_written(mut self, items: &[Item]) -> Watch {
@@ -182,6 +191,9 @@ impl Watch {
         let mut guarded = self.guarded.clone();
         let mailed = mails::secrets_in(&now);
         guarded.extend(revealed.chain(mailed).filter(|secret| !self.guarded.iter().any(|known| known.is(secret))));
+        if self.sees_through_encodings {
+            guarded = guarded.into_iter().map(Secret::seen_through_encodings).collect();
+        }
         if let Some(before) = &self.before {
             money::note_lag(&mut self.lag, before, &now);
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::store::items::Item;
 use bursar_local::inbox::Contents;
-use data_encoding::HEXLOWER;
+use data_encoding::{BASE64, BASE64URL, BASE64URL_NOPAD, Encoding, HEXLOWER, HEXUPPER};
 use sha2::{Digest, Sha256};
 
 use super::Step;
@@ -15,12 +15,16 @@ use super::Step;
 pub struct Secret {
     what: &'static str,
     text: String,
+    /// The text, and what else it is recognised by.
+    forms: Vec<String>,
     answers: usize,
     mails: usize,
 }
 
 /// What keys begin with, management keys too.
 const PREFIX: &str = "sk-or-v1-";
+/// The bytes of the shortest token.
+const TOKEN: usize = 16;
 /// Labels begin alike and are cut: they have fewer digits.
 const DIGITS: usize = 40;
 
@@ -40,13 +44,37 @@ impl Secret {
         Secret::new("a link or code", text, 0, 1)
     }
 
+    /// What an asking browser or a form carries: in any number of answers, and nowhere else.
+    pub fn of_pages(text: &str) -> Secret {
+        Secret::new("a cookie or a form's token", text, usize::MAX, 0)
+    }
+
     /// The management key: nowhere.
     pub fn management_key(text: &str) -> Secret {
         Secret::new("the management key", text, 0, 0)
     }
 
     fn new(what: &'static str, text: &str, answers: usize, mails: usize) -> Secret {
-        Secret { what, text: text.to_owned(), answers, mails }
+        Secret { what, text: text.to_owned(), forms: vec![text.to_owned()], answers, mails }
+    }
+
+    /// Recognised also where it was written in hexadecimal digits or in either base 64 within something longer, a code without
+    /// its hyphens, a token by its bytes. Escaped for an address or a page it looks like itself, as it has no character to escape.
+    pub(super) fn seen_through_encodings(mut self) -> Secret {
+        let mut bytes = vec![self.text.as_bytes().to_vec()];
+        bytes.extend(BASE64URL_NOPAD.decode(self.text.as_bytes()).ok().filter(|token| token.len() >= TOKEN));
+        bytes.extend(HEXLOWER.decode(self.text.as_bytes()).ok().filter(|token| token.len() >= TOKEN));
+        if self.text.contains('-') && self.text.len() < 2 * TOKEN {
+            let typed = self.text.replace('-', "");
+            self.forms.extend([typed.to_lowercase(), typed]);
+        }
+        for bytes in &bytes {
+            self.forms.extend([HEXLOWER.encode(bytes), HEXUPPER.encode(bytes)]);
+            for before in 0..3 {
+                self.forms.extend([within(&BASE64, bytes, before), within(&BASE64URL, bytes, before)]);
+            }
+        }
+        self
     }
 
     pub(super) fn is(&self, other: &Secret) -> bool {
@@ -54,8 +82,15 @@ impl Secret {
     }
 
     fn is_in(&self, text: &str) -> bool {
-        text.contains(&self.text)
+        self.forms.iter().any(|form| text.contains(form))
     }
+}
+
+/// How these bytes look in base 64 when so many others come before them: the characters that no neighbour has a part in.
+fn within(base: &Encoding, bytes: &[u8], before: usize) -> String {
+    let text = base.encode(&[&vec![0; before], bytes].concat());
+    let (first, end) = ((before * 8).div_ceil(6), (before + bytes.len()) * 8 / 6);
+    text[first..end].to_owned()
 }
 
 /// The keys whose plaintext is in these texts, by their hash as the provider tells it.
@@ -150,5 +185,7 @@ fn legible(raw: &[u8]) -> String {
 
 /// The line without the secrets, for a message that a person reads.
 fn masked(step: &Step<'_>, line: &str) -> String {
-    step.guarded.iter().fold(line.to_owned(), |line, secret| line.replace(&secret.text, "…"))
+    step.guarded
+        .iter()
+        .fold(line.to_owned(), |line, secret| secret.forms.iter().fold(line, |line, form| line.replace(form, "…")))
 }

@@ -3,6 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::store::keys;
 use bursar_tests::invariants::Secret;
+use data_encoding::{BASE64, BASE64URL, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
 
 use super::Scene;
 use crate::acts::act::programme;
@@ -62,4 +63,26 @@ async fn the_management_key_may_be_nowhere() {
     scene.bears("I4").await;
     scene.answer("sk-or-v1-management");
     scene.bites("I4", "the management key is in 1 answers, and may be in 0").await;
+}
+
+#[tokio::test]
+async fn an_encoded_secret_is_found_by_who_looks_through_encodings() {
+    let code = "ABCD-EFGH-JKMN";
+    for (secret, written) in [
+        (TOKEN, HEXLOWER.encode(TOKEN.as_bytes())),
+        (TOKEN, HEXUPPER.encode(format!("link {TOKEN}.").as_bytes())),
+        (TOKEN, BASE64.encode(TOKEN.as_bytes())),
+        (TOKEN, BASE64.encode(format!("/{TOKEN}/").as_bytes())),
+        (TOKEN, BASE64URL.encode(format!("{{\"token\":\"{TOKEN}\"}}").as_bytes())),
+        (TOKEN, HEXLOWER.encode(&BASE64URL_NOPAD.decode(TOKEN.as_bytes()).unwrap())),
+        (code, "abcdefghjkmn".to_owned()),
+        (code, BASE64.encode(format!("code={code}").as_bytes())),
+    ] {
+        let mut scene = Scene::at(Setting::Live).await;
+        scene.watch.guard(Secret::mailed(secret));
+        scene.logs.lock().unwrap().push(format!("somebody sent {written} just now"));
+        scene.bears("I4").await;
+        let mut scene = Scene { watch: scene.watch.seeing_through_encodings(), ..scene };
+        scene.bites("I4", "a log line holds a link or code").await;
+    }
 }

@@ -83,6 +83,11 @@ impl Visitor {
         self.post_fields(origin, path, fields).await
     }
 
+    /// Posts a body of this content type as it is.
+    pub async fn post_as(&self, kind: &str, path: &str, body: Vec<u8>) -> Result<Page> {
+        self.post_body(&self.origin, path, kind, body).await
+    }
+
     /// Takes the page's form with this action, fills fields and sends it back with all that it holds.
     pub async fn submit(&self, page: &Page, action: &str, filled: &[(&str, &str)]) -> Result<Page> {
         self.send_form(&page.form(action)?.filled(filled)).await

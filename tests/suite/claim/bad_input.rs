@@ -1,0 +1,174 @@
+//! What bad input gets: a page of ours with one sentence and the status of the contract, and nothing comes of it.
+
+use bursar_local::gate::Service;
+use bursar_local::invoke::FunctionName;
+use bursar_tests::visitor::Page;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::{Scene, end, stack};
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+#[tokio::test]
+async fn input_that_is_bad_in_any_way_gets_a_page_with_one_sentence_and_has_no_effect() {
+    let stack = stack().await;
+    let scene = Scene::over(&stack).await;
+    let (_, ada) = scene.student("ada@example.edu").await;
+    let stranger = scene.browser();
+    let reveal = scene.path("reveal");
+    let csrf = ada.get("/my").await.form(&reveal).value("csrf").unwrap().to_owned();
+    let form = |rest: &str| format!("csrf={csrf}{rest}");
+    let large = format!("csrf={csrf}&epoch=0&note={}", "a".repeat(3 << 20));
+    let (link, wrong) = (format!("/c/{}", "A".repeat(43)), "/c/short");
+
+    stack.pump.drained().await.unwrap();
+    let before = effects(&scene);
+    let mut pages: Vec<(&str, u16, Page)> = Vec::new();
+    for path in ["/link", "/code", &link, &reveal] {
+        let who = if path == reveal { &ada } else { &stranger };
+        for kind in ["application/json", "text/plain", "multipart/form-data; boundary=x", ""] {
+            pages.push(("another type", 415, who.post_as(kind, path, "address=ada@example.edu").await));
+        }
+        pages.push(("too large", 413, who.post_as(FORM, path, large.clone()).await));
+    }
+    let not_signed_in = [
+        ("no address", stranger.post_as(FORM, "/code", "address=nobody&code=ABCD-EFGH-JKMN").await),
+        ("no address", stranger.post_as(FORM, &link, "address=nobody").await),
+        ("no address", stranger.post_as(FORM, &link, "address=%00%0d%0a").await),
+        ("a token of another shape", stranger.post_as(FORM, wrong, "address=ada@example.edu").await),
+        ("a token of no text", stranger.post_as(FORM, "/c/%ff%fe", "address=ada@example.edu").await),
+        ("a token with more behind", stranger.post_as(FORM, &format!("{link}/x"), "address=ada@example.edu").await),
+        ("no code", stranger.post_as(FORM, "/code", "address=ada@example.edu&code=%F0%9F%94%91").await),
+        ("nothing", stranger.post_as(FORM, "/code", "").await),
+    ];
+    pages.extend(not_signed_in.map(|(what, page)| (what, 403, page)));
+    for (what, status, path, body) in [
+        ("a foreign programme", 404, "/my/another/reveal", form("&epoch=0")),
+        ("no programme", 404, "/my/%00/reveal", form("&epoch=0")),
+        ("no programme", 404, "/my/..%2f..%2fconsole/reveal", form("&epoch=0")),
+        ("no token", 403, &*reveal, "epoch=0".to_owned()),
+        ("an empty token", 403, &reveal, "csrf=&epoch=0".to_owned()),
+        ("another token", 403, &reveal, format!("csrf={}&epoch=0", "0".repeat(csrf.len()))),
+        ("no epoch", 422, &reveal, form("")),
+        ("no number", 422, &reveal, form("&epoch=-1")),
+        ("no number", 422, &reveal, form("&epoch=99999999999999999999999")),
+        ("another epoch", 409, &reveal, form("&epoch=3")),
+    ] {
+        pages.push((what, status, ada.post_as(FORM, path, body).await));
+    }
+    pages.push(("signed out", 401, stranger.post_as(FORM, &reveal, form("&epoch=0")).await));
+    pages.push(("no field", 422, stranger.post_as(FORM, "/link", "").await));
+    pages.push(("no page", 404, stranger.get("/nothing").await));
+    pages.push(("another method", 404, stranger.get("/link").await));
+
+    for (what, status, page) in &pages {
+        let at = format!("{what} at {}", page.path);
+        assert_eq!(page.status, *status, "{at}: {}", page.readable());
+        let said = page.alerts();
+        assert!(said.len() == 1 && said[0].ends_with('.'), "{at}: {said:?}");
+        assert!(page.header("content-type").unwrap().starts_with("text/html"), "{at}");
+        assert!(page.body.contains("/bursar.css") && page.body.contains("Example University"), "{at}: {}", page.body);
+        assert!(!page.headers.contains_key("set-cookie"), "{at}");
+    }
+    stack.pump.drained().await.unwrap();
+    assert_eq!(effects(&scene), before, "nothing comes of any of them");
+    assert_eq!(ada.get("/my").await.one("grant").get("data-state"), "invited");
+    end(stack).await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_form_does_nothing_wherever_it_is_sent() {
+    let stack = stack().await;
+    let scene = Scene::over(&stack).await;
+    let (_, ada) = scene.student("ada@example.edu").await;
+    let reveal = scene.path("reveal");
+    stack.pump.drained().await.unwrap();
+    let before = effects(&scene);
+    for body in [&b"%"[..], b"%zz=%", b"\xff\xfe\x00", b"&&&=&=", b"{\"address\": \"ada@example.edu\"}"] {
+        for path in ["/link", "/code", "/c/x", &reveal] {
+            let page = ada.post_as(FORM, path, body).await;
+            assert!(matches!(page.status, 400 | 403 | 422), "{path}: {}", page.status);
+            assert!(
+                page.alerts().len() == 1 && page.body.contains("Example University"),
+                "{path}: {}",
+                page.readable()
+            );
+        }
+    }
+    assert_eq!(effects(&scene), before);
+    end(stack).await;
+}
+
+#[tokio::test]
+async fn a_link_that_a_mail_program_mangled_leads_to_the_constant_page() {
+    let stack = stack().await;
+    let scene = Scene::over(&stack).await;
+    let visitor = scene.browser();
+    let link = format!("/c/{}", "A".repeat(43));
+    let constant = visitor.get(&link).await.expect(200).body.clone();
+    for after in [
+        ".",
+        ",",
+        ";",
+        ":",
+        "!",
+        "?",
+        ")",
+        "]",
+        "%3E",
+        "%22",
+        "'",
+        "%E2%80%9D",
+        "%23",
+        "%23top",
+        "#",
+        "%0A",
+        "%20",
+        "//",
+    ] {
+        let page = visitor.get(&format!("{link}{after}")).await.expect(200);
+        assert_eq!(page.body, constant, "{after}");
+    }
+
+    let host = stack.ready.web.strip_prefix("http://").unwrap();
+    let (_, port) = host.split_once(':').unwrap();
+    for (target, host) in [
+        (format!("HTTP://{host}{link}"), host.to_owned()),
+        (format!("HTTP://LOCALHOST:{port}{link}"), format!("LOCALHOST:{port}")),
+        (link.clone(), format!("LocalHost:{port}")),
+        (link.clone(), format!("localhost.:{port}")),
+    ] {
+        let answer = raw_get(&stack.ready.web, &target, &host).await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        if head.starts_with("HTTP/1.1 200 ") {
+            assert_eq!(body, constant, "{target}");
+        } else {
+            // The bundle on one machine leads to its own spelling; the names of an API are the same in either case.
+            assert!(head.starts_with("HTTP/1.1 307 "), "{target}: {head}");
+            let location = format!("location: {}{link}", stack.ready.web);
+            assert!(head.lines().any(|line| line.eq_ignore_ascii_case(&location)), "{target}: {head}");
+        }
+    }
+    assert!(effects(&scene).is_empty());
+    end(stack).await;
+}
+
+/// The calls that change something, by any function, and all that were made to the provider.
+fn effects(scene: &Scene<'_>) -> Vec<String> {
+    let calls = scene.stack.gate.calls().into_iter().map(|made| made.call);
+    let calls = calls.filter(|call| call.name.has_effect() || call.name.service == Service::Provider);
+    let own =
+        |call: &bursar_local::gate::Call| call.function == FunctionName::Claim || call.name.service == Service::Ses;
+    calls.filter(own).map(|call| call.to_string()).collect()
+}
+
+/// A request as it stands, and its whole answer.
+async fn raw_get(web: &str, target: &str, host: &str) -> String {
+    let mut connection = TcpStream::connect(web.strip_prefix("http://").unwrap()).await.unwrap();
+    let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    answer
+}

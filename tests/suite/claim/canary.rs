@@ -1,0 +1,197 @@
+//! One journey with all that can go wrong on it, and everything that is left of it searched for every secret that was in it: keys,
+//! links, codes, sessions, forms' tokens, the management key.
+
+use std::sync::{Arc, Mutex};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use bursar_core::store::items::Item;
+use bursar_local::engine::Position;
+use bursar_local::gate::{Matcher, Verdict};
+use bursar_local::inbox::Contents;
+use bursar_local::invoke::FunctionName;
+use bursar_tests::aws;
+use bursar_tests::invariants::{RawTable, Secret};
+use bursar_tests::visitor::{Page, Visitor};
+use data_encoding::{BASE64, HEXLOWER};
+use serde_json::json;
+
+use super::faults::{prepared, violations};
+use super::{Scene, minutes, stack};
+
+/// Everything secret that the journey came across, and what it is.
+#[derive(Default)]
+struct Met(Vec<(&'static str, String)>);
+
+#[tokio::test]
+async fn no_secret_of_a_whole_journey_is_left_anywhere_but_where_it_belongs() {
+    let stack = stack().await;
+    let (mut scene, planted) = watched(prepared(&stack).await);
+    let mut met = Met::default();
+    let management = aws::management_key(&stack.ready).await;
+    scene.watch.guard(Secret::management_key(&management));
+    met.0.push(("the management key", management));
+
+    for (address, by_link) in [("ada@example.edu", true), ("bob@example.edu", false)] {
+        let student = &arrives(&mut scene, &mut met, address, by_link).await;
+        for fault in
+            ["status-500", "status-401", "html-502-after", "truncated", "html-200-after", "lose-answer", "late-lost"]
+        {
+            at(&scene, "provider:POST /keys", fault);
+            press(&mut scene, student, "reveal", fault).await.expect(502);
+            stack.gate.run_late().await;
+        }
+        for (call, fault) in [
+            ("provider:POST /keys", "kill-after"),
+            ("provider:POST /guardrails/{id}/assignments/keys", "status-400"),
+            ("provider:POST /guardrails/{id}/assignments/keys", "kill-after"),
+            ("dynamodb:Query", "status-400"),
+        ] {
+            at(&scene, call, fault);
+            let page = press(&mut scene, student, "reveal", fault).await;
+            assert!(page.status >= 500, "{call}, {fault}: {}", page.readable());
+            stack.clock.advance(minutes(2)).unwrap();
+        }
+        met.key(press(&mut scene, student, "reveal", "at last").await);
+        refusals(&mut scene, student).await;
+        for fault in ["status-401", "html-502-after", "status-400", "kill-before"] {
+            at(&scene, "provider:GET /keys/{hash}", fault);
+            press(&mut scene, student, "refresh", fault).await;
+            stack.clock.advance(minutes(2)).unwrap();
+        }
+        at(&scene, "provider:PATCH /keys/{hash}", "status-400");
+        press(&mut scene, student, "replace", "the old key cannot be ended").await.expect(502);
+        met.key(press(&mut scene, student, "replace", "a new one").await);
+        press(&mut scene, student, "leaked", "it has leaked").await.expect(303);
+        met.key(press(&mut scene, student, "replace", "after that").await);
+        let my = student.get("/my").await;
+        student.get("/my/data").await.expect(200);
+        student.submit(&my, "/sign-out", &[]).await.expect(303);
+        student.post(&scene.path("reveal"), &[]).await.expect(401);
+    }
+    assert_eq!(stack.gate.unfired(), Vec::<String>::new());
+    for (function, event) in [
+        (FunctionName::Console, json!({"task": "work"})),
+        (FunctionName::Mail, json!({"task": "drain"})),
+        (FunctionName::UsageSync, json!({})),
+    ] {
+        stack.invoke.invoke(function, event).await.unwrap();
+    }
+    violations(&mut scene, "at the end").await;
+    let first = stack.engine.records_after(Position::START, 1).await.unwrap();
+    assert_eq!(first[0]["dynamodb"]["NewImage"]["kind"]["S"], "meta", "the stream was trimmed before it was searched");
+
+    // All of them were looked for: each of them bites where it does not belong.
+    let table = RawTable::at(&stack.ready.dynamodb, &stack.ready.table);
+    assert!(met.0.len() >= 15, "{}", met.0.len());
+    for (number, (what, secret)) in met.0.iter().enumerate() {
+        let leak = match number % 3 {
+            0 => secret.clone(),
+            1 => HEXLOWER.encode(secret.as_bytes()),
+            _ => BASE64.encode(format!("{{\"{what}\": \"{secret}\"}}").as_bytes()),
+        };
+        planted.lock().unwrap().push(format!("it was {leak}"));
+        assert!(bites(&mut scene, "a log line holds").await, "{what} in a log is not found");
+        planted.lock().unwrap().clear();
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let item = [("pk", text("LEAK")), ("sk", text("LEAK")), ("why", text(&leak))];
+        table.put(Item::from(item.map(|(name, value)| (name.to_owned(), value)))).await.unwrap();
+        assert!(bites(&mut scene, "LEAK / LEAK holds").await, "{what} in the table is not found");
+        assert!(bites(&mut scene, "stream record").await, "{what} in the stream is not found");
+    }
+    stack.stop().await.unwrap();
+}
+
+/// The scene with everything looked at that can be, and a place to plant lines of a log.
+fn watched(scene: Scene<'_>) -> (Scene<'_>, Arc<Mutex<Vec<String>>>) {
+    let planted = Arc::new(Mutex::new(Vec::new()));
+    let (lines, logs) = (planted.clone(), scene.stack.logs.clone());
+    let watch = scene
+        .watch
+        .with_stream(scene.stack.engine.clone())
+        .with_logs(move || {
+            let said = logs.all().into_iter().map(|line| line.text);
+            said.chain(lines.lock().unwrap().iter().cloned()).collect()
+        })
+        .seeing_through_encodings();
+    (Scene { watch, ..scene }, planted)
+}
+
+/// Somebody asks, errs, and signs in by the link or by the code.
+async fn arrives(scene: &mut Scene<'_>, met: &mut Met, address: &str, by_link: bool) -> Visitor {
+    scene.office.invite(address).await;
+    let visitor = scene.browser();
+    visitor.post("/link", &[("address", address)]).await.expect(202);
+    violations(scene, "asked").await;
+    let mails = scene.stack.ses.mails().into_iter().filter(|mail| mail.to == [address]);
+    let mut texts = mails.map(|mail| Contents::of(&mail.raw).text.unwrap());
+    let text = texts.find(|text| text.contains("\nCode: ")).unwrap();
+    let line = |start: &str| text.lines().find_map(|line| line.strip_prefix(start)).unwrap().to_owned();
+    let (path, code) = (line(&scene.stack.ready.web), line("Code: "));
+    visitor.post("/code", &[("address", address), ("code", "0000-0000-0000")]).await.expect(403);
+    scene.browser().post(&path, &[("address", "eve@example.edu")]).await.expect(403);
+    scene.browser().post("/code", &[("address", "eve@example.edu"), ("code", &code)]).await.expect(403);
+    visitor.post_from("https://elsewhere.example", &path, &[]).await.expect(403);
+    at(scene, "dynamodb:TransactWriteItems", "status-400");
+    visitor.post(&path, &[]).await.expect(503);
+    let signed_in = match by_link {
+        true => visitor.post(&path, &[]).await,
+        false => visitor.post("/code", &[("address", address), ("code", &code)]).await,
+    };
+    signed_in.expect(303);
+    visitor.post(&path, &[]).await.expect(403);
+
+    let (session, asking) = (visitor.cookie("bursar").unwrap(), visitor.cookie("bursar-ask").unwrap());
+    let csrf = visitor.get("/my").await.form("/sign-out").value("csrf").unwrap().to_owned();
+    scene.watch.guard(Secret::session(&session));
+    scene.watch.guard(Secret::of_pages(&asking));
+    scene.watch.guard(Secret::of_pages(&csrf));
+    let link = path.strip_prefix("/c/").unwrap().to_owned();
+    let secrets =
+        [("a link", link), ("a code", code), ("a session", session), ("an asking browser", asking), ("a form", csrf)];
+    met.0.extend(secrets);
+    violations(scene, "signed in").await;
+    visitor
+}
+
+/// The next such call of a page comes to this.
+fn at(scene: &Scene<'_>, call: &str, verdict: &str) {
+    let verdict: Verdict = verdict.parse().unwrap();
+    scene.stack.gate.at(Matcher::call(call).of(FunctionName::Claim).nth(1), verdict);
+}
+
+/// Sends what the page has in its forms, and looks.
+async fn press(scene: &mut Scene<'_>, student: &Visitor, what: &str, tell: &str) -> Page {
+    let my = student.get("/my").await;
+    let page = match my.status {
+        200 => student.submit(&my, &scene.path(what), &[]).await,
+        _ => my,
+    };
+    violations(scene, &format!("{what}, {tell}")).await;
+    page
+}
+
+/// Every kind of refusal that a person who is signed in can get.
+async fn refusals(scene: &mut Scene<'_>, student: &Visitor) {
+    let (path, my) = (scene.path("reveal"), student.get("/my").await);
+    let csrf = my.form("/sign-out").value("csrf").unwrap().to_owned();
+    let epoch = [("csrf", csrf.as_str()), ("epoch", "0")];
+    student.post(&path, &epoch).await.expect(409);
+    student.post(&path, &epoch[..1]).await.expect(422);
+    student.post(&path, &epoch[1..]).await.expect(403);
+    student.post("/my/another/reveal", &epoch).await.expect(404);
+    student.post(&scene.path("replace"), &epoch).await.expect(409);
+    student.post_as("application/json", &path, format!("{{\"csrf\": \"{csrf}\"}}")).await.expect(415);
+    student.post_from("https://elsewhere.example", &path, &epoch).await.expect(403);
+    violations(scene, "refused").await;
+}
+
+async fn bites(scene: &mut Scene<'_>, wanted: &str) -> bool {
+    let violations = scene.watch.violations(false).await.unwrap();
+    violations.iter().any(|violation| violation.invariant == "I4" && violation.what.contains(wanted))
+}
+
+impl Met {
+    fn key(&mut self, page: Page) {
+        self.0.push(("a key", page.expect(200).one("key").text));
+    }
+}
