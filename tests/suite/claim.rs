@@ -14,6 +14,8 @@ mod lasting;
 mod meanwhile;
 mod refusals;
 mod sign_in;
+mod standing;
+mod trouble;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

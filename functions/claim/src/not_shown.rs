@@ -10,6 +10,8 @@ use bursar_core::store::StoreError;
 
 use crate::refusal::Refusal;
 
+const AGAIN: &str = "Press again in a moment.";
+
 /// How an attempt that began came to nothing, and with which key.
 pub(crate) struct Failed {
     pub(crate) how: GaveUp,
@@ -25,9 +27,14 @@ pub(crate) enum NotShown {
     TooLate,
     /// The programme's guardrail is not made yet.
     BeingPrepared,
-    NotRetired(Option<ProviderError>),
+    /// The old key may still work.
+    NotRetired(ProviderError),
+    /// The old key is ended, but what it used is not known: by the provider's fault, or none if it answered nothing of use.
+    NotRead(Option<ProviderError>),
     NothingLeft,
-    Provider(ProviderError),
+    NotMade(ProviderError),
+    /// A key was made and is not under the programme's guardrail.
+    NotRestricted(ProviderError),
     Record(RecordRefused),
     Table,
 }
@@ -55,25 +62,33 @@ impl NotShown {
             NotShown::BeingPrepared => {
                 Refusal::later("This programme is still being prepared at the provider. Nothing was spent.", None)
             }
-            NotShown::NotRetired(error) => {
-                let sentence = "Your old key could not be ended at the provider, so no new one was made. No money was lost; \
-                                the old key is ended as soon as the provider can be reached.";
+            NotShown::NotRetired(error) => told(
+                error,
+                "Your old key could not be ended at the provider, so no new one was made. No money was lost; the old key is \
+                 ended as soon as the provider can be reached.",
+            ),
+            NotShown::NotRead(error) => {
+                let sentence = "Your old key is ended, but the provider did not say what it had used, so no new one was made. \
+                                No money was lost.";
                 match error {
-                    Some(error) => Refusal::provider(error, sentence),
-                    None => Refusal::later(sentence, None),
+                    Some(error) => told(error, sentence),
+                    None => Refusal::later(&format!("{sentence} {AGAIN}"), None),
                 }
             }
             NotShown::NothingLeft => Refusal::conflict(
                 "Your cap is used up, so no new key can be made in this window. Your old key is ended.",
             ),
-            NotShown::Provider(error @ ProviderError::Unknown { .. }) => Refusal::provider(
+            NotShown::NotMade(error @ ProviderError::Unknown { .. }) => told(
                 error,
-                "The provider did not say whether it made a key. If it did, nobody saw it and it is ended. Nothing was spent; \
-                 press again.",
+                "The provider did not say whether it made a key. If it did, nobody saw it and it cannot be used. Nothing was \
+                 spent.",
             ),
-            NotShown::Provider(error) => {
-                Refusal::provider(error, "The provider did not make a key. Nothing was spent; try again later.")
-            }
+            NotShown::NotMade(error) => told(error, "The provider did not make a key. Nothing was spent."),
+            NotShown::NotRestricted(error) => told(
+                error,
+                "The provider made a key, but did not confirm that the rules of the programme hold for it, so it is not shown \
+                 and was ended. Nothing was spent.",
+            ),
             NotShown::Record(refused) => Refusal::record(*refused),
             NotShown::Table => Refusal::later(
                 "Something did not work on our side. Nothing is lost: open your credit again, and press once more.",
@@ -81,6 +96,18 @@ impl NotShown {
             ),
         }
     }
+}
+
+/// What happened, and what to do about it: whether it is worth while to press again depends on what the provider said.
+fn told(error: &ProviderError, what: &str) -> Refusal {
+    let then = match error {
+        ProviderError::Later { .. } | ProviderError::Unknown { .. } => AGAIN,
+        ProviderError::Refused { .. } => "Try again later; if it stays so, tell the people who run this programme.",
+        ProviderError::ManagementKey { .. } => {
+            "Bursar itself is not let in there at present: tell the people who run this programme, and try again later."
+        }
+    };
+    Refusal::provider(error, &format!("{what} {then}"))
 }
 
 /// For the audit.
@@ -91,10 +118,11 @@ impl fmt::Display for NotShown {
             NotShown::NoSuchGrant => f.write_str("the grant is gone"),
             NotShown::TooLate => f.write_str("too little time was left"),
             NotShown::BeingPrepared => f.write_str("there is no guardrail yet"),
-            NotShown::NotRetired(Some(error)) => write!(f, "the old key was not retired: {}", error.trouble()),
-            NotShown::NotRetired(None) => f.write_str("what the old key used could not be recorded"),
+            NotShown::NotRetired(error) => write!(f, "the old key was not retired: {}", error.trouble()),
+            NotShown::NotRead(Some(error)) => write!(f, "what the old key used was not read: {}", error.trouble()),
+            NotShown::NotRead(None) => f.write_str("what the old key used could not be recorded"),
             NotShown::NothingLeft => f.write_str("nothing is left of the cap"),
-            NotShown::Provider(error) => write!(f, "{}", error.trouble()),
+            NotShown::NotMade(error) | NotShown::NotRestricted(error) => write!(f, "{}", error.trouble()),
             NotShown::Record(RecordRefused::Held(_)) => f.write_str("held while the key was made"),
             NotShown::Record(RecordRefused::Revoked) => f.write_str("revoked while the key was made"),
             NotShown::Record(RecordRefused::Over) => f.write_str("ended while the key was made"),

@@ -166,33 +166,32 @@ impl Claim<'_> {
         let patience = Deadline::after(left);
         let view = self.view().await?;
         for old in view.grant.attempts.iter().filter(|attempt| attempt.epoch < begun.epoch) {
-            self.retire_one(&view, old, patience)
-                .await
-                .map_err(|error| Failed::nothing(NotShown::NotRetired(error)))?;
+            self.retire_one(&view, old, patience).await.map_err(Failed::nothing)?;
         }
         Ok(())
     }
 
-    async fn retire_one(&self, view: &View, old: &Attempt, patience: Deadline) -> Result<(), Option<ProviderError>> {
+    async fn retire_one(&self, view: &View, old: &Attempt, patience: Deadline) -> Result<(), NotShown> {
         let Some(key) = &old.key else { return Ok(()) };
         let debt = view.grant.owed_disables().find(|debt| debt.epoch == old.epoch);
         if let Some(debt) = debt {
-            keys::disable(self.site, self.at, &debt, patience).await?;
+            keys::disable(self.site, self.at, &debt, patience).await.map_err(NotShown::NotRetired)?;
         }
         // What nobody was shown cannot have been used.
         if old.state != AttemptState::Shown || is_read_for_the_last_time(view, old, self.at) {
             return Ok(());
         }
-        match keys::read(self.site, view, old, key, patience).await? {
+        let read = keys::read(self.site, view, old, key, patience).await;
+        match read.map_err(|error| NotShown::NotRead(Some(error)))? {
             keys::Read::Reading(reading) => match self.site.table.note_latest_reading(&reading).await {
                 Ok(_) => Ok(()),
                 Err(error) => {
                     tracing::error!(%error, "a retired key's last reading could not be written");
-                    Err(None)
+                    Err(NotShown::NotRead(None))
                 }
             },
             keys::Read::Gone => Ok(()),
-            keys::Read::Silent => Err(None),
+            keys::Read::Silent => Err(NotShown::NotRead(None)),
         }
     }
 
@@ -228,7 +227,7 @@ impl Claim<'_> {
                 // A key that is known by its hash is disabled; only one that nobody knows leaves a doubt.
                 let is_certain = error.changed_nothing() || key.is_some();
                 let how = if is_certain { GaveUp::Refused } else { GaveUp::Unknown };
-                Err(Failed { how, key, why: NotShown::Provider(error) })
+                Err(Failed { how, key, why: NotShown::NotMade(error) })
             }
         }
     }
@@ -241,7 +240,7 @@ impl Claim<'_> {
         assigned.map_err(|error| Failed {
             how: GaveUp::Refused,
             key: Some(made.key.clone()),
-            why: NotShown::Provider(error),
+            why: NotShown::NotRestricted(error),
         })
     }
 

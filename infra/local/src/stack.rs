@@ -354,7 +354,7 @@ fn configuration(origin: &str, admins: Vec<EmailAddress>, provider: &str, own: &
         management_key_secret: SECRET.to_owned(),
         institution: "Example University".to_owned(),
         support: Some("bursar-help@example.edu".to_owned()),
-        privacy_url: None,
+        privacy_url: Some("https://example.edu/privacy".to_owned()),
         provider: provider.to_owned(),
         spend_at: provider.to_owned(),
         aws: AwsAccess::under(&own.base(), REGION, HttpClients::new().build_http()),

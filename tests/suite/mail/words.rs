@@ -90,6 +90,7 @@ async fn a_link_mail() {
     You get this mail because this address was entered at [origin].
     Example University
     Help: bursar-help@example.edu
+    Privacy: https://example.edu/privacy
     "#);
     html_says(&contents, &["Sign in", "/c/", "Example University", "bursar-help@example.edu", "signs you in"]);
     office.finish().await;
@@ -122,6 +123,7 @@ async fn a_roster_mail() {
     You get this mail because Example University put you on the roster of CS pilot.
     Example University
     Help: bursar-help@example.edu
+    Privacy: https://example.edu/privacy
     "#);
     html_says(&mail.contents, &["CS pilot", "$20 for the whole term", "Get my key"]);
     office.finish().await;
@@ -150,6 +152,7 @@ async fn notices_of_a_key_that_was_shown_or_reported() {
     You get this mail each time a key of yours is shown.
     Example University
     Help: bursar-help@example.edu
+    Privacy: https://example.edu/privacy
     "#);
     let at = At { programme: &office.programme, grant: &grant, now: office.stack.clock.now(), deadline: soon() };
     office.table.stop(at, Stopped::Leaked, &Actor::Student).await.unwrap();
@@ -173,6 +176,7 @@ async fn notices_of_a_key_that_was_shown_or_reported() {
     You get this mail because you have a key here, and somebody who was signed in as you reported it.
     Example University
     Help: bursar-help@example.edu
+    Privacy: https://example.edu/privacy
     "#);
     office.finish().await;
 }
@@ -254,6 +258,7 @@ async fn an_alert_says_the_number() {
     You get this mail because you are among those who hear about the money of CS pilot.
     Example University
     Help: bursar-help@example.edu
+    Privacy: https://example.edu/privacy
     "#);
     html_says(&mail.contents, &["CS pilot has used 83% of $4,000", "$3,360", "/console/programmes/cs-pilot"]);
     office.cross(100, Usd::from_dollars(4001)).await;

@@ -1,0 +1,220 @@
+//! What the provider answers, call by call and status by status: each has its own outcome, the student reads what happened and what
+//! to do, and the log tells the operator which call it was.
+
+use bursar_local::gate::{Matcher, Verdict};
+use bursar_local::invoke::FunctionName;
+use bursar_tests::visitor::{Page, Visitor};
+
+use super::faults::{prepared, press_again, violations};
+use super::{Scene, stack};
+
+/// What an answer comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// Nothing was done, and the same again would be refused again.
+    Refused,
+    /// Nothing was done yet.
+    Later,
+    /// Nobody knows.
+    Unknown,
+    /// The management key does not work.
+    Barred,
+    /// It is as good as done.
+    Done,
+}
+
+/// A call of a press, as it is matched and as logs call it, and what is said when it fails.
+struct Asked {
+    call: &'static str,
+    operation: &'static str,
+    press: &'static str,
+    said: &'static str,
+    /// What a 404 of the provider itself means.
+    gone: Outcome,
+    /// Whether a 503 means that nothing was done.
+    may_repeat: bool,
+}
+
+const MINT: Asked = Asked {
+    call: "provider:POST /keys",
+    operation: "create key",
+    press: "reveal",
+    said: "Nothing was spent.",
+    gone: Outcome::Refused,
+    may_repeat: false,
+};
+
+const ASSIGN: Asked = Asked {
+    call: "provider:POST /guardrails/{id}/assignments/keys",
+    operation: "assign keys",
+    press: "reveal",
+    said: "did not confirm that the rules of the programme hold for it",
+    gone: Outcome::Refused,
+    may_repeat: true,
+};
+
+const DISABLE: Asked = Asked {
+    call: "provider:PATCH /keys/{hash}",
+    operation: "patch key",
+    press: "replace",
+    said: "Your old key could not be ended",
+    gone: Outcome::Done,
+    may_repeat: true,
+};
+
+const READ: Asked = Asked {
+    call: "provider:GET /keys/{hash}",
+    operation: "get key",
+    press: "replace",
+    said: "Your old key is ended, but the provider did not say what it had used",
+    gone: Outcome::Done,
+    may_repeat: true,
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answer_of_the_provider_to_the_making_of_a_key_is_told_apart() {
+    told_apart(&MINT).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answer_of_the_provider_to_an_assignment_is_told_apart() {
+    told_apart(&ASSIGN).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answer_of_the_provider_to_the_end_of_an_old_key_is_told_apart() {
+    told_apart(&DISABLE).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answer_of_the_provider_to_the_last_reading_of_an_old_key_is_told_apart() {
+    told_apart(&READ).await;
+}
+
+async fn told_apart(asked: &Asked) {
+    let stack = stack().await;
+    let mut scene = prepared(&stack).await;
+    // One who gets nowhere goes on, since nothing is lost; one who gets a key is followed by the next.
+    let mut student = None;
+    for (number, (verdict, status, outcome)) in answers(asked).into_iter().enumerate() {
+        let tell = format!("{} comes to {verdict}", asked.call);
+        let who = match student.take() {
+            Some(who) => who,
+            None => {
+                let (_, who) = scene.student(&format!("student-{number}@example.edu")).await;
+                if asked.press == "replace" {
+                    scene.reveal(&who).await;
+                }
+                who
+            }
+        };
+        let lines = stack.logs.all().len();
+        let page = fail(&scene, &who, asked, verdict).await;
+        reads(&page, asked, outcome, &tell);
+        logs(&scene, asked, status, lines, &tell);
+        if outcome != Outcome::Done {
+            student = Some(who);
+        }
+        if number % 6 == 0 {
+            violations(&mut scene, &tell).await;
+        }
+    }
+    let again = press_again(&scene, &student.unwrap()).await;
+    again.expect(200).one("key");
+    violations(&mut scene, "at last").await;
+    stack.stop().await.unwrap();
+}
+
+/// Every answer there is, with its status and what it comes to. One that asks for a minute is not waited for.
+fn answers(asked: &Asked) -> Vec<(Verdict, Option<u16>, Outcome)> {
+    use Outcome::{Barred, Later, Refused, Unknown};
+    let unavailable = if asked.may_repeat { Later } else { Unknown };
+    let mut answers = Vec::new();
+    for (status, outcome) in [
+        (400, Refused),
+        (401, Barred),
+        (402, Refused),
+        (403, Barred),
+        (404, asked.gone),
+        (408, Unknown),
+        (409, Later),
+        (413, Refused),
+        (422, Refused),
+        (429, Later),
+        (500, Unknown),
+        (502, Unknown),
+        (503, unavailable),
+        (504, Unknown),
+        (524, Unknown),
+        (529, Unknown),
+    ] {
+        answers.push((format!("status-{status}-retry-60").parse().unwrap(), Some(status), outcome));
+    }
+    if !asked.may_repeat {
+        for (verdict, status, outcome) in [
+            ("status-429", Some(429), Later),
+            ("status-500-after", Some(500), Unknown),
+            ("html-404", Some(404), Unknown),
+            ("html-502", Some(502), Unknown),
+            ("html-200-after", Some(200), Unknown),
+            ("truncated", Some(201), Unknown),
+            ("lose-answer", None, Unknown),
+            ("fail-before", None, Unknown),
+            ("late-lost", None, Unknown),
+        ] {
+            answers.push((verdict.parse().unwrap(), status, outcome));
+        }
+    }
+    answers
+}
+
+async fn fail(scene: &Scene<'_>, student: &Visitor, asked: &Asked, verdict: Verdict) -> Page {
+    let gate = &scene.stack.gate;
+    // The management key is read anew after a 401 or 403, and such a call is made once more.
+    let calls = Matcher::call(asked.call).of(FunctionName::Claim).after(0);
+    let rule = gate.at(calls, verdict);
+    let my = student.get("/my").await.expect(200);
+    let page = student.submit(&my, &scene.path(asked.press), &[]).await;
+    assert_eq!(gate.unfired(), Vec::<String>::new());
+    gate.lift(rule);
+    gate.run_late().await;
+    page
+}
+
+fn reads(page: &Page, asked: &Asked, outcome: Outcome, tell: &str) {
+    let (status, what, then) = match outcome {
+        Outcome::Done => {
+            assert_eq!(page.status, 200, "{tell}: {}", page.readable());
+            return;
+        }
+        Outcome::Refused => {
+            (502, asked.said, "Try again later; if it stays so, tell the people who run this programme.")
+        }
+        Outcome::Barred => (502, asked.said, "tell the people who run this programme"),
+        Outcome::Later => (503, asked.said, "Press again in a moment."),
+        Outcome::Unknown if asked.press == "reveal" && asked.may_repeat => (502, asked.said, "Press again"),
+        Outcome::Unknown if !asked.may_repeat => (502, "did not say whether it made a key", "Press again in a moment."),
+        Outcome::Unknown => (502, asked.said, "Press again in a moment."),
+    };
+    let said = page.alert().unwrap_or_default();
+    assert_eq!(page.status, status, "{tell}: {said}");
+    assert!(said.contains(what) && said.contains(then), "{tell}: {said}");
+    assert!(said.contains("Nothing was spent") || said.contains("No money was lost"), "{tell}: {said}");
+    assert!(page.all("key").is_empty(), "{tell}");
+    assert_eq!(page.header("retry-after").is_some(), status == 503, "{tell}");
+}
+
+/// The operator finds the call by its operation, its status, and the id that the provider gave it.
+fn logs(scene: &Scene<'_>, asked: &Asked, status: Option<u16>, before: usize, tell: &str) {
+    let lines = scene.stack.logs.all().split_off(before);
+    let operation = format!("\"operation\":\"{}\"", asked.operation);
+    let mut of_it = lines.iter().filter(|line| line.function == FunctionName::Claim && line.text.contains(&operation));
+    let named = match status {
+        Some(status) => of_it.any(|line| {
+            let has_id = status < 300 || line.text.contains("\"request_id\":\"GATE");
+            has_id && line.text.contains(&format!("\"status\":{status}"))
+        }),
+        None => of_it.any(|line| !line.text.contains("\"status\":")),
+    };
+    assert!(named, "{tell}: {lines:#?}");
+}
