@@ -30,8 +30,7 @@ pub async fn disable_all(table: &Table, provider: &Provider, at: At<'_>) -> Resu
     // Read again: it may have been released since the index named it.
     let Some(grant) = table.grant(at.programme, at.grant).await? else { return Ok(0) };
     for debt in grant.owed_disables() {
-        // A key that the provider does not know any more cannot be spent either.
-        provider.patch_key(&debt.key, KeyPatch::disabled(true), patience).await?;
+        provider.disable_key(&debt.key, patience).await?;
         match table.disabled(at, &debt).await? {
             Outcome::Done(_) => disabled += 1,
             Outcome::Refused(_) | Outcome::NoSuchGrant => undo(table, provider, at, &debt.key, patience).await?,

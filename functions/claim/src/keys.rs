@@ -124,8 +124,7 @@ pub(crate) async fn resume(
 /// Tells the provider to disable a key that is owed it, and marks that it answered. A mark that fails leaves the debt to be paid
 /// once more, which does no harm.
 pub(crate) async fn disable(site: &Site, at: At<'_>, debt: &Debt, patience: Deadline) -> Result<(), ProviderError> {
-    // A key that the provider does not know any more cannot be spent either.
-    site.provider.patch_key(&debt.key, KeyPatch::disabled(true), patience).await?;
+    site.provider.disable_key(&debt.key, patience).await?;
     if let Err(error) = site.table.disabled(at, debt).await {
         tracing::warn!(%error, "a disable that was answered could not be marked");
     }

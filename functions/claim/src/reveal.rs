@@ -18,7 +18,7 @@ use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Byok;
 use bursar_core::domain::terms::TermsHash;
 use bursar_core::provider::ProviderError;
-use bursar_core::provider::keys::NewKey;
+use bursar_core::provider::keys::{Found, NewKey};
 use bursar_core::store::{At, Outcome};
 use bursar_core::web::{Answer, Fields, Frame, Posted, Site, Until, Visitor};
 use jiff::Timestamp;
@@ -190,7 +190,12 @@ impl Claim<'_> {
                     Err(NotShown::NotRead(None))
                 }
             },
-            keys::Read::Gone => Ok(()),
+            // What is gone for certain has said its last; one answer is not certain, and what was used would be given once more.
+            keys::Read::Gone => match self.site.provider.disable_key(key, patience).await {
+                Ok(Found::Gone) => Ok(()),
+                Ok(Found::Key(_)) => Err(NotShown::NotRead(None)),
+                Err(error) => Err(NotShown::NotRead(Some(error))),
+            },
             keys::Read::Silent => Err(NotShown::NotRead(None)),
         }
     }

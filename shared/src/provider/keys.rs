@@ -122,6 +122,22 @@ impl Provider {
         or_gone(answer)
     }
 
+    /// Disables a key. One that is not there cannot be spent; but a single answer that it is not there may be wrong, and then a key
+    /// that somebody has would go on: it counts as gone only if it cannot be read either.
+    pub async fn disable_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<Found, ProviderError> {
+        if let Found::Key(key) = self.patch_key(hash, KeyPatch::disabled(true), deadline).await? {
+            return Ok(Found::Key(key));
+        }
+        match self.get_key(hash, deadline).await? {
+            Found::Key(key) if !key.disabled => {
+                let trouble =
+                    Trouble::unsent(&PATCH_KEY, "the key is there, but was not found to be disabled".to_owned());
+                Err(ProviderError::Unknown { trouble, after: None, made: None })
+            }
+            found => Ok(found),
+        }
+    }
+
     /// Deletes a key for ever.
     pub async fn delete_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<Deleted, ProviderError> {
         #[derive(Deserialize)]

@@ -58,7 +58,8 @@ const DISABLE: Asked = Asked {
     operation: "patch key",
     press: "replace",
     said: "Your old key could not be ended",
-    gone: Outcome::Done,
+    // It can be read, so the answer was wrong.
+    gone: Outcome::Unknown,
     may_repeat: true,
 };
 
@@ -67,7 +68,7 @@ const READ: Asked = Asked {
     operation: "get key",
     press: "replace",
     said: "Your old key is ended, but the provider did not say what it had used",
-    gone: Outcome::Done,
+    gone: Outcome::Later,
     may_repeat: true,
 };
 
