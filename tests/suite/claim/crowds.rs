@@ -1,25 +1,31 @@
 //! Many students at once: a lecture hall behind one network address, and three who race for the last money of the pot.
 
+use std::collections::BTreeSet;
+
 use bursar_core::domain::money::Usd;
 use bursar_core::store::By;
 use bursar_local::inbox::Contents;
+use bursar_tests::invariants::{RawTable, Watch};
 use bursar_tests::visitor::{Page, Visitor};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream;
 
+use super::faults::is_enabled;
 use super::{Scene, end, look, soon, stack};
 
 const STUDENTS: usize = 200;
 /// A lecture hall does not press in the same millisecond; each press of these overlaps with so many others all the time.
-const AT_ONCE: usize = 40;
+const AT_ONCE: usize = 20;
+/// A slow machine may need more time for so many than a press has. Then the page says so, and they press again.
+const PRESSES: usize = 5;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_students_behind_one_network_address_each_get_exactly_one_key() {
     let stack = stack().await;
     // The roster's own mails are bulk, and nobody waits for them here.
     stack.schedules.stop().await;
-    let mut scene = Scene::over(&stack).await;
+    let scene = Scene::over(&stack).await;
     let addresses: Vec<String> = (0..STUDENTS).map(|number| format!("student-{number}@example.edu")).collect();
     join_all(addresses.iter().map(|address| scene.office.invite(address))).await;
     let students: Vec<Visitor> = addresses.iter().map(|_| scene.browser()).collect();
@@ -32,21 +38,28 @@ async fn two_hundred_students_behind_one_network_address_each_get_exactly_one_ke
     .await;
     stack.pump.drained().await.unwrap();
     let links = links(&scene);
-    let pages = each_of(&students, async |number, student| {
-        let mine: Vec<&String> =
-            links.iter().filter(|(to, _)| *to == addresses[number]).map(|(_, link)| link).collect();
-        let [link] = mine[..] else { panic!("{} links came to {}", mine.len(), addresses[number]) };
+    let keys = each_of(&students, async |number, student| {
+        let mut mine = links.iter().filter(|(to, _)| *to == addresses[number]).map(|(_, link)| link);
+        let (Some(link), None) = (mine.next(), mine.next()) else { panic!("not one link for {}", addresses[number]) };
         student.post(link, &[]).await.expect(303);
-        scene.press(student, "reveal").await
+        for _ in 0..PRESSES {
+            let page = scene.press(student, "reveal").await;
+            if page.status == 200 {
+                return page.one("key").text;
+            }
+            assert!(page.all("key").is_empty() && page.alert().is_some(), "{}", page.readable());
+        }
+        panic!("{} got no key", addresses[number]);
     })
     .await;
-    let keys: std::collections::BTreeSet<String> =
-        pages.into_iter().map(|page| page.expect(200).one("key").text).collect();
-    assert_eq!(keys.len(), STUDENTS);
-    let made = stack.provider.as_ref().unwrap().keys();
-    assert_eq!((made.len(), made.iter().filter(|key| key.disabled).count()), (STUDENTS, 0));
-    look(&stack, &mut scene.watch).await;
-    end(stack).await;
+    assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), STUDENTS);
+    assert!(keys.iter().all(|key| is_enabled(&scene, key)));
+    stack.pump.drained().await.unwrap();
+    // What was mailed and said is looked at where fewer are at work.
+    let table = RawTable::at(&stack.ready.dynamodb, &stack.ready.table);
+    let watch = Watch::over(table, stack.clock.as_clock()).with_provider(stack.provider.clone().unwrap());
+    watch.with_answers(scene.answers.clone()).check().await;
+    stack.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

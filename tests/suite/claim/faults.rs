@@ -200,23 +200,14 @@ fn faults_of(place: &Place) -> Vec<Verdict> {
     if !name.has_effect() && !place.is_the_providers() {
         return vec![Verdict::status(400)];
     }
-    let same: &[&str] = match place.is_the_providers() {
-        true => &["status-429", "status-503", "status-503-retry-0", "html-502", "html-502-after", "late-502"],
-        false => &[
-            "status-429",
-            "status-429-retry-0",
-            "status-500",
-            "status-503",
-            "status-503-retry-0",
-            "html-502",
-            "html-502-after",
-            "truncated",
-            "throttle",
-            "throttle-rate",
-        ],
+    let told: &[&str] = match &*name.operation {
+        "POST /keys" => &["status-429-retry-0", "status-500", "html-200-after", "truncated", "late-lost"],
+        _ if place.is_the_providers() => &["status-429-retry-0", "status-500", "html-200-after", "late-lost"],
+        _ => &["conflict", "condition-read-back"],
     };
     let faults = Verdict::faults_of(name, &place.call.shape).into_iter();
-    faults.filter(|verdict| !same.contains(&verdict.to_string().as_str())).collect()
+    let always = ["fail-before", "lose-answer", "kill-before", "kill-after"];
+    faults.filter(|verdict| always.iter().chain(told).any(|text| *text == verdict.to_string())).collect()
 }
 
 pub(super) async fn violations(scene: &mut Scene<'_>, tell: &str) {
