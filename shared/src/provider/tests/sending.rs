@@ -128,6 +128,18 @@ async fn nothing_is_asked_after_the_deadline() {
 }
 
 #[tokio::test]
+async fn a_key_that_only_one_call_does_not_find_is_not_taken_for_gone() {
+    let (_server, provider, _) = scripted(|seen, _| match seen.method.as_str() {
+        "PATCH" => answer(404, &error_json(404, "not found")),
+        _ => found(),
+    })
+    .await;
+    assert_eq!(ending(&provider.disable_key(&hash(1), soon()).await), "unknown");
+    let (_server, provider, _) = scripted(|_, _| answer(404, &error_json(404, "not found"))).await;
+    assert!(matches!(provider.disable_key(&hash(1), soon()).await, Ok(Found::Gone)));
+}
+
+#[tokio::test]
 async fn a_redirect_is_not_followed() {
     let (server, provider, _) = scripted(|_, _| answer(308, "").with("location", "/elsewhere")).await;
     let ended = provider.patch_key(&hash(1), KeyPatch::disabled(true), soon()).await;
