@@ -1,17 +1,17 @@
 //! The students' pages, through HTTP and the whole stack: signing in, a key and what is done with it, every refusal, and each call
 //! of a claim going wrong.
 
-mod data;
 mod asking;
 mod bad_input;
 mod canary;
 mod crowds;
+mod data;
 mod faults;
 mod keys;
-mod my;
 mod lapsed;
 mod lasting;
 mod meanwhile;
+mod my;
 mod refusals;
 mod sign_in;
 mod standing;

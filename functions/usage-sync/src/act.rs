@@ -87,7 +87,7 @@ impl Run<'_> {
             }
             What::Recover { rows, .. } => {
                 let found: Vec<Found> = rows.iter().map(Row::found).collect();
-                self.table.recover(at, &found).await?;
+                self.table.recover(at, &found, self.is_copy).await?;
             }
             What::EnabledAgain { epoch, key } => {
                 self.table.disable_again(at, *epoch, key).await?;

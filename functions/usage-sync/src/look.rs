@@ -125,7 +125,8 @@ impl Seen {
         }
         if is_unrecorded && sight.is_whole {
             let found: Vec<Found> = sight.rows.iter().map(Row::found).collect();
-            seen.whats.push(What::Recover { rows: sight.rows.to_vec(), ends: view.ended_by_recovery(&found) });
+            seen.whats
+                .push(What::Recover { rows: sight.rows.to_vec(), ends: view.ended_by_recovery(&found, sight.is_copy) });
         }
         seen.whats.extend(not_listed(view, sight));
         seen.whats.extend(of_the_grant(view, sight));
