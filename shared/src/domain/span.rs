@@ -5,6 +5,7 @@ use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 
 use super::days::{Days, Known, Sum};
+use super::money::Usd;
 use super::term::Term;
 use super::window::{Reset, utc_date};
 
@@ -54,6 +55,10 @@ impl Span {
         now: Timestamp,
     ) -> Sum {
         let today = utc_date(now);
+        if self.is_endless(reset, term) {
+            let known = if looked_at.is_some() { Known::Exactly } else { Known::Partly };
+            return Sum { spent: days.total(), known };
+        }
         let completed = |count: i64| (back(today, count), back(today, 1));
         let (from, to) = match self {
             Span::Day => completed(1),
@@ -64,14 +69,27 @@ impl Span {
                 .map_or((Date::MIN, today), |term| (utc_date(term.starts_at()), utc_date(term.ends_at()).min(today))),
             Span::All => (Date::MIN, today),
         };
+        if to < from {
+            // Nothing of it has come yet.
+            return Sum { spent: Usd::ZERO, known: Known::Exactly };
+        }
         let Some(looked) = looked_at.map(utc_date) else {
             return Sum { known: Known::Partly, ..days.between(from, to, None) };
         };
         match self {
             Span::Day | Span::Week | Span::Month => days.between(from, to, Some(back(looked, 1))),
-            // These go on: what they hold is as of the last look, however old that is.
-            Span::Window | Span::Term => days.between(from, to, Some(to)),
-            Span::All => Sum { spent: days.total(), known: Known::Exactly },
+            // These go on: what they hold is as of the last look, however old that is, if it was within them.
+            Span::Window | Span::Term | Span::All => days.between(from, to, (from <= looked).then_some(to)),
+        }
+    }
+
+    /// Whether it has neither a beginning nor an end: a window that is the whole term, a term that nothing has.
+    fn is_endless(self, reset: Reset, term: Option<&Term>) -> bool {
+        match self {
+            Span::Day | Span::Week | Span::Month => false,
+            Span::Window => reset == Reset::None,
+            Span::Term => term.is_none(),
+            Span::All => true,
         }
     }
 }
@@ -83,7 +101,6 @@ fn back(day: Date, count: i64) -> Date {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::money::Usd;
     use proptest::prelude::*;
 
     fn at(text: &str) -> Timestamp {
@@ -117,6 +134,33 @@ mod tests {
         assert_eq!(of(Span::Window, "2026-11-20T00:20:00Z"), exactly(16));
         assert_eq!(of(Span::All, "2026-11-19T00:20:00Z"), exactly(16));
         assert_eq!(Span::All.of(&days, Reset::None, None, None, now).known, Known::Partly);
+    }
+
+    #[test]
+    fn a_window_that_nobody_has_looked_into_is_not_known_and_a_term_to_come_is_nothing() {
+        let days = Days::on_one("2026-11-19".parse().unwrap(), usd(3));
+        let now = at("2026-11-20T00:10:00Z");
+        let of = |span: Span, reset, looked: &str| span.of(&days, reset, None, Some(at(looked)), now);
+        let yesterday = "2026-11-19T00:20:00Z";
+        assert_eq!(of(Span::Window, Reset::Daily, yesterday), Sum { spent: Usd::ZERO, known: Known::Partly });
+        assert_eq!(of(Span::Window, Reset::Weekly, yesterday), Sum { spent: usd(3), known: Known::Exactly });
+        let later = Term::new("2027-01-01".parse().unwrap(), "2027-02-01".parse().unwrap(), "UTC").unwrap();
+        let term = Span::Term.of(&days, Reset::Daily, Some(&later), Some(at(yesterday)), now);
+        assert_eq!(term, Sum { spent: Usd::ZERO, known: Known::Exactly });
+    }
+
+    #[test]
+    fn without_a_reset_or_a_term_a_window_and_a_term_are_all_there_is() {
+        let nothing = Days::default();
+        let counted =
+            super::super::days::Counted { lifetime: usd(7), today: Some(usd(2)), on: "2026-11-19".parse().unwrap() };
+        let days = nothing.with(counted, None).unwrap();
+        assert_eq!(days.opening(), usd(5));
+        let now = at("2026-11-20T12:00:00Z");
+        for span in [Span::Window, Span::Term, Span::All] {
+            let sum = span.of(&days, Reset::None, None, Some(now), now);
+            assert_eq!(sum, Sum { spent: usd(7), known: Known::Exactly }, "{span:?}");
+        }
     }
 
     proptest! {
