@@ -1,6 +1,7 @@
 //! What is mailed, to whom, and how often, whatever the mail server and the table do: through the stack, with the invariants looked
 //! at after each step.
 
+mod account;
 mod asks;
 mod by_rule;
 mod faults;

@@ -34,6 +34,7 @@ pub(crate) enum Kind {
     KeyLeaked,
     Alert,
     Student,
+    Account,
 }
 
 /// What a mail is made of, in the same order in text and HTML.
@@ -104,6 +105,7 @@ impl Kind {
             Kind::KeyLeaked => "key-leaked",
             Kind::Alert => "alert",
             Kind::Student => "student",
+            Kind::Account => "account",
         }
     }
 }

@@ -2,6 +2,7 @@
 //! `owed`, what it says in `words`, how it is sent in `post`.
 
 mod by_rule;
+mod account;
 mod drain;
 mod heard;
 mod letter;

@@ -30,7 +30,7 @@ pub(crate) enum Owed {
     Unsendable(&'static str),
 }
 
-const GONE: Owed = Owed::Nothing("what it is about is gone");
+pub(crate) const GONE: Owed = Owed::Nothing("what it is about is gone");
 const UNDELIVERABLE: Owed = Owed::Nothing("mail to this address comes back or is not wanted");
 
 impl App {
@@ -59,6 +59,7 @@ impl App {
             OwedMail::Alert { programme, threshold, of_limit, recipient } => {
                 self.alert(programme, *threshold, *of_limit, recipient).await
             }
+            OwedMail::Account { day, alarm, recipient } => self.account(*day, alarm, recipient).await,
         }
     }
 
@@ -137,7 +138,11 @@ impl App {
     }
 
     /// A mail to an address that mail may be sent to.
-    async fn to(&self, address: &EmailAddress, write: impl FnOnce(Words<'_>) -> Letter) -> Result<Owed, StoreError> {
+    pub(crate) async fn to(
+        &self,
+        address: &EmailAddress,
+        write: impl FnOnce(Words<'_>) -> Letter,
+    ) -> Result<Owed, StoreError> {
         if self.table.undeliverable(address.matched()).await?.is_some() {
             return Ok(UNDELIVERABLE);
         }

@@ -40,6 +40,17 @@ pub struct Entry {
     pub what: What,
 }
 
+/// One entry of a change that belongs to the account and to no programme.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountEntry {
+    pub entry: Ulid,
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+    pub by: Actor,
+    #[serde(flatten)]
+    pub what: What,
+}
+
 /// What changed, from what to what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct What {
@@ -89,6 +100,8 @@ pub enum Act {
     Purged,
     /// The term went on after the grant had ended with it.
     Reopened,
+    /// What the guard held back may be done by the next sync.
+    GuardReleased,
 }
 
 impl What {

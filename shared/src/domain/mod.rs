@@ -2,6 +2,7 @@
 //! provider appears here, and no clock is read: `now` is an argument.
 
 pub mod address;
+pub mod alarm;
 pub mod audit;
 pub mod crossing;
 pub mod days;

@@ -3,16 +3,20 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use super::commit::number;
+use super::act::new_ulid;
+use super::commit::{Commit, Pauses, number};
 use super::items::{self, Stored};
 use super::keys::{self, Key};
 use super::leases::happened;
 use super::{StoreError, Table};
+use crate::deadline::Deadline;
+use crate::domain::audit::{AccountEntry, Act, Actor, What};
 use crate::domain::id::{KeyName, PersonId};
 use crate::domain::key::KeyHash;
 use crate::domain::money::Usd;
@@ -66,6 +70,15 @@ pub struct HeldBack {
     /// Who let the next run do it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub released_by: Option<PersonId>,
+}
+
+/// What became of letting the next run do what was held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release {
+    Done,
+    Already,
+    /// It is not what is held back now.
+    NotThis,
 }
 
 /// What the account spent until a day, and whose it was.
@@ -133,9 +146,50 @@ impl Table {
         }
     }
 
+    /// Lets the next run do what was held back at this instant, and nothing that was held back since.
+    pub async fn release_held_back(
+        &self,
+        shown: Timestamp,
+        by: &PersonId,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<Release, StoreError> {
+        let mut pauses = Pauses::until(deadline);
+        loop {
+            let state = self.sync_state().await?;
+            let is_shown = |held: &&HeldBack| held.at.as_millisecond() == shown.as_millisecond();
+            let Some(held) = state.held_back.as_ref().filter(is_shown) else {
+                // The next run may have done it already: then the press that let it is on record.
+                let entries: Vec<AccountEntry> = self.query(keys::ACCOUNT, keys::AUDIT).await?;
+                let told = Some(shown.to_string());
+                let is_done = |entry: &AccountEntry| entry.what.act == Act::GuardReleased && entry.what.from == told;
+                return Ok(if entries.iter().any(is_done) { Release::Already } else { Release::NotThis });
+            };
+            if held.released_by.is_some() {
+                return Ok(Release::Already);
+            }
+            let what = What::new(Act::GuardReleased).changing(held.at, "released").noting(held.words());
+            let entry = AccountEntry { entry: new_ulid(now), at: now, by: Actor::Person(by.clone()), what };
+            let held_back = Some(HeldBack { released_by: Some(by.clone()), ..held.clone() });
+            let released = SyncState { held_back, ..state }.next();
+            let transaction = self.transaction().replace(&released, released.version - 1)?.witnessed_by(&entry)?;
+            if self.commit(transaction, &mut pauses).await? == Commit::Done {
+                return Ok(Release::Done);
+            }
+            if !pauses.pause().await {
+                return Err(StoreError::Contended);
+            }
+        }
+    }
+
     /// What the account's money came to, oldest day first.
     pub async fn account_days(&self) -> Result<Vec<AccountDay>, StoreError> {
         self.query(keys::ACCOUNT, keys::ACCOUNT_DAYS).await
+    }
+
+    /// What it came to on the newest days, newest first.
+    pub async fn newest_account_days(&self, limit: i32) -> Result<Vec<AccountDay>, StoreError> {
+        self.newest(keys::ACCOUNT, keys::ACCOUNT_DAYS, limit).await
     }
 
     pub async fn account(&self) -> Result<Option<Account>, StoreError> {
@@ -162,6 +216,12 @@ impl Table {
         self.query(&keys::foreign_partition(shard), keys::FOREIGN_KEYS).await
     }
 
+    /// Every key of the account that no attempt of ours made.
+    pub async fn foreign_keys(&self) -> Result<Vec<ForeignKey>, StoreError> {
+        let shards = keys::SHARDS.iter().map(|shard| self.foreign_keys_of_shard(*shard));
+        Ok(try_join_all(shards).await?.into_iter().flatten().collect())
+    }
+
     /// Writes what is known of a foreign key, unless something later is written.
     pub async fn note_foreign_key(&self, key: &ForeignKey) -> Result<(), StoreError> {
         self.put_later(key, key.as_of).await
@@ -184,6 +244,25 @@ impl SyncState {
     #[must_use]
     pub fn next(self) -> SyncState {
         SyncState { version: self.version + 1, ..self }
+    }
+}
+
+impl HeldBack {
+    /// What was held back, in words.
+    pub fn words(&self) -> String {
+        let keys = |count: u32| if count == 1 { "1 key".to_owned() } else { format!("{count} keys") };
+        match (self.sweeps, self.recoveries) {
+            (sweeps, 0) => format!("{} to be swept", keys(sweeps)),
+            (0, recoveries) => format!("{} to be disabled by a recovery", keys(recoveries)),
+            (sweeps, recoveries) => {
+                format!("{} to be swept and {} to be disabled by a recovery", keys(sweeps), keys(recoveries))
+            }
+        }
+    }
+
+    /// How many keys it is about.
+    pub fn count(&self) -> u32 {
+        self.sweeps.saturating_add(self.recoveries)
     }
 }
 

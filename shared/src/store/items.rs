@@ -14,7 +14,7 @@ use super::act::new_ulid;
 use super::error::StoreError;
 use super::keys::{self, Key};
 use crate::domain::address::{EmailAddress, MatchedAddress};
-use crate::domain::audit::Entry;
+use crate::domain::audit::{AccountEntry, Entry};
 use crate::domain::crossing::Crossing;
 use crate::domain::grant::Grant;
 use crate::domain::id::{DeploymentId, GrantId, PersonId, ProgrammeId};
@@ -227,6 +227,13 @@ impl Stored for Entry {
             Some(grant) => keys::grant_audit(&self.programme, grant, self.entry),
             None => keys::programme_audit(&self.programme, self.entry),
         }
+    }
+}
+
+impl Stored for AccountEntry {
+    const KIND: &'static str = "account-audit";
+    fn key(&self) -> Key {
+        keys::account_audit(self.entry)
     }
 }
 

@@ -33,6 +33,8 @@ pub const PROGRAMMES: &str = "PROGRAMMES";
 pub const ACCOUNT: &str = "ACCOUNT";
 /// What the sort keys of the account's days begin with.
 pub const ACCOUNT_DAYS: &str = "D#";
+/// What the sort keys of what an admin was told of the account begin with.
+pub const ALARMS: &str = "ALARM#";
 /// What the sort keys of keys that nobody here made begin with.
 pub const FOREIGN_KEYS: &str = "F#";
 /// All runs of the sync, newest last.
@@ -209,6 +211,15 @@ pub fn account() -> Key {
 
 pub fn account_day(day: Date) -> Key {
     key(ACCOUNT, format!("{ACCOUNT_DAYS}{day}"))
+}
+
+/// By day first, so that the newest are together.
+pub fn alarm(day: Date, name: &str) -> Key {
+    key(ACCOUNT, format!("{ALARMS}{day}#{name}"))
+}
+
+pub fn account_audit(entry: Ulid) -> Key {
+    key(ACCOUNT, format!("{AUDIT}{entry}"))
 }
 
 /// Keys that nobody here made, spread over sixteen partitions by the first digit of their hashes.

@@ -4,6 +4,7 @@
 mod account;
 mod act;
 mod checkpoints;
+mod alarms;
 mod commit;
 mod error;
 mod grants;
@@ -26,7 +27,7 @@ use aws_sdk_dynamodb::Client;
 
 use crate::config::Config;
 
-pub use account::{Account, AccountDay, ForeignKey, HeldBack, Stranger, SyncState};
+pub use account::{Account, AccountDay, ForeignKey, HeldBack, Release, Stranger, SyncState};
 pub use act::{At, Outcome, new_ulid};
 pub use checkpoints::Checkpoint;
 pub use error::StoreError;

@@ -1,6 +1,7 @@
 //! A row of the outbox: a mail that is owed, and what became of it. It names no person but the one who asks for a link; who is
 //! mailed is looked up when it is sent.
 
+use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -123,6 +124,12 @@ pub enum OwedMail {
         programme: ProgrammeId,
         threshold: u8,
         of_limit: Usd,
+        recipient: PersonId,
+    },
+    /// Something is the matter with the account.
+    Account {
+        day: Date,
+        alarm: String,
         recipient: PersonId,
     },
 }

@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-use bursar_core::domain::audit::Entry;
+use bursar_core::domain::alarm::Alarm;
+use bursar_core::domain::audit::{AccountEntry, Entry};
 use bursar_core::domain::crossing::Crossing;
 use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::id::{Epoch, GrantId, KeyName, ProgrammeId};
@@ -55,6 +56,10 @@ pub struct Snapshot {
     pub people: Vec<Person>,
     pub totals: Vec<Totals>,
     pub crossings: Vec<Crossing>,
+    pub alarms: Vec<Alarm>,
+    /// How the sync stands.
+    pub sync: Option<SyncState>,
+    pub account_entries: Vec<AccountEntry>,
     /// Items that are of no known kind, or not what their kind says.
     pub unknown: Vec<String>,
     pub keys: Vec<ProviderKey>,
@@ -185,6 +190,9 @@ impl Snapshot {
             people: Vec::new(),
             totals: Vec::new(),
             crossings: Vec::new(),
+            alarms: Vec::new(),
+            sync: None,
+            account_entries: Vec::new(),
             unknown: Vec::new(),
             keys: Vec::new(),
             mails: None,
@@ -244,7 +252,9 @@ impl Snapshot {
             Resent::KIND => decoded::<Resent>(item).map(drop)?,
             MailOf::KIND => decoded::<MailOf>(item).map(drop)?,
             Run::KIND => decoded::<Run>(item).map(drop)?,
-            SyncState::KIND => decoded::<SyncState>(item).map(drop)?,
+            SyncState::KIND => self.sync = Some(decoded(item)?),
+            Alarm::KIND => self.alarms.push(decoded(item)?),
+            AccountEntry::KIND => self.account_entries.push(decoded(item)?),
             Account::KIND => decoded::<Account>(item).map(drop)?,
             AccountDay::KIND => decoded::<AccountDay>(item).map(drop)?,
             ForeignKey::KIND => decoded::<ForeignKey>(item).map(drop)?,

@@ -1,0 +1,91 @@
+//! What an admin is told of the account: the mail of each alarm, and whether it is still owed.
+
+use bursar_core::domain::alarm::{Alarm, Cause};
+use bursar_core::domain::id::PersonId;
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::role::is_among;
+use bursar_core::store::StoreError;
+use jiff::civil::Date;
+
+use crate::App;
+use crate::letter::{Kind, Letter, Part};
+use crate::owed::{GONE, Owed};
+use crate::words::Words;
+
+impl App {
+    /// The mail of an alarm, if its recipient is still an admin.
+    pub(crate) async fn account(&self, day: Date, alarm: &str, recipient: &PersonId) -> Result<Owed, StoreError> {
+        let Some(alarm) = self.table.alarm(day, alarm).await? else { return Ok(GONE) };
+        let Some(person) = self.table.person(recipient).await? else { return Ok(Owed::Unsendable("NoSuchPerson")) };
+        if !is_among(person.address.matched(), &self.config.admins) {
+            return Ok(Owed::Nothing("this person is no longer an admin"));
+        }
+        self.to(&person.address, |words| words.account(&alarm)).await
+    }
+}
+
+impl Words<'_> {
+    pub(crate) fn account(self, alarm: &Alarm) -> Letter {
+        let (subject, mut facts, next) = told(alarm);
+        facts.push(("Found", alarm.found_at.strftime("%-d %B %Y, %H:%M (UTC)").to_string()));
+        Letter {
+            kind: Kind::Account,
+            heading: subject.clone(),
+            subject,
+            parts: vec![
+                Part::Facts(facts),
+                Part::Sentences(next.to_owned()),
+                Part::Link {
+                    label: "See the account",
+                    url: format!("{}/console/account", self.config.origin.as_str()),
+                },
+            ],
+            why: format!("You get this mail because you are an admin of Bursar at {}.", self.config.institution),
+            to: self.to.clone(),
+        }
+    }
+}
+
+/// The subject with the number, what is known, and what happens or is to be done.
+fn told(alarm: &Alarm) -> (String, Vec<(&'static str, String)>, &'static str) {
+    match &alarm.cause {
+        Cause::HeldBack { sweeps, recoveries, bound } => {
+            let count = sweeps.saturating_add(*recoveries);
+            let counts = [("Attempts to be swept", sweeps), ("Keys to be disabled by a recovery", recoveries)];
+            let some = counts.into_iter().filter(|(_, count)| **count > 0);
+            let facts = some.chain([("Most that a sync disables by itself", bound)]);
+            let facts = facts.map(|(name, count)| (name, count.to_string())).collect();
+            let next = "None of them was disabled. So many at once can mean that the table is a copy of an earlier moment. Look why it is so; then let the next sync do it, by one press on the account page.";
+            (format!("The guard held back {count} disables"), facts, next)
+        }
+        Cause::Residual { residual, tolerance } => {
+            let subject = if *residual < Usd::ZERO {
+                format!("Keys spent {} more than the account did", (Usd::ZERO - *residual).to_dollars_up())
+            } else {
+                format!("No key explains {} that the account spent", residual.to_dollars_up())
+            };
+            let facts = vec![("Day", day(alarm.day)), ("Residual", exact(*residual)), ("Tolerance", exact(*tolerance))];
+            let next = "The sums of all keys and the account's own total do not agree. Keys that were made and deleted between two syncs are one reason. The account page shows the residual day by day.";
+            (subject, facts, next)
+        }
+        Cause::ManagementKey => {
+            let next = "The provider refuses the management key. Nobody gets a new key and nothing that was spent is read until it works again; keys that students have go on. Put a working management key into the secret: it is read again within minutes.";
+            ("The management key does not work".to_owned(), vec![("Day", day(alarm.day))], next)
+        }
+        Cause::Incomplete { problems, first } => {
+            let problems = if *problems == 1 { "1 problem".to_owned() } else { format!("{problems} problems") };
+            let subject = format!("The sync of {} is not complete: {problems}", day(alarm.day));
+            let next = "What was read is recorded, and nothing is taken for zero that was not read. The next sync tries again. The account page lists the problems of each run.";
+            (subject, vec![("First problem", first.clone())], next)
+        }
+    }
+}
+
+/// To the micro-dollar: a tolerance is less than a cent.
+fn exact(amount: Usd) -> String {
+    if amount < Usd::ZERO { format!("-${}", Usd::ZERO - amount) } else { format!("${amount}") }
+}
+
+fn day(date: Date) -> String {
+    date.strftime("%-d %B %Y").to_string()
+}

@@ -1,0 +1,80 @@
+//! What an admin must be told of the account. An alarm is known by its day and by what is the matter, so that one cause is told once
+//! however many runs meet it, and again on another day if it is still so or has come back. Who raises one is the functions' matter.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+
+use super::id::PersonId;
+use super::money::Usd;
+use super::window::utc_date;
+
+/// Something that is the matter with the account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// The UTC day that it is told for: when it began, or which day's sum it is about.
+    pub day: Date,
+    #[serde(with = "millisecond::required")]
+    pub found_at: Timestamp,
+    #[serde(flatten)]
+    pub cause: Cause,
+    /// Who is told; the store knows them, and how many of them have a mail owed.
+    #[serde(default)]
+    pub recipients: Vec<PersonId>,
+    #[serde(default)]
+    pub told: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "cause", rename_all = "kebab-case")]
+pub enum Cause {
+    /// More disables than a run does on its own judgement: so many attempts to sweep, and keys that a recovery would disable.
+    HeldBack { sweeps: u32, recoveries: u32, bound: u32 },
+    /// The account spent more or less than all keys together, by more than can be explained.
+    Residual { residual: Usd, tolerance: Usd },
+    /// The provider does not take the management key.
+    ManagementKey,
+    /// A run did not come to its end, or not with everything: how many problems it had, and the first.
+    Incomplete { problems: u32, first: String },
+}
+
+impl Alarm {
+    /// What was found now and is told for this day.
+    pub fn on(day: Date, cause: Cause, found_at: Timestamp) -> Alarm {
+        Alarm { day, found_at, cause, recipients: Vec::new(), told: 0 }
+    }
+
+    /// What was found now and began now.
+    pub fn now(cause: Cause, found_at: Timestamp) -> Alarm {
+        Alarm::on(utc_date(found_at), cause, found_at)
+    }
+
+    /// By what it is told apart from others of its day. What is held back is told anew when it is something else; the rest is the
+    /// same cause whatever its numbers.
+    pub fn name(&self) -> String {
+        match &self.cause {
+            Cause::HeldBack { sweeps, recoveries, .. } => format!("held-back-{sweeps}-{recoveries}"),
+            Cause::Residual { .. } => "residual".to_owned(),
+            Cause::ManagementKey => "management-key".to_owned(),
+            Cause::Incomplete { .. } => "incomplete".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_cause_has_one_name_on_its_day_and_what_is_held_back_has_another_when_it_is_something_else() {
+        let at = "2026-11-20T23:59:59Z".parse().unwrap();
+        let held = |sweeps| Alarm::now(Cause::HeldBack { sweeps, recoveries: 0, bound: 5 }, at);
+        assert_eq!((held(30).day.to_string(), held(30).name()), ("2026-11-20".to_owned(), held(30).name()));
+        assert_ne!(held(30).name(), held(31).name());
+        let residual =
+            |dollars| Alarm::now(Cause::Residual { residual: Usd::from_dollars(dollars), tolerance: Usd::CENT }, at);
+        assert_eq!(residual(1).name(), residual(2).name());
+        assert_ne!(residual(1).name(), Alarm::now(Cause::ManagementKey, at).name());
+    }
+}

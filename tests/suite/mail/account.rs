@@ -1,0 +1,229 @@
+//! Alarms of the account: what admins are told, and that each is told once for each cause, whatever fails and however many they are.
+
+use bursar_core::domain::alarm::{Alarm, Cause};
+use bursar_core::domain::id::PersonId;
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::window::utc_date;
+use bursar_core::store::items::OwedMail;
+use bursar_local::gate::{Matcher, Verdict};
+use bursar_local::invoke::FunctionName;
+use jiff::{SignedDuration, ToSpan};
+
+use super::words::{html_says, redacted};
+use super::{PostOffice, address, soon};
+
+impl PostOffice {
+    async fn admin(&self) -> PersonId {
+        self.table.person_of(&address("admin@example.edu"), soon()).await.unwrap()
+    }
+
+    async fn raise(&self, cause: Cause) -> bool {
+        let (admins, now) = ([self.admin().await], self.stack.clock.now());
+        self.table.raise(&Alarm::now(cause, now), &admins, now, soon()).await.unwrap()
+    }
+
+    /// What the mail of a cause says.
+    async fn told(&mut self, cause: Cause) -> String {
+        assert!(self.raise(cause).await);
+        self.settle().await;
+        let mail = self.the_mail();
+        assert_eq!((mail.contents.kind.as_deref(), mail.to.as_str()), (Some("account"), "admin@example.edu"));
+        html_says(&mail.contents, &["/console/account", &mail.contents.subject]);
+        redacted(self, &mail.contents)
+    }
+}
+
+const HELD: Cause = Cause::HeldBack { sweeps: 30, recoveries: 0, bound: 5 };
+
+#[tokio::test]
+async fn each_alarm_says_what_and_how_much_and_leads_to_the_account() {
+    let mut office = PostOffice::open().await;
+    insta::assert_snapshot!(office.told(HELD).await, @r#"
+    The guard held back 30 disables
+
+    The guard held back 30 disables
+
+    Attempts to be swept: 30
+    Most that a sync disables by itself: 5
+    Found: 20 November 2026, 10:00 (UTC)
+
+    None of them was disabled. So many at once can mean that the table is a copy of an earlier moment. Look why it is so; then let the next sync do it, by one press on the account page.
+
+    See the account:
+    [origin]/console/account
+
+    -- 
+    You get this mail because you are an admin of Bursar at Example University.
+    Example University
+    Help: bursar-help@example.edu
+    "#);
+    let (residual, tolerance) = (Usd::from_micros(4_120_003), Usd::from_micros(214));
+    insta::assert_snapshot!(office.told(Cause::Residual { residual, tolerance }).await, @r#"
+    No key explains $4.13 that the account spent
+
+    No key explains $4.13 that the account spent
+
+    Day: 20 November 2026
+    Residual: $4.120003
+    Tolerance: $0.000214
+    Found: 20 November 2026, 10:00 (UTC)
+
+    The sums of all keys and the account's own total do not agree. Keys that were made and deleted between two syncs are one reason. The account page shows the residual day by day.
+
+    See the account:
+    [origin]/console/account
+
+    -- 
+    You get this mail because you are an admin of Bursar at Example University.
+    Example University
+    Help: bursar-help@example.edu
+    "#);
+    insta::assert_snapshot!(office.told(Cause::ManagementKey).await, @r#"
+    The management key does not work
+
+    The management key does not work
+
+    Day: 20 November 2026
+    Found: 20 November 2026, 10:00 (UTC)
+
+    The provider refuses the management key. Nobody gets a new key and nothing that was spent is read until it works again; keys that students have go on. Put a working management key into the secret: it is read again within minutes.
+
+    See the account:
+    [origin]/console/account
+
+    -- 
+    You get this mail because you are an admin of Bursar at Example University.
+    Example University
+    Help: bursar-help@example.edu
+    "#);
+    let first = "the keys could not all be listed: status 503".to_owned();
+    insta::assert_snapshot!(office.told(Cause::Incomplete { problems: 2, first }).await, @r#"
+    The sync of 20 November 2026 is not complete: 2 problems
+
+    The sync of 20 November 2026 is not complete: 2 problems
+
+    First problem: the keys could not all be listed: status 503
+    Found: 20 November 2026, 10:00 (UTC)
+
+    What was read is recorded, and nothing is taken for zero that was not read. The next sync tries again. The account page lists the problems of each run.
+
+    See the account:
+    [origin]/console/account
+
+    -- 
+    You get this mail because you are an admin of Bursar at Example University.
+    Example University
+    Help: bursar-help@example.edu
+    "#);
+    office.finish().await;
+}
+
+#[tokio::test]
+async fn a_cause_is_told_once_on_its_day_and_again_on_another() {
+    let mut office = PostOffice::open().await;
+    assert!(office.raise(HELD).await);
+    assert!(!office.raise(HELD).await, "the next run finds the same");
+    office.settle().await;
+    assert!(!office.raise(HELD).await);
+    office.settle().await;
+    assert_eq!(office.the_mail().contents.subject, "The guard held back 30 disables");
+    assert!(office.raise(Cause::HeldBack { sweeps: 31, recoveries: 0, bound: 5 }).await, "it is something else");
+    office.stack.schedules.advance(SignedDuration::from_hours(24)).await.unwrap();
+    assert!(office.raise(HELD).await, "it came back");
+    office.settle().await;
+    assert_eq!(office.unread().len(), 2);
+    office.finish().await;
+}
+
+#[tokio::test]
+async fn whatever_becomes_of_its_write_an_alarm_owes_each_admin_one_mail_in_the_end() {
+    let mut office = PostOffice::open().await;
+    let admins = [office.admin().await, PersonId::random()];
+    let now = office.stack.clock.now();
+    let faults = [
+        "fail-before",
+        "lose-answer",
+        "status-429",
+        "status-500",
+        "status-500-after",
+        "html-502",
+        "html-502-after",
+        "html-200-after",
+        "truncated",
+        "throttle",
+        "throttle-item",
+        "conflict",
+        "condition-read-back",
+    ];
+    for (verdict, ago) in faults.into_iter().zip(1_i64..) {
+        let day = utc_date(now).checked_sub(ago.days()).unwrap();
+        let alarm = Alarm::on(day, HELD, now);
+        let write = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::UsageSync);
+        office.stack.gate.at(write, verdict.parse::<Verdict>().unwrap());
+        let first = office.table.raise(&alarm, &admins, now, soon()).await;
+        let second = office.table.raise(&alarm, &admins, now, soon()).await;
+        assert_eq!(second.ok(), first.as_ref().ok().map(|_| false), "{verdict}");
+        let seen = office.watch.check().await;
+        let owed = seen.outbox.iter().filter(|row| matches!(row.mail, OwedMail::Account { day: of, .. } if of == day));
+        assert_eq!(owed.count(), 2, "{verdict}: {first:?}");
+    }
+    assert_eq!(office.stack.gate.unfired(), Vec::<String>::new());
+    office.stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_admins_than_fit_one_transaction_are_each_told_once_also_by_many_at_once() {
+    let mut office = PostOffice::open().await;
+    let mut admins: Vec<PersonId> = (0..200).map(|_| PersonId::random()).collect();
+    admins.push(admins[0].clone());
+    let now = office.stack.clock.now();
+    let alarm = Alarm::now(HELD, now);
+    let at_once = (0..4).map(|_| office.table.raise(&alarm, &admins, now, soon()));
+    let raised = futures_util::future::join_all(at_once).await;
+    assert_eq!(raised.into_iter().filter(|raised| *raised.as_ref().unwrap()).count(), 1);
+    let seen = office.watch.check().await;
+    assert_eq!((seen.alarms.len(), seen.alarms[0].told, seen.alarms[0].recipients.len()), (1, 200, 200));
+    let owed = seen.outbox.iter().filter_map(|row| match &row.mail {
+        OwedMail::Account { recipient, .. } => Some(recipient.to_string()),
+        _ => None,
+    });
+    let mut told: Vec<_> = owed.collect();
+    assert_eq!(told.len(), 200);
+    told.sort();
+    told.dedup();
+    assert_eq!(told.len(), 200);
+    office.stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn who_died_between_two_parts_of_the_admins_is_followed_by_the_next_who_raises_it() {
+    let mut office = PostOffice::open().await;
+    let mut admins: Vec<PersonId> = (0..100).map(|_| PersonId::random()).collect();
+    admins.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+    let now = office.stack.clock.now();
+    // As the first transaction leaves it: the rows of ninety are there, those of ten are not.
+    let alarm = Alarm::now(HELD, now);
+    let half = Alarm { recipients: admins.clone(), told: 90, ..alarm.clone() };
+    office.raw.keep(&half).await.unwrap();
+    // The admins are others by now; who is told was decided when it was raised.
+    assert!(!office.table.raise(&alarm, &[PersonId::random()], now, soon()).await.unwrap());
+    let seen = office.watch.check().await;
+    let owed: Vec<_> = seen.outbox.iter().filter(|row| matches!(row.mail, OwedMail::Account { .. })).collect();
+    assert_eq!((owed.len(), seen.alarms[0].told), (10, 100));
+    let told = |person: &PersonId| {
+        owed.iter().any(|row| matches!(&row.mail, OwedMail::Account { recipient, .. } if recipient == person))
+    };
+    assert!(admins[90..].iter().all(told));
+    office.stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_is_told_who_is_no_longer_an_admin() {
+    let mut office = PostOffice::open().await;
+    let (now, former) = (office.stack.clock.now(), address("former@example.edu"));
+    let former = office.table.person_of(&former, soon()).await.unwrap();
+    office.table.raise(&Alarm::now(HELD, now), &[former], now, soon()).await.unwrap();
+    office.settle().await;
+    assert_eq!(office.states(), ["dropped"]);
+    office.finish().await;
+}
