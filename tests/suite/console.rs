@@ -1,8 +1,10 @@
 //! The console as its users have it: pages, forms and statuses over HTTP, with the invariants after each step.
 
+mod account;
 mod grants;
 mod programmes;
 mod roster;
+mod spans;
 
 use bursar_local::stack::Stack;
 use bursar_tests::invariants::{RawTable, Watch};

@@ -4,6 +4,7 @@ use anyhow::Context;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::audit::Actor;
+use bursar_core::domain::id::PersonId;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::role::{Role, is_among};
 use bursar_core::web::{Fault, Site, Visitor};
@@ -28,9 +29,14 @@ pub(crate) fn is_admin(site: &Site, visitor: &Visitor) -> bool {
 
 /// How audit entries name the visitor. A session from before its person had a role does not know it.
 pub(crate) async fn actor(site: &Site, visitor: &Visitor, deadline: Deadline) -> Result<Actor, Fault> {
+    Ok(Actor::Person(person(site, visitor, deadline).await?))
+}
+
+/// The visitor's name as one with a role.
+pub(crate) async fn person(site: &Site, visitor: &Visitor, deadline: Deadline) -> Result<PersonId, Fault> {
     if let Some(person) = &visitor.session.person {
-        return Ok(Actor::Person(person.clone()));
+        return Ok(person.clone());
     }
     let address = EmailAddress::parse(visitor.session.address.as_str()).context("a session without an address")?;
-    Ok(Actor::Person(site.table.person_of(&address, deadline).await?))
+    Ok(site.table.person_of(&address, deadline).await?)
 }

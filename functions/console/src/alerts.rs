@@ -17,6 +17,7 @@ struct Page<'a> {
     frame: &'a Frame,
     csrf: &'a str,
     programme: &'a Programme,
+    is_admin: bool,
     crossings: Vec<Shown>,
 }
 
@@ -44,7 +45,8 @@ pub(crate) async fn page(State(site): State<Site>, visitor: Visitor, Path(id): P
         let at = show::time(crossing.found_at, programme.settings.term.timezone());
         shown.push(Shown { crossing, at, alerts });
     }
-    Ok(site.page(&Page { frame: &site.frame, csrf: visitor.csrf.reveal(), programme, crossings: shown }))
+    let is_admin = sight.role == Role::Admin;
+    Ok(site.page(&Page { frame: &site.frame, csrf: visitor.csrf.reveal(), programme, is_admin, crossings: shown }))
 }
 
 async fn alerts(site: &Site, crossing: &Crossing) -> Result<Vec<Alert>, Fault> {

@@ -15,6 +15,7 @@ use crate::settings_form::{self, Asked, Field, For};
 struct New<'a> {
     frame: &'a Frame,
     csrf: &'a str,
+    is_admin: bool,
     fields: Vec<Field>,
     more: Vec<Field>,
     more_open: bool,
@@ -48,5 +49,8 @@ pub(crate) async fn post(
 fn form(site: &Site, visitor: &Visitor, asked: &Asked, status: StatusCode) -> axum::response::Response {
     let (fields, more) = settings_form::fields(asked, For::New, status != StatusCode::OK);
     let more_open = more.iter().any(|field| field.error.is_some());
-    Frame::page(status, &New { frame: &site.frame, csrf: visitor.csrf.reveal(), fields, more, more_open })
+    Frame::page(
+        status,
+        &New { frame: &site.frame, csrf: visitor.csrf.reveal(), is_admin: true, fields, more, more_open },
+    )
 }

@@ -10,7 +10,7 @@ use bursar_core::store::{By, Saved};
 use bursar_core::web::{Answer, Fault, Posted, Site, Until, Visitor};
 
 use crate::access::{self, Sight};
-use crate::overview::{self, EditForm};
+use crate::overview::{self, EditForm, Seen};
 use crate::people::Person;
 use crate::settings_form::{Asked, Difference};
 
@@ -95,6 +95,7 @@ impl Form<'_> {
     async fn again(&self, status: StatusCode, why: &'static str) -> Result<Response, Fault> {
         let edit = EditForm::refilled(self.sight, self.pot.limit, self.asked, Some(why));
         let edit = if why == STALE { edit.beside(self.asked, self.current) } else { edit };
-        overview::show(self.site, self.visitor, self.sight, self.pot, edit, &Person::default(), status).await
+        let seen = Seen { asked: None, edit, person: &Person::default() };
+        overview::show(self.site, self.visitor, self.sight, self.pot, seen, status).await
     }
 }

@@ -11,8 +11,9 @@ use bursar_core::domain::role::Role;
 use bursar_core::web::{Answer, Fault, Frame, Site, Visitor};
 
 use crate::access::{self, Sight};
-use crate::grants::Row;
+use crate::grants::{self, Row};
 use crate::show;
+use crate::spans::{self, Clockwork, Figure};
 
 #[derive(Template)]
 #[template(path = "grant.html")]
@@ -21,6 +22,11 @@ struct Page<'a> {
     csrf: &'a str,
     programme: &'a Programme,
     row: &'a Row,
+    is_admin: bool,
+    /// What was spent over each span of time.
+    spans: Vec<(&'static str, Figure)>,
+    as_of: Option<String>,
+    notes: Vec<String>,
     holds: Vec<&'static str>,
     keys: Vec<Key>,
     timeline: Vec<Event>,
@@ -76,7 +82,8 @@ pub(crate) async fn show(
     let View { programme, grant, readings, .. } = view;
     let now = site.clock.now();
     let zone = programme.settings.term.timezone();
-    let entries = site.table.entries_on_grant(&programme.id, &grant.id).await?;
+    let (entries, sync) =
+        tokio::try_join!(site.table.entries_on_grant(&programme.id, &grant.id), site.table.sync_state())?;
     let mut timeline = Vec::with_capacity(entries.len());
     for entry in entries.into_iter().rev() {
         timeline.push(Event::of(site, entry, zone).await?);
@@ -104,6 +111,8 @@ pub(crate) async fn show(
         (grant.holds.unused, "unused"),
     ];
     let cap = crate::settings_form::plain(grant.cap(&programme.settings));
+    let clockwork = Clockwork::of(&programme.settings, sync.looked_at, now);
+    let spans = clockwork.each(&grants::used(readings).days(programme.settings.byok), grant.ever_shown);
     let page = Page {
         frame: &site.frame,
         csrf: visitor.csrf.reveal(),
@@ -117,6 +126,10 @@ pub(crate) async fn show(
             change: !is_over && sight.role >= Role::Faculty,
             resend: !is_over,
         },
+        is_admin: sight.role == Role::Admin,
+        as_of: sync.looked_at.map(|at| show::time(at, zone)),
+        notes: spans::notes(spans.iter().map(|(_, figure)| figure)),
+        spans,
         row: &Row::of(grant.clone(), readings, &programme.settings, now),
         cap: refused.map_or(cap.as_str(), |(typed, _)| typed),
         cap_error: refused.map(|(_, why)| why),

@@ -6,13 +6,16 @@ use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::limit::Spending;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Programme, Settings};
+use bursar_core::domain::reading::Used;
 use bursar_core::domain::role::Role;
+use bursar_core::domain::span::Span;
 use bursar_core::web::{Answer, Frame, Site, Visitor};
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::access;
 use crate::show;
+use crate::spans::{self, Asked, Choice, Clockwork, Figure};
 
 const ON_A_PAGE: usize = 200;
 const STATES: [&str; 7] = ["invited", "minting", "live", "paused", "stopped", "revoked", "ended"];
@@ -27,6 +30,8 @@ pub(crate) struct Sought {
     /// How many are left out before the first.
     #[serde(default)]
     from: String,
+    #[serde(flatten)]
+    asked: Asked,
 }
 
 #[derive(Template)]
@@ -42,14 +47,20 @@ struct Page<'a> {
     from: usize,
     until: usize,
     next: Option<String>,
+    is_admin: bool,
+    /// What the spending of the rows is of, the ways to other spans, and how old it is.
+    phrase: &'static str,
+    spans: Vec<Choice>,
+    as_of: Option<String>,
+    notes: Vec<String>,
 }
 
 pub(crate) struct Row {
     pub(crate) grant: Grant,
     pub(crate) state: &'static str,
     pub(crate) cap: Usd,
-    /// In this window.
-    pub(crate) spent: Usd,
+    /// In this window, or in the span that is asked for.
+    pub(crate) spent: Figure,
     pub(crate) lifetime: Usd,
 }
 
@@ -62,16 +73,22 @@ pub(crate) async fn page(
     let Some(sight) = access::programme(&site, &visitor, &id, Role::Assistant).await? else {
         return Ok(site.not_found());
     };
-    let (now, programme) = (site.clock.now(), &sight.programme);
-    let grants = site.table.grants_with_readings(&programme.id).await?;
-    let rows = grants.into_iter().map(|(grant, readings)| Row::of(grant, &readings, &programme.settings, now));
+    let (now, programme, asked) = (site.clock.now(), &sight.programme, sought.asked.span());
+    let (grants, sync) = tokio::try_join!(site.table.grants_with_readings(&programme.id), site.table.sync_state())?;
+    let (settings, clockwork) = (&programme.settings, Clockwork::of(&programme.settings, sync.looked_at, now));
+    let rows = grants.into_iter().map(|(grant, readings)| {
+        let spent = asked.map(|span| clockwork.figure(&used(&readings).days(settings.byok), span, grant.ever_shown));
+        let row = Row::of(grant, &readings, settings, now);
+        Row { spent: spent.unwrap_or(row.spent), ..row }
+    });
     let mut rows: Vec<Row> = rows.filter(|row| sought.finds(row)).collect();
     rows.sort_by(|one, other| {
-        let by_money = (other.spent, other.lifetime).cmp(&(one.spent, one.lifetime));
+        let by_money = (other.spent.usd, other.lifetime).cmp(&(one.spent.usd, one.lifetime));
         by_money.then_with(|| one.grant.person.address.matched().cmp(other.grant.person.address.matched()))
     });
     let from = sought.from.parse().unwrap_or(0).min(rows.len());
     let until = (from + ON_A_PAGE).min(rows.len());
+    let path = format!("/console/programmes/{}/grants", programme.id);
     let page = Page {
         frame: &site.frame,
         csrf: visitor.csrf.reveal(),
@@ -82,9 +99,22 @@ pub(crate) async fn page(
         found: rows.len(),
         from,
         until,
-        next: (until < rows.len()).then(|| sought.address(programme, until)),
+        next: (until < rows.len()).then(|| sought.address(&path, until)),
+        is_admin: sight.role == Role::Admin,
+        phrase: asked.map_or("in this window", spans::phrase),
+        spans: spans::choices(&path, &sought.query(), &Span::EACH, |span| asked == Some(span)),
+        as_of: sync.looked_at.map(|at| show::time(at, settings.term.timezone())),
+        notes: spans::notes(rows[from..until].iter().map(|row| &row.spent)),
     };
     Ok(site.page(&page))
+}
+
+/// What all keys of a grant used.
+pub(crate) fn used(readings: &[Reading]) -> Used {
+    readings.iter().fold(Used::default(), |mut used, reading| {
+        used.add(&reading.used);
+        used
+    })
 }
 
 impl Row {
@@ -93,7 +123,7 @@ impl Row {
         Row {
             state: show::state(&grant),
             cap: grant.cap(settings),
-            spent: spending.in_window,
+            spent: Figure::exactly(spending.in_window),
             lifetime: spending.lifetime,
             grant,
         }
@@ -112,21 +142,12 @@ impl Sought {
     }
 
     /// The same search from elsewhere on.
-    fn address(&self, programme: &Programme, from: usize) -> String {
-        let mut query = String::new();
-        for (name, value) in [("q", self.q.as_str()), ("state", self.state.as_str()), ("from", &from.to_string())] {
-            if !value.is_empty() {
-                query.push(if query.is_empty() { '?' } else { '&' });
-                query.push_str(name);
-                query.push('=');
-                query.extend(value.bytes().map(encoded));
-            }
-        }
-        format!("/console/programmes/{}/grants{query}", programme.id)
+    fn address(&self, path: &str, from: usize) -> String {
+        let window = self.asked.span().map_or("", Span::as_str);
+        show::address(path, &[&self.query()[..], &[("window", window), ("from", &from.to_string())]].concat())
     }
-}
 
-/// A byte as a query may hold it.
-fn encoded(byte: u8) -> String {
-    if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+    fn query(&self) -> [(&str, &str); 2] {
+        [("q", self.q.as_str()), ("state", self.state.as_str())]
+    }
 }

@@ -2,6 +2,7 @@
 //! for it; which route leads there stands here.
 
 mod access;
+mod account;
 mod alerts;
 mod chart;
 mod create;
@@ -17,6 +18,7 @@ mod people;
 mod roster;
 mod settings_form;
 mod show;
+mod spans;
 mod upload;
 mod work;
 
@@ -73,6 +75,8 @@ fn routes(site: Site) -> Router {
         .route("/console/programmes/{id}/grants/{grant}", get(grant::page))
         .route("/console/programmes/{id}/grants/{grant}/{act}", post(grant_acts::post))
         .route("/console/programmes/{id}/alerts", get(alerts::page))
+        .route("/console/account", get(account::page))
+        .route("/console/account/release", post(account::release))
         .fallback(nothing)
         .method_not_allowed_fallback(nothing)
         .with_state(site)

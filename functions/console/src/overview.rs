@@ -1,16 +1,19 @@
 //! A programme at a glance: its money, its grants by state, what needs a person, and the forms that change it.
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::days::Days;
+use bursar_core::domain::days::{Days, Sum};
 use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::limit::{self, Spending};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Pot, Programme, Settings};
+use bursar_core::domain::reading::Used;
 use bursar_core::domain::role::Role;
+use bursar_core::domain::span::Span;
+use bursar_core::store::items::Totals;
 use bursar_core::store::{Job, JobState};
 use bursar_core::web::{Answer, Fault, Frame, Site, Visitor};
 use futures_util::future::try_join_all;
@@ -21,6 +24,7 @@ use crate::chart::Chart;
 use crate::people::Person;
 use crate::settings_form::{self, Asked, Field, For};
 use crate::show;
+use crate::spans::{self, Asked as AskedSpan, Choice, Clockwork, Figure};
 
 /// After so long without figures somebody must look.
 const SYNCED_WITHIN: SignedDuration = SignedDuration::from_hours(26);
@@ -32,8 +36,15 @@ struct Overview<'a> {
     frame: &'a Frame,
     csrf: &'a str,
     programme: &'a Programme,
+    is_admin: bool,
     may_edit: bool,
     money: Money,
+    /// What the spending is of, and the ways to other spans.
+    phrase: &'static str,
+    spans: Vec<Choice>,
+    /// What each group spent over each span.
+    groups: Vec<(String, Vec<(&'static str, Figure)>)>,
+    notes: Vec<String>,
     term: String,
     claim_window: [String; 2],
     counts: Vec<(&'static str, usize)>,
@@ -47,7 +58,7 @@ struct Overview<'a> {
 
 /// The four figures, with when the first of them was read.
 struct Money {
-    spent: Usd,
+    spent: Figure,
     as_of: Option<String>,
     reserved: Usd,
     implied: Usd,
@@ -72,13 +83,26 @@ pub(crate) struct EditForm {
     pub(crate) refusal: Option<&'static str>,
 }
 
-pub(crate) async fn page(State(site): State<Site>, visitor: Visitor, Path(id): Path<String>) -> Answer {
+pub(crate) async fn page(
+    State(site): State<Site>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    Query(asked): Query<AskedSpan>,
+) -> Answer {
     let Some(sight) = access::programme(&site, &visitor, &id, Role::Assistant).await? else {
         return Ok(site.not_found());
     };
     let Some(pot) = site.table.pot(&sight.programme.id).await? else { return Ok(site.not_found()) };
     let edit = EditForm::of(&sight, pot.limit);
-    show(&site, &visitor, &sight, &pot, edit, &Person::default(), StatusCode::OK).await
+    let seen = Seen { asked: asked.span(), edit, person: &Person::default() };
+    show(&site, &visitor, &sight, &pot, seen, StatusCode::OK).await
+}
+
+/// What differs from one look at the page to another: the span that is asked for, and the forms as somebody left them.
+pub(crate) struct Seen<'a> {
+    pub(crate) asked: Option<Span>,
+    pub(crate) edit: EditForm,
+    pub(crate) person: &'a Person,
 }
 
 /// The page with a form as somebody left it.
@@ -87,8 +111,7 @@ pub(crate) async fn show(
     visitor: &Visitor,
     sight: &Sight,
     pot: &Pot,
-    edit: EditForm,
-    person: &Person,
+    seen: Seen<'_>,
     status: StatusCode,
 ) -> Result<Response, Fault> {
     let (now, programme) = (site.clock.now(), &sight.programme);
@@ -102,10 +125,15 @@ pub(crate) async fn show(
     let implied = |(grant, readings): &(Grant, Vec<Reading>)| {
         limit::implied(grant, &Spending::of(grant, readings, settings, now), settings, now)
     };
-    let spent = totals.map_or_else(Days::default, |totals| totals.used.days(settings.byok));
+    let Seen { asked, edit, person } = seen;
+    let spent = totals.as_ref().map_or_else(Days::default, |totals| totals.used.days(settings.byok));
+    let had_a_key = grants.iter().any(|(grant, _)| grant.ever_shown);
+    let clockwork = Clockwork::of(settings, sync.looked_at, now);
+    let span = asked.unwrap_or(Span::All);
+    let groups: Vec<_> = totals.iter().flat_map(|totals| by_group(totals, settings, clockwork)).collect();
     let time = |at| show::time(at, settings.term.timezone());
     let money = Money {
-        spent: spent.total(),
+        spent: clockwork.figure(&spent, span, had_a_key),
         as_of: sync.looked_at.map(time),
         reserved: pot.reserved,
         implied: grants.iter().map(implied).sum(),
@@ -119,6 +147,11 @@ pub(crate) async fn show(
         frame: &site.frame,
         csrf: visitor.csrf.reveal(),
         programme,
+        is_admin: sight.role == Role::Admin,
+        phrase: spans::phrase(span),
+        spans: spans::choices(&format!("/console/programmes/{}", programme.id), &[], &Span::EACH, |one| one == span),
+        notes: spans::notes(groups.iter().flat_map(|(_, spans)| spans.iter().map(|(_, figure)| figure))),
+        groups,
         may_edit: sight.role >= Role::Faculty && programme.closed_at.is_none(),
         term: format!("{} to {}, {}", settings.term.starts_on(), settings.term.ends_on(), settings.term.timezone()),
         claim_window: [time(settings.claim_opens_at()), time(settings.claim_closes_at())],
@@ -137,6 +170,30 @@ pub(crate) async fn show(
 /// What an edit must have been made from. The pot is an item of its own, so it counts beside the programme's version.
 pub(crate) fn version(programme: &Programme, pot: Usd) -> String {
     format!("{}-{}", programme.version, pot.micros())
+}
+
+/// What each group spent over each span.
+fn by_group(
+    totals: &Totals,
+    settings: &Settings,
+    clockwork: Clockwork<'_>,
+) -> Vec<(String, Vec<(&'static str, Figure)>)> {
+    let of = |used: &Used| Span::EACH.map(|span| clockwork.sum(&used.days(settings.byok), span));
+    let mut groups: Vec<(String, [Sum; 6])> =
+        totals.by_group.iter().map(|(group, used)| (group.clone(), of(used))).collect();
+    if groups.is_empty() {
+        return Vec::new();
+    }
+    // Whoever is in no group makes up the difference.
+    let mut rest = of(&totals.used);
+    for (_, sums) in &groups {
+        rest.iter_mut().zip(sums).for_each(|(rest, sum)| rest.spent = rest.spent - sum.spent);
+    }
+    if rest.iter().any(|rest| rest.spent > Usd::ZERO) {
+        groups.push(("without a group".to_owned(), rest));
+    }
+    let figures = |sums: [Sum; 6]| Span::EACH.map(spans::name).into_iter().zip(sums.map(Figure::of)).collect();
+    groups.into_iter().map(|(group, sums)| (group, figures(sums))).collect()
 }
 
 /// Those with a role who hear nothing any more, since mail to them comes back or is not wanted.

@@ -9,7 +9,7 @@ use bursar_core::store::{By, NewPerson};
 use bursar_core::web::{Answer, Fields, Posted, Site, Until};
 
 use crate::access;
-use crate::overview::{self, EditForm};
+use crate::overview::{self, EditForm, Seen};
 use crate::roster::line;
 
 /// The form, as somebody filled it.
@@ -51,7 +51,8 @@ pub(crate) async fn post(
             typed.errors = errors;
             let Some(pot) = site.table.pot(&programme.id).await? else { return Ok(site.not_found()) };
             let edit = EditForm::of(&sight, pot.limit);
-            overview::show(&site, &visitor, &sight, &pot, edit, &typed, StatusCode::UNPROCESSABLE_ENTITY).await
+            let seen = Seen { asked: None, edit, person: &typed };
+            overview::show(&site, &visitor, &sight, &pot, seen, StatusCode::UNPROCESSABLE_ENTITY).await
         }
     }
 }

@@ -14,7 +14,7 @@ use bursar_core::domain::role::Role;
 use bursar_core::store::{Import, JobMade, new_ulid};
 use bursar_core::web::{Answer, Frame, Posted, Site, Until, Visitor};
 
-use crate::access;
+use crate::access::{self, Sight};
 use crate::import;
 use crate::upload::Upload;
 use compare::{Mode, Plan};
@@ -29,6 +29,7 @@ struct Preview<'a> {
     frame: &'a Frame,
     csrf: &'a str,
     programme: &'a Programme,
+    is_admin: bool,
     plan: &'a Plan,
     listed: &'a [Refused],
     ignored: &'a [String],
@@ -42,6 +43,7 @@ struct Confirm<'a> {
     frame: &'a Frame,
     csrf: &'a str,
     programme: &'a Programme,
+    is_admin: bool,
     import: String,
     dropped: u32,
 }
@@ -76,6 +78,7 @@ pub(crate) async fn preview(State(site): State<Site>, Path(id): Path<String>, up
         frame: &site.frame,
         csrf: visitor.csrf.reveal(),
         programme,
+        is_admin: sight.role == Role::Admin,
         plan: &plan,
         listed: &plan.refused[..plan.refused.len().min(LISTED)],
         ignored: &ignored,
@@ -121,7 +124,7 @@ pub(crate) async fn apply(
         return Ok(site.refuse(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was done", why));
     };
     if import.to_confirm && fields.filled("confirm_dropped") != Some(import.dropped.to_string().as_str()) {
-        return Ok(confirm(&site, &visitor, programme, &import));
+        return Ok(confirm(&site, &visitor, &sight, &import));
     }
     let actor = access::actor(&site, &visitor, deadline).await?;
     match site.table.start_job(&import, &actor, now, deadline).await? {
@@ -150,11 +153,12 @@ fn no_roster(site: &Site, programme: &Programme) -> Option<Response> {
 }
 
 /// Asks for the number of people who would be dropped.
-fn confirm(site: &Site, visitor: &Visitor, programme: &Programme, import: &Import) -> Response {
+fn confirm(site: &Site, visitor: &Visitor, sight: &Sight, import: &Import) -> Response {
     let page = Confirm {
         frame: &site.frame,
         csrf: visitor.csrf.reveal(),
-        programme,
+        programme: &sight.programme,
+        is_admin: sight.role == Role::Admin,
         import: import.import.to_string(),
         dropped: import.dropped,
     };

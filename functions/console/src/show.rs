@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{Grant, State};
+use bursar_core::domain::id::PersonId;
 use bursar_core::domain::money::Usd;
 use bursar_core::store::Table;
 use bursar_core::web::Fault;
@@ -36,6 +37,23 @@ pub(crate) fn time(at: Timestamp, timezone: &str) -> String {
     at.to_zoned(zone).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
+/// An address that asks for these; what is empty is left out.
+pub(crate) fn address(path: &str, query: &[(&str, &str)]) -> String {
+    let mut address = path.to_owned();
+    for (name, value) in query.iter().filter(|(_, value)| !value.is_empty()) {
+        address.push(if address.len() == path.len() { '?' } else { '&' });
+        address.push_str(name);
+        address.push('=');
+        address.extend(value.bytes().map(encoded));
+    }
+    address
+}
+
+/// A byte as a query may hold it.
+fn encoded(byte: u8) -> String {
+    if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+}
+
 /// The state as pages say it: any hold makes it paused.
 pub(crate) fn state(grant: &Grant) -> &'static str {
     let is_over = matches!(grant.state, State::Revoked | State::Ended);
@@ -48,11 +66,14 @@ pub(crate) async fn actor(table: &Table, actor: &Actor) -> Result<String, Fault>
         Actor::Student => "the student".to_owned(),
         Actor::Sync => "the sync".to_owned(),
         Actor::Rule => "a rule of the programme".to_owned(),
-        Actor::Person(person) => match table.person(person).await? {
-            Some(known) => known.address.as_written().to_owned(),
-            None => "somebody who was erased".to_owned(),
-        },
+        Actor::Person(named) => person(table, named).await?,
     })
+}
+
+/// Somebody with a role, by the address.
+pub(crate) async fn person(table: &Table, person: &PersonId) -> Result<String, Fault> {
+    let known = table.person(person).await?;
+    Ok(known.map_or("somebody who was erased".to_owned(), |known| known.address.as_written().to_owned()))
 }
 
 #[cfg(test)]

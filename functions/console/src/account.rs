@@ -1,0 +1,224 @@
+//! The account as a whole, for admins: its money against what is reserved, what no key of a grant explains, how the syncs went, and
+//! what the guard held back with the press that lets the next sync do it.
+
+mod days;
+mod keys;
+mod syncs;
+mod warnings;
+
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect};
+use bursar_core::domain::days::{Days, Known, Sum};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::span::Span;
+use bursar_core::store::{Account, AccountDay, HeldBack, Release, Table};
+use bursar_core::web::{Answer, Fault, Frame, Posted, Site, Until, Visitor};
+use futures_util::future::try_join_all;
+use jiff::Timestamp;
+
+use crate::access;
+use crate::show;
+use crate::spans::{self, Asked, Choice, Clockwork, Figure};
+use days::Day;
+use keys::{Keys, Stranger};
+use syncs::Sync;
+
+/// So many days, runs and alarms are looked at.
+const DAYS: i32 = 60;
+const RUNS: i32 = 30;
+const ALARMS: i32 = 20;
+/// The spans that an account has: it has neither window nor term.
+const SPANS: [Span; 4] = [Span::Day, Span::Week, Span::Month, Span::All];
+
+#[derive(Template)]
+#[template(path = "account.html")]
+struct Page<'a> {
+    frame: &'a Frame,
+    csrf: &'a str,
+    is_admin: bool,
+    warnings: Vec<String>,
+    held_back: Option<Held>,
+    balance: Option<(Usd, String)>,
+    promised: Promised,
+    phrase: &'static str,
+    spans: Vec<Choice>,
+    as_of: Option<String>,
+    spent: Spent,
+    notes: Vec<String>,
+    /// The newest day's sums.
+    newest: Option<AccountDay>,
+    days: Vec<Day>,
+    keys: Keys,
+    strangers: Vec<Stranger>,
+    syncs: Vec<Sync>,
+}
+
+/// What keys spent over the span that is asked for.
+struct Spent {
+    all: Figure,
+    ours: Figure,
+    foreign: Figure,
+}
+
+/// What all programmes together may still cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Promised {
+    reserved: Usd,
+    /// What is reserved and not spent yet: that must be paid from the balance.
+    to_come: Usd,
+    programmes: usize,
+}
+
+/// What the guard held back, as the page shows it.
+struct Held {
+    /// Which it is: the form says so, so that nothing else is let through.
+    shown: String,
+    at: String,
+    words: String,
+    bound: u32,
+    count: u32,
+    released_by: Option<String>,
+}
+
+pub(crate) async fn page(State(site): State<Site>, visitor: Visitor, Query(asked): Query<Asked>) -> Answer {
+    if !access::is_admin(&site, &visitor) {
+        return Ok(site.not_found());
+    }
+    let (now, table) = (site.clock.now(), &site.table);
+    let (state, account, days, foreign, runs, alarms, programmes) = tokio::try_join!(
+        table.sync_state(),
+        table.account(),
+        table.newest_account_days(DAYS + 1),
+        table.foreign_keys(),
+        table.runs(RUNS),
+        table.alarms(ALARMS),
+        table.programmes(),
+    )?;
+    let promised = promised(table, &programmes).await?;
+    let held_back = match &state.held_back {
+        Some(held) => Some(Held::of(&site, held).await?),
+        None => None,
+    };
+    let syncs: Vec<Sync> = runs.iter().map(Sync::of).collect();
+    let balance = balance(days.first(), &syncs);
+    let known = warnings::Known {
+        state: &state,
+        promised,
+        balance: balance.map(|(balance, _)| balance),
+        newest: days.first(),
+        runs: &syncs,
+        alarms: &alarms,
+    };
+
+    let span = asked.span().unwrap_or(Span::All);
+    let clockwork = Clockwork::endless(state.looked_at, now);
+    let spent = Spent::of(account.as_ref(), |days| clockwork.sum(days, span));
+    let keys = Keys::of(foreign, span, clockwork);
+    let page = Page {
+        frame: &site.frame,
+        csrf: visitor.csrf.reveal(),
+        is_admin: true,
+        warnings: warnings::of(&known, now),
+        held_back,
+        balance: balance.map(|(balance, at)| (balance, utc(at))),
+        promised,
+        phrase: spans::phrase(span),
+        spans: spans::choices(PATH, &[], &SPANS, |one| one == span || (one == Span::All && !SPANS.contains(&span))),
+        as_of: state.looked_at.map(utc),
+        notes: spans::notes([&spent.all, &spent.ours, &spent.foreign].into_iter().chain(keys.figures())),
+        spent,
+        newest: days.first().cloned(),
+        days: days::of(&days, DAYS.unsigned_abs() as usize),
+        keys,
+        strangers: state.strangers.iter().map(Stranger::of).collect(),
+        syncs,
+    };
+    Ok(site.page(&page))
+}
+
+/// Lets the next sync do what the page showed.
+pub(crate) async fn release(
+    State(site): State<Site>,
+    Until(deadline): Until,
+    Posted { visitor, fields }: Posted,
+) -> Answer {
+    if !access::is_admin(&site, &visitor) {
+        return Ok(site.not_found());
+    }
+    let Some(shown) = fields.filled("held").and_then(|held| held.parse::<Timestamp>().ok()) else {
+        let sentence = "The form did not say what is to be let through. Open the page of the account again.";
+        return Ok(site.refuse(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was done", sentence));
+    };
+    let person = access::person(&site, &visitor, deadline).await?;
+    match site.table.release_held_back(shown, &person, site.clock.now(), deadline).await? {
+        Release::Done | Release::Already => Ok(Redirect::to(PATH).into_response()),
+        Release::NotThis => {
+            let sentence = "What was held back is something else by now. Open the page of the account again.";
+            Ok(site.refuse(StatusCode::CONFLICT, "Nothing was done", sentence))
+        }
+    }
+}
+
+const PATH: &str = "/console/account";
+
+async fn promised(table: &Table, programmes: &[Programme]) -> Result<Promised, Fault> {
+    let of = |programme: &Programme| {
+        let (id, byok) = (programme.id.clone(), programme.settings.byok);
+        async move {
+            let (pot, totals) = tokio::try_join!(table.pot(&id), table.totals(&id))?;
+            let spent = totals.map_or(Usd::ZERO, |totals| totals.used.counted(byok));
+            Ok::<_, Fault>((pot.map_or(Usd::ZERO, |pot| pot.reserved), spent))
+        }
+    };
+    let sums = try_join_all(programmes.iter().map(of)).await?;
+    Ok(Promised {
+        reserved: sums.iter().map(|(reserved, _)| *reserved).sum(),
+        to_come: sums.iter().map(|(reserved, spent)| (*reserved - *spent).or_zero()).sum(),
+        programmes: programmes.len(),
+    })
+}
+
+/// What there is, and when the provider said so: as of the newest run that read it, or of the newest day's sums.
+fn balance(newest: Option<&AccountDay>, syncs: &[Sync]) -> Option<(Usd, Timestamp)> {
+    let of_run = syncs.iter().find_map(|sync| Some((sync.balance?, sync.began_at)));
+    let of_day = newest.map(|day| (day.bought - day.spent, day.as_of));
+    of_run.into_iter().chain(of_day).max_by_key(|(_, at)| *at)
+}
+
+impl Spent {
+    fn of(account: Option<&Account>, sum: impl Fn(&Days) -> Sum) -> Spent {
+        let nothing = Sum { spent: Usd::ZERO, known: Known::Partly };
+        let [ours, foreign] = match account {
+            Some(account) => [sum(&account.ours.credits), sum(&account.foreign.credits)],
+            // No sync has added it up, whatever else one has looked at.
+            None => [nothing; 2],
+        };
+        let all = Sum { spent: ours.spent + foreign.spent, known: ours.known.max(foreign.known) };
+        Spent { all: Figure::of(all), ours: Figure::of(ours), foreign: Figure::of(foreign) }
+    }
+}
+
+impl Held {
+    async fn of(site: &Site, held: &HeldBack) -> Result<Held, Fault> {
+        let released_by = match &held.released_by {
+            Some(person) => Some(show::person(&site.table, person).await?),
+            None => None,
+        };
+        Ok(Held {
+            shown: held.at.to_string(),
+            at: utc(held.at),
+            words: held.words(),
+            bound: held.bound,
+            count: held.count(),
+            released_by,
+        })
+    }
+}
+
+/// The account is in no programme's time zone.
+fn utc(at: Timestamp) -> String {
+    format!("{} UTC", show::time(at, "UTC"))
+}

@@ -1,0 +1,56 @@
+//! What the account had spent by each day, and whose it was: the sums, and how much each grew since the day before that is on record.
+
+use bursar_core::domain::money::Usd;
+use bursar_core::store::AccountDay;
+use jiff::civil::Date;
+
+use crate::show;
+
+/// One day on the page.
+pub(super) struct Day {
+    pub(super) day: Date,
+    /// Since how many days the sums grew, if not since one.
+    pub(super) nights: Option<i32>,
+    /// The account; keys of grants; foreign keys; deleted keys of grants; deleted foreign keys.
+    pub(super) sums: [Cell; 5],
+    /// What is left: the residual.
+    pub(super) rest: Cell,
+}
+
+pub(super) struct Cell {
+    pub(super) sum: String,
+    /// None for the first day there is.
+    pub(super) grew: Option<String>,
+}
+
+/// The days on record, newest first, at most so many: `days` has one more, that the last grew from.
+pub(super) fn of(days: &[AccountDay], most: usize) -> Vec<Day> {
+    let before = days.iter().skip(1).map(Some).chain([None]);
+    days.iter().zip(before).take(most).map(|(day, before)| Day::of(day, before)).collect()
+}
+
+impl Day {
+    fn of(day: &AccountDay, before: Option<&AccountDay>) -> Day {
+        let cell = |of: fn(&AccountDay) -> Usd| Cell {
+            sum: show::spent(of(day)),
+            grew: before.map(|before| signed(of(day) - of(before))),
+        };
+        let nights = before.and_then(|before| before.day.until(day.day).ok()).map(|span| span.get_days());
+        Day {
+            day: day.day,
+            nights: nights.filter(|nights| *nights != 1),
+            sums: [
+                cell(|day| day.spent),
+                cell(|day| day.ours),
+                cell(|day| day.foreign),
+                cell(|day| day.ours_gone),
+                cell(|day| day.foreign_gone),
+            ],
+            rest: cell(|day| day.residual),
+        }
+    }
+}
+
+fn signed(amount: Usd) -> String {
+    if amount < Usd::ZERO { show::spent(amount) } else { format!("+{}", show::spent(amount)) }
+}

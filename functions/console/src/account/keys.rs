@@ -1,0 +1,96 @@
+//! Keys without an owner: those that nobody here made, and those that bear names of ours whose grant is not there.
+
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::span::Span;
+use bursar_core::store::{self, ForeignKey};
+use jiff::Timestamp;
+
+use crate::show;
+use crate::spans::{Clockwork, Figure};
+
+/// So many are on the page; the rest are counted.
+const SHOWN: usize = 200;
+
+/// The keys that nobody here made, those without a limit first.
+pub(super) struct Keys {
+    pub(super) rows: Vec<Row>,
+    pub(super) all: usize,
+    pub(super) without_a_limit: usize,
+}
+
+pub(super) struct Row {
+    pub(super) hash: String,
+    /// Enough of the hash to tell it apart.
+    pub(super) short: String,
+    pub(super) name: String,
+    pub(super) state: &'static str,
+    pub(super) limit: Option<String>,
+    pub(super) spent: Figure,
+    pub(super) created: String,
+    pub(super) last_used: String,
+    pub(super) first_seen: String,
+}
+
+pub(super) struct Stranger {
+    pub(super) hash: String,
+    pub(super) name: String,
+    pub(super) state: &'static str,
+}
+
+impl Keys {
+    pub(super) fn of(mut keys: Vec<ForeignKey>, span: Span, clockwork: Clockwork<'_>) -> Keys {
+        let all = keys.len();
+        let is_open = |key: &ForeignKey| key.limit.is_none() && state(key) == "enabled";
+        let without_a_limit = keys.iter().filter(|key| is_open(key)).count();
+        keys.sort_by_cached_key(|key| {
+            let spent = clockwork.sum(&key.used.credits, span).spent;
+            (!is_open(key), key.gone_at.is_some(), std::cmp::Reverse(spent), key.name.clone(), key.key.clone())
+        });
+        keys.truncate(SHOWN);
+        let rows = keys.iter().map(|key| Row::of(key, clockwork.figure(&key.used.credits, span, true))).collect();
+        Keys { rows, all, without_a_limit }
+    }
+
+    pub(super) fn figures(&self) -> impl Iterator<Item = &Figure> {
+        self.rows.iter().map(|row| &row.spent)
+    }
+}
+
+impl Row {
+    fn of(key: &ForeignKey, spent: Figure) -> Row {
+        let date = |at: Option<Timestamp>, or: &str| at.map_or(or.to_owned(), day);
+        Row {
+            hash: key.key.to_string(),
+            short: key.key.as_str().chars().take(12).collect(),
+            name: key.name.clone(),
+            state: state(key),
+            limit: key.limit.map(|limit: Usd| show::promised(limit)),
+            spent,
+            created: date(key.created_at, "not known"),
+            last_used: date(key.last_used_at, "never"),
+            first_seen: day(key.first_seen_at),
+        }
+    }
+}
+
+impl Stranger {
+    pub(super) fn of(stranger: &store::Stranger) -> Stranger {
+        Stranger {
+            hash: stranger.key.to_string(),
+            name: stranger.name.clone(),
+            state: if stranger.enabled { "enabled" } else { "disabled" },
+        }
+    }
+}
+
+fn state(key: &ForeignKey) -> &'static str {
+    match (key.gone_at, key.enabled) {
+        (Some(_), _) => "gone",
+        (None, true) => "enabled",
+        (None, false) => "disabled",
+    }
+}
+
+fn day(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d").to_string()
+}

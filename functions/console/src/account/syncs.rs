@@ -1,0 +1,74 @@
+//! The last runs of the sync, as their reports tell them.
+
+use bursar_core::domain::money::Usd;
+use bursar_core::store::items::Run;
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::utc;
+
+/// One run on the page.
+pub(super) struct Sync {
+    pub(super) began_at: Timestamp,
+    pub(super) at: String,
+    pub(super) took: String,
+    pub(super) listed: Option<u64>,
+    pub(super) recorded: Option<u64>,
+    pub(super) complete: bool,
+    pub(super) balance: Option<Usd>,
+    pub(super) problems: Vec<String>,
+}
+
+/// What of a report the page shows. A report of another version may lack some of it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Report {
+    keys_listed: Option<u64>,
+    readings_recorded: Option<u64>,
+    account_balance_usd: Option<String>,
+    duration_ms: Option<u64>,
+    problems: Vec<String>,
+}
+
+impl Sync {
+    pub(super) fn of(run: &Run) -> Sync {
+        let report = serde_json::from_str(&run.report).unwrap_or_else(|_| Report {
+            problems: vec!["the report of this run cannot be read".to_owned()],
+            ..Report::default()
+        });
+        let by_the_clock = run.ended_at.duration_since(run.began_at).as_millis();
+        Sync {
+            began_at: run.began_at,
+            at: utc(run.began_at),
+            took: length(report.duration_ms.unwrap_or_else(|| u64::try_from(by_the_clock).unwrap_or_default())),
+            listed: report.keys_listed,
+            recorded: report.readings_recorded,
+            complete: run.complete,
+            balance: report.account_balance_usd.and_then(|balance| Usd::promised(&balance).ok()),
+            problems: report.problems,
+        }
+    }
+}
+
+fn length(ms: u64) -> String {
+    match (ms / 60_000, ms / 1_000) {
+        (0, 0) => format!("{ms} ms"),
+        (0, seconds) => format!("{seconds}.{} s", ms % 1_000 / 100),
+        (minutes, seconds) => format!("{minutes} min {} s", seconds % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_takes_milliseconds_seconds_or_minutes_and_a_report_that_cannot_be_read_says_so() {
+        assert_eq!([length(250), length(1_250), length(185_000)], ["250 ms", "1.2 s", "3 min 5 s"]);
+        let at = "2026-11-20T00:20:00Z".parse().unwrap();
+        let of = |report: &str| Sync::of(&Run::ended(at, at, true, report.to_owned()));
+        assert_eq!(of("<html>").problems, ["the report of this run cannot be read"]);
+        assert_eq!(of(r#"{"account_balance_usd": null}"#).balance, None);
+        assert_eq!(of(r#"{"account_balance_usd": "-1.500000"}"#).balance, Some(Usd::from_micros(-1_500_000)));
+    }
+}

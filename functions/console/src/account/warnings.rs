@@ -1,0 +1,75 @@
+//! What of the account needs a person, a sentence each. What the guard held back has a form of its own on the page.
+
+use bursar_core::domain::alarm::{Alarm, Cause};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::window::utc_date;
+use bursar_core::store::{AccountDay, SyncState};
+use jiff::{SignedDuration, Timestamp};
+
+use super::syncs::Sync;
+use super::{Promised, utc};
+use crate::show;
+
+/// After so long without a complete sync somebody must look.
+const COMPLETE_WITHIN: SignedDuration = SignedDuration::from_hours(26);
+
+/// What the warnings are decided on.
+pub(super) struct Known<'a> {
+    pub(super) state: &'a SyncState,
+    pub(super) promised: Promised,
+    pub(super) balance: Option<Usd>,
+    pub(super) newest: Option<&'a AccountDay>,
+    /// Newest first.
+    pub(super) runs: &'a [Sync],
+    pub(super) alarms: &'a [Alarm],
+}
+
+pub(super) fn of(known: &Known<'_>, now: Timestamp) -> Vec<String> {
+    let stale = known.state.completed_at.is_none_or(|at| at + COMPLETE_WITHIN < now) && !known.runs.is_empty();
+    let warnings = [
+        stale.then(|| match known.state.completed_at {
+            Some(at) => format!("No sync was complete for more than 26 hours. The last that was began at {}.", utc(at)),
+            None => "No sync has been complete yet.".to_owned(),
+        }),
+        known.runs.first().filter(|run| !run.complete).map(incomplete),
+        known.balance.filter(|balance| *balance < known.promised.to_come).map(|balance| {
+            format!(
+                "The balance is {} below what is reserved and not spent yet. Buy credit, or keys stop before their caps.",
+                show::spent(known.promised.to_come - balance)
+            )
+        }),
+        residual(known),
+        management_key_fails(known).then(|| {
+            "The management key does not work. Nothing can be read, made or disabled until a working one is in the secret."
+                .to_owned()
+        }),
+    ];
+    warnings.into_iter().flatten().collect()
+}
+
+fn incomplete(run: &Sync) -> String {
+    match run.problems.first() {
+        Some(problem) => format!("The last sync was not complete: {problem}"),
+        None => "The last sync was not complete, and its report does not say why.".to_owned(),
+    }
+}
+
+/// The sync says whether a residual is within tolerance; its alarm is of the day that it is about.
+fn residual(known: &Known<'_>) -> Option<String> {
+    let day = known.newest?.day;
+    let of_day = known.alarms.iter().filter(|alarm| alarm.day == day);
+    of_day.into_iter().find_map(|alarm| match &alarm.cause {
+        Cause::Residual { residual, tolerance } => Some(format!(
+            "On {day} the residual was {}, and the tolerance is ${tolerance}: the sums of all keys do not agree with the account.",
+            show::spent(residual)
+        )),
+        _ => None,
+    })
+}
+
+/// Whether the newest run met what the alarm of its day is about: then it saw no key.
+fn management_key_fails(known: &Known<'_>) -> bool {
+    let Some(run) = known.runs.first().filter(|run| !run.complete && run.listed == Some(0)) else { return false };
+    let day = utc_date(run.began_at);
+    known.alarms.iter().any(|alarm| alarm.cause == Cause::ManagementKey && alarm.day == day)
+}
