@@ -1,6 +1,7 @@
 //! That each invariant bites: a stack in which all is well is broken by hand in one place, and the watch must name just what is
 //! wrong there.
 
+mod account;
 mod history;
 mod keys;
 mod mails;

@@ -17,6 +17,7 @@
 //!
 //! Not judged yet, since nothing writes what they are about: I8, I9, I12, I13, I14, I17.
 
+mod account;
 mod answers;
 mod history;
 mod keys;
@@ -69,7 +70,7 @@ struct Step<'a> {
 
 type Check = fn(&Step<'_>) -> Vec<String>;
 
-const CHECKS: [(&str, Check); 18] = [
+const CHECKS: [(&str, Check); 20] = [
     ("table", table::items_are_whole),
     ("table", table::grants_make_sense),
     ("table", table::items_refer_to_items),
@@ -81,6 +82,7 @@ const CHECKS: [(&str, Check); 18] = [
     ("I4", mails::links_are_in_link_mails_and_known_by_their_hash),
     ("I5", sums::crossings_were_reached_and_stay),
     ("I5", mails::what_is_owed_is_accepted_once),
+    ("I5", account::alarms_are_owed_once_to_each),
     ("I6", keys::live_is_ended_by_nobody_in_passing),
     ("I7", keys::what_was_shown_is_recorded),
     ("I10", history::nothing_is_forgotten),
@@ -88,6 +90,7 @@ const CHECKS: [(&str, Check); 18] = [
     ("I11", history::revoked_is_terminal),
     ("I15", money::amounts_are_whole_numbers),
     ("I16", history::every_change_has_its_entry),
+    ("I16", account::releases_have_their_entry),
 ];
 
 /// Looks at one stack after each step of a test.

@@ -1,0 +1,80 @@
+//! I5 and I16 as far as the account goes: an alarm is owed once to each who is to be told, and what the guard held back is released
+//! with an entry.
+
+use std::collections::BTreeMap;
+
+use bursar_core::domain::audit::{AccountEntry, Act, Actor};
+use bursar_core::store::HeldBack;
+use bursar_core::store::items::OwedMail;
+use jiff::civil::Date;
+
+use super::{Snapshot, Step};
+
+/// I5: as many of those who are to be told as the alarm says have one row each, nobody else has any, and each row is of an alarm.
+/// Rows are kept for ninety days, so this is for tests of a shorter time.
+pub(super) fn alarms_are_owed_once_to_each(step: &Step<'_>) -> Vec<String> {
+    let now = step.now;
+    let mut owed: BTreeMap<(Date, String), Vec<&str>> = BTreeMap::new();
+    for row in &now.outbox {
+        if let OwedMail::Account { day, alarm, recipient } = &row.mail {
+            owed.entry((*day, alarm.clone())).or_default().push(recipient.as_str());
+        }
+    }
+    let mut wrong = Vec::new();
+    for alarm in &now.alarms {
+        let (day, name) = (alarm.day, alarm.name());
+        let mut rows = owed.remove(&(day, name.clone())).unwrap_or_default();
+        rows.sort_unstable();
+        let told = usize::try_from(alarm.told).unwrap_or(usize::MAX);
+        let mut expected: Vec<_> = alarm.recipients.iter().take(told).map(|person| person.as_str()).collect();
+        expected.sort_unstable();
+        if rows != expected {
+            let (rows, expected) = (rows.len(), expected.len());
+            wrong.push(format!("the alarm {name} of {day} is owed to {rows}, and {expected} are to be told so far"));
+        }
+    }
+    wrong.extend(
+        owed.keys().map(|(day, name)| format!("an outbox row is of the alarm {name} of {day}, which is not there")),
+    );
+    wrong
+}
+
+/// I16: whatever of the account a person changed in a step has its one entry, each entry its change, and none ever goes.
+pub(super) fn releases_have_their_entry(step: &Step<'_>) -> Vec<String> {
+    let Some(before) = step.before else { return Vec::new() };
+    let mut wrong = Vec::new();
+    for old in before.account_entries.iter().filter(|old| !step.now.account_entries.contains(old)) {
+        wrong.push(format!("account entry {} is gone or is not what it was", old.entry));
+    }
+    let new: Vec<_> = step.now.account_entries.iter().filter(|new| !before.account_entries.contains(new)).collect();
+    let released = released(step.now).filter(|held| released_before(before, held).is_none());
+    let entry_of = |held: &HeldBack| {
+        let of_it = |entry: &&&AccountEntry| {
+            let by = held.released_by.as_ref().map(|person| Actor::Person(person.clone()));
+            entry.what.act == Act::GuardReleased
+                && entry.what.from == Some(held.at.to_string())
+                && Some(&entry.by) == by.as_ref()
+        };
+        new.iter().filter(of_it).count()
+    };
+    match released {
+        Some(held) if new.len() != 1 || entry_of(held) != 1 => {
+            wrong.push(format!(
+                "what was held back at {} was released with {} entries, not its own one",
+                held.at,
+                new.len()
+            ));
+        }
+        None if !new.is_empty() => wrong.push(format!("{} account entries are of no change", new.len())),
+        Some(_) | None => {}
+    }
+    wrong
+}
+
+fn released(of: &Snapshot) -> Option<&HeldBack> {
+    of.sync.as_ref()?.held_back.as_ref().filter(|held| held.released_by.is_some())
+}
+
+fn released_before<'a>(before: &'a Snapshot, held: &HeldBack) -> Option<&'a HeldBack> {
+    released(before).filter(|old| old.at == held.at)
+}

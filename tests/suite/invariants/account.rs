@@ -1,0 +1,54 @@
+//! Alarms owed to too many or too few, and releases without their entry: I5 and I16 of the account.
+
+use bursar_core::domain::alarm::{Alarm, Cause};
+use bursar_core::domain::audit::{AccountEntry, Act, Actor, What};
+use bursar_core::domain::id::PersonId;
+use bursar_core::store::items::{MailClass, OutboxRow, OwedMail};
+use bursar_core::store::{HeldBack, SyncState, keys};
+use ulid::Ulid;
+
+use super::Scene;
+use crate::acts::settings::Setting;
+
+#[tokio::test]
+async fn an_alarm_that_is_owed_twice_to_nobody_or_without_being_there_is_named() {
+    let mut scene = Scene::at(Setting::Live).await;
+    let (one, other) = (PersonId::random(), PersonId::random());
+    let recipients = vec![one.clone(), other.clone()];
+    let alarm = Alarm { recipients, told: 2, ..Alarm::now(Cause::ManagementKey, scene.now) };
+    let row = |number: u128, recipient: &PersonId| {
+        let mail = OwedMail::Account { day: alarm.day, alarm: alarm.name(), recipient: recipient.clone() };
+        OutboxRow::owed(Ulid::from_parts(1, number), MailClass::Urgent, mail, scene.now)
+    };
+    let rows = [row(1, &one), row(2, &other), row(3, &other)];
+    scene.keep(&rows[0]).await;
+    scene.bites("I5", "which is not there").await;
+    scene.keep(&alarm).await;
+    scene.bites("I5", "is owed to 1, and 2 are to be told").await;
+    scene.keep(&rows[1]).await;
+    scene.bears("I5").await;
+    scene.keep(&rows[2]).await;
+    scene.bites("I5", "is owed to 3, and 2 are to be told").await;
+}
+
+#[tokio::test]
+async fn a_release_without_its_one_entry_and_an_entry_without_a_release_are_named() {
+    let mut scene = Scene::at(Setting::Live).await;
+    let (person, at) = (PersonId::random(), scene.now);
+    let held = HeldBack { at, sweeps: 30, recoveries: 0, bound: 5, released_by: Some(person.clone()) };
+    let released = SyncState { held_back: Some(held), version: 1, ..SyncState::default() };
+    let what = What::new(Act::GuardReleased).changing(at, "released");
+    let entry = |number, by| AccountEntry { entry: Ulid::from_parts(number, 1), at, by, what: what.clone() };
+    let right = entry(1, Actor::Person(person));
+    scene.keep(&released).await;
+    scene.bites("I16", "was released with 0 entries").await;
+    scene.remove(keys::sync_state()).await;
+    scene.bears("I16").await;
+    scene.keep(&released).await;
+    scene.keep(&entry(2, Actor::Sync)).await;
+    scene.bites("I16", "was released with 1 entries, not its own one").await;
+    scene.keep(&right).await;
+    scene.bites("I16", "1 account entries are of no change").await;
+    scene.remove(keys::account_audit(right.entry)).await;
+    scene.bites("I16", "is gone or is not what it was").await;
+}
