@@ -28,7 +28,7 @@ use syncs::Sync;
 
 /// So many days, runs and alarms are looked at.
 const DAYS: i32 = 60;
-const RUNS: i32 = 30;
+const RUNS: i32 = 14;
 const ALARMS: i32 = 20;
 /// The spans that an account has: it has neither window nor term.
 const SPANS: [Span; 4] = [Span::Day, Span::Week, Span::Month, Span::All];
@@ -47,6 +47,8 @@ struct Page<'a> {
     spans: Vec<Choice>,
     as_of: Option<String>,
     spent: Spent,
+    /// Whether a sync has added up all keys.
+    is_summed: bool,
     notes: Vec<String>,
     /// The newest day's sums.
     newest: Option<AccountDay>,
@@ -130,6 +132,7 @@ pub(crate) async fn page(State(site): State<Site>, visitor: Visitor, Query(asked
         as_of: state.looked_at.map(utc),
         notes: spans::notes([&spent.all, &spent.ours, &spent.foreign].into_iter().chain(keys.figures())),
         spent,
+        is_summed: account.is_some(),
         newest: days.first().cloned(),
         days: days::of(&days, DAYS.unsigned_abs() as usize),
         keys,

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use bursar_core::domain::audit::{AccountEntry, Act, Actor};
+use bursar_core::domain::id::PersonId;
 use bursar_core::store::HeldBack;
 use bursar_core::store::items::OwedMail;
 use jiff::civil::Date;
@@ -26,7 +27,7 @@ pub(super) fn alarms_are_owed_once_to_each(step: &Step<'_>) -> Vec<String> {
         let mut rows = owed.remove(&(day, name.clone())).unwrap_or_default();
         rows.sort_unstable();
         let told = usize::try_from(alarm.told).unwrap_or(usize::MAX);
-        let mut expected: Vec<_> = alarm.recipients.iter().take(told).map(|person| person.as_str()).collect();
+        let mut expected: Vec<_> = alarm.recipients.iter().take(told).map(PersonId::as_str).collect();
         expected.sort_unstable();
         if rows != expected {
             let (rows, expected) = (rows.len(), expected.len());

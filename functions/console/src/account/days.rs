@@ -11,15 +11,13 @@ pub(super) struct Day {
     pub(super) day: Date,
     /// Since how many days the sums grew, if not since one.
     pub(super) nights: Option<i32>,
-    /// The account; keys of grants; foreign keys; deleted keys of grants; deleted foreign keys.
-    pub(super) sums: [Cell; 5],
-    /// What is left: the residual.
-    pub(super) rest: Cell,
+    /// The account; keys of grants; foreign keys; deleted keys of grants; deleted foreign keys; and what is left, the residual.
+    pub(super) cells: [Cell; 6],
 }
 
 pub(super) struct Cell {
     pub(super) sum: String,
-    /// None for the first day there is.
+    /// None for the first day there is, and where it did not.
     pub(super) grew: Option<String>,
 }
 
@@ -33,20 +31,20 @@ impl Day {
     fn of(day: &AccountDay, before: Option<&AccountDay>) -> Day {
         let cell = |of: fn(&AccountDay) -> Usd| Cell {
             sum: show::spent(of(day)),
-            grew: before.map(|before| signed(of(day) - of(before))),
+            grew: before.map(|before| of(day) - of(before)).filter(|grew| *grew != Usd::ZERO).map(signed),
         };
         let nights = before.and_then(|before| before.day.until(day.day).ok()).map(|span| span.get_days());
         Day {
             day: day.day,
             nights: nights.filter(|nights| *nights != 1),
-            sums: [
+            cells: [
                 cell(|day| day.spent),
                 cell(|day| day.ours),
                 cell(|day| day.foreign),
                 cell(|day| day.ours_gone),
                 cell(|day| day.foreign_gone),
+                cell(|day| day.residual),
             ],
-            rest: cell(|day| day.residual),
         }
     }
 }

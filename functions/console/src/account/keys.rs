@@ -44,7 +44,8 @@ impl Keys {
         let without_a_limit = keys.iter().filter(|key| is_open(key)).count();
         keys.sort_by_cached_key(|key| {
             let spent = clockwork.sum(&key.used.credits, span).spent;
-            (!is_open(key), key.gone_at.is_some(), std::cmp::Reverse(spent), key.name.clone(), key.key.clone())
+            let is_gone = key.gone_at.is_some();
+            (is_gone, key.limit.is_some(), !key.enabled, std::cmp::Reverse(spent), key.name.clone(), key.key.clone())
         });
         keys.truncate(SHOWN);
         let rows = keys.iter().map(|key| Row::of(key, clockwork.figure(&key.used.credits, span, true))).collect();
