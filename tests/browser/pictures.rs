@@ -112,6 +112,10 @@ pub(crate) async fn gallery(driver: &Driver, into: &Path) -> Result<()> {
     album.keep_all("alerts", &admin).await?;
     admin.go(&web(SEMINAR)).await?;
     album.keep_all("seminar", &admin).await?;
+    admin.go(&web("/console/account")).await?;
+    admin.one("[data-testid='balance']").await?;
+    album.keep_all("account", &admin).await?;
+    admin.go(&web(SEMINAR)).await?;
     admin.one("#edit > summary").await?.click().await?;
     album.keep_all("edit", &admin).await?;
     admin.go(&web("/console/programmes/new")).await?;

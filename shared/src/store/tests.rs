@@ -1,5 +1,7 @@
 //! The raw form of every item, so that a change to it is seen for what it is: a migration.
 
+mod account;
+
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -15,8 +17,7 @@ use super::items::{
 };
 use super::jobs::{Job, JobState};
 use crate::domain::address::MatchedAddress;
-use crate::domain::alarm::{Alarm, Cause};
-use crate::domain::audit::{AccountEntry, Act, Actor, Entry, What};
+use crate::domain::audit::{Act, Actor, Entry, What};
 use crate::domain::crossing::{Crossing, Scope, Told};
 use crate::domain::days::Days;
 use crate::domain::grant::testing::{a_grant, a_programme};
@@ -200,29 +201,6 @@ fn a_foreign_key() -> ForeignKey {
     }
 }
 
-/// One alarm of each cause, and the mail that one of them owes.
-fn alarms() -> Vec<String> {
-    let recipient: crate::domain::id::PersonId = "fedcba9876543210".parse().unwrap();
-    let causes = [
-        Cause::HeldBack { sweeps: 30, recoveries: 2, bound: 5 },
-        Cause::Residual { residual: Usd::from_dollars(4), tolerance: Usd::CENT },
-        Cause::ManagementKey,
-        Cause::Incomplete { problems: 2, first: "the listing did not reach its end".to_owned() },
-    ];
-    let alarm =
-        |cause| Alarm { recipients: vec![recipient.clone()], told: 1, ..Alarm::now(cause, at("2026-01-03T00:21:00Z")) };
-    let alarms = causes.map(alarm);
-    let mail = OwedMail::Account { day: alarms[0].day, alarm: alarms[0].name(), recipient: recipient.clone() };
-    let row = OutboxRow::owed(ulid(), MailClass::Urgent, mail, at("2026-01-03T00:21:00Z"));
-    alarms.iter().map(raw).chain([raw(&row)]).collect()
-}
-
-fn an_account_entry() -> AccountEntry {
-    let by = Actor::Person("fedcba9876543210".parse().unwrap());
-    let what = What::new(Act::GuardReleased).changing("2026-01-03T00:20:00Z", "released").noting("30 keys to be swept");
-    AccountEntry { entry: ulid(), at: at("2026-01-03T08:00:00Z"), by, what }
-}
-
 fn a_crossing() -> Crossing {
     Crossing {
         programme: a_programme().id,
@@ -389,8 +367,7 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         raw(&a_foreign_key()),
         raw(&Checkpoint { run: ulid(), began_at: at("2026-01-03T00:20:00Z"), fence: 3, rows: 2, saves: 1, parts: 1 }),
         raw(&Part { run: ulid(), part: "R#000000".to_owned(), made_at: at("2026-01-03T00:20:00Z"), bytes: vec![1, 2] }),
-        alarms().join("\n"),
-        raw(&an_account_entry()),
+        account::items(),
         raw(&an_import()),
         raw(&some_steps()),
         raw(&a_job()),

@@ -1,0 +1,35 @@
+//! The raw form of what an admin is told of the account and does to it.
+
+use super::{at, raw, ulid};
+use crate::domain::alarm::{Alarm, Cause};
+use crate::domain::audit::{AccountEntry, Act, Actor, What};
+use crate::domain::id::PersonId;
+use crate::domain::money::Usd;
+use crate::store::items::{MailClass, OutboxRow, OwedMail};
+
+pub(super) fn items() -> String {
+    alarms().into_iter().chain([raw(&an_account_entry())]).collect::<Vec<_>>().join("\n")
+}
+
+/// One alarm of each cause, and the mail that one of them owes.
+fn alarms() -> Vec<String> {
+    let recipient: PersonId = "fedcba9876543210".parse().unwrap();
+    let causes = [
+        Cause::HeldBack { sweeps: 30, recoveries: 2, bound: 5 },
+        Cause::Residual { residual: Usd::from_dollars(4), tolerance: Usd::CENT },
+        Cause::ManagementKey,
+        Cause::Incomplete { problems: 2, first: "the listing did not reach its end".to_owned() },
+    ];
+    let alarm =
+        |cause| Alarm { recipients: vec![recipient.clone()], told: 1, ..Alarm::now(cause, at("2026-01-03T00:21:00Z")) };
+    let alarms = causes.map(alarm);
+    let mail = OwedMail::Account { day: alarms[0].day, alarm: alarms[0].name(), recipient: recipient.clone() };
+    let row = OutboxRow::owed(ulid(), MailClass::Urgent, mail, at("2026-01-03T00:21:00Z"));
+    alarms.iter().map(raw).chain([raw(&row)]).collect()
+}
+
+fn an_account_entry() -> AccountEntry {
+    let by = Actor::Person("fedcba9876543210".parse().unwrap());
+    let what = What::new(Act::GuardReleased).changing("2026-01-03T00:20:00Z", "released").noting("30 keys to be swept");
+    AccountEntry { entry: ulid(), at: at("2026-01-03T08:00:00Z"), by, what }
+}
