@@ -1,8 +1,8 @@
 //! Sends what the outbox owes, and hears what became of it: from the event to the answer. What a mail is about is decided in
 //! `owed`, what it says in `words`, how it is sent in `post`.
 
-mod by_rule;
 mod account;
+mod by_rule;
 mod drain;
 mod heard;
 mod letter;

@@ -53,7 +53,7 @@ impl Run<'_> {
     /// Sees to every finding that the guard lets through.
     pub(crate) async fn act(&self, progress: &mut Progress, deadline: Deadline) -> Result<Step> {
         if progress.done == 0 {
-            self.hold_back(progress, deadline).await?;
+            self.hold_back(progress).await?;
             progress.purge_at_most(progress.report.keys_listed / PURGED_ONE_IN);
         }
         while progress.done < progress.findings.len() {

@@ -2,7 +2,6 @@
 //! a live key that is taken for one does. A person looks, and lets the next run do it.
 
 use anyhow::Result;
-use bursar_core::deadline::Deadline;
 use bursar_core::store::HeldBack;
 
 use crate::look::What;
@@ -16,7 +15,7 @@ const ONE_IN: usize = 50;
 
 impl Run<'_> {
     /// Counts what would be disabled before any of it is marked, and drops all of that where it is too much.
-    pub(crate) async fn hold_back(&self, progress: &mut Progress, deadline: Deadline) -> Result<()> {
+    pub(crate) async fn hold_back(&self, progress: &mut Progress) -> Result<()> {
         let bound = ALWAYS.max(progress.report.keys_listed / ONE_IN);
         let (sweeps, recoveries) = counted(progress);
         if sweeps + recoveries <= bound {
@@ -45,7 +44,6 @@ impl Run<'_> {
             sweeps + recoveries
         ));
         progress.held_back = Some(held);
-        let _ = deadline;
         Ok(())
     }
 }

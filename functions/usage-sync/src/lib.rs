@@ -2,6 +2,7 @@
 //! `progress::Stage`; each stands in a file of its own.
 
 mod act;
+mod alarms;
 mod foreign;
 mod grants;
 mod guard;
@@ -18,6 +19,7 @@ use anyhow::{Result, bail};
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
 use bursar_core::deadline::Deadline;
+use bursar_core::domain::address::EmailAddress;
 use bursar_core::event::Event;
 use bursar_core::provider::Provider;
 use bursar_core::start::Function;
@@ -32,12 +34,13 @@ pub struct App {
     table: Table,
     provider: Provider,
     clock: Clock,
+    admins: Vec<EmailAddress>,
 }
 
 impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
         let (table, provider) = (Table::new(&config), Provider::new(&config));
-        App { table, provider, clock }
+        App { table, provider, clock, admins: config.admins }
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {

@@ -54,6 +54,10 @@ pub(crate) struct Progress {
     pub(crate) has_failed: bool,
     /// Whether something that was to be done was not.
     pub(crate) is_undone: bool,
+    /// Whether the provider refused the management key.
+    pub(crate) key_does_not_work: bool,
+    /// What nobody explains, once that is known.
+    pub(crate) residual: Option<Usd>,
     /// The account's money before the listing.
     pub(crate) credits: Option<Credits>,
     /// The programme and the sixteenth of it that are next.
@@ -110,6 +114,8 @@ impl Progress {
             has_gaps: false,
             has_failed: false,
             is_undone: false,
+            key_does_not_work: false,
+            residual: None,
             credits: None,
             next: (0, 0),
             sums: None,

@@ -6,6 +6,7 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::id::KeyName;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::window::utc_date;
+use bursar_core::provider::ProviderError;
 use bursar_core::provider::account::Credits;
 use bursar_core::store::{Account, AccountDay, Stranger, SyncState};
 
@@ -21,6 +22,7 @@ impl Run<'_> {
     pub(crate) async fn begin(&self, progress: &mut Progress, deadline: Deadline) -> Result<bool> {
         if let Err(error) = self.provider.check_management_key(deadline).await {
             progress.report.problem(format!("nothing was listed: {error}"));
+            progress.key_does_not_work = matches!(error, ProviderError::ManagementKey { .. });
             return Ok(false);
         }
         match self.provider.credits(deadline).await {
@@ -67,7 +69,8 @@ impl Run<'_> {
             if is_read {
                 self.write_account(progress, day.as_ref()).await?;
             }
-            progress.report.residual_usd = day.as_ref().map(|day| day.residual.to_string());
+            progress.residual = day.as_ref().map(|day| day.residual);
+            progress.report.residual_usd = progress.residual.map(|residual| residual.to_string());
             if self.is_copy && progress.report.complete {
                 self.table.adopt(self.clock.now()).await?;
             }

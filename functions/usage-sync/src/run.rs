@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use bursar_core::clock::Clock;
 use bursar_core::deadline::Deadline;
+use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::id::DeploymentId;
 use bursar_core::domain::programme::Programme;
 use bursar_core::provider::Provider;
@@ -30,6 +31,7 @@ pub(crate) struct Run<'a> {
     pub(crate) table: &'a Table,
     pub(crate) provider: &'a Provider,
     pub(crate) clock: &'a Clock,
+    pub(crate) admins: &'a [EmailAddress],
     pub(crate) deployment: DeploymentId,
     /// Whether the table is a copy of an earlier moment.
     pub(crate) is_copy: bool,
@@ -98,7 +100,7 @@ async fn under(app: &App, wanted: Wanted, lease: &Lease, deadline: Deadline) -> 
             progress.report.problem(format!("the run ended early: {error:#}"));
         }
     }
-    run.end(&progress).await?;
+    run.end(&progress, deadline).await?;
     outcome?;
     Ok(serde_json::to_value(&progress.report)?)
 }
@@ -115,6 +117,7 @@ impl<'a> Run<'a> {
             table: &app.table,
             provider: &app.provider,
             clock: &app.clock,
+            admins: &app.admins,
             deployment: meta.deployment.clone(),
             is_copy: app.table.is_copy(meta),
             programmes,
@@ -168,8 +171,9 @@ impl<'a> Run<'a> {
     }
 
     /// Puts the run on record, as one line of the log and as metrics besides.
-    async fn end(&self, progress: &Progress) -> Result<()> {
+    async fn end(&self, progress: &Progress, deadline: Deadline) -> Result<()> {
         self.stay().await?;
+        self.raise_what_is_the_matter(progress, deadline).await?;
         let told = serde_json::to_string(&progress.report)?;
         let ended = items::Run::ended(progress.began_at, self.clock.now(), progress.report.complete, told);
         tracing::info!(report = %ended.report, "synced");

@@ -3,8 +3,8 @@
 
 mod account;
 mod act;
-mod checkpoints;
 mod alarms;
+mod checkpoints;
 mod commit;
 mod error;
 mod grants;

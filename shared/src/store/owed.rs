@@ -170,7 +170,7 @@ impl OutboxRow {
                 row: self.row,
                 written_at: self.written_at,
             }),
-            OwedMail::Link { .. } | OwedMail::Alert { .. } => None,
+            OwedMail::Link { .. } | OwedMail::Alert { .. } | OwedMail::Account { .. } => None,
         }
     }
 }

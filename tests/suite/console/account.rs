@@ -153,7 +153,8 @@ async fn the_money_is_held_against_what_is_reserved_and_the_residual_stands_day_
     for (of, spent, residual) in [("2026-11-17", 52, 0), ("2026-11-19", 56, 2), ("2026-11-20", 60, 4)] {
         let used = Used::on_one(date("2026-11-19"), dollars(42));
         let account = Account { as_of: at(LOOKED), ours: used.clone(), foreign: Used::default() };
-        table.note_account(&account, Some(&day(of, spent, residual))).await.unwrap();
+        table.note_account(&account).await.unwrap();
+        table.note_account_day(&day(of, spent, residual)).await.unwrap();
     }
     table.record_run(&run(LOOKED, true, &[])).await.unwrap();
     let visitor = admin(&stack).await;
@@ -177,7 +178,8 @@ async fn the_money_is_held_against_what_is_reserved_and_the_residual_stands_day_
     assert!(!warns(&page, "below what is reserved"));
     let poor = AccountDay { bought: dollars(79), as_of: at(NOON), ..day("2026-11-20", 60, 4) };
     let account = Account { as_of: at(NOON), ours: Used::default(), foreign: Used::default() };
-    table.note_account(&account, Some(&poor)).await.unwrap();
+    table.note_account(&account).await.unwrap();
+    table.note_account_day(&poor).await.unwrap();
     let page = visitor.get(PATH).await;
     assert!(warns(&page, "The balance is $1.00 below what is reserved"), "{:?}", page.texts("warning"));
     stack.stop().await.unwrap();
@@ -217,10 +219,12 @@ async fn each_thing_that_is_wrong_with_the_syncs_is_one_warning() {
 
     raise(Cause::Residual { residual: dollars(4), tolerance: Usd::from_micros(214) }).await;
     let account = Account { as_of: at(LOOKED), ours: Used::default(), foreign: Used::default() };
-    table.note_account(&account, Some(&day("2026-11-20", 60, 4))).await.unwrap();
+    table.note_account(&account).await.unwrap();
+    table.note_account_day(&day("2026-11-20", 60, 4)).await.unwrap();
     let told = warnings().await;
     assert!(told.iter().any(|warning| warning.contains("the residual was $4.00")), "{told:?}");
-    table.note_account(&account, Some(&day("2026-11-21", 60, 0))).await.unwrap();
+    table.note_account(&account).await.unwrap();
+    table.note_account_day(&day("2026-11-21", 60, 0)).await.unwrap();
     assert_eq!(warnings().await.len(), 2, "it is of an earlier day: only the run and the management key are left");
     stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
     assert_eq!(stack.ses.unread().len(), 2);
@@ -254,7 +258,7 @@ async fn keys_without_an_owner_are_named_those_without_a_limit_first_over_the_sp
         ours: Used::default(),
         foreign: Used { credits: foreign_days, ..Used::default() },
     };
-    table.note_account(&account, None).await.unwrap();
+    table.note_account(&account).await.unwrap();
     let visitor = admin(&stack).await;
     let page = visitor.get(PATH).await.expect(200);
     let hashes: Vec<String> =

@@ -152,7 +152,7 @@ async fn a_key_that_is_said_to_be_gone_and_is_enabled_is_named_after_a_complete_
     let now = scene.now;
     scene
         .edit(|grant| {
-            (grant.attempts[0].disable, grant.attempts[0].gone) = (Disable::Done { at: now }, Some(Gone::Missing))
+            (grant.attempts[0].disable, grant.attempts[0].gone) = (Disable::Done { at: now }, Some(Gone::Missing));
         })
         .await;
     scene.accept().await;

@@ -1,0 +1,50 @@
+//! What an admin is told of a run: once for each cause and day, however many runs meet it.
+
+use anyhow::Result;
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::alarm::{Alarm, Cause};
+use bursar_core::domain::money::Usd;
+
+use crate::progress::Progress;
+use crate::run::Run;
+
+impl Run<'_> {
+    /// Tells the admins, when a run ends, of what is the matter.
+    pub(crate) async fn raise_what_is_the_matter(&self, progress: &Progress, deadline: Deadline) -> Result<()> {
+        let causes = causes(progress);
+        if causes.is_empty() {
+            return Ok(());
+        }
+        let (now, mut admins) = (self.clock.now(), Vec::new());
+        for address in self.admins {
+            admins.push(self.table.person_of(address, deadline).await?);
+        }
+        for cause in causes {
+            self.table.raise(&Alarm::now(cause, now), &admins, now, deadline).await?;
+        }
+        Ok(())
+    }
+}
+
+fn causes(progress: &Progress) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    if progress.key_does_not_work {
+        causes.push(Cause::ManagementKey);
+    }
+    if let Some(held) = &progress.held_back {
+        causes.push(Cause::HeldBack { sweeps: held.sweeps, recoveries: held.recoveries, bound: held.bound });
+    }
+    // The provider's numbers are rounded key by key, each by less than a micro-dollar.
+    let tolerance = Usd::from_micros(i64::try_from(progress.report.keys_listed).unwrap_or(i64::MAX));
+    if let Some(residual) =
+        progress.residual.filter(|residual| residual.or_zero().max(Usd::ZERO - *residual) > tolerance)
+    {
+        causes.push(Cause::Residual { residual, tolerance });
+    }
+    if !progress.report.complete && causes.is_empty() {
+        let first = progress.report.problems.first().cloned().unwrap_or_default();
+        let problems = u32::try_from(progress.report.problems.len()).unwrap_or(u32::MAX);
+        causes.push(Cause::Incomplete { problems, first });
+    }
+    causes
+}
