@@ -57,6 +57,7 @@ async fn each_alarm_says_what_and_how_much_and_leads_to_the_account() {
     You get this mail because you are an admin of Bursar at Example University.
     Example University
     Help: bursar-help@example.edu
+    Privacy: https://example.edu/privacy
     "#);
     let (residual, tolerance) = (Usd::from_micros(4_120_003), Usd::from_micros(214));
     insta::assert_snapshot!(office.told(Cause::Residual { residual, tolerance }).await, @r#"
@@ -78,6 +79,7 @@ async fn each_alarm_says_what_and_how_much_and_leads_to_the_account() {
     You get this mail because you are an admin of Bursar at Example University.
     Example University
     Help: bursar-help@example.edu
+    Privacy: https://example.edu/privacy
     "#);
     insta::assert_snapshot!(office.told(Cause::ManagementKey).await, @r#"
     The management key does not work
@@ -96,6 +98,7 @@ async fn each_alarm_says_what_and_how_much_and_leads_to_the_account() {
     You get this mail because you are an admin of Bursar at Example University.
     Example University
     Help: bursar-help@example.edu
+    Privacy: https://example.edu/privacy
     "#);
     let first = "the keys could not all be listed: status 503".to_owned();
     insta::assert_snapshot!(office.told(Cause::Incomplete { problems: 2, first }).await, @r#"
@@ -115,6 +118,7 @@ async fn each_alarm_says_what_and_how_much_and_leads_to_the_account() {
     You get this mail because you are an admin of Bursar at Example University.
     Example University
     Help: bursar-help@example.edu
+    Privacy: https://example.edu/privacy
     "#);
     office.finish().await;
 }

@@ -82,6 +82,7 @@ async fn a_student_hears_of_each_step_of_the_rules() {
     You get this mail because you have a key for CS pilot, and its people set such a rule.
     Example University
     Help: bursar-help@example.edu
+    Privacy: https://example.edu/privacy
     "#);
     html_says(&mail.contents, &["CS pilot", "Look at my keys"]);
 
@@ -105,6 +106,7 @@ async fn a_student_hears_of_each_step_of_the_rules() {
     You get this mail because you have a key for CS pilot, and its people set such a rule.
     Example University
     Help: bursar-help@example.edu
+    Privacy: https://example.edu/privacy
     "#);
 
     office.pass(11 * DAY).await;
@@ -133,6 +135,7 @@ async fn a_student_hears_of_each_step_of_the_rules() {
     You get this mail because you have a key for CS pilot, and its people set such a rule.
     Example University
     Help: bursar-help@example.edu
+    Privacy: https://example.edu/privacy
     "#);
 
     office.table.release(office.at(&grant), HoldKind::Unused, &Actor::Student).await.unwrap();
@@ -157,6 +160,7 @@ async fn a_student_hears_of_each_step_of_the_rules() {
     You get this mail because you have a key for CS pilot, and its people set such a rule.
     Example University
     Help: bursar-help@example.edu
+    Privacy: https://example.edu/privacy
     "#);
     office.stop().await;
 }
