@@ -4,6 +4,7 @@ use anyhow::Result;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::alarm::{Alarm, Cause};
 use bursar_core::domain::money::Usd;
+use bursar_core::domain::window::utc_date;
 
 use crate::progress::Progress;
 use crate::run::Run;
@@ -20,7 +21,12 @@ impl Run<'_> {
             admins.push(self.table.person_of(address, deadline).await?);
         }
         for cause in causes {
-            self.table.raise(&Alarm::now(cause, now), &admins, now, deadline).await?;
+            let alarm = match (&cause, &progress.held_back) {
+                // It is told for the day on which it began.
+                (Cause::HeldBack { .. }, Some(held)) => Alarm::on(utc_date(held.at), cause, now),
+                _ => Alarm::now(cause, now),
+            };
+            self.table.raise(&alarm, &admins, now, deadline).await?;
         }
         Ok(())
     }

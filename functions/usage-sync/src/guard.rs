@@ -21,29 +21,25 @@ impl Run<'_> {
         if sweeps + recoveries <= bound {
             return Ok(());
         }
-        let held = self.table.sync_state().await?.held_back;
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let (sweeps, recoveries, bound) = (count(sweeps), count(recoveries), count(bound));
+        let last = self.table.sync_state().await?.held_back;
         // What was let through is what somebody saw, and little more.
-        let released = held.filter(|held| held.released_by.is_some());
-        if released.is_some_and(|held| sweeps + recoveries <= usize_of(held.sweeps) + usize_of(held.recoveries) + bound)
-        {
+        let released = last.as_ref().filter(|last| last.released_by.is_some());
+        if released.is_some_and(|last| sweeps + recoveries <= last.sweeps + last.recoveries + bound) {
             return Ok(());
         }
         progress.findings.retain(|finding| !is_counted(&finding.what));
         progress.is_undone = true;
-        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        let held = HeldBack {
-            at: progress.began_at,
-            sweeps: count(sweeps),
-            recoveries: count(recoveries),
-            bound: count(bound),
-            released_by: None,
-        };
         progress.report.problem(format!(
             "{} keys would have been disabled, and one run disables {bound} at most on its own judgement: none was. An admin can \
              let the next run do it.",
             sweeps + recoveries
         ));
-        progress.held_back = Some(held);
+        // While it is the same, whoever looks at the page of an earlier run may still let it through.
+        let same = last.filter(|last| (last.sweeps, last.recoveries) == (sweeps, recoveries));
+        let at = same.map_or(progress.began_at, |last| last.at);
+        progress.held_back = Some(HeldBack { at, sweeps, recoveries, bound, released_by: None });
         Ok(())
     }
 }
@@ -59,8 +55,4 @@ fn counted(progress: &Progress) -> (usize, usize) {
 
 fn is_counted(what: &What) -> bool {
     matches!(what, What::Sweep { .. } | What::Recover { ends: 1.., .. })
-}
-
-fn usize_of(count: u32) -> usize {
-    usize::try_from(count).unwrap_or(usize::MAX)
 }

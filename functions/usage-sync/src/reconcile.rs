@@ -1,14 +1,14 @@
 //! Whether the sums agree: what the account spent against what all known keys used, ours and others'. The first complete run says
 //! what there was before; from then on what nobody explains is the residual. Here a run also says how the sync stands.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::id::KeyName;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::window::utc_date;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::account::Credits;
-use bursar_core::store::{Account, AccountDay, Stranger, SyncState};
+use bursar_core::store::{Account, AccountDay, HeldBack, Stranger, SyncState};
 
 use crate::listing::Listing;
 use crate::progress::Progress;
@@ -55,29 +55,32 @@ impl Run<'_> {
         progress.report.complete = credits.is_some() && !progress.is_undone;
 
         self.stay().await?;
+        let opening = self.table.sync_state().await?.opening.or_else(|| {
+            let unexplained = |(before, after)| unexplained(before, after, progress, Usd::ZERO);
+            credits.filter(|_| progress.report.complete).map(unexplained)
+        });
+        let day = credits.zip(opening).map(|((before, after), opening)| self.day(before, after, opening, progress));
+        progress.residual = day.as_ref().map(|day| day.residual);
+        progress.report.residual_usd = progress.residual.map(|residual| residual.to_string());
+        // The sums first: what says how far they are known comes after them.
+        if is_read {
+            self.write_account(progress, day.as_ref()).await?;
+        }
+        self.write_state(progress, opening, is_read).await?;
+        if self.is_copy && progress.report.complete {
+            self.table.adopt(self.clock.now()).await?;
+        }
+        Ok(Step::Done)
+    }
+
+    async fn write_state(&self, progress: &Progress, opening: Option<Usd>, is_read: bool) -> Result<()> {
         for _ in 0..TRIES {
             let state = self.table.sync_state().await?;
-            let opening = state.opening.or_else(|| {
-                let unexplained = |(before, after)| unexplained(before, after, progress, Usd::ZERO);
-                credits.filter(|_| progress.report.complete).map(unexplained)
-            });
-            let day = credits.zip(opening).map(|((before, after), opening)| self.day(before, after, opening, progress));
-            let next = self.state_after(progress, &state, opening, is_read);
-            if !self.table.set_sync_state(&next).await? {
-                continue;
+            if self.table.set_sync_state(&self.state_after(progress, state, opening, is_read)).await? {
+                return Ok(());
             }
-            if is_read {
-                self.write_account(progress, day.as_ref()).await?;
-            }
-            progress.residual = day.as_ref().map(|day| day.residual);
-            progress.report.residual_usd = progress.residual.map(|residual| residual.to_string());
-            if self.is_copy && progress.report.complete {
-                self.table.adopt(self.clock.now()).await?;
-            }
-            return Ok(Step::Done);
         }
-        ensure!(false, "how the sync stands was changed again and again");
-        Ok(Step::Done)
+        bail!("how the sync stands was changed again and again")
     }
 
     /// Writes what all keys used and what the money came to, each only if it changed.
@@ -94,20 +97,24 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn state_after(&self, progress: &Progress, state: &SyncState, opening: Option<Usd>, is_read: bool) -> SyncState {
-        let (began_at, complete) = (Some(progress.began_at), progress.report.complete);
-        let state = state.clone();
-        let recovered_at = (self.is_copy && complete).then_some(progress.began_at);
-        let after = SyncState {
-            looked_at: if is_read { began_at } else { state.looked_at },
-            completed_at: if complete { began_at } else { state.completed_at },
-            opening,
-            restored_at: recovered_at.or(state.restored_at),
-            unseen: if is_read { progress.still_unseen.clone() } else { state.unseen },
-            strangers: if is_read { progress.strangers.clone() } else { state.strangers },
-            held_back: if is_read { progress.held_back.clone() } else { state.held_back },
-            version: state.version,
-        };
+    fn state_after(&self, progress: &Progress, state: SyncState, opening: Option<Usd>, is_read: bool) -> SyncState {
+        let complete = progress.report.complete;
+        let began_at = Some(progress.began_at);
+        let mut after = SyncState { opening, ..state };
+        if complete {
+            after.completed_at = began_at;
+            after.restored_at = if self.is_copy { began_at } else { after.restored_at };
+        }
+        if is_read {
+            after.looked_at = began_at;
+            after.unseen.clone_from(&progress.still_unseen);
+            after.strangers.clone_from(&progress.strangers);
+            // Somebody may have let it through since this run held it back.
+            let is_same = |held: &HeldBack| after.held_back.as_ref().is_some_and(|now| now.at == held.at);
+            if !progress.held_back.as_ref().is_some_and(is_same) {
+                after.held_back.clone_from(&progress.held_back);
+            }
+        }
         after.next()
     }
 
