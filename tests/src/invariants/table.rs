@@ -10,9 +10,10 @@ use bursar_core::domain::programme::Programme;
 use bursar_core::domain::sign_in::{Session, SignIn};
 use bursar_core::store::items::{Enrolment, Item, Link, OutboxRow, OwedMail, Person, PersonOf, Stored, Undeliverable};
 use bursar_core::store::{ImportChunk, keys};
+use jiff::Timestamp;
 
-use super::Step;
 use super::secrets::texts_of;
+use super::{Snapshot, Step};
 
 /// Every item is of a known kind, decodes, and has exactly the key and the attributes that the product would write.
 pub(super) fn items_are_whole(step: &Step<'_>) -> Vec<String> {
@@ -22,15 +23,11 @@ pub(super) fn items_are_whole(step: &Step<'_>) -> Vec<String> {
 /// Every grant is in a state that acts can lead to, with the attempts that belong to it.
 pub(super) fn grants_make_sense(step: &Step<'_>) -> Vec<String> {
     let grants = step.now.grants.values();
-    let recovered = |grant: &Grant| {
-        let mut entries = step.now.entries_on(&grant.programme, Some(&grant.id));
-        entries.any(|entry| entry.what.act == Act::Recovered)
+    let wrong = |grant: &Grant| {
+        let past = Past::of(grant, step.now);
+        wrong_with(grant, &past).into_iter().map(|why| format!("{} {why}", named(grant))).collect::<Vec<_>>()
     };
-    grants
-        .flat_map(|grant| {
-            wrong_with(grant, recovered(grant)).into_iter().map(move |why| format!("{} {why}", named(grant)))
-        })
-        .collect()
+    grants.flat_map(wrong).collect()
 }
 
 /// Grants, pots, readings, enrolments, notices and entries name things that are there, a person has one grant in a programme, and
@@ -113,8 +110,25 @@ fn kind_of(item: &Item) -> &str {
     item.get("kind").and_then(|kind| kind.as_s().ok()).map_or("", String::as_str)
 }
 
-/// `recovered`: keys of it were found at the provider after the table went back, and recorded as they were.
-fn wrong_with(grant: &Grant, recovered: bool) -> Vec<String> {
+/// What entries tell of a grant that bears on what it may be now.
+struct Past {
+    /// Keys of it were found at the provider after the table went back, and recorded as they were.
+    recovered: bool,
+    given_back_at: Option<Timestamp>,
+}
+
+impl Past {
+    fn of(grant: &Grant, now: &Snapshot) -> Past {
+        let last = |act: Act| {
+            let entries = now.entries_on(&grant.programme, Some(&grant.id));
+            entries.filter(|entry| entry.what.act == act).map(|entry| entry.at).max()
+        };
+        Past { recovered: last(Act::Recovered).is_some(), given_back_at: last(Act::PlaceGivenBack) }
+    }
+}
+
+fn wrong_with(grant: &Grant, past: &Past) -> Vec<String> {
+    let recovered = past.recovered;
     let mut wrong = Vec::new();
     let mut must = |holds: bool, why: &str| {
         if !holds {
@@ -150,7 +164,12 @@ fn wrong_with(grant: &Grant, recovered: bool) -> Vec<String> {
             must(live.is_none_or(newest), "is live with a key of an older attempt");
             must(live.is_none_or(|live| live.gone.is_none()), "is live with a key that is gone");
             must(grant.has_place || !grant.holds.is_empty(), "is live without a place in the pot");
-            let spent_out = live.is_some_and(|live| matches!(live.disable, Disable::Done { .. }));
+            let spent_out = live.is_some_and(|live| match live.disable {
+                Disable::Done { .. } => true,
+                // It was found enabled again afterwards.
+                Disable::Owed { since } => past.given_back_at.is_some_and(|given_back| given_back <= since),
+                Disable::No => false,
+            });
             must(grant.has_place || spent_out, "gave its place in the pot back while its key can spend");
             let owed = live.is_none_or(|live| live.disable != Disable::No);
             must(owed != grant.holds.is_empty(), "disables its live key without a hold, or does not with one");

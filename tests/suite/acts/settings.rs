@@ -200,8 +200,10 @@ pub(crate) fn person(name: &str) -> NewPerson {
 /// What a table that went back finds at the provider: the key of the attempt that is open, else one that came after.
 pub(crate) fn found(who: &GrantId, epoch: Epoch, last: Option<&Attempt>) -> Vec<Found> {
     let open = last.filter(|last| last.state == AttemptState::Open);
-    let (epoch, nonce) = open
-        .map_or_else(|| (epoch.next(), "f0f0f0f0f0f0f0f0".parse().unwrap()), |open| (open.epoch, open.nonce.clone()));
+    let (epoch, nonce) = open.map_or_else(
+        || (epoch.next(), format!("f0f0f0f0{:08x}", epoch.next().number()).parse().unwrap()),
+        |open| (open.epoch, open.nonce.clone()),
+    );
     let key = format!("{who}{:048x}", 0xf000 + epoch.number()).parse().unwrap();
     vec![Found { epoch, nonce, key, enabled: true, limit: Some(Usd::from_dollars(20)), made_at: start() }]
 }
