@@ -8,6 +8,7 @@ mod grants;
 mod guard;
 mod listing;
 mod look;
+mod models;
 mod progress;
 mod reconcile;
 mod report;

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::listing::Listing;
 use crate::look::Finding;
+use crate::models::Models;
 use crate::report::Report;
 use crate::row::Rows;
 
@@ -25,6 +26,8 @@ use crate::row::Rows;
 pub(crate) enum Stage {
     #[default]
     List,
+    /// Asks who used which model.
+    AskForModels,
     /// Looks at every grant: readings, sums, and what is to be done.
     Look,
     LookAtForeign,
@@ -63,6 +66,7 @@ pub(crate) struct Progress {
     /// The programme and the sixteenth of it that are next.
     pub(crate) next: (u16, u8),
     pub(crate) sums: Option<Sums>,
+    pub(crate) models: Models,
     pub(crate) account: Whole,
     pub(crate) strangers: Vec<Stranger>,
     /// Recorded keys that the provider does not have, and since when: as the last run left it, and as this one found it.
@@ -119,6 +123,7 @@ impl Progress {
             credits: None,
             next: (0, 0),
             sums: None,
+            models: Models::default(),
             account: Whole::default(),
             strangers: Vec::new(),
             unseen: sync.unseen.clone(),

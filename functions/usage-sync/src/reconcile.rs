@@ -63,6 +63,7 @@ impl Run<'_> {
         progress.residual = day.as_ref().map(|day| day.residual);
         progress.report.residual_usd = progress.residual.map(|residual| residual.to_string());
         // The sums first: what says how far they are known comes after them.
+        self.write_models(progress).await?;
         if is_read {
             self.write_account(progress, day.as_ref()).await?;
         }
@@ -100,7 +101,8 @@ impl Run<'_> {
     fn state_after(&self, progress: &Progress, state: SyncState, opening: Option<Usd>, is_read: bool) -> SyncState {
         let complete = progress.report.complete;
         let began_at = Some(progress.began_at);
-        let mut after = SyncState { opening, ..state };
+        let models_until = progress.models.until.max(state.models_until);
+        let mut after = SyncState { opening, models_until, ..state };
         if complete {
             after.completed_at = began_at;
             after.restored_at = if self.is_copy { began_at } else { after.restored_at };

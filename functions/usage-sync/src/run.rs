@@ -8,6 +8,7 @@ use bursar_core::clock::Clock;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::id::DeploymentId;
+use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Programme;
 use bursar_core::provider::Provider;
 use bursar_core::store::items::{self, Lease, Meta};
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::App;
 use crate::progress::{Progress, Stage};
+use crate::report::Report;
 
 /// A little longer than an invocation can take.
 const LEASE: SignedDuration = SignedDuration::from_mins(16);
@@ -133,8 +135,9 @@ impl<'a> Run<'a> {
                     if progress.credits.is_none() && !self.begin(progress, deadline).await? {
                         return Ok(Step::Done);
                     }
-                    (self.list(progress, deadline).await?, Stage::Look)
+                    (self.list(progress, deadline).await?, Stage::AskForModels)
                 }
+                Stage::AskForModels => (self.ask_for_models(progress, deadline).await?, Stage::Look),
                 Stage::Look => (self.look_at_all(progress, deadline).await?, Stage::LookAtForeign),
                 Stage::LookAtForeign => (self.look_at_foreign(progress, deadline).await?, Stage::Act),
                 Stage::Act => (self.act(progress, deadline).await?, Stage::SumUp),
@@ -176,7 +179,21 @@ impl<'a> Run<'a> {
         self.raise_what_is_the_matter(progress, deadline).await?;
         let told = serde_json::to_string(&progress.report)?;
         let ended = items::Run::ended(progress.began_at, self.clock.now(), progress.report.complete, told);
-        tracing::info!(report = %ended.report, "synced");
+        let Report { keys_listed, readings_recorded, orphans_disabled, keys_missing, complete, .. } = progress.report;
+        // The template makes metrics of these, which must be numbers.
+        tracing::info!(
+            keys_listed,
+            readings_recorded,
+            orphans_disabled,
+            keys_missing,
+            complete = u8::from(complete),
+            problems = progress.report.problems.len(),
+            residual_micro_usd = progress.residual.map(Usd::micros),
+            balance_micro_usd = progress.credits.map(|credits| credits.balance().micros()),
+            duration_ms = progress.report.duration_ms,
+            report = %ended.report,
+            "synced"
+        );
         self.table.record_run(&ended).await?;
         Ok(self.table.forget_checkpoint().await?)
     }

@@ -19,7 +19,7 @@ const LONGEST_NAME: usize = 100;
 const MADE_BY_BURSAR: &str = "bursar/";
 
 /// What all keys of one name used of one model on one UTC day. Both names are empty where the provider knows none.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelRow {
     pub key_name: String,
     pub model: String,
@@ -30,7 +30,7 @@ pub struct ModelRow {
 }
 
 /// What the account used of one model on one UTC day.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActivityRow {
     pub day: Date,
     pub model: String,

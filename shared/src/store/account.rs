@@ -31,6 +31,9 @@ pub struct SyncState {
     /// When the last complete run began.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
+    /// The last day of which it is known who used which model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub models_until: Option<Date>,
     /// What the account had spent beyond all known keys when a run was complete for the first time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opening: Option<Usd>,

@@ -35,6 +35,8 @@ pub const ACCOUNT: &str = "ACCOUNT";
 pub const ACCOUNT_DAYS: &str = "D#";
 /// What the sort keys of what an admin was told of the account begin with.
 pub const ALARMS: &str = "ALARM#";
+/// What the sort keys of days by model begin with, of a programme and of the account.
+pub const MODEL_DAYS: &str = "M#";
 /// What the sort keys of keys that nobody here made begin with.
 pub const FOREIGN_KEYS: &str = "F#";
 /// All runs of the sync, newest last.
@@ -207,6 +209,16 @@ pub fn run_part(run: Ulid, part: &str) -> Key {
 
 pub fn account() -> Key {
     key(ACCOUNT, "NOW")
+}
+
+/// What a programme used by model on a day.
+pub fn model_day(programme: &ProgrammeId, day: Date) -> Key {
+    key(programme_partition(programme), format!("{MODEL_DAYS}{day}"))
+}
+
+/// What was used by model on a day and is no programme's.
+pub fn nobodys_day(day: Date) -> Key {
+    key(ACCOUNT, format!("{MODEL_DAYS}{day}"))
 }
 
 pub fn account_day(day: Date) -> Key {

@@ -18,7 +18,9 @@ use bursar_core::store::items::{
     self, Enrolment, Item, Lease, Link, MailOf, Meta, OutboxRow, Person, PersonOf, Resent, Run, Sendings, Stored,
     Totals, Undeliverable,
 };
-use bursar_core::store::{Account, AccountDay, Checkpoint, ForeignKey, Import, ImportChunk, Job, SyncState};
+use bursar_core::store::{
+    Account, AccountDay, Checkpoint, ForeignKey, Import, ImportChunk, Job, ModelDay, NobodysDay, SyncState,
+};
 use bursar_local::engine::{Engine, Position};
 use bursar_local::provider::{KeySnapshot, Provider};
 use bursar_local::ses::{Mail, Ses};
@@ -259,6 +261,8 @@ impl Snapshot {
             AccountDay::KIND => decoded::<AccountDay>(item).map(drop)?,
             ForeignKey::KIND => decoded::<ForeignKey>(item).map(drop)?,
             Checkpoint::KIND => decoded::<Checkpoint>(item).map(drop)?,
+            ModelDay::KIND => decoded::<ModelDay>(item).map(drop)?,
+            NobodysDay::KIND => decoded::<NobodysDay>(item).map(drop)?,
             // What a run has seen, in bytes of its own.
             "checkpoint-part" => {}
             kind => anyhow::bail!("there is no kind {kind:?}"),

@@ -18,10 +18,11 @@ use crate::pump::filter::Filter;
 use crate::schedules::expression::Expression;
 
 /// Resources that exist in AWS only, or whose stand-in needs nothing from the template.
-const ONLY_IN_AWS: [&str; 10] = [
+const ONLY_IN_AWS: [&str; 11] = [
     "AWS::CloudWatch::Alarm",
     "AWS::IAM::Role",
     "AWS::Logs::LogGroup",
+    "AWS::Logs::MetricFilter",
     "AWS::SES::ConfigurationSet",
     "AWS::SES::ConfigurationSetEventDestination",
     "AWS::SNS::Topic",

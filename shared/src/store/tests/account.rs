@@ -3,12 +3,19 @@
 use super::{at, raw, ulid};
 use crate::domain::alarm::{Alarm, Cause};
 use crate::domain::audit::{AccountEntry, Act, Actor, What};
+use crate::domain::grant::testing::a_programme;
 use crate::domain::id::PersonId;
+use crate::domain::models::{GroupUse, Nobodys, NobodysUse};
 use crate::domain::money::Usd;
 use crate::store::items::{MailClass, OutboxRow, OwedMail};
+use crate::store::{ModelDay, NobodysDay};
 
 pub(super) fn items() -> String {
-    alarms().into_iter().chain([raw(&an_account_entry())]).collect::<Vec<_>>().join("\n")
+    alarms()
+        .into_iter()
+        .chain([raw(&an_account_entry()), raw(&a_model_day()), raw(&a_nobodys_day())])
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// One alarm of each cause, and the mail that one of them owes.
@@ -26,6 +33,25 @@ fn alarms() -> Vec<String> {
     let mail = OwedMail::Account { day: alarms[0].day, alarm: alarms[0].name(), recipient: recipient.clone() };
     let row = OutboxRow::owed(ulid(), MailClass::Urgent, mail, at("2026-01-03T00:21:00Z"));
     alarms.iter().map(raw).chain([raw(&row)]).collect()
+}
+
+fn a_model_day() -> ModelDay {
+    let (group, model) = (Some("A".to_owned()), "openai/gpt-4o-mini".to_owned());
+    ModelDay {
+        programme: a_programme().id,
+        day: "2026-01-02".parse().unwrap(),
+        as_of: at("2026-01-03T00:20:00Z"),
+        by: vec![GroupUse { group, model, spent: Usd::CENT, byok: Usd::ZERO, requests: 7 }],
+    }
+}
+
+fn a_nobodys_day() -> NobodysDay {
+    let (why, name, model) = (Nobodys::Foreign, Some("My key".to_owned()), "openai/gpt-4o-mini".to_owned());
+    NobodysDay {
+        day: "2026-01-02".parse().unwrap(),
+        as_of: at("2026-01-03T00:20:00Z"),
+        by: vec![NobodysUse { why, name, model, spent: Usd::CENT, byok: Usd::ZERO, requests: 7 }],
+    }
 }
 
 fn an_account_entry() -> AccountEntry {

@@ -1,0 +1,117 @@
+//! Who used which model: the provider is asked once a day by key and model, and where its answer was cut off for the account's
+//! activity besides. The number of calls depends on the days that were missed and never on the number of keys. Whose use it was is
+//! decided in `domain::models`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::grant::Grant;
+use bursar_core::domain::id::{GrantId, KeyName, ProgrammeId};
+use bursar_core::domain::models::{ActivityRow, Attribution, ModelRow, Owners, attribute};
+use bursar_core::domain::window::utc_date;
+use bursar_core::provider::ProviderError;
+use bursar_core::provider::analytics::UnreadableRows;
+use bursar_core::store::{ModelDay, NobodysDay};
+use jiff::ToSpan;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use crate::progress::Progress;
+use crate::report::Report;
+use crate::run::{Run, Step};
+
+/// At most so many days are asked for at once: older ones that were missed are not told apart by model.
+const MOST_DAYS: i64 = 7;
+
+/// What was told of models, until it is known whose it is.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Models {
+    rows: Vec<ModelRow>,
+    activity: Vec<ActivityRow>,
+    /// The last day that was asked for, if anything was.
+    pub(crate) until: Option<Date>,
+    /// The grants that rows name, and the groups of those that were looked at.
+    named: BTreeSet<GrantId>,
+    groups: BTreeMap<GrantId, (ProgrammeId, Option<String>)>,
+}
+
+impl Run<'_> {
+    /// Asks for the days that are over since the last time, and for the last of those once more: use may settle late.
+    pub(crate) async fn ask_for_models(&self, progress: &mut Progress, deadline: Deadline) -> Result<Step> {
+        let known = self.table.sync_state().await?.models_until;
+        let Ok(yesterday) = utc_date(progress.began_at).yesterday() else { return Ok(Step::Done) };
+        if known == Some(yesterday) {
+            return Ok(Step::Done);
+        }
+        let earliest = yesterday.checked_sub((MOST_DAYS - 1).days())?;
+        let from = known.map_or(earliest, |known| known.max(earliest));
+        match self.told_of_models(from, yesterday, &mut progress.report, deadline).await {
+            Ok((rows, activity)) => {
+                let names = rows.iter().filter_map(|row| row.key_name.parse::<KeyName>().ok());
+                let named = names.filter(|name| name.deployment == self.deployment).map(|name| name.grant).collect();
+                progress.models = Models { rows, activity, until: Some(yesterday), named, groups: BTreeMap::new() };
+            }
+            // The rest of the run does not need it, and the next asks again.
+            Err(error) => progress.report.problem(format!("what was used by model could not be read: {error}")),
+        }
+        Ok(Step::Done)
+    }
+
+    async fn told_of_models(
+        &self,
+        from: Date,
+        until: Date,
+        report: &mut Report,
+        deadline: Deadline,
+    ) -> Result<(Vec<ModelRow>, Vec<ActivityRow>), ProviderError> {
+        let told = self.provider.model_usage(from..=until, deadline).await?;
+        say_what_is_unreadable(report, &told.unreadable);
+        let mut activity = Vec::new();
+        if told.truncated || told.unreadable.count > 0 {
+            for day in from.series(1.day()).take_while(|day| *day <= until) {
+                let of_day = self.provider.activity(day, deadline).await?;
+                say_what_is_unreadable(report, &of_day.unreadable);
+                activity.extend(of_day.rows);
+            }
+        }
+        Ok((told.rows, activity))
+    }
+
+    /// Writes whose use it was, day by day.
+    pub(crate) async fn write_models(&self, progress: &Progress) -> Result<()> {
+        let (attribution, as_of) = (self.attributed(&progress.models), progress.began_at);
+        for ((day, programme), by) in attribution.programmes {
+            self.table.note_model_day(&ModelDay { programme, day, as_of, by }).await?;
+        }
+        for (day, by) in attribution.nobodys {
+            self.table.note_nobodys_day(&NobodysDay { day, as_of, by }).await?;
+        }
+        Ok(())
+    }
+
+    fn attributed(&self, models: &Models) -> Attribution {
+        let group_of = |programme: &ProgrammeId, grant: &GrantId| {
+            let (of, group) = models.groups.get(grant)?;
+            (of == programme).then(|| group.clone())
+        };
+        let owners = Owners { deployment: &self.deployment, group_of: &group_of, assigned: &|_| None };
+        attribute(&models.rows, &models.activity, &owners)
+    }
+}
+
+impl Models {
+    /// Remembers the group of a grant that rows name.
+    pub(crate) fn note(&mut self, grant: &Grant) {
+        if self.named.contains(&grant.id) {
+            self.groups.insert(grant.id.clone(), (grant.programme.clone(), grant.group.clone()));
+        }
+    }
+}
+
+fn say_what_is_unreadable(report: &mut Report, unreadable: &UnreadableRows) {
+    if unreadable.count > 0 {
+        let why = unreadable.why.as_deref().unwrap_or_default();
+        report.problem(format!("{} rows of what was used by model could not be read: {why}", unreadable.count));
+    }
+}
