@@ -105,7 +105,13 @@ impl Kind {
 
     /// Whether another one is the same act with another word.
     pub(super) fn is_twin(self) -> bool {
-        matches!(self, Kind::Refused | Kind::Unknown | Kind::Drop | Kind::TakeBack | Kind::LowerPot)
+        use Kind::{
+            DisableAgain, Drop, FoundDisabled, LimitSent, LowerPot, Purged, Refused, Reopen, TakeBack, Unknown,
+        };
+        matches!(
+            self,
+            Refused | Unknown | Drop | TakeBack | LowerPot | DisableAgain | FoundDisabled | LimitSent | Purged | Reopen
+        )
     }
 
     /// Whether it is about a key that is being made or is live.

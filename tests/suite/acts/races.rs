@@ -6,7 +6,7 @@
 //! - what the sync does beside much else, with what is not about keys;
 //! - between the reads of an act, another that writes none of what that read asks for;
 //! - in the lesser settings, which differ from the first only in the attempts, what is not about keys;
-//! - on the grant of somebody else, what does not take from the pot, which is all that both share.
+//! - on the grant of somebody else, what does not take from the pot, which is all that both share, and what the sync does without it.
 
 use std::collections::BTreeMap;
 
@@ -93,7 +93,8 @@ fn in_lesser_settings() -> Vec<Race> {
 /// An act with somebody else's claim, in each of its settings.
 fn elsewhere() -> Vec<Race> {
     let settings = |slow: Kind| slow.settings().iter().filter(|setting| **setting != Setting::Nothing);
-    let races = Kind::ALL.into_iter().flat_map(|slow| {
+    let shares = |slow: &Kind| !slow.is_of_the_sync() || *slow == Kind::Recover;
+    let races = Kind::ALL.into_iter().filter(shares).flat_map(|slow| {
         settings(slow).map(move |setting| Race { setting: *setting, slow, fast: Kind::Reveal, elsewhere: true })
     });
     races.collect()
