@@ -4,6 +4,7 @@
 mod account;
 mod asks;
 mod by_rule;
+mod copy;
 mod faults;
 mod outcomes;
 mod quota;

@@ -21,6 +21,7 @@ use bursar_core::start::Function;
 use bursar_core::store::Table;
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 use crate::ses::Ses;
 
@@ -30,11 +31,14 @@ pub struct App {
     clock: Clock,
     table: Table,
     ses: Ses,
+    /// Set once the table is known to be the deployment's own.
+    is_no_copy: OnceCell<()>,
 }
 
 impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
-        App { table: Table::new(&config), ses: Ses::new(&config), config, clock }
+        let (table, ses) = (Table::new(&config), Ses::new(&config));
+        App { table, ses, config, clock, is_no_copy: OnceCell::new() }
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {

@@ -35,6 +35,9 @@ const UNDELIVERABLE: Owed = Owed::Nothing("mail to this address comes back or is
 
 impl App {
     pub(crate) async fn owed(&self, row: &OutboxRow, now: Timestamp, deadline: Deadline) -> Result<Owed, StoreError> {
+        if self.may_have_been_sent(row, now).await? {
+            return Ok(Owed::Nothing("the table went back to an earlier moment, and this may have been sent since"));
+        }
         match &row.mail {
             OwedMail::Link { address, asked_by } => self.link(row, address, asked_by, now, deadline).await,
             OwedMail::Roster { programme, grant } => {
@@ -61,6 +64,21 @@ impl App {
             }
             OwedMail::Account { day, alarm, recipient } => self.account(*day, alarm, recipient).await,
         }
+    }
+
+    /// Whether the table is a copy that was not recovered yet, and the row from before its last run. A table that is no copy never
+    /// becomes one while it is the same function's.
+    async fn may_have_been_sent(&self, row: &OutboxRow, now: Timestamp) -> Result<bool, StoreError> {
+        if self.is_no_copy.initialized() {
+            return Ok(false);
+        }
+        if !self.table.is_copy(&self.table.meta(now).await?) {
+            // Whoever was faster said the same.
+            let _ = self.is_no_copy.set(());
+            return Ok(false);
+        }
+        let last = self.table.latest_run().await?;
+        Ok(last.is_some_and(|last| row.written_at <= last.ended_at))
     }
 
     /// A link, if the address is somebody's here and has not had its share. It goes to the spelling of the roster.

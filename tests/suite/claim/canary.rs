@@ -139,7 +139,8 @@ async fn arrives(scene: &mut Scene<'_>, met: &mut Met, address: &str, by_link: b
         false => visitor.post("/code", &[("address", address), ("code", &code)]).await,
     };
     signed_in.expect(303);
-    visitor.post(&path, &[]).await.expect(403);
+    visitor.post(&path, &[]).await.expect(303);
+    scene.browser().post(&path, &[]).await.expect(403);
 
     let (session, asking) = (visitor.cookie("bursar").unwrap(), visitor.cookie("bursar-ask").unwrap());
     let csrf = visitor.get("/my").await.form("/sign-out").value("csrf").unwrap().to_owned();

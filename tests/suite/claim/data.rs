@@ -69,6 +69,9 @@ async fn what_is_stored_about_somebody_is_there_to_read() {
               "used_usd": "0.000000",
               "window": "term",
               "used_in_window_usd": "0.000000",
+              "own_provider_keys_usd": "0.000000",
+              "used_by_day": [],
+              "last_used_at": null,
               "as_of": "<time>"
             }
           ],

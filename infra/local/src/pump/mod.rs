@@ -31,7 +31,7 @@ const COLLECTION: &str = "stream-positions";
 /// How many records are read from the engine at once.
 const PAGE: usize = 200;
 /// How many records both readers are past before they are forgotten together.
-const FORGET: usize = 400;
+const FORGET: usize = 800;
 /// Lambda carries 6 MB.
 const LARGEST_BATCH: usize = 6_000_000;
 const TICK: Duration = Duration::from_millis(500);
