@@ -327,7 +327,7 @@ async fn the_stream_is_forgotten_behind_the_slowest_reader_and_nothing_undeliver
     let mut position = pump.0.readers[0].1.subscribe();
     let end = engine.stream_end().await.unwrap();
     position.wait_for(|position| *position >= end).await.unwrap();
-    let kept_records = engine.records_after(Position::START, 1000).await.unwrap();
+    let kept_records = engine.records_after(Position::START, 4 * FORGET).await.unwrap();
     assert!(kept_records.len() > 2 * FORGET, "one reader has had none: {}", kept_records.len());
 
     held.store(false, Ordering::SeqCst);
@@ -340,7 +340,7 @@ async fn the_stream_is_forgotten_behind_the_slowest_reader_and_nothing_undeliver
     assert_eq!(mail.len(), 3 * FORGET);
     assert_eq!(given(FunctionName::ThresholdAlerts).len(), 3 * FORGET);
     pump.stop().await;
-    let left = engine.records_after(Position::START, 1000).await.unwrap();
+    let left = engine.records_after(Position::START, 4 * FORGET).await.unwrap();
     assert!(left.len() <= 2 * FORGET, "{} records left", left.len());
 }
 
