@@ -26,3 +26,4 @@ mod rules;
 mod second_engine;
 #[cfg(test)]
 mod sync;
+mod watch;

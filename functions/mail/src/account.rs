@@ -78,6 +78,28 @@ fn told(alarm: &Alarm) -> (String, Vec<(&'static str, String)>, &'static str) {
             let next = "What was read is recorded, and nothing is taken for zero that was not read. The next sync tries again. The account page lists the problems of each run.";
             (subject, vec![("First problem", first.clone())], next)
         }
+        Cause::Silent { last } => {
+            let last = last.map_or("never".to_owned(), |last| last.strftime("%-d %B %Y, %H:%M (UTC)").to_string());
+            let next = "Nobody knows what was spent since, alerts wait, and keys without an owner live on. Look into the log of usage-sync and at the alarms of the stack: is its schedule on, does it fail, is the management key good?";
+            ("No sync was complete for 25 hours".to_owned(), vec![("Last complete sync", last)], next)
+        }
+        Cause::Balance { balance, to_come } => {
+            let short = (*to_come - *balance).to_dollars_up();
+            let facts = vec![("Balance", exact(*balance)), ("Promised and not spent yet", exact(*to_come))];
+            let next = "When the balance is gone every key of the account is refused, free models too. Buy credit, or lower pots and caps.";
+            (format!("The balance is {short} below what is promised"), facts, next)
+        }
+        Cause::Unsent { mail, code } => {
+            let facts = vec![("Kind", mail.clone()), ("Reason", code.clone())];
+            let next = "At least one mail was given up today, after every try or because it can never be sent. The log of mail names each row; what people have missed can be sent again from their pages.";
+            (format!("Mail could not be sent: {code}"), facts, next)
+        }
+        Cause::Stuck { programme, since } => {
+            let since = since.strftime("%-d %B %Y, %H:%M (UTC)").to_string();
+            let facts = vec![("Programme", programme.to_string()), ("Not carried on since", since)];
+            let next = "An import of a roster was begun and nobody goes on with it. Look into the log of console: its work runs each minute and says what fails.";
+            (format!("A job of {programme} does not go on"), facts, next)
+        }
     }
 }
 

@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use bursar_core::deadline::Deadline;
+use bursar_core::domain::alarm::{Alarm, Cause};
 use bursar_core::sdk_error::SdkFailure;
 use bursar_core::store::StoreError;
-use bursar_core::store::items::{MailState, OutboxRow};
+use bursar_core::store::items::{MailState, OutboxRow, OwedMail};
 use jiff::{SignedDuration, Timestamp};
 use ulid::Ulid;
 
@@ -45,13 +46,13 @@ impl App {
         let Some(row) = self.table.take_mail(row, now).await? else { return Ok(Became::NotOurs) };
         // Whoever took it so often and never said what became of it died of it.
         if usize::from(row.tries) > PAUSES.len() + 1 {
-            return self.failed(&row, "GivenUp", now).await;
+            return self.failed(&row, "GivenUp", now, deadline).await;
         }
         let owed = match self.owed(&row, now, deadline).await {
             Ok(owed) => owed,
             Err(error @ StoreError::Corrupt { .. }) => {
                 tracing::error!(row = %row.row, %error, "what a mail is about cannot be read");
-                return self.put_off(&row, "Corrupt", now).await;
+                return self.put_off(&row, "Corrupt", now, deadline).await;
             }
             Err(error) => {
                 // Nothing was sent: the next may try at once. If this fails too, the lease runs out.
@@ -62,15 +63,15 @@ impl App {
         match owed {
             Owed::Mail(letter) => {
                 let Some(sealed) = letter.sealed(row.row, now, &self.config) else {
-                    return self.failed(&row, "NotAMail", now).await;
+                    return self.failed(&row, "NotAMail", now, deadline).await;
                 };
                 match self.ses.send(sealed).await {
                     Told::Accepted { message } => {
                         self.table.set_mail(&row, MailState::Sent { message, at: now }).await?;
                         Ok(Became::Sent)
                     }
-                    Told::Refused(failure) => self.failed(&row, &failure.code, now).await,
-                    Told::Later(failure) => self.not_now(&row, &failure, now).await,
+                    Told::Refused(failure) => self.failed(&row, &failure.code, now, deadline).await,
+                    Told::Later(failure) => self.not_now(&row, &failure, now, deadline).await,
                 }
             }
             Owed::Nothing(why) => {
@@ -81,30 +82,69 @@ impl App {
                 self.table.set_mail(&untried(&row), MailState::Waiting { since }).await?;
                 Ok(Became::PutOff)
             }
-            Owed::Unsendable(why) => self.failed(&row, why, now).await,
+            Owed::Unsendable(why) => self.failed(&row, why, now, deadline).await,
         }
     }
 
-    async fn not_now(&self, row: &OutboxRow, failure: &SdkFailure, now: Timestamp) -> Result<Became, StoreError> {
+    async fn not_now(
+        &self,
+        row: &OutboxRow,
+        failure: &SdkFailure,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<Became, StoreError> {
         tracing::info!(row = %row.row, tries = row.tries, %failure, "a mail was not sent");
-        self.put_off(row, &failure.code, now).await
+        self.put_off(row, &failure.code, now, deadline).await
     }
 
-    async fn put_off(&self, row: &OutboxRow, code: &str, now: Timestamp) -> Result<Became, StoreError> {
+    async fn put_off(
+        &self,
+        row: &OutboxRow,
+        code: &str,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<Became, StoreError> {
         match pause_after(row) {
             Some(pause) => {
                 self.table.set_mail(row, MailState::Waiting { since: now + pause }).await?;
                 Ok(Became::PutOff)
             }
-            None => self.failed(row, code, now).await,
+            None => self.failed(row, code, now, deadline).await,
         }
     }
 
     /// A dead letter: the row stays, and says by a code why. The server's own words may name somebody.
-    async fn failed(&self, row: &OutboxRow, code: &str, now: Timestamp) -> Result<Became, StoreError> {
+    async fn failed(
+        &self,
+        row: &OutboxRow,
+        code: &str,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<Became, StoreError> {
         tracing::error!(row = %row.row, tries = row.tries, code, "a mail could not be sent and is given up");
         self.table.set_mail(row, MailState::Failed { why: code.to_owned(), at: now }).await?;
+        // Of mail to admins that cannot be sent no mail to admins tells; the log does.
+        let is_to_admins = matches!(row.mail, OwedMail::Account { .. });
+        if !is_to_admins && let Err(error) = self.tell_admins(row, code, now, deadline).await {
+            tracing::error!(row = %row.row, %error, "no admin is told of a mail that was given up");
+        }
         Ok(Became::Failed)
+    }
+
+    /// A dead letter reaches an admin: once a day for each kind of mail.
+    async fn tell_admins(
+        &self,
+        row: &OutboxRow,
+        code: &str,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let mut admins = Vec::new();
+        for address in &self.config.admins {
+            admins.push(self.table.person_of(address, deadline).await?);
+        }
+        let cause = Cause::Unsent { mail: row.mail.kind().to_owned(), code: code.to_owned() };
+        self.table.raise(&Alarm::now(cause, now), &admins, now, deadline).await.map(drop)
     }
 }
 

@@ -1,7 +1,5 @@
 //! The crossings of one programme's pot: what was spent against how much there is, and who hears of it.
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
@@ -11,9 +9,6 @@ use bursar_core::domain::programme::Settings;
 use bursar_core::domain::window::Window;
 use bursar_core::store::Table;
 use jiff::Timestamp;
-
-/// What one look may take; with less left it is not begun.
-const ENOUGH_FOR_ONE: Duration = Duration::from_secs(10);
 
 /// Puts the thresholds that were passed and are not on record on record, with a mail owed to each recipient for the highest, and says
 /// how many they were.
@@ -25,7 +20,7 @@ pub(crate) async fn find(
     deadline: Deadline,
 ) -> Result<usize> {
     loop {
-        ensure!(deadline.leaves(ENOUGH_FOR_ONE), "the time is up");
+        ensure!(deadline.leaves(crate::ENOUGH_FOR_ONE), "the time is up");
         let (Some(programme), Some(pot)) = (table.programme(id).await?, table.pot(id).await?) else { return Ok(0) };
         let Some(totals) = table.totals(id).await? else { return Ok(0) };
         let spent = totals.used.counted(programme.settings.byok);

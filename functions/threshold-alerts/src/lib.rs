@@ -1,8 +1,11 @@
-//! Finds crossings, woken by the totals that the sync wrote and once an hour besides. What fell silent is not watched yet, and no
-//! digest is written.
+//! Finds crossings, woken by the totals that the sync wrote and once an hour besides, and watches over what fell silent. No digest
+//! is written yet.
 
 mod batch;
 mod crossings;
+mod silence;
+
+use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use bursar_core::clock::Clock;
@@ -15,6 +18,9 @@ use bursar_core::start::Function;
 use bursar_core::store::Table;
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
+
+/// What one look may take; with less left it is not begun.
+pub(crate) const ENOUGH_FOR_ONE: Duration = Duration::from_secs(10);
 
 /// The function with what it decides on.
 pub struct App {
@@ -54,7 +60,7 @@ impl App {
         json!({"batchItemFailures": failures.collect::<Vec<_>>()})
     }
 
-    /// Looks at every programme: for a change that the stream lost, and for a pot that was made smaller.
+    /// Looks at every programme, for a change that the stream lost and for a pot that was made smaller; and at what fell silent.
     async fn watch(&self, deadline: Deadline) -> Result<Value> {
         let programmes = self.table.programmes().await?;
         let (mut found, mut failed) = (0, Vec::new());
@@ -67,8 +73,11 @@ impl App {
                 }
             }
         }
+        let now = self.clock.now();
+        let causes = silence::causes(&self.table, &programmes, now, deadline).await?;
+        let alarms = silence::raise(&self.table, causes, &self.admins, now, deadline).await?;
         ensure!(failed.is_empty(), "the crossings of {} could not be looked for", failed.join(", "));
-        Ok(json!({"programmes": programmes.len(), "crossings": found}))
+        Ok(json!({"programmes": programmes.len(), "crossings": found, "alarms": alarms}))
     }
 
     async fn find_crossings(&self, programme: &ProgrammeId, deadline: Deadline) -> Result<usize> {

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use super::id::PersonId;
+use super::id::{PersonId, ProgrammeId};
 use super::money::Usd;
 use super::window::utc_date;
 
@@ -37,6 +37,21 @@ pub enum Cause {
     ManagementKey,
     /// A run did not come to its end, or not with everything: how many problems it had, and the first.
     Incomplete { problems: u32, first: String },
+    /// No run was complete for so long that somebody must look; none ever was without a time.
+    Silent {
+        #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+        last: Option<Timestamp>,
+    },
+    /// The account has less than what is promised and not spent yet.
+    Balance { balance: Usd, to_come: Usd },
+    /// Mails of a kind were given up, and why.
+    Unsent { mail: String, code: String },
+    /// A job of a programme that nobody carries on.
+    Stuck {
+        programme: ProgrammeId,
+        #[serde(with = "millisecond::required")]
+        since: Timestamp,
+    },
 }
 
 impl Alarm {
@@ -58,6 +73,10 @@ impl Alarm {
             Cause::Residual { .. } => "residual".to_owned(),
             Cause::ManagementKey => "management-key".to_owned(),
             Cause::Incomplete { .. } => "incomplete".to_owned(),
+            Cause::Silent { .. } => "silent".to_owned(),
+            Cause::Balance { .. } => "balance".to_owned(),
+            Cause::Unsent { mail, .. } => format!("unsent-{mail}"),
+            Cause::Stuck { programme, .. } => format!("stuck-{programme}"),
         }
     }
 }

@@ -176,6 +176,19 @@ impl OutboxRow {
 }
 
 impl OwedMail {
+    /// What its header `X-Bursar-Mail` says.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            OwedMail::Link { .. } => "link",
+            OwedMail::Roster { .. } => "roster",
+            OwedMail::KeyShown { .. } => "key-shown",
+            OwedMail::KeyLeaked { .. } => "key-leaked",
+            OwedMail::ByRule { .. } => "student",
+            OwedMail::Alert { .. } => "alert",
+            OwedMail::Account { .. } => "account",
+        }
+    }
+
     /// Which mail an act on a grant owes.
     pub fn of(notice: Notice, on: &Grant) -> OwedMail {
         let (programme, grant) = (on.programme.clone(), on.id.clone());

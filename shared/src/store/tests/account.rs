@@ -26,6 +26,10 @@ fn alarms() -> Vec<String> {
         Cause::Residual { residual: Usd::from_dollars(4), tolerance: Usd::CENT },
         Cause::ManagementKey,
         Cause::Incomplete { problems: 2, first: "the listing did not reach its end".to_owned() },
+        Cause::Silent { last: Some(at("2026-01-01T00:20:00Z")) },
+        Cause::Balance { balance: Usd::from_dollars(5), to_come: Usd::from_dollars(60) },
+        Cause::Unsent { mail: "roster".to_owned(), code: "MessageRejected".to_owned() },
+        Cause::Stuck { programme: a_programme().id, since: at("2026-01-02T08:00:00Z") },
     ];
     let alarm =
         |cause| Alarm { recipients: vec![recipient.clone()], told: 1, ..Alarm::now(cause, at("2026-01-03T00:21:00Z")) };

@@ -1,0 +1,124 @@
+//! What falls silent or fails for good reaches an admin, by a way that does not depend on what fell silent.
+
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::money::Usd;
+use bursar_core::store::{AccountDay, Job, JobState, SyncState};
+use bursar_local::inbox::Contents;
+use bursar_local::invoke::FunctionName;
+use bursar_local::ses::Fault;
+use bursar_local::settle::LIMIT;
+use bursar_local::stack::Stack;
+use bursar_tests::invariants::RawTable;
+use bursar_tests::office::Office;
+use bursar_tests::stack;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use ulid::Ulid;
+
+async fn still() -> Stack {
+    let stack = stack::in_process().await.unwrap();
+    stack.schedules.stop().await;
+    stack.clock.begin_at("2026-11-20T10:00:00Z".parse().unwrap()).unwrap();
+    stack
+}
+
+/// The hourly look, and the subjects of the account's mails that came of it.
+async fn look(stack: &Stack) -> Vec<String> {
+    stack.invoke.invoke(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await.unwrap();
+    stack.settle.settle(LIMIT).await.unwrap();
+    let mails = stack.ses.unread().into_iter().map(|mail| Contents::of(&mail.raw));
+    let account = mails.filter(|mail| mail.kind.as_deref() == Some("account"));
+    account.map(|mail| mail.subject).collect()
+}
+
+#[tokio::test]
+async fn a_sync_that_silently_stopped_is_told_within_26_hours_and_once_a_day() {
+    let stack = still().await;
+    let office = Office::open(&stack).await;
+    stack.invoke.invoke(FunctionName::UsageSync, json!({})).await.unwrap();
+    assert!(office.table.sync_state().await.unwrap().completed_at.is_some(), "it was complete");
+    assert_eq!(look(&stack).await, Vec::<String>::new());
+    stack.clock.advance(SignedDuration::from_mins(25 * 60 - 5)).unwrap();
+    assert_eq!(look(&stack).await, Vec::<String>::new());
+
+    stack.clock.advance(SignedDuration::from_mins(60)).unwrap();
+    assert_eq!(look(&stack).await, ["No sync was complete for 25 hours"]);
+    stack.clock.advance(SignedDuration::from_mins(1)).unwrap();
+    assert_eq!(look(&stack).await, Vec::<String>::new());
+    stack.invoke.invoke(FunctionName::UsageSync, json!({})).await.unwrap();
+    stack.clock.advance(SignedDuration::from_hours(24)).unwrap();
+    assert_eq!(look(&stack).await, Vec::<String>::new(), "it goes on");
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_balance_below_what_is_promised_and_a_job_that_nobody_carries_on_are_told() {
+    let stack = still().await;
+    let office = Office::open(&stack).await;
+    let ada = office.invite("ada@x.edu").await;
+    office.claim(&ada).await;
+    let (now, raw) = (stack.clock.now(), RawTable::at(&stack.ready.dynamodb, &stack.ready.table));
+    set_up(&office, &raw, now).await;
+    let mut told = look(&stack).await;
+    told.sort();
+    let expected =
+        [format!("A job of {} does not go on", office.programme), "The balance is $15 below what is promised".into()];
+    assert_eq!(told, expected);
+    assert_eq!(look(&stack).await, Vec::<String>::new());
+    stack.stop().await.unwrap();
+}
+
+/// Five dollars for a promise of twenty, and a job whose lease ran out long ago.
+async fn set_up(office: &Office<'_>, raw: &RawTable, now: Timestamp) {
+    let day = AccountDay {
+        day: "2026-11-20".parse().unwrap(),
+        as_of: now,
+        bought: Usd::from_dollars(5),
+        spent: Usd::ZERO,
+        ours: Usd::ZERO,
+        ours_gone: Usd::ZERO,
+        foreign: Usd::ZERO,
+        foreign_gone: Usd::ZERO,
+        opening: Usd::ZERO,
+        residual: Usd::ZERO,
+    };
+    office.table.note_account_day(&day).await.unwrap();
+    let state = SyncState { completed_at: Some(now), ..SyncState::default() };
+    assert!(office.table.set_sync_state(&state.next()).await.unwrap());
+    let job = Job {
+        programme: office.programme.clone(),
+        job: Ulid::from_parts(1, 1),
+        import: Ulid::from_parts(1, 2),
+        by: Actor::Rule,
+        state: JobState::Running { lease_until: now - SignedDuration::from_mins(31) },
+        next: 3,
+        steps: 200,
+        refused: 0,
+        started_at: now - SignedDuration::from_hours(1),
+        version: 1,
+    };
+    raw.keep(&job).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_mail_that_is_given_up_is_told_once_a_day_for_each_kind_and_never_of_itself() {
+    let stack = still().await;
+    let office = Office::open(&stack).await;
+    let state = SyncState { completed_at: Some(stack.clock.now()), ..SyncState::default() };
+    assert!(office.table.set_sync_state(&state.next()).await.unwrap());
+    for address in ["ada@x.edu", "bob@x.edu"] {
+        stack.ses.fail_next(Fault::Reject, 1, Some(address));
+        office.invite(address).await;
+    }
+    assert_eq!(look(&stack).await, ["Mail could not be sent: MessageRejected"]);
+
+    // The mail that tells of it cannot be sent either: that is the end of it.
+    stack.clock.advance(SignedDuration::from_hours(24)).unwrap();
+    let state = office.table.sync_state().await.unwrap();
+    let state = SyncState { completed_at: Some(stack.clock.now()), ..state };
+    assert!(office.table.set_sync_state(&state.next()).await.unwrap());
+    stack.ses.fail_next(Fault::Reject, 100, None);
+    office.invite("cleo@x.edu").await;
+    assert_eq!(look(&stack).await, Vec::<String>::new());
+    stack.stop().await.unwrap();
+}
