@@ -26,4 +26,5 @@ mod rules;
 mod second_engine;
 #[cfg(test)]
 mod sync;
+#[cfg(test)]
 mod watch;
