@@ -4,6 +4,7 @@
 use jiff::civil::Date;
 use jiff::{Span as Length, ToSpan};
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
 use super::money::Usd;
 
@@ -197,7 +198,7 @@ fn length(days: usize) -> Length {
 
 /// How days are kept: one run of bytes, where an amount takes three or four and a day without any takes one.
 #[derive(Serialize, Deserialize)]
-struct Packed(#[serde(with = "serde_bytes")] Vec<u8>);
+struct Packed(ByteBuf);
 
 /// The opening, the first day counted from [`EPOCH`], the amounts, and the estimated spans as first day and length.
 type Plain = (i64, i32, Vec<i64>, Vec<(i32, u16)>);
@@ -212,7 +213,7 @@ impl From<Days> for Packed {
         let first = if days.spent.is_empty() { 0 } else { number(days.first) };
         let plain: Plain = (days.opening.micros(), first, spent, days.estimated.iter().map(span).collect());
         // Numbers and lists of them can always be written.
-        Packed(postcard::to_allocvec(&plain).unwrap_or_default())
+        Packed(ByteBuf::from(postcard::to_allocvec(&plain).unwrap_or_default()))
     }
 }
 

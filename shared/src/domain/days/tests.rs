@@ -79,7 +79,7 @@ fn a_term_of_days_takes_less_than_half_a_kilobyte() {
     let Packed(bytes) = days.clone().into();
     assert!(bytes.len() < 512, "{}", bytes.len());
     assert_eq!(Days::try_from(Packed(bytes)), Ok(days));
-    assert!(Days::try_from(Packed(vec![1, 2, 3, 255])).is_err());
+    assert!(Days::try_from(Packed(ByteBuf::from([1, 2, 3, 255]))).is_err());
 }
 
 /// What a key used on each day, in parts of the day, and after how many parts of which days a sync looked.
