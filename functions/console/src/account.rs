@@ -14,12 +14,14 @@ use bursar_core::domain::days::{Days, Known, Sum};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::span::Span;
+use bursar_core::domain::window::{Reset, utc_date};
 use bursar_core::store::{Account, AccountDay, HeldBack, Release, Table};
 use bursar_core::web::{Answer, Fault, Frame, Posted, Site, Until, Visitor};
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
 use crate::access;
+use crate::by_model::{self, Lines, Told};
 use crate::show;
 use crate::spans::{self, Asked, Choice, Clockwork, Figure};
 use days::Day;
@@ -55,6 +57,9 @@ struct Page<'a> {
     days: Vec<Day>,
     keys: Keys,
     strangers: Vec<Stranger>,
+    /// What is no programme's, by model.
+    models: Lines,
+    told: Told,
     syncs: Vec<Sync>,
 }
 
@@ -119,6 +124,8 @@ pub(crate) async fn page(State(site): State<Site>, visitor: Visitor, Query(asked
     let clockwork = Clockwork::endless(state.looked_at, now);
     let spent = Spent::of(account.as_ref(), |days| clockwork.sum(days, span));
     let keys = Keys::of(foreign, span, clockwork);
+    let told = Told::of_account(&state, span, span.range(Reset::None, None, now), utc_date(now));
+    let nobodys: Vec<_> = table.nobodys_days(told.days).await?.into_iter().map(|day| day.by).collect();
     let page = Page {
         frame: &site.frame,
         csrf: visitor.csrf.reveal(),
@@ -137,6 +144,8 @@ pub(crate) async fn page(State(site): State<Site>, visitor: Visitor, Query(asked
         days: days::of(&days, DAYS.unsigned_abs() as usize),
         keys,
         strangers: state.strangers.iter().map(Stranger::of).collect(),
+        models: by_model::of_nobody(&nobodys),
+        told,
         syncs,
     };
     Ok(site.page(&page))

@@ -4,6 +4,7 @@
 mod access;
 mod account;
 mod alerts;
+mod by_model;
 mod chart;
 mod create;
 mod edit;

@@ -13,6 +13,7 @@ use bursar_core::domain::programme::{Pot, Programme, Settings};
 use bursar_core::domain::reading::Used;
 use bursar_core::domain::role::Role;
 use bursar_core::domain::span::Span;
+use bursar_core::domain::window::utc_date;
 use bursar_core::store::items::Totals;
 use bursar_core::store::{Job, JobState};
 use bursar_core::web::{Answer, Fault, Frame, Site, Visitor};
@@ -20,6 +21,7 @@ use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::access::{self, Sight};
+use crate::by_model::{self, Lines, Told};
 use crate::chart::Chart;
 use crate::people::Person;
 use crate::settings_form::{self, Asked, Field, For};
@@ -45,6 +47,9 @@ struct Overview<'a> {
     /// What each group spent over each span.
     groups: Vec<(String, Vec<(&'static str, Figure)>)>,
     notes: Vec<String>,
+    models: Lines,
+    groups_models: Lines,
+    told: Told,
     term: String,
     claim_window: [String; 2],
     counts: Vec<(&'static str, usize)>,
@@ -131,6 +136,12 @@ pub(crate) async fn show(
     let clockwork = Clockwork::of(settings, sync.looked_at, now);
     let span = asked.unwrap_or(Span::All);
     let groups: Vec<_> = totals.iter().flat_map(|totals| by_group(totals, settings, clockwork)).collect();
+    let used = totals.as_ref().map(|totals| &totals.used);
+    let days = span.range(settings.reset, Some(&settings.term), now);
+    let told = Told::of_programme(&sync, days, used, utc_date(now));
+    let model_days: Vec<_> = site.table.model_days(&programme.id, told.days).await?;
+    let model_days: Vec<_> = model_days.into_iter().map(|day| day.by).collect();
+    let (models, groups_models) = by_model::of_programme(&model_days, used, &told);
     let time = |at| show::time(at, settings.term.timezone());
     let money = Money {
         spent: clockwork.figure(&spent, span, had_a_key),
@@ -152,6 +163,9 @@ pub(crate) async fn show(
         spans: spans::choices(&format!("/console/programmes/{}", programme.id), &[], &Span::EACH, |one| one == span),
         notes: spans::notes(groups.iter().flat_map(|(_, spans)| spans.iter().map(|(_, figure)| figure))),
         groups,
+        models,
+        groups_models,
+        told,
         may_edit: sight.role >= Role::Faculty && programme.closed_at.is_none(),
         term: format!("{} to {}, {}", settings.term.starts_on(), settings.term.ends_on(), settings.term.timezone()),
         claim_window: [time(settings.claim_opens_at()), time(settings.claim_closes_at())],

@@ -24,11 +24,16 @@ pub(crate) fn promised(amount: impl Borrow<Usd>) -> String {
 }
 
 fn dollars(cents: i64) -> String {
-    let digits = (cents.unsigned_abs() / 100).to_string();
+    let sign = if cents < 0 { "-" } else { "" };
+    format!("{sign}${}.{:02}", count(cents.unsigned_abs() / 100), cents.unsigned_abs() % 100)
+}
+
+/// A number in groups of three digits.
+pub(crate) fn count(number: u64) -> String {
+    let digits = number.to_string();
     let grouped: Vec<&str> =
         digits.as_bytes().rchunks(3).rev().filter_map(|part| std::str::from_utf8(part).ok()).collect();
-    let sign = if cents < 0 { "-" } else { "" };
-    format!("{sign}${}.{:02}", grouped.join(","), cents.unsigned_abs() % 100)
+    grouped.join(",")
 }
 
 /// An instant where the programme is: `2026-11-20 14:05`.

@@ -29,8 +29,8 @@ const MOST_DAYS: i64 = 7;
 pub(crate) struct Models {
     rows: Vec<ModelRow>,
     activity: Vec<ActivityRow>,
-    /// The last day that was asked for, if anything was.
-    pub(crate) until: Option<Date>,
+    /// The first and the last day that were asked for, if anything was.
+    pub(crate) asked: Option<(Date, Date)>,
     /// The grants that rows name, and the groups of those that were looked at.
     named: BTreeSet<GrantId>,
     groups: BTreeMap<GrantId, (ProgrammeId, Option<String>)>,
@@ -50,7 +50,8 @@ impl Run<'_> {
             Ok((rows, activity)) => {
                 let names = rows.iter().filter_map(|row| row.key_name.parse::<KeyName>().ok());
                 let named = names.filter(|name| name.deployment == self.deployment).map(|name| name.grant).collect();
-                progress.models = Models { rows, activity, until: Some(yesterday), named, groups: BTreeMap::new() };
+                let asked = Some((from, yesterday));
+                progress.models = Models { rows, activity, asked, named, groups: BTreeMap::new() };
             }
             // The rest of the run does not need it, and the next asks again.
             Err(error) => progress.report.problem(format!("what was used by model could not be read: {error}")),
@@ -78,13 +79,16 @@ impl Run<'_> {
         Ok((told.rows, activity))
     }
 
-    /// Writes whose use it was, day by day.
+    /// Writes whose use it was, day by day. What an earlier run was told of a day gives way.
     pub(crate) async fn write_models(&self, progress: &Progress) -> Result<()> {
-        let (attribution, as_of) = (self.attributed(&progress.models), progress.began_at);
-        for ((day, programme), by) in attribution.programmes {
-            self.table.note_model_day(&ModelDay { programme, day, as_of, by }).await?;
-        }
-        for (day, by) in attribution.nobodys {
+        let Some((from, until)) = progress.models.asked else { return Ok(()) };
+        let (mut attribution, as_of) = (self.attributed(&progress.models), progress.began_at);
+        for day in from.series(1.day()).take_while(|day| *day <= until) {
+            for programme in progress.programmes.iter().cloned() {
+                let by = attribution.programmes.remove(&(day, programme.clone())).unwrap_or_default();
+                self.table.note_model_day(&ModelDay { programme, day, as_of, by }).await?;
+            }
+            let by = attribution.nobodys.remove(&day).unwrap_or_default();
             self.table.note_nobodys_day(&NobodysDay { day, as_of, by }).await?;
         }
         Ok(())

@@ -101,8 +101,11 @@ impl Run<'_> {
     fn state_after(&self, progress: &Progress, state: SyncState, opening: Option<Usd>, is_read: bool) -> SyncState {
         let complete = progress.report.complete;
         let began_at = Some(progress.began_at);
-        let models_until = progress.models.until.max(state.models_until);
-        let mut after = SyncState { opening, models_until, ..state };
+        let mut after = SyncState { opening, ..state };
+        // Where a grant could not be read, whose use it was is asked again.
+        if let Some((from, until)) = progress.models.asked.filter(|_| !progress.has_failed) {
+            after = after.with_models_of(from, until);
+        }
         if complete {
             after.completed_at = began_at;
             after.restored_at = if self.is_copy { began_at } else { after.restored_at };

@@ -44,6 +44,22 @@ impl Span {
         }
     }
 
+    /// The UTC days of this span, both included. Completed ones end yesterday, the others today; when the first is after the last,
+    /// nothing of it has come yet.
+    pub fn range(self, reset: Reset, term: Option<&Term>, now: Timestamp) -> (Date, Date) {
+        let today = utc_date(now);
+        let completed = |count: i64| (back(today, count), back(today, 1));
+        match self {
+            Span::Day => completed(1),
+            Span::Week => completed(7),
+            Span::Month => completed(30),
+            Span::Window => (reset.window_at(now).begins().unwrap_or(Date::MIN), today),
+            Span::Term => term
+                .map_or((Date::MIN, today), |term| (utc_date(term.starts_at()), utc_date(term.ends_at()).min(today))),
+            Span::All => (Date::MIN, today),
+        }
+    }
+
     /// What was used in this span. `looked_at` is when the last listing of every key began: it told all of the days before its own,
     /// and of its own what had been used by then.
     pub fn of(
@@ -54,21 +70,11 @@ impl Span {
         looked_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Sum {
-        let today = utc_date(now);
         if self.is_endless(reset, term) {
             let known = if looked_at.is_some() { Known::Exactly } else { Known::Partly };
             return Sum { spent: days.total(), known };
         }
-        let completed = |count: i64| (back(today, count), back(today, 1));
-        let (from, to) = match self {
-            Span::Day => completed(1),
-            Span::Week => completed(7),
-            Span::Month => completed(30),
-            Span::Window => (reset.window_at(now).begins().unwrap_or(Date::MIN), today),
-            Span::Term => term
-                .map_or((Date::MIN, today), |term| (utc_date(term.starts_at()), utc_date(term.ends_at()).min(today))),
-            Span::All => (Date::MIN, today),
-        };
+        let (from, to) = self.range(reset, term, now);
         if to < from {
             // Nothing of it has come yet.
             return Sum { spent: Usd::ZERO, known: Known::Exactly };

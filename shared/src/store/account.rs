@@ -31,9 +31,14 @@ pub struct SyncState {
     /// When the last complete run began.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
-    /// The last day of which it is known who used which model.
+    /// The first and the last day of which it is known who used which model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub models_since: Option<Date>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub models_until: Option<Date>,
+    /// Days between these that were never asked for: from one to another, both included.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models_missed: Vec<(Date, Date)>,
     /// What the account had spent beyond all known keys when a run was complete for the first time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opening: Option<Usd>,
@@ -248,6 +253,26 @@ impl SyncState {
     pub fn next(self) -> SyncState {
         SyncState { version: self.version + 1, ..self }
     }
+
+    /// With these days known by model as well.
+    #[must_use]
+    pub fn with_models_of(mut self, from: Date, until: Date) -> SyncState {
+        self.models_since.get_or_insert(from);
+        let last = self.models_until.unwrap_or(from);
+        if let Some((first, end)) = last.tomorrow().ok().zip(from.yesterday().ok()).filter(|(first, end)| first <= end)
+        {
+            self.models_missed.push((first, end));
+        }
+        self.models_until = Some(last.max(until));
+        self
+    }
+
+    /// Whether it is known who used which model on a day.
+    pub fn knows_models_of(&self, day: Date) -> bool {
+        let is_between =
+            self.models_since.is_some_and(|since| since <= day) && self.models_until.is_some_and(|until| day <= until);
+        is_between && !self.models_missed.iter().any(|(from, to)| *from <= day && day <= *to)
+    }
 }
 
 impl HeldBack {
@@ -300,5 +325,21 @@ impl Stored for ForeignKey {
     const KIND: &'static str = "foreign-key";
     fn key(&self) -> Key {
         keys::foreign_key(&self.key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_that_were_never_asked_for_are_not_known_by_model() {
+        let day = |day: i8| Date::constant(2026, 11, day);
+        let state = SyncState::default().with_models_of(day(2), day(5)).with_models_of(day(5), day(6));
+        assert_eq!((state.models_until, state.models_missed.len()), (Some(day(6)), 0));
+        let state =
+            state.with_models_of(day(7), day(7)).with_models_of(day(10), day(12)).with_models_of(day(12), day(13));
+        let known: Vec<i8> = (1..=15).filter(|number| state.knows_models_of(day(*number))).collect();
+        assert_eq!(known, [2, 3, 4, 5, 6, 7, 10, 11, 12, 13]);
     }
 }

@@ -32,20 +32,25 @@ pub struct NobodysDay {
 }
 
 impl Table {
-    /// What a programme used by model, oldest day first.
-    pub async fn model_days(&self, programme: &ProgrammeId) -> Result<Vec<ModelDay>, StoreError> {
-        self.query(&keys::programme_partition(programme), keys::MODEL_DAYS).await
+    /// What a programme used by model on these days, both included, oldest first.
+    pub async fn model_days(
+        &self,
+        programme: &ProgrammeId,
+        (from, to): (Date, Date),
+    ) -> Result<Vec<ModelDay>, StoreError> {
+        self.query_between(&keys::model_day(programme, from), &keys::model_day(programme, to)).await
     }
 
-    /// What is no programme's, oldest day first.
-    pub async fn nobodys_days(&self) -> Result<Vec<NobodysDay>, StoreError> {
-        self.query(keys::ACCOUNT, keys::MODEL_DAYS).await
+    /// What is no programme's on these days, both included, oldest first.
+    pub async fn nobodys_days(&self, (from, to): (Date, Date)) -> Result<Vec<NobodysDay>, StoreError> {
+        self.query_between(&keys::nobodys_day(from), &keys::nobodys_day(to)).await
     }
 
-    /// Writes a day of a programme, if that is news and nothing later is written.
+    /// Writes a day of a programme, if that is news and nothing later is written. A day without use is on record only where there was
+    /// some before.
     pub async fn note_model_day(&self, day: &ModelDay) -> Result<(), StoreError> {
         let known: Option<ModelDay> = self.get(&day.key()).await?;
-        match known.is_some_and(|known| known.by == day.by) {
+        match known.map_or(day.by.is_empty(), |known| known.by == day.by) {
             true => Ok(()),
             false => self.put_later(day, day.as_of).await,
         }
@@ -54,7 +59,7 @@ impl Table {
     /// The same of what is nobody's.
     pub async fn note_nobodys_day(&self, day: &NobodysDay) -> Result<(), StoreError> {
         let known: Option<NobodysDay> = self.get(&day.key()).await?;
-        match known.is_some_and(|known| known.by == day.by) {
+        match known.map_or(day.by.is_empty(), |known| known.by == day.by) {
             true => Ok(()),
             false => self.put_later(day, day.as_of).await,
         }

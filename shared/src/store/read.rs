@@ -196,6 +196,19 @@ impl Table {
         items.into_iter().map(items::from_item).collect()
     }
 
+    /// All items from one key to another of the same partition, both included.
+    pub(super) async fn query_between<T: Stored>(&self, first: &Key, last: &Key) -> Result<Vec<T>, StoreError> {
+        if first.sk > last.sk {
+            return Ok(Vec::new());
+        }
+        let range = self
+            .partition(&first.pk, "")
+            .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
+            .expression_attribute_values(":first", AttributeValue::S(first.sk.clone()))
+            .expression_attribute_values(":last", AttributeValue::S(last.sk.clone()));
+        Self::pages(range).await?.into_iter().map(items::from_item).collect()
+    }
+
     async fn pages(query: QueryFluentBuilder) -> Result<Vec<Item>, StoreError> {
         let mut found = Vec::new();
         let mut from = None;

@@ -159,7 +159,9 @@ fn a_full_sync_state() -> SyncState {
         restored_at: Some(since),
         unseen: BTreeMap::from([(hash("de"), since)]),
         strangers: vec![Stranger::of(&hash("5a"), &name, true)],
+        models_since: Some("2025-12-01".parse().unwrap()),
         models_until: Some("2026-01-02".parse().unwrap()),
+        models_missed: vec![("2025-12-10".parse().unwrap(), "2025-12-12".parse().unwrap())],
         held_back: Some(HeldBack { at: since, sweeps: 30, recoveries: 0, bound: 5, released_by }),
         version: 4,
     }
