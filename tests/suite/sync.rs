@@ -58,7 +58,7 @@ fn pot(seen: &Snapshot) -> &Pot {
 }
 
 /// All that a repeated run may not touch.
-fn without_runs(seen: &Snapshot) -> BTreeMap<(String, String), Item> {
+pub(crate) fn without_runs(seen: &Snapshot) -> BTreeMap<(String, String), Item> {
     let is_run = |item: &Item| item["kind"].as_s().is_ok_and(|kind| ["run", "lease", "sync"].contains(&kind.as_str()));
     seen.items.iter().filter(|(_, item)| !is_run(item)).map(|(key, item)| (key.clone(), item.clone())).collect()
 }
