@@ -1,6 +1,7 @@
 //! The console as its users have it: pages, forms and statuses over HTTP, with the invariants after each step.
 
 mod account;
+mod by_model;
 mod grants;
 mod programmes;
 mod roster;

@@ -49,7 +49,7 @@ async fn looked(office: &Office<'_>, at: Timestamp) {
     assert!(office.table.set_sync_state(&state.next()).await.unwrap());
 }
 
-async fn summed_up(office: &Office<'_>, credits: Days, by_group: &[(&str, Days)], now: Timestamp) {
+pub(super) async fn summed_up(office: &Office<'_>, credits: Days, by_group: &[(&str, Days)], now: Timestamp) {
     let used = |credits: &Days| Used { credits: credits.clone(), ..Used::default() };
     let by_group: BTreeMap<_, _> = by_group.iter().map(|(group, days)| ((*group).to_owned(), used(days))).collect();
     let totals = Totals {

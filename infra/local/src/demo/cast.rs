@@ -25,6 +25,15 @@ pub(super) enum Habit {
     Heavy,
 }
 
+/// What students use most, and about how many micro-dollars one request costs.
+pub(super) const MODELS: [(&str, i64); 5] = [
+    ("openai/gpt-4o-mini", 3_000),
+    ("google/gemini-2.5-flash", 7_000),
+    ("openai/gpt-5-mini", 12_000),
+    ("deepseek/deepseek-r1-0528", 21_000),
+    ("anthropic/claude-sonnet-4.5", 64_000),
+];
+
 pub(super) const GROUPS: [&str; 4] = ["Lab A", "Lab B", "Lab C", "Project"];
 
 const FIRST: [&str; 40] = [
@@ -121,6 +130,17 @@ pub(super) fn spends(student: &Student, day: u16, weekday: i8, deadline: u16) ->
     if rng.u8(0..100) < chance { rng.i64(most / 12..most) } else { 0 }
 }
 
+/// How what somebody spends on one day is spread over models: each with its amount and the number of its requests.
+pub(super) fn spread(student: &Student, amount: i64) -> Vec<(&'static str, i64, i64)> {
+    let seed =
+        student.address.bytes().fold(0_usize, |seed, byte| seed.wrapping_mul(31).wrapping_add(usize::from(byte)));
+    // One that they have taken to, and another for when it matters.
+    let (usual, other) = (MODELS[seed % MODELS.len()], MODELS[seed / 7 % MODELS.len()]);
+    let second = if amount > 200_000 && usual != other { amount / 3 } else { 0 };
+    let of = |(model, cost): (&'static str, i64), amount: i64| (model, amount, (amount / cost).clamp(1, 80));
+    [of(usual, amount - second), of(other, second)].into_iter().filter(|(_, amount, _)| *amount > 0).collect()
+}
+
 fn plain(name: &str) -> String {
     let letters = name.chars().map(|letter| match letter.to_lowercase().next().unwrap_or(letter) {
         'á' | 'ä' | 'å' => 'a',
@@ -150,6 +170,20 @@ mod tests {
             EmailAddress::parse(&student.address).unwrap();
         }
         assert_eq!(students(200, 0, 20), students(200, 0, 20));
+    }
+
+    #[test]
+    fn what_somebody_spends_is_spread_over_the_models_they_like_and_nothing_is_lost() {
+        let mut models = BTreeSet::new();
+        for student in students(200, 0, 20) {
+            for amount in [1, 199_999, 2_600_000] {
+                let spread = spread(&student, amount);
+                assert_eq!(spread.iter().map(|(_, amount, _)| amount).sum::<i64>(), amount);
+                assert!(spread.iter().all(|(_, _, requests)| *requests > 0) && spread.len() <= 2);
+                models.extend(spread.into_iter().map(|(model, ..)| model));
+            }
+        }
+        assert_eq!(models.len(), MODELS.len());
     }
 
     #[test]

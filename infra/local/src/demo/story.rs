@@ -26,7 +26,6 @@ const DEADLINE: u16 = 26;
 /// Faculty and an assistant of both programmes.
 const FACULTY: &str = "grace.hopper@example.edu";
 const ASSISTANT: &str = "edsger.dijkstra@example.edu";
-const MODELS: [&str; 3] = ["openai/gpt-4o-mini", "anthropic/claude-sonnet-4.5", "google/gemini-2.5-flash"];
 /// Pages asked for at the same time.
 const AT_ONCE: usize = 8;
 
@@ -129,7 +128,7 @@ impl<'a> Story<'a> {
             ("ci-benchmarks", Some(Nano::usd(100)), 4),
         ] {
             let made = provider.add_foreign_key(name, limit, self.stack.clock.now())?;
-            provider.spend(&made.hash, Nano::usd(spent), self.stack.clock.now(), MODELS[0])?;
+            provider.spend(&made.hash, Nano::usd(spent), self.stack.clock.now(), cast::MODELS[0].0)?;
         }
         let admin = self.sign_in(&self.admin).await?;
         let (starts, ends) = (self.began, self.began.saturating_add(110.days()));
@@ -232,7 +231,9 @@ impl<'a> Story<'a> {
                 // Over the hours since noon, one student after the other.
                 let when =
                     self.stack.clock.now() - SignedDuration::from_mins(i64::try_from(place % 500).unwrap_or_default());
-                provider.spend(&held.hash, Nano::micros(amount), when, MODELS[place % MODELS.len()])?;
+                for (model, amount, requests) in cast::spread(student, amount) {
+                    provider.spend_history(&held.hash, &history(when, amount, requests), model)?;
+                }
             }
         }
         Ok(())
@@ -285,6 +286,16 @@ impl<'a> Story<'a> {
         ensure!(answer.status().is_success(), "{path} answered {}", answer.status());
         Ok(())
     }
+}
+
+/// So many requests one after the other, which cost this much together.
+fn history(last: Timestamp, amount: i64, requests: i64) -> Vec<(Timestamp, Nano)> {
+    let each = amount / requests;
+    let request = |number: i64| {
+        let cost = if number == 0 { amount - each * (requests - 1) } else { each };
+        (last - SignedDuration::from_secs(20 * number), Nano::micros(cost))
+    };
+    (0..requests).rev().map(request).collect()
 }
 
 /// The path of the link in a mail.
