@@ -15,7 +15,8 @@
 //! - The numbers of attempts may have gaps: one that made nothing is forgotten when the next begins.
 //! - A lease's fence may grow by more than one: the answer that gave it was lost.
 //!
-//! Not judged yet, since nothing writes what they are about: I8, I9, I12, I13, I14, I17.
+//! Not judged here: I8, I9, I12, I13 and I14 are about what somebody does, and have tests of their own; nothing writes yet what I17
+//! is about.
 
 mod account;
 mod answers;
