@@ -37,6 +37,16 @@ async fn it_is_a_believable_term_in_which_every_invariant_holds() {
     let totals = seen.totals.iter().find(|totals| totals.programme.as_str() == "cs-pilot").unwrap();
     let days: Vec<_> = totals.used.credits.each().collect();
     assert!(days.len() > 25 && days.iter().all(|(_, _, exact)| *exact), "{days:?}");
+    let table = bursar_core::store::Table::new(&stack.config);
+    let by_model = table.model_days(&totals.programme, (jiff::civil::Date::MIN, jiff::civil::Date::MAX)).await.unwrap();
+    let models: std::collections::BTreeSet<_> =
+        by_model.iter().flat_map(|day| &day.by).map(|used| used.model.clone()).collect();
+    let told: i64 = by_model.iter().flat_map(|day| &day.by).map(|used| used.spent.micros()).sum();
+    let until_yesterday: i64 = days[..days.len() - 1].iter().map(|(_, spent, _)| spent.micros()).sum();
+    assert!(
+        by_model.len() > 25 && models.len() > 3 && told >= until_yesterday,
+        "{told} of {until_yesterday}: {models:?}"
+    );
     let foreign = seen.keys.iter().filter(|key| key.name.is_none()).count();
     assert_eq!(foreign, 3, "keys that are nobody's");
     // Spending is uneven: the few who use most use more than half of it.

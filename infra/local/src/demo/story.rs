@@ -123,12 +123,13 @@ impl<'a> Story<'a> {
         let provider = self.stack.provider.as_ref().context("the demonstration has its own provider")?;
         provider.set_credits(Nano::usd(6_000))?;
         for (name, limit, spent) in [
-            ("old-chatbot-prototype", None, 37),
+            ("old-chatbot-prototype", None, 37_i64),
             ("prof-laptop", Some(Nano::usd(50)), 12),
             ("ci-benchmarks", Some(Nano::usd(100)), 4),
         ] {
             let made = provider.add_foreign_key(name, limit, self.stack.clock.now())?;
-            provider.spend(&made.hash, Nano::usd(spent), self.stack.clock.now(), cast::MODELS[0].0)?;
+            let history = history(self.stack.clock.now(), spent * 1_000_000, 400);
+            provider.spend_history(&made.hash, &history, cast::MODELS[0].0)?;
         }
         let admin = self.sign_in(&self.admin).await?;
         let (starts, ends) = (self.began, self.began.saturating_add(110.days()));
