@@ -1,6 +1,8 @@
 //! What was used on each UTC day, as far as the provider's answers tell, and sums over spans of days. It is kept small, since each
 //! key has one and every night writes those that changed.
 
+use std::collections::BTreeMap;
+
 use jiff::civil::Date;
 use jiff::{Span as Length, ToSpan};
 use serde::{Deserialize, Serialize};
@@ -73,6 +75,21 @@ impl Days {
     pub fn each(&self) -> impl Iterator<Item = (Date, Usd, bool)> {
         let days = self.spent.iter().zip(self.first.series(1.day()));
         days.map(|(spent, day)| (day, *spent, !self.estimated.iter().any(|(from, to)| *from <= day && day <= *to)))
+    }
+
+    /// What was used on each day on which anything was; days of which only the sum is known share it alike.
+    pub fn evenly(&self) -> BTreeMap<Date, Usd> {
+        let mut days: BTreeMap<Date, Usd> = self.each().map(|(day, spent, _)| (day, spent)).collect();
+        for (from, to) in &self.estimated {
+            let count = from.until(*to).map_or(1, |span| i64::from(span.get_days()) + 1).max(1);
+            let sum: Usd = days.range(*from..=*to).map(|(_, spent)| *spent).sum();
+            let (share, over) = (sum.micros().div_euclid(count), sum.micros().rem_euclid(count));
+            for (number, day) in (0..count).zip(from.series(1.day())) {
+                days.insert(day, Usd::from_micros(share + i64::from(number < over)));
+            }
+        }
+        days.retain(|_, spent| *spent != Usd::ZERO);
+        days
     }
 
     /// With an answer of the provider. The day of the answer and the day before it follow from the answer and the days before them;
