@@ -3,6 +3,7 @@
 mod account;
 mod by_model;
 mod grants;
+mod outlook;
 mod programmes;
 mod roster;
 mod spans;

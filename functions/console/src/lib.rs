@@ -14,6 +14,7 @@ mod grants;
 mod guardrails;
 mod home;
 mod import;
+mod outlook;
 mod overview;
 mod people;
 mod roster;

@@ -23,6 +23,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::access::{self, Sight};
 use crate::by_model::{self, Lines, Told};
 use crate::chart::Chart;
+use crate::outlook::Outlook;
 use crate::people::Person;
 use crate::settings_form::{self, Asked, Field, For};
 use crate::show;
@@ -55,6 +56,9 @@ struct Overview<'a> {
     counts: Vec<(&'static str, usize)>,
     people: usize,
     warnings: Vec<String>,
+    outlook: Option<Outlook>,
+    /// Assistants are told how many stand out, and look themselves.
+    may_name: bool,
     chart: Option<Chart>,
     job: Option<JobShown>,
     edit: EditForm,
@@ -172,6 +176,8 @@ pub(crate) async fn show(
         counts,
         people: grants.len(),
         warnings,
+        outlook: Outlook::of(programme, pot, &spent, &grants, sync.looked_at, now),
+        may_name: sight.role >= Role::Faculty,
         chart: Chart::of(&spent, pot.limit),
         job: job.filter(|job| is_news(job, now)).map(JobShown::of),
         money,

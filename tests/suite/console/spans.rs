@@ -35,7 +35,7 @@ fn spent(now: Timestamp, times: u32) -> Days {
 }
 
 /// Somebody used so much, as a sync would have recorded it.
-async fn used(office: &Office<'_>, grant: &GrantId, days: Days, now: Timestamp) {
+pub(super) async fn used(office: &Office<'_>, grant: &GrantId, days: Days, now: Timestamp) {
     let used = Used { credits: days, ..Used::default() };
     let (in_window, window, epoch) = (used.credits.total(), Window::WHOLE_TERM, Epoch::new(1));
     let (programme, grant, before, last_used_at) = (office.programme.clone(), grant.clone(), Usd::ZERO, None);
@@ -43,7 +43,7 @@ async fn used(office: &Office<'_>, grant: &GrantId, days: Days, now: Timestamp) 
     office.table.note_reading(&reading).await.unwrap();
 }
 
-async fn looked(office: &Office<'_>, at: Timestamp) {
+pub(super) async fn looked(office: &Office<'_>, at: Timestamp) {
     let state = office.table.sync_state().await.unwrap();
     let state = SyncState { looked_at: Some(at), completed_at: Some(at), ..state };
     assert!(office.table.set_sync_state(&state.next()).await.unwrap());

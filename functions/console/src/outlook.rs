@@ -1,0 +1,92 @@
+//! Where a programme's spending leads: when its pot will be empty, and who used far more in the last week than is usual. Both are the
+//! domain's to find; nothing follows from them but that people look.
+
+use std::cmp::Reverse;
+
+use bursar_core::domain::days::Days;
+use bursar_core::domain::forecast::{Forecast, RunsOut, stands_out, usual_week};
+use bursar_core::domain::grant::{Grant, Reading};
+use bursar_core::domain::id::GrantId;
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::{Pot, Programme};
+use bursar_core::domain::window::utc_date;
+use jiff::Timestamp;
+
+use crate::show;
+
+/// Of more than these only the number is said.
+const NAMED: usize = 10;
+
+pub(crate) struct Outlook {
+    pub(crate) sentence: String,
+    /// Whether the pot does not last to the end of the term.
+    pub(crate) is_short: bool,
+    /// Who stands out, highest spending first.
+    pub(crate) standing_out: Vec<StandsOut>,
+    /// How many more there are.
+    pub(crate) more: usize,
+    pub(crate) usual_week: String,
+}
+
+/// Somebody who used far more in the last week than they and the class usually do.
+pub(crate) struct StandsOut {
+    pub(crate) grant: GrantId,
+    /// By name, or else by address.
+    pub(crate) who: String,
+    pub(crate) spent: String,
+}
+
+impl Outlook {
+    /// None once the programme is over: nothing leads anywhere then.
+    pub(crate) fn of(
+        programme: &Programme,
+        pot: &Pot,
+        spent: &Days,
+        grants: &[(Grant, Vec<Reading>)],
+        looked_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Option<Outlook> {
+        if programme.is_over(now) {
+            return None;
+        }
+        let settings = &programme.settings;
+        let looked = looked_at.map(utc_date);
+        let forecast = Forecast::of(spent, pot.limit, &settings.term, looked);
+        let mut outlook = Outlook {
+            sentence: forecast.in_words(),
+            is_short: matches!(forecast.runs_out, RunsOut::OutOn(_) | RunsOut::Gone),
+            standing_out: Vec::new(),
+            more: 0,
+            usual_week: String::new(),
+        };
+        let Some(looked) = looked else { return Some(outlook) };
+        let each: Vec<(&Grant, Days)> =
+            grants.iter().map(|(grant, readings)| (grant, used(readings, programme))).collect();
+        let usual = usual_week(each.iter().map(|(_, days)| days), looked);
+        let out = |(grant, days): &(&Grant, Days)| Some((stands_out(days, usual, looked)?, (*grant).clone()));
+        let mut out: Vec<(Usd, Grant)> = each.iter().filter_map(out).collect();
+        out.sort_by_key(|(spent, _)| Reverse(*spent));
+        outlook.more = out.len().saturating_sub(NAMED);
+        outlook.usual_week = show::spent(usual);
+        outlook.standing_out = out.into_iter().take(NAMED).map(StandsOut::of).collect();
+        Some(outlook)
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.standing_out.len() + self.more
+    }
+}
+
+impl StandsOut {
+    fn of((spent, grant): (Usd, Grant)) -> StandsOut {
+        let who = grant.person.name.unwrap_or_else(|| grant.person.address.as_written().to_owned());
+        StandsOut { grant: grant.id, who, spent: show::spent(spent) }
+    }
+}
+
+/// What all keys of a grant used, day by day.
+fn used(readings: &[Reading], programme: &Programme) -> Days {
+    let mut days = Days::default();
+    readings.iter().for_each(|reading| days.add(&reading.used.days(programme.settings.byok)));
+    days
+}

@@ -1,0 +1,103 @@
+//! What the overview says of the time to come: when the pot will be empty, and who used far more than is usual.
+
+use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::audit::{Act, What};
+use bursar_core::domain::days::Days;
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::term::Term;
+use bursar_core::domain::window::utc_date;
+use bursar_core::store::By;
+use bursar_local::stack::Stack;
+use bursar_tests::office::{Office, soon};
+use bursar_tests::stack;
+use jiff::{Timestamp, ToSpan};
+
+use super::spans::{looked, summed_up, used};
+use super::{ADMIN, signed_in};
+
+const ID: &str = "/console/programmes/cs-pilot";
+
+/// A programme with a hundred dollars that has run for forty days and runs for sixty more.
+async fn forty_days_in(stack: &Stack) -> (Office<'_>, Timestamp) {
+    let (office, now) = (Office::open(stack).await, stack.clock.now());
+    let programme = office.table.programme(&office.programme).await.unwrap().unwrap();
+    let (today, mut settings) = (utc_date(now), programme.settings.clone());
+    let (from, to) = (today.checked_sub(40.days()).unwrap(), today.checked_add(60.days()).unwrap());
+    settings.term = Term::new(from, to, "UTC").unwrap();
+    settings.faculty = vec![EmailAddress::parse("faye@example.edu").unwrap()];
+    settings.assistants = vec![EmailAddress::parse("asta@example.edu").unwrap()];
+    let by = By { actor: &office.faculty, now, deadline: soon() };
+    let what = What::new(Act::Edited);
+    office.table.save_settings(&office.programme, settings, programme.version, what, by).await.unwrap();
+    (office, now)
+}
+
+/// So many cents on each of the last completed days.
+fn cents(now: Timestamp, each: &[i64]) -> Days {
+    let mut days = Days::default();
+    for (ago, cents) in (1_i64..).zip(each) {
+        let day = utc_date(now).checked_sub(ago.days()).unwrap();
+        days.add(&Days::on_one(day, Usd::from_micros(cents * 10_000)));
+    }
+    days
+}
+
+#[tokio::test]
+async fn the_overview_says_when_the_pot_is_empty_and_warns_if_that_is_before_the_term_ends() {
+    let stack = stack::in_process().await.unwrap();
+    let (office, now) = forty_days_in(&stack).await;
+    let admin = signed_in(&stack, ADMIN).await;
+    let said = async || {
+        let page = admin.get(ID).await.expect(200);
+        (page.text("forecast"), page.texts("warning"))
+    };
+    let too_little = Some("There is too little data to say when the pot will be empty.".to_owned());
+    assert_eq!(said().await.0, too_little, "nobody has looked");
+    looked(&office, now).await;
+    summed_up(&office, cents(now, &[300; 3]), &[], now).await;
+    assert_eq!(said().await, (too_little, Vec::new()));
+
+    summed_up(&office, cents(now, &[50; 20]), &[], now).await;
+    let lasts = "At the pace of the last weeks, about $3.50 a week, the pot lasts beyond the end of the term.";
+    assert_eq!(said().await, (Some(lasts.to_owned()), Vec::new()));
+
+    // Forty dollars are left, which is twenty days from today on.
+    summed_up(&office, cents(now, &[200; 30]), &[], now).await;
+    let last = utc_date(now).checked_add(19.days()).unwrap().strftime("%-d %B %Y");
+    let empty = format!("At the pace of the last weeks, about $14 a week, the pot is empty on {last}.");
+    assert_eq!(said().await, (None, vec![empty]));
+
+    summed_up(&office, cents(now, &[400; 30]), &[], now).await;
+    assert_eq!(said().await, (None, vec!["The pot is used up.".to_owned()]));
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn who_stands_out_is_named_to_faculty_and_counted_for_assistants() {
+    let stack = stack::in_process().await.unwrap();
+    let (office, now) = forty_days_in(&stack).await;
+    looked(&office, now).await;
+    let mut grants = Vec::new();
+    for (name, days) in [("ada", [10; 28]), ("bob", [20; 28]), ("cid", [15; 28])] {
+        let grant = office.invite(&format!("{name}@example.edu")).await;
+        office.claim(&grant).await;
+        used(&office, &grant, cents(now, &days), now).await;
+        grants.push(grant);
+    }
+    let faculty = signed_in(&stack, "faye@example.edu").await;
+    assert_eq!(faculty.get(ID).await.text("stands-out"), None);
+
+    // A program of Bob's ran over a weekend.
+    let mut much = [20; 28];
+    much[..2].fill(450);
+    used(&office, &grants[1], cents(now, &much), now).await;
+    let (named, link) = (faculty.get(ID).await, format!("{ID}/grants/{}", grants[1]));
+    let text = named.text("stands-out").unwrap();
+    assert!(text.contains("bob@example.edu $10.00.") && text.contains("($1.05)"), "{text}");
+    assert!(named.body.contains(&link) && !text.contains("ada"));
+    let counted = signed_in(&stack, "asta@example.edu").await.get(ID).await;
+    let text = counted.text("stands-out").unwrap();
+    assert!(text.starts_with("One student used far more") && !counted.body.contains("bob@"), "{text}");
+    assert!(counted.body.contains(&format!("{ID}/grants?window=7d")) && !counted.body.contains(&link));
+    stack.stop().await.unwrap();
+}
