@@ -8,9 +8,11 @@ use bursar_core::config::Config;
 use bursar_core::domain::address::{EmailAddress, is_invisible};
 use jiff::Timestamp;
 use lettre::Address;
-use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::message::{Mailbox, Message, MultiPart};
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::{Attachment, Mailbox, Message, MultiPart, SinglePart};
 use ulid::Ulid;
+
+use crate::burn::Picture;
 
 /// By this header what SES reports leads back to the row.
 pub(crate) const ROW_HEADER: &str = "X-Bursar-Row";
@@ -48,6 +50,8 @@ pub(crate) enum Part {
         url: String,
     },
     Code(String),
+    /// Text says the same in other parts.
+    Picture(Picture),
 }
 
 /// A mail that can be sent.
@@ -69,6 +73,8 @@ struct Text<'a> {
 struct Html<'a> {
     letter: &'a Letter,
     config: &'a Config,
+    /// What the picture is called within the mail.
+    cid: &'a str,
 }
 
 impl Letter {
@@ -90,9 +96,34 @@ impl Letter {
             message = message.reply_to(Mailbox::new(None, support));
         }
         let text = Text { letter: self, config }.render().ok()?;
-        let html = Html { letter: self, config }.render().ok()?;
-        let message = message.multipart(MultiPart::alternative_plain_html(text, html)).ok()?;
+        let cid = format!("burn.{row}@{domain}");
+        let html = SinglePart::html(Html { letter: self, config, cid: &cid }.render().ok()?);
+        let both = MultiPart::alternative().singlepart(SinglePart::plain(text));
+        let body = match self.picture() {
+            Some(picture) => {
+                let png = ContentType::parse("image/png").ok()?;
+                let inline =
+                    Attachment::new_inline_with_name(cid, "burn.png".to_owned()).body(picture.png.clone(), png);
+                both.multipart(MultiPart::related().singlepart(html).singlepart(inline))
+            }
+            None => both.singlepart(html),
+        };
+        let message = message.multipart(body).ok()?;
         Some(Sealed { from, to, bytes: message.formatted() })
+    }
+
+    /// There is one at most.
+    fn picture(&self) -> Option<&Picture> {
+        self.parts.iter().find_map(|part| match part {
+            Part::Picture(picture) => Some(picture),
+            _ => None,
+        })
+    }
+}
+
+impl Part {
+    fn is_picture(&self) -> bool {
+        matches!(self, Part::Picture(_))
     }
 }
 

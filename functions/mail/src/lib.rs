@@ -2,6 +2,8 @@
 //! `owed`, what it says in `words`, how it is sent in `post`.
 
 mod account;
+mod alert;
+mod burn;
 mod by_rule;
 mod drain;
 mod heard;

@@ -16,9 +16,10 @@ use bursar_core::store::{LinkMade, StoreError};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::App;
+use crate::alert::Spending;
 use crate::by_rule::ByRule;
 use crate::letter::Letter;
-use crate::words::{Spending, Words};
+use crate::words::Words;
 
 /// What a row comes to.
 pub(crate) enum Owed {
@@ -145,9 +146,9 @@ impl App {
         let Some(crossing) = crossings.into_iter().find(|crossing| crossing.threshold == threshold) else {
             return Ok(Owed::Unsendable("NoSuchCrossing"));
         };
-        let totals = self.table.totals(&programme.id).await?;
-        let spending = Spending::of(&crossing, &programme, totals.as_ref());
-        self.to(&person.address, |words| words.alert(&programme, &spending)).await
+        let (totals, sync) = tokio::try_join!(self.table.totals(&programme.id), self.table.sync_state())?;
+        let spending = Spending::of(&crossing, &programme, totals.as_ref(), sync.looked_at);
+        self.to(&person.address, |words| words.alert(&programme, spending)).await
     }
 
     async fn grant(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Option<(Programme, Grant)>, StoreError> {

@@ -2,14 +2,11 @@
 
 use bursar_core::config::Config;
 use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::crossing::{Crossing, per_cent};
 use bursar_core::domain::grant::Grant;
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::term::Term;
 use bursar_core::domain::token::{Code, LinkToken};
 use bursar_core::domain::window::Reset;
-use bursar_core::store::items::Totals;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -19,27 +16,6 @@ use crate::letter::{Kind, Letter, Part};
 pub(crate) struct Words<'a> {
     pub(crate) to: &'a EmailAddress,
     pub(crate) config: &'a Config,
-}
-
-/// What an alert tells of: the newest that is known, and at least what was found.
-pub(crate) struct Spending {
-    limit: Usd,
-    spent: Usd,
-    as_of: Timestamp,
-    /// How many have had a key, of how many.
-    students: Option<(u32, u32)>,
-}
-
-impl Spending {
-    pub(crate) fn of(crossing: &Crossing, programme: &Programme, totals: Option<&Totals>) -> Spending {
-        let found = Spending { limit: crossing.limit, spent: crossing.spent, as_of: crossing.found_at, students: None };
-        let Some(totals) = totals else { return found };
-        let (spent, students) = (totals.used.counted(programme.settings.byok), Some((totals.claimed, totals.grants)));
-        if spent < crossing.spent {
-            return Spending { students, ..found };
-        }
-        Spending { spent, as_of: totals.as_of, students, ..found }
-    }
 }
 
 impl Words<'_> {
@@ -134,37 +110,6 @@ impl Words<'_> {
         }
     }
 
-    pub(crate) fn alert(self, programme: &Programme, spending: &Spending) -> Letter {
-        let Spending { limit, spent, as_of, students } = spending;
-        let (settings, used) = (&programme.settings, per_cent(*spent, *limit));
-        let name = &settings.name;
-        let subject = format!("{name} has used {used}% of {}", limit.to_dollars_down());
-        let mut facts = vec![
-            ("Spent", spent.to_dollars_up()),
-            ("Pot", limit.to_dollars_down()),
-            ("Left", (*limit - *spent).or_zero().to_dollars_down()),
-        ];
-        if let Some((claimed, grants)) = students {
-            facts.push(("Students", format!("{claimed} of {grants} have had a key")));
-        }
-        facts.push(("As of", moment(*as_of, &settings.term)));
-        Letter {
-            kind: Kind::Alert,
-            heading: subject.clone(),
-            subject,
-            parts: vec![
-                Part::Facts(facts),
-                Part::Sentences(what_next(settings, used)),
-                Part::Link {
-                    label: "See the programme",
-                    url: format!("{}/console/programmes/{}", self.config.origin.as_str(), programme.id),
-                },
-            ],
-            why: format!("You get this mail because you are among those who hear about the money of {name}."),
-            to: self.to.clone(),
-        }
-    }
-
     pub(crate) fn own_page(&self) -> Part {
         Part::Link { label: "Look at my keys", url: format!("{}/my", self.config.origin.as_str()) }
     }
@@ -172,19 +117,6 @@ impl Words<'_> {
 
 pub(crate) fn said(sentences: &str) -> Part {
     Part::Sentences(sentences.to_owned())
-}
-
-fn what_next(settings: &Settings, used: i64) -> String {
-    let next = settings.thresholds.iter().copied().filter(|threshold| i64::from(*threshold) > used).min();
-    if used >= 100 {
-        return "Nobody new gets a key from this pot. Keys that are live go on, each up to its own cap. An admin can raise the pot."
-            .to_owned();
-    }
-    let further = match next {
-        Some(next) => format!("You hear again at {next}%."),
-        None => "There is no further threshold at which you would hear.".to_owned(),
-    };
-    format!("Nothing changes for students now: each key works up to its own cap. {further} An admin can raise the pot.")
 }
 
 fn per_window(settings: &Settings) -> &'static str {
@@ -196,7 +128,7 @@ fn per_window(settings: &Settings) -> &'static str {
     }
 }
 
-fn day(date: jiff::civil::Date) -> String {
+pub(crate) fn day(date: jiff::civil::Date) -> String {
     date.strftime("%-d %B %Y").to_string()
 }
 

@@ -124,7 +124,13 @@ impl Pace {
 
     /// What a week uses.
     pub fn per_week(self) -> Usd {
-        Usd::from_micros(i64::try_from(self.in_all() / self.weeks).unwrap_or(i64::MAX))
+        self.in_days(7)
+    }
+
+    /// What so many days use, whichever they are.
+    pub fn in_days(self, days: u32) -> Usd {
+        let used = self.in_all().saturating_mul(i128::from(days)) / (7 * self.weeks);
+        Usd::from_micros(i64::try_from(used).unwrap_or(i64::MAX))
     }
 
     fn in_all(self) -> i128 {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bursar_core::domain::audit::{Act, Actor, What};
 use bursar_core::domain::crossing::{Crossing, Scope};
+use bursar_core::domain::days::Days;
 use bursar_core::domain::grant::{Minted, Press, PressKind, Reading, Stopped};
 use bursar_core::domain::id::{Epoch, GrantId, PersonId};
 use bursar_core::domain::money::Usd;
@@ -12,6 +13,7 @@ use bursar_core::domain::window::{Window, utc_date};
 use bursar_core::store::items::Totals;
 use bursar_core::store::{At, By, Outcome};
 use bursar_local::inbox::Contents;
+use jiff::ToSpan;
 
 use super::{PostOffice, address, soon};
 
@@ -192,14 +194,23 @@ impl PostOffice {
         self.settle().await;
     }
 
+    /// As much on each of so many days up to now.
+    fn steadily(&self, days: i64, each: i64) -> Days {
+        let (mut spent, today) = (Days::default(), utc_date(self.stack.clock.now()));
+        for ago in 0..days {
+            spent.add(&Days::on_one(today.checked_sub(ago.days()).unwrap(), Usd::from_micros(each)));
+        }
+        spent
+    }
+
     /// Somebody spends more than anybody may, and a crossing of it is told to one person.
-    async fn cross(&mut self, threshold: u8, spent: Usd) {
+    async fn cross(&mut self, threshold: u8, days: Days) {
         let grant = self.enrol(&format!("ada.{threshold}@example.edu")).await;
         self.claim(&grant).await;
         assert_eq!(self.unread().len(), 1);
         let window = Window::WHOLE_TERM;
         let (programme, epoch, as_of) = (self.programme.clone(), Epoch::new(1), self.stack.clock.now());
-        let used = Used::on_one(utc_date(as_of), spent);
+        let (spent, used) = (days.total(), Used { credits: days, ..Used::default() });
         let (before, last_used_at, in_window, of_all) = (Usd::ZERO, None, spent, used.clone());
         let reading = Reading { programme, grant, epoch, used, window, in_window, before, last_used_at, as_of };
         self.table.note_reading(&reading).await.unwrap();
@@ -234,7 +245,7 @@ impl PostOffice {
 #[tokio::test]
 async fn an_alert_says_the_number() {
     let mut office = PostOffice::open().await;
-    office.cross(80, Usd::from_micros(3_359_999_001)).await;
+    office.cross(80, office.steadily(1, 3_359_999_001)).await;
     office.settle().await;
     let mail = office.the_mail();
     assert_eq!((mail.contents.kind.as_deref(), mail.to.as_str()), (Some("alert"), "Frida.Faculty@example.edu"));
@@ -247,7 +258,10 @@ async fn an_alert_says_the_number() {
     Pot: $4,000
     Left: $640
     Students: 161 of 200 have had a key
+    Term ends: 6 February 2027
     As of: 20 November 2026, 11:00 (Europe/Berlin)
+
+    There is too little data to say when the pot will be empty.
 
     Nothing changes for students now: each key works up to its own cap. You hear again at 95%. An admin can raise the pot.
 
@@ -261,11 +275,89 @@ async fn an_alert_says_the_number() {
     Privacy: https://example.edu/privacy
     "#);
     html_says(&mail.contents, &["CS pilot has used 83% of $4,000", "$3,360", "/console/programmes/cs-pilot"]);
-    office.cross(100, Usd::from_dollars(4001)).await;
+    office.finish().await;
+}
+
+#[tokio::test]
+async fn an_alert_says_when_the_pot_will_be_empty() {
+    let mut office = PostOffice::open().await;
+    // A little less than two per cent of the pot each day since the term began.
+    office.cross(50, office.steadily(40, 70_000_000)).await;
     office.settle().await;
     let mail = office.the_mail();
-    assert_eq!(mail.contents.subject, "CS pilot has used 100% of $4,000");
-    assert!(mail.contents.text.unwrap().contains("Nobody new gets a key"));
+    insta::assert_snapshot!(redacted(&office, &mail.contents), @r#"
+    CS pilot has used 70% of $4,000
+
+    CS pilot has used 70% of $4,000
+
+    Spent: $2,800
+    Pot: $4,000
+    Left: $1,200
+    Students: 161 of 200 have had a key
+    Term ends: 6 February 2027
+    As of: 20 November 2026, 11:00 (Europe/Berlin)
+
+    At the pace of the last weeks, about $490 a week, the pot is empty on 8 December 2026.
+
+    Nothing changes for students now: each key works up to its own cap. You hear again at 80%. An admin can raise the pot.
+
+    See the programme:
+    [origin]/console/programmes/cs-pilot
+
+    -- 
+    You get this mail because you are among those who hear about the money of CS pilot.
+    Example University
+    Help: bursar-help@example.edu
+    Privacy: https://example.edu/privacy
+    "#);
+    office.finish().await;
+}
+
+#[tokio::test]
+async fn an_alert_says_that_the_pot_lasts_or_that_it_is_empty() {
+    for (threshold, days, each, says) in [
+        (
+            10,
+            40,
+            10_000_000,
+            "At the pace of the last weeks, about $70 a week, the pot lasts beyond the end of the term.\n\nNothing changes",
+        ),
+        (100, 40, 100_100_000, "The pot is used up.\n\nNobody new gets a key from this pot."),
+    ] {
+        let mut office = PostOffice::open().await;
+        office.cross(threshold, office.steadily(days, each)).await;
+        office.settle().await;
+        let mail = office.the_mail();
+        let text = mail.contents.text.as_deref().unwrap();
+        assert!(text.contains(says), "{text}");
+        assert_eq!(mail.contents.subject, format!("CS pilot has used {threshold}% of $4,000"));
+        office.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn an_alert_brings_its_picture_and_the_numbers_in_it() {
+    let mut office = PostOffice::open().await;
+    office.cross(50, office.steadily(40, 70_000_000)).await;
+    office.settle().await;
+    let contents = office.the_mail().contents;
+    let [picture] = &contents.attachments[..] else { panic!("{} attachments", contents.attachments.len()) };
+    assert_eq!(picture.media_type, "image/png");
+    assert!(picture.bytes.starts_with(b"\x89PNG") && picture.bytes.len() <= 60_000, "{}", picture.bytes.len());
+    html_says(
+        &contents,
+        &[
+            &format!("src=\"cid:{}\"", picture.content_id.as_deref().unwrap()),
+            "alt=\"A line from 12 October 2026 to 20 November 2026: $2,800 spent of the pot of $4,000, 70%.",
+            "the pot is empty on",
+        ],
+    );
+    // The inbox shows it in the mail, where its policy allows pictures that are in the page.
+    assert!(contents.html_with_pictures().unwrap().contains("src=\"data:image/png;base64,iVBOR"));
+    let source = String::from_utf8(office.stack.ses.mails().pop().unwrap().raw.to_vec()).unwrap();
+    let place = |part: &str| source.find(part).unwrap_or_else(|| panic!("no {part}"));
+    let order = ["multipart/alternative", "text/plain", "multipart/related", "text/html", "image/png"].map(place);
+    assert!(order.is_sorted(), "{order:?}");
     office.finish().await;
 }
 

@@ -1,0 +1,103 @@
+//! What those who look after a programme's money are told when it passes a threshold of its pot: the number, where it leads, and what
+//! happens next, with the burn as a picture.
+
+use bursar_core::domain::crossing::{Crossing, per_cent};
+use bursar_core::domain::forecast::{Forecast, RunsOut};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::{Programme, Settings};
+use bursar_core::domain::window::utc_date;
+use bursar_core::store::items::Totals;
+use jiff::Timestamp;
+
+use crate::burn::{Burn, Picture};
+use crate::letter::{Kind, Letter, Part};
+use crate::words::{Words, day, moment};
+
+/// What an alert tells of: the newest that is known, and at least what was found.
+pub(crate) struct Spending {
+    limit: Usd,
+    spent: Usd,
+    as_of: Timestamp,
+    /// How many have had a key, of how many.
+    students: Option<(u32, u32)>,
+    forecast: Forecast,
+    picture: Option<Picture>,
+}
+
+impl Spending {
+    /// `looked_at` is when the last listing of every key began: totals are written only when they changed.
+    pub(crate) fn of(
+        crossing: &Crossing,
+        programme: &Programme,
+        totals: Option<&Totals>,
+        looked_at: Option<Timestamp>,
+    ) -> Spending {
+        let (settings, limit) = (&programme.settings, crossing.limit);
+        let runs_out = if crossing.spent >= limit { RunsOut::Gone } else { RunsOut::TooLittleData };
+        let found = Spending {
+            limit,
+            spent: crossing.spent,
+            as_of: crossing.found_at,
+            students: None,
+            forecast: Forecast { runs_out, pace: None },
+            picture: None,
+        };
+        let Some(totals) = totals else { return found };
+        let (spent, students) = (totals.used.days(settings.byok), Some((totals.claimed, totals.grants)));
+        if spent.total() < crossing.spent {
+            return Spending { students, ..found };
+        }
+        let looked = utc_date(totals.as_of.max(looked_at.unwrap_or(totals.as_of)));
+        let forecast = Forecast::of(&spent, limit, &settings.term, Some(looked));
+        let (thresholds, term) = (&settings.thresholds[..], &settings.term);
+        let picture = Burn { spent: &spent, limit, thresholds, term, looked, forecast }.picture();
+        Spending { limit, spent: spent.total(), as_of: totals.as_of, students, forecast, picture }
+    }
+}
+
+impl Words<'_> {
+    pub(crate) fn alert(self, programme: &Programme, spending: Spending) -> Letter {
+        let Spending { limit, spent, as_of, students, forecast, picture } = spending;
+        let (settings, used) = (&programme.settings, per_cent(spent, limit));
+        let name = &settings.name;
+        let subject = format!("{name} has used {used}% of {}", limit.to_dollars_down());
+        let mut facts = vec![
+            ("Spent", spent.to_dollars_up()),
+            ("Pot", limit.to_dollars_down()),
+            ("Left", (limit - spent).or_zero().to_dollars_down()),
+        ];
+        if let Some((claimed, grants)) = students {
+            facts.push(("Students", format!("{claimed} of {grants} have had a key")));
+        }
+        facts.push(("Term ends", day(settings.term.ends_on())));
+        facts.push(("As of", moment(as_of, &settings.term)));
+        let mut parts = vec![Part::Facts(facts), Part::Sentences(forecast.in_words())];
+        parts.extend(picture.map(Part::Picture));
+        parts.push(Part::Sentences(what_next(settings, used)));
+        parts.push(Part::Link {
+            label: "See the programme",
+            url: format!("{}/console/programmes/{}", self.config.origin.as_str(), programme.id),
+        });
+        Letter {
+            kind: Kind::Alert,
+            heading: subject.clone(),
+            subject,
+            parts,
+            why: format!("You get this mail because you are among those who hear about the money of {name}."),
+            to: self.to.clone(),
+        }
+    }
+}
+
+fn what_next(settings: &Settings, used: i64) -> String {
+    let next = settings.thresholds.iter().copied().filter(|threshold| i64::from(*threshold) > used).min();
+    if used >= 100 {
+        return "Nobody new gets a key from this pot. Keys that are live go on, each up to its own cap. An admin can raise the pot."
+            .to_owned();
+    }
+    let further = match next {
+        Some(next) => format!("You hear again at {next}%."),
+        None => "There is no further threshold at which you would hear.".to_owned(),
+    };
+    format!("Nothing changes for students now: each key works up to its own cap. {further} An admin can raise the pot.")
+}

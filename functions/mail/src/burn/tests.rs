@@ -1,0 +1,111 @@
+//! The picture, decoded again, and its words.
+
+use bursar_core::domain::days::Days;
+use jiff::ToSpan;
+use jiff::civil::date;
+
+use super::drawing::{HEIGHT, WIDTH};
+use super::*;
+
+const FIRST: Date = date(2026, 10, 12);
+
+struct Drawn {
+    picture: Picture,
+    pixels: Vec<u8>,
+}
+
+fn spent(days: i64, of: impl Fn(i64) -> i64) -> Days {
+    let mut spent = Days::default();
+    for number in 0..days {
+        let day = FIRST.checked_add(number.days()).unwrap();
+        spent.add(&Days::on_one(day, Usd::from_micros(of(number) * 1_000_000)));
+    }
+    spent
+}
+
+fn drawn(spent: &Days, limit: i32, looked: Date) -> Drawn {
+    let term = Term::new(FIRST, date(2027, 2, 6), "Europe/Berlin").unwrap();
+    let limit = Usd::from_dollars(limit);
+    let forecast = Forecast::of(spent, limit, &term, Some(looked));
+    let burn = Burn { spent, limit, thresholds: &[50, 80, 95, 100], term: &term, looked, forecast };
+    let picture = burn.picture().unwrap();
+    let mut reader = png::Decoder::new(std::io::Cursor::new(&picture.png)).read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut pixels).unwrap();
+    assert_eq!((info.width, info.height, info.color_type), (WIDTH, HEIGHT, png::ColorType::Rgb));
+    Drawn { picture, pixels }
+}
+
+impl Drawn {
+    fn at(&self, x: u32, y: u32) -> [u8; 3] {
+        let place = ((y * WIDTH + x) * 3) as usize;
+        self.pixels[place..place + 3].try_into().unwrap()
+    }
+
+    /// How many pixels are of this colour.
+    fn count(&self, color: [u8; 3]) -> usize {
+        self.pixels.chunks(3).filter(|pixel| *pixel == color).count()
+    }
+}
+
+const WHITE: [u8; 3] = [0xff; 3];
+const TINT: [u8; 3] = [0xdc, 0xe9, 0xf2];
+const BLUE: [u8; 3] = [0x1f, 0x5f, 0x8b];
+const INK: [u8; 3] = [0x1c, 0x23, 0x30];
+const RED: [u8; 3] = [0xb3, 0x26, 0x1e];
+
+fn by(day: i64) -> Date {
+    FIRST.checked_add(day.days()).unwrap()
+}
+
+#[test]
+fn a_pot_that_will_be_empty_is_drawn_with_the_day_and_told_in_words() {
+    let spent = spent(39, |day| if day % 7 > 4 { 10 } else { 70 });
+    let drawn = drawn(&spent, 4000, by(39));
+    insta::assert_snapshot!(drawn.picture.words, @"A line from 12 October 2026 to 20 November 2026: $2,130 spent of the pot of $4,000, 53%. Thresholds: 50%, 80%, 95%, 100%. At the pace of the last weeks, about $370 a week, the pot is empty on 25 December 2026. The term ends on 6 February 2027.");
+    // The corners are paper; the spending is the lower left, the pot's line runs across at the top.
+    for (x, y) in [(0, 0), (WIDTH - 1, 0), (0, HEIGHT - 1), (WIDTH - 1, HEIGHT - 1), (700, 400)] {
+        assert_eq!(drawn.at(x, y), WHITE, "{x} {y}");
+    }
+    assert_eq!((drawn.at(200, 500), drawn.at(500, 500)), (TINT, WHITE));
+    let pot = (0..HEIGHT).find(|y| drawn.at(300, *y) == INK).unwrap();
+    assert!((80..100).contains(&pot), "{pot}");
+    assert_eq!([100, 400, 600, 980].map(|x| drawn.at(x, pot + 1)), [INK; 4]);
+    // It ends in a red dot on the pot's line, between today and the end of the term.
+    let dot: Vec<u32> = (0..WIDTH).filter(|x| drawn.at(*x, pot + 1) == RED).collect();
+    assert!(dot.len() > 15 && (600..680).contains(&dot[0]), "{dot:?}");
+}
+
+#[test]
+fn what_lasts_is_gone_or_not_known_has_no_red_in_it() {
+    let spent = |days| spent(days, |day| if day % 7 > 4 { 10 } else { 70 });
+    for (days, limit, says) in [
+        (39, 14_000, "lasts beyond the end of the term"),
+        (39, 2_000, "The pot is used up."),
+        (4, 4_000, "too little data"),
+        (200, 14_000, "lasts beyond the end of the term"),
+    ] {
+        let drawn = drawn(&spent(days), limit, by(days));
+        assert_eq!(drawn.count(RED), 0, "{days} of {limit}");
+        assert!(drawn.count(BLUE) > 500 && drawn.count(INK) > 1_000 && drawn.count(TINT) > 10, "{days} of {limit}");
+        assert!(drawn.picture.words.contains(says), "{}", drawn.picture.words);
+    }
+}
+
+#[test]
+fn the_same_numbers_are_the_same_bytes_and_few_of_them() {
+    let wild = spent(390, |day| (day * 7919 + day * day * 31) % 97);
+    let one = drawn(&wild, 25_000, by(390)).picture.png;
+    assert!(one == drawn(&wild, 25_000, by(390)).picture.png);
+    assert!(one.len() <= 60_000, "{}", one.len());
+}
+
+#[test]
+fn nothing_spent_no_pot_and_strange_dates_are_drawn_too() {
+    let nothing = Days::default();
+    for (limit, looked) in [(0, FIRST), (4_000, FIRST), (4_000, date(2026, 1, 1)), (0, date(2030, 1, 1))] {
+        assert!(drawn(&nothing, limit, looked).picture.png.len() > 1_000, "{limit} {looked}");
+    }
+    let opening = nothing.with(bursar_core::domain::days::Counted { lifetime: Usd::MAX, today: None, on: FIRST }, None);
+    assert!(drawn(&opening.unwrap(), 4_000, by(3)).picture.words.contains("used up"));
+}
