@@ -2,7 +2,9 @@
 //! here it is said before anybody presses.
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{Announcement, BeginRefused, HoldKind, ReleaseRefused, State, Stopped, View};
+use bursar_core::domain::grant::{
+    Announced, Announcement, BeginRefused, HoldKind, ReleaseRefused, State, Stopped, View,
+};
 use bursar_core::domain::limit::wanted_limit;
 use bursar_core::domain::term::Term;
 use bursar_core::domain::window::Reset;
@@ -101,22 +103,22 @@ fn live(view: &View, now: Timestamp) -> String {
     }
     let shown = view.grant.live().and_then(|live| live.shown_at).map(|shown| time_in(shown, term.timezone()));
     let shown = shown.map_or(String::new(), |shown| format!(" It was shown on {shown}, and nobody can show it again."));
-    let ending = ending(view).unwrap_or_default();
-    format!("Your key works.{shown}{ending}")
+    format!("Your key works.{shown}{}", endings(view))
 }
 
-/// The end of the key that was announced, if it still stands.
-fn ending(view: &View) -> Option<String> {
-    let (what, announced) = view.announced()?;
-    let until = time_in(announced.until, view.programme.settings.term.timezone());
-    Some(match what {
-        Announcement::Unused => {
-            format!(" It has not been used for some time: on {until} it is set aside, unless you use it before.")
-        }
-        Announcement::TooOldLater | Announcement::TooOldSoon => {
-            format!(" It is getting old and ends on {until}. Replace it before; that does not count as a replacement.")
-        }
-    })
+/// The ends of the key that were announced and still stand.
+fn endings(view: &View) -> String {
+    let on = |announced: Announced| time_in(announced.until, view.programme.settings.term.timezone());
+    let unused = view.announced_as(Announcement::Unused).map(|unused| {
+        let until = on(unused);
+        format!(" It has not been used for some time: on {until} it is set aside, unless you use it before.")
+    });
+    let soon = view.announced_as(Announcement::TooOldSoon);
+    let of_age = soon.or_else(|| view.announced_as(Announcement::TooOldLater)).map(|old| {
+        let until = on(old);
+        format!(" It is getting old and ends on {until}. Replace it before; that does not count as a replacement.")
+    });
+    unused.into_iter().chain(of_age).collect()
 }
 
 fn stopped_because(stopped: Stopped, is_owed: bool) -> &'static str {

@@ -27,7 +27,7 @@ impl ByRule {
         if view.grant.last_shown() != epoch {
             return None;
         }
-        let until = |what| view.announced().filter(|(announced, _)| *announced == what).map(|(_, said)| said.until);
+        let until = |what| view.announced_as(what).map(|said| said.until);
         match notice {
             Notice::UnusedSoon => until(Announcement::Unused).map(ByRule::UnusedSoon),
             Notice::TooOldLater => until(Announcement::TooOldLater).map(ByRule::TooOldLater),

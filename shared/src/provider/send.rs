@@ -71,9 +71,9 @@ impl Provider {
             Err(error @ ProviderError::ManagementKey { .. }) => error,
             other => return other,
         };
-        // Even a call that is not sent again leaves the fresh key to the next one.
+        // What was refused for its key did nothing, so with another key it is no repetition, whatever the call.
         match self.key(call, deadline, self.keys.refresh(&key)).await {
-            Ok(fresh) if fresh != key && call.is_safe_again() => self.send(ask, &fresh, deadline, read).await,
+            Ok(fresh) if fresh != key && deadline.leaves(call.time_out) => self.send(ask, &fresh, deadline, read).await,
             _ => Err(refused),
         }
     }

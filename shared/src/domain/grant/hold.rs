@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::{Attempt, Change, Disable, HoldKind, Notice, Pause, PotChange, State, View};
+use super::{Attempt, Change, Disable, GRACE, HoldKind, Notice, Pause, PotChange, State, View};
 use crate::domain::audit::{Act, Actor};
 use crate::domain::key::KeyHash;
 
@@ -21,7 +21,7 @@ pub enum HoldRefused {
 /// Why no hold is taken off.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReleaseRefused {
-    /// It has no such hold. A live key is named, so that pressing again repeats an enable that failed.
+    /// It has no such hold. A key that was resumed just now is named, so that pressing again repeats an enable that failed.
     NotHeld {
         enable: Option<KeyHash>,
     },
@@ -67,7 +67,7 @@ impl View {
             return Err(ReleaseRefused::Over);
         }
         if !self.grant.holds.has(kind) {
-            let enable = if self.grant.holds.is_empty() { self.live_key() } else { None };
+            let enable = if self.has_just_resumed(now) { self.live_key() } else { None };
             return Err(ReleaseRefused::NotHeld { enable });
         }
         let mut change = self.change(by);
@@ -98,6 +98,13 @@ impl View {
 
     pub(super) fn is_terminal(&self) -> bool {
         matches!(self.grant.state, State::Revoked | State::Ended)
+    }
+
+    /// Whether a hold was taken off so lately that the enable may have failed. Later, a key that is disabled was disabled by somebody
+    /// at the provider, and stays so.
+    fn has_just_resumed(&self, now: Timestamp) -> bool {
+        let resumed_at = self.usable().and_then(|live| live.resumed_at);
+        resumed_at.is_some_and(|resumed| now < resumed + GRACE)
     }
 
     fn live_key(&self) -> Option<KeyHash> {

@@ -79,14 +79,15 @@ impl View {
         Some((change, rule))
     }
 
-    /// The end that was announced of the live key and still stands, the nearest rule first.
-    pub fn announced(&self) -> Option<(Announcement, Announced)> {
+    /// This end of the live key, if it was announced and still stands, whatever else was.
+    pub fn announced_as(&self, what: Announcement) -> Option<Announced> {
         let live = self.usable()?;
         let (later, soon) = self.said_of_age(live);
-        let of_age = soon
-            .map(|soon| (Announcement::TooOldSoon, soon))
-            .or_else(|| later.map(|later| (Announcement::TooOldLater, later)));
-        of_age.or_else(|| self.said_of_disuse(live, None).map(|unused| (Announcement::Unused, unused)))
+        match what {
+            Announcement::Unused => self.said_of_disuse(live, None),
+            Announcement::TooOldLater => later,
+            Announcement::TooOldSoon => soon,
+        }
     }
 
     /// When a key becomes too old by the programme's rule.
