@@ -17,7 +17,7 @@ use plotters::style::{FontStyle, ShapeStyle, TextStyle, register_font};
 use super::Scene;
 
 pub(super) const WIDTH: u32 = 1120;
-pub(super) const HEIGHT: u32 = 600;
+pub(super) const HEIGHT: u32 = 640;
 
 const INK: RGBColor = RGBColor(0x1c, 0x23, 0x30);
 const SOFT: RGBColor = RGBColor(0x5a, 0x64, 0x75);
@@ -30,7 +30,7 @@ const RED: RGBColor = RGBColor(0xb3, 0x26, 0x1e);
 /// lies beside it.
 static FONT: LazyLock<bool> =
     LazyLock::new(|| register_font("inter", FontStyle::Normal, include_bytes!("../../fonts/inter-ascii.ttf")).is_ok());
-const LETTERS: i32 = 44;
+const LETTERS: i32 = 50;
 const AIR: i32 = 6;
 
 type Sheet<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
@@ -54,7 +54,7 @@ pub(super) fn png(scene: &Scene) -> Result<Vec<u8>> {
 
 fn draw(scene: &Scene, sheet: &Sheet<'_>) -> Result<()> {
     sheet.fill(&WHITE)?;
-    let (left, right, top, bottom) = (24, WIDTH as i32 - 124, 76, HEIGHT as i32 - 72);
+    let (left, right, top, bottom) = (24, WIDTH as i32 - 132, 84, HEIGHT as i32 - 80);
     let plot = sheet.margin(top, HEIGHT as i32 - bottom, left, WIDTH as i32 - right);
     // A little air above the pot, so that its line is inside.
     let highest = scene.top.micros() + scene.top.micros() / 40;
@@ -96,16 +96,17 @@ fn draw(scene: &Scene, sheet: &Sheet<'_>) -> Result<()> {
         ((now.0 + 26, now.1 + 16), HPos::Left, VPos::Top),
         ((now.0 + 26, now.1 - 26), HPos::Left, VPos::Bottom),
         ((now.0 - 26, now.1 - 16), HPos::Right, VPos::Bottom),
-        ((now.0 - 26, now.1 - 70), HPos::Right, VPos::Bottom),
+        ((now.0 - 20, ground - 24), HPos::Right, VPos::Bottom),
     ];
     // Where the line is low, there is no room below it.
-    let beside = if now.1 + 72 < ground { &beside } else { &beside[1..] };
+    let beside = if now.1 + 78 < ground { &beside } else { &beside[1..] };
     said.put(&words.spent, BLUE, beside)?;
     if let (Some(end), Some(text)) = (scene.ahead, &words.ahead) {
         let end = place(&chart, end);
         sheet.draw(&Circle::new(end, 12, ahead.filled()))?;
         let x = end.0.min(right - said.width(text)? / 2);
-        let above = [-18, -70].map(|up| ((x, end.1 + up), HPos::Center, VPos::Bottom));
+        let above =
+            [((x, end.1 - 20), HPos::Center, VPos::Bottom), ((end.0 - 12, end.1 - 20), HPos::Left, VPos::Bottom)];
         said.put(text, ahead, &above)?;
     }
     // The pot's own line says what it is.
