@@ -10,6 +10,7 @@ use bursar_core::domain::id::Epoch;
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::reading::{Of, Reading};
 use bursar_core::domain::window::utc_date;
+use bursar_core::provider::ProviderError;
 use bursar_core::provider::key::Key;
 use bursar_core::provider::keys::{Found as Answered, KeyPatch};
 use bursar_core::store::{At, Outcome};
@@ -34,6 +35,10 @@ enum Came {
     Done,
     /// An orphan was disabled.
     Swept,
+    /// Keys were recorded that the table did not know.
+    Recovered,
+    /// The provider refused the management key, so that nothing more can be done.
+    Refused(String),
     /// The provider says that it has no such key: since when is remembered. Of a grant that has not ended it is missing.
     Unseen {
         key: KeyHash,
@@ -54,9 +59,11 @@ impl Run<'_> {
     pub(crate) async fn act(&self, progress: &mut Progress, deadline: Deadline) -> Result<Step> {
         if progress.done == 0 {
             self.hold_back(progress).await?;
-            progress.purge_at_most(progress.report.keys_listed / PURGED_ONE_IN);
+            // A table that went back may go back further.
+            let went_back = progress.findings.iter().any(|finding| matches!(finding.what, What::Recover { .. }));
+            progress.purge_at_most(if went_back { 0 } else { (progress.report.keys_listed / PURGED_ONE_IN).max(1) });
         }
-        while progress.done < progress.findings.len() {
+        while progress.done < progress.findings.len() && !progress.key_does_not_work {
             if !self.has_time(deadline) {
                 return Ok(Step::TimeIsUp);
             }
@@ -72,7 +79,13 @@ impl Run<'_> {
     }
 
     async fn see_to(&self, finding: &Finding, progress: &Progress, deadline: Deadline) -> Came {
-        let about = |error: anyhow::Error| Came::Undone(format!("{}: {error:#}", finding.told()));
+        let about = |error: anyhow::Error| {
+            let told = format!("{}: {error:#}", finding.told());
+            match error.downcast_ref() {
+                Some(ProviderError::ManagementKey { .. }) => Came::Refused(told),
+                _ => Came::Undone(told),
+            }
+        };
         self.try_to(finding, progress, deadline).await.unwrap_or_else(about)
     }
 
@@ -87,7 +100,9 @@ impl Run<'_> {
             }
             What::Recover { rows, .. } => {
                 let found: Vec<Found> = rows.iter().map(Row::found).collect();
-                self.table.recover(at, &found, self.is_copy).await?;
+                let recovered = self.table.recover(at, &found, self.is_copy).await?;
+                self.disable(at).await?;
+                return Ok(if matches!(recovered, Outcome::Done(_)) { Came::Recovered } else { Came::Done });
             }
             What::EnabledAgain { epoch, key } => {
                 self.table.disable_again(at, *epoch, key).await?;
@@ -129,6 +144,9 @@ impl Run<'_> {
                 Ok(Came::Done)
             }
             Answered::Key(found) => {
+                // Nothing comes of it while it may be used.
+                self.table.disable_again(at, epoch, key).await?;
+                self.disable(at).await?;
                 self.note_use(&view, epoch, &found, progress).await?;
                 Ok(Came::Done)
             }
@@ -227,6 +245,11 @@ impl Progress {
         match came {
             Came::Done => {}
             Came::Swept => self.report.orphans_disabled += 1,
+            Came::Recovered => self.restored_at = Some(self.began_at),
+            Came::Refused(why) => {
+                self.key_does_not_work = true;
+                self.report.problem(why);
+            }
             Came::Unseen { key, since, is_missing } => {
                 self.report.keys_missing += usize::from(is_missing);
                 self.still_unseen.insert(key, since);
@@ -244,7 +267,7 @@ impl Progress {
 
     /// Leaves what may be deleted beyond this number to the next runs.
     fn purge_at_most(&mut self, bound: usize) {
-        let mut left = bound.max(1);
+        let mut left = bound;
         self.findings.retain(|finding| {
             let is_purge = matches!(finding.what, What::Purge { .. });
             let stays = !is_purge || left > 0;

@@ -40,8 +40,8 @@ fn causes(progress: &Progress) -> Vec<Cause> {
     if let Some(held) = &progress.held_back {
         causes.push(Cause::HeldBack { sweeps: held.sweeps, recoveries: held.recoveries, bound: held.bound });
     }
-    // The provider's numbers are rounded key by key, each by less than a micro-dollar.
-    let tolerance = Usd::from_micros(i64::try_from(progress.report.keys_listed).unwrap_or(i64::MAX));
+    // The provider's numbers are rounded key by key, each by less than a micro-dollar, those of keys that are gone too.
+    let tolerance = Usd::from_micros(i64::try_from(progress.account.keys).unwrap_or(i64::MAX));
     if let Some(residual) =
         progress.residual.filter(|residual| residual.or_zero().max(Usd::ZERO - *residual) > tolerance)
     {

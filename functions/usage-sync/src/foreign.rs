@@ -4,15 +4,19 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 use bursar_core::deadline::Deadline;
+use bursar_core::domain::id::KeyName;
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::window::utc_date;
-use bursar_core::store::{ForeignKey, keys};
+use bursar_core::store::{ForeignKey, Stranger, keys};
 use jiff::Timestamp;
 
 use crate::listing::Listing;
 use crate::progress::Progress;
-use crate::row::{FOREIGN, ForeignRow};
+use crate::row::{FOREIGN, ForeignRow, STRANGERS};
 use crate::run::{Run, Step};
+
+/// More keys with a name of ours and without a grant are not named one by one.
+const MOST_STRANGERS: usize = 100;
 
 impl Run<'_> {
     pub(crate) async fn look_at_foreign(&self, progress: &mut Progress, deadline: Deadline) -> Result<Step> {
@@ -22,7 +26,10 @@ impl Run<'_> {
             }
             let known = self.table.foreign_keys_of_shard(*shard).await?;
             let mut known: HashMap<KeyHash, ForeignKey> = known.into_iter().map(|key| (key.key.clone(), key)).collect();
-            for row in progress.rows.of::<ForeignRow>((FOREIGN, progress.next.1))? {
+            let mut rows = progress.rows.of::<ForeignRow>((FOREIGN, progress.next.1))?;
+            rows.extend(self.strangers(progress).await?);
+            progress.account.keys += known.len() + rows.iter().filter(|row| !known.contains_key(&row.key())).count();
+            for row in rows {
                 let before = known.remove(&row.key());
                 let after = after(before.as_ref(), &row, progress);
                 progress.account.foreign.add(&after.used);
@@ -40,6 +47,22 @@ impl Run<'_> {
             progress.next.1 += 1;
         }
         Ok(Step::Done)
+    }
+
+    /// Keys with a name of ours whose grant is not there. One that is by now was made since the run began, and is the next run's.
+    async fn strangers(&self, progress: &mut Progress) -> Result<Vec<ForeignRow>> {
+        let mut strangers = Vec::new();
+        for row in progress.rows.of::<ForeignRow>((STRANGERS, progress.next.1))? {
+            let Ok(name) = row.name.parse::<KeyName>() else { continue };
+            if self.table.grant(&name.programme, &name.grant).await?.is_some() {
+                continue;
+            }
+            if progress.strangers.len() < MOST_STRANGERS {
+                progress.strangers.push(Stranger::of(&row.key(), &name, row.said.enabled));
+            }
+            strangers.push(row);
+        }
+        Ok(strangers)
     }
 
     async fn note_foreign(&self, before: Option<ForeignKey>, after: ForeignKey) -> Result<()> {

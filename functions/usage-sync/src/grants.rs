@@ -8,7 +8,7 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::{Grant, Reading, View};
 use bursar_core::domain::id::{GrantId, KeyName};
 use bursar_core::domain::programme::{Pot, Programme};
-use bursar_core::store::{Noted, StoreError, Stranger, keys};
+use bursar_core::store::{Noted, StoreError, keys};
 use futures_util::{StreamExt, TryStreamExt};
 
 use crate::listing::Listing;
@@ -97,6 +97,7 @@ impl Run<'_> {
                 sums.add(&view, progress.began_at);
             }
             progress.account.ours_gone += seen.gone;
+            progress.account.keys += view.readings.len();
             progress.has_gaps |= !seen.problems.is_empty();
             seen.problems.into_iter().for_each(|problem| progress.report.problem(problem));
             for what in seen.whats {
@@ -110,7 +111,8 @@ impl Run<'_> {
         }
         // What is left bears the name of a grant that is not there.
         for row in rows.into_values().flatten() {
-            progress.strangers.push(Stranger::of(&row.key(), &self.name(programme, &row), row.said.enabled));
+            let name = self.name(programme, &row).to_string();
+            progress.rows.add_stranger(&ForeignRow::with_name(&row, name))?;
         }
         Ok(news)
     }

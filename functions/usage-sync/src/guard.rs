@@ -26,7 +26,8 @@ impl Run<'_> {
         let last = self.table.sync_state().await?.held_back;
         // What was let through is what somebody saw, and little more.
         let released = last.as_ref().filter(|last| last.released_by.is_some());
-        if released.is_some_and(|last| sweeps + recoveries <= last.sweeps + last.recoveries + bound) {
+        let more = |last: &HeldBack| sweeps.saturating_sub(last.sweeps) + recoveries.saturating_sub(last.recoveries);
+        if released.is_some_and(|last| more(last) <= bound) {
             return Ok(());
         }
         progress.findings.retain(|finding| !is_counted(&finding.what));

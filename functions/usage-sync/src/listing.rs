@@ -6,8 +6,8 @@ use anyhow::Result;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::id::{KeyName, ProgrammeId};
 use bursar_core::domain::window::Reset;
+use bursar_core::provider::ProviderError;
 use bursar_core::provider::inventory::KeyPage;
-use bursar_core::store::Stranger;
 use serde::{Deserialize, Serialize};
 
 use crate::progress::Progress;
@@ -25,9 +25,6 @@ pub(crate) enum Listing {
     Broken,
 }
 
-/// More keys of programmes that are not there are not named one by one.
-const MOST_STRANGERS: usize = 100;
-
 /// The programmes by their ids: the number that a run gives each, and its kind of window.
 type Numbered<'a> = HashMap<&'a ProgrammeId, (u16, Reset)>;
 
@@ -39,7 +36,7 @@ impl Run<'_> {
             numbered.map(|(programme, number)| (&programme.id, (number, programme.settings.reset))).collect();
         let mut inventory = {
             let (position, hashes) = (std::mem::take(&mut progress.position), progress.rows.hashes()?);
-            self.provider.inventory_from(self.clock, deadline, position, hashes.iter())
+            self.provider.inventory_from(self.clock, self.until(deadline), position, hashes.iter())
         };
         progress.listing = loop {
             if !self.has_time(deadline) {
@@ -50,9 +47,13 @@ impl Run<'_> {
                 Ok(Some(page)) => self.pack(progress, page, &numbered)?,
                 Ok(None) if progress.has_gaps => break Listing::WithGaps,
                 Ok(None) => break Listing::Whole,
-                // What was asked for as the time ran out may come the next time.
-                Err(_) if !self.has_time(deadline) => {}
+                // What was asked for as the time ran out, or will be answered only later, may come the next time.
+                Err(error) if self.is_for_later(&error, deadline) => {
+                    progress.position = inventory.position();
+                    return Ok(Step::TimeIsUp);
+                }
                 Err(error) => {
+                    progress.note_refusal(&error);
                     progress.report.problem(format!("the keys could not all be listed: {error}"));
                     break Listing::Broken;
                 }
@@ -60,6 +61,16 @@ impl Run<'_> {
         };
         progress.report.keys_listed = inventory.listed();
         Ok(Step::Done)
+    }
+
+    fn is_for_later(&self, error: &ProviderError, deadline: Deadline) -> bool {
+        let left = self.until(deadline).left();
+        match error {
+            ProviderError::Later { .. } | ProviderError::Unknown { .. } => {
+                left < self.kept_back || error.retry_after().is_some_and(|after| left < after)
+            }
+            ProviderError::Refused { .. } | ProviderError::ManagementKey { .. } => false,
+        }
     }
 
     fn pack(&self, progress: &mut Progress, page: KeyPage, numbered: &Numbered<'_>) -> Result<()> {
@@ -76,11 +87,8 @@ impl Run<'_> {
             };
             match numbered.get(&name.programme) {
                 Some((number, reset)) => progress.rows.add(*number, &Row::of(key, &name, *reset, page.answered))?,
-                // It may be as young as the run; whether it is there by now is looked at in the end.
-                None if progress.strangers.len() < MOST_STRANGERS => {
-                    progress.strangers.push(Stranger::of(&key.hash, &name, !key.disabled));
-                }
-                None => {}
+                // It may be as young as the run; whether it is there by now is looked at later.
+                None => progress.rows.add_stranger(&ForeignRow::of(key, page.answered))?,
             }
         }
         Ok(())

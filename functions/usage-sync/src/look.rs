@@ -124,6 +124,8 @@ impl Seen {
             }
         }
         if is_unrecorded && sight.is_whole {
+            // What seems to be the live key is an older one.
+            seen.whats.retain(|what| !matches!(what, What::LiveIsDisabled { .. } | What::Limit { .. }));
             let found: Vec<Found> = sight.rows.iter().map(Row::found).collect();
             seen.whats
                 .push(What::Recover { rows: sight.rows.to_vec(), ends: view.ended_by_recovery(&found, sight.is_copy) });
@@ -230,7 +232,7 @@ fn of_the_grant(view: &View, sight: Sight<'_>) -> Vec<What> {
     }
     let live = grant.live().and_then(|live| sight.rows.iter().find(|row| row.epoch() == live.epoch));
     let last_used_at = live.and_then(|row| row.said.told.as_ref()?.last_used_at);
-    if live.is_some() && view.lifecycle(last_used_at, now).is_some() {
+    if live.is_some_and(|live| live.said.enabled) && view.lifecycle(last_used_at, now).is_some() {
         whats.push(What::Rule { last_used_at });
     }
     let may_go = grant.attempts.iter().filter(|attempt| matches!(attempt.disable, Disable::Done { .. }));

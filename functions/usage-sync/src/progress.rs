@@ -9,6 +9,7 @@ use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Pot;
 use bursar_core::domain::reading::Used;
+use bursar_core::provider::ProviderError;
 use bursar_core::provider::account::Credits;
 use bursar_core::provider::inventory::Position;
 use bursar_core::store::{Checkpoint, HeldBack, Stranger, SyncState, Table};
@@ -57,6 +58,8 @@ pub(crate) struct Progress {
     pub(crate) has_failed: bool,
     /// Whether something that was to be done was not.
     pub(crate) is_undone: bool,
+    /// Whether the management key was checked and the credits were asked for: what they were in the middle of a listing says nothing.
+    pub(crate) has_begun: bool,
     /// Whether the provider refused the management key.
     pub(crate) key_does_not_work: bool,
     /// What nobody explains, once that is known.
@@ -103,6 +106,8 @@ pub(crate) struct Whole {
     pub(crate) ours_gone: Usd,
     pub(crate) foreign: Used,
     pub(crate) foreign_gone: Usd,
+    /// How many keys that is: the provider's numbers are rounded for each.
+    pub(crate) keys: usize,
 }
 
 impl Progress {
@@ -118,6 +123,7 @@ impl Progress {
             has_gaps: false,
             has_failed: false,
             is_undone: false,
+            has_begun: false,
             key_does_not_work: false,
             residual: None,
             credits: None,
@@ -142,23 +148,30 @@ impl Progress {
         let text = table.progress(checkpoint).await?;
         let mut progress: Progress = serde_json::from_slice(&text).context("a checkpoint cannot be read")?;
         let mut rows = Vec::new();
-        for number in 0..checkpoint.rows {
-            rows.extend(table.rows(checkpoint.run, number).await?);
+        for kept in &checkpoint.rows {
+            rows.extend(table.rows(checkpoint.run, *kept).await?);
         }
         progress.rows.restore(&rows)?;
         Ok(progress)
     }
 
-    /// Keeps it, and says under which checkpoint. None when a later runner has taken over.
-    pub(crate) async fn save(
+    /// Keeps it under a lease with this fence, which the checkpoint then names.
+    pub(crate) async fn keep(
         &mut self,
         table: &Table,
         last: &Checkpoint,
+        fence: u64,
         now: Timestamp,
-    ) -> Result<Option<Checkpoint>> {
+    ) -> Result<Checkpoint> {
+        let mut next = Checkpoint { fence, ..last.clone() };
         let rows = self.rows.unsaved()?;
-        let parts = table.keep_rows(last.run, last.rows, &rows, now).await?;
-        let next = Checkpoint { rows: last.rows + parts, ..last.clone() };
-        Ok(table.save_checkpoint(&next, &serde_json::to_vec(self)?, now).await?)
+        next.rows.push(table.keep_rows(last.run, fence, &rows, now).await?);
+        next.parts = table.keep_progress(last.run, fence, &serde_json::to_vec(self)?, now).await?;
+        Ok(next)
+    }
+
+    /// Notes that the provider refused the management key, if that is what it says.
+    pub(crate) fn note_refusal(&mut self, error: &ProviderError) {
+        self.key_does_not_work |= matches!(error, ProviderError::ManagementKey { .. });
     }
 }

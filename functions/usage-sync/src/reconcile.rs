@@ -3,12 +3,10 @@
 
 use anyhow::{Result, bail};
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::id::KeyName;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::window::utc_date;
-use bursar_core::provider::ProviderError;
 use bursar_core::provider::account::Credits;
-use bursar_core::store::{Account, AccountDay, HeldBack, Stranger, SyncState};
+use bursar_core::store::{Account, AccountDay, HeldBack, SyncState};
 
 use crate::listing::Listing;
 use crate::progress::Progress;
@@ -22,7 +20,7 @@ impl Run<'_> {
     pub(crate) async fn begin(&self, progress: &mut Progress, deadline: Deadline) -> Result<bool> {
         if let Err(error) = self.provider.check_management_key(deadline).await {
             progress.report.problem(format!("nothing was listed: {error}"));
-            progress.key_does_not_work = matches!(error, ProviderError::ManagementKey { .. });
+            progress.note_refusal(&error);
             return Ok(false);
         }
         match self.provider.credits(deadline).await {
@@ -30,14 +28,17 @@ impl Run<'_> {
                 progress.report.account_balance_usd = Some(credits.balance().to_string());
                 progress.credits = Some(credits);
             }
-            Err(error) => progress.report.problem(format!("the credits could not be read: {error}")),
+            Err(error) => {
+                progress.note_refusal(&error);
+                progress.report.problem(format!("the credits could not be read: {error}"));
+            }
         }
-        Ok(true)
+        progress.has_begun = true;
+        Ok(!progress.key_does_not_work)
     }
 
     /// The last part of a run.
     pub(crate) async fn reconcile(&self, progress: &mut Progress, deadline: Deadline) -> Result<Step> {
-        progress.strangers = self.without_young(std::mem::take(&mut progress.strangers)).await?;
         for stranger in &progress.strangers {
             let problem = format!("the key {} bears a name of ours, and its grant is not here", stranger.key);
             progress.report.problem(problem);
@@ -46,13 +47,14 @@ impl Run<'_> {
         let after = match self.provider.credits(deadline).await {
             Ok(credits) => Some(credits),
             Err(error) => {
+                progress.note_refusal(&error);
                 progress.report.problem(format!("the credits could not be read again: {error}"));
                 None
             }
         };
         let is_read = progress.listing == Listing::Whole && !progress.has_gaps && !progress.has_failed;
         let credits = progress.credits.zip(after).filter(|_| is_read);
-        progress.report.complete = credits.is_some() && !progress.is_undone;
+        progress.report.complete = credits.is_some() && !progress.is_undone && !progress.key_does_not_work;
 
         self.stay().await?;
         let opening = self.table.sync_state().await?.opening.or_else(|| {
@@ -65,35 +67,44 @@ impl Run<'_> {
         // The sums first: what says how far they are known comes after them.
         self.write_models(progress).await?;
         if is_read {
-            self.write_account(progress, day.as_ref()).await?;
+            self.write_account(progress, day.as_ref(), deadline).await?;
         }
-        self.write_state(progress, opening, is_read).await?;
+        self.write_state(progress, opening, is_read, deadline).await?;
         if self.is_copy && progress.report.complete {
             self.table.adopt(self.clock.now()).await?;
         }
         Ok(Step::Done)
     }
 
-    async fn write_state(&self, progress: &Progress, opening: Option<Usd>, is_read: bool) -> Result<()> {
+    async fn write_state(
+        &self,
+        progress: &Progress,
+        opening: Option<Usd>,
+        is_read: bool,
+        deadline: Deadline,
+    ) -> Result<()> {
         for _ in 0..TRIES {
             let state = self.table.sync_state().await?;
-            if self.table.set_sync_state(&self.state_after(progress, state, opening, is_read)).await? {
+            let after = self.state_after(progress, state, opening, is_read);
+            if self.under(deadline).set_sync_state(&after).await? {
                 return Ok(());
             }
+            self.stay().await?;
         }
         bail!("how the sync stands was changed again and again")
     }
 
     /// Writes what all keys used and what the money came to, each only if it changed.
-    async fn write_account(&self, progress: &Progress, day: Option<&AccountDay>) -> Result<()> {
+    async fn write_account(&self, progress: &Progress, day: Option<&AccountDay>, deadline: Deadline) -> Result<()> {
+        let under = self.under(deadline);
         let (as_of, whole) = (progress.began_at, &progress.account);
         let account = Account { as_of, ours: whole.ours.clone(), foreign: whole.foreign.clone() };
         if self.table.account().await?.is_none_or(|known| Account { as_of, ..known } != account) {
-            self.table.note_account(&account).await?;
+            self.ensure_written(under.note_account(&account).await?)?;
         }
         let Some(day) = day else { return Ok(()) };
         if self.table.account_day(day.day).await?.is_none_or(|known| AccountDay { as_of, ..known } != *day) {
-            self.table.note_account_day(day).await?;
+            self.ensure_written(under.note_account_day(day).await?)?;
         }
         Ok(())
     }
@@ -108,8 +119,9 @@ impl Run<'_> {
         }
         if complete {
             after.completed_at = began_at;
-            after.restored_at = if self.is_copy { began_at } else { after.restored_at };
         }
+        // Also when that was not all: what was recovered shows that the table went back.
+        after.restored_at = after.restored_at.max(progress.restored_at);
         if is_read {
             after.looked_at = began_at;
             after.unseen.clone_from(&progress.still_unseen);
@@ -137,18 +149,6 @@ impl Run<'_> {
             opening,
             residual: unexplained(before, after, progress, opening),
         }
-    }
-
-    /// Keys of programmes that were made since the run began are no strangers.
-    async fn without_young(&self, strangers: Vec<Stranger>) -> Result<Vec<Stranger>> {
-        let mut kept = Vec::new();
-        for stranger in strangers {
-            let Ok(name) = stranger.name.parse::<KeyName>() else { continue };
-            if self.table.grant(&name.programme, &name.grant).await?.is_none() {
-                kept.push(stranger);
-            }
-        }
-        Ok(kept)
     }
 }
 

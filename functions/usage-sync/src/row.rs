@@ -52,6 +52,8 @@ pub(crate) type Place = (u16, u8);
 
 /// Stands for the keys that bear no name of ours.
 pub(crate) const FOREIGN: u16 = u16::MAX;
+/// Stands for those that bear one, and their programme or grant was not found.
+pub(crate) const STRANGERS: u16 = u16::MAX - 1;
 
 /// All rows so far.
 #[derive(Debug, Default)]
@@ -144,6 +146,10 @@ impl Rows {
         self.append((FOREIGN, row.shard()), row)
     }
 
+    pub(crate) fn add_stranger(&mut self, row: &ForeignRow) -> Result<()> {
+        self.append((STRANGERS, row.shard()), row)
+    }
+
     /// The rows of one place, in the order in which they were listed.
     pub(crate) fn of<T: DeserializeOwned>(&self, place: Place) -> Result<Vec<T>> {
         let mut rest = self.places.get(&place).map_or(&[][..], |packed| packed.bytes.as_slice());
@@ -160,7 +166,7 @@ impl Rows {
     pub(crate) fn hashes(&self) -> Result<Vec<[u8; 32]>> {
         let mut hashes = Vec::new();
         for place in self.places.keys().copied() {
-            if place.0 == FOREIGN {
+            if place.0 >= STRANGERS {
                 hashes.extend(self.of::<ForeignRow>(place)?.iter().map(|row| row.hash));
             } else {
                 hashes.extend(self.of::<Row>(place)?.iter().map(|row| row.hash));

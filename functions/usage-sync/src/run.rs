@@ -12,7 +12,7 @@ use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Programme;
 use bursar_core::provider::Provider;
 use bursar_core::store::items::{self, Lease, Meta};
-use bursar_core::store::{Acquired, Checkpoint, Table, new_ulid};
+use bursar_core::store::{Acquired, Checkpoint, StoreError, Table, Under, new_ulid};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -40,7 +40,8 @@ pub(crate) struct Run<'a> {
     /// In the order in which the run numbers them.
     pub(crate) programmes: Vec<Programme>,
     lease: Lease,
-    kept_back: Duration,
+    /// Of an invocation's time, for keeping what it has seen.
+    pub(crate) kept_back: Duration,
 }
 
 /// How a part of a run ended.
@@ -79,23 +80,27 @@ async fn under(app: &App, wanted: Wanted, lease: &Lease, deadline: Deadline) -> 
     let (table, begun, now) = (&app.table, Instant::now(), app.clock.now());
     let meta = table.meta(now).await?;
     // Read under the lease, so that nobody else goes on with it.
-    let left = table.checkpoint().await?.filter(|left| now < left.began_at + STALE);
+    let left = match table.checkpoint().await? {
+        Some(left) if now < left.began_at + STALE && left.table == table.name() => resumed(table, left).await?,
+        _ => None,
+    };
     let (checkpoint, mut progress) = match left {
-        Some(left) => (Checkpoint { fence: lease.fence, ..left.clone() }, Progress::load(table, &left).await?),
+        Some(left) => left,
         None if wanted == Wanted::Rest => return Ok(json!({"skipped": "nothing to resume"})),
         None => {
             let programmes = table.programmes().await?.into_iter().map(|programme| programme.id).collect();
-            let progress = Progress::begun(now, programmes, &table.sync_state().await?);
-            let checkpoint =
-                Checkpoint { run: new_ulid(now), began_at: now, fence: lease.fence, rows: 0, saves: 0, parts: 0 };
-            (checkpoint, progress)
+            let mut progress = Progress::begun(now, programmes, &table.sync_state().await?);
+            if table.is_copy(&meta) {
+                progress.restored_at = Some(now);
+            }
+            (Checkpoint::of_run(new_ulid(now), now, table), progress)
         }
     };
     let run = Run::of(app, &meta, lease, &progress, deadline).await?;
     let outcome = run.carry_on(&mut progress, deadline).await;
     progress.report.duration_ms += u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     match &outcome {
-        Ok(Step::TimeIsUp) => return run.leave(&mut progress, &checkpoint).await,
+        Ok(Step::TimeIsUp) => return run.leave(&mut progress, &checkpoint, deadline).await,
         Ok(Step::Done) => {}
         Err(error) => {
             progress.report.complete = false;
@@ -105,6 +110,18 @@ async fn under(app: &App, wanted: Wanted, lease: &Lease, deadline: Deadline) -> 
     run.end(&progress, deadline).await?;
     outcome?;
     Ok(serde_json::to_value(&progress.report)?)
+}
+
+/// The run that was left, unless what was kept of it cannot be read: then it is begun anew.
+async fn resumed(table: &Table, left: Checkpoint) -> Result<Option<(Checkpoint, Progress)>> {
+    match Progress::load(table, &left).await {
+        Ok(progress) => Ok(Some((left, progress))),
+        Err(error) if !matches!(error.downcast_ref(), Some(StoreError::Service(_))) => {
+            tracing::warn!(error = format!("{error:#}"), "a checkpoint is of no use, and the run is begun anew");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 impl<'a> Run<'a> {
@@ -132,7 +149,7 @@ impl<'a> Run<'a> {
         loop {
             let (step, next) = match progress.stage {
                 Stage::List => {
-                    if progress.credits.is_none() && !self.begin(progress, deadline).await? {
+                    if !progress.has_begun && !self.begin(progress, deadline).await? {
                         return Ok(Step::Done);
                     }
                     (self.list(progress, deadline).await?, Stage::AskForModels)
@@ -157,16 +174,30 @@ impl<'a> Run<'a> {
         deadline.leaves(self.kept_back)
     }
 
-    /// Says that this is still the one runner. What is written for all to see, and every effect at the provider, comes after it.
+    /// Until when a part of a run may wait for an answer.
+    pub(crate) fn until(&self, deadline: Deadline) -> Deadline {
+        Deadline::after(deadline.left().saturating_sub(self.kept_back))
+    }
+
+    /// Through which all is written that is for all to see.
+    pub(crate) fn under(&self, deadline: Deadline) -> Under<'_> {
+        self.table.under(&self.lease, deadline)
+    }
+
+    pub(crate) fn ensure_written(&self, is_written: bool) -> Result<()> {
+        is_written.then_some(()).context("another runner has taken over")
+    }
+
+    /// Says that this is still the one runner. Every effect at the provider comes after it.
     pub(crate) async fn stay(&self) -> Result<()> {
         let stays = self.table.renew(&self.lease, self.clock.now() + LEASE).await?;
         stays.then_some(()).context("another runner has taken over")
     }
 
     /// Keeps what was seen for the next invocation.
-    async fn leave(&self, progress: &mut Progress, checkpoint: &Checkpoint) -> Result<Value> {
-        let kept = progress.save(self.table, checkpoint, self.clock.now()).await?;
-        kept.context("another runner has taken over")?;
+    async fn leave(&self, progress: &mut Progress, last: &Checkpoint, deadline: Deadline) -> Result<Value> {
+        let checkpoint = progress.keep(self.table, last, self.lease.fence, self.clock.now()).await?;
+        self.ensure_written(self.under(deadline).save_checkpoint(&checkpoint).await?)?;
         let mut report = progress.report.clone();
         report.problem("the time was up: the run goes on within a quarter of an hour");
         tracing::info!(stage = ?progress.stage, keys = report.keys_listed, "the sync goes on later");
@@ -194,7 +225,7 @@ impl<'a> Run<'a> {
             report = %ended.report,
             "synced"
         );
-        self.table.record_run(&ended).await?;
-        Ok(self.table.forget_checkpoint().await?)
+        self.ensure_written(self.under(deadline).record_run(&ended).await?)?;
+        self.ensure_written(self.under(deadline).forget_checkpoint().await?)
     }
 }

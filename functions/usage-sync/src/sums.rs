@@ -85,16 +85,14 @@ impl Run<'_> {
         };
         let known = self.table.totals(id).await?;
         if known.is_none_or(|known| Totals { as_of: at, ..known } != totals) {
-            self.stay().await?;
-            self.table.note_totals(&totals).await?;
+            self.ensure_written(self.under(deadline).note_totals(&totals).await?)?;
         }
         let pot = &sums.pot;
         // Where something could not be read, less may seem to be reserved than is.
         if progress.has_gaps || progress.listing != Listing::Whole || sums.reserved == pot.reserved {
             return Ok(true);
         }
-        self.stay().await?;
-        let counted = self.table.recompute_reserved(pot, sums.reserved, at, deadline).await?;
+        let counted = self.under(deadline).recompute_reserved(pot, sums.reserved, at).await?;
         if counted {
             tracing::info!(programme = %id, before = %pot.reserved, now = %sums.reserved, "counted anew");
         }

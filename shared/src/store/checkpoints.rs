@@ -7,29 +7,42 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-use super::commit::number;
-use super::items::{self, Stored};
+use super::items::Stored;
 use super::keys::{self, Key};
-use super::leases::happened;
 use super::{StoreError, Table};
 
 /// What one part may hold: an item has at most 400 KB.
 const MOST_IN_A_PART: usize = 380_000;
 const SIDE_BY_SIDE: usize = 4;
-const KEPT: SignedDuration = SignedDuration::from_hours(48);
+const KEPT_FOR: SignedDuration = SignedDuration::from_hours(48);
 
-/// The run that goes on, and how many parts there are of what it has seen.
+/// The run that goes on, and in how many parts what it has seen is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     pub run: Ulid,
     #[serde(with = "millisecond::required")]
     pub began_at: Timestamp,
-    /// Whose lease it was written under: a stale runner overwrites nothing.
+    /// Which table it was written in: in a copy of it, what was seen is older than the copy.
+    pub table: String,
+    /// Whose lease it was written under. Nobody else wrote parts under that name.
     pub fence: u64,
-    /// What was seen, in parts that only ever become more.
-    pub rows: u32,
-    /// How often it was written, and in how many parts the last time.
-    pub saves: u32,
+    /// What was seen, in the order in which it was kept.
+    pub rows: Vec<Kept>,
+    /// In how many parts it is kept how far the run came.
+    pub parts: u32,
+}
+
+impl Checkpoint {
+    /// Of a run that begins.
+    pub fn of_run(run: Ulid, began_at: Timestamp, table: &Table) -> Checkpoint {
+        Checkpoint { run, began_at, table: table.name.clone(), fence: 0, rows: Vec::new(), parts: 0 }
+    }
+}
+
+/// What one invocation kept of what it had seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    pub fence: u64,
     pub parts: u32,
 }
 
@@ -49,53 +62,42 @@ impl Table {
         self.get(&keys::checkpoint()).await
     }
 
-    /// Keeps more of what a run has seen, and says into how many parts it went, of which the first has this number.
-    pub async fn keep_rows(&self, run: Ulid, first: u32, rows: &[u8], now: Timestamp) -> Result<u32, StoreError> {
-        let parts: Vec<(String, &[u8])> = parts_of(rows, first, keys::rows_part);
+    /// Keeps more of what a run has seen. A runner that was killed after it may have kept as much, under another fence.
+    pub async fn keep_rows(&self, run: Ulid, fence: u64, rows: &[u8], now: Timestamp) -> Result<Kept, StoreError> {
+        let parts: Vec<(String, &[u8])> = parts_of(rows, |number| keys::rows_part(fence, number));
         self.keep_parts(run, &parts, now).await?;
-        Ok(u32::try_from(parts.len()).unwrap_or(u32::MAX))
+        Ok(Kept { fence, parts: u32::try_from(parts.len()).unwrap_or(u32::MAX) })
     }
 
-    /// One part of what a run has seen.
-    pub async fn rows(&self, run: Ulid, number: u32) -> Result<Vec<u8>, StoreError> {
-        self.part(run, &keys::rows_part(number)).await
+    /// What a run has seen, as it was kept at one time.
+    pub async fn rows(&self, run: Ulid, kept: Kept) -> Result<Vec<u8>, StoreError> {
+        let mut rows = Vec::new();
+        for number in 0..kept.parts {
+            rows.extend(self.part(run, &keys::rows_part(kept.fence, number)).await?);
+        }
+        Ok(rows)
     }
 
-    /// Keeps how far a run came, unless a later runner has. False when one has.
-    pub async fn save_checkpoint(
+    /// Keeps how far a run came, and says in how many parts. They count once the checkpoint names them.
+    pub async fn keep_progress(
         &self,
-        checkpoint: &Checkpoint,
+        run: Ulid,
+        fence: u64,
         progress: &[u8],
         now: Timestamp,
-    ) -> Result<Option<Checkpoint>, StoreError> {
-        let saves = checkpoint.saves + 1;
-        let parts: Vec<(String, &[u8])> = parts_of(progress, 0, |number| keys::progress_part(saves, number));
-        self.keep_parts(checkpoint.run, &parts, now).await?;
-        // Its own item comes last: what it names is there.
-        let parts = u32::try_from(parts.len()).unwrap_or(u32::MAX);
-        let after = Checkpoint { saves, parts, ..checkpoint.clone() };
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.name)
-            .set_item(Some(items::to_item(&after)?))
-            .condition_expression("attribute_not_exists(pk) OR fence <= :fence")
-            .expression_attribute_values(":fence", number(after.fence));
-        Ok(happened(put.send().await)?.map(|_| after))
+    ) -> Result<u32, StoreError> {
+        let parts: Vec<(String, &[u8])> = parts_of(progress, |number| keys::progress_part(fence, number));
+        self.keep_parts(run, &parts, now).await?;
+        Ok(u32::try_from(parts.len()).unwrap_or(u32::MAX))
     }
 
     /// How far a run came.
     pub async fn progress(&self, checkpoint: &Checkpoint) -> Result<Vec<u8>, StoreError> {
         let mut progress = Vec::new();
         for number in 0..checkpoint.parts {
-            progress.extend(self.part(checkpoint.run, &keys::progress_part(checkpoint.saves, number)).await?);
+            progress.extend(self.part(checkpoint.run, &keys::progress_part(checkpoint.fence, number)).await?);
         }
         Ok(progress)
-    }
-
-    /// Forgets the run that went on, once it has ended. Its parts expire.
-    pub async fn forget_checkpoint(&self) -> Result<(), StoreError> {
-        self.delete(&keys::checkpoint()).await
     }
 
     async fn part(&self, run: Ulid, part: &str) -> Result<Vec<u8>, StoreError> {
@@ -113,8 +115,8 @@ impl Table {
     }
 }
 
-fn parts_of(bytes: &[u8], first: u32, name: impl Fn(u32) -> String) -> Vec<(String, &[u8])> {
-    bytes.chunks(MOST_IN_A_PART).zip(first..).map(|(bytes, number)| (name(number), bytes)).collect()
+fn parts_of(bytes: &[u8], name: impl Fn(u32) -> String) -> Vec<(String, &[u8])> {
+    bytes.chunks(MOST_IN_A_PART).zip(0..).map(|(bytes, number)| (name(number), bytes)).collect()
 }
 
 impl Stored for Checkpoint {
@@ -130,6 +132,6 @@ impl Stored for Part {
         keys::run_part(self.run, &self.part)
     }
     fn expires(&self) -> Option<Timestamp> {
-        Some(self.made_at + KEPT)
+        Some(self.made_at + KEPT_FOR)
     }
 }

@@ -192,14 +192,14 @@ pub fn checkpoint() -> Key {
     key(ACCOUNT, "CHECKPOINT")
 }
 
-/// A part of the rows that a run has seen.
-pub fn rows_part(number: u32) -> String {
-    format!("R#{number:06}")
+/// A part of the rows that a run has seen, as they were kept under a lease with this fence.
+pub fn rows_part(fence: u64, number: u32) -> String {
+    format!("R#{fence:012}#{number:06}")
 }
 
-/// A part of how far a run came when it was kept for this time.
-pub fn progress_part(saves: u32, number: u32) -> String {
-    format!("P#{saves:06}#{number:06}")
+/// A part of how far a run came when it was kept under a lease with this fence.
+pub fn progress_part(fence: u64, number: u32) -> String {
+    format!("P#{fence:012}#{number:06}")
 }
 
 /// A part of what a run has seen.

@@ -23,6 +23,7 @@ mod sign_in;
 #[cfg(test)]
 mod tests;
 mod totals;
+mod under;
 
 use aws_sdk_dynamodb::Client;
 
@@ -30,7 +31,7 @@ use crate::config::Config;
 
 pub use account::{Account, AccountDay, ForeignKey, HeldBack, Release, Stranger, SyncState};
 pub use act::{At, Outcome, new_ulid};
-pub use checkpoints::Checkpoint;
+pub use checkpoints::{Checkpoint, Kept};
 pub use error::StoreError;
 pub use grants::{NotAsRead, Unchanged};
 pub use imports::{Import, ImportChunk, Step};
@@ -40,6 +41,7 @@ pub use models::{ModelDay, NobodysDay};
 pub use people::Known;
 pub use programmes::{By, Closed, INVITED_AT_ONCE, NewPerson, PotSet, Saved};
 pub use sign_in::{LinkMade, Written};
+pub use under::Under;
 
 /// The table of this deployment.
 #[derive(Clone)]
@@ -52,6 +54,11 @@ impl Table {
     /// Connects when it is first used.
     pub fn new(config: &Config) -> Table {
         Table { client: config.aws.dynamodb(), name: config.table.clone() }
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Whether this table is a copy of the one that the deployment's own item was made in.

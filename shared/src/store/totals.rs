@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::act::new_ulid;
-use super::commit::{Commit, Pauses, number};
+use super::commit::{Commit, Pauses};
 use super::items::{MailClass, OutboxRow, OwedMail, Run, Stored, Totals};
 use super::keys;
 use super::{StoreError, Table};
@@ -11,37 +11,12 @@ use crate::deadline::Deadline;
 use crate::domain::crossing::{Crossing, Scope, Told};
 use crate::domain::id::{PersonId, ProgrammeId};
 use crate::domain::money::Usd;
-use crate::domain::programme::Pot;
 use crate::domain::window::Window;
 
 impl Table {
     /// Writes the sums of a programme, unless later ones are written.
     pub async fn note_totals(&self, totals: &Totals) -> Result<(), StoreError> {
         self.put_later(totals, totals.as_of).await
-    }
-
-    /// Writes what a pot's grants reserve at an instant, summed after the pot was read. False when anything was taken or given back
-    /// since: then the sum may have missed it.
-    pub async fn recompute_reserved(
-        &self,
-        read: &Pot,
-        reserved: Usd,
-        at: Timestamp,
-        deadline: Deadline,
-    ) -> Result<bool, StoreError> {
-        let values = [
-            (":reserved", number(reserved.micros())),
-            (":at", number(at.as_millisecond())),
-            (":one", number(1)),
-            (":version", number(read.version)),
-        ];
-        let transaction = self.transaction().update(
-            &keys::pot(&read.programme),
-            "SET reserved = :reserved, counted_at = :at ADD version :one",
-            "version = :version",
-            &values,
-        )?;
-        Ok(self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done)
     }
 
     /// The sums of a programme, if a sync has made any.

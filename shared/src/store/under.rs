@@ -1,0 +1,105 @@
+//! What the one runner of the sync writes for all to see, on condition that it still is the one: one that wakes late, after another
+//! took over, changes none of it. What is written and when is for the sync to say.
+
+use jiff::Timestamp;
+
+use super::commit::{Commit, Pauses, Transaction, number};
+use super::items::{Lease, Run, Stored, Totals};
+use super::{Account, AccountDay, Checkpoint, StoreError, SyncState, Table, keys};
+use crate::deadline::Deadline;
+use crate::domain::money::Usd;
+use crate::domain::programme::Pot;
+use aws_sdk_dynamodb::types::AttributeValue;
+
+/// The table, as long as a lease is held.
+#[derive(Clone, Copy)]
+pub struct Under<'a> {
+    table: &'a Table,
+    lease: &'a Lease,
+    deadline: Deadline,
+}
+
+impl Table {
+    /// Writes under a lease. Conflicts are retried until shortly before the deadline.
+    pub fn under<'a>(&'a self, lease: &'a Lease, deadline: Deadline) -> Under<'a> {
+        Under { table: self, lease, deadline }
+    }
+}
+
+/// Each is false when another has taken over, or what it rests on was changed since it was read.
+impl Under<'_> {
+    /// Writes the sums of a programme.
+    pub async fn note_totals(&self, totals: &Totals) -> Result<bool, StoreError> {
+        self.put_later(totals, totals.as_of).await
+    }
+
+    /// Writes what a pot's grants reserve at an instant, summed after the pot was read. False also when anything was taken or given
+    /// back since: then the sum may have missed it.
+    pub async fn recompute_reserved(&self, read: &Pot, reserved: Usd, at: Timestamp) -> Result<bool, StoreError> {
+        let values = [
+            (":reserved", number(reserved.micros())),
+            (":at", number(at.as_millisecond())),
+            (":one", number(1)),
+            (":version", number(read.version)),
+        ];
+        let transaction = self.begun()?.update(
+            &keys::pot(&read.programme),
+            "SET reserved = :reserved, counted_at = :at ADD version :one",
+            "version = :version",
+            &values,
+        )?;
+        self.commit(transaction).await
+    }
+
+    /// Writes the sums of the account.
+    pub async fn note_account(&self, account: &Account) -> Result<bool, StoreError> {
+        self.put_later(account, account.as_of).await
+    }
+
+    /// Writes what the account's money came to on a day.
+    pub async fn note_account_day(&self, day: &AccountDay) -> Result<bool, StoreError> {
+        self.put_later(day, day.as_of).await
+    }
+
+    /// Replaces how the sync stands as it was read. False also when an admin was faster.
+    pub async fn set_sync_state(&self, after: &SyncState) -> Result<bool, StoreError> {
+        let transaction = match after.version {
+            0 | 1 => self.begun()?.create(after)?,
+            version => self.begun()?.replace(after, version - 1)?,
+        };
+        self.commit(transaction).await
+    }
+
+    /// Puts a run on record.
+    pub async fn record_run(&self, run: &Run) -> Result<bool, StoreError> {
+        self.commit(self.begun()?.witnessed_by(run)?).await
+    }
+
+    /// Keeps how far the run came.
+    pub async fn save_checkpoint(&self, checkpoint: &Checkpoint) -> Result<bool, StoreError> {
+        let fence = [(":fence", number(self.lease.fence))];
+        self.commit(self.begun()?.create_or_replace(checkpoint, "fence <= :fence", &fence)?).await
+    }
+
+    /// Forgets the run that went on, once it has ended. Its parts expire.
+    pub async fn forget_checkpoint(&self) -> Result<bool, StoreError> {
+        let fence = [(":fence", number(self.lease.fence))];
+        let condition = "attribute_not_exists(pk) OR fence <= :fence";
+        self.commit(self.begun()?.remove(&keys::checkpoint(), condition, &fence)?).await
+    }
+
+    async fn put_later<T: Stored>(&self, value: &T, as_of: Timestamp) -> Result<bool, StoreError> {
+        let as_of = [(":as_of", number(as_of.as_millisecond()))];
+        self.commit(self.begun()?.create_or_replace(value, "as_of <= :as_of", &as_of)?).await
+    }
+
+    fn begun(&self) -> Result<Transaction, StoreError> {
+        let values = [(":holder", AttributeValue::S(self.lease.holder.clone())), (":fence", number(self.lease.fence))];
+        let lease = keys::lease(&self.lease.lease);
+        self.table.transaction().check(&lease, "holder = :holder AND fence = :fence", &values)
+    }
+
+    async fn commit(&self, transaction: Transaction) -> Result<bool, StoreError> {
+        Ok(self.table.commit(transaction, &mut Pauses::until(self.deadline)).await? == Commit::Done)
+    }
+}
