@@ -2,6 +2,7 @@
 //! toolchain, `tools.rs` installs under `target/tools`; what it needs running, `background.rs` starts and ends.
 
 mod background;
+mod bench;
 mod browser;
 mod checks;
 mod engine;
@@ -62,6 +63,13 @@ const MAKERS: &[Recipe] = &[
     Recipe { name: "gallery", what: "a picture of every page in every look, in target/gallery", run: browser::gallery },
 ];
 
+/// What measures, in optimised builds. The words after `bench` are the benchmark's own.
+const MEASURES: [(&str, &str); 3] = [
+    ("bench sync", "the nightly sync beside a floor; the figures go to BENCHMARKS.md"),
+    ("", "with --quick, --keys N, --changed N, --latency N, --times N or --no-peaks they are only told"),
+    ("bench resume", "250,000 keys under a deadline of five seconds a run; with --keys N as many"),
+];
+
 fn main() -> ExitCode {
     let names: Vec<String> = std::env::args().skip(1).collect();
     match run(&names) {
@@ -79,6 +87,11 @@ fn run(names: &[String]) -> anyhow::Result<()> {
     }
     let shell = Shell::new()?;
     shell.change_dir(root());
+    if let [name, rest @ ..] = names
+        && name == "bench"
+    {
+        return bench::run(&shell, rest);
+    }
     for name in names {
         if name == "ci" {
             ci(&shell)?;
@@ -101,6 +114,9 @@ fn list() -> anyhow::Result<()> {
     writeln!(out)?;
     for recipe in MAKERS {
         writeln!(out, "  {:14} {}", recipe.name, recipe.what)?;
+    }
+    for (name, what) in MEASURES {
+        writeln!(out, "  {name:14} {what}")?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! own. Makes the table as the template describes it and refuses another one. Handing its stream on is the pump's business.
 
 mod beside;
+mod fill;
 mod schema;
 #[cfg(test)]
 pub(crate) mod tests;

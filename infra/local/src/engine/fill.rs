@@ -1,0 +1,38 @@
+//! Very many items at once, for a table that is to begin with them: a benchmark's. No stream record tells of them.
+
+use anyhow::{Result, bail};
+use aws_sdk_dynamodb::types::AttributeValue;
+use bursar_core::store::items::Item;
+use dynoxide::ImportOptions;
+
+use super::Engine;
+
+impl Engine {
+    /// Puts items into the table, as many as one has, replacing those of the same keys.
+    pub async fn fill(&self, items: Vec<Item>) -> Result<()> {
+        self.run(move |engine, database| {
+            let items: Result<Vec<dynoxide::Item>> = items.into_iter().map(item).collect();
+            database.import_items(&engine.table, items?, ImportOptions::default())?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn item(item: Item) -> Result<dynoxide::Item> {
+    item.into_iter().map(|(name, value)| Ok((name, attribute(value)?))).collect()
+}
+
+fn attribute(value: AttributeValue) -> Result<dynoxide::AttributeValue> {
+    use dynoxide::AttributeValue as Of;
+    Ok(match value {
+        AttributeValue::S(text) => Of::S(text),
+        AttributeValue::N(number) => Of::N(number),
+        AttributeValue::B(bytes) => Of::B(bytes.into_inner()),
+        AttributeValue::Bool(is) => Of::BOOL(is),
+        AttributeValue::Null(is) => Of::NULL(is),
+        AttributeValue::L(values) => Of::L(values.into_iter().map(attribute).collect::<Result<_>>()?),
+        AttributeValue::M(values) => Of::M(item(values)?),
+        other => bail!("no item of ours has an attribute such as {other:?}"),
+    })
+}

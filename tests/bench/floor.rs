@@ -1,0 +1,117 @@
+//! The least that any sync does: the same pages with as many in flight, the stored readings read once by the same queries, and what
+//! changed written again with as many in flight. It decides nothing else and adds nothing up.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use anyhow::{Context, Result};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use bursar_core::config::Config;
+use bursar_core::store::keys;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::Deserialize;
+
+use crate::seed;
+use crate::world::MANAGEMENT_KEY;
+
+const IN_FLIGHT: usize = 16;
+/// A page has a hundred rows and shares ten with the next.
+const STEP: usize = 90;
+
+type Item = HashMap<String, AttributeValue>;
+
+#[derive(Deserialize)]
+struct Page<'a> {
+    #[serde(borrow)]
+    data: Vec<Row<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Row<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    usage: f64,
+}
+
+/// Everything the floor does, and how many items it wrote.
+pub(crate) async fn sync(config: &Config, table: &Client, keys: usize, programmes: usize) -> Result<usize> {
+    let used = list(config, keys).await?;
+    let changed = read(config, table, programmes, &used).await?;
+    let count = changed.len();
+    stream::iter(changed)
+        .map(|item| table.put_item().table_name(&config.table).set_item(Some(item)).send())
+        .buffer_unordered(IN_FLIGHT)
+        .try_for_each(async |_| Ok(()))
+        .await?;
+    Ok(count)
+}
+
+/// What each grant's key has used, in micro-dollars.
+async fn list(config: &Config, keys: usize) -> Result<HashMap<String, i64>> {
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build()?;
+    let (client, base) = (&client, &config.provider);
+    let workspace = {
+        let answer = client.get(format!("{base}/workspaces")).bearer_auth(MANAGEMENT_KEY).send().await?;
+        let answer: serde_json::Value = answer.error_for_status()?.json().await?;
+        answer["data"][0]["id"].as_str().context("there is no workspace")?.to_owned()
+    };
+    let workspace = workspace.as_str();
+    let one = |offset: usize| async move {
+        let query = [
+            ("include_disabled", "true"),
+            ("include_expired", "true"),
+            ("workspace_id", workspace),
+            ("offset", &offset.to_string()),
+        ]
+        .map(|(name, value)| format!("{name}={value}"))
+        .join("&");
+        let answer = client.get(format!("{base}/keys?{query}")).bearer_auth(MANAGEMENT_KEY).send().await?;
+        Ok::<_, anyhow::Error>(answer.error_for_status()?.bytes().await?)
+    };
+    let mut used = HashMap::with_capacity(keys);
+    let mut pages = stream::iter((0..keys).step_by(STEP)).map(one).buffer_unordered(IN_FLIGHT);
+    while let Some(page) = pages.try_next().await? {
+        let page: Page<'_> = serde_json::from_slice(&page)?;
+        for row in page.data {
+            let grant = row.name.split('/').nth(3).context("a key has a strange name")?;
+            used.insert(grant.to_owned(), (row.usage * 1e6).round() as i64);
+        }
+    }
+    anyhow::ensure!(used.len() == keys, "{} of {keys} keys were listed", used.len());
+    Ok(used)
+}
+
+/// The readings that say less than was listed.
+async fn read(config: &Config, table: &Client, programmes: usize, used: &HashMap<String, i64>) -> Result<Vec<Item>> {
+    let (first, last) = keys::GRANTS_AND_READINGS;
+    let partitions = (0..programmes).flat_map(|number| {
+        let programme = seed::programme(number);
+        keys::SHARDS.map(|shard| keys::grant_partition(&programme, shard))
+    });
+    let one = |partition: String| async move {
+        let query = table
+            .query()
+            .table_name(&config.table)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
+            .expression_attribute_values(":pk", AttributeValue::S(partition))
+            .expression_attribute_values(":first", AttributeValue::S(first.to_owned()))
+            .expression_attribute_values(":last", AttributeValue::S(last.to_owned()));
+        let mut pages = query.into_paginator().send();
+        let mut changed = Vec::new();
+        while let Some(page) = pages.next().await {
+            let items = page?.items.unwrap_or_default();
+            changed.extend(items.into_iter().filter(|item| is_behind(item, used)));
+        }
+        Ok::<_, anyhow::Error>(changed)
+    };
+    stream::iter(partitions).map(one).buffer_unordered(IN_FLIGHT).try_concat().await
+}
+
+fn is_behind(item: &Item, used: &HashMap<String, i64>) -> bool {
+    let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok());
+    let lifetime = item.get("lifetime").and_then(|value| value.as_n().ok()?.parse::<i64>().ok());
+    let listed = text("grant").and_then(|grant| used.get(grant));
+    text("kind").is_some_and(|kind| kind == "reading") && lifetime.zip(listed).is_some_and(|(was, is)| was < *is)
+}

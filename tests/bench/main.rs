@@ -1,0 +1,54 @@
+//! `cargo xtask bench sync`: the product's sync beside a floor, in the same run. This process plans and tells; the stand-ins run in a
+//! second one (`world`), and each sample in a third of its own (`client`), so that processor time and memory are the sync's alone.
+
+mod client;
+mod counting;
+mod figures;
+mod floor;
+mod plan;
+mod process;
+mod resume;
+mod seed;
+mod world;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+
+use crate::plan::Plan;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["as-world", keys] => runtime(true)?.block_on(world::serve(keys.parse()?)),
+        // One thread, as in Lambda.
+        ["as-product", payload, seconds] => {
+            runtime(false)?.block_on(client::measure_product(serde_json::from_str(payload)?, seconds.parse()?))
+        }
+        ["as-floor", keys, programmes] => {
+            runtime(false)?.block_on(client::measure_floor(keys.parse()?, programmes.parse()?))
+        }
+        ["sync", ref options @ ..] => figures::run(&Plan::read(options)?),
+        ["resume", ref options @ ..] => resume::run(&Plan::read(options)?),
+        _ => bail!("sync [--quick] [--keys N]… [--times N] [--write], or resume [--keys N]"),
+    }
+}
+
+fn runtime(is_many: bool) -> Result<tokio::runtime::Runtime> {
+    let mut builder = match is_many {
+        true => tokio::runtime::Builder::new_multi_thread(),
+        false => tokio::runtime::Builder::new_current_thread(),
+    };
+    builder.enable_all().build().context("no runtime")
+}

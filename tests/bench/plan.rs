@@ -1,0 +1,63 @@
+//! What is to be measured, as it is said on the command line.
+
+use anyhow::{Context, Result, bail};
+
+/// Everything that is wanted of a run.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) keys: Vec<usize>,
+    /// Per cent of the keys that have used more since the last sync.
+    pub(crate) changed: Vec<u32>,
+    /// What the provider takes for an answer beside the work, in milliseconds.
+    pub(crate) latencies: Vec<u64>,
+    pub(crate) times: usize,
+    /// Account sizes whose peak of memory is measured, once each.
+    pub(crate) peaks: Vec<usize>,
+    /// Whether BENCHMARKS.md is to be written.
+    pub(crate) writes: bool,
+}
+
+impl Plan {
+    pub(crate) fn read(options: &[&str]) -> Result<Plan> {
+        let mut plan = Plan {
+            keys: vec![1_000, 10_000, 50_000],
+            changed: vec![0, 5, 100],
+            latencies: vec![0, 80],
+            times: 5,
+            peaks: vec![50_000, 250_000],
+            // A part of the figures is no record.
+            writes: options.is_empty(),
+        };
+        let (mut keys, mut changed, mut latencies) = (Vec::new(), Vec::new(), Vec::new());
+        let mut options = options.iter();
+        while let Some(option) = options.next() {
+            let mut number = || -> Result<usize> {
+                let number = options.next().with_context(|| format!("{option} wants a number"))?;
+                number.parse().with_context(|| format!("{option} wants a number"))
+            };
+            match *option {
+                "--quick" => {
+                    plan = Plan { keys: vec![1_000, 10_000], times: 2, peaks: Vec::new(), ..plan };
+                }
+                "--keys" => keys.push(number()?),
+                "--changed" => changed.push(u32::try_from(number()?)?),
+                "--latency" => latencies.push(u64::try_from(number()?)?),
+                "--times" => plan.times = number()?.max(1),
+                "--peak" => plan.peaks = vec![number()?],
+                "--no-peaks" => plan.peaks.clear(),
+                "--write" => plan.writes = true,
+                _ => bail!("there is no option {option}"),
+            }
+        }
+        if !keys.is_empty() {
+            plan.keys = keys;
+        }
+        if !changed.is_empty() {
+            plan.changed = changed;
+        }
+        if !latencies.is_empty() {
+            plan.latencies = latencies;
+        }
+        Ok(plan)
+    }
+}

@@ -1,0 +1,121 @@
+//! Processes: what this one has used so far, and how the others are started and told what to do.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::client::Sample;
+use crate::world::{Do, Reached, SECRET, TABLE};
+
+/// The processor time of all threads of this process that still run.
+pub(crate) fn cpu() -> Result<Duration> {
+    let mut nanoseconds = 0;
+    for task in std::fs::read_dir("/proc/self/task")? {
+        let text = std::fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
+        nanoseconds += text.split(' ').next().and_then(|number| number.parse::<u64>().ok()).unwrap_or_default();
+    }
+    Ok(Duration::from_nanos(nanoseconds))
+}
+
+/// The most memory that this process ever had resident.
+pub(crate) fn peak_kib() -> Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+    Ok(line.trim().trim_end_matches(" kB").trim().parse()?)
+}
+
+/// The world as the process that plans sees it. It ends when this is dropped.
+pub(crate) struct World {
+    child: Child,
+    to: Option<ChildStdin>,
+    from: BufReader<ChildStdout>,
+    pub(crate) reached: Reached,
+    pub(crate) keys: usize,
+    turn: usize,
+}
+
+impl World {
+    pub(crate) fn of(keys: usize) -> Result<World> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["as-world", &keys.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let to = child.stdin.take();
+        let mut from = BufReader::new(child.stdout.take().context("the world cannot be heard")?);
+        let reached: Reached = hear(&mut from)?;
+        eprintln!("bench: a world of {keys} keys was made in {:.1} s", reached.seeded_ms as f64 / 1e3);
+        Ok(World { child, to, from, reached, keys, turn: 0 })
+    }
+
+    pub(crate) fn tell<T: DeserializeOwned>(&mut self, what: &Do) -> Result<T> {
+        let to = self.to.as_mut().context("the world has ended")?;
+        writeln!(to, "{}", serde_json::to_string(what)?)?;
+        to.flush()?;
+        hear(&mut self.from)
+    }
+
+    /// Lets so many per cent of the keys use more, others than the last time; says how many.
+    pub(crate) fn spend(&mut self, per_cent: u32) -> Result<usize> {
+        self.turn += 1;
+        let answer: Value = self.tell(&Do::Spend { per_cent, turn: self.turn })?;
+        Ok(usize::try_from(answer["changed"].as_u64().unwrap_or_default())?)
+    }
+
+    /// One run of the product, with so many seconds to its deadline.
+    pub(crate) fn product(&self, payload: &Value, seconds: u64, counted: bool) -> Result<Sample> {
+        self.sample(&["as-product", &payload.to_string(), &seconds.to_string()], counted)
+    }
+
+    pub(crate) fn floor(&self, programmes: usize) -> Result<Sample> {
+        self.sample(&["as-floor", &self.keys.to_string(), &programmes.to_string()], false)
+    }
+
+    fn sample(&self, arguments: &[&str], counted: bool) -> Result<Sample> {
+        let Reached { dynamodb, counting, secretsmanager, provider, .. } = &self.reached;
+        let run = Command::new(std::env::current_exe()?)
+            .args(arguments)
+            .env_clear()
+            .envs([
+                ("AWS_REGION", "eu-central-1"),
+                ("AWS_ACCESS_KEY_ID", "local"),
+                ("AWS_SECRET_ACCESS_KEY", "local"),
+                ("AWS_EC2_METADATA_DISABLED", "true"),
+                ("AWS_CONFIG_FILE", "/dev/null"),
+                ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
+                ("AWS_ENDPOINT_URL_DYNAMODB", if counted { counting } else { dynamodb }),
+                ("AWS_ENDPOINT_URL_SECRETS_MANAGER", secretsmanager),
+                ("OPENROUTER_BASE_URL", provider),
+                ("BURSAR_TABLE", TABLE),
+                ("BURSAR_ORIGIN", "http://127.0.0.1:1"),
+                ("BURSAR_MAIL_FROM", "bursar@example.edu"),
+                ("BURSAR_ADMINS", "admin@example.edu"),
+                ("BURSAR_MANAGEMENT_KEY_SECRET", SECRET),
+                ("BURSAR_INSTITUTION", "Example University"),
+            ])
+            .stdin(Stdio::null())
+            .output()?;
+        let said = String::from_utf8_lossy(&run.stderr);
+        ensure!(run.status.success(), "{} failed: {said}{}", arguments.join(" "), String::from_utf8_lossy(&run.stdout));
+        serde_json::from_str(said.lines().last().unwrap_or_default()).with_context(|| format!("it said: {said}"))
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // It ends with its standard input; should it not, it is ended.
+        drop(self.to.take());
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn hear<T: DeserializeOwned>(from: &mut impl BufRead) -> Result<T> {
+    let mut line = String::new();
+    from.read_line(&mut line)?;
+    serde_json::from_str(&line).with_context(|| format!("the world said: {line}"))
+}

@@ -1,0 +1,117 @@
+//! The world that is measured in: programmes of a thousand grants, each with a live key, a reading with a history of thirty days, and
+//! the same use at the provider. It is made directly, since claiming so many keys would take hours.
+
+use anyhow::Result;
+use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::days::Days;
+use bursar_core::domain::grant::{Attempt, AttemptState, Disable, Grant, Person, Reading, State};
+use bursar_core::domain::id::{DeploymentId, Epoch, GrantId, KeyName, Nonce, ProgrammeId};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::{Pot, Programme, Settings};
+use bursar_core::domain::reading::Used;
+use bursar_core::domain::term::Term;
+use bursar_core::domain::window::{Reset, utc_date};
+use bursar_core::store::items::{Item, to_item};
+use bursar_local::engine::Engine;
+use bursar_local::provider::{Nano, Provider};
+use jiff::{Timestamp, ToSpan};
+
+/// How many grants one programme has.
+pub(crate) const IN_A_PROGRAMME: usize = 1_000;
+const DAYS: i64 = 30;
+const ON_A_DAY: i64 = 123_456;
+const CAP: i32 = 20;
+
+/// The name of the programme of this number.
+pub(crate) fn programme(number: usize) -> ProgrammeId {
+    ProgrammeId::of_name(&format!("CS {number}"))
+}
+
+/// Puts everything into the table and the provider's memory, and answers the keys' hashes.
+pub(crate) async fn fill(
+    engine: &Engine,
+    provider: &Provider,
+    deployment: &DeploymentId,
+    keys: usize,
+    now: Timestamp,
+) -> Result<Vec<String>> {
+    provider.set_credits(Nano::usd(100_000_000))?;
+    let mut hashes = Vec::with_capacity(keys);
+    while hashes.len() < keys {
+        let (number, count) = (hashes.len() / IN_A_PROGRAMME, (keys - hashes.len()).min(IN_A_PROGRAMME));
+        let today = utc_date(now);
+        let term = Term::new(today - (DAYS + 5).days(), today + 60.days(), "Europe/Berlin")?;
+        let id = programme(number);
+        let settings = Settings::new(id.as_str(), term, Usd::from_dollars(CAP));
+        let mut items = vec![
+            to_item(&Programme::new(id.clone(), settings))?,
+            to_item(&Pot::new(id.clone(), Usd::from_dollars(CAP * 2_000)))?,
+        ];
+        for _ in 0..count {
+            hashes.push(one(&mut items, provider, deployment, &id, hashes.len(), now)?);
+        }
+        engine.fill(items).await?;
+    }
+    Ok(hashes)
+}
+
+fn one(
+    items: &mut Vec<Item>,
+    provider: &Provider,
+    deployment: &DeploymentId,
+    programme: &ProgrammeId,
+    number: usize,
+    now: Timestamp,
+) -> Result<String> {
+    let (id, nonce, epoch) = (GrantId::random(), Nonce::random(), Epoch::new(1));
+    let (programme, deployment) = (programme.clone(), deployment.clone());
+    let made_at = now - (24 * (DAYS + 1)).hours() + i64::try_from(number)?.milliseconds();
+    let name = KeyName { deployment, programme: programme.clone(), grant: id.clone(), epoch, nonce: nonce.clone() };
+    let made = provider.add_foreign_key(&name.to_string(), Some(Nano::usd(CAP.into())), made_at)?;
+    let used_at = now - 24.hours();
+    provider.spend(&made.hash, Nano::micros(DAYS * ON_A_DAY), used_at, "a/model")?;
+
+    let mut credits = Days::default();
+    for day in 1..=DAYS {
+        credits.add(&Days::on_one(utc_date(now) - day.days(), Usd::from_micros(ON_A_DAY)));
+    }
+    items.push(to_item(&Reading {
+        programme: programme.clone(),
+        grant: id.clone(),
+        epoch,
+        in_window: credits.total(),
+        used: Used { credits, byok: Days::default() },
+        window: Reset::None.window_at(now),
+        before: Usd::ZERO,
+        last_used_at: Some(used_at),
+        as_of: now - 12.hours(),
+    })?);
+    let person = Person {
+        address: EmailAddress::parse(&format!("student-{number}@students.example.edu"))?,
+        name: Some(format!("Student Number {number}")),
+        roster_id: Some(format!("{:08}", 10_000_000 + number)),
+    };
+    let key: bursar_core::domain::key::KeyHash = made.hash.parse()?;
+    let attempt = Attempt {
+        epoch,
+        nonce,
+        state: AttemptState::Shown,
+        begun_at: made_at,
+        key: Some(key.clone()),
+        limit: Some(Usd::from_dollars(CAP)),
+        shown_at: Some(made_at),
+        resumed_at: None,
+        announced: Default::default(),
+        disable: Disable::No,
+        gone: None,
+    };
+    items.push(to_item(&Grant {
+        state: State::Live { key },
+        epoch,
+        has_place: true,
+        ever_shown: true,
+        attempts: vec![attempt],
+        ..Grant::invited(programme, id, person, Some(format!("section-{}", number % 4)))
+    })?);
+    Ok(made.hash)
+}

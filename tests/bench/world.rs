@@ -1,0 +1,135 @@
+//! The process of the stand-ins: engine, provider and secrets, seeded with an account of so many keys. It does what it is told line by
+//! line on its standard input, and answers each line with one of JSON.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use bursar_core::clock::Clock;
+use bursar_core::domain::id::DeploymentId;
+use bursar_core::store::items::{Meta, to_item};
+use bursar_local::engine::{Engine, Place};
+use bursar_local::kept::Kept;
+use bursar_local::provider::{Nano, Provider};
+use bursar_local::secrets_manager::SecretsManager;
+use bursar_local::serve::serve as serve_on;
+use bursar_local::stack::{listen, origin_of};
+use bursar_local::template::Template;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use crate::counting::Counting;
+use crate::seed;
+
+pub(crate) const TABLE: &str = "bursar";
+pub(crate) const SECRET: &str = "bursar/management-key";
+pub(crate) const MANAGEMENT_KEY: &str = "sk-or-v1-00000000000000000000000000000000000000000000000000000000000bench";
+const MORE: i64 = 1_500;
+
+/// What the world is told to do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Do {
+    /// So many per cent of the keys use more; which, turns with the number.
+    Spend { per_cent: u32, turn: usize },
+    /// The provider takes so many milliseconds longer for each answer.
+    Latency(u64),
+    /// Says what passed the counting way to the table since the last time.
+    Count,
+    /// Forgets the stream, which nobody reads.
+    Trim,
+}
+
+/// How the stand-ins are reached.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Reached {
+    pub(crate) dynamodb: String,
+    /// The same with everything counted.
+    pub(crate) counting: String,
+    pub(crate) secretsmanager: String,
+    pub(crate) provider: String,
+    pub(crate) seeded_ms: u64,
+}
+
+pub(crate) async fn serve(keys: usize) -> Result<()> {
+    let (begun, clock, kept) = (std::time::Instant::now(), Clock::system(), Kept::in_memory()?);
+    let schema = Template::bundled()?.table;
+    let engine = tokio::task::spawn_blocking(move || Engine::start(&Place::Memory, TABLE, &schema)).await??;
+    let provider = Provider::new(kept.clone(), clock.clone(), MANAGEMENT_KEY)?;
+    let secrets = SecretsManager::new(kept)?;
+    secrets.put(SECRET, MANAGEMENT_KEY)?;
+    let deployment = DeploymentId::random();
+    let meta = Meta { deployment: deployment.clone(), table: TABLE.to_owned(), born: clock.now() };
+    engine.fill(vec![to_item(&meta)?]).await?;
+    let hashes = seed::fill(&engine, &provider, &deployment, keys, clock.now()).await?;
+
+    let latency = Arc::new(AtomicU64::new(0));
+    let late = middleware::from_fn_with_state(latency.clone(), late);
+    let counting = Counting::of(engine.origin())?;
+    let reached = Reached {
+        dynamodb: engine.origin().to_owned(),
+        counting: start(counting.router()).await?,
+        secretsmanager: start(secrets.router()).await?,
+        provider: format!("{}/api/v1", start(provider.router().layer(late)).await?),
+        seeded_ms: u64::try_from(begun.elapsed().as_millis())?,
+    };
+    tell(&serde_json::to_value(&reached)?);
+
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    while let Some(line) = lines.next_line().await? {
+        let answer = match serde_json::from_str(&line).context("the world is told nonsense")? {
+            Do::Spend { per_cent, turn } => spend(&provider, &clock, &hashes, per_cent, turn)?,
+            Do::Latency(milliseconds) => {
+                latency.store(milliseconds, Ordering::Relaxed);
+                json!({})
+            }
+            Do::Count => serde_json::to_value(counting.take())?,
+            Do::Trim => {
+                engine.trim(engine.stream_end().await?).await?;
+                json!({})
+            }
+        };
+        tell(&answer);
+    }
+    Ok(())
+}
+
+fn tell(answer: &Value) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    // Whoever does not listen any more has ended.
+    let _ = writeln!(out, "{answer}");
+    let _ = out.flush();
+}
+
+async fn start(router: Router) -> Result<String> {
+    let listener = listen(0).await?;
+    let origin = origin_of(&listener)?;
+    tokio::spawn(serve_on(listener, router, std::future::pending()));
+    Ok(origin)
+}
+
+async fn late(State(latency): State<Arc<AtomicU64>>, request: Request, next: Next) -> Response {
+    let milliseconds = latency.load(Ordering::Relaxed);
+    if milliseconds > 0 {
+        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+    }
+    next.run(request).await
+}
+
+fn spend(provider: &Provider, clock: &Clock, hashes: &[String], per_cent: u32, turn: usize) -> Result<Value> {
+    let (now, mut changed) = (clock.now(), 0);
+    if per_cent > 0 {
+        let one_in = usize::try_from(100 / per_cent.min(100))?.max(1);
+        for hash in hashes.iter().skip(turn % one_in).step_by(one_in) {
+            provider.spend(hash, Nano::micros(MORE), now, "a/model")?;
+            changed += 1;
+        }
+    }
+    Ok(json!({ "changed": changed }))
+}
