@@ -18,6 +18,8 @@ use jiff::{Timestamp, ToSpan};
 
 /// How many grants one programme has.
 pub(crate) const IN_A_PROGRAMME: usize = 1_000;
+/// The engine counts what is there with every filling.
+const FILLED_AT_ONCE: usize = 50_000;
 const DAYS: i64 = 30;
 const ON_A_DAY: i64 = 123_456;
 const CAP: i32 = 20;
@@ -36,21 +38,21 @@ pub(crate) async fn fill(
     now: Timestamp,
 ) -> Result<Vec<String>> {
     provider.set_credits(Nano::usd(100_000_000))?;
-    let mut hashes = Vec::with_capacity(keys);
+    let (mut hashes, mut items) = (Vec::with_capacity(keys), Vec::new());
     while hashes.len() < keys {
         let (number, count) = (hashes.len() / IN_A_PROGRAMME, (keys - hashes.len()).min(IN_A_PROGRAMME));
         let today = utc_date(now);
         let term = Term::new(today - (DAYS + 5).days(), today + 60.days(), "Europe/Berlin")?;
         let id = programme(number);
         let settings = Settings::new(id.as_str(), term, Usd::from_dollars(CAP));
-        let mut items = vec![
-            to_item(&Programme::new(id.clone(), settings))?,
-            to_item(&Pot::new(id.clone(), Usd::from_dollars(CAP * 2_000)))?,
-        ];
+        items.push(to_item(&Programme::new(id.clone(), settings))?);
+        items.push(to_item(&Pot::new(id.clone(), Usd::from_dollars(CAP * 2_000)))?);
         for _ in 0..count {
             hashes.push(one(&mut items, provider, deployment, &id, hashes.len(), now)?);
         }
-        engine.fill(items).await?;
+        if items.len() >= FILLED_AT_ONCE || hashes.len() == keys {
+            engine.fill(std::mem::take(&mut items)).await?;
+        }
     }
     Ok(hashes)
 }
