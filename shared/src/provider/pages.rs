@@ -1,10 +1,13 @@
 //! Reading a long list by pages while others add to it and delete from it. Pages overlap, and one is believed only if it begins
 //! the list or shares a row with the page before it: since rows keep their order, nothing can then lie between the two.
 
-use std::collections::{HashSet, VecDeque};
-use std::marker::PhantomData;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures_util::future::join_all;
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesOrdered;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -18,7 +21,7 @@ use super::send::Ask;
 use crate::clock::Clock;
 use crate::deadline::Deadline;
 
-/// How many pages are asked for at once, after a first one was full.
+/// How many pages are asked for at once, after a first one was full: whenever one is taken, another is asked for.
 const AT_ONCE: usize = 16;
 /// How many rows a page shares with the next; so many may come or go between the two without a second look.
 const OVERLAP: usize = 10;
@@ -26,7 +29,7 @@ const OVERLAP: usize = 10;
 const PATIENCE: u32 = 40;
 
 /// A row of a list.
-pub(super) trait Row: Sized {
+pub(super) trait Row: Sized + Send + 'static {
     /// How many rows the provider puts on a page.
     const PAGE: usize;
     /// Whether the page's length is ours to ask for.
@@ -46,13 +49,13 @@ pub(super) struct Page<T> {
 
 /// A list that is being read. After an error it goes on from where it was.
 pub(super) struct Pages<T> {
-    provider: Provider,
-    call: &'static Call,
-    path: Vec<String>,
-    query: Vec<(String, String)>,
-    clock: Clock,
-    /// Pages that were read ahead, with their offsets.
-    ahead: VecDeque<(usize, Page<T>)>,
+    list: Arc<List>,
+    /// Pages that are read ahead, in the order of their offsets.
+    ahead: FuturesOrdered<BoxFuture<'static, Ahead<T>>>,
+    /// The offset of the page behind those.
+    behind: usize,
+    /// Whether one of them was found not to be full.
+    is_short: Arc<AtomicBool>,
     next: usize,
     at_once: usize,
     last: Last,
@@ -61,7 +64,23 @@ pub(super) struct Pages<T> {
     patience: u32,
     has_begun: bool,
     is_done: bool,
-    rows: PhantomData<T>,
+}
+
+/// What is asked for, but for the offset.
+struct List {
+    provider: Provider,
+    call: &'static Call,
+    path: Vec<String>,
+    query: Vec<(String, String)>,
+    clock: Clock,
+}
+
+/// A page that was read ahead.
+struct Ahead<T> {
+    offset: usize,
+    /// Whether its turn had come when it was asked for.
+    is_first: bool,
+    page: Result<Page<T>, ProviderError>,
 }
 
 /// The page that was believed last.
@@ -92,13 +111,12 @@ impl<T: Row> Pages<T> {
         if T::PAGE_IS_ASKED {
             query.push(("limit".to_owned(), T::PAGE.to_string()));
         }
+        let path = path.iter().map(|segment| (*segment).to_owned()).collect();
         Pages {
-            provider: provider.clone(),
-            call,
-            path: path.iter().map(|segment| (*segment).to_owned()).collect(),
-            query,
-            clock,
-            ahead: VecDeque::new(),
+            list: Arc::new(List { provider: provider.clone(), call, path, query, clock }),
+            ahead: FuturesOrdered::new(),
+            behind: 0,
+            is_short: Arc::default(),
             next: 0,
             at_once: 1,
             last: Last::default(),
@@ -106,7 +124,6 @@ impl<T: Row> Pages<T> {
             patience: PATIENCE,
             has_begun: false,
             is_done: false,
-            rows: PhantomData,
         }
     }
 
@@ -123,11 +140,18 @@ impl<T: Row> Pages<T> {
     /// The next page; none after the end. It may repeat rows of any page before, and holds all that are new.
     pub(super) async fn next(&mut self, deadline: Deadline) -> Result<Option<Page<T>>, ProviderError> {
         while !self.is_done {
-            if self.ahead.is_empty() {
-                self.read_ahead(deadline).await?;
-            }
-            let Some((offset, page)) = self.ahead.pop_front() else {
-                break;
+            self.read_ahead(deadline);
+            let Some(Ahead { offset, is_first, page }) = self.ahead.next().await else { break };
+            let page = match page {
+                Ok(page) => page,
+                Err(error) => {
+                    self.forget_ahead();
+                    // One that failed before its turn came is asked for again.
+                    if is_first {
+                        return Err(error);
+                    }
+                    continue;
+                }
             };
             if self.believe(offset, &page)? {
                 return Ok(Some(page));
@@ -160,8 +184,9 @@ impl<T: Row> Pages<T> {
         self.next = offset + count.saturating_sub(OVERLAP);
         self.at_once = if is_full { AT_ONCE } else { 1 };
         self.last = Last { end: offset + count, ids };
-        if self.ahead.front().is_some_and(|(ahead, _)| *ahead != self.next) {
-            self.ahead.clear();
+        // Those ahead follow on a full page; a page of another length is followed by another offset.
+        if count != T::PAGE {
+            self.forget_ahead();
         }
         Ok(true)
     }
@@ -170,7 +195,7 @@ impl<T: Row> Pages<T> {
     fn close_gap(&mut self) -> Result<(), ProviderError> {
         self.be_patient()?;
         self.back += 1;
-        self.ahead.clear();
+        self.forget_ahead();
         self.at_once = 1;
         self.next = self.last.end.saturating_sub(OVERLAP << self.back.min(20));
         Ok(())
@@ -178,41 +203,52 @@ impl<T: Row> Pages<T> {
 
     fn be_patient(&mut self) -> Result<(), ProviderError> {
         self.patience = self.patience.checked_sub(1).ok_or_else(|| ProviderError::Later {
-            trouble: Trouble::unsent(self.call, "the list changes faster than it can be read".to_owned()),
+            trouble: Trouble::unsent(self.list.call, "the list changes faster than it can be read".to_owned()),
             after: None,
         })?;
         Ok(())
     }
 
-    async fn read_ahead(&mut self, deadline: Deadline) -> Result<(), ProviderError> {
-        let step = T::PAGE - OVERLAP;
-        let offsets = (0..self.at_once).map(|page| self.next + page * step);
-        let answers = join_all(offsets.map(|offset| self.read(offset, deadline))).await;
-        for answer in answers {
-            match answer {
-                Ok(page) => self.ahead.push_back(page),
-                Err(error) if self.ahead.is_empty() => return Err(error),
-                // What came before it is good, and this one is asked for again when its turn comes.
-                Err(_) => break,
-            }
+    /// Asks for as many pages as may be asked for at once; behind a page that was not full there is nothing.
+    fn read_ahead(&mut self, deadline: Deadline) {
+        if self.ahead.is_empty() {
+            self.behind = self.next;
+            self.is_short = Arc::default();
         }
-        Ok(())
+        while self.ahead.is_empty() || (self.ahead.len() < self.at_once && !self.is_short.load(Ordering::Relaxed)) {
+            let (list, is_short) = (Arc::clone(&self.list), Arc::clone(&self.is_short));
+            let (offset, is_first) = (self.behind, self.ahead.is_empty());
+            self.ahead.push_back(Box::pin(async move {
+                let page = list.read(offset, deadline).await;
+                if page.as_ref().is_ok_and(|page| page.rows.len() < T::PAGE) {
+                    is_short.store(true, Ordering::Relaxed);
+                }
+                Ahead { offset, is_first, page }
+            }));
+            self.behind += T::PAGE - OVERLAP;
+        }
     }
 
+    fn forget_ahead(&mut self) {
+        self.ahead = FuturesOrdered::new();
+    }
+}
+
+impl List {
     /// One page. One that was asked for before midnight and answered after it is asked for again, since the provider's
     /// counters of the day start anew then.
-    async fn read(&self, offset: usize, deadline: Deadline) -> Result<(usize, Page<T>), ProviderError> {
+    async fn read<T: Row>(&self, offset: usize, deadline: Deadline) -> Result<Page<T>, ProviderError> {
         loop {
             let asked = self.clock.now();
             let rows = self.ask(offset, deadline).await?;
             let answered = self.clock.now();
             if utc_day(asked) == utc_day(answered) {
-                return Ok((offset, Page { rows, answered }));
+                return Ok(Page { rows, answered });
             }
         }
     }
 
-    async fn ask(&self, offset: usize, deadline: Deadline) -> Result<Vec<T>, ProviderError> {
+    async fn ask<T: Row>(&self, offset: usize, deadline: Deadline) -> Result<Vec<T>, ProviderError> {
         let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
         let offset = offset.to_string();
         let mut query: Vec<(&str, &str)> = self.query.iter().map(|(name, value)| (&**name, &**value)).collect();
