@@ -75,14 +75,16 @@ impl Table {
             .expression_attribute_values(":last", AttributeValue::S(last.to_owned()));
         let mut grants = Vec::new();
         let mut readings: HashMap<GrantId, Vec<Reading>> = HashMap::new();
-        for item in Self::pages(range).await? {
+        let each = |item| {
             if items::is_kind::<Reading>(&item) {
                 let reading: Reading = items::from_item(item)?;
                 readings.entry(reading.grant.clone()).or_default().push(reading);
             } else {
                 grants.push(items::from_item::<Grant>(item)?);
             }
-        }
+            Ok(())
+        };
+        Self::each(range, each).await?;
         let with_readings = |grant: Grant| {
             let readings = readings.remove(&grant.id).unwrap_or_default();
             (grant, readings)
@@ -192,8 +194,13 @@ impl Table {
 
     /// All items of a partition whose sort key begins so, page after page.
     pub(super) async fn query<T: Stored>(&self, pk: &str, sk_begins: &str) -> Result<Vec<T>, StoreError> {
-        let items = Self::pages(self.partition(pk, sk_begins)).await?;
-        items.into_iter().map(items::from_item).collect()
+        let mut found = Vec::new();
+        let each = |item| {
+            found.push(items::from_item(item)?);
+            Ok(())
+        };
+        Self::each(self.partition(pk, sk_begins), each).await?;
+        Ok(found)
     }
 
     /// All items from one key to another of the same partition, both included.
@@ -206,19 +213,28 @@ impl Table {
             .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
             .expression_attribute_values(":first", AttributeValue::S(first.sk.clone()))
             .expression_attribute_values(":last", AttributeValue::S(last.sk.clone()));
-        Self::pages(range).await?.into_iter().map(items::from_item).collect()
+        let mut found = Vec::new();
+        let each = |item| {
+            found.push(items::from_item(item)?);
+            Ok(())
+        };
+        Self::each(range, each).await?;
+        Ok(found)
     }
 
-    async fn pages(query: QueryFluentBuilder) -> Result<Vec<Item>, StoreError> {
-        let mut found = Vec::new();
+    /// Hands every item over, page after page: as attributes they take many times the room of what they say.
+    async fn each(
+        query: QueryFluentBuilder,
+        mut take: impl FnMut(Item) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let mut from = None;
         loop {
             let page = query.clone().set_exclusive_start_key(from).send().await;
             let page = page.map_err(|error| StoreError::Service(reduce(&error)))?;
-            found.extend(page.items.unwrap_or_default());
+            page.items.unwrap_or_default().into_iter().try_for_each(&mut take)?;
             from = page.last_evaluated_key;
             if from.is_none() {
-                return Ok(found);
+                return Ok(());
             }
         }
     }
