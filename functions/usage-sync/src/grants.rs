@@ -1,7 +1,8 @@
 //! The second part of a run: every grant beside what was listed of its keys. What they used is recorded, programmes are summed up,
 //! and what is to be done is put on a list. Grants and their readings are read once, a sixteenth of a programme at a time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::pin::pin;
 
 use anyhow::{Context, Result};
 use bursar_core::deadline::Deadline;
@@ -9,7 +10,8 @@ use bursar_core::domain::grant::{Grant, Reading, View};
 use bursar_core::domain::id::{GrantId, KeyName};
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::store::{Noted, StoreError, keys};
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::StreamExt;
+use futures_util::stream::{FuturesUnordered, iter};
 
 use crate::listing::Listing;
 use crate::look::{Finding, Seen, Sight};
@@ -17,8 +19,10 @@ use crate::progress::{Progress, Sums};
 use crate::row::{ForeignRow, Row};
 use crate::run::{Run, Step};
 
-/// So many readings are written side by side.
+/// So many readings are written side by side, while the next grants are read.
 const SIDE_BY_SIDE: usize = 16;
+/// So many sixteenths of a programme are in memory or on their way at once.
+const READ_AHEAD: usize = 4;
 
 impl Run<'_> {
     pub(crate) async fn look_at_all(&self, progress: &mut Progress, deadline: Deadline) -> Result<Step> {
@@ -54,16 +58,34 @@ impl Run<'_> {
         };
         let pot = sums.pot.clone();
         progress.sums = Some(sums);
-        while let Some(shard) = keys::SHARDS.get(usize::from(progress.next.1)) {
-            if !self.has_time(deadline) {
-                return Ok(Step::TimeIsUp);
+        let shards = keys::SHARDS.iter().skip(progress.next.1.into());
+        let shards: Vec<_> = shards.map(|shard| self.table.shard_of(&programme.id, *shard)).collect();
+        let mut shards = pin!(iter(shards).buffered(READ_AHEAD));
+        let (mut news, mut writes, mut end) = (VecDeque::new(), FuturesUnordered::new(), None);
+        loop {
+            while writes.len() < SIDE_BY_SIDE
+                && let Some(reading) = news.pop_front()
+            {
+                writes.push(self.record(reading));
             }
-            let grants = self.table.shard_of(&programme.id, *shard).await?;
-            let news = self.look_at_shard((programme, &pot), progress, grants)?;
-            progress.report.readings_recorded += self.record(news).await?;
-            progress.next.1 += 1;
+            if end.is_none() && !self.has_time(deadline) {
+                end = Some(Ok(Step::TimeIsUp));
+            }
+            tokio::select! {
+                Some(noted) = writes.next() => progress.report.readings_recorded += usize::from(noted? == Noted::Recorded),
+                shard = shards.next(), if end.is_none() && news.is_empty() => match shard {
+                    Some(Ok(grants)) => {
+                        news.extend(self.look_at_shard((programme, &pot), progress, grants)?);
+                        progress.next.1 += 1;
+                    }
+                    Some(Err(error)) => end = Some(Err(error.into())),
+                    None => end = Some(Ok(Step::Done)),
+                },
+                // What is news is written before anything is left.
+                else => break,
+            }
         }
-        Ok(Step::Done)
+        end.unwrap_or(Ok(Step::Done))
     }
 
     /// Looks at a sixteenth of a programme's grants, and says what is news of their keys.
@@ -117,10 +139,8 @@ impl Run<'_> {
         Ok(news)
     }
 
-    async fn record(&self, news: Vec<Reading>) -> Result<usize> {
-        let noted: Vec<_> = news.iter().map(|reading| self.table.note_reading(reading)).collect();
-        let noted: Vec<Noted> = futures_util::stream::iter(noted).buffer_unordered(SIDE_BY_SIDE).try_collect().await?;
-        Ok(noted.into_iter().filter(|noted| *noted == Noted::Recorded).count())
+    async fn record(&self, reading: Reading) -> Result<Noted> {
+        Ok(self.table.note_reading(&reading).await?)
     }
 
     /// Writes the sums of a programme that nothing is to be done in; the others are summed up when it is done.

@@ -18,12 +18,14 @@ const TRIES: usize = 5;
 impl Run<'_> {
     /// Checks the management key and reads the account's money. False when nothing can be listed.
     pub(crate) async fn begin(&self, progress: &mut Progress, deadline: Deadline) -> Result<bool> {
-        if let Err(error) = self.provider.check_management_key(deadline).await {
+        let (checked, credits) =
+            tokio::join!(self.provider.check_management_key(deadline), self.provider.credits(deadline));
+        if let Err(error) = checked {
             progress.report.problem(format!("nothing was listed: {error}"));
             progress.note_refusal(&error);
             return Ok(false);
         }
-        match self.provider.credits(deadline).await {
+        match credits {
             Ok(credits) => {
                 progress.report.account_balance_usd = Some(credits.balance().to_string());
                 progress.credits = Some(credits);
