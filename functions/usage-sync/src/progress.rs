@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bursar_core::domain::id::ProgrammeId;
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::money::Usd;
@@ -12,7 +12,8 @@ use bursar_core::domain::reading::Used;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::account::Credits;
 use bursar_core::provider::inventory::Position;
-use bursar_core::store::{Checkpoint, HeldBack, Stranger, SyncState, Table};
+use bursar_core::store::{Checkpoint, HeldBack, Kept, Stranger, SyncState, Table};
+use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,11 @@ use crate::look::Finding;
 use crate::models::Models;
 use crate::report::Report;
 use crate::row::Rows;
+
+/// So many bytes of rows are put into parts at once: all of them would be in memory twice.
+const KEPT_AT_ONCE: usize = 1_500_000;
+/// So many parts are read side by side.
+const PARTS_AT_ONCE: usize = 4;
 
 /// The parts of a run, in their order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,11 +153,17 @@ impl Progress {
     pub(crate) async fn load(table: &Table, checkpoint: &Checkpoint) -> Result<Progress> {
         let text = table.progress(checkpoint).await?;
         let mut progress: Progress = serde_json::from_slice(&text).context("a checkpoint cannot be read")?;
-        let mut rows = Vec::new();
-        for kept in &checkpoint.rows {
-            rows.extend(table.rows(checkpoint.run, *kept).await?);
+        // A part ends where it was full, so its last row may go on in the next.
+        let mut rest = Vec::new();
+        let numbers = checkpoint.rows.iter().flat_map(|kept| (0..kept.parts).map(|number| (kept.fence, number)));
+        let parts: Vec<_> = numbers.map(|(fence, number)| table.rows(checkpoint.run, fence, number)).collect();
+        let mut parts = std::pin::pin!(futures_util::stream::iter(parts).buffered(PARTS_AT_ONCE));
+        while let Some(part) = parts.try_next().await? {
+            rest.extend(part);
+            let left = progress.rows.restore(&rest).len();
+            rest.drain(..rest.len() - left);
         }
-        progress.rows.restore(&rows)?;
+        ensure!(rest.is_empty(), "kept rows cannot be read");
         Ok(progress)
     }
 
@@ -163,9 +175,15 @@ impl Progress {
         fence: u64,
         now: Timestamp,
     ) -> Result<Checkpoint> {
-        let mut next = Checkpoint { fence, ..last.clone() };
-        let rows = self.rows.unsaved()?;
-        next.rows.push(table.keep_rows(last.run, fence, &rows, now).await?);
+        let (mut next, mut kept) = (Checkpoint { fence, ..last.clone() }, Kept { fence, parts: 0 });
+        loop {
+            let rows = self.rows.unsaved(KEPT_AT_ONCE)?;
+            if rows.is_empty() {
+                break;
+            }
+            kept.parts += table.keep_rows(last.run, fence, kept.parts, &rows, now).await?;
+        }
+        next.rows.push(kept);
         next.parts = table.keep_progress(last.run, fence, &serde_json::to_vec(self)?, now).await?;
         Ok(next)
     }

@@ -63,10 +63,14 @@ pub(crate) struct Rows {
 
 #[derive(Debug, Default)]
 struct Packed {
-    bytes: Vec<u8>,
-    /// So many of them are in a checkpoint.
-    saved: usize,
+    /// Whole rows, one after another. No chunk ever grows: what grows has a second self for a moment, and room to spare afterwards.
+    chunks: Vec<Vec<u8>>,
+    /// What is in a checkpoint: so many chunks, and so many bytes of the next.
+    saved: (usize, usize),
 }
+
+/// There are sixteen places in each programme, and at the end of each half a chunk that nobody uses.
+const CHUNK: usize = 1024;
 
 impl Row {
     pub(crate) fn of(key: &Key, name: &KeyName, reset: Reset, answered: Timestamp) -> Row {
@@ -152,12 +156,14 @@ impl Rows {
 
     /// The rows of one place, in the order in which they were listed.
     pub(crate) fn of<T: DeserializeOwned>(&self, place: Place) -> Result<Vec<T>> {
-        let mut rest = self.places.get(&place).map_or(&[][..], |packed| packed.bytes.as_slice());
         let mut rows = Vec::new();
-        while !rest.is_empty() {
-            let (row, after) = postcard::take_from_bytes(rest).context("a packed row cannot be read")?;
-            rows.push(row);
-            rest = after;
+        for chunk in self.places.get(&place).map_or(&[][..], |packed| packed.chunks.as_slice()) {
+            let mut rest = chunk.as_slice();
+            while !rest.is_empty() {
+                let (row, after) = postcard::take_from_bytes(rest).context("a packed row cannot be read")?;
+                rows.push(row);
+                rest = after;
+            }
         }
         Ok(rows)
     }
@@ -175,34 +181,111 @@ impl Rows {
         Ok(hashes)
     }
 
-    /// What was added since the last time, to be kept.
-    pub(crate) fn unsaved(&mut self) -> Result<Vec<u8>> {
+    /// What was added since the last time, to be kept: at least so many bytes of it as long as there are, and little more.
+    pub(crate) fn unsaved(&mut self, enough: usize) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         for (place, packed) in &mut self.places {
-            if packed.saved < packed.bytes.len() {
-                bytes = postcard::to_extend(&(place, packed.bytes.split_at(packed.saved).1), bytes)?;
-                packed.saved = packed.bytes.len();
+            while let Some(rest) = packed.unsaved() {
+                if bytes.len() >= enough {
+                    return Ok(bytes);
+                }
+                bytes = postcard::to_extend(&(place, rest), bytes)?;
+                packed.one_is_saved();
             }
         }
         Ok(bytes)
     }
 
-    /// Takes in what was kept, in the order in which it was.
-    pub(crate) fn restore(&mut self, mut kept: &[u8]) -> Result<()> {
-        while !kept.is_empty() {
-            let ((place, bytes), after): ((Place, &[u8]), _) =
-                postcard::take_from_bytes(kept).context("kept rows cannot be read")?;
+    /// Takes in what was kept, in the order in which it was. Answers its end, if that is only a part of something.
+    pub(crate) fn restore<'k>(&mut self, mut kept: &'k [u8]) -> &'k [u8] {
+        while let Ok(((place, bytes), after)) = postcard::take_from_bytes::<(Place, &[u8])>(kept) {
             let packed = self.places.entry(place).or_default();
-            packed.bytes.extend_from_slice(bytes);
-            packed.saved = packed.bytes.len();
+            packed.add(bytes);
+            packed.all_is_saved();
             kept = after;
         }
-        Ok(())
+        kept
     }
 
     fn append(&mut self, place: Place, row: &impl Serialize) -> Result<()> {
-        let packed = self.places.entry(place).or_default();
-        packed.bytes = postcard::to_extend(row, std::mem::take(&mut packed.bytes))?;
+        let bytes = postcard::to_allocvec(row)?;
+        self.places.entry(place).or_default().add(&bytes);
         Ok(())
+    }
+}
+
+impl Packed {
+    fn add(&mut self, rows: &[u8]) {
+        match self.chunks.last_mut() {
+            Some(last) if last.len() + rows.len() <= last.capacity() => last.extend_from_slice(rows),
+            _ => {
+                let mut chunk = Vec::with_capacity(CHUNK.max(rows.len()));
+                chunk.extend_from_slice(rows);
+                self.chunks.push(chunk);
+            }
+        }
+    }
+
+    /// The rest of the first chunk that is not in a checkpoint.
+    fn unsaved(&self) -> Option<&[u8]> {
+        let (chunk, bytes) = self.saved;
+        let this = self.chunks.get(chunk)?.get(bytes..).filter(|rest| !rest.is_empty());
+        this.or_else(|| self.chunks.get(chunk + 1).map(Vec::as_slice))
+    }
+
+    /// That rest is in one now.
+    fn one_is_saved(&mut self) {
+        let (chunk, bytes) = self.saved;
+        let is_this = self.chunks.get(chunk).is_some_and(|this| bytes < this.len());
+        let chunk = if is_this { chunk } else { chunk + 1 };
+        self.saved = (chunk, self.chunks.get(chunk).map_or(0, Vec::len));
+    }
+
+    fn all_is_saved(&mut self) {
+        let last = self.chunks.len().saturating_sub(1);
+        self.saved = (last, self.chunks.get(last).map_or(0, Vec::len));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes_of(rows: &Rows, place: Place) -> Vec<u32> {
+        rows.of::<u32>(place).unwrap()
+    }
+
+    #[test]
+    fn what_is_kept_in_pieces_and_cut_anywhere_is_taken_in_again_and_only_once() {
+        let (mut rows, mut kept) = (Rows::default(), Vec::new());
+        let places: [Place; 3] = [(0, 0), (0, 7), (FOREIGN, 15)];
+        let mut number = 1_000_000_u32;
+        for round in 0..5 {
+            for _ in 0..700 * round {
+                number += 1;
+                rows.append(places[(number % 3) as usize], &number).unwrap();
+            }
+            loop {
+                let more = rows.unsaved(1_500).unwrap();
+                if more.is_empty() {
+                    break;
+                }
+                assert!(more.len() < 1_500 + 2 * CHUNK);
+                kept.extend(more);
+            }
+            let (mut again, mut rest) = (Rows::default(), Vec::new());
+            for part in kept.chunks(997) {
+                rest.extend_from_slice(part);
+                let left = again.restore(&rest).len();
+                rest.drain(..rest.len() - left);
+            }
+            assert!(rest.is_empty());
+            assert!(again.unsaved(1).unwrap().is_empty());
+            for place in places {
+                assert_eq!(bytes_of(&again, place), bytes_of(&rows, place), "{round}");
+            }
+            // Whoever goes on adds to what was taken in.
+            rows = again;
+        }
     }
 }

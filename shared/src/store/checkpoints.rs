@@ -62,20 +62,24 @@ impl Table {
         self.get(&keys::checkpoint()).await
     }
 
-    /// Keeps more of what a run has seen. A runner that was killed after it may have kept as much, under another fence.
-    pub async fn keep_rows(&self, run: Ulid, fence: u64, rows: &[u8], now: Timestamp) -> Result<Kept, StoreError> {
-        let parts: Vec<(String, &[u8])> = parts_of(rows, |number| keys::rows_part(fence, number));
+    /// Keeps more of what a run has seen, and says into how many parts it went, of which the first has this number. A runner that was
+    /// killed after it may have kept as much, under another fence.
+    pub async fn keep_rows(
+        &self,
+        run: Ulid,
+        fence: u64,
+        first: u32,
+        rows: &[u8],
+        now: Timestamp,
+    ) -> Result<u32, StoreError> {
+        let parts: Vec<(String, &[u8])> = parts_of(rows, |number| keys::rows_part(fence, first + number));
         self.keep_parts(run, &parts, now).await?;
-        Ok(Kept { fence, parts: u32::try_from(parts.len()).unwrap_or(u32::MAX) })
+        Ok(u32::try_from(parts.len()).unwrap_or(u32::MAX))
     }
 
-    /// What a run has seen, as it was kept at one time.
-    pub async fn rows(&self, run: Ulid, kept: Kept) -> Result<Vec<u8>, StoreError> {
-        let mut rows = Vec::new();
-        for number in 0..kept.parts {
-            rows.extend(self.part(run, &keys::rows_part(kept.fence, number)).await?);
-        }
-        Ok(rows)
+    /// One part of what a run has seen, as it was kept at one time.
+    pub async fn rows(&self, run: Ulid, fence: u64, number: u32) -> Result<Vec<u8>, StoreError> {
+        self.part(run, &keys::rows_part(fence, number)).await
     }
 
     /// Keeps how far a run came, and says in how many parts. They count once the checkpoint names them.

@@ -10,13 +10,13 @@ use ulid::Ulid;
 
 use super::account::{Account, AccountDay, ForeignKey, HeldBack, Stranger, SyncState};
 use super::checkpoints::{Checkpoint, Kept, Part};
-use super::keys;
 use super::imports::{Import, ImportChunk, Step};
 use super::items::{
     self, Enrolment, Item, Lease, Link, MailClass, MailOf, MailState, Meta, OutboxRow, OwedMail, Person, PersonOf,
     Resent, Run, Sendings, Stored, Totals, Undeliverable, Why,
 };
 use super::jobs::{Job, JobState};
+use super::keys;
 use crate::domain::address::MatchedAddress;
 use crate::domain::audit::{Act, Actor, Entry, What};
 use crate::domain::crossing::{Crossing, Scope, Told};
