@@ -8,16 +8,16 @@ use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{Found, HoldKind, Listed, Rule, State, Stopped, View, Wanted};
 use bursar_core::domain::id::Epoch;
 use bursar_core::domain::key::KeyHash;
-use bursar_core::domain::reading::{Of, Reading};
+use bursar_core::domain::reading::{Of, Reading, Used};
 use bursar_core::domain::window::utc_date;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::key::Key;
 use bursar_core::provider::keys::{Found as Answered, KeyPatch};
-use bursar_core::store::{At, Outcome};
+use bursar_core::store::{At, Noted, Outcome};
 use futures_util::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::look::{Finding, What};
+use crate::look::{Finding, What, read};
 use crate::progress::Progress;
 use crate::row::Row;
 use crate::run::{Run, Step};
@@ -33,10 +33,15 @@ const SURELY_GONE: SignedDuration = SignedDuration::from_hours(1);
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Came {
     Done,
-    /// An orphan was disabled.
-    Swept,
-    /// Keys were recorded that the table did not know.
-    Recovered,
+    /// An orphan was disabled, if nobody had come to that before.
+    Swept {
+        now: bool,
+        late: Late,
+    },
+    /// Keys are on record that the table did not know.
+    Recovered {
+        late: Late,
+    },
     /// The provider refused the management key, so that nothing more can be done.
     Refused(String),
     /// The provider says that it has no such key: since when is remembered. Of a grant that has not ended it is missing.
@@ -52,6 +57,13 @@ enum Came {
     },
     /// It could not be done, and why.
     Undone(String),
+}
+
+/// What keys have used that were not on record when their grant was looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Late {
+    used: Vec<Used>,
+    written: usize,
 }
 
 impl Run<'_> {
@@ -86,23 +98,25 @@ impl Run<'_> {
                 _ => Came::Undone(told),
             }
         };
-        self.try_to(finding, progress, deadline).await.unwrap_or_else(about)
+        Box::pin(self.try_to(finding, progress, deadline)).await.unwrap_or_else(about)
     }
 
     async fn try_to(&self, finding: &Finding, progress: &Progress, deadline: Deadline) -> Result<Came> {
         let programme = self.programmes.get(usize::from(finding.programme)).context("a programme is gone")?;
         let at = At { programme: &programme.id, grant: &finding.grant, now: self.clock.now(), deadline };
         match &finding.what {
-            What::Sweep { epoch, key } => {
-                let swept = self.table.sweep(at, *epoch, key).await?;
+            What::Sweep { row } => {
+                let swept = self.table.sweep(at, row.epoch(), &row.key()).await?;
                 self.disable(at).await?;
-                return Ok(if matches!(swept, Outcome::Done(_)) { Came::Swept } else { Came::Done });
+                let late = self.read_late(at, &[row], progress).await?;
+                return Ok(Came::Swept { now: matches!(swept, Outcome::Done(_)), late });
             }
-            What::Recover { rows, .. } => {
+            What::Recover { rows, unread, .. } => {
                 let found: Vec<Found> = rows.iter().map(Row::found).collect();
-                let recovered = self.table.recover(at, &found, self.is_copy).await?;
+                self.table.recover(at, &found, self.is_copy).await?;
                 self.disable(at).await?;
-                return Ok(if matches!(recovered, Outcome::Done(_)) { Came::Recovered } else { Came::Done });
+                let unread: Vec<&Row> = rows.iter().filter(|row| unread.contains(&row.epoch())).collect();
+                return Ok(Came::Recovered { late: self.read_late(at, &unread, progress).await? });
             }
             What::EnabledAgain { epoch, key } => {
                 self.table.disable_again(at, *epoch, key).await?;
@@ -116,23 +130,44 @@ impl Run<'_> {
                 self.table.give_back_place(at).await?;
             }
             What::LiveIsDisabled { epoch, key } | What::NotListed { epoch, key } => {
-                return self.look_again(at, *epoch, key, progress).await;
+                let came = Box::pin(self.look_again(at, *epoch, key, progress)).await?;
+                self.disable(at).await?;
+                return Ok(came);
             }
-            What::Limit { limit } => self.send_limit(at, limit.map_or(Listed::Unlimited, Listed::Limit)).await?,
+            What::Limit { limit } => {
+                Box::pin(self.send_limit(at, limit.map_or(Listed::Unlimited, Listed::Limit))).await?
+            }
             What::Rule { last_used_at } => {
                 if let Outcome::Done((_, Rule::Hold)) = self.table.follow_rules(at, *last_used_at).await? {
-                    self.retire_unused(at, progress).await?;
+                    Box::pin(self.retire_unused(at, progress)).await?;
                 }
             }
-            What::Purge { epoch, key } => return self.purge(at, *epoch, key, progress).await,
+            What::Purge { epoch, key } => return Box::pin(self.purge(at, *epoch, key, progress)).await,
         }
         self.disable(at).await?;
         Ok(Came::Done)
     }
 
+    /// Records what was listed of keys whose attempts did not name them before.
+    async fn read_late(&self, at: At<'_>, rows: &[&Row], progress: &Progress) -> Result<Late> {
+        let mut late = Late::default();
+        let Some(view) = self.table.view(at.programme, at.grant).await? else { return Ok(late) };
+        for row in rows {
+            let attempt = view.grant.attempt(row.epoch());
+            let Some(attempt) = attempt.filter(|attempt| attempt.key == Some(row.key())) else { continue };
+            let news = read(&view, progress.looked_at, attempt, row).map_err(anyhow::Error::msg)?;
+            let known = view.readings.iter().find(|reading| reading.epoch == attempt.epoch);
+            if let Some(news) = &news {
+                late.written += usize::from(self.table.note_reading(news).await? == Noted::Recorded);
+            }
+            late.used.extend(news.as_ref().or(known).map(|reading| reading.used.clone()));
+        }
+        Ok(late)
+    }
+
     /// Tells the provider to disable what the grant owes by now.
     async fn disable(&self, at: At<'_>) -> Result<()> {
-        disable_all(self.table, self.provider, at).await.map(drop)
+        Box::pin(disable_all(self.table, self.provider, at)).await.map(drop)
     }
 
     /// Asks for one key that was listed as disabled, or not at all. What was recorded meanwhile goes before what was found.
@@ -146,7 +181,6 @@ impl Run<'_> {
             Answered::Key(found) => {
                 // Nothing comes of it while it may be used.
                 self.table.disable_again(at, epoch, key).await?;
-                self.disable(at).await?;
                 self.note_use(&view, epoch, &found, progress).await?;
                 Ok(Came::Done)
             }
@@ -244,8 +278,14 @@ impl Progress {
     fn note(&mut self, came: Came) {
         match came {
             Came::Done => {}
-            Came::Swept => self.report.orphans_disabled += 1,
-            Came::Recovered => self.restored_at = Some(self.began_at),
+            Came::Swept { now, late } => {
+                self.report.orphans_disabled += usize::from(now);
+                self.note_late(late);
+            }
+            Came::Recovered { late } => {
+                self.restored_at = Some(self.began_at);
+                self.note_late(late);
+            }
             Came::Refused(why) => {
                 self.key_does_not_work = true;
                 self.report.problem(why);
@@ -263,6 +303,12 @@ impl Progress {
                 self.report.problem(why);
             }
         }
+    }
+
+    fn note_late(&mut self, late: Late) {
+        self.report.readings_recorded += late.written;
+        self.account.keys += late.used.len();
+        late.used.iter().for_each(|used| self.account.ours.add(used));
     }
 
     /// Leaves what may be deleted beyond this number to the next runs.

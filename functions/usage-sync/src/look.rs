@@ -51,9 +51,10 @@ pub(crate) struct Finding {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum What {
     /// An enabled key that nobody was shown.
-    Sweep { epoch: Epoch, key: KeyHash },
-    /// Keys of ours that this table does not know, with the others of the grant; so many a recovery would end.
-    Recover { rows: Vec<Row>, ends: usize },
+    Sweep { row: Row },
+    /// Keys of ours that this table does not know, with the others of the grant; so many a recovery would end. What these used is in
+    /// no reading yet.
+    Recover { rows: Vec<Row>, ends: usize, unread: Vec<Epoch> },
     /// An enabled key that must not be.
     EnabledAgain { epoch: Epoch, key: KeyHash },
     /// A live key that was listed as disabled.
@@ -78,8 +79,8 @@ impl Finding {
     /// Which key or grant it is about, for the report.
     pub(crate) fn told(&self) -> String {
         let key = match &self.what {
-            What::Sweep { key, .. }
-            | What::EnabledAgain { key, .. }
+            What::Sweep { row } => return format!("the key {}", row.key()),
+            What::EnabledAgain { key, .. }
             | What::LiveIsDisabled { key, .. }
             | What::NotListed { key, .. }
             | What::Purge { key, .. } => Some(key),
@@ -107,28 +108,28 @@ impl Seen {
         let mut seen = Seen::default();
         for row in sight.rows {
             if let Match::Its(attempt) = match_of(view, sight, row) {
-                match read(view, sight, attempt, row) {
+                match read(view, sight.looked_at, attempt, row) {
                     Ok(Some(news)) => seen.take_in(view, news),
                     Ok(None) => {}
                     Err(why) => seen.problems.push(format!("of the key {} nothing is recorded: {why}", row.key())),
                 }
             }
         }
-        let mut is_unrecorded = false;
+        let mut unread = Vec::new();
         for row in sight.rows {
             match match_of(view, sight, row) {
                 Match::Its(attempt) => seen.whats.extend(about_its(view, sight, attempt, row)),
                 Match::Perhaps(attempt) => seen.whats.extend(orphan(sight, attempt, row)),
-                Match::Unrecorded => is_unrecorded = true,
+                Match::Unrecorded => unread.push(row.epoch()),
                 Match::NotOurs => seen.not_ours.push(row.clone()),
             }
         }
-        if is_unrecorded && sight.is_whole {
+        if !unread.is_empty() && sight.is_whole {
             // What seems to be the live key is an older one.
             seen.whats.retain(|what| !matches!(what, What::LiveIsDisabled { .. } | What::Limit { .. }));
             let found: Vec<Found> = sight.rows.iter().map(Row::found).collect();
-            seen.whats
-                .push(What::Recover { rows: sight.rows.to_vec(), ends: view.ended_by_recovery(&found, sight.is_copy) });
+            let ends = view.ended_by_recovery(&found, sight.is_copy);
+            seen.whats.push(What::Recover { rows: sight.rows.to_vec(), ends, unread });
         }
         seen.whats.extend(not_listed(view, sight));
         seen.whats.extend(of_the_grant(view, sight));
@@ -162,7 +163,12 @@ fn match_of<'v>(view: &'v View, sight: Sight<'_>, row: &Row) -> Match<'v> {
 }
 
 /// What a key has used, if that is news.
-fn read(view: &View, sight: Sight<'_>, attempt: &Attempt, row: &Row) -> Result<Option<Reading>, String> {
+pub(crate) fn read(
+    view: &View,
+    looked_at: Option<Timestamp>,
+    attempt: &Attempt,
+    row: &Row,
+) -> Result<Option<Reading>, String> {
     let settings = &view.programme.settings;
     let of = Of {
         programme: &view.programme.id,
@@ -178,7 +184,7 @@ fn read(view: &View, sight: Sight<'_>, attempt: &Attempt, row: &Row) -> Result<O
         return Ok(None);
     }
     let told = row.said.told.as_ref().ok_or("the provider does not say what it has used")?;
-    let after = Reading::after(before, of, told, row.said.answered, sight.looked_at);
+    let after = Reading::after(before, of, told, row.said.answered, looked_at);
     let after = after.map_err(|doubtful| doubtful.to_string())?;
     Ok(Some(after).filter(|after| before.is_none_or(|before| after.is_news_to(before))))
 }
@@ -201,7 +207,7 @@ fn about_its(view: &View, sight: Sight<'_>, attempt: &Attempt, row: &Row) -> Opt
 fn orphan(sight: Sight<'_>, attempt: &Attempt, row: &Row) -> Option<What> {
     let is_old = sight.now >= attempt.begun_at + GRACE;
     let is_orphan = row.said.enabled && attempt.state != AttemptState::Shown && is_old;
-    is_orphan.then(|| What::Sweep { epoch: attempt.epoch, key: row.key() })
+    is_orphan.then(|| What::Sweep { row: row.clone() })
 }
 
 /// Recorded keys that are not in the listing. One that was made since it began cannot be.

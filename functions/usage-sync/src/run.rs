@@ -13,6 +13,7 @@ use bursar_core::domain::programme::Programme;
 use bursar_core::provider::Provider;
 use bursar_core::store::items::{self, Lease, Meta};
 use bursar_core::store::{Acquired, Checkpoint, StoreError, Table, Under, new_ulid};
+use futures_util::future::BoxFuture;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -147,21 +148,22 @@ impl<'a> Run<'a> {
 
     async fn carry_on(&self, progress: &mut Progress, deadline: Deadline) -> Result<Step> {
         loop {
-            let (step, next) = match progress.stage {
-                Stage::List => {
-                    if !progress.has_begun && !self.begin(progress, deadline).await? {
-                        return Ok(Step::Done);
-                    }
-                    (self.list(progress, deadline).await?, Stage::AskForModels)
-                }
-                Stage::AskForModels => (self.ask_for_models(progress, deadline).await?, Stage::Look),
-                Stage::Look => (self.look_at_all(progress, deadline).await?, Stage::LookAtForeign),
-                Stage::LookAtForeign => (self.look_at_foreign(progress, deadline).await?, Stage::Act),
-                Stage::Act => (self.act(progress, deadline).await?, Stage::SumUp),
-                Stage::SumUp => (self.sum_up_touched(progress, deadline).await?, Stage::Reconcile),
-                Stage::Reconcile => (self.reconcile(progress, deadline).await?, Stage::Over),
+            let stage = progress.stage;
+            if stage == Stage::List && !progress.has_begun && !Box::pin(self.begin(progress, deadline)).await? {
+                return Ok(Step::Done);
+            }
+            // Each in a box of its own: together they would not fit on the stack of a thread.
+            let (part, next): (BoxFuture<'_, Result<Step>>, Stage) = match stage {
+                Stage::List => (Box::pin(self.list(progress, deadline)), Stage::AskForModels),
+                Stage::AskForModels => (Box::pin(self.ask_for_models(progress, deadline)), Stage::Look),
+                Stage::Look => (Box::pin(self.look_at_all(progress, deadline)), Stage::LookAtForeign),
+                Stage::LookAtForeign => (Box::pin(self.look_at_foreign(progress, deadline)), Stage::Act),
+                Stage::Act => (Box::pin(self.act(progress, deadline)), Stage::SumUp),
+                Stage::SumUp => (Box::pin(self.sum_up_touched(progress, deadline)), Stage::Reconcile),
+                Stage::Reconcile => (Box::pin(self.reconcile(progress, deadline)), Stage::Over),
                 Stage::Over => return Ok(Step::Done),
             };
+            let step = part.await?;
             if step == Step::TimeIsUp {
                 return Ok(step);
             }

@@ -105,7 +105,7 @@ impl Days {
         }
         let Some(known) = known else {
             let today = today.unwrap_or_default().min(lifetime);
-            return Some(Days { opening: lifetime - today, ..Days::on_one(on, today) });
+            return Some(Days { opening: lifetime - today, ..Days::on_one(on, today) }.tidied());
         };
         let mut after = self.clone();
         let Some(today) = today else {
@@ -114,7 +114,7 @@ impl Days {
                 after.estimate(known, on);
             }
             after.add_on(on, more);
-            return Some(after);
+            return Some(after.tidied());
         };
         let yesterday = on.yesterday().ok()?;
         after.truncate_before(yesterday);
@@ -126,7 +126,7 @@ impl Days {
         }
         after.add_on(yesterday, rest - today);
         after.add_on(on, today);
-        Some(after)
+        Some(after.tidied())
     }
 
     /// Adds another's days to these.
@@ -167,6 +167,17 @@ impl Days {
 
     fn place(&self, day: Date) -> Option<usize> {
         usize::try_from(self.first.until(day).ok()?.get_days()).ok()
+    }
+
+    /// The same days in the one form in which they are kept: without any there is no first, unless there was something before it.
+    fn tidied(mut self) -> Days {
+        let is_nothing = self.spent.iter().all(|spent| *spent == Usd::ZERO);
+        match (is_nothing, self.opening > Usd::ZERO) {
+            (true, true) => self.spent = vec![Usd::ZERO],
+            (true, false) => (self.first, self.spent) = (Date::default(), Vec::new()),
+            (false, _) => {}
+        }
+        self
     }
 
     /// Forgets this day and all after it.

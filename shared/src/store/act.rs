@@ -45,7 +45,8 @@ impl Table {
     ) -> Result<Outcome<T, R>, StoreError> {
         let mut pauses = Pauses::until(at.deadline);
         loop {
-            let Some(view) = self.view(at.programme, at.grant).await? else {
+            // Each act is one of many that a caller can come to, and all of them lie on one stack.
+            let Some(view) = Box::pin(self.view(at.programme, at.grant)).await? else {
                 return Ok(Outcome::NoSuchGrant);
             };
             let (change, done) = match decide(&view) {
@@ -53,7 +54,7 @@ impl Table {
                 Err(refused) => return Ok(Outcome::Refused(refused)),
             };
             let transaction = self.transaction_of(&view, change, at.now)?;
-            if self.commit(transaction, &mut pauses).await? == Commit::Done {
+            if Box::pin(self.commit(transaction, &mut pauses)).await? == Commit::Done {
                 return Ok(Outcome::Done(done));
             }
             if !pauses.pause().await {

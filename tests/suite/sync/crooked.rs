@@ -1,0 +1,107 @@
+//! A provider whose answers a test bends before the sync reads them, and a sync that asks it, with as little time as the test gives it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Result;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use bursar_core::config::Config;
+use bursar_core::start::Function;
+use bursar_local::stack::Stack;
+use lambda_runtime::{Context, LambdaEvent};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+/// An answer on its way.
+#[derive(Debug, Clone)]
+pub(super) struct Told {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) body: String,
+}
+
+type Bend = Box<dyn FnMut(&str, Told) -> Told + Send>;
+
+/// A sync of its own beside those of the stack.
+pub(super) struct Crooked {
+    app: usage_sync::App,
+    bend: Arc<Mutex<Bend>>,
+}
+
+struct Way {
+    to: String,
+    http: reqwest::Client,
+    bend: Arc<Mutex<Bend>>,
+}
+
+impl Crooked {
+    pub(super) async fn before(stack: &Stack) -> Crooked {
+        let bend: Arc<Mutex<Bend>> = Arc::new(Mutex::new(Box::new(|_, told| told)));
+        let way = Way { to: stack.config.provider.clone(), http: reqwest::Client::new(), bend: bend.clone() };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let provider = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new().fallback(answer).with_state(Arc::new(way));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let config = Config { provider, ..stack.config.clone() };
+        Crooked { app: usage_sync::App::new(config, stack.clock.as_clock()), bend }
+    }
+
+    /// From now on answers are bent so, by their path and query.
+    pub(super) fn bend(&self, bend: impl FnMut(&str, Told) -> Told + Send + 'static) {
+        *self.bend.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(bend);
+    }
+
+    pub(super) fn straighten(&self) {
+        self.bend(|_, told| told);
+    }
+
+    pub(super) async fn sync(&self) -> Value {
+        self.within(Duration::from_secs(900), json!({})).await.unwrap()
+    }
+
+    /// An invocation that has so much time.
+    pub(super) async fn within(&self, time: Duration, event: Value) -> Result<Value> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let mut context = Context::default();
+        context.request_id = format!("{now:?}");
+        context.deadline = u64::try_from((now + time).as_millis()).unwrap();
+        self.app.handle(LambdaEvent::new(event, context)).await
+    }
+}
+
+async fn answer(State(way): State<Arc<Way>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    let mut asked = way.http.request(parts.method, format!("{}{path}", way.to)).body(body);
+    for name in ["authorization", "content-type"] {
+        if let Some(value) = parts.headers.get(name) {
+            asked = asked.header(name, value);
+        }
+    }
+    let straight = asked.send().await.unwrap();
+    let told = Told { status: straight.status().as_u16(), headers: Vec::new(), body: straight.text().await.unwrap() };
+    let told = (way.bend.lock().unwrap_or_else(PoisonError::into_inner))(&path, told);
+    let mut answer = Response::builder().status(told.status).header("content-type", "application/json");
+    for (name, value) in told.headers {
+        answer = answer.header(name, value);
+    }
+    answer.body(Body::from(told.body)).unwrap()
+}
+
+/// The page of keys in an answer, if it is one, with one row of it changed.
+pub(super) fn with_row(path: &str, told: Told, key: &str, change: impl Fn(&mut Value)) -> Told {
+    if !path.starts_with("/keys?") {
+        return told;
+    }
+    let mut page: Value = serde_json::from_str(&told.body).unwrap();
+    for row in page["data"].as_array_mut().unwrap() {
+        if row["hash"] == key {
+            change(row);
+        }
+    }
+    Told { body: page.to_string(), ..told }
+}

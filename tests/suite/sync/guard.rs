@@ -1,0 +1,80 @@
+//! The bound on what one run disables on its own judgement, and the press that lets the next one do it.
+
+use bursar_core::domain::grant::AttemptState;
+use bursar_local::settle::LIMIT;
+use bursar_local::stack::Stack;
+use bursar_tests::office::Office;
+use bursar_tests::stack;
+use serde_json::json;
+
+use super::{ADMIN, begin, foreign, hours, invite, is_enabled, make, problems, rich, signed_in, still, sync, watch};
+
+/// Keys whose makers died before anybody saw them.
+async fn orphans(stack: &Stack, office: &Office<'_>, count: usize) -> Vec<String> {
+    let mut keys = Vec::new();
+    for number in 0..count {
+        let grant = invite(stack, office, &format!("s{number}"), None).await;
+        let begun = begin(stack, office, &grant).await;
+        keys.push(make(stack, office, &grant, &begun));
+    }
+    stack.clock.advance(hours(2)).unwrap();
+    keys
+}
+
+async fn swept(office: &Office<'_>) -> usize {
+    let grants = office.table.grants(&office.programme).await.unwrap();
+    let attempts = grants.iter().flat_map(|grant| &grant.attempts);
+    attempts.filter(|attempt| attempt.state == AttemptState::Swept).count()
+}
+
+#[tokio::test]
+async fn thirty_orphans_at_once_are_left_alone_until_an_admin_who_was_told_lets_the_next_sync_do_it() {
+    let stack = stack::in_process().await.unwrap();
+    let office = rich(&stack).await;
+    let keys = orphans(&stack, &office, 30).await;
+    let mut watch = watch(&stack);
+    for _ in 0..2 {
+        let report = sync(&stack).await;
+        assert_eq!((&report["complete"], &report["orphans_disabled"]), (&json!(false), &json!(0)), "{report}");
+        assert!(problems(&report).contains("30 keys would have been disabled"), "{report}");
+        assert!(
+            keys.iter().all(|key| is_enabled(&stack, key)) && swept(&office).await == 0,
+            "none is touched or marked"
+        );
+    }
+    stack.settle.settle(LIMIT).await.unwrap();
+    let mails = stack.ses.unread();
+    let told: Vec<_> = mails.iter().filter(|mail| mail.to.contains(&ADMIN.to_owned())).collect();
+    assert_eq!(told.len(), 1, "an admin is told once");
+
+    let admin = signed_in(&stack, ADMIN).await;
+    let page = admin.get("/console/account").await.expect(200);
+    assert!(page.texts("warning").iter().any(|warning| warning.contains("30 keys")), "{:?}", page.texts("warning"));
+    admin.submit(&page, "/console/account/release", &[]).await.expect(303);
+    let report = sync(&stack).await;
+    assert_eq!((&report["complete"], &report["orphans_disabled"]), (&json!(true), &json!(30)), "{report}");
+    assert!(keys.iter().all(|key| !is_enabled(&stack, key)) && swept(&office).await == 30);
+    stack.settle.settle(LIMIT).await.unwrap();
+    watch.check_after_sync().await;
+    // What was let through once is not let through for ever.
+    let office = rich(&stack).await;
+    orphans(&stack, &office, 12).await;
+    let report = sync(&stack).await;
+    assert_eq!((&report["complete"], &report["orphans_disabled"]), (&json!(false), &json!(0)), "{report}");
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn five_are_always_within_the_bound_and_of_many_keys_two_per_cent() {
+    for (others, orphaned, done) in [(0, 5, 5), (0, 6, 0), (294, 6, 6), (293, 7, 0)] {
+        let stack = still().await;
+        let office = rich(&stack).await;
+        for number in 0..others {
+            foreign(&stack, &format!("other {number}"));
+        }
+        orphans(&stack, &office, orphaned).await;
+        let report = sync(&stack).await;
+        assert_eq!(report["orphans_disabled"], done, "{others} others, {orphaned} orphans: {report}");
+        stack.stop().await.unwrap();
+    }
+}

@@ -1,0 +1,170 @@
+//! The sync run twice, by two at once, killed at every call, and by one that wakes late: what is in the table afterwards is what one
+//! clean run leaves.
+
+use std::sync::Arc;
+
+use bursar_local::gate::{Matcher, Verdict};
+use bursar_local::invoke::{FunctionName, InvokeError};
+use bursar_local::stack::Stack;
+use futures_util::{StreamExt, stream};
+use serde_json::{Value, json};
+
+use super::world::{World, lively};
+use super::{changed, hours, in_the_morning, minutes, spend, sync, watch, without_runs};
+
+#[tokio::test]
+async fn the_same_run_twice_leaves_the_table_byte_for_byte_the_same_but_for_its_own_record() {
+    let stack = in_the_morning().await;
+    let world = lively(&stack).await;
+    let mut watch = watch(&stack);
+    watch.check().await;
+    // The second night a window has turned, a key is surely gone, and what was found the night before is settled.
+    for night in 0..3 {
+        let first = sync(&stack).await;
+        assert_eq!(first["complete"], true, "night {night}: {first}");
+        assert_eq!(first["orphans_disabled"], if night == 0 { 2 } else { 0 }, "{first}");
+        let before = without_runs(watch.check_after_sync().await);
+        let again = sync(&stack).await;
+        assert_eq!((&again["complete"], &again["readings_recorded"]), (&json!(true), &json!(0)), "{again}");
+        assert_eq!((&again["orphans_disabled"], &again["residual_usd"]), (&json!(0), &json!("0.000000")), "{again}");
+        let seen = watch.check_after_sync().await;
+        assert_eq!(changed(&before, seen), Vec::<String>::new(), "night {night}");
+        stack.clock.advance(hours(24)).unwrap();
+        spend(&stack, &world.keys["ada"], 7);
+    }
+    stack.stop().await.unwrap();
+}
+
+/// What goes on between the run that dies or sleeps and the next.
+fn meanwhile(world: &World<'_>) {
+    // Longer than a lease.
+    world.stack.clock.advance(minutes(17)).unwrap();
+    for (name, micros) in [("ada", 2_000_000), ("nik", 3_000_000), ("by hand", 4_000_000)] {
+        spend(world.stack, &world.keys[name], micros);
+    }
+}
+
+/// Each history takes a world of its own, so only some of the calls with an effect are tried: neighbours of one kind behave alike.
+const ONE_IN: usize = 4;
+
+async fn clean() -> Arc<Vec<String>> {
+    let stack = in_the_morning().await;
+    let world = lively(&stack).await;
+    let mut watch = watch(&stack);
+    watch.check().await;
+    meanwhile(&world);
+    assert_eq!(sync(&stack).await["complete"], true);
+    let picture = world.picture(watch.check_after_sync().await);
+    stack.stop().await.unwrap();
+    Arc::new(picture)
+}
+
+/// The calls of a run by their numbers in it, and whether each has an effect.
+async fn calls() -> Vec<bool> {
+    let stack = in_the_morning().await;
+    let _world = lively(&stack).await;
+    let before = stack.gate.calls().len();
+    sync(&stack).await;
+    let calls = stack.gate.calls().into_iter().skip(before);
+    let effects = calls.map(|made| made.call.name.has_effect()).collect();
+    stack.stop().await.unwrap();
+    effects
+}
+
+fn nth(number: usize) -> Matcher {
+    Matcher::call("*").of(FunctionName::UsageSync).nth(number as u64 + 1)
+}
+
+fn assert_same(clean: &[String], picture: &[String], tell: &str) {
+    let missing: Vec<_> = clean.iter().filter(|line| !picture.contains(line)).collect();
+    let more: Vec<_> = picture.iter().filter(|line| !clean.contains(line)).collect();
+    assert!(
+        missing.is_empty() && more.is_empty() && clean.len() == picture.len(),
+        "{tell}: {missing:#?} became {more:#?}"
+    );
+}
+
+async fn run(stack: &Stack) -> Result<Value, InvokeError> {
+    stack.invoke.invoke(FunctionName::UsageSync, json!({})).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_was_killed_at_any_call_and_the_next_leave_what_one_clean_run_leaves() {
+    let clean = clean().await;
+    let effects = calls().await;
+    let places = effects.iter().enumerate().filter(|(_, has_effect)| **has_effect).map(|(number, _)| number);
+    let cases = places.step_by(ONE_IN).enumerate().map(|(turn, number)| {
+        let (clean, verdict) = (clean.clone(), [Verdict::KillAfter, Verdict::KillBefore][turn % 2].clone());
+        tokio::spawn(async move { killed(&clean, number, verdict).await })
+    });
+    stream::iter(cases).buffer_unordered(3).for_each(async |ended| ended.unwrap()).await;
+}
+
+async fn killed(clean: &[String], number: usize, verdict: Verdict) {
+    let stack = in_the_morning().await;
+    let world = lively(&stack).await;
+    let mut watch = watch(&stack);
+    watch.check().await;
+    stack.gate.at(nth(number), verdict.clone());
+    assert!(run(&stack).await.is_err(), "call {number}: {verdict}");
+    watch.check().await;
+    meanwhile(&world);
+    let report = sync(&stack).await;
+    assert_eq!(report["complete"], true, "call {number}: {report}");
+    assert_same(clean, &world.picture(watch.check_after_sync().await), &format!("call {number}: {verdict}"));
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_runner_that_wakes_late_at_any_call_changes_nothing_that_the_one_after_it_wrote() {
+    let clean = clean().await;
+    let effects = calls().await;
+    let places = effects.iter().enumerate().filter(|(_, has_effect)| **has_effect);
+    let cases = places.skip(1).step_by(ONE_IN).map(|(number, _)| {
+        let clean = clean.clone();
+        tokio::spawn(async move { woken_late(&clean, number).await })
+    });
+    stream::iter(cases).buffer_unordered(3).for_each(async |ended| ended.unwrap()).await;
+}
+
+async fn woken_late(clean: &[String], number: usize) {
+    let stack = in_the_morning().await;
+    let world = lively(&stack).await;
+    let mut watch = watch(&stack);
+    watch.check().await;
+    let held = stack.gate.hold(nth(number));
+    let overtaken = async {
+        held.arrived().await;
+        meanwhile(&world);
+        let report = sync(&stack).await;
+        assert_eq!(report["complete"], true, "call {number}: {report}");
+        drop(held);
+    };
+    let (late, ()) = tokio::join!(run(&stack), overtaken);
+    let tell = format!("call {number}, {late:?}");
+    assert_same(clean, &world.picture(watch.check_after_sync().await), &tell);
+    let runs = world.offices[0].table.runs(10).await.unwrap();
+    assert_eq!(runs.len(), 2, "{tell}: the late one has no record");
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn of_two_runners_at_once_one_runs() {
+    let stack = in_the_morning().await;
+    let world = lively(&stack).await;
+    let held = stack.gate.hold(Matcher::call("provider:GET /keys").of(FunctionName::UsageSync));
+    let second = async {
+        held.arrived().await;
+        let (second, rest) =
+            (sync(&stack).await, stack.invoke.invoke(FunctionName::UsageSync, json!({"task": "resume"})));
+        assert_eq!(
+            (second, rest.await.unwrap()["skipped"].as_str()),
+            (json!({"skipped": "running"}), Some("nothing to resume"))
+        );
+        drop(held);
+    };
+    let (first, ()) = tokio::join!(sync(&stack), second);
+    assert_eq!(first["complete"], true, "{first}");
+    assert_eq!(world.offices[0].table.runs(10).await.unwrap().len(), 2);
+    stack.stop().await.unwrap();
+}

@@ -1,0 +1,98 @@
+//! A new management key: promoted between runs, during one and during a claim, and nothing fails.
+
+use bursar_local::gate::Matcher;
+use bursar_local::invoke::FunctionName;
+use bursar_local::stack::Stack;
+use serde_json::{Value, json};
+
+use super::{foreign, in_the_morning, invite, mint, problems, provider, rich, signed_in, sync};
+
+/// A person puts a key as the pending version.
+async fn put_pending(stack: &Stack, key: &str) {
+    let request = reqwest::Client::new()
+        .post(&stack.ready.secretsmanager)
+        .header("x-amz-target", "secretsmanager.PutSecretValue")
+        .header("content-type", "application/x-amz-json-1.1")
+        .body(
+            json!({"SecretId": stack.ready.secret, "SecretString": key, "VersionStages": ["AWSPENDING"],
+                "ClientRequestToken": format!("{key:-<40}")})
+            .to_string(),
+        );
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+}
+
+async fn rotate(stack: &Stack) -> Value {
+    stack.invoke.invoke(FunctionName::UsageSync, json!({"task": "rotate"})).await.unwrap()
+}
+
+async fn turn(stack: &Stack, number: u32) {
+    let old = bursar_tests::aws::management_key(&stack.ready).await;
+    let new = format!("sk-or-v1-management-{number}");
+    provider(stack).add_management_key(&new).unwrap();
+    put_pending(stack, &new).await;
+    assert_eq!(rotate(stack).await, json!({"promoted": true}));
+    provider(stack).revoke_management_key(&old).unwrap();
+}
+
+#[tokio::test]
+async fn no_run_and_no_claim_fails_when_the_management_key_is_exchanged_at_any_moment() {
+    let stack = in_the_morning().await;
+    let office = rich(&stack).await;
+    let ada = invite(&stack, &office, "ada", None).await;
+    mint(&stack, &office, &ada).await;
+    assert_eq!(sync(&stack).await["complete"], true);
+    turn(&stack, 0).await;
+    assert_eq!(rotate(&stack).await, json!({"skipped": "nothing pending"}));
+    assert_eq!(sync(&stack).await["complete"], true, "between two runs");
+
+    let calls = ["provider:GET /key", "provider:GET /credits", "provider:GET /workspaces", "provider:GET /keys"];
+    for (number, call) in (1..).zip(calls) {
+        let held = stack.gate.hold(Matcher::call(call).of(FunctionName::UsageSync));
+        let meanwhile = async {
+            held.arrived().await;
+            turn(&stack, number).await;
+            drop(held);
+        };
+        let (report, ()) = tokio::join!(sync(&stack), meanwhile);
+        assert_eq!(report["complete"], true, "at {call}: {report}");
+    }
+    for (number, name) in (10..).zip(["ben", "cat"]) {
+        invite(&stack, &office, name, None).await;
+        let student = signed_in(&stack, &format!("{name}@x.edu")).await;
+        let my = student.get("/my").await.expect(200);
+        if name == "ben" {
+            turn(&stack, number).await;
+        }
+        // The one whose claim is at the provider when the old key ends is refused for certain, and presses again.
+        let shown = student.submit(&my, &format!("/my/{}/reveal", office.programme), &[]).await;
+        let shown = if shown.status == 200 {
+            shown
+        } else {
+            let my = student.get("/my").await.expect(200);
+            student.submit(&my, &format!("/my/{}/reveal", office.programme), &[]).await
+        };
+        assert_eq!(shown.status, 200, "{name}: {}", shown.readable());
+    }
+    assert_eq!(sync(&stack).await["complete"], true);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_ordinary_key_is_refused_by_its_name_and_the_current_one_stays() {
+    let stack = in_the_morning().await;
+    let made = provider(&stack).add_foreign_key("by hand", None, stack.clock.now()).unwrap();
+    foreign(&stack, "another");
+    put_pending(&stack, &made.plaintext).await;
+    let before = bursar_tests::aws::management_key(&stack.ready).await;
+    let refused =
+        stack.invoke.invoke(FunctionName::UsageSync, json!({"task": "rotate"})).await.unwrap_err().to_string();
+    assert!(refused.contains("is an ordinary key"), "{refused}");
+    assert!(!refused.contains(&made.plaintext));
+    assert_eq!(bursar_tests::aws::management_key(&stack.ready).await, before);
+    stack.secrets.put(&stack.ready.secret, &made.plaintext).unwrap();
+    let report = sync(&stack).await;
+    assert_eq!((&report["complete"], &report["keys_listed"]), (&json!(false), &json!(0)), "{report}");
+    assert!(problems(&report).contains("is an ordinary key"), "never taken for an account without keys: {report}");
+    stack.stop().await.unwrap();
+}

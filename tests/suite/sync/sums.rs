@@ -1,0 +1,250 @@
+//! The sync's sums: totals of the day, the pot's counter counted anew, and who may move the pot meanwhile.
+
+use std::sync::Arc;
+
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::{Press, PressKind};
+use bursar_core::domain::id::{Epoch, GrantId};
+use bursar_core::domain::limit::{Spending, reserved};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::{Pot, Programme};
+use bursar_core::domain::window::Reset;
+use bursar_core::store::{At, Outcome};
+use bursar_local::gate::{Matcher, Verdict};
+use bursar_local::invoke::FunctionName;
+use bursar_local::stack::Stack;
+use bursar_tests::invariants::{RawTable, Snapshot};
+use bursar_tests::office::Office;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::{office_deadline, spend, still, sync, watch, without_runs};
+
+/// What the grants of the one programme reserve, added up by hand.
+fn by_hand(seen: &Snapshot, at: Timestamp) -> Usd {
+    let settings = &seen.programmes.values().next().unwrap().settings;
+    let of = |grant| {
+        let spending = Spending::of(grant, &seen.readings_of(grant), settings, at);
+        reserved(grant, &spending, settings, at)
+    };
+    seen.grants.values().map(of).sum()
+}
+
+fn pot(seen: &Snapshot) -> &Pot {
+    seen.pots.values().next().unwrap()
+}
+
+/// The programme as an edit would leave it.
+async fn with_reset(stack: &Stack, office: &Office<'_>, reset: Reset) {
+    let mut programme: Programme = office.table.programme(&office.programme).await.unwrap().unwrap();
+    programme.settings.reset = reset;
+    RawTable::at(&stack.ready.dynamodb, &stack.ready.table).keep(&programme).await.unwrap();
+}
+
+#[tokio::test]
+async fn totals_and_the_pots_counter_are_the_sums_over_the_grants_and_a_repeated_run_writes_only_itself() {
+    let stack = still().await;
+    let office = Office::open(&stack).await;
+    let [ada, bob, eve] =
+        [office.invite("ada@x.edu").await, office.invite("bob@x.edu").await, office.invite("eve@x.edu").await];
+    office.invite("dan@x.edu").await;
+    let keys = [office.claim(&ada).await, office.claim(&bob).await, office.claim(&eve).await];
+    spend(&stack, &keys[0], 1_250_000);
+    spend(&stack, &keys[1], 20_500_000);
+    spend(&stack, &keys[2], 300_000);
+    let mut watch = watch(&stack);
+    watch.check().await;
+    let report = sync(&stack).await;
+    assert_eq!(report["readings_recorded"], 3, "{report}");
+    watch.check_after_sync().await;
+    // Spent by nobody's reading yet when the place was given back.
+    spend(&stack, &keys[2], 400_000);
+    office.table.revoke(office.at(&eve), &Actor::Rule, None).await.unwrap();
+
+    sync(&stack).await;
+    let first = without_runs(watch.check_after_sync().await);
+    let seen = watch.seen().unwrap();
+    let totals = seen.totals.last().unwrap();
+    assert_eq!(
+        (seen.totals.len(), totals.used.credits.total(), totals.grants, totals.claimed),
+        (1, Usd::from_micros(22_450_000), 4, 3)
+    );
+    assert_eq!(pot(seen).reserved, Usd::from_micros(20_000_000 + 20_500_000 + 700_000));
+    assert_eq!(pot(seen).reserved, by_hand(seen, stack.clock.now()));
+    assert_eq!(totals.implied, pot(seen).reserved + Usd::from_dollars(20));
+
+    let report = sync(&stack).await;
+    assert_eq!(report["readings_recorded"], 0, "{report}");
+    let seen = watch.check_after_sync().await;
+    let changed: Vec<_> = without_runs(seen).into_iter().filter(|(key, item)| first.get(key) != Some(item)).collect();
+    assert!(changed.is_empty() && without_runs(seen).len() == first.len(), "{changed:?}");
+
+    let runs = office.table.runs(10).await.unwrap();
+    assert_eq!(runs.len(), 3);
+    assert_eq!(serde_json::from_str::<Value>(&runs[0].report).unwrap(), report);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_run_that_could_not_list_everything_is_on_record_and_sums_up_nothing() {
+    let stack = still().await;
+    let office = Office::open(&stack).await;
+    let rule = stack.gate.at(Matcher::call("provider:GET /keys").every(), Verdict::status(500));
+    let report = sync(&stack).await;
+    stack.gate.lift(rule);
+    assert_eq!(report["complete"], false);
+    let run = office.table.latest_run().await.unwrap().unwrap();
+    assert!(!run.complete && run.report.contains("the keys could not all be listed"), "{run:?}");
+    assert_eq!(office.table.totals(&office.programme).await.unwrap(), None);
+    sync(&stack).await;
+    assert!(office.table.totals(&office.programme).await.unwrap().is_some());
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_made_by_hand_under_a_name_of_ours_writes_into_no_reading() {
+    let stack = still().await;
+    let office = Office::open(&stack).await;
+    let ada = office.invite("ada@x.edu").await;
+    let key = office.claim(&ada).await;
+    spend(&stack, &key, 1_000_000);
+    let name = office.key(&key).name;
+    let other_nonce = format!("{}{}", &name[..name.len() - 4], "0000");
+    for name in [&name, &other_nonce] {
+        let made = stack.provider.as_ref().unwrap().add_foreign_key(name, None, stack.clock.now()).unwrap();
+        spend(&stack, &made.hash, 50_000_000);
+    }
+    let report = sync(&stack).await;
+    assert_eq!((&report["keys_listed"], &report["readings_recorded"]), (&json!(3), &json!(1)), "{report}");
+    assert_eq!(report["problems"].as_array().unwrap().len(), 2, "{report}");
+    let totals = office.table.totals(&office.programme).await.unwrap().unwrap();
+    assert_eq!(totals.used.credits.total(), Usd::from_dollars(1));
+    stack.stop().await.unwrap();
+}
+
+/// What somebody does while the sync sums up.
+#[derive(Debug, Clone, Copy)]
+enum Meanwhile {
+    Begins,
+    IsRevoked,
+    LowersTheCap,
+    RaisesTheCap,
+}
+
+async fn act(office: &Office<'_>, meanwhile: Meanwhile, ada: &GrantId, bob: &GrantId) {
+    let cap = |dollars| Some(Usd::from_dollars(dollars));
+    let by = &Actor::Rule;
+    let done = match meanwhile {
+        Meanwhile::Begins => {
+            let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
+            matches!(office.table.begin(office.at(bob), press).await.unwrap(), Outcome::Done(_))
+        }
+        Meanwhile::IsRevoked => {
+            matches!(office.table.revoke(office.at(ada), by, None).await.unwrap(), Outcome::Done(_))
+        }
+        Meanwhile::LowersTheCap => {
+            matches!(office.table.set_cap(office.at(ada), cap(5), by, None).await.unwrap(), Outcome::Done(_))
+        }
+        Meanwhile::RaisesTheCap => {
+            matches!(office.table.set_cap(office.at(ada), cap(30), by, None).await.unwrap(), Outcome::Done(_))
+        }
+    };
+    assert!(done, "{meanwhile:?}");
+}
+
+/// A sync that has something to count anew: a key went beyond its cap.
+async fn to_be_counted(stack: &Stack) -> (Office<'_>, GrantId, GrantId) {
+    let office = Office::open(stack).await;
+    let (ada, bob) = (office.invite("ada@x.edu").await, office.invite("bob@x.edu").await);
+    let eve = office.invite("eve@x.edu").await;
+    office.claim(&ada).await;
+    let key = office.claim(&eve).await;
+    spend(stack, &key, 21_000_000);
+    (office, ada, bob)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_moves_the_pot_at_any_moment_of_a_sync_the_counter_is_the_sum_in_the_end() {
+    let calls = {
+        let stack = still().await;
+        to_be_counted(&stack).await;
+        let before = stack.gate.calls().len();
+        sync(&stack).await;
+        let calls: Vec<_> = stack.gate.calls().into_iter().skip(before).map(|recorded| recorded.call).collect();
+        stack.stop().await.unwrap();
+        calls
+    };
+    // Each of its calls of the table from before it reads the pot, by name and number.
+    let mut moments: Vec<(String, u64)> = Vec::new();
+    for call in calls.iter().map(|call| call.name.to_string()).filter(|name| name.starts_with("dynamodb:")) {
+        let nth = 1 + moments.iter().filter(|(name, _)| *name == call).count() as u64;
+        moments.push((call, nth));
+    }
+    // What comes later than the call after the count neither reads nor writes it.
+    let counts = moments.iter().position(|(name, _)| name == "dynamodb:TransactWriteItems").unwrap();
+    assert!(counts > 24, "{moments:?}");
+    moments.truncate(counts + 2);
+    let moments = moments.split_off(counts - 24);
+    let moments = Arc::new(moments);
+    // Whoever moves the pot by a cap does it as by a place, so there some moments are enough.
+    let kinds =
+        [(Meanwhile::Begins, 1), (Meanwhile::IsRevoked, 1), (Meanwhile::LowersTheCap, 5), (Meanwhile::RaisesTheCap, 5)];
+    let runs = kinds.map(|(meanwhile, one_in)| {
+        let moments = moments.clone();
+        tokio::spawn(async move {
+            for moment in moments.iter().rev().step_by(one_in) {
+                overtaken(moment, meanwhile).await;
+            }
+        })
+    });
+    for run in runs {
+        run.await.unwrap();
+    }
+}
+
+async fn overtaken((name, nth): &(String, u64), meanwhile: Meanwhile) {
+    let stack = still().await;
+    let (office, ada, bob) = to_be_counted(&stack).await;
+    let mut watch = watch(&stack);
+    watch.check().await;
+    let held = stack.gate.hold(Matcher::call(name).of(FunctionName::UsageSync).nth(*nth));
+    let overtaking = async {
+        held.arrived().await;
+        act(&office, meanwhile, &ada, &bob).await;
+        drop(held);
+    };
+    let (report, ()) = tokio::join!(sync(&stack), overtaking);
+    let seen = watch.check().await;
+    let (counted, sum) = (pot(seen).reserved, by_hand(seen, stack.clock.now()));
+    // The sum of a run that was overtaken after its last try may wait for the next.
+    assert_eq!(counted, sum, "{meanwhile:?} at {name} {nth}: {report}");
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn who_gives_a_place_back_as_of_an_instant_before_the_pot_was_counted_takes_no_more_out_than_is_in() {
+    let stack = still().await;
+    let office = Office::open(&stack).await;
+    with_reset(&stack, &office, Reset::Daily).await;
+    let pot_of = || office.table.pot(&office.programme);
+    let by = bursar_core::store::By { actor: &Actor::Rule, now: stack.clock.now(), deadline: office_deadline() };
+    office.table.set_pot(&office.programme, Usd::from_dollars(100_000), by).await.unwrap();
+    let (ada, bob) = (office.invite("ada@x.edu").await, office.invite("bob@x.edu").await);
+    office.claim(&ada).await;
+    office.claim(&bob).await;
+    let mut watch = watch(&stack);
+    watch.check().await;
+
+    let yesterday = stack.clock.now();
+    stack.clock.advance(SignedDuration::from_hours(24)).unwrap();
+    let before = pot_of().await.unwrap().unwrap().reserved;
+    sync(&stack).await;
+    watch.check_after_sync().await;
+    assert_eq!(before - pot_of().await.unwrap().unwrap().reserved, Usd::from_dollars(40), "a window of each is over");
+    let At { programme, grant, deadline, .. } = office.at(&ada);
+    let late = At { programme, grant, now: yesterday, deadline };
+    office.table.revoke(late, &Actor::Rule, None).await.unwrap();
+    let seen = watch.check().await;
+    assert_eq!(pot(seen).reserved, by_hand(seen, stack.clock.now()));
+    stack.stop().await.unwrap();
+}

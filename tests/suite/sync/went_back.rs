@@ -1,0 +1,221 @@
+//! A table that went back to an earlier moment: what students use is recovered and goes on working.
+
+use bursar_core::domain::audit::Act;
+use bursar_core::domain::grant::State;
+use bursar_core::domain::id::GrantId;
+use bursar_core::store::items::{Item, Meta};
+use bursar_local::stack::Stack;
+use bursar_tests::invariants::{Snapshot, Watch};
+use bursar_tests::office::Office;
+use serde_json::json;
+
+use super::{
+    ADMIN, begin, changed, foreign, grant, hours, in_the_morning, invite, is_enabled, make, mint, minutes, problems,
+    provider, raw, record, rich, signed_in, spend, sync, watch, without_runs,
+};
+
+/// What is in the table, whatever is to be said of it.
+async fn seen(stack: &Stack) -> Watch {
+    let mut watch = watch(stack);
+    watch.violations(false).await.unwrap();
+    watch
+}
+
+async fn items(stack: &Stack) -> Vec<Item> {
+    seen(stack).await.seen().unwrap().items.values().cloned().collect()
+}
+
+/// Nothing is wrong, but that a key is enabled whose grant is not there any more.
+async fn judge<'w>(watch: &'w mut Watch, lost: usize) -> &'w Snapshot {
+    let mut violations = watch.violations(true).await.unwrap();
+    violations.retain(|violation| !violation.what.ends_with("but its grant is not there") || lost == 0);
+    assert!(violations.is_empty(), "{violations:#?}");
+    watch.seen().unwrap()
+}
+
+/// Puts the table back to where it was.
+async fn put_back(stack: &Stack, then: &[Item]) {
+    let (raw, now) = (raw(stack), items(stack).await);
+    for item in now {
+        let key = ["pk", "sk"].map(|name| (name.to_owned(), item[name].clone())).into();
+        raw.client().delete_item().table_name(raw.name()).set_key(Some(key)).send().await.unwrap();
+    }
+    for item in then {
+        raw.put(item.clone()).await.unwrap();
+    }
+}
+
+/// As if it had been put back under another name than it had.
+async fn as_a_copy(stack: &Stack) {
+    let meta: Meta = seen(stack).await.seen().unwrap().meta.clone().unwrap();
+    raw(stack).keep(&Meta { table: "what-it-was-called-before".to_owned(), ..meta }).await.unwrap();
+}
+
+struct Past {
+    ada: GrantId,
+    ben: GrantId,
+    cat: GrantId,
+    dan: GrantId,
+    eve: GrantId,
+}
+
+/// The table at some moment, and all that was done since.
+async fn a_past<'s>(stack: &'s Stack, office: &Office<'s>) -> (Past, Vec<Item>, [String; 5]) {
+    let mut past = Vec::new();
+    for name in ["ada", "ben", "cat", "dan", "eve"] {
+        past.push(invite(stack, office, name, None).await);
+    }
+    let [ada, ben, cat, dan, eve] = past.try_into().unwrap();
+    let mut live = Vec::new();
+    for of in [&ada, &ben, &dan] {
+        live.push(mint(stack, office, of).await);
+    }
+    spend(stack, &live[0], 1_000_000);
+    spend(stack, &live[1], 2_000_000);
+    foreign(stack, "by hand");
+    assert_eq!(sync(stack).await["complete"], true);
+    stack.clock.advance(hours(3)).unwrap();
+    let begun = begin(stack, office, &eve).await;
+    let then = items(stack).await;
+
+    let of_eve = make(stack, office, &eve, &begun);
+    record(office, &eve, &begun, &of_eve).await;
+    let of_ada = mint(stack, office, &ada).await;
+    let of_cat = mint(stack, office, &cat).await;
+    spend(stack, &of_ada, 3_000_000);
+    spend(stack, &of_cat, 400_000);
+    provider(stack).disable(&live[1]).unwrap();
+    let fay = invite(stack, office, "fay", None).await;
+    let of_fay = mint(stack, office, &fay).await;
+    spend(stack, &of_fay, 50_000);
+    let in_use = [of_ada, of_cat, live[2].clone(), of_eve, of_fay];
+    (Past { ada, ben, cat, dan, eve }, then, in_use)
+}
+
+async fn goes_on(stack: &Stack, office: &Office<'_>, past: &Past, in_use: &[String; 5], has_eve: bool) {
+    let report = sync(stack).await;
+    assert_eq!((&report["complete"], &report["orphans_disabled"]), (&json!(true), &json!(0)), "{report}");
+    assert_eq!(report["residual_usd"], "0.000000", "all of it is somebody's: {report}");
+    let page = signed_in(stack, ADMIN).await.get("/console/account").await.expect(200);
+    assert!(page.body.contains(&in_use[4]), "a key whose grant is not there is named");
+    let mut watch = watch(stack);
+    let before = without_runs(judge(&mut watch, 1).await);
+    let live = [(&past.ada, Some(&in_use[0])), (&past.cat, Some(&in_use[1])), (&past.dan, Some(&in_use[2]))];
+    let of_eve = has_eve.then_some((&past.eve, Some(&in_use[3])));
+    for (of, key) in live.into_iter().chain(of_eve).chain([(&past.ben, None)]) {
+        let known = grant(office, of).await;
+        assert_eq!(known.live().and_then(|live| live.key.as_ref()).map(|key| key.as_str()), key.map(String::as_str));
+        let recovered = |entry: &bursar_core::domain::audit::Entry| entry.what.act == Act::Recovered;
+        let entries = office.table.entries_of(&office.programme, of).await.unwrap();
+        let is_new = of == &past.ada || of == &past.cat || of == &past.eve;
+        assert_eq!(entries.iter().filter(|entry| recovered(entry)).count(), usize::from(is_new), "{known}");
+        let is_stopped = entries.iter().any(|entry| entry.what.act == Act::Stopped);
+        assert_eq!(is_stopped, of == &past.ben, "{entries:?}");
+    }
+    assert!(in_use.iter().all(|key| is_enabled(stack, key)), "whatever a student uses works");
+    let again = sync(stack).await;
+    assert_eq!((&again["complete"], &again["readings_recorded"]), (&json!(true), &json!(0)), "{again}");
+    assert_eq!(changed(&before, judge(&mut watch, 1).await), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_table_that_went_back_under_its_name_recovers_every_live_key_and_disables_none() {
+    let stack = in_the_morning().await;
+    let office = rich(&stack).await;
+    let (past, then, in_use) = a_past(&stack, &office).await;
+    put_back(&stack, &then).await;
+    goes_on(&stack, &office, &past, &in_use, false).await;
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn in_a_copy_an_open_attempt_counts_as_shown_and_nothing_is_claimed_until_it_is_recovered() {
+    let stack = in_the_morning().await;
+    let office = rich(&stack).await;
+    let (past, then, in_use) = a_past(&stack, &office).await;
+    put_back(&stack, &then).await;
+    as_a_copy(&stack).await;
+    let gus = invite(&stack, &office, "gus", None).await;
+    let student = signed_in(&stack, "gus@x.edu").await;
+    let path = format!("/my/{}/reveal", office.programme);
+    let my = student.get("/my").await.expect(200);
+    let refused = student.submit(&my, &path, &[]).await;
+    assert!(refused.status == 503 && refused.body.contains("in some minutes"), "{}", refused.readable());
+    assert_eq!(grant(&office, &gus).await.state, State::Invited);
+    goes_on(&stack, &office, &past, &in_use, true).await;
+    let my = student.get("/my").await.expect(200);
+    student.submit(&my, &path, &[]).await.expect(200);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn in_a_copy_a_run_that_was_left_before_the_copy_is_not_gone_on_with() {
+    let stack = in_the_morning().await;
+    let office = rich(&stack).await;
+    let ada = invite(&stack, &office, "ada", None).await;
+    for number in 0..200 {
+        foreign(&stack, &format!("other {number}"));
+    }
+    let crooked = super::crooked::Crooked::before(&stack).await;
+    crooked.bend(|path, told| match path.starts_with("/keys?") && !path.ends_with("offset=0") {
+        true => super::crooked::Told { status: 429, headers: vec![("retry-after", "3000".to_owned())], ..told },
+        false => told,
+    });
+    assert!(problems(&crooked.sync().await).contains("the time was up"));
+    let then = items(&stack).await;
+    let key = mint(&stack, &office, &ada).await;
+    put_back(&stack, &then).await;
+    as_a_copy(&stack).await;
+    let report = sync(&stack).await;
+    assert_eq!((&report["complete"], &report["keys_listed"]), (&json!(true), &json!(201)), "{report}");
+    assert_eq!(grant(&office, &ada).await.live().unwrap().key.as_ref().unwrap().as_str(), key);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_recovery_that_would_stop_thirty_keys_stops_none_and_says_so() {
+    let stack = in_the_morning().await;
+    let office = rich(&stack).await;
+    let mut keys = Vec::new();
+    let mut then = Vec::new();
+    let mut grants = Vec::new();
+    for number in 0..30 {
+        let grant = invite(&stack, &office, &format!("s{number}"), None).await;
+        keys.push(mint(&stack, &office, &grant).await);
+        grants.push(grant);
+    }
+    assert_eq!(sync(&stack).await["complete"], true);
+    then.extend(items(&stack).await);
+    stack.clock.advance(minutes(10)).unwrap();
+    for grant in &grants {
+        let begun = begin(&stack, &office, grant).await;
+        keys.push(make(&stack, &office, grant, &begun));
+    }
+    for key in &keys[..30] {
+        patch_on(&stack, key).await;
+    }
+    put_back(&stack, &then).await;
+    as_a_copy(&stack).await;
+    for _ in 0..2 {
+        let report = sync(&stack).await;
+        assert_eq!(report["complete"], false, "{report}");
+        assert!(problems(&report).contains("30 keys would have been disabled"), "{report}");
+        assert!(keys.iter().all(|key| is_enabled(&stack, key)), "none is stopped");
+    }
+    let meta: Meta = seen(&stack).await.seen().unwrap().meta.clone().unwrap();
+    assert_ne!(meta.table, stack.ready.table, "it is not recovered");
+    let admin = signed_in(&stack, ADMIN).await;
+    let page = admin.get("/console/account").await.expect(200);
+    admin.submit(&page, "/console/account/release", &[]).await.expect(303);
+    let report = sync(&stack).await;
+    assert_eq!(report["complete"], true, "{report}");
+    assert!(
+        keys[..30].iter().all(|key| !is_enabled(&stack, key)) && keys[30..].iter().all(|key| is_enabled(&stack, key))
+    );
+    watch(&stack).check_after_sync().await;
+    stack.stop().await.unwrap();
+}
+
+async fn patch_on(stack: &Stack, key: &str) {
+    super::patch(stack, key, json!({"disabled": false})).await;
+}
