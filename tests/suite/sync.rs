@@ -1,7 +1,7 @@
 //! The sync over a whole stack: what it records, what it does about what it finds, and what it makes of a provider that fails, lies or
 //! goes away, of being killed, repeated and overtaken, and of a table that went back.
 
-//MOD mod checkpoints;
+mod checkpoints;
 mod crooked;
 mod ends;
 mod guard;
@@ -13,7 +13,7 @@ mod repeated;
 mod rotation;
 mod sums;
 mod went_back;
-//MOD mod windows;
+mod windows;
 mod world;
 
 use std::collections::BTreeMap;

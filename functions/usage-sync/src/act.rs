@@ -8,11 +8,12 @@ use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{Found, HoldKind, Listed, Rule, State, Stopped, View, Wanted};
 use bursar_core::domain::id::Epoch;
 use bursar_core::domain::key::KeyHash;
+use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::{Of, Reading, Used};
 use bursar_core::domain::window::utc_date;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::key::Key;
-use bursar_core::provider::keys::{Found as Answered, KeyPatch};
+use bursar_core::provider::keys::{Deleted, Found as Answered, KeyPatch};
 use bursar_core::store::{At, Noted, Outcome};
 use futures_util::StreamExt;
 use jiff::{SignedDuration, Timestamp};
@@ -41,6 +42,10 @@ enum Came {
     /// Keys are on record that the table did not know.
     Recovered {
         late: Late,
+    },
+    /// A key was deleted that had used so much.
+    Purged {
+        used: Usd,
     },
     /// The provider refused the management key, so that nothing more can be done.
     Refused(String),
@@ -116,7 +121,14 @@ impl Run<'_> {
                 self.table.recover(at, &found, self.is_copy).await?;
                 self.disable(at).await?;
                 let unread: Vec<&Row> = rows.iter().filter(|row| unread.contains(&row.epoch())).collect();
-                return Ok(Came::Recovered { late: self.read_late(at, &unread, progress).await? });
+                let late = Box::pin(self.read_late(at, &unread, progress)).await?;
+                let newest = rows.iter().filter(|row| row.said.enabled).max_by_key(|row| row.epoch());
+                if let Some(row) = newest {
+                    let listed = row.said.limit.map_or(Listed::Unlimited, Listed::Limit);
+                    Box::pin(self.send_limit(at, listed)).await?;
+                    self.disable(at).await?;
+                }
+                return Ok(Came::Recovered { late });
             }
             What::EnabledAgain { epoch, key } => {
                 self.table.disable_again(at, *epoch, key).await?;
@@ -267,8 +279,13 @@ impl Run<'_> {
     async fn purge(&self, at: At<'_>, epoch: Epoch, key: &KeyHash, progress: &Progress) -> Result<Came> {
         let Some(view) = self.table.view(at.programme, at.grant).await? else { return Ok(Came::Done) };
         if view.may_purge(epoch, progress.restored_at, at.now) {
-            self.provider.delete_key(key, at.deadline).await?;
+            let deleted = self.provider.delete_key(key, at.deadline).await?;
             self.table.purged(at, epoch, key).await?;
+            // It was listed, and is not any more.
+            if deleted == Deleted::Now {
+                let used = view.readings.iter().find(|reading| reading.epoch == epoch).map(Reading::lifetime);
+                return Ok(Came::Purged { used: used.unwrap_or_default() });
+            }
         }
         Ok(Came::Done)
     }
@@ -286,6 +303,7 @@ impl Progress {
                 self.restored_at = Some(self.began_at);
                 self.note_late(late);
             }
+            Came::Purged { used } => self.account.ours_gone += used,
             Came::Refused(why) => {
                 self.key_does_not_work = true;
                 self.report.problem(why);

@@ -15,7 +15,7 @@ async fn put_pending(stack: &Stack, key: &str) {
         .header("content-type", "application/x-amz-json-1.1")
         .body(
             json!({"SecretId": stack.ready.secret, "SecretString": key, "VersionStages": ["AWSPENDING"],
-                "ClientRequestToken": format!("{key:-<40}")})
+                "ClientRequestToken": format!("{:->40}", &key[key.len().saturating_sub(40)..])})
             .to_string(),
         );
     let answer = request.send().await.unwrap();

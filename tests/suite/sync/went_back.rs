@@ -1,5 +1,6 @@
 //! A table that went back to an earlier moment: what students use is recovered and goes on working.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::Act;
 use bursar_core::domain::grant::State;
 use bursar_core::domain::id::GrantId;
@@ -48,7 +49,13 @@ async fn put_back(stack: &Stack, then: &[Item]) {
 /// As if it had been put back under another name than it had.
 async fn as_a_copy(stack: &Stack) {
     let meta: Meta = seen(stack).await.seen().unwrap().meta.clone().unwrap();
-    raw(stack).keep(&Meta { table: "what-it-was-called-before".to_owned(), ..meta }).await.unwrap();
+    let before = "what-it-was-called-before".to_owned();
+    let is_checkpoint = |item: &Item| item["kind"] == AttributeValue::S("checkpoint".to_owned());
+    for mut item in items(stack).await.into_iter().filter(is_checkpoint) {
+        item.insert("table".to_owned(), AttributeValue::S(before.clone()));
+        raw(stack).put(item).await.unwrap();
+    }
+    raw(stack).keep(&Meta { table: before, ..meta }).await.unwrap();
 }
 
 struct Past {

@@ -1,0 +1,114 @@
+//! A run that needs several invocations: each goes on where the one before it stopped, whatever happens in between.
+
+use std::time::Duration;
+
+use bursar_core::domain::money::Usd;
+use bursar_local::gate::{Matcher, Verdict};
+use bursar_local::stack::Stack;
+use bursar_tests::office::Office;
+use serde_json::{Value, json};
+
+use super::crooked::Crooked;
+use super::{changed, foreign, hours, in_the_morning, invite, mint, problems, rich, spend, sync, watch, without_runs};
+
+/// A second of it is kept for the checkpoint.
+const SHORT: Duration = Duration::from_millis(1_250);
+const LONG: Duration = Duration::from_secs(900);
+const OTHERS: usize = 2_600;
+
+/// More keys than can be listed in a short time, since the provider takes its time.
+async fn many(stack: &Stack) -> (Office<'_>, Vec<String>) {
+    let office = rich(stack).await;
+    let mut keys = Vec::new();
+    for number in 0..6 {
+        let grant = invite(stack, &office, &format!("s{number}"), None).await;
+        keys.push(mint(stack, &office, &grant).await);
+        spend(stack, &keys[number], 1_000_000);
+        for other in 0..OTHERS / 6 {
+            foreign(stack, &format!("other {number} {other}"));
+        }
+    }
+    stack.gate.at(Matcher::call("provider:GET /keys").every(), Verdict::Delay(Duration::from_millis(200)));
+    (office, keys)
+}
+
+fn is_left(report: &Value) -> bool {
+    report["complete"] == false && problems(report).contains("the time was up")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_of_several_invocations_ends_complete_with_what_one_would_have_left() {
+    let stack = in_the_morning().await;
+    let (office, keys) = many(&stack).await;
+    let short = Crooked::before(&stack).await;
+    let (mut left, mut new) = (0, Vec::new());
+    let report = loop {
+        let report = short.within(SHORT, json!({})).await.unwrap();
+        if !is_left(&report) {
+            break report;
+        }
+        left += 1;
+        assert!(left < 60, "it never ends: {report}");
+        // Somebody claims, and keys are made, meanwhile.
+        if left < 4 {
+            let grant = invite(&stack, &office, &format!("new{left}"), None).await;
+            new.push(mint(&stack, &office, &grant).await);
+            foreign(&stack, &format!("new {left}"));
+        }
+    };
+    assert!(left >= 2, "one was enough");
+    assert_eq!((&report["complete"], &report["residual_usd"]), (&json!(true), &json!("0.000000")), "{report}");
+    assert!(report["keys_listed"].as_u64().unwrap() >= (OTHERS / 6 * 6 + keys.len()) as u64, "{report}");
+    let totals = office.table.totals(&office.programme).await.unwrap().unwrap();
+    assert_eq!(totals.used.credits.total(), Usd::from_dollars(6));
+    let mut watch = watch(&stack);
+    watch.check_after_sync().await;
+    // The next takes in what was made meanwhile; then nothing is left to be said.
+    assert_eq!(sync(&stack).await["complete"], true);
+    let before = without_runs(watch.check_after_sync().await);
+    assert_eq!(sync(&stack).await["readings_recorded"], 0);
+    let mut changed = changed(&before, watch.check_after_sync().await);
+    changed.retain(|line| !line.contains("checkpoint"));
+    assert_eq!(changed, Vec::<String>::new());
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_invocation_kept_before_it_died_is_not_mixed_with_what_the_next_one_keeps() {
+    let stack = in_the_morning().await;
+    let (office, _) = many(&stack).await;
+    let short = Crooked::before(&stack).await;
+    assert!(is_left(&short.within(SHORT, json!({})).await.unwrap()));
+    // Its rows are kept, and the checkpoint that would name them is not.
+    stack.gate.at(Matcher::call("dynamodb:TransactWriteItems"), Verdict::status(400));
+    short.within(SHORT + Duration::from_millis(300), json!({"task": "resume"})).await.unwrap_err();
+    assert!(stack.gate.unfired().iter().all(|rule| rule.contains("GET /keys")));
+    assert!(is_left(&short.within(SHORT, json!({"task": "resume"})).await.unwrap()));
+    let report = short.within(LONG, json!({"task": "resume"})).await.unwrap();
+    let (all, missing) = (json!(OTHERS / 6 * 6 + 6), json!(0));
+    assert_eq!(
+        (&report["complete"], &report["keys_listed"], &report["keys_missing"]),
+        (&json!(true), &all, &missing),
+        "{report}"
+    );
+    let foreign = office.table.foreign_keys().await.unwrap();
+    assert_eq!(foreign.iter().filter(|key| key.gone_at.is_none()).count(), OTHERS / 6 * 6, "each is there");
+    assert_eq!(short.within(LONG, json!({"task": "resume"})).await.unwrap()["skipped"], "nothing to resume");
+    watch(&stack).check_after_sync().await;
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_was_left_six_hours_ago_is_begun_anew() {
+    let stack = in_the_morning().await;
+    let (_, keys) = many(&stack).await;
+    let short = Crooked::before(&stack).await;
+    assert!(is_left(&short.within(SHORT, json!({})).await.unwrap()));
+    stack.clock.advance(hours(6)).unwrap();
+    spend(&stack, &keys[5], 2_000_000);
+    assert_eq!(short.within(LONG, json!({"task": "resume"})).await.unwrap()["skipped"], "nothing to resume");
+    let report = short.within(LONG, json!({})).await.unwrap();
+    assert_eq!((&report["complete"], &report["residual_usd"]), (&json!(true), &json!("0.000000")), "{report}");
+    watch(&stack).check_after_sync().await;
+    stack.stop().await.unwrap();
+}

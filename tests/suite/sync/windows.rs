@@ -1,0 +1,181 @@
+//! Spans of time against what was really spent: random histories with missed nights, through real syncs.
+
+use std::collections::BTreeMap;
+
+use bursar_core::domain::days::{Days, Known};
+use bursar_core::domain::id::GrantId;
+use bursar_core::domain::programme::Byok;
+use bursar_core::domain::reading::Used;
+use bursar_core::domain::span::Span;
+use bursar_core::domain::window::{Reset, utc_date};
+use bursar_local::gate::Dice;
+use bursar_local::provider::Nano;
+use bursar_local::stack::Stack;
+use bursar_tests::office::Office;
+use jiff::Timestamp;
+use jiff::ToSpan;
+use jiff::civil::Date;
+use serde_json::json;
+
+use super::{foreign, in_the_morning, instant, invite, mint, provider, rich, shape, spend, sync};
+
+/// So many days are lived through.
+const DAYS: i64 = 34;
+
+/// What was really spent, by scope and UTC day.
+type Truth = BTreeMap<(String, Date), i64>;
+
+struct Life<'s> {
+    stack: &'s Stack,
+    offices: [Office<'s>; 2],
+    grants: [GrantId; 3],
+    keys: Vec<String>,
+    by_hand: String,
+    truth: Truth,
+    synced: Vec<Timestamp>,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_span_is_the_sum_of_what_was_spent_in_it_or_says_that_it_is_not_known_exactly() {
+    let lives = [1, 2].map(|seed| tokio::spawn(live(seed)));
+    for life in lives {
+        life.await.unwrap();
+    }
+}
+
+async fn live(seed: u64) {
+    let stack = in_the_morning().await;
+    let offices = [rich(&stack).await, rich(&stack).await];
+    shape(&stack, &offices[1], |settings| (settings.reset, settings.byok) = (Reset::Daily, Byok::Inside)).await;
+    let grants = [
+        invite(&stack, &offices[0], "ada", Some("A")).await,
+        invite(&stack, &offices[0], "ben", None).await,
+        invite(&stack, &offices[1], "cat", None).await,
+    ];
+    let mut keys = Vec::new();
+    for (grant, office) in grants.iter().zip([&offices[0], &offices[0], &offices[1]]) {
+        keys.push(mint(&stack, office, grant).await);
+    }
+    let by_hand = foreign(&stack, "by hand");
+    let mut life = Life { stack: &stack, offices, grants, keys, by_hand, truth: Truth::new(), synced: Vec::new() };
+    assert_eq!(sync(&stack).await["complete"], true);
+    life.synced.push(stack.clock.now());
+    let mut dice = Dice::new(seed);
+    for day in 0..DAYS {
+        life.day(day, &mut dice).await;
+    }
+    stack.stop().await.unwrap();
+}
+
+impl Life<'_> {
+    async fn day(&mut self, day: i64, dice: &mut Dice) {
+        // After midnight, unless the night is missed; sometimes once more during the day.
+        let mut syncs = Vec::new();
+        if day > 0 && dice.below(4) > 0 {
+            syncs.push(20);
+        }
+        if dice.below(5) == 0 {
+            syncs.push(700 + dice.below(300) as i64);
+        }
+        let mut moments: Vec<i64> = (0..dice.below(4)).map(|_| 610 + dice.below(820) as i64).collect();
+        if dice.below(2) == 0 && day > 0 {
+            moments.push(5);
+        }
+        moments.extend(&syncs);
+        moments.sort_unstable();
+        for minute in moments {
+            self.stack.clock.stop_at(instant(day, minute)).unwrap();
+            if syncs.contains(&minute) {
+                let report = sync(self.stack).await;
+                assert_eq!(
+                    (&report["complete"], &report["residual_usd"]),
+                    (&json!(true), &json!("0.000000")),
+                    "{report}"
+                );
+                self.synced.push(self.stack.clock.now());
+                self.judge().await;
+            } else {
+                self.spend(dice);
+            }
+        }
+        if day == 15 {
+            self.keys[0] = mint(self.stack, &self.offices[0], &self.grants[0]).await;
+        }
+    }
+
+    fn spend(&mut self, dice: &mut Dice) {
+        let (who, amount) = (dice.below(5), 1 + dice.below(900_000) as i64);
+        let (key, scopes): (&str, &[&str]) = match who {
+            0 => (&self.keys[0], &["ada", "A", "first", "ours"]),
+            1 => (&self.keys[1], &["ben", "first", "ours"]),
+            2 => (&self.keys[2], &["cat", "second", "ours"]),
+            3 => (&self.keys[2], &["cat byok"]),
+            _ => (&self.by_hand, &["by hand", "foreign"]),
+        };
+        let now = self.stack.clock.now();
+        match who {
+            3 => provider(self.stack).spend_byok(key, Nano::micros(amount), now, "a/model").unwrap(),
+            _ => spend(self.stack, key, amount),
+        }
+        for scope in scopes {
+            *self.truth.entry(((*scope).to_owned(), utc_date(now))).or_default() += amount;
+        }
+    }
+
+    async fn judge(&self) {
+        let table = &self.offices[0].table;
+        for (name, grant, office) in [("ada", 0, 0), ("ben", 1, 0), ("cat", 2, 1)] {
+            let office = &self.offices[office];
+            let view = office.table.view(&office.programme, &self.grants[grant]).await.unwrap().unwrap();
+            let mut used = Used::default();
+            view.readings.iter().for_each(|reading| used.add(&reading.used));
+            self.compare(name, &used.credits, view.programme.settings.reset);
+            if name == "cat" {
+                self.compare("cat byok", &used.byok, Reset::Daily);
+            }
+        }
+        for (name, office) in ["first", "second"].into_iter().zip(&self.offices) {
+            let totals = table.totals(&office.programme).await.unwrap().unwrap();
+            self.compare(name, &totals.used.credits, Reset::None);
+            if let Some(group) = totals.by_group.get("A") {
+                self.compare("A", &group.credits, Reset::None);
+            }
+        }
+        let account = table.account().await.unwrap().unwrap();
+        self.compare("ours", &account.ours.credits, Reset::Monthly);
+        self.compare("foreign", &account.foreign.credits, Reset::Weekly);
+        let foreign = table.foreign_keys().await.unwrap();
+        self.compare("by hand", &foreign[0].used.credits, Reset::None);
+    }
+
+    /// A span is exact, or the nights at one of its ends were missed.
+    fn compare(&self, scope: &str, days: &Days, reset: Reset) {
+        let now = self.stack.clock.now();
+        let today = utc_date(now);
+        let back = |days: i64| today.checked_sub(days.days()).unwrap();
+        for span in Span::EACH {
+            let from = match span {
+                Span::Day => back(1),
+                Span::Week => back(7),
+                Span::Month => back(30),
+                Span::Window => reset.window_at(now).begins().unwrap_or(Date::MIN),
+                Span::Term | Span::All => Date::MIN,
+            };
+            let to = if matches!(span, Span::Day | Span::Week | Span::Month) { back(1) } else { today };
+            let of_scope = self.truth.iter().filter(|((of, day), _)| of == scope && from <= *day && *day <= to);
+            let truth: i64 = of_scope.map(|(_, spent)| spent).sum();
+            let sum = span.of(days, reset, None, self.synced.last().copied(), now);
+            let tell = format!("{scope}, {} at {now}: {sum:?} of {truth}, {days:?}", span.as_str());
+            match sum.known {
+                Known::Exactly => assert_eq!(sum.spent.micros(), truth, "{tell}"),
+                known => assert!(known == Known::Estimated && self.was_missed(from), "{tell}"),
+            }
+        }
+    }
+
+    /// Whether a night was missed about that day or after it.
+    fn was_missed(&self, from: Date) -> bool {
+        let days: Vec<Date> = self.synced.iter().map(|at| utc_date(*at)).collect();
+        days.windows(2).any(|pair| pair[0].tomorrow().unwrap() < pair[1] && pair[1] >= from)
+    }
+}
