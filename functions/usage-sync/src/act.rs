@@ -6,7 +6,7 @@ use bursar_core::deadline::Deadline;
 use bursar_core::disables::disable_all;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{Found, HoldKind, Listed, Rule, State, Stopped, View, Wanted};
-use bursar_core::domain::id::Epoch;
+use bursar_core::domain::id::{Epoch, GrantId};
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::{Of, Reading, Used};
@@ -42,6 +42,7 @@ enum Came {
     /// Keys are on record that the table did not know.
     Recovered {
         late: Late,
+        grant: GrantId,
     },
     /// A key was deleted that had used so much.
     Purged {
@@ -60,6 +61,8 @@ enum Came {
         key: KeyHash,
         is_missing: bool,
     },
+    /// Somebody had changed it at the provider, and what was done about that.
+    Mended(String),
     /// It could not be done, and why.
     Undone(String),
 }
@@ -128,7 +131,7 @@ impl Run<'_> {
                     Box::pin(self.send_limit(at, listed)).await?;
                     self.disable(at).await?;
                 }
-                return Ok(Came::Recovered { late });
+                return Ok(Came::Recovered { late, grant: finding.grant.clone() });
             }
             What::EnabledAgain { epoch, key } => {
                 self.table.disable_again(at, *epoch, key).await?;
@@ -147,7 +150,10 @@ impl Run<'_> {
                 return Ok(came);
             }
             What::Limit { limit } => {
-                Box::pin(self.send_limit(at, limit.map_or(Listed::Unlimited, Listed::Limit))).await?
+                let listed = limit.map_or(Listed::Unlimited, Listed::Limit);
+                let drifted = Box::pin(self.send_limit(at, listed)).await?;
+                self.disable(at).await?;
+                return Ok(drifted.map_or(Came::Done, Came::Mended));
             }
             What::Rule { last_used_at } => {
                 if let Outcome::Done((_, Rule::Hold)) = self.table.follow_rules(at, *last_used_at).await? {
@@ -167,7 +173,7 @@ impl Run<'_> {
         for row in rows {
             let attempt = view.grant.attempt(row.epoch());
             let Some(attempt) = attempt.filter(|attempt| attempt.key == Some(row.key())) else { continue };
-            let news = read(&view, progress.looked_at, attempt, row).map_err(anyhow::Error::msg)?;
+            let news = read(&view, progress.looked_at, attempt, row).map_err(anyhow::Error::new)?;
             let known = view.readings.iter().find(|reading| reading.epoch == attempt.epoch);
             if let Some(news) = &news {
                 late.written += usize::from(self.table.note_reading(news).await? == Noted::Recorded);
@@ -194,7 +200,12 @@ impl Run<'_> {
                 // Nothing comes of it while it may be used.
                 self.table.disable_again(at, epoch, key).await?;
                 self.note_use(&view, epoch, &found, progress).await?;
-                Ok(Came::Done)
+                let limit = found.limit.map_or(Listed::Unlimited, Listed::Limit);
+                let drifted = match view.grant.live().is_some_and(|live| live.epoch == epoch) {
+                    true => Box::pin(self.send_limit(at, limit)).await?,
+                    false => None,
+                };
+                Ok(drifted.map_or(Came::Done, Came::Mended))
             }
             Answered::Gone => {
                 let is_over = matches!(view.grant.state, State::Revoked | State::Ended);
@@ -222,7 +233,11 @@ impl Run<'_> {
         };
         let before = view.readings.iter().find(|reading| reading.epoch == epoch);
         let told = found.told(settings.reset).context("the provider does not say what it has used")?;
-        let after = Reading::after(before, of, &told, answered, progress.looked_at)?;
+        let after = match Reading::after(before, of, &told, answered, progress.looked_at) {
+            Ok(after) => after,
+            Err(doubtful) if doubtful.leaves_the_record() => return Ok(()),
+            Err(doubtful) => return Err(doubtful.into()),
+        };
         if before.is_none_or(|before| after.is_news_to(before)) {
             self.table.note_reading(&after).await?;
         }
@@ -240,16 +255,18 @@ impl Run<'_> {
         }
     }
 
-    /// Sends the limit that is wanted now. One that was reckoned in a window which is over is not sent.
-    async fn send_limit(&self, at: At<'_>, listed: Listed) -> Result<()> {
-        let Some(view) = self.table.view(at.programme, at.grant).await? else { return Ok(()) };
+    /// Sends the limit that is wanted now, and says so where somebody had set another at the provider. One that was reckoned in a window
+    /// which is over is not sent.
+    async fn send_limit(&self, at: At<'_>, listed: Listed) -> Result<Option<String>> {
+        let Some(view) = self.table.view(at.programme, at.grant).await? else { return Ok(None) };
         let Some((live, key)) = view.grant.live().and_then(|live| Some((live, live.key.as_ref()?))) else {
-            return Ok(());
+            return Ok(None);
         };
         match view.wanted(listed, at.now) {
-            None => Ok(()),
+            None => Ok(None),
             Some(Wanted::UsedUp) => {
-                self.table.stop(at, Stopped::UsedUp, &Actor::Sync).await.map(drop).map_err(Into::into)
+                self.table.stop(at, Stopped::UsedUp, &Actor::Sync).await?;
+                Ok(None)
             }
             Some(Wanted::Limit(limit)) => {
                 let reset = view.programme.settings.reset;
@@ -258,7 +275,12 @@ impl Run<'_> {
                 self.provider.patch_key(key, KeyPatch::limit(Some(limit)), at.deadline).await?;
                 let sent = At { now: self.clock.now(), ..at };
                 self.table.limit_sent(sent, live.epoch, limit, window).await?;
-                Ok(())
+                let found = match listed {
+                    Listed::Unlimited => Some("no limit".to_owned()),
+                    Listed::Limit(listed) if Some(listed) != live.limit => Some(format!("the limit {listed}")),
+                    Listed::Limit(_) | Listed::Unasked => None,
+                };
+                Ok(found.map(|found| format!("the key {key} had {found} at the provider, and has {limit} again")))
             }
         }
     }
@@ -297,12 +319,15 @@ impl Progress {
             Came::Done => {}
             Came::Swept { now, late } => {
                 self.report.orphans_disabled += usize::from(now);
-                self.note_late(late);
+                self.note_late(&late);
             }
-            Came::Recovered { late } => {
+            Came::Recovered { late, grant } => {
                 self.restored_at = Some(self.began_at);
-                self.note_late(late);
+                self.report
+                    .problem(format!("keys of the grant {grant} were not on record, and are now: the table went back"));
+                self.note_late(&late);
             }
+            Came::Mended(told) => self.report.problem(told),
             Came::Purged { used } => self.account.ours_gone += used,
             Came::Refused(why) => {
                 self.key_does_not_work = true;
@@ -310,6 +335,9 @@ impl Progress {
             }
             Came::Unseen { key, since, is_missing } => {
                 self.report.keys_missing += usize::from(is_missing);
+                if is_missing {
+                    self.report.problem(format!("the provider does not find the key {key}; the next sync asks again"));
+                }
                 self.still_unseen.insert(key, since);
             }
             Came::Gone { key, is_missing } => {
@@ -323,7 +351,7 @@ impl Progress {
         }
     }
 
-    fn note_late(&mut self, late: Late) {
+    fn note_late(&mut self, late: &Late) {
         self.report.readings_recorded += late.written;
         self.account.keys += late.used.len();
         late.used.iter().for_each(|used| self.account.ours.add(used));

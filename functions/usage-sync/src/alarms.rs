@@ -47,7 +47,9 @@ fn causes(progress: &Progress) -> Vec<Cause> {
     {
         causes.push(Cause::Residual { residual, tolerance });
     }
-    if !progress.report.complete && causes.is_empty() {
+    // What was held back and a key that does not work say by themselves that a run is not complete.
+    let is_told = causes.iter().any(|cause| matches!(cause, Cause::ManagementKey | Cause::HeldBack { .. }));
+    if !progress.report.complete && !is_told {
         let first = progress.report.problems.first().cloned().unwrap_or_default();
         let problems = u32::try_from(progress.report.problems.len()).unwrap_or(u32::MAX);
         causes.push(Cause::Incomplete { problems, first });

@@ -6,6 +6,7 @@ use anyhow::Result;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::id::KeyName;
 use bursar_core::domain::key::KeyHash;
+use bursar_core::domain::reading::Doubtful;
 use bursar_core::domain::window::utc_date;
 use bursar_core::store::{ForeignKey, Stranger, keys};
 use jiff::Timestamp;
@@ -20,6 +21,7 @@ const MOST_STRANGERS: usize = 100;
 
 impl Run<'_> {
     pub(crate) async fn look_at_foreign(&self, progress: &mut Progress, deadline: Deadline) -> Result<Step> {
+        progress.note_what_is_not_listed();
         while let Some(shard) = keys::SHARDS.get(usize::from(progress.next.1)) {
             if !self.has_time(deadline) {
                 return Ok(Step::TimeIsUp);
@@ -31,6 +33,11 @@ impl Run<'_> {
             progress.account.keys += known.len() + rows.iter().filter(|row| !known.contains_key(&row.key())).count();
             for row in rows {
                 let before = known.remove(&row.key());
+                // A key of ours by its hash: its grant has it, whatever it is called now.
+                if progress.renamed.contains(&row.key()) {
+                    progress.report.problem(format!("the key {} of ours has another name at the provider", row.key()));
+                    continue;
+                }
                 let after = after(before.as_ref(), &row, progress);
                 progress.account.foreign.add(&after.used);
                 self.note_foreign(before, after).await?;
@@ -78,13 +85,11 @@ fn after(before: Option<&ForeignKey>, row: &ForeignRow, progress: &mut Progress)
     // What is seen for the first time has a past that nobody here can tell apart by days.
     let known = before.map(|before| progress.looked_at.map_or(before.as_of, |looked| looked.max(before.as_of)));
     let was = before.map(|before| before.used.clone()).unwrap_or_default();
-    let used = match &row.said.told {
-        Some(told) => was.with(told, utc_date(answered), known.map(utc_date)).map_err(|doubtful| doubtful.to_string()),
-        None => Err("the provider does not say what it has used".to_owned()),
-    };
-    let used = used.unwrap_or_else(|why| {
-        progress.report.problem(format!("of the key {} nothing is recorded: {why}", row.key()));
-        progress.has_gaps = true;
+    let told = row.said.told.as_ref().ok_or(Doubtful::Silent);
+    let used = told.and_then(|told| was.with(told, utc_date(answered), known.map(utc_date)));
+    let used = used.unwrap_or_else(|doubtful| {
+        progress.report.problem(format!("of the key {} nothing is recorded: {doubtful}", row.key()));
+        progress.has_gaps |= !doubtful.leaves_the_record();
         was
     });
     let last_used_at = row.said.told.as_ref().and_then(|told| told.last_used_at);

@@ -120,7 +120,7 @@ impl Run<'_> {
             }
             progress.account.ours_gone += seen.gone;
             progress.account.keys += view.readings.len();
-            progress.has_gaps |= !seen.problems.is_empty();
+            progress.has_gaps |= seen.has_gaps;
             seen.problems.into_iter().for_each(|problem| progress.report.problem(problem));
             for what in seen.whats {
                 progress.touched.insert(number);

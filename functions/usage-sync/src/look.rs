@@ -5,7 +5,7 @@ use bursar_core::domain::grant::{Attempt, AttemptState, Disable, Found, GRACE, H
 use bursar_core::domain::id::{Epoch, GrantId};
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::money::Usd;
-use bursar_core::domain::reading::{Of, Reading};
+use bursar_core::domain::reading::{Doubtful, Of, Reading};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,8 @@ pub(crate) struct Seen {
     /// Keys that only bear its name: no attempt of ours made them.
     pub(crate) not_ours: Vec<Row>,
     pub(crate) problems: Vec<String>,
+    /// Whether some key's use is not known.
+    pub(crate) has_gaps: bool,
     /// What was used on keys that the account does not have any more.
     pub(crate) gone: Usd,
 }
@@ -111,7 +113,10 @@ impl Seen {
                 match read(view, sight.looked_at, attempt, row) {
                     Ok(Some(news)) => seen.take_in(view, news),
                     Ok(None) => {}
-                    Err(why) => seen.problems.push(format!("of the key {} nothing is recorded: {why}", row.key())),
+                    Err(doubtful) => {
+                        seen.has_gaps |= !doubtful.leaves_the_record();
+                        seen.problems.push(format!("of the key {} nothing is recorded: {doubtful}", row.key()));
+                    }
                 }
             }
         }
@@ -168,7 +173,7 @@ pub(crate) fn read(
     looked_at: Option<Timestamp>,
     attempt: &Attempt,
     row: &Row,
-) -> Result<Option<Reading>, String> {
+) -> Result<Option<Reading>, Doubtful> {
     let settings = &view.programme.settings;
     let of = Of {
         programme: &view.programme.id,
@@ -183,9 +188,8 @@ pub(crate) fn read(
     if before.is_some_and(|before| row.said.answered < before.as_of) {
         return Ok(None);
     }
-    let told = row.said.told.as_ref().ok_or("the provider does not say what it has used")?;
-    let after = Reading::after(before, of, told, row.said.answered, looked_at);
-    let after = after.map_err(|doubtful| doubtful.to_string())?;
+    let told = row.said.told.as_ref().ok_or(Doubtful::Silent)?;
+    let after = Reading::after(before, of, told, row.said.answered, looked_at)?;
     Ok(Some(after).filter(|after| before.is_none_or(|before| after.is_news_to(before))))
 }
 

@@ -1,7 +1,7 @@
 //! All that a run knows of itself: how far it came, what it has seen and summed up. What lies in a checkpoint is this, so that an
 //! invocation whose time is up is followed by one that goes on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use anyhow::{Context, Result, ensure};
 use bursar_core::domain::id::ProgrammeId;
@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::listing::Listing;
-use crate::look::Finding;
+use crate::look::{Finding, What};
 use crate::models::Models;
 use crate::report::Report;
 use crate::row::Rows;
@@ -83,6 +83,9 @@ pub(crate) struct Progress {
     pub(crate) still_unseen: BTreeMap<KeyHash, Timestamp>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) held_back: Option<HeldBack>,
+    /// Recorded keys that were not listed under their own names.
+    #[serde(skip)]
+    pub(crate) renamed: HashSet<KeyHash>,
     /// How many of the findings were seen to.
     pub(crate) done: usize,
     /// Programmes in which something was found, so that their sums are to be made anew.
@@ -142,11 +145,21 @@ impl Progress {
             still_unseen: BTreeMap::new(),
             findings: Vec::new(),
             held_back: None,
+            renamed: HashSet::new(),
             done: 0,
             touched: BTreeSet::new(),
             report: Report::default(),
             rows: Rows::default(),
         }
+    }
+
+    /// Gathers the recorded keys that may be listed under other names than their own.
+    pub(crate) fn note_what_is_not_listed(&mut self) {
+        let not_listed = self.findings.iter().filter_map(|finding| match &finding.what {
+            What::NotListed { key, .. } => Some(key.clone()),
+            _ => None,
+        });
+        self.renamed = not_listed.collect();
     }
 
     /// Where a checkpoint says that a run came to.

@@ -58,6 +58,10 @@ impl Run<'_> {
         let credits = progress.credits.zip(after).filter(|_| is_read);
         progress.report.complete = credits.is_some() && !progress.is_undone && !progress.key_does_not_work;
 
+        if !progress.report.complete {
+            progress.report.first_problem(why_incomplete(progress, credits.is_some()));
+        }
+
         self.stay().await?;
         let opening = self.table.sync_state().await?.opening.or_else(|| {
             let unexplained = |(before, after)| unexplained(before, after, progress, Usd::ZERO);
@@ -165,4 +169,19 @@ fn unexplained(before: Credits, after: Credits, progress: &Progress, opening: Us
     } else {
         Usd::ZERO
     }
+}
+
+/// Why a run is not complete, before all else that it has to say.
+fn why_incomplete(progress: &Progress, knows_credits: bool) -> String {
+    let reasons = [
+        (progress.key_does_not_work, "the management key does not work"),
+        (progress.listing == Listing::Broken, "not every key was listed"),
+        (progress.has_gaps, "what some keys used could not be read"),
+        (progress.has_failed, "some of the table could not be read"),
+        (progress.held_back.is_some(), "the guard held disables back"),
+        (progress.is_undone && progress.held_back.is_none(), "something that was to be done was not"),
+        (!knows_credits, "the sums could not be held against the account"),
+    ];
+    let reasons: Vec<&str> = reasons.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason).collect();
+    format!("this run is not complete: {}", reasons.join(", "))
 }

@@ -20,6 +20,12 @@ pub(crate) struct Report {
 const MOST_PROBLEMS: usize = 200;
 
 impl Report {
+    /// Says something before what was said so far.
+    pub(crate) fn first_problem(&mut self, what: String) {
+        self.problems.insert(0, what);
+        self.problems.truncate(MOST_PROBLEMS);
+    }
+
     /// Says what went wrong. Of very many the first are said.
     pub(crate) fn problem(&mut self, what: impl Into<String>) {
         if self.problems.len() < MOST_PROBLEMS {

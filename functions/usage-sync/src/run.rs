@@ -209,7 +209,6 @@ impl<'a> Run<'a> {
     /// Puts the run on record, as one line of the log and as metrics besides.
     async fn end(&self, progress: &Progress, deadline: Deadline) -> Result<()> {
         self.stay().await?;
-        self.raise_what_is_the_matter(progress, deadline).await?;
         let told = serde_json::to_string(&progress.report)?;
         let ended = items::Run::ended(progress.began_at, self.clock.now(), progress.report.complete, told);
         let Report { keys_listed, readings_recorded, orphans_disabled, keys_missing, complete, .. } = progress.report;
@@ -228,6 +227,7 @@ impl<'a> Run<'a> {
             "synced"
         );
         self.ensure_written(self.under(deadline).record_run(&ended).await?)?;
+        self.raise_what_is_the_matter(progress, deadline).await?;
         self.ensure_written(self.under(deadline).forget_checkpoint().await?)
     }
 }

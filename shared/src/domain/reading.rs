@@ -71,12 +71,22 @@ pub struct Of<'a> {
 /// Why nothing is recorded of what was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Doubtful {
+    #[error("the provider does not say what it has used")]
+    Silent,
     #[error("the provider says that less was used than it said before")]
     Less,
     #[error("the provider does not say what was used in this window")]
     NoWindow,
     #[error("the provider says that less than nothing was used")]
     Negative,
+}
+
+impl Doubtful {
+    /// Whether what is on record stands all the same: more was said before, and what a key has used never shrinks. Then the sums are
+    /// as good as they were, and the difference shows where they are held against the account.
+    pub fn leaves_the_record(self) -> bool {
+        self == Doubtful::Less
+    }
 }
 
 impl Used {
