@@ -95,7 +95,8 @@ impl Pace {
     /// nobody can know whether that is the day of the lab or an accident.
     fn of(spent: &Days, term: &Term, looked: Date) -> Option<Pace> {
         let days = spent.evenly();
-        let since = days.range(utc_date(term.starts_at())..looked).next().map(|(day, _)| *day)?;
+        let starts = utc_date(term.starts_at());
+        let since = days.keys().copied().find(|day| starts <= *day && *day < looked)?;
         let weeks = usize::try_from(since.until(looked).ok()?.get_days()).ok()? / 7;
         let of_the_last = |weeks: usize| {
             let back = |ago: usize| looked.checked_sub(i64::try_from(ago).ok()?.days()).ok();

@@ -86,6 +86,15 @@ fn the_honest_answers() {
 }
 
 #[test]
+fn what_is_used_before_the_term_begins_tells_nothing_of_its_pace() {
+    let later = Term::new(day(30), day(90), "UTC").unwrap();
+    let of =
+        |count: usize, looked| Forecast::of(&spent(vec![10; count]), usd(10_000), &later, Some(day(looked))).runs_out;
+    assert_eq!([of(14, 14), of(30, 30), of(36, 36)], [RunsOut::TooLittleData; 3]);
+    assert_eq!(of(37, 37), RunsOut::NotBeforeTheTermEnds);
+}
+
+#[test]
 fn one_week_with_a_day_that_is_most_of_it_says_nothing_and_two_such_weeks_do() {
     let lab = [0, 100, 2, 2, 0, 0, 0];
     assert_eq!(with_left(&[&[5][..], &lab[1..]].concat(), 100), RunsOut::TooLittleData);
