@@ -21,6 +21,8 @@ mod journey;
 #[cfg(test)]
 mod mail;
 #[cfg(test)]
+mod meddled;
+#[cfg(test)]
 mod models;
 #[cfg(test)]
 mod rules;

@@ -1,0 +1,112 @@
+//! What somebody did at the provider behind our back: another name, another limit, a key switched off, a number that shrank. The sync
+//! says so, mends what is ours to mend, and goes on.
+
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::{HoldKind, Reading, ReleaseRefused};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::reading::Used;
+use bursar_core::domain::window::{Window, utc_date};
+use bursar_core::store::Outcome;
+use bursar_local::provider::Nano;
+use bursar_local::stack::Stack;
+use bursar_tests::aws;
+use bursar_tests::office::Office;
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use crate::sync::{still, sync};
+
+/// Changes a key as an admin does by hand.
+async fn meddle(stack: &Stack, key: &str, change: Value) {
+    let management = aws::management_key(&stack.ready).await;
+    let patch = reqwest::Client::new().patch(format!("{}/keys/{key}", stack.ready.provider));
+    assert_eq!(patch.bearer_auth(management).json(&change).send().await.unwrap().status(), 200);
+}
+
+fn is_enabled(stack: &Stack, key: &str) -> bool {
+    let keys = stack.provider.as_ref().unwrap().keys();
+    !keys.iter().find(|known| known.hash == key).unwrap().disabled
+}
+
+fn spend(stack: &Stack, key: &str, micros: i64) {
+    stack.provider.as_ref().unwrap().spend(key, Nano::micros(micros), stack.clock.now(), "a/model").unwrap();
+}
+
+fn problems(report: &Value) -> String {
+    report["problems"].to_string()
+}
+
+#[tokio::test]
+async fn a_key_with_another_name_is_its_grants_still_and_is_counted_once() {
+    let stack = still().await;
+    let office = Office::open(&stack).await;
+    let (ada, bob) = (office.invite("ada@x.edu").await, office.invite("bob@x.edu").await);
+    let (live, revoked) = (office.claim(&ada).await, office.claim(&bob).await);
+    spend(&stack, &live, 1_000_000);
+    office.table.revoke(office.at(&bob), &Actor::Rule, None).await.unwrap();
+    assert_eq!(sync(&stack).await["complete"], true);
+    assert!(!is_enabled(&stack, &revoked));
+
+    for key in [&live, &revoked] {
+        meddle(&stack, key, json!({"name": format!("mine {}", &key[..4]), "disabled": false})).await;
+    }
+    meddle(&stack, &live, json!({"limit": 500})).await;
+    spend(&stack, &live, 500_000);
+    stack.clock.advance(SignedDuration::from_hours(2)).unwrap();
+    for _ in 0..2 {
+        let report = sync(&stack).await;
+        assert_eq!((&report["complete"], &report["residual_usd"]), (&json!(true), &json!("0.000000")), "{report}");
+        assert!(problems(&report).contains("another name") && problems(&report).contains(&live), "{report}");
+        assert!(is_enabled(&stack, &live) && !is_enabled(&stack, &revoked), "{report}");
+    }
+    let view = office.table.view(&office.programme, &ada).await.unwrap().unwrap();
+    assert_eq!(view.readings[0].lifetime(), Usd::from_micros(1_500_000));
+    let limit = stack.provider.as_ref().unwrap().keys().into_iter().find(|key| key.hash == live).unwrap().limit;
+    assert_eq!(limit.unwrap().to_string(), "20");
+    let account = office.table.account().await.unwrap().unwrap();
+    assert_eq!(account.foreign.credits.total(), Usd::ZERO);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_number_that_shrank_is_named_and_leaves_the_run_complete_and_the_record_as_it_was() {
+    let stack = still().await;
+    let office = Office::open(&stack).await;
+    let ada = office.invite("ada@x.edu").await;
+    let key = office.claim(&ada).await;
+    spend(&stack, &key, 1_000_000);
+    assert_eq!(sync(&stack).await["complete"], true);
+    // What was recorded is more than the provider says by now.
+    let view = office.table.view(&office.programme, &ada).await.unwrap().unwrap();
+    let more = Usd::from_micros(1_250_000);
+    let known = view.readings[0].clone();
+    let larger = Reading { used: Used::on_one(utc_date(known.as_of), more), in_window: more, ..known };
+    assert_eq!(larger.window, Window::WHOLE_TERM);
+    office.table.note_reading(&larger).await.unwrap();
+
+    let report = sync(&stack).await;
+    assert_eq!((&report["complete"], &report["residual_usd"]), (&json!(true), &json!("-0.250000")), "{report}");
+    assert!(problems(&report).contains(&key), "{report}");
+    let view = office.table.view(&office.programme, &ada).await.unwrap().unwrap();
+    assert_eq!(view.readings[0].lifetime(), more);
+    assert!(office.table.sync_state().await.unwrap().looked_at.is_some());
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn only_a_key_that_was_resumed_just_now_is_switched_on_again_by_another_press() {
+    let stack = still().await;
+    let office = Office::open(&stack).await;
+    let ada = office.invite("ada@x.edu").await;
+    let key = office.claim(&ada).await;
+    let press = async || office.table.release(office.at(&ada), HoldKind::Paused, &office.faculty).await.unwrap();
+    let again = |enable| Outcome::Refused(ReleaseRefused::NotHeld { enable });
+    assert_eq!(press().await, again(None), "nobody held it, so whoever switched it off is somebody at the provider");
+    office.table.hold(office.at(&ada), HoldKind::Paused, &office.faculty, None).await.unwrap();
+    let hash = Some(key.parse().unwrap());
+    assert_eq!(press().await, Outcome::Done(hash.clone()));
+    assert_eq!(press().await, again(hash), "the enable may have failed");
+    stack.clock.advance(SignedDuration::from_hours(1)).unwrap();
+    assert_eq!(press().await, again(None));
+    stack.stop().await.unwrap();
+}
