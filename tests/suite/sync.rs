@@ -5,7 +5,7 @@ mod checkpoints;
 mod crooked;
 mod ends;
 mod guard;
-//MOD mod lifecycle;
+mod lifecycle;
 mod orphans;
 mod pages;
 mod reconciliation;

@@ -1,0 +1,159 @@
+//! The rules that a person set on a programme, night after night: keys that nobody uses, keys that become old, and dead keys.
+
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::{Gone, HoldKind, Notice, State, Stopped};
+use bursar_core::domain::id::GrantId;
+use bursar_core::domain::money::Usd;
+use bursar_core::store::items::OwedMail;
+use bursar_local::provider::Nano;
+use bursar_local::stack::Stack;
+use bursar_tests::office::Office;
+use serde_json::json;
+
+use super::{
+    grant, in_the_morning, instant, invite, is_enabled, mint, provider, rich, shape, signed_in, spend, sync, watch,
+};
+
+/// A sync just after midnight, and what is owed to be told because of it.
+async fn night(stack: &Stack, day: i64) -> Vec<(GrantId, Notice)> {
+    let mut watch = watch(stack);
+    watch.check().await;
+    let known = watch.seen().unwrap().outbox.len();
+    stack.clock.stop_at(instant(day, 20)).unwrap();
+    let report = sync(stack).await;
+    assert_eq!((&report["complete"], &report["keys_missing"]), (&json!(true), &json!(0)), "day {day}: {report}");
+    let seen = watch.check_after_sync().await;
+    assert!(seen.outbox.len() >= known);
+    let told = seen.outbox.iter().filter(|row| row.written_at == stack.clock.now());
+    let told = told.filter_map(|row| match &row.mail {
+        OwedMail::ByRule { grant, notice, .. } => Some((grant.clone(), *notice)),
+        _ => None,
+    });
+    told.collect()
+}
+
+async fn reserved(office: &Office<'_>) -> Usd {
+    office.table.pot(&office.programme).await.unwrap().unwrap().reserved
+}
+
+#[tokio::test]
+async fn a_key_that_nobody_uses_is_announced_held_and_resumed_by_its_student() {
+    let stack = in_the_morning().await;
+    let office = rich(&stack).await;
+    shape(&stack, &office, |settings| settings.unused_after_days = Some(14)).await;
+    let (ada, ben) = (invite(&stack, &office, "ada", None).await, invite(&stack, &office, "ben", None).await);
+    let (of_ada, of_ben) = (mint(&stack, &office, &ada).await, mint(&stack, &office, &ben).await);
+    spend(&stack, &of_ada, 1_000_000);
+    let mut told = Vec::new();
+    for day in 1..=17 {
+        if day % 5 == 0 {
+            // A use that costs nothing is a use.
+            provider(&stack).spend(&of_ben, Nano::ZERO, stack.clock.now(), "a/model:free").unwrap();
+        }
+        told.extend(night(&stack, day).await.into_iter().map(|(of, notice)| (day, of, notice)));
+    }
+    // A day counts to its end, and each is told a whole week before.
+    let days: Vec<_> = told.iter().map(|(day, of, notice)| (*day, of == &ada, *notice)).collect();
+    assert_eq!(days, [(8, true, Notice::UnusedSoon), (15, true, Notice::Unused)]);
+    let known = grant(&office, &ada).await;
+    assert!(known.holds.has(HoldKind::Unused) && !known.has_place && !is_enabled(&stack, &of_ada));
+    assert_eq!(reserved(&office).await, Usd::from_dollars(21), "its unspent place is given back");
+    assert!(grant(&office, &ben).await.holds.is_empty() && is_enabled(&stack, &of_ben));
+
+    let student = signed_in(&stack, "ada@x.edu").await;
+    let my = student.get("/my").await.expect(200);
+    student.submit(&my, &format!("/my/{}/resume", office.programme), &[]).await.expect(303);
+    assert!(is_enabled(&stack, &of_ada) && grant(&office, &ada).await.holds.is_empty());
+    assert_eq!(reserved(&office).await, Usd::from_dollars(40));
+    assert_eq!(night(&stack, 18).await, []);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_that_becomes_old_is_announced_twice_and_stopped_and_whoever_replaces_it_is_not_charged() {
+    let stack = in_the_morning().await;
+    let office = rich(&stack).await;
+    shape(&stack, &office, |settings| settings.rotate_after_days = Some(30)).await;
+    let (ada, ben) = (invite(&stack, &office, "ada", None).await, invite(&stack, &office, "ben", None).await);
+    let (of_ada, _) = (mint(&stack, &office, &ada).await, mint(&stack, &office, &ben).await);
+    let mut told = Vec::new();
+    for day in (1..=15).chain([17, 20, 26, 27, 28, 29, 31, 36, 37, 38, 39]) {
+        told.extend(night(&stack, day).await.into_iter().map(|(of, notice)| (day, of == ada, notice)));
+        if day == 20 {
+            mint(&stack, &office, &ben).await;
+        }
+    }
+    let of = |ada: bool| told.iter().filter(|(_, of, _)| *of == ada).map(|(day, _, notice)| (*day, *notice)).collect();
+    let (of_ada_told, of_ben_told): (Vec<_>, Vec<_>) = (of(true), of(false));
+    assert_eq!(of_ada_told, [(17, Notice::TooOldLater), (28, Notice::TooOldSoon), (38, Notice::TooOld)]);
+    assert_eq!(of_ben_told, [(17, Notice::TooOldLater), (36, Notice::TooOldLater)]);
+    assert_eq!(grant(&office, &ada).await.state, State::Stopped { why: Stopped::TooOld });
+    assert!(!is_enabled(&stack, &of_ada));
+    assert_eq!(grant(&office, &ben).await.replacements, 0);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn dead_keys_are_deleted_in_their_time_a_few_a_night_and_their_readings_stay() {
+    let stack = in_the_morning().await;
+    let office = rich(&stack).await;
+    let mut dead = Vec::new();
+    for name in ["ada", "ben", "cat"] {
+        let of = invite(&stack, &office, name, None).await;
+        let key = mint(&stack, &office, &of).await;
+        spend(&stack, &key, 1_000_000);
+        dead.push((of, key));
+    }
+    night(&stack, 1).await;
+    for (of, _) in &dead[..2] {
+        office.table.revoke(office.at(of), &Actor::Rule, None).await.unwrap();
+    }
+    office.table.end(office.at(&dead[2].0), &Actor::Rule).await.unwrap();
+    let there = |stack: &Stack| {
+        let keys = provider(stack).keys();
+        dead.iter().filter(|(_, key)| keys.iter().any(|known| known.hash == *key && !known.deleted)).count()
+    };
+    for (day, left) in [(2, 3), (3, 3), (4, 2), (5, 1), (60, 1)] {
+        night(&stack, day).await;
+        assert_eq!(there(&stack), left, "day {day}");
+    }
+    // Ninety days after the term, since a grant that ended may be opened again until then.
+    for (day, left) in [(150, 1), (182, 0), (183, 0)] {
+        night(&stack, day).await;
+        assert_eq!(there(&stack), left, "day {day}");
+    }
+    for (of, _) in &dead {
+        let view = office.table.view(&office.programme, of).await.unwrap().unwrap();
+        assert_eq!(view.readings[0].lifetime(), Usd::from_dollars(1));
+        assert_eq!(view.grant.attempts[0].gone, Some(Gone::Purged));
+    }
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_deleted_within_ninety_days_of_a_table_that_went_back() {
+    let stack = in_the_morning().await;
+    let office = rich(&stack).await;
+    let ada = invite(&stack, &office, "ada", None).await;
+    let key = mint(&stack, &office, &ada).await;
+    office.table.revoke(office.at(&ada), &Actor::Rule, None).await.unwrap();
+    let ben = invite(&stack, &office, "ben", None).await;
+    night(&stack, 1).await;
+    // A key of ours that is not on record.
+    let begun = bursar_core::domain::grant::Begun {
+        epoch: bursar_core::domain::id::Epoch::new(1),
+        nonce: bursar_core::domain::id::Nonce::random(),
+        to_retire: Vec::new(),
+    };
+    super::make(&stack, &office, &ben, &begun);
+    let is_there = || provider(&stack).keys().iter().any(|known| known.hash == key && !known.deleted);
+    for day in [8, 9, 60, 97] {
+        stack.clock.stop_at(instant(day, 20)).unwrap();
+        assert_eq!(sync(&stack).await["complete"], true);
+        assert!(is_there(), "day {day}");
+    }
+    stack.clock.stop_at(instant(99, 20)).unwrap();
+    sync(&stack).await;
+    assert!(!is_there());
+    stack.stop().await.unwrap();
+}
