@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use ulid::Ulid;
 
 use super::account::{Account, AccountDay, ForeignKey, HeldBack, Stranger, SyncState};
-use super::checkpoints::{Checkpoint, Kept, Part};
+use super::checkpoints::Part;
 use super::imports::{Import, ImportChunk, Step};
 use super::items::{
     self, Enrolment, Item, Lease, Link, MailClass, MailOf, MailState, Meta, OutboxRow, OwedMail, Person, PersonOf,
@@ -369,7 +369,7 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         raw(&an_account()),
         raw(&an_account_day()),
         raw(&a_foreign_key()),
-        raw(&a_checkpoint()),
+        raw(&account::a_checkpoint()),
         raw(&Part { run: ulid(), part: keys::rows_part(2, 0), made_at: at("2026-01-03T00:20:00Z"), bytes: vec![1, 2] }),
         account::items(),
         raw(&an_import()),
@@ -384,12 +384,6 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         raw(&Resent { programme: a_programme().id, grant: a_grant().id, resent_at: at("2026-01-02T08:00:00Z") }),
     ];
     insta::assert_snapshot!(all.join("\n"));
-}
-
-fn a_checkpoint() -> Checkpoint {
-    let rows = vec![Kept { fence: 2, parts: 2 }, Kept { fence: 3, parts: 0 }];
-    let table = "bursar".to_owned();
-    Checkpoint { run: ulid(), began_at: at("2026-01-03T00:20:00Z"), table, fence: 3, rows, parts: 1 }
 }
 
 #[test]

@@ -93,7 +93,6 @@ impl World<'_> {
         table.revoke(at("dan"), &Actor::Rule, None).await.unwrap();
         table.hold(at("eve"), HoldKind::Paused, &Actor::Rule, None).await.unwrap();
         table.hold(at("ian"), HoldKind::Dropped, &Actor::Rule, None).await.unwrap();
-        table.end(at("lea"), &Actor::Rule).await.unwrap();
         // Done at the provider by hand.
         provider(stack).disable(&self.keys["jan"]).unwrap();
         provider(stack).delete(&self.keys["kim"]).unwrap();

@@ -8,7 +8,7 @@ use crate::domain::id::PersonId;
 use crate::domain::models::{GroupUse, Nobodys, NobodysUse};
 use crate::domain::money::Usd;
 use crate::store::items::{MailClass, OutboxRow, OwedMail};
-use crate::store::{ModelDay, NobodysDay};
+use crate::store::{Checkpoint, Kept, ModelDay, NobodysDay};
 
 pub(super) fn items() -> String {
     alarms()
@@ -62,4 +62,10 @@ fn an_account_entry() -> AccountEntry {
     let by = Actor::Person("fedcba9876543210".parse().unwrap());
     let what = What::new(Act::GuardReleased).changing("2026-01-03T00:20:00Z", "released").noting("30 keys to be swept");
     AccountEntry { entry: ulid(), at: at("2026-01-03T08:00:00Z"), by, what }
+}
+
+pub(super) fn a_checkpoint() -> Checkpoint {
+    let rows = vec![Kept { fence: 2, parts: 2 }, Kept { fence: 3, parts: 0 }];
+    let table = "bursar".to_owned();
+    Checkpoint { run: ulid(), began_at: at("2026-01-03T00:20:00Z"), table, fence: 3, rows, parts: 1 }
 }
