@@ -107,9 +107,8 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        // It ends with its standard input; should it not, it is ended.
+        // It ends with its standard input, and takes its files with it.
         drop(self.to.take());
-        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }

@@ -57,7 +57,9 @@ pub(crate) struct Reached {
 }
 
 pub(crate) async fn serve(keys: usize) -> Result<()> {
-    let (begun, clock, kept) = (std::time::Instant::now(), Clock::system(), Kept::in_memory()?);
+    let (begun, clock, folder) = (std::time::Instant::now(), Clock::system(), tempfile::tempdir()?);
+    // In memory SQLite looks through all that it holds with every write.
+    let kept = Kept::open(&folder.path().join("state.db"))?;
     let schema = Template::bundled()?.table;
     let engine = tokio::task::spawn_blocking(move || Engine::start(&Place::Memory, TABLE, &schema)).await??;
     let provider = Provider::new(kept.clone(), clock.clone(), MANAGEMENT_KEY)?;
