@@ -59,14 +59,14 @@ impl Run<'_> {
         let pot = sums.pot.clone();
         progress.sums = Some(sums);
         let shards = keys::SHARDS.iter().skip(progress.next.1.into());
-        let shards: Vec<_> = shards.map(|shard| self.table.shard_of(&programme.id, *shard)).collect();
+        let shards: Vec<_> = shards.map(|shard| Box::pin(self.table.shard_of(&programme.id, *shard))).collect();
         let mut shards = pin!(iter(shards).buffered(READ_AHEAD));
         let (mut news, mut writes, mut end) = (VecDeque::new(), FuturesUnordered::new(), None);
         loop {
             while writes.len() < SIDE_BY_SIDE
                 && let Some(reading) = news.pop_front()
             {
-                writes.push(self.record(reading));
+                writes.push(Box::pin(self.record(reading)));
             }
             if end.is_none() && !self.has_time(deadline) {
                 end = Some(Ok(Step::TimeIsUp));
