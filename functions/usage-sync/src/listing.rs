@@ -63,7 +63,8 @@ impl Run<'_> {
         Ok(Step::Done)
     }
 
-    fn is_for_later(&self, error: &ProviderError, deadline: Deadline) -> bool {
+    /// Whether what was asked for as the time ran out, or will be answered only later, may come the next time.
+    pub(crate) fn is_for_later(&self, error: &ProviderError, deadline: Deadline) -> bool {
         let left = self.until(deadline).left();
         match error {
             ProviderError::Later { .. } | ProviderError::Unknown { .. } => {

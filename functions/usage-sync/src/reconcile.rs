@@ -15,17 +15,34 @@ use crate::run::{Run, Step};
 /// How often how the sync stands is read anew because an admin wrote it meanwhile.
 const TRIES: usize = 5;
 
+/// How the first part of a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begun {
+    MayList,
+    /// Nothing can be listed.
+    Refused,
+    /// The next invocation begins.
+    TooLate,
+}
+
 impl Run<'_> {
-    /// Checks the management key and reads the account's money. False when nothing can be listed.
-    pub(crate) async fn begin(&self, progress: &mut Progress, deadline: Deadline) -> Result<bool> {
-        let (checked, credits) =
-            tokio::join!(self.provider.check_management_key(deadline), self.provider.credits(deadline));
+    /// Checks the management key and reads the account's money.
+    pub(crate) async fn begin(&self, progress: &mut Progress, deadline: Deadline) -> Result<Begun> {
+        if !self.has_time(deadline) {
+            return Ok(Begun::TooLate);
+        }
+        let until = self.until(deadline);
+        let (checked, credits) = tokio::join!(self.provider.check_management_key(until), self.provider.credits(until));
         if let Err(error) = checked {
+            if self.is_for_later(&error, deadline) {
+                return Ok(Begun::TooLate);
+            }
             progress.report.problem(format!("nothing was listed: {error}"));
             progress.note_refusal(&error);
-            return Ok(false);
+            return Ok(Begun::Refused);
         }
         match credits {
+            Err(error) if self.is_for_later(&error, deadline) => return Ok(Begun::TooLate),
             Ok(credits) => {
                 progress.report.account_balance_usd = Some(credits.balance().to_string());
                 progress.credits = Some(credits);
@@ -36,17 +53,17 @@ impl Run<'_> {
             }
         }
         progress.has_begun = true;
-        Ok(!progress.key_does_not_work)
+        Ok(if progress.key_does_not_work { Begun::Refused } else { Begun::MayList })
     }
 
     /// The last part of a run.
     pub(crate) async fn reconcile(&self, progress: &mut Progress, deadline: Deadline) -> Result<Step> {
-        for stranger in &progress.strangers {
-            let problem = format!("the key {} bears a name of ours, and its grant is not here", stranger.key);
-            progress.report.problem(problem);
+        if !self.has_time(deadline) {
+            return Ok(Step::TimeIsUp);
         }
         // Money goes on being spent while keys are listed: what was spent by the end bounds it.
-        let after = match self.provider.credits(deadline).await {
+        let after = match self.provider.credits(self.until(deadline)).await {
+            Err(error) if self.is_for_later(&error, deadline) => return Ok(Step::TimeIsUp),
             Ok(credits) => Some(credits),
             Err(error) => {
                 progress.note_refusal(&error);
@@ -54,6 +71,10 @@ impl Run<'_> {
                 None
             }
         };
+        for stranger in &progress.strangers {
+            let problem = format!("the key {} bears a name of ours, and its grant is not here", stranger.key);
+            progress.report.problem(problem);
+        }
         let is_read = progress.listing == Listing::Whole && !progress.has_gaps && !progress.has_failed;
         let credits = progress.credits.zip(after).filter(|_| is_read);
         progress.report.complete = credits.is_some() && !progress.is_undone && !progress.key_does_not_work;

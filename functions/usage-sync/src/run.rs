@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use crate::App;
 use crate::progress::{Progress, Stage};
+use crate::reconcile::Begun;
 use crate::report::Report;
 
 /// A little longer than an invocation can take.
@@ -149,8 +150,12 @@ impl<'a> Run<'a> {
     async fn carry_on(&self, progress: &mut Progress, deadline: Deadline) -> Result<Step> {
         loop {
             let stage = progress.stage;
-            if stage == Stage::List && !progress.has_begun && !Box::pin(self.begin(progress, deadline)).await? {
-                return Ok(Step::Done);
+            if stage == Stage::List && !progress.has_begun {
+                match Box::pin(self.begin(progress, deadline)).await? {
+                    Begun::MayList => {}
+                    Begun::Refused => return Ok(Step::Done),
+                    Begun::TooLate => return Ok(Step::TimeIsUp),
+                }
             }
             // Each in a box of its own: together they would not fit on the stack of a thread.
             let (part, next): (BoxFuture<'_, Result<Step>>, Stage) = match stage {

@@ -106,7 +106,12 @@ async fn killed(clean: &[String], number: usize, verdict: Verdict) {
     let mut watch = watch(&stack);
     watch.check().await;
     stack.gate.at(nth(number), verdict.clone());
-    assert!(run(&stack).await.is_err(), "call {number}: {verdict}");
+    let ended = run(&stack).await;
+    if !stack.gate.unfired().is_empty() {
+        // What is done side by side takes a call more or less, so the last may not be there.
+        return;
+    }
+    assert!(ended.is_err(), "call {number}: {verdict}: {ended:?}");
     watch.check().await;
     meanwhile(&world);
     let report = sync(&stack).await;
