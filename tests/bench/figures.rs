@@ -43,11 +43,8 @@ pub(crate) fn run(plan: &Plan) -> Result<()> {
         writeln!(peaks, "{row}")?;
     }
     let section = section(plan, &times, &counts, &peaks)?;
-    if plan.writes {
-        return put(&section);
-    }
     eprintln!("\n{section}");
-    Ok(())
+    if plan.writes { put(&section) } else { Ok(()) }
 }
 
 /// Runs that nobody measures, until nothing is news: the first says what there was before.
