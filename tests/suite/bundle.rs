@@ -66,7 +66,11 @@ async fn every_kind_of_event_is_answered(stack: Stack) {
             json!({"task": "drain"}),
             json!({"sent": 0, "dropped": 0, "put_off": 0, "failed": 0, "waiting": 0}),
         ),
-        (FunctionName::ThresholdAlerts, json!({"task": "watch"}), json!({"programmes": 0, "crossings": 0, "alarms": 0})),
+        (
+            FunctionName::ThresholdAlerts,
+            json!({"task": "watch"}),
+            json!({"programmes": 0, "crossings": 0, "alarms": 0}),
+        ),
         (FunctionName::ThresholdAlerts, json!({"task": "digest"}), json!({"skipped": "not in this version"})),
     ] {
         assert_eq!(stack.invoke.invoke(function, event.clone()).await, Ok(answer), "{function} {event}");
