@@ -63,6 +63,11 @@ enum Came {
     },
     /// Somebody had changed it at the provider, and what was done about that.
     Mended(String),
+    /// It was not listed as it is on record, is there all the same, and has used so much more.
+    LookedAgain {
+        more: Usd,
+        mended: Option<String>,
+    },
     /// It could not be done, and why.
     Undone(String),
 }
@@ -199,13 +204,13 @@ impl Run<'_> {
             Answered::Key(found) => {
                 // Nothing comes of it while it may be used.
                 self.table.disable_again(at, epoch, key).await?;
-                self.note_use(&view, epoch, &found, progress).await?;
+                let more = self.note_use(&view, epoch, &found, progress).await?;
                 let limit = found.limit.map_or(Listed::Unlimited, Listed::Limit);
                 let drifted = match view.grant.live().is_some_and(|live| live.epoch == epoch) {
                     true => Box::pin(self.send_limit(at, limit)).await?,
                     false => None,
                 };
-                Ok(drifted.map_or(Came::Done, Came::Mended))
+                Ok(Came::LookedAgain { more, mended: drifted })
             }
             Answered::Gone => {
                 let is_over = matches!(view.grant.state, State::Revoked | State::Ended);
@@ -219,10 +224,10 @@ impl Run<'_> {
         }
     }
 
-    /// Records what a key has used that was asked for by itself.
-    async fn note_use(&self, view: &View, epoch: Epoch, found: &Key, progress: &Progress) -> Result<()> {
+    /// Records what a key has used that was asked for by itself, and says how much more that is than was on record.
+    async fn note_use(&self, view: &View, epoch: Epoch, found: &Key, progress: &Progress) -> Result<Usd> {
         let (settings, answered) = (&view.programme.settings, self.clock.now());
-        let Some(attempt) = view.grant.attempt(epoch) else { return Ok(()) };
+        let Some(attempt) = view.grant.attempt(epoch) else { return Ok(Usd::ZERO) };
         let of = Of {
             programme: &view.programme.id,
             grant: &view.grant.id,
@@ -235,13 +240,13 @@ impl Run<'_> {
         let told = found.told(settings.reset).context("the provider does not say what it has used")?;
         let after = match Reading::after(before, of, &told, answered, progress.looked_at) {
             Ok(after) => after,
-            Err(doubtful) if doubtful.leaves_the_record() => return Ok(()),
+            Err(doubtful) if doubtful.leaves_the_record() => return Ok(Usd::ZERO),
             Err(doubtful) => return Err(doubtful.into()),
         };
         if before.is_none_or(|before| after.is_news_to(before)) {
             self.table.note_reading(&after).await?;
         }
-        Ok(())
+        Ok(after.lifetime() - before.map_or(Usd::ZERO, Reading::lifetime))
     }
 
     /// A key as the provider has it now; its day is the day of the clock when it is noted.
@@ -328,6 +333,10 @@ impl Progress {
                 self.note_late(&late);
             }
             Came::Mended(told) => self.report.problem(told),
+            Came::LookedAgain { more, mended } => {
+                self.account.ours.add(&Used::on_one(utc_date(self.began_at), more));
+                mended.into_iter().for_each(|told| self.report.problem(told));
+            }
             Came::Purged { used } => self.account.ours_gone += used,
             Came::Refused(why) => {
                 self.key_does_not_work = true;
