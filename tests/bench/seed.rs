@@ -18,7 +18,7 @@ use jiff::{Timestamp, ToSpan};
 
 /// How many grants one programme has.
 pub(crate) const IN_A_PROGRAMME: usize = 1_000;
-/// The engine counts what is there with every filling.
+/// Each filling is one transaction.
 const FILLED_AT_ONCE: usize = 50_000;
 const DAYS: i64 = 30;
 const ON_A_DAY: i64 = 123_456;
