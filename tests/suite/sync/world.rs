@@ -157,6 +157,7 @@ const A_TIME: i64 = 1_500_000_000_000;
 fn pictured(value: &AttributeValue, names: &[(String, String)]) -> String {
     const RANDOM: [&str; 9] = ["pk", "sk", "version", "nonce", "entry", "row", "person", "due", "queue"];
     match value {
+        AttributeValue::S(text) if text.parse::<jiff::Timestamp>().is_ok() => "T".to_owned(),
         AttributeValue::S(text) => {
             names.iter().fold(text.clone(), |text, (random, name)| text.replace(random.as_str(), name))
         }
