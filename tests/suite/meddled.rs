@@ -1,16 +1,17 @@
 //! What somebody did at the provider behind our back: another name, another limit, a key switched off, a number that shrank. The sync
 //! says so, mends what is ours to mend, and goes on.
 
-use bursar_core::domain::audit::Actor;
+use bursar_core::domain::audit::{Act, Actor, What};
 use bursar_core::domain::grant::{HoldKind, Reading, ReleaseRefused};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::Used;
 use bursar_core::domain::window::{Window, utc_date};
-use bursar_core::store::Outcome;
+use bursar_core::store::{By, Outcome, Saved};
+use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
 use bursar_local::stack::Stack;
 use bursar_tests::aws;
-use bursar_tests::office::Office;
+use bursar_tests::office::{Office, soon};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -65,6 +66,32 @@ async fn a_key_with_another_name_is_its_grants_still_and_is_counted_once() {
     assert_eq!(limit.unwrap().to_string(), "20");
     let account = office.table.account().await.unwrap().unwrap();
     assert_eq!(account.foreign.credits.total(), Usd::ZERO);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_that_was_taken_out_of_its_programmes_guardrail_is_put_under_it_again() {
+    let stack = still().await;
+    let office = Office::open(&stack).await;
+    let ada = office.invite("ada@x.edu").await;
+    let key = office.claim(&ada).await;
+    let programme = office.table.programme(&office.programme).await.unwrap().unwrap();
+    let mut settings = programme.settings;
+    settings.models = vec!["openai/gpt-4o-mini".to_owned()];
+    let by = By { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
+    let what = What::new(Act::Edited);
+    let saved = office.table.save_settings(&programme.id, settings, programme.version, what, by).await.unwrap();
+    assert_eq!(saved, Saved::Done);
+    stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
+    let guardrail = office.table.programme(&office.programme).await.unwrap().unwrap().guardrail.unwrap();
+    let under = || stack.provider.as_ref().unwrap().keys()[0].guardrail_id.clone();
+    assert_eq!(under(), None);
+
+    let report = sync(&stack).await;
+    assert_eq!((&report["complete"], under()), (&json!(true), Some(guardrail)), "{report}");
+    assert!(problems(&report).contains("not under its programme's guardrail") && problems(&report).contains(&key));
+    let report = sync(&stack).await;
+    assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
     stack.stop().await.unwrap();
 }
 

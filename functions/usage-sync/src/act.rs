@@ -141,6 +141,7 @@ impl Run<'_> {
             What::EnabledAgain { epoch, key } => {
                 self.table.disable_again(at, *epoch, key).await?;
             }
+            What::NotRestricted { epoch, key } => return Box::pin(self.restrict(at, *epoch, key)).await,
             What::End => {
                 self.table.end(at, &Actor::Rule).await?;
             }
@@ -287,6 +288,20 @@ impl Run<'_> {
                 };
                 Ok(found.map(|found| format!("the key {key} had {found} at the provider, and has {limit} again")))
             }
+        }
+    }
+
+    /// Puts a live key under its programme's guardrail again, from which somebody had taken it.
+    async fn restrict(&self, at: At<'_>, epoch: Epoch, key: &KeyHash) -> Result<Came> {
+        let Some(view) = self.table.view(at.programme, at.grant).await? else { return Ok(Came::Done) };
+        let is_live = view.grant.holds.is_empty() && view.grant.live().is_some_and(|live| live.epoch == epoch);
+        let is_restricted = view.programme.settings.restricts(view.grant.group.as_deref());
+        match view.programme.guardrail.as_deref().filter(|_| is_live && is_restricted) {
+            Some(guardrail) => {
+                self.provider.assign_keys(guardrail, std::slice::from_ref(key), at.deadline).await?;
+                Ok(Came::Mended(format!("the key {key} was not under its programme's guardrail, and is again")))
+            }
+            None => Ok(Came::Done),
         }
     }
 

@@ -1,13 +1,14 @@
 //! The second part of a run: every grant beside what was listed of its keys. What they used is recorded, programmes are summed up,
 //! and what is to be done is put on a list. Grants and their readings are read once, a sixteenth of a programme at a time.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::pin::pin;
 
 use anyhow::{Context, Result};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::{Grant, Reading, View};
 use bursar_core::domain::id::{GrantId, KeyName};
+use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::store::{Noted, StoreError, keys};
 use futures_util::StreamExt;
@@ -58,6 +59,7 @@ impl Run<'_> {
         };
         let pot = sums.pot.clone();
         progress.sums = Some(sums);
+        let assigned = self.assigned(programme, progress, deadline).await;
         let shards = keys::SHARDS.iter().skip(progress.next.1.into());
         let shards: Vec<_> = shards.map(|shard| Box::pin(self.table.shard_of(&programme.id, *shard))).collect();
         let mut shards = pin!(iter(shards).buffered(READ_AHEAD));
@@ -75,7 +77,7 @@ impl Run<'_> {
                 Some(noted) = writes.next() => progress.report.readings_recorded += usize::from(noted? == Noted::Recorded),
                 shard = shards.next(), if end.is_none() && news.is_empty() => match shard {
                     Some(Ok(grants)) => {
-                        news.extend(self.look_at_shard((programme, &pot), progress, grants)?);
+                        news.extend(self.look_at_shard((programme, &pot), assigned.as_ref(), progress, grants)?);
                         progress.next.1 += 1;
                     }
                     Some(Err(error)) => end = Some(Err(error.into())),
@@ -92,6 +94,7 @@ impl Run<'_> {
     fn look_at_shard(
         &self,
         (programme, pot): (&Programme, &Pot),
+        assigned: Option<&HashSet<KeyHash>>,
         progress: &mut Progress,
         grants: Vec<(Grant, Vec<Reading>)>,
     ) -> Result<Vec<Reading>> {
@@ -107,6 +110,7 @@ impl Run<'_> {
             looked_at: progress.looked_at,
             is_copy: self.is_copy,
             restored_at: progress.restored_at,
+            assigned,
             now: self.clock.now(),
         };
         let mut news = Vec::new();
@@ -137,6 +141,31 @@ impl Run<'_> {
             progress.rows.add_stranger(&ForeignRow::with_name(&row, name))?;
         }
         Ok(news)
+    }
+
+    /// The keys under a programme's guardrail: one list for all of them. None when there is no guardrail, or no list.
+    async fn assigned(
+        &self,
+        programme: &Programme,
+        progress: &mut Progress,
+        deadline: Deadline,
+    ) -> Option<HashSet<KeyHash>> {
+        let mut assignments = self.provider.assignments(Some(programme.guardrail.as_deref()?), self.until(deadline));
+        let mut assigned = HashSet::new();
+        loop {
+            match assignments.next().await {
+                Ok(Some(page)) => assigned.extend(page.into_iter().map(|assignment| assignment.key_hash)),
+                Ok(None) => return Some(assigned),
+                Err(error) => {
+                    progress.note_refusal(&error);
+                    progress.is_undone = true;
+                    progress
+                        .report
+                        .problem(format!("the keys under the guardrail of {} were not listed: {error}", programme.id));
+                    return None;
+                }
+            }
+        }
     }
 
     async fn record(&self, reading: Reading) -> Result<Noted> {

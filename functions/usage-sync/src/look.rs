@@ -1,6 +1,8 @@
 //! What a listing says of one grant: what its keys have used now, and what may have to be done about them. Nothing is read or written
 //! here; what is found is a suspicion, and each act decides anew on the grant as it is then.
 
+use std::collections::HashSet;
+
 use bursar_core::domain::grant::{Attempt, AttemptState, Disable, Found, GRACE, HoldKind, Listed, State, View};
 use bursar_core::domain::id::{Epoch, GrantId};
 use bursar_core::domain::key::KeyHash;
@@ -24,6 +26,8 @@ pub(crate) struct Sight<'a> {
     /// Whether this table is a copy of an earlier moment that was not recovered yet.
     pub(crate) is_copy: bool,
     pub(crate) restored_at: Option<Timestamp>,
+    /// The keys that are under the programme's guardrail, if it has one and that could be listed.
+    pub(crate) assigned: Option<&'a HashSet<KeyHash>>,
     pub(crate) now: Timestamp,
 }
 
@@ -65,6 +69,8 @@ pub(crate) enum What {
     NotListed { epoch: Epoch, key: KeyHash },
     /// The limit that was sent or listed is not the one that is wanted, or there is nothing left to be wanted.
     Limit { limit: Option<Usd> },
+    /// A live key that must be under the programme's guardrail and is not.
+    NotRestricted { epoch: Epoch, key: KeyHash },
     /// Its programme is over.
     End,
     /// A place in the pot that nobody uses.
@@ -85,6 +91,7 @@ impl Finding {
             What::EnabledAgain { key, .. }
             | What::LiveIsDisabled { key, .. }
             | What::NotListed { key, .. }
+            | What::NotRestricted { key, .. }
             | What::Purge { key, .. } => Some(key),
             _ => None,
         };
@@ -241,6 +248,12 @@ fn of_the_grant(view: &View, sight: Sight<'_>) -> Vec<What> {
         whats.push(What::GiveBack);
     }
     let live = grant.live().and_then(|live| sight.rows.iter().find(|row| row.epoch() == live.epoch));
+    let is_restricted = view.programme.settings.restricts(grant.group.as_deref()) && grant.holds.is_empty();
+    if let Some((row, assigned)) = live.zip(sight.assigned).filter(|_| is_restricted)
+        && !assigned.contains(&row.key())
+    {
+        whats.push(What::NotRestricted { epoch: row.epoch(), key: row.key() });
+    }
     let last_used_at = live.and_then(|row| row.said.told.as_ref()?.last_used_at);
     if live.is_some_and(|live| live.said.enabled) && view.lifecycle(last_used_at, now).is_some() {
         whats.push(What::Rule { last_used_at });
