@@ -43,11 +43,6 @@ impl Refusal {
         }
     }
 
-    /// A form that is not whole.
-    pub(crate) fn field(sentence: &str) -> Refusal {
-        Refusal { status: StatusCode::UNPROCESSABLE_ENTITY, ..Refusal::conflict(sentence) }
-    }
-
     /// It may work later.
     pub(crate) fn later(sentence: &str, after: Option<Duration>) -> Refusal {
         Refusal {

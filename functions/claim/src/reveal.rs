@@ -89,9 +89,8 @@ async fn press(site: &Site, Until(deadline): Until, programme: &str, posted: &Po
     let (now, visitor) = (site.clock.now(), &posted.visitor);
     let Some(view) = my::grant_in(site, visitor, programme).await? else { return Ok(site.not_found()) };
     let Some(epoch) = posted.fields.filled("epoch").and_then(|epoch| epoch.parse().ok()).map(Epoch::new) else {
-        return Ok(
-            Refusal::field("The form is not whole. Open your credit again and press once more.").page(site, visitor)
-        );
+        let sentence = "The form was not whole. Press once more, here.";
+        return my::with_alert(site, visitor, now, StatusCode::UNPROCESSABLE_ENTITY, sentence).await;
     };
     let (press, settings) = (Press { kind, epoch, terms: accepted(&posted.fields) }, &view.programme.settings);
     if view.begin(press, Nonce::random(), now).is_err_and(|refused| refused == BeginRefused::TermsNotAccepted) {
