@@ -10,7 +10,6 @@ use bursar_core::domain::grant::{
 };
 use bursar_core::domain::id::Epoch;
 use bursar_core::domain::key::KeyHash;
-use bursar_core::domain::reading::Of;
 use bursar_core::domain::window::utc_date;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::keys::{Found, KeyPatch};
@@ -139,7 +138,6 @@ pub(crate) async fn read(
     key: &KeyHash,
     patience: Deadline,
 ) -> Result<Read, ProviderError> {
-    let settings = &view.programme.settings;
     loop {
         let asked = site.clock.now();
         let Found::Key(found) = site.provider.get_key(key, patience).await? else { return Ok(Read::Gone) };
@@ -147,16 +145,7 @@ pub(crate) async fn read(
         if utc_date(asked) != utc_date(answered) {
             continue;
         }
-        let Some(told) = found.told(settings.reset) else { return Ok(Read::Silent) };
-        let of = Of {
-            programme: &view.programme.id,
-            grant: &view.grant.id,
-            epoch: attempt.epoch,
-            reset: settings.reset,
-            byok: settings.byok,
-            made_at: attempt.begun_at,
-        };
-        let before = view.readings.iter().find(|reading| reading.epoch == attempt.epoch);
+        let Some(told) = found.told(view.programme.settings.reset) else { return Ok(Read::Silent) };
         let looked_at = match site.table.sync_state().await {
             Ok(sync) => sync.looked_at,
             // Without it the days since the last reading are told apart less well, and that is said of them.
@@ -165,7 +154,7 @@ pub(crate) async fn read(
                 None
             }
         };
-        return Ok(match Reading::after(before, of, &told, answered, looked_at) {
+        return Ok(match view.reading_after(attempt, &told, answered, looked_at) {
             Ok(reading) => Read::Reading(Box::new(reading)),
             Err(doubtful) => {
                 tracing::warn!(%doubtful, "a key could not be read");

@@ -12,12 +12,10 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::days::{Days, Known, Sum};
 use bursar_core::domain::money::Usd;
-use bursar_core::domain::programme::Programme;
 use bursar_core::domain::span::Span;
 use bursar_core::domain::window::{Reset, utc_date};
-use bursar_core::store::{Account, AccountDay, HeldBack, Release, Table};
+use bursar_core::store::{Account, AccountDay, HeldBack, Promised, Release};
 use bursar_core::web::{Answer, Fault, Frame, Posted, Site, Until, Visitor};
-use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
 use crate::access;
@@ -70,15 +68,6 @@ struct Spent {
     foreign: Figure,
 }
 
-/// What all programmes together may still cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Promised {
-    reserved: Usd,
-    /// What is reserved and not spent yet: that must be paid from the balance.
-    to_come: Usd,
-    programmes: usize,
-}
-
 /// What the guard held back, as the page shows it.
 struct Held {
     /// Which it is: the form says so, so that nothing else is let through.
@@ -104,7 +93,7 @@ pub(crate) async fn page(State(site): State<Site>, visitor: Visitor, Query(asked
         table.alarms(ALARMS),
         table.programmes(),
     )?;
-    let promised = promised(table, &programmes).await?;
+    let promised = table.promised(&programmes).await?;
     let held_back = match &state.held_back {
         Some(held) => Some(Held::of(&site, held).await?),
         None => None,
@@ -175,23 +164,6 @@ pub(crate) async fn release(
 }
 
 const PATH: &str = "/console/account";
-
-async fn promised(table: &Table, programmes: &[Programme]) -> Result<Promised, Fault> {
-    let of = |programme: &Programme| {
-        let (id, byok) = (programme.id.clone(), programme.settings.byok);
-        async move {
-            let (pot, totals) = tokio::try_join!(table.pot(&id), table.totals(&id))?;
-            let spent = totals.map_or(Usd::ZERO, |totals| totals.used.counted(byok));
-            Ok::<_, Fault>((pot.map_or(Usd::ZERO, |pot| pot.reserved), spent))
-        }
-    };
-    let sums = try_join_all(programmes.iter().map(of)).await?;
-    Ok(Promised {
-        reserved: sums.iter().map(|(reserved, _)| *reserved).sum(),
-        to_come: sums.iter().map(|(reserved, spent)| (*reserved - *spent).or_zero()).sum(),
-        programmes: programmes.len(),
-    })
-}
 
 /// What there is, and when the provider said so: as of the newest run that read it, or of the newest day's sums.
 fn balance(newest: Option<&AccountDay>, syncs: &[Sync]) -> Option<(Usd, Timestamp)> {

@@ -8,7 +8,7 @@ use bursar_core::store::StoreError;
 use jiff::civil::Date;
 
 use crate::App;
-use crate::letter::{Kind, Letter, Part};
+use crate::letter::{Letter, Part};
 use crate::owed::{GONE, Owed};
 use crate::words::Words;
 
@@ -29,7 +29,6 @@ impl Words<'_> {
         let (subject, mut facts, next) = told(alarm);
         facts.push(("Found", alarm.found_at.strftime("%-d %B %Y, %H:%M (UTC)").to_string()));
         Letter {
-            kind: Kind::Account,
             heading: subject.clone(),
             subject,
             parts: vec![

@@ -10,7 +10,7 @@ use bursar_core::store::items::Totals;
 use jiff::Timestamp;
 
 use crate::burn::{Burn, Picture};
-use crate::letter::{Kind, Letter, Part};
+use crate::letter::{Letter, Part};
 use crate::words::{Words, day, moment};
 
 /// What an alert tells of: the newest that is known, and at least what was found.
@@ -79,7 +79,6 @@ impl Words<'_> {
             url: format!("{}/console/programmes/{}", self.config.origin.as_str(), programme.id),
         });
         Letter {
-            kind: Kind::Alert,
             heading: subject.clone(),
             subject,
             parts,

@@ -6,7 +6,7 @@ use bursar_core::domain::id::Epoch;
 use bursar_core::domain::programme::Programme;
 use jiff::Timestamp;
 
-use crate::letter::{Kind, Letter, Part};
+use crate::letter::{Letter, Part};
 use crate::words::{Words, moment, said};
 
 /// What is to be told of one key.
@@ -88,7 +88,6 @@ impl Words<'_> {
         }
         parts.extend([said("This mail carries no authority: sign in as you always do."), self.own_page()]);
         Letter {
-            kind: Kind::Student,
             subject,
             heading: heading.to_owned(),
             parts,

@@ -6,11 +6,11 @@ use std::time::SystemTime;
 use askama::Template;
 use bursar_core::config::Config;
 use bursar_core::domain::address::{EmailAddress, is_invisible};
+use bursar_core::store::items::OutboxRow;
 use jiff::Timestamp;
 use lettre::Address;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Attachment, Mailbox, Message, MultiPart, SinglePart};
-use ulid::Ulid;
 
 use crate::burn::Picture;
 
@@ -20,23 +20,11 @@ pub(crate) const ROW_HEADER: &str = "X-Bursar-Row";
 /// What is to be said to one person.
 pub(crate) struct Letter {
     pub(crate) to: EmailAddress,
-    pub(crate) kind: Kind,
     pub(crate) subject: String,
     pub(crate) heading: String,
     pub(crate) parts: Vec<Part>,
     /// Why they get it, a whole sentence.
     pub(crate) why: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Link,
-    Roster,
-    KeyShown,
-    KeyLeaked,
-    Alert,
-    Student,
-    Account,
 }
 
 /// What a mail is made of, in the same order in text and HTML.
@@ -79,7 +67,8 @@ struct Html<'a> {
 
 impl Letter {
     /// Puts it into an envelope. None if one of the addresses is none that a mail can carry.
-    pub(crate) fn sealed(&self, row: Ulid, now: Timestamp, config: &Config) -> Option<Sealed> {
+    pub(crate) fn sealed(&self, row: &OutboxRow, now: Timestamp, config: &Config) -> Option<Sealed> {
+        let (kind, row) = (row.mail.kind(), row.row);
         let (from, to) = (config.mail_from.for_mail(), self.to.for_mail());
         let sender: Address = from.parse().ok()?;
         let domain = sender.domain().to_owned();
@@ -89,7 +78,7 @@ impl Letter {
             .subject(plain(&self.subject))
             .date(SystemTime::from(now))
             .message_id(Some(format!("<{row}@{domain}>")))
-            .raw_header(header("X-Bursar-Mail", self.kind.as_str()))
+            .raw_header(header("X-Bursar-Mail", kind))
             .raw_header(header(ROW_HEADER, &row.to_string()))
             .raw_header(header("Auto-Submitted", "auto-generated"));
         if let Some(support) = support_address(config) {
@@ -124,20 +113,6 @@ impl Letter {
 impl Part {
     fn is_picture(&self) -> bool {
         matches!(self, Part::Picture(_))
-    }
-}
-
-impl Kind {
-    fn as_str(self) -> &'static str {
-        match self {
-            Kind::Link => "link",
-            Kind::Roster => "roster",
-            Kind::KeyShown => "key-shown",
-            Kind::KeyLeaked => "key-leaked",
-            Kind::Alert => "alert",
-            Kind::Student => "student",
-            Kind::Account => "account",
-        }
     }
 }
 

@@ -62,7 +62,7 @@ impl App {
         };
         match owed {
             Owed::Mail(letter) => {
-                let Some(sealed) = letter.sealed(row.row, now, &self.config) else {
+                let Some(sealed) = letter.sealed(&row, now, &self.config) else {
                     return self.failed(&row, "NotAMail", now, deadline).await;
                 };
                 match self.ses.send(sealed).await {
@@ -139,10 +139,7 @@ impl App {
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let mut admins = Vec::new();
-        for address in &self.config.admins {
-            admins.push(self.table.person_of(address, deadline).await?);
-        }
+        let admins = self.table.people_of(&self.config.admins, deadline).await?;
         let cause = Cause::Unsent { mail: row.mail.kind().to_owned(), code: code.to_owned() };
         self.table.raise(&Alarm::now(cause, now), &admins, now, deadline).await.map(drop)
     }

@@ -10,7 +10,7 @@ use bursar_core::domain::window::Reset;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::letter::{Kind, Letter, Part};
+use crate::letter::{Letter, Part};
 
 /// Writes to one person, for one deployment.
 pub(crate) struct Words<'a> {
@@ -22,7 +22,6 @@ impl Words<'_> {
     pub(crate) fn link(self, token: &LinkToken, code: &Code) -> Letter {
         let origin = self.config.origin.as_str();
         Letter {
-            kind: Kind::Link,
             subject: "Your link to sign in to Bursar".to_owned(),
             heading: "Sign in to Bursar".to_owned(),
             parts: vec![
@@ -55,7 +54,6 @@ impl Words<'_> {
             facts.push(("Questions", contact.clone()));
         }
         Letter {
-            kind: Kind::Roster,
             subject: format!("{name}: your LLM credit"),
             heading: "You have LLM credit".to_owned(),
             parts: vec![
@@ -76,7 +74,6 @@ impl Words<'_> {
     pub(crate) fn key_shown(self, programme: &Programme, at: Timestamp) -> Letter {
         let (name, at) = (&programme.settings.name, moment(at, &programme.settings.term));
         Letter {
-            kind: Kind::KeyShown,
             subject: format!("{name}: a key of yours was shown"),
             heading: "A key of yours was shown".to_owned(),
             parts: vec![
@@ -94,7 +91,6 @@ impl Words<'_> {
     pub(crate) fn key_leaked(self, programme: &Programme, at: Timestamp) -> Letter {
         let (name, at) = (&programme.settings.name, moment(at, &programme.settings.term));
         Letter {
-            kind: Kind::KeyLeaked,
             subject: format!("{name}: your key was reported leaked"),
             heading: "Your key was reported leaked".to_owned(),
             parts: vec![

@@ -4,8 +4,7 @@ use anyhow::{Result, ensure};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::crossing::{Crossing, Scope, news};
-use bursar_core::domain::id::{PersonId, ProgrammeId};
-use bursar_core::domain::programme::Settings;
+use bursar_core::domain::id::ProgrammeId;
 use bursar_core::domain::window::Window;
 use bursar_core::store::Table;
 use jiff::Timestamp;
@@ -43,33 +42,16 @@ pub(crate) async fn find(
             mails: Vec::new(),
         };
         let crossings: Vec<Crossing> = crossed.into_iter().map(crossing).collect();
-        let recipients = if crossings.iter().any(|crossing| crossing.told) {
-            recipients(table, &programme.settings, admins, deadline).await?
-        } else {
-            Vec::new()
+        let is_told = crossings.iter().any(|crossing| crossing.told);
+        // A programme's faculty hears of it, or the admins when there is none.
+        let faculty = &programme.settings.faculty;
+        let recipients = match is_told {
+            true => table.people_of(if faculty.is_empty() { admins } else { faculty }, deadline).await?,
+            false => Vec::new(),
         };
         if table.record_crossings(&crossings, &recipients, now, deadline).await? {
             return Ok(crossings.len());
         }
         // Somebody was faster, and may have found less than there is.
     }
-}
-
-/// Who hears of a programme: its faculty, or the admins when there is none.
-async fn recipients(
-    table: &Table,
-    settings: &Settings,
-    admins: &[EmailAddress],
-    deadline: Deadline,
-) -> Result<Vec<PersonId>> {
-    let addresses = if settings.faculty.is_empty() { admins } else { &settings.faculty };
-    let mut people = Vec::new();
-    for address in addresses {
-        let person = table.person_of(address, deadline).await?;
-        // Two spellings may be one person.
-        if !people.contains(&person) {
-            people.push(person);
-        }
-    }
-    Ok(people)
 }

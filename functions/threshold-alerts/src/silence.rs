@@ -3,8 +3,8 @@
 
 use anyhow::Result;
 use bursar_core::deadline::Deadline;
+use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::alarm::{Alarm, Cause};
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Programme;
 use bursar_core::store::{JobState, Table};
 use jiff::{SignedDuration, Timestamp};
@@ -47,12 +47,7 @@ async fn silent_sync(table: &Table, programmes: &[Programme], now: Timestamp) ->
 /// The balance that was last read, against what pots have promised beyond what was spent.
 async fn balance(table: &Table, programmes: &[Programme]) -> Result<Option<Cause>> {
     let Some(day) = table.account_days().await?.pop() else { return Ok(None) };
-    let mut to_come = Usd::ZERO;
-    for programme in programmes {
-        let (pot, totals) = tokio::try_join!(table.pot(&programme.id), table.totals(&programme.id))?;
-        let spent = totals.map_or(Usd::ZERO, |totals| totals.used.counted(programme.settings.byok));
-        to_come += pot.map_or(Usd::ZERO, |pot| (pot.reserved - spent).or_zero());
-    }
+    let to_come = table.promised(programmes).await?.to_come;
     let balance = day.bought - day.spent;
     Ok((balance < to_come).then_some(Cause::Balance { balance, to_come }))
 }
@@ -68,14 +63,11 @@ async fn stuck(table: &Table, programme: &Programme, now: Timestamp) -> Result<O
 pub(crate) async fn raise(
     table: &Table,
     causes: Vec<Cause>,
-    admins: &[bursar_core::domain::address::EmailAddress],
+    admins: &[EmailAddress],
     now: Timestamp,
     deadline: Deadline,
 ) -> Result<usize> {
-    let mut people = Vec::new();
-    for address in admins {
-        people.push(table.person_of(address, deadline).await?);
-    }
+    let people = table.people_of(admins, deadline).await?;
     let mut raised = 0;
     for cause in causes {
         raised += usize::from(table.raise(&Alarm::now(cause, now), &people, now, deadline).await?);

@@ -9,7 +9,7 @@ use bursar_core::domain::grant::{Found, HoldKind, Listed, Rule, State, Stopped, 
 use bursar_core::domain::id::{Epoch, GrantId};
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::money::Usd;
-use bursar_core::domain::reading::{Of, Reading, Used};
+use bursar_core::domain::reading::{Doubtful, Reading, Used};
 use bursar_core::domain::window::utc_date;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::key::Key;
@@ -227,19 +227,10 @@ impl Run<'_> {
 
     /// Records what a key has used that was asked for by itself, and says how much more that is than was on record.
     async fn note_use(&self, view: &View, epoch: Epoch, found: &Key, progress: &Progress) -> Result<Usd> {
-        let (settings, answered) = (&view.programme.settings, self.clock.now());
         let Some(attempt) = view.grant.attempt(epoch) else { return Ok(Usd::ZERO) };
-        let of = Of {
-            programme: &view.programme.id,
-            grant: &view.grant.id,
-            epoch,
-            reset: settings.reset,
-            byok: settings.byok,
-            made_at: attempt.begun_at,
-        };
-        let before = view.readings.iter().find(|reading| reading.epoch == epoch);
-        let told = found.told(settings.reset).context("the provider does not say what it has used")?;
-        let after = match Reading::after(before, of, &told, answered, progress.looked_at) {
+        let told = found.told(view.programme.settings.reset).ok_or(Doubtful::Silent)?;
+        let before = view.reading(epoch);
+        let after = match view.reading_after(attempt, &told, self.clock.now(), progress.looked_at) {
             Ok(after) => after,
             Err(doubtful) if doubtful.leaves_the_record() => return Ok(Usd::ZERO),
             Err(doubtful) => return Err(doubtful.into()),

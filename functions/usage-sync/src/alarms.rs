@@ -16,10 +16,8 @@ impl Run<'_> {
         if causes.is_empty() {
             return Ok(());
         }
-        let (now, mut admins) = (self.clock.now(), Vec::new());
-        for address in self.admins {
-            admins.push(self.table.person_of(address, deadline).await?);
-        }
+        let now = self.clock.now();
+        let admins = self.table.people_of(self.admins, deadline).await?;
         for cause in causes {
             let alarm = match (&cause, &progress.held_back) {
                 // It is told for the day on which it began.

@@ -7,7 +7,7 @@ use bursar_core::domain::grant::{Attempt, AttemptState, Disable, Found, GRACE, H
 use bursar_core::domain::id::{Epoch, GrantId};
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::money::Usd;
-use bursar_core::domain::reading::{Doubtful, Of, Reading};
+use bursar_core::domain::reading::{Doubtful, Reading};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -181,22 +181,13 @@ pub(crate) fn read(
     attempt: &Attempt,
     row: &Row,
 ) -> Result<Option<Reading>, Doubtful> {
-    let settings = &view.programme.settings;
-    let of = Of {
-        programme: &view.programme.id,
-        grant: &view.grant.id,
-        epoch: attempt.epoch,
-        reset: settings.reset,
-        byok: settings.byok,
-        made_at: attempt.begun_at,
-    };
-    let before = view.readings.iter().find(|reading| reading.epoch == attempt.epoch);
+    let before = view.reading(attempt.epoch);
     // Somebody asked after this page was answered: then that is on record.
     if before.is_some_and(|before| row.said.answered < before.as_of) {
         return Ok(None);
     }
     let told = row.said.told.as_ref().ok_or(Doubtful::Silent)?;
-    let after = Reading::after(before, of, told, row.said.answered, looked_at)?;
+    let after = view.reading_after(attempt, told, row.said.answered, looked_at)?;
     Ok(Some(after).filter(|after| before.is_none_or(|before| after.is_news_to(before))))
 }
 

@@ -39,7 +39,7 @@ pub use jobs::{Job, JobMade, JobState};
 pub use leases::{Acquired, Noted};
 pub use models::{ModelDay, NobodysDay};
 pub use people::Known;
-pub use programmes::{By, Closed, INVITED_AT_ONCE, NewPerson, PotSet, Saved};
+pub use programmes::{By, Closed, INVITED_AT_ONCE, NewPerson, PotSet, Promised, Saved};
 pub use sign_in::{LinkMade, Written};
 pub use under::Under;
 

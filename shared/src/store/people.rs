@@ -69,6 +69,18 @@ impl Table {
         }
     }
 
+    /// The names of several people, each once: two spellings may be one person.
+    pub async fn people_of(&self, addresses: &[EmailAddress], deadline: Deadline) -> Result<Vec<PersonId>, StoreError> {
+        let mut people = Vec::new();
+        for address in addresses {
+            let person = self.person_of(address, deadline).await?;
+            if !people.contains(&person) {
+                people.push(person);
+            }
+        }
+        Ok(people)
+    }
+
     /// Whom audit entries and owed mails mean by this name.
     pub async fn person(&self, person: &PersonId) -> Result<Option<Person>, StoreError> {
         self.get(&keys::person(person)).await

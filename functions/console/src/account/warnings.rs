@@ -3,11 +3,11 @@
 use bursar_core::domain::alarm::{Alarm, Cause};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::window::utc_date;
-use bursar_core::store::{AccountDay, SyncState};
+use bursar_core::store::{AccountDay, Promised, SyncState};
 use jiff::{SignedDuration, Timestamp};
 
 use super::syncs::Sync;
-use super::{Promised, utc};
+use super::utc;
 use crate::show;
 
 /// After so long without a complete sync somebody must look.

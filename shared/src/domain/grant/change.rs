@@ -5,11 +5,13 @@ use std::cmp::Ordering;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Grant, Reading};
+use super::{Attempt, Grant, Reading};
 use crate::domain::audit::{Act, Actor, What};
+use crate::domain::id::Epoch;
 use crate::domain::limit::{self, Spending};
 use crate::domain::money::Usd;
 use crate::domain::programme::{Pot, Programme};
+use crate::domain::reading::{Doubtful, Of, Told};
 
 /// A grant with all that its acts are decided on, as read at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +64,31 @@ pub enum Notice {
 impl View {
     pub fn spending(&self, now: Timestamp) -> Spending {
         Spending::of(&self.grant, &self.readings, &self.programme.settings, now)
+    }
+
+    /// What is on record of a key of this grant, if anything is.
+    pub fn reading(&self, epoch: Epoch) -> Option<&Reading> {
+        self.readings.iter().find(|reading| reading.epoch == epoch)
+    }
+
+    /// What is on record of an attempt's key after an answer of the provider; see [`Reading::after`].
+    pub fn reading_after(
+        &self,
+        attempt: &Attempt,
+        told: &Told,
+        answered: Timestamp,
+        looked_at: Option<Timestamp>,
+    ) -> Result<Reading, Doubtful> {
+        let settings = &self.programme.settings;
+        let of = Of {
+            programme: &self.programme.id,
+            grant: &self.grant.id,
+            epoch: attempt.epoch,
+            reset: settings.reset,
+            byok: settings.byok,
+            made_at: attempt.begun_at,
+        };
+        Reading::after(self.reading(attempt.epoch), of, told, answered, looked_at)
     }
 
     /// The unspent part of what a place of this grant reserves.
