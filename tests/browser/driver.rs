@@ -36,6 +36,9 @@ pub(crate) struct Looks {
     pub(crate) scripts: bool,
 }
 
+pub(crate) const PHONE: Looks = Looks { width: 390, dark: false, scripts: true };
+pub(crate) const DESK: Looks = Looks { width: 1280, dark: false, scripts: true };
+
 /// One browser with cookies of its own.
 #[derive(Clone)]
 pub(crate) struct Browser {

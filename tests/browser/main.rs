@@ -1,8 +1,11 @@
-//! Bursar in a real browser: `check` goes through the first journey, with scripts and without; `screenshots` makes the pictures of the
-//! README; `gallery` pictures of every page, light and dark, on a phone and on a desk. `cargo xtask` has a recipe for each.
+//! Bursar in a real browser: `check` goes through the first journey, with scripts and without, and reads every kind of mail;
+//! `screenshots` makes the pictures of the README; `gallery` pictures of every page and mail, light and dark, on a phone and on a desk.
+//! `cargo xtask` has a recipe for each.
 
+mod demonstration;
 mod driver;
 mod journey;
+mod mails;
 mod person;
 mod pictures;
 
@@ -45,7 +48,7 @@ async fn check() -> Result<()> {
         let how = if scripts { "with" } else { "without" };
         eprintln!("browser: the journey {how} scripts took {:.1} s", started.elapsed().as_secs_f32());
     }
-    Ok(())
+    with(async |driver| mails::read_well(driver).await).await
 }
 
 /// Does something with browsers, and ends them whatever becomes of it.

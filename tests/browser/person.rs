@@ -5,9 +5,8 @@ use anyhow::{Context, Result, bail, ensure};
 use bursar_local::settle::LIMIT;
 use bursar_local::stack::Stack;
 
-use crate::driver::{Browser, Driver, Element, Looks, TAB};
+use crate::driver::{Browser, Driver, Element, Looks, PHONE, TAB};
 
-const PHONE: u32 = 390;
 /// The policy that permits nothing also names what other browsers could do.
 const NAMES_MORE: &str = "Permissions-Policy header: Unrecognized feature";
 
@@ -21,7 +20,7 @@ pub(crate) struct Person<'a> {
 
 impl<'a> Person<'a> {
     pub(crate) async fn at(driver: &Driver, stack: &'a Stack, scripts: bool) -> Result<Person<'a>> {
-        let looks = Looks { width: PHONE, dark: false, scripts };
+        let looks = Looks { scripts, ..PHONE };
         let browser = driver.open(looks).await?;
         Ok(Person { browser, stack, looks, forgiven: vec![NAMES_MORE] })
     }
@@ -51,7 +50,7 @@ impl<'a> Person<'a> {
         let widths = self.browser.run("return [document.scrollingElement.scrollWidth, window.innerWidth]").await?;
         let address = self.browser.address().await?;
         let (wide, window) = (widths[0].as_u64().context("no width")?, widths[1].as_u64().context("no width")?);
-        ensure!(window == u64::from(PHONE) && wide <= window, "{address} is {wide} wide in a window of {window}");
+        ensure!(window == u64::from(PHONE.width) && wide <= window, "{address} is {wide} wide in a window of {window}");
         let said = self.browser.said().await?;
         let faults: Vec<_> =
             said.iter().filter(|line| !self.forgiven.iter().any(|known| line.contains(known))).collect();

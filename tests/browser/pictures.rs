@@ -3,34 +3,18 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use bursar_core::domain::address::EmailAddress;
-use bursar_local::demo;
-use bursar_local::folder::Folder;
-use bursar_local::gate::Keep;
 use bursar_local::inbox::Contents;
-use bursar_local::invoke::logs::Logs;
-use bursar_local::schedules::SyncEvery;
 use bursar_local::settle::LIMIT;
-use bursar_local::stack::{Functions, Options, ProviderAt, Stack, listen, origin_of};
-use tempfile::TempDir;
+use bursar_local::stack::Stack;
 
-use crate::driver::{Browser, Driver, Looks};
+use crate::demonstration::{ADMIN, Demonstration};
+use crate::driver::{Browser, DESK, Driver, Looks, PHONE};
+use crate::mails;
 
-const ADMIN: &str = "admin@example.edu";
 const FACULTY: &str = "grace.hopper@example.edu";
 const WITH_A_KEY: &str = "with a key";
 const PILOT: &str = "/console/programmes/cs-pilot";
 const SEMINAR: &str = "/console/programmes/compilers-seminar";
-const PHONE: Looks = Looks { width: 390, dark: false, scripts: true };
-const DESK: Looks = Looks { width: 1280, dark: false, scripts: true };
-
-/// The demonstration, in a folder that goes with it.
-struct Demonstration {
-    stack: Stack,
-    _folder: Folder,
-    _place: TempDir,
-}
-
 pub(crate) async fn screenshots(driver: &Driver, into: &Path) -> Result<()> {
     let demonstration = Demonstration::build().await?;
     let stack = &demonstration.stack;
@@ -127,35 +111,11 @@ pub(crate) async fn gallery(driver: &Driver, into: &Path) -> Result<()> {
     admin.one("main form button").await?.click().await?;
     admin.one("[aria-invalid]").await?;
     album.keep_all("new-refused", &admin).await?;
-    open_alert(stack, &admin).await?;
-    album.keep_all("alert", &admin).await?;
-    demonstration.stack.stop().await
-}
-
-impl Demonstration {
-    async fn build() -> Result<Demonstration> {
-        let place = tempfile::tempdir()?;
-        let folder = Folder::open(&place.path().join("data"))?;
-        let web = listen(0).await?;
-        let origin = origin_of(&web)?;
-        let admins = vec![EmailAddress::parse(ADMIN)?];
-        demo::build(&folder, &origin, &admins, |progress| eprintln!("demonstration: {progress}")).await?;
-        let stack = Stack::start(Options {
-            files: Some(folder.files()),
-            web,
-            origin: Some(origin),
-            begins_at: None,
-            admins,
-            provider: ProviderAt::BuiltIn,
-            smtp: None,
-            sync_every: SyncEvery::Never,
-            functions: Functions::InProcess,
-            keep: Keep::Last(100),
-            logs: Logs::new(Keep::Last(100)),
-        })
-        .await?;
-        Ok(Demonstration { stack, _folder: folder, _place: place })
+    for (number, ((kind, _), page)) in mails::one_of_each(stack).iter().enumerate() {
+        admin.go(page).await?;
+        album.keep_all(&format!("mail-{kind}-{number}"), &admin).await?;
     }
+    demonstration.stack.stop().await
 }
 
 /// A folder of pictures.

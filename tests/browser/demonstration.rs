@@ -1,0 +1,46 @@
+//! The demonstration, built anew for whoever looks at it.
+
+use anyhow::Result;
+use bursar_core::domain::address::EmailAddress;
+use bursar_local::demo;
+use bursar_local::folder::Folder;
+use bursar_local::gate::Keep;
+use bursar_local::invoke::logs::Logs;
+use bursar_local::schedules::SyncEvery;
+use bursar_local::stack::{Functions, Options, ProviderAt, Stack, listen, origin_of};
+use tempfile::TempDir;
+
+pub(crate) const ADMIN: &str = "admin@example.edu";
+
+/// The demonstration, in a folder that goes with it.
+pub(crate) struct Demonstration {
+    pub(crate) stack: Stack,
+    _folder: Folder,
+    _place: TempDir,
+}
+
+impl Demonstration {
+    pub(crate) async fn build() -> Result<Demonstration> {
+        let place = tempfile::tempdir()?;
+        let folder = Folder::open(&place.path().join("data"))?;
+        let web = listen(0).await?;
+        let origin = origin_of(&web)?;
+        let admins = vec![EmailAddress::parse(ADMIN)?];
+        demo::build(&folder, &origin, &admins, |progress| eprintln!("demonstration: {progress}")).await?;
+        let stack = Stack::start(Options {
+            files: Some(folder.files()),
+            web,
+            origin: Some(origin),
+            begins_at: None,
+            admins,
+            provider: ProviderAt::BuiltIn,
+            smtp: None,
+            sync_every: SyncEvery::Never,
+            functions: Functions::InProcess,
+            keep: Keep::Last(100),
+            logs: Logs::new(Keep::Last(100)),
+        })
+        .await?;
+        Ok(Demonstration { stack, _folder: folder, _place: place })
+    }
+}

@@ -1,0 +1,92 @@
+//! Every kind of mail that the demonstration brought, rendered as a mail program does, on a phone and on a desk: nothing is wider than
+//! the window or too small to read, each picture is there and says in words what it shows, and one link leads on.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use bursar_local::inbox::Contents;
+use bursar_local::settle::LIMIT;
+use bursar_local::stack::Stack;
+use serde::Deserialize;
+
+use crate::demonstration::Demonstration;
+use crate::driver::{Browser, DESK, Driver, PHONE};
+
+/// The kinds that must be among them.
+const KINDS: [&str; 5] = ["link", "roster", "key-shown", "key-leaked", "alert"];
+/// What is asked of the page, once its pictures are decoded.
+const MEASURE: &str = "
+    const shown = [...document.querySelectorAll('td, th, p, a, h1, h2')].filter((element) => element.innerText?.trim());
+    return Promise.all([...document.images].map((image) => image.decode().catch(() => {}))).then(() => ({
+        width: document.scrollingElement.scrollWidth,
+        window: window.innerWidth,
+        smallest: Math.min(...shown.map((element) => parseFloat(getComputedStyle(element).fontSize))),
+        pictures: [...document.images].map((image) => ({ width: image.naturalWidth, words: image.alt })),
+        links: [...document.links].map((link) => link.href),
+        styles: [...document.querySelectorAll('[style]')].map((element) => element.getAttribute('style')).join(' '),
+    }))";
+/// What a mail program that uses the engine of a word processor does not know.
+const UNKNOWN_TO_OUTLOOK: [&str; 5] = ["flex", "grid", "position:", "float:", "calc("];
+
+#[derive(Debug, Deserialize)]
+struct Rendered {
+    width: u32,
+    window: u32,
+    smallest: f32,
+    pictures: Vec<Picture>,
+    links: Vec<String>,
+    styles: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Picture {
+    width: u32,
+    words: String,
+}
+
+pub(crate) async fn read_well(driver: &Driver) -> Result<()> {
+    let demonstration = Demonstration::build().await?;
+    let stack = &demonstration.stack;
+    stack.settle.settle(LIMIT).await?;
+    let browser = driver.open(PHONE).await?;
+    let mails = one_of_each(stack);
+    for kind in KINDS {
+        ensure!(mails.keys().any(|(known, _)| known == kind), "the demonstration brought no mail of kind {kind}");
+    }
+    for ((kind, subject), page) in &mails {
+        for looks in [PHONE, DESK] {
+            browser.look(looks).await?;
+            let look = look_at(&browser, page, &stack.ready.web).await;
+            look.with_context(|| format!("{kind}, \"{subject}\", in a window of {}", looks.width))?;
+        }
+    }
+    eprintln!("browser: {} mails read well on a phone and on a desk", mails.len());
+    demonstration.stack.stop().await
+}
+
+/// The pages of the inbox that show the newest mail of each kind, and of each subject but for its numbers.
+pub(crate) fn one_of_each(stack: &Stack) -> BTreeMap<(String, String), String> {
+    let mails = stack.ses.mails().into_iter().filter_map(|mail| {
+        let Contents { kind, subject, .. } = Contents::of(&mail.raw);
+        let subject = subject.chars().filter(|letter| !letter.is_ascii_digit()).collect();
+        Some(((kind?, subject), format!("{}/read/{}/html", stack.ready.inbox, mail.id)))
+    });
+    mails.collect()
+}
+
+async fn look_at(browser: &Browser, page: &str, web: &str) -> Result<()> {
+    browser.go(page).await?;
+    let rendered: Rendered = serde_json::from_value(browser.run(MEASURE).await?)?;
+    let Rendered { width, window, smallest, pictures, links, styles } = &rendered;
+    ensure!(width <= window, "it is {width} wide");
+    ensure!(*smallest >= 13.0, "some of it is {smallest} px small");
+    for Picture { width, words } in pictures {
+        ensure!(*width > 0, "a picture is not there");
+        ensure!(words.chars().any(|letter| letter.is_ascii_digit()), "a picture says no number: {words}");
+    }
+    ensure!(links.iter().filter(|link| link.starts_with(web)).count() == 1, "its links: {links:?}");
+    for word in UNKNOWN_TO_OUTLOOK {
+        ensure!(!styles.contains(word), "a style says {word}");
+    }
+    Ok(())
+}
