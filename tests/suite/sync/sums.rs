@@ -9,6 +9,7 @@ use bursar_core::domain::limit::{Spending, reserved};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::window::Reset;
+use bursar_core::store::items::Item;
 use bursar_core::store::{At, Outcome};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
@@ -18,7 +19,7 @@ use bursar_tests::office::Office;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{office_deadline, spend, still, sync, watch, without_runs};
+use super::{office_deadline, raw, spend, still, sync, watch, without_runs};
 
 /// What the grants of the one programme reserve, added up by hand.
 fn by_hand(seen: &Snapshot, at: Timestamp) -> Usd {
@@ -246,5 +247,27 @@ async fn who_gives_a_place_back_as_of_an_instant_before_the_pot_was_counted_take
     office.table.revoke(late, &Actor::Rule, None).await.unwrap();
     let seen = watch.check().await;
     assert_eq!(pot(seen).reserved, by_hand(seen, stack.clock.now()));
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_reserved_stays_while_a_grant_cannot_be_read() {
+    let stack = still().await;
+    let office = Office::open(&stack).await;
+    for address in ["ada@x.edu", "bob@x.edu"] {
+        let grant = office.invite(address).await;
+        office.claim(&grant).await;
+    }
+    let mut watch = watch(&stack);
+    let is_grant = |item: &&Item| item["kind"].as_s().is_ok_and(|kind| kind == "grant");
+    let whole = watch.check().await.items.values().find(is_grant).unwrap().clone();
+    let mut broken = whole.clone();
+    broken.remove("state");
+    raw(&stack).put(broken).await.unwrap();
+    assert_eq!(sync(&stack).await["complete"], false);
+    let pot = office.table.pot(&office.programme).await.unwrap().unwrap();
+    assert_eq!(pot.reserved, Usd::from_dollars(40), "nobody gave the place back");
+    raw(&stack).put(whole).await.unwrap();
+    watch.check().await;
     stack.stop().await.unwrap();
 }

@@ -1,0 +1,81 @@
+//! What a runner whom another has overtaken still tries to write for all to see.
+
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::reading::Used;
+use bursar_core::store::items::{Lease, Run, Totals};
+use bursar_core::store::{Account, AccountDay, Acquired, Checkpoint, Under, new_ulid};
+use bursar_tests::office::{Office, soon};
+use jiff::Timestamp;
+
+use super::{in_the_morning, minutes, rich, watch};
+
+async fn lease(office: &Office<'_>, holder: &str, now: Timestamp) -> Lease {
+    match office.table.acquire("sync", holder, now, minutes(16)).await.unwrap() {
+        Acquired::Yes(lease) => lease,
+        Acquired::Busy => panic!("another has it"),
+    }
+}
+
+/// Each write that rests on the lease, and whether it took effect.
+async fn all_of(under: Under<'_>, office: &Office<'_>, now: Timestamp) -> [(&'static str, bool); 8] {
+    let (table, programme) = (&office.table, office.programme.clone());
+    let totals = Totals {
+        programme,
+        as_of: now,
+        used: Used::default(),
+        by_group: [].into(),
+        implied: Usd::ZERO,
+        grants: 0,
+        claimed: 0,
+    };
+    let account = Account { as_of: now, ours: Used::default(), foreign: Used::default() };
+    let nothing = Usd::ZERO;
+    let day = AccountDay {
+        day: jiff::Zoned::now().date(),
+        as_of: now,
+        bought: nothing,
+        spent: nothing,
+        ours: nothing,
+        ours_gone: nothing,
+        foreign: nothing,
+        foreign_gone: nothing,
+        opening: nothing,
+        residual: nothing,
+    };
+    let state = table.sync_state().await.unwrap().next();
+    let pot = table.pot(&office.programme).await.unwrap().unwrap();
+    let checkpoint = Checkpoint::of_run(new_ulid(now), now, table);
+    let run = Run::ended(now, now, true, "{}".to_owned());
+    [
+        ("totals", under.note_totals(&totals).await.unwrap()),
+        ("reserved", under.recompute_reserved(&pot, nothing, now).await.unwrap()),
+        ("account", under.note_account(&account).await.unwrap()),
+        ("account's day", under.note_account_day(&day).await.unwrap()),
+        ("state", under.set_sync_state(&state).await.unwrap()),
+        ("run", under.record_run(&run).await.unwrap()),
+        ("checkpoint", under.save_checkpoint(&checkpoint).await.unwrap()),
+        ("no checkpoint", under.forget_checkpoint().await.unwrap()),
+    ]
+}
+
+#[tokio::test]
+async fn a_runner_that_was_overtaken_changes_nothing_that_all_can_see() {
+    let stack = in_the_morning().await;
+    let office = rich(&stack).await;
+    let early = stack.clock.now();
+    let overtaken = lease(&office, "slow", early).await;
+    stack.clock.advance(minutes(17)).unwrap();
+    // The same holder who asks again has a lease of its own, too.
+    for holder in ["quick", "quick"] {
+        let now = stack.clock.now();
+        let latest = lease(&office, holder, now).await;
+        let mut watch = watch(&stack);
+        let before = watch.check().await.items.clone();
+        let late = all_of(office.table.under(&overtaken, soon()), &office, now).await;
+        assert!(late.iter().all(|(_, written)| !written), "{late:?}");
+        assert!(before == watch.check().await.items, "something was written");
+        let rightly = all_of(office.table.under(&latest, soon()), &office, now).await;
+        assert!(rightly.iter().all(|(_, written)| *written), "{rightly:?}");
+    }
+    stack.stop().await.unwrap();
+}
