@@ -9,7 +9,6 @@ use bursar_core::domain::limit::{Spending, reserved};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::window::Reset;
-use bursar_core::store::items::Item;
 use bursar_core::store::{At, Outcome};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
@@ -19,7 +18,8 @@ use bursar_tests::office::Office;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{office_deadline, raw, spend, still, sync, watch, without_runs};
+use super::crooked::{Crooked, with_row};
+use super::{hours, in_the_morning, mint, office_deadline, patch, rich, spend, still, sync, watch, without_runs};
 
 /// What the grants of the one programme reserve, added up by hand.
 fn by_hand(seen: &Snapshot, at: Timestamp) -> Usd {
@@ -251,23 +251,25 @@ async fn who_gives_a_place_back_as_of_an_instant_before_the_pot_was_counted_take
 }
 
 #[tokio::test]
-async fn what_is_reserved_stays_while_a_grant_cannot_be_read() {
-    let stack = still().await;
-    let office = Office::open(&stack).await;
-    for address in ["ada@x.edu", "bob@x.edu"] {
-        let grant = office.invite(address).await;
-        office.claim(&grant).await;
-    }
-    let mut watch = watch(&stack);
-    let is_grant = |item: &&Item| item["kind"].as_s().is_ok_and(|kind| kind == "grant");
-    let whole = watch.check().await.items.values().find(is_grant).unwrap().clone();
-    let mut broken = whole.clone();
-    broken.remove("state");
-    raw(&stack).put(broken).await.unwrap();
-    assert_eq!(sync(&stack).await["complete"], false);
-    let pot = office.table.pot(&office.programme).await.unwrap().unwrap();
-    assert_eq!(pot.reserved, Usd::from_dollars(40), "nobody gave the place back");
-    raw(&stack).put(whole).await.unwrap();
-    watch.check().await;
+async fn what_a_window_that_is_over_had_promised_stays_reserved_until_it_is_known_what_was_used() {
+    let stack = in_the_morning().await;
+    let office = rich(&stack).await;
+    with_reset(&stack, &office, Reset::Daily).await;
+    let ada = office.invite("ada@x.edu").await;
+    let key = mint(&stack, &office, &ada).await;
+    patch(&stack, &key, json!({"limit_reset": "daily"})).await;
+    let crooked = Crooked::before(&stack).await;
+    assert_eq!(crooked.sync().await["complete"], true);
+    let reserved = async || office.table.pot(&office.programme).await.unwrap().unwrap().reserved;
+    let at_first = reserved().await;
+    spend(&stack, &key, 15_000_000);
+    stack.clock.advance(hours(24)).unwrap();
+    let hash = key.clone();
+    crooked.bend(move |path, told| with_row(path, told, &hash, |row| row["usage"] = Value::Null));
+    assert_eq!(crooked.sync().await["complete"], false);
+    assert_eq!(reserved().await, at_first, "nobody knows that the twenty dollars of yesterday were not spent");
+    crooked.straighten();
+    assert_eq!(crooked.sync().await["complete"], true);
+    assert_eq!(reserved().await, at_first - Usd::from_dollars(5));
     stack.stop().await.unwrap();
 }
