@@ -1,8 +1,10 @@
 //! The second part of a run: every grant beside what was listed of its keys. What they used is recorded, programmes are summed up,
-//! and what is to be done is put on a list. Grants and their readings are read once, a sixteenth of a programme at a time.
+//! and what is to be done is put on a list. Grants and their readings are read once, a sixteenth of a programme at a time, and while
+//! one programme is summed up the next is on its way.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::pin::pin;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use bursar_core::deadline::Deadline;
@@ -10,77 +12,96 @@ use bursar_core::domain::grant::{Grant, Reading, View};
 use bursar_core::domain::id::{GrantId, KeyName};
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::programme::{Pot, Programme};
+use bursar_core::provider::ProviderError;
 use bursar_core::store::{Noted, StoreError, keys};
 use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, iter};
+use jiff::Timestamp;
+use tokio::sync::OnceCell;
 
 use crate::listing::Listing;
 use crate::look::{Finding, Seen, Sight};
 use crate::progress::{Progress, Sums};
-use crate::row::{ForeignRow, Row};
+use crate::row::{ForeignRow, Place, Row};
 use crate::run::{Run, Step};
 
 /// So many readings are written side by side, while the next grants are read.
 const SIDE_BY_SIDE: usize = 16;
-/// So many sixteenths of a programme are in memory or on their way at once.
-const READ_AHEAD: usize = 4;
+/// So many sixteenths of programmes are in memory or on their way at once.
+const READ_AHEAD: usize = 6;
+
+/// What is read of a programme before its grants are.
+struct Opened {
+    /// Its version tells whether anybody moved it while the grants were read.
+    pot: Pot,
+    /// The keys under its guardrail, if it has one.
+    assigned: Option<Result<HashSet<KeyHash>, ProviderError>>,
+}
+
+/// A sixteenth of a programme's grants.
+struct Shard {
+    opened: Arc<OnceCell<Opened>>,
+    grants: Vec<(Grant, Vec<Reading>)>,
+}
+
+/// What was looked at and is not written yet.
+#[derive(Default)]
+struct Unwritten {
+    news: VecDeque<(u16, Reading)>,
+    /// How many news of each programme are not written.
+    of: BTreeMap<u16, usize>,
+    /// Programmes whose grants were all looked at.
+    sums: VecDeque<(u16, Sums)>,
+}
 
 impl Run<'_> {
     pub(crate) async fn look_at_all(&self, progress: &mut Progress, deadline: Deadline) -> Result<Step> {
-        while let Some(programme) = self.programmes.get(usize::from(progress.next.0)) {
-            match self.look_at_programme(programme, progress, deadline).await {
-                Ok(Step::Done) => self.close_programme(programme, progress, deadline).await?,
-                Ok(Step::TimeIsUp) => return Ok(Step::TimeIsUp),
-                // One programme that cannot be read keeps no other from its sums.
-                Err(error) if is_corrupt(&error) => {
-                    progress.report.problem(format!("{} could not be looked at: {error:#}", programme.id));
-                    progress.has_failed = true;
-                }
-                Err(error) => return Err(error),
-            }
-            progress.sums = None;
-            progress.next = (progress.next.0 + 1, 0);
-        }
-        Ok(Step::Done)
-    }
-
-    async fn look_at_programme(
-        &self,
-        programme: &Programme,
-        progress: &mut Progress,
-        deadline: Deadline,
-    ) -> Result<Step> {
-        let sums = match progress.sums.take() {
-            Some(sums) => sums,
-            // The pot first: its version tells whether anybody moved it while the rest was read.
-            None => {
-                Sums::of(self.table.pot(&programme.id).await?.with_context(|| format!("{} has no pot", programme.id))?)
-            }
-        };
-        let pot = sums.pot.clone();
-        progress.sums = Some(sums);
-        let assigned = self.assigned(programme, progress, deadline).await;
-        let shards = keys::SHARDS.iter().skip(progress.next.1.into());
-        let shards: Vec<_> = shards.map(|shard| Box::pin(self.table.shard_of(&programme.id, *shard))).collect();
-        let mut shards = pin!(iter(shards).buffered(READ_AHEAD));
-        let (mut news, mut writes, mut end) = (VecDeque::new(), FuturesUnordered::new(), None);
+        let from = progress.next;
+        let resumed = progress.sums.as_ref().map(|sums| sums.pot.clone());
+        let mut shards = pin!(iter(self.shards_from(from, resumed, deadline)).buffered(READ_AHEAD));
+        let (mut unwritten, mut writes, mut closings) =
+            (Unwritten::default(), FuturesUnordered::new(), FuturesUnordered::new());
+        let mut end = None;
         loop {
             while writes.len() < SIDE_BY_SIDE
-                && let Some(reading) = news.pop_front()
+                && let Some((number, reading)) = unwritten.news.pop_front()
             {
-                writes.push(Box::pin(self.record(reading)));
+                writes.push(Box::pin(self.record(number, reading)));
+            }
+            // One after another: each takes the lease into its transaction.
+            if closings.is_empty()
+                && let Some((number, sums)) = unwritten.next_sums()
+            {
+                let (at, is_whole) = (progress.began_at, progress.is_whole());
+                closings.push(Box::pin(self.close(number, sums, at, is_whole, deadline)));
             }
             if end.is_none() && !self.has_time(deadline) {
                 end = Some(Ok(Step::TimeIsUp));
             }
             tokio::select! {
-                Some(noted) = writes.next() => progress.report.readings_recorded += usize::from(noted? == Noted::Recorded),
-                shard = shards.next(), if end.is_none() && news.is_empty() => match shard {
-                    Some(Ok(grants)) => {
-                        news.extend(self.look_at_shard((programme, &pot), assigned.as_ref(), progress, grants)?);
-                        progress.next.1 += 1;
+                Some(noted) = writes.next() => {
+                    let (number, noted) = noted?;
+                    unwritten.one_is_written(number);
+                    progress.report.readings_recorded += usize::from(noted == Noted::Recorded);
+                },
+                Some(closed) = closings.next() => {
+                    let (number, is_as_it_was) = closed?;
+                    progress.touched.extend((!is_as_it_was).then_some(number));
+                },
+                next = shards.next(), if end.is_none() && unwritten.news.is_empty() => match next {
+                    // The rest of a programme that cannot be read.
+                    Some((place, _)) if place < progress.next => {}
+                    Some((place, shard)) => {
+                        let is_first = place.1 == 0 || place == from;
+                        let looked = shard.and_then(|shard| self.look_at_shard(place, shard, is_first, progress, &mut unwritten));
+                        match looked {
+                            Ok(()) => {}
+                            // One programme that cannot be read keeps no other from its sums.
+                            Err(error) if is_corrupt(&error) => self.pass_over(place.0, &error, progress),
+                            Err(error) => end = Some(Err(error)),
+                        }
                     }
-                    Some(Err(error)) => end = Some(Err(error.into())),
                     None => end = Some(Ok(Step::Done)),
                 },
                 // What is news is written before anything is left.
@@ -90,17 +111,107 @@ impl Run<'_> {
         end.unwrap_or(Ok(Step::Done))
     }
 
-    /// Looks at a sixteenth of a programme's grants, and says what is news of their keys.
+    /// Reads every sixteenth of every programme from a place on, in their order. A programme's pot is read before its grants; in the
+    /// middle of one it was read by whoever began it.
+    fn shards_from(
+        &self,
+        from: Place,
+        resumed: Option<Pot>,
+        deadline: Deadline,
+    ) -> impl Iterator<Item = BoxFuture<'_, (Place, Result<Shard>)>> {
+        let programmes = self.programmes.iter().zip(0_u16..).skip(from.0.into());
+        programmes.flat_map(move |(programme, number)| {
+            let opened = Arc::new(OnceCell::new());
+            let resumed = resumed.clone().filter(|_| number == from.0);
+            let shards = keys::SHARDS.iter().zip(0_u8..).skip(if number == from.0 { from.1.into() } else { 0 });
+            shards.map(move |(shard, place)| -> BoxFuture<'_, (Place, Result<Shard>)> {
+                let (opened, resumed) = (Arc::clone(&opened), resumed.clone());
+                Box::pin(
+                    async move { ((number, place), self.shard(programme, *shard, opened, resumed, deadline).await) },
+                )
+            })
+        })
+    }
+
+    async fn shard(
+        &self,
+        programme: &Programme,
+        shard: char,
+        opened: Arc<OnceCell<Opened>>,
+        resumed: Option<Pot>,
+        deadline: Deadline,
+    ) -> Result<Shard> {
+        opened.get_or_try_init(|| self.open(programme, resumed, deadline)).await?;
+        let grants = self.table.shard_of(&programme.id, shard).await?;
+        Ok(Shard { opened, grants })
+    }
+
+    async fn open(&self, programme: &Programme, resumed: Option<Pot>, deadline: Deadline) -> Result<Opened> {
+        let pot = match resumed {
+            Some(pot) => pot,
+            None => self.table.pot(&programme.id).await?.with_context(|| format!("{} has no pot", programme.id))?,
+        };
+        let assigned = match programme.guardrail.as_deref() {
+            Some(guardrail) => Some(self.assigned(guardrail, deadline).await),
+            None => None,
+        };
+        Ok(Opened { pot, assigned })
+    }
+
+    /// Looks at a sixteenth of a programme's grants.
     fn look_at_shard(
         &self,
-        (programme, pot): (&Programme, &Pot),
-        assigned: Option<&HashSet<KeyHash>>,
+        place: Place,
+        Shard { opened, grants }: Shard,
+        is_first: bool,
         progress: &mut Progress,
+        unwritten: &mut Unwritten,
+    ) -> Result<()> {
+        let programme = self.programmes.get(usize::from(place.0)).context("a programme is gone")?;
+        let opened = opened.get().context("a programme was not opened")?;
+        if is_first && let Some(Err(error)) = &opened.assigned {
+            progress.note_refusal(error);
+            progress.is_undone = true;
+            progress
+                .report
+                .problem(format!("the keys under the guardrail of {} were not listed: {error}", programme.id));
+        }
+        progress.sums.get_or_insert_with(|| Sums::of(opened.pot.clone()));
+        let news = self.look_at_grants(place, programme, opened, grants, progress)?;
+        *unwritten.of.entry(place.0).or_default() += news.len();
+        unwritten.news.extend(news.into_iter().map(|reading| (place.0, reading)));
+        progress.next = (place.0, place.1 + 1);
+        if usize::from(progress.next.1) == keys::SHARDS.len() {
+            let sums = progress.sums.take().context("a programme was not summed up")?;
+            progress.account.ours.add(&sums.used);
+            progress.next = (place.0 + 1, 0);
+            // What something is to be done in is summed up when it is done.
+            if progress.listing != Listing::Broken && !progress.touched.contains(&place.0) {
+                unwritten.sums.push_back((place.0, sums));
+            }
+        }
+        Ok(())
+    }
+
+    fn pass_over(&self, number: u16, error: &anyhow::Error, progress: &mut Progress) {
+        let programme = self.programmes.get(usize::from(number)).map(|programme| programme.id.as_str());
+        progress.report.problem(format!("{} could not be looked at: {error:#}", programme.unwrap_or_default()));
+        progress.has_failed = true;
+        progress.sums = None;
+        progress.next = (number + 1, 0);
+    }
+
+    /// What is news of the keys of some grants. What is to be done goes on the list.
+    fn look_at_grants(
+        &self,
+        (number, shard): Place,
+        programme: &Programme,
+        opened: &Opened,
         grants: Vec<(Grant, Vec<Reading>)>,
+        progress: &mut Progress,
     ) -> Result<Vec<Reading>> {
-        let number = progress.next.0;
         let mut rows: HashMap<GrantId, Vec<Row>> = HashMap::new();
-        for row in progress.rows.of::<Row>((number, progress.next.1))? {
+        for row in progress.rows.of::<Row>((number, shard))? {
             rows.entry(row.grant()).or_default().push(row);
         }
         let sight = Sight {
@@ -110,13 +221,13 @@ impl Run<'_> {
             looked_at: progress.looked_at,
             is_copy: self.is_copy,
             restored_at: progress.restored_at,
-            assigned,
+            assigned: opened.assigned.as_ref().and_then(|assigned| assigned.as_ref().ok()),
             now: self.clock.now(),
         };
         let mut news = Vec::new();
         for (grant, readings) in grants {
             let rows = rows.remove(&grant.id).unwrap_or_default();
-            let mut view = View { programme: programme.clone(), pot: pot.clone(), grant, readings };
+            let mut view = View { programme: programme.clone(), pot: opened.pot.clone(), grant, readings };
             let seen = Seen::of(&mut view, Sight { rows: &rows, ..sight });
             progress.models.note(&view.grant);
             if let Some(sums) = &mut progress.sums {
@@ -143,46 +254,31 @@ impl Run<'_> {
         Ok(news)
     }
 
-    /// The keys under a programme's guardrail: one list for all of them. None when there is no guardrail, or no list.
-    async fn assigned(
-        &self,
-        programme: &Programme,
-        progress: &mut Progress,
-        deadline: Deadline,
-    ) -> Option<HashSet<KeyHash>> {
-        let mut assignments = self.provider.assignments(Some(programme.guardrail.as_deref()?), self.until(deadline));
+    /// The keys under a guardrail: one list for all of them.
+    async fn assigned(&self, guardrail: &str, deadline: Deadline) -> Result<HashSet<KeyHash>, ProviderError> {
+        let mut assignments = self.provider.assignments(Some(guardrail), self.until(deadline));
         let mut assigned = HashSet::new();
-        loop {
-            match assignments.next().await {
-                Ok(Some(page)) => assigned.extend(page.into_iter().map(|assignment| assignment.key_hash)),
-                Ok(None) => return Some(assigned),
-                Err(error) => {
-                    progress.note_refusal(&error);
-                    progress.is_undone = true;
-                    progress
-                        .report
-                        .problem(format!("the keys under the guardrail of {} were not listed: {error}", programme.id));
-                    return None;
-                }
-            }
+        while let Some(page) = assignments.next().await? {
+            assigned.extend(page.into_iter().map(|assignment| assignment.key_hash));
         }
+        Ok(assigned)
     }
 
-    async fn record(&self, reading: Reading) -> Result<Noted> {
-        Ok(self.table.note_reading(&reading).await?)
+    async fn record(&self, number: u16, reading: Reading) -> Result<(u16, Noted)> {
+        Ok((number, self.table.note_reading(&reading).await?))
     }
 
-    /// Writes the sums of a programme that nothing is to be done in; the others are summed up when it is done.
-    async fn close_programme(&self, programme: &Programme, progress: &mut Progress, deadline: Deadline) -> Result<()> {
-        let sums = progress.sums.take().context("a programme was not summed up")?;
-        progress.account.ours.add(&sums.used);
-        if progress.listing == Listing::Broken || progress.touched.contains(&progress.next.0) {
-            return Ok(());
-        }
-        if !self.write_sums(programme, &sums, progress, deadline).await? {
-            progress.touched.insert(progress.next.0);
-        }
-        Ok(())
+    /// Writes the sums of a programme. False when its pot moved since it was read.
+    async fn close(
+        &self,
+        number: u16,
+        sums: Sums,
+        at: Timestamp,
+        is_whole: bool,
+        deadline: Deadline,
+    ) -> Result<(u16, bool)> {
+        let programme = self.programmes.get(usize::from(number)).context("a programme is gone")?;
+        Ok((number, self.write_sums(programme, &sums, at, is_whole, deadline).await?))
     }
 
     /// A key that only bears one of our names is nobody's here.
@@ -199,6 +295,23 @@ impl Run<'_> {
             grant: row.grant(),
             epoch: row.epoch(),
             nonce: row.nonce(),
+        }
+    }
+}
+
+impl Unwritten {
+    /// A programme whose readings are all written: its sums never say more than they do.
+    fn next_sums(&mut self) -> Option<(u16, Sums)> {
+        let (number, _) = self.sums.front()?;
+        if self.of.get(number).is_some_and(|left| *left > 0) {
+            return None;
+        }
+        self.sums.pop_front()
+    }
+
+    fn one_is_written(&mut self, number: u16) {
+        if let Some(left) = self.of.get_mut(&number) {
+            *left -= 1;
         }
     }
 }

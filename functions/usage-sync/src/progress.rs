@@ -201,6 +201,11 @@ impl Progress {
         Ok(next)
     }
 
+    /// Whether every key was listed and could be read so far.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.listing == Listing::Whole && !self.has_gaps
+    }
+
     /// Notes that the provider refused the management key, if that is what it says.
     pub(crate) fn note_refusal(&mut self, error: &ProviderError) {
         self.key_does_not_work |= matches!(error, ProviderError::ManagementKey { .. });

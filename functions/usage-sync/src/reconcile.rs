@@ -26,13 +26,18 @@ pub(crate) enum Begun {
 }
 
 impl Run<'_> {
-    /// Checks the management key and reads the account's money.
+    /// Checks the management key and reads the account's money. Which workspaces there are has nothing to do with either, so it is
+    /// asked beside them; where that fails, the listing asks again and says why.
     pub(crate) async fn begin(&self, progress: &mut Progress, deadline: Deadline) -> Result<Begun> {
         if !self.has_time(deadline) {
             return Ok(Begun::TooLate);
         }
         let until = self.until(deadline);
-        let (checked, credits) = tokio::join!(self.provider.check_management_key(until), self.provider.credits(until));
+        let (checked, credits, position) = tokio::join!(
+            self.provider.check_management_key(until),
+            self.provider.credits(until),
+            self.provider.inventory_begins(until),
+        );
         if let Err(error) = checked {
             if self.is_for_later(&error, deadline) {
                 return Ok(Begun::TooLate);
@@ -52,6 +57,7 @@ impl Run<'_> {
                 progress.report.problem(format!("the credits could not be read: {error}"));
             }
         }
+        progress.position = position.unwrap_or_default();
         progress.has_begun = true;
         Ok(if progress.key_does_not_work { Begun::Refused } else { Begun::MayList })
     }

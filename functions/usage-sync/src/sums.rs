@@ -55,7 +55,7 @@ impl Run<'_> {
                     sums.add(&view, progress.began_at);
                 }
             }
-            if self.write_sums(programme, &sums, progress, deadline).await? {
+            if self.write_sums(programme, &sums, progress.began_at, progress.is_whole(), deadline).await? {
                 break;
             }
         }
@@ -70,10 +70,11 @@ impl Run<'_> {
         &self,
         programme: &Programme,
         sums: &Sums,
-        progress: &Progress,
+        at: Timestamp,
+        is_whole: bool,
         deadline: Deadline,
     ) -> Result<bool> {
-        let (id, at) = (&programme.id, progress.began_at);
+        let id = &programme.id;
         let totals = Totals {
             programme: id.clone(),
             as_of: at,
@@ -89,7 +90,7 @@ impl Run<'_> {
         }
         let pot = &sums.pot;
         // Where something could not be read, less may seem to be reserved than is.
-        if progress.has_gaps || progress.listing != Listing::Whole || sums.reserved == pot.reserved {
+        if !is_whole || sums.reserved == pot.reserved {
             return Ok(true);
         }
         let counted = self.under(deadline).recompute_reserved(pot, sums.reserved, at).await?;

@@ -65,6 +65,16 @@ impl Provider {
         }
     }
 
+    /// Where a listing begins. It may be asked for beside what must be known before the first key is listed; without it the listing
+    /// asks first.
+    pub async fn inventory_begins(&self, deadline: Deadline) -> Result<Position, ProviderError> {
+        Ok(Position { workspaces: Some(self.workspaces_to_list(deadline).await?), within: None })
+    }
+
+    async fn workspaces_to_list(&self, deadline: Deadline) -> Result<VecDeque<String>, ProviderError> {
+        Ok(self.workspaces(deadline).await?.into_iter().map(|workspace| workspace.id).collect())
+    }
+
     /// Goes on where a listing stopped, which had handed over these keys.
     pub fn inventory_from<'k>(
         &self,
@@ -137,10 +147,7 @@ impl Inventory {
     async fn begin_workspace(&mut self) -> Result<bool, ProviderError> {
         let workspaces = match &mut self.workspaces {
             Some(workspaces) => workspaces,
-            None => {
-                let all = self.provider.workspaces(self.deadline).await?;
-                self.workspaces.insert(all.into_iter().map(|workspace| workspace.id).collect())
-            }
+            None => self.workspaces.insert(self.provider.workspaces_to_list(self.deadline).await?),
         };
         let Some(workspace) = workspaces.pop_front() else {
             return Ok(false);
