@@ -8,10 +8,11 @@ use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{Minted, Person, Press, PressKind};
 use bursar_core::domain::id::{Epoch, GrantId, KeyName, PersonId, ProgrammeId};
 use bursar_core::domain::money::Usd;
-use bursar_core::domain::programme::Settings;
+use bursar_core::domain::programme::{Byok, Settings};
 use bursar_core::domain::sign_in::{LINK_LASTS, LiveLink, Proof, ROLE_SESSION_LASTS, Session};
 use bursar_core::domain::term::Term;
 use bursar_core::domain::token::{AskToken, LinkToken, SessionToken};
+use bursar_core::domain::window::Reset;
 use bursar_core::store::{At, By, LinkMade, NewPerson, Outcome, Table, Written, new_ulid};
 use bursar_local::stack::Stack;
 use serde_json::{Value, json};
@@ -66,10 +67,12 @@ impl Office<'_> {
             epoch: begun.epoch,
             nonce: begun.nonce.clone(),
         };
+        let Settings { reset, byok, .. } = self.table.programme(&self.programme).await.unwrap().unwrap().settings;
+        let reset = (reset != Reset::None).then(|| json!(reset));
         let request = reqwest::Client::new()
             .post(format!("{}/keys", self.stack.ready.provider))
             .bearer_auth(aws::management_key(&self.stack.ready).await)
-            .json(&json!({"name": name.to_string(), "limit": 20}));
+            .json(&json!({"name": name.to_string(), "limit": 20, "limit_reset": reset, "include_byok_in_limit": byok == Byok::Inside}));
         let made: Value = request.send().await.unwrap().json().await.unwrap();
         let hash = made["data"]["hash"].as_str().unwrap().to_owned();
         let minted = Minted { key: hash.parse().unwrap(), limit: Usd::from_dollars(20) };

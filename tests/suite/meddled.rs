@@ -7,6 +7,7 @@ use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::Used;
 use bursar_core::domain::window::{Window, utc_date};
 use bursar_core::store::{By, Outcome, Saved};
+use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
 use bursar_local::stack::Stack;
@@ -92,6 +93,82 @@ async fn a_key_that_was_taken_out_of_its_programmes_guardrail_is_put_under_it_ag
     assert!(problems(&report).contains("not under its programme's guardrail") && problems(&report).contains(&key));
     let report = sync(&stack).await;
     assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_whose_limit_counts_otherwise_counts_again_as_its_programme_says() {
+    let stack = still().await;
+    let office = Office::open(&stack).await;
+    let ada = office.invite("ada@x.edu").await;
+    let key = office.claim(&ada).await;
+    let counted = || {
+        let keys = stack.provider.as_ref().unwrap().keys();
+        let known = keys.into_iter().find(|known| known.hash == key).unwrap();
+        (known.limit.map(|limit| limit.to_string()), known.limit_reset, known.include_byok_in_limit)
+    };
+    let wanted = (Some("20".to_owned()), None, true);
+    let report = sync(&stack).await;
+    assert_eq!((&report["problems"], counted()), (&json!([]), wanted.clone()), "{report}");
+    for drift in [json!({"limit_reset": "daily"}), json!({"include_byok_in_limit": false})] {
+        meddle(&stack, &key, drift.clone()).await;
+        assert_ne!(counted(), wanted);
+        // An answer that does not say so is none.
+        let rule = stack.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Verdict::status(400));
+        let report = sync(&stack).await;
+        assert!(report["complete"] == false && problems(&report).contains(ada.as_str()), "{drift}: {report}");
+        stack.gate.lift(rule);
+        let report = sync(&stack).await;
+        assert_eq!((&report["complete"], counted()), (&json!(true), wanted.clone()), "{drift}: {report}");
+        assert!(problems(&report).contains("counted otherwise") && problems(&report).contains(&key), "{report}");
+        let report = sync(&stack).await;
+        assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
+    }
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_guardrail_whose_rules_were_changed_by_hand_is_told_its_own_again() {
+    let stack = still().await;
+    let office = Office::open(&stack).await;
+    let programme = office.table.programme(&office.programme).await.unwrap().unwrap();
+    let mut settings = programme.settings;
+    settings.models = vec!["openai/gpt-4o-mini".to_owned()];
+    let by = By { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
+    office.table.save_settings(&programme.id, settings, programme.version, What::new(Act::Edited), by).await.unwrap();
+    stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
+    let guardrail = office.table.programme(&office.programme).await.unwrap().unwrap().guardrail.unwrap();
+    let url = format!("{}/guardrails/{guardrail}", stack.ready.provider);
+    let management = aws::management_key(&stack.ready).await;
+    let rules = async || {
+        let answer = reqwest::Client::new().get(&url).bearer_auth(&management).send().await.unwrap();
+        let mut rules = answer.json::<Value>().await.unwrap()["data"].take();
+        rules.as_object_mut().unwrap().remove("updated_at");
+        rules
+    };
+    let report = sync(&stack).await;
+    assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
+    let wanted = rules().await;
+    for drift in [
+        json!({"allowed_models": ["openai/gpt-4o-mini", "openai/gpt-4o"]}),
+        json!({"allowed_models": null}),
+        json!({"allowed_providers": ["openai"]}),
+        json!({"enable_paid_model_training": true}),
+        json!({"name": "mine"}),
+    ] {
+        let patch = reqwest::Client::new().patch(&url).bearer_auth(&management).json(&drift);
+        assert_eq!(patch.send().await.unwrap().status(), 200, "{drift}");
+        assert_ne!(rules().await, wanted, "{drift}");
+        let rule = stack.gate.at(Matcher::call("provider:PATCH /guardrails/{id}").every(), Verdict::status(400));
+        let report = sync(&stack).await;
+        assert!(report["complete"] == false && problems(&report).contains("was not told its rules"), "{report}");
+        stack.gate.lift(rule);
+        let report = sync(&stack).await;
+        assert_eq!((&report["complete"], rules().await), (&json!(true), wanted.clone()), "{drift}: {report}");
+        assert!(problems(&report).contains("had other rules at the provider"), "{drift}: {report}");
+        let report = sync(&stack).await;
+        assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
+    }
     stack.stop().await.unwrap();
 }
 

@@ -24,11 +24,12 @@ use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::grant::{Begun, Grant, Minted, Person, Press, PressKind};
 use bursar_core::domain::id::{GrantId, KeyName};
 use bursar_core::domain::money::Usd;
-use bursar_core::domain::programme::{Programme, Settings};
+use bursar_core::domain::programme::{Byok, Programme, Settings};
+use bursar_core::domain::window::Reset;
 use bursar_core::store::items::Item;
 use bursar_core::store::{By, NewPerson, Outcome};
 use bursar_local::invoke::FunctionName;
-use bursar_local::provider::{Nano, Provider};
+use bursar_local::provider::{Interval, Nano, Provider};
 use bursar_local::stack::Stack;
 use bursar_tests::invariants::{RawTable, Snapshot, Watch};
 use bursar_tests::office::{Office, session_cookie, soon};
@@ -156,7 +157,7 @@ async fn grant(office: &Office<'_>, grant: &GrantId) -> Grant {
 /// A key as a student gets one who presses, the first or the next.
 async fn mint(stack: &Stack, office: &Office<'_>, grant: &GrantId) -> String {
     let begun = begin(stack, office, grant).await;
-    let key = make(stack, office, grant, &begun);
+    let key = make(stack, office, grant, &begun).await;
     record(office, grant, &begun, &key).await;
     key
 }
@@ -185,7 +186,7 @@ async fn begin_with(stack: &Stack, office: &Office<'_>, of: &GrantId, has_old: b
 }
 
 /// The provider makes the key of an attempt.
-fn make(stack: &Stack, office: &Office<'_>, of: &GrantId, begun: &Begun) -> String {
+async fn make(stack: &Stack, office: &Office<'_>, of: &GrantId, begun: &Begun) -> String {
     let name = KeyName {
         deployment: stack.ready.deployment.parse().unwrap(),
         programme: office.programme.clone(),
@@ -193,7 +194,16 @@ fn make(stack: &Stack, office: &Office<'_>, of: &GrantId, begun: &Begun) -> Stri
         epoch: begun.epoch,
         nonce: begun.nonce.clone(),
     };
-    provider(stack).add_foreign_key(&name.to_string(), Some(Nano::usd(20)), stack.clock.now()).unwrap().hash
+    let made = provider(stack).add_foreign_key(&name.to_string(), Some(Nano::usd(20)), stack.clock.now()).unwrap().hash;
+    let Settings { reset, byok, .. } = office.table.programme(&office.programme).await.unwrap().unwrap().settings;
+    let window = match reset {
+        Reset::None => None,
+        Reset::Daily => Some(Interval::Daily),
+        Reset::Weekly => Some(Interval::Weekly),
+        Reset::Monthly => Some(Interval::Monthly),
+    };
+    provider(stack).count_limit(&made, window, byok == Byok::Inside).unwrap();
+    made
 }
 
 async fn record(office: &Office<'_>, of: &GrantId, begun: &Begun, key: &str) {

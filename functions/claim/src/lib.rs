@@ -24,6 +24,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
+use bursar_core::deadline::Deadline;
 use bursar_core::start::Function;
 use bursar_core::web::{self, Site, Visitor};
 use lambda_runtime::LambdaEvent;
@@ -32,10 +33,12 @@ use serde_json::Value;
 /// The function with its routes.
 pub struct App {
     router: Router,
+    site: Site,
 }
 
 impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
+        let site = Site::new(&config, clock);
         let routes = Router::new()
             .route("/", get(ask::start))
             .route("/link", post(ask::ask))
@@ -54,12 +57,15 @@ impl Function for App {
             .route("/key.js", get(script))
             .fallback(nothing)
             .method_not_allowed_fallback(nothing)
-            .with_state(Site::new(&config, clock));
-        App { router: web::pages(routes, &config) }
+            .with_state(site.clone());
+        App { router: web::pages(routes, &config), site }
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
-        web::answer(&self.router, event).await
+        let deadline = Deadline::of(&event.context);
+        let answer = web::answer(&self.router, event).await;
+        self.site.tell_of_a_refusal(deadline).await;
+        answer
     }
 }
 

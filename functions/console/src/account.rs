@@ -14,7 +14,7 @@ use bursar_core::domain::days::{Days, Known, Sum};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::span::Span;
 use bursar_core::domain::window::{Reset, utc_date};
-use bursar_core::store::{Account, AccountDay, HeldBack, Promised, Release};
+use bursar_core::store::{Account, AccountDay, HeldBack, HeldKey, Promised, Release};
 use bursar_core::web::{Answer, Fault, Frame, Posted, Site, Until, Visitor};
 use jiff::Timestamp;
 
@@ -76,6 +76,7 @@ struct Held {
     words: String,
     bound: u32,
     count: u32,
+    keys: Vec<HeldKey>,
     released_by: Option<String>,
 }
 
@@ -197,6 +198,7 @@ impl Held {
             words: held.words(),
             bound: held.bound,
             count: held.count(),
+            keys: held.keys.clone(),
             released_by,
         })
     }

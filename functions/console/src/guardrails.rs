@@ -37,12 +37,7 @@ fn is_needed(settings: &Settings) -> bool {
 }
 
 async fn make(site: &Site, meta: &Meta, programme: &Programme, deadline: Deadline) -> Result<()> {
-    let rules = GuardrailRules {
-        name: format!("bursar/{}/{}", meta.deployment, programme.id),
-        models: programme.settings.models.clone(),
-        providers: Vec::new(),
-        data_policy: programme.settings.data_policy,
-    };
+    let rules = GuardrailRules::of(&meta.deployment, &programme.id, &programme.settings);
     // Making one may have taken effect unheard, so it is looked for by its name first, and then told the rules again.
     let known = site.provider.guardrails(None, deadline).await?.into_iter().find(|known| known.name == rules.name);
     let known = match known {

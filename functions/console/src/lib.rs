@@ -52,14 +52,16 @@ impl Function for App {
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
         let deadline = Deadline::of(&event.context);
-        match Event::of(event.payload) {
+        let answer = match Event::of(event.payload) {
             Event::Http(payload) => web::answer(&self.router, LambdaEvent::new(payload, event.context)).await,
             Event::Task(task) if task == "work" => {
-                let report = work::round(&self.site, deadline).await?;
-                Ok(serde_json::to_value(report)?)
+                let report = work::round(&self.site, deadline).await;
+                report.and_then(|report| Ok(serde_json::to_value(report)?))
             }
             _ => bail!("this is no event for the function console"),
-        }
+        };
+        self.site.tell_of_a_refusal(deadline).await;
+        answer
     }
 }
 

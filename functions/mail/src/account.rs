@@ -48,13 +48,18 @@ impl Words<'_> {
 /// The subject with the number, what is known, and what happens or is to be done.
 fn told(alarm: &Alarm) -> (String, Vec<(&'static str, String)>, &'static str) {
     match &alarm.cause {
-        Cause::HeldBack { sweeps, recoveries, bound } => {
+        Cause::HeldBack { sweeps, recoveries, bound, keys } => {
             let count = sweeps.saturating_add(*recoveries);
             let counts = [("Attempts to be swept", sweeps), ("Keys to be disabled by a recovery", recoveries)];
             let some = counts.into_iter().filter(|(_, count)| **count > 0);
             let facts = some.chain([("Most that a sync disables by itself", bound)]);
-            let facts = facts.map(|(name, count)| (name, count.to_string())).collect();
-            let next = "None of them was disabled. So many at once can mean that the table is a copy of an earlier moment. Look why it is so; then let the next sync do it, by one press on the account page.";
+            let mut facts: Vec<_> = facts.map(|(name, count)| (name, count.to_string())).collect();
+            if !keys.is_empty() {
+                let more = usize::try_from(count).unwrap_or(usize::MAX).saturating_sub(keys.len());
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                facts.push(("Keys", format!("{}{more}", keys.join(", "))));
+            }
+            let next = "None of them was disabled. So many at once can mean that the table is a copy of an earlier moment. Look why it is so, at the keys that the account page names; then let the next sync do it, by one press there.";
             (format!("The guard held back {count} disables"), facts, next)
         }
         Cause::Residual { residual, tolerance } => {

@@ -9,6 +9,7 @@ use bursar_core::domain::grant::{Found, HoldKind, Listed, Rule, State, Stopped, 
 use bursar_core::domain::id::{Epoch, GrantId};
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::{Byok, Settings};
 use bursar_core::domain::reading::{Doubtful, Reading, Used};
 use bursar_core::domain::window::utc_date;
 use bursar_core::provider::ProviderError;
@@ -20,7 +21,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::look::{Finding, What, read};
 use crate::progress::Progress;
-use crate::row::Row;
+use crate::row::{Row, Terms};
 use crate::run::{Run, Step};
 
 /// So many findings are seen to side by side; then this must still be the one runner.
@@ -132,8 +133,7 @@ impl Run<'_> {
                 let late = Box::pin(self.read_late(at, &unread, progress)).await?;
                 let newest = rows.iter().filter(|row| row.said.enabled).max_by_key(|row| row.epoch());
                 if let Some(row) = newest {
-                    let listed = row.said.limit.map_or(Listed::Unlimited, Listed::Limit);
-                    Box::pin(self.send_limit(at, listed)).await?;
+                    Box::pin(self.send_limit(at, row.said.listed())).await?;
                     self.disable(at).await?;
                 }
                 return Ok(Came::Recovered { late, grant: finding.grant.clone() });
@@ -155,9 +155,8 @@ impl Run<'_> {
                 self.disable(at).await?;
                 return Ok(came);
             }
-            What::Limit { limit } => {
-                let listed = limit.map_or(Listed::Unlimited, Listed::Limit);
-                let drifted = Box::pin(self.send_limit(at, listed)).await?;
+            What::Limit { listed } => {
+                let drifted = Box::pin(self.send_limit(at, *listed)).await?;
                 self.disable(at).await?;
                 return Ok(drifted.map_or(Came::Done, Came::Mended));
             }
@@ -206,9 +205,9 @@ impl Run<'_> {
                 // Nothing comes of it while it may be used.
                 self.table.disable_again(at, epoch, key).await?;
                 let more = self.note_use(&view, epoch, &found, progress).await?;
-                let limit = found.limit.map_or(Listed::Unlimited, Listed::Limit);
+                let listed = Terms::of(&view.programme.settings).listed(&found);
                 let drifted = match view.grant.live().is_some_and(|live| live.epoch == epoch) {
-                    true => Box::pin(self.send_limit(at, limit)).await?,
+                    true => Box::pin(self.send_limit(at, listed)).await?,
                     false => None,
                 };
                 Ok(Came::LookedAgain { more, mended: drifted })
@@ -266,14 +265,20 @@ impl Run<'_> {
                 Ok(None)
             }
             Some(Wanted::Limit(limit)) => {
-                let reset = view.programme.settings.reset;
+                let Settings { reset, byok, .. } = view.programme.settings;
                 let window = reset.window_at(at.now);
                 ensure!(reset.window_at(self.clock.now()) == window, "the window turned");
-                self.provider.patch_key(key, KeyPatch::limit(Some(limit)), at.deadline).await?;
+                let patch = KeyPatch::limit(Some(limit));
+                let patch = match listed {
+                    Listed::CountedOtherwise => patch.counting(reset, byok == Byok::Inside),
+                    Listed::Unasked | Listed::Unlimited | Listed::Limit(_) => patch,
+                };
+                self.provider.patch_key(key, patch, at.deadline).await?;
                 let sent = At { now: self.clock.now(), ..at };
                 self.table.limit_sent(sent, live.epoch, limit, window).await?;
                 let found = match listed {
                     Listed::Unlimited => Some("no limit".to_owned()),
+                    Listed::CountedOtherwise => Some("a limit that was counted otherwise".to_owned()),
                     Listed::Limit(listed) if Some(listed) != live.limit => Some(format!("the limit {listed}")),
                     Listed::Limit(_) | Listed::Unasked => None,
                 };

@@ -9,6 +9,9 @@ use bursar_core::domain::window::utc_date;
 use crate::progress::Progress;
 use crate::run::Run;
 
+/// So many of the keys that were held back are named in the mail; the account page names more.
+const MOST_IN_A_MAIL: usize = 5;
+
 impl Run<'_> {
     /// Tells the admins, when a run ends, of what is the matter.
     pub(crate) async fn raise_what_is_the_matter(&self, progress: &Progress, deadline: Deadline) -> Result<()> {
@@ -36,7 +39,8 @@ fn causes(progress: &Progress) -> Vec<Cause> {
         causes.push(Cause::ManagementKey);
     }
     if let Some(held) = &progress.held_back {
-        causes.push(Cause::HeldBack { sweeps: held.sweeps, recoveries: held.recoveries, bound: held.bound });
+        let keys = held.keys.iter().take(MOST_IN_A_MAIL).map(|held| held.name.clone()).collect();
+        causes.push(Cause::HeldBack { sweeps: held.sweeps, recoveries: held.recoveries, bound: held.bound, keys });
     }
     // The provider's numbers are rounded key by key, each by less than a micro-dollar, those of keys that are gone too.
     let tolerance = Usd::from_micros(i64::try_from(progress.account.keys).unwrap_or(i64::MAX));

@@ -170,11 +170,8 @@ impl Run<'_> {
         let programme = self.programmes.get(usize::from(place.0)).context("a programme is gone")?;
         let opened = opened.get().context("a programme was not opened")?;
         if is_first && let Some(Err(error)) = &opened.assigned {
-            progress.note_refusal(error);
-            progress.is_undone = true;
-            progress
-                .report
-                .problem(format!("the keys under the guardrail of {} were not listed: {error}", programme.id));
+            let what = format!("the keys under the guardrail of {} were not listed: {error}", programme.id);
+            progress.note_undone(what, Some(error));
         }
         progress.sums.get_or_insert_with(|| Sums::of(opened.pot.clone()));
         let news = self.look_at_grants(place, programme, opened, grants, progress)?;
@@ -288,7 +285,7 @@ impl Run<'_> {
         progress.rows.add_foreign(&ForeignRow::with_name(row, name))
     }
 
-    fn name(&self, programme: &Programme, row: &Row) -> KeyName {
+    pub(crate) fn name(&self, programme: &Programme, row: &Row) -> KeyName {
         KeyName {
             deployment: self.deployment.clone(),
             programme: programme.id.clone(),

@@ -2,16 +2,19 @@
 //! a live key that is taken for one does. A person looks, and lets the next run do it.
 
 use anyhow::Result;
-use bursar_core::store::HeldBack;
+use bursar_core::store::{HeldBack, HeldKey};
 
 use crate::look::What;
 use crate::progress::Progress;
+use crate::row::Row;
 use crate::run::Run;
 
 /// A run may always disable so many.
 const ALWAYS: usize = 5;
 /// Of so many listed keys it may disable one.
 const ONE_IN: usize = 50;
+/// So many of the keys that are held back are named: all of them would not fit into an item.
+const MOST_NAMED: usize = 100;
 
 impl Run<'_> {
     /// Counts what would be disabled before any of it is marked, and drops all of that where it is too much.
@@ -21,6 +24,7 @@ impl Run<'_> {
         if sweeps + recoveries <= bound {
             return Ok(());
         }
+        let keys = self.named(progress);
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let (sweeps, recoveries, bound) = (count(sweeps), count(recoveries), count(bound));
         let last = self.table.sync_state().await?.held_back;
@@ -38,10 +42,33 @@ impl Run<'_> {
             sweeps + recoveries
         ));
         // While it is the same, whoever looks at the page of an earlier run may still let it through.
-        let same = last.filter(|last| (last.sweeps, last.recoveries) == (sweeps, recoveries));
+        let same = last.filter(|last| (last.sweeps, last.recoveries, &last.keys) == (sweeps, recoveries, &keys));
         let at = same.map_or(progress.began_at, |last| last.at);
-        progress.held_back = Some(HeldBack { at, sweeps, recoveries, bound, released_by: None });
+        progress.held_back = Some(HeldBack { at, sweeps, recoveries, bound, keys, released_by: None });
         Ok(())
+    }
+
+    /// The keys that would be disabled, so that a person can look at them. They are put in order, so that the same are the same again.
+    fn named(&self, progress: &Progress) -> Vec<HeldKey> {
+        let mut named = Vec::new();
+        for finding in &progress.findings {
+            let Some(programme) = self.programmes.get(usize::from(finding.programme)) else { continue };
+            let held = |row: &Row, by_recovery| HeldKey {
+                name: self.name(programme, row).to_string(),
+                key: row.key(),
+                by_recovery,
+            };
+            match &finding.what {
+                What::Sweep { row } => named.push(held(row, false)),
+                What::Recover { rows, ends, .. } => {
+                    named.extend(rows.iter().filter(|row| ends.contains(&row.key())).map(|row| held(row, true)));
+                }
+                _ => {}
+            }
+        }
+        named.sort();
+        named.truncate(MOST_NAMED);
+        named
     }
 }
 
@@ -49,11 +76,15 @@ impl Run<'_> {
 fn counted(progress: &Progress) -> (usize, usize) {
     progress.findings.iter().fold((0, 0), |(sweeps, recoveries), finding| match &finding.what {
         What::Sweep { .. } => (sweeps + 1, recoveries),
-        What::Recover { ends, .. } => (sweeps, recoveries + ends),
+        What::Recover { ends, .. } => (sweeps, recoveries + ends.len()),
         _ => (sweeps, recoveries),
     })
 }
 
 fn is_counted(what: &What) -> bool {
-    matches!(what, What::Sweep { .. } | What::Recover { ends: 1.., .. })
+    match what {
+        What::Sweep { .. } => true,
+        What::Recover { ends, .. } => !ends.is_empty(),
+        _ => false,
+    }
 }

@@ -6,6 +6,7 @@ mod alarms;
 mod foreign;
 mod grants;
 mod guard;
+mod guardrails;
 mod listing;
 mod look;
 mod models;

@@ -5,13 +5,12 @@ use std::collections::HashMap;
 use anyhow::Result;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::id::{KeyName, ProgrammeId};
-use bursar_core::domain::window::Reset;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::inventory::KeyPage;
 use serde::{Deserialize, Serialize};
 
 use crate::progress::Progress;
-use crate::row::{ForeignRow, Row};
+use crate::row::{ForeignRow, Row, Terms};
 use crate::run::{Run, Step};
 
 /// How far a listing came.
@@ -25,15 +24,15 @@ pub(crate) enum Listing {
     Broken,
 }
 
-/// The programmes by their ids: the number that a run gives each, and its kind of window.
-type Numbered<'a> = HashMap<&'a ProgrammeId, (u16, Reset)>;
+/// The programmes by their ids: the number that a run gives each, and how the limits of its keys are counted.
+type Numbered<'a> = HashMap<&'a ProgrammeId, (u16, Terms)>;
 
 impl Run<'_> {
     /// Lists until the end, or until the time is up.
     pub(crate) async fn list(&self, progress: &mut Progress, deadline: Deadline) -> Result<Step> {
         let numbered = self.programmes.iter().zip(0_u16..);
         let numbered: Numbered<'_> =
-            numbered.map(|(programme, number)| (&programme.id, (number, programme.settings.reset))).collect();
+            numbered.map(|(programme, number)| (&programme.id, (number, Terms::of(&programme.settings)))).collect();
         let mut inventory = {
             let (position, hashes) = (std::mem::take(&mut progress.position), progress.rows.hashes()?);
             self.provider.inventory_from(self.clock, self.until(deadline), position, hashes.iter())
@@ -87,7 +86,7 @@ impl Run<'_> {
                 continue;
             };
             match numbered.get(&name.programme) {
-                Some((number, reset)) => progress.rows.add(*number, &Row::of(key, &name, *reset, page.answered))?,
+                Some((number, terms)) => progress.rows.add(*number, &Row::of(key, &name, *terms, page.answered))?,
                 // It may be as young as the run; whether it is there by now is looked at later.
                 None => progress.rows.add_stranger(&ForeignRow::of(key, page.answered))?,
             }

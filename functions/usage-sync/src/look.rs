@@ -58,17 +58,17 @@ pub(crate) struct Finding {
 pub(crate) enum What {
     /// An enabled key that nobody was shown.
     Sweep { row: Row },
-    /// Keys of ours that this table does not know, with the others of the grant; so many a recovery would end. What these used is in
-    /// no reading yet.
-    Recover { rows: Vec<Row>, ends: usize, unread: Vec<Epoch> },
+    /// Keys of ours that this table does not know, with the others of the grant; these a recovery would end. What the unread used is
+    /// in no reading yet.
+    Recover { rows: Vec<Row>, ends: Vec<KeyHash>, unread: Vec<Epoch> },
     /// An enabled key that must not be.
     EnabledAgain { epoch: Epoch, key: KeyHash },
     /// A live key that was listed as disabled.
     LiveIsDisabled { epoch: Epoch, key: KeyHash },
     /// A recorded key that was not listed.
     NotListed { epoch: Epoch, key: KeyHash },
-    /// The limit that was sent or listed is not the one that is wanted, or there is nothing left to be wanted.
-    Limit { limit: Option<Usd> },
+    /// The limit that was sent or listed is not the one that is wanted, it is counted otherwise, or there is nothing left to be wanted.
+    Limit { listed: Listed },
     /// A live key that must be under the programme's guardrail and is not.
     NotRestricted { epoch: Epoch, key: KeyHash },
     /// Its programme is over.
@@ -140,7 +140,8 @@ impl Seen {
             // What seems to be the live key is an older one.
             seen.whats.retain(|what| !matches!(what, What::LiveIsDisabled { .. } | What::Limit { .. }));
             let found: Vec<Found> = sight.rows.iter().map(Row::found).collect();
-            let ends = view.ended_by_recovery(&found, sight.is_copy);
+            let ends =
+                view.ended_by_recovery(&found, sight.is_copy).into_iter().map(|found| found.key.clone()).collect();
             seen.whats.push(What::Recover { rows: sight.rows.to_vec(), ends, unread });
         }
         seen.whats.extend(not_listed(view, sight));
@@ -196,8 +197,8 @@ fn about_its(view: &View, sight: Sight<'_>, attempt: &Attempt, row: &Row) -> Opt
     let is_live = view.grant.live().is_some_and(|live| live.epoch == epoch);
     match (is_live && view.grant.holds.is_empty(), row.said.enabled) {
         (true, true) => {
-            let listed = row.said.limit.map_or(Listed::Unlimited, Listed::Limit);
-            view.wanted(listed, sight.now).map(|_| What::Limit { limit: row.said.limit })
+            let listed = row.said.listed();
+            view.wanted(listed, sight.now).map(|_| What::Limit { listed })
         }
         (true, false) => Some(What::LiveIsDisabled { epoch, key }),
         (false, true) => Some(What::EnabledAgain { epoch, key }),

@@ -38,6 +38,8 @@ pub(crate) enum Stage {
     /// Looks at every grant: readings, sums, and what is to be done.
     Look,
     LookAtForeign,
+    /// Sends what the guardrails say.
+    SendRules,
     /// Does what is to be done.
     Act,
     /// Sums up anew where something was done.
@@ -204,6 +206,15 @@ impl Progress {
     /// Whether every key was listed and could be read so far.
     pub(crate) fn is_whole(&self) -> bool {
         self.listing == Listing::Whole && !self.has_gaps
+    }
+
+    /// Notes what was to be done and was not.
+    pub(crate) fn note_undone(&mut self, what: String, error: Option<&ProviderError>) {
+        if let Some(error) = error {
+            self.note_refusal(error);
+        }
+        self.is_undone = true;
+        self.report.problem(what);
     }
 
     /// Notes that the provider refused the management key, if that is what it says.

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use bursar_core::domain::grant::Found;
+use bursar_core::domain::grant::{Found, Listed};
 use bursar_core::domain::id::{Epoch, GrantId, KeyName, Nonce};
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::{Byok, Settings};
 use bursar_core::domain::reading::Told;
 use bursar_core::domain::window::Reset;
 use bursar_core::provider::key::Key;
@@ -38,12 +39,21 @@ pub(crate) struct ForeignRow {
 pub(crate) struct Said {
     pub(crate) enabled: bool,
     pub(crate) limit: Option<Usd>,
+    /// Whether the limit is counted as its programme says.
+    counts: bool,
     /// None when it does not say what was used.
     pub(crate) told: Option<Told>,
     #[serde(with = "millisecond::optional")]
     pub(crate) created_at: Option<Timestamp>,
     #[serde(with = "millisecond::required")]
     pub(crate) answered: Timestamp,
+}
+
+/// How the limits of a programme's keys are counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    reset: Reset,
+    byok: Byok,
 }
 
 /// Where rows lie: by programme, in the order in which the run knows them, and by the first digit of the grant's id; keys that are
@@ -73,13 +83,13 @@ struct Packed {
 const CHUNK: usize = 1024;
 
 impl Row {
-    pub(crate) fn of(key: &Key, name: &KeyName, reset: Reset, answered: Timestamp) -> Row {
+    pub(crate) fn of(key: &Key, name: &KeyName, terms: Terms, answered: Timestamp) -> Row {
         Row {
             hash: key.hash.to_bytes(),
             grant: name.grant.to_bytes(),
             nonce: name.nonce.to_bytes(),
             epoch: name.epoch.number(),
-            said: Said::of(key, reset, answered),
+            said: Said::of(key, terms.reset, terms.are_of(key), answered),
         }
     }
 
@@ -118,7 +128,11 @@ impl Row {
 
 impl ForeignRow {
     pub(crate) fn of(key: &Key, answered: Timestamp) -> ForeignRow {
-        ForeignRow { hash: key.hash.to_bytes(), name: key.name.clone(), said: Said::of(key, Reset::None, answered) }
+        ForeignRow {
+            hash: key.hash.to_bytes(),
+            name: key.name.clone(),
+            said: Said::of(key, Reset::None, true, answered),
+        }
     }
 
     /// A key that only bears a name of ours.
@@ -136,8 +150,41 @@ impl ForeignRow {
 }
 
 impl Said {
-    fn of(key: &Key, reset: Reset, answered: Timestamp) -> Said {
-        Said { enabled: !key.disabled, limit: key.limit, told: key.told(reset), created_at: key.created_at, answered }
+    fn of(key: &Key, reset: Reset, counts: bool, answered: Timestamp) -> Said {
+        Said {
+            enabled: !key.disabled,
+            limit: key.limit,
+            counts,
+            told: key.told(reset),
+            created_at: key.created_at,
+            answered,
+        }
+    }
+
+    pub(crate) fn listed(&self) -> Listed {
+        listed(self.limit, self.counts)
+    }
+}
+
+impl Terms {
+    pub(crate) fn of(settings: &Settings) -> Terms {
+        Terms { reset: settings.reset, byok: settings.byok }
+    }
+
+    /// What the provider says of a key's limit, held against these.
+    pub(crate) fn listed(self, key: &Key) -> Listed {
+        listed(key.limit, self.are_of(key))
+    }
+
+    fn are_of(self, key: &Key) -> bool {
+        key.counts_in(self.reset, self.byok == Byok::Inside)
+    }
+}
+
+fn listed(limit: Option<Usd>, counts: bool) -> Listed {
+    match limit {
+        _ if !counts => Listed::CountedOtherwise,
+        limit => limit.map_or(Listed::Unlimited, Listed::Limit),
     }
 }
 

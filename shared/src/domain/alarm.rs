@@ -29,8 +29,15 @@ pub struct Alarm {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "cause", rename_all = "kebab-case")]
 pub enum Cause {
-    /// More disables than a run does on its own judgement: so many attempts to sweep, and keys that a recovery would disable.
-    HeldBack { sweeps: u32, recoveries: u32, bound: u32 },
+    /// More disables than a run does on its own judgement: so many attempts to sweep, and keys that a recovery would disable. The
+    /// first are named.
+    HeldBack {
+        sweeps: u32,
+        recoveries: u32,
+        bound: u32,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        keys: Vec<String>,
+    },
     /// The account spent more or less than all keys together, by more than can be explained.
     Residual { residual: Usd, tolerance: Usd },
     /// The provider does not take the management key.
@@ -88,7 +95,7 @@ mod tests {
     #[test]
     fn one_cause_has_one_name_on_its_day_and_what_is_held_back_has_another_when_it_is_something_else() {
         let at = "2026-11-20T23:59:59Z".parse().unwrap();
-        let held = |sweeps| Alarm::now(Cause::HeldBack { sweeps, recoveries: 0, bound: 5 }, at);
+        let held = |sweeps| Alarm::now(Cause::HeldBack { sweeps, recoveries: 0, bound: 5, keys: Vec::new() }, at);
         assert_eq!((held(30).day.to_string(), held(30).name()), ("2026-11-20".to_owned(), held(30).name()));
         assert_ne!(held(30).name(), held(31).name());
         let residual =

@@ -17,8 +17,9 @@ use super::pages::{Pages, Row};
 use super::send::Ask;
 use crate::clock::Clock;
 use crate::deadline::Deadline;
+use crate::domain::id::{DeploymentId, ProgrammeId};
 use crate::domain::key::KeyHash;
-use crate::domain::programme::DataPolicy;
+use crate::domain::programme::{DataPolicy, Settings};
 
 /// How many keys one request assigns; the provider's own bulk calls take as many.
 const ASSIGNED_AT_ONCE: usize = 100;
@@ -42,7 +43,22 @@ pub struct Guardrail {
     pub name: String,
     pub allowed_models: Option<Vec<String>>,
     pub allowed_providers: Option<Vec<String>>,
+    #[serde(flatten)]
+    data: DataRules,
     pub workspace_id: Option<String>,
+}
+
+/// What the providers of models may do with prompts, in the provider's words; what is not named is as the account has it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct DataRules {
+    enable_free_model_training: Option<bool>,
+    enable_paid_model_training: Option<bool>,
+    enable_free_model_publication: Option<bool>,
+    enforce_zdr_anthropic: Option<bool>,
+    enforce_zdr_openai: Option<bool>,
+    enforce_zdr_google: Option<bool>,
+    enforce_zdr_xai: Option<bool>,
+    enforce_zdr_other: Option<bool>,
 }
 
 /// That a key is under a guardrail.
@@ -57,6 +73,44 @@ pub struct Assignments {
     pages: Pages<AssignmentRow>,
     deadline: Deadline,
     seen: HashSet<Assignment>,
+}
+
+impl GuardrailRules {
+    /// What the keys of a programme may call. The name finds it again.
+    pub fn of(deployment: &DeploymentId, programme: &ProgrammeId, settings: &Settings) -> GuardrailRules {
+        GuardrailRules {
+            name: format!("bursar/{deployment}/{programme}"),
+            models: settings.models.clone(),
+            providers: Vec::new(),
+            data_policy: settings.data_policy,
+        }
+    }
+}
+
+impl Guardrail {
+    /// Whether two states of it say the same of what Bursar says of one. The provider spells models in its own way, so what it has can
+    /// be held against what it answered, and not against what was sent.
+    pub fn says_the_same(&self, other: &Guardrail) -> bool {
+        self.name == other.name
+            && sorted(&self.allowed_models) == sorted(&other.allowed_models)
+            && sorted(&self.allowed_providers) == sorted(&other.allowed_providers)
+            && self.data == other.data
+    }
+
+    /// Whether it restricts what these rules restrict, as far as that can be told.
+    fn follows(&self, rules: &GuardrailRules) -> bool {
+        let wanted = DataRules::of(rules.data_policy);
+        let is_restricted = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
+        is_restricted(&self.allowed_models) == !rules.models.is_empty()
+            && is_restricted(&self.allowed_providers) == !rules.providers.is_empty()
+            && wanted.is_in(&self.data)
+    }
+}
+
+fn sorted(list: &Option<Vec<String>>) -> Vec<&str> {
+    let mut list: Vec<&str> = list.iter().flatten().map(String::as_str).collect();
+    list.sort_unstable();
+    list
 }
 
 impl Provider {
@@ -76,7 +130,7 @@ impl Provider {
         or_none(self.guardrail(&GET_GUARDRAIL, &["guardrails", id], None, deadline).await)
     }
 
-    /// Replaces the rules of a guardrail; none if the provider knows none of this id.
+    /// Replaces the rules of a guardrail, which must then follow them; none if the provider knows none of this id.
     pub async fn patch_guardrail(
         &self,
         id: &str,
@@ -84,7 +138,13 @@ impl Provider {
         deadline: Deadline,
     ) -> Result<Option<Guardrail>, ProviderError> {
         let body = body_of(&PATCH_GUARDRAIL, &RulesBody::of(rules, None))?;
-        or_none(self.guardrail(&PATCH_GUARDRAIL, &["guardrails", id], Some(body), deadline).await)
+        let patched = or_none(self.guardrail(&PATCH_GUARDRAIL, &["guardrails", id], Some(body), deadline).await)?;
+        if patched.as_ref().is_some_and(|patched| !patched.follows(rules)) {
+            let trouble =
+                Trouble::unsent(&PATCH_GUARDRAIL, "the guardrail answered does not follow its rules".to_owned());
+            return Err(ProviderError::Unknown { trouble, after: None, made: None });
+        }
+        Ok(patched)
     }
 
     /// The guardrails of a workspace, or of the default one.
@@ -204,25 +264,44 @@ struct RulesBody<'a> {
     workspace_id: Option<&'a str>,
     allowed_models: Option<&'a [String]>,
     allowed_providers: Option<&'a [String]>,
-    enable_free_model_training: Option<bool>,
-    enable_paid_model_training: Option<bool>,
-    enable_free_model_publication: Option<bool>,
-    enforce_zdr_anthropic: Option<bool>,
-    enforce_zdr_openai: Option<bool>,
-    enforce_zdr_google: Option<bool>,
-    enforce_zdr_xai: Option<bool>,
-    enforce_zdr_other: Option<bool>,
+    #[serde(flatten)]
+    data: DataRules,
 }
 
 impl<'a> RulesBody<'a> {
     fn of(rules: &'a GuardrailRules, workspace_id: Option<&'a str>) -> RulesBody<'a> {
-        let training = (rules.data_policy != DataPolicy::Account).then_some(false);
-        let retention = (rules.data_policy == DataPolicy::ZeroRetention).then_some(true);
         RulesBody {
             name: &rules.name,
             workspace_id,
             allowed_models: Some(&*rules.models).filter(|models| !models.is_empty()),
             allowed_providers: Some(&*rules.providers).filter(|providers| !providers.is_empty()),
+            data: DataRules::of(rules.data_policy),
+        }
+    }
+}
+
+impl DataRules {
+    /// Whether all that these name is so there.
+    fn is_in(&self, other: &DataRules) -> bool {
+        let each = |rules: &DataRules| {
+            [
+                rules.enable_free_model_training,
+                rules.enable_paid_model_training,
+                rules.enable_free_model_publication,
+                rules.enforce_zdr_anthropic,
+                rules.enforce_zdr_openai,
+                rules.enforce_zdr_google,
+                rules.enforce_zdr_xai,
+                rules.enforce_zdr_other,
+            ]
+        };
+        each(self).into_iter().zip(each(other)).all(|(wanted, is)| wanted.is_none() || wanted == is)
+    }
+
+    fn of(policy: DataPolicy) -> DataRules {
+        let training = (policy != DataPolicy::Account).then_some(false);
+        let retention = (policy == DataPolicy::ZeroRetention).then_some(true);
+        DataRules {
             enable_free_model_training: training,
             enable_paid_model_training: training,
             enable_free_model_publication: training,

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::json::{self, ListedReset};
 use crate::domain::key::KeyHash;
 use crate::domain::money::{Usd, promised, spent};
+use crate::domain::window::Reset;
 
 /// A key of the account.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -75,6 +76,13 @@ impl Key {
     /// Whether requests with it are served at `now`.
     pub fn is_usable(&self, now: Timestamp) -> bool {
         !self.disabled && !self.has_expired(now)
+    }
+
+    /// Whether its limit counts in this kind of window, and use of a provider key of one's own with it or not. Where it does not say
+    /// the latter, nobody can tell.
+    pub fn counts_in(&self, reset: Reset, include_byok: bool) -> bool {
+        let is_counted = self.include_byok_in_limit.is_none_or(|included| included == include_byok);
+        self.limit_reset == ListedReset::Known(reset) && is_counted
     }
 
     pub fn has_expired(&self, now: Timestamp) -> bool {

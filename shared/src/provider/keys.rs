@@ -41,13 +41,17 @@ pub struct CreatedKey {
 }
 
 /// What is to change of a key; at least one thing, and what is not named stays as it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct KeyPatch {
     #[serde(skip_serializing_if = "Option::is_none")]
     disabled: Option<bool>,
     /// The inner none is the provider's `null`, which removes the limit.
     #[serde(serialize_with = "number_or_null", skip_serializing_if = "Option::is_none")]
     limit: Option<Option<Usd>>,
+    #[serde(rename = "limit_reset", serialize_with = "named_reset_or_null", skip_serializing_if = "Option::is_none")]
+    reset: Option<Reset>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    include_byok_in_limit: Option<bool>,
 }
 
 /// How a patch or a look at a key ended, when it ended well.
@@ -67,17 +71,36 @@ pub enum Deleted {
 
 impl KeyPatch {
     pub fn disabled(disabled: bool) -> KeyPatch {
-        KeyPatch { disabled: Some(disabled), limit: None }
+        KeyPatch { disabled: Some(disabled), ..KeyPatch::default() }
     }
 
     /// The limit itself, not an increment; none removes it.
     pub fn limit(limit: Option<Usd>) -> KeyPatch {
-        KeyPatch { disabled: None, limit: Some(limit) }
+        KeyPatch { limit: Some(limit), ..KeyPatch::default() }
     }
 
     /// Also sets the limit.
     pub fn and_limit(self, limit: Option<Usd>) -> KeyPatch {
         KeyPatch { limit: Some(limit), ..self }
+    }
+
+    /// Also says in which window the limit counts, and whether use of a provider key of one's own does.
+    #[must_use]
+    pub fn counting(self, reset: Reset, include_byok_in_limit: bool) -> KeyPatch {
+        KeyPatch { reset: Some(reset), include_byok_in_limit: Some(include_byok_in_limit), ..self }
+    }
+
+    /// What of this the key that was answered lacks, if it lacks anything.
+    fn lacking_in(&self, key: &Key) -> Option<String> {
+        if self.disabled.is_some_and(|wanted| key.disabled != wanted) {
+            return Some(format!("disabled is {}", key.disabled));
+        }
+        match (self.reset, self.include_byok_in_limit) {
+            (Some(reset), Some(byok)) if !key.counts_in(reset, byok) => {
+                Some("its limit is counted otherwise".to_owned())
+            }
+            _ => None,
+        }
     }
 }
 
@@ -111,11 +134,9 @@ impl Provider {
         };
         let done = |body: &str| {
             let key = one(body, hash)?;
-            match patch.disabled {
-                Some(wanted) if key.disabled != wanted => {
-                    Err(Unreadable(format!("the key answered is not the one asked for: disabled is {}", key.disabled)))
-                }
-                _ => Ok(key),
+            match patch.lacking_in(&key) {
+                Some(why) => Err(Unreadable(format!("the key answered is not the one asked for: {why}"))),
+                None => Ok(key),
             }
         };
         let answer = self.ask(ask, deadline, done).await;
@@ -256,6 +277,10 @@ fn reset_or_null<S: Serializer>(reset: &Reset, to: S) -> Result<S::Ok, S::Error>
     }
 }
 
+fn named_reset_or_null<S: Serializer>(reset: &Option<Reset>, to: S) -> Result<S::Ok, S::Error> {
+    reset_or_null(&reset.unwrap_or(Reset::None), to)
+}
+
 /// `2027-02-21T00:00:00Z`: the provider refuses other offsets and times without seconds.
 fn utc_with_seconds<S: Serializer>(time: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
     time.map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).serialize(to)
@@ -308,6 +333,14 @@ mod tests {
             (KeyPatch::limit(Some(Usd::from_dollars(20))), r#"{"limit":20}"#),
             (KeyPatch::limit(None), r#"{"limit":null}"#),
             (KeyPatch::disabled(false).and_limit(Some(Usd::CENT)), r#"{"disabled":false,"limit":0.01}"#),
+            (
+                KeyPatch::limit(Some(Usd::CENT)).counting(Reset::None, false),
+                r#"{"limit":0.01,"limit_reset":null,"include_byok_in_limit":false}"#,
+            ),
+            (
+                KeyPatch::limit(Some(Usd::CENT)).counting(Reset::Weekly, true),
+                r#"{"limit":0.01,"limit_reset":"weekly","include_byok_in_limit":true}"#,
+            ),
         ] {
             assert_eq!(body_of(&PATCH_KEY, &patch).unwrap(), sent);
         }

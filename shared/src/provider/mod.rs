@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub use json::ListedReset;
 pub struct Provider {
     http: Arc<Http>,
     keys: ManagementKeys,
+    /// Whether the management key was refused since somebody last asked.
+    was_refused: Arc<AtomicBool>,
 }
 
 const CONNECT_TIME_OUT: Duration = Duration::from_secs(3);
@@ -42,17 +45,26 @@ const CONNECT_TIME_OUT: Duration = Duration::from_secs(3);
 impl Provider {
     /// The provider of a deployment. Nothing is connected or read before the first call.
     pub fn new(config: &Config) -> Provider {
-        Provider { http: Arc::new(Http::to(&config.provider)), keys: ManagementKeys::of(config) }
+        Provider::of(Arc::new(Http::to(&config.provider)), ManagementKeys::of(config))
     }
 
     /// A provider by its base address, with a management key given by hand.
     pub fn with_key(base: &str, key: ManagementKey) -> Provider {
-        Provider { http: Arc::new(Http::to(base)), keys: ManagementKeys::fixed(key) }
+        Provider::of(Arc::new(Http::to(base)), ManagementKeys::fixed(key))
     }
 
     /// The same provider asked with another management key: to check a pending one before it is promoted.
     pub fn asked_with(&self, key: ManagementKey) -> Provider {
-        Provider { http: Arc::clone(&self.http), keys: ManagementKeys::fixed(key) }
+        Provider::of(Arc::clone(&self.http), ManagementKeys::fixed(key))
+    }
+
+    fn of(http: Arc<Http>, keys: ManagementKeys) -> Provider {
+        Provider { http, keys, was_refused: Arc::default() }
+    }
+
+    /// Whether a call ended in a refusal of the management key since this was last asked, whatever became of what wanted it.
+    pub fn take_refusal(&self) -> bool {
+        self.was_refused.swap(false, Ordering::Relaxed)
     }
 
     /// Where this provider's management key comes from, for its rotation.

@@ -1,6 +1,7 @@
 //! Sending: one try with its time-out, what its end means, and whether there is another. The retries here are the only ones:
 //! neither redirects nor the HTTP client send anything a second time.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
@@ -50,12 +51,16 @@ impl Provider {
             .with_max_delay(LONGEST_WAIT)
             .with_max_times(more)
             .with_jitter();
-        (move || self.try_once(ask, deadline, read))
+        let outcome = (move || self.try_once(ask, deadline, read))
             .retry(backoff)
             .sleep(self.http.sleep())
             .when(ProviderError::may_pass)
             .adjust(|error, planned| next_wait(planned?, error.retry_after(), deadline.left()))
-            .await
+            .await;
+        if matches!(outcome, Err(ProviderError::ManagementKey { .. })) {
+            self.was_refused.store(true, Ordering::Relaxed);
+        }
+        outcome
     }
 
     /// One try, and one more with a freshly read management key if the provider refused the one that was kept.

@@ -75,9 +75,21 @@ pub struct HeldBack {
     pub recoveries: u32,
     /// How many a run of so many keys may disable.
     pub bound: u32,
+    /// Which keys they are, the first by their names; of very many not all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<HeldKey>,
     /// Who let the next run do it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub released_by: Option<PersonId>,
+}
+
+/// A key that would have been disabled.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct HeldKey {
+    pub name: String,
+    pub key: KeyHash,
+    /// Whether a recovery would end it. Otherwise nobody was shown it.
+    pub by_recovery: bool,
 }
 
 /// What became of letting the next run do what was held back.

@@ -29,7 +29,7 @@ use aws_sdk_dynamodb::Client;
 
 use crate::config::Config;
 
-pub use account::{Account, AccountDay, ForeignKey, HeldBack, Release, Stranger, SyncState};
+pub use account::{Account, AccountDay, ForeignKey, HeldBack, HeldKey, Release, Stranger, SyncState};
 pub use act::{At, Outcome, new_ulid};
 pub use checkpoints::{Checkpoint, Kept};
 pub use error::StoreError;

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use ulid::Ulid;
 
-use super::account::{Account, AccountDay, ForeignKey, HeldBack, Stranger, SyncState};
+use super::account::{Account, AccountDay, ForeignKey, HeldBack, HeldKey, Stranger, SyncState};
 use super::checkpoints::Part;
 use super::imports::{Import, ImportChunk, Step};
 use super::items::{
@@ -153,6 +153,7 @@ fn a_full_sync_state() -> SyncState {
     let since = at("2026-01-03T00:20:00Z");
     let name = "bursar/0123456789/cs-pilot/0123456789abcdef/1-0123456789abcdef".parse().unwrap();
     let released_by = Some("fedcba9876543210".parse().unwrap());
+    let keys = vec![HeldKey { name: format!("{name}"), key: hash("5a"), by_recovery: false }];
     SyncState {
         looked_at: Some(since),
         completed_at: Some(since),
@@ -163,7 +164,7 @@ fn a_full_sync_state() -> SyncState {
         models_since: Some("2025-12-01".parse().unwrap()),
         models_until: Some("2026-01-02".parse().unwrap()),
         models_missed: vec![("2025-12-10".parse().unwrap(), "2025-12-12".parse().unwrap())],
-        held_back: Some(HeldBack { at: since, sweeps: 30, recoveries: 0, bound: 5, released_by }),
+        held_back: Some(HeldBack { at: since, sweeps: 30, recoveries: 0, bound: 5, keys, released_by }),
         version: 4,
     }
 }

@@ -18,8 +18,9 @@ use crate::clock::Clock;
 use crate::config::{Config, Origin};
 use crate::deadline::Deadline;
 use crate::domain::address::EmailAddress;
+use crate::domain::alarm::{Alarm, Cause};
 use crate::provider::Provider;
-use crate::store::Table;
+use crate::store::{StoreError, Table};
 
 /// A deployment, as its pages see it. Clones share everything.
 #[derive(Clone)]
@@ -74,6 +75,27 @@ impl Site {
 
     pub fn page(&self, page: &impl Template) -> Response {
         Frame::page(StatusCode::OK, page)
+    }
+
+    /// Tells the admins, once a day, where the provider refused the management key while this event was seen to. Whoever pressed was
+    /// answered already; where this fails, the next refusal tries again.
+    pub async fn tell_of_a_refusal(&self, deadline: Deadline) {
+        if self.provider.take_refusal()
+            && let Err(error) = self.raise(Cause::ManagementKey, deadline).await
+        {
+            tracing::error!(%error, "nobody was told that the management key does not work");
+        }
+    }
+
+    async fn raise(&self, cause: Cause, deadline: Deadline) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let alarm = Alarm::now(cause, now);
+        let is_told = |known: Alarm| usize::try_from(known.told).is_ok_and(|told| told >= known.recipients.len());
+        if self.table.alarm(alarm.day, &alarm.name()).await?.is_some_and(is_told) {
+            return Ok(());
+        }
+        let admins = self.table.people_of(&self.admins, deadline).await?;
+        self.table.raise(&alarm, &admins, now, deadline).await.map(drop)
     }
 }
 

@@ -35,7 +35,8 @@ async fn an_alarm_that_is_owed_twice_to_nobody_or_without_being_there_is_named()
 async fn a_release_without_its_one_entry_and_an_entry_without_a_release_are_named() {
     let mut scene = Scene::at(Setting::Live).await;
     let (person, at) = (PersonId::random(), scene.now);
-    let held = HeldBack { at, sweeps: 30, recoveries: 0, bound: 5, released_by: Some(person.clone()) };
+    let held =
+        HeldBack { at, sweeps: 30, recoveries: 0, bound: 5, keys: Vec::new(), released_by: Some(person.clone()) };
     let released = SyncState { held_back: Some(held), version: 1, ..SyncState::default() };
     let what = What::new(Act::GuardReleased).changing(at, "released");
     let entry = |number, by| AccountEntry { entry: Ulid::from_parts(number, 1), at, by, what: what.clone() };

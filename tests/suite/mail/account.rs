@@ -34,7 +34,7 @@ impl PostOffice {
     }
 }
 
-const HELD: Cause = Cause::HeldBack { sweeps: 30, recoveries: 0, bound: 5 };
+const HELD: Cause = Cause::HeldBack { sweeps: 30, recoveries: 0, bound: 5, keys: Vec::new() };
 
 #[tokio::test]
 async fn each_alarm_says_what_and_how_much_and_leads_to_the_account() {
@@ -132,7 +132,10 @@ async fn a_cause_is_told_once_on_its_day_and_again_on_another() {
     assert!(!office.raise(HELD).await);
     office.settle().await;
     assert_eq!(office.the_mail().contents.subject, "The guard held back 30 disables");
-    assert!(office.raise(Cause::HeldBack { sweeps: 31, recoveries: 0, bound: 5 }).await, "it is something else");
+    assert!(
+        office.raise(Cause::HeldBack { sweeps: 31, recoveries: 0, bound: 5, keys: Vec::new() }).await,
+        "it is something else"
+    );
     office.stack.schedules.advance(SignedDuration::from_hours(24)).await.unwrap();
     assert!(office.raise(HELD).await, "it came back");
     office.settle().await;

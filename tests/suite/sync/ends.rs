@@ -115,7 +115,7 @@ async fn a_key_that_its_student_replaced_between_the_listing_and_a_second_look_i
         let meanwhile = async {
             held.arrived().await;
             let begun = super::begin_with(&stack, &office, &ada, !gone).await;
-            let new = super::make(&stack, &office, &ada, &begun);
+            let new = super::make(&stack, &office, &ada, &begun).await;
             super::record(&office, &ada, &begun, &new).await;
             drop(held);
             new

@@ -19,7 +19,7 @@ async fn orphans(stack: &Stack, office: &Office<'_>, count: usize) -> Vec<String
     for number in 0..count {
         let grant = invite(stack, office, &format!("s{number}-{}", stack.clock.now().as_second()), None).await;
         let begun = begin(stack, office, &grant).await;
-        keys.push(make(stack, office, &grant, &begun));
+        keys.push(make(stack, office, &grant, &begun).await);
     }
     stack.clock.advance(hours(2)).unwrap();
     keys
@@ -54,10 +54,21 @@ async fn thirty_orphans_at_once_are_left_alone_until_an_admin_who_was_told_lets_
     let is_account = |mail: &&Mail| Contents::of(&mail.raw).kind.as_deref() == Some("account");
     let told: Vec<_> = mails.iter().filter(is_account).collect();
     assert_eq!(told.len(), 1, "an admin is told once");
+    let held = office.table.sync_state().await.unwrap().held_back.unwrap().keys;
+    let text = Contents::of(&told[0].raw).text.unwrap();
+    let names: Vec<String> = held.into_iter().map(|held| held.name).collect();
+    assert!(names.iter().take(5).all(|name| text.contains(name.as_str())), "{}", text);
+    assert!(text.contains("and 25 more") && !text.contains(&names[5]), "{}", text);
 
     // What was held back is the same, so the page of the first run lets it through as well.
     let page = &pages[0];
     assert!(page.texts("warning").iter().any(|warning| warning.contains("30 keys")), "{:?}", page.texts("warning"));
+    let mut listed = page.attributes("held-key", "data-hash");
+    listed.sort();
+    let mut held = keys.clone();
+    held.sort();
+    assert_eq!(listed, held, "each can be looked at before the press");
+    assert!(page.texts("held-key").iter().all(|key| key.contains("which nobody was shown")));
     admin.submit(page, "/console/account/release", &[]).await.expect(303);
     let report = sync(&stack).await;
     assert_eq!((&report["complete"], &report["orphans_disabled"]), (&json!(true), &json!(30)), "{report}");

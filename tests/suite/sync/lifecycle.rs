@@ -144,7 +144,7 @@ async fn nothing_is_deleted_within_ninety_days_of_a_table_that_went_back() {
         nonce: bursar_core::domain::id::Nonce::random(),
         to_retire: Vec::new(),
     };
-    super::make(&stack, &office, &ben, &begun);
+    super::make(&stack, &office, &ben, &begun).await;
     let is_there = || provider(&stack).keys().iter().any(|known| known.hash == key && !known.deleted);
     for day in [8, 9, 60, 97] {
         stack.clock.stop_at(instant(day, 20)).unwrap();

@@ -1,7 +1,6 @@
 //! The sync run twice, by two at once, killed at every call, and by one that wakes late: what is in the table afterwards is what one
 //! clean run leaves.
 
-use std::pin::pin;
 use std::sync::Arc;
 
 use bursar_local::gate::{Matcher, Verdict};
@@ -139,7 +138,7 @@ async fn woken_late(clean: &[String], number: usize) {
     let mut watch = watch(&stack);
     watch.check().await;
     let held = stack.gate.hold(nth(number));
-    let mut late = pin!(run(&stack));
+    let mut late = Box::pin(run(&stack));
     tokio::select! {
         _ = held.arrived() => {}
         // What is done side by side takes a call more or less, so the last may not be there.

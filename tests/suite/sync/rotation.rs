@@ -1,11 +1,13 @@
 //! A new management key: promoted between runs, during one and during a claim, and nothing fails.
 
-use bursar_local::gate::Matcher;
+use bursar_local::gate::{Matcher, Verdict};
+use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
 use bursar_local::stack::Stack;
+use bursar_tests::visitor::Visitor;
 use serde_json::{Value, json};
 
-use super::{foreign, in_the_morning, invite, mint, problems, provider, rich, signed_in, sync};
+use super::{ADMIN, foreign, in_the_morning, invite, mint, problems, provider, rich, signed_in, sync};
 
 /// A person puts a key as the pending version.
 async fn put_pending(stack: &Stack, key: &str) {
@@ -75,6 +77,59 @@ async fn no_run_and_no_claim_fails_when_the_management_key_is_exchanged_at_any_m
         assert_eq!(shown.status, 200, "{name}: {}", shown.readable());
     }
     assert_eq!(sync(&stack).await["complete"], true);
+    stack.stop().await.unwrap();
+}
+
+/// The mails of the alarm, and whether the account page warns.
+async fn told(stack: &Stack, admin: &Visitor) -> (usize, bool) {
+    // The stream is not read here, so the drain finds what waits.
+    for _ in 0..3 {
+        stack.invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await.unwrap();
+    }
+    let mails = stack
+        .ses
+        .mails()
+        .into_iter()
+        .filter(|mail| Contents::of(&mail.raw).subject == "The management key does not work")
+        .count();
+    let page = admin.get("/console/account").await.expect(200);
+    (mails, page.texts("warning").iter().any(|warning| warning.contains("The management key does not work")))
+}
+
+#[tokio::test]
+async fn a_management_key_that_breaks_in_the_daytime_is_told_once_a_day_by_whoever_meets_it() {
+    let stack = in_the_morning().await;
+    let office = rich(&stack).await;
+    for name in ["ada", "ben"] {
+        invite(&stack, &office, name, None).await;
+    }
+    assert_eq!(sync(&stack).await["complete"], true);
+    let (ada, admin) = (signed_in(&stack, "ada@x.edu").await, signed_in(&stack, ADMIN).await);
+    let reveal = format!("/my/{}/reveal", office.programme);
+    let press = async || {
+        let my = ada.get("/my").await.expect(200);
+        ada.submit(&my, &reveal, &[]).await.status
+    };
+    stack.clock.advance(super::minutes(1)).unwrap();
+    let broken = [401, 403].map(|status| stack.gate.at(Matcher::call("provider:*").every(), Verdict::status(status)));
+    assert_eq!(told(&stack, &admin).await, (0, false), "nobody has met it yet");
+    assert_ne!(press().await, 200);
+    assert_eq!(told(&stack, &admin).await, (1, true));
+    // Whoever meets it later that day finds it told: another press, and a disable that the work owes.
+    assert_ne!(press().await, 200);
+    let ben = invite(&stack, &office, "cat", None).await;
+    mint(&stack, &office, &ben).await;
+    office.table.revoke(office.at(&ben), &bursar_core::domain::audit::Actor::Rule, None).await.unwrap();
+    stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
+    assert_eq!(told(&stack, &admin).await, (1, true));
+    stack.clock.advance(super::hours(24)).unwrap();
+    let admin = signed_in(&stack, ADMIN).await;
+    stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
+    assert_eq!(told(&stack, &admin).await, (2, true), "the work meets it on the next day");
+    broken.into_iter().for_each(|rule| stack.gate.lift(rule));
+    stack.clock.advance(super::minutes(1)).unwrap();
+    assert_eq!(sync(&stack).await["complete"], true);
+    assert_eq!(told(&stack, &admin).await, (2, false));
     stack.stop().await.unwrap();
 }
 

@@ -85,7 +85,7 @@ async fn a_past<'s>(stack: &'s Stack, office: &Office<'s>) -> (Past, Vec<Item>, 
     let begun = begin(stack, office, &eve).await;
     let then = items(stack).await;
 
-    let of_eve = make(stack, office, &eve, &begun);
+    let of_eve = make(stack, office, &eve, &begun).await;
     record(office, &eve, &begun, &of_eve).await;
     let of_ada = mint(stack, office, &ada).await;
     let of_cat = mint(stack, office, &cat).await;
@@ -197,7 +197,7 @@ async fn a_recovery_that_would_stop_thirty_keys_stops_none_and_says_so() {
     stack.clock.advance(minutes(10)).unwrap();
     for grant in &grants[..30] {
         let begun = begin(&stack, &office, grant).await;
-        keys.push(make(&stack, &office, grant, &begun));
+        keys.push(make(&stack, &office, grant, &begun).await);
     }
     // Asked for before the table went back, and made late.
     let late = begin(&stack, &office, &grants[30]).await;
@@ -216,7 +216,7 @@ async fn a_recovery_that_would_stop_thirty_keys_stops_none_and_says_so() {
     assert_ne!(meta.table, stack.ready.table, "it is not recovered");
     release(&stack).await;
     stack.clock.advance(minutes(1)).unwrap();
-    keys.push(make(&stack, &office, &grants[30], &late));
+    keys.push(make(&stack, &office, &grants[30], &late).await);
     let report = sync(&stack).await;
     assert!(
         problems(&report).contains("31 keys would have been disabled"),

@@ -100,10 +100,10 @@ impl World<'_> {
         // Keys whose makers died.
         for name in ["gus"] {
             let begun = begin(stack, plain, &self.grants[name]).await;
-            make(stack, plain, &self.grants[name], &begun);
+            make(stack, plain, &self.grants[name], &begun).await;
         }
         let begun = begin(stack, self.office_of("oda"), &self.grants["oda"]).await;
-        make(stack, self.office_of("oda"), &self.grants["oda"], &begun);
+        make(stack, self.office_of("oda"), &self.grants["oda"], &begun).await;
     }
 
     fn office_of(&self, name: &str) -> &Office<'_> {

@@ -10,12 +10,16 @@ use super::utc;
 /// One run on the page.
 pub(super) struct Sync {
     pub(super) began_at: Timestamp,
+    pub(super) ended_at: Timestamp,
     pub(super) at: String,
     pub(super) took: String,
     pub(super) listed: Option<u64>,
     pub(super) recorded: Option<u64>,
+    pub(super) disabled: Option<u64>,
+    pub(super) missing: Option<u64>,
     pub(super) complete: bool,
     pub(super) balance: Option<Usd>,
+    pub(super) residual: Option<Usd>,
     pub(super) problems: Vec<String>,
 }
 
@@ -25,6 +29,9 @@ pub(super) struct Sync {
 struct Report {
     keys_listed: Option<u64>,
     readings_recorded: Option<u64>,
+    orphans_disabled: Option<u64>,
+    keys_missing: Option<u64>,
+    residual_usd: Option<String>,
     account_balance_usd: Option<String>,
     duration_ms: Option<u64>,
     problems: Vec<String>,
@@ -39,11 +46,15 @@ impl Sync {
         let by_the_clock = run.ended_at.duration_since(run.began_at).as_millis();
         Sync {
             began_at: run.began_at,
+            ended_at: run.ended_at,
             at: utc(run.began_at),
             took: length(report.duration_ms.unwrap_or_else(|| u64::try_from(by_the_clock).unwrap_or_default())),
             listed: report.keys_listed,
             recorded: report.readings_recorded,
+            disabled: report.orphans_disabled,
+            missing: report.keys_missing,
             complete: run.complete,
+            residual: report.residual_usd.and_then(|residual| Usd::promised(&residual).ok()),
             balance: report.account_balance_usd.and_then(|balance| Usd::promised(&balance).ok()),
             problems: report.problems,
         }

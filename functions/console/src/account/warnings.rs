@@ -67,8 +67,12 @@ fn residual(known: &Known<'_>) -> Option<String> {
     })
 }
 
-/// Whether the newest run met what the alarm of its day is about: then it saw no key.
+/// Whether the newest run met what the alarm of its day is about, and then it saw no key; or somebody met it after that run.
 fn management_key_fails(known: &Known<'_>) -> bool {
+    let mut refused = known.alarms.iter().filter(|alarm| alarm.cause == Cause::ManagementKey);
+    if refused.any(|alarm| known.runs.first().is_none_or(|run| run.ended_at < alarm.found_at)) {
+        return true;
+    }
     let Some(run) = known.runs.first().filter(|run| !run.complete && run.listed == Some(0)) else { return false };
     let day = utc_date(run.began_at);
     known.alarms.iter().any(|alarm| alarm.cause == Cause::ManagementKey && alarm.day == day)

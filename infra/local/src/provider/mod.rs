@@ -140,6 +140,13 @@ impl Provider {
         Ok(MadeKey { hash, plaintext })
     }
 
+    /// Says of a key that was made without HTTP how its limit counts: its window, and whether use of a key of one's own counts.
+    pub fn count_limit(&self, hash: &str, reset: Option<Interval>, include_byok: bool) -> Result<()> {
+        let mut memory = self.memory();
+        let place = memory.find(hash).map_err(|_| unknown(hash))?;
+        memory.change_key(place, |key| (key.reset, key.byok_in_limit) = (reset, include_byok))
+    }
+
     /// Use that nobody checked against any limit.
     pub fn spend(&self, hash: &str, amount: Nano, when: Timestamp, model: &str) -> Result<()> {
         self.charge(hash, amount, Nano::ZERO, when, model)

@@ -2,6 +2,7 @@
 //! gone and should not be, a limit that is not the wanted one. The sync disables; nothing here ever enables.
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::{Attempt, Change, Disable, Gone, LEASE, State, Stopped, View};
 use crate::domain::audit::{Act, Actor};
@@ -19,12 +20,14 @@ const ENDED_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 const AFTER_A_RESTORE: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 /// What the provider says a key's limit is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Listed {
     /// It was not asked.
     Unasked,
     Unlimited,
     Limit(Usd),
+    /// Whatever it is, it is counted in another window than the programme's, or with other use of keys of one's own.
+    CountedOtherwise,
 }
 
 /// What is to become of the limit of a live key.
@@ -113,7 +116,7 @@ impl View {
         };
         let is_listed = match listed {
             Listed::Unasked => true,
-            Listed::Unlimited => false,
+            Listed::Unlimited | Listed::CountedOtherwise => false,
             Listed::Limit(limit) => limit == wanted,
         };
         let is_right = is_listed && live.limit == Some(wanted);

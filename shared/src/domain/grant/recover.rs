@@ -69,11 +69,11 @@ impl View {
         }
     }
 
-    /// How many keys that work now a recovery would end on its own judgement. What a person held, revoked or ended is not its own.
-    pub fn ended_by_recovery(&self, found: &[Found], in_copy: bool) -> usize {
+    /// Which keys that work now a recovery would end on its own judgement. What a person held, revoked or ended is not its own.
+    pub fn ended_by_recovery<'f>(&self, found: &'f [Found], in_copy: bool) -> Vec<&'f Found> {
         let unknown = self.unknown(found, in_copy);
         if unknown.is_empty() || self.is_terminal() || !self.grant.holds.is_empty() {
-            return 0;
+            return Vec::new();
         }
         let live = self.newest_enabled(&unknown).map(|live| &live.key);
         let stays = live.or(self.grant.live().and_then(|live| live.key.as_ref()));
@@ -82,7 +82,7 @@ impl View {
             was_live || unknown.iter().any(|unknown| unknown.key == found.key)
         };
         let enabled = found.iter().filter(|found| found.enabled).filter(is_in_question);
-        enabled.filter(|found| Some(&found.key) != stays).count()
+        enabled.filter(|found| Some(&found.key) != stays).collect()
     }
 
     /// The found keys that no attempt records and that can be recorded, the oldest first; of two with one number the first.

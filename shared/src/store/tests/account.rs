@@ -22,7 +22,7 @@ pub(super) fn items() -> String {
 fn alarms() -> Vec<String> {
     let recipient: PersonId = "fedcba9876543210".parse().unwrap();
     let causes = [
-        Cause::HeldBack { sweeps: 30, recoveries: 2, bound: 5 },
+        Cause::HeldBack { sweeps: 30, recoveries: 2, bound: 5, keys: vec!["a name".to_owned()] },
         Cause::Residual { residual: Usd::from_dollars(4), tolerance: Usd::CENT },
         Cause::ManagementKey,
         Cause::Incomplete { problems: 2, first: "the listing did not reach its end".to_owned() },

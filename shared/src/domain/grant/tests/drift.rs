@@ -120,6 +120,7 @@ fn the_wanted_limit_is_sent_where_the_recorded_or_the_listed_one_is_another() {
     assert_eq!(wanted(&story, Listed::Limit(dollars(20))), None);
     assert_eq!(wanted(&story, Listed::Limit(dollars(30))), Some(Wanted::Limit(dollars(20))));
     assert_eq!(wanted(&story, Listed::Unlimited), Some(Wanted::Limit(dollars(20))));
+    assert_eq!(wanted(&story, Listed::CountedOtherwise), Some(Wanted::Limit(dollars(20))));
     let change = story.view.set_cap(Some(dollars(15)), &faculty(), None, story.now).unwrap();
     story.apply(change);
     assert_eq!(wanted(&story, Listed::Unasked), Some(Wanted::Limit(dollars(15))));

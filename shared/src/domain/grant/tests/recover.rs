@@ -35,7 +35,7 @@ fn the_newest_key_that_works_becomes_live_and_takes_a_place_even_where_the_pot_h
     let mut story = Story::new();
     story.view.pot.reserved = Usd::from_dollars(95);
     let listed = [found(1, false), found(2, true), found(3, true)];
-    assert_eq!(story.view.ended_by_recovery(&listed, false), 1);
+    assert_eq!(story.view.ended_by_recovery(&listed, false).len(), 1);
     story.recover(&listed);
     assert_eq!(story.view.grant.state, State::Live { key: key_of(3) });
     assert_eq!((story.view.grant.epoch, story.view.grant.ever_shown), (Epoch::new(3), true));
@@ -51,8 +51,8 @@ fn a_replacement_that_the_table_forgot_ends_the_key_that_it_thinks_is_live() {
     story.shown(PressKind::Reveal, 'a');
     let known = Found { key: hash('a'), nonce: attempt(&story, 1).nonce.clone(), ..found(1, false) };
     let listed = [found(2, true), known.clone()];
-    assert_eq!(story.view.ended_by_recovery(&listed, false), 0, "it is disabled already");
-    assert_eq!(story.view.ended_by_recovery(&[found(2, true), Found { enabled: true, ..known }], false), 1);
+    assert_eq!(story.view.ended_by_recovery(&listed, false).len(), 0, "it is disabled already");
+    assert_eq!(story.view.ended_by_recovery(&[found(2, true), Found { enabled: true, ..known }], false).len(), 1);
     story.recover(&listed);
     assert_eq!(story.view.grant.state, State::Live { key: key_of(2) });
     assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
@@ -93,7 +93,7 @@ fn nothing_becomes_live_where_the_grant_is_over_and_a_held_one_is_owed_its_disab
     let mut revoked = Story::new();
     let change = revoked.view.revoke(&faculty(), None, revoked.now).unwrap();
     revoked.apply(change);
-    assert_eq!(revoked.view.ended_by_recovery(&[found(1, true)], false), 0, "a person ended it");
+    assert_eq!(revoked.view.ended_by_recovery(&[found(1, true)], false).len(), 0, "a person ended it");
     revoked.recover(&[found(1, true)]);
     assert_eq!(revoked.view.grant.state, State::Revoked);
     assert!(!revoked.view.grant.has_place && revoked.view.pot.reserved == Usd::ZERO);
@@ -172,7 +172,7 @@ proptest! {
         }
         let was_live = story.view.grant.live().map(|live| live.epoch).filter(|_| !held);
         let listed: Vec<Found> = listed.into_iter().map(|(epoch, enabled)| found(epoch, enabled)).collect();
-        let ends = story.view.ended_by_recovery(&listed, false);
+        let ends = story.view.ended_by_recovery(&listed, false).len();
         let Some(change) = story.view.recover(&listed, false, story.now) else { return Ok(()) };
         story.apply(change);
         let grant = &story.view.grant;

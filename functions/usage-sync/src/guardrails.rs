@@ -1,0 +1,62 @@
+//! The rules of the programmes' guardrails, sent once a run: whoever changed them at the provider by hand has changed what students may
+//! call. That keys are under them is seen to key by key.
+
+use anyhow::{Context, Result};
+use bursar_core::deadline::Deadline;
+use bursar_core::provider::ProviderError;
+use bursar_core::provider::guardrails::{Guardrail, GuardrailRules};
+
+use crate::progress::Progress;
+use crate::run::{Run, Step};
+
+impl Run<'_> {
+    /// Lists the guardrails and tells each of ours its rules.
+    pub(crate) async fn send_rules(&self, progress: &mut Progress, deadline: Deadline) -> Result<Step> {
+        if progress.key_does_not_work || self.programmes.iter().all(|programme| programme.guardrail.is_none()) {
+            return Ok(Step::Done);
+        }
+        let listed = match self.provider.guardrails(None, self.until(deadline)).await {
+            Ok(listed) => listed,
+            Err(error) if self.is_for_later(&error, deadline) => return Ok(Step::TimeIsUp),
+            Err(error) => {
+                progress.note_undone(format!("the guardrails were not listed: {error}"), Some(&error));
+                return Ok(Step::Done);
+            }
+        };
+        while let Some(programme) = self.programmes.get(usize::from(progress.next.0)) {
+            if !self.has_time(deadline) {
+                return Ok(Step::TimeIsUp);
+            }
+            self.stay().await?;
+            // As it is by now: its rules may have been changed since the run began.
+            let programme = self.table.programme(&programme.id).await?.context("a programme is gone")?;
+            let guardrail = programme.guardrail.as_deref().filter(|_| !programme.is_over(self.clock.now()));
+            if let Some(guardrail) = guardrail {
+                let rules = GuardrailRules::of(&self.deployment, &programme.id, &programme.settings);
+                let was = listed.iter().find(|listed| listed.id == guardrail);
+                let sent = self.provider.patch_guardrail(guardrail, &rules, self.until(deadline)).await;
+                progress.note_rules(programme.id.as_str(), was, sent);
+            }
+            progress.next.0 += 1;
+        }
+        Ok(Step::Done)
+    }
+}
+
+impl Progress {
+    /// Says where a guardrail had other rules than those that were sent. The provider names models in its own way, so what it had is held
+    /// against what it has now.
+    fn note_rules(&mut self, of: &str, was: Option<&Guardrail>, sent: Result<Option<Guardrail>, ProviderError>) {
+        match sent {
+            Ok(Some(is)) if was.is_some_and(|was| !was.says_the_same(&is)) => {
+                self.report
+                    .problem(format!("the guardrail of {of} had other rules at the provider, and has its own again"));
+            }
+            Ok(Some(_)) => {}
+            Ok(None) => self.note_undone(format!("the guardrail of {of} is not there any more"), None),
+            Err(error) => {
+                self.note_undone(format!("the guardrail of {of} was not told its rules: {error}"), Some(&error));
+            }
+        }
+    }
+}
