@@ -101,8 +101,8 @@ impl Guardrail {
     fn follows(&self, rules: &GuardrailRules) -> bool {
         let wanted = DataRules::of(rules.data_policy);
         let is_restricted = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
-        is_restricted(&self.allowed_models) == !rules.models.is_empty()
-            && is_restricted(&self.allowed_providers) == !rules.providers.is_empty()
+        is_restricted(&self.allowed_models) != rules.models.is_empty()
+            && is_restricted(&self.allowed_providers) != rules.providers.is_empty()
             && wanted.is_in(&self.data)
     }
 }
