@@ -1,9 +1,13 @@
-//! Alerts: what totals make of a pot's thresholds, told once to each who is to hear, whatever fails and however often it is asked.
+//! Alerts: what totals make of a pot's thresholds and readings of a cap's, told once to each who is to hear, whatever fails and
+//! however often it is asked.
+
+mod caps;
+mod turns;
 
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{Minted, Person, Press, PressKind, Reading};
-use bursar_core::domain::id::{Epoch, ProgrammeId};
+use bursar_core::domain::id::{Epoch, GrantId, ProgrammeId};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::reading::Used;
@@ -33,24 +37,19 @@ async fn programme(stack: &Stack, name: &str) -> ProgrammeId {
     Table::new(&stack.config).create_programme(settings, Usd::from_dollars(100), by).await.unwrap()
 }
 
-/// Somebody of the programme has spent so much, and a sync has summed it up.
-async fn spent(stack: &Stack, programme: &ProgrammeId, dollars: i32) {
-    let (now, deadline, table) = (stack.clock.now(), office_deadline(), Table::new(&stack.config));
-    let spent = Usd::from_dollars(dollars);
-    let address = EmailAddress::parse(&format!("ada@{programme}.edu")).unwrap();
-    let person = NewPerson { person: Person { address, name: None, roster_id: None }, group: None };
-    let by = By { actor: &Actor::Rule, now, deadline };
-    let grant = table.invite(programme, &[person], by).await.unwrap().remove(0);
-    let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
-    let begun = table.begin(At { programme, grant: &grant, now, deadline }, press).await.unwrap();
-    let Outcome::Done(begun) = begun else { panic!("not begun") };
-    let minted = Minted { key: grant.as_str().repeat(4).parse().unwrap(), limit: Usd::from_dollars(100) };
-    table.record(At { programme, grant: &grant, now, deadline }, &begun, &minted).await.unwrap();
-    let (programme_id, epoch, window) = (programme.clone(), begun.epoch, Window::WHOLE_TERM);
+/// Ada of the programme has spent so much in all, and a sync has summed it up.
+async fn spent(stack: &Stack, programme: &ProgrammeId, dollars: i32) -> GrantId {
+    let (now, table) = (stack.clock.now(), Table::new(&stack.config));
+    let grant = match table.grants(programme).await.unwrap().pop() {
+        Some(grant) => grant.id,
+        None => claimed(stack, programme).await,
+    };
+    let (programme, epoch, window) = (programme.clone(), Epoch::new(1), Window::WHOLE_TERM);
+    let (spent, before, last_used_at) = (Usd::from_dollars(dollars), Usd::ZERO, None);
     let used = Used::on_one(utc_date(now), spent);
-    let (before, last_used_at) = (Usd::ZERO, None);
-    let (programme, of_all) = (programme_id, used.clone());
-    let reading = Reading { programme, grant, epoch, used, window, in_window: spent, before, last_used_at, as_of: now };
+    let of_all = used.clone();
+    let (id, in_window) = (grant.clone(), spent);
+    let reading = Reading { programme, grant, epoch, used, window, in_window, before, last_used_at, as_of: now };
     table.note_reading(&reading).await.unwrap();
     let totals = Totals {
         programme: reading.programme.clone(),
@@ -62,16 +61,47 @@ async fn spent(stack: &Stack, programme: &ProgrammeId, dollars: i32) {
         claimed: 0,
     };
     table.note_totals(&totals).await.unwrap();
+    id
 }
 
-fn batch(programme: &ProgrammeId) -> Value {
-    let image = json!({"kind": {"S": "totals"}, "programme": {"S": programme.as_str()}});
-    let record = json!({"SequenceNumber": "100000000000000000001", "NewImage": image});
-    json!({"Records": [{"eventSource": "aws:dynamodb", "eventName": "MODIFY", "dynamodb": record}]})
+/// Ada is on the roster and has a key that was made up.
+async fn claimed(stack: &Stack, programme: &ProgrammeId) -> GrantId {
+    let (now, deadline, table) = (stack.clock.now(), office_deadline(), Table::new(&stack.config));
+    let address = EmailAddress::parse(&format!("ada@{programme}.edu")).unwrap();
+    let person = NewPerson { person: Person { address, name: None, roster_id: None }, group: None };
+    let by = By { actor: &Actor::Rule, now, deadline };
+    let grant = table.invite(programme, &[person], by).await.unwrap().remove(0);
+    let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
+    let begun = table.begin(At { programme, grant: &grant, now, deadline }, press).await.unwrap();
+    let Outcome::Done(begun) = begun else { panic!("not begun") };
+    let minted = Minted { key: grant.as_str().repeat(4).parse().unwrap(), limit: Usd::from_dollars(100) };
+    table.record(At { programme, grant: &grant, now, deadline }, &begun, &minted).await.unwrap();
+    grant
+}
+
+/// A record of the stream about what was written of a programme, or of a grant in it.
+fn record(kind: &str, programme: &ProgrammeId, grant: Option<&GrantId>) -> Value {
+    let mut image = json!({"kind": {"S": kind}, "programme": {"S": programme.as_str()}});
+    if let Some(grant) = grant {
+        image["grant"] = json!({"S": grant.as_str()});
+    }
+    json!({"eventSource": "aws:dynamodb", "eventName": "MODIFY", "dynamodb": {"NewImage": image}})
+}
+
+/// These records as a batch, numbered in their order.
+fn batch_of(mut records: Vec<Value>) -> Value {
+    for (number, record) in records.iter_mut().enumerate() {
+        record["dynamodb"]["SequenceNumber"] = format!("1000000000000000000{number:02}").into();
+    }
+    json!({"Records": records})
 }
 
 async fn look(stack: &Stack, programme: &ProgrammeId) -> Result<Value, InvokeError> {
-    stack.invoke.invoke(FunctionName::ThresholdAlerts, batch(programme)).await
+    look_at(stack, batch_of(vec![record("totals", programme, None)])).await
+}
+
+async fn look_at(stack: &Stack, batch: Value) -> Result<Value, InvokeError> {
+    stack.invoke.invoke(FunctionName::ThresholdAlerts, batch).await
 }
 
 async fn set_pot(stack: &Stack, programme: &ProgrammeId, dollars: i32) {

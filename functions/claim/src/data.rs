@@ -290,6 +290,7 @@ fn mail(row: OutboxRow) -> MailData {
             "a rule of the programme ended the use of a key"
         }
         OwedMail::ByRule { .. } => "a rule of the programme will end the use of a key",
+        OwedMail::CapUsed { .. } => "how much of your cap you have used",
         OwedMail::Alert { .. } => "an alert about a programme",
         OwedMail::Account { .. } => "an alert about the account",
     };

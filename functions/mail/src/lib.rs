@@ -5,6 +5,7 @@ mod account;
 mod alert;
 mod burn;
 mod by_rule;
+mod cap_used;
 mod drain;
 mod heard;
 mod letter;

@@ -60,6 +60,9 @@ impl App {
             OwedMail::ByRule { programme, grant, epoch, notice } => {
                 self.by_rule(programme, grant, *epoch, *notice).await
             }
+            OwedMail::CapUsed { programme, grant, window, threshold, of_limit } => {
+                self.cap_used((programme, grant), *window, *threshold, *of_limit, now).await
+            }
             OwedMail::Alert { programme, threshold, of_limit, recipient } => {
                 self.alert(programme, *threshold, *of_limit, recipient).await
             }
@@ -142,7 +145,7 @@ impl App {
     ) -> Result<Owed, StoreError> {
         let Some(programme) = self.table.programme(programme).await? else { return Ok(GONE) };
         let Some(person) = self.table.person(recipient).await? else { return Ok(Owed::Unsendable("NoSuchPerson")) };
-        let crossings = self.table.crossings_of(&programme.id, Scope::Pot, Window::WHOLE_TERM, limit).await?;
+        let crossings = self.table.crossings_of(&programme.id, &Scope::Pot, Window::WHOLE_TERM, limit).await?;
         let Some(crossing) = crossings.into_iter().find(|crossing| crossing.threshold == threshold) else {
             return Ok(Owed::Unsendable("NoSuchCrossing"));
         };

@@ -1,6 +1,7 @@
-//! A batch of the stream, read for what it says: which programmes have new totals.
+//! A batch of the stream, read for what it says: which programmes have new totals, and whose keys have used more.
 
-use bursar_core::domain::id::ProgrammeId;
+use bursar_core::domain::grant::Reading;
+use bursar_core::domain::id::{GrantId, ProgrammeId};
 use bursar_core::store::items::{Stored, Totals};
 use serde_json::Value;
 
@@ -9,23 +10,34 @@ use serde_json::Value;
 pub(crate) struct Batch {
     /// Each programme once, with the first record that names it.
     pub(crate) programmes: Vec<(ProgrammeId, String)>,
-    /// Totals that name no programme.
+    /// Each grant with a changed reading once, with the first record that names it.
+    pub(crate) grants: Vec<(ProgrammeId, GrantId, String)>,
+    /// Totals that name no programme, and readings that name no grant.
     pub(crate) unreadable: Vec<String>,
 }
 
-/// Leaves records of other kinds out: what a single key has used is told by the totals that follow.
+/// Leaves records of other kinds out, and those of what was removed.
 pub(crate) fn read(records: &[Value]) -> Batch {
     let mut batch = Batch::default();
     for record in records {
         let image = |name: &str| record.pointer(&format!("/dynamodb/NewImage/{name}/S")).and_then(Value::as_str);
-        if image("kind") != Some(Totals::KIND) {
-            continue;
-        }
         let number = record.pointer("/dynamodb/SequenceNumber").and_then(Value::as_str).unwrap_or_default().to_owned();
-        match image("programme").and_then(|programme| programme.parse::<ProgrammeId>().ok()) {
-            Some(programme) if batch.programmes.iter().any(|(known, _)| *known == programme) => {}
-            Some(programme) => batch.programmes.push((programme, number)),
-            None => batch.unreadable.push(number),
+        let programme = image("programme").and_then(|programme| programme.parse::<ProgrammeId>().ok());
+        let grant = image("grant").and_then(|grant| grant.parse::<GrantId>().ok());
+        match (image("kind"), programme, grant) {
+            (Some(Totals::KIND), Some(programme), _) => {
+                if !batch.programmes.iter().any(|(known, _)| *known == programme) {
+                    batch.programmes.push((programme, number));
+                }
+            }
+            (Some(Reading::KIND), Some(programme), Some(grant)) => {
+                // A grant's id is random, and no two are alike.
+                if !batch.grants.iter().any(|(_, known, _)| *known == grant) {
+                    batch.grants.push((programme, grant, number));
+                }
+            }
+            (Some(Totals::KIND | Reading::KIND), ..) => batch.unreadable.push(number),
+            _ => {}
         }
     }
     batch
@@ -41,19 +53,32 @@ mod tests {
     }
 
     #[test]
-    fn each_programme_with_new_totals_is_named_once_by_its_first_record() {
+    fn each_programme_with_new_totals_and_each_grant_with_a_new_reading_is_named_once_by_its_first_record() {
         let totals = |programme: &str| json!({"kind": {"S": "totals"}, "programme": {"S": programme}});
+        let reading = |programme: &str, grant: &str, epoch: &str| {
+            let (programme, grant, epoch) = (json!({"S": programme}), json!({"S": grant}), json!({"N": epoch}));
+            json!({"kind": {"S": "reading"}, "programme": programme, "grant": grant, "epoch": epoch})
+        };
+        let (ada, ben) = ("0123456789abcdef", "fedcba9876543210");
         let records = [
-            record("1", &json!({"kind": {"S": "reading"}, "programme": {"S": "maths"}})),
+            record("1", &reading("maths", ada, "1")),
             record("2", &totals("cs-pilot")),
             record("3", &json!({"kind": {"S": "totals"}})),
             record("4", &totals("maths")),
             record("5", &totals("cs-pilot")),
-            json!({"eventName": "REMOVE", "dynamodb": {"SequenceNumber": "6"}}),
+            record("6", &reading("maths", ada, "2")),
+            record("7", &reading("maths", ben, "1")),
+            record("8", &json!({"kind": {"S": "reading"}, "programme": {"S": "maths"}, "grant": {"S": "ada"}})),
+            record("9", &json!({"kind": {"S": "grant"}, "programme": {"S": "maths"}, "grant": {"S": ada}})),
+            json!({"eventName": "REMOVE", "dynamodb": {"SequenceNumber": "10"}}),
         ];
         let named = |programme: &str, number: &str| (programme.parse().unwrap(), number.to_owned());
-        let expected =
-            Batch { programmes: vec![named("cs-pilot", "2"), named("maths", "4")], unreadable: vec!["3".to_owned()] };
+        let of = |grant: &str, number: &str| ("maths".parse().unwrap(), grant.parse().unwrap(), number.to_owned());
+        let expected = Batch {
+            programmes: vec![named("cs-pilot", "2"), named("maths", "4")],
+            grants: vec![of(ada, "1"), of(ben, "7")],
+            unreadable: vec!["3".to_owned(), "8".to_owned()],
+        };
         assert_eq!(read(&records), expected);
     }
 }

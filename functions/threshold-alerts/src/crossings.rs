@@ -23,7 +23,7 @@ pub(crate) async fn find(
         let (Some(programme), Some(pot)) = (table.programme(id).await?, table.pot(id).await?) else { return Ok(0) };
         let Some(totals) = table.totals(id).await? else { return Ok(0) };
         let spent = totals.used.counted(programme.settings.byok);
-        let known = table.crossings_of(id, Scope::Pot, Window::WHOLE_TERM, pot.limit).await?;
+        let known = table.crossings_of(id, &Scope::Pot, Window::WHOLE_TERM, pot.limit).await?;
         let known: Vec<u8> = known.into_iter().map(|crossing| crossing.threshold).collect();
 
         let crossed = news(&programme.settings.thresholds, pot.limit, spent, &known);

@@ -1,7 +1,8 @@
-//! Finds crossings, woken by the totals that the sync wrote and once an hour besides, and watches over what fell silent. No digest
+//! Finds crossings, woken by the totals and readings that were written and once an hour besides, and watches over what fell silent. No digest
 //! is written yet.
 
 mod batch;
+mod caps;
 mod crossings;
 mod silence;
 
@@ -46,7 +47,8 @@ impl Function for App {
 }
 
 impl App {
-    /// Looks at each programme whose totals changed, once. What could not be looked at is handed on again from its first record.
+    /// Looks at each programme whose totals changed and each grant whose reading did, once. What could not be looked at is handed on
+    /// again from its first record.
     async fn changed(&self, records: &[Value], deadline: Deadline) -> Value {
         let batch = batch::read(records);
         let mut failed = batch.unreadable;
@@ -56,11 +58,18 @@ impl App {
                 failed.push(first);
             }
         }
+        for (programme, grant, first) in batch.grants {
+            if let Err(error) = caps::find(&self.table, &programme, &grant, self.clock.now(), deadline).await {
+                tracing::warn!(%programme, %grant, error = format!("{error:#}"), "its cap is looked at again");
+                failed.push(first);
+            }
+        }
         let failures = failed.into_iter().map(|record| json!({"itemIdentifier": record}));
         json!({"batchItemFailures": failures.collect::<Vec<_>>()})
     }
 
-    /// Looks at every programme, for a change that the stream lost and for a pot that was made smaller; and at what fell silent.
+    /// Looks at every programme, for a change that the stream lost and for a pot that was made smaller; at what fell silent; and, when
+    /// all keys were listed since, at every cap.
     async fn watch(&self, deadline: Deadline) -> Result<Value> {
         let programmes = self.table.programmes().await?;
         let (mut found, mut failed) = (0, Vec::new());
@@ -76,6 +85,8 @@ impl App {
         let now = self.clock.now();
         let causes = silence::causes(&self.table, &programmes, now, deadline).await?;
         let alarms = silence::raise(&self.table, causes, &self.admins, now, deadline).await?;
+        // Last, since it may take all the time there is.
+        found += caps::look(&self.table, &programmes, now, deadline).await?;
         ensure!(failed.is_empty(), "the crossings of {} could not be looked for", failed.join(", "));
         Ok(json!({"programmes": programmes.len(), "crossings": found, "alarms": alarms}))
     }

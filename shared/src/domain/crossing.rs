@@ -6,7 +6,7 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-use super::id::{PersonId, ProgrammeId};
+use super::id::{GrantId, PersonId, ProgrammeId};
 use super::money::Usd;
 use super::window::Window;
 
@@ -14,6 +14,7 @@ use super::window::Window;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Crossing {
     pub programme: ProgrammeId,
+    #[serde(flatten)]
     pub scope: Scope,
     pub window: Window,
     /// The limit, as it was then.
@@ -27,7 +28,7 @@ pub struct Crossing {
     pub found_at: Timestamp,
     /// False when a higher one was crossed at the same time, or one had been already.
     pub told: bool,
-    /// The mails that told it; the store knows them.
+    /// The mails that told it to people with a role; the store knows them. A student's is filed under the grant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mails: Vec<Told>,
 }
@@ -41,20 +42,17 @@ pub struct Told {
 }
 
 /// Whose limit it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "scope", content = "grant", rename_all = "lowercase")]
 pub enum Scope {
     /// The programme's pot.
     Pot,
+    /// A student's own cap.
+    Cap(GrantId),
 }
 
-impl Scope {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Scope::Pot => "pot",
-        }
-    }
-}
+/// At which per cent of their own cap students hear.
+pub const OF_A_CAP: [u8; 2] = [80, 100];
 
 /// The thresholds of a limit that `spent` has passed and that are not on record, lowest first. Of several only the highest
 /// is told, and none below one that is on record.

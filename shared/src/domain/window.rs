@@ -33,6 +33,11 @@ impl Window {
     pub fn begins(self) -> Option<Date> {
         self.0
     }
+
+    /// The instant at which it begins.
+    pub fn begins_at(self) -> Option<Timestamp> {
+        self.0.map(utc_midnight)
+    }
 }
 
 impl fmt::Display for Window {

@@ -315,7 +315,7 @@ impl Stored for Totals {
 impl Stored for Crossing {
     const KIND: &'static str = "crossing";
     fn key(&self) -> Key {
-        keys::crossing(&self.programme, self.scope, self.window, self.limit, self.threshold)
+        keys::crossing(&self.programme, &self.scope, self.window, self.limit, self.threshold)
     }
 }
 

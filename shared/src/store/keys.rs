@@ -41,7 +41,7 @@ pub const MODEL_DAYS: &str = "M#";
 pub const FOREIGN_KEYS: &str = "F#";
 /// All runs of the sync, newest last.
 pub const RUNS: &str = "RUNS";
-/// What the sort keys of a programme's crossings begin with.
+/// What the sort keys of crossings begin with.
 pub const CROSSINGS: &str = "X#";
 /// What the sort keys of a person's enrolments begin with.
 pub const ENROLMENTS: &str = "G#";
@@ -154,13 +154,19 @@ pub fn totals(programme: &ProgrammeId) -> Key {
     key(programme_partition(programme), "TOTALS")
 }
 
-pub fn crossing(programme: &ProgrammeId, scope: Scope, window: Window, limit: Usd, threshold: u8) -> Key {
-    key(programme_partition(programme), format!("{}{threshold:03}", crossings_of(scope, window, limit)))
+/// A student's crossings lie beside the grant: in a programme's own partition they would crowd out all else.
+pub fn crossing(programme: &ProgrammeId, scope: &Scope, window: Window, limit: Usd, threshold: u8) -> Key {
+    let Key { pk, sk } = crossings_of(programme, scope, window, limit);
+    key(pk, format!("{sk}{threshold:03}"))
 }
 
-/// What the sort keys of one limit's crossings in one window begin with.
-pub fn crossings_of(scope: Scope, window: Window, limit: Usd) -> String {
-    format!("{CROSSINGS}{}#{window}#{}#", scope.as_str(), limit.micros())
+/// Where the crossings of one limit in one window lie, and what their sort keys begin with.
+pub fn crossings_of(programme: &ProgrammeId, scope: &Scope, window: Window, limit: Usd) -> Key {
+    let (partition, whose) = match scope {
+        Scope::Pot => (programme_partition(programme), "pot"),
+        Scope::Cap(grant) => (grant_partition_of(programme, grant), grant.as_str()),
+    };
+    key(partition, format!("{CROSSINGS}{whose}#{window}#{}#", limit.micros()))
 }
 
 /// The job of a programme that runs, or the last that did. There is one key, so there is one job at a time.
@@ -181,6 +187,11 @@ pub fn import(import: Ulid) -> Key {
 /// A part of an import, small enough for one item.
 pub fn import_chunk(import: Ulid, number: u32) -> Key {
     key(format!("I#{import}"), format!("C#{number:05}"))
+}
+
+/// How far the look at every cap came.
+pub fn caps_look() -> Key {
+    key(ACCOUNT, "CAPS")
 }
 
 pub fn sync_state() -> Key {

@@ -15,6 +15,7 @@ use crate::domain::id::{Epoch, GrantId, PersonId, ProgrammeId};
 use crate::domain::money::Usd;
 use crate::domain::sign_in::ASK_LASTS;
 use crate::domain::token::AskTokenHash;
+use crate::domain::window::Window;
 
 /// A mail that is owed. It names no person but the one who asks for a link; who is mailed is looked up when it is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,6 +120,14 @@ pub enum OwedMail {
         epoch: Epoch,
         notice: Notice,
     },
+    /// A student has used so much of their own cap.
+    CapUsed {
+        programme: ProgrammeId,
+        grant: GrantId,
+        window: Window,
+        threshold: u8,
+        of_limit: Usd,
+    },
     /// A threshold of the pot was crossed.
     Alert {
         programme: ProgrammeId,
@@ -164,7 +173,8 @@ impl OutboxRow {
             OwedMail::Roster { programme, grant }
             | OwedMail::KeyShown { programme, grant }
             | OwedMail::KeyLeaked { programme, grant }
-            | OwedMail::ByRule { programme, grant, .. } => Some(MailOf {
+            | OwedMail::ByRule { programme, grant, .. }
+            | OwedMail::CapUsed { programme, grant, .. } => Some(MailOf {
                 programme: programme.clone(),
                 grant: grant.clone(),
                 row: self.row,
@@ -183,7 +193,7 @@ impl OwedMail {
             OwedMail::Roster { .. } => "roster",
             OwedMail::KeyShown { .. } => "key-shown",
             OwedMail::KeyLeaked { .. } => "key-leaked",
-            OwedMail::ByRule { .. } => "student",
+            OwedMail::ByRule { .. } | OwedMail::CapUsed { .. } => "student",
             OwedMail::Alert { .. } => "alert",
             OwedMail::Account { .. } => "account",
         }

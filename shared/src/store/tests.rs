@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use ulid::Ulid;
 
 use super::account::{Account, AccountDay, ForeignKey, HeldBack, HeldKey, Stranger, SyncState};
+use super::caps::{CapsLook, Place};
 use super::checkpoints::Part;
 use super::imports::{Import, ImportChunk, Step};
 use super::items::{
@@ -220,6 +221,28 @@ fn a_crossing() -> Crossing {
     }
 }
 
+fn a_crossing_of_a_cap() -> Crossing {
+    let (scope, window) = (Scope::Cap(a_grant().id), Reset::Monthly.window_at(at("2026-01-03T00:21:00Z")));
+    Crossing {
+        scope,
+        window,
+        limit: Usd::from_dollars(20),
+        spent: Usd::from_dollars(17),
+        mails: Vec::new(),
+        ..a_crossing()
+    }
+}
+
+fn a_mail_of_a_cap() -> OutboxRow {
+    let Crossing { programme, window, threshold, limit, .. } = a_crossing_of_a_cap();
+    let mail = OwedMail::CapUsed { programme, grant: a_grant().id, window, threshold, of_limit: limit };
+    OutboxRow::owed(ulid(), MailClass::Bulk, mail, at("2026-01-03T00:21:00Z"))
+}
+
+fn a_look_at_caps() -> CapsLook {
+    CapsLook { looked_at: at("2026-01-03T00:20:00Z"), next: Some(Place { programme: a_programme().id, shard: 7 }) }
+}
+
 fn a_run() -> Run {
     let (began_at, ended_at) = (at("2026-01-03T00:20:00Z"), at("2026-01-03T00:20:09Z"));
     Run { run: ulid(), began_at, ended_at, complete: true, report: "{}".to_owned() }
@@ -365,6 +388,9 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         raw(&PersonOf { address: ada(), person: "fedcba9876543210".parse().unwrap() }),
         raw(&some_totals()),
         raw(&a_crossing()),
+        raw(&a_crossing_of_a_cap()),
+        raw(&a_mail_of_a_cap()),
+        raw(&a_look_at_caps()),
         raw(&a_run()),
         raw(&a_full_sync_state()),
         raw(&an_account()),

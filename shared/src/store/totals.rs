@@ -24,7 +24,7 @@ impl Table {
         self.get(&keys::totals(programme)).await
     }
 
-    /// Every crossing of a programme.
+    /// Every crossing of a programme's pot.
     pub async fn crossings(&self, programme: &ProgrammeId) -> Result<Vec<Crossing>, StoreError> {
         self.query(&keys::programme_partition(programme), keys::CROSSINGS).await
     }
@@ -33,15 +33,21 @@ impl Table {
     pub async fn crossings_of(
         &self,
         programme: &ProgrammeId,
-        scope: Scope,
+        scope: &Scope,
         window: Window,
         limit: Usd,
     ) -> Result<Vec<Crossing>, StoreError> {
-        self.query(&keys::programme_partition(programme), &keys::crossings_of(scope, window, limit)).await
+        let of_it = keys::crossings_of(programme, scope, window, limit);
+        self.query(&of_it.pk, &of_it.sk).await
     }
 
-    /// Puts crossings on record, and the mail of the one that is told to each recipient. False when one of them is on record
-    /// already: then nothing is written.
+    /// The crossings of one sixteenth of a programme's students.
+    pub async fn crossings_of_shard(&self, programme: &ProgrammeId, shard: char) -> Result<Vec<Crossing>, StoreError> {
+        self.query(&keys::grant_partition(programme, shard), keys::CROSSINGS).await
+    }
+
+    /// Puts crossings on record, and the mail of the one that is told: to each recipient, or of a cap to its student. False when one
+    /// of them is on record already: then nothing is written.
     pub async fn record_crossings(
         &self,
         crossings: &[Crossing],
@@ -54,6 +60,19 @@ impl Table {
             let mut told = crossing.clone();
             if !crossing.told {
                 transaction = transaction.create(&told)?;
+                continue;
+            }
+            if let Scope::Cap(grant) = &crossing.scope {
+                let mail = OwedMail::CapUsed {
+                    programme: crossing.programme.clone(),
+                    grant: grant.clone(),
+                    window: crossing.window,
+                    threshold: crossing.threshold,
+                    of_limit: crossing.limit,
+                };
+                // Many students may come to the same in one night.
+                let row = OutboxRow::owed(new_ulid(now), MailClass::Bulk, mail, now);
+                transaction = transaction.owing_as_witness(&row)?.create(&told)?;
                 continue;
             }
             for recipient in recipients {

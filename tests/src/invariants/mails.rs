@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::crossing::Crossing;
+use bursar_core::domain::crossing::{Crossing, Scope};
 use bursar_core::domain::sign_in::LINK_LASTS;
 use bursar_core::domain::token::{Code, LinkToken};
 use bursar_core::store::items::{MailState, OutboxRow, OwedMail};
@@ -68,7 +68,7 @@ pub(super) fn links_are_in_link_mails_and_known_by_their_hash(step: &Step<'_>) -
     wrong
 }
 
-/// I5: a crossing that is told has one row for each recipient, and each row of the outbox one accepted mail or none: none only if
+/// I5: a crossing that is told has one row for each recipient, a cap's for its student, and each row of the outbox one accepted mail or none: none only if
 /// it waits, was given up or dropped; a second only for an answer or a record that was lost.
 pub(super) fn what_is_owed_is_accepted_once(step: &Step<'_>) -> Vec<String> {
     let now = step.now;
@@ -84,7 +84,8 @@ pub(super) fn what_is_owed_is_accepted_once(step: &Step<'_>) -> Vec<String> {
             wrong.push(format!("{named} is owed twice to somebody"));
         }
     }
-    let alerts = now.outbox.iter().filter(|row| matches!(row.mail, OwedMail::Alert { .. }));
+    let of_crossings = |row: &&OutboxRow| matches!(row.mail, OwedMail::Alert { .. } | OwedMail::CapUsed { .. });
+    let alerts = now.outbox.iter().filter(of_crossings);
     for row in alerts.filter(|row| !now.crossings.iter().any(|crossing| crossing.told && tells_of(row, crossing))) {
         wrong.push(format!("outbox row {} tells of no crossing", row.row));
     }
@@ -112,13 +113,22 @@ pub(super) fn what_is_owed_is_accepted_once(step: &Step<'_>) -> Vec<String> {
 }
 
 fn tells_of(row: &OutboxRow, crossing: &Crossing) -> bool {
-    matches!(&row.mail, OwedMail::Alert { programme, threshold, of_limit, .. }
-        if *programme == crossing.programme && *threshold == crossing.threshold && *of_limit == crossing.limit)
+    let (programme, threshold, limit) = match (&row.mail, &crossing.scope) {
+        (OwedMail::Alert { programme, threshold, of_limit, .. }, Scope::Pot) => (programme, threshold, of_limit),
+        (OwedMail::CapUsed { programme, grant, window, threshold, of_limit }, Scope::Cap(of))
+            if grant == of && *window == crossing.window =>
+        {
+            (programme, threshold, of_limit)
+        }
+        _ => return false,
+    };
+    *programme == crossing.programme && *threshold == crossing.threshold && *limit == crossing.limit
 }
 
 fn recipient(row: &OutboxRow) -> Option<&str> {
     match &row.mail {
         OwedMail::Alert { recipient, .. } => Some(recipient.as_str()),
+        OwedMail::CapUsed { grant, .. } => Some(grant.as_str()),
         _ => None,
     }
 }

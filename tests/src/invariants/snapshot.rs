@@ -19,7 +19,7 @@ use bursar_core::store::items::{
     Totals, Undeliverable,
 };
 use bursar_core::store::{
-    Account, AccountDay, Checkpoint, ForeignKey, Import, ImportChunk, Job, ModelDay, NobodysDay, SyncState,
+    Account, AccountDay, CapsLook, Checkpoint, ForeignKey, Import, ImportChunk, Job, ModelDay, NobodysDay, SyncState,
 };
 use bursar_local::engine::{Engine, Position};
 use bursar_local::provider::{KeySnapshot, Provider};
@@ -263,6 +263,7 @@ impl Snapshot {
             Checkpoint::KIND => decoded::<Checkpoint>(item).map(drop)?,
             ModelDay::KIND => decoded::<ModelDay>(item).map(drop)?,
             NobodysDay::KIND => decoded::<NobodysDay>(item).map(drop)?,
+            CapsLook::KIND => decoded::<CapsLook>(item).map(drop)?,
             // What a run has seen, in bytes of its own.
             "checkpoint-part" => {}
             kind => anyhow::bail!("there is no kind {kind:?}"),

@@ -62,7 +62,8 @@ pub(super) fn items_refer_to_items(step: &Step<'_>) -> Vec<String> {
         let (OwedMail::Roster { programme, grant }
         | OwedMail::KeyShown { programme, grant }
         | OwedMail::KeyLeaked { programme, grant }
-        | OwedMail::ByRule { programme, grant, .. }) = &row.mail
+        | OwedMail::ByRule { programme, grant, .. }
+        | OwedMail::CapUsed { programme, grant, .. }) = &row.mail
         else {
             continue;
         };

@@ -2,6 +2,7 @@
 //! in the files beside this one, each act a pure function from what was read to what is to be written.
 
 mod begin;
+mod cap_use;
 mod change;
 mod close;
 mod drift;
@@ -29,6 +30,7 @@ use super::money::Usd;
 use super::programme::Settings;
 
 pub use begin::{BeginRefused, Begun, Press, PressKind};
+pub use cap_use::CapUse;
 pub use change::{Change, Notice, PotChange, View};
 pub use close::{CapRefused, Swept};
 pub use drift::{Listed, Wanted};

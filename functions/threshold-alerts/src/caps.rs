@@ -1,0 +1,128 @@
+//! The crossings of students' own caps: of one whose reading changed, and once after each listing of every key of all of them, since
+//! nothing else tells of a record that the stream lost or of a cap that was made smaller.
+
+use std::collections::HashSet;
+
+use anyhow::{Context, Result, ensure};
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::crossing::{Crossing, OF_A_CAP, Scope, news};
+use bursar_core::domain::grant::CapUse;
+use bursar_core::domain::id::{GrantId, ProgrammeId};
+use bursar_core::domain::programme::Programme;
+use bursar_core::store::{CapsLook, Place, Table, keys};
+use jiff::Timestamp;
+
+/// Puts the thresholds of one student's cap that were passed and are not on record on record, with a mail for the highest, and says
+/// how many they were.
+pub(crate) async fn find(
+    table: &Table,
+    programme: &ProgrammeId,
+    grant: &GrantId,
+    now: Timestamp,
+    deadline: Deadline,
+) -> Result<usize> {
+    let scope = Scope::Cap(grant.clone());
+    loop {
+        ensure!(deadline.leaves(crate::ENOUGH_FOR_ONE), "the time is up");
+        let Some(view) = table.view(programme, grant).await? else { return Ok(0) };
+        let used = CapUse::of(&view.programme, &view.grant, &view.readings, now);
+        let Some(used) = used.filter(has_crossed) else { return Ok(0) };
+        let known = table.crossings_of(programme, &scope, used.window, used.cap).await?;
+        let known: Vec<u8> = known.into_iter().map(|crossing| crossing.threshold).collect();
+        let crossing = |(threshold, told)| Crossing {
+            programme: programme.clone(),
+            scope: scope.clone(),
+            window: used.window,
+            limit: used.cap,
+            threshold,
+            spent: used.spent,
+            found_at: now,
+            told,
+            mails: Vec::new(),
+        };
+        let crossed = news(&OF_A_CAP, used.cap, used.spent, &known);
+        let crossings: Vec<Crossing> = crossed.into_iter().map(crossing).collect();
+        if crossings.is_empty() || table.record_crossings(&crossings, &[], now, deadline).await? {
+            return Ok(crossings.len());
+        }
+        // Somebody was faster, and may have found less than there is.
+    }
+}
+
+/// Looks at every cap if all keys were listed since the last such look, and goes on with one whose time was up.
+pub(crate) async fn look(table: &Table, programmes: &[Programme], now: Timestamp, deadline: Deadline) -> Result<usize> {
+    let known = table.caps_look().await?;
+    let left = known.as_ref().and_then(|known| known.next.clone());
+    let looked_at = match &known {
+        Some(known) if left.is_some() => known.looked_at,
+        _ => match table.sync_state().await?.looked_at {
+            Some(looked_at) if known.is_none_or(|known| known.looked_at < looked_at) => looked_at,
+            _ => return Ok(0),
+        },
+    };
+    let (mut found, mut failed, mut next) = (0, Vec::new(), None);
+    'all: for programme in programmes {
+        for (number, shard) in keys::SHARDS.into_iter().enumerate() {
+            let place = Place { programme: programme.id.clone(), shard: number };
+            if left.as_ref().is_some_and(|left| place < *left) {
+                continue;
+            }
+            if !deadline.leaves(crate::ENOUGH_FOR_ONE * 2) {
+                next = Some(place);
+                break 'all;
+            }
+            match find_in_shard(table, programme, shard, now, deadline).await {
+                Ok(crossings) => found += crossings,
+                // One programme that cannot be read keeps no other.
+                Err(error) => {
+                    failed.push(error.context(format!("the caps of {}", programme.id)));
+                    break;
+                }
+            }
+        }
+    }
+    // A look in which something failed is begun anew within the hour; one that is gone on with would then leave out what it came past.
+    if failed.is_empty() || left.is_some() || next.is_some() {
+        table.note_caps_look(&CapsLook { looked_at, next }).await?;
+    }
+    match failed.into_iter().next() {
+        Some(error) => Err(error),
+        None => Ok(found),
+    }
+}
+
+async fn find_in_shard(
+    table: &Table,
+    programme: &Programme,
+    shard: char,
+    now: Timestamp,
+    deadline: Deadline,
+) -> Result<usize> {
+    let mut crossed = Vec::new();
+    if programme.settings.student_mails && !programme.is_over(now) {
+        for (grant, readings) in table.shard_of(&programme.id, shard).await? {
+            let used = CapUse::of(programme, &grant, &readings, now).filter(has_crossed);
+            crossed.extend(used.map(|used| (grant.id, used)));
+        }
+    }
+    if crossed.is_empty() {
+        return Ok(0);
+    }
+    let on_record = table.crossings_of_shard(&programme.id, shard).await?;
+    let on_record: HashSet<_> =
+        on_record.into_iter().map(|one| (one.scope, one.window, one.limit, one.threshold)).collect();
+    let mut found = 0;
+    for (grant, CapUse { window, cap, spent, .. }) in crossed {
+        let is_known = |threshold: &u8| on_record.contains(&(Scope::Cap(grant.clone()), window, cap, *threshold));
+        let known: Vec<u8> = OF_A_CAP.into_iter().filter(is_known).collect();
+        if !news(&OF_A_CAP, cap, spent, &known).is_empty() {
+            let one = find(table, &programme.id, &grant, now, deadline).await;
+            found += one.with_context(|| format!("the grant {grant}"))?;
+        }
+    }
+    Ok(found)
+}
+
+fn has_crossed(used: &CapUse) -> bool {
+    !news(&OF_A_CAP, used.cap, used.spent, &[]).is_empty()
+}

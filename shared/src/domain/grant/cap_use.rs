@@ -1,0 +1,171 @@
+//! What a student has surely used of their cap in the window that runs: what they are told by mail. What a key may still spend is
+//! `domain/limit.rs`, which counts on the safe side and not on the sure one.
+
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Grant, Reading, State};
+use crate::domain::money::Usd;
+use crate::domain::programme::{Programme, Settings};
+use crate::domain::window::{Reset, Window};
+
+/// For so long after a window turned, the provider may still tell the numbers of the one before.
+const SETTLED_AFTER: SignedDuration = SignedDuration::from_hours(48);
+
+/// How much of a cap is used, in which window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CapUse {
+    pub window: Window,
+    pub cap: Usd,
+    pub spent: Usd,
+    /// When the last of it was read; nothing was, without a time.
+    pub as_of: Option<Timestamp>,
+}
+
+impl CapUse {
+    /// None where the student is not told: the programme mails its students nothing, or is over; the cap starts anew each day; the
+    /// grant has ended or is off the roster. A reading counts in the window that it was read in, and in no later one.
+    pub fn of(programme: &Programme, grant: &Grant, readings: &[Reading], now: Timestamp) -> Option<CapUse> {
+        let settings = &programme.settings;
+        let is_told = settings.student_mails && settings.reset != Reset::Daily && !programme.is_over(now);
+        let has_ended = matches!(grant.state, State::Revoked | State::Ended) || grant.holds.dropped;
+        if !is_told || has_ended {
+            return None;
+        }
+        let window = settings.reset.window_at(now);
+        let of_window = || readings.iter().filter(|reading| reading.window == window);
+        Some(CapUse {
+            window,
+            cap: grant.cap(settings),
+            spent: of_window().map(|reading| surely(reading, grant, settings)).sum(),
+            as_of: of_window().map(|reading| reading.as_of).max(),
+        })
+    }
+}
+
+/// Of what a reading counts in its window, that which cannot be the window's before. A key that was made since has no other; and what
+/// was read long enough after the turn is the window's own. Sooner, a key that was last used before the turn has used nothing since,
+/// and else no more than the days since the turn add up to.
+fn surely(reading: &Reading, grant: &Grant, settings: &Settings) -> Usd {
+    let Some((first, begins)) = reading.window.begins().zip(reading.window.begins_at()) else {
+        return reading.in_window;
+    };
+    let is_new = grant.attempt(reading.epoch).is_some_and(|attempt| attempt.begun_at >= begins);
+    if is_new || reading.as_of >= begins + SETTLED_AFTER {
+        return reading.in_window;
+    }
+    if reading.last_used_at.is_some_and(|used| used < begins) {
+        return Usd::ZERO;
+    }
+    let since = reading.used.days(settings.byok).between(first, Date::MAX, None).spent;
+    reading.in_window.min(since)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::grant::testing::{a_grant, a_programme};
+    use crate::domain::grant::{Attempt, HoldKind, Pause};
+    use crate::domain::id::Epoch;
+    use crate::domain::reading::{Of, Told};
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn monthly() -> Programme {
+        let mut programme = a_programme();
+        programme.settings.reset = Reset::Monthly;
+        programme
+    }
+
+    /// A grant whose first attempt began then.
+    fn since(begun_at: &str) -> Grant {
+        let mut grant = a_grant();
+        grant.attempts = vec![Attempt::open(Epoch::new(1), "0123456789abcdef".parse().unwrap(), at(begun_at))];
+        grant
+    }
+
+    /// An answer in dollars: ever, today, by the counter of the window; and when the key was last used.
+    type Answer<'a> = (&'a str, [i32; 3], Option<&'a str>);
+
+    /// What is surely used after these answers, in dollars.
+    fn surely_after(grant: &Grant, answers: &[Answer<'_>]) -> i64 {
+        let programme = monthly();
+        let (epoch, settings) = (Epoch::new(1), &programme.settings);
+        let of = Of {
+            programme: &programme.id,
+            grant: &grant.id,
+            epoch,
+            reset: settings.reset,
+            byok: settings.byok,
+            made_at: grant.attempts[0].begun_at,
+        };
+        let mut reading: Option<Reading> = None;
+        for (when, [ever, today, in_window], last_used_at) in answers {
+            let dollars = |number| Some(Usd::from_dollars(number));
+            let told = Told {
+                lifetime: Usd::from_dollars(*ever),
+                today: dollars(*today),
+                in_window: dollars(*in_window),
+                byok: None,
+                byok_today: None,
+                byok_in_window: None,
+                off_the_limit: dollars(*in_window),
+                last_used_at: last_used_at.map(at),
+            };
+            reading = Some(Reading::after(reading.as_ref(), of, &told, at(when), None).unwrap());
+        }
+        let now = at(answers.last().unwrap().0);
+        CapUse::of(&programme, grant, reading.as_slice(), now).unwrap().spent.micros() / 1_000_000
+    }
+
+    const BEFORE: Answer<'_> = ("2026-01-31T03:00:00Z", [2, 1, 2], Some("2026-01-31T02:00:00Z"));
+
+    #[test]
+    fn the_window_before_is_not_taken_for_the_new_one_however_long_its_numbers_are_told() {
+        let grant = since("2026-01-10T08:00:00Z");
+        // All that was used on the last day is told for 36 hours as if it were the new month's.
+        let (used, told) = (Some("2026-01-31T22:00:00Z"), [19, 17, 19]);
+        for when in ["2026-02-01T03:00:00Z", "2026-02-01T20:00:00Z", "2026-02-02T12:00:00Z"] {
+            assert_eq!(surely_after(&grant, &[BEFORE, (when, told, used)]), 0, "{when}");
+        }
+        // The provider does not say when a key was used, and its counter of the month is behind.
+        let unsaid = [(BEFORE.0, BEFORE.1, None), ("2026-02-01T03:00:00Z", [20, 1, 20], None)];
+        assert_eq!(surely_after(&grant, &unsaid), 1);
+        // The month has turned, and something was used in it.
+        let turned = ("2026-02-01T09:00:00Z", [22, 3, 3], Some("2026-02-01T08:00:00Z"));
+        assert_eq!(surely_after(&grant, &[BEFORE, turned]), 3);
+        let later = ("2026-02-03T09:00:00Z", [30, 3, 11], Some("2026-02-03T08:00:00Z"));
+        assert_eq!(surely_after(&grant, &[BEFORE, ("2026-02-01T03:00:00Z", told, used), later]), 11);
+    }
+
+    #[test]
+    fn a_key_that_was_made_in_the_window_has_used_all_of_it_there() {
+        let grant = since("2026-02-01T00:00:00Z");
+        assert_eq!(surely_after(&grant, &[("2026-02-01T03:00:00Z", [17, 17, 17], None)]), 17);
+    }
+
+    #[test]
+    fn without_a_reset_all_counts_and_what_nobody_is_told_is_none() {
+        let (mut programme, grant) = (a_programme(), since("2026-01-10T08:00:00Z"));
+        let now = at("2026-02-01T03:00:00Z");
+        let whole = CapUse::of(&programme, &grant, &[], now);
+        let cap = programme.settings.cap;
+        assert_eq!(whole, Some(CapUse { window: Window::WHOLE_TERM, cap, spent: Usd::ZERO, as_of: None }));
+        let mut paused = grant.clone();
+        paused.holds.paused = Some(Pause { by: crate::domain::audit::Actor::Sync, why: None });
+        assert!(paused.holds.has(HoldKind::Paused) && CapUse::of(&programme, &paused, &[], now).is_some());
+        let (mut dropped, mut revoked, mut ended) = (grant.clone(), grant.clone(), grant.clone());
+        dropped.holds.dropped = true;
+        (revoked.state, ended.state) = (State::Revoked, State::Ended);
+        for over in [dropped, revoked, ended] {
+            assert_eq!(CapUse::of(&programme, &over, &[], now), None);
+        }
+        assert_eq!(CapUse::of(&programme, &grant, &[], programme.settings.term.ends_at()), None);
+        programme.settings.student_mails = false;
+        assert_eq!(CapUse::of(&programme, &grant, &[], now), None);
+        (programme.settings.student_mails, programme.settings.reset) = (true, Reset::Daily);
+        assert_eq!(CapUse::of(&programme, &grant, &[], now), None);
+    }
+}

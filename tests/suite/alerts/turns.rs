@@ -1,0 +1,149 @@
+//! A window turns while the provider still tells the numbers of the one before: nobody is told of the old one's money in the new one.
+
+use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::Reading;
+use bursar_core::domain::id::{Epoch, GrantId, ProgrammeId};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::Settings;
+use bursar_core::domain::reading::{Of, Told};
+use bursar_core::domain::term::Term;
+use bursar_core::domain::window::Reset;
+use bursar_core::store::items::{OwedMail, Totals};
+use bursar_core::store::{By, SyncState, Table};
+use bursar_local::invoke::FunctionName;
+use bursar_local::stack::Stack;
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{batch_of, claimed, look_at, record};
+use crate::sync::{office_deadline, still};
+
+/// A programme whose caps start anew each month, with one student, and what a provider tells of the key.
+struct Month {
+    stack: Stack,
+    table: Table,
+    programme: ProgrammeId,
+    ada: GrantId,
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+impl Month {
+    async fn of_january() -> Month {
+        let stack = still().await;
+        stack.schedules.stop().await;
+        stack.clock.begin_at(at("2027-01-04T08:00:00Z")).unwrap();
+        let term = Term::new("2027-01-04".parse().unwrap(), "2027-03-31".parse().unwrap(), "UTC").unwrap();
+        let mut settings = Settings::new("maths", term, Usd::from_dollars(20));
+        settings.reset = Reset::Monthly;
+        settings.faculty = vec![EmailAddress::parse("ann@maths.edu").unwrap()];
+        let table = Table::new(&stack.config);
+        let by = By { actor: &Actor::Rule, now: stack.clock.now(), deadline: office_deadline() };
+        let programme = table.create_programme(settings, Usd::from_dollars(60), by).await.unwrap();
+        let ada = claimed(&stack, &programme).await;
+        Month { stack, table, programme, ada }
+    }
+
+    /// At this time the provider says so much, in cents: ever, today, in this month; and when the key was last used. A sync records it
+    /// and sums it up, and all who are woken by that look, and once more by the clock.
+    async fn told(&self, when: &str, [ever, today, in_window]: [i64; 3], last_used_at: Option<&str>) {
+        self.stack.clock.stop_at(at(when)).unwrap();
+        let cents = |number: i64| Usd::from_micros(number * 10_000);
+        let told = Told {
+            lifetime: cents(ever),
+            today: Some(cents(today)),
+            in_window: Some(cents(in_window)),
+            byok: None,
+            byok_today: None,
+            byok_in_window: None,
+            off_the_limit: Some(cents(in_window)),
+            last_used_at: last_used_at.map(at),
+        };
+        let view = self.table.view(&self.programme, &self.ada).await.unwrap().unwrap();
+        let (before, settings) = (view.readings.first(), &view.programme.settings);
+        let of = Of {
+            programme: &self.programme,
+            grant: &self.ada,
+            epoch: Epoch::new(1),
+            reset: settings.reset,
+            byok: settings.byok,
+            made_at: view.grant.attempts[0].begun_at,
+        };
+        let sync = self.table.sync_state().await.unwrap();
+        let reading = Reading::after(before, of, &told, at(when), sync.looked_at).unwrap();
+        if before.is_none_or(|before| reading.is_news_to(before)) {
+            self.table.note_reading(&reading).await.unwrap();
+        }
+        let totals = Totals {
+            programme: self.programme.clone(),
+            as_of: at(when),
+            used: reading.used,
+            by_group: std::collections::BTreeMap::default(),
+            implied: Usd::from_dollars(20),
+            grants: 1,
+            claimed: 1,
+        };
+        self.table.note_totals(&totals).await.unwrap();
+        let (looked_at, completed_at) = (Some(at(when)), Some(at(when)));
+        assert!(self.table.set_sync_state(&SyncState { looked_at, completed_at, ..sync }.next()).await.unwrap());
+        let records =
+            vec![record("reading", &self.programme, Some(&self.ada)), record("totals", &self.programme, None)];
+        look_at(&self.stack, batch_of(records)).await.unwrap();
+        self.stack.invoke.invoke(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await.unwrap();
+    }
+
+    /// What is owed, oldest first: to the student by the month and the threshold, to faculty by the threshold of the pot.
+    async fn owed(&self) -> Vec<String> {
+        let of_ada = self.table.mails_of(&self.programme, &self.ada).await.unwrap();
+        let caps = of_ada.into_iter().filter_map(|row| match row.mail {
+            OwedMail::CapUsed { window, threshold, .. } => Some(format!("{window} {threshold}")),
+            _ => None,
+        });
+        let pot = self.table.crossings(&self.programme).await.unwrap();
+        let pot =
+            pot.into_iter().filter(|crossing| crossing.told).map(|crossing| format!("pot {}", crossing.threshold));
+        caps.chain(pot).collect()
+    }
+}
+
+#[tokio::test]
+async fn numbers_of_the_old_month_that_are_told_for_36_hours_alert_nobody_in_the_new_one() {
+    for says_when in [true, false] {
+        let month = Month::of_january().await;
+        let used = |when: &'static str| Some(when).filter(|_| says_when);
+        month.told("2027-01-31T03:00:00Z", [200, 100, 200], used("2027-01-31T02:00:00Z")).await;
+        // On the last evening nearly all of the cap is used. The provider goes on telling it as the month's; that the day is another
+        // it says at least where it does not say when the key was used.
+        for when in ["2027-02-01T03:00:00Z", "2027-02-01T15:00:00Z", "2027-02-02T12:00:00Z"] {
+            let today = if says_when { 1_700 } else { 0 };
+            month.told(when, [1_900, today, 1_900], used("2027-01-31T22:00:00Z")).await;
+            assert!(month.owed().await.is_empty(), "{when}: {:?}", month.owed().await);
+        }
+        // Now it tells the new month's.
+        month.told("2027-02-02T13:00:00Z", [1_950, 50, 50], used("2027-02-02T12:30:00Z")).await;
+        month.told("2027-02-03T13:00:00Z", [2_000, 50, 100], used("2027-02-03T12:30:00Z")).await;
+        assert!(month.owed().await.is_empty(), "{:?}", month.owed().await);
+        // And what is used in it counts in it, while the pot's window is the whole term.
+        month.told("2027-02-05T03:00:00Z", [3_600, 1_600, 1_700], used("2027-02-05T02:30:00Z")).await;
+        assert_eq!(month.owed().await, ["2027-02-01 80", "pot 50"]);
+        month.stack.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_was_told_of_one_month_is_told_again_of_the_next_and_not_because_of_the_first() {
+    let month = Month::of_january().await;
+    month.told("2027-01-30T03:00:00Z", [1_700, 100, 1_700], Some("2027-01-30T02:00:00Z")).await;
+    assert_eq!(month.owed().await, ["2027-01-01 80"]);
+    for (when, ever, told) in [("2027-02-01T00:00:10Z", 1_700, 1), ("2027-02-01T03:00:00Z", 1_700, 1)] {
+        month.told(when, [ever, 0, 1_700], Some("2027-01-30T02:00:00Z")).await;
+        assert_eq!(month.owed().await.len(), told, "{when}");
+    }
+    // Soon after the turn, what was surely used since counts at once.
+    month.told("2027-02-01T21:00:00Z", [3_400, 1_700, 1_700], Some("2027-02-01T20:00:00Z")).await;
+    assert_eq!(month.owed().await, ["2027-01-01 80", "2027-02-01 80", "pot 50"]);
+    month.stack.stop().await.unwrap();
+}
