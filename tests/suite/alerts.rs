@@ -2,6 +2,7 @@
 //! however often it is asked.
 
 mod caps;
+mod kills;
 mod turns;
 
 use bursar_core::domain::address::EmailAddress;
@@ -15,7 +16,6 @@ use bursar_core::domain::term::Term;
 use bursar_core::domain::window::{Window, utc_date};
 use bursar_core::store::items::{OwedMail, Totals};
 use bursar_core::store::{At, By, NewPerson, Outcome, Table};
-use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::provider::Nano;
 use bursar_local::stack::Stack;
@@ -179,62 +179,6 @@ async fn a_pot_that_is_raised_and_lowered_again_returns_to_what_was_told() {
         let owed = owed(watch.check().await, &programme);
         assert_eq!(owed.len(), alerts, "at {pot}: {owed:?}");
         assert!(owed.iter().all(|alert| then.contains(&alert.as_str())), "{owed:?}");
-    }
-    stack.stop().await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_becomes_of_a_call_each_recipient_is_told_once_in_the_end() {
-    let calls = {
-        let stack = still().await;
-        let programme = programme(&stack, "maths").await;
-        spent(&stack, &programme, 83).await;
-        let before = stack.gate.calls().len();
-        look(&stack, &programme).await.unwrap();
-        let calls: Vec<_> = stack.gate.calls().into_iter().skip(before).map(|recorded| recorded.call).collect();
-        stack.stop().await.unwrap();
-        calls
-    };
-    let mut cases = Vec::new();
-    for call in &calls {
-        let faults = Verdict::faults_of(&call.name, &call.shape).into_iter();
-        // The client of the table does not look at `Retry-After`.
-        let matters = |verdict: &Verdict| {
-            let text = verdict.to_string();
-            // A read has no effect that could be in doubt.
-            let of_reads = ["fail-before", "kill-before", "throttle", "html-200-after"].contains(&text.as_str());
-            !text.contains("-retry-") && (call.name.has_effect() || of_reads)
-        };
-        for verdict in faults.filter(matters) {
-            cases.push((call.name.to_string(), call.nth_of_instance, 1, verdict.clone()));
-            if &*call.name.operation == "TransactWriteItems" && verdict == Verdict::Conflict {
-                cases.push((call.name.to_string(), call.nth_of_instance, 3, verdict));
-            }
-        }
-    }
-    assert!(cases.len() > 60, "{}", cases.len());
-    const LANES: usize = 8;
-    let size = cases.len().div_ceil(LANES);
-    let lanes = cases.chunks(size).map(|cases| tokio::spawn(faulted(cases.to_vec())));
-    for lane in lanes.collect::<Vec<_>>() {
-        lane.await.unwrap();
-    }
-}
-
-async fn faulted(cases: Vec<(String, u64, u64, Verdict)>) {
-    let stack = still().await;
-    let mut watch = table_of(&stack);
-    for (case, (name, nth, times, verdict)) in cases.into_iter().enumerate() {
-        let programme = programme(&stack, &format!("maths-{case}")).await;
-        spent(&stack, &programme, 83).await;
-        for nth in nth..nth + times {
-            stack.gate.at(Matcher::call(&name).of(FunctionName::ThresholdAlerts).nth(nth), verdict.clone());
-        }
-        let first = look(&stack, &programme).await;
-        let what = format!("{verdict} at {name} {nth}, {times} times: {first:?}");
-        assert!(stack.gate.unfired().is_empty(), "{what}: {:?}", stack.gate.unfired());
-        look(&stack, &programme).await.unwrap();
-        assert_eq!(owed(watch.check().await, &programme), ["80 of 100.000000"; 2], "{what}");
     }
     stack.stop().await.unwrap();
 }

@@ -4,7 +4,9 @@
 mod account;
 mod asks;
 mod by_rule;
+mod cap_used;
 mod copy;
+mod crossed;
 mod faults;
 mod outcomes;
 mod quota;

@@ -1,7 +1,6 @@
 //! Sums and what is concluded from them: totals against readings, crossings against totals.
 
-use bursar_core::domain::crossing::Crossing;
-use bursar_core::domain::id::ProgrammeId;
+use bursar_core::domain::crossing::{Crossing, Scope};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Byok;
 use bursar_core::domain::reading::Used;
@@ -44,7 +43,7 @@ pub(super) fn crossings_were_reached_and_stay(step: &Step<'_>) -> Vec<String> {
         let Crossing { programme, limit, threshold, spent, .. } = crossing;
         let of = format!("{threshold} % of the {limit} of {programme}");
         let reached = i128::from(spent.micros()) * 100 >= i128::from(limit.micros()) * i128::from(*threshold);
-        if !reached || *spent == Usd::ZERO || *spent > most_spent(now, programme) {
+        if !reached || *spent == Usd::ZERO || *spent > most_spent(now, crossing) {
             wrong.push(format!("{of} is not reached by {spent}"));
         }
     }
@@ -56,9 +55,19 @@ pub(super) fn crossings_were_reached_and_stay(step: &Step<'_>) -> Vec<String> {
     wrong
 }
 
-fn most_spent(now: &Snapshot, programme: &ProgrammeId) -> Usd {
-    let totals = now.totals.iter().find(|totals| totals.programme == *programme);
-    totals.map_or(Usd::ZERO, |totals| all(&totals.used))
+/// Whose limit it is cannot have spent more: a programme by its totals, a student by the readings.
+fn most_spent(now: &Snapshot, crossing: &Crossing) -> Usd {
+    let programme = &crossing.programme;
+    match &crossing.scope {
+        Scope::Pot => {
+            let totals = now.totals.iter().find(|totals| totals.programme == *programme);
+            totals.map_or(Usd::ZERO, |totals| all(&totals.used))
+        }
+        Scope::Cap(grant) => {
+            let readings = now.readings.iter().filter(|((of, whose, _), _)| of == programme && whose == grant);
+            readings.map(|(_, reading)| all(&reading.used)).sum()
+        }
+    }
 }
 
 fn all(used: &Used) -> Usd {

@@ -14,7 +14,7 @@ use super::{PostOffice, soon};
 const DAY: i64 = 24 * 60;
 
 impl PostOffice {
-    async fn set(&self, change: impl FnOnce(&mut Settings)) {
+    pub(super) async fn set(&self, change: impl FnOnce(&mut Settings)) {
         let programme = self.table.programme(&self.programme).await.unwrap().unwrap();
         let mut settings = programme.settings.clone();
         change(&mut settings);
@@ -25,12 +25,12 @@ impl PostOffice {
         assert_eq!(saved.unwrap(), Saved::Done);
     }
 
-    fn at<'a>(&'a self, grant: &'a GrantId) -> At<'a> {
+    pub(super) fn at<'a>(&'a self, grant: &'a GrantId) -> At<'a> {
         At { programme: &self.programme, grant, now: self.stack.clock.now(), deadline: soon() }
     }
 
     /// What the rules ask for now is done.
-    async fn rules(&self, grant: &GrantId) -> Rule {
+    pub(super) async fn rules(&self, grant: &GrantId) -> Rule {
         match self.table.follow_rules(self.at(grant), None).await.unwrap() {
             Outcome::Done((_, rule)) => rule,
             other => panic!("{other:?}"),
@@ -38,7 +38,7 @@ impl PostOffice {
     }
 
     /// Sends what is owed and no more, since the made-up key cannot be disabled.
-    async fn drain(&mut self) {
+    pub(super) async fn drain(&mut self) {
         self.stack.invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await.unwrap();
         self.watch.check().await;
     }

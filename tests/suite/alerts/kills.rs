@@ -1,0 +1,156 @@
+//! A call of `threshold-alerts` fails, is lost, or kills it, each in its turn: whoever is to hear is owed one mail in the end, whether it
+//! was woken by totals, by a reading, or by the clock alone.
+
+use bursar_core::domain::id::ProgrammeId;
+use bursar_core::store::{SyncState, Table};
+use bursar_local::gate::{Call, Matcher, Recorded, Verdict};
+use bursar_local::invoke::{FunctionName, InvokeError};
+use bursar_local::stack::Stack;
+use serde_json::{Value, json};
+
+use super::{batch_of, caps, look, look_at, owed, programme, record, spent, table_of};
+use crate::sync::still;
+
+/// What wakes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Woken {
+    ByTotals,
+    ByAReading,
+    ByTheClock,
+}
+
+impl Woken {
+    async fn wake(self, stack: &Stack, programme: &ProgrammeId) -> Result<Value, InvokeError> {
+        match self {
+            Woken::ByTotals => look(stack, programme).await,
+            Woken::ByAReading => {
+                let ada = Table::new(&stack.config).grants(programme).await.unwrap().remove(0).id;
+                look_at(stack, batch_of(vec![record("reading", programme, Some(&ada))])).await
+            }
+            Woken::ByTheClock => stack.invoke.invoke(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await,
+        }
+    }
+
+    /// How many mails of the pot and of the cap are owed in the end.
+    fn owes(self) -> (usize, usize) {
+        match self {
+            Woken::ByTotals => (2, 0),
+            Woken::ByAReading => (0, 1),
+            Woken::ByTheClock => (2, 1),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_becomes_of_a_call_each_recipient_is_told_once_in_the_end() {
+    every_fault(Woken::ByTotals, 60).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_becomes_of_a_call_a_student_is_told_once_in_the_end() {
+    every_fault(Woken::ByAReading, 30).await;
+}
+
+#[tokio::test]
+async fn whatever_becomes_of_a_call_of_the_watch_all_are_told_once_in_the_end() {
+    let mut cases = Vec::new();
+    for (call, nth) in calls_of(Woken::ByTheClock).await {
+        let (name, has_effect) = (call.name.to_string(), call.name.has_effect());
+        // The sixteenths of a programme are read alike: some of them stand for the others.
+        if !has_effect && nth > 6 && nth % 8 != 0 {
+            continue;
+        }
+        cases.push((name.clone(), nth, 1, Verdict::KillBefore));
+        if has_effect {
+            cases.push((name, nth, 1, Verdict::KillAfter));
+        }
+    }
+    assert!(cases.len() > 15, "{}", cases.len());
+    for case in cases {
+        // The watch looks at all there is, so each has a stack of its own.
+        faulted(Woken::ByTheClock, vec![case]).await;
+    }
+}
+
+/// Every call in its order, with its number among those of its name.
+async fn calls_of(woken: Woken) -> Vec<(Call, u64)> {
+    let stack = unwatched().await;
+    begin(&stack, "maths").await;
+    let before = stack.gate.calls().len();
+    woken.wake(&stack, &"maths".parse().unwrap()).await.unwrap();
+    let mut calls: Vec<(Call, u64)> = Vec::new();
+    for Recorded { call, .. } in stack.gate.calls().into_iter().skip(before) {
+        let nth = 1 + calls.iter().filter(|(earlier, _)| earlier.name == call.name).count() as u64;
+        if call.function == FunctionName::ThresholdAlerts {
+            calls.push((call, nth));
+        }
+    }
+    stack.stop().await.unwrap();
+    calls
+}
+
+/// A stack in which nothing runs by the clock.
+async fn unwatched() -> Stack {
+    let stack = still().await;
+    stack.schedules.stop().await;
+    stack
+}
+
+/// A programme in which much was used, and a listing of every key.
+async fn begin(stack: &Stack, name: &str) -> ProgrammeId {
+    let programme = programme(stack, name).await;
+    spent(stack, &programme, 83).await;
+    let table = Table::new(&stack.config);
+    let state = table.sync_state().await.unwrap();
+    let now = Some(stack.clock.now());
+    assert!(table.set_sync_state(&SyncState { looked_at: now, completed_at: now, ..state }.next()).await.unwrap());
+    programme
+}
+
+async fn every_fault(woken: Woken, at_least: usize) {
+    let mut cases = Vec::new();
+    for (call, nth) in calls_of(woken).await {
+        let faults = Verdict::faults_of(&call.name, &call.shape).into_iter();
+        // The client of the table does not look at `Retry-After`.
+        let matters = |verdict: &Verdict| {
+            let text = verdict.to_string();
+            // A read has no effect that could be in doubt.
+            let of_reads = ["fail-before", "kill-before", "throttle", "html-200-after"].contains(&text.as_str());
+            !text.contains("-retry-") && (call.name.has_effect() || of_reads)
+        };
+        for verdict in faults.filter(matters) {
+            cases.push((call.name.to_string(), nth, 1, verdict.clone()));
+            if &*call.name.operation == "TransactWriteItems" && verdict == Verdict::Conflict {
+                cases.push((call.name.to_string(), nth, 3, verdict));
+            }
+        }
+    }
+    assert!(cases.len() > at_least, "{}", cases.len());
+    const LANES: usize = 8;
+    let size = cases.len().div_ceil(LANES);
+    let lanes = cases.chunks(size).map(|cases| tokio::spawn(faulted(woken, cases.to_vec())));
+    for lane in lanes.collect::<Vec<_>>() {
+        lane.await.unwrap();
+    }
+}
+
+async fn faulted(woken: Woken, cases: Vec<(String, u64, u64, Verdict)>) {
+    let stack = unwatched().await;
+    let mut watch = table_of(&stack);
+    for (case, (name, nth, times, verdict)) in cases.into_iter().enumerate() {
+        let programme = begin(&stack, &format!("maths-{case}")).await;
+        for nth in nth..nth + times {
+            stack.gate.at(Matcher::call(&name).of(FunctionName::ThresholdAlerts).nth(nth), verdict.clone());
+        }
+        let first = woken.wake(&stack, &programme).await;
+        let what = format!("{woken:?}: {verdict} at {name} {nth}, {times} times: {first:?}");
+        assert!(stack.gate.unfired().is_empty(), "{what}: {:?}", stack.gate.unfired());
+        woken.wake(&stack, &programme).await.unwrap();
+        let seen = watch.check().await;
+        let ada = seen.grants.values().find(|grant| grant.programme == programme).unwrap().id.clone();
+        let (of_pot, of_cap) = (owed(seen, &programme), caps::owed_to(seen, &ada));
+        assert_eq!((of_pot.len(), of_cap.len()), woken.owes(), "{what}: {of_pot:?}, {of_cap:?}");
+        assert!(of_pot.iter().chain(&of_cap).all(|alert| alert == "80 of 100.000000"), "{what}");
+    }
+    stack.stop().await.unwrap();
+}

@@ -1,0 +1,225 @@
+//! What students are told of their own cap: the words, when it is sent, and that nobody is told what is not so any more.
+
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::days::Days;
+use bursar_core::domain::grant::{HoldKind, Reading};
+use bursar_core::domain::id::{Epoch, GrantId};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::reading::Used;
+use bursar_core::domain::window::{Reset, utc_date};
+use bursar_core::store::items::{OwedMail, Undeliverable, Why};
+use bursar_local::gate::{Matcher, Verdict};
+use bursar_local::invoke::FunctionName;
+use bursar_local::ses::Fault;
+use serde_json::json;
+
+use super::words::{html_says, redacted};
+use super::{PostOffice, address, word};
+
+impl PostOffice {
+    /// Somebody with a key of which so much was used today, as the sync would write it down.
+    async fn using(reset: Reset, micros: i64) -> (PostOffice, GrantId) {
+        let mut office = PostOffice::open().await;
+        office
+            .set(|settings| {
+                settings.reset = reset;
+                settings.contact = Some("the tutors, room 101".to_owned());
+            })
+            .await;
+        let ada = office.enrol("ada@example.edu").await;
+        office.claim(&ada).await;
+        assert_eq!(office.the_mail().contents.kind.as_deref(), Some("key-shown"));
+        office.used(&ada, micros).await;
+        (office, ada)
+    }
+
+    async fn used(&mut self, grant: &GrantId, micros: i64) {
+        let (as_of, spent) = (self.stack.clock.now(), Usd::from_micros(micros));
+        let reset = self.table.programme(&self.programme).await.unwrap().unwrap().settings.reset;
+        let used = Used { credits: Days::on_one(utc_date(as_of), spent), ..Used::default() };
+        let reading = Reading {
+            programme: self.programme.clone(),
+            grant: grant.clone(),
+            epoch: Epoch::new(1),
+            used,
+            window: reset.window_at(as_of),
+            in_window: spent,
+            before: Usd::ZERO,
+            last_used_at: Some(as_of),
+            as_of,
+        };
+        self.table.note_reading(&reading).await.unwrap();
+        // The stream wakes `threshold-alerts`, which owes the mail.
+        self.stack.pump.drained().await.unwrap();
+        self.watch.check().await;
+    }
+
+    /// What became of the mails about a cap, in words.
+    fn of_caps(&self) -> Vec<&'static str> {
+        let rows = self.watch.seen().unwrap().outbox.iter();
+        rows.filter(|row| matches!(row.mail, OwedMail::CapUsed { .. })).map(|row| word(&row.state)).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_student_reads_the_number_when_the_cap_starts_anew_and_whom_to_ask() {
+    let (mut office, _) = PostOffice::using(Reset::Monthly, 16_799_999).await;
+    office.settle().await;
+    let mail = office.the_mail();
+    assert_eq!((mail.contents.kind.as_deref(), mail.to.as_str()), (Some("student"), "ada@example.edu"));
+    insta::assert_snapshot!(redacted(&office, &mail.contents), @r#"
+    CS pilot: you have used 83% of your $20
+
+    You have used 83% of your $20
+
+    Used: $16.80
+    Cap: $20 for this month
+    Left: $3.20
+    Starts anew: 1 December 2026, 01:00 (Europe/Berlin)
+    As of: 20 November 2026, 11:00 (Europe/Berlin)
+
+    Your key works until the cap is used up; then requests are refused until it starts anew. If you need more, ask the tutors, room 101.
+
+    Look at my keys:
+    [origin]/my
+
+    -- 
+    You get this mail because you have a key for CS pilot.
+    Example University
+    Help: bursar-help@example.edu
+    Privacy: https://example.edu/privacy
+    "#);
+    html_says(&mail.contents, &["You have used 83% of your $20", "$16.80", "/my", "room 101"]);
+    office.finish().await;
+}
+
+#[tokio::test]
+async fn from_forty_to_a_hundred_and_twenty_per_cent_a_student_is_told_once_and_of_a_hundred_and_twenty() {
+    let (mut office, ada) = PostOffice::using(Reset::None, 8_000_000).await;
+    office.settle().await;
+    assert!(office.of_caps().is_empty());
+    office.used(&ada, 20_000_000).await;
+    // More is used before the mail leaves.
+    office.used(&ada, 24_000_000).await;
+    office.settle().await;
+    let mail = office.the_mail();
+    insta::assert_snapshot!(redacted(&office, &mail.contents), @r#"
+    CS pilot: you have used 120% of your $20
+
+    You have used 120% of your $20
+
+    Used: $24
+    Cap: $20 for the whole term
+    Left: $0
+    Starts anew: not before the term ends on 6 February 2027
+    As of: 20 November 2026, 11:00 (Europe/Berlin)
+
+    Requests with your key are refused from now on. If you need more, ask the tutors, room 101.
+
+    Look at my keys:
+    [origin]/my
+
+    -- 
+    You get this mail because you have a key for CS pilot.
+    Example University
+    Help: bursar-help@example.edu
+    Privacy: https://example.edu/privacy
+    "#);
+    assert_eq!(office.of_caps(), ["sent"]);
+    office.finish().await;
+}
+
+#[tokio::test]
+async fn nobody_is_told_who_has_left_and_nobody_of_a_cap_that_has_started_anew() {
+    for what in ["revoked", "dropped", "off", "turned", "address"] {
+        let (mut office, ada) = PostOffice::using(Reset::Weekly, 17_000_000).await;
+        assert_eq!(office.of_caps(), ["waiting"], "{what}");
+        match what {
+            "revoked" => drop(office.table.revoke(office.at(&ada), &Actor::Rule, None).await.unwrap()),
+            "dropped" => {
+                office.table.hold(office.at(&ada), HoldKind::Dropped, &Actor::Rule, None).await.unwrap();
+            }
+            "off" => office.set(|settings| settings.student_mails = false).await,
+            "turned" => {
+                // Nothing could be sent until the week was over.
+                office.stack.clock.stop_at("2026-11-23T00:00:00Z".parse().unwrap()).unwrap();
+            }
+            _ => {
+                let mark = Undeliverable {
+                    address: address("ada@example.edu").matched().clone(),
+                    why: Why::Bounced,
+                    at: office.stack.clock.now(),
+                };
+                office.table.mark_undeliverable(&mark).await.unwrap();
+            }
+        }
+        office.drain().await;
+        assert!(office.of_caps() == ["dropped"] && office.unread().is_empty(), "{what}: {:?}", office.of_caps());
+        office.stack.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_cap_that_was_changed_before_the_mail_left_is_told_too() {
+    let (mut office, ada) = PostOffice::using(Reset::None, 17_000_000).await;
+    office.table.set_cap(office.at(&ada), Some(Usd::from_dollars(40)), &Actor::Rule, None).await.unwrap();
+    office.drain().await;
+    let mail = office.the_mail();
+    let text = mail.contents.text.as_deref().unwrap();
+    assert!(text.contains("Cap since then: $40") && text.contains("Your cap has been changed since"), "{text}");
+    office.stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn whatever_becomes_of_a_call_of_its_sending_a_student_is_told_and_twice_only_where_an_answer_was_lost() {
+    let calls = {
+        let (mut office, _) = PostOffice::using(Reset::None, 17_000_000).await;
+        let before = office.stack.gate.calls().len();
+        office.drain().await;
+        let calls = office.stack.gate.calls().into_iter().skip(before).map(|recorded| recorded.call);
+        let calls: Vec<_> = calls.filter(|call| call.function == FunctionName::Mail).collect();
+        office.the_mail();
+        office.stop().await;
+        calls
+    };
+    let sent = calls.iter().position(|call| &*call.name.operation == "SendRawEmail").unwrap();
+    let mut twice = 0;
+    for (number, call) in calls.iter().enumerate() {
+        for verdict in [Verdict::KillBefore, Verdict::KillAfter] {
+            if verdict == Verdict::KillAfter && !call.name.has_effect() {
+                continue;
+            }
+            let (mut office, _) = PostOffice::using(Reset::None, 17_000_000).await;
+            let what = format!("{verdict} at {} {}", call.name, call.nth_of_instance);
+            // Counted from now on.
+            let nth = 1 + calls.iter().take(number).filter(|one| one.name == call.name).count() as u64;
+            let matcher = Matcher::call(&call.name.to_string()).of(FunctionName::Mail).nth(nth);
+            office.stack.gate.at(matcher, verdict.clone());
+            let died = office.stack.invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await;
+            assert!(died.is_err(), "{what}: {died:?}");
+            // What died between the mail server's answer and its record is sent again when the lease has run out.
+            let is_lost = (number == sent && verdict == Verdict::KillAfter)
+                || (number == sent + 1 && verdict == Verdict::KillBefore);
+            if is_lost {
+                office.watch.lost_a_mail();
+            }
+            office.pass(3).await;
+            let mails = office.unread().len();
+            assert_eq!((mails, office.of_caps()), (1 + usize::from(is_lost), vec!["sent"]), "{what}");
+            twice += mails - 1;
+            office.stop().await;
+        }
+    }
+    assert_eq!(twice, 2);
+}
+
+#[tokio::test]
+async fn a_mail_about_a_cap_that_is_never_taken_is_a_dead_letter_that_reaches_an_admin() {
+    let (mut office, _) = PostOffice::using(Reset::None, 17_000_000).await;
+    office.stack.ses.fail_next(Fault::Reject, 1, Some("ada@example.edu"));
+    office.settle().await;
+    let mail = office.the_mail();
+    assert_eq!((mail.contents.kind.as_deref(), mail.to.as_str()), (Some("account"), "admin@example.edu"));
+    assert_eq!(office.of_caps(), ["failed"]);
+    office.stop().await;
+}

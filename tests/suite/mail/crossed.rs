@@ -1,0 +1,129 @@
+//! From totals to the mails of faculty: one night's leap is one mail for each of them that says where it led, and whatever kills its
+//! sending, each gets theirs.
+
+use std::collections::BTreeMap;
+
+use bursar_core::domain::days::Days;
+use bursar_core::domain::grant::Reading;
+use bursar_core::domain::id::{Epoch, GrantId};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::reading::Used;
+use bursar_core::domain::window::{Window, utc_date};
+use bursar_core::store::items::Totals;
+use bursar_local::gate::{Call, Matcher, Verdict};
+use bursar_local::invoke::FunctionName;
+use jiff::SignedDuration;
+use serde_json::json;
+
+use super::{PostOffice, address};
+
+impl PostOffice {
+    /// Two are in charge of a pot of $4,000, and somebody has a key whose student hears nothing.
+    async fn with_two_in_charge() -> (PostOffice, GrantId) {
+        let mut office = PostOffice::open().await;
+        office
+            .set(|settings| {
+                settings.faculty = ["Frida.Faculty@example.edu", "ben@example.edu"].map(address).to_vec();
+                settings.student_mails = false;
+            })
+            .await;
+        let ada = office.enrol("ada@example.edu").await;
+        office.claim(&ada).await;
+        office.the_mail();
+        (office, ada)
+    }
+
+    /// So much was used in all, and a sync has summed it up.
+    async fn summed_up(&mut self, grant: &GrantId, dollars: i32) {
+        let (as_of, spent) = (self.stack.clock.now(), Usd::from_dollars(dollars));
+        let used = Used { credits: Days::on_one(utc_date(as_of), spent), ..Used::default() };
+        let (programme, window) = (self.programme.clone(), Window::WHOLE_TERM);
+        let reading = Reading {
+            programme: programme.clone(),
+            grant: grant.clone(),
+            epoch: Epoch::new(1),
+            used: used.clone(),
+            window,
+            in_window: spent,
+            before: Usd::ZERO,
+            last_used_at: Some(as_of),
+            as_of,
+        };
+        self.table.note_reading(&reading).await.unwrap();
+        let (by_group, implied) = (BTreeMap::new(), spent);
+        let totals = Totals { programme, as_of, used, by_group, implied, grants: 1, claimed: 1 };
+        self.table.note_totals(&totals).await.unwrap();
+    }
+
+    fn alerts(&self) -> Vec<(String, String)> {
+        let alerts = self.unread().into_iter().filter(|mail| mail.contents.kind.as_deref() == Some("alert"));
+        let mut alerts: Vec<_> = alerts.map(|mail| (mail.to, mail.contents.subject)).collect();
+        alerts.sort();
+        alerts
+    }
+}
+
+fn to_both(per_cent: u32) -> Vec<(String, String)> {
+    let subject = format!("CS pilot has used {per_cent}% of $4,000");
+    ["Frida.Faculty@example.edu", "ben@example.edu"].map(|to| (to.to_owned(), subject.clone())).to_vec()
+}
+
+#[tokio::test]
+async fn from_forty_to_a_hundred_and_twenty_per_cent_in_one_night_is_one_mail_each_that_says_a_hundred_and_twenty() {
+    let (mut office, ada) = PostOffice::with_two_in_charge().await;
+    for (dollars, expected) in [(1_600, Vec::new()), (4_800, to_both(120)), (5_000, Vec::new())] {
+        office.stack.clock.advance(SignedDuration::from_secs(1)).unwrap();
+        office.summed_up(&ada, dollars).await;
+        // The key is made up, so only the stream runs.
+        office.stack.pump.drained().await.unwrap();
+        assert_eq!(office.alerts(), expected, "at {dollars}");
+    }
+    office.stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn whatever_kills_the_sending_of_alerts_each_recipient_gets_theirs_and_twice_only_where_an_answer_was_lost() {
+    let mut calls: Vec<Call> = Vec::new();
+    let mut twice = 0;
+    let mut number: Option<usize> = None;
+    // First nothing fails, which says what there is to fail.
+    while number.is_none_or(|number| number < calls.len()) {
+        for verdict in [Verdict::KillBefore, Verdict::KillAfter] {
+            let call: Option<Call> = number.and_then(|number| calls.get(number).cloned());
+            if call.as_ref().is_some_and(|call| verdict == Verdict::KillAfter && !call.name.has_effect()) {
+                continue;
+            }
+            let (mut office, ada) = PostOffice::with_two_in_charge().await;
+            office.stack.pump.stop().await;
+            office.summed_up(&ada, 3_320).await;
+            office.stack.invoke.invoke(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await.unwrap();
+            if let Some(call) = &call {
+                // Counted from now on.
+                let earlier = calls.iter().take(number.unwrap_or_default()).filter(|one| one.name == call.name);
+                let matcher = Matcher::call(&call.name.to_string()).of(FunctionName::Mail);
+                office.stack.gate.at(matcher.nth(1 + earlier.count() as u64), verdict.clone());
+            }
+            let before = office.stack.gate.calls().len();
+            let drained = office.stack.invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await;
+            assert_eq!(drained.is_err(), call.is_some(), "{call:?}: {drained:?}");
+            if call.is_none() {
+                let made = office.stack.gate.calls().into_iter().skip(before).map(|recorded| recorded.call);
+                calls = made.filter(|call| call.function == FunctionName::Mail).collect();
+            }
+            office.stack.clock.advance(SignedDuration::from_mins(3)).unwrap();
+            office.stack.invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await.unwrap();
+            let alerts = office.alerts();
+            let mut once = alerts.clone();
+            once.dedup();
+            assert_eq!(once, to_both(83), "{verdict} at {call:?}");
+            twice += alerts.len() - once.len();
+            office.stack.stop().await.unwrap();
+            if call.is_none() {
+                break;
+            }
+        }
+        number = Some(number.map_or(0, |number| number + 1));
+    }
+    // For each of two mails: after the server had it, and before that was written down.
+    assert_eq!((calls.len() > 12, twice), (true, 4), "{} calls", calls.len());
+}
