@@ -5,6 +5,7 @@ mod by_model;
 mod grants;
 mod outlook;
 mod programmes;
+mod requests;
 mod roster;
 mod spans;
 

@@ -273,9 +273,13 @@ fn told(entry: Entry) -> HistoryData {
         Act::Described => "the roster's line was changed",
         Act::Moved => "moved to another group",
         Act::Invited => "put on the roster",
-        Act::Created | Act::Edited | Act::PotChanged | Act::Closed | Act::GuardrailSet | Act::GuardReleased => {
-            "the programme was changed"
-        }
+        Act::Created
+        | Act::Edited
+        | Act::PotChanged
+        | Act::Closed
+        | Act::GuardrailSet
+        | Act::Asked
+        | Act::GuardReleased => "the programme was changed",
     };
     HistoryData { at: entry.at, by, what, from: entry.what.from, to: entry.what.to, note: entry.what.note }
 }
@@ -292,6 +296,7 @@ fn mail(row: OutboxRow) -> MailData {
         OwedMail::ByRule { .. } => "a rule of the programme will end the use of a key",
         OwedMail::CapUsed { .. } => "how much of your cap you have used",
         OwedMail::Alert { .. } => "an alert about a programme",
+        OwedMail::Request { .. } => "a request about a programme",
         OwedMail::Account { .. } => "an alert about the account",
     };
     let (outcome, outcome_at, why) = match row.state {

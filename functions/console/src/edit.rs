@@ -1,10 +1,12 @@
-//! Editing a programme: what the form carries, on condition that nobody edited it since the form was made.
+//! Editing a programme: what the form carries, on condition that nobody edited it since the form was made. What only an admin may
+//! change, faculty ask for by it.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use bursar_core::domain::audit::{Act, What};
+use bursar_core::domain::audit::{Act, Actor, What};
 use bursar_core::domain::programme::Pot;
+use bursar_core::domain::request::Request;
 use bursar_core::domain::role::Role;
 use bursar_core::store::{By, Saved};
 use bursar_core::web::{Answer, Fault, Posted, Site, Until, Visitor};
@@ -41,10 +43,23 @@ pub(crate) async fn post(
     if difference.is_empty() {
         return Ok(done);
     }
-    let admins = difference.for_admins();
-    if sight.role < Role::Admin && !admins.is_empty() {
-        let sentence = format!("Only an admin may change {}. Nothing was saved.", admins.join(", "));
-        return Ok(site.refuse(StatusCode::FORBIDDEN, "Nothing was saved", &sentence));
+    let person = access::person(&site, &visitor, deadline).await?;
+    let now = site.clock.now();
+    // Faculty save what is theirs, and ask for the rest.
+    let wishes = if sight.role < Role::Admin { difference.of_admins() } else { Difference::none() };
+    let (edited, limit) = if wishes.is_empty() {
+        (edited, limit)
+    } else {
+        let theirs = asked.clone().without_what_is_admins(&current);
+        let Ok(theirs) = theirs.read(Some(settings)) else {
+            return form.again(StatusCode::UNPROCESSABLE_ENTITY, REFUSED).await;
+        };
+        theirs
+    };
+    let difference = Difference::between((settings, pot.limit), (&edited, limit));
+    let request = Request::of(sight.programme.id.clone(), person.clone(), wishes.wishes(), now);
+    if difference.is_empty() && site.table.request(&request.programme, request.day, &request.request).await?.is_some() {
+        return Ok(done);
     }
     let Some(version) = fields.filled("version") else {
         let sentence = "The form did not say which state of the programme it was made from.";
@@ -57,12 +72,10 @@ pub(crate) async fn post(
         return Ok(site.refuse(StatusCode::CONFLICT, "Nothing was saved", "The programme is closed."));
     }
 
-    let actor = access::actor(&site, &visitor, deadline).await?;
-    let by = By { actor: &actor, now: site.clock.now(), deadline };
+    let actor = Actor::Person(person);
+    let by = By { actor: &actor, now, deadline };
     if edited != *settings {
-        let (from, to, silent) = difference.told();
-        let what = What::new(Act::Edited).changing(from, to);
-        let what = if silent.is_empty() { what } else { what.noting(silent) };
+        let what = entry(Act::Edited, &difference.without_the_pot());
         match site.table.save_settings(&sight.programme.id, edited, sight.programme.version, what, by).await? {
             Saved::Done => {}
             Saved::PlacesTaken => return form.again(StatusCode::CONFLICT, PLACES_TAKEN).await,
@@ -78,7 +91,18 @@ pub(crate) async fn post(
     if limit != pot.limit {
         site.table.set_pot(&sight.programme.id, limit, by).await?;
     }
+    if !wishes.is_empty() {
+        let admins = site.table.people_of(&site.admins, deadline).await?;
+        site.table.ask_admins(&request, &admins, entry(Act::Asked, &wishes), by).await?;
+    }
     Ok(done)
+}
+
+/// What an audit entry says of a difference. Settings that name people are named and not told.
+fn entry(act: Act, difference: &Difference) -> What {
+    let (from, to, silent) = difference.told();
+    let what = What::new(act).changing(from, to);
+    if silent.is_empty() { what } else { what.noting(silent) }
 }
 
 struct Form<'a> {

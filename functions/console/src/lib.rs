@@ -17,6 +17,7 @@ mod import;
 mod outlook;
 mod overview;
 mod people;
+mod requests;
 mod roster;
 mod settings_form;
 mod show;

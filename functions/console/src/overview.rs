@@ -25,6 +25,7 @@ use crate::by_model::{self, Lines, Told};
 use crate::chart::Chart;
 use crate::outlook::Outlook;
 use crate::people::Person;
+use crate::requests::{self, Asking};
 use crate::settings_form::{self, Asked, Field, For};
 use crate::show;
 use crate::spans::{self, Asked as AskedSpan, Choice, Clockwork, Figure};
@@ -62,6 +63,8 @@ struct Overview<'a> {
     chart: Option<Chart>,
     job: Option<JobShown>,
     edit: EditForm,
+    /// What the admins have been asked for and have not done.
+    requests: Vec<Asking>,
     person: &'a Person,
 }
 
@@ -87,6 +90,8 @@ pub(crate) struct EditForm {
     pub(crate) version: String,
     pub(crate) fields: Vec<Field>,
     pub(crate) more: Vec<Field>,
+    /// What faculty see, and ask an admin for.
+    pub(crate) asked: Vec<Field>,
     pub(crate) open: bool,
     /// Why what was sent was not saved.
     pub(crate) refusal: Option<&'static str>,
@@ -156,6 +161,10 @@ pub(crate) async fn show(
     };
     let count = |state| grants.iter().filter(|(grant, _)| show::state(grant) == state).count();
     let counts = STATES.iter().map(|state| (*state, count(*state))).filter(|(_, count)| *count > 0).collect();
+    let requests = match sight.role >= Role::Faculty {
+        true => requests::open(site, sight, pot.limit, now).await?,
+        false => Vec::new(),
+    };
     let mut warnings = warnings(&money, &grants, sync.looked_at, job.as_ref(), now);
     warnings.extend(unreachable_staff(site, settings).await?);
     let page = Overview {
@@ -182,6 +191,7 @@ pub(crate) async fn show(
         job: job.filter(|job| is_news(job, now)).map(JobShown::of),
         money,
         edit,
+        requests,
         person,
     };
     Ok(Frame::page(status, &page))
@@ -296,12 +306,15 @@ impl EditForm {
         let whose = if sight.role == Role::Admin { For::Admin } else { For::Faculty };
         let version = version(&sight.programme, pot);
         let (fields, more) = settings_form::fields(asked, whose, refusal.is_some());
-        EditForm { version, fields, more, open: refusal.is_some(), refusal }
+        let (asked, fields) = fields.into_iter().partition(|field| field.is_asked);
+        let (asked_more, more): (Vec<Field>, Vec<Field>) = more.into_iter().partition(|field| field.is_asked);
+        let asked = [asked, asked_more].into_iter().flatten().collect();
+        EditForm { version, fields, more, asked, open: refusal.is_some(), refusal }
     }
 
     /// Says beside each carried field what it is now, where that is something else.
     pub(crate) fn beside(mut self, asked: &Asked, current: &Asked) -> EditForm {
-        for field in self.fields.iter_mut().chain(&mut self.more) {
+        for field in self.fields.iter_mut().chain(&mut self.more).chain(&mut self.asked) {
             field.now = asked.clash(current, field.name);
         }
         self

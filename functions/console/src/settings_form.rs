@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
+use bursar_core::domain::request::{OF_ADMINS, Wish};
 use bursar_core::web::Fields;
 
 pub(crate) use fields::{Field, For, fields, plain};
@@ -22,9 +23,6 @@ pub(crate) struct Asked {
 /// The fields that were refused, each with a sentence.
 pub(crate) type Refused = BTreeMap<&'static str, String>;
 
-/// The settings that only an admin may change.
-const ADMINS_ONLY: [&str; 9] =
-    ["pot_usd", "reset", "timezone", "faculty", "assistants", "finance", "cost_code", "byok", "data_policy"];
 /// Settings that name people, or may: an audit entry says that they changed and not what they are.
 const ABOUT_PEOPLE: [&str; 5] = ["faculty", "assistants", "finance", "contact", "terms"];
 
@@ -51,6 +49,15 @@ impl Asked {
         self
     }
 
+    /// The same without what only an admin may change: that stays as it is.
+    pub(crate) fn without_what_is_admins(mut self, current: &Asked) -> Asked {
+        for (name, _) in OF_ADMINS {
+            self.texts.insert(name, current.text(name).to_owned());
+        }
+        self.carried.retain(|name| !is_admins(name));
+        self
+    }
+
     /// The settings and the pot that these texts mean. What no form tells, such as the groups, comes from `before`.
     pub(crate) fn read(&self, before: Option<&Settings>) -> Result<(Settings, Usd), Refused> {
         read::settings(self, before)
@@ -60,6 +67,11 @@ impl Asked {
     pub(crate) fn clash(&self, now: &Asked, name: &str) -> Option<String> {
         let clashes = self.carries(name) && self.text(name) != now.text(name);
         clashes.then(|| if now.text(name).is_empty() { "nothing".to_owned() } else { now.text(name).to_owned() })
+    }
+
+    /// Whether a setting is this.
+    pub(crate) fn is(&self, name: &str, text: &str) -> bool {
+        self.text(name) == text
     }
 
     fn text(&self, name: &str) -> &str {
@@ -89,19 +101,38 @@ impl Difference {
         Difference(before.differing(&after).into_iter().map(told).collect())
     }
 
+    /// Nothing differs.
+    pub(crate) fn none() -> Difference {
+        Difference(Vec::new())
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The changed settings that only an admin may change.
-    pub(crate) fn for_admins(&self) -> Vec<&'static str> {
-        self.0.iter().map(|(name, ..)| *name).filter(|name| ADMINS_ONLY.contains(name)).collect()
+    /// What of it only an admin may change.
+    pub(crate) fn of_admins(self) -> Difference {
+        Difference(self.0.into_iter().filter(|(name, ..)| is_admins(name)).collect())
     }
 
-    /// What an audit entry says: from what, to what, and which of those it does not tell. The pot has an entry of its own.
+    /// As what somebody asks for who may not change it.
+    pub(crate) fn wishes(&self) -> Vec<Wish> {
+        let wish = |(name, from, to): &Change| {
+            let (from, to) = (from.clone(), to.clone());
+            Wish { setting: (*name).to_owned(), from, to }
+        };
+        self.0.iter().map(wish).collect()
+    }
+
+    /// The same without the pot, which has an audit entry of its own.
+    pub(crate) fn without_the_pot(mut self) -> Difference {
+        self.0.retain(|(name, ..)| *name != "pot_usd");
+        self
+    }
+
+    /// What an audit entry says: from what, to what, and which of those it does not tell.
     pub(crate) fn told(&self) -> (String, String, String) {
-        let settings = self.0.iter().filter(|(name, ..)| *name != "pot_usd");
-        let (silent, told): (Vec<_>, Vec<_>) = settings.partition(|(name, ..)| ABOUT_PEOPLE.contains(name));
+        let (silent, told): (Vec<_>, Vec<_>) = self.0.iter().partition(|(name, ..)| ABOUT_PEOPLE.contains(name));
         let pairs = |value: for<'a> fn(&'a Change) -> &'a str| {
             let pairs: Vec<String> = told.iter().map(|change| format!("{}={}", change.0, value(change))).collect();
             pairs.join("; ")
@@ -109,4 +140,8 @@ impl Difference {
         let silent: Vec<&str> = silent.iter().map(|(name, ..)| *name).collect();
         (pairs(|change| &change.1), pairs(|change| &change.2), silent.join(", "))
     }
+}
+
+fn is_admins(setting: &str) -> bool {
+    OF_ADMINS.iter().any(|(name, _)| *name == setting)
 }

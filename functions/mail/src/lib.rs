@@ -11,6 +11,7 @@ mod heard;
 mod letter;
 mod owed;
 mod post;
+mod request;
 mod send;
 mod ses;
 mod words;

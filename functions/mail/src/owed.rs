@@ -66,6 +66,9 @@ impl App {
             OwedMail::Alert { programme, threshold, of_limit, recipient } => {
                 self.alert(programme, *threshold, *of_limit, recipient).await
             }
+            OwedMail::Request { programme, day, request, recipient } => {
+                self.request(programme, *day, request, recipient).await
+            }
             OwedMail::Account { day, alarm, recipient } => self.account(*day, alarm, recipient).await,
         }
     }

@@ -100,6 +100,8 @@ pub enum Act {
     Purged,
     /// The term went on after the grant had ended with it.
     Reopened,
+    /// Faculty asked the admins for a change; nothing changed by that.
+    Asked,
     /// What the guard held back may be done by the next sync.
     GuardReleased,
 }

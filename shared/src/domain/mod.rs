@@ -15,6 +15,7 @@ pub mod models;
 pub mod money;
 pub mod programme;
 pub mod reading;
+pub mod request;
 pub mod role;
 pub mod sign_in;
 pub mod span;

@@ -43,6 +43,8 @@ pub const FOREIGN_KEYS: &str = "F#";
 pub const RUNS: &str = "RUNS";
 /// What the sort keys of crossings begin with.
 pub const CROSSINGS: &str = "X#";
+/// What the sort keys of what was asked of the admins begin with.
+pub const REQUESTS: &str = "Q#";
 /// What the sort keys of a person's enrolments begin with.
 pub const ENROLMENTS: &str = "G#";
 /// What the sort keys of audit entries begin with. In a grant partition they come last, behind the grants and their readings.
@@ -167,6 +169,11 @@ pub fn crossings_of(programme: &ProgrammeId, scope: &Scope, window: Window, limi
         Scope::Cap(grant) => (grant_partition_of(programme, grant), grant.as_str()),
     };
     key(partition, format!("{CROSSINGS}{whose}#{window}#{}#", limit.micros()))
+}
+
+/// By day first, so that the newest are together.
+pub fn request(programme: &ProgrammeId, day: Date, request: &str) -> Key {
+    key(programme_partition(programme), format!("{REQUESTS}{day}#{request}"))
 }
 
 /// The job of a programme that runs, or the last that did. There is one key, so there is one job at a time.

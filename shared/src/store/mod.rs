@@ -20,6 +20,7 @@ mod owed;
 mod people;
 mod programmes;
 mod read;
+mod requests;
 mod sign_in;
 #[cfg(test)]
 mod tests;

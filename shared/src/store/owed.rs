@@ -135,6 +135,13 @@ pub enum OwedMail {
         of_limit: Usd,
         recipient: PersonId,
     },
+    /// Faculty ask for what only an admin may do.
+    Request {
+        programme: ProgrammeId,
+        day: Date,
+        request: String,
+        recipient: PersonId,
+    },
     /// Something is the matter with the account.
     Account {
         day: Date,
@@ -180,7 +187,9 @@ impl OutboxRow {
                 row: self.row,
                 written_at: self.written_at,
             }),
-            OwedMail::Link { .. } | OwedMail::Alert { .. } | OwedMail::Account { .. } => None,
+            OwedMail::Link { .. } | OwedMail::Alert { .. } | OwedMail::Request { .. } | OwedMail::Account { .. } => {
+                None
+            }
         }
     }
 }
@@ -195,6 +204,7 @@ impl OwedMail {
             OwedMail::KeyLeaked { .. } => "key-leaked",
             OwedMail::ByRule { .. } | OwedMail::CapUsed { .. } => "student",
             OwedMail::Alert { .. } => "alert",
+            OwedMail::Request { .. } => "request",
             OwedMail::Account { .. } => "account",
         }
     }

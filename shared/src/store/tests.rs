@@ -30,6 +30,7 @@ use crate::domain::id::Epoch;
 use crate::domain::money::Usd;
 use crate::domain::programme::{Group, Pot};
 use crate::domain::reading::Used;
+use crate::domain::request::{Request, Wish};
 use crate::domain::sign_in::{LiveLink, Mailed, Session, SignIn};
 use crate::domain::window::{Reset, Window};
 
@@ -243,6 +244,18 @@ fn a_look_at_caps() -> CapsLook {
     CapsLook { looked_at: at("2026-01-03T00:20:00Z"), next: Some(Place { programme: a_programme().id, shard: 7 }) }
 }
 
+fn a_request() -> Request {
+    let wish = Wish { setting: "pot_usd".to_owned(), from: "100".to_owned(), to: "200".to_owned() };
+    let by = "fedcba9876543210".parse().unwrap();
+    Request::of(a_programme().id, by, vec![wish], at("2026-01-03T08:00:00Z"))
+}
+
+fn a_mail_of_a_request() -> OutboxRow {
+    let Request { programme, day, request, by, .. } = a_request();
+    let mail = OwedMail::Request { programme, day, request, recipient: by };
+    OutboxRow::owed(ulid(), MailClass::Urgent, mail, at("2026-01-03T08:00:00Z"))
+}
+
 fn a_run() -> Run {
     let (began_at, ended_at) = (at("2026-01-03T00:20:00Z"), at("2026-01-03T00:20:09Z"));
     Run { run: ulid(), began_at, ended_at, complete: true, report: "{}".to_owned() }
@@ -391,6 +404,8 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         raw(&a_crossing_of_a_cap()),
         raw(&a_mail_of_a_cap()),
         raw(&a_look_at_caps()),
+        raw(&a_request()),
+        raw(&a_mail_of_a_request()),
         raw(&a_run()),
         raw(&a_full_sync_state()),
         raw(&an_account()),

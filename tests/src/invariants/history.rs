@@ -179,7 +179,7 @@ fn new_grant(grant: &Grant, entries: &[&Entry], of_programme: &[&Entry]) -> Opti
 fn programme_change(old: Option<&Programme>, new: &Programme, entries: &[&Entry]) -> Option<String> {
     let count = |wanted: fn(Act) -> bool| entries.iter().filter(|entry| wanted(entry.what.act)).count() as u64;
     let created = count(|act| act == Act::Created);
-    let edits = count(|act| !matches!(act, Act::Created | Act::PotChanged | Act::Invited));
+    let edits = count(|act| !matches!(act, Act::Created | Act::PotChanged | Act::Invited | Act::Asked));
     let (was, first) = old.map_or((1, 1), |old| (old.version, 0));
     if created != first {
         return Some(format!("has {created} new entries that it was created"));

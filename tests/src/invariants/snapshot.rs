@@ -13,6 +13,7 @@ use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::id::{Epoch, GrantId, KeyName, ProgrammeId};
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::programme::{Pot, Programme};
+use bursar_core::domain::request::Request;
 use bursar_core::domain::sign_in::{Session, SignIn};
 use bursar_core::store::items::{
     self, Enrolment, Item, Lease, Link, MailOf, Meta, OutboxRow, Person, PersonOf, Resent, Run, Sendings, Stored,
@@ -263,6 +264,7 @@ impl Snapshot {
             Checkpoint::KIND => decoded::<Checkpoint>(item).map(drop)?,
             ModelDay::KIND => decoded::<ModelDay>(item).map(drop)?,
             NobodysDay::KIND => decoded::<NobodysDay>(item).map(drop)?,
+            Request::KIND => decoded::<Request>(item).map(drop)?,
             CapsLook::KIND => decoded::<CapsLook>(item).map(drop)?,
             // What a run has seen, in bytes of its own.
             "checkpoint-part" => {}

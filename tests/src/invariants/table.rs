@@ -7,6 +7,7 @@ use bursar_core::domain::audit::Act;
 use bursar_core::domain::grant::{Attempt, AttemptState, Disable, Grant, State};
 use bursar_core::domain::id::{GrantId, ProgrammeId};
 use bursar_core::domain::programme::Programme;
+use bursar_core::domain::request::Request;
 use bursar_core::domain::sign_in::{Session, SignIn};
 use bursar_core::store::items::{Enrolment, Item, Link, OutboxRow, OwedMail, Person, PersonOf, Stored, Undeliverable};
 use bursar_core::store::{ImportChunk, keys};
@@ -85,7 +86,7 @@ pub(super) fn addresses_are_where_they_may_be(step: &Step<'_>) -> Vec<String> {
         addresses.insert(grant.person.address.matched().as_str().to_owned());
     }
     let homes = [Grant::KIND, Enrolment::KIND, Programme::KIND, Person::KIND, PersonOf::KIND, Undeliverable::KIND];
-    let for_a_while = [SignIn::KIND, Link::KIND, Session::KIND, ImportChunk::KIND];
+    let for_a_while = [SignIn::KIND, Link::KIND, Session::KIND, ImportChunk::KIND, Request::KIND];
     let mut wrong = Vec::new();
     for ((pk, sk), item) in &step.now.items {
         let is_ask = kind_of(item) == OutboxRow::KIND

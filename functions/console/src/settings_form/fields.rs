@@ -8,7 +8,7 @@ use bursar_core::domain::programme::Settings;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{ADMINS_ONLY, Asked};
+use super::{Asked, is_admins};
 
 /// A field as a template shows it.
 pub(crate) struct Field {
@@ -17,6 +17,8 @@ pub(crate) struct Field {
     pub(crate) hint: &'static str,
     pub(crate) kind: Kind,
     pub(crate) required: bool,
+    /// Whether whoever fills it in asks an admin by that.
+    pub(crate) is_asked: bool,
     pub(crate) value: String,
     pub(crate) error: Option<String>,
     /// What it is now, where a stale form says something else.
@@ -129,8 +131,7 @@ pub(crate) fn fields(asked: &Asked, whose: For, judged: bool) -> (Vec<Field>, Ve
     let refused = if judged { asked.read(None).err().unwrap_or_default() } else { BTreeMap::new() };
     let is_offered = |spec: &&Spec| match whose {
         For::New => true,
-        For::Admin => spec.0 != "roster",
-        For::Faculty => spec.0 != "roster" && !ADMINS_ONLY.contains(&spec.0),
+        For::Admin | For::Faculty => spec.0 != "roster",
     };
     let field = |spec: &Spec| Field {
         name: spec.0,
@@ -138,6 +139,7 @@ pub(crate) fn fields(asked: &Asked, whose: For, judged: bool) -> (Vec<Field>, Ve
         hint: spec.4,
         kind: spec.2,
         required: REQUIRED.contains(&spec.0),
+        is_asked: whose == For::Faculty && is_admins(spec.0),
         value: asked.text(spec.0).to_owned(),
         error: refused.get(spec.0).cloned(),
         now: None,

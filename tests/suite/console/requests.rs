@@ -1,0 +1,169 @@
+//! Faculty who change what only an admin may change: the admins are asked by mail, once a day, and nothing is lost or saved half.
+
+use bursar_core::domain::audit::Act;
+use bursar_core::store::Table;
+use bursar_core::store::items::OwedMail;
+use bursar_local::inbox::Contents;
+use bursar_local::stack::Stack;
+use bursar_tests::invariants::{Snapshot, Watch};
+use bursar_tests::stack;
+use bursar_tests::visitor::Visitor;
+use jiff::SignedDuration;
+
+use super::{ADMIN, PLAIN, signed_in, watch};
+
+const ID: &str = "/console/programmes/cs-pilot";
+
+/// A programme that Faye is in charge of, with her browser and an admin's.
+async fn of_faye(stack: &Stack) -> (Visitor, Visitor, Watch) {
+    let mut watch = watch(stack);
+    watch.check().await;
+    let admin = signed_in(stack, ADMIN).await;
+    let new = admin.get("/console/programmes/new").await;
+    let staff = [&PLAIN[..], &[("faculty", "faye@example.edu"), ("assistants", "asta@example.edu")]].concat();
+    assert_eq!(admin.submit(&new, "/console/programmes", &staff).await.status, 303);
+    watch.check().await;
+    (signed_in(stack, "faye@example.edu").await, admin, watch)
+}
+
+fn asked(seen: &Snapshot) -> usize {
+    seen.outbox.iter().filter(|row| matches!(row.mail, OwedMail::Request { .. })).count()
+}
+
+fn entries(seen: &Snapshot, act: Act) -> usize {
+    seen.entries.iter().filter(|entry| entry.what.act == act).count()
+}
+
+/// What was mailed to admins because somebody asked.
+fn mails(stack: &Stack) -> Vec<(Vec<String>, Contents)> {
+    let mails = stack.ses.unread().into_iter().map(|mail| (mail.to.clone(), Contents::of(&mail.raw)));
+    let mut mails: Vec<_> = mails.filter(|(_, contents)| contents.kind.as_deref() == Some("request")).collect();
+    mails.sort_by_key(|(_, contents)| contents.subject.clone());
+    mails
+}
+
+#[tokio::test]
+async fn what_only_an_admin_may_change_is_asked_for_by_mail_once_a_day_and_the_rest_is_saved() {
+    let stack = stack::in_process().await.unwrap();
+    let (faye, admin, mut watch) = of_faye(&stack).await;
+    let form = faye.get(ID).await;
+    assert!(form.body.contains("<legend>An admin is asked</legend>"));
+    assert!(!admin.get(ID).await.body.contains("An admin is asked"));
+
+    let asks = [("pot_usd", "8000"), ("cost_code", "4711"), ("contact", "room 101"), ("thresholds", "90, 50,50")];
+    let done = faye.submit(&form, ID, &asks).await;
+    assert_eq!((done.status, done.location()), (303, Some(ID)));
+    let overview = faye.get(ID).await;
+    let said = overview.texts("request");
+    assert_eq!(said.len(), 1, "{said:?}");
+    for part in ["faye@example.edu", "Pot: $8,000 instead of $4,000", "Cost code: 4711 instead of nothing"] {
+        assert!(said[0].contains(part), "{said:?}");
+    }
+    let stands = overview.form(ID);
+    let values = ["pot_usd", "cost_code", "contact", "thresholds"].map(|name| stands.value(name).unwrap_or_default());
+    assert_eq!(values, ["4000", "", "room 101", "50,90"]);
+    let seen = watch.check().await;
+    assert_eq!((asked(seen), entries(seen, Act::Asked), entries(seen, Act::Edited)), (1, 1, 1));
+
+    // The same post once more, and the same request from a newer form, on the same day.
+    assert_eq!(faye.submit(&form, ID, &asks).await.status, 303);
+    assert_eq!(faye.submit(&overview, ID, &[("cost_code", "4711"), ("pot_usd", "$8000.00")]).await.status, 303);
+    let seen = watch.check().await;
+    assert_eq!((asked(seen), entries(seen, Act::Asked), entries(seen, Act::Edited)), (1, 1, 1));
+    // Another request is another mail.
+    assert_eq!(faye.submit(&overview, ID, &[("pot_usd", "9000")]).await.status, 303);
+    assert_eq!(asked(watch.check().await), 2);
+
+    stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
+    let mails = mails(&stack);
+    assert!(mails.iter().all(|(to, _)| to == &[ADMIN.to_owned()]) && mails.len() == 2);
+    assert_eq!(mails[1].1.subject, "CS pilot: asked for a pot of $9,000 instead of $4,000");
+    let text = mails[0].1.text.as_deref().unwrap().replace(&stack.ready.web, "[origin]");
+    let text: Vec<_> = text.lines().filter(|line| !line.starts_with("Asked: ")).collect();
+    insta::assert_snapshot!(format!("{}\n\n{}", mails[0].1.subject, text.join("\n")), @r#"
+    CS pilot: asked for 2 changes
+
+    A change is asked for that only an admin may make
+
+    Programme: CS pilot
+    Asked by: faye@example.edu
+    Pot: $8,000 instead of $4,000
+    Cost code: 4711 instead of nothing
+
+    Asking has changed nothing. To do it, edit the programme; if you would rather not, tell whoever asked.
+
+    See the programme:
+    [origin]/console/programmes/cs-pilot#edit
+
+    -- 
+    You get this mail because you are an admin of Bursar at Example University.
+    Example University
+    Help: bursar-help@example.edu
+    Privacy: https://example.edu/privacy
+    "#);
+    watch.check().await;
+
+    // What an admin has done is not said any more.
+    assert_eq!(admin.submit(&admin.get(ID).await, ID, &[("pot_usd", "9000"), ("cost_code", "4711")]).await.status, 303);
+    let said = admin.get(ID).await.texts("request");
+    assert!(said.len() == 1 && said[0].contains("Pot: $8,000") && !said[0].contains("Cost code"), "{said:?}");
+    watch.check().await;
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_be_read_is_stale_or_comes_with_what_cannot_be_saved_asks_nobody() {
+    let stack = stack::in_process().await.unwrap();
+    let (faye, admin, mut watch) = of_faye(&stack).await;
+    let form = faye.get(ID).await;
+    let refused = faye.submit(&form, ID, &[("pot_usd", "1e9"), ("contact", "room 101")]).await;
+    assert_eq!((refused.status, refused.form(ID).value("pot_usd")), (422, Some("1e9")), "what was typed stays");
+    assert_eq!(refused.form(ID).value("contact"), Some("room 101"));
+    assert_eq!(faye.post(ID, &[("csrf", form.form(ID).value("csrf").unwrap()), ("pot_usd", "5000")]).await.status, 422);
+
+    // Somebody else edits meanwhile: what faculty have not touched must not become a wish.
+    assert_eq!(admin.submit(&admin.get(ID).await, ID, &[("pot_usd", "6000")]).await.status, 303);
+    let stale = faye.submit(&form, ID, &[("contact", "room 101")]).await;
+    assert_eq!((stale.status, stale.body.contains("It is now: 6000")), (409, true));
+    let seen = watch.check().await;
+    assert_eq!((asked(seen), entries(seen, Act::Asked)), (0, 0));
+    assert!(Table::new(&stack.config).requests(&"cs-pilot".parse().unwrap(), 10).await.unwrap().is_empty());
+    // Knowingly, both happens: the contact is saved and the old pot asked for.
+    assert_eq!(faye.submit(&stale, ID, &[]).await.status, 303);
+    assert_eq!(faye.get(ID).await.form(ID).value("contact"), Some("room 101"));
+    assert_eq!(asked(watch.check().await), 1);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn every_setting_of_the_admins_is_asked_for_and_none_is_changed_by_that() {
+    let stack = stack::in_process().await.unwrap();
+    let (faye, _, mut watch) = of_faye(&stack).await;
+    let before = Table::new(&stack.config).programme(&"cs-pilot".parse().unwrap()).await.unwrap().unwrap();
+    let asks = [
+        ("pot_usd", "9999"),
+        ("reset", "daily"),
+        ("timezone", "America/New_York"),
+        ("faculty", "faye@example.edu stu@example.edu"),
+        ("assistants", ""),
+        ("finance", "fin@example.edu"),
+        ("cost_code", "4711"),
+        ("byok", "outside"),
+        ("data_policy", "zero-retention"),
+    ];
+    for (number, ask) in asks.into_iter().enumerate() {
+        // The mails of one minute are told apart by their times.
+        stack.clock.advance(SignedDuration::from_millis(5)).unwrap();
+        let done = faye.submit(&faye.get(ID).await, ID, &[ask]).await;
+        assert_eq!(done.status, 303, "{ask:?}");
+        assert_eq!(asked(watch.check().await), number + 1, "{ask:?}");
+    }
+    let after = Table::new(&stack.config).programme(&"cs-pilot".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(before, after);
+    let asta = signed_in(&stack, "asta@example.edu").await;
+    assert!(asta.get(ID).await.texts("request").is_empty(), "an assistant reads the programme, not who asks for what");
+    let seen = watch.check().await;
+    let audit: String = seen.entries.iter().map(|entry| format!("{:?}", entry.what)).collect();
+    assert!(!audit.contains("stu@example.edu") && audit.contains("faculty"), "people are named by no entry");
+    stack.stop().await.unwrap();
+}
