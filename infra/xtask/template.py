@@ -33,9 +33,9 @@ ROOT = Path(__file__).resolve().parents[2]
 REGIONS = ["us-east-1", "eu-central-1"]
 
 # A function's actions on everything, because AWS knows no narrower resource for them.
-UNBOUND_ACTIONS = {"ses:GetSendQuota"}
+UNBOUND_ACTIONS = {"ses:GetSendQuota", "ses:GetAccountSendingEnabled"}
 
-# The metrics that alarms watch, as AWS spells them.
+# The metrics that alarms watch, as AWS spells them; others are made here by a filter on a log.
 METRICS = {("AWS/SQS", "ApproximateNumberOfMessagesVisible"), ("AWS/Lambda", "Invocations")}
 
 # API Gateway gives up after thirty seconds; a function must have answered before.
@@ -346,8 +346,14 @@ def kept(expanded):
     for name, each in of_type(expanded, "AWS::SES::ConfigurationSetEventDestination"):
         if set(each["Properties"]["EventDestination"]["MatchingEventTypes"]) != {"delivery", "bounce", "complaint"}:
             found.append(f"{name}: mail knows the events delivery, bounce and complaint, and needs all three")
+    own = [
+        (made["MetricNamespace"], made["MetricName"])
+        for _, each in of_type(expanded, "AWS::Logs::MetricFilter")
+        for made in each["Properties"]["MetricTransformations"]
+    ]
     for name, alarm in of_type(expanded, "AWS::CloudWatch::Alarm"):
-        if (alarm["Properties"].get("Namespace"), alarm["Properties"].get("MetricName")) not in METRICS:
+        metric = (alarm["Properties"].get("Namespace"), alarm["Properties"].get("MetricName"))
+        if metric not in [*METRICS, *own]:
             found.append(f"{name}: AWS does not know the metric, and such an alarm never sounds")
         if not alarm["Properties"].get("AlarmActions"):
             found.append(f"{name}: nobody hears it")

@@ -3,6 +3,7 @@
 
 mod account;
 mod asks;
+mod breaker;
 mod by_rule;
 mod cap_used;
 mod copy;

@@ -77,6 +77,7 @@ async fn no_function_makes_a_call_that_its_policy_does_not_allow() {
         (FunctionName::Mail, "dynamodb:UpdateItem"),
         (FunctionName::Mail, "ses:SendRawEmail"),
         (FunctionName::Mail, "ses:GetSendQuota"),
+        (FunctionName::Mail, "ses:GetAccountSendingEnabled"),
     ] {
         assert!(used.iter().any(|used| used.function == function && used.action == action), "{function} {action}");
     }

@@ -112,7 +112,7 @@ async fn a_mail_that_is_given_up_is_told_once_a_day_for_each_kind_and_never_of_i
         stack.ses.fail_next(Fault::Reject, 1, Some(address));
         office.invite(address).await;
     }
-    assert_eq!(look(&stack).await, ["Mail could not be sent: MessageRejected"]);
+    assert_eq!(look(&stack).await, ["Mail did not arrive: the mail server refused the message"]);
 
     // The mail that tells of it cannot be sent either: that is the end of it.
     stack.clock.advance(SignedDuration::from_hours(24)).unwrap();

@@ -273,13 +273,11 @@ fn told(entry: Entry) -> HistoryData {
         Act::Described => "the roster's line was changed",
         Act::Moved => "moved to another group",
         Act::Invited => "put on the roster",
-        Act::Created
-        | Act::Edited
-        | Act::PotChanged
-        | Act::Closed
-        | Act::GuardrailSet
-        | Act::Asked
-        | Act::GuardReleased => "the programme was changed",
+        Act::MailAllowed => "mail to the address, which came back before, was tried again",
+        Act::Created | Act::Edited | Act::PotChanged | Act::Closed | Act::GuardrailSet | Act::Asked => {
+            "the programme was changed"
+        }
+        Act::GuardReleased | Act::BulkReleased | Act::AlertResent => "something that concerns no grant was done",
     };
     HistoryData { at: entry.at, by, what, from: entry.what.from, to: entry.what.to, note: entry.what.note }
 }

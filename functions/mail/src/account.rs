@@ -2,6 +2,7 @@
 
 use bursar_core::domain::alarm::{Alarm, Cause};
 use bursar_core::domain::id::PersonId;
+use bursar_core::domain::mail_failure::{COMPLAINED, InWords};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::role::is_among;
 use bursar_core::store::StoreError;
@@ -20,7 +21,7 @@ impl App {
         if !is_among(person.address.matched(), &self.config.admins) {
             return Ok(Owed::Nothing("this person is no longer an admin"));
         }
-        self.to(&person.address, |words| words.account(&alarm)).await
+        self.to_staff(&person.address, |words| words.account(&alarm)).await
     }
 }
 
@@ -94,9 +95,23 @@ fn told(alarm: &Alarm) -> (String, Vec<(&'static str, String)>, &'static str) {
             (format!("The balance is {short} below what is promised"), facts, next)
         }
         Cause::Unsent { mail, code } => {
-            let facts = vec![("Kind", mail.clone()), ("Reason", code.clone())];
-            let next = "At least one mail was given up today, after every try or because it can never be sent. The log of mail names each row; what people have missed can be sent again from their pages.";
-            (format!("Mail could not be sent: {code}"), facts, next)
+            let why = InWords::of(code);
+            let facts = vec![("Kind", mail.clone()), ("Reason", format!("{} ({code})", why.what))];
+            let subject = match code.as_str() {
+                COMPLAINED => "Somebody complained about a mail".to_owned(),
+                _ => format!("Mail did not arrive: {}", why.what),
+            };
+            (subject, facts, why.to_do)
+        }
+        Cause::BulkStopped { mail_day } => {
+            let facts = vec![
+                ("Mail of", day(mail_day.day)),
+                ("Sent", mail_day.sent.to_string()),
+                ("Came back for good", mail_day.bounced.to_string()),
+                ("Complained about", mail_day.complained.to_string()),
+            ];
+            let next = "Links, alerts and notices go on; roster mails and digests wait. AWS stops all mail of an account of which more than a tenth comes back, or one in two hundred is complained about, so look which addresses these are: an old roster is the usual reason. The account page lets the rest go on by one press; otherwise it goes on at midnight UTC.";
+            ("So much mail came back that bulk mail is stopped".to_owned(), facts, next)
         }
         Cause::Stuck { programme, since } => {
             let since = since.strftime("%-d %B %Y, %H:%M (UTC)").to_string();

@@ -1,9 +1,12 @@
-//! What SES says became of a mail. It may be said twice, late and in any order: a row only moves to what is worse, so the end is the
-//! same. Which row it was stands in a header of the mail, since the row is gone sooner than the last event may come.
+//! What SES says became of a mail. It may be said twice, late and in any order: a row only moves to what is worse, and with it the
+//! count of its day and the mark of the address, so the end is the same. Which row it was stands in a header of the mail.
 
+use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::mail_failure::{BOUNCED, COMPLAINED};
+use bursar_core::domain::window::utc_date;
 use bursar_core::store::StoreError;
-use bursar_core::store::items::{MailState, Undeliverable, Why};
+use bursar_core::store::items::{Bounce as Came, MailState, OutboxRow, Undeliverable, Why};
 use jiff::Timestamp;
 use serde::Deserialize;
 use ulid::Ulid;
@@ -41,6 +44,8 @@ struct Header {
 struct Bounce {
     bounce_type: String,
     #[serde(default)]
+    bounce_sub_type: String,
+    #[serde(default)]
     bounced_recipients: Vec<Recipient>,
 }
 
@@ -60,14 +65,20 @@ struct Recipient {
 /// What happened, the worse the later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Outcome {
+    /// It came back by an answer that may be a machine's, which says no more than a delivery does.
+    Answered,
     Delivered,
+    Returned,
     Bounced,
     Complained,
 }
 
+/// A type of event that nobody asked for is logged so far.
+const LONGEST_TYPE: usize = 40;
+
 impl App {
     /// Takes one message in. An error is the table's, and the message comes again.
-    pub(crate) async fn hear(&self, message: &str) -> Result<(), StoreError> {
+    pub(crate) async fn hear(&self, message: &str, deadline: Deadline) -> Result<(), StoreError> {
         let now = self.clock.now();
         let Ok(event) = serde_json::from_str::<Event>(message) else {
             // SNS itself says hello when somebody subscribes.
@@ -79,62 +90,87 @@ impl App {
             tracing::info!("heard of a mail that is not ours");
             return Ok(());
         };
-        let (outcome, ended) = match (event.event_type.as_str(), &event.bounce, &event.complaint) {
-            ("Delivery", ..) => (Outcome::Delivered, None),
-            ("Bounce", Some(bounce), _) if bounce.bounce_type == "Permanent" => {
-                (Outcome::Bounced, Some((Why::Bounced, &bounce.bounced_recipients)))
-            }
-            ("Bounce", Some(_), _) => (Outcome::Bounced, None),
-            ("Complaint", _, Some(complaint)) => {
-                (Outcome::Complained, Some((Why::Complained, &complaint.complained_recipients)))
-            }
-            (other, ..) => {
-                tracing::info!(event = other, "SES tells of what is not asked of it");
-                return Ok(());
-            }
-        };
-        if let Some((why, recipients)) = ended {
-            for recipient in recipients {
-                self.end_mail_to(recipient, why, now).await?;
-            }
-        }
-        self.mark(row, outcome, event.mail.message_id, now).await
-    }
-
-    async fn end_mail_to(&self, recipient: &Recipient, why: Why, now: Timestamp) -> Result<(), StoreError> {
-        let Ok(address) = EmailAddress::parse(&recipient.email_address) else {
-            tracing::warn!("SES names a recipient that is no address");
+        let Some((outcome, ended)) = event.told() else {
+            let event: String = event.event_type.chars().take(LONGEST_TYPE).collect();
+            tracing::info!(event, "SES tells of what is not asked of it");
             return Ok(());
         };
-        let address = address.matched().clone();
-        // A complaint stays one when the next mail bounces; what was said first stays first.
-        if self.table.undeliverable(&address).await?.is_some_and(|mark| why == Why::Bounced || mark.why == why) {
+        let ended = ended.into_iter().flat_map(|(why, recipients)| recipients.iter().map(move |one| (why, one)));
+        let ends: Vec<_> = ended.filter_map(|(why, recipient)| mark(recipient, why, now)).collect();
+
+        let Some(row) = self.moved(row, outcome, &event.mail.message_id, &ends, now, deadline).await? else {
+            return self.table.end_mail_to(&ends, deadline).await;
+        };
+        if !matches!(outcome, Outcome::Bounced | Outcome::Complained) {
             return Ok(());
         }
-        self.table.mark_undeliverable(&Undeliverable { address, why, at: now }).await
+        // Whoever wrote the row down may have died of it, so this is done again for an event that comes again.
+        if row.mail.is_to_staff() {
+            let code = if outcome == Outcome::Complained { COMPLAINED } else { BOUNCED };
+            self.tell_admins(&row, code, now, deadline).await?;
+        }
+        self.judge(row.counted_on.unwrap_or(utc_date(now)), now, deadline).await.map(drop)
     }
 
-    /// Moves the row on, unless it is as far or gone. Whatever it was before, SES has had the mail.
-    async fn mark(&self, row: Ulid, outcome: Outcome, message: String, now: Timestamp) -> Result<(), StoreError> {
+    /// Moves the row on, unless it is as far. Whatever it was before, SES has had the mail. None when the row is gone.
+    async fn moved(
+        &self,
+        row: Ulid,
+        outcome: Outcome,
+        message: &str,
+        ends: &[Undeliverable],
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<Option<OutboxRow>, StoreError> {
         loop {
-            let Some(row) = self.table.mail(row).await? else { return Ok(()) };
+            let Some(row) = self.table.mail(row).await? else { return Ok(None) };
             if reached(&row.state).is_some_and(|reached| reached >= outcome) {
-                return Ok(());
+                return Ok(Some(row));
             }
-            let (message, at) = (message.clone(), now);
+            let (message, at) = (message.to_owned(), now);
             let state = match outcome {
                 Outcome::Delivered => MailState::Delivered { message, at },
-                Outcome::Bounced => MailState::Bounced { message, at },
+                Outcome::Answered => MailState::Bounced { message, at, bounce: Came::Reply },
+                Outcome::Returned => MailState::Bounced { message, at, bounce: Came::Soft },
+                Outcome::Bounced => MailState::Bounced { message, at, bounce: Came::Hard },
                 Outcome::Complained => MailState::Complained { message, at },
             };
-            if self.table.set_mail(&row, state).await?.is_some() {
-                return Ok(());
+            if let Some(row) = self.table.mail_fared(&row, state, ends, now, deadline).await? {
+                return Ok(Some(row));
             }
         }
     }
 }
 
+/// That nothing goes to a recipient any more.
+fn mark(recipient: &Recipient, why: Why, at: Timestamp) -> Option<Undeliverable> {
+    let Ok(address) = EmailAddress::parse(&recipient.email_address) else {
+        tracing::warn!("SES names a recipient that is no address");
+        return None;
+    };
+    Some(Undeliverable { address: address.matched().clone(), why, at })
+}
+
 impl Event {
+    /// What happened, and to whom nothing goes any more. None of what nobody asked SES to tell.
+    fn told(&self) -> Option<(Outcome, Option<(Why, &[Recipient])>)> {
+        match (self.event_type.as_str(), &self.bounce, &self.complaint) {
+            ("Delivery", ..) => Some((Outcome::Delivered, None)),
+            ("Bounce", Some(bounce), _) => Some(match (bounce.bounce_type.as_str(), bounce.bounce_sub_type.as_str()) {
+                ("Permanent", "Suppressed" | "OnAccountSuppressionList") => {
+                    (Outcome::Bounced, Some((Why::Suppressed, &bounce.bounced_recipients)))
+                }
+                ("Permanent", _) => (Outcome::Bounced, Some((Why::Bounced, &bounce.bounced_recipients))),
+                ("Transient", "General") | ("Undetermined", _) => (Outcome::Answered, None),
+                _ => (Outcome::Returned, None),
+            }),
+            ("Complaint", _, Some(complaint)) => {
+                Some((Outcome::Complained, Some((Why::Complained, &complaint.complained_recipients))))
+            }
+            _ => None,
+        }
+    }
+
     fn row(&self) -> Option<Ulid> {
         let header = self.mail.headers.iter().find(|header| header.name.eq_ignore_ascii_case(ROW_HEADER))?;
         header.value.trim().parse().ok()
@@ -144,7 +180,9 @@ impl Event {
 fn reached(state: &MailState) -> Option<Outcome> {
     match state {
         MailState::Delivered { .. } => Some(Outcome::Delivered),
-        MailState::Bounced { .. } => Some(Outcome::Bounced),
+        MailState::Bounced { bounce: Came::Reply, .. } => Some(Outcome::Answered),
+        MailState::Bounced { bounce: Came::Soft, .. } => Some(Outcome::Returned),
+        MailState::Bounced { bounce: Came::Hard, .. } => Some(Outcome::Bounced),
         MailState::Complained { .. } => Some(Outcome::Complained),
         MailState::Waiting { .. }
         | MailState::Sending { .. }

@@ -3,6 +3,7 @@
 
 mod account;
 mod alert;
+mod breaker;
 mod burn;
 mod by_rule;
 mod cap_used;
@@ -52,7 +53,7 @@ impl Function for App {
             Event::Task(task) if task == "drain" => Ok(json!(self.drain(deadline).await?)),
             Event::Notifications(messages) => {
                 for message in messages {
-                    self.hear(&message).await?;
+                    self.hear(&message, deadline).await?;
                 }
                 Ok(Value::Null)
             }

@@ -6,6 +6,7 @@ use bursar_core::domain::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::crossing::Scope;
 use bursar_core::domain::grant::{Grant, Notice, State};
 use bursar_core::domain::id::{Epoch, GrantId, PersonId, ProgrammeId};
+use bursar_core::domain::mail_failure::UNDELIVERABLE;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::sign_in::{ASK_LASTS, LINK_LASTS, LiveLink, NotOwed};
@@ -32,7 +33,7 @@ pub(crate) enum Owed {
 }
 
 pub(crate) const GONE: Owed = Owed::Nothing("what it is about is gone");
-const UNDELIVERABLE: Owed = Owed::Nothing("mail to this address comes back or is not wanted");
+const UNWANTED: Owed = Owed::Nothing("mail to this address comes back or is not wanted");
 
 impl App {
     pub(crate) async fn owed(&self, row: &OutboxRow, now: Timestamp, deadline: Deadline) -> Result<Owed, StoreError> {
@@ -104,7 +105,7 @@ impl App {
             return Ok(Owed::Nothing("nobody here has this address"));
         };
         if self.table.undeliverable(address).await?.is_some() {
-            return Ok(UNDELIVERABLE);
+            return Ok(UNWANTED);
         }
         let (token, code) = (LinkToken::generate(), Code::generate());
         let link = LiveLink {
@@ -154,7 +155,7 @@ impl App {
         };
         let (totals, sync) = tokio::try_join!(self.table.totals(&programme.id), self.table.sync_state())?;
         let spending = Spending::of(&crossing, &programme, totals.as_ref(), sync.looked_at);
-        self.to(&person.address, |words| words.alert(&programme, spending)).await
+        self.to_staff(&person.address, |words| words.alert(&programme, spending)).await
     }
 
     async fn grant(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Option<(Programme, Grant)>, StoreError> {
@@ -169,7 +170,19 @@ impl App {
         write: impl FnOnce(Words<'_>) -> Letter,
     ) -> Result<Owed, StoreError> {
         if self.table.undeliverable(address.matched()).await?.is_some() {
-            return Ok(UNDELIVERABLE);
+            return Ok(UNWANTED);
+        }
+        Ok(Owed::Mail(Box::new(write(self.words_to(address)))))
+    }
+
+    /// The same for those who look after programmes and the account: that one of them is not reached, another has to know.
+    pub(crate) async fn to_staff(
+        &self,
+        address: &EmailAddress,
+        write: impl FnOnce(Words<'_>) -> Letter,
+    ) -> Result<Owed, StoreError> {
+        if self.table.undeliverable(address.matched()).await?.is_some() {
+            return Ok(Owed::Unsendable(UNDELIVERABLE));
         }
         Ok(Owed::Mail(Box::new(write(self.words_to(address)))))
     }

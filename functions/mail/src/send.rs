@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::alarm::{Alarm, Cause};
+use bursar_core::domain::mail_failure::GIVEN_UP;
 use bursar_core::sdk_error::SdkFailure;
 use bursar_core::store::StoreError;
 use bursar_core::store::items::{MailState, OutboxRow, OwedMail};
@@ -33,6 +34,8 @@ pub(crate) enum Became {
     Sent,
     /// It waits for its next try.
     PutOff,
+    /// The same, since the mail server takes no mail now.
+    Refused,
     /// It was not owed after all.
     Dropped,
     Failed,
@@ -46,7 +49,7 @@ impl App {
         let Some(row) = self.table.take_mail(row, now).await? else { return Ok(Became::NotOurs) };
         // Whoever took it so often and never said what became of it died of it.
         if usize::from(row.tries) > PAUSES.len() + 1 {
-            return self.failed(&row, "GivenUp", now, deadline).await;
+            return self.failed(&row, GIVEN_UP, now, deadline).await;
         }
         let owed = match self.owed(&row, now, deadline).await {
             Ok(owed) => owed,
@@ -67,7 +70,7 @@ impl App {
                 };
                 match self.ses.send(sealed).await {
                     Told::Accepted { message } => {
-                        self.table.set_mail(&row, MailState::Sent { message, at: now }).await?;
+                        self.record(&row, message, now, deadline).await?;
                         Ok(Became::Sent)
                     }
                     Told::Refused(failure) => self.failed(&row, &failure.code, now, deadline).await,
@@ -86,6 +89,23 @@ impl App {
         }
     }
 
+    /// Writes down that the mail server has it. That it was sent matters more than that it is counted: without this record it is sent
+    /// again.
+    async fn record(
+        &self,
+        row: &OutboxRow,
+        message: String,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let sent = MailState::Sent { message, at: now };
+        if let Err(error) = self.table.mail_fared(row, sent.clone(), &[], now, deadline).await {
+            tracing::warn!(row = %row.row, %error, "a mail that was sent is not counted");
+            self.table.set_mail(row, sent).await?;
+        }
+        Ok(())
+    }
+
     async fn not_now(
         &self,
         row: &OutboxRow,
@@ -94,7 +114,10 @@ impl App {
         deadline: Deadline,
     ) -> Result<Became, StoreError> {
         tracing::info!(row = %row.row, tries = row.tries, %failure, "a mail was not sent");
-        self.put_off(row, &failure.code, now, deadline).await
+        match self.put_off(row, &failure.code, now, deadline).await? {
+            Became::PutOff => Ok(Became::Refused),
+            became => Ok(became),
+        }
     }
 
     async fn put_off(
@@ -121,10 +144,11 @@ impl App {
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<Became, StoreError> {
-        tracing::error!(row = %row.row, tries = row.tries, code, "a mail could not be sent and is given up");
-        self.table.set_mail(row, MailState::Failed { why: code.to_owned(), at: now }).await?;
-        // Of mail to admins that cannot be sent no mail to admins tells; the log does.
+        // Of mail to admins that cannot be sent no mail to admins tells; the log does, and an alarm of the stack that looks there.
         let is_to_admins = matches!(row.mail, OwedMail::Account { .. });
+        let reaches_nobody = is_to_admins;
+        tracing::error!(row = %row.row, tries = row.tries, code, reaches_nobody, "a mail could not be sent and is given up");
+        self.table.set_mail(row, MailState::Failed { why: code.to_owned(), at: now }).await?;
         if !is_to_admins && let Err(error) = self.tell_admins(row, code, now, deadline).await {
             tracing::error!(row = %row.row, %error, "no admin is told of a mail that was given up");
         }
@@ -132,7 +156,7 @@ impl App {
     }
 
     /// A dead letter reaches an admin: once a day for each kind of mail.
-    async fn tell_admins(
+    pub(crate) async fn tell_admins(
         &self,
         row: &OutboxRow,
         code: &str,

@@ -1,14 +1,24 @@
-//! The mail server: one call that sends, one that tells how much may be sent. Nothing is tried again here, since an answer that was
-//! lost may stand for a mail that was accepted. Its types stay in this file.
+//! The mail server: one call that sends, two that tell whether and how much may be sent. Nothing is tried again here, since an answer
+//! that was lost may stand for a mail that was accepted. Its types stay in this file.
 
+use aws_sdk_ses::config::http::HttpResponse;
+use aws_sdk_ses::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_ses::operation::send_raw_email::SendRawEmailError;
 use aws_sdk_ses::primitives::Blob;
 use aws_sdk_ses::types::RawMessage;
 use bursar_core::config::Config;
+use bursar_core::domain::mail_failure::{NOT_VERIFIED, SENDER_NOT_VERIFIED};
 use bursar_core::sdk_error::{SdkFailure, reduce};
+use bursar_core::store::MailServer;
+use jiff::Timestamp;
 
 use crate::letter::Sealed;
 
-pub(crate) struct Ses(aws_sdk_ses::Client);
+pub(crate) struct Ses {
+    client: aws_sdk_ses::Client,
+    /// The sender.
+    from: String,
+}
 
 /// What SES said to a mail.
 #[derive(Debug)]
@@ -22,48 +32,56 @@ pub(crate) enum Told {
     Later(SdkFailure),
 }
 
-/// What may be sent.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Quota {
-    /// Mails a second.
-    pub(crate) rate: f64,
-    /// Mails that may still be sent today, as far as they are not urgent. None where there is no limit.
-    pub(crate) left_today: Option<f64>,
-}
-
-/// The share of the rate and of the day that mails without hurry may use; the rest is for links and alerts.
-const SHARE_OF_RATE: f64 = 0.9;
-const SHARE_OF_DAY: f64 = 0.8;
-
 /// The codes that are about the mail itself. Others are about the account or the moment, and somebody can mend them.
-const FOR_GOOD: [&str; 3] = ["MessageRejected", "InvalidParameterValue", "ValidationError"];
+const FOR_GOOD: [&str; 4] = ["MessageRejected", NOT_VERIFIED, "InvalidParameterValue", "ValidationError"];
 
 impl Ses {
     pub(crate) fn new(config: &Config) -> Ses {
-        Ses(config.aws.ses())
+        Ses { client: config.aws.ses(), from: config.mail_from.for_mail() }
     }
 
     pub(crate) async fn send(&self, mail: Sealed) -> Told {
         let Ok(raw) = RawMessage::builder().data(Blob::new(mail.bytes)).build() else {
             return Told::Refused(unbuilt());
         };
-        let send = self.0.send_raw_email().source(mail.from).destinations(mail.to).raw_message(raw);
+        let send = self.client.send_raw_email().source(mail.from).destinations(mail.to).raw_message(raw);
         match send.send().await {
             Ok(answer) => Told::Accepted { message: answer.message_id },
             Err(error) => {
-                let failure = reduce(&error);
+                let failure = self.why(&error);
                 if FOR_GOOD.contains(&failure.code.as_str()) { Told::Refused(failure) } else { Told::Later(failure) }
             }
         }
     }
 
-    /// What mails without hurry may still use.
-    pub(crate) async fn quota(&self) -> Result<Quota, SdkFailure> {
-        let told = self.0.get_send_quota().send().await.map_err(|error| reduce(&error))?;
-        let is_limited = told.max24_hour_send >= 0.0;
-        let left = told.max24_hour_send * SHARE_OF_DAY - told.sent_last24_hours;
-        Ok(Quota { rate: told.max_send_rate * SHARE_OF_RATE, left_today: is_limited.then_some(left) })
+    /// One code of the server stands for several reasons, and only its words tell them apart. They name addresses, so they stay here.
+    fn why(&self, error: &SdkError<SendRawEmailError, HttpResponse>) -> SdkFailure {
+        let failure = reduce(error);
+        let words = error.as_service_error().and_then(ProvideErrorMetadata::message).unwrap_or_default().to_lowercase();
+        if failure.code != "MessageRejected" || !words.contains("not verified") {
+            return failure;
+        }
+        let is_sender = words.contains(&self.from.to_lowercase());
+        SdkFailure { code: if is_sender { SENDER_NOT_VERIFIED } else { NOT_VERIFIED }.to_owned(), ..failure }
     }
+
+    /// What it says of itself.
+    pub(crate) async fn told(&self, now: Timestamp) -> Result<MailServer, SdkFailure> {
+        let quota = self.client.get_send_quota().send().await.map_err(|error| reduce(&error))?;
+        let account = self.client.get_account_sending_enabled().send().await.map_err(|error| reduce(&error))?;
+        Ok(MailServer {
+            as_of: now,
+            per_day: whole(quota.max24_hour_send),
+            per_second: quota.max_send_rate,
+            sent: whole(quota.sent_last24_hours).unwrap_or(0),
+            enabled: account.enabled,
+        })
+    }
+}
+
+/// A count, which it tells with a point. None of what is below nothing: it stands for "no limit".
+fn whole(count: f64) -> Option<u64> {
+    format!("{count:.0}").parse().ok()
 }
 
 /// No message without data is built, and there is data.

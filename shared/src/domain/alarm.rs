@@ -7,6 +7,7 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use super::id::{PersonId, ProgrammeId};
+use super::mail_day::MailDay;
 use super::money::Usd;
 use super::window::utc_date;
 
@@ -53,6 +54,8 @@ pub enum Cause {
     Balance { balance: Usd, to_come: Usd },
     /// Mails of a kind were given up, and why.
     Unsent { mail: String, code: String },
+    /// So much of a day's mail came back, or was complained about, that mail without hurry is stopped.
+    BulkStopped { mail_day: MailDay },
     /// A job of a programme that nobody carries on.
     Stuck {
         programme: ProgrammeId,
@@ -83,6 +86,7 @@ impl Alarm {
             Cause::Silent { .. } => "silent".to_owned(),
             Cause::Balance { .. } => "balance".to_owned(),
             Cause::Unsent { mail, .. } => format!("unsent-{mail}"),
+            Cause::BulkStopped { .. } => "bulk-stopped".to_owned(),
             Cause::Stuck { programme, .. } => format!("stuck-{programme}"),
         }
     }

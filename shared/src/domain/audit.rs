@@ -104,6 +104,12 @@ pub enum Act {
     Asked,
     /// What the guard held back may be done by the next sync.
     GuardReleased,
+    /// Mail without hurry goes on, although much of it came back.
+    BulkReleased,
+    /// Mail to an address that it came back from is tried again.
+    MailAllowed,
+    /// An alert was sent again.
+    AlertResent,
 }
 
 impl What {

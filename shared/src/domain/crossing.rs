@@ -39,6 +39,9 @@ pub struct Told {
     /// Its row of the outbox.
     pub row: Ulid,
     pub recipient: PersonId,
+    /// When somebody had it sent again.
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub by_hand: Option<Timestamp>,
 }
 
 /// Whose limit it is.

@@ -11,6 +11,8 @@ pub mod grant;
 pub mod id;
 pub mod key;
 pub mod limit;
+pub mod mail_day;
+pub mod mail_failure;
 pub mod models;
 pub mod money;
 pub mod programme;

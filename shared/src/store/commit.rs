@@ -89,6 +89,10 @@ impl Table {
 }
 
 impl Transaction {
+    pub(super) fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+
     /// Writes an item that must not be there yet.
     pub(super) fn create<T: Stored>(self, value: &T) -> Result<Transaction, StoreError> {
         self.put(value, "attribute_not_exists(pk)", &[])
@@ -146,6 +150,33 @@ impl Transaction {
             .update_expression(expression)
             .condition_expression(condition)
             .set_expression_attribute_values(named(values));
+        let update = update.build().map_err(|error| unbuildable(key, &error))?;
+        self.writes.push(TransactWriteItem::builder().update(update).build());
+        Ok(self)
+    }
+
+    /// Adds to numbers of an item that says this besides, and makes it where it is not there yet.
+    pub(super) fn add(
+        mut self,
+        key: &Key,
+        says: &[(&str, AttributeValue)],
+        add: &[(&str, i64)],
+    ) -> Result<Transaction, StoreError> {
+        let mut update = Update::builder().table_name(&self.table).set_key(Some(key_item(key)));
+        let (mut set, mut adds) = (Vec::new(), Vec::new());
+        let values = says.iter().cloned().chain(add.iter().map(|(name, by)| (*name, number(by))));
+        for (index, (name, value)) in values.enumerate() {
+            // Any name may be one of the table's own words.
+            update = update
+                .expression_attribute_names(format!("#n{index}"), name)
+                .expression_attribute_values(format!(":v{index}"), value);
+            if index < says.len() {
+                set.push(format!("#n{index} = :v{index}"));
+            } else {
+                adds.push(format!("#n{index} :v{index}"));
+            }
+        }
+        let update = update.update_expression(format!("SET {} ADD {}", set.join(", "), adds.join(", ")));
         let update = update.build().map_err(|error| unbuildable(key, &error))?;
         self.writes.push(TransactWriteItem::builder().update(update).build());
         Ok(self)

@@ -24,7 +24,7 @@ use crate::domain::reading::{Reading, Used};
 use crate::domain::sign_in::{Session, SignIn};
 use crate::domain::token::LinkTokenHash;
 
-pub use super::owed::{MailClass, MailOf, MailState, OUTBOX_KEPT, OutboxRow, OwedMail};
+pub use super::owed::{Bounce, MailClass, MailOf, MailState, OUTBOX_KEPT, OutboxRow, OwedMail};
 
 /// An item as the SDK has it.
 pub type Item = std::collections::HashMap<String, AttributeValue>;
@@ -54,6 +54,10 @@ pub enum Queue {
     Disable,
     UrgentMail,
     BulkMail,
+    /// Mail that was given up, for somebody to look at.
+    DeadMail,
+    /// Addresses that mail is not sent to any more, for the same.
+    Unreachable,
     /// Work too long for one request is to be carried on.
     Job,
 }
@@ -126,11 +130,24 @@ pub struct Undeliverable {
     pub at: Timestamp,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// Why mail to an address is not sent, the weightier the later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Why {
     Bounced,
+    /// The mail server has it on a list of its own, and sends nothing there until somebody takes it off.
+    Suppressed,
     Complained,
+}
+
+impl Why {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Why::Bounced => "bounced",
+            Why::Suppressed => "suppressed",
+            Why::Complained => "complained",
+        }
+    }
 }
 
 /// What the keys of a programme used, day by day, as the sync last summed it up. It is written when something changed.
@@ -303,6 +320,9 @@ impl Stored for Undeliverable {
     fn key(&self) -> Key {
         keys::undeliverable(&self.address)
     }
+    fn due(&self) -> Option<(Queue, Timestamp)> {
+        Some((Queue::Unreachable, self.at))
+    }
 }
 
 impl Stored for Totals {
@@ -349,6 +369,8 @@ impl Queue {
             Queue::Disable => "disable",
             Queue::UrgentMail => "mail-urgent",
             Queue::BulkMail => "mail-bulk",
+            Queue::DeadMail => "mail-dead",
+            Queue::Unreachable => "unreachable",
             Queue::Job => "job",
         }
     }

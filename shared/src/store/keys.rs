@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use ulid::Ulid;
 
-use crate::domain::address::MatchedAddress;
+use crate::domain::address::{EmailAddress, MatchedAddress};
 use crate::domain::crossing::Scope;
 use crate::domain::id::{Epoch, GrantId, PersonId, ProgrammeId};
 use crate::domain::key::KeyHash;
@@ -35,6 +35,8 @@ pub const ACCOUNT: &str = "ACCOUNT";
 pub const ACCOUNT_DAYS: &str = "D#";
 /// What the sort keys of what an admin was told of the account begin with.
 pub const ALARMS: &str = "ALARM#";
+/// What the sort keys of the days of mail begin with.
+pub const MAIL_DAYS: &str = "MAIL#";
 /// What the sort keys of days by model begin with, of a programme and of the account.
 pub const MODEL_DAYS: &str = "M#";
 /// What the sort keys of keys that nobody here made begin with.
@@ -128,6 +130,12 @@ pub fn sign_in(address: &MatchedAddress) -> Key {
 
 pub fn undeliverable(address: &MatchedAddress) -> Key {
     key(address_partition(address), "UNDELIVERABLE")
+}
+
+/// Of which address this is the key of the mark.
+pub fn undeliverable_address_of(key: &Key) -> Option<MatchedAddress> {
+    let address = key.pk.strip_prefix("A#").filter(|_| key.sk == "UNDELIVERABLE")?;
+    EmailAddress::parse(address).ok().map(|address| address.matched().clone())
 }
 
 pub fn person(person: &PersonId) -> Key {
@@ -246,6 +254,21 @@ pub fn account_day(day: Date) -> Key {
 /// By day first, so that the newest are together.
 pub fn alarm(day: Date, name: &str) -> Key {
     key(ACCOUNT, format!("{ALARMS}{day}#{name}"))
+}
+
+/// How the mail of a day fared.
+pub fn mail_day(day: Date) -> Key {
+    key(ACCOUNT, format!("{MAIL_DAYS}{day}"))
+}
+
+/// That mail without hurry was stopped.
+pub fn bulk_stop() -> Key {
+    key(ACCOUNT, "BULK-STOP")
+}
+
+/// What the mail server said of itself.
+pub fn mail_server() -> Key {
+    key(ACCOUNT, "MAIL-SERVER")
 }
 
 pub fn account_audit(entry: Ulid) -> Key {

@@ -7,15 +7,14 @@ use ulid::Ulid;
 
 use super::act::new_ulid;
 use super::commit::{Commit, Pauses, Transaction, number};
-use super::items::{self, MailClass, MailOf, MailState, OutboxRow, OwedMail, Queue, Resent, Stored, Undeliverable};
+use super::items::{MailClass, MailOf, MailState, OutboxRow, OwedMail, Queue, Resent, Stored};
 use super::keys;
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
 use crate::domain::id::{GrantId, ProgrammeId};
-use crate::sdk_error::reduce;
 
-/// A roster mail is sent again by hand no sooner.
-const BETWEEN_ROSTER_MAILS: SignedDuration = SignedDuration::from_hours(1);
+/// A mail is sent again by hand no sooner.
+pub(super) const BETWEEN_RESENT: SignedDuration = SignedDuration::from_hours(1);
 /// How long a sender owns a mail: longer than its function may run.
 const LEASE: SignedDuration = SignedDuration::from_secs(90);
 
@@ -54,7 +53,7 @@ impl Table {
         let (programme, grant) = (programme.clone(), grant.clone());
         let resent = Resent { programme: programme.clone(), grant: grant.clone(), resent_at: now };
         let row = OutboxRow::owed(new_ulid(now), MailClass::Bulk, OwedMail::Roster { programme, grant }, now);
-        let hour_ago = number((now - BETWEEN_ROSTER_MAILS).as_millisecond());
+        let hour_ago = number((now - BETWEEN_RESENT).as_millisecond());
         let transaction = self
             .transaction()
             .create_or_replace(&resent, "resent_at <= :hour_ago", &[(":hour_ago", hour_ago)])?
@@ -73,12 +72,6 @@ impl Table {
 
     pub async fn mail(&self, row: Ulid) -> Result<Option<OutboxRow>, StoreError> {
         self.get(&keys::outbox(row)).await
-    }
-
-    /// Marks an address that mail comes back from.
-    pub async fn mark_undeliverable(&self, mark: &Undeliverable) -> Result<(), StoreError> {
-        let put = self.client.put_item().table_name(&self.name).set_item(Some(items::to_item(mark)?));
-        put.send().await.map(drop).map_err(|error| StoreError::Service(reduce(&error)))
     }
 }
 

@@ -12,6 +12,7 @@ use super::keys::{self, Key};
 use crate::domain::address::MatchedAddress;
 use crate::domain::grant::{Grant, Notice};
 use crate::domain::id::{Epoch, GrantId, PersonId, ProgrammeId};
+use crate::domain::mail_day::Fared;
 use crate::domain::money::Usd;
 use crate::domain::sign_in::ASK_LASTS;
 use crate::domain::token::AskTokenHash;
@@ -29,6 +30,9 @@ pub struct OutboxRow {
     /// How often it was tried.
     pub tries: u8,
     pub version: u64,
+    /// The day whose mail it is counted in, once the mail server has it: the row tells what it is counted as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted_on: Option<Date>,
     #[serde(flatten)]
     pub mail: OwedMail,
 }
@@ -71,6 +75,8 @@ pub enum MailState {
         message: String,
         #[serde(with = "millisecond::required")]
         at: Timestamp,
+        #[serde(default)]
+        bounce: Bounce,
     },
     Complained {
         message: String,
@@ -89,6 +95,19 @@ pub enum MailState {
         #[serde(with = "millisecond::required")]
         at: Timestamp,
     },
+}
+
+/// How a mail came back, the worse the later.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bounce {
+    /// Perhaps only a machine that says that somebody is away: a delivery outweighs it.
+    Reply,
+    /// Not now: a full mailbox.
+    Soft,
+    /// Never.
+    #[default]
+    Hard,
 }
 
 /// Which mail, and about whom.
@@ -166,7 +185,8 @@ pub const OUTBOX_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 impl OutboxRow {
     /// A mail that is owed from now on.
     pub fn owed(row: Ulid, class: MailClass, mail: OwedMail, now: Timestamp) -> OutboxRow {
-        OutboxRow { row, class, state: MailState::Waiting { since: now }, written_at: now, tries: 0, version: 1, mail }
+        let state = MailState::Waiting { since: now };
+        OutboxRow { row, class, state, written_at: now, tries: 0, version: 1, counted_on: None, mail }
     }
 
     /// The mail that an act on a grant owes its student.
@@ -194,7 +214,36 @@ impl OutboxRow {
     }
 }
 
+impl MailState {
+    /// As what the mail is counted, once the mail server has it.
+    pub fn fared(&self) -> Option<Fared> {
+        Some(match self {
+            MailState::Sent { .. } => Fared::Sent,
+            MailState::Delivered { .. } => Fared::Delivered,
+            MailState::Bounced { bounce: Bounce::Hard, .. } => Fared::Bounced,
+            MailState::Bounced { .. } => Fared::Returned,
+            MailState::Complained { .. } => Fared::Complained,
+            MailState::Waiting { .. }
+            | MailState::Sending { .. }
+            | MailState::Dropped { .. }
+            | MailState::Failed { .. } => return None,
+        })
+    }
+}
+
 impl OwedMail {
+    /// Whether it is to somebody who looks after programmes or the account. Of those none may be missing without somebody's knowing.
+    pub fn is_to_staff(&self) -> bool {
+        match self {
+            OwedMail::Alert { .. } | OwedMail::Account { .. } => true,
+            OwedMail::Link { .. }
+            | OwedMail::Roster { .. }
+            | OwedMail::KeyShown { .. }
+            | OwedMail::KeyLeaked { .. }
+            | OwedMail::ByRule { .. } => false,
+        }
+    }
+
     /// What its header `X-Bursar-Mail` says.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -258,6 +307,8 @@ impl Stored for OutboxRow {
         match self.state {
             MailState::Waiting { since } => Some((queue, since)),
             MailState::Sending { lease_until } => Some((queue, lease_until)),
+            // A dead letter waits for somebody to look.
+            MailState::Failed { at, .. } => Some((Queue::DeadMail, at)),
             _ => None,
         }
     }

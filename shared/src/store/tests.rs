@@ -1,6 +1,7 @@
 //! The raw form of every item, so that a change to it is seen for what it is: a migration.
 
 mod account;
+mod mail;
 
 use std::collections::BTreeMap;
 
@@ -13,8 +14,8 @@ use super::caps::{CapsLook, Place};
 use super::checkpoints::Part;
 use super::imports::{Import, ImportChunk, Step};
 use super::items::{
-    self, Enrolment, Item, Lease, Link, MailClass, MailOf, MailState, Meta, OutboxRow, OwedMail, Person, PersonOf,
-    Resent, Run, Sendings, Stored, Totals, Undeliverable, Why,
+    self, Bounce, Enrolment, Item, Lease, Link, MailClass, MailOf, MailState, Meta, OutboxRow, OwedMail, Person,
+    PersonOf, Resent, Run, Sendings, Stored, Totals, Undeliverable, Why,
 };
 use super::jobs::{Job, JobState};
 use super::keys;
@@ -218,7 +219,14 @@ fn a_crossing() -> Crossing {
         spent: Usd::from_dollars(81),
         found_at: at("2026-01-03T00:21:00Z"),
         told: true,
-        mails: vec![Told { row: ulid(), recipient: "fedcba9876543210".parse().unwrap() }],
+        mails: vec![
+            Told { row: ulid(), recipient: "fedcba9876543210".parse().unwrap(), by_hand: None },
+            Told {
+                row: ulid(),
+                recipient: "fedcba9876543210".parse().unwrap(),
+                by_hand: Some(at("2026-01-03T09:00:00Z")),
+            },
+        ],
     }
 }
 
@@ -375,6 +383,15 @@ fn every_item_has_the_raw_form_that_is_on_record() {
     };
     let programme_entry = Entry { grant: None, what: What::new(Act::Closed), ..entry.clone() };
 
+    let came_back = OutboxRow {
+        state: MailState::Bounced { message: "0100".to_owned(), at: at("2026-01-02T08:00:09Z"), bounce: Bounce::Soft },
+        counted_on: Some("2026-01-02".parse().unwrap()),
+        ..sent.clone()
+    };
+    let given_up = OutboxRow {
+        state: MailState::Failed { why: "Throttling".to_owned(), at: at("2026-01-02T18:00:09Z") },
+        ..sent.clone()
+    };
     let by_rule = OwedMail::of(Notice::UnusedSoon, &grant);
     let by_rule = OutboxRow::owed(ulid(), MailClass::Bulk, by_rule, at("2026-01-02T08:00:01Z"));
 
@@ -390,6 +407,9 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         raw(&enrolment),
         raw(&row),
         raw(&sent),
+        raw(&came_back),
+        raw(&given_up),
+        mail::items(),
         raw(&by_rule),
         raw(&OutboxRow { mail: asked(), ..row.clone() }),
         raw(&a_full_sign_in()),

@@ -85,7 +85,7 @@ impl Table {
                 let row = OutboxRow::owed(new_ulid(now), MailClass::Urgent, mail, now);
                 // Its name is random, so it tells whether this very transaction took effect.
                 transaction = transaction.witnessed_by(&row)?;
-                told.mails.push(Told { row: row.row, recipient: recipient.clone() });
+                told.mails.push(Told { row: row.row, recipient: recipient.clone(), by_hand: None });
             }
             transaction = transaction.create(&told)?;
         }

@@ -48,6 +48,12 @@ pub(super) fn releases_have_their_entry(step: &Step<'_>) -> Vec<String> {
         wrong.push(format!("account entry {} is gone or is not what it was", old.entry));
     }
     let new: Vec<_> = step.now.account_entries.iter().filter(|new| !before.account_entries.contains(new)).collect();
+    let (went_on, new): (Vec<_>, Vec<_>) = new.into_iter().partition(|entry| entry.what.act == Act::BulkReleased);
+    let let_go = |of: &Snapshot| of.bulk_stop.as_ref().and_then(|stop| stop.let_go.clone());
+    let changes = usize::from(let_go(step.now).is_some() && let_go(step.now) != let_go(before));
+    if went_on.len() != changes {
+        wrong.push(format!("bulk mail was let go on {changes} times, and {} account entries say so", went_on.len()));
+    }
     let released = released(step.now).filter(|held| released_before(before, held).is_none());
     let entry_of = |held: &HeldBack| {
         let of_it = |entry: &&&AccountEntry| {

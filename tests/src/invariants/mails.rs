@@ -1,13 +1,15 @@
 //! I4 and I5 as far as mails show them: links and codes are in link mails alone, and what the outbox owes is accepted once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::crossing::{Crossing, Scope};
+use bursar_core::domain::mail_day::MailDay;
 use bursar_core::domain::sign_in::LINK_LASTS;
 use bursar_core::domain::token::{Code, LinkToken};
 use bursar_core::store::items::{MailState, OutboxRow, OwedMail};
 use bursar_local::inbox::Contents;
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
 use super::secrets::Secret;
@@ -74,7 +76,9 @@ pub(super) fn what_is_owed_is_accepted_once(step: &Step<'_>) -> Vec<String> {
     let now = step.now;
     let mut wrong = Vec::new();
     for crossing in now.crossings.iter().filter(|crossing| crossing.told && now.at < crossing.found_at + KEPT) {
-        let of_it = |row: &&OutboxRow| tells_of(row, crossing);
+        // What somebody had sent again is one more.
+        let by_hand = |row: &OutboxRow| crossing.mails.iter().any(|told| told.row == row.row && told.by_hand.is_some());
+        let of_it = |row: &&OutboxRow| tells_of(row, crossing) && !by_hand(row);
         let recipients: Vec<_> = now.outbox.iter().filter(of_it).filter_map(recipient).collect();
         let named = format!("the crossing of {}% in {}", crossing.threshold, crossing.programme);
         if recipients.is_empty() {
@@ -108,6 +112,25 @@ pub(super) fn what_is_owed_is_accepted_once(step: &Step<'_>) -> Vec<String> {
     if more_than_once > step.lost_mails {
         let lost = step.lost_mails;
         wrong.push(format!("{more_than_once} mails were accepted again, and {lost} answers or records were lost"));
+    }
+    wrong
+}
+
+/// I13, of mail: however often and in whatever order events come, the counts of each day are those of its rows. Rows are kept for
+/// ninety days, those of links for an hour, so this is for tests that clean nothing away.
+pub(super) fn each_mail_is_counted_once_as_it_fared(step: &Step<'_>) -> Vec<String> {
+    let mut counted: BTreeMap<Date, MailDay> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for row in &step.now.outbox {
+        let Some(day) = row.counted_on else { continue };
+        match row.state.fared() {
+            Some(fared) => counted.entry(day).or_insert(MailDay::none_on(day)).count(fared),
+            None => wrong.push(format!("outbox row {} is counted in {day}, and no mail server has it", row.row)),
+        }
+    }
+    let kept: BTreeMap<Date, MailDay> = step.now.mail_days.iter().map(|day| (day.day, *day)).collect();
+    if kept != counted {
+        wrong.push(format!("the mail of the days is counted as {kept:?}, and its rows say {counted:?}"));
     }
     wrong
 }

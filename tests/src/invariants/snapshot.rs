@@ -12,6 +12,7 @@ use bursar_core::domain::crossing::Crossing;
 use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::id::{Epoch, GrantId, KeyName, ProgrammeId};
 use bursar_core::domain::key::KeyHash;
+use bursar_core::domain::mail_day::MailDay;
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::request::Request;
 use bursar_core::domain::sign_in::{Session, SignIn};
@@ -20,7 +21,8 @@ use bursar_core::store::items::{
     Totals, Undeliverable,
 };
 use bursar_core::store::{
-    Account, AccountDay, CapsLook, Checkpoint, ForeignKey, Import, ImportChunk, Job, ModelDay, NobodysDay, SyncState,
+    Account, AccountDay, BulkStop, CapsLook, Checkpoint, ForeignKey, Import, ImportChunk, Job, MailServer, ModelDay,
+    NobodysDay, SyncState,
 };
 use bursar_local::engine::{Engine, Position};
 use bursar_local::provider::{KeySnapshot, Provider};
@@ -60,6 +62,9 @@ pub struct Snapshot {
     pub totals: Vec<Totals>,
     pub crossings: Vec<Crossing>,
     pub alarms: Vec<Alarm>,
+    /// How the mail of each day fared.
+    pub mail_days: Vec<MailDay>,
+    pub bulk_stop: Option<BulkStop>,
     /// How the sync stands.
     pub sync: Option<SyncState>,
     pub account_entries: Vec<AccountEntry>,
@@ -194,6 +199,8 @@ impl Snapshot {
             totals: Vec::new(),
             crossings: Vec::new(),
             alarms: Vec::new(),
+            mail_days: Vec::new(),
+            bulk_stop: None,
             sync: None,
             account_entries: Vec::new(),
             unknown: Vec::new(),
@@ -256,6 +263,9 @@ impl Snapshot {
             MailOf::KIND => decoded::<MailOf>(item).map(drop)?,
             Run::KIND => decoded::<Run>(item).map(drop)?,
             SyncState::KIND => self.sync = Some(decoded(item)?),
+            MailDay::KIND => self.mail_days.push(decoded(item)?),
+            BulkStop::KIND => self.bulk_stop = Some(decoded(item)?),
+            MailServer::KIND => decoded::<MailServer>(item).map(drop)?,
             Alarm::KIND => self.alarms.push(decoded(item)?),
             AccountEntry::KIND => self.account_entries.push(decoded(item)?),
             Account::KIND => decoded::<Account>(item).map(drop)?,

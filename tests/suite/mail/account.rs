@@ -14,17 +14,17 @@ use super::words::{html_says, redacted};
 use super::{PostOffice, address, soon};
 
 impl PostOffice {
-    async fn admin(&self) -> PersonId {
+    pub(super) async fn admin(&self) -> PersonId {
         self.table.person_of(&address("admin@example.edu"), soon()).await.unwrap()
     }
 
-    async fn raise(&self, cause: Cause) -> bool {
+    pub(super) async fn raise(&self, cause: Cause) -> bool {
         let (admins, now) = ([self.admin().await], self.stack.clock.now());
         self.table.raise(&Alarm::now(cause, now), &admins, now, soon()).await.unwrap()
     }
 
     /// What the mail of a cause says.
-    async fn told(&mut self, cause: Cause) -> String {
+    pub(super) async fn told(&mut self, cause: Cause) -> String {
         assert!(self.raise(cause).await);
         self.settle().await;
         let mail = self.the_mail();

@@ -64,7 +64,7 @@ async fn a_mail_that_is_never_taken_is_given_up_after_some_tries() {
     office.pass(480).await;
     assert_eq!(state(&office), "failed");
     assert!(office.said("given up") && office.said("Throttling"));
-    assert_eq!(office.the_mail().contents.subject, "Mail could not be sent: Throttling");
+    assert_eq!(office.the_mail().contents.subject, "Mail did not arrive: the mail server took no more mail for hours");
     office.pass(24 * 60).await;
     office.stop().await;
 }
@@ -130,8 +130,9 @@ async fn when_what_is_owed_cannot_be_read_the_row_is_free_for_the_next_at_once()
 #[tokio::test]
 async fn when_the_record_of_a_sent_mail_fails_it_is_sent_again_after_the_lease() {
     let mut office = asked().await;
-    // After the lease comes the link, in a transaction; the next put is the record.
-    office.stack.gate.at(Matcher::call("dynamodb:PutItem").of(FunctionName::Mail).nth(2), Verdict::KillBefore);
+    // The first transaction is the link, the second the record.
+    let record = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Mail).nth(2);
+    office.stack.gate.at(record, Verdict::KillBefore);
     office.watch.lost_a_mail();
     office.settle().await;
     office.pass(2).await;

@@ -1,10 +1,18 @@
 //! What SES reports of a mail, in any order and more than once, and what it ends.
 
-use bursar_core::store::items::Why;
-use bursar_local::invoke::FunctionName;
+use bursar_core::domain::mail_day::MailDay;
+use bursar_core::domain::window::utc_date;
+use bursar_core::store::BulkStop;
+use bursar_core::store::items::{MailState, Undeliverable, Why};
+use bursar_local::gate::{Matcher, Verdict};
+use bursar_local::invoke::{FunctionName, InvokeError};
+use jiff::SignedDuration;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
-use super::{PostOffice, address};
+use super::{PostOffice, address, word};
 
 async fn sent() -> (PostOffice, String) {
     let mut office = PostOffice::open().await;
@@ -83,4 +91,227 @@ async fn what_is_no_report_on_a_mail_of_ours_changes_nothing() {
     assert_eq!(office.states(), ["sent"]);
     assert_eq!(office.table.undeliverable(address("ada@example.edu").matched()).await.unwrap(), None);
     office.stop().await;
+}
+
+/// What SES says of a mail, in the words of this test.
+fn said(what: &str, mail: &str, row: &str, to: &str) -> Value {
+    let bounced = |kind: &str, sub: &str| json!({"bounceType": kind, "bounceSubType": sub, "bouncedRecipients": [{"emailAddress": to}]});
+    let mut message = json!({
+        "mail": {"messageId": mail, "headers": [{"name": "x-bursar-row", "value": row}]},
+    });
+    let (kind, told) = match what {
+        "delivered" => ("Delivery", json!({})),
+        "away" => ("Bounce", bounced("Transient", "General")),
+        "full" => ("Bounce", bounced("Transient", "MailboxFull")),
+        "gone" => ("Bounce", bounced("Permanent", "General")),
+        "suppressed" => ("Bounce", bounced("Permanent", "OnAccountSuppressionList")),
+        "unwanted" => ("Complaint", json!({"complainedRecipients": [{"emailAddress": to}]})),
+        // Nobody asked for it, or it lacks what it is about.
+        "opened" => ("Open", json!({})),
+        "rejected" => ("Reject", json!({"reason": "Bad content"})),
+        "hollow" => ("Bounce", Value::Null),
+        other => panic!("{other}"),
+    };
+    message["eventType"] = kind.into();
+    message[kind.to_lowercase()] = told;
+    json!({"Records": [{"EventSource": "aws:sns", "Sns": {"Message": message.to_string()}}]})
+}
+
+/// By how bad it is: what a row ends as, and the mark of its address.
+const ENDS: [(&str, &str, Option<Why>); 6] = [
+    ("away", "bounced", None),
+    ("delivered", "delivered", None),
+    ("full", "bounced", None),
+    ("gone", "bounced", Some(Why::Bounced)),
+    ("suppressed", "bounced", Some(Why::Suppressed)),
+    ("unwanted", "complained", Some(Why::Complained)),
+];
+
+/// What all of it comes to: the worst of the row, the weightiest of the address. Both bounces for good are alike to a row, so of
+/// them the first marks the address.
+fn expected(events: &[&str]) -> (&'static str, Option<Why>) {
+    let rank = |event: &str| ENDS.iter().position(|(name, ..)| *name == event);
+    let Some(worst) = events.iter().filter_map(|event| rank(event)).max() else { return ("sent", None) };
+    let (_, state, mut mark) = ENDS[worst];
+    if ENDS[worst].0 == "suppressed" {
+        let first = events.iter().find(|event| ["gone", "suppressed"].contains(event)).unwrap();
+        mark = ENDS[rank(first).unwrap()].2;
+    }
+    (state, mark)
+}
+
+#[tokio::test]
+async fn whatever_is_said_in_any_order_and_twice_the_end_is_the_same_for_row_address_and_count() {
+    let events = prop::sample::subsequence(
+        vec!["delivered", "away", "full", "gone", "suppressed", "unwanted", "opened", "rejected", "hollow"],
+        1..6,
+    );
+    let histories = (events, any::<bool>()).prop_flat_map(|(events, twice)| {
+        let all = if twice { [events.clone(), events].concat() } else { events };
+        // Before our own record of the sending, or after it.
+        (Just(all).prop_shuffle(), any::<bool>())
+    });
+    let mut runner = TestRunner::deterministic();
+    let mut office = PostOffice::open().await;
+    // So much comes back here that mail would stop, were it not that of a day before the one that stopped it last.
+    let (now, later) = (office.stack.clock.now(), SignedDuration::from_hours(48));
+    let of = MailDay::none_on(utc_date(now + later));
+    office.raw.keep(&BulkStop { at: now - later, of, let_go: None, version: 1 }).await.unwrap();
+    for number in 0..40 {
+        let (events, early) = histories.new_tree(&mut runner).unwrap().current();
+        let student = format!("s{number}@example.edu");
+        let case = format!("{events:?}, early: {early}");
+        let grant = if early {
+            // The record of the sending is held until everything was heard.
+            let record = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Mail);
+            let held = office.stack.gate.hold(record);
+            let grant = office.invite(&student).await;
+            let drain = {
+                let invoke = office.stack.invoke.clone();
+                tokio::spawn(async move { invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await })
+            };
+            held.arrived().await;
+            let sent = office.the_mail();
+            for event in &events {
+                office.say(event, &sent.id, &student).await.unwrap();
+            }
+            held.release(Verdict::Pass).unwrap();
+            drain.await.unwrap().unwrap();
+            grant
+        } else {
+            let grant = office.invite(&student).await;
+            office.settle().await;
+            let sent = office.the_mail();
+            for event in &events {
+                office.say(event, &sent.id, &student).await.unwrap();
+            }
+            grant
+        };
+        let rows = office.table.mails_of(&office.programme, &grant).await.unwrap();
+        let mark = office.table.undeliverable(address(&student).matched()).await.unwrap().map(|mark| mark.why);
+        assert_eq!((word(&rows[0].state), mark), expected(&events), "{case}");
+        // That the counts are those of the rows is an invariant.
+        office.watch.check().await;
+    }
+    let day = office.table.mail_day(utc_date(office.stack.clock.now())).await.unwrap();
+    assert!(
+        day.sent >= 40 && day.delivered > 0 && day.returned > 0 && day.bounced > 0 && day.complained > 0,
+        "{day:?}"
+    );
+    assert!(office.said("SES tells of what is not asked of it") && office.said("Reject"));
+    office.unread();
+    office.stack.stop().await.unwrap();
+}
+
+impl PostOffice {
+    async fn say(&self, what: &str, mail: &str, to: &str) -> Result<Value, InvokeError> {
+        let raw = self.stack.ses.mail(mail).unwrap();
+        let row = bursar_local::inbox::Contents::of(&raw.raw).headers["X-Bursar-Row"].clone();
+        self.stack.invoke.invoke(FunctionName::Mail, said(what, mail, &row, to)).await
+    }
+
+    async fn bounced_row(&self) -> (MailState, Option<Undeliverable>, MailDay) {
+        let rows = self.watch.seen().unwrap().outbox.clone();
+        let link = rows.into_iter().find(|row| row.mail.kind() == "link").unwrap();
+        let mark = self.table.undeliverable(address("ada@example.edu").matched()).await.unwrap();
+        (link.state, mark, self.table.mail_day(utc_date(self.stack.clock.now())).await.unwrap())
+    }
+}
+
+#[tokio::test]
+async fn whatever_becomes_of_the_write_an_event_that_comes_again_leaves_row_address_and_count_once() {
+    for verdict in [
+        "fail-before",
+        "lose-answer",
+        "kill-before",
+        "kill-after",
+        "conflict",
+        "throttle",
+        "condition-read-back",
+        "status-500-after",
+    ] {
+        let (mut office, mail) = sent().await;
+        let write = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Mail);
+        office.stack.gate.at(write, verdict.parse::<Verdict>().unwrap());
+        // SNS hands on again what failed.
+        for _ in 0..3 {
+            if office.say("gone", &mail, "ada@example.edu").await.is_ok() {
+                break;
+            }
+        }
+        office.say("gone", &mail, "ada@example.edu").await.unwrap();
+        office.watch.check().await;
+        let (state, mark, day) = office.bounced_row().await;
+        assert_eq!((word(&state), mark.unwrap().why, day.bounced), ("bounced", Why::Bounced, 1), "{verdict}");
+        office.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_comes_when_its_row_is_gone_still_ends_mail_to_the_address() {
+    let (mut office, mail) = sent().await;
+    let row = "01KDVDKFG00000000000000000";
+    for _ in 0..2 {
+        let event = said("gone", &mail, row, "ada@example.edu");
+        assert_eq!(office.stack.invoke.invoke(FunctionName::Mail, event).await, Ok(Value::Null));
+    }
+    let event = said("unwanted", &mail, row, "ada@example.edu");
+    office.stack.invoke.invoke(FunctionName::Mail, event).await.unwrap();
+    let mark = office.table.undeliverable(address("ada@example.edu").matched()).await.unwrap().unwrap();
+    assert_eq!(mark.why, Why::Complained);
+    office.pass(2).await;
+    assert_eq!(office.states(), ["sent"]);
+    office.finish().await;
+}
+
+#[tokio::test]
+async fn an_alert_whose_recipient_cannot_be_mailed_is_a_dead_letter_that_an_admin_hears_of() {
+    let mut office = PostOffice::open().await;
+    let (now, frida) = (office.stack.clock.now(), address("frida.faculty@example.edu"));
+    let mark = Undeliverable { address: frida.matched().clone(), why: Why::Bounced, at: now };
+    office.table.end_mail_to(&[mark], super::soon()).await.unwrap();
+    let person = office.table.person_of(&frida, super::soon()).await.unwrap();
+    let people = [person, office.admin().await];
+    office.cross_to(80, office.steadily(1, 3_359_999_001), &people).await;
+    office.settle().await;
+    let unread = office.unread();
+    let subjects: Vec<_> = unread.iter().map(|mail| (mail.to.as_str(), mail.contents.subject.as_str())).collect();
+    assert_eq!(
+        subjects,
+        [
+            ("admin@example.edu", "CS pilot has used 83% of $4,000"),
+            ("admin@example.edu", "Mail did not arrive: mail to the recipient comes back or is not wanted"),
+        ]
+    );
+    let mut states = office.states();
+    states.sort_unstable();
+    assert_eq!(states, ["failed", "sent", "sent", "sent"], "the key's notice is one of them");
+    office.stack.clock.advance(SignedDuration::from_mins(1)).unwrap();
+    let (dead, count) = office.table.dead_mails(now - SignedDuration::from_hours(1), 10).await.unwrap();
+    assert_eq!((dead.len(), count), (1, 1));
+    office.stop().await;
+}
+
+#[tokio::test]
+async fn of_two_recipients_one_of_whom_bounces_the_other_is_served_and_an_admin_hears_once() {
+    let mut office = PostOffice::open().await;
+    let mut people = Vec::new();
+    for one in ["frida.faculty@example.edu", "fred@example.edu"] {
+        people.push(office.table.person_of(&address(one), super::soon()).await.unwrap());
+    }
+    office.cross_to(80, office.steadily(1, 3_359_999_001), &people).await;
+    office.settle().await;
+    let mut unread = office.unread();
+    unread.sort_by(|one, other| one.to.cmp(&other.to));
+    assert_eq!(unread.len(), 2);
+    for _ in 0..2 {
+        office.say("gone", &unread[0].id, &unread[0].to).await.unwrap();
+        office.say("delivered", &unread[1].id, &unread[1].to).await.unwrap();
+    }
+    office.settle().await;
+    assert_eq!(office.the_mail().contents.subject, "Mail did not arrive: it came back for good");
+    let mut states = office.states();
+    states.sort_unstable();
+    assert_eq!(states, ["bounced", "delivered", "sent", "sent"], "the key's notice is one of them");
+    office.finish().await;
 }

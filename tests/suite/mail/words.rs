@@ -195,7 +195,7 @@ impl PostOffice {
     }
 
     /// As much on each of so many days up to now.
-    fn steadily(&self, days: i64, each: i64) -> Days {
+    pub(super) fn steadily(&self, days: i64, each: i64) -> Days {
         let (mut spent, today) = (Days::default(), utc_date(self.stack.clock.now()));
         for ago in 0..days {
             spent.add(&Days::on_one(today.checked_sub(ago.days()).unwrap(), Usd::from_micros(each)));
@@ -203,8 +203,13 @@ impl PostOffice {
         spent
     }
 
-    /// Somebody spends more than anybody may, and a crossing of it is told to one person.
+    /// Somebody spends more than anybody may, and a crossing of it is told.
     async fn cross(&mut self, threshold: u8, days: Days) {
+        let faculty = self.table.person_of(&address("Frida.Faculty@example.edu"), soon()).await.unwrap();
+        self.cross_to(threshold, days, &[faculty]).await;
+    }
+
+    pub(super) async fn cross_to(&mut self, threshold: u8, days: Days, recipients: &[PersonId]) {
         let grant = self.enrol(&format!("ada.{threshold}@example.edu")).await;
         self.claim(&grant).await;
         assert_eq!(self.unread().len(), 1);
@@ -214,7 +219,6 @@ impl PostOffice {
         let (before, last_used_at, in_window, of_all) = (Usd::ZERO, None, spent, used.clone());
         let reading = Reading { programme, grant, epoch, used, window, in_window, before, last_used_at, as_of };
         self.table.note_reading(&reading).await.unwrap();
-        let faculty = self.table.person_of(&address("Frida.Faculty@example.edu"), soon()).await.unwrap();
         let (programme, now) = (self.programme.clone(), self.stack.clock.now());
         let totals = Totals {
             programme: programme.clone(),
@@ -238,7 +242,7 @@ impl PostOffice {
             told: true,
             mails: Vec::new(),
         };
-        assert!(self.table.record_crossings(&[crossing], &[faculty], now, soon()).await.unwrap());
+        assert!(self.table.record_crossings(&[crossing], recipients, now, soon()).await.unwrap());
     }
 }
 

@@ -331,6 +331,7 @@ mod tests {
             "provider:GET /activity",
             "provider:POST /analytics/query",
             "ses:GetSendQuota",
+            "ses:GetAccountSendingEnabled",
             "secretsmanager:GetSecretValue",
         ] {
             assert!(!effect(name), "{name}");

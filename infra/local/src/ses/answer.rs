@@ -10,6 +10,7 @@ use uuid::Uuid;
 pub(super) enum Refusal {
     Throttled(String),
     Rejected(String),
+    Paused,
     Invalid(String),
     UnknownAction(String),
     Malformed(String),
@@ -33,6 +34,10 @@ impl IntoResponse for Refusal {
         let (status, side, code, message) = match self {
             Refusal::Throttled(message) => (StatusCode::BAD_REQUEST, "Sender", "Throttling", message),
             Refusal::Rejected(message) => (StatusCode::BAD_REQUEST, "Sender", "MessageRejected", message),
+            Refusal::Paused => {
+                let message = "Email sending is disabled for this account.".to_owned();
+                (StatusCode::BAD_REQUEST, "Sender", "AccountSendingPausedException", message)
+            }
             Refusal::Invalid(message) => (StatusCode::BAD_REQUEST, "Sender", "InvalidParameterValue", message),
             Refusal::Malformed(message) => (StatusCode::BAD_REQUEST, "Sender", "MalformedQueryString", message),
             Refusal::UnknownAction(action) => {

@@ -64,6 +64,10 @@ struct State {
     read: usize,
     faults: Faults,
     quota: Quota,
+    /// Whether it sends for this account.
+    enabled: bool,
+    /// In the sandbox, the addresses that it sends to.
+    verified: Option<Vec<String>>,
     relay: Option<Relay>,
 }
 
@@ -79,7 +83,15 @@ impl Ses {
     /// With the mails of earlier runs, the quota of production, no faults and no relay.
     pub fn new(kept: Kept, clock: Clock) -> Result<Ses> {
         let mails = kept.all(MAILS)?.into_iter().map(|(_, mail)| mail).collect();
-        let state = State { mails, read: 0, faults: Faults::default(), quota: Quota::PRODUCTION, relay: None };
+        let state = State {
+            mails,
+            read: 0,
+            faults: Faults::default(),
+            quota: Quota::PRODUCTION,
+            enabled: true,
+            verified: None,
+            relay: None,
+        };
         Ok(Ses(Arc::new(Inner { kept, clock, state: Mutex::new(state) })))
     }
 
@@ -127,6 +139,22 @@ impl Ses {
         self.state().quota = quota;
     }
 
+    /// Puts the account into the sandbox, where only these addresses can be mailed.
+    pub fn set_sandbox(&self, verified: &[&str]) {
+        let mut state = self.state();
+        state.quota = Quota::SANDBOX;
+        state.verified = Some(verified.iter().map(|address| address.to_lowercase()).collect());
+    }
+
+    /// Pauses or resumes sending for the whole account.
+    pub fn set_enabled(&self, enabled: bool) {
+        self.state().enabled = enabled;
+    }
+
+    fn is_enabled(&self) -> bool {
+        self.state().enabled
+    }
+
     /// From now on each accepted mail is also handed to the mail server at `smtp://host:port`, before SES answers.
     pub fn set_relay(&self, url: &str) -> Result<()> {
         self.state().relay = Some(Relay::to(url)?);
@@ -152,9 +180,9 @@ impl Ses {
         let fault = self.state().faults.next(&mail.to);
         let refusal = match fault {
             Some(Fault::Throttle) => Some(Refusal::Throttled("Maximum sending rate exceeded.".into())),
-            Some(Fault::Reject) => Some(Refusal::Rejected("Email address is not verified.".into())),
+            Some(Fault::Reject) => Some(Refusal::Rejected("The message was refused.".into())),
             Some(Fault::Fail) => Some(Refusal::Failed),
-            Some(Fault::Lose) | None => self.over_quota(mail.to.len()),
+            Some(Fault::Lose) | None => self.refusal(&mail.to),
         };
         if let Some(refusal) = refusal {
             return Ok(Outcome::Refused(refusal));
@@ -168,6 +196,23 @@ impl Ses {
         let id = mail.id.clone();
         self.keep(mail)?;
         Ok(if fault == Some(Fault::Lose) { Outcome::AnswerLost } else { Outcome::Accepted(id) })
+    }
+
+    fn refusal(&self, to: &[String]) -> Option<Refusal> {
+        if !self.is_enabled() {
+            return Some(Refusal::Paused);
+        }
+        let verified = self.state().verified.clone();
+        let is_unknown =
+            |address: &&String| verified.as_ref().is_some_and(|verified| !verified.contains(&address.to_lowercase()));
+        let unknown: Vec<&str> = to.iter().filter(is_unknown).map(String::as_str).collect();
+        if !unknown.is_empty() {
+            return Some(Refusal::Rejected(format!(
+                "Email address is not verified. The following identities failed the check in region US-EAST-1: {}",
+                unknown.join(", ")
+            )));
+        }
+        self.over_quota(to.len())
     }
 
     fn over_quota(&self, recipients: usize) -> Option<Refusal> {

@@ -30,6 +30,7 @@ async fn answer(State(ses): State<Ses>, form: Result<Form<Vec<(String, String)>>
         action @ "SendEmail" => send(ses, action, submission::of_parts(&fields, now)).await,
         action @ "SendRawEmail" => send(ses, action, submission::of_raw(&fields, now)).await,
         action @ "GetSendQuota" => quota(&ses, action),
+        action @ "GetAccountSendingEnabled" => result(action, &[("Enabled", ses.is_enabled().to_string())]),
         other => Refusal::UnknownAction(other.to_owned()).into_response(),
     }
 }

@@ -1,0 +1,30 @@
+//! Stops mail without hurry when too much of a day's mail came back or was complained about, and tells the admins. Urgent mail goes on.
+
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::alarm::{Alarm, Cause};
+use bursar_core::store::{BulkStop, StoreError};
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use crate::App;
+
+impl App {
+    /// Whether mail without hurry is stopped, with what is known of this day's mail.
+    pub(crate) async fn judge(&self, day: Date, now: Timestamp, deadline: Deadline) -> Result<bool, StoreError> {
+        let last = self.table.bulk_stop().await?;
+        if last.as_ref().is_some_and(|last| last.holds(now)) {
+            return Ok(true);
+        }
+        let mail_day = self.table.mail_day(day).await?;
+        if !BulkStop::is_new_reason(last.as_ref(), &mail_day) {
+            return Ok(false);
+        }
+        tracing::error!(?mail_day, "so much mail came back that mail without hurry is stopped");
+        // Told first: whoever dies between the two is followed by one who does both.
+        let admins = self.table.people_of(&self.config.admins, deadline).await?;
+        let cause = Cause::BulkStopped { mail_day };
+        self.table.raise(&Alarm::now(cause, now), &admins, now, deadline).await?;
+        self.table.stop_bulk(mail_day, last, now).await?;
+        Ok(true)
+    }
+}

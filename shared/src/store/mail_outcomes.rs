@@ -1,0 +1,175 @@
+//! What the mail server says became of a mail: the row, the count of its day and the address that mail must not go to any more, in
+//! one transaction. And what of it needs a person: what waits, what was given up, who cannot be reached.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::future::try_join_all;
+use jiff::Timestamp;
+
+use super::act::{At, entry_on, new_ulid};
+use super::commit::{Commit, Pauses, Transaction, number};
+use super::items::{self, Item, MailClass, MailState, OutboxRow, OwedMail, Queue, Resent, Stored, Undeliverable};
+use super::keys;
+use super::outbox::BETWEEN_RESENT;
+use super::{StoreError, Table};
+use crate::deadline::Deadline;
+use crate::domain::address::MatchedAddress;
+use crate::domain::audit::{Act, Actor, What};
+use crate::domain::grant::Grant;
+use crate::domain::window::utc_date;
+use crate::sdk_error::reduce;
+
+/// Mail that is owed and was not sent yet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Waiting {
+    pub mails: u64,
+    /// When the oldest of it was written.
+    pub since: Option<Timestamp>,
+}
+
+/// Addresses that mail is not sent to any more, and since when.
+pub type Unreachable = BTreeMap<MatchedAddress, Timestamp>;
+
+impl Table {
+    /// Writes down what the mail server says of a mail that was read so, counts it once in the day on which the server took it, and
+    /// ends mail to these addresses. None when somebody else wrote meanwhile.
+    pub async fn mail_fared(
+        &self,
+        row: &OutboxRow,
+        state: MailState,
+        ends: &[Undeliverable],
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<Option<OutboxRow>, StoreError> {
+        let day = row.counted_on.unwrap_or(utc_date(now));
+        let (before, counted) = (row.counted_on.and_then(|_| row.state.fared()), state.fared());
+        let after = OutboxRow { state, counted_on: Some(day), version: row.version + 1, ..row.clone() };
+        let transaction = self.transaction().replace(&after, row.version)?.counting(day, before, counted)?;
+        let transaction = self.ending(transaction, ends).await?;
+        Ok((self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done).then_some(after))
+    }
+
+    /// Ends mail to these addresses, for a mail whose row is gone.
+    pub async fn end_mail_to(&self, ends: &[Undeliverable], deadline: Deadline) -> Result<(), StoreError> {
+        let mut pauses = Pauses::until(deadline);
+        loop {
+            let transaction = self.ending(self.transaction(), ends).await?;
+            if transaction.is_empty() || self.commit(transaction, &mut pauses).await? == Commit::Done {
+                return Ok(());
+            }
+            if !pauses.pause().await {
+                return Err(StoreError::Contended);
+            }
+        }
+    }
+
+    /// What was said first stays, unless the new is weightier.
+    async fn ending(&self, mut transaction: Transaction, ends: &[Undeliverable]) -> Result<Transaction, StoreError> {
+        for mark in ends {
+            transaction = match self.undeliverable(&mark.address).await? {
+                None => transaction.create(mark)?,
+                Some(known) if known.why < mark.why => {
+                    let why = AttributeValue::S(known.why.as_str().to_owned());
+                    transaction.create_or_replace(mark, "why = :why", &[(":why", why)])?
+                }
+                Some(_) => transaction,
+            };
+        }
+        Ok(transaction)
+    }
+
+    /// By hand: mail to this grant's person is tried again, beginning with the roster mail. Should it come back, it ends again. False
+    /// when that was sent by hand within the hour, or the mark is another by now.
+    pub async fn allow_mail(
+        &self,
+        at: At<'_>,
+        grant: &Grant,
+        mark: &Undeliverable,
+        by: &Actor,
+    ) -> Result<bool, StoreError> {
+        let At { programme, grant: id, now, deadline } = at;
+        let (programme, id) = (programme.clone(), id.clone());
+        let resent = Resent { programme: programme.clone(), grant: id.clone(), resent_at: now };
+        let row = OutboxRow::owed(new_ulid(now), MailClass::Bulk, OwedMail::Roster { programme, grant: id }, now);
+        let what = What::new(Act::MailAllowed).changing(mark.why.as_str(), "tried again");
+        let hour_ago = number((now - BETWEEN_RESENT).as_millisecond());
+        let transaction = self
+            .transaction()
+            .create_or_replace(&resent, "resent_at <= :hour_ago", &[(":hour_ago", hour_ago)])?
+            .forgetting(mark)?
+            .owing(&row)?
+            .witnessed_by(&entry_on(grant, by.clone(), what, now))?;
+        Ok(self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done)
+    }
+
+    /// Every address that mail is not sent to any more. The index is a moment behind.
+    pub async fn unreachable(&self) -> Result<Unreachable, StoreError> {
+        let mut found = Unreachable::new();
+        let each = |item: &Item| {
+            let since = item.get("due").and_then(|due| due.as_s().ok()).and_then(|due| due.parse().ok());
+            found.extend(keys::undeliverable_address_of(&items::key_of(item)).zip(since));
+        };
+        self.each_in(Queue::Unreachable, "", each).await?;
+        Ok(found)
+    }
+
+    /// What is owed and was not sent yet. The index is a moment behind.
+    pub async fn waiting(&self) -> Result<Waiting, StoreError> {
+        let mut waiting = Waiting::default();
+        for queue in [Queue::UrgentMail, Queue::BulkMail] {
+            let each = |item: &Item| {
+                waiting.mails += 1;
+                let row = keys::outbox_row_of(&items::key_of(item)).map(|row| row.timestamp_ms());
+                let written = row.and_then(|at| Timestamp::from_millisecond(at.try_into().ok()?).ok());
+                waiting.since = waiting.since.into_iter().chain(written).min();
+            };
+            self.each_in(queue, "", each).await?;
+        }
+        Ok(waiting)
+    }
+
+    /// Mail that was given up since then, newest first: the newest `limit` of them, and how many they are.
+    pub async fn dead_mails(&self, since: Timestamp, limit: usize) -> Result<(Vec<OutboxRow>, usize), StoreError> {
+        let mut dead = Vec::new();
+        let each = |item: &Item| dead.extend(keys::outbox_row_of(&items::key_of(item)));
+        self.each_in(Queue::DeadMail, &keys::due(since), each).await?;
+        let rows = try_join_all(dead.iter().rev().take(limit).map(|row| self.mail(*row))).await?;
+        Ok((rows.into_iter().flatten().collect(), dead.len()))
+    }
+
+    /// Every entry of a queue from there on, first due first.
+    async fn each_in(&self, queue: Queue, from: &str, mut take: impl FnMut(&Item)) -> Result<(), StoreError> {
+        let query: QueryFluentBuilder = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .index_name("due")
+            .key_condition_expression("queue = :queue AND due >= :from")
+            .expression_attribute_values(":queue", AttributeValue::S(queue.as_str().to_owned()))
+            // No text sorts before a digit that is none.
+            .expression_attribute_values(
+                ":from",
+                AttributeValue::S(if from.is_empty() { "0" } else { from }.to_owned()),
+            );
+        let mut next = None;
+        loop {
+            let page = query.clone().set_exclusive_start_key(next).send().await;
+            let page = page.map_err(|error| StoreError::Service(reduce(&error)))?;
+            page.items.iter().flatten().for_each(&mut take);
+            next = page.last_evaluated_key;
+            if next.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Transaction {
+    /// Takes a mark off, as it was read.
+    pub(super) fn forgetting(self, mark: &Undeliverable) -> Result<Transaction, StoreError> {
+        let why = AttributeValue::S(mark.why.as_str().to_owned());
+        self.remove(&mark.key(), "why = :why", &[(":why", why)])
+    }
+}

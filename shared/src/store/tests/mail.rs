@@ -1,0 +1,22 @@
+//! The raw form of what is kept of the mail as a whole.
+
+use super::super::mail_days::{BulkStop, LetGo, MailServer};
+use super::{at, raw};
+use crate::domain::mail_day::MailDay;
+
+fn a_day() -> MailDay {
+    let day = "2026-01-02".parse().unwrap();
+    MailDay { day, sent: 500, delivered: 470, returned: 3, bounced: 14, complained: 1 }
+}
+
+/// Each of them.
+pub(super) fn items() -> String {
+    let let_go = Some(LetGo { by: "fedcba9876543210".parse().unwrap(), at: at("2026-01-02T10:00:00Z") });
+    let (as_of, stopped_at) = (at("2026-01-02T11:00:00Z"), at("2026-01-02T09:00:00Z"));
+    [
+        raw(&a_day()),
+        raw(&BulkStop { at: stopped_at, of: a_day(), let_go, version: 2 }),
+        raw(&MailServer { as_of, per_day: Some(50_000), per_second: 14.0, sent: 500, enabled: true }),
+    ]
+    .join("\n")
+}

@@ -1,0 +1,118 @@
+//! When too much mail comes back: mail without hurry stops, an admin hears once, urgent mail goes on, and it is let go on by a press
+//! or by the next day.
+
+use bursar_core::domain::mail_day::MailDay;
+use bursar_core::domain::window::utc_date;
+use bursar_core::store::items::MailState;
+use bursar_core::store::{BulkStop, WentOn};
+use bursar_local::gate::{Matcher, Verdict};
+use bursar_local::invoke::FunctionName;
+
+use super::{PostOffice, soon};
+
+impl PostOffice {
+    /// So many mails of today came back before, and so many did not. The rows are not kept, so nobody looks at the counts here.
+    async fn fared(&self, sent: u64, bounced: u64) {
+        let day = utc_date(self.stack.clock.now());
+        self.raw.keep(&MailDay { sent, bounced, ..MailDay::none_on(day) }).await.unwrap();
+    }
+
+    async fn drained(&self) -> serde_json::Value {
+        let task = serde_json::json!({"task": "drain"});
+        self.stack.invoke.invoke(FunctionName::Mail, task).await.unwrap()
+    }
+
+    async fn stop_of(&self) -> Option<BulkStop> {
+        self.table.bulk_stop().await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn bulk_mail_stops_when_the_tenth_of_a_hundred_comes_back_and_urgent_mail_goes_on() {
+    let office = PostOffice::open().await;
+    office.fared(99, 9).await;
+    let (ada, bob) = (office.invite("ada@example.edu").await, office.invite("bob@example.edu").await);
+    // One goes out and comes back.
+    office.stack.ses.set_quota(bursar_local::ses::Quota { per_day: 2, per_second: 1_000 });
+    office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
+    let sent = office.the_mail();
+    let event = serde_json::json!({"mail": sent.id, "type": "bounce", "permanent": true});
+    let events = format!("{}/events", office.stack.ready.inbox);
+    for _ in 0..2 {
+        assert_eq!(reqwest::Client::new().post(&events).json(&event).send().await.unwrap().status(), 200);
+    }
+    let stop = office.stop_of().await.unwrap();
+    assert_eq!((stop.of.sent, stop.of.bounced, stop.version), (100, 10, 1));
+
+    office.stack.ses.set_quota(bursar_local::ses::Quota::PRODUCTION);
+    office.ask("admin@example.edu").await;
+    office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
+    let mut subjects: Vec<_> = office.unread().into_iter().map(|mail| mail.contents.subject).collect();
+    subjects.sort();
+    assert_eq!(subjects, ["So much mail came back that bulk mail is stopped", "Your link to sign in to Bursar"]);
+    assert_eq!(office.drained().await["bulk_stopped"], true);
+    let waits = [&ada, &bob].map(|grant| office.table.mails_of(&office.programme, grant));
+    let waits = futures_util::future::try_join_all(waits).await.unwrap().concat();
+    assert_eq!(waits.iter().filter(|row| matches!(row.state, MailState::Waiting { .. })).count(), 1);
+
+    // By hand.
+    let (admin, now) = (office.admin().await, office.stack.clock.now());
+    assert_eq!(
+        office.table.let_bulk_go_on(now + jiff::SignedDuration::from_mins(1), &admin, now, soon()).await.unwrap(),
+        WentOn::NotThis
+    );
+    for expected in [WentOn::Done, WentOn::Already] {
+        assert_eq!(office.table.let_bulk_go_on(stop.at, &admin, now, soon()).await.unwrap(), expected);
+    }
+    office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
+    office.the_mail();
+    // Nine more since are no new reason, ten are.
+    office.fared(110, 19).await;
+    assert_eq!(office.drained().await["bulk_stopped"], false);
+    office.fared(110, 20).await;
+    office.invite("cyd@example.edu").await;
+    office.drained().await;
+    assert_eq!(office.stop_of().await.unwrap().let_go, None);
+    assert_eq!(office.unread().len(), 0, "told once a day");
+    office.stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_stopped_goes_on_the_next_day() {
+    let office = PostOffice::open().await;
+    office.fared(100, 50).await;
+    office.invite("ada@example.edu").await;
+    office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
+    assert_eq!(office.the_mail().contents.kind.as_deref(), Some("account"));
+    for hours in [13, 2] {
+        assert_eq!(office.unread().len(), 0, "{hours}");
+        office.stack.schedules.advance(jiff::SignedDuration::from_hours(hours)).await.unwrap();
+    }
+    assert_eq!(office.the_mail().contents.kind.as_deref(), Some("roster"));
+    office.stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_dies_between_telling_and_stopping_is_followed_by_one_who_does_both() {
+    for call in ["dynamodb:TransactWriteItems", "dynamodb:PutItem"] {
+        for verdict in [Verdict::KillBefore, Verdict::KillAfter] {
+            let office = PostOffice::open().await;
+            office.fared(100, 50).await;
+            office.admin().await;
+            office.drained().await;
+            office.invite("ada@example.edu").await;
+            let write = Matcher::call(call).of(FunctionName::Mail);
+            // The first put is what the mail server says of itself.
+            let write = if call.ends_with("PutItem") { write.nth(2) } else { write };
+            office.stack.gate.at(write, verdict.clone());
+            office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
+            // Whoever was to send what is told may be the one that died.
+            office.stack.schedules.advance(jiff::SignedDuration::from_mins(3)).await.unwrap();
+            assert!(office.stop_of().await.is_some(), "{call} {verdict}");
+            let mails = office.unread();
+            assert_eq!(mails.len(), 1, "{call} {verdict}");
+            assert_eq!(mails[0].contents.kind.as_deref(), Some("account"));
+            office.stack.stop().await.unwrap();
+        }
+    }
+}
