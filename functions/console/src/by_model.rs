@@ -2,25 +2,21 @@
 //! no model is known. Whose use it was the sync has decided.
 
 use std::collections::BTreeMap;
-use std::ops::AddAssign;
 
-use bursar_core::domain::days::{Days, Known};
-use bursar_core::domain::models::{GroupUse, Nobodys, NobodysUse};
+use bursar_core::domain::days::Days;
+use bursar_core::domain::models::{
+    GroupUse, NOT_BY_MODEL, Nobodys, NobodysUse, Sums, beyond_models, cost_in_words, named,
+};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::Used;
-use bursar_core::domain::span::Span;
+use bursar_core::domain::span::{Span, stretches};
 use bursar_core::store::SyncState;
-use jiff::ToSpan;
 use jiff::civil::Date;
 
 use crate::show;
 
 /// More lines are put together into one.
 const MOST_LINES: usize = 100;
-/// Models that the sync put together, or that the provider does not name.
-const NOT_TOLD_APART: &str = "models that are not told apart";
-/// What keys used beyond all that the provider told by model.
-const NOT_BY_MODEL: &str = "not told by model";
 
 /// The days of a span, and what is known of them.
 pub(crate) struct Told {
@@ -52,19 +48,12 @@ pub(crate) struct Line {
     pub(crate) requests: Option<u64>,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-struct Sums {
-    spent: Usd,
-    byok: Usd,
-    requests: u64,
-}
-
 impl Told {
     /// What is known of the days of a span until yesterday. `first` is the first day on which anything can have been used.
     fn of(state: &SyncState, (from, to): (Date, Date), first: Date, today: Date) -> Told {
         let yesterday = today.yesterday().unwrap_or(today);
         let days = (from.max(first), to.min(yesterday));
-        let missing = unknown(days, |day| state.knows_models_of(day));
+        let missing = stretches(days, |day| state.knows_models_of(day));
         let until = state.models_until;
         Told { days, until, missing: until.and_then(|_| words(&missing)) }
     }
@@ -99,13 +88,15 @@ pub(crate) fn of_programme(days: &[Vec<GroupUse>], used: Option<&Used>, told: &T
     let uses = || days.iter().flatten();
     let mut models: BTreeMap<(String, String), Sums> = BTreeMap::new();
     let mut groups: BTreeMap<(String, String), Sums> = BTreeMap::new();
-    for GroupUse { group, model, spent, byok, requests } in uses() {
-        let sums = Sums { spent: *spent, byok: *byok, requests: *requests };
-        *models.entry((String::new(), named(model))).or_default() += sums;
-        let group = group.clone().unwrap_or_else(|| "without a group".to_owned());
-        *groups.entry((group, named(model))).or_default() += sums;
+    for used in uses() {
+        let (sums, model) = (Sums::from(used), named(&used.model).to_owned());
+        *models.entry((String::new(), model.clone())).or_default() += sums;
+        let group = used.group.clone().unwrap_or_else(|| "without a group".to_owned());
+        *groups.entry((group, model)).or_default() += sums;
     }
-    let rest = used.and_then(|used| beyond(models.values(), used, told));
+    let rest = used.zip(told.until).and_then(|(used, until)| {
+        beyond_models(Sums::of_all(models.values()), used, (told.days.0, until.min(told.days.1)))
+    });
     if uses().all(|of| of.group.is_none()) {
         groups.clear();
     }
@@ -125,28 +116,10 @@ pub(crate) fn of_programme(days: &[Vec<GroupUse>], used: Option<&Used>, told: &T
 pub(crate) fn of_nobody(days: &[Vec<NobodysUse>]) -> Lines {
     let mut sums: BTreeMap<(String, String), Sums> = BTreeMap::new();
     for NobodysUse { why, name, model, spent, byok, requests } in days.iter().flatten() {
-        let key = (whose(*why, name.as_deref()), named(model));
+        let key = (whose(*why, name.as_deref()), named(model).to_owned());
         *sums.entry(key).or_default() += Sums { spent: *spent, byok: *byok, requests: *requests };
     }
     Lines::of(sums)
-}
-
-/// What keys used beyond the models, if that is a cent at least: rows are rounded up one by one.
-fn beyond<'a>(models: impl Iterator<Item = &'a Sums>, used: &Used, told: &Told) -> Option<Sums> {
-    let (from, to) = (told.days.0, told.until?.min(told.days.1));
-    let [credits, byok] = [&used.credits, &used.byok].map(|days| days.between(from, to, Some(to)));
-    if from > to || credits.known != Known::Exactly || byok.known != Known::Exactly {
-        return None;
-    }
-    let mut told = Sums::default();
-    models.for_each(|sums| told += *sums);
-    let at_least_a_cent = |more: Usd| if more >= Usd::CENT { more } else { Usd::ZERO };
-    let (spent, byok) = (at_least_a_cent(credits.spent - told.spent), at_least_a_cent(byok.spent - told.byok));
-    (spent > Usd::ZERO || byok > Usd::ZERO).then_some(Sums { spent, byok, requests: 0 })
-}
-
-fn named(model: &str) -> String {
-    if model.is_empty() { NOT_TOLD_APART.to_owned() } else { model.to_owned() }
 }
 
 fn whose(why: Nobodys, name: Option<&str>) -> String {
@@ -168,8 +141,7 @@ impl Lines {
         // The sort is stable, so equal ones stay in the order of their names.
         sums.sort_by_key(|(_, sums)| std::cmp::Reverse(sums.spent + sums.byok));
         let smallest = sums.split_off(sums.len().min(MOST_LINES));
-        let mut rest = Sums::default();
-        smallest.iter().for_each(|(_, sums)| rest += *sums);
+        let rest = Sums::of_all(smallest.iter().map(|(_, sums)| sums));
         if !smallest.is_empty() {
             sums.push(((String::new(), format!("{} further lines together", smallest.len())), rest));
         }
@@ -188,35 +160,13 @@ impl Lines {
 impl Line {
     /// What one request cost on average, to a hundredth of a cent, rounded up.
     pub(crate) fn per_request(&self) -> Option<String> {
-        let requests = self.requests.filter(|requests| *requests > 0)?;
-        let micros = u64::try_from((self.spent + self.byok).micros()).ok()?;
-        let hundredths = micros.div_ceil(requests.saturating_mul(100));
-        Some(format!("${}.{:04}", hundredths / 10_000, hundredths % 10_000))
+        let sums = Sums { spent: self.spent, byok: self.byok, requests: self.requests? };
+        sums.per_request().map(cost_in_words)
     }
 
     pub(crate) fn requests(&self) -> String {
         self.requests.map_or_else(|| "not known".to_owned(), show::count)
     }
-}
-
-impl AddAssign for Sums {
-    fn add_assign(&mut self, other: Sums) {
-        self.spent += other.spent;
-        self.byok += other.byok;
-        self.requests = self.requests.saturating_add(other.requests);
-    }
-}
-
-/// The stretches of days of which something is not known.
-fn unknown((from, to): (Date, Date), is_known: impl Fn(Date) -> bool) -> Vec<(Date, Date)> {
-    let mut stretches: Vec<(Date, Date)> = Vec::new();
-    for day in from.series(1.day()).take_while(|day| *day <= to).filter(|day| !is_known(*day)) {
-        match stretches.last_mut() {
-            Some((_, last)) if last.tomorrow().ok() == Some(day) => *last = day,
-            _ => stretches.push((day, day)),
-        }
-    }
-    stretches
 }
 
 fn words(stretches: &[(Date, Date)]) -> Option<String> {
@@ -298,12 +248,12 @@ mod tests {
             [
                 ("b/large", 3_000_001, Some(7), cost("$0.4286")),
                 ("a/small", 10_000, Some(1), cost("$0.0100")),
-                (NOT_TOLD_APART, 1, Some(0), None),
+                (named(""), 1, Some(0), None),
             ]
         );
         assert!(!models.has_byok);
         let whose: Vec<_> = groups.rows.iter().map(|line| (line.whose.as_str(), line.model.as_str())).collect();
-        let expected = [("without a group", "b/large"), ("A", "b/large"), ("A", "a/small"), ("A", NOT_TOLD_APART)];
+        let expected = [("without a group", "b/large"), ("A", "b/large"), ("A", "a/small"), ("A", named(""))];
         assert_eq!(whose, expected);
         let (_, groups) = of_programme(&[vec![used(None, "a/small", 1, 0, 1)]], None, &told("08", "19"));
         assert_eq!(groups, Lines::default());

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 
 use bursar_core::domain::days::Days;
-use bursar_core::domain::forecast::{Forecast, RunsOut, stands_out, usual_week};
+use bursar_core::domain::forecast::{Forecast, RunsOut, Weeks, usual_week};
 use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::id::GrantId;
 use bursar_core::domain::money::Usd;
@@ -60,10 +60,10 @@ impl Outlook {
             usual_week: String::new(),
         };
         let Some(looked) = looked else { return Some(outlook) };
-        let each: Vec<(&Grant, Days)> =
-            grants.iter().map(|(grant, readings)| (grant, used(readings, programme))).collect();
-        let usual = usual_week(each.iter().map(|(_, days)| days), looked);
-        let out = |(grant, days): &(&Grant, Days)| Some((stands_out(days, usual, looked)?, (*grant).clone()));
+        let weeks = |readings: &[Reading]| Weeks::of(&used(readings, programme), looked);
+        let each: Vec<(&Grant, Weeks)> = grants.iter().map(|(grant, readings)| (grant, weeks(readings))).collect();
+        let usual = usual_week(each.iter().map(|(_, weeks)| weeks));
+        let out = |(grant, weeks): &(&Grant, Weeks)| Some((weeks.stands_out(usual)?, (*grant).clone()));
         let mut out: Vec<(Usd, Grant)> = each.iter().filter_map(out).collect();
         out.sort_by_key(|(spent, _)| Reverse(*spent));
         outlook.more = out.len().saturating_sub(NAMED);

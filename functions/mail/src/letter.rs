@@ -38,8 +38,25 @@ pub(crate) enum Part {
         url: String,
     },
     Code(String),
+    /// What follows is about this.
+    Heading(&'static str),
+    Table(Table),
     /// Text says the same in other parts.
     Picture(Picture),
+}
+
+/// A small table: what its rows are, what its columns hold, and the rows.
+pub(crate) struct Table {
+    pub(crate) head: Vec<&'static str>,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// What stands in a cell that has nothing to say.
+pub(crate) const NOT_TOLD: &str = "–";
+
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) cells: Vec<String>,
 }
 
 /// A mail that can be sent.
@@ -84,10 +101,9 @@ impl Letter {
         if let Some(support) = support_address(config) {
             message = message.reply_to(Mailbox::new(None, support));
         }
-        let text = Text { letter: self, config }.render().ok()?;
         let cid = format!("burn.{row}@{domain}");
-        let html = SinglePart::html(Html { letter: self, config, cid: &cid }.render().ok()?);
-        let both = MultiPart::alternative().singlepart(SinglePart::plain(text));
+        let html = SinglePart::html(self.html(config, &cid)?);
+        let both = MultiPart::alternative().singlepart(SinglePart::plain(self.text(config)?));
         let body = match self.picture() {
             Some(picture) => {
                 let png = ContentType::parse("image/png").ok()?;
@@ -99,6 +115,14 @@ impl Letter {
         };
         let message = message.multipart(body).ok()?;
         Some(Sealed { from, to, bytes: message.formatted() })
+    }
+
+    pub(crate) fn text(&self, config: &Config) -> Option<String> {
+        Text { letter: self, config }.render().ok()
+    }
+
+    pub(crate) fn html(&self, config: &Config, cid: &str) -> Option<String> {
+        Html { letter: self, config, cid }.render().ok()
     }
 
     /// There is one at most.
@@ -116,6 +140,15 @@ impl Part {
     }
 }
 
+impl Table {
+    /// A row in one line, where there are no columns.
+    fn line(&self, row: &Row) -> String {
+        let cells = self.head.iter().skip(1).zip(&row.cells).filter(|(_, cell)| *cell != NOT_TOLD);
+        let cells: Vec<String> = cells.map(|(title, cell)| format!("{title} {cell}")).collect();
+        format!("{}: {}", row.name, cells.join(", "))
+    }
+}
+
 /// People get help at an address, or where a text says.
 fn support_address(config: &Config) -> Option<Address> {
     let address = EmailAddress::parse(config.support.as_deref()?).ok()?;
@@ -127,6 +160,6 @@ fn header(name: &'static str, value: &str) -> HeaderValue {
 }
 
 /// One line without anything that is not seen.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if is_invisible(c) { ' ' } else { c }).collect()
 }

@@ -7,6 +7,7 @@ mod breaker;
 mod burn;
 mod by_rule;
 mod cap_used;
+mod digest;
 mod drain;
 mod heard;
 mod letter;

@@ -1,9 +1,10 @@
-//! Finds crossings, woken by the totals and readings that were written and once an hour besides, and watches over what fell silent. No digest
-//! is written yet.
+//! Finds crossings, woken by the totals and readings that were written and once an hour besides, watches over what fell silent, and
+//! puts the digests of the week on record.
 
 mod batch;
 mod caps;
 mod crossings;
+mod digests;
 mod silence;
 
 use std::time::Duration;
@@ -13,10 +14,13 @@ use bursar_core::clock::Clock;
 use bursar_core::config::Config;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::digest::moments;
 use bursar_core::domain::id::ProgrammeId;
+use bursar_core::domain::programme::Programme;
 use bursar_core::event::Event;
 use bursar_core::start::Function;
 use bursar_core::store::Table;
+use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 
@@ -40,7 +44,7 @@ impl Function for App {
         match Event::of(event.payload) {
             Event::Stream(records) => Ok(self.changed(&records, deadline).await),
             Event::Task(task) if task == "watch" => self.watch(deadline).await,
-            Event::Task(task) if task == "digest" => Ok(json!({"skipped": "not in this version"})),
+            Event::Task(task) if task == "digest" => self.digest(deadline).await,
             _ => bail!("this is no event for the function threshold-alerts"),
         }
     }
@@ -85,10 +89,33 @@ impl App {
         let now = self.clock.now();
         let causes = silence::causes(&self.table, &programmes, now, deadline).await?;
         let alarms = silence::raise(&self.table, causes, &self.admins, now, deadline).await?;
+        // What a digest run left, or nobody began.
+        let digests = self.digests(&programmes, moments(now), now, deadline).await;
         // Last, since it may take all the time there is.
         found += caps::look(&self.table, &programmes, now, deadline).await?;
         ensure!(failed.is_empty(), "the crossings of {} could not be looked for", failed.join(", "));
-        Ok(json!({"programmes": programmes.len(), "crossings": found, "alarms": alarms}))
+        ensure!(digests.failed.is_empty(), "there is no digest of {}", digests.failed.join(", "));
+        Ok(json!({"programmes": programmes.len(), "crossings": found, "alarms": alarms, "digests": digests.digests}))
+    }
+
+    /// Makes the digests of those whose day it is. Whoever asks for them before the hour of the schedule gets them then.
+    async fn digest(&self, deadline: Deadline) -> Result<Value> {
+        let (programmes, now) = (self.table.programmes().await?, self.clock.now());
+        let asked_for = [vec![now], moments(now)].concat();
+        let report = self.digests(&programmes, asked_for, now, deadline).await;
+        ensure!(report.failed.is_empty(), "there is no digest of {}", report.failed.join(", "));
+        Ok(json!(report))
+    }
+
+    async fn digests(
+        &self,
+        programmes: &[Programme],
+        moments: Vec<Timestamp>,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> digests::Report {
+        let (table, admins) = (&self.table, &self.admins[..]);
+        digests::Look { table, programmes, admins, moments: &moments, now, deadline }.at_all().await
     }
 
     async fn find_crossings(&self, programme: &ProgrammeId, deadline: Deadline) -> Result<usize> {

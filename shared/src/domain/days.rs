@@ -34,7 +34,8 @@ pub struct Counted {
 }
 
 /// How well a sum over days is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Known {
     Exactly,
     /// Some of it may belong to a day beside the span.
@@ -44,7 +45,7 @@ pub enum Known {
 }
 
 /// A sum over days.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sum {
     pub spent: Usd,
     pub known: Known,

@@ -3,6 +3,7 @@
 
 use jiff::ToSpan;
 use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 
 use super::days::Days;
 use super::money::Usd;
@@ -13,7 +14,7 @@ mod standing;
 #[cfg(test)]
 mod tests;
 
-pub use standing::{stands_out, usual_week};
+pub use standing::{Weeks, usual_week};
 
 /// More weeks than these say more of the past than of now.
 const WEEKS: usize = 4;
@@ -29,7 +30,8 @@ pub struct Forecast {
 }
 
 /// When a pot will be empty. Days are UTC days.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RunsOut {
     /// The last of the money is used on this day, within the term.
     OutOn(Date),

@@ -6,6 +6,7 @@ pub mod alarm;
 pub mod audit;
 pub mod crossing;
 pub mod days;
+pub mod digest;
 pub mod forecast;
 pub mod grant;
 pub mod id;

@@ -2,13 +2,16 @@
 //! here is the provider's matter, and where sums are kept is the store's.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::AddAssign;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::id::{DeploymentId, GrantId, KeyName, ProgrammeId};
 use super::money::Usd;
+
+mod sums;
+
+pub use sums::{NOT_BY_MODEL, Sums, beyond_models, by_model, cost_in_words, named};
 
 /// How many entries a day of a programme, and a day of what is nobody's, have at most before the smallest are put together. An item
 /// of the table has room for twice as many.
@@ -99,17 +102,10 @@ pub struct Attribution {
     pub nobodys: BTreeMap<Date, Vec<NobodysUse>>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Used {
-    spent: Usd,
-    byok: Usd,
-    requests: u64,
-}
-
 /// By group and model.
-type ByGroup = BTreeMap<(Option<String>, String), Used>;
+type ByGroup = BTreeMap<(Option<String>, String), Sums>;
 /// By reason, name and model.
-type ByName = BTreeMap<(Nobodys, Option<String>, String), Used>;
+type ByName = BTreeMap<(Nobodys, Option<String>, String), Sums>;
 
 /// Says whose use it was. `activity` is empty when the rows are known to be all there are; otherwise it tells on its days what the
 /// rows do not.
@@ -117,7 +113,7 @@ pub fn attribute(rows: &[ModelRow], activity: &[ActivityRow], owners: &Owners<'_
     let mut programmes: BTreeMap<(Date, ProgrammeId), ByGroup> = BTreeMap::new();
     let mut nobodys: BTreeMap<Date, ByName> = BTreeMap::new();
     for row in rows {
-        let used = Used { spent: row.spent, byok: row.byok, requests: row.requests };
+        let used = Sums { spent: row.spent, byok: row.byok, requests: row.requests };
         match owners.owner_of(&row.key_name) {
             Owner::Programme(programme, group) => {
                 let day = programmes.entry((row.day, programme)).or_default();
@@ -168,35 +164,35 @@ impl Owners<'_> {
 
 /// What the account used on a day beyond the rows: by model, unless that is more than all of them together leave. Then both do not
 /// call the models alike, or do not count alike, and some use would be counted twice; so there is one sum without a model.
-fn rest_of<'a>(day: Date, rows: &'a [ModelRow], activity: &'a [ActivityRow]) -> Vec<(&'a str, Used)> {
-    let mut account: BTreeMap<&str, Used> = BTreeMap::new();
+fn rest_of<'a>(day: Date, rows: &'a [ModelRow], activity: &'a [ActivityRow]) -> Vec<(&'a str, Sums)> {
+    let mut account: BTreeMap<&str, Sums> = BTreeMap::new();
     let mut names: BTreeMap<&str, &str> = BTreeMap::new();
     for row in activity.iter().filter(|row| row.day == day) {
-        *account.entry(&row.model).or_default() += Used { spent: row.spent, byok: row.byok, requests: row.requests };
+        *account.entry(&row.model).or_default() += Sums { spent: row.spent, byok: row.byok, requests: row.requests };
         if !row.permaslug.is_empty() {
             names.insert(&row.permaslug, &row.model);
         }
     }
-    let mut told: BTreeMap<&str, Used> = BTreeMap::new();
+    let mut told: BTreeMap<&str, Sums> = BTreeMap::new();
     let mut rounded_up = Usd::ZERO;
     for row in rows.iter().filter(|row| row.day == day) {
         let by_its_lasting_name = || names.get(&*row.model).copied().unwrap_or(&row.model);
         let model = if account.contains_key(&*row.model) { &row.model } else { by_its_lasting_name() };
-        *told.entry(model).or_default() += Used { spent: row.spent, byok: row.byok, requests: row.requests };
+        *told.entry(model).or_default() += Sums { spent: row.spent, byok: row.byok, requests: row.requests };
         // Each row was rounded up to the micro-dollar, so many of them may be a little more than the account's one.
         rounded_up += Usd::from_micros(1);
     }
-    let mut rest: Vec<(&str, Used)> =
+    let mut rest: Vec<(&str, Sums)> =
         account.iter().map(|(model, used)| (*model, used.beyond(told.get(model).copied()))).collect();
-    let together = Used::sum(account.values()).beyond(Some(Used::sum(told.values())));
-    let by_model = Used::sum(rest.iter().map(|(_, used)| used));
+    let together = Sums::of_all(account.values()).beyond(Some(Sums::of_all(told.values())));
+    let by_model = Sums::of_all(rest.iter().map(|(_, used)| used));
     let is_more = by_model.spent > together.spent + rounded_up
         || by_model.byok > together.byok + rounded_up
         || by_model.requests > together.requests;
     if is_more {
         rest = vec![("", together)];
     }
-    rest.retain(|(_, used)| *used != Used::default());
+    rest.retain(|(_, used)| *used != Sums::default());
     rest
 }
 
@@ -206,7 +202,7 @@ fn cut(name: &str) -> String {
 
 fn group_uses(by: ByGroup) -> Vec<GroupUse> {
     let by = with_the_smallest_together(by, |(group, _)| (group.clone(), String::new()));
-    let uses = by.into_iter().map(|((group, model), Used { spent, byok, requests })| GroupUse {
+    let uses = by.into_iter().map(|((group, model), Sums { spent, byok, requests })| GroupUse {
         group,
         model,
         spent,
@@ -218,7 +214,7 @@ fn group_uses(by: ByGroup) -> Vec<GroupUse> {
 
 fn nobodys_uses(by: ByName) -> Vec<NobodysUse> {
     let by = with_the_smallest_together(by, |(why, _, _)| (*why, None, String::new()));
-    let uses = by.into_iter().map(|((why, name, model), Used { spent, byok, requests })| NobodysUse {
+    let uses = by.into_iter().map(|((why, name, model), Sums { spent, byok, requests })| NobodysUse {
         why,
         name,
         model,
@@ -230,46 +226,19 @@ fn nobodys_uses(by: ByName) -> Vec<NobodysUse> {
 }
 
 /// At most so many entries that an item can hold them. Which ones are put together does not depend on the order of the rows.
-fn with_the_smallest_together<K: Ord>(sums: BTreeMap<K, Used>, together: impl Fn(&K) -> K) -> BTreeMap<K, Used> {
+fn with_the_smallest_together<K: Ord>(sums: BTreeMap<K, Sums>, together: impl Fn(&K) -> K) -> BTreeMap<K, Sums> {
     if sums.len() <= MOST_ENTRIES {
         return sums;
     }
-    let mut largest: Vec<(K, Used)> = sums.into_iter().collect();
+    let mut largest: Vec<(K, Sums)> = sums.into_iter().collect();
     // The sort is stable, so equal ones stay in the order of their names.
     largest.sort_by_key(|(_, used)| std::cmp::Reverse(used.spent + used.byok));
     let smallest = largest.split_off(MOST_ENTRIES);
-    let mut sums: BTreeMap<K, Used> = largest.into_iter().collect();
+    let mut sums: BTreeMap<K, Sums> = largest.into_iter().collect();
     for (key, used) in smallest {
         *sums.entry(together(&key)).or_default() += used;
     }
     sums
-}
-
-impl Used {
-    fn sum<'a>(all: impl Iterator<Item = &'a Used>) -> Used {
-        all.fold(Used::default(), |mut sum, used| {
-            sum += *used;
-            sum
-        })
-    }
-
-    /// What this is more than the other, and never less than nothing.
-    fn beyond(self, other: Option<Used>) -> Used {
-        let other = other.unwrap_or_default();
-        Used {
-            spent: (self.spent - other.spent).or_zero(),
-            byok: (self.byok - other.byok).or_zero(),
-            requests: self.requests.saturating_sub(other.requests),
-        }
-    }
-}
-
-impl AddAssign for Used {
-    fn add_assign(&mut self, other: Used) {
-        self.spent += other.spent;
-        self.byok += other.byok;
-        self.requests = self.requests.saturating_add(other.requests);
-    }
 }
 
 #[cfg(test)]

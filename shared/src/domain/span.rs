@@ -100,6 +100,24 @@ impl Span {
     }
 }
 
+/// The last seven completed UTC days, and the seven before them.
+pub fn last_weeks(now: Timestamp) -> [(Date, Date); 2] {
+    let today = utc_date(now);
+    [(back(today, 7), back(today, 1)), (back(today, 14), back(today, 8))]
+}
+
+/// The stretches of days, from one to another, of which something is so.
+pub fn stretches((from, to): (Date, Date), is_so: impl Fn(Date) -> bool) -> Vec<(Date, Date)> {
+    let mut stretches: Vec<(Date, Date)> = Vec::new();
+    for day in from.series(1.day()).take_while(|day| *day <= to).filter(|day| is_so(*day)) {
+        match stretches.last_mut() {
+            Some((_, last)) if last.tomorrow().ok() == Some(day) => *last = day,
+            _ => stretches.push((day, day)),
+        }
+    }
+    stretches
+}
+
 fn back(day: Date, count: i64) -> Date {
     day.checked_sub(count.days()).unwrap_or(day)
 }

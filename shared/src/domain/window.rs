@@ -105,7 +105,8 @@ fn utc_midnight(date: Date) -> Timestamp {
     TimeZone::UTC.to_timestamp(date.to_datetime(jiff::civil::Time::midnight())).unwrap_or(Timestamp::MAX)
 }
 
-fn monday_of(date: Date) -> Date {
+/// The Monday of its calendar week.
+pub(crate) fn monday_of(date: Date) -> Date {
     date.tomorrow().and_then(|tomorrow| tomorrow.nth_weekday(-1, Weekday::Monday)).unwrap_or(date)
 }
 

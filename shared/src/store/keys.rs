@@ -47,6 +47,8 @@ pub const RUNS: &str = "RUNS";
 pub const CROSSINGS: &str = "X#";
 /// What the sort keys of what was asked of the admins begin with.
 pub const REQUESTS: &str = "Q#";
+/// What the sort keys of digests begin with, of a programme and of the account.
+const DIGESTS: &str = "DIGEST#";
 /// What the sort keys of a person's enrolments begin with.
 pub const ENROLMENTS: &str = "G#";
 /// What the sort keys of audit entries begin with. In a grant partition they come last, behind the grants and their readings.
@@ -269,6 +271,16 @@ pub fn bulk_stop() -> Key {
 /// What the mail server said of itself.
 pub fn mail_server() -> Key {
     key(ACCOUNT, "MAIL-SERVER")
+}
+
+/// The digest of a programme for one calendar week, by its Monday. There is one key, so there is one digest.
+pub fn digest(programme: &ProgrammeId, week: Date) -> Key {
+    key(programme_partition(programme), format!("{DIGESTS}{week}"))
+}
+
+/// The same of the account.
+pub fn account_digest(week: Date) -> Key {
+    key(ACCOUNT, format!("{DIGESTS}{week}"))
 }
 
 pub fn account_audit(entry: Ulid) -> Key {

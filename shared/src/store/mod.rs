@@ -7,6 +7,7 @@ mod alarms;
 mod caps;
 mod checkpoints;
 mod commit;
+mod digests;
 mod error;
 mod grants;
 mod imports;
@@ -24,6 +25,7 @@ mod programmes;
 mod read;
 mod requests;
 mod sign_in;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod totals;

@@ -167,6 +167,17 @@ pub enum OwedMail {
         alarm: String,
         recipient: PersonId,
     },
+    /// What a programme's week came to, for somebody with a role on it.
+    Digest {
+        programme: ProgrammeId,
+        week: Date,
+        recipient: PersonId,
+    },
+    /// What the account's week came to, for an admin.
+    AccountDigest {
+        week: Date,
+        recipient: PersonId,
+    },
 }
 
 /// That a mail was owed because of a grant, so that whoever asks about the grant finds the mail. It goes when the mail's row goes.
@@ -207,9 +218,12 @@ impl OutboxRow {
                 row: self.row,
                 written_at: self.written_at,
             }),
-            OwedMail::Link { .. } | OwedMail::Alert { .. } | OwedMail::Request { .. } | OwedMail::Account { .. } => {
-                None
-            }
+            OwedMail::Link { .. }
+            | OwedMail::Alert { .. }
+            | OwedMail::Request { .. }
+            | OwedMail::Account { .. }
+            | OwedMail::Digest { .. }
+            | OwedMail::AccountDigest { .. } => None,
         }
     }
 }
@@ -255,6 +269,7 @@ impl OwedMail {
             OwedMail::Alert { .. } => "alert",
             OwedMail::Request { .. } => "request",
             OwedMail::Account { .. } => "account",
+            OwedMail::Digest { .. } | OwedMail::AccountDigest { .. } => "digest",
         }
     }
 

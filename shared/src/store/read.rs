@@ -246,6 +246,13 @@ impl Table {
         page.items.unwrap_or_default().into_iter().map(items::from_item).collect()
     }
 
+    /// The first item of such a range.
+    pub(super) async fn oldest<T: Stored>(&self, pk: &str, sk_begins: &str) -> Result<Option<T>, StoreError> {
+        let page = self.partition(pk, sk_begins).limit(1).send().await;
+        let page = page.map_err(|error| StoreError::Service(reduce(&error)))?;
+        page.items.unwrap_or_default().into_iter().next().map(items::from_item).transpose()
+    }
+
     fn partition(&self, pk: &str, sk_begins: &str) -> QueryFluentBuilder {
         let query = self
             .client

@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use bursar_core::domain::alarm::Alarm;
 use bursar_core::domain::audit::{AccountEntry, Entry};
 use bursar_core::domain::crossing::Crossing;
+use bursar_core::domain::digest::{AccountDigest, Digest};
 use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::id::{Epoch, GrantId, KeyName, ProgrammeId};
 use bursar_core::domain::key::KeyHash;
@@ -65,6 +66,8 @@ pub struct Snapshot {
     /// How the mail of each day fared.
     pub mail_days: Vec<MailDay>,
     pub bulk_stop: Option<BulkStop>,
+    pub digests: Vec<Digest>,
+    pub account_digests: Vec<AccountDigest>,
     /// How the sync stands.
     pub sync: Option<SyncState>,
     pub account_entries: Vec<AccountEntry>,
@@ -201,6 +204,8 @@ impl Snapshot {
             alarms: Vec::new(),
             mail_days: Vec::new(),
             bulk_stop: None,
+            digests: Vec::new(),
+            account_digests: Vec::new(),
             sync: None,
             account_entries: Vec::new(),
             unknown: Vec::new(),
@@ -267,6 +272,8 @@ impl Snapshot {
             BulkStop::KIND => self.bulk_stop = Some(decoded(item)?),
             MailServer::KIND => decoded::<MailServer>(item).map(drop)?,
             Alarm::KIND => self.alarms.push(decoded(item)?),
+            Digest::KIND => self.digests.push(decoded(item)?),
+            AccountDigest::KIND => self.account_digests.push(decoded(item)?),
             AccountEntry::KIND => self.account_entries.push(decoded(item)?),
             Account::KIND => decoded::<Account>(item).map(drop)?,
             AccountDay::KIND => decoded::<AccountDay>(item).map(drop)?,

@@ -13,28 +13,39 @@ const FAR: u32 = 4;
 /// A week of less than this concerns nobody, however little is usual.
 const SMALL: Usd = Usd::from_dollars(1);
 
+/// What somebody used in each of the last weeks of completed days, the newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Weeks([Usd; WEEKS]);
+
+impl Weeks {
+    /// `looked` is the last day on which every key was looked at.
+    pub fn of(spent: &Days, looked: Date) -> Weeks {
+        let days = spent.evenly();
+        Weeks(std::array::from_fn(|week| {
+            let back = |ago: usize| i64::try_from(ago).ok().and_then(|ago| looked.checked_sub(ago.days()).ok());
+            let (Some(from), Some(until)) = (back(week * 7 + 7), back(week * 7)) else { return Usd::ZERO };
+            days.range(from..until).map(|(_, spent)| *spent).sum()
+        }))
+    }
+
+    /// What was used in the last week, if that is far above what is usual in the class and, where earlier weeks tell, with them.
+    pub fn stands_out(self, usual_week: Usd) -> Option<Usd> {
+        let Weeks([last, earlier @ ..]) = self;
+        let own_usual = median(earlier.into_iter());
+        let is_far = last >= SMALL && last > usual_week.times(FAR) && last > own_usual.times(FAR);
+        is_far.then_some(last)
+    }
+
+    /// Whether there is any week in which something was used: the others change nothing for the class.
+    pub fn are_idle(self) -> bool {
+        self.0.iter().all(|used| *used == Usd::ZERO)
+    }
+}
+
 /// What somebody of a class uses in a week in which they use anything: the median of the last four weeks of all of them, so that the
 /// few who use much do not make it usual.
-pub fn usual_week<'a>(class: impl IntoIterator<Item = &'a Days>, looked: Date) -> Usd {
-    median(class.into_iter().flat_map(|days| weeks(days, looked)))
-}
-
-/// What this one used in the last week, if that is far above what is usual in the class and, where earlier weeks tell, with them.
-pub fn stands_out(own: &Days, usual_week: Usd, looked: Date) -> Option<Usd> {
-    let [last, earlier @ ..] = weeks(own, looked);
-    let own_usual = median(earlier.into_iter());
-    let is_far = last >= SMALL && last > usual_week.times(FAR) && last > own_usual.times(FAR);
-    is_far.then_some(last)
-}
-
-/// What was used in each of the last weeks of completed days, the newest first.
-fn weeks(spent: &Days, looked: Date) -> [Usd; WEEKS] {
-    let days = spent.evenly();
-    std::array::from_fn(|week| {
-        let back = |ago: usize| i64::try_from(ago).ok().and_then(|ago| looked.checked_sub(ago.days()).ok());
-        let (Some(from), Some(until)) = (back(week * 7 + 7), back(week * 7)) else { return Usd::ZERO };
-        days.range(from..until).map(|(_, spent)| *spent).sum()
-    })
+pub fn usual_week<'a>(class: impl IntoIterator<Item = &'a Weeks>) -> Usd {
+    median(class.into_iter().flat_map(|weeks| weeks.0))
 }
 
 /// Of the weeks in which anything was used; nothing, if there are none.

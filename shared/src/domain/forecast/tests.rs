@@ -162,19 +162,21 @@ fn who_uses_far_more_than_they_and_the_class_usually_do_stands_out() {
     let class =
         [[10, 12, 9, 11], [5, 0, 6, 4], [80, 90, 85, 400], [0, 0, 0, 0], [9, 9, 9, 90], [2, 0, 0, 9]].map(dollars);
     let looked = day(28);
-    let usual = usual_week(&class, looked);
+    let weeks = |days: &Days| Weeks::of(days, looked);
+    let usual = usual_week(&class.each_ref().map(weeks));
     assert_eq!(usual, usd(900_000));
-    let out: Vec<_> = class.iter().map(|own| stands_out(own, usual, looked)).collect();
+    let out: Vec<_> = class.iter().map(|own| weeks(own).stands_out(usual)).collect();
     let named = Some(usd(9_000_000));
     assert_eq!(out, [None, None, Some(usd(40_000_000)), None, named, None]);
     // Somebody who always uses much does what they always do; alone in a class nobody is unusual.
-    assert_eq!(stands_out(&dollars([80, 80, 80, 90]), usual, looked), None);
-    let alone = dollars([0, 0, 0, 90]);
-    assert_eq!(stands_out(&alone, usual_week([&alone], looked), looked), None);
+    assert_eq!(weeks(&dollars([80, 80, 80, 90])).stands_out(usual), None);
+    let alone = weeks(&dollars([0, 0, 0, 90]));
+    assert_eq!(alone.stands_out(usual_week([&alone])), None);
+    assert!(weeks(&class[3]).are_idle() && !alone.are_idle());
     // Where nothing is usual, a small amount is none to speak of.
-    assert_eq!(stands_out(&dollars([0, 0, 0, 9]), Usd::ZERO, looked), None);
+    assert_eq!(weeks(&dollars([0, 0, 0, 9])).stands_out(Usd::ZERO), None);
     // The day that is not over counts for nothing.
-    assert_eq!(stands_out(&class[4], usual, day(24)), None);
+    assert_eq!(Weeks::of(&class[4], day(24)).stands_out(usual), None);
 }
 
 proptest! {

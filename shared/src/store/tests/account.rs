@@ -1,9 +1,16 @@
 //! The raw form of what an admin is told of the account and does to it.
 
+use jiff::civil::Date;
+
 use super::{at, raw, ulid};
 use crate::domain::alarm::{Alarm, Cause};
 use crate::domain::audit::{AccountEntry, Act, Actor, What};
-use crate::domain::grant::testing::a_programme;
+use crate::domain::days::{Days, Known, Sum};
+use crate::domain::digest::{
+    AccountDigest, Block, Digest, Few, Health, Line, ModelLine, Money, NewKey, Of, People, ProgrammeLine, Spender,
+};
+use crate::domain::forecast::RunsOut;
+use crate::domain::grant::testing::{a_grant, a_programme};
 use crate::domain::id::PersonId;
 use crate::domain::models::{GroupUse, Nobodys, NobodysUse};
 use crate::domain::money::Usd;
@@ -14,6 +21,7 @@ pub(super) fn items() -> String {
     alarms()
         .into_iter()
         .chain([raw(&an_account_entry()), raw(&a_model_day()), raw(&a_nobodys_day())])
+        .chain(digests())
         .collect::<Vec<_>>()
         .join("\n")
 }
@@ -37,6 +45,89 @@ fn alarms() -> Vec<String> {
     let mail = OwedMail::Account { day: alarms[0].day, alarm: alarms[0].name(), recipient: recipient.clone() };
     let row = OutboxRow::owed(ulid(), MailClass::Urgent, mail, at("2026-01-03T00:21:00Z"));
     alarms.iter().map(raw).chain([raw(&row)]).collect()
+}
+
+/// A digest of each kind, with the mails that they owe.
+fn digests() -> Vec<String> {
+    let (day, found_at) = (Date::constant(2026, 1, 4), at("2026-01-05T06:00:00Z"));
+    let week = Date::constant(2026, 1, 5);
+    let recipient: PersonId = "fedcba9876543210".parse().unwrap();
+    let (grant, cent) = (a_grant().id, Usd::CENT);
+    let days = (day, day);
+    let known = |known| Sum { spent: cent, known };
+    let health = Health {
+        completed_at: Some(found_at),
+        looked_at: Some(found_at),
+        residual: Some(cent),
+        residual_grew: Some(cent),
+    };
+    let few = Few { count: 30, first: vec![grant.clone()] };
+    let digest = Digest {
+        programme: a_programme().id,
+        week,
+        found_at,
+        days,
+        money: Money {
+            pot: Usd::from_dollars(100),
+            reserved: Usd::from_dollars(20),
+            this_week: known(Known::Exactly),
+            week_before: known(Known::Partly),
+            spent: Days::on_one(day, cent),
+        },
+        groups: [Of::Group("A".to_owned()), Of::Further(3), Of::NoGroup]
+            .map(|of| Line { of, this_week: cent, week_before: cent })
+            .to_vec(),
+        models: vec![ModelLine {
+            model: "openai/gpt-4o-mini".to_owned(),
+            spent: cent,
+            requests: Some(7),
+            per_request: Some(Usd::from_micros(1_500)),
+        }],
+        models_unknown: vec![days],
+        people: People {
+            students: 200,
+            claimed: 161,
+            active: 120,
+            spenders: vec![Spender { grant: grant.clone(), this_week: cent, in_window: cent, cap: cent }],
+            stand_out: 1,
+            standing_out: vec![(grant, cent)],
+            usual_week: cent,
+            unused: few.clone(),
+            unclaimed: few.clone(),
+            blocked: vec![(Block::UsedUp, few)],
+        },
+        health: health.clone(),
+        recipients: vec![recipient.clone()],
+        told: 1,
+    };
+    let line = ProgrammeLine {
+        programme: a_programme().id,
+        this_week: known(Known::Estimated),
+        spent: cent,
+        pot: cent,
+        runs_out: Some(RunsOut::OutOn(day)),
+    };
+    let account = AccountDigest {
+        week,
+        found_at,
+        days,
+        balance: Some(cent),
+        reserved: cent,
+        to_come: cent,
+        this_week: known(Known::Exactly),
+        week_before: known(Known::Exactly),
+        new_keys: 1,
+        first_new_keys: vec![NewKey { key: "f0".repeat(32).parse().unwrap(), spent: cent, limit: Some(cent) }],
+        programmes: vec![ProgrammeLine { runs_out: None, ..line.clone() }, line],
+        further: 0,
+        held_back: Some("30 keys to be swept".to_owned()),
+        health,
+        recipients: vec![recipient.clone()],
+        told: 1,
+    };
+    let mail = |mail| raw(&OutboxRow::owed(ulid(), MailClass::Bulk, mail, found_at));
+    let of_programme = OwedMail::Digest { programme: a_programme().id, week, recipient: recipient.clone() };
+    vec![raw(&digest), raw(&account), mail(of_programme), mail(OwedMail::AccountDigest { week, recipient })]
 }
 
 fn a_model_day() -> ModelDay {

@@ -1,0 +1,102 @@
+//! The weekly digests, at the moment of sending: whether the recipient still hears, and by their role what. A digest on record names
+//! grants and keys; who and which they are is looked up here, and only for those who may read it.
+
+mod account;
+mod programme;
+mod say;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashMap};
+
+use bursar_core::domain::digest::Digest;
+use bursar_core::domain::id::{GrantId, PersonId, ProgrammeId};
+use bursar_core::domain::key::KeyHash;
+use bursar_core::domain::role::is_among;
+use bursar_core::store::StoreError;
+use futures_util::stream::{StreamExt, TryStreamExt, iter};
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use crate::App;
+use crate::letter::plain;
+use crate::owed::{GONE, Owed};
+
+/// So many names are looked up side by side.
+const SIDE_BY_SIDE: usize = 16;
+
+/// Who the grants of a digest are, by name or else by address.
+pub(crate) type Names = HashMap<GrantId, String>;
+
+/// What a reader of a digest may see.
+pub(crate) enum Reader {
+    Faculty(Names),
+    Assistant,
+}
+
+impl App {
+    /// The digest of a programme, if its recipient still has a role there.
+    pub(crate) async fn digest(
+        &self,
+        programme: &ProgrammeId,
+        week: Date,
+        recipient: &PersonId,
+        now: Timestamp,
+    ) -> Result<Owed, StoreError> {
+        let (programme, digest, person) = tokio::try_join!(
+            self.table.programme(programme),
+            self.table.digest(programme, week),
+            self.table.person(recipient)
+        )?;
+        // Somebody who was erased since is nobody who waits for it.
+        let (Some(programme), Some(digest), Some(person)) = (programme, digest, person) else { return Ok(GONE) };
+        let (settings, address) = (&programme.settings, person.address.matched());
+        let reader = if is_among(address, &settings.faculty) {
+            Reader::Faculty(self.names(&digest).await?)
+        } else if is_among(address, &settings.assistants) {
+            Reader::Assistant
+        } else {
+            return Ok(Owed::Nothing("this person no longer has a role on the programme"));
+        };
+        self.to(&person.address, |words| words.digest(&programme, &digest, &reader, now)).await
+    }
+
+    /// The digest of the account, if its recipient is still an admin.
+    pub(crate) async fn account_digest(&self, week: Date, recipient: &PersonId) -> Result<Owed, StoreError> {
+        let (digest, person) = tokio::try_join!(self.table.account_digest(week), self.table.person(recipient))?;
+        let (Some(digest), Some(person)) = (digest, person) else { return Ok(GONE) };
+        if !is_among(person.address.matched(), &self.config.admins) {
+            return Ok(Owed::Nothing("this person is no longer an admin"));
+        }
+        let keys = digest.first_new_keys.iter().map(|key| self.key_named(&key.key)).collect::<Vec<_>>();
+        let keys: Vec<String> = iter(keys).buffered(SIDE_BY_SIDE).try_collect().await?;
+        let programmes = self.table.programmes().await?;
+        let programmes = programmes.into_iter().map(|programme| (programme.id, programme.settings.name)).collect();
+        self.to(&person.address, |words| words.account_digest(&digest, &programmes, &keys)).await
+    }
+
+    async fn names(&self, digest: &Digest) -> Result<Names, StoreError> {
+        let people = &digest.people;
+        let spenders = people.spenders.iter().map(|spender| &spender.grant);
+        let standing_out = people.standing_out.iter().map(|(grant, _)| grant);
+        let blocked = people.blocked.iter().map(|(_, few)| few);
+        let few = [&people.unused, &people.unclaimed].into_iter().chain(blocked).flat_map(|few| &few.first);
+        let grants: BTreeSet<&GrantId> = spenders.chain(standing_out).chain(few).collect();
+        let named = grants.into_iter().map(|grant| self.named(&digest.programme, grant)).collect::<Vec<_>>();
+        let named: Vec<Option<(GrantId, String)>> = iter(named).buffered(SIDE_BY_SIDE).try_collect().await?;
+        Ok(named.into_iter().flatten().collect())
+    }
+
+    async fn named(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Option<(GrantId, String)>, StoreError> {
+        let Some(grant) = self.table.grant(programme, grant).await? else { return Ok(None) };
+        let person = grant.person;
+        let name = person.name.unwrap_or_else(|| person.address.as_written().to_owned());
+        Ok(Some((grant.id, plain(&name))))
+    }
+
+    /// What a key that nobody here made is called.
+    async fn key_named(&self, key: &KeyHash) -> Result<String, StoreError> {
+        let key = self.table.foreign_key(key).await?.filter(|key| !key.name.trim().is_empty());
+        Ok(key.map_or_else(|| "a key without a name".to_owned(), |key| plain(&key.name)))
+    }
+}

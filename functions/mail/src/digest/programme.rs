@@ -1,0 +1,236 @@
+//! The digest of a programme: to faculty with names, to assistants with counts.
+
+use bursar_core::domain::crossing::per_cent;
+use bursar_core::domain::days::Known;
+use bursar_core::domain::digest::{Digest, Few, Line, ModelLine, Of, People, Spender};
+use bursar_core::domain::forecast::Forecast;
+use bursar_core::domain::id::GrantId;
+use bursar_core::domain::models::{cost_in_words, named};
+use bursar_core::domain::programme::{Programme, Settings, Weekday};
+use bursar_core::domain::window::{Reset, utc_date};
+use jiff::Timestamp;
+
+use super::{Names, Reader, say};
+use crate::burn::Burn;
+use crate::letter::{Letter, NOT_TOLD, Part, Row, Table};
+use crate::words::{Words, day, moment};
+
+impl Words<'_> {
+    pub(crate) fn digest(self, programme: &Programme, digest: &Digest, reader: &Reader, now: Timestamp) -> Letter {
+        let (settings, money) = (&programme.settings, &digest.money);
+        let name = &settings.name;
+        let used = match is_unseen(digest) {
+            true => String::new(),
+            false => format!(", {}% of the pot used", per_cent(money.spent.total(), money.pot)),
+        };
+        let subject = format!("{name}: {}{used}", say::this_week(money.this_week));
+        let mut parts = vec![Part::Facts(figures(digest))];
+        parts.extend(outlook(programme, digest, now));
+        match reader {
+            Reader::Faculty(names) => {
+                parts.extend(groups(&digest.groups));
+                parts.extend(models(digest));
+                parts.extend(spenders(&digest.people, settings, names));
+                parts.extend(who_needs_a_look(&digest.people, |few| say::people(few, names), Some(names)));
+            }
+            Reader::Assistant => {
+                parts.extend(who_needs_a_look(&digest.people, |few| few.count.to_string(), None));
+            }
+        }
+        let weeks = [money.this_week, money.week_before];
+        let (facts, sentences) = say::health(&digest.health, weeks, |at| moment(at, &settings.term));
+        parts.extend([Part::Heading("How far this can be relied on"), Part::Facts(facts)]);
+        parts.extend(sentences.into_iter().map(Part::Sentences));
+        parts.push(Part::Link {
+            label: "See the programme",
+            url: format!("{}/console/programmes/{}", self.config.origin.as_str(), programme.id),
+        });
+        let role = match reader {
+            Reader::Faculty(_) => "faculty",
+            Reader::Assistant => "an assistant",
+        };
+        Letter {
+            heading: format!("{name}: the week"),
+            subject,
+            parts,
+            why: format!(
+                "You get this mail {} because you are {role} of {name}. Its faculty can set another day, or none.",
+                settings.digest.map_or("this week", weekday)
+            ),
+            to: self.to.clone(),
+        }
+    }
+}
+
+/// Whether there are keys at which nobody has looked yet: then no figure is known.
+fn is_unseen(digest: &Digest) -> bool {
+    digest.health.looked_at.is_none() && digest.people.claimed > 0
+}
+
+fn figures(digest: &Digest) -> Vec<(&'static str, String)> {
+    let (money, people) = (&digest.money, &digest.people);
+    let (spent, pot) = (money.spent.total(), money.pot);
+    let in_all = match is_unseen(digest) {
+        true => format!("not known, of {}", pot.to_dollars_down()),
+        false => format!("{} of {}, {}%", say::spent(spent), pot.to_dollars_down(), per_cent(spent, pot)),
+    };
+    let mut students = format!("{} of {} have had a key", people.claimed, people.students);
+    if money.this_week.known != Known::Partly {
+        students.push_str(&format!(", {} spent anything this week", people.active));
+    }
+    vec![
+        ("Spent this week", say::figure(money.this_week)),
+        ("The week before", say::figure(money.week_before)),
+        ("Spent in all", in_all),
+        ("Reserved", say::spent(money.reserved)),
+        ("Students", students),
+        ("Week", format!("{} (UTC)", say::days(digest.days))),
+    ]
+}
+
+/// Where it leads, with the picture. Once it is over it leads nowhere.
+fn outlook(programme: &Programme, digest: &Digest, now: Timestamp) -> Vec<Part> {
+    let (term, money) = (&programme.settings.term, &digest.money);
+    if let Some(closed) = programme.closed_at.filter(|closed| *closed < term.ends_at()) {
+        return vec![Part::Sentences(format!("The programme was closed on {}.", moment(closed, term)))];
+    }
+    if programme.is_over(now) {
+        return vec![Part::Sentences(format!("The term ended on {}.", day(term.ends_on())))];
+    }
+    let looked = digest.health.looked_at.map(utc_date);
+    let forecast = Forecast::of(&money.spent, money.pot, term, looked);
+    let burn = Burn {
+        spent: &money.spent,
+        limit: money.pot,
+        thresholds: &programme.settings.thresholds,
+        term,
+        looked: looked.unwrap_or(utc_date(digest.found_at)),
+        forecast,
+    };
+    let picture = looked.and_then(|_| burn.picture()).map(Part::Picture);
+    std::iter::once(Part::Sentences(forecast.in_words())).chain(picture).collect()
+}
+
+fn groups(lines: &[Line]) -> Vec<Part> {
+    let row = |line: &Line| Row {
+        name: match &line.of {
+            Of::Group(group) => group.clone(),
+            Of::NoGroup => "without a group".to_owned(),
+            Of::Further(1) => "1 further group".to_owned(),
+            Of::Further(count) => format!("{count} further groups"),
+        },
+        cells: vec![say::spent(line.this_week), say::spent(line.week_before)],
+    };
+    if lines.is_empty() {
+        return Vec::new();
+    }
+    let table = Table { head: vec!["Group", "this week", "the week before"], rows: lines.iter().map(row).collect() };
+    vec![Part::Heading("By group"), Part::Table(table)]
+}
+
+fn models(digest: &Digest) -> Vec<Part> {
+    let row = |line: &ModelLine| Row {
+        name: named(&line.model).to_owned(),
+        cells: vec![
+            say::spent(line.spent),
+            line.requests.map_or_else(|| NOT_TOLD.to_owned(), say::count),
+            line.per_request.map_or_else(|| NOT_TOLD.to_owned(), cost_in_words),
+        ],
+    };
+    let mut parts = Vec::new();
+    if !digest.models.is_empty() {
+        let head = vec!["Model", "this week", "requests", "each"];
+        parts.push(Part::Table(Table { head, rows: digest.models.iter().map(row).collect() }));
+    }
+    parts.extend(dearest(&digest.models).map(Part::Sentences));
+    if !digest.models_unknown.is_empty() {
+        let days = say::stretches(&digest.models_unknown);
+        parts.push(Part::Sentences(format!("Who used which model is not known for {days}.")));
+    }
+    if !parts.is_empty() {
+        parts.insert(0, Part::Heading("By model"));
+    }
+    parts
+}
+
+/// The model that cost most for a request beside those that cost least, if one cost more than another.
+fn dearest(models: &[ModelLine]) -> Option<String> {
+    let costs =
+        || models.iter().filter(|line| !line.model.is_empty()).filter_map(|line| Some((line.per_request?, line)));
+    let (most, dear) = costs().max_by_key(|(cost, _)| *cost)?;
+    let mut cheaper: Vec<_> = costs().filter(|(cost, _)| *cost < most).collect();
+    cheaper.sort_by_key(|(cost, _)| *cost);
+    let cheaper: Vec<String> = cheaper
+        .into_iter()
+        .take(2)
+        .map(|(cost, line)| format!("{} cost {}", line.model, cost_in_words(cost)))
+        .collect();
+    if cheaper.is_empty() {
+        return None;
+    }
+    let (model, most) = (&dear.model, cost_in_words(most));
+    Some(format!("A request to {model} cost most, {most} on average; {}.", cheaper.join(", ")))
+}
+
+fn spenders(people: &People, settings: &Settings, names: &Names) -> Vec<Part> {
+    let row = |spender: &Spender| Row {
+        name: name(names, &spender.grant),
+        cells: vec![
+            say::spent(spender.this_week),
+            format!("{} / {}", say::spent(spender.in_window), spender.cap.to_dollars_down()),
+        ],
+    };
+    if people.spenders.is_empty() {
+        return Vec::new();
+    }
+    let of_cap = match settings.reset {
+        Reset::None => "of the cap",
+        Reset::Daily => "of the cap today",
+        Reset::Weekly => "of the cap since Monday",
+        Reset::Monthly => "of the cap this month",
+    };
+    let rows = people.spenders.iter().map(row).collect();
+    vec![Part::Heading("Highest spenders"), Part::Table(Table { head: vec!["Student", "this week", of_cap], rows })]
+}
+
+fn who_needs_a_look(people: &People, tell: impl Fn(&Few) -> String, names: Option<&Names>) -> Vec<Part> {
+    let mut facts = Vec::new();
+    if people.stand_out > 0 {
+        let named = names.map(|names| {
+            let one = |(grant, spent): &(_, _)| format!("{} {}", name(names, grant), say::spent(*spent));
+            let all: Vec<String> = people.standing_out.iter().map(one).collect();
+            let more = usize::try_from(people.stand_out).unwrap_or(usize::MAX).saturating_sub(all.len());
+            let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+            let usual = say::spent(people.usual_week);
+            format!("{} ({}{more}); a usual week of the class is {usual}", people.stand_out, all.join(", "))
+        });
+        facts.push(("Far above their usual week", named.unwrap_or_else(|| people.stand_out.to_string())));
+    }
+    facts.extend(people.blocked.iter().map(|(block, few)| (say::block(*block), tell(few))));
+    if people.unused.count > 0 {
+        facts.push(("Never used their key", tell(&people.unused)));
+    }
+    if people.unclaimed.count > 0 {
+        facts.push(("No key claimed yet", tell(&people.unclaimed)));
+    }
+    if facts.is_empty() {
+        return Vec::new();
+    }
+    vec![Part::Heading("Who may need a look"), Part::Facts(facts)]
+}
+
+fn name(names: &Names, grant: &GrantId) -> String {
+    names.get(grant).cloned().unwrap_or_else(|| "somebody who is gone".to_owned())
+}
+
+fn weekday(day: Weekday) -> &'static str {
+    match day {
+        Weekday::Monday => "on Mondays",
+        Weekday::Tuesday => "on Tuesdays",
+        Weekday::Wednesday => "on Wednesdays",
+        Weekday::Thursday => "on Thursdays",
+        Weekday::Friday => "on Fridays",
+        Weekday::Saturday => "on Saturdays",
+        Weekday::Sunday => "on Sundays",
+    }
+}

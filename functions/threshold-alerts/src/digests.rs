@@ -1,0 +1,164 @@
+//! The weekly digests: for each programme whose day it is, and for the admins, what the week came to. It is worked out once, from the
+//! sums that the sync made and a walk over the grants, and put on record without names, with a mail owed to each who hears.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::digest::{self, Class, Digest, Looked, Money};
+use bursar_core::domain::id::PersonId;
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::span::{last_weeks, stretches};
+use bursar_core::domain::window::utc_date;
+use bursar_core::store::{SyncState, Table, keys};
+use futures_util::stream::{StreamExt, iter};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::Serialize;
+
+mod account;
+
+/// A digest is not begun with less than this left.
+const ENOUGH_FOR_ONE: Duration = Duration::from_secs(25);
+/// With less than this left a walk is broken off: what was found must still be written.
+const ENOUGH_TO_WRITE: Duration = Duration::from_secs(10);
+/// So many sixteenths of a programme are in memory or on their way at once.
+const READ_AHEAD: usize = 4;
+
+/// What came of looking for digests.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Report {
+    /// Those put on record by this look.
+    pub(crate) digests: usize,
+    /// Those that this look had no time for; the next goes on with them.
+    pub(crate) left: usize,
+    /// The programmes of which there is none because something failed, and `account`.
+    pub(crate) failed: Vec<String>,
+}
+
+/// What a look is made with.
+pub(crate) struct Look<'a> {
+    pub(crate) table: &'a Table,
+    pub(crate) programmes: &'a [Programme],
+    pub(crate) admins: &'a [EmailAddress],
+    /// The moments at which digests were to be looked for and may not have been.
+    pub(crate) moments: &'a [Timestamp],
+    pub(crate) now: Timestamp,
+    pub(crate) deadline: Deadline,
+}
+
+impl Look<'_> {
+    /// Puts each digest that is due on record, unless it is there. One that fails keeps no other.
+    pub(crate) async fn at_all(&self) -> Report {
+        let mut report = Report::default();
+        for programme in self.programmes {
+            let made = self.at_programme(programme).await;
+            report.note(programme.id.as_str(), made);
+        }
+        report.note("account", self.at_account().await);
+        report
+    }
+
+    async fn at_programme(&self, programme: &Programme) -> Result<Made> {
+        // When it was made is looked up only where that can matter.
+        let week_since = |made_at| self.moments.iter().find_map(|at| digest::week_of(programme, made_at, *at));
+        if week_since(Timestamp::MIN).is_none() {
+            return Ok(Made::NotDue);
+        }
+        let made_at = self.table.made_at(&programme.id).await?.unwrap_or(Timestamp::MIN);
+        let Some(week) = week_since(made_at) else { return Ok(Made::NotDue) };
+        let settings = &programme.settings;
+        let staff: Vec<EmailAddress> = settings.faculty.iter().chain(&settings.assistants).cloned().collect();
+        if staff.is_empty() {
+            return Ok(Made::NotDue);
+        }
+        let digest = match self.table.digest(&programme.id, week).await? {
+            Some(known) if known.is_told() => return Ok(Made::Already),
+            // Whoever put it there died before everybody was told.
+            Some(known) => known,
+            None if !self.deadline.leaves(ENOUGH_FOR_ONE) => return Ok(Made::NoTime),
+            None => self.work_out(programme, week).await?,
+        };
+        let recipients = self.table.people_of(&staff, self.deadline).await?;
+        let is_new = self.table.tell_digest(&digest, &recipients, self.now, self.deadline).await?;
+        Ok(if is_new { Made::Now } else { Made::Already })
+    }
+
+    async fn work_out(&self, programme: &Programme, week: Date) -> Result<Digest> {
+        let (id, settings, table, weeks) = (&programme.id, &programme.settings, self.table, last_weeks(self.now));
+        let (pot, totals, sync, days, model_days) = tokio::try_join!(
+            table.pot(id),
+            table.totals(id),
+            table.sync_state(),
+            table.newest_account_days(account::DAYS_READ),
+            table.model_days(id, weeks[0]),
+        )?;
+        let mut class = Class::new(settings, weeks[0], sync.looked_at, self.now);
+        let mut had_a_key = false;
+        let shards = keys::SHARDS.map(|shard| table.shard_of(id, shard));
+        let mut shards = iter(shards).buffered(READ_AHEAD);
+        while let Some(shard) = shards.next().await {
+            ensure!(self.deadline.leaves(ENOUGH_TO_WRITE), "the time is up");
+            for (grant, readings) in shard? {
+                had_a_key |= grant.ever_shown;
+                class.add(&grant, &readings);
+            }
+        }
+        let used = totals.as_ref().map(|totals| &totals.used);
+        let spent = used.map(|used| used.days(settings.byok)).unwrap_or_default();
+        let looked = looked(&sync, had_a_key);
+        let pot = pot.map(|pot| (pot.limit, pot.reserved)).unwrap_or_default();
+        let money = Money::of(spent, pot, weeks, looked);
+        let by_group = totals.iter().flat_map(|totals| &totals.by_group);
+        let models_unknown = if had_a_key { stretches(weeks[0], |day| !sync.knows_models_of(day)) } else { Vec::new() };
+        Ok(Digest {
+            programme: id.clone(),
+            week,
+            found_at: self.now,
+            days: weeks[0],
+            groups: digest::groups(by_group, settings.byok, weeks, [money.this_week, money.week_before]),
+            models: digest::models(model_days.iter().flat_map(|day| &day.by), used, weeks[0], sync.models_until),
+            models_unknown,
+            money,
+            people: class.people(),
+            health: account::health(&sync, &days, weeks[0].0),
+            recipients: Vec::new(),
+            told: 0,
+        })
+    }
+
+    async fn admins(&self) -> Result<Vec<PersonId>> {
+        Ok(self.table.people_of(self.admins, self.deadline).await?)
+    }
+}
+
+/// What became of one digest.
+enum Made {
+    Now,
+    Already,
+    NotDue,
+    NoTime,
+}
+
+impl Report {
+    fn note(&mut self, of: &str, made: Result<Made>) {
+        match made {
+            Ok(Made::Now) => self.digests += 1,
+            Ok(Made::NoTime) => self.left += 1,
+            Ok(Made::Already | Made::NotDue) => {}
+            Err(error) => {
+                tracing::warn!(of, error = format!("{error:#}"), "there is no digest yet; the next look makes it");
+                self.failed.push(of.to_owned());
+            }
+        }
+    }
+}
+
+fn looked(sync: &SyncState, had_a_key: bool) -> Looked {
+    match sync.looked_at {
+        _ if !had_a_key => Looked::NoNeed,
+        Some(at) => Looked::On(utc_date(at)),
+        None => Looked::Never,
+    }
+}

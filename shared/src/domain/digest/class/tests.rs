@@ -1,0 +1,197 @@
+//! Who needs a look, from grants and readings that are made up.
+
+use jiff::ToSpan;
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::grant::testing::{a_grant, a_programme};
+use crate::domain::grant::{Attempt, AttemptState, Disable, HoldKind, Pause};
+use crate::domain::id::Epoch;
+use crate::domain::reading::Used;
+use crate::domain::window::Window;
+
+const MONDAY: Date = Date::constant(2026, 3, 2);
+
+fn now() -> Timestamp {
+    "2026-03-02T06:00:00Z".parse().unwrap()
+}
+
+fn id(number: u64) -> GrantId {
+    format!("{number:016x}").parse().unwrap()
+}
+
+/// Somebody who was shown a key in February, named by the number.
+fn claimed(number: u64) -> Grant {
+    let key = crate::domain::grant::testing::a_view().grant;
+    let mut grant = Grant { id: id(number), ever_shown: true, epoch: Epoch::new(1), ..key };
+    grant.person.name = Some(format!("Student {number:03}"));
+    let hash: crate::domain::key::KeyHash = "ab".repeat(32).parse().unwrap();
+    grant.state = State::Live { key: hash.clone() };
+    grant.attempts = vec![Attempt {
+        epoch: Epoch::new(1),
+        nonce: "0123456789abcdef".parse().unwrap(),
+        state: AttemptState::Shown,
+        begun_at: "2026-02-02T08:00:00Z".parse().unwrap(),
+        key: Some(hash),
+        limit: None,
+        shown_at: Some("2026-02-02T08:00:00Z".parse().unwrap()),
+        resumed_at: None,
+        announced: crate::domain::grant::Announcements::default(),
+        disable: Disable::No,
+        gone: None,
+    }];
+    grant
+}
+
+/// So many micro-dollars on a day so long ago.
+fn used(grant: &Grant, ago: i64, micros: i64) -> Reading {
+    let (day, spent) = (MONDAY.checked_sub(ago.days()).unwrap(), Usd::from_micros(micros));
+    Reading {
+        programme: grant.programme.clone(),
+        grant: grant.id.clone(),
+        epoch: Epoch::new(1),
+        used: Used::on_one(day, spent),
+        window: Window::WHOLE_TERM,
+        in_window: spent,
+        before: Usd::ZERO,
+        last_used_at: Some(now()),
+        as_of: now(),
+    }
+}
+
+fn people(class: &[(Grant, Vec<Reading>)]) -> People {
+    let settings = a_programme().settings;
+    let week = (MONDAY.checked_sub(7.days()).unwrap(), MONDAY.yesterday().unwrap());
+    let mut walk = Class::new(&settings, week, Some(now()), now());
+    class.iter().for_each(|(grant, readings)| walk.add(grant, readings));
+    walk.people()
+}
+
+fn ids(few: &Few) -> Vec<u64> {
+    few.first.iter().map(|grant| u64::from_str_radix(grant.as_str(), 16).unwrap()).collect()
+}
+
+#[test]
+fn the_highest_spenders_of_the_week_are_told_with_ties_in_a_fixed_order() {
+    let spends = |number: u64, ago, dollars: i64| {
+        let grant = claimed(number);
+        let reading = used(&grant, ago, dollars * 1_000_000);
+        (grant, vec![reading])
+    };
+    // Eleven alike, one more, one before the week and one today, which is not over.
+    let mut class: Vec<_> = (1..=11).map(|number| spends(number, 1, 2)).collect();
+    class.extend([spends(12, 7, 5), spends(13, 8, 9), spends(14, 0, 9)]);
+    let first = people(&class);
+    let shown: Vec<_> = first.spenders.iter().map(|spender| spender.grant.clone()).collect();
+    let expected: Vec<_> = std::iter::once(12).chain(1..=9).map(id).collect();
+    assert_eq!((shown, first.active), (expected, 12));
+    let highest = &first.spenders[0];
+    let dollars = Usd::from_dollars;
+    assert_eq!((highest.this_week, highest.in_window, highest.cap), (dollars(5), dollars(5), dollars(20)));
+    class.reverse();
+    assert_eq!(people(&class), first, "the order of the walk is no matter");
+}
+
+#[test]
+fn who_has_a_key_and_never_used_it_is_told_but_not_before_somebody_has_looked() {
+    let fresh = |number, shown: &str| {
+        let mut grant = claimed(number);
+        grant.attempts[0].shown_at = Some(shown.parse().unwrap());
+        (grant, Vec::new())
+    };
+    let (user, idle) = (claimed(3), claimed(4));
+    let (reading, nothing) = (used(&user, 20, 1), Reading { last_used_at: None, ..used(&idle, 20, 0) });
+    // A free model costs nothing, and was used.
+    let free = claimed(5);
+    let free_use = used(&free, 20, 0);
+    let class = [
+        fresh(1, "2026-03-02T05:59:59Z"),
+        fresh(2, "2026-03-02T06:00:00Z"),
+        (user, vec![reading]),
+        (idle, vec![nothing]),
+        (free, vec![free_use]),
+    ];
+    let found = people(&class);
+    assert_eq!((found.unused.count, ids(&found.unused)), (2, vec![1, 4]));
+    assert_eq!((found.students, found.claimed, found.unclaimed.count), (5, 5, 0));
+}
+
+#[test]
+fn everybody_is_in_one_place_at_most_and_who_is_gone_in_none() {
+    let invited = |number| Grant { id: id(number), ..a_grant() };
+    let stopped = |number, why| Grant { state: State::Stopped { why }, ..claimed(number) };
+    let with = |mut grant: Grant, change: &dyn Fn(&mut Grant)| {
+        change(&mut grant);
+        grant
+    };
+    let pause =
+        |grant: &mut Grant| grant.holds.paused = Some(Pause { by: crate::domain::audit::Actor::Rule, why: None });
+    let dropped = with(invited(8), &|grant| grant.holds.dropped = true);
+    assert!(dropped.holds.has(HoldKind::Dropped));
+    let full = claimed(9);
+    let all_of_it = used(&full, 20, 19_990_001);
+    let class: Vec<(Grant, Vec<Reading>)> = [
+        invited(1),
+        with(invited(2), &pause),
+        stopped(3, Stopped::UsedUp),
+        stopped(4, Stopped::Leaked),
+        with(claimed(5), &|grant| grant.holds.unused = true),
+        Grant { state: State::Revoked, ..claimed(6) },
+        Grant { state: State::Ended, ..claimed(7) },
+        dropped,
+    ]
+    .into_iter()
+    .map(|grant| (grant, Vec::new()))
+    .chain([(full, vec![all_of_it])])
+    .collect();
+    let found = people(&class);
+    let blocked: Vec<_> = found.blocked.iter().map(|(block, few)| (*block, ids(few))).collect();
+    let expected =
+        [(Block::UsedUp, vec![3, 9]), (Block::Paused, vec![2]), (Block::Unused, vec![5]), (Block::Leaked, vec![4])];
+    assert_eq!(blocked, expected);
+    assert_eq!((ids(&found.unclaimed), found.unused.count, found.students, found.claimed), (vec![1], 0, 6, 4));
+}
+
+#[test]
+fn of_many_the_first_by_name_are_named_and_all_are_counted() {
+    let named = |number: u64| {
+        let mut grant = Grant { id: id(number), ..a_grant() };
+        grant.person.name = Some(format!("{}{:03}", if number.is_multiple_of(2) { "S" } else { "s" }, 300 - number));
+        (grant, Vec::new())
+    };
+    let found = people(&(1..=200).map(named).collect::<Vec<_>>());
+    assert_eq!((found.unclaimed.count, ids(&found.unclaimed)), (200, (181..=200).rev().collect()));
+}
+
+#[test]
+fn who_stands_out_is_found_as_on_the_overview() {
+    let weekly = |number: u64, cents: [i64; 4]| {
+        let grant = claimed(number);
+        let readings = (0..).zip(cents).map(|(week, cents)| used(&grant, 3 + 7 * week, cents * 10_000)).collect();
+        (grant, readings)
+    };
+    let class =
+        [weekly(1, [100; 4]), weekly(2, [90, 110, 100, 0]), weekly(3, [900, 100, 100, 90]), weekly(4, [800, 0, 0, 0])];
+    let found = people(&class);
+    let dollars = Usd::from_dollars;
+    assert_eq!((found.stand_out, &found.standing_out[..]), (2, &[(id(3), dollars(9)), (id(4), dollars(8))][..]));
+    assert_eq!(found.usual_week, Usd::from_dollars(1));
+}
+
+proptest! {
+    #[test]
+    fn the_ten_of_any_class_are_the_ten_that_spent_most(spent in prop::collection::vec(0_i64..20, 0..150)) {
+        let class: Vec<_> = (0..).zip(&spent).map(|(number, micros)| {
+            let grant = claimed(number);
+            let reading = used(&grant, 2, *micros);
+            (grant, vec![reading])
+        }).collect();
+        let mut truth: Vec<(i64, u64)> = (0..).zip(&spent).filter(|(_, spent)| **spent > 0).map(|(number, spent)| (-*spent, number)).collect();
+        truth.sort_unstable();
+        let found = people(&class);
+        prop_assert_eq!(found.active as usize, truth.len());
+        let told: Vec<_> = found.spenders.iter().map(|one| one.grant.clone()).collect();
+        let expected: Vec<_> = truth.iter().take(10).map(|(_, number)| id(*number)).collect();
+        prop_assert_eq!(told, expected);
+    }
+}

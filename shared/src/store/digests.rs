@@ -1,0 +1,122 @@
+//! Digests: put on record once for each week, with a mail owed to each who hears. What is in them the domain says.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use super::items::{MailClass, OUTBOX_KEPT, OwedMail, Stored};
+use super::keys::{self, Key};
+use super::telling::Told;
+use super::{ForeignKey, StoreError, Table};
+use crate::deadline::Deadline;
+use crate::domain::audit::Entry;
+use crate::domain::digest::{AccountDigest, Digest};
+use crate::domain::id::{PersonId, ProgrammeId};
+use crate::domain::key::KeyHash;
+
+impl Table {
+    /// Puts a digest on record and owes each recipient a mail of it. False when there is one of this week: that one stays as it is, and
+    /// only those of its recipients are told who are not yet.
+    pub async fn tell_digest(
+        &self,
+        digest: &Digest,
+        recipients: &[PersonId],
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        self.tell(digest, recipients, now, deadline).await
+    }
+
+    pub async fn digest(&self, programme: &ProgrammeId, week: Date) -> Result<Option<Digest>, StoreError> {
+        self.get(&keys::digest(programme, week)).await
+    }
+
+    /// The same of the account.
+    pub async fn tell_account_digest(
+        &self,
+        digest: &AccountDigest,
+        recipients: &[PersonId],
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        self.tell(digest, recipients, now, deadline).await
+    }
+
+    pub async fn account_digest(&self, week: Date) -> Result<Option<AccountDigest>, StoreError> {
+        self.get(&keys::account_digest(week)).await
+    }
+
+    /// When a programme was made, by the first that is on record of it.
+    pub async fn made_at(&self, programme: &ProgrammeId) -> Result<Option<Timestamp>, StoreError> {
+        let first: Option<Entry> = self.oldest(&keys::programme_partition(programme), keys::AUDIT).await?;
+        Ok(first.map(|entry| entry.at))
+    }
+
+    /// A key of the account that nobody here made.
+    pub async fn foreign_key(&self, key: &KeyHash) -> Result<Option<ForeignKey>, StoreError> {
+        self.get(&keys::foreign_key(key)).await
+    }
+}
+
+impl Digest {
+    /// Whether all who are to be told have a mail owed.
+    pub fn is_told(&self) -> bool {
+        is_told(self)
+    }
+}
+
+impl AccountDigest {
+    /// Whether all who are to be told have a mail owed.
+    pub fn is_told(&self) -> bool {
+        is_told(self)
+    }
+}
+
+fn is_told<T: Told>(what: &T) -> bool {
+    let (recipients, told) = what.recipients();
+    usize::try_from(told).is_ok_and(|told| told >= recipients.len())
+}
+
+impl Told for Digest {
+    fn to(self, recipients: Vec<PersonId>, told: u32) -> Digest {
+        Digest { recipients, told, ..self }
+    }
+    fn recipients(&self) -> (&[PersonId], u32) {
+        (&self.recipients, self.told)
+    }
+    fn owes(&self, recipient: &PersonId) -> (MailClass, OwedMail) {
+        let (programme, week) = (self.programme.clone(), self.week);
+        (MailClass::Bulk, OwedMail::Digest { programme, week, recipient: recipient.clone() })
+    }
+}
+
+impl Told for AccountDigest {
+    fn to(self, recipients: Vec<PersonId>, told: u32) -> AccountDigest {
+        AccountDigest { recipients, told, ..self }
+    }
+    fn recipients(&self) -> (&[PersonId], u32) {
+        (&self.recipients, self.told)
+    }
+    fn owes(&self, recipient: &PersonId) -> (MailClass, OwedMail) {
+        (MailClass::Bulk, OwedMail::AccountDigest { week: self.week, recipient: recipient.clone() })
+    }
+}
+
+impl Stored for Digest {
+    const KIND: &'static str = "digest";
+    fn key(&self) -> Key {
+        keys::digest(&self.programme, self.week)
+    }
+    fn expires(&self) -> Option<Timestamp> {
+        Some(self.found_at + OUTBOX_KEPT)
+    }
+}
+
+impl Stored for AccountDigest {
+    const KIND: &'static str = "account-digest";
+    fn key(&self) -> Key {
+        keys::account_digest(self.week)
+    }
+    fn expires(&self) -> Option<Timestamp> {
+        Some(self.found_at + OUTBOX_KEPT)
+    }
+}
