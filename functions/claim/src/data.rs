@@ -296,6 +296,8 @@ fn mail(row: OutboxRow) -> MailData {
         OwedMail::Alert { .. } => "an alert about a programme",
         OwedMail::Request { .. } => "a request about a programme",
         OwedMail::Account { .. } => "an alert about the account",
+        OwedMail::Digest { .. } => "the digest of a programme",
+        OwedMail::AccountDigest { .. } => "the digest of the account",
     };
     let (outcome, outcome_at, why) = match row.state {
         MailState::Waiting { .. } | MailState::Sending { .. } => ("waiting", None, None),

@@ -25,22 +25,28 @@ pub(crate) fn read(records: &[Value]) -> Batch {
         let programme = image("programme").and_then(|programme| programme.parse::<ProgrammeId>().ok());
         let grant = image("grant").and_then(|grant| grant.parse::<GrantId>().ok());
         match (image("kind"), programme, grant) {
-            (Some(Totals::KIND), Some(programme), _) => {
-                if !batch.programmes.iter().any(|(known, _)| *known == programme) {
-                    batch.programmes.push((programme, number));
-                }
-            }
-            (Some(Reading::KIND), Some(programme), Some(grant)) => {
-                // A grant's id is random, and no two are alike.
-                if !batch.grants.iter().any(|(_, known, _)| *known == grant) {
-                    batch.grants.push((programme, grant, number));
-                }
-            }
+            (Some(Totals::KIND), Some(programme), _) => batch.name_programme(programme, number),
+            (Some(Reading::KIND), Some(programme), Some(grant)) => batch.name_grant(programme, grant, number),
             (Some(Totals::KIND | Reading::KIND), ..) => batch.unreadable.push(number),
             _ => {}
         }
     }
     batch
+}
+
+impl Batch {
+    fn name_programme(&mut self, programme: ProgrammeId, number: String) {
+        if !self.programmes.iter().any(|(known, _)| *known == programme) {
+            self.programmes.push((programme, number));
+        }
+    }
+
+    fn name_grant(&mut self, programme: ProgrammeId, grant: GrantId, number: String) {
+        // A grant's id is random, and no two are alike.
+        if !self.grants.iter().any(|(_, known, _)| *known == grant) {
+            self.grants.push((programme, grant, number));
+        }
+    }
 }
 
 #[cfg(test)]

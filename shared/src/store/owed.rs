@@ -249,12 +249,17 @@ impl OwedMail {
     /// Whether it is to somebody who looks after programmes or the account. Of those none may be missing without somebody's knowing.
     pub fn is_to_staff(&self) -> bool {
         match self {
-            OwedMail::Alert { .. } | OwedMail::Account { .. } => true,
+            OwedMail::Alert { .. }
+            | OwedMail::Request { .. }
+            | OwedMail::Account { .. }
+            | OwedMail::Digest { .. }
+            | OwedMail::AccountDigest { .. } => true,
             OwedMail::Link { .. }
             | OwedMail::Roster { .. }
             | OwedMail::KeyShown { .. }
             | OwedMail::KeyLeaked { .. }
-            | OwedMail::ByRule { .. } => false,
+            | OwedMail::ByRule { .. }
+            | OwedMail::CapUsed { .. } => false,
         }
     }
 
