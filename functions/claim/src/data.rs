@@ -291,6 +291,7 @@ fn mail(row: OutboxRow) -> MailData {
         OwedMail::ByRule { notice: Notice::Unused | Notice::TooOld, .. } => {
             "a rule of the programme ended the use of a key"
         }
+        OwedMail::ByRule { notice: Notice::TermEndSoon, .. } => "the term will end, and the key with it",
         OwedMail::ByRule { .. } => "a rule of the programme will end the use of a key",
         OwedMail::CapUsed { .. } => "how much of your cap you have used",
         OwedMail::Alert { .. } => "an alert about a programme",

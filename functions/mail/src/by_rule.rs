@@ -1,5 +1,5 @@
-//! What a student is told of a rule of the programme: that the key will be held or ended, or was. A rule that has lost its reason
-//! since is told to nobody.
+//! What a student is told of a rule of the programme: that the key will be held or ended, or was; and that the term ends. What has lost
+//! its reason since is told to nobody.
 
 use bursar_core::domain::grant::{Announcement, Notice, State, Stopped, View};
 use bursar_core::domain::id::Epoch;
@@ -7,7 +7,7 @@ use bursar_core::domain::programme::Programme;
 use jiff::Timestamp;
 
 use crate::letter::{Letter, Part};
-use crate::words::{Words, moment, said};
+use crate::words::{Words, day, moment, said};
 
 /// What is to be told of one key.
 #[derive(Debug, Clone, Copy)]
@@ -19,12 +19,15 @@ pub(crate) enum ByRule {
     TooOldLater(Timestamp),
     TooOldSoon(Timestamp),
     TooOld,
+    /// The term ends within a week.
+    TermEnds,
 }
 
 impl ByRule {
     /// None when it is not so any more.
     pub(crate) fn of(view: &View, epoch: Epoch, notice: Notice) -> Option<ByRule> {
-        if view.grant.last_shown() != epoch {
+        // The term ends for whatever key there is.
+        if view.grant.last_shown() != epoch && notice != Notice::TermEndSoon {
             return None;
         }
         let until = |what| view.announced_as(what).map(|said| said.until);
@@ -34,6 +37,7 @@ impl ByRule {
             Notice::TooOldSoon => until(Announcement::TooOldSoon).map(ByRule::TooOldSoon),
             Notice::Unused => (view.grant.holds.unused && view.grant.live().is_some()).then_some(ByRule::Unused),
             Notice::TooOld => (view.grant.state == State::Stopped { why: Stopped::TooOld }).then_some(ByRule::TooOld),
+            Notice::TermEndSoon => until(Announcement::TermEnd).map(|_| ByRule::TermEnds),
             Notice::KeyShown | Notice::KeyLeaked => None,
         }
     }
@@ -81,6 +85,18 @@ impl Words<'_> {
                      on your page. It does not count as a replacement."
                 ),
             ),
+            ByRule::TermEnds => {
+                let last = day(settings.term.ends_on());
+                (
+                    format!("{name}: your key stops on {last}"),
+                    "Your key stops soon",
+                    format!(
+                        "The last day of {name} is {last}, and at its end ({}) your key stops. What is left of your credit cannot be used \
+                         afterwards.",
+                        settings.term.timezone()
+                    ),
+                )
+            }
         };
         let mut parts = vec![Part::Sentences(told)];
         if let Some(contact) = &settings.contact {
@@ -91,7 +107,10 @@ impl Words<'_> {
             subject,
             heading: heading.to_owned(),
             parts,
-            why: format!("You get this mail because you have a key for {name}, and its people set such a rule."),
+            why: match rule {
+                ByRule::TermEnds => format!("You get this mail because you have a key for {name}."),
+                _ => format!("You get this mail because you have a key for {name}, and its people set such a rule."),
+            },
             to: self.to.clone(),
         }
     }

@@ -284,9 +284,12 @@ impl OwedMail {
         match notice {
             Notice::KeyShown => OwedMail::KeyShown { programme, grant },
             Notice::KeyLeaked => OwedMail::KeyLeaked { programme, grant },
-            Notice::UnusedSoon | Notice::Unused | Notice::TooOldLater | Notice::TooOldSoon | Notice::TooOld => {
-                OwedMail::ByRule { programme, grant, epoch: on.last_shown(), notice }
-            }
+            Notice::UnusedSoon
+            | Notice::Unused
+            | Notice::TooOldLater
+            | Notice::TooOldSoon
+            | Notice::TooOld
+            | Notice::TermEndSoon => OwedMail::ByRule { programme, grant, epoch: on.last_shown(), notice },
         }
     }
 

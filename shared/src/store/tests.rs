@@ -66,7 +66,12 @@ fn a_full_grant() -> Grant {
         limit: Some(Usd::from_dollars(20)),
         shown_at: Some(at("2026-01-02T08:00:01Z")),
         resumed_at: Some(at("2026-01-02T08:30:00Z")),
-        announced: Announcements { unused: announced, too_old_later: announced, too_old_soon: announced },
+        announced: Announcements {
+            unused: announced,
+            too_old_later: announced,
+            too_old_soon: announced,
+            term_end: announced,
+        },
         gone: Some(Gone::Purged),
         ..attempt(1, AttemptState::Shown, owed)
     };

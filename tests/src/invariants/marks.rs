@@ -76,7 +76,7 @@ pub(super) fn wrongly_told(grant: &Grant, entries: &[&Entry], before: &Snapshot,
 }
 
 fn is_announcement(notice: Notice) -> bool {
-    matches!(notice, Notice::UnusedSoon | Notice::TooOldLater | Notice::TooOldSoon)
+    matches!(notice, Notice::UnusedSoon | Notice::TooOldLater | Notice::TooOldSoon | Notice::TermEndSoon)
 }
 
 /// What is owed since to be told of the programme's rules.
@@ -107,6 +107,7 @@ fn announcements(new: &Grant, old: Option<&Grant>) -> Vec<Notice> {
             (is.unused, was.unused, Notice::UnusedSoon),
             (is.too_old_later, was.too_old_later, Notice::TooOldLater),
             (is.too_old_soon, was.too_old_soon, Notice::TooOldSoon),
+            (is.term_end, was.term_end, Notice::TermEndSoon),
         ];
         told.extend(marks.into_iter().filter(|(is, was, _)| is.is_some() && is != was).map(|(.., notice)| notice));
     }

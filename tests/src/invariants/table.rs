@@ -194,7 +194,8 @@ fn wrong_with(grant: &Grant, past: &Past) -> Vec<String> {
         must(!is_shown || (attempt.key.is_some() && has_limit), "was shown without a key or its limit");
         let owes_nothing = attempt.key.is_some() && matches!(attempt.disable, Disable::Done { .. });
         must(attempt.gone.is_none() || owes_nothing, "is gone without a key, or is still to be disabled");
-        let told = [attempt.announced.unused, attempt.announced.too_old_later, attempt.announced.too_old_soon];
+        let marks = attempt.announced;
+        let told = [marks.unused, marks.too_old_later, marks.too_old_soon, marks.term_end];
         must(told.iter().flatten().all(|told| told.at < told.until), "was announced to end before it was announced");
         must(is_shown || attempt.announced.is_empty(), "was announced to end although it was shown to nobody");
         must(attempt.key.is_some() || !is_owed, "is owed a disable but has no key");

@@ -4,6 +4,7 @@ use bursar_core::domain::audit::{Act, Actor, What};
 use bursar_core::domain::grant::{Announcement, HoldKind, Rule, Stopped};
 use bursar_core::domain::id::{GrantId, PersonId};
 use bursar_core::domain::programme::Settings;
+use bursar_core::domain::term::Term;
 use bursar_core::store::{At, By, Outcome, Saved};
 use bursar_local::invoke::FunctionName;
 use serde_json::json;
@@ -27,6 +28,15 @@ impl PostOffice {
 
     pub(super) fn at<'a>(&'a self, grant: &'a GrantId) -> At<'a> {
         At { programme: &self.programme, grant, now: self.stack.clock.now(), deadline: soon() }
+    }
+
+    /// The term ends later than it did.
+    async fn extend(&self) {
+        // By an edit this cannot be done while somebody has a place.
+        let mut programme = self.table.programme(&self.programme).await.unwrap().unwrap();
+        let term = &programme.settings.term;
+        programme.settings.term = Term::new(term.starts_on(), "2027-03-31".parse().unwrap(), term.timezone()).unwrap();
+        self.raw.keep(&programme).await.unwrap();
     }
 
     /// What the rules ask for now is done.
@@ -163,6 +173,51 @@ async fn a_student_hears_of_each_step_of_the_rules() {
     Privacy: https://example.edu/privacy
     "#);
     office.stop().await;
+}
+
+#[tokio::test]
+async fn a_student_hears_a_week_before_the_term_ends_and_nobody_whose_key_has_ended_or_whose_term_goes_on() {
+    let mut office = PostOffice::open().await;
+    let (ada, ben) = (office.enrol("ada@example.edu").await, office.enrol("ben@example.edu").await);
+    for grant in [&ada, &ben] {
+        office.claim(grant).await;
+        office.the_mail();
+    }
+    office.stack.clock.stop_at("2027-01-30T23:00:00Z".parse().unwrap()).unwrap();
+    for grant in [&ada, &ben] {
+        assert_eq!(office.rules(grant).await, Rule::Announce(Announcement::TermEnd));
+    }
+    office.table.stop(office.at(&ben), Stopped::UsedUp, &Actor::Sync).await.unwrap();
+    office.drain().await;
+    let mail = office.the_mail();
+    assert_eq!((mail.contents.kind.as_deref(), mail.to.as_str()), (Some("student"), "ada@example.edu"));
+    insta::assert_snapshot!(redacted(&office, &mail.contents), @r#"
+    CS pilot: your key stops on 6 February 2027
+
+    Your key stops soon
+
+    The last day of CS pilot is 6 February 2027, and at its end (Europe/Berlin) your key stops. What is left of your credit cannot be used afterwards.
+
+    This mail carries no authority: sign in as you always do.
+
+    Look at my keys:
+    [origin]/my
+
+    -- 
+    You get this mail because you have a key for CS pilot.
+    Example University
+    Help: bursar-help@example.edu
+    Privacy: https://example.edu/privacy
+    "#);
+    office.stack.stop().await.unwrap();
+
+    let (mut office, grant) = PostOffice::with_rules(300, 300).await;
+    office.stack.clock.stop_at("2027-02-01T08:00:00Z".parse().unwrap()).unwrap();
+    assert_eq!(office.rules(&grant).await, Rule::Announce(Announcement::TermEnd));
+    office.extend().await;
+    office.drain().await;
+    assert!(office.unread().is_empty() && office.states().contains(&"dropped"), "{:?}", office.states());
+    office.stack.stop().await.unwrap();
 }
 
 #[tokio::test]

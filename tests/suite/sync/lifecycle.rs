@@ -4,6 +4,7 @@ use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{Gone, HoldKind, Notice, State, Stopped};
 use bursar_core::domain::id::GrantId;
 use bursar_core::domain::money::Usd;
+use bursar_core::domain::term::Term;
 use bursar_core::store::items::OwedMail;
 use bursar_local::provider::Nano;
 use bursar_local::stack::Stack;
@@ -154,5 +155,36 @@ async fn nothing_is_deleted_within_ninety_days_of_a_table_that_went_back() {
     stack.clock.stop_at(instant(99, 20)).unwrap();
     sync(&stack).await;
     assert!(!is_there());
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_end_of_the_term_is_announced_a_week_before_and_anew_when_the_term_goes_on() {
+    let stack = in_the_morning().await;
+    let office = rich(&stack).await;
+    let (ada, ben) = (invite(&stack, &office, "ada", None).await, invite(&stack, &office, "ben", None).await);
+    for of in [&ada, &ben] {
+        mint(&stack, &office, of).await;
+    }
+    // The term is this day and ninety more.
+    let mut told = Vec::new();
+    for day in [1, 83, 84, 85, 86] {
+        if day == 85 {
+            shape(&stack, &office, |settings| {
+                let (starts_on, longer) = (settings.term.starts_on(), super::date(120));
+                settings.term = Term::new(starts_on, longer, "UTC").unwrap();
+            })
+            .await;
+            office.table.revoke(office.at(&ben), &Actor::Rule, None).await.unwrap();
+        }
+        told.extend(night(&stack, day).await.into_iter().map(|(of, notice)| (day, of == ada, notice)));
+    }
+    told.sort_by_key(|(day, ada, _)| (*day, !*ada));
+    assert_eq!(told, [(84, true, Notice::TermEndSoon), (84, false, Notice::TermEndSoon)]);
+    let mut again = Vec::new();
+    for day in [113, 114, 115, 120] {
+        again.extend(night(&stack, day).await.into_iter().map(|(of, notice)| (day, of == ada, notice)));
+    }
+    assert_eq!(again, [(114, true, Notice::TermEndSoon)]);
     stack.stop().await.unwrap();
 }

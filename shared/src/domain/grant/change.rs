@@ -57,6 +57,8 @@ pub enum Notice {
     /// The key will be too old, in two weeks and in some days.
     TooOldLater,
     TooOldSoon,
+    /// The term ends within a week.
+    TermEndSoon,
     /// It has ended.
     TooOld,
 }

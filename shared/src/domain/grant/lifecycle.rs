@@ -1,5 +1,5 @@
-//! What rules that a person set on a programme do to keys that nobody uses and to keys that have become old: each end is announced,
-//! and comes no sooner than was announced. Ending and holding themselves are acts like a person's.
+//! What rules that a person set on a programme do to keys that nobody uses and to keys that have become old, and that its term ends:
+//! each end is announced, and by a rule comes no sooner than was announced. Ending and holding themselves are acts like a person's.
 
 use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
@@ -37,6 +37,8 @@ pub struct Announcements {
     pub too_old_later: Option<Announced>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub too_old_soon: Option<Announced>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub term_end: Option<Announced>,
 }
 
 /// What can be announced.
@@ -48,6 +50,8 @@ pub enum Announcement {
     TooOldLater,
     /// Too old in three days.
     TooOldSoon,
+    /// The term ends within a week, and all keys with it.
+    TermEnd,
 }
 
 /// What a rule asks for now.
@@ -65,7 +69,8 @@ impl View {
     /// that costs nothing moves only that.
     pub fn lifecycle(&self, last_used_at: Option<Timestamp>, now: Timestamp) -> Option<Rule> {
         let live = self.usable().filter(|_| !self.programme.is_over(now))?;
-        self.age_rule(live, now).or_else(|| self.disuse_rule(live, last_used_at, now))
+        let of_the_key = self.age_rule(live, now).or_else(|| self.disuse_rule(live, last_used_at, now));
+        of_the_key.or_else(|| self.term_rule(now))
     }
 
     /// Does what the rules ask for now, each step once. None when they ask for nothing.
@@ -87,6 +92,7 @@ impl View {
             Announcement::Unused => self.said_of_disuse(live, None),
             Announcement::TooOldLater => later,
             Announcement::TooOldSoon => soon,
+            Announcement::TermEnd => self.said_of_the_term(),
         }
     }
 
@@ -99,12 +105,15 @@ impl View {
     /// A mark on the key and the mail that tells of it; the key is promised to work until the end that is announced.
     fn announce(&self, what: Announcement, last_used_at: Option<Timestamp>, now: Timestamp) -> Option<Change> {
         let live = self.usable()?;
-        let ends_at = match what {
-            Announcement::Unused => self.out_of_use_at(live, last_used_at)?,
-            Announcement::TooOldLater | Announcement::TooOldSoon => self.too_old_at(live)? + RESPITE,
+        let until = match what {
+            Announcement::Unused => self.out_of_use_at(live, last_used_at)?.max(now + WEEK),
+            Announcement::TooOldLater | Announcement::TooOldSoon => {
+                (self.too_old_at(live)? + RESPITE).max(now + SHORTLY_BEFORE)
+            }
+            // It ends whether it was announced or not.
+            Announcement::TermEnd => self.programme.settings.term.ends_at(),
         };
-        let promised = if what == Announcement::Unused { WEEK } else { SHORTLY_BEFORE };
-        let announced = Some(Announced { at: now, until: ends_at.max(now + promised) });
+        let announced = Some(Announced { at: now, until });
         let mut change = self.change(&Actor::Rule);
         let epoch = live.epoch;
         let marks = &mut change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch)?.announced;
@@ -112,6 +121,7 @@ impl View {
             Announcement::Unused => (&mut marks.unused, Notice::UnusedSoon),
             Announcement::TooOldLater => (&mut marks.too_old_later, Notice::TooOldLater),
             Announcement::TooOldSoon => (&mut marks.too_old_soon, Notice::TooOldSoon),
+            Announcement::TermEnd => (&mut marks.term_end, Notice::TermEndSoon),
         };
         *mark = announced;
         change.notice = Some(notice);
@@ -141,6 +151,20 @@ impl View {
         }
         let is_time = now >= held_at - WEEK && !self.outlives_the_term(held_at.max(now + WEEK));
         is_time.then_some(Rule::Announce(Announcement::Unused))
+    }
+
+    /// Nothing comes of it but the mail, so it is not asked for where students get none.
+    fn term_rule(&self, now: Timestamp) -> Option<Rule> {
+        let settings = &self.programme.settings;
+        let is_time = settings.student_mails && now >= settings.term.ends_at() - WEEK;
+        (is_time && self.said_of_the_term().is_none()).then_some(Rule::Announce(Announcement::TermEnd))
+    }
+
+    /// Whoever moved the end since has made another of it, which is announced anew; a key that replaced another is not.
+    fn said_of_the_term(&self) -> Option<Announced> {
+        let ends_at = self.programme.settings.term.ends_at();
+        let said = self.grant.attempts.iter().filter_map(|attempt| attempt.announced.term_end);
+        said.filter(|announced| announced.until == ends_at).last()
     }
 
     /// Whoever set more days since, or has used the key since, has promised more: then it is announced anew.

@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use crate::domain::term::Term;
+
 use super::*;
 
 fn days(days: i64) -> SignedDuration {
@@ -114,6 +116,7 @@ fn an_old_key_is_announced_twice_its_replacement_is_free_and_then_it_is_stopped(
 fn what_would_end_after_the_term_is_not_announced_and_nothing_is_asked_for_of_a_held_or_ended_grant() {
     let mut story = Story::with_rules(Some(99), Some(95));
     story.now = story.view.programme.settings.term.ends_at() - 1.second();
+    assert_eq!(story.night(None), Some(Rule::Announce(Announcement::TermEnd)));
     assert_eq!(story.night(None), None);
     story.now += 1.second();
     assert_eq!(story.night(None), None);
@@ -125,6 +128,46 @@ fn what_would_end_after_the_term_is_not_announced_and_nothing_is_asked_for_of_a_
     let (change, _) = held.view.release(HoldKind::Paused, &faculty(), held.now).unwrap();
     held.apply(change);
     assert_eq!(held.night(None), None, "nobody could use it meanwhile");
+}
+
+#[test]
+fn the_end_of_the_term_is_announced_a_week_before_once_and_anew_when_it_was_moved() {
+    let mut story = Story::with_rules(None, None);
+    let term = story.view.programme.settings.term.clone();
+    story.now = term.ends_at() - days(7) - 1.second();
+    assert_eq!(story.night(None), None);
+    story.now += 1.second();
+    let (change, rule) = story.view.follow_rules(None, story.now).unwrap();
+    assert_eq!((rule, change.notice), (Rule::Announce(Announcement::TermEnd), Some(Notice::TermEndSoon)));
+    assert_eq!((&change.audit, change.pot), (&None, PotChange::None));
+    story.apply(change);
+    assert_eq!(attempt(&story, 1).announced.term_end.unwrap().until, term.ends_at());
+    assert_eq!(story.night(None), None, "once");
+    story.shown(PressKind::Replace, 'b');
+    assert_eq!(story.night(None), None, "and not for each key");
+
+    // The term goes on: what was announced is not so any more, and its new end is announced in its time.
+    let longer = term.ends_on().checked_add(30.days()).unwrap();
+    story.view.programme.settings.term = Term::new(term.starts_on(), longer, term.timezone()).unwrap();
+    assert_eq!((story.view.announced_as(Announcement::TermEnd), story.night(None)), (None, None));
+    story.now = story.view.programme.settings.term.ends_at() - days(7);
+    assert_eq!(story.night(None), Some(Rule::Announce(Announcement::TermEnd)));
+    assert_eq!(story.night(None), None);
+}
+
+#[test]
+fn the_end_of_the_term_is_announced_only_to_whom_a_mail_may_be_sent_and_who_has_a_key_that_works() {
+    let mut story = Story::with_rules(None, None);
+    story.now = story.view.programme.settings.term.ends_at() - days(3);
+    story.view.programme.settings.student_mails = false;
+    assert_eq!(story.night(None), None);
+    story.view.programme.settings.student_mails = true;
+    let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.night(None), None);
+    let (change, _) = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.night(None), Some(Rule::Announce(Announcement::TermEnd)));
 }
 
 #[test]
