@@ -14,7 +14,7 @@ use bursar_local::ses::Fault;
 use serde_json::json;
 
 use super::words::{html_says, redacted};
-use super::{PostOffice, address, word};
+use super::{PostOffice, address, soon, word};
 
 impl PostOffice {
     /// Somebody with a key of which so much was used today, as the sync would write it down.
