@@ -7,6 +7,7 @@ mod outlook;
 mod programmes;
 mod requests;
 mod roster;
+mod settings;
 mod spans;
 
 use bursar_local::stack::Stack;

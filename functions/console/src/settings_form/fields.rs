@@ -61,7 +61,7 @@ const SPECS: [Spec; 24] = [
     Spec("faculty", "Faculty", Kind::Area, "", "Addresses. They hear when the pot runs low."),
     Spec("assistants", "Assistants", Kind::Area, "", "Addresses. They see the programme, and may pause a grant."),
     Spec("finance", "Finance", Kind::Area, "", "Addresses that get the statement."),
-    Spec("thresholds", "Alert at, in per cent of the pot", Kind::Text, "50,80,95,100", ""),
+    Spec("thresholds", "Alert at, in per cent of the pot", Kind::Text, "50,80,95,100", "From 1 to 100, at most 20."),
     Spec("models", "Models", Kind::Area, "", "Slugs such as openai/gpt-4o-mini, or a tier's name. Empty: all."),
     Spec("cost_code", "Cost code", Kind::Text, "", ""),
     Spec(

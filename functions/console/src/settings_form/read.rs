@@ -13,7 +13,9 @@ use serde::de::DeserializeOwned;
 
 use super::{Asked, Refused};
 
+/// All who hear of a crossing, and all thresholds that are crossed at once, are written in one transaction of a hundred parts.
 const MOST_PEOPLE: usize = 50;
+const MOST_THRESHOLDS: usize = 20;
 const MOST_MODELS: usize = 200;
 
 /// Reads one form, noting what is refused.
@@ -227,11 +229,15 @@ impl Reader<'_> {
             let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
             match digits.parse::<u8>().ok().filter(|threshold| plain && (1..=100).contains(threshold)) {
                 Some(threshold) => thresholds.push(threshold),
-                None => self.refuse("thresholds", "Write whole numbers from 1 to 100, such as 50,80,95,100."),
+                None => self
+                    .refuse("thresholds", format!("{word}: write whole numbers from 1 to 100, such as 50,80,95,100.")),
             }
         }
         thresholds.sort_unstable();
         thresholds.dedup();
+        if thresholds.len() > MOST_THRESHOLDS {
+            self.refuse("thresholds", format!("At most {MOST_THRESHOLDS} thresholds."));
+        }
         thresholds
     }
 
