@@ -11,50 +11,50 @@ use serde_json::{Value, json};
 use super::{batch_of, caps, look, look_at, owed, programme, record, spent, table_of};
 use crate::sync::still;
 
-/// What wakes it.
+/// What it is woken by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Woken {
-    ByTotals,
-    ByAReading,
-    ByTheClock,
+enum WokenBy {
+    Totals,
+    Reading,
+    Clock,
 }
 
-impl Woken {
+impl WokenBy {
     async fn wake(self, stack: &Stack, programme: &ProgrammeId) -> Result<Value, InvokeError> {
         match self {
-            Woken::ByTotals => look(stack, programme).await,
-            Woken::ByAReading => {
+            WokenBy::Totals => look(stack, programme).await,
+            WokenBy::Reading => {
                 let ada = Table::new(&stack.config).grants(programme).await.unwrap().remove(0).id;
                 look_at(stack, batch_of(vec![record("reading", programme, Some(&ada))])).await
             }
-            Woken::ByTheClock => stack.invoke.invoke(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await,
+            WokenBy::Clock => stack.invoke.invoke(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await,
         }
     }
 
     /// How many mails of the pot and of the cap are owed in the end.
     fn owes(self) -> (usize, usize) {
         match self {
-            Woken::ByTotals => (2, 0),
-            Woken::ByAReading => (0, 1),
-            Woken::ByTheClock => (2, 1),
+            WokenBy::Totals => (2, 0),
+            WokenBy::Reading => (0, 1),
+            WokenBy::Clock => (2, 1),
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_becomes_of_a_call_each_recipient_is_told_once_in_the_end() {
-    every_fault(Woken::ByTotals, 60).await;
+    every_fault(WokenBy::Totals, 60).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_becomes_of_a_call_a_student_is_told_once_in_the_end() {
-    every_fault(Woken::ByAReading, 30).await;
+    every_fault(WokenBy::Reading, 30).await;
 }
 
 #[tokio::test]
 async fn whatever_becomes_of_a_call_of_the_watch_all_are_told_once_in_the_end() {
     let mut cases = Vec::new();
-    for (call, nth) in calls_of(Woken::ByTheClock).await {
+    for (call, nth) in calls_of(WokenBy::Clock).await {
         let (name, has_effect) = (call.name.to_string(), call.name.has_effect());
         // The sixteenths of a programme are read alike: some of them stand for the others.
         if !has_effect && nth > 6 && nth % 8 != 0 {
@@ -68,12 +68,12 @@ async fn whatever_becomes_of_a_call_of_the_watch_all_are_told_once_in_the_end() 
     assert!(cases.len() > 15, "{}", cases.len());
     for case in cases {
         // The watch looks at all there is, so each has a stack of its own.
-        faulted(Woken::ByTheClock, vec![case]).await;
+        faulted(WokenBy::Clock, vec![case]).await;
     }
 }
 
 /// Every call in its order, with its number among those of its name.
-async fn calls_of(woken: Woken) -> Vec<(Call, u64)> {
+async fn calls_of(woken: WokenBy) -> Vec<(Call, u64)> {
     let stack = unwatched().await;
     begin(&stack, "maths").await;
     let before = stack.gate.calls().len();
@@ -107,7 +107,7 @@ async fn begin(stack: &Stack, name: &str) -> ProgrammeId {
     programme
 }
 
-async fn every_fault(woken: Woken, at_least: usize) {
+async fn every_fault(woken: WokenBy, at_least: usize) {
     let mut cases = Vec::new();
     for (call, nth) in calls_of(woken).await {
         let faults = Verdict::faults_of(&call.name, &call.shape).into_iter();
@@ -134,7 +134,7 @@ async fn every_fault(woken: Woken, at_least: usize) {
     }
 }
 
-async fn faulted(woken: Woken, cases: Vec<(String, u64, u64, Verdict)>) {
+async fn faulted(woken: WokenBy, cases: Vec<(String, u64, u64, Verdict)>) {
     let stack = unwatched().await;
     let mut watch = table_of(&stack);
     for (case, (name, nth, times, verdict)) in cases.into_iter().enumerate() {

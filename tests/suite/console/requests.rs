@@ -3,7 +3,9 @@
 use bursar_core::domain::audit::Act;
 use bursar_core::store::Table;
 use bursar_core::store::items::OwedMail;
+use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::inbox::Contents;
+use bursar_local::invoke::FunctionName;
 use bursar_local::stack::Stack;
 use bursar_tests::invariants::{Snapshot, Watch};
 use bursar_tests::stack;
@@ -166,4 +168,42 @@ async fn every_setting_of_the_admins_is_asked_for_and_none_is_changed_by_that() 
     let audit: String = seen.entries.iter().map(|entry| format!("{:?}", entry.what)).collect();
     assert!(!audit.contains("stu@example.edu") && audit.contains("faculty"), "people are named by no entry");
     stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn whatever_becomes_of_the_writes_the_rest_is_saved_once_and_the_admins_are_asked_once() {
+    let transaction = || Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console);
+    for (nth, verdict) in [
+        (1, Verdict::KillBefore),
+        (1, Verdict::KillAfter),
+        (1, Verdict::LoseAnswer),
+        (2, Verdict::KillBefore),
+        (2, Verdict::KillAfter),
+        (2, Verdict::LoseAnswer),
+        (2, Verdict::Conflict),
+    ] {
+        let stack = stack::in_process().await.unwrap();
+        let (faye, _, mut watch) = of_faye(&stack).await;
+        let mut form = faye.get(ID).await;
+        stack.gate.at(transaction().nth(nth), verdict.clone());
+        let asks = [("pot_usd", "8000"), ("contact", "room 101")];
+        let mut answers = Vec::new();
+        for _ in 0..3 {
+            let answer = faye.submit(&form, ID, &asks).await;
+            answers.push(answer.status);
+            if answer.status == 409 {
+                // What was typed is still there, beside what it is by now.
+                form = answer;
+            }
+            if answers.last() == Some(&303) {
+                break;
+            }
+        }
+        let what = format!("{verdict} at {nth}: {answers:?}");
+        assert_eq!(answers.last(), Some(&303), "{what}");
+        let seen = watch.check().await;
+        assert_eq!((asked(seen), entries(seen, Act::Asked), entries(seen, Act::Edited)), (1, 1, 1), "{what}");
+        assert_eq!(faye.get(ID).await.form(ID).value("contact"), Some("room 101"), "{what}");
+        stack.stop().await.unwrap();
+    }
 }

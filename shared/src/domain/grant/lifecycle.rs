@@ -163,8 +163,8 @@ impl View {
     /// Whoever moved the end since has made another of it, which is announced anew; a key that replaced another is not.
     fn said_of_the_term(&self) -> Option<Announced> {
         let ends_at = self.programme.settings.term.ends_at();
-        let said = self.grant.attempts.iter().filter_map(|attempt| attempt.announced.term_end);
-        said.filter(|announced| announced.until == ends_at).last()
+        let mut said = self.grant.attempts.iter().filter_map(|attempt| attempt.announced.term_end);
+        said.find(|announced| announced.until == ends_at)
     }
 
     /// Whoever set more days since, or has used the key since, has promised more: then it is announced anew.
