@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 
 use bursar_core::domain::crossing::{Crossing, Scope};
-use bursar_core::domain::id::PersonId;
+use bursar_core::domain::id::{Epoch, PersonId};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::Used;
 use bursar_core::domain::sign_in::LINK_LASTS;
 use bursar_core::domain::token::{Code, LinkToken};
-use bursar_core::domain::window::{Window, utc_date};
+use bursar_core::domain::window::{Reset, Window, utc_date};
 use bursar_core::store::items::{Link, MailClass, MailState, OutboxRow, OwedMail, Totals};
 use ulid::Ulid;
 
 use super::Scene;
 use crate::acts::act::programme;
-use crate::acts::settings::Setting;
+use crate::acts::settings::{Setting, ada, reading};
 
 impl Scene {
     fn crossing(&self, threshold: u8) -> Crossing {
@@ -126,4 +126,31 @@ async fn a_link_is_in_one_link_mail_and_known_by_its_hash() {
     scene.bites("I4", "a log line holds a link or code").await;
     scene.mail_with(&[("X-Bursar-Mail", "roster")], &text).await;
     scene.bites("I4", "a mail of the kind Some(\"roster\") has a link or a code").await;
+}
+
+#[tokio::test]
+async fn a_crossing_of_a_cap_was_reached_and_is_told_to_its_student_once() {
+    let mut scene = Scene::at(Setting::Live).await;
+    let (scope, window, limit) = (Scope::Cap(ada()), Window::WHOLE_TERM, Usd::from_dollars(20));
+    let crossing = Crossing { scope, limit, spent: Usd::from_dollars(17), ..scene.crossing(80) };
+    let row = |number: u128, window: Window| {
+        let mail = OwedMail::CapUsed { programme: programme(), grant: ada(), window, threshold: 80, of_limit: limit };
+        OutboxRow::owed(Ulid::from_parts(1, number), MailClass::Bulk, mail, scene.now)
+    };
+    let (first, again) = (row(1, window), row(2, window));
+    let of_another = row(3, Reset::Monthly.window_at(scene.now));
+    scene.keep(&Crossing { told: false, ..crossing.clone() }).await;
+    scene.bites("I5", "80 % of the 20.000000 of cs-pilot is not reached by 17.000000").await;
+    scene.keep(&reading(&ada(), Epoch::new(1), 17, scene.now)).await;
+    scene.bears("I5").await;
+    let mut scene = Scene::at(Setting::Live).await;
+    scene.keep(&reading(&ada(), Epoch::new(1), 17, scene.now)).await;
+    scene.keep(&first).await;
+    scene.bites("I5", "tells of no crossing").await;
+    scene.keep(&crossing).await;
+    scene.bears("I5").await;
+    scene.keep(&of_another).await;
+    scene.bites("I5", "tells of no crossing").await;
+    scene.keep(&again).await;
+    scene.bites("I5", "is owed twice to somebody").await;
 }
