@@ -15,6 +15,8 @@ mod console;
 #[cfg(test)]
 mod demonstration;
 #[cfg(test)]
+mod digest;
+#[cfg(test)]
 mod invariants;
 #[cfg(test)]
 mod journey;

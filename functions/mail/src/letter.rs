@@ -41,6 +41,8 @@ pub(crate) enum Part {
     /// What follows is about this.
     Heading(&'static str),
     Table(Table),
+    /// The same as facts, where what is said is long.
+    Notes(Vec<(&'static str, String)>),
     /// Text says the same in other parts.
     Picture(Picture),
 }
@@ -146,6 +148,13 @@ impl Table {
         let cells = self.head.iter().skip(1).zip(&row.cells).filter(|(_, cell)| *cell != NOT_TOLD);
         let cells: Vec<String> = cells.map(|(title, cell)| format!("{title} {cell}")).collect();
         format!("{}: {}", row.name, cells.join(", "))
+    }
+}
+
+impl Row {
+    /// The name in pieces between which a line may break: models have long names without a blank.
+    fn pieces(&self) -> impl Iterator<Item = &str> {
+        self.name.split_inclusive('/')
     }
 }
 

@@ -71,8 +71,10 @@ impl App {
                 self.request(programme, *day, request, recipient).await
             }
             OwedMail::Account { day, alarm, recipient } => self.account(*day, alarm, recipient).await,
-            OwedMail::Digest { programme, week, recipient } => self.digest(programme, *week, recipient, now).await,
-            OwedMail::AccountDigest { week, recipient } => self.account_digest(*week, recipient).await,
+            OwedMail::Digest { programme, week, recipient } => {
+                Box::pin(self.digest(programme, *week, recipient, now)).await
+            }
+            OwedMail::AccountDigest { week, recipient } => Box::pin(self.account_digest(*week, recipient)).await,
         }
     }
 

@@ -53,10 +53,10 @@ impl Look<'_> {
     pub(crate) async fn at_all(&self) -> Report {
         let mut report = Report::default();
         for programme in self.programmes {
-            let made = self.at_programme(programme).await;
+            let made = Box::pin(self.at_programme(programme)).await;
             report.note(programme.id.as_str(), made);
         }
-        report.note("account", self.at_account().await);
+        report.note("account", Box::pin(self.at_account()).await);
         report
     }
 
@@ -96,7 +96,7 @@ impl Look<'_> {
         )?;
         let mut class = Class::new(settings, weeks[0], sync.looked_at, self.now);
         let mut had_a_key = false;
-        let shards = keys::SHARDS.map(|shard| table.shard_of(id, shard));
+        let shards = keys::SHARDS.map(|shard| Box::pin(table.shard_of(id, shard)));
         let mut shards = iter(shards).buffered(READ_AHEAD);
         while let Some(shard) = shards.next().await {
             ensure!(self.deadline.leaves(ENOUGH_TO_WRITE), "the time is up");

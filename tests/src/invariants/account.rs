@@ -1,5 +1,5 @@
-//! I5 and I16 as far as the account goes: an alarm is owed once to each who is to be told, and what the guard held back is released
-//! with an entry.
+//! I5 and I16 as far as the account goes: an alarm or a digest is owed once to each who is to be told, and what the guard held back is
+//! released with an entry.
 
 use std::collections::BTreeMap;
 
@@ -11,33 +11,48 @@ use jiff::civil::Date;
 
 use super::{Snapshot, Step};
 
-/// I5: as many of those who are to be told as the alarm says have one row each, nobody else has any, and each row is of an alarm.
-/// Rows are kept for ninety days, so this is for tests of a shorter time.
-pub(super) fn alarms_are_owed_once_to_each(step: &Step<'_>) -> Vec<String> {
+/// I5: as many of those who are to be told as an alarm or a digest says have one row each, nobody else has any, and each row is of one
+/// that is there. Rows are kept for ninety days, so this is for tests of a shorter time.
+pub(super) fn alarms_and_digests_are_owed_once_to_each(step: &Step<'_>) -> Vec<String> {
     let now = step.now;
-    let mut owed: BTreeMap<(Date, String), Vec<&str>> = BTreeMap::new();
+    let mut owed: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for row in &now.outbox {
-        if let OwedMail::Account { day, alarm, recipient } = &row.mail {
-            owed.entry((*day, alarm.clone())).or_default().push(recipient.as_str());
-        }
+        let (what, recipient) = match &row.mail {
+            OwedMail::Account { day, alarm, recipient } => (named_alarm(*day, alarm), recipient),
+            OwedMail::Digest { programme, week, recipient } => (named_digest(programme.as_str(), *week), recipient),
+            OwedMail::AccountDigest { week, recipient } => (named_digest("the account", *week), recipient),
+            _ => continue,
+        };
+        owed.entry(what).or_default().push(recipient.as_str());
     }
+    let alarms = now.alarms.iter();
+    let alarms = alarms.map(|alarm| (named_alarm(alarm.day, &alarm.name()), &alarm.recipients, alarm.told));
+    let digests = now.digests.iter();
+    let digests = digests.map(|of| (named_digest(of.programme.as_str(), of.week), &of.recipients, of.told));
+    let accounts = now.account_digests.iter();
+    let accounts = accounts.map(|of| (named_digest("the account", of.week), &of.recipients, of.told));
     let mut wrong = Vec::new();
-    for alarm in &now.alarms {
-        let (day, name) = (alarm.day, alarm.name());
-        let mut rows = owed.remove(&(day, name.clone())).unwrap_or_default();
+    for (what, recipients, told) in alarms.chain(digests).chain(accounts) {
+        let mut rows = owed.remove(&what).unwrap_or_default();
         rows.sort_unstable();
-        let told = usize::try_from(alarm.told).unwrap_or(usize::MAX);
-        let mut expected: Vec<_> = alarm.recipients.iter().take(told).map(PersonId::as_str).collect();
+        let told = usize::try_from(told).unwrap_or(usize::MAX);
+        let mut expected: Vec<_> = recipients.iter().take(told).map(PersonId::as_str).collect();
         expected.sort_unstable();
         if rows != expected {
             let (rows, expected) = (rows.len(), expected.len());
-            wrong.push(format!("the alarm {name} of {day} is owed to {rows}, and {expected} are to be told so far"));
+            wrong.push(format!("{what} is owed to {rows}, and {expected} are to be told so far"));
         }
     }
-    wrong.extend(
-        owed.keys().map(|(day, name)| format!("an outbox row is of the alarm {name} of {day}, which is not there")),
-    );
+    wrong.extend(owed.keys().map(|what| format!("an outbox row is of {what}, which is not there")));
     wrong
+}
+
+fn named_alarm(day: Date, name: &str) -> String {
+    format!("the alarm {name} of {day}")
+}
+
+fn named_digest(of: &str, week: Date) -> String {
+    format!("the digest of {of} for {week}")
 }
 
 /// I16: whatever of the account a person changed in a step has its one entry, each entry its change, and none ever goes.

@@ -83,7 +83,7 @@ const CHECKS: [(&str, Check); 21] = [
     ("I4", mails::links_are_in_link_mails_and_known_by_their_hash),
     ("I5", sums::crossings_were_reached_and_stay),
     ("I5", mails::what_is_owed_is_accepted_once),
-    ("I5", account::alarms_are_owed_once_to_each),
+    ("I5", account::alarms_and_digests_are_owed_once_to_each),
     ("I13", mails::each_mail_is_counted_once_as_it_fared),
     ("I6", keys::live_is_ended_by_nobody_in_passing),
     ("I7", keys::what_was_shown_is_recorded),

@@ -2,9 +2,15 @@
 
 use bursar_core::domain::alarm::{Alarm, Cause};
 use bursar_core::domain::audit::{AccountEntry, Act, Actor, What};
+use bursar_core::domain::days::{Known, Sum};
+use bursar_core::domain::digest::{AccountDigest, Health};
 use bursar_core::domain::id::PersonId;
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::window::utc_date;
 use bursar_core::store::items::{MailClass, OutboxRow, OwedMail};
 use bursar_core::store::{HeldBack, SyncState, keys};
+use jiff::Timestamp;
+use jiff::civil::Date;
 use ulid::Ulid;
 
 use super::Scene;
@@ -29,6 +35,46 @@ async fn an_alarm_that_is_owed_twice_to_nobody_or_without_being_there_is_named()
     scene.bears("I5").await;
     scene.keep(&rows[2]).await;
     scene.bites("I5", "is owed to 3, and 2 are to be told").await;
+}
+
+#[tokio::test]
+async fn a_digest_that_is_owed_twice_or_without_being_there_is_named() {
+    let mut scene = Scene::at(Setting::Live).await;
+    let (one, week) = (PersonId::random(), utc_date(scene.now));
+    let digest = a_digest(vec![one.clone()], week, scene.now);
+    let row = |number: u128| {
+        let mail = OwedMail::AccountDigest { week, recipient: one.clone() };
+        OutboxRow::owed(Ulid::from_parts(1, number), MailClass::Bulk, mail, scene.now)
+    };
+    let rows = [row(1), row(2)];
+    scene.keep(&rows[0]).await;
+    scene.bites("I5", "which is not there").await;
+    scene.keep(&digest).await;
+    scene.bears("I5").await;
+    scene.keep(&rows[1]).await;
+    scene.bites("I5", "is owed to 2, and 1 are to be told").await;
+}
+
+fn a_digest(recipients: Vec<PersonId>, week: Date, found_at: Timestamp) -> AccountDigest {
+    let nothing = Sum { spent: Usd::ZERO, known: Known::Exactly };
+    AccountDigest {
+        week,
+        found_at,
+        days: (week, week),
+        balance: None,
+        reserved: Usd::ZERO,
+        to_come: Usd::ZERO,
+        this_week: nothing,
+        week_before: nothing,
+        new_keys: 0,
+        first_new_keys: Vec::new(),
+        programmes: Vec::new(),
+        further: 0,
+        held_back: None,
+        health: Health::default(),
+        told: 1,
+        recipients,
+    }
 }
 
 #[tokio::test]

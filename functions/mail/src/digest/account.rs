@@ -51,8 +51,8 @@ impl Words<'_> {
 fn figures(digest: &AccountDigest) -> Vec<(&'static str, String)> {
     vec![
         ("Balance", digest.balance.map_or("not known".to_owned(), exact)),
-        ("Promised and not spent yet", say::spent(digest.to_come)),
-        ("Reserved by all programmes", say::spent(digest.reserved)),
+        ("Reserved", format!("{} by all programmes", say::spent(digest.reserved))),
+        ("Of it not spent", say::spent(digest.to_come)),
         ("Spent this week", say::figure(digest.this_week)),
         ("The week before", say::figure(digest.week_before)),
         ("Week", format!("{} (UTC)", say::days(digest.days))),

@@ -216,7 +216,8 @@ fn who_needs_a_look(people: &People, tell: impl Fn(&Few) -> String, names: Optio
     if facts.is_empty() {
         return Vec::new();
     }
-    vec![Part::Heading("Who may need a look"), Part::Facts(facts)]
+    let told = if names.is_some() { Part::Notes(facts) } else { Part::Facts(facts) };
+    vec![Part::Heading("Who may need a look"), told]
 }
 
 fn name(names: &Names, grant: &GrantId) -> String {

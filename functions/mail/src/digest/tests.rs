@@ -468,8 +468,8 @@ async fn admins_read_of_the_account() {
     The account: the week
 
     Balance: $2,100.55
-    Promised and not spent yet: $2,400.00
-    Reserved by all programmes: $3,220.00
+    Reserved: $3,220.00 by all programmes
+    Of it not spent: $2,400.00
     Spent this week: $412.40
     The week before: $300.00
     Week: 9 to 15 November 2026 (UTC)
@@ -534,8 +534,8 @@ async fn admins_read_of_an_account_that_nobody_has_looked_at() {
     The account: the week
 
     Balance: not known
-    Promised and not spent yet: $0.00
-    Reserved by all programmes: $0.00
+    Reserved: $0.00 by all programmes
+    Of it not spent: $0.00
     Spent this week: not known
     The week before: not known
     Week: 9 to 15 November 2026 (UTC)

@@ -88,7 +88,7 @@ impl Look<'_> {
         let [this_week, _] = last_weeks(self.now);
         let is_told = |programme: &&Programme| utc_date(programme.over_since()) >= this_week.0;
         let lines: Vec<_> =
-            self.programmes.iter().filter(is_told).map(|programme| self.line(programme, sync)).collect();
+            self.programmes.iter().filter(is_told).map(|programme| Box::pin(self.line(programme, sync))).collect();
         let mut lines: Vec<ProgrammeLine> = iter(lines).buffered(SIDE_BY_SIDE).try_collect().await?;
         lines.sort_by_key(|line| (Reverse(line.this_week.spent), Reverse(line.spent)));
         let further = lines.len().saturating_sub(MOST_PROGRAMMES);

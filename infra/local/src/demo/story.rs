@@ -107,12 +107,17 @@ impl<'a> Story<'a> {
         self.set_up().await?;
         for day in 0..DAYS {
             progress(day);
-            self.reach(day, 9).await?;
+            if day == 1 {
+                // The next sync is counted from the last, so from now on they run at night.
+                self.reach(day, 0, 20).await?;
+                self.ask_inbox("/sync", &json!({})).await?;
+            }
+            self.reach(day, 9, 0).await?;
             self.claims(day).await?;
             if day == 12 {
                 self.a_leak().await?;
             }
-            self.reach(day, 21).await?;
+            self.reach(day, 21, 0).await?;
             self.spending(day)?;
         }
         Ok(())
@@ -261,10 +266,10 @@ impl<'a> Story<'a> {
         Ok(hash_of(&key))
     }
 
-    /// Lets time pass until an hour of a day of the story; what falls due on the way runs.
-    async fn reach(&self, day: u16, hour: i8) -> Result<()> {
+    /// Lets time pass until a moment of a day of the story; what falls due on the way runs.
+    async fn reach(&self, day: u16, hour: i8, minute: i8) -> Result<()> {
         let date = self.began.saturating_add(i64::from(day).days());
-        let then = date.at(hour, 0, 0, 0).to_zoned(TimeZone::UTC)?.timestamp();
+        let then = date.at(hour, minute, 0, 0).to_zoned(TimeZone::UTC)?.timestamp();
         let left = then.duration_since(self.stack.clock.now());
         self.settle().await?;
         if left.is_positive() {

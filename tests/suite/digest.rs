@@ -1,0 +1,225 @@
+//! The weekly digests through the stack: one for each who hears and each week, on the day that is the programme's own, whatever fails
+//! and however often it is asked; names only to faculty, and no key to anybody.
+
+mod once;
+mod readers;
+
+use std::collections::BTreeMap;
+
+use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::audit::{Act, Actor, What};
+use bursar_core::domain::grant::{Grant, Reading};
+use bursar_core::domain::id::{Epoch, GrantId, PersonId, ProgrammeId};
+use bursar_core::domain::models::GroupUse;
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::{Settings, Weekday};
+use bursar_core::domain::reading::Used;
+use bursar_core::domain::term::Term;
+use bursar_core::domain::window::Window;
+use bursar_core::store::items::{Meta, OwedMail, Totals};
+use bursar_core::store::{At, By, ModelDay, NewPerson, Outcome, SyncState, Table};
+use bursar_local::inbox::Contents;
+use bursar_local::invoke::{FunctionName, InvokeError};
+use bursar_local::ses::Quota;
+use bursar_local::stack::Stack;
+use bursar_tests::invariants::{RawTable, Watch};
+use bursar_tests::office::soon;
+use bursar_tests::stack;
+use jiff::civil::{Date, date};
+use jiff::{SignedDuration, Timestamp, ToSpan};
+use serde_json::{Value, json};
+
+/// A Monday, an hour before digests are looked for.
+const EARLY: &str = "2026-11-16T05:00:00Z";
+
+/// A stack whose clock stands and whose schedules do not run by themselves.
+struct Monday {
+    stack: Stack,
+    table: Table,
+    watch: Watch,
+}
+
+/// A mail as a test reads it.
+struct Got {
+    to: String,
+    contents: Contents,
+}
+
+impl Monday {
+    async fn early() -> Monday {
+        let stack = stack::in_process().await.unwrap();
+        stack.pump.stop().await;
+        stack.schedules.stop().await;
+        stack.clock.begin_at(EARLY.parse().unwrap()).unwrap();
+        let table = Table::new(&stack.config);
+        stack.ses.set_quota(Quota { per_second: 1_000, ..Quota::PRODUCTION });
+        // It was born when the test began, which is no matter here.
+        let raw = RawTable::at(&stack.ready.dynamodb, &stack.ready.table);
+        let meta = table.meta(stack.clock.now()).await.unwrap();
+        raw.keep(&Meta { born: at("2026-10-01T00:00:00Z"), ..meta }).await.unwrap();
+        table.person_of(&stack.config.admins[0], soon()).await.unwrap();
+        let watch = Watch::over(raw, stack.clock.as_clock()).with_mails(stack.ses.clone());
+        Monday { stack, table, watch }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.stack.clock.now()
+    }
+
+    fn advance(&self, hours: i64) {
+        self.stack.clock.advance(SignedDuration::from_hours(hours)).unwrap();
+    }
+
+    /// A programme that was made weeks ago, with two of the faculty and an assistant, who is among the faculty of no other.
+    async fn programme(&self, name: &str, change: impl FnOnce(&mut Settings)) -> ProgrammeId {
+        let term = Term::new(date(2026, 10, 12), date(2027, 2, 6), "UTC").unwrap();
+        let mut settings = Settings::new(name, term, Usd::from_dollars(20));
+        let address = |who: &str| EmailAddress::parse(&format!("{who}@{}.edu", ProgrammeId::of_name(name))).unwrap();
+        settings.faculty = vec![address("ann"), address("ben"), address("ann")];
+        settings.assistants = vec![address("tom"), address("ben")];
+        change(&mut settings);
+        let by = By { actor: &Actor::Rule, now: at("2026-10-01T08:00:00Z"), deadline: soon() };
+        self.table.create_programme(settings, Usd::from_dollars(100), by).await.unwrap()
+    }
+
+    async fn edit(&self, programme: &ProgrammeId, change: impl FnOnce(&mut Settings)) {
+        let read = self.table.programme(programme).await.unwrap().unwrap();
+        let mut settings = read.settings.clone();
+        change(&mut settings);
+        let by = By { actor: &Actor::Rule, now: self.now(), deadline: soon() };
+        self.table.save_settings(programme, settings, read.version, What::new(Act::Edited), by).await.unwrap();
+    }
+
+    async fn student(&self, programme: &ProgrammeId, name: &str, group: Option<&str>) -> GrantId {
+        let address = EmailAddress::parse(&format!("{}@students.edu", name.to_lowercase().replace(' ', "."))).unwrap();
+        let person = bursar_core::domain::grant::Person { address, name: Some(name.to_owned()), roster_id: None };
+        let by = By { actor: &Actor::Rule, now: self.now(), deadline: soon() };
+        let new = NewPerson { person, group: group.map(str::to_owned) };
+        self.table.invite(programme, &[new], by).await.unwrap().remove(0)
+    }
+
+    /// A key that is made up is shown to somebody, weeks ago.
+    async fn claim(&self, programme: &ProgrammeId, grant: &GrantId) {
+        use bursar_core::domain::grant::{Minted, Press, PressKind};
+        let at = At { programme, grant, now: at("2026-10-20T08:00:00Z"), deadline: soon() };
+        let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
+        let Outcome::Done(begun) = self.table.begin(at, press).await.unwrap() else { panic!("not begun") };
+        let minted = Minted { key: grant.as_str().repeat(4).parse().unwrap(), limit: Usd::from_dollars(20) };
+        self.table.record(at, &begun, &minted).await.unwrap();
+    }
+
+    /// What a student used so many days ago.
+    async fn used(&self, programme: &ProgrammeId, grant: &GrantId, days: &[(i64, i64)]) -> Used {
+        let mut used = Used::default();
+        for (ago, cents) in days {
+            let day = date(2026, 11, 16).checked_sub(ago.days()).unwrap();
+            used.add(&Used::on_one(day, Usd::from_micros(cents * 10_000)));
+        }
+        let in_window = used.credits.total();
+        let reading = Reading {
+            programme: programme.clone(),
+            grant: grant.clone(),
+            epoch: Epoch::new(1),
+            used: used.clone(),
+            window: Window::WHOLE_TERM,
+            in_window,
+            before: Usd::ZERO,
+            last_used_at: Some(self.now()),
+            as_of: self.now(),
+        };
+        self.table.note_reading(&reading).await.unwrap();
+        used
+    }
+
+    /// What a sync would have summed up this night.
+    async fn summed_up(&self, programme: &ProgrammeId, grants: &[(Option<&str>, &Used)]) {
+        let (mut used, mut by_group) = (Used::default(), BTreeMap::<String, Used>::new());
+        for (group, of_one) in grants {
+            used.add(of_one);
+            if let Some(group) = group {
+                by_group.entry((*group).to_owned()).or_default().add(of_one);
+            }
+        }
+        let claimed = u32::try_from(grants.len()).unwrap();
+        let totals = Totals {
+            programme: programme.clone(),
+            as_of: self.now(),
+            used,
+            by_group,
+            implied: Usd::from_dollars(60),
+            grants: claimed,
+            claimed,
+        };
+        self.table.note_totals(&totals).await.unwrap();
+    }
+
+    async fn looked(&self) {
+        let state = self.table.sync_state().await.unwrap();
+        let now = self.now();
+        let state = SyncState { looked_at: Some(now), completed_at: Some(now), ..state };
+        let state = state.with_models_of(date(2026, 10, 12), date(2026, 11, 15));
+        assert!(self.table.set_sync_state(&state.next()).await.unwrap());
+    }
+
+    async fn model_day(&self, programme: &ProgrammeId, day: Date, uses: &[(&str, i64, u64)]) {
+        let used = |(model, cents, requests): &(&str, i64, u64)| GroupUse {
+            group: None,
+            model: (*model).to_owned(),
+            spent: Usd::from_micros(cents * 10_000),
+            byok: Usd::ZERO,
+            requests: *requests,
+        };
+        let by = uses.iter().map(used).collect();
+        let day = ModelDay { programme: programme.clone(), day, as_of: self.now(), by };
+        self.table.note_model_day(&day).await.unwrap();
+    }
+
+    async fn run(&self, task: &str) -> Result<Value, InvokeError> {
+        self.stack.invoke.invoke(FunctionName::ThresholdAlerts, json!({"task": task})).await
+    }
+
+    /// Whom the digest of a programme is owed to, by address, once for each row.
+    async fn owed(&mut self, of: Option<&ProgrammeId>) -> Vec<String> {
+        let seen = self.watch.check().await;
+        let recipients = seen.outbox.iter().filter_map(|row| match (&row.mail, of) {
+            (OwedMail::Digest { programme, recipient, .. }, Some(of)) if programme == of => Some(recipient),
+            (OwedMail::AccountDigest { recipient, .. }, None) => Some(recipient),
+            _ => None,
+        });
+        let address = |recipient: &PersonId| {
+            let known = seen.people.iter().find(|person| person.person == *recipient).unwrap();
+            known.address.as_written().split('@').next().unwrap().to_owned()
+        };
+        let mut owed: Vec<String> = recipients.map(address).collect();
+        owed.sort();
+        owed
+    }
+
+    /// The digests that came, by recipient; other mails are not looked at.
+    async fn mails(&mut self) -> Vec<Got> {
+        self.drain().await;
+        let got = |mail: bursar_local::ses::Mail| Got { to: mail.to.join(", "), contents: Contents::of(&mail.raw) };
+        let mut mails: Vec<Got> = self.stack.ses.unread().into_iter().map(got).collect();
+        mails.retain(|mail| mail.contents.kind.as_deref() == Some("digest"));
+        mails.sort_by(|one, other| one.to.cmp(&other.to));
+        mails
+    }
+
+    /// Sends all that is owed.
+    async fn drain(&mut self) {
+        self.stack.invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await.unwrap();
+        self.watch.check().await;
+    }
+
+    async fn grant(&self, programme: &ProgrammeId, grant: &GrantId) -> Grant {
+        self.table.grant(programme, grant).await.unwrap().unwrap()
+    }
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn sundays(settings: &mut Settings) {
+    settings.digest = Some(Weekday::Sunday);
+}

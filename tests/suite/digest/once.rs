@@ -1,0 +1,226 @@
+//! That each who hears has one digest of a week, on its day, and a look that is repeated, overtaken, cut off or missed changes
+//! nothing about it.
+
+use bursar_core::domain::programme::Weekday;
+use bursar_core::store::{By, Closed};
+use bursar_local::gate::{Matcher, Verdict};
+
+use super::*;
+
+const STAFF: [&str; 3] = ["ann", "ben", "tom"];
+
+#[tokio::test]
+async fn each_who_hears_has_one_digest_a_week_however_often_it_is_looked_for() {
+    let mut monday = Monday::early().await;
+    let maths = monday.programme("maths", |_| {}).await;
+    let report = monday.run("watch").await.unwrap();
+    assert_eq!(report["digests"], 0, "it is not six yet: {report}");
+    monday.advance(1);
+    assert_eq!(monday.run("digest").await.unwrap(), json!({"digests": 2, "left": 0, "failed": []}));
+    assert_eq!(monday.owed(Some(&maths)).await, STAFF);
+    assert_eq!(monday.owed(None).await, ["admin"]);
+    for hours in [0, 1, 17, 30, 70] {
+        monday.advance(hours);
+        assert_eq!(monday.run("digest").await.unwrap()["digests"], 0);
+        assert_eq!(monday.run("watch").await.unwrap()["digests"], 0);
+    }
+    assert_eq!(monday.owed(Some(&maths)).await, STAFF);
+    // The next week.
+    monday.advance(7 * 24 - 118);
+    assert_eq!(monday.now(), at("2026-11-23T06:00:00Z"));
+    assert_eq!(monday.run("digest").await.unwrap()["digests"], 2);
+    assert_eq!(monday.owed(Some(&maths)).await, ["ann", "ann", "ben", "ben", "tom", "tom"]);
+    monday.stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_looks_at_once_owe_each_one_mail() {
+    let mut monday = Monday::early().await;
+    let maths = monday.programme("maths", |_| {}).await;
+    monday.advance(1);
+    let at_once = futures_util::future::join_all((0..10).map(|_| monday.run("digest"))).await;
+    let made: i64 = at_once.iter().map(|report| report.as_ref().unwrap()["digests"].as_i64().unwrap()).sum();
+    assert_eq!(made, 2);
+    assert_eq!(monday.owed(Some(&maths)).await, STAFF);
+    assert_eq!(monday.owed(None).await, ["admin"]);
+    monday.stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_look_that_was_missed_is_made_up_for_by_the_watch_and_later_the_next_digest_tells_it() {
+    for (hours, digests) in [(1, 2), (24, 2), (47, 2), (49, 0)] {
+        let mut monday = Monday::early().await;
+        let maths = monday.programme("maths", |_| {}).await;
+        monday.advance(hours);
+        let report = monday.run("watch").await.unwrap();
+        assert_eq!(report["digests"], digests, "after {hours} hours: {report}");
+        assert_eq!(monday.owed(Some(&maths)).await.len(), if digests > 0 { 3 } else { 0 });
+        monday.stack.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_day_is_the_programmes_own_across_the_date_line() {
+    let mut monday = Monday::early().await;
+    let zone = |zone: &'static str, day| {
+        move |settings: &mut Settings| {
+            settings.term = Term::new(date(2026, 10, 12), date(2027, 2, 6), zone).unwrap();
+            settings.digest = day;
+        }
+    };
+    let honolulu = monday.programme("honolulu", zone("Pacific/Honolulu", Some(Weekday::Monday))).await;
+    let kiritimati = monday.programme("kiritimati", zone("Pacific/Kiritimati", Some(Weekday::Monday))).await;
+    let never = monday.programme("never", zone("UTC", None)).await;
+    let tuesday = monday.programme("tuesday", zone("UTC", Some(Weekday::Tuesday))).await;
+    let mut after = Vec::new();
+    for _ in 0..2 {
+        monday.advance(if after.is_empty() { 1 } else { 24 });
+        monday.run("digest").await.unwrap();
+        let mut owed = Vec::new();
+        for programme in [&honolulu, &kiritimati, &never, &tuesday] {
+            owed.push(monday.owed(Some(programme)).await.len());
+        }
+        after.push(owed);
+    }
+    // At six in the morning UTC it is still Sunday in Honolulu.
+    assert_eq!(after, [[0, 3, 0, 0], [3, 3, 0, 3]]);
+    monday.stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_programme_that_has_not_begun_was_over_long_ago_or_was_made_since_has_none() {
+    let mut monday = Monday::early().await;
+    let term =
+        |from: Date, to: Date| move |settings: &mut Settings| settings.term = Term::new(from, to, "UTC").unwrap();
+    let later = monday.programme("later", term(date(2026, 11, 17), date(2027, 2, 6))).await;
+    let over = monday.programme("over", term(date(2026, 10, 1), date(2026, 11, 8))).await;
+    let ended = monday.programme("ended", term(date(2026, 10, 1), date(2026, 11, 9))).await;
+    let closed = monday.programme("closed", |_| {}).await;
+    let nobodys = monday.programme("nobodys", |settings| {
+        settings.faculty.clear();
+        settings.assistants.clear();
+    });
+    let nobodys = nobodys.await;
+    let by = |text| By { actor: &Actor::Rule, now: at(text), deadline: soon() };
+    assert_eq!(monday.table.close(&closed, by("2026-11-08T12:00:00Z")).await.unwrap(), Closed::Done);
+    monday.advance(1);
+    let settings = monday.table.programme(&ended).await.unwrap().unwrap().settings;
+    let fresh = Settings {
+        name: "fresh".to_owned(),
+        term: Term::new(date(2026, 10, 1), date(2027, 2, 6), "UTC").unwrap(),
+        ..settings
+    };
+    let fresh = monday.table.create_programme(fresh, Usd::from_dollars(9), by("2026-11-16T06:00:01Z")).await.unwrap();
+    monday.run("watch").await.unwrap();
+    for (programme, digests) in [(&later, 0), (&over, 0), (&ended, 3), (&closed, 0), (&nobodys, 0), (&fresh, 0)] {
+        assert_eq!(monday.owed(Some(programme)).await.len(), digests, "{programme}");
+    }
+    // Whoever asks by hand gets the first digest of a programme that was made today.
+    monday.advance(1);
+    monday.run("digest").await.unwrap();
+    assert_eq!(monday.owed(Some(&fresh)).await.len(), 3);
+    monday.stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn another_day_within_the_week_is_no_second_digest() {
+    let mut monday = Monday::early().await;
+    let maths = monday.programme("maths", |_| {}).await;
+    monday.advance(1);
+    monday.run("digest").await.unwrap();
+    monday.edit(&maths, |settings| settings.digest = Some(Weekday::Wednesday)).await;
+    monday.advance(48);
+    monday.run("digest").await.unwrap();
+    assert_eq!(monday.owed(Some(&maths)).await, STAFF);
+    monday.edit(&maths, sundays).await;
+    monday.advance(4 * 24);
+    monday.run("digest").await.unwrap();
+    assert_eq!(monday.owed(Some(&maths)).await, STAFF, "the same week's Sunday");
+    monday.stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn more_people_than_fit_one_transaction_are_each_told_once() {
+    let mut monday = Monday::early().await;
+    let address = |number: u32| EmailAddress::parse(&format!("f{number:03}@maths.edu")).unwrap();
+    let maths = monday.programme("maths", |settings| settings.faculty = (0..150).map(address).collect()).await;
+    monday.advance(1);
+    let write = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::ThresholdAlerts);
+    monday.run("watch").await.unwrap();
+    assert_eq!(monday.owed(Some(&maths)).await.len(), 152);
+    // Killed between the two transactions of the next week.
+    monday.advance(7 * 24);
+    monday.stack.gate.at(write.nth(1), "kill-after".parse::<Verdict>().unwrap());
+    assert!(monday.run("watch").await.is_err());
+    monday.run("watch").await.unwrap();
+    assert_eq!(monday.stack.gate.unfired(), Vec::<String>::new());
+    assert_eq!(monday.owed(Some(&maths)).await.len(), 2 * 152);
+    monday.stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_becomes_of_a_call_each_has_one_digest_in_the_end() {
+    let calls = {
+        let monday = Monday::early().await;
+        rich(&monday, "maths").await;
+        monday.advance(1);
+        let before = monday.stack.gate.calls().len();
+        monday.run("digest").await.unwrap();
+        let calls: Vec<_> = monday.stack.gate.calls().into_iter().skip(before).map(|recorded| recorded.call).collect();
+        monday.stack.stop().await.unwrap();
+        calls
+    };
+    let mut cases = Vec::new();
+    for call in &calls {
+        for verdict in Verdict::faults_of(&call.name, &call.shape) {
+            let text = verdict.to_string();
+            // A read has no effect that could be in doubt, and the sixteen of a walk are alike.
+            let of_reads = ["kill-before", "html-200-after"].contains(&text.as_str());
+            let is_first = &*call.name.operation != "Query" || call.nth_of_instance < 3;
+            if !text.contains("-retry-") && (call.name.has_effect() || (of_reads && is_first)) {
+                cases.push((call.name.to_string(), call.nth_of_instance, verdict));
+            }
+        }
+    }
+    assert!(cases.len() > 40, "{}", cases.len());
+    const LANES: usize = 4;
+    let lanes = cases.chunks(cases.len().div_ceil(LANES)).map(|cases| tokio::spawn(faulted(cases.to_vec())));
+    for lane in lanes.collect::<Vec<_>>() {
+        lane.await.unwrap();
+    }
+}
+
+/// A programme with one who spent, that runs for years.
+async fn rich(monday: &Monday, name: &str) -> ProgrammeId {
+    let years = |settings: &mut Settings| {
+        settings.term = Term::new(date(2026, 10, 12), date(2036, 2, 6), "UTC").unwrap();
+    };
+    let programme = monday.programme(name, years).await;
+    let ada = monday.student(&programme, &format!("Ada {name}"), None).await;
+    monday.claim(&programme, &ada).await;
+    let used = monday.used(&programme, &ada, &[(1, 300)]).await;
+    monday.summed_up(&programme, &[(None, &used)]).await;
+    // Everybody has a name here already.
+    let settings = monday.table.programme(&programme).await.unwrap().unwrap().settings;
+    monday.table.people_of(&[settings.faculty, settings.assistants].concat(), soon()).await.unwrap();
+    programme
+}
+
+/// Each fault meets a week of its own.
+async fn faulted(cases: Vec<(String, u64, Verdict)>) {
+    let mut monday = Monday::early().await;
+    monday.advance(1);
+    for (week, (name, nth, verdict)) in cases.into_iter().enumerate() {
+        let maths = rich(&monday, &format!("maths-{week}")).await;
+        monday.stack.gate.at(Matcher::call(&name).of(FunctionName::ThresholdAlerts).nth(nth), verdict.clone());
+        let first = monday.run("digest").await;
+        let what = format!("{verdict} at {name} {nth}: {first:?}");
+        assert!(monday.stack.gate.unfired().is_empty(), "{what}: {:?}", monday.stack.gate.unfired());
+        monday.run("watch").await.unwrap();
+        assert_eq!(monday.owed(Some(&maths)).await, STAFF, "{what}");
+        assert_eq!(monday.owed(None).await.len(), week + 1, "{what}");
+        monday.edit(&maths, |settings| settings.digest = None).await;
+        monday.advance(7 * 24);
+    }
+    monday.stack.stop().await.unwrap();
+}

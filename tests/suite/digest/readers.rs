@@ -1,0 +1,300 @@
+//! What each reads: faculty names, assistants counts, admins the account; and that one who cannot be reached keeps nobody else.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use bursar_core::domain::grant::HoldKind;
+use bursar_core::store::items::{MailState, Undeliverable, Why};
+use bursar_core::store::{Account, AccountDay, ForeignKey, keys};
+use bursar_tests::stack;
+
+use super::*;
+
+/// Two labs, three with keys and one without, and who stands where after five weeks.
+async fn a_class(monday: &Monday) -> (ProgrammeId, Vec<GrantId>) {
+    let maths = monday.programme("Maths", |_| {}).await;
+    let mut grants = Vec::new();
+    for (name, group) in [
+        ("Ada Lovelace", Some("Lab A")),
+        ("Alan Turing", Some("Lab B")),
+        ("Barbara Liskov", None),
+        ("Carl Gauss", None),
+    ] {
+        grants.push(monday.student(&maths, name, group).await);
+    }
+    for grant in &grants[..3] {
+        monday.claim(&maths, grant).await;
+    }
+    let ada = monday.used(&maths, &grants[0], &[(1, 1_200), (2, 34), (9, 10), (16, 10)]).await;
+    let alan = monday.used(&maths, &grants[1], &[(3, 100), (8, 100), (15, 90), (0, 500)]).await;
+    monday.looked().await;
+    monday.summed_up(&maths, &[(Some("Lab A"), &ada), (Some("Lab B"), &alan)]).await;
+    for (day, uses) in
+        [(15, [("b/dear", 1_200, 20), ("a/cheap", 0, 0)]), (13, [("b/dear", 0, 0), ("a/cheap", 134, 900)])]
+    {
+        monday.model_day(&maths, date(2026, 11, day), &uses).await;
+    }
+    (maths, grants)
+}
+
+#[tokio::test]
+async fn faculty_read_names_assistants_counts_and_nobody_a_key() {
+    let mut monday = Monday::early().await;
+    let (maths, grants) = a_class(&monday).await;
+    monday.advance(1);
+    monday.run("digest").await.unwrap();
+    let mails = monday.mails().await;
+    let to: Vec<&str> = mails.iter().map(|mail| mail.to.as_str()).collect();
+    assert_eq!(to, ["admin@example.edu", "ann@maths.edu", "ben@maths.edu", "tom@maths.edu"]);
+    let [_, ann, ben, tom] = &mails[..] else { unreachable!() };
+    let text = |mail: &Got| mail.contents.text.clone().unwrap().replace(&monday.stack.ready.web, "[origin]");
+    assert_eq!(text(ann), text(ben));
+    for mail in &mails[1..] {
+        assert_eq!(mail.contents.subject, "Maths: $13.34 this week, 20% of the pot used");
+        assert_eq!(mail.contents.attachments.len(), 1, "the burn");
+    }
+    insta::assert_snapshot!(text(ann), @r#"
+    Maths: the week
+
+    Spent this week: $13.34
+    The week before: $1.10
+    Spent in all: $20.44 of $100, 20%
+    Reserved: $60.00
+    Students: 3 of 4 have had a key, 2 spent anything this week
+    Week: 9 to 15 November 2026 (UTC)
+
+    At the pace of the last weeks, about $1.72 a week, the pot lasts beyond the end of the term.
+
+    == By group ==
+
+    Lab A: this week $12.34, the week before $0.10
+    Lab B: this week $1.00, the week before $1.00
+
+    == By model ==
+
+    b/dear: this week $12.00, requests 20, each $0.6000
+    a/cheap: this week $1.34, requests 900, each $0.0015
+
+    A request to b/dear cost most, $0.6000 on average; a/cheap cost $0.0015.
+
+    == Highest spenders ==
+
+    Ada Lovelace: this week $12.34, of the cap $12.54 / $20
+    Alan Turing: this week $1.00, of the cap $7.90 / $20
+
+    == Who may need a look ==
+
+    Far above their usual week: 1 (Ada Lovelace $12.34); a usual week of the class is $0.95
+    Never used their key: 1 (Barbara Liskov)
+    No key claimed yet: 1 (Carl Gauss)
+
+    == How far this can be relied on ==
+
+    Last complete sync: 16 November 2026, 05:00 (UTC)
+
+    See the programme:
+    [origin]/console/programmes/maths
+
+    -- 
+    You get this mail on Mondays because you are faculty of Maths. Its faculty can set another day, or none.
+    Example University
+    Help: bursar-help@example.edu
+    Privacy: https://example.edu/privacy
+    "#);
+    insta::assert_snapshot!(text(tom), @r#"
+    Maths: the week
+
+    Spent this week: $13.34
+    The week before: $1.10
+    Spent in all: $20.44 of $100, 20%
+    Reserved: $60.00
+    Students: 3 of 4 have had a key, 2 spent anything this week
+    Week: 9 to 15 November 2026 (UTC)
+
+    At the pace of the last weeks, about $1.72 a week, the pot lasts beyond the end of the term.
+
+    == Who may need a look ==
+
+    Far above their usual week: 1
+    Never used their key: 1
+    No key claimed yet: 1
+
+    == How far this can be relied on ==
+
+    Last complete sync: 16 November 2026, 05:00 (UTC)
+
+    See the programme:
+    [origin]/console/programmes/maths
+
+    -- 
+    You get this mail on Mondays because you are an assistant of Maths. Its faculty can set another day, or none.
+    Example University
+    Help: bursar-help@example.edu
+    Privacy: https://example.edu/privacy
+    "#);
+    let html = tom.contents.html.clone().unwrap();
+    for name in ["Ada", "Lovelace", "Turing", "Gauss", "students.edu"] {
+        assert!(!text(tom).contains(name) && !html.contains(name), "{name}");
+    }
+    for mail in &mails {
+        let raw = format!("{}{}", mail.contents.html.clone().unwrap(), text(mail));
+        for grant in &grants {
+            assert!(!raw.contains(grant.as_str()), "the hash of a key, or a grant's name");
+        }
+        assert!(!raw.contains("sk-or-"));
+        assert_eq!(raw.matches("<a ").count(), 2, "one link, and the one to how data is handled");
+    }
+    // No name is at rest but where names are.
+    let seen = monday.watch.check().await;
+    let digests = seen.items.iter().filter(|((_, sk), _)| sk.starts_with("DIGEST"));
+    for (key, item) in digests {
+        let item = format!("{item:?}");
+        assert!(!["Ada", "Lovelace", "Gauss", "students.edu"].iter().any(|name| item.contains(name)), "{key:?}");
+    }
+    assert_eq!(seen.digests.len(), 1);
+    assert_eq!(monday.grant(&maths, &grants[0]).await.person.name.as_deref(), Some("Ada Lovelace"));
+    stack::finish(monday.stack).await.unwrap();
+}
+
+#[tokio::test]
+async fn admins_read_of_the_account_with_keys_that_are_new_and_without_an_owner() {
+    let mut monday = Monday::early().await;
+    a_class(&monday).await;
+    let now = monday.now();
+    for (number, name, first_seen_at) in
+        [(1, "prof-laptop", now - SignedDuration::from_hours(30)), (2, "old one", at("2026-10-02T00:20:00Z"))]
+    {
+        let key = ForeignKey {
+            key: format!("{number:064}").parse().unwrap(),
+            name: name.to_owned(),
+            enabled: true,
+            limit: None,
+            used: Used::on_one(date(2026, 11, 14), Usd::from_dollars(3)),
+            created_at: None,
+            last_used_at: None,
+            first_seen_at,
+            gone_at: None,
+            as_of: now,
+        };
+        monday.table.note_foreign_key(&key).await.unwrap();
+    }
+    let of = |dollars| Used::on_one(date(2026, 11, 14), Usd::from_dollars(dollars));
+    monday.table.note_account(&Account { as_of: now, ours: of(13), foreign: of(6) }).await.unwrap();
+    for (day, residual) in [(date(2026, 11, 9), 1), (date(2026, 11, 16), 4)] {
+        let zero = Usd::ZERO;
+        let day = AccountDay {
+            day,
+            as_of: now,
+            bought: Usd::from_dollars(50),
+            spent: Usd::from_dollars(20),
+            ours: zero,
+            ours_gone: zero,
+            foreign: zero,
+            foreign_gone: zero,
+            opening: zero,
+            residual: Usd::from_dollars(residual),
+        };
+        monday.table.note_account_day(&day).await.unwrap();
+    }
+    monday.advance(1);
+    monday.run("digest").await.unwrap();
+    let mails = monday.mails().await;
+    let admin = mails.iter().find(|mail| mail.to == "admin@example.edu").unwrap();
+    let text = admin.contents.text.clone().unwrap().replace(&monday.stack.ready.web, "[origin]");
+    insta::assert_snapshot!(format!("{}\n\n{text}", admin.contents.subject), @r#"
+    The account: $19.00 this week, balance $30.00
+
+    The account: the week
+
+    Balance: $30.00
+    Reserved: $60.00 by all programmes
+    Of it not spent: $39.56
+    Spent this week: $19.00
+    The week before: $0.00
+    Week: 9 to 15 November 2026 (UTC)
+
+    The balance is $9.56 below what is promised. Buy credit, or lower pots and caps.
+
+    == Programmes ==
+
+    Maths: this week $13.34, used 20% of $100, forecast lasts
+
+    == Keys without an owner, new this week ==
+
+    prof-laptop: spent in all $3.00, limit unlimited
+
+    == How far this can be relied on ==
+
+    Last complete sync: 16 November 2026, 05:00 (UTC)
+    Residual of the account: $4.00, +$3.00 this week
+
+    See the account:
+    [origin]/console/account
+
+    -- 
+    You get this mail on Mondays because you are an admin of Bursar at Example University.
+    Example University
+    Help: bursar-help@example.edu
+    Privacy: https://example.edu/privacy
+    "#);
+    stack::finish(monday.stack).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_cannot_be_reached_or_is_gone_or_has_no_role_any_more_keeps_nobody_else() {
+    let mut monday = Monday::early().await;
+    let (maths, _) = a_class(&monday).await;
+    monday
+        .edit(&maths, |settings| {
+            let more = ["gone", "left"].map(|who| EmailAddress::parse(&format!("{who}@maths.edu")).unwrap());
+            settings.faculty.extend(more);
+        })
+        .await;
+    monday.advance(1);
+    monday.run("digest").await.unwrap();
+    assert_eq!(monday.owed(Some(&maths)).await, ["ann", "ben", "gone", "left", "tom"]);
+    let ann = EmailAddress::parse("ann@maths.edu").unwrap();
+    let mark = Undeliverable { address: ann.matched().clone(), why: Why::Bounced, at: monday.now() };
+    monday.table.mark_undeliverable(&mark).await.unwrap();
+    monday.edit(&maths, |settings| settings.faculty.retain(|who| !who.as_written().starts_with("left"))).await;
+    let gone = EmailAddress::parse("gone@maths.edu").unwrap();
+    let gone = monday.table.person_of(&gone, soon()).await.unwrap();
+    let raw = RawTable::at(&monday.stack.ready.dynamodb, &monday.stack.ready.table);
+    let key = keys::person(&gone);
+    let delete = raw.client().delete_item().table_name(raw.name());
+    delete.key("pk", AttributeValue::S(key.pk)).key("sk", AttributeValue::S(key.sk)).send().await.unwrap();
+    let to: Vec<String> = monday.mails_to().await;
+    assert_eq!(to, ["admin@example.edu", "ben@maths.edu", "tom@maths.edu"]);
+    monday.stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn who_left_the_roster_since_is_named_as_they_are_now() {
+    let mut monday = Monday::early().await;
+    let (maths, grants) = a_class(&monday).await;
+    monday.advance(1);
+    monday.run("digest").await.unwrap();
+    // Between the cause and the sending somebody gets another name, as an erased person does.
+    let mut ada = monday.grant(&maths, &grants[0]).await;
+    ada.person.name = Some(format!("erased-{}", &grants[1].as_str()[..3]));
+    RawTable::at(&monday.stack.ready.dynamodb, &monday.stack.ready.table).keep(&ada).await.unwrap();
+    monday.table.hold(monday.at(&maths, &grants[1]), HoldKind::Paused, &Actor::Rule, None).await.unwrap();
+    let mails = monday.mails().await;
+    let text = mails[1].contents.text.clone().unwrap();
+    assert!(text.contains("erased-") && !text.contains("Lovelace"), "{text}");
+    monday.stack.stop().await.unwrap();
+}
+
+impl Monday {
+    fn at<'g>(&self, programme: &'g ProgrammeId, grant: &'g GrantId) -> At<'g> {
+        At { programme, grant, now: self.now(), deadline: soon() }
+    }
+
+    /// Who got a digest; of the others it is known why not.
+    async fn mails_to(&mut self) -> Vec<String> {
+        let to = self.mails().await.into_iter().map(|mail| mail.to).collect();
+        let seen = self.watch.check().await;
+        let digests = seen.outbox.iter().filter(|row| matches!(row.mail, OwedMail::Digest { .. }));
+        let dropped = digests.filter(|row| matches!(row.state, MailState::Dropped { .. })).count();
+        assert_eq!(dropped, 3);
+        to
+    }
+}
