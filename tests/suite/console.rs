@@ -3,6 +3,7 @@
 mod account;
 mod by_model;
 mod grants;
+mod mails;
 mod outlook;
 mod programmes;
 mod requests;

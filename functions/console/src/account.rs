@@ -3,18 +3,23 @@
 
 mod days;
 mod keys;
+mod mail;
 mod syncs;
 mod warnings;
 
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect};
+use axum::response::{IntoResponse, Redirect, Response};
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::days::{Days, Known, Sum};
+use bursar_core::domain::id::PersonId;
 use bursar_core::domain::money::Usd;
+use bursar_core::domain::role::is_among;
 use bursar_core::domain::span::Span;
 use bursar_core::domain::window::{Reset, utc_date};
-use bursar_core::store::{Account, AccountDay, HeldBack, HeldKey, Promised, Release};
+use bursar_core::store::{Account, AccountDay, HeldBack, HeldKey, Promised, Release, WentOn};
 use bursar_core::web::{Answer, Fault, Frame, Posted, Site, Until, Visitor};
 use jiff::Timestamp;
 
@@ -24,6 +29,7 @@ use crate::show;
 use crate::spans::{self, Asked, Choice, Clockwork, Figure};
 use days::Day;
 use keys::{Keys, Stranger};
+use mail::Mail;
 use syncs::Sync;
 
 /// So many days, runs and alarms are looked at.
@@ -59,6 +65,7 @@ struct Page<'a> {
     models: Lines,
     told: Told,
     syncs: Vec<Sync>,
+    mail: Mail,
 }
 
 /// What keys spent over the span that is asked for.
@@ -95,6 +102,7 @@ pub(crate) async fn page(State(site): State<Site>, visitor: Visitor, Query(asked
         table.programmes(),
     )?;
     let promised = table.promised(&programmes).await?;
+    let mail = Mail::of(&site, &programmes, now).await?;
     let held_back = match &state.held_back {
         Some(held) => Some(Held::of(&site, held).await?),
         None => None,
@@ -137,11 +145,12 @@ pub(crate) async fn page(State(site): State<Site>, visitor: Visitor, Query(asked
         models: by_model::of_nobody(&nobodys),
         told,
         syncs,
+        mail,
     };
     Ok(site.page(&page))
 }
 
-/// Lets the next sync do what the page showed.
+/// Lets go on what was held back: disables by the next sync, bulk mail, or mail to somebody it came back from. The form says which.
 pub(crate) async fn release(
     State(site): State<Site>,
     Until(deadline): Until,
@@ -150,18 +159,44 @@ pub(crate) async fn release(
     if !access::is_admin(&site, &visitor) {
         return Ok(site.not_found());
     }
+    let person = access::person(&site, &visitor, deadline).await?;
+    if let Some(shown) = fields.filled("mail").and_then(|shown| shown.parse::<Timestamp>().ok()) {
+        return match site.table.let_bulk_go_on(shown, &person, site.clock.now(), deadline).await? {
+            WentOn::Done | WentOn::Already => Ok(Redirect::to(PATH).into_response()),
+            WentOn::NotThis => Ok(not_this(&site)),
+        };
+    }
+    if let Some(address) = fields.filled("address").and_then(|address| EmailAddress::parse(address).ok()) {
+        return try_again(&site, &address, &person, deadline).await;
+    }
     let Some(shown) = fields.filled("held").and_then(|held| held.parse::<Timestamp>().ok()) else {
         let sentence = "The form did not say what is to be let through. Open the page of the account again.";
         return Ok(site.refuse(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was done", sentence));
     };
-    let person = access::person(&site, &visitor, deadline).await?;
     match site.table.release_held_back(shown, &person, site.clock.now(), deadline).await? {
         Release::Done | Release::Already => Ok(Redirect::to(PATH).into_response()),
-        Release::NotThis => {
-            let sentence = "What was held back is something else by now. Open the page of the account again.";
-            Ok(site.refuse(StatusCode::CONFLICT, "Nothing was done", sentence))
-        }
+        Release::NotThis => Ok(not_this(&site)),
     }
+}
+
+/// Mail to somebody with a role came back, and is to be tried again.
+async fn try_again(site: &Site, address: &EmailAddress, by: &PersonId, deadline: Deadline) -> Answer {
+    let done = Redirect::to(PATH).into_response();
+    let programmes = site.table.programmes().await?;
+    let of_programmes = programmes.iter().flat_map(|one| one.settings.faculty.iter().chain(&one.settings.assistants));
+    let staff: Vec<EmailAddress> = site.admins.iter().chain(of_programmes).cloned().collect();
+    if !is_among(address.matched(), &staff) {
+        return Ok(site.not_found());
+    }
+    let Some(mark) = site.table.undeliverable(address.matched()).await? else { return Ok(done) };
+    let whom = site.table.person_of(address, deadline).await?;
+    site.table.allow_mail_to(&mark, &whom, by, site.clock.now(), deadline).await?;
+    Ok(done)
+}
+
+fn not_this(site: &Site) -> Response {
+    let sentence = "What was held back is something else by now. Open the page of the account again.";
+    site.refuse(StatusCode::CONFLICT, "Nothing was done", sentence)
 }
 
 const PATH: &str = "/console/account";

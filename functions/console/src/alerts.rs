@@ -1,14 +1,20 @@
-//! The alerts of a programme: which threshold was crossed, who was told, and what became of the mail.
+//! The alerts of a programme: which threshold of the pot was crossed and why that is, who was told, what became of each mail since when,
+//! and the press that sends one again.
 
 use askama::Template;
 use axum::extract::{Path, State};
-use bursar_core::domain::crossing::Crossing;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect};
+use bursar_core::domain::crossing::{Crossing, Scope, Told, per_cent};
+use bursar_core::domain::id::PersonId;
+use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::role::Role;
-use bursar_core::store::items::MailState;
-use bursar_core::web::{Answer, Fault, Frame, Site, Visitor};
+use bursar_core::store::{AlertAgain, By};
+use bursar_core::web::{Answer, Fault, Frame, Posted, Site, Until, Visitor};
 
-use crate::access;
+use crate::access::{self, Sight};
+use crate::mails::{self, Outcome};
 use crate::show;
 
 #[derive(Template)]
@@ -18,18 +24,29 @@ struct Page<'a> {
     csrf: &'a str,
     programme: &'a Programme,
     is_admin: bool,
+    /// Who hears of the next.
+    hear: Vec<String>,
     crossings: Vec<Shown>,
 }
 
 struct Shown {
     crossing: Crossing,
     at: String,
+    /// How much of the pot was spent when it was found.
+    per_cent: i64,
     alerts: Vec<Alert>,
 }
 
+/// What one person was told of a crossing: by one mail, and by those that somebody had sent again.
 struct Alert {
     recipient: String,
-    outcome: &'static str,
+    person: PersonId,
+    outcome: Outcome,
+    /// When it was sent again by hand, last.
+    again: Option<String>,
+    /// Why nothing is mailed to them, and whether this visitor may have it tried.
+    unreachable: Option<&'static str>,
+    may_resend: bool,
 }
 
 pub(crate) async fn page(State(site): State<Site>, visitor: Visitor, Path(id): Path<String>) -> Answer {
@@ -38,37 +55,95 @@ pub(crate) async fn page(State(site): State<Site>, visitor: Visitor, Path(id): P
     };
     let programme = &sight.programme;
     let mut crossings = site.table.crossings(&programme.id).await?;
+    crossings.retain(|crossing| crossing.scope == Scope::Pot);
     crossings.sort_by_key(|crossing| std::cmp::Reverse((crossing.found_at, crossing.threshold)));
     let mut shown = Vec::with_capacity(crossings.len());
     for crossing in crossings {
-        let alerts = alerts(&site, &crossing).await?;
+        let alerts = alerts(&site, &sight, &crossing).await?;
         let at = show::time(crossing.found_at, programme.settings.term.timezone());
-        shown.push(Shown { crossing, at, alerts });
+        shown.push(Shown { per_cent: per_cent(crossing.spent, crossing.limit), crossing, at, alerts });
     }
+    let hear = programme.settings.hear_of_alerts(&site.admins).map(|one| one.as_written().to_owned()).collect();
     let is_admin = sight.role == Role::Admin;
-    Ok(site.page(&Page { frame: &site.frame, csrf: visitor.csrf.reveal(), programme, is_admin, crossings: shown }))
+    Ok(site.page(&Page {
+        frame: &site.frame,
+        csrf: visitor.csrf.reveal(),
+        programme,
+        is_admin,
+        hear,
+        crossings: shown,
+    }))
 }
 
-async fn alerts(site: &Site, crossing: &Crossing) -> Result<Vec<Alert>, Fault> {
-    let mut alerts = Vec::with_capacity(crossing.mails.len());
-    for told in &crossing.mails {
+/// Each person once, with what became of the newest mail to them.
+async fn alerts(site: &Site, sight: &Sight, crossing: &Crossing) -> Result<Vec<Alert>, Fault> {
+    let mut alerts: Vec<Alert> = Vec::with_capacity(crossing.mails.len());
+    let zone = sight.programme.settings.term.timezone();
+    for (index, told) in crossing.mails.iter().enumerate() {
+        let is_last =
+            |told: &Told| !crossing.mails.iter().skip(index + 1).any(|later| later.recipient == told.recipient);
+        if !is_last(told) {
+            continue;
+        }
         let (person, row) = tokio::try_join!(site.table.person(&told.recipient), site.table.mail(told.row))?;
-        let recipient =
-            person.map_or("somebody who was erased".to_owned(), |person| person.address.as_written().to_owned());
-        // Rows are kept for ninety days, longer than any event still comes for them.
-        let outcome = row.map_or("sent", |row| outcome(&row.state));
-        alerts.push(Alert { recipient, outcome });
+        let mark = match &person {
+            Some(person) => site.table.undeliverable(person.address.matched()).await?,
+            None => None,
+        };
+        alerts.push(Alert {
+            may_resend: person.is_some() && (mark.is_none() || sight.role >= Role::Faculty),
+            recipient: person.map_or("somebody who was erased".to_owned(), |one| one.address.as_written().to_owned()),
+            person: told.recipient.clone(),
+            outcome: row.map_or_else(Outcome::forgotten, |row| Outcome::of(&row, |at| show::time(at, zone))),
+            again: told.by_hand.map(|at| show::time(at, zone)),
+            unreachable: mark.map(|mark| mails::why(mark.why)),
+        });
     }
     Ok(alerts)
 }
 
-fn outcome(state: &MailState) -> &'static str {
-    match state {
-        MailState::Waiting { .. } | MailState::Sending { .. } => "waiting",
-        MailState::Sent { .. } => "sent",
-        MailState::Delivered { .. } => "delivered",
-        MailState::Bounced { .. } => "bounced",
-        MailState::Complained { .. } => "complained",
-        MailState::Dropped { .. } | MailState::Failed { .. } => "failed",
+/// Sends one alert to one of those who were told once more.
+pub(crate) async fn resend(
+    State(site): State<Site>,
+    Until(deadline): Until,
+    Path(id): Path<String>,
+    Posted { visitor, fields }: Posted,
+) -> Answer {
+    let Some(sight) = access::programme(&site, &visitor, &id, Role::Assistant).await? else {
+        return Ok(site.not_found());
+    };
+    let programme = &sight.programme;
+    let threshold = fields.filled("threshold").and_then(|threshold| threshold.parse::<u8>().ok());
+    let limit = fields.filled("limit_usd").and_then(|limit| Usd::from_form(limit).ok());
+    let recipient = fields.filled("recipient").and_then(|recipient| recipient.parse::<PersonId>().ok());
+    let (Some(threshold), Some(limit), Some(recipient)) = (threshold, limit, recipient) else {
+        let sentence = "The form did not say which alert is to be sent to whom. Open the page of the alerts again.";
+        return Ok(site.refuse(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was sent", sentence));
+    };
+    let refuse = |why: &str| Ok(site.refuse(StatusCode::CONFLICT, "Nothing was sent", why));
+    let crossings = site.table.crossings(&programme.id).await?;
+    let is_it = |crossing: &Crossing| {
+        crossing.scope == Scope::Pot && crossing.threshold == threshold && crossing.limit == limit
+    };
+    let Some(crossing) = crossings.into_iter().find(is_it) else { return Ok(site.not_found()) };
+    let Some(person) = site.table.person(&recipient).await? else { return Ok(site.not_found()) };
+    let mut hear = programme.settings.hear_of_alerts(&site.admins);
+    if !hear.any(|one| one.matched() == person.address.matched()) {
+        return refuse("This person does not hear of this programme's alerts any more.");
+    }
+    let mark = site.table.undeliverable(person.address.matched()).await?;
+    if mark.is_some() && sight.role < Role::Faculty {
+        return refuse("Mail to this person came back or is not wanted. Faculty can have it tried once more.");
+    }
+    let actor = access::actor(&site, &visitor, deadline).await?;
+    let by = By { actor: &actor, now: site.clock.now(), deadline };
+    match site.table.resend_alert(&crossing, &recipient, mark.as_ref(), by).await? {
+        AlertAgain::NotTold => Ok(site.not_found()),
+        AlertAgain::TooSoon if mark.is_some() => {
+            refuse("It was sent again within the last hour, and mail has come back since. Try again in an hour.")
+        }
+        AlertAgain::Done | AlertAgain::TooSoon => {
+            Ok(Redirect::to(&format!("/console/programmes/{}/alerts", programme.id)).into_response())
+        }
     }
 }

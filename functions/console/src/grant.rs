@@ -12,6 +12,7 @@ use bursar_core::web::{Answer, Fault, Frame, Site, Visitor};
 
 use crate::access::{self, Sight};
 use crate::grants::{self, Row};
+use crate::mails::{self, Mailed};
 use crate::show;
 use crate::spans::{self, Clockwork, Figure};
 
@@ -30,6 +31,10 @@ struct Page<'a> {
     holds: Vec<&'static str>,
     keys: Vec<Key>,
     timeline: Vec<Event>,
+    /// Since when and why mail does not reach the person.
+    unreachable: Option<(&'static str, String)>,
+    /// What was mailed because of the grant, newest first.
+    mails: Vec<Mailed>,
     may: May,
     /// What was typed as a cap, and why it was refused.
     cap: &'a str,
@@ -82,8 +87,12 @@ pub(crate) async fn show(
     let View { programme, grant, readings, .. } = view;
     let now = site.clock.now();
     let zone = programme.settings.term.timezone();
-    let (entries, sync) =
-        tokio::try_join!(site.table.entries_on_grant(&programme.id, &grant.id), site.table.sync_state())?;
+    let (entries, sync, mark, mails) = tokio::try_join!(
+        site.table.entries_on_grant(&programme.id, &grant.id),
+        site.table.sync_state(),
+        site.table.undeliverable(grant.person.address.matched()),
+        site.table.mails_of(&programme.id, &grant.id),
+    )?;
     let mut timeline = Vec::with_capacity(entries.len());
     for entry in entries.into_iter().rev() {
         timeline.push(Event::of(site, entry, zone).await?);
@@ -124,8 +133,10 @@ pub(crate) async fn show(
             pause: !is_over && grant.holds.paused.is_none() && sight.role >= Role::Assistant,
             resume: !is_over && grant.holds.paused.is_some(),
             change: !is_over && sight.role >= Role::Faculty,
-            resend: !is_over,
+            resend: !is_over && !grant.holds.dropped && (mark.is_none() || sight.role >= Role::Faculty),
         },
+        unreachable: mark.map(|mark| (mails::why(mark.why), show::time(mark.at, zone))),
+        mails: mails.iter().rev().map(|row| Mailed::of(row, zone)).collect(),
         is_admin: sight.role == Role::Admin,
         as_of: sync.looked_at.map(|at| show::time(at, zone)),
         notes: spans::notes(spans.iter().map(|(_, figure)| figure)),

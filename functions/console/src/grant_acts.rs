@@ -9,12 +9,13 @@ use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::deadline::Deadline;
 use bursar_core::disables;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{CapRefused, HoldKind, HoldRefused, ReleaseRefused, View};
+use bursar_core::domain::grant::{CapRefused, HoldKind, HoldRefused, ReleaseRefused, State as GrantState, View};
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::limit;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::role::Role;
 use bursar_core::provider::keys::KeyPatch;
+use bursar_core::store::items::Undeliverable;
 use bursar_core::store::{At, Outcome};
 use bursar_core::web::{Answer, Fault, Fields, Posted, Site, Until, Visitor};
 
@@ -171,9 +172,37 @@ impl Press<'_> {
         if self.view.grant.holds.dropped {
             return Ok(self.refuse("It was dropped from the roster, so no mail is sent."));
         }
+        let whose = self.view.grant.person.address.matched();
+        if let Some(mark) = self.site.table.undeliverable(whose).await? {
+            return self.try_again(&mark).await;
+        }
         // Within the hour of the last one nothing is sent, and nothing needs to be.
         self.site.table.resend_roster_mail(self.at.programme, self.at.grant, self.at.now, self.at.deadline).await?;
         Ok(self.done())
+    }
+
+    /// Mail to the person came back or was complained about: a person's word that it is worth a try takes the mark off, and the next
+    /// mail that comes back sets it again.
+    async fn try_again(&self, mark: &Undeliverable) -> Answer {
+        let (table, grant) = (&self.site.table, &self.view.grant);
+        if self.sight.role < Role::Faculty {
+            return Ok(
+                self.refuse("Mail to this address came back or is not wanted. Faculty can have it tried once more.")
+            );
+        }
+        if matches!(grant.state, GrantState::Revoked | GrantState::Ended) {
+            return Ok(self.over());
+        }
+        if table.allow_mail(self.at, grant, mark, self.by).await? {
+            return Ok(self.done());
+        }
+        match table.undeliverable(&mark.address).await? {
+            // Somebody else pressed at the same time.
+            None => Ok(self.done()),
+            Some(_) => Ok(self.refuse(
+                "The roster mail was sent by hand within the last hour, and mail has come back since. Try again in an hour.",
+            )),
+        }
     }
 
     async fn enable(&self, key: &KeyHash) -> Answer {

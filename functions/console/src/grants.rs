@@ -2,13 +2,14 @@
 
 use askama::Template;
 use axum::extract::{Path, Query, State};
-use bursar_core::domain::grant::{Grant, Reading};
+use bursar_core::domain::grant::{Grant, Reading, State as GrantState};
 use bursar_core::domain::limit::Spending;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::reading::Used;
 use bursar_core::domain::role::Role;
 use bursar_core::domain::span::Span;
+use bursar_core::store::Unreachable;
 use bursar_core::web::{Answer, Frame, Site, Visitor};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -18,6 +19,8 @@ use crate::show;
 use crate::spans::{self, Asked, Choice, Clockwork, Figure};
 
 const ON_A_PAGE: usize = 200;
+/// What `?mail=` finds those by whom mail does not reach.
+const UNREACHABLE: &str = "unreachable";
 const STATES: [&str; 7] = ["invited", "minting", "live", "paused", "stopped", "revoked", "ended"];
 
 /// What is looked for. A state that there is none of finds nobody.
@@ -27,6 +30,9 @@ pub(crate) struct Sought {
     q: String,
     #[serde(default)]
     state: String,
+    /// Only those whom mail does not reach, if it says so.
+    #[serde(default)]
+    mail: String,
     /// How many are left out before the first.
     #[serde(default)]
     from: String,
@@ -62,6 +68,8 @@ pub(crate) struct Row {
     /// In this window, or in the span that is asked for.
     pub(crate) spent: Figure,
     pub(crate) lifetime: Usd,
+    /// Whether mail to the person comes back or is not wanted.
+    pub(crate) is_unreachable: bool,
 }
 
 pub(crate) async fn page(
@@ -74,12 +82,17 @@ pub(crate) async fn page(
         return Ok(site.not_found());
     };
     let (now, programme, asked) = (site.clock.now(), &sight.programme, sought.asked.span());
-    let (grants, sync) = tokio::try_join!(site.table.grants_with_readings(&programme.id), site.table.sync_state())?;
+    let (grants, sync, unreachable) = tokio::try_join!(
+        site.table.grants_with_readings(&programme.id),
+        site.table.sync_state(),
+        site.table.unreachable(),
+    )?;
     let (settings, clockwork) = (&programme.settings, Clockwork::of(&programme.settings, sync.looked_at, now));
     let rows = grants.into_iter().map(|(grant, readings)| {
         let spent = asked.map(|span| clockwork.figure(&used(&readings).days(settings.byok), span, grant.ever_shown));
         let row = Row::of(grant, &readings, settings, now);
-        Row { spent: spent.unwrap_or(row.spent), ..row }
+        let is_unreachable = is_unreachable(&row.grant, &unreachable);
+        Row { spent: spent.unwrap_or(row.spent), is_unreachable, ..row }
     });
     let mut rows: Vec<Row> = rows.filter(|row| sought.finds(row)).collect();
     rows.sort_by(|one, other| {
@@ -109,6 +122,12 @@ pub(crate) async fn page(
     Ok(site.page(&page))
 }
 
+/// Whether mail to somebody who still has something to hear comes back or is not wanted.
+pub(crate) fn is_unreachable(grant: &Grant, unreachable: &Unreachable) -> bool {
+    let is_over = matches!(grant.state, GrantState::Revoked | GrantState::Ended);
+    !is_over && unreachable.contains_key(grant.person.address.matched())
+}
+
 /// What all keys of a grant used.
 pub(crate) fn used(readings: &[Reading]) -> Used {
     readings.iter().fold(Used::default(), |mut used, reading| {
@@ -125,6 +144,7 @@ impl Row {
             cap: grant.cap(settings),
             spent: Figure::exactly(spending.in_window),
             lifetime: spending.lifetime,
+            is_unreachable: false,
             grant,
         }
     }
@@ -138,7 +158,8 @@ impl Sought {
         let by_text = has(person.address.as_written())
             || has(row.grant.id.as_str())
             || texts.into_iter().flatten().any(|value| has(value));
-        by_text && (self.state.is_empty() || self.state == row.state)
+        let by_mail = self.mail.is_empty() || (self.mail == UNREACHABLE && row.is_unreachable);
+        by_text && by_mail && (self.state.is_empty() || self.state == row.state)
     }
 
     /// The same search from elsewhere on.
@@ -147,7 +168,7 @@ impl Sought {
         show::address(path, &[&self.query()[..], &[("window", window), ("from", &from.to_string())]].concat())
     }
 
-    fn query(&self) -> [(&str, &str); 2] {
-        [("q", self.q.as_str()), ("state", self.state.as_str())]
+    fn query(&self) -> [(&str, &str); 3] {
+        [("q", self.q.as_str()), ("state", self.state.as_str()), ("mail", self.mail.as_str())]
     }
 }

@@ -14,6 +14,7 @@ mod grants;
 mod guardrails;
 mod home;
 mod import;
+mod mails;
 mod outlook;
 mod overview;
 mod people;
@@ -79,7 +80,7 @@ fn routes(site: Site) -> Router {
         .route("/console/programmes/{id}/grants", get(grants::page))
         .route("/console/programmes/{id}/grants/{grant}", get(grant::page))
         .route("/console/programmes/{id}/grants/{grant}/{act}", post(grant_acts::post))
-        .route("/console/programmes/{id}/alerts", get(alerts::page))
+        .route("/console/programmes/{id}/alerts", get(alerts::page).post(alerts::resend))
         .route("/console/account", get(account::page))
         .route("/console/account/release", post(account::release))
         .fallback(nothing)

@@ -23,6 +23,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::access::{self, Sight};
 use crate::by_model::{self, Lines, Told};
 use crate::chart::Chart;
+use crate::grants;
 use crate::outlook::Outlook;
 use crate::people::Person;
 use crate::requests::{self, Asking};
@@ -57,6 +58,8 @@ struct Overview<'a> {
     counts: Vec<(&'static str, usize)>,
     people: usize,
     warnings: Vec<String>,
+    /// How many students mail does not reach.
+    unreachable: usize,
     outlook: Option<Outlook>,
     /// Assistants are told how many stand out, and look themselves.
     may_name: bool,
@@ -129,11 +132,12 @@ pub(crate) async fn show(
     status: StatusCode,
 ) -> Result<Response, Fault> {
     let (now, programme) = (site.clock.now(), &sight.programme);
-    let (grants, totals, job, sync) = tokio::try_join!(
+    let (grants, totals, job, sync, unreachable) = tokio::try_join!(
         site.table.grants_with_readings(&programme.id),
         site.table.totals(&programme.id),
         site.table.job(&programme.id),
         site.table.sync_state(),
+        site.table.unreachable(),
     )?;
     let settings = &programme.settings;
     let implied = |(grant, readings): &(Grant, Vec<Reading>)| {
@@ -185,6 +189,7 @@ pub(crate) async fn show(
         counts,
         people: grants.len(),
         warnings,
+        unreachable: grants.iter().filter(|(grant, _)| grants::is_unreachable(grant, &unreachable)).count(),
         outlook: Outlook::of(programme, pot, &spent, &grants, sync.looked_at, now),
         may_name: sight.role >= Role::Faculty,
         chart: Chart::of(&spent, pot.limit),

@@ -24,7 +24,7 @@ pub(crate) struct Asked {
 pub(crate) type Refused = BTreeMap<&'static str, String>;
 
 /// Settings that name people, or may: an audit entry says that they changed and not what they are.
-const ABOUT_PEOPLE: [&str; 5] = ["faculty", "assistants", "finance", "contact", "terms"];
+const ABOUT_PEOPLE: [&str; 6] = ["faculty", "assistants", "alert_assistants", "finance", "contact", "terms"];
 
 impl Asked {
     /// A programme that nobody said anything about yet.

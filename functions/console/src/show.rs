@@ -29,8 +29,8 @@ fn dollars(cents: i64) -> String {
 }
 
 /// A number in groups of three digits.
-pub(crate) fn count(number: u64) -> String {
-    let digits = number.to_string();
+pub(crate) fn count(number: impl Borrow<u64>) -> String {
+    let digits = number.borrow().to_string();
     let grouped: Vec<&str> =
         digits.as_bytes().rchunks(3).rev().filter_map(|part| std::str::from_utf8(part).ok()).collect();
     grouped.join(",")

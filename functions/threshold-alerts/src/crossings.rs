@@ -43,10 +43,11 @@ pub(crate) async fn find(
         };
         let crossings: Vec<Crossing> = crossed.into_iter().map(crossing).collect();
         let is_told = crossings.iter().any(|crossing| crossing.told);
-        // A programme's faculty hears of it, or the admins when there is none.
-        let faculty = &programme.settings.faculty;
         let recipients = match is_told {
-            true => table.people_of(if faculty.is_empty() { admins } else { faculty }, deadline).await?,
+            true => {
+                let hear: Vec<EmailAddress> = programme.settings.hear_of_alerts(admins).cloned().collect();
+                table.people_of(&hear, deadline).await?
+            }
             false => Vec::new(),
         };
         if table.record_crossings(&crossings, &recipients, now, deadline).await? {

@@ -46,6 +46,9 @@ pub struct Settings {
     pub claim_closes_at: Option<Timestamp>,
     pub faculty: Vec<EmailAddress>,
     pub assistants: Vec<EmailAddress>,
+    /// Those of the assistants who hear of alerts too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alert_assistants: Vec<EmailAddress>,
     pub finance: Vec<EmailAddress>,
     /// Per cent of a limit at which somebody hears.
     pub thresholds: Vec<u8>,
@@ -157,6 +160,7 @@ impl Settings {
             claim_closes_at: None,
             faculty: Vec::new(),
             assistants: Vec::new(),
+            alert_assistants: Vec::new(),
             finance: Vec::new(),
             thresholds: vec![50, 80, 95, 100],
             models: Vec::new(),
@@ -194,6 +198,13 @@ impl Settings {
         !self.models.is_empty()
             || of_group.is_some_and(|group| !group.models.is_empty())
             || self.data_policy != DataPolicy::Account
+    }
+
+    /// Who hears when a threshold of the pot is passed: faculty, or the admins when there is none, and the assistants that were added.
+    pub fn hear_of_alerts<'a>(&'a self, admins: &'a [EmailAddress]) -> impl Iterator<Item = &'a EmailAddress> {
+        let first = if self.faculty.is_empty() { admins } else { &self.faculty };
+        let is_one = |added: &&EmailAddress| self.assistants.iter().any(|one| one.matched() == added.matched());
+        first.iter().chain(self.alert_assistants.iter().filter(is_one))
     }
 
     /// Which text has to be accepted before the first key, if any.

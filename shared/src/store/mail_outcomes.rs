@@ -16,8 +16,9 @@ use super::outbox::BETWEEN_RESENT;
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
 use crate::domain::address::MatchedAddress;
-use crate::domain::audit::{Act, Actor, What};
+use crate::domain::audit::{AccountEntry, Act, Actor, What};
 use crate::domain::grant::Grant;
+use crate::domain::id::PersonId;
 use crate::domain::window::utc_date;
 use crate::sdk_error::reduce;
 
@@ -101,6 +102,21 @@ impl Table {
             .forgetting(mark)?
             .owing(&row)?
             .witnessed_by(&entry_on(grant, by.clone(), what, now))?;
+        Ok(self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done)
+    }
+
+    /// By hand: mail to somebody with a role is tried again. False when the mark is another by now.
+    pub async fn allow_mail_to(
+        &self,
+        mark: &Undeliverable,
+        whom: &PersonId,
+        by: &PersonId,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        let what = What::new(Act::MailAllowed).changing(mark.why.as_str(), "tried again").noting(whom);
+        let entry = AccountEntry { entry: new_ulid(now), at: now, by: Actor::Person(by.clone()), what };
+        let transaction = self.transaction().forgetting(mark)?.witnessed_by(&entry)?;
         Ok(self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done)
     }
 

@@ -4,6 +4,7 @@
 mod account;
 mod act;
 mod alarms;
+mod alerts;
 mod caps;
 mod checkpoints;
 mod commit;
@@ -37,6 +38,7 @@ use crate::config::Config;
 
 pub use account::{Account, AccountDay, ForeignKey, HeldBack, HeldKey, Release, Stranger, SyncState};
 pub use act::{At, Outcome, new_ulid};
+pub use alerts::AlertAgain;
 pub use caps::{CapsLook, Place};
 pub use checkpoints::{Checkpoint, Kept};
 pub use error::StoreError;

@@ -254,6 +254,6 @@ impl Table {
     }
 }
 
-fn entry_on(programme: &ProgrammeId, by: &By<'_>, what: What) -> Entry {
+pub(super) fn entry_on(programme: &ProgrammeId, by: &By<'_>, what: What) -> Entry {
     Entry { programme: programme.clone(), grant: None, entry: new_ulid(by.now), at: by.now, by: by.actor.clone(), what }
 }

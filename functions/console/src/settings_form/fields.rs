@@ -47,7 +47,7 @@ pub(crate) enum For {
 struct Spec(&'static str, &'static str, Kind, &'static str, &'static str);
 
 /// Name, label, kind, what it is when nobody says, and a hint. The first six have no default.
-const SPECS: [Spec; 24] = [
+const SPECS: [Spec; 25] = [
     Spec("name", "Name", Kind::Text, "", "As students read it."),
     Spec("starts_on", "First day", Kind::Date, "", ""),
     Spec("ends_on", "Last day", Kind::Date, "", "Inclusive."),
@@ -61,6 +61,13 @@ const SPECS: [Spec; 24] = [
     Spec("faculty", "Faculty", Kind::Area, "", "Addresses. They hear when the pot runs low."),
     Spec("assistants", "Assistants", Kind::Area, "", "Addresses. They see the programme, and may pause a grant."),
     Spec("finance", "Finance", Kind::Area, "", "Addresses that get the statement."),
+    Spec(
+        "alert_assistants",
+        "Assistants who hear of alerts too",
+        Kind::Area,
+        "",
+        "Addresses of assistants. Faculty hear anyway.",
+    ),
     Spec("thresholds", "Alert at, in per cent of the pot", Kind::Text, "50,80,95,100", "From 1 to 100, at most 20."),
     Spec("models", "Models", Kind::Area, "", "Slugs such as openai/gpt-4o-mini, or a tier's name. Empty: all."),
     Spec("cost_code", "Cost code", Kind::Text, "", ""),
@@ -208,6 +215,7 @@ pub(super) fn texts_of(settings: &Settings, pot: Usd) -> BTreeMap<&'static str, 
         ("claim_closes_at", time(settings.claim_closes_at)),
         ("faculty", people(&settings.faculty)),
         ("assistants", people(&settings.assistants)),
+        ("alert_assistants", people(&settings.alert_assistants)),
         ("finance", people(&settings.finance)),
         ("thresholds", thresholds.join(",")),
         ("models", settings.models.join("\n")),

@@ -41,6 +41,7 @@ pub(super) fn settings(asked: &Asked, before: Option<&Settings>) -> Result<(Sett
         form.refuse("claim_closes_at", "This is not after the claim window opens.");
     }
     let people = [form.people("faculty"), form.people("assistants"), form.people("finance")];
+    let alert_assistants = form.alert_assistants(&people[1]);
     let thresholds = form.thresholds();
     let models = form.models();
     let cost_code = form.line("cost_code", 100);
@@ -75,6 +76,7 @@ pub(super) fn settings(asked: &Asked, before: Option<&Settings>) -> Result<(Sett
         claim_closes_at: kept("claim_closes_at", closes, |before| before.claim_closes_at),
         faculty,
         assistants,
+        alert_assistants,
         finance,
         thresholds: if thresholds.is_empty() { settings.thresholds.clone() } else { thresholds },
         models,
@@ -101,6 +103,18 @@ impl Reader<'_> {
 
     fn read<T, E: std::fmt::Display>(&mut self, name: &'static str, read: Result<T, E>) -> Option<T> {
         read.map_err(|error| self.refuse(name, sentence(&error.to_string()))).ok()
+    }
+
+    /// Whoever is no assistant any more does not hear either; somebody who is none and is named here is refused.
+    fn alert_assistants(&mut self, assistants: &[EmailAddress]) -> Vec<EmailAddress> {
+        let mut named = self.people("alert_assistants");
+        let is_one = |named: &EmailAddress| assistants.iter().any(|one| one.matched() == named.matched());
+        let stranger = named.iter().find(|named| !is_one(named)).map(|named| named.as_written().to_owned());
+        if let Some(stranger) = stranger.filter(|_| self.asked.carries("alert_assistants")) {
+            self.refuse("alert_assistants", format!("{stranger} is no assistant of this programme."));
+        }
+        named.retain(is_one);
+        named
     }
 
     /// A text of one line; none when it is empty.

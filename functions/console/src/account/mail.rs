@@ -1,0 +1,178 @@
+//! The mail of the account: how today's fared, what waits, what was given up, what the mail server says of itself, whether bulk mail is
+//! stopped, and who of those with a role is not reached.
+
+use std::collections::BTreeMap;
+
+use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::mail_day::MailDay;
+use bursar_core::domain::mail_failure::InWords;
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::window::utc_date;
+use bursar_core::store::items::{MailState, OutboxRow};
+use bursar_core::store::{BulkStop, MailServer, Unreachable, Waiting};
+use bursar_core::web::{Fault, Site};
+use futures_util::future::try_join_all;
+use jiff::{SignedDuration, Timestamp};
+
+use super::utc;
+use crate::mails;
+use crate::show;
+
+/// Dead letters are listed for so long, and an admin is asked to look at those of the last days.
+const LISTED: SignedDuration = SignedDuration::from_hours(30 * 24);
+const RECENT: SignedDuration = SignedDuration::from_hours(3 * 24);
+const MOST_LISTED: usize = 50;
+/// Mail that waits for longer needs somebody who looks why.
+const WAITS_AT_MOST: SignedDuration = SignedDuration::from_hours(24);
+
+pub(super) struct Mail {
+    pub(super) today: MailDay,
+    /// How many wait, and for how long already.
+    pub(super) waiting: u64,
+    pub(super) waiting_for: Option<String>,
+    pub(super) dead: Vec<Dead>,
+    pub(super) dead_in_all: usize,
+    pub(super) server: Option<Server>,
+    pub(super) stopped: Option<Stopped>,
+    /// Who let bulk mail go on today, and when.
+    pub(super) let_go: Option<(String, String)>,
+    pub(super) unreachable: Vec<Lost>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// A mail that was given up.
+pub(super) struct Dead {
+    pub(super) kind: &'static str,
+    pub(super) since: String,
+    pub(super) why: InWords,
+    pub(super) code: String,
+}
+
+pub(super) struct Server {
+    pub(super) as_of: String,
+    pub(super) left: Option<String>,
+    pub(super) per_day: String,
+    pub(super) per_second: String,
+}
+
+/// Bulk mail that is stopped: the form says which stop it lets go on.
+pub(super) struct Stopped {
+    pub(super) shown: String,
+    pub(super) at: String,
+    pub(super) of: MailDay,
+}
+
+/// Somebody with a role whom mail does not reach.
+pub(super) struct Lost {
+    pub(super) address: String,
+    pub(super) why: &'static str,
+    pub(super) since: String,
+}
+
+impl Mail {
+    pub(super) async fn of(site: &Site, programmes: &[Programme], now: Timestamp) -> Result<Mail, Fault> {
+        let table = &site.table;
+        let (today, waiting, (dead, dead_in_all), server, stop, unreachable) = tokio::try_join!(
+            table.mail_day(utc_date(now)),
+            table.waiting(),
+            table.dead_mails(now - LISTED, MOST_LISTED),
+            table.mail_server(),
+            table.bulk_stop(),
+            table.unreachable(),
+        )?;
+        let is_recent = |row: &&OutboxRow| matches!(row.state, MailState::Failed { at, .. } if now - RECENT <= at);
+        let recent = dead.iter().filter(is_recent).count();
+        let let_go = match stop.as_ref().and_then(|stop| stop.let_go.as_ref()) {
+            Some(let_go) if utc_date(let_go.at) == utc_date(now) => {
+                Some((show::person(table, &let_go.by).await?, utc(let_go.at)))
+            }
+            _ => None,
+        };
+        Ok(Mail {
+            today,
+            waiting: waiting.mails,
+            waiting_for: waiting.since.map(|since| lasting(now.duration_since(since))),
+            warnings: warnings(server.as_ref(), waiting, recent, now),
+            dead: dead.iter().filter_map(Dead::of).collect(),
+            dead_in_all,
+            server: server.map(Server::of),
+            stopped: stop.filter(|stop| stop.holds(now)).map(Stopped::of),
+            let_go,
+            unreachable: lost(site, programmes, &unreachable).await?,
+        })
+    }
+}
+
+fn warnings(server: Option<&MailServer>, waiting: Waiting, recent: usize, now: Timestamp) -> Vec<String> {
+    let disabled = server.is_some_and(|server| !server.enabled);
+    let is_long = waiting.since.is_some_and(|since| since + WAITS_AT_MOST < now);
+    let warnings = [
+        disabled.then(|| {
+            let why = InWords::of("AccountSendingPausedException");
+            format!("No mail goes out: {}. {}", why.what, why.to_do)
+        }),
+        server.filter(|server| server.is_sandbox()).map(|_| {
+            "The SES account has the bounds of the sandbox: 200 mails a day, one a second, and only to addresses that were verified in SES one by one. Everybody else gets no link and no alert. Ask AWS for production access in the SES console, under \"Account dashboard\"; it takes a day or so.".to_owned()
+        }),
+        is_long.then(|| "Mail has waited for more than a day. The section \"Mail\" below says for how long, and what the quota leaves.".to_owned()),
+        (recent > 0).then(|| match recent {
+            1 => "A mail was given up in the last three days. The section \"Mail\" below says why and what to do.".to_owned(),
+            recent => format!("{recent} mails were given up in the last three days. The section \"Mail\" below says why and what to do."),
+        }),
+    ];
+    warnings.into_iter().flatten().collect()
+}
+
+/// Admins, and faculty and assistants of programmes that are open.
+async fn lost(site: &Site, programmes: &[Programme], unreachable: &Unreachable) -> Result<Vec<Lost>, Fault> {
+    let open = programmes.iter().filter(|programme| programme.closed_at.is_none());
+    let of_programmes =
+        open.flat_map(|programme| programme.settings.faculty.iter().chain(&programme.settings.assistants));
+    let staff: BTreeMap<_, &EmailAddress> =
+        site.admins.iter().chain(of_programmes).map(|one| (one.matched(), one)).collect();
+    let lost = staff.into_values().filter(|one| unreachable.contains_key(one.matched()));
+    let lost = lost.map(async |one| {
+        let mark = site.table.undeliverable(one.matched()).await?;
+        Ok::<_, Fault>(mark.map(|mark| Lost {
+            address: one.as_written().to_owned(),
+            why: mails::why(mark.why),
+            since: utc(mark.at),
+        }))
+    });
+    Ok(try_join_all(lost).await?.into_iter().flatten().collect())
+}
+
+impl Dead {
+    fn of(row: &OutboxRow) -> Option<Dead> {
+        let MailState::Failed { why, at } = &row.state else { return None };
+        Some(Dead { kind: mails::kind(&row.mail), since: utc(*at), why: InWords::of(why), code: why.clone() })
+    }
+}
+
+impl Server {
+    fn of(server: MailServer) -> Server {
+        Server {
+            as_of: utc(server.as_of),
+            left: server.per_day.map(|per_day| show::count(per_day.saturating_sub(server.sent))),
+            per_day: server.per_day.map_or("any number of".to_owned(), show::count),
+            per_second: format!("{:.0}", server.per_second),
+        }
+    }
+}
+
+impl Stopped {
+    fn of(stop: BulkStop) -> Stopped {
+        Stopped { shown: stop.at.to_string(), at: utc(stop.at), of: stop.of }
+    }
+}
+
+/// A span of time in its largest unit.
+fn lasting(span: SignedDuration) -> String {
+    let some = |count: i64, unit: &str| format!("{count} {unit}{}", if count == 1 { "" } else { "s" });
+    match span.as_mins() {
+        minutes if minutes >= 48 * 60 => some(minutes / (24 * 60), "day"),
+        minutes if minutes >= 120 => some(minutes / 60, "hour"),
+        minutes if minutes > 0 => some(minutes, "minute"),
+        _ => "less than a minute".to_owned(),
+    }
+}

@@ -1,0 +1,71 @@
+//! Alerts that somebody has sent again: one more mail of the same crossing to the same person.
+
+use super::act::new_ulid;
+use super::commit::{Commit, Pauses, number};
+use super::items::{MailClass, OutboxRow, OwedMail, Stored, Undeliverable};
+use super::outbox::BETWEEN_RESENT;
+use super::programmes::{By, entry_on};
+use super::{StoreError, Table};
+use crate::domain::audit::{Act, What};
+use crate::domain::crossing::{Crossing, Told};
+use crate::domain::id::PersonId;
+
+/// What became of sending an alert again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AlertAgain {
+    Done,
+    /// It was sent again within the hour.
+    TooSoon,
+    /// There is no such alert to this person.
+    NotTold,
+}
+
+impl Table {
+    /// Owes a person the mail of a crossing that they were told of once more, at most once an hour. With a mark, mail to them is tried
+    /// again although it came back before.
+    pub async fn resend_alert(
+        &self,
+        of: &Crossing,
+        recipient: &PersonId,
+        mark: Option<&Undeliverable>,
+        by: By<'_>,
+    ) -> Result<AlertAgain, StoreError> {
+        let mut pauses = Pauses::until(by.deadline);
+        loop {
+            let Some(crossing) = self.get::<Crossing>(&of.key()).await? else { return Ok(AlertAgain::NotTold) };
+            let to_them: Vec<&Told> = crossing.mails.iter().filter(|told| told.recipient == *recipient).collect();
+            if to_them.is_empty() {
+                return Ok(AlertAgain::NotTold);
+            }
+            if to_them.iter().any(|told| told.by_hand.is_some_and(|at| by.now < at + BETWEEN_RESENT)) {
+                return Ok(AlertAgain::TooSoon);
+            }
+            let mail = OwedMail::Alert {
+                programme: crossing.programme.clone(),
+                threshold: crossing.threshold,
+                of_limit: crossing.limit,
+                recipient: recipient.clone(),
+            };
+            let row = OutboxRow::owed(new_ulid(by.now), MailClass::Urgent, mail, by.now);
+            let what = What::new(Act::AlertResent)
+                .noting(format_args!("{} % of {} to {recipient}", crossing.threshold, crossing.limit));
+            let known = number(crossing.mails.len());
+            let mut again = crossing.clone();
+            again.mails.push(Told { row: row.row, recipient: recipient.clone(), by_hand: Some(by.now) });
+            let mut transaction = self
+                .transaction()
+                .create_or_replace(&again, "size(mails) = :known", &[(":known", known)])?
+                .create(&row)?
+                .witnessed_by(&entry_on(&crossing.programme, &by, what))?;
+            if let Some(mark) = mark {
+                transaction = transaction.forgetting(mark)?;
+            }
+            if self.commit(transaction, &mut pauses).await? == Commit::Done {
+                return Ok(AlertAgain::Done);
+            }
+            if !pauses.pause().await {
+                return Err(StoreError::Contended);
+            }
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! Mail on the console's pages: who cannot be reached and is tried again by hand, what became of alerts and the press that sends one
+//! again, and the account's section of it.
+
+use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::audit::Act;
+use bursar_core::domain::crossing::{Crossing, Scope};
+use bursar_core::domain::grant::Reading;
+use bursar_core::domain::id::Epoch;
+use bursar_core::domain::mail_day::MailDay;
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::reading::Used;
+use bursar_core::domain::window::{Window, utc_date};
+use bursar_core::store::items::{Totals, Undeliverable, Why};
+use bursar_core::store::{BulkStop, MailServer, SyncState, Table};
+use bursar_local::invoke::FunctionName;
+use bursar_local::ses::Fault;
+use bursar_local::settle::LIMIT;
+use bursar_local::stack::Stack;
+use bursar_tests::invariants::{RawTable, Watch};
+use bursar_tests::office::{Office, soon};
+use bursar_tests::stack;
+use bursar_tests::visitor::{Page, Visitor};
+use jiff::SignedDuration;
+use serde_json::json;
+
+use super::{ADMIN, PLAIN, signed_in, watch};
+
+const ID: &str = "/console/programmes/cs-pilot";
+const GRANTS: &str = "/console/programmes/cs-pilot/grants";
+const ALERTS: &str = "/console/programmes/cs-pilot/alerts";
+const ACCOUNT: &str = "/console/account";
+const RELEASE: &str = "/console/account/release";
+
+async fn at_ten() -> Stack {
+    let stack = stack::in_process().await.unwrap();
+    stack.clock.begin_at("2026-11-20T10:00:00Z".parse().unwrap()).unwrap();
+    stack
+}
+
+/// A programme with one in charge and one assistant.
+async fn programme(stack: &Stack, admin: &Visitor) {
+    let new = admin.get("/console/programmes/new").await;
+    let people = [("faculty", "fay@example.edu"), ("assistants", "sam@example.edu")];
+    let made = admin.submit(&new, "/console/programmes", &[&PLAIN[..], &people].concat()).await;
+    assert_eq!(made.status, 303);
+    let state = SyncState { completed_at: Some(stack.clock.now()), ..SyncState::default() };
+    assert!(Table::new(&stack.config).set_sync_state(&state.next()).await.unwrap());
+}
+
+async fn settle(stack: &Stack) {
+    stack.settle.settle(LIMIT).await.unwrap();
+}
+
+/// SES says that this mail came back for good.
+async fn bounces(stack: &Stack, mail: &str) {
+    let body = json!({"mail": mail, "type": "bounce", "permanent": true});
+    let post = reqwest::Client::new().post(format!("{}/events", stack.ready.inbox)).json(&body);
+    assert_eq!(post.send().await.unwrap().status(), 200);
+}
+
+fn warns(page: &Page, of: &str) -> bool {
+    page.texts("warning").iter().any(|text| text.contains(of))
+}
+
+#[tokio::test]
+async fn a_student_whose_mail_comes_back_is_named_and_tried_once_by_hand() {
+    let stack = at_ten().await;
+    let admin = signed_in(&stack, ADMIN).await;
+    programme(&stack, &admin).await;
+    let office = Office::of(&stack, "cs-pilot");
+    let (ada, _bob) = (office.invite("Ada@example.edu").await, office.invite("bob@example.edu").await);
+    settle(&stack).await;
+    let mut seen = watch(&stack);
+    seen.check().await;
+    let sent = stack.ses.mails_to("ada@example.edu").remove(0);
+    bounces(&stack, &sent.id).await;
+    seen.check().await;
+
+    let assistant = signed_in(&stack, "sam@example.edu").await;
+    for visitor in [&admin, &assistant] {
+        assert!(warns(&visitor.get(ID).await, "One student cannot be reached"));
+        let found = visitor.get(&format!("{GRANTS}?mail=unreachable")).await;
+        assert_eq!(found.attributes("grant", "data-email"), ["Ada@example.edu"]);
+        assert!(found.body.contains("mail comes back"));
+    }
+    let at = format!("{GRANTS}/{ada}");
+    let page = admin.get(&at).await;
+    assert!(warns(&page, "mail to it came back for good") && page.body.contains("it came back for good"));
+    assert!(
+        !assistant.get(&at).await.forms().iter().any(|form| form.action.ends_with("/resend")),
+        "faculty's to decide"
+    );
+    let csrf = page.form(&format!("{at}/resend")).value("csrf").unwrap().to_owned();
+    let of_assistant = assistant.get(&at).await.form(&format!("{at}/pause")).value("csrf").unwrap().to_owned();
+    assert_eq!(assistant.post(&format!("{at}/resend"), &[("csrf", &of_assistant)]).await.status, 409);
+
+    for _ in 0..2 {
+        assert_eq!(admin.post(&format!("{at}/resend"), &[("csrf", &csrf)]).await.status, 303);
+    }
+    seen.check().await;
+    settle(&stack).await;
+    let mails = stack.ses.mails_to("ada@example.edu");
+    assert_eq!(mails.len(), 2, "once more, although it was pressed twice");
+    assert!(!warns(&admin.get(ID).await, "cannot be reached"));
+    let entries = office.table.entries_on_grant(&office.programme, &ada).await.unwrap();
+    assert_eq!(entries.iter().filter(|entry| entry.what.act == Act::MailAllowed).count(), 1);
+    assert!(admin.get(&at).await.body.contains("mail to the address is tried again, by admin@example.edu"));
+
+    // It comes back again: nothing more within the hour, and again after it.
+    bounces(&stack, &mails[1].id).await;
+    seen.check().await;
+    assert_eq!(admin.post(&format!("{at}/resend"), &[("csrf", &csrf)]).await.status, 409);
+    stack.clock.advance(SignedDuration::from_mins(61)).unwrap();
+    assert_eq!(admin.post(&format!("{at}/resend"), &[("csrf", &csrf)]).await.status, 303);
+    seen.check().await;
+    stack.stop().await.unwrap();
+}
+
+/// The pot was crossed at 80 per cent, and who hears is told.
+async fn crossed(stack: &Stack) -> Watch {
+    let mut seen = watch(stack);
+    let (table, now) = (Table::new(&stack.config), stack.clock.now());
+    let programme = table.programme(&"cs-pilot".parse().unwrap()).await.unwrap().unwrap();
+    let (limit, spent) = (Usd::from_dollars(4000), Usd::from_dollars(3400));
+    let totals = Totals {
+        programme: programme.id.clone(),
+        as_of: now,
+        used: Used::on_one(utc_date(now), spent),
+        by_group: std::collections::BTreeMap::new(),
+        implied: spent,
+        grants: 1,
+        claimed: 1,
+    };
+    let office = Office::of(stack, "cs-pilot");
+    let grant = office.invite("ada@example.edu").await;
+    office.claim(&grant).await;
+    seen.check().await;
+    let reading = Reading {
+        programme: programme.id.clone(),
+        grant,
+        epoch: Epoch::new(1),
+        used: totals.used.clone(),
+        window: Window::WHOLE_TERM,
+        in_window: spent,
+        before: Usd::ZERO,
+        last_used_at: None,
+        as_of: now,
+    };
+    table.note_reading(&reading).await.unwrap();
+    table.note_totals(&totals).await.unwrap();
+    let admins: Vec<EmailAddress> = Vec::new();
+    let hear: Vec<EmailAddress> = programme.settings.hear_of_alerts(&admins).cloned().collect();
+    let people = table.people_of(&hear, soon()).await.unwrap();
+    let crossing = |threshold, told| Crossing {
+        programme: programme.id.clone(),
+        scope: Scope::Pot,
+        window: Window::WHOLE_TERM,
+        limit,
+        threshold,
+        spent,
+        found_at: now,
+        told,
+        mails: Vec::new(),
+    };
+    let crossings = [crossing(50, false), crossing(80, true)];
+    assert!(table.record_crossings(&crossings, &people, now, soon()).await.unwrap());
+    seen.check().await;
+    seen
+}
+
+#[tokio::test]
+async fn assistants_that_faculty_add_hear_of_alerts_too() {
+    let stack = at_ten().await;
+    let admin = signed_in(&stack, ADMIN).await;
+    programme(&stack, &admin).await;
+    let faculty = signed_in(&stack, "fay@example.edu").await;
+    let overview = faculty.get(ID).await;
+    let stranger = faculty.submit(&overview, ID, &[("alert_assistants", "eve@example.edu")]).await;
+    assert_eq!((stranger.status, stranger.alerts().len() > 0), (422, true));
+    assert_eq!(faculty.submit(&overview, ID, &[("alert_assistants", "Sam@example.edu")]).await.status, 303);
+    assert!(faculty.get(ALERTS).await.body.contains("fay@example.edu, Sam@example.edu hear at 50 %"));
+    crossed(&stack).await;
+    let told = admin.get(ALERTS).await.attributes("alert", "data-recipient");
+    assert_eq!(told.len(), 2, "{told:?}");
+    // Whoever is no assistant any more does not hear either.
+    let overview = admin.get(ID).await;
+    assert_eq!(
+        admin
+            .post(
+                ID,
+                &[
+                    ("csrf", overview.form(ID).value("csrf").unwrap()),
+                    ("version", overview.form(ID).value("version").unwrap()),
+                    ("assistants", "")
+                ]
+            )
+            .await
+            .status,
+        303
+    );
+    assert!(admin.get(ALERTS).await.body.contains("fay@example.edu hears at 50 %"));
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_alert_shows_what_became_of_each_mail_and_is_sent_again_by_a_press_once_an_hour() {
+    let stack = at_ten().await;
+    let admin = signed_in(&stack, ADMIN).await;
+    programme(&stack, &admin).await;
+    let overview = admin.get(ID).await;
+    assert_eq!(admin.submit(&overview, ID, &[("alert_assistants", "sam@example.edu")]).await.status, 303);
+    let mut seen = crossed(&stack).await;
+    settle(&stack).await;
+    bounces(&stack, &stack.ses.mails_to("fay@example.edu")[0].id).await;
+    settle(&stack).await;
+    let assistant = signed_in(&stack, "sam@example.edu").await;
+    let page = assistant.get(ALERTS).await;
+    assert_eq!(page.attributes("alert", "data-threshold"), ["80", "80"]);
+    let outcomes = |page: &Page| {
+        let mut all: Vec<_> = page
+            .attributes("alert", "data-recipient")
+            .into_iter()
+            .zip(page.attributes("alert", "data-outcome"))
+            .collect();
+        all.sort();
+        all.into_iter().map(|(who, outcome)| format!("{who} {outcome}")).collect::<Vec<_>>()
+    };
+    assert_eq!(outcomes(&page), ["fay@example.edu bounced", "sam@example.edu sent"]);
+    assert!(page.body.contains("$3,400.00 of the pot of $4,000.00 was spent when it was found"));
+    assert!(page.body.contains("it came back for good") && page.body.contains("2026-11-20 11:00"));
+
+    let form = |page: &Page, who: &str| -> Vec<(String, String)> {
+        let forms = page.forms();
+        let index = page.attributes("alert", "data-recipient").iter().position(|one| one == who).unwrap();
+        let all: Vec<_> = forms.iter().filter(|form| form.action == ALERTS).collect();
+        let form = if all.len() == 1 { all[0] } else { all[index] };
+        ["csrf", "threshold", "limit_usd", "recipient"]
+            .iter()
+            .map(|name| ((*name).to_owned(), form.value(name).unwrap().to_owned()))
+            .collect()
+    };
+    let post = async |visitor: &Visitor, fields: &[(String, String)]| {
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        visitor.post(ALERTS, &fields).await.status
+    };
+    // An assistant sends again what went out, and not what comes back.
+    let own = form(&page, "sam@example.edu");
+    assert_eq!(page.forms().iter().filter(|form| form.action == ALERTS).count(), 1);
+    seen.check().await;
+    for _ in 0..2 {
+        assert_eq!(post(&assistant, &own).await, 303);
+    }
+    seen.check().await;
+    settle(&stack).await;
+    seen.check().await;
+    assert_eq!(stack.ses.mails_to("sam@example.edu").len(), 2, "the same press twice is one mail");
+    let of_admin = admin.get(ALERTS).await;
+    let lost = form(&of_admin, "fay@example.edu");
+    let mut by_assistant = lost.clone();
+    by_assistant[0] = own[0].clone();
+    assert_eq!(post(&assistant, &by_assistant).await, 409);
+    assert_eq!(post(&admin, &lost).await, 303);
+    seen.check().await;
+    settle(&stack).await;
+    seen.check().await;
+    assert_eq!(stack.ses.mails_to("fay@example.edu").len(), 2);
+    assert_eq!(outcomes(&admin.get(ALERTS).await), ["fay@example.edu sent", "sam@example.edu sent"]);
+    assert!(admin.get(ALERTS).await.body.contains("sent again by hand at"));
+    stack.clock.advance(SignedDuration::from_mins(61)).unwrap();
+    assert_eq!(post(&admin, &lost).await, 303);
+    settle(&stack).await;
+    assert_eq!(stack.ses.mails_to("fay@example.edu").len(), 3, "an hour later again");
+
+    for (name, value, status) in
+        [("threshold", "95", 404), ("recipient", "0000000000000000", 404), ("limit_usd", "x", 422)]
+    {
+        let mut wrong = lost.clone();
+        wrong.iter_mut().filter(|(field, _)| field == name).for_each(|(_, field)| *field = value.to_owned());
+        assert_eq!(post(&admin, &wrong).await, status, "{name}");
+    }
+    assert_eq!(signed_in(&stack, "stu@example.edu").await.get(ALERTS).await.status, 404);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_account_tells_of_its_mail_and_what_was_given_up_in_words() {
+    let stack = at_ten().await;
+    let admin = signed_in(&stack, ADMIN).await;
+    programme(&stack, &admin).await;
+    let office = Office::of(&stack, "cs-pilot");
+    stack.ses.set_sandbox(&[ADMIN]);
+    office.invite("ada@example.edu").await;
+    settle(&stack).await;
+    let page = admin.get(ACCOUNT).await;
+    assert!(warns(&page, "the bounds of the sandbox") && warns(&page, "A mail was given up in the last three days"));
+    assert_eq!(page.texts("dead-letter").len(), 1);
+    assert!(
+        page.texts("dead-letter")[0].contains("the recipient's address is not verified"),
+        "{:?}",
+        page.texts("dead-letter")
+    );
+    assert!(page.body.contains("of 200 in 24 hours, 1 a second"));
+    let told = stack.ses.mails_to(ADMIN);
+    let told = bursar_local::inbox::Contents::of(&told[0].raw);
+    assert_eq!(told.subject, "Mail did not arrive: the recipient's address is not verified");
+
+    stack.ses.set_enabled(false);
+    office.invite("bob@example.edu").await;
+    stack.invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await.unwrap();
+    let page = admin.get(ACCOUNT).await;
+    assert!(warns(&page, "sending is paused for the whole SES account"));
+    assert!(page.body.contains("the oldest for"), "and it waits without using up a try");
+    stack.ses.fail_next(Fault::Fail, 0, None);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_admin_lets_bulk_mail_go_on_and_has_mail_to_somebody_tried_again() {
+    let stack = at_ten().await;
+    let admin = signed_in(&stack, ADMIN).await;
+    programme(&stack, &admin).await;
+    let (table, now) = (Table::new(&stack.config), stack.clock.now());
+    let raw = RawTable::at(&stack.ready.dynamodb, &stack.ready.table);
+    let of = MailDay { sent: 500, bounced: 20, ..MailDay::none_on(utc_date(now)) };
+    raw.keep(&BulkStop { at: now, of, let_go: None, version: 1 }).await.unwrap();
+    raw.keep(&MailServer { as_of: now, per_day: Some(50_000), per_second: 14.0, sent: 500, enabled: true })
+        .await
+        .unwrap();
+    let fay = EmailAddress::parse("fay@example.edu").unwrap();
+    let mark = Undeliverable { address: fay.matched().clone(), why: Why::Complained, at: now };
+    table.end_mail_to(&[mark], soon()).await.unwrap();
+
+    let page = admin.get(ACCOUNT).await;
+    assert!(warns(&page, "of 500 mails of 2026-11-20, 20 came back for good"));
+    let forms = page.forms();
+    let of_field = |name: &str| {
+        let form = forms.iter().find(|form| form.action == RELEASE && form.value(name).is_some()).unwrap();
+        let (csrf, value) = (form.value("csrf").unwrap().to_owned(), form.value(name).unwrap().to_owned());
+        [("csrf".to_owned(), csrf), (name.to_owned(), value)]
+    };
+    let post = async |visitor: &Visitor, fields: &[(String, String)]| {
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        visitor.post(RELEASE, &fields).await.status
+    };
+    let mut seen = watch(&stack);
+    for _ in 0..2 {
+        assert_eq!(post(&admin, &of_field("mail")).await, 303);
+    }
+    seen.check().await;
+    assert!(table.bulk_stop().await.unwrap().unwrap().let_go.is_some());
+    let mut stale = of_field("mail");
+    stale[1].1 = "2026-11-19T10:00:00Z".to_owned();
+    assert_eq!(post(&admin, &stale).await, 409);
+    for _ in 0..2 {
+        assert_eq!(post(&admin, &of_field("address")).await, 303);
+    }
+    assert_eq!(table.undeliverable(fay.matched()).await.unwrap(), None);
+    let mut other = of_field("address");
+    other[1].1 = "stranger@example.edu".to_owned();
+    assert_eq!(post(&admin, &other).await, 404);
+    let page = admin.get(ACCOUNT).await;
+    assert!(!warns(&page, "Bulk mail is stopped") && page.body.contains("admin@example.edu let bulk mail go on at"));
+    assert_eq!(page.texts("unreachable").len(), 0);
+    let fay = signed_in(&stack, "fay@example.edu").await;
+    assert_eq!(fay.get(ACCOUNT).await.status, 404);
+    stack.stop().await.unwrap();
+}
