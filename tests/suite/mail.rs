@@ -4,11 +4,13 @@
 mod account;
 mod asks;
 mod breaker;
+mod bulk;
 mod by_rule;
 mod cap_used;
 mod copy;
 mod crossed;
 mod faults;
+mod lost;
 mod outcomes;
 mod quota;
 mod words;

@@ -61,7 +61,7 @@ impl Outcome {
 
     /// Of a row that is not kept any more: the mail server had it, or it would have been given up and told.
     pub(crate) fn forgotten() -> Outcome {
-        Outcome { word: "sent", badge: "", since: "more than 90 days ago".to_owned(), why: None }
+        Outcome { word: "sent", badge: "", since: "before the last 90 days".to_owned(), why: None }
     }
 }
 

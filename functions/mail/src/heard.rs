@@ -73,6 +73,9 @@ enum Outcome {
     Complained,
 }
 
+/// What an event comes to, with those to whom nothing goes any more and why.
+type Told<'a> = (Outcome, Option<(Why, &'a [Recipient])>);
+
 /// A type of event that nobody asked for is logged so far.
 const LONGEST_TYPE: usize = 40;
 
@@ -153,7 +156,7 @@ fn mark(recipient: &Recipient, why: Why, at: Timestamp) -> Option<Undeliverable>
 
 impl Event {
     /// What happened, and to whom nothing goes any more. None of what nobody asked SES to tell.
-    fn told(&self) -> Option<(Outcome, Option<(Why, &[Recipient])>)> {
+    fn told(&self) -> Option<Told<'_>> {
         match (self.event_type.as_str(), &self.bounce, &self.complaint) {
             ("Delivery", ..) => Some((Outcome::Delivered, None)),
             ("Bounce", Some(bounce), _) => Some(match (bounce.bounce_type.as_str(), bounce.bounce_sub_type.as_str()) {

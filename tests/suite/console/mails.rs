@@ -176,7 +176,7 @@ async fn assistants_that_faculty_add_hear_of_alerts_too() {
     let faculty = signed_in(&stack, "fay@example.edu").await;
     let overview = faculty.get(ID).await;
     let stranger = faculty.submit(&overview, ID, &[("alert_assistants", "eve@example.edu")]).await;
-    assert_eq!((stranger.status, stranger.alerts().len() > 0), (422, true));
+    assert_eq!((stranger.status, !stranger.alerts().is_empty()), (422, true));
     assert_eq!(faculty.submit(&overview, ID, &[("alert_assistants", "Sam@example.edu")]).await.status, 303);
     assert!(faculty.get(ALERTS).await.body.contains("fay@example.edu, Sam@example.edu hear at 50 %"));
     crossed(&stack).await;

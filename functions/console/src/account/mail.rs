@@ -95,8 +95,8 @@ impl Mail {
             warnings: warnings(server.as_ref(), waiting, recent, now),
             dead: dead.iter().filter_map(Dead::of).collect(),
             dead_in_all,
-            server: server.map(Server::of),
-            stopped: stop.filter(|stop| stop.holds(now)).map(Stopped::of),
+            server: server.as_ref().map(Server::of),
+            stopped: stop.as_ref().filter(|stop| stop.holds(now)).map(Stopped::of),
             let_go,
             unreachable: lost(site, programmes, &unreachable).await?,
         })
@@ -150,7 +150,7 @@ impl Dead {
 }
 
 impl Server {
-    fn of(server: MailServer) -> Server {
+    fn of(server: &MailServer) -> Server {
         Server {
             as_of: utc(server.as_of),
             left: server.per_day.map(|per_day| show::count(per_day.saturating_sub(server.sent))),
@@ -161,7 +161,7 @@ impl Server {
 }
 
 impl Stopped {
-    fn of(stop: BulkStop) -> Stopped {
+    fn of(stop: &BulkStop) -> Stopped {
         Stopped { shown: stop.at.to_string(), at: utc(stop.at), of: stop.of }
     }
 }

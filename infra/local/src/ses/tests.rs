@@ -353,3 +353,19 @@ async fn a_mail_shows_neither_its_bytes_nor_its_people_in_debug_output() {
     let shown = format!("{:?}", ses.mails());
     assert!(!shown.contains('@') && !shown.contains("dot"), "{shown}");
 }
+
+#[tokio::test]
+async fn in_the_sandbox_only_verified_addresses_are_mailed_and_a_paused_account_mails_nobody() {
+    let ses = empty();
+    let client = client(&ses).await;
+    assert!(client.get_account_sending_enabled().send().await.unwrap().enabled());
+    ses.set_sandbox(&["Ada@example.edu"]);
+    assert_eq!(client.get_send_quota().send().await.unwrap().max24_hour_send(), 200.0);
+    send_raw(&client, "ada@example.edu").await.unwrap();
+    let (code, words) = send_raw(&client, "bob@example.edu").await.unwrap_err();
+    assert_eq!(code, "MessageRejected");
+    assert!(words.starts_with("Email address is not verified.") && words.ends_with(": bob@example.edu"), "{words}");
+    ses.set_enabled(false);
+    assert!(!client.get_account_sending_enabled().send().await.unwrap().enabled());
+    assert_eq!(send_raw(&client, "ada@example.edu").await.unwrap_err().0, "AccountSendingPausedException");
+}

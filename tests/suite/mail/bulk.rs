@@ -1,0 +1,98 @@
+//! Thousands of mails without hurry, and one with it: it never stands behind them. And what the mail server refuses uses up the tries of
+//! one row and not of all.
+
+use bursar_core::domain::token::AskToken;
+use bursar_core::store::items::{self, MailClass, MailState, OutboxRow, OwedMail};
+use bursar_core::store::new_ulid;
+use bursar_local::gate::{Matcher, Verdict};
+use bursar_local::inbox::Contents;
+use bursar_local::invoke::FunctionName;
+use bursar_local::ses::{Fault, Quota};
+use jiff::SignedDuration;
+use serde_json::json;
+
+use super::{PostOffice, address};
+
+impl PostOffice {
+    /// So many roster mails are owed. They are all to one student, which is all that matters to how they are sent.
+    async fn owing_roster_mails(&self, count: usize) {
+        let grant = self.invite("ada@example.edu").await;
+        let now = self.stack.clock.now();
+        let mail = OwedMail::Roster { programme: self.programme.clone(), grant };
+        let rows = (1..count).map(|_| OutboxRow::owed(new_ulid(now), MailClass::Bulk, mail.clone(), now));
+        let rows = rows.map(|row| items::to_item(&row).unwrap()).collect();
+        self.stack.engine.fill(rows).await.unwrap();
+    }
+
+    /// The kinds of what was mailed, in order.
+    fn kinds(&self) -> Vec<String> {
+        let mails = self.stack.ses.mails();
+        mails.iter().map(|mail| Contents::of(&mail.raw).kind.unwrap_or_default()).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_asked_for_while_five_thousand_roster_mails_are_under_way_leaves_before_the_next_ten() {
+    let office = PostOffice::open().await;
+    office.owing_roster_mails(5_000).await;
+    // As fast as can be, and two hundred today: eight tenths of what the server takes.
+    office.stack.ses.set_quota(Quota { per_day: 250, per_second: 1_000_000 });
+    let held = office.stack.gate.hold(Matcher::call("ses:SendRawEmail").of(FunctionName::Mail).nth(105));
+    let drain = {
+        let invoke = office.stack.invoke.clone();
+        tokio::spawn(async move { invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await })
+    };
+    held.arrived().await;
+    // Woken by the stream, another instance sends it although the drain is stuck.
+    office.ask("admin@example.edu").await;
+    office.stack.pump.drained().await.unwrap();
+    assert_eq!(office.kinds().last().unwrap(), "link");
+    assert_eq!(office.kinds().len(), 105);
+
+    // One that the stream has lost, since whoever took it died: the drain itself sends it before it goes on.
+    let now = office.stack.clock.now();
+    let mail = OwedMail::Link {
+        address: address("frida.faculty@example.edu").matched().clone(),
+        asked_by: AskToken::generate().hash(),
+    };
+    let died = MailState::Sending { lease_until: now - SignedDuration::from_secs(1) };
+    let row = OutboxRow::owed(new_ulid(now), MailClass::Urgent, mail, now);
+    office.raw.keep(&OutboxRow { state: died, tries: 1, ..row }).await.unwrap();
+    held.release(Verdict::Pass).unwrap();
+    let report = drain.await.unwrap().unwrap();
+    let kinds = office.kinds();
+    let links: Vec<usize> = (0..kinds.len()).filter(|at| kinds[*at] == "link").collect();
+    assert!(links[1] <= 105 + 10, "the second link is mail number {}", links[1]);
+    assert_eq!((links.len(), kinds.len()), (2, 202), "and roster mails leave room for more");
+    assert_eq!((report["sent"].as_u64(), report["waiting"].as_u64()), (Some(201), Some(4_800)));
+    office.unread();
+    office.stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_mail_uses_up_the_tries_of_one_row_and_a_paused_one_of_none() {
+    let office = PostOffice::open().await;
+    office.owing_roster_mails(60).await;
+    let tried = async || {
+        let seen = bursar_tests::invariants::Watch::over(office.raw.clone(), office.stack.clock.as_clock())
+            .check()
+            .await
+            .outbox
+            .clone();
+        seen.iter().map(|row| u32::from(row.tries)).sum::<u32>()
+    };
+    let drain = async || {
+        office.stack.invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await.unwrap()["sent"].as_u64()
+    };
+    office.stack.ses.set_enabled(false);
+    assert_eq!((drain().await, tried().await), (Some(0), 0));
+    assert!(office.said("the mail server sends nothing for this account"));
+    office.stack.ses.set_enabled(true);
+    office.stack.ses.fail_next(Fault::Throttle, 1_000, None);
+    assert_eq!((drain().await, tried().await), (Some(0), 1));
+    office.stack.ses.lift_faults(None);
+    office.stack.ses.set_quota(Quota { per_day: 50_000, per_second: 1_000_000 });
+    assert_eq!(drain().await, Some(59));
+    office.unread();
+    office.stack.stop().await.unwrap();
+}
