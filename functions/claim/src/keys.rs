@@ -83,6 +83,10 @@ pub(crate) async fn refresh(
     if last.is_some_and(|last| now < last + BETWEEN_READINGS) {
         return Ok(to_my());
     }
+    // Whoever pressed at the same moment asks for both.
+    if !site.table.may_refresh(&view.grant.id, now, now + BETWEEN_READINGS).await? {
+        return Ok(to_my());
+    }
     let silent = "The provider did not say what your key has used. Nothing is lost; try again in some minutes.";
     match read(&site, &view, live, key, deadline).await {
         Ok(Read::Reading(reading)) => {

@@ -203,7 +203,8 @@ impl Claim<'_> {
     async fn mint(&self, begun: &Begun) -> Result<Made, Failed> {
         let view = self.view().await?;
         let settings = &view.programme.settings;
-        let limit = wanted_limit(view.grant.cap(settings), &view.spending(self.at.now));
+        // As of now and not of the press: a window may have turned since, and a limit of the old one is not sent in the next.
+        let limit = wanted_limit(view.grant.cap(settings), &view.spending(self.site.clock.now()));
         let limit = limit.ok_or_else(|| Failed::nothing(NotShown::NothingLeft))?;
         let restricted = settings.restricts(view.grant.group.as_deref());
         let guardrail = view.programme.guardrail.clone().filter(|_| restricted);

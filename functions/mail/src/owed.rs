@@ -52,7 +52,10 @@ impl App {
             }
             OwedMail::KeyShown { programme, grant } => {
                 let Some((programme, grant)) = self.grant(programme, grant).await? else { return Ok(GONE) };
-                self.to(&grant.person.address, |words| words.key_shown(&programme, row.written_at)).await
+                // One that was recovered had been shown before that was on record again.
+                let shown_at = grant.live().and_then(|live| live.shown_at).filter(|shown| *shown < row.written_at);
+                let shown_at = shown_at.unwrap_or(row.written_at);
+                self.to(&grant.person.address, |words| words.key_shown(&programme, shown_at)).await
             }
             OwedMail::KeyLeaked { programme, grant } => {
                 let Some((programme, grant)) = self.grant(programme, grant).await? else { return Ok(GONE) };

@@ -28,6 +28,8 @@ use crate::run::{Run, Step};
 const SIDE_BY_SIDE: usize = 8;
 /// Of so many listed keys one may be deleted by one run.
 const PURGED_ONE_IN: usize = 50;
+/// Of fewer than that one may be deleted all the same: otherwise a small account would keep its dead keys for ever.
+const PURGED_AT_LEAST: usize = 1;
 /// Only what the provider says twice, so long apart, means that a key is gone.
 const SURELY_GONE: SignedDuration = SignedDuration::from_hours(1);
 
@@ -87,10 +89,14 @@ impl Run<'_> {
             self.hold_back(progress).await?;
             // A table that went back may go back further.
             let went_back = progress.findings.iter().any(|finding| matches!(finding.what, What::Recover { .. }));
-            progress.purge_at_most(if went_back { 0 } else { (progress.report.keys_listed / PURGED_ONE_IN).max(1) });
+            progress.purge_at_most(if went_back {
+                0
+            } else {
+                (progress.report.keys_listed / PURGED_ONE_IN).max(PURGED_AT_LEAST)
+            });
         }
         while progress.done < progress.findings.len() && !progress.key_does_not_work {
-            if !self.has_time(deadline) {
+            if !self.goes_on(deadline).await? {
                 return Ok(Step::TimeIsUp);
             }
             self.stay().await?;

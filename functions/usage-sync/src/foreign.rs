@@ -23,7 +23,7 @@ impl Run<'_> {
     pub(crate) async fn look_at_foreign(&self, progress: &mut Progress, deadline: Deadline) -> Result<Step> {
         progress.note_what_is_not_listed();
         while let Some(shard) = keys::SHARDS.get(usize::from(progress.next.1)) {
-            if !self.has_time(deadline) {
+            if !self.goes_on(deadline).await? {
                 return Ok(Step::TimeIsUp);
             }
             let known = self.table.foreign_keys_of_shard(*shard).await?;

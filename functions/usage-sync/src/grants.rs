@@ -69,15 +69,17 @@ impl Run<'_> {
             {
                 writes.push(Box::pin(self.record(number, reading)));
             }
-            // One after another: each takes the lease into its transaction.
+            // Whoever writes sums has the lease in a transaction, with which nothing else that writes it may meet.
+            let goes_on = if closings.is_empty() { self.goes_on(deadline).await? } else { self.has_time(deadline) };
+            if end.is_none() && !goes_on {
+                end = Some(Ok(Step::TimeIsUp));
+            }
+            // For the same reason one after another.
             if closings.is_empty()
                 && let Some((number, sums)) = unwritten.next_sums()
             {
                 let (at, is_whole) = (progress.began_at, progress.is_whole());
                 closings.push(Box::pin(self.close(number, sums, at, is_whole, deadline)));
-            }
-            if end.is_none() && !self.has_time(deadline) {
-                end = Some(Ok(Step::TimeIsUp));
             }
             tokio::select! {
                 Some(noted) = writes.next() => {

@@ -38,7 +38,7 @@ impl Run<'_> {
             self.provider.inventory_from(self.clock, self.until(deadline), position, hashes.iter())
         };
         progress.listing = loop {
-            if !self.has_time(deadline) {
+            if !self.goes_on(deadline).await? {
                 progress.position = inventory.position();
                 return Ok(Step::TimeIsUp);
             }

@@ -80,16 +80,18 @@ impl Run<'_> {
     }
 
     /// Writes whose use it was, day by day. What an earlier run was told of a day gives way.
-    pub(crate) async fn write_models(&self, progress: &Progress) -> Result<()> {
+    pub(crate) async fn write_models(&self, progress: &Progress, deadline: Deadline) -> Result<()> {
         let Some((from, until)) = progress.models.asked else { return Ok(()) };
         let (mut attribution, as_of) = (self.attributed(&progress.models), progress.began_at);
         for day in from.series(1.day()).take_while(|day| *day <= until) {
             for programme in progress.programmes.iter().cloned() {
                 let by = attribution.programmes.remove(&(day, programme.clone())).unwrap_or_default();
-                self.table.note_model_day(&ModelDay { programme, day, as_of, by }).await?;
+                let day = ModelDay { programme, day, as_of, by };
+                self.ensure_written(self.under(deadline).note_model_day(&day).await?)?;
             }
             let by = attribution.nobodys.remove(&day).unwrap_or_default();
-            self.table.note_nobodys_day(&NobodysDay { day, as_of, by }).await?;
+            let day = NobodysDay { day, as_of, by };
+            self.ensure_written(self.under(deadline).note_nobodys_day(&day).await?)?;
         }
         Ok(())
     }

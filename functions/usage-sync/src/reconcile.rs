@@ -98,7 +98,7 @@ impl Run<'_> {
         progress.residual = day.as_ref().map(|day| day.residual);
         progress.report.residual_usd = progress.residual.map(|residual| residual.to_string());
         // The sums first: what says how far they are known comes after them.
-        self.write_models(progress).await?;
+        self.write_models(progress, deadline).await?;
         if is_read {
             self.write_account(progress, day.as_ref(), deadline).await?;
         }

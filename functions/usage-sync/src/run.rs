@@ -1,6 +1,7 @@
 //! One invocation of the sync: it begins a run or goes on with one, part by part, and either ends it with a report or leaves a
 //! checkpoint. What each part does stands in the files beside this one.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -14,7 +15,7 @@ use bursar_core::provider::Provider;
 use bursar_core::store::items::{self, Lease, Meta};
 use bursar_core::store::{Acquired, Checkpoint, StoreError, Table, Under, new_ulid};
 use futures_util::future::BoxFuture;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::App;
@@ -22,8 +23,9 @@ use crate::progress::{Progress, Stage};
 use crate::reconcile::Begun;
 use crate::report::Report;
 
-/// A little longer than an invocation can take.
-const LEASE: SignedDuration = SignedDuration::from_mins(16);
+/// So long nobody begins after a runner that died. One that lives says so each minute.
+const LEASE: SignedDuration = SignedDuration::from_mins(5);
+const SAID_EACH: SignedDuration = SignedDuration::from_mins(1);
 /// A run that was left for so long is begun anew: what it has seen is old.
 const STALE: SignedDuration = SignedDuration::from_hours(6);
 /// What is kept back of an invocation's time for keeping what it has seen: a fifth, within these bounds.
@@ -42,6 +44,8 @@ pub(crate) struct Run<'a> {
     /// In the order in which the run numbers them.
     pub(crate) programmes: Vec<Programme>,
     lease: Lease,
+    /// When this last said that it is the runner, in milliseconds.
+    said_at: AtomicI64,
     /// Of an invocation's time, for keeping what it has seen.
     pub(crate) kept_back: Duration,
 }
@@ -143,6 +147,7 @@ impl<'a> Run<'a> {
             is_copy: app.table.is_copy(meta),
             programmes,
             lease: lease.clone(),
+            said_at: AtomicI64::new(app.clock.now().as_millisecond()),
             kept_back,
         })
     }
@@ -177,9 +182,18 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Whether a part of a run may go on.
+    /// Whether a part of a run has time to go on.
     pub(crate) fn has_time(&self, deadline: Deadline) -> bool {
         deadline.leaves(self.kept_back)
+    }
+
+    /// Whether a part of a run may go on, which then says that this runner lives.
+    pub(crate) async fn goes_on(&self, deadline: Deadline) -> Result<bool> {
+        let said_at = Timestamp::from_millisecond(self.said_at.load(Ordering::Relaxed))?;
+        if self.has_time(deadline) && self.clock.now() >= said_at + SAID_EACH {
+            self.stay().await?;
+        }
+        Ok(self.has_time(deadline))
     }
 
     /// Until when a part of a run may wait for an answer.
@@ -198,8 +212,11 @@ impl<'a> Run<'a> {
 
     /// Says that this is still the one runner. Every effect at the provider comes after it.
     pub(crate) async fn stay(&self) -> Result<()> {
-        let stays = self.table.renew(&self.lease, self.clock.now() + LEASE).await?;
-        stays.then_some(()).context("another runner has taken over")
+        let now = self.clock.now();
+        let stays = self.table.renew(&self.lease, now + LEASE).await?;
+        stays.then_some(()).context("another runner has taken over")?;
+        self.said_at.store(now.as_millisecond(), Ordering::Relaxed);
+        Ok(())
     }
 
     /// Keeps what was seen for the next invocation.

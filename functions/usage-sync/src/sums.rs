@@ -28,7 +28,7 @@ impl Run<'_> {
             return Ok(Step::Done);
         }
         while let Some(number) = progress.touched.first().copied() {
-            if !self.has_time(deadline) {
+            if !self.goes_on(deadline).await? {
                 return Ok(Step::TimeIsUp);
             }
             let programme = self.programmes.get(usize::from(number)).context("a programme is gone")?;

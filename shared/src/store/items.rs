@@ -121,6 +121,14 @@ pub struct Sendings {
     pub count: u32,
 }
 
+/// That somebody asked the provider what the key of a grant used, and nobody asks again before then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refreshed {
+    pub grant: GrantId,
+    #[serde(with = "millisecond::required")]
+    pub until: Timestamp,
+}
+
 /// That mail to an address comes back, or is not wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undeliverable {
@@ -312,6 +320,16 @@ impl Stored for Sendings {
     }
     fn expires(&self) -> Option<Timestamp> {
         Timestamp::from_second(self.minute.saturating_add(10) * 60).ok()
+    }
+}
+
+impl Stored for Refreshed {
+    const KIND: &'static str = "refreshed";
+    fn key(&self) -> Key {
+        keys::refreshed(&self.grant)
+    }
+    fn expires(&self) -> Option<Timestamp> {
+        Some(self.until)
     }
 }
 

@@ -157,6 +157,11 @@ pub fn sendings(minute: i64) -> Key {
     key("SENDINGS", format!("{minute:012}"))
 }
 
+/// When the provider may be asked for a grant's key again.
+pub fn refreshed(grant: &GrantId) -> Key {
+    key(format!("REFRESHED#{grant}"), "REFRESHED")
+}
+
 /// What is kept of one programme beside its grants.
 pub fn programme_partition(programme: &ProgrammeId) -> String {
     format!("P#{programme}")

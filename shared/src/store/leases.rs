@@ -7,11 +7,11 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use jiff::{SignedDuration, Timestamp};
 
 use super::commit::{key_item, number};
-use super::items::{self, Lease, Meta, Stored};
+use super::items::{self, Lease, Meta, Refreshed, Stored};
 use super::keys::{self, Key};
 use super::{StoreError, Table};
 use crate::domain::grant::Reading;
-use crate::domain::id::DeploymentId;
+use crate::domain::id::{DeploymentId, GrantId};
 use crate::sdk_error::reduce;
 
 /// Whether somebody is the one runner now.
@@ -103,6 +103,17 @@ impl Table {
     /// used, since it is then news that this is so now.
     pub async fn note_latest_reading(&self, reading: &Reading) -> Result<Noted, StoreError> {
         self.put_reading(reading, " OR as_of < :as_of").await
+    }
+
+    /// Whether this press may ask the provider what the key of a grant used. Of all who ask before then one may.
+    pub async fn may_refresh(&self, grant: &GrantId, now: Timestamp, until: Timestamp) -> Result<bool, StoreError> {
+        let refreshed = Refreshed { grant: grant.clone(), until };
+        let put = self.client.put_item().table_name(&self.name).set_item(Some(items::to_item(&refreshed)?));
+        let put = put
+            .condition_expression("attribute_not_exists(pk) OR #until <= :now")
+            .expression_attribute_names("#until", "until")
+            .expression_attribute_values(":now", number(now.as_millisecond()));
+        Ok(happened(put.send().await)?.is_some())
     }
 
     async fn put_reading(&self, reading: &Reading, or: &str) -> Result<Noted, StoreError> {

@@ -45,25 +45,6 @@ impl Table {
     pub async fn nobodys_days(&self, (from, to): (Date, Date)) -> Result<Vec<NobodysDay>, StoreError> {
         self.query_between(&keys::nobodys_day(from), &keys::nobodys_day(to)).await
     }
-
-    /// Writes a day of a programme, if that is news and nothing later is written. A day without use is on record only where there was
-    /// some before.
-    pub async fn note_model_day(&self, day: &ModelDay) -> Result<(), StoreError> {
-        let known: Option<ModelDay> = self.get(&day.key()).await?;
-        match known.map_or(day.by.is_empty(), |known| known.by == day.by) {
-            true => Ok(()),
-            false => self.put_later(day, day.as_of).await,
-        }
-    }
-
-    /// The same of what is nobody's.
-    pub async fn note_nobodys_day(&self, day: &NobodysDay) -> Result<(), StoreError> {
-        let known: Option<NobodysDay> = self.get(&day.key()).await?;
-        match known.map_or(day.by.is_empty(), |known| known.by == day.by) {
-            true => Ok(()),
-            false => self.put_later(day, day.as_of).await,
-        }
-    }
 }
 
 impl Stored for ModelDay {

@@ -15,7 +15,7 @@ use super::checkpoints::Part;
 use super::imports::{Import, ImportChunk, Step};
 use super::items::{
     self, Bounce, Enrolment, Item, Lease, Link, MailClass, MailOf, MailState, Meta, OutboxRow, OwedMail, Person,
-    PersonOf, Resent, Run, Sendings, Stored, Totals, Undeliverable, Why,
+    PersonOf, Refreshed, Resent, Run, Sendings, Stored, Totals, Undeliverable, Why,
 };
 use super::jobs::{Job, JobState};
 use super::keys;
@@ -420,6 +420,7 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         raw(&a_full_sign_in()),
         raw(&a_link()),
         raw(&a_session()),
+        raw(&Refreshed { grant: a_grant().id, until: at("2026-01-02T08:01:00Z") }),
         raw(&Sendings { minute: 29_453_760, count: 3 }),
         raw(&Undeliverable { address: ada(), why: Why::Bounced, at: at("2026-01-02T08:00:03Z") }),
         raw(&Person { person: "fedcba9876543210".parse().unwrap(), address: a_grant().person.address }),

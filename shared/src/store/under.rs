@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::commit::{Commit, Pauses, Transaction, number};
 use super::items::{Lease, Run, Stored, Totals};
-use super::{Account, AccountDay, Checkpoint, StoreError, SyncState, Table, keys};
+use super::{Account, AccountDay, Checkpoint, ModelDay, NobodysDay, StoreError, SyncState, Table, keys};
 use crate::deadline::Deadline;
 use crate::domain::money::Usd;
 use crate::domain::programme::Pot;
@@ -59,6 +59,24 @@ impl Under<'_> {
     /// Writes what the account's money came to on a day.
     pub async fn note_account_day(&self, day: &AccountDay) -> Result<bool, StoreError> {
         self.put_later(day, day.as_of).await
+    }
+
+    /// Writes what a programme used by model on a day, if that is news. A day without use is on record only where there was some before.
+    pub async fn note_model_day(&self, day: &ModelDay) -> Result<bool, StoreError> {
+        let known: Option<ModelDay> = self.table.get(&day.key()).await?;
+        match known.map_or(day.by.is_empty(), |known| known.by == day.by) {
+            true => Ok(true),
+            false => self.put_later(day, day.as_of).await,
+        }
+    }
+
+    /// The same of what is nobody's.
+    pub async fn note_nobodys_day(&self, day: &NobodysDay) -> Result<bool, StoreError> {
+        let known: Option<NobodysDay> = self.table.get(&day.key()).await?;
+        match known.map_or(day.by.is_empty(), |known| known.by == day.by) {
+            true => Ok(true),
+            false => self.put_later(day, day.as_of).await,
+        }
     }
 
     /// Replaces how the sync stands as it was read. False also when an admin was faster.

@@ -18,8 +18,8 @@ use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::request::Request;
 use bursar_core::domain::sign_in::{Session, SignIn};
 use bursar_core::store::items::{
-    self, Enrolment, Item, Lease, Link, MailOf, Meta, OutboxRow, Person, PersonOf, Resent, Run, Sendings, Stored,
-    Totals, Undeliverable,
+    self, Enrolment, Item, Lease, Link, MailOf, Meta, OutboxRow, Person, PersonOf, Refreshed, Resent, Run, Sendings,
+    Stored, Totals, Undeliverable,
 };
 use bursar_core::store::{
     Account, AccountDay, BulkStop, CapsLook, Checkpoint, ForeignKey, Import, ImportChunk, Job, MailServer, ModelDay,
@@ -259,6 +259,7 @@ impl Snapshot {
             Crossing::KIND => self.crossings.push(decoded(item)?),
             Link::KIND => self.links.push(decoded(item)?),
             PersonOf::KIND => decoded::<PersonOf>(item).map(drop)?,
+            Refreshed::KIND => decoded::<Refreshed>(item).map(drop)?,
             Sendings::KIND => decoded::<Sendings>(item).map(drop)?,
             Undeliverable::KIND => decoded::<Undeliverable>(item).map(drop)?,
             Import::KIND => decoded::<Import>(item).map(drop)?,

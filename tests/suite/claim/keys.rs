@@ -3,7 +3,10 @@
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::HoldKind;
 use bursar_core::domain::money::Usd;
-use bursar_local::provider::KeySnapshot;
+use bursar_core::domain::window::Reset;
+use bursar_local::gate::Matcher;
+use bursar_local::invoke::FunctionName;
+use bursar_local::provider::{KeySnapshot, Nano};
 use bursar_local::settle::LIMIT;
 use bursar_tests::visitor::{Form, Found};
 use futures_util::future::join_all;
@@ -202,4 +205,50 @@ async fn where_a_programme_restricts_no_key_is_shown_before_it_is_under_the_guar
     assert_eq!(scene.keys()[1].guardrail_id, Some(guardrail));
     look(&stack, &mut scene.watch).await;
     stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn of_two_who_refresh_at_once_one_asks_the_provider() {
+    let stack = stack().await;
+    let scene = Scene::over(&stack).await;
+    let (_, ada) = scene.student("ada@example.edu").await;
+    scene.reveal(&ada).await;
+    let (my, path) = (ada.get("/my").await.expect(200), scene.path("refresh"));
+    let held = stack.gate.hold("provider:GET /keys/{hash}");
+    let second = async {
+        held.arrived().await;
+        ada.submit(&my, &path, &[]).await.expect(303);
+        assert!(held.parked().len() == 1, "the first still waits for its answer");
+        drop(held);
+    };
+    let (first, ()) = tokio::join!(ada.submit(&my, &path, &[]), second);
+    first.expect(303);
+    let reads = scene.calls().iter().filter(|call| *call == "provider:GET /keys/{hash}").count();
+    assert_eq!(reads, 1);
+    end(stack).await;
+}
+
+#[tokio::test]
+async fn a_limit_that_was_reckoned_before_midnight_is_not_sent_after_it() {
+    let stack = stack().await;
+    let scene = Scene::over(&stack).await;
+    scene.set(|settings| settings.reset = Reset::Daily).await;
+    const A_DAY: i64 = 24 * 60 * 60 * 1000;
+    let until_midnight = A_DAY - stack.clock.now().as_millisecond().rem_euclid(A_DAY);
+    stack.clock.advance(jiff::SignedDuration::from_millis(until_midnight) - minutes(1)).unwrap();
+    let (_, ada) = scene.student("ada@example.edu").await;
+    scene.reveal(&ada).await;
+    let provider = stack.provider.as_ref().unwrap();
+    provider.spend(&scene.keys()[0].hash, Nano::usd(5), stack.clock.now(), "a/model").unwrap();
+    // What the old key used is read, and before it is written the day is over.
+    let held = stack.gate.hold(Matcher::call("dynamodb:PutItem").of(FunctionName::Claim));
+    let over_midnight = async {
+        held.arrived().await;
+        stack.clock.advance(minutes(2)).unwrap();
+        drop(held);
+    };
+    let (shown, ()) = tokio::join!(scene.press(&ada, "replace"), over_midnight);
+    shown.expect(200);
+    assert_eq!(micros(&scene.keys()[1]), 20_000_000, "the new day's cap is whole");
+    end(stack).await;
 }

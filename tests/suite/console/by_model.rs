@@ -5,9 +5,10 @@ use bursar_core::domain::days::Days;
 use bursar_core::domain::models::{GroupUse, Nobodys, NobodysUse};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::window::utc_date;
-use bursar_core::store::{ModelDay, NobodysDay, Table};
+use bursar_core::store::items::Lease;
+use bursar_core::store::{Acquired, ModelDay, NobodysDay, Table};
 use bursar_local::stack::Stack;
-use bursar_tests::office::Office;
+use bursar_tests::office::{Office, soon};
 use bursar_tests::stack;
 use bursar_tests::visitor::Page;
 use jiff::civil::Date;
@@ -31,7 +32,16 @@ fn used(group: &str, model: &str, cents: i64, byok: i64, requests: u64) -> Group
 
 async fn note(office: &Office<'_>, now: Timestamp, days: i64, by: Vec<GroupUse>) {
     let day = ModelDay { programme: office.programme.clone(), day: ago(now, days), as_of: now, by };
-    office.table.note_model_day(&day).await.unwrap();
+    let lease = lease(&office.table, now).await;
+    assert!(office.table.under(&lease, soon()).note_model_day(&day).await.unwrap());
+}
+
+/// As the sync has one.
+async fn lease(table: &Table, now: Timestamp) -> Lease {
+    match table.acquire("sync", "a test", now, jiff::SignedDuration::from_mins(1)).await.unwrap() {
+        Acquired::Yes(lease) => lease,
+        Acquired::Busy => panic!("a sync runs"),
+    }
 }
 
 /// The days from one to another, so many days ago, were asked for.
@@ -138,7 +148,8 @@ async fn the_account_names_what_is_no_programmes_by_reason_name_and_model() {
         nobodys(Nobodys::UnknownGrant, Some("cs-pilot/0123456789abcdef"), "a/small", 300),
         nobodys(Nobodys::Rest, None, "", 100),
     ];
-    table.note_nobodys_day(&NobodysDay { day: ago(now, 8), as_of: now, by }).await.unwrap();
+    let (day, lease) = (NobodysDay { day: ago(now, 8), as_of: now, by }, lease(&table, now).await);
+    assert!(table.under(&lease, soon()).note_nobodys_day(&day).await.unwrap());
     let page = admin.get(ACCOUNT).await;
     let expected = [line("a/small", "7.00"), line("a/small", "3.00"), line("models that are not told apart", "1.00")];
     assert_eq!(lines(&page), expected);

@@ -159,6 +159,36 @@ async fn woken_late(clean: &[String], number: usize) {
 }
 
 #[tokio::test]
+async fn a_runner_that_lives_says_so_each_minute_and_one_that_died_is_in_nobodys_way_for_long() {
+    let stack = in_the_morning().await;
+    let office = super::rich(&stack).await;
+    for number in 0..250 {
+        super::foreign(&stack, &format!("other {number}"));
+    }
+    // Twice four minutes for a page: longer than a lease that nobody renews.
+    let pages = || Matcher::call("provider:GET /keys").of(FunctionName::UsageSync);
+    let (first, second) = (stack.gate.hold(pages().nth(1)), stack.gate.hold(pages().nth(2)));
+    let meanwhile = async {
+        for held in [first, second] {
+            held.arrived().await;
+            stack.clock.advance(minutes(4)).unwrap();
+            assert_eq!(sync(&stack).await, json!({"skipped": "running"}));
+            drop(held);
+        }
+    };
+    let (report, ()) = tokio::join!(sync(&stack), meanwhile);
+    assert_eq!((&report["complete"], &report["keys_listed"]), (&json!(true), &json!(250)), "{report}");
+
+    stack.gate.at(pages().nth(1), Verdict::KillBefore);
+    run(&stack).await.unwrap_err();
+    assert_eq!(sync(&stack).await, json!({"skipped": "running"}));
+    stack.clock.advance(minutes(5)).unwrap();
+    assert_eq!(sync(&stack).await["complete"], true);
+    assert_eq!(office.table.runs(10).await.unwrap().len(), 2);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn of_two_runners_at_once_one_runs() {
     let stack = in_the_morning().await;
     let world = lively(&stack).await;

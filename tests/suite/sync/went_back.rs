@@ -1,5 +1,7 @@
 //! A table that went back to an earlier moment: what students use is recovered and goes on working.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::Act;
 use bursar_core::domain::grant::State;
@@ -99,6 +101,12 @@ async fn a_past<'s>(stack: &'s Stack, office: &Office<'s>) -> (Past, Vec<Item>, 
     (Past { ada, ben, cat, dan, eve }, then, in_use)
 }
 
+/// How many mails say to whoever has this grant that a key of theirs was shown.
+fn notices(of: &BTreeMap<(String, String), Item>, grant: &GrantId) -> usize {
+    let texts = of.values().map(|item| format!("{item:?}"));
+    texts.filter(|text| text.contains("\"key-shown\"") && text.contains(grant.as_str())).count()
+}
+
 async fn goes_on(stack: &Stack, office: &Office<'_>, past: &Past, in_use: &[String; 5], has_eve: bool) {
     let report = sync(stack).await;
     assert_eq!((&report["complete"], &report["orphans_disabled"]), (&json!(true), &json!(0)), "{report}");
@@ -116,6 +124,9 @@ async fn goes_on(stack: &Stack, office: &Office<'_>, past: &Past, in_use: &[Stri
         let entries = office.table.entries_of(&office.programme, of).await.unwrap();
         let is_new = of == &past.ada || of == &past.cat || of == &past.eve;
         assert_eq!(entries.iter().filter(|entry| recovered(entry)).count(), usize::from(is_new), "{known}");
+        // One mail for each time that a key was shown, and one from the recovery: what became of the others went with the table.
+        let told = notices(&before, of);
+        assert_eq!(told, usize::from(of != &past.cat && of != &past.eve) + usize::from(is_new), "{known}");
         let is_stopped = entries.iter().any(|entry| entry.what.act == Act::Stopped);
         assert_eq!(is_stopped, of == &past.ben, "{entries:?}");
     }

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::{Attempt, AttemptState, Change, Disable, PotChange, State, Stopped, View};
+use super::{Attempt, AttemptState, Change, Disable, Notice, PotChange, State, Stopped, View};
 use crate::domain::audit::{Act, Actor};
 use crate::domain::id::{Epoch, Nonce};
 use crate::domain::key::KeyHash;
@@ -57,6 +57,9 @@ impl View {
             let with_place = View { grant: change.grant.clone(), ..self.clone() };
             change.pot = PotChange::TakeAnyway(with_place.promised(now));
         }
+        // Whoever records a key owes this mail, and whether it was sent went with the record. So the person hears which key is theirs by
+        // now, although they may have heard before. One whose key ends without another coming in its place was ended by a person.
+        change.notice = live.map(|_| Notice::KeyShown);
         let numbers: Vec<String> = unknown.iter().map(|found| found.epoch.number().to_string()).collect();
         Some(change.audited(Act::Recovered, &self.grant, Some(format!("attempts {}", numbers.join(", ")))))
     }

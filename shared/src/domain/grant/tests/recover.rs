@@ -24,6 +24,9 @@ impl Story {
     fn recover(&mut self, found: &[Found]) -> &mut Story {
         let change = self.view.recover(found, true, self.now).unwrap();
         assert_eq!(change.audit.as_ref().unwrap().act, Act::Recovered);
+        let is_another =
+            change.grant.live().is_some_and(|live| Some(live.epoch) != self.view.grant.live().map(|live| live.epoch));
+        assert_eq!(change.notice, is_another.then_some(Notice::KeyShown), "who has another key by now hears of it");
         self.apply(change);
         assert_eq!(self.view.recover(found, true, self.now), None, "once is enough");
         self
