@@ -171,7 +171,7 @@ impl Monday {
         };
         let by = uses.iter().map(used).collect();
         let day = ModelDay { programme: programme.clone(), day, as_of: self.now(), by };
-        self.table.note_model_day(&day).await.unwrap();
+        RawTable::at(&self.stack.ready.dynamodb, &self.stack.ready.table).keep(&day).await.unwrap();
     }
 
     async fn run(&self, task: &str) -> Result<Value, InvokeError> {

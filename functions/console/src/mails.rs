@@ -95,7 +95,11 @@ pub(crate) fn kind(mail: &OwedMail) -> &'static str {
         OwedMail::KeyLeaked { .. } => "a key was reported leaked",
         OwedMail::ByRule { notice: Notice::Unused | Notice::TooOld, .. } => "a rule ended a key",
         OwedMail::ByRule { .. } => "a rule will end a key",
+        OwedMail::CapUsed { .. } => "how much of a cap is used",
         OwedMail::Alert { .. } => "alert",
+        OwedMail::Request { .. } => "request to admins",
+        OwedMail::Digest { .. } => "digest",
+        OwedMail::AccountDigest { .. } => "digest of the account",
         OwedMail::Account { .. } => "alarm of the account",
     }
 }
