@@ -2,6 +2,7 @@
 
 mod account;
 mod mail;
+mod told;
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,6 @@ use jiff::Timestamp;
 use ulid::Ulid;
 
 use super::account::{Account, AccountDay, ForeignKey, HeldBack, HeldKey, Stranger, SyncState};
-use super::caps::{CapsLook, Place};
 use super::checkpoints::Part;
 use super::imports::{Import, ImportChunk, Step};
 use super::items::{
@@ -31,7 +31,6 @@ use crate::domain::id::Epoch;
 use crate::domain::money::Usd;
 use crate::domain::programme::{Group, Pot};
 use crate::domain::reading::Used;
-use crate::domain::request::{Request, Wish};
 use crate::domain::sign_in::{LiveLink, Mailed, Session, SignIn};
 use crate::domain::window::{Reset, Window};
 
@@ -235,40 +234,6 @@ fn a_crossing() -> Crossing {
     }
 }
 
-fn a_crossing_of_a_cap() -> Crossing {
-    let (scope, window) = (Scope::Cap(a_grant().id), Reset::Monthly.window_at(at("2026-01-03T00:21:00Z")));
-    Crossing {
-        scope,
-        window,
-        limit: Usd::from_dollars(20),
-        spent: Usd::from_dollars(17),
-        mails: Vec::new(),
-        ..a_crossing()
-    }
-}
-
-fn a_mail_of_a_cap() -> OutboxRow {
-    let Crossing { programme, window, threshold, limit, .. } = a_crossing_of_a_cap();
-    let mail = OwedMail::CapUsed { programme, grant: a_grant().id, window, threshold, of_limit: limit };
-    OutboxRow::owed(ulid(), MailClass::Bulk, mail, at("2026-01-03T00:21:00Z"))
-}
-
-fn a_look_at_caps() -> CapsLook {
-    CapsLook { looked_at: at("2026-01-03T00:20:00Z"), next: Some(Place { programme: a_programme().id, shard: 7 }) }
-}
-
-fn a_request() -> Request {
-    let wish = Wish { setting: "pot_usd".to_owned(), from: "100".to_owned(), to: "200".to_owned() };
-    let by = "fedcba9876543210".parse().unwrap();
-    Request::of(a_programme().id, by, vec![wish], at("2026-01-03T08:00:00Z"))
-}
-
-fn a_mail_of_a_request() -> OutboxRow {
-    let Request { programme, day, request, by, .. } = a_request();
-    let mail = OwedMail::Request { programme, day, request, recipient: by };
-    OutboxRow::owed(ulid(), MailClass::Urgent, mail, at("2026-01-03T08:00:00Z"))
-}
-
 fn a_run() -> Run {
     let (began_at, ended_at) = (at("2026-01-03T00:20:00Z"), at("2026-01-03T00:20:09Z"));
     Run { run: ulid(), began_at, ended_at, complete: true, report: "{}".to_owned() }
@@ -427,11 +392,6 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         raw(&PersonOf { address: ada(), person: "fedcba9876543210".parse().unwrap() }),
         raw(&some_totals()),
         raw(&a_crossing()),
-        raw(&a_crossing_of_a_cap()),
-        raw(&a_mail_of_a_cap()),
-        raw(&a_look_at_caps()),
-        raw(&a_request()),
-        raw(&a_mail_of_a_request()),
         raw(&a_run()),
         raw(&a_full_sync_state()),
         raw(&an_account()),
@@ -440,6 +400,7 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         raw(&account::a_checkpoint()),
         raw(&Part { run: ulid(), part: keys::rows_part(2, 0), made_at: at("2026-01-03T00:20:00Z"), bytes: vec![1, 2] }),
         account::items(),
+        told::items(),
         raw(&an_import()),
         raw(&some_steps()),
         raw(&a_job()),

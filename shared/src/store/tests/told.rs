@@ -1,0 +1,55 @@
+//! The raw form of what students are told of their caps, and admins of what faculty ask for.
+
+use super::{a_crossing, at, raw, ulid};
+use crate::domain::crossing::{Crossing, Scope};
+use crate::domain::grant::testing::{a_grant, a_programme};
+use crate::domain::money::Usd;
+use crate::domain::request::{Request, Wish};
+use crate::domain::window::Reset;
+use crate::store::items::{MailClass, OutboxRow, OwedMail};
+use crate::store::{CapsLook, Place};
+
+pub(super) fn items() -> String {
+    let all = [
+        raw(&a_crossing_of_a_cap()),
+        raw(&a_mail_of_a_cap()),
+        raw(&a_look_at_caps()),
+        raw(&a_request()),
+        raw(&a_mail_of_a_request()),
+    ];
+    all.join("\n")
+}
+
+fn a_crossing_of_a_cap() -> Crossing {
+    let (scope, window) = (Scope::Cap(a_grant().id), Reset::Monthly.window_at(at("2026-01-03T00:21:00Z")));
+    Crossing {
+        scope,
+        window,
+        limit: Usd::from_dollars(20),
+        spent: Usd::from_dollars(17),
+        mails: Vec::new(),
+        ..a_crossing()
+    }
+}
+
+fn a_mail_of_a_cap() -> OutboxRow {
+    let Crossing { programme, window, threshold, limit, .. } = a_crossing_of_a_cap();
+    let mail = OwedMail::CapUsed { programme, grant: a_grant().id, window, threshold, of_limit: limit };
+    OutboxRow::owed(ulid(), MailClass::Bulk, mail, at("2026-01-03T00:21:00Z"))
+}
+
+fn a_look_at_caps() -> CapsLook {
+    CapsLook { looked_at: at("2026-01-03T00:20:00Z"), next: Some(Place { programme: a_programme().id, shard: 7 }) }
+}
+
+fn a_request() -> Request {
+    let wish = Wish { setting: "pot_usd".to_owned(), from: "100".to_owned(), to: "200".to_owned() };
+    let by = "fedcba9876543210".parse().unwrap();
+    Request::of(a_programme().id, by, vec![wish], at("2026-01-03T08:00:00Z"))
+}
+
+fn a_mail_of_a_request() -> OutboxRow {
+    let Request { programme, day, request, by, .. } = a_request();
+    let mail = OwedMail::Request { programme, day, request, recipient: by };
+    OutboxRow::owed(ulid(), MailClass::Urgent, mail, at("2026-01-03T08:00:00Z"))
+}
