@@ -1,10 +1,12 @@
 //! The demonstration that the first `cargo run` builds: what is in it, that every invariant holds in it, and that it is kept.
 
 use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::days::Known;
 use bursar_core::domain::grant::{AttemptState, Grant, State};
 use bursar_core::store::items::MailState;
 use bursar_local::demo;
 use bursar_local::folder::Folder;
+use bursar_local::inbox::Contents;
 use bursar_tests::stack;
 use jiff::{SignedDuration, Timestamp};
 
@@ -47,6 +49,11 @@ async fn it_is_a_believable_term_in_which_every_invariant_holds() {
         by_model.len() > 25 && models.len() > 3 && told >= until_yesterday,
         "{told} of {until_yesterday}: {models:?}"
     );
+    let digests: Vec<_> = seen.digests.iter().filter(|digest| digest.programme == totals.programme).collect();
+    let whole = digests.iter().all(|digest| digest.money.this_week.known == Known::Exactly);
+    assert!(digests.len() >= 4 && whole, "a digest of each week, of days that are known: {}", digests.len());
+    let brought = seen.mails.iter().flatten().filter(|mail| Contents::of(&mail.raw).kind.as_deref() == Some("digest"));
+    assert!(brought.count() > 12, "to faculty, an assistant and the admin");
     let foreign = seen.keys.iter().filter(|key| key.name.is_none()).count();
     assert_eq!(foreign, 3, "keys that are nobody's");
     // Spending is uneven: the few who use most use more than half of it.

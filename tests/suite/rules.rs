@@ -61,6 +61,7 @@ async fn no_function_makes_a_call_that_its_policy_does_not_allow() {
         (FunctionName::UsageSync, json!({"task": "rotate"})),
         (FunctionName::Mail, json!({"task": "drain"})),
         (FunctionName::ThresholdAlerts, json!({"task": "watch"})),
+        (FunctionName::ThresholdAlerts, json!({"task": "digest"})),
     ] {
         stack.invoke.invoke(function, event).await.unwrap();
     }

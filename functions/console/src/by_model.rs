@@ -53,7 +53,7 @@ impl Told {
     fn of(state: &SyncState, (from, to): (Date, Date), first: Date, today: Date) -> Told {
         let yesterday = today.yesterday().unwrap_or(today);
         let days = (from.max(first), to.min(yesterday));
-        let missing = stretches(days, |day| state.knows_models_of(day));
+        let missing = stretches(days, |day| !state.knows_models_of(day));
         let until = state.models_until;
         Told { days, until, missing: until.and_then(|_| words(&missing)) }
     }
