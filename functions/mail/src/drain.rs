@@ -36,6 +36,7 @@ pub(crate) struct Report {
     /// What there still is to send, now or later.
     waiting: u64,
     /// Whether mail without hurry is stopped, since too much of it came back.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     bulk_stopped: bool,
 }
 
