@@ -107,7 +107,10 @@ async fn whoever_dies_between_telling_and_stopping_is_followed_by_one_who_does_b
             office.stack.gate.at(write, verdict.clone());
             office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
             // Whoever was to send what is told may be the one that died.
-            office.stack.schedules.advance(jiff::SignedDuration::from_mins(3)).await.unwrap();
+            for minutes in [3, 10] {
+                office.stack.schedules.advance(jiff::SignedDuration::from_mins(minutes)).await.unwrap();
+                office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
+            }
             assert!(office.stop_of().await.is_some(), "{call} {verdict}");
             let mails = office.unread();
             assert_eq!(mails.len(), 1, "{call} {verdict}");
