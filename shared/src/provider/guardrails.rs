@@ -100,9 +100,9 @@ impl Guardrail {
     /// Whether it restricts what these rules restrict, as far as that can be told.
     fn follows(&self, rules: &GuardrailRules) -> bool {
         let wanted = DataRules::of(rules.data_policy);
-        let is_restricted = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
-        is_restricted(&self.allowed_models) != rules.models.is_empty()
-            && is_restricted(&self.allowed_providers) != rules.providers.is_empty()
+        let allows_all = |list: &Option<Vec<String>>| list.as_ref().is_none_or(Vec::is_empty);
+        allows_all(&self.allowed_models) == rules.models.is_empty()
+            && allows_all(&self.allowed_providers) == rules.providers.is_empty()
             && wanted.is_in(&self.data)
     }
 }

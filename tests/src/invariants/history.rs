@@ -245,6 +245,9 @@ fn wrong_notices(grant: &Grant, entries: &[&Entry], before: &Snapshot, now: &Sna
         let told = entries.iter().filter(|entry| entry.what.act == act);
         told.filter(|entry| note.is_none() || entry.what.note.as_deref() == note).count()
     };
+    let is_live_again = |entry: &&&Entry| {
+        entry.what.act == Act::Recovered && entry.what.note.as_ref().is_some_and(|note| note.ends_with(" is live"))
+    };
     let known: BTreeSet<_> = before.outbox.iter().map(|row| row.row).collect();
     let owed = |mail: &OwedMail| {
         let rows = rows_about(&now.outbox, mail);
@@ -253,7 +256,7 @@ fn wrong_notices(grant: &Grant, entries: &[&Entry], before: &Snapshot, now: &Sna
     for (what, acts, mail) in [
         (
             format!("{:?}", Notice::KeyShown),
-            count(Act::Shown, None),
+            count(Act::Shown, None) + entries.iter().filter(is_live_again).count(),
             OwedMail::KeyShown { programme: programme.clone(), grant: id.clone() },
         ),
         (

@@ -61,7 +61,8 @@ impl View {
         // now, although they may have heard before. One whose key ends without another coming in its place was ended by a person.
         change.notice = live.map(|_| Notice::KeyShown);
         let numbers: Vec<String> = unknown.iter().map(|found| found.epoch.number().to_string()).collect();
-        Some(change.audited(Act::Recovered, &self.grant, Some(format!("attempts {}", numbers.join(", ")))))
+        let which = live.map(|live| format!(", of which {} is live", live.epoch.number())).unwrap_or_default();
+        Some(change.audited(Act::Recovered, &self.grant, Some(format!("attempts {}{which}", numbers.join(", ")))))
     }
 
     /// Whether a found key is one that a recovery would record.
