@@ -21,8 +21,12 @@ fn guardrail_json(id: &str) -> String {
 #[tokio::test]
 async fn a_guardrail_is_made_once_read_and_replaced() {
     let (server, provider, _) = scripted(|request, _| {
-        let status = if request.method == "POST" { 201 } else { 200 };
-        answer(status, &guardrail_json("g-1"))
+        match request.method.as_str() {
+            "POST" => answer(201, &guardrail_json("g-1")),
+            // It answers with what it was sent.
+            "PATCH" => answer(200, &format!(r#"{{"data":{{"id":"g-1",{}}}"#, &request.body[1..])),
+            _ => answer(200, &guardrail_json("g-1")),
+        }
     })
     .await;
     let made = provider.create_guardrail(&rules(&["a/b"], DataPolicy::Account), Some("w-1"), soon()).await.unwrap();
