@@ -48,7 +48,7 @@ async fn each_alarm_says_what_and_how_much_and_leads_to_the_account() {
     Most that a sync disables by itself: 5
     Found: 20 November 2026, 10:00 (UTC)
 
-    None of them was disabled. So many at once can mean that the table is a copy of an earlier moment. Look why it is so; then let the next sync do it, by one press on the account page.
+    None of them was disabled. So many at once can mean that the table is a copy of an earlier moment. Look why it is so, at the keys that the account page names; then let the next sync do it, by one press there.
 
     See the account:
     [origin]/console/account
