@@ -53,6 +53,8 @@ pub(super) fn between(
         least += if owes_by_entry { 0 } else { owed_again };
         least += u64::from(is_gone && !is_told_gone);
         most += answered + owed_again + u64::from(is_gone);
+        // A runner that was overtaken and the one after it may each find enabled what the other has disabled since it was listed.
+        most += if attempt.disable == Disable::No { 0 } else { 2 };
     }
     // A disable that was answered and then lifted in the same step leaves no mark.
     least..=most + told(Act::Released)

@@ -45,7 +45,7 @@ fn meanwhile(world: &World<'_>) {
 }
 
 /// Each history takes a world of its own, so only some of the calls with an effect are tried: neighbours of one kind behave alike.
-const ONE_IN: usize = 12;
+const ONE_IN: usize = 1;
 
 async fn clean() -> Arc<Vec<String>> {
     let stack = in_the_morning().await;

@@ -117,13 +117,15 @@ impl View {
         if attempt.key.as_ref().is_some_and(|known| known != key) {
             return Err(Swept::NotItsKey);
         }
+        // Whether its key was enabled since is another finding.
+        if attempt.state == AttemptState::Swept {
+            return Err(Swept::Already);
+        }
         attempt.state = AttemptState::Swept;
         attempt.key = Some(key.clone());
         attempt.owe_disable_again(now);
         if self.grant.is_minting_with(&attempt.nonce) {
             change.grant.state = self.grant.state_after_failure();
-        } else if change.grant.attempts == self.grant.attempts {
-            return Err(Swept::Already);
         }
         Ok(change.audited(Act::Swept, &self.grant, Some(format!("attempt {}", epoch.number()))))
     }

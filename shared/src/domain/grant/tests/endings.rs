@@ -28,7 +28,8 @@ fn a_swept_key_that_is_enabled_again_is_owed_its_disable_again_and_a_namesake_is
     assert_eq!(story.view.sweep(Epoch::new(1), &hash('b'), story.now), Err(Swept::NotItsKey));
     story.disabled(Epoch::new(1));
     story.now += 1.hour();
-    let change = story.view.sweep(Epoch::new(1), &hash('a'), story.now).unwrap();
+    assert_eq!(story.view.sweep(Epoch::new(1), &hash('a'), story.now), Err(Swept::Already), "one entry says it");
+    let change = story.view.disable_again(Epoch::new(1), &hash('a'), story.now).unwrap();
     story.apply(change);
     assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
 }
