@@ -169,6 +169,15 @@ async fn a_guardrail_whose_rules_were_changed_by_hand_is_told_its_own_again() {
         let report = sync(&stack).await;
         assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
     }
+    let delete = reqwest::Client::new().delete(&url).bearer_auth(&management);
+    assert!(delete.send().await.unwrap().status().is_success());
+    let report = sync(&stack).await;
+    assert!(report["complete"] == false && problems(&report).contains("is not there any more"), "{report}");
+    stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
+    let another = office.table.programme(&office.programme).await.unwrap().unwrap().guardrail;
+    assert!(another.is_some_and(|another| another != guardrail), "the work made another");
+    let report = sync(&stack).await;
+    assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
     stack.stop().await.unwrap();
 }
 

@@ -137,7 +137,7 @@ pub(crate) async fn resend(
     }
     let actor = access::actor(&site, &visitor, deadline).await?;
     let by = By { actor: &actor, now: site.clock.now(), deadline };
-    match site.table.resend_alert(&crossing, &recipient, mark.as_ref(), by).await? {
+    match site.table.resend_alert(&crossing, &recipient, mark.as_ref().map(|mark| &mark.address), by).await? {
         AlertAgain::NotTold => Ok(site.not_found()),
         AlertAgain::TooSoon if mark.is_some() => {
             refuse("It was sent again within the last hour, and mail has come back since. Try again in an hour.")

@@ -48,6 +48,6 @@ async fn make(site: &Site, meta: &Meta, programme: &Programme, deadline: Deadlin
         Some(known) => known,
         None => site.provider.create_guardrail(&rules, None, deadline).await?,
     };
-    site.table.set_guardrail(programme, &guardrail.id, site.clock.now(), deadline).await?;
+    site.table.set_guardrail(programme, Some(&guardrail.id), site.clock.now(), deadline).await?;
     Ok(())
 }

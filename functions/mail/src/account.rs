@@ -110,7 +110,7 @@ fn told(alarm: &Alarm) -> (String, Vec<(&'static str, String)>, &'static str) {
                 ("Came back for good", mail_day.bounced.to_string()),
                 ("Complained about", mail_day.complained.to_string()),
             ];
-            let next = "Links, alerts and notices go on; roster mails and digests wait. AWS stops all mail of an account of which more than a tenth comes back, or one in two hundred is complained about, so look which addresses these are: an old roster is the usual reason. The account page lets the rest go on by one press; otherwise it goes on at midnight UTC.";
+            let next = "Links, alerts and notices go on; roster mails, digests, and what students are told of caps and rules wait. AWS stops all mail of an account of which more than a tenth comes back, or one in two hundred is complained about, so look which addresses these are: an old roster is the usual reason. The account page lets the rest go on by one press; otherwise it goes on at midnight UTC.";
             ("So much mail came back that bulk mail is stopped".to_owned(), facts, next)
         }
         Cause::Stuck { programme, since } => {

@@ -17,7 +17,7 @@ use crate::owed::Owed;
 use crate::ses::Told;
 
 /// A mail is not begun with less than this left: the server's time-out, and what is written before and after.
-pub(crate) const TIME_FOR_ONE: Duration = Duration::from_secs(15);
+pub(crate) const TIME_FOR_ONE: Duration = Duration::from_secs(20);
 
 /// How long a mail waits after each try that failed. After the last it is given up.
 const PAUSES: [SignedDuration; 5] = [
@@ -148,10 +148,11 @@ impl App {
         let is_to_admins = matches!(row.mail, OwedMail::Account { .. });
         let reaches_nobody = is_to_admins;
         tracing::error!(row = %row.row, tries = row.tries, code, reaches_nobody, "a mail could not be sent and is given up");
-        self.table.set_mail(row, MailState::Failed { why: code.to_owned(), at: now }).await?;
+        // First, so that whoever dies in between is followed by one who finds the row as it was, and tells it once all the same.
         if !is_to_admins && let Err(error) = self.tell_admins(row, code, now, deadline).await {
-            tracing::error!(row = %row.row, %error, "no admin is told of a mail that was given up");
+            tracing::error!(row = %row.row, %error, reaches_nobody = true, "no admin is told of a mail that was given up");
         }
+        self.table.set_mail(row, MailState::Failed { why: code.to_owned(), at: now }).await?;
         Ok(Became::Failed)
     }
 

@@ -73,6 +73,10 @@ pub(crate) async fn look(table: &Table, programmes: &[Programme], now: Timestamp
             }
             match find_in_shard(table, programme, shard, now, deadline).await {
                 Ok(crossings) => found += crossings,
+                Err(_) if !deadline.leaves(crate::ENOUGH_FOR_ONE) => {
+                    next = Some(place);
+                    break 'all;
+                }
                 // One programme that cannot be read keeps no other.
                 Err(error) => {
                     failed.push(error.context(format!("the caps of {}", programme.id)));

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::digest::{self, Class, Digest, Looked, Money};
@@ -78,14 +78,18 @@ impl Look<'_> {
             // Whoever put it there died before everybody was told.
             Some(known) => known,
             None if !self.deadline.leaves(ENOUGH_FOR_ONE) => return Ok(Made::NoTime),
-            None => self.work_out(programme, week).await?,
+            None => match self.work_out(programme, week).await? {
+                Some(digest) => digest,
+                None => return Ok(Made::NoTime),
+            },
         };
         let recipients = self.table.people_of(&staff, self.deadline).await?;
         let is_new = self.table.tell_digest(&digest, &recipients, self.now, self.deadline).await?;
         Ok(if is_new { Made::Now } else { Made::Already })
     }
 
-    async fn work_out(&self, programme: &Programme, week: Date) -> Result<Digest> {
+    /// None when there is no time to read all that it takes.
+    async fn work_out(&self, programme: &Programme, week: Date) -> Result<Option<Digest>> {
         let (id, settings, table, weeks) = (&programme.id, &programme.settings, self.table, last_weeks(self.now));
         let (pot, totals, sync, days, model_days) = tokio::try_join!(
             table.pot(id),
@@ -99,7 +103,9 @@ impl Look<'_> {
         let shards = keys::SHARDS.map(|shard| Box::pin(table.shard_of(id, shard)));
         let mut shards = iter(shards).buffered(READ_AHEAD);
         while let Some(shard) = shards.next().await {
-            ensure!(self.deadline.leaves(ENOUGH_TO_WRITE), "the time is up");
+            if !self.deadline.leaves(ENOUGH_TO_WRITE) {
+                return Ok(None);
+            }
             for (grant, readings) in shard? {
                 had_a_key |= grant.ever_shown;
                 class.add(&grant, &readings);
@@ -112,7 +118,7 @@ impl Look<'_> {
         let money = Money::of(spent, pot, weeks, looked);
         let by_group = totals.iter().flat_map(|totals| &totals.by_group);
         let models_unknown = if had_a_key { stretches(weeks[0], |day| !sync.knows_models_of(day)) } else { Vec::new() };
-        Ok(Digest {
+        Ok(Some(Digest {
             programme: id.clone(),
             week,
             found_at: self.now,
@@ -125,7 +131,7 @@ impl Look<'_> {
             health: account::health(&sync, &days, weeks[0].0),
             recipients: Vec::new(),
             told: 0,
-        })
+        }))
     }
 
     async fn admins(&self) -> Result<Vec<PersonId>> {

@@ -123,7 +123,13 @@ impl Run<'_> {
 
     async fn try_to(&self, finding: &Finding, progress: &Progress, deadline: Deadline) -> Result<Came> {
         let programme = self.programmes.get(usize::from(finding.programme)).context("a programme is gone")?;
-        let at = At { programme: &programme.id, grant: &finding.grant, now: self.clock.now(), deadline };
+        // What it rests on is read again by whoever asks the provider, and is not old by then.
+        let at = At {
+            programme: &programme.id,
+            grant: &finding.grant,
+            now: self.clock.now(),
+            deadline: self.until(deadline),
+        };
         match &finding.what {
             What::Sweep { row } => {
                 let swept = self.table.sweep(at, row.epoch(), &row.key()).await?;
@@ -144,8 +150,8 @@ impl Run<'_> {
                 }
                 return Ok(Came::Recovered { late, grant: finding.grant.clone() });
             }
-            What::EnabledAgain { epoch, key } => {
-                self.table.disable_again(at, *epoch, key).await?;
+            What::EnabledAgain { epoch, key, seen_at } => {
+                self.table.disable_again(at, *epoch, key, *seen_at).await?;
             }
             What::NotRestricted { epoch, key } => return Box::pin(self.restrict(at, *epoch, key)).await,
             What::End => {
@@ -202,6 +208,7 @@ impl Run<'_> {
     /// Asks for one key that was listed as disabled, or not at all. What was recorded meanwhile goes before what was found.
     async fn look_again(&self, at: At<'_>, epoch: Epoch, key: &KeyHash, progress: &Progress) -> Result<Came> {
         let Some(view) = self.table.view(at.programme, at.grant).await? else { return Ok(Came::Done) };
+        let asked_at = self.clock.now();
         match self.ask(key, at.deadline).await? {
             Answered::Key(found) if found.disabled => {
                 self.table.found_disabled(at, view.grant.version, epoch, key).await?;
@@ -209,7 +216,7 @@ impl Run<'_> {
             }
             Answered::Key(found) => {
                 // Nothing comes of it while it may be used.
-                self.table.disable_again(at, epoch, key).await?;
+                self.table.disable_again(at, epoch, key, asked_at).await?;
                 let more = self.note_use(&view, epoch, &found, progress).await?;
                 let listed = Terms::of(&view.programme.settings).listed(&found);
                 let drifted = match view.grant.live().is_some_and(|live| live.epoch == epoch) {

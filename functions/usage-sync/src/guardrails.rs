@@ -35,6 +35,15 @@ impl Run<'_> {
                 let rules = GuardrailRules::of(&self.deployment, &programme.id, &programme.settings);
                 let was = listed.iter().find(|listed| listed.id == guardrail);
                 let sent = self.provider.patch_guardrail(guardrail, &rules, self.until(deadline)).await;
+                let after = self.table.programme(&programme.id).await?.context("a programme is gone")?;
+                if after.version != programme.version {
+                    // What was sent may be older than what somebody saved meanwhile: once more.
+                    continue;
+                }
+                if matches!(sent, Ok(None)) {
+                    // The work of the next minute makes another.
+                    self.table.set_guardrail(&programme, None, self.clock.now(), self.until(deadline)).await?;
+                }
                 progress.note_rules(programme.id.as_str(), was, sent);
             }
             progress.next.0 += 1;

@@ -61,8 +61,8 @@ pub(crate) enum What {
     /// Keys of ours that this table does not know, with the others of the grant; these a recovery would end. What the unread used is
     /// in no reading yet.
     Recover { rows: Vec<Row>, ends: Vec<KeyHash>, unread: Vec<Epoch> },
-    /// An enabled key that must not be.
-    EnabledAgain { epoch: Epoch, key: KeyHash },
+    /// A key that was enabled when it was listed and must not be.
+    EnabledAgain { epoch: Epoch, key: KeyHash, seen_at: Timestamp },
     /// A live key that was listed as disabled.
     LiveIsDisabled { epoch: Epoch, key: KeyHash },
     /// A recorded key that was not listed.
@@ -146,6 +146,10 @@ impl Seen {
         }
         seen.whats.extend(not_listed(view, sight));
         seen.whats.extend(of_the_grant(view, sight));
+        // Whatever disables a key that is enabled again pays all that its grant owes.
+        if seen.whats.iter().any(|what| matches!(what, What::EnabledAgain { .. })) {
+            seen.whats.retain(|what| *what != What::Owed);
+        }
         let is_listed = |epoch| sight.rows.iter().any(|row| row.epoch() == epoch);
         seen.gone = view.readings.iter().filter(|reading| !is_listed(reading.epoch)).map(Reading::lifetime).sum();
         seen
@@ -201,7 +205,7 @@ fn about_its(view: &View, sight: Sight<'_>, attempt: &Attempt, row: &Row) -> Opt
             view.wanted(listed, sight.now).map(|_| What::Limit { listed })
         }
         (true, false) => Some(What::LiveIsDisabled { epoch, key }),
-        (false, true) => Some(What::EnabledAgain { epoch, key }),
+        (false, true) => Some(What::EnabledAgain { epoch, key, seen_at: row.said.answered }),
         (false, false) => None,
     }
 }

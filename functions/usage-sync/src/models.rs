@@ -66,12 +66,12 @@ impl Run<'_> {
         report: &mut Report,
         deadline: Deadline,
     ) -> Result<(Vec<ModelRow>, Vec<ActivityRow>), ProviderError> {
-        let told = self.provider.model_usage(from..=until, deadline).await?;
+        let told = self.provider.model_usage(from..=until, self.until(deadline)).await?;
         say_what_is_unreadable(report, &told.unreadable);
         let mut activity = Vec::new();
         if told.truncated || told.unreadable.count > 0 {
             for day in from.series(1.day()).take_while(|day| *day <= until) {
-                let of_day = self.provider.activity(day, deadline).await?;
+                let of_day = self.provider.activity(day, self.until(deadline)).await?;
                 say_what_is_unreadable(report, &of_day.unreadable);
                 activity.extend(of_day.rows);
             }

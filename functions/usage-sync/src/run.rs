@@ -26,6 +26,9 @@ use crate::report::Report;
 /// So long nobody begins after a runner that died. One that lives says so each minute.
 const LEASE: SignedDuration = SignedDuration::from_mins(5);
 const SAID_EACH: SignedDuration = SignedDuration::from_mins(1);
+/// So long one answer is waited for, the provider's own wish to be asked later included: a lease that is a minute old outlasts it. What
+/// takes longer is for another invocation.
+const LONGEST_WAIT: Duration = Duration::from_secs(120);
 /// A run that was left for so long is begun anew: what it has seen is old.
 const STALE: SignedDuration = SignedDuration::from_hours(6);
 /// What is kept back of an invocation's time for keeping what it has seen: a fifth, within these bounds.
@@ -198,7 +201,7 @@ impl<'a> Run<'a> {
 
     /// Until when a part of a run may wait for an answer.
     pub(crate) fn until(&self, deadline: Deadline) -> Deadline {
-        Deadline::after(deadline.left().saturating_sub(self.kept_back))
+        Deadline::after(deadline.left().saturating_sub(self.kept_back).min(LONGEST_WAIT))
     }
 
     /// Through which all is written that is for all to see.

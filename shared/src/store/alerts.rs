@@ -2,10 +2,11 @@
 
 use super::act::new_ulid;
 use super::commit::{Commit, Pauses, number};
-use super::items::{MailClass, OutboxRow, OwedMail, Stored, Undeliverable};
+use super::items::{MailClass, OutboxRow, OwedMail, Stored};
 use super::outbox::BETWEEN_RESENT;
 use super::programmes::{By, entry_on};
 use super::{StoreError, Table};
+use crate::domain::address::MatchedAddress;
 use crate::domain::audit::{Act, What};
 use crate::domain::crossing::{Crossing, Told};
 use crate::domain::id::PersonId;
@@ -21,13 +22,13 @@ pub enum AlertAgain {
 }
 
 impl Table {
-    /// Owes a person the mail of a crossing that they were told of once more, at most once an hour. With a mark, mail to them is tried
-    /// again although it came back before.
+    /// Owes a person the mail of a crossing that they were told of once more, at most once an hour. Where mail to an address had ended, it is tried
+    /// again.
     pub async fn resend_alert(
         &self,
         of: &Crossing,
         recipient: &PersonId,
-        mark: Option<&Undeliverable>,
+        ended: Option<&MatchedAddress>,
         by: By<'_>,
     ) -> Result<AlertAgain, StoreError> {
         let mut pauses = Pauses::until(by.deadline);
@@ -57,8 +58,12 @@ impl Table {
                 .create_or_replace(&again, "size(mails) = :known", &[(":known", known)])?
                 .create(&row)?
                 .witnessed_by(&entry_on(&crossing.programme, &by, what))?;
+            let mark = match ended {
+                Some(address) => self.undeliverable(address).await?,
+                None => None,
+            };
             if let Some(mark) = mark {
-                transaction = transaction.forgetting(mark)?;
+                transaction = transaction.forgetting(&mark)?;
             }
             if self.commit(transaction, &mut pauses).await? == Commit::Done {
                 return Ok(AlertAgain::Done);

@@ -102,8 +102,14 @@ impl Table {
     }
 
     /// Owes the disable of a recorded key again, which the provider shows enabled and which nobody may use.
-    pub async fn disable_again(&self, at: At<'_>, epoch: Epoch, key: &KeyHash) -> OnGrant<Unchanged> {
-        self.act(at, |view| view.disable_again(epoch, key, at.now).map(leaving).ok_or(Unchanged)).await
+    pub async fn disable_again(
+        &self,
+        at: At<'_>,
+        epoch: Epoch,
+        key: &KeyHash,
+        seen_at: Timestamp,
+    ) -> OnGrant<Unchanged> {
+        self.act(at, |view| view.disable_again(epoch, key, seen_at, at.now).map(leaving).ok_or(Unchanged)).await
     }
 
     /// Stops a grant whose key was found disabled at the provider, unless an act came since the grant was read at this version.

@@ -25,6 +25,7 @@ use crate::domain::sign_in::{Session, SignIn};
 use crate::domain::token::LinkTokenHash;
 
 pub use super::owed::{Bounce, MailClass, MailOf, MailState, OUTBOX_KEPT, OutboxRow, OwedMail};
+pub use super::undeliverable::{Undeliverable, Why};
 
 /// An item as the SDK has it.
 pub type Item = std::collections::HashMap<String, AttributeValue>;
@@ -127,35 +128,6 @@ pub struct Refreshed {
     pub grant: GrantId,
     #[serde(with = "millisecond::required")]
     pub until: Timestamp,
-}
-
-/// That mail to an address comes back, or is not wanted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Undeliverable {
-    pub address: MatchedAddress,
-    pub why: Why,
-    #[serde(with = "millisecond::required")]
-    pub at: Timestamp,
-}
-
-/// Why mail to an address is not sent, the weightier the later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Why {
-    Bounced,
-    /// The mail server has it on a list of its own, and sends nothing there until somebody takes it off.
-    Suppressed,
-    Complained,
-}
-
-impl Why {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Why::Bounced => "bounced",
-            Why::Suppressed => "suppressed",
-            Why::Complained => "complained",
-        }
-    }
 }
 
 /// What the keys of a programme used, day by day, as the sync last summed it up. It is written when something changed.
@@ -330,16 +302,6 @@ impl Stored for Refreshed {
     }
     fn expires(&self) -> Option<Timestamp> {
         Some(self.until)
-    }
-}
-
-impl Stored for Undeliverable {
-    const KIND: &'static str = "undeliverable";
-    fn key(&self) -> Key {
-        keys::undeliverable(&self.address)
-    }
-    fn due(&self) -> Option<(Queue, Timestamp)> {
-        Some((Queue::Unreachable, self.at))
     }
 }
 

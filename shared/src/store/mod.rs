@@ -30,6 +30,7 @@ mod telling;
 #[cfg(test)]
 mod tests;
 mod totals;
+mod undeliverable;
 mod under;
 
 use aws_sdk_dynamodb::Client;

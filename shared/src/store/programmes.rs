@@ -149,18 +149,19 @@ impl Table {
         }
     }
 
-    /// Names the guardrail that was made for a programme as it was read. Nothing is written when it was edited since.
+    /// Names the guardrail that was made for a programme as it was read, or that there is none any more. Nothing is written when it was
+    /// edited since.
     pub async fn set_guardrail(
         &self,
         programme: &Programme,
-        guardrail: &str,
+        guardrail: Option<&str>,
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         let version = programme.version + 1;
-        let with = Programme { guardrail: Some(guardrail.to_owned()), version, ..programme.clone() };
+        let with = Programme { guardrail: guardrail.map(str::to_owned), version, ..programme.clone() };
         let by = By { actor: &Actor::Rule, now, deadline };
-        let entry = entry_on(&programme.id, &by, What::new(Act::GuardrailSet).noting(guardrail));
+        let entry = entry_on(&programme.id, &by, What::new(Act::GuardrailSet).noting(guardrail.unwrap_or("none")));
         let transaction = self.transaction().replace(&with, programme.version)?.witnessed_by(&entry)?;
         self.commit(transaction, &mut Pauses::until(deadline)).await.map(drop)
     }

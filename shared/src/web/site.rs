@@ -2,6 +2,7 @@
 //! one, made without input or output.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use askama::Template;
 use axum::extract::{FromRequestParts, Request, State};
@@ -21,6 +22,9 @@ use crate::domain::address::EmailAddress;
 use crate::domain::alarm::{Alarm, Cause};
 use crate::provider::Provider;
 use crate::store::{StoreError, Table};
+
+/// With less left of an event's time nobody is told of anything in it: the answer is still to leave.
+const ENOUGH_TO_TELL: Duration = Duration::from_secs(10);
 
 /// A deployment, as its pages see it. Clones share everything.
 #[derive(Clone)]
@@ -80,7 +84,8 @@ impl Site {
     /// Tells the admins, once a day, where the provider refused the management key while this event was seen to. Whoever pressed was
     /// answered already; where this fails, the next refusal tries again.
     pub async fn tell_of_a_refusal(&self, deadline: Deadline) {
-        if self.provider.take_refusal()
+        if deadline.leaves(ENOUGH_TO_TELL)
+            && self.provider.take_refusal()
             && let Err(error) = self.raise(Cause::ManagementKey, deadline).await
         {
             tracing::error!(%error, "nobody was told that the management key does not work");

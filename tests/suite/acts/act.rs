@@ -156,7 +156,9 @@ impl Act {
         let (actor, programme) = (faculty(), programme());
         let at = |grant| At { programme: &programme, grant, now, deadline };
         Ok(match self {
-            Act::DisableAgain(who, epoch, key) => said(table.disable_again(at(who), *epoch, key).await?, left),
+            Act::DisableAgain(who, epoch, key) => {
+                said(table.disable_again(at(who), *epoch, key, at(who).now).await?, left)
+            }
             Act::FoundDisabled(who, read, epoch, key) => {
                 said(table.found_disabled(at(who), *read, *epoch, key).await?, left)
             }

@@ -81,7 +81,7 @@ impl Act {
             Act::Revoke(_) => unchanged(view.revoke(by, why, now)),
             Act::End(_) => unchanged(view.end(&Actor::Rule, now)),
             Act::Sweep(_, epoch, key) => view.sweep(*epoch, key, now).map_err(refused),
-            Act::DisableAgain(_, epoch, key) => unchanged(view.disable_again(*epoch, key, now)),
+            Act::DisableAgain(_, epoch, key) => unchanged(view.disable_again(*epoch, key, now, now)),
             Act::FoundDisabled(_, read, epoch, key) => as_read(view, *read, view.found_disabled(*epoch, key, now)),
             Act::FoundGone(_, read, epoch, key) => as_read(view, *read, view.found_gone(*epoch, key, now)),
             Act::Purged(_, epoch, key) => unchanged(view.purged(*epoch, key, now)),

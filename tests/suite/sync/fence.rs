@@ -1,9 +1,10 @@
 //! What a runner whom another has overtaken still tries to write for all to see.
 
+use bursar_core::domain::models::{GroupUse, Nobodys, NobodysUse};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::Used;
 use bursar_core::store::items::{Lease, Run, Totals};
-use bursar_core::store::{Account, AccountDay, Acquired, Checkpoint, Under, new_ulid};
+use bursar_core::store::{Account, AccountDay, Acquired, Checkpoint, ModelDay, NobodysDay, Under, new_ulid};
 use bursar_tests::office::{Office, soon};
 use jiff::Timestamp;
 
@@ -16,8 +17,18 @@ async fn lease(office: &Office<'_>, holder: &str, now: Timestamp) -> Lease {
     }
 }
 
+fn a_use(requests: u64) -> GroupUse {
+    let (group, model) = (None, "a/model".to_owned());
+    GroupUse { group, model, spent: Usd::CENT, byok: Usd::ZERO, requests }
+}
+
+fn a_use_of_nobody(requests: u64) -> NobodysUse {
+    let (name, model) = (None, "a/model".to_owned());
+    NobodysUse { why: Nobodys::NoKey, name, model, spent: Usd::CENT, byok: Usd::ZERO, requests }
+}
+
 /// Each write that rests on the lease, and whether it took effect.
-async fn all_of(under: Under<'_>, office: &Office<'_>, now: Timestamp) -> [(&'static str, bool); 8] {
+async fn all_of(under: Under<'_>, office: &Office<'_>, now: Timestamp) -> [(&'static str, bool); 10] {
     let (table, programme) = (&office.table, office.programme.clone());
     let totals = Totals {
         programme,
@@ -45,6 +56,10 @@ async fn all_of(under: Under<'_>, office: &Office<'_>, now: Timestamp) -> [(&'st
     let state = table.sync_state().await.unwrap().next();
     let pot = table.pot(&office.programme).await.unwrap().unwrap();
     let checkpoint = Checkpoint::of_run(new_ulid(now), now, table);
+    // What is written already is not written again.
+    let news = table.runs(10).await.unwrap().len() as u64;
+    let model_day = ModelDay { programme: office.programme.clone(), day: day.day, as_of: now, by: vec![a_use(news)] };
+    let nobodys_day = NobodysDay { day: day.day, as_of: now, by: vec![a_use_of_nobody(news)] };
     let run = Run::ended(now, now, true, "{}".to_owned());
     [
         ("totals", under.note_totals(&totals).await.unwrap()),
@@ -52,6 +67,8 @@ async fn all_of(under: Under<'_>, office: &Office<'_>, now: Timestamp) -> [(&'st
         ("account", under.note_account(&account).await.unwrap()),
         ("account's day", under.note_account_day(&day).await.unwrap()),
         ("state", under.set_sync_state(&state).await.unwrap()),
+        ("models", under.note_model_day(&model_day).await.unwrap()),
+        ("nobody's models", under.note_nobodys_day(&nobodys_day).await.unwrap()),
         ("run", under.record_run(&run).await.unwrap()),
         ("checkpoint", under.save_checkpoint(&checkpoint).await.unwrap()),
         ("no checkpoint", under.forget_checkpoint().await.unwrap()),

@@ -15,6 +15,7 @@ use super::{Asked, Refused};
 
 /// All who hear of a crossing, and all thresholds that are crossed at once, are written in one transaction of a hundred parts.
 const MOST_PEOPLE: usize = 50;
+const MOST_ALERT_ASSISTANTS: usize = 20;
 const MOST_THRESHOLDS: usize = 20;
 const MOST_MODELS: usize = 200;
 
@@ -112,6 +113,9 @@ impl Reader<'_> {
         let stranger = named.iter().find(|named| !is_one(named)).map(|named| named.as_written().to_owned());
         if let Some(stranger) = stranger.filter(|_| self.asked.carries("alert_assistants")) {
             self.refuse("alert_assistants", format!("{stranger} is no assistant of this programme."));
+        }
+        if named.len() > MOST_ALERT_ASSISTANTS {
+            self.refuse("alert_assistants", format!("At most {MOST_ALERT_ASSISTANTS} people."));
         }
         named.retain(is_one);
         named

@@ -42,16 +42,21 @@ pub enum Wanted {
 impl View {
     /// Owes the disable of a recorded key once more, which the provider shows enabled although nobody may use it. None when it is
     /// the live key of a grant without a hold, when it is owed already, and when no attempt records this key: that is the
-    /// sweeper's, or a table that went back.
-    pub fn disable_again(&self, epoch: Epoch, key: &KeyHash, now: Timestamp) -> Option<Change> {
+    /// sweeper's, or a table that went back. What was seen before the last disable was answered is told by nobody any more.
+    pub fn disable_again(&self, epoch: Epoch, key: &KeyHash, seen_at: Timestamp, now: Timestamp) -> Option<Change> {
         if self.usable().is_some_and(|live| live.epoch == epoch) {
             return None;
         }
         let mut change = self.change(&Actor::Sync);
         let attempts = change.grant.attempts.iter_mut();
-        let again = attempts
-            .filter(|attempt| attempt.epoch == epoch && attempt.key.as_ref() == Some(key))
-            .find(|again| !matches!(again.disable, Disable::Owed { .. }))?;
+        let again =
+            attempts.filter(|attempt| attempt.epoch == epoch && attempt.key.as_ref() == Some(key)).find(|again| {
+                match again.disable {
+                    Disable::No => true,
+                    Disable::Owed { .. } => false,
+                    Disable::Done { at } => at < seen_at,
+                }
+            })?;
         again.owe_disable_again(now);
         Some(change)
     }

@@ -11,7 +11,7 @@ impl Story {
     }
 
     fn again(&self, epoch: u32, key: char) -> Option<Change> {
-        self.view.disable_again(Epoch::new(epoch), &hash(key), self.now)
+        self.view.disable_again(Epoch::new(epoch), &hash(key), self.now + 1.second(), self.now)
     }
 }
 

@@ -29,7 +29,9 @@ fn a_swept_key_that_is_enabled_again_is_owed_its_disable_again_and_a_namesake_is
     story.disabled(Epoch::new(1));
     story.now += 1.hour();
     assert_eq!(story.view.sweep(Epoch::new(1), &hash('a'), story.now), Err(Swept::Already), "one entry says it");
-    let change = story.view.disable_again(Epoch::new(1), &hash('a'), story.now).unwrap();
+    let too_old = story.now - 1.hour();
+    assert_eq!(story.view.disable_again(Epoch::new(1), &hash('a'), too_old, story.now), None, "it was disabled since");
+    let change = story.view.disable_again(Epoch::new(1), &hash('a'), story.now, story.now).unwrap();
     story.apply(change);
     assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
 }

@@ -1,0 +1,65 @@
+//! What the sync keeps of itself and of the account's money, one of each with everything in it.
+
+use std::collections::BTreeMap;
+
+use super::{at, hash};
+use crate::domain::money::Usd;
+use crate::domain::reading::Used;
+use crate::store::account::{Account, AccountDay, ForeignKey, HeldBack, HeldKey, Stranger, SyncState};
+
+pub(super) fn a_full_sync_state() -> SyncState {
+    let since = at("2026-01-03T00:20:00Z");
+    let name = "bursar/0123456789/cs-pilot/0123456789abcdef/1-0123456789abcdef".parse().unwrap();
+    let released_by = Some("fedcba9876543210".parse().unwrap());
+    let keys = vec![HeldKey { name: format!("{name}"), key: hash("5a"), by_recovery: false }];
+    SyncState {
+        looked_at: Some(since),
+        completed_at: Some(since),
+        opening: Some(Usd::from_dollars(3)),
+        restored_at: Some(since),
+        unseen: BTreeMap::from([(hash("de"), since)]),
+        strangers: vec![Stranger::of(&hash("5a"), &name, true)],
+        models_since: Some("2025-12-01".parse().unwrap()),
+        models_until: Some("2026-01-02".parse().unwrap()),
+        models_missed: vec![("2025-12-10".parse().unwrap(), "2025-12-12".parse().unwrap())],
+        held_back: Some(HeldBack { at: since, sweeps: 30, recoveries: 0, bound: 5, keys, released_by }),
+        version: 4,
+    }
+}
+
+pub(super) fn an_account_day() -> AccountDay {
+    let dollars = Usd::from_dollars;
+    AccountDay {
+        day: "2026-01-03".parse().unwrap(),
+        as_of: at("2026-01-03T00:20:00Z"),
+        bought: dollars(1000),
+        spent: dollars(60),
+        ours: dollars(40),
+        ours_gone: dollars(2),
+        foreign: dollars(10),
+        foreign_gone: dollars(1),
+        opening: dollars(3),
+        residual: dollars(4),
+    }
+}
+
+pub(super) fn an_account() -> Account {
+    let used = |dollars| Used::on_one("2026-01-02".parse().unwrap(), Usd::from_dollars(dollars));
+    Account { as_of: at("2026-01-03T00:20:00Z"), ours: used(42), foreign: used(11) }
+}
+
+pub(super) fn a_foreign_key() -> ForeignKey {
+    let since = at("2026-01-03T00:20:00Z");
+    ForeignKey {
+        key: hash("f0"),
+        name: "My key".to_owned(),
+        enabled: true,
+        limit: Some(Usd::CENT),
+        used: Used::on_one("2026-01-02".parse().unwrap(), Usd::from_dollars(11)),
+        created_at: Some(since),
+        last_used_at: Some(since),
+        first_seen_at: since,
+        gone_at: Some(since),
+        as_of: since,
+    }
+}
