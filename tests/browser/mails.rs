@@ -13,7 +13,7 @@ use crate::demonstration::Demonstration;
 use crate::driver::{Browser, DESK, Driver, PHONE};
 
 /// The kinds that must be among them.
-const KINDS: [&str; 5] = ["link", "roster", "key-shown", "key-leaked", "alert"];
+const KINDS: [&str; 7] = ["link", "roster", "key-shown", "key-leaked", "alert", "digest", "student"];
 /// What is asked of the page, once its pictures are decoded.
 const MEASURE: &str = "
     const shown = [...document.querySelectorAll('td, th, p, a, h1, h2')].filter((element) => element.innerText?.trim());

@@ -57,9 +57,12 @@ pub(crate) async fn page(State(site): State<Site>, visitor: Visitor, Path(id): P
     let mut crossings = site.table.crossings(&programme.id).await?;
     crossings.retain(|crossing| crossing.scope == Scope::Pot);
     crossings.sort_by_key(|crossing| std::cmp::Reverse((crossing.found_at, crossing.threshold)));
+    let Some(pot) = site.table.pot(&programme.id).await? else { return Ok(site.not_found()) };
     let mut shown = Vec::with_capacity(crossings.len());
     for crossing in crossings {
-        let alerts = alerts(&site, &sight, &crossing).await?;
+        let mut alerts = alerts(&site, &sight, &crossing).await?;
+        // What is said of another pot is no news.
+        alerts.iter_mut().for_each(|alert| alert.may_resend &= crossing.limit == pot.limit);
         let at = show::time(crossing.found_at, programme.settings.term.timezone());
         shown.push(Shown { per_cent: per_cent(crossing.spent, crossing.limit), crossing, at, alerts });
     }
@@ -126,6 +129,9 @@ pub(crate) async fn resend(
         crossing.scope == Scope::Pot && crossing.threshold == threshold && crossing.limit == limit
     };
     let Some(crossing) = crossings.into_iter().find(is_it) else { return Ok(site.not_found()) };
+    if site.table.pot(&programme.id).await?.is_none_or(|pot| pot.limit != limit) {
+        return refuse("The pot is another by now, so what this alert says of it is no news.");
+    }
     let Some(person) = site.table.person(&recipient).await? else { return Ok(site.not_found()) };
     let mut hear = programme.settings.hear_of_alerts(&site.admins);
     if !hear.any(|one| one.matched() == person.address.matched()) {

@@ -84,9 +84,15 @@ fn told(alarm: &Alarm) -> (String, Vec<(&'static str, String)>, &'static str) {
             (subject, vec![("First problem", first.clone())], next)
         }
         Cause::Silent { last } => {
+            let subject = match last {
+                Some(last) => {
+                    format!("No sync was complete for {} hours", alarm.found_at.duration_since(*last).as_hours())
+                }
+                None => "No sync was ever complete".to_owned(),
+            };
             let last = last.map_or("never".to_owned(), |last| last.strftime("%-d %B %Y, %H:%M (UTC)").to_string());
             let next = "Nobody knows what was spent since, alerts wait, and keys without an owner live on. Look into the log of usage-sync and at the alarms of the stack: is its schedule on, does it fail, is the management key good?";
-            ("No sync was complete for 25 hours".to_owned(), vec![("Last complete sync", last)], next)
+            (subject, vec![("Last complete sync", last)], next)
         }
         Cause::Balance { balance, to_come } => {
             let short = (*to_come - *balance).to_dollars_up();

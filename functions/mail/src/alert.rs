@@ -4,7 +4,7 @@
 use bursar_core::domain::crossing::{Crossing, per_cent};
 use bursar_core::domain::forecast::{Forecast, RunsOut};
 use bursar_core::domain::money::Usd;
-use bursar_core::domain::programme::{Programme, Settings};
+use bursar_core::domain::programme::{Pot, Programme, Settings};
 use bursar_core::domain::window::utc_date;
 use bursar_core::store::items::Totals;
 use jiff::Timestamp;
@@ -18,6 +18,8 @@ pub(crate) struct Spending {
     limit: Usd,
     spent: Usd,
     as_of: Timestamp,
+    /// Whether another key fits into the pot.
+    has_room: bool,
     /// How many have had a key, of how many.
     students: Option<(u32, u32)>,
     forecast: Forecast,
@@ -25,10 +27,12 @@ pub(crate) struct Spending {
 }
 
 impl Spending {
-    /// `looked_at` is when the last listing of every key began: totals are written only when they changed.
+    /// Of a pot that is another by now, what was found: more may have been spent since, and never of that pot. `looked_at` is when the
+    /// last listing of every key began: totals are written only when they changed.
     pub(crate) fn of(
         crossing: &Crossing,
         programme: &Programme,
+        pot: &Pot,
         totals: Option<&Totals>,
         looked_at: Option<Timestamp>,
     ) -> Spending {
@@ -38,11 +42,12 @@ impl Spending {
             limit,
             spent: crossing.spent,
             as_of: crossing.found_at,
+            has_room: pot.has_room_for(settings.cap),
             students: None,
             forecast: Forecast { runs_out, pace: None },
             picture: None,
         };
-        let Some(totals) = totals else { return found };
+        let Some(totals) = totals.filter(|_| pot.limit == limit) else { return found };
         let (spent, students) = (totals.used.days(settings.byok), Some((totals.claimed, totals.grants)));
         if spent.total() < crossing.spent {
             return Spending { students, ..found };
@@ -51,13 +56,13 @@ impl Spending {
         let forecast = Forecast::of(&spent, limit, &settings.term, Some(looked));
         let (thresholds, term) = (&settings.thresholds[..], &settings.term);
         let picture = Burn { spent: &spent, limit, thresholds, term, looked, forecast }.picture();
-        Spending { limit, spent: spent.total(), as_of: totals.as_of, students, forecast, picture }
+        Spending { spent: spent.total(), as_of: totals.as_of, students, forecast, picture, ..found }
     }
 }
 
 impl Words<'_> {
     pub(crate) fn alert(self, programme: &Programme, spending: Spending) -> Letter {
-        let Spending { limit, spent, as_of, students, forecast, picture } = spending;
+        let Spending { limit, spent, as_of, has_room, students, forecast, picture } = spending;
         let (settings, used) = (&programme.settings, per_cent(spent, limit));
         let name = &settings.name;
         let subject = format!("{name} has used {used}% of {}", limit.to_dollars_down());
@@ -73,7 +78,7 @@ impl Words<'_> {
         facts.push(("As of", moment(as_of, &settings.term)));
         let mut parts = vec![Part::Facts(facts), Part::Sentences(forecast.in_words())];
         parts.extend(picture.map(Part::Picture));
-        parts.push(Part::Sentences(what_next(settings, used)));
+        parts.push(Part::Sentences(what_next(settings, used, has_room)));
         parts.push(Part::Link {
             label: "See the programme",
             url: format!("{}/console/programmes/{}", self.config.origin.as_str(), programme.id),
@@ -88,7 +93,7 @@ impl Words<'_> {
     }
 }
 
-fn what_next(settings: &Settings, used: i64) -> String {
+fn what_next(settings: &Settings, used: i64, has_room: bool) -> String {
     let next = settings.thresholds.iter().copied().filter(|threshold| i64::from(*threshold) > used).min();
     if used >= 100 {
         return "Nobody new gets a key from this pot. Keys that are live go on, each up to its own cap. An admin can raise the pot."
@@ -98,5 +103,11 @@ fn what_next(settings: &Settings, used: i64) -> String {
         Some(next) => format!("You hear again at {next}%."),
         None => "There is no further threshold at which you would hear.".to_owned(),
     };
-    format!("Nothing changes for students now: each key works up to its own cap. {further} An admin can raise the pot.")
+    let now = match has_room {
+        true => "Nothing changes for students now: each key works up to its own cap.",
+        false => {
+            "The whole pot is promised to those who have a key, so nobody else gets one; keys that are live go on, each up to its own cap."
+        }
+    };
+    format!("{now} {further} An admin can raise the pot.")
 }

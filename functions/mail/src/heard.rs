@@ -4,6 +4,7 @@
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::mail_failure::{BOUNCED, COMPLAINED};
+use bursar_core::domain::role::is_among;
 use bursar_core::domain::window::utc_date;
 use bursar_core::store::StoreError;
 use bursar_core::store::items::{Bounce as Came, MailState, OutboxRow, Undeliverable, Why};
@@ -108,7 +109,8 @@ impl App {
             return Ok(());
         }
         // Whoever wrote the row down may have died of it, so this is done again for an event that comes again.
-        if row.mail.is_to_staff() {
+        let is_to_admin = ends.iter().any(|mark| is_among(&mark.address, &self.config.admins));
+        if row.mail.is_to_staff() || is_to_admin {
             let code = if outcome == Outcome::Complained { COMPLAINED } else { BOUNCED };
             self.tell_admins(&row, code, now, deadline).await?;
         }

@@ -160,8 +160,10 @@ impl App {
         let Some(crossing) = crossings.into_iter().find(|crossing| crossing.threshold == threshold) else {
             return Ok(Owed::Unsendable("NoSuchCrossing"));
         };
-        let (totals, sync) = tokio::try_join!(self.table.totals(&programme.id), self.table.sync_state())?;
-        let spending = Spending::of(&crossing, &programme, totals.as_ref(), sync.looked_at);
+        let (pot, totals, sync) =
+            tokio::try_join!(self.table.pot(&programme.id), self.table.totals(&programme.id), self.table.sync_state())?;
+        let Some(pot) = pot else { return Ok(GONE) };
+        let spending = Spending::of(&crossing, &programme, &pot, totals.as_ref(), sync.looked_at);
         self.to_staff(&person.address, |words| words.alert(&programme, spending)).await
     }
 

@@ -6,11 +6,15 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::alarm::{Alarm, Cause};
 use bursar_core::domain::programme::Programme;
+use bursar_core::store::items::{MailState, OwedMail};
 use bursar_core::store::{JobState, Table};
 use jiff::{SignedDuration, Timestamp};
 
 /// With a look each hour, somebody knows of it before a complete sync is missing for 26.
 const COMPLETE_WITHIN: SignedDuration = SignedDuration::from_hours(25);
+/// A dead letter to the admins is told again for so long; of so many the newest are looked at.
+const TOLD_AGAIN_FOR: SignedDuration = SignedDuration::from_hours(48);
+const MOST_DEAD: usize = 100;
 /// Work goes on each minute: after so long without, something is wrong.
 const CARRIED_ON_WITHIN: SignedDuration = SignedDuration::from_mins(30);
 
@@ -24,6 +28,7 @@ pub(crate) async fn causes(
     let mut causes = Vec::new();
     causes.extend(silent_sync(table, programmes, now).await?);
     causes.extend(balance(table, programmes).await?);
+    causes.extend(unheard(table, now).await?);
     for programme in programmes {
         anyhow::ensure!(deadline.leaves(crate::ENOUGH_FOR_ONE), "the time is up");
         causes.extend(stuck(table, programme, now).await?);
@@ -50,6 +55,16 @@ async fn balance(table: &Table, programmes: &[Programme]) -> Result<Option<Cause
     let to_come = table.promised(programmes).await?.to_come;
     let balance = day.bought - day.spent;
     Ok((balance < to_come).then_some(Cause::Balance { balance, to_come }))
+}
+
+/// Mails to the admins that were given up: what they were to tell is told again each day until it arrives, or is old.
+async fn unheard(table: &Table, now: Timestamp) -> Result<Option<Cause>> {
+    let (dead, _) = table.dead_mails(now - TOLD_AGAIN_FOR, MOST_DEAD).await?;
+    let to_admins = dead.iter().find_map(|row| match (&row.mail, &row.state) {
+        (OwedMail::Account { .. }, MailState::Failed { why, .. }) => Some((row.mail.kind().to_owned(), why.clone())),
+        _ => None,
+    });
+    Ok(to_admins.map(|(mail, code)| Cause::Unsent { mail, code }))
 }
 
 async fn stuck(table: &Table, programme: &Programme, now: Timestamp) -> Result<Option<Cause>> {

@@ -263,6 +263,21 @@ impl OwedMail {
         }
     }
 
+    /// The programme that it is about, if it is about one.
+    pub fn programme(&self) -> Option<&ProgrammeId> {
+        match self {
+            OwedMail::Roster { programme, .. }
+            | OwedMail::KeyShown { programme, .. }
+            | OwedMail::KeyLeaked { programme, .. }
+            | OwedMail::ByRule { programme, .. }
+            | OwedMail::CapUsed { programme, .. }
+            | OwedMail::Alert { programme, .. }
+            | OwedMail::Request { programme, .. }
+            | OwedMail::Digest { programme, .. } => Some(programme),
+            OwedMail::Link { .. } | OwedMail::Account { .. } | OwedMail::AccountDigest { .. } => None,
+        }
+    }
+
     /// What its header `X-Bursar-Mail` says.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -53,11 +53,17 @@ pub(super) fn between(
         least += if owes_by_entry { 0 } else { owed_again };
         least += u64::from(is_gone && !is_told_gone);
         most += answered + owed_again + u64::from(is_gone);
-        // A runner that was overtaken and the one after it may each find enabled what the other has disabled since it was listed.
-        most += if attempt.disable == Disable::No { 0 } else { 2 };
+        // A runner that was overtaken and the one after it may each find enabled what the other disables just then.
+        most += if attempt.disable == Disable::No { 0 } else { 2 * overtaken(before, now) };
     }
     // A disable that was answered and then lifted in the same step leaves no mark.
     least..=most + told(Act::Released)
+}
+
+/// How many runners of the sync began in the step after the first.
+fn overtaken(before: &Snapshot, now: &Snapshot) -> u64 {
+    let fence = |seen: &Snapshot| seen.leases.get("sync").map_or(0, |lease| lease.fence);
+    (fence(now) - fence(before)).saturating_sub(1)
 }
 
 /// Whoever was held for disuse or stopped as too old is told so, and whose end is announced is told of that.

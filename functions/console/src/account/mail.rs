@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::id::ProgrammeId;
 use bursar_core::domain::mail_day::MailDay;
 use bursar_core::domain::mail_failure::InWords;
 use bursar_core::domain::programme::Programme;
@@ -43,6 +44,8 @@ pub(super) struct Mail {
 /// A mail that was given up.
 pub(super) struct Dead {
     pub(super) kind: &'static str,
+    /// The programme that it is about.
+    pub(super) of: Option<ProgrammeId>,
     pub(super) since: String,
     pub(super) why: InWords,
     pub(super) code: String,
@@ -145,7 +148,8 @@ async fn lost(site: &Site, programmes: &[Programme], unreachable: &Unreachable) 
 impl Dead {
     fn of(row: &OutboxRow) -> Option<Dead> {
         let MailState::Failed { why, at } = &row.state else { return None };
-        Some(Dead { kind: mails::kind(&row.mail), since: utc(*at), why: InWords::of(why), code: why.clone() })
+        let of = row.mail.programme().cloned();
+        Some(Dead { kind: mails::kind(&row.mail), of, since: utc(*at), why: InWords::of(why), code: why.clone() })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The digest of a programme: to faculty with names, to assistants with counts.
 
 use bursar_core::domain::crossing::per_cent;
-use bursar_core::domain::days::Known;
+use bursar_core::domain::days::{Known, Sum};
 use bursar_core::domain::digest::{Digest, Few, Line, ModelLine, Of, People, Spender};
 use bursar_core::domain::forecast::Forecast;
 use bursar_core::domain::id::GrantId;
@@ -28,7 +28,7 @@ impl Words<'_> {
         parts.extend(outlook(programme, digest, now));
         match reader {
             Reader::Faculty(names) => {
-                parts.extend(groups(&digest.groups));
+                parts.extend(groups(digest));
                 parts.extend(models(digest));
                 parts.extend(spenders(&digest.people, settings, names));
                 parts.extend(who_needs_a_look(&digest.people, |few| say::people(few, names), Some(names)));
@@ -111,7 +111,9 @@ fn outlook(programme: &Programme, digest: &Digest, now: Timestamp) -> Vec<Part> 
     std::iter::once(Part::Sentences(forecast.in_words())).chain(picture).collect()
 }
 
-fn groups(lines: &[Line]) -> Vec<Part> {
+fn groups(digest: &Digest) -> Vec<Part> {
+    let (lines, money) = (&digest.groups, &digest.money);
+    // No group is known better than all of them together.
     let row = |line: &Line| Row {
         name: match &line.of {
             Of::Group(group) => group.clone(),
@@ -119,7 +121,10 @@ fn groups(lines: &[Line]) -> Vec<Part> {
             Of::Further(1) => "1 further group".to_owned(),
             Of::Further(count) => format!("{count} further groups"),
         },
-        cells: vec![say::spent(line.this_week), say::spent(line.week_before)],
+        cells: vec![
+            say::figure(Sum { spent: line.this_week, known: money.this_week.known }),
+            say::figure(Sum { spent: line.week_before, known: money.week_before.known }),
+        ],
     };
     if lines.is_empty() {
         return Vec::new();
