@@ -11,7 +11,7 @@ MISTAKES = [
     # What is wrong, the text, what replaces it, and what the complaint must contain.
     ("an action that does not exist", "dynamodb:ConditionCheckItem", "dynamodb:CheckItem", "W3037"),
     ("an action's pattern", "- dynamodb:Query\n", "- dynamodb:*\n", "dynamodb:* is a pattern"),
-    ("a scan", "dynamodb:BatchGetItem", "dynamodb:Scan", "dynamodb:Scan is more than any function needs"),
+    ("a scan", "- dynamodb:GetItem\n", "- dynamodb:Scan\n", "dynamodb:Scan is more than any function needs"),
     ("everything as resource", "Action: sqs:SendMessage\n                Resource:\n                  Fn::GetAtt: [DeadLetters, Arn]",
      "Action: sqs:SendMessage\n                Resource: '*'", "sqs:SendMessage on every resource"),
     ("an action on another service's resource", "Action: secretsmanager:GetSecretValue\n                Resource:\n                  Ref: ManagementKey",
