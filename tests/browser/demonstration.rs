@@ -11,6 +11,8 @@ use bursar_local::stack::{Functions, Options, ProviderAt, Stack, listen, origin_
 use tempfile::TempDir;
 
 pub(crate) const ADMIN: &str = "admin@example.edu";
+pub(crate) const FACULTY: &str = "grace.hopper@example.edu";
+pub(crate) const SEMINAR: &str = "/console/programmes/compilers-seminar";
 
 /// The demonstration, in a folder that goes with it.
 pub(crate) struct Demonstration {

@@ -1,19 +1,25 @@
-//! Every kind of mail that the demonstration brought, rendered as a mail program does, on a phone and on a desk: nothing is wider than
+//! Every kind of mail, rendered as a mail program does, on a phone and on a desk: nothing is wider than
 //! the window or too small to read, each picture is there and says in words what it shows, and one link leads on.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use bursar_local::inbox::Contents;
+use bursar_local::invoke::FunctionName;
+use bursar_local::provider::Nano;
 use bursar_local::settle::LIMIT;
 use bursar_local::stack::Stack;
+use bursar_tests::office::session_cookie;
+use bursar_tests::visitor::Visitor;
 use serde::Deserialize;
+use serde_json::json;
 
-use crate::demonstration::Demonstration;
+use crate::demonstration::{Demonstration, FACULTY, SEMINAR};
 use crate::driver::{Browser, DESK, Driver, PHONE};
 
 /// The kinds that must be among them.
-const KINDS: [&str; 7] = ["link", "roster", "key-shown", "key-leaked", "alert", "digest", "student"];
+const KINDS: [&str; 9] =
+    ["link", "roster", "key-shown", "key-leaked", "alert", "digest", "student", "request", "account"];
 /// What is asked of the page, once its pictures are decoded.
 const MEASURE: &str = "
     const shown = [...document.querySelectorAll('td, th, p, a, h1, h2')].filter((element) => element.innerText?.trim());
@@ -47,7 +53,7 @@ struct Picture {
 pub(crate) async fn read_well(driver: &Driver) -> Result<()> {
     let demonstration = Demonstration::build().await?;
     let stack = &demonstration.stack;
-    stack.settle.settle(LIMIT).await?;
+    provoke(stack).await?;
     let browser = driver.open(PHONE).await?;
     let mails = one_of_each(stack);
     for kind in KINDS {
@@ -62,6 +68,20 @@ pub(crate) async fn read_well(driver: &Driver) -> Result<()> {
     }
     eprintln!("browser: {} mails read well on a phone and on a desk", mails.len());
     demonstration.stack.stop().await
+}
+
+/// Has those kinds sent that the demonstration brings none of: faculty wish for a larger pot, and the account has too little money.
+pub(crate) async fn provoke(stack: &Stack) -> Result<()> {
+    let faculty = Visitor::new(&stack.ready.web);
+    let cookie = session_cookie(stack, FACULTY).await;
+    let (name, value) = cookie.split_once('=').context("no cookie")?;
+    faculty.set_cookie(name, value);
+    let page = faculty.get(SEMINAR).await.expect(200);
+    faculty.submit(&page, SEMINAR, &[("pot_usd", "200")]).await.expect(303);
+    stack.provider.as_ref().context("no provider")?.set_credits(Nano::usd(1))?;
+    stack.invoke.invoke(FunctionName::UsageSync, json!({})).await?;
+    stack.invoke.invoke(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await?;
+    Ok(stack.settle.settle(LIMIT).await?)
 }
 
 /// The pages of the inbox that show the newest mail of each kind, and of each subject but for its numbers.

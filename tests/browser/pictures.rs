@@ -7,14 +7,12 @@ use bursar_local::inbox::Contents;
 use bursar_local::settle::LIMIT;
 use bursar_local::stack::Stack;
 
-use crate::demonstration::{ADMIN, Demonstration};
+use crate::demonstration::{ADMIN, Demonstration, FACULTY, SEMINAR};
 use crate::driver::{Browser, DESK, Driver, Looks, PHONE};
 use crate::mails;
 
-const FACULTY: &str = "grace.hopper@example.edu";
 const WITH_A_KEY: &str = "with a key";
 const PILOT: &str = "/console/programmes/cs-pilot";
-const SEMINAR: &str = "/console/programmes/compilers-seminar";
 pub(crate) async fn screenshots(driver: &Driver, into: &Path) -> Result<()> {
     let demonstration = Demonstration::build().await?;
     let stack = &demonstration.stack;
@@ -111,6 +109,7 @@ pub(crate) async fn gallery(driver: &Driver, into: &Path) -> Result<()> {
     admin.one("main form button").await?.click().await?;
     admin.one("[aria-invalid]").await?;
     album.keep_all("new-refused", &admin).await?;
+    mails::provoke(stack).await?;
     for (number, ((kind, _), page)) in mails::one_of_each(stack).iter().enumerate() {
         admin.go(page).await?;
         album.keep_all(&format!("mail-{kind}-{number}"), &admin).await?;

@@ -96,7 +96,8 @@ fn told(alarm: &Alarm) -> (String, Vec<(&'static str, String)>, &'static str) {
         }
         Cause::Balance { balance, to_come } => {
             let short = (*to_come - *balance).to_dollars_up();
-            let facts = vec![("Balance", exact(*balance)), ("Promised and not spent yet", exact(*to_come))];
+            let facts =
+                vec![("Balance", balance.to_dollars_down()), ("Promised and not spent yet", to_come.to_dollars_up())];
             let next = "When the balance is gone every key of the account is refused, free models too. Buy credit, or lower pots and caps.";
             (format!("The balance is {short} below what is promised"), facts, next)
         }

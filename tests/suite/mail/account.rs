@@ -2,6 +2,7 @@
 
 use bursar_core::domain::alarm::{Alarm, Cause};
 use bursar_core::domain::id::PersonId;
+use bursar_core::domain::mail_day::MailDay;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::window::utc_date;
 use bursar_core::store::items::{MailClass, OutboxRow, OwedMail};
@@ -237,5 +238,98 @@ async fn nobody_is_told_who_is_no_longer_an_admin() {
     office.table.raise(&Alarm::now(HELD, now), &[former], now, soon()).await.unwrap();
     office.settle().await;
     assert_eq!(office.states(), ["dropped"]);
+    office.finish().await;
+}
+
+#[tokio::test]
+async fn what_fell_silent_and_what_did_not_arrive_is_said_with_what_to_do() {
+    let mut office = PostOffice::open().await;
+    let (balance, to_come) = (Usd::from_dollars(45), Usd::from_dollars(60));
+    insta::assert_snapshot!(office.told(Cause::Balance { balance, to_come }).await, @r#"
+    The balance is $15 below what is promised
+
+    The balance is $15 below what is promised
+
+    Balance: $45
+    Promised and not spent yet: $60
+    Found: 20 November 2026, 10:00 (UTC)
+
+    When the balance is gone every key of the account is refused, free models too. Buy credit, or lower pots and caps.
+
+    See the account:
+    [origin]/console/account
+
+    -- 
+    You get this mail because you are an admin of Bursar at Example University.
+    Example University
+    Help: bursar-help@example.edu
+    Privacy: https://example.edu/privacy
+    "#);
+    let (programme, since) = (office.programme.clone(), office.stack.clock.now() - 1.hour());
+    insta::assert_snapshot!(office.told(Cause::Stuck { programme, since }).await, @r#"
+    A job of cs-pilot does not go on
+
+    A job of cs-pilot does not go on
+
+    Programme: cs-pilot
+    Not carried on since: 20 November 2026, 09:00 (UTC)
+    Found: 20 November 2026, 10:00 (UTC)
+
+    An import of a roster was begun and nobody goes on with it. Look into the log of console: its work runs each minute and says what fails.
+
+    See the account:
+    [origin]/console/account
+
+    -- 
+    You get this mail because you are an admin of Bursar at Example University.
+    Example University
+    Help: bursar-help@example.edu
+    Privacy: https://example.edu/privacy
+    "#);
+    let (mail, code) = ("roster".to_owned(), "MessageRejected".to_owned());
+    insta::assert_snapshot!(office.told(Cause::Unsent { mail, code }).await, @r#"
+    Mail did not arrive: the mail server refused the message
+
+    Mail did not arrive: the mail server refused the message
+
+    Kind: roster
+    Reason: the mail server refused the message (MessageRejected)
+    Found: 20 November 2026, 10:00 (UTC)
+
+    It takes this mail from nobody, whatever is tried. The log of mail names the row; the SES console may say more.
+
+    See the account:
+    [origin]/console/account
+
+    -- 
+    You get this mail because you are an admin of Bursar at Example University.
+    Example University
+    Help: bursar-help@example.edu
+    Privacy: https://example.edu/privacy
+    "#);
+    let mut mail_day = MailDay::none_on(utc_date(office.stack.clock.now()));
+    (mail_day.sent, mail_day.bounced) = (400, 12);
+    insta::assert_snapshot!(office.told(Cause::BulkStopped { mail_day }).await, @r#"
+    So much mail came back that bulk mail is stopped
+
+    So much mail came back that bulk mail is stopped
+
+    Mail of: 20 November 2026
+    Sent: 400
+    Came back for good: 12
+    Complained about: 0
+    Found: 20 November 2026, 10:00 (UTC)
+
+    Links, alerts and notices go on; roster mails, digests, and what students are told of caps and rules wait. AWS stops all mail of an account of which more than a tenth comes back, or one in two hundred is complained about, so look which addresses these are: an old roster is the usual reason. The account page lets the rest go on by one press; otherwise it goes on at midnight UTC.
+
+    See the account:
+    [origin]/console/account
+
+    -- 
+    You get this mail because you are an admin of Bursar at Example University.
+    Example University
+    Help: bursar-help@example.edu
+    Privacy: https://example.edu/privacy
+    "#);
     office.finish().await;
 }
