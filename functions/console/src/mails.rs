@@ -94,6 +94,7 @@ pub(crate) fn kind(mail: &OwedMail) -> &'static str {
         OwedMail::KeyShown { .. } => "a key was shown",
         OwedMail::KeyLeaked { .. } => "a key was reported leaked",
         OwedMail::ByRule { notice: Notice::Unused | Notice::TooOld, .. } => "a rule ended a key",
+        OwedMail::ByRule { notice: Notice::TermEndSoon, .. } => "the term will end",
         OwedMail::ByRule { .. } => "a rule will end a key",
         OwedMail::CapUsed { .. } => "how much of a cap is used",
         OwedMail::Alert { .. } => "alert",

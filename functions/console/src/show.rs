@@ -5,7 +5,7 @@ use std::borrow::Borrow;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{Grant, State};
 use bursar_core::domain::id::PersonId;
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::money::{Usd, grouped};
 use bursar_core::store::Table;
 use bursar_core::web::Fault;
 use jiff::Timestamp;
@@ -28,12 +28,9 @@ fn dollars(cents: i64) -> String {
     format!("{sign}${}.{:02}", count(cents.unsigned_abs() / 100), cents.unsigned_abs() % 100)
 }
 
-/// A number in groups of three digits.
+/// A number in groups of three digits, as templates have it.
 pub(crate) fn count(number: impl Borrow<u64>) -> String {
-    let digits = number.borrow().to_string();
-    let grouped: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().filter_map(|part| std::str::from_utf8(part).ok()).collect();
-    grouped.join(",")
+    grouped(*number.borrow())
 }
 
 /// An instant where the programme is: `2026-11-20 14:05`.

@@ -51,7 +51,7 @@ async fn silent_sync(table: &Table, programmes: &[Programme], now: Timestamp) ->
 
 /// The balance that was last read, against what pots have promised beyond what was spent.
 async fn balance(table: &Table, programmes: &[Programme]) -> Result<Option<Cause>> {
-    let Some(day) = table.account_days().await?.pop() else { return Ok(None) };
+    let Some(day) = table.newest_account_days(1).await?.pop() else { return Ok(None) };
     let to_come = table.promised(programmes).await?.to_come;
     let balance = day.bought - day.spent;
     Ok((balance < to_come).then_some(Cause::Balance { balance, to_come }))

@@ -24,7 +24,7 @@ impl Run<'_> {
             }
         };
         while let Some(programme) = self.programmes.get(usize::from(progress.next.0)) {
-            if !self.goes_on(deadline).await? {
+            if !self.has_time(deadline) {
                 return Ok(Step::TimeIsUp);
             }
             self.stay().await?;

@@ -3,6 +3,7 @@
 
 mod act;
 mod alarms;
+mod came;
 mod foreign;
 mod grants;
 mod guard;

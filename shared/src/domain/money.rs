@@ -125,7 +125,13 @@ fn amount<'de, D: Deserializer<'de>>(
 fn in_cents(cents: i64) -> String {
     let sign = if cents < 0 { "-" } else { "" };
     let (dollars, cents) = (cents.unsigned_abs() / 100, cents.unsigned_abs() % 100);
-    let digits = dollars.to_string();
+    let dollars = grouped(dollars);
+    if cents == 0 { format!("{sign}${dollars}") } else { format!("{sign}${dollars}.{cents:02}") }
+}
+
+/// A number in groups of three digits.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
     let mut grouped = String::new();
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index).is_multiple_of(3) {
@@ -133,7 +139,7 @@ fn in_cents(cents: i64) -> String {
         }
         grouped.push(digit);
     }
-    if cents == 0 { format!("{sign}${grouped}") } else { format!("{sign}${grouped}.{cents:02}") }
+    grouped
 }
 
 /// Reads decimal text, with a sign and an exponent where JSON allows them.

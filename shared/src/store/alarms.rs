@@ -5,7 +5,7 @@ use jiff::civil::Date;
 
 use super::items::{MailClass, OwedMail, Stored};
 use super::keys::{self, Key};
-use super::telling::Told;
+use super::telling::{Told, is_told};
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
 use crate::domain::alarm::Alarm;
@@ -31,6 +31,13 @@ impl Table {
     /// The newest alarms, newest day first.
     pub async fn alarms(&self, limit: i32) -> Result<Vec<Alarm>, StoreError> {
         self.newest(keys::ACCOUNT, keys::ALARMS, limit).await
+    }
+}
+
+impl Alarm {
+    /// Whether all who are to be told have a mail owed.
+    pub fn is_told(&self) -> bool {
+        is_told(self)
     }
 }
 

@@ -5,7 +5,7 @@ use jiff::civil::Date;
 
 use super::items::{MailClass, OUTBOX_KEPT, OwedMail, Stored};
 use super::keys::{self, Key};
-use super::telling::Told;
+use super::telling::{Told, is_told};
 use super::{ForeignKey, StoreError, Table};
 use crate::deadline::Deadline;
 use crate::domain::audit::Entry;
@@ -69,11 +69,6 @@ impl AccountDigest {
     pub fn is_told(&self) -> bool {
         is_told(self)
     }
-}
-
-fn is_told<T: Told>(what: &T) -> bool {
-    let (recipients, told) = what.recipients();
-    usize::try_from(told).is_ok_and(|told| told >= recipients.len())
 }
 
 impl Told for Digest {

@@ -42,11 +42,11 @@ impl Table {
         let is_new = self.commit(transaction, &mut pauses).await? == Commit::Done;
         // What is on record says who else is to be told, whoever put it there.
         while let Some(put) = self.get::<T>(&what.key()).await? {
-            let (recipients, told) = put.recipients();
-            let from = usize::try_from(told).unwrap_or(usize::MAX);
-            if from >= recipients.len() {
+            if is_told(&put) {
                 break;
             }
+            let (recipients, told) = put.recipients();
+            let from = usize::try_from(told).unwrap_or(usize::MAX);
             let next = (from + TOLD_AT_ONCE).min(recipients.len());
             let values = [(":told", number(told)), (":next", number(next))];
             let transaction = self.telling(&put, from..next, now)?;
@@ -72,6 +72,12 @@ impl Table {
             transaction.witnessed_by(&OutboxRow::owed(new_ulid(now), class, mail, now))
         })
     }
+}
+
+/// Whether all who are to be told have a mail owed.
+pub(super) fn is_told<T: Told>(what: &T) -> bool {
+    let (recipients, told) = what.recipients();
+    usize::try_from(told).is_ok_and(|told| told >= recipients.len())
 }
 
 fn count(of: usize) -> u32 {

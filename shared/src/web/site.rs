@@ -95,8 +95,7 @@ impl Site {
     async fn raise(&self, cause: Cause, deadline: Deadline) -> Result<(), StoreError> {
         let now = self.clock.now();
         let alarm = Alarm::now(cause, now);
-        let is_told = |known: Alarm| usize::try_from(known.told).is_ok_and(|told| told >= known.recipients.len());
-        if self.table.alarm(alarm.day, &alarm.name()).await?.is_some_and(is_told) {
+        if self.table.alarm(alarm.day, &alarm.name()).await?.is_some_and(|known| known.is_told()) {
             return Ok(());
         }
         let admins = self.table.people_of(&self.admins, deadline).await?;

@@ -6,6 +6,7 @@ use bursar_core::domain::digest::{Digest, Few, Line, ModelLine, Of, People, Spen
 use bursar_core::domain::forecast::Forecast;
 use bursar_core::domain::id::GrantId;
 use bursar_core::domain::models::{cost_in_words, named};
+use bursar_core::domain::money::grouped;
 use bursar_core::domain::programme::{Programme, Settings, Weekday};
 use bursar_core::domain::window::{Reset, utc_date};
 use jiff::Timestamp;
@@ -138,7 +139,7 @@ fn models(digest: &Digest) -> Vec<Part> {
         name: named(&line.model).to_owned(),
         cells: vec![
             say::spent(line.spent),
-            line.requests.map_or_else(|| NOT_TOLD.to_owned(), say::count),
+            line.requests.map_or_else(|| NOT_TOLD.to_owned(), grouped),
             line.per_request.map_or_else(|| NOT_TOLD.to_owned(), cost_in_words),
         ],
     };

@@ -34,13 +34,6 @@ pub(super) fn this_week(sum: Sum) -> String {
     }
 }
 
-pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().filter_map(|part| std::str::from_utf8(part).ok()).collect();
-    groups.join(",")
-}
-
 /// `9 to 15 November 2026`, and both months where they differ.
 pub(super) fn days((from, to): (Date, Date)) -> String {
     let first = match (from.year() == to.year(), from.month() == to.month()) {

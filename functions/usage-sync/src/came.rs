@@ -1,0 +1,108 @@
+//! What came of a finding, and what the run makes of it: its report, its sums, and what it remembers for the next.
+
+use bursar_core::domain::id::GrantId;
+use bursar_core::domain::key::KeyHash;
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::reading::Used;
+use bursar_core::domain::window::utc_date;
+use jiff::Timestamp;
+
+use crate::progress::Progress;
+
+/// What came of a finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Came {
+    Done,
+    /// An orphan was disabled, if nobody had come to that before.
+    Swept {
+        now: bool,
+        late: Late,
+    },
+    /// Keys are on record that the table did not know.
+    Recovered {
+        late: Late,
+        grant: GrantId,
+    },
+    /// A key was deleted that had used so much.
+    Purged {
+        used: Usd,
+    },
+    /// The provider refused the management key, so that nothing more can be done.
+    Refused(String),
+    /// The provider says that it has no such key: since when is remembered. Of a grant that has not ended it is missing.
+    Unseen {
+        key: KeyHash,
+        since: Timestamp,
+        is_missing: bool,
+    },
+    /// It has said so for long enough.
+    Gone {
+        key: KeyHash,
+        is_missing: bool,
+    },
+    /// Somebody had changed it at the provider, and what was done about that.
+    Mended(String),
+    /// It was not listed as it is on record, is there all the same, and has used so much more.
+    LookedAgain {
+        more: Usd,
+        mended: Option<String>,
+    },
+    /// It could not be done, and why.
+    Undone(String),
+}
+
+/// What keys have used that were not on record when their grant was looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Late {
+    pub(crate) used: Vec<Used>,
+    pub(crate) written: usize,
+}
+
+impl Progress {
+    pub(crate) fn note(&mut self, came: Came) {
+        match came {
+            Came::Done => {}
+            Came::Swept { now, late } => {
+                self.report.orphans_disabled += usize::from(now);
+                self.note_late(&late);
+            }
+            Came::Recovered { late, grant } => {
+                self.restored_at = Some(self.began_at);
+                self.report
+                    .problem(format!("keys of the grant {grant} were not on record, and are now: the table went back"));
+                self.note_late(&late);
+            }
+            Came::Mended(told) => self.report.problem(told),
+            Came::LookedAgain { more, mended } => {
+                self.account.ours.add(&Used::on_one(utc_date(self.began_at), more));
+                mended.into_iter().for_each(|told| self.report.problem(told));
+            }
+            Came::Purged { used } => self.account.ours_gone += used,
+            Came::Refused(why) => {
+                self.key_does_not_work = true;
+                self.report.problem(why);
+            }
+            Came::Unseen { key, since, is_missing } => {
+                self.report.keys_missing += usize::from(is_missing);
+                if is_missing {
+                    self.report.problem(format!("the provider does not find the key {key}; the next sync asks again"));
+                }
+                self.still_unseen.insert(key, since);
+            }
+            Came::Gone { key, is_missing } => {
+                self.report.keys_missing += usize::from(is_missing);
+                self.report.problem(format!("the provider does not have the key {key} any more"));
+            }
+            Came::Undone(why) => {
+                self.is_undone = true;
+                self.report.problem(why);
+            }
+        }
+    }
+
+    fn note_late(&mut self, late: &Late) {
+        self.report.readings_recorded += late.written;
+        self.account.keys += late.used.len();
+        late.used.iter().for_each(|used| self.account.ours.add(used));
+    }
+}
