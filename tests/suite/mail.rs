@@ -26,7 +26,7 @@ use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::term::Term;
 use bursar_core::domain::token::AskToken;
-use bursar_core::store::items::{MailState, OwedMail};
+use bursar_core::store::items::{MailState, OutboxRow, OwedMail};
 use bursar_core::store::{By, NewPerson, Table};
 use bursar_local::inbox::Contents;
 use bursar_local::settle::LIMIT;
@@ -34,7 +34,7 @@ use bursar_local::stack::Stack;
 use bursar_tests::invariants::{RawTable, Watch};
 use bursar_tests::stack;
 use jiff::SignedDuration;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A stack at a fixed hour with one programme, and what was mailed in it.
 struct PostOffice {
@@ -169,6 +169,16 @@ fn word(state: &MailState) -> &'static str {
         MailState::Dropped { .. } => "dropped",
         MailState::Failed { .. } => "failed",
     }
+}
+
+/// The record of the stream that tells of a row that was just written.
+fn told_of(row: &OutboxRow) -> Value {
+    let since = row.written_at.as_millisecond().to_string();
+    json!({"eventSource": "aws:dynamodb", "eventName": "INSERT", "dynamodb": {
+        "SequenceNumber": "1",
+        "NewImage": {"kind": {"S": "outbox"}, "class": {"S": "urgent"}, "state": {"S": "waiting"},
+            "since": {"N": since}, "row": {"S": row.row.to_string()}},
+    }})
 }
 
 fn address(text: &str) -> EmailAddress {

@@ -29,7 +29,9 @@ impl Table {
     /// Makes this invocation the one that sends a mail. None when it is sent, being sent or not due.
     pub async fn take_mail(&self, row: Ulid, now: Timestamp) -> Result<Option<OutboxRow>, StoreError> {
         let Some(row) = self.mail(row).await? else { return Ok(None) };
-        if row.due().is_none_or(|(_, due)| now < due) {
+        // One that was given up waits for somebody to look at it, and not for another try.
+        let is_due = matches!(row.due(), Some((Queue::UrgentMail | Queue::BulkMail, due)) if due <= now);
+        if !is_due {
             return Ok(None);
         }
         let taken = MailState::Sending { lease_until: now + LEASE };

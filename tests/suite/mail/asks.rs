@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 use ulid::Ulid;
 
-use super::{PostOffice, address};
+use super::{PostOffice, address, told_of};
 
 #[tokio::test]
 async fn somebody_on_a_roster_gets_a_link_at_the_rosters_spelling_and_a_stranger_gets_nothing() {
@@ -82,11 +82,7 @@ async fn a_batch_that_comes_often_and_at_once_sends_each_mail_once() {
     let (now, by) = (office.stack.clock.now(), AskToken::generate().hash());
     let mail = OwedMail::Link { address: address("admin@example.edu").matched().clone(), asked_by: by };
     let row = OutboxRow::owed(Ulid::from_parts(1, 1), MailClass::Urgent, mail, now);
-    let record = json!({"eventSource": "aws:dynamodb", "eventName": "INSERT", "dynamodb": {
-        "SequenceNumber": "1",
-        "NewImage": {"kind": {"S": "outbox"}, "class": {"S": "urgent"}, "state": {"S": "waiting"},
-            "since": {"N": now.as_millisecond().to_string()}, "row": {"S": row.row.to_string()}},
-    }});
+    let record = told_of(&row);
     let others = json!({"eventSource": "aws:dynamodb", "eventName": "REMOVE", "dynamodb": {"SequenceNumber": "2"}});
     office.raw.keep(&row).await.unwrap();
     let batch = json!({"Records": [record, record, others]});

@@ -4,9 +4,11 @@
 use bursar_local::gate::{Matcher, Throttle, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Fault;
+use bursar_local::settle::LIMIT;
 use jiff::SignedDuration;
+use serde_json::{Value, json};
 
-use super::{PostOffice, word};
+use super::{PostOffice, told_of, word};
 
 async fn asked() -> PostOffice {
     let office = PostOffice::open().await;
@@ -47,8 +49,46 @@ async fn a_mail_that_is_refused_for_good_is_a_dead_letter_and_the_next_one_goes(
     states.sort_unstable();
     assert_eq!(states, ["failed", "sent", "sent"]);
     assert!(office.said("given up") && office.said("MessageRejected"));
+    let rows = &office.watch.seen().unwrap().outbox;
+    let records: Vec<Value> = rows.iter().filter(|row| word(&row.state) == "failed").map(told_of).collect();
+    let batch = json!({"Records": records});
+    assert_eq!(
+        office.stack.invoke.invoke(FunctionName::Mail, batch).await,
+        Ok(json!({"batchItemFailures": []})),
+        "a batch that comes again sends nothing that was given up"
+    );
     office.pass(60).await;
     office.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_dies_while_a_mail_is_given_up_is_followed_by_one_who_tells_it_once() {
+    for verdict in [Verdict::KillBefore, Verdict::KillAfter] {
+        // The alarm with its mail is one transaction, the record of the row another.
+        for nth in [1, 2] {
+            let mut office = PostOffice::open().await;
+            office.enrol("ada@example.edu").await;
+            office.ask("ada@example.edu").await;
+            office.stack.ses.fail_next(Fault::Reject, 9, Some("ada@example.edu"));
+            let refused = office.stack.gate.hold(Matcher::call("ses:SendRawEmail").of(FunctionName::Mail));
+            let dies = async {
+                refused.arrived().await;
+                office
+                    .stack
+                    .gate
+                    .at(Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Mail).nth(nth), verdict.clone());
+                drop(refused);
+            };
+            let (settled, ()) = tokio::join!(office.stack.settle.settle(LIMIT), dies);
+            settled.unwrap();
+            office.watch.check().await;
+            office.pass(5).await;
+            let told = office.unread().into_iter().filter(|mail| mail.contents.kind.as_deref() == Some("account"));
+            assert_eq!((told.count(), office.states().len()), (1, 2), "{verdict:?} {nth}");
+            assert!(office.states().contains(&"failed"), "{verdict:?} {nth}: {:?}", office.states());
+            office.stop().await;
+        }
+    }
 }
 
 #[tokio::test]
