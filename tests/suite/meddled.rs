@@ -4,6 +4,7 @@
 use bursar_core::domain::audit::{Act, Actor, What};
 use bursar_core::domain::grant::{HoldKind, Reading, ReleaseRefused};
 use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::Settings;
 use bursar_core::domain::reading::Used;
 use bursar_core::domain::window::{Window, utc_date};
 use bursar_core::store::{By, Outcome, Saved};
@@ -169,6 +170,23 @@ async fn a_guardrail_whose_rules_were_changed_by_hand_is_told_its_own_again() {
         let report = sync(&stack).await;
         assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
     }
+    // Somebody edits while the sync sends what it has read.
+    let held = stack.gate.hold(Matcher::call("provider:PATCH /guardrails/{id}").of(FunctionName::UsageSync));
+    let edited = async {
+        held.arrived().await;
+        let programme = office.table.programme(&office.programme).await.unwrap().unwrap();
+        let models = vec!["openai/gpt-4o".to_owned()];
+        let settings = Settings { models, ..programme.settings };
+        let by = By { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
+        let what = What::new(Act::Edited);
+        office.table.save_settings(&programme.id, settings, programme.version, what, by).await.unwrap();
+        stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
+        let wanted = rules().await;
+        drop(held);
+        wanted
+    };
+    let (report, wanted) = tokio::join!(sync(&stack), edited);
+    assert_eq!(rules().await, wanted, "the older rules do not stay: {report}");
     let delete = reqwest::Client::new().delete(&url).bearer_auth(&management);
     assert!(delete.send().await.unwrap().status().is_success());
     let report = sync(&stack).await;

@@ -114,7 +114,7 @@ async fn a_mail_that_is_given_up_is_told_once_a_day_for_each_kind_and_never_of_i
     }
     assert_eq!(look(&stack).await, ["Mail did not arrive: the mail server refused the message"]);
 
-    // The mail that tells of it cannot be sent either: that is the end of it.
+    // The mail that tells of it cannot be sent either, and is not told of at once.
     stack.clock.advance(SignedDuration::from_hours(24)).unwrap();
     let state = office.table.sync_state().await.unwrap();
     let state = SyncState { completed_at: Some(stack.clock.now()), ..state };
@@ -122,5 +122,17 @@ async fn a_mail_that_is_given_up_is_told_once_a_day_for_each_kind_and_never_of_i
     stack.ses.fail_next(Fault::Reject, 100, None);
     office.invite("cleo@x.edu").await;
     assert_eq!(look(&stack).await, Vec::<String>::new());
+
+    // As soon as mail goes again, the admins hear that something did not reach them: once a day, for two days.
+    stack.ses.lift_faults(None);
+    let mut told = Vec::new();
+    for _ in 0..4 {
+        stack.clock.advance(SignedDuration::from_hours(20)).unwrap();
+        let state = office.table.sync_state().await.unwrap();
+        let state = SyncState { completed_at: Some(stack.clock.now()), ..state };
+        assert!(office.table.set_sync_state(&state.next()).await.unwrap());
+        told.push(look(&stack).await.len());
+    }
+    assert_eq!(told, [1, 1, 0, 0]);
     stack.stop().await.unwrap();
 }

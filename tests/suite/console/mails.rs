@@ -279,6 +279,10 @@ async fn an_alert_shows_what_became_of_each_mail_and_is_sent_again_by_a_press_on
         assert_eq!(post(&admin, &wrong).await, status, "{name}");
     }
     assert_eq!(signed_in(&stack, "stu@example.edu").await.get(ALERTS).await.status, 404);
+    stack.clock.advance(SignedDuration::from_mins(61)).unwrap();
+    assert_eq!(admin.submit(&admin.get(ID).await, ID, &[("pot_usd", "8000")]).await.status, 303);
+    assert!(!admin.get(ALERTS).await.forms().iter().any(|form| form.action == ALERTS), "it is of another pot");
+    assert_eq!(post(&admin, &lost).await, 409);
     stack.stop().await.unwrap();
 }
 

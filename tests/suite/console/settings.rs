@@ -70,6 +70,19 @@ async fn what_alerts_cannot_rest_on_is_refused_with_its_reason() {
         assert_eq!(refused.status, 422, "{field}={typed}");
         assert!(alerts.len() == 2 && alerts[1].contains(says), "{field}={typed}: {alerts:?}");
     }
+    for most in [21, 20] {
+        let assistants = people[..21].join("\n");
+        let fields = [("assistants", assistants.as_str()), ("alert_assistants", &people[..most].join("\n"))];
+        let edited = admin.submit(&admin.get(ID).await, ID, &fields).await;
+        match most {
+            20 => assert_eq!(edited.status, 303, "{:?}", edited.alerts()),
+            _ => assert!(
+                edited.status == 422 && edited.alerts()[1].contains("At most 20 people."),
+                "{:?}",
+                edited.alerts()
+            ),
+        }
+    }
     let most = admin.submit(&admin.get(ID).await, ID, &[("thresholds", numbers(20).as_str())]).await;
     assert_eq!(most.status, 303);
     stack::finish(stack).await.unwrap();

@@ -1,5 +1,6 @@
 //! What SES reports of a mail, in any order and more than once, and what it ends.
 
+use bursar_core::domain::alarm::{Alarm, Cause};
 use bursar_core::domain::mail_day::MailDay;
 use bursar_core::domain::window::utc_date;
 use bursar_core::store::BulkStop;
@@ -289,6 +290,20 @@ async fn an_alert_whose_recipient_cannot_be_mailed_is_a_dead_letter_that_an_admi
     office.stack.clock.advance(SignedDuration::from_mins(1)).unwrap();
     let (dead, count) = office.table.dead_mails(now - SignedDuration::from_hours(1), 10).await.unwrap();
     assert_eq!((dead.len(), count), (1, 1));
+    office.stop().await;
+}
+
+#[tokio::test]
+async fn an_admin_who_is_not_reached_any_more_is_an_alarm_whatever_the_mail_was() {
+    let mut office = PostOffice::open().await;
+    office.ask("admin@example.edu").await;
+    office.settle().await;
+    let link = office.the_mail();
+    office.event(&link.id, "complaint", true).await;
+    office.settle().await;
+    let alarms = office.table.alarms(5).await.unwrap();
+    assert!(matches!(&alarms[..], [Alarm { cause: Cause::Unsent { mail, .. }, .. }] if mail == "link"), "{alarms:?}");
+    assert!(office.said("reaches_nobody"), "there is no other admin");
     office.stop().await;
 }
 

@@ -285,6 +285,29 @@ async fn an_alert_says_the_number() {
 }
 
 #[tokio::test]
+async fn an_alert_of_a_pot_that_is_another_by_now_says_what_was_found_and_that_nobody_else_gets_a_key() {
+    let mut office = PostOffice::open().await;
+    office.cross(80, office.steadily(1, 3_359_999_001)).await;
+    let by = By { actor: &Actor::Rule, now: office.stack.clock.now(), deadline: soon() };
+    office.table.set_pot(&office.programme, Usd::from_dollars(30), by).await.unwrap();
+    let totals = office.table.totals(&office.programme).await.unwrap().unwrap();
+    let more = Used { credits: office.steadily(2, 1_950_000_000), ..Used::default() };
+    let grant = office.table.grants(&office.programme).await.unwrap().pop().unwrap();
+    let reading = office.table.view(&office.programme, &grant.id).await.unwrap().unwrap().readings.pop().unwrap();
+    office.table.note_reading(&Reading { used: more.clone(), ..reading }).await.unwrap();
+    office.table.note_totals(&Totals { used: more, ..totals }).await.unwrap();
+    office.settle().await;
+    let mut unread = office.unread();
+    unread.sort_by(|one, other| one.contents.subject.cmp(&other.contents.subject));
+    let subjects: Vec<_> = unread.iter().map(|mail| mail.contents.subject.as_str()).collect();
+    assert_eq!(subjects, ["CS pilot has used 13000% of $30", "CS pilot has used 83% of $4,000"]);
+    let text = unread[1].contents.text.clone().unwrap();
+    assert!(text.contains("Spent: $3,360\n") && text.contains("Pot: $4,000\n"), "{text}");
+    assert!(text.contains("The whole pot is promised to those who have a key, so nobody else gets one"), "{text}");
+    office.finish().await;
+}
+
+#[tokio::test]
 async fn an_alert_says_when_the_pot_will_be_empty() {
     let mut office = PostOffice::open().await;
     // A little less than two per cent of the pot each day since the term began.

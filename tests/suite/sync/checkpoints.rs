@@ -43,6 +43,24 @@ fn up_to(crooked: &Crooked, end: usize) {
     });
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_that_wants_to_be_asked_in_five_minutes_is_asked_by_another_invocation() {
+    let stack = in_the_morning().await;
+    foreign(&stack, "other");
+    let crooked = Crooked::before(&stack).await;
+    crooked.bend(|path, told| match path.starts_with("/keys?") {
+        true => Told { status: 429, headers: vec![("retry-after", "300".to_owned())], ..told },
+        false => told,
+    });
+    let report = tokio::time::timeout(Duration::from_secs(60), crooked.within(LONG, json!({}))).await;
+    let report = report.expect("it waits longer than its lease lasts").unwrap();
+    assert!(is_left(&report), "{report}");
+    crooked.straighten();
+    let report = crooked.within(LONG, json!({})).await.unwrap();
+    assert_eq!((&report["complete"], &report["keys_listed"]), (&json!(true), &json!(1)), "{report}");
+    stack.stop().await.unwrap();
+}
+
 fn is_left(report: &Value) -> bool {
     report["complete"] == false && problems(report).contains("the time was up")
 }
