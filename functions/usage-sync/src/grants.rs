@@ -228,7 +228,7 @@ impl Run<'_> {
             let rows = rows.remove(&grant.id).unwrap_or_default();
             let mut view = View { programme: programme.clone(), pot: opened.pot.clone(), grant, readings };
             let seen = Seen::of(&mut view, Sight { rows: &rows, ..sight });
-            progress.models.note(&view.grant);
+            progress.models.note(number, &view.grant);
             if let Some(sums) = &mut progress.sums {
                 sums.add(&view, progress.began_at);
             }

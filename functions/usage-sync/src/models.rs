@@ -2,7 +2,7 @@
 //! activity besides. The number of calls depends on the days that were missed and never on the number of keys. Whose use it was is
 //! decided in `domain::models`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use anyhow::Result;
 use bursar_core::deadline::Deadline;
@@ -31,9 +31,18 @@ pub(crate) struct Models {
     activity: Vec<ActivityRow>,
     /// The first and the last day that were asked for, if anything was.
     pub(crate) asked: Option<(Date, Date)>,
-    /// The grants that rows name, and the groups of those that were looked at.
-    named: BTreeSet<GrantId>,
-    groups: BTreeMap<GrantId, (ProgrammeId, Option<String>)>,
+    /// The grants that rows name, in order, with programme and group of those that were looked at.
+    named: Vec<(GrantBytes, Option<Place>)>,
+}
+
+/// The digits of a grant's id: there may be very many.
+type GrantBytes = [u8; 8];
+
+/// Where a grant is: in the programme of this number, and in which group.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Place {
+    programme: u16,
+    group: Option<String>,
 }
 
 impl Run<'_> {
@@ -49,9 +58,10 @@ impl Run<'_> {
         match self.told_of_models(from, yesterday, &mut progress.report, deadline).await {
             Ok((rows, activity)) => {
                 let names = rows.iter().filter_map(|row| row.key_name.parse::<KeyName>().ok());
-                let named = names.filter(|name| name.deployment == self.deployment).map(|name| name.grant).collect();
-                let asked = Some((from, yesterday));
-                progress.models = Models { rows, activity, asked, named, groups: BTreeMap::new() };
+                let ours = names.filter(|name| name.deployment == self.deployment);
+                let named: BTreeSet<GrantBytes> = ours.map(|name| name.grant.to_bytes()).collect();
+                let named = named.into_iter().map(|grant| (grant, None)).collect();
+                progress.models = Models { rows, activity, asked: Some((from, yesterday)), named };
             }
             // The rest of the run does not need it, and the next asks again.
             Err(error) => progress.report.problem(format!("what was used by model could not be read: {error}")),
@@ -98,8 +108,9 @@ impl Run<'_> {
 
     fn attributed(&self, models: &Models) -> Attribution {
         let group_of = |programme: &ProgrammeId, grant: &GrantId| {
-            let (of, group) = models.groups.get(grant)?;
-            (of == programme).then(|| group.clone())
+            let place = models.place_of(grant)?;
+            let of = self.programmes.get(usize::from(place.programme))?;
+            (of.id == *programme).then(|| place.group.clone())
         };
         let owners = Owners { deployment: &self.deployment, group_of: &group_of, assigned: &|_| None };
         attribute(&models.rows, &models.activity, &owners)
@@ -107,11 +118,19 @@ impl Run<'_> {
 }
 
 impl Models {
-    /// Remembers the group of a grant that rows name.
-    pub(crate) fn note(&mut self, grant: &Grant) {
-        if self.named.contains(&grant.id) {
-            self.groups.insert(grant.id.clone(), (grant.programme.clone(), grant.group.clone()));
+    /// Remembers where a grant is that rows name.
+    pub(crate) fn note(&mut self, programme: u16, grant: &Grant) {
+        if let Ok(index) = self.index_of(&grant.id) {
+            self.named[index].1 = Some(Place { programme, group: grant.group.clone() });
         }
+    }
+
+    fn place_of(&self, grant: &GrantId) -> Option<&Place> {
+        self.named[self.index_of(grant).ok()?].1.as_ref()
+    }
+
+    fn index_of(&self, grant: &GrantId) -> Result<usize, usize> {
+        self.named.binary_search_by_key(&grant.to_bytes(), |(named, _)| *named)
     }
 }
 

@@ -31,10 +31,10 @@ const PARTS_AT_ONCE: usize = 4;
 /// The parts of a run, in their order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Stage {
+    /// Asks who used which model: first, since its answer is large for a moment and keys take more room the longer they are listed.
     #[default]
-    List,
-    /// Asks who used which model.
     AskForModels,
+    List,
     /// Looks at every grant: readings, sums, and what is to be done.
     Look,
     LookAtForeign,
@@ -72,8 +72,10 @@ pub(crate) struct Progress {
     pub(crate) key_does_not_work: bool,
     /// What nobody explains, once that is known.
     pub(crate) residual: Option<Usd>,
-    /// The account's money before the listing.
+    /// The account's money before the listing, and after it if it was asked for already.
     pub(crate) credits: Option<Credits>,
+    #[serde(default)]
+    pub(crate) credits_after: Option<Credits>,
     /// The programme and the sixteenth of it that are next.
     pub(crate) next: (u16, u8),
     pub(crate) sums: Option<Sums>,
@@ -128,7 +130,7 @@ impl Progress {
             programmes,
             looked_at: sync.looked_at,
             restored_at: sync.restored_at,
-            stage: Stage::List,
+            stage: Stage::default(),
             position: Position::default(),
             listing: Listing::Begun,
             has_gaps: false,
@@ -138,6 +140,7 @@ impl Progress {
             key_does_not_work: false,
             residual: None,
             credits: None,
+            credits_after: None,
             next: (0, 0),
             sums: None,
             models: Models::default(),

@@ -158,7 +158,7 @@ impl<'a> Run<'a> {
     async fn carry_on(&self, progress: &mut Progress, deadline: Deadline) -> Result<Step> {
         loop {
             let stage = progress.stage;
-            if stage == Stage::List && !progress.has_begun {
+            if stage == Stage::default() && !progress.has_begun {
                 match Box::pin(self.begin(progress, deadline)).await? {
                     Begun::MayList => {}
                     Begun::Refused => return Ok(Step::Done),
@@ -167,9 +167,9 @@ impl<'a> Run<'a> {
             }
             // Each in a box of its own: together they would not fit on the stack of a thread.
             let (part, next): (BoxFuture<'_, Result<Step>>, Stage) = match stage {
-                Stage::List => (Box::pin(self.list(progress, deadline)), Stage::AskForModels),
-                Stage::AskForModels => (Box::pin(self.ask_for_models(progress, deadline)), Stage::Look),
-                Stage::Look => (Box::pin(self.look_at_all(progress, deadline)), Stage::LookAtForeign),
+                Stage::AskForModels => (Box::pin(self.ask_for_models(progress, deadline)), Stage::List),
+                Stage::List => (Box::pin(self.list(progress, deadline)), Stage::Look),
+                Stage::Look => (Box::pin(self.look(progress, deadline)), Stage::LookAtForeign),
                 Stage::LookAtForeign => (Box::pin(self.look_at_foreign(progress, deadline)), Stage::SendRules),
                 Stage::SendRules => (Box::pin(self.send_rules(progress, deadline)), Stage::Act),
                 Stage::Act => (Box::pin(self.act(progress, deadline)), Stage::SumUp),

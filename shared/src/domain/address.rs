@@ -43,7 +43,9 @@ pub enum AddressError {
 impl EmailAddress {
     /// Reads one address, ignoring space around it.
     pub fn parse(text: &str) -> Result<EmailAddress, AddressError> {
-        let written: String = text.trim_matches([' ', '\t', '\r', '\n']).nfc().collect();
+        let written = text.trim_matches([' ', '\t', '\r', '\n']);
+        // Every grant that is read is parsed again, so what nothing can be the matter with is not looked into.
+        let written: String = if written.is_ascii() { written.to_owned() } else { written.nfc().collect() };
         if written.chars().any(is_invisible) {
             return Err(AddressError::Invisible);
         }
@@ -105,7 +107,11 @@ fn domain_in_ascii(domain: &str) -> Result<String, AddressError> {
     }
     // What was typed may be in punycode already, so the scripts are looked at in the readable form.
     let (readable, _) = idna::domain_to_unicode(&ascii);
-    if readable.split('.').all(MixedScript::is_single_script) { Ok(ascii) } else { Err(AddressError::MixedScripts) }
+    if readable.is_ascii() || readable.split('.').all(MixedScript::is_single_script) {
+        Ok(ascii)
+    } else {
+        Err(AddressError::MixedScripts)
+    }
 }
 
 /// Control, format and other characters that a reader does not see.

@@ -1,13 +1,13 @@
 //! Reading a long list by pages while others add to it and delete from it. Pages overlap, and one is believed only if it begins
 //! the list or shares a row with the page before it: since rows keep their order, nothing can then lie between the two.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesOrdered;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -21,8 +21,10 @@ use super::send::Ask;
 use crate::clock::Clock;
 use crate::deadline::Deadline;
 
-/// How many pages are asked for at once, after a first one was full: whenever one is taken, another is asked for.
+/// How many pages are asked for at once, after a first one was full: whenever one came, another is asked for.
 const AT_ONCE: usize = 16;
+/// How many that came may wait to be read meanwhile.
+const UNREAD: usize = 8;
 /// How many rows a page shares with the next; so many may come or go between the two without a second look.
 const OVERLAP: usize = 10;
 /// How often we look again before the list counts as too restless to be read.
@@ -50,12 +52,16 @@ pub(super) struct Page<T> {
 /// A list that is being read. After an error it goes on from where it was.
 pub(super) struct Pages<T> {
     list: Arc<List>,
-    /// Pages that are read ahead, in the order of their offsets.
-    ahead: FuturesOrdered<BoxFuture<'static, Ahead<T>>>,
-    /// The offset of the page behind those.
+    /// Pages that are asked for.
+    asked: FuturesUnordered<BoxFuture<'static, Came>>,
+    /// Those that came and were not read yet, by their offsets.
+    came: HashMap<usize, Came>,
+    /// The offset of the page behind all those.
     behind: usize,
-    /// Whether one of them was found not to be full.
-    is_short: Arc<AtomicBool>,
+    /// How long the longest was.
+    longest: usize,
+    /// Whether one of them is so short that the list must end there.
+    is_short: bool,
     next: usize,
     at_once: usize,
     last: Last,
@@ -64,6 +70,7 @@ pub(super) struct Pages<T> {
     patience: u32,
     has_begun: bool,
     is_done: bool,
+    of: PhantomData<fn() -> T>,
 }
 
 /// What is asked for, but for the offset.
@@ -75,12 +82,18 @@ struct List {
     clock: Clock,
 }
 
-/// A page that was read ahead.
-struct Ahead<T> {
+/// A page as it came.
+struct Came {
     offset: usize,
     /// Whether its turn had come when it was asked for.
     is_first: bool,
-    page: Result<Page<T>, ProviderError>,
+    text: Result<Text, ProviderError>,
+}
+
+/// What a page says, and when that was answered.
+struct Text {
+    body: String,
+    answered: Timestamp,
 }
 
 /// The page that was believed last.
@@ -114,9 +127,11 @@ impl<T: Row> Pages<T> {
         let path = path.iter().map(|segment| (*segment).to_owned()).collect();
         Pages {
             list: Arc::new(List { provider: provider.clone(), call, path, query, clock }),
-            ahead: FuturesOrdered::new(),
+            asked: FuturesUnordered::new(),
+            came: HashMap::new(),
             behind: 0,
-            is_short: Arc::default(),
+            longest: 0,
+            is_short: false,
             next: 0,
             at_once: 1,
             last: Last::default(),
@@ -124,6 +139,7 @@ impl<T: Row> Pages<T> {
             patience: PATIENCE,
             has_begun: false,
             is_done: false,
+            of: PhantomData,
         }
     }
 
@@ -140,10 +156,9 @@ impl<T: Row> Pages<T> {
     /// The next page; none after the end. It may repeat rows of any page before, and holds all that are new.
     pub(super) async fn next(&mut self, deadline: Deadline) -> Result<Option<Page<T>>, ProviderError> {
         while !self.is_done {
-            self.read_ahead(deadline);
-            let Some(Ahead { offset, is_first, page }) = self.ahead.next().await else { break };
-            let page = match page {
-                Ok(page) => page,
+            let Came { offset, is_first, text } = self.come(deadline).await;
+            let text = match text {
+                Ok(text) => text,
                 Err(error) => {
                     self.forget_ahead();
                     // One that failed before its turn came is asked for again.
@@ -153,11 +168,43 @@ impl<T: Row> Pages<T> {
                     continue;
                 }
             };
+            let page = match rows(&text.body) {
+                Ok(rows) => Page { rows, answered: text.answered },
+                Err(_) => self.list.read(offset, deadline).await.inspect_err(|_| self.forget_ahead())?,
+            };
             if self.believe(offset, &page)? {
                 return Ok(Some(page));
             }
         }
         Ok(None)
+    }
+
+    /// The page whose turn it is. Whatever else has come is taken first and more is asked for in its place: to read a page takes so
+    /// long that the provider may work on the next ones meanwhile.
+    async fn come(&mut self, deadline: Deadline) -> Came {
+        loop {
+            self.ask_ahead(deadline);
+            while let Some(Some(came)) = self.asked.next().now_or_never() {
+                self.keep(came);
+                self.ask_ahead(deadline);
+            }
+            // Only another task brings it on its way.
+            tokio::task::yield_now().await;
+            if let Some(came) = self.came.remove(&self.next) {
+                return came;
+            }
+            match self.asked.next().await {
+                Some(came) => self.keep(came),
+                None => self.forget_ahead(),
+            }
+        }
+    }
+
+    fn keep(&mut self, came: Came) {
+        let length = came.text.as_ref().map_or(self.longest, |text| text.body.len());
+        self.longest = self.longest.max(length);
+        self.is_short |= length < self.longest / 2;
+        self.came.insert(came.offset, came);
     }
 
     /// Whether this page goes on with the list; otherwise it ended, or the next look begins further back.
@@ -210,51 +257,67 @@ impl<T: Row> Pages<T> {
     }
 
     /// Asks for as many pages as may be asked for at once; behind a page that was not full there is nothing.
-    fn read_ahead(&mut self, deadline: Deadline) {
-        if self.ahead.is_empty() {
-            self.behind = self.next;
-            self.is_short = Arc::default();
+    fn ask_ahead(&mut self, deadline: Deadline) {
+        let is_first = self.asked.is_empty() && self.came.is_empty();
+        if is_first {
+            (self.behind, self.is_short) = (self.next, false);
+            self.ask(is_first, deadline);
         }
-        while self.ahead.is_empty() || (self.ahead.len() < self.at_once && !self.is_short.load(Ordering::Relaxed)) {
-            let (list, is_short) = (Arc::clone(&self.list), Arc::clone(&self.is_short));
-            let (offset, is_first) = (self.behind, self.ahead.is_empty());
-            self.ahead.push_back(Box::pin(async move {
-                let page = list.read(offset, deadline).await;
-                if page.as_ref().is_ok_and(|page| page.rows.len() < T::PAGE) {
-                    is_short.store(true, Ordering::Relaxed);
-                }
-                Ahead { offset, is_first, page }
-            }));
-            self.behind += T::PAGE - OVERLAP;
+        let unread = UNREAD.min(self.at_once);
+        while !self.is_short && self.asked.len() < self.at_once && self.came.len() < unread {
+            self.ask(false, deadline);
         }
     }
 
+    fn ask(&mut self, is_first: bool, deadline: Deadline) {
+        let (list, offset) = (Arc::clone(&self.list), self.behind);
+        self.asked.push(Box::pin(async move {
+            let text = list.text(offset, deadline).await;
+            Came { offset, is_first, text }
+        }));
+        self.behind += T::PAGE - OVERLAP;
+    }
+
     fn forget_ahead(&mut self) {
-        self.ahead = FuturesOrdered::new();
+        self.asked = FuturesUnordered::new();
+        self.came.clear();
     }
 }
 
 impl List {
-    /// One page. One that was asked for before midnight and answered after it is asked for again, since the provider's
-    /// counters of the day start anew then.
-    async fn read<T: Row>(&self, offset: usize, deadline: Deadline) -> Result<Page<T>, ProviderError> {
-        loop {
-            let asked = self.clock.now();
-            let rows = self.ask(offset, deadline).await?;
-            let answered = self.clock.now();
-            if utc_day(asked) == utc_day(answered) {
-                return Ok(Page { rows, answered });
-            }
-        }
+    /// One page, unread.
+    async fn text(&self, offset: usize, deadline: Deadline) -> Result<Text, ProviderError> {
+        let (body, answered) = self.ask(offset, deadline, |body| Ok(body.to_owned())).await?;
+        Ok(Text { body, answered })
     }
 
-    async fn ask<T: Row>(&self, offset: usize, deadline: Deadline) -> Result<Vec<T>, ProviderError> {
+    /// One page, asked for until it can be read.
+    async fn read<T: Row>(&self, offset: usize, deadline: Deadline) -> Result<Page<T>, ProviderError> {
+        let (rows, answered) = self.ask(offset, deadline, rows).await?;
+        Ok(Page { rows, answered })
+    }
+
+    /// What was asked for before midnight and answered after it is asked for again, since the provider's counters of the day start
+    /// anew then.
+    async fn ask<A>(
+        &self,
+        offset: usize,
+        deadline: Deadline,
+        read: impl Fn(&str) -> Result<A, Unreadable>,
+    ) -> Result<(A, Timestamp), ProviderError> {
         let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
         let offset = offset.to_string();
         let mut query: Vec<(&str, &str)> = self.query.iter().map(|(name, value)| (&**name, &**value)).collect();
         query.push(("offset", &offset));
-        let ask = Ask { call: self.call, path: &path, query: &query, body: None };
-        self.provider.ask(ask, deadline, rows).await
+        loop {
+            let asked = self.clock.now();
+            let ask = Ask { call: self.call, path: &path, query: &query, body: None };
+            let answer = self.provider.ask(ask, deadline, &read).await?;
+            let answered = self.clock.now();
+            if utc_day(asked) == utc_day(answered) {
+                return Ok((answer, answered));
+            }
+        }
     }
 }
 
