@@ -28,9 +28,12 @@ impl Run<'_> {
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let (sweeps, recoveries, bound) = (count(sweeps), count(recoveries), count(bound));
         let last = self.table.sync_state().await?.held_back;
-        // What was let through is what somebody saw, and a few orphans more; a key that works is never one of those.
+        // What was let through is what somebody saw, and a few orphans more; a key that a recovery would end is never one of those.
         let released = last.as_ref().filter(|last| last.released_by.is_some());
-        let is_seen = |last: &HeldBack| sweeps <= last.sweeps + bound && recoveries <= last.recoveries;
+        let is_seen = |last: &HeldBack| {
+            let mut ends = keys.iter().filter(|key| key.by_recovery);
+            sweeps <= last.sweeps + bound && recoveries <= last.recoveries && ends.all(|key| last.keys.contains(key))
+        };
         if released.is_some_and(is_seen) {
             return Ok(());
         }
@@ -48,7 +51,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The keys that would be disabled, so that a person can look at them. They are put in order, so that the same are the same again.
+    /// The keys that would be disabled, so that a person can look at them: those first that may be in use, and in an order, so that the
+    /// same are the same again.
     fn named(&self, progress: &Progress) -> Vec<HeldKey> {
         let mut named = Vec::new();
         for finding in &progress.findings {
@@ -66,7 +70,7 @@ impl Run<'_> {
                 _ => {}
             }
         }
-        named.sort();
+        named.sort_by(|one, other| other.by_recovery.cmp(&one.by_recovery).then_with(|| one.cmp(other)));
         named.truncate(MOST_NAMED);
         named
     }

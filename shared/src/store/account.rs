@@ -75,7 +75,7 @@ pub struct HeldBack {
     pub recoveries: u32,
     /// How many a run of so many keys may disable.
     pub bound: u32,
-    /// Which keys they are, the first by their names; of very many not all.
+    /// Which keys they are, those that a recovery would end first; of very many not all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<HeldKey>,
     /// Who let the next run do it.
