@@ -8,7 +8,7 @@ use bursar_core::domain::alarm::{Alarm, Cause};
 use bursar_core::domain::mail_failure::GIVEN_UP;
 use bursar_core::sdk_error::SdkFailure;
 use bursar_core::store::StoreError;
-use bursar_core::store::items::{MailState, OutboxRow, OwedMail};
+use bursar_core::store::items::{MailClass, MailState, OutboxRow, OwedMail};
 use jiff::{SignedDuration, Timestamp};
 use ulid::Ulid;
 
@@ -19,14 +19,10 @@ use crate::ses::Told;
 /// A mail is not begun with less than this left: the server's time-out, and what is written before and after.
 pub(crate) const TIME_FOR_ONE: Duration = Duration::from_secs(20);
 
-/// How long a mail waits after each try that failed. After the last it is given up.
-const PAUSES: [SignedDuration; 5] = [
-    SignedDuration::from_mins(1),
-    SignedDuration::from_mins(5),
-    SignedDuration::from_mins(30),
-    SignedDuration::from_hours(2),
-    SignedDuration::from_hours(6),
-];
+/// How many minutes a mail waits after each try that failed. After the last it is given up, some eight hours after the first.
+const PAUSES: [i64; 5] = [1, 5, 30, 120, 360];
+/// What is urgent does not wait long for a server that takes mail again.
+const URGENT_PAUSES: [i64; 15] = [1, 2, 5, 10, 15, 15, 30, 30, 30, 60, 60, 60, 60, 60, 60];
 
 /// What became of a row that was taken up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +44,7 @@ impl App {
     pub(crate) async fn send_row(&self, row: Ulid, now: Timestamp, deadline: Deadline) -> Result<Became, StoreError> {
         let Some(row) = self.table.take_mail(row, now).await? else { return Ok(Became::NotOurs) };
         // Whoever took it so often and never said what became of it died of it.
-        if usize::from(row.tries) > PAUSES.len() + 1 {
+        if usize::from(row.tries) > pauses(row.class).len() + 1 {
             return self.failed(&row, GIVEN_UP, now, deadline).await;
         }
         let owed = match self.owed(&row, now, deadline).await {
@@ -177,31 +173,50 @@ fn untried(row: &OutboxRow) -> OutboxRow {
 
 /// The next pause, longer by up to a quarter of its own for each row, so that those that failed together do not come back together.
 fn pause_after(row: &OutboxRow) -> Option<SignedDuration> {
-    let pause = PAUSES.get(usize::from(row.tries).checked_sub(1)?)?;
+    let minutes = pauses(row.class).get(usize::from(row.tries).checked_sub(1)?)?;
+    let pause = SignedDuration::from_mins(*minutes);
     let share = i32::try_from(row.row.random() % 64).unwrap_or_default();
-    Some(*pause + *pause * share / 256)
+    Some(pause + pause * share / 256)
+}
+
+fn pauses(class: MailClass) -> &'static [i64] {
+    match class {
+        MailClass::Urgent => &URGENT_PAUSES,
+        MailClass::Bulk => &PAUSES,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use bursar_core::domain::id::{GrantId, ProgrammeId};
-    use bursar_core::store::items::{MailClass, OwedMail};
+    use bursar_core::store::items::OwedMail;
 
     use super::*;
 
     #[test]
-    fn pauses_grow_and_end_and_rows_that_failed_together_come_back_apart() {
-        let row = |random: u128, tries| {
-            let (programme, grant): (ProgrammeId, GrantId) = ("cs".parse().unwrap(), "0".repeat(16).parse().unwrap());
-            let mail = OwedMail::KeyShown { programme, grant };
-            let row = Ulid::from_parts(1, random);
-            OutboxRow { tries, ..OutboxRow::owed(row, MailClass::Urgent, mail, Timestamp::UNIX_EPOCH) }
-        };
-        let pauses = |random| (0..8).map(|tries| pause_after(&row(random, tries))).collect::<Vec<_>>();
-        let bare = pauses(64);
-        assert_eq!(bare[0], None, "it was not tried");
-        assert_eq!(bare[1..6], PAUSES.map(Some));
-        assert_eq!(bare[6..], [None, None]);
-        assert!(pauses(63)[1] > bare[1] && pauses(63)[1] < Some(SignedDuration::from_secs(75)));
+    fn pauses_grow_and_end_after_eight_hours_and_rows_that_failed_together_come_back_apart() {
+        for class in [MailClass::Urgent, MailClass::Bulk] {
+            let row = |random: u128, tries| {
+                let (programme, grant): (ProgrammeId, GrantId) =
+                    ("cs".parse().unwrap(), "0".repeat(16).parse().unwrap());
+                let mail = OwedMail::KeyShown { programme, grant };
+                let row = Ulid::from_parts(1, random);
+                OutboxRow { tries, ..OutboxRow::owed(row, class, mail, Timestamp::UNIX_EPOCH) }
+            };
+            let waits = |random| (0..20).map(|tries| pause_after(&row(random, tries))).collect::<Vec<_>>();
+            let (bare, all) = (waits(64), pauses(class).len());
+            assert_eq!(bare[0], None, "it was not tried");
+            let waited: Vec<_> = bare[1..=all].iter().map(|wait| wait.unwrap()).collect();
+            assert!(waited.is_sorted() && waited[0] == SignedDuration::from_mins(1));
+            assert_eq!(bare[all + 1..], vec![None; 19 - all]);
+            let in_all: SignedDuration = waited.iter().sum();
+            assert_eq!(in_all.as_hours(), 8, "{class:?}");
+            assert!(waits(63)[1] > bare[1] && waits(63)[1] < Some(SignedDuration::from_secs(75)));
+        }
+    }
+
+    #[test]
+    fn what_is_urgent_is_tried_again_within_the_hour() {
+        assert!(pauses(MailClass::Urgent).iter().all(|minutes| *minutes <= 60));
     }
 }
