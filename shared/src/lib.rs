@@ -5,7 +5,7 @@ pub mod aws;
 pub mod clock;
 pub mod config;
 pub mod deadline;
-pub mod disables;
+pub mod debts;
 pub mod domain;
 pub mod event;
 pub mod log;

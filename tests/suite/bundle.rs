@@ -60,7 +60,7 @@ async fn every_kind_of_event_is_answered(stack: Stack) {
     for (function, event, answer) in [
         (FunctionName::UsageSync, json!({"task": "resume"}), json!({"skipped": "nothing to resume"})),
         (FunctionName::UsageSync, json!({"task": "rotate"}), json!({"skipped": "nothing pending"})),
-        (FunctionName::Console, json!({"task": "work"}), json!({"disabled": 0, "still_owed": 0})),
+        (FunctionName::Console, json!({"task": "work"}), json!({"paid": 0, "still_owed": 0})),
         (
             FunctionName::Mail,
             json!({"task": "drain"}),
@@ -128,12 +128,12 @@ async fn a_disable_that_is_owed_is_repeated_by_the_work_until_the_provider_answe
 
     let rule = stack.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Verdict::FailBefore);
     let report = stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
-    assert_eq!(report, json!({"disabled": 0, "still_owed": 1}));
+    assert_eq!(report, json!({"paid": 0, "still_owed": 1}));
     stack.gate.lift(rule);
     let report = stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
-    assert_eq!(report, json!({"disabled": 1, "still_owed": 0}));
+    assert_eq!(report, json!({"paid": 1, "still_owed": 0}));
     assert!(office.key(&hash).disabled);
     let report = stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
-    assert_eq!(report, json!({"disabled": 0, "still_owed": 0}));
+    assert_eq!(report, json!({"paid": 0, "still_owed": 0}));
     stack.stop().await.unwrap();
 }

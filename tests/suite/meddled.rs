@@ -225,19 +225,34 @@ async fn a_number_that_shrank_is_named_and_leaves_the_run_complete_and_the_recor
 }
 
 #[tokio::test]
-async fn only_a_key_that_was_resumed_just_now_is_switched_on_again_by_another_press() {
+async fn a_key_that_was_resumed_and_not_switched_on_is_switched_on_by_the_work_and_no_sync_takes_it_for_stopped() {
     let stack = still().await;
     let office = Office::open(&stack).await;
     let ada = office.invite("ada@x.edu").await;
     let key = office.claim(&ada).await;
-    let press = async || office.table.release(office.at(&ada), HoldKind::Paused, &office.faculty).await.unwrap();
-    let again = |enable| Outcome::Refused(ReleaseRefused::NotHeld { enable });
-    assert_eq!(press().await, again(None), "nobody held it, so whoever switched it off is somebody at the provider");
+    let work = async || stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
+    let owed = async || office.table.grant(&office.programme, &ada).await.unwrap().unwrap().debts().count();
     office.table.hold(office.at(&ada), HoldKind::Paused, &office.faculty, None).await.unwrap();
-    let hash = Some(key.parse().unwrap());
-    assert_eq!(press().await, Outcome::Done(hash.clone()));
-    assert_eq!(press().await, again(hash), "the enable may have failed");
-    stack.clock.advance(SignedDuration::from_hours(1)).unwrap();
-    assert_eq!(press().await, again(None));
+    assert_eq!((work().await["paid"].clone(), is_enabled(&stack, &key)), (json!(1), false));
+
+    let rule = stack.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Verdict::status(400));
+    let release = async || office.table.release(office.at(&ada), HoldKind::Paused, &office.faculty).await.unwrap();
+    assert!(matches!(release().await, Outcome::Done(_)));
+    assert!(matches!(release().await, Outcome::Refused(ReleaseRefused::NotHeld)));
+    for _ in 0..2 {
+        assert_eq!((work().await["still_owed"].clone(), owed().await), (json!(1), 1));
+        let report = sync(&stack).await;
+        assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
+        assert_eq!(office.table.grant(&office.programme, &ada).await.unwrap().unwrap().to_string(), "live");
+        stack.clock.advance(SignedDuration::from_hours(2)).unwrap();
+    }
+    stack.gate.lift(rule);
+    assert_eq!((work().await["paid"].clone(), is_enabled(&stack, &key), owed().await), (json!(1), true, 0));
+
+    // Who switches it off at the provider afterwards is somebody there.
+    meddle(&stack, &key, json!({"disabled": true})).await;
+    assert_eq!((work().await["paid"].clone(), is_enabled(&stack, &key)), (json!(0), false));
+    assert_eq!(sync(&stack).await["complete"], true);
+    assert_eq!(office.table.grant(&office.programme, &ada).await.unwrap().unwrap().to_string(), "stopped");
     stack.stop().await.unwrap();
 }

@@ -6,6 +6,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::audit::{Act, Actor, Entry};
+use bursar_core::domain::crossing::Crossing;
 use bursar_core::domain::grant::{Attempt, AttemptState, Disable, Notice, Reading, State as GrantState, Stopped, View};
 use bursar_core::domain::id::{GrantId, ProgrammeId};
 use bursar_core::domain::programme::Programme;
@@ -18,10 +19,11 @@ use serde::Serialize;
 use crate::my;
 
 /// What else there is, and for how long.
-const NOTES: [&str; 5] = [
+const NOTES: [&str; 6] = [
     "Mails are kept for 90 days after they were written, and a request for a link for an hour.",
     "A session, a link and a code are stored as hashes only. Other sessions of this address end by themselves, at the latest eight hours after signing in.",
     "A roster that the staff uploads is kept for a day or two, and may name you.",
+    "What staff ask of the admins is kept for a month with the address of whoever asked.",
     "Sums over a programme or a group name nobody.",
     "Deleted entries leave the backups of the table after 35 days.",
 ];
@@ -39,7 +41,7 @@ struct Data {
     /// The programmes that name this address as theirs.
     roles: Vec<RoleData>,
     grants: Vec<GrantData>,
-    notes: [&'static str; 5],
+    notes: [&'static str; 6],
 }
 
 #[derive(Serialize)]
@@ -68,6 +70,7 @@ struct GrantData {
     replacements_allowed_besides: u32,
     attempts: Vec<AttemptData>,
     readings: Vec<ReadingData>,
+    thresholds_passed: Vec<CrossingData>,
     history: Vec<HistoryData>,
     mails: Vec<MailData>,
 }
@@ -101,6 +104,19 @@ struct ReadingData {
     used_by_day: Vec<DayData>,
     last_used_at: Option<Timestamp>,
     as_of: Timestamp,
+}
+
+/// How much of a cap was used, where students are told of it.
+#[derive(Serialize)]
+struct CrossingData {
+    per_cent: u8,
+    of_cap_usd: String,
+    /// The UTC day on which the window began, or the whole term.
+    window: String,
+    used_in_window_usd: String,
+    found_at: Timestamp,
+    /// Not where a higher one was passed besides.
+    is_mailed: bool,
 }
 
 #[derive(Serialize)]
@@ -165,6 +181,7 @@ async fn grant(site: &Site, view: &View) -> Result<GrantData, Fault> {
     let (grant, programme) = (&view.grant, &view.programme);
     let history = site.table.entries_of(&programme.id, &grant.id).await?;
     let mails = site.table.mails_of(&programme.id, &grant.id).await?;
+    let crossings = site.table.crossings_of_grant(&programme.id, &grant.id).await?;
     Ok(GrantData {
         programme: programme.id.clone(),
         programme_name: programme.settings.name.clone(),
@@ -186,6 +203,7 @@ async fn grant(site: &Site, view: &View) -> Result<GrantData, Fault> {
         replacements_allowed_besides: grant.allowed,
         attempts: grant.attempts.iter().map(attempt).collect(),
         readings: view.readings.iter().map(reading).collect(),
+        thresholds_passed: crossings.into_iter().map(crossing).collect(),
         history: history.into_iter().map(told).collect(),
         mails: mails.into_iter().map(mail).collect(),
     })
@@ -210,7 +228,7 @@ fn holds(view: &View) -> Vec<HoldData> {
 
 fn attempt(attempt: &Attempt) -> AttemptData {
     let (owed, done) = match attempt.disable {
-        Disable::No => (None, None),
+        Disable::No | Disable::Lifted { .. } => (None, None),
         Disable::Owed { since } => (Some(since), None),
         Disable::Done { at } => (None, Some(at)),
     };
@@ -241,6 +259,17 @@ fn reading(reading: &Reading) -> ReadingData {
             .collect(),
         last_used_at: reading.last_used_at,
         as_of: reading.as_of,
+    }
+}
+
+fn crossing(crossing: Crossing) -> CrossingData {
+    CrossingData {
+        per_cent: crossing.threshold,
+        of_cap_usd: crossing.limit.to_string(),
+        window: crossing.window.to_string(),
+        used_in_window_usd: crossing.spent.to_string(),
+        found_at: crossing.found_at,
+        is_mailed: crossing.told,
     }
 }
 

@@ -4,6 +4,7 @@
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::deadline::Deadline;
+use bursar_core::debts::{self, Unpaid};
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{
     Attempt, Debt, HoldKind, Reading, ReleaseRefused, State as GrantState, Stopped, View,
@@ -12,7 +13,7 @@ use bursar_core::domain::id::Epoch;
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::window::utc_date;
 use bursar_core::provider::ProviderError;
-use bursar_core::provider::keys::{Found, KeyPatch};
+use bursar_core::provider::keys::Found;
 use bursar_core::store::{At, Outcome};
 use bursar_core::web::{Answer, Posted, Site, Until};
 use jiff::SignedDuration;
@@ -22,6 +23,7 @@ use crate::refusal::Refusal;
 
 /// A student's own figure is read at most once in this time.
 const BETWEEN_READINGS: SignedDuration = SignedDuration::from_mins(1);
+const NOT_ON_YET: &str = "Your place is yours again, but the provider did not switch the key on. It is asked again each minute; nothing more is to be done.";
 
 /// What came of looking at a key.
 pub(crate) enum Read {
@@ -98,7 +100,7 @@ pub(crate) async fn refresh(
     }
 }
 
-/// Ends a hold for disuse. The key is enabled last, and pressing again repeats that.
+/// Ends a hold for disuse. The key is enabled last; what fails there is repeated by the work, or by pressing again.
 pub(crate) async fn resume(
     State(site): State<Site>,
     Until(deadline): Until,
@@ -108,27 +110,27 @@ pub(crate) async fn resume(
     let now = site.clock.now();
     let Some(view) = my::grant_in(&site, &posted.visitor, &programme).await? else { return Ok(site.not_found()) };
     let at = At { programme: &view.programme.id, grant: &view.grant.id, now, deadline };
-    let key = match site.table.release(at, HoldKind::Unused, &Actor::Student).await? {
-        Outcome::Done(key) => key,
-        Outcome::Refused(ReleaseRefused::NotHeld { enable: Some(key) }) => Some(key),
+    let was_resumed = view.grant.live().is_some_and(|live| live.resumed_at.is_some());
+    match site.table.release(at, HoldKind::Unused, &Actor::Student).await? {
+        Outcome::Done(_) => {}
+        // Pressed again, it repeats an enable that failed.
+        Outcome::Refused(ReleaseRefused::NotHeld) if was_resumed => {}
         Outcome::Refused(refused) => return Ok(Refusal::release(&refused).page(&site, &posted.visitor)),
         Outcome::NoSuchGrant => return Ok(site.not_found()),
-    };
-    if let Some(key) = key
-        && let Err(error) = site.provider.patch_key(&key, KeyPatch::disabled(false), deadline).await
-    {
-        let sentence =
-            "Your place is yours again, but the provider did not switch the key on. Press again in a moment.";
-        return Ok(Refusal::provider(&error, sentence).page(&site, &posted.visitor));
     }
-    Ok(to_my())
+    match debts::pay(&site.table, &site.provider, at, |_| true).await {
+        Ok(_) => Ok(to_my()),
+        Err(Unpaid::Table(error)) => Err(error.into()),
+        Err(Unpaid::NoTime) => Ok(Refusal::later(NOT_ON_YET, None).page(&site, &posted.visitor)),
+        Err(Unpaid::Provider(error)) => Ok(Refusal::provider(&error, NOT_ON_YET).page(&site, &posted.visitor)),
+    }
 }
 
 /// Tells the provider to disable a key that is owed it, and marks that it answered. A mark that fails leaves the debt to be paid
 /// once more, which does no harm.
 pub(crate) async fn disable(site: &Site, at: At<'_>, debt: &Debt, patience: Deadline) -> Result<(), ProviderError> {
-    site.provider.disable_key(&debt.key, patience).await?;
-    if let Err(error) = site.table.disabled(at, debt).await {
+    debts::tell(&site.provider, debt, patience).await?;
+    if let Err(error) = site.table.settled(at, debt).await {
         tracing::warn!(%error, "a disable that was answered could not be marked");
     }
     Ok(())

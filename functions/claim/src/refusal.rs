@@ -106,7 +106,7 @@ impl Refusal {
 /// Why a key that was set aside is not resumed.
 pub(crate) fn why_not_resumed(refused: &ReleaseRefused) -> &'static str {
     match refused {
-        ReleaseRefused::NotHeld { .. } => "Your key is not set aside for disuse, so there is nothing to resume.",
+        ReleaseRefused::NotHeld => "Your key is not set aside for disuse, so there is nothing to resume.",
         ReleaseRefused::Over => "This programme is over for you.",
         ReleaseRefused::PotExhausted => {
             "All the money of this programme is promised to others now. Ask the people who run it."

@@ -3,7 +3,7 @@
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{
-    Announced, Announcement, BeginRefused, HoldKind, ReleaseRefused, State, Stopped, View,
+    Announced, Announcement, BeginRefused, HoldKind, ReleaseRefused, State, Stopped, Switch, View,
 };
 use bursar_core::domain::limit::wanted_limit;
 use bursar_core::domain::term::Term;
@@ -100,6 +100,9 @@ fn live(view: &View, now: Timestamp) -> String {
     }
     if let Some(used_up) = used_up(view, now) {
         return format!("{} Requests with your key are refused until there is more.", why_not(&used_up, term));
+    }
+    if view.grant.debts().any(|debt| debt.switch == Switch::On) {
+        return "Your key is being switched on again at the provider, which may take some minutes.".to_owned();
     }
     let shown = view.grant.live().and_then(|live| live.shown_at).map(|shown| time_in(shown, term.timezone()));
     let shown = shown.map_or(String::new(), |shown| format!(" It was shown on {shown}, and nobody can show it again."));

@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use bursar_core::domain::audit::{Act, Entry};
-use bursar_core::domain::grant::{Gone, State as GrantState, View};
+use bursar_core::domain::grant::{Disable, Gone, State as GrantState, View};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::role::Role;
 use bursar_core::web::{Answer, Fault, Frame, Site, Visitor};
@@ -105,7 +105,12 @@ pub(crate) async fn show(
             .map(|reading| reading.used.counted(programme.settings.byok));
         Key {
             state: match attempt.gone {
-                _ if grant.live() == Some(attempt) => "in use",
+                _ if grant.live() == Some(attempt) => match attempt.disable {
+                    Disable::No => "in use",
+                    Disable::Owed { .. } => "held, and still to be switched off",
+                    Disable::Done { .. } => "held",
+                    Disable::Lifted { .. } => "still to be switched on",
+                },
                 None => "retired",
                 Some(Gone::Missing) => "not at the provider any more",
                 Some(Gone::Purged) => "deleted at the provider",

@@ -1,5 +1,5 @@
-//! What people with a role do to one grant. The table comes first, the provider after it in the same request; a disable that fails is
-//! repeated by the work, an enable by pressing again.
+//! What people with a role do to one grant. The table comes first, the provider after it in the same request; what fails there is
+//! repeated by the work.
 
 use std::time::Duration;
 
@@ -7,10 +7,9 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::deadline::Deadline;
-use bursar_core::disables;
+use bursar_core::debts::{self, Unpaid};
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{CapRefused, HoldKind, HoldRefused, ReleaseRefused, State as GrantState, View};
-use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::limit;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::role::Role;
@@ -71,7 +70,7 @@ impl Press<'_> {
             Outcome::Refused(HoldRefused::Over | HoldRefused::NoKey) => Ok(self.over()),
             // Pressed again, it repeats a disable that failed.
             Outcome::Done(_) | Outcome::Refused(HoldRefused::AlreadyHeld) => {
-                disables::now_or_later(&self.site.table, &self.site.provider, self.at).await;
+                debts::now_or_later(&self.site.table, &self.site.provider, self.at).await;
                 Ok(self.done())
             }
         }
@@ -88,13 +87,11 @@ impl Press<'_> {
             Outcome::Refused(ReleaseRefused::PotExhausted) => {
                 Ok(self.refuse("The pot has no room for this grant now. Raise the pot, or give back other places."))
             }
-            Outcome::Refused(ReleaseRefused::NotHeld { enable: None }) if holds.dropped => {
+            Outcome::Refused(ReleaseRefused::NotHeld) if holds.dropped => {
                 Ok(self.refuse("It is not paused: it was dropped from the roster."))
             }
-            Outcome::Done(Some(key)) | Outcome::Refused(ReleaseRefused::NotHeld { enable: Some(key) }) => {
-                self.enable(&key).await
-            }
-            Outcome::Done(None) | Outcome::Refused(ReleaseRefused::NotHeld { enable: None }) => Ok(self.done()),
+            // Pressed again, it repeats an enable that failed.
+            Outcome::Done(_) | Outcome::Refused(ReleaseRefused::NotHeld) => self.enable().await,
         }
     }
 
@@ -114,7 +111,7 @@ impl Press<'_> {
         match self.site.table.revoke(self.at, self.by, self.reason()).await? {
             Outcome::NoSuchGrant => Ok(self.site.not_found()),
             Outcome::Done(_) | Outcome::Refused(_) => {
-                disables::now_or_later(&self.site.table, &self.site.provider, self.at).await;
+                debts::now_or_later(&self.site.table, &self.site.provider, self.at).await;
                 Ok(self.done())
             }
         }
@@ -205,12 +202,13 @@ impl Press<'_> {
         }
     }
 
-    async fn enable(&self, key: &KeyHash) -> Answer {
-        match self.site.provider.patch_key(key, KeyPatch::disabled(false), self.patience()).await {
+    async fn enable(&self) -> Answer {
+        match debts::pay(&self.site.table, &self.site.provider, self.at, |_| true).await {
             Ok(_) => Ok(self.done()),
+            Err(Unpaid::Table(error)) => Err(error.into()),
             Err(error) => {
                 tracing::warn!(grant = %self.at.grant, %error, "a key is not enabled yet");
-                let why = "It is resumed here, but the provider did not answer. Press resume again, or the key stays disabled.";
+                let why = "It is resumed here, but the provider did not switch the key on. It is asked again each minute; nothing more is to be done.";
                 Ok(self.site.refuse(StatusCode::BAD_GATEWAY, "The key is not enabled yet", why))
             }
         }

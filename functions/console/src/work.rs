@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use bursar_core::deadline::Deadline;
-use bursar_core::disables;
+use bursar_core::debts;
 use bursar_core::store::{At, JobState};
 use bursar_core::web::Site;
 use futures_util::StreamExt;
@@ -17,7 +17,7 @@ use crate::{guardrails, import};
 /// What one round of work did.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Report {
-    pub(crate) disabled: u32,
+    pub(crate) paid: u32,
     pub(crate) still_owed: u32,
     /// The jobs that were carried on, by how they stand now.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -35,7 +35,7 @@ const LEFT_FOR_THE_REST: Duration = Duration::from_secs(2);
 
 pub(crate) async fn round(site: &Site, deadline: Deadline) -> Result<Report> {
     let mut report = Report::default();
-    owed_disables(site, &mut report, deadline).await?;
+    debts_of_grants(site, &mut report, deadline).await?;
     if deadline.leaves(LEFT_FOR_THE_REST) {
         report.guardrails = guardrails::make_missing(site, deadline).await?;
         jobs(site, &mut report, deadline).await?;
@@ -43,22 +43,22 @@ pub(crate) async fn round(site: &Site, deadline: Deadline) -> Result<Report> {
     Ok(report)
 }
 
-/// Tells the provider to disable each key that is owed it, oldest debt first.
-async fn owed_disables(site: &Site, report: &mut Report, deadline: Deadline) -> Result<()> {
+/// Tells the provider to disable each key that is owed it, or to enable it, oldest debt first.
+async fn debts_of_grants(site: &Site, report: &mut Report, deadline: Deadline) -> Result<()> {
     let now = site.clock.now();
-    let owing = site.table.grants_owing_disables(AT_ONCE).await?;
+    let owing = site.table.grants_in_debt(AT_ONCE).await?;
     let rounds = owing.into_iter().map(|(programme, grant)| async move {
         let at = At { programme: &programme, grant: &grant, now, deadline };
-        let outcome = disables::disable_all(&site.table, &site.provider, at).await;
+        let outcome = debts::pay(&site.table, &site.provider, at, |_| true).await;
         if let Err(error) = &outcome {
-            tracing::warn!(%grant, error = format!("{error:#}"), "a disable is still owed");
+            tracing::warn!(%grant, %error, "the provider was not told what it is owed");
         }
         outcome
     });
     let mut rounds = futures_util::stream::iter(rounds).buffer_unordered(SIDE_BY_SIDE);
     while let Some(outcome) = rounds.next().await {
         match outcome {
-            Ok(disabled) => report.disabled += disabled,
+            Ok(paid) => report.paid += paid,
             Err(_) => report.still_owed += 1,
         }
     }

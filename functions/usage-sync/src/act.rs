@@ -3,9 +3,9 @@
 
 use anyhow::{Context, Result, ensure};
 use bursar_core::deadline::Deadline;
-use bursar_core::disables::disable_all;
+use bursar_core::debts;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{Found, HoldKind, Listed, Rule, State, Stopped, View, Wanted};
+use bursar_core::domain::grant::{Found, HoldKind, Listed, Rule, State, Stopped, Switch, View, Wanted};
 use bursar_core::domain::id::Epoch;
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::money::Usd;
@@ -154,7 +154,8 @@ impl Run<'_> {
 
     /// Tells the provider to disable what the grant owes by now.
     async fn disable(&self, at: At<'_>) -> Result<()> {
-        Box::pin(disable_all(self.table, self.provider, at)).await.map(drop)
+        Box::pin(debts::pay(self.table, self.provider, at, |debt| debt.switch == Switch::Off)).await?;
+        Ok(())
     }
 
     /// Asks for one key that was listed as disabled, or not at all. What was recorded meanwhile goes before what was found.

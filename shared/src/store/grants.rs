@@ -57,23 +57,18 @@ impl Table {
         self.act(at, |view| view.give_up(begun, how, key, why, at.now).map(leaving).ok_or(Unchanged)).await
     }
 
-    /// Marks that the provider answered a disable.
-    pub async fn disabled(&self, at: At<'_>, debt: &Debt) -> OnGrant<Unchanged> {
-        self.act(at, |view| view.disabled(debt, at.now).map(leaving).ok_or(Unchanged)).await
+    /// Marks that the provider answered what it was owed.
+    pub async fn settled(&self, at: At<'_>, debt: &Debt) -> OnGrant<Unchanged> {
+        self.act(at, |view| view.settled(debt, at.now).map(leaving).ok_or(Unchanged)).await
     }
 
     pub async fn hold(&self, at: At<'_>, kind: HoldKind, by: &Actor, why: Option<&str>) -> OnGrant<HoldRefused> {
         self.act(at, |view| view.hold(kind, by, why, at.now).map(leaving)).await
     }
 
-    /// Takes a hold off. The key that comes with it is to be enabled now.
-    pub async fn release(
-        &self,
-        at: At<'_>,
-        kind: HoldKind,
-        by: &Actor,
-    ) -> Result<Outcome<Option<KeyHash>, ReleaseRefused>, StoreError> {
-        self.act(at, |view| view.release(kind, by, at.now)).await
+    /// Takes a hold off.
+    pub async fn release(&self, at: At<'_>, kind: HoldKind, by: &Actor) -> OnGrant<ReleaseRefused> {
+        self.act(at, |view| view.release(kind, by, at.now).map(leaving)).await
     }
 
     /// Ends the live key; the student may press again.

@@ -51,8 +51,8 @@ pub trait Stored: Serialize + DeserializeOwned {
 /// What an item can wait for in the index `due`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Queue {
-    /// The provider is to be told to disable a key.
-    Disable,
+    /// The provider is to be told to disable a key, or to enable it.
+    Debt,
     UrgentMail,
     BulkMail,
     /// Mail that was given up, for somebody to look at.
@@ -206,7 +206,7 @@ impl Stored for Grant {
         keys::grant(&self.programme, &self.id)
     }
     fn due(&self) -> Option<(Queue, Timestamp)> {
-        self.owed_disables().map(|debt| (Queue::Disable, debt.since)).min_by_key(|(_, since)| *since)
+        self.debts().map(|debt| (Queue::Debt, debt.since)).min_by_key(|(_, since)| *since)
     }
 }
 
@@ -346,7 +346,7 @@ impl Run {
 impl Queue {
     pub fn as_str(self) -> &'static str {
         match self {
-            Queue::Disable => "disable",
+            Queue::Debt => "debt",
             Queue::UrgentMail => "mail-urgent",
             Queue::BulkMail => "mail-bulk",
             Queue::DeadMail => "mail-dead",

@@ -179,11 +179,17 @@ pub fn crossing(programme: &ProgrammeId, scope: &Scope, window: Window, limit: U
 
 /// Where the crossings of one limit in one window lie, and what their sort keys begin with.
 pub fn crossings_of(programme: &ProgrammeId, scope: &Scope, window: Window, limit: Usd) -> Key {
+    let Key { pk, sk } = all_crossings_of(programme, scope);
+    key(pk, format!("{sk}{window}#{}#", limit.micros()))
+}
+
+/// The same of all limits in all windows.
+pub fn all_crossings_of(programme: &ProgrammeId, scope: &Scope) -> Key {
     let (partition, whose) = match scope {
         Scope::Pot => (programme_partition(programme), "pot"),
         Scope::Cap(grant) => (grant_partition_of(programme, grant), grant.as_str()),
     };
-    key(partition, format!("{CROSSINGS}{whose}#{window}#{}#", limit.micros()))
+    key(partition, format!("{CROSSINGS}{whose}#"))
 }
 
 /// By day first, so that the newest are together.

@@ -92,15 +92,15 @@ impl Table {
         Ok(grants.into_iter().map(with_readings).collect())
     }
 
-    /// The grants that owed the provider a disable a moment ago, longest owed first; at most `limit`.
-    pub async fn grants_owing_disables(&self, limit: i32) -> Result<Vec<(ProgrammeId, GrantId)>, StoreError> {
+    /// The grants that owed the provider something a moment ago, longest owed first; at most `limit`.
+    pub async fn grants_in_debt(&self, limit: i32) -> Result<Vec<(ProgrammeId, GrantId)>, StoreError> {
         let page = self
             .client
             .query()
             .table_name(&self.name)
             .index_name("due")
             .key_condition_expression("queue = :queue")
-            .expression_attribute_values(":queue", AttributeValue::S(Queue::Disable.as_str().to_owned()))
+            .expression_attribute_values(":queue", AttributeValue::S(Queue::Debt.as_str().to_owned()))
             .limit(limit)
             .send()
             .await

@@ -9,7 +9,7 @@ use super::keys;
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
 use crate::domain::crossing::{Crossing, Scope, Told};
-use crate::domain::id::{PersonId, ProgrammeId};
+use crate::domain::id::{GrantId, PersonId, ProgrammeId};
 use crate::domain::money::Usd;
 use crate::domain::window::Window;
 
@@ -38,6 +38,16 @@ impl Table {
         limit: Usd,
     ) -> Result<Vec<Crossing>, StoreError> {
         let of_it = keys::crossings_of(programme, scope, window, limit);
+        self.query(&of_it.pk, &of_it.sk).await
+    }
+
+    /// All crossings of one student's caps.
+    pub async fn crossings_of_grant(
+        &self,
+        programme: &ProgrammeId,
+        grant: &GrantId,
+    ) -> Result<Vec<Crossing>, StoreError> {
+        let of_it = keys::all_crossings_of(programme, &Scope::Cap(grant.clone()));
         self.query(&of_it.pk, &of_it.sk).await
     }
 

@@ -72,7 +72,7 @@ pub(super) fn revoked_is_terminal(step: &Step<'_>) -> Vec<String> {
         for attempt in &new.attempts {
             let key = attempt.key.as_ref().and_then(|key| now.key(key)).filter(|key| now.is_enabled(key));
             let excused = match attempt.disable {
-                Disable::No => false,
+                Disable::No | Disable::Lifted { .. } => false,
                 Disable::Owed { .. } => true,
                 Disable::Done { .. } => !step.synced,
             };

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bursar_core::domain::audit::Act;
-use bursar_core::domain::grant::{AttemptState, Disable, GRACE, LEASE, State};
+use bursar_core::domain::grant::{AttemptState, Disable, GRACE, State};
 use bursar_core::domain::id::{GrantId, KeyName, ProgrammeId};
 
 use super::snapshot::ProviderKey;
@@ -77,7 +77,8 @@ fn accounted_for(step: &Step<'_>, name: &KeyName, hash: &str) -> Result<(), &'st
         Disable::Owed { .. } => Ok(()),
         Disable::Done { .. } if step.synced => Err("it was disabled, and a complete sync left it so"),
         Disable::Done { .. } => Ok(()),
-        Disable::No if is_live && grant.holds.is_empty() => Ok(()),
+        Disable::No | Disable::Lifted { .. } if is_live && grant.holds.is_empty() => Ok(()),
+        Disable::Lifted { .. } => Err("it is owed an enable, and nobody may use it"),
         Disable::No if attempt.state == AttemptState::Shown => Err("it is not live, and nobody owes its disable"),
         Disable::No if step.synced && now.at >= attempt.begun_at + GRACE => {
             Err("nobody was shown it, its attempt is older than the grace, and a complete sync left it so")
@@ -98,7 +99,7 @@ pub(super) fn live_is_ended_by_nobody_in_passing(step: &Step<'_>) -> Vec<String>
             wrong.push(format!("{} names key {key}, which the provider never made", named(grant)));
         }
         let listed = now.key(key).filter(|listed| listed.disabled && !listed.deleted);
-        let about_to_be = grant.live().is_some_and(|live| live.resumed_at.is_some_and(|at| now.at < at + LEASE));
+        let about_to_be = grant.live().is_some_and(|live| matches!(live.disable, Disable::Lifted { .. }));
         if step.synced && grant.holds.is_empty() && listed.is_some() && !about_to_be {
             wrong.push(format!("{} names key {key}, which is disabled, and a complete sync left it so", named(grant)));
         }

@@ -13,7 +13,7 @@ use super::Snapshot;
 /// The grant without what marks change.
 pub(super) fn without(grant: &Grant) -> Grant {
     let unmarked = |attempt: &Attempt| Attempt {
-        disable: if attempt.disable == Disable::No { Disable::No } else { Disable::Done { at: attempt.begun_at } },
+        disable: if attempt.disable.is_wanted() { Disable::Done { at: attempt.begun_at } } else { Disable::No },
         gone: None,
         announced: Announcements::default(),
         ..attempt.clone()
@@ -21,8 +21,8 @@ pub(super) fn without(grant: &Grant) -> Grant {
     Grant { version: 0, attempts: grant.attempts.iter().map(unmarked).collect(), ..grant.clone() }
 }
 
-/// How many marks there may have been between the two: a disable that was answered, or is owed again; a retired key that was found
-/// gone; and as many announcements as are owed to be mailed. Where acts with an entry came between, they may have done some of it.
+/// How many marks there may have been between the two: a disable or an enable that was answered, or is owed again; a retired key that
+/// was found gone; and as many announcements as are owed to be mailed. Where acts with an entry came between, they may have done some of it.
 pub(super) fn between(
     old: &Grant,
     new: &Grant,
@@ -40,11 +40,14 @@ pub(super) fn between(
         let is_recorded = was.is_none_or(|was| was.key.is_none()) && told(Act::Recovered) > 0;
         let (answered, owed_again) = match (was.map_or(Disable::No, |was| was.disable), attempt.disable) {
             (was, is) if was == is => (0, 0),
-            (_, Disable::No) | (Disable::No, Disable::Owed { .. }) => (0, 0),
+            (Disable::No | Disable::Lifted { .. }, Disable::Owed { .. }) => (0, 0),
+            (Disable::Owed { .. } | Disable::Done { .. }, Disable::Lifted { .. }) => (0, 0),
             (_, Disable::Done { .. }) if is_recorded => (0, 0),
-            (Disable::No | Disable::Owed { .. }, Disable::Done { .. }) => (1, 0),
-            (Disable::Done { .. }, Disable::Owed { .. }) => (0, 1),
-            (Disable::Done { .. }, Disable::Done { .. }) | (Disable::Owed { .. }, Disable::Owed { .. }) => (1, 1),
+            (_, Disable::No) => (1, 0),
+            (Disable::No | Disable::Owed { .. } | Disable::Lifted { .. }, Disable::Done { .. }) => (1, 0),
+            (Disable::Done { .. } | Disable::Owed { .. }, Disable::Owed { .. }) => (0, 1),
+            (Disable::No | Disable::Lifted { .. }, Disable::Lifted { .. }) => (0, 1),
+            (Disable::Done { .. }, Disable::Done { .. }) => (1, 1),
         };
         // Whatever finds a key gone settles its disable; whatever sweeps, releases or recovers leads to another debt.
         let is_told_gone = told(Act::Stopped) + told(Act::Purged) > 0;
@@ -52,12 +55,14 @@ pub(super) fn between(
         least += if is_gone { 0 } else { answered };
         least += if owes_by_entry { 0 } else { owed_again };
         least += u64::from(is_gone && !is_told_gone);
-        most += answered + owed_again + u64::from(is_gone);
+        // What was owed may have been answered before it was owed anew.
+        let was_owed = was.is_some_and(|was| matches!(was.disable, Disable::Owed { .. }));
+        most += answered + owed_again * (1 + u64::from(was_owed)) + u64::from(is_gone);
         // A runner that was overtaken and the one after it may each find enabled what the other disables just then.
         most += if attempt.disable == Disable::No { 0 } else { 2 * overtaken(before, now) };
     }
-    // A disable that was answered and then lifted in the same step leaves no mark.
-    least..=most + told(Act::Released)
+    // A disable that was answered and then lifted in the same step leaves no mark, nor does an enable that was answered before it.
+    least..=most + 2 * told(Act::Released)
 }
 
 /// How many runners of the sync began in the step after the first.

@@ -170,10 +170,10 @@ fn wrong_with(grant: &Grant, past: &Past) -> Vec<String> {
                 Disable::Done { .. } => true,
                 // It was found enabled again afterwards.
                 Disable::Owed { since } => past.given_back_at.is_some_and(|given_back| given_back <= since),
-                Disable::No => false,
+                Disable::No | Disable::Lifted { .. } => false,
             });
             must(grant.has_place || spent_out, "gave its place in the pot back while its key can spend");
-            let owed = live.is_none_or(|live| live.disable != Disable::No);
+            let owed = live.is_none_or(|live| live.disable.is_wanted());
             must(owed != grant.holds.is_empty(), "disables its live key without a hold, or does not with one");
         }
         State::Revoked | State::Ended => {}
@@ -188,7 +188,7 @@ fn wrong_with(grant: &Grant, past: &Past) -> Vec<String> {
         };
         let is_shown = attempt.state == AttemptState::Shown;
         let is_live = matches!(&grant.state, State::Live { key } if attempt.key.as_ref() == Some(key));
-        let is_owed = attempt.disable != Disable::No;
+        let is_owed = attempt.disable.is_wanted();
         must(attempt.shown_at.is_some() == is_shown, "does not say truly when it was shown");
         let has_limit = attempt.limit.is_some() || recovered;
         must(!is_shown || (attempt.key.is_some() && has_limit), "was shown without a key or its limit");

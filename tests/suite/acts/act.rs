@@ -21,7 +21,7 @@ pub(crate) enum Act {
     Begin(GrantId, Press),
     Record(GrantId, Begun, Minted),
     GiveUp(GrantId, Begun, GaveUp, Option<KeyHash>),
-    Disabled(GrantId, Debt),
+    Settled(GrantId, Debt),
     Hold(GrantId, HoldKind),
     Release(GrantId, HoldKind),
     Stop(GrantId, Stopped),
@@ -111,9 +111,9 @@ impl Act {
             Act::GiveUp(who, begun, how, key) => {
                 said(table.give_up(at(who), begun, *how, key.as_ref(), WHY).await?, left)
             }
-            Act::Disabled(who, debt) => said(table.disabled(at(who), debt).await?, left),
+            Act::Settled(who, debt) => said(table.settled(at(who), debt).await?, left),
             Act::Hold(who, kind) => said(table.hold(at(who), *kind, &actor, Some(WHY)).await?, left),
-            Act::Release(who, kind) => said(table.release(at(who), *kind, &actor).await?, enabling),
+            Act::Release(who, kind) => said(table.release(at(who), *kind, &actor).await?, left),
             Act::Stop(who, why) => said(table.stop(at(who), *why, &Actor::Student).await?, left),
             Act::Revoke(who) => said(table.revoke(at(who), &actor, Some(WHY)).await?, left),
             Act::End(who) => said(table.end(at(who), &Actor::Rule).await?, left),
@@ -182,7 +182,7 @@ impl Act {
             Act::Begin(who, ..)
             | Act::Record(who, ..)
             | Act::GiveUp(who, ..)
-            | Act::Disabled(who, ..)
+            | Act::Settled(who, ..)
             | Act::Hold(who, ..)
             | Act::Release(who, ..)
             | Act::Stop(who, ..)
@@ -219,7 +219,7 @@ impl Act {
     }
 
     fn is_mark(&self) -> bool {
-        matches!(self, Act::Disabled(..) | Act::DisableAgain(..) | Act::FoundGone(..))
+        matches!(self, Act::Settled(..) | Act::DisableAgain(..) | Act::FoundGone(..))
     }
 
     /// What a write comes to that takes effect and leaves the act not knowing it: where a condition of it can tell afterwards, somebody in
@@ -236,7 +236,7 @@ impl Act {
     pub(crate) fn may_deny(&self) -> Option<String> {
         match self {
             Act::Note(_) => Some("NotNewer".to_owned()),
-            Act::Disabled(..) | Act::DisableAgain(..) => Some(refused(Unchanged)),
+            Act::Settled(..) | Act::DisableAgain(..) => Some(refused(Unchanged)),
             // Its own write moved the grant.
             Act::FoundGone(..) => Some(refused(NotAsRead::Moved)),
             _ => None,
@@ -283,10 +283,6 @@ pub(super) fn left(grant: &Grant) -> String {
 
 pub(super) fn followed(grant: &Grant, rule: Rule) -> String {
     format!("{rule:?} {}", left(grant))
-}
-
-pub(super) fn enabling(enable: &Option<KeyHash>) -> String {
-    format!("enable {enable:?}")
 }
 
 pub(super) fn begun_text(begun: &Begun) -> String {

@@ -1,7 +1,7 @@
 //! What these tests found, kept as it was found.
 
 use bursar_core::domain::audit;
-use bursar_core::domain::grant::{Debt, HoldKind};
+use bursar_core::domain::grant::{Debt, HoldKind, Switch};
 use bursar_core::domain::id::Epoch;
 use bursar_core::domain::money::Usd;
 use bursar_local::gate::Matcher;
@@ -80,12 +80,12 @@ async fn a_disable_that_was_answered_for_an_earlier_pause_does_not_settle_a_late
     let lane = Lane::open().await;
     let mut case = lane.case(&Setting::Live.world()).await;
     let first = case.now();
-    let sent = Debt { epoch: Epoch::new(1), key: key_of(&ada(), Epoch::new(1)), since: first };
+    let sent = Debt { epoch: Epoch::new(1), key: key_of(&ada(), Epoch::new(1)), switch: Switch::Off, since: first };
     for (second, act) in [
         (0, Act::Hold(ada(), HoldKind::Paused)),
         (1, Act::Release(ada(), HoldKind::Paused)),
         (2, Act::Hold(ada(), HoldKind::Paused)),
-        (3, Act::Disabled(ada(), sent)),
+        (3, Act::Settled(ada(), sent)),
     ] {
         case.set_now(first + i64::from(second).seconds());
         let mut actor = case.actor();

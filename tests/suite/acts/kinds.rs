@@ -1,6 +1,6 @@
 //! Every act of the table, by what it does, with the settings in which it can be done and what it is then told.
 
-use bursar_core::domain::grant::{Begun, Debt, GaveUp, HoldKind, Press, PressKind, Stopped};
+use bursar_core::domain::grant::{Begun, Debt, GaveUp, HoldKind, Press, PressKind, Stopped, Switch};
 use bursar_core::domain::id::{Epoch, GrantId};
 use bursar_core::domain::money::Usd;
 use bursar_core::store::items::Lease;
@@ -22,6 +22,7 @@ pub(super) enum Kind {
     Unknown,
     Lost,
     Disabled,
+    Enabled,
     Pause,
     Drop,
     Disuse,
@@ -59,7 +60,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Kind; 41] = [
+    pub(super) const ALL: [Kind; 42] = [
         Kind::Reveal,
         Kind::Replace,
         Kind::Record,
@@ -67,6 +68,7 @@ impl Kind {
         Kind::Unknown,
         Kind::Lost,
         Kind::Disabled,
+        Kind::Enabled,
         Kind::Pause,
         Kind::Drop,
         Kind::Disuse,
@@ -151,7 +153,7 @@ impl Kind {
     pub(super) fn settings(self) -> &'static [Setting] {
         use Setting::{
             Announced, Closed, ClosedMinting, Disused, Dropped, Extended, Forsaken, ForsakenReplacing, Idle, Invited,
-            Leaked, Live, Minting, Nothing, OutOfUse, Over, Paused, Replacing, TooLate, Unshown, Unused,
+            Leaked, Live, Minting, Nothing, OutOfUse, Over, Paused, Replacing, Resumed, TooLate, Unshown, Unused,
         };
         match self {
             Kind::Reveal => &[Invited, Forsaken, Unshown],
@@ -159,6 +161,7 @@ impl Kind {
             Kind::Record => &[Minting, Replacing, Forsaken],
             Kind::Refused | Kind::Unknown | Kind::Lost => &[Minting, Replacing],
             Kind::Disabled => &[Leaked, Replacing, Unshown],
+            Kind::Enabled => &[Resumed],
             Kind::Pause | Kind::Drop => &[Live, Minting],
             Kind::Disuse | Kind::Stop => &[Live],
             Kind::Resume => &[Paused],
@@ -217,7 +220,11 @@ impl Kind {
             nonce: last.map_or_else(|| "fe00000000000000".parse().unwrap(), |attempt| attempt.nonce.clone()),
             to_retire: Vec::new(),
         };
-        let owing = grant.and_then(|grant| grant.owed_disables().next());
+        let answered = |switch| {
+            let owing = grant.and_then(|grant| grant.debts().find(|debt| debt.switch == switch));
+            let nobodys = Debt { epoch, key: key_of(&who, epoch), switch, since: now };
+            Act::Settled(who.clone(), owing.unwrap_or(nobodys))
+        };
         let key = || key_of(&who, epoch);
         let version = world.programmes.get(&programme()).map_or(1, |programme| programme.version);
         let lease = || {
@@ -231,10 +238,8 @@ impl Kind {
             Kind::Refused => Act::GiveUp(who.clone(), begun(), GaveUp::Refused, Some(key())),
             Kind::Unknown => Act::GiveUp(who.clone(), begun(), GaveUp::Unknown, None),
             Kind::Lost => Act::GiveUp(who.clone(), begun(), GaveUp::Lost, Some(key())),
-            Kind::Disabled => {
-                let nobodys = Debt { epoch, key: key(), since: now };
-                Act::Disabled(who.clone(), owing.unwrap_or(nobodys))
-            }
+            Kind::Disabled => answered(Switch::Off),
+            Kind::Enabled => answered(Switch::On),
             Kind::Pause => Act::Hold(who, HoldKind::Paused),
             Kind::Drop => Act::Hold(who, HoldKind::Dropped),
             Kind::Disuse => Act::Hold(who, HoldKind::Unused),

@@ -11,8 +11,8 @@ use bursar_core::store::{Closed, NewPerson, NotAsRead, Noted, PotSet, Saved, Unc
 use jiff::Timestamp;
 
 use super::act::{
-    Act, LEASE, NO_SUCH_GRANT, TABLE, WHY, acquired, begun_text, done, enabling, faculty, followed, grant_of, left,
-    refused, saved,
+    Act, LEASE, NO_SUCH_GRANT, TABLE, WHY, acquired, begun_text, done, faculty, followed, grant_of, left, refused,
+    saved,
 };
 use super::world::World;
 
@@ -69,13 +69,10 @@ impl Act {
                 let (change, begun) = view.begin(*press, nonce, now).map_err(refused)?;
                 return Ok((change, done(begun_text(&begun)), Some(begun)));
             }
-            Act::Release(_, kind) => {
-                let (change, enable) = view.release(*kind, by, now).map_err(refused)?;
-                return Ok((change, done(enabling(&enable)), None));
-            }
+            Act::Release(_, kind) => view.release(*kind, by, now).map_err(refused),
             Act::Record(_, begun, minted) => view.record(begun, minted, now).map_err(refused),
             Act::GiveUp(_, begun, how, key) => unchanged(view.give_up(begun, *how, key.as_ref(), WHY, now)),
-            Act::Disabled(_, debt) => unchanged(view.disabled(debt, now)),
+            Act::Settled(_, debt) => unchanged(view.settled(debt, now)),
             Act::Hold(_, kind) => view.hold(*kind, by, why, now).map_err(refused),
             Act::Stop(_, stopped) => unchanged(view.stop(*stopped, &Actor::Student, now)),
             Act::Revoke(_) => unchanged(view.revoke(by, why, now)),

@@ -82,11 +82,19 @@ impl Script {
                 }
                 Some(())
             }
-            Script::HoldsAndReleases(kind) => part.all([Act::Hold(ada(), kind), Act::Release(ada(), kind)]).await,
+            Script::HoldsAndReleases(kind) => {
+                for act in [Act::Hold(ada(), kind), Act::Release(ada(), kind)] {
+                    let left = part.asks(act).await?;
+                    part.pays(&ada(), debts(&left)).await?;
+                }
+                Some(())
+            }
             Script::GoesOutOfUse => {
                 let held = part.asks(Act::Hold(ada(), HoldKind::Unused)).await?;
                 part.pays(&ada(), debts(&held)).await?;
-                part.all([Act::GiveBackPlace(ada()), Act::Release(ada(), HoldKind::Unused)]).await
+                part.all([Act::GiveBackPlace(ada())]).await?;
+                let resumed = part.asks(Act::Release(ada(), HoldKind::Unused)).await?;
+                part.pays(&ada(), debts(&resumed)).await
             }
             Script::Leaks => {
                 let stopped = part.asks(Act::Stop(ada(), Stopped::Leaked)).await?;
@@ -127,7 +135,7 @@ impl Script {
             }
             Script::Works => {
                 let lease = part.runs().await?;
-                let owed = part.grant().owed_disables().collect();
+                let owed = part.grant().debts().collect();
                 part.pays(&ada(), owed).await?;
                 part.all([Act::ReleaseLease(lease)]).await
             }
@@ -191,7 +199,7 @@ impl Part<'_> {
 
     /// Marks that the provider answered these.
     async fn pays(&mut self, who: &GrantId, debts: Vec<Debt>) -> Option<()> {
-        self.all(debts.into_iter().map(|debt| Act::Disabled(who.clone(), debt))).await
+        self.all(debts.into_iter().map(|debt| Act::Settled(who.clone(), debt))).await
     }
 
     /// Takes the runners' lease, which all runners here share, and tells what is known of it.
@@ -207,5 +215,5 @@ impl Part<'_> {
 fn debts(ended: &Ended) -> Vec<Debt> {
     let Ended::Said(said, _) = ended else { return Vec::new() };
     let grant = said.strip_prefix("done: ").map(|left| serde_json::from_str::<Grant>(left).unwrap());
-    grant.map_or_else(Vec::new, |grant| grant.owed_disables().collect())
+    grant.map_or_else(Vec::new, |grant| grant.debts().collect())
 }

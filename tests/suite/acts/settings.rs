@@ -37,6 +37,8 @@ pub(crate) enum Setting {
     /// Whoever replaced the key died two hours ago.
     ForsakenReplacing,
     Paused,
+    /// Paused and resumed; the key is still to be enabled.
+    Resumed,
     Dropped,
     /// Held for disuse; the key is still to be disabled.
     Unused,
@@ -62,7 +64,7 @@ pub(crate) enum Setting {
 }
 
 impl Setting {
-    pub(crate) const ALL: [Setting; 21] = [
+    pub(crate) const ALL: [Setting; 22] = [
         Setting::Nothing,
         Setting::Invited,
         Setting::Minting,
@@ -72,6 +74,7 @@ impl Setting {
         Setting::Replacing,
         Setting::ForsakenReplacing,
         Setting::Paused,
+        Setting::Resumed,
         Setting::Dropped,
         Setting::Unused,
         Setting::OutOfUse,
@@ -110,7 +113,7 @@ impl Setting {
         let out_of_use = || {
             let world = hold(HoldKind::Unused);
             let debt = world.grants[&ada()].owed_disables().next().unwrap();
-            world.does(&Act::Disabled(ada(), debt), minutes_ago(4))
+            world.does(&Act::Settled(ada(), debt), minutes_ago(4))
         };
         let world = match self {
             Setting::Nothing => return (World::default(), now),
@@ -124,6 +127,7 @@ impl Setting {
                 claimed(&open(), begin + 30.minutes()).begins(PressKind::Replace, minutes_ago(120))
             }
             Setting::Paused => hold(HoldKind::Paused),
+            Setting::Resumed => hold(HoldKind::Paused).does(&Act::Release(ada(), HoldKind::Paused), minutes_ago(3)),
             Setting::Dropped => hold(HoldKind::Dropped),
             Setting::Unused => hold(HoldKind::Unused),
             Setting::OutOfUse => out_of_use(),

@@ -1,8 +1,11 @@
 //! What is stored about somebody, as they read it.
 
+use bursar_core::domain::crossing::{Crossing, Scope};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::window::Window;
 use bursar_local::settle::LIMIT;
 use bursar_tests::visitor::Visitor;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Scene, end, minutes, stack};
 
@@ -75,6 +78,7 @@ async fn what_is_stored_about_somebody_is_there_to_read() {
               "as_of": "<time>"
             }
           ],
+          "thresholds_passed": [],
           "history": [
             {
               "at": "<time>",
@@ -137,11 +141,41 @@ async fn what_is_stored_about_somebody_is_there_to_read() {
         "Mails are kept for 90 days after they were written, and a request for a link for an hour.",
         "A session, a link and a code are stored as hashes only. Other sessions of this address end by themselves, at the latest eight hours after signing in.",
         "A roster that the staff uploads is kept for a day or two, and may name you.",
+        "What staff ask of the admins is kept for a month with the address of whoever asked.",
         "Sums over a programme or a group name nobody.",
         "Deleted entries leave the backups of the table after 35 days."
       ]
     }
     "#);
+    stack.ses.unread();
+    end(stack).await;
+}
+
+#[tokio::test]
+async fn which_thresholds_of_their_cap_somebody_passed_is_there_to_read() {
+    let stack = stack().await;
+    let scene = Scene::over(&stack).await;
+    let (grant, ada) = scene.student("ada@example.edu").await;
+    let now = stack.clock.now();
+    let crossing = Crossing {
+        programme: scene.office.programme.clone(),
+        scope: Scope::Cap(grant),
+        window: Window::WHOLE_TERM,
+        limit: Usd::from_dollars(20),
+        threshold: 80,
+        spent: Usd::from_micros(16_400_000),
+        found_at: now,
+        told: false,
+        mails: Vec::new(),
+    };
+    assert!(scene.office.table.record_crossings(&[crossing], &[], now, super::soon()).await.unwrap());
+    let page = ada.get("/my/data").await.expect(200);
+    let mut passed = serde_json::from_str::<Value>(&page.body).unwrap()["grants"][0]["thresholds_passed"].take();
+    passed[0].as_object_mut().unwrap().remove("found_at").unwrap();
+    let wanted = json!([{
+        "per_cent": 80, "of_cap_usd": "20.000000", "window": "term", "used_in_window_usd": "16.400000", "is_mailed": false,
+    }]);
+    assert_eq!(passed, wanted);
     stack.ses.unread();
     end(stack).await;
 }

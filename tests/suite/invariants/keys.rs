@@ -139,7 +139,7 @@ async fn a_live_grant_whose_key_a_complete_sync_found_disabled_is_named() {
     scene.bears("I6").await;
     scene.bites_after_sync("I6", "which is disabled, and a complete sync left it so").await;
     let now = scene.now;
-    scene.edit(|grant| grant.attempts[0].resumed_at = Some(now)).await;
+    scene.edit(|grant| grant.attempts[0].disable = Disable::Lifted { since: now }).await;
     let told = scene.violations(true).await;
     assert!(!told.iter().any(|told| told.starts_with("I6")), "somebody is about to enable it: {told:?}");
 }

@@ -21,7 +21,7 @@ async fn an_item_that_the_product_would_not_write_is_named() {
         ("kind", text("balloon"), "there is no kind \"balloon\""),
         ("colour", text("red"), "[\"colour\"]"),
         ("state", text("sleeping"), "corrupt"),
-        ("queue", text("disable"), "[\"queue\"]"),
+        ("queue", text("debt"), "[\"queue\"]"),
         ("programme", text("other"), "[\"pk\"]"),
         ("ttl", number("1"), "[\"ttl\"]"),
     ] {

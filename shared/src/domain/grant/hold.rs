@@ -1,11 +1,10 @@
 //! Holds: what keeps a grant from having a live key for now. Putting one on disables first what it must; taking one off enables
-//! last.
+//! last. What the provider is told, it is owed first.
 
 use jiff::Timestamp;
 
-use super::{Attempt, Change, Disable, GRACE, HoldKind, Notice, Pause, PotChange, State, View};
+use super::{Change, Disable, HoldKind, Notice, Pause, PotChange, State, View};
 use crate::domain::audit::{Act, Actor};
-use crate::domain::key::KeyHash;
 
 /// Why no hold is put on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,10 +20,8 @@ pub enum HoldRefused {
 /// Why no hold is taken off.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReleaseRefused {
-    /// It has no such hold. A key that was resumed just now is named, so that pressing again repeats an enable that failed.
-    NotHeld {
-        enable: Option<KeyHash>,
-    },
+    /// It has no such hold. The enable of its key may still be owed, so pressing again does no harm.
+    NotHeld,
     Over,
     /// Its place was given back, and the pot has no room for it now.
     PotExhausted,
@@ -55,20 +52,14 @@ impl View {
         Ok(change.audited(Act::Held, &self.grant, why.map(str::to_owned)))
     }
 
-    /// Takes a hold off and, with the last one, the place in the pot again. The key that is then to be enabled comes with it:
-    /// it is enabled after the change is written, never before.
-    pub fn release(
-        &self,
-        kind: HoldKind,
-        by: &Actor,
-        now: Timestamp,
-    ) -> Result<(Change, Option<KeyHash>), ReleaseRefused> {
+    /// Takes a hold off and, with the last one, the place in the pot again. Then the enable of the live key is owed: it is enabled
+    /// after the change is written, never before.
+    pub fn release(&self, kind: HoldKind, by: &Actor, now: Timestamp) -> Result<Change, ReleaseRefused> {
         if self.is_terminal() {
             return Err(ReleaseRefused::Over);
         }
         if !self.grant.holds.has(kind) {
-            let enable = if self.has_just_resumed(now) { self.live_key() } else { None };
-            return Err(ReleaseRefused::NotHeld { enable });
+            return Err(ReleaseRefused::NotHeld);
         }
         let mut change = self.change(by);
         match kind {
@@ -76,7 +67,6 @@ impl View {
             HoldKind::Dropped => change.grant.holds.dropped = false,
             HoldKind::Unused => change.grant.holds.unused = false,
         }
-        let mut enable = None;
         if change.grant.holds.is_empty() {
             if self.grant.ever_shown && !self.grant.has_place {
                 let place = self.promised(now);
@@ -86,28 +76,16 @@ impl View {
                 change.grant.has_place = true;
                 change.pot = PotChange::Take(place);
             }
-            enable = self.live_key();
-            let is_live = |attempt: &&mut Attempt| enable.is_some() && attempt.key == enable;
-            if let Some(live) = change.grant.attempts.iter_mut().find(is_live) {
-                live.disable = Disable::No;
+            let live = self.grant.live().map(|live| live.epoch);
+            if let Some(live) = change.grant.attempts.iter_mut().find(|attempt| Some(attempt.epoch) == live) {
+                live.disable = Disable::Lifted { since: now };
                 live.resumed_at = Some(now);
             }
         }
-        Ok((change.audited(Act::Released, &self.grant, None), enable))
+        Ok(change.audited(Act::Released, &self.grant, None))
     }
 
     pub(super) fn is_terminal(&self) -> bool {
         matches!(self.grant.state, State::Revoked | State::Ended)
-    }
-
-    /// Whether a hold was taken off so lately that the enable may have failed. Later, a key that is disabled was disabled by somebody
-    /// at the provider, and stays so.
-    fn has_just_resumed(&self, now: Timestamp) -> bool {
-        let resumed_at = self.usable().and_then(|live| live.resumed_at);
-        resumed_at.is_some_and(|resumed| now < resumed + GRACE)
-    }
-
-    fn live_key(&self) -> Option<KeyHash> {
-        self.grant.live()?.key.clone()
     }
 }

@@ -198,8 +198,8 @@ pub enum AttemptState {
     Superseded,
 }
 
-/// Whether the provider is still to be told to disable a key. It is owed before the provider is called, so that a call that
-/// fails is repeated.
+/// Whether a key is to be disabled, and whether the provider is still to be told. Either way it is owed before the provider is called,
+/// so that a call that fails is repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "disable", rename_all = "lowercase")]
 pub enum Disable {
@@ -211,6 +211,11 @@ pub enum Disable {
     Done {
         #[serde(with = "millisecond::required")]
         at: Timestamp,
+    },
+    /// Not any more: a hold was taken off, and the provider is still to be told to enable it.
+    Lifted {
+        #[serde(with = "millisecond::required")]
+        since: Timestamp,
     },
 }
 
@@ -224,12 +229,20 @@ pub enum Gone {
     Purged,
 }
 
-/// A disable that is owed: for which key, and since when. A later one for the same key is another debt.
+/// A disable or an enable that is owed: of which key, and since when. A later one for the same key is another debt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Debt {
     pub epoch: Epoch,
     pub key: KeyHash,
+    pub switch: Switch,
     pub since: Timestamp,
+}
+
+/// What the provider is told of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switch {
+    Off,
+    On,
 }
 
 impl Grant {
@@ -275,12 +288,20 @@ impl Grant {
         shown.map(|attempt| attempt.epoch).max().unwrap_or(Epoch::BEFORE_THE_FIRST)
     }
 
-    /// The disables that the provider has not answered yet.
-    pub fn owed_disables(&self) -> impl Iterator<Item = Debt> {
-        self.attempts.iter().filter_map(|attempt| match attempt.disable {
-            Disable::Owed { since } => Some(Debt { epoch: attempt.epoch, key: attempt.key.clone()?, since }),
-            Disable::No | Disable::Done { .. } => None,
+    /// What the provider has not answered yet.
+    pub fn debts(&self) -> impl Iterator<Item = Debt> {
+        self.attempts.iter().filter_map(|attempt| {
+            let (switch, since) = match attempt.disable {
+                Disable::Owed { since } => (Switch::Off, since),
+                Disable::Lifted { since } => (Switch::On, since),
+                Disable::No | Disable::Done { .. } => return None,
+            };
+            Some(Debt { epoch: attempt.epoch, key: attempt.key.clone()?, switch, since })
         })
+    }
+
+    pub fn owed_disables(&self) -> impl Iterator<Item = Debt> {
+        self.debts().filter(|debt| debt.switch == Switch::Off)
     }
 
     /// Whether this invocation's attempt is the one under way.
@@ -314,7 +335,7 @@ impl Attempt {
 
     /// Owes the provider a disable, unless there is no key or it was disabled already.
     fn owe_disable(&mut self, now: Timestamp) {
-        if self.key.is_some() && self.gone.is_none() && self.disable == Disable::No {
+        if self.key.is_some() && self.gone.is_none() && !self.disable.is_wanted() {
             self.disable = Disable::Owed { since: now };
         }
     }
@@ -333,6 +354,13 @@ impl Attempt {
         if !matches!(self.disable, Disable::Done { .. }) {
             self.disable = Disable::Done { at: now };
         }
+    }
+}
+
+impl Disable {
+    /// Whether the key is to be disabled, told or not.
+    pub fn is_wanted(self) -> bool {
+        matches!(self, Disable::Owed { .. } | Disable::Done { .. })
     }
 }
 

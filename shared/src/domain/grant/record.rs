@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Attempt, AttemptState, Begun, Change, Debt, Disable, HoldKind, Notice, State, View};
+use super::{Attempt, AttemptState, Begun, Change, Debt, Disable, HoldKind, Notice, State, Switch, View};
 use crate::domain::audit::{Act, Actor};
 use crate::domain::key::KeyHash;
 use crate::domain::money::Usd;
@@ -108,13 +108,26 @@ impl View {
         Some(change.audited(act, &self.grant, Some(note)))
     }
 
-    /// Marks that the provider answered a disable. A debt that came later stays owed, whatever an earlier answer says. None when
-    /// there is nothing to mark.
-    pub fn disabled(&self, debt: &Debt, now: Timestamp) -> Option<Change> {
+    /// Marks that the provider answered what it was owed. A debt that came later stays owed, whatever an earlier answer says; and where
+    /// the opposite is wanted by now, that is owed anew, since nobody knows which of the two the provider did last. None when there is
+    /// nothing to mark.
+    pub fn settled(&self, debt: &Debt, now: Timestamp) -> Option<Change> {
         let mut change = self.change(&Actor::Sync);
-        let owed = Disable::Owed { since: debt.since };
-        let is_owed = |attempt: &&mut Attempt| attempt.epoch == debt.epoch && attempt.disable == owed;
-        change.grant.attempts.iter_mut().find(is_owed)?.disable = Disable::Done { at: now };
+        let is_it = |attempt: &&mut Attempt| attempt.epoch == debt.epoch && attempt.key.as_ref() == Some(&debt.key);
+        let attempt = change.grant.attempts.iter_mut().find(is_it).filter(|attempt| attempt.gone.is_none())?;
+        let (since, is_in_use) = (debt.since, self.usable().is_some_and(|live| live.epoch == debt.epoch));
+        let owed = match (debt.switch, attempt.disable) {
+            (Switch::Off, owed) if owed == (Disable::Owed { since }) => Disable::Done { at: now },
+            (Switch::On, owed) if owed == (Disable::Lifted { since }) => Disable::No,
+            (Switch::Off, is) if is_in_use && !is.is_wanted() => Disable::Lifted { since: now },
+            (Switch::On, is) if is.is_wanted() => Disable::Owed { since: now },
+            _ => return None,
+        };
+        // Decided again after a lost answer, it finds itself done.
+        if attempt.disable == owed {
+            return None;
+        }
+        attempt.disable = owed;
         Some(change)
     }
 }

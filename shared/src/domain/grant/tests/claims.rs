@@ -66,7 +66,7 @@ fn a_replacement_owes_the_old_keys_disable_before_anything_else_and_has_what_is_
     story.shown(PressKind::Reveal, 'a').reading(1, 5_000_000);
     story.now += 1.hour();
     let begun = story.begin(PressKind::Replace);
-    let owed = Debt { epoch: Epoch::new(1), key: hash('a'), since: story.now };
+    let owed = Debt { epoch: Epoch::new(1), key: hash('a'), switch: Switch::Off, since: story.now };
     assert_eq!(begun.to_retire, std::slice::from_ref(&owed));
     assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
     let left = crate::domain::limit::wanted_limit(Usd::from_dollars(20), &story.view.spending(story.now));

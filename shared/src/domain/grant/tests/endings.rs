@@ -9,12 +9,12 @@ fn an_answer_to_an_older_debt_does_not_pay_a_newer_one() {
     let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
     story.apply(change);
     let first_debt = story.view.grant.owed_disables().next().unwrap();
-    let (change, _) = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
+    let change = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
     story.apply(change);
     story.now += 1.minute();
     let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
     story.apply(change);
-    assert_eq!(story.view.disabled(&first_debt, story.now), None);
+    assert_eq!(story.view.settled(&first_debt, story.now), None);
     assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
 }
 
@@ -65,15 +65,54 @@ fn the_key_is_enabled_when_the_last_hold_comes_off_and_pressing_again_names_it_a
         assert_eq!(story.view.hold(kind, &faculty(), None, story.now), Err(HoldRefused::AlreadyHeld));
     }
     story.disabled(Epoch::new(1));
-    let (change, enable) = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
-    assert_eq!(enable, None);
+    let change = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
     story.apply(change);
-    let (change, enable) = story.view.release(HoldKind::Dropped, &faculty(), story.now).unwrap();
-    assert_eq!(enable, Some(hash('a')));
+    assert_eq!(story.view.grant.debts().next(), None, "it is held still");
+    let change = story.view.release(HoldKind::Dropped, &faculty(), story.now).unwrap();
     story.apply(change);
-    assert_eq!(attempt(&story, 1).disable, Disable::No, "work must not disable it again");
+    assert_eq!(attempt(&story, 1).disable, Disable::Lifted { since: story.now });
     let again = story.view.release(HoldKind::Dropped, &faculty(), story.now).unwrap_err();
-    assert_eq!(again, ReleaseRefused::NotHeld { enable: Some(hash('a')) });
+    assert_eq!(again, ReleaseRefused::NotHeld);
+    story.enabled(Epoch::new(1));
+    assert_eq!(attempt(&story, 1).disable, Disable::No);
+}
+
+#[test]
+fn an_answer_that_comes_after_the_opposite_was_asked_for_leads_to_that_once_more() {
+    let mut story = Story::new();
+    story.shown(PressKind::Reveal, 'a');
+    let pause = |story: &Story| story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
+    let resume = |story: &Story| story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
+    let debt = |story: &Story| story.view.grant.debts().next().unwrap();
+    let change = pause(&story);
+    let off = debt(story.apply(change));
+    story.now += 1.second();
+    let change = resume(&story);
+    let on = debt(story.apply(change));
+    assert_eq!((off.switch, on.switch, on.since), (Switch::Off, Switch::On, story.now));
+    // The enable is answered first: nobody knows whether the disable came to the provider before it or after.
+    let change = story.view.settled(&on, story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.view.grant.debts().next(), None);
+    story.now += 1.second();
+    let change = story.view.settled(&off, story.now).unwrap();
+    assert_eq!(change.audit, None, "a mark is no change");
+    story.apply(change);
+    assert_eq!(debt(&story), Debt { since: story.now, ..on.clone() });
+    assert_eq!(story.view.settled(&off, story.now), None, "that is done");
+    assert_eq!(story.view.settled(&on, story.now), None, "a later enable is owed than this");
+
+    let change = pause(&story);
+    story.apply(change).disabled(Epoch::new(1));
+    story.now += 1.second();
+    let change = story.view.settled(&on, story.now).unwrap();
+    story.apply(change);
+    assert_eq!(debt(&story), Debt { since: story.now, ..off.clone() });
+    assert_eq!(story.view.settled(&off, story.now), None);
+
+    let change = story.view.revoke(&faculty(), None, story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.view.settled(&Debt { key: hash('b'), ..off }, story.now), None, "it is another key");
 }
 
 #[test]
@@ -92,7 +131,7 @@ fn disuse_gives_the_place_back_and_the_student_resumes_while_the_pot_allows() {
     let refused = story.view.release(HoldKind::Unused, &Actor::Student, story.now).unwrap_err();
     assert_eq!(refused, ReleaseRefused::PotExhausted);
     story.view.pot.reserved = Usd::from_dollars(3);
-    let (change, _) = story.view.release(HoldKind::Unused, &Actor::Student, story.now).unwrap();
+    let change = story.view.release(HoldKind::Unused, &Actor::Student, story.now).unwrap();
     story.apply(change);
     assert_eq!(story.view.pot.reserved, Usd::from_dollars(20));
 }

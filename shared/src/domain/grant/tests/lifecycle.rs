@@ -56,9 +56,8 @@ fn a_key_that_is_not_used_is_announced_a_week_before_and_then_held_and_works_on_
     assert_eq!(story.night(None), None, "it is held already");
     assert!(story.view.give_back_place(story.now).is_some());
 
-    let (change, enable) = story.view.release(HoldKind::Unused, &Actor::Student, story.now).unwrap();
-    assert_eq!(enable, Some(hash('a')));
-    story.apply(change);
+    let change = story.view.release(HoldKind::Unused, &Actor::Student, story.now).unwrap();
+    story.apply(change).enabled(Epoch::new(1));
     story.now += days(22);
     assert_eq!(story.night(None), None, "who resumes has all the days again");
     story.now += days(1);
@@ -125,7 +124,7 @@ fn what_would_end_after_the_term_is_not_announced_and_nothing_is_asked_for_of_a_
     held.apply(change);
     held.now += days(40);
     assert_eq!(held.night(None), None);
-    let (change, _) = held.view.release(HoldKind::Paused, &faculty(), held.now).unwrap();
+    let change = held.view.release(HoldKind::Paused, &faculty(), held.now).unwrap();
     held.apply(change);
     assert_eq!(held.night(None), None, "nobody could use it meanwhile");
 }
@@ -165,7 +164,7 @@ fn the_end_of_the_term_is_announced_only_to_whom_a_mail_may_be_sent_and_who_has_
     let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
     story.apply(change);
     assert_eq!(story.night(None), None);
-    let (change, _) = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
+    let change = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
     story.apply(change);
     assert_eq!(story.night(None), Some(Rule::Announce(Announcement::TermEnd)));
 }

@@ -66,8 +66,16 @@ impl Story {
 
     /// The provider answers what is owed for this attempt.
     fn disabled(&mut self, epoch: Epoch) {
-        let debt = self.view.grant.owed_disables().find(|debt| debt.epoch == epoch).unwrap();
-        let change = self.view.disabled(&debt, self.now).unwrap();
+        self.switched(epoch, Switch::Off);
+    }
+
+    fn enabled(&mut self, epoch: Epoch) {
+        self.switched(epoch, Switch::On);
+    }
+
+    fn switched(&mut self, epoch: Epoch, switch: Switch) {
+        let debt = self.view.grant.debts().find(|debt| debt.epoch == epoch && debt.switch == switch).unwrap();
+        let change = self.view.settled(&debt, self.now).unwrap();
         self.apply(change);
     }
 

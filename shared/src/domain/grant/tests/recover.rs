@@ -108,8 +108,9 @@ fn nothing_becomes_live_where_the_grant_is_over_and_a_held_one_is_owed_its_disab
     assert_eq!(held.view.grant.to_string(), "live, paused");
     assert_eq!(attempt(&held, 1).disable, Disable::Owed { since: held.now });
     held.disabled(Epoch::new(1));
-    let (_, enable) = held.view.release(HoldKind::Paused, &faculty(), held.now).unwrap();
-    assert_eq!(enable, Some(key_of(1)));
+    let change = held.view.release(HoldKind::Paused, &faculty(), held.now).unwrap();
+    let owed = held.apply(change).view.grant.debts().map(|debt| (debt.switch, debt.key));
+    assert_eq!(owed.collect::<Vec<_>>(), [(Switch::On, key_of(1))]);
 }
 
 #[test]
