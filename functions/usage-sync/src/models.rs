@@ -13,6 +13,7 @@ use bursar_core::domain::window::utc_date;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::analytics::UnreadableRows;
 use bursar_core::store::{ModelDay, NobodysDay};
+use data_encoding::{BASE64, DecodeError};
 use jiff::ToSpan;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -27,7 +28,7 @@ const MOST_DAYS: i64 = 7;
 /// What was told of models, until it is known whose it is.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Models {
-    rows: Vec<ModelRow>,
+    rows: Packed,
     activity: Vec<ActivityRow>,
     /// The first and the last day that were asked for, if anything was.
     pub(crate) asked: Option<(Date, Date)>,
@@ -35,7 +36,12 @@ pub(crate) struct Models {
     named: Vec<(GrantBytes, Option<Place>)>,
 }
 
-/// The digits of a grant's id: there may be very many.
+/// Rows as bytes. There may be thousands, and all of them wait until every grant was looked at.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+struct Packed(Vec<u8>);
+
+/// The digits of a grant's id: of these there may be as many.
 type GrantBytes = [u8; 8];
 
 /// Where a grant is: in the programme of this number, and in which group.
@@ -61,6 +67,7 @@ impl Run<'_> {
                 let ours = names.filter(|name| name.deployment == self.deployment);
                 let named: BTreeSet<GrantBytes> = ours.map(|name| name.grant.to_bytes()).collect();
                 let named = named.into_iter().map(|grant| (grant, None)).collect();
+                let rows = Packed::of(rows)?;
                 progress.models = Models { rows, activity, asked: Some((from, yesterday)), named };
             }
             // The rest of the run does not need it, and the next asks again.
@@ -92,7 +99,7 @@ impl Run<'_> {
     /// Writes whose use it was, day by day. What an earlier run was told of a day gives way.
     pub(crate) async fn write_models(&self, progress: &Progress, deadline: Deadline) -> Result<()> {
         let Some((from, until)) = progress.models.asked else { return Ok(()) };
-        let (mut attribution, as_of) = (self.attributed(&progress.models), progress.began_at);
+        let (mut attribution, as_of) = (self.attributed(&progress.models)?, progress.began_at);
         for day in from.series(1.day()).take_while(|day| *day <= until) {
             for programme in progress.programmes.iter().cloned() {
                 let by = attribution.programmes.remove(&(day, programme.clone())).unwrap_or_default();
@@ -106,14 +113,14 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn attributed(&self, models: &Models) -> Attribution {
+    fn attributed(&self, models: &Models) -> Result<Attribution> {
         let group_of = |programme: &ProgrammeId, grant: &GrantId| {
             let place = models.place_of(grant)?;
             let of = self.programmes.get(usize::from(place.programme))?;
             (of.id == *programme).then(|| place.group.clone())
         };
         let owners = Owners { deployment: &self.deployment, group_of: &group_of, assigned: &|_| None };
-        attribute(&models.rows, &models.activity, &owners)
+        Ok(attribute(&models.rows.unpacked()?, &models.activity, &owners))
     }
 }
 
@@ -131,6 +138,31 @@ impl Models {
 
     fn index_of(&self, grant: &GrantId) -> Result<usize, usize> {
         self.named.binary_search_by_key(&grant.to_bytes(), |(named, _)| *named)
+    }
+}
+
+impl Packed {
+    fn of(rows: Vec<ModelRow>) -> Result<Packed> {
+        let mut packed = postcard::to_allocvec(&rows)?;
+        packed.shrink_to_fit();
+        Ok(Packed(packed))
+    }
+
+    fn unpacked(&self) -> Result<Vec<ModelRow>> {
+        if self.0.is_empty() { Ok(Vec::new()) } else { Ok(postcard::from_bytes(&self.0)?) }
+    }
+}
+
+impl TryFrom<String> for Packed {
+    type Error = DecodeError;
+    fn try_from(text: String) -> Result<Packed, DecodeError> {
+        BASE64.decode(text.as_bytes()).map(Packed)
+    }
+}
+
+impl From<Packed> for String {
+    fn from(packed: Packed) -> String {
+        BASE64.encode(&packed.0)
     }
 }
 
