@@ -172,3 +172,30 @@ fn say_what_is_unreadable(report: &mut Report, unreadable: &UnreadableRows) {
         report.problem(format!("{} rows of what was used by model could not be read: {why}", unreadable.count));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bursar_core::domain::money::Usd;
+
+    use super::*;
+
+    #[test]
+    fn what_was_told_lies_in_a_checkpoint_as_it_was_told() {
+        let row = |number: i64| ModelRow {
+            key_name: format!("a key, \u{1F511} {number}"),
+            model: "a/model".to_owned(),
+            day: "2026-11-19".parse().unwrap(),
+            spent: Usd::from_micros(number * 1_000_003),
+            byok: Usd::from_micros(number),
+            requests: u64::MAX,
+        };
+        for rows in [Vec::new(), (0..500).map(row).collect::<Vec<_>>()] {
+            let mut models = Models { rows: Packed::of(rows.clone()).unwrap(), ..Models::default() };
+            for _ in 0..2 {
+                models = serde_json::from_str(&serde_json::to_string(&models).unwrap()).unwrap();
+                assert_eq!(models.rows.unpacked().unwrap(), rows);
+            }
+        }
+        assert_eq!(Models::default().rows.unpacked().unwrap(), Vec::new());
+    }
+}

@@ -8,7 +8,7 @@ use bursar_local::settle::LIMIT;
 use bursar_tests::stack;
 use serde_json::json;
 
-use super::{ADMIN, foreign, hours, in_the_morning, invite, mint, provider, rich, spend, sync, watch};
+use super::{ADMIN, foreign, hours, in_the_morning, invite, mint, patch, provider, rich, spend, sync, watch};
 
 #[tokio::test]
 async fn the_opening_is_apart_and_every_dollar_after_it_is_a_keys_a_deleted_keys_or_the_residual() {
@@ -80,5 +80,27 @@ async fn money_that_is_spent_while_keys_are_listed_raises_no_alarm_and_more_than
         stack.settle.settle(LIMIT).await.unwrap();
     }
     assert_eq!(to_admin(), 1, "once a day");
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn money_that_is_spent_while_a_key_is_asked_for_once_more_is_not_missing_from_the_account() {
+    let stack = stack::in_process().await.unwrap();
+    let office = rich(&stack).await;
+    let ada = invite(&stack, &office, "ada", None).await;
+    let key = mint(&stack, &office, &ada).await;
+    sync(&stack).await;
+    // It is not found by its name any more, so it is asked for by its hash when everything else was looked at.
+    patch(&stack, &key, json!({"name": "another"})).await;
+    let held = stack.gate.hold(Matcher::call("provider:GET /keys/{hash}").of(FunctionName::UsageSync));
+    let spending = async {
+        held.arrived().await;
+        spend(&stack, &key, 1_000_000);
+        drop(held);
+    };
+    let (report, ()) = tokio::join!(sync(&stack), spending);
+    assert_eq!((&report["complete"], &report["residual_usd"]), (&json!(true), &json!("0.000000")), "{report}");
+    let view = office.table.view(&office.programme, &ada).await.unwrap().unwrap();
+    assert_eq!(view.readings[0].lifetime(), Usd::from_micros(1_000_000));
     stack.stop().await.unwrap();
 }
