@@ -203,7 +203,7 @@ async fn grant(site: &Site, view: &View) -> Result<GrantData, Fault> {
         replacements_allowed_besides: grant.allowed,
         attempts: grant.attempts.iter().map(attempt).collect(),
         readings: view.readings.iter().map(reading).collect(),
-        thresholds_passed: crossings.into_iter().map(crossing).collect(),
+        thresholds_passed: crossings.iter().map(crossing).collect(),
         history: history.into_iter().map(told).collect(),
         mails: mails.into_iter().map(mail).collect(),
     })
@@ -262,7 +262,7 @@ fn reading(reading: &Reading) -> ReadingData {
     }
 }
 
-fn crossing(crossing: Crossing) -> CrossingData {
+fn crossing(crossing: &Crossing) -> CrossingData {
     CrossingData {
         per_cent: crossing.threshold,
         of_cap_usd: crossing.limit.to_string(),

@@ -67,7 +67,7 @@ impl Run<'_> {
                 let ours = names.filter(|name| name.deployment == self.deployment);
                 let named: BTreeSet<GrantBytes> = ours.map(|name| name.grant.to_bytes()).collect();
                 let named = named.into_iter().map(|grant| (grant, None)).collect();
-                let rows = Packed::of(rows)?;
+                let rows = Packed::of(&rows)?;
                 progress.models = Models { rows, activity, asked: Some((from, yesterday)), named };
             }
             // The rest of the run does not need it, and the next asks again.
@@ -142,8 +142,8 @@ impl Models {
 }
 
 impl Packed {
-    fn of(rows: Vec<ModelRow>) -> Result<Packed> {
-        let mut packed = postcard::to_allocvec(&rows)?;
+    fn of(rows: &[ModelRow]) -> Result<Packed> {
+        let mut packed = postcard::to_allocvec(rows)?;
         packed.shrink_to_fit();
         Ok(Packed(packed))
     }
@@ -190,7 +190,7 @@ mod tests {
             requests: u64::MAX,
         };
         for rows in [Vec::new(), (0..500).map(row).collect::<Vec<_>>()] {
-            let mut models = Models { rows: Packed::of(rows.clone()).unwrap(), ..Models::default() };
+            let mut models = Models { rows: Packed::of(&rows).unwrap(), ..Models::default() };
             for _ in 0..2 {
                 models = serde_json::from_str(&serde_json::to_string(&models).unwrap()).unwrap();
                 assert_eq!(models.rows.unpacked().unwrap(), rows);
