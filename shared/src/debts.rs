@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::deadline::Deadline;
 use crate::domain::grant::{Debt, Switch};
-use crate::provider::keys::KeyPatch;
 use crate::provider::{Provider, ProviderError};
 use crate::store::{At, Outcome, StoreError, Table};
 
@@ -57,6 +56,6 @@ pub async fn pay(
 pub async fn tell(provider: &Provider, debt: &Debt, patience: Deadline) -> Result<(), ProviderError> {
     match debt.switch {
         Switch::Off => provider.disable_key(&debt.key, patience).await.map(drop),
-        Switch::On => provider.patch_key(&debt.key, KeyPatch::disabled(false), patience).await.map(drop),
+        Switch::On => provider.enable_key(&debt.key, patience).await.map(drop),
     }
 }

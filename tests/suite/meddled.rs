@@ -235,7 +235,8 @@ async fn a_key_that_was_resumed_and_not_switched_on_is_switched_on_by_the_work_a
     office.table.hold(office.at(&ada), HoldKind::Paused, &office.faculty, None).await.unwrap();
     assert_eq!((work().await["paid"].clone(), is_enabled(&stack, &key)), (json!(1), false));
 
-    let rule = stack.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Verdict::status(400));
+    let patch = || Matcher::call("provider:PATCH /keys/{hash}").every();
+    let rule = stack.gate.at(patch(), Verdict::status(400));
     let release = async || office.table.release(office.at(&ada), HoldKind::Paused, &office.faculty).await.unwrap();
     assert!(matches!(release().await, Outcome::Done(_)));
     assert!(matches!(release().await, Outcome::Refused(ReleaseRefused::NotHeld)));
@@ -246,6 +247,10 @@ async fn a_key_that_was_resumed_and_not_switched_on_is_switched_on_by_the_work_a
         assert_eq!(office.table.grant(&office.programme, &ada).await.unwrap().unwrap().to_string(), "live");
         stack.clock.advance(SignedDuration::from_hours(2)).unwrap();
     }
+    stack.gate.lift(rule);
+    // One answer that the key is not there is not believed.
+    let rule = stack.gate.at(patch(), Verdict::status(404));
+    assert_eq!((work().await["still_owed"].clone(), owed().await), (json!(1), 1));
     stack.gate.lift(rule);
     assert_eq!((work().await["paid"].clone(), is_enabled(&stack, &key), owed().await), (json!(1), true, 0));
 

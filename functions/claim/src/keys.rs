@@ -7,7 +7,7 @@ use bursar_core::deadline::Deadline;
 use bursar_core::debts::{self, Unpaid};
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{
-    Attempt, Debt, HoldKind, Reading, ReleaseRefused, State as GrantState, Stopped, View,
+    Attempt, Debt, HoldKind, Reading, ReleaseRefused, State as GrantState, Stopped, Switch, View,
 };
 use bursar_core::domain::id::Epoch;
 use bursar_core::domain::key::KeyHash;
@@ -110,7 +110,7 @@ pub(crate) async fn resume(
     let now = site.clock.now();
     let Some(view) = my::grant_in(&site, &posted.visitor, &programme).await? else { return Ok(site.not_found()) };
     let at = At { programme: &view.programme.id, grant: &view.grant.id, now, deadline };
-    let was_resumed = view.grant.live().is_some_and(|live| live.resumed_at.is_some());
+    let was_resumed = view.grant.holds.unused || view.grant.live().is_some_and(|live| live.resumed_at.is_some());
     match site.table.release(at, HoldKind::Unused, &Actor::Student).await? {
         Outcome::Done(_) => {}
         // Pressed again, it repeats an enable that failed.
@@ -118,7 +118,7 @@ pub(crate) async fn resume(
         Outcome::Refused(refused) => return Ok(Refusal::release(&refused).page(&site, &posted.visitor)),
         Outcome::NoSuchGrant => return Ok(site.not_found()),
     }
-    match debts::pay(&site.table, &site.provider, at, |_| true).await {
+    match debts::pay(&site.table, &site.provider, at, |debt| debt.switch == Switch::On).await {
         Ok(_) => Ok(to_my()),
         Err(Unpaid::Table(error)) => Err(error.into()),
         Err(Unpaid::NoTime) => Ok(Refusal::later(NOT_ON_YET, None).page(&site, &posted.visitor)),

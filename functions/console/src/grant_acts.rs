@@ -9,7 +9,9 @@ use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::deadline::Deadline;
 use bursar_core::debts::{self, Unpaid};
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{CapRefused, HoldKind, HoldRefused, ReleaseRefused, State as GrantState, View};
+use bursar_core::domain::grant::{
+    CapRefused, HoldKind, HoldRefused, ReleaseRefused, State as GrantState, Switch, View,
+};
 use bursar_core::domain::limit;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::role::Role;
@@ -203,7 +205,7 @@ impl Press<'_> {
     }
 
     async fn enable(&self) -> Answer {
-        match debts::pay(&self.site.table, &self.site.provider, self.at, |_| true).await {
+        match debts::pay(&self.site.table, &self.site.provider, self.at, |debt| debt.switch == Switch::On).await {
             Ok(_) => Ok(self.done()),
             Err(Unpaid::Table(error)) => Err(error.into()),
             Err(error) => {

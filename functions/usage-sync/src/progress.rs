@@ -72,10 +72,8 @@ pub(crate) struct Progress {
     pub(crate) key_does_not_work: bool,
     /// What nobody explains, once that is known.
     pub(crate) residual: Option<Usd>,
-    /// The account's money before the listing, and after it if it was asked for already.
+    /// The account's money before the listing.
     pub(crate) credits: Option<Credits>,
-    #[serde(default)]
-    pub(crate) credits_after: Option<Credits>,
     /// The programme and the sixteenth of it that are next.
     pub(crate) next: (u16, u8),
     pub(crate) sums: Option<Sums>,
@@ -140,7 +138,6 @@ impl Progress {
             key_does_not_work: false,
             residual: None,
             credits: None,
-            credits_after: None,
             next: (0, 0),
             sums: None,
             models: Models::default(),

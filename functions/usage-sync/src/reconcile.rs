@@ -62,34 +62,21 @@ impl Run<'_> {
         Ok(if progress.key_does_not_work { Begun::Refused } else { Begun::MayList })
     }
 
-    /// Looks at every grant, and asks meanwhile for the account's money after the listing.
-    pub(crate) async fn look(&self, progress: &mut Progress, deadline: Deadline) -> Result<Step> {
-        let is_asked = progress.listing == Listing::Whole && progress.credits_after.is_none();
-        let after = async { if is_asked { self.provider.credits(self.until(deadline)).await.ok() } else { None } };
-        let (step, after) = tokio::join!(self.look_at_all(progress, deadline), after);
-        progress.credits_after = progress.credits_after.or(after);
-        step
-    }
-
     /// The last part of a run.
     pub(crate) async fn reconcile(&self, progress: &mut Progress, deadline: Deadline) -> Result<Step> {
         if !self.has_time(deadline) {
             return Ok(Step::TimeIsUp);
         }
-        // Money goes on being spent while keys are listed: what was spent by the end bounds it. Where something was done, keys were read
-        // after the listing.
-        let known = progress.credits_after.filter(|_| progress.findings.is_empty());
-        let after = match known {
-            Some(credits) => Some(credits),
-            None => match self.provider.credits(self.until(deadline)).await {
-                Err(error) if self.is_for_later(&error, deadline) => return Ok(Step::TimeIsUp),
-                Ok(credits) => Some(credits),
-                Err(error) => {
-                    progress.note_refusal(&error);
-                    progress.report.problem(format!("the credits could not be read again: {error}"));
-                    None
-                }
-            },
+        // Money goes on being spent while keys are listed, and students have theirs read while grants are looked at: what was spent by
+        // the end bounds all of it.
+        let after = match self.provider.credits(self.until(deadline)).await {
+            Err(error) if self.is_for_later(&error, deadline) => return Ok(Step::TimeIsUp),
+            Ok(credits) => Some(credits),
+            Err(error) => {
+                progress.note_refusal(&error);
+                progress.report.problem(format!("the credits could not be read again: {error}"));
+                None
+            }
         };
         for stranger in &progress.strangers {
             let problem = format!("the key {} bears a name of ours, and its grant is not here", stranger.key);

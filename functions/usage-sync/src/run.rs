@@ -169,7 +169,7 @@ impl<'a> Run<'a> {
             let (part, next): (BoxFuture<'_, Result<Step>>, Stage) = match stage {
                 Stage::AskForModels => (Box::pin(self.ask_for_models(progress, deadline)), Stage::List),
                 Stage::List => (Box::pin(self.list(progress, deadline)), Stage::Look),
-                Stage::Look => (Box::pin(self.look(progress, deadline)), Stage::LookAtForeign),
+                Stage::Look => (Box::pin(self.look_at_all(progress, deadline)), Stage::LookAtForeign),
                 Stage::LookAtForeign => (Box::pin(self.look_at_foreign(progress, deadline)), Stage::SendRules),
                 Stage::SendRules => (Box::pin(self.send_rules(progress, deadline)), Stage::Act),
                 Stage::Act => (Box::pin(self.act(progress, deadline)), Stage::SumUp),

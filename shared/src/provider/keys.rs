@@ -146,13 +146,23 @@ impl Provider {
     /// Disables a key. One that is not there cannot be spent; but a single answer that it is not there may be wrong, and then a key
     /// that somebody has would go on: it counts as gone only if it cannot be read either.
     pub async fn disable_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<Found, ProviderError> {
-        if let Found::Key(key) = self.patch_key(hash, KeyPatch::disabled(true), deadline).await? {
+        self.switch_key(hash, true, deadline).await
+    }
+
+    /// Enables a key. A single answer that it is not there may be wrong: it counts as gone only if it cannot be read either.
+    pub async fn enable_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<Found, ProviderError> {
+        self.switch_key(hash, false, deadline).await
+    }
+
+    async fn switch_key(&self, hash: &KeyHash, disabled: bool, deadline: Deadline) -> Result<Found, ProviderError> {
+        if let Found::Key(key) = self.patch_key(hash, KeyPatch::disabled(disabled), deadline).await? {
             return Ok(Found::Key(key));
         }
         match self.get_key(hash, deadline).await? {
-            Found::Key(key) if !key.disabled => {
-                let trouble =
-                    Trouble::unsent(&PATCH_KEY, "the key is there, but was not found to be disabled".to_owned());
+            Found::Key(key) if key.disabled != disabled => {
+                let state = if disabled { "disabled" } else { "enabled" };
+                let why = format!("the key is there, but was not found to be {state}");
+                let trouble = Trouble::unsent(&PATCH_KEY, why);
                 Err(ProviderError::Unknown { trouble, after: None, made: None })
             }
             found => Ok(found),

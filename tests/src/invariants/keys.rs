@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bursar_core::domain::audit::Act;
-use bursar_core::domain::grant::{AttemptState, Disable, GRACE, State};
+use bursar_core::domain::grant::{AttemptState, Disable, GRACE, LEASE, State};
 use bursar_core::domain::id::{GrantId, KeyName, ProgrammeId};
 
 use super::snapshot::ProviderKey;
@@ -99,7 +99,10 @@ pub(super) fn live_is_ended_by_nobody_in_passing(step: &Step<'_>) -> Vec<String>
             wrong.push(format!("{} names key {key}, which the provider never made", named(grant)));
         }
         let listed = now.key(key).filter(|listed| listed.disabled && !listed.deleted);
-        let about_to_be = grant.live().is_some_and(|live| matches!(live.disable, Disable::Lifted { .. }));
+        let is_just_resumed = |resumed| now.at < resumed + LEASE;
+        let about_to_be = grant.live().is_some_and(|live| {
+            matches!(live.disable, Disable::Lifted { .. }) || live.resumed_at.is_some_and(is_just_resumed)
+        });
         if step.synced && grant.holds.is_empty() && listed.is_some() && !about_to_be {
             wrong.push(format!("{} names key {key}, which is disabled, and a complete sync left it so", named(grant)));
         }

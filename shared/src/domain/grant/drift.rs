@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, Change, Disable, Gone, State, Stopped, View};
+use super::{Attempt, Change, Disable, Gone, LEASE, State, Stopped, View};
 use crate::domain::audit::{Act, Actor};
 use crate::domain::id::Epoch;
 use crate::domain::key::KeyHash;
@@ -62,10 +62,11 @@ impl View {
     }
 
     /// Stops a grant whose key the provider says is disabled, although nothing here disables it. None when that key is not the one
-    /// in use, and while its enable is owed: then nobody there disabled it.
+    /// in use, while its enable is owed, and just after a hold was taken off: then nobody there disabled it.
     pub fn found_disabled(&self, epoch: Epoch, key: &KeyHash, now: Timestamp) -> Option<Change> {
         let live = self.usable().filter(|live| live.epoch == epoch && live.key.as_ref() == Some(key))?;
-        if matches!(live.disable, Disable::Lifted { .. }) {
+        let is_just_resumed = live.resumed_at.is_some_and(|resumed| now < resumed + LEASE);
+        if is_just_resumed || matches!(live.disable, Disable::Lifted { .. }) {
             return None;
         }
         self.stop(Stopped::GoneAtProvider, &Actor::Sync, now)
