@@ -12,7 +12,7 @@ use bursar_core::domain::programme::{Byok, Settings};
 use bursar_core::domain::sign_in::{LINK_LASTS, LiveLink, Proof, ROLE_SESSION_LASTS, Session};
 use bursar_core::domain::term::Term;
 use bursar_core::domain::token::{AskToken, LinkToken, SessionToken};
-use bursar_core::domain::window::Reset;
+use bursar_core::domain::window::{Reset, utc_date};
 use bursar_core::store::{At, By, LinkMade, NewPerson, Outcome, Table, Written, new_ulid};
 use bursar_local::stack::Stack;
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ impl Office<'_> {
     pub async fn open(stack: &Stack) -> Office<'_> {
         let table = Table::new(&stack.config);
         let faculty = Actor::Person(PersonId::random());
-        let today = jiff::Zoned::now().date();
+        let today = utc_date(stack.clock.now());
         let term = Term::new(today, today.saturating_add(jiff::ToSpan::days(90)), "UTC").unwrap();
         let settings = Settings::new("CS pilot", term, Usd::from_dollars(20));
         let by = By { actor: &faculty, now: stack.clock.now(), deadline: soon() };
