@@ -4,7 +4,7 @@
 use anyhow::Result;
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::days::Days;
-use bursar_core::domain::grant::{Attempt, AttemptState, Disable, Grant, Person, Reading, State};
+use bursar_core::domain::grant::{Attempt, AttemptState, Grant, Person, Reading, State};
 use bursar_core::domain::id::{DeploymentId, Epoch, GrantId, KeyName, Nonce, ProgrammeId};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Pot, Programme, Settings};
@@ -96,17 +96,11 @@ fn one(
     };
     let key: bursar_core::domain::key::KeyHash = made.hash.parse()?;
     let attempt = Attempt {
-        epoch,
-        nonce,
         state: AttemptState::Shown,
-        begun_at: made_at,
         key: Some(key.clone()),
         limit: Some(Usd::from_dollars(CAP)),
         shown_at: Some(made_at),
-        resumed_at: None,
-        announced: Default::default(),
-        disable: Disable::No,
-        gone: None,
+        ..Attempt::open(epoch, nonce, made_at)
     };
     items.push(to_item(&Grant {
         state: State::Live { key },

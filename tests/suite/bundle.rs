@@ -9,7 +9,8 @@ use bursar_local::provider::Nano;
 use bursar_local::stack::Stack;
 use bursar_tests::office::Office;
 use bursar_tests::stack;
-use serde_json::json;
+use jiff::SignedDuration;
+use serde_json::{Value, json};
 
 async fn get(stack: &Stack, path: &str) -> reqwest::Response {
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
@@ -60,7 +61,7 @@ async fn every_kind_of_event_is_answered(stack: Stack) {
     for (function, event, answer) in [
         (FunctionName::UsageSync, json!({"task": "resume"}), json!({"skipped": "nothing to resume"})),
         (FunctionName::UsageSync, json!({"task": "rotate"}), json!({"skipped": "nothing pending"})),
-        (FunctionName::Console, json!({"task": "work"}), json!({"paid": 0, "still_owed": 0})),
+        (FunctionName::Console, json!({"task": "work"}), json!({"carried_out": 0, "put_off": 0})),
         (
             FunctionName::Mail,
             json!({"task": "drain"}),
@@ -118,7 +119,7 @@ async fn a_reading_is_recorded_once_and_a_repeated_sync_records_nothing() {
 }
 
 #[tokio::test]
-async fn a_disable_that_is_owed_is_repeated_by_the_work_until_the_provider_answers() {
+async fn a_disable_that_is_ordered_is_repeated_by_the_work_until_the_provider_answers() {
     let stack = stack::in_process().await.unwrap();
     let office = Office::open(&stack).await;
     let grant = office.invite("ada@example.edu").await;
@@ -127,13 +128,19 @@ async fn a_disable_that_is_owed_is_repeated_by_the_work_until_the_provider_answe
     assert!(!office.key(&hash).disabled);
 
     let rule = stack.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Verdict::FailBefore);
-    let report = stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
-    assert_eq!(report, json!({"paid": 0, "still_owed": 1}));
+    let report = work(&stack).await;
+    assert_eq!(report, json!({"carried_out": 0, "put_off": 1}));
     stack.gate.lift(rule);
-    let report = stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
-    assert_eq!(report, json!({"paid": 1, "still_owed": 0}));
+    assert_eq!(work(&stack).await, json!({"carried_out": 0, "put_off": 0}), "it is due in a minute");
+    stack.clock.advance(SignedDuration::from_mins(1)).unwrap();
+    let report = work(&stack).await;
+    assert_eq!(report, json!({"carried_out": 1, "put_off": 0}));
     assert!(office.key(&hash).disabled);
-    let report = stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
-    assert_eq!(report, json!({"paid": 0, "still_owed": 0}));
+    let report = work(&stack).await;
+    assert_eq!(report, json!({"carried_out": 0, "put_off": 0}));
     stack.stop().await.unwrap();
+}
+
+async fn work(stack: &Stack) -> Value {
+    stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap()
 }

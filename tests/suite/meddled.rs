@@ -231,9 +231,9 @@ async fn a_key_that_was_resumed_and_not_switched_on_is_switched_on_by_the_work_a
     let ada = office.invite("ada@x.edu").await;
     let key = office.claim(&ada).await;
     let work = async || stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
-    let owed = async || office.table.grant(&office.programme, &ada).await.unwrap().unwrap().debts().count();
+    let owed = async || office.table.grant(&office.programme, &ada).await.unwrap().unwrap().orders().len();
     office.table.hold(office.at(&ada), HoldKind::Paused, &office.faculty, None).await.unwrap();
-    assert_eq!((work().await["paid"].clone(), is_enabled(&stack, &key)), (json!(1), false));
+    assert_eq!((work().await["carried_out"].clone(), is_enabled(&stack, &key)), (json!(1), false));
 
     let patch = || Matcher::call("provider:PATCH /keys/{hash}").every();
     let rule = stack.gate.at(patch(), Verdict::status(400));
@@ -241,7 +241,7 @@ async fn a_key_that_was_resumed_and_not_switched_on_is_switched_on_by_the_work_a
     assert!(matches!(release().await, Outcome::Done(_)));
     assert!(matches!(release().await, Outcome::Refused(ReleaseRefused::NotHeld)));
     for _ in 0..2 {
-        assert_eq!((work().await["still_owed"].clone(), owed().await), (json!(1), 1));
+        assert_eq!((work().await["put_off"].clone(), owed().await), (json!(1), 1));
         let report = sync(&stack).await;
         assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
         assert_eq!(office.table.grant(&office.programme, &ada).await.unwrap().unwrap().to_string(), "live");
@@ -250,13 +250,15 @@ async fn a_key_that_was_resumed_and_not_switched_on_is_switched_on_by_the_work_a
     stack.gate.lift(rule);
     // One answer that the key is not there is not believed.
     let rule = stack.gate.at(patch(), Verdict::status(404));
-    assert_eq!((work().await["still_owed"].clone(), owed().await), (json!(1), 1));
+    assert_eq!((work().await["put_off"].clone(), owed().await), (json!(1), 1));
     stack.gate.lift(rule);
-    assert_eq!((work().await["paid"].clone(), is_enabled(&stack, &key), owed().await), (json!(1), true, 0));
+    assert_eq!((work().await["carried_out"].clone(), owed().await), (json!(0), 1), "it is asked again in an hour");
+    stack.clock.advance(SignedDuration::from_hours(1)).unwrap();
+    assert_eq!((work().await["carried_out"].clone(), is_enabled(&stack, &key), owed().await), (json!(1), true, 0));
 
     // Who switches it off at the provider afterwards is somebody there.
     meddle(&stack, &key, json!({"disabled": true})).await;
-    assert_eq!((work().await["paid"].clone(), is_enabled(&stack, &key)), (json!(0), false));
+    assert_eq!((work().await["carried_out"].clone(), is_enabled(&stack, &key)), (json!(0), false));
     assert_eq!(sync(&stack).await["complete"], true);
     assert_eq!(office.table.grant(&office.programme, &ada).await.unwrap().unwrap().to_string(), "stopped");
     stack.stop().await.unwrap();

@@ -180,7 +180,7 @@ async fn begin_with(stack: &Stack, office: &Office<'_>, of: &GrantId, has_old: b
         if has_old {
             provider(stack).disable(debt.key.as_str()).unwrap();
         }
-        office.table.settled(office.at(of), debt).await.unwrap();
+        office.table.confirmed(office.at(of), debt).await.unwrap();
     }
     begun
 }

@@ -55,6 +55,7 @@ pub(crate) struct Offers {
     pub(crate) leaked: bool,
     pub(crate) refresh: bool,
     pub(crate) resume: bool,
+    pub(crate) hand_back: bool,
 }
 
 /// Why no key can be made now.
@@ -131,6 +132,8 @@ fn bar(view: &View, now: Timestamp) -> Option<Bar> {
     let press = Press { kind: kind_of_press(view), epoch: view.grant.epoch, terms: settings.terms_hash() };
     let is_prepared = view.programme.guardrail.is_some() || !settings.restricts(view.grant.group.as_deref());
     match view.begin(press, Nonce::random(), now) {
+        // Pressed, it takes the enable back.
+        Err(BeginRefused::EnableUnderWay { until: None }) => None,
         Err(refused) => Some(Bar::Begin(refused)),
         Ok(_) => (!is_prepared).then_some(Bar::BeingPrepared),
     }
@@ -148,19 +151,26 @@ fn can_spend(view: &View, bar: Option<&Bar>, now: Timestamp) -> bool {
 }
 
 fn stops_replacing_only(bar: &Bar) -> bool {
-    matches!(bar, Bar::BeingPrepared | Bar::Begin(BeginRefused::ReplacementsUsedUp | BeginRefused::TooManyAttempts))
+    matches!(
+        bar,
+        Bar::BeingPrepared
+            | Bar::Begin(
+                BeginRefused::ReplacementsUsedUp | BeginRefused::TooManyAttempts | BeginRefused::FailedOften { .. }
+            )
+    )
 }
 
 fn offers(view: &View, kind: PressKind, may_begin: bool, now: Timestamp) -> Offers {
     let is_live = matches!(view.grant.state, State::Live { .. });
     // Under another hold too, resuming would change nothing that its student sees.
-    let is_held_otherwise = view.grant.holds.paused.is_some() || view.grant.holds.dropped;
+    let is_held_otherwise = view.grant.holds.paused.is_some() || view.grant.holds.dropped.is_some();
     Offers {
         reveal: may_begin && kind == PressKind::Reveal,
         replace: may_begin && kind == PressKind::Replace,
         has_key: is_live,
         leaked: view.report_leaked(view.grant.epoch, now).is_some(),
         refresh: view.grant.live().is_some_and(|live| live.key.is_some()),
+        hand_back: is_live && view.grant.holds.is_empty(),
         resume: !is_held_otherwise && view.release(HoldKind::Unused, &Actor::Student, now).is_ok(),
     }
 }

@@ -221,7 +221,7 @@ fn roles(programme: &Programme, visitor: &Visitor) -> Vec<RoleData> {
 fn holds(view: &View) -> Vec<HoldData> {
     let holds = &view.grant.holds;
     let paused = holds.paused.as_ref().map(|pause| HoldData { hold: "paused", reason: pause.why.clone() });
-    let others = [("dropped from the roster", holds.dropped), ("unused", holds.unused)].into_iter();
+    let others = [("dropped from the roster", holds.dropped.is_some()), ("unused", holds.unused)].into_iter();
     let others = others.filter(|(_, is_held)| *is_held).map(|(hold, _)| HoldData { hold, reason: None });
     paused.into_iter().chain(others).collect()
 }
@@ -229,8 +229,8 @@ fn holds(view: &View) -> Vec<HoldData> {
 fn attempt(attempt: &Attempt) -> AttemptData {
     let (owed, done) = match attempt.disable {
         Disable::No | Disable::Lifted { .. } => (None, None),
-        Disable::Owed { since } => (Some(since), None),
-        Disable::Done { at } => (None, Some(at)),
+        Disable::Ordered { since } => (Some(since), None),
+        Disable::Confirmed { at } => (None, Some(at)),
     };
     AttemptData {
         attempt: attempt.epoch.number(),

@@ -4,14 +4,14 @@
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::deadline::Deadline;
-use bursar_core::debts::{self, Unpaid};
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{
-    Attempt, Debt, HoldKind, Reading, ReleaseRefused, State as GrantState, Stopped, Switch, View,
+    Attempt, HoldKind, Order, OrderKind, Reading, ReleaseRefused, State as GrantState, Stopped, View,
 };
 use bursar_core::domain::id::Epoch;
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::window::utc_date;
+use bursar_core::orders::NotCarriedOut;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::keys::Found;
 use bursar_core::store::{At, Outcome};
@@ -43,7 +43,7 @@ pub(crate) async fn leaked(
 ) -> Answer {
     let now = site.clock.now();
     let Some(view) = my::grant_in(&site, &posted.visitor, &programme).await? else { return Ok(site.not_found()) };
-    let epoch = posted.fields.filled("epoch").and_then(|epoch| epoch.parse().ok()).map_or(view.grant.epoch, Epoch::new);
+    let epoch = epoch_shown(&posted, &view);
     let at = At { programme: &view.programme.id, grant: &view.grant.id, now, deadline };
     let was_reported = matches!(view.grant.state, GrantState::Stopped { why: Stopped::Leaked });
     let grant = match site.table.report_leaked(at, epoch).await? {
@@ -57,13 +57,39 @@ pub(crate) async fn leaked(
         }
         Outcome::NoSuchGrant => return Ok(site.not_found()),
     };
-    for debt in grant.owed_disables() {
-        if let Err(error) = disable(&site, at, &debt, deadline).await {
-            tracing::warn!(%error, "the disable of a leaked key is still owed");
+    for order in grant.orders_off() {
+        let sent = site.orders().carry_out(at, |meant| *meant == order).await;
+        if let Err(error) = sent {
+            tracing::warn!(%error, "the disable of a leaked key is still ordered");
             continue;
         }
         // Read now, it need not be read before the next key is made.
-        read_and_note(&site, &view, &debt, deadline).await;
+        read_and_note(&site, &view, &order, deadline).await;
+    }
+    Ok(to_my())
+}
+
+/// Hands the key back: it ends, and what is left of its place goes back when it is known what it used. Pressed twice it is done once.
+pub(crate) async fn hand_back(
+    State(site): State<Site>,
+    Until(deadline): Until,
+    Path(programme): Path<String>,
+    posted: Posted,
+) -> Answer {
+    let Some(view) = my::grant_in(&site, &posted.visitor, &programme).await? else { return Ok(site.not_found()) };
+    let epoch = epoch_shown(&posted, &view);
+    let at = At { programme: &view.programme.id, grant: &view.grant.id, now: site.clock.now(), deadline };
+    let was_returned = matches!(view.grant.state, GrantState::Stopped { why: Stopped::Returned });
+    match site.table.hand_back(at, epoch).await? {
+        Outcome::Done(_) => site.orders().now_or_later(at).await,
+        Outcome::Refused(_) if was_returned => {}
+        // The key that this page showed was replaced, which ended it.
+        Outcome::Refused(_) if epoch < view.grant.epoch => {}
+        Outcome::Refused(_) => {
+            let sentence = "You have no working key in this programme that could be handed back.";
+            return Ok(Refusal::conflict(sentence).page(&site, &posted.visitor));
+        }
+        Outcome::NoSuchGrant => return Ok(site.not_found()),
     }
     Ok(to_my())
 }
@@ -118,22 +144,13 @@ pub(crate) async fn resume(
         Outcome::Refused(refused) => return Ok(Refusal::release(&refused).page(&site, &posted.visitor)),
         Outcome::NoSuchGrant => return Ok(site.not_found()),
     }
-    match debts::pay(&site.table, &site.provider, at, |debt| debt.switch == Switch::On).await {
+    // The limit goes before the enable, where it is another by now.
+    match site.orders().carry_out(at, |order| order.kind != OrderKind::Read).await {
         Ok(_) => Ok(to_my()),
-        Err(Unpaid::Table(error)) => Err(error.into()),
-        Err(Unpaid::NoTime) => Ok(Refusal::later(NOT_ON_YET, None).page(&site, &posted.visitor)),
-        Err(Unpaid::Provider(error)) => Ok(Refusal::provider(&error, NOT_ON_YET).page(&site, &posted.visitor)),
+        Err(NotCarriedOut::Table(error)) => Err(error.into()),
+        Err(NotCarriedOut::Provider(error)) => Ok(Refusal::provider(&error, NOT_ON_YET).page(&site, &posted.visitor)),
+        Err(_) => Ok(Refusal::later(NOT_ON_YET, None).page(&site, &posted.visitor)),
     }
-}
-
-/// Tells the provider to disable a key that is owed it, and marks that it answered. A mark that fails leaves the debt to be paid
-/// once more, which does no harm.
-pub(crate) async fn disable(site: &Site, at: At<'_>, debt: &Debt, patience: Deadline) -> Result<(), ProviderError> {
-    debts::tell(&site.provider, debt, patience).await?;
-    if let Err(error) = site.table.settled(at, debt).await {
-        tracing::warn!(%error, "a disable that was answered could not be marked");
-    }
-    Ok(())
 }
 
 /// What a key has used. A day that turned while the provider was asked would make the numbers those of neither.
@@ -170,13 +187,18 @@ pub(crate) async fn read(
     }
 }
 
-async fn read_and_note(site: &Site, view: &View, debt: &Debt, deadline: Deadline) {
-    let Some(attempt) = view.grant.attempt(debt.epoch) else { return };
-    if let Ok(Read::Reading(reading)) = read(site, view, attempt, &debt.key, deadline).await
+async fn read_and_note(site: &Site, view: &View, order: &Order, deadline: Deadline) {
+    let Some(attempt) = view.grant.attempt(order.epoch) else { return };
+    if let Ok(Read::Reading(reading)) = read(site, view, attempt, &order.key, deadline).await
         && let Err(error) = site.table.note_latest_reading(&reading).await
     {
         tracing::warn!(%error, "a reading could not be written");
     }
+}
+
+/// Up to which attempt the page knew of keys.
+fn epoch_shown(posted: &Posted, view: &View) -> Epoch {
+    posted.fields.filled("epoch").and_then(|epoch| epoch.parse().ok()).map_or(view.grant.epoch, Epoch::new)
 }
 
 fn to_my() -> Response {

@@ -52,6 +52,7 @@ impl Function for App {
             .route("/my/{programme}/leaked", post(keys::leaked))
             .route("/my/{programme}/refresh", post(keys::refresh))
             .route("/my/{programme}/resume", post(keys::resume))
+            .route("/my/{programme}/return", post(keys::hand_back))
             .route("/bursar.css", get(web::stylesheet))
             .route("/forms.js", get(web::forms_script))
             .route("/key.js", get(script))

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use bursar_core::domain::grant::{BeginRefused, GaveUp, RecordRefused};
+use bursar_core::domain::grant::{BETWEEN_LOOKS, BeginRefused, GaveUp, RecordRefused};
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::programme::Settings;
 use bursar_core::provider::ProviderError;
 use bursar_core::store::StoreError;
+use jiff::Timestamp;
 
 use crate::refusal::Refusal;
 
@@ -29,6 +30,8 @@ pub(crate) enum NotShown {
     BeingPrepared,
     /// The old key may still work.
     NotRetired(ProviderError),
+    /// The provider says that it does not know the old key, which is not believed yet.
+    NotFound,
     /// The old key is ended, but what it used is not known: by the provider's fault, or none if it answered nothing of use.
     NotRead(Option<ProviderError>),
     NothingLeft,
@@ -52,9 +55,9 @@ impl NotShown {
         NotShown::Table
     }
 
-    pub(crate) fn refusal(&self, settings: &Settings) -> Refusal {
+    pub(crate) fn refusal(&self, settings: &Settings, now: Timestamp) -> Refusal {
         match self {
-            NotShown::Begin(refused) => Refusal::begin(refused, &settings.term),
+            NotShown::Begin(refused) => Refusal::begin(refused, &settings.term, now),
             NotShown::NoSuchGrant => {
                 Refusal::conflict("Your place in this programme is gone. Ask the people who run it.")
             }
@@ -66,6 +69,11 @@ impl NotShown {
                 error,
                 "Your old key could not be ended at the provider, so no new one was made. No money was lost; the old key is \
                  ended as soon as the provider can be reached.",
+            ),
+            NotShown::NotFound => Refusal::later(
+                "The provider says that it does not know your old key. That may be a mistake, so it is asked again before a new one \
+                 is made. No money was lost. Press again in ten minutes.",
+                Some(BETWEEN_LOOKS.unsigned_abs()),
             ),
             NotShown::NotRead(error) => {
                 let sentence = "Your old key is ended, but the provider did not say what it had used, so no new one was made. \
@@ -119,6 +127,7 @@ impl fmt::Display for NotShown {
             NotShown::TooLate => f.write_str("too little time was left"),
             NotShown::BeingPrepared => f.write_str("there is no guardrail yet"),
             NotShown::NotRetired(error) => write!(f, "the old key was not retired: {}", error.trouble()),
+            NotShown::NotFound => f.write_str("the old key was not found"),
             NotShown::NotRead(Some(error)) => write!(f, "what the old key used was not read: {}", error.trouble()),
             NotShown::NotRead(None) => f.write_str("what the old key used could not be recorded"),
             NotShown::NothingLeft => f.write_str("nothing is left of the cap"),
@@ -126,6 +135,7 @@ impl fmt::Display for NotShown {
             NotShown::Record(RecordRefused::Held(_)) => f.write_str("held while the key was made"),
             NotShown::Record(RecordRefused::Revoked) => f.write_str("revoked while the key was made"),
             NotShown::Record(RecordRefused::Over) => f.write_str("ended while the key was made"),
+            NotShown::Record(RecordRefused::LimitLowered) => f.write_str("the cap was lowered while the key was made"),
             NotShown::Record(RecordRefused::Lost) => f.write_str("overtaken while the key was made"),
             NotShown::Table => f.write_str("the table did not answer"),
         }

@@ -6,11 +6,12 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
-use bursar_core::domain::grant::{BeginRefused, HoldKind, RecordRefused, ReleaseRefused};
+use bursar_core::domain::grant::{BeginRefused, HoldKind, LATE_ENABLE, RecordRefused, ReleaseRefused};
 use bursar_core::domain::term::Term;
 use bursar_core::provider::ProviderError;
 use bursar_core::web::plain::time_in;
 use bursar_core::web::{Frame, Site, Visitor};
+use jiff::Timestamp;
 
 /// When to try again, if nobody says anything else.
 const SOON: Duration = Duration::from_secs(10);
@@ -66,8 +67,16 @@ impl Refusal {
         }
     }
 
-    pub(crate) fn begin(refused: &BeginRefused, term: &Term) -> Refusal {
-        Refusal::conflict(why_not(refused, term))
+    /// What a moment heals is to be tried again; everything else the state of things forbids.
+    pub(crate) fn begin(refused: &BeginRefused, term: &Term, now: Timestamp) -> Refusal {
+        let sentence = why_not(refused, term);
+        let until = match refused {
+            BeginRefused::EnableUnderWay { until } => until.unwrap_or(now + LATE_ENABLE),
+            BeginRefused::FailedOften { until } => *until,
+            _ => return Refusal::conflict(sentence),
+        };
+        let after = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+        Refusal::later(&sentence, Some(Duration::from_secs(after.as_millis().div_ceil(1000).try_into().unwrap_or(1))))
     }
 
     pub(crate) fn record(refused: RecordRefused) -> Refusal {
@@ -78,9 +87,11 @@ impl Refusal {
             RecordRefused::Revoked => "Your place in this programme was withdrawn",
             RecordRefused::Over => "This programme ended",
             RecordRefused::Lost => "Your place was changed by another press",
+            RecordRefused::LimitLowered => "Your cap was lowered",
         };
         let ask = match refused {
             RecordRefused::Lost => "Open your credit again and look.",
+            RecordRefused::LimitLowered => "Press again: the next key has the new cap.",
             _ => "Ask the people who run it.",
         };
         Refusal::conflict(format!(
@@ -140,6 +151,12 @@ pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
         }
         BeginRefused::StalePage => {
             "The page you pressed on is older than what happened since. Open your credit again and look.".to_owned()
+        }
+        BeginRefused::EnableUnderWay { .. } => {
+            "Your old key was just being switched on, which is taken back now. Press again in some seconds.".to_owned()
+        }
+        BeginRefused::FailedOften { until } => {
+            format!("The last attempts to make your key came to nothing. You can press again from {}.", at(*until))
         }
         BeginRefused::NotOpenYet { opens } => format!("Keys can be claimed from {}.", at(*opens)),
         BeginRefused::WindowClosed => {

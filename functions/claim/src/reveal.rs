@@ -9,16 +9,17 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::{
-    Attempt, AttemptState, BeginRefused, Begun, Disable, GaveUp, Minted, Press, PressKind, RecordRefused, View,
+    Attempt, AttemptState, BeginRefused, Begun, Disable, GaveUp, Minted, Order, OrderKind, Press, PressKind,
+    RecordRefused, View,
 };
 use bursar_core::domain::id::{DeploymentId, Epoch, KeyName, Nonce};
 use bursar_core::domain::key::{KeyHash, PlaintextKey};
-use bursar_core::domain::limit::wanted_limit;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Byok;
 use bursar_core::domain::terms::TermsHash;
+use bursar_core::orders::NotCarriedOut;
 use bursar_core::provider::ProviderError;
-use bursar_core::provider::keys::{Found, NewKey};
+use bursar_core::provider::keys::NewKey;
 use bursar_core::store::{At, Outcome};
 use bursar_core::web::{Answer, Fields, Frame, Posted, Site, Until, Visitor};
 use jiff::Timestamp;
@@ -97,7 +98,7 @@ async fn press(site: &Site, Until(deadline): Until, programme: &str, posted: &Po
         return ask_for_terms(site, visitor, now, press).await;
     }
     if settings.restricts(view.grant.group.as_deref()) && view.programme.guardrail.is_none() {
-        return Ok(NotShown::BeingPrepared.refusal(settings).page(site, visitor));
+        return Ok(NotShown::BeingPrepared.refusal(settings, now).page(site, visitor));
     }
     let meta = site.table.meta(now).await?;
     if site.table.is_copy(&meta) {
@@ -111,7 +112,7 @@ async fn press(site: &Site, Until(deadline): Until, programme: &str, posted: &Po
         Ok(shown) => Ok(reveal_page(site, visitor, &view, &shown)),
         // They were changed just now.
         Err(NotShown::Begin(BeginRefused::TermsNotAccepted)) => ask_for_terms(site, visitor, now, press).await,
-        Err(not_shown) => Ok(not_shown.refusal(settings).page(site, visitor)),
+        Err(not_shown) => Ok(not_shown.refusal(settings, site.clock.now()).page(site, visitor)),
     }
 }
 
@@ -153,10 +154,23 @@ impl Claim<'_> {
         }
         match self.site.table.begin(self.at, press).await {
             Ok(Outcome::Done(begun)) => Ok(begun),
+            Ok(Outcome::Refused(refused @ BeginRefused::EnableUnderWay { until: None })) => {
+                self.take_enable_back().await?;
+                Err(NotShown::Begin(refused))
+            }
             Ok(Outcome::Refused(refused)) => Err(NotShown::Begin(refused)),
             Ok(Outcome::NoSuchGrant) => Err(NotShown::NoSuchGrant),
             Err(error) => Err(NotShown::table(&error)),
         }
+    }
+
+    /// The old key is being switched on: whoever is at it does not try again, and what is under way can come for some seconds.
+    async fn take_enable_back(&self) -> Result<(), NotShown> {
+        match self.site.table.take_enable_back(self.at).await {
+            Ok(_) => self.site.orders().now_or_later(self.at).await,
+            Err(error) => return Err(NotShown::table(&error)),
+        }
+        Ok(())
     }
 
     /// Step 2: no key of older epochs works any more, and what each used is known.
@@ -172,9 +186,19 @@ impl Claim<'_> {
 
     async fn retire_one(&self, view: &View, old: &Attempt, patience: Deadline) -> Result<(), NotShown> {
         let Some(key) = &old.key else { return Ok(()) };
-        let debt = view.grant.owed_disables().find(|debt| debt.epoch == old.epoch);
-        if let Some(debt) = debt {
-            keys::disable(self.site, self.at, &debt, patience).await.map_err(NotShown::NotRetired)?;
+        let off = view.grant.orders_off().find(|order| order.epoch == old.epoch);
+        if let Some(off) = off {
+            let at = At { deadline: patience, ..self.at };
+            match self.site.orders().carry_out(at, |order| *order == off).await {
+                Ok(_) => {}
+                Err(NotCarriedOut::NotFound) => return self.pass_on_what_is_gone(old, patience).await,
+                Err(NotCarriedOut::Provider(error)) => return Err(NotShown::NotRetired(error)),
+                Err(NotCarriedOut::Table(error)) => return Err(NotShown::table(&error)),
+                Err(NotCarriedOut::NoTime) => return Err(NotShown::TooLate),
+                Err(NotCarriedOut::NotFirm | NotCarriedOut::Overtaken) => {
+                    return Err(NotShown::Begin(BeginRefused::EnableUnderWay { until: None }));
+                }
+            }
         }
         // What nobody was shown cannot have been used.
         if old.state != AttemptState::Shown || is_read_for_the_last_time(view, old, self.at) {
@@ -189,13 +213,27 @@ impl Claim<'_> {
                     Err(NotShown::NotRead(None))
                 }
             },
-            // What is gone for certain has said its last; one answer is not certain, and what was used would be given once more.
-            keys::Read::Gone => match self.site.provider.disable_key(key, patience).await {
-                Ok(Found::Gone) => Ok(()),
-                Ok(Found::Key(_)) => Err(NotShown::NotRead(None)),
-                Err(error) => Err(NotShown::NotRead(Some(error))),
-            },
+            keys::Read::Gone => {
+                let at = At { now: self.site.clock.now(), ..self.at };
+                match self.site.table.not_found(at, old.epoch, key).await {
+                    Ok(_) => self.pass_on_what_is_gone(old, patience).await,
+                    Err(error) => Err(NotShown::table(&error)),
+                }
+            }
             keys::Read::Silent => Err(NotShown::NotRead(None)),
+        }
+    }
+
+    /// The provider says that it does not know an old key. An answer like that is believed of a key that is not new, the second time
+    /// after some minutes, and only if the account is ours still: what was recorded of its use stands, and its disable stays ordered.
+    async fn pass_on_what_is_gone(&self, old: &Attempt, patience: Deadline) -> Result<(), NotShown> {
+        if !old.may_be_gone(self.site.clock.now()) {
+            return Err(NotShown::NotFound);
+        }
+        match self.site.provider.finds_a_witness(patience).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(NotShown::NotFound),
+            Err(error) => Err(NotShown::NotRetired(error)),
         }
     }
 
@@ -204,7 +242,7 @@ impl Claim<'_> {
         let view = self.view().await?;
         let settings = &view.programme.settings;
         // As of now and not of the press: a window may have turned since, and a limit of the old one is not sent in the next.
-        let limit = wanted_limit(view.grant.cap(settings), &view.spending(self.site.clock.now()));
+        let limit = view.next_limit(self.site.clock.now());
         let limit = limit.ok_or_else(|| Failed::nothing(NotShown::NothingLeft))?;
         let restricted = settings.restricts(view.grant.group.as_deref());
         let guardrail = view.programme.guardrail.clone().filter(|_| restricted);
@@ -267,11 +305,11 @@ impl Claim<'_> {
         let (key, why) = (failed.key.as_ref(), failed.why.to_string());
         match self.site.table.give_up(self.at, begun, failed.how, key, &why).await {
             Ok(Outcome::Done(grant)) => {
-                let own = grant.owed_disables().find(|debt| Some(&debt.key) == key);
-                if let Some(debt) = own
-                    && let Err(error) = keys::disable(self.site, self.at, &debt, self.at.deadline).await
+                let is_own = |order: &Order| order.kind == OrderKind::Off && Some(&order.key) == key;
+                if grant.orders().iter().any(is_own)
+                    && let Err(error) = self.site.orders().carry_out(self.at, is_own).await
                 {
-                    tracing::warn!(%error, "a key that nobody was shown is still owed its disable");
+                    tracing::warn!(%error, "the disable of a key that nobody was shown is still ordered");
                 }
             }
             Ok(Outcome::Refused(_) | Outcome::NoSuchGrant) => {}
@@ -312,7 +350,7 @@ fn reveal_page(site: &Site, visitor: &Visitor, view: &View, shown: &Shown) -> Re
 
 /// Whether the provider was asked about a key after it had been disabled, or that was in a window which is over.
 fn is_read_for_the_last_time(view: &View, old: &Attempt, at: At<'_>) -> bool {
-    let Disable::Done { at: disabled } = old.disable else { return false };
+    let Disable::Confirmed { at: disabled } = old.disable else { return false };
     let reset = view.programme.settings.reset;
     let is_past = reset.window_at(disabled) < reset.window_at(at.now);
     is_past || view.readings.iter().any(|reading| reading.epoch == old.epoch && reading.as_of >= disabled)

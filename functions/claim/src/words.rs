@@ -3,9 +3,8 @@
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{
-    Announced, Announcement, BeginRefused, HoldKind, ReleaseRefused, State, Stopped, Switch, View,
+    Announced, Announcement, BeginRefused, HoldKind, OrderKind, ReleaseRefused, State, Stopped, View,
 };
-use bursar_core::domain::limit::wanted_limit;
 use bursar_core::domain::term::Term;
 use bursar_core::domain::window::Reset;
 use bursar_core::web::plain::time_in;
@@ -53,9 +52,9 @@ pub(crate) fn state(view: &View, bar: Option<&Bar>, now: Timestamp) -> String {
         State::Live { .. } => live(view, now),
         State::Stopped { why: Stopped::UsedUp } if used_up(view, now).is_some() => why().unwrap_or_default(),
         State::Stopped { why: stopped } => {
-            let is_owed = grant.owed_disables().next().is_some();
+            let is_ordered = grant.orders_off().next().is_some();
             let next = why().unwrap_or("Get a new one: it has what is left of your cap.".to_owned());
-            format!("{} {next}", stopped_because(*stopped, is_owed))
+            format!("{} {next}", stopped_because(*stopped, is_ordered))
         }
     }
 }
@@ -101,7 +100,7 @@ fn live(view: &View, now: Timestamp) -> String {
     if let Some(used_up) = used_up(view, now) {
         return format!("{} Requests with your key are refused until there is more.", why_not(&used_up, term));
     }
-    if view.grant.debts().any(|debt| debt.switch == Switch::On) {
+    if view.grant.orders().iter().any(|order| order.kind == OrderKind::On) {
         return "Your key is being switched on again at the provider, which may take some minutes.".to_owned();
     }
     let shown = view.grant.live().and_then(|live| live.shown_at).map(|shown| time_in(shown, term.timezone()));
@@ -124,9 +123,9 @@ fn endings(view: &View) -> String {
     unused.into_iter().chain(of_age).collect()
 }
 
-fn stopped_because(stopped: Stopped, is_owed: bool) -> &'static str {
+fn stopped_because(stopped: Stopped, is_ordered: bool) -> &'static str {
     match stopped {
-        Stopped::Leaked if is_owed => {
+        Stopped::Leaked if is_ordered => {
             "You reported your key leaked. The provider has not confirmed yet that it is ended; this is repeated each minute."
         }
         Stopped::Leaked => "You reported your key leaked, and it is ended.",
@@ -135,6 +134,7 @@ fn stopped_because(stopped: Stopped, is_owed: bool) -> &'static str {
         Stopped::ReplacementFailed => {
             "Your old key is ended, and the last attempt to make a new one came to nothing. No money was lost."
         }
+        Stopped::Returned => "You handed your key back, and it is ended.",
         Stopped::TermEnded => "Your key ended with the term, which goes on now.",
         Stopped::GoneAtProvider => "Your key does not work any more: it was ended at the provider, not here.",
     }
@@ -143,8 +143,5 @@ fn stopped_because(stopped: Stopped, is_owed: bool) -> &'static str {
 /// Whether less is left in this window than a key can be limited to.
 fn used_up(view: &View, now: Timestamp) -> Option<BeginRefused> {
     let settings = &view.programme.settings;
-    let mut spending = view.spending(now);
-    spending.retired_in_window = spending.in_window;
-    let is_used_up = wanted_limit(view.grant.cap(settings), &spending).is_none();
-    is_used_up.then(|| BeginRefused::NothingLeft { resets_at: settings.reset.resets_at(now) })
+    view.next_limit(now).is_none().then(|| BeginRefused::NothingLeft { resets_at: settings.reset.resets_at(now) })
 }

@@ -107,8 +107,8 @@ pub(crate) async fn show(
             state: match attempt.gone {
                 _ if grant.live() == Some(attempt) => match attempt.disable {
                     Disable::No => "in use",
-                    Disable::Owed { .. } => "held, and still to be switched off",
-                    Disable::Done { .. } => "held",
+                    Disable::Ordered { .. } => "held, and still to be switched off",
+                    Disable::Confirmed { .. } => "held",
                     Disable::Lifted { .. } => "still to be switched on",
                 },
                 None => "retired",
@@ -121,7 +121,7 @@ pub(crate) async fn show(
     });
     let holds = [
         (grant.holds.paused.is_some(), "paused"),
-        (grant.holds.dropped, "dropped from the roster"),
+        (grant.holds.dropped.is_some(), "dropped from the roster"),
         (grant.holds.unused, "unused"),
     ];
     let cap = crate::settings_form::plain(grant.cap(&programme.settings));
@@ -138,7 +138,7 @@ pub(crate) async fn show(
             pause: !is_over && grant.holds.paused.is_none() && sight.role >= Role::Assistant,
             resume: !is_over && grant.holds.paused.is_some(),
             change: !is_over && sight.role >= Role::Faculty,
-            resend: !is_over && !grant.holds.dropped && (mark.is_none() || sight.role >= Role::Faculty),
+            resend: !is_over && grant.holds.dropped.is_none() && (mark.is_none() || sight.role >= Role::Faculty),
         },
         unreachable: mark.map(|mark| (mails::why(mark.why), show::time(mark.at, zone))),
         mails: mails.iter().rev().map(|row| Mailed::of(row, zone)).collect(),

@@ -1,21 +1,16 @@
 //! What people with a role do to one grant. The table comes first, the provider after it in the same request; what fails there is
 //! repeated by the work.
 
-use std::time::Duration;
-
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use bursar_core::deadline::Deadline;
-use bursar_core::debts::{self, Unpaid};
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{
-    CapRefused, HoldKind, HoldRefused, ReleaseRefused, State as GrantState, Switch, View,
+    CapRefused, HoldKind, HoldRefused, OrderKind, ReleaseRefused, State as GrantState, View,
 };
-use bursar_core::domain::limit;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::role::Role;
-use bursar_core::provider::keys::KeyPatch;
+use bursar_core::orders::NotCarriedOut;
 use bursar_core::store::items::Undeliverable;
 use bursar_core::store::{At, Outcome};
 use bursar_core::web::{Answer, Fault, Fields, Posted, Site, Until, Visitor};
@@ -23,8 +18,6 @@ use bursar_core::web::{Answer, Fault, Fields, Posted, Site, Until, Visitor};
 use crate::access::{self, Sight};
 use crate::grant;
 
-/// What one call to the provider may take of a request.
-const ENOUGH: Duration = Duration::from_secs(12);
 const LONGEST_REASON: usize = 500;
 
 /// One post about one grant.
@@ -72,7 +65,7 @@ impl Press<'_> {
             Outcome::Refused(HoldRefused::Over | HoldRefused::NoKey) => Ok(self.over()),
             // Pressed again, it repeats a disable that failed.
             Outcome::Done(_) | Outcome::Refused(HoldRefused::AlreadyHeld) => {
-                debts::now_or_later(&self.site.table, &self.site.provider, self.at).await;
+                self.site.orders().now_or_later(self.at).await;
                 Ok(self.done())
             }
         }
@@ -89,7 +82,7 @@ impl Press<'_> {
             Outcome::Refused(ReleaseRefused::PotExhausted) => {
                 Ok(self.refuse("The pot has no room for this grant now. Raise the pot, or give back other places."))
             }
-            Outcome::Refused(ReleaseRefused::NotHeld) if holds.dropped => {
+            Outcome::Refused(ReleaseRefused::NotHeld) if holds.dropped.is_some() => {
                 Ok(self.refuse("It is not paused: it was dropped from the roster."))
             }
             // Pressed again, it repeats an enable that failed.
@@ -113,7 +106,7 @@ impl Press<'_> {
         match self.site.table.revoke(self.at, self.by, self.reason()).await? {
             Outcome::NoSuchGrant => Ok(self.site.not_found()),
             Outcome::Done(_) | Outcome::Refused(_) => {
-                debts::now_or_later(&self.site.table, &self.site.provider, self.at).await;
+                self.site.orders().now_or_later(self.at).await;
                 Ok(self.done())
             }
         }
@@ -146,29 +139,14 @@ impl Press<'_> {
             Outcome::Refused(CapRefused::Over) => Ok(self.over()),
             Outcome::Refused(CapRefused::PotExhausted) => Ok(self.refuse("The pot has no room for so high a cap.")),
             Outcome::Done(_) | Outcome::Refused(CapRefused::Unchanged) => {
-                self.send_limit().await?;
+                self.site.orders().now_or_later(self.at).await;
                 Ok(self.done())
             }
         }
     }
 
-    /// Tells the provider what the live key may spend now. What fails is sent by the next sync, as any limit that differs.
-    async fn send_limit(&self) -> Result<(), Fault> {
-        let Some(view) = self.site.table.view(self.at.programme, self.at.grant).await? else { return Ok(()) };
-        let spending = view.spending(self.at.now);
-        let wanted = limit::wanted_limit(view.grant.cap(&view.programme.settings), &spending);
-        let key = view.grant.live().and_then(|live| live.key.clone());
-        if let (Some(key), Some(wanted)) = (key, wanted) {
-            let sent = self.site.provider.patch_key(&key, KeyPatch::limit(Some(wanted)), self.patience()).await;
-            if let Err(error) = sent {
-                tracing::warn!(grant = %self.at.grant, %error, "a limit is left to the sync");
-            }
-        }
-        Ok(())
-    }
-
     async fn resend(&self) -> Answer {
-        if self.view.grant.holds.dropped {
+        if self.view.grant.holds.dropped.is_some() {
             return Ok(self.refuse("It was dropped from the roster, so no mail is sent."));
         }
         let whose = self.view.grant.person.address.matched();
@@ -205,19 +183,16 @@ impl Press<'_> {
     }
 
     async fn enable(&self) -> Answer {
-        match debts::pay(&self.site.table, &self.site.provider, self.at, |debt| debt.switch == Switch::On).await {
+        // The limit goes before the enable, where it is another by now.
+        match self.site.orders().carry_out(self.at, |order| order.kind != OrderKind::Read).await {
             Ok(_) => Ok(self.done()),
-            Err(Unpaid::Table(error)) => Err(error.into()),
+            Err(NotCarriedOut::Table(error)) => Err(error.into()),
             Err(error) => {
                 tracing::warn!(grant = %self.at.grant, %error, "a key is not enabled yet");
                 let why = "It is resumed here, but the provider did not switch the key on. It is asked again each minute; nothing more is to be done.";
                 Ok(self.site.refuse(StatusCode::BAD_GATEWAY, "The key is not enabled yet", why))
             }
         }
-    }
-
-    fn patience(&self) -> Deadline {
-        Deadline::after(self.at.deadline.left().min(ENOUGH))
     }
 
     async fn cap_again(&self, why: &str) -> Answer {

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bursar_core::deadline::Deadline;
-use bursar_core::debts;
 use bursar_core::domain::grant::{HoldKind, Line, LineRefused};
 use bursar_core::domain::id::GrantId;
 use bursar_core::store::{At, By, INVITED_AT_ONCE, Job, JobState, NewPerson, Outcome, Step};
@@ -112,7 +111,7 @@ async fn apply(site: &Site, job: &Job, batch: &[Step], now: Timestamp, deadline:
             Step::Drop { grant } => {
                 let at = at(job, grant, by);
                 site.table.hold(at, HoldKind::Dropped, &job.by, Some("not on the roster")).await?;
-                debts::now_or_later(&site.table, &site.provider, at).await;
+                site.orders().now_or_later(at).await;
             }
         }
     }

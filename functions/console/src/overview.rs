@@ -6,8 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::days::{Days, Sum};
-use bursar_core::domain::grant::{Grant, Reading};
-use bursar_core::domain::limit::{self, Spending};
+use bursar_core::domain::grant::{Grant, Place, Reading};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Pot, Programme, Settings};
 use bursar_core::domain::reading::Used;
@@ -141,7 +140,7 @@ pub(crate) async fn show(
     )?;
     let settings = &programme.settings;
     let implied = |(grant, readings): &(Grant, Vec<Reading>)| {
-        limit::implied(grant, &Spending::of(grant, readings, settings, now), settings, now)
+        Place { grant, readings, settings, read_until: pot.counted_at }.implied(now)
     };
     let Seen { asked, edit, person } = seen;
     let spent = totals.as_ref().map_or_else(Days::default, |totals| totals.used.days(settings.byok));

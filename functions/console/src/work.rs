@@ -1,12 +1,12 @@
-//! What the function does each minute: the disables that are still owed, the jobs that nobody carries on, and the guardrails that
+//! What the function does each minute: the orders that are still to be carried out, the jobs that nobody carries on, and the guardrails that
 //! programmes wait for. Each has its share of the time, so that one that cannot be done does not keep the others waiting.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use anyhow::Result;
 use bursar_core::deadline::Deadline;
-use bursar_core::debts;
+use bursar_core::domain::grant::Urgency;
 use bursar_core::store::{At, JobState};
 use bursar_core::web::Site;
 use futures_util::StreamExt;
@@ -17,8 +17,8 @@ use crate::{guardrails, import};
 /// What one round of work did.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Report {
-    pub(crate) paid: u32,
-    pub(crate) still_owed: u32,
+    pub(crate) carried_out: u32,
+    pub(crate) put_off: u32,
     /// The jobs that were carried on, by how they stand now.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) jobs: BTreeMap<&'static str, u32>,
@@ -26,40 +26,52 @@ pub(crate) struct Report {
     pub(crate) guardrails: u32,
 }
 
-/// More wait for the next minute.
+/// So many grants are taken from the index at once, and more while time is left.
 const AT_ONCE: i32 = 100;
 const SIDE_BY_SIDE: usize = 8;
 const JOBS_AT_ONCE: i32 = 20;
-/// Keys that must be disabled come first; jobs and guardrails have at least this much.
-const LEFT_FOR_THE_REST: Duration = Duration::from_secs(2);
+/// What must be told the provider comes first; jobs and guardrails have what is left of a round beyond this, and at least so much.
+const LEFT_FOR_THE_REST: Duration = Duration::from_secs(14);
+const ENOUGH_FOR_THE_REST: Duration = Duration::from_secs(2);
 
 pub(crate) async fn round(site: &Site, deadline: Deadline) -> Result<Report> {
     let mut report = Report::default();
-    debts_of_grants(site, &mut report, deadline).await?;
-    if deadline.leaves(LEFT_FOR_THE_REST) {
+    for urgency in [Urgency::Leak, Urgency::Disable, Urgency::Limit] {
+        orders(site, urgency, &mut report, deadline).await?;
+    }
+    if deadline.leaves(ENOUGH_FOR_THE_REST) {
         report.guardrails = guardrails::make_missing(site, deadline).await?;
         jobs(site, &mut report, deadline).await?;
     }
     Ok(report)
 }
 
-/// Tells the provider to disable each key that is owed it, or to enable it, oldest debt first.
-async fn debts_of_grants(site: &Site, report: &mut Report, deadline: Deadline) -> Result<()> {
-    let now = site.clock.now();
-    let owing = site.table.grants_in_debt(AT_ONCE).await?;
-    let rounds = owing.into_iter().map(|(programme, grant)| async move {
-        let at = At { programme: &programme, grant: &grant, now, deadline };
-        let outcome = debts::pay(&site.table, &site.provider, at, |_| true).await;
-        if let Err(error) = &outcome {
-            tracing::warn!(%grant, %error, "the provider was not told what it is owed");
+/// Carries out what is ordered and due of so urgent a kind, longest due first, while time is left. What fails is due later, so it is in
+/// nobody's way.
+async fn orders(site: &Site, urgency: Urgency, report: &mut Report, deadline: Deadline) -> Result<()> {
+    let mut seen = HashSet::new();
+    while deadline.leaves(LEFT_FOR_THE_REST) {
+        let now = site.clock.now();
+        let mut due = site.table.grants_with_orders(urgency, now, AT_ONCE).await?;
+        // The index is a moment behind, and a mark that failed leaves an order where it was.
+        due.retain(|grant| seen.insert(grant.clone()));
+        if due.is_empty() {
+            return Ok(());
         }
-        outcome
-    });
-    let mut rounds = futures_util::stream::iter(rounds).buffer_unordered(SIDE_BY_SIDE);
-    while let Some(outcome) = rounds.next().await {
-        match outcome {
-            Ok(paid) => report.paid += paid,
-            Err(_) => report.still_owed += 1,
+        let rounds = due.into_iter().map(|(programme, grant)| async move {
+            let at = At { programme: &programme, grant: &grant, now, deadline };
+            let outcome = site.orders().carry_out(at, |order| order.due <= now).await;
+            if let Err(error) = &outcome {
+                tracing::warn!(%grant, %error, "an order is put off");
+            }
+            outcome
+        });
+        let mut rounds = futures_util::stream::iter(rounds).buffer_unordered(SIDE_BY_SIDE);
+        while let Some(outcome) = rounds.next().await {
+            match outcome {
+                Ok(done) => report.carried_out += done,
+                Err(_) => report.put_off += 1,
+            }
         }
     }
     Ok(())

@@ -45,7 +45,7 @@ impl App {
             OwedMail::Roster { programme, grant } => {
                 let Some((programme, grant)) = self.grant(programme, grant).await? else { return Ok(GONE) };
                 let is_over = matches!(grant.state, State::Revoked | State::Ended) || programme.is_over(now);
-                if is_over || grant.holds.dropped {
+                if is_over || grant.holds.dropped.is_some() {
                     return Ok(Owed::Nothing("this person is no longer on the roster"));
                 }
                 self.to(&grant.person.address, |words| words.roster(&programme, &grant, now)).await

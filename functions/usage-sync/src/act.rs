@@ -1,20 +1,19 @@
 //! What is done about what was found. Each act is decided anew on the grant as it is now, so a finding that is not so any more, or
 //! was seen to by somebody else, comes to nothing; and each may be done twice.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 use bursar_core::deadline::Deadline;
-use bursar_core::debts;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{Found, HoldKind, Listed, Rule, State, Stopped, Switch, View, Wanted};
+use bursar_core::domain::grant::{Found, Listed, Order, OrderKind, State, View, is_same};
 use bursar_core::domain::id::Epoch;
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::money::Usd;
-use bursar_core::domain::programme::{Byok, Settings};
 use bursar_core::domain::reading::{Doubtful, Reading};
 use bursar_core::domain::window::utc_date;
+use bursar_core::orders::{NotCarriedOut, Orders};
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::key::Key;
-use bursar_core::provider::keys::{Deleted, Found as Answered, KeyPatch};
+use bursar_core::provider::keys::{Deleted, Found as Answered};
 use bursar_core::store::{At, Noted, Outcome};
 use futures_util::StreamExt;
 use jiff::SignedDuration;
@@ -67,6 +66,7 @@ impl Run<'_> {
             let told = format!("{}: {error:#}", finding.told());
             match error.downcast_ref() {
                 Some(ProviderError::ManagementKey { .. }) => Came::Refused(told),
+                _ if is_refused(&error) => Came::Refused(told),
                 _ => Came::Undone(told),
             }
         };
@@ -84,7 +84,7 @@ impl Run<'_> {
         };
         match &finding.what {
             What::Sweep { row } => {
-                let swept = self.table.sweep(at, row.epoch(), &row.key()).await?;
+                let swept = self.table.sweep(at, row.epoch(), &row.nonce(), &row.key()).await?;
                 self.disable(at).await?;
                 let late = self.read_late(at, &[row], progress).await?;
                 return Ok(Came::Swept { now: matches!(swept, Outcome::Done(_)), late });
@@ -109,10 +109,20 @@ impl Run<'_> {
             What::End => {
                 self.table.end(at, &Actor::Rule).await?;
             }
-            What::Owed => {}
+            What::Ordered => {}
             What::GiveBack => {
-                self.disable(at).await?;
                 self.table.give_back_place(at).await?;
+            }
+            What::LimitSeen { epoch, listed, answered } => {
+                self.table.limit_seen(at, *epoch, *listed, *answered).await?;
+            }
+            What::Forsaken => {
+                self.table.forsaken(at).await?;
+            }
+            What::Explained => {
+                if let Some(explained_at) = progress.explained_at {
+                    self.table.explained(at, explained_at).await?;
+                }
             }
             What::LiveIsDisabled { epoch, key } | What::NotListed { epoch, key } => {
                 let came = Box::pin(self.look_again(at, *epoch, key, progress)).await?;
@@ -125,9 +135,7 @@ impl Run<'_> {
                 return Ok(drifted.map_or(Came::Done, Came::Mended));
             }
             What::Rule { last_used_at } => {
-                if let Outcome::Done((_, Rule::Hold)) = self.table.follow_rules(at, *last_used_at).await? {
-                    Box::pin(self.retire_unused(at, progress)).await?;
-                }
+                self.table.follow_rules(at, *last_used_at).await?;
             }
             What::Purge { epoch, key } => return Box::pin(self.purge(at, *epoch, key, progress)).await,
         }
@@ -152,10 +160,16 @@ impl Run<'_> {
         Ok(late)
     }
 
-    /// Tells the provider to disable what the grant owes by now.
+    /// Carries out the disables that are ordered of the grant by now. A key that is not found is the listing's matter.
     async fn disable(&self, at: At<'_>) -> Result<()> {
-        Box::pin(debts::pay(self.table, self.provider, at, |debt| debt.switch == Switch::Off)).await?;
-        Ok(())
+        match Box::pin(self.orders().carry_out(at, |order| order.kind == OrderKind::Off)).await {
+            Ok(_) | Err(NotCarriedOut::NotFound | NotCarriedOut::NotFirm) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn orders(&self) -> Orders<'_> {
+        Orders { table: self.table, provider: self.provider, clock: self.clock }
     }
 
     /// Asks for one key that was listed as disabled, or not at all. What was recorded meanwhile goes before what was found.
@@ -217,40 +231,33 @@ impl Run<'_> {
         }
     }
 
-    /// Sends the limit that is wanted now, and says so where somebody had set another at the provider. One that was reckoned in a window
-    /// which is over is not sent.
+    /// Orders the limit that is wanted now and sends it, or stops what is used up. Says so where somebody had set another at the provider.
     async fn send_limit(&self, at: At<'_>, listed: Listed) -> Result<Option<String>> {
         let Some(view) = self.table.view(at.programme, at.grant).await? else { return Ok(None) };
         let Some((live, key)) = view.grant.live().and_then(|live| Some((live, live.key.as_ref()?))) else {
             return Ok(None);
         };
-        match view.wanted(listed, at.now) {
-            None => Ok(None),
-            Some(Wanted::UsedUp) => {
-                self.table.stop(at, Stopped::UsedUp, &Actor::Sync).await?;
-                Ok(None)
-            }
-            Some(Wanted::Limit(limit)) => {
-                let Settings { reset, byok, .. } = view.programme.settings;
-                let window = reset.window_at(at.now);
-                ensure!(reset.window_at(self.clock.now()) == window, "the window turned");
-                let patch = KeyPatch::limit(Some(limit));
-                let patch = match listed {
-                    Listed::CountedOtherwise => patch.counting(reset, byok == Byok::Inside),
-                    Listed::Unasked | Listed::Unlimited | Listed::Limit(_) => patch,
-                };
-                self.provider.patch_key(key, patch, at.deadline).await?;
-                let sent = At { now: self.clock.now(), ..at };
-                self.table.limit_sent(sent, live.epoch, limit, window).await?;
-                let found = match listed {
-                    Listed::Unlimited => Some("no limit".to_owned()),
-                    Listed::CountedOtherwise => Some("a limit that was counted otherwise".to_owned()),
-                    Listed::Limit(listed) if Some(listed) != live.limit => Some(format!("the limit {listed}")),
-                    Listed::Limit(_) | Listed::Unasked => None,
-                };
-                Ok(found.map(|found| format!("the key {key} had {found} at the provider, and has {limit} again")))
-            }
+        self.table.order_limit(at, listed).await?;
+        let is_of_it = |order: &Order| order.epoch == live.epoch && order.kind == OrderKind::Limit;
+        match Box::pin(self.orders().carry_out(at, is_of_it)).await {
+            Ok(_) => {}
+            // The next listing tells whether it is there.
+            Err(NotCarriedOut::NotFound) => bail!("the limit was not sent: the provider does not know the key now"),
+            Err(error) => return Err(error.into()),
         }
+        let Some(after) = self.table.grant(at.programme, at.grant).await? else { return Ok(None) };
+        let Some(limit) = after.live().filter(|live| live.limit_ordered.is_none()).and_then(|live| live.limit) else {
+            return Ok(None);
+        };
+        let found = match listed {
+            Listed::Unlimited => "no limit".to_owned(),
+            Listed::CountedOtherwise => "a limit that was counted otherwise".to_owned(),
+            Listed::Limit(listed) if live.limit.is_none_or(|held| !is_same(listed, held)) => {
+                format!("the limit {listed}")
+            }
+            Listed::Limit(_) | Listed::Unasked => return Ok(None),
+        };
+        Ok(Some(format!("the key {key} had {found} at the provider, and has {limit} again")))
     }
 
     /// Puts a live key under its programme's guardrail again, from which somebody had taken it.
@@ -267,22 +274,9 @@ impl Run<'_> {
         }
     }
 
-    /// Disables a key that was held for disuse, reads it once more, and gives its place back.
-    async fn retire_unused(&self, at: At<'_>, progress: &Progress) -> Result<()> {
-        self.disable(at).await?;
-        let Some(view) = self.table.view(at.programme, at.grant).await? else { return Ok(()) };
-        let live = view.grant.live().filter(|_| view.grant.holds.has(HoldKind::Unused));
-        let Some((live, key)) = live.and_then(|live| Some((live, live.key.as_ref()?))) else { return Ok(()) };
-        if let Answered::Key(found) = self.ask(key, at.deadline).await? {
-            self.note_use(&view, live.epoch, &found, progress).await?;
-        }
-        self.table.give_back_place(at).await?;
-        Ok(())
-    }
-
     async fn purge(&self, at: At<'_>, epoch: Epoch, key: &KeyHash, progress: &Progress) -> Result<Came> {
         let Some(view) = self.table.view(at.programme, at.grant).await? else { return Ok(Came::Done) };
-        if view.may_purge(epoch, progress.restored_at, at.now) {
+        if view.may_purge(epoch, progress.began_at, progress.restored_at, at.now) {
             let deleted = self.provider.delete_key(key, at.deadline).await?;
             self.table.purged(at, epoch, key).await?;
             // It was listed, and is not any more.
@@ -293,6 +287,11 @@ impl Run<'_> {
         }
         Ok(Came::Done)
     }
+}
+
+/// Whether the provider refused the management key, whoever asked.
+fn is_refused(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(NotCarriedOut::Provider(ProviderError::ManagementKey { .. })))
 }
 
 impl Progress {

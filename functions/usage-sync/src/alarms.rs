@@ -3,7 +3,6 @@
 use anyhow::Result;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::alarm::{Alarm, Cause};
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::window::utc_date;
 
 use crate::progress::Progress;
@@ -42,12 +41,8 @@ fn causes(progress: &Progress) -> Vec<Cause> {
         let keys = held.keys.iter().take(MOST_IN_A_MAIL).map(|held| held.name.clone()).collect();
         causes.push(Cause::HeldBack { sweeps: held.sweeps, recoveries: held.recoveries, bound: held.bound, keys });
     }
-    // The provider's numbers are rounded key by key, each by less than a micro-dollar, those of keys that are gone too.
-    let tolerance = Usd::from_micros(i64::try_from(progress.account.keys).unwrap_or(i64::MAX));
-    if let Some(residual) =
-        progress.residual.filter(|residual| residual.or_zero().max(Usd::ZERO - *residual) > tolerance)
-    {
-        causes.push(Cause::Residual { residual, tolerance });
+    if let Some(residual) = progress.residual.filter(|_| !progress.is_explained()) {
+        causes.push(Cause::Residual { residual, tolerance: progress.tolerance() });
     }
     // What was held back and a key that does not work say by themselves that a run is not complete.
     let is_told = causes.iter().any(|cause| matches!(cause, Cause::ManagementKey | Cause::HeldBack { .. }));

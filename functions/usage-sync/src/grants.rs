@@ -220,6 +220,7 @@ impl Run<'_> {
             looked_at: progress.looked_at,
             is_copy: self.is_copy,
             restored_at: progress.restored_at,
+            explained_at: progress.explained_at,
             assigned: opened.assigned.as_ref().and_then(|assigned| assigned.as_ref().ok()),
             now: self.clock.now(),
         };

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use bursar_core::domain::grant::{Attempt, AttemptState, Disable, Found, GRACE, HoldKind, Listed, State, View};
+use bursar_core::domain::grant::{Attempt, AttemptState, Disable, Found, GRACE, Listed, State, View};
 use bursar_core::domain::id::{Epoch, GrantId};
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::money::Usd;
@@ -26,6 +26,8 @@ pub(crate) struct Sight<'a> {
     /// Whether this table is a copy of an earlier moment that was not recovered yet.
     pub(crate) is_copy: bool,
     pub(crate) restored_at: Option<Timestamp>,
+    /// When the last run began that explained all that the account had spent.
+    pub(crate) explained_at: Option<Timestamp>,
     /// The keys that are under the programme's guardrail, if it has one and that could be listed.
     pub(crate) assigned: Option<&'a HashSet<KeyHash>>,
     pub(crate) now: Timestamp,
@@ -75,8 +77,14 @@ pub(crate) enum What {
     End,
     /// A place in the pot that nobody uses.
     GiveBack,
-    /// Disables that are still owed.
-    Owed,
+    /// Orders that are still to be carried out.
+    Ordered,
+    /// A limit that was never answered, and did not come.
+    LimitSeen { epoch: Epoch, listed: Listed, answered: Timestamp },
+    /// An attempt that nobody is at any more, and whose grant still says so.
+    Forsaken,
+    /// The account's sums show by now that nobody used the rest of a key that is gone.
+    Explained,
     /// One of the programme's rules is due.
     Rule { last_used_at: Option<Timestamp> },
     /// A key that may be deleted at the provider.
@@ -146,9 +154,9 @@ impl Seen {
         }
         seen.whats.extend(not_listed(view, sight));
         seen.whats.extend(of_the_grant(view, sight));
-        // Whatever disables a key that is enabled again pays all that its grant owes.
+        // Whatever disables a key that is enabled again carries out all that is ordered of its grant.
         if seen.whats.iter().any(|what| matches!(what, What::EnabledAgain { .. })) {
-            seen.whats.retain(|what| *what != What::Owed);
+            seen.whats.retain(|what| *what != What::Ordered);
         }
         let is_listed = |epoch| sight.rows.iter().any(|row| row.epoch() == epoch);
         seen.gone = view.readings.iter().filter(|reading| !is_listed(reading.epoch)).map(Reading::lifetime).sum();
@@ -202,7 +210,9 @@ fn about_its(view: &View, sight: Sight<'_>, attempt: &Attempt, row: &Row) -> Opt
     match (is_live && view.grant.holds.is_empty(), row.said.enabled) {
         (true, true) => {
             let listed = row.said.listed();
-            view.wanted(listed, sight.now).map(|_| What::Limit { listed })
+            let wanted = view.wanted(listed, sight.now).map(|_| What::Limit { listed });
+            let seen = || view.limit_seen(epoch, listed, row.said.answered);
+            wanted.or_else(|| seen().map(|_| What::LimitSeen { epoch, listed, answered: row.said.answered }))
         }
         (true, false) => Some(What::LiveIsDisabled { epoch, key }),
         (false, true) => Some(What::EnabledAgain { epoch, key, seen_at: row.said.answered }),
@@ -236,11 +246,23 @@ fn of_the_grant(view: &View, sight: Sight<'_>) -> Vec<What> {
         return vec![What::End];
     }
     let mut whats = Vec::new();
-    if grant.owed_disables().next().is_some() {
-        whats.push(What::Owed);
+    if grant.orders_off().next().is_some() {
+        whats.push(What::Ordered);
+    }
+    let is_listed = |attempt: &Attempt| sight.rows.iter().any(|row| row.epoch() == attempt.epoch);
+    let is_forsaken = |attempt: &Attempt| {
+        let is_old = sight.began_at >= attempt.begun_at + GRACE;
+        attempt.state == AttemptState::Open && attempt.key.is_none() && is_old && !is_listed(attempt)
+    };
+    if sight.is_whole && matches!(grant.state, State::Minting { .. }) && grant.attempts.iter().any(is_forsaken) {
+        whats.push(What::Forsaken);
+    }
+    let is_explained = |since: Timestamp| sight.explained_at.is_some_and(|explained| since < explained);
+    if grant.attempts.iter().filter_map(|attempt| attempt.rest_promised_since).any(is_explained) {
+        whats.push(What::Explained);
     }
     let never_claimed = grant.state == State::Invited && now >= view.programme.settings.claim_closes_at();
-    if grant.has_place && (never_claimed || grant.holds.has(HoldKind::Unused)) {
+    if grant.has_place && never_claimed {
         whats.push(What::GiveBack);
     }
     let live = grant.live().and_then(|live| sight.rows.iter().find(|row| row.epoch() == live.epoch));
@@ -254,8 +276,14 @@ fn of_the_grant(view: &View, sight: Sight<'_>) -> Vec<What> {
     if live.is_some_and(|live| live.said.enabled) && view.lifecycle(last_used_at, now).is_some() {
         whats.push(What::Rule { last_used_at });
     }
-    let may_go = grant.attempts.iter().filter(|attempt| matches!(attempt.disable, Disable::Done { .. }));
-    let may_go = may_go.filter(|attempt| is_over && view.may_purge(attempt.epoch, sight.restored_at, now));
+    let may_go = grant.attempts.iter().filter(|attempt| matches!(attempt.disable, Disable::Confirmed { .. }));
+    let is_read = |attempt: &Attempt| {
+        let row = sight.rows.iter().find(|row| Some(row.key()) == attempt.key);
+        row.is_some_and(|row| row.said.told.is_some())
+    };
+    let may_go = may_go.filter(|attempt| {
+        is_over && is_read(attempt) && view.may_purge(attempt.epoch, sight.began_at, sight.restored_at, now)
+    });
     whats.extend(may_go.filter_map(|attempt| Some(What::Purge { epoch: attempt.epoch, key: attempt.key.clone()? })));
     whats
 }

@@ -57,6 +57,8 @@ pub(crate) struct Progress {
     /// When the last listing of every key before this one began.
     pub(crate) looked_at: Option<Timestamp>,
     pub(crate) restored_at: Option<Timestamp>,
+    /// When the last run began that explained all that the account had spent.
+    pub(crate) explained_at: Option<Timestamp>,
     pub(crate) stage: Stage,
     pub(crate) position: Position,
     pub(crate) listing: Listing,
@@ -106,6 +108,8 @@ pub(crate) struct Sums {
     pub(crate) by_group: BTreeMap<String, Used>,
     pub(crate) implied: Usd,
     pub(crate) reserved: Usd,
+    /// Whether some grant costs less because of what this run read.
+    pub(crate) moved: bool,
     pub(crate) grants: u32,
     pub(crate) claimed: u32,
 }
@@ -128,6 +132,7 @@ impl Progress {
             programmes,
             looked_at: sync.looked_at,
             restored_at: sync.restored_at,
+            explained_at: sync.explained_at,
             stage: Stage::default(),
             position: Position::default(),
             listing: Listing::Begun,
@@ -206,6 +211,16 @@ impl Progress {
     /// Whether every key was listed and could be read so far.
     pub(crate) fn is_whole(&self) -> bool {
         self.listing == Listing::Whole && !self.has_gaps
+    }
+
+    /// The provider's numbers are rounded key by key, each by less than a micro-dollar, those of keys that are gone too.
+    pub(crate) fn tolerance(&self) -> Usd {
+        Usd::from_micros(i64::try_from(self.account.keys).unwrap_or(i64::MAX))
+    }
+
+    /// Whether keys explain all that the account spent.
+    pub(crate) fn is_explained(&self) -> bool {
+        self.residual.is_some_and(|residual| residual.max(Usd::ZERO - residual) <= self.tolerance())
     }
 
     /// Notes what was to be done and was not.

@@ -154,6 +154,9 @@ impl Run<'_> {
         if complete {
             after.completed_at = began_at;
         }
+        if complete && progress.is_explained() {
+            after.explained_at = began_at;
+        }
         // Also when that was not all: what was recovered shows that the table went back.
         after.restored_at = after.restored_at.max(progress.restored_at);
         if is_read {

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::grant::View;
-use bursar_core::domain::limit::{implied, reserved};
+use bursar_core::domain::grant::{Place, View};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::reading::Used;
@@ -89,8 +88,9 @@ impl Run<'_> {
             self.ensure_written(self.under(deadline).note_totals(&totals).await?)?;
         }
         let pot = &sums.pot;
-        // Where something could not be read, less may seem to be reserved than is.
-        if !is_whole || sums.reserved == pot.reserved {
+        // Where something could not be read, less may seem to be reserved than is. What a grant costs less by now is given back by this
+        // count, though another may cost as much more.
+        if !is_whole || (sums.reserved == pot.reserved && !sums.moved) {
             return Ok(true);
         }
         let counted = self.under(deadline).recompute_reserved(pot, sums.reserved, at).await?;
@@ -110,21 +110,26 @@ impl Sums {
             by_group: BTreeMap::new(),
             implied: Usd::ZERO,
             reserved: Usd::ZERO,
+            moved: false,
             grants: 0,
             claimed: 0,
         }
     }
 
     pub(crate) fn add(&mut self, view: &View, at: Timestamp) {
-        let (grant, settings, spending) = (&view.grant, &view.programme.settings, view.spending(at));
+        let grant = &view.grant;
+        // Whatever this run listed is read until it began.
+        let place = Place { read_until: Some(at), ..view.place() };
         for reading in &view.readings {
             self.used.add(&reading.used);
             if let Some(group) = &grant.group {
                 self.by_group.entry(group.clone()).or_default().add(&reading.used);
             }
         }
-        self.implied += implied(grant, &spending, settings, at);
-        self.reserved += reserved(grant, &spending, settings, at);
+        let cost = place.cost(at);
+        self.implied += place.implied(at);
+        self.reserved += cost;
+        self.moved |= cost != view.place().cost(at);
         self.grants += 1;
         self.claimed += u32::from(grant.ever_shown);
     }

@@ -82,6 +82,12 @@ impl Usd {
         Usd(self.0.saturating_mul(i64::from(count))).min(Usd::MAX)
     }
 
+    /// This much in whole cents, rounded down.
+    #[must_use]
+    pub fn whole_cents(self) -> Usd {
+        Usd(self.0 - self.0.rem_euclid(Usd::CENT.0))
+    }
+
     /// As a person reads it, `$4,000` or `$3.27`: rounded up to the cent, as what was spent is.
     pub fn to_dollars_up(self) -> String {
         in_cents(-(-self.0).div_euclid(Usd::CENT.0))

@@ -69,6 +69,13 @@ pub enum Deleted {
     AlreadyGone,
 }
 
+/// How often a patch is sent whose answer does not come.
+#[derive(Debug, Clone, Copy)]
+enum Tries {
+    One,
+    Several,
+}
+
 impl KeyPatch {
     pub fn disabled(disabled: bool) -> KeyPatch {
         KeyPatch { disabled: Some(disabled), ..KeyPatch::default() }
@@ -94,6 +101,11 @@ impl KeyPatch {
     fn lacking_in(&self, key: &Key) -> Option<String> {
         if self.disabled.is_some_and(|wanted| key.disabled != wanted) {
             return Some(format!("disabled is {}", key.disabled));
+        }
+        if let Some(wanted) = self.limit
+            && !is_about(key.limit, wanted)
+        {
+            return Some("its limit is another".to_owned());
         }
         match (self.reset, self.include_byok_in_limit) {
             (Some(reset), Some(byok)) if !key.counts_in(reset, byok) => {
@@ -123,6 +135,35 @@ impl Provider {
 
     /// Changes a key, and reads it as it is afterwards.
     pub async fn patch_key(&self, hash: &KeyHash, patch: KeyPatch, deadline: Deadline) -> Result<Found, ProviderError> {
+        self.patch(hash, patch, Tries::Several, deadline).await
+    }
+
+    /// Disables a key. A single answer that it is not there may be wrong: it is not found only if it cannot be read either.
+    pub async fn disable_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<Found, ProviderError> {
+        if let Found::Key(key) = self.patch_key(hash, KeyPatch::disabled(true), deadline).await? {
+            return Ok(Found::Key(key));
+        }
+        match self.get_key(hash, deadline).await? {
+            Found::Key(key) if !key.disabled => {
+                let why = "the key is there, but was not found to be disabled".to_owned();
+                Err(ProviderError::Unknown { trouble: Trouble::unsent(&PATCH_KEY, why), after: None, made: None })
+            }
+            found => Ok(found),
+        }
+    }
+
+    /// Enables a key, in one try: a second one could overtake what whoever reads the grant meanwhile wants.
+    pub async fn enable_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<Found, ProviderError> {
+        self.patch(hash, KeyPatch::disabled(false), Tries::One, deadline).await
+    }
+
+    async fn patch(
+        &self,
+        hash: &KeyHash,
+        patch: KeyPatch,
+        tries: Tries,
+        deadline: Deadline,
+    ) -> Result<Found, ProviderError> {
         if let Some(Some(limit)) = patch.limit {
             at_least_a_cent(&PATCH_KEY, limit)?;
         }
@@ -139,34 +180,16 @@ impl Provider {
                 None => Ok(key),
             }
         };
-        let answer = self.ask(ask, deadline, done).await;
+        let answer = match tries {
+            Tries::Several => self.ask(ask, deadline, done).await,
+            Tries::One => self.ask_once(ask, deadline, done).await,
+        };
         or_gone(answer)
     }
 
-    /// Disables a key. One that is not there cannot be spent; but a single answer that it is not there may be wrong, and then a key
-    /// that somebody has would go on: it counts as gone only if it cannot be read either.
-    pub async fn disable_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<Found, ProviderError> {
-        self.switch_key(hash, true, deadline).await
-    }
-
-    /// Enables a key. A single answer that it is not there may be wrong: it counts as gone only if it cannot be read either.
-    pub async fn enable_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<Found, ProviderError> {
-        self.switch_key(hash, false, deadline).await
-    }
-
-    async fn switch_key(&self, hash: &KeyHash, disabled: bool, deadline: Deadline) -> Result<Found, ProviderError> {
-        if let Found::Key(key) = self.patch_key(hash, KeyPatch::disabled(disabled), deadline).await? {
-            return Ok(Found::Key(key));
-        }
-        match self.get_key(hash, deadline).await? {
-            Found::Key(key) if key.disabled != disabled => {
-                let state = if disabled { "disabled" } else { "enabled" };
-                let why = format!("the key is there, but was not found to be {state}");
-                let trouble = Trouble::unsent(&PATCH_KEY, why);
-                Err(ProviderError::Unknown { trouble, after: None, made: None })
-            }
-            found => Ok(found),
-        }
+    /// TEMPORARY until the witnesses are merged.
+    pub async fn finds_a_witness(&self, _deadline: Deadline) -> Result<bool, ProviderError> {
+        Ok(false)
     }
 
     /// Deletes a key for ever.
@@ -237,9 +260,17 @@ fn lost(why: &str, made: Option<KeyHash>) -> ProviderError {
     }
 }
 
+/// Whether a limit is the one that was sent; the provider may keep fewer digits.
+fn is_about(limit: Option<Usd>, sent: Option<Usd>) -> bool {
+    match (limit, sent) {
+        (Some(limit), Some(sent)) => limit - sent < Usd::CENT && sent - limit < Usd::CENT,
+        (limit, sent) => limit == sent,
+    }
+}
+
 /// Whether a listed limit is one and not above what was asked for.
 fn is_within(listed: &RawValue, asked: Usd) -> bool {
-    Usd::promised(listed.get()).is_ok_and(|listed| listed <= asked)
+    Usd::promised(listed.get()).is_ok_and(|listed| is_about(Some(listed), Some(asked)) || listed <= asked)
 }
 
 /// One key as an answer, which must be the one that was asked about.

@@ -57,6 +57,21 @@ impl Provider {
             .when(ProviderError::may_pass)
             .adjust(|error, planned| next_wait(planned?, error.retry_after(), deadline.left()))
             .await;
+        self.noting_a_refusal(outcome)
+    }
+
+    /// Asks in one try, though the call might be sent again.
+    pub(super) async fn ask_once<T>(
+        &self,
+        ask: Ask<'_>,
+        deadline: Deadline,
+        read: impl Fn(&str) -> Result<T, Unreadable>,
+    ) -> Result<T, ProviderError> {
+        let outcome = self.try_once(&ask, deadline, &read).await;
+        self.noting_a_refusal(outcome)
+    }
+
+    fn noting_a_refusal<T>(&self, outcome: Result<T, ProviderError>) -> Result<T, ProviderError> {
         if matches!(outcome, Err(ProviderError::ManagementKey { .. })) {
             self.was_refused.store(true, Ordering::Relaxed);
         }

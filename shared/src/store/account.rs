@@ -42,6 +42,9 @@ pub struct SyncState {
     /// What the account had spent beyond all known keys when a run was complete for the first time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opening: Option<Usd>,
+    /// When the last complete run began that left nothing new unexplained: what keys that are gone had left is free since.
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub explained_at: Option<Timestamp>,
     /// When a table that went back was last recovered: keys are not deleted for some time after it.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub restored_at: Option<Timestamp>,

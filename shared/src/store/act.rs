@@ -1,6 +1,7 @@
 //! The one way to change a grant: read it with all that decides, let a rule of the domain decide, write the change on condition
 //! that the grant is as it was read, and decide anew when it is not.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use ulid::Ulid;
 
@@ -11,9 +12,10 @@ use super::{StoreError, Table};
 use crate::deadline::Deadline;
 use crate::domain::address::MatchedAddress;
 use crate::domain::audit::{Act, Actor, Entry, What};
-use crate::domain::grant::{Change, Grant, PotChange, Reading, View};
+use crate::domain::grant::{Attempt, Change, Grant, PotChange, Reading, View};
 use crate::domain::id::{GrantId, ProgrammeId};
 use crate::domain::programme::Pot;
+use crate::domain::reading::Used;
 
 /// A transaction has a hundred parts at most. Nobody uses the keys of so many attempts in one window.
 const MOST_READINGS: usize = 90;
@@ -66,7 +68,11 @@ impl Table {
     fn transaction_of(&self, view: &View, change: Change, now: Timestamp) -> Result<Transaction, StoreError> {
         let mut transaction = self.transaction().replace(&change.grant, view.grant.version)?;
         if matches!(change.pot, PotChange::GiveBack(_)) {
-            transaction = while_unread(transaction, view)?;
+            transaction = while_unread(transaction, view, change.reading.as_ref())?;
+        }
+        if let Some(reading) = &change.reading {
+            let known = view.reading(reading.epoch).map(|known| known.used.clone()).unwrap_or_default();
+            transaction = transaction.create_or_replace(reading, AS_READ, &as_read(&known))?;
         }
         if rests_on_settings(&change) {
             let programme = keys::programme(&view.programme.id);
@@ -112,21 +118,28 @@ fn enrolled_elsewhere(
 }
 
 /// What is given back was reckoned from the readings: had one come since, it would be too much.
-fn while_unread(mut transaction: Transaction, view: &View) -> Result<Transaction, StoreError> {
+fn while_unread(
+    mut transaction: Transaction,
+    view: &View,
+    written: Option<&Reading>,
+) -> Result<Transaction, StoreError> {
     let grant = &view.grant;
-    for attempt in grant.attempts.iter().rev().take(MOST_READINGS) {
+    let is_written = |attempt: &&Attempt| written.is_some_and(|reading| reading.epoch == attempt.epoch);
+    for attempt in grant.attempts.iter().rev().take(MOST_READINGS).filter(|attempt| !is_written(attempt)) {
         let key = keys::reading(&grant.programme, &grant.id, attempt.epoch);
-        let reading = view.readings.iter().find(|reading| reading.epoch == attempt.epoch);
-        transaction = match reading {
-            Some(Reading { used, .. }) => transaction.check(
-                &key,
-                "lifetime = :lifetime AND byok = :byok",
-                &[(":lifetime", number(used.credits.total().micros())), (":byok", number(used.byok.total().micros()))],
-            )?,
+        transaction = match view.reading(attempt.epoch) {
+            Some(Reading { used, .. }) => transaction.check(&key, AS_READ, &as_read(used))?,
             None => transaction.check(&key, "attribute_not_exists(pk)", &[])?,
         };
     }
     Ok(transaction)
+}
+
+/// That a reading says what it said when it was read.
+const AS_READ: &str = "(lifetime = :lifetime AND byok = :byok)";
+
+fn as_read(used: &Used) -> [(&'static str, AttributeValue); 2] {
+    [(":lifetime", number(used.credits.total().micros())), (":byok", number(used.byok.total().micros()))]
 }
 
 /// The pot is changed in place, so that claims of one programme do not each have to read what the other wrote. Taking holds

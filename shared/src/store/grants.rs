@@ -9,8 +9,8 @@ use super::keys;
 use super::{StoreError, Table};
 use crate::domain::audit::Actor;
 use crate::domain::grant::{
-    BeginRefused, Begun, CapRefused, Change, Debt, Found, GaveUp, Grant, HoldKind, HoldRefused, Line, LineRefused,
-    Minted, Press, RecordRefused, ReleaseRefused, Rule, Stopped, Swept, View,
+    BeginRefused, Begun, CapRefused, Change, Found, GaveUp, Grant, HoldKind, HoldRefused, Line, LineRefused, Listed,
+    Minted, NotSending, Order, Press, Reading, RecordRefused, ReleaseRefused, Rule, SentLimit, Stopped, Swept, View,
 };
 use crate::domain::id::{Epoch, Nonce};
 use crate::domain::key::KeyHash;
@@ -30,7 +30,7 @@ pub enum NotAsRead {
     Unchanged,
 }
 
-/// What an act came to that leaves a grant behind; the disables it owes now are the caller's to carry out.
+/// What an act came to that leaves a grant behind; what is ordered by it is the caller's to carry out.
 type OnGrant<R> = Result<Outcome<Grant, R>, StoreError>;
 
 impl Table {
@@ -57,9 +57,81 @@ impl Table {
         self.act(at, |view| view.give_up(begun, how, key, why, at.now).map(leaving).ok_or(Unchanged)).await
     }
 
-    /// Marks that the provider answered what it was owed.
-    pub async fn settled(&self, at: At<'_>, debt: &Debt) -> OnGrant<Unchanged> {
-        self.act(at, |view| view.settled(debt, at.now).map(leaving).ok_or(Unchanged)).await
+    /// Marks that the provider confirmed a switch.
+    pub async fn confirmed(&self, at: At<'_>, order: &Order) -> OnGrant<Unchanged> {
+        self.act(at, |view| view.confirmed(order, at.now).map(leaving).ok_or(Unchanged)).await
+    }
+
+    /// Puts an order off that could not be carried out.
+    pub async fn put_off(&self, at: At<'_>, order: &Order) -> OnGrant<Unchanged> {
+        self.act(at, |view| view.put_off(order, at.now).map(leaving).ok_or(Unchanged)).await
+    }
+
+    /// Marks that the provider answered that it does not know a key.
+    pub async fn not_found(&self, at: At<'_>, epoch: Epoch, key: &KeyHash) -> OnGrant<Unchanged> {
+        self.act(at, |view| view.not_found(epoch, key, at.now).map(leaving).ok_or(Unchanged)).await
+    }
+
+    /// Orders the limit that is wanted of the live key, or stops a grant that has used all of its cap.
+    pub async fn order_limit(&self, at: At<'_>, listed: Listed) -> OnGrant<Unchanged> {
+        self.act(at, |view| view.order_limit(listed, at.now).map(leaving).ok_or(Unchanged)).await
+    }
+
+    /// Writes down that a larger limit is about to be sent.
+    pub async fn sending_limit(&self, at: At<'_>, epoch: Epoch, limit: Usd) -> OnGrant<NotSending> {
+        self.act(at, |view| view.sending_limit(epoch, limit, at.now).map(leaving)).await
+    }
+
+    /// Records the limit that the provider confirmed, reckoned in this window.
+    pub async fn limit_confirmed(
+        &self,
+        at: At<'_>,
+        order: &Order,
+        sent: SentLimit,
+        window: Window,
+    ) -> OnGrant<Unchanged> {
+        self.act(at, |view| view.limit_confirmed(order, sent, window, at.now).map(leaving).ok_or(Unchanged)).await
+    }
+
+    /// Forgets the order of a limit of a key that is not live any more.
+    pub async fn limit_of_no_matter(&self, at: At<'_>, order: &Order) -> OnGrant<Unchanged> {
+        self.act(at, |view| view.limit_of_no_matter(order).map(leaving).ok_or(Unchanged)).await
+    }
+
+    /// Marks that a limit which was never answered did not come.
+    pub async fn limit_seen(
+        &self,
+        at: At<'_>,
+        epoch: Epoch,
+        listed: Listed,
+        answered: Timestamp,
+    ) -> OnGrant<Unchanged> {
+        self.act(at, |view| view.limit_seen(epoch, listed, answered).map(leaving).ok_or(Unchanged)).await
+    }
+
+    /// Records what a key used in the end, and gives the rest of its place back.
+    pub async fn read_for_the_last_time(&self, at: At<'_>, reading: &Reading) -> OnGrant<Unchanged> {
+        self.act(at, |view| view.read_for_the_last_time(reading, at.now).map(leaving).ok_or(Unchanged)).await
+    }
+
+    /// Gives back what was left of the limits of keys that are gone, since the account's sums show that nobody used it.
+    pub async fn explained(&self, at: At<'_>, explained_at: Timestamp) -> OnGrant<Unchanged> {
+        self.act(at, |view| view.explained(explained_at, at.now).map(leaving).ok_or(Unchanged)).await
+    }
+
+    /// Takes back the enable of a live key that is under way.
+    pub async fn take_enable_back(&self, at: At<'_>) -> OnGrant<Unchanged> {
+        self.act(at, |view| view.take_enable_back(at.now).map(leaving).ok_or(Unchanged)).await
+    }
+
+    /// Hands the live key back, and the place with it.
+    pub async fn hand_back(&self, at: At<'_>, epoch: Epoch) -> OnGrant<Unchanged> {
+        self.act(at, |view| view.hand_back(epoch, at.now).map(leaving).ok_or(Unchanged)).await
+    }
+
+    /// Closes an attempt whose handler died before any key of it was listed.
+    pub async fn forsaken(&self, at: At<'_>) -> OnGrant<Unchanged> {
+        self.act(at, |view| view.forsaken(at.now).map(leaving).ok_or(Unchanged)).await
     }
 
     pub async fn hold(&self, at: At<'_>, kind: HoldKind, by: &Actor, why: Option<&str>) -> OnGrant<HoldRefused> {
@@ -92,11 +164,17 @@ impl Table {
     }
 
     /// Marks an attempt whose key is enabled at the provider although nobody was shown it.
-    pub async fn sweep(&self, at: At<'_>, epoch: Epoch, key: &KeyHash) -> Result<Outcome<Grant, Swept>, StoreError> {
-        self.act(at, |view| view.sweep(epoch, key, at.now).map(leaving)).await
+    pub async fn sweep(
+        &self,
+        at: At<'_>,
+        epoch: Epoch,
+        nonce: &Nonce,
+        key: &KeyHash,
+    ) -> Result<Outcome<Grant, Swept>, StoreError> {
+        self.act(at, |view| view.sweep(epoch, nonce, key, at.now).map(leaving)).await
     }
 
-    /// Owes the disable of a recorded key again, which the provider shows enabled and which nobody may use.
+    /// Orders the disable of a recorded key again, which the provider shows enabled and which nobody may use.
     pub async fn disable_again(
         &self,
         at: At<'_>,
@@ -120,11 +198,6 @@ impl Table {
     /// Marks a key that was deleted at the provider.
     pub async fn purged(&self, at: At<'_>, epoch: Epoch, key: &KeyHash) -> OnGrant<Unchanged> {
         self.act(at, |view| view.purged(epoch, key, at.now).map(leaving).ok_or(Unchanged)).await
-    }
-
-    /// Records the limit that was sent for the live key.
-    pub async fn limit_sent(&self, at: At<'_>, epoch: Epoch, limit: Usd, window: Window) -> OnGrant<Unchanged> {
-        self.act(at, |view| view.limit_sent(epoch, limit, window, at.now).map(leaving).ok_or(Unchanged)).await
     }
 
     /// Records keys that the provider lists and the table does not know, since it went back to an earlier moment.

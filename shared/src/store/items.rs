@@ -16,7 +16,7 @@ use super::keys::{self, Key};
 use crate::domain::address::{EmailAddress, MatchedAddress};
 use crate::domain::audit::{AccountEntry, Entry};
 use crate::domain::crossing::Crossing;
-use crate::domain::grant::Grant;
+use crate::domain::grant::{Grant, Urgency};
 use crate::domain::id::{DeploymentId, GrantId, PersonId, ProgrammeId};
 use crate::domain::money::Usd;
 use crate::domain::programme::{Pot, Programme};
@@ -51,8 +51,8 @@ pub trait Stored: Serialize + DeserializeOwned {
 /// What an item can wait for in the index `due`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Queue {
-    /// The provider is to be told to disable a key, or to enable it.
-    Debt,
+    /// The provider is to be told something of a key.
+    Order(Urgency),
     UrgentMail,
     BulkMail,
     /// Mail that was given up, for somebody to look at.
@@ -206,7 +206,7 @@ impl Stored for Grant {
         keys::grant(&self.programme, &self.id)
     }
     fn due(&self) -> Option<(Queue, Timestamp)> {
-        self.debts().map(|debt| (Queue::Debt, debt.since)).min_by_key(|(_, since)| *since)
+        self.urgency().map(|(urgency, due)| (Queue::Order(urgency), due))
     }
 }
 
@@ -346,7 +346,9 @@ impl Run {
 impl Queue {
     pub fn as_str(self) -> &'static str {
         match self {
-            Queue::Debt => "debt",
+            Queue::Order(Urgency::Leak) => "order-leak",
+            Queue::Order(Urgency::Disable) => "order-disable",
+            Queue::Order(Urgency::Limit) => "order-limit",
             Queue::UrgentMail => "mail-urgent",
             Queue::BulkMail => "mail-bulk",
             Queue::DeadMail => "mail-dead",

@@ -12,7 +12,7 @@ use super::items::{self, Item, Queue, Stored};
 use super::keys::{self, Key};
 use super::{StoreError, Table};
 use crate::domain::audit::Entry;
-use crate::domain::grant::{Grant, Reading, View};
+use crate::domain::grant::{Grant, Reading, Urgency, View};
 use crate::domain::id::{GrantId, ProgrammeId};
 use crate::domain::programme::{Pot, Programme};
 use crate::sdk_error::reduce;
@@ -92,21 +92,15 @@ impl Table {
         Ok(grants.into_iter().map(with_readings).collect())
     }
 
-    /// The grants that owed the provider something a moment ago, longest owed first; at most `limit`.
-    pub async fn grants_in_debt(&self, limit: i32) -> Result<Vec<(ProgrammeId, GrantId)>, StoreError> {
-        let page = self
-            .client
-            .query()
-            .table_name(&self.name)
-            .index_name("due")
-            .key_condition_expression("queue = :queue")
-            .expression_attribute_values(":queue", AttributeValue::S(Queue::Debt.as_str().to_owned()))
-            .limit(limit)
-            .send()
-            .await
-            .map_err(|error| StoreError::Service(reduce(&error)))?;
-        let keys = page.items.unwrap_or_default();
-        Ok(keys.iter().filter_map(|item| keys::grant_of(&items::key_of(item))).collect())
+    /// The grants of which the provider was to be told something so urgent, and due, a moment ago: longest due first, at most `limit`.
+    pub async fn grants_with_orders(
+        &self,
+        urgency: Urgency,
+        now: Timestamp,
+        limit: i32,
+    ) -> Result<Vec<(ProgrammeId, GrantId)>, StoreError> {
+        let due = self.due(Queue::Order(urgency), now, limit).await?;
+        Ok(due.iter().filter_map(keys::grant_of).collect())
     }
 
     /// What waits in a queue and has come due, longest due first; at most `limit`. The index is a moment behind.

@@ -47,20 +47,12 @@ fn ulid() -> Ulid {
 fn a_full_grant() -> Grant {
     let key = "ab".repeat(32).parse().unwrap();
     let attempt = |epoch, state, disable| Attempt {
-        epoch: Epoch::new(epoch),
-        nonce: "0123456789abcdef".parse().unwrap(),
         state,
-        begun_at: at("2026-01-02T08:00:00Z"),
-        key: None,
-        limit: None,
-        shown_at: None,
-        resumed_at: None,
-        announced: Announcements::default(),
         disable,
-        gone: None,
+        ..Attempt::open(Epoch::new(epoch), "0123456789abcdef".parse().unwrap(), at("2026-01-02T08:00:00Z"))
     };
     let announced = Some(Announced { at: at("2026-01-02T08:40:00Z"), until: at("2026-01-09T08:40:00Z") });
-    let owed = Disable::Owed { since: at("2026-01-02T09:00:00.250Z") };
+    let ordered = Disable::Ordered { since: at("2026-01-02T09:00:00.250Z") };
     let shown = Attempt {
         key: Some(key),
         limit: Some(Usd::from_dollars(20)),
@@ -72,8 +64,19 @@ fn a_full_grant() -> Grant {
             too_old_soon: announced,
             term_end: announced,
         },
+        told: Some(crate::domain::grant::ToldLimit {
+            limit: Usd::from_dollars(30),
+            until: Some(at("2026-01-02T08:50:00Z")),
+            unanswered_since: Some(at("2026-01-02T08:49:00Z")),
+        }),
+        limit_ordered: Some(at("2026-01-02T08:55:00Z")),
+        late_enable_until: Some(at("2026-01-02T09:00:15.250Z")),
+        read_at: Some(at("2026-01-02T09:16:00.250Z")),
+        put_off: Some(crate::domain::grant::PutOff { tries: 2, until: at("2026-01-02T09:02:00.250Z") }),
+        missing_since: Some(at("2026-01-02T09:01:00Z")),
+        rest_promised_since: Some(at("2026-01-03T09:01:00Z")),
         gone: Some(Gone::Purged),
-        ..attempt(1, AttemptState::Shown, owed)
+        ..attempt(1, AttemptState::Shown, ordered)
     };
     let mut grant = a_grant();
     grant.person.name = Some("Ada Lovelace".to_owned());
@@ -83,7 +86,7 @@ fn a_full_grant() -> Grant {
     grant.state =
         State::Minting { nonce: "0123456789abcdef".parse().unwrap(), lease_until: at("2026-01-02T09:01:00.250Z") };
     grant.holds.paused = Some(Pause { by: Actor::Student, why: Some("exam".to_owned()) });
-    grant.holds.dropped = true;
+    grant.holds.dropped = Some(at("2026-01-02T08:58:00Z"));
     grant.epoch = Epoch::new(2);
     grant.has_place = true;
     grant.ever_shown = true;

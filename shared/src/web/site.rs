@@ -20,6 +20,7 @@ use crate::config::{Config, Origin};
 use crate::deadline::Deadline;
 use crate::domain::address::EmailAddress;
 use crate::domain::alarm::{Alarm, Cause};
+use crate::orders::Orders;
 use crate::provider::Provider;
 use crate::store::{StoreError, Table};
 
@@ -56,6 +57,11 @@ impl Site {
             provider_url: config.spend_at.as_str().into(),
             clock,
         }
+    }
+
+    /// What is ordered of keys, carried out.
+    pub fn orders(&self) -> Orders<'_> {
+        Orders { table: &self.table, provider: &self.provider, clock: &self.clock }
     }
 
     /// A page that says in one sentence why nothing was done.

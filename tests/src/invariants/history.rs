@@ -73,8 +73,8 @@ pub(super) fn revoked_is_terminal(step: &Step<'_>) -> Vec<String> {
             let key = attempt.key.as_ref().and_then(|key| now.key(key)).filter(|key| now.is_enabled(key));
             let excused = match attempt.disable {
                 Disable::No | Disable::Lifted { .. } => false,
-                Disable::Owed { .. } => true,
-                Disable::Done { .. } => !step.synced,
+                Disable::Ordered { .. } => true,
+                Disable::Confirmed { .. } => !step.synced,
             };
             if let Some(key) = key.filter(|_| !excused) {
                 wrong.push(format!("{} has the enabled key {}", named(new), key.hash));

@@ -74,9 +74,9 @@ fn accounted_for(step: &Step<'_>, name: &KeyName, hash: &str) -> Result<(), &'st
         return Err("it is said to be gone, and a complete sync left it so");
     }
     match attempt.disable {
-        Disable::Owed { .. } => Ok(()),
-        Disable::Done { .. } if step.synced => Err("it was disabled, and a complete sync left it so"),
-        Disable::Done { .. } => Ok(()),
+        Disable::Ordered { .. } => Ok(()),
+        Disable::Confirmed { .. } if step.synced => Err("it was disabled, and a complete sync left it so"),
+        Disable::Confirmed { .. } => Ok(()),
         Disable::No | Disable::Lifted { .. } if is_live && grant.holds.is_empty() => Ok(()),
         Disable::Lifted { .. } => Err("it is owed an enable, and nobody may use it"),
         Disable::No if attempt.state == AttemptState::Shown => Err("it is not live, and nobody owes its disable"),

@@ -13,9 +13,16 @@ use super::Snapshot;
 /// The grant without what marks change.
 pub(super) fn without(grant: &Grant) -> Grant {
     let unmarked = |attempt: &Attempt| Attempt {
-        disable: if attempt.disable.is_wanted() { Disable::Done { at: attempt.begun_at } } else { Disable::No },
+        disable: if attempt.disable.is_wanted() { Disable::Confirmed { at: attempt.begun_at } } else { Disable::No },
         gone: None,
         announced: Announcements::default(),
+        told: None,
+        limit_ordered: None,
+        late_enable_until: None,
+        read_at: None,
+        put_off: None,
+        missing_since: None,
+        rest_promised_since: None,
         ..attempt.clone()
     };
     Grant { version: 0, attempts: grant.attempts.iter().map(unmarked).collect(), ..grant.clone() }
@@ -35,19 +42,20 @@ pub(super) fn between(
     let (mut least, mut most) = (announced, announced);
     for attempt in &new.attempts {
         let was = old.attempt(attempt.epoch);
+        most += marks_of_orders(was, attempt);
         let is_gone = attempt.gone.is_some() && was.is_some_and(|was| was.gone.is_none());
         // What is recovered may be recorded as disabled at once.
         let is_recorded = was.is_none_or(|was| was.key.is_none()) && told(Act::Recovered) > 0;
         let (answered, owed_again) = match (was.map_or(Disable::No, |was| was.disable), attempt.disable) {
             (was, is) if was == is => (0, 0),
-            (Disable::No | Disable::Lifted { .. }, Disable::Owed { .. }) => (0, 0),
-            (Disable::Owed { .. } | Disable::Done { .. }, Disable::Lifted { .. }) => (0, 0),
-            (_, Disable::Done { .. }) if is_recorded => (0, 0),
+            (Disable::No | Disable::Lifted { .. }, Disable::Ordered { .. }) => (0, 0),
+            (Disable::Ordered { .. } | Disable::Confirmed { .. }, Disable::Lifted { .. }) => (0, 0),
+            (_, Disable::Confirmed { .. }) if is_recorded => (0, 0),
             (_, Disable::No) => (1, 0),
-            (Disable::No | Disable::Owed { .. } | Disable::Lifted { .. }, Disable::Done { .. }) => (1, 0),
-            (Disable::Done { .. } | Disable::Owed { .. }, Disable::Owed { .. }) => (0, 1),
+            (Disable::No | Disable::Ordered { .. } | Disable::Lifted { .. }, Disable::Confirmed { .. }) => (1, 0),
+            (Disable::Confirmed { .. } | Disable::Ordered { .. }, Disable::Ordered { .. }) => (0, 1),
             (Disable::No | Disable::Lifted { .. }, Disable::Lifted { .. }) => (0, 1),
-            (Disable::Done { .. }, Disable::Done { .. }) => (1, 1),
+            (Disable::Confirmed { .. }, Disable::Confirmed { .. }) => (1, 1),
         };
         // Whatever finds a key gone settles its disable; whatever sweeps, releases or recovers leads to another debt.
         let is_told_gone = told(Act::Stopped) + told(Act::Purged) > 0;
@@ -56,13 +64,30 @@ pub(super) fn between(
         least += if owes_by_entry { 0 } else { owed_again };
         least += u64::from(is_gone && !is_told_gone);
         // What was owed may have been answered before it was owed anew.
-        let was_owed = was.is_some_and(|was| matches!(was.disable, Disable::Owed { .. }));
+        let was_owed = was.is_some_and(|was| matches!(was.disable, Disable::Ordered { .. }));
         most += answered + owed_again * (1 + u64::from(was_owed)) + u64::from(is_gone);
         // A runner that was overtaken and the one after it may each find enabled what the other disables just then.
         most += if attempt.disable == Disable::No { 0 } else { 2 * overtaken(before, now) };
     }
     // A disable that was answered and then lifted in the same step leaves no mark, nor does an enable that was answered before it.
     least..=most + 2 * told(Act::Released)
+}
+
+/// How many marks orders may have left on an attempt: each is put off as often as it failed; a limit is ordered, about to be sent and
+/// confirmed; a key is missing or found again, read for the last time, or explained.
+fn marks_of_orders(was: Option<&Attempt>, is: &Attempt) -> u64 {
+    let was = was.cloned().unwrap_or_else(|| Attempt::open(is.epoch, is.nonce.clone(), is.begun_at));
+    let differs = [
+        was.told != is.told,
+        was.limit_ordered != is.limit_ordered,
+        was.limit != is.limit,
+        was.read_at != is.read_at,
+        was.put_off != is.put_off,
+        was.missing_since != is.missing_since,
+        was.rest_promised_since != is.rest_promised_since,
+    ];
+    let tries = is.put_off.map_or(0, |put_off| u64::from(put_off.tries));
+    3 * differs.into_iter().filter(|differs| *differs).count() as u64 + tries
 }
 
 /// How many runners of the sync began in the step after the first.

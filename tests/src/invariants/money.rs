@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::Act;
-use bursar_core::domain::grant::Grant;
+use bursar_core::domain::grant::{Grant, Place};
 use bursar_core::domain::id::ProgrammeId;
-use bursar_core::domain::limit::{Spending, reserved};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Byok, Pot};
 
@@ -94,8 +93,9 @@ fn sum_of(now: &Snapshot, programme: &ProgrammeId) -> Usd {
 /// What the grant would reserve with the settings of one moment, and the readings and the time of another.
 fn reserved_in(set: &Snapshot, read: &Snapshot, grant: &Grant) -> Usd {
     let Some(programme) = set.programmes.get(&grant.programme) else { return Usd::ZERO };
-    let spending = Spending::of(grant, &read.readings_of(grant), &programme.settings, read.at);
-    reserved(grant, &spending, &programme.settings, read.at)
+    let (readings, settings) = (read.readings_of(grant), &programme.settings);
+    let read_until = set.pots.get(&grant.programme).and_then(|pot| pot.counted_at);
+    Place { grant, readings: &readings, settings, read_until }.cost(read.at)
 }
 
 /// Whether keys that the table had forgotten were recorded again in this step.

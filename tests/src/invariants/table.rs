@@ -11,7 +11,6 @@ use bursar_core::domain::request::Request;
 use bursar_core::domain::sign_in::{Session, SignIn};
 use bursar_core::store::items::{Enrolment, Item, Link, OutboxRow, OwedMail, Person, PersonOf, Stored, Undeliverable};
 use bursar_core::store::{ImportChunk, keys};
-use jiff::Timestamp;
 
 use super::secrets::texts_of;
 use super::{Snapshot, Step};
@@ -25,8 +24,8 @@ pub(super) fn items_are_whole(step: &Step<'_>) -> Vec<String> {
 pub(super) fn grants_make_sense(step: &Step<'_>) -> Vec<String> {
     let grants = step.now.grants.values();
     let wrong = |grant: &Grant| {
-        let past = Past::of(grant, step.now);
-        wrong_with(grant, &past).into_iter().map(|why| format!("{} {why}", named(grant))).collect::<Vec<_>>()
+        let recovered = is_recovered(grant, step.now);
+        wrong_with(grant, recovered).into_iter().map(|why| format!("{} {why}", named(grant))).collect::<Vec<_>>()
     };
     grants.flat_map(wrong).collect()
 }
@@ -112,25 +111,12 @@ fn kind_of(item: &Item) -> &str {
     item.get("kind").and_then(|kind| kind.as_s().ok()).map_or("", String::as_str)
 }
 
-/// What entries tell of a grant that bears on what it may be now.
-struct Past {
-    /// Keys of it were found at the provider after the table went back, and recorded as they were.
-    recovered: bool,
-    given_back_at: Option<Timestamp>,
+/// Whether keys of it were found at the provider after the table went back, and recorded as they were.
+fn is_recovered(grant: &Grant, now: &Snapshot) -> bool {
+    now.entries_on(&grant.programme, Some(&grant.id)).any(|entry| entry.what.act == Act::Recovered)
 }
 
-impl Past {
-    fn of(grant: &Grant, now: &Snapshot) -> Past {
-        let last = |act: Act| {
-            let entries = now.entries_on(&grant.programme, Some(&grant.id));
-            entries.filter(|entry| entry.what.act == act).map(|entry| entry.at).max()
-        };
-        Past { recovered: last(Act::Recovered).is_some(), given_back_at: last(Act::PlaceGivenBack) }
-    }
-}
-
-fn wrong_with(grant: &Grant, past: &Past) -> Vec<String> {
-    let recovered = past.recovered;
+fn wrong_with(grant: &Grant, recovered: bool) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut must = |holds: bool, why: &str| {
         if !holds {
@@ -165,14 +151,7 @@ fn wrong_with(grant: &Grant, past: &Past) -> Vec<String> {
             let newest = |live: &Attempt| live.epoch == grant.epoch || recovered;
             must(live.is_none_or(newest), "is live with a key of an older attempt");
             must(live.is_none_or(|live| live.gone.is_none()), "is live with a key that is gone");
-            must(grant.has_place || !grant.holds.is_empty(), "is live without a place in the pot");
-            let spent_out = live.is_some_and(|live| match live.disable {
-                Disable::Done { .. } => true,
-                // It was found enabled again afterwards.
-                Disable::Owed { since } => past.given_back_at.is_some_and(|given_back| given_back <= since),
-                Disable::No | Disable::Lifted { .. } => false,
-            });
-            must(grant.has_place || spent_out, "gave its place in the pot back while its key can spend");
+            must(grant.has_place, "is live without a place in the pot");
             let owed = live.is_none_or(|live| live.disable.is_wanted());
             must(owed != grant.holds.is_empty(), "disables its live key without a hold, or does not with one");
         }
@@ -192,13 +171,13 @@ fn wrong_with(grant: &Grant, past: &Past) -> Vec<String> {
         must(attempt.shown_at.is_some() == is_shown, "does not say truly when it was shown");
         let has_limit = attempt.limit.is_some() || recovered;
         must(!is_shown || (attempt.key.is_some() && has_limit), "was shown without a key or its limit");
-        let owes_nothing = attempt.key.is_some() && matches!(attempt.disable, Disable::Done { .. });
+        let owes_nothing = attempt.key.is_some() && matches!(attempt.disable, Disable::Confirmed { .. });
         must(attempt.gone.is_none() || owes_nothing, "is gone without a key, or is still to be disabled");
         let marks = attempt.announced;
         let told = [marks.unused, marks.too_old_later, marks.too_old_soon, marks.term_end];
         must(told.iter().flatten().all(|told| told.at < told.until), "was announced to end before it was announced");
         must(is_shown || attempt.announced.is_empty(), "was announced to end although it was shown to nobody");
-        must(attempt.key.is_some() || !is_owed, "is owed a disable but has no key");
+        must(attempt.key.is_some() || !is_owed, "is to be disabled but has no key");
         must(attempt.key.is_none() || is_live || is_owed, "has a key that is not live and that nobody disables");
     }
     wrong

@@ -3,9 +3,9 @@
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::{self, Actor, What};
 use bursar_core::domain::grant::{
-    Begun, Debt, Found, GaveUp, Grant, HoldKind, Minted, Person, Press, Reading, Rule, Stopped,
+    Begun, Found, GaveUp, Grant, HoldKind, Minted, Order, Person, Press, Reading, Rule, SentLimit, Stopped,
 };
-use bursar_core::domain::id::{Epoch, GrantId, ProgrammeId};
+use bursar_core::domain::id::{Epoch, GrantId, Nonce, ProgrammeId};
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
@@ -21,20 +21,25 @@ pub(crate) enum Act {
     Begin(GrantId, Press),
     Record(GrantId, Begun, Minted),
     GiveUp(GrantId, Begun, GaveUp, Option<KeyHash>),
-    Settled(GrantId, Debt),
+    Confirmed(GrantId, Order),
     Hold(GrantId, HoldKind),
     Release(GrantId, HoldKind),
     Stop(GrantId, Stopped),
     Revoke(GrantId),
     End(GrantId),
-    Sweep(GrantId, Epoch, KeyHash),
+    Sweep(GrantId, Epoch, Nonce, KeyHash),
     GiveBackPlace(GrantId),
     DisableAgain(GrantId, Epoch, KeyHash),
     /// The grant was read at this version before the provider was asked.
     FoundDisabled(GrantId, u64, Epoch, KeyHash),
     FoundGone(GrantId, u64, Epoch, KeyHash),
     Purged(GrantId, Epoch, KeyHash),
-    LimitSent(GrantId, Epoch, Usd, Window),
+    LimitConfirmed(GrantId, Order, SentLimit, Window),
+    SendingLimit(GrantId, Epoch, Usd),
+    HandBack(GrantId, Epoch),
+    TakeEnableBack(GrantId),
+    Forsaken(GrantId),
+    ReadForTheLastTime(GrantId, Reading),
     Recover(GrantId, Vec<Found>),
     FollowRules(GrantId),
     Reopen(GrantId),
@@ -77,7 +82,12 @@ impl Act {
             | Act::FoundDisabled(..)
             | Act::FoundGone(..)
             | Act::Purged(..)
-            | Act::LimitSent(..)
+            | Act::LimitConfirmed(..)
+            | Act::SendingLimit(..)
+            | Act::HandBack(..)
+            | Act::TakeEnableBack(_)
+            | Act::Forsaken(_)
+            | Act::ReadForTheLastTime(..)
             | Act::Recover(..)
             | Act::FollowRules(_)
             | Act::Reopen(_) => Box::pin(self.ask_as_the_sync(table, now, deadline)).await.map(|said| (said, None)),
@@ -111,13 +121,13 @@ impl Act {
             Act::GiveUp(who, begun, how, key) => {
                 said(table.give_up(at(who), begun, *how, key.as_ref(), WHY).await?, left)
             }
-            Act::Settled(who, debt) => said(table.settled(at(who), debt).await?, left),
+            Act::Confirmed(who, debt) => said(table.confirmed(at(who), debt).await?, left),
             Act::Hold(who, kind) => said(table.hold(at(who), *kind, &actor, Some(WHY)).await?, left),
             Act::Release(who, kind) => said(table.release(at(who), *kind, &actor).await?, left),
             Act::Stop(who, why) => said(table.stop(at(who), *why, &Actor::Student).await?, left),
             Act::Revoke(who) => said(table.revoke(at(who), &actor, Some(WHY)).await?, left),
             Act::End(who) => said(table.end(at(who), &Actor::Rule).await?, left),
-            Act::Sweep(who, epoch, key) => said(table.sweep(at(who), *epoch, key).await?, left),
+            Act::Sweep(who, epoch, nonce, key) => said(table.sweep(at(who), *epoch, nonce, key).await?, left),
             Act::GiveBackPlace(who) => said(table.give_back_place(at(who)).await?, left),
             Act::SetCap(who, cap) => said(table.set_cap(at(who), *cap, &actor, Some(WHY)).await?, left),
             Act::Allow(who) => said(table.allow(at(who), &actor).await?, left),
@@ -164,9 +174,14 @@ impl Act {
             }
             Act::FoundGone(who, read, epoch, key) => said(table.found_gone(at(who), *read, *epoch, key).await?, left),
             Act::Purged(who, epoch, key) => said(table.purged(at(who), *epoch, key).await?, left),
-            Act::LimitSent(who, epoch, limit, window) => {
-                said(table.limit_sent(at(who), *epoch, *limit, *window).await?, left)
+            Act::LimitConfirmed(who, order, sent, window) => {
+                said(table.limit_confirmed(at(who), order, *sent, *window).await?, left)
             }
+            Act::SendingLimit(who, epoch, limit) => said(table.sending_limit(at(who), *epoch, *limit).await?, left),
+            Act::HandBack(who, epoch) => said(table.hand_back(at(who), *epoch).await?, left),
+            Act::TakeEnableBack(who) => said(table.take_enable_back(at(who)).await?, left),
+            Act::Forsaken(who) => said(table.forsaken(at(who)).await?, left),
+            Act::ReadForTheLastTime(who, reading) => said(table.read_for_the_last_time(at(who), reading).await?, left),
             Act::Recover(who, found) => said(table.recover(at(who), found, true).await?, left),
             Act::FollowRules(who) => {
                 said(table.follow_rules(at(who), None).await?, |(grant, rule)| followed(grant, *rule))
@@ -182,7 +197,7 @@ impl Act {
             Act::Begin(who, ..)
             | Act::Record(who, ..)
             | Act::GiveUp(who, ..)
-            | Act::Settled(who, ..)
+            | Act::Confirmed(who, ..)
             | Act::Hold(who, ..)
             | Act::Release(who, ..)
             | Act::Stop(who, ..)
@@ -194,7 +209,12 @@ impl Act {
             | Act::FoundDisabled(who, ..)
             | Act::FoundGone(who, ..)
             | Act::Purged(who, ..)
-            | Act::LimitSent(who, ..)
+            | Act::LimitConfirmed(who, ..)
+            | Act::SendingLimit(who, ..)
+            | Act::HandBack(who, _)
+            | Act::TakeEnableBack(who)
+            | Act::Forsaken(who)
+            | Act::ReadForTheLastTime(who, _)
             | Act::Recover(who, ..)
             | Act::FollowRules(who)
             | Act::Reopen(who)
@@ -219,7 +239,14 @@ impl Act {
     }
 
     fn is_mark(&self) -> bool {
-        matches!(self, Act::Settled(..) | Act::DisableAgain(..) | Act::FoundGone(..))
+        matches!(
+            self,
+            Act::Confirmed(..)
+                | Act::DisableAgain(..)
+                | Act::FoundGone(..)
+                | Act::SendingLimit(..)
+                | Act::ReadForTheLastTime(..)
+        )
     }
 
     /// What a write comes to that takes effect and leaves the act not knowing it: where a condition of it can tell afterwards, somebody in
@@ -236,7 +263,7 @@ impl Act {
     pub(crate) fn may_deny(&self) -> Option<String> {
         match self {
             Act::Note(_) => Some("NotNewer".to_owned()),
-            Act::Settled(..) | Act::DisableAgain(..) => Some(refused(Unchanged)),
+            Act::Confirmed(..) | Act::DisableAgain(..) | Act::ReadForTheLastTime(..) => Some(refused(Unchanged)),
             // Its own write moved the grant.
             Act::FoundGone(..) => Some(refused(NotAsRead::Moved)),
             _ => None,

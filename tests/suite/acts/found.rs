@@ -1,7 +1,7 @@
 //! What these tests found, kept as it was found.
 
 use bursar_core::domain::audit;
-use bursar_core::domain::grant::{Debt, HoldKind, Switch};
+use bursar_core::domain::grant::{HoldKind, Order, OrderKind};
 use bursar_core::domain::id::Epoch;
 use bursar_core::domain::money::Usd;
 use bursar_local::gate::Matcher;
@@ -35,7 +35,7 @@ async fn what_was_spent_is_not_given_back_when_its_reading_comes_while_the_grant
         let setting = if slow == Kind::End { Setting::Closed } else { Setting::Live };
         let race = Race { setting, slow, fast: Kind::Note, elsewhere: false };
         let world = race.before(&lane, Matcher::call("dynamodb:TransactWriteItems")).await.unwrap();
-        assert_eq!(world.pots[&programme()].reserved, Usd::from_dollars(7), "{slow:?}");
+        assert_eq!(world.pots[&programme()].reserved, Usd::from_dollars(20), "{slow:?}: nobody has read it since");
     }
 }
 
@@ -80,17 +80,18 @@ async fn a_disable_that_was_answered_for_an_earlier_pause_does_not_settle_a_late
     let lane = Lane::open().await;
     let mut case = lane.case(&Setting::Live.world()).await;
     let first = case.now();
-    let sent = Debt { epoch: Epoch::new(1), key: key_of(&ada(), Epoch::new(1)), switch: Switch::Off, since: first };
+    let (epoch, kind) = (Epoch::new(1), OrderKind::Off);
+    let sent = Order { epoch, key: key_of(&ada(), epoch), kind, since: first, due: first };
     for (second, act) in [
         (0, Act::Hold(ada(), HoldKind::Paused)),
         (1, Act::Release(ada(), HoldKind::Paused)),
         (2, Act::Hold(ada(), HoldKind::Paused)),
-        (3, Act::Settled(ada(), sent)),
+        (3, Act::Confirmed(ada(), sent)),
     ] {
         case.set_now(first + i64::from(second).seconds());
         let mut actor = case.actor();
         case.step(&mut actor, &act, plenty(), false).await.unwrap();
     }
-    let owed: Vec<_> = case.world.grants[&ada()].owed_disables().map(|debt| debt.since).collect();
+    let owed: Vec<_> = case.world.grants[&ada()].orders_off().map(|order| order.since).collect();
     assert_eq!(owed, [first + 2.seconds()]);
 }

@@ -1,13 +1,15 @@
 //! Every act of the table, by what it does, with the settings in which it can be done and what it is then told.
 
-use bursar_core::domain::grant::{Begun, Debt, GaveUp, HoldKind, Press, PressKind, Stopped, Switch};
+use bursar_core::domain::grant::{
+    Begun, GaveUp, HoldKind, Minted, Order, OrderKind, Press, PressKind, SentLimit, Stopped,
+};
 use bursar_core::domain::id::{Epoch, GrantId};
 use bursar_core::domain::money::Usd;
 use bursar_core::store::items::Lease;
 use jiff::Timestamp;
 
 use super::act::{Act, LEASE, programme};
-use super::settings::{Setting, ada, found, key_of, minted, person, reading, settings};
+use super::settings::{Setting, ada, found, key_of, person, reading, settings};
 use super::world::World;
 
 const GET: &str = "dynamodb:GetItem";
@@ -38,7 +40,12 @@ pub(super) enum Kind {
     FoundDisabled,
     FoundGone,
     Purged,
-    LimitSent,
+    LimitConfirmed,
+    SendingLimit,
+    HandBack,
+    TakeEnableBack,
+    CloseForsaken,
+    ReadAtLast,
     Recover,
     FollowRules,
     Reopen,
@@ -60,7 +67,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Kind; 42] = [
+    pub(super) const ALL: [Kind; 47] = [
         Kind::Reveal,
         Kind::Replace,
         Kind::Record,
@@ -84,7 +91,12 @@ impl Kind {
         Kind::FoundDisabled,
         Kind::FoundGone,
         Kind::Purged,
-        Kind::LimitSent,
+        Kind::LimitConfirmed,
+        Kind::SendingLimit,
+        Kind::HandBack,
+        Kind::TakeEnableBack,
+        Kind::CloseForsaken,
+        Kind::ReadAtLast,
         Kind::Recover,
         Kind::FollowRules,
         Kind::Reopen,
@@ -108,11 +120,20 @@ impl Kind {
     /// Whether another one is the same act with another word.
     pub(super) fn is_twin(self) -> bool {
         use Kind::{
-            DisableAgain, Drop, FoundDisabled, LimitSent, LowerPot, Purged, Refused, Reopen, TakeBack, Unknown,
+            DisableAgain, Drop, FoundDisabled, LimitConfirmed, LowerPot, Purged, Refused, Reopen, TakeBack, Unknown,
         };
         matches!(
             self,
-            Refused | Unknown | Drop | TakeBack | LowerPot | DisableAgain | FoundDisabled | LimitSent | Purged | Reopen
+            Refused
+                | Unknown
+                | Drop
+                | TakeBack
+                | LowerPot
+                | DisableAgain
+                | FoundDisabled
+                | LimitConfirmed
+                | Purged
+                | Reopen
         )
     }
 
@@ -123,8 +144,26 @@ impl Kind {
 
     /// Whether it is a step of the sync that only meets what is about keys.
     pub(super) fn is_of_the_sync(self) -> bool {
-        use Kind::{DisableAgain, FollowRules, FoundDisabled, FoundGone, LimitSent, Purged, Recover, Reopen};
-        matches!(self, DisableAgain | FollowRules | FoundDisabled | FoundGone | LimitSent | Purged | Recover | Reopen)
+        use Kind::{
+            CloseForsaken, DisableAgain, FollowRules, FoundDisabled, FoundGone, HandBack, LimitConfirmed, Purged,
+            ReadAtLast, Recover, Reopen, SendingLimit, TakeEnableBack,
+        };
+        matches!(
+            self,
+            DisableAgain
+                | FollowRules
+                | FoundDisabled
+                | FoundGone
+                | LimitConfirmed
+                | SendingLimit
+                | HandBack
+                | TakeEnableBack
+                | CloseForsaken
+                | ReadAtLast
+                | Purged
+                | Recover
+                | Reopen
+        )
     }
 
     /// What it reads before it writes, where that is more than one call. An act on a grant asks for programme, pot, grant and
@@ -153,7 +192,8 @@ impl Kind {
     pub(super) fn settings(self) -> &'static [Setting] {
         use Setting::{
             Announced, Closed, ClosedMinting, Disused, Dropped, Extended, Forsaken, ForsakenReplacing, Idle, Invited,
-            Leaked, Live, Minting, Nothing, OutOfUse, Over, Paused, Replacing, Resumed, TooLate, Unshown, Unused,
+            Leaked, Live, Lowered, Minting, Nothing, OutOfUse, Over, Paused, Raised, Replacing, Resumed, Revoked,
+            TooLate, Unshown, Unused,
         };
         match self {
             Kind::Reveal => &[Invited, Forsaken, Unshown],
@@ -170,9 +210,14 @@ impl Kind {
             Kind::Revoke => &[Live, Minting, Unshown, OutOfUse],
             Kind::End => &[Closed, ClosedMinting],
             Kind::Sweep => &[Forsaken, ForsakenReplacing],
-            Kind::GiveBackPlace => &[TooLate, OutOfUse],
+            Kind::GiveBackPlace => &[TooLate],
             Kind::DisableAgain => &[OutOfUse, Disused],
-            Kind::FoundDisabled | Kind::LimitSent => &[Live],
+            Kind::FoundDisabled | Kind::HandBack => &[Live],
+            Kind::SendingLimit => &[Raised],
+            Kind::LimitConfirmed => &[Lowered],
+            Kind::TakeEnableBack => &[Resumed],
+            Kind::CloseForsaken => &[Forsaken, ForsakenReplacing],
+            Kind::ReadAtLast => &[Revoked],
             Kind::FoundGone => &[Live, Leaked],
             Kind::Purged => &[Over, Leaked],
             Kind::Recover => &[Live, Minting, Invited, Disused],
@@ -220,11 +265,12 @@ impl Kind {
             nonce: last.map_or_else(|| "fe00000000000000".parse().unwrap(), |attempt| attempt.nonce.clone()),
             to_retire: Vec::new(),
         };
-        let answered = |switch| {
-            let owing = grant.and_then(|grant| grant.debts().find(|debt| debt.switch == switch));
-            let nobodys = Debt { epoch, key: key_of(&who, epoch), switch, since: now };
-            Act::Settled(who.clone(), owing.unwrap_or(nobodys))
+        let order = |kind| {
+            let ordered = grant.and_then(|grant| grant.orders().into_iter().find(|order| order.kind == kind));
+            ordered.unwrap_or_else(|| Order { epoch, key: key_of(&who, epoch), kind, since: now, due: now })
         };
+        let answered = |kind| Act::Confirmed(who.clone(), order(kind));
+        let limit = || world.view(&who).and_then(|view| view.next_limit(now)).unwrap_or(Usd::CENT);
         let key = || key_of(&who, epoch);
         let version = world.programmes.get(&programme()).map_or(1, |programme| programme.version);
         let lease = || {
@@ -234,12 +280,12 @@ impl Kind {
         match self {
             Kind::Reveal => press(PressKind::Reveal),
             Kind::Replace => press(PressKind::Replace),
-            Kind::Record => Act::Record(who.clone(), begun(), minted(&who, epoch)),
+            Kind::Record => Act::Record(who.clone(), begun(), Minted { key: key(), limit: limit() }),
             Kind::Refused => Act::GiveUp(who.clone(), begun(), GaveUp::Refused, Some(key())),
             Kind::Unknown => Act::GiveUp(who.clone(), begun(), GaveUp::Unknown, None),
             Kind::Lost => Act::GiveUp(who.clone(), begun(), GaveUp::Lost, Some(key())),
-            Kind::Disabled => answered(Switch::Off),
-            Kind::Enabled => answered(Switch::On),
+            Kind::Disabled => answered(OrderKind::Off),
+            Kind::Enabled => answered(OrderKind::On),
             Kind::Pause => Act::Hold(who, HoldKind::Paused),
             Kind::Drop => Act::Hold(who, HoldKind::Dropped),
             Kind::Disuse => Act::Hold(who, HoldKind::Unused),
@@ -249,15 +295,22 @@ impl Kind {
             Kind::Stop => Act::Stop(who, Stopped::Leaked),
             Kind::Revoke => Act::Revoke(who),
             Kind::End => Act::End(who),
-            Kind::Sweep => Act::Sweep(who.clone(), epoch, key()),
+            Kind::Sweep => Act::Sweep(who.clone(), epoch, begun().nonce, key()),
             Kind::GiveBackPlace => Act::GiveBackPlace(who),
             Kind::DisableAgain => Act::DisableAgain(who.clone(), epoch, key()),
             Kind::FoundDisabled => Act::FoundDisabled(who.clone(), read, epoch, key()),
             Kind::FoundGone => Act::FoundGone(who.clone(), read, epoch, key()),
             Kind::Purged => Act::Purged(who.clone(), epoch, key()),
-            Kind::LimitSent => {
-                Act::LimitSent(who, epoch, Usd::from_dollars(12), settings("CS pilot").reset.window_at(now))
+            Kind::LimitConfirmed => {
+                let sent = SentLimit { limit: Usd::from_dollars(12), at: now, unanswered_before: None };
+                let window = settings("CS pilot").reset.window_at(now);
+                Act::LimitConfirmed(who.clone(), order(OrderKind::Limit), sent, window)
             }
+            Kind::SendingLimit => Act::SendingLimit(who, epoch, Usd::from_dollars(50)),
+            Kind::HandBack => Act::HandBack(who, epoch),
+            Kind::TakeEnableBack => Act::TakeEnableBack(who),
+            Kind::CloseForsaken => Act::Forsaken(who),
+            Kind::ReadAtLast => Act::ReadForTheLastTime(who.clone(), reading(&who, epoch, 8, now)),
             Kind::Recover => Act::Recover(who.clone(), found(&who, epoch, last)),
             Kind::FollowRules => Act::FollowRules(who),
             Kind::Reopen => Act::Reopen(who),

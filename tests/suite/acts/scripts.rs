@@ -1,13 +1,16 @@
 //! What those who play in a history do, one act after the other. Each asks for something at once, and goes on by what it is told.
 
-use bursar_core::domain::grant::{Debt, GaveUp, Grant, HoldKind, Press, PressKind, Stopped};
+use bursar_core::domain::grant::{
+    GaveUp, Grant, HoldKind, Minted, Order, OrderKind, Press, PressKind, SentLimit, Stopped,
+};
 use bursar_core::domain::id::GrantId;
+use bursar_core::domain::id::Nonce;
 use bursar_core::domain::money::Usd;
 use bursar_core::store::items::Lease;
 
 use super::act::{Act, Ended, LEASE, programme};
 use super::histories::Part;
-use super::settings::{ada, bob, found, key_of, minted, reading, settings};
+use super::settings::{ada, bob, found, key_of, reading, settings};
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Script {
@@ -85,30 +88,29 @@ impl Script {
             Script::HoldsAndReleases(kind) => {
                 for act in [Act::Hold(ada(), kind), Act::Release(ada(), kind)] {
                     let left = part.asks(act).await?;
-                    part.pays(&ada(), debts(&left)).await?;
+                    part.carries_out(&ada(), orders(&left)).await?;
                 }
                 Some(())
             }
             Script::GoesOutOfUse => {
                 let held = part.asks(Act::Hold(ada(), HoldKind::Unused)).await?;
-                part.pays(&ada(), debts(&held)).await?;
-                part.all([Act::GiveBackPlace(ada())]).await?;
+                part.carries_out(&ada(), orders(&held)).await?;
                 let resumed = part.asks(Act::Release(ada(), HoldKind::Unused)).await?;
-                part.pays(&ada(), debts(&resumed)).await
+                part.carries_out(&ada(), orders(&resumed)).await
             }
             Script::Leaks => {
                 let stopped = part.asks(Act::Stop(ada(), Stopped::Leaked)).await?;
-                part.pays(&ada(), debts(&stopped)).await
+                part.carries_out(&ada(), orders(&stopped)).await
             }
             Script::Allows => part.all([Act::Allow(ada())]).await,
             Script::Revokes => {
                 let revoked = part.asks(Act::Revoke(ada())).await?;
-                part.pays(&ada(), debts(&revoked)).await
+                part.carries_out(&ada(), orders(&revoked)).await
             }
             Script::Sweeps => {
                 let epoch = part.grant().epoch;
-                let swept = part.asks(Act::Sweep(ada(), epoch, key_of(&ada(), epoch))).await?;
-                part.pays(&ada(), debts(&swept)).await
+                let swept = part.asks(Act::Sweep(ada(), epoch, part.nonce(), key_of(&ada(), epoch))).await?;
+                part.carries_out(&ada(), orders(&swept)).await
             }
             Script::Drifts | Script::Recovers | Script::FollowsRules => Box::pin(self.play_the_sync(&mut part)).await,
             Script::ClosesAndEnds => part.all([Act::Close(programme()), Act::End(ada()), Act::End(bob())]).await,
@@ -135,8 +137,8 @@ impl Script {
             }
             Script::Works => {
                 let lease = part.runs().await?;
-                let owed = part.grant().debts().collect();
-                part.pays(&ada(), owed).await?;
+                let owed = part.grant().orders();
+                part.carries_out(&ada(), owed).await?;
                 part.all([Act::ReleaseLease(lease)]).await
             }
         }
@@ -149,8 +151,13 @@ impl Script {
                 let Grant { epoch, version, .. } = part.grant();
                 let (key, began) = (key_of(&ada(), epoch), part.began());
                 let window = settings("CS pilot").reset.window_at(began);
+                let nobodys = Order { epoch, key: key.clone(), kind: OrderKind::Limit, since: began, due: began };
+                let ordered = part.grant().orders().into_iter().find(|order| order.kind == OrderKind::Limit);
+                let order = ordered.unwrap_or(nobodys);
+                let sent = SentLimit { limit: Usd::from_dollars(12), at: began, unanswered_before: None };
                 part.all([
-                    Act::LimitSent(ada(), epoch, Usd::from_dollars(12), window),
+                    Act::SendingLimit(ada(), epoch, Usd::from_dollars(50)),
+                    Act::LimitConfirmed(ada(), order, sent, window),
                     Act::DisableAgain(ada(), epoch, key.clone()),
                     Act::FoundDisabled(ada(), version + 1, epoch, key.clone()),
                     Act::FoundGone(ada(), version + 2, epoch, key.clone()),
@@ -162,7 +169,7 @@ impl Script {
                 let grant = part.grant();
                 let listed = found(&ada(), grant.epoch, grant.attempts.last());
                 let recovered = part.asks(Act::Recover(ada(), listed)).await?;
-                part.pays(&ada(), debts(&recovered)).await
+                part.carries_out(&ada(), orders(&recovered)).await
             }
             Script::FollowsRules => part.all([Act::FollowRules(ada()), Act::FollowRules(ada())]).await,
             _ => Some(()),
@@ -187,8 +194,9 @@ impl Part<'_> {
         let epoch = self.world().grants[who].epoch;
         let begun = self.asks(Act::Begin(who.clone(), Press { kind, epoch, terms: None })).await?;
         let Ended::Said(_, Some(begun)) = begun else { return Some(()) };
-        self.pays(who, begun.to_retire.clone()).await?;
-        let made = minted(who, begun.epoch);
+        self.carries_out(who, begun.to_retire.clone()).await?;
+        let limit = self.world().view(who).and_then(|view| view.next_limit(self.began())).unwrap_or(Usd::CENT);
+        let made = Minted { key: key_of(who, begun.epoch), limit };
         let recorded = self.asks(Act::Record(who.clone(), begun.clone(), made.clone())).await?;
         // Whoever is not told may not show the key, and leaves it to the sweeper.
         if matches!(&recorded, Ended::Said(said, _) if said.starts_with("refused")) {
@@ -197,9 +205,15 @@ impl Part<'_> {
         Some(())
     }
 
-    /// Marks that the provider answered these.
-    async fn pays(&mut self, who: &GrantId, debts: Vec<Debt>) -> Option<()> {
-        self.all(debts.into_iter().map(|debt| Act::Settled(who.clone(), debt))).await
+    /// Marks that the provider confirmed these.
+    async fn carries_out(&mut self, who: &GrantId, orders: Vec<Order>) -> Option<()> {
+        self.all(orders.into_iter().map(|order| Act::Confirmed(who.clone(), order))).await
+    }
+
+    /// Of the first person's last attempt.
+    fn nonce(&self) -> Nonce {
+        let nobodys = || "fe00000000000000".parse().unwrap();
+        self.grant().attempts.last().map_or_else(nobodys, |attempt| attempt.nonce.clone())
     }
 
     /// Takes the runners' lease, which all runners here share, and tells what is known of it.
@@ -211,9 +225,9 @@ impl Part<'_> {
     }
 }
 
-/// What is owed by a grant that an act left behind.
-fn debts(ended: &Ended) -> Vec<Debt> {
+/// What is ordered of a grant that an act left behind.
+fn orders(ended: &Ended) -> Vec<Order> {
     let Ended::Said(said, _) = ended else { return Vec::new() };
     let grant = said.strip_prefix("done: ").map(|left| serde_json::from_str::<Grant>(left).unwrap());
-    grant.map_or_else(Vec::new, |grant| grant.debts().collect())
+    grant.map_or_else(Vec::new, |grant| grant.orders())
 }

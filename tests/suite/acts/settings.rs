@@ -61,10 +61,15 @@ pub(crate) enum Setting {
     Announced,
     /// The grant ended with the term, which was extended since.
     Extended,
+    /// Revoked, with its key off and still to be read.
+    Revoked,
+    /// The cap was lowered, or raised, and the provider is still to be told.
+    Lowered,
+    Raised,
 }
 
 impl Setting {
-    pub(crate) const ALL: [Setting; 22] = [
+    pub(crate) const ALL: [Setting; 25] = [
         Setting::Nothing,
         Setting::Invited,
         Setting::Minting,
@@ -87,6 +92,9 @@ impl Setting {
         Setting::Idle,
         Setting::Announced,
         Setting::Extended,
+        Setting::Revoked,
+        Setting::Lowered,
+        Setting::Raised,
     ];
 
     /// The table, and the time there. A runner has the lease.
@@ -99,7 +107,7 @@ impl Setting {
         };
         let minutes_ago = |minutes: i64| now - minutes.minutes();
         let live = || claimed(&open(), begin + 2.hours());
-        let hold = |kind| live().does(&Act::Hold(ada(), kind), minutes_ago(5));
+        let hold = |kind| live().does(&Act::Hold(ada(), kind), minutes_ago(25));
         let unshown = || {
             let Legal { begun, after, .. } = open().press(PressKind::Reveal, minutes_ago(5));
             let key = key_of(&ada(), Epoch::new(1));
@@ -112,8 +120,8 @@ impl Setting {
         };
         let out_of_use = || {
             let world = hold(HoldKind::Unused);
-            let debt = world.grants[&ada()].owed_disables().next().unwrap();
-            world.does(&Act::Settled(ada(), debt), minutes_ago(4))
+            let off = world.grants[&ada()].orders_off().next().unwrap();
+            world.does(&Act::Confirmed(ada(), off), minutes_ago(24))
         };
         let world = match self {
             Setting::Nothing => return (World::default(), now),
@@ -131,7 +139,19 @@ impl Setting {
             Setting::Dropped => hold(HoldKind::Dropped),
             Setting::Unused => hold(HoldKind::Unused),
             Setting::OutOfUse => out_of_use(),
-            Setting::Disused => out_of_use().does(&Act::GiveBackPlace(ada()), minutes_ago(3)),
+            Setting::Disused => {
+                let mut counted = out_of_use();
+                let pot = counted.pots.get_mut(&programme()).unwrap();
+                (pot.counted_at, pot.reserved) = (Some(minutes_ago(3)), Usd::from_dollars(5));
+                counted
+            }
+            Setting::Raised => live().does(&Act::SetCap(ada(), Some(Usd::from_dollars(50))), minutes_ago(5)),
+            Setting::Lowered => live().does(&Act::SetCap(ada(), Some(Usd::from_dollars(12))), minutes_ago(5)),
+            Setting::Revoked => {
+                let world = live().does(&Act::Revoke(ada()), minutes_ago(40));
+                let off = world.grants[&ada()].orders_off().next().unwrap();
+                world.does(&Act::Confirmed(ada(), off), minutes_ago(39))
+            }
             Setting::Over => {
                 let closed = unshown().does(&Act::Close(programme()), minutes_ago(4));
                 closed.does(&Act::End(ada()), minutes_ago(4))
@@ -155,7 +175,8 @@ impl Setting {
             Setting::Leaked => live().does(&Act::Stop(ada(), Stopped::Leaked), minutes_ago(5)),
             Setting::TooLate => {
                 let Legal { begun, after, .. } = open().press(PressKind::Reveal, minutes_ago(90));
-                let give_up = Act::GiveUp(ada(), begun.unwrap(), GaveUp::Unknown, None);
+                let key = key_of(&ada(), Epoch::new(1));
+                let give_up = Act::GiveUp(ada(), begun.unwrap(), GaveUp::Lost, Some(key));
                 let world = after.unwrap().does(&give_up, minutes_ago(89));
                 let mut settings = world.programmes[&programme()].settings.clone();
                 settings.claim_closes_at = Some(minutes_ago(60));

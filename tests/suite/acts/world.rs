@@ -107,6 +107,9 @@ impl World {
         if let Some(notice) = change.notice {
             world.owe(OwedMail::of(notice, &change.grant), OwedMail::class_of(notice), now);
         }
+        if let Some(reading) = change.reading {
+            world.readings.insert((id.clone(), reading.epoch), reading);
+        }
         world.grants.insert(id, change.grant);
         world
     }

@@ -88,7 +88,7 @@ async fn what_a_complete_sync_should_have_swept_is_named_after_it() {
     scene.make_recorded_key(1).await;
     let now = scene.now;
     scene.accept().await;
-    scene.edit(|grant| grant.attempts[0].disable = Disable::Done { at: now }).await;
+    scene.edit(|grant| grant.attempts[0].disable = Disable::Confirmed { at: now }).await;
     scene.bears("I3").await;
     scene.bites_after_sync("I3", "it was disabled, and a complete sync left it so").await;
 }
@@ -123,7 +123,7 @@ async fn an_enabled_key_of_a_revoked_grant_is_named_unless_it_is_owed_a_disable(
     scene.make_recorded_key(1).await;
     scene.bears("I11").await;
     scene.accept().await;
-    scene.edit(|grant| grant.attempts[0].disable = Disable::Done { at: now }).await;
+    scene.edit(|grant| grant.attempts[0].disable = Disable::Confirmed { at: now }).await;
     scene.bears("I11").await;
     scene.bites_after_sync("I11", "has the enabled key").await;
     scene.edit(|grant| grant.attempts[0].disable = Disable::No).await;
@@ -152,7 +152,7 @@ async fn a_key_that_is_said_to_be_gone_and_is_enabled_is_named_after_a_complete_
     let now = scene.now;
     scene
         .edit(|grant| {
-            (grant.attempts[0].disable, grant.attempts[0].gone) = (Disable::Done { at: now }, Some(Gone::Missing));
+            (grant.attempts[0].disable, grant.attempts[0].gone) = (Disable::Confirmed { at: now }, Some(Gone::Missing));
         })
         .await;
     scene.accept().await;

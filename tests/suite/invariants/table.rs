@@ -21,7 +21,7 @@ async fn an_item_that_the_product_would_not_write_is_named() {
         ("kind", text("balloon"), "there is no kind \"balloon\""),
         ("colour", text("red"), "[\"colour\"]"),
         ("state", text("sleeping"), "corrupt"),
-        ("queue", text("debt"), "[\"queue\"]"),
+        ("queue", text("order-leak"), "[\"queue\"]"),
         ("programme", text("other"), "[\"pk\"]"),
         ("ttl", number("1"), "[\"ttl\"]"),
     ] {
@@ -34,7 +34,7 @@ async fn an_item_that_the_product_would_not_write_is_named() {
 #[tokio::test]
 async fn a_grant_to_which_no_acts_lead_is_named() {
     type Edit = fn(&mut Grant);
-    let cases: [(Setting, Edit, &str); 28] = [
+    let cases: [(Setting, Edit, &str); 27] = [
         (Setting::Minting, |grant| grant.has_place = false, "is minting without a place"),
         (
             Setting::Minting,
@@ -72,9 +72,12 @@ async fn a_grant_to_which_no_acts_lead_is_named() {
         (Setting::Live, |grant| grant.state = State::Invited, "is invited although it was shown a key"),
         (Setting::Live, |grant| grant.attempts[0].shown_at = None, "does not say truly when it was shown"),
         (Setting::Live, |grant| grant.attempts[0].limit = None, "was shown without a key or its limit"),
-        (Setting::Live, |grant| grant.holds.dropped = true, "without a hold, or does not with one"),
+        (
+            Setting::Live,
+            |grant| grant.holds.dropped = Some(Timestamp::UNIX_EPOCH),
+            "without a hold, or does not with one",
+        ),
         (Setting::Live, |grant| grant.state = State::Revoked, "is over and has a place"),
-        (Setting::Unused, |grant| grant.has_place = false, "gave its place in the pot back while its key can spend"),
         (
             Setting::Invited,
             |grant| grant.state = State::Stopped { why: Stopped::Leaked },
@@ -82,8 +85,8 @@ async fn a_grant_to_which_no_acts_lead_is_named() {
         ),
         (
             Setting::Minting,
-            |grant| grant.attempts[0].disable = Disable::Owed { since: grant.attempts[0].begun_at },
-            "is owed a disable but has no key",
+            |grant| grant.attempts[0].disable = Disable::Ordered { since: grant.attempts[0].begun_at },
+            "is to be disabled but has no key",
         ),
         (Setting::Live, |grant| grant.attempts[0].gone = Some(Gone::Missing), "is live with a key that is gone"),
         (Setting::Leaked, |grant| grant.attempts[0].gone = Some(Gone::Missing), "is still to be disabled"),
@@ -126,7 +129,7 @@ fn newer(grant: &mut Grant) -> Attempt {
         epoch: grant.epoch,
         nonce: "fe00000000000001".parse().unwrap(),
         key: Some(key_of(&bob(), grant.epoch)),
-        disable: Disable::Done { at: last.begun_at },
+        disable: Disable::Confirmed { at: last.begun_at },
         ..last.clone()
     }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::Place;
 use bursar_core::domain::grant::{Press, PressKind};
 use bursar_core::domain::id::{Epoch, GrantId};
-use bursar_core::domain::limit::{Spending, reserved};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::window::Reset;
@@ -25,8 +25,8 @@ use super::{hours, in_the_morning, mint, office_deadline, patch, rich, spend, st
 fn by_hand(seen: &Snapshot, at: Timestamp) -> Usd {
     let settings = &seen.programmes.values().next().unwrap().settings;
     let of = |grant| {
-        let spending = Spending::of(grant, &seen.readings_of(grant), settings, at);
-        reserved(grant, &spending, settings, at)
+        let readings = seen.readings_of(grant);
+        Place { grant, readings: &readings, settings, read_until: Some(at) }.cost(at)
     };
     seen.grants.values().map(of).sum()
 }

@@ -111,8 +111,9 @@ pub(super) fn plan(file: File, grants: &[Grant], mode: Mode) -> Plan {
     }
     plan.refused.sort_by_key(|refused| refused.line);
     if mode == Mode::Replace {
-        let dropped =
-            grants.iter().filter(|grant| !is_over(grant) && !grant.holds.dropped && !named.contains(&grant.id));
+        let dropped = grants
+            .iter()
+            .filter(|grant| !is_over(grant) && grant.holds.dropped.is_none() && !named.contains(&grant.id));
         plan.steps.extend(dropped.map(|grant| Step::Drop { grant: grant.id.clone() }));
         plan.dropped = plan.steps.iter().filter(|step| matches!(step, Step::Drop { .. })).count();
     }

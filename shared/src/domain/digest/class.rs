@@ -66,7 +66,7 @@ impl<'a> Class<'a> {
         let mut days = Days::default();
         readings.iter().for_each(|reading| days.add(&reading.used.days(self.settings.byok)));
         self.add_spending(grant, &days, spending.in_window);
-        if matches!(grant.state, State::Revoked | State::Ended) || grant.holds.dropped {
+        if matches!(grant.state, State::Revoked | State::Ended) || grant.holds.dropped.is_some() {
             return;
         }
         self.people.students += 1;
@@ -131,6 +131,8 @@ impl<'a> Class<'a> {
                 Stopped::ReplacementFailed => Block::ReplacementFailed,
                 Stopped::GoneAtProvider => Block::GoneAtProvider,
                 Stopped::TermEnded => Block::TermEnded,
+                // By choice, which is no trouble.
+                Stopped::Returned => return None,
             }),
             State::Invited | State::Minting { .. } | State::Revoked | State::Ended => None,
         }

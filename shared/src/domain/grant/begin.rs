@@ -2,17 +2,23 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Attempt, AttemptState, Change, Debt, FREE_REPLACEMENT, HoldKind, LEASE, PotChange, State, View};
+use super::{Attempt, AttemptState, Change, Disable, FREE_REPLACEMENT, GRACE, HoldKind, LEASE, Order, State, View};
 use crate::domain::audit::{Act, Actor};
 use crate::domain::id::{Epoch, Nonce};
-use crate::domain::limit::wanted_limit;
 use crate::domain::terms::TermsHash;
 
 /// More would not fit into the grant's item; nobody gets there but by an outage and a script.
 const MAX_ATTEMPTS: usize = 1000;
 
-/// How long a refused attempt is remembered: longer than any key of it could stay unseen.
+/// How long an attempt that made nothing is remembered at most. A complete sync that began after the grace forgets it sooner: a key that
+/// is listed after that is an orphan by its name.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(48);
+
+/// So many presses in a row may fail before the next has to wait: this long at first, twice as long each time, and never longer than
+/// the last.
+const FAILURES_AT_ONCE: usize = 5;
+const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(15);
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(15);
 
 /// What the student pressed, and what the page showed with it: the epoch, and the terms if their box was ticked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +40,7 @@ pub struct Begun {
     pub epoch: Epoch,
     pub nonce: Nonce,
     /// Keys of older epochs, to be disabled before a new one is made.
-    pub to_retire: Vec<Debt>,
+    pub to_retire: Vec<Order>,
 }
 
 /// Why no attempt begins.
@@ -50,6 +56,14 @@ pub enum BeginRefused {
     NothingToReplace,
     /// Another invocation is making the key, at most until then.
     BeingMade {
+        until: Timestamp,
+    },
+    /// The old key is being switched on: that has to be taken back, or may still come until then.
+    EnableUnderWay {
+        until: Option<Timestamp>,
+    },
+    /// So many presses failed one after the other that the next may come then.
+    FailedOften {
         until: Timestamp,
     },
     /// The page is older than what happened since.
@@ -71,36 +85,29 @@ pub enum BeginRefused {
 }
 
 impl View {
-    /// Opens an attempt, takes a place in the pot the first time, and owes the disable of every older key.
+    /// Opens an attempt, takes a place in the pot where it has none, and orders the disable of every older key.
     pub fn begin(&self, press: Press, nonce: Nonce, now: Timestamp) -> Result<(Change, Begun), BeginRefused> {
         self.may_begin(press, now)?;
-        let mut change = self.change(&Actor::Student).disabling_all(now);
-        if !self.grant.has_place {
-            let place = self.promised(now);
-            if !self.pot.has_room_for(place) {
-                return Err(BeginRefused::PotExhausted);
-            }
-            change.grant.has_place = true;
-            change.pot = PotChange::Take(place);
-        }
+        let mut change = self.change(&Actor::Student).ordering_all_off(now);
         // What made nothing need not be remembered once a sync would have found otherwise; the audit tells of it.
-        change.grant.attempts.retain(|attempt| {
-            attempt.state != AttemptState::Refused || attempt.key.is_some() || now < attempt.begun_at + REMEMBERED
-        });
+        change.grant.attempts.retain(|attempt| self.is_remembered(attempt, now));
         for lapsed in change.grant.attempts.iter_mut().filter(|attempt| attempt.state == AttemptState::Open) {
             lapsed.state = AttemptState::Superseded;
         }
 
+        let epoch = self.grant.epoch.next();
+        (change.grant.epoch, change.grant.has_place) = (epoch, true);
+        change.grant.state = State::Minting { nonce: nonce.clone(), lease_until: now + LEASE };
+        change.grant.attempts.push(Attempt::open(epoch, nonce.clone(), now));
+        change = change.costing(self, now);
+        if !change.fits(self) {
+            return Err(BeginRefused::PotExhausted);
+        }
         let accepted = self.terms_to_accept();
         if accepted.is_some() && press.terms != accepted {
             return Err(BeginRefused::TermsNotAccepted);
         }
-
-        let epoch = self.grant.epoch.next();
-        change.grant.epoch = epoch;
-        change.grant.state = State::Minting { nonce: nonce.clone(), lease_until: now + LEASE };
-        change.grant.attempts.push(Attempt::open(epoch, nonce.clone(), now));
-        let to_retire = change.grant.owed_disables().collect();
+        let to_retire = change.grant.orders_off().collect();
         let mut note = format!("attempt {}", epoch.number());
         if let Some(terms) = accepted {
             note += &format!("; terms accepted, sha256 {terms}");
@@ -153,16 +160,37 @@ impl View {
         if self.next_key_counts(now) && grant.replacements >= settings.replacements.saturating_add(grant.allowed) {
             return Err(BeginRefused::ReplacementsUsedUp);
         }
-        if grant.attempts.len() >= MAX_ATTEMPTS {
+        if grant.attempts.iter().filter(|attempt| self.is_remembered(attempt, now)).count() >= MAX_ATTEMPTS {
             return Err(BeginRefused::TooManyAttempts);
         }
+        if let Some(until) = self.failed_often_until().filter(|until| now < *until) {
+            return Err(BeginRefused::FailedOften { until });
+        }
         // Once begun, the key that is live now is retired too.
-        let mut spending = self.spending(now);
-        spending.retired_in_window = spending.in_window;
-        if wanted_limit(grant.cap(settings), &spending).is_none() {
+        if self.next_limit(now).is_none() {
             return Err(BeginRefused::NothingLeft { resets_at: settings.reset.resets_at(now) });
         }
+        let is_under_way = grant.live().is_some_and(|live| matches!(live.disable, Disable::Lifted { .. }));
+        let until = self.late_enable_until(now);
+        if is_under_way || until.is_some() {
+            return Err(BeginRefused::EnableUnderWay { until });
+        }
         Ok(())
+    }
+
+    fn is_remembered(&self, attempt: &Attempt, now: Timestamp) -> bool {
+        let made_nothing = attempt.key.is_none() && !matches!(attempt.state, AttemptState::Open | AttemptState::Shown);
+        let is_looked_for = self.pot.counted_at.is_some_and(|counted| counted >= attempt.begun_at + GRACE);
+        !made_nothing || !(is_looked_for || now >= attempt.begun_at + REMEMBERED)
+    }
+
+    /// Until when the next press waits because the last ones failed.
+    fn failed_often_until(&self) -> Option<Timestamp> {
+        let failed = self.grant.attempts.iter().rev().take_while(|attempt| attempt.state != AttemptState::Shown);
+        let failed = failed.filter(|attempt| attempt.state != AttemptState::Open);
+        let more = failed.clone().count().checked_sub(FAILURES_AT_ONCE)?;
+        let wait = FIRST_WAIT * 2_i32.pow(u32::try_from(more).unwrap_or(u32::MAX).min(10));
+        Some(failed.map(|attempt| attempt.begun_at).max()? + wait.min(LONGEST_WAIT))
     }
 
     /// Whether a rule of the programme asks for the replacement of the last key shown: it is too old, or its student was told that

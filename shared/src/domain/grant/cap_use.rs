@@ -28,7 +28,7 @@ impl CapUse {
     pub fn of(programme: &Programme, grant: &Grant, readings: &[Reading], now: Timestamp) -> Option<CapUse> {
         let settings = &programme.settings;
         let is_told = settings.student_mails && settings.reset != Reset::Daily && !programme.is_over(now);
-        let has_ended = matches!(grant.state, State::Revoked | State::Ended) || grant.holds.dropped;
+        let has_ended = matches!(grant.state, State::Revoked | State::Ended) || grant.holds.dropped.is_some();
         if !is_told || has_ended {
             return None;
         }
@@ -46,7 +46,7 @@ impl CapUse {
 /// Of what a reading counts in its window, that which cannot be the window's before. A key that was made since has no other; and what
 /// was read long enough after the turn is the window's own. Sooner, a key that was last used before the turn has used nothing since,
 /// and else no more than the days since the turn add up to.
-fn surely(reading: &Reading, grant: &Grant, settings: &Settings) -> Usd {
+pub(super) fn surely(reading: &Reading, grant: &Grant, settings: &Settings) -> Usd {
     let Some((first, begins)) = reading.window.begins().zip(reading.window.begins_at()) else {
         return reading.in_window;
     };
@@ -157,7 +157,7 @@ mod tests {
         paused.holds.paused = Some(Pause { by: crate::domain::audit::Actor::Sync, why: None });
         assert!(paused.holds.has(HoldKind::Paused) && CapUse::of(&programme, &paused, &[], now).is_some());
         let (mut dropped, mut revoked, mut ended) = (grant.clone(), grant.clone(), grant.clone());
-        dropped.holds.dropped = true;
+        dropped.holds.dropped = Some(now);
         (revoked.state, ended.state) = (State::Revoked, State::Ended);
         for over in [dropped, revoked, ended] {
             assert_eq!(CapUse::of(&programme, &over, &[], now), None);

@@ -1,14 +1,12 @@
 //! What an act reads and what it writes. The store turns a change into one conditional transaction.
 
-use std::cmp::Ordering;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Attempt, Grant, Reading};
 use crate::domain::audit::{Act, Actor, What};
 use crate::domain::id::Epoch;
-use crate::domain::limit::{self, Spending};
+use crate::domain::limit::Spending;
 use crate::domain::money::Usd;
 use crate::domain::programme::{Pot, Programme};
 use crate::domain::reading::{Doubtful, Of, Told};
@@ -31,6 +29,8 @@ pub struct Change {
     /// Absent for marks that change no state, right or limit.
     pub audit: Option<What>,
     pub notice: Option<Notice>,
+    /// What a key used, written with what follows from it.
+    pub reading: Option<Reading>,
 }
 
 /// What an act does to what the pot has reserved.
@@ -93,21 +93,10 @@ impl View {
         Reading::after(self.reading(attempt.epoch), of, told, answered, looked_at)
     }
 
-    /// The unspent part of what a place of this grant reserves.
-    pub(super) fn promised(&self, now: Timestamp) -> Usd {
-        limit::promised(&self.grant, &self.spending(now), &self.programme.settings, now)
-    }
-
-    /// What a place is worth when it is given back: no more than the pot counts for it, also when the pot was counted anew for an
-    /// instant after the one at which this act began.
-    pub(super) fn worth(&self, now: Timestamp) -> Usd {
-        self.promised(self.pot.counted_at.map_or(now, |counted| counted.max(now)))
-    }
-
     /// A change that writes the grant back as it is, for an act to build on.
     pub(super) fn change(&self, by: &Actor) -> Change {
         let grant = Grant { version: self.grant.version + 1, ..self.grant.clone() };
-        Change { grant, pot: PotChange::None, by: by.clone(), audit: None, notice: None }
+        Change { grant, pot: PotChange::None, by: by.clone(), audit: None, notice: None, reading: None }
     }
 }
 
@@ -120,32 +109,18 @@ impl Change {
         self
     }
 
-    /// Moves the pot by what the grant's place costs more or less than before; whether there is room is for the act to say.
-    pub(super) fn with_cost_of_place(mut self, view: &View, now: Timestamp) -> Change {
-        if view.grant.has_place {
-            let after = View { grant: self.grant.clone(), ..view.clone() };
-            let more = after.promised(now) - view.promised(now);
-            self.pot = match more.cmp(&Usd::ZERO) {
-                Ordering::Greater => PotChange::Take(more),
-                Ordering::Less => PotChange::GiveBack(view.worth(now) - after.worth(now)),
-                Ordering::Equal => PotChange::None,
-            };
+    /// Orders a disable for every key of the grant that is not disabled yet; their limits are of no matter any more.
+    pub(super) fn ordering_all_off(mut self, now: Timestamp) -> Change {
+        for attempt in &mut self.grant.attempts {
+            attempt.order_off(now);
+            attempt.limit_ordered = None;
         }
         self
     }
 
-    /// Owes a disable for every key of the grant that is not disabled yet.
-    pub(super) fn disabling_all(mut self, now: Timestamp) -> Change {
-        self.grant.attempts.iter_mut().for_each(|attempt| attempt.owe_disable(now));
-        self
-    }
-
-    /// Gives the grant's place in the pot back, if it has one.
-    pub(super) fn giving_back_place(mut self, view: &View, now: Timestamp) -> Change {
-        if view.grant.has_place {
-            self.grant.has_place = false;
-            self.pot = PotChange::GiveBack(view.worth(now));
-        }
+    /// Orders the readings that tell what its keys used in the end, for a person who waits for the rest of the place.
+    pub(super) fn ordering_readings(mut self, now: Timestamp) -> Change {
+        self.grant.attempts.iter_mut().for_each(|attempt| attempt.order_reading(now));
         self
     }
 }

@@ -2,18 +2,18 @@
 
 use jiff::Timestamp;
 
-use super::{AttemptState, Change, GRACE, Notice, PotChange, State, Stopped, View};
+use super::{Attempt, AttemptState, Change, GRACE, Notice, State, Stopped, View};
 use crate::domain::audit::{Act, Actor};
-use crate::domain::id::Epoch;
+use crate::domain::id::{Epoch, Nonce};
 use crate::domain::key::KeyHash;
 use crate::domain::money::Usd;
 
 /// What the sweeper finds about an enabled key of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Swept {
-    /// Marked, and owed a disable.
+    /// Marked, and its disable ordered.
     Marked,
-    /// It was marked before; the disable may still be owed.
+    /// It was marked before; the disable may still be ordered.
     Already,
     /// Its attempt was shown: never the sweeper's to end.
     Shown,
@@ -39,7 +39,7 @@ impl View {
         if !matches!(self.grant.state, State::Live { .. }) {
             return None;
         }
-        let mut change = self.change(by).disabling_all(now);
+        let mut change = self.change(by).ordering_all_off(now);
         change.grant.state = State::Stopped { why };
         change.notice = match why {
             Stopped::Leaked => Some(Notice::KeyLeaked),
@@ -61,9 +61,9 @@ impl View {
         if self.grant.state == State::Revoked {
             return None;
         }
-        let mut change = self.change(by).disabling_all(now).giving_back_place(self, now);
-        change.grant.state = State::Revoked;
-        Some(change.audited(Act::Revoked, &self.grant, why.map(str::to_owned)))
+        let mut change = self.change(by).ordering_all_off(now).ordering_readings(now);
+        (change.grant.state, change.grant.has_place) = (State::Revoked, false);
+        Some(change.costing(self, now).audited(Act::Revoked, &self.grant, why.map(str::to_owned)))
     }
 
     /// Ends the grant with its programme. None when it is over already, or while the programme goes on.
@@ -71,9 +71,9 @@ impl View {
         if self.is_terminal() || !self.programme.is_over(now) {
             return None;
         }
-        let mut change = self.change(by).disabling_all(now).giving_back_place(self, now);
-        change.grant.state = State::Ended;
-        Some(change.audited(Act::Ended, &self.grant, None))
+        let mut change = self.change(by).ordering_all_off(now);
+        (change.grant.state, change.grant.has_place) = (State::Ended, false);
+        Some(change.costing(self, now).audited(Act::Ended, &self.grant, None))
     }
 
     /// Undoes the end of a grant whose term was extended after it had run out. Its keys stay ended and its place is given up; its
@@ -88,24 +88,57 @@ impl View {
         }
         let was_shown = self.grant.ever_shown;
         change.grant.state = if was_shown { State::Stopped { why: Stopped::TermEnded } } else { State::Invited };
-        Some(change.audited(Act::Reopened, &self.grant, None))
+        Some(change.costing(self, now).audited(Act::Reopened, &self.grant, None))
     }
 
-    /// Gives up a place that nobody uses: of somebody who never claimed before the claim window closed, or whose key is held for
-    /// disuse and disabled. None while it may still be spent from, or when there is no place.
+    /// Hands the live key back, and the place with it: its student may press again while the pot has room. None when no key is in use,
+    /// or another than the page showed.
+    pub fn hand_back(&self, epoch: Epoch, now: Timestamp) -> Option<Change> {
+        self.usable().filter(|live| live.epoch <= epoch)?;
+        let mut change = self.change(&Actor::Student).ordering_all_off(now).ordering_readings(now);
+        change.grant.state = State::Stopped { why: Stopped::Returned };
+        change.grant.has_place = false;
+        let note = Some(Stopped::Returned.as_str().to_owned());
+        Some(change.costing(self, now).audited(Act::Stopped, &self.grant, note))
+    }
+
+    /// Gives up the place of somebody who was never shown a key before the claim window closed. None when there is no place.
     pub fn give_back_place(&self, now: Timestamp) -> Option<Change> {
         let never_claimed = self.grant.state == State::Invited && now >= self.programme.settings.claim_closes_at();
-        let disused = self.grant.holds.unused && self.grant.owed_disables().next().is_none();
-        if !self.grant.has_place || !(never_claimed || disused) {
+        if !self.grant.has_place || !never_claimed {
             return None;
         }
-        let change = self.change(&Actor::Rule).giving_back_place(self, now);
-        Some(change.audited(Act::PlaceGivenBack, &self.grant, None))
+        let mut change = self.change(&Actor::Rule);
+        change.grant.has_place = false;
+        Some(change.costing(self, now).audited(Act::PlaceGivenBack, &self.grant, None))
+    }
+
+    /// Closes an attempt whose handler died before any key of it was listed, so that its grant does not stay as if a key were made. The
+    /// place goes back if no key was ever shown. None while somebody may be at it.
+    pub fn forsaken(&self, now: Timestamp) -> Option<Change> {
+        let State::Minting { nonce, lease_until } = &self.grant.state else { return None };
+        let mut change = self.change(&Actor::Sync);
+        let is_open = |attempt: &&mut Attempt| attempt.nonce == *nonce && attempt.state == AttemptState::Open;
+        let attempt = change.grant.attempts.iter_mut().find(is_open)?;
+        if now < *lease_until || now < attempt.begun_at + GRACE {
+            return None;
+        }
+        attempt.state = AttemptState::Unknown;
+        let note = format!("attempt {}: nobody is at it any more", attempt.epoch.number());
+        change.grant.state = self.grant.state_after_failure();
+        change.grant.has_place &= self.grant.ever_shown;
+        Some(change.costing(self, now).audited(Act::Unknown, &self.grant, Some(note)))
     }
 
     /// Marks an attempt whose key the provider lists as enabled although nobody was shown it.
-    pub fn sweep(&self, epoch: Epoch, key: &KeyHash, now: Timestamp) -> Result<Change, Swept> {
+    pub fn sweep(&self, epoch: Epoch, nonce: &Nonce, key: &KeyHash, now: Timestamp) -> Result<Change, Swept> {
         let mut change = self.change(&Actor::Sync);
+        if self.grant.attempt(epoch).is_none() && epoch <= self.grant.epoch {
+            // It came to nothing and was forgotten. Whatever key it made after all is nobody's.
+            let forgotten = Attempt::open(epoch, nonce.clone(), Timestamp::UNIX_EPOCH);
+            let place = change.grant.attempts.partition_point(|attempt| attempt.epoch < epoch);
+            change.grant.attempts.insert(place, Attempt { state: AttemptState::Unknown, ..forgotten });
+        }
         let attempt =
             change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch).ok_or(Swept::NoAttempt)?;
         if attempt.state == AttemptState::Shown {
@@ -123,14 +156,15 @@ impl View {
         }
         attempt.state = AttemptState::Swept;
         attempt.key = Some(key.clone());
-        attempt.owe_disable_again(now);
+        attempt.order_off_again(now);
         if self.grant.is_minting_with(&attempt.nonce) {
             change.grant.state = self.grant.state_after_failure();
         }
         Ok(change.audited(Act::Swept, &self.grant, Some(format!("attempt {}", epoch.number()))))
     }
 
-    /// Gives the grant a cap of its own, or takes it away again. A place in the pot grows or shrinks with it.
+    /// Gives the grant a cap of its own, or takes it away again. A place in the pot grows with it; what a lower cap leaves is given back
+    /// when the provider holds the lower limit and the key was read.
     pub fn set_cap(
         &self,
         cap: Option<Usd>,
@@ -146,8 +180,8 @@ impl View {
         }
         let mut change = self.change(by);
         change.grant.own_cap = cap;
-        let change = change.with_cost_of_place(self, now);
-        if matches!(change.pot, PotChange::Take(more) if !self.pot.has_room_for(more)) {
+        let change = change.with_limit(self, true, now).costing(self, now);
+        if !change.fits(self) {
             return Err(CapRefused::PotExhausted);
         }
         let settings = &self.programme.settings;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Change, Person, PotChange, View};
+use super::{Change, Person, View};
 use crate::domain::audit::{Act, Actor};
 
 /// Somebody's line on the roster, as it is to be.
@@ -25,7 +25,7 @@ pub enum LineRefused {
 }
 
 impl View {
-    /// Changes who a grant is for and in which group. A place in the pot grows or shrinks with the group's cap.
+    /// Changes who a grant is for and in which group. A place in the pot grows or shrinks with the group's cap, as with one of its own.
     pub fn describe(&self, line: &Line, by: &Actor, now: Timestamp) -> Result<Change, LineRefused> {
         let (was, becomes) = (&self.grant.person, &line.person);
         let same_spelling = was.address.as_written() == becomes.address.as_written();
@@ -39,8 +39,10 @@ impl View {
         let mut change = self.change(by);
         change.grant.person = becomes.clone();
         change.grant.group.clone_from(&line.group);
-        change = change.with_cost_of_place(self, now);
-        if matches!(change.pot, PotChange::Take(more) if !self.pot.has_room_for(more)) {
+        if moves {
+            change = change.with_limit(self, false, now).costing(self, now);
+        }
+        if !change.fits(self) {
             return Err(LineRefused::PotExhausted);
         }
         // An entry names nobody, so of a name and an address it only says that they changed.
@@ -65,6 +67,7 @@ impl View {
 mod tests {
     use super::*;
     use crate::domain::address::EmailAddress;
+    use crate::domain::grant::PotChange;
     use crate::domain::grant::State;
     use crate::domain::grant::testing::a_view;
     use crate::domain::money::Usd;

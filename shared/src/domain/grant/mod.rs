@@ -9,6 +9,9 @@ mod drift;
 mod enrol;
 mod hold;
 mod lifecycle;
+mod limits;
+mod order;
+mod place;
 mod record;
 mod recover;
 #[cfg(test)]
@@ -33,10 +36,12 @@ pub use begin::{BeginRefused, Begun, Press, PressKind};
 pub use cap_use::CapUse;
 pub use change::{Change, Notice, PotChange, View};
 pub use close::{CapRefused, Swept};
-pub use drift::{Listed, Wanted};
 pub use enrol::{Line, LineRefused};
 pub use hold::{HoldRefused, ReleaseRefused};
 pub use lifecycle::{Announced, Announcement, Announcements, Rule};
+pub use limits::{Listed, NotSending, Wanted, is_same};
+pub use order::{BETWEEN_LOOKS, LATE_ENABLE, Order, OrderKind, PutOff, SentLimit, ToldLimit, Urgency};
+pub use place::{DROPPED_KEPT, Place};
 pub use record::{GaveUp, Minted, RecordRefused};
 pub use recover::Found;
 
@@ -44,6 +49,8 @@ pub use super::reading::Reading;
 
 /// How long an invocation owns an attempt: longer than a function may run.
 pub const LEASE: SignedDuration = SignedDuration::from_secs(60);
+/// So long after a key was confirmed to be off, or its limit to be lower, a reading tells all that it used before.
+pub const SETTLING: SignedDuration = SignedDuration::from_mins(15);
 /// How old an attempt must be before the sync may sweep it.
 pub const GRACE: SignedDuration = SignedDuration::from_hours(1);
 /// The first replacement this soon after a reveal or a counted one is not counted: a phone that lost its network.
@@ -67,7 +74,7 @@ pub struct Grant {
     #[serde(default, skip_serializing_if = "Holds::is_empty")]
     pub holds: Holds,
     pub epoch: Epoch,
-    /// Whether its cap is counted in what the pot has reserved.
+    /// Whether its cap is promised, in what the pot has reserved.
     pub has_place: bool,
     /// Whether a key of this grant was ever shown.
     pub ever_shown: bool,
@@ -125,6 +132,8 @@ pub enum Stopped {
     Leaked,
     UsedUp,
     TooOld,
+    /// Its student handed it back, with the place.
+    Returned,
     ReplacementFailed,
     GoneAtProvider,
     /// The term ran out, and was extended afterwards.
@@ -136,8 +145,9 @@ pub enum Stopped {
 pub struct Holds {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<Pause>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub dropped: bool,
+    /// Since when the roster does not name the person.
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unused: bool,
 }
@@ -167,9 +177,15 @@ pub struct Attempt {
     pub begun_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyHash>,
-    /// The limit the provider was last sent for this key.
+    /// The limit that the provider confirmed last for this key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<Usd>,
+    /// What else it was told, where that may still count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<ToldLimit>,
+    /// Since when another limit is to be sent.
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub limit_ordered: Option<Timestamp>,
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub shown_at: Option<Timestamp>,
     /// When the key was last enabled again after a hold.
@@ -180,6 +196,21 @@ pub struct Attempt {
     pub announced: Announcements,
     #[serde(flatten)]
     pub disable: Disable,
+    /// Until when an enable that was taken back may still take effect: an earlier answer confirms no disable.
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub late_enable_until: Option<Timestamp>,
+    /// When what the key used is to be asked by its hash, since a person waits for the rest of its place.
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub read_at: Option<Timestamp>,
+    /// That its orders failed, and until when they wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub put_off: Option<PutOff>,
+    /// Since when the provider answers that it does not know the key.
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub missing_since: Option<Timestamp>,
+    /// Of a key that is gone: since when the rest of its limit stays promised, until the account's sums show that nobody used it.
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub rest_promised_since: Option<Timestamp>,
     /// Why the provider does not have the key any more. Nothing more is asked of it then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone: Option<Gone>,
@@ -198,17 +229,17 @@ pub enum AttemptState {
     Superseded,
 }
 
-/// Whether a key is to be disabled, and whether the provider is still to be told. Either way it is owed before the provider is called,
-/// so that a call that fails is repeated.
+/// Whether a key is to be disabled, and whether the provider confirmed it. It is ordered before the provider is called, so that a call
+/// that fails is repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "disable", rename_all = "lowercase")]
 pub enum Disable {
     No,
-    Owed {
+    Ordered {
         #[serde(with = "millisecond::required")]
         since: Timestamp,
     },
-    Done {
+    Confirmed {
         #[serde(with = "millisecond::required")]
         at: Timestamp,
     },
@@ -227,22 +258,6 @@ pub enum Gone {
     Missing,
     /// It was deleted for us, after it had been of no use for long.
     Purged,
-}
-
-/// A disable or an enable that is owed: of which key, and since when. A later one for the same key is another debt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Debt {
-    pub epoch: Epoch,
-    pub key: KeyHash,
-    pub switch: Switch,
-    pub since: Timestamp,
-}
-
-/// What the provider is told of a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Switch {
-    Off,
-    On,
 }
 
 impl Grant {
@@ -288,22 +303,6 @@ impl Grant {
         shown.map(|attempt| attempt.epoch).max().unwrap_or(Epoch::BEFORE_THE_FIRST)
     }
 
-    /// What the provider has not answered yet.
-    pub fn debts(&self) -> impl Iterator<Item = Debt> {
-        self.attempts.iter().filter_map(|attempt| {
-            let (switch, since) = match attempt.disable {
-                Disable::Owed { since } => (Switch::Off, since),
-                Disable::Lifted { since } => (Switch::On, since),
-                Disable::No | Disable::Done { .. } => return None,
-            };
-            Some(Debt { epoch: attempt.epoch, key: attempt.key.clone()?, switch, since })
-        })
-    }
-
-    pub fn owed_disables(&self) -> impl Iterator<Item = Debt> {
-        self.debts().filter(|debt| debt.switch == Switch::Off)
-    }
-
     /// Whether this invocation's attempt is the one under way.
     fn is_minting_with(&self, nonce: &Nonce) -> bool {
         matches!(&self.state, State::Minting { nonce: owner, .. } if owner == nonce)
@@ -317,7 +316,7 @@ impl Grant {
 
 impl Attempt {
     /// An attempt that begins.
-    fn open(epoch: Epoch, nonce: Nonce, begun_at: Timestamp) -> Attempt {
+    pub fn open(epoch: Epoch, nonce: Nonce, begun_at: Timestamp) -> Attempt {
         Attempt {
             epoch,
             nonce,
@@ -325,34 +324,18 @@ impl Attempt {
             begun_at,
             key: None,
             limit: None,
+            told: None,
+            limit_ordered: None,
             shown_at: None,
             resumed_at: None,
             announced: Announcements::default(),
             disable: Disable::No,
+            late_enable_until: None,
+            read_at: None,
+            put_off: None,
+            missing_since: None,
+            rest_promised_since: None,
             gone: None,
-        }
-    }
-
-    /// Owes the provider a disable, unless there is no key or it was disabled already.
-    fn owe_disable(&mut self, now: Timestamp) {
-        if self.key.is_some() && self.gone.is_none() && !self.disable.is_wanted() {
-            self.disable = Disable::Owed { since: now };
-        }
-    }
-
-    /// Owes a disable for a key that is enabled at this moment, whatever was answered or found before.
-    fn owe_disable_again(&mut self, now: Timestamp) {
-        self.gone = None;
-        if !matches!(self.disable, Disable::Owed { .. }) {
-            self.disable = Disable::Owed { since: now };
-        }
-    }
-
-    /// Notes that the provider does not have the key: nothing is owed for it any more.
-    fn note_gone(&mut self, gone: Gone, now: Timestamp) {
-        self.gone = Some(gone);
-        if !matches!(self.disable, Disable::Done { .. }) {
-            self.disable = Disable::Done { at: now };
         }
     }
 }
@@ -360,7 +343,7 @@ impl Attempt {
 impl Disable {
     /// Whether the key is to be disabled, told or not.
     pub fn is_wanted(self) -> bool {
-        matches!(self, Disable::Owed { .. } | Disable::Done { .. })
+        matches!(self, Disable::Ordered { .. } | Disable::Confirmed { .. })
     }
 }
 
@@ -377,7 +360,7 @@ impl Holds {
     pub fn has(&self, kind: HoldKind) -> bool {
         match kind {
             HoldKind::Paused => self.paused.is_some(),
-            HoldKind::Dropped => self.dropped,
+            HoldKind::Dropped => self.dropped.is_some(),
             HoldKind::Unused => self.unused,
         }
     }
@@ -390,6 +373,7 @@ impl Stopped {
             Stopped::Leaked => "leaked",
             Stopped::UsedUp => "used-up",
             Stopped::TooOld => "too-old",
+            Stopped::Returned => "returned",
             Stopped::ReplacementFailed => "replacement-failed",
             Stopped::GoneAtProvider => "gone-at-provider",
             Stopped::TermEnded => "term-ended",

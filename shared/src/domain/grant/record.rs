@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Attempt, AttemptState, Begun, Change, Debt, Disable, HoldKind, Notice, State, Switch, View};
+use super::{Attempt, AttemptState, Begun, Change, HoldKind, Notice, State, View};
 use crate::domain::audit::{Act, Actor};
 use crate::domain::key::KeyHash;
 use crate::domain::money::Usd;
@@ -25,6 +25,8 @@ pub enum RecordRefused {
     Over,
     /// The attempt was swept, or another took over.
     Lost,
+    /// The cap was lowered meanwhile: the key could spend too much.
+    LimitLowered,
 }
 
 /// How an attempt that shows no key ends.
@@ -58,6 +60,12 @@ impl View {
         shown.key = Some(minted.key.clone());
         shown.limit = Some(minted.limit);
         shown.shown_at = Some(now);
+        match self.next_limit(now) {
+            Some(wanted) if wanted == minted.limit => {}
+            // A window turned meanwhile, or the cap was raised.
+            Some(wanted) if wanted > minted.limit => shown.order_limit(now),
+            _ => return Err(RecordRefused::LimitLowered),
+        }
 
         grant.state = State::Live { key: minted.key.clone() };
         if counts {
@@ -70,7 +78,7 @@ impl View {
         Ok(change.audited(Act::Shown, &self.grant, Some(format!("attempt {}", begun.epoch.number()))))
     }
 
-    /// Ends an attempt without a key. A key that was made is owed its disable, whatever became of the grant meanwhile; the
+    /// Ends an attempt without a key. The disable of a key that was made is ordered, whatever became of the grant meanwhile; the
     /// grant goes back to where it was if this attempt is still the one under way. None when all that is so already.
     pub fn give_up(
         &self,
@@ -97,7 +105,7 @@ impl View {
         if ended.key.is_none() {
             ended.key = key.cloned();
         }
-        ended.owe_disable(now);
+        ended.order_off(now);
 
         if self.grant.is_minting_with(&begun.nonce) {
             change.grant.state = self.grant.state_after_failure();
@@ -106,28 +114,5 @@ impl View {
         }
         let note = format!("attempt {}: {why}", begun.epoch.number());
         Some(change.audited(act, &self.grant, Some(note)))
-    }
-
-    /// Marks that the provider answered what it was owed. A debt that came later stays owed, whatever an earlier answer says; and where
-    /// the opposite is wanted by now, that is owed anew, since nobody knows which of the two the provider did last. None when there is
-    /// nothing to mark.
-    pub fn settled(&self, debt: &Debt, now: Timestamp) -> Option<Change> {
-        let mut change = self.change(&Actor::Sync);
-        let is_it = |attempt: &&mut Attempt| attempt.epoch == debt.epoch && attempt.key.as_ref() == Some(&debt.key);
-        let attempt = change.grant.attempts.iter_mut().find(is_it).filter(|attempt| attempt.gone.is_none())?;
-        let (since, is_in_use) = (debt.since, self.usable().is_some_and(|live| live.epoch == debt.epoch));
-        let owed = match (debt.switch, attempt.disable) {
-            (Switch::Off, owed) if owed == (Disable::Owed { since }) => Disable::Done { at: now },
-            (Switch::On, owed) if owed == (Disable::Lifted { since }) => Disable::No,
-            (Switch::Off, is) if is_in_use && !is.is_wanted() => Disable::Lifted { since: now },
-            (Switch::On, is) if is.is_wanted() => Disable::Owed { since: now },
-            _ => return None,
-        };
-        // Decided again after a lost answer, it finds itself done.
-        if attempt.disable == owed {
-            return None;
-        }
-        attempt.disable = owed;
-        Some(change)
     }
 }

@@ -52,10 +52,11 @@ impl View {
             (None, _) => {}
         }
         self.disable_all_but(live, found, &mut change, now);
-        if live.is_some() && !self.grant.has_place {
-            change.grant.has_place = true;
-            let with_place = View { grant: change.grant.clone(), ..self.clone() };
-            change.pot = PotChange::TakeAnyway(with_place.promised(now));
+        change.grant.has_place |= live.is_some();
+        change = change.costing(self, now);
+        // It can be spent already.
+        if let PotChange::Take(more) = change.pot {
+            change.pot = PotChange::TakeAnyway(more);
         }
         // Whoever records a key owes this mail, and whether it was sent went with the record. So the person hears which key is theirs by
         // now, although they may have heard before. One whose key ends without another coming in its place was ended by a person.
@@ -111,9 +112,9 @@ impl View {
         for attempt in change.grant.attempts.iter_mut().filter(|attempt| attempt.key != in_use) {
             let is_enabled = found.iter().any(|found| found.enabled && Some(&found.key) == attempt.key.as_ref());
             if is_enabled {
-                attempt.owe_disable_again(now);
+                attempt.order_off_again(now);
             } else {
-                attempt.owe_disable(now);
+                attempt.order_off(now);
             }
         }
     }
@@ -122,7 +123,7 @@ impl View {
 impl Found {
     /// The attempt that must have made it. When it was shown is not known any more, but that it could have been.
     fn attempt(&self, now: Timestamp) -> Attempt {
-        let disable = if self.enabled { Disable::No } else { Disable::Done { at: now } };
+        let disable = if self.enabled { Disable::No } else { Disable::Confirmed { at: now } };
         Attempt {
             state: AttemptState::Shown,
             key: Some(self.key.clone()),

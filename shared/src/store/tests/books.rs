@@ -16,6 +16,7 @@ pub(super) fn a_full_sync_state() -> SyncState {
         looked_at: Some(since),
         completed_at: Some(since),
         opening: Some(Usd::from_dollars(3)),
+        explained_at: Some(at("2026-01-03T00:20:00Z")),
         restored_at: Some(since),
         unseen: BTreeMap::from([(hash("de"), since)]),
         strangers: vec![Stranger::of(&hash("5a"), &name, true)],

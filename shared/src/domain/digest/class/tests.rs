@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::grant::testing::{a_grant, a_programme};
-use crate::domain::grant::{Attempt, AttemptState, Disable, HoldKind, Pause};
+use crate::domain::grant::{Attempt, AttemptState, HoldKind, Pause};
 use crate::domain::id::Epoch;
 use crate::domain::reading::Used;
 use crate::domain::window::Window;
@@ -27,18 +27,12 @@ fn claimed(number: u64) -> Grant {
     grant.person.name = Some(format!("Student {number:03}"));
     let hash: crate::domain::key::KeyHash = "ab".repeat(32).parse().unwrap();
     grant.state = State::Live { key: hash.clone() };
+    let begun_at = "2026-02-02T08:00:00Z".parse().unwrap();
     grant.attempts = vec![Attempt {
-        epoch: Epoch::new(1),
-        nonce: "0123456789abcdef".parse().unwrap(),
         state: AttemptState::Shown,
-        begun_at: "2026-02-02T08:00:00Z".parse().unwrap(),
         key: Some(hash),
-        limit: None,
-        shown_at: Some("2026-02-02T08:00:00Z".parse().unwrap()),
-        resumed_at: None,
-        announced: crate::domain::grant::Announcements::default(),
-        disable: Disable::No,
-        gone: None,
+        shown_at: Some(begun_at),
+        ..Attempt::open(Epoch::new(1), "0123456789abcdef".parse().unwrap(), begun_at)
     }];
     grant
 }
@@ -126,7 +120,7 @@ fn everybody_is_in_one_place_at_most_and_who_is_gone_in_none() {
     };
     let pause =
         |grant: &mut Grant| grant.holds.paused = Some(Pause { by: crate::domain::audit::Actor::Rule, why: None });
-    let dropped = with(invited(8), &|grant| grant.holds.dropped = true);
+    let dropped = with(invited(8), &|grant| grant.holds.dropped = Some(Timestamp::UNIX_EPOCH));
     assert!(dropped.holds.has(HoldKind::Dropped));
     let full = claimed(9);
     let all_of_it = used(&full, 20, 19_990_001);

@@ -16,24 +16,24 @@ impl Story {
 }
 
 #[test]
-fn a_key_that_is_enabled_and_must_not_be_is_owed_its_disable_again_and_a_live_one_is_not() {
+fn a_key_that_is_enabled_and_must_not_be_is_to_be_disabled_again_and_a_live_one_is_not() {
     let mut story = Story::live('a');
     assert_eq!(story.again(1, 'a'), None, "it is the live one");
     let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
     story.apply(change);
-    assert_eq!(story.again(1, 'a'), None, "it is owed already");
+    assert_eq!(story.again(1, 'a'), None, "it is ordered already");
     story.disabled(Epoch::new(1));
     assert_eq!(story.again(1, 'b'), None, "another key bears its name");
     story.now += 1.hour();
     let change = story.again(1, 'a').unwrap();
     assert_eq!((&change.audit, change.notice, change.pot), (&None, None, PotChange::None), "a mark is no change");
     story.apply(change);
-    assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
+    assert_eq!(attempt(&story, 1).disable, Disable::Ordered { since: story.now });
     assert_eq!(story.again(1, 'a'), None);
 }
 
 #[test]
-fn keys_of_whatever_ended_are_owed_their_disable_again_and_an_attempt_without_a_key_is_the_sweepers() {
+fn keys_of_whatever_ended_are_to_be_disabled_again_and_an_attempt_without_a_key_is_the_sweepers() {
     let mut replaced = Story::live('a');
     replaced.now += 1.hour();
     replaced.shown(PressKind::Replace, 'b');
@@ -59,7 +59,7 @@ fn a_key_found_disabled_stops_its_grant_but_not_while_somebody_may_be_about_to_e
     let change = found(&story).unwrap();
     assert_eq!(change.grant.state, State::Stopped { why: Stopped::GoneAtProvider });
     assert_eq!((change.by.clone(), change.audit.clone().unwrap().act), (Actor::Sync, Act::Stopped));
-    assert!(change.grant.owed_disables().next().is_some(), "an enable that comes late is undone");
+    assert!(change.grant.orders_off().next().is_some(), "an enable that comes late is undone");
 
     let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
     story.apply(change);
@@ -67,7 +67,7 @@ fn a_key_found_disabled_stops_its_grant_but_not_while_somebody_may_be_about_to_e
     let change = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
     story.apply(change);
     story.now += LEASE;
-    assert_eq!(found(&story), None, "its enable is owed");
+    assert_eq!(found(&story), None, "its enable is ordered");
     story.enabled(Epoch::new(1));
     let change = found(&story).unwrap();
     story.apply(change);
@@ -76,7 +76,7 @@ fn a_key_found_disabled_stops_its_grant_but_not_while_somebody_may_be_about_to_e
 }
 
 #[test]
-fn a_key_that_is_gone_is_owed_nothing_and_a_grant_that_was_live_with_it_is_stopped() {
+fn of_a_key_that_is_gone_nothing_is_ordered_and_a_grant_that_was_live_with_it_is_stopped() {
     let mut story = Story::live('a');
     story.now += 1.hour();
     story.shown(PressKind::Replace, 'b');
@@ -91,10 +91,10 @@ fn a_key_that_is_gone_is_owed_nothing_and_a_grant_that_was_live_with_it_is_stopp
     assert!(change.audit.is_some());
     story.apply(change);
     assert_eq!(story.view.grant.state, State::Stopped { why: Stopped::GoneAtProvider });
-    assert_eq!(story.view.grant.owed_disables().count(), 0);
+    assert_eq!(story.view.grant.orders_off().count(), 0);
     let change = story.view.revoke(&faculty(), None, story.now).unwrap();
     story.apply(change);
-    assert_eq!(story.view.grant.owed_disables().count(), 0, "nothing is asked for what is gone");
+    assert_eq!(story.view.grant.orders_off().count(), 0, "nothing is asked for what is gone");
     let change = story.again(2, 'b').unwrap();
     assert_eq!(change.grant.attempts[1].gone, None, "what is listed enabled is not gone");
 }
@@ -108,7 +108,7 @@ fn a_held_grant_whose_key_is_gone_is_stopped_and_stays_held() {
     story.apply(change);
     assert_eq!(story.view.grant.to_string(), "stopped, paused");
     let change = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
-    assert_eq!(story.apply(change).view.grant.debts().next(), None);
+    assert_eq!(story.apply(change).view.grant.orders().into_iter().next(), None);
 }
 
 #[test]
@@ -127,21 +127,33 @@ fn the_wanted_limit_is_sent_where_the_recorded_or_the_listed_one_is_another() {
     assert_eq!(wanted(&story, Listed::Limit(dollars(15))), Some(Wanted::Limit(dollars(15))), "to be recorded");
     let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
     story.apply(change);
-    assert_eq!(wanted(&story, Listed::Unlimited), None, "it is disabled");
+    assert_eq!(wanted(&story, Listed::Unasked), Some(Wanted::Limit(dollars(15))), "held, it is sent too");
+    let hair = Usd::from_micros(14_990_001);
+    story.limited();
+    assert_eq!(
+        (wanted(&story, Listed::Limit(hair)), wanted(&story, Listed::Unasked)),
+        (None, None),
+        "less than a cent away"
+    );
 }
 
 #[test]
-fn a_limit_that_was_sent_is_told_once_and_never_in_another_window_than_it_was_reckoned_in() {
+fn a_limit_is_confirmed_once_and_never_in_another_window_than_it_was_reckoned_in() {
     let mut story = Story::new();
     story.view.programme.settings.reset = Reset::Daily;
     story.view.pot.limit = Usd::from_dollars(5000);
-    story.shown(PressKind::Reveal, 'a').reading(1, 5_000_000);
-    story.now += 1.hour();
-    story.shown(PressKind::Replace, 'b');
+    story.shown(PressKind::Reveal, 'a').now += 1.hour();
+    story.shown(PressKind::Replace, 'b').reading(1, 5_000_000);
     assert_eq!(story.view.wanted(Listed::Unasked, story.now), Some(Wanted::Limit(Usd::from_dollars(15))));
+    let change = story.view.order_limit(Listed::Unasked, story.now).unwrap();
+    assert_eq!((&change.audit, change.pot), (&None, PotChange::None), "a mark");
+    story.apply(change);
+    assert_eq!(story.view.order_limit(Listed::Unasked, story.now), None, "it is ordered already");
     let window = Reset::Daily.window_at(story.now);
-    let sent = |story: &Story| story.view.limit_sent(Epoch::new(2), Usd::from_dollars(15), window, story.now);
-    let change = sent(&story).unwrap();
+    let order = story.order(Epoch::new(2), OrderKind::Limit).unwrap();
+    let sent = SentLimit { limit: Usd::from_dollars(15), at: story.now, unanswered_before: None };
+    let confirmed = |story: &Story| story.view.limit_confirmed(&order, sent, window, story.now);
+    let change = confirmed(&story).unwrap();
     let what = change.audit.clone().unwrap();
     assert_eq!(
         (what.act, what.from.as_deref(), what.to.as_deref()),
@@ -149,12 +161,12 @@ fn a_limit_that_was_sent_is_told_once_and_never_in_another_window_than_it_was_re
     );
     let unsent = story.view.clone();
     story.apply(change);
-    assert_eq!((story.view.wanted(Listed::Unasked, story.now), sent(&story)), (None, None));
+    assert_eq!((story.view.wanted(Listed::Unasked, story.now), story.view.grant.orders().len()), (None, 0));
 
     story.view = unsent;
     story.now += 24.hours();
-    assert_eq!(sent(&story), None);
-    assert_eq!(story.view.limit_sent(Epoch::new(1), Usd::CENT, Reset::Daily.window_at(story.now), story.now), None);
+    assert_eq!(confirmed(&story), None, "it is reckoned anew");
+    assert!(story.order(Epoch::new(2), OrderKind::Limit).is_some());
 }
 
 #[test]
@@ -175,7 +187,7 @@ fn keys_of_revoked_grants_may_go_two_days_after_their_last_reading_and_those_of_
     let (hours, days) = (SignedDuration::from_hours, |days: i64| SignedDuration::from_hours(24 * days));
     let mut story = Story::live('a');
     story.now += 1.hour();
-    let may = |story: &Story, restored| story.view.may_purge(Epoch::new(1), restored, story.now);
+    let may = |story: &Story, restored| story.view.may_purge(Epoch::new(1), story.now, restored, story.now);
     story.now += days(200);
     assert!(!may(&story, None), "it is live");
     let change = story.view.revoke(&faculty(), None, story.now).unwrap();

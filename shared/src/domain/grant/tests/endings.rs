@@ -3,37 +3,37 @@
 use super::*;
 
 #[test]
-fn an_answer_to_an_older_debt_does_not_pay_a_newer_one() {
+fn an_answer_to_an_older_order_does_not_confirm_a_newer_one() {
     let mut story = Story::new();
     story.shown(PressKind::Reveal, 'a');
     let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
     story.apply(change);
-    let first_debt = story.view.grant.owed_disables().next().unwrap();
+    let first = story.view.grant.orders_off().next().unwrap();
     let change = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
     story.apply(change);
     story.now += 1.minute();
     let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
     story.apply(change);
-    assert_eq!(story.view.settled(&first_debt, story.now), None);
-    assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
+    assert_eq!(story.view.confirmed(&first, story.now), None);
+    assert_eq!(attempt(&story, 1).disable, Disable::Ordered { since: story.now });
 }
 
 #[test]
-fn a_swept_key_that_is_enabled_again_is_owed_its_disable_again_and_a_namesake_is_not() {
+fn a_swept_key_that_is_enabled_again_is_to_be_disabled_again_and_a_namesake_is_not() {
     let mut story = Story::new();
     story.begin(PressKind::Reveal);
     story.now += GRACE;
-    let change = story.view.sweep(Epoch::new(1), &hash('a'), story.now).unwrap();
+    let change = story.swept(1, 'a').unwrap();
     story.apply(change);
-    assert_eq!(story.view.sweep(Epoch::new(1), &hash('b'), story.now), Err(Swept::NotItsKey));
+    assert_eq!(story.swept(1, 'b'), Err(Swept::NotItsKey));
     story.disabled(Epoch::new(1));
     story.now += 1.hour();
-    assert_eq!(story.view.sweep(Epoch::new(1), &hash('a'), story.now), Err(Swept::Already), "one entry says it");
+    assert_eq!(story.swept(1, 'a'), Err(Swept::Already), "one entry says it");
     let too_old = story.now - 1.hour();
     assert_eq!(story.view.disable_again(Epoch::new(1), &hash('a'), too_old, story.now), None, "it was disabled since");
     let change = story.view.disable_again(Epoch::new(1), &hash('a'), story.now, story.now).unwrap();
     story.apply(change);
-    assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
+    assert_eq!(attempt(&story, 1).disable, Disable::Ordered { since: story.now });
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn a_hold_during_minting_keeps_the_key_from_being_shown_and_the_grant_goes_back(
         (story.view.grant.to_string().as_str(), attempt(&story, 1).state),
         ("invited, paused", AttemptState::Lost)
     );
-    assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
+    assert_eq!(attempt(&story, 1).disable, Disable::Ordered { since: story.now });
     assert_eq!(story.refused(PressKind::Reveal), BeginRefused::Held(HoldKind::Paused));
     let again = story.view.give_up(&begun, GaveUp::Lost, Some(&hash('a')), "held", story.now);
     assert_eq!(again, None, "giving up twice changes nothing");
@@ -67,7 +67,7 @@ fn the_key_is_enabled_when_the_last_hold_comes_off_and_pressing_again_names_it_a
     story.disabled(Epoch::new(1));
     let change = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
     story.apply(change);
-    assert_eq!(story.view.grant.debts().next(), None, "it is held still");
+    assert_eq!(story.view.grant.orders().into_iter().next(), None, "it is held still");
     let change = story.view.release(HoldKind::Dropped, &faculty(), story.now).unwrap();
     story.apply(change);
     assert_eq!(attempt(&story, 1).disable, Disable::Lifted { since: story.now });
@@ -83,36 +83,37 @@ fn an_answer_that_comes_after_the_opposite_was_asked_for_leads_to_that_once_more
     story.shown(PressKind::Reveal, 'a');
     let pause = |story: &Story| story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
     let resume = |story: &Story| story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
-    let debt = |story: &Story| story.view.grant.debts().next().unwrap();
+    let order = |story: &Story| story.view.grant.orders().into_iter().next().unwrap();
     let change = pause(&story);
-    let off = debt(story.apply(change));
+    let off = order(story.apply(change));
     story.now += 1.second();
     let change = resume(&story);
-    let on = debt(story.apply(change));
-    assert_eq!((off.switch, on.switch, on.since), (Switch::Off, Switch::On, story.now));
+    let on = order(story.apply(change));
+    assert_eq!((off.kind, on.kind, on.since), (OrderKind::Off, OrderKind::On, story.now));
     // The enable is answered first: nobody knows whether the disable came to the provider before it or after.
-    let change = story.view.settled(&on, story.now).unwrap();
+    let change = story.view.confirmed(&on, story.now).unwrap();
     story.apply(change);
-    assert_eq!(story.view.grant.debts().next(), None);
+    assert_eq!(story.view.grant.orders().into_iter().next(), None);
     story.now += 1.second();
-    let change = story.view.settled(&off, story.now).unwrap();
+    let change = story.view.confirmed(&off, story.now).unwrap();
     assert_eq!(change.audit, None, "a mark is no change");
     story.apply(change);
-    assert_eq!(debt(&story), Debt { since: story.now, ..on.clone() });
-    assert_eq!(story.view.settled(&off, story.now), None, "that is done");
-    assert_eq!(story.view.settled(&on, story.now), None, "a later enable is owed than this");
+    assert_eq!(order(&story), Order { since: story.now, due: story.now, ..on.clone() });
+    assert_eq!(story.view.confirmed(&off, story.now), None, "that is done");
+    assert_eq!(story.view.confirmed(&on, story.now), None, "a later enable is ordered than this");
 
     let change = pause(&story);
-    story.apply(change).disabled(Epoch::new(1));
+    story.apply(change).now += LATE_ENABLE;
+    story.disabled(Epoch::new(1));
     story.now += 1.second();
-    let change = story.view.settled(&on, story.now).unwrap();
+    let change = story.view.confirmed(&on, story.now).unwrap();
     story.apply(change);
-    assert_eq!(debt(&story), Debt { since: story.now, ..off.clone() });
-    assert_eq!(story.view.settled(&off, story.now), None);
+    assert_eq!(order(&story), Order { since: story.now, due: story.now, ..off.clone() });
+    assert_eq!(story.view.confirmed(&off, story.now), None);
 
     let change = story.view.revoke(&faculty(), None, story.now).unwrap();
     story.apply(change);
-    assert_eq!(story.view.settled(&Debt { key: hash('b'), ..off }, story.now), None, "it is another key");
+    assert_eq!(story.view.confirmed(&Order { key: hash('b'), ..off }, story.now), None, "it is another key");
 }
 
 #[test]
@@ -121,12 +122,12 @@ fn disuse_gives_the_place_back_and_the_student_resumes_while_the_pot_allows() {
     story.shown(PressKind::Reveal, 'a').reading(1, 3_000_000);
     let change = story.view.hold(HoldKind::Unused, &Actor::Rule, None, story.now).unwrap();
     story.apply(change);
-    assert_eq!(story.view.give_back_place(story.now), None, "until it is disabled, the key can spend");
-    assert_eq!(story.view.pot.reserved, Usd::from_dollars(20));
+    assert_eq!(story.view.place().cost(story.now), Usd::from_dollars(20), "until it is disabled, the key can spend");
     story.disabled(Epoch::new(1));
-    let change = story.view.give_back_place(story.now).unwrap();
-    story.apply(change);
-    assert_eq!(story.view.pot.reserved, Usd::from_dollars(3));
+    assert_eq!(story.view.place().cost(story.now), Usd::from_dollars(20), "and nobody has read what it spent");
+    story.now += SETTLING;
+    story.view.pot.counted_at = Some(story.now);
+    assert_eq!(story.view.place().cost(story.now), Usd::from_dollars(3));
     story.view.pot.reserved = Usd::from_micros(83_000_001);
     let refused = story.view.release(HoldKind::Unused, &Actor::Student, story.now).unwrap_err();
     assert_eq!(refused, ReleaseRefused::PotExhausted);
@@ -142,8 +143,11 @@ fn revoked_is_terminal() {
     story.shown(PressKind::Reveal, 'a').reading(1, 1_000_000);
     let change = story.view.revoke(&faculty(), Some("left the university"), story.now).unwrap();
     story.apply(change);
-    assert_eq!(story.view.pot.reserved, Usd::from_dollars(1));
-    assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
+    assert_eq!(story.view.pot.reserved, Usd::from_dollars(20), "nobody knows yet what it spent");
+    assert_eq!(attempt(&story, 1).disable, Disable::Ordered { since: story.now });
+    story.disabled(Epoch::new(1));
+    story.read_at_last(1, 18_000_000);
+    assert_eq!(story.view.pot.reserved, Usd::from_dollars(18));
     let (view, now) = (&story.view, story.now);
     assert_eq!(story.refused(PressKind::Replace), BeginRefused::Revoked);
     assert!(view.revoke(&faculty(), None, now).is_none() && view.end(&Actor::Rule, now).is_none());
@@ -173,7 +177,7 @@ fn a_key_reported_leaked_is_owed_its_disable_and_the_student_hears_of_it() {
     let change = story.view.stop(Stopped::Leaked, &Actor::Student, story.now).unwrap();
     assert_eq!(change.notice, Some(Notice::KeyLeaked));
     story.apply(change);
-    assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
+    assert_eq!(attempt(&story, 1).disable, Disable::Ordered { since: story.now });
     assert_eq!(story.view.stop(Stopped::Leaked, &Actor::Student, story.now), None);
     assert_eq!(story.refused(PressKind::Reveal), BeginRefused::AlreadyShown);
     story.now += 1.hour();
@@ -184,17 +188,17 @@ fn a_key_reported_leaked_is_owed_its_disable_and_the_student_hears_of_it() {
 fn the_sweeper_touches_only_attempts_that_were_not_shown_and_are_older_than_the_grace() {
     let mut story = Story::new();
     let begun = story.begin(PressKind::Reveal);
-    assert_eq!(story.view.sweep(Epoch::new(1), &hash('a'), story.now), Err(Swept::TooYoung));
-    assert_eq!(story.view.sweep(Epoch::new(2), &hash('b'), story.now), Err(Swept::NoAttempt));
+    assert_eq!(story.swept(1, 'a'), Err(Swept::TooYoung));
+    assert_eq!(story.swept(2, 'b'), Err(Swept::NoAttempt));
     let mut shown = Story::new();
     shown.shown(PressKind::Reveal, 'a').now += GRACE;
-    assert_eq!(shown.view.sweep(Epoch::new(1), &hash('a'), shown.now), Err(Swept::Shown));
+    assert_eq!(shown.swept(1, 'a'), Err(Swept::Shown));
 
     story.now += GRACE;
-    let change = story.view.sweep(Epoch::new(1), &hash('a'), story.now).unwrap();
+    let change = story.swept(1, 'a').unwrap();
     story.apply(change);
     assert_eq!(story.view.grant.state, State::Invited);
-    assert_eq!(story.view.sweep(Epoch::new(1), &hash('a'), story.now), Err(Swept::Already));
+    assert_eq!(story.swept(1, 'a'), Err(Swept::Already));
     assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(RecordRefused::Lost));
 }
 
@@ -249,26 +253,26 @@ fn whatever_became_of_an_attempt_whose_key_nobody_saw_the_sweeper_ends_it_and_fr
             story.apply(change);
         }
         story.now = story.now + GRACE - 1.second();
-        assert_eq!(story.view.sweep(Epoch::new(1), &hash('a'), story.now), Err(Swept::TooYoung), "{how:?}");
+        assert_eq!(story.swept(1, 'a'), Err(Swept::TooYoung), "{how:?}");
         story.now += 1.second();
-        let change = story.view.sweep(Epoch::new(1), &hash('a'), story.now).unwrap();
+        let change = story.swept(1, 'a').unwrap();
         story.apply(change);
         assert_eq!(
             (&story.view.grant.state, attempt(&story, 1).state),
             (&State::Invited, AttemptState::Swept),
             "{how:?}"
         );
-        assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
+        assert_eq!(attempt(&story, 1).disable, Disable::Ordered { since: story.now });
     }
     let mut replacing = Story::new();
     replacing.shown(PressKind::Reveal, 'a').begin(PressKind::Replace);
     replacing.now += LEASE;
     replacing.begin(PressKind::Replace);
     replacing.now += GRACE;
-    let change = replacing.view.sweep(Epoch::new(2), &hash('b'), replacing.now).unwrap();
+    let change = replacing.swept(2, 'b').unwrap();
     replacing.apply(change);
     assert!(matches!(replacing.view.grant.state, State::Minting { .. }), "the one under way is another");
-    let change = replacing.view.sweep(Epoch::new(3), &hash('c'), replacing.now).unwrap();
+    let change = replacing.swept(3, 'c').unwrap();
     replacing.apply(change);
     assert_eq!(replacing.view.grant.state, State::Stopped { why: Stopped::ReplacementFailed });
 }

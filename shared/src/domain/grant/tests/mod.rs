@@ -4,6 +4,8 @@ mod claims;
 mod drift;
 mod endings;
 mod lifecycle;
+mod orders;
+mod place;
 mod recover;
 
 use jiff::{SignedDuration, ToSpan};
@@ -36,6 +38,10 @@ impl Story {
             PotChange::Take(amount) | PotChange::TakeAnyway(amount) => self.view.pot.reserved += amount,
             PotChange::GiveBack(amount) => self.view.pot.reserved = self.view.pot.reserved - amount,
         }
+        if let Some(reading) = change.reading {
+            self.view.readings.retain(|known| known.epoch != reading.epoch);
+            self.view.readings.push(reading);
+        }
         self
     }
 
@@ -57,26 +63,60 @@ impl Story {
     /// The whole claim or replacement, with the key named by one hex digit.
     fn shown(&mut self, kind: PressKind, key: char) -> &mut Story {
         let begun = self.begin(kind);
-        for debt in &begun.to_retire {
-            self.disabled(debt.epoch);
+        for order in &begun.to_retire {
+            self.disabled(order.epoch);
         }
-        let change = self.view.record(&begun, &minted(key), self.now).unwrap();
+        let limit = self.view.next_limit(self.now).unwrap();
+        let change = self.view.record(&begun, &Minted { key: hash(key), limit }, self.now).unwrap();
         self.apply(change)
     }
 
-    /// The provider answers what is owed for this attempt.
+    /// The provider confirms what is ordered of this attempt.
     fn disabled(&mut self, epoch: Epoch) {
-        self.switched(epoch, Switch::Off);
+        self.switched(epoch, OrderKind::Off);
     }
 
     fn enabled(&mut self, epoch: Epoch) {
-        self.switched(epoch, Switch::On);
+        self.switched(epoch, OrderKind::On);
     }
 
-    fn switched(&mut self, epoch: Epoch, switch: Switch) {
-        let debt = self.view.grant.debts().find(|debt| debt.epoch == epoch && debt.switch == switch).unwrap();
-        let change = self.view.settled(&debt, self.now).unwrap();
+    fn switched(&mut self, epoch: Epoch, kind: OrderKind) {
+        let order = self.order(epoch, kind).unwrap();
+        let change = self.view.confirmed(&order, self.now).unwrap();
         self.apply(change);
+    }
+
+    fn order(&self, epoch: Epoch, kind: OrderKind) -> Option<Order> {
+        self.view.grant.orders().into_iter().find(|order| order.epoch == epoch && order.kind == kind)
+    }
+
+    /// The limit that is wanted of the live key is sent and confirmed.
+    fn limited(&mut self) -> &mut Story {
+        let live = self.view.grant.live().unwrap().epoch;
+        let order = self.order(live, OrderKind::Limit).unwrap();
+        let Some(Wanted::Limit(limit)) = self.view.limit_wanted(self.now) else { panic!("no limit is wanted") };
+        let sent = SentLimit { limit, at: self.now, unanswered_before: None };
+        if let Ok(change) = self.view.sending_limit(live, limit, self.now) {
+            self.apply(change);
+        }
+        let window = self.view.programme.settings.reset.window_at(self.now);
+        let change = self.view.limit_confirmed(&order, sent, window, self.now).unwrap();
+        self.apply(change)
+    }
+
+    /// A quarter of an hour later the key is read by its hash.
+    fn read_at_last(&mut self, epoch: u32, micros: i64) -> &mut Story {
+        self.now += SETTLING + SignedDuration::from_mins(1);
+        let mut read = Story { view: self.view.clone(), now: self.now };
+        let reading = read.reading(epoch, micros).view.reading(Epoch::new(epoch)).unwrap().clone();
+        let change = self.view.read_for_the_last_time(&reading, self.now).unwrap();
+        self.apply(change)
+    }
+
+    fn swept(&self, epoch: u32, key: char) -> Result<Change, Swept> {
+        let nonce =
+            self.view.grant.attempt(Epoch::new(epoch)).map_or_else(Nonce::random, |attempt| attempt.nonce.clone());
+        self.view.sweep(Epoch::new(epoch), &nonce, &hash(key), self.now)
     }
 
     fn reading(&mut self, epoch: u32, micros: i64) -> &mut Story {

@@ -45,7 +45,7 @@ fn the_newest_key_that_works_becomes_live_and_takes_a_place_even_where_the_pot_h
     assert_eq!(story.view.pot.reserved, Usd::from_dollars(115), "what can be spent is counted");
     let disables = [1, 2, 3].map(|epoch| attempt(&story, epoch).disable);
     let at = story.now;
-    assert_eq!(disables, [Disable::Done { at }, Disable::Owed { since: at }, Disable::No]);
+    assert_eq!(disables, [Disable::Confirmed { at }, Disable::Ordered { since: at }, Disable::No]);
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn a_replacement_that_the_table_forgot_ends_the_key_that_it_thinks_is_live() {
     assert_eq!(story.view.ended_by_recovery(&[found(2, true), Found { enabled: true, ..known }], false).len(), 1);
     story.recover(&listed);
     assert_eq!(story.view.grant.state, State::Live { key: key_of(2) });
-    assert_eq!(attempt(&story, 1).disable, Disable::Owed { since: story.now });
+    assert_eq!(attempt(&story, 1).disable, Disable::Ordered { since: story.now });
     assert_eq!(story.view.pot.reserved, Usd::from_dollars(20), "it had its place");
 }
 
@@ -92,25 +92,26 @@ fn an_attempt_that_is_still_open_in_a_copy_counts_as_shown() {
 }
 
 #[test]
-fn nothing_becomes_live_where_the_grant_is_over_and_a_held_one_is_owed_its_disable() {
+fn nothing_becomes_live_where_the_grant_is_over_and_a_held_one_is_to_be_disabled() {
     let mut revoked = Story::new();
     let change = revoked.view.revoke(&faculty(), None, revoked.now).unwrap();
     revoked.apply(change);
     assert_eq!(revoked.view.ended_by_recovery(&[found(1, true)], false).len(), 0, "a person ended it");
     revoked.recover(&[found(1, true)]);
     assert_eq!(revoked.view.grant.state, State::Revoked);
-    assert!(!revoked.view.grant.has_place && revoked.view.pot.reserved == Usd::ZERO);
-    assert_eq!(attempt(&revoked, 1).disable, Disable::Owed { since: revoked.now });
+    assert!(!revoked.view.grant.has_place, "its cap is promised to nobody");
+    assert_eq!(revoked.view.pot.reserved, Usd::from_dollars(20), "and what it can spend until it is off is counted");
+    assert_eq!(attempt(&revoked, 1).disable, Disable::Ordered { since: revoked.now });
 
     let mut held = Story::new();
     let change = held.view.hold(HoldKind::Paused, &faculty(), None, held.now).unwrap();
     held.apply(change).recover(&[found(1, true)]);
     assert_eq!(held.view.grant.to_string(), "live, paused");
-    assert_eq!(attempt(&held, 1).disable, Disable::Owed { since: held.now });
+    assert_eq!(attempt(&held, 1).disable, Disable::Ordered { since: held.now });
     held.disabled(Epoch::new(1));
     let change = held.view.release(HoldKind::Paused, &faculty(), held.now).unwrap();
-    let owed = held.apply(change).view.grant.debts().map(|debt| (debt.switch, debt.key));
-    assert_eq!(owed.collect::<Vec<_>>(), [(Switch::On, key_of(1))]);
+    let owed = held.apply(change).view.grant.orders().into_iter().map(|order| (order.kind, order.key));
+    assert_eq!(owed.collect::<Vec<_>>(), [(OrderKind::On, key_of(1))]);
 }
 
 #[test]

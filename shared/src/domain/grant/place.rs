@@ -1,0 +1,156 @@
+//! What a grant can still cost: the one sum that every act moves the pot by, and that the sync counts anew. A place is worth what can
+//! still be spent, so nothing is given back before the key is confirmed to be off, or its limit to be lower, and was read after that.
+
+use std::cmp::Ordering;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::order::LONGEST_ANSWER;
+use super::{Attempt, AttemptState, Change, Disable, Gone, Grant, PotChange, Reading, SETTLING, State, View};
+use crate::domain::limit::Spending;
+use crate::domain::money::Usd;
+use crate::domain::programme::Settings;
+use crate::domain::window::Window;
+
+/// The place of somebody who was dropped from the roster goes back after so long.
+pub const DROPPED_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// What a grant's cost is reckoned from.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    pub grant: &'a Grant,
+    pub readings: &'a [Reading],
+    pub settings: &'a Settings,
+    /// Until when everything is read, whatever each reading says: when the sync last counted the pot anew.
+    pub read_until: Option<Timestamp>,
+}
+
+impl Place<'_> {
+    /// What was spent, and the most that can be spent still.
+    pub fn cost(&self, now: Timestamp) -> Usd {
+        Spending::of(self.grant, self.readings, self.settings, now).lifetime + self.unspent(now)
+    }
+
+    /// What the grant would cost if the person claimed now; its cost once they did. It is shown, not enforced.
+    pub fn implied(&self, now: Timestamp) -> Usd {
+        let is_over = matches!(self.grant.state, State::Revoked | State::Ended);
+        let has_place = self.grant.has_place || (self.grant.holds.is_empty() && !is_over);
+        Place { grant: &Grant { has_place, ..self.grant.clone() }, ..*self }.cost(now)
+    }
+
+    /// The most that can be spent still: in this window under the cap or a larger limit, whichever is more, and the same in each later
+    /// window that begins before keys expire.
+    pub fn unspent(&self, now: Timestamp) -> Usd {
+        let (settings, expires) = (self.settings, self.settings.keys_expire_at());
+        if now >= expires {
+            return Usd::ZERO;
+        }
+        let window = settings.reset.window_at(now);
+        let (mut left, mut each_later) = (Usd::ZERO, Usd::ZERO);
+        for attempt in self.grant.attempts.iter().filter(|attempt| self.may_still_spend(attempt)) {
+            let told = self.most_told(attempt);
+            left = left.max(told - self.used_in(attempt, window));
+            each_later = each_later.max(told);
+        }
+        if self.counts_cap(now) {
+            let cap = self.grant.cap(settings);
+            left = left.max(cap - Spending::of(self.grant, self.readings, settings, now).in_window);
+            each_later = each_later.max(cap);
+        }
+        left + each_later.times(settings.reset.windows_between(now, expires))
+    }
+
+    /// Whether the cap itself is promised: to whoever has a place, and is not out of use or long off the roster.
+    fn counts_cap(&self, now: Timestamp) -> bool {
+        let Grant { holds, has_place, .. } = self.grant;
+        let is_out = holds.unused || holds.dropped.is_some_and(|dropped| now >= dropped + DROPPED_KEPT);
+        let can_spend = || self.grant.attempts.iter().any(|attempt| self.may_still_spend(attempt));
+        *has_place && (!is_out || can_spend())
+    }
+
+    /// Whether something may be used on a key that no reading knows: not on one that nobody was shown, that is off and was read since, or
+    /// that was read for the last time before the live one was made.
+    fn may_still_spend(&self, attempt: &Attempt) -> bool {
+        if attempt.state != AttemptState::Shown || attempt.key.is_none() {
+            return false;
+        }
+        match attempt.gone {
+            Some(Gone::Purged) => return false,
+            Some(Gone::Missing) => return attempt.rest_promised_since.is_some(),
+            None => {}
+        }
+        let Disable::Confirmed { at } = attempt.disable else { return true };
+        let is_replaced = self.grant.live().is_some_and(|live| live.epoch > attempt.epoch);
+        !is_replaced && (attempt.is_missing() || !self.is_read_since(attempt, at))
+    }
+
+    /// The largest limit under which it may use, or may have used what is not read.
+    fn most_told(&self, attempt: &Attempt) -> Usd {
+        let held = attempt.limit.unwrap_or_default();
+        // Before such a key is switched on, the limit that is wanted is confirmed.
+        let is_off = matches!(attempt.disable, Disable::Lifted { .. }) && attempt.limit_ordered.is_some();
+        let Some(told) = attempt.told else { return if is_off { Usd::ZERO } else { held } };
+        let is_read = told.until.is_some_and(|until| self.is_read_since(attempt, until));
+        if told.unanswered_since.is_none() && is_read { held } else { held.max(told.limit) }
+    }
+
+    /// Whether a key was read so long after an instant that all is known which it used by then.
+    pub(super) fn is_read_since(&self, attempt: &Attempt, instant: Timestamp) -> bool {
+        let settled = instant + SETTLING;
+        let reading = self.readings.iter().find(|reading| reading.epoch == attempt.epoch);
+        self.read_until.is_some_and(|read_until| read_until >= settled)
+            || reading.is_some_and(|reading| reading.as_of >= settled + LONGEST_ANSWER)
+    }
+
+    fn used_in(&self, attempt: &Attempt, window: Window) -> Usd {
+        let reading = self.readings.iter().find(|reading| reading.epoch == attempt.epoch && reading.window == window);
+        reading.map_or(Usd::ZERO, |reading| reading.in_window)
+    }
+}
+
+impl View {
+    pub fn place(&self) -> Place<'_> {
+        let settings = &self.programme.settings;
+        Place { grant: &self.grant, readings: &self.readings, settings, read_until: self.pot.counted_at }
+    }
+
+    /// Gives back what a key's last reading leaves of its place, after its disable or its lower limit was confirmed. None when no
+    /// reading is asked for any more.
+    pub fn read_for_the_last_time(&self, reading: &Reading, now: Timestamp) -> Option<Change> {
+        let mut change = self.change(&super::Actor::Sync);
+        let attempt = change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == reading.epoch)?;
+        attempt.read_at.take()?;
+        (attempt.put_off, attempt.missing_since) = (None, None);
+        if self.reading(reading.epoch).is_none_or(|known| known.as_of < reading.as_of) {
+            change.reading = Some(reading.clone());
+        }
+        Some(change.costing(self, now))
+    }
+}
+
+impl Change {
+    /// Moves the pot by what the grant costs more or less than before. Whether there is room is for the act to say. What was counted for
+    /// a later instant is not given back as if it were earlier: a place is worth less each time a window turns.
+    pub(super) fn costing(mut self, view: &View, now: Timestamp) -> Change {
+        let now = view.pot.counted_at.map_or(now, |counted| counted.max(now));
+        let mut after = View { grant: self.grant.clone(), ..view.clone() };
+        if let Some(reading) = &self.reading {
+            after.readings.retain(|known| known.epoch != reading.epoch);
+            after.readings.push(reading.clone());
+        }
+        let more = after.place().cost(now) - view.place().cost(now);
+        self.pot = match more.cmp(&Usd::ZERO) {
+            // What was used beyond a limit is counted by the sync.
+            Ordering::Greater if self.reading.is_some() => PotChange::None,
+            Ordering::Greater => PotChange::Take(more),
+            Ordering::Less => PotChange::GiveBack(Usd::ZERO - more),
+            Ordering::Equal => PotChange::None,
+        };
+        self
+    }
+
+    /// Whether the pot has room for what the change takes.
+    pub(super) fn fits(&self, view: &View) -> bool {
+        !matches!(self.pot, PotChange::Take(more) if !view.pot.has_room_for(more))
+    }
+}

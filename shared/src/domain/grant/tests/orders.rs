@@ -1,0 +1,160 @@
+//! Orders: what goes first, what failed, what is not confirmed yet, and the ways out of what fails again and again.
+
+use super::*;
+
+fn off(story: &Story) -> Order {
+    story.order(Epoch::new(1), OrderKind::Off).unwrap()
+}
+
+fn live() -> Story {
+    let mut story = Story::new();
+    story.shown(PressKind::Reveal, 'a').now += 2.hours();
+    story
+}
+
+#[test]
+fn leaks_and_revocations_are_most_urgent_then_disables_then_limits() {
+    let urgency = |change: Change| change.grant.urgency().map(|(urgency, _)| urgency);
+    let story = live();
+    let (view, now) = (&story.view, story.now);
+    assert_eq!(urgency(view.revoke(&faculty(), None, now).unwrap()), Some(Urgency::Leak));
+    assert_eq!(urgency(view.stop(Stopped::Leaked, &Actor::Student, now).unwrap()), Some(Urgency::Leak));
+    assert_eq!(urgency(view.hold(HoldKind::Paused, &faculty(), None, now).unwrap()), Some(Urgency::Disable));
+    assert_eq!(urgency(view.set_cap(Some(Usd::CENT), &faculty(), None, now).unwrap()), Some(Urgency::Limit));
+    assert_eq!(view.grant.urgency(), None);
+}
+
+#[test]
+fn what_failed_is_due_later_each_time_up_to_an_hour_and_a_new_order_at_once() {
+    let mut story = live();
+    let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
+    story.apply(change);
+    let mut waits = Vec::new();
+    for _ in 0..9 {
+        let change = story.view.put_off(&off(&story), story.now).unwrap();
+        story.apply(change);
+        waits.push(off(&story).due.duration_since(story.now).as_mins());
+    }
+    assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+    assert_eq!(story.view.grant.urgency(), Some((Urgency::Disable, off(&story).due)));
+    story.now += 1.minute();
+    let change = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.order(Epoch::new(1), OrderKind::On).unwrap().due, story.now);
+    let gone = Order { since: story.now - 1.hour(), ..story.order(Epoch::new(1), OrderKind::On).unwrap() };
+    assert_eq!(story.view.put_off(&gone, story.now), None, "an older one is not ordered any more");
+}
+
+#[test]
+fn a_key_that_is_not_found_stays_ordered_and_is_believed_to_be_gone_by_nobody_at_once() {
+    let mut story = live();
+    let change = story.view.revoke(&faculty(), None, story.now).unwrap();
+    story.apply(change);
+    let not_found = |story: &Story| story.view.not_found(Epoch::new(1), &hash('a'), story.now).unwrap();
+    let first = story.now;
+    let change = not_found(&story);
+    story.apply(change);
+    assert_eq!(off(&story).due, first + SignedDuration::from_hours(1));
+    assert!(!attempt(&story, 1).may_be_gone(first));
+    assert!(!attempt(&story, 1).may_be_gone(first + BETWEEN_LOOKS - 1.second()));
+    assert!(attempt(&story, 1).may_be_gone(first + BETWEEN_LOOKS));
+    story.now += 1.hour();
+    let change = not_found(&story);
+    story.apply(change);
+    assert_eq!(attempt(&story, 1).missing_since, Some(first));
+    story.disabled(Epoch::new(1));
+    assert_eq!(attempt(&story, 1).missing_since, None, "it was there after all");
+
+    let mut young = Story::new();
+    young.shown(PressKind::Reveal, 'a');
+    let change = young.view.not_found(Epoch::new(1), &hash('a'), young.now).unwrap();
+    young.apply(change).now += BETWEEN_LOOKS;
+    assert!(!attempt(&young, 1).may_be_gone(young.now), "a replica may not know it yet");
+}
+
+#[test]
+fn a_replacement_takes_an_enable_back_that_is_under_way_and_waits_until_it_can_come_no_more() {
+    let mut story = live();
+    let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
+    story.apply(change).disabled(Epoch::new(1));
+    let change = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.refused(PressKind::Replace), BeginRefused::EnableUnderWay { until: None });
+    let change = story.view.take_enable_back(story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.view.take_enable_back(story.now), None);
+    let until = Some(story.now + LATE_ENABLE);
+    assert_eq!(story.refused(PressKind::Replace), BeginRefused::EnableUnderWay { until });
+    assert_eq!(story.view.confirmed(&off(&story), story.now), None, "the enable may come after this answer");
+    story.now += LATE_ENABLE;
+    story.shown(PressKind::Replace, 'b');
+}
+
+#[test]
+fn before_a_key_is_switched_on_again_the_limit_is_sent_that_was_missed_while_it_was_held() {
+    let mut story = live();
+    let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
+    story.apply(change).disabled(Epoch::new(1));
+    let change = story.view.set_cap(Some(Usd::from_dollars(5)), &faculty(), None, story.now).unwrap();
+    story.apply(change);
+    let change = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
+    story.apply(change);
+    let kinds: Vec<OrderKind> = story.view.grant.orders().into_iter().map(|order| order.kind).collect();
+    assert_eq!(kinds, [OrderKind::Limit, OrderKind::On]);
+    story.limited().enabled(Epoch::new(1));
+    assert_eq!((attempt(&story, 1).limit, attempt(&story, 1).told), (Some(Usd::from_dollars(5)), None));
+}
+
+#[test]
+fn presses_that_fail_again_and_again_wait_longer_and_are_forgotten_by_the_next_complete_sync() {
+    let mut story = Story::new();
+    let fail = |story: &mut Story| {
+        let begun = story.begin(PressKind::Reveal);
+        let change = story.view.give_up(&begun, GaveUp::Unknown, None, "no answer", story.now).unwrap();
+        story.apply(change);
+    };
+    let mut waits = Vec::new();
+    for _ in 0..5 {
+        fail(&mut story);
+    }
+    for _ in 0..9 {
+        let BeginRefused::FailedOften { until } = story.refused(PressKind::Reveal) else { panic!("it may press") };
+        waits.push(until.duration_since(story.now).as_secs());
+        story.now = until;
+        fail(&mut story);
+    }
+    assert_eq!(waits, [15, 30, 60, 120, 240, 480, 900, 900, 900]);
+    story.now += GRACE;
+    story.view.pot.counted_at = Some(story.now);
+    story.begin(PressKind::Reveal);
+    assert_eq!(story.view.grant.attempts.len(), 1);
+}
+
+#[test]
+fn a_thousand_failed_attempts_end_a_grant_only_until_they_are_forgotten() {
+    let mut story = Story::new();
+    let failed = |number| Attempt {
+        state: AttemptState::Refused,
+        ..Attempt::open(Epoch::new(number), Nonce::random(), story.now)
+    };
+    story.view.grant.attempts = (1..=1000).map(failed).collect();
+    story.view.grant.epoch = Epoch::new(1000);
+    assert_eq!(story.refused(PressKind::Reveal), BeginRefused::TooManyAttempts);
+    story.now += 49.hours();
+    story.begin(PressKind::Reveal);
+    assert_eq!(story.view.grant.attempts.len(), 1);
+}
+
+#[test]
+fn a_key_of_an_attempt_that_was_forgotten_is_swept_all_the_same() {
+    let mut story = Story::new();
+    let begun = story.begin(PressKind::Reveal);
+    let change = story.view.give_up(&begun, GaveUp::Unknown, None, "no answer", story.now).unwrap();
+    story.apply(change).now += 49.hours();
+    story.shown(PressKind::Reveal, 'b');
+    assert_eq!(story.view.grant.attempt(Epoch::new(1)), None);
+    let change = story.view.sweep(Epoch::new(1), &begun.nonce, &hash('a'), story.now).unwrap();
+    story.apply(change);
+    assert_eq!(off(&story).key, hash('a'));
+    assert_eq!(story.view.grant.state, State::Live { key: hash('b') });
+}

@@ -1,0 +1,288 @@
+//! What a grant can still cost, and that nothing is given back before it is known to be unspent.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::window::Reset;
+
+fn dollars(dollars: i32) -> Usd {
+    Usd::from_dollars(dollars)
+}
+
+impl Story {
+    fn claimed() -> Story {
+        let mut story = Story::new();
+        story.shown(PressKind::Reveal, 'a').reading(1, 0);
+        story.now += 12.hours();
+        story
+    }
+
+    fn cost(&self) -> Usd {
+        self.view.place().cost(self.now)
+    }
+
+    /// The sync counts the pot anew, having read what the live key used.
+    fn counted(&mut self) -> &mut Story {
+        self.view.pot.counted_at = Some(self.now);
+        self.view.pot.reserved = self.cost();
+        self
+    }
+
+    fn cap(&mut self, cap: i32) -> &mut Story {
+        let change = self.view.set_cap(Some(dollars(cap)), &faculty(), None, self.now).unwrap();
+        self.apply(change)
+    }
+}
+
+#[test]
+fn a_revoked_grant_gives_back_what_a_reading_after_its_disable_leaves_and_not_what_the_last_sync_saw() {
+    let mut story = Story::claimed();
+    let change = story.view.revoke(&faculty(), None, story.now).unwrap();
+    story.apply(change);
+    assert_eq!(story.view.pot.reserved, dollars(20));
+    assert_eq!(story.order(Epoch::new(1), OrderKind::Read), None, "it is read when it is known to be off");
+    story.disabled(Epoch::new(1));
+    let read = story.order(Epoch::new(1), OrderKind::Read).unwrap();
+    assert!(read.due >= story.now + SETTLING, "what it used may settle late");
+    story.read_at_last(1, 18_000_000);
+    assert_eq!((story.view.pot.reserved, story.cost()), (dollars(18), dollars(18)));
+    assert_eq!(story.view.grant.orders(), []);
+}
+
+#[test]
+fn what_the_next_count_gave_back_is_not_given_back_again() {
+    let mut story = Story::claimed();
+    let change = story.view.revoke(&faculty(), None, story.now).unwrap();
+    story.apply(change).disabled(Epoch::new(1));
+    story.now += SETTLING;
+    story.reading(1, 18_000_000).counted();
+    assert_eq!(story.view.pot.reserved, dollars(18));
+    story.read_at_last(1, 18_000_000);
+    assert_eq!(story.view.pot.reserved, dollars(18));
+}
+
+#[test]
+fn a_lower_cap_gives_back_the_difference_when_the_limit_is_confirmed_and_the_key_was_read() {
+    let mut story = Story::new();
+    story.view.grant.own_cap = Some(dollars(50));
+    story.shown(PressKind::Reveal, 'a').reading(1, 0).now += 12.hours();
+    assert_eq!(story.view.pot.reserved, dollars(50));
+    story.cap(10);
+    assert_eq!(story.view.pot.reserved, dollars(50), "it can spend fifty until the provider holds ten");
+    story.limited();
+    assert_eq!(story.view.pot.reserved, dollars(50), "and may have spent them");
+    story.read_at_last(1, 45_000_000);
+    assert_eq!(story.view.pot.reserved, dollars(45));
+}
+
+#[test]
+fn a_higher_cap_takes_its_place_before_it_is_sent_and_gives_it_back_if_it_never_was() {
+    let mut story = Story::claimed();
+    story.cap(50);
+    assert_eq!(story.view.pot.reserved, dollars(50));
+    story.cap(30);
+    assert_eq!(story.view.pot.reserved, dollars(30), "nobody was ever told of fifty");
+    let change = story.view.sending_limit(Epoch::new(1), dollars(30), story.now).unwrap();
+    story.apply(change).cap(20);
+    assert_eq!(story.view.pot.reserved, dollars(30), "thirty were sent, and may be held yet");
+}
+
+#[test]
+fn a_limit_without_an_answer_counts_until_a_listing_long_after_it_shows_another() {
+    let mut story = Story::claimed();
+    story.cap(30);
+    let sent_at = story.now;
+    let change = story.view.sending_limit(Epoch::new(1), dollars(30), sent_at).unwrap();
+    story.apply(change).now += 1.minute();
+    story.cap(20);
+    let order = story.order(Epoch::new(1), OrderKind::Limit).unwrap();
+    let sent = SentLimit { limit: dollars(20), at: story.now, unanswered_before: Some(sent_at) };
+    let window = Reset::None.window_at(story.now);
+    let change = story.view.limit_confirmed(&order, sent, window, story.now).unwrap();
+    story.apply(change).now += SETTLING;
+    assert_eq!(story.counted().view.pot.reserved, dollars(30), "the first may be executed yet");
+    let seen = |story: &Story| story.view.limit_seen(Epoch::new(1), Listed::Limit(dollars(20)), story.now);
+    assert_eq!(seen(&story), None);
+    story.now = sent_at + GRACE;
+    let change = seen(&story).unwrap();
+    story.apply(change).now += SETTLING;
+    assert_eq!(story.counted().view.pot.reserved, dollars(20));
+}
+
+#[test]
+fn with_less_than_a_cent_left_a_lower_cap_stops_the_grant_at_once() {
+    let mut story = Story::new();
+    story.shown(PressKind::Reveal, 'a').reading(1, 12_000_000).now += 1.hour();
+    story.shown(PressKind::Replace, 'b').cap(12);
+    assert_eq!(story.view.grant.state, State::Stopped { why: Stopped::UsedUp });
+    assert!(story.order(Epoch::new(2), OrderKind::Off).is_some());
+    assert_eq!(story.view.pot.reserved, dollars(20), "its eight dollars can be spent until it is off");
+}
+
+#[test]
+fn a_cap_that_is_lowered_while_the_key_is_made_keeps_the_key_from_being_shown() {
+    let mut story = Story::new();
+    story.view.grant.own_cap = Some(dollars(50));
+    let begun = story.begin(PressKind::Reveal);
+    story.cap(10);
+    let large = Minted { key: hash('a'), limit: dollars(50) };
+    assert_eq!(story.view.record(&begun, &large, story.now), Err(RecordRefused::LimitLowered));
+    let small = Minted { key: hash('a'), limit: dollars(5) };
+    let change = story.view.record(&begun, &small, story.now).unwrap();
+    assert!(story.apply(change).order(Epoch::new(1), OrderKind::Limit).is_some(), "a larger one is sent");
+}
+
+#[test]
+fn a_leak_and_a_pause_give_nothing_back_and_a_drop_only_after_its_week() {
+    let mut leaked = Story::claimed();
+    let change = leaked.view.stop(Stopped::Leaked, &Actor::Student, leaked.now).unwrap();
+    leaked.apply(change).disabled(Epoch::new(1));
+    leaked.now += 30.hours();
+    assert_eq!(leaked.reading(1, 3_000_000).counted().view.pot.reserved, dollars(20));
+
+    for (kind, after) in [(HoldKind::Paused, dollars(20)), (HoldKind::Dropped, dollars(3))] {
+        let mut held = Story::claimed();
+        let change = held.view.hold(kind, &faculty(), None, held.now).unwrap();
+        held.apply(change).disabled(Epoch::new(1));
+        held.now = held.now + DROPPED_KEPT - 1.second();
+        held.reading(1, 3_000_000);
+        assert_eq!(held.counted().view.pot.reserved, dollars(20), "{kind:?}");
+        held.now += 1.second();
+        assert_eq!(held.counted().view.pot.reserved, after, "{kind:?}");
+        held.view.pot.limit = dollars(19);
+        let released = held.view.release(kind, &faculty(), held.now).map(|change| change.pot);
+        let expected = if kind == HoldKind::Paused { Ok(PotChange::None) } else { Err(ReleaseRefused::PotExhausted) };
+        assert_eq!(released, expected, "whoever comes back takes what was given back");
+        held.view.pot.limit = dollars(20);
+        let change = held.view.release(kind, &faculty(), held.now).unwrap();
+        assert_eq!(held.apply(change).view.pot.reserved, dollars(20));
+    }
+}
+
+#[test]
+fn a_key_that_was_handed_back_gives_its_place_back_and_another_takes_it_anew() {
+    let mut story = Story::claimed();
+    let change = story.view.hand_back(Epoch::new(1), story.now).unwrap();
+    story.apply(change).disabled(Epoch::new(1));
+    story.read_at_last(1, 2_000_000);
+    assert_eq!(story.view.pot.reserved, dollars(2));
+    assert_eq!(story.view.hand_back(Epoch::new(1), story.now), None);
+    story.view.pot.limit = dollars(19);
+    assert_eq!(story.refused(PressKind::Replace), BeginRefused::PotExhausted);
+    story.view.pot.limit = dollars(20);
+    story.shown(PressKind::Replace, 'b');
+    assert_eq!((story.view.pot.reserved, story.view.grant.replacements), (dollars(20), 1));
+    assert_eq!(attempt(&story, 2).limit, Some(dollars(18)));
+}
+
+#[test]
+fn of_a_key_that_is_gone_the_rest_of_its_limit_stays_promised_until_the_account_explains_it() {
+    let mut story = Story::claimed();
+    let change = story.view.revoke(&faculty(), None, story.now).unwrap();
+    story.apply(change);
+    let change = story.view.found_gone(Epoch::new(1), &hash('a'), story.now).unwrap();
+    story.apply(change).now += 24.hours();
+    assert_eq!(story.counted().view.pot.reserved, dollars(20));
+    assert_eq!(story.view.explained(story.now - 25.hours(), story.now), None, "that was before");
+    let change = story.view.explained(story.now - 1.hour(), story.now).unwrap();
+    assert_eq!(story.apply(change).view.pot.reserved, Usd::ZERO);
+}
+
+#[test]
+fn an_attempt_that_nobody_is_at_any_more_frees_its_grant_and_a_place_that_was_never_used() {
+    let mut story = Story::new();
+    story.begin(PressKind::Reveal);
+    story.now = story.now + GRACE - 1.second();
+    assert_eq!(story.view.forsaken(story.now), None);
+    story.now += 1.second();
+    let change = story.view.forsaken(story.now).unwrap();
+    story.apply(change);
+    assert_eq!((&story.view.grant.state, story.view.pot.reserved), (&State::Invited, Usd::ZERO));
+    assert_eq!(story.view.forsaken(story.now), None);
+
+    let mut replacing = Story::claimed();
+    replacing.begin(PressKind::Replace);
+    replacing.now += GRACE;
+    let change = replacing.view.forsaken(replacing.now).unwrap();
+    replacing.apply(change);
+    assert_eq!(replacing.view.grant.state, State::Stopped { why: Stopped::ReplacementFailed });
+    assert_eq!(replacing.view.pot.reserved, dollars(20));
+}
+
+/// A grant with a place and a live key, somewhere in a term of a hundred days.
+fn live(reset: Reset, cap: i64) -> Story {
+    let mut story = Story::new();
+    story.view.programme.settings.reset = reset;
+    story.view.programme.settings.cap = Usd::from_micros(cap).whole_cents();
+    story.view.pot.limit = Usd::MAX;
+    story.shown(PressKind::Reveal, 'a');
+    story
+}
+
+fn resets() -> impl Strategy<Value = Reset> {
+    prop::sample::select(vec![Reset::None, Reset::Daily, Reset::Weekly, Reset::Monthly])
+}
+
+#[test]
+fn every_window_that_begins_in_the_term_is_counted_and_use_beyond_a_limit() {
+    let mut daily = live(Reset::Daily, 1_000_000);
+    daily.now = daily.view.programme.settings.term.starts_at();
+    assert_eq!(daily.cost(), dollars(100));
+    let mut over = live(Reset::None, 20_000_000);
+    assert_eq!(over.reading(1, 3_000_000).cost(), dollars(20));
+    assert_eq!(over.reading(1, 20_050_000).cost(), Usd::from_micros(20_050_000));
+}
+
+proptest! {
+    #[test]
+    fn what_is_unspent_never_grows_with_time_or_spending(
+        reset in resets(), cap in 10_000_i64..50_000_000, used in 0_i64..60_000_000, more in 0_i64..60_000_000,
+        hour in 0_i64..2400, later in 0_i64..2400,
+    ) {
+        let mut story = live(reset, cap);
+        story.now = story.view.programme.settings.term.starts_at() + hour.hours();
+        story.reading(1, used);
+        let before = story.view.place().unspent(story.now);
+        let then = story.now + later.hours();
+        // In the same window more may be used; in a later one the use begins at nothing.
+        let used_then = if reset.window_at(story.now) == reset.window_at(then) { used + more } else { more };
+        story.now = then;
+        prop_assert!(story.reading(1, used_then).view.place().unspent(then) <= before);
+    }
+
+    #[test]
+    fn nobody_who_stays_within_each_limit_can_cost_more_than_was_promised(
+        reset in resets(), cap in 10_000_i64..50_000_000, shares in prop::collection::vec(0_u8..=100, 1..110),
+    ) {
+        let mut story = live(reset, cap);
+        let cap = story.view.programme.settings.cap.micros();
+        story.now = story.view.programme.settings.term.starts_at();
+        let at_first = story.cost();
+        let mut total = Usd::ZERO;
+        for share in shares {
+            total += Usd::from_micros(cap * i64::from(share) / 100);
+            prop_assert!(total <= at_first);
+            match reset.resets_at(story.now) {
+                Some(turn) if turn < story.view.programme.settings.keys_expire_at() => story.now = turn,
+                _ => break,
+            }
+        }
+    }
+}
+
+#[test]
+fn a_limit_is_sent_only_while_it_is_wanted_and_one_that_was_overtaken_stays_ordered() {
+    let mut story = Story::claimed();
+    story.cap(50);
+    let order = story.order(Epoch::new(1), OrderKind::Limit).unwrap();
+    let sending = |story: &Story| story.view.sending_limit(Epoch::new(1), dollars(50), story.now);
+    assert!(sending(&story).is_ok());
+    story.cap(30);
+    assert_eq!(sending(&story), Err(NotSending::NotWanted), "the pot counts thirty");
+    let sent = SentLimit { limit: dollars(30), at: story.now, unanswered_before: None };
+    story.cap(10);
+    let window = Reset::None.window_at(story.now);
+    let change = story.view.limit_confirmed(&order, sent, window, story.now).unwrap();
+    story.apply(change);
+    assert!(story.order(Epoch::new(1), OrderKind::Limit).is_some(), "ten are still to be sent");
+}

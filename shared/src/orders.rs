@@ -1,0 +1,190 @@
+//! The one writer of orders: tells the provider what is ordered of a grant's keys, each as the grant stands when it is sent, and records
+//! what was confirmed. An order is written before it is sent, so whatever fails here is repeated by the work of the next minutes.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::clock::Clock;
+use crate::deadline::Deadline;
+use crate::domain::grant::{Listed, NotSending, Order, OrderKind, SentLimit, View, Wanted};
+use crate::domain::programme::Byok;
+use crate::domain::window::utc_date;
+use crate::provider::key::Key;
+use crate::provider::keys::{Found, KeyPatch};
+use crate::provider::{Provider, ProviderError};
+use crate::store::{At, Outcome, StoreError, Table};
+
+/// What one order may take, the provider's and the table's answers included.
+const ENOUGH_FOR_ONE: Duration = Duration::from_secs(12);
+const LEFT_FOR_THE_TABLE: Duration = Duration::from_secs(9);
+
+/// With what orders are carried out.
+#[derive(Clone, Copy)]
+pub struct Orders<'a> {
+    pub table: &'a Table,
+    pub provider: &'a Provider,
+    pub clock: &'a Clock,
+}
+
+/// Why something is ordered still.
+#[derive(Debug, thiserror::Error)]
+pub enum NotCarriedOut {
+    #[error("the time is up for this round")]
+    NoTime,
+    #[error("the provider does not know the key, which may be wrong")]
+    NotFound,
+    #[error("what was ordered may still be overtaken by an earlier call")]
+    NotFirm,
+    #[error("the cap was changed or the window turned while the limit was sent")]
+    Overtaken,
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    #[error(transparent)]
+    Table(#[from] StoreError),
+}
+
+impl Orders<'_> {
+    /// Carries out what a grant's acts order as part of what caused it. A failure is told in the log only, since the work repeats it.
+    pub async fn now_or_later(&self, at: At<'_>) {
+        if let Err(error) = self.carry_out(at, |order| order.kind != OrderKind::Read).await {
+            tracing::warn!(grant = %at.grant, %error, "an order is left to the work");
+        }
+    }
+
+    /// Carries out the orders of one grant that are among those meant, as it stands now, and says how many they were. What failed is
+    /// put off.
+    pub async fn carry_out(&self, at: At<'_>, is_meant: impl Fn(&Order) -> bool) -> Result<u32, NotCarriedOut> {
+        let mut done = 0;
+        let mut last: Option<Order> = None;
+        // Read before each: it may have been held or released since the index named it, or while the last one was sent.
+        while let Some(grant) = self.table.grant(at.programme, at.grant).await?
+            && let Some(order) = grant.orders().into_iter().find(&is_meant)
+        {
+            if last.as_ref() == Some(&order) {
+                return Err(NotCarriedOut::NotFirm);
+            }
+            if !at.deadline.leaves(ENOUGH_FOR_ONE) {
+                return Err(NotCarriedOut::NoTime);
+            }
+            match Box::pin(self.send(at, &order)).await {
+                Ok(()) => done += 1,
+                Err(error) => return Err(self.put_off(at, &order, error).await),
+            }
+            last = Some(order);
+        }
+        Ok(done)
+    }
+
+    /// Sends one order and records what came of it.
+    pub async fn send(&self, at: At<'_>, order: &Order) -> Result<(), NotCarriedOut> {
+        let patience = Deadline::after(at.deadline.left().saturating_sub(LEFT_FOR_THE_TABLE).min(ENOUGH_FOR_ONE));
+        match order.kind {
+            OrderKind::Off => {
+                let found = self.provider.disable_key(&order.key, patience).await?;
+                self.confirm(at, order, found).await
+            }
+            OrderKind::On => {
+                let found = self.provider.enable_key(&order.key, patience).await?;
+                self.confirm(at, order, found).await
+            }
+            OrderKind::Limit | OrderKind::Read => match self.table.view(at.programme, at.grant).await? {
+                Some(view) if order.kind == OrderKind::Limit => self.send_limit(at, &view, order, patience).await,
+                Some(view) => self.read(at, &view, order, patience).await,
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// By the clock after the answer: what is read before that may miss something.
+    async fn confirm(&self, at: At<'_>, order: &Order, found: Found) -> Result<(), NotCarriedOut> {
+        let Found::Key(_) = found else { return Err(NotCarriedOut::NotFound) };
+        self.table.confirmed(self.now(at), order).await?;
+        Ok(())
+    }
+
+    /// Sends the limit that is wanted now, with the window and the use that it counts. A larger one is written down before.
+    async fn send_limit(
+        &self,
+        at: At<'_>,
+        view: &View,
+        order: &Order,
+        patience: Deadline,
+    ) -> Result<(), NotCarriedOut> {
+        let (now, settings) = (self.clock.now(), &view.programme.settings);
+        let is_live = view.grant.live().is_some_and(|live| live.epoch == order.epoch);
+        let limit = match view.limit_wanted(now).filter(|_| is_live) {
+            Some(Wanted::Limit(limit)) => limit,
+            // Then its disable is ordered.
+            Some(Wanted::UsedUp) => {
+                self.table.order_limit(self.now(at), Listed::Unasked).await?;
+                return Ok(());
+            }
+            None => {
+                self.table.limit_of_no_matter(self.now(at), order).await?;
+                return Ok(());
+            }
+        };
+        let told = view.grant.attempt(order.epoch).and_then(|attempt| attempt.told);
+        let sent = SentLimit { limit, at: now, unanswered_before: told.and_then(|told| told.unanswered_since) };
+        match self.table.sending_limit(At { now, ..at }, order.epoch, limit).await? {
+            Outcome::Done(_) | Outcome::Refused(NotSending::NotLarger) => {}
+            Outcome::Refused(NotSending::NotWanted) => return Err(NotCarriedOut::Overtaken),
+            Outcome::NoSuchGrant => return Ok(()),
+        }
+        let window = settings.reset.window_at(now);
+        let patch = KeyPatch::limit(Some(limit)).counting(settings.reset, settings.byok == Byok::Inside);
+        let Found::Key(_) = self.provider.patch_key(&order.key, patch, patience).await? else {
+            return Err(NotCarriedOut::NotFound);
+        };
+        let answered = self.now(at);
+        self.table.limit_confirmed(answered, order, sent, window).await?;
+        if settings.reset.window_at(answered.now) == window { Ok(()) } else { Err(NotCarriedOut::Overtaken) }
+    }
+
+    /// Asks what a key used, for the last time, and gives the rest of its place back.
+    async fn read(&self, at: At<'_>, view: &View, order: &Order, patience: Deadline) -> Result<(), NotCarriedOut> {
+        let Some((found, answered)) = self.ask(order, patience).await? else { return Err(NotCarriedOut::NotFound) };
+        let looked_at = self.table.sync_state().await?.looked_at;
+        let told = found.told(view.programme.settings.reset);
+        let attempt = view.grant.attempt(order.epoch);
+        let reading = attempt.zip(told).map(|(attempt, told)| view.reading_after(attempt, &told, answered, looked_at));
+        match reading {
+            Some(Ok(reading)) => {
+                self.table.read_for_the_last_time(At { now: answered, ..at }, &reading).await?;
+                Ok(())
+            }
+            // The next listing may tell.
+            Some(Err(_)) | None => Err(NotCarriedOut::NotFound),
+        }
+    }
+
+    /// A key as it is now; none where the provider does not know it. A day that turned meanwhile would make its numbers those of neither.
+    async fn ask(&self, order: &Order, patience: Deadline) -> Result<Option<(Box<Key>, Timestamp)>, ProviderError> {
+        loop {
+            let asked = self.clock.now();
+            let Found::Key(found) = self.provider.get_key(&order.key, patience).await? else { return Ok(None) };
+            let answered = self.clock.now();
+            if utc_date(asked) == utc_date(answered) {
+                return Ok(Some((found, answered)));
+            }
+        }
+    }
+
+    /// Marks what failed as due later, for the work. A mark that fails leaves it due at once, which does no harm.
+    async fn put_off(&self, at: At<'_>, order: &Order, error: NotCarriedOut) -> NotCarriedOut {
+        let marked = match &error {
+            NotCarriedOut::NotFound => self.table.not_found(self.now(at), order.epoch, &order.key).await.map(drop),
+            NotCarriedOut::Provider(_) => self.table.put_off(self.now(at), order).await.map(drop),
+            _ => Ok(()),
+        };
+        if let Err(error) = marked {
+            tracing::warn!(grant = %at.grant, %error, "that an order failed could not be marked");
+        }
+        error
+    }
+
+    fn now<'a>(&self, at: At<'a>) -> At<'a> {
+        At { now: self.clock.now(), ..at }
+    }
+}
