@@ -7,6 +7,7 @@ mod lifecycle;
 mod orders;
 mod place;
 mod recover;
+mod ways_out;
 
 use jiff::{SignedDuration, ToSpan};
 

@@ -1,0 +1,306 @@
+//! From wherever acts lead, a few presses, syncs or turns of a window lead on to a key that is shown. The states are found by walking
+//! from an invitation, and the longest way out of any of them is named.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::*;
+use crate::domain::window::Reset;
+
+/// So many things happen to a grant before a way out of it is looked for.
+const DEPTH: usize = 4;
+/// So many steps a way out may take.
+const MOST_STEPS: usize = 4;
+
+/// What may happen to a grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Happens {
+    Claimed,
+    HandlerDied,
+    Refused,
+    Unheard,
+    NotRetired,
+    Paused,
+    Dropped,
+    Disused,
+    Leaked,
+    TooOld,
+    HandedBack,
+    SpentAll,
+    CapLowered,
+    DisabledThere,
+    NotFound,
+    Gone,
+    HalfResumed,
+    RestrictedReplacements,
+    Synced,
+}
+
+/// What leads out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Press,
+    Resume,
+    FacultyResumes,
+    NamedAgain,
+    Allow,
+    RaiseCap,
+    Sync,
+    WindowTurns,
+}
+
+const HAPPENS: [Happens; 19] = [
+    Happens::Claimed,
+    Happens::HandlerDied,
+    Happens::Refused,
+    Happens::Unheard,
+    Happens::NotRetired,
+    Happens::Paused,
+    Happens::Dropped,
+    Happens::Disused,
+    Happens::Leaked,
+    Happens::TooOld,
+    Happens::HandedBack,
+    Happens::SpentAll,
+    Happens::CapLowered,
+    Happens::DisabledThere,
+    Happens::NotFound,
+    Happens::Gone,
+    Happens::HalfResumed,
+    Happens::RestrictedReplacements,
+    Happens::Synced,
+];
+
+const STEPS: [Step; 8] = [
+    Step::Press,
+    Step::Resume,
+    Step::FacultyResumes,
+    Step::NamedAgain,
+    Step::Allow,
+    Step::RaiseCap,
+    Step::Sync,
+    Step::WindowTurns,
+];
+
+fn copy(story: &Story) -> Story {
+    Story { view: story.view.clone(), now: story.now }
+}
+
+fn kind(story: &Story) -> PressKind {
+    if story.view.grant.ever_shown { PressKind::Replace } else { PressKind::Reveal }
+}
+
+/// The key of the next attempt.
+fn next_key(story: &Story) -> char {
+    char::from_digit((story.view.grant.epoch.number() + 1) % 16, 16).unwrap()
+}
+
+impl Story {
+    fn done(&mut self, change: Option<Change>) -> Option<()> {
+        self.apply(change?);
+        Some(())
+    }
+
+    fn happens(&mut self, what: Happens) -> Option<()> {
+        self.now += 1.hour();
+        let (view, now) = (self.view.clone(), self.now);
+        let live = view.grant.live().map(|live| (live.epoch, live.key.clone().unwrap()));
+        match what {
+            Happens::Claimed => self.press_whole().then_some(()),
+            Happens::HandlerDied => {
+                let change = self.press(kind(self)).ok().map(|(change, _)| change);
+                self.done(change)
+            }
+            Happens::Refused | Happens::Unheard | Happens::NotRetired => {
+                let (change, begun) = self.press(kind(self)).ok()?;
+                self.apply(change);
+                if what != Happens::NotRetired {
+                    begun.to_retire.iter().for_each(|order| self.disabled(order.epoch));
+                }
+                let how = if what == Happens::Unheard { GaveUp::Unknown } else { GaveUp::Refused };
+                self.done(self.view.give_up(&begun, how, None, "failed", now))
+            }
+            Happens::Paused => self.done(view.hold(HoldKind::Paused, &faculty(), None, now).ok()),
+            Happens::Dropped => self.done(view.hold(HoldKind::Dropped, &faculty(), None, now).ok()),
+            Happens::Disused => self.done(view.hold(HoldKind::Unused, &Actor::Rule, None, now).ok()),
+            Happens::Leaked => self.done(view.stop(Stopped::Leaked, &Actor::Student, now)),
+            Happens::TooOld => self.done(view.stop(Stopped::TooOld, &Actor::Rule, now)),
+            Happens::HandedBack => self.done(view.hand_back(view.grant.epoch, now)),
+            Happens::SpentAll => {
+                let (epoch, _) = live?;
+                let left = view.grant.cap(&view.programme.settings) - view.spending(now).in_window;
+                let used = view.reading(epoch).map_or(Usd::ZERO, |reading| reading.in_window) + left.or_zero();
+                self.reading(epoch.number(), used.micros());
+                Some(())
+            }
+            Happens::CapLowered => self.done(view.set_cap(Some(Usd::CENT), &faculty(), None, now).ok()),
+            Happens::DisabledThere => self.done(live.and_then(|(epoch, key)| view.found_disabled(epoch, &key, now))),
+            Happens::NotFound => self.done(live.and_then(|(epoch, key)| view.not_found(epoch, &key, now))),
+            Happens::Gone => self.done(live.and_then(|(epoch, key)| view.found_gone(epoch, &key, now))),
+            Happens::HalfResumed => {
+                self.done(view.hold(HoldKind::Paused, &faculty(), None, now).ok())?;
+                self.done(self.view.release(HoldKind::Paused, &faculty(), now).ok())
+            }
+            Happens::RestrictedReplacements => {
+                let is_news = view.programme.settings.replacements > 0;
+                self.view.programme.settings.replacements = 0;
+                is_news.then_some(())
+            }
+            Happens::Synced => {
+                self.sync();
+                Some(())
+            }
+        }
+    }
+
+    /// A step out. Whether a key is shown by it.
+    fn step(&mut self, step: Step) -> bool {
+        self.now += 15.minutes();
+        let (view, now) = (self.view.clone(), self.now);
+        match step {
+            Step::Press => return self.press_whole(),
+            Step::Resume => drop(self.done(view.release(HoldKind::Unused, &Actor::Student, now).ok())),
+            Step::FacultyResumes => drop(self.done(view.release(HoldKind::Paused, &faculty(), now).ok())),
+            Step::NamedAgain => drop(self.done(view.release(HoldKind::Dropped, &faculty(), now).ok())),
+            Step::Allow => drop(self.done(view.allow(&faculty()))),
+            Step::RaiseCap => {
+                let more = view.grant.cap(&view.programme.settings) + Usd::from_dollars(30);
+                self.done(view.set_cap(Some(more), &faculty(), None, now).ok());
+            }
+            Step::Sync => self.sync(),
+            Step::WindowTurns => self.now = view.programme.settings.reset.resets_at(now).unwrap_or(now),
+        }
+        self.orders_reach_the_provider();
+        false
+    }
+
+    /// A press with nothing in its way: begun, retired, made, recorded, shown.
+    fn press_whole(&mut self) -> bool {
+        let (change, begun) = match self.press(kind(self)) {
+            Ok(begun) => begun,
+            Err(BeginRefused::EnableUnderWay { until: None }) => {
+                let change = self.view.take_enable_back(self.now);
+                self.done(change);
+                return false;
+            }
+            Err(_) => return false,
+        };
+        let before = copy(self);
+        self.apply(change);
+        for order in &begun.to_retire {
+            // What is not found is not believed to be gone at once.
+            if attempt(self, order.epoch.number()).is_missing()
+                && !attempt(self, order.epoch.number()).may_be_gone(self.now)
+            {
+                *self = before;
+                return false;
+            }
+            self.disabled(order.epoch);
+        }
+        let Some(limit) = self.view.next_limit(self.now) else { return false };
+        let key = hash(next_key(&before));
+        match self.view.record(&begun, &Minted { key, limit }, self.now) {
+            Ok(change) => {
+                self.apply(change);
+            }
+            Err(_) => return false,
+        }
+        true
+    }
+
+    /// A complete sync of the next night.
+    fn sync(&mut self) {
+        self.now += 24.hours();
+        self.orders_reach_the_provider();
+        for act in [View::forsaken, View::give_back_place] {
+            let change = act(&self.view, self.now);
+            self.done(change);
+        }
+        self.view.pot.counted_at = Some(self.now);
+        self.view.pot.reserved = self.view.place().cost(self.now);
+    }
+
+    fn orders_reach_the_provider(&mut self) {
+        for _ in 0..8 {
+            let Some(order) = self.view.grant.orders().into_iter().find(|order| order.kind != OrderKind::Read) else {
+                return;
+            };
+            let change = match order.kind {
+                OrderKind::Limit => match self.view.limit_wanted(self.now) {
+                    Some(Wanted::Limit(_)) => {
+                        self.limited();
+                        continue;
+                    }
+                    Some(Wanted::UsedUp) => self.view.order_limit(Listed::Unasked, self.now),
+                    None => self.view.limit_of_no_matter(&order),
+                },
+                _ => self.view.confirmed(&order, self.now),
+            };
+            if self.done(change).is_none() {
+                return;
+            }
+        }
+    }
+
+    /// What tells states apart: all but ids, times and amounts.
+    fn shape(&self) -> String {
+        let grant = &self.view.grant;
+        let attempts = grant.attempts.iter().rev().take(2).map(|attempt| {
+            let marks =
+                (attempt.limit_ordered.is_some(), attempt.is_missing(), attempt.gone, attempt.read_at.is_some());
+            format!("{:?} {:?} {marks:?}", attempt.state, std::mem::discriminant(&attempt.disable))
+        });
+        let attempts: Vec<String> = attempts.collect();
+        let left = self.view.next_limit(self.now).is_some();
+        let all = (grant.replacements.min(1), grant.has_place, self.view.programme.settings.replacements, left);
+        format!("{grant} {:?} {attempts:?} {all:?} {}", grant.state.as_str(), grant.attempts.len().min(3))
+    }
+
+    /// The shortest way to a key that is shown.
+    fn way_out(&self) -> Option<Vec<Step>> {
+        let mut ways = VecDeque::from([(copy(self), Vec::new())]);
+        while let Some((story, way)) = ways.pop_front() {
+            for step in STEPS {
+                let (mut next, mut further) = (copy(&story), way.clone());
+                further.push(step);
+                if next.step(step) {
+                    return Some(further);
+                }
+                if further.len() < MOST_STEPS {
+                    ways.push_back((next, further));
+                }
+            }
+        }
+        None
+    }
+}
+
+#[test]
+fn from_every_state_that_acts_lead_to_a_few_presses_syncs_or_turns_end_in_a_key_that_is_shown() {
+    let mut longest: (Vec<Step>, String) = (Vec::new(), String::new());
+    let mut count = 0;
+    for reset in [Reset::None, Reset::Daily] {
+        let mut first = Story::new();
+        first.view.programme.settings.reset = reset;
+        first.view.pot.limit = Usd::from_dollars(100_000);
+        let mut seen = BTreeMap::from([(first.shape(), ())]);
+        let mut states = VecDeque::from([(first, Vec::new())]);
+        while let Some((story, came)) = states.pop_front() {
+            let way = story.way_out();
+            let way = way.unwrap_or_else(|| panic!("{reset:?}: no way out of {came:?}: {}", story.shape()));
+            count += 1;
+            if way.len() > longest.0.len() {
+                longest = (way, format!("{came:?} with {reset:?}"));
+            }
+            for happens in HAPPENS.into_iter().filter(|_| came.len() < DEPTH) {
+                let mut next = copy(&story);
+                if next.happens(happens).is_some() && seen.insert(next.shape(), ()).is_none() {
+                    let came: Vec<Happens> = came.iter().copied().chain([happens]).collect();
+                    states.push_back((next, came));
+                }
+            }
+        }
+    }
+    println!("{count} states; the longest way is {:?}, after {}", longest.0, longest.1);
+    assert!(count > 200, "{count} states");
+    assert!(longest.0.len() <= MOST_STEPS);
+}
