@@ -56,7 +56,7 @@ impl FromRequestParts<Provider> for Management {
     }
 }
 
-fn presented(headers: &HeaderMap) -> Result<String, Refusal> {
+pub(super) fn presented(headers: &HeaderMap) -> Result<String, Refusal> {
     let missing = || Refusal::unauthorized("Missing Authentication header");
     let value = headers.get(AUTHORIZATION).ok_or_else(missing)?.to_str().map_err(|_| missing())?;
     let (scheme, key) = value.split_once(' ').ok_or_else(missing)?;

@@ -24,7 +24,7 @@ pub(super) fn routes() -> Router<Provider> {
 async fn credits(State(provider): State<Provider>, headers: HeaderMap) -> Result<Json<Value>, Refusal> {
     let memory = provider.memory();
     let (bought, used) = match caller(&memory, &headers, provider.now())? {
-        Caller::Management(_) => (memory.account().credits, memory.used()),
+        Caller::Management(_) => (memory.account().credits, memory.used_as_told(provider.now())),
         // The trap: an ordinary key is told that there is nothing, not that it may not ask.
         Caller::Ordinary(_) if memory.quirks.credits_zero_for_ordinary_keys => (Nano::ZERO, Nano::ZERO),
         Caller::Ordinary(_) => return Err(Refusal::forbidden("Only management keys can perform this operation")),
@@ -37,6 +37,7 @@ async fn credits(State(provider): State<Provider>, headers: HeaderMap) -> Result
 impl Memory {
     /// A charge reaches its key, even one that was disabled or deleted meanwhile.
     pub(super) fn settle(&mut self, charge: &Charge, at: Timestamp) -> anyhow::Result<()> {
+        self.note_use(charge.place, at);
         self.change_key(charge.place, |key| {
             key.used(charge.credit, charge.byok, at, &charge.model);
         })?;

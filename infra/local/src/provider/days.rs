@@ -47,6 +47,11 @@ impl DayUse {
     pub(super) fn request(credit: Nano, byok: Nano) -> DayUse {
         DayUse { credit, byok, requests: 1, ..DayUse::default() }
     }
+
+    /// Amounts that are taken off again.
+    pub(super) fn correction(credit: Nano, byok: Nano) -> DayUse {
+        DayUse { credit: Nano::ZERO - credit, byok: Nano::ZERO - byok, ..DayUse::default() }
+    }
 }
 
 impl AddAssign for DayUse {
@@ -92,7 +97,7 @@ impl Memory {
         let rows = self.days.0.entry(place).or_default();
         let mut touched = BTreeSet::new();
         for (at, model, used) in requests {
-            let (day, byok) = (utc_day(at), used.byok > Nano::ZERO);
+            let (day, byok) = (utc_day(at), used.byok != Nano::ZERO);
             touched.insert(day.first_of_month());
             match rows.binary_search_by(|row| (row.day, &*row.model, row.byok).cmp(&(day, model, byok))) {
                 Ok(index) => rows[index].used += used,

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
@@ -14,11 +15,12 @@ pub(super) struct Refusal {
     message: String,
     metadata: Option<Value>,
     names_user: bool,
+    retry_after_s: Option<u64>,
 }
 
 impl Refusal {
     fn new(status: StatusCode, message: impl Into<String>) -> Refusal {
-        Refusal { status, message: message.into(), metadata: None, names_user: false }
+        Refusal { status, message: message.into(), metadata: None, names_user: false, retry_after_s: None }
     }
 
     pub(super) fn bad_request(message: impl Into<String>) -> Refusal {
@@ -39,6 +41,10 @@ impl Refusal {
 
     pub(super) fn not_found() -> Refusal {
         Refusal::new(StatusCode::NOT_FOUND, "Resource not found")
+    }
+
+    pub(super) fn too_many(retry_after_s: Option<u64>) -> Refusal {
+        Refusal { retry_after_s, ..Refusal::new(StatusCode::TOO_MANY_REQUESTS, "Rate limit exceeded") }
     }
 
     pub(super) fn method_not_allowed() -> Refusal {
@@ -78,6 +84,10 @@ impl IntoResponse for Refusal {
         if self.names_user {
             body["user_id"] = USER_ID.into();
         }
-        (self.status, Json(body)).into_response()
+        let mut response = (self.status, Json(body)).into_response();
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }

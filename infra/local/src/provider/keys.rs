@@ -33,17 +33,20 @@ async fn list(_: Management, State(provider): State<Provider>, asked: Parameters
     let workspace = memory.workspace_asked(asked.get("workspace_id"))?;
     let disabled = asked.flag("include_disabled", memory.quirks.include_disabled_by_default);
     let expired = asked.flag("include_expired", false);
-    let Some(shelf) = memory.shelf(&workspace.id) else {
+    let Some(shelf) = memory.shelf(&workspace.id).filter(|_| memory.quirks.keys_listed) else {
         return Ok(Json(json!({ "data": [] })));
     };
-    let shown = |key: &&Key| (disabled || !key.disabled) && (expired || !key.expired(now));
-    let page: Vec<&Key> = if disabled && expired {
-        // Nothing is hidden, so the page lies where the offset says, however many keys there are.
-        shelf.page(offset, PAGE).map(|place| memory.key(place)).collect()
-    } else {
-        shelf.newest_first().map(|place| memory.key(place)).filter(shown).skip(offset).take(PAGE).collect()
+    let shown = |place: &usize| {
+        let key = memory.key(*place);
+        (disabled || !key.disabled) && (expired || !key.expired(now))
     };
-    let page: Vec<Value> = page.into_iter().map(|key| key.object(now, &memory.quirks)).collect();
+    let page: Vec<usize> = if disabled && expired {
+        // Nothing is hidden, so the page lies where the offset says, however many keys there are.
+        shelf.page(offset, PAGE).collect()
+    } else {
+        shelf.newest_first().filter(shown).skip(offset).take(PAGE).collect()
+    };
+    let page: Vec<Value> = page.into_iter().map(|place| memory.listed(place, now)).collect();
     Ok(Json(json!({ "data": page })))
 }
 
@@ -57,7 +60,7 @@ async fn create(
     let plaintext = ids::fresh_key()?;
     let key = asked_for(&fields, &memory, &plaintext, now)?;
     let place = memory.add_key(key)?;
-    let data = memory.key(place).object(now, &memory.quirks);
+    let data = memory.object(place, now);
     Ok((StatusCode::CREATED, Json(json!({ "key": plaintext, "data": data }))))
 }
 
@@ -66,9 +69,8 @@ async fn read(
     State(provider): State<Provider>,
     Path(hash): Path<String>,
 ) -> Result<Json<Value>, Refusal> {
-    let memory = provider.memory();
-    let key = memory.key(memory.find(&hash)?);
-    Ok(Json(json!({ "data": key.object(provider.now(), &memory.quirks) })))
+    let (now, memory) = (provider.now(), provider.memory());
+    Ok(Json(json!({ "data": memory.object(memory.find_by_now(&hash, now)?, now) })))
 }
 
 /// What is not accepted is ignored without a word, `expires_at` too.
@@ -80,7 +82,7 @@ async fn update(
 ) -> Result<Json<Value>, Refusal> {
     let fields = Fields::parse(&body)?;
     let (now, mut memory) = (provider.now(), provider.memory());
-    let place = memory.find(&hash)?;
+    let place = memory.find_by_now(&hash, now)?;
     if !fields.has_any(&ACCEPTED) {
         return Err(Refusal::bad_request("No update fields provided"));
     }
@@ -88,6 +90,7 @@ async fn update(
     let disabled = not_null("disabled", fields.flag("disabled")?)?;
     let byok = not_null("include_byok_in_limit", fields.flag("include_byok_in_limit")?)?;
     let (limit, reset) = (fields.money("limit")?, fields.interval("limit_reset")?);
+    let limit = limit.map(|limit| memory.quirks.kept_limit(limit));
     let workspace = match not_null("workspace_id", fields.text("workspace_id", 1..=100)?)? {
         Some(id) => Some(memory.workspace_asked(Some(&id))?.id.clone()),
         None => None,
@@ -109,7 +112,7 @@ async fn update(
         key.workspace = workspace.unwrap_or_else(|| key.workspace.clone());
         key.updated_at = Some(now);
     })?;
-    Ok(Json(json!({ "data": memory.key(place).object(now, &memory.quirks) })))
+    Ok(Json(json!({ "data": memory.object(place, now) })))
 }
 
 async fn delete(
@@ -117,8 +120,8 @@ async fn delete(
     State(provider): State<Provider>,
     Path(hash): Path<String>,
 ) -> Result<Json<Value>, Refusal> {
-    let mut memory = provider.memory();
-    let place = memory.find(&hash)?;
+    let (now, mut memory) = (provider.now(), provider.memory());
+    let place = memory.find_by_now(&hash, now)?;
     memory.change_key(place, |key| key.deleted = true)?;
     Ok(Json(json!({ "deleted": true })))
 }
@@ -165,7 +168,7 @@ fn asked_for(fields: &Fields, memory: &Memory, plaintext: &str, now: Timestamp) 
         workspace.map_err(|_| Refusal::bad_request("Invalid request parameters: workspace_id names no workspace"))?;
     let mut key = Key::blank(ids::sha256(plaintext), ids::label(plaintext), workspace.id.clone(), now);
     key.name = name;
-    key.limit = fields.money("limit")?.flatten();
+    key.limit = memory.quirks.kept_limit(fields.money("limit")?.flatten());
     key.reset = fields.interval("limit_reset")?.flatten();
     key.expires_at = fields.instant("expires_at")?.flatten();
     let byok = not_null("include_byok_in_limit", fields.flag("include_byok_in_limit")?)?;

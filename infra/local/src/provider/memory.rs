@@ -13,8 +13,10 @@ use super::errors::Refusal;
 use super::guardrail::Guardrail;
 use super::ids;
 use super::key::Key;
+use super::lag::Past;
 use super::money::Nano;
 use super::quirks::Quirks;
+use super::rate::Bucket;
 use super::shelf::Shelf;
 use super::workspaces::Workspace;
 use crate::kept::Kept;
@@ -40,8 +42,12 @@ pub(super) struct Memory {
     workspaces: Vec<Workspace>,
     guardrails: Vec<Guardrail>,
     spent_by_keys: Nano,
+    /// What was used before it became more, for answers that lag (a quirk, so not kept).
+    pub(super) past: Past,
     /// Inference calls that a disabled key has left (a quirk, so not kept).
     pub(super) reprieves: HashMap<usize, u32>,
+    /// What is left of the rate (a quirk, so not kept).
+    pub(super) bucket: Bucket,
     pub(super) held: Vec<Charge>,
     pub(super) completions: u64,
 }
@@ -98,6 +104,8 @@ impl Memory {
             workspaces: kept.all(WORKSPACES)?.into_iter().map(|(_, workspace)| workspace).collect(),
             guardrails: kept.all(GUARDRAILS)?.into_iter().map(|(_, guardrail)| guardrail).collect(),
             spent_by_keys: keys.iter().map(|key| key.credit.total()).sum(),
+            past: Past::default(),
+            bucket: Bucket::default(),
             reprieves: HashMap::new(),
             held: Vec::new(),
             completions: 0,
@@ -136,6 +144,13 @@ impl Memory {
     pub(super) fn find(&self, hash: &str) -> Result<usize, Refusal> {
         let place = self.by_hash.get(hash).copied().filter(|place| !self.keys[*place].deleted);
         place.ok_or_else(Refusal::not_found)
+    }
+
+    /// The key of that hash, if a request may know it by now.
+    pub(super) fn find_by_now(&self, hash: &str, now: Timestamp) -> Result<usize, Refusal> {
+        let place = self.find(hash)?;
+        let known_from = self.keys[place].created_at + self.quirks.found_after;
+        if now < known_from { Err(Refusal::not_found()) } else { Ok(place) }
     }
 
     pub(super) fn add_key(&mut self, mut key: Key) -> Result<usize> {

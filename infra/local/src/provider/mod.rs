@@ -1,7 +1,8 @@
 //! The provider on one machine: a stateful simulator of its management API, the traps of the real one included, and enough of chat
-//! completions to spend money on a key. It knows nothing of Bursar, limits no rate and injects no fault.
+//! completions to spend money on a key. It knows nothing of Bursar and injects no fault.
 
 mod access;
+mod accounts;
 mod activity;
 mod analytics;
 mod asked;
@@ -15,11 +16,14 @@ mod guardrails;
 mod ids;
 mod key;
 mod keys;
+mod lag;
 mod limits;
 mod memory;
 mod models;
 mod money;
+mod named_quirks;
 mod quirks;
+mod rate;
 mod report;
 mod shelf;
 #[cfg(test)]
@@ -30,14 +34,16 @@ mod workspaces;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
-use axum::Router;
+use axum::{Router, middleware};
 use bursar_core::clock::Clock;
 use jiff::Timestamp;
 
 pub use self::ids::sha256 as hash_of;
 pub use self::key::ModelUse;
 pub use self::money::Nano;
-pub use self::quirks::{ModelNames, Quirks, Times};
+pub use self::named_quirks::{NamedQuirk, NamedQuirks};
+pub use self::quirks::{Cents, Differ, Lag, ModelNames, Quirks, Times};
+pub use self::rate::Rate;
 pub use self::windows::Interval;
 
 use self::days::DayUse;
@@ -49,11 +55,13 @@ use crate::kept::Kept;
 /// The only person of the account.
 const USER_ID: &str = "user_2simulated0000000000000000";
 
-/// A handle to the one account of the simulator. Clones share it.
+/// A handle to one account of the simulator. Clones share it.
 #[derive(Clone)]
 pub struct Provider {
     memory: Arc<Mutex<Memory>>,
     clock: Clock,
+    /// Further accounts that are reached at the same address.
+    others: Arc<Mutex<Vec<Provider>>>,
 }
 
 /// A key that was made without HTTP.
@@ -94,12 +102,12 @@ impl Provider {
     pub fn new(kept: Kept, clock: Clock, management_key: &str) -> Result<Provider> {
         let mut memory = Memory::open(kept, clock.now()).context("what the simulated provider kept cannot be read")?;
         memory.put_management_key(management_key)?;
-        Ok(Provider { memory: Arc::new(Mutex::new(memory)), clock })
+        Ok(Provider { memory: Arc::new(Mutex::new(memory)), clock, others: Arc::default() })
     }
 
     /// Everything under `/api/v1`.
     pub fn router(&self) -> Router {
-        let api = Router::new()
+        let management = Router::new()
             .merge(keys::routes())
             .merge(credits::routes())
             .merge(analytics::routes())
@@ -108,11 +116,12 @@ impl Provider {
             .merge(assignments::routes())
             .merge(guardrails::routes())
             .merge(models::routes())
-            .merge(completions::routes());
+            .layer(middleware::from_fn_with_state(self.clone(), rate::let_in));
         Router::new()
-            .nest("/api/v1", api)
+            .nest("/api/v1", management.merge(completions::routes()))
             .fallback(|| async { Refusal::not_found() })
             .method_not_allowed_fallback(|| async { Refusal::method_not_allowed() })
+            .layer(middleware::from_fn_with_state(self.clone(), accounts::choose))
             .with_state(self.clone())
     }
 
@@ -170,9 +179,24 @@ impl Provider {
         self.charge(hash, Nano::ZERO, amount, when, model)
     }
 
+    /// Takes use off a key again, its lifetime counter included: a refund, or a request that was charged and failed.
+    pub fn refund(&self, hash: &str, credit: Nano, byok: Nano, model: &str) -> Result<()> {
+        let (now, mut memory) = (self.now(), self.memory());
+        let place = memory.find(hash).map_err(|_| unknown(hash))?;
+        memory.note_use(place, now);
+        memory.change_key(place, |key| {
+            key.credit.take_off(credit, now);
+            key.byok.take_off(byok, now);
+        })?;
+        let off = [(credit, Nano::ZERO), (Nano::ZERO, byok)].into_iter().filter(|(credit, byok)| credit != byok);
+        let off = off.map(|(credit, byok)| (now, model, DayUse::correction(credit, byok)));
+        memory.remember(place, off.collect::<Vec<_>>())
+    }
+
     /// Money that the account spends without any key, and without a model: fees, say. No analytics tell of it.
     pub fn spend_elsewhere(&self, amount: Nano) -> Result<()> {
-        let mut memory = self.memory();
+        let (now, mut memory) = (self.now(), self.memory());
+        memory.note_spending(now);
         let mut account = memory.account().clone();
         account.elsewhere += amount;
         memory.put_account(account)
@@ -214,6 +238,11 @@ impl Provider {
 
     pub fn revoke_management_key(&self, plaintext: &str) -> Result<()> {
         self.memory().remove_management_key(plaintext)
+    }
+
+    /// How many calls came faster than the rate allows.
+    pub fn refused_for_rate(&self) -> u64 {
+        self.memory().bucket.refused
     }
 
     /// Charges what `hold_settlement` held back; returns how many completions it was.

@@ -17,6 +17,7 @@ pub struct Nano(i64);
 
 impl Nano {
     pub const ZERO: Nano = Nano(0);
+    pub const CENT: Nano = Nano(PER_USD / 100);
 
     pub const fn nanos(nanos: i64) -> Nano {
         Nano(nanos)
@@ -87,6 +88,11 @@ impl Nano {
     /// How many times `price` fits into the amount; nothing does when it is spent.
     pub(super) fn affords(self, price: Nano) -> u64 {
         u64::try_from(self.0.checked_div(price.0).unwrap_or(i64::MAX)).unwrap_or(0)
+    }
+
+    /// Without the part of a cent.
+    pub(super) fn whole_cents(self) -> Nano {
+        Nano(self.0 - self.0 % Nano::CENT.0)
     }
 
     /// With two places, as error messages print it.

@@ -2,6 +2,10 @@
 //! ones. Quirks are not kept: a process starts with the defaults.
 
 use axum::http::StatusCode;
+use jiff::SignedDuration;
+
+use super::money::Nano;
+use super::rate::Rate;
 
 /// How the simulator behaves where the provider's description is silent or contradicts what was observed.
 #[derive(Debug, Clone)]
@@ -64,6 +68,45 @@ pub struct Quirks {
     pub activity_days_with_time: bool,
     /// Analytics and activity fail with this status: 408 and 500 are documented.
     pub analytics_failure: Option<StatusCode>,
+    /// A key's limit is kept in whole cents; otherwise as it was sent.
+    pub limit_cents: Option<Cents>,
+    /// How long ago it was so what answers say of use.
+    pub lag: Lag,
+    /// Listings print counters otherwise than `GET /keys/{hash}` does.
+    pub listed_counters: Option<Differ>,
+    /// A key so young is not found by its hash yet.
+    pub found_after: SignedDuration,
+    /// Management calls that come faster are refused with 429.
+    pub rate: Option<Rate>,
+    /// `GET /workspaces` lists those that are there; otherwise none.
+    pub workspaces_listed: bool,
+    /// `GET /keys` lists those that are there; otherwise none.
+    pub keys_listed: bool,
+}
+
+/// How far the counters of use and what remains of a limit are behind, by where they are read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lag {
+    /// `GET /keys/{hash}`, and what `PATCH` answers.
+    pub key: SignedDuration,
+    pub listing: SignedDuration,
+    pub credits: SignedDuration,
+}
+
+/// Which whole cent a limit becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cents {
+    Down,
+    Up,
+}
+
+/// In what a listed counter differs from the key's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Differ {
+    /// A micro-dollar more.
+    Micro,
+    /// The last bit of a double.
+    Tail,
 }
 
 /// The two spellings of instants that were seen.
@@ -116,6 +159,24 @@ impl Default for Quirks {
             deleted_keys_forgotten: false,
             activity_days_with_time: false,
             analytics_failure: None,
+            limit_cents: None,
+            lag: Lag::default(),
+            listed_counters: None,
+            found_after: SignedDuration::ZERO,
+            rate: None,
+            workspaces_listed: true,
+            keys_listed: true,
         }
+    }
+}
+
+impl Quirks {
+    /// What is kept of a limit that was sent.
+    pub(super) fn kept_limit(&self, sent: Option<Nano>) -> Option<Nano> {
+        sent.map(|limit| match self.limit_cents {
+            None => limit,
+            Some(Cents::Down) => limit.whole_cents(),
+            Some(Cents::Up) => (limit + Nano::CENT - Nano::nanos(1)).whole_cents(),
+        })
     }
 }

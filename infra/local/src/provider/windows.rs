@@ -74,6 +74,28 @@ impl Usage {
         self.month.add(amount, Interval::Monthly.start(at));
     }
 
+    /// Takes use off again, as a correction does: ever, and in the windows that hold `now`.
+    pub(super) fn take_off(&mut self, amount: Nano, now: Timestamp) {
+        self.total = (self.total - amount).max(Nano::ZERO);
+        let windows = [(&mut self.day, Interval::Daily), (&mut self.week, Interval::Weekly)];
+        for (window, interval) in windows.into_iter().chain([(&mut self.month, Interval::Monthly)]) {
+            if window.start == Some(interval.start(now)) {
+                window.spent = (window.spent - amount).max(Nano::ZERO);
+            }
+        }
+    }
+
+    /// Every counter that is not nothing, off by so much.
+    pub(super) fn off_by(&self, amount: Nano) -> Usage {
+        let mut off = self.clone();
+        for counter in [&mut off.total, &mut off.day.spent, &mut off.week.spent, &mut off.month.spent] {
+            if *counter > Nano::ZERO {
+                *counter += amount;
+            }
+        }
+        off
+    }
+
     pub(super) fn total(&self) -> Nano {
         self.total
     }

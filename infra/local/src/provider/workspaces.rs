@@ -38,7 +38,8 @@ pub(super) fn routes() -> Router<Provider> {
 async fn list(_: Management, State(provider): State<Provider>, asked: Parameters) -> Result<Json<Value>, Refusal> {
     let (offset, limit) = (asked.offset()?, asked.limit()?);
     let memory = provider.memory();
-    let mut workspaces: Vec<&Workspace> = memory.workspaces().iter().collect();
+    let listed = if memory.quirks.workspaces_listed { memory.workspaces() } else { &[] };
+    let mut workspaces: Vec<&Workspace> = listed.iter().collect();
     workspaces.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
     let page = workspaces.iter().skip(offset).take(limit).map(|workspace| workspace.object(&memory.quirks));
     Ok(Json(json!({ "data": page.collect::<Vec<_>>(), "total_count": workspaces.len() })))

@@ -11,6 +11,7 @@ mod keys;
 mod limits;
 mod listing;
 mod workspaces;
+mod worse;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
