@@ -176,7 +176,7 @@ impl Stack {
             secretsmanager: secrets_origin.clone(),
             provider: provider_url.clone(),
         };
-        let gate = Gate::open(upstreams, options.keep).await?;
+        let gate = Gate::open(upstreams, options.keep, clock.as_clock()).await?;
 
         let served_at = origin_of(&options.web)?;
         let web_origin = options.origin.unwrap_or_else(|| served_at.clone());

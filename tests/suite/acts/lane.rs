@@ -93,7 +93,7 @@ impl Lane {
             provider: origin.to_owned(),
         };
         Lane {
-            gate: Gate::open(to, Keep::Last(200)).await.unwrap(),
+            gate: Gate::open(to, Keep::Last(200), Clock::system()).await.unwrap(),
             raw: RawTable::at(origin, TABLE).client().clone(),
             http: aws_smithy_http_client::Builder::new().build_http(),
             schema,

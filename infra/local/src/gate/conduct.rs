@@ -7,7 +7,7 @@ use super::Inner;
 use super::answer;
 use super::call::Call;
 use super::read_back::read_back;
-use super::state::{Decision, Late};
+use super::state::{Decision, Due, Late};
 use super::upstream::Asked;
 use super::verdict::{LateAnswer, Verdict, When};
 
@@ -68,9 +68,10 @@ async fn execute(gate: &Inner, call: &Call, verdict: &Verdict, asked: Asked) -> 
     carry_out(gate, call, verdict, asked).await
 }
 
-/// Executes the calls that were put off until the next of this name.
+/// Executes the calls that were put off until the next of this name, or until this time.
 async fn execute_due(gate: &Inner, call: &Call) {
-    let due = gate.state().take_late_before(&call.name);
+    let now = gate.clock.now();
+    let due = gate.state().take_late(now, Some(&call.name));
     for late in due {
         execute_late(gate, late).await;
     }
@@ -117,14 +118,18 @@ async fn carry_out(gate: &Inner, call: &Call, verdict: &Verdict, asked: Asked) -
                 _ => answered.answered(),
             }
         }
-        Verdict::Late { answer: told, at } => {
+        Verdict::Twice => {
+            ask(gate, asked.clone()).await;
+            ask(gate, asked).await.answered()
+        }
+        Verdict::Late { answer: told, until } => {
             let call = call.clone();
             let reply = match told {
                 LateAnswer::Lost => Reply::Nothing,
                 LateAnswer::Status(code) => Reply::Answer(answer::html(&call, *code)),
             };
-            let at = at.clone();
-            gate.state().late.push(Late { call, asked, at });
+            let due = Due::of(until, gate.clock.now());
+            gate.state().late.push(Late { call, asked, due });
             without_effect(reply)
         }
     }

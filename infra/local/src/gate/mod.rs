@@ -29,6 +29,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State as Shared};
 use axum::response::{IntoResponse, Response};
+use bursar_core::clock::Clock;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::CONTENT_LENGTH;
@@ -42,11 +43,12 @@ pub use self::hold::{Held, ReleaseError};
 pub use self::instance::{Begun, Instance, Killed};
 pub use self::matcher::Matcher;
 pub use self::record::{Keep, Recorded, Use};
+pub use self::state::Pending;
 pub use self::upstream::Upstreams;
-pub use self::verdict::{LateAnswer, Throttle, Verdict, When};
+pub use self::verdict::{LateAnswer, Throttle, Until, Verdict, When};
 
 use self::conduct::{Reply, conduct, execute_late};
-use self::state::{Refused, State};
+use self::state::{Late, Refused, State};
 use self::upstream::{Asked, Way};
 use crate::serve::{NoAnswer, serve};
 
@@ -70,6 +72,8 @@ struct Handle {
 
 struct Inner {
     way: Way,
+    /// The product's: late calls wait for it.
+    clock: Clock,
     state: Mutex<State>,
     changed: Notify,
     stopped: watch::Receiver<()>,
@@ -77,12 +81,13 @@ struct Inner {
 
 impl Gate {
     /// Opens the fault layer on a free port of this machine, before these services.
-    pub async fn open(to: Upstreams, keep: Keep) -> Result<Gate> {
+    pub async fn open(to: Upstreams, keep: Keep, clock: Clock) -> Result<Gate> {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot open a port for the fault layer")?;
         let origin = format!("http://{}", listener.local_addr()?);
         let (stop, stopped) = watch::channel(());
         let inner = Arc::new(Inner {
             way: Way::new(to)?,
+            clock,
             state: Mutex::new(State::new(keep)),
             changed: Notify::new(),
             stopped,
@@ -145,6 +150,22 @@ impl Gate {
     /// Executes the calls that were put off, in the order in which they were made, and tells what the service said to each.
     pub async fn run_late(&self) -> Vec<(Call, Option<u16>)> {
         let late = std::mem::take(&mut self.inner().state().late);
+        self.execute(late).await
+    }
+
+    /// The same for those alone that wait for the clock and whose time has come, without waiting for the next call.
+    pub async fn run_due(&self) -> Vec<(Call, Option<u16>)> {
+        let now = self.inner().clock.now();
+        let due = self.inner().state().take_late(now, None);
+        self.execute(due).await
+    }
+
+    /// The provider's calls that may still take effect: put off, held, or on their way.
+    pub fn pending(&self) -> Vec<Pending> {
+        self.inner().state().pending()
+    }
+
+    async fn execute(&self, late: Vec<Late>) -> Vec<(Call, Option<u16>)> {
         let mut executed = Vec::with_capacity(late.len());
         for late in late {
             executed.push(execute_late(self.inner(), late).await);
@@ -215,7 +236,7 @@ async fn answer_call(Shared(gate): Shared<Arc<Inner>>, request: Request) -> Resp
         nth_of_instance: 0,
     };
     let asked = Asked { service, method: parts.method, rest: rest.to_owned(), headers: parts.headers, body };
-    let (call, decision) = match gate.change(|state| state.arrive(call)) {
+    let (call, decision) = match gate.change(|state| state.arrive(call, &asked)) {
         Ok(arrived) => arrived,
         Err(Refused::Ended) => return NoAnswer.into_response(),
         Err(Refused::Unknown) => return (StatusCode::NOT_FOUND, "there is no such instance\n").into_response(),

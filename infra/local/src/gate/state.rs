@@ -3,14 +3,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 use tokio::sync::oneshot;
 
-use super::call::{Call, CallName};
+use super::call::{Call, CallName, Service};
 use super::history::Step;
 use super::matcher::Matcher;
 use super::record::{Keep, Records};
 use super::upstream::Asked;
-use super::verdict::{Verdict, When};
+use super::verdict::{Until, Verdict, When};
 use crate::invoke::FunctionName;
 
 pub(super) type Who = (FunctionName, u32);
@@ -31,7 +33,24 @@ pub(super) struct State {
 pub(super) struct Late {
     pub(super) call: Call,
     pub(super) asked: Asked,
-    pub(super) at: Option<CallName>,
+    pub(super) due: Due,
+}
+
+/// When that is.
+pub(super) enum Due {
+    WhenTold,
+    Before(CallName),
+    At(Timestamp),
+}
+
+/// A call that can still change something at the provider, because it was put off, is held or is on its way.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pending {
+    pub call: Call,
+    /// Under the service's own base.
+    pub path: String,
+    /// Null where it is no JSON.
+    pub body: Value,
 }
 
 /// What becomes of a call that arrived.
@@ -75,6 +94,8 @@ struct UnderWay {
     call: Call,
     /// Whether the function still waits for the answer.
     awaited: bool,
+    /// Until it has had its effect.
+    pending: Option<Pending>,
     parked: Option<(u64, oneshot::Sender<Verdict>)>,
     /// It is parked once it has had its effect.
     to_be_parked: Option<(u64, oneshot::Sender<Verdict>)>,
@@ -148,7 +169,7 @@ impl State {
     // Calls
 
     /// Lets a call in: gives it its numbers and decides about it.
-    pub(super) fn arrive(&mut self, mut call: Call) -> Result<(Call, Decision), Refused> {
+    pub(super) fn arrive(&mut self, mut call: Call, asked: &Asked) -> Result<(Call, Decision), Refused> {
         let who = (call.function, call.instance);
         let Some(live) = self.instances.get_mut(&who) else {
             let made = self.made.get(&call.function).copied().unwrap_or_default();
@@ -162,7 +183,8 @@ impl State {
         call.nth_of_instance = *count;
         self.records.arrive(&mut call);
 
-        let mut under_way = UnderWay { call: call.clone(), awaited: true, parked: None, to_be_parked: None };
+        let pending = Pending::of(&call, asked);
+        let mut under_way = UnderWay { call: call.clone(), awaited: true, pending, parked: None, to_be_parked: None };
         let decision = match self.ruled(&call) {
             Some(verdict) => Decision::Now(verdict),
             None => match self.holding(&call) {
@@ -196,6 +218,7 @@ impl State {
     pub(super) fn park(&mut self, number: u64) {
         if let Some(under_way) = self.under_way.get_mut(&number) {
             under_way.parked = under_way.to_be_parked.take();
+            under_way.pending = None;
         }
     }
 
@@ -208,9 +231,23 @@ impl State {
         }
     }
 
-    /// The late calls that are due before a call of this name.
-    pub(super) fn take_late_before(&mut self, name: &CallName) -> Vec<Late> {
-        self.late.extract_if(.., |late| late.at.as_ref() == Some(name)).collect()
+    /// The late calls whose time has come, or that are due before a call of this name.
+    pub(super) fn take_late(&mut self, now: Timestamp, name: Option<&CallName>) -> Vec<Late> {
+        let is_due = |late: &mut Late| match &late.due {
+            Due::WhenTold => false,
+            Due::Before(before) => Some(before) == name,
+            Due::At(at) => *at <= now,
+        };
+        self.late.extract_if(.., is_due).collect()
+    }
+
+    /// What can still change something at the provider, in the order in which it was asked for.
+    pub(super) fn pending(&self) -> Vec<Pending> {
+        let late = self.late.iter().filter_map(|late| Pending::of(&late.call, &late.asked));
+        let under_way = self.under_way.values().filter_map(|call| call.pending.clone());
+        let mut pending: Vec<Pending> = late.chain(under_way).collect();
+        pending.sort_by_key(|pending| pending.call.number);
+        pending
     }
 
     // Rules
@@ -332,6 +369,24 @@ impl State {
     fn new_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
+    }
+}
+
+impl Due {
+    pub(super) fn of(until: &Until, now: Timestamp) -> Due {
+        match until {
+            Until::Told => Due::WhenTold,
+            Until::Before(name) => Due::Before(name.clone()),
+            Until::Seconds(seconds) => Due::At(now + SignedDuration::from_secs((*seconds).into())),
+        }
+    }
+}
+
+impl Pending {
+    fn of(call: &Call, asked: &Asked) -> Option<Pending> {
+        let changes = asked.service == Service::Provider && call.name.has_effect();
+        let body = || serde_json::from_slice(&asked.body).unwrap_or_default();
+        changes.then(|| Pending { call: call.clone(), path: asked.rest.clone(), body: body() })
     }
 }
 

@@ -35,9 +35,12 @@ pub enum Verdict {
     /// `condition-read-back`: the table's conditional write takes effect, and the answer says that its condition failed, as when
     /// somebody in between sent it twice.
     ConditionReadBack,
-    /// `late-lost`, `late-502`, with `@provider:GET /keys` when it is executed just before the next call of that name: the
-    /// provider's answer never comes or is an error now, and the call is executed later, by `run_late` at the latest.
-    Late { answer: LateAnswer, at: Option<CallName> },
+    /// `twice`: the provider's POST takes effect twice, as when somebody in between sent it again; the second answer comes back.
+    Twice,
+    /// `late-lost`, `late-502`: the provider's answer never comes or is an error now, and the call is executed later, by `run_late`
+    /// at the latest. With `@provider:GET /keys` that is just before the next call of that name, with `+300s` before the next call
+    /// of any name when the product's clock has gone so far.
+    Late { answer: LateAnswer, until: Until },
 }
 
 /// Whether the call took effect before its answer went wrong.
@@ -58,6 +61,14 @@ pub enum Throttle {
     Item,
 }
 
+/// When a call is executed that is late.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Until {
+    Told,
+    Before(CallName),
+    Seconds(u32),
+}
+
 /// What the function sees of a call that is executed late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LateAnswer {
@@ -76,6 +87,9 @@ impl Verdict {
             Verdict::Throttle(Throttle::Item) => table && name.operation.starts_with("Transact"),
             Verdict::Conflict => table && !shape.parts.is_empty(),
             Verdict::ConditionReadBack => table && name.has_effect() && shape.is_conditional(),
+            Verdict::Twice => {
+                name.service == Service::Provider && name.has_effect() && name.operation.starts_with("POST ")
+            }
             Verdict::Late { .. } => name.service == Service::Provider && name.has_effect(),
             _ => true,
         }
@@ -93,7 +107,7 @@ impl Verdict {
     /// Every way in which this call can go wrong, in a fixed order. None of them takes time: a delay is not among them, and who is
     /// told to come back later is told to come back at once.
     pub fn faults_of(name: &CallName, shape: &Shape) -> Vec<Verdict> {
-        const FAULTS: [&str; 21] = [
+        const FAULTS: [&str; 22] = [
             "fail-before",
             "lose-answer",
             "kill-before",
@@ -113,6 +127,7 @@ impl Verdict {
             "throttle-item",
             "conflict",
             "condition-read-back",
+            "twice",
             "late-lost",
             "late-502",
         ];
@@ -135,7 +150,7 @@ impl Verdict {
 
     /// Lost now, executed by `run_late`.
     pub fn late_lost() -> Verdict {
-        Verdict::Late { answer: LateAnswer::Lost, at: None }
+        Verdict::Late { answer: LateAnswer::Lost, until: Until::Told }
     }
 }
 
@@ -162,12 +177,17 @@ impl fmt::Display for Verdict {
             Verdict::Throttle(Throttle::Item) => write!(f, "throttle-item"),
             Verdict::Conflict => write!(f, "conflict"),
             Verdict::ConditionReadBack => write!(f, "condition-read-back"),
-            Verdict::Late { answer, at } => {
+            Verdict::Twice => write!(f, "twice"),
+            Verdict::Late { answer, until } => {
                 match answer {
                     LateAnswer::Lost => write!(f, "late-lost")?,
                     LateAnswer::Status(code) => write!(f, "late-{code}")?,
                 }
-                at.as_ref().map_or(Ok(()), |name| write!(f, "@{name}"))
+                match until {
+                    Until::Told => Ok(()),
+                    Until::Before(name) => write!(f, "@{name}"),
+                    Until::Seconds(seconds) => write!(f, "+{seconds}s"),
+                }
             }
         }
     }
@@ -198,6 +218,7 @@ impl FromStr for Verdict {
             "throttle-item" => Some(Verdict::Throttle(Throttle::Item)),
             "conflict" => Some(Verdict::Conflict),
             "condition-read-back" => Some(Verdict::ConditionReadBack),
+            "twice" => Some(Verdict::Twice),
             _ => None,
         };
         plain.or_else(|| with_parameters(text)).ok_or_else(|| format!("`{text}` is no verdict"))
@@ -206,14 +227,18 @@ impl FromStr for Verdict {
 
 fn with_parameters(text: &str) -> Option<Verdict> {
     if let Some(late) = text.strip_prefix("late-") {
-        let (answer, at) = late.split_once('@').map_or((late, None), |(answer, at)| (answer, Some(at)));
-        return Some(Verdict::Late {
-            answer: match answer {
-                "lost" => LateAnswer::Lost,
-                code => LateAnswer::Status(status(code)?),
-            },
-            at: at.map(|name| name.parse().ok()).map_or(Some(None), |at| at.map(Some))?,
-        });
+        let (answer, until) = if let Some((answer, name)) = late.split_once('@') {
+            (answer, Until::Before(name.parse().ok()?))
+        } else if let Some((answer, seconds)) = late.split_once('+') {
+            (answer, Until::Seconds(seconds.strip_suffix('s')?.parse().ok()?))
+        } else {
+            (late, Until::Told)
+        };
+        let answer = match answer {
+            "lost" => LateAnswer::Lost,
+            code => LateAnswer::Status(status(code)?),
+        };
+        return Some(Verdict::Late { answer, until });
     }
     if let Some(time) = text.strip_prefix("delay-") {
         let millis = time.strip_suffix("ms")?.parse().ok()?;
@@ -264,10 +289,23 @@ mod tests {
             "late-lost",
             "late-502",
             "late-lost@provider:GET /keys",
+            "late-502+300s",
+            "twice",
         ] {
             assert_eq!(text.parse::<Verdict>().unwrap().to_string(), text);
         }
-        for text in ["", "late-", "late-x", "late-lost@keys", "delay-5", "status-9", "html-", "Pass"] {
+        for text in [
+            "",
+            "late-",
+            "late-x",
+            "late-lost@keys",
+            "late-lost+300",
+            "late-+5s",
+            "delay-5",
+            "status-9",
+            "html-",
+            "Pass",
+        ] {
             assert!(text.parse::<Verdict>().is_err(), "{text}");
         }
     }
@@ -292,7 +330,9 @@ mod tests {
             format!("{common} throttle throttle-rate throttle-item conflict")
         );
         assert_eq!(faults("dynamodb:Query", "{}"), format!("{common} throttle throttle-rate"));
-        assert_eq!(faults("provider:POST /keys", "{}"), format!("{common} late-lost late-502"));
+        assert_eq!(faults("provider:POST /keys", "{}"), format!("{common} twice late-lost late-502"));
+        assert_eq!(faults("provider:PATCH /keys/{hash}", "{}"), format!("{common} late-lost late-502"));
+        assert_eq!(faults("provider:POST /analytics/query", "{}"), common);
         assert_eq!(faults("provider:GET /keys", ""), common);
         assert_eq!(faults("ses:SendRawEmail", ""), format!("{common} throttle-rate"));
     }

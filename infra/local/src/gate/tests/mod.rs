@@ -76,7 +76,7 @@ pub(super) async fn gate_before(origin: &str) -> Gate {
         secretsmanager: origin.to_owned(),
         provider: format!("{origin}/api/v1/"),
     };
-    Gate::open(to, Keep::All).await.unwrap()
+    Gate::open(to, Keep::All, Clock::system()).await.unwrap()
 }
 
 /// The client of Lambda functions for the stand-ins: no TLS.

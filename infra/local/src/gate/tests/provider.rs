@@ -179,6 +179,71 @@ async fn a_late_call_is_executed_when_it_is_said_or_before_the_named_call() {
 }
 
 #[tokio::test]
+async fn a_post_that_is_executed_twice_has_one_answer_the_second() {
+    let count = std::sync::atomic::AtomicU32::new(0);
+    let stub = Stub::answering(move |_| {
+        let number = count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        http::Response::builder().status(201).body(format!("key {number}")).unwrap()
+    })
+    .await;
+    let gate = gate_before(&stub.origin).await;
+    let instance = gate.instance(FunctionName::Claim);
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    gate.at("provider:*", verdict("twice"));
+    client.get(format!("{}/keys", instance.url(Service::Provider))).send().await.unwrap();
+    let posted = client.post(format!("{}/keys", instance.url(Service::Provider))).body("once").send().await.unwrap();
+    assert_eq!((posted.status().as_u16(), posted.text().await.unwrap().as_str()), (201, "key 2"));
+    assert_eq!(stub.seen(), ["GET /api/v1/keys", "POST /api/v1/keys", "POST /api/v1/keys"]);
+    assert_eq!(stub.requests()[1].1, stub.requests()[2].1);
+    assert_eq!(gate.calls().len(), 2, "it is one call");
+}
+
+#[tokio::test]
+async fn a_late_call_waits_for_the_clock_and_is_seen_while_it_is_pending() {
+    let (stub, noon) = (Stub::content().await, "2026-11-18T12:00:00Z".parse::<jiff::Timestamp>().unwrap());
+    let passed = Arc::new(std::sync::atomic::AtomicI64::new(0));
+    let told = passed.clone();
+    let clock =
+        Clock::reading(move || noon + jiff::SignedDuration::from_secs(told.load(std::sync::atomic::Ordering::SeqCst)));
+    let to = |service: &str| format!("{}/{service}", stub.origin);
+    let to = Upstreams { dynamodb: to("table"), ses: to("ses"), secretsmanager: to("secrets"), provider: to("api") };
+    let gate = Gate::open(to, Keep::All, clock).await.unwrap();
+    let instance = gate.instance(FunctionName::Claim);
+    let (way, client) = (instance.url(Service::Provider), reqwest::Client::builder().no_proxy().build().unwrap());
+    let patch = || client.patch(format!("{way}/keys/0a")).body(r#"{"limit":50}"#).send();
+    let pass = |seconds| passed.fetch_add(seconds, std::sync::atomic::Ordering::SeqCst);
+    let pending = || gate.pending().into_iter().map(|it| format!("{} {}", it.path, it.body)).collect::<Vec<_>>();
+
+    gate.at("provider:PATCH /keys/{hash}", verdict("late-lost+300s"));
+    patch().await.unwrap_err();
+    assert_eq!(pending(), [r#"/keys/0a {"limit":50}"#]);
+    pass(299);
+    client.get(format!("{way}/keys")).send().await.unwrap();
+    assert_eq!((pending().len(), gate.run_due().await), (1, Vec::new()));
+    pass(1);
+    client.get(format!("{way}/credits")).send().await.unwrap();
+    assert_eq!(stub.seen(), ["GET /api/keys", "PATCH /api/keys/0a", "GET /api/credits"]);
+    assert_eq!(pending(), [""; 0]);
+
+    gate.at("provider:PATCH /keys/{hash}", verdict("late-502+60s"));
+    assert_eq!(patch().await.unwrap().status(), 502);
+    pass(60);
+    let executed = gate.run_due().await;
+    assert_eq!(executed.iter().map(|(_, status)| *status).collect::<Vec<_>>(), [Some(200)]);
+
+    // What is held is pending too, until it has had its effect.
+    let held = gate.hold("provider:PATCH /keys/{hash}");
+    let released = async {
+        held.arrived().await;
+        let seen = pending();
+        held.release(Verdict::Pass).unwrap();
+        seen
+    };
+    let (answered, seen) = tokio::join!(patch(), released);
+    assert_eq!((answered.unwrap().status().as_u16(), seen.len(), pending().len()), (200, 1, 0));
+}
+
+#[tokio::test]
 async fn a_delay_passes_in_the_end() {
     let way = Way::new().await;
     way.gate.at("provider:POST /keys", verdict("delay-30ms"));
@@ -229,7 +294,7 @@ async fn only_so_many_calls_are_remembered_and_the_counts_go_on() {
         secretsmanager: stub.origin.clone(),
         provider: stub.origin.clone(),
     };
-    let gate = Gate::open(to, Keep::Last(2)).await.unwrap();
+    let gate = Gate::open(to, Keep::Last(2), Clock::system()).await.unwrap();
     let instance = gate.instance(FunctionName::Claim);
     for _ in 0..5 {
         reqwest::get(format!("{}/keys", instance.url(Service::Provider))).await.unwrap();
@@ -262,7 +327,7 @@ async fn a_provider_on_https_is_spoken_to_in_tls() {
         secretsmanager: stub.origin.clone(),
         provider: format!("https://{}/api/v1", listener.local_addr().unwrap()),
     };
-    let gate = Gate::open(to, Keep::All).await.unwrap();
+    let gate = Gate::open(to, Keep::All, Clock::system()).await.unwrap();
     let instance = gate.instance(FunctionName::Claim);
     let asked = tokio::spawn(reqwest::get(format!("{}/keys", instance.url(Service::Provider))));
     let (mut stream, _) = listener.accept().await.unwrap();

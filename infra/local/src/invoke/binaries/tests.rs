@@ -5,12 +5,13 @@ use std::os::unix::fs::PermissionsExt;
 use super::super::invocation::test_settings;
 use super::*;
 use crate::gate::{Keep, Matcher, Upstreams, Verdict};
+use bursar_core::clock::Clock;
 use serde_json::json;
 
 async fn nothing_behind() -> Gate {
     let nowhere = || "http://127.0.0.1:1".to_owned();
     let to = Upstreams { dynamodb: nowhere(), ses: nowhere(), secretsmanager: nowhere(), provider: nowhere() };
-    Gate::open(to, Keep::All).await.unwrap()
+    Gate::open(to, Keep::All, Clock::system()).await.unwrap()
 }
 
 /// A folder in which each function is this script.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::invocation::test_settings;
+use bursar_core::clock::Clock;
 use bursar_core::deadline::Deadline;
 use serde_json::json;
 
@@ -62,7 +63,7 @@ async fn pool() -> InProcess {
 async fn nothing_behind() -> (Gate, Settings) {
     let nowhere = || "http://127.0.0.1:1".to_owned();
     let to = Upstreams { dynamodb: nowhere(), ses: nowhere(), secretsmanager: nowhere(), provider: nowhere() };
-    (Gate::open(to, Keep::All).await.unwrap(), test_settings())
+    (Gate::open(to, Keep::All, Clock::system()).await.unwrap(), test_settings())
 }
 
 async fn tell(pool: &InProcess) -> Value {
