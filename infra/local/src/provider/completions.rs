@@ -57,7 +57,7 @@ async fn complete(State(provider): State<Provider>, headers: HeaderMap, body: By
     if memory.quirks.hold_settlement {
         memory.held.push(charge);
     } else {
-        memory.settle(&charge, now)?;
+        memory.settle(&charge, now, now)?;
     }
     Ok(if stream { streamed(completion) } else { Json(completion).into_response() })
 }

@@ -36,10 +36,10 @@ async fn credits(State(provider): State<Provider>, headers: HeaderMap) -> Result
 
 impl Memory {
     /// A charge reaches its key, even one that was disabled or deleted meanwhile.
-    pub(super) fn settle(&mut self, charge: &Charge, at: Timestamp) -> anyhow::Result<()> {
+    pub(super) fn settle(&mut self, charge: &Charge, at: Timestamp, now: Timestamp) -> anyhow::Result<()> {
         self.note_use(charge.place, at);
         self.change_key(charge.place, |key| {
-            key.used(charge.credit, charge.byok, at, &charge.model);
+            key.charged(charge.credit, charge.byok, at, &charge.model, now);
         })?;
         let used = DayUse {
             prompt_tokens: charge.prompt_tokens,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -34,6 +34,15 @@ pub(super) struct Key {
     pub(super) credit: Usage,
     pub(super) byok: Usage,
     pub(super) models: BTreeMap<String, ModelUse>,
+    /// The limit and the switch as they were last asked for over HTTP, whatever was done by hand since.
+    pub(super) asked_limit: Option<Nano>,
+    pub(super) asked_disabled: bool,
+    /// Since when it is disabled or deleted.
+    pub(super) ended_at: Option<Timestamp>,
+    /// What it used beyond the limit that was asked for by then.
+    pub(super) overshot: Nano,
+    /// What it used within that limit and was charged for later than use settles after its end.
+    pub(super) settled_late: Nano,
     pub(super) assignment: Option<Assignment>,
 }
 
@@ -52,7 +61,16 @@ pub(super) struct Assignment {
     pub(super) at: Timestamp,
 }
 
+/// How long it may take until use is charged.
+pub const SETTLES_WITHIN: SignedDuration = SignedDuration::from_mins(15);
+
 impl Key {
+    /// Disables or deletes it, as `edit` says.
+    pub(super) fn end(&mut self, now: Timestamp, edit: impl FnOnce(&mut Key)) {
+        edit(self);
+        self.ended_at = self.ended_at.or(Some(now));
+    }
+
     pub(super) fn expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|end| end <= now)
     }
@@ -70,6 +88,19 @@ impl Key {
     pub(super) fn spent(&self, interval: Option<Interval>, with_byok: bool, now: Timestamp) -> Nano {
         let byok = if with_byok { self.byok.within(interval, now) } else { Nano::ZERO };
         self.credit.within(interval, now) + byok
+    }
+
+    /// Use of an instant that is charged now.
+    pub(super) fn charged(&mut self, credit: Nano, byok: Nano, at: Timestamp, model: &str, now: Timestamp) {
+        let counted = credit + if self.byok_in_limit { byok } else { Nano::ZERO };
+        let left = self.asked_limit.map(|limit| (limit - self.spent_in_window(now)).max(Nano::ZERO));
+        let within = left.map_or(counted, |left| left.min(counted));
+        self.overshot += counted - within;
+        let end = self.ended_at.into_iter().chain(self.expires_at.filter(|end| *end <= now)).min();
+        if end.is_some_and(|end| now.duration_since(end.min(at)) > SETTLES_WITHIN) {
+            self.settled_late += within;
+        }
+        self.used(credit, byok, at, model);
     }
 
     pub(super) fn used(&mut self, credit: Nano, byok: Nano, at: Timestamp, model: &str) {

@@ -69,8 +69,9 @@ async fn read(
     State(provider): State<Provider>,
     Path(hash): Path<String>,
 ) -> Result<Json<Value>, Refusal> {
-    let (now, memory) = (provider.now(), provider.memory());
-    Ok(Json(json!({ "data": memory.object(memory.find_by_now(&hash, now)?, now) })))
+    let (now, mut memory) = (provider.now(), provider.memory());
+    let place = memory.find_by_now(&hash, now)?;
+    Ok(Json(json!({ "data": memory.object(place, now) })))
 }
 
 /// What is not accepted is ignored without a word, `expires_at` too.
@@ -83,36 +84,52 @@ async fn update(
     let fields = Fields::parse(&body)?;
     let (now, mut memory) = (provider.now(), provider.memory());
     let place = memory.find_by_now(&hash, now)?;
-    if !fields.has_any(&ACCEPTED) {
-        return Err(Refusal::bad_request("No update fields provided"));
-    }
-    let name = not_null("name", fields.text("name", 0..=usize::MAX)?)?;
-    let disabled = not_null("disabled", fields.flag("disabled")?)?;
-    let byok = not_null("include_byok_in_limit", fields.flag("include_byok_in_limit")?)?;
-    let (limit, reset) = (fields.money("limit")?, fields.interval("limit_reset")?);
-    let limit = limit.map(|limit| memory.quirks.kept_limit(limit));
-    let workspace = match not_null("workspace_id", fields.text("workspace_id", 1..=100)?)? {
-        Some(id) => Some(memory.workspace_asked(Some(&id))?.id.clone()),
-        None => None,
-    };
-    let homeless = !memory.workspaces().iter().any(|workspace| workspace.id == memory.key(place).workspace);
-    if homeless && disabled == Some(false) {
-        return Err(Refusal::forbidden("The workspace of this key was deleted"));
-    }
-    if disabled == Some(true) && !memory.key(place).disabled {
-        let latency = memory.quirks.disable_latency;
-        memory.reprieves.insert(place, latency);
-    }
+    memory.update_key(place, &fields, now)?;
+    let (asked_limit, asked_disabled) = (fields.has_any(&["limit"]), fields.has_any(&["disabled"]));
     memory.change_key(place, |key| {
-        key.name = name.unwrap_or_else(|| key.name.clone());
-        key.disabled = disabled.unwrap_or(key.disabled);
-        key.byok_in_limit = byok.unwrap_or(key.byok_in_limit);
-        key.limit = limit.unwrap_or(key.limit);
-        key.reset = reset.unwrap_or(key.reset);
-        key.workspace = workspace.unwrap_or_else(|| key.workspace.clone());
-        key.updated_at = Some(now);
+        key.asked_limit = if asked_limit { key.limit } else { key.asked_limit };
+        key.asked_disabled = if asked_disabled { key.disabled } else { key.asked_disabled };
     })?;
     Ok(Json(json!({ "data": memory.object(place, now) })))
+}
+
+impl Memory {
+    pub(super) fn update_key(&mut self, place: usize, fields: &Fields, now: Timestamp) -> Result<(), Refusal> {
+        if !fields.has_any(&ACCEPTED) {
+            return Err(Refusal::bad_request("No update fields provided"));
+        }
+        let name = not_null("name", fields.text("name", 0..=usize::MAX)?)?;
+        let disabled = not_null("disabled", fields.flag("disabled")?)?;
+        let byok = not_null("include_byok_in_limit", fields.flag("include_byok_in_limit")?)?;
+        let (limit, reset) = (fields.money("limit")?, fields.interval("limit_reset")?);
+        let limit = limit.map(|limit| self.quirks.kept_limit(limit));
+        let workspace = match not_null("workspace_id", fields.text("workspace_id", 1..=100)?)? {
+            Some(id) => Some(self.workspace_asked(Some(&id))?.id.clone()),
+            None => None,
+        };
+        let homeless = !self.workspaces().iter().any(|workspace| workspace.id == self.key(place).workspace);
+        if homeless && disabled == Some(false) {
+            return Err(Refusal::forbidden("The workspace of this key was deleted"));
+        }
+        if disabled == Some(true) && !self.key(place).disabled {
+            let latency = self.quirks.disable_latency;
+            self.reprieves.insert(place, latency);
+        }
+        self.change_key(place, |key| {
+            key.name = name.unwrap_or_else(|| key.name.clone());
+            match disabled {
+                Some(true) => key.end(now, |key| key.disabled = true),
+                Some(false) => (key.disabled, key.ended_at) = (false, None),
+                None => {}
+            }
+            key.byok_in_limit = byok.unwrap_or(key.byok_in_limit);
+            key.limit = limit.unwrap_or(key.limit);
+            key.reset = reset.unwrap_or(key.reset);
+            key.workspace = workspace.unwrap_or_else(|| key.workspace.clone());
+            key.updated_at = Some(now);
+        })?;
+        Ok(())
+    }
 }
 
 async fn delete(
@@ -122,7 +139,7 @@ async fn delete(
 ) -> Result<Json<Value>, Refusal> {
     let (now, mut memory) = (provider.now(), provider.memory());
     let place = memory.find_by_now(&hash, now)?;
-    memory.change_key(place, |key| key.deleted = true)?;
+    memory.change_key(place, |key| key.end(now, |key| key.deleted = true))?;
     Ok(Json(json!({ "deleted": true })))
 }
 
@@ -210,6 +227,11 @@ impl Key {
             credit: Default::default(),
             byok: Default::default(),
             models: Default::default(),
+            asked_limit: None,
+            asked_disabled: false,
+            ended_at: None,
+            overshot: super::Nano::ZERO,
+            settled_late: super::Nano::ZERO,
             assignment: None,
         }
     }

@@ -19,6 +19,8 @@ const REMEMBERED: SignedDuration = SignedDuration::from_hours(1);
 #[derive(Default)]
 pub(super) struct Past {
     keys: HashMap<usize, Replaced<Counters>>,
+    /// What answers by hash said, of each key each time that it was more.
+    told: HashMap<usize, Vec<(Timestamp, Nano)>>,
     account: Replaced<Nano>,
 }
 
@@ -48,9 +50,19 @@ impl Memory {
     }
 
     /// The object of a key, as `GET` by its hash, `POST` and `PATCH` answer it.
-    pub(super) fn object(&self, place: usize, now: Timestamp) -> Value {
+    pub(super) fn object(&mut self, place: usize, now: Timestamp) -> Value {
         let lag = self.quirks.lag.key;
-        self.key_before(place, now, lag).object(now - lag, &self.quirks)
+        let key = self.key_before(place, now, lag);
+        let (object, used) = (key.object(now - lag, &self.quirks), key.spent(None, key.byok_in_limit, now));
+        let told = self.past.told.entry(place).or_default();
+        if told.last().is_none_or(|(_, before)| *before < used) {
+            told.push((now, used));
+        }
+        object
+    }
+
+    pub(super) fn told(&self, place: usize) -> &[(Timestamp, Nano)] {
+        self.past.told.get(&place).map_or(&[], Vec::as_slice)
     }
 
     /// The object of a key in a listing.

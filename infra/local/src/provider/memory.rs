@@ -155,6 +155,7 @@ impl Memory {
 
     pub(super) fn add_key(&mut self, mut key: Key) -> Result<usize> {
         key.place = self.keys.len();
+        key.asked_limit = key.limit;
         self.kept.put(KEYS, &key.hash, &key)?;
         self.index(&key);
         self.by_hash.insert(key.hash.clone(), key.place);

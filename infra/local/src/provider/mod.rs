@@ -37,15 +37,17 @@ use anyhow::{Context, Result};
 use axum::{Router, middleware};
 use bursar_core::clock::Clock;
 use jiff::Timestamp;
+use serde_json::Value;
 
 pub use self::ids::sha256 as hash_of;
-pub use self::key::ModelUse;
+pub use self::key::{ModelUse, SETTLES_WITHIN};
 pub use self::money::Nano;
 pub use self::named_quirks::{NamedQuirk, NamedQuirks};
 pub use self::quirks::{Cents, Differ, Lag, ModelNames, Quirks, Times};
 pub use self::rate::Rate;
 pub use self::windows::Interval;
 
+use self::asked::Fields;
 use self::days::DayUse;
 use self::errors::Refusal;
 use self::key::Key;
@@ -91,6 +93,13 @@ pub struct KeySnapshot {
     pub usage_monthly: Nano,
     pub byok_usage: Nano,
     pub models: Vec<(String, ModelUse)>,
+    /// The limit and the switch as they were last asked for over HTTP, whatever was done by hand since.
+    pub asked_limit: Option<Nano>,
+    pub asked_disabled: bool,
+    /// What it used beyond the limit that was asked for by then.
+    pub overshot: Nano,
+    /// What else it used and was charged for after its end, later than use settles.
+    pub settled_late: Nano,
     pub created_at: Timestamp,
     pub expires_at: Option<Timestamp>,
     pub last_used_at: Option<Timestamp>,
@@ -134,6 +143,12 @@ impl Provider {
     pub fn keys(&self) -> Vec<KeySnapshot> {
         let (now, memory) = (self.now(), self.memory());
         memory.keys().iter().map(|key| snapshot(key, now)).collect()
+    }
+
+    /// What answers by its hash said that a key had used, ever, of what its limit counts: each time that they said more.
+    pub fn told(&self, hash: &str) -> Vec<(Timestamp, Nano)> {
+        let memory = self.memory();
+        memory.find(hash).map(|place| memory.told(place).to_vec()).unwrap_or_default()
     }
 
     /// A key that somebody made by hand in the default workspace, at any time.
@@ -204,16 +219,25 @@ impl Provider {
 
     /// Deletes a key as somebody would by hand.
     pub fn delete(&self, hash: &str) -> Result<()> {
-        let mut memory = self.memory();
+        let (now, mut memory) = (self.now(), self.memory());
         let place = memory.find(hash).map_err(|_| unknown(hash))?;
-        memory.change_key(place, |key| key.deleted = true)
+        memory.change_key(place, |key| key.end(now, |key| key.deleted = true))
     }
 
     /// Disables a key as somebody would by hand.
     pub fn disable(&self, hash: &str) -> Result<()> {
-        let mut memory = self.memory();
+        let (now, mut memory) = (self.now(), self.memory());
         let place = memory.find(hash).map_err(|_| unknown(hash))?;
-        memory.change_key(place, |key| key.disabled = true)
+        memory.change_key(place, |key| key.end(now, |key| key.disabled = true))
+    }
+
+    /// Changes a key as somebody does by hand: with the body of a PATCH, and without being taken for what was asked for over HTTP.
+    pub fn change_by_hand(&self, hash: &str, change: &Value) -> Result<()> {
+        let (now, mut memory) = (self.now(), self.memory());
+        let place = memory.find(hash).map_err(|_| unknown(hash))?;
+        let fields = Fields::parse(change.to_string().as_bytes());
+        let changed = fields.and_then(|fields| memory.update_key(place, &fields, now));
+        changed.map_err(|refused| anyhow::anyhow!("the simulated provider refuses {change}: {refused:?}"))
     }
 
     /// All credits the account ever bought.
@@ -250,16 +274,16 @@ impl Provider {
         let (now, mut memory) = (self.now(), self.memory());
         let held = std::mem::take(&mut memory.held);
         for charge in &held {
-            memory.settle(charge, now)?;
+            memory.settle(charge, now, now)?;
         }
         Ok(held.len())
     }
 
     fn charge(&self, hash: &str, credit: Nano, byok: Nano, when: Timestamp, model: &str) -> Result<()> {
-        let mut memory = self.memory();
+        let (now, mut memory) = (self.now(), self.memory());
         let place = memory.find(hash).map_err(|_| unknown(hash))?;
         let model = model.to_owned();
-        memory.settle(&Charge { place, credit, byok, model, prompt_tokens: 0, completion_tokens: 0 }, when)
+        memory.settle(&Charge { place, credit, byok, model, prompt_tokens: 0, completion_tokens: 0 }, when, now)
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -294,6 +318,10 @@ fn snapshot(key: &Key, now: Timestamp) -> KeySnapshot {
         usage_monthly: key.credit.within(Some(Interval::Monthly), now),
         byok_usage: key.byok.total(),
         models: key.models.iter().map(|(model, used)| (model.clone(), used.clone())).collect(),
+        asked_limit: key.asked_limit,
+        asked_disabled: key.asked_disabled,
+        overshot: key.overshot,
+        settled_late: key.settled_late,
         created_at: key.created_at,
         expires_at: key.expires_at,
         last_used_at: key.last_used_at,

@@ -81,7 +81,7 @@ impl Nano {
         self.to_string().parse().unwrap_or_default()
     }
 
-    pub(super) fn times(self, count: u64) -> Nano {
+    pub fn times(self, count: u64) -> Nano {
         Nano(self.0.saturating_mul(i64::try_from(count).unwrap_or(i64::MAX)))
     }
 

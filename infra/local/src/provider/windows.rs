@@ -40,7 +40,7 @@ impl Interval {
     }
 
     /// The instant at which the window that holds `at` is over.
-    pub(super) fn end(self, at: Timestamp) -> Timestamp {
+    pub fn end(self, at: Timestamp) -> Timestamp {
         let length = match self {
             Interval::Daily => 1.day(),
             Interval::Weekly => 1.week(),

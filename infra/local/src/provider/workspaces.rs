@@ -112,7 +112,7 @@ async fn delete(
         }
         // The trap: every key that lies in it is out of use for good.
         for place in places {
-            memory.change_key(place, |key| key.disabled = true)?;
+            memory.change_key(place, |key| key.end(now, |key| key.disabled = true))?;
         }
     } else if places.iter().any(active) {
         return Err(Refusal::bad_request("Workspaces with active API keys cannot be deleted; remove the keys first"));

@@ -208,6 +208,48 @@ async fn a_correction_makes_every_counter_smaller_and_none_less_than_nothing() {
     assert_eq!(report["data"]["data"][0]["byok_usage"], 2);
 }
 
+#[tokio::test]
+async fn what_was_used_beyond_a_limit_or_charged_too_late_is_known_and_so_is_what_answers_said() {
+    let simulator = Simulator::start().await;
+    let key = simulator.key(json!({ "name": "n", "limit": 10 })).await;
+    let of = |simulator: &Simulator| simulator.provider.keys().remove(0);
+    simulator.spend(&key, "9");
+    // The limit goes below what was used, and only what is used from then on is beyond it.
+    let path = format!("/keys/{}", key.hash);
+    assert_eq!(simulator.patch(&path, json!({ "limit": 5 })).await.0, 200);
+    assert_eq!(of(&simulator).overshot, Nano::ZERO);
+    simulator.spend(&key, "1");
+    assert_eq!((of(&simulator).overshot, of(&simulator).settled_late), (Nano::usd(1), Nano::ZERO));
+
+    // What somebody does by hand was not asked for.
+    simulator.provider.change_by_hand(&key.hash, &json!({ "limit": 500 })).unwrap();
+    simulator.spend(&key, "2");
+    assert_eq!((of(&simulator).limit, of(&simulator).asked_limit), (Some(Nano::usd(500)), Some(Nano::usd(5))));
+    assert_eq!(of(&simulator).overshot, Nano::usd(3));
+    assert_eq!(simulator.patch(&path, json!({ "limit": 20, "disabled": true })).await.0, 200);
+    simulator.provider.change_by_hand(&key.hash, &json!({ "disabled": false })).unwrap();
+    assert_eq!((of(&simulator).disabled, of(&simulator).asked_disabled), (false, true));
+    assert_eq!(of(&simulator).asked_limit, Some(Nano::usd(20)));
+    assert!(simulator.provider.change_by_hand(&key.hash, &json!({ "limit": -1 })).is_err());
+
+    // Use settles for a quarter of an hour; what comes later is late, also if it is booked as of then.
+    simulator.patch(&path, json!({ "disabled": true })).await;
+    simulator.pass(900);
+    simulator.spend(&key, "1");
+    assert_eq!(of(&simulator).settled_late, Nano::ZERO);
+    simulator.pass(1);
+    simulator.spend(&key, "2");
+    simulator.provider.spend(&key.hash, Nano::usd(1), simulator.provider.now() - 2.hours(), MODEL).unwrap();
+    assert_eq!((of(&simulator).overshot, of(&simulator).settled_late), (Nano::usd(3), Nano::usd(3)));
+
+    simulator.provider.set_quirks(|quirks| quirks.lag.key = SignedDuration::from_secs(60));
+    simulator.spend(&key, "1");
+    simulator.read(&key).await;
+    let told = simulator.provider.told(&key.hash);
+    assert_eq!(told.last().unwrap().1, Nano::usd(12), "a minute ago nothing of the last five was used");
+    assert!(told.is_sorted(), "{told:?}");
+}
+
 #[test]
 fn quirks_are_drawn_by_name_and_read_back_from_what_was_printed() {
     let drawn: Vec<NamedQuirks> = (0..200).map(|seed| NamedQuirks::draw(&mut Dice::new(seed))).collect();
