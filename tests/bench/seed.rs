@@ -70,7 +70,7 @@ fn one(
     let made_at = now - (24 * (DAYS + 1)).hours() + i64::try_from(number)?.milliseconds();
     let name = KeyName { deployment, programme: programme.clone(), grant: id.clone(), epoch, nonce: nonce.clone() };
     let made = provider.add_foreign_key(&name.to_string(), Some(Nano::usd(CAP.into())), made_at)?;
-    provider.count_limit(&made.hash, None, true)?;
+    provider.count_limit(&made.hash, None, true, None)?;
     let used_at = now - 24.hours();
     provider.spend(&made.hash, Nano::micros(DAYS * ON_A_DAY), used_at, "a/model")?;
 

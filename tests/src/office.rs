@@ -67,12 +67,17 @@ impl Office<'_> {
             epoch: begun.epoch,
             nonce: begun.nonce.clone(),
         };
-        let Settings { reset, byok, .. } = self.table.programme(&self.programme).await.unwrap().unwrap().settings;
+        let settings = self.table.programme(&self.programme).await.unwrap().unwrap().settings;
+        let expires_at = format!("{:.0}", settings.keys_expire_at());
+        let Settings { reset, byok, .. } = settings;
         let reset = (reset != Reset::None).then(|| json!(reset));
         let request = reqwest::Client::new()
             .post(format!("{}/keys", self.stack.ready.provider))
             .bearer_auth(aws::management_key(&self.stack.ready).await)
-            .json(&json!({"name": name.to_string(), "limit": 20, "limit_reset": reset, "include_byok_in_limit": byok == Byok::Inside}));
+            .json(&json!({
+                "name": name.to_string(), "limit": 20, "limit_reset": reset, "expires_at": expires_at,
+                "include_byok_in_limit": byok == Byok::Inside,
+            }));
         let made: Value = request.send().await.unwrap().json().await.unwrap();
         let hash = made["data"]["hash"].as_str().unwrap().to_owned();
         let minted = Minted { key: hash.parse().unwrap(), limit: Usd::from_dollars(20) };

@@ -37,7 +37,7 @@ pub fn watch(stack: &Stack) -> Watch {
         .with_stream(stack.engine.clone())
         .with_logs(move || logs.all().into_iter().map(|line| line.text).collect());
     match &stack.provider {
-        Some(provider) => watch.with_provider(provider.clone()),
+        Some(provider) => watch.with_provider(provider.clone()).with_gate(stack.gate.clone()),
         None => watch,
     }
 }

@@ -54,6 +54,7 @@ impl Scene<'_> {
         let (answers, logs) = (Answers::default(), stack.logs.clone());
         let watch = Watch::over(RawTable::at(&stack.ready.dynamodb, &stack.ready.table), stack.clock.as_clock())
             .with_provider(stack.provider.clone().unwrap())
+            .with_gate(stack.gate.clone())
             .with_mails(stack.ses.clone())
             .with_answers(answers.clone())
             .with_logs(move || logs.all().into_iter().map(|line| line.text).collect());

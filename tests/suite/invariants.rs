@@ -9,6 +9,7 @@ mod money;
 mod secrets;
 mod table;
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bursar_core::clock::Clock;
@@ -17,14 +18,16 @@ use bursar_core::domain::id::{Epoch, KeyName};
 use bursar_core::store::items::{Meta, Stored};
 use bursar_core::store::keys::Key;
 use bursar_local::engine::{Engine, Place};
+use bursar_local::gate::{Gate, Instance, Keep, Service, Upstreams, Verdict};
+use bursar_local::invoke::FunctionName;
 use bursar_local::kept::Kept;
-use bursar_local::provider::{MadeKey, Provider};
+use bursar_local::provider::{MadeKey, Nano, Provider};
 use bursar_local::serve::serve;
 use bursar_local::ses::Ses;
 use bursar_local::template::Template;
 use bursar_tests::invariants::{Answers, RawTable, Snapshot, Watch};
 use data_encoding::BASE64;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use crate::acts::settings::{Setting, ada};
@@ -38,8 +41,13 @@ struct Scene {
     answers: Answers,
     logs: Arc<Mutex<Vec<String>>>,
     mail_origin: String,
+    /// When it was looked at first.
     now: Timestamp,
+    passed: Arc<AtomicI64>,
     watch: Watch,
+    gate: Gate,
+    /// Whoever tells the provider something.
+    console: Instance,
     _engine: Engine,
 }
 
@@ -55,24 +63,37 @@ impl Scene {
         for item in world.items() {
             table.put(item).await.unwrap();
         }
-        let (born, clock) = (now, Clock::reading(move || now));
+        let (born, passed) = (now, Arc::new(AtomicI64::new(0)));
+        let told = passed.clone();
+        let clock = Clock::reading(move || now + SignedDuration::from_secs(told.load(Ordering::SeqCst)));
         table.keep(&Meta { deployment: DEPLOYMENT.parse().unwrap(), table: "bursar".to_owned(), born }).await.unwrap();
 
         let (answers, logs) = (Answers::default(), Arc::<Mutex<Vec<String>>>::default());
-        let provider = Provider::new(Kept::in_memory().unwrap(), clock.clone(), "sk-or-v1-management").unwrap();
+        let provider = Provider::new(Kept::in_memory().unwrap(), clock.clone(), MANAGEMENT).unwrap();
         let ses = Ses::new(Kept::in_memory().unwrap(), clock.clone()).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mail_origin = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(serve(listener, ses.router(), std::future::pending()));
+        let gate = gate_before(&provider, clock.clone()).await;
         let lines = logs.clone();
         let mut watch = Watch::over(table.clone(), clock)
             .with_provider(provider.clone())
+            .with_gate(gate.clone())
             .with_mails(ses)
             .with_stream(engine.clone())
             .with_answers(answers.clone())
             .with_logs(move || lines.lock().unwrap().clone());
         watch.check().await;
-        Scene { table, provider, answers, logs, mail_origin, now, watch, _engine: engine }
+        let console = gate.instance(FunctionName::Console);
+        Scene { table, provider, answers, logs, mail_origin, now, passed, watch, gate, console, _engine: engine }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.now + SignedDuration::from_secs(self.passed.load(Ordering::SeqCst))
+    }
+
+    fn pass(&self, time: SignedDuration) {
+        self.passed.fetch_add(time.as_secs(), Ordering::SeqCst);
     }
 
     fn seen(&self) -> &Snapshot {
@@ -117,7 +138,7 @@ impl Scene {
             epoch: attempt.epoch,
             nonce: attempt.nonce.clone(),
         };
-        self.provider.add_foreign_key(&name.to_string(), None, self.now).unwrap()
+        self.provider.add_foreign_key(&name.to_string(), Some(Nano::usd(20)), self.now()).unwrap()
     }
 
     /// The same, recorded by the attempt, and by the grant if it is live with it.
@@ -135,6 +156,14 @@ impl Scene {
         })
         .await;
         made
+    }
+
+    /// Tells the provider something of a key as the product does, and this becomes of the call.
+    async fn patch(&self, key: &MadeKey, verdict: &str, body: serde_json::Value) {
+        self.gate.at("provider:PATCH /keys/{hash}", verdict.parse::<Verdict>().unwrap());
+        let url = format!("{}/keys/{}", self.console.url(Service::Provider), key.hash);
+        // No answer is one of the things that may come.
+        reqwest::Client::new().patch(url).bearer_auth(MANAGEMENT).json(&body).send().await.ok();
     }
 
     fn answer(&self, body: &str) {
@@ -190,6 +219,16 @@ impl Scene {
     }
 }
 
+async fn gate_before(provider: &Provider, clock: Clock) -> Gate {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(serve(listener, provider.router(), std::future::pending()));
+    let (dynamodb, ses, secretsmanager) = (origin.clone(), origin.clone(), origin.clone());
+    let to = Upstreams { dynamodb, ses, secretsmanager, provider: format!("{origin}/api/v1") };
+    Gate::open(to, Keep::All, clock).await.unwrap()
+}
+
+const MANAGEMENT: &str = "sk-or-v1-management";
 const DEPLOYMENT: &str = "de00000000";
 
 fn is_told(told: &[String], invariant: &str, words: &str) -> bool {

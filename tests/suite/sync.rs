@@ -76,7 +76,8 @@ fn minutes(count: i64) -> SignedDuration {
 }
 
 pub(crate) fn watch(stack: &Stack) -> Watch {
-    Watch::over(raw(stack), stack.clock.as_clock()).with_provider(stack.provider.clone().unwrap())
+    let watch = Watch::over(raw(stack), stack.clock.as_clock());
+    watch.with_provider(stack.provider.clone().unwrap()).with_gate(stack.gate.clone())
 }
 
 fn raw(stack: &Stack) -> RawTable {
@@ -195,14 +196,15 @@ async fn make(stack: &Stack, office: &Office<'_>, of: &GrantId, begun: &Begun) -
         nonce: begun.nonce.clone(),
     };
     let made = provider(stack).add_foreign_key(&name.to_string(), Some(Nano::usd(20)), stack.clock.now()).unwrap().hash;
-    let Settings { reset, byok, .. } = office.table.programme(&office.programme).await.unwrap().unwrap().settings;
-    let window = match reset {
+    let settings = office.table.programme(&office.programme).await.unwrap().unwrap().settings;
+    let window = match settings.reset {
         Reset::None => None,
         Reset::Daily => Some(Interval::Daily),
         Reset::Weekly => Some(Interval::Weekly),
         Reset::Monthly => Some(Interval::Monthly),
     };
-    provider(stack).count_limit(&made, window, byok == Byok::Inside).unwrap();
+    let (byok, expires_at) = (settings.byok == Byok::Inside, settings.keys_expire_at());
+    provider(stack).count_limit(&made, window, byok, Some(expires_at)).unwrap();
     made
 }
 

@@ -15,28 +15,15 @@ use super::{Snapshot, Step};
 /// so, and every key that an answer really held. The provider's word counts at once, which is more than assumption A1 asks.
 pub(super) fn one_shown_key_is_enabled(step: &Step<'_>) -> Vec<String> {
     let now = step.now;
-    let mut shown: BTreeMap<(ProgrammeId, GrantId), BTreeSet<&str>> = BTreeMap::new();
-    for (id, grant) in &now.grants {
-        let attempts = grant.attempts.iter().filter(|attempt| attempt.state == AttemptState::Shown);
-        let keys = attempts.filter_map(|attempt| now.key(attempt.key.as_ref()?));
-        shown
-            .entry(id.clone())
-            .or_default()
-            .extend(keys.filter(|key| now.is_enabled(key)).map(|key| key.hash.as_str()));
-    }
-    for ProviderKey { key, name } in &now.keys {
-        if let Some(name) = name
-            && now.revealed.contains_key(&key.hash)
-            && now.is_enabled(key)
-        {
-            let id = (name.programme.clone(), name.grant.clone());
-            shown.entry(id).or_default().insert(&key.hash);
+    let mut enabled: BTreeMap<&(ProgrammeId, GrantId), Vec<&str>> = BTreeMap::new();
+    for ProviderKey { key, .. } in now.keys.iter().filter(|known| now.is_enabled(&known.key)) {
+        if let Some(grant) = step.shown.get(&key.hash) {
+            enabled.entry(grant).or_default().push(&key.hash);
         }
     }
-    let too_many = shown.into_iter().filter(|(_, keys)| keys.len() > 1);
+    let too_many = enabled.into_iter().filter(|(_, keys)| keys.len() > 1);
     too_many
         .map(|((programme, grant), keys)| {
-            let keys: Vec<&str> = keys.into_iter().collect();
             format!("of grant {programme}/{grant} {} shown keys are enabled: {}", keys.len(), keys.join(", "))
         })
         .collect()
@@ -50,7 +37,7 @@ pub(super) fn every_enabled_key_is_accounted_for(step: &Step<'_>) -> Vec<String>
     let now = step.now;
     let Some(meta) = &now.meta else { return Vec::new() };
     let mut wrong = Vec::new();
-    for ProviderKey { key, name } in &now.keys {
+    for ProviderKey { key, name, .. } in &now.keys {
         let Some(name) = name.as_ref().filter(|name| name.deployment == meta.deployment && now.is_enabled(key)) else {
             continue;
         };

@@ -11,7 +11,7 @@
 //! - A key that nobody was shown may be enabled until a complete sync has seen its attempt older than the grace.
 //! - A key that was disabled may be enabled again by a late call, until the next complete sync.
 //! - What is reserved may be more than the sum over the grants: windows pass, and only the sync counts anew.
-//! - What was spent may exceed what was reserved: caps are overshot, and usage settles after a key was retired.
+//! - What was spent may exceed the pot: caps are overshot, and usage settles late after a key was retired. How much the simulator knows.
 //! - The numbers of attempts may have gaps: one that made nothing is forgotten when the next begins.
 //! - A lease's fence may grow by more than one: the answer that gave it was lost.
 //!
@@ -25,20 +25,19 @@ mod keys;
 mod mails;
 mod marks;
 mod money;
+mod outside;
 mod secrets;
 mod snapshot;
 mod sums;
 mod table;
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use anyhow::Result;
 use bursar_core::clock::Clock;
-use bursar_core::domain::id::ProgrammeId;
-use bursar_core::domain::money::Usd;
 use bursar_core::store::items::Item;
 use bursar_local::engine::Engine;
+use bursar_local::gate::Gate;
 use bursar_local::provider::Provider;
 use bursar_local::ses::Ses;
 
@@ -46,6 +45,8 @@ pub use self::answers::Answers;
 pub use self::secrets::Secret;
 pub use self::snapshot::{RawTable, Snapshot};
 
+use self::money::Most;
+use self::outside::Shown;
 use self::snapshot::Sources;
 
 /// Something that must not be, and where it is.
@@ -63,8 +64,9 @@ struct Step<'a> {
     /// Whether a complete sync has just run.
     synced: bool,
     guarded: &'a [Secret],
-    /// By how much the pots' counters may lag behind, see `money`.
-    lag: &'a BTreeMap<ProgrammeId, Usd>,
+    /// The keys that anyone was shown so far.
+    shown: &'a Shown,
+    most: &'a Most,
     /// How often an answer of the mail server, or our record of it, was lost.
     lost_mails: usize,
 }
@@ -77,7 +79,7 @@ const CHECKS: [(&str, Check); 21] = [
     ("table", table::items_refer_to_items),
     ("people", table::addresses_are_where_they_may_be),
     ("I1", keys::one_shown_key_is_enabled),
-    ("I2", money::reserved_is_enough_and_within_the_pot),
+    ("I2", money::pots_cover_what_keys_cost),
     ("I3", keys::every_enabled_key_is_accounted_for),
     ("I4", secrets::secrets_are_nowhere),
     ("I4", mails::links_are_in_link_mails_and_known_by_their_hash),
@@ -102,7 +104,8 @@ pub struct Watch {
     guarded: Vec<Secret>,
     sees_through_encodings: bool,
     before: Option<Snapshot>,
-    lag: BTreeMap<ProgrammeId, Usd>,
+    shown: Shown,
+    most: Most,
     lost_mails: usize,
 }
 
@@ -115,7 +118,8 @@ impl Watch {
             guarded: Vec::new(),
             sees_through_encodings: false,
             before: None,
-            lag: BTreeMap::new(),
+            shown: Shown::new(),
+            most: Most::new(),
             lost_mails: 0,
         }
     }
@@ -124,6 +128,13 @@ impl Watch {
     #[must_use]
     pub fn with_provider(mut self, provider: Provider) -> Watch {
         self.sources.provider = Some(provider);
+        self
+    }
+
+    /// Looks at the calls too that may still change something at the provider.
+    #[must_use]
+    pub fn with_gate(mut self, gate: Gate) -> Watch {
+        self.sources.gate = Some(gate);
         self
     }
 
@@ -199,15 +210,14 @@ impl Watch {
         if self.sees_through_encodings {
             guarded = guarded.into_iter().map(Secret::seen_through_encodings).collect();
         }
-        if let Some(before) = &self.before {
-            money::note_lag(&mut self.lag, before, &now);
-        }
+        outside::note_shown(&mut self.shown, &now);
         let step = Step {
             before: self.before.as_ref(),
             now: &now,
             synced,
             guarded: &guarded,
-            lag: &self.lag,
+            shown: &self.shown,
+            most: &self.most,
             lost_mails: self.lost_mails,
         };
         let violations = CHECKS.iter().flat_map(|(invariant, check)| {
@@ -215,7 +225,7 @@ impl Watch {
             found.map(|what| Violation { invariant, what })
         });
         let violations = violations.collect();
-        money::forget_lag(&mut self.lag, &now);
+        money::note_most(&mut self.most, &now, &self.shown);
         self.before = Some(now);
         Ok(violations)
     }

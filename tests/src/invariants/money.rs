@@ -1,46 +1,87 @@
-//! Money: what pots have reserved against what grants reserve, and amounts that are whole numbers.
+//! Money: what keys cost at the provider against their pot and its counter, and amounts that are whole numbers.
 
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::Act;
-use bursar_core::domain::grant::{Grant, Place};
 use bursar_core::domain::id::ProgrammeId;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Byok, Pot};
+use bursar_local::provider::Nano;
 
+use super::outside::{self, Outside, Shown};
 use super::{Snapshot, Step};
 
-/// I2: what a pot's counter says is reserved is at least the sum of what its grants reserve, and never grows beyond the pot.
+/// How much may be used and promised of each pot: its limit, or what was used and promised when it became smaller.
+pub(super) type Most = BTreeMap<ProgrammeId, Nano>;
+
+/// I2: what keys of a programme used, and what keys whose plaintext anyone was shown can still use, never exceeds the pot. The
+/// pot's counter is at least what is on record of the one and the other, and a new place never takes it above the pot.
 ///
-/// The first half holds at any moment but for what the counter cannot know before the sync counts anew: use beyond a cap, use
-/// that is recorded when its grant's place was already given back or is given back in the same step. Those amounts are noted as
-/// they arise (`note_lag`) and excused until the counter covers them.
-/// The second half needs the moment before, since a pot may be made smaller than what is reserved of it.
-pub(super) fn reserved_is_enough_and_within_the_pot(step: &Step<'_>) -> Vec<String> {
+/// The first holds at any moment but for amounts that the provider's own history excuses (`outside::Excuses`), and for a pot that was made
+/// smaller: then the sum may not grow. Just after a complete sync, which counts anew, the counter is excused from nothing. Where no
+/// provider is looked at, only the counter is judged.
+pub(super) fn pots_cover_what_keys_cost(step: &Step<'_>) -> Vec<String> {
     let now = step.now;
     let mut wrong = Vec::new();
+    let mut costs = outside::programmes(now, step.shown);
     for (id, pot) in &now.pots {
-        let (sum, excused) = (sum_of(now, id), step.lag.get(id).copied().unwrap_or_default());
-        if sum > pot.reserved + excused {
-            let lag = if excused > Usd::ZERO { format!(" and {excused} are excused") } else { String::new() };
-            wrong.push(format!("the grants of {id} reserve {sum}, its pot counts {}{lag}", pot.reserved));
-        }
+        let cost = costs.remove(id).unwrap_or_default();
+        let Outside { used, recorded, open, excused, boundless } = &cost;
+        wrong.extend(
+            boundless.iter().map(|key| format!("key {key} of {id} was shown, and nothing bounds what it can use")),
+        );
         if pot.reserved < Usd::ZERO {
             wrong.push(format!("the pot of {id} has reserved {}", pot.reserved));
         }
-        if let Some(before) = step.before.and_then(|before| before.pots.get(id))
-            && pot.reserved > most_allowed(before, pot)
-            // What was spent beyond a cap is counted when the sync counts anew, also when the pot has no room for it.
-            && (pot.counted_at == before.counted_at || pot.reserved > sum)
-            // A key that can be spent from is counted, also one that the table had forgotten.
-            && !(recovers(step, id) && pot.reserved <= sum + excused)
-        {
-            let Pot { limit, reserved, .. } = pot;
-            wrong.push(format!("the pot of {id} is {limit} and has reserved {reserved}, {} before", before.reserved));
+        let most = step.most.get(id).copied().unwrap_or_default().max(nano(pot.limit));
+        if cost.total() - excused.sum() > most {
+            let pot = pot.limit;
+            wrong.push(format!("the keys of {id} used {used} and can still use {open}{excused}, of a pot of {pot}"));
         }
+        let lag = if step.synced { Nano::ZERO } else { excused.sum() };
+        if *recorded + *open - lag > nano(pot.reserved) {
+            let counted = pot.reserved;
+            wrong.push(format!(
+                "the keys of {id} used {recorded} on record and can still use {open}{excused}, its pot counts {counted}"
+            ));
+        }
+        wrong.extend(step.before.and_then(|before| grew_beyond(step, before, id, pot, excused.sum())));
     }
     wrong
+}
+
+/// What each pot may come to at the next look.
+pub(super) fn note_most(most: &mut Most, now: &Snapshot, shown: &Shown) {
+    let costs = outside::programmes(now, shown);
+    for (id, pot) in &now.pots {
+        let limit = nano(pot.limit);
+        let cost = costs.get(id).map_or(Nano::ZERO, |cost| cost.total() - cost.excused.sum());
+        let before = most.get(id).copied().unwrap_or(limit);
+        most.insert(id.clone(), limit.max(cost.min(before)));
+    }
+}
+
+/// A counter above its pot by more than counting anew can find: what is excused, and what a recovery recorded.
+fn grew_beyond(step: &Step<'_>, before: &Snapshot, id: &ProgrammeId, pot: &Pot, excused: Nano) -> Option<String> {
+    let old = before.pots.get(id)?;
+    let most = old.limit.max(pot.limit).max(old.reserved);
+    let counted = if pot.counted_at == old.counted_at { Nano::ZERO } else { excused };
+    let recovered = recoveries(step.now, id) > recoveries(before, id);
+    let allowed = nano(most) + counted.max(if recovered { excused } else { Nano::ZERO });
+    (nano(pot.reserved) > allowed).then(|| {
+        let Pot { limit, reserved, .. } = pot;
+        format!("the pot of {id} is {limit} and has reserved {reserved}, {} before", old.reserved)
+    })
+}
+
+fn recoveries(moment: &Snapshot, id: &ProgrammeId) -> usize {
+    let entries = moment.entries.iter().filter(|entry| entry.programme == *id);
+    entries.filter(|entry| entry.what.act == Act::Recovered).count()
+}
+
+fn nano(amount: Usd) -> Nano {
+    Nano::micros(amount.micros())
 }
 
 /// I15: every number in the table is a whole one, and no amount that a person has or spends is negative.
@@ -63,53 +104,6 @@ pub(super) fn amounts_are_whole_numbers(step: &Step<'_>) -> Vec<String> {
         }
     }
     wrong
-}
-
-/// Adds what the counters cannot know: by how much each grant reserves more only because readings or the time changed, be it as it
-/// was before the step or as it is after it.
-pub(super) fn note_lag(lag: &mut BTreeMap<ProgrammeId, Usd>, before: &Snapshot, now: &Snapshot) {
-    for (id, old) in &before.grants {
-        let grants = [Some(old), now.grants.get(id)];
-        let growth = |grant: &Grant| reserved_in(now, now, grant) - reserved_in(now, before, grant);
-        let growth = grants.into_iter().flatten().map(growth).max().unwrap_or_default();
-        if growth > Usd::ZERO {
-            *lag.entry(id.0.clone()).or_default() += growth;
-        }
-    }
-}
-
-/// Excuses no more than is needed: what the counter has caught up with is not excused again.
-pub(super) fn forget_lag(lag: &mut BTreeMap<ProgrammeId, Usd>, now: &Snapshot) {
-    for (id, excused) in lag {
-        let counted = now.pots.get(id).map_or(Usd::ZERO, |pot| pot.reserved);
-        *excused = (*excused).min((sum_of(now, id) - counted).or_zero());
-    }
-}
-
-fn sum_of(now: &Snapshot, programme: &ProgrammeId) -> Usd {
-    now.grants.values().filter(|grant| grant.programme == *programme).map(|grant| reserved_in(now, now, grant)).sum()
-}
-
-/// What the grant would reserve with the settings of one moment, and the readings and the time of another.
-fn reserved_in(set: &Snapshot, read: &Snapshot, grant: &Grant) -> Usd {
-    let Some(programme) = set.programmes.get(&grant.programme) else { return Usd::ZERO };
-    let (readings, settings) = (read.readings_of(grant), &programme.settings);
-    let read_until = set.pots.get(&grant.programme).and_then(|pot| pot.counted_at);
-    Place { grant, readings: &readings, settings, read_until }.cost(read.at)
-}
-
-/// Whether keys that the table had forgotten were recorded again in this step.
-fn recovers(step: &Step<'_>, programme: &ProgrammeId) -> bool {
-    let recovered = |moment: &Snapshot| {
-        let entries = moment.entries.iter().filter(|entry| entry.programme == *programme);
-        entries.filter(|entry| entry.what.act == Act::Recovered).count()
-    };
-    step.before.is_some_and(|before| recovered(step.now) > recovered(before))
-}
-
-/// How much may be reserved now: the pot, or what was reserved of it before it became smaller.
-fn most_allowed(before: &Pot, now: &Pot) -> Usd {
-    before.limit.max(now.limit).max(before.reserved)
 }
 
 fn numbers_in<'a>(value: &'a AttributeValue, numbers: &mut Vec<&'a str>) {

@@ -26,7 +26,8 @@ use bursar_core::store::{
     NobodysDay, SyncState,
 };
 use bursar_local::engine::{Engine, Position};
-use bursar_local::provider::{KeySnapshot, Provider};
+use bursar_local::gate::{Gate, Pending};
+use bursar_local::provider::{KeySnapshot, Nano, Provider};
 use bursar_local::ses::{Mail, Ses};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -74,6 +75,8 @@ pub struct Snapshot {
     /// Items that are of no known kind, or not what their kind says.
     pub unknown: Vec<String>,
     pub keys: Vec<ProviderKey>,
+    /// What the provider may yet be told, as far as calls are looked at.
+    pub pending: Vec<Pending>,
     /// Every accepted mail; none where mails are not looked at.
     pub mails: Option<Vec<Mail>>,
     pub answers: Vec<String>,
@@ -87,11 +90,14 @@ pub struct Snapshot {
 pub struct ProviderKey {
     pub key: KeySnapshot,
     pub name: Option<KeyName>,
+    /// What answers by its hash said that it had used, see [`Provider::told`].
+    pub told: Vec<(Timestamp, Nano)>,
 }
 
 pub(super) struct Sources {
     table: RawTable,
     pub(super) provider: Option<Provider>,
+    pub(super) gate: Option<Gate>,
     pub(super) ses: Option<Ses>,
     pub(super) engine: Option<Engine>,
     pub(super) answers: Answers,
@@ -155,14 +161,18 @@ impl RawTable {
 
 impl Sources {
     pub(super) fn of(table: RawTable) -> Sources {
-        Sources { table, provider: None, ses: None, engine: None, answers: Answers::default(), logs: None }
+        Sources { table, provider: None, gate: None, ses: None, engine: None, answers: Answers::default(), logs: None }
     }
 
     pub(super) async fn snapshot(&self, at: Timestamp) -> Result<Snapshot> {
         let mut snapshot = Snapshot::of(self.table.items().await?, at);
         if let Some(provider) = &self.provider {
-            let named = |key: KeySnapshot| ProviderKey { name: key.name.parse().ok(), key };
-            snapshot.keys = provider.keys().into_iter().map(named).collect();
+            let told = |key: &KeySnapshot| provider.told(&key.hash);
+            let known = |key: KeySnapshot| ProviderKey { name: key.name.parse().ok(), told: told(&key), key };
+            snapshot.keys = provider.keys().into_iter().map(known).collect();
+        }
+        if let Some(gate) = &self.gate {
+            snapshot.pending = gate.pending();
         }
         if let Some(ses) = &self.ses {
             snapshot.mails = Some(ses.mails());
@@ -210,6 +220,7 @@ impl Snapshot {
             account_entries: Vec::new(),
             unknown: Vec::new(),
             keys: Vec::new(),
+            pending: Vec::new(),
             mails: None,
             answers: Vec::new(),
             revealed: BTreeMap::new(),
@@ -302,6 +313,14 @@ impl Snapshot {
     pub fn entries_on(&self, programme: &ProgrammeId, grant: Option<&GrantId>) -> impl Iterator<Item = &Entry> {
         let entries = self.entries.iter();
         entries.filter(move |entry| entry.programme == *programme && entry.grant.as_ref() == grant)
+    }
+
+    /// The changes of a key that the provider may yet be told.
+    pub(super) fn pending_for<'a>(&'a self, hash: &str) -> impl Iterator<Item = &'a Pending> {
+        let path = format!("/keys/{hash}");
+        self.pending
+            .iter()
+            .filter(move |pending| pending.path == path && &*pending.call.name.operation == "PATCH /keys/{hash}")
     }
 
     /// The key of this hash as the provider has it.

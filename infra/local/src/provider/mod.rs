@@ -164,11 +164,20 @@ impl Provider {
         Ok(MadeKey { hash, plaintext })
     }
 
-    /// Says of a key that was made without HTTP how its limit counts: its window, and whether use of a key of one's own counts.
-    pub fn count_limit(&self, hash: &str, reset: Option<Interval>, include_byok: bool) -> Result<()> {
+    /// Says of a key that was made without HTTP how its limit counts: its window, whether use of a key of one's own counts, and
+    /// until when.
+    pub fn count_limit(
+        &self,
+        hash: &str,
+        reset: Option<Interval>,
+        include_byok: bool,
+        expires_at: Option<Timestamp>,
+    ) -> Result<()> {
         let mut memory = self.memory();
         let place = memory.find(hash).map_err(|_| unknown(hash))?;
-        memory.change_key(place, |key| (key.reset, key.byok_in_limit) = (reset, include_byok))
+        memory.change_key(place, |key| {
+            (key.reset, key.byok_in_limit, key.expires_at) = (reset, include_byok, expires_at);
+        })
     }
 
     /// Use that nobody checked against any limit.
