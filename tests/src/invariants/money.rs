@@ -27,7 +27,7 @@ pub(super) fn pots_cover_what_keys_cost(step: &Step<'_>) -> Vec<String> {
     let mut costs = outside::programmes(now, step.shown);
     for (id, pot) in &now.pots {
         let cost = costs.remove(id).unwrap_or_default();
-        let Outside { used, recorded, open, excused, boundless } = &cost;
+        let Outside { used, recorded, overstated, open, excused, boundless } = &cost;
         wrong.extend(
             boundless.iter().map(|key| format!("key {key} of {id} was shown, and nothing bounds what it can use")),
         );
@@ -46,7 +46,7 @@ pub(super) fn pots_cover_what_keys_cost(step: &Step<'_>) -> Vec<String> {
                 "the keys of {id} used {recorded} on record and can still use {open}{excused}, its pot counts {counted}"
             ));
         }
-        wrong.extend(step.before.and_then(|before| grew_beyond(step, before, id, pot, excused.sum())));
+        wrong.extend(step.before.and_then(|before| grew_beyond(step, before, id, pot, excused.sum() + *overstated)));
     }
     wrong
 }
@@ -62,14 +62,13 @@ pub(super) fn note_most(most: &mut Most, now: &Snapshot, shown: &Shown) {
     }
 }
 
-/// A counter above its pot by more than counting anew can find: what is excused, and what a recovery recorded.
-fn grew_beyond(step: &Step<'_>, before: &Snapshot, id: &ProgrammeId, pot: &Pot, excused: Nano) -> Option<String> {
+/// A counter above its pot by more than counting anew can find, or a recovery.
+fn grew_beyond(step: &Step<'_>, before: &Snapshot, id: &ProgrammeId, pot: &Pot, can_be_found: Nano) -> Option<String> {
     let old = before.pots.get(id)?;
     let most = old.limit.max(pot.limit).max(old.reserved);
-    let counted = if pot.counted_at == old.counted_at { Nano::ZERO } else { excused };
-    let recovered = recoveries(step.now, id) > recoveries(before, id);
-    let allowed = nano(most) + counted.max(if recovered { excused } else { Nano::ZERO });
-    (nano(pot.reserved) > allowed).then(|| {
+    let finds = pot.counted_at != old.counted_at || recoveries(step.now, id) > recoveries(before, id);
+    let most = nano(most) + if finds { can_be_found } else { Nano::ZERO };
+    (nano(pot.reserved) > most).then(|| {
         let Pot { limit, reserved, .. } = pot;
         format!("the pot of {id} is {limit} and has reserved {reserved}, {} before", old.reserved)
     })

@@ -23,6 +23,8 @@ pub(super) struct Outside {
     pub(super) used: Nano,
     /// The same as far as it is on record.
     pub(super) recorded: Nano,
+    /// On record beyond what was used: a listing printed more, or a correction came since. Nobody is promised less by it.
+    pub(super) overstated: Nano,
     /// By shown keys, in this and later windows, under the largest limit that we sent and the provider may hold.
     pub(super) open: Nano,
     pub(super) excused: Excuses,
@@ -88,7 +90,9 @@ impl Outside {
             return;
         };
         self.used += used;
-        self.recorded += recorded(now, key, owner).min(used);
+        let recorded = recorded(now, key, owner);
+        self.recorded += recorded.min(used);
+        self.overstated += (recorded - used).max(Nano::ZERO);
         self.open += open;
         let found = now.entries_on(&owner.0, Some(&owner.1));
         if found.into_iter().any(|entry| entry.what.act == Act::Recovered && key.created_at <= entry.at) {
@@ -114,7 +118,7 @@ impl Excuses {
     }
 }
 
-/// What is on record of a key's use. A correction may have made it less since.
+/// What is on record of a key's use.
 fn recorded(now: &Snapshot, key: &KeySnapshot, owner: &(ProgrammeId, GrantId)) -> Nano {
     let attempts = now.grants.get(owner).map_or(&[][..], |grant| &grant.attempts);
     let attempt = attempts.iter().find(|attempt| attempt.key.as_ref().is_some_and(|hash| hash.as_str() == key.hash));

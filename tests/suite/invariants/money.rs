@@ -251,6 +251,12 @@ async fn counting_anew_may_find_what_was_overshot_and_no_more_above_the_pot() {
     assert!(!told.iter().any(|told| told.starts_with("I2")), "{told:?}");
     scene.pot(|pot| pot.reserved = Usd::from_dollars(24)).await;
     scene.bites("I2", "is 20.000000 and has reserved 24.000000, 23.000000 before").await;
+
+    // What is on record stands, also when the provider corrects itself; counting anew may find that much.
+    scene.provider.refund(&key.hash, Nano::usd(2), Nano::ZERO, MODEL).unwrap();
+    let later = counted + 1.minute();
+    scene.pot(|pot| (pot.reserved, pot.counted_at) = (Usd::from_dollars(26), Some(later))).await;
+    scene.bears("I2").await;
 }
 
 #[tokio::test]
