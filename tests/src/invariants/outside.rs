@@ -144,9 +144,8 @@ fn can_use(now: &Snapshot, key: &KeySnapshot) -> Option<Nano> {
         let after: Vec<_> = after.collect();
         possible.extend(after);
     }
-    let enabled = possible.into_iter().filter(|(off, _)| !off);
-    let amounts = enabled.map(|(_, limit)| limit.and_then(|limit| under(now, key, limit)));
-    amounts.fold(Some(Nano::ZERO), |most, amount| Some(most?.max(amount?)))
+    let mut enabled = possible.into_iter().filter(|(off, _)| !off);
+    enabled.try_fold(Nano::ZERO, |most, (_, limit)| Some(most.max(under(now, key, limit?)?)))
 }
 
 /// What is left of a limit in this window, and all of it in each later one that begins before the key expires.
