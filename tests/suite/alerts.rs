@@ -50,7 +50,7 @@ async fn spent(stack: &Stack, programme: &ProgrammeId, dollars: i32) -> GrantId 
     let of_all = used.clone();
     let (id, in_window) = (grant.clone(), spent);
     let reading = Reading { programme, grant, epoch, used, window, in_window, before, last_used_at, as_of: now };
-    table.note_reading(&reading).await.unwrap();
+    table.note_reading(&reading, office_deadline()).await.unwrap();
     let totals = Totals {
         programme: reading.programme.clone(),
         as_of: now,

@@ -127,7 +127,7 @@ impl Monday {
             last_used_at: Some(self.now()),
             as_of: self.now(),
         };
-        self.table.note_reading(&reading).await.unwrap();
+        self.table.note_reading(&reading, soon()).await.unwrap();
         used
     }
 

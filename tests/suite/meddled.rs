@@ -213,7 +213,7 @@ async fn a_number_that_shrank_is_named_and_leaves_the_run_complete_and_the_recor
     let known = view.readings[0].clone();
     let larger = Reading { used: Used::on_one(utc_date(known.as_of), more), in_window: more, ..known };
     assert_eq!(larger.window, Window::WHOLE_TERM);
-    office.table.note_reading(&larger).await.unwrap();
+    office.table.note_reading(&larger, soon()).await.unwrap();
 
     let report = sync(&stack).await;
     assert_eq!((&report["complete"], &report["residual_usd"]), (&json!(true), &json!("-0.250000")), "{report}");

@@ -2,6 +2,7 @@
 //! goes away, of being killed, repeated and overtaken, and of a table that went back.
 
 mod checkpoints;
+mod corrected;
 mod crooked;
 mod ends;
 mod fence;

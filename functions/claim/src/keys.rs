@@ -118,7 +118,7 @@ pub(crate) async fn refresh(
     let silent = "The provider did not say what your key has used. Nothing is lost; try again in some minutes.";
     match read(&site, &view, live, key, deadline).await {
         Ok(Read::Reading(reading)) => {
-            site.table.note_latest_reading(&reading).await?;
+            site.table.note_reading(&reading, deadline).await?;
             Ok(to_my())
         }
         Ok(Read::Gone | Read::Silent) => Ok(Refusal::later(silent, None).page(&site, &posted.visitor)),
@@ -164,8 +164,7 @@ pub(crate) async fn read(
     loop {
         let asked = site.clock.now();
         let Found::Key(found) = site.provider.get_key(key, patience).await? else { return Ok(Read::Gone) };
-        let answered = site.clock.now();
-        if utc_date(asked) != utc_date(answered) {
+        if utc_date(asked) != utc_date(site.clock.now()) {
             continue;
         }
         let Some(told) = found.told(view.programme.settings.reset) else { return Ok(Read::Silent) };
@@ -177,8 +176,14 @@ pub(crate) async fn read(
                 None
             }
         };
-        return Ok(match view.reading_after(attempt, &told, answered, looked_at) {
-            Ok(reading) => Read::Reading(Box::new(reading)),
+        return Ok(match view.reading_after(attempt, &told, asked, looked_at) {
+            // What is on record stands where less is said now: that was read as well as any other sum.
+            Ok((reading, doubt)) => {
+                if let Some(doubt) = doubt {
+                    tracing::warn!(%doubt, "a counter of a key went back");
+                }
+                Read::Reading(Box::new(reading))
+            }
             Err(doubtful) => {
                 tracing::warn!(%doubtful, "a key could not be read");
                 Read::Silent
@@ -190,7 +195,7 @@ pub(crate) async fn read(
 async fn read_and_note(site: &Site, view: &View, order: &Order, deadline: Deadline) {
     let Some(attempt) = view.grant.attempt(order.epoch) else { return };
     if let Ok(Read::Reading(reading)) = read(site, view, attempt, &order.key, deadline).await
-        && let Err(error) = site.table.note_latest_reading(&reading).await
+        && let Err(error) = site.table.note_reading(&reading, deadline).await
     {
         tracing::warn!(%error, "a reading could not be written");
     }

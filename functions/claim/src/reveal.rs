@@ -206,7 +206,7 @@ impl Claim<'_> {
         }
         let read = keys::read(self.site, view, old, key, patience).await;
         match read.map_err(|error| NotShown::NotRead(Some(error)))? {
-            keys::Read::Reading(reading) => match self.site.table.note_latest_reading(&reading).await {
+            keys::Read::Reading(reading) => match self.site.table.note_reading(&reading, self.at.deadline).await {
                 Ok(_) => Ok(()),
                 Err(error) => {
                     tracing::error!(%error, "a retired key's last reading could not be written");

@@ -16,7 +16,7 @@ use bursar_core::provider::key::Key;
 use bursar_core::provider::keys::{Deleted, Found as Answered};
 use bursar_core::store::{At, Noted, Outcome};
 use futures_util::StreamExt;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::came::{Came, Late};
 use crate::look::{Finding, What, read};
@@ -150,10 +150,11 @@ impl Run<'_> {
         for row in rows {
             let attempt = view.grant.attempt(row.epoch());
             let Some(attempt) = attempt.filter(|attempt| attempt.key == Some(row.key())) else { continue };
-            let news = read(&view, progress.looked_at, attempt, row).map_err(anyhow::Error::new)?;
+            let (news, doubt) = read(&view, progress.looked_at, attempt, row).map_err(anyhow::Error::new)?;
+            late.doubts.extend(doubt.map(|doubt| format!("of the key {} {doubt}", row.key())));
             let known = view.readings.iter().find(|reading| reading.epoch == attempt.epoch);
             if let Some(news) = &news {
-                late.written += usize::from(self.table.note_reading(news).await? == Noted::Recorded);
+                late.written += usize::from(self.table.note_reading(news, at.deadline).await? == Noted::Recorded);
             }
             late.used.extend(news.as_ref().or(known).map(|reading| reading.used.clone()));
         }
@@ -175,8 +176,8 @@ impl Run<'_> {
     /// Asks for one key that was listed as disabled, or not at all. What was recorded meanwhile goes before what was found.
     async fn look_again(&self, at: At<'_>, epoch: Epoch, key: &KeyHash, progress: &Progress) -> Result<Came> {
         let Some(view) = self.table.view(at.programme, at.grant).await? else { return Ok(Came::Done) };
-        let asked_at = self.clock.now();
-        match self.ask(key, at.deadline).await? {
+        let (asked_at, answered) = self.ask(key, at.deadline).await?;
+        match answered {
             Answered::Key(found) if found.disabled => {
                 self.table.found_disabled(at, view.grant.version, epoch, key).await?;
                 Ok(Came::Done)
@@ -184,13 +185,13 @@ impl Run<'_> {
             Answered::Key(found) => {
                 // Nothing comes of it while it may be used.
                 self.table.disable_again(at, epoch, key, asked_at).await?;
-                let more = self.note_use(&view, epoch, &found, progress).await?;
+                let (more, doubt) = self.note_use(at, &view, epoch, (asked_at, &found), progress).await?;
                 let listed = Terms::of(&view.programme.settings).listed(&found);
                 let drifted = match view.grant.live().is_some_and(|live| live.epoch == epoch) {
                     true => Box::pin(self.send_limit(at, listed)).await?,
                     false => None,
                 };
-                Ok(Came::LookedAgain { more, mended: drifted })
+                Ok(Came::LookedAgain { more, doubt, mended: drifted })
             }
             Answered::Gone => {
                 let is_over = matches!(view.grant.state, State::Revoked | State::Ended);
@@ -204,29 +205,34 @@ impl Run<'_> {
         }
     }
 
-    /// Records what a key has used that was asked for by itself, and says how much more that is than was on record.
-    async fn note_use(&self, view: &View, epoch: Epoch, found: &Key, progress: &Progress) -> Result<Usd> {
-        let Some(attempt) = view.grant.attempt(epoch) else { return Ok(Usd::ZERO) };
+    /// Records what a key has used that was asked for by itself, and says how much more that is than was on record, and what of it is
+    /// in doubt.
+    async fn note_use(
+        &self,
+        at: At<'_>,
+        view: &View,
+        epoch: Epoch,
+        (asked, found): (Timestamp, &Key),
+        progress: &Progress,
+    ) -> Result<(Usd, Option<String>)> {
+        let Some(attempt) = view.grant.attempt(epoch) else { return Ok((Usd::ZERO, None)) };
         let told = found.told(view.programme.settings.reset).ok_or(Doubtful::Silent)?;
         let before = view.reading(epoch);
-        let after = match view.reading_after(attempt, &told, self.clock.now(), progress.looked_at) {
-            Ok(after) => after,
-            Err(doubtful) if doubtful.leaves_the_record() => return Ok(Usd::ZERO),
-            Err(doubtful) => return Err(doubtful.into()),
-        };
+        let (after, doubt) = view.reading_after(attempt, &told, asked, progress.looked_at)?;
         if before.is_none_or(|before| after.is_news_to(before)) {
-            self.table.note_reading(&after).await?;
+            self.table.note_reading(&after, at.deadline).await?;
         }
-        Ok(after.lifetime() - before.map_or(Usd::ZERO, Reading::lifetime))
+        let more = after.lifetime() - before.map_or(Usd::ZERO, Reading::lifetime);
+        Ok((more, doubt.map(|doubt| format!("of the key {} {doubt}", found.hash))))
     }
 
-    /// A key as the provider has it now; its day is the day of the clock when it is noted.
-    async fn ask(&self, key: &KeyHash, deadline: Deadline) -> Result<Answered> {
+    /// A key as the provider has it now, and when it was asked for, which is the day of what it says.
+    async fn ask(&self, key: &KeyHash, deadline: Deadline) -> Result<(Timestamp, Answered)> {
         loop {
             let asked = self.clock.now();
             let answered = self.provider.get_key(key, deadline).await?;
             if utc_date(asked) == utc_date(self.clock.now()) {
-                return Ok(answered);
+                return Ok((asked, answered));
             }
         }
     }

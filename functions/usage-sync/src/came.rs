@@ -45,6 +45,7 @@ pub(crate) enum Came {
     /// It was not listed as it is on record, is there all the same, and has used so much more.
     LookedAgain {
         more: Usd,
+        doubt: Option<String>,
         mended: Option<String>,
     },
     /// It could not be done, and why.
@@ -56,6 +57,8 @@ pub(crate) enum Came {
 pub(crate) struct Late {
     pub(crate) used: Vec<Used>,
     pub(crate) written: usize,
+    /// What of it is in doubt, in words.
+    pub(crate) doubts: Vec<String>,
 }
 
 impl Progress {
@@ -64,18 +67,18 @@ impl Progress {
             Came::Done => {}
             Came::Swept { now, late } => {
                 self.report.orphans_disabled += usize::from(now);
-                self.note_late(&late);
+                self.note_late(late);
             }
             Came::Recovered { late, grant } => {
                 self.restored_at = Some(self.began_at);
                 self.report
                     .problem(format!("keys of the grant {grant} were not on record, and are now: the table went back"));
-                self.note_late(&late);
+                self.note_late(late);
             }
             Came::Mended(told) => self.report.problem(told),
-            Came::LookedAgain { more, mended } => {
+            Came::LookedAgain { more, doubt, mended } => {
                 self.account.ours.add(&Used::on_one(utc_date(self.began_at), more));
-                mended.into_iter().for_each(|told| self.report.problem(told));
+                doubt.into_iter().chain(mended).for_each(|told| self.report.problem(told));
             }
             Came::Purged { used } => self.account.ours_gone += used,
             Came::Refused(why) => {
@@ -100,9 +103,10 @@ impl Progress {
         }
     }
 
-    fn note_late(&mut self, late: &Late) {
+    fn note_late(&mut self, late: Late) {
         self.report.readings_recorded += late.written;
         self.account.keys += late.used.len();
         late.used.iter().for_each(|used| self.account.ours.add(used));
+        late.doubts.into_iter().for_each(|doubt| self.report.problem(doubt));
     }
 }

@@ -81,17 +81,22 @@ impl Run<'_> {
 }
 
 fn after(before: Option<&ForeignKey>, row: &ForeignRow, progress: &mut Progress) -> ForeignKey {
-    let answered = row.said.answered;
+    let asked = row.said.asked;
     // What is seen for the first time has a past that nobody here can tell apart by days.
     let known = before.map(|before| progress.looked_at.map_or(before.as_of, |looked| looked.max(before.as_of)));
     let was = before.map(|before| before.used.clone()).unwrap_or_default();
     let told = row.said.told.as_ref().ok_or(Doubtful::Silent);
-    let used = told.and_then(|told| was.with(told, utc_date(answered), known.map(utc_date)));
-    let used = used.unwrap_or_else(|doubtful| {
-        progress.report.problem(format!("of the key {} nothing is recorded: {doubtful}", row.key()));
-        progress.has_gaps |= !doubtful.leaves_the_record();
-        was
-    });
+    let used = match told.and_then(|told| was.with(told, utc_date(asked), known.map(utc_date))) {
+        Ok((used, doubt)) => {
+            doubt.into_iter().for_each(|doubt| progress.report.problem(format!("of the key {} {doubt}", row.key())));
+            used
+        }
+        Err(doubtful) => {
+            progress.report.problem(format!("of the key {} nothing is recorded: {doubtful}", row.key()));
+            progress.has_gaps = true;
+            was
+        }
+    };
     let last_used_at = row.said.told.as_ref().and_then(|told| told.last_used_at);
     ForeignKey {
         key: row.key(),
@@ -103,10 +108,10 @@ fn after(before: Option<&ForeignKey>, row: &ForeignRow, progress: &mut Progress)
         last_used_at: last_used_at.max(before.and_then(|before| before.last_used_at)),
         first_seen_at: before.map_or(progress.began_at, |before| before.first_seen_at),
         gone_at: None,
-        as_of: latest(answered, before),
+        as_of: latest(asked, before),
     }
 }
 
-fn latest(answered: Timestamp, before: Option<&ForeignKey>) -> Timestamp {
-    before.map_or(answered, |before| before.as_of.max(answered))
+fn latest(asked: Timestamp, before: Option<&ForeignKey>) -> Timestamp {
+    before.map_or(asked, |before| before.as_of.max(asked))
 }

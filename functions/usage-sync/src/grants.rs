@@ -67,7 +67,7 @@ impl Run<'_> {
             while writes.len() < SIDE_BY_SIDE
                 && let Some((number, reading)) = unwritten.news.pop_front()
             {
-                writes.push(Box::pin(self.record(number, reading)));
+                writes.push(Box::pin(self.record(number, reading, deadline)));
             }
             // Whoever writes sums has the lease in a transaction, with which nothing else that writes it may meet.
             let goes_on = if closings.is_empty() { self.goes_on(deadline).await? } else { self.has_time(deadline) };
@@ -264,8 +264,8 @@ impl Run<'_> {
         Ok(assigned)
     }
 
-    async fn record(&self, number: u16, reading: Reading) -> Result<(u16, Noted)> {
-        Ok((number, self.table.note_reading(&reading).await?))
+    async fn record(&self, number: u16, reading: Reading, deadline: Deadline) -> Result<(u16, Noted)> {
+        Ok((number, self.table.note_reading(&reading, deadline).await?))
     }
 
     /// Writes the sums of a programme. False when its pot moved since it was read.

@@ -82,13 +82,13 @@ impl Run<'_> {
         for key in &page.keys {
             let name = key.name.parse::<KeyName>().ok().filter(|name| name.deployment == self.deployment);
             let Some(name) = name else {
-                progress.rows.add_foreign(&ForeignRow::of(key, page.answered))?;
+                progress.rows.add_foreign(&ForeignRow::of(key, page.asked))?;
                 continue;
             };
             match numbered.get(&name.programme) {
-                Some((number, terms)) => progress.rows.add(*number, &Row::of(key, &name, *terms, page.answered))?,
+                Some((number, terms)) => progress.rows.add(*number, &Row::of(key, &name, *terms, page.asked))?,
                 // It may be as young as the run; whether it is there by now is looked at later.
-                None => progress.rows.add_stranger(&ForeignRow::of(key, page.answered))?,
+                None => progress.rows.add_stranger(&ForeignRow::of(key, page.asked))?,
             }
         }
         Ok(())

@@ -7,7 +7,7 @@ use bursar_core::domain::grant::{Attempt, AttemptState, Disable, Found, GRACE, L
 use bursar_core::domain::id::{Epoch, GrantId};
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::money::Usd;
-use bursar_core::domain::reading::{Doubtful, Reading};
+use bursar_core::domain::reading::{Doubtful, Reading, Shortfall};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -126,10 +126,12 @@ impl Seen {
         for row in sight.rows {
             if let Match::Its(attempt) = match_of(view, sight, row) {
                 match read(view, sight.looked_at, attempt, row) {
-                    Ok(Some(news)) => seen.take_in(view, news),
-                    Ok(None) => {}
+                    Ok((news, doubt)) => {
+                        seen.problems.extend(doubt.map(|doubt| format!("of the key {} {doubt}", row.key())));
+                        news.into_iter().for_each(|news| seen.take_in(view, news));
+                    }
                     Err(doubtful) => {
-                        seen.has_gaps |= !doubtful.leaves_the_record();
+                        seen.has_gaps = true;
                         seen.problems.push(format!("of the key {} nothing is recorded: {doubtful}", row.key()));
                     }
                 }
@@ -187,21 +189,17 @@ fn match_of<'v>(view: &'v View, sight: Sight<'_>, row: &Row) -> Match<'v> {
     }
 }
 
-/// What a key has used, if that is news.
+/// What a key has used, if that is news, and what of it is in doubt.
 pub(crate) fn read(
     view: &View,
     looked_at: Option<Timestamp>,
     attempt: &Attempt,
     row: &Row,
-) -> Result<Option<Reading>, Doubtful> {
+) -> Result<(Option<Reading>, Option<Shortfall>), Doubtful> {
     let before = view.reading(attempt.epoch);
-    // Somebody asked after this page was answered: then that is on record.
-    if before.is_some_and(|before| row.said.answered < before.as_of) {
-        return Ok(None);
-    }
     let told = row.said.told.as_ref().ok_or(Doubtful::Silent)?;
-    let after = view.reading_after(attempt, told, row.said.answered, looked_at)?;
-    Ok(Some(after).filter(|after| before.is_none_or(|before| after.is_news_to(before))))
+    let (after, doubt) = view.reading_after(attempt, told, row.said.asked, looked_at)?;
+    Ok((Some(after).filter(|after| before.is_none_or(|before| after.is_news_to(before))), doubt))
 }
 
 fn about_its(view: &View, sight: Sight<'_>, attempt: &Attempt, row: &Row) -> Option<What> {
@@ -215,7 +213,7 @@ fn about_its(view: &View, sight: Sight<'_>, attempt: &Attempt, row: &Row) -> Opt
             wanted.or_else(|| seen().map(|_| What::LimitSeen { epoch, listed, answered: row.said.answered }))
         }
         (true, false) => Some(What::LiveIsDisabled { epoch, key }),
-        (false, true) => Some(What::EnabledAgain { epoch, key, seen_at: row.said.answered }),
+        (false, true) => Some(What::EnabledAgain { epoch, key, seen_at: row.said.asked }),
         (false, false) => None,
     }
 }

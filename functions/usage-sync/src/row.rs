@@ -46,7 +46,7 @@ pub(crate) struct Said {
     #[serde(with = "millisecond::optional")]
     pub(crate) created_at: Option<Timestamp>,
     #[serde(with = "millisecond::required")]
-    pub(crate) answered: Timestamp,
+    pub(crate) asked: Timestamp,
 }
 
 /// How the limits of a programme's keys are counted.
@@ -83,13 +83,13 @@ struct Packed {
 const CHUNK: usize = 1024;
 
 impl Row {
-    pub(crate) fn of(key: &Key, name: &KeyName, terms: Terms, answered: Timestamp) -> Row {
+    pub(crate) fn of(key: &Key, name: &KeyName, terms: Terms, asked: Timestamp) -> Row {
         Row {
             hash: key.hash.to_bytes(),
             grant: name.grant.to_bytes(),
             nonce: name.nonce.to_bytes(),
             epoch: name.epoch.number(),
-            said: Said::of(key, terms.reset, terms.are_of(key), answered),
+            said: Said::of(key, terms.reset, terms.are_of(key), asked),
         }
     }
 
@@ -117,7 +117,7 @@ impl Row {
             key: self.key(),
             enabled: self.said.enabled,
             limit: self.said.limit,
-            made_at: self.said.created_at.unwrap_or(self.said.answered),
+            made_at: self.said.created_at.unwrap_or(self.said.asked),
         }
     }
 
@@ -127,12 +127,8 @@ impl Row {
 }
 
 impl ForeignRow {
-    pub(crate) fn of(key: &Key, answered: Timestamp) -> ForeignRow {
-        ForeignRow {
-            hash: key.hash.to_bytes(),
-            name: key.name.clone(),
-            said: Said::of(key, Reset::None, true, answered),
-        }
+    pub(crate) fn of(key: &Key, asked: Timestamp) -> ForeignRow {
+        ForeignRow { hash: key.hash.to_bytes(), name: key.name.clone(), said: Said::of(key, Reset::None, true, asked) }
     }
 
     /// A key that only bears a name of ours.
@@ -150,14 +146,14 @@ impl ForeignRow {
 }
 
 impl Said {
-    fn of(key: &Key, reset: Reset, counts: bool, answered: Timestamp) -> Said {
+    fn of(key: &Key, reset: Reset, counts: bool, asked: Timestamp) -> Said {
         Said {
             enabled: !key.disabled,
             limit: key.limit,
             counts,
             told: key.told(reset),
             created_at: key.created_at,
-            answered,
+            asked,
         }
     }
 

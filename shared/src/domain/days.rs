@@ -97,27 +97,34 @@ impl Days {
     /// `known` is the last day on which what is here was all there was, and days since then share what cannot be told apart.
     /// Nothing known of a key means that it is seen for the first time, and its past stays apart.
     ///
-    /// None when the answer contradicts what is recorded: more had been used than the provider says now.
+    /// What is recorded stands where the answer says less.
     #[must_use]
-    pub fn with(&self, counted: Counted, known: Option<Date>) -> Option<Days> {
+    pub fn with(&self, counted: Counted, known: Option<Date>) -> Days {
         let Counted { lifetime, today, on } = counted;
-        if lifetime < self.total() || self.last().is_some_and(|last| last > on) {
-            return None;
+        let more = lifetime - self.total();
+        if more < Usd::ZERO {
+            return self.clone();
         }
         let Some(known) = known else {
             let today = today.unwrap_or_default().min(lifetime);
-            return Some(Days { opening: lifetime - today, ..Days::on_one(on, today) }.tidied());
+            return Days { opening: lifetime - today, ..Days::on_one(on, today) }.tidied();
         };
         let mut after = self.clone();
-        let Some(today) = today else {
-            let more = lifetime - self.total();
+        if let Some(last) = self.last().filter(|last| *last > on) {
+            // An answer of an earlier day that says more all the same: on which of the days since then nobody knows.
+            if more > Usd::ZERO {
+                after.estimate(on, last);
+                after.add_on(last, more);
+            }
+            return after.tidied();
+        }
+        let (Some(today), Ok(yesterday)) = (today, on.yesterday()) else {
             if known < on && more > Usd::ZERO {
                 after.estimate(known, on);
             }
             after.add_on(on, more);
-            return Some(after.tidied());
+            return after.tidied();
         };
-        let yesterday = on.yesterday().ok()?;
         after.truncate_before(yesterday);
         let rest = lifetime - after.total();
         // The provider's two numbers are rounded apart, so the day may seem to have more than is left for it.
@@ -127,7 +134,7 @@ impl Days {
         }
         after.add_on(yesterday, rest - today);
         after.add_on(on, today);
-        Some(after.tidied())
+        after.tidied()
     }
 
     /// Adds another's days to these.

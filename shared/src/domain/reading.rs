@@ -1,6 +1,8 @@
 //! What a key has used: what the provider told at one moment, and the reading that follows from it and from what is on record. Who
 //! asks and when is the functions' matter.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
@@ -18,7 +20,7 @@ pub struct Told {
     /// Since the key was made.
     pub lifetime: Usd,
     pub today: Option<Usd>,
-    /// By the provider's counter of the window; of the whole term it is the lifetime's.
+    /// By the provider's counter of the window; of the whole term the lifetime's is looked at.
     pub in_window: Option<Usd>,
     /// The same three, paid with provider keys of the user's own.
     pub byok: Option<Usd>,
@@ -53,6 +55,7 @@ pub struct Reading {
     /// What counted when the window before was last looked at: all of it was used before this one.
     pub before: Usd,
     pub last_used_at: Option<Timestamp>,
+    /// When the provider was asked for it.
     pub as_of: Timestamp,
 }
 
@@ -68,24 +71,43 @@ pub struct Of<'a> {
     pub made_at: Timestamp,
 }
 
+/// By how much lifetime counters say less than is on record. What is on record stands: what a key has used never shrinks. The sums
+/// are as good as they were, and the difference shows where they are held against the account.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Shortfall {
+    pub credits: Usd,
+    pub byok: Usd,
+}
+
 /// Why nothing is recorded of what was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Doubtful {
     #[error("the provider does not say what it has used")]
     Silent,
-    #[error("the provider says that less was used than it said before")]
-    Less,
     #[error("the provider does not say what was used in this window")]
     NoWindow,
     #[error("the provider says that less than nothing was used")]
     Negative,
 }
 
-impl Doubtful {
-    /// Whether what is on record stands all the same: more was said before, and what a key has used never shrinks. Then the sums are
-    /// as good as they were, and the difference shows where they are held against the account.
-    pub fn leaves_the_record(self) -> bool {
-        self == Doubtful::Less
+/// The provider sums in binary floats, and what it says is rounded up: two answers about the same use may differ by so much.
+const ROUNDING: Usd = Usd::from_micros(2);
+
+impl Shortfall {
+    /// None where nothing is missing, or no more than rounding explains.
+    fn of(credits: Usd, byok: Usd) -> Option<Shortfall> {
+        let missing = |short: Usd| if short > ROUNDING { short } else { Usd::ZERO };
+        Some(Shortfall { credits: missing(credits), byok: missing(byok) })
+            .filter(|short| *short != Shortfall::default())
+    }
+}
+
+impl fmt::Display for Shortfall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = [(self.credits, "of credits"), (self.byok, "of the user's own keys")];
+        let what: Vec<String> =
+            what.iter().filter(|(less, _)| *less > Usd::ZERO).map(|(less, whose)| format!("{less} {whose}")).collect();
+        write!(f, "the provider says less than it said before, by {}; what was recorded stands", what.join(" and "))
     }
 }
 
@@ -117,65 +139,97 @@ impl Used {
         self.byok.add(&other.byok);
     }
 
-    /// With what was told; `known` as in [`Days::with`].
-    pub fn with(&self, told: &Told, on: Date, known: Option<Date>) -> Result<Used, Doubtful> {
+    /// With what was told, each of the two by its maximum; `known` as in [`Days::with`].
+    pub fn with(&self, told: &Told, on: Date, known: Option<Date>) -> Result<(Used, Option<Shortfall>), Doubtful> {
         let numbers =
             [Some(told.lifetime), told.today, told.in_window, told.byok, told.byok_today, told.byok_in_window];
         if numbers.into_iter().flatten().any(|number| number < Usd::ZERO) {
             return Err(Doubtful::Negative);
         }
-        let counted = Counted { lifetime: told.lifetime, today: told.today, on };
-        let credits = self.credits.with(counted, known).ok_or(Doubtful::Less)?;
+        let credits = self.credits.with(Counted { lifetime: told.lifetime, today: told.today, on }, known);
         let byok = match told.byok {
             Some(lifetime) if lifetime > Usd::ZERO || !is_nothing(&self.byok) => {
-                let counted = Counted { lifetime, today: told.byok_today, on };
-                self.byok.with(counted, known).ok_or(Doubtful::Less)?
+                self.byok.with(Counted { lifetime, today: told.byok_today, on }, known)
             }
             _ => self.byok.clone(),
         };
-        Ok(Used { credits, byok })
+        let doubt = Shortfall::of(
+            credits.total() - told.lifetime,
+            told.byok.map_or(Usd::ZERO, |lifetime| byok.total() - lifetime),
+        );
+        Ok((Used { credits, byok }, doubt))
+    }
+
+    /// The larger of each of the two: of two who asked, what both may believe.
+    fn or_more(&self, other: &Used) -> Used {
+        let larger = |one: &Days, other: &Days| if other.total() > one.total() { other.clone() } else { one.clone() };
+        Used { credits: larger(&self.credits, &other.credits), byok: larger(&self.byok, &other.byok) }
     }
 }
 
 impl Reading {
-    /// What is on record after an answer. `looked_at` is when the last listing of every key began: what was not written then had
-    /// not changed.
+    /// What is on record after an answer that was asked for at this time. Lifetime counters by their maximum, each for itself; what
+    /// was used in the window by the answer that was asked for last. `looked_at` is when the last listing of every key began: what
+    /// was not written then had not changed.
     pub fn after(
         before: Option<&Reading>,
         of: Of<'_>,
         told: &Told,
-        answered: Timestamp,
+        asked: Timestamp,
         looked_at: Option<Timestamp>,
-    ) -> Result<Reading, Doubtful> {
+    ) -> Result<(Reading, Option<Shortfall>), Doubtful> {
         let last = before.map_or(of.made_at, |before| before.as_of);
-        let known = looked_at.map_or(last, |looked| looked.max(last)).min(answered);
+        let known = looked_at.map_or(last, |looked| looked.max(last)).min(asked);
         let nothing = Used::default();
         let was = before.map_or(&nothing, |before| &before.used);
-        let used = was.with(told, utc_date(answered), Some(utc_date(known)))?;
+        let (used, doubt) = was.with(told, utc_date(asked), Some(utc_date(known)))?;
 
-        let (window, counted) = (of.reset.window_at(answered), used.counted(of.byok));
+        let (window, counted) = (of.reset.window_at(asked), used.counted(of.byok));
         let base = match before {
             Some(before) if before.window == window => before.before,
             Some(before) => before.used.counted(of.byok),
             None => Usd::ZERO,
         };
-        let in_window = told.in_window_of(&of).ok_or(Doubtful::NoWindow)?.min(counted - base).or_zero();
-        Ok(Reading {
+        let in_window = match of.reset {
+            // Of the whole term it is the lifetime's, and that does not shrink.
+            Reset::None => counted - base,
+            _ => told.in_window_of(&of).ok_or(Doubtful::NoWindow)?.min(counted - base).or_zero(),
+        };
+        let same = before.filter(|before| before.window == window).map(|before| before.in_window);
+        let answer = Reading {
             programme: of.programme.clone(),
             grant: of.grant.clone(),
             epoch: of.epoch,
             used,
             window,
-            in_window,
+            in_window: same.filter(|same| (Usd::ZERO..=ROUNDING).contains(&(*same - in_window))).unwrap_or(in_window),
             before: base,
-            last_used_at: told.last_used_at.max(before.and_then(|before| before.last_used_at)),
-            as_of: answered,
-        })
+            last_used_at: told.last_used_at,
+            as_of: asked,
+        };
+        // Of an earlier answer than the one on record it is no wonder.
+        let doubt = doubt.filter(|_| before.is_none_or(|before| before.as_of <= asked));
+        Ok((before.map_or_else(|| answer.clone(), |before| before.joined(&answer)), doubt))
     }
 
-    /// Whether it says anything that another does not.
+    /// What two readings of a key come to: the larger of what was ever used, credits and own keys each for itself, and the window of
+    /// the one that was asked for later. The whole term is a window that never shrinks.
+    #[must_use]
+    pub fn joined(&self, other: &Reading) -> Reading {
+        let (earlier, later) = if other.as_of > self.as_of { (self, other) } else { (other, self) };
+        let is_whole_term = earlier.window == Window::WHOLE_TERM && later.window == Window::WHOLE_TERM;
+        Reading {
+            used: self.used.or_more(&other.used),
+            in_window: if is_whole_term { earlier.in_window.max(later.in_window) } else { later.in_window },
+            last_used_at: self.last_used_at.max(other.last_used_at),
+            ..later.clone()
+        }
+    }
+
+    /// Whether it says anything that another does not. That a window turned in which nothing was used yet goes without saying.
     pub fn is_news_to(&self, other: &Reading) -> bool {
-        self.used != other.used || self.last_used_at != other.last_used_at
+        let known = if other.window == self.window { other.in_window } else { Usd::ZERO };
+        self.used != other.used || self.last_used_at != other.last_used_at || self.in_window != known
     }
 
     /// What was used with the account's money, ever.
@@ -187,13 +241,9 @@ impl Reading {
 impl Told {
     /// The larger of the provider's counter and what is off the limit: the one may be behind the other.
     fn in_window_of(&self, of: &Of<'_>) -> Option<Usd> {
-        let (credits, byok) = match of.reset {
-            Reset::None => (Some(self.lifetime), self.byok),
-            Reset::Daily | Reset::Weekly | Reset::Monthly => (self.in_window, self.byok_in_window),
-        };
         let counter = match of.byok {
-            Byok::Inside => credits.map(|credits| credits + byok.unwrap_or_default()),
-            Byok::Outside => credits,
+            Byok::Inside => self.in_window.map(|credits| credits + self.byok_in_window.unwrap_or_default()),
+            Byok::Outside => self.in_window,
         };
         counter.into_iter().chain(self.off_the_limit).max()
     }
@@ -252,103 +302,4 @@ impl TryFrom<Kept> for Reading {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    fn told(lifetime: i32, today: i32, in_window: i32) -> Told {
-        let dollars = |number| Some(Usd::from_dollars(number));
-        Told {
-            lifetime: Usd::from_dollars(lifetime),
-            today: dollars(today),
-            in_window: dollars(in_window),
-            byok: dollars(0),
-            byok_today: dollars(0),
-            byok_in_window: dollars(0),
-            off_the_limit: None,
-            last_used_at: None,
-        }
-    }
-
-    /// What counts in the window and ever, in dollars, after answers at these times.
-    fn after(reset: Reset, byok: Byok, answers: &[(&str, Told)]) -> Result<(Usd, Usd), Doubtful> {
-        let (programme, grant) = ("cs-pilot".parse().unwrap(), "0123456789abcdef".parse().unwrap());
-        let made_at = at(answers[0].0);
-        let of = Of { programme: &programme, grant: &grant, epoch: Epoch::new(1), reset, byok, made_at };
-        let mut reading: Option<Reading> = None;
-        for (time, told) in answers {
-            reading = Some(Reading::after(reading.as_ref(), of, told, at(time), None)?);
-        }
-        let reading = reading.unwrap();
-        assert_eq!(reading.window, reset.window_at(reading.as_of));
-        Ok((reading.in_window, reading.used.counted(byok)))
-    }
-
-    fn dollars(in_window: i32, ever: i32) -> Result<(Usd, Usd), Doubtful> {
-        Ok((Usd::from_dollars(in_window), Usd::from_dollars(ever)))
-    }
-
-    const MONDAY: &str = "2026-11-16T12:00:00Z";
-    const TUESDAY: &str = "2026-11-17T12:00:00Z";
-
-    #[test]
-    fn the_larger_of_the_limits_own_count_and_the_windows_counter_was_used_and_never_more_than_ever() {
-        let off_the_limit = Some(Usd::from_dollars(3));
-        let daily = |told| after(Reset::Daily, Byok::Outside, &[(MONDAY, told)]);
-        assert_eq!(daily(Told { off_the_limit, ..told(9, 2, 2) }), dollars(3, 9));
-        assert_eq!(daily(told(9, 4, 4)), dollars(4, 9));
-        assert_eq!(daily(Told { off_the_limit, in_window: None, ..told(1, 1, 0) }), dollars(1, 1));
-        assert_eq!(
-            after(Reset::None, Byok::Outside, &[(MONDAY, Told { in_window: None, ..told(9, 1, 0) })]),
-            dollars(9, 9)
-        );
-    }
-
-    #[test]
-    fn a_counter_that_has_not_turned_yet_says_no_more_than_was_used_since() {
-        let stale = [(MONDAY, told(9, 9, 9)), (TUESDAY, told(10, 10, 10))];
-        assert_eq!(after(Reset::Daily, Byok::Outside, &stale), dollars(1, 10));
-        let later = [stale[0], stale[1], ("2026-11-17T18:00:00Z", told(12, 12, 12))];
-        assert_eq!(after(Reset::Daily, Byok::Outside, &later), dollars(3, 12));
-    }
-
-    #[test]
-    fn own_keys_count_where_the_programme_says_so_and_are_apart_everywhere() {
-        let byok = Some(Usd::from_dollars(4));
-        let told = Told { byok, byok_today: byok, byok_in_window: byok, ..told(5, 5, 5) };
-        assert_eq!(after(Reset::Weekly, Byok::Inside, &[(MONDAY, told)]), dollars(9, 9));
-        assert_eq!(after(Reset::Weekly, Byok::Outside, &[(MONDAY, told)]), dollars(5, 5));
-        assert_eq!(after(Reset::None, Byok::Inside, &[(MONDAY, told)]), dollars(9, 9));
-    }
-
-    #[test]
-    fn a_number_that_is_missing_less_or_negative_is_never_taken_for_another() {
-        let daily = |answers: &[_]| after(Reset::Daily, Byok::Outside, answers);
-        assert_eq!(daily(&[(MONDAY, Told { in_window: None, ..told(9, 1, 0) })]), Err(Doubtful::NoWindow));
-        assert_eq!(daily(&[(MONDAY, told(9, 1, 1)), (TUESDAY, told(8, 1, 1))]), Err(Doubtful::Less));
-        assert_eq!(daily(&[(MONDAY, told(9, -1, 1))]), Err(Doubtful::Negative));
-        assert_eq!(daily(&[(MONDAY, told(-9, 0, 0))]), Err(Doubtful::Negative));
-    }
-
-    #[test]
-    fn a_reading_whose_sums_are_not_its_days_is_not_believed() {
-        let kept = Kept::from(Reading {
-            programme: "cs-pilot".parse().unwrap(),
-            grant: "0123456789abcdef".parse().unwrap(),
-            epoch: Epoch::new(1),
-            used: Used { credits: Days::on_one(utc_date(at(MONDAY)), Usd::CENT), byok: Days::default() },
-            window: Reset::None.window_at(at(MONDAY)),
-            in_window: Usd::CENT,
-            before: Usd::ZERO,
-            last_used_at: None,
-            as_of: at(MONDAY),
-        });
-        let crooked =
-            Kept { lifetime: Usd::ZERO, ..serde_json::from_value(serde_json::to_value(&kept).unwrap()).unwrap() };
-        assert!(Reading::try_from(crooked).is_err());
-        assert!(Reading::try_from(kept).is_ok());
-    }
-}
+mod tests;

@@ -178,7 +178,7 @@ mod tests {
         let nothing = Days::default();
         let counted =
             super::super::days::Counted { lifetime: usd(7), today: Some(usd(2)), on: "2026-11-19".parse().unwrap() };
-        let days = nothing.with(counted, None).unwrap();
+        let days = nothing.with(counted, None);
         assert_eq!(days.opening(), usd(5));
         let now = at("2026-11-20T12:00:00Z");
         for span in [Span::Window, Span::Term, Span::All] {

@@ -26,8 +26,8 @@ pub struct KeyPage {
     pub keys: Vec<Key>,
     /// Listed, so not missing; but nothing else is known of them.
     pub unreadable: Vec<UnreadableKey>,
-    /// By the clock of the inventory; it was asked for on the same UTC day.
-    pub answered: Timestamp,
+    /// By the clock of the inventory; it was answered on the same UTC day.
+    pub asked: Timestamp,
 }
 
 /// A listing of the whole account under way.
@@ -158,7 +158,7 @@ impl Inventory {
     }
 
     fn unseen(&mut self, page: pages::Page<Listed>) -> KeyPage {
-        let mut unseen = KeyPage { keys: Vec::new(), unreadable: Vec::new(), answered: page.answered };
+        let mut unseen = KeyPage { keys: Vec::new(), unreadable: Vec::new(), asked: page.asked };
         for row in page.rows {
             if row.hash().is_some_and(|hash| !self.seen.insert(half(&hash.to_bytes()))) {
                 continue;

@@ -71,7 +71,9 @@ pub(super) fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestam
     let value = serde_json::Value::deserialize(from)?;
     Ok(value.as_str().and_then(|text| {
         let without_offset = || text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok();
-        text.parse().ok().or_else(|| without_offset().map(|zoned| zoned.timestamp()))
+        let time: Timestamp = text.parse().ok().or_else(|| without_offset().map(|zoned| zoned.timestamp()))?;
+        // Times are stored in whole milliseconds: one that was kept is the same when it is told again.
+        Timestamp::from_millisecond(time.as_millisecond()).ok()
     }))
 }
 

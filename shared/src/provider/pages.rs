@@ -42,11 +42,11 @@ pub(super) trait Row: Sized + Send + 'static {
     fn id(&self) -> Option<&str>;
 }
 
-/// One page, and when it was answered by the clock of the list; it was asked for on the same UTC day.
+/// One page, and when it was asked for by the clock of the list; it was answered on the same UTC day.
 #[derive(Debug)]
 pub(super) struct Page<T> {
     pub rows: Vec<T>,
-    pub answered: Timestamp,
+    pub asked: Timestamp,
 }
 
 /// A list that is being read. After an error it goes on from where it was.
@@ -90,10 +90,10 @@ struct Came {
     text: Result<Text, ProviderError>,
 }
 
-/// What a page says, and when that was answered.
+/// What a page says, and when it was asked for.
 struct Text {
     body: String,
-    answered: Timestamp,
+    asked: Timestamp,
 }
 
 /// The page that was believed last.
@@ -169,7 +169,7 @@ impl<T: Row> Pages<T> {
                 }
             };
             let page = match rows(&text.body) {
-                Ok(rows) => Page { rows, answered: text.answered },
+                Ok(rows) => Page { rows, asked: text.asked },
                 Err(_) => self.list.read(offset, deadline).await.inspect_err(|_| self.forget_ahead())?,
             };
             if self.believe(offset, &page)? {
@@ -287,14 +287,14 @@ impl<T: Row> Pages<T> {
 impl List {
     /// One page, unread.
     async fn text(&self, offset: usize, deadline: Deadline) -> Result<Text, ProviderError> {
-        let (body, answered) = self.ask(offset, deadline, |body| Ok(body.to_owned())).await?;
-        Ok(Text { body, answered })
+        let (body, asked) = self.ask(offset, deadline, |body| Ok(body.to_owned())).await?;
+        Ok(Text { body, asked })
     }
 
     /// One page, asked for until it can be read.
     async fn read<T: Row>(&self, offset: usize, deadline: Deadline) -> Result<Page<T>, ProviderError> {
-        let (rows, answered) = self.ask(offset, deadline, rows).await?;
-        Ok(Page { rows, answered })
+        let (rows, asked) = self.ask(offset, deadline, rows).await?;
+        Ok(Page { rows, asked })
     }
 
     /// What was asked for before midnight and answered after it is asked for again, since the provider's counters of the day start
@@ -313,9 +313,8 @@ impl List {
             let asked = self.clock.now();
             let ask = Ask { call: self.call, path: &path, query: &query, body: None };
             let answer = self.provider.ask(ask, deadline, &read).await?;
-            let answered = self.clock.now();
-            if utc_day(asked) == utc_day(answered) {
-                return Ok((answer, answered));
+            if utc_day(asked) == utc_day(self.clock.now()) {
+                return Ok((answer, asked));
             }
         }
     }

@@ -6,10 +6,11 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use jiff::{SignedDuration, Timestamp};
 
-use super::commit::{key_item, number};
-use super::items::{self, Lease, Meta, Refreshed, Stored};
+use super::commit::{Pauses, key_item, number};
+use super::items::{self, Item, Lease, Meta, Refreshed, Stored};
 use super::keys::{self, Key};
 use super::{StoreError, Table};
+use crate::deadline::Deadline;
 use crate::domain::grant::Reading;
 use crate::domain::id::{DeploymentId, GrantId};
 use crate::sdk_error::reduce;
@@ -26,7 +27,7 @@ pub enum Acquired {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Noted {
     Recorded,
-    /// As much or more was recorded before.
+    /// As much or more was recorded before, by whoever asked as late or later.
     NotNewer,
 }
 
@@ -94,15 +95,30 @@ impl Table {
         self.set_lease_end(lease, Timestamp::UNIX_EPOCH).await.map(drop)
     }
 
-    /// Records what a key has used. The larger numbers stay, so late and stale writers do no harm.
-    pub async fn note_reading(&self, reading: &Reading) -> Result<Noted, StoreError> {
-        self.put_reading(reading, "").await
-    }
-
-    /// Records what somebody just asked the provider about a key. Unlike the sync's it is also written when nothing more was
-    /// used, since it is then news that this is so now.
-    pub async fn note_latest_reading(&self, reading: &Reading) -> Result<Noted, StoreError> {
-        self.put_reading(reading, " OR as_of < :as_of").await
+    /// Records what a key has used. What is on record by then stands where it says more, so late and stale writers do no harm: each
+    /// lifetime counter by its maximum, the window by whoever asked last.
+    pub async fn note_reading(&self, reading: &Reading, deadline: Deadline) -> Result<Noted, StoreError> {
+        let (mut pauses, mut wanted) = (Pauses::until(deadline), reading.clone());
+        let mut stored: Option<Reading> = None;
+        loop {
+            let item = items::to_item(&wanted)?;
+            if self.put_reading(&item, &wanted, stored.as_ref()).await? {
+                return Ok(Noted::Recorded);
+            }
+            let there = self.get_item(&wanted.key()).await?;
+            // A write that took effect and was not heard of.
+            if there.as_ref() == Some(&item) {
+                return Ok(Noted::Recorded);
+            }
+            stored = there.map(items::from_item).transpose()?;
+            wanted = stored.as_ref().map_or_else(|| reading.clone(), |stored| stored.joined(reading));
+            if stored.as_ref() == Some(&wanted) {
+                return Ok(Noted::NotNewer);
+            }
+            if !pauses.pause().await {
+                return Err(StoreError::Contended);
+            }
+        }
     }
 
     /// Whether this press may ask the provider what the key of a grant used. Of all who ask before then one may.
@@ -116,22 +132,24 @@ impl Table {
         Ok(happened(put.send().await)?.is_some())
     }
 
-    async fn put_reading(&self, reading: &Reading, or: &str) -> Result<Noted, StoreError> {
-        let last_used = reading.last_used_at.map_or(0, Timestamp::as_millisecond);
-        let put = self.client.put_item().table_name(&self.name).set_item(Some(items::to_item(reading)?));
-        let mut put = put
-            .condition_expression(format!(
-                "attribute_not_exists(pk) OR (lifetime <= :lifetime AND byok <= :byok AND (lifetime < :lifetime OR \
-                 byok < :byok OR last_used_at < :last_used OR (attribute_not_exists(last_used_at) AND :last_used > :nothing){or}))"
-            ))
-            .expression_attribute_values(":lifetime", number(reading.lifetime().micros()))
-            .expression_attribute_values(":byok", number(reading.used.byok.total().micros()))
-            .expression_attribute_values(":last_used", number(last_used))
-            .expression_attribute_values(":nothing", number(0));
-        if !or.is_empty() {
-            put = put.expression_attribute_values(":as_of", number(reading.as_of.as_millisecond()));
-        }
-        Ok(if happened(put.send().await)?.is_some() { Noted::Recorded } else { Noted::NotNewer })
+    /// Puts a reading where there is none, or none that says more of anything; over one that was read, if it is still that one.
+    async fn put_reading(&self, item: &Item, reading: &Reading, over: Option<&Reading>) -> Result<bool, StoreError> {
+        let (condition, of) = match over {
+            None => {
+                ("attribute_not_exists(pk) OR (lifetime <= :lifetime AND byok <= :byok AND as_of <= :as_of)", reading)
+            }
+            Some(read) => ("lifetime = :lifetime AND byok = :byok AND as_of = :as_of", read),
+        };
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(item.clone()))
+            .condition_expression(condition)
+            .expression_attribute_values(":lifetime", number(of.lifetime().micros()))
+            .expression_attribute_values(":byok", number(of.used.byok.total().micros()))
+            .expression_attribute_values(":as_of", number(of.as_of.as_millisecond()));
+        Ok(happened(put.send().await)?.is_some())
     }
 
     /// Writes an item that must not be there yet. False when it is.

@@ -154,7 +154,7 @@ impl Act {
                 table.release_lease(lease).await?;
                 "done".to_owned()
             }
-            Act::Note(reading) => format!("{:?}", table.note_reading(reading).await?),
+            Act::Note(reading) => format!("{:?}", table.note_reading(reading, deadline).await?),
             // The sync asks it.
             _ => String::new(),
         };
@@ -254,7 +254,6 @@ impl Act {
     pub(crate) fn unheard(&self) -> Verdict {
         match self.write() {
             "dynamodb:UpdateItem" => Verdict::LoseAnswer,
-            _ if matches!(self, Act::Note(_)) => Verdict::LoseAnswer,
             _ => Verdict::ConditionReadBack,
         }
     }
@@ -262,7 +261,6 @@ impl Act {
     /// What it may say, when an answer of the table was lost, although it happened.
     pub(crate) fn may_deny(&self) -> Option<String> {
         match self {
-            Act::Note(_) => Some("NotNewer".to_owned()),
             Act::Confirmed(..) | Act::DisableAgain(..) | Act::ReadForTheLastTime(..) => Some(refused(Unchanged)),
             // Its own write moved the grant.
             Act::FoundGone(..) => Some(refused(NotAsRead::Moved)),

@@ -5,7 +5,7 @@ use bursar_core::domain::audit::{self, Actor, Entry, What};
 use bursar_core::domain::grant::{Begun, Change, Grant, PotChange, Reading, View};
 use bursar_core::domain::id::{Nonce, ProgrammeId};
 use bursar_core::domain::money::Usd;
-use bursar_core::domain::programme::{Pot, Programme, Settings};
+use bursar_core::domain::programme::{Byok, Pot, Programme, Settings};
 use bursar_core::store::items::{Enrolment, Lease, MailClass, Meta, OwedMail};
 use bursar_core::store::{Closed, NewPerson, NotAsRead, Noted, PotSet, Saved, Unchanged};
 use jiff::Timestamp;
@@ -203,9 +203,14 @@ impl Act {
             Act::ReleaseLease(lease) => ("done".to_owned(), set_end(&mut after, lease, Timestamp::UNIX_EPOCH)),
             Act::Note(reading) => {
                 let at = (reading.grant.clone(), reading.epoch);
-                let is_news = world.readings.get(&at).is_none_or(|known| known.lifetime() < reading.lifetime());
-                after.readings.insert(at, reading.clone());
-                (format!("{:?}", if is_news { Noted::Recorded } else { Noted::NotNewer }), is_news)
+                let known = world.readings.get(&at);
+                let stands = known.is_some_and(|known| {
+                    known.as_of > reading.as_of
+                        && known.used.counted(Byok::Inside) >= reading.used.counted(Byok::Inside)
+                });
+                let noted = known.map_or_else(|| reading.clone(), |known| known.joined(reading));
+                after.readings.insert(at, noted);
+                (format!("{:?}", if stands { Noted::NotNewer } else { Noted::Recorded }), !stands)
             }
             _ => ("an act on a grant".to_owned(), false),
         };

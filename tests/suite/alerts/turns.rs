@@ -73,9 +73,9 @@ impl Month {
             made_at: view.grant.attempts[0].begun_at,
         };
         let sync = self.table.sync_state().await.unwrap();
-        let reading = Reading::after(before, of, &told, at(when), sync.looked_at).unwrap();
+        let reading = Reading::after(before, of, &told, at(when), sync.looked_at).unwrap().0;
         if before.is_none_or(|before| reading.is_news_to(before)) {
-            self.table.note_reading(&reading).await.unwrap();
+            self.table.note_reading(&reading, office_deadline()).await.unwrap();
         }
         let totals = Totals {
             programme: self.programme.clone(),

@@ -243,7 +243,7 @@ async fn keys_without_an_owner_are_named_those_without_a_limit_first_over_the_sp
     set_state(&stack, SyncState { strangers: vec![stranger], ..good() }).await;
     // Seen for the first time on the 15th, with a past that nobody knows the days of.
     let counted = Counted { lifetime: dollars(50), today: Some(dollars(2)), on: date("2026-11-15") };
-    let found = Days::default().with(counted, None).unwrap();
+    let found = Days::default().with(counted, None);
     let mut known = Days::on_one(date("2026-11-10"), dollars(9));
     known.add(&Days::on_one(date("2026-11-19"), dollars(1)));
     let gone = Some(at(LOOKED));

@@ -146,7 +146,7 @@ async fn crossed(stack: &Stack) -> Watch {
         last_used_at: None,
         as_of: now,
     };
-    table.note_reading(&reading).await.unwrap();
+    table.note_reading(&reading, soon()).await.unwrap();
     table.note_totals(&totals).await.unwrap();
     let admins: Vec<EmailAddress> = Vec::new();
     let hear: Vec<EmailAddress> = programme.settings.hear_of_alerts(&admins).cloned().collect();

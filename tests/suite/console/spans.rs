@@ -11,7 +11,7 @@ use bursar_core::domain::window::{Window, utc_date};
 use bursar_core::store::SyncState;
 use bursar_core::store::items::Totals;
 use bursar_local::stack::Stack;
-use bursar_tests::office::Office;
+use bursar_tests::office::{Office, soon};
 use bursar_tests::stack;
 use bursar_tests::visitor::{Page, Visitor};
 use jiff::{Timestamp, ToSpan};
@@ -40,7 +40,7 @@ pub(super) async fn used(office: &Office<'_>, grant: &GrantId, days: Days, now: 
     let (in_window, window, epoch) = (used.credits.total(), Window::WHOLE_TERM, Epoch::new(1));
     let (programme, grant, before, last_used_at) = (office.programme.clone(), grant.clone(), Usd::ZERO, None);
     let reading = Reading { programme, grant, epoch, used, window, in_window, before, last_used_at, as_of: now };
-    office.table.note_reading(&reading).await.unwrap();
+    office.table.note_reading(&reading, soon()).await.unwrap();
 }
 
 pub(super) async fn looked(office: &Office<'_>, at: Timestamp) {
@@ -146,7 +146,7 @@ async fn a_sum_that_is_not_known_is_never_nothing_and_one_that_is_estimated_says
     let today = utc_date(now);
     let ago = |days: i64| today.checked_sub(days.days()).unwrap();
     let counted = Counted { lifetime: Usd::from_dollars(20), today: Some(Usd::ZERO), on: today };
-    let missed = Days::on_one(ago(4), Usd::from_dollars(2)).with(counted, Some(ago(3))).unwrap();
+    let missed = Days::on_one(ago(4), Usd::from_dollars(2)).with(counted, Some(ago(3)));
     looked(&office, now).await;
     summed_up(&office, missed.clone(), &[("A", missed.clone())], now).await;
     used(&office, &ada, missed, now).await;

@@ -48,7 +48,7 @@ impl PostOffice {
             last_used_at: Some(as_of),
             as_of,
         };
-        self.table.note_reading(&reading).await.unwrap();
+        self.table.note_reading(&reading, soon()).await.unwrap();
         // The stream wakes `threshold-alerts`, which owes the mail.
         self.stack.pump.drained().await.unwrap();
         self.watch.check().await;

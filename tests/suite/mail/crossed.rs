@@ -15,7 +15,7 @@ use bursar_local::invoke::FunctionName;
 use jiff::SignedDuration;
 use serde_json::json;
 
-use super::{PostOffice, address};
+use super::{PostOffice, address, soon};
 
 impl PostOffice {
     /// Two are in charge of a pot of $4,000, and somebody has a key whose student hears nothing.
@@ -49,7 +49,7 @@ impl PostOffice {
             last_used_at: Some(as_of),
             as_of,
         };
-        self.table.note_reading(&reading).await.unwrap();
+        self.table.note_reading(&reading, soon()).await.unwrap();
         let (by_group, implied) = (BTreeMap::new(), spent);
         let totals = Totals { programme, as_of, used, by_group, implied, grants: 1, claimed: 1 };
         self.table.note_totals(&totals).await.unwrap();

@@ -220,7 +220,7 @@ impl PostOffice {
         let (spent, used) = (days.total(), Used { credits: days, ..Used::default() });
         let (before, last_used_at, in_window, of_all) = (Usd::ZERO, None, spent, used.clone());
         let reading = Reading { programme, grant, epoch, used, window, in_window, before, last_used_at, as_of };
-        self.table.note_reading(&reading).await.unwrap();
+        self.table.note_reading(&reading, soon()).await.unwrap();
         let (programme, now) = (self.programme.clone(), self.stack.clock.now());
         let totals = Totals {
             programme: programme.clone(),
@@ -294,7 +294,7 @@ async fn an_alert_of_a_pot_that_is_another_by_now_says_what_was_found_and_that_n
     let more = Used { credits: office.steadily(2, 1_950_000_000), ..Used::default() };
     let grant = office.table.grants(&office.programme).await.unwrap().pop().unwrap();
     let reading = office.table.view(&office.programme, &grant.id).await.unwrap().unwrap().readings.pop().unwrap();
-    office.table.note_reading(&Reading { used: more.clone(), ..reading }).await.unwrap();
+    office.table.note_reading(&Reading { used: more.clone(), ..reading }, soon()).await.unwrap();
     office.table.note_totals(&Totals { used: more, ..totals }).await.unwrap();
     office.settle().await;
     let mut unread = office.unread();

@@ -23,21 +23,21 @@ fn exact(days: &Days) -> Vec<(i64, bool)> {
 
 #[test]
 fn an_answer_of_each_day_tells_every_day_whenever_in_the_day_it_came() {
-    let first = Days::default().with(counted(5, 5, 0), Some(day(0))).unwrap();
-    let again = first.with(counted(7, 7, 0), Some(day(0))).unwrap();
+    let first = Days::default().with(counted(5, 5, 0), Some(day(0)));
+    let again = first.with(counted(7, 7, 0), Some(day(0)));
     // What was used on the first day after the last look is told by the difference.
-    let next = again.with(counted(12, 3, 1), Some(day(0))).unwrap();
+    let next = again.with(counted(12, 3, 1), Some(day(0)));
     assert_eq!(exact(&next), [(9, true), (3, true)]);
     // A day without use and without news is a day of nothing.
-    let later = next.with(counted(13, 1, 3), Some(day(2))).unwrap();
+    let later = next.with(counted(13, 1, 3), Some(day(2)));
     assert_eq!(exact(&later), [(9, true), (3, true), (0, true), (1, true)]);
     assert_eq!((later.total(), later.on(day(1)), later.on(day(9))), (usd(13), usd(3), Usd::ZERO));
 }
 
 #[test]
 fn after_missed_nights_the_sum_is_known_and_not_how_it_is_spread() {
-    let before = Days::default().with(counted(5, 5, 0), Some(day(0))).unwrap();
-    let after = before.with(counted(25, 4, 4), Some(day(0))).unwrap();
+    let before = Days::default().with(counted(5, 5, 0), Some(day(0)));
+    let after = before.with(counted(25, 4, 4), Some(day(0)));
     assert_eq!(exact(&after), [(5, false), (0, false), (0, false), (16, false), (4, true)]);
     let sum = |from, to| after.between(day(from), day(to), Some(day(4)));
     assert_eq!(sum(0, 3), Sum { spent: usd(21), known: Known::Exactly });
@@ -45,29 +45,34 @@ fn after_missed_nights_the_sum_is_known_and_not_how_it_is_spread() {
     assert_eq!(sum(4, 4), Sum { spent: usd(4), known: Known::Exactly });
     assert_eq!(sum(4, 5).known, Known::Partly, "the day is not over");
     // Nothing was used in the nights that were missed, so nothing has to be guessed.
-    let still = before.with(counted(9, 4, 4), Some(day(0))).unwrap();
+    let still = before.with(counted(9, 4, 4), Some(day(0)));
     assert_eq!(exact(&still), [(5, true), (0, true), (0, true), (0, true), (4, true)]);
 }
 
 #[test]
 fn what_was_used_before_anybody_looked_is_on_no_day() {
-    let foreign = Days::default().with(counted(1000, 2, 4), None).unwrap();
+    let foreign = Days::default().with(counted(1000, 2, 4), None);
     assert_eq!((foreign.opening(), foreign.total(), foreign.on(day(4))), (usd(998), usd(1000), usd(2)));
     assert_eq!(foreign.between(day(0), day(4), Some(day(4))).known, Known::Partly);
     assert_eq!(foreign.between(day(4), day(4), Some(day(4))).known, Known::Exactly);
-    let next = foreign.with(counted(1010, 4, 5), Some(day(4))).unwrap();
+    let next = foreign.with(counted(1010, 4, 5), Some(day(4)));
     assert_eq!((next.opening(), next.on(day(4)), next.on(day(5))), (usd(998), usd(8), usd(4)));
 }
 
 #[test]
-fn less_than_before_or_from_the_past_is_no_answer_and_a_missing_day_is_not_nothing() {
-    let before = Days::default().with(counted(5, 5, 2), Some(day(2))).unwrap();
-    assert_eq!(before.with(counted(4, 4, 3), Some(day(2))), None);
-    assert_eq!(before.with(counted(6, 1, 1), Some(day(2))), None);
+fn less_than_before_changes_nothing_more_from_the_past_is_estimated_and_a_missing_day_is_not_nothing() {
+    let before = Days::default().with(counted(5, 5, 2), Some(day(2)));
+    assert_eq!(before.with(counted(4, 4, 3), Some(day(2))), before);
+    assert_eq!(before.with(counted(5, 1, 1), Some(day(2))), before);
+    let late = before.with(counted(6, 1, 1), Some(day(2)));
+    assert_eq!((exact(&late), late.total()), (vec![(6, false)], usd(6)));
+    // What was corrected downwards grows again: only what is beyond the record is new.
+    let corrected = before.with(counted(4, 0, 3), Some(day(2))).with(counted(7, 3, 3), Some(day(3)));
+    assert_eq!(exact(&corrected), [(4, true), (3, true)]);
     let without = Counted { today: None, ..counted(9, 0, 3) };
-    let after = before.with(without, Some(day(2))).unwrap();
+    let after = before.with(without, Some(day(2)));
     assert_eq!(exact(&after), [(5, false), (4, false)]);
-    assert_eq!(exact(&before.with(Counted { on: day(2), ..without }, Some(day(2))).unwrap()), [(9, true)]);
+    assert_eq!(exact(&before.with(Counted { on: day(2), ..without }, Some(day(2)))), [(9, true)]);
 }
 
 #[test]
@@ -103,7 +108,7 @@ proptest! {
             looks.sort_unstable();
             for part in looks {
                 let today: i64 = used[..part].iter().sum();
-                days = days.with(counted(lifetime + today, today, number), Some(known)).unwrap();
+                days = days.with(counted(lifetime + today, today, number), Some(known));
                 prop_assert_eq!(days.total(), usd(lifetime + today));
                 known = day(number);
             }

@@ -114,7 +114,7 @@ mod tests {
                 off_the_limit: dollars(*in_window),
                 last_used_at: last_used_at.map(at),
             };
-            reading = Some(Reading::after(reading.as_ref(), of, &told, at(when), None).unwrap());
+            reading = Some(Reading::after(reading.as_ref(), of, &told, at(when), None).unwrap().0);
         }
         let now = at(answers.last().unwrap().0);
         CapUse::of(&programme, grant, reading.as_slice(), now).unwrap().spent.micros() / 1_000_000

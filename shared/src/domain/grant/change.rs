@@ -9,7 +9,7 @@ use crate::domain::id::Epoch;
 use crate::domain::limit::Spending;
 use crate::domain::money::Usd;
 use crate::domain::programme::{Pot, Programme};
-use crate::domain::reading::{Doubtful, Of, Told};
+use crate::domain::reading::{Doubtful, Of, Shortfall, Told};
 
 /// A grant with all that its acts are decided on, as read at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,9 +78,9 @@ impl View {
         &self,
         attempt: &Attempt,
         told: &Told,
-        answered: Timestamp,
+        asked: Timestamp,
         looked_at: Option<Timestamp>,
-    ) -> Result<Reading, Doubtful> {
+    ) -> Result<(Reading, Option<Shortfall>), Doubtful> {
         let settings = &self.programme.settings;
         let of = Of {
             programme: &self.programme.id,
@@ -90,7 +90,7 @@ impl View {
             byok: settings.byok,
             made_at: attempt.begun_at,
         };
-        Reading::after(self.reading(attempt.epoch), of, told, answered, looked_at)
+        Reading::after(self.reading(attempt.epoch), of, told, asked, looked_at)
     }
 
     /// A change that writes the grant back as it is, for an act to build on.

@@ -279,7 +279,7 @@ async fn a_page_asked_for_before_midnight_and_answered_after_it_is_asked_for_aga
     let clock = Clock::reading(move || *now.lock().unwrap());
     let mut inventory = provider.inventory(&clock, soon());
     let page = inventory.next().await.unwrap().unwrap();
-    assert_eq!(page.answered, "2026-11-21T00:00:00Z".parse().unwrap());
+    assert_eq!(page.asked, "2026-11-21T00:00:00Z".parse().unwrap());
     assert_eq!(*asked.lock().unwrap(), 2);
 }
 

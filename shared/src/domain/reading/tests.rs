@@ -1,0 +1,184 @@
+//! Readings from the provider's answers: what is on record after them, and what is in doubt.
+
+use super::*;
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn told(lifetime: i32, today: i32, in_window: i32) -> Told {
+    let dollars = |number| Some(Usd::from_dollars(number));
+    Told {
+        lifetime: Usd::from_dollars(lifetime),
+        today: dollars(today),
+        in_window: dollars(in_window),
+        byok: dollars(0),
+        byok_today: dollars(0),
+        byok_in_window: dollars(0),
+        off_the_limit: None,
+        last_used_at: None,
+    }
+}
+
+/// The reading after answers at these times, and the doubt of the last of them.
+fn read(reset: Reset, byok: Byok, answers: &[(&str, Told)]) -> Result<(Reading, Option<Shortfall>), Doubtful> {
+    let (programme, grant) = ("cs-pilot".parse().unwrap(), "0123456789abcdef".parse().unwrap());
+    let made_at = at(answers[0].0);
+    let of = Of { programme: &programme, grant: &grant, epoch: Epoch::new(1), reset, byok, made_at };
+    let mut last: Option<(Reading, Option<Shortfall>)> = None;
+    for (time, told) in answers {
+        last = Some(Reading::after(last.as_ref().map(|(reading, _)| reading), of, told, at(time), None)?);
+    }
+    Ok(last.unwrap())
+}
+
+/// What counts in the window and ever, in dollars, after answers at these times.
+fn after(reset: Reset, byok: Byok, answers: &[(&str, Told)]) -> Result<(Usd, Usd), Doubtful> {
+    let (reading, _) = read(reset, byok, answers)?;
+    assert_eq!(reading.window, reset.window_at(reading.as_of));
+    Ok((reading.in_window, reading.used.counted(byok)))
+}
+
+fn dollars(in_window: i32, ever: i32) -> Result<(Usd, Usd), Doubtful> {
+    Ok((Usd::from_dollars(in_window), Usd::from_dollars(ever)))
+}
+
+const MONDAY: &str = "2026-11-16T12:00:00Z";
+const TUESDAY: &str = "2026-11-17T12:00:00Z";
+
+#[test]
+fn the_larger_of_the_limits_own_count_and_the_windows_counter_was_used_and_never_more_than_ever() {
+    let off_the_limit = Some(Usd::from_dollars(3));
+    let daily = |told| after(Reset::Daily, Byok::Outside, &[(MONDAY, told)]);
+    assert_eq!(daily(Told { off_the_limit, ..told(9, 2, 2) }), dollars(3, 9));
+    assert_eq!(daily(told(9, 4, 4)), dollars(4, 9));
+    assert_eq!(daily(Told { off_the_limit, in_window: None, ..told(1, 1, 0) }), dollars(1, 1));
+    assert_eq!(
+        after(Reset::None, Byok::Outside, &[(MONDAY, Told { in_window: None, ..told(9, 1, 0) })]),
+        dollars(9, 9)
+    );
+}
+
+#[test]
+fn a_counter_that_has_not_turned_yet_says_no_more_than_was_used_since() {
+    let stale = [(MONDAY, told(9, 9, 9)), (TUESDAY, told(10, 10, 10))];
+    assert_eq!(after(Reset::Daily, Byok::Outside, &stale), dollars(1, 10));
+    let later = [stale[0], stale[1], ("2026-11-17T18:00:00Z", told(12, 12, 12))];
+    assert_eq!(after(Reset::Daily, Byok::Outside, &later), dollars(3, 12));
+}
+
+#[test]
+fn own_keys_count_where_the_programme_says_so_and_are_apart_everywhere() {
+    let byok = Some(Usd::from_dollars(4));
+    let told = Told { byok, byok_today: byok, byok_in_window: byok, ..told(5, 5, 5) };
+    assert_eq!(after(Reset::Weekly, Byok::Inside, &[(MONDAY, told)]), dollars(9, 9));
+    assert_eq!(after(Reset::Weekly, Byok::Outside, &[(MONDAY, told)]), dollars(5, 5));
+    assert_eq!(after(Reset::None, Byok::Inside, &[(MONDAY, told)]), dollars(9, 9));
+}
+
+#[test]
+fn a_number_that_is_missing_or_negative_is_never_taken_for_another() {
+    let daily = |answers: &[_]| after(Reset::Daily, Byok::Outside, answers);
+    assert_eq!(daily(&[(MONDAY, Told { in_window: None, ..told(9, 1, 0) })]), Err(Doubtful::NoWindow));
+    assert_eq!(daily(&[(MONDAY, told(9, -1, 1))]), Err(Doubtful::Negative));
+    assert_eq!(daily(&[(MONDAY, told(-9, 0, 0))]), Err(Doubtful::Negative));
+}
+
+#[test]
+fn a_reading_whose_sums_are_not_its_days_is_not_believed() {
+    let kept = Kept::from(Reading {
+        programme: "cs-pilot".parse().unwrap(),
+        grant: "0123456789abcdef".parse().unwrap(),
+        epoch: Epoch::new(1),
+        used: Used { credits: Days::on_one(utc_date(at(MONDAY)), Usd::CENT), byok: Days::default() },
+        window: Reset::None.window_at(at(MONDAY)),
+        in_window: Usd::CENT,
+        before: Usd::ZERO,
+        last_used_at: None,
+        as_of: at(MONDAY),
+    });
+    let crooked = Kept { lifetime: Usd::ZERO, ..serde_json::from_value(serde_json::to_value(&kept).unwrap()).unwrap() };
+    assert!(Reading::try_from(crooked).is_err());
+    assert!(Reading::try_from(kept).is_ok());
+}
+
+/// Micro-dollars in the place of dollars.
+fn micros(lifetime: i64) -> Told {
+    let used = Usd::from_micros(lifetime);
+    Told { lifetime: used, today: Some(used), in_window: Some(used), ..told(0, 0, 0) }
+}
+
+#[test]
+fn a_counter_that_goes_back_stands_as_it_is_on_record_and_the_other_one_moves_on() {
+    let byok = |lifetime: i32| Some(Usd::from_dollars(lifetime));
+    let first = Told { byok: byok(4), byok_today: byok(4), byok_in_window: byok(4), ..told(5, 5, 5) };
+    let corrected = Told { byok: byok(3), byok_today: byok(0), byok_in_window: byok(3), ..told(9, 4, 9) };
+    let (reading, doubt) = read(Reset::None, Byok::Inside, &[(MONDAY, first), (TUESDAY, corrected)]).unwrap();
+    assert_eq!((reading.lifetime(), reading.used.byok.total()), (Usd::from_dollars(9), Usd::from_dollars(4)));
+    assert_eq!(reading.in_window, Usd::from_dollars(13), "a whole term never shrinks");
+    assert_eq!(doubt, Some(Shortfall { credits: Usd::ZERO, byok: Usd::from_dollars(1) }));
+    assert_eq!(
+        doubt.unwrap().to_string(),
+        "the provider says less than it said before, by 1.000000 of the user's own keys; what was recorded stands"
+    );
+    let corrected = Told { byok: byok(6), byok_today: byok(2), ..told(4, 0, 4) };
+    let (reading, doubt) = read(Reset::None, Byok::Inside, &[(MONDAY, first), (TUESDAY, corrected)]).unwrap();
+    assert_eq!((reading.lifetime(), reading.used.byok.total()), (Usd::from_dollars(5), Usd::from_dollars(6)));
+    assert_eq!(doubt, Some(Shortfall { credits: Usd::from_dollars(1), byok: Usd::ZERO }));
+}
+
+#[test]
+fn a_difference_of_two_micro_dollars_is_neither_doubt_nor_news() {
+    for reset in [Reset::None, Reset::Daily] {
+        let (known, _) = read(reset, Byok::Outside, &[(MONDAY, micros(5_000_001))]).unwrap();
+        for (later, is_doubt) in [(5_000_000, false), (4_999_999, false), (4_999_998, true)] {
+            let answers = [(MONDAY, micros(5_000_001)), ("2026-11-16T12:01:00Z", micros(later))];
+            let (reading, doubt) = read(reset, Byok::Outside, &answers).unwrap();
+            assert_eq!(reading.lifetime(), known.lifetime());
+            assert_eq!(doubt.is_some(), is_doubt, "{later}");
+            assert_eq!(reading.is_news_to(&known), is_doubt && reset == Reset::Daily, "{later}");
+        }
+    }
+}
+
+#[test]
+fn what_was_used_in_a_window_may_go_down_within_it_and_is_news() {
+    let monthly = |answers: &[_]| read(Reset::Monthly, Byok::Outside, answers).unwrap();
+    // The counter of January, told on the first night of February, and what it says when it has turned.
+    let january = ("2026-01-31T00:20:00Z", told(2, 2, 2));
+    let (late, turned) = (("2026-02-01T00:20:00Z", told(19, 0, 19)), ("2026-02-02T00:20:00Z", told(19, 0, 0)));
+    let stuck = monthly(&[january, late]).0;
+    assert_eq!((stuck.in_window, stuck.window.begins()), (Usd::from_dollars(17), Some("2026-02-01".parse().unwrap())));
+    let (after, doubt) = monthly(&[january, late, turned]);
+    assert_eq!((after.in_window, after.lifetime(), doubt), (Usd::ZERO, Usd::from_dollars(19), None));
+    assert!(after.is_news_to(&stuck), "else the old month's money would stay for the whole new one");
+    // A window that turned and in which nothing was used yet is none.
+    let next = monthly(&[january, late, turned, ("2026-03-01T00:20:00Z", told(19, 0, 0))]).0;
+    assert!(!next.is_news_to(&after));
+    // A correction within the window.
+    let corrected = monthly(&[("2026-02-03T12:00:00Z", told(9, 9, 9)), ("2026-02-04T12:00:00Z", told(8, 0, 8))]);
+    assert_eq!((corrected.0.in_window, corrected.0.lifetime()), (Usd::from_dollars(8), Usd::from_dollars(9)));
+}
+
+#[test]
+fn who_asked_earlier_says_nothing_of_the_window_and_of_a_lifetime_only_more() {
+    let (noon, earlier) = ("2026-11-16T12:00:00Z", "2026-11-16T11:59:00Z");
+    for (stale, ever) in [(told(7, 7, 7), 9), (told(11, 11, 11), 11)] {
+        let (reading, doubt) = read(Reset::Daily, Byok::Outside, &[(noon, told(9, 9, 9)), (earlier, stale)]).unwrap();
+        assert_eq!((reading.in_window, reading.lifetime()), (Usd::from_dollars(9), Usd::from_dollars(ever)));
+        assert_eq!((reading.as_of, doubt), (at(noon), None), "of what is older it is no wonder");
+    }
+}
+
+#[test]
+fn two_readings_of_a_key_come_to_the_same_in_either_order() {
+    let one = read(Reset::Daily, Byok::Outside, &[(MONDAY, told(9, 9, 9))]).unwrap().0;
+    let other = read(Reset::Daily, Byok::Outside, &[(TUESDAY, told(7, 2, 2))]).unwrap().0;
+    let both = one.joined(&other);
+    assert_eq!(both, other.joined(&one));
+    assert_eq!(
+        (both.lifetime(), both.in_window, both.window),
+        (Usd::from_dollars(9), Usd::from_dollars(2), other.window)
+    );
+    assert_eq!(both.joined(&other), both);
+}
