@@ -60,7 +60,7 @@ async fn spent(stack: &Stack, programme: &ProgrammeId, dollars: i32) -> GrantId 
         grants: 1,
         claimed: 0,
     };
-    table.note_totals(&totals).await.unwrap();
+    table.note_totals(&totals, office_deadline()).await.unwrap();
     id
 }
 

@@ -150,7 +150,7 @@ impl Monday {
             grants: claimed,
             claimed,
         };
-        self.table.note_totals(&totals).await.unwrap();
+        self.table.note_totals(&totals, soon()).await.unwrap();
     }
 
     async fn looked(&self) {
@@ -158,7 +158,7 @@ impl Monday {
         let now = self.now();
         let state = SyncState { looked_at: Some(now), completed_at: Some(now), ..state };
         let state = state.with_models_of(date(2026, 10, 12), date(2026, 11, 15));
-        assert!(self.table.set_sync_state(&state.next()).await.unwrap());
+        assert!(self.table.set_sync_state(&state.next(), soon()).await.unwrap());
     }
 
     async fn model_day(&self, programme: &ProgrammeId, day: Date, uses: &[(&str, i64, u64)]) {

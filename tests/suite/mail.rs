@@ -93,7 +93,7 @@ impl PostOffice {
     /// Asks for a link as the page will.
     async fn ask(&self, typed: &str) {
         let now = self.stack.clock.now();
-        self.table.ask(address(typed).matched(), &AskToken::generate().hash(), now).await.unwrap();
+        self.table.ask(address(typed).matched(), &AskToken::generate().hash(), now, soon()).await.unwrap();
     }
 
     async fn settle(&mut self) {

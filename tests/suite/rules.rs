@@ -7,7 +7,7 @@ use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::grant::HoldKind;
 use bursar_core::domain::token::AskToken;
 use bursar_local::invoke::FunctionName;
-use bursar_tests::office::Office;
+use bursar_tests::office::{Office, soon};
 use bursar_tests::stack;
 use serde_json::{Value, json};
 
@@ -51,7 +51,7 @@ async fn no_function_makes_a_call_that_its_policy_does_not_allow() {
     }
     // A link to mail, besides the mails to those on the roster.
     let (ada, asked_by) = (EmailAddress::parse("ada@example.edu").unwrap(), AskToken::generate().hash());
-    office.table.ask(ada.matched(), &asked_by, stack.clock.now()).await.unwrap();
+    office.table.ask(ada.matched(), &asked_by, stack.clock.now(), soon()).await.unwrap();
     for page in ["/", "/console"] {
         reqwest::get(format!("{}{page}", stack.ready.web)).await.unwrap();
     }

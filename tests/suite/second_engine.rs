@@ -1,5 +1,6 @@
 //! What the product relies on in DynamoDB, held against two engines that know nothing of each other: the embedded one in the
 //! ordinary run, and the one at `BURSAR_TEST_DYNAMODB` in `cargo xtask second-engine`. Where both agree, neither is likely wrong.
+//! The store's own writes are asked of both in `acts/second_engine`; here is what no act of it shows by itself.
 
 mod conditions;
 mod reading;
@@ -51,7 +52,8 @@ impl Table {
     }
 }
 
-fn endpoint() -> &'static str {
+/// Where the engine under test is.
+pub(crate) fn endpoint() -> &'static str {
     static ENDPOINT: OnceLock<String> = OnceLock::new();
     ENDPOINT.get_or_init(|| std::env::var("BURSAR_TEST_DYNAMODB").unwrap_or_else(|_| embedded()))
 }

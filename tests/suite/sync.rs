@@ -2,6 +2,7 @@
 //! goes away, of being killed, repeated and overtaken, and of a table that went back.
 
 mod checkpoints;
+mod contended;
 mod corrected;
 mod crooked;
 mod ends;

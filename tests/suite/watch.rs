@@ -1,6 +1,7 @@
 //! What falls silent or fails for good reaches an admin, by a way that does not depend on what fell silent.
 
 use bursar_core::domain::audit::Actor;
+use bursar_core::domain::id::Nonce;
 use bursar_core::domain::money::Usd;
 use bursar_core::store::{AccountDay, Job, JobState, SyncState};
 use bursar_local::inbox::Contents;
@@ -9,7 +10,7 @@ use bursar_local::ses::Fault;
 use bursar_local::settle::LIMIT;
 use bursar_local::stack::Stack;
 use bursar_tests::invariants::RawTable;
-use bursar_tests::office::Office;
+use bursar_tests::office::{Office, soon};
 use bursar_tests::stack;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -59,9 +60,9 @@ async fn a_balance_below_what_is_promised_and_a_job_that_nobody_carries_on_are_t
     office.claim(&ada).await;
     let (now, raw) = (stack.clock.now(), RawTable::at(&stack.ready.dynamodb, &stack.ready.table));
     set_up(&office, &raw, now).await;
-    office.table.note_account_day(&bought(Usd::from_dollars(20), now)).await.unwrap();
+    office.table.note_account_day(&bought(Usd::from_dollars(20), now), soon()).await.unwrap();
     assert_eq!(look(&stack).await, [format!("A job of {} does not go on", office.programme)], "it is just enough");
-    office.table.note_account_day(&bought(Usd::from_dollars(20) - Usd::CENT, now)).await.unwrap();
+    office.table.note_account_day(&bought(Usd::from_dollars(20) - Usd::CENT, now), soon()).await.unwrap();
     assert_eq!(look(&stack).await, ["The balance is $0.01 below what is promised"]);
     assert_eq!(look(&stack).await, Vec::<String>::new());
     stack.stop().await.unwrap();
@@ -86,7 +87,7 @@ fn bought(bought: Usd, now: Timestamp) -> AccountDay {
 /// A sync that was complete, and a job whose lease ran out long ago.
 async fn set_up(office: &Office<'_>, raw: &RawTable, now: Timestamp) {
     let state = SyncState { completed_at: Some(now), ..SyncState::default() };
-    assert!(office.table.set_sync_state(&state.next()).await.unwrap());
+    assert!(office.table.set_sync_state(&state.next(), soon()).await.unwrap());
     let job = Job {
         programme: office.programme.clone(),
         job: Ulid::from_parts(1, 1),
@@ -97,6 +98,7 @@ async fn set_up(office: &Office<'_>, raw: &RawTable, now: Timestamp) {
         steps: 200,
         refused: 0,
         started_at: now - SignedDuration::from_hours(1),
+        writer: Nonce::random(),
         version: 1,
     };
     raw.keep(&job).await.unwrap();
@@ -107,7 +109,7 @@ async fn a_mail_that_is_given_up_is_told_once_a_day_for_each_kind_and_never_of_i
     let stack = still().await;
     let office = Office::open(&stack).await;
     let state = SyncState { completed_at: Some(stack.clock.now()), ..SyncState::default() };
-    assert!(office.table.set_sync_state(&state.next()).await.unwrap());
+    assert!(office.table.set_sync_state(&state.next(), soon()).await.unwrap());
     for address in ["ada@x.edu", "bob@x.edu"] {
         stack.ses.fail_next(Fault::Reject, 1, Some(address));
         office.invite(address).await;
@@ -118,7 +120,7 @@ async fn a_mail_that_is_given_up_is_told_once_a_day_for_each_kind_and_never_of_i
     stack.clock.advance(SignedDuration::from_hours(24)).unwrap();
     let state = office.table.sync_state().await.unwrap();
     let state = SyncState { completed_at: Some(stack.clock.now()), ..state };
-    assert!(office.table.set_sync_state(&state.next()).await.unwrap());
+    assert!(office.table.set_sync_state(&state.next(), soon()).await.unwrap());
     stack.ses.fail_next(Fault::Reject, 100, None);
     office.invite("cleo@x.edu").await;
     assert_eq!(look(&stack).await, Vec::<String>::new());
@@ -130,7 +132,7 @@ async fn a_mail_that_is_given_up_is_told_once_a_day_for_each_kind_and_never_of_i
         stack.clock.advance(SignedDuration::from_hours(20)).unwrap();
         let state = office.table.sync_state().await.unwrap();
         let state = SyncState { completed_at: Some(stack.clock.now()), ..state };
-        assert!(office.table.set_sync_state(&state.next()).await.unwrap());
+        assert!(office.table.set_sync_state(&state.next(), soon()).await.unwrap());
         told.push(look(&stack).await.len());
     }
     assert_eq!(told, [1, 1, 0, 0]);

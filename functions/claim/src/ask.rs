@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::token::AskToken;
-use bursar_core::web::{Answer, Fields, Frame, Site};
+use bursar_core::web::{Answer, Fields, Frame, Site, Until};
 
 /// The form that asks for a link.
 #[derive(Template)]
@@ -30,14 +30,19 @@ pub(crate) async fn start(State(site): State<Site>) -> Response {
 
 /// Writes one ask for whatever can be an address. The browser is remembered by a cookie that every answer sets: a link counts in
 /// the browser that asked for it.
-pub(crate) async fn ask(State(site): State<Site>, headers: HeaderMap, fields: Fields) -> Answer {
+pub(crate) async fn ask(
+    State(site): State<Site>,
+    Until(deadline): Until,
+    headers: HeaderMap,
+    fields: Fields,
+) -> Answer {
     let Some(text) = fields.get("address") else {
         let sentence = "The field for the address is missing. Open the start page and fill it in.";
         return Ok(site.refuse(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was sent", sentence));
     };
     let browser = site.cookies.asking(&headers).unwrap_or_else(AskToken::generate);
     if let Ok(address) = EmailAddress::parse(text) {
-        site.table.ask(address.matched(), &browser.hash(), site.clock.now()).await?;
+        site.table.ask(address.matched(), &browser.hash(), site.clock.now(), deadline).await?;
     }
     let cookie = [(SET_COOKIE, site.cookies.set_asking(&browser))];
     Ok((cookie, Frame::page(StatusCode::ACCEPTED, &Asked { frame: &site.frame })).into_response())

@@ -112,7 +112,7 @@ pub(crate) async fn refresh(
         return Ok(to_my());
     }
     // Whoever pressed at the same moment asks for both.
-    if !site.table.may_refresh(&view.grant.id, now, now + BETWEEN_READINGS).await? {
+    if !site.table.may_refresh(&view.grant.id, now, now + BETWEEN_READINGS, deadline).await? {
         return Ok(to_my());
     }
     let silent = "The provider did not say what your key has used. Nothing is lost; try again in some minutes.";

@@ -84,7 +84,7 @@ pub(crate) async fn type_code(
                 }
             }
             Typed::Wrong(after) => {
-                if site.table.note_wrong_code(&after).await? == Written::Yes {
+                if site.table.note_wrong_code(&after, deadline).await? == Written::Yes {
                     return Ok(refused(&site));
                 }
             }
@@ -94,8 +94,8 @@ pub(crate) async fn type_code(
     Err(StoreError::Contended.into())
 }
 
-pub(crate) async fn sign_out(State(site): State<Site>, posted: Posted) -> Answer {
-    site.table.sign_out(&posted.visitor.session.session).await?;
+pub(crate) async fn sign_out(State(site): State<Site>, Until(deadline): Until, posted: Posted) -> Answer {
+    site.table.sign_out(&posted.visitor.session.session, deadline).await?;
     Ok(([(SET_COOKIE, site.cookies.end_session())], Redirect::to("/")).into_response())
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::grant::{HoldKind, Line, LineRefused};
+use bursar_core::domain::grant::{HoldKind, Line, LineRefused, ReleaseRefused};
 use bursar_core::domain::id::GrantId;
 use bursar_core::store::{At, By, INVITED_AT_ONCE, Job, JobState, NewPerson, Outcome, Step};
 use bursar_core::web::Site;
@@ -43,14 +43,14 @@ pub(crate) async fn carry_on(site: &Site, mut job: Job, until: Until) -> Result<
         let now = site.clock.now();
         let programme = site.table.programme(&job.programme).await?.context("a job without its programme")?;
         if programme.closed_at.is_some() {
-            return end(site, job, Some("The programme was closed."), now).await;
+            return end(site, job, Some("The programme was closed."), now, until.deadline).await;
         }
         if job.next >= job.steps {
-            return end(site, job, None, now).await;
+            return end(site, job, None, now, until.deadline).await;
         }
         let steps = site.table.steps_from(job.import, job.next).await?;
         if steps.is_empty() {
-            return end(site, job, Some("The preview is gone."), now).await;
+            return end(site, job, Some("The preview is gone."), now, until.deadline).await;
         }
         for batch in batches(&steps) {
             let now = site.clock.now();
@@ -58,7 +58,7 @@ pub(crate) async fn carry_on(site: &Site, mut job: Job, until: Until) -> Result<
                 // Nobody's from now on, so that the next minute's work takes it.
                 let freed = Job { state: JobState::Running { lease_until: now }, ..job };
                 let state = freed.state.clone();
-                site.table.set_job(freed).await?;
+                site.table.set_job(freed, until.deadline).await?;
                 return Ok(state);
             }
             let refused = apply(site, &job, batch, now, until.deadline).await?;
@@ -70,18 +70,18 @@ pub(crate) async fn carry_on(site: &Site, mut job: Job, until: Until) -> Result<
             };
             let state = reached.state.clone();
             // Somebody else has taken it over.
-            let Some(after) = site.table.set_job(reached).await? else { return Ok(state) };
+            let Some(after) = site.table.set_job(reached, until.deadline).await? else { return Ok(state) };
             job = after;
         }
     }
 }
 
-async fn end(site: &Site, job: Job, failed: Option<&str>, at: Timestamp) -> Result<JobState> {
+async fn end(site: &Site, job: Job, failed: Option<&str>, at: Timestamp, deadline: Deadline) -> Result<JobState> {
     let state = match failed {
         Some(why) => JobState::Failed { why: why.to_owned(), at },
         None => JobState::Done { at },
     };
-    site.table.set_job(Job { state: state.clone(), ..job }).await?;
+    site.table.set_job(Job { state: state.clone(), ..job }, deadline).await?;
     Ok(state)
 }
 
@@ -111,6 +111,15 @@ async fn apply(site: &Site, job: &Job, batch: &[Step], now: Timestamp, deadline:
             Step::Drop { grant } => {
                 let at = at(job, grant, by);
                 site.table.hold(at, HoldKind::Dropped, &job.by, Some("not on the roster")).await?;
+                site.orders().now_or_later(at).await;
+            }
+            Step::Return { grant } => {
+                let at = at(job, grant, by);
+                let outcome = site.table.release(at, HoldKind::Dropped, &job.by).await?;
+                let forbidden =
+                    matches!(outcome, Outcome::Refused(ReleaseRefused::PotExhausted | ReleaseRefused::Over));
+                refused += u32::from(forbidden);
+                // Also where it was done before, and whoever did it died over what the provider was to be told.
                 site.orders().now_or_later(at).await;
             }
         }

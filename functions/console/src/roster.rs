@@ -48,7 +48,12 @@ struct Confirm<'a> {
     dropped: u32,
 }
 
-pub(crate) async fn preview(State(site): State<Site>, Path(id): Path<String>, upload: Upload) -> Answer {
+pub(crate) async fn preview(
+    State(site): State<Site>,
+    Until(deadline): Until,
+    Path(id): Path<String>,
+    upload: Upload,
+) -> Answer {
     let visitor = &upload.visitor;
     let Some(sight) = access::programme(&site, visitor, &id, Role::Faculty).await? else {
         return Ok(site.not_found());
@@ -95,7 +100,7 @@ pub(crate) async fn preview(State(site): State<Site>, Path(id): Path<String>, up
             to_confirm,
             applied: false,
         };
-        site.table.keep_import(&import, &plan.steps).await?;
+        site.table.keep_import(&import, &plan.steps, deadline).await?;
         page.import = Some(import.import.to_string());
     }
     Ok(site.page(&page))

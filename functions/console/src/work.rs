@@ -81,7 +81,7 @@ async fn orders(site: &Site, urgency: Urgency, report: &mut Report, deadline: De
 async fn jobs(site: &Site, report: &mut Report, deadline: Deadline) -> Result<()> {
     for programme in site.table.due_jobs(site.clock.now(), JOBS_AT_ONCE).await? {
         // Somebody may have taken it since the index named it.
-        let Some(job) = site.table.take_job(&programme, site.clock.now()).await? else { continue };
+        let Some(job) = site.table.take_job(&programme, site.clock.now(), deadline).await? else { continue };
         let state = match import::carry_on(site, job, import::in_the_work(deadline)).await {
             Ok(state) => JobState::as_str(&state),
             Err(error) => {

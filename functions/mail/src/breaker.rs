@@ -24,7 +24,7 @@ impl App {
         let admins = self.table.people_of(&self.config.admins, deadline).await?;
         let cause = Cause::BulkStopped { mail_day };
         self.table.raise(&Alarm::now(cause, now), &admins, now, deadline).await?;
-        self.table.stop_bulk(mail_day, last, now).await?;
+        self.table.stop_bulk(mail_day, last, now, deadline).await?;
         Ok(true)
     }
 }

@@ -53,7 +53,7 @@ impl App {
         let mut report = Report::default();
         self.drain_urgent(deadline, &mut report).await?;
         let is_owed = !self.due(Queue::BulkMail).await?.is_empty();
-        let server = self.mail_server(is_owed, self.clock.now()).await?;
+        let server = self.mail_server(is_owed, self.clock.now(), deadline).await?;
         if let Some(server) = server.filter(|server| is_owed && server.enabled) {
             self.drain_bulk(Pace::of(&server), deadline, &mut report).await?;
         }
@@ -127,7 +127,7 @@ impl App {
 
     /// What the mail server says of itself, asked if mail without hurry is owed or nobody has asked for an hour, and written down for
     /// the account's page. None when it was not asked, or did not answer.
-    async fn mail_server(&self, is_owed: bool, now: Timestamp) -> Result<Option<MailServer>> {
+    async fn mail_server(&self, is_owed: bool, now: Timestamp, deadline: Deadline) -> Result<Option<MailServer>> {
         let known = self.table.mail_server().await?;
         let is_old = known.as_ref().is_none_or(|known| known.as_of + ASKED_EVERY <= now);
         if !is_owed && !is_old {
@@ -145,7 +145,7 @@ impl App {
         }
         let as_known = known.map(|known| MailServer { as_of: now, ..known });
         if is_old || as_known.as_ref() != Some(&server) {
-            self.table.note_mail_server(&server).await?;
+            self.table.note_mail_server(&server, deadline).await?;
         }
         Ok(Some(server))
     }

@@ -42,7 +42,7 @@ pub(crate) enum Became {
 impl App {
     /// Sends a mail if it is due. An error is the table's.
     pub(crate) async fn send_row(&self, row: Ulid, now: Timestamp, deadline: Deadline) -> Result<Became, StoreError> {
-        let Some(row) = self.table.take_mail(row, now).await? else { return Ok(Became::NotOurs) };
+        let Some(row) = self.table.take_mail(row, now, deadline).await? else { return Ok(Became::NotOurs) };
         // Whoever took it so often and never said what became of it died of it.
         if usize::from(row.tries) > pauses(row.class).len() + 1 {
             return self.failed(&row, GIVEN_UP, now, deadline).await;
@@ -55,7 +55,7 @@ impl App {
             }
             Err(error) => {
                 // Nothing was sent: the next may try at once. If this fails too, the lease runs out.
-                let _ = self.table.set_mail(&untried(&row), MailState::Waiting { since: now }).await;
+                let _ = self.table.set_mail(&untried(&row), MailState::Waiting { since: now }, deadline).await;
                 return Err(error);
             }
         };
@@ -74,11 +74,11 @@ impl App {
                 }
             }
             Owed::Nothing(why) => {
-                self.table.set_mail(&row, MailState::Dropped { why: why.to_owned(), at: now }).await?;
+                self.table.set_mail(&row, MailState::Dropped { why: why.to_owned(), at: now }, deadline).await?;
                 Ok(Became::Dropped)
             }
             Owed::NotBefore(since) => {
-                self.table.set_mail(&untried(&row), MailState::Waiting { since }).await?;
+                self.table.set_mail(&untried(&row), MailState::Waiting { since }, deadline).await?;
                 Ok(Became::PutOff)
             }
             Owed::Unsendable(why) => self.failed(&row, why, now, deadline).await,
@@ -97,7 +97,7 @@ impl App {
         let sent = MailState::Sent { message, at: now };
         if let Err(error) = self.table.mail_fared(row, sent.clone(), &[], now, deadline).await {
             tracing::warn!(row = %row.row, %error, "a mail that was sent is not counted");
-            self.table.set_mail(row, sent).await?;
+            self.table.set_mail(row, sent, deadline).await?;
         }
         Ok(())
     }
@@ -125,7 +125,7 @@ impl App {
     ) -> Result<Became, StoreError> {
         match pause_after(row) {
             Some(pause) => {
-                self.table.set_mail(row, MailState::Waiting { since: now + pause }).await?;
+                self.table.set_mail(row, MailState::Waiting { since: now + pause }, deadline).await?;
                 Ok(Became::PutOff)
             }
             None => self.failed(row, code, now, deadline).await,
@@ -148,7 +148,7 @@ impl App {
         if !is_to_admins && let Err(error) = self.tell_admins(row, code, now, deadline).await {
             tracing::error!(row = %row.row, %error, reaches_nobody = true, "no admin is told of a mail that was given up");
         }
-        self.table.set_mail(row, MailState::Failed { why: code.to_owned(), at: now }).await?;
+        self.table.set_mail(row, MailState::Failed { why: code.to_owned(), at: now }, deadline).await?;
         Ok(Became::Failed)
     }
 

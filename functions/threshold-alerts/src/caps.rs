@@ -87,7 +87,7 @@ pub(crate) async fn look(table: &Table, programmes: &[Programme], now: Timestamp
     }
     // A look in which something failed is begun anew within the hour; one that is gone on with would then leave out what it came past.
     if failed.is_empty() || left.is_some() || next.is_some() {
-        table.note_caps_look(&CapsLook { looked_at, next }).await?;
+        table.note_caps_look(&CapsLook { looked_at, next }, deadline).await?;
     }
     match failed.into_iter().next() {
         Some(error) => Err(error),

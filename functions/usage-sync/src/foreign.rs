@@ -76,7 +76,7 @@ impl Run<'_> {
         if before.is_some_and(|before| ForeignKey { as_of: after.as_of, ..before } == after) {
             return Ok(());
         }
-        Ok(self.table.note_foreign_key(&after).await?)
+        Ok(self.table.note_foreign_key(&after, self.deadline).await?)
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use anyhow::{Context, Result, ensure};
+use bursar_core::deadline::Deadline;
 use bursar_core::domain::id::ProgrammeId;
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::money::Usd;
@@ -194,6 +195,7 @@ impl Progress {
         last: &Checkpoint,
         fence: u64,
         now: Timestamp,
+        deadline: Deadline,
     ) -> Result<Checkpoint> {
         let (mut next, mut kept) = (Checkpoint { fence, ..last.clone() }, Kept { fence, parts: 0 });
         loop {
@@ -201,10 +203,10 @@ impl Progress {
             if rows.is_empty() {
                 break;
             }
-            kept.parts += table.keep_rows(last.run, fence, kept.parts, &rows, now).await?;
+            kept.parts += table.keep_rows(last.run, fence, kept.parts, &rows, now, deadline).await?;
         }
         next.rows.push(kept);
-        next.parts = table.keep_progress(last.run, fence, &serde_json::to_vec(self)?, now).await?;
+        next.parts = table.keep_progress(last.run, fence, &serde_json::to_vec(self)?, now, deadline).await?;
         Ok(next)
     }
 

@@ -105,7 +105,7 @@ impl Run<'_> {
         }
         self.write_state(progress, opening, is_read, deadline).await?;
         if self.is_copy && progress.report.complete {
-            self.table.adopt(self.clock.now()).await?;
+            self.table.adopt(self.clock.now(), deadline).await?;
         }
         Ok(Step::Done)
     }

@@ -47,6 +47,8 @@ pub(crate) struct Run<'a> {
     /// In the order in which the run numbers them.
     pub(crate) programmes: Vec<Programme>,
     lease: Lease,
+    /// Until when the invocation runs.
+    pub(crate) deadline: Deadline,
     /// When this last said that it is the runner, in milliseconds.
     said_at: AtomicI64,
     /// Of an invocation's time, for keeping what it has seen.
@@ -75,11 +77,11 @@ pub(crate) async fn run(app: &App, wanted: Wanted, holder: &str, deadline: Deadl
     if wanted == Wanted::Rest && table.checkpoint().await?.is_none() {
         return Ok(json!({"skipped": "nothing to resume"}));
     }
-    let Acquired::Yes(lease) = table.acquire("sync", holder, now, LEASE).await? else {
+    let Acquired::Yes(lease) = table.acquire("sync", holder, now, LEASE, deadline).await? else {
         return Ok(json!({"skipped": "running"}));
     };
     let outcome = under(app, wanted, &lease, deadline).await;
-    if let Err(error) = table.release_lease(&lease).await {
+    if let Err(error) = table.release_lease(&lease, deadline).await {
         tracing::warn!(%error, "the lease runs out by itself");
     }
     outcome
@@ -150,6 +152,7 @@ impl<'a> Run<'a> {
             is_copy: app.table.is_copy(meta),
             programmes,
             lease: lease.clone(),
+            deadline,
             said_at: AtomicI64::new(app.clock.now().as_millisecond()),
             kept_back,
         })
@@ -216,7 +219,7 @@ impl<'a> Run<'a> {
     /// Says that this is still the one runner. Every effect at the provider comes after it.
     pub(crate) async fn stay(&self) -> Result<()> {
         let now = self.clock.now();
-        let stays = self.table.renew(&self.lease, now + LEASE).await?;
+        let stays = self.table.renew(&self.lease, now + LEASE, self.deadline).await?;
         stays.then_some(()).context("another runner has taken over")?;
         self.said_at.store(now.as_millisecond(), Ordering::Relaxed);
         Ok(())
@@ -224,7 +227,7 @@ impl<'a> Run<'a> {
 
     /// Keeps what was seen for the next invocation.
     async fn leave(&self, progress: &mut Progress, last: &Checkpoint, deadline: Deadline) -> Result<Value> {
-        let checkpoint = progress.keep(self.table, last, self.lease.fence, self.clock.now()).await?;
+        let checkpoint = progress.keep(self.table, last, self.lease.fence, self.clock.now(), deadline).await?;
         self.ensure_written(self.under(deadline).save_checkpoint(&checkpoint).await?)?;
         let mut report = progress.report.clone();
         report.problem("the time was up: the run goes on within a quarter of an hour");

@@ -13,7 +13,6 @@ use super::act::new_ulid;
 use super::commit::{Commit, Pauses, number};
 use super::items::{self, Stored};
 use super::keys::{self, Key};
-use super::leases::happened;
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
 use crate::domain::audit::{AccountEntry, Act, Actor, What};
@@ -162,10 +161,10 @@ impl Table {
     }
 
     /// Replaces how the sync stands as it was read. False when somebody was faster.
-    pub async fn set_sync_state(&self, after: &SyncState) -> Result<bool, StoreError> {
+    pub async fn set_sync_state(&self, after: &SyncState, deadline: Deadline) -> Result<bool, StoreError> {
         match after.version {
-            0 | 1 => self.put_new(after).await,
-            version => self.replace(after, version - 1).await,
+            0 | 1 => self.put_new(after, deadline).await,
+            version => self.replace(after, version - 1, deadline).await,
         }
     }
 
@@ -225,13 +224,13 @@ impl Table {
     }
 
     /// Writes the sums of the account, unless later ones are written.
-    pub async fn note_account(&self, account: &Account) -> Result<(), StoreError> {
-        self.put_later(account, account.as_of).await
+    pub async fn note_account(&self, account: &Account, deadline: Deadline) -> Result<(), StoreError> {
+        self.put_later(account, account.as_of, deadline).await
     }
 
     /// Writes what the account's money came to on a day, unless it is written later.
-    pub async fn note_account_day(&self, day: &AccountDay) -> Result<(), StoreError> {
-        self.put_later(day, day.as_of).await
+    pub async fn note_account_day(&self, day: &AccountDay, deadline: Deadline) -> Result<(), StoreError> {
+        self.put_later(day, day.as_of, deadline).await
     }
 
     /// Every key of the account that no attempt of ours made, a sixteenth at a time.
@@ -246,11 +245,16 @@ impl Table {
     }
 
     /// Writes what is known of a foreign key, unless something later is written.
-    pub async fn note_foreign_key(&self, key: &ForeignKey) -> Result<(), StoreError> {
-        self.put_later(key, key.as_of).await
+    pub async fn note_foreign_key(&self, key: &ForeignKey, deadline: Deadline) -> Result<(), StoreError> {
+        self.put_later(key, key.as_of, deadline).await
     }
 
-    pub(super) async fn put_later<T: Stored>(&self, value: &T, as_of: Timestamp) -> Result<(), StoreError> {
+    pub(super) async fn put_later<T: Stored>(
+        &self,
+        value: &T,
+        as_of: Timestamp,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
         let put = self
             .client
             .put_item()
@@ -258,7 +262,7 @@ impl Table {
             .set_item(Some(items::to_item(value)?))
             .condition_expression("attribute_not_exists(pk) OR as_of <= :as_of")
             .expression_attribute_values(":as_of", number(as_of.as_millisecond()));
-        happened(put.send().await).map(drop)
+        self.write(deadline, || put.clone().send()).await.map(drop)
     }
 }
 

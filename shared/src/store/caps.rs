@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::items::{self, Stored};
 use super::keys::{self, Key};
 use super::{StoreError, Table};
+use crate::deadline::Deadline;
 use crate::domain::id::ProgrammeId;
-use crate::sdk_error::reduce;
 
 /// How far one look came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,9 +36,9 @@ impl Table {
     }
 
     /// Notes how far a look came. To look again does no harm, so whoever writes last is right.
-    pub async fn note_caps_look(&self, look: &CapsLook) -> Result<(), StoreError> {
+    pub async fn note_caps_look(&self, look: &CapsLook, deadline: Deadline) -> Result<(), StoreError> {
         let put = self.client.put_item().table_name(&self.name).set_item(Some(items::to_item(look)?));
-        put.send().await.map(drop).map_err(|error| StoreError::Service(reduce(&error)))
+        self.write(deadline, || put.clone().send()).await.map(drop)
     }
 }
 

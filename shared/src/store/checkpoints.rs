@@ -10,6 +10,7 @@ use ulid::Ulid;
 use super::items::Stored;
 use super::keys::{self, Key};
 use super::{StoreError, Table};
+use crate::deadline::Deadline;
 
 /// What one part may hold: an item has at most 400 KB.
 const MOST_IN_A_PART: usize = 380_000;
@@ -71,9 +72,10 @@ impl Table {
         first: u32,
         rows: &[u8],
         now: Timestamp,
+        deadline: Deadline,
     ) -> Result<u32, StoreError> {
         let parts: Vec<(String, &[u8])> = parts_of(rows, |number| keys::rows_part(fence, first + number));
-        self.keep_parts(run, &parts, now).await?;
+        self.keep_parts(run, &parts, now, deadline).await?;
         Ok(u32::try_from(parts.len()).unwrap_or(u32::MAX))
     }
 
@@ -89,9 +91,10 @@ impl Table {
         fence: u64,
         progress: &[u8],
         now: Timestamp,
+        deadline: Deadline,
     ) -> Result<u32, StoreError> {
         let parts: Vec<(String, &[u8])> = parts_of(progress, |number| keys::progress_part(fence, number));
-        self.keep_parts(run, &parts, now).await?;
+        self.keep_parts(run, &parts, now, deadline).await?;
         Ok(u32::try_from(parts.len()).unwrap_or(u32::MAX))
     }
 
@@ -110,11 +113,17 @@ impl Table {
         part.map(|part| part.bytes).ok_or_else(|| StoreError::corrupt(&key, Part::KIND, &"it is gone"))
     }
 
-    async fn keep_parts(&self, run: Ulid, parts: &[(String, &[u8])], now: Timestamp) -> Result<(), StoreError> {
+    async fn keep_parts(
+        &self,
+        run: Ulid,
+        parts: &[(String, &[u8])],
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
         let part =
             |(part, bytes): &(String, &[u8])| Part { run, part: part.clone(), made_at: now, bytes: bytes.to_vec() };
         let parts: Vec<Part> = parts.iter().map(part).collect();
-        let puts: Vec<_> = parts.iter().map(|part| self.put_new(part)).collect();
+        let puts: Vec<_> = parts.iter().map(|part| self.put_new(part, deadline)).collect();
         futures_util::stream::iter(puts).buffer_unordered(SIDE_BY_SIDE).try_for_each(async |_| Ok(())).await
     }
 }

@@ -1,10 +1,11 @@
 //! One conditional transaction, carried through: conflicts with others are retried with jitter, and when an answer is lost or
-//! doubtful, the audit entry that the transaction would have written tells whether it took effect.
+//! doubtful, the audit entry that the transaction would have written tells whether it took effect. And one conditional write of a
+//! single item, carried through alike.
 
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
-use aws_sdk_dynamodb::error::{BuildError, SdkError};
+use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
@@ -75,6 +76,30 @@ impl Table {
                 Verdict::Fault => return Err(StoreError::Service(failure)),
             }
             if !pauses.pause().await {
+                return Err(StoreError::Service(failure));
+            }
+        }
+    }
+
+    /// The answer of one conditional write of a single item, sent as often as the table puts it off because another has the item or
+    /// writes come too fast; none when its condition did not hold. Whether that is because it took effect unheard is for those to ask
+    /// to whom it makes a difference.
+    pub(super) async fn write<T, E, F>(&self, deadline: Deadline, send: impl Fn() -> F) -> Result<Option<T>, StoreError>
+    where
+        E: ProvideErrorMetadata,
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    {
+        let mut pauses = Pauses::until(deadline);
+        loop {
+            let error = match send().await {
+                Ok(answer) => return Ok(Some(answer)),
+                Err(error) => error,
+            };
+            let failure = reduce(&error);
+            if failure.code == "ConditionalCheckFailedException" {
+                return Ok(None);
+            }
+            if !matches!(verdict_of(&failure), Verdict::Again) || !pauses.pause().await {
                 return Err(StoreError::Service(failure));
             }
         }
@@ -249,6 +274,11 @@ fn verdict(error: &SdkError<TransactWriteItemsError, HttpResponse>, failure: &Sd
             Verdict::Fault
         };
     }
+    verdict_of(failure)
+}
+
+/// What is the same of every write.
+fn verdict_of(failure: &SdkFailure) -> Verdict {
     match failure.code.as_str() {
         "NotSent" => Verdict::Fault,
         "TimedOut" | "NoAnswer" | "UnreadableAnswer" => Verdict::Unknown,

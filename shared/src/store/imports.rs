@@ -11,6 +11,7 @@ use super::items::Stored;
 use super::keys::{self, Key};
 use super::programmes::INVITED_AT_ONCE;
 use super::{StoreError, Table};
+use crate::deadline::Deadline;
 use crate::domain::grant::Person;
 use crate::domain::id::{GrantId, ProgrammeId};
 
@@ -67,6 +68,10 @@ pub enum Step {
     Drop {
         grant: GrantId,
     },
+    /// Somebody who was dropped and is named again.
+    Return {
+        grant: GrantId,
+    },
 }
 
 impl Stored for Import {
@@ -92,14 +97,14 @@ impl Stored for ImportChunk {
 
 impl Table {
     /// Keeps a preview. The import's own item comes last: where it is, all its steps are.
-    pub async fn keep_import(&self, import: &Import, steps: &[Step]) -> Result<(), StoreError> {
+    pub async fn keep_import(&self, import: &Import, steps: &[Step], deadline: Deadline) -> Result<(), StoreError> {
         let (import_id, made_at) = (import.import, import.made_at);
         let chunk =
             |(steps, number): (&[Step], u32)| ImportChunk { import: import_id, number, made_at, steps: steps.to_vec() };
         let chunks: Vec<ImportChunk> = steps.chunks(STEPS_A_CHUNK).zip(0..).map(chunk).collect();
-        let chunks = chunks.into_iter().map(|chunk| async move { self.put_new(&chunk).await });
+        let chunks = chunks.into_iter().map(|chunk| async move { self.put_new(&chunk, deadline).await });
         futures_util::stream::iter(chunks).buffer_unordered(SIDE_BY_SIDE).try_collect::<Vec<_>>().await?;
-        self.put_new(import).await.map(drop)
+        self.put_new(import, deadline).await.map(drop)
     }
 
     /// A preview that may still be applied, or was.

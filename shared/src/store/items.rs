@@ -17,7 +17,7 @@ use crate::domain::address::{EmailAddress, MatchedAddress};
 use crate::domain::audit::{AccountEntry, Entry};
 use crate::domain::crossing::Crossing;
 use crate::domain::grant::{Grant, Urgency};
-use crate::domain::id::{DeploymentId, GrantId, PersonId, ProgrammeId};
+use crate::domain::id::{DeploymentId, GrantId, Nonce, PersonId, ProgrammeId};
 use crate::domain::money::Usd;
 use crate::domain::programme::{Pot, Programme};
 use crate::domain::reading::{Reading, Used};
@@ -128,6 +128,8 @@ pub struct Refreshed {
     pub grant: GrantId,
     #[serde(with = "millisecond::required")]
     pub until: Timestamp,
+    /// Whose press that was: it tells who asked and was not answered that it was theirs.
+    pub press: Nonce,
 }
 
 /// What the keys of a programme used, day by day, as the sync last summed it up. It is written when something changed.

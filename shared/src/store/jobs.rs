@@ -14,7 +14,7 @@ use super::keys::{self, Key};
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
 use crate::domain::audit::Actor;
-use crate::domain::id::ProgrammeId;
+use crate::domain::id::{Nonce, ProgrammeId};
 
 /// How long an invocation owns a job: longer than it may run.
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
@@ -37,6 +37,8 @@ pub struct Job {
     pub refused: u32,
     #[serde(with = "millisecond::required")]
     pub started_at: Timestamp,
+    /// Who wrote it last: it tells whoever was not answered that it was they.
+    pub writer: Nonce,
     pub version: u64,
 }
 
@@ -126,6 +128,7 @@ impl Table {
                 steps: import.steps,
                 refused: 0,
                 started_at: now,
+                writer: Nonce::random(),
                 version: before.as_ref().map_or(1, |before| before.version + 1),
             };
             let (not, yes) = (AttributeValue::Bool(false), AttributeValue::Bool(true));
@@ -158,19 +161,24 @@ impl Table {
     }
 
     /// Takes over a job that is nobody's. None when it is somebody's, or over.
-    pub async fn take_job(&self, programme: &ProgrammeId, now: Timestamp) -> Result<Option<Job>, StoreError> {
+    pub async fn take_job(
+        &self,
+        programme: &ProgrammeId,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<Option<Job>, StoreError> {
         let Some(job) = self.job(programme).await? else { return Ok(None) };
         match job.state {
             JobState::Running { lease_until } if lease_until <= now => {
-                self.set_job(Job { state: JobState::Running { lease_until: now + LEASE }, ..job }).await
+                self.set_job(Job { state: JobState::Running { lease_until: now + LEASE }, ..job }, deadline).await
             }
             _ => Ok(None),
         }
     }
 
     /// Writes down how far a job is, while it is still the caller's. None when somebody else has taken it over.
-    pub async fn set_job(&self, job: Job) -> Result<Option<Job>, StoreError> {
-        let after = Job { version: job.version + 1, ..job };
-        Ok(self.replace(&after, after.version - 1).await?.then_some(after))
+    pub async fn set_job(&self, job: Job, deadline: Deadline) -> Result<Option<Job>, StoreError> {
+        let after = Job { version: job.version + 1, writer: Nonce::random(), ..job };
+        Ok(self.replace_as_mine(&after, after.version - 1, deadline).await?.then_some(after))
     }
 }

@@ -1,8 +1,8 @@
 //! What is written without a transaction: the deployment's own item, leases of runners, and readings. Each is one conditional
-//! write that may be repeated.
+//! write that may be repeated. Below, the writes of a single item that the other rooms use.
 
-use aws_sdk_dynamodb::config::http::HttpResponse;
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use std::time::Duration;
+
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use jiff::{SignedDuration, Timestamp};
 
@@ -12,8 +12,10 @@ use super::keys::{self, Key};
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
 use crate::domain::grant::Reading;
-use crate::domain::id::{DeploymentId, GrantId};
-use crate::sdk_error::reduce;
+use crate::domain::id::{DeploymentId, GrantId, Nonce};
+
+/// The deployment's own item is made once in its life. Of this so much is left for its readers, and the rest is for trying again.
+const FOR_THE_FIRST_ITEM: Duration = Duration::from_secs(10);
 
 /// Whether somebody is the one runner now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,16 +40,17 @@ impl Table {
             return Ok(meta);
         }
         let meta = Meta { deployment: DeploymentId::random(), table: self.name.clone(), born: now };
-        self.put_new(&meta).await?;
+        self.put_new(&meta, Deadline::after(FOR_THE_FIRST_ITEM)).await?;
         // Somebody else may have been first, so what counts is what is there.
         self.get(&keys::meta()).await?.ok_or_else(|| StoreError::corrupt(&keys::meta(), Meta::KIND, &"it is gone"))
     }
 
     /// Says that this table is the deployment's own from now on: a copy that was recovered.
-    pub async fn adopt(&self, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn adopt(&self, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
         let meta = Meta { table: self.name.clone(), ..self.meta(now).await? };
         let put = self.client.put_item().table_name(&self.name).set_item(Some(items::to_item(&meta)?));
-        happened(put.condition_expression("attribute_exists(pk)").send().await).map(drop)
+        let put = put.condition_expression("attribute_exists(pk)");
+        self.write(deadline, || put.clone().send()).await.map(drop)
     }
 
     /// Becomes the one runner until then, unless another is. The same holder may ask again.
@@ -57,10 +60,11 @@ impl Table {
         holder: &str,
         now: Timestamp,
         length: SignedDuration,
+        deadline: Deadline,
     ) -> Result<Acquired, StoreError> {
         let until = now + length;
         let kept = Lease { lease: name.to_owned(), holder: holder.to_owned(), fence: 0, until };
-        let answer = self
+        let update = self
             .client
             .update_item()
             .table_name(&self.name)
@@ -76,23 +80,22 @@ impl Table {
             .expression_attribute_values(":until", number(until.as_millisecond()))
             .expression_attribute_values(":now", number(now.as_millisecond()))
             .expression_attribute_values(":one", number(1))
-            .return_values(ReturnValue::AllNew)
-            .send()
-            .await;
-        match happened(answer)? {
+            .return_values(ReturnValue::AllNew);
+        // Who has it may have it again, so an answer that was lost makes nobody busy.
+        match self.write(deadline, || update.clone().send()).await? {
             Some(answer) => Ok(Acquired::Yes(items::from_item(answer.attributes.unwrap_or_default())?)),
             None => Ok(Acquired::Busy),
         }
     }
 
     /// Stays the one runner until then. False when another has taken over.
-    pub async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<bool, StoreError> {
-        self.set_lease_end(lease, until).await
+    pub async fn renew(&self, lease: &Lease, until: Timestamp, deadline: Deadline) -> Result<bool, StoreError> {
+        self.set_lease_end(lease, until, deadline).await
     }
 
     /// Lets the next runner begin at once. Nothing happens when another has taken over.
-    pub async fn release_lease(&self, lease: &Lease) -> Result<(), StoreError> {
-        self.set_lease_end(lease, Timestamp::UNIX_EPOCH).await.map(drop)
+    pub async fn release_lease(&self, lease: &Lease, deadline: Deadline) -> Result<(), StoreError> {
+        self.set_lease_end(lease, Timestamp::UNIX_EPOCH, deadline).await.map(drop)
     }
 
     /// Records what a key has used. What is on record by then stands where it says more, so late and stale writers do no harm: each
@@ -102,7 +105,7 @@ impl Table {
         let mut stored: Option<Reading> = None;
         loop {
             let item = items::to_item(&wanted)?;
-            if self.put_reading(&item, &wanted, stored.as_ref()).await? {
+            if self.put_reading(&item, &wanted, stored.as_ref(), deadline).await? {
                 return Ok(Noted::Recorded);
             }
             let there = self.get_item(&wanted.key()).await?;
@@ -122,18 +125,33 @@ impl Table {
     }
 
     /// Whether this press may ask the provider what the key of a grant used. Of all who ask before then one may.
-    pub async fn may_refresh(&self, grant: &GrantId, now: Timestamp, until: Timestamp) -> Result<bool, StoreError> {
-        let refreshed = Refreshed { grant: grant.clone(), until };
+    pub async fn may_refresh(
+        &self,
+        grant: &GrantId,
+        now: Timestamp,
+        until: Timestamp,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        let refreshed = Refreshed { grant: grant.clone(), until, press: Nonce::random() };
         let put = self.client.put_item().table_name(&self.name).set_item(Some(items::to_item(&refreshed)?));
         let put = put
             .condition_expression("attribute_not_exists(pk) OR #until <= :now")
             .expression_attribute_names("#until", "until")
             .expression_attribute_values(":now", number(now.as_millisecond()));
-        Ok(happened(put.send().await)?.is_some())
+        match self.write(deadline, || put.clone().send()).await? {
+            Some(_) => Ok(true),
+            None => self.is_there(&refreshed).await,
+        }
     }
 
     /// Puts a reading where there is none, or none that says more of anything; over one that was read, if it is still that one.
-    async fn put_reading(&self, item: &Item, reading: &Reading, over: Option<&Reading>) -> Result<bool, StoreError> {
+    async fn put_reading(
+        &self,
+        item: &Item,
+        reading: &Reading,
+        over: Option<&Reading>,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
         let (condition, of) = match over {
             None => {
                 ("attribute_not_exists(pk) OR (lifetime <= :lifetime AND byok <= :byok AND as_of <= :as_of)", reading)
@@ -149,18 +167,23 @@ impl Table {
             .expression_attribute_values(":lifetime", number(of.lifetime().micros()))
             .expression_attribute_values(":byok", number(of.used.byok.total().micros()))
             .expression_attribute_values(":as_of", number(of.as_of.as_millisecond()));
-        Ok(happened(put.send().await)?.is_some())
+        Ok(self.write(deadline, || put.clone().send()).await?.is_some())
     }
 
-    /// Writes an item that must not be there yet. False when it is.
-    pub(super) async fn put_new<T: Stored>(&self, value: &T) -> Result<bool, StoreError> {
+    /// Writes an item that must not be there yet. False when one is, be it this one, written unheard.
+    pub(super) async fn put_new<T: Stored>(&self, value: &T, deadline: Deadline) -> Result<bool, StoreError> {
         let put = self.client.put_item().table_name(&self.name).set_item(Some(items::to_item(value)?));
-        let answer = put.condition_expression("attribute_not_exists(pk)").send().await;
-        Ok(happened(answer)?.is_some())
+        let put = put.condition_expression("attribute_not_exists(pk)");
+        Ok(self.write(deadline, || put.clone().send()).await?.is_some())
     }
 
-    /// Replaces an item on condition that its version is still this one. False when somebody was faster.
-    pub(super) async fn replace<T: Stored>(&self, value: &T, version: u64) -> Result<bool, StoreError> {
+    /// Replaces an item on condition that its version is still this one. False when somebody was faster, or it was replaced unheard.
+    pub(super) async fn replace<T: Stored>(
+        &self,
+        value: &T,
+        version: u64,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
         let put = self
             .client
             .put_item()
@@ -168,17 +191,33 @@ impl Table {
             .set_item(Some(items::to_item(value)?))
             .condition_expression("version = :version")
             .expression_attribute_values(":version", number(version));
-        Ok(happened(put.send().await)?.is_some())
+        Ok(self.write(deadline, || put.clone().send()).await?.is_some())
+    }
+
+    /// The same of an item in which something says who wrote it: it is read back where the condition does not hold, so that nobody
+    /// takes their own write, whose answer was lost, for somebody else's.
+    pub(super) async fn replace_as_mine<T: Stored>(
+        &self,
+        value: &T,
+        version: u64,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        Ok(self.replace(value, version, deadline).await? || self.is_there(value).await?)
+    }
+
+    /// Whether an item is there just as it was to be written.
+    async fn is_there<T: Stored>(&self, value: &T) -> Result<bool, StoreError> {
+        Ok(self.get_item(&value.key()).await?.as_ref() == Some(&items::to_item(value)?))
     }
 
     /// Removes an item, if it is there.
-    pub(super) async fn delete(&self, key: &Key) -> Result<(), StoreError> {
+    pub(super) async fn delete(&self, key: &Key, deadline: Deadline) -> Result<(), StoreError> {
         let delete = self.client.delete_item().table_name(&self.name).set_key(Some(key_item(key)));
-        delete.send().await.map(drop).map_err(|error| StoreError::Service(reduce(&error)))
+        self.write(deadline, || delete.clone().send()).await.map(drop)
     }
 
-    async fn set_lease_end(&self, lease: &Lease, until: Timestamp) -> Result<bool, StoreError> {
-        let answer = self
+    async fn set_lease_end(&self, lease: &Lease, until: Timestamp, deadline: Deadline) -> Result<bool, StoreError> {
+        let update = self
             .client
             .update_item()
             .table_name(&self.name)
@@ -188,23 +227,7 @@ impl Table {
             .expression_attribute_names("#until", "until")
             .expression_attribute_values(":until", number(until.as_millisecond()))
             .expression_attribute_values(":holder", AttributeValue::S(lease.holder.clone()))
-            .expression_attribute_values(":fence", number(lease.fence))
-            .send()
-            .await;
-        Ok(happened(answer)?.is_some())
-    }
-}
-
-/// The answer of a conditional write; none when its condition did not hold.
-pub(super) fn happened<T, E>(answer: Result<T, SdkError<E, HttpResponse>>) -> Result<Option<T>, StoreError>
-where
-    E: ProvideErrorMetadata,
-{
-    match answer {
-        Ok(answer) => Ok(Some(answer)),
-        Err(error) => match error.as_service_error().and_then(ProvideErrorMetadata::code) {
-            Some("ConditionalCheckFailedException") => Ok(None),
-            _ => Err(StoreError::Service(reduce(&error))),
-        },
+            .expression_attribute_values(":fence", number(lease.fence));
+        Ok(self.write(deadline, || update.clone().send()).await?.is_some())
     }
 }

@@ -100,10 +100,19 @@ impl Table {
     }
 
     /// Stops mail without hurry because of this day, from what was read of the last stop. Nothing happens if somebody was faster.
-    pub async fn stop_bulk(&self, of: MailDay, last: Option<BulkStop>, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn stop_bulk(
+        &self,
+        of: MailDay,
+        last: Option<BulkStop>,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
         let version = last.map_or(0, |last| last.version);
         let stop = BulkStop { at: now, of, let_go: None, version: version + 1 };
-        let written = if version == 0 { self.put_new(&stop).await } else { self.replace(&stop, version).await };
+        let written = match version {
+            0 => self.put_new(&stop, deadline).await,
+            version => self.replace(&stop, version, deadline).await,
+        };
         written.map(drop)
     }
 
@@ -147,8 +156,8 @@ impl Table {
         self.get(&keys::mail_server()).await
     }
 
-    pub async fn note_mail_server(&self, server: &MailServer) -> Result<(), StoreError> {
-        self.put_later(server, server.as_of).await
+    pub async fn note_mail_server(&self, server: &MailServer, deadline: Deadline) -> Result<(), StoreError> {
+        self.put_later(server, server.as_of, deadline).await
     }
 }
 

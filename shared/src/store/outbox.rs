@@ -11,7 +11,7 @@ use super::items::{MailClass, MailOf, MailState, OutboxRow, OwedMail, Queue, Res
 use super::keys;
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
-use crate::domain::id::{GrantId, ProgrammeId};
+use crate::domain::id::{GrantId, Nonce, ProgrammeId};
 
 /// A mail is sent again by hand no sooner.
 pub(super) const BETWEEN_RESENT: SignedDuration = SignedDuration::from_hours(1);
@@ -27,21 +27,31 @@ impl Table {
     }
 
     /// Makes this invocation the one that sends a mail. None when it is sent, being sent or not due.
-    pub async fn take_mail(&self, row: Ulid, now: Timestamp) -> Result<Option<OutboxRow>, StoreError> {
+    pub async fn take_mail(
+        &self,
+        row: Ulid,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<Option<OutboxRow>, StoreError> {
         let Some(row) = self.mail(row).await? else { return Ok(None) };
         // One that was given up waits for somebody to look at it, and not for another try.
         let is_due = matches!(row.due(), Some((Queue::UrgentMail | Queue::BulkMail, due)) if due <= now);
         if !is_due {
             return Ok(None);
         }
-        let taken = MailState::Sending { lease_until: now + LEASE };
-        self.set_mail(&OutboxRow { tries: row.tries.saturating_add(1), ..row }, taken).await
+        let taken = MailState::Sending { lease_until: now + LEASE, sender: Nonce::random() };
+        self.set_mail(&OutboxRow { tries: row.tries.saturating_add(1), ..row }, taken, deadline).await
     }
 
     /// Writes down what became of a mail that was read so. None when somebody else did meanwhile.
-    pub async fn set_mail(&self, row: &OutboxRow, state: MailState) -> Result<Option<OutboxRow>, StoreError> {
+    pub async fn set_mail(
+        &self,
+        row: &OutboxRow,
+        state: MailState,
+        deadline: Deadline,
+    ) -> Result<Option<OutboxRow>, StoreError> {
         let after = OutboxRow { state, version: row.version + 1, ..row.clone() };
-        Ok(self.replace(&after, row.version).await?.then_some(after))
+        Ok(self.replace_as_mine(&after, row.version, deadline).await?.then_some(after))
     }
 
     /// Owes a grant's roster mail once more, at most once an hour. False when it was sent again within the hour.

@@ -11,7 +11,7 @@ use super::items::{Queue, Stored};
 use super::keys::{self, Key};
 use crate::domain::address::MatchedAddress;
 use crate::domain::grant::{Grant, Notice};
-use crate::domain::id::{Epoch, GrantId, PersonId, ProgrammeId};
+use crate::domain::id::{Epoch, GrantId, Nonce, PersonId, ProgrammeId};
 use crate::domain::mail_day::Fared;
 use crate::domain::money::Usd;
 use crate::domain::sign_in::ASK_LASTS;
@@ -59,6 +59,8 @@ pub enum MailState {
     Sending {
         #[serde(with = "millisecond::required")]
         lease_until: Timestamp,
+        /// Who: it tells a sender that was not answered that the mail is theirs.
+        sender: Nonce,
     },
     /// The mail server took it.
     Sent {
@@ -344,7 +346,7 @@ impl Stored for OutboxRow {
         };
         match self.state {
             MailState::Waiting { since } => Some((queue, since)),
-            MailState::Sending { lease_until } => Some((queue, lease_until)),
+            MailState::Sending { lease_until, .. } => Some((queue, lease_until)),
             // A dead letter waits for somebody to look.
             MailState::Failed { at, .. } => Some((Queue::DeadMail, at)),
             _ => None,

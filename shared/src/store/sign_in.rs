@@ -8,7 +8,6 @@ use super::act::new_ulid;
 use super::commit::{Commit, Pauses, key_item, number};
 use super::items::{Link, MailClass, OutboxRow, OwedMail, Sendings, Stored};
 use super::keys;
-use super::leases::happened;
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
 use crate::domain::address::MatchedAddress;
@@ -38,9 +37,16 @@ pub enum LinkMade {
 
 impl Table {
     /// Writes an ask down, the same for every address.
-    pub async fn ask(&self, address: &MatchedAddress, by: &AskTokenHash, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn ask(
+        &self,
+        address: &MatchedAddress,
+        by: &AskTokenHash,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
         let mail = OwedMail::Link { address: address.clone(), asked_by: by.clone() };
-        self.put_new(&OutboxRow::owed(new_ulid(now), MailClass::Urgent, mail, now)).await.map(drop)
+        let row = OutboxRow::owed(new_ulid(now), MailClass::Urgent, mail, now);
+        self.put_new(&row, deadline).await.map(drop)
     }
 
     /// What is good for signing in to an address.
@@ -70,7 +76,7 @@ impl Table {
                 Ok(after) => after,
                 Err(not) => return Ok(LinkMade::Not(not)),
             };
-            if !before.mailed.iter().any(|mailed| mailed.ask == ask) && !self.counts(now).await? {
+            if !before.mailed.iter().any(|mailed| mailed.ask == ask) && !self.counts(now, deadline).await? {
                 return Ok(LinkMade::Later);
             }
             let known = Link { link: link.link.clone(), address: address.clone(), ends_at: link.ends_at };
@@ -88,9 +94,9 @@ impl Table {
         }
     }
 
-    /// Counts a wrong code.
-    pub async fn note_wrong_code(&self, after: &SignIn) -> Result<Written, StoreError> {
-        Ok(if self.replace(after, after.version - 1).await? { Written::Yes } else { Written::Stale })
+    /// Counts a wrong code. One that was counted unheard is counted twice: of two that came at once each must be.
+    pub async fn note_wrong_code(&self, after: &SignIn, deadline: Deadline) -> Result<Written, StoreError> {
+        Ok(if self.replace(after, after.version - 1, deadline).await? { Written::Yes } else { Written::Stale })
     }
 
     /// Makes the session of a sign-in, in the one write that uses its links and codes up.
@@ -108,15 +114,15 @@ impl Table {
         Ok(kept.filter(|session| now < session.ends_at))
     }
 
-    pub async fn sign_out(&self, session: &SessionTokenHash) -> Result<(), StoreError> {
-        self.delete(&keys::session(session)).await
+    pub async fn sign_out(&self, session: &SessionTokenHash, deadline: Deadline) -> Result<(), StoreError> {
+        self.delete(&keys::session(session), deadline).await
     }
 
     /// Counts a link mail of this minute. False when the minute has had its share.
-    async fn counts(&self, now: Timestamp) -> Result<bool, StoreError> {
+    async fn counts(&self, now: Timestamp, deadline: Deadline) -> Result<bool, StoreError> {
         let minute = now.as_second().div_euclid(A_MINUTE.as_secs());
         let first = Sendings { minute, count: 0 };
-        let answer = self
+        let update = self
             .client
             .update_item()
             .table_name(&self.name)
@@ -131,9 +137,7 @@ impl Table {
             .expression_attribute_values(":minute", number(minute))
             .expression_attribute_values(":ttl", number(first.expires().unwrap_or(now).as_second()))
             .expression_attribute_values(":one", number(1))
-            .expression_attribute_values(":most", number(MOST_A_MINUTE))
-            .send()
-            .await;
-        Ok(happened(answer)?.is_some())
+            .expression_attribute_values(":most", number(MOST_A_MINUTE));
+        Ok(self.write(deadline, || update.clone().send()).await?.is_some())
     }
 }

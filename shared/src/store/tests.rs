@@ -203,7 +203,7 @@ fn some_steps() -> ImportChunk {
     let grant = a_full_grant();
     let add = Step::Add { person: grant.person.clone(), group: grant.group.clone() };
     let change = Step::Change { grant: grant.id.clone(), person: grant.person, group: None };
-    let steps = vec![add, change, Step::Drop { grant: grant.id }];
+    let steps = vec![add, change, Step::Drop { grant: grant.id.clone() }, Step::Return { grant: grant.id }];
     ImportChunk { import: ulid(), number: 0, made_at: at("2026-01-02T08:00:00Z"), steps }
 }
 
@@ -218,6 +218,7 @@ fn a_job() -> Job {
         steps: 200,
         refused: 1,
         started_at: at("2026-01-02T08:00:00Z"),
+        writer: "0123456789abcdef".parse().unwrap(),
         version: 2,
     }
 }
@@ -332,7 +333,11 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         raw(&a_full_sign_in()),
         raw(&a_link()),
         raw(&a_session()),
-        raw(&Refreshed { grant: a_grant().id, until: at("2026-01-02T08:01:00Z") }),
+        raw(&Refreshed {
+            grant: a_grant().id,
+            until: at("2026-01-02T08:01:00Z"),
+            press: "0123456789abcdef".parse().unwrap(),
+        }),
         raw(&Sendings { minute: 29_453_760, count: 3 }),
         raw(&Undeliverable { address: ada(), why: Why::Bounced, at: at("2026-01-02T08:00:03Z") }),
         raw(&Person { person: "fedcba9876543210".parse().unwrap(), address: a_grant().person.address }),

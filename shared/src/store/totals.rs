@@ -15,8 +15,8 @@ use crate::domain::window::Window;
 
 impl Table {
     /// Writes the sums of a programme, unless later ones are written.
-    pub async fn note_totals(&self, totals: &Totals) -> Result<(), StoreError> {
-        self.put_later(totals, totals.as_of).await
+    pub async fn note_totals(&self, totals: &Totals, deadline: Deadline) -> Result<(), StoreError> {
+        self.put_later(totals, totals.as_of, deadline).await
     }
 
     /// The sums of a programme, if a sync has made any.
@@ -102,8 +102,8 @@ impl Table {
         Ok(self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done)
     }
 
-    pub async fn record_run(&self, run: &Run) -> Result<(), StoreError> {
-        self.put_new(run).await.map(drop)
+    pub async fn record_run(&self, run: &Run, deadline: Deadline) -> Result<(), StoreError> {
+        self.put_new(run, deadline).await.map(drop)
     }
 
     /// The last run of the sync that ended.

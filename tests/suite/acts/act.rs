@@ -145,13 +145,13 @@ impl Act {
                 let meta = table.meta(now).await?;
                 done(meta.born)
             }
-            Act::Acquire(holder) => match table.acquire("jobs", holder, now, LEASE).await? {
+            Act::Acquire(holder) => match table.acquire("jobs", holder, now, LEASE, deadline).await? {
                 Acquired::Yes(lease) => acquired(&lease),
                 Acquired::Busy => "busy".to_owned(),
             },
-            Act::Renew(lease) => format!("{}", table.renew(lease, now + LEASE).await?),
+            Act::Renew(lease) => format!("{}", table.renew(lease, now + LEASE, deadline).await?),
             Act::ReleaseLease(lease) => {
-                table.release_lease(lease).await?;
+                table.release_lease(lease, deadline).await?;
                 "done".to_owned()
             }
             Act::Note(reading) => format!("{:?}", table.note_reading(reading, deadline).await?),

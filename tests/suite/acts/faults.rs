@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 
-use bursar_local::gate::{Call, History, Recorded, Step, Verdict};
+use bursar_core::store::items::{MailState, Queue};
+use bursar_local::gate::{Call, History, Matcher, Recorded, Step, Verdict};
 use jiff::SignedDuration;
 
 use super::act::{Act, Ended};
 use super::kinds::Kind;
 use super::lane::{Actor, Case, Lane, each, little, plenty};
+use super::settings::{ada, open, start};
 
 const LANES: usize = 12;
 /// What outlasts the tries of the SDK, and then passes.
@@ -27,6 +29,7 @@ const AGAIN: [&str; 9] = [
     "throttle-item",
     "conflict",
 ];
+const PUT_OFF: [&str; 5] = ["status-429", "throttle", "throttle-rate", "throttle-item", "conflict"];
 const AGAIN_FOR_GOOD: [&str; 5] = ["fail-before", "lose-answer", "status-500-after", "throttle", "conflict"];
 
 /// One call of an act, and what becomes of it and so many after it.
@@ -98,6 +101,29 @@ async fn calls_of_each() -> Vec<(Kind, Vec<Recorded>)> {
     calls
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_takes_a_mail_or_a_refresh_and_is_not_answered_has_it_all_the_same_and_nobody_else_has() {
+    for verdict in ["lose-answer", "truncated", "status-500-after", "condition-read-back"] {
+        let lane = Lane::open().await;
+        let case = lane.case(&(open(), start())).await;
+        let (now, until) = (start(), start() + SignedDuration::from_mins(1));
+        let (mine, other) = (case.actor(), case.actor());
+        let lost = || drop(lane.gate.at(Matcher::call("dynamodb:PutItem"), verdict.parse::<Verdict>().unwrap()));
+        let row = mine.store().due_mails(Queue::BulkMail, now, 1).await.unwrap()[0];
+        lost();
+        let taken = mine.store().take_mail(row, now, plenty()).await.unwrap();
+        assert!(taken.is_some(), "{verdict}");
+        assert!(other.store().take_mail(row, now, plenty()).await.unwrap().is_none(), "{verdict}");
+        lost();
+        let sent = MailState::Sent { message: "0100".to_owned(), at: now };
+        assert!(mine.store().set_mail(&taken.unwrap(), sent, plenty()).await.unwrap().is_some(), "{verdict}");
+        lost();
+        assert!(mine.store().may_refresh(&ada(), now, until, plenty()).await.unwrap(), "{verdict}");
+        assert!(!other.store().may_refresh(&ada(), now, until, plenty()).await.unwrap(), "{verdict}");
+        assert!(lane.gate.unfired().is_empty(), "{verdict}");
+    }
+}
+
 /// Every fault that the client can tell from the others: it does not look at `Retry-After`.
 fn faults_of(call: &Call) -> Vec<Verdict> {
     let faults = Verdict::faults_of(&call.name, &call.shape).into_iter();
@@ -118,7 +144,9 @@ impl Fault {
         }
         let is_kill = matches!(self.verdict, Verdict::KillBefore | Verdict::KillAfter);
         let gave_up = !matches!(ended, Ended::Said(..));
-        if gave_up && act.is_witnessed() && self.times != FOR_GOOD && !is_kill {
+        // What the table puts off is tried again by every act, the single writes too.
+        let is_put_off = PUT_OFF.contains(&self.verdict.to_string().as_str());
+        if gave_up && (act.is_witnessed() || is_put_off) && self.times != FOR_GOOD && !is_kill {
             return Err(tell(format!("it gave up, and should have outlasted that: {ended:?}")));
         }
         if gave_up {

@@ -18,7 +18,7 @@ use bursar_core::clock::Clock;
 use bursar_core::config::Config;
 use bursar_core::deadline::Deadline;
 use bursar_core::store::Table;
-use bursar_core::store::items::Item;
+use bursar_core::store::items::{Item, Stored};
 use bursar_local::engine::{Engine, Place};
 use bursar_local::gate::{Gate, Instance, Keep, Recorded, Upstreams};
 use bursar_local::invoke::FunctionName;
@@ -37,7 +37,8 @@ pub(super) struct Lane {
     raw: Client,
     http: SharedHttpClient,
     schema: TableSchema,
-    _engine: Engine,
+    /// Its own, unless the engine under test is another's.
+    _engine: Option<Engine>,
 }
 
 /// A table in a lane, looked at after each step.
@@ -83,9 +84,16 @@ where
 
 impl Lane {
     pub(super) async fn open() -> Lane {
-        let schema = Template::bundled().unwrap().table;
-        let engine = Engine::start(&Place::Memory, TABLE, &schema).unwrap();
-        let origin = engine.origin();
+        let engine = Engine::start(&Place::Memory, TABLE, &Template::bundled().unwrap().table).unwrap();
+        Lane::before(&engine.origin().to_owned(), Some(engine)).await
+    }
+
+    /// One before the engine that the ordinary run embeds, and `cargo xtask second-engine` starts apart.
+    pub(super) async fn under_test() -> Lane {
+        Lane::before(crate::second_engine::endpoint(), None).await
+    }
+
+    async fn before(origin: &str, engine: Option<Engine>) -> Lane {
         let to = Upstreams {
             dynamodb: origin.to_owned(),
             ses: origin.to_owned(),
@@ -96,14 +104,15 @@ impl Lane {
             gate: Gate::open(to, Keep::Last(200), Clock::system()).await.unwrap(),
             raw: RawTable::at(origin, TABLE).client().clone(),
             http: aws_smithy_http_client::Builder::new().build_http(),
-            schema,
+            schema: Template::bundled().unwrap().table,
             _engine: engine,
         }
     }
 
     /// A fresh table that holds this.
     pub(super) async fn case(&self, (world, now): &(World, Timestamp)) -> Case<'_> {
-        let name = format!("bursar-{}", next());
+        // An engine may outlive a test process: the name is new in each.
+        let name = format!("bursar-{}-case-{}", std::process::id(), next());
         create(&self.raw, &name, &self.schema).await;
         let raw = RawTable::of(self.raw.clone(), &name);
         let (items, now) = (world.items(), Arc::new(Mutex::new(*now)));
@@ -134,6 +143,11 @@ impl Case<'_> {
         };
         let config = Config::read(variable, aws).unwrap();
         Actor { instance, table: Table::new(&config) }
+    }
+
+    /// Puts an item past the fault layer.
+    pub(super) async fn keep<T: Stored>(&self, value: &T) {
+        self.raw.keep(value).await.unwrap();
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -177,6 +191,11 @@ impl Case<'_> {
 }
 
 impl Actor {
+    /// The store, for what is no act.
+    pub(super) fn store(&self) -> &Table {
+        &self.table
+    }
+
     pub(super) fn number(&self) -> u32 {
         self.instance.number()
     }

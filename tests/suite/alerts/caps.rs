@@ -48,7 +48,7 @@ async fn listed(stack: &Stack) {
     let table = Table::new(&stack.config);
     let known = table.sync_state().await.unwrap();
     let state = SyncState { looked_at: Some(stack.clock.now()), completed_at: Some(stack.clock.now()), ..known };
-    assert!(table.set_sync_state(&state.next()).await.unwrap());
+    assert!(table.set_sync_state(&state.next(), office_deadline()).await.unwrap());
 }
 
 async fn watch(stack: &Stack) -> Value {
@@ -182,7 +182,7 @@ async fn a_look_whose_time_was_up_goes_on_where_it_was_and_one_that_failed_begin
     listed(&stack).await;
     let looked_at = stack.clock.now();
     let next = Some(Place { programme: physics.clone(), shard: 0 });
-    table.note_caps_look(&CapsLook { looked_at, next }).await.unwrap();
+    table.note_caps_look(&CapsLook { looked_at, next }, office_deadline()).await.unwrap();
     watch(&stack).await;
     let mut seen = table_of(&stack);
     assert_eq!((owed_to(seen.check().await, &ada).len(), owed_to(seen.seen().unwrap(), &ben).len()), (0, 1));

@@ -9,7 +9,7 @@ use bursar_local::stack::Stack;
 use serde_json::{Value, json};
 
 use super::{batch_of, caps, look, look_at, owed, programme, record, spent, table_of};
-use crate::sync::still;
+use crate::sync::{office_deadline, still};
 
 /// What it is woken by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +103,12 @@ async fn begin(stack: &Stack, name: &str) -> ProgrammeId {
     let table = Table::new(&stack.config);
     let state = table.sync_state().await.unwrap();
     let now = Some(stack.clock.now());
-    assert!(table.set_sync_state(&SyncState { looked_at: now, completed_at: now, ..state }.next()).await.unwrap());
+    assert!(
+        table
+            .set_sync_state(&SyncState { looked_at: now, completed_at: now, ..state }.next(), office_deadline())
+            .await
+            .unwrap()
+    );
     programme
 }
 

@@ -86,9 +86,14 @@ impl Month {
             grants: 1,
             claimed: 1,
         };
-        self.table.note_totals(&totals).await.unwrap();
+        self.table.note_totals(&totals, office_deadline()).await.unwrap();
         let (looked_at, completed_at) = (Some(at(when)), Some(at(when)));
-        assert!(self.table.set_sync_state(&SyncState { looked_at, completed_at, ..sync }.next()).await.unwrap());
+        assert!(
+            self.table
+                .set_sync_state(&SyncState { looked_at, completed_at, ..sync }.next(), office_deadline())
+                .await
+                .unwrap()
+        );
         let records =
             vec![record("reading", &self.programme, Some(&self.ada)), record("totals", &self.programme, None)];
         look_at(&self.stack, batch_of(records)).await.unwrap();

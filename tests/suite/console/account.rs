@@ -53,7 +53,7 @@ fn good() -> SyncState {
 async fn set_state(stack: &Stack, state: SyncState) {
     let table = Table::new(&stack.config);
     let version = table.sync_state().await.unwrap().version;
-    assert!(table.set_sync_state(&SyncState { version, ..state }.next()).await.unwrap());
+    assert!(table.set_sync_state(&SyncState { version, ..state }.next(), soon()).await.unwrap());
 }
 
 fn held(at: Timestamp) -> SyncState {
@@ -153,10 +153,10 @@ async fn the_money_is_held_against_what_is_reserved_and_the_residual_stands_day_
     for (of, spent, residual) in [("2026-11-17", 52, 0), ("2026-11-19", 56, 2), ("2026-11-20", 60, 4)] {
         let used = Used::on_one(date("2026-11-19"), dollars(42));
         let account = Account { as_of: at(LOOKED), ours: used.clone(), foreign: Used::default() };
-        table.note_account(&account).await.unwrap();
-        table.note_account_day(&day(of, spent, residual)).await.unwrap();
+        table.note_account(&account, soon()).await.unwrap();
+        table.note_account_day(&day(of, spent, residual), soon()).await.unwrap();
     }
-    table.record_run(&run(LOOKED, true, &[])).await.unwrap();
+    table.record_run(&run(LOOKED, true, &[]), soon()).await.unwrap();
     let visitor = admin(&stack).await;
     let page = visitor.get(PATH).await.expect(200);
     assert!(page.texts("warning").is_empty(), "{:?}", page.texts("warning"));
@@ -178,8 +178,8 @@ async fn the_money_is_held_against_what_is_reserved_and_the_residual_stands_day_
     assert!(!warns(&page, "below what is reserved"));
     let poor = AccountDay { bought: dollars(79), as_of: at(NOON), ..day("2026-11-20", 60, 4) };
     let account = Account { as_of: at(NOON), ours: Used::default(), foreign: Used::default() };
-    table.note_account(&account).await.unwrap();
-    table.note_account_day(&poor).await.unwrap();
+    table.note_account(&account, soon()).await.unwrap();
+    table.note_account_day(&poor, soon()).await.unwrap();
     let page = visitor.get(PATH).await;
     assert!(warns(&page, "The balance is $1.00 below what is reserved"), "{:?}", page.texts("warning"));
     stack.stop().await.unwrap();
@@ -193,14 +193,14 @@ async fn each_thing_that_is_wrong_with_the_syncs_is_one_warning() {
     let warnings = async || visitor.get(PATH).await.expect(200).texts("warning");
     let stale = SyncState { completed_at: Some(at("2026-11-19T09:59:59Z")), ..good() };
     set_state(&stack, stale.clone()).await;
-    table.record_run(&run("2026-11-19T10:00:00Z", true, &[])).await.unwrap();
+    table.record_run(&run("2026-11-19T10:00:00Z", true, &[]), soon()).await.unwrap();
     let old = warnings().await;
     assert!(old.len() == 1 && old[0].contains("more than 26 hours"), "{old:?}");
     set_state(&stack, SyncState { completed_at: Some(at("2026-11-19T10:00:00Z")), ..stale }).await;
     assert!(warnings().await.is_empty(), "26 hours to the second");
 
     let problems = ["the key ab could not be read", "the <b>listing</b> did not reach its end"];
-    table.record_run(&run("2026-11-20T00:20:09Z", false, &problems)).await.unwrap();
+    table.record_run(&run("2026-11-20T00:20:09Z", false, &problems), soon()).await.unwrap();
     let page = visitor.get(PATH).await;
     assert_eq!(page.texts("warning"), ["The last sync was not complete: the key ab could not be read"]);
     let text = page.readable();
@@ -217,17 +217,17 @@ async fn each_thing_that_is_wrong_with_the_syncs_is_one_warning() {
     };
     raise(Cause::ManagementKey).await;
     assert_eq!(warnings().await.len(), 1, "the newest run listed keys, so the management key works again");
-    table.record_run(&run("2026-11-20T09:00:00Z", false, &["nothing was listed"])).await.unwrap();
+    table.record_run(&run("2026-11-20T09:00:00Z", false, &["nothing was listed"]), soon()).await.unwrap();
     assert!(warnings().await.iter().any(|warning| warning.starts_with("The management key does not work")));
 
     raise(Cause::Residual { residual: dollars(4), tolerance: Usd::from_micros(214) }).await;
     let account = Account { as_of: at(LOOKED), ours: Used::default(), foreign: Used::default() };
-    table.note_account(&account).await.unwrap();
-    table.note_account_day(&day("2026-11-20", 60, 4)).await.unwrap();
+    table.note_account(&account, soon()).await.unwrap();
+    table.note_account_day(&day("2026-11-20", 60, 4), soon()).await.unwrap();
     let told = warnings().await;
     assert!(told.iter().any(|warning| warning.contains("the residual was $4.00")), "{told:?}");
-    table.note_account(&account).await.unwrap();
-    table.note_account_day(&day("2026-11-21", 60, 0)).await.unwrap();
+    table.note_account(&account, soon()).await.unwrap();
+    table.note_account_day(&day("2026-11-21", 60, 0), soon()).await.unwrap();
     assert_eq!(warnings().await.len(), 2, "it is of an earlier day: only the run and the management key are left");
     stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
     assert_eq!(stack.ses.unread().len(), 2);
@@ -253,7 +253,7 @@ async fn keys_without_an_owner_are_named_those_without_a_limit_first_over_the_sp
         ForeignKey { gone_at: gone, ..foreign("cc", "old", None, Days::on_one(date("2026-11-02"), dollars(90))) },
         ForeignKey { enabled: false, ..foreign("dd", "", None, Days::default()) },
     ] {
-        table.note_foreign_key(&key).await.unwrap();
+        table.note_foreign_key(&key, soon()).await.unwrap();
     }
     let foreign_days = known.clone();
     let account = Account {
@@ -261,7 +261,7 @@ async fn keys_without_an_owner_are_named_those_without_a_limit_first_over_the_sp
         ours: Used::default(),
         foreign: Used { credits: foreign_days, ..Used::default() },
     };
-    table.note_account(&account).await.unwrap();
+    table.note_account(&account, soon()).await.unwrap();
     let visitor = admin(&stack).await;
     let page = visitor.get(PATH).await.expect(200);
     let hashes: Vec<String> =

@@ -38,7 +38,7 @@ async fn note(office: &Office<'_>, now: Timestamp, days: i64, by: Vec<GroupUse>)
 
 /// As the sync has one.
 async fn lease(table: &Table, now: Timestamp) -> Lease {
-    match table.acquire("sync", "a test", now, jiff::SignedDuration::from_mins(1)).await.unwrap() {
+    match table.acquire("sync", "a test", now, jiff::SignedDuration::from_mins(1), soon()).await.unwrap() {
         Acquired::Yes(lease) => lease,
         Acquired::Busy => panic!("a sync runs"),
     }
@@ -48,7 +48,7 @@ async fn lease(table: &Table, now: Timestamp) -> Lease {
 async fn asked(stack: &Stack, from: i64, until: i64) {
     let (table, now) = (Table::new(&stack.config), stack.clock.now());
     let state = table.sync_state().await.unwrap().with_models_of(ago(now, from), ago(now, until));
-    assert!(table.set_sync_state(&state.next()).await.unwrap());
+    assert!(table.set_sync_state(&state.next(), soon()).await.unwrap());
 }
 
 /// Each line: its model and what was spent.

@@ -44,7 +44,7 @@ async fn programme(stack: &Stack, admin: &Visitor) {
     let made = admin.submit(&new, "/console/programmes", &[&PLAIN[..], &people].concat()).await;
     assert_eq!(made.status, 303);
     let state = SyncState { completed_at: Some(stack.clock.now()), ..SyncState::default() };
-    assert!(Table::new(&stack.config).set_sync_state(&state.next()).await.unwrap());
+    assert!(Table::new(&stack.config).set_sync_state(&state.next(), soon()).await.unwrap());
 }
 
 async fn settle(stack: &Stack) {
@@ -147,7 +147,7 @@ async fn crossed(stack: &Stack) -> Watch {
         as_of: now,
     };
     table.note_reading(&reading, soon()).await.unwrap();
-    table.note_totals(&totals).await.unwrap();
+    table.note_totals(&totals, soon()).await.unwrap();
     let admins: Vec<EmailAddress> = Vec::new();
     let hear: Vec<EmailAddress> = programme.settings.hear_of_alerts(&admins).cloned().collect();
     let people = table.people_of(&hear, soon()).await.unwrap();

@@ -188,9 +188,9 @@ async fn the_overview_draws_what_was_spent_and_warns_of_what_needs_a_person() {
         grants: 6,
         claimed: 1,
     };
-    office.table.note_totals(&totals).await.unwrap();
+    office.table.note_totals(&totals, soon()).await.unwrap();
     let state = SyncState { looked_at: Some(looked_at), ..SyncState::default() };
-    office.table.set_sync_state(&state.next()).await.unwrap();
+    office.table.set_sync_state(&state.next(), soon()).await.unwrap();
     let overview = admin.get(ID).await;
     assert_eq!(overview.attributes("spent", "data-usd"), ["41.000000"]);
     assert_eq!(overview.attributes("reserved", "data-usd"), ["20.000000"]);

@@ -46,7 +46,7 @@ pub(super) async fn used(office: &Office<'_>, grant: &GrantId, days: Days, now: 
 pub(super) async fn looked(office: &Office<'_>, at: Timestamp) {
     let state = office.table.sync_state().await.unwrap();
     let state = SyncState { looked_at: Some(at), completed_at: Some(at), ..state };
-    assert!(office.table.set_sync_state(&state.next()).await.unwrap());
+    assert!(office.table.set_sync_state(&state.next(), soon()).await.unwrap());
 }
 
 pub(super) async fn summed_up(office: &Office<'_>, credits: Days, by_group: &[(&str, Days)], now: Timestamp) {
@@ -61,7 +61,7 @@ pub(super) async fn summed_up(office: &Office<'_>, credits: Days, by_group: &[(&
         grants: 2,
         claimed: 1,
     };
-    office.table.note_totals(&totals).await.unwrap();
+    office.table.note_totals(&totals, soon()).await.unwrap();
 }
 
 async fn each(visitor: &Visitor, path: &str) -> Vec<Page> {

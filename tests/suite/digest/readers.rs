@@ -174,10 +174,10 @@ async fn admins_read_of_the_account_with_keys_that_are_new_and_without_an_owner(
             gone_at: None,
             as_of: now,
         };
-        monday.table.note_foreign_key(&key).await.unwrap();
+        monday.table.note_foreign_key(&key, soon()).await.unwrap();
     }
     let of = |dollars| Used::on_one(date(2026, 11, 14), Usd::from_dollars(dollars));
-    monday.table.note_account(&Account { as_of: now, ours: of(13), foreign: of(6) }).await.unwrap();
+    monday.table.note_account(&Account { as_of: now, ours: of(13), foreign: of(6) }, soon()).await.unwrap();
     for (day, residual) in [(date(2026, 11, 9), 1), (date(2026, 11, 16), 4)] {
         let zero = Usd::ZERO;
         let day = AccountDay {
@@ -192,7 +192,7 @@ async fn admins_read_of_the_account_with_keys_that_are_new_and_without_an_owner(
             opening: zero,
             residual: Usd::from_dollars(residual),
         };
-        monday.table.note_account_day(&day).await.unwrap();
+        monday.table.note_account_day(&day, soon()).await.unwrap();
     }
     monday.advance(1);
     monday.run("digest").await.unwrap();

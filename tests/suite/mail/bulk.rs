@@ -1,6 +1,7 @@
 //! Thousands of mails without hurry, and one with it: it never stands behind them. And what the mail server refuses uses up the tries of
 //! one row and not of all.
 
+use bursar_core::domain::id::Nonce;
 use bursar_core::domain::token::AskToken;
 use bursar_core::store::items::{self, MailClass, MailState, OutboxRow, OwedMail};
 use bursar_core::store::new_ulid;
@@ -55,7 +56,7 @@ async fn a_link_asked_for_while_five_thousand_roster_mails_are_under_way_leaves_
         address: address("frida.faculty@example.edu").matched().clone(),
         asked_by: AskToken::generate().hash(),
     };
-    let died = MailState::Sending { lease_until: now - SignedDuration::from_secs(1) };
+    let died = MailState::Sending { lease_until: now - SignedDuration::from_secs(1), sender: Nonce::random() };
     let row = OutboxRow::owed(new_ulid(now), MailClass::Urgent, mail, now);
     office.raw.keep(&OutboxRow { state: died, tries: 1, ..row }).await.unwrap();
     held.release(Verdict::Pass).unwrap();

@@ -3,7 +3,7 @@
 use bursar_core::store::items::{MailState, Meta, Run};
 use jiff::SignedDuration;
 
-use super::PostOffice;
+use super::{PostOffice, soon};
 
 impl PostOffice {
     /// The table as if it had been made elsewhere.
@@ -18,7 +18,7 @@ async fn what_a_copy_owes_from_before_its_last_run_is_not_sent_and_what_came_lat
     let mut post = PostOffice::open().await;
     post.invite("ada@example.edu").await;
     let now = post.stack.clock.now();
-    post.table.record_run(&Run::ended(now, now, true, "{}".to_owned())).await.unwrap();
+    post.table.record_run(&Run::ended(now, now, true, "{}".to_owned()), soon()).await.unwrap();
     post.stack.clock.advance(SignedDuration::from_secs(1)).unwrap();
     post.invite("bob@example.edu").await;
     post.becomes_a_copy().await;
@@ -27,7 +27,7 @@ async fn what_a_copy_owes_from_before_its_last_run_is_not_sent_and_what_came_lat
     assert_eq!(mailed, ["bob@example.edu"]);
 
     // Recovered, it is a table like any other.
-    post.table.adopt(post.stack.clock.now()).await.unwrap();
+    post.table.adopt(post.stack.clock.now(), soon()).await.unwrap();
     post.invite("cleo@example.edu").await;
     post.settle().await;
     assert_eq!(post.unread().len(), 1);

@@ -52,7 +52,7 @@ impl PostOffice {
         self.table.note_reading(&reading, soon()).await.unwrap();
         let (by_group, implied) = (BTreeMap::new(), spent);
         let totals = Totals { programme, as_of, used, by_group, implied, grants: 1, claimed: 1 };
-        self.table.note_totals(&totals).await.unwrap();
+        self.table.note_totals(&totals, soon()).await.unwrap();
     }
 
     fn alerts(&self) -> Vec<(String, String)> {

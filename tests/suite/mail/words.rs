@@ -231,7 +231,7 @@ impl PostOffice {
             grants: 200,
             claimed: 161,
         };
-        self.table.note_totals(&totals).await.unwrap();
+        self.table.note_totals(&totals, soon()).await.unwrap();
         let (scope, window, limit) = (Scope::Pot, Window::WHOLE_TERM, Usd::from_dollars(4000));
         let crossing = Crossing {
             programme,
@@ -295,7 +295,7 @@ async fn an_alert_of_a_pot_that_is_another_by_now_says_what_was_found_and_that_n
     let grant = office.table.grants(&office.programme).await.unwrap().pop().unwrap();
     let reading = office.table.view(&office.programme, &grant.id).await.unwrap().unwrap().readings.pop().unwrap();
     office.table.note_reading(&Reading { used: more.clone(), ..reading }, soon()).await.unwrap();
-    office.table.note_totals(&Totals { used: more, ..totals }).await.unwrap();
+    office.table.note_totals(&Totals { used: more, ..totals }, soon()).await.unwrap();
     office.settle().await;
     let mut unread = office.unread();
     unread.sort_by(|one, other| one.contents.subject.cmp(&other.contents.subject));

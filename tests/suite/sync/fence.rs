@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::{in_the_morning, minutes, rich, watch};
 
 async fn lease(office: &Office<'_>, holder: &str, now: Timestamp) -> Lease {
-    match office.table.acquire("sync", holder, now, minutes(16)).await.unwrap() {
+    match office.table.acquire("sync", holder, now, minutes(16), soon()).await.unwrap() {
         Acquired::Yes(lease) => lease,
         Acquired::Busy => panic!("another has it"),
     }

@@ -1,0 +1,45 @@
+//! Single writes that the table puts off, since another transaction has the item or they come too fast: they are tried again, and the
+//! run goes on.
+
+use bursar_core::domain::money::Usd;
+use bursar_local::gate::{Matcher, Verdict};
+use bursar_local::invoke::FunctionName;
+use serde_json::json;
+
+use super::{foreign, in_the_morning, invite, mint, rich, spend, sync, watch};
+
+#[tokio::test]
+async fn a_conflict_on_the_writing_of_a_reading_does_not_end_the_run() {
+    let stack = in_the_morning().await;
+    let office = rich(&stack).await;
+    let mut keys = Vec::new();
+    for name in ["ada", "ben", "cat"] {
+        let grant = invite(&stack, &office, name, None).await;
+        keys.push(mint(&stack, &office, &grant).await);
+    }
+    let mut watch = watch(&stack);
+    let mut spent = 0;
+    // Each more often than the SDK tries by itself.
+    for (call, verdict) in [
+        ("dynamodb:PutItem", "conflict"),
+        ("dynamodb:PutItem", "throttle"),
+        ("dynamodb:PutItem", "throttle-rate"),
+        ("dynamodb:UpdateItem", "conflict"),
+        ("dynamodb:UpdateItem", "throttle"),
+    ] {
+        for key in &keys {
+            spend(&stack, key, 1_000_000);
+        }
+        foreign(&stack, &format!("made before {call} met {verdict}"));
+        spent += 3;
+        stack.gate.at(Matcher::call(call).of(FunctionName::UsageSync).next(20), verdict.parse::<Verdict>().unwrap());
+        let report = sync(&stack).await;
+        let tell = format!("{call}, {verdict}: {report}");
+        assert_eq!((&report["complete"], &report["readings_recorded"]), (&json!(true), &json!(3)), "{tell}");
+        assert!(stack.gate.unfired().is_empty(), "{tell}");
+        let totals = office.table.totals(&office.programme).await.unwrap().unwrap();
+        assert_eq!(totals.used.credits.total(), Usd::from_dollars(spent), "{tell}");
+        watch.check_after_sync().await;
+    }
+    stack.stop().await.unwrap();
+}
