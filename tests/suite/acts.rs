@@ -3,7 +3,6 @@
 //! never written down here: the rules of `bursar_core::domain` are asked, on the table as it was when the act took effect.
 
 pub(crate) mod act;
-mod crowds;
 mod faults;
 mod found;
 mod histories;
@@ -13,5 +12,6 @@ mod lane;
 mod legal;
 mod races;
 mod scripts;
+mod second_engine;
 pub(crate) mod settings;
 pub(crate) mod world;

@@ -7,14 +7,14 @@ use bursar_core::store::NewPerson;
 use bursar_local::gate::Matcher;
 use futures_util::future::join_all;
 
-use super::act::{Act, Ended, grant_of, programme};
-use super::lane::{Case, Lane, plenty};
-use super::settings::{ada, open, person, settings, start};
-use super::world::World;
+use super::super::act::{Act, Ended, grant_of, programme};
+use super::super::lane::{Case, Lane, plenty};
+use super::super::settings::{ada, open, person, settings, start};
+use super::super::world::World;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_three_who_press_for_the_last_of_the_pot_one_gets_it() {
-    let lane = Lane::open().await;
+    let lane = Lane::under_test().await;
     let (world, people) = with_people(3);
     let world = world.does(&Act::SetPot(programme(), Usd::from_dollars(20)), start());
     let mut case = lane.case(&(world, start())).await;
@@ -26,7 +26,7 @@ async fn of_three_who_press_for_the_last_of_the_pot_one_gets_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn people_who_press_at_once_all_get_their_place_while_there_is_room() {
-    let lane = Lane::open().await;
+    let lane = Lane::under_test().await;
     let (world, people) = with_people(12);
     let world = world.does(&Act::SetPot(programme(), Usd::from_dollars(200)), start());
     let mut case = lane.case(&(world, start())).await;
@@ -38,7 +38,7 @@ async fn people_who_press_at_once_all_get_their_place_while_there_is_room() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_twenty_presses_on_one_grant_one_begins() {
-    let lane = Lane::open().await;
+    let lane = Lane::under_test().await;
     let mut case = lane.case(&(open(), start())).await;
     let said = at_once(&mut case, vec![reveal(&ada()); 20]).await;
     assert_eq!(times(&said, "done: attempt 1 after []"), 1, "{said:?}");
@@ -48,7 +48,7 @@ async fn of_twenty_presses_on_one_grant_one_begins() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_whom_two_invite_at_once_gets_one_grant_and_one_mail() {
-    let lane = Lane::open().await;
+    let lane = Lane::under_test().await;
     let mut case = lane.case(&(open(), start())).await;
     let invite = |names: [&str; 2]| Act::Invite(programme(), names.map(person).to_vec());
     let said = at_once(&mut case, vec![invite(["carol", "dan"]), invite(["erin", "carol"])]).await;
@@ -60,7 +60,7 @@ async fn a_person_whom_two_invite_at_once_gets_one_grant_and_one_mail() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn programmes_of_one_name_that_are_created_at_once_get_ids_of_their_own() {
-    let lane = Lane::open().await;
+    let lane = Lane::under_test().await;
     let mut case = lane.case(&(World::default(), start())).await;
     let create = Act::Create(settings("CS pilot"), Usd::from_dollars(100));
     let mut said = at_once(&mut case, vec![create; 4]).await;
@@ -70,7 +70,7 @@ async fn programmes_of_one_name_that_are_created_at_once_get_ids_of_their_own() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_runners_who_ask_for_one_lease_at_once_one_gets_it() {
-    let lane = Lane::open().await;
+    let lane = Lane::under_test().await;
     let mut case = lane.case(&(World::default(), start())).await;
     let said = at_once(&mut case, ["one", "two", "three", "four"].map(Act::Acquire).to_vec()).await;
     assert_eq!(times(&said, "busy"), 3, "{said:?}");
@@ -79,7 +79,7 @@ async fn of_runners_who_ask_for_one_lease_at_once_one_gets_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn functions_that_start_at_once_agree_on_the_deployment() {
-    let lane = Lane::open().await;
+    let lane = Lane::under_test().await;
     let mut case = lane.case(&(World::default(), start())).await;
     let said = at_once(&mut case, vec![Act::Meta; 4]).await;
     assert_eq!(times(&said, &said[0]), 4, "{said:?}");
