@@ -1,11 +1,13 @@
 //! Rosters: what a file would change, applying it, and what happens when somebody pulls the plug in the middle.
 
+use bursar_core::domain::grant::{Grant, HoldKind};
 use bursar_core::domain::id::ProgrammeId;
-use bursar_core::store::Table;
+use bursar_core::domain::money::Usd;
+use bursar_core::store::{By, Outcome, Table};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::stack::Stack;
-use bursar_tests::office::Office;
+use bursar_tests::office::{Office, soon};
 use bursar_tests::stack;
 use bursar_tests::visitor::{Page, Visitor};
 use jiff::SignedDuration;
@@ -194,5 +196,138 @@ async fn a_file_that_is_no_roster_or_too_large_changes_nothing() {
     assert_eq!(admin.submit(&overview, ID, &[]).await.status, 303);
     let nobody = Visitor::new(&stack.ready.web);
     assert_eq!(upload(&nobody, &overview, "add", b"email\n").await.status, 401);
+    stack::finish(stack).await.unwrap();
+}
+
+/// The grant of somebody on the roster.
+async fn grant_of(office: &Office<'_>, name: &str) -> Grant {
+    let grants = office.table.grants(&office.programme).await.unwrap();
+    grants.into_iter().find(|grant| grant.person.address.as_written() == format!("{name}@example.edu")).unwrap()
+}
+
+async fn hold(office: &Office<'_>, name: &str, kind: HoldKind) {
+    let grant = grant_of(office, name).await;
+    let held = office.table.hold(office.at(&grant.id), kind, &office.faculty, None).await.unwrap();
+    assert!(matches!(held, Outcome::Done(_)), "{held:?}");
+}
+
+#[tokio::test]
+async fn who_was_dropped_and_is_named_again_by_a_file_or_the_form_returns() {
+    let stack = stack::in_process().await.unwrap();
+    let office = Office::open(&stack).await;
+    let admin = signed_in(&stack, ADMIN).await;
+    for name in ["ada", "bob", "cid", "dan"] {
+        let grant = office.invite(&format!("{name}@example.edu")).await;
+        if ["ada", "cid"].contains(&name) {
+            office.claim(&grant).await;
+        }
+    }
+    let mut watch = watch(&stack);
+    watch.check().await;
+    let dropped = preview(&admin, "replace", "email\neve@example.edu\n").await;
+    assert_eq!(admin.submit(&dropped, APPLY, &[("confirm_dropped", "4")]).await.status, 303);
+    let is_dropped = async |name: &str| grant_of(&office, name).await.holds.dropped;
+    for name in ["ada", "bob", "cid", "dan"] {
+        assert!(is_dropped(name).await, "{name}");
+    }
+    watch.check().await;
+
+    // The wrong file, and the right one after it; of one of them it says something else besides.
+    let file = "email,group,name\nada@example.edu,,\nbob@example.edu,B,Robert\neve@example.edu,,\n";
+    let shown = preview(&admin, "replace", file).await;
+    assert_eq!((counts(&shown), shown.text("returned").as_deref()), ([0, 1, 1, 0, 0], Some("2")));
+    assert!(is_dropped("ada").await, "nothing happened yet");
+    assert_eq!(admin.submit(&shown, APPLY, &[]).await.status, 303);
+    assert_eq!(admin.get(ID).await.attributes("job", "data-state"), ["done"]);
+    let still = [is_dropped("ada").await, is_dropped("bob").await, is_dropped("cid").await, is_dropped("dan").await];
+    assert_eq!(still, [false, false, true, true]);
+    assert!(people(&stack).await.contains(&"bob@example.edu Robert B".to_owned()));
+    let none_owed = async || {
+        let grants = office.table.grants(&office.programme).await.unwrap();
+        grants.iter().all(|grant| grant.debts().next().is_none())
+    };
+    assert!(none_owed().await, "the provider was told at once");
+    watch.check().await;
+    let nothing = preview(&admin, "replace", file).await;
+    assert_eq!((nothing.text("returned").as_deref(), nothing.offers(APPLY)), (Some("0"), false));
+
+    for name in ["cid", "dan"] {
+        for _ in 0..2 {
+            let page = admin.get(ID).await;
+            let email = format!("{name}@example.edu");
+            assert_eq!(
+                admin.submit(&page, &format!("{ID}/people"), &[("email", &email), ("name", "N")]).await.status,
+                303
+            );
+            assert!(!is_dropped(name).await, "{name}");
+            watch.check().await;
+        }
+    }
+    assert!(none_owed().await);
+    assert_eq!(people(&stack).await.len(), 5);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_returns_for_whom_the_pot_has_no_room_by_then() {
+    let stack = stack::in_process().await.unwrap();
+    let office = Office::open(&stack).await;
+    let admin = signed_in(&stack, ADMIN).await;
+    let ada = office.invite("ada@example.edu").await;
+    office.claim(&ada).await;
+    // Held for disuse she gave her place back, and then she was dropped.
+    hold(&office, "ada", HoldKind::Unused).await;
+    let work = || stack.invoke.invoke(FunctionName::Console, json!({"task": "work"}));
+    work().await.unwrap();
+    assert!(matches!(office.table.give_back_place(office.at(&ada)).await.unwrap(), Outcome::Done(_)));
+    hold(&office, "ada", HoldKind::Dropped).await;
+    let released = office.table.release(office.at(&ada), HoldKind::Unused, &office.faculty).await.unwrap();
+    assert!(matches!(released, Outcome::Done(_)));
+    let by = By { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
+    office.table.set_pot(&office.programme, Usd::from_dollars(5), by).await.unwrap();
+    let mut watch = watch(&stack);
+    watch.check().await;
+
+    let shown = preview(&admin, "add", "email\nada@example.edu\n").await;
+    assert_eq!(shown.text("returned").as_deref(), Some("1"));
+    assert_eq!(admin.submit(&shown, APPLY, &[]).await.status, 303);
+    let overview = admin.get(ID).await;
+    assert!(overview.body.contains("1 could not be done"), "{}", overview.body);
+    let refused = admin.submit(&overview, &format!("{ID}/people"), &[("email", "ada@example.edu")]).await;
+    assert_eq!((refused.status, refused.alerts().len()), (409, 1));
+    assert!(grant_of(&office, "ada").await.holds.dropped);
+    watch.check().await;
+
+    let by = By { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
+    office.table.set_pot(&office.programme, Usd::from_dollars(100), by).await.unwrap();
+    let shown = preview(&admin, "add", "email\nada@example.edu\n").await;
+    assert_eq!(admin.submit(&shown, APPLY, &[]).await.status, 303);
+    assert!(!grant_of(&office, "ada").await.holds.dropped);
+    watch.check().await;
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_address_that_belonged_to_somebody_with_another_id_brings_nobody_their_grant() {
+    let stack = stack::in_process().await.unwrap();
+    let office = Office::open(&stack).await;
+    let admin = signed_in(&stack, ADMIN).await;
+    let mut watch = watch(&stack);
+    let first = preview(&admin, "add", "email,id\nada@example.edu,s1\nbob@example.edu,\n").await;
+    admin.submit(&first, APPLY, &[]).await;
+    watch.check().await;
+    let file = "email,id\nada@example.edu,s2\nbob@example.edu,s3\n";
+    let shown = preview(&admin, "replace", file).await;
+    assert_eq!((counts(&shown), shown.attributes("refused-row", "data-line")), ([0, 1, 0, 0, 1], vec!["2".to_owned()]));
+    assert!(shown.texts("refused-row")[0].contains("this address belonged to somebody with another id"));
+    admin.submit(&shown, APPLY, &[]).await;
+    let ids = async |name| grant_of(&office, name).await.person.roster_id;
+    assert_eq!((ids("ada").await.as_deref(), ids("bob").await.as_deref()), (Some("s1"), Some("s3")));
+    let typed = [("email", "ada@example.edu"), ("id", "s2")];
+    let page = admin.submit(&admin.get(ID).await, &format!("{ID}/people"), &typed).await;
+    assert_eq!(page.status, 422);
+    assert!(page.body.contains("this address belonged to somebody with another id"), "{}", page.body);
+    assert_eq!(preview(&admin, "add", "email\nada@example.edu\n").await.text("refused").as_deref(), Some("0"));
+    watch.check().await;
     stack::finish(stack).await.unwrap();
 }

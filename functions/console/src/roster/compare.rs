@@ -7,6 +7,7 @@ use bursar_core::domain::grant::{Grant, Person, State};
 use bursar_core::domain::id::GrantId;
 use bursar_core::store::Step;
 
+use super::line;
 use super::parse::{File, Refused, Row};
 
 /// What becomes of those whom the file does not name.
@@ -24,6 +25,8 @@ pub(super) struct Plan {
     pub(super) added: usize,
     pub(super) changed: usize,
     pub(super) moved: usize,
+    /// Who was dropped before and is named again.
+    pub(super) returned: usize,
     pub(super) dropped: usize,
     pub(super) unchanged: usize,
     /// In the order of their lines.
@@ -75,7 +78,7 @@ pub(super) fn plan(file: File, grants: &[Grant], mode: Mode) -> Plan {
             Ok(known) => known,
             Err(why) => {
                 named.extend(roster.by_address.get(row.address.matched()).map(|grant| &grant.id));
-                refuse(why);
+                refuse(&why);
                 continue;
             }
         };
@@ -101,13 +104,18 @@ pub(super) fn plan(file: File, grants: &[Grant], mode: Mode) -> Plan {
         let group = if file.has_group { row.group.clone() } else { grant.group.clone() };
         let is_changed = person != grant.person || person.address.as_written() != grant.person.address.as_written();
         let is_moved = group != grant.group;
-        if is_over(grant) || !(is_changed || is_moved) {
+        let returns = grant.holds.dropped;
+        if is_over(grant) || !(is_changed || is_moved || returns) {
             plan.unchanged += 1;
             continue;
         }
         plan.changed += usize::from(is_changed);
         plan.moved += usize::from(is_moved);
-        plan.steps.push(Step::Change { grant: grant.id.clone(), person, group });
+        plan.returned += usize::from(returns);
+        // First the group: what a place costs is its group's cap.
+        let change = Step::Change { grant: grant.id.clone(), person, group };
+        plan.steps.extend((is_changed || is_moved).then_some(change));
+        plan.steps.extend(returns.then(|| Step::Return { grant: grant.id.clone() }));
     }
     plan.refused.sort_by_key(|refused| refused.line);
     if mode == Mode::Replace {
@@ -127,13 +135,17 @@ impl<'a> Roster<'a> {
         Roster { by_address, by_id }
     }
 
-    /// Whom a row is about: by its address, else by its id.
-    fn find(&self, row: &Row) -> Result<Option<&'a Grant>, &'static str> {
+    /// Whom a row is about: by its address, else by its id. An address that is given to somebody else later brings them nothing of
+    /// whoever had it before.
+    fn find(&self, row: &Row) -> Result<Option<&'a Grant>, String> {
         let by_address = self.by_address.get(row.address.matched()).copied();
         let by_id = row.id.as_deref().and_then(|id| self.by_id.get(id).copied());
         match (by_address, by_id) {
+            (Some(one), _) if line::is_another(one.person.roster_id.as_deref(), row.id.as_deref()) => {
+                Err(format!("{}: {}.", row.address.as_written(), line::ANOTHER_ID))
+            }
             (Some(one), Some(other)) if one.id != other.id => {
-                Err("On the roster the address and the id belong to two people.")
+                Err("On the roster the address and the id belong to two people.".to_owned())
             }
             (one, other) => Ok(one.or(other)),
         }
@@ -161,7 +173,9 @@ mod tests {
     }
 
     fn planned(text: &str, mode: Mode) -> Plan {
-        let grants = [grant(1, "ada", "A"), grant(2, "bob", "A"), grant(3, "cid", "B")];
+        let mut eve = grant(4, "eve", "B");
+        (eve.holds.dropped, eve.state) = (true, State::Revoked);
+        let grants = [grant(1, "ada", "A"), grant(2, "bob", "A"), grant(3, "cid", "B"), eve];
         plan(parse::file(text.as_bytes()).unwrap(), &grants, mode)
     }
 
@@ -176,6 +190,34 @@ mod tests {
         assert_eq!(counts(&planned(all, Mode::Add)), [1, 2, 1, 0, 1, 0]);
         assert_eq!(counts(&planned("email\nada@uni.edu\n", Mode::Add)), [0, 0, 0, 0, 1, 0], "no column, no change");
         assert_eq!(counts(&planned("email,group\nada@uni.edu,\n", Mode::Add)), [0, 0, 1, 0, 0, 0], "into no group");
+    }
+
+    #[test]
+    fn who_was_dropped_and_is_named_again_returns_also_when_something_else_is_said_of_them() {
+        let mut grants = [grant(1, "ada", "A"), grant(2, "bob", "A"), grant(3, "cid", "B"), grant(4, "dan", "B")];
+        grants.iter_mut().take(3).for_each(|grant| grant.holds.dropped = true);
+        let planned = |text: &str, mode| plan(parse::file(text.as_bytes()).unwrap(), &grants, mode);
+        let returns = |number: u8| Step::Return { grant: format!("{number:016x}").parse().unwrap() };
+        for mode in [Mode::Add, Mode::Replace] {
+            let plan = planned("email,group\nada@uni.edu,A\nbob@uni.edu,B\ndan@uni.edu,B\n", mode);
+            assert_eq!((counts(&plan), plan.returned), ([0, 0, 1, 0, 1, 0], 2));
+            assert!(
+                matches!(&plan.steps[..], [one, Step::Change { .. }, other] if [one, other] == [&returns(1), &returns(2)])
+            );
+        }
+        let plan = planned("email,name,id\nada2@uni.edu,ada,s1\ncid@uni.edu,\u{202E}x,s3\n", Mode::Add);
+        assert_eq!((counts(&plan), plan.returned), ([0, 1, 0, 0, 0, 1], 1), "nobody returns by a row that is refused");
+        assert_eq!(self::planned("email\neve@uni.edu\n", Mode::Add).steps, [], "what is over is over");
+    }
+
+    #[test]
+    fn an_address_that_belonged_to_somebody_with_another_id_is_refused_and_its_holder_stays() {
+        let plan = planned("email,id\nada@uni.edu,s9\nbob@uni.edu,s3\ncid@uni.edu,\n", Mode::Replace);
+        let why: Vec<&str> = plan.refused.iter().map(|refused| refused.why.as_str()).collect();
+        let expected = ["ada@uni.edu", "bob@uni.edu"]
+            .map(|address| format!("{address}: this address belonged to somebody with another id."));
+        assert_eq!(why, expected);
+        assert_eq!((plan.steps, plan.unchanged), (vec![], 1));
     }
 
     #[test]

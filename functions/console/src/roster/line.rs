@@ -5,6 +5,14 @@ use bursar_core::domain::address::{EmailAddress, is_invisible};
 /// Longer than any name there is, and short enough that many lie in one item.
 const LONGEST: usize = 200;
 
+/// Why an address is not taken for the person that a row or form means: universities give an address to somebody else after a time.
+pub(crate) const ANOTHER_ID: &str = "this address belonged to somebody with another id";
+
+/// Whether two ids are of two people. One that is not said is nobody else's.
+pub(crate) fn is_another(known: Option<&str>, said: Option<&str>) -> bool {
+    known.zip(said).is_some_and(|(known, said)| known != said)
+}
+
 /// An address, or a sentence about why it is none.
 pub(crate) fn address(text: &str) -> Result<EmailAddress, String> {
     if text.is_empty() {
