@@ -144,14 +144,15 @@ impl Orders<'_> {
 
     /// Asks what a key used, for the last time, and gives the rest of its place back.
     async fn read(&self, at: At<'_>, view: &View, order: &Order, patience: Deadline) -> Result<(), NotCarriedOut> {
-        let Some((found, answered)) = self.ask(order, patience).await? else { return Err(NotCarriedOut::NotFound) };
+        let Some((found, asked)) = self.ask(order, patience).await? else { return Err(NotCarriedOut::NotFound) };
         let looked_at = self.table.sync_state().await?.looked_at;
         let told = found.told(view.programme.settings.reset);
         let attempt = view.grant.attempt(order.epoch);
-        let reading = attempt.zip(told).map(|(attempt, told)| view.reading_after(attempt, &told, answered, looked_at));
+        let reading = attempt.zip(told).map(|(attempt, told)| view.reading_after(attempt, &told, asked, looked_at));
         match reading {
-            Some(Ok(reading)) => {
-                self.table.read_for_the_last_time(At { now: answered, ..at }, &reading).await?;
+            // Where less is said than is on record, that stands.
+            Some(Ok((reading, _))) => {
+                self.table.read_for_the_last_time(self.now(at), &reading).await?;
                 Ok(())
             }
             // The next listing may tell.
@@ -159,14 +160,13 @@ impl Orders<'_> {
         }
     }
 
-    /// A key as it is now; none where the provider does not know it. A day that turned meanwhile would make its numbers those of neither.
+    /// A key as it is now, and when it was asked for; none where the provider does not know it. A day that turned meanwhile would make its numbers those of neither.
     async fn ask(&self, order: &Order, patience: Deadline) -> Result<Option<(Box<Key>, Timestamp)>, ProviderError> {
         loop {
             let asked = self.clock.now();
             let Found::Key(found) = self.provider.get_key(&order.key, patience).await? else { return Ok(None) };
-            let answered = self.clock.now();
-            if utc_date(asked) == utc_date(answered) {
-                return Ok(Some((found, answered)));
+            if utc_date(asked) == utc_date(self.clock.now()) {
+                return Ok(Some((found, asked)));
             }
         }
     }

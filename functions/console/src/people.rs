@@ -3,7 +3,6 @@
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use bursar_core::debts;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{self, Grant, HoldKind, Line, LineRefused, ReleaseRefused, State as GrantState};
 use bursar_core::domain::id::GrantId;
@@ -85,7 +84,7 @@ async fn take_back(site: &Site, sight: &Sight, at: At<'_>, line: &Line, by: &Act
     if let Outcome::Refused(ReleaseRefused::PotExhausted) = site.table.release(at, HoldKind::Dropped, by).await? {
         return no_room();
     }
-    debts::now_or_later(&site.table, &site.provider, at).await;
+    site.orders().now_or_later(at).await;
     Ok(to_overview(sight))
 }
 
@@ -115,7 +114,7 @@ fn named(new: NewPerson, known: &[Grant]) -> Result<Named, Vec<(&'static str, St
         group: group.clone().or_else(|| grant.group.clone()),
     };
     let is_over = matches!(grant.state, GrantState::Revoked | GrantState::Ended);
-    if grant.holds.dropped && !is_over {
+    if grant.holds.dropped.is_some() && !is_over {
         return Ok(Named::Dropped(grant.id.clone(), line));
     }
     if (line.person, line.group) != (grant.person.clone(), grant.group.clone()) {

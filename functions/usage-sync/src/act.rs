@@ -113,8 +113,8 @@ impl Run<'_> {
             What::GiveBack => {
                 self.table.give_back_place(at).await?;
             }
-            What::LimitSeen { epoch, listed, answered } => {
-                self.table.limit_seen(at, *epoch, *listed, *answered).await?;
+            What::LimitSeen { epoch, listed, asked } => {
+                self.table.limit_seen(at, *epoch, *listed, *asked).await?;
             }
             What::Forsaken => {
                 self.table.forsaken(at).await?;

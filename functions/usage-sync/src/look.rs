@@ -80,7 +80,7 @@ pub(crate) enum What {
     /// Orders that are still to be carried out.
     Ordered,
     /// A limit that was never answered, and did not come.
-    LimitSeen { epoch: Epoch, listed: Listed, answered: Timestamp },
+    LimitSeen { epoch: Epoch, listed: Listed, asked: Timestamp },
     /// An attempt that nobody is at any more, and whose grant still says so.
     Forsaken,
     /// The account's sums show by now that nobody used the rest of a key that is gone.
@@ -209,8 +209,8 @@ fn about_its(view: &View, sight: Sight<'_>, attempt: &Attempt, row: &Row) -> Opt
         (true, true) => {
             let listed = row.said.listed();
             let wanted = view.wanted(listed, sight.now).map(|_| What::Limit { listed });
-            let seen = || view.limit_seen(epoch, listed, row.said.answered);
-            wanted.or_else(|| seen().map(|_| What::LimitSeen { epoch, listed, answered: row.said.answered }))
+            let seen = || view.limit_seen(epoch, listed, row.said.asked);
+            wanted.or_else(|| seen().map(|_| What::LimitSeen { epoch, listed, asked: row.said.asked }))
         }
         (true, false) => Some(What::LiveIsDisabled { epoch, key }),
         (false, true) => Some(What::EnabledAgain { epoch, key, seen_at: row.said.asked }),

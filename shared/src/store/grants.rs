@@ -99,14 +99,8 @@ impl Table {
     }
 
     /// Marks that a limit which was never answered did not come.
-    pub async fn limit_seen(
-        &self,
-        at: At<'_>,
-        epoch: Epoch,
-        listed: Listed,
-        answered: Timestamp,
-    ) -> OnGrant<Unchanged> {
-        self.act(at, |view| view.limit_seen(epoch, listed, answered).map(leaving).ok_or(Unchanged)).await
+    pub async fn limit_seen(&self, at: At<'_>, epoch: Epoch, listed: Listed, asked: Timestamp) -> OnGrant<Unchanged> {
+        self.act(at, |view| view.limit_seen(epoch, listed, asked).map(leaving).ok_or(Unchanged)).await
     }
 
     /// Records what a key used in the end, and gives the rest of its place back.

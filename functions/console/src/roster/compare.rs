@@ -104,7 +104,7 @@ pub(super) fn plan(file: File, grants: &[Grant], mode: Mode) -> Plan {
         let group = if file.has_group { row.group.clone() } else { grant.group.clone() };
         let is_changed = person != grant.person || person.address.as_written() != grant.person.address.as_written();
         let is_moved = group != grant.group;
-        let returns = grant.holds.dropped;
+        let returns = grant.holds.dropped.is_some();
         if is_over(grant) || !(is_changed || is_moved || returns) {
             plan.unchanged += 1;
             continue;
@@ -161,6 +161,7 @@ mod tests {
     use super::super::parse;
     use super::*;
     use bursar_core::domain::address::EmailAddress;
+    use jiff::Timestamp;
 
     fn grant(number: u8, name: &str, group: &str) -> Grant {
         let person = Person {
@@ -174,7 +175,7 @@ mod tests {
 
     fn planned(text: &str, mode: Mode) -> Plan {
         let mut eve = grant(4, "eve", "B");
-        (eve.holds.dropped, eve.state) = (true, State::Revoked);
+        (eve.holds.dropped, eve.state) = (Some(Timestamp::UNIX_EPOCH), State::Revoked);
         let grants = [grant(1, "ada", "A"), grant(2, "bob", "A"), grant(3, "cid", "B"), eve];
         plan(parse::file(text.as_bytes()).unwrap(), &grants, mode)
     }
@@ -195,7 +196,7 @@ mod tests {
     #[test]
     fn who_was_dropped_and_is_named_again_returns_also_when_something_else_is_said_of_them() {
         let mut grants = [grant(1, "ada", "A"), grant(2, "bob", "A"), grant(3, "cid", "B"), grant(4, "dan", "B")];
-        grants.iter_mut().take(3).for_each(|grant| grant.holds.dropped = true);
+        grants.iter_mut().take(3).for_each(|grant| grant.holds.dropped = Some(Timestamp::UNIX_EPOCH));
         let planned = |text: &str, mode| plan(parse::file(text.as_bytes()).unwrap(), &grants, mode);
         let returns = |number: u8| Step::Return { grant: format!("{number:016x}").parse().unwrap() };
         for mode in [Mode::Add, Mode::Replace] {

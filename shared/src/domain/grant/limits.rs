@@ -166,16 +166,16 @@ impl View {
 
     /// Marks that a limit which was never answered did not come: so long after it the provider lists another. None when nothing like
     /// that is open.
-    pub fn limit_seen(&self, epoch: Epoch, listed: Listed, answered: Timestamp) -> Option<Change> {
+    pub fn limit_seen(&self, epoch: Epoch, listed: Listed, asked: Timestamp) -> Option<Change> {
         let Listed::Limit(listed) = listed else { return None };
         let mut change = self.change(&Actor::Sync);
         let attempt = change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch)?;
         let told = attempt.told.as_mut()?;
-        let is_late = told.unanswered_since.is_some_and(|since| answered >= since + GRACE);
+        let is_late = told.unanswered_since.is_some_and(|since| asked >= since + GRACE);
         if !is_late || attempt.limit.is_none_or(|held| !is_same(held, listed)) {
             return None;
         }
-        (told.unanswered_since, told.until) = (None, Some(answered));
+        (told.unanswered_since, told.until) = (None, Some(asked));
         Some(change)
     }
 

@@ -11,8 +11,6 @@ use crate::domain::id::Epoch;
 use crate::domain::key::KeyHash;
 use crate::domain::money::Usd;
 
-/// An answer comes at most so long after it was asked for.
-pub(super) const LONGEST_ANSWER: SignedDuration = SignedDuration::from_mins(1);
 /// An enable that was taken back while it was under way may take effect so long.
 pub const LATE_ENABLE: SignedDuration = SignedDuration::from_secs(15);
 /// What the provider does not know is asked for again so late.
@@ -169,7 +167,7 @@ impl Attempt {
     pub(super) fn order_reading(&mut self, now: Timestamp) {
         let can_have_used = self.state == AttemptState::Shown && self.key.is_some() && self.gone.is_none();
         if can_have_used {
-            self.read_at = Some(now + SETTLING + LONGEST_ANSWER);
+            self.read_at = Some(now + SETTLING);
         }
     }
 

@@ -5,7 +5,6 @@ use std::cmp::Ordering;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::order::LONGEST_ANSWER;
 use super::{Attempt, AttemptState, Change, Disable, Gone, Grant, PotChange, Reading, SETTLING, State, View};
 use crate::domain::limit::Spending;
 use crate::domain::money::Usd;
@@ -99,7 +98,7 @@ impl Place<'_> {
         let settled = instant + SETTLING;
         let reading = self.readings.iter().find(|reading| reading.epoch == attempt.epoch);
         self.read_until.is_some_and(|read_until| read_until >= settled)
-            || reading.is_some_and(|reading| reading.as_of >= settled + LONGEST_ANSWER)
+            || reading.is_some_and(|reading| reading.as_of >= settled)
     }
 
     fn used_in(&self, attempt: &Attempt, window: Window) -> Usd {

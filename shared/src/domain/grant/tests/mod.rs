@@ -107,7 +107,7 @@ impl Story {
 
     /// A quarter of an hour later the key is read by its hash.
     fn read_at_last(&mut self, epoch: u32, micros: i64) -> &mut Story {
-        self.now += SETTLING + SignedDuration::from_mins(1);
+        self.now += SETTLING;
         let mut read = Story { view: self.view.clone(), now: self.now };
         let reading = read.reading(epoch, micros).view.reading(Epoch::new(epoch)).unwrap().clone();
         let change = self.view.read_for_the_last_time(&reading, self.now).unwrap();
