@@ -11,7 +11,7 @@ use bursar_core::domain::programme::{Pot, Programme, Settings};
 use bursar_core::domain::reading::Used;
 use bursar_core::domain::term::Term;
 use bursar_core::domain::window::{Reset, utc_date};
-use bursar_core::store::items::{Item, to_item};
+use bursar_core::store::items::{Item, ListedProgramme, to_item};
 use bursar_local::engine::Engine;
 use bursar_local::provider::{Nano, Provider};
 use jiff::{Timestamp, ToSpan};
@@ -45,6 +45,7 @@ pub(crate) async fn fill(
         let term = Term::new(today - (DAYS + 5).days(), today + 60.days(), "Europe/Berlin")?;
         let id = programme(number);
         let settings = Settings::new(id.as_str(), term, Usd::from_dollars(CAP));
+        items.push(to_item(&ListedProgramme { programme: id.clone() })?);
         items.push(to_item(&Programme::new(id.clone(), settings))?);
         items.push(to_item(&Pot::new(id.clone(), Usd::from_dollars(CAP * 2_000)))?);
         for _ in 0..count {

@@ -4,12 +4,11 @@
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::audit::{Act, Actor, Entry};
 use bursar_core::domain::crossing::Crossing;
 use bursar_core::domain::grant::{Attempt, AttemptState, Disable, Notice, Reading, State as GrantState, Stopped, View};
 use bursar_core::domain::id::{GrantId, ProgrammeId};
-use bursar_core::domain::programme::Programme;
+use bursar_core::domain::role::Roles;
 use bursar_core::store::items::{MailState, OutboxRow, OwedMail};
 use bursar_core::web::{Answer, Fault, Site, Visitor};
 use jiff::Timestamp;
@@ -162,7 +161,6 @@ pub(crate) async fn data(State(site): State<Site>, visitor: Visitor) -> Answer {
         Some(person) => site.table.person(person).await?,
         None => None,
     };
-    let programmes = site.table.programmes().await?;
     let data = Data {
         address: session.address.as_str().to_owned(),
         address_of_staff: person.map(|person| person.address.as_written().to_owned()),
@@ -170,7 +168,7 @@ pub(crate) async fn data(State(site): State<Site>, visitor: Visitor) -> Answer {
         links_good_until: sign_in.links.iter().map(|link| link.ends_at).filter(|ends| now < *ends).collect(),
         link_mails_of_the_last_hour: link_mails,
         mail_comes_back_since: site.table.undeliverable(&session.address).await?.map(|mark| mark.at),
-        roles: programmes.iter().flat_map(|programme| roles(programme, &visitor)).collect(),
+        roles: site.table.roles_of(&session.address).await?.iter().flat_map(roles).collect(),
         grants,
         notes: NOTES,
     };
@@ -209,13 +207,10 @@ async fn grant(site: &Site, view: &View) -> Result<GrantData, Fault> {
     })
 }
 
-fn roles(programme: &Programme, visitor: &Visitor) -> Vec<RoleData> {
-    let settings = &programme.settings;
-    let is_named = |list: &[EmailAddress]| list.iter().any(|named| *named.matched() == visitor.session.address);
-    let lists = [("faculty", &settings.faculty), ("assistant", &settings.assistants), ("finance", &settings.finance)]
-        .into_iter();
-    let named = lists.filter(|(_, list)| is_named(list));
-    named.map(|(role, _)| RoleData { programme: programme.id.clone(), role }).collect()
+fn roles(roles: &Roles) -> Vec<RoleData> {
+    let each = [("faculty", roles.faculty), ("assistant", roles.assistant), ("finance", roles.finance)].into_iter();
+    let has = each.filter(|(_, has)| *has);
+    has.map(|(role, _)| RoleData { programme: roles.programme.clone(), role }).collect()
 }
 
 fn holds(view: &View) -> Vec<HoldData> {

@@ -16,7 +16,6 @@ use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::days::{Days, Known, Sum};
 use bursar_core::domain::id::PersonId;
 use bursar_core::domain::money::Usd;
-use bursar_core::domain::role::is_among;
 use bursar_core::domain::span::Span;
 use bursar_core::domain::window::{Reset, utc_date};
 use bursar_core::store::{Account, AccountDay, HeldBack, HeldKey, Promised, Release, WentOn};
@@ -182,10 +181,7 @@ pub(crate) async fn release(
 /// Mail to somebody with a role came back, and is to be tried again.
 async fn try_again(site: &Site, address: &EmailAddress, by: &PersonId, deadline: Deadline) -> Answer {
     let done = Redirect::to(PATH).into_response();
-    let programmes = site.table.programmes().await?;
-    let of_programmes = programmes.iter().flat_map(|one| one.settings.faculty.iter().chain(&one.settings.assistants));
-    let staff: Vec<EmailAddress> = site.admins.iter().chain(of_programmes).cloned().collect();
-    if !is_among(address.matched(), &staff) {
+    if site.table.known(address.matched(), &site.admins).await?.is_none_or(|known| !known.has_role) {
         return Ok(site.not_found());
     }
     let Some(mark) = site.table.undeliverable(address.matched()).await? else { return Ok(done) };

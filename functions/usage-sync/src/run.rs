@@ -99,8 +99,7 @@ async fn under(app: &App, wanted: Wanted, lease: &Lease, deadline: Deadline) -> 
         Some(left) => left,
         None if wanted == Wanted::Rest => return Ok(json!({"skipped": "nothing to resume"})),
         None => {
-            let programmes = table.programmes().await?.into_iter().map(|programme| programme.id).collect();
-            let mut progress = Progress::begun(now, programmes, &table.sync_state().await?);
+            let mut progress = Progress::begun(now, table.programme_ids().await?, &table.sync_state().await?);
             if table.is_copy(&meta) {
                 progress.restored_at = Some(now);
             }
@@ -137,11 +136,7 @@ async fn resumed(table: &Table, left: Checkpoint) -> Result<Option<(Checkpoint, 
 
 impl<'a> Run<'a> {
     async fn of(app: &'a App, meta: &Meta, lease: &Lease, progress: &Progress, deadline: Deadline) -> Result<Run<'a>> {
-        let mut programmes = app.table.programmes().await?;
-        let place = |programme: &Programme| progress.programmes.iter().position(|id| *id == programme.id);
-        programmes.retain(|programme| place(programme).is_some());
-        programmes.sort_by_key(|programme| place(programme));
-        anyhow::ensure!(programmes.len() == progress.programmes.len(), "a programme is gone that was there");
+        let programmes = app.table.programmes_by_id(&progress.programmes).await?;
         let kept_back = (deadline.left() / 5).clamp(LEAST_FOR_THE_CHECKPOINT, MOST_FOR_THE_CHECKPOINT);
         Ok(Run {
             table: &app.table,

@@ -144,6 +144,22 @@ impl Transaction {
         self.put(value, "version = :version", &[(":version", number(version))])
     }
 
+    /// Writes an item over whatever is there.
+    pub(super) fn set<T: Stored>(mut self, value: &T) -> Result<Transaction, StoreError> {
+        let put = Put::builder().table_name(&self.table).set_item(Some(items::to_item(value)?));
+        let put = put.build().map_err(|error| unbuildable(&value.key(), &error))?;
+        self.writes.push(TransactWriteItem::builder().put(put).build());
+        Ok(self)
+    }
+
+    /// Removes an item, if it is there.
+    pub(super) fn unset(mut self, key: &Key) -> Result<Transaction, StoreError> {
+        let delete = Delete::builder().table_name(&self.table).set_key(Some(key_item(key)));
+        let delete = delete.build().map_err(|error| unbuildable(key, &error))?;
+        self.writes.push(TransactWriteItem::builder().delete(delete).build());
+        Ok(self)
+    }
+
     /// Removes an item, on a condition.
     pub(super) fn remove(
         mut self,

@@ -21,6 +21,7 @@ use crate::domain::id::{DeploymentId, GrantId, Nonce, PersonId, ProgrammeId};
 use crate::domain::money::Usd;
 use crate::domain::programme::{Pot, Programme};
 use crate::domain::reading::{Reading, Used};
+use crate::domain::role::Roles;
 use crate::domain::sign_in::{Session, SignIn};
 use crate::domain::token::LinkTokenHash;
 
@@ -81,6 +82,12 @@ pub struct Lease {
     pub fence: u64,
     #[serde(with = "millisecond::required")]
     pub until: Timestamp,
+}
+
+/// That there is a programme of this id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedProgramme {
+    pub programme: ProgrammeId,
 }
 
 /// That a person has a grant in a programme. Its key holds the address.
@@ -192,6 +199,20 @@ impl Stored for Programme {
     const KIND: &'static str = "programme";
     fn key(&self) -> Key {
         keys::programme(&self.id)
+    }
+}
+
+impl Stored for ListedProgramme {
+    const KIND: &'static str = "listed-programme";
+    fn key(&self) -> Key {
+        keys::listed_programme(&self.programme)
+    }
+}
+
+impl Stored for Roles {
+    const KIND: &'static str = "roles";
+    fn key(&self) -> Key {
+        keys::roles(self.address.matched(), &self.programme)
     }
 }
 

@@ -27,7 +27,7 @@ pub const SHARDS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'
 pub const GRANTS_AND_READINGS: (&str, &str) = ("G#", "R#~");
 /// What sort keys of a grant partition begin with.
 pub const GRANTS: &str = "G#";
-/// All programmes lie in one partition: there are few, and an admin lists them all.
+/// What lists the programmes: a row for each, which never changes. There are few, and an admin sees them all.
 pub const PROGRAMMES: &str = "PROGRAMMES";
 /// What is kept of the account as a whole.
 pub const ACCOUNT: &str = "ACCOUNT";
@@ -51,6 +51,8 @@ pub const REQUESTS: &str = "Q#";
 const DIGESTS: &str = "DIGEST#";
 /// What the sort keys of a person's enrolments begin with.
 pub const ENROLMENTS: &str = "G#";
+/// What the sort keys of a person's roles begin with.
+pub const ROLES: &str = "R#";
 /// What the sort keys of audit entries begin with. In a grant partition they come last, behind the grants and their readings.
 pub const AUDIT: &str = "Z#";
 
@@ -66,7 +68,12 @@ pub fn lease(name: &str) -> Key {
     key("LEASE", name)
 }
 
+/// In a partition of its own, so that a rush on one programme slows down no other.
 pub fn programme(id: &ProgrammeId) -> Key {
+    key(programme_partition(id), "P")
+}
+
+pub fn listed_programme(id: &ProgrammeId) -> Key {
     key(PROGRAMMES, id.as_str())
 }
 
@@ -114,6 +121,11 @@ pub fn mails_of(grant: &GrantId) -> String {
 /// Which grant a person has in a programme.
 pub fn enrolment(address: &MatchedAddress, programme: &ProgrammeId) -> Key {
     key(address_partition(address), format!("{ENROLMENTS}{programme}"))
+}
+
+/// As what a programme's settings name a person.
+pub fn roles(address: &MatchedAddress, programme: &ProgrammeId) -> Key {
+    key(address_partition(address), format!("{ROLES}{programme}"))
 }
 
 /// All that is kept under an address.

@@ -8,7 +8,7 @@ use crate::deadline::Deadline;
 use crate::domain::address::{EmailAddress, MatchedAddress};
 use crate::domain::id::PersonId;
 use crate::domain::programme::Programme;
-use crate::domain::role::Role;
+use crate::domain::role::{Role, Roles, is_among};
 
 /// Somebody who is known here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,9 +22,12 @@ pub struct Known {
 impl Table {
     /// Who this is, if anybody here.
     pub async fn known(&self, address: &MatchedAddress, admins: &[EmailAddress]) -> Result<Option<Known>, StoreError> {
-        let (programmes, enrolments) = tokio::try_join!(self.programmes(), self.enrolments(address))?;
-        if let Some(address) = staff(&programmes, admins).find(|staff| staff.matched() == address) {
-            return Ok(Some(Known { address: address.clone(), has_role: true }));
+        if let Some(admin) = admins.iter().find(|admin| admin.matched() == address) {
+            return Ok(Some(Known { address: admin.clone(), has_role: true }));
+        }
+        let (roles, enrolments) = tokio::try_join!(self.roles_of(address), self.enrolments(address))?;
+        if let Some(Roles { address, .. }) = roles.into_iter().find(Roles::is_staff) {
+            return Ok(Some(Known { address, has_role: true }));
         }
         for Enrolment { programme, grant, .. } in enrolments {
             if let Some(grant) = self.grant(&programme, &grant).await? {
@@ -34,17 +37,28 @@ impl Table {
         Ok(None)
     }
 
-    /// The programmes that this person has a role on, with the role.
+    /// The programmes that this person has a role on, with the role, in the order of their ids.
     pub async fn programmes_of(
         &self,
         address: &MatchedAddress,
         admins: &[EmailAddress],
     ) -> Result<Vec<(Programme, Role)>, StoreError> {
+        let programmes = if is_among(address, admins) {
+            self.programmes().await?
+        } else {
+            let staff = self.roles_of(address).await?.into_iter().filter(Roles::is_staff);
+            self.programmes_by_id(&staff.map(|roles| roles.programme).collect::<Vec<_>>()).await?
+        };
         let with_role = |programme: Programme| {
             let role = Role::of(address, &programme.settings, admins)?;
             Some((programme, role))
         };
-        Ok(self.programmes().await?.into_iter().filter_map(with_role).collect())
+        Ok(programmes.into_iter().filter_map(with_role).collect())
+    }
+
+    /// As what programmes name this address, in the order of their ids.
+    pub async fn roles_of(&self, address: &MatchedAddress) -> Result<Vec<Roles>, StoreError> {
+        self.query(&keys::address_partition(address), keys::ROLES).await
     }
 
     /// Where this address is on a roster.
@@ -90,13 +104,4 @@ impl Table {
     pub async fn undeliverable(&self, address: &MatchedAddress) -> Result<Option<Undeliverable>, StoreError> {
         self.get(&keys::undeliverable(address)).await
     }
-}
-
-/// Everybody with a role anywhere.
-fn staff<'a>(programmes: &'a [Programme], admins: &'a [EmailAddress]) -> impl Iterator<Item = &'a EmailAddress> {
-    let of_programmes = programmes.iter().flat_map(|programme| {
-        let settings = &programme.settings;
-        settings.faculty.iter().chain(&settings.assistants)
-    });
-    admins.iter().chain(of_programmes)
 }

@@ -7,8 +7,8 @@ use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
 use super::act::new_ulid;
-use super::commit::{Commit, Pauses, number};
-use super::items::{Enrolment, MailClass, OutboxRow, OwedMail};
+use super::commit::{Commit, Pauses, Transaction, number};
+use super::items::{Enrolment, ListedProgramme, MailClass, OutboxRow, OwedMail};
 use super::keys;
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
@@ -17,6 +17,7 @@ use crate::domain::grant::{Grant, Person};
 use crate::domain::id::{GrantId, ProgrammeId};
 use crate::domain::money::Usd;
 use crate::domain::programme::{Pot, Programme, Settings};
+use crate::domain::role::RoleChanges;
 
 /// People are put on a roster so many at a time: four items each and the audit entry fit into one transaction.
 pub const INVITED_AT_ONCE: usize = 24;
@@ -98,6 +99,9 @@ impl Table {
             let programme = Programme::new(id.clone(), settings.clone());
             let transaction =
                 self.transaction().create(&programme)?.create(&pot)?.witnessed_by(&entry_on(&id, &by, what))?;
+            let listed = ListedProgramme { programme: id.clone() };
+            let roles = RoleChanges::between(&id, None, &programme.settings);
+            let transaction = with_roles(transaction.create(&listed)?, &id, &roles)?;
             if self.commit(transaction, &mut pauses).await? == Commit::Done {
                 return Ok(id);
             }
@@ -129,8 +133,11 @@ impl Table {
         let restricts = |settings: &Settings| (settings.models.clone(), settings.data_policy);
         // Other restrictions are told to the provider before anybody gets a key under them.
         let guardrail = current.guardrail.clone().filter(|_| restricts(&current.settings) == restricts(&settings));
+        let before = current.settings.clone();
         let edited = Programme { settings, guardrail, version: version + 1, ..current };
-        let mut transaction = self.transaction().replace(&edited, version)?.witnessed_by(&entry_on(id, &by, what))?;
+        let roles = RoleChanges::between(id, Some(&before), &edited.settings);
+        let transaction = self.transaction().replace(&edited, version)?.witnessed_by(&entry_on(id, &by, what))?;
+        let mut transaction = with_roles(transaction, id, &roles)?;
         if changes_costs {
             transaction = transaction.update(
                 &keys::pot(id),
@@ -253,6 +260,22 @@ impl Table {
             }
         }
     }
+}
+
+/// With the rows under which people's roles are found. Whatever they said before, they say by then what the settings do, on whose
+/// condition the transaction is.
+fn with_roles(
+    mut transaction: Transaction,
+    programme: &ProgrammeId,
+    changes: &RoleChanges,
+) -> Result<Transaction, StoreError> {
+    for roles in &changes.set {
+        transaction = transaction.set(roles)?;
+    }
+    for address in &changes.unset {
+        transaction = transaction.unset(&keys::roles(address, programme))?;
+    }
+    Ok(transaction)
 }
 
 pub(super) fn entry_on(programme: &ProgrammeId, by: &By<'_>, what: What) -> Entry {

@@ -6,9 +6,10 @@ use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 
 use futures_util::future::try_join_all;
+use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::Timestamp;
 
-use super::items::{self, Item, Queue, Stored};
+use super::items::{self, Item, ListedProgramme, Queue, Stored};
 use super::keys::{self, Key};
 use super::{StoreError, Table};
 use crate::domain::audit::Entry;
@@ -17,14 +18,34 @@ use crate::domain::id::{GrantId, ProgrammeId};
 use crate::domain::programme::{Pot, Programme};
 use crate::sdk_error::reduce;
 
+/// So many programmes are read side by side.
+const PROGRAMMES_AT_ONCE: usize = 16;
+
 impl Table {
     pub async fn programme(&self, id: &ProgrammeId) -> Result<Option<Programme>, StoreError> {
         self.get(&keys::programme(id)).await
     }
 
+    /// Every programme's id, in their order.
+    pub async fn programme_ids(&self) -> Result<Vec<ProgrammeId>, StoreError> {
+        let listed: Vec<ListedProgramme> = self.query(keys::PROGRAMMES, "").await?;
+        Ok(listed.into_iter().map(|listed| listed.programme).collect())
+    }
+
     /// Every programme, in the order of their ids.
     pub async fn programmes(&self) -> Result<Vec<Programme>, StoreError> {
-        self.query(keys::PROGRAMMES, "").await
+        self.programmes_by_id(&self.programme_ids().await?).await
+    }
+
+    /// The programmes of these ids, in their order. None of them can be missing: a programme is never removed.
+    pub async fn programmes_by_id(&self, ids: &[ProgrammeId]) -> Result<Vec<Programme>, StoreError> {
+        let each: Vec<_> = ids.iter().map(|id| self.listed_programme(id)).collect();
+        iter(each).buffered(PROGRAMMES_AT_ONCE).try_collect().await
+    }
+
+    async fn listed_programme(&self, id: &ProgrammeId) -> Result<Programme, StoreError> {
+        let missing = || StoreError::corrupt(&keys::programme(id), Programme::KIND, &"it is listed, and not there");
+        self.programme(id).await?.ok_or_else(missing)
     }
 
     pub async fn pot(&self, programme: &ProgrammeId) -> Result<Option<Pot>, StoreError> {

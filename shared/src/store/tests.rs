@@ -15,8 +15,8 @@ use self::books::{a_foreign_key, a_full_sync_state, an_account, an_account_day};
 use super::checkpoints::Part;
 use super::imports::{Import, ImportChunk, Step};
 use super::items::{
-    self, Bounce, Enrolment, Item, Lease, Link, MailClass, MailOf, MailState, Meta, OutboxRow, OwedMail, Person,
-    PersonOf, Refreshed, Resent, Run, Sendings, Stored, Totals, Undeliverable, Why,
+    self, Bounce, Enrolment, Item, Lease, Link, ListedProgramme, MailClass, MailOf, MailState, Meta, OutboxRow,
+    OwedMail, Person, PersonOf, Refreshed, Resent, Run, Sendings, Stored, Totals, Undeliverable, Why,
 };
 use super::jobs::{Job, JobState};
 use super::keys;
@@ -32,6 +32,7 @@ use crate::domain::id::Epoch;
 use crate::domain::money::Usd;
 use crate::domain::programme::{Group, Pot};
 use crate::domain::reading::Used;
+use crate::domain::role::Roles;
 use crate::domain::sign_in::{LiveLink, Mailed, Session, SignIn};
 use crate::domain::window::{Reset, Window};
 
@@ -317,6 +318,14 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         raw(&meta),
         raw(&lease),
         raw(&programme),
+        raw(&ListedProgramme { programme: programme.id.clone() }),
+        raw(&Roles {
+            address: a_grant().person.address,
+            programme: programme.id.clone(),
+            faculty: true,
+            assistant: false,
+            finance: true,
+        }),
         raw(&pot),
         raw(&grant),
         raw(&a_full_reading()),

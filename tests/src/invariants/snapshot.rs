@@ -1,6 +1,6 @@
 //! Everything there is to see at one moment, read past the fault layer and decoded. What is wrong with it is for the checks to say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use aws_sdk_dynamodb::Client;
@@ -16,10 +16,11 @@ use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::mail_day::MailDay;
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::request::Request;
+use bursar_core::domain::role::Roles;
 use bursar_core::domain::sign_in::{Session, SignIn};
 use bursar_core::store::items::{
-    self, Enrolment, Item, Lease, Link, MailOf, Meta, OutboxRow, Person, PersonOf, Refreshed, Resent, Run, Sendings,
-    Stored, Totals, Undeliverable,
+    self, Enrolment, Item, Lease, Link, ListedProgramme, MailOf, Meta, OutboxRow, Person, PersonOf, Refreshed, Resent,
+    Run, Sendings, Stored, Totals, Undeliverable,
 };
 use bursar_core::store::{
     Account, AccountDay, BulkStop, CapsLook, Checkpoint, ForeignKey, Import, ImportChunk, Job, MailServer, ModelDay,
@@ -50,6 +51,10 @@ pub struct Snapshot {
     pub meta: Option<Meta>,
     pub leases: BTreeMap<String, Lease>,
     pub programmes: BTreeMap<ProgrammeId, Programme>,
+    /// Those that the list has.
+    pub listed: BTreeSet<ProgrammeId>,
+    /// As what programmes name people.
+    pub roles: Vec<Roles>,
     pub pots: BTreeMap<ProgrammeId, Pot>,
     pub grants: BTreeMap<(ProgrammeId, GrantId), Grant>,
     pub readings: BTreeMap<(ProgrammeId, GrantId, Epoch), Reading>,
@@ -199,6 +204,8 @@ impl Snapshot {
             meta: None,
             leases: BTreeMap::new(),
             programmes: BTreeMap::new(),
+            listed: BTreeSet::new(),
+            roles: Vec::new(),
             pots: BTreeMap::new(),
             grants: BTreeMap::new(),
             readings: BTreeMap::new(),
@@ -247,6 +254,10 @@ impl Snapshot {
                 let programme: Programme = decoded(item)?;
                 self.programmes.insert(programme.id.clone(), programme);
             }
+            ListedProgramme::KIND => {
+                self.listed.insert(decoded::<ListedProgramme>(item)?.programme);
+            }
+            Roles::KIND => self.roles.push(decoded(item)?),
             Pot::KIND => {
                 let pot: Pot = decoded(item)?;
                 self.pots.insert(pot.programme.clone(), pot);

@@ -8,6 +8,7 @@ use bursar_core::domain::grant::{Attempt, AttemptState, Disable, Grant, State};
 use bursar_core::domain::id::{GrantId, ProgrammeId};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::request::Request;
+use bursar_core::domain::role::Roles;
 use bursar_core::domain::sign_in::{Session, SignIn};
 use bursar_core::store::items::{Enrolment, Item, Link, OutboxRow, OwedMail, Person, PersonOf, Stored, Undeliverable};
 use bursar_core::store::{ImportChunk, keys};
@@ -30,7 +31,7 @@ pub(super) fn grants_make_sense(step: &Step<'_>) -> Vec<String> {
     grants.flat_map(wrong).collect()
 }
 
-/// Grants, pots, readings, enrolments, notices and entries name things that are there, a person has one grant in a programme, and
+/// Grants, pots, readings, enrolments, roles, notices and entries name things that are there, a person has one grant in a programme, and
 /// a key belongs to one attempt.
 pub(super) fn items_refer_to_items(step: &Step<'_>) -> Vec<String> {
     let now = step.now;
@@ -45,6 +46,7 @@ pub(super) fn items_refer_to_items(step: &Step<'_>) -> Vec<String> {
     for (what, id) in named.into_iter().filter(|(_, id)| !now.programmes.contains_key(*id)) {
         wrong.push(format!("{what} is of programme {id}, which is not there"));
     }
+    wrong.extend(wrong_lists(step));
     for (programme, grant, epoch) in now.readings.keys() {
         let grant_item = now.grants.get(&(programme.clone(), grant.clone()));
         let attempt = grant_item.and_then(|grant| grant.attempt(*epoch));
@@ -84,7 +86,8 @@ pub(super) fn addresses_are_where_they_may_be(step: &Step<'_>) -> Vec<String> {
         addresses.insert(grant.person.address.as_written().to_lowercase());
         addresses.insert(grant.person.address.matched().as_str().to_owned());
     }
-    let homes = [Grant::KIND, Enrolment::KIND, Programme::KIND, Person::KIND, PersonOf::KIND, Undeliverable::KIND];
+    let homes =
+        [Grant::KIND, Enrolment::KIND, Programme::KIND, Person::KIND, PersonOf::KIND, Roles::KIND, Undeliverable::KIND];
     let for_a_while = [SignIn::KIND, Link::KIND, Session::KIND, ImportChunk::KIND, Request::KIND];
     let mut wrong = Vec::new();
     for ((pk, sk), item) in &step.now.items {
@@ -180,6 +183,22 @@ fn wrong_with(grant: &Grant, recovered: bool) -> Vec<String> {
         must(attempt.key.is_some() || !is_owed, "is to be disabled but has no key");
         must(attempt.key.is_none() || is_live || is_owed, "has a key that is not live and that nobody disables");
     }
+    wrong
+}
+
+/// Each programme is in the list, and under the address of each person whom its settings name stands as what.
+fn wrong_lists(step: &Step<'_>) -> Vec<String> {
+    let now = step.now;
+    let programmes: BTreeSet<_> = now.programmes.keys().cloned().collect();
+    let differing = programmes.symmetric_difference(&now.listed);
+    let mut wrong: Vec<String> =
+        differing.map(|id| format!("programme {id} is listed and not there, or there and not listed")).collect();
+    let told = |roles: &Roles| format!("{roles:?} spelled {}", roles.address.as_written());
+    let said = |programme: &Programme| Roles::of(&programme.id, &programme.settings).into_values();
+    let said: BTreeSet<String> = now.programmes.values().flat_map(said).map(|roles| told(&roles)).collect();
+    let found: BTreeSet<String> = now.roles.iter().map(told).collect();
+    wrong.extend(said.difference(&found).map(|roles| format!("the settings say {roles}, which is not found")));
+    wrong.extend(found.difference(&said).map(|roles| format!("there is {roles}, which no settings say")));
     wrong
 }
 

@@ -9,7 +9,7 @@ use bursar_core::store::items::Lease;
 use jiff::Timestamp;
 
 use super::act::{Act, LEASE, programme};
-use super::settings::{Setting, ada, found, key_of, person, reading, settings};
+use super::settings::{Setting, ada, found, key_of, person, reading, settings, staff};
 use super::world::World;
 
 const GET: &str = "dynamodb:GetItem";
@@ -54,6 +54,7 @@ pub(super) enum Kind {
     Allow,
     Create,
     Save,
+    SaveStaff,
     SaveCap,
     RaisePot,
     LowerPot,
@@ -67,7 +68,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Kind; 47] = [
+    pub(super) const ALL: [Kind; 48] = [
         Kind::Reveal,
         Kind::Replace,
         Kind::Record,
@@ -105,6 +106,7 @@ impl Kind {
         Kind::Allow,
         Kind::Create,
         Kind::Save,
+        Kind::SaveStaff,
         Kind::SaveCap,
         Kind::RaisePot,
         Kind::LowerPot,
@@ -170,7 +172,13 @@ impl Kind {
     /// readings at once: which of the first three comes first is chance.
     pub(super) fn reads(self) -> &'static [(&'static str, u64)] {
         match self {
-            Kind::Create | Kind::Save | Kind::SaveCap | Kind::RaisePot | Kind::LowerPot | Kind::Close => &[],
+            Kind::Create
+            | Kind::Save
+            | Kind::SaveStaff
+            | Kind::SaveCap
+            | Kind::RaisePot
+            | Kind::LowerPot
+            | Kind::Close => &[],
             Kind::Meta | Kind::Acquire | Kind::Renew | Kind::ReleaseLease | Kind::Note => &[],
             // Whether each is on the roster, one after the other.
             Kind::Invite => &[(GET, 2), (GET, 3)],
@@ -229,6 +237,7 @@ impl Kind {
             Kind::Acquire => &[Live, Nothing],
             Kind::Allow
             | Kind::Save
+            | Kind::SaveStaff
             | Kind::RaisePot
             | Kind::LowerPot
             | Kind::Close
@@ -321,6 +330,11 @@ impl Kind {
             Kind::Save => {
                 let mut edited = settings("CS pilot");
                 edited.contact = Some("room 101".to_owned());
+                Act::Save(programme(), edited, version)
+            }
+            Kind::SaveStaff => {
+                let mut edited = settings("CS pilot");
+                (edited.faculty, edited.assistants) = (staff(&["faye", "fred"]), staff(&["asta", "faye"]));
                 Act::Save(programme(), edited, version)
             }
             Kind::SaveCap => {

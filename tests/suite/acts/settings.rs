@@ -263,6 +263,11 @@ pub(crate) fn settings(name: &str) -> Settings {
     Settings::new(name, term, Usd::from_dollars(20))
 }
 
+/// People in charge.
+pub(crate) fn staff(names: &[&str]) -> Vec<EmailAddress> {
+    names.iter().map(|name| EmailAddress::parse(&format!("{name}@uni.edu")).unwrap()).collect()
+}
+
 /// A programme of a hundred dollars with two people on its roster.
 pub(crate) fn open() -> World {
     let people = ["ada", "bob"].map(person).to_vec();

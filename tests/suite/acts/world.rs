@@ -7,7 +7,10 @@ use bursar_core::domain::audit::Entry;
 use bursar_core::domain::grant::{Change, Grant, PotChange, Reading, View};
 use bursar_core::domain::id::{Epoch, GrantId, ProgrammeId};
 use bursar_core::domain::programme::{Pot, Programme};
-use bursar_core::store::items::{self, Enrolment, Item, Lease, MailClass, Meta, OutboxRow, OwedMail, Stored};
+use bursar_core::domain::role::Roles;
+use bursar_core::store::items::{
+    self, Enrolment, Item, Lease, ListedProgramme, MailClass, Meta, OutboxRow, OwedMail, Stored,
+};
 use bursar_tests::invariants::Snapshot;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -55,6 +58,8 @@ impl World {
             all(&self.meta),
             all(self.leases.values()),
             all(self.programmes.values()),
+            all(&self.programmes.keys().map(|id| ListedProgramme { programme: id.clone() }).collect::<Vec<_>>()),
+            all(&self.roles()),
             all(self.pots.values()),
             all(self.grants.values()),
             all(self.readings.values()),
@@ -63,6 +68,12 @@ impl World {
             all(&self.enrolments),
         ]
         .concat()
+    }
+
+    /// As what the programmes name people.
+    fn roles(&self) -> Vec<Roles> {
+        let each = self.programmes.values().map(|programme| Roles::of(&programme.id, &programme.settings));
+        each.flat_map(BTreeMap::into_values).collect()
     }
 
     /// What an act on this grant would be decided on.

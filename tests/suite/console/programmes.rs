@@ -118,6 +118,41 @@ async fn each_field_that_cannot_be_read_says_why_and_what_was_typed_stays() {
 }
 
 #[tokio::test]
+async fn people_in_charge_are_found_as_edits_name_them_and_more_than_fit_one_transaction_take_two_edits() {
+    let stack = stack::in_process().await.unwrap();
+    let (admin, mut watch) = (signed_in(&stack, ADMIN).await, watch(&stack));
+    let new = admin.get("/console/programmes/new").await;
+    let people = |who: &str, count: u32| -> String {
+        (0..count).map(|number| format!("{who}{number}@example.edu")).collect::<Vec<_>>().join(" ")
+    };
+    let (faculty, assistants) = (people("f", 50), people("a", 50));
+    let all = [&PLAIN[..], &[("faculty", &faculty), ("assistants", &assistants)]].concat();
+    let refused = admin.submit(&new, "/console/programmes", &all).await;
+    assert_eq!((refused.status, refused.alerts().len()), (422, 1));
+    assert!(refused.alerts()[0].contains("100 people") && refused.alerts()[0].contains("second edit"));
+    admin.submit(&new, "/console/programmes", &[&PLAIN[..], &[("faculty", &faculty)]].concat()).await;
+    let edit = |fields: Vec<(&'static str, String)>| {
+        let admin = &admin;
+        async move {
+            let fields: Vec<_> = fields.iter().map(|(name, text)| (*name, text.as_str())).collect();
+            admin.submit(&admin.get(ID).await, ID, &fields).await.status
+        }
+    };
+    assert_eq!(edit(vec![("assistants", assistants.clone())]).await, 303);
+    watch.check().await;
+    let role = |who: &'static str| {
+        let stack = &stack;
+        async move { signed_in(stack, who).await.get("/console").await.status }
+    };
+    assert_eq!((role("f7@example.edu").await, role("a49@example.edu").await), (200, 200));
+    assert_eq!(edit(vec![("faculty", String::new()), ("assistants", String::new())]).await, 422);
+    assert_eq!(edit(vec![("faculty", String::new())]).await, 303);
+    assert_eq!((role("f8@example.edu").await, role("a48@example.edu").await), (404, 200));
+    watch.check().await;
+    stack::finish(stack).await.unwrap();
+}
+
+#[tokio::test]
 async fn an_edit_changes_what_it_carries_and_a_stale_one_shows_both_values() {
     let stack = stack::in_process().await.unwrap();
     let admin = signed_in(&stack, ADMIN).await;

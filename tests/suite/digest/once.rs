@@ -143,7 +143,8 @@ async fn another_day_within_the_week_is_no_second_digest() {
 async fn more_people_than_fit_one_transaction_are_each_told_once() {
     let mut monday = Monday::early().await;
     let address = |number: u32| EmailAddress::parse(&format!("f{number:03}@maths.edu")).unwrap();
-    let maths = monday.programme("maths", |settings| settings.faculty = (0..150).map(address).collect()).await;
+    let maths = monday.programme("maths", |settings| settings.faculty = (0..75).map(address).collect()).await;
+    monday.edit(&maths, |settings| settings.faculty.extend((75..150).map(address))).await;
     monday.advance(1);
     let write = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::ThresholdAlerts);
     monday.run("watch").await.unwrap();

@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::{Act, Entry, What};
 use bursar_core::domain::grant::{Announced, Attempt, AttemptState, Disable, Found, Gone, Grant, State, Stopped};
 use bursar_core::domain::id::{Epoch, GrantId};
+use bursar_core::domain::role::Roles;
 use bursar_core::store::items::{Enrolment, MailClass, OutboxRow, OwedMail};
 use bursar_core::store::keys;
 
@@ -11,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Scene;
 use crate::acts::act::{faculty, programme};
-use crate::acts::settings::{Setting, ada, bob, found, key_of, reading};
+use crate::acts::settings::{Setting, ada, bob, found, key_of, reading, staff};
 
 #[tokio::test]
 async fn an_item_that_the_product_would_not_write_is_named() {
@@ -169,6 +170,16 @@ async fn an_item_that_refers_to_nothing_is_named() {
     let (entry, at, by) = (ulid::Ulid::from_parts(1, 1), scene.now, faculty());
     scene.keep(&Entry { programme: programme(), grant: Some(nobody), entry, at, by, what }).await;
     scene.bites("table", "is on a grant that is not there").await;
+
+    let [faye] = &staff(&["faye"])[..] else { unreachable!() };
+    let roles = Roles { address: faye.clone(), programme: programme(), faculty: true, assistant: false, finance: false };
+    scene.keep(&roles).await;
+    scene.bites("table", "faye@uni.edu, which no settings say").await;
+    scene.remove(keys::roles(faye.matched(), &programme())).await;
+    scene.set(keys::programme(&programme()), "faculty", AttributeValue::L(vec![AttributeValue::S("faye@uni.edu".to_owned())])).await;
+    scene.bites("table", "faye@uni.edu, which is not found").await;
+    scene.remove(keys::listed_programme(&programme())).await;
+    scene.bites("table", "programme cs-pilot is listed and not there, or there and not listed").await;
 
     scene.remove(keys::pot(&programme())).await;
     scene.bites("table", "programme cs-pilot has no pot").await;

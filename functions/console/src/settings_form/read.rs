@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use bursar_core::domain::address::{EmailAddress, is_invisible};
+use bursar_core::domain::id::ProgrammeId;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
+use bursar_core::domain::role::{MOST_CHANGED_ROLES, RoleChanges};
 use bursar_core::domain::term::{Term, TermError};
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
@@ -55,13 +57,12 @@ pub(super) fn settings(asked: &Asked, before: Option<&Settings>) -> Result<(Sett
     let (terms, contact) = (form.text("terms", 20_000), form.line("contact", 500));
     let roster = form.one_of("roster", &["", "none"]);
 
-    let Reader { refused, .. } = form;
-    let (Some(name), Some(term), Some(cap), Some(pot)) = (name, term, cap, pot) else { return Err(refused) };
+    let (Some(name), Some(term), Some(cap), Some(pot)) = (name, term, cap, pot) else { return Err(form.refused) };
     let (Some(reset), Some(byok), Some(data_policy), Some(digest)) = (reset, byok, data_policy, digest) else {
-        return Err(refused);
+        return Err(form.refused);
     };
-    if !refused.is_empty() {
-        return Err(refused);
+    if !form.refused.is_empty() {
+        return Err(form.refused);
     }
     let [faculty, assistants, finance] = people;
     let settings = Settings::new(&name, term, cap);
@@ -94,7 +95,8 @@ pub(super) fn settings(asked: &Asked, before: Option<&Settings>) -> Result<(Sett
         groups: before.map(|before| before.groups.clone()).unwrap_or_default(),
         ..settings
     };
-    Ok((settings, pot))
+    form.not_too_many_roles(before, &settings);
+    if form.refused.is_empty() { Ok((settings, pot)) } else { Err(form.refused) }
 }
 
 impl Reader<'_> {
@@ -238,6 +240,19 @@ impl Reader<'_> {
             self.refuse(name, format!("At most {MOST_PEOPLE} people."));
         }
         people
+    }
+
+    /// Everybody's role is kept under their address besides, in the transaction that saves the settings.
+    fn not_too_many_roles(&mut self, before: Option<&Settings>, after: &Settings) {
+        let people = RoleChanges::between(&ProgrammeId::of_name(&after.name), before, after).people();
+        if people > MOST_CHANGED_ROLES {
+            let changed = ["faculty", "assistants", "finance"].into_iter().find(|name| self.asked.carries(name));
+            let sentence = format!(
+                "This changes the roles of {people} people, and at most {MOST_CHANGED_ROLES} can be saved at once. Leave some of \
+                 them to a second edit."
+            );
+            self.refuse(changed.unwrap_or("faculty"), sentence);
+        }
     }
 
     fn thresholds(&mut self) -> Vec<u8> {

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 
 use super::super::act::{Act, Ended, grant_of, programme};
 use super::super::lane::{Case, Lane, plenty};
-use super::super::settings::{ada, open, person, settings, start};
+use super::super::settings::{ada, open, person, settings, staff, start};
 use super::super::world::World;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -66,6 +66,22 @@ async fn programmes_of_one_name_that_are_created_at_once_get_ids_of_their_own() 
     let mut said = at_once(&mut case, vec![create; 4]).await;
     said.sort();
     assert_eq!(said, ["done: cs-pilot", "done: cs-pilot-2", "done: cs-pilot-3", "done: cs-pilot-4"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_edits_of_the_people_in_charge_at_once_one_is_saved_and_leaves_no_role_of_another_behind() {
+    let lane = Lane::under_test().await;
+    let edited = |faculty: &[&str], assistants: &[&str]| {
+        let mut edited = settings("CS pilot");
+        (edited.faculty, edited.assistants) = (staff(faculty), staff(assistants));
+        edited
+    };
+    let world = open().does(&Act::Save(programme(), edited(&["faye", "fred"], &["asta"]), 1), start());
+    let mut case = lane.case(&(world, start())).await;
+    let others = [edited(&["faye", "gina"], &["asta"]), edited(&["hugo"], &["fred"]), edited(&[], &["ines"])];
+    let said = at_once(&mut case, others.map(|settings| Act::Save(programme(), settings, 2)).to_vec()).await;
+    assert_eq!(said.iter().filter(|said| said.starts_with("Done")).count(), 1, "{said:?}");
+    assert_eq!(said.iter().filter(|said| said.starts_with("stale")).count(), 2, "{said:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

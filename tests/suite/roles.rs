@@ -1,0 +1,68 @@
+//! Who somebody is: found under their address, without a look at anybody else's programme.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::id::PersonId;
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::Settings;
+use bursar_core::domain::role::Role;
+use bursar_core::domain::term::Term;
+use bursar_core::domain::window::utc_date;
+use bursar_core::store::items::Item;
+use bursar_core::store::{By, Table, keys};
+use bursar_local::stack::Stack;
+use bursar_tests::invariants::RawTable;
+use bursar_tests::office::{session_cookie, soon};
+use bursar_tests::stack;
+use bursar_tests::visitor::Visitor;
+use serde_json::Value;
+
+#[tokio::test]
+async fn a_programme_that_cannot_be_read_keeps_nobody_else_out() {
+    let stack = stack::in_process().await.unwrap();
+    let faye = address("Faye@example.edu");
+    create(&stack, "CS pilot", |settings| settings.faculty = vec![faye.clone()]).await;
+    let broken = create(&stack, "Maths", |settings| settings.faculty = vec![address("max@example.edu")]).await;
+    // Somebody changed it by hand.
+    let raw = RawTable::at(&stack.ready.dynamodb, &stack.ready.table);
+    let key = keys::programme(&broken);
+    let item = [("pk", key.pk), ("sk", key.sk), ("kind", "programme".to_owned())];
+    let item: Item = item.into_iter().map(|(name, text)| (name.to_owned(), AttributeValue::S(text))).collect();
+    raw.put(item).await.unwrap();
+
+    let table = Table::new(&stack.config);
+    let known = table.known(faye.matched(), &[]).await.unwrap().unwrap();
+    assert_eq!((known.address.as_written(), known.has_role), ("Faye@example.edu", true));
+    assert_eq!(table.known(address("stranger@example.edu").matched(), &[]).await.unwrap(), None);
+    let of_faye = table.programmes_of(faye.matched(), &[]).await.unwrap();
+    let of_faye: Vec<_> = of_faye.iter().map(|(programme, role)| (programme.id.as_str(), *role)).collect();
+    assert_eq!(of_faye, [("cs-pilot", Role::Faculty)]);
+
+    let browser = signed_in(&stack, "faye@example.edu").await;
+    assert_eq!(browser.get("/console").await.status, 200);
+    let data: Value = serde_json::from_str(&browser.get("/my/data").await.body).unwrap();
+    assert_eq!(data["roles"], serde_json::json!([{"programme": "cs-pilot", "role": "faculty"}]));
+    stack.stop().await.unwrap();
+}
+
+async fn create(stack: &Stack, name: &str, set: impl FnOnce(&mut Settings)) -> bursar_core::domain::id::ProgrammeId {
+    let today = utc_date(stack.clock.now());
+    let term = Term::new(today, today.saturating_add(jiff::ToSpan::days(90)), "UTC").unwrap();
+    let mut settings = Settings::new(name, term, Usd::from_dollars(20));
+    set(&mut settings);
+    let actor = Actor::Person(PersonId::random());
+    let by = By { actor: &actor, now: stack.clock.now(), deadline: soon() };
+    Table::new(&stack.config).create_programme(settings, Usd::from_dollars(100), by).await.unwrap()
+}
+
+async fn signed_in(stack: &Stack, address: &str) -> Visitor {
+    let (visitor, cookie) = (Visitor::new(&stack.ready.web), session_cookie(stack, address).await);
+    let (name, value) = cookie.split_once('=').unwrap();
+    visitor.set_cookie(name, value);
+    visitor
+}
+
+fn address(text: &str) -> EmailAddress {
+    EmailAddress::parse(text).unwrap()
+}
