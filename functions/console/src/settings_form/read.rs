@@ -280,6 +280,11 @@ impl Reader<'_> {
             let is_slug = |c: char| c.is_ascii_alphanumeric() || "/-_.:~@".contains(c);
             if !word.chars().all(is_slug) || word.len() > 200 {
                 self.refuse("models", format!("{word} is no model's slug."));
+            } else if !word.contains('/') {
+                self.refuse(
+                    "models",
+                    format!("{word} names no provider. Write each model as the provider's list does, such as openai/gpt-4o-mini."),
+                );
             } else if !models.iter().any(|known| known == word) {
                 models.push(word.to_owned());
             }
