@@ -26,6 +26,7 @@ use bursar_core::domain::audit::{Act, What};
 use bursar_core::domain::id::GrantId;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Programme, Settings};
+use bursar_core::domain::rules::Guardrail;
 use bursar_core::domain::sign_in::{LINK_LASTS, LiveLink};
 use bursar_core::domain::token::{AskToken, Code, LinkToken};
 use bursar_core::store::{By, LinkMade, Saved};
@@ -119,8 +120,7 @@ impl Scene<'_> {
         edit(&mut settings);
         let by = By { actor: &self.office.faculty, now: self.stack.clock.now(), deadline: soon() };
         let what = What::new(Act::Edited);
-        let saved =
-            self.office.table.save_settings(&programme.id, settings, programme.version, what, by).await.unwrap();
+        let saved = self.office.table.save_settings(&programme.id, settings, programme.edits, what, by).await.unwrap();
         assert_eq!(saved, Saved::Done);
     }
 
@@ -134,7 +134,9 @@ impl Scene<'_> {
         let made: Value = made.send().await.unwrap().json().await.unwrap();
         let guardrail = made["data"]["id"].as_str().unwrap().to_owned();
         let programme = self.office.table.programme(&self.office.programme).await.unwrap().unwrap();
-        let prepared = Programme { guardrail: Some(guardrail.clone()), ..programme };
+        let rules = programme.settings.rules();
+        let confirmed = Guardrail { id: guardrail.clone(), rules, confirmed_at: self.stack.clock.now() };
+        let prepared = Programme { guardrail: Some(confirmed), rules_order: None, ..programme };
         RawTable::at(&self.stack.ready.dynamodb, &self.stack.ready.table).keep(&prepared).await.unwrap();
         guardrail
     }

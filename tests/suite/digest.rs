@@ -87,7 +87,7 @@ impl Monday {
         let mut settings = read.settings.clone();
         change(&mut settings);
         let by = By { actor: &Actor::Rule, now: self.now(), deadline: soon() };
-        self.table.save_settings(programme, settings, read.version, What::new(Act::Edited), by).await.unwrap();
+        self.table.save_settings(programme, settings, read.edits, What::new(Act::Edited), by).await.unwrap();
     }
 
     async fn student(&self, programme: &ProgrammeId, name: &str, group: Option<&str>) -> GrantId {

@@ -27,6 +27,8 @@ mod meddled;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
+mod restrictions;
+#[cfg(test)]
 mod roles;
 #[cfg(test)]
 mod rules;

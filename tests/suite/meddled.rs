@@ -82,10 +82,10 @@ async fn a_key_that_was_taken_out_of_its_programmes_guardrail_is_put_under_it_ag
     settings.models = vec!["openai/gpt-4o-mini".to_owned()];
     let by = By { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
     let what = What::new(Act::Edited);
-    let saved = office.table.save_settings(&programme.id, settings, programme.version, what, by).await.unwrap();
+    let saved = office.table.save_settings(&programme.id, settings, programme.edits, what, by).await.unwrap();
     assert_eq!(saved, Saved::Done);
     stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
-    let guardrail = office.table.programme(&office.programme).await.unwrap().unwrap().guardrail.unwrap();
+    let guardrail = office.table.programme(&office.programme).await.unwrap().unwrap().guardrail.unwrap().id;
     let under = || stack.provider.as_ref().unwrap().keys()[0].guardrail_id.clone();
     assert_eq!(under(), None);
 
@@ -136,9 +136,9 @@ async fn a_guardrail_whose_rules_were_changed_by_hand_is_told_its_own_again() {
     let mut settings = programme.settings;
     settings.models = vec!["openai/gpt-4o-mini".to_owned()];
     let by = By { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
-    office.table.save_settings(&programme.id, settings, programme.version, What::new(Act::Edited), by).await.unwrap();
+    office.table.save_settings(&programme.id, settings, programme.edits, What::new(Act::Edited), by).await.unwrap();
     stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
-    let guardrail = office.table.programme(&office.programme).await.unwrap().unwrap().guardrail.unwrap();
+    let guardrail = office.table.programme(&office.programme).await.unwrap().unwrap().guardrail.unwrap().id;
     let url = format!("{}/guardrails/{guardrail}", stack.ready.provider);
     let management = aws::management_key(&stack.ready).await;
     let rules = async || {
@@ -179,7 +179,7 @@ async fn a_guardrail_whose_rules_were_changed_by_hand_is_told_its_own_again() {
         let settings = Settings { models, ..programme.settings };
         let by = By { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
         let what = What::new(Act::Edited);
-        office.table.save_settings(&programme.id, settings, programme.version, what, by).await.unwrap();
+        office.table.save_settings(&programme.id, settings, programme.edits, what, by).await.unwrap();
         stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
         let wanted = rules().await;
         drop(held);
@@ -193,7 +193,7 @@ async fn a_guardrail_whose_rules_were_changed_by_hand_is_told_its_own_again() {
     assert!(report["complete"] == false && problems(&report).contains("is not there any more"), "{report}");
     stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
     let another = office.table.programme(&office.programme).await.unwrap().unwrap().guardrail;
-    assert!(another.is_some_and(|another| another != guardrail), "the work made another");
+    assert!(another.is_some_and(|another| another.id != guardrail), "the work made another");
     let report = sync(&stack).await;
     assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
     stack.stop().await.unwrap();

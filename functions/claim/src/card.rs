@@ -5,6 +5,7 @@ use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{BeginRefused, HoldKind, Press, PressKind, State, View};
 use bursar_core::domain::id::Nonce;
 use bursar_core::domain::money::Usd;
+use bursar_core::domain::rules::Restriction;
 use bursar_core::domain::terms::TermsHash;
 use bursar_core::web::plain::time_in;
 use jiff::Timestamp;
@@ -130,7 +131,7 @@ fn kind_of_press(view: &View) -> PressKind {
 fn bar(view: &View, now: Timestamp) -> Option<Bar> {
     let settings = &view.programme.settings;
     let press = Press { kind: kind_of_press(view), epoch: view.grant.epoch, terms: settings.terms_hash() };
-    let is_prepared = view.programme.guardrail.is_some() || !settings.restricts(view.grant.group.as_deref());
+    let is_prepared = view.programme.restriction(view.grant.group.as_deref()) != Restriction::NotConfirmed;
     match view.begin(press, Nonce::random(), now) {
         // Pressed, it takes the enable back.
         Err(BeginRefused::EnableUnderWay { until: None }) => None,

@@ -1,6 +1,7 @@
 //! How to use a key, as text to copy: correct code whatever the programme is called, and never with the key itself.
 
 use bursar_core::domain::grant::View;
+use bursar_core::domain::programme::DataPolicy;
 use bursar_core::web::Site;
 use unicode_normalization::UnicodeNormalization;
 
@@ -14,8 +15,12 @@ pub(crate) struct Example<'a> {
     pub(crate) url: &'a str,
     /// One that this key may call.
     pub(crate) model: &'a str,
-    /// All that it may call, models and tiers; empty where nobody chose.
+    /// All that it may call, as far as the provider confirmed it; empty where nobody chose.
     pub(crate) models: Vec<&'a str>,
+    /// What providers of models may do with prompts, likewise.
+    pub(crate) data_policy: DataPolicy,
+    /// Whether that was changed and the provider has not confirmed it yet.
+    pub(crate) is_changing: bool,
     /// The programme's name as a header can carry it.
     title: String,
     /// The grant's pseudonym: the provider tells users apart by it, and blocks one rather than everybody.
@@ -28,15 +33,33 @@ impl<'a> Example<'a> {
     }
 
     fn at(url: &'a str, view: &'a View) -> Example<'a> {
-        let settings = &view.programme.settings;
-        let group = view.grant.group.as_deref().and_then(|group| settings.groups.get(group));
-        let models = group.map(|group| &group.models).filter(|models| !models.is_empty()).unwrap_or(&settings.models);
-        let models: Vec<&str> = models.iter().map(String::as_str).collect();
-        // A tier's name is no model's.
-        let slugs = || models.iter().copied().filter(|model| model.contains('/'));
+        let (programme, settings) = (&view.programme, &view.programme.settings);
+        let confirmed = programme.guardrail.as_ref().map(|guardrail| &guardrail.rules);
+        let models: Vec<&str> = confirmed.iter().flat_map(|rules| &rules.models).map(String::as_str).collect();
+        let slugs = || models.iter().copied();
         let model = slugs().find(|model| !model.ends_with(":free")).or_else(|| slugs().next()).unwrap_or(ANY_MODEL);
         let title = header_safe(&settings.name).unwrap_or_else(|| view.programme.id.to_string());
-        Example { programme: &settings.name, url, model, models, title, user: view.grant.id.as_str() }
+        Example {
+            programme: &settings.name,
+            url,
+            model,
+            models,
+            data_policy: confirmed.map(|rules| rules.data_policy).unwrap_or_default(),
+            is_changing: programme.rules_are_changing(),
+            title,
+            user: view.grant.id.as_str(),
+        }
+    }
+
+    /// What providers of models may do with prompts, where that is less than the account allows.
+    pub(crate) fn promise(&self) -> Option<&'static str> {
+        match self.data_policy {
+            DataPolicy::Account => None,
+            DataPolicy::NoTraining => Some("Only providers are used that do not train on what you send."),
+            DataPolicy::ZeroRetention => {
+                Some("Only providers are used that keep nothing of what you send and do not train on it.")
+            }
+        }
     }
 
     pub(crate) fn curl(&self) -> String {
@@ -148,7 +171,7 @@ fn header_safe(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use bursar_core::domain::programme::Group;
+    use bursar_core::domain::rules::{Guardrail, Rules};
 
     use super::*;
     use crate::testing::a_view;
@@ -230,13 +253,17 @@ mod tests {
         let mut view = a_view();
         let list = |models: &[&str]| models.iter().map(|model| (*model).to_owned()).collect::<Vec<String>>();
         assert_eq!(Example::at(URL, &view).model, ANY_MODEL);
-        view.programme.settings.models = list(&["basic", "a/one:free", "b/two"]);
+        let confirmed = |models: &[&str]| {
+            let rules = Rules { models: list(models), data_policy: DataPolicy::NoTraining };
+            Some(Guardrail { id: "g".to_owned(), rules, confirmed_at: jiff::Timestamp::UNIX_EPOCH })
+        };
+        view.programme.guardrail = confirmed(&["a/one:free", "b/two"]);
         assert_eq!(Example::at(URL, &view).model, "b/two");
-        assert_eq!(Example::at(URL, &view).models, ["basic", "a/one:free", "b/two"]);
-        let group = Group { cap: None, models: list(&["c/three:free"]) };
-        view.programme.settings.groups.insert("A".to_owned(), group);
-        assert_eq!(Example::at(URL, &view).model, "b/two", "of another group");
-        view.grant.group = Some("A".to_owned());
+        assert_eq!(Example::at(URL, &view).models, ["a/one:free", "b/two"]);
+        assert!(Example::at(URL, &view).promise().is_some());
+        view.programme.settings.models = list(&["c/three:free"]);
+        assert_eq!(Example::at(URL, &view).model, "b/two", "the provider has not confirmed others yet");
+        view.programme.guardrail = confirmed(&["c/three:free"]);
         assert_eq!(Example::at(URL, &view).model, "c/three:free");
     }
 }

@@ -16,6 +16,7 @@ use bursar_core::domain::id::{DeploymentId, Epoch, KeyName, Nonce};
 use bursar_core::domain::key::{KeyHash, PlaintextKey};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Byok;
+use bursar_core::domain::rules::Restriction;
 use bursar_core::domain::terms::TermsHash;
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::provider::ProviderError;
@@ -97,7 +98,7 @@ async fn press(site: &Site, Until(deadline): Until, programme: &str, posted: &Po
     if view.begin(press, Nonce::random(), now).is_err_and(|refused| refused == BeginRefused::TermsNotAccepted) {
         return ask_for_terms(site, visitor, now, press).await;
     }
-    if settings.restricts(view.grant.group.as_deref()) && view.programme.guardrail.is_none() {
+    if view.programme.restriction(view.grant.group.as_deref()) == Restriction::NotConfirmed {
         return Ok(NotShown::BeingPrepared.refusal(settings, now).page(site, visitor));
     }
     let meta = site.table.meta(now).await?;
@@ -244,11 +245,11 @@ impl Claim<'_> {
         // As of now and not of the press: a window may have turned since, and a limit of the old one is not sent in the next.
         let limit = view.next_limit(self.site.clock.now());
         let limit = limit.ok_or_else(|| Failed::nothing(NotShown::NothingLeft))?;
-        let restricted = settings.restricts(view.grant.group.as_deref());
-        let guardrail = view.programme.guardrail.clone().filter(|_| restricted);
-        if restricted && guardrail.is_none() {
-            return Err(Failed::nothing(NotShown::BeingPrepared));
-        }
+        let guardrail = match view.programme.restriction(view.grant.group.as_deref()) {
+            Restriction::None => None,
+            Restriction::Guardrail(guardrail) => Some(guardrail.to_owned()),
+            Restriction::NotConfirmed => return Err(Failed::nothing(NotShown::BeingPrepared)),
+        };
         if !self.at.deadline.leaves(ENOUGH_TO_MINT) {
             return Err(Failed::nothing(NotShown::TooLate));
         }

@@ -76,7 +76,7 @@ pub(crate) async fn post(
     let by = By { actor: &actor, now, deadline };
     if edited != *settings {
         let what = entry(Act::Edited, &difference.without_the_pot());
-        match site.table.save_settings(&sight.programme.id, edited, sight.programme.version, what, by).await? {
+        match site.table.save_settings(&sight.programme.id, edited, sight.programme.edits, what, by).await? {
             Saved::Done => {}
             Saved::PlacesTaken => return form.again(StatusCode::CONFLICT, PLACES_TAKEN).await,
             Saved::NoSuchProgramme => return Ok(site.not_found()),

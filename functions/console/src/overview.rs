@@ -11,6 +11,7 @@ use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Pot, Programme, Settings};
 use bursar_core::domain::reading::Used;
 use bursar_core::domain::role::Role;
+use bursar_core::domain::rules::Restriction;
 use bursar_core::domain::span::Span;
 use bursar_core::domain::window::utc_date;
 use bursar_core::store::items::Totals;
@@ -169,6 +170,7 @@ pub(crate) async fn show(
         false => Vec::new(),
     };
     let mut warnings = warnings(&money, &grants, sync.looked_at, job.as_ref(), now);
+    warnings.extend(refused_rules(programme, now));
     warnings.extend(unreachable_staff(site, settings).await?);
     let page = Overview {
         frame: &site.frame,
@@ -201,9 +203,9 @@ pub(crate) async fn show(
     Ok(Frame::page(status, &page))
 }
 
-/// What an edit must have been made from. The pot is an item of its own, so it counts beside the programme's version.
+/// What an edit must have been made from. The pot is an item of its own, so it counts beside the edits of the programme.
 pub(crate) fn version(programme: &Programme, pot: Usd) -> String {
-    format!("{}-{}", programme.version, pot.micros())
+    format!("{}-{}", programme.edits, pot.micros())
 }
 
 /// What each group spent over each span.
@@ -242,6 +244,20 @@ async fn unreachable_staff(site: &Site, settings: &Settings) -> Result<Vec<Strin
         )
     };
     Ok(unreachable.map(|(person, _)| sentence(person)).collect())
+}
+
+/// That the provider refuses what people set, once that has lasted.
+fn refused_rules(programme: &Programme, now: Timestamp) -> Option<String> {
+    let refusal = programme.rules_order.as_ref()?.refusal.as_ref().filter(|refusal| refusal.is_to_be_told(now))?;
+    let since = show::time(refusal.since, programme.settings.term.timezone());
+    let so = match programme.restriction(None) {
+        Restriction::NotConfirmed => "nobody gets a key, and keys that exist may call what they could before",
+        Restriction::None | Restriction::Guardrail(_) => "keys may call what they could before",
+    };
+    let why = &refusal.why;
+    Some(format!(
+        "The provider has refused the models or the data policy since {since}, so {so}. It says: {why}. Save models that it has below."
+    ))
 }
 
 /// Whether an import is still worth a line: one that is over, only on its day.

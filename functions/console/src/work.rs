@@ -1,5 +1,5 @@
-//! What the function does each minute: the orders that are still to be carried out, the jobs that nobody carries on, and the guardrails that
-//! programmes wait for. Each has its share of the time, so that one that cannot be done does not keep the others waiting.
+//! What the function does each minute: the orders that are still to be carried out, the jobs that nobody carries on, and the rules of
+//! programmes that the provider has not confirmed. Each has its share of the time, so that one that cannot be done does not keep the others waiting.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub(crate) async fn round(site: &Site, deadline: Deadline) -> Result<Report> {
         orders(site, urgency, &mut report, deadline).await?;
     }
     if deadline.leaves(ENOUGH_FOR_THE_REST) {
-        report.guardrails = guardrails::make_missing(site, deadline).await?;
+        report.guardrails = guardrails::tell_rules(site, deadline).await?;
         jobs(site, &mut report, deadline).await?;
     }
     Ok(report)

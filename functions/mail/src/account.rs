@@ -120,6 +120,16 @@ fn told(alarm: &Alarm) -> (String, Vec<(&'static str, String)>, &'static str) {
             let next = "Links, alerts and notices go on; roster mails, digests, and what students are told of caps and rules wait. AWS stops all mail of an account of which more than a tenth comes back, or one in two hundred is complained about, so look which addresses these are: an old roster is the usual reason. The account page lets the rest go on by one press; otherwise it goes on at midnight UTC.";
             ("So much mail came back that bulk mail is stopped".to_owned(), facts, next)
         }
+        Cause::RulesRefused { programme, since, why } => {
+            let since = since.strftime("%-d %B %Y, %H:%M (UTC)").to_string();
+            let facts = vec![
+                ("Programme", programme.to_string()),
+                ("Refused since", since),
+                ("The provider says", why.clone()),
+            ];
+            let next = "Until the provider has confirmed them, the rules that it confirmed last stay in force for keys that exist, and nobody gets a key under stricter ones. A model that is misspelled or was withdrawn is the usual reason: look at \"Models\" and \"Data policy\" on the programme's page, and save what the provider has.";
+            (format!("The provider refuses the models or the data policy of {programme}"), facts, next)
+        }
         Cause::Stuck { programme, since } => {
             let since = since.strftime("%-d %B %Y, %H:%M (UTC)").to_string();
             let facts = vec![("Programme", programme.to_string()), ("Not carried on since", since)];

@@ -270,10 +270,9 @@ impl Run<'_> {
     async fn restrict(&self, at: At<'_>, epoch: Epoch, key: &KeyHash) -> Result<Came> {
         let Some(view) = self.table.view(at.programme, at.grant).await? else { return Ok(Came::Done) };
         let is_live = view.grant.holds.is_empty() && view.grant.live().is_some_and(|live| live.epoch == epoch);
-        let is_restricted = view.programme.settings.restricts(view.grant.group.as_deref());
-        match view.programme.guardrail.as_deref().filter(|_| is_live && is_restricted) {
+        match view.programme.guardrail.as_ref().filter(|_| is_live) {
             Some(guardrail) => {
-                self.provider.assign_keys(guardrail, std::slice::from_ref(key), at.deadline).await?;
+                self.provider.assign_keys(&guardrail.id, std::slice::from_ref(key), at.deadline).await?;
                 Ok(Came::Mended(format!("the key {key} was not under its programme's guardrail, and is again")))
             }
             None => Ok(Came::Done),

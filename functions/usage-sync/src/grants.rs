@@ -153,8 +153,8 @@ impl Run<'_> {
             Some(pot) => pot,
             None => self.table.pot(&programme.id).await?.with_context(|| format!("{} has no pot", programme.id))?,
         };
-        let assigned = match programme.guardrail.as_deref() {
-            Some(guardrail) => Some(self.assigned(guardrail, deadline).await),
+        let assigned = match &programme.guardrail {
+            Some(guardrail) => Some(self.assigned(&guardrail.id, deadline).await),
             None => None,
         };
         Ok(Opened { pot, assigned })

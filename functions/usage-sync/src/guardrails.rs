@@ -3,8 +3,10 @@
 
 use anyhow::{Context, Result};
 use bursar_core::deadline::Deadline;
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::rules::{Guardrail, RulesOrder};
 use bursar_core::provider::ProviderError;
-use bursar_core::provider::guardrails::{Guardrail, GuardrailRules};
+use bursar_core::provider::guardrails::{Guardrail as Sent, GuardrailRules};
 
 use crate::progress::Progress;
 use crate::run::{Run, Step};
@@ -23,6 +25,7 @@ impl Run<'_> {
                 return Ok(Step::Done);
             }
         };
+        let listed_at = self.clock.now();
         while let Some(programme) = self.programmes.get(usize::from(progress.next.0)) {
             if !self.has_time(deadline) {
                 return Ok(Step::TimeIsUp);
@@ -30,32 +33,54 @@ impl Run<'_> {
             self.stay().await?;
             // As it is by now: its rules may have been changed since the run began.
             let programme = self.table.programme(&programme.id).await?.context("a programme is gone")?;
-            let guardrail = programme.guardrail.as_deref().filter(|_| !programme.is_over(self.clock.now()));
+            let guardrail = programme.guardrail.as_ref().filter(|_| !programme.is_over(self.clock.now()));
             if let Some(guardrail) = guardrail {
                 let rules = GuardrailRules::of(&self.deployment, &programme.id, &programme.settings);
-                let was = listed.iter().find(|listed| listed.id == guardrail);
-                let sent = self.provider.patch_guardrail(guardrail, &rules, self.until(deadline)).await;
+                let sent = self.provider.patch_guardrail(&guardrail.id, &rules, self.until(deadline)).await;
                 let after = self.table.programme(&programme.id).await?.context("a programme is gone")?;
-                if after.version != programme.version {
+                if after.edits != programme.edits {
                     // What was sent may be older than what somebody saved meanwhile: once more.
                     continue;
                 }
-                if matches!(sent, Ok(None)) {
-                    // The work of the next minute makes another.
-                    self.table.set_guardrail(&programme, None, self.clock.now(), self.until(deadline)).await?;
-                }
+                self.note_sent(&after, &sent, deadline).await?;
+                // What it had before people changed the rules, or before that was confirmed, is not the provider's doing.
+                let is_own = !after.rules_are_changing() && guardrail.confirmed_at < listed_at;
+                let was = listed.iter().find(|listed| is_own && listed.id == guardrail.id);
                 progress.note_rules(programme.id.as_str(), was, sent);
             }
             progress.next.0 += 1;
         }
         Ok(Step::Done)
     }
+
+    /// Keeps what the provider said of the rules of a programme. What it refused or lost is gone on with by the work of the next minute.
+    async fn note_sent(
+        &self,
+        programme: &Programme,
+        sent: &Result<Option<Sent>, ProviderError>,
+        deadline: Deadline,
+    ) -> Result<()> {
+        let (now, deadline) = (self.clock.now(), self.until(deadline));
+        match sent {
+            Ok(Some(sent)) => {
+                let guardrail = Guardrail { id: sent.id.clone(), rules: programme.settings.rules(), confirmed_at: now };
+                self.table.confirm_rules(programme, guardrail, now, deadline).await?;
+            }
+            Ok(None) => self.table.lose_guardrail(programme, now, deadline).await?,
+            Err(ProviderError::Refused { trouble, .. }) if programme.rules_order.is_none() => {
+                let order = RulesOrder::again(now).refused(&trouble.message, now);
+                self.table.note_rules_order(programme, Some(order), deadline).await?;
+            }
+            Err(_) => {}
+        }
+        Ok(())
+    }
 }
 
 impl Progress {
     /// Says where a guardrail had other rules than those that were sent. The provider names models in its own way, so what it had is held
     /// against what it has now.
-    fn note_rules(&mut self, of: &str, was: Option<&Guardrail>, sent: Result<Option<Guardrail>, ProviderError>) {
+    fn note_rules(&mut self, of: &str, was: Option<&Sent>, sent: Result<Option<Sent>, ProviderError>) {
         match sent {
             Ok(Some(is)) if was.is_some_and(|was| !was.says_the_same(&is)) => {
                 self.report

@@ -264,8 +264,7 @@ fn of_the_grant(view: &View, sight: Sight<'_>) -> Vec<What> {
         whats.push(What::GiveBack);
     }
     let live = grant.live().and_then(|live| sight.rows.iter().find(|row| row.epoch() == live.epoch));
-    let is_restricted = view.programme.settings.restricts(grant.group.as_deref()) && grant.holds.is_empty();
-    if let Some((row, assigned)) = live.zip(sight.assigned).filter(|_| is_restricted)
+    if let Some((row, assigned)) = live.zip(sight.assigned).filter(|_| grant.holds.is_empty())
         && !assigned.contains(&row.key())
     {
         whats.push(What::NotRestricted { epoch: row.epoch(), key: row.key() });

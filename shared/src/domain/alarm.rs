@@ -56,6 +56,13 @@ pub enum Cause {
     Unsent { mail: String, code: String },
     /// So much of a day's mail came back, or was complained about, that mail without hurry is stopped.
     BulkStopped { mail_day: MailDay },
+    /// The provider refuses what the keys of a programme may call, in its words.
+    RulesRefused {
+        programme: ProgrammeId,
+        #[serde(with = "millisecond::required")]
+        since: Timestamp,
+        why: String,
+    },
     /// A job of a programme that nobody carries on.
     Stuck {
         programme: ProgrammeId,
@@ -87,6 +94,7 @@ impl Alarm {
             Cause::Balance { .. } => "balance".to_owned(),
             Cause::Unsent { mail, .. } => format!("unsent-{mail}"),
             Cause::BulkStopped { .. } => "bulk-stopped".to_owned(),
+            Cause::RulesRefused { programme, .. } => format!("rules-refused-{programme}"),
             Cause::Stuck { programme, .. } => format!("stuck-{programme}"),
         }
     }

@@ -20,6 +20,7 @@ pub mod programme;
 pub mod reading;
 pub mod request;
 pub mod role;
+pub mod rules;
 pub mod sign_in;
 pub mod span;
 pub mod term;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::address::EmailAddress;
 use super::id::ProgrammeId;
 use super::money::Usd;
+use super::rules::{Guardrail, RulesOrder};
 use super::term::Term;
 use super::terms::TermsHash;
 use super::window::Reset;
@@ -24,11 +25,16 @@ pub struct Programme {
     pub settings: Settings,
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub closed_at: Option<Timestamp>,
-    /// The guardrail at the provider that its keys are put under, once it has been made there.
+    /// What its keys are put under, once that has been made at the provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub guardrail: Option<String>,
-    /// Counts the edits, so that a stale one is told apart.
+    pub guardrail: Option<Guardrail>,
+    /// What the provider has not confirmed of the rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules_order: Option<RulesOrder>,
+    /// Moves with every write.
     pub version: u64,
+    /// Counts what people changed, so that a form of theirs is stale by another's edit and not by what a machine notes.
+    pub edits: u64,
 }
 
 /// What people set on a programme.
@@ -191,15 +197,6 @@ impl Settings {
         group.and_then(|group| self.groups.get(group)).and_then(|group| group.cap).unwrap_or(self.cap)
     }
 
-    /// Whether the keys of this group may not call everything that the account may: then each is put under a guardrail before
-    /// it is shown.
-    pub fn restricts(&self, group: Option<&str>) -> bool {
-        let of_group = group.and_then(|group| self.groups.get(group));
-        !self.models.is_empty()
-            || of_group.is_some_and(|group| !group.models.is_empty())
-            || self.data_policy != DataPolicy::Account
-    }
-
     /// Who hears when a threshold of the pot is passed: faculty, or the admins when there is none, and the assistants that were added.
     pub fn hear_of_alerts<'a>(&'a self, admins: &'a [EmailAddress]) -> impl Iterator<Item = &'a EmailAddress> {
         let first = if self.faculty.is_empty() { admins } else { &self.faculty };
@@ -221,7 +218,7 @@ impl Settings {
 impl Programme {
     /// A programme that was just created.
     pub fn new(id: ProgrammeId, settings: Settings) -> Programme {
-        Programme { id, settings, closed_at: None, guardrail: None, version: 1 }
+        Programme { id, settings, closed_at: None, guardrail: None, rules_order: None, version: 1, edits: 1 }
     }
 
     /// Whether it has been closed or its term has run out.

@@ -62,6 +62,8 @@ pub enum Queue {
     Unreachable,
     /// Work too long for one request is to be carried on.
     Job,
+    /// The provider is to be told what the keys of a programme may call.
+    Rules,
 }
 
 /// This deployment, and which table it believes to be in.
@@ -199,6 +201,9 @@ impl Stored for Programme {
     const KIND: &'static str = "programme";
     fn key(&self) -> Key {
         keys::programme(&self.id)
+    }
+    fn due(&self) -> Option<(Queue, Timestamp)> {
+        self.rules_order.as_ref().map(|order| (Queue::Rules, order.due))
     }
 }
 
@@ -377,6 +382,7 @@ impl Queue {
             Queue::DeadMail => "mail-dead",
             Queue::Unreachable => "unreachable",
             Queue::Job => "job",
+            Queue::Rules => "rules",
         }
     }
 }

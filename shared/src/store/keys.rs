@@ -73,6 +73,11 @@ pub fn programme(id: &ProgrammeId) -> Key {
     key(programme_partition(id), "P")
 }
 
+/// Which programme this is the key of.
+pub fn programme_of(key: &Key) -> Option<ProgrammeId> {
+    key.pk.strip_prefix("P#").filter(|_| key.sk == "P")?.parse().ok()
+}
+
 pub fn listed_programme(id: &ProgrammeId) -> Key {
     key(PROGRAMMES, id.as_str())
 }

@@ -25,6 +25,7 @@ mod people;
 mod programmes;
 mod read;
 mod requests;
+mod rules;
 mod sign_in;
 mod telling;
 #[cfg(test)]

@@ -96,7 +96,7 @@ impl Table {
             let id = if count == 1 { slug.clone() } else { slug.numbered(count) };
             let pot = Pot::new(id.clone(), pot);
             let what = What::new(Act::Created).noting(format!("pot {}", pot.limit));
-            let programme = Programme::new(id.clone(), settings.clone());
+            let programme = Programme::created(id.clone(), settings.clone(), by.now);
             let transaction =
                 self.transaction().create(&programme)?.create(&pot)?.witnessed_by(&entry_on(&id, &by, what))?;
             let listed = ListedProgramme { programme: id.clone() };
@@ -109,68 +109,56 @@ impl Table {
         }
     }
 
-    /// Replaces the settings that were read at this version. What a place in the pot costs can change only while nobody has one.
+    /// Replaces the settings that were read after this many edits. What a place in the pot costs can change only while nobody has one.
     pub async fn save_settings(
         &self,
         id: &ProgrammeId,
         settings: Settings,
-        version: u64,
+        edits: u64,
         what: What,
         by: By<'_>,
     ) -> Result<Saved, StoreError> {
-        let Some(current) = self.programme(id).await? else {
-            return Ok(Saved::NoSuchProgramme);
-        };
-        if current.version != version {
-            return Ok(Saved::Stale(Box::new(current)));
-        }
         let costs = |settings: &Settings| {
             let caps: Vec<_> =
                 settings.groups.iter().filter_map(|(name, group)| Some((name.clone(), group.cap?))).collect();
             (settings.cap, caps, settings.reset, settings.keys_expire_at())
         };
-        let changes_costs = costs(&current.settings) != costs(&settings);
-        let restricts = |settings: &Settings| (settings.models.clone(), settings.data_policy);
-        // Other restrictions are told to the provider before anybody gets a key under them.
-        let guardrail = current.guardrail.clone().filter(|_| restricts(&current.settings) == restricts(&settings));
-        let before = current.settings.clone();
-        let edited = Programme { settings, guardrail, version: version + 1, ..current };
-        let roles = RoleChanges::between(id, Some(&before), &edited.settings);
-        let transaction = self.transaction().replace(&edited, version)?.witnessed_by(&entry_on(id, &by, what))?;
-        let mut transaction = with_roles(transaction, id, &roles)?;
-        if changes_costs {
-            transaction = transaction.update(
-                &keys::pot(id),
-                "ADD version :one",
-                "reserved = :nothing",
-                &[(":one", number(1)), (":nothing", number(0))],
-            )?;
+        let mut pauses = Pauses::until(by.deadline);
+        let mut refused_at = None;
+        loop {
+            let Some(current) = self.programme(id).await? else {
+                return Ok(Saved::NoSuchProgramme);
+            };
+            if current.edits != edits {
+                return Ok(Saved::Stale(Box::new(current)));
+            }
+            let (version, changes_costs) = (current.version, costs(&current.settings) != costs(&settings));
+            // The programme is as it was written against, so the pot it was that refused.
+            if refused_at == Some(version) && changes_costs {
+                return Ok(Saved::PlacesTaken);
+            }
+            let roles = RoleChanges::between(id, Some(&current.settings), &settings);
+            let edited = current.edited(settings.clone(), by.now);
+            let entry = entry_on(id, &by, what.clone());
+            let mut transaction = self.transaction().replace(&edited, version)?.witnessed_by(&entry)?;
+            transaction = with_roles(transaction, id, &roles)?;
+            if changes_costs {
+                transaction = transaction.update(
+                    &keys::pot(id),
+                    "ADD version :one",
+                    "reserved = :nothing",
+                    &[(":one", number(1)), (":nothing", number(0))],
+                )?;
+            }
+            if self.commit(transaction, &mut pauses).await? == Commit::Done {
+                return Ok(Saved::Done);
+            }
+            // What a machine noted meanwhile is kept, and the edit goes over it.
+            refused_at = Some(version);
+            if !pauses.pause().await {
+                return Err(StoreError::Contended);
+            }
         }
-        match self.commit(transaction, &mut Pauses::until(by.deadline)).await? {
-            Commit::Done => Ok(Saved::Done),
-            Commit::Stale => match self.programme(id).await? {
-                None => Ok(Saved::NoSuchProgramme),
-                Some(now) if now.version == version => Ok(Saved::PlacesTaken),
-                Some(now) => Ok(Saved::Stale(Box::new(now))),
-            },
-        }
-    }
-
-    /// Names the guardrail that was made for a programme as it was read, or that there is none any more. Nothing is written when it was
-    /// edited since.
-    pub async fn set_guardrail(
-        &self,
-        programme: &Programme,
-        guardrail: Option<&str>,
-        now: Timestamp,
-        deadline: Deadline,
-    ) -> Result<(), StoreError> {
-        let version = programme.version + 1;
-        let with = Programme { guardrail: guardrail.map(str::to_owned), version, ..programme.clone() };
-        let by = By { actor: &Actor::Rule, now, deadline };
-        let entry = entry_on(&programme.id, &by, What::new(Act::GuardrailSet).noting(guardrail.unwrap_or("none")));
-        let transaction = self.transaction().replace(&with, programme.version)?.witnessed_by(&entry)?;
-        self.commit(transaction, &mut Pauses::until(deadline)).await.map(drop)
     }
 
     /// Changes how much money there is. It may fall below what is reserved: then nothing new begins.
@@ -208,7 +196,8 @@ impl Table {
             if current.closed_at.is_some() {
                 return Ok(Closed::Already);
             }
-            let closed = Programme { closed_at: Some(by.now), version: current.version + 1, ..current.clone() };
+            let (version, edits) = (current.version + 1, current.edits + 1);
+            let closed = Programme { closed_at: Some(by.now), rules_order: None, version, edits, ..current.clone() };
             let entry = entry_on(id, &by, What::new(Act::Closed));
             let transaction = self.transaction().replace(&closed, current.version)?.witnessed_by(&entry)?;
             if self.commit(transaction, &mut pauses).await? == Commit::Done {

@@ -30,9 +30,10 @@ use crate::domain::grant::{
 };
 use crate::domain::id::Epoch;
 use crate::domain::money::Usd;
-use crate::domain::programme::{Group, Pot};
+use crate::domain::programme::{DataPolicy, Group, Pot};
 use crate::domain::reading::Used;
 use crate::domain::role::Roles;
+use crate::domain::rules::{Guardrail, Rules, RulesOrder};
 use crate::domain::sign_in::{LiveLink, Mailed, Session, SignIn};
 use crate::domain::window::{Reset, Window};
 
@@ -256,7 +257,10 @@ fn every_item_has_the_raw_form_that_is_on_record() {
     let mut programme = a_programme();
     programme.settings.claim_opens_at = Some(at("2026-01-01T08:00:00Z"));
     programme.settings.groups.insert("A".to_owned(), Group { cap: Some(Usd::from_dollars(25)), models: Vec::new() });
-    programme.guardrail = Some("9a1c".to_owned());
+    let rules = Rules { models: vec!["openai/gpt-4o-mini".to_owned()], data_policy: DataPolicy::NoTraining };
+    let confirmed_at = at("2026-01-02T08:00:00Z");
+    programme.guardrail = Some(Guardrail { id: "9a1c".to_owned(), rules, confirmed_at });
+    programme.rules_order = Some(RulesOrder::again(confirmed_at).refused("no such model", at("2026-01-02T09:00:00Z")));
     programme.closed_at = Some(at("2026-04-11T00:00:00Z"));
     let pot = Pot {
         programme: programme.id.clone(),

@@ -98,7 +98,8 @@ impl Site {
         }
     }
 
-    async fn raise(&self, cause: Cause, deadline: Deadline) -> Result<(), StoreError> {
+    /// Tells the admins of a cause, once a day.
+    pub async fn raise(&self, cause: Cause, deadline: Deadline) -> Result<(), StoreError> {
         let now = self.clock.now();
         let alarm = Alarm::now(cause, now);
         if self.table.alarm(alarm.day, &alarm.name()).await?.is_some_and(|known| known.is_told()) {

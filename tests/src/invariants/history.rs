@@ -181,23 +181,36 @@ fn new_grant(grant: &Grant, entries: &[&Entry], of_programme: &[&Entry]) -> Opti
 fn programme_change(old: Option<&Programme>, new: &Programme, entries: &[&Entry]) -> Option<String> {
     let count = |wanted: fn(Act) -> bool| entries.iter().filter(|entry| wanted(entry.what.act)).count() as u64;
     let created = count(|act| act == Act::Created);
-    let not_edits = [Act::Created, Act::PotChanged, Act::Invited, Act::Asked, Act::AlertResent];
-    let edits = entries.iter().filter(|entry| !not_edits.contains(&entry.what.act)).count() as u64;
-    let (was, first) = old.map_or((1, 1), |old| (old.version, 0));
+    let edits = count(|act| matches!(act, Act::Edited | Act::Closed));
+    let told = edits + count(|act| act == Act::GuardrailSet);
+    let (was, had, first) = old.map_or((1, 1, 1), |old| (old.version, old.edits, 0));
     if created != first {
         return Some(format!("has {created} new entries that it was created"));
     }
-    if new.version != was + edits {
-        return Some(format!("went from version {was} to {}, and has {edits} new entries of edits", new.version));
+    if new.edits != had + edits {
+        return Some(format!("went from edit {had} to {}, and has {edits} new entries of edits", new.edits));
+    }
+    // What the provider is still to be told is noted without one.
+    if new.version < was + told {
+        return Some(format!("went from version {was} to {}, and has {told} new entries of changes", new.version));
     }
     let old = old?;
+    if old.version == new.version && old != new {
+        return Some("changed without a new version".to_owned());
+    }
+    let without_notes = |one: &Programme| Programme { rules_order: None, version: 0, ..one.clone() };
+    // A note may have come and gone again.
+    let is_noted = new.version != old.version + 1 || new.rules_order != old.rules_order;
+    if told == 0 && (without_notes(old) != without_notes(new) || !is_noted) {
+        return Some("changed without an audit entry".to_owned());
+    }
     if old.closed_at.is_some() && new.closed_at != old.closed_at {
         return Some("was closed at another time".to_owned());
     }
     if old.closed_at != new.closed_at && count(|act| act == Act::Closed) != 1 {
         return Some("was closed without an entry".to_owned());
     }
-    (old.version == new.version && old != new).then(|| "changed without a new version".to_owned())
+    None
 }
 
 fn pot_change(old: &Pot, new: &Pot, entries: &[&Entry]) -> Option<String> {

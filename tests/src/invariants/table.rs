@@ -78,6 +78,17 @@ pub(super) fn items_refer_to_items(step: &Step<'_>) -> Vec<String> {
     wrong
 }
 
+/// What people set of what keys may call is what the provider confirmed, or is to be told, while the programme goes on.
+pub(super) fn rules_are_told(step: &Step<'_>) -> Vec<String> {
+    let is_silent = |programme: &&Programme| {
+        programme.rules_order.is_none()
+            && !programme.is_over(step.now.at)
+            && programme.confirmed_rules() != programme.settings.rules()
+    };
+    let silent = step.now.programmes.values().filter(is_silent);
+    silent.map(|programme| format!("programme {} has rules that nobody tells the provider", programme.id)).collect()
+}
+
 /// A student's address is in their grant and in the enrolment that finds it, and in the settings of a programme whose staff they
 /// are; for a while in what signs them in; and in no other item, so that an erasure knows where to look.
 pub(super) fn addresses_are_where_they_may_be(step: &Step<'_>) -> Vec<String> {

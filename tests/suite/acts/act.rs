@@ -134,9 +134,9 @@ impl Act {
             Act::Create(settings, pot) => {
                 format!("done: {}", table.create_programme(settings.clone(), *pot, by).await?)
             }
-            Act::Save(id, settings, version) => {
+            Act::Save(id, settings, edits) => {
                 let what = What::new(audit::Act::Edited);
-                saved(&table.save_settings(id, settings.clone(), *version, what, by).await?)
+                saved(&table.save_settings(id, settings.clone(), *edits, what, by).await?)
             }
             Act::SetPot(id, limit) => format!("{:?}", table.set_pot(id, *limit, by).await?),
             Act::Close(id) => format!("{:?}", table.close(id, by).await?),
@@ -320,7 +320,7 @@ pub(super) fn acquired(lease: &Lease) -> String {
 
 pub(super) fn saved(saved: &Saved) -> String {
     match saved {
-        Saved::Stale(current) => format!("stale: version {}", current.version),
+        Saved::Stale(current) => format!("stale: after {} edits", current.edits),
         other => format!("{other:?}"),
     }
 }

@@ -281,7 +281,7 @@ impl Kind {
         let answered = |kind| Act::Confirmed(who.clone(), order(kind));
         let limit = || world.view(&who).and_then(|view| view.next_limit(now)).unwrap_or(Usd::CENT);
         let key = || key_of(&who, epoch);
-        let version = world.programmes.get(&programme()).map_or(1, |programme| programme.version);
+        let edits = world.programmes.get(&programme()).map_or(1, |programme| programme.edits);
         let lease = || {
             let nobodys = Lease { lease: "jobs".to_owned(), holder: "one".to_owned(), fence: 1, until: now + LEASE };
             world.leases.get("jobs").cloned().unwrap_or(nobodys)
@@ -330,17 +330,17 @@ impl Kind {
             Kind::Save => {
                 let mut edited = settings("CS pilot");
                 edited.contact = Some("room 101".to_owned());
-                Act::Save(programme(), edited, version)
+                Act::Save(programme(), edited, edits)
             }
             Kind::SaveStaff => {
                 let mut edited = settings("CS pilot");
                 (edited.faculty, edited.assistants) = (staff(&["faye", "fred"]), staff(&["asta", "faye"]));
-                Act::Save(programme(), edited, version)
+                Act::Save(programme(), edited, edits)
             }
             Kind::SaveCap => {
                 let mut edited = settings("CS pilot");
                 edited.cap = Usd::from_dollars(30);
-                Act::Save(programme(), edited, version)
+                Act::Save(programme(), edited, edits)
             }
             Kind::RaisePot => Act::SetPot(programme(), Usd::from_dollars(200)),
             Kind::LowerPot => Act::SetPot(programme(), Usd::from_dollars(10)),

@@ -122,18 +122,16 @@ impl Act {
                 let slug = ProgrammeId::of_name(&settings.name);
                 let mut ids = std::iter::once(slug.clone()).chain((2..).map(|count| slug.numbered(count)));
                 let id = ids.find(|id| !world.programmes.contains_key(id)).unwrap();
-                let programme = Programme::new(id.clone(), settings.clone());
+                let programme = Programme::created(id.clone(), settings.clone(), now);
                 after.programmes.insert(id.clone(), programme);
                 let pot = Pot::new(id.clone(), *limit);
                 after.pots.insert(id.clone(), pot);
                 tell(&mut after, &id, What::new(audit::Act::Created).noting(format!("pot {limit}")));
                 (done(id.to_string()), true)
             }
-            Act::Save(id, settings, version) => match after.programmes.get_mut(id) {
+            Act::Save(id, settings, edits) => match after.programmes.get_mut(id) {
                 None => (saved(&Saved::NoSuchProgramme), false),
-                Some(current) if current.version != *version => {
-                    (saved(&Saved::Stale(Box::new(current.clone()))), false)
-                }
+                Some(current) if current.edits != *edits => (saved(&Saved::Stale(Box::new(current.clone()))), false),
                 Some(current) => {
                     let moves_places = costs(&current.settings) != costs(settings);
                     if moves_places && !nobody_has_a_place(id) {
@@ -142,8 +140,7 @@ impl Act {
                     if let Some(pot) = after.pots.get_mut(id).filter(|_| moves_places) {
                         pot.version += 1;
                     }
-                    current.settings = settings.clone();
-                    current.version += 1;
+                    *current = current.clone().edited(settings.clone(), now);
                     tell(&mut after, id, What::new(audit::Act::Edited));
                     (saved(&Saved::Done), true)
                 }
@@ -164,6 +161,7 @@ impl Act {
                 Some(programme) => {
                     programme.closed_at = Some(now);
                     programme.version += 1;
+                    programme.edits += 1;
                     tell(&mut after, id, What::new(audit::Act::Closed));
                     (format!("{:?}", Closed::Done), true)
                 }

@@ -28,7 +28,7 @@ async fn forty_days_in(stack: &Stack) -> (Office<'_>, Timestamp) {
     settings.assistants = vec![EmailAddress::parse("asta@example.edu").unwrap()];
     let by = By { actor: &office.faculty, now, deadline: soon() };
     let what = What::new(Act::Edited);
-    office.table.save_settings(&office.programme, settings, programme.version, what, by).await.unwrap();
+    office.table.save_settings(&office.programme, settings, programme.edits, what, by).await.unwrap();
     (office, now)
 }
 

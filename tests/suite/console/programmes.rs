@@ -6,6 +6,7 @@ use bursar_core::domain::crossing::{Crossing, Scope};
 use bursar_core::domain::id::PersonId;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::Used;
+use bursar_core::domain::rules::Restriction;
 use bursar_core::domain::window::Window;
 use bursar_core::store::SyncState;
 use bursar_core::store::Table;
@@ -97,7 +98,8 @@ async fn each_field_that_cannot_be_read_says_why_and_what_was_typed_stays() {
         ("claim_opens_at", "2026-01-01"),
         ("faculty", "faye@example.edu; nobody"),
         ("thresholds", "50,101"),
-        ("models", "a b<c"),
+        ("models", "a/b a/b<c"),
+        ("models", "openai/gpt-4o, gpt-4o-mini"),
         ("replacements", "many"),
         ("byok", "maybe"),
         ("data_policy", "some"),
@@ -276,7 +278,7 @@ async fn alerts_are_listed_with_whom_they_told_and_what_became_of_the_mail() {
 }
 
 #[tokio::test]
-async fn a_programme_that_names_models_gets_its_guardrail_from_the_work_and_a_new_one_for_others() {
+async fn a_programme_that_names_models_gets_its_guardrail_from_the_work_and_keeps_it_for_others() {
     let stack = stack::in_process().await.unwrap();
     let admin = signed_in(&stack, ADMIN).await;
     let new = admin.get("/console/programmes/new").await;
@@ -291,9 +293,12 @@ async fn a_programme_that_names_models_gets_its_guardrail_from_the_work_and_a_ne
     assert_eq!(work().await.unwrap().get("guardrails"), None, "once");
     let overview = admin.get(ID).await;
     assert_eq!(admin.submit(&overview, ID, &[("models", ""), ("data_policy", "no-training")]).await.status, 303);
-    assert_eq!(table.programme(&id).await.unwrap().unwrap().guardrail, None, "no key under the old rules");
+    let edited = table.programme(&id).await.unwrap().unwrap();
+    assert_eq!(edited.restriction(None), Restriction::NotConfirmed, "no key under the old rules");
     assert_eq!(work().await.unwrap()["guardrails"], 1);
-    assert_eq!(table.programme(&id).await.unwrap().unwrap().guardrail.unwrap(), first, "found by its name");
+    let told = table.programme(&id).await.unwrap().unwrap();
+    let kept = told.guardrail.clone().unwrap();
+    assert_eq!((kept.id.as_str(), &kept.rules), (first.id.as_str(), &told.settings.rules()));
     watch.check().await;
     stack::finish(stack).await.unwrap();
 }

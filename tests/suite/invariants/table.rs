@@ -172,11 +172,18 @@ async fn an_item_that_refers_to_nothing_is_named() {
     scene.bites("table", "is on a grant that is not there").await;
 
     let [faye] = &staff(&["faye"])[..] else { unreachable!() };
-    let roles = Roles { address: faye.clone(), programme: programme(), faculty: true, assistant: false, finance: false };
+    let roles =
+        Roles { address: faye.clone(), programme: programme(), faculty: true, assistant: false, finance: false };
     scene.keep(&roles).await;
     scene.bites("table", "faye@uni.edu, which no settings say").await;
     scene.remove(keys::roles(faye.matched(), &programme())).await;
-    scene.set(keys::programme(&programme()), "faculty", AttributeValue::L(vec![AttributeValue::S("faye@uni.edu".to_owned())])).await;
+    scene
+        .set(
+            keys::programme(&programme()),
+            "faculty",
+            AttributeValue::L(vec![AttributeValue::S("faye@uni.edu".to_owned())]),
+        )
+        .await;
     scene.bites("table", "faye@uni.edu, which is not found").await;
     scene.remove(keys::listed_programme(&programme())).await;
     scene.bites("table", "programme cs-pilot is listed and not there, or there and not listed").await;
@@ -201,4 +208,12 @@ async fn an_address_in_an_audit_entry_is_named() {
     let (entry, at, by) = (ulid::Ulid::from_parts(1, 1), scene.now, faculty());
     scene.keep(&Entry { programme: programme(), grant: None, entry, at, by, what }).await;
     scene.bites("people", "has the address ada@uni.edu").await;
+}
+
+#[tokio::test]
+async fn rules_of_keys_that_nobody_tells_the_provider_are_named() {
+    let mut scene = Scene::at(Setting::Live).await;
+    let models = AttributeValue::L(vec![AttributeValue::S("openai/gpt-4o-mini".to_owned())]);
+    scene.set(keys::programme(&programme()), "models", models).await;
+    scene.bites("table", "programme cs-pilot has rules that nobody tells the provider").await;
 }

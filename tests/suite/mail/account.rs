@@ -266,6 +266,29 @@ async fn what_fell_silent_and_what_did_not_arrive_is_said_with_what_to_do() {
     Privacy: https://example.edu/privacy
     "#);
     let (programme, since) = (office.programme.clone(), office.stack.clock.now() - 1.hour());
+    let refused = Cause::RulesRefused { programme, since, why: "no such model: openai/gpt-40".to_owned() };
+    insta::assert_snapshot!(office.told(refused).await, @r#"
+    The provider refuses the models or the data policy of cs-pilot
+
+    The provider refuses the models or the data policy of cs-pilot
+
+    Programme: cs-pilot
+    Refused since: 20 November 2026, 09:00 (UTC)
+    The provider says: no such model: openai/gpt-40
+    Found: 20 November 2026, 10:00 (UTC)
+
+    Until the provider has confirmed them, the rules that it confirmed last stay in force for keys that exist, and nobody gets a key under stricter ones. A model that is misspelled or was withdrawn is the usual reason: look at "Models" and "Data policy" on the programme's page, and save what the provider has.
+
+    See the account:
+    [origin]/console/account
+
+    -- 
+    You get this mail because you are an admin of Bursar at Example University.
+    Example University
+    Help: bursar-help@example.edu
+    Privacy: https://example.edu/privacy
+    "#);
+    let (programme, since) = (office.programme.clone(), office.stack.clock.now() - 1.hour());
     insta::assert_snapshot!(office.told(Cause::Stuck { programme, since }).await, @r#"
     A job of cs-pilot does not go on
 

@@ -22,7 +22,7 @@ impl PostOffice {
         let admin = Actor::Person(PersonId::random());
         let by = By { actor: &admin, now: self.stack.clock.now(), deadline: soon() };
         let saved =
-            self.table.save_settings(&programme.id, settings, programme.version, What::new(Act::Edited), by).await;
+            self.table.save_settings(&programme.id, settings, programme.edits, What::new(Act::Edited), by).await;
         assert_eq!(saved.unwrap(), Saved::Done);
     }
 

@@ -399,7 +399,7 @@ async fn no_name_adds_a_header_or_markup() {
     let admin = Actor::Person(PersonId::random());
     let by = By { actor: &admin, now: office.stack.clock.now(), deadline: soon() };
     let what = What::new(Act::Edited);
-    office.table.save_settings(&office.programme, settings, programme.version, what, by).await.unwrap();
+    office.table.save_settings(&office.programme, settings, programme.edits, what, by).await.unwrap();
     office.invite("ada@example.edu").await;
     office.settle().await;
     let mail = office.the_mail();

@@ -4,6 +4,7 @@ mod story;
 
 use bursar_core::domain::grant::{GaveUp, HoldKind, Stopped};
 use bursar_core::domain::programme::DataPolicy;
+use bursar_core::domain::rules::{Guardrail, Rules};
 use bursar_core::domain::window::Reset;
 use jiff::ToSpan;
 
@@ -308,6 +309,11 @@ fn a_pot_that_is_promised_and_a_programme_that_is_being_prepared_offer_nothing()
     Used: $0
     Cap: $20 for the whole term, until the end of 6 February 2027
     ");
-    let prepared = Story::new().set(strict).set(|view| view.programme.guardrail = Some("g".to_owned()));
+    let prepared = Story::new().set(strict).set(|view| view.programme.guardrail = Some(confirmed()));
     assert_eq!(prepared.reads(), Story::new().reads());
+}
+
+fn confirmed() -> Guardrail {
+    let rules = Rules { models: Vec::new(), data_policy: DataPolicy::NoTraining };
+    Guardrail { id: "g".to_owned(), rules, confirmed_at: Timestamp::UNIX_EPOCH }
 }

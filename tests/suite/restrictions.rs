@@ -1,0 +1,282 @@
+//! What the keys of a programme may call: set on a form, told to the provider by the work of each minute, confirmed, and until then told
+//! nobody as if it held.
+
+use bursar_local::gate::{Matcher, Verdict};
+use bursar_local::inbox::Contents;
+use bursar_local::invoke::FunctionName;
+use bursar_local::settle::LIMIT;
+use bursar_local::stack::Stack;
+use bursar_tests::aws;
+use bursar_tests::invariants::Watch;
+use bursar_tests::office::session_cookie;
+use bursar_tests::stack;
+use bursar_tests::visitor::{Page, Visitor};
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+const ID: &str = "/console/programmes/cs-pilot";
+const MINI: &str = "openai/gpt-4o-mini";
+const LARGE: &str = "openai/gpt-4o";
+const PATCH: &str = "provider:PATCH /guardrails/{id}";
+
+/// A programme whose keys may call one model, and an admin.
+struct Campus {
+    stack: Stack,
+    admin: Visitor,
+    watch: Watch,
+}
+
+impl Campus {
+    async fn open(models: &str) -> Campus {
+        let stack = stack::in_process().await.unwrap();
+        stack.schedules.stop().await;
+        let admin = signed_in(&stack, "admin@example.edu").await;
+        let new = admin.get("/console/programmes/new").await;
+        let fields = [
+            ("name", "CS pilot"),
+            ("starts_on", "2026-01-01"),
+            ("ends_on", "2036-12-31"),
+            ("timezone", "Europe/Berlin"),
+            ("cap_usd", "20"),
+            ("pot_usd", "4000"),
+            ("models", models),
+        ];
+        assert_eq!(admin.submit(&new, "/console/programmes", &fields).await.status, 303);
+        let mut campus = Campus { watch: stack::watch(&stack), stack, admin };
+        campus.check().await;
+        campus
+    }
+
+    async fn check(&mut self) {
+        self.watch.check().await;
+    }
+
+    async fn work(&self) -> Value {
+        self.stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap()
+    }
+
+    async fn sync(&self) -> Value {
+        self.stack.invoke.invoke(FunctionName::UsageSync, json!({})).await.unwrap()
+    }
+
+    async fn edit(&self, fields: &[(&str, &str)]) -> Page {
+        self.admin.submit(&self.admin.get(ID).await, ID, fields).await
+    }
+
+    /// Somebody on the roster, signed in.
+    async fn student(&self, address: &str) -> Visitor {
+        let people = format!("{ID}/people");
+        let added = self.admin.submit(&self.admin.get(ID).await, &people, &[("email", address)]).await;
+        assert_eq!(added.status, 303);
+        self.stack.settle.settle(LIMIT).await.unwrap();
+        self.stack.ses.unread();
+        signed_in(&self.stack, address).await
+    }
+
+    /// What the guardrails at the provider let keys call.
+    async fn allowed(&self) -> Vec<Value> {
+        let url = format!("{}/guardrails", self.stack.ready.provider);
+        let asked = reqwest::Client::new().get(url).bearer_auth(aws::management_key(&self.stack.ready).await);
+        let listed: Value = asked.send().await.unwrap().json().await.unwrap();
+        listed["data"].as_array().unwrap().iter().map(|one| one["allowed_models"].clone()).collect()
+    }
+
+    fn later(&self, minutes: i64) {
+        self.stack.clock.advance(SignedDuration::from_mins(minutes)).unwrap();
+    }
+
+    /// The subjects of the mails that admins got of the account since the last look.
+    async fn account_mails(&self) -> Vec<String> {
+        self.stack.settle.settle(LIMIT).await.unwrap();
+        let mails = self.stack.ses.unread().into_iter().map(|mail| Contents::of(&mail.raw));
+        mails.filter(|mail| mail.kind.as_deref() == Some("account")).map(|mail| mail.subject).collect()
+    }
+}
+
+#[tokio::test]
+async fn what_a_machine_notes_while_somebody_fills_in_a_form_does_not_make_it_stale() {
+    let mut campus = Campus::open(MINI).await;
+    let form = campus.admin.get(ID).await;
+    assert_eq!(campus.work().await["guardrails"], 1);
+    let saved = campus.admin.submit(&form, ID, &[("contact", "room 101")]).await;
+    assert_eq!(saved.status, 303, "{:?}", saved.alerts());
+    campus.check().await;
+    assert_eq!(campus.admin.submit(&form, ID, &[("contact", "room 102")]).await.status, 409, "a person's edit does");
+    campus.check().await;
+    campus.stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_edit_and_a_machines_note_that_meet_are_both_kept() {
+    let mut campus = Campus::open(MINI).await;
+    // The edit was read before the note and is written after it.
+    let form = campus.admin.get(ID).await;
+    let held = campus.stack.gate.hold(Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console));
+    let noted = async {
+        held.arrived().await;
+        let report = campus.work().await;
+        drop(held);
+        report
+    };
+    let edit = [("contact", "room 101")];
+    let (saved, report) = tokio::join!(campus.admin.submit(&form, ID, &edit), noted);
+    assert_eq!((saved.status, &report["guardrails"]), (303, &json!(1)), "{:?}", saved.alerts());
+    campus.check().await;
+    assert_eq!((campus.allowed().await.len(), campus.work().await.get("guardrails")), (1, None));
+
+    // The note rests on models that are others by the time it is written.
+    assert_eq!(campus.edit(&[("models", LARGE)]).await.status, 303);
+    let held = campus.stack.gate.hold(Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console));
+    let edited = async {
+        held.arrived().await;
+        let saved = campus.edit(&[("models", "openai/gpt-4o-mini, openai/gpt-4o")]).await;
+        drop(held);
+        saved.status
+    };
+    let (_, status) = tokio::join!(campus.work(), edited);
+    assert_eq!(status, 303);
+    campus.check().await;
+    assert_eq!(campus.work().await["guardrails"], 1, "what was saved last is told");
+    let allowed = campus.allowed().await;
+    assert_eq!(allowed[0].as_array().map(Vec::len), Some(2), "{allowed:?}");
+    campus.check().await;
+    campus.stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn rules_that_are_lifted_reach_keys_that_exist_and_my_says_what_the_provider_confirmed() {
+    let mut campus = Campus::open(MINI).await;
+    campus.work().await;
+    let ada = campus.student("ada@example.edu").await;
+    let reveal = "/my/cs-pilot/reveal";
+    ada.submit(&ada.get("/my").await, reveal, &[]).await.expect(200);
+    let says = async |text: &str| ada.get("/my").await.body.contains(text);
+    let only = format!("This key may call <code class=\"whole\">{MINI}</code>");
+    assert!(says(&only).await && !says("being changed").await);
+    campus.check().await;
+
+    let ben = campus.student("ben@example.edu").await;
+    let offered = async || ben.get("/my").await.forms().iter().filter(|form| form.action == reveal).count();
+    for (fields, fault) in [([("models", "")], "kill-before"), ([("models", LARGE)], "status-400")] {
+        assert_eq!(campus.edit(&fields).await.status, 303);
+        campus.stack.gate.at(PATCH, fault.parse::<Verdict>().unwrap());
+        let worked = campus.stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await;
+        assert_eq!(worked.is_ok(), fault != "kill-before");
+        assert!(says(&only).await && says("being changed").await, "{fault}: {}", ada.get("/my").await.body);
+        campus.check().await;
+    }
+    assert_eq!(offered().await, 0, "nobody gets a key under rules that are not confirmed");
+    campus.later(1);
+    campus.work().await;
+    assert!(says(LARGE).await && !says(&only).await && !says("being changed").await);
+    assert_eq!(offered().await, 1);
+    ben.submit(&ben.get("/my").await, reveal, &[]).await.expect(200);
+    campus.check().await;
+
+    assert_eq!(campus.edit(&[("models", "")]).await.status, 303);
+    assert_eq!(campus.work().await["guardrails"], 1);
+    assert_eq!(campus.allowed().await, [Value::Null], "every key under it may call all");
+    assert!(says("Choose any model").await && !says("being changed").await);
+    let under = |campus: &Campus| {
+        let keys = campus.stack.provider.as_ref().unwrap().keys();
+        keys.into_iter().map(|key| key.guardrail_id.unwrap()).collect::<std::collections::BTreeSet<_>>().len()
+    };
+    assert_eq!(under(&campus), 1);
+    // Whoever comes while nothing is restricted is reached by what is restricted later, at once.
+    let eve = campus.student("eve@example.edu").await;
+    eve.submit(&eve.get("/my").await, reveal, &[]).await.expect(200);
+    assert_eq!((under(&campus), campus.stack.provider.as_ref().unwrap().keys().len()), (1, 3));
+    campus.check().await;
+    let report = campus.sync().await;
+    assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
+    campus.check().await;
+    campus.stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn rules_that_are_taken_back_are_told_again_since_the_others_may_have_reached_the_provider() {
+    let mut campus = Campus::open(MINI).await;
+    campus.work().await;
+    assert_eq!(campus.edit(&[("models", LARGE)]).await.status, 303);
+    campus.stack.gate.at(PATCH, "kill-after".parse::<Verdict>().unwrap());
+    let confirmed = campus.allowed().await;
+    assert!(campus.stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.is_err());
+    campus.check().await;
+    assert_ne!(campus.allowed().await, confirmed, "they reached it");
+    assert_eq!(campus.edit(&[("models", MINI)]).await.status, 303);
+    campus.work().await;
+    assert_eq!(campus.allowed().await, confirmed);
+    campus.check().await;
+    campus.stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_sync_repeats_what_the_work_could_not_tell() {
+    let mut campus = Campus::open(MINI).await;
+    campus.work().await;
+    assert_eq!(campus.edit(&[("models", "")]).await.status, 303);
+    let report = campus.sync().await;
+    assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
+    assert_eq!((campus.allowed().await, campus.work().await.get("guardrails")), (vec![Value::Null], None));
+    campus.check().await;
+    campus.stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_model_that_the_provider_refuses_is_told_after_ten_minutes_and_once_a_day() {
+    let mut campus = Campus::open(MINI).await;
+    let refused = "provider:POST /guardrails";
+    let fault = campus.stack.gate.at(Matcher::call(refused).every(), Verdict::status(400));
+    let warned = async |campus: &Campus| {
+        let warnings = campus.admin.get(ID).await.texts("warning");
+        warnings.iter().filter(|warning| warning.contains("refused the models")).count()
+    };
+    campus.work().await;
+    campus.check().await;
+    assert_eq!((warned(&campus).await, campus.account_mails().await.len()), (0, 0), "somebody may be at it");
+    campus.later(5);
+    campus.work().await;
+    assert_eq!((warned(&campus).await, campus.account_mails().await.len()), (0, 0));
+    campus.later(6);
+    campus.work().await;
+    campus.check().await;
+    assert_eq!(warned(&campus).await, 1, "{:?}", campus.admin.get(ID).await.texts("warning"));
+    let subject = "The provider refuses the models or the data policy of cs-pilot";
+    assert_eq!(campus.account_mails().await, [subject]);
+    campus.later(60);
+    campus.work().await;
+    assert_eq!(campus.account_mails().await, Vec::<String>::new(), "told today");
+    campus.later(24 * 60);
+    campus.work().await;
+    assert_eq!(campus.account_mails().await, [subject], "and again tomorrow");
+    campus.admin = signed_in(&campus.stack, "admin@example.edu").await;
+
+    // Another model is tried at once, whatever the last one waits for.
+    campus.stack.gate.lift(fault);
+    assert_eq!(campus.edit(&[("models", LARGE)]).await.status, 303);
+    assert_eq!(campus.work().await["guardrails"], 1);
+    assert_eq!(warned(&campus).await, 0);
+    campus.check().await;
+
+    // A model that was withdrawn since: keys are made as before, and somebody hears.
+    let fault = campus.stack.gate.at(Matcher::call(PATCH).every(), Verdict::status(400));
+    assert_eq!(campus.sync().await["complete"], false);
+    let ada = campus.student("ada@example.edu").await;
+    ada.submit(&ada.get("/my").await, "/my/cs-pilot/reveal", &[]).await.expect(200);
+    campus.later(11);
+    campus.work().await;
+    assert_eq!(warned(&campus).await, 1);
+    campus.stack.gate.lift(fault);
+    campus.later(60);
+    campus.work().await;
+    assert_eq!(warned(&campus).await, 0);
+    campus.check().await;
+    campus.stack.stop().await.unwrap();
+}
+
+async fn signed_in(stack: &Stack, address: &str) -> Visitor {
+    let (visitor, cookie) = (Visitor::new(&stack.ready.web), session_cookie(stack, address).await);
+    let (name, value) = cookie.split_once('=').unwrap();
+    visitor.set_cookie(name, value);
+    visitor
+}
