@@ -18,7 +18,7 @@ use crate::settings_form::{Asked, Difference};
 
 const REFUSED: &str = "Nothing was saved: a field below cannot be read.";
 const STALE: &str = "Nothing was saved: somebody edited the programme meanwhile. Below is what you typed, and what it is now. Save again to replace that.";
-const PLACES_TAKEN: &str = "Nothing was saved: students have claimed keys, so the cap, the reset and the end of the term cannot be changed any more.";
+const PLACES_TAKEN: &str = "Nothing was saved: students have claimed keys, so the cap, the reset, the time zone, what counts against a limit and the end of the term cannot be changed any more.";
 
 pub(crate) async fn post(
     State(site): State<Site>,

@@ -149,6 +149,9 @@ pub struct Pot {
     /// were earlier than that.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub counted_at: Option<Timestamp>,
+    /// Whether somebody was ever shown a key of it: from then on reset, zone and what a limit counts are as they are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shown: bool,
     /// Moves with every act that raises or lowers what is reserved, so that a sum over the grants that missed one is not written.
     pub version: u64,
 }
@@ -236,7 +239,7 @@ impl Programme {
 impl Pot {
     /// A pot of which nothing is reserved.
     pub fn new(programme: ProgrammeId, limit: Usd) -> Pot {
-        Pot { programme, limit, reserved: Usd::ZERO, counted_at: None, version: 1 }
+        Pot { programme, limit, reserved: Usd::ZERO, counted_at: None, shown: false, version: 1 }
     }
 
     /// Whether this much more can be promised. Nothing can while more is reserved than there is.

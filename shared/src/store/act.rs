@@ -14,6 +14,7 @@ use crate::domain::address::MatchedAddress;
 use crate::domain::audit::{Act, Actor, Entry, What};
 use crate::domain::grant::{Attempt, Change, Grant, PotChange, Reading, View};
 use crate::domain::id::{GrantId, ProgrammeId};
+use crate::domain::money::Usd;
 use crate::domain::programme::Pot;
 use crate::domain::reading::Used;
 
@@ -92,7 +93,8 @@ impl Table {
             // An announcement has no entry, and its row tells as well whether it took effect.
             transaction = if is_audited { transaction.owing(&row)? } else { transaction.owing_as_witness(&row)? };
         }
-        move_pot(transaction, &view.pot, change.pot)
+        let is_first = change.grant.ever_shown && !view.pot.shown;
+        move_pot(transaction, &view.pot, change.pot, is_first)
     }
 }
 
@@ -144,38 +146,36 @@ fn as_read(used: &Used) -> [(&'static str, AttributeValue); 2] {
 
 /// The pot is changed in place, so that claims of one programme do not each have to read what the other wrote. Taking holds
 /// the limit that was read and that there is room; giving back, that the pot was not counted anew since: then less may be
-/// counted for the place.
-fn move_pot(transaction: Transaction, pot: &Pot, change: PotChange) -> Result<Transaction, StoreError> {
-    let key = keys::pot(&pot.programme);
-    match change {
-        PotChange::None => Ok(transaction),
-        PotChange::Take(amount) => transaction.update(
-            &key,
-            "ADD reserved :amount, version :one",
-            "pot_limit = :limit AND reserved <= :room",
-            &[
-                (":amount", number(amount.micros())),
-                (":one", number(1)),
-                (":limit", number(pot.limit.micros())),
-                (":room", number((pot.limit - amount).micros())),
-            ],
-        ),
-        PotChange::TakeAnyway(amount) => {
-            let values = [(":amount", number(amount.micros())), (":one", number(1))];
-            transaction.update(&key, "ADD reserved :amount, version :one", "attribute_exists(pk)", &values)
+/// counted for the place. The first key that is shown of a programme leaves a mark there.
+fn move_pot(transaction: Transaction, pot: &Pot, change: PotChange, is_first: bool) -> Result<Transaction, StoreError> {
+    let (amount, condition, values) = match change {
+        PotChange::None if !is_first => return Ok(transaction),
+        PotChange::None => (None, "attribute_exists(pk)", Vec::new()),
+        PotChange::Take(amount) => {
+            let limit = (":limit", number(pot.limit.micros()));
+            let room = (":room", number((pot.limit - amount).micros()));
+            (Some(amount), "pot_limit = :limit AND reserved <= :room", vec![limit, room])
         }
-        PotChange::GiveBack(amount) => {
-            let mut values = vec![(":amount", number(-amount.micros())), (":one", number(1))];
-            let as_counted = match pot.counted_at {
-                Some(at) => {
-                    values.push((":counted_at", number(at.as_millisecond())));
-                    "counted_at = :counted_at"
-                }
-                None => "attribute_exists(pk) AND attribute_not_exists(counted_at)",
-            };
-            transaction.update(&key, "ADD reserved :amount, version :one", as_counted, &values)
-        }
+        PotChange::TakeAnyway(amount) => (Some(amount), "attribute_exists(pk)", Vec::new()),
+        PotChange::GiveBack(amount) => match pot.counted_at {
+            Some(at) => {
+                let counted_at = (":counted_at", number(at.as_millisecond()));
+                (Some(Usd::ZERO - amount), "counted_at = :counted_at", vec![counted_at])
+            }
+            None => (Some(Usd::ZERO - amount), "attribute_exists(pk) AND attribute_not_exists(counted_at)", Vec::new()),
+        },
+    };
+    let mut values = values;
+    let mut expression = String::new();
+    if is_first {
+        expression += "SET shown = :shown ";
+        values.push((":shown", AttributeValue::Bool(true)));
     }
+    if let Some(amount) = amount {
+        expression += "ADD reserved :amount, version :one";
+        values.extend([(":amount", number(amount.micros())), (":one", number(1))]);
+    }
+    transaction.update(&keys::pot(&pot.programme), &expression, condition, &values)
 }
 
 pub(super) fn entry_on(grant: &Grant, by: Actor, what: What, now: Timestamp) -> Entry {

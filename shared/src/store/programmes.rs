@@ -41,7 +41,7 @@ pub struct By<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Saved {
     Done,
-    /// Somebody has a place in the pot, and the edit would change what places cost. That needs the pot's part in it.
+    /// Somebody has a place in the pot or was shown a key, and the edit would change what places cost or how limits count.
     PlacesTaken,
     /// Somebody edited it meanwhile: this is how it stands.
     Stale(Box<Programme>),
@@ -121,7 +121,8 @@ impl Table {
         let costs = |settings: &Settings| {
             let caps: Vec<_> =
                 settings.groups.iter().filter_map(|(name, group)| Some((name.clone(), group.cap?))).collect();
-            (settings.cap, caps, settings.reset, settings.keys_expire_at())
+            let term = (settings.keys_expire_at(), settings.term.timezone().to_owned());
+            (settings.cap, caps, settings.reset, settings.byok, term)
         };
         let mut pauses = Pauses::until(by.deadline);
         let mut refused_at = None;
@@ -146,7 +147,7 @@ impl Table {
                 transaction = transaction.update(
                     &keys::pot(id),
                     "ADD version :one",
-                    "reserved = :nothing",
+                    "reserved = :nothing AND attribute_not_exists(shown)",
                     &[(":one", number(1)), (":nothing", number(0))],
                 )?;
             }

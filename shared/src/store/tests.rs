@@ -267,6 +267,7 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         limit: Usd::from_dollars(100),
         reserved: Usd::from_dollars(20),
         counted_at: Some(at("2026-01-03T00:20:00Z")),
+        shown: true,
         version: 2,
     };
     let grant = a_full_grant();

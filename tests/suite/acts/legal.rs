@@ -106,7 +106,8 @@ impl Act {
 
     fn on_programme(&self, world: &World, now: Timestamp) -> Legal {
         let mut after = world.clone();
-        let nobody_has_a_place = |id: &ProgrammeId| world.pots.get(id).is_none_or(|pot| pot.reserved == Usd::ZERO);
+        let nobody_has_a_place =
+            |id: &ProgrammeId| world.pots.get(id).is_none_or(|pot| pot.reserved == Usd::ZERO && !pot.shown);
         let tell = |world: &mut World, id: &ProgrammeId, what: What| {
             world.tell(Entry {
                 programme: id.clone(),
@@ -246,7 +247,8 @@ fn set_end(world: &mut World, lease: &Lease, until: Timestamp) -> bool {
 /// What the cost of a place in the pot depends on.
 fn costs(settings: &Settings) -> impl PartialEq {
     let caps: Vec<_> = settings.groups.iter().filter_map(|(name, group)| Some((name.clone(), group.cap?))).collect();
-    (settings.cap, caps, settings.reset, settings.keys_expire_at())
+    let term = (settings.keys_expire_at(), settings.term.timezone().to_owned());
+    (settings.cap, caps, settings.reset, settings.byok, term)
 }
 
 fn as_read(view: &View, read: u64, change: Option<Change>) -> Result<Change, String> {

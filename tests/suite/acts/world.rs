@@ -118,6 +118,9 @@ impl World {
         if let Some(notice) = change.notice {
             world.owe(OwedMail::of(notice, &change.grant), OwedMail::class_of(notice), now);
         }
+        if change.grant.ever_shown {
+            world.pots.get_mut(&programme).unwrap().shown = true;
+        }
         if let Some(reading) = change.reading {
             world.readings.insert((id.clone(), reading.epoch), reading);
         }
