@@ -224,13 +224,9 @@ async fn signed_in(stack: &Stack, address: &str) -> Visitor {
     visitor
 }
 
-/// Asks the simulated provider as somebody with the management key does.
-async fn patch(stack: &Stack, key: &str, body: Value) {
-    let request = reqwest::Client::new()
-        .patch(format!("{}/keys/{key}", stack.ready.provider))
-        .bearer_auth(bursar_tests::aws::management_key(&stack.ready).await)
-        .json(&body);
-    assert_eq!(request.send().await.unwrap().status(), 200);
+/// Changes a key as somebody does by hand at the provider.
+fn change_by_hand(stack: &Stack, key: &str, change: &Value) {
+    provider(stack).change_by_hand(key, change).unwrap();
 }
 
 pub(crate) fn office_deadline() -> Deadline {

@@ -66,9 +66,11 @@ pub(super) fn note_most(most: &mut Most, now: &Snapshot, shown: &Shown) {
 fn grew_beyond(step: &Step<'_>, before: &Snapshot, id: &ProgrammeId, pot: &Pot, can_be_found: Nano) -> Option<String> {
     let old = before.pots.get(id)?;
     let most = old.limit.max(pot.limit).max(old.reserved);
+    // Without a provider nobody can say what there was to find.
     let finds = pot.counted_at != old.counted_at || recoveries(step.now, id) > recoveries(before, id);
     let most = nano(most) + if finds { can_be_found } else { Nano::ZERO };
-    (nano(pot.reserved) > most).then(|| {
+    let is_judged = !finds || !step.now.keys.is_empty();
+    (is_judged && nano(pot.reserved) > most).then(|| {
         let Pot { limit, reserved, .. } = pot;
         format!("the pot of {id} is {limit} and has reserved {reserved}, {} before", old.reserved)
     })

@@ -12,8 +12,8 @@ use bursar_tests::office::Office;
 use serde_json::{Value, json};
 
 use super::{
-    grant, hours, in_the_morning, invite, is_enabled, mint, minutes, patch, problems, provider, rich, shape, spend,
-    sync, watch,
+    change_by_hand, grant, hours, in_the_morning, invite, is_enabled, mint, minutes, problems, provider, rich, shape,
+    spend, sync, watch,
 };
 
 const GONE: State = State::Stopped { why: Stopped::GoneAtProvider };
@@ -135,7 +135,7 @@ async fn a_limit_that_somebody_changed_or_took_off_is_sent_again() {
     let ada = invite(&stack, &office, "ada", None).await;
     let key = mint(&stack, &office, &ada).await;
     for drifted in [json!(1), json!(500), Value::Null] {
-        patch(&stack, &key, json!({"limit": drifted})).await;
+        change_by_hand(&stack, &key, &json!({"limit": drifted}));
         assert_eq!(sync(&stack).await["complete"], true);
         assert_eq!(limit(&stack, &key), Some(Nano::usd(20)), "{drifted}");
     }

@@ -8,7 +8,7 @@ use bursar_local::settle::LIMIT;
 use bursar_tests::stack;
 use serde_json::json;
 
-use super::{ADMIN, foreign, hours, in_the_morning, invite, mint, patch, provider, rich, spend, sync, watch};
+use super::{ADMIN, change_by_hand, foreign, hours, in_the_morning, invite, mint, provider, rich, spend, sync, watch};
 
 #[tokio::test]
 async fn the_opening_is_apart_and_every_dollar_after_it_is_a_keys_a_deleted_keys_or_the_residual() {
@@ -91,7 +91,7 @@ async fn money_that_is_spent_while_a_key_is_asked_for_once_more_is_not_missing_f
     let key = mint(&stack, &office, &ada).await;
     sync(&stack).await;
     // It is not found by its name any more, so it is asked for by its hash when everything else was looked at.
-    patch(&stack, &key, json!({"name": "another"})).await;
+    change_by_hand(&stack, &key, &json!({"name": "another"}));
     let held = stack.gate.hold(Matcher::call("provider:GET /keys/{hash}").of(FunctionName::UsageSync));
     let spending = async {
         held.arrived().await;

@@ -19,7 +19,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::crooked::{Crooked, with_row};
-use super::{hours, in_the_morning, mint, office_deadline, patch, rich, spend, still, sync, watch, without_runs};
+use super::{
+    change_by_hand, hours, in_the_morning, mint, office_deadline, rich, spend, still, sync, watch, without_runs,
+};
 
 /// What the grants of the one programme reserve, added up by hand.
 fn by_hand(seen: &Snapshot, at: Timestamp) -> Usd {
@@ -257,7 +259,7 @@ async fn what_a_window_that_is_over_had_promised_stays_reserved_until_it_is_know
     with_reset(&stack, &office, Reset::Daily).await;
     let ada = office.invite("ada@x.edu").await;
     let key = mint(&stack, &office, &ada).await;
-    patch(&stack, &key, json!({"limit_reset": "daily"})).await;
+    change_by_hand(&stack, &key, &json!({"limit_reset": "daily"}));
     let crooked = Crooked::before(&stack).await;
     assert_eq!(crooked.sync().await["complete"], true);
     let reserved = async || office.table.pot(&office.programme).await.unwrap().unwrap().reserved;

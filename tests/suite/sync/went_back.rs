@@ -213,7 +213,7 @@ async fn a_recovery_that_would_stop_thirty_keys_stops_none_and_says_so() {
     // Asked for before the table went back, and made late.
     let late = begin(&stack, &office, &grants[30]).await;
     for key in &keys[..31] {
-        patch_on(&stack, key).await;
+        super::change_by_hand(&stack, key, &json!({"disabled": false}));
     }
     put_back(&stack, &then).await;
     as_a_copy(&stack).await;
@@ -228,7 +228,7 @@ async fn a_recovery_that_would_stop_thirty_keys_stops_none_and_says_so() {
     release(&stack).await;
     stack.clock.advance(minutes(1)).unwrap();
     // As many as were let through, and one of them is another.
-    super::patch(&stack, &keys[0], json!({"disabled": true})).await;
+    super::change_by_hand(&stack, &keys[0], &json!({"disabled": true}));
     keys.push(make(&stack, &office, &grants[30], &late).await);
     let report = sync(&stack).await;
     assert!(
@@ -242,8 +242,4 @@ async fn a_recovery_that_would_stop_thirty_keys_stops_none_and_says_so() {
     assert!(!keys[..31].iter().any(|key| is_enabled(&stack, key)) && is_on(&keys[31..]));
     watch(&stack).check_after_sync().await;
     stack.stop().await.unwrap();
-}
-
-async fn patch_on(stack: &Stack, key: &str) {
-    super::patch(stack, key, json!({"disabled": false})).await;
 }
