@@ -27,6 +27,8 @@ mod meddled;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
+mod promises;
+#[cfg(test)]
 mod restrictions;
 #[cfg(test)]
 mod roles;
