@@ -13,7 +13,7 @@ use crate::domain::window::utc_date;
 use crate::provider::key::Key;
 use crate::provider::keys::{Found, KeyPatch};
 use crate::provider::{Provider, ProviderError};
-use crate::store::{At, Outcome, StoreError, Table};
+use crate::store::{At, Outcome, StoreError, Table, Unchanged};
 
 /// What one order may take, the provider's and the table's answers included.
 const ENOUGH_FOR_ONE: Duration = Duration::from_secs(12);
@@ -36,7 +36,7 @@ pub enum NotCarriedOut {
     NotFound,
     #[error("what was ordered may still be overtaken by an earlier call")]
     NotFirm,
-    #[error("the cap was changed or the window turned while the limit was sent")]
+    #[error("something came in between, and it is ordered anew")]
     Overtaken,
     #[error(transparent)]
     Provider(#[from] ProviderError),
@@ -67,18 +67,22 @@ impl Orders<'_> {
             if !at.deadline.leaves(ENOUGH_FOR_ONE) {
                 return Err(NotCarriedOut::NoTime);
             }
-            match Box::pin(self.send(at, &order)).await {
-                Ok(()) => done += 1,
-                Err(error) => return Err(self.put_off(at, &order, error).await),
-            }
-            last = Some(order);
+            let patience = at.deadline.left().saturating_sub(LEFT_FOR_THE_TABLE).min(ENOUGH_FOR_ONE);
+            self.carry_out_one(at, &order, Deadline::after(patience)).await?;
+            (done, last) = (done + 1, Some(order));
         }
         Ok(done)
     }
 
-    /// Sends one order and records what came of it.
-    pub async fn send(&self, at: At<'_>, order: &Order) -> Result<(), NotCarriedOut> {
-        let patience = Deadline::after(at.deadline.left().saturating_sub(LEFT_FOR_THE_TABLE).min(ENOUGH_FOR_ONE));
+    /// Sends one order and records what came of it. What failed is put off.
+    pub async fn carry_out_one(&self, at: At<'_>, order: &Order, patience: Deadline) -> Result<(), NotCarriedOut> {
+        match Box::pin(self.send(at, order, patience)).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.put_off(at, order, error).await),
+        }
+    }
+
+    async fn send(&self, at: At<'_>, order: &Order, patience: Deadline) -> Result<(), NotCarriedOut> {
         match order.kind {
             OrderKind::Off => {
                 let found = self.provider.disable_key(&order.key, patience).await?;
@@ -134,7 +138,8 @@ impl Orders<'_> {
         }
         let window = settings.reset.window_at(now);
         let patch = KeyPatch::limit(Some(limit)).counting(settings.reset, settings.byok == Byok::Inside);
-        let Found::Key(_) = self.provider.patch_key(&order.key, patch, patience).await? else {
+        // One try: a second that is answered would hide that the first may still come.
+        let Found::Key(_) = self.provider.patch_key_once(&order.key, patch, patience).await? else {
             return Err(NotCarriedOut::NotFound);
         };
         let answered = self.now(at);
@@ -145,6 +150,16 @@ impl Orders<'_> {
     /// Asks what a key used, for the last time, and gives the rest of its place back.
     async fn read(&self, at: At<'_>, view: &View, order: &Order, patience: Deadline) -> Result<(), NotCarriedOut> {
         let Some((found, asked)) = self.ask(order, patience).await? else { return Err(NotCarriedOut::NotFound) };
+        // What was confirmed may have been overtaken by a call that came late: then it is ordered anew, and read after that.
+        let listed = found.limit.map_or(Listed::Unlimited, Listed::Limit);
+        let anew = match view.grant.live() {
+            Some(live) if live.epoch == order.epoch => self.table.order_limit(self.now(at), listed).await?,
+            _ if found.disabled => Outcome::Refused(Unchanged),
+            _ => self.table.disable_again(self.now(at), order.epoch, &order.key, asked).await?,
+        };
+        if let Outcome::Done(_) = anew {
+            return Err(NotCarriedOut::Overtaken);
+        }
         let looked_at = self.table.sync_state().await?.looked_at;
         let told = found.told(view.programme.settings.reset);
         let attempt = view.grant.attempt(order.epoch);

@@ -189,8 +189,7 @@ impl Claim<'_> {
         let Some(key) = &old.key else { return Ok(()) };
         let off = view.grant.orders_off().find(|order| order.epoch == old.epoch);
         if let Some(off) = off {
-            let at = At { deadline: patience, ..self.at };
-            match self.site.orders().carry_out(at, |order| *order == off).await {
+            match self.site.orders().carry_out_one(self.at, &off, patience).await {
                 Ok(_) => {}
                 Err(NotCarriedOut::NotFound) => return self.pass_on_what_is_gone(old, patience).await,
                 Err(NotCarriedOut::Provider(error)) => return Err(NotShown::NotRetired(error)),

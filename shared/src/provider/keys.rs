@@ -138,6 +138,16 @@ impl Provider {
         self.patch(hash, patch, Tries::Several, deadline).await
     }
 
+    /// The same in one try.
+    pub async fn patch_key_once(
+        &self,
+        hash: &KeyHash,
+        patch: KeyPatch,
+        deadline: Deadline,
+    ) -> Result<Found, ProviderError> {
+        self.patch(hash, patch, Tries::One, deadline).await
+    }
+
     /// Disables a key. A single answer that it is not there may be wrong: it is not found only if it cannot be read either.
     pub async fn disable_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<Found, ProviderError> {
         if let Found::Key(key) = self.patch_key(hash, KeyPatch::disabled(true), deadline).await? {
@@ -154,7 +164,7 @@ impl Provider {
 
     /// Enables a key, in one try: a second one could overtake what whoever reads the grant meanwhile wants.
     pub async fn enable_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<Found, ProviderError> {
-        self.patch(hash, KeyPatch::disabled(false), Tries::One, deadline).await
+        self.patch_key_once(hash, KeyPatch::disabled(false), deadline).await
     }
 
     async fn patch(

@@ -208,8 +208,10 @@ impl Act {
                         && known.used.counted(Byok::Inside) >= reading.used.counted(Byok::Inside)
                 });
                 let noted = known.map_or_else(|| reading.clone(), |known| known.joined(reading));
+                // The very same that somebody else wrote is recorded too, and nobody can tell whose it is.
+                let is_there = known == Some(&noted);
                 after.readings.insert(at, noted);
-                (format!("{:?}", if stands { Noted::NotNewer } else { Noted::Recorded }), !stands)
+                (format!("{:?}", if stands { Noted::NotNewer } else { Noted::Recorded }), !stands && !is_there)
             }
             _ => ("an act on a grant".to_owned(), false),
         };

@@ -16,7 +16,7 @@ const REMEMBERED: SignedDuration = SignedDuration::from_hours(48);
 
 /// So many presses in a row may fail before the next has to wait: this long at first, twice as long each time, and never longer than
 /// the last.
-const FAILURES_AT_ONCE: usize = 5;
+const FAILURES_AT_ONCE: usize = 10;
 const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(15);
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(15);
 

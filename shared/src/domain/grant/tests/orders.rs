@@ -114,7 +114,7 @@ fn presses_that_fail_again_and_again_wait_longer_and_are_forgotten_by_the_next_c
         story.apply(change);
     };
     let mut waits = Vec::new();
-    for _ in 0..5 {
+    for _ in 0..10 {
         fail(&mut story);
     }
     for _ in 0..9 {
