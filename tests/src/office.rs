@@ -71,19 +71,26 @@ impl Office<'_> {
         let expires_at = format!("{:.0}", settings.keys_expire_at());
         let Settings { reset, byok, .. } = settings;
         let reset = (reset != Reset::None).then(|| json!(reset));
+        let limit = self.next_limit(grant).await;
         let request = reqwest::Client::new()
             .post(format!("{}/keys", self.stack.ready.provider))
             .bearer_auth(aws::management_key(&self.stack.ready).await)
             .json(&json!({
-                "name": name.to_string(), "limit": 20, "limit_reset": reset, "expires_at": expires_at,
+                "name": name.to_string(), "limit": limit.to_json(), "limit_reset": reset, "expires_at": expires_at,
                 "include_byok_in_limit": byok == Byok::Inside,
             }));
         let made: Value = request.send().await.unwrap().json().await.unwrap();
         let hash = made["data"]["hash"].as_str().unwrap().to_owned();
-        let minted = Minted { key: hash.parse().unwrap(), limit: Usd::from_dollars(20) };
+        let minted = Minted { key: hash.parse().unwrap(), limit };
         let recorded = self.table.record(self.at(grant), &begun, &minted).await.unwrap();
         assert!(matches!(recorded, Outcome::Done(_)), "{recorded:?}");
         hash
+    }
+
+    /// What the next key of a grant may spend.
+    pub async fn next_limit(&self, grant: &GrantId) -> Usd {
+        let view = self.table.view(&self.programme, grant).await.unwrap().unwrap();
+        view.next_limit(self.stack.clock.now()).unwrap()
     }
 
     pub fn key(&self, hash: &str) -> bursar_local::provider::KeySnapshot {

@@ -179,11 +179,11 @@ async fn begin_with(stack: &Stack, office: &Office<'_>, of: &GrantId, has_old: b
         Outcome::Done(begun) => begun,
         other => panic!("{other:?}"),
     };
-    for debt in &begun.to_retire {
+    for order in &begun.to_retire {
         if has_old {
-            provider(stack).disable(debt.key.as_str()).unwrap();
+            provider(stack).disable(order.key.as_str()).unwrap();
         }
-        office.table.confirmed(office.at(of), debt).await.unwrap();
+        office.table.confirmed(office.at(of), order).await.unwrap();
     }
     begun
 }
@@ -197,7 +197,8 @@ async fn make(stack: &Stack, office: &Office<'_>, of: &GrantId, begun: &Begun) -
         epoch: begun.epoch,
         nonce: begun.nonce.clone(),
     };
-    let made = provider(stack).add_foreign_key(&name.to_string(), Some(Nano::usd(20)), stack.clock.now()).unwrap().hash;
+    let limit = Some(Nano::micros(office.next_limit(of).await.micros()));
+    let made = provider(stack).add_foreign_key(&name.to_string(), limit, stack.clock.now()).unwrap().hash;
     let settings = office.table.programme(&office.programme).await.unwrap().unwrap().settings;
     let window = match settings.reset {
         Reset::None => None,
@@ -211,7 +212,7 @@ async fn make(stack: &Stack, office: &Office<'_>, of: &GrantId, begun: &Begun) -
 }
 
 async fn record(office: &Office<'_>, of: &GrantId, begun: &Begun, key: &str) {
-    let minted = Minted { key: key.parse().unwrap(), limit: Usd::from_dollars(20) };
+    let minted = Minted { key: key.parse().unwrap(), limit: office.next_limit(of).await };
     let recorded = office.table.record(office.at(of), begun, &minted).await.unwrap();
     assert!(matches!(recorded, Outcome::Done(_)), "{recorded:?}");
 }

@@ -57,7 +57,7 @@ pub(super) fn between(
             (Disable::No | Disable::Lifted { .. }, Disable::Lifted { .. }) => (0, 1),
             (Disable::Confirmed { .. }, Disable::Confirmed { .. }) => (1, 1),
         };
-        // Whatever finds a key gone settles its disable; whatever sweeps, releases or recovers leads to another debt.
+        // Whatever finds a key gone settles its disable; whatever sweeps, releases or recovers leads to another order.
         let is_told_gone = told(Act::Stopped) + told(Act::Purged) > 0;
         let owes_by_entry = told(Act::Swept) + told(Act::Released) + told(Act::Recovered) > 0;
         least += if is_gone { 0 } else { answered };

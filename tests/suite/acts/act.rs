@@ -121,7 +121,7 @@ impl Act {
             Act::GiveUp(who, begun, how, key) => {
                 said(table.give_up(at(who), begun, *how, key.as_ref(), WHY).await?, left)
             }
-            Act::Confirmed(who, debt) => said(table.confirmed(at(who), debt).await?, left),
+            Act::Confirmed(who, order) => said(table.confirmed(at(who), order).await?, left),
             Act::Hold(who, kind) => said(table.hold(at(who), *kind, &actor, Some(WHY)).await?, left),
             Act::Release(who, kind) => said(table.release(at(who), *kind, &actor).await?, left),
             Act::Stop(who, why) => said(table.stop(at(who), *why, &Actor::Student).await?, left),

@@ -72,7 +72,7 @@ impl Act {
             Act::Release(_, kind) => view.release(*kind, by, now).map_err(refused),
             Act::Record(_, begun, minted) => view.record(begun, minted, now).map_err(refused),
             Act::GiveUp(_, begun, how, key) => unchanged(view.give_up(begun, *how, key.as_ref(), WHY, now)),
-            Act::Confirmed(_, debt) => unchanged(view.confirmed(debt, now)),
+            Act::Confirmed(_, order) => unchanged(view.confirmed(order, now)),
             Act::Hold(_, kind) => view.hold(*kind, by, why, now).map_err(refused),
             Act::Stop(_, stopped) => unchanged(view.stop(*stopped, &Actor::Student, now)),
             Act::Revoke(_) => unchanged(view.revoke(by, why, now)),

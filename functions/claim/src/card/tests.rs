@@ -196,8 +196,8 @@ fn each_reason_for_which_there_is_no_key_now() {
     With what is left of the cap. It is shown once.
     ");
     let paid = |story: Story| {
-        let debt = story.view.grant.orders_off().next().unwrap();
-        let change = story.view.confirmed(&debt, story.now);
+        let order = story.view.grant.orders_off().next().unwrap();
+        let change = story.view.confirmed(&order, story.now);
         story.apply(change)
     };
     insta::assert_snapshot!(paid(stopped(Stopped::Leaked)).words(), @"You reported your key leaked, and it is ended. Get a new one: it has what is left of your cap.");
