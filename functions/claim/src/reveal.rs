@@ -290,7 +290,9 @@ impl Claim<'_> {
     /// Step 5: the key is the grant's live one, or it is never shown.
     async fn record(&self, begun: &Begun, made: &Made) -> Result<(), Failed> {
         let minted = Minted { key: made.key.clone(), limit: made.limit };
-        let why = match self.site.table.record(self.at, begun, &minted).await {
+        // As of now: a window may have turned since the press, and what the limit is held against with it.
+        let at = At { now: self.site.clock.now(), ..self.at };
+        let why = match self.site.table.record(at, begun, &minted).await {
             Ok(Outcome::Done(_)) => return Ok(()),
             Ok(Outcome::Refused(refused)) => NotShown::Record(refused),
             Ok(Outcome::NoSuchGrant) => NotShown::Record(RecordRefused::Lost),

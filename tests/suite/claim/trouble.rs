@@ -17,6 +17,8 @@ enum Outcome {
     Later,
     /// Nobody knows.
     Unknown,
+    /// A key is said not to be there, which is not believed yet.
+    NotFound,
     /// The management key does not work.
     Barred,
     /// It is as good as done.
@@ -68,7 +70,7 @@ const READ: Asked = Asked {
     operation: "get key",
     press: "replace",
     said: "Your old key is ended, but the provider did not say what it had used",
-    gone: Outcome::Later,
+    gone: Outcome::NotFound,
     may_repeat: true,
 };
 
@@ -92,6 +94,9 @@ async fn every_answer_of_the_provider_to_the_last_reading_of_an_old_key_is_told_
     told_apart(&READ).await;
 }
 
+/// After so many failures somebody else presses.
+const FAILS_OFTEN: usize = 9;
+
 async fn told_apart(asked: &Asked) {
     let stack = stack().await;
     let mut scene = prepared(&stack).await;
@@ -113,7 +118,8 @@ async fn told_apart(asked: &Asked) {
         let page = fail(&scene, &who, asked, verdict).await;
         reads(&page, asked, outcome, &tell);
         logs(&scene, asked, status, lines, &tell);
-        if outcome != Outcome::Done {
+        // Whoever fails again and again has to wait.
+        if outcome != Outcome::Done && (number + 1) % FAILS_OFTEN != 0 {
             student = Some(who);
         }
         if number % 6 == 0 {
@@ -193,6 +199,7 @@ fn reads(page: &Page, asked: &Asked, outcome: Outcome, tell: &str) {
         }
         Outcome::Barred => (502, asked.said, "tell the people who run this programme"),
         Outcome::Later => (503, asked.said, "Press again in a moment."),
+        Outcome::NotFound => (503, "does not know your old key", "Press again in ten minutes."),
         Outcome::Unknown if asked.press == "reveal" && asked.may_repeat => (502, asked.said, "Press again"),
         Outcome::Unknown if !asked.may_repeat => (502, "did not say whether it made a key", "Press again in a moment."),
         Outcome::Unknown => (502, asked.said, "Press again in a moment."),

@@ -91,7 +91,7 @@ async fn a_key_whose_use_is_told_a_little_smaller_by_itself_than_in_the_list_is_
     let report = sync(&stack).await;
     let expected = (&json!([]), &json!(0), &json!("0.000000"));
     assert_eq!((&report["problems"], &report["readings_recorded"], &report["residual_usd"]), expected, "{report}");
-    assert_eq!(replace(&stack, &office, "ada@x.edu").await.to_string(), "14.999999");
+    assert_eq!(replace(&stack, &office, "ada@x.edu").await.to_string(), "14.99");
     stack.stop().await.unwrap();
 }
 
