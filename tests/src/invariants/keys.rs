@@ -114,7 +114,11 @@ pub(super) fn live_is_ended_by_nobody_in_passing(step: &Step<'_>) -> Vec<String>
 fn ended_properly(step: &Step<'_>, (programme, grant): &(ProgrammeId, GrantId)) -> bool {
     let known: BTreeSet<_> = step.before.iter().flat_map(|before| &before.entries).map(|entry| entry.entry).collect();
     let mut new = step.now.entries_on(programme, Some(grant)).filter(|entry| !known.contains(&entry.entry));
-    new.any(|entry| matches!(entry.what.act, Act::Begun | Act::Stopped | Act::Revoked | Act::Ended | Act::Recovered))
+    // Another cap, or another group's, may leave less than a cent.
+    new.any(|entry| {
+        let by_cap = matches!(entry.what.act, Act::CapChanged | Act::Moved | Act::Released);
+        by_cap || matches!(entry.what.act, Act::Begun | Act::Stopped | Act::Revoked | Act::Ended | Act::Recovered)
+    })
 }
 
 /// I7: a key that an answer held is recorded as shown. That the record was committed before the answer left cannot be told

@@ -65,6 +65,14 @@ async fn totals_and_the_pots_counter_are_the_sums_over_the_grants_and_a_repeated
     office.table.revoke(office.at(&eve), &Actor::Rule, None).await.unwrap();
 
     sync(&stack).await;
+    watch.check_after_sync().await;
+    assert_eq!(
+        pot(watch.seen().unwrap()).reserved,
+        Usd::from_micros(60_500_000),
+        "it may have used more before it was off"
+    );
+    stack.clock.advance(hours(1)).unwrap();
+    sync(&stack).await;
     let first = without_runs(watch.check_after_sync().await);
     let seen = watch.seen().unwrap();
     let totals = seen.totals.last().unwrap();

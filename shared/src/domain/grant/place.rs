@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::cap_use::surely;
 use super::{Attempt, AttemptState, Change, Disable, Gone, Grant, PotChange, Reading, SETTLING, State, View};
 use crate::domain::limit::Spending;
 use crate::domain::money::Usd;
@@ -53,7 +54,8 @@ impl Place<'_> {
         }
         if self.counts_cap(now) {
             let cap = self.grant.cap(settings);
-            left = left.max(cap - Spending::of(self.grant, self.readings, settings, now).in_window);
+            let attempts = self.grant.attempts.iter();
+            left = left.max(cap - attempts.map(|attempt| self.used_in(attempt, window)).sum());
             each_later = each_later.max(cap);
         }
         left + each_later.times(settings.reset.windows_between(now, expires))
@@ -101,9 +103,10 @@ impl Place<'_> {
             || reading.is_some_and(|reading| reading.as_of >= settled)
     }
 
+    /// What was surely used in this window: numbers of the one before, told late, leave as much to be spent still.
     fn used_in(&self, attempt: &Attempt, window: Window) -> Usd {
         let reading = self.readings.iter().find(|reading| reading.epoch == attempt.epoch && reading.window == window);
-        reading.map_or(Usd::ZERO, |reading| reading.in_window)
+        reading.map_or(Usd::ZERO, |reading| surely(reading, self.grant, self.settings))
     }
 }
 
