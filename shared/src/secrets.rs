@@ -13,6 +13,8 @@ use tokio::time::Instant;
 
 use crate::aws::AwsAccess;
 use crate::config::Config;
+use crate::domain::id::DeploymentId;
+use crate::domain::key::Fingerprint;
 use crate::sdk_error::{SdkFailure, reduce};
 
 /// How long a key that was read is used without reading it again.
@@ -116,6 +118,14 @@ impl ManagementKeys {
         }
     }
 
+    /// The key that the secret holds now, read afresh and not kept.
+    pub async fn in_secret(&self) -> Result<ManagementKey, SecretError> {
+        match &self.0 {
+            Source::Fixed(key) => Ok(key.clone()),
+            Source::Stored(stored) => Ok(stored.version(CURRENT).await?.ok_or(NotAKey)?.0),
+        }
+    }
+
     /// The key that a person put as the pending version, unless it has been promoted already.
     pub async fn pending(&self) -> Result<Option<Pending>, SecretError> {
         let Source::Stored(stored) = &self.0 else {
@@ -209,6 +219,11 @@ impl ManagementKey {
         let text = text.trim();
         let is_key = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
         is_key.then(|| ManagementKey(Arc::new(text.into()))).ok_or(NotAKey)
+    }
+
+    /// By which the table knows it: a hash that is this deployment's own.
+    pub fn fingerprint(&self, deployment: &DeploymentId) -> Fingerprint {
+        Fingerprint::of(deployment, self.reveal())
     }
 
     /// For the one header that carries it.

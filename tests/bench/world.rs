@@ -66,7 +66,7 @@ pub(crate) async fn serve(keys: usize) -> Result<()> {
     let secrets = SecretsManager::new(kept)?;
     secrets.put(SECRET, MANAGEMENT_KEY)?;
     let deployment = DeploymentId::random();
-    let meta = Meta { deployment: deployment.clone(), table: TABLE.to_owned(), born: clock.now() };
+    let meta = Meta { deployment: deployment.clone(), table: TABLE.to_owned(), born: clock.now(), account: None };
     engine.fill(vec![to_item(&meta)?]).await?;
     let hashes = seed::fill(&engine, &provider, &deployment, keys, clock.now()).await?;
 

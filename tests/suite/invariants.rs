@@ -66,7 +66,10 @@ impl Scene {
         let (born, passed) = (now, Arc::new(AtomicI64::new(0)));
         let told = passed.clone();
         let clock = Clock::reading(move || now + SignedDuration::from_secs(told.load(Ordering::SeqCst)));
-        table.keep(&Meta { deployment: DEPLOYMENT.parse().unwrap(), table: "bursar".to_owned(), born }).await.unwrap();
+        table
+            .keep(&Meta { deployment: DEPLOYMENT.parse().unwrap(), table: "bursar".to_owned(), born, account: None })
+            .await
+            .unwrap();
 
         let (answers, logs) = (Answers::default(), Arc::<Mutex<Vec<String>>>::default());
         let provider = Provider::new(Kept::in_memory().unwrap(), clock.clone(), MANAGEMENT).unwrap();

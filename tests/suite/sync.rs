@@ -1,6 +1,7 @@
 //! The sync over a whole stack: what it records, what it does about what it finds, and what it makes of a provider that fails, lies or
 //! goes away, of being killed, repeated and overtaken, and of a table that went back.
 
+mod another_account;
 mod checkpoints;
 mod contended;
 mod corrected;
@@ -9,11 +10,13 @@ mod ends;
 mod fence;
 mod guard;
 mod lifecycle;
+mod many_missing;
 mod orphans;
 mod pages;
 mod reconciliation;
 mod repeated;
 mod rotation;
+mod second_keys;
 mod sums;
 mod went_back;
 mod windows;

@@ -301,7 +301,9 @@ fn told(entry: Entry) -> HistoryData {
         Act::Created | Act::Edited | Act::PotChanged | Act::Closed | Act::GuardrailSet | Act::Asked => {
             "the programme was changed"
         }
-        Act::GuardReleased | Act::BulkReleased | Act::AlertResent => "something that concerns no grant was done",
+        Act::GuardReleased | Act::AccountConfirmed | Act::BulkReleased | Act::AlertResent => {
+            "something that concerns no grant was done"
+        }
     };
     HistoryData { at: entry.at, by, what, from: entry.what.from, to: entry.what.to, note: entry.what.note }
 }

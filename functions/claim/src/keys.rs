@@ -136,6 +136,11 @@ pub(crate) async fn resume(
     let now = site.clock.now();
     let Some(view) = my::grant_in(&site, &posted.visitor, &programme).await? else { return Ok(site.not_found()) };
     let at = At { programme: &view.programme.id, grant: &view.grant.id, now, deadline };
+    if let Some(error) = unproved(&site, deadline).await {
+        let sentence =
+            "The provider cannot be asked to switch your key on at present, so nothing was done. Try again later.";
+        return Ok(Refusal::provider(&error, sentence).page(&site, &posted.visitor));
+    }
     let was_resumed = view.grant.holds.unused || view.grant.live().is_some_and(|live| live.resumed_at.is_some());
     match site.table.release(at, HoldKind::Unused, &Actor::Student).await? {
         Outcome::Done(_) => {}
@@ -151,6 +156,13 @@ pub(crate) async fn resume(
         Err(NotCarriedOut::Provider(error)) => Ok(Refusal::provider(&error, NOT_ON_YET).page(&site, &posted.visitor)),
         Err(_) => Ok(Refusal::later(NOT_ON_YET, None).page(&site, &posted.visitor)),
     }
+}
+
+/// Why it is not sure that the management key is of this deployment's account, before anything is written that a call to it follows.
+/// What else is wrong with the key shows when it is used.
+pub(crate) async fn unproved(site: &Site, deadline: Deadline) -> Option<ProviderError> {
+    let proved = site.provider.prove_account(deadline).await;
+    proved.err().filter(|error| !matches!(error, ProviderError::ManagementKey { .. }))
 }
 
 /// What a key has used. A day that turned while the provider was asked would make the numbers those of neither.

@@ -111,6 +111,9 @@ fn told(error: &ProviderError, what: &str) -> Refusal {
     let then = match error {
         ProviderError::Later { .. } | ProviderError::Unknown { .. } => AGAIN,
         ProviderError::Refused { .. } => "Try again later; if it stays so, tell the people who run this programme.",
+        ProviderError::AnotherAccount { .. } => {
+            "Bursar's own way in there is being changed. Try again later; if it stays so, tell the people who run this programme."
+        }
         ProviderError::ManagementKey { .. } => {
             "Bursar itself is not let in there at present: tell the people who run this programme, and try again later."
         }

@@ -15,6 +15,8 @@ use jiff::Timestamp;
 
 /// When to try again, if nobody says anything else.
 const SOON: Duration = Duration::from_secs(10);
+/// When to try again where a person has to do something first.
+const A_PERSON_MUST: Duration = Duration::from_secs(60);
 
 /// What is said, and with which status.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +60,7 @@ impl Refusal {
     pub(crate) fn provider(error: &ProviderError, sentence: &str) -> Refusal {
         match error {
             ProviderError::Later { after, .. } => Refusal::later(sentence, *after),
+            ProviderError::AnotherAccount { .. } => Refusal::later(sentence, Some(A_PERSON_MUST)),
             _ => Refusal {
                 status: StatusCode::BAD_GATEWAY,
                 heading: "The provider did not do it",

@@ -107,6 +107,11 @@ async fn press(site: &Site, Until(deadline): Until, programme: &str, posted: &Po
         return Ok(Refusal::later(sentence, None).page(site, visitor));
     }
 
+    // Nothing is written either where a key would be made in another account.
+    if let Some(error) = keys::unproved(site, deadline).await {
+        return Ok(NotShown::NotMade(error).refusal(settings, now).page(site, visitor));
+    }
+
     let at = At { programme: &view.programme.id, grant: &view.grant.id, now, deadline };
     let claim = Claim { site, at, deployment: meta.deployment };
     match claim.carry_out(press).await {

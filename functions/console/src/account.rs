@@ -1,6 +1,8 @@
 //! The account as a whole, for admins: its money against what is reserved, what no key of a grant explains, how the syncs went, and
-//! what the guard held back with the press that lets the next sync do it.
+//! what the guard held back with the press that lets the next sync do it, and a management key of another account with the press that
+//! says it is this one.
 
+mod another;
 mod days;
 mod keys;
 mod mail;
@@ -18,7 +20,7 @@ use bursar_core::domain::id::PersonId;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::span::Span;
 use bursar_core::domain::window::{Reset, utc_date};
-use bursar_core::store::{Account, AccountDay, HeldBack, HeldKey, Promised, Release, WentOn};
+use bursar_core::store::{Account, AccountDay, HeldAct, HeldBack, HeldKey, Promised, Release, WentOn};
 use bursar_core::web::{Answer, Fault, Frame, Posted, Site, Until, Visitor};
 use jiff::Timestamp;
 
@@ -26,6 +28,7 @@ use crate::access;
 use crate::by_model::{self, Lines, Told};
 use crate::show;
 use crate::spans::{self, Asked, Choice, Clockwork, Figure};
+use another::AnotherAccount;
 use days::Day;
 use keys::{Keys, Stranger};
 use mail::Mail;
@@ -44,6 +47,7 @@ struct Page<'a> {
     frame: &'a Frame,
     csrf: &'a str,
     is_admin: bool,
+    another: Option<AnotherAccount>,
     warnings: Vec<String>,
     held_back: Option<Held>,
     balance: Option<(Usd, String)>,
@@ -82,8 +86,17 @@ struct Held {
     words: String,
     bound: u32,
     count: u32,
-    keys: Vec<HeldKey>,
+    /// Whether grants would be stopped.
+    stops: bool,
+    keys: Vec<HeldLine>,
     released_by: Option<String>,
+}
+
+/// One key of them.
+struct HeldLine {
+    name: String,
+    hash: String,
+    why: &'static str,
 }
 
 pub(crate) async fn page(State(site): State<Site>, visitor: Visitor, Query(asked): Query<Asked>) -> Answer {
@@ -127,6 +140,7 @@ pub(crate) async fn page(State(site): State<Site>, visitor: Visitor, Query(asked
         frame: &site.frame,
         csrf: visitor.csrf.reveal(),
         is_admin: true,
+        another: AnotherAccount::of(&site, &alarms, &state).await?,
         warnings: warnings::of(&known, now),
         held_back,
         balance: balance.map(|(balance, at)| (balance, utc(at))),
@@ -149,7 +163,8 @@ pub(crate) async fn page(State(site): State<Site>, visitor: Visitor, Query(asked
     Ok(site.page(&page))
 }
 
-/// Lets go on what was held back: disables by the next sync, bulk mail, or mail to somebody it came back from. The form says which.
+/// Lets go on what was held back: disables by the next sync, work with another management key, bulk mail, or mail to somebody it came
+/// back from. The form says which.
 pub(crate) async fn release(
     State(site): State<Site>,
     Until(deadline): Until,
@@ -167,6 +182,9 @@ pub(crate) async fn release(
     }
     if let Some(address) = fields.filled("address").and_then(|address| EmailAddress::parse(address).ok()) {
         return try_again(&site, &address, &person, deadline).await;
+    }
+    if let Some(shown) = fields.filled("account") {
+        return another::confirm(&site, shown, &person, deadline).await;
     }
     let Some(shown) = fields.filled("held").and_then(|held| held.parse::<Timestamp>().ok()) else {
         let sentence = "The form did not say what is to be let through. Open the page of the account again.";
@@ -217,6 +235,17 @@ impl Spent {
     }
 }
 
+impl HeldLine {
+    fn of(held: &HeldKey) -> HeldLine {
+        let why = match held.act {
+            HeldAct::Recovery => "which works and which a recovery would end",
+            HeldAct::Stop => "which a student was shown, and which is missing or disabled at the provider",
+            HeldAct::Sweep => "which nobody was shown",
+        };
+        HeldLine { name: held.name.clone(), hash: held.key.to_string(), why }
+    }
+}
+
 impl Held {
     async fn of(site: &Site, held: &HeldBack) -> Result<Held, Fault> {
         let released_by = match &held.released_by {
@@ -229,7 +258,8 @@ impl Held {
             words: held.words(),
             bound: held.bound,
             count: held.count(),
-            keys: held.keys.clone(),
+            stops: held.stops > 0,
+            keys: held.keys.iter().map(HeldLine::of).collect(),
             released_by,
         })
     }

@@ -49,9 +49,13 @@ impl Words<'_> {
 /// The subject with the number, what is known, and what happens or is to be done.
 fn told(alarm: &Alarm) -> (String, Vec<(&'static str, String)>, &'static str) {
     match &alarm.cause {
-        Cause::HeldBack { sweeps, recoveries, bound, keys } => {
-            let count = sweeps.saturating_add(*recoveries);
-            let counts = [("Attempts to be swept", sweeps), ("Keys to be disabled by a recovery", recoveries)];
+        Cause::HeldBack { sweeps, recoveries, stops, bound, keys } => {
+            let count = sweeps.saturating_add(*recoveries).saturating_add(*stops);
+            let counts = [
+                ("Attempts to be swept", sweeps),
+                ("Keys to be disabled by a recovery", recoveries),
+                ("Live keys missing or disabled at the provider", stops),
+            ];
             let some = counts.into_iter().filter(|(_, count)| **count > 0);
             let facts = some.chain([("Most that a sync disables by itself", bound)]);
             let mut facts: Vec<_> = facts.map(|(name, count)| (name, count.to_string())).collect();
@@ -60,8 +64,18 @@ fn told(alarm: &Alarm) -> (String, Vec<(&'static str, String)>, &'static str) {
                 let more = if more > 0 { format!(" and {more} more") } else { String::new() };
                 facts.push(("Keys", format!("{}{more}", keys.join(", "))));
             }
-            let next = "None of them was disabled. So many at once can mean that the table is a copy of an earlier moment. Look why it is so, at the keys that the account page names; then let the next sync do it, by one press there.";
-            (format!("The guard held back {count} disables"), facts, next)
+            let (what, next) = if *stops > 0 {
+                (
+                    "disables and stops",
+                    "None of them was disabled, and no grant was stopped. So many at once can mean that somebody disabled or deleted keys at the provider, or that the table is a copy of an earlier moment. Look why it is so, at the keys that the account page names; then let the next sync do it, by one press there.",
+                )
+            } else {
+                (
+                    "disables",
+                    "None of them was disabled. So many at once can mean that the table is a copy of an earlier moment. Look why it is so, at the keys that the account page names; then let the next sync do it, by one press there.",
+                )
+            };
+            (format!("The guard held back {count} {what}"), facts, next)
         }
         Cause::Residual { residual, tolerance } => {
             let subject = if *residual < Usd::ZERO {
@@ -76,6 +90,11 @@ fn told(alarm: &Alarm) -> (String, Vec<(&'static str, String)>, &'static str) {
         Cause::ManagementKey => {
             let next = "The provider refuses the management key. Nobody gets a new key and nothing that was spent is read until it works again; keys that students have go on. Put a working management key into the secret: it is read again within minutes.";
             ("The management key does not work".to_owned(), vec![("Day", day(alarm.day))], next)
+        }
+        Cause::AnotherAccount { management_key } => {
+            let facts = vec![("Day", day(alarm.day)), ("Management key", management_key.short().to_owned())];
+            let next = "The management key finds none of the keys that the last complete sync listed. Nothing is made, changed or recorded with it, and students are asked to come back later; keys that they have go on. Put the management key of the right account into the secret: it is read again within minutes. If the account was changed on purpose, say so by one press on the account page.";
+            ("The management key is of another account".to_owned(), facts, next)
         }
         Cause::Incomplete { problems, first } => {
             let problems = if *problems == 1 { "1 problem".to_owned() } else { format!("{problems} problems") };

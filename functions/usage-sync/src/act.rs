@@ -3,8 +3,9 @@
 
 use anyhow::{Context, Result, bail};
 use bursar_core::deadline::Deadline;
+use bursar_core::domain::alarm::Cause;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{Found, Listed, Order, OrderKind, State, View, is_same};
+use bursar_core::domain::grant::{Attempt, Found, GRACE, Listed, Order, OrderKind, State, View, is_same};
 use bursar_core::domain::id::Epoch;
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::money::Usd;
@@ -14,7 +15,7 @@ use bursar_core::orders::{NotCarriedOut, Orders};
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::key::Key;
 use bursar_core::provider::keys::{Deleted, Found as Answered};
-use bursar_core::store::{At, Noted, Outcome};
+use bursar_core::store::{At, MissingKey, Noted, Outcome};
 use futures_util::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 
@@ -46,7 +47,7 @@ impl Run<'_> {
                 (progress.report.keys_listed / PURGED_ONE_IN).max(PURGED_AT_LEAST)
             });
         }
-        while progress.done < progress.findings.len() && !progress.key_does_not_work {
+        while progress.done < progress.findings.len() && progress.key_refused.is_none() {
             if !self.has_time(deadline) {
                 return Ok(Step::TimeIsUp);
             }
@@ -55,7 +56,12 @@ impl Run<'_> {
             let batch = progress.findings.get(progress.done..until).unwrap_or_default();
             let acts: Vec<_> = batch.iter().map(|finding| Box::pin(self.see_to(finding, progress, deadline))).collect();
             let came: Vec<Came> = futures_util::stream::iter(acts).buffered(SIDE_BY_SIDE).collect().await;
-            came.into_iter().for_each(|came| progress.note(came));
+            for (finding, came) in (progress.done..).zip(came) {
+                if came.is_settled() {
+                    progress.settle(finding);
+                }
+                progress.note(came);
+            }
             progress.done = until;
         }
         Ok(Step::Done)
@@ -64,10 +70,9 @@ impl Run<'_> {
     async fn see_to(&self, finding: &Finding, progress: &Progress, deadline: Deadline) -> Came {
         let about = |error: anyhow::Error| {
             let told = format!("{}: {error:#}", finding.told());
-            match error.downcast_ref() {
-                Some(ProviderError::ManagementKey { .. }) => Came::Refused(told),
-                _ if is_refused(&error) => Came::Refused(told),
-                _ => Came::Undone(told),
+            match refusal_in(&error) {
+                Some(cause) => Came::Refused { cause, told },
+                None => Came::Undone(told),
             }
         };
         Box::pin(self.try_to(finding, progress, deadline)).await.unwrap_or_else(about)
@@ -89,6 +94,7 @@ impl Run<'_> {
                 let late = self.read_late(at, &[row], progress).await?;
                 return Ok(Came::Swept { now: matches!(swept, Outcome::Done(_)), late });
             }
+            What::Second { row } => return Box::pin(self.disable_second(at, row)).await,
             What::Recover { rows, unread, .. } => {
                 let found: Vec<Found> = rows.iter().map(Row::found).collect();
                 self.table.recover(at, &found, self.is_copy).await?;
@@ -124,8 +130,13 @@ impl Run<'_> {
                     self.table.explained(at, explained_at).await?;
                 }
             }
-            What::LiveIsDisabled { epoch, key } | What::NotListed { epoch, key } => {
-                let came = Box::pin(self.look_again(at, *epoch, key, progress)).await?;
+            What::LiveIsDisabled { epoch, key, .. } => {
+                let came = Box::pin(self.look_again(at, *epoch, key, progress, false)).await?;
+                self.disable(at).await?;
+                return Ok(came);
+            }
+            What::NotListed { epoch, key, is_held, .. } => {
+                let came = Box::pin(self.look_again(at, *epoch, key, progress, *is_held)).await?;
                 self.disable(at).await?;
                 return Ok(came);
             }
@@ -140,6 +151,19 @@ impl Run<'_> {
             What::Purge { epoch, key } => return Box::pin(self.purge(at, *epoch, key, progress)).await,
         }
         self.disable(at).await?;
+        Ok(Came::Done)
+    }
+
+    /// Disables a key that is one too many of its attempt. The attempt is so old that nobody is at it any more, and its record names
+    /// another key or none, so nobody was or will be shown this one.
+    async fn disable_second(&self, at: At<'_>, row: &Row) -> Result<Came> {
+        let Some(view) = self.table.view(at.programme, at.grant).await? else { return Ok(Came::Done) };
+        let attempt = view.grant.attempt(row.epoch()).filter(|attempt| attempt.nonce == row.nonce());
+        let is_second = |attempt: &Attempt| !attempt.key.as_ref().is_some_and(|key| row.is(key));
+        if attempt.is_some_and(|attempt| is_second(attempt) && at.now >= attempt.begun_at + GRACE) {
+            self.provider.disable_key(&row.key(), at.deadline).await?;
+            return Ok(Came::Swept { now: true, late: Late::default() });
+        }
         Ok(Came::Done)
     }
 
@@ -174,10 +198,19 @@ impl Run<'_> {
     }
 
     /// Asks for one key that was listed as disabled, or not at all. What was recorded meanwhile goes before what was found.
-    async fn look_again(&self, at: At<'_>, epoch: Epoch, key: &KeyHash, progress: &Progress) -> Result<Came> {
+    /// Where a stop is held back, it only looks.
+    async fn look_again(
+        &self,
+        at: At<'_>,
+        epoch: Epoch,
+        key: &KeyHash,
+        progress: &Progress,
+        is_held: bool,
+    ) -> Result<Came> {
         let Some(view) = self.table.view(at.programme, at.grant).await? else { return Ok(Came::Done) };
         let (asked_at, answered) = self.ask(key, at.deadline).await?;
         match answered {
+            Answered::Key(found) if found.disabled && is_held => Ok(Came::Done),
             Answered::Key(found) if found.disabled => {
                 self.table.found_disabled(at, view.grant.version, epoch, key).await?;
                 Ok(Came::Done)
@@ -195,12 +228,15 @@ impl Run<'_> {
             }
             Answered::Gone => {
                 let is_over = matches!(view.grant.state, State::Revoked | State::Ended);
-                let since = progress.unseen.get(key).copied();
-                if since.is_some_and(|since| since + SURELY_GONE < at.now) {
+                let since = self.table.missing_since(key, progress.looked_at).await?;
+                if !is_held && since.is_some_and(|since| since + SURELY_GONE < at.now) {
                     self.table.found_gone(at, view.grant.version, epoch, key).await?;
                     return Ok(Came::Gone { key: key.clone(), is_missing: !is_over });
                 }
-                Ok(Came::Unseen { key: key.clone(), since: since.unwrap_or(at.now), is_missing: !is_over })
+                let missing_since = since.unwrap_or(at.now);
+                let missing = MissingKey { key: key.clone(), missing_since, as_of: progress.began_at };
+                self.table.note_missing(&missing, at.deadline).await?;
+                Ok(Came::Unseen { key: key.clone(), is_missing: !is_over })
             }
         }
     }
@@ -287,16 +323,20 @@ impl Run<'_> {
             // It was listed, and is not any more.
             if deleted == Deleted::Now {
                 let used = view.readings.iter().find(|reading| reading.epoch == epoch).map(Reading::lifetime);
-                return Ok(Came::Purged { used: used.unwrap_or_default() });
+                return Ok(Came::Purged { key: key.clone(), used: used.unwrap_or_default() });
             }
         }
         Ok(Came::Done)
     }
 }
 
-/// Whether the provider refused the management key, whoever asked.
-fn is_refused(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(NotCarriedOut::Provider(ProviderError::ManagementKey { .. })))
+/// What is the matter with the management key, whoever met it.
+fn refusal_in(error: &anyhow::Error) -> Option<Cause> {
+    let of_order = || match error.downcast_ref() {
+        Some(NotCarriedOut::Provider(error)) => error.refusal(),
+        _ => None,
+    };
+    error.downcast_ref().and_then(ProviderError::refusal).or_else(of_order)
 }
 
 impl Progress {

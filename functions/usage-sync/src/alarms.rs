@@ -4,6 +4,7 @@ use anyhow::Result;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::alarm::{Alarm, Cause};
 use bursar_core::domain::window::utc_date;
+use bursar_core::store::HeldBack;
 
 use crate::progress::Progress;
 use crate::run::Run;
@@ -34,18 +35,17 @@ impl Run<'_> {
 
 fn causes(progress: &Progress) -> Vec<Cause> {
     let mut causes = Vec::new();
-    if progress.key_does_not_work {
-        causes.push(Cause::ManagementKey);
-    }
+    causes.extend(progress.key_refused.clone());
     if let Some(held) = &progress.held_back {
         let keys = held.keys.iter().take(MOST_IN_A_MAIL).map(|held| held.name.clone()).collect();
-        causes.push(Cause::HeldBack { sweeps: held.sweeps, recoveries: held.recoveries, bound: held.bound, keys });
+        let HeldBack { sweeps, recoveries, stops, bound, .. } = *held;
+        causes.push(Cause::HeldBack { sweeps, recoveries, stops, bound, keys });
     }
     if let Some(residual) = progress.residual.filter(|_| !progress.is_explained()) {
         causes.push(Cause::Residual { residual, tolerance: progress.tolerance() });
     }
     // What was held back and a key that does not work say by themselves that a run is not complete.
-    let is_told = causes.iter().any(|cause| matches!(cause, Cause::ManagementKey | Cause::HeldBack { .. }));
+    let is_told = progress.key_refused.is_some() || progress.held_back.is_some();
     if !progress.report.complete && !is_told {
         let first = progress.report.problems.first().cloned().unwrap_or_default();
         let problems = u32::try_from(progress.report.problems.len()).unwrap_or(u32::MAX);

@@ -1,11 +1,11 @@
 //! What came of a finding, and what the run makes of it: its report, its sums, and what it remembers for the next.
 
+use bursar_core::domain::alarm::Cause;
 use bursar_core::domain::id::GrantId;
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::Used;
 use bursar_core::domain::window::utc_date;
-use jiff::Timestamp;
 
 use crate::progress::Progress;
 
@@ -25,14 +25,17 @@ pub(crate) enum Came {
     },
     /// A key was deleted that had used so much.
     Purged {
+        key: KeyHash,
         used: Usd,
     },
-    /// The provider refused the management key, so that nothing more can be done.
-    Refused(String),
-    /// The provider says that it has no such key: since when is remembered. Of a grant that has not ended it is missing.
+    /// It is the management key's fault, so that nothing more can be done.
+    Refused {
+        cause: Cause,
+        told: String,
+    },
+    /// The provider says that it has no such key, which is remembered. Of a grant that has not ended it is missing.
     Unseen {
         key: KeyHash,
-        since: Timestamp,
         is_missing: bool,
     },
     /// It has said so for long enough.
@@ -61,6 +64,13 @@ pub(crate) struct Late {
     pub(crate) doubts: Vec<String>,
 }
 
+impl Came {
+    /// Whether nothing is left to be done about the finding.
+    pub(crate) fn is_settled(&self) -> bool {
+        !matches!(self, Came::Undone(_) | Came::Refused { .. } | Came::Unseen { .. })
+    }
+}
+
 impl Progress {
     pub(crate) fn note(&mut self, came: Came) {
         match came {
@@ -80,17 +90,19 @@ impl Progress {
                 self.account.ours.add(&Used::on_one(utc_date(self.began_at), more));
                 doubt.into_iter().chain(mended).for_each(|told| self.report.problem(told));
             }
-            Came::Purged { used } => self.account.ours_gone += used,
-            Came::Refused(why) => {
-                self.key_does_not_work = true;
-                self.report.problem(why);
+            Came::Purged { key, used } => {
+                self.witnesses.forget(&key);
+                self.account.ours_gone += used;
             }
-            Came::Unseen { key, since, is_missing } => {
+            Came::Refused { cause, told } => {
+                self.key_refused = Some(cause);
+                self.report.problem(told);
+            }
+            Came::Unseen { key, is_missing } => {
                 self.report.keys_missing += usize::from(is_missing);
                 if is_missing {
                     self.report.problem(format!("the provider does not find the key {key}; the next sync asks again"));
                 }
-                self.still_unseen.insert(key, since);
             }
             Came::Gone { key, is_missing } => {
                 self.report.keys_missing += usize::from(is_missing);

@@ -35,6 +35,9 @@ impl Run<'_> {
                 let before = known.remove(&row.key());
                 // A key of ours by its hash: its grant has it, whatever it is called now.
                 if progress.renamed.contains(&row.key()) {
+                    if before.is_some() {
+                        self.table.forget_foreign_key(&row.key(), deadline).await?;
+                    }
                     progress.report.problem(format!("the key {} of ours has another name at the provider", row.key()));
                     continue;
                 }

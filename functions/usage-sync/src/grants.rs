@@ -57,6 +57,7 @@ struct Unwritten {
 
 impl Run<'_> {
     pub(crate) async fn look_at_all(&self, progress: &mut Progress, deadline: Deadline) -> Result<Step> {
+        let elsewhere = progress.rows.hashes_elsewhere()?;
         let from = progress.next;
         let resumed = progress.sums.as_ref().map(|sums| sums.pot.clone());
         let mut shards = pin!(iter(self.shards_from(from, resumed, deadline)).buffered(READ_AHEAD));
@@ -96,7 +97,7 @@ impl Run<'_> {
                     Some((place, _)) if place < progress.next => {}
                     Some((place, shard)) => {
                         let is_first = place.1 == 0 || place == from;
-                        let looked = shard.and_then(|shard| self.look_at_shard(place, shard, is_first, progress, &mut unwritten));
+                        let looked = shard.and_then(|shard| self.look_at_shard(place, shard, is_first, &elsewhere, progress, &mut unwritten));
                         match looked {
                             Ok(()) => {}
                             // One programme that cannot be read keeps no other from its sums.
@@ -166,6 +167,7 @@ impl Run<'_> {
         place: Place,
         Shard { opened, grants }: Shard,
         is_first: bool,
+        elsewhere: &HashSet<[u8; 32]>,
         progress: &mut Progress,
         unwritten: &mut Unwritten,
     ) -> Result<()> {
@@ -176,7 +178,7 @@ impl Run<'_> {
             progress.note_undone(what, Some(error));
         }
         progress.sums.get_or_insert_with(|| Sums::of(opened.pot.clone()));
-        let news = self.look_at_grants(place, programme, opened, grants, progress)?;
+        let news = self.look_at_grants(place, programme, opened, grants, elsewhere, progress)?;
         *unwritten.of.entry(place.0).or_default() += news.len();
         unwritten.news.extend(news.into_iter().map(|reading| (place.0, reading)));
         progress.next = (place.0, place.1 + 1);
@@ -207,6 +209,7 @@ impl Run<'_> {
         programme: &Programme,
         opened: &Opened,
         grants: Vec<(Grant, Vec<Reading>)>,
+        elsewhere: &HashSet<[u8; 32]>,
         progress: &mut Progress,
     ) -> Result<Vec<Reading>> {
         let mut rows: HashMap<GrantId, Vec<Row>> = HashMap::new();
@@ -215,6 +218,7 @@ impl Run<'_> {
         }
         let sight = Sight {
             rows: &[],
+            elsewhere,
             is_whole: progress.listing == Listing::Whole,
             began_at: progress.began_at,
             looked_at: progress.looked_at,
@@ -243,6 +247,10 @@ impl Run<'_> {
             }
             for row in seen.not_ours {
                 self.disown(progress, programme, &row)?;
+            }
+            for row in seen.second {
+                let name = self.name(programme, &row).to_string();
+                progress.rows.add_foreign(&ForeignRow::with_name(&row, name))?;
             }
             news.extend(seen.news);
         }

@@ -14,7 +14,7 @@ use crate::run::{Run, Step};
 impl Run<'_> {
     /// Lists the guardrails and tells each of ours its rules.
     pub(crate) async fn send_rules(&self, progress: &mut Progress, deadline: Deadline) -> Result<Step> {
-        if progress.key_does_not_work || self.programmes.iter().all(|programme| programme.guardrail.is_none()) {
+        if progress.key_refused.is_some() || self.programmes.iter().all(|programme| programme.guardrail.is_none()) {
             return Ok(Step::Done);
         }
         let listed = match self.provider.guardrails(None, self.until(deadline)).await {

@@ -17,12 +17,14 @@ mod report;
 mod row;
 mod run;
 mod sums;
+mod witnesses;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::alarm::{Alarm, Cause};
 use bursar_core::event::Event;
 use bursar_core::provider::Provider;
 use bursar_core::start::Function;
@@ -42,8 +44,8 @@ pub struct App {
 
 impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
-        let (table, provider) = (Table::new(&config), Provider::new(&config));
-        App { table, provider, clock, admins: config.admins }
+        let table = Table::new(&config);
+        App { provider: Provider::new(&config, &table), table, clock, admins: config.admins }
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
@@ -61,11 +63,19 @@ impl Function for App {
 }
 
 impl App {
-    /// Makes a pending management key the current one, once the provider says that it is one.
+    /// Makes a pending management key the current one, once the provider says that it is one, and of this deployment's account.
     async fn rotate(&self, deadline: Deadline) -> Result<Value> {
         let keys = self.provider.management_keys();
         let Some(pending) = keys.pending().await? else { return Ok(json!({"skipped": "nothing pending"})) };
-        self.provider.asked_with(pending.key.clone()).check_management_key(deadline).await?;
+        let with_it = self.provider.asked_with(pending.key.clone());
+        with_it.check_management_key(deadline).await?;
+        if let Err(error) = with_it.prove_account(deadline).await {
+            if let Some(cause @ Cause::AnotherAccount { .. }) = error.refusal() {
+                let (now, admins) = (self.clock.now(), self.table.people_of(&self.admins, deadline).await?);
+                self.table.raise(&Alarm::now(cause, now), &admins, now, deadline).await?;
+            }
+            return Err(error).context("the pending management key is not promoted");
+        }
         keys.promote(&pending).await?;
         tracing::info!("the pending management key is the current one now");
         Ok(json!({"promoted": true}))

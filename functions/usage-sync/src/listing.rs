@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 use bursar_core::deadline::Deadline;
+use bursar_core::domain::alarm::Cause;
 use bursar_core::domain::id::{KeyName, ProgrammeId};
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::inventory::KeyPage;
@@ -59,7 +60,26 @@ impl Run<'_> {
             }
         };
         progress.report.keys_listed = inventory.listed();
+        if progress.report.keys_listed == 0 && progress.listing == Listing::Whole {
+            self.doubt_an_empty_account(progress).await?;
+        }
         Ok(Step::Done)
+    }
+
+    /// An account that had keys has none: rather it is another one, or its answer is wrong. Nothing is gone because of it.
+    async fn doubt_an_empty_account(&self, progress: &mut Progress) -> Result<()> {
+        let Some(account) = self.account.as_ref().filter(|account| !account.witnesses.is_empty()) else {
+            return Ok(());
+        };
+        progress.listing = Listing::Broken;
+        progress.report.problem(format!(
+            "the account lists no key at all, and the last complete sync listed {} or more: nothing is taken for gone. If they were all \
+             deleted on purpose, or the account was changed, an admin says so on the account page",
+            account.witnesses.len()
+        ));
+        let management_key = self.provider.management_keys().current().await?.fingerprint(&self.deployment);
+        progress.key_refused = Some(Cause::AnotherAccount { management_key });
+        Ok(())
     }
 
     /// Whether what was asked for as the time ran out, or will be answered only later, may come the next time.
@@ -69,7 +89,9 @@ impl Run<'_> {
             ProviderError::Later { .. } | ProviderError::Unknown { .. } => {
                 left < self.kept_back || error.retry_after().is_some_and(|after| left < after)
             }
-            ProviderError::Refused { .. } | ProviderError::ManagementKey { .. } => false,
+            ProviderError::Refused { .. }
+            | ProviderError::ManagementKey { .. }
+            | ProviderError::AnotherAccount { .. } => false,
         }
     }
 
@@ -80,6 +102,7 @@ impl Run<'_> {
             progress.has_gaps = true;
         }
         for key in &page.keys {
+            self.note_witness(progress, &key.hash);
             let name = key.name.parse::<KeyName>().ok().filter(|name| name.deployment == self.deployment);
             let Some(name) = name else {
                 progress.rows.add_foreign(&ForeignRow::of(key, page.asked))?;

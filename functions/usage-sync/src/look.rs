@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use bursar_core::domain::grant::{Attempt, AttemptState, Disable, Found, GRACE, Listed, State, View};
-use bursar_core::domain::id::{Epoch, GrantId};
+use bursar_core::domain::id::{Epoch, GrantId, Nonce};
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::{Doubtful, Reading, Shortfall};
@@ -18,6 +18,8 @@ use crate::row::Row;
 pub(crate) struct Sight<'a> {
     /// The listed keys that bear its name, each once.
     pub(crate) rows: &'a [Row],
+    /// All keys that were listed under names of no grant here.
+    pub(crate) elsewhere: &'a HashSet<[u8; 32]>,
     /// Whether the listing reached its end and could be read: only then what is not in it may be gone.
     pub(crate) is_whole: bool,
     /// When this run began, and when the last listing of every key before it did.
@@ -41,6 +43,8 @@ pub(crate) struct Seen {
     pub(crate) whats: Vec<What>,
     /// Keys that only bear its name: no attempt of ours made them.
     pub(crate) not_ours: Vec<Row>,
+    /// Keys that were made for an attempt of it beside the one that it records.
+    pub(crate) second: Vec<Row>,
     pub(crate) problems: Vec<String>,
     /// Whether some key's use is not known.
     pub(crate) has_gaps: bool,
@@ -60,15 +64,18 @@ pub(crate) struct Finding {
 pub(crate) enum What {
     /// An enabled key that nobody was shown.
     Sweep { row: Row },
+    /// An enabled key that was made for an attempt beside the one that it records: nobody was shown it.
+    Second { row: Row },
     /// Keys of ours that this table does not know, with the others of the grant; these a recovery would end. What the unread used is
     /// in no reading yet.
     Recover { rows: Vec<Row>, ends: Vec<KeyHash>, unread: Vec<Epoch> },
     /// A key that was enabled when it was listed and must not be.
     EnabledAgain { epoch: Epoch, key: KeyHash, seen_at: Timestamp },
     /// A live key that was listed as disabled.
-    LiveIsDisabled { epoch: Epoch, key: KeyHash },
-    /// A recorded key that was not listed.
-    NotListed { epoch: Epoch, key: KeyHash },
+    LiveIsDisabled { epoch: Epoch, nonce: Nonce, key: KeyHash, stops: bool },
+    /// A recorded key that was not listed under its name. It stops its grant if it is not there; where that is held back, it is only
+    /// looked for.
+    NotListed { epoch: Epoch, nonce: Nonce, key: KeyHash, stops: bool, is_held: bool },
     /// The limit that was sent or listed is not the one that is wanted, it is counted otherwise, or there is nothing left to be wanted.
     Limit { listed: Listed },
     /// A live key that must be under the programme's guardrail and is not.
@@ -95,7 +102,7 @@ impl Finding {
     /// Which key or grant it is about, for the report.
     pub(crate) fn told(&self) -> String {
         let key = match &self.what {
-            What::Sweep { row } => return format!("the key {}", row.key()),
+            What::Sweep { row } | What::Second { row } => return format!("the key {}", row.key()),
             What::EnabledAgain { key, .. }
             | What::LiveIsDisabled { key, .. }
             | What::NotListed { key, .. }
@@ -115,6 +122,8 @@ enum Match<'a> {
     Perhaps(&'a Attempt),
     /// An attempt made it that is not on record, or counts as shown since the table went back.
     Unrecorded,
+    /// This attempt records another key, so it is a second one of the same name.
+    Second(&'a Attempt),
     /// It only bears the name.
     NotOurs,
 }
@@ -123,6 +132,8 @@ impl Seen {
     /// Looks at a grant, whose readings are afterwards as they are on record once the news are.
     pub(crate) fn of(view: &mut View, sight: Sight<'_>) -> Seen {
         let mut seen = Seen::default();
+        let renamed = seen.under_their_own_names(view, sight.rows);
+        let sight = Sight { rows: renamed.as_deref().unwrap_or(sight.rows), ..sight };
         for row in sight.rows {
             if let Match::Its(attempt) = match_of(view, sight, row) {
                 match read(view, sight.looked_at, attempt, row) {
@@ -137,11 +148,20 @@ impl Seen {
                 }
             }
         }
-        let mut unread = Vec::new();
+        let (mut unread, mut perhaps) = (Vec::new(), HashSet::new());
         for row in sight.rows {
-            match match_of(view, sight, row) {
+            let of = match match_of(view, sight, row) {
+                // An attempt makes one key, so of two that are enabled one is too many.
+                Match::Perhaps(attempt) if row.said.enabled && !perhaps.insert(attempt.epoch) => Match::Second(attempt),
+                of => of,
+            };
+            match of {
                 Match::Its(attempt) => seen.whats.extend(about_its(view, sight, attempt, row)),
                 Match::Perhaps(attempt) => seen.whats.extend(orphan(sight, attempt, row)),
+                Match::Second(attempt) => {
+                    seen.whats.extend(second(sight, attempt, row));
+                    seen.second.push(row.clone());
+                }
                 Match::Unrecorded => unread.push(row.epoch()),
                 Match::NotOurs => seen.not_ours.push(row.clone()),
             }
@@ -165,6 +185,29 @@ impl Seen {
         seen
     }
 
+    /// Keys of this grant are known by their hashes, whatever somebody called them. None where each has its own name.
+    fn under_their_own_names(&mut self, view: &View, rows: &[Row]) -> Option<Vec<Row>> {
+        let own = |row: &Row| {
+            let is_it = |attempt: &&Attempt| attempt.key.as_ref().is_some_and(|key| row.is(key));
+            let named = view.grant.attempt(row.epoch()).filter(is_it);
+            match named {
+                Some(_) => None,
+                None => view.grant.attempts.iter().find(is_it).map(|attempt| (attempt.epoch, attempt.nonce.clone())),
+            }
+        };
+        if rows.iter().all(|row| own(row).is_none()) {
+            return None;
+        }
+        let named = rows.iter().map(|row| match own(row) {
+            Some((epoch, nonce)) => {
+                self.problems.push(format!("the key {} of ours has another name at the provider", row.key()));
+                row.named(epoch, &nonce)
+            }
+            None => row.clone(),
+        });
+        Some(named.collect())
+    }
+
     fn take_in(&mut self, view: &mut View, news: Reading) {
         match view.readings.iter_mut().find(|reading| reading.epoch == news.epoch) {
             Some(reading) => reading.clone_from(&news),
@@ -183,7 +226,7 @@ fn match_of<'v>(view: &'v View, sight: Sight<'_>, row: &Row) -> Match<'v> {
     match &attempt.key {
         _ if attempt.nonce != row.nonce() => Match::NotOurs,
         Some(key) if *key == row.key() => Match::Its(attempt),
-        Some(_) => Match::NotOurs,
+        Some(_) => Match::Second(attempt),
         None if sight.is_copy && attempt.state == AttemptState::Open => Match::Unrecorded,
         None => Match::Perhaps(attempt),
     }
@@ -212,7 +255,10 @@ fn about_its(view: &View, sight: Sight<'_>, attempt: &Attempt, row: &Row) -> Opt
             let seen = || view.limit_seen(epoch, listed, row.said.asked);
             wanted.or_else(|| seen().map(|_| What::LimitSeen { epoch, listed, asked: row.said.asked }))
         }
-        (true, false) => Some(What::LiveIsDisabled { epoch, key }),
+        (true, false) => {
+            let stops = view.found_disabled(epoch, &key, sight.now).is_some();
+            Some(What::LiveIsDisabled { epoch, nonce: attempt.nonce.clone(), key, stops })
+        }
         (false, true) => Some(What::EnabledAgain { epoch, key, seen_at: row.said.asked }),
         (false, false) => None,
     }
@@ -225,14 +271,24 @@ fn orphan(sight: Sight<'_>, attempt: &Attempt, row: &Row) -> Option<What> {
     is_orphan.then(|| What::Sweep { row: row.clone() })
 }
 
-/// Recorded keys that are not in the listing. One that was made since it began cannot be.
+/// The same of a key that is one too many of its attempt.
+fn second(sight: Sight<'_>, attempt: &Attempt, row: &Row) -> Option<What> {
+    let is_old = sight.now >= attempt.begun_at + GRACE;
+    (sight.is_whole && row.said.enabled && is_old).then(|| What::Second { row: row.clone() })
+}
+
+/// Recorded keys that are not in the listing, or under names of others. One that was made since it began cannot be in it.
 fn not_listed(view: &View, sight: Sight<'_>) -> Vec<What> {
-    let attempts = view.grant.attempts.iter().filter(|_| sight.is_whole);
-    let missing = attempts.filter(|attempt| attempt.gone.is_none() && attempt.begun_at < sight.began_at);
-    let missing = missing.filter_map(|attempt| {
+    let missing = view.grant.attempts.iter().filter_map(|attempt| {
         let key = attempt.key.clone()?;
-        let is_listed = sight.rows.iter().any(|row| row.epoch() == attempt.epoch && row.key() == key);
-        (!is_listed).then_some(What::NotListed { epoch: attempt.epoch, key })
+        let is_elsewhere = sight.elsewhere.contains(&key.to_bytes());
+        let may_be_missing = sight.is_whole && attempt.gone.is_none() && attempt.begun_at < sight.began_at;
+        if !(is_elsewhere || may_be_missing) || sight.rows.iter().any(|row| row.key() == key) {
+            return None;
+        }
+        let is_live = view.grant.live().is_some_and(|live| live.epoch == attempt.epoch);
+        let stops = is_live && view.grant.holds.is_empty() && !is_elsewhere;
+        Some(What::NotListed { epoch: attempt.epoch, nonce: attempt.nonce.clone(), key, stops, is_held: false })
     });
     missing.collect()
 }

@@ -5,15 +5,16 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use anyhow::{Context, Result, ensure};
 use bursar_core::deadline::Deadline;
+use bursar_core::domain::alarm::Cause;
 use bursar_core::domain::id::ProgrammeId;
-use bursar_core::domain::key::KeyHash;
+use bursar_core::domain::key::{Fingerprint, KeyHash};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Pot;
 use bursar_core::domain::reading::Used;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::account::Credits;
 use bursar_core::provider::inventory::Position;
-use bursar_core::store::{Checkpoint, HeldBack, Kept, Stranger, SyncState, Table};
+use bursar_core::store::{Checkpoint, HeldBack, HeldMark, Kept, Stranger, SyncState, Table};
 use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,7 @@ use crate::look::{Finding, What};
 use crate::models::Models;
 use crate::report::Report;
 use crate::row::Rows;
+use crate::witnesses::Witnesses;
 
 /// So many bytes of rows are put into parts at once: all of them would be in memory twice.
 const KEPT_AT_ONCE: usize = 1_500_000;
@@ -71,8 +73,11 @@ pub(crate) struct Progress {
     pub(crate) is_undone: bool,
     /// Whether the management key was checked and the credits were asked for: what they were in the middle of a listing says nothing.
     pub(crate) has_begun: bool,
-    /// Whether the provider refused the management key.
-    pub(crate) key_does_not_work: bool,
+    /// What is the matter with the management key.
+    pub(crate) key_refused: Option<Cause>,
+    /// Which one it was when the run began.
+    pub(crate) management_key: Option<Fingerprint>,
+    pub(crate) witnesses: Witnesses,
     /// What nobody explains, once that is known.
     pub(crate) residual: Option<Usd>,
     /// The account's money before the listing.
@@ -83,11 +88,10 @@ pub(crate) struct Progress {
     pub(crate) models: Models,
     pub(crate) account: Whole,
     pub(crate) strangers: Vec<Stranger>,
-    /// Recorded keys that the provider does not have, and since when: as the last run left it, and as this one found it.
-    pub(crate) unseen: BTreeMap<KeyHash, Timestamp>,
-    pub(crate) still_unseen: BTreeMap<KeyHash, Timestamp>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) held_back: Option<HeldBack>,
+    /// What a person let through and is not seen to yet.
+    pub(crate) let_through: BTreeSet<HeldMark>,
     /// Recorded keys that were not listed under their own names.
     #[serde(skip)]
     pub(crate) renamed: HashSet<KeyHash>,
@@ -141,7 +145,9 @@ impl Progress {
             has_failed: false,
             is_undone: false,
             has_begun: false,
-            key_does_not_work: false,
+            key_refused: None,
+            management_key: None,
+            witnesses: Witnesses::default(),
             residual: None,
             credits: None,
             next: (0, 0),
@@ -149,10 +155,9 @@ impl Progress {
             models: Models::default(),
             account: Whole::default(),
             strangers: Vec::new(),
-            unseen: sync.unseen.clone(),
-            still_unseen: BTreeMap::new(),
             findings: Vec::new(),
             held_back: None,
+            let_through: BTreeSet::new(),
             renamed: HashSet::new(),
             done: 0,
             touched: BTreeSet::new(),
@@ -234,8 +239,8 @@ impl Progress {
         self.report.problem(what);
     }
 
-    /// Notes that the provider refused the management key, if that is what it says.
+    /// Notes what is the matter with the management key, if the error says that.
     pub(crate) fn note_refusal(&mut self, error: &ProviderError) {
-        self.key_does_not_work |= matches!(error, ProviderError::ManagementKey { .. });
+        self.key_refused = self.key_refused.take().or_else(|| error.refusal());
     }
 }

@@ -3,10 +3,12 @@
 
 use anyhow::{Result, bail};
 use bursar_core::deadline::Deadline;
+use bursar_core::domain::alarm::Cause;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::window::utc_date;
 use bursar_core::provider::account::Credits;
 use bursar_core::store::{Account, AccountDay, HeldBack, SyncState};
+use ulid::Ulid;
 
 use crate::listing::Listing;
 use crate::progress::Progress;
@@ -26,18 +28,21 @@ pub(crate) enum Begun {
 }
 
 impl Run<'_> {
-    /// Checks the management key and reads the account's money. Which workspaces there are has nothing to do with either, so it is
+    /// Checks the management key, whose account it is, and reads the account's money. Which workspaces there are has nothing to do with either, so it is
     /// asked beside them; where that fails, the listing asks again and says why.
     pub(crate) async fn begin(&self, progress: &mut Progress, deadline: Deadline) -> Result<Begun> {
         if !self.has_time(deadline) {
             return Ok(Begun::TooLate);
         }
+        // From here on it may be exchanged.
+        self.is_of_one_account(progress).await;
         let until = self.until(deadline);
-        let (checked, credits, position) = tokio::join!(
-            self.provider.check_management_key(until),
-            self.provider.credits(until),
-            self.provider.inventory_begins(until),
-        );
+        let checked = async {
+            self.provider.check_management_key(until).await?;
+            self.provider.prove_account(until).await
+        };
+        let (checked, credits, position) =
+            tokio::join!(checked, self.provider.credits(until), self.provider.inventory_begins(until),);
         if let Err(error) = checked {
             if self.is_for_later(&error, deadline) {
                 return Ok(Begun::TooLate);
@@ -59,7 +64,11 @@ impl Run<'_> {
         }
         progress.position = position.unwrap_or_default();
         progress.has_begun = true;
-        Ok(if progress.key_does_not_work { Begun::Refused } else { Begun::MayList })
+        Ok(if progress.key_refused.is_some() || !self.is_of_one_account(progress).await {
+            Begun::Refused
+        } else {
+            Begun::MayList
+        })
     }
 
     /// The last part of a run.
@@ -78,13 +87,16 @@ impl Run<'_> {
                 None
             }
         };
+        if !self.is_of_one_account(progress).await {
+            return Ok(Step::Done);
+        }
         for stranger in &progress.strangers {
             let problem = format!("the key {} bears a name of ours, and its grant is not here", stranger.key);
             progress.report.problem(problem);
         }
         let is_read = progress.listing == Listing::Whole && !progress.has_gaps && !progress.has_failed;
         let credits = progress.credits.zip(after).filter(|_| is_read);
-        progress.report.complete = credits.is_some() && !progress.is_undone && !progress.key_does_not_work;
+        progress.report.complete = credits.is_some() && !progress.is_undone && progress.key_refused.is_none();
 
         if !progress.report.complete {
             progress.report.first_problem(why_incomplete(progress, credits.is_some()));
@@ -104,8 +116,11 @@ impl Run<'_> {
             self.write_account(progress, day.as_ref(), deadline).await?;
         }
         self.write_state(progress, opening, is_read, deadline).await?;
+        if progress.report.complete {
+            self.remember_account(progress, deadline).await?;
+        }
         if self.is_copy && progress.report.complete {
-            self.table.adopt(self.clock.now(), deadline).await?;
+            self.table.adopt(deadline).await?;
         }
         Ok(Step::Done)
     }
@@ -117,9 +132,10 @@ impl Run<'_> {
         is_read: bool,
         deadline: Deadline,
     ) -> Result<()> {
+        let let_through = self.keep_let_through(progress).await?;
         for _ in 0..TRIES {
             let state = self.table.sync_state().await?;
-            let after = self.state_after(progress, state, opening, is_read);
+            let after = self.state_after(progress, state, opening, is_read, let_through);
             if self.under(deadline).set_sync_state(&after).await? {
                 return Ok(());
             }
@@ -143,7 +159,14 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn state_after(&self, progress: &Progress, state: SyncState, opening: Option<Usd>, is_read: bool) -> SyncState {
+    fn state_after(
+        &self,
+        progress: &Progress,
+        state: SyncState,
+        opening: Option<Usd>,
+        is_read: bool,
+        let_through: Option<Ulid>,
+    ) -> SyncState {
         let complete = progress.report.complete;
         let began_at = Some(progress.began_at);
         let mut after = SyncState { opening, ..state };
@@ -161,8 +184,8 @@ impl Run<'_> {
         after.restored_at = after.restored_at.max(progress.restored_at);
         if is_read {
             after.looked_at = began_at;
-            after.unseen.clone_from(&progress.still_unseen);
             after.strangers.clone_from(&progress.strangers);
+            after.let_through = let_through;
             // Somebody may have let it through since this run held it back.
             let is_same = |held: &HeldBack| after.held_back.as_ref().is_some_and(|now| now.at == held.at);
             if !progress.held_back.as_ref().is_some_and(is_same) {
@@ -205,7 +228,11 @@ fn unexplained(before: Credits, after: Credits, progress: &Progress, opening: Us
 /// Why a run is not complete, before all else that it has to say.
 fn why_incomplete(progress: &Progress, knows_credits: bool) -> String {
     let reasons = [
-        (progress.key_does_not_work, "the management key does not work"),
+        (progress.key_refused == Some(Cause::ManagementKey), "the management key does not work"),
+        (
+            matches!(progress.key_refused, Some(Cause::AnotherAccount { .. })),
+            "the management key is of another account",
+        ),
         (progress.listing == Listing::Broken, "not every key was listed"),
         (progress.has_gaps, "what some keys used could not be read"),
         (progress.has_failed, "some of the table could not be read"),

@@ -1,6 +1,6 @@
 //! Listed keys, packed: all of them are kept from the listing until their grants are looked at, and there can be very many.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use anyhow::{Context, Result};
 use bursar_core::domain::grant::{Found, Listed};
@@ -107,6 +107,15 @@ impl Row {
 
     pub(crate) fn epoch(&self) -> Epoch {
         Epoch::new(self.epoch)
+    }
+
+    pub(crate) fn is(&self, key: &KeyHash) -> bool {
+        self.hash == key.to_bytes()
+    }
+
+    /// The same under another name of its grant.
+    pub(crate) fn named(&self, epoch: Epoch, nonce: &Nonce) -> Row {
+        Row { epoch: epoch.number(), nonce: nonce.to_bytes(), ..self.clone() }
     }
 
     /// As what it is found where no attempt is on record.
@@ -220,6 +229,15 @@ impl Rows {
             } else {
                 hashes.extend(self.of::<Row>(place)?.iter().map(|row| row.hash));
             }
+        }
+        Ok(hashes)
+    }
+
+    /// The hashes of those that bear names of no grant here.
+    pub(crate) fn hashes_elsewhere(&self) -> Result<HashSet<[u8; 32]>> {
+        let mut hashes = HashSet::new();
+        for place in self.places.keys().copied().filter(|place| place.0 >= STRANGERS) {
+            hashes.extend(self.of::<ForeignRow>(place)?.iter().map(|row| row.hash));
         }
         Ok(hashes)
     }

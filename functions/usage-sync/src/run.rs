@@ -12,7 +12,7 @@ use bursar_core::domain::id::DeploymentId;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Programme;
 use bursar_core::provider::Provider;
-use bursar_core::store::items::{self, Lease, Meta};
+use bursar_core::store::items::{self, KnownAccount, Lease, Meta};
 use bursar_core::store::{Acquired, Checkpoint, StoreError, Table, Under, new_ulid};
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
@@ -42,6 +42,8 @@ pub(crate) struct Run<'a> {
     pub(crate) clock: &'a Clock,
     pub(crate) admins: &'a [EmailAddress],
     pub(crate) deployment: DeploymentId,
+    /// By what its account was known when this invocation began.
+    pub(crate) account: Option<KnownAccount>,
     /// Whether the table is a copy of an earlier moment.
     pub(crate) is_copy: bool,
     /// In the order in which the run numbers them.
@@ -144,6 +146,7 @@ impl<'a> Run<'a> {
             clock: &app.clock,
             admins: &app.admins,
             deployment: meta.deployment.clone(),
+            account: meta.account.clone(),
             is_copy: app.table.is_copy(meta),
             programmes,
             lease: lease.clone(),
@@ -178,6 +181,9 @@ impl<'a> Run<'a> {
             let step = part.await?;
             if step == Step::TimeIsUp {
                 return Ok(step);
+            }
+            if !self.is_of_one_account(progress).await {
+                return Ok(Step::Done);
             }
             (progress.stage, progress.next) = (next, (0, 0));
         }

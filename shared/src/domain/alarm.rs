@@ -7,6 +7,7 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use super::id::{PersonId, ProgrammeId};
+use super::key::Fingerprint;
 use super::mail_day::MailDay;
 use super::money::Usd;
 use super::window::utc_date;
@@ -30,11 +31,12 @@ pub struct Alarm {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "cause", rename_all = "kebab-case")]
 pub enum Cause {
-    /// More disables than a run does on its own judgement: so many attempts to sweep, and keys that a recovery would disable. The
-    /// first are named.
+    /// More than a run does on its own judgement: so many attempts to sweep, keys that a recovery would disable, and live grants to
+    /// stop because their keys are gone or disabled. The first are named.
     HeldBack {
         sweeps: u32,
         recoveries: u32,
+        stops: u32,
         bound: u32,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         keys: Vec<String>,
@@ -43,6 +45,8 @@ pub enum Cause {
     Residual { residual: Usd, tolerance: Usd },
     /// The provider does not take the management key.
     ManagementKey,
+    /// The management key is of an account that has none of the keys which the last complete sync listed.
+    AnotherAccount { management_key: Fingerprint },
     /// A run did not come to its end, or not with everything: how many problems it had, and the first.
     Incomplete { problems: u32, first: String },
     /// No run was complete for so long that somebody must look; none ever was without a time.
@@ -86,9 +90,12 @@ impl Alarm {
     /// same cause whatever its numbers.
     pub fn name(&self) -> String {
         match &self.cause {
-            Cause::HeldBack { sweeps, recoveries, .. } => format!("held-back-{sweeps}-{recoveries}"),
+            Cause::HeldBack { sweeps, recoveries, stops, .. } => {
+                format!("held-back-{sweeps}-{recoveries}-{stops}")
+            }
             Cause::Residual { .. } => "residual".to_owned(),
             Cause::ManagementKey => "management-key".to_owned(),
+            Cause::AnotherAccount { management_key } => format!("another-account-{}", management_key.short()),
             Cause::Incomplete { .. } => "incomplete".to_owned(),
             Cause::Silent { .. } => "silent".to_owned(),
             Cause::Balance { .. } => "balance".to_owned(),
@@ -107,7 +114,8 @@ mod tests {
     #[test]
     fn one_cause_has_one_name_on_its_day_and_what_is_held_back_has_another_when_it_is_something_else() {
         let at = "2026-11-20T23:59:59Z".parse().unwrap();
-        let held = |sweeps| Alarm::now(Cause::HeldBack { sweeps, recoveries: 0, bound: 5, keys: Vec::new() }, at);
+        let held =
+            |sweeps| Alarm::now(Cause::HeldBack { sweeps, recoveries: 0, stops: 0, bound: 5, keys: Vec::new() }, at);
         assert_eq!((held(30).day.to_string(), held(30).name()), ("2026-11-20".to_owned(), held(30).name()));
         assert_ne!(held(30).name(), held(31).name());
         let residual =

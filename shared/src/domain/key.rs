@@ -8,10 +8,18 @@ use data_encoding::HEXLOWER;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+use super::id::DeploymentId;
+use super::token::sha256_hex;
+
 /// The provider's name for a key: 64 lower-case hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct KeyHash(String);
+
+/// What tells one management key of a deployment from another. The key does not follow from it, and in two deployments one key has two.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Fingerprint(String);
 
 /// The text is not a key's hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +45,21 @@ impl PlaintextKey {
 impl fmt::Debug for PlaintextKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PlaintextKey(…)")
+    }
+}
+
+impl Fingerprint {
+    pub(crate) fn of(deployment: &DeploymentId, management_key: &str) -> Fingerprint {
+        Fingerprint(sha256_hex(&["management key", deployment.as_str(), management_key]))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Enough of it to tell the few that there are apart.
+    pub fn short(&self) -> &str {
+        self.0.get(..12).unwrap_or(&self.0)
     }
 }
 

@@ -178,7 +178,7 @@ fn random<const N: usize>() -> [u8; N] {
 }
 
 /// A hash over parts that cannot be shifted into one another: each is led by its length.
-fn sha256_hex(parts: &[&str]) -> String {
+pub(super) fn sha256_hex(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_be_bytes());

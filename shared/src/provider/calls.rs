@@ -25,7 +25,7 @@ use std::time::Duration;
 use http::Method;
 
 /// One kind of request to the provider.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Call {
     /// What logs and errors call it.
     pub name: &'static str,

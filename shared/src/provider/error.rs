@@ -4,7 +4,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::domain::key::KeyHash;
+use crate::domain::alarm::Cause;
+use crate::domain::key::{Fingerprint, KeyHash};
 
 /// A call that did not end well.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -18,6 +19,10 @@ pub enum ProviderError {
     /// The management key is missing, refused or an ordinary one. It never means that there are no keys.
     #[error("the management key does not work: {trouble}")]
     ManagementKey { trouble: Trouble },
+    /// The management key works, and is of an account that has none of the keys which this deployment's account had. Nothing was
+    /// asked of that account but for them.
+    #[error("the management key is of another account: {trouble}")]
+    AnotherAccount { trouble: Trouble, management_key: Fingerprint },
     /// It may have been done, may be done yet, or never. A read simply did not come.
     #[error("the outcome is not known: {trouble}")]
     Unknown {
@@ -46,6 +51,7 @@ impl ProviderError {
             ProviderError::Refused { trouble, .. }
             | ProviderError::Later { trouble, .. }
             | ProviderError::ManagementKey { trouble }
+            | ProviderError::AnotherAccount { trouble, .. }
             | ProviderError::Unknown { trouble, .. } => trouble,
         }
     }
@@ -56,13 +62,29 @@ impl ProviderError {
             ProviderError::Refused { after, .. }
             | ProviderError::Later { after, .. }
             | ProviderError::Unknown { after, .. } => *after,
-            ProviderError::ManagementKey { .. } => None,
+            ProviderError::ManagementKey { .. } | ProviderError::AnotherAccount { .. } => None,
         }
     }
 
     /// Whether it is certain that the request changed nothing.
     pub fn changed_nothing(&self) -> bool {
         !matches!(self, ProviderError::Unknown { .. })
+    }
+
+    /// What an admin must be told, if it is the management key's fault.
+    pub fn refusal(&self) -> Option<Cause> {
+        match self {
+            ProviderError::ManagementKey { .. } => Some(Cause::ManagementKey),
+            ProviderError::AnotherAccount { management_key, .. } => {
+                Some(Cause::AnotherAccount { management_key: management_key.clone() })
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it is the management key's fault: nothing was done, and with another the same request may be.
+    pub fn is_of_the_key(&self) -> bool {
+        matches!(self, ProviderError::ManagementKey { .. } | ProviderError::AnotherAccount { .. })
     }
 
     /// Whether the provider said that what was asked for is not there.

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Provider;
-use super::calls::LIST_KEYS;
-use super::error::ProviderError;
+use super::calls::{LIST_KEYS, LIST_WORKSPACES};
+use super::error::{ProviderError, Trouble};
 use super::key::{Key, Listed, UnreadableKey};
 use super::pages::{self, Pages, Row};
 use super::send::Ask;
@@ -72,7 +72,14 @@ impl Provider {
     }
 
     async fn workspaces_to_list(&self, deadline: Deadline) -> Result<VecDeque<String>, ProviderError> {
-        Ok(self.workspaces(deadline).await?.into_iter().map(|workspace| workspace.id).collect())
+        let workspaces: VecDeque<String> =
+            self.workspaces(deadline).await?.into_iter().map(|workspace| workspace.id).collect();
+        if workspaces.is_empty() {
+            let trouble =
+                Trouble::unsent(&LIST_WORKSPACES, "it names no workspace, and every account has one".to_owned());
+            return Err(ProviderError::Unknown { trouble, after: None, made: None });
+        }
+        Ok(workspaces)
     }
 
     /// Goes on where a listing stopped, which had handed over these keys.

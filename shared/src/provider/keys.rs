@@ -197,11 +197,6 @@ impl Provider {
         or_gone(answer)
     }
 
-    /// TEMPORARY until the witnesses are merged.
-    pub async fn finds_a_witness(&self, _deadline: Deadline) -> Result<bool, ProviderError> {
-        Ok(false)
-    }
-
     /// Deletes a key for ever.
     pub async fn delete_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<Deleted, ProviderError> {
         #[derive(Deserialize)]
@@ -284,7 +279,7 @@ fn is_within(listed: &RawValue, asked: Usd) -> bool {
 }
 
 /// One key as an answer, which must be the one that was asked about.
-fn one(body: &str, hash: &KeyHash) -> Result<Box<Key>, Unreadable> {
+pub(super) fn one(body: &str, hash: &KeyHash) -> Result<Box<Key>, Unreadable> {
     let Data { data } = json::read::<Data<Box<Key>>>(body)?;
     if data.hash == *hash { Ok(data) } else { Err(Unreadable("the answer is about another key".to_owned())) }
 }

@@ -3,14 +3,15 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use reqwest::redirect;
 
 use crate::config::Config;
+use crate::domain::alarm::Cause;
 use crate::secrets::{ManagementKey, ManagementKeys};
+use crate::store::Table;
 
 pub mod account;
 pub mod analytics;
@@ -27,25 +28,32 @@ mod patience;
 pub mod reading;
 mod send;
 mod text;
+mod witnesses;
 
 pub use error::ProviderError;
 pub use json::ListedReset;
+
+use witnesses::AccountProof;
 
 /// The account at the provider. Clones share connections and the management key.
 #[derive(Clone)]
 pub struct Provider {
     http: Arc<Http>,
     keys: ManagementKeys,
-    /// Whether the management key was refused since somebody last asked.
-    was_refused: Arc<AtomicBool>,
+    /// Whose account it is; none where it does not matter.
+    proof: Option<Arc<AccountProof>>,
+    /// What was last found to be wrong with the management key, until somebody takes it.
+    refusal: Arc<Mutex<Option<Cause>>>,
 }
 
 const CONNECT_TIME_OUT: Duration = Duration::from_secs(3);
 
 impl Provider {
-    /// The provider of a deployment. Nothing is connected or read before the first call.
-    pub fn new(config: &Config) -> Provider {
-        Provider::of(Arc::new(Http::to(&config.provider)), ManagementKeys::of(config))
+    /// The provider of a deployment, which asks the account of this table's keys and no other. Nothing is connected or read before
+    /// the first call.
+    pub fn new(config: &Config, table: &Table) -> Provider {
+        let proof = Some(Arc::new(AccountProof::in_table(table)));
+        Provider { proof, ..Provider::of(Arc::new(Http::to(&config.provider)), ManagementKeys::of(config)) }
     }
 
     /// A provider by its base address, with a management key given by hand.
@@ -55,16 +63,23 @@ impl Provider {
 
     /// The same provider asked with another management key: to check a pending one before it is promoted.
     pub fn asked_with(&self, key: ManagementKey) -> Provider {
-        Provider::of(Arc::clone(&self.http), ManagementKeys::fixed(key))
+        let proof = self.proof.clone();
+        Provider { proof, ..Provider::of(Arc::clone(&self.http), ManagementKeys::fixed(key)) }
     }
 
     fn of(http: Arc<Http>, keys: ManagementKeys) -> Provider {
-        Provider { http, keys, was_refused: Arc::default() }
+        Provider { http, keys, proof: None, refusal: Arc::default() }
     }
 
-    /// Whether a call ended in a refusal of the management key since this was last asked, whatever became of what wanted it.
-    pub fn take_refusal(&self) -> bool {
-        self.was_refused.swap(false, Ordering::Relaxed)
+    /// What was found to be wrong with the management key since this was last asked, whatever became of what wanted it.
+    pub fn take_refusal(&self) -> Option<Cause> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn note_refusal(&self, error: &ProviderError) {
+        if let Some(cause) = error.refusal() {
+            *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(cause);
+        }
     }
 
     /// Where this provider's management key comes from, for its rotation.

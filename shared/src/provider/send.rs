@@ -1,7 +1,6 @@
 //! Sending: one try with its time-out, what its end means, and whether there is another. The retries here are the only ones:
 //! neither redirects nor the HTTP client send anything a second time.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
@@ -12,7 +11,7 @@ use reqwest::{Response, Url};
 use tokio::time::{Instant, timeout};
 
 use super::Provider;
-use super::calls::Call;
+use super::calls::{Call, OWN_KEY};
 use super::error::{ProviderError, Trouble};
 use super::json::Unreadable;
 use super::{patience, text};
@@ -45,13 +44,38 @@ impl Provider {
         read: impl Fn(&str) -> Result<T, Unreadable>,
     ) -> Result<T, ProviderError> {
         let (ask, read) = (&ask, &read);
-        let more = if ask.call.is_safe_again() { MORE_TRIES } else { 0 };
+        let one_try = move |key| self.send_proved(ask, key, deadline, read);
+        self.patiently(ask.call, deadline, move || self.with_the_key(ask.call, deadline, one_try)).await
+    }
+
+    /// One request, once the management key is known to be of our account. Whether it is one at all it is asked before.
+    async fn send_proved<T>(
+        &self,
+        ask: &Ask<'_>,
+        key: ManagementKey,
+        deadline: Deadline,
+        read: &impl Fn(&str) -> Result<T, Unreadable>,
+    ) -> Result<T, ProviderError> {
+        if *ask.call != OWN_KEY {
+            self.prove(ask.call, &key, deadline).await?;
+        }
+        self.send(ask, &key, deadline, read).await
+    }
+
+    /// Tries again what may be sent again, for as long as time may heal it.
+    pub(super) async fn patiently<T, F: Future<Output = Result<T, ProviderError>>>(
+        &self,
+        call: &Call,
+        deadline: Deadline,
+        try_once: impl FnMut() -> F,
+    ) -> Result<T, ProviderError> {
+        let more = if call.is_safe_again() { MORE_TRIES } else { 0 };
         let backoff = ExponentialBuilder::default()
             .with_min_delay(FIRST_WAIT)
             .with_max_delay(LONGEST_WAIT)
             .with_max_times(more)
             .with_jitter();
-        let outcome = (move || self.try_once(ask, deadline, read))
+        let outcome = try_once
             .retry(backoff)
             .sleep(self.http.sleep())
             .when(ProviderError::may_pass)
@@ -67,33 +91,33 @@ impl Provider {
         deadline: Deadline,
         read: impl Fn(&str) -> Result<T, Unreadable>,
     ) -> Result<T, ProviderError> {
-        let outcome = self.try_once(&ask, deadline, &read).await;
-        self.noting_a_refusal(outcome)
+        let (ask, read) = (&ask, &read);
+        let one_try = move |key| self.send_proved(ask, key, deadline, read);
+        self.noting_a_refusal(self.with_the_key(ask.call, deadline, one_try).await)
     }
 
     fn noting_a_refusal<T>(&self, outcome: Result<T, ProviderError>) -> Result<T, ProviderError> {
-        if matches!(outcome, Err(ProviderError::ManagementKey { .. })) {
-            self.was_refused.store(true, Ordering::Relaxed);
+        if let Err(error) = &outcome {
+            self.note_refusal(error);
         }
         outcome
     }
 
-    /// One try, and one more with a freshly read management key if the provider refused the one that was kept.
-    async fn try_once<T>(
+    /// One try, and one more with a freshly read management key if the one that was kept was refused or is of another account.
+    pub(super) async fn with_the_key<T, F: Future<Output = Result<T, ProviderError>>>(
         &self,
-        ask: &Ask<'_>,
+        call: &Call,
         deadline: Deadline,
-        read: &impl Fn(&str) -> Result<T, Unreadable>,
+        one_try: impl Fn(ManagementKey) -> F,
     ) -> Result<T, ProviderError> {
-        let call = ask.call;
         let key = self.key(call, deadline, self.keys.current()).await?;
-        let refused = match self.send(ask, &key, deadline, read).await {
-            Err(error @ ProviderError::ManagementKey { .. }) => error,
+        let refused = match one_try(key.clone()).await {
+            Err(error) if error.is_of_the_key() => error,
             other => return other,
         };
         // What was refused for its key did nothing, so with another key it is no repetition, whatever the call.
         match self.key(call, deadline, self.keys.refresh(&key)).await {
-            Ok(fresh) if fresh != key && deadline.leaves(call.time_out) => self.send(ask, &fresh, deadline, read).await,
+            Ok(fresh) if fresh != key && deadline.leaves(call.time_out) => one_try(fresh).await,
             _ => Err(refused),
         }
     }
@@ -121,7 +145,7 @@ impl Provider {
     }
 
     /// One request on the wire, logged by its operation, status and id.
-    async fn send<T>(
+    pub(super) async fn send<T>(
         &self,
         ask: &Ask<'_>,
         key: &ManagementKey,
@@ -278,7 +302,7 @@ impl Trouble {
     }
 }
 
-fn not_begun(call: &Call, why: &str) -> ProviderError {
+pub(super) fn not_begun(call: &Call, why: &str) -> ProviderError {
     ProviderError::Later { trouble: Trouble::unsent(call, why.to_owned()), after: None }
 }
 

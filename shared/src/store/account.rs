@@ -1,22 +1,20 @@
 //! What is kept of the account as a whole: how the sync stands, what the account's money came to on each day, and the keys that
 //! nobody here made. What is written there is for the sync to say.
 
-use std::collections::BTreeMap;
-
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
+use ulid::Ulid;
 
-use super::act::new_ulid;
-use super::commit::{Commit, Pauses, number};
+use super::commit::number;
+use super::held_back::HeldBack;
 use super::items::{self, Stored};
 use super::keys::{self, Key};
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
-use crate::domain::audit::{AccountEntry, Act, Actor, What};
-use crate::domain::id::{KeyName, PersonId};
+use crate::domain::id::KeyName;
 use crate::domain::key::KeyHash;
 use crate::domain::money::Usd;
 use crate::domain::reading::Used;
@@ -47,15 +45,15 @@ pub struct SyncState {
     /// When a table that went back was last recovered: keys are not deleted for some time after it.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub restored_at: Option<Timestamp>,
-    /// Recorded keys that the provider does not know any more, and since when it says so.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub unseen: BTreeMap<KeyHash, Timestamp>,
     /// Keys that bear names of ours whose grant is not there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub strangers: Vec<Stranger>,
-    /// What the last run would have disabled and did not.
+    /// What the last run would have done and did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_back: Option<HeldBack>,
+    /// What was let through and is not seen to yet: where its marks lie.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub let_through: Option<Ulid>,
     pub version: u64,
 }
 
@@ -65,42 +63,6 @@ pub struct Stranger {
     pub key: KeyHash,
     pub name: String,
     pub enabled: bool,
-}
-
-/// More disables than one run does on its own judgement.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HeldBack {
-    #[serde(with = "millisecond::required")]
-    pub at: Timestamp,
-    /// Attempts that would be swept, and keys that a recovery would disable.
-    pub sweeps: u32,
-    pub recoveries: u32,
-    /// How many a run of so many keys may disable.
-    pub bound: u32,
-    /// Which keys they are, those that a recovery would end first; of very many not all.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub keys: Vec<HeldKey>,
-    /// Who let the next run do it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub released_by: Option<PersonId>,
-}
-
-/// A key that would have been disabled.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct HeldKey {
-    pub name: String,
-    pub key: KeyHash,
-    /// Whether a recovery would end it. Otherwise nobody was shown it.
-    pub by_recovery: bool,
-}
-
-/// What became of letting the next run do what was held back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Release {
-    Done,
-    Already,
-    /// It is not what is held back now.
-    NotThis,
 }
 
 /// What the account spent until a day, and whose it was.
@@ -168,42 +130,6 @@ impl Table {
         }
     }
 
-    /// Lets the next run do what was held back at this instant, and nothing that was held back since.
-    pub async fn release_held_back(
-        &self,
-        shown: Timestamp,
-        by: &PersonId,
-        now: Timestamp,
-        deadline: Deadline,
-    ) -> Result<Release, StoreError> {
-        let mut pauses = Pauses::until(deadline);
-        loop {
-            let state = self.sync_state().await?;
-            let is_shown = |held: &&HeldBack| held.at.as_millisecond() == shown.as_millisecond();
-            let Some(held) = state.held_back.as_ref().filter(is_shown) else {
-                // The next run may have done it already: then the press that let it is on record.
-                let entries: Vec<AccountEntry> = self.query(keys::ACCOUNT, keys::AUDIT).await?;
-                let told = Some(shown.to_string());
-                let is_done = |entry: &AccountEntry| entry.what.act == Act::GuardReleased && entry.what.from == told;
-                return Ok(if entries.iter().any(is_done) { Release::Already } else { Release::NotThis });
-            };
-            if held.released_by.is_some() {
-                return Ok(Release::Already);
-            }
-            let what = What::new(Act::GuardReleased).changing(held.at, "released").noting(held.words());
-            let entry = AccountEntry { entry: new_ulid(now), at: now, by: Actor::Person(by.clone()), what };
-            let held_back = Some(HeldBack { released_by: Some(by.clone()), ..held.clone() });
-            let released = SyncState { held_back, ..state }.next();
-            let transaction = self.transaction().replace(&released, released.version - 1)?.witnessed_by(&entry)?;
-            if self.commit(transaction, &mut pauses).await? == Commit::Done {
-                return Ok(Release::Done);
-            }
-            if !pauses.pause().await {
-                return Err(StoreError::Contended);
-            }
-        }
-    }
-
     /// What the account's money came to, oldest day first.
     pub async fn account_days(&self) -> Result<Vec<AccountDay>, StoreError> {
         self.query(keys::ACCOUNT, keys::ACCOUNT_DAYS).await
@@ -242,6 +168,11 @@ impl Table {
     pub async fn foreign_keys(&self) -> Result<Vec<ForeignKey>, StoreError> {
         let shards = keys::SHARDS.iter().map(|shard| self.foreign_keys_of_shard(*shard));
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
+    }
+
+    /// Forgets a key that is a grant's after all.
+    pub async fn forget_foreign_key(&self, key: &KeyHash, deadline: Deadline) -> Result<(), StoreError> {
+        self.delete(&keys::foreign_key(key), deadline).await
     }
 
     /// Writes what is known of a foreign key, unless something later is written.
@@ -291,25 +222,6 @@ impl SyncState {
         let is_between =
             self.models_since.is_some_and(|since| since <= day) && self.models_until.is_some_and(|until| day <= until);
         is_between && !self.models_missed.iter().any(|(from, to)| *from <= day && day <= *to)
-    }
-}
-
-impl HeldBack {
-    /// What was held back, in words.
-    pub fn words(&self) -> String {
-        let keys = |count: u32| if count == 1 { "1 key".to_owned() } else { format!("{count} keys") };
-        match (self.sweeps, self.recoveries) {
-            (sweeps, 0) => format!("{} to be swept", keys(sweeps)),
-            (0, recoveries) => format!("{} to be disabled by a recovery", keys(recoveries)),
-            (sweeps, recoveries) => {
-                format!("{} to be swept and {} to be disabled by a recovery", keys(sweeps), keys(recoveries))
-            }
-        }
-    }
-
-    /// How many keys it is about.
-    pub fn count(&self) -> u32 {
-        self.sweeps.saturating_add(self.recoveries)
     }
 }
 

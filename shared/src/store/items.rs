@@ -18,6 +18,7 @@ use crate::domain::audit::{AccountEntry, Entry};
 use crate::domain::crossing::Crossing;
 use crate::domain::grant::{Grant, Urgency};
 use crate::domain::id::{DeploymentId, GrantId, Nonce, PersonId, ProgrammeId};
+use crate::domain::key::{Fingerprint, KeyHash};
 use crate::domain::money::Usd;
 use crate::domain::programme::{Pot, Programme};
 use crate::domain::reading::{Reading, Used};
@@ -74,6 +75,20 @@ pub struct Meta {
     pub table: String,
     #[serde(with = "millisecond::required")]
     pub born: Timestamp,
+    /// The account at the provider, once a complete sync has listed its keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<KnownAccount>,
+}
+
+/// By what the account of this deployment is known again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownAccount {
+    /// Of the management key that listed the witnesses.
+    pub management_key: Fingerprint,
+    /// Some keys that the last complete sync listed, whosever they are. A management key that finds one of them is of the same account.
+    /// None where a person said that the account is another by now: until the next complete sync any will do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub witnesses: Vec<KeyHash>,
 }
 
 /// One runner at a time. The fence grows with each holder, so that a stale one is told apart.

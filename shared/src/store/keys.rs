@@ -41,6 +41,8 @@ pub const MAIL_DAYS: &str = "MAIL#";
 pub const MODEL_DAYS: &str = "M#";
 /// What the sort keys of keys that nobody here made begin with.
 pub const FOREIGN_KEYS: &str = "F#";
+/// What the sort keys of marks of what was held back begin with.
+pub const HELD_MARKS: &str = "P#";
 /// All runs of the sync, newest last.
 pub const RUNS: &str = "RUNS";
 /// What the sort keys of crossings begin with.
@@ -323,6 +325,16 @@ pub fn foreign_partition(shard: char) -> String {
 pub fn foreign_key(hash: &KeyHash) -> Key {
     let shard = hash.as_str().chars().next().unwrap_or('0');
     key(foreign_partition(shard), format!("{FOREIGN_KEYS}{hash}"))
+}
+
+/// That the provider does not find a recorded key.
+pub fn missing_key(hash: &KeyHash) -> Key {
+    key(foreign_key(hash).pk, format!("MISSING#{hash}"))
+}
+
+/// Some marks of what a run held back.
+pub fn held_marks(marks: Ulid, part: u32) -> Key {
+    key(format!("HELD#{marks}"), format!("{HELD_MARKS}{part:05}"))
 }
 
 pub fn run(run: Ulid) -> Key {

@@ -1,21 +1,16 @@
-//! What is written without a transaction: the deployment's own item, leases of runners, and readings. Each is one conditional
-//! write that may be repeated. Below, the writes of a single item that the other rooms use.
-
-use std::time::Duration;
+//! What is written without a transaction: leases of runners, and readings. Each is one conditional write that may be repeated. Below,
+//! the writes of a single item that the other rooms use.
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use jiff::{SignedDuration, Timestamp};
 
 use super::commit::{Pauses, key_item, number};
-use super::items::{self, Item, Lease, Meta, Refreshed, Stored};
+use super::items::{self, Item, Lease, Refreshed, Stored};
 use super::keys::{self, Key};
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
 use crate::domain::grant::Reading;
-use crate::domain::id::{DeploymentId, GrantId, Nonce};
-
-/// The deployment's own item is made once in its life. Of this so much is left for its readers, and the rest is for trying again.
-const FOR_THE_FIRST_ITEM: Duration = Duration::from_secs(10);
+use crate::domain::id::{GrantId, Nonce};
 
 /// Whether somebody is the one runner now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,25 +29,6 @@ pub enum Noted {
 }
 
 impl Table {
-    /// This deployment's own item, made by whoever asks first.
-    pub async fn meta(&self, now: Timestamp) -> Result<Meta, StoreError> {
-        if let Some(meta) = self.get(&keys::meta()).await? {
-            return Ok(meta);
-        }
-        let meta = Meta { deployment: DeploymentId::random(), table: self.name.clone(), born: now };
-        self.put_new(&meta, Deadline::after(FOR_THE_FIRST_ITEM)).await?;
-        // Somebody else may have been first, so what counts is what is there.
-        self.get(&keys::meta()).await?.ok_or_else(|| StoreError::corrupt(&keys::meta(), Meta::KIND, &"it is gone"))
-    }
-
-    /// Says that this table is the deployment's own from now on: a copy that was recovered.
-    pub async fn adopt(&self, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
-        let meta = Meta { table: self.name.clone(), ..self.meta(now).await? };
-        let put = self.client.put_item().table_name(&self.name).set_item(Some(items::to_item(&meta)?));
-        let put = put.condition_expression("attribute_exists(pk)");
-        self.write(deadline, || put.clone().send()).await.map(drop)
-    }
-
     /// Becomes the one runner until then, unless another is. The same holder may ask again.
     pub async fn acquire(
         &self,

@@ -11,12 +11,12 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use ulid::Ulid;
 
-use self::books::{a_foreign_key, a_full_sync_state, an_account, an_account_day};
+use self::books::{a_foreign_key, a_full_sync_state, a_missing_key, an_account, an_account_day, some_marks};
 use super::checkpoints::Part;
 use super::imports::{Import, ImportChunk, Step};
 use super::items::{
-    self, Bounce, Enrolment, Item, Lease, Link, ListedProgramme, MailClass, MailOf, MailState, Meta, OutboxRow,
-    OwedMail, Person, PersonOf, Refreshed, Resent, Run, Sendings, Stored, Totals, Undeliverable, Why,
+    self, Bounce, Enrolment, Item, KnownAccount, Lease, Link, ListedProgramme, MailClass, MailOf, MailState, Meta,
+    OutboxRow, OwedMail, Person, PersonOf, Refreshed, Resent, Run, Sendings, Stored, Totals, Undeliverable, Why,
 };
 use super::jobs::{Job, JobState};
 use super::keys;
@@ -36,6 +36,7 @@ use crate::domain::role::Roles;
 use crate::domain::rules::{Guardrail, Rules, RulesOrder};
 use crate::domain::sign_in::{LiveLink, Mailed, Session, SignIn};
 use crate::domain::window::{Reset, Window};
+use crate::secrets::ManagementKey;
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -304,6 +305,12 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         deployment: "0123456789".parse().unwrap(),
         table: "bursar".to_owned(),
         born: at("2026-01-01T00:00:00Z"),
+        account: Some(KnownAccount {
+            management_key: ManagementKey::parse("sk-or-v1-management")
+                .unwrap()
+                .fingerprint(&"0123456789".parse().unwrap()),
+            witnesses: vec!["ab".repeat(32).parse().unwrap(), "cd".repeat(32).parse().unwrap()],
+        }),
     };
     let programme_entry = Entry { grant: None, what: What::new(Act::Closed), ..entry.clone() };
 
@@ -363,6 +370,8 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         raw(&an_account()),
         raw(&an_account_day()),
         raw(&a_foreign_key()),
+        raw(&a_missing_key()),
+        raw(&some_marks()),
         raw(&account::a_checkpoint()),
         raw(&Part { run: ulid(), part: keys::rows_part(2, 0), made_at: at("2026-01-03T00:20:00Z"), bytes: vec![1, 2] }),
         account::items(),

@@ -4,7 +4,8 @@
 use jiff::Timestamp;
 
 use super::commit::{Commit, Pauses, Transaction, number};
-use super::items::{Lease, Run, Stored, Totals};
+use super::items::{KnownAccount, Lease, Run, Stored, Totals};
+use super::meta::{SET_ACCOUNT, attribute_of};
 use super::{Account, AccountDay, Checkpoint, ModelDay, NobodysDay, StoreError, SyncState, Table, keys};
 use crate::deadline::Deadline;
 use crate::domain::money::Usd;
@@ -86,6 +87,12 @@ impl Under<'_> {
             version => self.begun()?.replace(after, version - 1)?,
         };
         self.commit(transaction).await
+    }
+
+    /// Says by what the account of this deployment is known from now on.
+    pub async fn know_account(&self, account: &KnownAccount) -> Result<bool, StoreError> {
+        let values = [(":account", attribute_of(account)?)];
+        self.commit(self.begun()?.update(&keys::meta(), SET_ACCOUNT, "attribute_exists(pk)", &values)?).await
     }
 
     /// Puts a run on record.

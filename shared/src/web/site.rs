@@ -47,13 +47,14 @@ pub struct Until(pub Deadline);
 
 impl Site {
     pub fn new(config: &Config, clock: Clock) -> Site {
+        let table = Table::new(config);
         Site {
             frame: Arc::new(Frame::of(config)),
             origin: config.origin.clone(),
             cookies: Cookies::of(&config.origin),
             admins: config.admins.clone().into(),
-            table: Table::new(config),
-            provider: Provider::new(config),
+            provider: Provider::new(config, &table),
+            table,
             provider_url: config.spend_at.as_str().into(),
             clock,
         }
@@ -87,14 +88,14 @@ impl Site {
         Frame::page(StatusCode::OK, page)
     }
 
-    /// Tells the admins, once a day, where the provider refused the management key while this event was seen to. Whoever pressed was
-    /// answered already; where this fails, the next refusal tries again.
+    /// Tells the admins, once a day, where the management key was refused while this event was seen to, or is of another account.
+    /// Whoever pressed was answered already; where this fails, the next refusal tries again.
     pub async fn tell_of_a_refusal(&self, deadline: Deadline) {
         if deadline.leaves(ENOUGH_TO_TELL)
-            && self.provider.take_refusal()
-            && let Err(error) = self.raise(Cause::ManagementKey, deadline).await
+            && let Some(cause) = self.provider.take_refusal()
+            && let Err(error) = self.raise(cause, deadline).await
         {
-            tracing::error!(%error, "nobody was told that the management key does not work");
+            tracing::error!(%error, "nobody was told what is the matter with the management key");
         }
     }
 

@@ -69,6 +69,12 @@ pub(super) fn releases_have_their_entry(step: &Step<'_>) -> Vec<String> {
     if went_on.len() != changes {
         wrong.push(format!("bulk mail was let go on {changes} times, and {} account entries say so", went_on.len()));
     }
+    let (confirmed, new): (Vec<_>, Vec<_>) = new.into_iter().partition(|entry| entry.what.act == Act::AccountConfirmed);
+    let account = |of: &Snapshot| of.meta.as_ref().and_then(|meta| meta.account.clone());
+    let by_a_person = account(step.now).filter(|now| now.witnesses.is_empty() && account(before).as_ref() != Some(now));
+    if confirmed.len() != usize::from(by_a_person.is_some()) {
+        wrong.push(format!("an account was confirmed, or was not, and {} account entries say so", confirmed.len()));
+    }
     // That mail is tried again is told by the mark that is gone.
     let new: Vec<_> = new.into_iter().filter(|entry| entry.what.act != Act::MailAllowed).collect();
     let released = released(step.now).filter(|held| released_before(before, held).is_none());

@@ -23,8 +23,8 @@ use bursar_core::store::items::{
     Run, Sendings, Stored, Totals, Undeliverable,
 };
 use bursar_core::store::{
-    Account, AccountDay, BulkStop, CapsLook, Checkpoint, ForeignKey, Import, ImportChunk, Job, MailServer, ModelDay,
-    NobodysDay, SyncState,
+    Account, AccountDay, BulkStop, CapsLook, Checkpoint, ForeignKey, Import, ImportChunk, Job, MailServer, MissingKey,
+    ModelDay, NobodysDay, SyncState,
 };
 use bursar_local::engine::{Engine, Position};
 use bursar_local::gate::{Gate, Pending};
@@ -306,8 +306,9 @@ impl Snapshot {
             NobodysDay::KIND => decoded::<NobodysDay>(item).map(drop)?,
             Request::KIND => decoded::<Request>(item).map(drop)?,
             CapsLook::KIND => decoded::<CapsLook>(item).map(drop)?,
-            // What a run has seen, in bytes of its own.
-            "checkpoint-part" => {}
+            MissingKey::KIND => decoded::<MissingKey>(item).map(drop)?,
+            // What a run has seen, and what it held back, in bytes of its own.
+            "checkpoint-part" | "held-marks" => {}
             kind => anyhow::bail!("there is no kind {kind:?}"),
         }
         Ok(())

@@ -180,6 +180,7 @@ impl Act {
                     deployment: "de00000000".parse().unwrap(),
                     table: TABLE.to_owned(),
                     born: now,
+                    account: None,
                 });
                 (done(meta.born), is_new)
             }

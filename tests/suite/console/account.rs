@@ -57,7 +57,8 @@ async fn set_state(stack: &Stack, state: SyncState) {
 }
 
 fn held(at: Timestamp) -> SyncState {
-    let held = HeldBack { at, sweeps: 30, recoveries: 0, bound: 5, keys: Vec::new(), released_by: None };
+    let (keys, marks) = (Vec::new(), ulid::Ulid::nil());
+    let held = HeldBack { at, sweeps: 30, recoveries: 0, stops: 0, bound: 5, keys, marks, released_by: None };
     SyncState { held_back: Some(held), ..good() }
 }
 

@@ -7,13 +7,14 @@ use bursar_core::domain::digest::{AccountDigest, Health};
 use bursar_core::domain::id::PersonId;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::window::utc_date;
-use bursar_core::store::items::{MailClass, OutboxRow, OwedMail};
+use bursar_core::secrets::ManagementKey;
+use bursar_core::store::items::{KnownAccount, MailClass, Meta, OutboxRow, OwedMail};
 use bursar_core::store::{HeldBack, SyncState, keys};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use ulid::Ulid;
 
-use super::Scene;
+use super::{DEPLOYMENT, Scene};
 use crate::acts::settings::Setting;
 
 #[tokio::test]
@@ -78,11 +79,42 @@ fn a_digest(recipients: Vec<PersonId>, week: Date, found_at: Timestamp) -> Accou
 }
 
 #[tokio::test]
+async fn a_confirmed_account_without_its_entry_and_an_entry_without_one_are_named() {
+    let mut scene = Scene::at(Setting::Live).await;
+    let (person, at) = (PersonId::random(), scene.now);
+    let meta =
+        |account| Meta { deployment: DEPLOYMENT.parse().unwrap(), table: "bursar".to_owned(), born: at, account };
+    let management_key = ManagementKey::parse("sk-or-v1-other").unwrap().fingerprint(&DEPLOYMENT.parse().unwrap());
+    let confirmed = meta(Some(KnownAccount { management_key, witnesses: Vec::new() }));
+    let what = What::new(Act::AccountConfirmed).changing("one", "other");
+    let by = Actor::Person(person);
+    let entry = |number| AccountEntry { entry: Ulid::from_parts(number, 1), at, by: by.clone(), what: what.clone() };
+    scene.keep(&confirmed).await;
+    scene.bites("I16", "and 0 account entries say so").await;
+    scene.keep(&meta(None)).await;
+    scene.bears("I16").await;
+    scene.keep(&confirmed).await;
+    scene.keep(&entry(1)).await;
+    scene.bears("I16").await;
+    scene.keep(&entry(2)).await;
+    scene.bites("I16", "and 1 account entries say so").await;
+}
+
+#[tokio::test]
 async fn a_release_without_its_one_entry_and_an_entry_without_a_release_are_named() {
     let mut scene = Scene::at(Setting::Live).await;
     let (person, at) = (PersonId::random(), scene.now);
-    let held =
-        HeldBack { at, sweeps: 30, recoveries: 0, bound: 5, keys: Vec::new(), released_by: Some(person.clone()) };
+    let released_by = Some(person.clone());
+    let held = HeldBack {
+        at,
+        sweeps: 30,
+        recoveries: 0,
+        stops: 0,
+        bound: 5,
+        keys: Vec::new(),
+        marks: Ulid::nil(),
+        released_by,
+    };
     let released = SyncState { held_back: Some(held), version: 1, ..SyncState::default() };
     let what = What::new(Act::GuardReleased).changing(at, "released");
     let entry = |number, by| AccountEntry { entry: Ulid::from_parts(number, 1), at, by, what: what.clone() };

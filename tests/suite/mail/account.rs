@@ -5,6 +5,7 @@ use bursar_core::domain::id::PersonId;
 use bursar_core::domain::mail_day::MailDay;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::window::utc_date;
+use bursar_core::secrets::ManagementKey;
 use bursar_core::store::items::{MailClass, OutboxRow, OwedMail};
 use bursar_core::store::new_ulid;
 use bursar_local::gate::{Matcher, Verdict};
@@ -35,7 +36,7 @@ impl PostOffice {
     }
 }
 
-const HELD: Cause = Cause::HeldBack { sweeps: 30, recoveries: 0, bound: 5, keys: Vec::new() };
+const HELD: Cause = Cause::HeldBack { sweeps: 30, recoveries: 0, stops: 0, bound: 5, keys: Vec::new() };
 
 #[tokio::test]
 async fn each_alarm_says_what_and_how_much_and_leads_to_the_account() {
@@ -72,6 +73,52 @@ async fn each_alarm_says_what_and_how_much_and_leads_to_the_account() {
     Found: 20 November 2026, 10:00 (UTC)
 
     The sums of all keys and the account's own total do not agree. Keys that were made and deleted between two syncs are one reason. The account page shows the residual day by day.
+
+    See the account:
+    [origin]/console/account
+
+    -- 
+    You get this mail because you are an admin of Bursar at Example University.
+    Example University
+    Help: bursar-help@example.edu
+    Privacy: https://example.edu/privacy
+    "#);
+    let deployment = "0123456789".parse().unwrap();
+    let management_key = ManagementKey::parse("sk-or-v1-other").unwrap().fingerprint(&deployment);
+    let short = management_key.short().to_owned();
+    let told = office.told(Cause::AnotherAccount { management_key }).await;
+    insta::assert_snapshot!(told.replace(&short, "[fingerprint]"), @r#"
+    The management key is of another account
+
+    The management key is of another account
+
+    Day: 20 November 2026
+    Management key: [fingerprint]
+    Found: 20 November 2026, 10:00 (UTC)
+
+    The management key finds none of the keys that the last complete sync listed. Nothing is made, changed or recorded with it, and students are asked to come back later; keys that they have go on. Put the management key of the right account into the secret: it is read again within minutes. If the account was changed on purpose, say so by one press on the account page.
+
+    See the account:
+    [origin]/console/account
+
+    -- 
+    You get this mail because you are an admin of Bursar at Example University.
+    Example University
+    Help: bursar-help@example.edu
+    Privacy: https://example.edu/privacy
+    "#);
+    let stops = Cause::HeldBack { sweeps: 0, recoveries: 2, stops: 30, bound: 5, keys: Vec::new() };
+    insta::assert_snapshot!(office.told(stops).await, @r#"
+    The guard held back 32 disables and stops
+
+    The guard held back 32 disables and stops
+
+    Keys to be disabled by a recovery: 2
+    Live keys missing or disabled at the provider: 30
+    Most that a sync disables by itself: 5
+    Found: 20 November 2026, 10:00 (UTC)
+
+    None of them was disabled, and no grant was stopped. So many at once can mean that somebody disabled or deleted keys at the provider, or that the table is a copy of an earlier moment. Look why it is so, at the keys that the account page names; then let the next sync do it, by one press there.
 
     See the account:
     [origin]/console/account
@@ -134,7 +181,7 @@ async fn a_cause_is_told_once_on_its_day_and_again_on_another() {
     office.settle().await;
     assert_eq!(office.the_mail().contents.subject, "The guard held back 30 disables");
     assert!(
-        office.raise(Cause::HeldBack { sweeps: 31, recoveries: 0, bound: 5, keys: Vec::new() }).await,
+        office.raise(Cause::HeldBack { sweeps: 31, recoveries: 0, stops: 0, bound: 5, keys: Vec::new() }).await,
         "it is something else"
     );
     office.stack.schedules.advance(SignedDuration::from_hours(24)).await.unwrap();

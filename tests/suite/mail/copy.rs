@@ -27,7 +27,7 @@ async fn what_a_copy_owes_from_before_its_last_run_is_not_sent_and_what_came_lat
     assert_eq!(mailed, ["bob@example.edu"]);
 
     // Recovered, it is a table like any other.
-    post.table.adopt(post.stack.clock.now(), soon()).await.unwrap();
+    post.table.adopt(soon()).await.unwrap();
     post.invite("cleo@example.edu").await;
     post.settle().await;
     assert_eq!(post.unread().len(), 1);

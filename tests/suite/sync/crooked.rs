@@ -105,3 +105,17 @@ pub(super) fn with_row(path: &str, told: Told, key: &str, change: impl Fn(&mut V
     }
     Told { body: page.to_string(), ..told }
 }
+
+/// An answer in which a key does not exist: neither in a page of keys nor by its hash.
+pub(super) fn without(path: &str, told: Told, key: &str) -> Told {
+    if path.starts_with(&format!("/keys/{key}")) {
+        let body = json!({"error": {"code": 404, "message": "API key not found"}}).to_string();
+        return Told { status: 404, body, ..told };
+    }
+    if !path.starts_with("/keys?") {
+        return told;
+    }
+    let mut page: Value = serde_json::from_str(&told.body).unwrap();
+    page["data"].as_array_mut().unwrap().retain(|row| row["hash"] != key);
+    Told { body: page.to_string(), ..told }
+}

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{ADMIN, foreign, in_the_morning, invite, mint, problems, provider, rich, signed_in, sync};
 
 /// A person puts a key as the pending version.
-async fn put_pending(stack: &Stack, key: &str) {
+pub(super) async fn put_pending(stack: &Stack, key: &str) {
     let request = reqwest::Client::new()
         .post(&stack.ready.secretsmanager)
         .header("x-amz-target", "secretsmanager.PutSecretValue")

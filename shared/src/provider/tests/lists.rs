@@ -71,15 +71,17 @@ async fn every_workspace_is_listed_to_its_end_and_each_key_handed_over_once() {
 }
 
 #[tokio::test]
-async fn many_workspaces_and_none_are_listed_too() {
+async fn many_workspaces_are_listed_too_and_an_account_without_any_is_none() {
     let names: Vec<String> = (0..230).map(|number| format!("w-{number}")).collect();
     let workspaces: Vec<_> =
         names.iter().enumerate().map(|(number, name)| (name.as_str(), number..number + 1)).collect();
     let (_server, numbers) = listed(&Account::of(&workspaces)).await;
     assert_eq!(numbers, (0..230).collect::<Vec<usize>>());
-    let (server, numbers) = listed(&Account::of(&[])).await;
-    assert!(numbers.is_empty());
-    assert_eq!(server.lines(), ["GET /api/v1/workspaces?limit=100&offset=0"]);
+    let account = Account::of(&[]);
+    let (server, provider, _) = scripted(move |request, _| account.page(request, 100)).await;
+    assert_eq!(ending(&all(provider.inventory(&Clock::system(), soon())).await), "unknown");
+    assert_eq!(ending(&provider.inventory_begins(soon()).await), "unknown");
+    assert_eq!(server.lines(), ["GET /api/v1/workspaces?limit=100&offset=0"; 2]);
 }
 
 #[tokio::test]

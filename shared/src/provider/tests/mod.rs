@@ -7,21 +7,26 @@ mod guardrails;
 mod lists;
 mod reading;
 mod sending;
+mod witnesses;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aws_smithy_http_client::Builder;
 use serde_json::{Value, json};
 
 use super::Provider;
 use super::error::ProviderError;
 use super::keys::NewKey;
+use crate::aws::AwsAccess;
+use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::domain::key::KeyHash;
 use crate::domain::money::Usd;
 use crate::domain::window::Reset;
 use crate::scripted::{Act, Scripted, Seen};
 use crate::secrets::ManagementKey;
+use crate::store::Table;
 
 const MANAGEMENT_KEY: &str = "sk-or-v1-management";
 const PLAINTEXT: &str = "sk-or-v1-plaintext";
@@ -41,6 +46,22 @@ fn impatient(origin: &str) -> (Provider, Waits) {
     let waits = Waits::default();
     Arc::get_mut(&mut provider.http).unwrap().waits = Some(Arc::clone(&waits));
     (provider, waits)
+}
+
+/// A deployment's configuration, with its provider and its AWS on these servers.
+fn config_of(provider: &Scripted, aws: &Scripted) -> Config {
+    let origin = provider.origin();
+    let variables = [
+        ("BURSAR_TABLE", "bursar"),
+        ("BURSAR_ORIGIN", "https://bursar.uni.edu"),
+        ("BURSAR_MAIL_FROM", "bursar@uni.edu"),
+        ("BURSAR_ADMINS", "ada@uni.edu"),
+        ("BURSAR_MANAGEMENT_KEY_SECRET", "bursar/management-key"),
+        ("BURSAR_INSTITUTION", "University of Example"),
+        ("OPENROUTER_BASE_URL", &origin),
+    ];
+    let read = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+    Config::read(read, AwsAccess::under(&aws.origin(), "eu-central-1", Builder::new().build_http())).unwrap()
 }
 
 fn soon() -> Deadline {
@@ -99,6 +120,7 @@ fn ending<T>(result: &Result<T, ProviderError>) -> &'static str {
         Err(ProviderError::Refused { .. }) => "refused",
         Err(ProviderError::Later { .. }) => "later",
         Err(ProviderError::ManagementKey { .. }) => "management key",
+        Err(ProviderError::AnotherAccount { .. }) => "another account",
         Err(ProviderError::Unknown { .. }) => "unknown",
     }
 }

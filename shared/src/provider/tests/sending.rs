@@ -2,14 +2,11 @@
 
 use std::io;
 
-use aws_smithy_http_client::Builder;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::super::calls;
 use super::super::keys::{Deleted, Found, KeyPatch};
 use super::*;
-use crate::aws::AwsAccess;
-use crate::config::Config;
 use crate::scripted::{Answer, answer};
 
 fn found() -> Answer {
@@ -202,20 +199,8 @@ async fn deployed(taken: &'static str, secrets: &'static [&'static str]) -> (Scr
         answer(200, &json!({"SecretString": text, "VersionId": "v", "Name": "s"}).to_string())
     })
     .await;
-    let http = Builder::new().build_http();
-    let origin = provider.origin();
-    let variables = [
-        ("BURSAR_TABLE", "bursar"),
-        ("BURSAR_ORIGIN", "https://bursar.uni.edu"),
-        ("BURSAR_MAIL_FROM", "bursar@uni.edu"),
-        ("BURSAR_ADMINS", "ada@uni.edu"),
-        ("BURSAR_MANAGEMENT_KEY_SECRET", "bursar/management-key"),
-        ("BURSAR_INSTITUTION", "University of Example"),
-        ("OPENROUTER_BASE_URL", &origin),
-    ];
-    let read = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-    let config = Config::read(read, AwsAccess::under(&vault.origin(), "eu-central-1", http)).unwrap();
-    let client = Provider::new(&config);
+    let config = config_of(&provider, &vault);
+    let client = Provider { proof: None, ..Provider::new(&config, &Table::new(&config)) };
     (provider, vault, client)
 }
 

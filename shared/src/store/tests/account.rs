@@ -14,6 +14,7 @@ use crate::domain::grant::testing::{a_grant, a_programme};
 use crate::domain::id::PersonId;
 use crate::domain::models::{GroupUse, Nobodys, NobodysUse};
 use crate::domain::money::Usd;
+use crate::secrets::ManagementKey;
 use crate::store::items::{MailClass, OutboxRow, OwedMail};
 use crate::store::{Checkpoint, Kept, ModelDay, NobodysDay};
 
@@ -30,9 +31,14 @@ pub(super) fn items() -> String {
 fn alarms() -> Vec<String> {
     let recipient: PersonId = "fedcba9876543210".parse().unwrap();
     let causes = [
-        Cause::HeldBack { sweeps: 30, recoveries: 2, bound: 5, keys: vec!["a name".to_owned()] },
+        Cause::HeldBack { sweeps: 30, recoveries: 2, stops: 1, bound: 5, keys: vec!["a name".to_owned()] },
         Cause::Residual { residual: Usd::from_dollars(4), tolerance: Usd::CENT },
         Cause::ManagementKey,
+        Cause::AnotherAccount {
+            management_key: ManagementKey::parse("sk-or-v1-management")
+                .unwrap()
+                .fingerprint(&"0123456789".parse().unwrap()),
+        },
         Cause::Incomplete { problems: 2, first: "the listing did not reach its end".to_owned() },
         Cause::Silent { last: Some(at("2026-01-01T00:20:00Z")) },
         Cause::Balance { balance: Usd::from_dollars(5), to_come: Usd::from_dollars(60) },

@@ -1,29 +1,31 @@
 //! What the sync keeps of itself and of the account's money, one of each with everything in it.
 
-use std::collections::BTreeMap;
-
-use super::{at, hash};
+use super::{at, hash, ulid};
 use crate::domain::money::Usd;
 use crate::domain::reading::Used;
-use crate::store::account::{Account, AccountDay, ForeignKey, HeldBack, HeldKey, Stranger, SyncState};
+use crate::store::account::{Account, AccountDay, ForeignKey, Stranger, SyncState};
+use crate::store::held_back::{HeldAct, HeldBack, HeldKey, HeldMarks};
+use crate::store::missing::MissingKey;
 
 pub(super) fn a_full_sync_state() -> SyncState {
     let since = at("2026-01-03T00:20:00Z");
     let name = "bursar/0123456789/cs-pilot/0123456789abcdef/1-0123456789abcdef".parse().unwrap();
     let released_by = Some("fedcba9876543210".parse().unwrap());
-    let keys = vec![HeldKey { name: format!("{name}"), key: hash("5a"), by_recovery: false }];
+    let keys = vec![HeldKey { name: format!("{name}"), key: hash("5a"), act: HeldAct::Sweep }];
+    let held_back =
+        HeldBack { at: since, sweeps: 30, recoveries: 0, stops: 2, bound: 5, keys, marks: ulid(), released_by };
     SyncState {
         looked_at: Some(since),
         completed_at: Some(since),
         opening: Some(Usd::from_dollars(3)),
         explained_at: Some(at("2026-01-03T00:20:00Z")),
         restored_at: Some(since),
-        unseen: BTreeMap::from([(hash("de"), since)]),
         strangers: vec![Stranger::of(&hash("5a"), &name, true)],
         models_since: Some("2025-12-01".parse().unwrap()),
         models_until: Some("2026-01-02".parse().unwrap()),
         models_missed: vec![("2025-12-10".parse().unwrap(), "2025-12-12".parse().unwrap())],
-        held_back: Some(HeldBack { at: since, sweeps: 30, recoveries: 0, bound: 5, keys, released_by }),
+        held_back: Some(held_back),
+        let_through: Some(ulid()),
         version: 4,
     }
 }
@@ -63,4 +65,13 @@ pub(super) fn a_foreign_key() -> ForeignKey {
         gone_at: Some(since),
         as_of: since,
     }
+}
+
+pub(super) fn a_missing_key() -> MissingKey {
+    let missing_since = at("2026-01-03T00:20:30Z");
+    MissingKey { key: hash("de"), missing_since, as_of: at("2026-01-04T00:20:00Z") }
+}
+
+pub(super) fn some_marks() -> HeldMarks {
+    HeldMarks { marks: ulid(), part: 0, as_of: at("2026-01-03T00:20:00Z"), bytes: vec![b'o', 1, 2] }
 }

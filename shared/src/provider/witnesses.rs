@@ -1,0 +1,166 @@
+//! Is this management key of our account? One that the table does not name is proved by a witness, a key that the last complete sync
+//! listed, before anything else is asked with it (`send`). Another account answers for none of them, and is asked for nothing more.
+
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+
+use super::Provider;
+use super::calls::{Call, GET_KEY};
+use super::error::{ProviderError, Trouble};
+use super::keys::one;
+use super::send::{Ask, not_begun};
+use crate::deadline::Deadline;
+use crate::domain::key::{Fingerprint, KeyHash};
+use crate::secrets::ManagementKey;
+use crate::store::Table;
+use crate::store::items::KnownAccount;
+
+/// So long a key that nothing could be held against is not looked at again: a sync may have named witnesses meanwhile.
+const UNWITNESSED_FOR: Duration = Duration::from_secs(60);
+/// So long the same witnesses are not asked for again.
+const ANOTHER_FOR: Duration = Duration::from_secs(10);
+/// A process meets few keys; each is small.
+const MOST_KEPT: usize = 8;
+
+/// What this process knows of the management keys that it asked with.
+pub(super) struct AccountProof {
+    table: Table,
+    known: Mutex<Vec<(ManagementKey, Known)>>,
+}
+
+#[derive(Clone)]
+enum Known {
+    /// The table names it, or it found a witness.
+    Ours,
+    /// There was no witness to ask for.
+    Unwitnessed(Instant),
+    /// It found none of these.
+    Another { witnesses: Vec<KeyHash>, asked_at: Instant },
+}
+
+impl AccountProof {
+    pub(super) fn in_table(table: &Table) -> AccountProof {
+        AccountProof { table: table.clone(), known: Mutex::new(Vec::new()) }
+    }
+
+    /// By what the table knows the account, and this key's fingerprint; none as long as it does not know it.
+    async fn account(
+        &self,
+        call: &Call,
+        key: &ManagementKey,
+        deadline: Deadline,
+    ) -> Result<Option<(Fingerprint, KnownAccount)>, ProviderError> {
+        let meta = timeout(deadline.left(), self.table.known_meta()).await;
+        let meta = meta.map_err(|_| not_looked_up(call, "the time was up"))?;
+        let meta = meta.map_err(|error| not_looked_up(call, &error.to_string()))?;
+        Ok(meta.and_then(|meta| Some((key.fingerprint(&meta.deployment), meta.account?))))
+    }
+}
+
+impl Provider {
+    /// Makes sure that the management key is of this deployment's account, before anything is made or written. Every call does so by
+    /// itself; after the first it costs nothing.
+    pub async fn prove_account(&self, deadline: Deadline) -> Result<(), ProviderError> {
+        let one_try = move |key: ManagementKey| async move { self.prove(&GET_KEY, &key, deadline).await };
+        self.patiently(&GET_KEY, deadline, move || self.with_the_key(&GET_KEY, deadline, one_try)).await
+    }
+
+    /// Whether one of the witnesses is found now, with a management key that is of this deployment's account. Where there is none to ask
+    /// for, none is found.
+    pub async fn finds_a_witness(&self, deadline: Deadline) -> Result<bool, ProviderError> {
+        let one_try = move |key: ManagementKey| async move {
+            let Some(proof) = &self.proof else { return Ok(false) };
+            self.prove(&GET_KEY, &key, deadline).await?;
+            match proof.account(&GET_KEY, &key, deadline).await? {
+                Some((_, account)) => self.finds_one_of(&account, &key, deadline).await,
+                None => Ok(false),
+            }
+        };
+        self.patiently(&GET_KEY, deadline, move || self.with_the_key(&GET_KEY, deadline, one_try)).await
+    }
+
+    /// Proves this key for a call. Whoever comes meanwhile waits for what comes of it.
+    pub(super) async fn prove(
+        &self,
+        call: &Call,
+        key: &ManagementKey,
+        deadline: Deadline,
+    ) -> Result<(), ProviderError> {
+        let Some(proof) = &self.proof else { return Ok(()) };
+        let known = timeout(deadline.left(), proof.known.lock()).await;
+        let mut known = known.map_err(|_| not_looked_up(call, "the time was up"))?;
+        let before = known.iter().find(|(of, _)| of == key).map(|(_, known)| known.clone());
+        match &before {
+            Some(Known::Ours) => return Ok(()),
+            Some(Known::Unwitnessed(at)) if at.elapsed() < UNWITNESSED_FOR => return Ok(()),
+            _ => {}
+        }
+        let now = match proof.account(call, key, deadline).await? {
+            Some((fingerprint, account)) if account.management_key == fingerprint => Known::Ours,
+            Some((fingerprint, account)) if !account.witnesses.is_empty() => {
+                let is_same = matches!(&before, Some(Known::Another { witnesses, asked_at })
+                    if *witnesses == account.witnesses && asked_at.elapsed() < ANOTHER_FOR);
+                if is_same || !self.finds_one_of(&account, key, deadline).await? {
+                    if !is_same {
+                        let another = Known::Another { witnesses: account.witnesses.clone(), asked_at: Instant::now() };
+                        remember(&mut known, key, another);
+                    }
+                    return Err(another_account(call, &account, fingerprint));
+                }
+                Known::Ours
+            }
+            _ => Known::Unwitnessed(Instant::now()),
+        };
+        remember(&mut known, key, now);
+        Ok(())
+    }
+
+    /// Asks for one witness after another. What is neither a key nor the provider's own 404 proves nothing, and ends it.
+    async fn finds_one_of(
+        &self,
+        account: &KnownAccount,
+        key: &ManagementKey,
+        deadline: Deadline,
+    ) -> Result<bool, ProviderError> {
+        for witness in &account.witnesses {
+            let ask = Ask { call: &GET_KEY, path: &["keys", witness.as_str()], query: &[], body: None };
+            match self.send(&ask, key, deadline, &|body| one(body, witness)).await {
+                Ok(_) => return Ok(true),
+                Err(error) if error.is_not_found() => {}
+                Err(error @ ProviderError::ManagementKey { .. }) => return Err(error),
+                Err(error) => {
+                    let (trouble, after) = (error.trouble().clone(), error.retry_after());
+                    return Err(ProviderError::Later { trouble, after });
+                }
+            }
+        }
+        tracing::warn!(
+            asked = account.witnesses.len(),
+            "the management key finds none of the keys that the last complete sync listed"
+        );
+        Ok(false)
+    }
+}
+
+fn not_looked_up(call: &Call, why: &str) -> ProviderError {
+    not_begun(call, &format!("whose account it is could not be looked up: {why}"))
+}
+
+fn remember(known: &mut Vec<(ManagementKey, Known)>, key: &ManagementKey, now: Known) {
+    known.retain(|(of, _)| of != key);
+    if known.len() == MOST_KEPT {
+        known.remove(0);
+    }
+    known.push((key.clone(), now));
+}
+
+fn another_account(call: &Call, account: &KnownAccount, management_key: Fingerprint) -> ProviderError {
+    let message = format!(
+        "none of the keys that the last complete sync listed is found with it ({} were asked for), and nothing more was asked. Put the \
+         right key into the secret; if this is the account from now on, an admin says so on the account page",
+        account.witnesses.len()
+    );
+    ProviderError::AnotherAccount { trouble: Trouble::unsent(call, message), management_key }
+}

@@ -1,0 +1,345 @@
+//! A management key of another account, put in at any moment: nothing is made, sent or written with it, an admin is told, and once the
+//! right one is back all is as it was.
+
+use std::collections::BTreeSet;
+
+use bursar_core::domain::audit::Act;
+use bursar_core::domain::id::GrantId;
+use bursar_core::store::ForeignKey;
+use bursar_local::gate::{Matcher, Service, Verdict};
+use bursar_local::inbox::Contents;
+use bursar_local::invoke::FunctionName;
+use bursar_local::provider::{Nano, Provider};
+use bursar_local::settle::LIMIT;
+use bursar_local::stack::Stack;
+use bursar_tests::office::Office;
+use serde_json::json;
+
+use super::rotation::put_pending;
+use super::{
+    ADMIN, foreign, grant, hours, in_the_morning, invite, is_enabled, mint, minutes, problems, provider, rich,
+    signed_in, spend, sync, watch,
+};
+
+const OF_ANOTHER: &str = "sk-or-v1-management-of-another-account";
+
+struct Scene<'s> {
+    stack: &'s Stack,
+    office: Office<'s>,
+    other: Provider,
+    right: String,
+    grants: Vec<GrantId>,
+    keys: Vec<String>,
+    foreign: BTreeSet<String>,
+    /// What the other account has.
+    before: String,
+}
+
+/// Some keys are in use and some are foreign, and a sync was complete.
+async fn scene(stack: &Stack) -> Scene<'_> {
+    let office = rich(stack).await;
+    let (mut grants, mut keys) = (Vec::new(), Vec::new());
+    for name in ["ada", "ben"] {
+        let of = invite(stack, &office, name, None).await;
+        keys.push(mint(stack, &office, &of).await);
+        grants.push(of);
+    }
+    keys.iter().for_each(|key| spend(stack, key, 1_250_000));
+    let by_hand = foreign(stack, "by hand");
+    spend(stack, &by_hand, 3_000_000);
+    let report = sync(stack).await;
+    assert_eq!((&report["complete"], &report["residual_usd"]), (&json!(true), &json!("0.000000")), "{report}");
+    let other = provider(stack).another_account(OF_ANOTHER).unwrap();
+    let theirs = other.add_foreign_key("theirs", Some(Nano::usd(5)), stack.clock.now()).unwrap().hash;
+    other.spend(&theirs, Nano::usd(2), stack.clock.now(), "a/model").unwrap();
+    let right = bursar_tests::aws::management_key(&stack.ready).await;
+    let foreign = of_table(&office).await;
+    let before = has(&other);
+    Scene { stack, office, other, right, grants, keys, foreign, before }
+}
+
+async fn of_table(office: &Office<'_>) -> BTreeSet<String> {
+    let known: Vec<ForeignKey> = office.table.foreign_keys().await.unwrap();
+    known.into_iter().map(|known| known.key.to_string()).collect()
+}
+
+/// Its keys, without what a window's turn changes.
+fn has(account: &Provider) -> String {
+    let keys = account.keys().into_iter();
+    format!(
+        "{:?}",
+        keys.map(|key| (key.hash, key.name, key.disabled, key.deleted, key.limit, key.usage)).collect::<Vec<_>>()
+    )
+}
+
+/// Ends the instances of a function: the next one keeps nothing of the secret.
+async fn restart(stack: &Stack, function: FunctionName, event: serde_json::Value) {
+    stack.gate.at(Matcher::call("dynamodb:*").of(function), Verdict::KillBefore);
+    stack.invoke.invoke(function, event).await.unwrap_err();
+}
+
+impl Scene<'_> {
+    /// Somebody puts the other account's key into the secret; the right one ends at once, so that it is read.
+    fn put_the_wrong_one(&self) {
+        provider(self.stack).revoke_management_key(&self.right).unwrap();
+        self.stack.secrets.put(&self.stack.ready.secret, OF_ANOTHER).unwrap();
+    }
+
+    /// From then on it is used again at the latest when the wrong one has been kept for some minutes.
+    async fn put_the_right_one_back(&self) {
+        provider(self.stack).add_management_key(&self.right).unwrap();
+        self.stack.secrets.put(&self.stack.ready.secret, &self.right).unwrap();
+        restart(self.stack, FunctionName::UsageSync, json!({})).await;
+        restart(self.stack, FunctionName::Console, json!({"task": "work"})).await;
+    }
+
+    fn has_asked_the_other_for_nothing(&self) {
+        assert_eq!(has(&self.other), self.before, "nothing is made or changed in the other account");
+    }
+
+    /// Everything is as if the other key had never been there.
+    async fn is_as_it_was(&self, when: &str) {
+        self.has_asked_the_other_for_nothing();
+        let report = sync(self.stack).await;
+        assert_eq!(
+            (&report["complete"], &report["residual_usd"], &report["keys_missing"]),
+            (&json!(true), &json!("0.000000"), &json!(0)),
+            "{when}: {report}"
+        );
+        assert_eq!(of_table(&self.office).await, self.foreign, "{when}");
+        for (of, key) in self.grants.iter().zip(&self.keys) {
+            assert!(grant(&self.office, of).await.live().is_some() && is_enabled(self.stack, key), "{when}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn put_in_at_any_call_of_a_sync_it_ends_that_run_and_leaves_nothing_behind() {
+    let stack = in_the_morning().await;
+    let scene = scene(&stack).await;
+    let mut watch = watch(&stack);
+    stack.clock.advance(hours(24)).unwrap();
+    let first = stack.gate.calls().len();
+    spend(&stack, &scene.keys[0], 10_000);
+    sync(&stack).await;
+    let calls = stack.gate.calls().split_off(first);
+    let calls: Vec<_> = calls.into_iter().filter(|made| made.call.name.service == Service::Provider).collect();
+    let mut names: Vec<String> = calls.iter().map(|made| made.call.name.to_string()).collect();
+    names.sort();
+    names.dedup();
+    assert!(names.len() >= 5, "{names:?}");
+    for name in &names {
+        let count = calls.iter().filter(|made| made.call.name.to_string() == *name).count() as u64;
+        for nth in 1..=count {
+            // The night of a day on which something was used asks for all that a night can.
+            stack.clock.advance(hours(24)).unwrap();
+            spend(&stack, &scene.keys[0], 10_000);
+            let when = format!("{name}, call {nth}");
+            let held = stack.gate.hold(Matcher::call(name).of(FunctionName::UsageSync).nth(nth));
+            let exchange = async {
+                held.arrived().await;
+                scene.put_the_wrong_one();
+                drop(held);
+            };
+            let both = async { tokio::join!(sync(&stack), exchange) };
+            let (report, ()) = tokio::time::timeout(LIMIT, both).await.expect(&when);
+            assert_eq!(report["complete"], false, "{when}: {report}");
+            assert!(problems(&report).contains("is of another account"), "{when}: {report}");
+            // Another run, and another function's work, begin with it.
+            let report = sync(&stack).await;
+            assert_eq!((&report["keys_listed"], &report["keys_missing"]), (&json!(0), &json!(0)), "{when}: {report}");
+            assert!(problems(&report).contains("nothing was listed"), "{when}: {report}");
+            stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
+            scene.has_asked_the_other_for_nothing();
+            scene.put_the_right_one_back().await;
+            stack.clock.advance(minutes(5)).unwrap();
+            scene.is_as_it_was(&when).await;
+            watch.check_after_sync().await;
+        }
+    }
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn put_in_at_any_call_of_a_claim_the_student_is_asked_to_come_back_and_no_key_is_made_there() {
+    let stack = in_the_morning().await;
+    let scene = scene(&stack).await;
+    let mut watch = watch(&stack);
+    for (what, who, calls) in [
+        ("reveal", "cat", &["provider:POST /keys"][..]),
+        ("replace", "dan", &["provider:PATCH /keys/{hash}", "provider:GET /keys/{hash}", "provider:POST /keys"]),
+    ] {
+        for (number, call) in calls.iter().enumerate() {
+            let name = format!("{who}{number}");
+            let of = invite(&stack, &scene.office, &name, None).await;
+            if what == "replace" {
+                mint(&stack, &scene.office, &of).await;
+            }
+            let student = signed_in(&stack, &format!("{name}@x.edu")).await;
+            let action = format!("/my/{}/{what}", scene.office.programme);
+            let form = student.get("/my").await.expect(200).form(&action);
+            let held = stack.gate.hold(Matcher::call(call).of(FunctionName::Claim));
+            let exchange = async {
+                held.arrived().await;
+                scene.put_the_wrong_one();
+                drop(held);
+            };
+            let (refused, ()) = tokio::join!(student.send_form(&form), exchange);
+            assert_eq!(refused.status, 503, "{what} at {call}: {}", refused.readable());
+            assert!(refused.header("retry-after").is_some(), "{what} at {call}");
+            // Whoever presses now is told before anything is written.
+            let before = grant(&scene.office, &of).await;
+            let my = student.get("/my").await.expect(200);
+            let again = student.submit(&my, &action, &[]).await;
+            assert_eq!((again.status, again.header("retry-after")), (503, Some("60")), "{}", again.readable());
+            assert_eq!(grant(&scene.office, &of).await, before, "{what} at {call}");
+            scene.has_asked_the_other_for_nothing();
+            scene.put_the_right_one_back().await;
+            stack.gate.at(Matcher::call("dynamodb:*").of(FunctionName::Claim), Verdict::KillBefore);
+            assert_ne!(student.get("/my").await.status, 200, "its instance ends");
+            let my = student.get("/my").await.expect(200);
+            let shown = student.submit(&my, &action, &[]).await;
+            assert_eq!(shown.status, 200, "{what} at {call}: {}", shown.readable());
+            watch.check().await;
+        }
+    }
+    stack.clock.advance(hours(2)).unwrap();
+    scene.is_as_it_was("after the claims").await;
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_rotation_to_it_is_refused_and_said_and_an_admin_who_means_it_says_so_by_one_press() {
+    let stack = in_the_morning().await;
+    let scene = scene(&stack).await;
+    let mut watch = watch(&stack);
+    watch.check().await;
+    stack.clock.advance(minutes(1)).unwrap();
+    let admin = signed_in(&stack, ADMIN).await;
+    let told = || {
+        stack.ses.mails().into_iter().filter(|mail| Contents::of(&mail.raw).subject.contains("another account")).count()
+    };
+    let warned = async || {
+        let page = admin.get("/console/account").await.expect(200);
+        page.texts("warning").into_iter().filter(|warning| warning.contains("is of another account")).count()
+    };
+    assert_eq!(warned().await, 0);
+    put_pending(&stack, OF_ANOTHER).await;
+    for _ in 0..2 {
+        stack.invoke.invoke(FunctionName::UsageSync, json!({"task": "rotate"})).await.unwrap_err();
+        stack.invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await.unwrap();
+    }
+    let refused: String = stack.logs.all().into_iter().map(|line| line.text).collect();
+    assert!(refused.contains("the management key is of another account") && !refused.contains(OF_ANOTHER), "{refused}");
+    assert_eq!(bursar_tests::aws::management_key(&stack.ready).await, scene.right, "the current one stays");
+    assert_eq!((told(), warned().await), (1, 1));
+    scene.is_as_it_was("after a refused rotation").await;
+    assert_eq!(warned().await, 1, "it still waits");
+
+    // It is meant so: the deployment moves.
+    let page = admin.get("/console/account").await.expect(200);
+    for _ in 0..2 {
+        admin.submit(&page, "/console/account/release", &[]).await.expect(303);
+    }
+    watch.check().await;
+    assert_eq!(warned().await, 0);
+    let promoted = stack.invoke.invoke(FunctionName::UsageSync, json!({"task": "rotate"})).await.unwrap();
+    assert_eq!(promoted, json!({"promoted": true}));
+    let seen = watch.check().await;
+    let confirmed = seen.account_entries.iter().filter(|entry| entry.what.act == Act::AccountConfirmed);
+    assert_eq!(confirmed.count(), 1);
+    let report = sync(&stack).await;
+    assert_eq!((&report["keys_listed"], &report["keys_missing"]), (&json!(1), &json!(2)), "{report}");
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_page_shows_the_key_in_the_secret_and_no_other_is_confirmed() {
+    let stack = in_the_morning().await;
+    let scene = scene(&stack).await;
+    stack.clock.advance(minutes(1)).unwrap();
+    let admin = signed_in(&stack, ADMIN).await;
+    scene.put_the_wrong_one();
+    stack.clock.advance(hours(1)).unwrap();
+    sync(&stack).await;
+    let page = admin.get("/console/account").await.expect(200);
+    assert!(
+        page.texts("warning").iter().any(|warning| warning.contains("is of another account")),
+        "{:?}",
+        page.texts("warning")
+    );
+    scene.put_the_right_one_back().await;
+    sync(&stack).await;
+    // Whoever presses on the old page confirms nothing: that key is gone from the secret.
+    let pressed = admin.submit(&page, "/console/account/release", &[]).await;
+    assert_eq!(pressed.status, 409, "{}", pressed.readable());
+    let page = admin.get("/console/account").await.expect(200);
+    assert!(page.texts("warning").is_empty(), "{:?}", page.texts("warning"));
+    scene.is_as_it_was("after a press on an old page").await;
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_account_that_lists_no_workspace_or_no_key_is_not_believed() {
+    let stack = in_the_morning().await;
+    let scene = scene(&stack).await;
+    for workspaces in [true, false] {
+        for _ in 0..2 {
+            stack.clock.advance(hours(2)).unwrap();
+            provider(&stack).set_quirks(|quirks| {
+                (quirks.workspaces_listed, quirks.keys_listed) = (!workspaces, workspaces);
+            });
+            let report = sync(&stack).await;
+            assert_eq!((&report["complete"], &report["keys_missing"]), (&json!(false), &json!(0)), "{report}");
+            let said = if workspaces { "it names no workspace" } else { "lists no key at all" };
+            assert!(problems(&report).contains(said), "{report}");
+        }
+        provider(&stack).set_quirks(|quirks| (quirks.workspaces_listed, quirks.keys_listed) = (true, true));
+        let known: Vec<ForeignKey> = scene.office.table.foreign_keys().await.unwrap();
+        assert!(known.iter().all(|known| known.gone_at.is_none()), "{known:?}");
+        scene.is_as_it_was("when it lists them again").await;
+    }
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_exchange_in_the_first_run_of_all_is_noticed_though_no_witness_is_there_yet() {
+    let stack = in_the_morning().await;
+    let office = rich(&stack).await;
+    let ada = invite(&stack, &office, "ada", None).await;
+    let key = mint(&stack, &office, &ada).await;
+    spend(&stack, &key, 1_000_000);
+    let other = provider(&stack).another_account(OF_ANOTHER).unwrap();
+    let theirs = other.add_foreign_key("theirs", None, stack.clock.now()).unwrap().hash;
+    other.spend(&theirs, Nano::usd(2), stack.clock.now(), "a/model").unwrap();
+    let right = bursar_tests::aws::management_key(&stack.ready).await;
+    for (call, nth) in [
+        ("provider:POST /analytics/query", 1),
+        ("provider:GET /keys", 1),
+        ("provider:GET /workspaces", 1),
+        ("provider:GET /credits", 2),
+    ] {
+        stack.clock.advance(minutes(10)).unwrap();
+        let wrong = format!("{OF_ANOTHER}-{nth}-{}", call.len());
+        other.add_management_key(&wrong).unwrap();
+        let held = stack.gate.hold(Matcher::call(call).of(FunctionName::UsageSync).nth(nth));
+        let exchange = async {
+            held.arrived().await;
+            provider(&stack).revoke_management_key(&right).unwrap();
+            stack.secrets.put(&stack.ready.secret, &wrong).unwrap();
+            drop(held);
+        };
+        let (report, ()) = tokio::join!(sync(&stack), exchange);
+        assert_eq!(report["complete"], false, "at {call}: {report}");
+        assert!(problems(&report).contains("was exchanged before any sync was complete"), "at {call}: {report}");
+        assert_eq!(office.table.foreign_keys().await.unwrap(), [], "at {call}");
+        assert_eq!(office.table.meta(stack.clock.now()).await.unwrap().account, None, "at {call}");
+        other.revoke_management_key(&wrong).unwrap();
+        provider(&stack).add_management_key(&right).unwrap();
+        stack.secrets.put(&stack.ready.secret, &right).unwrap();
+    }
+    let report = sync(&stack).await;
+    assert_eq!((&report["complete"], &report["residual_usd"]), (&json!(true), &json!("0.000000")), "{report}");
+    assert!(grant(&office, &ada).await.live().is_some() && is_enabled(&stack, &key));
+    stack.stop().await.unwrap();
+}
