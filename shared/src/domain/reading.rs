@@ -213,10 +213,10 @@ impl Reading {
     }
 
     /// What two readings of a key come to: the larger of what was ever used, credits and own keys each for itself, and the window of
-    /// the one that was asked for later. The whole term is a window that never shrinks.
+    /// the one that was asked for later, the other one where both were at once. The whole term is a window that never shrinks.
     #[must_use]
     pub fn joined(&self, other: &Reading) -> Reading {
-        let (earlier, later) = if other.as_of > self.as_of { (self, other) } else { (other, self) };
+        let (earlier, later) = if other.as_of < self.as_of { (other, self) } else { (self, other) };
         let is_whole_term = earlier.window == Window::WHOLE_TERM && later.window == Window::WHOLE_TERM;
         Reading {
             used: self.used.or_more(&other.used),

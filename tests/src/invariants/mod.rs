@@ -43,7 +43,7 @@ use bursar_local::ses::Ses;
 
 pub use self::answers::Answers;
 pub use self::secrets::Secret;
-pub use self::snapshot::{RawTable, Snapshot};
+pub use self::snapshot::{REGION, RawTable, Snapshot};
 
 use self::money::Most;
 use self::outside::Shown;

@@ -23,7 +23,7 @@ use bursar_local::engine::{Engine, Place};
 use bursar_local::gate::{Gate, Instance, Keep, Recorded, Upstreams};
 use bursar_local::invoke::FunctionName;
 use bursar_local::template::{TableSchema, Template};
-use bursar_tests::invariants::{RawTable, Watch};
+use bursar_tests::invariants::{REGION, RawTable, Watch};
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 
@@ -85,7 +85,8 @@ where
 impl Lane {
     pub(super) async fn open() -> Lane {
         let engine = Engine::start(&Place::Memory, TABLE, &Template::bundled().unwrap().table).unwrap();
-        Lane::before(&engine.origin().to_owned(), Some(engine)).await
+        let origin = engine.origin().to_owned();
+        Lane::before(&origin, Some(engine)).await
     }
 
     /// One before the engine that the ordinary run embeds, and `cargo xtask second-engine` starts apart.
@@ -127,9 +128,8 @@ impl Case<'_> {
     /// A function that begins.
     pub(super) fn actor(&self) -> Actor {
         let instance = self.lane.gate.instance(FunctionName::Claim);
-        // The SDK has one allowance of retries for all clients of a region.
-        let region = format!("region-{}", next());
-        let aws = AwsAccess::under(&instance.base(), &region, self.lane.http.clone());
+        // Tables lie in a region, and a second engine looks at it.
+        let aws = AwsAccess::under(&instance.base(), REGION, self.lane.http.clone());
         let variable = |name: &str| {
             let value = match name {
                 "BURSAR_TABLE" => self.raw.name(),

@@ -1,6 +1,8 @@
 //! What the rules say an act may come to, asked of `bursar_core::domain` on the table as it was. Acts without rules of their own
 //! there, on programmes, leases and readings, are told once more in the plainest way.
 
+use std::cmp::Ordering;
+
 use bursar_core::domain::audit::{self, Actor, Entry, What};
 use bursar_core::domain::grant::{Begun, Change, Grant, PotChange, Reading, View};
 use bursar_core::domain::id::{Nonce, ProgrammeId};
@@ -205,8 +207,12 @@ impl Act {
                 let at = (reading.grant.clone(), reading.epoch);
                 let known = world.readings.get(&at);
                 let stands = known.is_some_and(|known| {
-                    known.as_of > reading.as_of
-                        && known.used.counted(Byok::Inside) >= reading.used.counted(Byok::Inside)
+                    let used = |reading: &Reading| reading.used.counted(Byok::Inside);
+                    match used(reading).cmp(&used(known)) {
+                        Ordering::Less => known.as_of >= reading.as_of,
+                        Ordering::Equal => known.as_of > reading.as_of,
+                        Ordering::Greater => false,
+                    }
                 });
                 let noted = known.map_or_else(|| reading.clone(), |known| known.joined(reading));
                 // The very same that somebody else wrote is recorded too, and nobody can tell whose it is.

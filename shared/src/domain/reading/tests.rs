@@ -171,6 +171,15 @@ fn who_asked_earlier_says_nothing_of_the_window_and_of_a_lifetime_only_more() {
 }
 
 #[test]
+fn of_two_answers_of_one_instant_the_second_says_what_was_used_in_the_window() {
+    let answers = [(MONDAY, told(9, 4, 4)), (MONDAY, told(10, 5, 5)), (MONDAY, told(10, 3, 3))];
+    for (count, in_window) in [(2, 5), (3, 3)] {
+        let (reading, _) = read(Reset::Daily, Byok::Outside, &answers[..count]).unwrap();
+        assert_eq!((reading.in_window, reading.lifetime()), (Usd::from_dollars(in_window), Usd::from_dollars(10)));
+    }
+}
+
+#[test]
 fn two_readings_of_a_key_come_to_the_same_in_either_order() {
     let one = read(Reset::Daily, Byok::Outside, &[(MONDAY, told(9, 9, 9))]).unwrap().0;
     let other = read(Reset::Daily, Byok::Outside, &[(TUESDAY, told(7, 2, 2))]).unwrap().0;
