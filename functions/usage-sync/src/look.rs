@@ -124,6 +124,8 @@ enum Match<'a> {
     Unrecorded,
     /// This attempt records another key, so it is a second one of the same name.
     Second(&'a Attempt),
+    /// Its attempt came to nothing and was forgotten: nobody was shown it.
+    Forgotten,
     /// It only bears the name.
     NotOurs,
 }
@@ -163,7 +165,8 @@ impl Seen {
                     seen.second.push(row.clone());
                 }
                 Match::Unrecorded => unread.push(row.epoch()),
-                Match::NotOurs => seen.not_ours.push(row.clone()),
+                Match::Forgotten if row.said.enabled => seen.whats.extend(forgotten(sight, row)),
+                Match::Forgotten | Match::NotOurs => seen.not_ours.push(row.clone()),
             }
         }
         if !unread.is_empty() && sight.is_whole {
@@ -219,9 +222,8 @@ impl Seen {
 
 fn match_of<'v>(view: &'v View, sight: Sight<'_>, row: &Row) -> Match<'v> {
     let Some(attempt) = view.grant.attempt(row.epoch()) else {
-        // Attempts are written ahead, so a key of a later one means that the table went back. The oldest that came to nothing are
-        // forgotten.
-        return if row.epoch() > view.grant.epoch { Match::Unrecorded } else { Match::NotOurs };
+        // Attempts are written ahead, so a key of a later one means that the table went back. Those that came to nothing are forgotten.
+        return if row.epoch() > view.grant.epoch { Match::Unrecorded } else { Match::Forgotten };
     };
     match &attempt.key {
         _ if attempt.nonce != row.nonce() => Match::NotOurs,
@@ -262,6 +264,12 @@ fn about_its(view: &View, sight: Sight<'_>, attempt: &Attempt, row: &Row) -> Opt
         (false, true) => Some(What::EnabledAgain { epoch, key, seen_at: row.said.asked }),
         (false, false) => None,
     }
+}
+
+/// An enabled key of an attempt that was forgotten, made so late that no sync had seen it by then.
+fn forgotten(sight: Sight<'_>, row: &Row) -> Option<What> {
+    let is_old = row.said.created_at.is_some_and(|made_at| sight.now >= made_at + GRACE);
+    is_old.then(|| What::Sweep { row: row.clone() })
 }
 
 /// An enabled key that nobody was shown, of an attempt that nobody can be at any more.

@@ -16,7 +16,6 @@ use crate::domain::grant::{Attempt, Change, Grant, PotChange, Reading, View};
 use crate::domain::id::{GrantId, ProgrammeId};
 use crate::domain::money::Usd;
 use crate::domain::programme::Pot;
-use crate::domain::reading::Used;
 
 /// A transaction has a hundred parts at most. Nobody uses the keys of so many attempts in one window.
 const MOST_READINGS: usize = 90;
@@ -72,8 +71,10 @@ impl Table {
             transaction = while_unread(transaction, view, change.reading.as_ref())?;
         }
         if let Some(reading) = &change.reading {
-            let known = view.reading(reading.epoch).map(|known| known.used.clone()).unwrap_or_default();
-            transaction = transaction.create_or_replace(reading, AS_READ, &as_read(&known))?;
+            transaction = match view.reading(reading.epoch) {
+                Some(known) => transaction.create_or_replace(reading, AS_READ, &as_read(known))?,
+                None => transaction.create(reading)?,
+            };
         }
         if rests_on_settings(&change) {
             let programme = keys::programme(&view.programme.id);
@@ -130,7 +131,7 @@ fn while_unread(
     for attempt in grant.attempts.iter().rev().take(MOST_READINGS).filter(|attempt| !is_written(attempt)) {
         let key = keys::reading(&grant.programme, &grant.id, attempt.epoch);
         transaction = match view.reading(attempt.epoch) {
-            Some(Reading { used, .. }) => transaction.check(&key, AS_READ, &as_read(used))?,
+            Some(reading) => transaction.check(&key, AS_READ, &as_read(reading))?,
             None => transaction.check(&key, "attribute_not_exists(pk)", &[])?,
         };
     }
@@ -138,10 +139,14 @@ fn while_unread(
 }
 
 /// That a reading says what it said when it was read.
-const AS_READ: &str = "(lifetime = :lifetime AND byok = :byok)";
+const AS_READ: &str = "(lifetime = :lifetime AND byok = :byok AND as_of = :as_of)";
 
-fn as_read(used: &Used) -> [(&'static str, AttributeValue); 2] {
-    [(":lifetime", number(used.credits.total().micros())), (":byok", number(used.byok.total().micros()))]
+fn as_read(reading: &Reading) -> [(&'static str, AttributeValue); 3] {
+    [
+        (":lifetime", number(reading.lifetime().micros())),
+        (":byok", number(reading.used.byok.total().micros())),
+        (":as_of", number(reading.as_of.as_millisecond())),
+    ]
 }
 
 /// The pot is changed in place, so that claims of one programme do not each have to read what the other wrote. Taking holds

@@ -172,7 +172,9 @@ fn new_grant(grant: &Grant, entries: &[&Entry], of_programme: &[&Entry]) -> Opti
     if times != 1 {
         return Some(format!("is new, and {times} entries tell that it was invited"));
     }
-    let marks = grant.attempts.iter().filter(|attempt| attempt.disable != Disable::No).count() as u64;
+    // Each press may have left a disable that failed, and one that was confirmed.
+    let presses = entries.iter().filter(|entry| entry.what.act == Act::Begun).count() as u64;
+    let marks = grant.attempts.iter().filter(|attempt| attempt.disable != Disable::No).count() as u64 + presses;
     let acts = grant.version.saturating_sub(1);
     let told = entries.len() as u64;
     (told > acts || told + marks < acts).then(|| format!("is new and had {acts} acts, and {told} entries"))

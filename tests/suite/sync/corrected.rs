@@ -150,7 +150,7 @@ async fn a_windows_counter_that_turned_late_is_put_right_by_the_next_sync_though
         Spending::of(&view.grant, &view.readings, &view.programme.settings, stack.clock.now()).in_window
     };
     assert_eq!(in_window().await, Usd::from_dollars(17));
-    // Until the next look the place counts yesterday's money as today's, and so costs less than it may: that is not judged here.
+    watch.check_after_sync().await;
     stack.clock.advance(hours(6)).unwrap();
     let report = sync(&stack).await;
     assert_eq!((&report["readings_recorded"], in_window().await), (&json!(1), Usd::ZERO), "{report}");

@@ -170,9 +170,9 @@ async fn woken_late(clean: &[String], number: usize) {
     };
     let (late, on_record) = tokio::join!(late, overtaken);
     let tell = format!("call {number}, {late:?}");
-    assert_same(clean, &world.picture(settled(&stack, &mut watch).await), &tell);
     let runs = world.offices[0].table.runs(10).await.unwrap();
     assert_eq!(runs.len(), on_record, "{tell}: the late one puts nothing more on record");
+    assert_same(clean, &world.picture(settled(&stack, &mut watch).await), &tell);
     stack.stop().await.unwrap();
 }
 

@@ -72,6 +72,7 @@ async fn totals_and_the_pots_counter_are_the_sums_over_the_grants_and_a_repeated
         "it may have used more before it was off"
     );
     stack.clock.advance(hours(1)).unwrap();
+    stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
     sync(&stack).await;
     let first = without_runs(watch.check_after_sync().await);
     let seen = watch.seen().unwrap();
@@ -127,7 +128,8 @@ async fn a_key_made_by_hand_under_a_name_of_ours_writes_into_no_reading() {
     }
     let report = sync(&stack).await;
     assert_eq!((&report["keys_listed"], &report["readings_recorded"]), (&json!(3), &json!(1)), "{report}");
-    assert_eq!(report["problems"].as_array().unwrap().len(), 2, "{report}");
+    // The one with the whole name is a second key of the attempt, and still young.
+    assert_eq!(report["problems"].as_array().unwrap().len(), 1, "{report}");
     let totals = office.table.totals(&office.programme).await.unwrap().unwrap();
     assert_eq!(totals.used.credits.total(), Usd::from_dollars(1));
     stack.stop().await.unwrap();

@@ -113,6 +113,11 @@ impl Schedules {
         tokio::spawn(async move {
             let _driving = inner.driving.lock().await;
             let stood = inner.clock.stands();
+            // A clock that was set to the past takes along what is counted from the day on which the schedules were made.
+            for line in &inner.lines {
+                let mut last = lock(&line.last);
+                *last = (*last).min(inner.clock.now());
+            }
             let end = inner.clock.now().checked_add(by).context("that is too far ahead")?;
             let ran = inner.run_until(end).await;
             inner.clock.rests().await;

@@ -300,7 +300,7 @@ fn from_every_state_that_acts_lead_to_a_few_presses_syncs_or_turns_end_in_a_key_
             }
         }
     }
-    println!("{count} states; the longest way is {:?}, after {}", longest.0, longest.1);
+    eprintln!("{count} states; the longest way is {:?}, after {}", longest.0, longest.1);
     assert!(count > 200, "{count} states");
     assert!(longest.0.len() <= MOST_STEPS);
 }
