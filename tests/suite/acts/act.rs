@@ -3,7 +3,7 @@
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::{self, Actor, What};
 use bursar_core::domain::grant::{
-    Begun, Found, GaveUp, Grant, HoldKind, Minted, Order, Person, Press, Reading, Rule, SentLimit, Stopped,
+    Begun, Found, GaveUp, Grant, HoldKind, Minted, NotSending, Order, Person, Press, Reading, Rule, SentLimit, Stopped,
 };
 use bursar_core::domain::id::{Epoch, GrantId, Nonce, ProgrammeId};
 use bursar_core::domain::key::KeyHash;
@@ -262,6 +262,7 @@ impl Act {
     pub(crate) fn may_deny(&self) -> Option<String> {
         match self {
             Act::Confirmed(..) | Act::DisableAgain(..) | Act::ReadForTheLastTime(..) => Some(refused(Unchanged)),
+            Act::SendingLimit(..) => Some(refused(NotSending::NotLarger)),
             // Its own write moved the grant.
             Act::FoundGone(..) => Some(refused(NotAsRead::Moved)),
             _ => None,

@@ -35,7 +35,7 @@ pub enum Wanted {
 /// Why it is not written down that a limit is about to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotSending {
-    /// The provider holds as much: it is sent without more ado.
+    /// The provider holds as much, or it is written down already: it is sent without more ado.
     NotLarger,
     /// Another is wanted by now: it is not sent.
     NotWanted,
@@ -99,7 +99,9 @@ impl View {
         if self.limit_wanted(now) != Some(Wanted::Limit(limit)) {
             return Err(NotSending::NotWanted);
         }
-        if live.limit.is_some_and(|held| held >= limit) {
+        // Decided again after a lost answer, it finds itself done.
+        let is_noted = live.told.is_some_and(|told| told.limit >= limit && told.unanswered_since == Some(now));
+        if is_noted || live.limit.is_some_and(|held| held >= limit) {
             return Err(NotSending::NotLarger);
         }
         let told = live.told.get_or_insert(ToldLimit { limit, until: None, unanswered_since: None });
