@@ -34,9 +34,12 @@ impl Run<'_> {
         if !self.has_time(deadline) {
             return Ok(Begun::TooLate);
         }
-        // From here on it may be exchanged.
-        self.is_of_one_account(progress).await;
         let until = self.until(deadline);
+        if !self.has_witnesses() {
+            // Where it is not the one of the secret any more, that shows now and not in the middle; what else is wrong, below.
+            let _ = self.provider.check_management_key(until).await;
+        }
+        self.is_of_one_account(progress).await;
         let checked = async {
             self.provider.check_management_key(until).await?;
             self.provider.prove_account(until).await

@@ -27,9 +27,8 @@ pub(crate) struct Witnesses {
 impl Run<'_> {
     /// Whether the management key is still the one that the run began with, where no witness can tell whose a new one is.
     pub(crate) async fn is_of_one_account(&self, progress: &mut Progress) -> bool {
-        let has_witnesses = self.account.as_ref().is_some_and(|account| !account.witnesses.is_empty());
         // Where the secret cannot be read, nothing is asked either.
-        let Some(key) = self.provider.management_keys().current().await.ok().filter(|_| !has_witnesses) else {
+        let Some(key) = self.provider.management_keys().current().await.ok().filter(|_| !self.has_witnesses()) else {
             return true;
         };
         let key = key.fingerprint(&self.deployment);
@@ -42,6 +41,11 @@ impl Run<'_> {
             );
         }
         is_same
+    }
+
+    /// Whether there is anything by which another account is told apart.
+    pub(crate) fn has_witnesses(&self) -> bool {
+        self.account.as_ref().is_some_and(|account| !account.witnesses.is_empty())
     }
 
     /// Remembers by what the account is known, once a run was complete.

@@ -175,6 +175,7 @@ async fn put_in_at_any_call_of_a_claim_the_student_is_asked_to_come_back_and_no_
             if what == "replace" {
                 mint(&stack, &scene.office, &of).await;
             }
+            watch.check().await;
             let student = signed_in(&stack, &format!("{name}@x.edu")).await;
             let action = format!("/my/{}/{what}", scene.office.programme);
             let form = student.get("/my").await.expect(200).form(&action);
@@ -187,6 +188,7 @@ async fn put_in_at_any_call_of_a_claim_the_student_is_asked_to_come_back_and_no_
             let (refused, ()) = tokio::join!(student.send_form(&form), exchange);
             assert_eq!(refused.status, 503, "{what} at {call}: {}", refused.readable());
             assert!(refused.header("retry-after").is_some(), "{what} at {call}");
+            watch.check().await;
             // Whoever presses now is told before anything is written.
             let before = grant(&scene.office, &of).await;
             let my = student.get("/my").await.expect(200);
@@ -329,7 +331,8 @@ async fn an_exchange_in_the_first_run_of_all_is_noticed_though_no_witness_is_the
             stack.secrets.put(&stack.ready.secret, &wrong).unwrap();
             drop(held);
         };
-        let (report, ()) = tokio::join!(sync(&stack), exchange);
+        let both = async { tokio::join!(sync(&stack), exchange) };
+        let (report, ()) = tokio::time::timeout(LIMIT, both).await.expect(call);
         assert_eq!(report["complete"], false, "at {call}: {report}");
         assert!(problems(&report).contains("was exchanged before any sync was complete"), "at {call}: {report}");
         assert_eq!(office.table.foreign_keys().await.unwrap(), [], "at {call}");
