@@ -173,6 +173,8 @@ pub(super) async fn press_again(scene: &Scene<'_>, student: &Visitor) -> Page {
 pub(super) async fn calls_of(what: &str) -> Vec<Place> {
     let stack = stack().await;
     let scene = prepared(&stack).await;
+    // Whose account the management key is of, a process finds out at its first press.
+    ready_for(&scene, "replace", "first@example.edu").await;
     let student = ready_for(&scene, what, "ada@example.edu").await;
     let form = student.get("/my").await.form(&scene.path(what));
     let before = stack.gate.calls().len();
