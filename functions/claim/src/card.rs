@@ -171,7 +171,7 @@ fn offers(view: &View, kind: PressKind, may_begin: bool, now: Timestamp) -> Offe
         has_key: is_live,
         leaked: view.report_leaked(view.grant.epoch, now).is_some(),
         refresh: view.grant.live().is_some_and(|live| live.key.is_some()),
-        hand_back: is_live && view.grant.holds.is_empty(),
+        hand_back: is_live && view.grant.holds.is_empty() && !view.programme.is_over(now),
         resume: !is_held_otherwise && view.release(HoldKind::Unused, &Actor::Student, now).is_ok(),
     }
 }

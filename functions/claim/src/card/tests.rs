@@ -122,6 +122,9 @@ fn a_key_that_works_before_anything_was_read_and_after_and_with_a_cap_that_reset
     Used: $0; nothing has been read from the provider yet
     Cap: $20 for the whole term, until the end of 6 February 2027
     [Read what I used now]
+    I do not need my key any more
+    Your key ends and what is left of its credit is free for others. You can get a new one later, as long as the programme has money for it.
+    [Hand my key back]
     My key is lost, or somebody else has it
     A new key with what is left. The old one stops working first.
     [Replace my key]
@@ -136,6 +139,9 @@ fn a_key_that_works_before_anything_was_read_and_after_and_with_a_cap_that_reset
     Used: $5, as of 20 November 2026, 15:05 (Europe/Berlin)
     Cap: $20 for the whole term, until the end of 6 February 2027
     [Read what I used now]
+    I do not need my key any more
+    Your key ends and what is left of its credit is free for others. You can get a new one later, as long as the programme has money for it.
+    [Hand my key back]
     My key is lost, or somebody else has it
     A new key with what is left. The old one stops working first.
     [Replace my key]
@@ -151,6 +157,9 @@ fn a_key_that_works_before_anything_was_read_and_after_and_with_a_cap_that_reset
     Used: $12, as of 20 November 2026, 14:05 (Europe/Berlin)
     Cap: $20 a week; it starts anew on 23 November 2026, 01:00 (Europe/Berlin)
     [Read what I used now]
+    I do not need my key any more
+    Your key ends and what is left of its credit is free for others. You can get a new one later, as long as the programme has money for it.
+    [Hand my key back]
     My key is lost, or somebody else has it
     A new key with what is left. The old one stops working first.
     [Replace my key]
@@ -171,6 +180,9 @@ fn a_key_that_has_used_up_its_cap() {
     Used: $20.05, as of 20 November 2026, 14:05 (Europe/Berlin)
     Cap: $20 for the whole term, until the end of 6 February 2027
     [Read what I used now]
+    I do not need my key any more
+    Your key ends and what is left of its credit is free for others. You can get a new one later, as long as the programme has money for it.
+    [Hand my key back]
     My key is lost, or somebody else has it
     Somebody else may have it: end it at once, and get a new one afterwards.
     [My key has leaked: end it]
