@@ -259,7 +259,10 @@ fn each_hold() {
     [My key has leaked: end it]
     ");
     let without_room = unused().set(|view| {
-        view.grant.has_place = false;
+        // Its key is off, and the sync has read it and counted the pot since.
+        let off_at = view.grant.attempts[0].begun_at;
+        view.grant.attempts[0].disable = bursar_core::domain::grant::Disable::Confirmed { at: off_at };
+        view.pot.counted_at = Some(off_at + bursar_core::domain::grant::SETTLING);
         view.pot.reserved = view.pot.limit;
     });
     insta::assert_snapshot!(without_room.words(), @"Your key was set aside because it was not used. All the money of this programme is promised to others now. Ask the people who run it.");
