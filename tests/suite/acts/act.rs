@@ -252,8 +252,10 @@ impl Act {
     /// What a write comes to that takes effect and leaves the act not knowing it: where a condition of it can tell afterwards, somebody in
     /// between sends it twice, and the table answers that the condition failed.
     pub(crate) fn unheard(&self) -> Verdict {
-        match self.write() {
-            "dynamodb:UpdateItem" => Verdict::LoseAnswer,
+        match self {
+            // It may be noted as often as one likes.
+            Act::Note(..) => Verdict::LoseAnswer,
+            _ if self.write() == "dynamodb:UpdateItem" => Verdict::LoseAnswer,
             _ => Verdict::ConditionReadBack,
         }
     }

@@ -9,12 +9,13 @@
 //! - on the grant of somebody else, what does not take from the pot, which is all that both share, and what the sync does without it.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 
 use bursar_local::gate::Matcher;
 use bursar_local::invoke::FunctionName;
 use jiff::Timestamp;
 
-use super::act::Act;
+use super::act::{Act, Ended};
 use super::judge::Ran;
 use super::kinds::Kind;
 use super::lane::{Lane, each, plenty};
@@ -129,8 +130,8 @@ impl Race {
             drop(held);
             fast_ended
         };
-        let (slow_ended, fast_ended) = tokio::join!(one.run(&slow, now, plenty()), overtaking);
-        fast_ended.map_err(|why| self.tell("the fast one", &why))?;
+        let overtaken = overtaken(one.run(&slow, now, plenty()), overtaking).await;
+        let (slow_ended, _) = overtaken.map_err(|why| self.tell("the fast one", &why))?;
         let second = case.world.clone();
         let third = case.look().await.map_err(|why| self.tell("in the end", &why))?;
         let calls = one.calls(lane);
@@ -158,8 +159,8 @@ impl Race {
             case.step(&mut other, &self.fast_act(&second, now), plenty(), false).await?;
             Ok(second)
         };
-        let (slow_ended, overtaken) = tokio::join!(one.run(&slow, now, plenty()), overtaking);
-        let second = overtaken.map_err(|why: String| self.tell("the fast one", &why))?;
+        let overtaken = overtaken(one.run(&slow, now, plenty()), overtaking).await;
+        let (slow_ended, second) = overtaken.map_err(|why| self.tell("the fast one", &why))?;
         let third = case.world.clone();
         let fourth = case.look().await.map_err(|why| self.tell("in the end", &why))?;
 
@@ -199,5 +200,18 @@ impl Race {
         let Race { setting, slow, fast, elsewhere } = self;
         let whose = if *elsewhere { " of somebody else" } else { "" };
         format!("  in {setting:?}, {slow:?} overtaken by {fast:?}{whose}; {who}:\n{why}")
+    }
+}
+
+/// Runs one act while another overtakes it at a call where it is held. One that ends without having come to that call is an error.
+async fn overtaken<T>(
+    slow: impl Future<Output = Ended>,
+    overtaking: impl Future<Output = Result<T, String>>,
+) -> Result<(Ended, T), String> {
+    let (mut slow, mut overtaking) = (pin!(slow), pin!(overtaking));
+    tokio::select! {
+        biased;
+        seen = &mut overtaking => Ok((slow.await, seen?)),
+        ended = &mut slow => Err(format!("the slow one came to no call where it is overtaken: {ended:?}")),
     }
 }

@@ -271,6 +271,7 @@ async fn the_page_shows_the_key_in_the_secret_and_no_other_is_confirmed() {
         page.texts("warning")
     );
     scene.put_the_right_one_back().await;
+    stack.clock.advance(minutes(5)).unwrap();
     sync(&stack).await;
     // Whoever presses on the old page confirms nothing: that key is gone from the secret.
     let pressed = admin.submit(&page, "/console/account/release", &[]).await;

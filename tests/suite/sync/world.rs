@@ -151,8 +151,13 @@ fn kind_of(item: &bursar_core::store::items::Item) -> String {
     item["kind"].as_s().cloned().unwrap_or_default()
 }
 
-/// Milliseconds of any time that a test comes to.
+/// Milliseconds of any time that a test comes to, and the seconds of it.
 const A_TIME: i64 = 1_500_000_000_000;
+const A_TIME_IN_SECONDS: i64 = A_TIME / 1_000;
+
+fn is_after(number: &str, time: i64) -> bool {
+    number.parse::<i64>().is_ok_and(|number| number > time)
+}
 
 fn pictured(value: &AttributeValue, names: &[(String, String)]) -> String {
     const RANDOM: [&str; 9] = ["pk", "sk", "version", "nonce", "entry", "row", "person", "due", "queue"];
@@ -161,14 +166,20 @@ fn pictured(value: &AttributeValue, names: &[(String, String)]) -> String {
         AttributeValue::S(text) => {
             names.iter().fold(text.clone(), |text, (random, name)| text.replace(random.as_str(), name))
         }
-        AttributeValue::N(number) if number.parse::<i64>().is_ok_and(|number| number > A_TIME) => "T".to_owned(),
+        AttributeValue::N(number) if is_after(number, A_TIME) => "T".to_owned(),
         AttributeValue::M(map) => {
             let named = |text: &String| {
                 names.iter().fold(text.clone(), |text, (random, name)| text.replace(random.as_str(), name))
             };
             let fields = map.iter().filter(|(name, _)| !RANDOM.contains(&name.as_str()));
-            let mut fields: Vec<_> =
-                fields.map(|(name, value)| format!("{}: {}", named(name), pictured(value, names))).collect();
+            let mut fields: Vec<_> = fields
+                .map(|(name, value)| match value {
+                    AttributeValue::N(seconds) if name == "ttl" && is_after(seconds, A_TIME_IN_SECONDS) => {
+                        "ttl: T".to_owned()
+                    }
+                    value => format!("{}: {}", named(name), pictured(value, names)),
+                })
+                .collect();
             fields.sort();
             format!("{{{}}}", fields.join(", "))
         }
