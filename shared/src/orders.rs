@@ -3,14 +3,10 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::domain::grant::{Listed, NotSending, Order, OrderKind, SentLimit, View, Wanted};
 use crate::domain::programme::Byok;
-use crate::domain::window::utc_date;
-use crate::provider::key::Key;
 use crate::provider::keys::{Found, KeyPatch};
 use crate::provider::{Provider, ProviderError};
 use crate::store::{At, Outcome, StoreError, Table, Unchanged};
@@ -149,7 +145,8 @@ impl Orders<'_> {
 
     /// Asks what a key used, for the last time, and gives the rest of its place back.
     async fn read(&self, at: At<'_>, view: &View, order: &Order, patience: Deadline) -> Result<(), NotCarriedOut> {
-        let Some((found, asked)) = self.ask(order, patience).await? else { return Err(NotCarriedOut::NotFound) };
+        let (asked, found) = self.provider.get_key_in_a_day(&order.key, self.clock, patience).await?;
+        let Found::Key(found) = found else { return Err(NotCarriedOut::NotFound) };
         // What was confirmed may have been overtaken by a call that came late: then it is ordered anew, and read after that.
         let listed = found.limit.map_or(Listed::Unlimited, Listed::Limit);
         let anew = match view.grant.live() {
@@ -172,17 +169,6 @@ impl Orders<'_> {
             }
             // The next listing may tell.
             Some(Err(_)) | None => Err(NotCarriedOut::NotFound),
-        }
-    }
-
-    /// A key as it is now, and when it was asked for; none where the provider does not know it. A day that turned meanwhile would make its numbers those of neither.
-    async fn ask(&self, order: &Order, patience: Deadline) -> Result<Option<(Box<Key>, Timestamp)>, ProviderError> {
-        loop {
-            let asked = self.clock.now();
-            let Found::Key(found) = self.provider.get_key(&order.key, patience).await? else { return Ok(None) };
-            if utc_date(asked) == utc_date(self.clock.now()) {
-                return Ok(Some((found, asked)));
-            }
         }
     }
 

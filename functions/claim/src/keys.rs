@@ -10,7 +10,6 @@ use bursar_core::domain::grant::{
 };
 use bursar_core::domain::id::Epoch;
 use bursar_core::domain::key::KeyHash;
-use bursar_core::domain::window::utc_date;
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::keys::Found;
@@ -165,7 +164,7 @@ pub(crate) async fn unproved(site: &Site, deadline: Deadline) -> Option<Provider
     proved.err().filter(|error| !matches!(error, ProviderError::ManagementKey { .. }))
 }
 
-/// What a key has used. A day that turned while the provider was asked would make the numbers those of neither.
+/// What a key has used.
 pub(crate) async fn read(
     site: &Site,
     view: &View,
@@ -173,35 +172,30 @@ pub(crate) async fn read(
     key: &KeyHash,
     patience: Deadline,
 ) -> Result<Read, ProviderError> {
-    loop {
-        let asked = site.clock.now();
-        let Found::Key(found) = site.provider.get_key(key, patience).await? else { return Ok(Read::Gone) };
-        if utc_date(asked) != utc_date(site.clock.now()) {
-            continue;
+    let (asked, found) = site.provider.get_key_in_a_day(key, &site.clock, patience).await?;
+    let Found::Key(found) = found else { return Ok(Read::Gone) };
+    let Some(told) = found.told(view.programme.settings.reset) else { return Ok(Read::Silent) };
+    let looked_at = match site.table.sync_state().await {
+        Ok(sync) => sync.looked_at,
+        // Without it the days since the last reading are told apart less well, and that is said of them.
+        Err(error) => {
+            tracing::warn!(%error, "when the last sync looked could not be read");
+            None
         }
-        let Some(told) = found.told(view.programme.settings.reset) else { return Ok(Read::Silent) };
-        let looked_at = match site.table.sync_state().await {
-            Ok(sync) => sync.looked_at,
-            // Without it the days since the last reading are told apart less well, and that is said of them.
-            Err(error) => {
-                tracing::warn!(%error, "when the last sync looked could not be read");
-                None
+    };
+    Ok(match view.reading_after(attempt, &told, asked, looked_at) {
+        // What is on record stands where less is said now: that was read as well as any other sum.
+        Ok((reading, doubt)) => {
+            if let Some(doubt) = doubt {
+                tracing::warn!(%doubt, "a counter of a key went back");
             }
-        };
-        return Ok(match view.reading_after(attempt, &told, asked, looked_at) {
-            // What is on record stands where less is said now: that was read as well as any other sum.
-            Ok((reading, doubt)) => {
-                if let Some(doubt) = doubt {
-                    tracing::warn!(%doubt, "a counter of a key went back");
-                }
-                Read::Reading(Box::new(reading))
-            }
-            Err(doubtful) => {
-                tracing::warn!(%doubtful, "a key could not be read");
-                Read::Silent
-            }
-        });
-    }
+            Read::Reading(Box::new(reading))
+        }
+        Err(doubtful) => {
+            tracing::warn!(%doubtful, "a key could not be read");
+            Read::Silent
+        }
+    })
 }
 
 async fn read_and_note(site: &Site, view: &View, order: &Order, deadline: Deadline) {

@@ -5,12 +5,11 @@ use anyhow::{Context, Result, bail};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::alarm::Cause;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{Attempt, Found, GRACE, Listed, Order, OrderKind, State, View, is_same};
+use bursar_core::domain::grant::{Attempt, Found, GRACE, Listed, Order, OrderKind, State, View};
 use bursar_core::domain::id::Epoch;
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::{Doubtful, Reading};
-use bursar_core::domain::window::utc_date;
 use bursar_core::orders::{NotCarriedOut, Orders};
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::key::Key;
@@ -208,7 +207,7 @@ impl Run<'_> {
         is_held: bool,
     ) -> Result<Came> {
         let Some(view) = self.table.view(at.programme, at.grant).await? else { return Ok(Came::Done) };
-        let (asked_at, answered) = self.ask(key, at.deadline).await?;
+        let (asked_at, answered) = self.provider.get_key_in_a_day(key, self.clock, at.deadline).await?;
         match answered {
             Answered::Key(found) if found.disabled && is_held => Ok(Came::Done),
             Answered::Key(found) if found.disabled => {
@@ -262,17 +261,6 @@ impl Run<'_> {
         Ok((more, doubt.map(|doubt| format!("of the key {} {doubt}", found.hash))))
     }
 
-    /// A key as the provider has it now, and when it was asked for, which is the day of what it says.
-    async fn ask(&self, key: &KeyHash, deadline: Deadline) -> Result<(Timestamp, Answered)> {
-        loop {
-            let asked = self.clock.now();
-            let answered = self.provider.get_key(key, deadline).await?;
-            if utc_date(asked) == utc_date(self.clock.now()) {
-                return Ok((asked, answered));
-            }
-        }
-    }
-
     /// Orders the limit that is wanted now and sends it, or stops what is used up. Says so where somebody had set another at the provider.
     async fn send_limit(&self, at: At<'_>, listed: Listed) -> Result<Option<String>> {
         let Some(view) = self.table.view(at.programme, at.grant).await? else { return Ok(None) };
@@ -294,7 +282,7 @@ impl Run<'_> {
         let found = match listed {
             Listed::Unlimited => "no limit".to_owned(),
             Listed::CountedOtherwise => "a limit that was counted otherwise".to_owned(),
-            Listed::Limit(listed) if live.limit.is_none_or(|held| !is_same(listed, held)) => {
+            Listed::Limit(listed) if live.limit.is_none_or(|held| !listed.is_about(held)) => {
                 format!("the limit {listed}")
             }
             Listed::Limit(_) | Listed::Unasked => return Ok(None),

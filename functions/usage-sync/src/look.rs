@@ -279,7 +279,7 @@ fn orphan(sight: Sight<'_>, attempt: &Attempt, row: &Row) -> Option<What> {
     is_orphan.then(|| What::Sweep { row: row.clone() })
 }
 
-/// The same of a key that is one too many of its attempt.
+/// A key that is one too many of its attempt, and is enabled though the attempt is old: it is to be disabled.
 fn second(sight: Sight<'_>, attempt: &Attempt, row: &Row) -> Option<What> {
     let is_old = sight.now >= attempt.begun_at + GRACE;
     (sight.is_whole && row.said.enabled && is_old).then(|| What::Second { row: row.clone() })

@@ -113,7 +113,7 @@ impl Row {
         self.hash == key.to_bytes()
     }
 
-    /// The same under another name of its grant.
+    /// This row under another name of its grant.
     pub(crate) fn named(&self, epoch: Epoch, nonce: &Nonce) -> Row {
         Row { epoch: epoch.number(), nonce: nonce.to_bytes(), ..self.clone() }
     }

@@ -52,6 +52,11 @@ impl Usd {
         self.0
     }
 
+    /// Whether another limit is as good as this one: a provider may keep fewer digits.
+    pub fn is_about(self, other: Usd) -> bool {
+        self - other < Usd::CENT && other - self < Usd::CENT
+    }
+
     /// An amount that a person typed: `20`, `20.00` or `$20`, at most six decimals, no sign and no exponent.
     pub fn from_form(text: &str) -> Result<Usd, MoneyError> {
         let text = text.trim();

@@ -11,10 +11,11 @@ use super::error::{ProviderError, Trouble};
 use super::json::{self, Data, Unreadable};
 use super::key::Key;
 use super::send::Ask;
+use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::domain::key::{KeyHash, PlaintextKey};
 use crate::domain::money::Usd;
-use crate::domain::window::Reset;
+use crate::domain::window::{Reset, utc_date};
 
 /// A key to be made. It always has a limit: one without could spend the whole account.
 #[derive(Debug, Clone, Serialize)]
@@ -103,7 +104,7 @@ impl KeyPatch {
             return Some(format!("disabled is {}", key.disabled));
         }
         if let Some(wanted) = self.limit
-            && !is_about(key.limit, wanted)
+            && !is_held(wanted, key.limit)
         {
             return Some("its limit is another".to_owned());
         }
@@ -133,12 +134,28 @@ impl Provider {
         or_gone(answer)
     }
 
+    /// Reads a key, and says when it was asked for. It is asked again when a day turned meanwhile, since its counters could be of either.
+    pub async fn get_key_in_a_day(
+        &self,
+        hash: &KeyHash,
+        clock: &Clock,
+        deadline: Deadline,
+    ) -> Result<(Timestamp, Found), ProviderError> {
+        loop {
+            let asked = clock.now();
+            let found = self.get_key(hash, deadline).await?;
+            if utc_date(asked) == utc_date(clock.now()) {
+                return Ok((asked, found));
+            }
+        }
+    }
+
     /// Changes a key, and reads it as it is afterwards.
     pub async fn patch_key(&self, hash: &KeyHash, patch: KeyPatch, deadline: Deadline) -> Result<Found, ProviderError> {
         self.patch(hash, patch, Tries::Several, deadline).await
     }
 
-    /// The same in one try.
+    /// Changes a key in one try, for what an answer that comes to a second one would hide.
     pub async fn patch_key_once(
         &self,
         hash: &KeyHash,
@@ -265,17 +282,17 @@ fn lost(why: &str, made: Option<KeyHash>) -> ProviderError {
     }
 }
 
-/// Whether a limit is the one that was sent; the provider may keep fewer digits.
-fn is_about(limit: Option<Usd>, sent: Option<Usd>) -> bool {
-    match (limit, sent) {
-        (Some(limit), Some(sent)) => limit - sent < Usd::CENT && sent - limit < Usd::CENT,
-        (limit, sent) => limit == sent,
+/// Whether a key has the limit that was sent.
+fn is_held(sent: Option<Usd>, limit: Option<Usd>) -> bool {
+    match (sent, limit) {
+        (Some(sent), Some(limit)) => limit.is_about(sent),
+        (sent, limit) => sent == limit,
     }
 }
 
 /// Whether a listed limit is one and not above what was asked for.
 fn is_within(listed: &RawValue, asked: Usd) -> bool {
-    Usd::promised(listed.get()).is_ok_and(|listed| is_about(Some(listed), Some(asked)) || listed <= asked)
+    Usd::promised(listed.get()).is_ok_and(|listed| listed.is_about(asked) || listed <= asked)
 }
 
 /// One key as an answer, which must be the one that was asked about.

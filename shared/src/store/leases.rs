@@ -170,8 +170,8 @@ impl Table {
         Ok(self.write(deadline, || put.clone().send()).await?.is_some())
     }
 
-    /// The same of an item in which something says who wrote it: it is read back where the condition does not hold, so that nobody
-    /// takes their own write, whose answer was lost, for somebody else's.
+    /// Replaces an item that says who wrote it, on condition that its version is still this one. It is read back where the condition does
+    /// not hold, so that nobody takes their own write, whose answer was lost, for somebody else's.
     pub(super) async fn replace_as_mine<T: Stored>(
         &self,
         value: &T,

@@ -37,7 +37,7 @@ impl Table {
         self.known_meta().await?.ok_or_else(|| StoreError::corrupt(&keys::meta(), Meta::KIND, &"it is gone"))
     }
 
-    /// The same, if anybody has asked yet.
+    /// This deployment's own item; none until somebody asked for it with `meta`.
     pub async fn known_meta(&self) -> Result<Option<Meta>, StoreError> {
         self.get(&keys::meta()).await
     }

@@ -21,7 +21,7 @@ pub(super) type Shown = BTreeMap<String, (ProgrammeId, GrantId)>;
 pub(super) struct Outside {
     /// By all its keys, ever, also by those that were deleted.
     pub(super) used: Nano,
-    /// The same as far as it is on record.
+    /// What the keys used as far as it is on record.
     pub(super) recorded: Nano,
     /// On record beyond what was used: a listing printed more, or a correction came since. Nobody is promised less by it.
     pub(super) overstated: Nano,

@@ -153,7 +153,7 @@ impl Gate {
         self.execute(late).await
     }
 
-    /// The same for those alone that wait for the clock and whose time has come, without waiting for the next call.
+    /// Executes the late calls that wait for the clock and whose time has come, without waiting for the next call.
     pub async fn run_due(&self) -> Vec<(Call, Option<u16>)> {
         let now = self.inner().clock.now();
         let due = self.inner().state().take_late(now, None);

@@ -71,9 +71,9 @@ impl View {
         let is_listed = match listed {
             Listed::Unasked => true,
             Listed::Unlimited | Listed::CountedOtherwise => false,
-            Listed::Limit(listed) => is_same(listed, limit),
+            Listed::Limit(listed) => listed.is_about(limit),
         };
-        let is_right = is_listed && live.limit.is_some_and(|held| is_same(held, limit));
+        let is_right = is_listed && live.limit.is_some_and(|held| held.is_about(limit));
         (!is_right).then_some(wanted)
     }
 
@@ -174,7 +174,7 @@ impl View {
         let attempt = change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch)?;
         let told = attempt.told.as_mut()?;
         let is_late = told.unanswered_since.is_some_and(|since| asked >= since + GRACE);
-        if !is_late || attempt.limit.is_none_or(|held| !is_same(held, listed)) {
+        if !is_late || attempt.limit.is_none_or(|held| !held.is_about(listed)) {
             return None;
         }
         (told.unanswered_since, told.until) = (None, Some(asked));
@@ -214,9 +214,4 @@ impl Change {
 fn live_of(change: &mut Change) -> Option<&mut Attempt> {
     let epoch = change.grant.live()?.epoch;
     change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch)
-}
-
-/// Whether two limits are the same: a provider may keep fewer digits.
-pub fn is_same(one: Usd, other: Usd) -> bool {
-    one - other < Usd::CENT && other - one < Usd::CENT
 }

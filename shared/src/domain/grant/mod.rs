@@ -39,7 +39,7 @@ pub use close::{CapRefused, Swept};
 pub use enrol::{Line, LineRefused};
 pub use hold::{HoldRefused, ReleaseRefused};
 pub use lifecycle::{Announced, Announcement, Announcements, Rule};
-pub use limits::{Listed, NotSending, Wanted, is_same};
+pub use limits::{Listed, NotSending, Wanted};
 pub use order::{BETWEEN_LOOKS, LATE_ENABLE, Order, OrderKind, PutOff, SentLimit, ToldLimit, Urgency};
 pub use place::{DROPPED_KEPT, Place};
 pub use record::{GaveUp, Minted, RecordRefused};

@@ -28,19 +28,23 @@ pub struct Place<'a> {
 impl Place<'_> {
     /// What was spent, and the most that can be spent still.
     pub fn cost(&self, now: Timestamp) -> Usd {
-        Spending::of(self.grant, self.readings, self.settings, now).lifetime + self.unspent(now)
+        self.cost_with(self.grant.has_place, now)
     }
 
     /// What the grant would cost if the person claimed now; its cost once they did. It is shown, not enforced.
     pub fn implied(&self, now: Timestamp) -> Usd {
         let is_over = matches!(self.grant.state, State::Revoked | State::Ended);
         let has_place = self.grant.has_place || (self.grant.holds.is_empty() && !is_over);
-        Place { grant: &Grant { has_place, ..self.grant.clone() }, ..*self }.cost(now)
+        self.cost_with(has_place, now)
+    }
+
+    fn cost_with(&self, has_place: bool, now: Timestamp) -> Usd {
+        Spending::of(self.grant, self.readings, self.settings, now).lifetime + self.unspent(has_place, now)
     }
 
     /// The most that can be spent still: in this window under the cap or a larger limit, whichever is more, and the same in each later
     /// window that begins before keys expire.
-    pub fn unspent(&self, now: Timestamp) -> Usd {
+    pub(super) fn unspent(&self, has_place: bool, now: Timestamp) -> Usd {
         let (settings, expires) = (self.settings, self.settings.keys_expire_at());
         if now >= expires {
             return Usd::ZERO;
@@ -52,7 +56,7 @@ impl Place<'_> {
             left = left.max(told - self.used_in(attempt, window));
             each_later = each_later.max(told);
         }
-        if self.counts_cap(now) {
+        if has_place && self.counts_cap(now) {
             let cap = self.grant.cap(settings);
             let attempts = self.grant.attempts.iter();
             left = left.max(cap - attempts.map(|attempt| self.used_in(attempt, window)).sum());
@@ -61,12 +65,12 @@ impl Place<'_> {
         left + each_later.times(settings.reset.windows_between(now, expires))
     }
 
-    /// Whether the cap itself is promised: to whoever has a place, and is not out of use or long off the roster.
+    /// Whether the cap itself is promised to whoever has a place: not to one that is out of use, or long off the roster.
     fn counts_cap(&self, now: Timestamp) -> bool {
-        let Grant { holds, has_place, .. } = self.grant;
+        let holds = &self.grant.holds;
         let is_out = holds.unused || holds.dropped.is_some_and(|dropped| now >= dropped + DROPPED_KEPT);
         let can_spend = || self.grant.attempts.iter().any(|attempt| self.may_still_spend(attempt));
-        *has_place && (!is_out || can_spend())
+        !is_out || can_spend()
     }
 
     /// Whether something may be used on a key that no reading knows: not on one that nobody was shown, that is off and was read since, or

@@ -242,12 +242,12 @@ proptest! {
         let mut story = live(reset, cap);
         story.now = story.view.programme.settings.term.starts_at() + hour.hours();
         story.reading(1, used);
-        let before = story.view.place().unspent(story.now);
+        let before = story.view.place().unspent(true, story.now);
         let then = story.now + later.hours();
         // In the same window more may be used; in a later one the use begins at nothing.
         let used_then = if reset.window_at(story.now) == reset.window_at(then) { used + more } else { more };
         story.now = then;
-        prop_assert!(story.reading(1, used_then).view.place().unspent(then) <= before);
+        prop_assert!(story.reading(1, used_then).view.place().unspent(true, then) <= before);
     }
 
     #[test]
