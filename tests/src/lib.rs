@@ -7,5 +7,6 @@ pub mod invariants;
 pub mod journey;
 pub mod office;
 pub mod process;
+pub mod seeds;
 pub mod stack;
 pub mod visitor;

@@ -93,7 +93,7 @@ fn told(alarm: &Alarm) -> (String, Vec<(&'static str, String)>, &'static str) {
         }
         Cause::AnotherAccount { management_key } => {
             let facts = vec![("Day", day(alarm.day)), ("Management key", management_key.short().to_owned())];
-            let next = "The management key finds none of the keys that the last complete sync listed. Nothing is made, changed or recorded with it, and students are asked to come back later; keys that they have go on. Put the management key of the right account into the secret: it is read again within minutes. If the account was changed on purpose, say so by one press on the account page.";
+            let next = "The management key finds none of the keys that are on record. Nothing is made, changed or recorded with it, and students are asked to come back later; keys that they have go on. Put the management key of the right account into the secret: it is read again within minutes. If the account was changed on purpose, say so by one press on the account page.";
             ("The management key is of another account".to_owned(), facts, next)
         }
         Cause::Incomplete { problems, first } => {

@@ -5,9 +5,11 @@ use std::collections::HashMap;
 use anyhow::Result;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::alarm::Cause;
+use bursar_core::domain::grant::{Attempt, GRACE};
 use bursar_core::domain::id::{KeyName, ProgrammeId};
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::inventory::KeyPage;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::progress::Progress;
@@ -68,18 +70,34 @@ impl Run<'_> {
 
     /// An account that had keys has none: rather it is another one, or its answer is wrong. Nothing is gone because of it.
     async fn doubt_an_empty_account(&self, progress: &mut Progress) -> Result<()> {
-        let Some(account) = self.account.as_ref().filter(|account| !account.witnesses.is_empty()) else {
-            return Ok(());
+        let expected = match &self.account {
+            Some(account) => account.witnesses.len(),
+            None => self.recorded_by(progress.began_at - GRACE).await?,
         };
+        if expected == 0 {
+            return Ok(());
+        }
         progress.listing = Listing::Broken;
         progress.report.problem(format!(
-            "the account lists no key at all, and the last complete sync listed {} or more: nothing is taken for gone. If they were all \
-             deleted on purpose, or the account was changed, an admin says so on the account page",
-            account.witnesses.len()
+            "the account lists no key at all, and {expected} or more are on record: nothing is taken for gone. If they were all deleted on \
+             purpose, or the account was changed, an admin says so on the account page"
         ));
         let management_key = self.provider.management_keys().current().await?.fingerprint(&self.deployment);
         progress.key_refused = Some(Cause::AnotherAccount { management_key });
         Ok(())
+    }
+
+    /// How many keys were made by then that should be there still, as far as the table knows.
+    async fn recorded_by(&self, made_by: Timestamp) -> Result<usize> {
+        let mut recorded = 0;
+        for programme in self.programmes.iter().filter(|programme| made_by < programme.settings.keys_expire_at()) {
+            let grants = self.table.grants(&programme.id).await?;
+            let attempts = grants.iter().flat_map(|grant| &grant.attempts);
+            let should_be =
+                |attempt: &&Attempt| attempt.key.is_some() && attempt.gone.is_none() && attempt.begun_at < made_by;
+            recorded += attempts.filter(should_be).count();
+        }
+        Ok(recorded)
     }
 
     /// Whether what was asked for as the time ran out, or will be answered only later, may come the next time.

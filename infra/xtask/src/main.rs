@@ -6,6 +6,7 @@ mod bench;
 mod browser;
 mod checks;
 mod engine;
+mod histories;
 mod provider;
 mod tools;
 
@@ -63,8 +64,9 @@ const MAKERS: &[Recipe] = &[
     Recipe { name: "gallery", what: "a picture of every page in every look, in target/gallery", run: browser::gallery },
 ];
 
-/// What measures, in optimised builds. The words after `bench` are the benchmark's own.
-const MEASURES: [(&str, &str); 3] = [
+/// What takes longer than a run of CI may, in optimised builds. The words after `bench` are the benchmark's own.
+const LONG: [(&str, &str); 4] = [
+    ("histories", "5,000 histories of each kind that is drawn from seeds, or as many as the number after it says"),
     ("bench sync", "the nightly sync beside a floor; the figures go to BENCHMARKS.md"),
     ("", "with --quick, --keys N, --changed N, --latency N, --times N or --no-peaks they are only told"),
     ("bench resume", "250,000 keys under a deadline of five seconds a run; with --keys N as many"),
@@ -87,10 +89,10 @@ fn run(names: &[String]) -> anyhow::Result<()> {
     }
     let shell = Shell::new()?;
     shell.change_dir(root());
-    if let [name, rest @ ..] = names
-        && name == "bench"
-    {
-        return bench::run(&shell, rest);
+    match names {
+        [name, rest @ ..] if name == "bench" => return bench::run(&shell, rest),
+        [name, rest @ ..] if name == "histories" => return histories::run(&shell, rest),
+        _ => {}
     }
     for name in names {
         if name == "ci" {
@@ -115,7 +117,7 @@ fn list() -> anyhow::Result<()> {
     for recipe in MAKERS {
         writeln!(out, "  {:14} {}", recipe.name, recipe.what)?;
     }
-    for (name, what) in MEASURES {
+    for (name, what) in LONG {
         writeln!(out, "  {name:14} {what}")?;
     }
     Ok(())

@@ -67,17 +67,22 @@ impl Table {
     ) -> Result<Confirmed, StoreError> {
         let mut pauses = Pauses::until(deadline);
         loop {
-            let Some(was) = self.known_meta().await?.and_then(|meta| meta.account) else {
-                return Ok(Confirmed::Already);
-            };
+            let Some(meta) = self.known_meta().await? else { return Ok(Confirmed::Already) };
             let confirmed = KnownAccount { management_key: management_key.clone(), witnesses: Vec::new() };
-            if was == confirmed {
+            if meta.account.as_ref() == Some(&confirmed) {
                 return Ok(Confirmed::Already);
             }
-            let what = What::new(Act::AccountConfirmed).changing(was.management_key.short(), management_key.short());
+            let (was, condition) = match &meta.account {
+                Some(was) => (was.management_key.short(), "account = :was"),
+                None => ("none", "attribute_not_exists(account)"),
+            };
+            let what = What::new(Act::AccountConfirmed).changing(was, management_key.short());
             let entry = AccountEntry { entry: new_ulid(now), at: now, by: Actor::Person(by.clone()), what };
-            let values = [(":account", attribute_of(&confirmed)?), (":was", attribute_of(&was)?)];
-            let transaction = self.transaction().update(&keys::meta(), SET_ACCOUNT, "account = :was", &values)?;
+            let mut values = vec![(":account", attribute_of(&confirmed)?)];
+            if let Some(was) = &meta.account {
+                values.push((":was", attribute_of(was)?));
+            }
+            let transaction = self.transaction().update(&keys::meta(), SET_ACCOUNT, condition, &values)?;
             if self.commit(transaction.witnessed_by(&entry)?, &mut pauses).await? == Commit::Done {
                 return Ok(Confirmed::Done);
             }

@@ -3,7 +3,7 @@
 //! act, as the rules say. In the end each must have been told what was so at some moment while it asked.
 //!
 //! The reads of an act go on together, since which of them comes first is chance; `races` has one overtaken between its reads.
-//! `BURSAR_TEST_SEED=70 cargo test -p bursar-tests histories` plays one history again.
+//! `BURSAR_TEST_SEED=70 cargo test -p bursar-tests acts::histories` plays one history again, `cargo xtask histories` thousands.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use bursar_local::gate::{Choose, Dice, Exploration, Step, Verdict};
+use bursar_tests::seeds::seeds_or;
 use futures_util::future::join_all;
 use jiff::{Timestamp, ToSpan};
 use tokio::runtime::Handle;
@@ -61,11 +62,7 @@ const SETTINGS: [Setting; 11] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_histories_drawn_from_seeds_every_write_is_one_act_as_the_rules_say() {
-    let seeds = match std::env::var("BURSAR_TEST_SEED") {
-        Ok(seed) => vec![seed.parse().unwrap()],
-        Err(_) => (0..SEEDS).collect(),
-    };
-    each(LANES, seeds, |lane, seed| async move {
+    each(LANES, seeds_or(SEEDS).collect(), |lane, seed| async move {
         // What explores stays on one thread.
         let runtime = Handle::current();
         let played = tokio::task::spawn_blocking(move || runtime.block_on(play(&lane, seed)));

@@ -96,7 +96,7 @@ async fn each_alarm_says_what_and_how_much_and_leads_to_the_account() {
     Management key: [fingerprint]
     Found: 20 November 2026, 10:00 (UTC)
 
-    The management key finds none of the keys that the last complete sync listed. Nothing is made, changed or recorded with it, and students are asked to come back later; keys that they have go on. Put the management key of the right account into the secret: it is read again within minutes. If the account was changed on purpose, say so by one press on the account page.
+    The management key finds none of the keys that are on record. Nothing is made, changed or recorded with it, and students are asked to come back later; keys that they have go on. Put the management key of the right account into the secret: it is read again within minutes. If the account was changed on purpose, say so by one press on the account page.
 
     See the account:
     [origin]/console/account

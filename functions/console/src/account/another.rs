@@ -19,7 +19,7 @@ pub(super) struct AnotherAccount {
     pub(super) found_at: String,
     /// It waits for its rotation, and the current one is another.
     pub(super) is_pending: bool,
-    /// How many keys it was asked for.
+    /// How many keys it was asked for; none as long as no sync of an account with keys was complete.
     pub(super) witnesses: usize,
 }
 
@@ -32,11 +32,14 @@ impl AnotherAccount {
         });
         let Some(first) = refused.next() else { return Ok(None) };
         let Some(meta) = site.table.known_meta().await? else { return Ok(None) };
-        let Some(account) = meta.account.filter(|account| !account.witnesses.is_empty()) else { return Ok(None) };
+        let (confirmed, witnesses) = match &meta.account {
+            Some(account) if account.witnesses.is_empty() => return Ok(None),
+            Some(account) => (Some(&account.management_key), account.witnesses.len()),
+            None => (None, 0),
+        };
         let in_secret = InSecret::of(site, &meta.deployment).await;
         let is_so = |(key, found_at): &(&Fingerprint, _)| {
-            in_secret.has(key)
-                && (**key != account.management_key || state.completed_at.is_none_or(|at| at < *found_at))
+            in_secret.has(key) && (Some(*key) != confirmed || state.completed_at.is_none_or(|at| at < *found_at))
         };
         let found = std::iter::once(first).chain(refused).find(is_so);
         Ok(found.map(|(key, found_at)| AnotherAccount {
@@ -44,7 +47,7 @@ impl AnotherAccount {
             short: key.short().to_owned(),
             found_at: utc(found_at),
             is_pending: in_secret.current.as_ref() != Some(key),
-            witnesses: account.witnesses.len(),
+            witnesses,
         }))
     }
 }

@@ -73,6 +73,15 @@ impl Invoke for Binaries {
             task.await.unwrap_or_else(|error| Err(InvokeError::Failed(error.to_string())))
         })
     }
+
+    fn end_idle(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            let idle = std::mem::take(&mut *self.0.idle());
+            for worker in idle.into_values().flatten() {
+                worker.end().await;
+            }
+        })
+    }
 }
 
 impl Pool {

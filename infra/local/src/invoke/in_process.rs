@@ -100,6 +100,10 @@ impl Invoke for InProcess {
             task.await.unwrap_or_else(|error| Err(InvokeError::Failed(error.to_string())))
         })
     }
+
+    fn end_idle(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async { self.0.idle().clear() })
+    }
 }
 
 impl Pool {

@@ -90,4 +90,9 @@ pub enum InvokeError {
 /// Wakes functions. Many invocations may be under way at once, also of one function.
 pub trait Invoke: Send + Sync + 'static {
     fn invoke(&self, function: FunctionName, event: Value) -> BoxFuture<'_, Result<Value, InvokeError>>;
+
+    /// Ends the instances that serve nobody just now, and all that they keep, as Lambda does at any time. Who has none ends none.
+    fn end_idle(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
 }

@@ -1,0 +1,250 @@
+//! Histories drawn from seeds, over the whole stack: what people, staff, the provider and time do next is drawn, at a provider with quirks
+//! that are drawn. Every invariant is judged after each step. Whatever happened, in the end nothing is left to be done.
+//!
+//! `BURSAR_TEST_SEED=70 cargo test -p bursar-tests promises::drawn` plays one history again, `cargo xtask histories` thousands.
+
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::window::Reset;
+use bursar_local::gate::{Dice, Matcher, RuleId, Verdict};
+use bursar_local::invoke::FunctionName;
+use bursar_local::provider::{NamedQuirks, Nano, Provider};
+use bursar_tests::seeds::seeds_or;
+use bursar_tests::stack;
+use futures_util::{StreamExt, stream};
+use jiff::SignedDuration;
+use serde_json::json;
+
+use super::story::Story;
+
+/// So many in every run of the suite.
+const SEEDS: u64 = 12;
+const SIDE_BY_SIDE: usize = 4;
+const MOVES: usize = 24;
+const POT: i32 = 50;
+const PEOPLE: [&str; 3] = ["ada", "bob", "cid"];
+const CAPS: [&str; 7] = ["0.01", "5", "10", "19.995", "20", "25", "45"];
+const PRESSES: [&str; 6] = ["reveal", "replace", "return", "leaked", "refresh", "resume"];
+const ACTS: [&str; 4] = ["pause", "resume", "revoke", "allow"];
+const RESETS: [Reset; 4] = [Reset::None, Reset::Daily, Reset::Weekly, Reset::Monthly];
+const FUNCTIONS: [FunctionName; 3] = [FunctionName::Claim, FunctionName::Console, FunctionName::UsageSync];
+/// What goes wrong once, with the next call of that kind.
+const FAULTS: [(&str, &[&str]); 5] = [
+    (
+        "provider:PATCH /keys/{hash}",
+        &["late-lost+300s", "lose-answer", "kill-before", "kill-after", "status-500-after", "truncated", "status-503"],
+    ),
+    (
+        "provider:POST /keys",
+        &["twice", "late-lost+300s", "lose-answer", "kill-before", "kill-after", "html-502-after", "status-429"],
+    ),
+    ("provider:GET /keys/{hash}", &["fail-before", "kill-after", "status-503", "truncated"]),
+    ("provider:GET /keys", &["fail-before", "kill-after", "status-500", "truncated"]),
+    (
+        "dynamodb:TransactWriteItems",
+        &["kill-before", "kill-after", "lose-answer", "conflict", "throttle-item", "condition-read-back"],
+    ),
+];
+
+#[derive(Debug, Clone, Copy)]
+enum Move {
+    /// A press on somebody's card, if it is offered.
+    Press,
+    /// Somebody claims or replaces in two tabs at once, while the sync or the work runs.
+    TwoTabs,
+    Spend,
+    Act,
+    Cap,
+    Pot,
+    /// Somebody is dropped from the roster, or all are named on it again.
+    Roster,
+    Sync,
+    Minutes,
+    /// Long enough for what was confirmed to be read for the last time.
+    Settle,
+    Hours,
+    /// The provider goes down, or comes up again.
+    Outage,
+    /// The other account's management key is put into the secret, or the right one back.
+    OtherAccount,
+    Fault,
+}
+
+/// The oftener, the more often here.
+const DRAWN: [Move; 28] = [
+    Move::Press,
+    Move::Press,
+    Move::Press,
+    Move::Press,
+    Move::Press,
+    Move::TwoTabs,
+    Move::TwoTabs,
+    Move::Spend,
+    Move::Spend,
+    Move::Spend,
+    Move::Spend,
+    Move::Act,
+    Move::Act,
+    Move::Cap,
+    Move::Cap,
+    Move::Pot,
+    Move::Roster,
+    Move::Sync,
+    Move::Sync,
+    Move::Sync,
+    Move::Minutes,
+    Move::Minutes,
+    Move::Settle,
+    Move::Hours,
+    Move::Outage,
+    Move::OtherAccount,
+    Move::Fault,
+    Move::Fault,
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_happens_every_promise_is_kept_and_in_the_end_nothing_is_left_to_be_done() {
+    let seeds = seeds_or(SEEDS);
+    let count = seeds.end - seeds.start;
+    let played = seeds.map(|seed| async move { tokio::spawn(play(seed)).await.err().map(|error| (seed, error)) });
+    let wrong: Vec<_> =
+        stream::iter(played).buffer_unordered(SIDE_BY_SIDE).filter_map(async |wrong| wrong).collect().await;
+    assert!(wrong.is_empty(), "{} of {count} histories went wrong: {:?}", wrong.len(), wrong.first());
+}
+
+async fn play(seed: u64) {
+    let mut dice = Dice::new(seed);
+    let quirks = if dice.below(3) == 0 { NamedQuirks::default() } else { NamedQuirks::draw(&mut dice) };
+    let reset = RESETS[dice.below(RESETS.len())];
+    let stack = stack::in_process().await.unwrap();
+    let pot = POT * windows(reset);
+    let mut story = Story::begins(&stack, pot, &quirks).await;
+    story.told.push(format!("seed {seed}, {reset:?}"));
+    story.counts_in(reset).await;
+    story.invites(&PEOPLE, None).await;
+    let mut history = History { story, dice, reset, outage: None, other: None, faults: Vec::new() };
+    for _ in 0..MOVES {
+        let next = DRAWN[history.dice.below(DRAWN.len())];
+        history.moves(next).await;
+    }
+    history.comes_to_rest().await;
+    stack.stop().await.unwrap();
+}
+
+/// About so many of them are in a term.
+fn windows(reset: Reset) -> i32 {
+    match reset {
+        Reset::None => 1,
+        Reset::Monthly => 4,
+        Reset::Weekly => 14,
+        Reset::Daily => 91,
+    }
+}
+
+struct History<'s> {
+    story: Story<'s>,
+    dice: Dice,
+    reset: Reset,
+    outage: Option<RuleId>,
+    other: Option<Provider>,
+    faults: Vec<RuleId>,
+}
+
+impl History<'_> {
+    fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.dice.below(all.len())]
+    }
+
+    async fn moves(&mut self, what: Move) {
+        let name = self.one_of(&PEOPLE);
+        match what {
+            Move::Press => {
+                // Most who press want a key.
+                let press = if self.dice.below(3) == 0 { self.one_of(&PRESSES) } else { self.one_of(&PRESSES[..2]) };
+                self.story.presses(name, press).await;
+            }
+            Move::TwoTabs => {
+                let beside = self.one_of(&[FunctionName::UsageSync, FunctionName::Console]);
+                self.story.presses_twice_beside(name, beside).await;
+            }
+            Move::Spend => {
+                let micros = 1 + self.dice.below(15_000_000);
+                let which = self.dice.below(3);
+                self.story.spends_what_it_can(name, which, Nano::micros(micros.try_into().unwrap())).await;
+            }
+            Move::Act => {
+                let act = self.one_of(&ACTS);
+                self.story.acts_if_offered(name, act, &[("reason", "drawn")]).await;
+            }
+            Move::Cap => {
+                let cap = self.one_of(&CAPS);
+                self.story.acts_if_offered(name, "cap", &[("cap_usd", cap), ("reason", "drawn")]).await;
+            }
+            Move::Pot => {
+                let pot = self.one_of(&[30, 40, POT, 70]);
+                self.story.pot_becomes(pot * windows(self.reset)).await;
+            }
+            Move::Roster => {
+                let named: Vec<&str> = match self.dice.below(2) {
+                    0 => PEOPLE.to_vec(),
+                    _ => PEOPLE.into_iter().filter(|other| *other != name).collect(),
+                };
+                self.story.is_on_the_roster(&named).await;
+            }
+            Move::Sync => self.story.syncs_as_it_can().await,
+            Move::Minutes => {
+                let minutes = 1 + self.dice.below(3);
+                self.story.works_for(minutes.try_into().unwrap()).await;
+            }
+            Move::Settle => {
+                self.story.stack.clock.advance(SignedDuration::from_mins(17)).unwrap();
+                self.story.works_for(1).await;
+            }
+            Move::Hours => {
+                let hours = self.one_of(&[1, 5, 24, 8 * 24]);
+                self.story.hours(hours).await;
+            }
+            Move::Outage => match self.outage.take() {
+                Some(rule) => self.story.comes_up(rule),
+                None => self.outage = Some(self.story.goes_down()),
+            },
+            Move::OtherAccount => match self.other.take() {
+                Some(other) => self.story.is_asked_again(&other).await,
+                // As long as there is no witness, nothing tells that it is another.
+                None if self.story.has_witnesses().await => self.other = Some(self.story.asks_another_account()),
+                None => {}
+            },
+            Move::Fault => {
+                let (call, verdicts) = self.one_of(&FAULTS);
+                let (verdict, function) = (self.one_of(verdicts), self.one_of(&FUNCTIONS));
+                self.story.told.push(format!("the next {call} of {function} comes to {verdict}"));
+                let verdict: Verdict = verdict.parse().unwrap();
+                self.faults.push(self.story.stack.gate.at(Matcher::call(call).of(function), verdict));
+            }
+        }
+    }
+
+    /// Everything that was in the way is over, some hours pass, each with its work and a sync: then nothing is left to be done.
+    async fn comes_to_rest(mut self) {
+        if let Some(rule) = self.outage.take() {
+            self.story.comes_up(rule);
+        }
+        if let Some(other) = self.other.take() {
+            self.story.is_asked_again(&other).await;
+        }
+        self.faults.drain(..).for_each(|rule| self.story.stack.gate.lift(rule));
+        self.story.stack.gate.run_late().await;
+        let mut report = json!({});
+        for _ in 0..5 {
+            self.story.stack.clock.advance(SignedDuration::from_mins(70)).unwrap();
+            self.story.works_for(2).await;
+            report = self.story.syncs().await;
+        }
+        let told = self.story.told.join("\n");
+        assert_eq!(report["complete"], true, "{told}\n{report}");
+        let residual: Usd = Usd::from_form(report["residual_usd"].as_str().unwrap().trim_start_matches('-')).unwrap();
+        assert!(residual < Usd::CENT, "{told}\n{report}");
+        for grant in self.story.office.table.grants(&self.story.office.programme).await.unwrap() {
+            assert!(grant.orders().is_empty(), "{told}\n{:?} of {grant:?}", grant.orders());
+        }
+    }
+}
