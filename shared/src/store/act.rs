@@ -55,7 +55,7 @@ impl Table {
                 Ok(decided) => decided,
                 Err(refused) => return Ok(Outcome::Refused(refused)),
             };
-            let transaction = self.transaction_of(&view, change, at.now)?;
+            let transaction = self.transaction_of(&view, change.counted(&view, at.now), at.now)?;
             if Box::pin(self.commit(transaction, &mut pauses)).await? == Commit::Done {
                 return Ok(Outcome::Done(done));
             }

@@ -105,12 +105,12 @@ impl Table {
 
     /// Records what a key used in the end, and gives the rest of its place back.
     pub async fn read_for_the_last_time(&self, at: At<'_>, reading: &Reading) -> OnGrant<Unchanged> {
-        self.act(at, |view| view.read_for_the_last_time(reading, at.now).map(leaving).ok_or(Unchanged)).await
+        self.act(at, |view| view.read_for_the_last_time(reading).map(leaving).ok_or(Unchanged)).await
     }
 
     /// Gives back what was left of the limits of keys that are gone, since the account's sums show that nobody used it.
     pub async fn explained(&self, at: At<'_>, explained_at: Timestamp) -> OnGrant<Unchanged> {
-        self.act(at, |view| view.explained(explained_at, at.now).map(leaving).ok_or(Unchanged)).await
+        self.act(at, |view| view.explained(explained_at).map(leaving).ok_or(Unchanged)).await
     }
 
     /// Takes back the enable of a live key that is under way.

@@ -50,6 +50,7 @@ impl Act {
                 Ok(decided) => decided,
                 Err(said) => return Some(Legal { said, after: None, begun: None }),
             };
+            let change = change.counted(&view, now);
             let takes = matches!(change.pot, PotChange::Take(_) | PotChange::TakeAnyway(_));
             let rests_on_settings = takes || matches!(self, Act::SetCap(..) | Act::End(_) | Act::Reopen(_));
             let gives_back = matches!(change.pot, PotChange::GiveBack(_));
@@ -89,7 +90,7 @@ impl Act {
             Act::HandBack(_, epoch) => unchanged(view.hand_back(*epoch, now)),
             Act::TakeEnableBack(_) => unchanged(view.take_enable_back(now)),
             Act::Forsaken(_) => unchanged(view.forsaken(now)),
-            Act::ReadForTheLastTime(_, reading) => unchanged(view.read_for_the_last_time(reading, now)),
+            Act::ReadForTheLastTime(_, reading) => unchanged(view.read_for_the_last_time(reading)),
             Act::Recover(_, found) => unchanged(view.recover(found, true, now)),
             Act::FollowRules(_) => {
                 let (change, rule) = view.follow_rules(None, now).ok_or_else(|| refused(Unchanged))?;

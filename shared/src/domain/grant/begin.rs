@@ -99,10 +99,7 @@ impl View {
         (change.grant.epoch, change.grant.has_place) = (epoch, true);
         change.grant.state = State::Minting { nonce: nonce.clone(), lease_until: now + LEASE };
         change.grant.attempts.push(Attempt::open(epoch, nonce.clone(), now));
-        change = change.costing(self, now);
-        if !change.fits(self) {
-            return Err(BeginRefused::PotExhausted);
-        }
+        let change = change.with_room(self, now).ok_or(BeginRefused::PotExhausted)?;
         let accepted = self.terms_to_accept();
         if accepted.is_some() && press.terms != accepted {
             return Err(BeginRefused::TermsNotAccepted);

@@ -63,7 +63,7 @@ impl View {
         }
         let mut change = self.change(by).ordering_all_off(now).ordering_readings(now);
         (change.grant.state, change.grant.has_place) = (State::Revoked, false);
-        Some(change.costing(self, now).audited(Act::Revoked, &self.grant, why.map(str::to_owned)))
+        Some(change.audited(Act::Revoked, &self.grant, why.map(str::to_owned)))
     }
 
     /// Ends the grant with its programme. None when it is over already, or while the programme goes on.
@@ -73,7 +73,7 @@ impl View {
         }
         let mut change = self.change(by).ordering_all_off(now);
         (change.grant.state, change.grant.has_place) = (State::Ended, false);
-        Some(change.costing(self, now).audited(Act::Ended, &self.grant, None))
+        Some(change.audited(Act::Ended, &self.grant, None))
     }
 
     /// Undoes the end of a grant whose term was extended after it had run out. Its keys stay ended and its place is given up; its
@@ -88,7 +88,7 @@ impl View {
         }
         let was_shown = self.grant.ever_shown;
         change.grant.state = if was_shown { State::Stopped { why: Stopped::TermEnded } } else { State::Invited };
-        Some(change.costing(self, now).audited(Act::Reopened, &self.grant, None))
+        Some(change.audited(Act::Reopened, &self.grant, None))
     }
 
     /// Hands the live key back, and the place with it: its student may press again while the pot has room. None when no key is in use,
@@ -99,7 +99,7 @@ impl View {
         change.grant.state = State::Stopped { why: Stopped::Returned };
         change.grant.has_place = false;
         let note = Some(Stopped::Returned.as_str().to_owned());
-        Some(change.costing(self, now).audited(Act::Stopped, &self.grant, note))
+        Some(change.audited(Act::Stopped, &self.grant, note))
     }
 
     /// Gives up the place of somebody who was never shown a key before the claim window closed. None when there is no place.
@@ -110,7 +110,7 @@ impl View {
         }
         let mut change = self.change(&Actor::Rule);
         change.grant.has_place = false;
-        Some(change.costing(self, now).audited(Act::PlaceGivenBack, &self.grant, None))
+        Some(change.audited(Act::PlaceGivenBack, &self.grant, None))
     }
 
     /// Closes an attempt whose handler died before any key of it was listed, so that its grant does not stay as if a key were made. The
@@ -127,7 +127,7 @@ impl View {
         let note = format!("attempt {}: nobody is at it any more", attempt.epoch.number());
         change.grant.state = self.grant.state_after_failure();
         change.grant.has_place &= self.grant.ever_shown;
-        Some(change.costing(self, now).audited(Act::Unknown, &self.grant, Some(note)))
+        Some(change.audited(Act::Unknown, &self.grant, Some(note)))
     }
 
     /// Marks an attempt whose key the provider lists as enabled although nobody was shown it.
@@ -180,10 +180,7 @@ impl View {
         }
         let mut change = self.change(by);
         change.grant.own_cap = cap;
-        let change = change.with_limit(self, true, now).costing(self, now);
-        if !change.fits(self) {
-            return Err(CapRefused::PotExhausted);
-        }
+        let change = change.with_limit(self, true, now).with_room(self, now).ok_or(CapRefused::PotExhausted)?;
         let settings = &self.programme.settings;
         let mut change = change.audited(Act::CapChanged, &self.grant, why.map(str::to_owned));
         change.audit = change.audit.map(|what| what.changing(self.grant.cap(settings), change.grant.cap(settings)));

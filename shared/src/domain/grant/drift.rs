@@ -70,12 +70,12 @@ impl View {
 
     /// Gives back what was left of the limits of keys that are gone: the account's sums have shown since that nobody used it. None when
     /// nothing of that kind is promised.
-    pub fn explained(&self, explained_at: Timestamp, now: Timestamp) -> Option<Change> {
+    pub fn explained(&self, explained_at: Timestamp) -> Option<Change> {
         let mut change = self.change(&Actor::Sync);
         for gone in &mut change.grant.attempts {
             gone.rest_promised_since = gone.rest_promised_since.filter(|since| *since >= explained_at);
         }
-        (change.grant.attempts != self.grant.attempts).then(|| change.costing(self, now))
+        (change.grant.attempts != self.grant.attempts).then_some(change)
     }
 
     /// Marks a key that was deleted at the provider because it was of no use any more. None when it is marked, or live.

@@ -40,10 +40,7 @@ impl View {
         change.grant.person = becomes.clone();
         change.grant.group.clone_from(&line.group);
         if moves {
-            change = change.with_limit(self, false, now).costing(self, now);
-        }
-        if !change.fits(self) {
-            return Err(LineRefused::PotExhausted);
+            change = change.with_limit(self, false, now).with_room(self, now).ok_or(LineRefused::PotExhausted)?;
         }
         // An entry names nobody, so of a name and an address it only says that they changed.
         let changed = [

@@ -50,7 +50,7 @@ impl View {
             HoldKind::Unused => change.grant.holds.unused = true,
         }
         change.notice = (kind == HoldKind::Unused).then_some(Notice::Unused);
-        Ok(change.costing(self, now).audited(Act::Held, &self.grant, why.map(str::to_owned)))
+        Ok(change.audited(Act::Held, &self.grant, why.map(str::to_owned)))
     }
 
     /// Takes a hold off and, with the last one, what was given back of the place. Then the limit of the live key is ordered, if it is
@@ -75,10 +75,7 @@ impl View {
                 live.order_on(now);
             }
         }
-        let change = change.costing(self, now);
-        if !change.fits(self) {
-            return Err(ReleaseRefused::PotExhausted);
-        }
+        let change = change.with_room(self, now).ok_or(ReleaseRefused::PotExhausted)?;
         Ok(change.audited(Act::Released, &self.grant, None))
     }
 

@@ -145,7 +145,6 @@ impl View {
         if attempt.read_at.is_some() {
             attempt.order_reading(now);
         }
-        let change = change.costing(self, now);
         if was == Some(sent.limit) {
             return Some(change);
         }

@@ -15,6 +15,13 @@ use crate::domain::window::Window;
 /// The place of somebody who was dropped from the roster goes back after so long.
 pub const DROPPED_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
 
+/// How the cost of a grant changes.
+enum Moved {
+    Up(Usd),
+    Down(Usd),
+    Not,
+}
+
 /// What a grant's cost is reckoned from.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
@@ -122,7 +129,7 @@ impl View {
 
     /// Gives back what a key's last reading leaves of its place, after its disable or its lower limit was confirmed. None when no
     /// reading is asked for any more.
-    pub fn read_for_the_last_time(&self, reading: &Reading, now: Timestamp) -> Option<Change> {
+    pub fn read_for_the_last_time(&self, reading: &Reading) -> Option<Change> {
         let mut change = self.change(&super::Actor::Sync);
         let attempt = change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == reading.epoch)?;
         attempt.read_at.take()?;
@@ -130,14 +137,38 @@ impl View {
         if self.reading(reading.epoch).is_none_or(|known| known.as_of < reading.as_of) {
             change.reading = Some(reading.clone());
         }
-        Some(change.costing(self, now))
+        Some(change)
     }
 }
 
 impl Change {
-    /// Moves the pot by what the grant costs more or less than before. Whether there is room is for the act to say. What was counted for
-    /// a later instant is not given back as if it were earlier: a place is worth less each time a window turns.
-    pub(super) fn costing(mut self, view: &View, now: Timestamp) -> Change {
+    /// Takes what the grant costs more out of the pot, or gives back what it costs less. None when the pot has no room for it.
+    pub(super) fn with_room(mut self, view: &View, now: Timestamp) -> Option<Change> {
+        self.pot = match self.moves_pot_by(view, now) {
+            Moved::Up(more) if view.pot.has_room_for(more) => PotChange::Take(more),
+            Moved::Up(_) => return None,
+            Moved::Down(less) => PotChange::GiveBack(less),
+            Moved::Not => PotChange::None,
+        };
+        Some(self)
+    }
+
+    /// What every act comes to that did not ask for room: the pot moves with what the grant costs. What can be spent already can only be
+    /// counted, whether there is room or not; what was used beyond a limit is counted by the sync.
+    #[must_use]
+    pub fn counted(mut self, view: &View, now: Timestamp) -> Change {
+        if self.pot == PotChange::None {
+            self.pot = match self.moves_pot_by(view, now) {
+                Moved::Up(more) if self.reading.is_none() => PotChange::TakeAnyway(more),
+                Moved::Down(less) => PotChange::GiveBack(less),
+                Moved::Up(_) | Moved::Not => PotChange::None,
+            };
+        }
+        self
+    }
+
+    /// What was counted for a later instant is not given back as if it were earlier: a place is worth less each time a window turns.
+    fn moves_pot_by(&self, view: &View, now: Timestamp) -> Moved {
         let now = view.pot.counted_at.map_or(now, |counted| counted.max(now));
         let mut after = View { grant: self.grant.clone(), ..view.clone() };
         if let Some(reading) = &self.reading {
@@ -145,18 +176,10 @@ impl Change {
             after.readings.push(reading.clone());
         }
         let more = after.place().cost(now) - view.place().cost(now);
-        self.pot = match more.cmp(&Usd::ZERO) {
-            // What was used beyond a limit is counted by the sync.
-            Ordering::Greater if self.reading.is_some() => PotChange::None,
-            Ordering::Greater => PotChange::Take(more),
-            Ordering::Less => PotChange::GiveBack(Usd::ZERO - more),
-            Ordering::Equal => PotChange::None,
-        };
-        self
-    }
-
-    /// Whether the pot has room for what the change takes.
-    pub(super) fn fits(&self, view: &View) -> bool {
-        !matches!(self.pot, PotChange::Take(more) if !view.pot.has_room_for(more))
+        match more.cmp(&Usd::ZERO) {
+            Ordering::Greater => Moved::Up(more),
+            Ordering::Less => Moved::Down(Usd::ZERO - more),
+            Ordering::Equal => Moved::Not,
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::{Attempt, AttemptState, Change, Disable, Notice, PotChange, State, Stopped, View};
+use super::{Attempt, AttemptState, Change, Disable, Notice, State, Stopped, View};
 use crate::domain::audit::{Act, Actor};
 use crate::domain::id::{Epoch, Nonce};
 use crate::domain::key::KeyHash;
@@ -53,11 +53,6 @@ impl View {
         }
         self.disable_all_but(live, found, &mut change, now);
         change.grant.has_place |= live.is_some();
-        change = change.costing(self, now);
-        // It can be spent already.
-        if let PotChange::Take(more) = change.pot {
-            change.pot = PotChange::TakeAnyway(more);
-        }
         // Whoever records a key owes this mail, and whether it was sent went with the record. So the person hears which key is theirs by
         // now, although they may have heard before. One whose key ends without another coming in its place was ended by a person.
         change.notice = live.map(|_| Notice::KeyShown);

@@ -33,6 +33,7 @@ impl Story {
 
     fn apply(&mut self, change: Change) -> &mut Story {
         assert_eq!(change.grant.version, self.view.grant.version + 1, "every act moves the version by one");
+        let change = change.counted(&self.view, self.now);
         self.view.grant = change.grant;
         match change.pot {
             PotChange::None => {}
@@ -110,7 +111,7 @@ impl Story {
         self.now += SETTLING;
         let mut read = Story { view: self.view.clone(), now: self.now };
         let reading = read.reading(epoch, micros).view.reading(Epoch::new(epoch)).unwrap().clone();
-        let change = self.view.read_for_the_last_time(&reading, self.now).unwrap();
+        let change = self.view.read_for_the_last_time(&reading).unwrap();
         self.apply(change)
     }
 
