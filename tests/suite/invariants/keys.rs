@@ -66,7 +66,10 @@ async fn an_enabled_key_that_its_attempt_does_not_record_is_named() {
     let mut scene = Scene::at(Setting::Live).await;
     let attempt = scene.grant().attempts[0].clone();
     scene.make_key(&attempt);
-    scene.bites("I3", "its attempt has another key").await;
+    scene.bears("I3").await;
+    scene.pass(GRACE);
+    scene.bears("I3").await;
+    scene.bites_after_sync("I3", "its attempt has another key").await;
 }
 
 #[tokio::test]

@@ -121,6 +121,8 @@ async fn play(seed: u64) {
     story.told.push(format!("seed {seed}, {reset:?}"));
     story.counts_in(reset).await;
     story.invites(&PEOPLE, None).await;
+    // What an account spent before its first sync is told apart by it.
+    story.syncs().await;
     let mut history = History { story, dice, reset, outage: None, other: None, faults: Vec::new() };
     for _ in 0..MOVES {
         let next = DRAWN[history.dice.below(DRAWN.len())];

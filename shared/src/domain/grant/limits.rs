@@ -131,7 +131,7 @@ impl View {
         // Nothing can be used under any limit while the key is off, and what was used before is known.
         let is_off = match attempt.disable {
             Disable::Confirmed { at } => place.is_read_since(attempt, at),
-            Disable::Lifted { .. } => true,
+            Disable::Lifted { .. } => attempt.is_off_until_limited(),
             Disable::No | Disable::Ordered { .. } => false,
         };
         let counts = unanswered_since.is_some() || (most > sent.limit && !is_off);

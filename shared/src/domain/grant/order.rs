@@ -160,6 +160,18 @@ impl Attempt {
     pub(super) fn order_limit(&mut self, now: Timestamp) {
         if self.limit_ordered.is_none() {
             (self.limit_ordered, self.put_off) = (Some(now), None);
+            // An enable that was ordered before may be under way already.
+            if let Disable::Lifted { since } = self.disable {
+                self.limit_ordered = Some(now.max(since + SignedDuration::from_millis(1)));
+            }
+        }
+    }
+
+    /// Whether its enable waits until its limit is confirmed: that was ordered with it, or before.
+    pub(super) fn is_off_until_limited(&self) -> bool {
+        match self.disable {
+            Disable::Lifted { since } => self.limit_ordered.is_some_and(|ordered| ordered <= since),
+            _ => false,
         }
     }
 

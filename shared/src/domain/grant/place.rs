@@ -99,9 +99,7 @@ impl Place<'_> {
     /// The largest limit under which it may use, or may have used what is not read.
     fn most_told(&self, attempt: &Attempt) -> Usd {
         let held = attempt.limit.unwrap_or_default();
-        // Before such a key is switched on, the limit that is wanted is confirmed.
-        let is_off = matches!(attempt.disable, Disable::Lifted { .. }) && attempt.limit_ordered.is_some();
-        let Some(told) = attempt.told else { return if is_off { Usd::ZERO } else { held } };
+        let Some(told) = attempt.told else { return if attempt.is_off_until_limited() { Usd::ZERO } else { held } };
         let is_read = told.until.is_some_and(|until| self.is_read_since(attempt, until));
         if told.unanswered_since.is_none() && is_read { held } else { held.max(told.limit) }
     }

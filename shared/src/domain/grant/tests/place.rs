@@ -160,6 +160,22 @@ fn a_leak_and_a_pause_give_nothing_back_and_a_drop_only_after_its_week() {
 }
 
 #[test]
+fn a_cap_that_is_lowered_while_the_enable_is_under_way_gives_nothing_back_yet() {
+    let mut story = Story::claimed();
+    let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
+    story.apply(change).disabled(Epoch::new(1));
+    story.now += 1.hour();
+    story.reading(1, 0);
+    let change = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
+    story.apply(change).cap(5);
+    assert_eq!(story.view.pot.reserved, dollars(20), "the enable may be there already, and twenty is the limit");
+    story.limited().enabled(Epoch::new(1));
+    assert_eq!(story.view.pot.reserved, dollars(20), "it may have spent them");
+    story.now += 1.hour();
+    assert_eq!(story.reading(1, 2_000_000).counted().view.pot.reserved, dollars(5));
+}
+
+#[test]
 fn a_key_that_somebody_enabled_again_is_counted_at_once_though_the_pot_has_no_room() {
     let mut story = Story::claimed();
     let change = story.view.hold(HoldKind::Unused, &Actor::Rule, None, story.now).unwrap();
