@@ -9,6 +9,7 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use super::days::{Counted, Days};
+use super::grant::SETTLING;
 use super::id::{Epoch, GrantId, ProgrammeId};
 use super::money::Usd;
 use super::programme::Byok;
@@ -169,7 +170,7 @@ impl Used {
 
 impl Reading {
     /// What is on record after an answer that was asked for at this time. Lifetime counters by their maximum, each for itself; what
-    /// was used in the window by the answer that was asked for last. `looked_at` is when the last listing of every key began: what
+    /// was used in the window by the answer that was asked for last, unless it is behind. `looked_at` is when the last listing of every key began: what
     /// was not written then had not changed.
     pub fn after(
         before: Option<&Reading>,
@@ -196,6 +197,9 @@ impl Reading {
             _ => told.in_window_of(&of).ok_or(Doubtful::NoWindow)?.min(counted - base).or_zero(),
         };
         let same = before.filter(|before| before.window == window).map(|before| before.in_window);
+        // So soon after, an answer that says less of the lifetime is behind, and so is what it says of the window.
+        let is_behind = doubt.is_some() && before.is_some_and(|before| asked < before.as_of + SETTLING);
+        let in_window = if is_behind { in_window.max(same.unwrap_or_default()) } else { in_window };
         let answer = Reading {
             programme: of.programme.clone(),
             grant: of.grant.clone(),

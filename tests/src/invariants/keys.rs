@@ -3,13 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bursar_core::domain::audit::Act;
+use bursar_core::domain::audit::{Act, What};
 use bursar_core::domain::grant::{AttemptState, Disable, GRACE, LEASE, State};
 use bursar_core::domain::id::{GrantId, KeyName, ProgrammeId};
+use jiff::SignedDuration;
 
 use super::snapshot::ProviderKey;
 use super::table::named;
 use super::{Snapshot, Step};
+
+/// So long after it began a press forgets an attempt that made nothing, though no sync was complete since.
+const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(48);
 
 /// I1: of the keys of a grant whose plaintext anyone was shown, at most one is enabled. Shown are the keys of attempts that say
 /// so, and every key that an answer really held. The provider's word counts at once, which is more than assumption A1 asks.
@@ -52,7 +56,15 @@ fn accounted_for(step: &Step<'_>, name: &KeyName, hash: &str) -> Result<(), &'st
     let now = step.now;
     let grant = now.grants.get(&(name.programme.clone(), name.grant.clone())).ok_or("its grant is not there")?;
     let attempt = grant.attempt(name.epoch).filter(|attempt| attempt.nonce == name.nonce);
-    let attempt = attempt.ok_or("no attempt was written down before it was made")?;
+    let Some(attempt) = attempt else {
+        return match is_forgotten(step, name) {
+            true if step.synced => {
+                Err("its attempt made nothing by then and is forgotten, and a complete sync left it so")
+            }
+            true => Ok(()),
+            false => Err("no attempt was written down before it was made"),
+        };
+    };
     if attempt.key.as_ref().is_some_and(|key| key.as_str() != hash) {
         // A POST that was executed twice made it, and nobody was shown it.
         return match step.synced && now.at >= attempt.begun_at + GRACE {
@@ -76,6 +88,15 @@ fn accounted_for(step: &Step<'_>, name: &KeyName, hash: &str) -> Result<(), &'st
         }
         Disable::No => Ok(()),
     }
+}
+
+/// Whether an attempt of that number began so long ago that the next one forgot it, as one that made nothing.
+fn is_forgotten(step: &Step<'_>, name: &KeyName) -> bool {
+    let number = format!("attempt {}", name.epoch.number());
+    let began =
+        |what: &What| what.act == Act::Begun && what.note.iter().any(|note| note.split(';').next() == Some(&*number));
+    let mut entries = step.now.entries_on(&name.programme, Some(&name.grant));
+    entries.any(|entry| began(&entry.what) && step.now.at >= entry.at + FORGOTTEN_AFTER)
 }
 
 /// I6: a grant that says `live` names a key that the provider has. It stops saying so by an act with a person, a rule, the

@@ -12,8 +12,8 @@ use bursar_local::provider::Nano;
 use super::outside::{self, Outside, Shown};
 use super::{Snapshot, Step};
 
-/// How much may be used and promised of each pot: its limit, or what was used and promised when it became smaller, also to
-/// those who have a place and no key yet.
+/// How much may be used and promised of each pot: its limit, or what was used and promised when it became smaller, also
+/// under limits that were not sent yet, and to those who have no key yet.
 pub(super) type Most = BTreeMap<ProgrammeId, Nano>;
 
 /// I2: what keys of a programme used, and what keys whose plaintext anyone was shown can still use, never exceeds the pot. The
@@ -59,19 +59,8 @@ pub(super) fn note_most(most: &mut Most, now: &Snapshot, shown: &Shown) {
         let limit = nano(pot.limit);
         let cost = costs.get(id).map_or(Nano::ZERO, |cost| cost.total() - cost.excused.sum());
         let before = most.get(id).copied().unwrap_or(limit);
-        most.insert(id.clone(), limit.max((cost + waiting(now, shown, id)).min(before)));
+        most.insert(id.clone(), limit.max(cost.max(nano(pot.reserved)).min(before)));
     }
-}
-
-/// What is promised to those who have a place in the pot and were shown no key yet.
-fn waiting(now: &Snapshot, shown: &Shown, programme: &ProgrammeId) -> Nano {
-    let Some(settings) = now.programmes.get(programme).map(|programme| &programme.settings) else { return Nano::ZERO };
-    let later = settings.reset.windows_between(now.at, settings.keys_expire_at());
-    let grants = now.grants.iter().filter(|((of, _), grant)| of == programme && grant.has_place);
-    let waiting = grants.filter(|(id, _)| !shown.values().any(|owner| owner == *id));
-    waiting
-        .map(|(_, grant)| nano(grant.cap(settings)).times(u64::from(later) + 1))
-        .fold(Nano::ZERO, |sum, cap| sum + cap)
 }
 
 /// A counter above its pot by more than counting anew can find, or a recovery.

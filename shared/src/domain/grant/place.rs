@@ -81,7 +81,7 @@ impl Place<'_> {
     }
 
     /// Whether something may be used on a key that no reading knows: not on one that nobody was shown, that is off and was read since, or
-    /// that was read for the last time before the live one was made.
+    /// that was read for the last time before a later one was shown.
     fn may_still_spend(&self, attempt: &Attempt) -> bool {
         if attempt.state != AttemptState::Shown || attempt.key.is_none() {
             return false;
@@ -92,7 +92,8 @@ impl Place<'_> {
             None => {}
         }
         let Disable::Confirmed { at } = attempt.disable else { return true };
-        let is_replaced = self.grant.live().is_some_and(|live| live.epoch > attempt.epoch);
+        let is_replaced =
+            self.grant.attempts.iter().any(|later| later.epoch > attempt.epoch && later.state == AttemptState::Shown);
         !is_replaced && (attempt.is_missing() || !self.is_read_since(attempt, at))
     }
 

@@ -132,7 +132,7 @@ fn a_difference_of_two_micro_dollars_is_neither_doubt_nor_news() {
     for reset in [Reset::None, Reset::Daily] {
         let (known, _) = read(reset, Byok::Outside, &[(MONDAY, micros(5_000_001))]).unwrap();
         for (later, is_doubt) in [(5_000_000, false), (4_999_999, false), (4_999_998, true)] {
-            let answers = [(MONDAY, micros(5_000_001)), ("2026-11-16T12:01:00Z", micros(later))];
+            let answers = [(MONDAY, micros(5_000_001)), ("2026-11-16T12:15:00Z", micros(later))];
             let (reading, doubt) = read(reset, Byok::Outside, &answers).unwrap();
             assert_eq!(reading.lifetime(), known.lifetime());
             assert_eq!(doubt.is_some(), is_doubt, "{later}");
@@ -158,6 +158,20 @@ fn what_was_used_in_a_window_may_go_down_within_it_and_is_news() {
     // A correction within the window.
     let corrected = monthly(&[("2026-02-03T12:00:00Z", told(9, 9, 9)), ("2026-02-04T12:00:00Z", told(8, 0, 8))]);
     assert_eq!((corrected.0.in_window, corrected.0.lifetime()), (Usd::from_dollars(8), Usd::from_dollars(9)));
+}
+
+#[test]
+fn an_answer_that_is_behind_the_one_before_lowers_no_window_until_use_has_settled() {
+    for (asked, in_window) in [("2026-02-03T12:14:59Z", 9), ("2026-02-03T12:15:00Z", 5)] {
+        let answers = [("2026-02-03T12:00:00Z", told(9, 9, 9)), (asked, told(5, 5, 5))];
+        let (reading, doubt) = read(Reset::Monthly, Byok::Outside, &answers).unwrap();
+        assert_eq!(
+            (reading.in_window, reading.lifetime()),
+            (Usd::from_dollars(in_window), Usd::from_dollars(9)),
+            "{asked}"
+        );
+        assert!(doubt.is_some());
+    }
 }
 
 #[test]

@@ -176,6 +176,20 @@ fn a_cap_that_is_lowered_while_the_enable_is_under_way_gives_nothing_back_yet() 
 }
 
 #[test]
+fn who_replaces_twice_within_minutes_costs_what_one_place_costs_at_every_step() {
+    let mut story = Story::claimed();
+    story.shown(PressKind::Replace, 'b');
+    let begun = story.begin(PressKind::Replace);
+    assert_eq!((story.cost(), story.view.pot.reserved), (dollars(20), dollars(20)));
+    story.disabled(Epoch::new(2));
+    story.reading(2, 12_000_000);
+    assert_eq!(story.cost(), dollars(20), "the first key was read before the second was shown");
+    let minted = Minted { key: hash('c'), limit: dollars(8) };
+    let change = story.view.record(&begun, &minted, story.now).unwrap();
+    assert_eq!((story.apply(change).cost(), story.view.pot.reserved), (dollars(20), dollars(20)));
+}
+
+#[test]
 fn a_key_that_somebody_enabled_again_is_counted_at_once_though_the_pot_has_no_room() {
     let mut story = Story::claimed();
     let change = story.view.hold(HoldKind::Unused, &Actor::Rule, None, story.now).unwrap();
