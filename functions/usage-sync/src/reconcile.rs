@@ -108,8 +108,7 @@ impl Run<'_> {
         self.stay().await?;
         let opening = self.table.sync_state().await?.opening.or_else(|| {
             let unexplained = |(before, after)| unexplained(before, after, progress, Usd::ZERO);
-            // Less than nothing was never spent: then what was spent just now is not among the credits yet.
-            credits.filter(|_| progress.report.complete).map(unexplained).map(|opening| opening.max(Usd::ZERO))
+            credits.filter(|_| progress.report.complete).map(unexplained)
         });
         let day = credits.zip(opening).map(|((before, after), opening)| self.day(before, after, opening, progress));
         progress.residual = day.as_ref().map(|day| day.residual);

@@ -319,9 +319,9 @@ async fn before_any_witness_an_account_without_keys_is_not_believed_where_one_is
     for _ in 0..2 {
         admin.submit(&page, "/console/account/release", &[]).await.expect(303);
     }
-    for missing in [0, 1] {
+    for _ in 0..2 {
         let report = sync(&stack).await;
-        assert_eq!((&report["complete"], &report["keys_missing"]), (&json!(true), &json!(missing)), "{report}");
+        assert_eq!((&report["complete"], &report["keys_missing"]), (&json!(true), &json!(1)), "{report}");
         stack.clock.advance(hours(2)).unwrap();
     }
     assert!(grant(&office, &ada).await.live().is_none());
