@@ -153,8 +153,13 @@ impl Attempt {
 
     /// Orders an enable.
     pub(super) fn order_on(&mut self, now: Timestamp) {
+        let was_off = matches!(self.disable, Disable::Confirmed { .. });
         self.disable = Disable::Lifted { since: now };
         (self.resumed_at, self.put_off) = (Some(now), None);
+        // Where it may never have been off, no limit holds it back.
+        if !was_off {
+            self.limit_ordered = self.limit_ordered.map(|_| now + SignedDuration::from_millis(1));
+        }
     }
 
     pub(super) fn order_limit(&mut self, now: Timestamp) {

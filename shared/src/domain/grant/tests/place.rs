@@ -176,6 +176,18 @@ fn a_cap_that_is_lowered_while_the_enable_is_under_way_gives_nothing_back_yet() 
 }
 
 #[test]
+fn a_hold_that_is_taken_off_before_its_disable_was_confirmed_gives_nothing_back_of_a_lower_cap() {
+    let mut story = Story::claimed();
+    let change = story.view.hold(HoldKind::Dropped, &faculty(), None, story.now).unwrap();
+    story.apply(change).cap(5);
+    assert_eq!(story.view.pot.reserved, dollars(20), "its key works on");
+    let change = story.view.release(HoldKind::Dropped, &faculty(), story.now).unwrap();
+    assert_eq!(story.apply(change).view.pot.reserved, dollars(20), "twenty is its limit still");
+    story.limited().enabled(Epoch::new(1));
+    assert_eq!(story.view.pot.reserved, dollars(20));
+}
+
+#[test]
 fn who_replaces_twice_within_minutes_costs_what_one_place_costs_at_every_step() {
     let mut story = Story::claimed();
     story.shown(PressKind::Replace, 'b');
