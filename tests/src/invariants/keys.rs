@@ -34,9 +34,10 @@ pub(super) fn one_shown_key_is_enabled(step: &Step<'_>) -> Vec<String> {
 }
 
 /// I3: every enabled key of this deployment is a grant's live key, or the table knows of it in a way that ends it: it is owed a
-/// disable, or it is of an attempt that was not shown or has another key, which the sync sweeps once it is older than the grace. At any moment a
-/// key without an attempt is wrong, and so is a shown key that is neither live nor owed. That an old attempt was really swept,
-/// and that a key which was disabled is so still, can only be told just after a complete sync.
+/// disable, or nobody was shown it and the sync sweeps it once its attempt is older than the grace: the attempt was not shown, has
+/// another key, or was forgotten. At any moment a key that never had an attempt is wrong, and so is a shown key that is neither live
+/// nor owed. That an old attempt was really swept, and that a key which was disabled is so still, can only be told just after a
+/// complete sync.
 pub(super) fn every_enabled_key_is_accounted_for(step: &Step<'_>) -> Vec<String> {
     let now = step.now;
     let Some(meta) = &now.meta else { return Vec::new() };
@@ -57,20 +58,14 @@ fn accounted_for(step: &Step<'_>, name: &KeyName, hash: &str) -> Result<(), &'st
     let grant = now.grants.get(&(name.programme.clone(), name.grant.clone())).ok_or("its grant is not there")?;
     let attempt = grant.attempt(name.epoch).filter(|attempt| attempt.nonce == name.nonce);
     let Some(attempt) = attempt else {
-        return match is_forgotten(step, name) {
-            true if step.synced => {
-                Err("its attempt made nothing by then and is forgotten, and a complete sync left it so")
-            }
-            true => Ok(()),
-            false => Err("no attempt was written down before it was made"),
-        };
+        let may_be = is_forgotten(step, name) && !step.synced && !step.shown.contains_key(hash);
+        return may_be.then_some(()).ok_or("no attempt was written down before it was made");
     };
     if attempt.key.as_ref().is_some_and(|key| key.as_str() != hash) {
         // A POST that was executed twice made it, and nobody was shown it.
-        return match step.synced && now.at >= attempt.begun_at + GRACE {
-            true => Err("its attempt has another key and is older than the grace, and a complete sync left it so"),
-            false => Ok(()),
-        };
+        let is_swept = step.synced && now.at >= attempt.begun_at + GRACE;
+        let may_be = !is_swept && !step.shown.contains_key(hash);
+        return may_be.then_some(()).ok_or("its attempt has another key");
     }
     let is_live = grant.live().is_some_and(|live| live.epoch == attempt.epoch);
     if step.synced && attempt.gone.is_some() {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::Act;
+use bursar_core::domain::grant::Grant;
 use bursar_core::domain::id::ProgrammeId;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Byok, Pot};
@@ -12,8 +13,8 @@ use bursar_local::provider::Nano;
 use super::outside::{self, Outside, Shown};
 use super::{Snapshot, Step};
 
-/// How much may be used and promised of each pot: its limit, or what was used and promised when it became smaller, also
-/// under limits that were not sent yet, and to those who have no key yet.
+/// How much may be used and promised of each pot: its limit, or what was used and promised when it became smaller. The caps are
+/// promised of those whose key or limit is not there yet.
 pub(super) type Most = BTreeMap<ProgrammeId, Nano>;
 
 /// I2: what keys of a programme used, and what keys whose plaintext anyone was shown can still use, never exceeds the pot. The
@@ -59,8 +60,20 @@ pub(super) fn note_most(most: &mut Most, now: &Snapshot, shown: &Shown) {
         let limit = nano(pot.limit);
         let cost = costs.get(id).map_or(Nano::ZERO, |cost| cost.total() - cost.excused.sum());
         let before = most.get(id).copied().unwrap_or(limit);
-        most.insert(id.clone(), limit.max(cost.max(nano(pot.reserved)).min(before)));
+        most.insert(id.clone(), limit.max((cost + awaited(now, shown, id)).min(before)));
     }
+}
+
+/// The caps of those who have a place in the pot and were shown no key yet, or whose limit is yet to be sent.
+fn awaited(now: &Snapshot, shown: &Shown, programme: &ProgrammeId) -> Nano {
+    let Some(settings) = now.programmes.get(programme).map(|programme| &programme.settings) else { return Nano::ZERO };
+    let windows = 1 + u64::from(settings.reset.windows_between(now.at, settings.keys_expire_at()));
+    let awaits = |id, grant: &Grant| {
+        let has_key = shown.values().any(|owner| owner == id);
+        grant.has_place && (!has_key || grant.live().is_some_and(|live| live.limit_ordered.is_some()))
+    };
+    let grants = now.grants.iter().filter(|(id, grant)| id.0 == *programme && awaits(*id, grant));
+    grants.map(|(_, grant)| nano(grant.cap(settings)).times(windows)).fold(Nano::ZERO, |sum, cap| sum + cap)
 }
 
 /// A counter above its pot by more than counting anew can find, or a recovery.

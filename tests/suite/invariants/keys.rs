@@ -65,11 +65,13 @@ async fn an_enabled_key_that_was_shown_and_is_neither_live_nor_owed_is_named() {
 async fn an_enabled_key_that_its_attempt_does_not_record_is_named() {
     let mut scene = Scene::at(Setting::Live).await;
     let attempt = scene.grant().attempts[0].clone();
-    scene.make_key(&attempt);
+    let second = scene.make_key(&attempt);
     scene.bears("I3").await;
     scene.pass(GRACE);
     scene.bears("I3").await;
     scene.bites_after_sync("I3", "its attempt has another key").await;
+    scene.answer(&second.plaintext);
+    scene.bites("I3", "its attempt has another key").await;
 }
 
 #[tokio::test]
@@ -142,7 +144,7 @@ async fn a_live_grant_whose_key_a_complete_sync_found_disabled_is_named() {
     scene.bears("I6").await;
     scene.bites_after_sync("I6", "which is disabled, and a complete sync left it so").await;
     let now = scene.now;
-    scene.edit(|grant| grant.attempts[0].disable = Disable::Lifted { since: now }).await;
+    scene.edit(|grant| grant.attempts[0].disable = Disable::Lifted { since: now, until_limited: false }).await;
     let told = scene.violations(true).await;
     assert!(!told.iter().any(|told| told.starts_with("I6")), "somebody is about to enable it: {told:?}");
 }

@@ -71,10 +71,8 @@ impl Story<'_> {
     /// The caps are of windows of this kind.
     pub(super) async fn counts_in(&mut self, reset: Reset) {
         let programme = self.office.table.programme(&self.office.programme).await.unwrap().unwrap();
-        let (settings, by) = (
-            Settings { reset, ..programme.settings },
-            By { actor: &self.office.faculty, now: self.stack.clock.now(), deadline: soon() },
-        );
+        let settings = Settings { reset, ..programme.settings };
+        let by = By { actor: &self.office.faculty, now: self.stack.clock.now(), deadline: soon() };
         let what = What::new(Act::Edited);
         let saved = self.office.table.save_settings(&programme.id, settings, programme.edits, what, by).await.unwrap();
         assert!(matches!(saved, Saved::Done), "{saved:?}");

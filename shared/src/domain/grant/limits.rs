@@ -131,7 +131,7 @@ impl View {
         // Nothing can be used under any limit while the key is off, and what was used before is known.
         let is_off = match attempt.disable {
             Disable::Confirmed { at } => place.is_read_since(attempt, at),
-            Disable::Lifted { .. } => attempt.is_off_until_limited(),
+            Disable::Lifted { until_limited, .. } => until_limited,
             Disable::No | Disable::Ordered { .. } => false,
         };
         let counts = unanswered_since.is_some() || (most > sent.limit && !is_off);
@@ -140,7 +140,7 @@ impl View {
         (attempt.put_off, attempt.missing_since) = (None, None);
         // Somebody may have changed the cap since it was reckoned.
         if wanted == Some(Wanted::Limit(sent.limit)) || wanted.is_none() {
-            attempt.limit_ordered = None;
+            attempt.note_limited();
         }
         if attempt.read_at.is_some() {
             attempt.order_reading(now);

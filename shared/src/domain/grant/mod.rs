@@ -247,6 +247,9 @@ pub enum Disable {
     Lifted {
         #[serde(with = "millisecond::required")]
         since: Timestamp,
+        /// It was confirmed to be off, and stays so until the limit that was ordered with the enable is confirmed.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        until_limited: bool,
     },
 }
 

@@ -117,7 +117,7 @@ impl Attempt {
         };
         let switch = match self.disable {
             Disable::Ordered { since } => Some(order(OrderKind::Off, since)),
-            Disable::Lifted { since } => Some(order(OrderKind::On, since)),
+            Disable::Lifted { since, .. } => Some(order(OrderKind::On, since)),
             Disable::No | Disable::Confirmed { .. } => None,
         };
         let limit = self.limit_ordered.map(|since| order(OrderKind::Limit, since));
@@ -151,33 +151,30 @@ impl Attempt {
         self.put_off = None;
     }
 
-    /// Orders an enable.
+    /// Orders an enable. The limit that is ordered by then is confirmed before it is sent.
     pub(super) fn order_on(&mut self, now: Timestamp) {
-        let was_off = matches!(self.disable, Disable::Confirmed { .. });
-        self.disable = Disable::Lifted { since: now };
+        let until_limited = matches!(self.disable, Disable::Confirmed { .. }) && self.limit_ordered.is_some();
+        self.disable = Disable::Lifted { since: now, until_limited };
         (self.resumed_at, self.put_off) = (Some(now), None);
-        // Where it may never have been off, no limit holds it back.
-        if !was_off {
-            self.limit_ordered = self.limit_ordered.map(|_| now + SignedDuration::from_millis(1));
-        }
     }
 
     pub(super) fn order_limit(&mut self, now: Timestamp) {
         if self.limit_ordered.is_none() {
             (self.limit_ordered, self.put_off) = (Some(now), None);
-            // An enable that was ordered before may be under way already.
-            if let Disable::Lifted { since } = self.disable {
-                self.limit_ordered = Some(now.max(since + SignedDuration::from_millis(1)));
-            }
         }
     }
 
-    /// Whether its enable waits until its limit is confirmed: that was ordered with it, or before.
-    pub(super) fn is_off_until_limited(&self) -> bool {
-        match self.disable {
-            Disable::Lifted { since } => self.limit_ordered.is_some_and(|ordered| ordered <= since),
-            _ => false,
+    /// Notes that the limit is as it is wanted: from now on an enable may be under way.
+    pub(super) fn note_limited(&mut self) {
+        self.limit_ordered = None;
+        if let Disable::Lifted { until_limited, .. } = &mut self.disable {
+            *until_limited = false;
         }
+    }
+
+    /// Whether it is off for sure until its limit is confirmed.
+    pub(super) fn is_off_until_limited(&self) -> bool {
+        matches!(self.disable, Disable::Lifted { until_limited: true, .. })
     }
 
     /// Orders a look at what the key used, for a person who waits for the rest of its place.
@@ -224,8 +221,10 @@ impl View {
                 }
                 Disable::Confirmed { at: now }
             }
-            (OrderKind::On, is) if is == (Disable::Lifted { since }) => Disable::No,
-            (OrderKind::Off, is) if is_in_use && !is.is_wanted() => Disable::Lifted { since: now },
+            (OrderKind::On, Disable::Lifted { since: ordered, .. }) if ordered == since => Disable::No,
+            (OrderKind::Off, is) if is_in_use && !is.is_wanted() => {
+                Disable::Lifted { since: now, until_limited: false }
+            }
             (OrderKind::On, is) if is.is_wanted() => Disable::Ordered { since: now },
             _ => return None,
         };

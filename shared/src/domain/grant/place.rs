@@ -15,13 +15,6 @@ use crate::domain::window::Window;
 /// The place of somebody who was dropped from the roster goes back after so long.
 pub const DROPPED_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// How the cost of a grant changes.
-enum Moved {
-    Up(Usd),
-    Down(Usd),
-    Not,
-}
-
 /// What a grant's cost is reckoned from.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
@@ -143,13 +136,9 @@ impl View {
 impl Change {
     /// Takes what the grant costs more out of the pot, or gives back what it costs less. None when the pot has no room for it.
     pub(super) fn with_room(mut self, view: &View, now: Timestamp) -> Option<Change> {
-        self.pot = match self.moves_pot_by(view, now) {
-            Moved::Up(more) if view.pot.has_room_for(more) => PotChange::Take(more),
-            Moved::Up(_) => return None,
-            Moved::Down(less) => PotChange::GiveBack(less),
-            Moved::Not => PotChange::None,
-        };
-        Some(self)
+        self.pot = self.moves_pot_by(view, now);
+        let has_room = !matches!(self.pot, PotChange::Take(more) if !view.pot.has_room_for(more));
+        has_room.then_some(self)
     }
 
     /// What every act comes to that did not ask for room: the pot moves with what the grant costs. What can be spent already can only be
@@ -158,16 +147,16 @@ impl Change {
     pub fn counted(mut self, view: &View, now: Timestamp) -> Change {
         if self.pot == PotChange::None {
             self.pot = match self.moves_pot_by(view, now) {
-                Moved::Up(more) if self.reading.is_none() => PotChange::TakeAnyway(more),
-                Moved::Down(less) => PotChange::GiveBack(less),
-                Moved::Up(_) | Moved::Not => PotChange::None,
+                PotChange::Take(_) if self.reading.is_some() => PotChange::None,
+                PotChange::Take(more) => PotChange::TakeAnyway(more),
+                other => other,
             };
         }
         self
     }
 
     /// What was counted for a later instant is not given back as if it were earlier: a place is worth less each time a window turns.
-    fn moves_pot_by(&self, view: &View, now: Timestamp) -> Moved {
+    fn moves_pot_by(&self, view: &View, now: Timestamp) -> PotChange {
         let now = view.pot.counted_at.map_or(now, |counted| counted.max(now));
         let mut after = View { grant: self.grant.clone(), ..view.clone() };
         if let Some(reading) = &self.reading {
@@ -176,9 +165,9 @@ impl Change {
         }
         let more = after.place().cost(now) - view.place().cost(now);
         match more.cmp(&Usd::ZERO) {
-            Ordering::Greater => Moved::Up(more),
-            Ordering::Less => Moved::Down(Usd::ZERO - more),
-            Ordering::Equal => Moved::Not,
+            Ordering::Greater => PotChange::Take(more),
+            Ordering::Less => PotChange::GiveBack(Usd::ZERO - more),
+            Ordering::Equal => PotChange::None,
         }
     }
 }

@@ -70,7 +70,7 @@ fn the_key_is_enabled_when_the_last_hold_comes_off_and_pressing_again_names_it_a
     assert_eq!(story.view.grant.orders().into_iter().next(), None, "it is held still");
     let change = story.view.release(HoldKind::Dropped, &faculty(), story.now).unwrap();
     story.apply(change);
-    assert_eq!(attempt(&story, 1).disable, Disable::Lifted { since: story.now });
+    assert_eq!(attempt(&story, 1).disable, Disable::Lifted { since: story.now, until_limited: false });
     let again = story.view.release(HoldKind::Dropped, &faculty(), story.now).unwrap_err();
     assert_eq!(again, ReleaseRefused::NotHeld);
     story.enabled(Epoch::new(1));
