@@ -52,6 +52,10 @@ impl Run<'_> {
     pub(crate) async fn remember_account(&self, progress: &Progress, deadline: Deadline) -> Result<()> {
         let witnesses = progress.witnesses.chosen();
         if witnesses.is_empty() {
+            // This run deleted the last of them: from now on nothing tells this account from another.
+            if self.has_witnesses() {
+                self.ensure_written(self.under(deadline).forget_account().await?)?;
+            }
             return Ok(());
         }
         let management_key = self.provider.management_keys().current().await?.fingerprint(&self.deployment);

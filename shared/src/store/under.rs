@@ -95,6 +95,11 @@ impl Under<'_> {
         self.commit(self.begun()?.update(&keys::meta(), SET_ACCOUNT, "attribute_exists(pk)", &values)?).await
     }
 
+    /// Says that nothing is left by which it is known.
+    pub async fn forget_account(&self) -> Result<bool, StoreError> {
+        self.commit(self.begun()?.update(&keys::meta(), "REMOVE account", "attribute_exists(pk)", &[])?).await
+    }
+
     /// Puts a run on record.
     pub async fn record_run(&self, run: &Run) -> Result<bool, StoreError> {
         self.commit(self.begun()?.witnessed_by(run)?).await

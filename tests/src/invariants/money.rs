@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::Act;
-use bursar_core::domain::grant::Grant;
+use bursar_core::domain::grant::{Attempt, Disable, Grant};
 use bursar_core::domain::id::ProgrammeId;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Byok, Pot};
@@ -60,19 +60,17 @@ pub(super) fn note_most(most: &mut Most, now: &Snapshot, shown: &Shown) {
         let limit = nano(pot.limit);
         let cost = costs.get(id).map_or(Nano::ZERO, |cost| cost.total() - cost.excused.sum());
         let before = most.get(id).copied().unwrap_or(limit);
-        most.insert(id.clone(), limit.max((cost + awaited(now, shown, id)).min(before)));
+        most.insert(id.clone(), limit.max((cost + awaited(now, id)).min(before)));
     }
 }
 
-/// The caps of those who have a place in the pot and were shown no key yet, or whose limit is yet to be sent.
-fn awaited(now: &Snapshot, shown: &Shown, programme: &ProgrammeId) -> Nano {
+/// The caps of those who have a place in the pot and whose key, or its limit, is yet to be made, enabled or sent.
+fn awaited(now: &Snapshot, programme: &ProgrammeId) -> Nano {
     let Some(settings) = now.programmes.get(programme).map(|programme| &programme.settings) else { return Nano::ZERO };
     let windows = 1 + u64::from(settings.reset.windows_between(now.at, settings.keys_expire_at()));
-    let awaits = |id, grant: &Grant| {
-        let has_key = shown.values().any(|owner| owner == id);
-        grant.has_place && (!has_key || grant.live().is_some_and(|live| live.limit_ordered.is_some()))
-    };
-    let grants = now.grants.iter().filter(|(id, grant)| id.0 == *programme && awaits(*id, grant));
+    let is_settled = |live: &Attempt| live.disable == Disable::No && live.limit_ordered.is_none();
+    let awaits = |grant: &Grant| grant.has_place && !grant.live().is_some_and(is_settled);
+    let grants = now.grants.iter().filter(|(id, grant)| id.0 == *programme && awaits(grant));
     grants.map(|(_, grant)| nano(grant.cap(settings)).times(windows)).fold(Nano::ZERO, |sum, cap| sum + cap)
 }
 

@@ -28,7 +28,7 @@ fn a_use_of_nobody(requests: u64) -> NobodysUse {
 }
 
 /// Each write that rests on the lease, and whether it took effect.
-async fn all_of(under: Under<'_>, office: &Office<'_>, now: Timestamp) -> [(&'static str, bool); 10] {
+async fn all_of(under: Under<'_>, office: &Office<'_>, now: Timestamp) -> [(&'static str, bool); 11] {
     let (table, programme) = (&office.table, office.programme.clone());
     let totals = Totals {
         programme,
@@ -69,6 +69,7 @@ async fn all_of(under: Under<'_>, office: &Office<'_>, now: Timestamp) -> [(&'st
         ("state", under.set_sync_state(&state).await.unwrap()),
         ("models", under.note_model_day(&model_day).await.unwrap()),
         ("nobody's models", under.note_nobodys_day(&nobodys_day).await.unwrap()),
+        ("no account", under.forget_account().await.unwrap()),
         ("run", under.record_run(&run).await.unwrap()),
         ("checkpoint", under.save_checkpoint(&checkpoint).await.unwrap()),
         ("no checkpoint", under.forget_checkpoint().await.unwrap()),
