@@ -58,7 +58,7 @@ pub(super) fn note_most(most: &mut Most, now: &Snapshot, shown: &Shown) {
     let costs = outside::programmes(now, shown);
     for (id, pot) in &now.pots {
         let limit = nano(pot.limit);
-        let cost = costs.get(id).map_or(Nano::ZERO, |cost| cost.total() - cost.excused.sum());
+        let cost = costs.get(id).map_or(Nano::ZERO, Outside::total);
         let before = most.get(id).copied().unwrap_or(limit);
         most.insert(id.clone(), limit.max((cost + awaited(now, id)).min(before)));
     }
