@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::Act;
-use bursar_core::domain::grant::{Attempt, Disable, Grant};
 use bursar_core::domain::id::ProgrammeId;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Byok, Pot};
@@ -13,8 +12,8 @@ use bursar_local::provider::Nano;
 use super::outside::{self, Outside, Shown};
 use super::{Snapshot, Step};
 
-/// How much may be used and promised of each pot: its limit, or what was used and promised when it became smaller. The caps are
-/// promised of those whose key or limit is not there yet.
+/// How much may be used and promised of each pot: its limit, or what was used and promised when it became smaller, also
+/// under limits that were not sent yet, and to those who have no key yet.
 pub(super) type Most = BTreeMap<ProgrammeId, Nano>;
 
 /// I2: what keys of a programme used, and what keys whose plaintext anyone was shown can still use, never exceeds the pot. The
@@ -58,20 +57,10 @@ pub(super) fn note_most(most: &mut Most, now: &Snapshot, shown: &Shown) {
     let costs = outside::programmes(now, shown);
     for (id, pot) in &now.pots {
         let limit = nano(pot.limit);
-        let cost = costs.get(id).map_or(Nano::ZERO, Outside::total);
+        let cost = costs.get(id).map_or(Nano::ZERO, |cost| cost.total() - cost.excused.sum());
         let before = most.get(id).copied().unwrap_or(limit);
-        most.insert(id.clone(), limit.max((cost + awaited(now, id)).min(before)));
+        most.insert(id.clone(), limit.max(cost.max(nano(pot.reserved)).min(before)));
     }
-}
-
-/// The caps of those who have a place in the pot and whose key, or its limit, is yet to be made, enabled or sent.
-fn awaited(now: &Snapshot, programme: &ProgrammeId) -> Nano {
-    let Some(settings) = now.programmes.get(programme).map(|programme| &programme.settings) else { return Nano::ZERO };
-    let windows = 1 + u64::from(settings.reset.windows_between(now.at, settings.keys_expire_at()));
-    let is_settled = |live: &Attempt| live.disable == Disable::No && live.limit_ordered.is_none();
-    let awaits = |grant: &Grant| grant.has_place && !grant.live().is_some_and(is_settled);
-    let grants = now.grants.iter().filter(|(id, grant)| id.0 == *programme && awaits(grant));
-    grants.map(|(_, grant)| nano(grant.cap(settings)).times(windows)).fold(Nano::ZERO, |sum, cap| sum + cap)
 }
 
 /// A counter above its pot by more than counting anew can find, or a recovery.

@@ -210,6 +210,8 @@ async fn a_pot_may_be_made_smaller_than_what_it_holds_and_then_nothing_may_be_ad
     scene.bears("I2").await;
     scene.patch(&key, "pass", json!({ "limit": 15 })).await;
     scene.bears("I2").await;
+    scene.pot(|pot| pot.reserved = Usd::from_dollars(15)).await;
+    scene.bears("I2").await;
     scene.patch(&key, "pass", json!({ "limit": 16 })).await;
     scene.bites("I2", "used 0 and can still use 16, of a pot of 10.000000").await;
     scene.patch(&key, "pass", json!({ "limit": 15 })).await;
