@@ -21,6 +21,8 @@ pub struct Config {
     pub privacy_url: Option<String>,
     /// The provider's API, without a trailing slash.
     pub provider: String,
+    /// How many requests to it may be under way at once; none where each function has its own bound.
+    pub provider_at_once: Option<usize>,
     /// The same as students address it, when they spend on their keys. It differs only where the bundle runs in one process, whose
     /// functions reach everything through the fault layer.
     pub spend_at: String,
@@ -78,6 +80,8 @@ impl Config {
             given("BURSAR_PRIVACY_URL").and_then(|text| checked("BURSAR_PRIVACY_URL", &text, web_address, &mut wrong));
         let provider = given("OPENROUTER_BASE_URL").unwrap_or_else(|| OPENROUTER.to_owned());
         let provider = checked("OPENROUTER_BASE_URL", &provider, web_address, &mut wrong);
+        let provider_at_once = given("BURSAR_PROVIDER_AT_ONCE")
+            .and_then(|text| checked("BURSAR_PROVIDER_AT_ONCE", &text, at_once, &mut wrong));
         match (origin, mail_from, provider) {
             (Some(origin), Some(mail_from), Some(provider)) if wrong.is_empty() => Ok(Config {
                 table,
@@ -90,6 +94,7 @@ impl Config {
                 privacy_url,
                 spend_at: provider.clone(),
                 provider,
+                provider_at_once,
                 aws,
             }),
             _ => Err(ConfigError(wrong)),
@@ -140,6 +145,12 @@ fn address(text: &str) -> Result<EmailAddress, String> {
 pub fn web_address(text: &str) -> Result<String, String> {
     web_uri(text)?;
     Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// So many requests to the provider at once are none too few and none too many.
+fn at_once(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=64).contains(number));
+    number.ok_or_else(|| "must be a number from 1 to 64".to_owned())
 }
 
 fn web_uri(text: &str) -> Result<Uri, String> {
@@ -197,7 +208,8 @@ mod tests {
     fn the_required_variables_are_enough_and_the_provider_is_the_real_one() {
         let config = read(&[]).unwrap();
         assert_eq!(config.provider, "https://openrouter.ai/api/v1");
-        assert_eq!(config.admins.len(), 2);
+        assert_eq!((config.admins.len(), config.provider_at_once), (2, None));
+        assert_eq!(read(&[("BURSAR_PROVIDER_AT_ONCE", "3")]).unwrap().provider_at_once, Some(3));
         assert!(config.origin.is_secure() && config.support.is_none());
     }
 
@@ -210,6 +222,7 @@ mod tests {
             ("BURSAR_INSTITUTION", ""),
             ("BURSAR_PRIVACY_URL", "privacy"),
             ("OPENROUTER_BASE_URL", "ftp://provider"),
+            ("BURSAR_PROVIDER_AT_ONCE", "0"),
         ];
         let named = change.map(|(name, _)| name);
         let complaints = complaints(&change);

@@ -40,6 +40,9 @@ use bursar_core::web::{self, Site, Visitor};
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
+/// So many requests to the provider are under way at once, unless the configuration says otherwise.
+const AT_ONCE: usize = 4;
+
 /// The function with its routes and what its work needs.
 pub struct App {
     router: Router,
@@ -48,7 +51,8 @@ pub struct App {
 
 impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
-        let site = Site::new(&config, clock);
+        let mut site = Site::new(&config, clock);
+        site.provider = site.provider.paced(config.provider_at_once.unwrap_or(AT_ONCE), &site.clock);
         App { router: web::pages(routes(site.clone()), &config), site }
     }
 

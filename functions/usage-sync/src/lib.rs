@@ -34,6 +34,9 @@ use serde_json::{Value, json};
 
 use crate::run::Wanted;
 
+/// So many requests to the provider are under way at once, unless the configuration says otherwise.
+const AT_ONCE: usize = 12;
+
 /// The function with what a run needs.
 pub struct App {
     table: Table,
@@ -45,7 +48,8 @@ pub struct App {
 impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
         let table = Table::new(&config);
-        App { provider: Provider::new(&config, &table), table, clock, admins: config.admins }
+        let provider = Provider::new(&config, &table).paced(config.provider_at_once.unwrap_or(AT_ONCE), &clock);
+        App { provider, table, clock, admins: config.admins }
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {

@@ -356,6 +356,7 @@ fn configuration(origin: &str, admins: Vec<EmailAddress>, provider: &str, own: &
         support: Some("bursar-help@example.edu".to_owned()),
         privacy_url: Some("https://example.edu/privacy".to_owned()),
         provider: provider.to_owned(),
+        provider_at_once: None,
         spend_at: provider.to_owned(),
         aws: AwsAccess::under(&own.base(), REGION, HttpClients::new().build_http()),
     })

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use reqwest::redirect;
 
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::alarm::Cause;
 use crate::secrets::{ManagementKey, ManagementKeys};
@@ -23,6 +24,7 @@ mod json;
 pub mod key;
 pub mod keys;
 pub mod own;
+mod pace;
 pub mod pages;
 mod patience;
 pub mod reading;
@@ -33,6 +35,7 @@ mod witnesses;
 pub use error::ProviderError;
 pub use json::ListedReset;
 
+use pace::Pace;
 use witnesses::AccountProof;
 
 /// The account at the provider. Clones share connections and the management key.
@@ -44,6 +47,8 @@ pub struct Provider {
     proof: Option<Arc<AccountProof>>,
     /// What was last found to be wrong with the management key, until somebody takes it.
     refusal: Arc<Mutex<Option<Cause>>>,
+    /// None where few requests are made, one after another.
+    pace: Option<Arc<Pace>>,
 }
 
 const CONNECT_TIME_OUT: Duration = Duration::from_secs(3);
@@ -63,12 +68,23 @@ impl Provider {
 
     /// The same provider asked with another management key: to check a pending one before it is promoted.
     pub fn asked_with(&self, key: ManagementKey) -> Provider {
-        let proof = self.proof.clone();
-        Provider { proof, ..Provider::of(Arc::clone(&self.http), ManagementKeys::fixed(key)) }
+        let (proof, pace) = (self.proof.clone(), self.pace.clone());
+        Provider { proof, pace, ..Provider::of(Arc::clone(&self.http), ManagementKeys::fixed(key)) }
+    }
+
+    /// Of the requests to this provider and its clones so many are under way at once at most, and fewer for a while when it says that it
+    /// is asked too much.
+    pub fn paced(self, most: usize, clock: &Clock) -> Provider {
+        Provider { pace: Some(Arc::new(Pace::at_most(most, clock))), ..self }
+    }
+
+    /// How many requests may be under way at once by now, where there is a bound.
+    pub fn at_once(&self) -> Option<usize> {
+        self.pace.as_ref().map(|pace| pace.at_once())
     }
 
     fn of(http: Arc<Http>, keys: ManagementKeys) -> Provider {
-        Provider { http, keys, proof: None, refusal: Arc::default() }
+        Provider { http, keys, proof: None, refusal: Arc::default(), pace: None }
     }
 
     /// What was found to be wrong with the management key since this was last asked, whatever became of what wanted it.

@@ -10,6 +10,7 @@ use super::json::{self, Data};
 use super::send::Ask;
 use super::text;
 use crate::deadline::Deadline;
+use crate::secrets::ManagementKey;
 
 /// What a key is told about itself.
 #[derive(Debug, Deserialize)]
@@ -21,17 +22,41 @@ struct OwnKey {
     is_provisioning_key: Option<bool>,
 }
 
+impl OwnKey {
+    fn is_management(&self) -> Option<bool> {
+        self.is_management_key.or(self.is_provisioning_key)
+    }
+}
+
 impl Provider {
     /// Checks that the key we ask with is a management key. An ordinary one is refused by its name, the label that the
     /// provider's pages show.
     pub async fn check_management_key(&self, deadline: Deadline) -> Result<(), ProviderError> {
         let ask = Ask { call: &OWN_KEY, path: &["key"], query: &[], body: None };
         let Data { data } = self.ask(ask, deadline, json::read::<Data<OwnKey>>).await?;
-        match data.is_management_key.or(data.is_provisioning_key) {
+        match data.is_management() {
             Some(true) => Ok(()),
             Some(false) => Err(ordinary(&data.label)),
             // The field was renamed once already. What only a management key may do tells as well.
             None => self.may_manage(deadline).await,
+        }
+    }
+
+    /// What the refusal of a call comes to. A single 401 or 403, or the page of a proxy, says nothing of a key that is a management key
+    /// still; then nothing was done, and it may be asked again.
+    pub(super) async fn doubting(
+        &self,
+        refused: ProviderError,
+        key: &ManagementKey,
+        deadline: Deadline,
+    ) -> ProviderError {
+        let ProviderError::ManagementKey { trouble } = refused else { return refused };
+        let ask = Ask { call: &OWN_KEY, path: &["key"], query: &[], body: None };
+        match self.send(&ask, key, deadline, &json::read::<Data<OwnKey>>).await {
+            Ok(Data { data }) if data.is_management() == Some(false) => ordinary(&data.label),
+            Ok(Data { data }) if data.is_management().is_none() => ProviderError::ManagementKey { trouble },
+            Err(error) if error.is_of_the_key() => ProviderError::ManagementKey { trouble },
+            Ok(_) | Err(_) => ProviderError::Later { trouble, after: None },
         }
     }
 

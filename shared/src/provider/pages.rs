@@ -170,7 +170,11 @@ impl<T: Row> Pages<T> {
             };
             let page = match rows(&text.body) {
                 Ok(rows) => Page { rows, asked: text.asked },
-                Err(_) => self.list.read(offset, deadline).await.inspect_err(|_| self.forget_ahead())?,
+                Err(_) => {
+                    // Nobody would take what comes of them meanwhile, and each may have the turn that this one waits for.
+                    self.forget_ahead();
+                    self.list.read(offset, deadline).await?
+                }
             };
             if self.believe(offset, &page)? {
                 return Ok(Some(page));

@@ -103,7 +103,8 @@ impl Provider {
         outcome
     }
 
-    /// One try, and one more with a freshly read management key if the one that was kept was refused or is of another account.
+    /// One try, and one more with a freshly read management key if the one that was kept was refused or is of another account. Where many
+    /// requests are made, one odd refusal among them is believed only once the key itself was asked about.
     pub(super) async fn with_the_key<T, F: Future<Output = Result<T, ProviderError>>>(
         &self,
         call: &Call,
@@ -116,9 +117,16 @@ impl Provider {
             other => return other,
         };
         // What was refused for its key did nothing, so with another key it is no repetition, whatever the call.
-        match self.key(call, deadline, self.keys.refresh(&key)).await {
-            Ok(fresh) if fresh != key && deadline.leaves(call.time_out) => one_try(fresh).await,
-            _ => Err(refused),
+        let (key, refused) = match self.key(call, deadline, self.keys.refresh(&key)).await {
+            Ok(fresh) if fresh != key && deadline.leaves(call.time_out) => match one_try(fresh.clone()).await {
+                Err(error) if error.is_of_the_key() => (fresh, error),
+                other => return other,
+            },
+            _ => (key, refused),
+        };
+        match self.pace {
+            Some(_) => Err(self.doubting(refused, &key, deadline).await),
+            None => Err(refused),
         }
     }
 
@@ -144,8 +152,31 @@ impl Provider {
         }
     }
 
-    /// One request on the wire, logged by its operation, status and id.
+    /// One request, when its turn has come. While the provider says that it is asked too much, it waits for its turn again.
     pub(super) async fn send<T>(
+        &self,
+        ask: &Ask<'_>,
+        key: &ManagementKey,
+        deadline: Deadline,
+        read: &impl Fn(&str) -> Result<T, Unreadable>,
+    ) -> Result<T, ProviderError> {
+        let Some(pace) = &self.pace else { return self.send_now(ask, key, deadline, read).await };
+        let mut refused = None;
+        loop {
+            let turn = match pace.turn(deadline).await {
+                Ok(turn) => turn,
+                Err(wait) => return refused.unwrap_or_else(|| Err(not_its_turn(ask.call, wait))),
+            };
+            let outcome = self.send_now(ask, key, deadline, read).await;
+            if !turn.is_asked_too_much(&outcome) || !ask.call.is_safe_again() {
+                return outcome;
+            }
+            refused = Some(outcome);
+        }
+    }
+
+    /// One request on the wire, logged by its operation, status and id.
+    async fn send_now<T>(
         &self,
         ask: &Ask<'_>,
         key: &ManagementKey,
@@ -304,6 +335,11 @@ impl Trouble {
 
 pub(super) fn not_begun(call: &Call, why: &str) -> ProviderError {
     ProviderError::Later { trouble: Trouble::unsent(call, why.to_owned()), after: None }
+}
+
+fn not_its_turn(call: &Call, wait: Duration) -> ProviderError {
+    let trouble = Trouble::unsent(call, "it was asked too much, and is asked later".to_owned());
+    ProviderError::Later { trouble, after: Some(wait) }
 }
 
 fn unknown(call: &Call, why: String) -> ProviderError {

@@ -151,7 +151,11 @@ pub fn variables_of(config: &Config) -> BTreeMap<String, String> {
         ("BURSAR_MANAGEMENT_KEY_SECRET", config.management_key_secret.clone()),
         ("BURSAR_INSTITUTION", config.institution.clone()),
     ];
-    let optional = [("BURSAR_SUPPORT", config.support.clone()), ("BURSAR_PRIVACY_URL", config.privacy_url.clone())];
+    let optional = [
+        ("BURSAR_SUPPORT", config.support.clone()),
+        ("BURSAR_PRIVACY_URL", config.privacy_url.clone()),
+        ("BURSAR_PROVIDER_AT_ONCE", config.provider_at_once.map(|at_once| at_once.to_string())),
+    ];
     let optional = optional.into_iter().filter_map(|(name, value)| Some((name, value?)));
     required.into_iter().chain(optional).map(|(name, value)| (name.to_owned(), value)).collect()
 }

@@ -7,6 +7,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use super::super::calls;
 use super::super::keys::{Deleted, Found, KeyPatch};
 use super::*;
+use crate::clock::Clock;
 use crate::scripted::{Answer, answer};
 
 fn found() -> Answer {
@@ -236,6 +237,44 @@ async fn when_the_fresh_key_is_the_refused_one_all_calls_stop_after_that_one_rea
         assert_eq!(ending(&ended), "management key");
     }
     assert_eq!((server.seen().len(), vault.seen().len()), (4, 2));
+}
+
+#[tokio::test]
+async fn a_single_refusal_says_nothing_of_a_management_key_that_works() {
+    let odd: [fn() -> Answer; 3] = [
+        || answer(401, &error_json(401, "User not found.")),
+        || answer(403, &error_json(403, "Only management keys can perform this operation")),
+        || answer(403, "<html>Attention Required</html>").with("content-type", "text/html"),
+    ];
+    for odd in odd {
+        let own = json!({"data": {"label": "sk-or-v1-0e6...1c96", "is_management_key": true}}).to_string();
+        let (server, provider, waits) = scripted(move |seen, before| match seen.target.ends_with("/key") {
+            true => answer(200, &own),
+            false if before == 0 => odd(),
+            false if seen.method == "POST" => odd(),
+            false => found(),
+        })
+        .await;
+        let provider = provider.paced(4, &Clock::system());
+        assert!(matches!(provider.get_key(&hash(1), soon()).await, Ok(Found::Key(_))));
+        assert_eq!((server.seen().len(), waits.lock().unwrap().len()), (3, 1));
+        assert_eq!(ending(&provider.create_key(&new_key(), soon()).await), "later", "it is not sent twice");
+        assert_eq!(server.seen().iter().filter(|seen| seen.method == "POST").count(), 1);
+        assert_eq!(provider.take_refusal(), None);
+    }
+}
+
+#[tokio::test]
+async fn an_ordinary_key_that_is_refused_is_told_so_by_its_label() {
+    let own = json!({"data": {"label": "sk-or-v1-0e6...1c96", "is_management_key": false}}).to_string();
+    let (_server, provider, _) = scripted(move |seen, _| match seen.target.ends_with("/key") {
+        true => answer(200, &own),
+        false => answer(401, &error_json(401, "Invalid management key")),
+    })
+    .await;
+    let provider = provider.paced(4, &Clock::system());
+    let error = provider.get_key(&hash(1), soon()).await.unwrap_err();
+    assert!(error.is_of_the_key() && error.to_string().contains("is an ordinary key"), "{error}");
 }
 
 #[tokio::test]
