@@ -12,7 +12,7 @@ use crate::provider::{Provider, ProviderError};
 use crate::store::{At, Outcome, StoreError, Table, Unchanged};
 
 /// What one order may take, the provider's and the table's answers included.
-const ENOUGH_FOR_ONE: Duration = Duration::from_secs(12);
+pub const ENOUGH_FOR_ONE: Duration = Duration::from_secs(12);
 const LEFT_FOR_THE_TABLE: Duration = Duration::from_secs(9);
 
 /// With what orders are carried out.

@@ -43,6 +43,13 @@ pub enum SecretError {
     NotAKey(#[from] NotAKey),
 }
 
+impl SecretError {
+    /// Whether time may heal it.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, SecretError::Unanswered(failure) if failure.retryable)
+    }
+}
+
 /// Where calls to the provider get the management key from. Clones share what was read.
 #[derive(Clone)]
 pub struct ManagementKeys(Source);

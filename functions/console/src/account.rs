@@ -104,12 +104,13 @@ pub(crate) async fn page(State(site): State<Site>, visitor: Visitor, Query(asked
         return Ok(site.not_found());
     }
     let (now, table) = (site.clock.now(), &site.table);
-    let (state, account, days, foreign, runs, alarms, programmes) = tokio::try_join!(
+    let (state, account, days, foreign, runs, left, alarms, programmes) = tokio::try_join!(
         table.sync_state(),
         table.account(),
         table.newest_account_days(DAYS + 1),
         table.foreign_keys(),
         table.runs(RUNS),
+        table.checkpoint(),
         table.alarms(ALARMS),
         table.programmes(),
     )?;
@@ -127,6 +128,7 @@ pub(crate) async fn page(State(site): State<Site>, visitor: Visitor, Query(asked
         balance: balance.map(|(balance, _)| balance),
         newest: days.first(),
         runs: &syncs,
+        left: left.as_ref(),
         alarms: &alarms,
     };
 

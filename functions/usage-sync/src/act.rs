@@ -3,14 +3,13 @@
 
 use anyhow::{Context, Result, bail};
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::alarm::Cause;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{Attempt, Found, GRACE, Listed, Order, OrderKind, State, View};
 use bursar_core::domain::id::Epoch;
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::{Doubtful, Reading};
-use bursar_core::orders::{NotCarriedOut, Orders};
+use bursar_core::orders::{ENOUGH_FOR_ONE, NotCarriedOut, Orders};
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::key::Key;
 use bursar_core::provider::keys::{Deleted, Found as Answered};
@@ -23,6 +22,7 @@ use crate::look::{Finding, What, read};
 use crate::progress::Progress;
 use crate::row::{Row, Terms};
 use crate::run::{Run, Step};
+use crate::trouble::provider_error;
 
 /// So many findings are seen to side by side; then this must still be the one runner.
 const SIDE_BY_SIDE: usize = 8;
@@ -36,7 +36,7 @@ const SURELY_GONE: SignedDuration = SignedDuration::from_hours(1);
 impl Run<'_> {
     /// Sees to every finding that the guard lets through.
     pub(crate) async fn act(&self, progress: &mut Progress, deadline: Deadline) -> Result<Step> {
-        if progress.done == 0 {
+        if !progress.is_guarded {
             self.hold_back(progress).await?;
             // A table that went back may go back further.
             let went_back = progress.findings.iter().any(|finding| matches!(finding.what, What::Recover { .. }));
@@ -45,8 +45,19 @@ impl Run<'_> {
             } else {
                 (progress.report.keys_listed / PURGED_ONE_IN).max(PURGED_AT_LEAST)
             });
+            progress.is_guarded = true;
         }
-        while progress.done < progress.findings.len() && progress.key_refused.is_none() {
+        let mut trouble = None;
+        while progress.key_refused.is_none() {
+            if progress.done == progress.findings.len() {
+                // What something was in the way of is seen to once more, later if it was just now.
+                (progress.findings, progress.done) = (std::mem::take(&mut progress.put_back), 0);
+                match trouble.take() {
+                    Some(trouble) => return Ok(Step::Trouble(trouble)),
+                    None if progress.findings.is_empty() => break,
+                    None => {}
+                }
+            }
             if !self.has_time(deadline) {
                 return Ok(Step::TimeIsUp);
             }
@@ -55,13 +66,29 @@ impl Run<'_> {
             let batch = progress.findings.get(progress.done..until).unwrap_or_default();
             let acts: Vec<_> = batch.iter().map(|finding| Box::pin(self.see_to(finding, progress, deadline))).collect();
             let came: Vec<Came> = futures_util::stream::iter(acts).buffered(SIDE_BY_SIDE).collect().await;
-            for (finding, came) in (progress.done..).zip(came) {
+            let is_time_up = !self.until(deadline).leaves(ENOUGH_FOR_ONE);
+            let mut in_the_way = 0;
+            for (finding, came) in (progress.done..until).zip(came) {
+                if let Came::InTheWay(what) = came {
+                    progress.put_back.extend(progress.findings.get(finding).cloned());
+                    (trouble, in_the_way) = (Some(what), in_the_way + 1);
+                    continue;
+                }
                 if came.is_settled() {
                     progress.settle(finding);
                 }
                 progress.note(came);
             }
+            let whole_batch = in_the_way == until - progress.done;
             progress.done = until;
+            if in_the_way > 0 && is_time_up {
+                return Ok(Step::TimeIsUp);
+            }
+            // Where nothing at all comes through, the rest waits too.
+            if whole_batch {
+                let rest = progress.findings.split_off(progress.done);
+                progress.put_back.extend(rest);
+            }
         }
         Ok(Step::Done)
     }
@@ -69,9 +96,9 @@ impl Run<'_> {
     async fn see_to(&self, finding: &Finding, progress: &Progress, deadline: Deadline) -> Came {
         let about = |error: anyhow::Error| {
             let told = format!("{}: {error:#}", finding.told());
-            match refusal_in(&error) {
+            match provider_error(&error).and_then(ProviderError::refusal) {
                 Some(cause) => Came::Refused { cause, told },
-                None => Came::Undone(told),
+                None => self.trouble_in(&error).map_or(Came::Undone(told), Came::InTheWay),
             }
         };
         Box::pin(self.try_to(finding, progress, deadline)).await.unwrap_or_else(about)
@@ -316,15 +343,6 @@ impl Run<'_> {
         }
         Ok(Came::Done)
     }
-}
-
-/// What is the matter with the management key, whoever met it.
-fn refusal_in(error: &anyhow::Error) -> Option<Cause> {
-    let of_order = || match error.downcast_ref() {
-        Some(NotCarriedOut::Provider(error)) => error.refusal(),
-        _ => None,
-    };
-    error.downcast_ref().and_then(ProviderError::refusal).or_else(of_order)
 }
 
 impl Progress {

@@ -88,9 +88,10 @@ impl Run<'_> {
                     unwritten.one_is_written(number);
                     progress.report.readings_recorded += usize::from(noted == Noted::Recorded);
                 },
-                Some(closed) = closings.next() => {
-                    let (number, is_as_it_was) = closed?;
-                    progress.touched.extend((!is_as_it_was).then_some(number));
+                Some((number, closed)) = closings.next() => match closed {
+                    Ok(is_as_it_was) => progress.touched.extend((!is_as_it_was).then_some(number)),
+                    Err(error) if is_of_one_programme(&error) => self.pass_over(number, &error, progress),
+                    Err(error) => return Err(error),
                 },
                 next = shards.next(), if end.is_none() && unwritten.news.is_empty() => match next {
                     // The rest of a programme that cannot be read.
@@ -101,7 +102,10 @@ impl Run<'_> {
                         match looked {
                             Ok(()) => {}
                             // One programme that cannot be read keeps no other from its sums.
-                            Err(error) if is_corrupt(&error) => self.pass_over(place.0, &error, progress),
+                            Err(error) if is_of_one_programme(&error) => {
+                                self.pass_over(place.0, &error, progress);
+                                (progress.sums, progress.next) = (None, (place.0 + 1, 0));
+                            }
                             Err(error) => end = Some(Err(error)),
                         }
                     }
@@ -198,8 +202,6 @@ impl Run<'_> {
         let programme = self.programmes.get(usize::from(number)).map(|programme| programme.id.as_str());
         progress.report.problem(format!("{} could not be looked at: {error:#}", programme.unwrap_or_default()));
         progress.has_failed = true;
-        progress.sums = None;
-        progress.next = (number + 1, 0);
     }
 
     /// What is news of the keys of some grants. What is to be done goes on the list.
@@ -264,9 +266,9 @@ impl Run<'_> {
 
     /// The keys under a guardrail: one list for all of them.
     async fn assigned(&self, guardrail: &str, deadline: Deadline) -> Result<HashSet<KeyHash>, ProviderError> {
-        let mut assignments = self.provider.assignments(Some(guardrail), self.until(deadline));
+        let mut assignments = self.provider.assignments(Some(guardrail));
         let mut assigned = HashSet::new();
-        while let Some(page) = assignments.next().await? {
+        while let Some(page) = assignments.next(self.until(deadline)).await? {
             assigned.extend(page.into_iter().map(|assignment| assignment.key_hash));
         }
         Ok(assigned)
@@ -284,9 +286,10 @@ impl Run<'_> {
         at: Timestamp,
         is_whole: bool,
         deadline: Deadline,
-    ) -> Result<(u16, bool)> {
-        let programme = self.programmes.get(usize::from(number)).context("a programme is gone")?;
-        Ok((number, self.write_sums(programme, &sums, at, is_whole, deadline).await?))
+    ) -> (u16, Result<bool>) {
+        let programme = self.programmes.get(usize::from(number)).context("a programme is gone");
+        let closed = async { self.write_sums(programme?, &sums, at, is_whole, deadline).await };
+        (number, closed.await)
     }
 
     /// A key that only bears one of our names is nobody's here.
@@ -324,6 +327,7 @@ impl Unwritten {
     }
 }
 
-pub(crate) fn is_corrupt(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(StoreError::Corrupt { .. }))
+/// Whether it keeps one programme from being looked at or summed up, and no other, whenever that is tried.
+pub(crate) fn is_of_one_programme(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(|error: &StoreError| !error.may_pass())
 }

@@ -17,6 +17,7 @@ mod report;
 mod row;
 mod run;
 mod sums;
+mod trouble;
 mod witnesses;
 
 use anyhow::{Context, Result, bail};

@@ -7,7 +7,6 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::alarm::Cause;
 use bursar_core::domain::grant::{Attempt, GRACE};
 use bursar_core::domain::id::{KeyName, ProgrammeId};
-use bursar_core::provider::ProviderError;
 use bursar_core::provider::inventory::KeyPage;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -38,23 +37,27 @@ impl Run<'_> {
             numbered.map(|(programme, number)| (&programme.id, (number, Terms::of(&programme.settings)))).collect();
         let mut inventory = {
             let (position, hashes) = (std::mem::take(&mut progress.position), progress.rows.hashes()?);
-            self.provider.inventory_from(self.clock, self.until(deadline), position, hashes.iter())
+            self.provider.inventory_from(self.clock, position, hashes.iter())
         };
         progress.listing = loop {
             if !self.goes_on(deadline).await? {
                 progress.position = inventory.position();
                 return Ok(Step::TimeIsUp);
             }
-            match inventory.next().await {
+            match inventory.next(self.until(deadline)).await {
                 Ok(Some(page)) => self.pack(progress, page, &numbered)?,
                 Ok(None) if progress.has_gaps => break Listing::WithGaps,
                 Ok(None) => break Listing::Whole,
-                // What was asked for as the time ran out, or will be answered only later, may come the next time.
-                Err(error) if self.is_for_later(&error, deadline) => {
+                // What was asked for as the time ran out comes the next time.
+                Err(_) if !self.has_time(deadline) => {
                     progress.position = inventory.position();
                     return Ok(Step::TimeIsUp);
                 }
                 Err(error) => {
+                    progress.position = inventory.position();
+                    if let Some(trouble) = self.trouble(&error) {
+                        return Ok(Step::Trouble(trouble));
+                    }
                     progress.note_refusal(&error);
                     progress.report.problem(format!("the keys could not all be listed: {error}"));
                     break Listing::Broken;
@@ -98,19 +101,6 @@ impl Run<'_> {
             recorded += attempts.filter(should_be).count();
         }
         Ok(recorded)
-    }
-
-    /// Whether what was asked for as the time ran out, or will be answered only later, may come the next time.
-    pub(crate) fn is_for_later(&self, error: &ProviderError, deadline: Deadline) -> bool {
-        let left = self.until(deadline).left();
-        match error {
-            ProviderError::Later { .. } | ProviderError::Unknown { .. } => {
-                left < self.kept_back || error.retry_after().is_some_and(|after| left < after)
-            }
-            ProviderError::Refused { .. }
-            | ProviderError::ManagementKey { .. }
-            | ProviderError::AnotherAccount { .. } => false,
-        }
     }
 
     fn pack(&self, progress: &mut Progress, page: KeyPage, numbered: &Numbered<'_>) -> Result<()> {

@@ -95,8 +95,12 @@ pub(crate) struct Progress {
     /// Recorded keys that were not listed under their own names.
     #[serde(skip)]
     pub(crate) renamed: HashSet<KeyHash>,
+    /// Whether the guard has looked at them.
+    pub(crate) is_guarded: bool,
     /// How many of the findings were seen to.
     pub(crate) done: usize,
+    /// Those that something was in the way of, to be seen to once more.
+    pub(crate) put_back: Vec<Finding>,
     /// Programmes in which something was found, so that their sums are to be made anew.
     pub(crate) touched: BTreeSet<u16>,
     pub(crate) report: Report,
@@ -159,7 +163,9 @@ impl Progress {
             held_back: None,
             let_through: BTreeSet::new(),
             renamed: HashSet::new(),
+            is_guarded: false,
             done: 0,
+            put_back: Vec::new(),
             touched: BTreeSet::new(),
             report: Report::default(),
             rows: Rows::default(),
@@ -193,7 +199,7 @@ impl Progress {
         Ok(progress)
     }
 
-    /// Keeps it under a lease with this fence, which the checkpoint then names.
+    /// Keeps it for the checkpoint after the last one, under a lease with this fence.
     pub(crate) async fn keep(
         &mut self,
         table: &Table,
@@ -202,17 +208,25 @@ impl Progress {
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<Checkpoint> {
-        let (mut next, mut kept) = (Checkpoint { fence, ..last.clone() }, Kept { fence, parts: 0 });
+        let mut next = Checkpoint { fence, number: last.number + 1, ..last.clone() };
         loop {
             let rows = self.rows.unsaved(KEPT_AT_ONCE)?;
             if rows.is_empty() {
                 break;
             }
+            if next.rows.last().is_none_or(|kept| kept.fence != fence) {
+                next.rows.push(Kept { fence, parts: 0 });
+            }
+            let Some(kept) = next.rows.last_mut() else { break };
             kept.parts += table.keep_rows(last.run, fence, kept.parts, &rows, now, deadline).await?;
         }
-        next.rows.push(kept);
-        next.parts = table.keep_progress(last.run, fence, &serde_json::to_vec(self)?, now, deadline).await?;
+        next.parts = table.keep_progress(&next, &serde_json::to_vec(self)?, now, deadline).await?;
         Ok(next)
+    }
+
+    /// How far it came, for the question whether it came any further.
+    pub(crate) fn milestone(&self) -> (Stage, Position, (u16, u8), usize) {
+        (self.stage, self.position.clone(), self.next, self.findings.len() - self.done + self.put_back.len())
     }
 
     /// Whether every key was listed and could be read so far.

@@ -47,15 +47,15 @@ impl Run<'_> {
         let (checked, credits, position) =
             tokio::join!(checked, self.provider.credits(until), self.provider.inventory_begins(until),);
         if let Err(error) = checked {
-            if self.is_for_later(&error, deadline) {
-                return Ok(Begun::TooLate);
+            if self.trouble(&error).is_some() {
+                return Err(error.into());
             }
             progress.report.problem(format!("nothing was listed: {error}"));
             progress.note_refusal(&error);
             return Ok(Begun::Refused);
         }
         match credits {
-            Err(error) if self.is_for_later(&error, deadline) => return Ok(Begun::TooLate),
+            Err(error) if self.trouble(&error).is_some() => return Err(error.into()),
             Ok(credits) => {
                 progress.report.account_balance_usd = Some(credits.balance().to_string());
                 progress.credits = Some(credits);
@@ -82,7 +82,7 @@ impl Run<'_> {
         // Money goes on being spent while keys are listed, and students have theirs read while grants are looked at: what was spent by
         // the end bounds all of it.
         let after = match self.provider.credits(self.until(deadline)).await {
-            Err(error) if self.is_for_later(&error, deadline) => return Ok(Step::TimeIsUp),
+            Err(error) if self.trouble(&error).is_some() => return Err(error.into()),
             Ok(credits) => Some(credits),
             Err(error) => {
                 progress.note_refusal(&error);

@@ -1,5 +1,6 @@
 //! What a run found, as it is answered and kept.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// The report of one run. Amounts are strings with six decimals.
@@ -12,7 +13,13 @@ pub(crate) struct Report {
     pub(crate) residual_usd: Option<String>,
     pub(crate) account_balance_usd: Option<String>,
     pub(crate) complete: bool,
+    /// From when on the rest of the run may be gone on with; none when it has ended.
+    pub(crate) goes_on_at: Option<Timestamp>,
     pub(crate) duration_ms: u64,
+    /// How often something was in the way that time might heal.
+    pub(crate) tries: u32,
+    /// How many requests to the provider were under way at once in the end.
+    pub(crate) at_once: Option<usize>,
     pub(crate) problems: Vec<String>,
 }
 

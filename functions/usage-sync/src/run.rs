@@ -22,6 +22,7 @@ use crate::App;
 use crate::progress::{Progress, Stage};
 use crate::reconcile::Begun;
 use crate::report::Report;
+use crate::trouble::{Trouble, next_try};
 
 /// So long nobody begins after a runner that died. One that lives says so each minute.
 const LEASE: SignedDuration = SignedDuration::from_mins(5);
@@ -29,8 +30,8 @@ const SAID_EACH: SignedDuration = SignedDuration::from_mins(1);
 /// So long one answer is waited for, the provider's own wish to be asked later included: a lease that is a minute old outlasts it. What
 /// takes longer is for another invocation.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
-/// A run that was left for so long is begun anew: what it has seen is old.
-const STALE: SignedDuration = SignedDuration::from_hours(6);
+/// A run that nobody went on with for so long is begun anew: what it has seen is old.
+const STALE: SignedDuration = SignedDuration::from_hours(8);
 /// What is kept back of an invocation's time for keeping what it has seen: a fifth, within these bounds.
 const LEAST_FOR_THE_CHECKPOINT: Duration = Duration::from_secs(1);
 const MOST_FOR_THE_CHECKPOINT: Duration = Duration::from_secs(60);
@@ -41,6 +42,7 @@ pub(crate) struct Run<'a> {
     pub(crate) provider: &'a Provider,
     pub(crate) clock: &'a Clock,
     pub(crate) admins: &'a [EmailAddress],
+    pub(crate) began_at: Timestamp,
     pub(crate) deployment: DeploymentId,
     /// By what its account was known when this invocation began.
     pub(crate) account: Option<KnownAccount>,
@@ -49,6 +51,8 @@ pub(crate) struct Run<'a> {
     /// In the order in which the run numbers them.
     pub(crate) programmes: Vec<Programme>,
     lease: Lease,
+    /// What is kept of the run so far.
+    checkpoint: Checkpoint,
     /// Until when the invocation runs.
     pub(crate) deadline: Deadline,
     /// When this last said that it is the runner, in milliseconds.
@@ -58,11 +62,13 @@ pub(crate) struct Run<'a> {
 }
 
 /// How a part of a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
     Done,
     /// The rest is for the next invocation.
     TimeIsUp,
+    /// The rest is for a later one. An error says so too, where what the part had done by then is to be done anew.
+    Trouble(Trouble),
 }
 
 /// Whether a run may begin, or only one that was left may be gone on with.
@@ -93,9 +99,15 @@ async fn under(app: &App, wanted: Wanted, lease: &Lease, deadline: Deadline) -> 
     let (table, begun, now) = (&app.table, Instant::now(), app.clock.now());
     let meta = table.meta(now).await?;
     // Read under the lease, so that nobody else goes on with it.
-    let left = match table.checkpoint().await? {
-        Some(left) if now < left.began_at + STALE && left.table == table.name() => resumed(table, left).await?,
-        _ => None,
+    let left = table.checkpoint().await?.filter(|left| now < left.began_at + STALE && left.table == table.name());
+    let due = left.as_ref().and_then(|left| left.trouble.as_ref()).map(|trouble| trouble.due);
+    // A person who asks for it does not wait.
+    if let Some(due) = due.filter(|due| wanted == Wanted::Rest && now < *due) {
+        return Ok(json!({"skipped": format!("not before {due:.0}")}));
+    }
+    let left = match left {
+        Some(left) => resumed(table, left).await?,
+        None => None,
     };
     let (checkpoint, mut progress) = match left {
         Some(left) => left,
@@ -108,18 +120,32 @@ async fn under(app: &App, wanted: Wanted, lease: &Lease, deadline: Deadline) -> 
             (Checkpoint::of_run(new_ulid(now), now, table), progress)
         }
     };
-    let run = Run::of(app, &meta, lease, &progress, deadline).await?;
+    let mut run = Run::of(app, &meta, lease, checkpoint, &progress, deadline).await?;
+    if run.checkpoint.number == 0 {
+        run.save(&mut progress).await?;
+    }
+    let (from, first) = (progress.milestone(), run.checkpoint.number);
     let outcome = run.carry_on(&mut progress, deadline).await;
     progress.report.duration_ms += u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    match &outcome {
-        Ok(Step::TimeIsUp) => return run.leave(&mut progress, &checkpoint, deadline).await,
-        Ok(Step::Done) => {}
-        Err(error) => {
-            progress.report.complete = false;
-            progress.report.problem(format!("the run ended early: {error:#}"));
+    let outcome = match outcome {
+        Ok(Step::Done) => Ok(()),
+        Ok(Step::TimeIsUp) => return run.leave(&mut progress).await,
+        Ok(Step::Trouble(trouble)) => {
+            let got_further = progress.milestone() != from;
+            run.save(&mut progress).await?;
+            return run.put_off(&progress, got_further, &trouble).await;
         }
+        Err(error) => match run.trouble_in(&error) {
+            // What was done since the last checkpoint is done anew.
+            Some(trouble) => return run.put_off(&progress, run.checkpoint.number > first, &trouble).await,
+            None => Err(error),
+        },
+    };
+    if let Err(error) = &outcome {
+        progress.report.complete = false;
+        progress.report.problem(format!("the run ended early: {error:#}"));
     }
-    run.end(&progress, deadline).await?;
+    run.end(&mut progress, deadline).await?;
     outcome?;
     Ok(serde_json::to_value(&progress.report)?)
 }
@@ -137,7 +163,14 @@ async fn resumed(table: &Table, left: Checkpoint) -> Result<Option<(Checkpoint, 
 }
 
 impl<'a> Run<'a> {
-    async fn of(app: &'a App, meta: &Meta, lease: &Lease, progress: &Progress, deadline: Deadline) -> Result<Run<'a>> {
+    async fn of(
+        app: &'a App,
+        meta: &Meta,
+        lease: &Lease,
+        checkpoint: Checkpoint,
+        progress: &Progress,
+        deadline: Deadline,
+    ) -> Result<Run<'a>> {
         let programmes = app.table.programmes_by_id(&progress.programmes).await?;
         let kept_back = (deadline.left() / 5).clamp(LEAST_FOR_THE_CHECKPOINT, MOST_FOR_THE_CHECKPOINT);
         Ok(Run {
@@ -145,18 +178,20 @@ impl<'a> Run<'a> {
             provider: &app.provider,
             clock: &app.clock,
             admins: &app.admins,
+            began_at: progress.began_at,
             deployment: meta.deployment.clone(),
             account: meta.account.clone(),
             is_copy: app.table.is_copy(meta),
             programmes,
             lease: lease.clone(),
+            checkpoint,
             deadline,
             said_at: AtomicI64::new(app.clock.now().as_millisecond()),
             kept_back,
         })
     }
 
-    async fn carry_on(&self, progress: &mut Progress, deadline: Deadline) -> Result<Step> {
+    async fn carry_on(&mut self, progress: &mut Progress, deadline: Deadline) -> Result<Step> {
         loop {
             let stage = progress.stage;
             if stage == Stage::default() && !progress.has_begun {
@@ -179,13 +214,16 @@ impl<'a> Run<'a> {
                 Stage::Over => return Ok(Step::Done),
             };
             let step = part.await?;
-            if step == Step::TimeIsUp {
+            if step != Step::Done {
                 return Ok(step);
             }
             if !self.is_of_one_account(progress).await {
                 return Ok(Step::Done);
             }
             (progress.stage, progress.next) = (next, (0, 0));
+            if next != Stage::Over {
+                self.save(progress).await?;
+            }
         }
     }
 
@@ -226,19 +264,51 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Keeps what was seen for the next invocation.
-    async fn leave(&self, progress: &mut Progress, last: &Checkpoint, deadline: Deadline) -> Result<Value> {
-        let checkpoint = progress.keep(self.table, last, self.lease.fence, self.clock.now(), deadline).await?;
-        self.ensure_written(self.under(deadline).save_checkpoint(&checkpoint).await?)?;
-        let mut report = progress.report.clone();
-        report.problem("the time was up: the run goes on within a quarter of an hour");
-        tracing::info!(stage = ?progress.stage, keys = report.keys_listed, "the sync goes on later");
+    /// Keeps what was seen and how far the run came: whoever goes on begins here, also when this invocation is killed.
+    async fn save(&mut self, progress: &mut Progress) -> Result<()> {
+        let next =
+            progress.keep(self.table, &self.checkpoint, self.lease.fence, self.clock.now(), self.deadline).await?;
+        self.ensure_written(self.under(self.deadline).save_checkpoint(&next).await?)?;
+        self.checkpoint = next;
+        Ok(())
+    }
+
+    /// Leaves the rest to the next invocation, since the time is up.
+    async fn leave(&mut self, progress: &mut Progress) -> Result<Value> {
+        self.save(progress).await?;
+        tracing::info!(stage = ?progress.stage, keys = progress.report.keys_listed, "the sync goes on later");
+        let told = "the time was up: the run goes on within a quarter of an hour".to_owned();
+        self.unfinished(progress, self.clock.now(), told)
+    }
+
+    /// Leaves the rest to a later invocation, since something is in the way.
+    async fn put_off(&mut self, progress: &Progress, got_further: bool, trouble: &Trouble) -> Result<Value> {
+        let next = next_try(&self.checkpoint, got_further, trouble, self.clock.now())?;
+        let due = next.due;
+        let told = format!("{}: the run goes on after {due:.0}, try {}", trouble.what, next.tries + 1);
+        tracing::warn!(stage = ?progress.stage, %due, tries = next.tries, trouble = trouble.what, "the sync goes on later");
+        self.checkpoint.trouble = Some(next);
+        self.ensure_written(self.under(self.deadline).save_checkpoint(&self.checkpoint).await?)?;
+        self.unfinished(progress, due, told)
+    }
+
+    fn unfinished(&self, progress: &Progress, goes_on_at: Timestamp, why: String) -> Result<Value> {
+        let report = Report { complete: false, goes_on_at: Some(goes_on_at), ..progress.report.clone() };
+        let mut report = self.timed(report);
+        report.first_problem(why);
         Ok(serde_json::to_value(&report)?)
     }
 
+    /// The report with what the run met on its way.
+    fn timed(&self, report: Report) -> Report {
+        let tries = self.checkpoint.trouble.as_ref().map_or(0, |trouble| trouble.tries);
+        Report { tries, at_once: self.provider.at_once(), ..report }
+    }
+
     /// Puts the run on record, as one line of the log and as metrics besides.
-    async fn end(&self, progress: &Progress, deadline: Deadline) -> Result<()> {
+    async fn end(&self, progress: &mut Progress, deadline: Deadline) -> Result<()> {
         self.stay().await?;
+        progress.report = self.timed(std::mem::take(&mut progress.report));
         let told = serde_json::to_string(&progress.report)?;
         let ended = items::Run::ended(progress.began_at, self.clock.now(), progress.report.complete, told);
         let Report { keys_listed, readings_recorded, orphans_disabled, keys_missing, complete, .. } = progress.report;
@@ -250,6 +320,8 @@ impl<'a> Run<'a> {
             keys_missing,
             complete = u8::from(complete),
             problems = progress.report.problems.len(),
+            tries = progress.report.tries,
+            at_once = progress.report.at_once,
             residual_micro_usd = progress.residual.map(Usd::micros),
             balance_micro_usd = progress.credits.map(|credits| credits.balance().micros()),
             duration_ms = progress.report.duration_ms,

@@ -12,7 +12,7 @@ use bursar_core::store::items::Totals;
 use bursar_core::store::keys;
 use jiff::Timestamp;
 
-use crate::grants::is_corrupt;
+use crate::grants::is_of_one_programme;
 use crate::listing::Listing;
 use crate::progress::{Progress, Sums};
 use crate::run::{Run, Step};
@@ -33,7 +33,7 @@ impl Run<'_> {
             let programme = self.programmes.get(usize::from(number)).context("a programme is gone")?;
             match self.sum_up(programme, progress, deadline).await {
                 Ok(()) => {}
-                Err(error) if is_corrupt(&error) => {
+                Err(error) if is_of_one_programme(&error) => {
                     progress.report.problem(format!("{} could not be summed up: {error:#}", programme.id));
                     progress.has_failed = true;
                 }

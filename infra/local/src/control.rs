@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use http::StatusCode;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -47,7 +47,14 @@ async fn sync(State(control): State<Control>) -> Response {
     // It goes on to its end also when nobody waits for the answer any more.
     let run = tokio::spawn(async move {
         let begun = control.clock.now();
-        let report = control.invoke.invoke(FunctionName::UsageSync, json!({})).await?;
+        let report = loop {
+            let report = control.invoke.invoke(FunctionName::UsageSync, json!({})).await?;
+            // An invocation whose time was up is followed by the next, as by the schedule; one that waits for something is not.
+            let goes_on_at = report["goes_on_at"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
+            if goes_on_at.is_none_or(|at| at > control.clock.now()) {
+                break report;
+            }
+        };
         let skipped = report["skipped"] == "running";
         if !skipped {
             control.schedules.ran(FunctionName::UsageSync, &json!({}), begun)?;
@@ -91,9 +98,12 @@ fn refused(status: StatusCode, why: &str) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU32;
+    use std::sync::atomic::Ordering::SeqCst;
+
     use axum::body::{Body, to_bytes};
     use http::Request;
-    use jiff::Timestamp;
+
     use tower::ServiceExt;
 
     use super::*;
@@ -133,6 +143,21 @@ mod tests {
             let (bundle, router) = controlled(&recorder).await;
             assert_eq!(ask(&router, "POST", "/sync", "").await, (status, report));
             assert_eq!(recorder.calls(), [(FunctionName::UsageSync, json!({}))]);
+            bundle.stop().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn sync_goes_on_with_a_run_whose_time_was_up_and_not_with_one_that_waits() {
+        for (last, expected) in [(json!({"complete": true}), 3), (json!({"goes_on_at": "2999-01-01T00:00:00Z"}), 3)] {
+            let (left, end) = (AtomicU32::new(2), last.clone());
+            let recorder = Arc::new(Recorder::answering(move |_, _| {
+                let before = left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1));
+                Ok(if before.is_ok() { json!({"goes_on_at": "2020-01-01T00:00:00Z"}) } else { end.clone() })
+            }));
+            let (bundle, router) = controlled(&recorder).await;
+            assert_eq!(ask(&router, "POST", "/sync", "").await, (200, last));
+            assert_eq!(recorder.calls().len(), expected);
             bundle.stop().await;
         }
     }

@@ -93,7 +93,7 @@ impl ProviderError {
     }
 
     /// Whether time may heal it.
-    pub(super) fn may_pass(&self) -> bool {
+    pub fn may_pass(&self) -> bool {
         matches!(self, ProviderError::Later { .. } | ProviderError::Unknown { .. })
     }
 }

@@ -71,7 +71,6 @@ pub struct Assignment {
 /// A list of assignments under way.
 pub struct Assignments {
     pages: Pages<AssignmentRow>,
-    deadline: Deadline,
     seen: HashSet<Assignment>,
 }
 
@@ -176,16 +175,12 @@ impl Provider {
     }
 
     /// The assignments of one guardrail, or of all. Page after page is taken with [`Assignments::next`].
-    pub fn assignments(&self, guardrail: Option<&str>, deadline: Deadline) -> Assignments {
+    pub fn assignments(&self, guardrail: Option<&str>) -> Assignments {
         let path: &[&str] = match &guardrail {
             Some(id) => &["guardrails", *id, "assignments", "keys"],
             None => &["guardrails", "assignments", "keys"],
         };
-        Assignments {
-            pages: Pages::new(self, &LIST_ASSIGNMENTS, path, &[], Clock::system()),
-            deadline,
-            seen: HashSet::new(),
-        }
+        Assignments { pages: Pages::new(self, &LIST_ASSIGNMENTS, path, &[], Clock::system()), seen: HashSet::new() }
     }
 
     async fn guardrail(
@@ -228,8 +223,8 @@ impl Provider {
     /// A key that had this guardrail already may not be counted again, and whether a part can succeed is not documented.
     async fn confirm_by_list(&self, id: &str, hashes: &[KeyHash], deadline: Deadline) -> Result<(), ProviderError> {
         let mut missing: HashSet<&KeyHash> = hashes.iter().collect();
-        let mut listed = self.assignments(Some(id), deadline);
-        while let Some(page) = listed.next().await? {
+        let mut listed = self.assignments(Some(id));
+        while let Some(page) = listed.next(deadline).await? {
             for assignment in &page {
                 missing.remove(&assignment.key_hash);
             }
@@ -243,9 +238,9 @@ impl Provider {
 }
 
 impl Assignments {
-    /// The next assignments, none of them handed over before; `None` when all were.
-    pub async fn next(&mut self) -> Result<Option<Vec<Assignment>>, ProviderError> {
-        while let Some(page) = self.pages.next(self.deadline).await? {
+    /// The next assignments, none of them handed over before; `None` when all were. Each answer has the time that is given here.
+    pub async fn next(&mut self, deadline: Deadline) -> Result<Option<Vec<Assignment>>, ProviderError> {
+        while let Some(page) = self.pages.next(deadline).await? {
             let rows = page.rows.into_iter().map(|row| row.assignment);
             let unseen: Vec<Assignment> = rows.filter(|row| self.seen.insert(row.clone())).collect();
             if !unseen.is_empty() {

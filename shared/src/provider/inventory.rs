@@ -34,7 +34,6 @@ pub struct KeyPage {
 pub struct Inventory {
     provider: Provider,
     clock: Clock,
-    deadline: Deadline,
     /// None until the workspaces were asked for.
     workspaces: Option<VecDeque<String>>,
     /// The workspace that is being read.
@@ -54,15 +53,8 @@ pub struct Position {
 
 impl Provider {
     /// Lists every key of the account. Page after page is taken with [`Inventory::next`].
-    pub fn inventory(&self, clock: &Clock, deadline: Deadline) -> Inventory {
-        Inventory {
-            provider: self.clone(),
-            clock: clock.clone(),
-            deadline,
-            workspaces: None,
-            pages: None,
-            seen: HashSet::new(),
-        }
+    pub fn inventory(&self, clock: &Clock) -> Inventory {
+        Inventory { provider: self.clone(), clock: clock.clone(), workspaces: None, pages: None, seen: HashSet::new() }
     }
 
     /// Where a listing begins. It may be asked for beside what must be known before the first key is listed; without it the listing
@@ -86,7 +78,6 @@ impl Provider {
     pub fn inventory_from<'k>(
         &self,
         clock: &Clock,
-        deadline: Deadline,
         position: Position,
         listed: impl Iterator<Item = &'k [u8; 32]>,
     ) -> Inventory {
@@ -98,7 +89,7 @@ impl Provider {
             workspaces: position.workspaces,
             pages: within,
             seen: listed.map(half).collect(),
-            ..self.inventory(clock, deadline)
+            ..self.inventory(clock)
         }
     }
 
@@ -120,16 +111,16 @@ impl Provider {
 
 impl Inventory {
     /// The next keys, none of them handed over before; `None` only when every workspace was listed to its end. After an error
-    /// it may be called again and goes on from there.
-    pub async fn next(&mut self) -> Result<Option<KeyPage>, ProviderError> {
+    /// it may be called again and goes on from there. Each answer has the time that is given here.
+    pub async fn next(&mut self, deadline: Deadline) -> Result<Option<KeyPage>, ProviderError> {
         loop {
             let Some((_, pages)) = &mut self.pages else {
-                if !self.begin_workspace().await? {
+                if !self.begin_workspace(deadline).await? {
                     return Ok(None);
                 }
                 continue;
             };
-            let Some(page) = pages.next(self.deadline).await? else {
+            let Some(page) = pages.next(deadline).await? else {
                 self.pages = None;
                 continue;
             };
@@ -151,10 +142,10 @@ impl Inventory {
         Position { workspaces: self.workspaces.clone(), within }
     }
 
-    async fn begin_workspace(&mut self) -> Result<bool, ProviderError> {
+    async fn begin_workspace(&mut self, deadline: Deadline) -> Result<bool, ProviderError> {
         let workspaces = match &mut self.workspaces {
             Some(workspaces) => workspaces,
-            None => self.workspaces.insert(self.provider.workspaces_to_list(self.deadline).await?),
+            None => self.workspaces.insert(self.provider.workspaces_to_list(deadline).await?),
         };
         let Some(workspace) = workspaces.pop_front() else {
             return Ok(false);

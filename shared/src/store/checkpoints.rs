@@ -27,16 +27,35 @@ pub struct Checkpoint {
     pub table: String,
     /// Whose lease it was written under. Nobody else wrote parts under that name.
     pub fence: u64,
+    /// The how manieth of this run it is, so that nothing it names was or will be overwritten.
+    pub number: u32,
     /// What was seen, in the order in which it was kept.
     pub rows: Vec<Kept>,
     /// In how many parts it is kept how far the run came.
     pub parts: u32,
+    /// What was in the way the last time that anything was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<Trouble>,
+}
+
+/// What time may heal kept a run from going on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    pub what: String,
+    /// Before that it is not tried again, but by a person.
+    #[serde(with = "millisecond::required")]
+    pub due: Timestamp,
+    /// How often it was met.
+    pub tries: u32,
+    /// How often since the run last got further.
+    pub in_a_row: u32,
 }
 
 impl Checkpoint {
     /// Of a run that begins.
     pub fn of_run(run: Ulid, began_at: Timestamp, table: &Table) -> Checkpoint {
-        Checkpoint { run, began_at, table: table.name.clone(), fence: 0, rows: Vec::new(), parts: 0 }
+        let table = table.name.clone();
+        Checkpoint { run, began_at, table, fence: 0, number: 0, rows: Vec::new(), parts: 0, trouble: None }
     }
 }
 
@@ -84,17 +103,16 @@ impl Table {
         self.part(run, &keys::rows_part(fence, number)).await
     }
 
-    /// Keeps how far a run came, and says in how many parts. They count once the checkpoint names them.
+    /// Keeps how far a run came for its next checkpoint, and says in how many parts. They count once that names them.
     pub async fn keep_progress(
         &self,
-        run: Ulid,
-        fence: u64,
+        next: &Checkpoint,
         progress: &[u8],
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<u32, StoreError> {
-        let parts: Vec<(String, &[u8])> = parts_of(progress, |number| keys::progress_part(fence, number));
-        self.keep_parts(run, &parts, now, deadline).await?;
+        let parts: Vec<(String, &[u8])> = parts_of(progress, |part| keys::progress_part(next.fence, next.number, part));
+        self.keep_parts(next.run, &parts, now, deadline).await?;
         Ok(u32::try_from(parts.len()).unwrap_or(u32::MAX))
     }
 
@@ -102,7 +120,8 @@ impl Table {
     pub async fn progress(&self, checkpoint: &Checkpoint) -> Result<Vec<u8>, StoreError> {
         let mut progress = Vec::new();
         for number in 0..checkpoint.parts {
-            progress.extend(self.part(checkpoint.run, &keys::progress_part(checkpoint.fence, number)).await?);
+            let part = keys::progress_part(checkpoint.fence, checkpoint.number, number);
+            progress.extend(self.part(checkpoint.run, &part).await?);
         }
         Ok(progress)
     }

@@ -17,6 +17,15 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether time may heal it.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            StoreError::Service(failure) => failure.retryable,
+            StoreError::Contended => true,
+            StoreError::Corrupt { .. } => false,
+        }
+    }
+
     /// Says where without naming anybody: keys can hold addresses, so only what a key begins with is told.
     pub(super) fn corrupt(key: &Key, kind: &'static str, why: &dyn std::fmt::Display) -> StoreError {
         let begins = |text: &str| text.split('#').next().unwrap_or_default().to_owned();

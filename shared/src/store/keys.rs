@@ -255,14 +255,15 @@ pub fn rows_part(fence: u64, number: u32) -> String {
     format!("R#{fence:012}#{number:06}")
 }
 
-/// A part of how far a run came when it was kept under a lease with this fence.
-pub fn progress_part(fence: u64, number: u32) -> String {
-    format!("P#{fence:012}#{number:06}")
+/// A part of how far a run came, of the checkpoint of this number, under a lease with this fence.
+pub fn progress_part(fence: u64, checkpoint: u32, number: u32) -> String {
+    format!("P#{fence:012}#{checkpoint:06}#{number:06}")
 }
 
-/// A part of what a run has seen.
+/// A part of what a run has seen. Many are large, and one partition takes a megabyte a second: by their last digits they lie in ten.
 pub fn run_part(run: Ulid, part: &str) -> Key {
-    key(format!("CP#{run}"), part)
+    let digit = part.chars().last().unwrap_or_default();
+    key(format!("CP#{run}#{digit}"), part)
 }
 
 pub fn account() -> Key {

@@ -3,7 +3,7 @@
 use bursar_core::domain::alarm::{Alarm, Cause};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::window::utc_date;
-use bursar_core::store::{AccountDay, Promised, SyncState};
+use bursar_core::store::{AccountDay, Checkpoint, Promised, SyncState};
 use jiff::{SignedDuration, Timestamp};
 
 use super::syncs::Sync;
@@ -21,6 +21,8 @@ pub(super) struct Known<'a> {
     pub(super) newest: Option<&'a AccountDay>,
     /// Newest first.
     pub(super) runs: &'a [Sync],
+    /// The run that is to be gone on with.
+    pub(super) left: Option<&'a Checkpoint>,
     pub(super) alarms: &'a [Alarm],
 }
 
@@ -32,6 +34,7 @@ pub(super) fn of(known: &Known<'_>, now: Timestamp) -> Vec<String> {
             None => "No sync has been complete yet.".to_owned(),
         }),
         known.runs.first().filter(|run| !run.complete).map(incomplete),
+        known.left.and_then(|left| waiting(left, now)),
         known.balance.filter(|balance| *balance < known.promised.to_come).map(|balance| {
             format!(
                 "The balance is {} below what is reserved and not spent yet. Buy credit, or keys stop before their caps.",
@@ -52,6 +55,21 @@ fn incomplete(run: &Sync) -> String {
         Some(problem) => format!("The last sync was not complete: {problem}"),
         None => "The last sync was not complete, and its report does not say why.".to_owned(),
     }
+}
+
+/// A run that waits says so until it is gone on with.
+fn waiting(left: &Checkpoint, now: Timestamp) -> Option<String> {
+    let trouble = left.trouble.as_ref().filter(|trouble| now < trouble.due)?;
+    let tries = match trouble.tries {
+        1 => "once".to_owned(),
+        tries => format!("{tries} times"),
+    };
+    Some(format!(
+        "The sync that began at {} has not ended: {}. It was tried {tries} and goes on by itself after {}, for six hours in all.",
+        utc(left.began_at),
+        trouble.what,
+        utc(trouble.due)
+    ))
 }
 
 /// The sync says whether a residual is within tolerance; its alarm is of the day that it is about.

@@ -130,9 +130,9 @@ async fn list(
     deadline: Deadline,
 ) -> Result<Listing> {
     let balance = provider.credits(deadline).await?.balance();
-    let mut inventory = provider.inventory(clock, deadline);
+    let mut inventory = provider.inventory(clock);
     let (mut keys, mut totals, mut usage) = (Vec::new(), Totals::default(), Usd::ZERO);
-    while let Some(page) = inventory.next().await? {
+    while let Some(page) = inventory.next(deadline).await? {
         for row in page.unreadable {
             let which = row.hash.map_or("of no hash".to_owned(), |hash| hash.to_string());
             eprintln!("bursar: the key {which} is left out, since it cannot be read: {}", row.why);

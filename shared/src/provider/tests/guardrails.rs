@@ -131,9 +131,9 @@ async fn assignments_of_all_guardrails_are_listed_page_by_page() {
         answer(200, &json!({"data": rows, "total_count": 250}).to_string())
     })
     .await;
-    let mut assignments = provider.assignments(None, soon());
+    let mut assignments = provider.assignments(None);
     let mut count = 0;
-    while let Some(page) = assignments.next().await.unwrap() {
+    while let Some(page) = assignments.next(soon()).await.unwrap() {
         count += page.len();
     }
     assert_eq!(count, 250);

@@ -47,7 +47,7 @@ impl Account {
 /// Every key in the order it was handed over.
 async fn all(mut inventory: Inventory) -> Result<Vec<usize>, ProviderError> {
     let mut numbers = Vec::new();
-    while let Some(page) = inventory.next().await? {
+    while let Some(page) = inventory.next(soon()).await? {
         numbers.extend(page.keys.iter().map(|key| usize::from_str_radix(key.hash.as_str(), 16).unwrap()));
     }
     Ok(numbers)
@@ -56,7 +56,7 @@ async fn all(mut inventory: Inventory) -> Result<Vec<usize>, ProviderError> {
 async fn listed(account: &Account) -> (Scripted, Vec<usize>) {
     let account = account.clone();
     let (server, provider, _) = scripted(move |request, _| account.page(request, 100)).await;
-    let numbers = all(provider.inventory(&Clock::system(), soon())).await.unwrap();
+    let numbers = all(provider.inventory(&Clock::system())).await.unwrap();
     (server, numbers)
 }
 
@@ -79,7 +79,7 @@ async fn many_workspaces_are_listed_too_and_an_account_without_any_is_none() {
     assert_eq!(numbers, (0..230).collect::<Vec<usize>>());
     let account = Account::of(&[]);
     let (server, provider, _) = scripted(move |request, _| account.page(request, 100)).await;
-    assert_eq!(ending(&all(provider.inventory(&Clock::system(), soon())).await), "unknown");
+    assert_eq!(ending(&all(provider.inventory(&Clock::system())).await), "unknown");
     assert_eq!(ending(&provider.inventory_begins(soon()).await), "unknown");
     assert_eq!(server.lines(), ["GET /api/v1/workspaces?limit=100&offset=0"; 2]);
 }
@@ -88,7 +88,7 @@ async fn many_workspaces_are_listed_too_and_an_account_without_any_is_none() {
 async fn several_pages_are_asked_for_at_once_and_a_small_account_is_asked_little() {
     let account = Account::of(&[("w-1", 0..1_000)]);
     let (server, provider, _) = scripted(move |request, _| account.page(request, 100)).await;
-    all(provider.inventory(&Clock::system(), soon())).await.unwrap();
+    all(provider.inventory(&Clock::system())).await.unwrap();
     // Requests under way at the same time need connections of their own.
     assert_eq!(server.seen().iter().map(|seen| seen.connection).max(), Some(16));
     assert!(server.seen().len() < 25, "{}", server.seen().len());
@@ -102,7 +102,7 @@ async fn a_provider_with_shorter_or_longer_pages_is_read_to_the_end_too() {
     for size in [30, 50, 99, 250] {
         let account = Account::of(&[("w-1", 0..430)]);
         let (_server, provider, _) = scripted(move |request, _| account.page(request, size)).await;
-        let numbers = all(provider.inventory(&Clock::system(), soon())).await.unwrap();
+        let numbers = all(provider.inventory(&Clock::system())).await.unwrap();
         assert_eq!(numbers, (0..430).rev().collect::<Vec<usize>>(), "{size}");
     }
 }
@@ -126,8 +126,7 @@ async fn more_keys_made_or_deleted_between_two_pages_than_they_share_are_still_n
             script.page(request, 100)
         })
         .await;
-        let numbers: BTreeSet<usize> =
-            all(provider.inventory(&Clock::system(), soon())).await.unwrap().into_iter().collect();
+        let numbers: BTreeSet<usize> = all(provider.inventory(&Clock::system())).await.unwrap().into_iter().collect();
         let kept: BTreeSet<usize> = (0..600 - deleted).collect();
         assert!(numbers.is_superset(&kept), "{made} made, {deleted} deleted: {:?}", kept.difference(&numbers));
     }
@@ -159,7 +158,7 @@ proptest! {
                 script.page(request, 100)
             })
             .await;
-            let handed = all(provider.inventory(&Clock::system(), soon())).await.unwrap();
+            let handed = all(provider.inventory(&Clock::system())).await.unwrap();
             let distinct: BTreeSet<usize> = handed.iter().copied().collect();
             prop_assert_eq!(distinct.len(), handed.len());
             let stayed: BTreeSet<usize> = account.0.lock().unwrap()[0].1.iter().copied().filter(|key| *key < count).collect();
@@ -181,7 +180,7 @@ async fn a_list_that_never_goes_on_is_given_up_and_never_taken_for_complete() {
         answer(200, &json!({"data": rows}).to_string()).into()
     })
     .await;
-    let ended = all(provider.inventory(&Clock::system(), soon())).await;
+    let ended = all(provider.inventory(&Clock::system())).await;
     assert_eq!(ending(&ended), "later");
     assert!(server.seen().len() < 300, "{}", server.seen().len());
 
@@ -194,7 +193,7 @@ async fn a_list_that_never_goes_on_is_given_up_and_never_taken_for_complete() {
         answer(200, &json!({"data": rows}).to_string())
     })
     .await;
-    assert_eq!(ending(&all(provider.inventory(&Clock::system(), soon())).await), "later");
+    assert_eq!(ending(&all(provider.inventory(&Clock::system())).await), "later");
 }
 
 #[tokio::test]
@@ -209,10 +208,10 @@ async fn a_page_that_failed_is_an_error_and_the_listing_goes_on_from_there() {
         account.page(request, 100)
     })
     .await;
-    let mut inventory = provider.inventory(&Clock::system(), soon());
+    let mut inventory = provider.inventory(&Clock::system());
     let mut listed = 0;
     let error = loop {
-        match inventory.next().await {
+        match inventory.next(soon()).await {
             Ok(Some(page)) => listed += page.keys.len(),
             Ok(None) => panic!("it is not complete"),
             Err(error) => break error,
@@ -220,7 +219,7 @@ async fn a_page_that_failed_is_an_error_and_the_listing_goes_on_from_there() {
     };
     assert_eq!((listed, ending::<()>(&Err(error))), (190, "unknown"));
     *failing.lock().unwrap() = false;
-    while let Some(page) = inventory.next().await.unwrap() {
+    while let Some(page) = inventory.next(soon()).await.unwrap() {
         listed += page.keys.len();
     }
     assert_eq!((listed, inventory.listed()), (500, 500));
@@ -242,9 +241,9 @@ async fn rows_that_cannot_be_read_are_handed_over_apart_and_do_not_end_the_list(
         answer(200, &json!({"data": rows}).to_string())
     })
     .await;
-    let mut inventory = provider.inventory(&Clock::system(), soon());
+    let mut inventory = provider.inventory(&Clock::system());
     let (mut keys, mut unreadable) = (0, Vec::new());
-    while let Some(page) = inventory.next().await.unwrap() {
+    while let Some(page) = inventory.next(soon()).await.unwrap() {
         keys += page.keys.len();
         unreadable.extend(page.unreadable.into_iter().map(|row| row.hash));
     }
@@ -258,10 +257,10 @@ async fn a_list_of_nothing_but_a_nameless_row_is_not_an_empty_one() {
         answer(200, &json!({"data": rows}).to_string())
     })
     .await;
-    let mut inventory = provider.inventory(&Clock::system(), soon());
-    let page = inventory.next().await.unwrap().unwrap();
+    let mut inventory = provider.inventory(&Clock::system());
+    let page = inventory.next(soon()).await.unwrap().unwrap();
     assert_eq!((page.keys.len(), page.unreadable.len()), (0, 1));
-    assert!(inventory.next().await.unwrap().is_none());
+    assert!(inventory.next(soon()).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -279,8 +278,8 @@ async fn a_page_asked_for_before_midnight_and_answered_after_it_is_asked_for_aga
     })
     .await;
     let clock = Clock::reading(move || *now.lock().unwrap());
-    let mut inventory = provider.inventory(&clock, soon());
-    let page = inventory.next().await.unwrap().unwrap();
+    let mut inventory = provider.inventory(&clock);
+    let page = inventory.next(soon()).await.unwrap().unwrap();
     assert_eq!(page.asked, "2026-11-21T00:00:00Z".parse().unwrap());
     assert_eq!(*asked.lock().unwrap(), 2);
 }

@@ -148,9 +148,9 @@ async fn the_inventory_is_whole_in_every_position() {
         client.create_key(&new_key("expired", Some(&elsewhere)), soon()).await.unwrap();
         simulator.at("2027-03-01T00:00:00Z");
 
-        let mut inventory = client.inventory(&Clock::system(), soon());
+        let mut inventory = client.inventory(&Clock::system());
         let (mut count, mut names) = (0, Vec::new());
-        while let Some(page) = inventory.next().await.unwrap() {
+        while let Some(page) = inventory.next(soon()).await.unwrap() {
             assert!(page.unreadable.is_empty(), "{position}: {:?}", page.unreadable);
             count += page.keys.len();
             let ours = page.keys.into_iter().map(|key| key.name).filter(|name| !name.starts_with("foreign"));
@@ -178,9 +178,9 @@ async fn guardrails_are_made_assigned_and_confirmed_in_every_position() {
         // Some answers count what was there already, others do not.
         client.assign_keys(&guardrail.id, &hashes, soon()).await.unwrap();
         for of in [Some(guardrail.id.as_str()), None] {
-            let mut assignments = client.assignments(of, soon());
+            let mut assignments = client.assignments(of);
             let mut count = 0;
-            while let Some(page) = assignments.next().await.unwrap() {
+            while let Some(page) = assignments.next(soon()).await.unwrap() {
                 assert!(page.iter().all(|row| row.guardrail_id == guardrail.id), "{position}");
                 count += page.len();
             }
@@ -297,7 +297,7 @@ async fn a_name_that_must_be_unique_is_refused_for_certain_and_a_revoked_managem
     simulator.provider.revoke_management_key(MANAGEMENT).unwrap();
     let refused = client.create_key(&new_key("two", None), soon()).await;
     assert!(matches!(refused, Err(ProviderError::ManagementKey { .. })), "{refused:?}");
-    let listed = client.inventory(&Clock::system(), soon()).next().await;
+    let listed = client.inventory(&Clock::system()).next(soon()).await;
     assert!(matches!(listed, Err(ProviderError::ManagementKey { .. })), "{listed:?}");
 }
 

@@ -1,0 +1,84 @@
+//! Trouble that time may heal: no answer, too many requests, a table that asks for patience. It ends an invocation and not the run,
+//! which the schedule goes on with; only after six hours the run ends with what it has.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use bursar_core::orders::NotCarriedOut;
+use bursar_core::provider::ProviderError;
+use bursar_core::secrets::SecretError;
+use bursar_core::store::{self, Checkpoint, StoreError};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::run::Run;
+
+/// So long after it began a run is gone on with when trouble was in its way.
+const PATIENCE: SignedDuration = SignedDuration::from_hours(6);
+/// The wait before the second try; each further one is twice as long. The schedule comes each quarter of an hour and may be early.
+const FIRST_WAIT: SignedDuration = SignedDuration::from_mins(10);
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(55);
+
+/// So much of what is in the way is kept.
+const MOST_TOLD: usize = 500;
+
+/// What is in the way of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    pub(crate) what: String,
+    /// How long the provider asked us to wait.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl Run<'_> {
+    /// The trouble that an answer of the provider is, if it is worth another try later.
+    pub(crate) fn trouble(&self, error: &ProviderError) -> Option<Trouble> {
+        let is_worth_it = error.may_pass() && self.is_patient();
+        is_worth_it.then(|| Trouble { what: error.to_string(), retry_after: error.retry_after() })
+    }
+
+    /// The trouble that an error of whatever part is, if it is worth another try later.
+    pub(crate) fn trouble_in(&self, error: &anyhow::Error) -> Option<Trouble> {
+        if let Some(error) = provider_error(error) {
+            return self.trouble(error);
+        }
+        let may_pass = error.chain().any(|cause| {
+            let table = cause.downcast_ref::<StoreError>().is_some_and(StoreError::may_pass);
+            let secret = cause.downcast_ref::<SecretError>().is_some_and(SecretError::may_pass);
+            let order = match cause.downcast_ref::<NotCarriedOut>() {
+                Some(NotCarriedOut::Table(error)) => error.may_pass(),
+                Some(NotCarriedOut::NoTime) => true,
+                _ => false,
+            };
+            table || secret || order
+        });
+        (may_pass && self.is_patient()).then(|| Trouble { what: format!("{error:#}"), retry_after: None })
+    }
+
+    fn is_patient(&self) -> bool {
+        self.clock.now() < self.began_at + PATIENCE
+    }
+}
+
+/// The provider's answer that an error is about.
+pub(crate) fn provider_error(error: &anyhow::Error) -> Option<&ProviderError> {
+    error.chain().find_map(|cause| match cause.downcast_ref() {
+        Some(NotCarriedOut::Provider(error)) => Some(error),
+        _ => cause.downcast_ref::<ProviderError>(),
+    })
+}
+
+/// When a run is tried again that was last tried so, having got further since or not.
+pub(crate) fn next_try(
+    last: &Checkpoint,
+    got_further: bool,
+    trouble: &Trouble,
+    now: Timestamp,
+) -> Result<store::Trouble> {
+    let (tries, in_a_row) = last.trouble.as_ref().map_or((0, 0), |last| (last.tries, last.in_a_row));
+    let in_a_row = if got_further { 1 } else { in_a_row + 1 };
+    let wait = (FIRST_WAIT * 2_i32.pow(in_a_row.min(10) - 1)).min(LONGEST_WAIT);
+    let asked = SignedDuration::try_from(trouble.retry_after.unwrap_or_default())?;
+    let due = (now + wait.max(asked)).min(now.max(last.began_at + PATIENCE));
+    let what = trouble.what.chars().take(MOST_TOLD).collect();
+    Ok(store::Trouble { what, due, tries: tries + 1, in_a_row })
+}
