@@ -19,10 +19,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::came::{Came, Late};
 use crate::look::{Finding, What, read};
+use crate::obstacle::{Obstacle, provider_error};
 use crate::progress::Progress;
 use crate::row::{Row, Terms};
 use crate::run::{Run, Step};
-use crate::trouble::provider_error;
 
 /// So many findings are seen to side by side; then this must still be the one runner.
 const SIDE_BY_SIDE: usize = 8;
@@ -47,61 +47,64 @@ impl Run<'_> {
             });
             progress.is_guarded = true;
         }
-        let mut trouble = None;
+        let mut obstacle = None;
         while progress.key_refused.is_none() {
-            if progress.done == progress.findings.len() {
-                // What something was in the way of is seen to once more, later if it was just now.
-                (progress.findings, progress.done) = (std::mem::take(&mut progress.put_back), 0);
-                match trouble.take() {
-                    Some(trouble) => return Ok(Step::Trouble(trouble)),
-                    None if progress.findings.is_empty() => break,
-                    None => {}
+            if progress.findings.is_empty() {
+                // What something was in the way of is seen to once more: later, if it was just now.
+                progress.findings = std::mem::take(&mut progress.put_back);
+                if let Some(obstacle) = obstacle {
+                    return Ok(Step::Blocked(obstacle));
+                }
+                if progress.findings.is_empty() {
+                    break;
                 }
             }
             if !self.has_time(deadline) {
                 return Ok(Step::TimeIsUp);
             }
             self.stay().await?;
-            let until = (progress.done + SIDE_BY_SIDE).min(progress.findings.len());
-            let batch = progress.findings.get(progress.done..until).unwrap_or_default();
+            let count = SIDE_BY_SIDE.min(progress.findings.len());
+            let batch: Vec<Finding> = progress.findings.drain(..count).collect();
             let acts: Vec<_> = batch.iter().map(|finding| Box::pin(self.see_to(finding, progress, deadline))).collect();
-            let came: Vec<Came> = futures_util::stream::iter(acts).buffered(SIDE_BY_SIDE).collect().await;
-            let is_time_up = !self.until(deadline).leaves(ENOUGH_FOR_ONE);
-            let mut in_the_way = 0;
-            for (finding, came) in (progress.done..until).zip(came) {
-                if let Came::InTheWay(what) = came {
-                    progress.put_back.extend(progress.findings.get(finding).cloned());
-                    (trouble, in_the_way) = (Some(what), in_the_way + 1);
-                    continue;
-                }
-                if came.is_settled() {
-                    progress.settle(finding);
-                }
-                progress.note(came);
-            }
-            let whole_batch = in_the_way == until - progress.done;
-            progress.done = until;
-            if in_the_way > 0 && is_time_up {
-                return Ok(Step::TimeIsUp);
-            }
+            let ended: Vec<_> = futures_util::stream::iter(acts).buffered(SIDE_BY_SIDE).collect().await;
             // Where nothing at all comes through, the rest waits too.
-            if whole_batch {
-                let rest = progress.findings.split_off(progress.done);
-                progress.put_back.extend(rest);
+            if ended.iter().all(Result::is_err) {
+                progress.put_back.append(&mut progress.findings);
+            }
+            for (finding, came) in batch.into_iter().zip(ended) {
+                match came {
+                    Ok(came) => {
+                        if came.is_settled() {
+                            progress.settle(&finding);
+                        }
+                        progress.note(came);
+                    }
+                    Err(met) => {
+                        progress.put_back.push_back(finding);
+                        obstacle = Some(met);
+                    }
+                }
+            }
+            // What could not be done for want of time is no obstacle.
+            if obstacle.is_some() && !self.until(deadline).leaves(ENOUGH_FOR_ONE) {
+                return Ok(Step::TimeIsUp);
             }
         }
         Ok(Step::Done)
     }
 
-    async fn see_to(&self, finding: &Finding, progress: &Progress, deadline: Deadline) -> Came {
-        let about = |error: anyhow::Error| {
-            let told = format!("{}: {error:#}", finding.told());
-            match provider_error(&error).and_then(ProviderError::refusal) {
-                Some(cause) => Came::Refused { cause, told },
-                None => self.trouble_in(&error).map_or(Came::Undone(told), Came::InTheWay),
-            }
+    /// An error is what is in the way and may pass.
+    async fn see_to(&self, finding: &Finding, progress: &Progress, deadline: Deadline) -> Result<Came, Obstacle> {
+        let error = match Box::pin(self.try_to(finding, progress, deadline)).await {
+            Ok(came) => return Ok(came),
+            Err(error) => error,
         };
-        Box::pin(self.try_to(finding, progress, deadline)).await.unwrap_or_else(about)
+        if let Some(obstacle) = self.obstacle_in(&error) {
+            return Err(obstacle);
+        }
+        let told = format!("{}: {error:#}", finding.told());
+        let refusal = provider_error(&error).and_then(ProviderError::refusal);
+        Ok(refusal.map_or(Came::Undone(told.clone()), |cause| Came::Refused { cause, told }))
     }
 
     async fn try_to(&self, finding: &Finding, progress: &Progress, deadline: Deadline) -> Result<Came> {

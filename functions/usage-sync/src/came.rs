@@ -8,7 +8,6 @@ use bursar_core::domain::reading::Used;
 use bursar_core::domain::window::utc_date;
 
 use crate::progress::Progress;
-use crate::trouble::Trouble;
 
 /// What came of a finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,8 +51,6 @@ pub(crate) enum Came {
         doubt: Option<String>,
         mended: Option<String>,
     },
-    /// Something was in the way that may pass.
-    InTheWay(Trouble),
     /// It could not be done, and why.
     Undone(String),
 }
@@ -70,7 +67,7 @@ pub(crate) struct Late {
 impl Came {
     /// Whether nothing is left to be done about the finding.
     pub(crate) fn is_settled(&self) -> bool {
-        !matches!(self, Came::Undone(_) | Came::InTheWay(_) | Came::Refused { .. } | Came::Unseen { .. })
+        !matches!(self, Came::Undone(_) | Came::Refused { .. } | Came::Unseen { .. })
     }
 }
 
@@ -111,7 +108,7 @@ impl Progress {
                 self.report.keys_missing += usize::from(is_missing);
                 self.report.problem(format!("the provider does not have the key {key} any more"));
             }
-            Came::InTheWay(Trouble { what: why, .. }) | Came::Undone(why) => {
+            Came::Undone(why) => {
                 self.is_undone = true;
                 self.report.problem(why);
             }

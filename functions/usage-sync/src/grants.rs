@@ -245,7 +245,7 @@ impl Run<'_> {
             seen.problems.into_iter().for_each(|problem| progress.report.problem(problem));
             for what in seen.whats {
                 progress.touched.insert(number);
-                progress.findings.push(Finding { programme: number, grant: view.grant.id.clone(), what });
+                progress.findings.push_back(Finding { programme: number, grant: view.grant.id.clone(), what });
             }
             for row in seen.not_ours {
                 self.disown(progress, programme, &row)?;

@@ -156,11 +156,11 @@ impl Progress {
     }
 
     /// Notes that what was found is seen to, if it was let through.
-    pub(crate) fn settle(&mut self, finding: usize) {
+    pub(crate) fn settle(&mut self, finding: &Finding) {
         if self.let_through.is_empty() {
             return;
         }
-        for mark in self.findings.get(finding).map(|finding| marks_of(&finding.what)).into_iter().flatten() {
+        for mark in marks_of(&finding.what) {
             self.let_through.remove(&mark);
         }
     }

@@ -19,7 +19,7 @@ impl Run<'_> {
         }
         let listed = match self.provider.guardrails(None, self.until(deadline)).await {
             Ok(listed) => listed,
-            Err(error) if self.trouble(&error).is_some() => return Err(error.into()),
+            Err(error) if self.obstacle(&error).is_some() => return Err(error.into()),
             Err(error) => {
                 progress.note_undone(format!("the guardrails were not listed: {error}"), Some(&error));
                 return Ok(Step::Done);

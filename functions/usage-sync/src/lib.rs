@@ -11,13 +11,13 @@ mod guardrails;
 mod listing;
 mod look;
 mod models;
+mod obstacle;
 mod progress;
 mod reconcile;
 mod report;
 mod row;
 mod run;
 mod sums;
-mod trouble;
 mod witnesses;
 
 use anyhow::{Context, Result, bail};

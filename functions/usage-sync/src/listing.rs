@@ -55,8 +55,8 @@ impl Run<'_> {
                 }
                 Err(error) => {
                     progress.position = inventory.position();
-                    if let Some(trouble) = self.trouble(&error) {
-                        return Ok(Step::Trouble(trouble));
+                    if let Some(obstacle) = self.obstacle(&error) {
+                        return Ok(Step::Blocked(obstacle));
                     }
                     progress.note_refusal(&error);
                     progress.report.problem(format!("the keys could not all be listed: {error}"));

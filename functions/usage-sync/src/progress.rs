@@ -1,7 +1,7 @@
 //! All that a run knows of itself: how far it came, what it has seen and summed up. What lies in a checkpoint is this, so that an
 //! invocation whose time is up is followed by one that goes on.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 use anyhow::{Context, Result, ensure};
 use bursar_core::deadline::Deadline;
@@ -88,7 +88,7 @@ pub(crate) struct Progress {
     pub(crate) models: Models,
     pub(crate) account: Whole,
     pub(crate) strangers: Vec<Stranger>,
-    pub(crate) findings: Vec<Finding>,
+    pub(crate) findings: VecDeque<Finding>,
     pub(crate) held_back: Option<HeldBack>,
     /// What a person let through and is not seen to yet.
     pub(crate) let_through: BTreeSet<HeldMark>,
@@ -97,10 +97,8 @@ pub(crate) struct Progress {
     pub(crate) renamed: HashSet<KeyHash>,
     /// Whether the guard has looked at them.
     pub(crate) is_guarded: bool,
-    /// How many of the findings were seen to.
-    pub(crate) done: usize,
     /// Those that something was in the way of, to be seen to once more.
-    pub(crate) put_back: Vec<Finding>,
+    pub(crate) put_back: VecDeque<Finding>,
     /// Programmes in which something was found, so that their sums are to be made anew.
     pub(crate) touched: BTreeSet<u16>,
     pub(crate) report: Report,
@@ -159,13 +157,12 @@ impl Progress {
             models: Models::default(),
             account: Whole::default(),
             strangers: Vec::new(),
-            findings: Vec::new(),
+            findings: VecDeque::new(),
             held_back: None,
             let_through: BTreeSet::new(),
             renamed: HashSet::new(),
             is_guarded: false,
-            done: 0,
-            put_back: Vec::new(),
+            put_back: VecDeque::new(),
             touched: BTreeSet::new(),
             report: Report::default(),
             rows: Rows::default(),
@@ -226,7 +223,7 @@ impl Progress {
 
     /// How far it came, for the question whether it came any further.
     pub(crate) fn milestone(&self) -> (Stage, Position, (u16, u8), usize) {
-        (self.stage, self.position.clone(), self.next, self.findings.len() - self.done + self.put_back.len())
+        (self.stage, self.position.clone(), self.next, self.findings.len() + self.put_back.len())
     }
 
     /// Whether every key was listed and could be read so far.

@@ -47,7 +47,7 @@ impl Run<'_> {
         let (checked, credits, position) =
             tokio::join!(checked, self.provider.credits(until), self.provider.inventory_begins(until),);
         if let Err(error) = checked {
-            if self.trouble(&error).is_some() {
+            if self.obstacle(&error).is_some() {
                 return Err(error.into());
             }
             progress.report.problem(format!("nothing was listed: {error}"));
@@ -55,7 +55,7 @@ impl Run<'_> {
             return Ok(Begun::Refused);
         }
         match credits {
-            Err(error) if self.trouble(&error).is_some() => return Err(error.into()),
+            Err(error) if self.obstacle(&error).is_some() => return Err(error.into()),
             Ok(credits) => {
                 progress.report.account_balance_usd = Some(credits.balance().to_string());
                 progress.credits = Some(credits);
@@ -82,7 +82,7 @@ impl Run<'_> {
         // Money goes on being spent while keys are listed, and students have theirs read while grants are looked at: what was spent by
         // the end bounds all of it.
         let after = match self.provider.credits(self.until(deadline)).await {
-            Err(error) if self.trouble(&error).is_some() => return Err(error.into()),
+            Err(error) if self.obstacle(&error).is_some() => return Err(error.into()),
             Ok(credits) => Some(credits),
             Err(error) => {
                 progress.note_refusal(&error);

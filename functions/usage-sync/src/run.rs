@@ -13,16 +13,16 @@ use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Programme;
 use bursar_core::provider::Provider;
 use bursar_core::store::items::{self, KnownAccount, Lease, Meta};
-use bursar_core::store::{Acquired, Checkpoint, StoreError, Table, Under, new_ulid};
+use bursar_core::store::{Acquired, Checkpoint, Delay, StoreError, Table, Under, new_ulid};
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::App;
+use crate::obstacle::{Obstacle, delay};
 use crate::progress::{Progress, Stage};
 use crate::reconcile::Begun;
 use crate::report::Report;
-use crate::trouble::{Trouble, next_try};
 
 /// So long nobody begins after a runner that died. One that lives says so each minute.
 const LEASE: SignedDuration = SignedDuration::from_mins(5);
@@ -68,7 +68,7 @@ pub(crate) enum Step {
     /// The rest is for the next invocation.
     TimeIsUp,
     /// The rest is for a later one. An error says so too, where what the part had done by then is to be done anew.
-    Trouble(Trouble),
+    Blocked(Obstacle),
 }
 
 /// Whether a run may begin, or only one that was left may be gone on with.
@@ -100,7 +100,7 @@ async fn under(app: &App, wanted: Wanted, lease: &Lease, deadline: Deadline) -> 
     let meta = table.meta(now).await?;
     // Read under the lease, so that nobody else goes on with it.
     let left = table.checkpoint().await?.filter(|left| now < left.began_at + STALE && left.table == table.name());
-    let due = left.as_ref().and_then(|left| left.trouble.as_ref()).map(|trouble| trouble.due);
+    let due = left.as_ref().and_then(|left| left.delay.as_ref()).map(|delay| delay.due);
     // A person who asks for it does not wait.
     if let Some(due) = due.filter(|due| wanted == Wanted::Rest && now < *due) {
         return Ok(json!({"skipped": format!("not before {due:.0}")}));
@@ -130,14 +130,20 @@ async fn under(app: &App, wanted: Wanted, lease: &Lease, deadline: Deadline) -> 
     let outcome = match outcome {
         Ok(Step::Done) => Ok(()),
         Ok(Step::TimeIsUp) => return run.leave(&mut progress).await,
-        Ok(Step::Trouble(trouble)) => {
-            let got_further = progress.milestone() != from;
+        Ok(Step::Blocked(obstacle)) => {
+            run.checkpoint.delay =
+                Some(delay(&run.checkpoint, progress.milestone() != from, &obstacle, app.clock.now())?);
             run.save(&mut progress).await?;
-            return run.put_off(&progress, got_further, &trouble).await;
+            return run.put_off(&progress);
         }
-        Err(error) => match run.trouble_in(&error) {
+        Err(error) => match run.obstacle_in(&error) {
             // What was done since the last checkpoint is done anew.
-            Some(trouble) => return run.put_off(&progress, run.checkpoint.number > first, &trouble).await,
+            Some(obstacle) => {
+                let got_further = run.checkpoint.number > first;
+                run.checkpoint.delay = Some(delay(&run.checkpoint, got_further, &obstacle, app.clock.now())?);
+                run.write_checkpoint().await?;
+                return run.put_off(&progress);
+            }
             None => Err(error),
         },
     };
@@ -266,11 +272,13 @@ impl<'a> Run<'a> {
 
     /// Keeps what was seen and how far the run came: whoever goes on begins here, also when this invocation is killed.
     async fn save(&mut self, progress: &mut Progress) -> Result<()> {
-        let next =
+        self.checkpoint =
             progress.keep(self.table, &self.checkpoint, self.lease.fence, self.clock.now(), self.deadline).await?;
-        self.ensure_written(self.under(self.deadline).save_checkpoint(&next).await?)?;
-        self.checkpoint = next;
-        Ok(())
+        self.write_checkpoint().await
+    }
+
+    async fn write_checkpoint(&self) -> Result<()> {
+        self.ensure_written(self.under(self.deadline).save_checkpoint(&self.checkpoint).await?)
     }
 
     /// Leaves the rest to the next invocation, since the time is up.
@@ -281,34 +289,30 @@ impl<'a> Run<'a> {
         self.unfinished(progress, self.clock.now(), told)
     }
 
-    /// Leaves the rest to a later invocation, since something is in the way.
-    async fn put_off(&mut self, progress: &Progress, got_further: bool, trouble: &Trouble) -> Result<Value> {
-        let next = next_try(&self.checkpoint, got_further, trouble, self.clock.now())?;
-        let due = next.due;
-        let told = format!("{}: the run goes on after {due:.0}, try {}", trouble.what, next.tries + 1);
-        tracing::warn!(stage = ?progress.stage, %due, tries = next.tries, trouble = trouble.what, "the sync goes on later");
-        self.checkpoint.trouble = Some(next);
-        self.ensure_written(self.under(self.deadline).save_checkpoint(&self.checkpoint).await?)?;
-        self.unfinished(progress, due, told)
+    /// Leaves the rest to a later invocation, as the checkpoint says by now.
+    fn put_off(&self, progress: &Progress) -> Result<Value> {
+        let Delay { why, due, tries, .. } = self.checkpoint.delay.as_ref().context("nothing is in the way")?;
+        tracing::warn!(stage = ?progress.stage, %due, tries, why, "the sync goes on later");
+        self.unfinished(progress, *due, format!("{why}: the run goes on after {due:.0}, try {}", tries + 1))
     }
 
     fn unfinished(&self, progress: &Progress, goes_on_at: Timestamp, why: String) -> Result<Value> {
         let report = Report { complete: false, goes_on_at: Some(goes_on_at), ..progress.report.clone() };
-        let mut report = self.timed(report);
+        let mut report = self.with_pace(report);
         report.first_problem(why);
         Ok(serde_json::to_value(&report)?)
     }
 
-    /// The report with what the run met on its way.
-    fn timed(&self, report: Report) -> Report {
-        let tries = self.checkpoint.trouble.as_ref().map_or(0, |trouble| trouble.tries);
+    /// The report with how often the run was put off, and its pace.
+    fn with_pace(&self, report: Report) -> Report {
+        let tries = self.checkpoint.delay.as_ref().map_or(0, |delay| delay.tries);
         Report { tries, at_once: self.provider.at_once(), ..report }
     }
 
     /// Puts the run on record, as one line of the log and as metrics besides.
     async fn end(&self, progress: &mut Progress, deadline: Deadline) -> Result<()> {
         self.stay().await?;
-        progress.report = self.timed(std::mem::take(&mut progress.report));
+        progress.report = self.with_pace(std::mem::take(&mut progress.report));
         let told = serde_json::to_string(&progress.report)?;
         let ended = items::Run::ended(progress.began_at, self.clock.now(), progress.report.complete, told);
         let Report { keys_listed, readings_recorded, orphans_disabled, keys_missing, complete, .. } = progress.report;

@@ -96,7 +96,7 @@ impl Pace {
 
 impl Turn<'_> {
     /// Learns from the answer. True when the provider said that it is asked too much, and did nothing.
-    pub(super) fn is_asked_too_much<T>(&self, outcome: &Result<T, ProviderError>) -> bool {
+    pub(super) fn learn<T>(&self, outcome: &Result<T, ProviderError>) -> bool {
         let status = match outcome {
             Ok(_) => {
                 self.pace.note_good();
@@ -183,7 +183,7 @@ mod tests {
 
     async fn good(pace: &Pace, times: u32) {
         for _ in 0..times {
-            assert!(!pace.turn(soon()).await.ok().unwrap().is_asked_too_much(&Ok(())));
+            assert!(!pace.turn(soon()).await.ok().unwrap().learn(&Ok(())));
         }
     }
 
@@ -208,7 +208,7 @@ mod tests {
             turns.push(pace.turn(soon()).await.ok().unwrap());
         }
         for turn in &turns {
-            assert!(turn.is_asked_too_much(&refused(429, None)));
+            assert!(turn.learn(&refused(429, None)));
         }
         drop(turns);
         assert_eq!((pace.at_once(), pace.turns.available_permits()), (2, 2));
@@ -226,12 +226,12 @@ mod tests {
         let pace = pace_of(4);
         let asked = Duration::from_secs(30);
         let turn = pace.turn(soon()).await.ok().unwrap();
-        assert!(!turn.is_asked_too_much(&refused(503, Some(asked))), "it may have been done");
+        assert!(!turn.learn(&refused(503, Some(asked))), "it may have been done");
         drop(turn);
         let begun = Instant::now();
         good(&pace, 1).await;
         assert_eq!(begun.elapsed(), asked);
-        assert!(pace.turn(soon()).await.ok().unwrap().is_asked_too_much(&refused(429, Some(asked))));
+        assert!(pace.turn(soon()).await.ok().unwrap().learn(&refused(429, Some(asked))));
         let waits = pace.turn(Deadline::after(Duration::from_secs(5))).await.err();
         assert_eq!(waits, Some(asked));
         assert_eq!(pace.at_once(), 1);
@@ -245,7 +245,7 @@ mod tests {
         for _ in 0..7 {
             let turn = pace.turn(soon()).await.ok().unwrap();
             waited.push(begun.elapsed().as_millis());
-            turn.is_asked_too_much(&refused(429, None));
+            turn.learn(&refused(429, None));
         }
         assert_eq!(waited, [0, 250, 750, 1_750, 3_750, 7_750, 15_750]);
     }

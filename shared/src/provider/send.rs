@@ -141,11 +141,9 @@ impl Provider {
             Ok(Ok(key)) => Ok(key),
             Ok(Err(error)) => {
                 let trouble = Trouble::unsent(call, error.to_string());
-                Err(match error {
-                    SecretError::Unanswered(failure) if failure.retryable => {
-                        ProviderError::Later { trouble, after: None }
-                    }
-                    _ => ProviderError::ManagementKey { trouble },
+                Err(match error.may_pass() {
+                    true => ProviderError::Later { trouble, after: None },
+                    false => ProviderError::ManagementKey { trouble },
                 })
             }
             Err(_) => Err(not_begun(call, "the management key was not read in time")),
@@ -168,7 +166,8 @@ impl Provider {
                 Err(wait) => return refused.unwrap_or_else(|| Err(not_its_turn(ask.call, wait))),
             };
             let outcome = self.send_now(ask, key, deadline, read).await;
-            if !turn.is_asked_too_much(&outcome) || !ask.call.is_safe_again() {
+            let is_asked_too_much = turn.learn(&outcome);
+            if !is_asked_too_much || !ask.call.is_safe_again() {
                 return outcome;
             }
             refused = Some(outcome);

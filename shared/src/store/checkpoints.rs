@@ -27,21 +27,21 @@ pub struct Checkpoint {
     pub table: String,
     /// Whose lease it was written under. Nobody else wrote parts under that name.
     pub fence: u64,
-    /// The how manieth of this run it is, so that nothing it names was or will be overwritten.
+    /// Counts the checkpoints of the run: the parts of each have names of their own, so that none is ever overwritten.
     pub number: u32,
     /// What was seen, in the order in which it was kept.
     pub rows: Vec<Kept>,
     /// In how many parts it is kept how far the run came.
     pub parts: u32,
-    /// What was in the way the last time that anything was.
+    /// Why the run was last put off, and until when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trouble: Option<Trouble>,
+    pub delay: Option<Delay>,
 }
 
-/// What time may heal kept a run from going on.
+/// Something that time may heal is in the way of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trouble {
-    pub what: String,
+pub struct Delay {
+    pub why: String,
     /// Before that it is not tried again, but by a person.
     #[serde(with = "millisecond::required")]
     pub due: Timestamp,
@@ -55,7 +55,7 @@ impl Checkpoint {
     /// Of a run that begins.
     pub fn of_run(run: Ulid, began_at: Timestamp, table: &Table) -> Checkpoint {
         let table = table.name.clone();
-        Checkpoint { run, began_at, table, fence: 0, number: 0, rows: Vec::new(), parts: 0, trouble: None }
+        Checkpoint { run, began_at, table, fence: 0, number: 0, rows: Vec::new(), parts: 0, delay: None }
     }
 }
 

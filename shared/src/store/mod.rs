@@ -45,7 +45,7 @@ pub use account::{Account, AccountDay, ForeignKey, Stranger, SyncState};
 pub use act::{At, Outcome, new_ulid};
 pub use alerts::AlertAgain;
 pub use caps::{CapsLook, Place};
-pub use checkpoints::{Checkpoint, Kept, Trouble};
+pub use checkpoints::{Checkpoint, Delay, Kept};
 pub use error::StoreError;
 pub use grants::{NotAsRead, Unchanged};
 pub use held_back::{HeldAct, HeldBack, HeldKey, HeldMark, Release};

@@ -59,16 +59,16 @@ fn incomplete(run: &Sync) -> String {
 
 /// A run that waits says so until it is gone on with.
 fn waiting(left: &Checkpoint, now: Timestamp) -> Option<String> {
-    let trouble = left.trouble.as_ref().filter(|trouble| now < trouble.due)?;
-    let tries = match trouble.tries {
+    let delay = left.delay.as_ref().filter(|delay| now < delay.due)?;
+    let tries = match delay.tries {
         1 => "once".to_owned(),
         tries => format!("{tries} times"),
     };
     Some(format!(
         "The sync that began at {} has not ended: {}. It was tried {tries} and goes on by itself after {}, for six hours in all.",
         utc(left.began_at),
-        trouble.what,
-        utc(trouble.due)
+        delay.why,
+        utc(delay.due)
     ))
 }
 

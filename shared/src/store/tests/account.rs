@@ -16,7 +16,7 @@ use crate::domain::models::{GroupUse, Nobodys, NobodysUse};
 use crate::domain::money::Usd;
 use crate::secrets::ManagementKey;
 use crate::store::items::{MailClass, OutboxRow, OwedMail};
-use crate::store::{Checkpoint, Kept, ModelDay, NobodysDay, Trouble};
+use crate::store::{Checkpoint, Delay, Kept, ModelDay, NobodysDay};
 
 pub(super) fn items() -> String {
     alarms()
@@ -165,15 +165,6 @@ pub(super) fn a_checkpoint() -> Checkpoint {
     let rows = vec![Kept { fence: 2, parts: 2 }, Kept { fence: 3, parts: 0 }];
     let table = "bursar".to_owned();
     let due = at("2026-01-03T00:40:00Z");
-    let trouble = Some(Trouble { what: "no answer".to_owned(), due, tries: 2, in_a_row: 1 });
-    Checkpoint {
-        run: ulid(),
-        began_at: at("2026-01-03T00:20:00Z"),
-        table,
-        fence: 3,
-        number: 4,
-        rows,
-        parts: 1,
-        trouble,
-    }
+    let delay = Some(Delay { why: "no answer".to_owned(), due, tries: 2, in_a_row: 1 });
+    Checkpoint { run: ulid(), began_at: at("2026-01-03T00:20:00Z"), table, fence: 3, number: 4, rows, parts: 1, delay }
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::provider::ProviderError;
 use bursar_core::secrets::SecretError;
-use bursar_core::store::{self, Checkpoint, StoreError};
+use bursar_core::store::{Checkpoint, Delay, StoreError};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::run::Run;
@@ -23,23 +23,23 @@ const MOST_TOLD: usize = 500;
 
 /// What is in the way of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Trouble {
+pub(crate) struct Obstacle {
     pub(crate) what: String,
     /// How long the provider asked us to wait.
     pub(crate) retry_after: Option<Duration>,
 }
 
 impl Run<'_> {
-    /// The trouble that an answer of the provider is, if it is worth another try later.
-    pub(crate) fn trouble(&self, error: &ProviderError) -> Option<Trouble> {
+    /// The obstacle that an answer of the provider is, if it is worth another try later.
+    pub(crate) fn obstacle(&self, error: &ProviderError) -> Option<Obstacle> {
         let is_worth_it = error.may_pass() && self.is_patient();
-        is_worth_it.then(|| Trouble { what: error.to_string(), retry_after: error.retry_after() })
+        is_worth_it.then(|| Obstacle { what: error.to_string(), retry_after: error.retry_after() })
     }
 
-    /// The trouble that an error of whatever part is, if it is worth another try later.
-    pub(crate) fn trouble_in(&self, error: &anyhow::Error) -> Option<Trouble> {
+    /// The obstacle that an error of whatever part is, if it is worth another try later.
+    pub(crate) fn obstacle_in(&self, error: &anyhow::Error) -> Option<Obstacle> {
         if let Some(error) = provider_error(error) {
-            return self.trouble(error);
+            return self.obstacle(error);
         }
         let may_pass = error.chain().any(|cause| {
             let table = cause.downcast_ref::<StoreError>().is_some_and(StoreError::may_pass);
@@ -51,7 +51,7 @@ impl Run<'_> {
             };
             table || secret || order
         });
-        (may_pass && self.is_patient()).then(|| Trouble { what: format!("{error:#}"), retry_after: None })
+        (may_pass && self.is_patient()).then(|| Obstacle { what: format!("{error:#}"), retry_after: None })
     }
 
     fn is_patient(&self) -> bool {
@@ -67,18 +67,13 @@ pub(crate) fn provider_error(error: &anyhow::Error) -> Option<&ProviderError> {
     })
 }
 
-/// When a run is tried again that was last tried so, having got further since or not.
-pub(crate) fn next_try(
-    last: &Checkpoint,
-    got_further: bool,
-    trouble: &Trouble,
-    now: Timestamp,
-) -> Result<store::Trouble> {
-    let (tries, in_a_row) = last.trouble.as_ref().map_or((0, 0), |last| (last.tries, last.in_a_row));
+/// When a run is tried again that was last left so, having got further since or not.
+pub(crate) fn delay(last: &Checkpoint, got_further: bool, obstacle: &Obstacle, now: Timestamp) -> Result<Delay> {
+    let (tries, in_a_row) = last.delay.as_ref().map_or((0, 0), |last| (last.tries, last.in_a_row));
     let in_a_row = if got_further { 1 } else { in_a_row + 1 };
     let wait = (FIRST_WAIT * 2_i32.pow(in_a_row.min(10) - 1)).min(LONGEST_WAIT);
-    let asked = SignedDuration::try_from(trouble.retry_after.unwrap_or_default())?;
+    let asked = SignedDuration::try_from(obstacle.retry_after.unwrap_or_default())?;
     let due = (now + wait.max(asked)).min(now.max(last.began_at + PATIENCE));
-    let what = trouble.what.chars().take(MOST_TOLD).collect();
-    Ok(store::Trouble { what, due, tries: tries + 1, in_a_row })
+    let why = obstacle.what.chars().take(MOST_TOLD).collect();
+    Ok(Delay { why, due, tries: tries + 1, in_a_row })
 }
