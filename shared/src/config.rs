@@ -5,6 +5,7 @@ use std::fmt;
 use http::Uri;
 
 use crate::aws::AwsAccess;
+use crate::deadline::Waits;
 use crate::domain::address::EmailAddress;
 
 /// The configuration of a deployment. All functions read the same.
@@ -23,6 +24,8 @@ pub struct Config {
     pub provider: String,
     /// How many requests to it may be under way at once; none where each function has its own bound.
     pub provider_at_once: Option<usize>,
+    /// How much of each wait and time-out is really waited: all of it, but in tests.
+    pub waits: Waits,
     /// The same as students address it, when they spend on their keys. It differs only where the bundle runs in one process, whose
     /// functions reach everything through the fault layer.
     pub spend_at: String,
@@ -95,6 +98,7 @@ impl Config {
                 spend_at: provider.clone(),
                 provider,
                 provider_at_once,
+                waits: Waits::WHOLE,
                 aws,
             }),
             _ => Err(ConfigError(wrong)),

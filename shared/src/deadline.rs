@@ -1,12 +1,21 @@
-//! How long an invocation may still run. It counts on the monotonic clock, so a clock that somebody moves cannot stretch it.
+//! How long an invocation may still run, and how whatever runs in it waits. It counts on the monotonic clock, so a clock that somebody
+//! moves cannot stretch it.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use lambda_runtime::Context;
+use tokio::time::error::Elapsed;
 
 /// The instant at which Lambda ends this invocation.
 #[derive(Debug, Clone, Copy)]
-pub struct Deadline(Instant);
+pub struct Deadline {
+    at: Instant,
+    waits: Waits,
+}
+
+/// How much of each wait and each time-out is really waited: all of it, but in tests that look at minutes and have seconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Waits(f64);
 
 impl Deadline {
     /// The deadline that Lambda names, turned once into a monotonic one.
@@ -17,16 +26,91 @@ impl Deadline {
 
     /// A deadline this far away.
     pub fn after(left: Duration) -> Deadline {
-        Deadline(Instant::now() + left)
+        Deadline { at: Instant::now() + left, waits: Waits::WHOLE }
+    }
+
+    /// The same instant, until which only a part of each wait is waited.
+    #[must_use]
+    pub fn with_waits(self, waits: Waits) -> Deadline {
+        Deadline { waits, ..self }
+    }
+
+    /// One that is no later than this far away.
+    #[must_use]
+    pub fn at_most(self, left: Duration) -> Deadline {
+        Deadline { at: self.at.min(Instant::now() + self.really(left)), ..self }
+    }
+
+    /// One that comes so much earlier.
+    #[must_use]
+    pub fn earlier_by(self, kept_back: Duration) -> Deadline {
+        let now = Instant::now();
+        Deadline { at: self.at.checked_sub(self.really(kept_back)).unwrap_or(now).max(now), ..self }
     }
 
     /// What is left, nothing once it has passed.
     pub fn left(self) -> Duration {
-        self.0.saturating_duration_since(Instant::now())
+        self.meant(self.at.saturating_duration_since(Instant::now()))
     }
 
     /// Whether at least this much is left.
     pub fn leaves(self, need: Duration) -> bool {
         self.left() >= need
+    }
+
+    /// How long is waited where so long is meant.
+    pub fn really(self, wait: Duration) -> Duration {
+        wait.mul_f64(self.waits.0)
+    }
+
+    /// What a wait stands for that was really so long.
+    pub fn meant(self, really: Duration) -> Duration {
+        really.div_f64(self.waits.0)
+    }
+
+    /// Waits so long, whatever is left.
+    pub async fn sleep(self, wait: Duration) {
+        tokio::time::sleep(self.really(wait)).await;
+    }
+
+    /// Waits for something until the deadline.
+    pub async fn wait_for<T>(self, what: impl Future<Output = T>) -> Result<T, Elapsed> {
+        tokio::time::timeout(self.at.saturating_duration_since(Instant::now()), what).await
+    }
+}
+
+impl Waits {
+    pub const WHOLE: Waits = Waits(1.0);
+
+    /// The part that `1 / by` is.
+    pub fn shortened(by: u32) -> Waits {
+        Waits(1.0 / f64::from(by.max(1)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// Between the making of a deadline and a look at it some time passes.
+    fn is_about(left: Duration, expected: Duration) -> bool {
+        left <= expected && expected < left + Duration::from_secs(10)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn with_a_tenth_of_each_wait_ninety_seconds_are_fifteen_minutes_and_a_minute_is_six_seconds() {
+        let deadline = Deadline::after(Duration::from_secs(90)).with_waits(Waits::shortened(10));
+        assert!(is_about(deadline.left(), 15 * MINUTE), "{:?}", deadline.left());
+        assert!(is_about(deadline.earlier_by(MINUTE).left(), 14 * MINUTE));
+        assert!(is_about(deadline.at_most(MINUTE).left(), MINUTE));
+        assert!(is_about(deadline.at_most(MINUTE).at_most(2 * MINUTE).left(), MINUTE), "it never becomes later");
+        assert_eq!(deadline.earlier_by(20 * MINUTE).left(), Duration::ZERO);
+        let begun = tokio::time::Instant::now();
+        deadline.sleep(MINUTE).await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(6));
+        let never = deadline.at_most(2 * MINUTE).wait_for(std::future::pending::<()>()).await;
+        assert!(never.is_err() && begun.elapsed() <= Duration::from_secs(18), "{:?}", begun.elapsed());
     }
 }

@@ -63,8 +63,8 @@ impl Orders<'_> {
             if !at.deadline.leaves(ENOUGH_FOR_ONE) {
                 return Err(NotCarriedOut::NoTime);
             }
-            let patience = at.deadline.left().saturating_sub(LEFT_FOR_THE_TABLE).min(ENOUGH_FOR_ONE);
-            self.carry_out_one(at, &order, Deadline::after(patience)).await?;
+            let patience = at.deadline.earlier_by(LEFT_FOR_THE_TABLE).at_most(ENOUGH_FOR_ONE);
+            self.carry_out_one(at, &order, patience).await?;
             (done, last) = (done + 1, Some(order));
         }
         Ok(done)

@@ -181,8 +181,7 @@ impl Claim<'_> {
 
     /// Step 2: no key of older epochs works any more, and what each used is known.
     async fn retire(&self, begun: &Begun) -> Result<(), Failed> {
-        let left = self.at.deadline.left().saturating_sub(ENOUGH_TO_MINT);
-        let patience = Deadline::after(left);
+        let patience = self.at.deadline.earlier_by(ENOUGH_TO_MINT);
         let view = self.view().await?;
         for old in view.grant.attempts.iter().filter(|attempt| attempt.epoch < begun.epoch) {
             self.retire_one(&view, old, patience).await.map_err(Failed::nothing)?;
@@ -283,7 +282,7 @@ impl Claim<'_> {
     /// Step 4: under the programme's guardrail, confirmed by the provider.
     async fn restrict(&self, made: &Made) -> Result<(), Failed> {
         let Some(guardrail) = &made.guardrail else { return Ok(()) };
-        let patience = Deadline::after(self.at.deadline.left().saturating_sub(LEFT_TO_RECORD));
+        let patience = self.at.deadline.earlier_by(LEFT_TO_RECORD);
         let assigned = self.site.provider.assign_keys(guardrail, std::slice::from_ref(&made.key), patience).await;
         assigned.map_err(|error| Failed {
             how: GaveUp::Refused,

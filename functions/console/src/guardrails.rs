@@ -26,7 +26,7 @@ pub(crate) async fn tell_rules(site: &Site, deadline: Deadline) -> Result<u32> {
     let meta = site.table.meta(site.clock.now()).await?;
     let mut told = 0;
     // A provider that does not answer keeps the jobs behind this waiting for half of the time at the most.
-    let patience = Deadline::after(deadline.left() / 2);
+    let patience = deadline.at_most(deadline.left() / 2);
     for id in due.into_iter().take_while(|_| patience.leaves(LEAST_FOR_ONE)) {
         let Some(programme) = site.table.programme(&id).await? else { continue };
         let now = site.clock.now();

@@ -28,13 +28,13 @@ pub(crate) struct Until {
 
 /// The request that started a job carries it on for some seconds.
 pub(crate) fn in_a_request(deadline: Deadline) -> Until {
-    let stop = Deadline::after(deadline.left().saturating_sub(LEFT_OF_A_REQUEST).min(IN_A_REQUEST));
+    let stop = deadline.earlier_by(LEFT_OF_A_REQUEST).at_most(IN_A_REQUEST);
     Until { stop, deadline }
 }
 
 /// The work of a minute has most of its time for jobs.
 pub(crate) fn in_the_work(deadline: Deadline) -> Until {
-    Until { stop: Deadline::after(deadline.left().saturating_sub(LEFT_OF_WORK)), deadline }
+    Until { stop: deadline.earlier_by(LEFT_OF_WORK), deadline }
 }
 
 /// Carries a job on that is the caller's, and says how it stands. One that is not done is left for anybody to go on with.

@@ -173,12 +173,12 @@ impl Pace {
             let Some(less) = left.checked_sub(1) else { return false };
             *left = less;
         }
-        let pause = self.next.saturating_duration_since(Instant::now());
+        let pause = deadline.meant(self.next.saturating_duration_since(Instant::now()));
         if !deadline.leaves(pause + TIME_FOR_ONE) {
             return false;
         }
-        tokio::time::sleep(pause).await;
-        self.next = Instant::now() + self.every;
+        deadline.sleep(pause).await;
+        self.next = Instant::now() + deadline.really(self.every);
         true
     }
 }

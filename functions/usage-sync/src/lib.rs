@@ -23,7 +23,7 @@ mod witnesses;
 use anyhow::{Context, Result, bail};
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
-use bursar_core::deadline::Deadline;
+use bursar_core::deadline::{Deadline, Waits};
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::alarm::{Alarm, Cause};
 use bursar_core::event::Event;
@@ -44,17 +44,18 @@ pub struct App {
     provider: Provider,
     clock: Clock,
     admins: Vec<EmailAddress>,
+    waits: Waits,
 }
 
 impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
         let table = Table::new(&config);
         let provider = Provider::new(&config, &table).paced(config.provider_at_once.unwrap_or(AT_ONCE), &clock);
-        App { provider, table, clock, admins: config.admins }
+        App { provider, table, clock, admins: config.admins, waits: config.waits }
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
-        let deadline = Deadline::of(&event.context);
+        let deadline = Deadline::of(&event.context).with_waits(self.waits);
         match Event::of(event.payload) {
             Event::Task(task) if task == "rotate" => self.rotate(deadline).await,
             Event::Task(task) if task == "resume" => {

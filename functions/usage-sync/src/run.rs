@@ -249,7 +249,7 @@ impl<'a> Run<'a> {
 
     /// Until when a part of a run may wait for an answer.
     pub(crate) fn until(&self, deadline: Deadline) -> Deadline {
-        Deadline::after(deadline.left().saturating_sub(self.kept_back).min(LONGEST_WAIT))
+        deadline.earlier_by(self.kept_back).at_most(LONGEST_WAIT)
     }
 
     /// Through which all is written that is for all to see.

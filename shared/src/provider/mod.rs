@@ -10,6 +10,7 @@ use reqwest::redirect;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::deadline::Deadline;
 use crate::domain::alarm::Cause;
 use crate::secrets::{ManagementKey, ManagementKeys};
 use crate::store::Table;
@@ -155,7 +156,7 @@ impl Http {
     }
 
     /// How `send` waits between two tries.
-    fn sleep(&self) -> impl Fn(Duration) -> Sleep + 'static {
+    fn sleep(&self, deadline: Deadline) -> impl Fn(Duration) -> Sleep + 'static {
         #[cfg(test)]
         if let Some(waits) = self.waits.clone() {
             return sleeping(move |wait| {
@@ -163,7 +164,7 @@ impl Http {
                 Box::pin(std::future::ready(()))
             });
         }
-        sleeping(|wait| Box::pin(tokio::time::sleep(wait)))
+        sleeping(move |wait| Box::pin(deadline.sleep(wait)))
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::error::ProviderError;
 use crate::clock::Clock;
@@ -49,6 +49,7 @@ pub(super) struct Turn<'a> {
     pace: &'a Pace,
     permit: Option<SemaphorePermit<'a>>,
     begun: Instant,
+    deadline: Deadline,
 }
 
 impl Pace {
@@ -72,21 +73,23 @@ impl Pace {
 
     /// Waits for leave to send one. Where that would come too late, says how long it would take.
     pub(super) async fn turn(&self, deadline: Deadline) -> Result<Turn<'_>, Duration> {
-        let permit = tokio::time::timeout(deadline.left(), self.turns.acquire()).await;
+        let permit = deadline.wait_for(self.turns.acquire()).await;
         let Ok(Ok(permit)) = permit else { return Err(Duration::ZERO) };
         loop {
-            match self.wait() {
-                Duration::ZERO => return Ok(Turn { pace: self, permit: Some(permit), begun: Instant::now() }),
+            match self.wait(deadline) {
+                Duration::ZERO => {
+                    return Ok(Turn { pace: self, permit: Some(permit), begun: Instant::now(), deadline });
+                }
                 wait if wait >= deadline.left() => return Err(wait),
-                wait => sleep(wait.min(LOOKED_EACH)).await,
+                wait => deadline.sleep(wait.min(LOOKED_EACH)).await,
             }
         }
     }
 
-    fn wait(&self) -> Duration {
+    fn wait(&self, deadline: Deadline) -> Duration {
         let (at, instant) = self.state().not_before;
         let by_the_clock = Duration::try_from(at.duration_since(self.clock.now())).unwrap_or_default();
-        by_the_clock.min(instant.saturating_duration_since(Instant::now()))
+        by_the_clock.min(deadline.meant(instant.saturating_duration_since(Instant::now())))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -99,24 +102,24 @@ impl Turn<'_> {
     pub(super) fn learn<T>(&self, outcome: &Result<T, ProviderError>) -> bool {
         let status = match outcome {
             Ok(_) => {
-                self.pace.note_good();
+                self.pace.note_good(self.deadline);
                 return false;
             }
             Err(error) => error.trouble().status,
         };
         if matches!(status, Some(429 | 503)) {
             let asked = outcome.as_ref().err().and_then(ProviderError::retry_after);
-            self.pace.slow_down(self.begun, asked);
+            self.pace.slow_down(self, asked);
         }
         status == Some(429)
     }
 }
 
 impl Pace {
-    fn note_good(&self) {
+    fn note_good(&self, deadline: Deadline) {
         let mut state = self.state();
         (state.good, state.wait) = (state.good + 1, FIRST_WAIT);
-        let is_slowed = state.slowed_at.is_some_and(|slowed| slowed.elapsed() < SLOW_FOR);
+        let is_slowed = state.slowed_at.is_some_and(|slowed| slowed.elapsed() < deadline.really(SLOW_FOR));
         if state.good >= GOOD_FOR_ONE_MORE && state.at_once < self.most && !is_slowed {
             (state.good, state.at_once) = (0, state.at_once + 1);
             match state.too_many.checked_sub(1) {
@@ -127,13 +130,14 @@ impl Pace {
     }
 
     /// Those that were under way when it was slowed down say nothing new.
-    fn slow_down(&self, begun: Instant, asked: Option<Duration>) {
+    fn slow_down(&self, turn: &Turn<'_>, asked: Option<Duration>) {
         let (mut state, now) = (self.state(), Instant::now());
-        let is_news = state.slowed_at.is_none_or(|slowed| begun > slowed);
+        let is_news = state.slowed_at.is_none_or(|slowed| turn.begun > slowed);
         let wait = if is_news { asked.unwrap_or(state.wait) } else { asked.unwrap_or_default() };
-        if now + wait > state.not_before.1 {
+        let until = now + turn.deadline.really(wait);
+        if until > state.not_before.1 {
             let signed = SignedDuration::try_from(wait).unwrap_or_default();
-            state.not_before = (self.clock.now() + signed, now + wait);
+            state.not_before = (self.clock.now() + signed, until);
         }
         if !is_news {
             return;

@@ -8,7 +8,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
 use reqwest::{Response, Url};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::Provider;
 use super::calls::{Call, OWN_KEY};
@@ -77,7 +77,7 @@ impl Provider {
             .with_jitter();
         let outcome = try_once
             .retry(backoff)
-            .sleep(self.http.sleep())
+            .sleep(self.http.sleep(deadline))
             .when(ProviderError::may_pass)
             .adjust(|error, planned| next_wait(planned?, error.retry_after(), deadline.left()))
             .await;
@@ -136,8 +136,7 @@ impl Provider {
         deadline: Deadline,
         asked: impl Future<Output = Result<ManagementKey, SecretError>>,
     ) -> Result<ManagementKey, ProviderError> {
-        let answer = timeout(deadline.left(), asked).await;
-        match answer {
+        match deadline.wait_for(asked).await {
             Ok(Ok(key)) => Ok(key),
             Ok(Err(error)) => {
                 let trouble = Trouble::unsent(call, error.to_string());
@@ -190,7 +189,7 @@ impl Provider {
         }
         let begun = Instant::now();
         let time_out = call.time_out.min(left);
-        let ended = match timeout(time_out, self.exchange(ask, key)).await {
+        let ended = match deadline.at_most(time_out).wait_for(self.exchange(ask, key)).await {
             Ok(ended) => ended,
             Err(_) => Err(Broken::TimedOut),
         };

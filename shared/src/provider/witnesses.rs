@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::Provider;
 use super::calls::{Call, GET_KEY};
@@ -52,7 +52,7 @@ impl AccountProof {
         key: &ManagementKey,
         deadline: Deadline,
     ) -> Result<Option<(Fingerprint, KnownAccount)>, ProviderError> {
-        let meta = timeout(deadline.left(), self.table.known_meta()).await;
+        let meta = deadline.wait_for(self.table.known_meta()).await;
         let meta = meta.map_err(|_| not_looked_up(call, "the time was up"))?;
         let meta = meta.map_err(|error| not_looked_up(call, &error.to_string()))?;
         Ok(meta.and_then(|meta| Some((key.fingerprint(&meta.deployment), meta.account?))))
@@ -89,7 +89,7 @@ impl Provider {
         deadline: Deadline,
     ) -> Result<(), ProviderError> {
         let Some(proof) = &self.proof else { return Ok(()) };
-        let known = timeout(deadline.left(), proof.known.lock()).await;
+        let known = deadline.wait_for(proof.known.lock()).await;
         let mut known = known.map_err(|_| not_looked_up(call, "the time was up"))?;
         let before = known.iter().find(|(of, _)| of == key).map(|(_, known)| known.clone());
         match &before {

@@ -272,7 +272,7 @@ impl Pauses {
         let Some(pause) = self.backoff.next().filter(|pause| self.deadline.leaves(LEFT_FOR_AN_ANSWER + *pause)) else {
             return false;
         };
-        tokio::time::sleep(pause).await;
+        self.deadline.sleep(pause).await;
         true
     }
 }

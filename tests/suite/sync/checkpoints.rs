@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bursar_core::config::Config;
+use bursar_core::deadline::Waits;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::money::Usd;
 use bursar_local::gate::{Matcher, Verdict};
@@ -116,6 +118,21 @@ async fn a_run_of_several_invocations_ends_complete_with_what_one_would_have_lef
     let before = without_runs(watch.check_after_sync().await);
     assert_eq!(sync(&stack).await["readings_recorded"], 0);
     assert_eq!(changed(&before, watch.check_after_sync().await), Vec::<String>::new());
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listing_that_takes_more_than_two_minutes_is_listed_to_its_end_by_one_invocation() {
+    let stack = in_the_morning().await;
+    many(&stack).await;
+    // Ten seconds for each of 27 pages, two at a time, are 130 seconds and more; a twentieth of that is waited.
+    stack.gate.at(Matcher::call("provider:GET /keys").every(), Verdict::Delay(Duration::from_millis(500)));
+    let waits = Waits::shortened(20);
+    let slow = Crooked::configured(&stack, |config| Config { waits, provider_at_once: Some(2), ..config }).await;
+    let report = slow.within(LONG / 20, json!({})).await.unwrap();
+    assert_eq!((&report["complete"], &report["at_once"]), (&json!(true), &json!(2)), "{report}");
+    assert!(report["duration_ms"].as_u64().unwrap() > 120_000 / 20, "{report}");
+    watch(&stack).check_after_sync().await;
     stack.stop().await.unwrap();
 }
 
