@@ -115,7 +115,7 @@ fn problems(report: &Value) -> String {
 
 /// All that a repeated run may not touch.
 pub(crate) fn without_runs(seen: &Snapshot) -> BTreeMap<(String, String), Item> {
-    let of_runs = ["run", "lease", "sync", "checkpoint", "checkpoint-part"];
+    let of_runs = ["run", "lease", "sync", "checkpoint", "checkpoint-part", "cut"];
     let is_run = |item: &Item| item["kind"].as_s().is_ok_and(|kind| of_runs.contains(&kind.as_str()));
     seen.items.iter().filter(|(_, item)| !is_run(item)).map(|(key, item)| (key.clone(), item.clone())).collect()
 }

@@ -81,6 +81,8 @@ fn bought(bought: Usd, now: Timestamp) -> AccountDay {
         foreign_gone: Usd::ZERO,
         opening: Usd::ZERO,
         residual: Usd::ZERO,
+        unsettled: Usd::ZERO,
+        tolerance: Usd::ZERO,
     }
 }
 

@@ -301,7 +301,7 @@ fn told(entry: Entry) -> HistoryData {
         Act::Created | Act::Edited | Act::PotChanged | Act::Closed | Act::GuardrailSet | Act::Asked => {
             "the programme was changed"
         }
-        Act::GuardReleased | Act::AccountConfirmed | Act::BulkReleased | Act::AlertResent => {
+        Act::GuardReleased | Act::ResidualExplained | Act::AccountConfirmed | Act::BulkReleased | Act::AlertResent => {
             "something that concerns no grant was done"
         }
     };

@@ -1,9 +1,10 @@
-//! The account as a whole, for admins: its money against what is reserved, what no key of a grant explains, how the syncs went, and
-//! what the guard held back with the press that lets the next sync do it, and a management key of another account with the press that
-//! says it is this one.
+//! The account as a whole, for admins: its money against what is reserved, what no key explains, how the syncs went, what the guard
+//! held back with the press that lets the next sync do it, and a management key of another account with the press that says it is this
+//! one.
 
 mod another;
 mod days;
+mod explain;
 mod keys;
 mod mail;
 mod syncs;
@@ -30,6 +31,8 @@ use crate::show;
 use crate::spans::{self, Asked, Choice, Clockwork, Figure};
 use another::AnotherAccount;
 use days::Day;
+use explain::Residual;
+pub(crate) use explain::explain;
 use keys::{Keys, Stranger};
 use mail::Mail;
 use syncs::Sync;
@@ -61,6 +64,7 @@ struct Page<'a> {
     notes: Vec<String>,
     /// The newest day's sums.
     newest: Option<AccountDay>,
+    residual: Option<Residual>,
     days: Vec<Day>,
     keys: Keys,
     strangers: Vec<Stranger>,
@@ -103,6 +107,11 @@ pub(crate) async fn page(State(site): State<Site>, visitor: Visitor, Query(asked
     if !access::is_admin(&site, &visitor) {
         return Ok(site.not_found());
     }
+    show_page(&site, &visitor, &asked, None).await
+}
+
+/// The page, with a reason that was typed and refused.
+async fn show_page(site: &Site, visitor: &Visitor, asked: &Asked, refused: Option<(String, String)>) -> Answer {
     let (now, table) = (site.clock.now(), &site.table);
     let (state, account, days, foreign, runs, left, alarms, programmes) = tokio::try_join!(
         table.sync_state(),
@@ -115,9 +124,9 @@ pub(crate) async fn page(State(site): State<Site>, visitor: Visitor, Query(asked
         table.programmes(),
     )?;
     let promised = table.promised(&programmes).await?;
-    let mail = Mail::of(&site, &programmes, now).await?;
+    let mail = Mail::of(site, &programmes, now).await?;
     let held_back = match &state.held_back {
-        Some(held) => Some(Held::of(&site, held).await?),
+        Some(held) => Some(Held::of(site, held).await?),
         None => None,
     };
     let syncs: Vec<Sync> = runs.iter().map(Sync::of).collect();
@@ -126,7 +135,6 @@ pub(crate) async fn page(State(site): State<Site>, visitor: Visitor, Query(asked
         state: &state,
         promised,
         balance: balance.map(|(balance, _)| balance),
-        newest: days.first(),
         runs: &syncs,
         left: left.as_ref(),
         alarms: &alarms,
@@ -142,7 +150,7 @@ pub(crate) async fn page(State(site): State<Site>, visitor: Visitor, Query(asked
         frame: &site.frame,
         csrf: visitor.csrf.reveal(),
         is_admin: true,
-        another: AnotherAccount::of(&site, &alarms, &state).await?,
+        another: AnotherAccount::of(site, &alarms, &state).await?,
         warnings: warnings::of(&known, now),
         held_back,
         balance: balance.map(|(balance, at)| (balance, utc(at))),
@@ -153,6 +161,7 @@ pub(crate) async fn page(State(site): State<Site>, visitor: Visitor, Query(asked
         notes: spans::notes([&spent.all, &spent.ours, &spent.foreign].into_iter().chain(keys.figures())),
         spent,
         is_summed: account.is_some(),
+        residual: days.first().map(|day| Residual::of(day, &state, refused)),
         newest: days.first().cloned(),
         days: days::of(&days, DAYS.unsigned_abs() as usize),
         keys,

@@ -205,6 +205,7 @@ fn words(act: Act) -> &'static str {
         Act::Reopened => "the term was extended after it had ended",
         Act::Asked => "asked of the admins",
         Act::GuardReleased => "what the guard held back was released",
+        Act::ResidualExplained => "what no key explains was explained",
         Act::AccountConfirmed => "another management key is of the account",
         Act::BulkReleased => "mail without hurry was let go on",
         Act::MailAllowed => "mail to the address is tried again",

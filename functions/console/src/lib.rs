@@ -87,6 +87,7 @@ fn routes(site: Site) -> Router {
         .route("/console/programmes/{id}/alerts", get(alerts::page).post(alerts::resend))
         .route("/console/account", get(account::page))
         .route("/console/account/release", post(account::release))
+        .route("/console/account/explain", post(account::explain))
         .fallback(nothing)
         .method_not_allowed_fallback(nothing)
         .with_state(site)

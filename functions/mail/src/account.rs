@@ -77,14 +77,19 @@ fn told(alarm: &Alarm) -> (String, Vec<(&'static str, String)>, &'static str) {
             };
             (format!("The guard held back {count} {what}"), facts, next)
         }
-        Cause::Residual { residual, tolerance } => {
-            let subject = if *residual < Usd::ZERO {
-                format!("Keys spent {} more than the account did", (Usd::ZERO - *residual).to_dollars_up())
+        Cause::Residual { residual, news, tolerance } => {
+            let subject = if *news < Usd::ZERO {
+                format!("Keys spent {} more than the account did", news.abs().to_dollars_up())
             } else {
-                format!("No key explains {} that the account spent", residual.to_dollars_up())
+                format!("No key explains {} that the account spent", news.to_dollars_up())
             };
-            let facts = vec![("Day", day(alarm.day)), ("Residual", exact(*residual)), ("Tolerance", exact(*tolerance))];
-            let next = "The sums of all keys and the account's own total do not agree. Keys that were made and deleted between two syncs are one reason. The account page shows the residual day by day.";
+            let facts = vec![
+                ("Day", day(alarm.day)),
+                ("New", exact(*news)),
+                ("Residual in all", exact(*residual)),
+                ("Tolerance", exact(*tolerance)),
+            ];
+            let next = "The sums of all keys and the account's own total do not agree. Keys that were made and deleted between two syncs are one reason, a management key in the wrong hands is another. The account page shows the residual day by day; once you know why it is so, say it there. You hear of it again when it changes.";
             (subject, facts, next)
         }
         Cause::ManagementKey => {

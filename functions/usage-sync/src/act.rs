@@ -77,7 +77,7 @@ impl Run<'_> {
                         if came.is_settled() {
                             progress.settle(&finding);
                         }
-                        progress.note(came);
+                        progress.note(finding.programme, came);
                     }
                     Err(met) => {
                         progress.put_back.push_back(finding);

@@ -20,15 +20,20 @@ impl Run<'_> {
             return Ok(());
         }
         let now = self.clock.now();
-        let admins = self.table.people_of(self.admins, deadline).await?;
         for cause in causes {
             let alarm = match (&cause, &progress.held_back) {
                 // It is told for the day on which it began.
                 (Cause::HeldBack { .. }, Some(held)) => Alarm::on(utc_date(held.at), cause, now),
                 _ => Alarm::now(cause, now),
             };
-            self.table.raise(&alarm, &admins, now, deadline).await?;
+            self.raise(&alarm, deadline).await?;
         }
+        Ok(())
+    }
+
+    pub(crate) async fn raise(&self, alarm: &Alarm, deadline: Deadline) -> Result<()> {
+        let admins = self.table.people_of(self.admins, deadline).await?;
+        self.table.raise(alarm, &admins, alarm.found_at, deadline).await?;
         Ok(())
     }
 }
@@ -40,9 +45,6 @@ fn causes(progress: &Progress) -> Vec<Cause> {
         let keys = held.keys.iter().take(MOST_IN_A_MAIL).map(|held| held.name.clone()).collect();
         let HeldBack { sweeps, recoveries, stops, bound, .. } = *held;
         causes.push(Cause::HeldBack { sweeps, recoveries, stops, bound, keys });
-    }
-    if let Some(residual) = progress.residual.filter(|_| !progress.is_explained()) {
-        causes.push(Cause::Residual { residual, tolerance: progress.tolerance() });
     }
     // What was held back and a key that does not work say by themselves that a run is not complete.
     let is_told = progress.key_refused.is_some() || progress.held_back.is_some();

@@ -72,22 +72,23 @@ impl Came {
 }
 
 impl Progress {
-    pub(crate) fn note(&mut self, came: Came) {
+    /// Notes what came of a finding in a programme.
+    pub(crate) fn note(&mut self, programme: u16, came: Came) {
         match came {
             Came::Done => {}
             Came::Swept { now, late } => {
                 self.report.orphans_disabled += usize::from(now);
-                self.note_late(late);
+                self.note_late(programme, late);
             }
             Came::Recovered { late, grant } => {
                 self.restored_at = Some(self.began_at);
                 self.report
                     .problem(format!("keys of the grant {grant} were not on record, and are now: the table went back"));
-                self.note_late(late);
+                self.note_late(programme, late);
             }
             Came::Mended(told) => self.report.problem(told),
             Came::LookedAgain { more, doubt, mended } => {
-                self.account.ours.add(&Used::on_one(utc_date(self.began_at), more));
+                self.account.add(programme, &Used::on_one(utc_date(self.began_at), more));
                 doubt.into_iter().chain(mended).for_each(|told| self.report.problem(told));
             }
             Came::Purged { key, used } => {
@@ -115,10 +116,10 @@ impl Progress {
         }
     }
 
-    fn note_late(&mut self, late: Late) {
+    fn note_late(&mut self, programme: u16, late: Late) {
         self.report.readings_recorded += late.written;
         self.account.keys += late.used.len();
-        late.used.iter().for_each(|used| self.account.ours.add(used));
+        late.used.iter().for_each(|used| self.account.add(programme, used));
         late.doubts.into_iter().for_each(|doubt| self.report.problem(doubt));
     }
 }

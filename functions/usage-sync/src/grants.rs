@@ -188,7 +188,7 @@ impl Run<'_> {
         progress.next = (place.0, place.1 + 1);
         if usize::from(progress.next.1) == keys::SHARDS.len() {
             let sums = progress.sums.take().context("a programme was not summed up")?;
-            progress.account.ours.add(&sums.used);
+            progress.account.add(place.0, &sums.used);
             progress.next = (place.0 + 1, 0);
             // What something is to be done in is summed up when it is done.
             if progress.listing != Listing::Broken && !progress.touched.contains(&place.0) {

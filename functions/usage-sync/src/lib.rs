@@ -3,6 +3,7 @@
 
 mod act;
 mod alarms;
+mod books;
 mod came;
 mod foreign;
 mod grants;

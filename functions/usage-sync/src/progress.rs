@@ -80,6 +80,8 @@ pub(crate) struct Progress {
     pub(crate) witnesses: Witnesses,
     /// What nobody explains, once that is known.
     pub(crate) residual: Option<Usd>,
+    /// Whether keys, and what an admin explained, account for all that was spent.
+    pub(crate) is_explained: bool,
     /// The account's money before the listing.
     pub(crate) credits: Option<Credits>,
     /// The programme and the sixteenth of it that are next.
@@ -125,11 +127,35 @@ pub(crate) struct Sums {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Whole {
     pub(crate) ours: Used,
+    /// The same by programme, in sum.
+    pub(crate) of: BTreeMap<u16, Lifetime>,
     pub(crate) ours_gone: Usd,
     pub(crate) foreign: Used,
     pub(crate) foreign_gone: Usd,
     /// How many keys that is: the provider's numbers are rounded for each.
     pub(crate) keys: usize,
+}
+
+/// What keys used in their whole lives.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(crate) struct Lifetime {
+    pub(crate) credits: Usd,
+    pub(crate) byok: Usd,
+}
+
+impl Whole {
+    /// Adds what keys of a programme used.
+    pub(crate) fn add(&mut self, programme: u16, used: &Used) {
+        self.ours.add(used);
+        let of = self.of.entry(programme).or_default();
+        of.credits += used.credits.total();
+        of.byok += used.byok.total();
+    }
+
+    /// What all keys spent of the account's money.
+    pub(crate) fn spent(&self) -> Usd {
+        self.ours.credits.total() + self.foreign.credits.total()
+    }
 }
 
 impl Progress {
@@ -151,6 +177,7 @@ impl Progress {
             management_key: None,
             witnesses: Witnesses::default(),
             residual: None,
+            is_explained: false,
             credits: None,
             next: (0, 0),
             sums: None,
@@ -234,11 +261,6 @@ impl Progress {
     /// The provider's numbers are rounded key by key, each by less than a micro-dollar, those of keys that are gone too.
     pub(crate) fn tolerance(&self) -> Usd {
         Usd::from_micros(i64::try_from(self.account.keys).unwrap_or(i64::MAX))
-    }
-
-    /// Whether keys explain all that the account spent.
-    pub(crate) fn is_explained(&self) -> bool {
-        self.residual.is_some_and(|residual| residual.max(Usd::ZERO - residual) <= self.tolerance())
     }
 
     /// Notes what was to be done and was not.

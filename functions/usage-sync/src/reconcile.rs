@@ -5,11 +5,10 @@ use anyhow::{Result, bail};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::alarm::Cause;
 use bursar_core::domain::money::Usd;
-use bursar_core::domain::window::utc_date;
-use bursar_core::provider::account::Credits;
-use bursar_core::store::{Account, AccountDay, HeldBack, SyncState};
+use bursar_core::store::{HeldBack, SyncState};
 use ulid::Ulid;
 
+use crate::books::Books;
 use crate::listing::Listing;
 use crate::progress::Progress;
 use crate::run::{Run, Step};
@@ -106,19 +105,23 @@ impl Run<'_> {
         }
 
         self.stay().await?;
-        let opening = self.table.sync_state().await?.opening.or_else(|| {
-            let unexplained = |(before, after)| unexplained(before, after, progress, Usd::ZERO);
-            credits.filter(|_| progress.report.complete).map(unexplained)
-        });
-        let day = credits.zip(opening).map(|((before, after), opening)| self.day(before, after, opening, progress));
-        progress.residual = day.as_ref().map(|day| day.residual);
+        let state = self.table.sync_state().await?;
+        let books = credits.filter(|_| progress.report.complete || state.opening.is_some());
+        let books = books.map(|(before, after)| Books::of(before, after, progress, &state));
+        progress.residual = books.map(|books| books.parts.residual);
         progress.report.residual_usd = progress.residual.map(|residual| residual.to_string());
+        let tolerance = progress.tolerance();
+        progress.is_explained = progress.residual.is_some_and(|residual| state.residual.explains(residual, tolerance));
         // The sums first: what says how far they are known comes after them.
         self.write_models(progress, deadline).await?;
         if is_read {
-            self.write_account(progress, day.as_ref(), deadline).await?;
+            self.write_account(progress, books, deadline).await?;
         }
-        self.write_state(progress, opening, is_read, deadline).await?;
+        let told = match progress.residual {
+            Some(residual) => self.tell_of_the_residual(residual, progress, &state, deadline).await?,
+            None => state.residual.told,
+        };
+        self.write_state(progress, (state, books), told, is_read, deadline).await?;
         if progress.report.complete {
             self.remember_account(progress, deadline).await?;
         }
@@ -131,14 +134,20 @@ impl Run<'_> {
     async fn write_state(
         &self,
         progress: &Progress,
-        opening: Option<Usd>,
+        (before, books): (SyncState, Option<Books>),
+        told: Usd,
         is_read: bool,
         deadline: Deadline,
     ) -> Result<()> {
         let let_through = self.keep_let_through(progress).await?;
         for _ in 0..TRIES {
-            let state = self.table.sync_state().await?;
-            let after = self.state_after(progress, state, opening, is_read, let_through);
+            let mut state = self.table.sync_state().await?;
+            // Whoever explained it meanwhile knows it too.
+            if state.residual == before.residual {
+                state.residual.told = told;
+            }
+            state.opening = books.map_or(state.opening, |books| Some(books.parts.opening));
+            let after = self.state_after(progress, state, is_read, let_through);
             if self.under(deadline).set_sync_state(&after).await? {
                 return Ok(());
             }
@@ -147,32 +156,15 @@ impl Run<'_> {
         bail!("how the sync stands was changed again and again")
     }
 
-    /// Writes what all keys used and what the money came to, each only if it changed.
-    async fn write_account(&self, progress: &Progress, day: Option<&AccountDay>, deadline: Deadline) -> Result<()> {
-        let under = self.under(deadline);
-        let (as_of, whole) = (progress.began_at, &progress.account);
-        let account = Account { as_of, ours: whole.ours.clone(), foreign: whole.foreign.clone() };
-        if self.table.account().await?.is_none_or(|known| Account { as_of, ..known } != account) {
-            self.ensure_written(under.note_account(&account).await?)?;
-        }
-        let Some(day) = day else { return Ok(()) };
-        if self.table.account_day(day.day).await?.is_none_or(|known| AccountDay { as_of, ..known } != *day) {
-            self.ensure_written(under.note_account_day(day).await?)?;
-        }
-        Ok(())
-    }
-
     fn state_after(
         &self,
         progress: &Progress,
-        state: SyncState,
-        opening: Option<Usd>,
+        mut after: SyncState,
         is_read: bool,
         let_through: Option<Ulid>,
     ) -> SyncState {
         let complete = progress.report.complete;
         let began_at = Some(progress.began_at);
-        let mut after = SyncState { opening, ..state };
         // Where a grant could not be read, whose use it was is asked again.
         if let Some((from, until)) = progress.models.asked.filter(|_| !progress.has_failed) {
             after = after.with_models_of(from, until);
@@ -180,8 +172,8 @@ impl Run<'_> {
         if complete {
             after.completed_at = began_at;
         }
-        if complete && progress.is_explained() {
-            after.explained_at = began_at;
+        if complete && progress.is_explained {
+            after.explained_at = after.explained_at.max(began_at);
         }
         // Also when that was not all: what was recovered shows that the table went back.
         after.restored_at = after.restored_at.max(progress.restored_at);
@@ -196,35 +188,6 @@ impl Run<'_> {
             }
         }
         after.next()
-    }
-
-    fn day(&self, before: Credits, after: Credits, opening: Usd, progress: &Progress) -> AccountDay {
-        let whole = &progress.account;
-        AccountDay {
-            day: utc_date(progress.began_at),
-            as_of: progress.began_at,
-            bought: before.bought,
-            spent: before.used,
-            ours: whole.ours.credits.total() - whole.ours_gone,
-            ours_gone: whole.ours_gone,
-            foreign: whole.foreign.credits.total() - whole.foreign_gone,
-            foreign_gone: whole.foreign_gone,
-            opening,
-            residual: unexplained(before, after, progress, opening),
-        }
-    }
-}
-
-/// How much was spent that no key explains; less than nothing when keys used more than was spent. What was spent while the keys were
-/// listed may be in their readings or not, so any amount in between is explained.
-fn unexplained(before: Credits, after: Credits, progress: &Progress, opening: Usd) -> Usd {
-    let explained = progress.account.ours.credits.total() + progress.account.foreign.credits.total() + opening;
-    if explained < before.used {
-        before.used - explained
-    } else if explained > after.used {
-        after.used - explained
-    } else {
-        Usd::ZERO
     }
 }
 

@@ -41,8 +41,8 @@ pub enum Cause {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         keys: Vec<String>,
     },
-    /// The account spent more or less than all keys together, by more than can be explained.
-    Residual { residual: Usd, tolerance: Usd },
+    /// The account spent more or less than all keys together: by so much in all, and so much of it the admins do not know of.
+    Residual { residual: Usd, news: Usd, tolerance: Usd },
     /// The provider does not take the management key.
     ManagementKey,
     /// The management key is of an account that has none of the keys which the last complete sync listed.
@@ -118,8 +118,11 @@ mod tests {
             |sweeps| Alarm::now(Cause::HeldBack { sweeps, recoveries: 0, stops: 0, bound: 5, keys: Vec::new() }, at);
         assert_eq!((held(30).day.to_string(), held(30).name()), ("2026-11-20".to_owned(), held(30).name()));
         assert_ne!(held(30).name(), held(31).name());
-        let residual =
-            |dollars| Alarm::now(Cause::Residual { residual: Usd::from_dollars(dollars), tolerance: Usd::CENT }, at);
+        let usd = |dollars| Usd::from_dollars(dollars);
+        let residual = |dollars| {
+            let (residual, news) = (usd(dollars), usd(dollars));
+            Alarm::now(Cause::Residual { residual, news, tolerance: Usd::CENT }, at)
+        };
         assert_eq!(residual(1).name(), residual(2).name());
         assert_ne!(residual(1).name(), Alarm::now(Cause::ManagementKey, at).name());
     }

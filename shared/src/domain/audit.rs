@@ -104,6 +104,8 @@ pub enum Act {
     Asked,
     /// What the guard held back may be done by the next sync.
     GuardReleased,
+    /// What the account spent and no key explains is explained.
+    ResidualExplained,
     /// Another management key is of this deployment's account, although it finds none of the keys that were listed before.
     AccountConfirmed,
     /// Mail without hurry goes on, although much of it came back.

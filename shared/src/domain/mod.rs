@@ -18,6 +18,7 @@ pub mod models;
 pub mod money;
 pub mod programme;
 pub mod reading;
+pub mod reconciliation;
 pub mod request;
 pub mod role;
 pub mod rules;

@@ -82,6 +82,12 @@ impl Usd {
         self.max(Usd::ZERO)
     }
 
+    /// How far this is from nothing.
+    #[must_use]
+    pub fn abs(self) -> Usd {
+        Usd(self.0.saturating_abs())
+    }
+
     /// `count` times this amount, at most [`Usd::MAX`].
     pub fn times(self, count: u32) -> Usd {
         Usd(self.0.saturating_mul(i64::from(count))).min(Usd::MAX)

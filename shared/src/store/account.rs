@@ -18,6 +18,7 @@ use crate::domain::id::KeyName;
 use crate::domain::key::KeyHash;
 use crate::domain::money::Usd;
 use crate::domain::reading::Used;
+use crate::domain::reconciliation::{KnownResidual, Opening};
 
 /// How the sync stands, from one run to the next.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +39,10 @@ pub struct SyncState {
     pub models_missed: Vec<(Date, Date)>,
     /// What the account had spent beyond all known keys when a run was complete for the first time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub opening: Option<Usd>,
+    pub opening: Option<Opening>,
+    /// What it spent since that no key explains, and is no news.
+    #[serde(default)]
+    pub residual: KnownResidual,
     /// When the last complete run began that left nothing new unexplained: what keys that are gone had left is free since.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub explained_at: Option<Timestamp>,
@@ -80,9 +84,13 @@ pub struct AccountDay {
     /// The same of keys that nobody here made.
     pub foreign: Usd,
     pub foreign_gone: Usd,
-    /// What the account spent and no key explains: from before the first complete run, and since.
+    /// What no key explains: from before the first complete run, at least, and since.
     pub opening: Usd,
     pub residual: Usd,
+    /// What was spent while keys were read and is in no reading yet.
+    pub unsettled: Usd,
+    /// So much of the residual may come from rounding.
+    pub tolerance: Usd,
 }
 
 /// What all keys of the account used, day by day.

@@ -33,6 +33,8 @@ pub const PROGRAMMES: &str = "PROGRAMMES";
 pub const ACCOUNT: &str = "ACCOUNT";
 /// What the sort keys of the account's days begin with.
 pub const ACCOUNT_DAYS: &str = "D#";
+/// What the sort keys of cuts through the books begin with.
+pub const CUTS: &str = "CUT#";
 /// What the sort keys of what an admin was told of the account begin with.
 pub const ALARMS: &str = "ALARM#";
 /// What the sort keys of the days of mail begin with.
@@ -282,6 +284,10 @@ pub fn nobodys_day(day: Date) -> Key {
 
 pub fn account_day(day: Date) -> Key {
     key(ACCOUNT, format!("{ACCOUNT_DAYS}{day}"))
+}
+
+pub fn cut(as_of: Timestamp) -> Key {
+    key(ACCOUNT, format!("{CUTS}{}", due(as_of)))
 }
 
 /// By day first, so that the newest are together.

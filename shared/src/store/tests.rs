@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use ulid::Ulid;
 
-use self::books::{a_foreign_key, a_full_sync_state, a_missing_key, an_account, an_account_day, some_marks};
+use self::books::{a_cut, a_foreign_key, a_full_sync_state, a_missing_key, an_account, an_account_day, some_marks};
 use super::checkpoints::Part;
 use super::imports::{Import, ImportChunk, Step};
 use super::items::{
@@ -369,6 +369,7 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         raw(&a_full_sync_state()),
         raw(&an_account()),
         raw(&an_account_day()),
+        raw(&a_cut()),
         raw(&a_foreign_key()),
         raw(&a_missing_key()),
         raw(&some_marks()),

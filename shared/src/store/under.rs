@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::commit::{Commit, Pauses, Transaction, number};
 use super::items::{KnownAccount, Lease, Run, Stored, Totals};
 use super::meta::{SET_ACCOUNT, attribute_of};
-use super::{Account, AccountDay, Checkpoint, ModelDay, NobodysDay, StoreError, SyncState, Table, keys};
+use super::{Account, AccountDay, Checkpoint, Cut, ModelDay, NobodysDay, StoreError, SyncState, Table, keys};
 use crate::deadline::Deadline;
 use crate::domain::money::Usd;
 use crate::domain::programme::Pot;
@@ -60,6 +60,11 @@ impl Under<'_> {
     /// Writes what the account's money came to on a day.
     pub async fn note_account_day(&self, day: &AccountDay) -> Result<bool, StoreError> {
         self.put_later(day, day.as_of).await
+    }
+
+    /// Writes how the books stood when a complete run listed the keys.
+    pub async fn note_cut(&self, cut: &Cut) -> Result<bool, StoreError> {
+        self.put_later(cut, cut.as_of).await
     }
 
     /// Writes what a programme used by model on a day, if that is news. A day without use is on record only where there was some before.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use bursar_core::domain::audit::{AccountEntry, Act, Actor};
 use bursar_core::domain::id::PersonId;
+use bursar_core::domain::money::Usd;
 use bursar_core::store::HeldBack;
 use bursar_core::store::items::OwedMail;
 use jiff::civil::Date;
@@ -55,6 +56,33 @@ fn named_digest(of: &str, week: Date) -> String {
     format!("the digest of {of} for {week}")
 }
 
+/// I15: the parts of each cut are what the account had spent, none of it is negative that cannot be, no cut changes, and what a
+/// programme's keys spent never shrinks from one to the next.
+pub(super) fn cuts_add_up_and_stay(step: &Step<'_>) -> Vec<String> {
+    let (now, mut wrong) = (step.now, Vec::new());
+    for cut in &now.cuts {
+        let keys: Usd = cut.programmes.iter().map(|of| of.keys).sum();
+        let parts = keys + cut.unowned + cut.opening + cut.residual + cut.unsettled;
+        if parts != cut.spent.after || cut.unsettled < Usd::ZERO {
+            wrong.push(format!(
+                "the parts of the cut of {} are {parts}, and the account had spent {}",
+                cut.as_of, cut.spent.after
+            ));
+        }
+    }
+    for (before, after) in now.cuts.iter().zip(now.cuts.iter().skip(1)) {
+        for was in &before.programmes {
+            let is = after.programmes.iter().find(|is| is.programme == was.programme);
+            if is.is_none_or(|is| is.keys < was.keys) {
+                wrong.push(format!("{} had spent more by the cut of {} than by the next", was.programme, before.as_of));
+            }
+        }
+    }
+    let changed = step.before.into_iter().flat_map(|before| &before.cuts).filter(|cut| !now.cuts.contains(cut));
+    wrong.extend(changed.map(|cut| format!("the cut of {} is gone or is not what it was", cut.as_of)));
+    wrong
+}
+
 /// I16: whatever of the account a person changed in a step has its one entry, each entry its change, and none ever goes.
 pub(super) fn releases_have_their_entry(step: &Step<'_>) -> Vec<String> {
     let Some(before) = step.before else { return Vec::new() };
@@ -74,6 +102,12 @@ pub(super) fn releases_have_their_entry(step: &Step<'_>) -> Vec<String> {
     let by_a_person = account(step.now).filter(|now| now.witnesses.is_empty() && account(before).as_ref() != Some(now));
     if confirmed.len() != usize::from(by_a_person.is_some()) {
         wrong.push(format!("an account was confirmed, or was not, and {} account entries say so", confirmed.len()));
+    }
+    let (explained, new): (Vec<_>, Vec<_>) =
+        new.into_iter().partition(|entry| entry.what.act == Act::ResidualExplained);
+    let explained_so_far = |of: &Snapshot| of.sync.as_ref().map(|sync| sync.residual.explained).unwrap_or_default();
+    if explained.len() != usize::from(explained_so_far(step.now) != explained_so_far(before)) {
+        wrong.push(format!("a residual was explained, or was not, and {} account entries say so", explained.len()));
     }
     // That mail is tried again is told by the mark that is gone.
     let new: Vec<_> = new.into_iter().filter(|entry| entry.what.act != Act::MailAllowed).collect();

@@ -73,7 +73,7 @@ struct Step<'a> {
 
 type Check = fn(&Step<'_>) -> Vec<String>;
 
-const CHECKS: [(&str, Check); 22] = [
+const CHECKS: [(&str, Check); 23] = [
     ("table", table::items_are_whole),
     ("table", table::grants_make_sense),
     ("table", table::items_refer_to_items),
@@ -94,6 +94,7 @@ const CHECKS: [(&str, Check); 22] = [
     ("I10", sums::totals_are_sums_of_readings),
     ("I11", history::revoked_is_terminal),
     ("I15", money::amounts_are_whole_numbers),
+    ("I15", account::cuts_add_up_and_stay),
     ("I16", history::every_change_has_its_entry),
     ("I16", account::releases_have_their_entry),
 ];

@@ -23,8 +23,8 @@ use bursar_core::store::items::{
     Run, Sendings, Stored, Totals, Undeliverable,
 };
 use bursar_core::store::{
-    Account, AccountDay, BulkStop, CapsLook, Checkpoint, ForeignKey, Import, ImportChunk, Job, MailServer, MissingKey,
-    ModelDay, NobodysDay, SyncState,
+    Account, AccountDay, BulkStop, CapsLook, Checkpoint, Cut, ForeignKey, Import, ImportChunk, Job, MailServer,
+    MissingKey, ModelDay, NobodysDay, SyncState,
 };
 use bursar_local::engine::{Engine, Position};
 use bursar_local::gate::{Gate, Pending};
@@ -72,6 +72,8 @@ pub struct Snapshot {
     pub totals: Vec<Totals>,
     pub crossings: Vec<Crossing>,
     pub alarms: Vec<Alarm>,
+    /// Oldest first.
+    pub cuts: Vec<Cut>,
     /// How the mail of each day fared.
     pub mail_days: Vec<MailDay>,
     pub bulk_stop: Option<BulkStop>,
@@ -222,6 +224,7 @@ impl Snapshot {
             totals: Vec::new(),
             crossings: Vec::new(),
             alarms: Vec::new(),
+            cuts: Vec::new(),
             mail_days: Vec::new(),
             bulk_stop: None,
             digests: Vec::new(),
@@ -303,6 +306,7 @@ impl Snapshot {
             AccountEntry::KIND => self.account_entries.push(decoded(item)?),
             Account::KIND => decoded::<Account>(item).map(drop)?,
             AccountDay::KIND => decoded::<AccountDay>(item).map(drop)?,
+            Cut::KIND => self.cuts.push(decoded(item)?),
             ForeignKey::KIND => decoded::<ForeignKey>(item).map(drop)?,
             Checkpoint::KIND => decoded::<Checkpoint>(item).map(drop)?,
             ModelDay::KIND => decoded::<ModelDay>(item).map(drop)?,

@@ -191,6 +191,8 @@ async fn admins_read_of_the_account_with_keys_that_are_new_and_without_an_owner(
             foreign_gone: zero,
             opening: zero,
             residual: Usd::from_dollars(residual),
+            unsettled: Usd::ZERO,
+            tolerance: Usd::ZERO,
         };
         monday.table.note_account_day(&day, soon()).await.unwrap();
     }

@@ -6,12 +6,13 @@ use bursar_core::domain::days::{Known, Sum};
 use bursar_core::domain::digest::{AccountDigest, Health};
 use bursar_core::domain::id::PersonId;
 use bursar_core::domain::money::Usd;
+use bursar_core::domain::reconciliation::{KnownResidual, Spent};
 use bursar_core::domain::window::utc_date;
 use bursar_core::secrets::ManagementKey;
 use bursar_core::store::items::{KnownAccount, MailClass, Meta, OutboxRow, OwedMail};
-use bursar_core::store::{HeldBack, SyncState, keys};
-use jiff::Timestamp;
+use bursar_core::store::{Cut, HeldBack, ProgrammeCut, SyncState, keys};
 use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 use ulid::Ulid;
 
 use super::{DEPLOYMENT, Scene};
@@ -94,6 +95,50 @@ async fn a_confirmed_account_without_its_entry_and_an_entry_without_one_are_name
     scene.keep(&meta(None)).await;
     scene.bears("I16").await;
     scene.keep(&confirmed).await;
+    scene.keep(&entry(1)).await;
+    scene.bears("I16").await;
+    scene.keep(&entry(2)).await;
+    scene.bites("I16", "and 1 account entries say so").await;
+}
+
+#[tokio::test]
+async fn a_cut_that_does_not_add_up_one_that_changes_and_one_that_shrinks_are_named() {
+    let mut scene = Scene::at(Setting::Live).await;
+    let usd = Usd::from_micros;
+    let cut = |minute: i64, keys: i64, after: i64| Cut {
+        as_of: scene.now + SignedDuration::from_mins(minute),
+        bought: usd(900),
+        spent: Spent { before: usd(after - 1), after: usd(after) },
+        programmes: vec![ProgrammeCut { programme: "cs-pilot".parse().unwrap(), keys: usd(keys), byok: usd(0) }],
+        unowned: usd(11),
+        opening: usd(3),
+        residual: usd(-2),
+        unsettled: usd(1),
+    };
+    let (first, second, smaller, wrong) = (cut(0, 5, 18), cut(1, 6, 19), cut(2, 4, 17), cut(0, 5, 19));
+    scene.keep(&first).await;
+    scene.keep(&second).await;
+    scene.bears("I15").await;
+    scene.keep(&wrong).await;
+    scene.bites("I15", "the account had spent 0.000019").await;
+    scene.keep(&first).await;
+    scene.keep(&smaller).await;
+    scene.bites("I15", "cs-pilot had spent more by the cut of").await;
+    scene.remove(keys::cut(second.as_of)).await;
+    scene.bites("I15", "is gone or is not what it was").await;
+}
+
+#[tokio::test]
+async fn a_residual_that_is_explained_without_its_entry_and_an_entry_without_that_are_named() {
+    let mut scene = Scene::at(Setting::Live).await;
+    let residual = KnownResidual { explained: Usd::CENT, told: Usd::CENT };
+    let explained = SyncState { residual, version: 1, ..SyncState::default() };
+    let (at, by) = (scene.now, Actor::Person(PersonId::random()));
+    let what = What::new(Act::ResidualExplained).changing(Usd::ZERO, Usd::CENT).noting("a refund");
+    let entry = |number| AccountEntry { entry: Ulid::from_parts(number, 1), at, by: by.clone(), what: what.clone() };
+    scene.keep(&explained).await;
+    scene.bites("I16", "and 0 account entries say so").await;
+    scene.remove(keys::sync_state()).await;
     scene.keep(&entry(1)).await;
     scene.bears("I16").await;
     scene.keep(&entry(2)).await;

@@ -61,18 +61,19 @@ async fn each_alarm_says_what_and_how_much_and_leads_to_the_account() {
     Help: bursar-help@example.edu
     Privacy: https://example.edu/privacy
     "#);
-    let (residual, tolerance) = (Usd::from_micros(4_120_003), Usd::from_micros(214));
-    insta::assert_snapshot!(office.told(Cause::Residual { residual, tolerance }).await, @r#"
+    let (residual, news, tolerance) = (Usd::from_micros(6_120_003), Usd::from_micros(4_120_003), Usd::from_micros(214));
+    insta::assert_snapshot!(office.told(Cause::Residual { residual, news, tolerance }).await, @r#"
     No key explains $4.13 that the account spent
 
     No key explains $4.13 that the account spent
 
     Day: 20 November 2026
-    Residual: $4.120003
+    New: $4.120003
+    Residual in all: $6.120003
     Tolerance: $0.000214
     Found: 20 November 2026, 10:00 (UTC)
 
-    The sums of all keys and the account's own total do not agree. Keys that were made and deleted between two syncs are one reason. The account page shows the residual day by day.
+    The sums of all keys and the account's own total do not agree. Keys that were made and deleted between two syncs are one reason, a management key in the wrong hands is another. The account page shows the residual day by day; once you know why it is so, say it there. You hear of it again when it changes.
 
     See the account:
     [origin]/console/account

@@ -52,6 +52,8 @@ async fn all_of(under: Under<'_>, office: &Office<'_>, now: Timestamp) -> [(&'st
         foreign_gone: nothing,
         opening: nothing,
         residual: nothing,
+        unsettled: Usd::ZERO,
+        tolerance: Usd::ZERO,
     };
     let state = table.sync_state().await.unwrap().next();
     let pot = table.pot(&office.programme).await.unwrap().unwrap();

@@ -1,14 +1,20 @@
 //! Whether the sums agree: what there was before anybody looked, whose the money was, and what nobody explains.
 
+use bursar_core::domain::audit::{AccountEntry, Act};
 use bursar_core::domain::money::Usd;
-use bursar_local::gate::Matcher;
+use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
 use bursar_local::settle::LIMIT;
 use bursar_tests::stack;
 use serde_json::json;
 
-use super::{ADMIN, change_by_hand, foreign, hours, in_the_morning, invite, mint, provider, rich, spend, sync, watch};
+use super::{
+    ADMIN, change_by_hand, foreign, hours, in_the_morning, invite, mint, provider, rich, signed_in, spend, sync, watch,
+};
+
+const ACCOUNT: &str = "/console/account";
+const EXPLAIN: &str = "/console/account/explain";
 
 #[tokio::test]
 async fn the_opening_is_apart_and_every_dollar_after_it_is_a_keys_a_deleted_keys_or_the_residual() {
@@ -80,6 +86,134 @@ async fn money_that_is_spent_while_keys_are_listed_raises_no_alarm_and_more_than
         stack.settle.settle(LIMIT).await.unwrap();
     }
     assert_eq!(to_admin(), 1, "once a day");
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_spent_while_the_first_sync_lists_is_no_residual_of_the_next_and_each_complete_sync_leaves_a_cut() {
+    let stack = in_the_morning().await;
+    let office = rich(&stack).await;
+    let ada = invite(&stack, &office, "ada", None).await;
+    let (key, by_hand) = (mint(&stack, &office, &ada).await, foreign(&stack, "by hand"));
+    provider(&stack).spend_elsewhere(Nano::usd(40)).unwrap();
+    let held = stack.gate.hold(Matcher::call("provider:GET /keys").of(FunctionName::UsageSync));
+    let spending = async {
+        held.arrived().await;
+        spend(&stack, &key, 100_000);
+        spend(&stack, &by_hand, 200_000);
+        drop(held);
+    };
+    let (report, ()) = tokio::join!(sync(&stack), spending);
+    assert_eq!((&report["complete"], &report["residual_usd"]), (&json!(true), &json!("0.000000")), "{report}");
+    let mut watch = watch(&stack);
+    watch.check_after_sync().await;
+    stack.clock.advance(hours(24)).unwrap();
+    assert_eq!(sync(&stack).await["residual_usd"], "0.000000", "it was spent while the first one looked");
+    stack.clock.advance(hours(24)).unwrap();
+    spend(&stack, &key, 1_000_000);
+    provider(&stack).spend_elsewhere(Nano::micros(300_000)).unwrap();
+    stack.gate.at(Matcher::call("provider:GET /credits").of(FunctionName::UsageSync).nth(2), Verdict::status(400));
+    assert_eq!(sync(&stack).await["complete"], false);
+    assert_eq!(sync(&stack).await["residual_usd"], "0.300000");
+    watch.check_after_sync().await;
+
+    let cuts = office.table.cuts().await.unwrap();
+    let parts = cuts.iter().map(|cut| {
+        let amounts = [cut.programmes[0].keys, cut.unowned, cut.opening, cut.residual, cut.unsettled, cut.spent.after];
+        amounts.map(Usd::micros)
+    });
+    let expected = [
+        [100_000, 200_000, 39_700_000, 0, 300_000, 40_300_000],
+        [100_000, 200_000, 40_000_000, 0, 0, 40_300_000],
+        [1_100_000, 200_000, 40_000_000, 300_000, 0, 41_600_000],
+    ];
+    assert_eq!(parts.collect::<Vec<_>>(), expected);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn admins_hear_of_a_residual_once_and_again_only_of_what_is_new_and_may_say_that_it_is_explained() {
+    let stack = stack::in_process().await.unwrap();
+    let office = rich(&stack).await;
+    let ada = invite(&stack, &office, "ada", None).await;
+    let key = mint(&stack, &office, &ada).await;
+    sync(&stack).await;
+    let subjects = async || {
+        // Those that came since the last look.
+        stack.settle.settle(LIMIT).await.unwrap();
+        let told = stack.ses.unread().into_iter().filter(|mail| mail.to.contains(&ADMIN.to_owned()));
+        let subject = |raw: &str| raw.lines().find_map(|line| line.strip_prefix("Subject: ")).map(str::to_owned);
+        let all = told.filter_map(|mail| subject(&String::from_utf8_lossy(mail.raw.as_ref())));
+        all.filter(|subject| subject.contains(" spent")).collect::<Vec<_>>()
+    };
+    let night = async |elsewhere: i64| {
+        stack.clock.advance(hours(24)).unwrap();
+        spend(&stack, &key, 10);
+        provider(&stack).spend_elsewhere(Nano::micros(elsewhere)).unwrap();
+        sync(&stack).await["residual_usd"].as_str().unwrap().to_owned()
+    };
+    let [first, second] = ["No key explains $5 that the account spent", "No key explains $2 that the account spent"];
+    assert_eq!(night(5_000_000).await, "5.000000");
+    assert_eq!(subjects().await, [first]);
+    for _ in 0..3 {
+        assert_eq!(night(0).await, "5.000000");
+    }
+    assert!(subjects().await.is_empty(), "it is no news");
+    assert_eq!(night(2_000_000).await, "7.000000");
+    assert_eq!(subjects().await, [second]);
+
+    // More of it on the same day is told on the next.
+    provider(&stack).spend_elsewhere(Nano::usd(1)).unwrap();
+    assert_eq!(sync(&stack).await["residual_usd"], "8.000000");
+    assert!(subjects().await.is_empty());
+    night(0).await;
+    assert_eq!(subjects().await, ["No key explains $1 that the account spent"]);
+
+    let admin = signed_in(&stack, ADMIN).await;
+    let page = admin.get(ACCOUNT).await.expect(200);
+    assert_eq!(page.attributes("residual", "data-new-usd"), ["8.000000"]);
+    let refused = admin.submit(&page, EXPLAIN, &[("reason", " ")]).await.expect(422);
+    assert!(refused.body.contains("role=\"alert\"") && refused.attributes("residual", "data-new-usd") == ["8.000000"]);
+    for _ in 0..2 {
+        admin.submit(&page, EXPLAIN, &[("reason", "the chat page, by ada")]).await.expect(303);
+    }
+    let page = admin.get(ACCOUNT).await.expect(200);
+    assert_eq!(page.attributes("residual", "data-new-usd"), ["0.000000"]);
+    assert_eq!(page.attributes("residual", "data-usd"), ["8.000000"]);
+    assert!(!page.body.contains(EXPLAIN), "nothing is left to be explained");
+    let mut watch = watch(&stack);
+    let entries = watch.check_after_sync().await.account_entries.clone();
+    let told = |entry: &AccountEntry| (entry.what.act, entry.what.to.clone(), entry.what.note.clone());
+    let explained = (Act::ResidualExplained, Some("8.000000".to_owned()), Some("the chat page, by ada".to_owned()));
+    assert_eq!(entries.iter().map(told).collect::<Vec<_>>(), [explained]);
+
+    assert_eq!(night(0).await, "8.000000");
+    assert!(subjects().await.is_empty());
+    night(-8_000_000).await;
+    assert_eq!(subjects().await, ["Keys spent $8 more than the account did"], "a refund is news too");
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_residual_that_is_not_the_one_that_was_shown_is_not_explained_and_nobody_but_an_admin_explains() {
+    let stack = in_the_morning().await;
+    let office = rich(&stack).await;
+    invite(&stack, &office, "ada", None).await;
+    sync(&stack).await;
+    stack.clock.advance(hours(24)).unwrap();
+    provider(&stack).spend_elsewhere(Nano::usd(5)).unwrap();
+    sync(&stack).await;
+    let admin = signed_in(&stack, ADMIN).await;
+    let page = admin.get(ACCOUNT).await.expect(200);
+    provider(&stack).spend_elsewhere(Nano::usd(1)).unwrap();
+    sync(&stack).await;
+    admin.submit(&page, EXPLAIN, &[("reason", "a refund")]).await.expect(409);
+    let long = "x".repeat(501);
+    admin.submit(&page, EXPLAIN, &[("reason", &long)]).await.expect(422);
+    let student = signed_in(&stack, "ada@x.edu").await;
+    let csrf = student.get("/my").await.form("/sign-out").value("csrf").unwrap().to_owned();
+    assert_eq!(student.post(EXPLAIN, &[("csrf", &csrf), ("reason", "because")]).await.status, 404);
+    assert_eq!(office.table.sync_state().await.unwrap().residual.explained, Usd::ZERO);
     stack.stop().await.unwrap();
 }
 

@@ -3,7 +3,7 @@
 use bursar_core::domain::alarm::{Alarm, Cause};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::window::utc_date;
-use bursar_core::store::{AccountDay, Checkpoint, Promised, SyncState};
+use bursar_core::store::{Checkpoint, Promised, SyncState};
 use jiff::{SignedDuration, Timestamp};
 
 use super::syncs::Sync;
@@ -18,7 +18,6 @@ pub(super) struct Known<'a> {
     pub(super) state: &'a SyncState,
     pub(super) promised: Promised,
     pub(super) balance: Option<Usd>,
-    pub(super) newest: Option<&'a AccountDay>,
     /// Newest first.
     pub(super) runs: &'a [Sync],
     /// The run that is to be gone on with.
@@ -41,7 +40,6 @@ pub(super) fn of(known: &Known<'_>, now: Timestamp) -> Vec<String> {
                 show::spent(known.promised.to_come - balance)
             )
         }),
-        residual(known),
         management_key_fails(known).then(|| {
             "The management key does not work. Nothing can be read, made or disabled until a working one is in the secret."
                 .to_owned()
@@ -70,19 +68,6 @@ fn waiting(left: &Checkpoint, now: Timestamp) -> Option<String> {
         delay.why,
         utc(delay.due)
     ))
-}
-
-/// The sync says whether a residual is within tolerance; its alarm is of the day that it is about.
-fn residual(known: &Known<'_>) -> Option<String> {
-    let day = known.newest?.day;
-    let of_day = known.alarms.iter().filter(|alarm| alarm.day == day);
-    of_day.into_iter().find_map(|alarm| match &alarm.cause {
-        Cause::Residual { residual, tolerance } => Some(format!(
-            "On {day} the residual was {}, and the tolerance is ${tolerance}: the sums of all keys do not agree with the account.",
-            show::spent(residual)
-        )),
-        _ => None,
-    })
 }
 
 /// Whether the newest run met what the alarm of its day is about, and then it saw no key; or somebody met it after that run.

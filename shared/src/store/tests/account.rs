@@ -32,7 +32,7 @@ fn alarms() -> Vec<String> {
     let recipient: PersonId = "fedcba9876543210".parse().unwrap();
     let causes = [
         Cause::HeldBack { sweeps: 30, recoveries: 2, stops: 1, bound: 5, keys: vec!["a name".to_owned()] },
-        Cause::Residual { residual: Usd::from_dollars(4), tolerance: Usd::CENT },
+        Cause::Residual { residual: Usd::from_dollars(4), news: Usd::from_dollars(1), tolerance: Usd::CENT },
         Cause::ManagementKey,
         Cause::AnotherAccount {
             management_key: ManagementKey::parse("sk-or-v1-management")

@@ -3,7 +3,9 @@
 use super::{at, hash, ulid};
 use crate::domain::money::Usd;
 use crate::domain::reading::Used;
+use crate::domain::reconciliation::{KnownResidual, Opening, Spent};
 use crate::store::account::{Account, AccountDay, ForeignKey, Stranger, SyncState};
+use crate::store::cuts::{Cut, ProgrammeCut};
 use crate::store::held_back::{HeldAct, HeldBack, HeldKey, HeldMarks};
 use crate::store::missing::MissingKey;
 
@@ -17,7 +19,8 @@ pub(super) fn a_full_sync_state() -> SyncState {
     SyncState {
         looked_at: Some(since),
         completed_at: Some(since),
-        opening: Some(Usd::from_dollars(3)),
+        opening: Some(Opening { least: Usd::from_dollars(3), most: Usd::from_dollars(4) }),
+        residual: KnownResidual { explained: Usd::from_dollars(1), told: Usd::from_dollars(2) },
         explained_at: Some(at("2026-01-03T00:20:00Z")),
         restored_at: Some(since),
         strangers: vec![Stranger::of(&hash("5a"), &name, true)],
@@ -43,6 +46,23 @@ pub(super) fn an_account_day() -> AccountDay {
         foreign_gone: dollars(1),
         opening: dollars(3),
         residual: dollars(4),
+        unsettled: dollars(0),
+        tolerance: Usd::from_micros(214),
+    }
+}
+
+pub(super) fn a_cut() -> Cut {
+    let dollars = Usd::from_dollars;
+    let programme = "cs-pilot".parse().unwrap();
+    Cut {
+        as_of: at("2026-01-03T00:20:00Z"),
+        bought: dollars(1000),
+        spent: Spent { before: dollars(59), after: dollars(60) },
+        programmes: vec![ProgrammeCut { programme, keys: dollars(42), byok: dollars(5) }],
+        unowned: dollars(11),
+        opening: dollars(3),
+        residual: dollars(4),
+        unsettled: dollars(0),
     }
 }
 
