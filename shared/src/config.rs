@@ -24,6 +24,8 @@ pub struct Config {
     pub provider: String,
     /// How many requests to it may be under way at once; none where each function has its own bound.
     pub provider_at_once: Option<usize>,
+    /// For so many days after a programme's end, and after a day's use, it is kept who a person was.
+    pub retention_days: u16,
     /// How much of each wait and time-out is really waited: all of it, but in tests.
     pub waits: Waits,
     /// The same as students address it, when they spend on their keys. It differs only where the bundle runs in one process, whose
@@ -42,6 +44,9 @@ pub struct Origin {
 /// Everything that is wrong with the environment, one line each.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigError(Vec<(&'static str, String)>);
+
+/// How long names are kept where nothing else is said.
+pub const RETENTION_DAYS: u16 = 400;
 
 const OPENROUTER: &str = "https://openrouter.ai/api/v1";
 
@@ -85,6 +90,9 @@ impl Config {
         let provider = checked("OPENROUTER_BASE_URL", &provider, web_address, &mut wrong);
         let provider_at_once = given("BURSAR_PROVIDER_AT_ONCE")
             .and_then(|text| checked("BURSAR_PROVIDER_AT_ONCE", &text, at_once, &mut wrong));
+        let retention_days = given("BURSAR_RETENTION_DAYS")
+            .and_then(|text| checked("BURSAR_RETENTION_DAYS", &text, retention, &mut wrong))
+            .unwrap_or(RETENTION_DAYS);
         match (origin, mail_from, provider) {
             (Some(origin), Some(mail_from), Some(provider)) if wrong.is_empty() => Ok(Config {
                 table,
@@ -98,6 +106,7 @@ impl Config {
                 spend_at: provider.clone(),
                 provider,
                 provider_at_once,
+                retention_days,
                 waits: Waits::WHOLE,
                 aws,
             }),
@@ -155,6 +164,12 @@ pub fn web_address(text: &str) -> Result<String, String> {
 fn at_once(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| (1..=64).contains(number));
     number.ok_or_else(|| "must be a number from 1 to 64".to_owned())
+}
+
+/// Names are kept for at least a month and at most ten years.
+fn retention(text: &str) -> Result<u16, String> {
+    let days = text.parse().ok().filter(|days| (30..=3_650).contains(days));
+    days.ok_or_else(|| "must be a number of days from 30 to 3650".to_owned())
 }
 
 fn web_uri(text: &str) -> Result<Uri, String> {
@@ -227,6 +242,7 @@ mod tests {
             ("BURSAR_PRIVACY_URL", "privacy"),
             ("OPENROUTER_BASE_URL", "ftp://provider"),
             ("BURSAR_PROVIDER_AT_ONCE", "0"),
+            ("BURSAR_RETENTION_DAYS", "29"),
         ];
         let named = change.map(|(name, _)| name);
         let complaints = complaints(&change);

@@ -5,7 +5,7 @@ mod another_account;
 mod checkpoints;
 mod contended;
 mod corrected;
-mod crooked;
+pub(crate) mod crooked;
 mod ends;
 mod fence;
 mod guard;

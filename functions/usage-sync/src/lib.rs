@@ -46,13 +46,15 @@ pub struct App {
     clock: Clock,
     admins: Vec<EmailAddress>,
     waits: Waits,
+    retention_days: u16,
 }
 
 impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
         let table = Table::new(&config);
         let provider = Provider::new(&config, &table).paced(config.provider_at_once.unwrap_or(AT_ONCE), &clock);
-        App { provider, table, clock, admins: config.admins, waits: config.waits }
+        let Config { admins, waits, retention_days, .. } = config;
+        App { provider, table, clock, admins, waits, retention_days }
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {

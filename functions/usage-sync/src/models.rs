@@ -8,14 +8,15 @@ use anyhow::Result;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::Grant;
 use bursar_core::domain::id::{GrantId, KeyName, ProgrammeId};
-use bursar_core::domain::models::{ActivityRow, Attribution, ModelRow, Owners, attribute};
+use bursar_core::domain::models::{ActivityRow, Attribution, ModelRow, Owners, Sums, attribute};
 use bursar_core::domain::window::utc_date;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::analytics::UnreadableRows;
-use bursar_core::store::{ModelDay, NobodysDay};
+use bursar_core::store::{ModelDay, ModelRows, NobodysDay};
 use data_encoding::{BASE64, DecodeError};
-use jiff::ToSpan;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
 use crate::progress::Progress;
@@ -30,10 +31,20 @@ const MOST_DAYS: i64 = 7;
 pub(crate) struct Models {
     rows: Packed,
     activity: Vec<ActivityRow>,
+    /// Whether nothing of these days is missing.
+    is_whole: bool,
     /// The first and the last day that were asked for, if anything was.
     pub(crate) asked: Option<(Date, Date)>,
     /// The grants that rows name, in order, with programme and group of those that were looked at.
     named: Vec<(GrantBytes, Option<Place>)>,
+}
+
+/// What the provider told of some days.
+struct Told {
+    rows: Vec<ModelRow>,
+    /// Of days whose rows are not all there.
+    activity: Vec<ActivityRow>,
+    is_whole: bool,
 }
 
 /// Rows as bytes. There may be thousands, and all of them wait until every grant was looked at.
@@ -62,13 +73,14 @@ impl Run<'_> {
         let earliest = yesterday.checked_sub((MOST_DAYS - 1).days())?;
         let from = known.map_or(earliest, |known| known.max(earliest));
         match self.told_of_models(from, yesterday, &mut progress.report, deadline).await {
-            Ok((rows, activity)) => {
-                let names = rows.iter().filter_map(|row| row.key_name.parse::<KeyName>().ok());
+            Ok(told) => {
+                let names = told.rows.iter().filter_map(|row| row.key_name.parse::<KeyName>().ok());
                 let ours = names.filter(|name| name.deployment == self.deployment);
                 let named: BTreeSet<GrantBytes> = ours.map(|name| name.grant.to_bytes()).collect();
                 let named = named.into_iter().map(|grant| (grant, None)).collect();
+                let Told { rows, activity, is_whole } = told;
                 let rows = Packed::of(&rows)?;
-                progress.models = Models { rows, activity, asked: Some((from, yesterday)), named };
+                progress.models = Models { rows, activity, is_whole, asked: Some((from, yesterday)), named };
             }
             // The rest of the run does not need it, and the next asks again.
             Err(error) => progress.report.problem(format!("what was used by model could not be read: {error}")),
@@ -82,35 +94,66 @@ impl Run<'_> {
         until: Date,
         report: &mut Report,
         deadline: Deadline,
-    ) -> Result<(Vec<ModelRow>, Vec<ActivityRow>), ProviderError> {
+    ) -> Result<Told, ProviderError> {
         let told = self.provider.model_usage(from..=until, self.until(deadline)).await?;
         say_what_is_unreadable(report, &told.unreadable);
-        let mut activity = Vec::new();
-        if told.truncated || told.unreadable.count > 0 {
+        for warning in &told.warnings {
+            report.problem(format!("of what was used by model the provider warns: {warning}"));
+        }
+        let are_all = !told.truncated && told.unreadable.count == 0;
+        let mut all = Told { rows: told.rows, activity: Vec::new(), is_whole: true };
+        if !are_all {
+            // With what the account used by model nothing of a day is missing, though some of it may be nobody's.
             for day in from.series(1.day()).take_while(|day| *day <= until) {
                 let of_day = self.provider.activity(day, self.until(deadline)).await?;
                 say_what_is_unreadable(report, &of_day.unreadable);
-                activity.extend(of_day.rows);
+                all.is_whole &= of_day.unreadable.count == 0;
+                all.activity.extend(of_day.rows);
             }
         }
-        Ok((told.rows, activity))
+        Ok(all)
     }
 
-    /// Writes whose use it was, day by day. What an earlier run was told of a day gives way.
-    pub(crate) async fn write_models(&self, progress: &Progress, deadline: Deadline) -> Result<()> {
+    /// Writes whose use it was, day by day. What an earlier run was told of a day gives way to all of it and to no less.
+    pub(crate) async fn write_models(&self, progress: &mut Progress, deadline: Deadline) -> Result<()> {
         let Some((from, until)) = progress.models.asked else { return Ok(()) };
         let (mut attribution, as_of) = (self.attributed(&progress.models)?, progress.began_at);
         for day in from.series(1.day()).take_while(|day| *day <= until) {
+            let of_day = |programme: &ProgrammeId| attribution.programmes.get(&(day, programme.clone()));
+            let of_programmes = progress.programmes.iter().filter_map(of_day).flatten().map(Sums::from);
+            let of_programmes = Sums::of_all(of_programmes.collect::<Vec<_>>().iter());
+            let by = attribution.nobodys.remove(&day).unwrap_or_default();
+            let nobodys = NobodysDay { day, as_of, by, of_programmes };
+            let under = self.under(deadline);
+            if let Some(known) = under.told_of_models(day).await? {
+                let is_less = !of_programmes.is_no_less_than(known.of_programmes)
+                    || !nobodys.in_all().is_no_less_than(known.in_all());
+                if is_less || !progress.models.is_whole {
+                    let told = format!(
+                        "the provider told less of what was used by model on {day} than before, and that stays"
+                    );
+                    progress.report.problem(told);
+                    continue;
+                }
+            }
             for programme in progress.programmes.iter().cloned() {
                 let by = attribution.programmes.remove(&(day, programme.clone())).unwrap_or_default();
                 let day = ModelDay { programme, day, as_of, by };
-                self.ensure_written(self.under(deadline).note_model_day(&day).await?)?;
+                self.ensure_written(under.note_model_day(&day).await?)?;
             }
-            let by = attribution.nobodys.remove(&day).unwrap_or_default();
-            let day = NobodysDay { day, as_of, by };
-            self.ensure_written(self.under(deadline).note_nobodys_day(&day).await?)?;
+            let uses = attribution.grants.remove(&day).unwrap_or_default();
+            let parts = ModelRows::of(day, &uses, as_of, self.kept_until(day)?);
+            self.ensure_written(under.note_model_rows(&parts).await?)?;
+            // It says that the day is told, so it comes last.
+            self.ensure_written(under.note_nobodys_day(&nobodys).await?)?;
         }
         Ok(())
+    }
+
+    /// Until when it is kept who used what on a day.
+    fn kept_until(&self, day: Date) -> Result<Timestamp> {
+        let last = day.checked_add(i64::from(self.retention_days).days())?;
+        Ok(last.to_zoned(TimeZone::UTC)?.timestamp())
     }
 
     fn attributed(&self, models: &Models) -> Result<Attribution> {

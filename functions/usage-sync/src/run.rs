@@ -42,6 +42,8 @@ pub(crate) struct Run<'a> {
     pub(crate) provider: &'a Provider,
     pub(crate) clock: &'a Clock,
     pub(crate) admins: &'a [EmailAddress],
+    /// For how long it is kept who used which model.
+    pub(crate) retention_days: u16,
     pub(crate) began_at: Timestamp,
     pub(crate) deployment: DeploymentId,
     /// By what its account was known when this invocation began.
@@ -184,6 +186,7 @@ impl<'a> Run<'a> {
             provider: &app.provider,
             clock: &app.clock,
             admins: &app.admins,
+            retention_days: app.retention_days,
             began_at: progress.began_at,
             deployment: meta.deployment.clone(),
             account: meta.account.clone(),

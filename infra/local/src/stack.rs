@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use aws_smithy_http_client::Builder as HttpClients;
 use axum::Router;
 use bursar_core::aws::AwsAccess;
-use bursar_core::config::{Config, Origin};
+use bursar_core::config::{Config, Origin, RETENTION_DAYS};
 use bursar_core::deadline::Waits;
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::store::Table;
@@ -358,6 +358,7 @@ fn configuration(origin: &str, admins: Vec<EmailAddress>, provider: &str, own: &
         privacy_url: Some("https://example.edu/privacy".to_owned()),
         provider: provider.to_owned(),
         provider_at_once: None,
+        retention_days: RETENTION_DAYS,
         waits: Waits::WHOLE,
         spend_at: provider.to_owned(),
         aws: AwsAccess::under(&own.base(), REGION, HttpClients::new().build_http()),

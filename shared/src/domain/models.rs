@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::id::{DeploymentId, GrantId, KeyName, ProgrammeId};
 use super::money::Usd;
 
+pub mod rows;
 mod sums;
 
+pub use rows::GrantUse;
 pub use sums::{NOT_BY_MODEL, Sums, beyond_models, by_model, cost_in_words, named};
 
 /// How many entries a day of a programme, and a day of what is nobody's, have at most before the smallest are put together. An item
@@ -100,10 +102,14 @@ pub struct Owners<'a> {
 pub struct Attribution {
     pub programmes: BTreeMap<(Date, ProgrammeId), Vec<GroupUse>>,
     pub nobodys: BTreeMap<Date, Vec<NobodysUse>>,
+    /// What is the programmes' once more, grant by grant.
+    pub grants: BTreeMap<Date, Vec<GrantUse>>,
 }
 
 /// By group and model.
 type ByGroup = BTreeMap<(Option<String>, String), Sums>;
+/// By programme, grant and model.
+type ByGrant = BTreeMap<(ProgrammeId, GrantId, String), Sums>;
 /// By reason, name and model.
 type ByName = BTreeMap<(Nobodys, Option<String>, String), Sums>;
 
@@ -112,10 +118,15 @@ type ByName = BTreeMap<(Nobodys, Option<String>, String), Sums>;
 pub fn attribute(rows: &[ModelRow], activity: &[ActivityRow], owners: &Owners<'_>) -> Attribution {
     let mut programmes: BTreeMap<(Date, ProgrammeId), ByGroup> = BTreeMap::new();
     let mut nobodys: BTreeMap<Date, ByName> = BTreeMap::new();
+    let mut grants: BTreeMap<Date, ByGrant> = BTreeMap::new();
     for row in rows {
         let used = Sums { spent: row.spent, byok: row.byok, requests: row.requests };
         match owners.owner_of(&row.key_name) {
-            Owner::Programme(programme, group) => {
+            Owner::Programme(programme, group, grant) => {
+                if let Some(grant) = grant {
+                    let of = (programme.clone(), grant, cut(&row.model));
+                    *grants.entry(row.day).or_default().entry(of).or_default() += used;
+                }
                 let day = programmes.entry((row.day, programme)).or_default();
                 *day.entry((group, cut(&row.model))).or_default() += used;
             }
@@ -134,11 +145,13 @@ pub fn attribute(rows: &[ModelRow], activity: &[ActivityRow], owners: &Owners<'_
     Attribution {
         programmes: programmes.into_iter().map(|(day, by)| (day, group_uses(by))).collect(),
         nobodys: nobodys.into_iter().map(|(day, by)| (day, nobodys_uses(by))).collect(),
+        grants: grants.into_iter().map(|(day, by)| (day, grant_uses(by))).collect(),
     }
 }
 
 enum Owner {
-    Programme(ProgrammeId, Option<String>),
+    /// With the group, and the grant whose key it is.
+    Programme(ProgrammeId, Option<String>, Option<GrantId>),
     Nobody(Nobodys, Option<String>),
 }
 
@@ -148,7 +161,7 @@ impl Owners<'_> {
             return Owner::Nobody(Nobodys::NoKey, None);
         }
         if let Some(programme) = (self.assigned)(key_name) {
-            return Owner::Programme(programme, None);
+            return Owner::Programme(programme, None, None);
         }
         let name = key_name.parse::<KeyName>().ok().filter(|name| name.deployment == *self.deployment);
         let Some(KeyName { programme, grant, .. }) = name else {
@@ -156,7 +169,7 @@ impl Owners<'_> {
             return Owner::Nobody(why, Some(cut(key_name)));
         };
         match (self.group_of)(&programme, &grant) {
-            Some(group) => Owner::Programme(programme, group),
+            Some(group) => Owner::Programme(programme, group, Some(grant)),
             None => Owner::Nobody(Nobodys::UnknownGrant, Some(format!("{programme}/{grant}"))),
         }
     }
@@ -222,6 +235,11 @@ fn nobodys_uses(by: ByName) -> Vec<NobodysUse> {
         byok,
         requests,
     });
+    uses.collect()
+}
+
+fn grant_uses(by: ByGrant) -> Vec<GrantUse> {
+    let uses = by.into_iter().map(|((programme, grant, model), used)| GrantUse { programme, grant, model, used });
     uses.collect()
 }
 

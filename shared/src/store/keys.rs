@@ -41,6 +41,8 @@ pub const ALARMS: &str = "ALARM#";
 pub const MAIL_DAYS: &str = "MAIL#";
 /// What the sort keys of days by model begin with, of a programme and of the account.
 pub const MODEL_DAYS: &str = "M#";
+/// What the sort keys of rows of model use begin with.
+pub const MODEL_ROWS: &str = "R#";
 /// What the sort keys of keys that nobody here made begin with.
 pub const FOREIGN_KEYS: &str = "F#";
 /// What the sort keys of marks of what was held back begin with.
@@ -280,6 +282,11 @@ pub fn model_day(programme: &ProgrammeId, day: Date) -> Key {
 /// What was used by model on a day and is no programme's.
 pub fn nobodys_day(day: Date) -> Key {
     key(ACCOUNT, format!("{MODEL_DAYS}{day}"))
+}
+
+/// Some of what each grant used by model on a day.
+pub fn model_rows(day: Date, part: u32) -> Key {
+    key(format!("MODELS#{day}"), format!("{MODEL_ROWS}{part:05}"))
 }
 
 pub fn account_day(day: Date) -> Key {

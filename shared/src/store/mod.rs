@@ -59,7 +59,7 @@ pub use mail_days::{BulkStop, LetGo, MailServer, WentOn};
 pub use mail_outcomes::{Unreachable, Waiting};
 pub use meta::Confirmed;
 pub use missing::MissingKey;
-pub use models::{ModelDay, NobodysDay};
+pub use models::{ModelDay, ModelRows, NobodysDay};
 pub use people::Known;
 pub use programmes::{By, Closed, INVITED_AT_ONCE, NewPerson, PotSet, Promised, Saved};
 pub use sign_in::{LinkMade, Written};

@@ -2,11 +2,14 @@
 //! took over, changes none of it. What is written and when is for the sync to say.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use super::commit::{Commit, Pauses, Transaction, number};
 use super::items::{KnownAccount, Lease, Run, Stored, Totals};
 use super::meta::{SET_ACCOUNT, attribute_of};
-use super::{Account, AccountDay, Checkpoint, Cut, ModelDay, NobodysDay, StoreError, SyncState, Table, keys};
+use super::{
+    Account, AccountDay, Checkpoint, Cut, ModelDay, ModelRows, NobodysDay, StoreError, SyncState, Table, keys,
+};
 use crate::deadline::Deadline;
 use crate::domain::money::Usd;
 use crate::domain::programme::Pot;
@@ -76,13 +79,30 @@ impl Under<'_> {
         }
     }
 
-    /// The same of what is nobody's.
+    /// Writes what was nobody's on a day, and with it how much the provider told of that day, if that is news.
     pub async fn note_nobodys_day(&self, day: &NobodysDay) -> Result<bool, StoreError> {
-        let known: Option<NobodysDay> = self.table.get(&day.key()).await?;
-        match known.map_or(day.by.is_empty(), |known| known.by == day.by) {
+        let known = self.table.nobodys_day(day.day).await?;
+        match known.is_some_and(|known| NobodysDay { as_of: day.as_of, ..known } == *day) {
             true => Ok(true),
             false => self.put_later(day, day.as_of).await,
         }
+    }
+
+    /// Writes what each grant used by model on a day, if that is news. The first part comes last: it says how many there are.
+    pub async fn note_model_rows(&self, parts: &[ModelRows]) -> Result<bool, StoreError> {
+        for part in parts.iter().rev() {
+            let known: Option<ModelRows> = self.table.get(&part.key()).await?;
+            let is_known = known.is_some_and(|known| ModelRows { as_of: part.as_of, ..known } == *part);
+            if !is_known && !self.put_later(part, part.as_of).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// What the provider told before of a day by model, in sum.
+    pub async fn told_of_models(&self, day: Date) -> Result<Option<NobodysDay>, StoreError> {
+        self.table.nobodys_day(day).await
     }
 
     /// Replaces how the sync stands as it was read. False also when an admin was faster.

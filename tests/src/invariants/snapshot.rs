@@ -314,8 +314,8 @@ impl Snapshot {
             Request::KIND => decoded::<Request>(item).map(drop)?,
             CapsLook::KIND => decoded::<CapsLook>(item).map(drop)?,
             MissingKey::KIND => decoded::<MissingKey>(item).map(drop)?,
-            // What a run has seen, and what it held back, in bytes of its own.
-            "checkpoint-part" | "held-marks" => {}
+            // What a run has seen, what it held back, and what grants used by model, in bytes of their own.
+            "checkpoint-part" | "held-marks" | "model-rows" => {}
             kind => anyhow::bail!("there is no kind {kind:?}"),
         }
         Ok(())

@@ -2,7 +2,7 @@
 //! not known of it.
 
 use bursar_core::domain::days::Days;
-use bursar_core::domain::models::{GroupUse, Nobodys, NobodysUse};
+use bursar_core::domain::models::{GroupUse, Nobodys, NobodysUse, Sums};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::window::utc_date;
 use bursar_core::store::items::Lease;
@@ -148,7 +148,8 @@ async fn the_account_names_what_is_no_programmes_by_reason_name_and_model() {
         nobodys(Nobodys::UnknownGrant, Some("cs-pilot/0123456789abcdef"), "a/small", 300),
         nobodys(Nobodys::Rest, None, "", 100),
     ];
-    let (day, lease) = (NobodysDay { day: ago(now, 8), as_of: now, by }, lease(&table, now).await);
+    let (day, lease) =
+        (NobodysDay { day: ago(now, 8), as_of: now, by, of_programmes: Sums::default() }, lease(&table, now).await);
     assert!(table.under(&lease, soon()).note_nobodys_day(&day).await.unwrap());
     let page = admin.get(ACCOUNT).await;
     let expected = [line("a/small", "7.00"), line("a/small", "3.00"), line("models that are not told apart", "1.00")];

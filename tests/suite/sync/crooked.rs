@@ -17,16 +17,16 @@ use tokio::net::TcpListener;
 
 /// An answer on its way.
 #[derive(Debug, Clone)]
-pub(super) struct Told {
-    pub(super) status: u16,
-    pub(super) headers: Vec<(&'static str, String)>,
-    pub(super) body: String,
+pub(crate) struct Told {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: String,
 }
 
 type Bend = Box<dyn FnMut(&str, Told) -> Told + Send>;
 
 /// A sync of its own beside those of the stack.
-pub(super) struct Crooked {
+pub(crate) struct Crooked {
     app: usage_sync::App,
     bend: Arc<Mutex<Bend>>,
 }
@@ -38,12 +38,12 @@ struct Way {
 }
 
 impl Crooked {
-    pub(super) async fn before(stack: &Stack) -> Crooked {
+    pub(crate) async fn before(stack: &Stack) -> Crooked {
         Crooked::configured(stack, |config| config).await
     }
 
     /// A sync whose configuration is another than the stack's.
-    pub(super) async fn configured(stack: &Stack, configure: impl FnOnce(Config) -> Config) -> Crooked {
+    pub(crate) async fn configured(stack: &Stack, configure: impl FnOnce(Config) -> Config) -> Crooked {
         let bend: Arc<Mutex<Bend>> = Arc::new(Mutex::new(Box::new(|_, told| told)));
         let way = Way { to: stack.config.provider.clone(), http: reqwest::Client::new(), bend: bend.clone() };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -55,20 +55,20 @@ impl Crooked {
     }
 
     /// From now on answers are bent so, by their path and query.
-    pub(super) fn bend(&self, bend: impl FnMut(&str, Told) -> Told + Send + 'static) {
+    pub(crate) fn bend(&self, bend: impl FnMut(&str, Told) -> Told + Send + 'static) {
         *self.bend.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(bend);
     }
 
-    pub(super) fn straighten(&self) {
+    pub(crate) fn straighten(&self) {
         self.bend(|_, told| told);
     }
 
-    pub(super) async fn sync(&self) -> Value {
+    pub(crate) async fn sync(&self) -> Value {
         self.within(Duration::from_secs(900), json!({})).await.unwrap()
     }
 
     /// An invocation that has so much time.
-    pub(super) async fn within(&self, time: Duration, event: Value) -> Result<Value> {
+    pub(crate) async fn within(&self, time: Duration, event: Value) -> Result<Value> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let mut context = Context::default();
         context.request_id = format!("{now:?}");
@@ -98,7 +98,7 @@ async fn answer(State(way): State<Arc<Way>>, request: Request) -> Response {
 }
 
 /// The page of keys in an answer, if it is one, with one row of it changed.
-pub(super) fn with_row(path: &str, told: Told, key: &str, change: impl Fn(&mut Value)) -> Told {
+pub(crate) fn with_row(path: &str, told: Told, key: &str, change: impl Fn(&mut Value)) -> Told {
     if !path.starts_with("/keys?") {
         return told;
     }
@@ -112,7 +112,7 @@ pub(super) fn with_row(path: &str, told: Told, key: &str, change: impl Fn(&mut V
 }
 
 /// An answer in which a key does not exist: neither in a page of keys nor by its hash.
-pub(super) fn without(path: &str, told: Told, key: &str) -> Told {
+pub(crate) fn without(path: &str, told: Told, key: &str) -> Told {
     if path.starts_with(&format!("/keys/{key}")) {
         let body = json!({"error": {"code": 404, "message": "API key not found"}}).to_string();
         return Told { status: 404, body, ..told };

@@ -1,6 +1,6 @@
 //! What a runner whom another has overtaken still tries to write for all to see.
 
-use bursar_core::domain::models::{GroupUse, Nobodys, NobodysUse};
+use bursar_core::domain::models::{GroupUse, Nobodys, NobodysUse, Sums};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::Used;
 use bursar_core::store::items::{Lease, Run, Totals};
@@ -61,7 +61,8 @@ async fn all_of(under: Under<'_>, office: &Office<'_>, now: Timestamp) -> [(&'st
     // What is written already is not written again.
     let news = table.runs(10).await.unwrap().len() as u64;
     let model_day = ModelDay { programme: office.programme.clone(), day: day.day, as_of: now, by: vec![a_use(news)] };
-    let nobodys_day = NobodysDay { day: day.day, as_of: now, by: vec![a_use_of_nobody(news)] };
+    let nobodys_day =
+        NobodysDay { day: day.day, as_of: now, by: vec![a_use_of_nobody(news)], of_programmes: Sums::default() };
     let run = Run::ended(now, now, true, "{}".to_owned());
     [
         ("totals", under.note_totals(&totals).await.unwrap()),

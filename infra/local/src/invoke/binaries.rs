@@ -154,6 +154,7 @@ pub fn variables_of(config: &Config) -> BTreeMap<String, String> {
     let optional = [
         ("BURSAR_SUPPORT", config.support.clone()),
         ("BURSAR_PRIVACY_URL", config.privacy_url.clone()),
+        ("BURSAR_RETENTION_DAYS", Some(config.retention_days.to_string())),
         ("BURSAR_PROVIDER_AT_ONCE", config.provider_at_once.map(|at_once| at_once.to_string())),
     ];
     let optional = optional.into_iter().filter_map(|(name, value)| Some((name, value?)));

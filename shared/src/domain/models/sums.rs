@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
 use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 
-use super::GroupUse;
+use super::{GroupUse, NobodysUse};
 use crate::domain::days::Known;
 use crate::domain::money::Usd;
 use crate::domain::reading::Used;
@@ -18,7 +19,7 @@ const NOT_TOLD_APART: &str = "models that are not told apart";
 pub const NOT_BY_MODEL: &str = "not told by model";
 
 /// What was used: the account's money, the user's own provider keys, and how many requests it took.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sums {
     pub spent: Usd,
     pub byok: Usd,
@@ -49,6 +50,12 @@ impl Sums {
         }
     }
 
+    /// Whether nothing of it is less than the other, but for what rounding row by row may come to.
+    pub fn is_no_less_than(self, other: Sums) -> bool {
+        let less = other.beyond(Some(self));
+        less.spent <= Usd::CENT && less.byok <= Usd::CENT && less.requests == 0
+    }
+
     /// What one request cost on average, rounded up to a hundredth of a cent.
     pub fn per_request(self) -> Option<Usd> {
         let micros = u64::try_from(self.in_all().micros()).ok().filter(|_| self.requests > 0)?;
@@ -59,6 +66,12 @@ impl Sums {
 
 impl From<&GroupUse> for Sums {
     fn from(used: &GroupUse) -> Sums {
+        Sums { spent: used.spent, byok: used.byok, requests: used.requests }
+    }
+}
+
+impl From<&NobodysUse> for Sums {
+    fn from(used: &NobodysUse) -> Sums {
         Sums { spent: used.spent, byok: used.byok, requests: used.requests }
     }
 }

@@ -12,16 +12,16 @@ use crate::domain::digest::{
 use crate::domain::forecast::RunsOut;
 use crate::domain::grant::testing::{a_grant, a_programme};
 use crate::domain::id::PersonId;
-use crate::domain::models::{GroupUse, Nobodys, NobodysUse};
+use crate::domain::models::{GroupUse, Nobodys, NobodysUse, Sums};
 use crate::domain::money::Usd;
 use crate::secrets::ManagementKey;
 use crate::store::items::{MailClass, OutboxRow, OwedMail};
-use crate::store::{Checkpoint, Delay, Kept, ModelDay, NobodysDay};
+use crate::store::{Checkpoint, Delay, Kept, ModelDay, ModelRows, NobodysDay};
 
 pub(super) fn items() -> String {
     alarms()
         .into_iter()
-        .chain([raw(&an_account_entry()), raw(&a_model_day()), raw(&a_nobodys_day())])
+        .chain([raw(&an_account_entry()), raw(&a_model_day()), raw(&a_nobodys_day()), raw(&some_model_rows())])
         .chain(digests())
         .collect::<Vec<_>>()
         .join("\n")
@@ -152,7 +152,13 @@ fn a_nobodys_day() -> NobodysDay {
         day: "2026-01-02".parse().unwrap(),
         as_of: at("2026-01-03T00:20:00Z"),
         by: vec![NobodysUse { why, name, model, spent: Usd::CENT, byok: Usd::ZERO, requests: 7 }],
+        of_programmes: Sums { spent: Usd::from_dollars(3), byok: Usd::CENT, requests: 40 },
     }
+}
+
+fn some_model_rows() -> ModelRows {
+    let (day, as_of) = ("2026-01-02".parse().unwrap(), at("2026-01-03T00:20:00Z"));
+    ModelRows { day, part: 0, parts: 1, as_of, until: at("2027-02-06T00:00:00Z"), bytes: vec![1, 2] }
 }
 
 fn an_account_entry() -> AccountEntry {
