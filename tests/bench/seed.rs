@@ -89,6 +89,7 @@ fn one(
         before: Usd::ZERO,
         last_used_at: Some(used_at),
         as_of: now - 12.hours(),
+        unchanged_until: None,
     })?);
     let person = Person {
         address: EmailAddress::parse(&format!("student-{number}@students.example.edu"))?,

@@ -49,7 +49,18 @@ async fn spent(stack: &Stack, programme: &ProgrammeId, dollars: i32) -> GrantId 
     let used = Used::on_one(utc_date(now), spent);
     let of_all = used.clone();
     let (id, in_window) = (grant.clone(), spent);
-    let reading = Reading { programme, grant, epoch, used, window, in_window, before, last_used_at, as_of: now };
+    let reading = Reading {
+        programme,
+        grant,
+        epoch,
+        used,
+        window,
+        in_window,
+        before,
+        last_used_at,
+        as_of: now,
+        unchanged_until: None,
+    };
     table.note_reading(&reading, office_deadline()).await.unwrap();
     let totals = Totals {
         programme: reading.programme.clone(),

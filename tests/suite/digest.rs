@@ -126,6 +126,7 @@ impl Monday {
             before: Usd::ZERO,
             last_used_at: Some(self.now()),
             as_of: self.now(),
+            unchanged_until: None,
         };
         self.table.note_reading(&reading, soon()).await.unwrap();
         used

@@ -280,3 +280,38 @@ async fn signed_in(stack: &Stack, address: &str) -> Visitor {
     visitor.set_cookie(name, value);
     visitor
 }
+
+#[tokio::test]
+async fn keys_that_somebody_took_from_under_the_guardrail_are_put_back_together_and_one_by_one_where_that_is_refused() {
+    const ASSIGN: &str = "provider:POST /guardrails/{id}/assignments/keys";
+    let mut campus = Campus::open(MINI).await;
+    campus.work().await;
+    for name in ["ada", "ben", "eve"] {
+        let student = campus.student(&format!("{name}@example.edu")).await;
+        student.submit(&student.get("/my").await, "/my/cs-pilot/reveal", &[]).await.expect(200);
+    }
+    campus.check().await;
+    assert_eq!(campus.sync().await["complete"], true);
+    let provider = campus.stack.provider.clone().unwrap();
+    for (fault, requests) in [(None, 1), (Some("status-400"), 4)] {
+        let keys = provider.keys();
+        let guardrail = keys[0].guardrail_id.clone().unwrap();
+        let hashes: Vec<&String> = keys.iter().map(|key| &key.hash).collect();
+        let url = format!("{}/guardrails/{guardrail}/assignments/keys/remove", campus.stack.ready.provider);
+        let removed = reqwest::Client::new().post(url).json(&json!({"key_hashes": hashes}));
+        removed.bearer_auth(aws::management_key(&campus.stack.ready).await).send().await.unwrap();
+        assert!(provider.keys().iter().all(|key| key.guardrail_id.is_none()));
+
+        if let Some(fault) = fault {
+            campus.stack.gate.at(Matcher::call(ASSIGN).of(FunctionName::UsageSync), fault.parse::<Verdict>().unwrap());
+        }
+        let before = campus.stack.gate.calls().len();
+        let report = campus.sync().await;
+        assert_eq!((&report["complete"], report["problems"].as_array().unwrap().len()), (&json!(true), 3), "{report}");
+        let calls = campus.stack.gate.calls().into_iter().skip(before);
+        assert_eq!(calls.filter(|made| made.call.name.to_string() == ASSIGN).count(), requests, "{fault:?}");
+        assert!(provider.keys().iter().all(|key| key.guardrail_id.as_ref() == Some(&guardrail)));
+        campus.check().await;
+    }
+    campus.stack.stop().await.unwrap();
+}

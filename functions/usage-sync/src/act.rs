@@ -1,6 +1,8 @@
 //! What is done about what was found. Each act is decided anew on the grant as it is now, so a finding that is not so any more, or
 //! was seen to by somebody else, comes to nothing; and each may be done twice.
 
+use std::collections::VecDeque;
+
 use anyhow::{Context, Result, bail};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::Actor;
@@ -11,6 +13,7 @@ use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::{Doubtful, Reading};
 use bursar_core::orders::{ENOUGH_FOR_ONE, NotCarriedOut, Orders};
 use bursar_core::provider::ProviderError;
+use bursar_core::provider::guardrails::ASSIGNED_AT_ONCE;
 use bursar_core::provider::key::Key;
 use bursar_core::provider::keys::{Deleted, Found as Answered};
 use bursar_core::store::{At, MissingKey, Noted, Outcome};
@@ -25,7 +28,7 @@ use crate::row::{Row, Terms};
 use crate::run::{Run, Step};
 
 /// So many findings are seen to side by side; then this must still be the one runner.
-const SIDE_BY_SIDE: usize = 8;
+pub(crate) const SIDE_BY_SIDE: usize = 8;
 /// Of so many listed keys one may be deleted by one run.
 const PURGED_ONE_IN: usize = 50;
 /// Of fewer than that one may be deleted all the same: otherwise a small account would keep its dead keys for ever.
@@ -45,6 +48,8 @@ impl Run<'_> {
             } else {
                 (progress.report.keys_listed / PURGED_ONE_IN).max(PURGED_AT_LEAST)
             });
+            // One request puts many keys under a guardrail.
+            progress.findings.make_contiguous().sort_by_key(Finding::is_restriction);
             progress.is_guarded = true;
         }
         let mut obstacle = None;
@@ -63,10 +68,8 @@ impl Run<'_> {
                 return Ok(Step::TimeIsUp);
             }
             self.stay().await?;
-            let count = SIDE_BY_SIDE.min(progress.findings.len());
-            let batch: Vec<Finding> = progress.findings.drain(..count).collect();
-            let acts: Vec<_> = batch.iter().map(|finding| Box::pin(self.see_to(finding, progress, deadline))).collect();
-            let ended: Vec<_> = futures_util::stream::iter(acts).buffered(SIDE_BY_SIDE).collect().await;
+            let batch = next_batch(&mut progress.findings);
+            let ended = self.see_to_all(&batch, progress, deadline).await;
             // Where nothing at all comes through, the rest waits too.
             if ended.iter().all(Result::is_err) {
                 progress.put_back.append(&mut progress.findings);
@@ -94,6 +97,32 @@ impl Run<'_> {
     }
 
     /// An error is what is in the way and may pass.
+    async fn see_to_all(
+        &self,
+        batch: &[Finding],
+        progress: &Progress,
+        deadline: Deadline,
+    ) -> Vec<Result<Came, Obstacle>> {
+        if batch.len() > 1 && batch.iter().all(Finding::is_restriction) {
+            match Box::pin(self.restrict_all(batch, deadline)).await {
+                Ok(came) => return came.into_iter().map(Ok).collect(),
+                Err(error) => {
+                    if let Some(obstacle) = self.obstacle_in(&error) {
+                        return batch.iter().map(|_| Err(obstacle.clone())).collect();
+                    }
+                    // One of them may be what the provider does not take: one by one, that shows.
+                    tracing::warn!(
+                        keys = batch.len(),
+                        error = format!("{error:#}"),
+                        "not put under a guardrail together"
+                    );
+                }
+            }
+        }
+        let acts: Vec<_> = batch.iter().map(|finding| Box::pin(self.see_to(finding, progress, deadline))).collect();
+        futures_util::stream::iter(acts).buffered(SIDE_BY_SIDE).collect().await
+    }
+
     async fn see_to(&self, finding: &Finding, progress: &Progress, deadline: Deadline) -> Result<Came, Obstacle> {
         let error = match Box::pin(self.try_to(finding, progress, deadline)).await {
             Ok(came) => return Ok(came),
@@ -102,9 +131,23 @@ impl Run<'_> {
         if let Some(obstacle) = self.obstacle_in(&error) {
             return Err(obstacle);
         }
-        let told = format!("{}: {error:#}", finding.told());
+        let mut told = format!("{}: {error:#}", finding.told());
+        if let Err(error) = self.looked_in_vain(finding, progress, deadline).await {
+            told = format!("{told}; and that it was not read could not be remembered: {error:#}");
+        }
         let refusal = provider_error(&error).and_then(ProviderError::refusal);
         Ok(refusal.map_or(Came::Undone(told.clone()), |cause| Came::Refused { cause, told }))
+    }
+
+    /// A key that was looked for and not read is known for no longer than before.
+    async fn looked_in_vain(&self, finding: &Finding, progress: &Progress, deadline: Deadline) -> Result<()> {
+        let (What::NotListed { epoch, .. } | What::LiveIsDisabled { epoch, .. }) = &finding.what else { return Ok(()) };
+        let programme = self.programmes.get(usize::from(finding.programme)).context("a programme is gone")?;
+        if let Some(looked_at) = progress.looked_at {
+            let of = (&programme.id, &finding.grant, *epoch);
+            self.table.looked_in_vain(of, looked_at, self.until(deadline)).await?;
+        }
+        Ok(())
     }
 
     async fn try_to(&self, finding: &Finding, progress: &Progress, deadline: Deadline) -> Result<Came> {
@@ -320,19 +363,6 @@ impl Run<'_> {
         Ok(Some(format!("the key {key} had {found} at the provider, and has {limit} again")))
     }
 
-    /// Puts a live key under its programme's guardrail again, from which somebody had taken it.
-    async fn restrict(&self, at: At<'_>, epoch: Epoch, key: &KeyHash) -> Result<Came> {
-        let Some(view) = self.table.view(at.programme, at.grant).await? else { return Ok(Came::Done) };
-        let is_live = view.grant.holds.is_empty() && view.grant.live().is_some_and(|live| live.epoch == epoch);
-        match view.programme.guardrail.as_ref().filter(|_| is_live) {
-            Some(guardrail) => {
-                self.provider.assign_keys(&guardrail.id, std::slice::from_ref(key), at.deadline).await?;
-                Ok(Came::Mended(format!("the key {key} was not under its programme's guardrail, and is again")))
-            }
-            None => Ok(Came::Done),
-        }
-    }
-
     async fn purge(&self, at: At<'_>, epoch: Epoch, key: &KeyHash, progress: &Progress) -> Result<Came> {
         let Some(view) = self.table.view(at.programme, at.grant).await? else { return Ok(Came::Done) };
         if view.may_purge(epoch, progress.began_at, progress.restored_at, at.now) {
@@ -346,6 +376,18 @@ impl Run<'_> {
         }
         Ok(Came::Done)
     }
+}
+
+/// What is seen to next: some findings side by side, or those that one request can see to.
+fn next_batch(findings: &mut VecDeque<Finding>) -> Vec<Finding> {
+    let Some(first) = findings.front() else { return Vec::new() };
+    let (is_restriction, programme) = (first.is_restriction(), first.programme);
+    let most = if is_restriction { ASSIGNED_AT_ONCE } else { SIDE_BY_SIDE };
+    let is_alike = |finding: &&Finding| {
+        finding.is_restriction() == is_restriction && (!is_restriction || finding.programme == programme)
+    };
+    let count = findings.iter().take(most).take_while(is_alike).count();
+    findings.drain(..count).collect()
 }
 
 impl Progress {

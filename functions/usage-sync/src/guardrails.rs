@@ -1,13 +1,20 @@
 //! The rules of the programmes' guardrails, sent once a run: whoever changed them at the provider by hand has changed what students may
-//! call. That keys are under them is seen to key by key.
+//! call; and live keys put under them again, from which somebody had taken them.
 
 use anyhow::{Context, Result};
 use bursar_core::deadline::Deadline;
+use bursar_core::domain::id::Epoch;
+use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::rules::{Guardrail, RulesOrder};
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::guardrails::{Guardrail as Sent, GuardrailRules};
+use bursar_core::store::At;
+use futures_util::{StreamExt, TryStreamExt};
 
+use crate::act::SIDE_BY_SIDE;
+use crate::came::Came;
+use crate::look::{Finding, What};
 use crate::progress::Progress;
 use crate::run::{Run, Step};
 
@@ -75,6 +82,45 @@ impl Run<'_> {
         }
         Ok(())
     }
+
+    /// Puts live keys of a programme under its guardrail again, from which somebody had taken them, in one request.
+    pub(crate) async fn restrict_all(&self, batch: &[Finding], deadline: Deadline) -> Result<Vec<Came>> {
+        let (now, deadline) = (self.clock.now(), self.until(deadline));
+        let views: Vec<_> = batch
+            .iter()
+            .map(async |finding| {
+                let programme = self.programmes.get(usize::from(finding.programme)).context("a programme is gone")?;
+                let What::NotRestricted { epoch, key } = &finding.what else { return Ok(None) };
+                let at = At { programme: &programme.id, grant: &finding.grant, now, deadline };
+                self.guardrail_of(at, *epoch, key).await
+            })
+            .collect();
+        let found: Vec<Option<(String, KeyHash)>> =
+            futures_util::stream::iter(views).buffered(SIDE_BY_SIDE).try_collect().await?;
+        let keys: Vec<KeyHash> = found.iter().flatten().map(|(_, key)| key.clone()).collect();
+        if let Some((guardrail, _)) = found.iter().flatten().next() {
+            self.provider.assign_keys(guardrail, &keys, deadline).await?;
+        }
+        Ok(found.into_iter().map(|found| found.map_or(Came::Done, |(_, key)| restricted(&key))).collect())
+    }
+
+    pub(crate) async fn restrict(&self, at: At<'_>, epoch: Epoch, key: &KeyHash) -> Result<Came> {
+        let Some((guardrail, key)) = self.guardrail_of(at, epoch, key).await? else { return Ok(Came::Done) };
+        self.provider.assign_keys(&guardrail, std::slice::from_ref(&key), at.deadline).await?;
+        Ok(restricted(&key))
+    }
+
+    /// The guardrail that a key must be under, if it is its grant's live key still.
+    async fn guardrail_of(&self, at: At<'_>, epoch: Epoch, key: &KeyHash) -> Result<Option<(String, KeyHash)>> {
+        let Some(view) = self.table.view(at.programme, at.grant).await? else { return Ok(None) };
+        let is_live = view.grant.holds.is_empty() && view.grant.live().is_some_and(|live| live.epoch == epoch);
+        let guardrail = view.programme.guardrail.filter(|_| is_live);
+        Ok(guardrail.map(|guardrail| (guardrail.id, key.clone())))
+    }
+}
+
+fn restricted(key: &KeyHash) -> Came {
+    Came::Mended(format!("the key {key} was not under its programme's guardrail, and is again"))
 }
 
 impl Progress {

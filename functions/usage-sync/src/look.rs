@@ -99,6 +99,11 @@ pub(crate) enum What {
 }
 
 impl Finding {
+    /// Whether it is that a key is not under its programme's guardrail.
+    pub(crate) fn is_restriction(&self) -> bool {
+        matches!(self.what, What::NotRestricted { .. })
+    }
+
     /// Which key or grant it is about, for the report.
     pub(crate) fn told(&self) -> String {
         let key = match &self.what {

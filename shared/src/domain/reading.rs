@@ -58,6 +58,8 @@ pub struct Reading {
     pub last_used_at: Option<Timestamp>,
     /// When the provider was asked for it.
     pub as_of: Timestamp,
+    /// When every key was last looked at before this one was looked for in vain: until then nothing had changed.
+    pub unchanged_until: Option<Timestamp>,
 }
 
 /// Whose key a reading is of, and how its programme counts.
@@ -180,6 +182,8 @@ impl Reading {
         looked_at: Option<Timestamp>,
     ) -> Result<(Reading, Option<Shortfall>), Doubtful> {
         let last = before.map_or(of.made_at, |before| before.as_of);
+        let unchanged_until = before.and_then(|before| before.unchanged_until);
+        let looked_at = looked_at.map(|looked| unchanged_until.map_or(looked, |until| until.min(looked)));
         let known = looked_at.map_or(last, |looked| looked.max(last)).min(asked);
         let nothing = Used::default();
         let was = before.map_or(&nothing, |before| &before.used);
@@ -210,6 +214,7 @@ impl Reading {
             before: base,
             last_used_at: told.last_used_at,
             as_of: asked,
+            unchanged_until: None,
         };
         // Of an earlier answer than the one on record it is no wonder.
         let doubt = doubt.filter(|_| before.is_none_or(|before| before.as_of <= asked));
@@ -233,7 +238,11 @@ impl Reading {
     /// Whether it says anything that another does not. That a window turned in which nothing was used yet goes without saying.
     pub fn is_news_to(&self, other: &Reading) -> bool {
         let known = if other.window == self.window { other.in_window } else { Usd::ZERO };
-        self.used != other.used || self.last_used_at != other.last_used_at || self.in_window != known
+        let is_looked_at_again = other.unchanged_until.is_some() && self.unchanged_until.is_none();
+        is_looked_at_again
+            || self.used != other.used
+            || self.last_used_at != other.last_used_at
+            || self.in_window != known
     }
 
     /// What was used with the account's money, ever.
@@ -274,6 +283,8 @@ struct Kept {
     last_used_at: Option<Timestamp>,
     #[serde(with = "millisecond::required")]
     as_of: Timestamp,
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    unchanged_until: Option<Timestamp>,
 }
 
 fn is_zero(amount: &Usd) -> bool {
@@ -287,21 +298,35 @@ struct Crooked;
 
 impl From<Reading> for Kept {
     fn from(reading: Reading) -> Kept {
-        let Reading { programme, grant, epoch, used, window, in_window, before, last_used_at, as_of } = reading;
+        let Reading { used, window, in_window, before, last_used_at, as_of, unchanged_until, .. } = reading;
+        let (programme, grant, epoch) = (reading.programme, reading.grant, reading.epoch);
         let (lifetime, byok) = (used.credits.total(), used.byok.total());
-        Kept { programme, grant, epoch, lifetime, byok, used, window, in_window, before, last_used_at, as_of }
+        Kept {
+            programme,
+            grant,
+            epoch,
+            lifetime,
+            byok,
+            used,
+            window,
+            in_window,
+            before,
+            last_used_at,
+            as_of,
+            unchanged_until,
+        }
     }
 }
 
 impl TryFrom<Kept> for Reading {
     type Error = Crooked;
     fn try_from(kept: Kept) -> Result<Reading, Crooked> {
-        let Kept { programme, grant, epoch, lifetime, byok, used, window, in_window, before, last_used_at, as_of } =
-            kept;
+        let Kept { programme, grant, epoch, used, window, in_window, before, .. } = kept;
+        let Kept { lifetime, byok, last_used_at, as_of, unchanged_until, .. } = kept;
         if (lifetime, byok) != (used.credits.total(), used.byok.total()) {
             return Err(Crooked);
         }
-        Ok(Reading { programme, grant, epoch, used, window, in_window, before, last_used_at, as_of })
+        Ok(Reading { programme, grant, epoch, used, window, in_window, before, last_used_at, as_of, unchanged_until })
     }
 }
 

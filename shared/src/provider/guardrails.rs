@@ -22,7 +22,7 @@ use crate::domain::key::KeyHash;
 use crate::domain::programme::{DataPolicy, Settings};
 
 /// How many keys one request assigns; the provider's own bulk calls take as many.
-const ASSIGNED_AT_ONCE: usize = 100;
+pub const ASSIGNED_AT_ONCE: usize = 100;
 
 /// Everything Bursar ever says of a guardrail. Said again, it replaces what was there.
 #[derive(Debug, Clone, PartialEq, Eq)]

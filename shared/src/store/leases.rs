@@ -10,7 +10,7 @@ use super::keys::{self, Key};
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
 use crate::domain::grant::Reading;
-use crate::domain::id::{GrantId, Nonce};
+use crate::domain::id::{Epoch, GrantId, Nonce, ProgrammeId};
 
 /// Whether somebody is the one runner now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,6 +118,25 @@ impl Table {
             Some(_) => Ok(true),
             None => self.is_there(&refreshed).await,
         }
+    }
+
+    /// Remembers that a key was looked for in vain: what is on record of it held until every key was last looked at, and no longer.
+    /// An earlier such time stands, and without a reading there is nothing to be remembered.
+    pub async fn looked_in_vain(
+        &self,
+        (programme, grant, epoch): (&ProgrammeId, &GrantId, Epoch),
+        looked_at: Timestamp,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(key_item(&keys::reading(programme, grant, epoch))))
+            .update_expression("SET unchanged_until = if_not_exists(unchanged_until, :looked_at)")
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_values(":looked_at", number(looked_at.as_millisecond()));
+        self.write(deadline, || update.clone().send()).await.map(drop)
     }
 
     /// Puts a reading where there is none, or none that says more of anything; over one that was read, if it is still that one.

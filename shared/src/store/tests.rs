@@ -113,6 +113,7 @@ fn a_full_reading() -> Reading {
         before: Usd::from_micros(1_000_005),
         last_used_at: Some(at("2026-01-02T23:59:00Z")),
         as_of: now,
+        unchanged_until: Some(at("2026-01-02T00:20:00Z")),
     }
 }
 

@@ -255,6 +255,7 @@ pub(crate) fn reading(who: &GrantId, epoch: Epoch, dollars: i32, at: Timestamp) 
         before: Usd::ZERO,
         last_used_at: None,
         as_of: at,
+        unchanged_until: None,
     }
 }
 

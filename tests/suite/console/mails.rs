@@ -145,6 +145,7 @@ async fn crossed(stack: &Stack) -> Watch {
         before: Usd::ZERO,
         last_used_at: None,
         as_of: now,
+        unchanged_until: None,
     };
     table.note_reading(&reading, soon()).await.unwrap();
     table.note_totals(&totals, soon()).await.unwrap();

@@ -39,7 +39,18 @@ pub(super) async fn used(office: &Office<'_>, grant: &GrantId, days: Days, now: 
     let used = Used { credits: days, ..Used::default() };
     let (in_window, window, epoch) = (used.credits.total(), Window::WHOLE_TERM, Epoch::new(1));
     let (programme, grant, before, last_used_at) = (office.programme.clone(), grant.clone(), Usd::ZERO, None);
-    let reading = Reading { programme, grant, epoch, used, window, in_window, before, last_used_at, as_of: now };
+    let reading = Reading {
+        programme,
+        grant,
+        epoch,
+        used,
+        window,
+        in_window,
+        before,
+        last_used_at,
+        as_of: now,
+        unchanged_until: None,
+    };
     office.table.note_reading(&reading, soon()).await.unwrap();
 }
 

@@ -48,6 +48,7 @@ impl PostOffice {
             before: Usd::ZERO,
             last_used_at: Some(as_of),
             as_of,
+            unchanged_until: None,
         };
         self.table.note_reading(&reading, soon()).await.unwrap();
         let (by_group, implied) = (BTreeMap::new(), spent);

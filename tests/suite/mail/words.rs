@@ -219,7 +219,18 @@ impl PostOffice {
         let (programme, epoch, as_of) = (self.programme.clone(), Epoch::new(1), self.stack.clock.now());
         let (spent, used) = (days.total(), Used { credits: days, ..Used::default() });
         let (before, last_used_at, in_window, of_all) = (Usd::ZERO, None, spent, used.clone());
-        let reading = Reading { programme, grant, epoch, used, window, in_window, before, last_used_at, as_of };
+        let reading = Reading {
+            programme,
+            grant,
+            epoch,
+            used,
+            window,
+            in_window,
+            before,
+            last_used_at,
+            as_of,
+            unchanged_until: None,
+        };
         self.table.note_reading(&reading, soon()).await.unwrap();
         let (programme, now) = (self.programme.clone(), self.stack.clock.now());
         let totals = Totals {

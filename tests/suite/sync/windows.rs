@@ -17,7 +17,8 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use serde_json::json;
 
-use super::{foreign, in_the_morning, instant, invite, mint, provider, rich, shape, spend, sync};
+use super::crooked::{Crooked, Told, without};
+use super::{foreign, hours, in_the_morning, instant, invite, mint, provider, rich, shape, spend, sync};
 
 /// So many days are lived through.
 const DAYS: i64 = 34;
@@ -178,4 +179,38 @@ impl Life<'_> {
         let days: Vec<Date> = self.synced.iter().map(|at| utc_date(*at)).collect();
         days.windows(2).any(|pair| pair[0].tomorrow().unwrap() < pair[1] && pair[1] >= from)
     }
+}
+
+#[tokio::test]
+async fn what_a_key_used_that_was_looked_for_in_vain_is_not_said_to_be_of_one_day_until_it_was_read_again() {
+    let stack = in_the_morning().await;
+    let office = rich(&stack).await;
+    let ada = invite(&stack, &office, "ada", None).await;
+    let key = mint(&stack, &office, &ada).await;
+    spend(&stack, &key, 1_000_000);
+    assert_eq!(sync(&stack).await["complete"], true);
+    let first = utc_date(stack.clock.now());
+    spend(&stack, &key, 2_000_000);
+    stack.clock.advance(hours(24)).unwrap();
+    let blind = Crooked::before(&stack).await;
+    let hidden = key.clone();
+    blind.bend(move |path, told| match path.starts_with(&format!("/keys/{hidden}")) {
+        true => Told { status: 400, body: "{}".to_owned(), ..told },
+        false => without(path, told, &hidden),
+    });
+    let report = blind.sync().await;
+    assert_eq!(report["complete"], false, "{report}");
+    let on = async |days: i64| {
+        let view = office.table.view(&office.programme, &ada).await.unwrap().unwrap();
+        let (credits, day) = (view.readings[0].used.credits.clone(), first.saturating_add(days.days()));
+        credits.between(day, day, Some(day)).known
+    };
+    for _ in 0..2 {
+        stack.clock.advance(hours(24)).unwrap();
+        spend(&stack, &key, 10);
+        assert_eq!(sync(&stack).await["complete"], true);
+    }
+    // The two dollars were used on the first day, after it was looked at and before anybody could look again.
+    assert_eq!((on(0).await, on(3).await), (Known::Estimated, Known::Exactly));
+    stack.stop().await.unwrap();
 }

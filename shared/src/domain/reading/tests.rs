@@ -96,6 +96,7 @@ fn a_reading_whose_sums_are_not_its_days_is_not_believed() {
         before: Usd::ZERO,
         last_used_at: None,
         as_of: at(MONDAY),
+        unchanged_until: None,
     });
     let crooked = Kept { lifetime: Usd::ZERO, ..serde_json::from_value(serde_json::to_value(&kept).unwrap()).unwrap() };
     assert!(Reading::try_from(crooked).is_err());

@@ -84,6 +84,7 @@ impl Story {
             before: Usd::ZERO,
             last_used_at: None,
             as_of: self.now,
+            unchanged_until: None,
         };
         self.view.readings = vec![reading];
         self

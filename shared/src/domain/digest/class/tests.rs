@@ -50,6 +50,7 @@ fn used(grant: &Grant, ago: i64, micros: i64) -> Reading {
         before: Usd::ZERO,
         last_used_at: Some(now()),
         as_of: now(),
+        unchanged_until: None,
     }
 }
 
