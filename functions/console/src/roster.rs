@@ -16,10 +16,13 @@ use bursar_core::web::{Answer, Frame, Posted, Site, Until, Visitor};
 
 use crate::access::{self, Sight};
 use crate::import;
+use crate::show;
 use crate::upload::Upload;
 use compare::{Mode, Plan};
 use parse::{Refused, Unreadable};
 
+/// More groups nobody reads, and each has sums of its own.
+const MOST_GROUPS: usize = 500;
 /// So many refused lines are listed; the rest are counted.
 const LISTED: usize = 500;
 
@@ -77,6 +80,13 @@ pub(crate) async fn preview(
     };
     let ignored = file.ignored.clone();
     let plan = compare::plan(file, &site.table.grants(&programme.id).await?, mode);
+    if plan.groups > MOST_GROUPS {
+        let why = format!(
+            "The programme would have {} groups, and it can have at most {MOST_GROUPS}. A group is a class or a section, with a line of its own on the overview: look whether the column \"group\" holds something else, such as a student number.",
+            show::count(u64::try_from(plan.groups)?)
+        );
+        return refuse(&why);
+    }
     let now = site.clock.now();
     let to_confirm = plan.drops_many();
     let mut page = Preview {

@@ -1,10 +1,10 @@
 //! The second part of a run: every grant beside what was listed of its keys. What they used is recorded, programmes are summed up,
 //! and what is to be done is put on a list. Grants and their readings are read once, a sixteenth of a programme at a time, and while
-//! one programme is summed up the next is on its way.
+//! one programme is summed up the next is on its way. What is written goes to several partitions in turn.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bursar_core::deadline::Deadline;
@@ -16,10 +16,11 @@ use bursar_core::provider::ProviderError;
 use bursar_core::store::{Noted, StoreError, keys};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use futures_util::stream::{FuturesUnordered, iter};
+use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
+use crate::ahead::Ahead;
 use crate::listing::Listing;
 use crate::look::{Finding, Seen, Sight};
 use crate::progress::{Progress, Sums};
@@ -27,9 +28,17 @@ use crate::row::{ForeignRow, Place, Row};
 use crate::run::{Run, Step};
 
 /// So many readings are written side by side, while the next grants are read.
-const SIDE_BY_SIDE: usize = 16;
-/// So many sixteenths of programmes are in memory or on their way at once.
+pub(crate) const SIDE_BY_SIDE: usize = 16;
+/// So many sixteenths of programmes are on their way at once, and together no more than have so many bytes of listed rows: some
+/// thousand grants.
 const READ_AHEAD: usize = 6;
+const HEAVIEST_AHEAD: usize = 128 * 1024;
+/// The news of so many sixteenths, each of which is a partition, are written in turn: one partition takes a thousand writes a second.
+const MIXED: usize = 4;
+/// A write that the table puts off is tried for two seconds, with eight for its answer. Then it is put back behind the others.
+pub(crate) const FOR_ONE_WRITE: Duration = Duration::from_secs(10);
+/// So many writes in a row that the table refuses for now are put back. Then it is in the way.
+pub(crate) const REFUSED_IN_A_ROW: usize = 4 * SIDE_BY_SIDE;
 
 /// What is read of a programme before its grants are.
 struct Opened {
@@ -45,10 +54,14 @@ struct Shard {
     grants: Vec<(Grant, Vec<Reading>)>,
 }
 
+/// A reading to be written, with the number of its programme.
+type News = (u16, Reading);
+
 /// What was looked at and is not written yet.
 #[derive(Default)]
 struct Unwritten {
-    news: VecDeque<(u16, Reading)>,
+    /// A list for each partition.
+    news: VecDeque<VecDeque<News>>,
     /// How many news of each programme are not written.
     of: BTreeMap<u16, usize>,
     /// Programmes whose grants were all looked at.
@@ -60,15 +73,16 @@ impl Run<'_> {
         let elsewhere = progress.rows.hashes_elsewhere()?;
         let from = progress.next;
         let resumed = progress.sums.as_ref().map(|sums| sums.pot.clone());
-        let mut shards = pin!(iter(self.shards_from(from, resumed, deadline)).buffered(READ_AHEAD));
+        let weights = Arc::new(progress.rows.weights());
+        let mut shards = Ahead::of(self.shards_from(from, resumed, weights, deadline), READ_AHEAD, HEAVIEST_AHEAD);
         let (mut unwritten, mut writes, mut closings) =
             (Unwritten::default(), FuturesUnordered::new(), FuturesUnordered::new());
-        let mut end = None;
+        let (mut end, mut refused) = (None, 0);
         loop {
             while writes.len() < SIDE_BY_SIDE
-                && let Some((number, reading)) = unwritten.news.pop_front()
+                && let Some(news) = unwritten.next_news()
             {
-                writes.push(Box::pin(self.record(number, reading, deadline)));
+                writes.push(Box::pin(self.record(news, deadline)));
             }
             // Whoever writes sums has the lease in a transaction, with which nothing else that writes it may meet.
             let goes_on = if closings.is_empty() { self.goes_on(deadline).await? } else { self.has_time(deadline) };
@@ -83,17 +97,24 @@ impl Run<'_> {
                 closings.push(Box::pin(self.close(number, sums, at, is_whole, deadline)));
             }
             tokio::select! {
-                Some(noted) = writes.next() => {
-                    let (number, noted) = noted?;
-                    unwritten.one_is_written(number);
-                    progress.report.readings_recorded += usize::from(noted == Noted::Recorded);
+                Some((news, noted)) = writes.next() => match noted {
+                    Ok(noted) => {
+                        refused = 0;
+                        unwritten.one_is_written(news.0);
+                        progress.report.readings_recorded += usize::from(noted == Noted::Recorded);
+                    }
+                    Err(error) if error.may_pass() && refused < REFUSED_IN_A_ROW => {
+                        refused += 1;
+                        unwritten.news.push_back(VecDeque::from([news]));
+                    }
+                    Err(error) => return Err(error.into()),
                 },
                 Some((number, closed)) = closings.next() => match closed {
                     Ok(is_as_it_was) => progress.touched.extend((!is_as_it_was).then_some(number)),
                     Err(error) if is_of_one_programme(&error) => self.pass_over(number, &error, progress),
                     Err(error) => return Err(error),
                 },
-                next = shards.next(), if end.is_none() && unwritten.news.is_empty() => match next {
+                next = shards.next(), if end.is_none() && unwritten.news.len() < MIXED => match next {
                     // The rest of a programme that cannot be read.
                     Some((place, _)) if place < progress.next => {}
                     Some((place, shard)) => {
@@ -124,18 +145,19 @@ impl Run<'_> {
         &self,
         from: Place,
         resumed: Option<Pot>,
+        weights: Arc<HashMap<Place, usize>>,
         deadline: Deadline,
-    ) -> impl Iterator<Item = BoxFuture<'_, (Place, Result<Shard>)>> {
+    ) -> impl Iterator<Item = (usize, BoxFuture<'_, (Place, Result<Shard>)>)> {
         let programmes = self.programmes.iter().zip(0_u16..).skip(from.0.into());
         programmes.flat_map(move |(programme, number)| {
             let opened = Arc::new(OnceCell::new());
             let resumed = resumed.clone().filter(|_| number == from.0);
+            let weights = Arc::clone(&weights);
             let shards = keys::SHARDS.iter().zip(0_u8..).skip(if number == from.0 { from.1.into() } else { 0 });
-            shards.map(move |(shard, place)| -> BoxFuture<'_, (Place, Result<Shard>)> {
-                let (opened, resumed) = (Arc::clone(&opened), resumed.clone());
-                Box::pin(
-                    async move { ((number, place), self.shard(programme, *shard, opened, resumed, deadline).await) },
-                )
+            shards.map(move |(shard, place)| -> (usize, BoxFuture<'_, (Place, Result<Shard>)>) {
+                let (opened, resumed, place) = (Arc::clone(&opened), resumed.clone(), (number, place));
+                let read = async move { (place, self.shard(programme, *shard, opened, resumed, deadline).await) };
+                (weights.get(&place).copied().unwrap_or_default(), Box::pin(read))
             })
         })
     }
@@ -184,7 +206,9 @@ impl Run<'_> {
         progress.sums.get_or_insert_with(|| Sums::of(opened.pot.clone()));
         let news = self.look_at_grants(place, programme, opened, grants, elsewhere, progress)?;
         *unwritten.of.entry(place.0).or_default() += news.len();
-        unwritten.news.extend(news.into_iter().map(|reading| (place.0, reading)));
+        if !news.is_empty() {
+            unwritten.news.push_back(news.into_iter().map(|reading| (place.0, reading)).collect());
+        }
         progress.next = (place.0, place.1 + 1);
         if usize::from(progress.next.1) == keys::SHARDS.len() {
             let sums = progress.sums.take().context("a programme was not summed up")?;
@@ -274,8 +298,9 @@ impl Run<'_> {
         Ok(assigned)
     }
 
-    async fn record(&self, number: u16, reading: Reading, deadline: Deadline) -> Result<(u16, Noted)> {
-        Ok((number, self.table.note_reading(&reading, deadline).await?))
+    async fn record(&self, news: News, deadline: Deadline) -> (News, Result<Noted, StoreError>) {
+        let noted = self.table.note_reading(&news.1, deadline.at_most(FOR_ONE_WRITE)).await;
+        (news, noted)
     }
 
     /// Writes the sums of a programme. False when its pot moved since it was read.
@@ -311,6 +336,16 @@ impl Run<'_> {
 }
 
 impl Unwritten {
+    /// The next news, of another partition than the last if there are any.
+    fn next_news(&mut self) -> Option<News> {
+        let mut of_one = self.news.pop_front()?;
+        let next = of_one.pop_front();
+        if !of_one.is_empty() {
+            self.news.push_back(of_one);
+        }
+        next
+    }
+
     /// A programme whose readings are all written: its sums never say more than they do.
     fn next_sums(&mut self) -> Option<(u16, Sums)> {
         let (number, _) = self.sums.front()?;

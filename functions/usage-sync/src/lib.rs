@@ -2,6 +2,7 @@
 //! `progress::Stage`; each stands in a file of its own.
 
 mod act;
+mod ahead;
 mod alarms;
 mod books;
 mod came;

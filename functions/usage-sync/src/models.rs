@@ -13,7 +13,6 @@ use bursar_core::domain::window::utc_date;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::analytics::UnreadableRows;
 use bursar_core::store::{ModelDay, ModelRows, NobodysDay};
-use data_encoding::{BASE64, DecodeError};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -26,10 +25,9 @@ use crate::run::{Run, Step};
 /// At most so many days are asked for at once: older ones that were missed are not told apart by model.
 const MOST_DAYS: i64 = 7;
 
-/// What was told of models, until it is known whose it is.
+/// What was told of models, until it is known whose it is. The rows lie with those of the listing.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Models {
-    rows: Packed,
     activity: Vec<ActivityRow>,
     /// Whether nothing of these days is missing.
     is_whole: bool,
@@ -46,11 +44,6 @@ struct Told {
     activity: Vec<ActivityRow>,
     is_whole: bool,
 }
-
-/// Rows as bytes. There may be thousands, and all of them wait until every grant was looked at.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-struct Packed(Vec<u8>);
 
 /// The digits of a grant's id: of these there may be as many.
 type GrantBytes = [u8; 8];
@@ -78,9 +71,9 @@ impl Run<'_> {
                 let ours = names.filter(|name| name.deployment == self.deployment);
                 let named: BTreeSet<GrantBytes> = ours.map(|name| name.grant.to_bytes()).collect();
                 let named = named.into_iter().map(|grant| (grant, None)).collect();
-                let Told { rows, activity, is_whole } = told;
-                let rows = Packed::of(&rows)?;
-                progress.models = Models { rows, activity, is_whole, asked: Some((from, yesterday)), named };
+                told.rows.iter().try_for_each(|row| progress.rows.add_model(row))?;
+                let Told { activity, is_whole, .. } = told;
+                progress.models = Models { activity, is_whole, asked: Some((from, yesterday)), named };
             }
             // The rest of the run does not need it, and the next asks again.
             Err(error) => progress.report.problem(format!("what was used by model could not be read: {error}")),
@@ -117,7 +110,8 @@ impl Run<'_> {
     /// Writes whose use it was, day by day. What an earlier run was told of a day gives way to all of it and to no less.
     pub(crate) async fn write_models(&self, progress: &mut Progress, deadline: Deadline) -> Result<()> {
         let Some((from, until)) = progress.models.asked else { return Ok(()) };
-        let (mut attribution, as_of) = (self.attributed(&progress.models)?, progress.began_at);
+        let rows = progress.rows.models()?;
+        let (mut attribution, as_of) = (self.attributed(&rows, &progress.models), progress.began_at);
         for day in from.series(1.day()).take_while(|day| *day <= until) {
             let of_day = |programme: &ProgrammeId| attribution.programmes.get(&(day, programme.clone()));
             let of_programmes = progress.programmes.iter().filter_map(of_day).flatten().map(Sums::from);
@@ -156,14 +150,14 @@ impl Run<'_> {
         Ok(last.to_zoned(TimeZone::UTC)?.timestamp())
     }
 
-    fn attributed(&self, models: &Models) -> Result<Attribution> {
+    fn attributed(&self, rows: &[ModelRow], models: &Models) -> Attribution {
         let group_of = |programme: &ProgrammeId, grant: &GrantId| {
             let place = models.place_of(grant)?;
             let of = self.programmes.get(usize::from(place.programme))?;
             (of.id == *programme).then(|| place.group.clone())
         };
         let owners = Owners { deployment: &self.deployment, group_of: &group_of, assigned: &|_| None };
-        Ok(attribute(&models.rows.unpacked()?, &models.activity, &owners))
+        attribute(rows, &models.activity, &owners)
     }
 }
 
@@ -184,61 +178,9 @@ impl Models {
     }
 }
 
-impl Packed {
-    fn of(rows: &[ModelRow]) -> Result<Packed> {
-        let mut packed = postcard::to_allocvec(rows)?;
-        packed.shrink_to_fit();
-        Ok(Packed(packed))
-    }
-
-    fn unpacked(&self) -> Result<Vec<ModelRow>> {
-        if self.0.is_empty() { Ok(Vec::new()) } else { Ok(postcard::from_bytes(&self.0)?) }
-    }
-}
-
-impl TryFrom<String> for Packed {
-    type Error = DecodeError;
-    fn try_from(text: String) -> Result<Packed, DecodeError> {
-        BASE64.decode(text.as_bytes()).map(Packed)
-    }
-}
-
-impl From<Packed> for String {
-    fn from(packed: Packed) -> String {
-        BASE64.encode(&packed.0)
-    }
-}
-
 fn say_what_is_unreadable(report: &mut Report, unreadable: &UnreadableRows) {
     if unreadable.count > 0 {
         let why = unreadable.why.as_deref().unwrap_or_default();
         report.problem(format!("{} rows of what was used by model could not be read: {why}", unreadable.count));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use bursar_core::domain::money::Usd;
-
-    use super::*;
-
-    #[test]
-    fn what_was_told_lies_in_a_checkpoint_as_it_was_told() {
-        let row = |number: i64| ModelRow {
-            key_name: format!("a key, \u{1F511} {number}"),
-            model: "a/model".to_owned(),
-            day: "2026-11-19".parse().unwrap(),
-            spent: Usd::from_micros(number * 1_000_003),
-            byok: Usd::from_micros(number),
-            requests: u64::MAX,
-        };
-        for rows in [Vec::new(), (0..500).map(row).collect::<Vec<_>>()] {
-            let mut models = Models { rows: Packed::of(&rows).unwrap(), ..Models::default() };
-            for _ in 0..2 {
-                models = serde_json::from_str(&serde_json::to_string(&models).unwrap()).unwrap();
-                assert_eq!(models.rows.unpacked().unwrap(), rows);
-            }
-        }
-        assert_eq!(Models::default().rows.unpacked().unwrap(), Vec::new());
     }
 }

@@ -27,7 +27,7 @@ use crate::row::Rows;
 use crate::witnesses::Witnesses;
 
 /// So many bytes of rows are put into parts at once: all of them would be in memory twice.
-const KEPT_AT_ONCE: usize = 1_500_000;
+const KEPT_AT_ONCE: usize = 380_000;
 /// So many parts are read side by side.
 const PARTS_AT_ONCE: usize = 4;
 

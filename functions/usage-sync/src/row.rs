@@ -1,11 +1,12 @@
 //! Listed keys, packed: all of them are kept from the listing until their grants are looked at, and there can be very many.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anyhow::{Context, Result};
 use bursar_core::domain::grant::{Found, Listed};
 use bursar_core::domain::id::{Epoch, GrantId, KeyName, Nonce};
 use bursar_core::domain::key::KeyHash;
+use bursar_core::domain::models::ModelRow;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Byok, Settings};
 use bursar_core::domain::reading::Told;
@@ -64,6 +65,9 @@ pub(crate) type Place = (u16, u8);
 pub(crate) const FOREIGN: u16 = u16::MAX;
 /// Stands for those that bear one, and their programme or grant was not found.
 pub(crate) const STRANGERS: u16 = u16::MAX - 1;
+
+/// Stands for what was told of models.
+const MODELS: Place = (u16::MAX - 2, 0);
 
 /// All rows so far.
 #[derive(Debug, Default)]
@@ -206,6 +210,15 @@ impl Rows {
         self.append((STRANGERS, row.shard()), row)
     }
 
+    /// What was told of models. Of it there may be thousands, and all of them wait until every grant was looked at.
+    pub(crate) fn add_model(&mut self, row: &ModelRow) -> Result<()> {
+        self.append(MODELS, row)
+    }
+
+    pub(crate) fn models(&self) -> Result<Vec<ModelRow>> {
+        self.of(MODELS)
+    }
+
     /// The rows of one place, in the order in which they were listed.
     pub(crate) fn of<T: DeserializeOwned>(&self, place: Place) -> Result<Vec<T>> {
         let mut rows = Vec::new();
@@ -220,10 +233,16 @@ impl Rows {
         Ok(rows)
     }
 
+    /// How many bytes the rows of each place take.
+    pub(crate) fn weights(&self) -> HashMap<Place, usize> {
+        let weight = |packed: &Packed| packed.chunks.iter().map(Vec::len).sum();
+        self.places.iter().map(|(place, packed)| (*place, weight(packed))).collect()
+    }
+
     /// The hashes of all of them.
     pub(crate) fn hashes(&self) -> Result<Vec<[u8; 32]>> {
         let mut hashes = Vec::new();
-        for place in self.places.keys().copied() {
+        for place in self.places.keys().copied().filter(|place| *place != MODELS) {
             if place.0 >= STRANGERS {
                 hashes.extend(self.of::<ForeignRow>(place)?.iter().map(|row| row.hash));
             } else {

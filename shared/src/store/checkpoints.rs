@@ -14,7 +14,8 @@ use crate::deadline::Deadline;
 
 /// What one part may hold: an item has at most 400 KB.
 const MOST_IN_A_PART: usize = 380_000;
-const SIDE_BY_SIDE: usize = 4;
+/// Each is in memory several times while it is written.
+const SIDE_BY_SIDE: usize = 2;
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(48);
 
 /// The run that goes on, and in how many parts what it has seen is kept.
@@ -132,6 +133,18 @@ impl Table {
         part.map(|part| part.bytes).ok_or_else(|| StoreError::corrupt(&key, Part::KIND, &"it is gone"))
     }
 
+    async fn put_part(
+        &self,
+        run: Ulid,
+        part: &str,
+        bytes: &[u8],
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let part = Part { run, part: part.to_owned(), made_at: now, bytes: bytes.to_vec() };
+        self.put_new(&part, deadline).await.map(drop)
+    }
+
     async fn keep_parts(
         &self,
         run: Ulid,
@@ -139,11 +152,8 @@ impl Table {
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let part =
-            |(part, bytes): &(String, &[u8])| Part { run, part: part.clone(), made_at: now, bytes: bytes.to_vec() };
-        let parts: Vec<Part> = parts.iter().map(part).collect();
-        let puts: Vec<_> = parts.iter().map(|part| self.put_new(part, deadline)).collect();
-        futures_util::stream::iter(puts).buffer_unordered(SIDE_BY_SIDE).try_for_each(async |_| Ok(())).await
+        let puts: Vec<_> = parts.iter().map(|(part, bytes)| self.put_part(run, part, bytes, now, deadline)).collect();
+        futures_util::stream::iter(puts).buffer_unordered(SIDE_BY_SIDE).try_for_each(async |()| Ok(())).await
     }
 }
 

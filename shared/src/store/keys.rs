@@ -49,6 +49,8 @@ pub const FOREIGN_KEYS: &str = "F#";
 pub const HELD_MARKS: &str = "P#";
 /// All runs of the sync, newest last.
 pub const RUNS: &str = "RUNS";
+/// What the sort keys of sums of groups begin with.
+pub const GROUP_TOTALS: &str = "GT#";
 /// What the sort keys of crossings begin with.
 pub const CROSSINGS: &str = "X#";
 /// What the sort keys of what was asked of the admins begin with.
@@ -192,6 +194,11 @@ pub fn programme_partition(programme: &ProgrammeId) -> String {
 
 pub fn totals(programme: &ProgrammeId) -> Key {
     key(programme_partition(programme), "TOTALS")
+}
+
+/// What one of many groups used. Its name is at most two hundred characters long.
+pub fn group_totals(programme: &ProgrammeId, group: &str) -> Key {
+    key(programme_partition(programme), format!("{GROUP_TOTALS}{group}"))
 }
 
 /// A student's crossings lie beside the grant: in a programme's own partition they would crowd out all else.

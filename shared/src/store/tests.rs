@@ -13,6 +13,7 @@ use ulid::Ulid;
 
 use self::books::{a_cut, a_foreign_key, a_full_sync_state, a_missing_key, an_account, an_account_day, some_marks};
 use super::checkpoints::Part;
+use super::group_totals::{GroupTotals, KeptTotals};
 use super::imports::{Import, ImportChunk, Step};
 use super::items::{
     self, Bounce, Enrolment, Item, KnownAccount, Lease, Link, ListedProgramme, MailClass, MailOf, MailState, Meta,
@@ -365,6 +366,13 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         raw(&Person { person: "fedcba9876543210".parse().unwrap(), address: a_grant().person.address }),
         raw(&PersonOf { address: ada(), person: "fedcba9876543210".parse().unwrap() }),
         raw(&some_totals()),
+        raw(&KeptTotals { totals: some_totals(), groups_apart: true }),
+        raw(&GroupTotals {
+            programme: a_programme().id,
+            group: "A".to_owned(),
+            as_of: some_totals().as_of,
+            used: some_totals().used,
+        }),
         raw(&a_crossing()),
         raw(&a_run()),
         raw(&a_full_sync_state()),

@@ -19,11 +19,6 @@ impl Table {
         self.put_later(totals, totals.as_of, deadline).await
     }
 
-    /// The sums of a programme, if a sync has made any.
-    pub async fn totals(&self, programme: &ProgrammeId) -> Result<Option<Totals>, StoreError> {
-        self.get(&keys::totals(programme)).await
-    }
-
     /// Every crossing of a programme's pot.
     pub async fn crossings(&self, programme: &ProgrammeId) -> Result<Vec<Crossing>, StoreError> {
         self.query(&keys::programme_partition(programme), keys::CROSSINGS).await

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::commit::{Commit, Pauses, Transaction, number};
+use super::group_totals::KeptTotals;
 use super::items::{KnownAccount, Lease, Run, Stored, Totals};
 use super::meta::{SET_ACCOUNT, attribute_of};
 use super::{
@@ -32,9 +33,31 @@ impl Table {
 
 /// Each is false when another has taken over, or what it rests on was changed since it was read.
 impl Under<'_> {
-    /// Writes the sums of a programme.
+    /// Writes the sums of a programme, and of its groups where they are many: each that changed, after the whole, so that groups
+    /// never say more than it.
     pub async fn note_totals(&self, totals: &Totals) -> Result<bool, StoreError> {
-        self.put_later(totals, totals.as_of).await
+        let (kept, groups) = KeptTotals::of(totals);
+        if !self.put_later(&kept, totals.as_of).await? {
+            return Ok(false);
+        }
+        let mut known = match kept.groups_apart {
+            true => self.table.group_totals(&totals.programme).await?,
+            false => Vec::new(),
+        };
+        for group in groups {
+            let place = known.iter().position(|known| known.group == group.group);
+            let is_known = place.map(|place| known.swap_remove(place)).is_some_and(|known| known.used == group.used);
+            if !is_known && !self.put_later(&group, group.as_of).await? {
+                return Ok(false);
+            }
+        }
+        for gone in known {
+            let as_of = [(":as_of", number(totals.as_of.as_millisecond()))];
+            if !self.commit(self.begun()?.remove(&gone.key(), "as_of <= :as_of", &as_of)?).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Writes what a pot's grants reserve at an instant, summed after the pot was read. False also when anything was taken or given
@@ -65,9 +88,12 @@ impl Under<'_> {
         self.put_later(day, day.as_of).await
     }
 
-    /// Writes how the books stood when a complete run listed the keys.
+    /// Writes how the books stood when a complete run listed the keys. Once written it stays, also when the run ends a second time.
     pub async fn note_cut(&self, cut: &Cut) -> Result<bool, StoreError> {
-        self.put_later(cut, cut.as_of).await
+        if self.table.get::<Cut>(&cut.key()).await?.is_some() {
+            return Ok(true);
+        }
+        self.commit(self.begun()?.create(cut)?).await
     }
 
     /// Writes what a programme used by model on a day, if that is news. A day without use is on record only where there was some before.

@@ -23,8 +23,8 @@ use bursar_core::store::items::{
     Run, Sendings, Stored, Totals, Undeliverable,
 };
 use bursar_core::store::{
-    Account, AccountDay, BulkStop, CapsLook, Checkpoint, Cut, ForeignKey, Import, ImportChunk, Job, MailServer,
-    MissingKey, ModelDay, NobodysDay, SyncState,
+    Account, AccountDay, BulkStop, CapsLook, Checkpoint, Cut, ForeignKey, GroupTotals, Import, ImportChunk, Job,
+    KeptTotals, MailServer, MissingKey, ModelDay, NobodysDay, SyncState,
 };
 use bursar_local::engine::{Engine, Position};
 use bursar_local::gate::{Gate, Pending};
@@ -70,6 +70,8 @@ pub struct Snapshot {
     pub sessions: Vec<Session>,
     pub people: Vec<Person>,
     pub totals: Vec<Totals>,
+    /// Of programmes with many groups.
+    pub group_totals: Vec<GroupTotals>,
     pub crossings: Vec<Crossing>,
     pub alarms: Vec<Alarm>,
     /// Oldest first.
@@ -222,6 +224,7 @@ impl Snapshot {
             sessions: Vec::new(),
             people: Vec::new(),
             totals: Vec::new(),
+            group_totals: Vec::new(),
             crossings: Vec::new(),
             alarms: Vec::new(),
             cuts: Vec::new(),
@@ -244,6 +247,10 @@ impl Snapshot {
             if let Err(why) = now.take_in(item) {
                 now.unknown.push(format!("{} / {}: {why:#}", key.0, key.1));
             }
+        }
+        for of in std::mem::take(&mut now.group_totals) {
+            let totals = now.totals.iter_mut().find(|totals| totals.programme == of.programme);
+            totals.into_iter().for_each(|totals| drop(totals.by_group.insert(of.group.clone(), of.used.clone())));
         }
         now.items = items;
         now
@@ -283,7 +290,8 @@ impl Snapshot {
             SignIn::KIND => self.sign_ins.push(decoded(item)?),
             Session::KIND => self.sessions.push(decoded(item)?),
             Person::KIND => self.people.push(decoded(item)?),
-            Totals::KIND => self.totals.push(decoded(item)?),
+            KeptTotals::KIND => self.totals.push(decoded::<KeptTotals>(item)?.totals),
+            GroupTotals::KIND => self.group_totals.push(decoded(item)?),
             Crossing::KIND => self.crossings.push(decoded(item)?),
             Link::KIND => self.links.push(decoded(item)?),
             PersonOf::KIND => decoded::<PersonOf>(item).map(drop)?,

@@ -324,3 +324,18 @@ async fn an_address_that_belonged_to_somebody_with_another_id_brings_nobody_thei
     watch.check().await;
     stack::finish(stack).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_file_with_more_groups_than_a_programme_can_have_is_refused_with_a_word_about_the_column() {
+    let stack = stack::in_process().await.unwrap();
+    Office::open(&stack).await;
+    let admin = signed_in(&stack, ADMIN).await;
+    let file = |groups: usize| {
+        let rows = (0..groups).map(|row| format!("s{row}@uni.edu,g{row}\n"));
+        format!("email,group\n{}", rows.collect::<String>())
+    };
+    let page = preview(&admin, "add", &file(501)).await.expect(422);
+    assert!(page.body.contains("would have 501 groups") && page.body.contains("student number"), "{}", page.body);
+    preview(&admin, "add", &file(500)).await.expect(200);
+    stack.stop().await.unwrap();
+}

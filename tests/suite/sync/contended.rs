@@ -1,11 +1,14 @@
 //! Single writes that the table puts off, since another transaction has the item or they come too fast: they are tried again, and the
 //! run goes on.
 
+use bursar_core::config::Config;
+use bursar_core::deadline::Waits;
 use bursar_core::domain::money::Usd;
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use serde_json::json;
 
+use super::crooked::Crooked;
 use super::{foreign, in_the_morning, invite, mint, rich, spend, sync, watch};
 
 #[tokio::test]
@@ -41,5 +44,27 @@ async fn a_conflict_on_the_writing_of_a_reading_does_not_end_the_run() {
         assert_eq!(totals.used.credits.total(), Usd::from_dollars(spent), "{tell}");
         watch.check_after_sync().await;
     }
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_write_that_is_throttled_for_long_is_put_back_behind_the_others_and_the_run_needs_no_second_try() {
+    let stack = in_the_morning().await;
+    let office = rich(&stack).await;
+    for name in ["ada", "ben", "cat"] {
+        let grant = invite(&stack, &office, name, None).await;
+        let key = mint(&stack, &office, &grant).await;
+        spend(&stack, &key, 1_000_000);
+        foreign(&stack, &format!("{name}'s own"));
+    }
+    // Of the two seconds that a write is tried, a hundredth is waited: each is put back after what the SDK tries by itself.
+    let hasty = Crooked::configured(&stack, |config| Config { waits: Waits::shortened(100), ..config }).await;
+    let every = Matcher::call("dynamodb:PutItem").of(FunctionName::UsageSync);
+    let throttled = stack.gate.at(every.next(100), "throttle".parse::<Verdict>().unwrap());
+    let report = hasty.within(std::time::Duration::from_secs(60), json!({})).await.unwrap();
+    assert!(stack.gate.unfired().is_empty(), "{throttled:?}: {report}");
+    let expected = (&json!(true), &json!(3), &json!(0));
+    assert_eq!((&report["complete"], &report["readings_recorded"], &report["tries"]), expected, "{report}");
+    watch(&stack).check_after_sync().await;
     stack.stop().await.unwrap();
 }

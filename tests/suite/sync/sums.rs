@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::crooked::{Crooked, with_row};
 use super::{
-    change_by_hand, hours, in_the_morning, mint, office_deadline, rich, spend, still, sync, watch, without_runs,
+    change_by_hand, hours, in_the_morning, invite, mint, office_deadline, rich, spend, still, sync, watch, without_runs,
 };
 
 /// What the grants of the one programme reserve, added up by hand.
@@ -279,5 +279,37 @@ async fn what_a_window_that_is_over_had_promised_stays_reserved_until_it_is_know
     crooked.straighten();
     assert_eq!(crooked.sync().await["complete"], true);
     assert_eq!(reserved().await, at_first - Usd::from_dollars(5));
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_sums_of_many_groups_have_items_of_their_own_and_one_that_nobody_is_in_any_more_goes() {
+    let stack = in_the_morning().await;
+    let office = rich(&stack).await;
+    let mut grants = Vec::new();
+    for number in 0..25 {
+        let grant = invite(&stack, &office, &format!("s{number}"), Some(&format!("group {number}"))).await;
+        let key = mint(&stack, &office, &grant).await;
+        spend(&stack, &key, 1_000_000 + number);
+        grants.push((grant, key));
+    }
+    let mut watch = watch(&stack);
+    assert_eq!(sync(&stack).await["complete"], true);
+    let apart = |seen: &Snapshot| seen.items.keys().filter(|(_, sk)| sk.starts_with("GT#")).count();
+    assert_eq!(apart(watch.check_after_sync().await), 25);
+    let by_group = async || office.table.totals(&office.programme).await.unwrap().unwrap().by_group;
+    assert_eq!(by_group().await["group 7"].credits.total(), Usd::from_micros(1_000_007));
+    let before = without_runs(watch.check_after_sync().await);
+    assert_eq!(sync(&stack).await["complete"], true);
+    assert_eq!(super::changed(&before, watch.check_after_sync().await), Vec::<String>::new());
+
+    let (moved, _) = &grants[7];
+    let mut grant = office.table.grant(&office.programme, moved).await.unwrap().unwrap();
+    grant.group = Some("group 8".to_owned());
+    RawTable::at(stack.engine.origin(), &stack.ready.table).keep(&grant).await.unwrap();
+    assert_eq!(sync(&stack).await["complete"], true);
+    assert_eq!(apart(watch.check_after_sync().await), 24);
+    let groups = by_group().await;
+    assert_eq!((groups.len(), groups["group 8"].credits.total()), (24, Usd::from_micros(2_000_015)));
     stack.stop().await.unwrap();
 }

@@ -33,6 +33,8 @@ pub(super) struct Plan {
     pub(super) refused: Vec<Refused>,
     /// The grants that are not revoked or ended.
     pub(super) standing: usize,
+    /// How many groups the programme would have.
+    pub(super) groups: usize,
 }
 
 /// The roster, by both names that it knows people by.
@@ -118,6 +120,7 @@ pub(super) fn plan(file: File, grants: &[Grant], mode: Mode) -> Plan {
         plan.steps.extend(returns.then(|| Step::Return { grant: grant.id.clone() }));
     }
     plan.refused.sort_by_key(|refused| refused.line);
+    plan.groups = groups_after(grants, &plan.steps);
     if mode == Mode::Replace {
         let dropped = grants
             .iter()
@@ -150,6 +153,24 @@ impl<'a> Roster<'a> {
             (one, other) => Ok(one.or(other)),
         }
     }
+}
+
+/// Whoever left counts too: what they used is in the sums of their group.
+fn groups_after(grants: &[Grant], steps: &[Step]) -> usize {
+    let (mut groups, mut moved) = (HashSet::new(), HashSet::new());
+    for step in steps {
+        match step {
+            Step::Add { group, .. } => groups.extend(group.as_deref()),
+            Step::Change { grant, group, .. } => {
+                groups.extend(group.as_deref());
+                moved.insert(grant);
+            }
+            Step::Return { .. } | Step::Drop { .. } => {}
+        }
+    }
+    let stay = grants.iter().filter(|grant| !moved.contains(&grant.id));
+    groups.extend(stay.filter_map(|grant| grant.group.as_deref()));
+    groups.len()
 }
 
 fn is_over(grant: &Grant) -> bool {
@@ -191,6 +212,14 @@ mod tests {
         assert_eq!(counts(&planned(all, Mode::Add)), [1, 2, 1, 0, 1, 0]);
         assert_eq!(counts(&planned("email\nada@uni.edu\n", Mode::Add)), [0, 0, 0, 0, 1, 0], "no column, no change");
         assert_eq!(counts(&planned("email,group\nada@uni.edu,\n", Mode::Add)), [0, 0, 1, 0, 0, 0], "into no group");
+    }
+
+    #[test]
+    fn groups_are_counted_as_they_would_be_those_of_everybody_who_stays_included() {
+        let rows: String = (0..300).map(|row| format!("s{row}@uni.edu,g{row}\n")).collect();
+        assert_eq!(planned(&format!("email,group\n{rows}"), Mode::Add).groups, 302);
+        let moved = format!("email,group\nada@uni.edu,B\nbob@uni.edu,B\n{rows}");
+        assert_eq!(planned(&moved, Mode::Add).groups, 301, "nobody is left in the first");
     }
 
     #[test]

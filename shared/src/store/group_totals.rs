@@ -1,0 +1,83 @@
+//! What groups of a programme used: in the item of its totals while they are few, in an item each when they are more.
+
+use jiff::Timestamp;
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+
+use super::items::{Stored, Totals};
+use super::keys::{self, Key};
+use super::{StoreError, Table};
+use crate::domain::id::ProgrammeId;
+use crate::domain::reading::Used;
+
+/// So many groups lie beside the sum of their programme: an item has at most 400 KB, and a group some five a year.
+const FEW: usize = 20;
+
+/// Totals as they lie in the table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptTotals {
+    #[serde(flatten)]
+    pub totals: Totals,
+    /// Whether the groups have items of their own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) groups_apart: bool,
+}
+
+/// What one group of many used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupTotals {
+    pub programme: ProgrammeId,
+    pub group: String,
+    #[serde(with = "millisecond::required")]
+    pub as_of: Timestamp,
+    pub used: Used,
+}
+
+impl KeptTotals {
+    /// The item of these totals, and those of their groups where they have their own.
+    pub(super) fn of(totals: &Totals) -> (KeptTotals, Vec<GroupTotals>) {
+        if totals.by_group.len() <= FEW {
+            return (KeptTotals { totals: totals.clone(), groups_apart: false }, Vec::new());
+        }
+        let groups = totals.by_group.iter().map(|(group, used)| GroupTotals {
+            programme: totals.programme.clone(),
+            group: group.clone(),
+            as_of: totals.as_of,
+            used: used.clone(),
+        });
+        let groups = groups.collect();
+        let totals = Totals { by_group: Default::default(), ..totals.clone() };
+        (KeptTotals { totals, groups_apart: true }, groups)
+    }
+}
+
+impl Table {
+    /// The sums of a programme, if a sync has made any.
+    pub async fn totals(&self, programme: &ProgrammeId) -> Result<Option<Totals>, StoreError> {
+        let Some(kept) = self.get::<KeptTotals>(&keys::totals(programme)).await? else { return Ok(None) };
+        let mut totals = kept.totals;
+        if kept.groups_apart {
+            let groups = self.group_totals(programme).await?;
+            totals.by_group = groups.into_iter().map(|of| (of.group, of.used)).collect();
+        }
+        Ok(Some(totals))
+    }
+
+    pub(super) async fn group_totals(&self, programme: &ProgrammeId) -> Result<Vec<GroupTotals>, StoreError> {
+        self.query(&keys::programme_partition(programme), keys::GROUP_TOTALS).await
+    }
+}
+
+impl Stored for KeptTotals {
+    const KIND: &'static str = Totals::KIND;
+    fn key(&self) -> Key {
+        self.totals.key()
+    }
+}
+
+impl Stored for GroupTotals {
+    const KIND: &'static str = "group-totals";
+    fn key(&self) -> Key {
+        keys::group_totals(&self.programme, &self.group)
+    }
+}
