@@ -127,7 +127,8 @@ impl Run<'_> {
                                 self.pass_over(place.0, &error, progress);
                                 (progress.sums, progress.next) = (None, (place.0 + 1, 0));
                             }
-                            Err(error) => end = Some(Err(error)),
+                            // What was looked at so far need not be looked at again.
+                            Err(error) => end = Some(self.obstacle_in(&error).map(Step::Blocked).ok_or(error)),
                         }
                     }
                     None => end = Some(Ok(Step::Done)),
@@ -181,7 +182,10 @@ impl Run<'_> {
             None => self.table.pot(&programme.id).await?.with_context(|| format!("{} has no pot", programme.id))?,
         };
         let assigned = match &programme.guardrail {
-            Some(guardrail) => Some(self.assigned(&guardrail.id, deadline).await),
+            Some(guardrail) => match self.assigned(&guardrail.id, deadline).await {
+                Err(error) if self.obstacle(&error).is_some() => return Err(error.into()),
+                assigned => Some(assigned),
+            },
             None => None,
         };
         Ok(Opened { pot, assigned })
