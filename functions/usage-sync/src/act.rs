@@ -202,13 +202,13 @@ impl Run<'_> {
                     self.table.explained(at, explained_at).await?;
                 }
             }
-            What::LiveIsDisabled { epoch, key, .. } => {
-                let came = Box::pin(self.look_again(at, *epoch, key, progress, false)).await?;
+            What::LiveIsDisabled { epoch, key, summed, .. } => {
+                let came = Box::pin(self.look_again(at, (*epoch, key, *summed), progress, false)).await?;
                 self.disable(at).await?;
                 return Ok(came);
             }
-            What::NotListed { epoch, key, is_held, .. } => {
-                let came = Box::pin(self.look_again(at, *epoch, key, progress, *is_held)).await?;
+            What::NotListed { epoch, key, is_held, summed, .. } => {
+                let came = Box::pin(self.look_again(at, (*epoch, key, *summed), progress, *is_held)).await?;
                 self.disable(at).await?;
                 return Ok(came);
             }
@@ -274,8 +274,7 @@ impl Run<'_> {
     async fn look_again(
         &self,
         at: At<'_>,
-        epoch: Epoch,
-        key: &KeyHash,
+        (epoch, key, summed): (Epoch, &KeyHash, Usd),
         progress: &Progress,
         is_held: bool,
     ) -> Result<Came> {
@@ -290,7 +289,9 @@ impl Run<'_> {
             Answered::Key(found) => {
                 // Nothing comes of it while it may be used.
                 self.table.disable_again(at, epoch, key, asked_at).await?;
-                let (more, doubt) = self.note_use(at, &view, epoch, (asked_at, &found), progress).await?;
+                let (used, doubt) = self.note_use(at, &view, epoch, (asked_at, &found), progress).await?;
+                // Not what is more than on record: an invocation that died just after may have recorded it.
+                let more = used.map_or(Usd::ZERO, |used| used - summed);
                 let listed = Terms::of(&view.programme.settings).listed(&found);
                 let drifted = match view.grant.live().is_some_and(|live| live.epoch == epoch) {
                     true => Box::pin(self.send_limit(at, listed)).await?,
@@ -313,8 +314,7 @@ impl Run<'_> {
         }
     }
 
-    /// Records what a key has used that was asked for by itself, and says how much more that is than was on record, and what of it is
-    /// in doubt.
+    /// Records what a key has used that was asked for by itself, and says how much that is in its life, and what of it is in doubt.
     async fn note_use(
         &self,
         at: At<'_>,
@@ -322,16 +322,15 @@ impl Run<'_> {
         epoch: Epoch,
         (asked, found): (Timestamp, &Key),
         progress: &Progress,
-    ) -> Result<(Usd, Option<String>)> {
-        let Some(attempt) = view.grant.attempt(epoch) else { return Ok((Usd::ZERO, None)) };
+    ) -> Result<(Option<Usd>, Option<String>)> {
+        let Some(attempt) = view.grant.attempt(epoch) else { return Ok((None, None)) };
         let told = found.told(view.programme.settings.reset).ok_or(Doubtful::Silent)?;
         let before = view.reading(epoch);
         let (after, doubt) = view.reading_after(attempt, &told, asked, progress.looked_at)?;
         if before.is_none_or(|before| after.is_news_to(before)) {
             self.table.note_reading(&after, at.deadline).await?;
         }
-        let more = after.lifetime() - before.map_or(Usd::ZERO, Reading::lifetime);
-        Ok((more, doubt.map(|doubt| format!("of the key {} {doubt}", found.hash))))
+        Ok((Some(after.lifetime()), doubt.map(|doubt| format!("of the key {} {doubt}", found.hash))))
     }
 
     /// Orders the limit that is wanted now and sends it, or stops what is used up. Says so where somebody had set another at the provider.

@@ -71,11 +71,11 @@ pub(crate) enum What {
     Recover { rows: Vec<Row>, ends: Vec<KeyHash>, unread: Vec<Epoch> },
     /// A key that was enabled when it was listed and must not be.
     EnabledAgain { epoch: Epoch, key: KeyHash, seen_at: Timestamp },
-    /// A live key that was listed as disabled.
-    LiveIsDisabled { epoch: Epoch, nonce: Nonce, key: KeyHash, stops: bool },
+    /// A live key that was listed as disabled. So much use of it is in this run's sums.
+    LiveIsDisabled { epoch: Epoch, nonce: Nonce, key: KeyHash, stops: bool, summed: Usd },
     /// A recorded key that was not listed under its name. It stops its grant if it is not there; where that is held back, it is only
-    /// looked for.
-    NotListed { epoch: Epoch, nonce: Nonce, key: KeyHash, stops: bool, is_held: bool },
+    /// looked for. So much use of it is in this run's sums.
+    NotListed { epoch: Epoch, nonce: Nonce, key: KeyHash, stops: bool, is_held: bool, summed: Usd },
     /// The limit that was sent or listed is not the one that is wanted, it is counted otherwise, or there is nothing left to be wanted.
     Limit { listed: Listed },
     /// A live key that must be under the programme's guardrail and is not.
@@ -264,11 +264,17 @@ fn about_its(view: &View, sight: Sight<'_>, attempt: &Attempt, row: &Row) -> Opt
         }
         (true, false) => {
             let stops = view.found_disabled(epoch, &key, sight.now).is_some();
-            Some(What::LiveIsDisabled { epoch, nonce: attempt.nonce.clone(), key, stops })
+            let summed = summed(view, epoch);
+            Some(What::LiveIsDisabled { epoch, nonce: attempt.nonce.clone(), key, stops, summed })
         }
         (false, true) => Some(What::EnabledAgain { epoch, key, seen_at: row.said.asked }),
         (false, false) => None,
     }
+}
+
+/// What is summed up of a key whose grant is looked at.
+fn summed(view: &View, epoch: Epoch) -> Usd {
+    view.reading(epoch).map_or(Usd::ZERO, Reading::lifetime)
 }
 
 /// An enabled key of an attempt that was forgotten, made so late that no sync had seen it by then.
@@ -301,7 +307,8 @@ fn not_listed(view: &View, sight: Sight<'_>) -> Vec<What> {
         }
         let is_live = view.grant.live().is_some_and(|live| live.epoch == attempt.epoch);
         let stops = is_live && view.grant.holds.is_empty() && !is_elsewhere;
-        Some(What::NotListed { epoch: attempt.epoch, nonce: attempt.nonce.clone(), key, stops, is_held: false })
+        let (epoch, nonce, summed) = (attempt.epoch, attempt.nonce.clone(), summed(view, attempt.epoch));
+        Some(What::NotListed { epoch, nonce, key, stops, is_held: false, summed })
     });
     missing.collect()
 }

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 
 use super::crooked::{Crooked, Told};
 use super::{
-    ADMIN, changed, foreign, hours, in_the_morning, invite, is_enabled, mint, problems, rich, signed_in, spend, sync,
-    watch, without_runs,
+    ADMIN, change_by_hand, changed, foreign, hours, in_the_morning, invite, is_enabled, mint, problems, rich,
+    signed_in, spend, sync, watch, without_runs,
 };
 
 /// A second of it is kept for the checkpoint.
@@ -257,6 +257,32 @@ async fn a_key_that_cannot_be_disabled_now_is_tried_again_by_the_next_invocation
     let report = stack.invoke.invoke(FunctionName::UsageSync, json!({"task": "resume"})).await.unwrap();
     assert_eq!((&report["complete"], &report["tries"]), (&json!(true), &json!(1)), "{report}");
     assert!(!is_enabled(&stack, &key));
+    watch(&stack).check_after_sync().await;
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_renamed_key_used_is_in_the_sums_also_when_the_invocation_that_recorded_it_died() {
+    let stack = in_the_morning().await;
+    let office = rich(&stack).await;
+    let ada = invite(&stack, &office, "ada", None).await;
+    let key = mint(&stack, &office, &ada).await;
+    assert_eq!(sync(&stack).await["complete"], true);
+    change_by_hand(&stack, &key, &json!({"name": "mine"}));
+    spend(&stack, &key, 2_000_000);
+    let held = stack.gate.hold(Matcher::call("provider:GET /keys/{hash}").of(FunctionName::UsageSync));
+    let dies = async {
+        held.arrived().await;
+        stack.gate.at(Matcher::call("dynamodb:PutItem").of(FunctionName::UsageSync), Verdict::KillAfter);
+        drop(held);
+    };
+    let (died, ()) = tokio::join!(stack.invoke.invoke(FunctionName::UsageSync, json!({})), dies);
+    died.unwrap_err();
+    stack.clock.advance(SignedDuration::from_mins(15)).unwrap();
+    let report = stack.invoke.invoke(FunctionName::UsageSync, json!({"task": "resume"})).await.unwrap();
+    assert_eq!((&report["complete"], &report["residual_usd"]), (&json!(true), &json!("0.000000")), "{report}");
+    let account = office.table.account().await.unwrap().unwrap();
+    assert_eq!(account.ours.credits.total(), Usd::from_dollars(2));
     watch(&stack).check_after_sync().await;
     stack.stop().await.unwrap();
 }
