@@ -32,6 +32,9 @@ const SAID_EACH: SignedDuration = SignedDuration::from_mins(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
 /// A run that nobody went on with for so long is begun anew: what it has seen is old.
 const STALE: SignedDuration = SignedDuration::from_hours(8);
+/// A night's run is due when none has begun for a day, and the minutes by which schedules may be late: what was to begin it did not come
+/// as far as its first checkpoint.
+const DUE: SignedDuration = SignedDuration::from_mins(24 * 60 + 10);
 /// What is kept back of an invocation's time for keeping what it has seen: a fifth, within these bounds.
 const LEAST_FOR_THE_CHECKPOINT: Duration = Duration::from_secs(1);
 const MOST_FOR_THE_CHECKPOINT: Duration = Duration::from_secs(60);
@@ -73,7 +76,7 @@ pub(crate) enum Step {
     Blocked(Obstacle),
 }
 
-/// Whether a run may begin, or only one that was left may be gone on with.
+/// Whether a run may begin, or only one that was left be gone on with, or one that is overdue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted {
     Run,
@@ -83,8 +86,8 @@ pub(crate) enum Wanted {
 /// Runs unless another is at it.
 pub(crate) async fn run(app: &App, wanted: Wanted, holder: &str, deadline: Deadline) -> Result<Value> {
     let (table, now) = (&app.table, app.clock.now());
-    // Every quarter of an hour there is mostly nothing to go on with: one read says so.
-    if wanted == Wanted::Rest && table.checkpoint().await?.is_none() {
+    // Every quarter of an hour there is mostly nothing to go on with: two reads say so.
+    if wanted == Wanted::Rest && table.checkpoint().await?.is_none() && !is_due(table, now).await? {
         return Ok(json!({"skipped": "nothing to resume"}));
     }
     let Acquired::Yes(lease) = table.acquire("sync", holder, now, LEASE, deadline).await? else {
@@ -113,7 +116,9 @@ async fn under(app: &App, wanted: Wanted, lease: &Lease, deadline: Deadline) -> 
     };
     let (checkpoint, mut progress) = match left {
         Some(left) => left,
-        None if wanted == Wanted::Rest => return Ok(json!({"skipped": "nothing to resume"})),
+        None if wanted == Wanted::Rest && !is_due(table, now).await? => {
+            return Ok(json!({"skipped": "nothing to resume"}));
+        }
         None => {
             let mut progress = Progress::begun(now, table.programme_ids().await?, &table.sync_state().await?);
             if table.is_copy(&meta) {
@@ -156,6 +161,11 @@ async fn under(app: &App, wanted: Wanted, lease: &Lease, deadline: Deadline) -> 
     run.end(&mut progress, deadline).await?;
     outcome?;
     Ok(serde_json::to_value(&progress.report)?)
+}
+
+/// Whether the run of this night is missing. Before the first run of all none is.
+async fn is_due(table: &Table, now: Timestamp) -> Result<bool> {
+    Ok(table.runs(1).await?.first().is_some_and(|last| last.began_at + DUE <= now))
 }
 
 /// The run that was left, unless what was kept of it cannot be read: then it is begun anew.

@@ -262,6 +262,27 @@ async fn a_key_that_cannot_be_disabled_now_is_tried_again_by_the_next_invocation
 }
 
 #[tokio::test]
+async fn a_night_that_was_lost_before_anything_was_kept_of_it_is_begun_by_the_next_quarter_of_an_hour() {
+    let stack = in_the_morning().await;
+    foreign(&stack, "other");
+    assert_eq!(sync(&stack).await["complete"], true);
+    let resume = async || {
+        stack.clock.advance(SignedDuration::from_mins(15)).unwrap();
+        stack.invoke.invoke(FunctionName::UsageSync, json!({"task": "resume"})).await.unwrap()
+    };
+    for (call, verdict) in [("dynamodb:UpdateItem", Verdict::KillBefore), ("dynamodb:PutItem", Verdict::KillAfter)] {
+        assert_eq!(resume().await["skipped"], "nothing to resume", "the day has a run");
+        stack.clock.advance(hours(24)).unwrap();
+        stack.gate.at(Matcher::call(call).of(FunctionName::UsageSync), verdict);
+        stack.invoke.invoke(FunctionName::UsageSync, json!({})).await.unwrap_err();
+        let report = resume().await;
+        assert_eq!((&report["complete"], &report["keys_listed"]), (&json!(true), &json!(1)), "{call}: {report}");
+    }
+    watch(&stack).check_after_sync().await;
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn what_a_renamed_key_used_is_in_the_sums_also_when_the_invocation_that_recorded_it_died() {
     let stack = in_the_morning().await;
     let office = rich(&stack).await;
