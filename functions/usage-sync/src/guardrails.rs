@@ -44,6 +44,9 @@ impl Run<'_> {
             if let Some(guardrail) = guardrail {
                 let rules = GuardrailRules::of(&self.deployment, &programme.id, &programme.settings);
                 let sent = self.provider.patch_guardrail(&guardrail.id, &rules, self.until(deadline)).await;
+                if let Some(obstacle) = sent.as_ref().err().and_then(|error| self.obstacle(error)) {
+                    return Ok(Step::Blocked(obstacle));
+                }
                 let after = self.table.programme(&programme.id).await?.context("a programme is gone")?;
                 if after.edits != programme.edits {
                     // What was sent may be older than what somebody saved meanwhile: once more.
