@@ -1,6 +1,7 @@
 //! The demonstration, built anew for whoever looks at it.
 
 use anyhow::Result;
+use bursar_core::deadline::Waits;
 use bursar_core::domain::address::EmailAddress;
 use bursar_local::demo;
 use bursar_local::folder::Folder;
@@ -41,6 +42,7 @@ impl Demonstration {
             functions: Functions::InProcess,
             keep: Keep::Last(100),
             logs: Logs::new(Keep::Last(100)),
+            waits: Waits::WHOLE,
         })
         .await?;
         Ok(Demonstration { stack, _folder: folder, _place: place })

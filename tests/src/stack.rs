@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Result, ensure};
+use bursar_core::deadline::Waits;
 use bursar_core::domain::address::EmailAddress;
 use bursar_local::folder::{Files, Folder};
 use bursar_local::gate::Keep;
@@ -15,18 +16,23 @@ use crate::invariants::{RawTable, Watch};
 
 /// A stack with the functions in this process.
 pub async fn in_process() -> Result<Stack> {
-    start(Functions::InProcess, None).await
+    start(Functions::InProcess, None, Waits::WHOLE).await
+}
+
+/// The same with functions that really wait only a part of each wait.
+pub async fn in_process_waiting(waits: Waits) -> Result<Stack> {
+    start(Functions::InProcess, None, waits).await
 }
 
 /// A stack with the real binaries.
 pub async fn with_binaries() -> Result<Stack> {
-    start(Functions::Binaries(build_binaries().await?), None).await
+    start(Functions::Binaries(build_binaries().await?), None, Waits::WHOLE).await
 }
 
 /// A stack over the folder of a `bursar` that has ended.
 pub async fn over(data: &Path) -> Result<Stack> {
     let folder = Folder::open(data)?;
-    start(Functions::InProcess, Some(folder.files())).await
+    start(Functions::InProcess, Some(folder.files()), Waits::WHOLE).await
 }
 
 /// Whoever looks at all of a stack that can be looked at.
@@ -57,7 +63,7 @@ pub async fn finish(stack: Stack) -> Result<()> {
     stack.stop().await
 }
 
-async fn start(functions: Functions, files: Option<Files>) -> Result<Stack> {
+async fn start(functions: Functions, files: Option<Files>, waits: Waits) -> Result<Stack> {
     Stack::start(Options {
         files,
         web: listen(0).await?,
@@ -70,6 +76,7 @@ async fn start(functions: Functions, files: Option<Files>) -> Result<Stack> {
         functions,
         keep: Keep::All,
         logs: Logs::new(Keep::All),
+        waits,
     })
     .await
 }

@@ -18,6 +18,7 @@ mod repeated;
 mod rotation;
 mod second_keys;
 mod sums;
+mod weather;
 mod went_back;
 mod windows;
 mod world;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use bursar_core::clock::Clock;
 use bursar_core::config::web_address;
-use bursar_core::deadline::Deadline;
+use bursar_core::deadline::{Deadline, Waits};
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::provider::Provider;
 use bursar_core::secrets::ManagementKey;
@@ -151,6 +151,7 @@ impl Serve {
             functions: Functions::InProcess,
             keep: Keep::Last(LATEST),
             logs: Logs::echoed(Keep::Last(LATEST), |line| eprintln!("{} {}", line.function, line.text.trim_end())),
+            waits: Waits::WHOLE,
         });
         let stack = tokio::select! {
             started = start => started?,

@@ -69,6 +69,8 @@ pub struct Options {
     pub functions: Functions,
     pub keep: Keep,
     pub logs: Logs,
+    /// How much of each wait functions in this process really wait; executables wait all of it.
+    pub waits: Waits,
 }
 
 /// Which provider the functions talk to.
@@ -182,7 +184,8 @@ impl Stack {
         let served_at = origin_of(&options.web)?;
         let web_origin = options.origin.unwrap_or_else(|| served_at.clone());
         let own = gate.instance(FunctionName::UsageSync);
-        let config = configuration(&web_origin, options.admins, &provider_url, &own)?;
+        let config =
+            Config { waits: options.waits, ..configuration(&web_origin, options.admins, &provider_url, &own)? };
         let time_outs = template.functions.clone();
         let time_out = move |function: FunctionName| {
             time_outs.get(&function).map_or(Duration::from_secs(29), |settings| settings.timeout)

@@ -65,8 +65,9 @@ const MAKERS: &[Recipe] = &[
 ];
 
 /// What takes longer than a run of CI may, in optimised builds. The words after `bench` are the benchmark's own.
-const LONG: [(&str, &str); 4] = [
+const LONG: [(&str, &str); 5] = [
     ("histories", "5,000 histories of each kind that is drawn from seeds, or as many as the number after it says"),
+    ("weather", "200 nights of bad weather, each beside a quiet one, or as many as the number after it says"),
     ("bench sync", "the nightly sync beside a floor; the figures go to BENCHMARKS.md"),
     ("", "with --quick, --keys N, --changed N, --latency N, --times N or --no-peaks they are only told"),
     ("bench resume", "250,000 keys under a deadline of five seconds a run; with --keys N as many"),
@@ -91,7 +92,8 @@ fn run(names: &[String]) -> anyhow::Result<()> {
     shell.change_dir(root());
     match names {
         [name, rest @ ..] if name == "bench" => return bench::run(&shell, rest),
-        [name, rest @ ..] if name == "histories" => return histories::run(&shell, rest),
+        [name, rest @ ..] if name == "histories" => return histories::histories(&shell, rest),
+        [name, rest @ ..] if name == "weather" => return histories::weather(&shell, rest),
         _ => {}
     }
     for name in names {

@@ -42,7 +42,7 @@ pub(super) fn between(
     let (mut least, mut most) = (announced, announced);
     for attempt in &new.attempts {
         let was = old.attempt(attempt.epoch);
-        most += marks_of_orders(was, attempt);
+        most += marks_of_orders(was, attempt) + marks_of_the_same_limit(new, attempt, before, now);
         let is_gone = attempt.gone.is_some() && was.is_some_and(|was| was.gone.is_none());
         // What is recovered may be recorded as disabled at once.
         let is_recorded = was.is_none_or(|was| was.key.is_none()) && told(Act::Recovered) > 0;
@@ -67,7 +67,7 @@ pub(super) fn between(
         let was_owed = was.is_some_and(|was| matches!(was.disable, Disable::Ordered { .. }));
         most += answered + owed_again * (1 + u64::from(was_owed)) + u64::from(is_gone);
         // A runner that was overtaken and the one after it may each find enabled what the other disables just then.
-        most += if attempt.disable == Disable::No { 0 } else { 2 * overtaken(before, now) };
+        most += if attempt.disable == Disable::No { 0 } else { 2 * runners(before, now).saturating_sub(1) };
     }
     // A disable that was answered and then lifted in the same step leaves no mark, nor does an enable that was answered before it.
     least..=most + 2 * told(Act::Released)
@@ -90,10 +90,17 @@ fn marks_of_orders(was: Option<&Attempt>, is: &Attempt) -> u64 {
     3 * differs.into_iter().filter(|differs| *differs).count() as u64 + tries
 }
 
-/// How many runners of the sync began in the step after the first.
-fn overtaken(before: &Snapshot, now: &Snapshot) -> u64 {
+/// What a listing says of a limit may be another's doing, or older than what was sent since: the sync then orders the same limit once
+/// more, sends and confirms it, and nothing shows it.
+fn marks_of_the_same_limit(grant: &Grant, attempt: &Attempt, before: &Snapshot, now: &Snapshot) -> u64 {
+    let is_live = grant.live().is_some_and(|live| live.epoch == attempt.epoch);
+    3 * u64::from(is_live && runners(before, now) > 0)
+}
+
+/// How many runners of the sync began in the step.
+fn runners(before: &Snapshot, now: &Snapshot) -> u64 {
     let fence = |seen: &Snapshot| seen.leases.get("sync").map_or(0, |lease| lease.fence);
-    (fence(now) - fence(before)).saturating_sub(1)
+    fence(now) - fence(before)
 }
 
 /// Whoever was held for disuse or stopped as too old is told so, and whose end is announced is told of that.

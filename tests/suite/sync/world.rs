@@ -116,35 +116,41 @@ impl World<'_> {
 
     /// What is in the table, an item a line, without what is random and without when.
     pub(super) fn picture(&self, seen: &Snapshot) -> Vec<String> {
-        let names = self.names(seen);
-        let left_out = ["meta", "run", "lease", "checkpoint", "checkpoint-part", "alarm", "outbox"];
-        let items = seen.items.values().filter(|item| !left_out.contains(&kind_of(item).as_str()));
-        let mut lines: Vec<String> = items.map(|item| pictured(&AttributeValue::M(item.clone()), &names)).collect();
-        lines.sort();
-        lines
+        picture(self.stack, &self.offices, seen)
     }
+}
 
-    /// What random texts stand for.
-    fn names(&self, seen: &Snapshot) -> Vec<(String, String)> {
-        let person = |id: &GrantId| {
-            let of_it = seen.grants.values().find(|grant| grant.id == *id);
-            of_it.map_or("nobody".to_owned(), |grant| grant.person.address.matched().as_str().to_owned())
-        };
-        let mut names: Vec<(String, String)> = Vec::new();
-        for key in provider(self.stack).keys() {
-            let name =
-                key.name.parse::<KeyName>().map(|name| format!("{}:{}", person(&name.grant), name.epoch.number()));
-            names.push((key.hash.clone(), name.unwrap_or(key.name)));
-        }
-        names.extend(seen.grants.values().map(|grant| (grant.id.to_string(), person(&grant.id))));
-        for (number, office) in self.offices.iter().enumerate() {
-            if let Actor::Person(person) = &office.faculty {
-                names.push((person.as_str().to_owned(), format!("faculty {number}")));
-            }
-        }
-        names.push((self.stack.ready.deployment.clone(), "here".to_owned()));
-        names
+/// What is in a stack's table, an item a line, without what is random and without when.
+pub(super) fn picture(stack: &Stack, offices: &[Office<'_>], seen: &Snapshot) -> Vec<String> {
+    let names = names(stack, offices, seen);
+    let left_out = ["meta", "run", "lease", "checkpoint", "checkpoint-part", "alarm", "outbox"];
+    let items = seen.items.values().filter(|item| !left_out.contains(&kind_of(item).as_str()));
+    let mut lines: Vec<String> = items.map(|item| pictured(&AttributeValue::M(item.clone()), &names)).collect();
+    lines.sort();
+    lines
+}
+
+/// What random texts stand for.
+pub(super) fn names(stack: &Stack, offices: &[Office<'_>], seen: &Snapshot) -> Vec<(String, String)> {
+    let person = |id: &GrantId| {
+        let of_it = seen.grants.values().find(|grant| grant.id == *id);
+        of_it.map_or("nobody".to_owned(), |grant| grant.person.address.matched().as_str().to_owned())
+    };
+    let mut names: Vec<(String, String)> = Vec::new();
+    for key in provider(stack).keys() {
+        let name = key.name.parse::<KeyName>().map(|name| format!("{}:{}", person(&name.grant), name.epoch.number()));
+        names.push((key.hash.clone(), name.unwrap_or(key.name)));
     }
+    names.extend(seen.grants.values().map(|grant| (grant.id.to_string(), person(&grant.id))));
+    for (number, office) in offices.iter().enumerate() {
+        if let Actor::Person(person) = &office.faculty {
+            names.push((person.as_str().to_owned(), format!("faculty {number}")));
+        }
+    }
+    let guardrails = seen.programmes.values().filter_map(|programme| programme.guardrail.as_ref());
+    names.extend(guardrails.map(|guardrail| (guardrail.id.clone(), "guardrail".to_owned())));
+    names.push((stack.ready.deployment.clone(), "here".to_owned()));
+    names
 }
 
 fn kind_of(item: &bursar_core::store::items::Item) -> String {

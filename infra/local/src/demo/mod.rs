@@ -5,6 +5,7 @@ mod cast;
 mod story;
 
 use anyhow::{Context, Result};
+use bursar_core::deadline::Waits;
 use bursar_core::domain::address::EmailAddress;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -43,6 +44,7 @@ pub async fn build(
         functions: Functions::InProcess,
         keep: Keep::Last(LATEST),
         logs: Logs::new(Keep::Last(LATEST)),
+        waits: Waits::WHOLE,
     })
     .await?;
     // Two hundred roster mails leave at once, not at the pace of a new account.

@@ -1,0 +1,177 @@
+//! A night of bad weather over the whole stack, drawn from a seed: too many requests, stumbles, torn, lost and late answers, pages of
+//! proxies, a throttled table, kills. The run is complete within its six hours, and what is known afterwards is what a quiet night
+//! leaves of the same script, times, ids, alarms and the runs' own records aside.
+//!
+//! `BURSAR_TEST_SEED=70 cargo test -p bursar-tests sync::weather` plays one night again, `cargo xtask weather` two hundred.
+
+mod script;
+mod sky;
+
+use std::fmt::Write;
+
+use bursar_core::deadline::Waits;
+use bursar_core::store::items::{self, Run};
+use bursar_local::gate::Verdict;
+use bursar_local::invoke::FunctionName;
+use bursar_local::stack::Stack;
+use bursar_tests::invariants::{Snapshot, Watch};
+use bursar_tests::seeds::seeds_or;
+use bursar_tests::stack;
+use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
+use serde_json::json;
+
+use self::script::{Script, played, work};
+use self::sky::Weather;
+use super::{hours, instant, minutes, watch};
+
+const SEEDS: u64 = 20;
+const SIDE_BY_SIDE: usize = 3;
+/// In bad weather a second is waited so many times shorter.
+const SHORTER: u32 = 20;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_night_of_bad_weather_ends_complete_and_leaves_what_a_quiet_one_leaves() {
+    let seeds = seeds_or(SEEDS);
+    let count = seeds.end - seeds.start;
+    let played = seeds.map(|seed| async move {
+        // What panics has said why.
+        let outcome = tokio::spawn(compared(seed)).await.unwrap_or_else(|error| Err(error.to_string()));
+        outcome.err().map(|why| (seed, why))
+    });
+    let wrong: Vec<_> =
+        stream::iter(played).buffer_unordered(SIDE_BY_SIDE).filter_map(async |wrong| wrong).collect().await;
+    let told: String = wrong.iter().map(|(seed, why)| format!("\n\nseed {seed}: {why}")).collect();
+    assert!(wrong.is_empty(), "{} of {count} nights went wrong:{told}", wrong.len());
+}
+
+/// What is known after a night, and after the quiet night that follows.
+struct Pictures {
+    morning: Vec<String>,
+    next: Vec<String>,
+    /// Whose grants they are, and what went wrong.
+    told: String,
+}
+
+async fn compared(seed: u64) -> Result<(), String> {
+    let quiet = night(seed, Waits::WHOLE, |_| None).await?;
+    let bad = night(seed, Waits::shortened(SHORTER), |begins| Some(Weather::drawn(seed, begins))).await?;
+    let morning = same("in the morning", &quiet.morning, &bad.morning);
+    let all = morning.and_then(|()| same("after the next night", &quiet.next, &bad.next));
+    all.map_err(|why| format!("{why}\n{}", bad.told))
+}
+
+fn same(when: &str, quiet: &[String], bad: &[String]) -> Result<(), String> {
+    let missing: Vec<_> = quiet.iter().filter(|line| !bad.contains(line)).collect();
+    let more: Vec<_> = bad.iter().filter(|line| !quiet.contains(line)).collect();
+    match missing.is_empty() && more.is_empty() && quiet.len() == bad.len() {
+        true => Ok(()),
+        false => Err(format!("{when} {missing:#?} became {more:#?}")),
+    }
+}
+
+async fn night(
+    seed: u64,
+    waits: Waits,
+    weather: impl FnOnce(Timestamp) -> Option<Weather>,
+) -> Result<Pictures, String> {
+    let stack = stack::in_process_waiting(waits).await.unwrap();
+    stack.pump.stop().await;
+    stack.schedules.stop().await;
+    stack.clock.begin_at(instant(0, 10 * 60)).unwrap();
+    let script = played(&stack, seed).await;
+    let (mut watch, begins) = (watch(&stack), stack.clock.now());
+    watch.check().await;
+    let weather = weather(begins);
+    let outcome = lived_through(&stack, &script, &mut watch, weather.as_ref()).await;
+    let told = format!("{}\n{}", script.told(), went_wrong(&stack));
+    stack.stop().await.unwrap();
+    match outcome {
+        Ok((morning, next)) => Ok(Pictures { morning, next, told }),
+        Err(why) => Err(format!("{why}\n{told}")),
+    }
+}
+
+/// What is known in the morning, and after the next night.
+async fn lived_through(
+    stack: &Stack,
+    script: &Script<'_>,
+    watch: &mut Watch,
+    weather: Option<&Weather>,
+) -> Result<(Vec<String>, Vec<String>), String> {
+    let begins = stack.clock.now();
+    synced(stack, watch, weather).await?;
+    stack.clock.advance((begins + hours(7)).duration_since(stack.clock.now())).unwrap();
+    stack.gate.run_late().await;
+    for _ in 0..2 {
+        work(stack).await;
+        stack.clock.advance(minutes(1)).unwrap();
+    }
+    let morning = but_for_models(but_for_unanswered(script.picture(judged(watch, true).await?)));
+    stack.clock.advance((begins + hours(24)).duration_since(stack.clock.now())).unwrap();
+    synced(stack, watch, None).await.map_err(|why| format!("the next night: {why}"))?;
+    Ok((morning, but_for_unanswered(script.picture(judged(watch, true).await?))))
+}
+
+/// The sync of a night, gone on with every quarter of an hour for six hours.
+async fn synced(stack: &Stack, watch: &mut Watch, weather: Option<&Weather>) -> Result<(), String> {
+    let begins = stack.clock.now();
+    let mut told = String::new();
+    while stack.clock.now() <= begins + hours(6) {
+        let event = if stack.clock.now() == begins { json!({}) } else { json!({"task": "resume"}) };
+        let outcome = match weather {
+            Some(weather) => weather.through(stack, event).await,
+            None => stack.invoke.invoke(FunctionName::UsageSync, event).await,
+        };
+        writeln!(told, "{}: {outcome:?}", stack.clock.now()).unwrap();
+        let seen = judged(watch, false).await.map_err(|why| format!("{why}\n{told}"))?;
+        if let Some(run) = last_run(seen).filter(|run| run.began_at >= begins) {
+            judged(watch, true).await.map_err(|why| format!("{why}\n{told}"))?;
+            return if run.complete { Ok(()) } else { Err(format!("it is over and not complete:\n{told}")) };
+        }
+        stack.clock.advance(minutes(15)).unwrap();
+    }
+    Err(format!("it was not over after six hours:\n{told}"))
+}
+
+/// What is there now, if every invariant holds.
+async fn judged(watch: &mut Watch, synced: bool) -> Result<&Snapshot, String> {
+    match watch.violations(synced).await.unwrap().as_slice() {
+        [] => Ok(watch.seen().unwrap()),
+        violations => Err(violations.iter().map(|violation| format!("{violation}\n")).collect()),
+    }
+}
+
+fn last_run(seen: &Snapshot) -> Option<Run> {
+    let of_runs = seen.items.values().filter(|item| item["kind"].as_s().is_ok_and(|kind| kind == "run"));
+    let runs = of_runs.map(|item| items::from_item::<Run>(item.clone()).unwrap());
+    runs.max_by_key(|run| run.began_at)
+}
+
+/// Without what a night may leave to the next: what was used by model.
+fn but_for_models(lines: Vec<String>) -> Vec<String> {
+    let is_of_models = |line: &String| line.contains("kind: model-day") || line.contains("kind: nobodys-day");
+    let lines = lines.into_iter().filter(|line| !is_of_models(line));
+    lines.map(|line| without(line, ", models_until: ", ",")).collect()
+}
+
+/// Without which calls that set a limit were not answered: where that costs anything, the pot says so.
+fn but_for_unanswered(lines: Vec<String>) -> Vec<String> {
+    lines.into_iter().map(|line| without(line, ", told: {", "}")).collect()
+}
+
+fn without(mut line: String, from: &str, to: &str) -> String {
+    while let Some((before, rest)) = line.split_once(from)
+        && let Some((_, after)) = rest.split_once(to)
+    {
+        line = format!("{before}{after}");
+    }
+    line
+}
+
+/// The calls that went wrong, a line each.
+fn went_wrong(stack: &Stack) -> String {
+    let calls = stack.gate.calls().into_iter();
+    let wrong = calls.filter(|made| made.verdict.as_ref().is_some_and(|verdict| *verdict != Verdict::Pass));
+    wrong.map(|made| made.to_string()).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,270 @@
+//! What happens before a night, drawn from a seed: three programmes, some people, and what becomes of each of their grants. The same seed
+//! makes the same world on any stack, but for what is random in names.
+
+use bursar_core::domain::audit::{Act, Actor, What};
+use bursar_core::domain::grant::{HoldKind, OrderKind};
+use bursar_core::domain::id::{Epoch, GrantId};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::{Byok, Group, Settings};
+use bursar_core::domain::window::Reset;
+use bursar_core::store::By;
+use bursar_local::gate::Dice;
+use bursar_local::invoke::FunctionName;
+use bursar_local::provider::Nano;
+use bursar_local::stack::Stack;
+use bursar_tests::aws;
+use bursar_tests::invariants::Snapshot;
+use bursar_tests::office::{Office, soon};
+use serde_json::json;
+
+use super::super::world::{names, picture};
+use super::super::{
+    begin, change_by_hand, foreign, grant, hours, instant, invite, make, mint, minutes, provider, rich, shape, spend,
+    sync,
+};
+
+/// What becomes of a grant before the night. The oftener, the more often here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Spends,
+    UsesUp,
+    OwnKeys,
+    NeverClaims,
+    Replaces,
+    Leaks,
+    /// Held, revoked: the disable is owed.
+    Paused,
+    Dropped,
+    Revoked,
+    /// Paused and disabled long ago, and enabled by a person at the provider.
+    EnabledByHand,
+    LimitByHand,
+    Unlimited,
+    RenamedByHand,
+    DisabledByHand,
+    Deleted,
+    /// An attempt that died: before the first key, with it, at a replacement.
+    Forsaken,
+    Orphan,
+    LaterOrphan,
+}
+
+const FATES: [Fate; 20] = [
+    Fate::Spends,
+    Fate::Spends,
+    Fate::Spends,
+    Fate::UsesUp,
+    Fate::OwnKeys,
+    Fate::NeverClaims,
+    Fate::Replaces,
+    Fate::Leaks,
+    Fate::Paused,
+    Fate::Dropped,
+    Fate::Revoked,
+    Fate::EnabledByHand,
+    Fate::LimitByHand,
+    Fate::Unlimited,
+    Fate::RenamedByHand,
+    Fate::DisabledByHand,
+    Fate::Deleted,
+    Fate::Forsaken,
+    Fate::Orphan,
+    Fate::LaterOrphan,
+];
+/// What the guard counts: more of them in one night and it holds all of them back.
+const COUNTED: [Fate; 4] = [Fate::DisabledByHand, Fate::Deleted, Fate::Orphan, Fate::LaterOrphan];
+const MOST_COUNTED: usize = 5;
+const MODEL: &str = "openai/gpt-4o-mini";
+
+struct Student {
+    fate: Fate,
+    programme: usize,
+    grant: GrantId,
+    key: Option<String>,
+}
+
+/// What was written, and where.
+pub(super) struct Script<'s> {
+    stack: &'s Stack,
+    /// With groups; reset each day or week, own keys apart; with models, own keys counted.
+    pub(super) offices: [Office<'s>; 3],
+    students: Vec<Student>,
+    foreign: Vec<String>,
+    dice: Dice,
+}
+
+/// Goes on to twenty past midnight of the day after the next.
+pub(super) async fn played(stack: &Stack, seed: u64) -> Script<'_> {
+    let offices = [rich(stack).await, rich(stack).await, rich(stack).await];
+    let mut script =
+        Script { stack, offices, students: Vec::new(), foreign: Vec::new(), dice: Dice::new(seed ^ 0x5c21) };
+    script.shapes().await;
+    script.first_day().await;
+    let complete = async || assert_eq!(sync(stack).await["complete"], true, "the script's own syncs are quiet");
+    let deleted: Vec<_> = script.students.iter().filter(|student| student.fate == Fate::Deleted).collect();
+    if !deleted.is_empty() {
+        complete().await;
+        deleted.iter().for_each(|student| provider(stack).delete(student.key.as_ref().unwrap()).unwrap());
+    }
+    // It looks for the keys that are not there for the first time.
+    stack.clock.advance(instant(1, 20).duration_since(stack.clock.now())).unwrap();
+    complete().await;
+    stack.clock.advance(hours(6)).unwrap();
+    script.second_day().await;
+    stack.clock.advance(instant(2, 20).duration_since(stack.clock.now())).unwrap();
+    script
+}
+
+impl Script<'_> {
+    async fn shapes(&mut self) {
+        let [plain, windows, ruled] = &self.offices;
+        let reset = [Reset::Daily, Reset::Weekly][self.dice.below(2)];
+        let cap = Usd::from_dollars([5, 20, 30][self.dice.below(3)]);
+        shape(self.stack, plain, |settings| {
+            settings.groups.insert("A".to_owned(), Group { cap: Some(cap), ..Group::default() });
+        })
+        .await;
+        shape(self.stack, windows, |settings| (settings.reset, settings.byok) = (reset, Byok::Outside)).await;
+        let programme = ruled.table.programme(&ruled.programme).await.unwrap().unwrap();
+        let settings = Settings { reset: Reset::Monthly, models: vec![MODEL.to_owned()], ..programme.settings };
+        let by = By { actor: &ruled.faculty, now: self.stack.clock.now(), deadline: soon() };
+        let edited = What::new(Act::Edited);
+        ruled.table.save_settings(&ruled.programme, settings, programme.edits, edited, by).await.unwrap();
+        work(self.stack).await;
+    }
+
+    async fn first_day(&mut self) {
+        let (count, mut counted) = (10 + self.dice.below(9), 0);
+        for number in 0..count {
+            let mut fate = FATES[self.dice.below(FATES.len())];
+            counted += usize::from(COUNTED.contains(&fate));
+            if counted > MOST_COUNTED && COUNTED.contains(&fate) {
+                fate = Fate::Spends;
+            }
+            let programme = self.dice.below(self.offices.len());
+            let group = [None, Some("A"), Some("B")][self.dice.below(3)].filter(|_| programme == 0);
+            let office = &self.offices[programme];
+            let grant = invite(self.stack, office, &format!("p{number:02}"), group).await;
+            let claims = !matches!(fate, Fate::NeverClaims | Fate::Forsaken | Fate::Orphan);
+            let key = if claims { Some(mint(self.stack, office, &grant).await) } else { None };
+            if let Some(key) = &key {
+                spend(self.stack, key, 1 + self.dice.below(3_000_000) as i64);
+            }
+            if fate == Fate::EnabledByHand {
+                office.table.hold(office.at(&grant), HoldKind::Paused, &Actor::Rule, None).await.unwrap();
+                provider(self.stack).disable(key.as_ref().unwrap()).unwrap();
+                self.confirmed(office, &grant).await;
+            }
+            self.students.push(Student { fate, programme, grant, key });
+        }
+        for number in 0..[3, 3, 120, 210][self.dice.below(4)] {
+            self.foreign.push(foreign(self.stack, &format!("other {number}")));
+        }
+        for key in self.foreign.iter().take(3) {
+            spend(self.stack, key, 5_000_000 + self.dice.below(1_000_000) as i64);
+        }
+        self.assigns().await;
+    }
+
+    async fn second_day(&mut self) {
+        let mut replaced = Vec::new();
+        for place in 0..self.students.len() {
+            let Student { fate, programme, grant: of, key } = &self.students[place];
+            let (office, fate) = (&self.offices[*programme], *fate);
+            let (table, at) = (&office.table, office.at(of));
+            let micros = 1 + self.dice.below(2_000_000) as i64;
+            // Whoever replaces a key has it read first, and here nobody reads one but the sync.
+            let spends = !matches!(fate, Fate::Deleted | Fate::EnabledByHand | Fate::Replaces);
+            if let Some(key) = key.as_ref().filter(|_| spends) {
+                let micros = if fate == Fate::UsesUp { 40_000_000 } else { micros };
+                spend(self.stack, key, micros);
+            }
+            let key = key.clone().unwrap_or_default();
+            match fate {
+                Fate::Spends | Fate::UsesUp | Fate::NeverClaims | Fate::Deleted => {}
+                Fate::OwnKeys => {
+                    let used = Nano::micros(micros / 2);
+                    provider(self.stack).spend_byok(&key, used, self.stack.clock.now(), "a/model").unwrap();
+                }
+                Fate::Replaces => {
+                    let next = mint(self.stack, office, of).await;
+                    spend(self.stack, &next, micros / 3);
+                    replaced.push(key);
+                }
+                Fate::Leaks => drop(table.report_leaked(at, Epoch::new(1)).await.unwrap()),
+                Fate::Paused => drop(table.hold(at, HoldKind::Paused, &Actor::Rule, None).await.unwrap()),
+                Fate::Dropped => drop(table.hold(at, HoldKind::Dropped, &Actor::Rule, None).await.unwrap()),
+                Fate::Revoked => drop(table.revoke(at, &Actor::Rule, None).await.unwrap()),
+                Fate::EnabledByHand => change_by_hand(self.stack, &key, &json!({"disabled": false})),
+                Fate::LimitByHand => change_by_hand(self.stack, &key, &json!({"limit": 77})),
+                Fate::Unlimited => change_by_hand(self.stack, &key, &json!({"limit": null})),
+                Fate::RenamedByHand => change_by_hand(self.stack, &key, &json!({"name": format!("renamed {place}")})),
+                Fate::DisabledByHand => change_by_hand(self.stack, &key, &json!({"disabled": true})),
+                Fate::Forsaken => drop(begin(self.stack, office, of).await),
+                Fate::Orphan | Fate::LaterOrphan => {
+                    let begun = begin(self.stack, office, of).await;
+                    make(self.stack, office, of, &begun).await;
+                }
+            }
+        }
+        // Their last use settles late.
+        self.stack.clock.advance(minutes(20)).unwrap();
+        replaced.iter().for_each(|key| spend(self.stack, key, 123_456));
+        if let Some(key) = self.foreign.get(1) {
+            spend(self.stack, key, 1 + self.dice.below(100_000) as i64);
+        }
+        foreign(self.stack, "new today");
+        // One replaced key stays without its guardrail.
+        if self.dice.below(2) == 0 {
+            self.assigns().await;
+        }
+    }
+
+    async fn confirmed(&self, office: &Office<'_>, of: &GrantId) {
+        for order in grant(office, of).await.orders().into_iter().filter(|order| order.kind == OrderKind::Off) {
+            office.table.confirmed(office.at(of), &order).await.unwrap();
+        }
+    }
+
+    /// Puts the live keys of the programme with models under its guardrail.
+    async fn assigns(&self) {
+        let ruled = &self.offices[2];
+        let guardrail = ruled.table.programme(&ruled.programme).await.unwrap().unwrap().guardrail.unwrap().id;
+        let grants = ruled.table.grants(&ruled.programme).await.unwrap();
+        let keys: Vec<String> =
+            grants.iter().filter_map(|grant| Some(grant.live()?.key.as_ref()?.to_string())).collect();
+        if keys.is_empty() {
+            return;
+        }
+        let url = format!("{}/guardrails/{guardrail}/assignments/keys", self.stack.ready.provider);
+        let assigned = reqwest::Client::new().post(url).bearer_auth(aws::management_key(&self.stack.ready).await);
+        let assigned = assigned.json(&json!({"key_hashes": keys})).send().await.unwrap();
+        assert!(assigned.status().is_success(), "{:?}", assigned.text().await);
+    }
+
+    /// What is in the table and at the provider, a thing a line, without what is random and without when.
+    pub(super) fn picture(&self, seen: &Snapshot) -> Vec<String> {
+        let mut lines = picture(self.stack, &self.offices, seen);
+        let names = names(self.stack, &self.offices, seen);
+        for key in provider(self.stack).keys() {
+            let name = names.iter().find(|(hash, _)| *hash == key.hash).map_or("", |(_, name)| name);
+            let on = if key.disabled || key.deleted { "off" } else { "on" };
+            let (limit, reset, used) = (key.limit, key.limit_reset, (key.usage, key.byok_usage));
+            let restricted = key.guardrail_id.is_some();
+            lines.push(format!("at the provider {name}: {on}, {limit:?} {reset:?}, used {used:?}, {restricted}"));
+        }
+        lines
+    }
+
+    /// The fates, for whoever looks into a night.
+    pub(super) fn told(&self) -> String {
+        let fates = self.students.iter().enumerate();
+        let fates = fates.map(|(number, student)| format!("p{number:02} {:?} in {}", student.fate, student.programme));
+        fates.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// A minute's work of the console.
+pub(super) async fn work(stack: &Stack) {
+    stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
+}
