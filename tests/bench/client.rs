@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use usage_sync::App;
 
-use crate::{floor, process};
+use crate::clock::FastClock;
+use crate::floor::{self, AtOnce};
+use crate::process;
 
 /// What one sample took.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,21 +28,22 @@ pub(crate) struct Sample {
     pub(crate) answer: Value,
 }
 
-pub(crate) async fn measure_product(payload: Value, seconds: u64) -> Result<()> {
+/// One invocation with so many seconds to its deadline, which are seconds of this clock.
+pub(crate) async fn measure_product(payload: Value, seconds: u64, clock: FastClock) -> Result<()> {
     bursar_core::log::start();
-    let config = begin().await?;
-    let deadline = SystemTime::now().duration_since(UNIX_EPOCH)? + Duration::from_secs(seconds);
+    let config = Config { waits: clock.waits(), ..begin().await? };
+    let deadline = SystemTime::now().duration_since(UNIX_EPOCH)? + Duration::from_secs(seconds) / u32::from(clock.by);
     let mut context = lambda_runtime::Context::default();
     context.request_id = format!("bench-{}", std::process::id());
     context.deadline = u64::try_from(deadline.as_millis())?;
-    let app = App::new(config, Clock::system());
+    let app = App::new(config, clock.as_clock());
     measure(async { Box::pin(app.handle(LambdaEvent::new(payload, context))).await }).await
 }
 
-pub(crate) async fn measure_floor(keys: usize, programmes: usize) -> Result<()> {
+pub(crate) async fn measure_floor(keys: usize, programmes: usize, at_once: AtOnce) -> Result<()> {
     let config = begin().await?;
     let table = config.aws.dynamodb();
-    measure(async { Ok(json!({"written": floor::sync(&config, &table, keys, programmes).await?})) }).await
+    measure(async { Ok(json!({"written": floor::sync(&config, &table, keys, programmes, at_once).await?})) }).await
 }
 
 /// Reads the configuration as a function does, and asks the table something: by then certificates are read and clients made.

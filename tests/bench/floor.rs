@@ -1,5 +1,5 @@
-//! The least that any sync does: the same pages with as many in flight, the stored readings read once by the same queries, and what
-//! changed written again with as many in flight. It decides nothing else and adds nothing up.
+//! The least that any sync does: the same pages with as many in flight at most, the stored readings read once by the same queries, and
+//! what changed written again. It decides nothing else and adds nothing up.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -10,14 +10,32 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::config::Config;
 use bursar_core::store::keys;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use serde::Deserialize;
+use reqwest::StatusCode;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
 use crate::seed;
 use crate::world::MANAGEMENT_KEY;
 
+/// Of queries and writes, as in the product.
 const IN_FLIGHT: usize = 16;
+/// Of pages, as many as the product asks for at once at most.
+const PAGES_IN_FLIGHT: usize = 12;
+/// The product begins with so many, and asks for one more after so many good answers.
+const AT_FIRST: usize = 4;
+const GOOD_FOR_ONE_MORE: usize = 50;
+const FAILING: [StatusCode; 2] = [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::SERVICE_UNAVAILABLE];
 /// A page has a hundred rows and shares ten with the next.
 const STEP: usize = 90;
+
+/// How many pages the floor asks for at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum AtOnce {
+    /// As the product: few at first.
+    Paced,
+    /// Twelve from the beginning.
+    Twelve,
+}
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -35,8 +53,14 @@ struct Row<'a> {
 }
 
 /// Everything the floor does, and how many items it wrote.
-pub(crate) async fn sync(config: &Config, table: &Client, keys: usize, programmes: usize) -> Result<usize> {
-    let used = list(config, keys).await?;
+pub(crate) async fn sync(
+    config: &Config,
+    table: &Client,
+    keys: usize,
+    programmes: usize,
+    at_once: AtOnce,
+) -> Result<usize> {
+    let used = list(config, keys, at_once).await?;
     let changed = read(config, table, programmes, &used).await?;
     let count = changed.len();
     stream::iter(changed)
@@ -48,7 +72,7 @@ pub(crate) async fn sync(config: &Config, table: &Client, keys: usize, programme
 }
 
 /// What each grant's key has used, in micro-dollars.
-async fn list(config: &Config, keys: usize) -> Result<HashMap<String, i64>> {
+async fn list(config: &Config, keys: usize, at_once: AtOnce) -> Result<HashMap<String, i64>> {
     let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build()?;
     let (client, base) = (&client, &config.provider);
     let workspace = {
@@ -57,7 +81,10 @@ async fn list(config: &Config, keys: usize) -> Result<HashMap<String, i64>> {
         answer["data"][0]["id"].as_str().context("there is no workspace")?.to_owned()
     };
     let workspace = workspace.as_str();
+    let at_first = if at_once == AtOnce::Paced { AT_FIRST } else { PAGES_IN_FLIGHT };
+    let turns = &Semaphore::new(at_first);
     let one = |offset: usize| async move {
+        let _turn = turns.acquire().await?;
         let query = [
             ("include_disabled", "true"),
             ("include_expired", "true"),
@@ -66,12 +93,20 @@ async fn list(config: &Config, keys: usize) -> Result<HashMap<String, i64>> {
         ]
         .map(|(name, value)| format!("{name}={value}"))
         .join("&");
-        let answer = client.get(format!("{base}/keys?{query}")).bearer_auth(MANAGEMENT_KEY).send().await?;
-        Ok::<_, anyhow::Error>(answer.error_for_status()?.bytes().await?)
+        loop {
+            let answer = client.get(format!("{base}/keys?{query}")).bearer_auth(MANAGEMENT_KEY).send().await?;
+            // A page that fails is asked for again at once.
+            if !FAILING.contains(&answer.status()) {
+                break Ok::<_, anyhow::Error>(answer.error_for_status()?.bytes().await?);
+            }
+        }
     };
     let mut used = HashMap::with_capacity(keys);
-    let mut pages = stream::iter((0..keys).step_by(STEP)).map(one).buffer_unordered(IN_FLIGHT);
+    let (mut good, most_good) = (0, (PAGES_IN_FLIGHT - at_first) * GOOD_FOR_ONE_MORE);
+    let mut pages = stream::iter((0..keys).step_by(STEP)).map(one).buffer_unordered(PAGES_IN_FLIGHT);
     while let Some(page) = pages.try_next().await? {
+        good += 1;
+        turns.add_permits(usize::from(good <= most_good && good % GOOD_FOR_ONE_MORE == 0));
         let page: Page<'_> = serde_json::from_slice(&page)?;
         for row in page.data {
             let grant = row.name.split('/').nth(3).context("a key has a strange name")?;

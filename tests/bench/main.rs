@@ -2,6 +2,9 @@
 //! second one (`world`), and each sample in a third of its own (`client`), so that processor time and memory are the sync's alone.
 
 mod client;
+mod clock;
+mod compare;
+mod conduct;
 mod counting;
 mod figures;
 mod floor;
@@ -9,6 +12,7 @@ mod plan;
 mod process;
 mod resume;
 mod seed;
+mod shapes;
 mod world;
 
 use std::process::ExitCode;
@@ -31,17 +35,19 @@ fn run() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
-        ["as-world", keys] => runtime(true)?.block_on(world::serve(keys.parse()?)),
+        ["as-world", setup] => runtime(true)?.block_on(world::serve(serde_json::from_str(setup)?)),
         // One thread, as in Lambda.
-        ["as-product", payload, seconds] => {
-            runtime(false)?.block_on(client::measure_product(serde_json::from_str(payload)?, seconds.parse()?))
+        ["as-product", payload, seconds, clock] => {
+            let (payload, clock) = (serde_json::from_str(payload)?, serde_json::from_str(clock)?);
+            runtime(false)?.block_on(client::measure_product(payload, seconds.parse()?, clock))
         }
-        ["as-floor", keys, programmes] => {
-            runtime(false)?.block_on(client::measure_floor(keys.parse()?, programmes.parse()?))
+        ["as-floor", keys, programmes, at_once] => {
+            let at_once = serde_json::from_str(at_once)?;
+            runtime(false)?.block_on(client::measure_floor(keys.parse()?, programmes.parse()?, at_once))
         }
         ["sync", ref options @ ..] => figures::run(&Plan::read(options)?),
         ["resume", ref options @ ..] => resume::run(&Plan::read(options)?),
-        _ => bail!("sync [--quick] [--keys N]… [--times N] [--write], or resume [--keys N]"),
+        _ => bail!("sync [--quick] [--keys N]… [--times N] [--shapes N] [--write], or resume [--keys N]"),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use anyhow::{Context, Result, bail};
 
+use crate::seed::Layout;
+
 /// Everything that is wanted of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
@@ -11,8 +13,10 @@ pub(crate) struct Plan {
     /// What the provider takes for an answer beside the work, in milliseconds.
     pub(crate) latencies: Vec<u64>,
     pub(crate) times: usize,
-    /// Account sizes whose peak of memory is measured, once each.
-    pub(crate) peaks: Vec<usize>,
+    /// The size of an account of each other shape, if they are measured.
+    pub(crate) shapes: Option<usize>,
+    /// Accounts whose peak of memory is measured.
+    pub(crate) peaks: Vec<(usize, Layout)>,
     /// Whether BENCHMARKS.md is to be written.
     pub(crate) writes: bool,
 }
@@ -24,7 +28,8 @@ impl Plan {
             changed: vec![0, 5, 100],
             latencies: vec![0, 80],
             times: 5,
-            peaks: vec![50_000, 250_000],
+            shapes: Some(50_000),
+            peaks: vec![(50_000, Layout::Thousands), (250_000, Layout::Thousands), (100_000, Layout::OneBesideFifty)],
             // A part of the figures is no record.
             writes: options.is_empty(),
         };
@@ -37,14 +42,18 @@ impl Plan {
             };
             match *option {
                 "--quick" => {
-                    plan = Plan { keys: vec![1_000, 10_000], times: 2, peaks: Vec::new(), ..plan };
+                    plan = Plan { keys: vec![1_000, 10_000], times: 2, shapes: None, peaks: Vec::new(), ..plan };
                 }
                 "--keys" => keys.push(number()?),
                 "--changed" => changed.push(u32::try_from(number()?)?),
                 "--latency" => latencies.push(u64::try_from(number()?)?),
                 "--times" => plan.times = number()?.max(1),
-                "--peak" => plan.peaks = vec![number()?],
+                "--peak" => plan.peaks = vec![(number()?, Layout::Thousands)],
+                "--peak-beside-fifty" => plan.peaks = vec![(number()?, Layout::OneBesideFifty)],
                 "--no-peaks" => plan.peaks.clear(),
+                "--shapes" => plan.shapes = Some(number()?),
+                "--no-shapes" => plan.shapes = None,
+                "--only-shapes" => plan = Plan { keys: Vec::new(), peaks: Vec::new(), ..plan },
                 "--write" => plan.writes = true,
                 _ => bail!("there is no option {option}"),
             }

@@ -5,11 +5,15 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::client::Sample;
-use crate::world::{Do, Reached, SECRET, TABLE};
+use crate::clock::FastClock;
+use crate::floor::AtOnce;
+use crate::seed::Layout;
+use crate::world::{Do, Reached, SECRET, Setup, TABLE};
 
 /// The processor time of all threads of this process that still run.
 pub(crate) fn cpu() -> Result<Duration> {
@@ -35,13 +39,21 @@ pub(crate) struct World {
     from: BufReader<ChildStdout>,
     pub(crate) reached: Reached,
     pub(crate) keys: usize,
+    layout: Layout,
+    clock: FastClock,
     turn: usize,
 }
 
 impl World {
+    /// One with so many keys, in programmes of a thousand.
     pub(crate) fn of(keys: usize) -> Result<World> {
+        World::begin(Setup { keys, layout: Layout::Thousands, clock: FastClock::going(1) })
+    }
+
+    pub(crate) fn begin(setup: Setup) -> Result<World> {
+        let Setup { keys, layout, clock } = setup;
         let mut child = Command::new(std::env::current_exe()?)
-            .args(["as-world", &keys.to_string()])
+            .args(["as-world", &serde_json::to_string(&setup)?])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -49,7 +61,7 @@ impl World {
         let mut from = BufReader::new(child.stdout.take().context("the world cannot be heard")?);
         let reached: Reached = hear(&mut from)?;
         eprintln!("bench: a world of {keys} keys was made in {:.1} s", reached.seeded_ms as f64 / 1e3);
-        Ok(World { child, to, from, reached, keys, turn: 0 })
+        Ok(World { child, to, from, reached, keys, layout, clock, turn: 0 })
     }
 
     pub(crate) fn tell<T: DeserializeOwned>(&mut self, what: &Do) -> Result<T> {
@@ -66,13 +78,23 @@ impl World {
         Ok(usize::try_from(answer["changed"].as_u64().unwrap_or_default())?)
     }
 
-    /// One run of the product, with so many seconds to its deadline.
-    pub(crate) fn product(&self, payload: &Value, seconds: u64, counted: bool) -> Result<Sample> {
-        self.sample(&["as-product", &payload.to_string(), &seconds.to_string()], counted)
+    /// Lets the time pass until the schedule comes the next time after this instant.
+    pub(crate) fn pass_beyond(&mut self, instant: Timestamp) -> Result<()> {
+        self.clock = self.clock.moved_beyond(instant);
+        self.tell::<Value>(&Do::Clock(self.clock)).map(drop)
     }
 
-    pub(crate) fn floor(&self, programmes: usize) -> Result<Sample> {
-        self.sample(&["as-floor", &self.keys.to_string(), &programmes.to_string()], false)
+    /// One run of the product, with so many of its seconds to its deadline.
+    pub(crate) fn product(&self, payload: &Value, seconds: u64, counted: bool) -> Result<Sample> {
+        let clock = serde_json::to_string(&self.clock)?;
+        self.sample(&["as-product", &payload.to_string(), &seconds.to_string(), &clock], counted)
+    }
+
+    /// One run of the floor, which asks for so many pages at once.
+    pub(crate) fn floor(&self, at_once: AtOnce) -> Result<Sample> {
+        let programmes = self.layout.programmes(self.keys).len();
+        let at_once = serde_json::to_string(&at_once)?;
+        self.sample(&["as-floor", &self.keys.to_string(), &programmes.to_string(), &at_once], false)
     }
 
     fn sample(&self, arguments: &[&str], counted: bool) -> Result<Sample> {

@@ -1,4 +1,4 @@
-//! The world that is measured in: programmes of a thousand grants, each with a live key, a reading with a history of thirty days, and
+//! The world that is measured in: programmes of many grants, each with a live key, a reading with a history of thirty days, and
 //! the same use at the provider. It is made directly, since claiming so many keys would take hours.
 
 use anyhow::Result;
@@ -15,46 +15,75 @@ use bursar_core::store::items::{Item, ListedProgramme, to_item};
 use bursar_local::engine::Engine;
 use bursar_local::provider::{Nano, Provider};
 use jiff::{Timestamp, ToSpan};
+use serde::{Deserialize, Serialize};
 
-/// How many grants one programme has.
+/// How many grants a programme has where all have as many.
 pub(crate) const IN_A_PROGRAMME: usize = 1_000;
+const SMALL_ONES: usize = 50;
 /// Each filling is one transaction.
 const FILLED_AT_ONCE: usize = 50_000;
 const DAYS: i64 = 30;
 const ON_A_DAY: i64 = 123_456;
 const CAP: i32 = 20;
 
+/// How the grants are spread over programmes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Layout {
+    /// Each programme has a thousand.
+    Thousands,
+    /// One programme has all.
+    One,
+    /// One has the half, fifty share the other: of 100,000 that is 50,000 beside fifty of 1,000.
+    OneBesideFifty,
+}
+
+impl Layout {
+    /// How many grants each programme has.
+    pub(crate) fn programmes(self, keys: usize) -> Vec<usize> {
+        match self {
+            Layout::Thousands => {
+                (0..keys).step_by(IN_A_PROGRAMME).map(|first| IN_A_PROGRAMME.min(keys - first)).collect()
+            }
+            Layout::One => vec![keys],
+            Layout::OneBesideFifty => {
+                let small = keys / 2 / SMALL_ONES;
+                [vec![keys - SMALL_ONES * small], vec![small; SMALL_ONES]].concat()
+            }
+        }
+    }
+}
+
 /// The name of the programme of this number.
 pub(crate) fn programme(number: usize) -> ProgrammeId {
     ProgrammeId::of_name(&format!("CS {number}"))
 }
 
-/// Puts everything into the table and the provider's memory, and answers the keys' hashes.
+/// Puts programmes of so many grants each into the table and the provider's memory, and answers the keys' hashes.
 pub(crate) async fn fill(
     engine: &Engine,
     provider: &Provider,
     deployment: &DeploymentId,
-    keys: usize,
+    programmes: &[usize],
     now: Timestamp,
 ) -> Result<Vec<String>> {
     provider.set_credits(Nano::usd(100_000_000))?;
-    let (mut hashes, mut items) = (Vec::with_capacity(keys), Vec::new());
-    while hashes.len() < keys {
-        let (number, count) = (hashes.len() / IN_A_PROGRAMME, (keys - hashes.len()).min(IN_A_PROGRAMME));
+    let (mut hashes, mut items) = (Vec::with_capacity(programmes.iter().sum()), Vec::new());
+    for (number, count) in programmes.iter().enumerate() {
         let today = utc_date(now);
         let term = Term::new(today - (DAYS + 5).days(), today + 60.days(), "Europe/Berlin")?;
         let id = programme(number);
         let settings = Settings::new(id.as_str(), term, Usd::from_dollars(CAP));
         items.push(to_item(&ListedProgramme { programme: id.clone() })?);
         items.push(to_item(&Programme::new(id.clone(), settings))?);
-        items.push(to_item(&Pot::new(id.clone(), Usd::from_dollars(CAP * 2_000)))?);
-        for _ in 0..count {
+        items.push(to_item(&Pot::new(id.clone(), Usd::from_dollars(CAP * 2 * i32::try_from(*count)?)))?);
+        for _ in 0..*count {
             hashes.push(one(&mut items, provider, deployment, &id, hashes.len(), now)?);
-        }
-        if items.len() >= FILLED_AT_ONCE || hashes.len() == keys {
-            engine.fill(std::mem::take(&mut items)).await?;
+            if items.len() >= FILLED_AT_ONCE {
+                engine.fill(std::mem::take(&mut items)).await?;
+            }
         }
     }
+    engine.fill(items).await?;
     Ok(hashes)
 }
 

@@ -1,15 +1,10 @@
 //! The process of the stand-ins: engine, provider and secrets, seeded with an account of so many keys. It does what it is told line by
 //! line on its standard input, and answers each line with one of JSON.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
-use axum::Router;
-use axum::extract::{Request, State};
-use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::{Router, middleware};
 use bursar_core::clock::Clock;
 use bursar_core::domain::id::DeploymentId;
 use bursar_core::store::items::{Meta, to_item};
@@ -24,21 +19,35 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
+use crate::clock::FastClock;
+use crate::conduct::{self, Conduct, Door};
 use crate::counting::Counting;
-use crate::seed;
+use crate::seed::{self, Layout};
 
 pub(crate) const TABLE: &str = "bursar";
 pub(crate) const SECRET: &str = "bursar/management-key";
 pub(crate) const MANAGEMENT_KEY: &str = "sk-or-v1-00000000000000000000000000000000000000000000000000000000000bench";
 const MORE: i64 = 1_500;
 
+/// What a world is like from its beginning on.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Setup {
+    pub(crate) keys: usize,
+    pub(crate) layout: Layout,
+    pub(crate) clock: FastClock,
+}
+
 /// What the world is told to do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Do {
     /// So many per cent of the keys use more; which, turns with the number.
     Spend { per_cent: u32, turn: usize },
-    /// The provider takes so many milliseconds longer for each answer.
-    Latency(u64),
+    /// The provider behaves so from now on.
+    Behave(Conduct),
+    /// Says how many calls the provider was asked for since the last time.
+    Calls,
+    /// It is as late as this from now on.
+    Clock(FastClock),
     /// Says what passed the counting way to the table since the last time.
     Count,
     /// Forgets the stream, which nobody reads.
@@ -56,8 +65,13 @@ pub(crate) struct Reached {
     pub(crate) seeded_ms: u64,
 }
 
-pub(crate) async fn serve(keys: usize) -> Result<()> {
-    let (begun, clock, folder) = (std::time::Instant::now(), Clock::system(), tempfile::tempdir()?);
+pub(crate) async fn serve(setup: Setup) -> Result<()> {
+    let (begun, folder) = (std::time::Instant::now(), tempfile::tempdir()?);
+    let course = Arc::new(Mutex::new(setup.clock));
+    let clock = {
+        let course = Arc::clone(&course);
+        Clock::reading(move || course.lock().unwrap_or_else(PoisonError::into_inner).now())
+    };
     // In memory SQLite looks through all that it holds with every write.
     let kept = Kept::open(&folder.path().join("state.db"))?;
     let schema = Template::bundled()?.table;
@@ -68,16 +82,16 @@ pub(crate) async fn serve(keys: usize) -> Result<()> {
     let deployment = DeploymentId::random();
     let meta = Meta { deployment: deployment.clone(), table: TABLE.to_owned(), born: clock.now(), account: None };
     engine.fill(vec![to_item(&meta)?]).await?;
-    let hashes = seed::fill(&engine, &provider, &deployment, keys, clock.now()).await?;
+    let hashes = seed::fill(&engine, &provider, &deployment, &setup.layout.programmes(setup.keys), clock.now()).await?;
 
-    let latency = Arc::new(AtomicU64::new(0));
-    let late = middleware::from_fn_with_state(latency.clone(), late);
+    let door = Door::before(&provider, setup.clock.by);
+    let with_a_door = middleware::from_fn_with_state(door.clone(), conduct::pass);
     let counting = Counting::of(engine.origin())?;
     let reached = Reached {
         dynamodb: engine.origin().to_owned(),
         counting: start(counting.router()).await?,
         secretsmanager: start(secrets.router()).await?,
-        provider: format!("{}/api/v1", start(provider.router().layer(late)).await?),
+        provider: format!("{}/api/v1", start(provider.router().layer(with_a_door)).await?),
         seeded_ms: u64::try_from(begun.elapsed().as_millis())?,
     };
     tell(&serde_json::to_value(&reached)?);
@@ -86,8 +100,13 @@ pub(crate) async fn serve(keys: usize) -> Result<()> {
     while let Some(line) = lines.next_line().await? {
         let answer = match serde_json::from_str(&line).context("the world is told nonsense")? {
             Do::Spend { per_cent, turn } => spend(&provider, &clock, &hashes, per_cent, turn)?,
-            Do::Latency(milliseconds) => {
-                latency.store(milliseconds, Ordering::Relaxed);
+            Do::Behave(conduct) => {
+                door.behave(conduct);
+                json!({})
+            }
+            Do::Calls => serde_json::to_value(door.take_calls())?,
+            Do::Clock(later) => {
+                *course.lock().unwrap_or_else(PoisonError::into_inner) = later;
                 json!({})
             }
             Do::Count => serde_json::to_value(counting.take())?,
@@ -114,14 +133,6 @@ async fn start(router: Router) -> Result<String> {
     let origin = origin_of(&listener)?;
     tokio::spawn(serve_on(listener, router, std::future::pending()));
     Ok(origin)
-}
-
-async fn late(State(latency): State<Arc<AtomicU64>>, request: Request, next: Next) -> Response {
-    let milliseconds = latency.load(Ordering::Relaxed);
-    if milliseconds > 0 {
-        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
-    }
-    next.run(request).await
 }
 
 fn spend(provider: &Provider, clock: &Clock, hashes: &[String], per_cent: u32, turn: usize) -> Result<Value> {

@@ -70,6 +70,7 @@ const LONG: [(&str, &str); 5] = [
     ("weather", "200 nights of bad weather, each beside a quiet one, or as many as the number after it says"),
     ("bench sync", "the nightly sync beside a floor; the figures go to BENCHMARKS.md"),
     ("", "with --quick, --keys N, --changed N, --latency N, --times N or --no-peaks they are only told"),
+    ("", "--shapes N: accounts of other shapes with so many keys; --no-shapes; --only-shapes"),
     ("bench resume", "250,000 keys under a deadline of five seconds a run; with --keys N as many"),
 ];
 
