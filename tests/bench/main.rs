@@ -8,6 +8,7 @@ mod conduct;
 mod counting;
 mod figures;
 mod floor;
+mod paced;
 mod plan;
 mod process;
 mod resume;
@@ -47,7 +48,10 @@ fn run() -> Result<()> {
         }
         ["sync", ref options @ ..] => figures::run(&Plan::read(options)?),
         ["resume", ref options @ ..] => resume::run(&Plan::read(options)?),
-        _ => bail!("sync [--quick] [--keys N]… [--times N] [--shapes N] [--write], or resume [--keys N]"),
+        ["paced", ref options @ ..] => paced::run(options),
+        _ => bail!(
+            "sync [--quick] [--keys N]… [--times N] [--shapes N] [--write], resume [--keys N], or paced [--keys N] [--rate R] [--scale S]"
+        ),
     }
 }
 

@@ -65,13 +65,17 @@ const MAKERS: &[Recipe] = &[
 ];
 
 /// What takes longer than a run of CI may, in optimised builds. The words after `bench` are the benchmark's own.
-const LONG: [(&str, &str); 5] = [
+const LONG: [(&str, &str); 6] = [
     ("histories", "5,000 histories of each kind that is drawn from seeds, or as many as the number after it says"),
     ("weather", "200 nights of bad weather, each beside a quiet one, or as many as the number after it says"),
     ("bench sync", "the nightly sync beside a floor; the figures go to BENCHMARKS.md"),
     ("", "with --quick, --keys N, --changed N, --latency N, --times N or --no-peaks they are only told"),
     ("", "--shapes N: accounts of other shapes with so many keys; --no-shapes; --only-shapes"),
     ("bench resume", "250,000 keys under a deadline of five seconds a run; with --keys N as many"),
+    (
+        "bench paced",
+        "250,000 keys at ten calls a second, and 50,000 at two; --keys N --rate R, S times as fast: --scale S",
+    ),
 ];
 
 fn main() -> ExitCode {
