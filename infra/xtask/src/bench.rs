@@ -1,4 +1,4 @@
-//! `bench sync`, `bench resume` and `bench paced`: the sync's figures, in optimised builds. What is measured is the business of `tests/bench`.
+//! `bench sync`, `resume` and `paced`: the sync's figures, in optimised builds. What is measured is the business of `tests/bench`.
 
 use xshell::{Shell, cmd};
 
