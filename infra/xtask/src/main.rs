@@ -65,7 +65,7 @@ const MAKERS: &[Recipe] = &[
 ];
 
 /// What takes longer than a run of CI may, in optimised builds. The words after `bench` are the benchmark's own.
-const LONG: [(&str, &str); 6] = [
+const LONG: [(&str, &str); 7] = [
     ("histories", "5,000 histories of each kind that is drawn from seeds, or as many as the number after it says"),
     ("weather", "200 nights of bad weather, each beside a quiet one, or as many as the number after it says"),
     ("bench sync", "the nightly sync beside a floor; the figures go to BENCHMARKS.md"),
