@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use lambda_runtime::Context;
-use tokio::time::error::Elapsed;
+use tokio::time::{Sleep, Timeout};
 
 /// The instant at which Lambda ends this invocation.
 #[derive(Debug, Clone, Copy)]
@@ -69,13 +69,13 @@ impl Deadline {
     }
 
     /// Waits so long, whatever is left.
-    pub async fn sleep(self, wait: Duration) {
-        tokio::time::sleep(self.really(wait)).await;
+    pub fn sleep(self, wait: Duration) -> Sleep {
+        tokio::time::sleep(self.really(wait))
     }
 
     /// Waits for something until the deadline.
-    pub async fn wait_for<T>(self, what: impl Future<Output = T>) -> Result<T, Elapsed> {
-        tokio::time::timeout(self.at.saturating_duration_since(Instant::now()), what).await
+    pub fn wait_for<F: Future>(self, what: F) -> Timeout<F> {
+        tokio::time::timeout(self.at.saturating_duration_since(Instant::now()), what)
     }
 }
 
