@@ -26,6 +26,10 @@ const OTHERS: usize = 2_600;
 
 /// More keys than can be listed in a short time, since the provider takes its time.
 async fn many(stack: &Stack) -> (Office<'_>, Vec<String>) {
+    many_behind(stack, Duration::from_millis(200)).await
+}
+
+async fn many_behind(stack: &Stack, delay: Duration) -> (Office<'_>, Vec<String>) {
     let office = rich(stack).await;
     let mut keys = Vec::new();
     for number in 0..6 {
@@ -36,7 +40,7 @@ async fn many(stack: &Stack) -> (Office<'_>, Vec<String>) {
             foreign(stack, &format!("other {number} {other}"));
         }
     }
-    stack.gate.at(Matcher::call("provider:GET /keys").every(), Verdict::Delay(Duration::from_millis(200)));
+    stack.gate.at(Matcher::call("provider:GET /keys").every(), Verdict::Delay(delay));
     (office, keys)
 }
 
@@ -124,9 +128,8 @@ async fn a_run_of_several_invocations_ends_complete_with_what_one_would_have_lef
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_listing_that_takes_more_than_two_minutes_is_listed_to_its_end_by_one_invocation() {
     let stack = in_the_morning().await;
-    many(&stack).await;
     // Ten seconds for each of 27 pages, two at a time, are 130 seconds and more; a twentieth of that is waited.
-    stack.gate.at(Matcher::call("provider:GET /keys").every(), Verdict::Delay(Duration::from_millis(500)));
+    many_behind(&stack, Duration::from_millis(500)).await;
     let waits = Waits::shortened(20);
     let slow = Crooked::configured(&stack, |config| Config { waits, provider_at_once: Some(2), ..config }).await;
     let report = slow.within(LONG / 20, json!({})).await.unwrap();

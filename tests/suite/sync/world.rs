@@ -123,7 +123,7 @@ impl World<'_> {
 /// What is in a stack's table, an item a line, without what is random and without when.
 pub(super) fn picture(stack: &Stack, offices: &[Office<'_>], seen: &Snapshot) -> Vec<String> {
     let names = names(stack, offices, seen);
-    let left_out = ["meta", "run", "lease", "checkpoint", "checkpoint-part", "alarm", "outbox"];
+    let left_out = ["meta", "run", "lease", "checkpoint", "checkpoint-part", "cut", "model-rows", "alarm", "outbox"];
     let items = seen.items.values().filter(|item| !left_out.contains(&kind_of(item).as_str()));
     let mut lines: Vec<String> = items.map(|item| pictured(&AttributeValue::M(item.clone()), &names)).collect();
     lines.sort();
