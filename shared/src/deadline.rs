@@ -29,7 +29,7 @@ impl Deadline {
         Deadline { at: Instant::now() + left, waits: Waits::WHOLE }
     }
 
-    /// The same instant, until which only a part of each wait is waited.
+    /// A deadline at this instant, until which only a part of each wait is waited.
     #[must_use]
     pub fn with_waits(self, waits: Waits) -> Deadline {
         Deadline { waits, ..self }

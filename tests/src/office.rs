@@ -9,12 +9,14 @@ use bursar_core::domain::grant::{Minted, Person, Press, PressKind};
 use bursar_core::domain::id::{Epoch, GrantId, KeyName, PersonId, ProgrammeId};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Byok, Settings};
+use bursar_core::domain::reading::{Reading, Used};
 use bursar_core::domain::sign_in::{LINK_LASTS, LiveLink, Proof, ROLE_SESSION_LASTS, Session};
 use bursar_core::domain::term::Term;
 use bursar_core::domain::token::{AskToken, LinkToken, SessionToken};
-use bursar_core::domain::window::{Reset, utc_date};
+use bursar_core::domain::window::{Reset, Window, utc_date};
 use bursar_core::store::{At, By, LinkMade, NewPerson, Outcome, Table, Written, new_ulid};
 use bursar_local::stack::Stack;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::aws;
@@ -123,4 +125,20 @@ pub async fn session_cookie(stack: &Stack, address: &str) -> String {
 /// Time enough for one act.
 pub fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(25))
+}
+
+/// What the first key of a grant is on record to have used in a term without windows.
+pub fn reading(programme: &ProgrammeId, grant: &GrantId, used: Used, as_of: Timestamp) -> Reading {
+    Reading {
+        programme: programme.clone(),
+        grant: grant.clone(),
+        epoch: Epoch::new(1),
+        in_window: used.credits.total(),
+        used,
+        window: Window::WHOLE_TERM,
+        before: Usd::ZERO,
+        last_used_at: None,
+        as_of,
+        unchanged_until: None,
+    }
 }

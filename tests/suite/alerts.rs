@@ -7,20 +7,20 @@ mod turns;
 
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{Minted, Person, Press, PressKind, Reading};
+use bursar_core::domain::grant::{Minted, Person, Press, PressKind};
 use bursar_core::domain::id::{Epoch, GrantId, ProgrammeId};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::reading::Used;
 use bursar_core::domain::term::Term;
-use bursar_core::domain::window::{Window, utc_date};
+use bursar_core::domain::window::utc_date;
 use bursar_core::store::items::{OwedMail, Totals};
 use bursar_core::store::{At, By, NewPerson, Outcome, Table};
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::provider::Nano;
 use bursar_local::stack::Stack;
 use bursar_tests::invariants::{RawTable, Snapshot, Watch};
-use bursar_tests::office::Office;
+use bursar_tests::office::{Office, reading};
 use jiff::ToSpan;
 use serde_json::{Value, json};
 
@@ -40,27 +40,13 @@ async fn programme(stack: &Stack, name: &str) -> ProgrammeId {
 /// Ada of the programme has spent so much in all, and a sync has summed it up.
 async fn spent(stack: &Stack, programme: &ProgrammeId, dollars: i32) -> GrantId {
     let (now, table) = (stack.clock.now(), Table::new(&stack.config));
-    let grant = match table.grants(programme).await.unwrap().pop() {
+    let id = match table.grants(programme).await.unwrap().pop() {
         Some(grant) => grant.id,
         None => claimed(stack, programme).await,
     };
-    let (programme, epoch, window) = (programme.clone(), Epoch::new(1), Window::WHOLE_TERM);
-    let (spent, before, last_used_at) = (Usd::from_dollars(dollars), Usd::ZERO, None);
-    let used = Used::on_one(utc_date(now), spent);
-    let of_all = used.clone();
-    let (id, in_window) = (grant.clone(), spent);
-    let reading = Reading {
-        programme,
-        grant,
-        epoch,
-        used,
-        window,
-        in_window,
-        before,
-        last_used_at,
-        as_of: now,
-        unchanged_until: None,
-    };
+    let spent = Usd::from_dollars(dollars);
+    let of_all = Used::on_one(utc_date(now), spent);
+    let reading = reading(programme, &id, of_all.clone(), now);
     table.note_reading(&reading, office_deadline()).await.unwrap();
     let totals = Totals {
         programme: reading.programme.clone(),

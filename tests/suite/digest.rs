@@ -15,7 +15,6 @@ use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Settings, Weekday};
 use bursar_core::domain::reading::Used;
 use bursar_core::domain::term::Term;
-use bursar_core::domain::window::Window;
 use bursar_core::store::items::{Meta, OwedMail, Totals};
 use bursar_core::store::{At, By, ModelDay, NewPerson, Outcome, SyncState, Table};
 use bursar_local::inbox::Contents;
@@ -23,7 +22,7 @@ use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::ses::Quota;
 use bursar_local::stack::Stack;
 use bursar_tests::invariants::{RawTable, Watch};
-use bursar_tests::office::soon;
+use bursar_tests::office::{reading, soon};
 use bursar_tests::stack;
 use jiff::civil::{Date, date};
 use jiff::{SignedDuration, Timestamp, ToSpan};
@@ -115,19 +114,8 @@ impl Monday {
             let day = date(2026, 11, 16).checked_sub(ago.days()).unwrap();
             used.add(&Used::on_one(day, Usd::from_micros(cents * 10_000)));
         }
-        let in_window = used.credits.total();
-        let reading = Reading {
-            programme: programme.clone(),
-            grant: grant.clone(),
-            epoch: Epoch::new(1),
-            used: used.clone(),
-            window: Window::WHOLE_TERM,
-            in_window,
-            before: Usd::ZERO,
-            last_used_at: Some(self.now()),
-            as_of: self.now(),
-            unchanged_until: None,
-        };
+        let recorded = reading(programme, grant, used.clone(), self.now());
+        let reading = Reading { last_used_at: Some(self.now()), ..recorded };
         self.table.note_reading(&reading, soon()).await.unwrap();
         used
     }

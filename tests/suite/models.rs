@@ -1,6 +1,8 @@
 //! Who used which model: a real sync against the simulator, over several days. Whatever the provider answers, what is written of a
 //! day adds up to what the account spent on it, or the run says what is missing.
 
+mod kept;
+
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
@@ -22,7 +24,6 @@ use jiff::{Timestamp, ToSpan};
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use crate::sync::crooked::{Crooked, Told};
 use crate::sync::{still, sync, watch, without_runs};
 
 const QUERY: &str = "provider:POST /analytics/query";
@@ -242,77 +243,6 @@ async fn use_that_settles_late_is_found_the_night_after() {
     let late: Vec<_> = rows(&models, "cs-pilot", day).into_iter().map(|(_, model, spent, _)| (model, spent)).collect();
     assert_eq!(late, [(LARGE.to_owned(), 30_000), (SMALL.to_owned(), 1_000_000)]);
     world.adds_up(&[&office]).await;
-    world.stack.stop().await.unwrap();
-}
-
-/// A sync whose answer about models is bent.
-async fn sync_told(world: &World, bend: impl FnMut(&str, Told) -> Told + Send + 'static) -> Value {
-    let crooked = Crooked::before(&world.stack).await;
-    crooked.bend(bend);
-    crooked.sync().await
-}
-
-#[tokio::test]
-async fn what_is_on_record_of_a_day_gives_way_to_no_answer_that_has_less_of_it() {
-    let mut world = World::new().await;
-    let (_, ada) = {
-        let office = programme(&world.stack, "CS pilot").await;
-        student(&world.stack, &office, "ada@x.edu", None).await
-    };
-    let day = world.today();
-    world.spend(&ada, 1_000_000, SMALL);
-    world.nights(1);
-    let warned = sync_told(&world, |path, told| match path {
-        "/analytics/query" => {
-            let mut body: Value = serde_json::from_str(&told.body).unwrap();
-            body["data"]["warnings"] = serde_json::json!(["the last hour is not in it"]);
-            Told { body: body.to_string(), ..told }
-        }
-        _ => told,
-    });
-    assert!(mentions(&warned.await, "the provider warns: the last hour is not in it"));
-    let before = world.written(&[&world.office("cs-pilot")]).await;
-    assert_eq!(rows(&before.0, "cs-pilot", day), [(None, SMALL.to_owned(), 1_000_000, 1)]);
-
-    world.nights(1);
-    let emptied = sync_told(&world, |path, told| match path {
-        "/analytics/query" => Told { body: r#"{"data":{"data":[],"metadata":{"row_count":0}}}"#.to_owned(), ..told },
-        _ => told,
-    });
-    assert!(mentions(&emptied.await, &format!("less of what was used by model on {day} than before")));
-    let after = world.written(&[&world.office("cs-pilot")]).await;
-    assert_eq!(rows(&after.0, "cs-pilot", day), [(None, SMALL.to_owned(), 1_000_000, 1)]);
-    world.adds_up(&[&world.office("cs-pilot")]).await;
-    world.stack.stop().await.unwrap();
-}
-
-#[tokio::test]
-async fn what_each_grant_used_by_model_is_kept_by_its_id_and_expires_with_the_retention() {
-    let mut world = World::new().await;
-    let ((ada, key), (bob, his)) = {
-        let office = programme(&world.stack, "CS pilot").await;
-        (
-            student(&world.stack, &office, "ada@x.edu", Some("A")).await,
-            student(&world.stack, &office, "bob@x.edu", None).await,
-        )
-    };
-    let (day, laptop) = (world.today(), world.foreign("prof-laptop"));
-    world.spend(&key, 1_000_000, SMALL);
-    world.spend(&key, 500_000, SMALL);
-    world.spend(&his, 250_000, LARGE);
-    world.spend(&laptop, 1_000_000, LARGE);
-    world.nights(1);
-    world.sync().await;
-    let office = world.office("cs-pilot");
-    let mut kept: Vec<_> = office.table.model_rows(day).await.unwrap();
-    kept.sort_by_key(|of| of.used.spent);
-    let told = kept.iter().map(|of| (of.grant.clone(), of.model.as_str(), of.used.spent.micros(), of.used.requests));
-    assert_eq!(told.collect::<Vec<_>>(), [(bob, LARGE, 250_000, 1), (ada, SMALL, 1_500_000, 2)]);
-    let mut watch = watch(&world.stack);
-    let items = &watch.check().await.items;
-    let rows = items.values().find(|item| item["kind"].as_s().is_ok_and(|kind| kind == "model-rows")).unwrap();
-    let last = day.saturating_add(400.days()).to_zoned(TimeZone::UTC).unwrap().timestamp();
-    assert_eq!(rows["ttl"].as_n().unwrap(), &last.as_second().to_string());
     world.stack.stop().await.unwrap();
 }
 

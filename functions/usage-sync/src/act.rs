@@ -10,12 +10,12 @@ use bursar_core::domain::grant::{Attempt, Found, GRACE, Listed, Order, OrderKind
 use bursar_core::domain::id::Epoch;
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::money::Usd;
-use bursar_core::domain::reading::{Doubtful, Reading};
+use bursar_core::domain::reading::Doubtful;
 use bursar_core::orders::{ENOUGH_FOR_ONE, NotCarriedOut, Orders};
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::guardrails::ASSIGNED_AT_ONCE;
 use bursar_core::provider::key::Key;
-use bursar_core::provider::keys::{Deleted, Found as Answered};
+use bursar_core::provider::keys::Found as Answered;
 use bursar_core::store::{At, MissingKey, Noted, Outcome};
 use futures_util::StreamExt;
 use jiff::{SignedDuration, Timestamp};
@@ -29,10 +29,6 @@ use crate::run::{Run, Step};
 
 /// So many findings are seen to side by side; then this must still be the one runner.
 pub(crate) const SIDE_BY_SIDE: usize = 8;
-/// Of so many listed keys one may be deleted by one run.
-const PURGED_ONE_IN: usize = 50;
-/// Of fewer than that one may be deleted all the same: otherwise a small account would keep its dead keys for ever.
-const PURGED_AT_LEAST: usize = 1;
 /// Only what the provider says twice, so long apart, means that a key is gone.
 const SURELY_GONE: SignedDuration = SignedDuration::from_hours(1);
 
@@ -41,13 +37,7 @@ impl Run<'_> {
     pub(crate) async fn act(&self, progress: &mut Progress, deadline: Deadline) -> Result<Step> {
         if !progress.is_guarded {
             self.hold_back(progress).await?;
-            // A table that went back may go back further.
-            let went_back = progress.findings.iter().any(|finding| matches!(finding.what, What::Recover { .. }));
-            progress.purge_at_most(if went_back {
-                0
-            } else {
-                (progress.report.keys_listed / PURGED_ONE_IN).max(PURGED_AT_LEAST)
-            });
+            progress.bound_purges();
             // One request puts many keys under a guardrail.
             progress.findings.make_contiguous().sort_by_key(Finding::is_restriction);
             progress.is_guarded = true;
@@ -361,20 +351,6 @@ impl Run<'_> {
         };
         Ok(Some(format!("the key {key} had {found} at the provider, and has {limit} again")))
     }
-
-    async fn purge(&self, at: At<'_>, epoch: Epoch, key: &KeyHash, progress: &Progress) -> Result<Came> {
-        let Some(view) = self.table.view(at.programme, at.grant).await? else { return Ok(Came::Done) };
-        if view.may_purge(epoch, progress.began_at, progress.restored_at, at.now) {
-            let deleted = self.provider.delete_key(key, at.deadline).await?;
-            self.table.purged(at, epoch, key).await?;
-            // It was listed, and is not any more.
-            if deleted == Deleted::Now {
-                let used = view.readings.iter().find(|reading| reading.epoch == epoch).map(Reading::lifetime);
-                return Ok(Came::Purged { key: key.clone(), used: used.unwrap_or_default() });
-            }
-        }
-        Ok(Came::Done)
-    }
 }
 
 /// What is seen to next: some findings side by side, or those that one request can see to.
@@ -387,17 +363,4 @@ fn next_batch(findings: &mut VecDeque<Finding>) -> Vec<Finding> {
     };
     let count = findings.iter().take(most).take_while(is_alike).count();
     findings.drain(..count).collect()
-}
-
-impl Progress {
-    /// Leaves what may be deleted beyond this number to the next runs.
-    fn purge_at_most(&mut self, bound: usize) {
-        let mut left = bound;
-        self.findings.retain(|finding| {
-            let is_purge = matches!(finding.what, What::Purge { .. });
-            let stays = !is_purge || left > 0;
-            left -= usize::from(is_purge && left > 0);
-            stays
-        });
-    }
 }

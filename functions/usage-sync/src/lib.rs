@@ -15,6 +15,7 @@ mod look;
 mod models;
 mod obstacle;
 mod progress;
+mod purge;
 mod reconcile;
 mod report;
 mod row;

@@ -114,12 +114,11 @@ impl Run<'_> {
         let (mut attribution, as_of) = (self.attributed(&rows, &progress.models), progress.began_at);
         for day in from.series(1.day()).take_while(|day| *day <= until) {
             let of_day = |programme: &ProgrammeId| attribution.programmes.get(&(day, programme.clone()));
-            let of_programmes = progress.programmes.iter().filter_map(of_day).flatten().map(Sums::from);
-            let of_programmes = Sums::of_all(of_programmes.collect::<Vec<_>>().iter());
+            let of_programmes = Sums::of_all(progress.programmes.iter().filter_map(of_day).flatten());
             let by = attribution.nobodys.remove(&day).unwrap_or_default();
             let nobodys = NobodysDay { day, as_of, by, of_programmes };
             let under = self.under(deadline);
-            if let Some(known) = under.told_of_models(day).await? {
+            if let Some(known) = self.table.nobodys_day(day).await? {
                 let is_less = !of_programmes.is_no_less_than(known.of_programmes)
                     || !nobodys.in_all().is_no_less_than(known.in_all());
                 if is_less || !progress.models.is_whole {

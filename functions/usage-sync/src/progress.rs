@@ -127,7 +127,7 @@ pub(crate) struct Sums {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Whole {
     pub(crate) ours: Used,
-    /// The same by programme, in sum.
+    /// What each programme's keys used in their lives.
     pub(crate) of: BTreeMap<u16, Lifetime>,
     pub(crate) ours_gone: Usd,
     pub(crate) foreign: Used,

@@ -7,13 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-use super::items::Stored;
+use super::items::{MOST_IN_A_PART, Stored};
 use super::keys::{self, Key};
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
 
-/// What one part may hold: an item has at most 400 KB.
-const MOST_IN_A_PART: usize = 380_000;
 /// Each is in memory several times while it is written.
 const SIDE_BY_SIDE: usize = 2;
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(48);

@@ -26,6 +26,9 @@ use crate::domain::role::Roles;
 use crate::domain::sign_in::{Session, SignIn};
 use crate::domain::token::LinkTokenHash;
 
+/// What is too large for one item lies in parts of so many bytes: an item has at most 400 KB.
+pub(super) const MOST_IN_A_PART: usize = 380_000;
+
 pub use super::owed::{Bounce, MailClass, MailOf, MailState, OUTBOX_KEPT, OutboxRow, OwedMail};
 pub use super::undeliverable::{Undeliverable, Why};
 

@@ -6,15 +6,12 @@ use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use super::items::Stored;
+use super::items::{MOST_IN_A_PART, Stored};
 use super::keys::{self, Key};
 use super::{StoreError, Table};
 use crate::domain::id::ProgrammeId;
 use crate::domain::models::rows::{self, GrantUse};
 use crate::domain::models::{GroupUse, NobodysUse, Sums};
-
-/// What one part may hold: an item has at most 400 KB.
-const MOST_IN_A_PART: usize = 380_000;
 
 /// What a programme used on a completed UTC day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,7 +70,8 @@ impl Table {
         rows::unpack(&bytes).map_err(|error| StoreError::corrupt(&first.key(), ModelRows::KIND, &error))
     }
 
-    pub(super) async fn nobodys_day(&self, day: Date) -> Result<Option<NobodysDay>, StoreError> {
+    /// What is no programme's on a day, and how much the provider told of that day in all, if it told anything.
+    pub async fn nobodys_day(&self, day: Date) -> Result<Option<NobodysDay>, StoreError> {
         self.get(&keys::nobodys_day(day)).await
     }
 
@@ -86,11 +84,7 @@ impl Table {
 impl NobodysDay {
     /// All that the provider told of the day.
     pub fn in_all(&self) -> Sums {
-        let nobodys = self.by.iter().map(Sums::from).fold(Sums::default(), |mut sum, used| {
-            sum += used;
-            sum
-        });
-        Sums::of_all([self.of_programmes, nobodys].iter())
+        Sums::of_all([self.of_programmes, Sums::of_all(&self.by)])
     }
 }
 

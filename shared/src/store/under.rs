@@ -2,7 +2,6 @@
 //! took over, changes none of it. What is written and when is for the sync to say.
 
 use jiff::Timestamp;
-use jiff::civil::Date;
 
 use super::commit::{Commit, Pauses, Transaction, number};
 use super::group_totals::KeptTotals;
@@ -124,11 +123,6 @@ impl Under<'_> {
             }
         }
         Ok(true)
-    }
-
-    /// What the provider told before of a day by model, in sum.
-    pub async fn told_of_models(&self, day: Date) -> Result<Option<NobodysDay>, StoreError> {
-        self.table.nobodys_day(day).await
     }
 
     /// Replaces how the sync stands as it was read. False also when an admin was faster.

@@ -4,8 +4,6 @@
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::audit::Act;
 use bursar_core::domain::crossing::{Crossing, Scope};
-use bursar_core::domain::grant::Reading;
-use bursar_core::domain::id::Epoch;
 use bursar_core::domain::mail_day::MailDay;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::Used;
@@ -17,7 +15,7 @@ use bursar_local::ses::Fault;
 use bursar_local::settle::LIMIT;
 use bursar_local::stack::Stack;
 use bursar_tests::invariants::{RawTable, Watch};
-use bursar_tests::office::{Office, soon};
+use bursar_tests::office::{Office, reading, soon};
 use bursar_tests::stack;
 use bursar_tests::visitor::{Page, Visitor};
 use jiff::SignedDuration;
@@ -135,18 +133,7 @@ async fn crossed(stack: &Stack) -> Watch {
     let grant = office.invite("ada@example.edu").await;
     office.claim(&grant).await;
     seen.check().await;
-    let reading = Reading {
-        programme: programme.id.clone(),
-        grant,
-        epoch: Epoch::new(1),
-        used: totals.used.clone(),
-        window: Window::WHOLE_TERM,
-        in_window: spent,
-        before: Usd::ZERO,
-        last_used_at: None,
-        as_of: now,
-        unchanged_until: None,
-    };
+    let reading = reading(&programme.id, &grant, totals.used.clone(), now);
     table.note_reading(&reading, soon()).await.unwrap();
     table.note_totals(&totals, soon()).await.unwrap();
     let admins: Vec<EmailAddress> = Vec::new();

@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 
 use bursar_core::domain::days::{Counted, Days};
-use bursar_core::domain::grant::Reading;
-use bursar_core::domain::id::{Epoch, GrantId};
+use bursar_core::domain::id::GrantId;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::Used;
-use bursar_core::domain::window::{Window, utc_date};
+use bursar_core::domain::window::utc_date;
 use bursar_core::store::SyncState;
 use bursar_core::store::items::Totals;
 use bursar_local::stack::Stack;
-use bursar_tests::office::{Office, soon};
+use bursar_tests::office::{Office, reading, soon};
 use bursar_tests::stack;
 use bursar_tests::visitor::{Page, Visitor};
 use jiff::{Timestamp, ToSpan};
@@ -36,21 +35,7 @@ fn spent(now: Timestamp, times: u32) -> Days {
 
 /// Somebody used so much, as a sync would have recorded it.
 pub(super) async fn used(office: &Office<'_>, grant: &GrantId, days: Days, now: Timestamp) {
-    let used = Used { credits: days, ..Used::default() };
-    let (in_window, window, epoch) = (used.credits.total(), Window::WHOLE_TERM, Epoch::new(1));
-    let (programme, grant, before, last_used_at) = (office.programme.clone(), grant.clone(), Usd::ZERO, None);
-    let reading = Reading {
-        programme,
-        grant,
-        epoch,
-        used,
-        window,
-        in_window,
-        before,
-        last_used_at,
-        as_of: now,
-        unchanged_until: None,
-    };
+    let reading = reading(&office.programme, grant, Used { credits: days, ..Used::default() }, now);
     office.table.note_reading(&reading, soon()).await.unwrap();
 }
 

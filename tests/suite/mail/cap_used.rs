@@ -1,9 +1,8 @@
 //! What students are told of their own cap: the words, when it is sent, and that nobody is told what is not so any more.
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::days::Days;
 use bursar_core::domain::grant::{HoldKind, Reading};
-use bursar_core::domain::id::{Epoch, GrantId};
+use bursar_core::domain::id::GrantId;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::Used;
 use bursar_core::domain::window::{Reset, utc_date};
@@ -11,6 +10,7 @@ use bursar_core::store::items::{OwedMail, Undeliverable, Why};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Fault;
+use bursar_tests::office::reading;
 use serde_json::json;
 
 use super::words::{html_says, redacted};
@@ -36,19 +36,8 @@ impl PostOffice {
     async fn used(&mut self, grant: &GrantId, micros: i64) {
         let (as_of, spent) = (self.stack.clock.now(), Usd::from_micros(micros));
         let reset = self.table.programme(&self.programme).await.unwrap().unwrap().settings.reset;
-        let used = Used { credits: Days::on_one(utc_date(as_of), spent), ..Used::default() };
-        let reading = Reading {
-            programme: self.programme.clone(),
-            grant: grant.clone(),
-            epoch: Epoch::new(1),
-            used,
-            window: reset.window_at(as_of),
-            in_window: spent,
-            before: Usd::ZERO,
-            last_used_at: Some(as_of),
-            as_of,
-            unchanged_until: None,
-        };
+        let recorded = reading(&self.programme, grant, Used::on_one(utc_date(as_of), spent), as_of);
+        let reading = Reading { window: reset.window_at(as_of), last_used_at: Some(as_of), ..recorded };
         self.table.note_reading(&reading, soon()).await.unwrap();
         // The stream wakes `threshold-alerts`, which owes the mail.
         self.stack.pump.drained().await.unwrap();

@@ -3,15 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use bursar_core::domain::days::Days;
 use bursar_core::domain::grant::Reading;
-use bursar_core::domain::id::{Epoch, GrantId};
+use bursar_core::domain::id::GrantId;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::Used;
-use bursar_core::domain::window::{Window, utc_date};
+use bursar_core::domain::window::utc_date;
 use bursar_core::store::items::Totals;
 use bursar_local::gate::{Call, Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
+use bursar_tests::office::reading;
 use jiff::SignedDuration;
 use serde_json::json;
 
@@ -36,23 +36,13 @@ impl PostOffice {
     /// So much was used in all, and a sync has summed it up.
     async fn summed_up(&mut self, grant: &GrantId, dollars: i32) {
         let (as_of, spent) = (self.stack.clock.now(), Usd::from_dollars(dollars));
-        let used = Used { credits: Days::on_one(utc_date(as_of), spent), ..Used::default() };
-        let (programme, window) = (self.programme.clone(), Window::WHOLE_TERM);
-        let reading = Reading {
-            programme: programme.clone(),
-            grant: grant.clone(),
-            epoch: Epoch::new(1),
-            used: used.clone(),
-            window,
-            in_window: spent,
-            before: Usd::ZERO,
-            last_used_at: Some(as_of),
-            as_of,
-            unchanged_until: None,
-        };
+        let used = Used::on_one(utc_date(as_of), spent);
+        let recorded = reading(&self.programme, grant, used.clone(), as_of);
+        let reading = Reading { last_used_at: Some(as_of), ..recorded };
         self.table.note_reading(&reading, soon()).await.unwrap();
         let (by_group, implied) = (BTreeMap::new(), spent);
-        let totals = Totals { programme, as_of, used, by_group, implied, grants: 1, claimed: 1 };
+        let totals =
+            Totals { programme: self.programme.clone(), as_of, used, by_group, implied, grants: 1, claimed: 1 };
         self.table.note_totals(&totals, soon()).await.unwrap();
     }
 

@@ -13,6 +13,7 @@ use bursar_core::domain::window::{Window, utc_date};
 use bursar_core::store::items::Totals;
 use bursar_core::store::{At, By, Outcome};
 use bursar_local::inbox::Contents;
+use bursar_tests::office::reading;
 use jiff::ToSpan;
 
 use super::{PostOffice, address, soon};
@@ -215,22 +216,8 @@ impl PostOffice {
         let grant = self.enrol(&format!("ada.{threshold}@example.edu")).await;
         self.claim(&grant).await;
         assert_eq!(self.unread().len(), 1);
-        let window = Window::WHOLE_TERM;
-        let (programme, epoch, as_of) = (self.programme.clone(), Epoch::new(1), self.stack.clock.now());
-        let (spent, used) = (days.total(), Used { credits: days, ..Used::default() });
-        let (before, last_used_at, in_window, of_all) = (Usd::ZERO, None, spent, used.clone());
-        let reading = Reading {
-            programme,
-            grant,
-            epoch,
-            used,
-            window,
-            in_window,
-            before,
-            last_used_at,
-            as_of,
-            unchanged_until: None,
-        };
+        let (as_of, spent, of_all) = (self.stack.clock.now(), days.total(), Used { credits: days, ..Used::default() });
+        let reading = reading(&self.programme, &grant, of_all.clone(), as_of);
         self.table.note_reading(&reading, soon()).await.unwrap();
         let (programme, now) = (self.programme.clone(), self.stack.clock.now());
         let totals = Totals {

@@ -21,6 +21,8 @@ pub(super) struct Residual {
     pub(super) until: String,
     /// How much of it nobody has explained.
     pub(super) news: Usd,
+    /// Whether keys used more than the account spent.
+    pub(super) is_less: bool,
     /// Whether that is more than rounding may come to.
     pub(super) matters: bool,
     pub(super) tolerance: Usd,
@@ -36,6 +38,7 @@ impl Residual {
             usd: day.residual,
             until: day.day.to_string(),
             news: day.residual - state.residual.explained,
+            is_less: day.residual < state.residual.explained,
             matters: !state.residual.explains(day.residual, day.tolerance),
             tolerance: day.tolerance,
             typed,
@@ -64,8 +67,8 @@ pub(crate) async fn explain(
         return Ok(page);
     }
     let newest = site.table.newest_account_days(1).await?.pop();
-    let shown = fields.filled("residual").map(str::to_owned);
-    let is_shown = |day: &AccountDay| shown.as_ref().is_none_or(|shown| *shown == day.residual.to_string());
+    let shown = fields.filled("residual");
+    let is_shown = |day: &AccountDay| shown.is_none_or(|shown| shown == day.residual.to_string());
     let Some(day) = newest.filter(is_shown) else {
         let sentence = "A sync has found another residual meanwhile. Open the page of the account again.";
         return Ok(site.refuse(StatusCode::CONFLICT, "Nothing was done", sentence));

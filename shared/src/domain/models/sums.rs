@@ -27,11 +27,10 @@ pub struct Sums {
 }
 
 impl Sums {
-    pub fn of_all<'a>(all: impl Iterator<Item = &'a Sums>) -> Sums {
-        all.fold(Sums::default(), |mut sum, used| {
-            sum += *used;
-            sum
-        })
+    pub fn of_all(all: impl IntoIterator<Item = impl Into<Sums>>) -> Sums {
+        let mut sum = Sums::default();
+        all.into_iter().for_each(|used| sum += used.into());
+        sum
     }
 
     /// Whoever paid it.
@@ -61,6 +60,12 @@ impl Sums {
         let micros = u64::try_from(self.in_all().micros()).ok().filter(|_| self.requests > 0)?;
         let hundredths = micros.div_ceil(self.requests.saturating_mul(100));
         Some(Usd::from_micros(i64::try_from(hundredths.saturating_mul(100)).unwrap_or(i64::MAX)))
+    }
+}
+
+impl From<&Sums> for Sums {
+    fn from(used: &Sums) -> Sums {
+        *used
     }
 }
 
