@@ -318,7 +318,7 @@ async fn keys_that_somebody_took_from_under_the_guardrail_are_put_back_together_
 
 #[tokio::test]
 async fn what_a_guardrail_cannot_be_asked_or_told_now_it_is_by_the_next_invocation() {
-    for call in ["provider:GET /guardrails/{id}/assignments/keys", PATCH] {
+    for call in ["provider:GET /guardrails/{id}/assignments/keys", "provider:GET /guardrails", PATCH] {
         let mut campus = Campus::open(MINI).await;
         campus.work().await;
         campus.stack.gate.at(call, Verdict::too_many(Some(1200)));

@@ -21,6 +21,8 @@ pub(crate) struct Told {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: String,
+    /// How long it is on its way.
+    pub(crate) takes: Duration,
 }
 
 type Bend = Box<dyn FnMut(&str, Told) -> Told + Send>;
@@ -59,6 +61,14 @@ impl Crooked {
         *self.bend.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(bend);
     }
 
+    /// From now on each page of keys is so long on its way.
+    pub(crate) fn slow_down(&self, takes: Duration) {
+        self.bend(move |path, told| match path.starts_with("/keys?") {
+            true => Told { takes, ..told },
+            false => told,
+        });
+    }
+
     pub(crate) fn straighten(&self) {
         self.bend(|_, told| told);
     }
@@ -88,8 +98,10 @@ async fn answer(State(way): State<Arc<Way>>, request: Request) -> Response {
         }
     }
     let straight = asked.send().await.unwrap();
-    let told = Told { status: straight.status().as_u16(), headers: Vec::new(), body: straight.text().await.unwrap() };
+    let status = straight.status().as_u16();
+    let told = Told { status, headers: Vec::new(), body: straight.text().await.unwrap(), takes: Duration::ZERO };
     let told = (way.bend.lock().unwrap_or_else(PoisonError::into_inner))(&path, told);
+    tokio::time::sleep(told.takes).await;
     let mut answer = Response::builder().status(told.status).header("content-type", "application/json");
     for (name, value) in told.headers {
         answer = answer.header(name, value);

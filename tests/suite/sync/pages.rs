@@ -1,7 +1,7 @@
 //! Pages that fail, lie or never come: what can be read is recorded, nothing doubtful is, the keys it is about are named, and what is
 //! absent is never nothing.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bursar_core::domain::money::Usd;
 use bursar_local::gate::{Matcher, Verdict};
@@ -178,7 +178,7 @@ async fn too_many_requests_are_asked_again_when_the_provider_says_in_each_form_i
     let crooked = Crooked::before(&stack).await;
     let refused = |name, value| {
         let body = json!({"error": {"code": 429, "message": "slow down"}}).to_string();
-        Told { status: 429, headers: vec![(name, value)], body }
+        Told { status: 429, headers: vec![(name, value)], body, takes: Duration::ZERO }
     };
     let date = httpdate(SystemTime::now());
     for (name, value) in [("retry-after", "0".to_owned()), ("retry-after", date), ("retry-after-ms", "5".to_owned())] {

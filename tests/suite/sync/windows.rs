@@ -18,7 +18,7 @@ use jiff::civil::Date;
 use serde_json::json;
 
 use super::crooked::{Crooked, Told, without};
-use super::{foreign, hours, in_the_morning, instant, invite, mint, provider, rich, shape, spend, sync};
+use super::{foreign, hours, in_the_morning, instant, invite, mint, problems, provider, rich, shape, spend, sync};
 
 /// So many days are lived through.
 const DAYS: i64 = 34;
@@ -187,6 +187,8 @@ async fn what_a_key_used_that_was_looked_for_in_vain_is_not_said_to_be_of_one_da
     let office = rich(&stack).await;
     let ada = invite(&stack, &office, "ada", None).await;
     let key = mint(&stack, &office, &ada).await;
+    // An account without any key would be taken for another.
+    foreign(&stack, "other");
     spend(&stack, &key, 1_000_000);
     assert_eq!(sync(&stack).await["complete"], true);
     let first = utc_date(stack.clock.now());
@@ -199,7 +201,8 @@ async fn what_a_key_used_that_was_looked_for_in_vain_is_not_said_to_be_of_one_da
         false => without(path, told, &hidden),
     });
     let report = blind.sync().await;
-    assert_eq!(report["complete"], false, "{report}");
+    assert_eq!((&report["complete"], &report["keys_listed"]), (&json!(false), &json!(1)), "{report}");
+    assert!(problems(&report).contains("something that was to be done was not"), "{report}");
     let on = async |days: i64| {
         let view = office.table.view(&office.programme, &ada).await.unwrap().unwrap();
         let (credits, day) = (view.readings[0].used.credits.clone(), first.saturating_add(days.days()));
