@@ -46,6 +46,14 @@ impl World {
         World { stack, spent: BTreeMap::new() }
     }
 
+    /// One in which Ada has a key, in this group: her grant, and the key's hash.
+    async fn with_ada(group: Option<&str>) -> (World, GrantId, String) {
+        let world = World::new().await;
+        let office = programme(&world.stack, "CS pilot").await;
+        let (grant, key) = student(&world.stack, &office, "ada@x.edu", group).await;
+        (world, grant, key)
+    }
+
     fn today(&self) -> Date {
         utc_date(self.stack.clock.now())
     }
@@ -204,11 +212,7 @@ async fn what_programmes_groups_and_others_used_is_told_apart_by_day_though_nigh
 
 #[tokio::test]
 async fn a_run_that_is_repeated_asks_nothing_again_and_changes_nothing() {
-    let mut world = World::new().await;
-    let (_, ada) = {
-        let office = programme(&world.stack, "CS pilot").await;
-        student(&world.stack, &office, "ada@x.edu", None).await
-    };
+    let (mut world, _, ada) = World::with_ada(None).await;
     world.spend(&ada, 1_000_000, SMALL);
     world.nights(1);
     let mut watch = watch(&world.stack);
@@ -225,11 +229,7 @@ async fn a_run_that_is_repeated_asks_nothing_again_and_changes_nothing() {
 
 #[tokio::test]
 async fn use_that_settles_late_is_found_the_night_after() {
-    let mut world = World::new().await;
-    let (_, ada) = {
-        let office = programme(&world.stack, "CS pilot").await;
-        student(&world.stack, &office, "ada@x.edu", None).await
-    };
+    let (mut world, _, ada) = World::with_ada(None).await;
     let (day, noon) = (world.today(), world.stack.clock.now());
     world.spend(&ada, 1_000_000, SMALL);
     world.nights(1);
@@ -287,11 +287,7 @@ async fn analytics_that_fail_stop_no_run_and_are_asked_again() {
 }
 
 async fn goes_on_despite(status: StatusCode) {
-    let mut world = World::new().await;
-    let (_, ada) = {
-        let office = programme(&world.stack, "CS pilot").await;
-        student(&world.stack, &office, "ada@x.edu", None).await
-    };
+    let (mut world, _, ada) = World::with_ada(None).await;
     world.spend(&ada, 1_000_000, SMALL);
     world.nights(1);
     world.stack.provider.as_ref().unwrap().set_quirks(|quirks| quirks.analytics_failure = Some(status));
@@ -312,11 +308,7 @@ async fn goes_on_despite(status: StatusCode) {
 async fn the_calls_of_a_night_do_not_grow_with_the_number_of_keys() {
     let mut asked = Vec::new();
     for keys in [3, 300] {
-        let mut world = World::new().await;
-        let (_, ada) = {
-            let office = programme(&world.stack, "CS pilot").await;
-            student(&world.stack, &office, "ada@x.edu", None).await
-        };
+        let (mut world, _, ada) = World::with_ada(None).await;
         world.spend(&ada, 1_000_000, SMALL);
         for number in 1..keys {
             let key = world.foreign(&format!("script-{number}"));
@@ -334,11 +326,7 @@ async fn the_calls_of_a_night_do_not_grow_with_the_number_of_keys() {
 
 #[tokio::test]
 async fn days_before_the_last_week_that_were_missed_are_on_record_as_not_known() {
-    let mut world = World::new().await;
-    let (_, ada) = {
-        let office = programme(&world.stack, "CS pilot").await;
-        student(&world.stack, &office, "ada@x.edu", None).await
-    };
+    let (mut world, _, ada) = World::with_ada(None).await;
     let first = world.today();
     world.spend(&ada, 1_000_000, SMALL);
     world.nights(1);
@@ -355,11 +343,7 @@ async fn days_before_the_last_week_that_were_missed_are_on_record_as_not_known()
 
 #[tokio::test]
 async fn whose_use_it_was_is_asked_again_when_a_grant_could_not_be_read() {
-    let mut world = World::new().await;
-    let (grant, ada) = {
-        let office = programme(&world.stack, "CS pilot").await;
-        student(&world.stack, &office, "ada@x.edu", Some("A")).await
-    };
+    let (mut world, grant, ada) = World::with_ada(Some("A")).await;
     let day = world.today();
     world.spend(&ada, 1_000_000, SMALL);
     world.nights(1);

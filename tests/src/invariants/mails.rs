@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::crossing::{Crossing, Scope};
 use bursar_core::domain::mail_day::{Fared, MailDay};
-use bursar_core::domain::sign_in::LINK_LASTS;
+use bursar_core::domain::sign_in::{ASK_LASTS, LINK_LASTS};
 use bursar_core::domain::token::{Code, LinkToken};
 use bursar_core::domain::window::utc_date;
 use bursar_core::store::items::{MailState, OutboxRow, OwedMail};
 use bursar_local::inbox::Contents;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
+use ulid::Ulid;
 
 use super::secrets::Secret;
 use super::{Snapshot, Step};
@@ -120,6 +121,7 @@ pub(super) fn what_is_owed_is_accepted_once(step: &Step<'_>) -> Vec<String> {
 /// I13, of mail: however often and in whatever order events come, the counts of each day are those of its rows. The row of a link goes
 /// after an hour, and only its mail still tells that it was sent.
 pub(super) fn each_mail_is_counted_once_as_it_fared(step: &Step<'_>) -> Vec<String> {
+    let now_ms = step.now.at.as_millisecond().unsigned_abs().into();
     let mut counted: BTreeMap<Date, MailDay> = BTreeMap::new();
     let mut wrong = Vec::new();
     for row in &step.now.outbox {
@@ -129,11 +131,12 @@ pub(super) fn each_mail_is_counted_once_as_it_fared(step: &Step<'_>) -> Vec<Stri
             None => wrong.push(format!("outbox row {} is counted in {day}, and no mail server has it", row.row)),
         }
     }
-    let rows: BTreeSet<String> = step.now.outbox.iter().map(|row| row.row.to_string()).collect();
-    let gone = read(step.now).into_iter().filter(|mail| mail.kind.as_deref() == Some("link"));
-    let gone = gone.filter_map(|mail| Some((mail.row?, mail.at))).filter(|(row, _)| !rows.contains(row));
-    for at in gone.collect::<BTreeMap<_, _>>().into_values() {
-        let day = utc_date(at);
+    let rows: BTreeSet<Ulid> = step.now.outbox.iter().map(|row| row.row).collect();
+    let of_links = read(step.now).into_iter().filter(|mail| mail.kind.as_deref() == Some("link"));
+    let of_links = of_links.filter_map(|mail| Some((mail.row?.parse::<Ulid>().ok()?, utc_date(mail.at))));
+    let may_be_gone = |row: Ulid| u128::from(row.timestamp_ms()) + ASK_LASTS.as_millis().unsigned_abs() <= now_ms;
+    let gone: BTreeMap<Ulid, Date> = of_links.filter(|(row, _)| !rows.contains(row) && may_be_gone(*row)).collect();
+    for day in gone.into_values() {
         counted.entry(day).or_insert(MailDay::none_on(day)).count(Fared::Sent);
     }
     let kept: BTreeMap<Date, MailDay> = step.now.mail_days.iter().map(|day| (day.day, *day)).collect();

@@ -1,12 +1,13 @@
-//! Mails that are too many, too few, or say what they must not: I4 and I5.
+//! Mails that are too many, too few, counted wrongly, or say what they must not: I4, I5 and I13.
 
 use std::collections::BTreeMap;
 
 use bursar_core::domain::crossing::{Crossing, Scope};
 use bursar_core::domain::id::{Epoch, PersonId};
+use bursar_core::domain::mail_day::MailDay;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::Used;
-use bursar_core::domain::sign_in::LINK_LASTS;
+use bursar_core::domain::sign_in::{ASK_LASTS, LINK_LASTS};
 use bursar_core::domain::token::{Code, LinkToken};
 use bursar_core::domain::window::{Reset, Window, utc_date};
 use bursar_core::store::items::{Link, MailClass, MailState, OutboxRow, OwedMail, Totals};
@@ -126,6 +127,26 @@ async fn a_link_is_in_one_link_mail_and_known_by_its_hash() {
     scene.bites("I4", "a log line holds a link or code").await;
     scene.mail_with(&[("X-Bursar-Mail", "roster")], &text).await;
     scene.bites("I4", "a mail of the kind Some(\"roster\") has a link or a code").await;
+}
+
+#[tokio::test]
+async fn a_day_counts_its_rows_and_the_links_whose_rows_are_gone_after_an_hour() {
+    let mut scene = Scene::at(Setting::Live).await;
+    let (day, at) = (utc_date(scene.now), scene.now);
+    let state = MailState::Sent { message: "0100".to_owned(), at };
+    let row = OutboxRow { state, tries: 1, counted_on: Some(day), ..scene.alert(1, &PersonId::random()) };
+    scene.keep(&row).await;
+    scene.bites("I13", "the mail of the days is counted as {}").await;
+    scene.keep(&MailDay { sent: 1, ..MailDay::none_on(day) }).await;
+    scene.bears("I13").await;
+    let asked = Ulid::from_parts(at.as_millisecond().unsigned_abs(), 2).to_string();
+    scene.mail_with(&[("X-Bursar-Mail", "link"), ("X-Bursar-Row", &asked)], "hello").await;
+    scene.keep(&MailDay { sent: 2, ..MailDay::none_on(day) }).await;
+    scene.bites("I13", "sent: 2").await;
+    scene.pass(ASK_LASTS);
+    scene.bears("I13").await;
+    scene.keep(&MailDay { sent: 3, ..MailDay::none_on(day) }).await;
+    scene.bites("I13", "sent: 3").await;
 }
 
 #[tokio::test]

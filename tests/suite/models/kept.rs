@@ -17,11 +17,7 @@ async fn sync_told(world: &World, bend: impl FnMut(&str, Told) -> Told + Send + 
 
 #[tokio::test]
 async fn what_is_on_record_of_a_day_gives_way_to_no_answer_that_has_less_of_it() {
-    let mut world = World::new().await;
-    let (_, ada) = {
-        let office = programme(&world.stack, "CS pilot").await;
-        student(&world.stack, &office, "ada@x.edu", None).await
-    };
+    let (mut world, _, ada) = World::with_ada(None).await;
     let day = world.today();
     world.spend(&ada, 1_000_000, SMALL);
     world.nights(1);
