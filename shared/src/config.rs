@@ -14,6 +14,8 @@ pub struct Config {
     pub table: String,
     pub origin: Origin,
     pub mail_from: EmailAddress,
+    /// The configuration set of SES that tells what becomes of each mail.
+    pub mail_events: Option<String>,
     pub admins: Vec<EmailAddress>,
     /// The id of the secret, not the key.
     pub management_key_secret: String,
@@ -93,11 +95,14 @@ impl Config {
         let retention_days = given("BURSAR_RETENTION_DAYS")
             .and_then(|text| checked("BURSAR_RETENTION_DAYS", &text, retention, &mut wrong))
             .unwrap_or(RETENTION_DAYS);
+        let mail_events = given("BURSAR_MAIL_EVENTS")
+            .and_then(|text| checked("BURSAR_MAIL_EVENTS", &text, configuration_set, &mut wrong));
         match (origin, mail_from, provider) {
             (Some(origin), Some(mail_from), Some(provider)) if wrong.is_empty() => Ok(Config {
                 table,
                 origin,
                 mail_from,
+                mail_events,
                 admins,
                 management_key_secret,
                 institution,
@@ -112,6 +117,15 @@ impl Config {
             }),
             _ => Err(ConfigError(wrong)),
         }
+    }
+}
+
+/// The name of a configuration set, as SES allows it.
+fn configuration_set(text: &str) -> Result<String, String> {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    match !text.is_empty() && text.len() <= 64 && text.chars().all(is_allowed) {
+        true => Ok(text.to_owned()),
+        false => Err("must be the name of a configuration set: up to 64 letters, digits, - and _".to_owned()),
     }
 }
 

@@ -13,6 +13,7 @@ mod faults;
 mod lost;
 mod outcomes;
 mod quota;
+mod refused;
 mod words;
 
 use std::time::Duration;

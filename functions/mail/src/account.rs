@@ -125,6 +125,37 @@ fn told(alarm: &Alarm) -> (String, Vec<(&'static str, String)>, &'static str) {
             let next = "When the balance is gone every key of the account is refused, free models too. Buy credit, or lower pots and caps.";
             (format!("The balance is {short} below what is promised"), facts, next)
         }
+        Cause::MailRefused { code, since } => {
+            let why = InWords::of(code);
+            let since = since.strftime("%-d %B %Y, %H:%M (UTC)").to_string();
+            let facts = vec![("Since", since), ("Reason", format!("{} ({code})", why.what))];
+            (format!("Mail waits: {}", why.what), facts, why.to_do)
+        }
+        Cause::MailWaits { urgent, mails, since } => {
+            let (what, next) = match urgent {
+                true => (
+                    "links, alerts and notices",
+                    "Such mail leaves within seconds. Look into the log of mail, and at the alarms of the stack: does the function fail, is its schedule on, does SES answer?",
+                ),
+                false => (
+                    "roster mails, digests and notices about caps and rules",
+                    "The section \"Mail\" of the account page says what the quota of SES leaves for today. If it is used up, mail goes on by itself as it frees up; ask AWS for a higher one if it is too small. If it is not, the log of mail says what is in the way.",
+                ),
+            };
+            let since = since.strftime("%-d %B %Y, %H:%M (UTC)").to_string();
+            let facts = vec![("Waiting", format!("{mails}: {what}")), ("The oldest since", since)];
+            let subject = if *mails == 1 {
+                "A mail waits and is not sent".to_owned()
+            } else {
+                format!("{mails} mails wait and are not sent")
+            };
+            (subject, facts, next)
+        }
+        Cause::NothingHeard { of, sent } => {
+            let facts = vec![("Mails sent", sent.to_string()), ("On", day(*of))];
+            let next = "SES is to say of each mail whether it was delivered, came back or was complained about, and has said nothing. Until it does, nobody hears of addresses that do not exist, and mail is not stopped when too much comes back. Look whether the stack's configuration set still sends its events to the stack's topic, and whether the topic still has the function mail as a subscriber; deploying the stack again makes both anew.";
+            (format!("Nothing was heard of {sent} mails"), facts, next)
+        }
         Cause::Unsent { mail, code } => {
             let why = InWords::of(code);
             let facts = vec![("Kind", mail.clone()), ("Reason", format!("{} ({code})", why.what))];

@@ -1,14 +1,18 @@
 //! Each minute: the rows whose time has come, urgent ones first, then the others as fast as the mail server may be used for them,
 //! with a look at what is urgent in between.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use bursar_core::deadline::Deadline;
+use bursar_core::domain::mail_failure::{PAUSED, QUOTA_UNREAD};
 use bursar_core::domain::window::utc_date;
 use bursar_core::store::items::Queue;
 use bursar_core::store::{MailServer, StoreError};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use ulid::Ulid;
@@ -20,6 +24,13 @@ use crate::send::{Became, TIME_FOR_ONE};
 const AT_ONCE: i32 = 50;
 /// So many mails without hurry are sent between two looks at what is urgent: at the usual rate, those of a second.
 const BETWEEN_LOOKS: usize = 10;
+/// As many of them are under way at once as leave in this time, within these bounds: one takes some answers of the table, and one of
+/// the mail server.
+const ONE_TAKES: Duration = Duration::from_millis(500);
+const LEAST_SIDE_BY_SIDE: usize = 4;
+const MOST_SIDE_BY_SIDE: usize = 32;
+/// With so many that may not be mailed yet, a turn is over.
+const NOT_TO_THEM_AT_MOST: usize = 10;
 /// The share of the rate and of the day that mails without hurry may use; the rest is for links and alerts.
 const SHARE_OF_RATE: f64 = 0.9;
 const TENTHS_OF_DAY: u64 = 8;
@@ -43,6 +54,7 @@ pub(crate) struct Report {
 /// How fast mails without hurry may follow one another.
 struct Pace {
     every: Duration,
+    side_by_side: usize,
     /// How many may still go today; none where there is no limit.
     left: Option<u64>,
     next: Instant,
@@ -52,7 +64,7 @@ impl App {
     pub(crate) async fn drain(&self, deadline: Deadline) -> Result<Report> {
         let mut report = Report::default();
         self.drain_urgent(deadline, &mut report).await?;
-        let is_owed = !self.due(Queue::BulkMail).await?.is_empty();
+        let is_owed = !self.next_bulk(&mut HashSet::new()).await?.is_empty();
         let server = self.mail_server(is_owed, self.clock.now(), deadline).await?;
         if let Some(server) = server.filter(|server| is_owed && server.enabled) {
             self.drain_bulk(Pace::of(&server), deadline, &mut report).await?;
@@ -61,67 +73,100 @@ impl App {
         Ok(report)
     }
 
-    /// Sends what is urgent until nothing of it is due, or too little time is left.
+    /// Sends what is urgent until nothing of it is due, the mail server takes none, or too little time is left.
     async fn drain_urgent(&self, deadline: Deadline, report: &mut Report) -> Result<()> {
         // The index is a moment behind: what was just done may be told of again.
         let mut seen = HashSet::new();
         loop {
-            let mut due = self.due(Queue::UrgentMail).await?;
-            due.retain(|row| seen.insert(*row));
+            let due = self.due(Queue::UrgentMail, usize::MAX, &mut seen).await?;
             if due.is_empty() {
                 return Ok(());
             }
             for row in due {
-                if !deadline.leaves(TIME_FOR_ONE) {
+                let has_time = deadline.leaves(TIME_FOR_ONE);
+                if !has_time || report.count(self.send_one(row, deadline).await?) == Became::NotNow {
                     return Ok(());
                 }
-                self.send_one(row, deadline, report).await?;
             }
         }
     }
 
-    /// Sends the others until nothing of them is due, the pace allows no more, too much came back, or too little time is left. What
-    /// has become urgent meanwhile goes first.
+    /// Sends the others until nothing of them is due, the pace or the mail server allows no more, too much came back, or too little
+    /// time is left. What has become urgent meanwhile goes first. What is under way in the end, or when something fails, is waited for:
+    /// a mail whose answer nobody hears is sent again.
     async fn drain_bulk(&self, mut pace: Pace, deadline: Deadline, report: &mut Report) -> Result<()> {
-        let mut seen = HashSet::new();
+        let (mut seen, mut next) = (HashSet::new(), VecDeque::new());
+        let (mut under_way, goes_on) = (FuturesUnordered::new(), &AtomicBool::new(true));
+        let (mut is_there_more, mut not_to_them, mut failed) = (true, 0, None);
         loop {
-            let mut due = self.due(Queue::BulkMail).await?;
-            due.retain(|row| seen.insert(*row));
-            if due.is_empty() {
-                return Ok(());
-            }
-            for some in due.chunks(BETWEEN_LOOKS) {
-                self.drain_urgent(deadline, report).await?;
-                let now = self.clock.now();
-                report.bulk_stopped = self.judge(utc_date(now), now, deadline).await?;
-                if report.bulk_stopped {
-                    return Ok(());
-                }
-                for row in some {
-                    if !pace.wait(deadline).await || !deadline.leaves(TIME_FOR_ONE) {
-                        return Ok(());
-                    }
-                    // A server that takes none now would refuse the next too, and each refusal is a try that is used up.
-                    if self.send_one(*row, deadline, report).await? == Became::Refused {
-                        return Ok(());
+            while is_there_more && goes_on.load(Relaxed) && under_way.len() < pace.side_by_side {
+                if next.is_empty() {
+                    match self.look_for_more(&mut seen, deadline, report).await {
+                        Ok(more) => next.extend(more),
+                        Err(error) => failed = failed.or(Some(error)),
                     }
                 }
+                let Some((row, pause)) = next.pop_front().and_then(|row| Some((row, pace.turn(deadline)?))) else {
+                    is_there_more = false;
+                    break;
+                };
+                under_way.push(async move {
+                    deadline.sleep(pause).await;
+                    match goes_on.load(Relaxed) {
+                        true => self.send_one(row, deadline).await,
+                        false => Ok(Became::NotOurs),
+                    }
+                });
             }
+            let Some(became) = under_way.next().await else { break };
+            match became.map(|became| report.count(became)) {
+                // It would refuse the next too.
+                Ok(Became::NotNow | Became::NotAnswered) => goes_on.store(false, Relaxed),
+                Ok(Became::NotToThem) => not_to_them += 1,
+                Ok(_) => {}
+                Err(error) => failed = failed.or(Some(error)),
+            }
+            if failed.is_some() || not_to_them >= NOT_TO_THEM_AT_MOST {
+                goes_on.store(false, Relaxed);
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Sends what is urgent, and says what is next of the rest: nothing when it is stopped.
+    async fn look_for_more(
+        &self,
+        seen: &mut HashSet<Ulid>,
+        deadline: Deadline,
+        report: &mut Report,
+    ) -> Result<Vec<Ulid>> {
+        self.drain_urgent(deadline, report).await?;
+        let now = self.clock.now();
+        report.bulk_stopped = self.judge(utc_date(now), now, deadline).await?;
+        match report.bulk_stopped {
+            true => Ok(Vec::new()),
+            false => self.next_bulk(seen).await,
         }
     }
 
-    async fn send_one(&self, row: Ulid, deadline: Deadline, report: &mut Report) -> Result<Became> {
-        match self.send_row(row, self.clock.now(), deadline).await {
-            Ok(became) => {
-                report.count(became);
-                Ok(became)
-            }
-            // One bad row does not keep the others.
+    /// The next of what is not urgent and was not seen, what goes first first.
+    async fn next_bulk(&self, seen: &mut HashSet<Ulid>) -> Result<Vec<Ulid>> {
+        match self.due(Queue::BulkMail, BETWEEN_LOOKS, seen).await? {
+            due if due.is_empty() => self.due(Queue::RosterMail, BETWEEN_LOOKS, seen).await,
+            due => Ok(due),
+        }
+    }
+
+    async fn send_one(&self, row: Ulid, deadline: Deadline) -> Result<Became> {
+        let now = self.clock.now();
+        match self.send_row(row, now, deadline).await {
+            // Somebody looks at it, and it keeps no other.
             Err(error @ StoreError::Corrupt { .. }) => {
-                tracing::error!(%row, %error, "a mail cannot be read");
-                Ok(Became::NotOurs)
+                tracing::error!(%row, %error, "a mail cannot be read and is given up");
+                self.unreadable(row, now, deadline).await?;
+                Ok(Became::Failed)
             }
-            Err(error) => Err(error).context("the table failed while a mail was sent"),
+            became => became.context("the table failed while a mail was sent"),
         }
     }
 
@@ -137,11 +182,12 @@ impl App {
             Ok(server) => server,
             Err(failure) => {
                 tracing::warn!(%failure, "nothing but urgent mail is sent while the quota is unknown");
+                self.note_refusal(QUOTA_UNREAD, false, now, deadline).await?;
                 return Ok(None);
             }
         };
         if !server.enabled {
-            tracing::error!(reaches_nobody = true, "the mail server sends nothing for this account");
+            self.note_refusal(PAUSED, true, now, deadline).await?;
         }
         let as_known = known.map(|known| MailServer { as_of: now, ..known });
         if is_old || as_known.as_ref() != Some(&server) {
@@ -150,8 +196,12 @@ impl App {
         Ok(Some(server))
     }
 
-    async fn due(&self, queue: Queue) -> Result<Vec<Ulid>> {
-        Ok(self.table.due_mails(queue, self.clock.now(), AT_ONCE).await?)
+    /// Some rows whose time has come and that were not seen before.
+    async fn due(&self, queue: Queue, most: usize, seen: &mut HashSet<Ulid>) -> Result<Vec<Ulid>> {
+        let due = self.table.due_mails(queue, self.clock.now(), AT_ONCE).await?;
+        let new: Vec<Ulid> = due.into_iter().filter(|row| !seen.contains(row)).take(most).collect();
+        seen.extend(&new);
+        Ok(new)
     }
 }
 
@@ -159,39 +209,42 @@ impl Pace {
     fn of(server: &MailServer) -> Pace {
         // An account that may not send at all is told so by its own refusals.
         let every = Duration::try_from_secs_f64(1.0 / (server.per_second * SHARE_OF_RATE));
+        let every = every.unwrap_or(Duration::from_secs(60));
+        let in_that_time = ONE_TAKES.as_nanos().checked_div(every.as_nanos());
+        let side_by_side = in_that_time.and_then(|count| usize::try_from(count).ok()).unwrap_or(MOST_SIDE_BY_SIDE);
         let of_day = |per_day: u64| per_day.saturating_mul(TENTHS_OF_DAY) / 10;
         Pace {
-            every: every.unwrap_or(Duration::from_secs(60)),
+            every,
+            side_by_side: side_by_side.clamp(LEAST_SIDE_BY_SIDE, MOST_SIDE_BY_SIDE),
             left: server.per_day.map(|per_day| of_day(per_day).saturating_sub(server.sent)),
             next: Instant::now(),
         }
     }
 
-    /// Waits for the next turn. False when there is none today, or none before the time is up.
-    async fn wait(&mut self, deadline: Deadline) -> bool {
-        if let Some(left) = &mut self.left {
-            let Some(less) = left.checked_sub(1) else { return false };
-            *left = less;
-        }
-        let pause = deadline.meant(self.next.saturating_duration_since(Instant::now()));
+    /// How long it is to the next turn. None when there is none today, or none before the time is up.
+    fn turn(&mut self, deadline: Deadline) -> Option<Duration> {
+        let left = self.left.map_or(Some(None), |left| left.checked_sub(1).map(Some))?;
+        let now = Instant::now();
+        let at = self.next.max(now);
+        let pause = deadline.meant(at - now);
         if !deadline.leaves(pause + TIME_FOR_ONE) {
-            return false;
+            return None;
         }
-        deadline.sleep(pause).await;
-        self.next = Instant::now() + deadline.really(self.every);
-        true
+        (self.left, self.next) = (left, at + deadline.really(self.every));
+        Some(pause)
     }
 }
 
 impl Report {
-    fn count(&mut self, became: Became) {
+    fn count(&mut self, became: Became) -> Became {
         match became {
             Became::Sent => self.sent += 1,
             Became::Dropped => self.dropped += 1,
-            Became::PutOff | Became::Refused => self.put_off += 1,
+            Became::PutOff | Became::NotNow | Became::NotAnswered | Became::NotToThem => self.put_off += 1,
             Became::Failed => self.failed += 1,
             Became::NotOurs => {}
         }
+        became
     }
 }
 

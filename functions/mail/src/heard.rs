@@ -1,5 +1,5 @@
 //! What SES says became of a mail. It may be said twice, late and in any order: a row only moves to what is worse, and with it the
-//! count of its day and the mark of the address, so the end is the same. Which row it was stands in a header of the mail.
+//! count of its day and the mark of the address, so the end is the same. Which row it was is known by the id of the mail.
 
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
@@ -89,7 +89,8 @@ impl App {
             tracing::warn!("a notification is none that SES sends of a mail");
             return Ok(());
         };
-        let Some(row) = event.row() else {
+        // Where the record of its sending was lost, the mail's own header says which it was.
+        let Some(row) = self.table.row_sent_as(&event.mail.message_id).await?.or_else(|| event.row()) else {
             // Others may send from the same identity.
             tracing::info!("heard of a mail that is not ours");
             return Ok(());
@@ -112,7 +113,7 @@ impl App {
         let is_to_admin = ends.iter().any(|mark| is_among(&mark.address, &self.config.admins));
         if row.mail.is_to_staff() || is_to_admin {
             let code = if outcome == Outcome::Complained { COMPLAINED } else { BOUNCED };
-            self.tell_admins(&row, code, now, deadline).await?;
+            self.tell_admins(row.mail.kind(), code, now, deadline).await?;
         }
         self.judge(row.counted_on.unwrap_or(utc_date(now)), now, deadline).await.map(drop)
     }

@@ -13,6 +13,7 @@ mod heard;
 mod letter;
 mod owed;
 mod post;
+mod refusal;
 mod request;
 mod send;
 mod ses;

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::alarm::{Alarm, Cause};
-use bursar_core::domain::mail_failure::GIVEN_UP;
-use bursar_core::sdk_error::SdkFailure;
+use bursar_core::domain::mail_failure::{Concern, GIVEN_UP, NOT_VERIFIED};
 use bursar_core::store::StoreError;
 use bursar_core::store::items::{MailClass, MailState, OutboxRow, OwedMail};
 use jiff::{SignedDuration, Timestamp};
@@ -14,7 +13,7 @@ use ulid::Ulid;
 
 use crate::App;
 use crate::owed::Owed;
-use crate::ses::Told;
+use crate::ses::Refusal;
 
 /// A mail is not begun with less than this left: the server's time-out, and what is written before and after.
 pub(crate) const TIME_FOR_ONE: Duration = Duration::from_secs(20);
@@ -24,14 +23,22 @@ const PAUSES: [i64; 5] = [1, 5, 30, 120, 360];
 /// What is urgent does not wait long for a server that takes mail again.
 const URGENT_PAUSES: [i64; 15] = [1, 2, 5, 10, 15, 15, 30, 30, 30, 60, 60, 60, 60, 60, 60];
 
+/// How long a mail waits for a reason that is not its own.
+const SHORTEST_WAIT: SignedDuration = SignedDuration::from_mins(1);
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(15);
+
 /// What became of a row that was taken up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Became {
     Sent,
     /// It waits for its next try.
     PutOff,
-    /// The same, since the mail server takes no mail now.
-    Refused,
+    /// It waits, since the mail server takes no mail now.
+    NotNow,
+    /// It waits, since the mail server did not answer, or answered that it failed.
+    NotAnswered,
+    /// It waits, since the mail server takes no mail to such addresses yet.
+    NotToThem,
     /// It was not owed after all.
     Dropped,
     Failed,
@@ -65,12 +72,11 @@ impl App {
                     return self.failed(&row, "NotAMail", now, deadline).await;
                 };
                 match self.ses.send(sealed).await {
-                    Told::Accepted { message } => {
+                    Ok(message) => {
                         self.record(&row, message, now, deadline).await?;
                         Ok(Became::Sent)
                     }
-                    Told::Refused(failure) => self.failed(&row, &failure.code, now, deadline).await,
-                    Told::Later(failure) => self.not_now(&row, &failure, now, deadline).await,
+                    Err(refusal) => self.refused(&row, &refusal, now, deadline).await,
                 }
             }
             Owed::Nothing(why) => {
@@ -94,25 +100,38 @@ impl App {
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let sent = MailState::Sent { message, at: now };
-        if let Err(error) = self.table.mail_fared(row, sent.clone(), &[], now, deadline).await {
+        if let Err(error) = self.table.mail_sent(row, &message, now, deadline).await {
             tracing::warn!(row = %row.row, %error, "a mail that was sent is not counted");
-            self.table.set_mail(row, sent, deadline).await?;
+            self.table.set_mail(row, MailState::Sent { message, at: now }, deadline).await?;
         }
         Ok(())
     }
 
-    async fn not_now(
+    async fn refused(
         &self,
         row: &OutboxRow,
-        failure: &SdkFailure,
+        refusal: &Refusal,
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<Became, StoreError> {
+        let Refusal { failure, concern } = refusal;
         tracing::info!(row = %row.row, tries = row.tries, %failure, "a mail was not sent");
-        match self.put_off(row, &failure.code, now, deadline).await? {
-            Became::PutOff => Ok(Became::Refused),
-            became => Ok(became),
+        match concern {
+            Concern::Mail => self.failed(row, &failure.code, now, deadline).await,
+            Concern::Account | Concern::Rate => {
+                let since = now + apart(for_the_account(row, now), row);
+                self.table.set_mail(&untried(row), MailState::Waiting { since }, deadline).await?;
+                if *concern == Concern::Account {
+                    // What is to tell the admins may be what is refused.
+                    let reaches_nobody = failure.code != NOT_VERIFIED || matches!(row.mail, OwedMail::Account { .. });
+                    self.note_refusal(&failure.code, reaches_nobody, now, deadline).await?;
+                }
+                Ok(if failure.code == NOT_VERIFIED { Became::NotToThem } else { Became::NotNow })
+            }
+            Concern::Moment => match self.put_off(row, &failure.code, now, deadline).await? {
+                Became::PutOff => Ok(Became::NotAnswered),
+                became => Ok(became),
+            },
         }
     }
 
@@ -145,23 +164,29 @@ impl App {
         let reaches_nobody = is_to_admins;
         tracing::error!(row = %row.row, tries = row.tries, code, reaches_nobody, "a mail could not be sent and is given up");
         // First, so that whoever dies in between is followed by one who finds the row as it was, and tells it once all the same.
-        if !is_to_admins && let Err(error) = self.tell_admins(row, code, now, deadline).await {
+        if !is_to_admins && let Err(error) = self.tell_admins(row.mail.kind(), code, now, deadline).await {
             tracing::error!(row = %row.row, %error, reaches_nobody = true, "no admin is told of a mail that was given up");
         }
         self.table.set_mail(row, MailState::Failed { why: code.to_owned(), at: now }, deadline).await?;
         Ok(Became::Failed)
     }
 
-    /// A dead letter reaches an admin: once a day for each kind of mail.
+    /// A row that cannot be read is a dead letter too.
+    pub(crate) async fn unreadable(&self, row: Ulid, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
+        self.tell_admins("unreadable", "Corrupt", now, deadline).await?;
+        self.table.give_up_unreadable(row, now, deadline).await
+    }
+
+    /// A dead letter reaches an admin: once a day for each kind of mail and each reason.
     pub(crate) async fn tell_admins(
         &self,
-        row: &OutboxRow,
+        kind: &str,
         code: &str,
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         let admins = self.table.people_of(&self.config.admins, deadline).await?;
-        let cause = Cause::Unsent { mail: row.mail.kind().to_owned(), code: code.to_owned() };
+        let cause = Cause::Unsent { mail: kind.to_owned(), code: code.to_owned() };
         self.table.raise(&Alarm::now(cause, now), &admins, now, deadline).await.map(drop)
     }
 }
@@ -171,18 +196,27 @@ fn untried(row: &OutboxRow) -> OutboxRow {
     OutboxRow { tries: row.tries.saturating_sub(1), ..row.clone() }
 }
 
-/// The next pause, longer by up to a quarter of its own for each row, so that those that failed together do not come back together.
+/// The pause after this try.
 fn pause_after(row: &OutboxRow) -> Option<SignedDuration> {
     let minutes = pauses(row.class).get(usize::from(row.tries).checked_sub(1)?)?;
-    let pause = SignedDuration::from_mins(*minutes);
+    Some(apart(SignedDuration::from_mins(*minutes), row))
+}
+
+/// What is no fault of a mail uses up none of its tries. It is tried again the later the longer it has waited.
+fn for_the_account(row: &OutboxRow, now: Timestamp) -> SignedDuration {
+    (now.duration_since(row.written_at) / 4).clamp(SHORTEST_WAIT, LONGEST_WAIT)
+}
+
+/// A pause that is longer by up to a quarter for each row, so that those that failed together do not come back together.
+fn apart(pause: SignedDuration, row: &OutboxRow) -> SignedDuration {
     let share = i32::try_from(row.row.random() % 64).unwrap_or_default();
-    Some(pause + pause * share / 256)
+    pause + pause * share / 256
 }
 
 fn pauses(class: MailClass) -> &'static [i64] {
     match class {
         MailClass::Urgent => &URGENT_PAUSES,
-        MailClass::Bulk => &PAUSES,
+        MailClass::Bulk | MailClass::Roster => &PAUSES,
     }
 }
 
@@ -195,13 +229,13 @@ mod tests {
 
     #[test]
     fn pauses_grow_and_end_after_eight_hours_and_rows_that_failed_together_come_back_apart() {
-        for class in [MailClass::Urgent, MailClass::Bulk] {
+        for class in [MailClass::Urgent, MailClass::Bulk, MailClass::Roster] {
             let row = |random: u128, tries| {
                 let (programme, grant): (ProgrammeId, GrantId) =
                     ("cs".parse().unwrap(), "0".repeat(16).parse().unwrap());
                 let mail = OwedMail::KeyShown { programme, grant };
                 let row = Ulid::from_parts(1, random);
-                OutboxRow { tries, ..OutboxRow::owed(row, class, mail, Timestamp::UNIX_EPOCH) }
+                OutboxRow { tries, class, ..OutboxRow::owed(row, mail, Timestamp::UNIX_EPOCH) }
             };
             let waits = |random| (0..20).map(|tries| pause_after(&row(random, tries))).collect::<Vec<_>>();
             let (bare, all) = (waits(64), pauses(class).len());

@@ -7,7 +7,7 @@ use aws_sdk_ses::operation::send_raw_email::SendRawEmailError;
 use aws_sdk_ses::primitives::Blob;
 use aws_sdk_ses::types::RawMessage;
 use bursar_core::config::Config;
-use bursar_core::domain::mail_failure::{NOT_VERIFIED, SENDER_NOT_VERIFIED};
+use bursar_core::domain::mail_failure::{Concern, NOT_VERIFIED, PAUSED, QUOTA, SENDER_NOT_VERIFIED};
 use bursar_core::sdk_error::{SdkFailure, reduce};
 use bursar_core::store::MailServer;
 use jiff::Timestamp;
@@ -18,51 +18,52 @@ pub(crate) struct Ses {
     client: aws_sdk_ses::Client,
     /// The sender.
     from: String,
+    /// The configuration set that tells what becomes of each mail.
+    events: Option<String>,
 }
 
-/// What SES said to a mail.
+/// That SES took no mail, and whom that is about.
 #[derive(Debug)]
-pub(crate) enum Told {
-    Accepted {
-        message: String,
-    },
-    /// Not this one, however often it is sent.
-    Refused(SdkFailure),
-    /// Not now, or nobody knows.
-    Later(SdkFailure),
+pub(crate) struct Refusal {
+    pub(crate) failure: SdkFailure,
+    pub(crate) concern: Concern,
 }
 
-/// The codes that are about the mail itself. Others are about the account or the moment, and somebody can mend them.
-const FOR_GOOD: [&str; 4] = ["MessageRejected", NOT_VERIFIED, "InvalidParameterValue", "ValidationError"];
+/// In one of these words AWS says that it has stopped an account.
+const STOPPED: [&str; 4] = ["paused", "suspended", "disabled", "shut down"];
 
 impl Ses {
     pub(crate) fn new(config: &Config) -> Ses {
-        Ses { client: config.aws.ses(), from: config.mail_from.for_mail() }
+        let (client, from) = (config.aws.ses(), config.mail_from.for_mail());
+        Ses { client, from, events: config.mail_events.clone() }
     }
 
-    pub(crate) async fn send(&self, mail: Sealed) -> Told {
-        let Ok(raw) = RawMessage::builder().data(Blob::new(mail.bytes)).build() else {
-            return Told::Refused(unbuilt());
-        };
+    /// Sends a mail, and says by which id the server knows it.
+    pub(crate) async fn send(&self, mail: Sealed) -> Result<String, Refusal> {
+        let raw = RawMessage::builder().data(Blob::new(mail.bytes)).build();
+        let raw = raw.map_err(|_| Refusal { failure: unbuilt(), concern: Concern::Mail })?;
         let send = self.client.send_raw_email().source(mail.from).destinations(mail.to).raw_message(raw);
-        match send.send().await {
-            Ok(answer) => Told::Accepted { message: answer.message_id },
-            Err(error) => {
-                let failure = self.why(&error);
-                if FOR_GOOD.contains(&failure.code.as_str()) { Told::Refused(failure) } else { Told::Later(failure) }
-            }
-        }
+        let sent = send.set_configuration_set_name(self.events.clone()).send().await;
+        sent.map(|answer| answer.message_id).map_err(|error| {
+            let failure = self.why(&error);
+            Refusal { concern: Concern::of(&failure.code), failure }
+        })
     }
 
     /// One code of the server stands for several reasons, and only its words tell them apart. They name addresses, so they stay here.
     fn why(&self, error: &SdkError<SendRawEmailError, HttpResponse>) -> SdkFailure {
         let failure = reduce(error);
         let words = error.as_service_error().and_then(ProvideErrorMetadata::message).unwrap_or_default().to_lowercase();
-        if failure.code != "MessageRejected" || !words.contains("not verified") {
-            return failure;
-        }
-        let is_sender = words.contains(&self.from.to_lowercase());
-        SdkFailure { code: if is_sender { SENDER_NOT_VERIFIED } else { NOT_VERIFIED }.to_owned(), ..failure }
+        let code = match failure.code.as_str() {
+            "MessageRejected" if words.contains("not verified") => match words.contains(&self.from.to_lowercase()) {
+                true => SENDER_NOT_VERIFIED,
+                false => NOT_VERIFIED,
+            },
+            "MessageRejected" if STOPPED.iter().any(|word| words.contains(word)) => PAUSED,
+            "Throttling" | "ThrottlingException" if words.contains("quota") => QUOTA,
+            _ => return failure,
+        };
+        SdkFailure { code: code.to_owned(), ..failure }
     }
 
     /// What it says of itself.

@@ -1,4 +1,4 @@
-//! Watch over what fell silent: syncs, jobs, and the balance that all keys live on. What is found is told to the admins by mail, once
+//! Watch over what fell silent: syncs, jobs, mail, and the balance that all keys live on. What is found is told to the admins by mail, once
 //! a day for each cause; nothing here depends on the sync having run.
 
 use anyhow::Result;
@@ -6,15 +6,21 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::alarm::{Alarm, Cause};
 use bursar_core::domain::programme::Programme;
+use bursar_core::domain::window::utc_date;
 use bursar_core::store::items::{MailState, OwedMail};
-use bursar_core::store::{JobState, Table};
-use jiff::{SignedDuration, Timestamp};
+use bursar_core::store::{JobState, Table, Waiting};
+use jiff::{SignedDuration, Timestamp, ToSpan};
 
 /// With a look each hour, somebody knows of it before a complete sync is missing for 26.
 const COMPLETE_WITHIN: SignedDuration = SignedDuration::from_hours(25);
 /// A dead letter to the admins is told again for so long; of so many the newest are looked at.
 const TOLD_AGAIN_FOR: SignedDuration = SignedDuration::from_hours(48);
 const MOST_DEAD: usize = 100;
+/// Mail that waits for longer needs somebody who looks why.
+const URGENT_WAITS_AT_MOST: SignedDuration = SignedDuration::from_mins(30);
+const WAITS_AT_MOST: SignedDuration = SignedDuration::from_hours(6);
+/// Of so many mails of a day something is heard.
+const ENOUGH_TO_HEAR: u64 = 20;
 /// Work goes on each minute: after so long without, something is wrong.
 const CARRIED_ON_WITHIN: SignedDuration = SignedDuration::from_mins(30);
 
@@ -24,7 +30,7 @@ pub(crate) async fn causes(
     programmes: &[Programme],
     now: Timestamp,
     deadline: Deadline,
-) -> Result<Vec<Cause>> {
+) -> Result<Vec<Alarm>> {
     let mut causes = Vec::new();
     causes.extend(silent_sync(table, programmes, now).await?);
     causes.extend(balance(table, programmes).await?);
@@ -33,7 +39,44 @@ pub(crate) async fn causes(
         anyhow::ensure!(deadline.leaves(crate::ENOUGH_FOR_ONE), "the time is up");
         causes.extend(stuck(table, programme, now).await?);
     }
-    Ok(causes)
+    let mut alarms: Vec<Alarm> = causes.into_iter().map(|cause| Alarm::now(cause, now)).collect();
+    alarms.extend(mail_that_waits(table, now).await?);
+    alarms.extend(nothing_heard(table, now).await?);
+    Ok(alarms)
+}
+
+/// Mail that should long have been sent, told once for what was written on one day. Where the reason is told already, or somebody has
+/// stopped it, that is not told again.
+async fn mail_that_waits(table: &Table, now: Timestamp) -> Result<Vec<Alarm>> {
+    let (waiting, refusals, stop) = tokio::try_join!(table.waiting(), table.mail_refusals(now), table.bulk_stop())?;
+    if !refusals.is_empty() {
+        return Ok(Vec::new());
+    }
+    let is_stopped = stop.is_some_and(|stop| stop.holds(now));
+    let [urgent, others @ ..] = waiting;
+    let count = |of: &[Waiting]| of.iter().map(|of| of.mails).sum();
+    let oldest =
+        |of: &[Waiting], at_most| of.iter().filter_map(|of| of.since).min().filter(|since| *since + at_most <= now);
+    let urgent_since = oldest(&[urgent], URGENT_WAITS_AT_MOST);
+    let since = oldest(&others, WAITS_AT_MOST).filter(|_| !is_stopped);
+    let causes = [
+        urgent_since.map(|since| Cause::MailWaits { urgent: true, mails: urgent.mails, since }),
+        since.map(|since| Cause::MailWaits { urgent: false, mails: count(&others), since }),
+    ];
+    let on_its_day = |cause: Cause| match cause {
+        Cause::MailWaits { since, .. } => Alarm::on(utc_date(since), cause, now),
+        cause => Alarm::now(cause, now),
+    };
+    Ok(causes.into_iter().flatten().map(on_its_day).collect())
+}
+
+/// Whether SES told nothing of the mails of yesterday: then nobody hears of what comes back. Told once in a week.
+async fn nothing_heard(table: &Table, now: Timestamp) -> Result<Option<Alarm>> {
+    let yesterday = utc_date(now).yesterday()?;
+    let day = table.mail_day(yesterday).await?;
+    let is_silent = day.sent >= ENOUGH_TO_HEAR && day.delivered + day.returned + day.bounced + day.complained == 0;
+    let monday = yesterday.checked_sub(i64::from(yesterday.weekday().to_monday_zero_offset()).days())?;
+    Ok(is_silent.then(|| Alarm::on(monday, Cause::NothingHeard { of: yesterday, sent: day.sent }, now)))
 }
 
 /// No complete sync for too long. While there is no programme there is nothing to sync.
@@ -59,8 +102,8 @@ async fn balance(table: &Table, programmes: &[Programme]) -> Result<Option<Cause
 
 /// Mails to the admins that were given up: what they were to tell is told again each day until it arrives, or is old.
 async fn unheard(table: &Table, now: Timestamp) -> Result<Option<Cause>> {
-    let (dead, _) = table.dead_mails(now - TOLD_AGAIN_FOR, MOST_DEAD).await?;
-    let to_admins = dead.iter().find_map(|row| match (&row.mail, &row.state) {
+    let dead = table.dead_mails(now - TOLD_AGAIN_FOR, MOST_DEAD).await?;
+    let to_admins = dead.newest.iter().find_map(|row| match (&row.mail, &row.state) {
         (OwedMail::Account { .. }, MailState::Failed { why, .. }) => Some((row.mail.kind().to_owned(), why.clone())),
         _ => None,
     });
@@ -77,15 +120,15 @@ async fn stuck(table: &Table, programme: &Programme, now: Timestamp) -> Result<O
 /// Puts each on record, with a mail owed to each admin.
 pub(crate) async fn raise(
     table: &Table,
-    causes: Vec<Cause>,
+    alarms: Vec<Alarm>,
     admins: &[EmailAddress],
     now: Timestamp,
     deadline: Deadline,
 ) -> Result<usize> {
     let people = table.people_of(admins, deadline).await?;
     let mut raised = 0;
-    for cause in causes {
-        raised += usize::from(table.raise(&Alarm::now(cause, now), &people, now, deadline).await?);
+    for alarm in alarms {
+        raised += usize::from(table.raise(&alarm, &people, now, deadline).await?);
     }
     Ok(raised)
 }

@@ -354,6 +354,7 @@ fn configuration(origin: &str, admins: Vec<EmailAddress>, provider: &str, own: &
         table: TABLE.to_owned(),
         origin: Origin::parse(origin).map_err(|why| anyhow::anyhow!("the web origin {why}"))?,
         mail_from: EmailAddress::parse("bursar@example.edu")?,
+        mail_events: Some("bursar".to_owned()),
         admins,
         management_key_secret: SECRET.to_owned(),
         institution: "Example University".to_owned(),

@@ -56,6 +56,21 @@ pub enum Cause {
     },
     /// The account has less than what is promised and not spent yet.
     Balance { balance: Usd, to_come: Usd },
+    /// The mail server refuses mail because of the account, so that mail waits.
+    MailRefused {
+        code: String,
+        #[serde(with = "millisecond::required")]
+        since: Timestamp,
+    },
+    /// Mail waits that should long have been sent: so many, the oldest since then, urgent or not.
+    MailWaits {
+        urgent: bool,
+        mails: u64,
+        #[serde(with = "millisecond::required")]
+        since: Timestamp,
+    },
+    /// So many mails were sent on a day, and nothing was heard of any of them.
+    NothingHeard { of: Date, sent: u64 },
     /// Mails of a kind were given up, and why.
     Unsent { mail: String, code: String },
     /// So much of a day's mail came back, or was complained about, that mail without hurry is stopped.
@@ -99,7 +114,11 @@ impl Alarm {
             Cause::Incomplete { .. } => "incomplete".to_owned(),
             Cause::Silent { .. } => "silent".to_owned(),
             Cause::Balance { .. } => "balance".to_owned(),
-            Cause::Unsent { mail, .. } => format!("unsent-{mail}"),
+            Cause::MailRefused { code, since } => format!("mail-refused-{code}-{}", since.as_second()),
+            Cause::MailWaits { urgent: true, .. } => "urgent-mail-waits".to_owned(),
+            Cause::MailWaits { urgent: false, .. } => "mail-waits".to_owned(),
+            Cause::NothingHeard { .. } => "nothing-heard".to_owned(),
+            Cause::Unsent { mail, code } => format!("unsent-{mail}-{code}"),
             Cause::BulkStopped { .. } => "bulk-stopped".to_owned(),
             Cause::RulesRefused { programme, .. } => format!("rules-refused-{programme}"),
             Cause::Stuck { programme, .. } => format!("stuck-{programme}"),

@@ -1,6 +1,12 @@
 //! Why a mail was not sent or came back, in words for admins: what it means, and what is to be done. The codes are the mail server's
 //! own, and ours where it says too little.
 
+/// Sending is paused for the whole account, by whomever and in whatever words.
+pub const PAUSED: &str = "AccountSendingPausedException";
+/// The day's quota is used up.
+pub const QUOTA: &str = "DailyQuotaExceeded";
+/// The mail server does not say how much it takes, so that nothing is sent but what is urgent.
+pub const QUOTA_UNREAD: &str = "QuotaUnread";
 /// The recipient was not verified, and the mail server sends to no other: an account in its sandbox.
 pub const NOT_VERIFIED: &str = "NotVerified";
 /// The sender was not verified.
@@ -11,6 +17,53 @@ pub const BOUNCED: &str = "Bounced";
 pub const COMPLAINED: &str = "Complained";
 /// It was taken up again and again, and nobody ever said what became of it.
 pub const GIVEN_UP: &str = "GivenUp";
+
+/// What the mail server refuses to the account and would refuse for any mail, or for any to such recipients. Whatever was to be sent
+/// waits until somebody mends it.
+const OF_THE_ACCOUNT: [&str; 16] = [
+    PAUSED,
+    QUOTA,
+    NOT_VERIFIED,
+    SENDER_NOT_VERIFIED,
+    "MailFromDomainNotVerifiedException",
+    "FromEmailAddressNotVerifiedException",
+    "ConfigurationSetSendingPausedException",
+    "ConfigurationSetDoesNotExist",
+    "ConfigurationSetDoesNotExistException",
+    "LimitExceeded",
+    "LimitExceededException",
+    "AccessDenied",
+    "AccessDeniedException",
+    "InvalidClientTokenId",
+    "OptInRequired",
+    "SubscriptionRequiredException",
+];
+/// That mails follow one another too fast, which a moment mends.
+const TOO_FAST: [&str; 3] = ["Throttling", "ThrottlingException", "TooManyRequestsException"];
+
+/// Whom a code of the mail server is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Concern {
+    /// This mail, however often it is sent.
+    Mail,
+    /// The account that sends: somebody has to mend that.
+    Account,
+    /// How fast mails follow one another.
+    Rate,
+    /// The moment, or nobody knows.
+    Moment,
+}
+
+impl Concern {
+    pub fn of(code: &str) -> Concern {
+        match code {
+            "MessageRejected" | "InvalidParameterValue" | "ValidationError" => Concern::Mail,
+            code if OF_THE_ACCOUNT.contains(&code) => Concern::Account,
+            code if TOO_FAST.contains(&code) => Concern::Rate,
+            _ => Concern::Moment,
+        }
+    }
+}
 
 /// A code in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,23 +86,31 @@ fn known(code: &str) -> (&'static str, &'static str) {
     match code {
         NOT_VERIFIED => (
             "the recipient's address is not verified",
-            "The SES account is in the sandbox: until AWS lets it out, it sends to addresses only that were verified in SES one by one, 200 mails a day and one a second. Ask for production access in the SES console, under \"Account dashboard\"; it takes a day or so. Then send the mail again by hand.",
+            "The SES account is in the sandbox: until AWS lets it out, it sends only to addresses and domains that were verified in SES, 200 mails a day and one a second. Ask for production access in the SES console, under \"Account dashboard\"; it takes a day or so. Mail to everybody else waits, and goes out by itself then.",
         ),
         SENDER_NOT_VERIFIED | "MailFromDomainNotVerifiedException" | "FromEmailAddressNotVerifiedException" => (
             "the sender is not verified",
-            "SES does not know the sender as yours, in this region. Verify the domain or the address of BURSAR_MAIL_FROM in the SES console, and look that its records in the DNS are still there.",
+            "SES does not know the sender as yours, in this region. Verify the domain or the address of BURSAR_MAIL_FROM in the SES console, and look that its records in the DNS are still there. Mail waits, and goes out by itself then.",
         ),
-        "AccountSendingPausedException" => (
+        PAUSED => (
             "sending is paused for the whole SES account",
-            "AWS or one of you paused it, usually because too much mail came back. The SES console says why and what AWS asks for; nothing is sent until it is resumed there.",
+            "AWS or one of you paused it, usually because too much mail came back. The SES console says why and what AWS asks for. Until it is resumed there, mail waits; then it goes out by itself.",
+        ),
+        QUOTA | "LimitExceeded" | "LimitExceededException" => (
+            "the day's quota of the SES account is used up",
+            "It counts what everybody sends from the account in 24 hours. Mail waits, and goes out by itself as the quota allows; ask AWS for a higher one in the SES console if it is too small.",
+        ),
+        QUOTA_UNREAD => (
+            "SES does not say how much it takes",
+            "The role of mail may not ask (ses:GetSendQuota, ses:GetAccountSendingEnabled), or somebody else in the AWS account asks all the time: SES answers once a second. Links, alerts and notices go on; roster mails, digests, and what students are told of caps and rules wait until it says so.",
         ),
         "ConfigurationSetSendingPausedException" => (
             "sending is paused for the configuration set",
-            "Somebody paused it in the SES console; nothing is sent until it is resumed there.",
+            "Somebody paused it in the SES console. Until it is resumed there, mail waits; then it goes out by itself.",
         ),
         "ConfigurationSetDoesNotExist" | "ConfigurationSetDoesNotExistException" => (
             "the configuration set is not there",
-            "The sender's identity in SES names a configuration set that was deleted. Make the one that the stack's outputs name the identity's default.",
+            "The configuration set that BURSAR_MAIL_EVENTS names was deleted in SES. Deploy the stack again, which makes it. Mail waits, and goes out by itself then.",
         ),
         "MessageRejected" => (
             "the mail server refused the message",
@@ -59,17 +120,13 @@ fn known(code: &str) -> (&'static str, &'static str) {
             "the address is none that can be mailed",
             "Look at the address on the roster or in the settings, mend it there, and send the mail again by hand.",
         ),
-        "Throttling"
-        | "ThrottlingException"
-        | "TooManyRequestsException"
-        | "LimitExceeded"
-        | "LimitExceededException" => (
-            "the mail server took no more mail for hours",
-            "The day's quota or the rate of the SES account was used up, also by others who send from it. Ask AWS for a higher quota in the SES console, and send the mail again by hand.",
-        ),
-        "AccessDenied" | "AccessDeniedException" => (
+        "AccessDenied" | "AccessDeniedException" | "InvalidClientTokenId" => (
             "the function may not send",
-            "The role of the function mail does not allow it: is the sender the one that the stack was deployed with?",
+            "The role of the function mail does not allow it: is the sender the one that the stack was deployed with? Mail waits, and goes out by itself once it may.",
+        ),
+        "OptInRequired" | "SubscriptionRequiredException" => (
+            "the AWS account may not use SES",
+            "AWS has not enabled SES for the account in this region, or its bill is open. Mail waits, and goes out by itself once it may.",
         ),
         "TimedOut" | "NoAnswer" | "UnreadableAnswer" | "InternalFailure" | "ServiceUnavailable" => (
             "the mail server did not answer for hours",

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use super::items::{MailClass, OwedMail, Stored};
+use super::items::{OwedMail, Stored};
 use super::keys::{self, Key};
 use super::telling::{Told, is_told};
 use super::{StoreError, Table};
@@ -48,9 +48,8 @@ impl Told for Alarm {
     fn recipients(&self) -> (&[PersonId], u32) {
         (&self.recipients, self.told)
     }
-    fn owes(&self, recipient: &PersonId) -> (MailClass, OwedMail) {
-        let mail = OwedMail::Account { day: self.day, alarm: self.name(), recipient: recipient.clone() };
-        (MailClass::Urgent, mail)
+    fn owes(&self, recipient: &PersonId) -> OwedMail {
+        OwedMail::Account { day: self.day, alarm: self.name(), recipient: recipient.clone() }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::act::new_ulid;
 use super::commit::{Commit, Pauses, number};
-use super::items::{MailClass, OutboxRow, OwedMail, Stored};
+use super::items::{OutboxRow, OwedMail, Stored};
 use super::outbox::BETWEEN_RESENT;
 use super::programmes::{By, entry_on};
 use super::{StoreError, Table};
@@ -47,7 +47,7 @@ impl Table {
                 of_limit: crossing.limit,
                 recipient: recipient.clone(),
             };
-            let row = OutboxRow::owed(new_ulid(by.now), MailClass::Urgent, mail, by.now);
+            let row = OutboxRow::owed(new_ulid(by.now), mail, by.now);
             let what = What::new(Act::AlertResent)
                 .noting(format_args!("{} % of {} to {recipient}", crossing.threshold, crossing.limit));
             let known = number(crossing.mails.len());

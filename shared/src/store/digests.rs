@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use super::items::{MailClass, OUTBOX_KEPT, OwedMail, Stored};
+use super::items::{OUTBOX_KEPT, OwedMail, Stored};
 use super::keys::{self, Key};
 use super::telling::{Told, is_told};
 use super::{ForeignKey, StoreError, Table};
@@ -78,9 +78,9 @@ impl Told for Digest {
     fn recipients(&self) -> (&[PersonId], u32) {
         (&self.recipients, self.told)
     }
-    fn owes(&self, recipient: &PersonId) -> (MailClass, OwedMail) {
+    fn owes(&self, recipient: &PersonId) -> OwedMail {
         let (programme, week) = (self.programme.clone(), self.week);
-        (MailClass::Bulk, OwedMail::Digest { programme, week, recipient: recipient.clone() })
+        OwedMail::Digest { programme, week, recipient: recipient.clone() }
     }
 }
 
@@ -91,8 +91,8 @@ impl Told for AccountDigest {
     fn recipients(&self) -> (&[PersonId], u32) {
         (&self.recipients, self.told)
     }
-    fn owes(&self, recipient: &PersonId) -> (MailClass, OwedMail) {
-        (MailClass::Bulk, OwedMail::AccountDigest { week: self.week, recipient: recipient.clone() })
+    fn owes(&self, recipient: &PersonId) -> OwedMail {
+        OwedMail::AccountDigest { week: self.week, recipient: recipient.clone() }
     }
 }
 

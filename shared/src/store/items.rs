@@ -29,7 +29,7 @@ use crate::domain::token::LinkTokenHash;
 /// What is too large for one item lies in parts of so many bytes: an item has at most 400 KB.
 pub(super) const MOST_IN_A_PART: usize = 380_000;
 
-pub use super::owed::{Bounce, MailClass, MailOf, MailState, OUTBOX_KEPT, OutboxRow, OwedMail};
+pub use super::owed::{Bounce, MailClass, MailOf, MailState, OUTBOX_KEPT, OutboxRow, OwedMail, SentAs};
 pub use super::undeliverable::{Undeliverable, Why};
 
 /// An item as the SDK has it.
@@ -60,6 +60,7 @@ pub enum Queue {
     Order(Urgency),
     UrgentMail,
     BulkMail,
+    RosterMail,
     /// Mail that was given up, for somebody to look at.
     DeadMail,
     /// Addresses that mail is not sent to any more, for the same.
@@ -390,6 +391,9 @@ impl Run {
 }
 
 impl Queue {
+    /// Where mail waits that is to be sent, what goes first first.
+    pub const MAIL: [Queue; 3] = [Queue::UrgentMail, Queue::BulkMail, Queue::RosterMail];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Queue::Order(Urgency::Leak) => "order-leak",
@@ -397,6 +401,7 @@ impl Queue {
             Queue::Order(Urgency::Limit) => "order-limit",
             Queue::UrgentMail => "mail-urgent",
             Queue::BulkMail => "mail-bulk",
+            Queue::RosterMail => "mail-roster",
             Queue::DeadMail => "mail-dead",
             Queue::Unreachable => "unreachable",
             Queue::Job => "job",

@@ -39,6 +39,8 @@ pub const CUTS: &str = "CUT#";
 pub const ALARMS: &str = "ALARM#";
 /// What the sort keys of the days of mail begin with.
 pub const MAIL_DAYS: &str = "MAIL#";
+/// What the sort keys of the reasons begin with for which mail is refused.
+pub const MAIL_REFUSALS: &str = "MAIL-REFUSED#";
 /// What the sort keys of days by model begin with, of a programme and of the account.
 pub const MODEL_DAYS: &str = "M#";
 /// What the sort keys of rows of model use begin with.
@@ -322,6 +324,16 @@ pub fn bulk_stop() -> Key {
 /// What the mail server said of itself.
 pub fn mail_server() -> Key {
     key(ACCOUNT, "MAIL-SERVER")
+}
+
+/// As what the mail server knows a mail.
+pub fn sent_as(message: &str) -> Key {
+    key(format!("SENT#{message}"), "SENT")
+}
+
+/// That the mail server takes no mail, for this reason.
+pub fn mail_refusal(code: &str) -> Key {
+    key(ACCOUNT, format!("{MAIL_REFUSALS}{code}"))
 }
 
 /// The digest of a programme for one calendar week, by its Monday. There is one key, so there is one digest.

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use jiff::Timestamp;
+use ulid::Ulid;
 
 use super::act::{At, entry_on, new_ulid};
-use super::commit::{Commit, Pauses, Transaction, number};
-use super::items::{self, Item, MailClass, MailState, OutboxRow, OwedMail, Queue, Resent, Stored, Undeliverable};
+use super::commit::{Commit, Pauses, Transaction, key_item, number};
+use super::items::{self, Item, MailState, OutboxRow, OwedMail, Queue, Resent, SentAs, Stored, Undeliverable};
 use super::keys;
 use super::outbox::BETWEEN_RESENT;
 use super::{StoreError, Table};
@@ -22,12 +23,23 @@ use crate::domain::id::PersonId;
 use crate::domain::window::utc_date;
 use crate::sdk_error::reduce;
 
-/// Mail that is owed and was not sent yet.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Mail of a queue that is owed and was not sent yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
+    pub queue: Queue,
     pub mails: u64,
     /// When the oldest of it was written.
     pub since: Option<Timestamp>,
+}
+
+/// Mail that was given up.
+#[derive(Debug, Default)]
+pub struct DeadMails {
+    /// The newest of it, newest first.
+    pub newest: Vec<OutboxRow>,
+    /// How many are as new and cannot be read.
+    pub unreadable: usize,
+    pub in_all: usize,
 }
 
 /// Addresses that mail is not sent to any more, and since when.
@@ -50,6 +62,29 @@ impl Table {
         let transaction = self.transaction().replace(&after, row.version)?.counting(day, before, counted)?;
         let transaction = self.ending(transaction, ends).await?;
         Ok((self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done).then_some(after))
+    }
+
+    /// Writes down that the mail server has a mail that was read so, and as what it knows it, and counts it in this day.
+    pub async fn mail_sent(
+        &self,
+        row: &OutboxRow,
+        message: &str,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let (message, day) = (message.to_owned(), utc_date(now));
+        let sent_as = SentAs { message: message.clone(), row: row.row, at: now };
+        let state = MailState::Sent { message, at: now };
+        let fared = state.fared();
+        let after = OutboxRow { state, counted_on: Some(day), version: row.version + 1, ..row.clone() };
+        let transaction = self.transaction().replace(&after, row.version)?.counting(day, None, fared)?.set(&sent_as)?;
+        self.commit(transaction, &mut Pauses::until(deadline)).await.map(drop)
+    }
+
+    /// The row of the mail that the mail server knows as this.
+    pub async fn row_sent_as(&self, message: &str) -> Result<Option<Ulid>, StoreError> {
+        let sent_as: Option<SentAs> = self.get(&keys::sent_as(message)).await?;
+        Ok(sent_as.map(|sent_as| sent_as.row))
     }
 
     /// Ends mail to these addresses, for a mail whose row is gone.
@@ -93,7 +128,7 @@ impl Table {
         let At { programme, grant: id, now, deadline } = at;
         let (programme, id) = (programme.clone(), id.clone());
         let resent = Resent { programme: programme.clone(), grant: id.clone(), resent_at: now };
-        let row = OutboxRow::owed(new_ulid(now), MailClass::Bulk, OwedMail::Roster { programme, grant: id }, now);
+        let row = OutboxRow::owed_by_hand(new_ulid(now), OwedMail::Roster { programme, grant: id }, now);
         let what = What::new(Act::MailAllowed).changing(mark.why.as_str(), "tried again");
         let hour_ago = number((now - BETWEEN_RESENT).as_millisecond());
         let transaction = self
@@ -132,27 +167,53 @@ impl Table {
     }
 
     /// What is owed and was not sent yet. The index is a moment behind.
-    pub async fn waiting(&self) -> Result<Waiting, StoreError> {
-        let mut waiting = Waiting::default();
-        for queue in [Queue::UrgentMail, Queue::BulkMail] {
+    pub async fn waiting(&self) -> Result<[Waiting; 3], StoreError> {
+        let mut waiting = Queue::MAIL.map(|queue| Waiting { queue, mails: 0, since: None });
+        for waiting in &mut waiting {
             let each = |item: &Item| {
                 waiting.mails += 1;
                 let row = keys::outbox_row_of(&items::key_of(item)).map(|row| row.timestamp_ms());
                 let written = row.and_then(|at| Timestamp::from_millisecond(at.try_into().ok()?).ok());
                 waiting.since = waiting.since.into_iter().chain(written).min();
             };
-            self.each_in(queue, "", each).await?;
+            self.each_in(waiting.queue, "", each).await?;
         }
         Ok(waiting)
     }
 
-    /// Mail that was given up since then, newest first: the newest `limit` of them, and how many they are.
-    pub async fn dead_mails(&self, since: Timestamp, limit: usize) -> Result<(Vec<OutboxRow>, usize), StoreError> {
-        let mut dead = Vec::new();
-        let each = |item: &Item| dead.extend(keys::outbox_row_of(&items::key_of(item)));
+    /// Mail that was given up since then.
+    pub async fn dead_mails(&self, since: Timestamp, limit: usize) -> Result<DeadMails, StoreError> {
+        let mut rows = Vec::new();
+        let each = |item: &Item| rows.extend(keys::outbox_row_of(&items::key_of(item)));
         self.each_in(Queue::DeadMail, &keys::due(since), each).await?;
-        let rows = try_join_all(dead.iter().rev().take(limit).map(|row| self.mail(*row))).await?;
-        Ok((rows.into_iter().flatten().collect(), dead.len()))
+        let mut dead = DeadMails { in_all: rows.len(), ..DeadMails::default() };
+        for read in join_all(rows.iter().rev().take(limit).map(|row| self.mail(*row))).await {
+            match read {
+                Ok(row) => dead.newest.extend(row),
+                Err(StoreError::Corrupt { .. }) => dead.unreadable += 1,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(dead)
+    }
+
+    /// Gives up a mail whose row cannot be read: it waits for somebody to look, and keeps no other.
+    pub async fn give_up_unreadable(&self, row: Ulid, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
+        let queue = |queue: Queue| AttributeValue::S(queue.as_str().to_owned());
+        let [urgent, bulk, roster] = Queue::MAIL.map(queue);
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(key_item(&keys::outbox(row))))
+            .update_expression("SET queue = :dead, due = :now")
+            .condition_expression("queue IN (:urgent, :bulk, :roster)")
+            .expression_attribute_values(":dead", queue(Queue::DeadMail))
+            .expression_attribute_values(":now", AttributeValue::S(keys::due(now)))
+            .expression_attribute_values(":urgent", urgent)
+            .expression_attribute_values(":bulk", bulk)
+            .expression_attribute_values(":roster", roster);
+        self.write(deadline, || update.clone().send()).await.map(drop)
     }
 
     /// Every entry of a queue from there on, first due first.

@@ -7,7 +7,7 @@ use ulid::Ulid;
 
 use super::act::new_ulid;
 use super::commit::{Commit, Pauses, Transaction, number};
-use super::items::{MailClass, MailOf, MailState, OutboxRow, OwedMail, Queue, Resent, Stored};
+use super::items::{MailOf, MailState, OutboxRow, OwedMail, Queue, Resent, Stored};
 use super::keys;
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
@@ -35,7 +35,7 @@ impl Table {
     ) -> Result<Option<OutboxRow>, StoreError> {
         let Some(row) = self.mail(row).await? else { return Ok(None) };
         // One that was given up waits for somebody to look at it, and not for another try.
-        let is_due = matches!(row.due(), Some((Queue::UrgentMail | Queue::BulkMail, due)) if due <= now);
+        let is_due = row.due().is_some_and(|(queue, due)| Queue::MAIL.contains(&queue) && due <= now);
         if !is_due {
             return Ok(None);
         }
@@ -64,7 +64,7 @@ impl Table {
     ) -> Result<bool, StoreError> {
         let (programme, grant) = (programme.clone(), grant.clone());
         let resent = Resent { programme: programme.clone(), grant: grant.clone(), resent_at: now };
-        let row = OutboxRow::owed(new_ulid(now), MailClass::Bulk, OwedMail::Roster { programme, grant }, now);
+        let row = OutboxRow::owed_by_hand(new_ulid(now), OwedMail::Roster { programme, grant }, now);
         let hour_ago = number((now - BETWEEN_RESENT).as_millisecond());
         let transaction = self
             .transaction()

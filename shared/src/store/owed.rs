@@ -37,13 +37,15 @@ pub struct OutboxRow {
     pub mail: OwedMail,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MailClass {
     /// Sent at once, woken by the stream.
     Urgent,
     /// Sent by the drain, behind everything urgent.
     Bulk,
+    /// Sent behind everything else: thousands are owed at once, and stand in nobody's way.
+    Roster,
 }
 
 /// What became of a mail.
@@ -192,19 +194,34 @@ pub struct MailOf {
     pub written_at: Timestamp,
 }
 
+/// By the id under which the mail server knows a mail, its row: what the server says of it names nothing else for certain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentAs {
+    pub message: String,
+    pub row: Ulid,
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+}
+
 /// How long an outbox row is kept: past every retry and every event that may still come for it.
 pub const OUTBOX_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 impl OutboxRow {
     /// A mail that is owed from now on.
-    pub fn owed(row: Ulid, class: MailClass, mail: OwedMail, now: Timestamp) -> OutboxRow {
-        let state = MailState::Waiting { since: now };
+    pub fn owed(row: Ulid, mail: OwedMail, now: Timestamp) -> OutboxRow {
+        let (class, state) = (mail.class(), MailState::Waiting { since: now });
         OutboxRow { row, class, state, written_at: now, tries: 0, version: 1, counted_on: None, mail }
+    }
+
+    /// The same for one that somebody asks for by hand, and that does not stand behind a whole roster.
+    pub fn owed_by_hand(row: Ulid, mail: OwedMail, now: Timestamp) -> OutboxRow {
+        let owed = OutboxRow::owed(row, mail, now);
+        OutboxRow { class: owed.class.min(MailClass::Bulk), ..owed }
     }
 
     /// The mail that an act on a grant owes its student.
     pub fn notice(row: Ulid, notice: Notice, grant: &Grant, now: Timestamp) -> OutboxRow {
-        OutboxRow::owed(row, OwedMail::class_of(notice), OwedMail::of(notice, grant), now)
+        OutboxRow::owed(row, OwedMail::of(notice, grant), now)
     }
 
     /// What files it under its grant, if it is about one.
@@ -226,6 +243,17 @@ impl OutboxRow {
             | OwedMail::Account { .. }
             | OwedMail::Digest { .. }
             | OwedMail::AccountDigest { .. } => None,
+        }
+    }
+}
+
+impl MailClass {
+    /// Where what is owed waits.
+    pub fn queue(self) -> Queue {
+        match self {
+            MailClass::Urgent => Queue::UrgentMail,
+            MailClass::Bulk => Queue::BulkMail,
+            MailClass::Roster => Queue::RosterMail,
         }
     }
 }
@@ -310,11 +338,21 @@ impl OwedMail {
         }
     }
 
-    /// What a rule does is announced days before, to many in one night.
-    pub fn class_of(notice: Notice) -> MailClass {
-        match notice {
-            Notice::KeyShown | Notice::KeyLeaked => MailClass::Urgent,
-            _ => MailClass::Bulk,
+    /// How it is sent.
+    pub fn class(&self) -> MailClass {
+        match self {
+            OwedMail::Link { .. }
+            | OwedMail::KeyShown { .. }
+            | OwedMail::KeyLeaked { .. }
+            | OwedMail::Alert { .. }
+            | OwedMail::Request { .. }
+            | OwedMail::Account { .. } => MailClass::Urgent,
+            // Of these many may be owed in one night.
+            OwedMail::ByRule { .. }
+            | OwedMail::CapUsed { .. }
+            | OwedMail::Digest { .. }
+            | OwedMail::AccountDigest { .. } => MailClass::Bulk,
+            OwedMail::Roster { .. } => MailClass::Roster,
         }
     }
 }
@@ -329,6 +367,16 @@ impl Stored for MailOf {
     }
 }
 
+impl Stored for SentAs {
+    const KIND: &'static str = "sent-as";
+    fn key(&self) -> Key {
+        keys::sent_as(&self.message)
+    }
+    fn expires(&self) -> Option<Timestamp> {
+        Some(self.at + OUTBOX_KEPT)
+    }
+}
+
 impl Stored for OutboxRow {
     const KIND: &'static str = "outbox";
     fn key(&self) -> Key {
@@ -340,10 +388,7 @@ impl Stored for OutboxRow {
         Some(self.written_at + kept)
     }
     fn due(&self) -> Option<(Queue, Timestamp)> {
-        let queue = match self.class {
-            MailClass::Urgent => Queue::UrgentMail,
-            MailClass::Bulk => Queue::BulkMail,
-        };
+        let queue = self.class.queue();
         match self.state {
             MailState::Waiting { since } => Some((queue, since)),
             MailState::Sending { lease_until, .. } => Some((queue, lease_until)),

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::act::new_ulid;
 use super::commit::{Commit, Pauses, Transaction, number};
-use super::items::{Enrolment, ListedProgramme, MailClass, OutboxRow, OwedMail};
+use super::items::{Enrolment, ListedProgramme, OutboxRow, OwedMail};
 use super::keys;
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
@@ -232,7 +232,7 @@ impl Table {
                 let grant = Grant::invited(id.clone(), GrantId::random(), person.clone(), group.clone());
                 let enrolment = Enrolment { address, programme: id.clone(), grant: grant.id.clone() };
                 let mail = OwedMail::Roster { programme: id.clone(), grant: grant.id.clone() };
-                let mail = OutboxRow::owed(new_ulid(by.now), MailClass::Bulk, mail, by.now);
+                let mail = OutboxRow::owed(new_ulid(by.now), mail, by.now);
                 transaction = transaction.create(&grant)?.create(&enrolment)?.owing(&mail)?;
                 added.push(grant.id);
             }

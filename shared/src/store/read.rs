@@ -144,7 +144,7 @@ impl Table {
     /// How many mails wait to be sent.
     pub async fn waiting_mails(&self) -> Result<u64, StoreError> {
         let mut waiting = 0;
-        for queue in [Queue::UrgentMail, Queue::BulkMail] {
+        for queue in Queue::MAIL {
             let mut from = None;
             loop {
                 let page = self

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::act::new_ulid;
 use super::commit::{Commit, Pauses};
-use super::items::{MailClass, OutboxRow, OwedMail, Stored};
+use super::items::{OutboxRow, OwedMail, Stored};
 use super::keys::{self, Key};
 use super::{By, StoreError, Table};
 use crate::domain::audit::{Entry, What};
@@ -37,7 +37,7 @@ impl Table {
                 request: request.request.clone(),
                 recipient: recipient.clone(),
             };
-            transaction = transaction.create(&OutboxRow::owed(new_ulid(now), MailClass::Urgent, mail, now))?;
+            transaction = transaction.create(&OutboxRow::owed(new_ulid(now), mail, now))?;
         }
         Ok(self.commit(transaction, &mut Pauses::until(by.deadline)).await? == Commit::Done)
     }

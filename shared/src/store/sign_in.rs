@@ -6,7 +6,7 @@ use ulid::Ulid;
 
 use super::act::new_ulid;
 use super::commit::{Commit, Pauses, key_item, number};
-use super::items::{Link, MailClass, OutboxRow, OwedMail, Sendings, Stored};
+use super::items::{Link, OutboxRow, OwedMail, Sendings, Stored};
 use super::keys;
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
@@ -45,7 +45,7 @@ impl Table {
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         let mail = OwedMail::Link { address: address.clone(), asked_by: by.clone() };
-        let row = OutboxRow::owed(new_ulid(now), MailClass::Urgent, mail, now);
+        let row = OutboxRow::owed(new_ulid(now), mail, now);
         self.put_new(&row, deadline).await.map(drop)
     }
 

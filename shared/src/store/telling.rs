@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::act::new_ulid;
 use super::commit::{Commit, Pauses, Transaction, number};
-use super::items::{MailClass, OutboxRow, OwedMail, Stored};
+use super::items::{OutboxRow, OwedMail, Stored};
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
 use crate::domain::id::PersonId;
@@ -19,7 +19,7 @@ pub(super) trait Told: Stored + Clone {
     fn to(self, recipients: Vec<PersonId>, told: u32) -> Self;
     fn recipients(&self) -> (&[PersonId], u32);
     /// The mail to one of them.
-    fn owes(&self, recipient: &PersonId) -> (MailClass, OwedMail);
+    fn owes(&self, recipient: &PersonId) -> OwedMail;
 }
 
 impl Table {
@@ -67,9 +67,8 @@ impl Table {
     ) -> Result<Transaction, StoreError> {
         let recipients = what.recipients().0.get(whom).unwrap_or_default();
         recipients.iter().try_fold(self.transaction(), |transaction, recipient| {
-            let (class, mail) = what.owes(recipient);
             // Its name is random, so it tells whether this very transaction took effect.
-            transaction.witnessed_by(&OutboxRow::owed(new_ulid(now), class, mail, now))
+            transaction.witnessed_by(&OutboxRow::owed(new_ulid(now), what.owes(recipient), now))
         })
     }
 }

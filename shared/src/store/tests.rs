@@ -16,8 +16,8 @@ use super::checkpoints::Part;
 use super::group_totals::{GroupTotals, KeptTotals};
 use super::imports::{Import, ImportChunk, Step};
 use super::items::{
-    self, Bounce, Enrolment, Item, KnownAccount, Lease, Link, ListedProgramme, MailClass, MailOf, MailState, Meta,
-    OutboxRow, OwedMail, Person, PersonOf, Refreshed, Resent, Run, Sendings, Stored, Totals, Undeliverable, Why,
+    self, Bounce, Enrolment, Item, KnownAccount, Lease, Link, ListedProgramme, MailOf, MailState, Meta, OutboxRow,
+    OwedMail, Person, PersonOf, Refreshed, Resent, Run, Sendings, Stored, Totals, Undeliverable, Why,
 };
 use super::jobs::{Job, JobState};
 use super::keys;
@@ -288,7 +288,7 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         grant: grant.id.clone(),
     };
     let mail = OwedMail::KeyShown { programme: programme.id.clone(), grant: grant.id.clone() };
-    let row = OutboxRow::owed(ulid(), MailClass::Urgent, mail, at("2026-01-02T08:00:01Z"));
+    let row = OutboxRow::owed(ulid(), mail, at("2026-01-02T08:00:01Z"));
     let sent = OutboxRow {
         state: MailState::Sent { message: "0100".to_owned(), at: at("2026-01-02T08:00:02Z") },
         tries: 1,
@@ -326,7 +326,7 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         ..sent.clone()
     };
     let by_rule = OwedMail::of(Notice::UnusedSoon, &grant);
-    let by_rule = OutboxRow::owed(ulid(), MailClass::Bulk, by_rule, at("2026-01-02T08:00:01Z"));
+    let by_rule = OutboxRow::owed(ulid(), by_rule, at("2026-01-02T08:00:01Z"));
 
     let all = [
         raw(&meta),

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::act::new_ulid;
 use super::commit::{Commit, Pauses};
-use super::items::{MailClass, OutboxRow, OwedMail, Run, Stored, Totals};
+use super::items::{OutboxRow, OwedMail, Run, Stored, Totals};
 use super::keys;
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
@@ -75,8 +75,7 @@ impl Table {
                     threshold: crossing.threshold,
                     of_limit: crossing.limit,
                 };
-                // Many students may come to the same in one night.
-                let row = OutboxRow::owed(new_ulid(now), MailClass::Bulk, mail, now);
+                let row = OutboxRow::owed(new_ulid(now), mail, now);
                 transaction = transaction.owing_as_witness(&row)?.create(&told)?;
                 continue;
             }
@@ -87,7 +86,7 @@ impl Table {
                     of_limit: crossing.limit,
                     recipient: recipient.clone(),
                 };
-                let row = OutboxRow::owed(new_ulid(now), MailClass::Urgent, mail, now);
+                let row = OutboxRow::owed(new_ulid(now), mail, now);
                 // Its name is random, so it tells whether this very transaction took effect.
                 transaction = transaction.witnessed_by(&row)?;
                 told.mails.push(Told { row: row.row, recipient: recipient.clone(), by_hand: None });

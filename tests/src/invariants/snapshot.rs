@@ -20,11 +20,11 @@ use bursar_core::domain::role::Roles;
 use bursar_core::domain::sign_in::{Session, SignIn};
 use bursar_core::store::items::{
     self, Enrolment, Item, Lease, Link, ListedProgramme, MailOf, Meta, OutboxRow, Person, PersonOf, Refreshed, Resent,
-    Run, Sendings, Stored, Totals, Undeliverable,
+    Run, Sendings, SentAs, Stored, Totals, Undeliverable,
 };
 use bursar_core::store::{
     Account, AccountDay, BulkStop, CapsLook, Checkpoint, Cut, ForeignKey, GroupTotals, Import, ImportChunk, Job,
-    KeptTotals, MailServer, MissingKey, ModelDay, NobodysDay, SyncState,
+    KeptTotals, MailRefusal, MailServer, MissingKey, ModelDay, NobodysDay, SyncState,
 };
 use bursar_local::engine::{Engine, Position};
 use bursar_local::gate::{Gate, Pending};
@@ -308,6 +308,8 @@ impl Snapshot {
             MailDay::KIND => self.mail_days.push(decoded(item)?),
             BulkStop::KIND => self.bulk_stop = Some(decoded(item)?),
             MailServer::KIND => decoded::<MailServer>(item).map(drop)?,
+            MailRefusal::KIND => decoded::<MailRefusal>(item).map(drop)?,
+            SentAs::KIND => decoded::<SentAs>(item).map(drop)?,
             Alarm::KIND => self.alarms.push(decoded(item)?),
             Digest::KIND => self.digests.push(decoded(item)?),
             AccountDigest::KIND => self.account_digests.push(decoded(item)?),

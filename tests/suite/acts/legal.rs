@@ -8,7 +8,7 @@ use bursar_core::domain::grant::{Begun, Change, Grant, PotChange, Reading, View}
 use bursar_core::domain::id::{Nonce, ProgrammeId};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Byok, Pot, Programme, Settings};
-use bursar_core::store::items::{Enrolment, Lease, MailClass, Meta, OwedMail};
+use bursar_core::store::items::{Enrolment, Lease, Meta, OwedMail};
 use bursar_core::store::{Closed, NewPerson, NotAsRead, Noted, PotSet, Saved, Unchanged};
 use jiff::Timestamp;
 
@@ -237,7 +237,7 @@ fn invited(world: &mut World, id: &ProgrammeId, people: &[NewPerson], now: Times
         let grant = Grant::invited(id.clone(), grant_of(person), person.clone(), group.clone());
         world.enrolments.push(Enrolment { address, programme: id.clone(), grant: grant.id.clone() });
         let mail = OwedMail::Roster { programme: id.clone(), grant: grant.id.clone() };
-        world.owe(mail, MailClass::Bulk, now);
+        world.owe(mail, now);
         names.push(grant.id.to_string());
         world.grants.insert(grant.id.clone(), grant);
     }

@@ -76,7 +76,7 @@ async fn single_writes_take_effect_where_their_condition_holds_and_nowhere_else(
     }
     assert_eq!(asked, [true, false, true]);
 
-    let bulk = table.due_mails(Queue::BulkMail, now, 10).await.unwrap();
+    let bulk = table.due_mails(Queue::RosterMail, now, 10).await.unwrap();
     let taken = table.take_mail(bulk[0], now, plenty()).await.unwrap().unwrap();
     assert!(table.take_mail(bulk[0], now, plenty()).await.unwrap().is_none(), "somebody sends it");
     let sent = || MailState::Sent { message: "0100".to_owned(), at: now };

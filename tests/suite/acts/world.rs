@@ -8,9 +8,7 @@ use bursar_core::domain::grant::{Change, Grant, PotChange, Reading, View};
 use bursar_core::domain::id::{Epoch, GrantId, ProgrammeId};
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::role::Roles;
-use bursar_core::store::items::{
-    self, Enrolment, Item, Lease, ListedProgramme, MailClass, Meta, OutboxRow, OwedMail, Stored,
-};
+use bursar_core::store::items::{self, Enrolment, Item, Lease, ListedProgramme, Meta, OutboxRow, OwedMail, Stored};
 use bursar_tests::invariants::Snapshot;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -116,7 +114,7 @@ impl World {
             });
         }
         if let Some(notice) = change.notice {
-            world.owe(OwedMail::of(notice, &change.grant), OwedMail::class_of(notice), now);
+            world.owe(OwedMail::of(notice, &change.grant), now);
         }
         if change.grant.ever_shown {
             world.pots.get_mut(&programme).unwrap().shown = true;
@@ -133,9 +131,9 @@ impl World {
         self.entries.push(Entry { entry: ulid(place, entry.at), ..entry });
     }
 
-    pub(crate) fn owe(&mut self, mail: OwedMail, class: MailClass, now: Timestamp) {
+    pub(crate) fn owe(&mut self, mail: OwedMail, now: Timestamp) {
         let row = ulid(self.outbox.len(), now);
-        self.outbox.push(OutboxRow::owed(row, class, mail, now));
+        self.outbox.push(OutboxRow::owed(row, mail, now));
     }
 
     /// Whether both are the same but for what is random.

@@ -9,7 +9,7 @@ use bursar_core::domain::money::Usd;
 use bursar_core::domain::reconciliation::{KnownResidual, Spent};
 use bursar_core::domain::window::utc_date;
 use bursar_core::secrets::ManagementKey;
-use bursar_core::store::items::{KnownAccount, MailClass, Meta, OutboxRow, OwedMail};
+use bursar_core::store::items::{KnownAccount, Meta, OutboxRow, OwedMail};
 use bursar_core::store::{Cut, HeldBack, ProgrammeCut, SyncState, keys};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
@@ -26,7 +26,7 @@ async fn an_alarm_that_is_owed_twice_to_nobody_or_without_being_there_is_named()
     let alarm = Alarm { recipients, told: 2, ..Alarm::now(Cause::ManagementKey, scene.now) };
     let row = |number: u128, recipient: &PersonId| {
         let mail = OwedMail::Account { day: alarm.day, alarm: alarm.name(), recipient: recipient.clone() };
-        OutboxRow::owed(Ulid::from_parts(1, number), MailClass::Urgent, mail, scene.now)
+        OutboxRow::owed(Ulid::from_parts(1, number), mail, scene.now)
     };
     let rows = [row(1, &one), row(2, &other), row(3, &other)];
     scene.keep(&rows[0]).await;
@@ -46,7 +46,7 @@ async fn a_digest_that_is_owed_twice_or_without_being_there_is_named() {
     let digest = a_digest(vec![one.clone()], week, scene.now);
     let row = |number: u128| {
         let mail = OwedMail::AccountDigest { week, recipient: one.clone() };
-        OutboxRow::owed(Ulid::from_parts(1, number), MailClass::Bulk, mail, scene.now)
+        OutboxRow::owed(Ulid::from_parts(1, number), mail, scene.now)
     };
     let rows = [row(1), row(2)];
     scene.keep(&rows[0]).await;

@@ -4,7 +4,7 @@ use bursar_core::domain::audit::{self, Entry, What};
 use bursar_core::domain::grant::{Announced, Disable, Gone, Notice, State};
 use bursar_core::domain::id::{Epoch, GrantId};
 use bursar_core::domain::money::Usd;
-use bursar_core::store::items::{MailClass, Meta, OutboxRow, OwedMail};
+use bursar_core::store::items::{Meta, OutboxRow, OwedMail};
 use bursar_core::store::keys;
 use jiff::ToSpan;
 
@@ -153,7 +153,7 @@ async fn somebody_who_was_invited_without_an_entry_or_a_mail_is_named_and_so_is_
 async fn a_mail_that_is_owed_without_a_cause_is_named() {
     let mut scene = Scene::at(Setting::Live).await;
     let mail = OwedMail::KeyShown { programme: programme(), grant: ada() };
-    scene.keep(&OutboxRow::owed(ulid::Ulid::from_parts(1, 1), MailClass::Urgent, mail, scene.now)).await;
+    scene.keep(&OutboxRow::owed(ulid::Ulid::from_parts(1, 1), mail, scene.now)).await;
     scene.bites("I16", "has 0 causes of a mail KeyShown in this step, and 1 such mails owed").await;
 }
 

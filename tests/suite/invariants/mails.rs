@@ -10,7 +10,7 @@ use bursar_core::domain::reading::Used;
 use bursar_core::domain::sign_in::{ASK_LASTS, LINK_LASTS};
 use bursar_core::domain::token::{Code, LinkToken};
 use bursar_core::domain::window::{Reset, Window, utc_date};
-use bursar_core::store::items::{Link, MailClass, MailState, OutboxRow, OwedMail, Totals};
+use bursar_core::store::items::{Link, MailState, OutboxRow, OwedMail, Totals};
 use ulid::Ulid;
 
 use super::Scene;
@@ -37,7 +37,7 @@ impl Scene {
     fn alert(&self, number: u128, recipient: &PersonId) -> OutboxRow {
         let (threshold, of_limit, recipient) = (80, Usd::from_dollars(5), recipient.clone());
         let mail = OwedMail::Alert { programme: programme(), threshold, of_limit, recipient };
-        OutboxRow::owed(Ulid::from_parts(1, number), MailClass::Urgent, mail, self.now)
+        OutboxRow::owed(Ulid::from_parts(1, number), mail, self.now)
     }
 
     /// What the sync wrote when it found what was spent.
@@ -156,7 +156,7 @@ async fn a_crossing_of_a_cap_was_reached_and_is_told_to_its_student_once() {
     let crossing = Crossing { scope, limit, spent: Usd::from_dollars(17), ..scene.crossing(80) };
     let row = |number: u128, window: Window| {
         let mail = OwedMail::CapUsed { programme: programme(), grant: ada(), window, threshold: 80, of_limit: limit };
-        OutboxRow::owed(Ulid::from_parts(1, number), MailClass::Bulk, mail, scene.now)
+        OutboxRow::owed(Ulid::from_parts(1, number), mail, scene.now)
     };
     let (first, again) = (row(1, window), row(2, window));
     let of_another = row(3, Reset::Monthly.window_at(scene.now));

@@ -5,7 +5,7 @@ use bursar_core::domain::audit::{Act, Entry, What};
 use bursar_core::domain::grant::{Announced, Attempt, AttemptState, Disable, Found, Gone, Grant, State, Stopped};
 use bursar_core::domain::id::{Epoch, GrantId};
 use bursar_core::domain::role::Roles;
-use bursar_core::store::items::{Enrolment, MailClass, OutboxRow, OwedMail};
+use bursar_core::store::items::{Enrolment, OutboxRow, OwedMail};
 use bursar_core::store::keys;
 
 use jiff::{SignedDuration, Timestamp};
@@ -163,7 +163,7 @@ async fn an_item_that_refers_to_nothing_is_named() {
     scene.bites("table", "attempt Epoch(7), which has no key").await;
 
     let mail = OwedMail::KeyShown { programme: programme(), grant: nobody.clone() };
-    scene.keep(&OutboxRow::owed(ulid::Ulid::from_parts(1, 1), MailClass::Urgent, mail, scene.now)).await;
+    scene.keep(&OutboxRow::owed(ulid::Ulid::from_parts(1, 1), mail, scene.now)).await;
     scene.bites("table", "is about a grant that is not there").await;
 
     let what = What::new(Act::ReplacementAllowed);

@@ -6,7 +6,7 @@ use bursar_core::domain::mail_day::MailDay;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::window::utc_date;
 use bursar_core::secrets::ManagementKey;
-use bursar_core::store::items::{MailClass, OutboxRow, OwedMail};
+use bursar_core::store::items::{OutboxRow, OwedMail};
 use bursar_core::store::new_ulid;
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
@@ -264,7 +264,7 @@ async fn who_died_between_two_parts_of_the_admins_is_followed_by_the_next_who_ra
     office.raw.keep(&half).await.unwrap();
     for recipient in admins[..90].iter().cloned() {
         let mail = OwedMail::Account { day: half.day, alarm: half.name(), recipient };
-        office.raw.keep(&OutboxRow::owed(new_ulid(now), MailClass::Urgent, mail, now)).await.unwrap();
+        office.raw.keep(&OutboxRow::owed(new_ulid(now), mail, now)).await.unwrap();
     }
     // The admins are others by now; who is told was decided when it was raised.
     assert!(!office.table.raise(&alarm, &[PersonId::random()], now, soon()).await.unwrap());

@@ -1,7 +1,7 @@
 //! Asks for a link: who gets one, where it goes, and how many.
 
 use bursar_core::domain::token::{AskToken, LinkToken};
-use bursar_core::store::items::{MailClass, OutboxRow, OwedMail, Sendings};
+use bursar_core::store::items::{OutboxRow, OwedMail, Sendings};
 use bursar_local::invoke::FunctionName;
 use futures_util::future::join_all;
 use jiff::SignedDuration;
@@ -69,7 +69,7 @@ async fn what_was_asked_an_hour_ago_is_not_sent_any_more() {
     let (now, by) = (office.stack.clock.now(), AskToken::generate().hash());
     let mail = OwedMail::Link { address: address("admin@example.edu").matched().clone(), asked_by: by };
     let an_hour_ago = now - SignedDuration::from_hours(1);
-    let row = OutboxRow::owed(Ulid::from_parts(1, 1), MailClass::Urgent, mail, an_hour_ago);
+    let row = OutboxRow::owed(Ulid::from_parts(1, 1), mail, an_hour_ago);
     office.raw.keep(&row).await.unwrap();
     office.settle().await;
     assert_eq!(office.states(), ["dropped"]);
@@ -81,7 +81,7 @@ async fn a_batch_that_comes_often_and_at_once_sends_each_mail_once() {
     let mut office = PostOffice::open().await;
     let (now, by) = (office.stack.clock.now(), AskToken::generate().hash());
     let mail = OwedMail::Link { address: address("admin@example.edu").matched().clone(), asked_by: by };
-    let row = OutboxRow::owed(Ulid::from_parts(1, 1), MailClass::Urgent, mail, now);
+    let row = OutboxRow::owed(Ulid::from_parts(1, 1), mail, now);
     let record = told_of(&row);
     let others = json!({"eventSource": "aws:dynamodb", "eventName": "REMOVE", "dynamodb": {"SequenceNumber": "2"}});
     office.raw.keep(&row).await.unwrap();

@@ -3,7 +3,7 @@
 
 use bursar_core::domain::id::Nonce;
 use bursar_core::domain::token::AskToken;
-use bursar_core::store::items::{self, MailClass, MailState, OutboxRow, OwedMail};
+use bursar_core::store::items::{self, MailState, OutboxRow, OwedMail};
 use bursar_core::store::new_ulid;
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::inbox::Contents;
@@ -14,13 +14,16 @@ use serde_json::json;
 
 use super::{PostOffice, address};
 
+/// So many mails are under way at once, at that rate.
+const SIDE_BY_SIDE: usize = 32;
+
 impl PostOffice {
     /// So many roster mails are owed. They are all to one student, which is all that matters to how they are sent.
     async fn owing_roster_mails(&self, count: usize) {
         let grant = self.invite("ada@example.edu").await;
         let now = self.stack.clock.now();
         let mail = OwedMail::Roster { programme: self.programme.clone(), grant };
-        let rows = (1..count).map(|_| OutboxRow::owed(new_ulid(now), MailClass::Bulk, mail.clone(), now));
+        let rows = (1..count).map(|_| OutboxRow::owed(new_ulid(now), mail.clone(), now));
         let rows = rows.map(|row| items::to_item(&row).unwrap()).collect();
         self.stack.engine.fill(rows).await.unwrap();
     }
@@ -47,8 +50,10 @@ async fn a_link_asked_for_while_five_thousand_roster_mails_are_under_way_leaves_
     // Woken by the stream, another instance sends it although the drain is stuck.
     office.ask("admin@example.edu").await;
     office.stack.pump.drained().await.unwrap();
-    assert_eq!(office.kinds().last().unwrap(), "link");
-    assert_eq!(office.kinds().len(), 105);
+    let links = |kinds: &[String]| kinds.iter().filter(|kind| *kind == "link").count();
+    assert_eq!(links(&office.kinds()), 1);
+    // What was under way beside the one that is stuck may have gone on.
+    assert!((105..105 + SIDE_BY_SIDE).contains(&office.kinds().len()), "{}", office.kinds().len());
 
     // One that the stream has lost, since whoever took it died: the drain itself sends it before it goes on.
     let now = office.stack.clock.now();
@@ -57,13 +62,13 @@ async fn a_link_asked_for_while_five_thousand_roster_mails_are_under_way_leaves_
         asked_by: AskToken::generate().hash(),
     };
     let died = MailState::Sending { lease_until: now - SignedDuration::from_secs(1), sender: Nonce::random() };
-    let row = OutboxRow::owed(new_ulid(now), MailClass::Urgent, mail, now);
+    let row = OutboxRow::owed(new_ulid(now), mail, now);
     office.raw.keep(&OutboxRow { state: died, tries: 1, ..row }).await.unwrap();
     held.release(Verdict::Pass).unwrap();
     let report = drain.await.unwrap().unwrap();
     let kinds = office.kinds();
     let links: Vec<usize> = (0..kinds.len()).filter(|at| kinds[*at] == "link").collect();
-    assert!(links[1] <= 105 + 10, "the second link is mail number {}", links[1]);
+    assert!(links[1] <= 105 + 10 + SIDE_BY_SIDE, "the second link is mail number {}", links[1]);
     assert_eq!((links.len(), kinds.len()), (2, 202), "and roster mails leave room for more");
     assert_eq!((report["sent"].as_u64(), report["waiting"].as_u64()), (Some(201), Some(4_800)));
     office.unread();
@@ -71,29 +76,27 @@ async fn a_link_asked_for_while_five_thousand_roster_mails_are_under_way_leaves_
 }
 
 #[tokio::test]
-async fn a_server_that_takes_no_mail_uses_up_the_tries_of_one_row_and_a_paused_one_of_none() {
+async fn a_server_that_takes_no_mail_uses_up_no_tries() {
     let office = PostOffice::open().await;
     office.owing_roster_mails(60).await;
-    let tried = async || {
-        let seen = bursar_tests::invariants::Watch::over(office.raw.clone(), office.stack.clock.as_clock())
-            .check()
-            .await
-            .outbox
-            .clone();
-        seen.iter().map(|row| u32::from(row.tries)).sum::<u32>()
-    };
+    office.stack.ses.set_quota(Quota { per_day: 50_000, per_second: 1_000_000 });
     let drain = async || {
-        office.stack.invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await.unwrap()["sent"].as_u64()
+        let report = office.stack.invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await.unwrap();
+        office.stack.pump.drained().await.unwrap();
+        // Of its own, since nobody was invited so often.
+        let mut watch = bursar_tests::invariants::Watch::over(office.raw.clone(), office.stack.clock.as_clock());
+        let tries: u32 = watch.check().await.outbox.iter().map(|row| u32::from(row.tries)).sum();
+        (report["sent"].as_u64().unwrap(), tries)
     };
     office.stack.ses.set_enabled(false);
-    assert_eq!((drain().await, tried().await), (Some(0), 0));
-    assert!(office.said("the mail server sends nothing for this account"));
+    assert_eq!(drain().await, (0, 0));
+    assert!(office.said("mail waits because of the account of the mail server"));
     office.stack.ses.set_enabled(true);
     office.stack.ses.fail_next(Fault::Throttle, 1_000, None);
-    assert_eq!((drain().await, tried().await), (Some(0), 1));
+    assert_eq!(drain().await, (0, 0));
     office.stack.ses.lift_faults(None);
-    office.stack.ses.set_quota(Quota { per_day: 50_000, per_second: 1_000_000 });
-    assert_eq!(drain().await, Some(59));
-    office.unread();
+    office.stack.schedules.advance(SignedDuration::from_mins(20)).await.unwrap();
+    office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
+    assert_eq!(office.unread().len(), 61, "an admin was told that it was disabled");
     office.stack.stop().await.unwrap();
 }

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::id::ProgrammeId;
 use bursar_core::domain::mail_day::MailDay;
-use bursar_core::domain::mail_failure::InWords;
+use bursar_core::domain::mail_failure::{InWords, NOT_VERIFIED};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::window::utc_date;
 use bursar_core::store::items::{MailState, OutboxRow};
-use bursar_core::store::{BulkStop, MailServer, Unreachable, Waiting};
+use bursar_core::store::{BulkStop, MailRefusal, MailServer, Unreachable};
 use bursar_core::web::{Fault, Site};
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -24,7 +24,7 @@ const LISTED: SignedDuration = SignedDuration::from_hours(30 * 24);
 const RECENT: SignedDuration = SignedDuration::from_hours(3 * 24);
 const MOST_LISTED: usize = 50;
 /// Mail that waits for longer needs somebody who looks why.
-const WAITS_AT_MOST: SignedDuration = SignedDuration::from_hours(24);
+const WAITS_AT_MOST: SignedDuration = SignedDuration::from_hours(6);
 
 pub(super) struct Mail {
     pub(super) today: MailDay,
@@ -32,6 +32,8 @@ pub(super) struct Mail {
     pub(super) waiting: u64,
     pub(super) waiting_for: Option<String>,
     pub(super) dead: Vec<Dead>,
+    /// How many rows cannot be read.
+    pub(super) dead_unreadable: usize,
     pub(super) dead_in_all: usize,
     pub(super) server: Option<Server>,
     pub(super) stopped: Option<Stopped>,
@@ -75,29 +77,32 @@ pub(super) struct Lost {
 impl Mail {
     pub(super) async fn of(site: &Site, programmes: &[Programme], now: Timestamp) -> Result<Mail, Fault> {
         let table = &site.table;
-        let (today, waiting, (dead, dead_in_all), server, stop, unreachable) = tokio::try_join!(
+        let (today, waiting, dead, server, refusals, stop, unreachable) = tokio::try_join!(
             table.mail_day(utc_date(now)),
             table.waiting(),
             table.dead_mails(now - LISTED, MOST_LISTED),
             table.mail_server(),
+            table.mail_refusals(now),
             table.bulk_stop(),
             table.unreachable(),
         )?;
         let is_recent = |row: &&OutboxRow| matches!(row.state, MailState::Failed { at, .. } if now - RECENT <= at);
-        let recent = dead.iter().filter(is_recent).count();
+        let recent = dead.newest.iter().filter(is_recent).count();
         let let_go = match stop.as_ref().and_then(|stop| stop.let_go.as_ref()) {
             Some(let_go) if utc_date(let_go.at) == utc_date(now) => {
                 Some((show::person(table, &let_go.by).await?, utc(let_go.at)))
             }
             _ => None,
         };
+        let oldest = waiting.iter().filter_map(|of| of.since).min();
         Ok(Mail {
             today,
-            waiting: waiting.mails,
-            waiting_for: waiting.since.map(|since| lasting(now.duration_since(since))),
-            warnings: warnings(server.as_ref(), waiting, recent, now),
-            dead: dead.iter().filter_map(Dead::of).collect(),
-            dead_in_all,
+            waiting: waiting.iter().map(|of| of.mails).sum(),
+            waiting_for: oldest.map(|since| lasting(now.duration_since(since))),
+            warnings: warnings(server.as_ref(), &refusals, oldest, recent, now),
+            dead: dead.newest.iter().filter_map(Dead::of).collect(),
+            dead_unreadable: dead.unreadable,
+            dead_in_all: dead.in_all,
             server: server.as_ref().map(Server::of),
             stopped: stop.as_ref().filter(|stop| stop.holds(now)).map(Stopped::of),
             let_go,
@@ -106,24 +111,30 @@ impl Mail {
     }
 }
 
-fn warnings(server: Option<&MailServer>, waiting: Waiting, recent: usize, now: Timestamp) -> Vec<String> {
-    let disabled = server.is_some_and(|server| !server.enabled);
-    let is_long = waiting.since.is_some_and(|since| since + WAITS_AT_MOST < now);
+fn warnings(
+    server: Option<&MailServer>,
+    refusals: &[MailRefusal],
+    oldest: Option<Timestamp>,
+    recent: usize,
+    now: Timestamp,
+) -> Vec<String> {
+    let refused = refusals.iter().map(|refusal| {
+        let why = InWords::of(&refusal.code);
+        format!("Mail waits since {}: {}. {}", utc(refusal.since), why.what, why.to_do)
+    });
+    let is_told = refusals.iter().any(|refusal| refusal.code == NOT_VERIFIED);
+    let is_long = oldest.is_some_and(|since| since + WAITS_AT_MOST < now);
     let warnings = [
-        disabled.then(|| {
-            let why = InWords::of("AccountSendingPausedException");
-            format!("No mail goes out: {}. {}", why.what, why.to_do)
+        server.filter(|server| server.is_sandbox() && !is_told).map(|_| {
+            "The SES account has the bounds of the sandbox: 200 mails a day, one a second, and only to addresses and domains that were verified in SES. Everybody else gets no link and no alert. Ask AWS for production access in the SES console, under \"Account dashboard\"; it takes a day or so.".to_owned()
         }),
-        server.filter(|server| server.is_sandbox()).map(|_| {
-            "The SES account has the bounds of the sandbox: 200 mails a day, one a second, and only to addresses that were verified in SES one by one. Everybody else gets no link and no alert. Ask AWS for production access in the SES console, under \"Account dashboard\"; it takes a day or so.".to_owned()
-        }),
-        is_long.then(|| "Mail has waited for more than a day. The section \"Mail\" below says for how long, and what the quota leaves.".to_owned()),
+        is_long.then(|| "Mail has waited for more than six hours. The section \"Mail\" below says for how long, and what the quota leaves.".to_owned()),
         (recent > 0).then(|| match recent {
             1 => "A mail was given up in the last three days. The section \"Mail\" below says why and what to do.".to_owned(),
             recent => format!("{recent} mails were given up in the last three days. The section \"Mail\" below says why and what to do."),
         }),
     ];
-    warnings.into_iter().flatten().collect()
+    refused.chain(warnings.into_iter().flatten()).collect()
 }
 
 /// Admins, and faculty and assistants of programmes that are open.

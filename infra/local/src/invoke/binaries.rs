@@ -152,6 +152,7 @@ pub fn variables_of(config: &Config) -> BTreeMap<String, String> {
         ("BURSAR_INSTITUTION", config.institution.clone()),
     ];
     let optional = [
+        ("BURSAR_MAIL_EVENTS", config.mail_events.clone()),
         ("BURSAR_SUPPORT", config.support.clone()),
         ("BURSAR_PRIVACY_URL", config.privacy_url.clone()),
         ("BURSAR_RETENTION_DAYS", Some(config.retention_days.to_string())),

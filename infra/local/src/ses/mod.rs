@@ -1,7 +1,9 @@
 //! The stand-in for SES: accepts mail over the Query protocol of `aws-sdk-ses`, keeps each one, and hands it on to a real mail server
 //! when there is one. It can be told to fail. The page and the JSON for people and tests are the inbox's (`inbox`).
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use axum::Router;
@@ -64,10 +66,16 @@ struct State {
     read: usize,
     faults: Faults,
     quota: Quota,
-    /// Whether it sends for this account.
+    /// Whether its customer lets it send for this account.
     enabled: bool,
-    /// In the sandbox, the addresses that it sends to.
+    /// Whether AWS has stopped the account.
+    paused: bool,
+    /// Whether it knows the sender.
+    sender_verified: bool,
+    /// In the sandbox, the addresses and domains that it sends to.
     verified: Option<Vec<String>>,
+    /// When it accepted the mails of the last second, where it keeps to its rate.
+    of_this_second: Option<VecDeque<Instant>>,
     relay: Option<Relay>,
 }
 
@@ -89,7 +97,10 @@ impl Ses {
             faults: Faults::default(),
             quota: Quota::PRODUCTION,
             enabled: true,
+            paused: false,
+            sender_verified: true,
             verified: None,
+            of_this_second: None,
             relay: None,
         };
         Ok(Ses(Arc::new(Inner { kept, clock, state: Mutex::new(state) })))
@@ -139,16 +150,37 @@ impl Ses {
         self.state().quota = quota;
     }
 
-    /// Puts the account into the sandbox, where only these addresses can be mailed.
+    /// From now on it takes no more mails in a second than the quota says, of which it tells in any case.
+    pub fn keep_to_rate(&self) {
+        self.state().of_this_second = Some(VecDeque::new());
+    }
+
+    /// Puts the account into the sandbox, where only these addresses and the addresses of these domains can be mailed.
     pub fn set_sandbox(&self, verified: &[&str]) {
         let mut state = self.state();
         state.quota = Quota::SANDBOX;
         state.verified = Some(verified.iter().map(|address| address.to_lowercase()).collect());
     }
 
-    /// Pauses or resumes sending for the whole account.
+    /// Whether the sender of all mails is an identity of the account.
+    pub fn set_sender_verified(&self, verified: bool) {
+        self.state().sender_verified = verified;
+    }
+
+    /// Lets the account out of the sandbox, with the quota of production.
+    pub fn leave_sandbox(&self) {
+        let mut state = self.state();
+        (state.quota, state.verified) = (Quota::PRODUCTION, None);
+    }
+
+    /// Pauses or resumes sending for the whole account, as its customer may.
     pub fn set_enabled(&self, enabled: bool) {
         self.state().enabled = enabled;
+    }
+
+    /// Pauses or resumes sending for the whole account, as AWS does: whoever asks is still told that sending is enabled.
+    pub fn set_paused_by_aws(&self, paused: bool) {
+        self.state().paused = paused;
     }
 
     fn is_enabled(&self) -> bool {
@@ -182,7 +214,7 @@ impl Ses {
             Some(Fault::Throttle) => Some(Refusal::Throttled("Maximum sending rate exceeded.".into())),
             Some(Fault::Reject) => Some(Refusal::Rejected("The message was refused.".into())),
             Some(Fault::Fail) => Some(Refusal::Failed),
-            Some(Fault::Lose) | None => self.refusal(&mail.to),
+            Some(Fault::Lose) | None => self.refusal(&mail),
         };
         if let Some(refusal) = refusal {
             return Ok(Outcome::Refused(refusal));
@@ -198,21 +230,39 @@ impl Ses {
         Ok(if fault == Some(Fault::Lose) { Outcome::AnswerLost } else { Outcome::Accepted(id) })
     }
 
-    fn refusal(&self, to: &[String]) -> Option<Refusal> {
+    fn refusal(&self, mail: &Mail) -> Option<Refusal> {
         if !self.is_enabled() {
             return Some(Refusal::Paused);
         }
+        if self.state().paused {
+            let words = "Sending paused for this account. For more information, please check the inbox of the email address \
+                         associated with your AWS account.";
+            return Some(Refusal::Rejected(words.to_owned()));
+        }
         let verified = self.state().verified.clone();
-        let is_unknown =
-            |address: &&String| verified.as_ref().is_some_and(|verified| !verified.contains(&address.to_lowercase()));
-        let unknown: Vec<&str> = to.iter().filter(is_unknown).map(String::as_str).collect();
+        let is_unknown = |address: &&String| verified.as_ref().is_some_and(|verified| !covers(verified, address));
+        let sender = (!self.state().sender_verified).then_some(&mail.from);
+        let recipients = mail.to.iter().filter(is_unknown);
+        let unknown: Vec<&str> = sender.into_iter().chain(recipients).map(String::as_str).collect();
         if !unknown.is_empty() {
             return Some(Refusal::Rejected(format!(
                 "Email address is not verified. The following identities failed the check in region US-EAST-1: {}",
                 unknown.join(", ")
             )));
         }
-        self.over_quota(to.len())
+        self.over_quota(mail.to.len()).or_else(|| self.over_rate())
+    }
+
+    fn over_rate(&self) -> Option<Refusal> {
+        let mut state = self.state();
+        let most = state.quota.per_second as usize;
+        let accepted = state.of_this_second.as_mut()?;
+        accepted.retain(|at| at.elapsed() < Duration::from_secs(1));
+        if accepted.len() >= most {
+            return Some(Refusal::Throttled("Maximum sending rate exceeded.".into()));
+        }
+        accepted.push_back(Instant::now());
+        None
     }
 
     fn over_quota(&self, recipients: usize) -> Option<Refusal> {
@@ -232,6 +282,13 @@ impl Ses {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether one of these identities is the address, or its domain.
+fn covers(verified: &[String], address: &str) -> bool {
+    let address = address.to_lowercase();
+    let domain = address.rsplit_once('@').map(|(_, domain)| domain);
+    verified.iter().any(|identity| *identity == address || Some(identity.as_str()) == domain)
 }
 
 impl State {

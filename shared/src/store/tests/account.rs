@@ -15,7 +15,7 @@ use crate::domain::id::PersonId;
 use crate::domain::models::{GroupUse, Nobodys, NobodysUse, Sums};
 use crate::domain::money::Usd;
 use crate::secrets::ManagementKey;
-use crate::store::items::{MailClass, OutboxRow, OwedMail};
+use crate::store::items::{OutboxRow, OwedMail};
 use crate::store::{Checkpoint, Delay, Kept, ModelDay, ModelRows, NobodysDay};
 
 pub(super) fn items() -> String {
@@ -49,7 +49,7 @@ fn alarms() -> Vec<String> {
         |cause| Alarm { recipients: vec![recipient.clone()], told: 1, ..Alarm::now(cause, at("2026-01-03T00:21:00Z")) };
     let alarms = causes.map(alarm);
     let mail = OwedMail::Account { day: alarms[0].day, alarm: alarms[0].name(), recipient: recipient.clone() };
-    let row = OutboxRow::owed(ulid(), MailClass::Urgent, mail, at("2026-01-03T00:21:00Z"));
+    let row = OutboxRow::owed(ulid(), mail, at("2026-01-03T00:21:00Z"));
     alarms.iter().map(raw).chain([raw(&row)]).collect()
 }
 
@@ -131,7 +131,7 @@ fn digests() -> Vec<String> {
         recipients: vec![recipient.clone()],
         told: 1,
     };
-    let mail = |mail| raw(&OutboxRow::owed(ulid(), MailClass::Bulk, mail, found_at));
+    let mail = |mail| raw(&OutboxRow::owed(ulid(), mail, found_at));
     let of_programme = OwedMail::Digest { programme: a_programme().id, week, recipient: recipient.clone() };
     vec![raw(&digest), raw(&account), mail(of_programme), mail(OwedMail::AccountDigest { week, recipient })]
 }

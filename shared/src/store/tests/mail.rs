@@ -1,6 +1,10 @@
 //! The raw form of what is kept of the mail as a whole.
 
+use ulid::Ulid;
+
+use super::super::items::SentAs;
 use super::super::mail_days::{BulkStop, LetGo, MailServer};
+use super::super::mail_refusals::MailRefusal;
 use super::{at, raw};
 use crate::domain::mail_day::MailDay;
 
@@ -17,6 +21,8 @@ pub(super) fn items() -> String {
         raw(&a_day()),
         raw(&BulkStop { at: stopped_at, of: a_day(), let_go, version: 2 }),
         raw(&MailServer { as_of, per_day: Some(50_000), per_second: 14.0, sent: 500, enabled: true }),
+        raw(&MailRefusal { code: "NotVerified".to_owned(), since: stopped_at, last: as_of, version: 2 }),
+        raw(&SentAs { message: "0100".to_owned(), row: Ulid::from_parts(1, 1), at: stopped_at }),
     ]
     .join("\n")
 }

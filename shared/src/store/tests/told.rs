@@ -6,7 +6,7 @@ use crate::domain::grant::testing::{a_grant, a_programme};
 use crate::domain::money::Usd;
 use crate::domain::request::{Request, Wish};
 use crate::domain::window::Reset;
-use crate::store::items::{MailClass, OutboxRow, OwedMail};
+use crate::store::items::{OutboxRow, OwedMail};
 use crate::store::{CapsLook, Place};
 
 pub(super) fn items() -> String {
@@ -35,7 +35,7 @@ fn a_crossing_of_a_cap() -> Crossing {
 fn a_mail_of_a_cap() -> OutboxRow {
     let Crossing { programme, window, threshold, limit, .. } = a_crossing_of_a_cap();
     let mail = OwedMail::CapUsed { programme, grant: a_grant().id, window, threshold, of_limit: limit };
-    OutboxRow::owed(ulid(), MailClass::Bulk, mail, at("2026-01-03T00:21:00Z"))
+    OutboxRow::owed(ulid(), mail, at("2026-01-03T00:21:00Z"))
 }
 
 fn a_look_at_caps() -> CapsLook {
@@ -51,5 +51,5 @@ fn a_request() -> Request {
 fn a_mail_of_a_request() -> OutboxRow {
     let Request { programme, day, request, by, .. } = a_request();
     let mail = OwedMail::Request { programme, day, request, recipient: by };
-    OutboxRow::owed(ulid(), MailClass::Urgent, mail, at("2026-01-03T08:00:00Z"))
+    OutboxRow::owed(ulid(), mail, at("2026-01-03T08:00:00Z"))
 }

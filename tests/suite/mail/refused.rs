@@ -1,0 +1,175 @@
+//! What SES refuses to the account and not to a mail: such mail waits and nothing of it is given up, an admin hears once of each state,
+//! and whatever may go goes on time.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use bursar_core::domain::alarm::{Alarm, Cause};
+use bursar_core::store::items::{self, MailState, OutboxRow, OwedMail};
+use bursar_core::store::new_ulid;
+use bursar_local::gate::{Matcher, Verdict};
+use bursar_local::invoke::FunctionName;
+use bursar_local::ses::Quota;
+use serde_json::json;
+
+use super::PostOffice;
+
+impl PostOffice {
+    /// The codes of the refusals that the admins were told of.
+    async fn told_refusals(&self) -> Vec<String> {
+        let alarms = self.table.alarms(100).await.unwrap();
+        let refused = alarms.into_iter().filter_map(|Alarm { cause, .. }| match cause {
+            Cause::MailRefused { code, .. } => Some(code),
+            _ => None,
+        });
+        refused.collect()
+    }
+
+    fn rows(&self, is_meant: impl Fn(&MailState) -> bool) -> usize {
+        self.watch.seen().unwrap().outbox.iter().filter(|row| is_meant(&row.state)).count()
+    }
+
+    /// The kinds of what came since the last was read, in their order.
+    fn kinds_unread(&self) -> Vec<String> {
+        self.unread().into_iter().map(|mail| mail.contents.kind.unwrap_or_default()).collect()
+    }
+}
+
+fn is_failed(state: &MailState) -> bool {
+    matches!(state, MailState::Failed { .. })
+}
+
+#[tokio::test]
+async fn an_account_that_aws_has_paused_loses_no_mail_and_sends_it_all_once_it_may() {
+    let mut office = PostOffice::open().await;
+    office.stack.ses.set_paused_by_aws(true);
+    for student in ["ada", "bob", "cyd"] {
+        office.invite(&format!("{student}@example.edu")).await;
+    }
+    office.ask("admin@example.edu").await;
+    office.settle().await;
+    // Longer than a mail that fails by itself is tried, and all that time AWS says no.
+    for _ in 0..10 {
+        office.pass(60).await;
+    }
+    assert_eq!((office.unread().len(), office.rows(is_failed)), (0, 0));
+    assert_eq!(office.told_refusals().await, ["AccountSendingPausedException"]);
+    assert!(office.said("\"reaches_nobody\":true"), "what cannot be mailed is in the log");
+    office.stack.ses.set_paused_by_aws(false);
+    office.pass(30).await;
+    let mut kinds = office.kinds_unread();
+    kinds.sort();
+    // Nobody opens a link that was asked for ten hours ago.
+    assert_eq!(kinds, ["account", "roster", "roster", "roster"]);
+    let tries: Vec<u8> = office.watch.seen().unwrap().outbox.iter().map(|row| row.tries).collect();
+    assert!(tries.iter().all(|tries| *tries <= 1), "what is no fault of a mail uses up no try: {tries:?}");
+    office.stop().await;
+}
+
+#[tokio::test]
+async fn in_the_sandbox_mail_to_whom_it_does_not_send_waits_and_stands_in_nobodys_way() {
+    let mut office = PostOffice::open().await;
+    office.stack.ses.set_sandbox(&["admin@example.edu", "staff.example.edu"]);
+    office.stack.ses.set_quota(Quota { per_day: 200, per_second: 1_000 });
+    for number in 0..25 {
+        office.invite(&format!("s{number}@students.example.edu")).await;
+    }
+    office.invite("tutor@staff.example.edu").await;
+    office.pass(5).await;
+    let mut mails = office.unread();
+    mails.sort_by(|one, other| one.contents.kind.cmp(&other.contents.kind));
+    let to: Vec<_> = mails.iter().map(|mail| (mail.to.as_str(), mail.contents.kind.as_deref().unwrap())).collect();
+    assert_eq!(to, [("admin@example.edu", "account"), ("tutor@staff.example.edu", "roster")]);
+    assert_eq!(mails[0].contents.subject, "Mail waits: the recipient's address is not verified");
+    for _ in 0..12 {
+        office.pass(60).await;
+    }
+    assert_eq!((office.kinds_unread(), office.rows(is_failed)), (Vec::new(), 0), "of one state they hear once");
+    office.stack.ses.leave_sandbox();
+    office.pass(30).await;
+    assert_eq!(office.kinds_unread(), ["roster"; 25]);
+    office.stop().await;
+}
+
+#[tokio::test]
+async fn a_used_up_quota_and_a_sender_that_is_not_verified_are_told_as_what_they_are() {
+    let mut office = PostOffice::open().await;
+    office.stack.ses.set_quota(Quota { per_day: 0, per_second: 14 });
+    office.ask("admin@example.edu").await;
+    office.settle().await;
+    assert_eq!(office.told_refusals().await, ["DailyQuotaExceeded"]);
+    office.stack.ses.set_quota(Quota::PRODUCTION);
+    office.pass(5).await;
+    let mut subjects: Vec<_> = office.unread().into_iter().map(|mail| mail.contents.subject).collect();
+    subjects.sort();
+    assert_eq!(
+        subjects,
+        ["Mail waits: the day's quota of the SES account is used up", "Your link to sign in to Bursar"]
+    );
+
+    office.pass(2).await;
+    office.stack.ses.set_sandbox(&["admin@example.edu"]);
+    // The words name who failed the check: here it is the sender.
+    office.stack.ses.set_sender_verified(false);
+    office.ask("admin@example.edu").await;
+    office.settle().await;
+    assert_eq!(office.told_refusals().await.len(), 2);
+    assert!(office.told_refusals().await.contains(&"SenderNotVerified".to_owned()));
+    assert_eq!(office.rows(is_failed), 0);
+    office.stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_quota_that_cannot_be_read_is_told_after_an_hour_and_urgent_mail_goes_on() {
+    let mut office = PostOffice::open().await;
+    let unread = office.stack.gate.at(Matcher::call("ses:GetSendQuota").every(), Verdict::status(400));
+    office.invite("ada@example.edu").await;
+    office.pass(30).await;
+    assert_eq!(office.told_refusals().await, Vec::<String>::new());
+    office.ask("admin@example.edu").await;
+    office.settle().await;
+    assert_eq!(office.the_mail().contents.kind.as_deref(), Some("link"));
+    office.pass(61).await;
+    assert_eq!(office.the_mail().contents.subject, "Mail waits: SES does not say how much it takes");
+    office.pass(60).await;
+    assert_eq!(office.unread().len(), 0);
+    office.stack.gate.lift(unread);
+    office.pass(2).await;
+    assert_eq!(office.the_mail().contents.kind.as_deref(), Some("roster"));
+    office.stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn rows_that_cannot_be_read_are_dead_letters_and_shut_nothing() {
+    let office = PostOffice::open().await;
+    let grant = office.invite("ada@example.edu").await;
+    let now = office.stack.clock.now();
+    let broken = OutboxRow::owed(new_ulid(now), OwedMail::Roster { programme: office.programme.clone(), grant }, now);
+    let mut rows = Vec::new();
+    for _ in 0..60 {
+        let row = OutboxRow { row: new_ulid(now), ..broken.clone() };
+        let mut item = items::to_item(&row).unwrap();
+        let kind = AttributeValue::S("of a later version".to_owned());
+        item.insert("mail".to_owned(), kind);
+        rows.push(item);
+    }
+    office.stack.engine.fill(rows).await.unwrap();
+    office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
+    let mut kinds = office.kinds_unread();
+    kinds.sort();
+    assert_eq!(kinds, ["account", "roster"], "an admin hears once, and what stood behind them was sent");
+    let dead = office.table.dead_mails(now, 100).await.unwrap();
+    assert_eq!((dead.newest.len(), dead.unreadable, dead.in_all), (0, 60, 60));
+    let drained = office.stack.invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await.unwrap();
+    assert_eq!(drained["failed"], 0, "they are looked at once");
+    office.stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn each_mail_names_the_configuration_set_that_tells_of_it() {
+    let mut office = PostOffice::open().await;
+    office.ask("admin@example.edu").await;
+    office.settle().await;
+    let sets: Vec<_> = office.stack.ses.mails().into_iter().map(|mail| mail.configuration_set).collect();
+    assert_eq!(sets, [Some("bursar".to_owned())]);
+    office.the_mail();
+    office.stop().await;
+}
