@@ -167,7 +167,7 @@ pub(crate) async fn data(State(site): State<Site>, visitor: Visitor) -> Answer {
         this_session_ends_at: session.ends_at,
         links_good_until: sign_in.links.iter().map(|link| link.ends_at).filter(|ends| now < *ends).collect(),
         link_mails_of_the_last_hour: link_mails,
-        mail_comes_back_since: site.table.undeliverable(&session.address).await?.map(|mark| mark.at),
+        mail_comes_back_since: site.table.undeliverable(&session.address, now).await?.map(|mark| mark.at),
         roles: site.table.roles_of(&session.address).await?.iter().flat_map(roles).collect(),
         grants,
         notes: NOTES,

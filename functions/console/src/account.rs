@@ -185,8 +185,8 @@ pub(crate) async fn release(
         return Ok(site.not_found());
     }
     let person = access::person(&site, &visitor, deadline).await?;
-    if let Some(shown) = fields.filled("mail").and_then(|shown| shown.parse::<Timestamp>().ok()) {
-        return match site.table.let_bulk_go_on(shown, &person, site.clock.now(), deadline).await? {
+    if let Some((kind, shown)) = fields.filled("mail").and_then(mail::stop_of) {
+        return match site.table.let_bulk_go_on(kind, shown, &person, site.clock.now(), deadline).await? {
             WentOn::Done | WentOn::Already => Ok(Redirect::to(PATH).into_response()),
             WentOn::NotThis => Ok(not_this(&site)),
         };
@@ -213,7 +213,7 @@ async fn try_again(site: &Site, address: &EmailAddress, by: &PersonId, deadline:
     if site.table.known(address.matched(), &site.admins).await?.is_none_or(|known| !known.has_role) {
         return Ok(site.not_found());
     }
-    let Some(mark) = site.table.undeliverable(address.matched()).await? else { return Ok(done) };
+    let Some(mark) = site.table.undeliverable(address.matched(), site.clock.now()).await? else { return Ok(done) };
     let whom = site.table.person_of(address, deadline).await?;
     site.table.allow_mail_to(&mark, &whom, by, site.clock.now(), deadline).await?;
     Ok(done)

@@ -10,6 +10,7 @@ use bursar_core::domain::id::PersonId;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::role::Role;
+use bursar_core::store::items::{MailClass, Person, Undeliverable};
 use bursar_core::store::{AlertAgain, By};
 use bursar_core::web::{Answer, Fault, Frame, Posted, Site, Until, Visitor};
 
@@ -78,6 +79,12 @@ pub(crate) async fn page(State(site): State<Site>, visitor: Visitor, Path(id): P
     }))
 }
 
+/// Why no alert is sent to somebody any more.
+async fn no_alert_goes_to(site: &Site, person: &Person) -> Result<Option<Undeliverable>, Fault> {
+    let mark = site.table.undeliverable(person.address.matched(), site.clock.now()).await?;
+    Ok(mark.filter(|mark| mark.keeps_back(MailClass::Urgent)))
+}
+
 /// Each person once, with what became of the newest mail to them.
 async fn alerts(site: &Site, sight: &Sight, crossing: &Crossing) -> Result<Vec<Alert>, Fault> {
     let mut alerts: Vec<Alert> = Vec::with_capacity(crossing.mails.len());
@@ -90,7 +97,7 @@ async fn alerts(site: &Site, sight: &Sight, crossing: &Crossing) -> Result<Vec<A
         }
         let (person, row) = tokio::try_join!(site.table.person(&told.recipient), site.table.mail(told.row))?;
         let mark = match &person {
-            Some(person) => site.table.undeliverable(person.address.matched()).await?,
+            Some(person) => no_alert_goes_to(site, person).await?,
             None => None,
         };
         alerts.push(Alert {
@@ -137,7 +144,7 @@ pub(crate) async fn resend(
     if !hear.any(|one| one.matched() == person.address.matched()) {
         return refuse("This person does not hear of this programme's alerts any more.");
     }
-    let mark = site.table.undeliverable(person.address.matched()).await?;
+    let mark = no_alert_goes_to(&site, &person).await?;
     if mark.is_some() && sight.role < Role::Faculty {
         return refuse("Mail to this person came back or is not wanted. Faculty can have it tried once more.");
     }

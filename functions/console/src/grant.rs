@@ -90,7 +90,7 @@ pub(crate) async fn show(
     let (entries, sync, mark, mails) = tokio::try_join!(
         site.table.entries_on_grant(&programme.id, &grant.id),
         site.table.sync_state(),
-        site.table.undeliverable(grant.person.address.matched()),
+        site.table.undeliverable(grant.person.address.matched(), now),
         site.table.mails_of(&programme.id, &grant.id),
     )?;
     let mut timeline = Vec::with_capacity(entries.len());

@@ -150,7 +150,7 @@ impl Press<'_> {
             return Ok(self.refuse("It was dropped from the roster, so no mail is sent."));
         }
         let whose = self.view.grant.person.address.matched();
-        if let Some(mark) = self.site.table.undeliverable(whose).await? {
+        if let Some(mark) = self.site.table.undeliverable(whose, self.at.now).await? {
             return self.try_again(&mark).await;
         }
         // Within the hour of the last one nothing is sent, and nothing needs to be.
@@ -173,7 +173,7 @@ impl Press<'_> {
         if table.allow_mail(self.at, grant, mark, self.by).await? {
             return Ok(self.done());
         }
-        match table.undeliverable(&mark.address).await? {
+        match table.undeliverable(&mark.address, self.at.now).await? {
             // Somebody else pressed at the same time.
             None => Ok(self.done()),
             Some(_) => Ok(self.refuse(

@@ -85,7 +85,7 @@ pub(crate) async fn page(
     let (grants, sync, unreachable) = tokio::try_join!(
         site.table.grants_with_readings(&programme.id),
         site.table.sync_state(),
-        site.table.unreachable(),
+        site.table.unreachable(now),
     )?;
     let (settings, clockwork) = (&programme.settings, Clockwork::of(&programme.settings, sync.looked_at, now));
     let rows = grants.into_iter().map(|(grant, readings)| {

@@ -68,6 +68,7 @@ impl Outcome {
 fn came_back(bounce: Bounce) -> &'static str {
     match bounce {
         Bounce::Hard => "it came back for good",
+        Bounce::Suppressed => "the mail server did not try, since the address came back to one of its customers before",
         Bounce::Soft => "it came back for now, as from a full mailbox",
         Bounce::Reply => "it came back, or a machine answered that somebody is away",
     }
@@ -78,10 +79,10 @@ pub(crate) fn why(why: Why) -> &'static str {
     match why {
         Why::Bounced => "mail to it came back for good.",
         Why::Suppressed => {
-            "the mail server has it on its list of addresses that nothing is sent to. An admin takes it off there first, in the SES console under \"Suppression list\"."
+            "SES did not try: the address came back to one of its customers before. It forgets that after some days."
         }
         Why::Complained => {
-            "the recipient, or a machine on their behalf, marked a mail as unwanted. Ask them before anything is sent again."
+            "the recipient, or a machine on their behalf, marked a mail as unwanted. Ask them before anything is sent again; links to sign in still are."
         }
     }
 }

@@ -14,7 +14,7 @@ use bursar_core::domain::role::Role;
 use bursar_core::domain::rules::Restriction;
 use bursar_core::domain::span::Span;
 use bursar_core::domain::window::utc_date;
-use bursar_core::store::items::Totals;
+use bursar_core::store::items::{Totals, Why};
 use bursar_core::store::{Job, JobState};
 use bursar_core::web::{Answer, Fault, Frame, Site, Visitor};
 use futures_util::future::try_join_all;
@@ -137,7 +137,7 @@ pub(crate) async fn show(
         site.table.totals(&programme.id),
         site.table.job(&programme.id),
         site.table.sync_state(),
-        site.table.unreachable(),
+        site.table.unreachable(now),
     )?;
     let settings = &programme.settings;
     let implied = |(grant, readings): &(Grant, Vec<Reading>)| {
@@ -171,7 +171,7 @@ pub(crate) async fn show(
     };
     let mut warnings = warnings(&money, &grants, sync.looked_at, job.as_ref(), now);
     warnings.extend(refused_rules(programme, now));
-    warnings.extend(unreachable_staff(site, settings).await?);
+    warnings.extend(unreachable_staff(site, settings, now).await?);
     let page = Overview {
         frame: &site.frame,
         csrf: visitor.csrf.reveal(),
@@ -233,17 +233,19 @@ fn by_group(
 }
 
 /// Those with a role who hear nothing any more, since mail to them comes back or is not wanted.
-async fn unreachable_staff(site: &Site, settings: &Settings) -> Result<Vec<String>, Fault> {
+async fn unreachable_staff(site: &Site, settings: &Settings, now: Timestamp) -> Result<Vec<String>, Fault> {
     let staff: Vec<&EmailAddress> = settings.faculty.iter().chain(&settings.assistants).collect();
-    let marks = try_join_all(staff.iter().map(|person| site.table.undeliverable(person.matched()))).await?;
-    let unreachable = staff.iter().zip(marks).filter(|(_, mark)| mark.is_some());
-    let sentence = |person: &EmailAddress| {
-        format!(
-            "Mail to {} comes back or is not wanted, so nothing is sent there: no alert and no link.",
-            person.as_written()
-        )
+    let marks = try_join_all(staff.iter().map(|person| site.table.undeliverable(person.matched(), now))).await?;
+    let unreachable = staff.iter().zip(marks).filter_map(|(person, mark)| Some((person.as_written(), mark?.why)));
+    let sentence = |(person, why): (&str, Why)| match why {
+        Why::Complained => {
+            format!("{person} marked a mail as unwanted, so no digest is sent there. Alerts and links still are.")
+        }
+        Why::Bounced | Why::Suppressed => {
+            format!("Mail to {person} comes back, so nothing is sent there: no alert and no link.")
+        }
     };
-    Ok(unreachable.map(|(person, _)| sentence(person)).collect())
+    Ok(unreachable.map(sentence).collect())
 }
 
 /// That the provider refuses what people set, once that has lasted.

@@ -3,6 +3,7 @@
 use bursar_core::domain::alarm::{Alarm, Cause};
 use bursar_core::domain::id::PersonId;
 use bursar_core::domain::mail_failure::{COMPLAINED, InWords};
+use bursar_core::domain::mail_kind::MailKind;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::role::is_among;
 use bursar_core::store::StoreError;
@@ -158,22 +159,25 @@ fn told(alarm: &Alarm) -> (String, Vec<(&'static str, String)>, &'static str) {
         }
         Cause::Unsent { mail, code } => {
             let why = InWords::of(code);
-            let facts = vec![("Kind", mail.clone()), ("Reason", format!("{} ({code})", why.what))];
+            let kind = mail.map_or("mails that cannot be read", MailKind::in_words).to_owned();
+            let facts = vec![("Kind", kind), ("Reason", format!("{} ({code})", why.what))];
             let subject = match code.as_str() {
                 COMPLAINED => "Somebody complained about a mail".to_owned(),
                 _ => format!("Mail did not arrive: {}", why.what),
             };
             (subject, facts, why.to_do)
         }
-        Cause::BulkStopped { mail_day } => {
+        Cause::BulkStopped { mail_day, .. } => {
+            let (kind, counts) = (mail_day.mail.in_words(), mail_day.counts);
             let facts = vec![
-                ("Mail of", day(mail_day.day)),
-                ("Sent", mail_day.sent.to_string()),
-                ("Came back for good", mail_day.bounced.to_string()),
-                ("Complained about", mail_day.complained.to_string()),
+                ("Kind", kind.to_owned()),
+                ("Sent on", day(mail_day.day)),
+                ("Sent", counts.sent.to_string()),
+                ("Came back for good", counts.bounced.to_string()),
+                ("Complained about", counts.complained.to_string()),
             ];
-            let next = "Links, alerts and notices go on; roster mails, digests, and what students are told of caps and rules wait. AWS stops all mail of an account of which more than a tenth comes back, or one in two hundred is complained about, so look which addresses these are: an old roster is the usual reason. The account page lets the rest go on by one press; otherwise it goes on at midnight UTC.";
-            ("So much mail came back that bulk mail is stopped".to_owned(), facts, next)
+            let next = "Mail of this kind waits; all other mail goes on, and so do links and alerts. AWS stops all mail of an account of which more than a tenth comes back, or one in two hundred is complained about. Look which addresses came back: an old roster is the usual reason. Then let the rest of today's go on by one press on the account page; otherwise it goes on at midnight UTC. After the press it stops again, and you hear again, if more than five in a hundred come back.";
+            (format!("So much came back that {kind} are stopped"), facts, next)
         }
         Cause::RulesRefused { programme, since, why } => {
             let since = since.strftime("%-d %B %Y, %H:%M (UTC)").to_string();

@@ -1,7 +1,9 @@
-//! Stops mail without hurry when too much of a day's mail came back or was complained about, and tells the admins. Urgent mail goes on.
+//! Stops mail of a kind when too much of a day's came back or was complained about, and tells the admins each time. Mail of other kinds
+//! goes on.
 
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::alarm::{Alarm, Cause};
+use bursar_core::domain::mail_kind::MailKind;
 use bursar_core::store::{BulkStop, StoreError};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -9,20 +11,26 @@ use jiff::civil::Date;
 use crate::App;
 
 impl App {
-    /// Whether mail without hurry is stopped, with what is known of this day's mail.
-    pub(crate) async fn judge(&self, day: Date, now: Timestamp, deadline: Deadline) -> Result<bool, StoreError> {
-        let last = self.table.bulk_stop().await?;
+    /// Whether mail of this kind is stopped, with what is known of this day's.
+    pub(crate) async fn judge(
+        &self,
+        kind: MailKind,
+        day: Date,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        let last = self.table.bulk_stop(kind).await?;
         if last.as_ref().is_some_and(|last| last.holds(now)) {
             return Ok(true);
         }
-        let mail_day = self.table.mail_day(day).await?;
+        let mail_day = self.table.mail_day(day, kind).await?;
         if !BulkStop::is_new_reason(last.as_ref(), &mail_day) {
             return Ok(false);
         }
-        tracing::error!(?mail_day, "so much mail came back that mail without hurry is stopped");
+        tracing::error!(?mail_day, "so much mail came back that no more of its kind is sent");
         // Told first: whoever dies between the two is followed by one who does both.
         let admins = self.table.people_of(&self.config.admins, deadline).await?;
-        let cause = Cause::BulkStopped { mail_day };
+        let cause = Cause::BulkStopped { mail_day, stop: last.as_ref().map_or(1, |last| last.version + 1) };
         self.table.raise(&Alarm::now(cause, now), &admins, now, deadline).await?;
         self.table.stop_bulk(mail_day, last, now, deadline).await?;
         Ok(true)

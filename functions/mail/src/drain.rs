@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail_failure::{PAUSED, QUOTA_UNREAD};
+use bursar_core::domain::mail_kind::MailKind;
 use bursar_core::domain::window::utc_date;
-use bursar_core::store::items::Queue;
+use bursar_core::store::items::MailClass;
 use bursar_core::store::{MailServer, StoreError};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use jiff::{SignedDuration, Timestamp};
@@ -46,9 +47,9 @@ pub(crate) struct Report {
     failed: u64,
     /// What there still is to send, now or later.
     waiting: u64,
-    /// Whether mail without hurry is stopped, since too much of it came back.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    bulk_stopped: bool,
+    /// What is stopped, since too much of it came back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stopped: Vec<MailKind>,
 }
 
 /// How fast mails without hurry may follow one another.
@@ -64,7 +65,7 @@ impl App {
     pub(crate) async fn drain(&self, deadline: Deadline) -> Result<Report> {
         let mut report = Report::default();
         self.drain_urgent(deadline, &mut report).await?;
-        let is_owed = !self.next_bulk(&mut HashSet::new()).await?.is_empty();
+        let is_owed = !self.next_bulk(&mut HashSet::new(), deadline, &mut report).await?.is_empty();
         let server = self.mail_server(is_owed, self.clock.now(), deadline).await?;
         if let Some(server) = server.filter(|server| is_owed && server.enabled) {
             self.drain_bulk(Pace::of(&server), deadline, &mut report).await?;
@@ -78,7 +79,7 @@ impl App {
         // The index is a moment behind: what was just done may be told of again.
         let mut seen = HashSet::new();
         loop {
-            let due = self.due(Queue::UrgentMail, usize::MAX, &mut seen).await?;
+            let due = self.due(MailClass::Urgent, usize::MAX, &mut seen).await?;
             if due.is_empty() {
                 return Ok(());
             }
@@ -133,7 +134,7 @@ impl App {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Sends what is urgent, and says what is next of the rest: nothing when it is stopped.
+    /// Sends what is urgent, and says what is next of the rest.
     async fn look_for_more(
         &self,
         seen: &mut HashSet<Ulid>,
@@ -141,20 +142,25 @@ impl App {
         report: &mut Report,
     ) -> Result<Vec<Ulid>> {
         self.drain_urgent(deadline, report).await?;
-        let now = self.clock.now();
-        report.bulk_stopped = self.judge(utc_date(now), now, deadline).await?;
-        match report.bulk_stopped {
-            true => Ok(Vec::new()),
-            false => self.next_bulk(seen).await,
-        }
+        self.next_bulk(seen, deadline, report).await
     }
 
-    /// The next of what is not urgent and was not seen, what goes first first.
-    async fn next_bulk(&self, seen: &mut HashSet<Ulid>) -> Result<Vec<Ulid>> {
-        match self.due(Queue::BulkMail, BETWEEN_LOOKS, seen).await? {
-            due if due.is_empty() => self.due(Queue::RosterMail, BETWEEN_LOOKS, seen).await,
-            due => Ok(due),
+    /// The next of what is not urgent, not stopped and was not seen, what goes first first.
+    async fn next_bulk(&self, seen: &mut HashSet<Ulid>, deadline: Deadline, report: &mut Report) -> Result<Vec<Ulid>> {
+        let now = self.clock.now();
+        for class in MailClass::ALL.into_iter().filter(|class| *class != MailClass::Urgent) {
+            if class.stops_with().is_some_and(|kind| report.stopped.contains(&kind)) {
+                continue;
+            }
+            let due = self.due(class, BETWEEN_LOOKS, seen).await?;
+            let kind = class.stops_with().filter(|_| !due.is_empty());
+            match kind {
+                Some(kind) if self.judge(kind, utc_date(now), now, deadline).await? => report.stopped.push(kind),
+                _ if due.is_empty() => {}
+                _ => return Ok(due),
+            }
         }
+        Ok(Vec::new())
     }
 
     async fn send_one(&self, row: Ulid, deadline: Deadline) -> Result<Became> {
@@ -197,8 +203,8 @@ impl App {
     }
 
     /// Some rows whose time has come and that were not seen before.
-    async fn due(&self, queue: Queue, most: usize, seen: &mut HashSet<Ulid>) -> Result<Vec<Ulid>> {
-        let due = self.table.due_mails(queue, self.clock.now(), AT_ONCE).await?;
+    async fn due(&self, class: MailClass, most: usize, seen: &mut HashSet<Ulid>) -> Result<Vec<Ulid>> {
+        let due = self.table.due_mails(class, self.clock.now(), AT_ONCE).await?;
         let new: Vec<Ulid> = due.into_iter().filter(|row| !seen.contains(row)).take(most).collect();
         seen.extend(&new);
         Ok(new)

@@ -3,7 +3,7 @@
 
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::mail_failure::{BOUNCED, COMPLAINED};
+use bursar_core::domain::mail_failure::{BOUNCED, COMPLAINED, SUPPRESSED};
 use bursar_core::domain::role::is_among;
 use bursar_core::domain::window::utc_date;
 use bursar_core::store::StoreError;
@@ -30,6 +30,9 @@ struct Event {
 #[serde(rename_all = "camelCase")]
 struct Mail {
     message_id: String,
+    /// To whom it was sent.
+    #[serde(default)]
+    destination: Vec<String>,
     #[serde(default)]
     headers: Vec<Header>,
 }
@@ -70,12 +73,13 @@ enum Outcome {
     Answered,
     Delivered,
     Returned,
+    Suppressed,
     Bounced,
     Complained,
 }
 
-/// What an event comes to, with those to whom nothing goes any more and why.
-type Told<'a> = (Outcome, Option<(Why, &'a [Recipient])>);
+/// What an event comes to, and why nothing goes to that address any more.
+type Told = (Outcome, Option<Why>);
 
 /// A type of event that nobody asked for is logged so far.
 const LONGEST_TYPE: usize = 40;
@@ -95,27 +99,33 @@ impl App {
             tracing::info!("heard of a mail that is not ours");
             return Ok(());
         };
-        let Some((outcome, ended)) = event.told() else {
+        let Some((outcome, ended_by)) = event.told() else {
             let event: String = event.event_type.chars().take(LONGEST_TYPE).collect();
             tracing::info!(event, "SES tells of what is not asked of it");
             return Ok(());
         };
-        let ended = ended.into_iter().flat_map(|(why, recipients)| recipients.iter().map(move |one| (why, one)));
-        let ends: Vec<_> = ended.filter_map(|(why, recipient)| mark(recipient, why, now)).collect();
+        let ends = ended_by.into_iter().flat_map(|why| event.to().filter_map(move |to| mark(to, why, now)));
+        let ends: Vec<_> = ends.collect();
 
         let Some(row) = self.moved(row, outcome, &event.mail.message_id, &ends, now, deadline).await? else {
-            return self.table.end_mail_to(&ends, deadline).await;
+            return self.table.end_mail_to(&ends, now, deadline).await;
         };
-        if !matches!(outcome, Outcome::Bounced | Outcome::Complained) {
-            return Ok(());
-        }
+        let Some(why) = ended_by else { return Ok(()) };
         // Whoever wrote the row down may have died of it, so this is done again for an event that comes again.
         let is_to_admin = ends.iter().any(|mark| is_among(&mark.address, &self.config.admins));
         if row.mail.is_to_staff() || is_to_admin {
-            let code = if outcome == Outcome::Complained { COMPLAINED } else { BOUNCED };
-            self.tell_admins(row.mail.kind(), code, now, deadline).await?;
+            let code = match why {
+                Why::Bounced => BOUNCED,
+                Why::Suppressed => SUPPRESSED,
+                Why::Complained => COMPLAINED,
+            };
+            self.tell_admins(Some(row.mail.kind()), code, now, deadline).await?;
         }
-        self.judge(row.counted_on.unwrap_or(utc_date(now)), now, deadline).await.map(drop)
+        let kind = row.mail.kind();
+        if kind.is_bulk() {
+            self.judge(kind, row.counted_on.unwrap_or(utc_date(now)), now, deadline).await?;
+        }
+        Ok(())
     }
 
     /// Moves the row on, unless it is as far. Whatever it was before, SES has had the mail. None when the row is gone.
@@ -138,6 +148,7 @@ impl App {
                 Outcome::Delivered => MailState::Delivered { message, at },
                 Outcome::Answered => MailState::Bounced { message, at, bounce: Came::Reply },
                 Outcome::Returned => MailState::Bounced { message, at, bounce: Came::Soft },
+                Outcome::Suppressed => MailState::Bounced { message, at, bounce: Came::Suppressed },
                 Outcome::Bounced => MailState::Bounced { message, at, bounce: Came::Hard },
                 Outcome::Complained => MailState::Complained { message, at },
             };
@@ -149,8 +160,8 @@ impl App {
 }
 
 /// That nothing goes to a recipient any more.
-fn mark(recipient: &Recipient, why: Why, at: Timestamp) -> Option<Undeliverable> {
-    let Ok(address) = EmailAddress::parse(&recipient.email_address) else {
+fn mark(to: &str, why: Why, at: Timestamp) -> Option<Undeliverable> {
+    let Ok(address) = EmailAddress::parse(to) else {
         tracing::warn!("SES names a recipient that is no address");
         return None;
     };
@@ -158,23 +169,31 @@ fn mark(recipient: &Recipient, why: Why, at: Timestamp) -> Option<Undeliverable>
 }
 
 impl Event {
-    /// What happened, and to whom nothing goes any more. None of what nobody asked SES to tell.
-    fn told(&self) -> Option<Told<'_>> {
-        match (self.event_type.as_str(), &self.bounce, &self.complaint) {
-            ("Delivery", ..) => Some((Outcome::Delivered, None)),
-            ("Bounce", Some(bounce), _) => Some(match (bounce.bounce_type.as_str(), bounce.bounce_sub_type.as_str()) {
+    /// What happened, and why nothing goes to the address any more. None of what nobody asked SES to tell.
+    fn told(&self) -> Option<Told> {
+        match (self.event_type.as_str(), &self.bounce) {
+            ("Delivery", _) => Some((Outcome::Delivered, None)),
+            ("Bounce", Some(bounce)) => Some(match (bounce.bounce_type.as_str(), bounce.bounce_sub_type.as_str()) {
+                // The mail server did not try: AWS does not hold it against the account either.
                 ("Permanent", "Suppressed" | "OnAccountSuppressionList") => {
-                    (Outcome::Bounced, Some((Why::Suppressed, &bounce.bounced_recipients)))
+                    (Outcome::Suppressed, Some(Why::Suppressed))
                 }
-                ("Permanent", _) => (Outcome::Bounced, Some((Why::Bounced, &bounce.bounced_recipients))),
+                ("Permanent", _) => (Outcome::Bounced, Some(Why::Bounced)),
                 ("Transient", "General") | ("Undetermined", _) => (Outcome::Answered, None),
                 _ => (Outcome::Returned, None),
             }),
-            ("Complaint", _, Some(complaint)) => {
-                Some((Outcome::Complained, Some((Why::Complained, &complaint.complained_recipients))))
-            }
+            ("Complaint", _) => Some((Outcome::Complained, Some(Why::Complained))),
             _ => None,
         }
+    }
+
+    /// To whom the mail was sent. Whoever answers for them may be named as another: they are asked only where nothing else is said.
+    fn to(&self) -> impl Iterator<Item = &str> {
+        let bounced = self.bounce.iter().flat_map(|bounce| &bounce.bounced_recipients);
+        let complained = self.complaint.iter().flat_map(|complaint| &complaint.complained_recipients);
+        let answered = bounced.chain(complained).map(|recipient| recipient.email_address.as_str());
+        let is_said = !self.mail.destination.is_empty();
+        self.mail.destination.iter().map(String::as_str).chain(answered.filter(move |_| !is_said))
     }
 
     fn row(&self) -> Option<Ulid> {
@@ -188,6 +207,7 @@ fn reached(state: &MailState) -> Option<Outcome> {
         MailState::Delivered { .. } => Some(Outcome::Delivered),
         MailState::Bounced { bounce: Came::Reply, .. } => Some(Outcome::Answered),
         MailState::Bounced { bounce: Came::Soft, .. } => Some(Outcome::Returned),
+        MailState::Bounced { bounce: Came::Suppressed, .. } => Some(Outcome::Suppressed),
         MailState::Bounced { bounce: Came::Hard, .. } => Some(Outcome::Bounced),
         MailState::Complained { .. } => Some(Outcome::Complained),
         MailState::Waiting { .. }

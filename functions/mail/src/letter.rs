@@ -97,7 +97,7 @@ impl Letter {
             .subject(plain(&self.subject))
             .date(SystemTime::from(now))
             .message_id(Some(format!("<{row}@{domain}>")))
-            .raw_header(header("X-Bursar-Mail", kind))
+            .raw_header(header("X-Bursar-Mail", kind.as_str()))
             .raw_header(header(ROW_HEADER, &row.to_string()))
             .raw_header(header("Auto-Submitted", "auto-generated"));
         if let Some(support) = support_address(config) {

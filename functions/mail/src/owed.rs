@@ -40,6 +40,18 @@ impl App {
         if self.may_have_been_sent(row, now).await? {
             return Ok(Owed::Nothing("the table went back to an earlier moment, and this may have been sent since"));
         }
+        let owed = self.of(row, now, deadline).await?;
+        let Owed::Mail(letter) = &owed else { return Ok(owed) };
+        Ok(match self.table.undeliverable(letter.to.matched(), now).await? {
+            Some(mark) if !mark.keeps_back(row.class) => owed,
+            // That one of those who look after programmes and the account is not reached, another has to know.
+            Some(_) if row.mail.is_to_staff() => Owed::Unsendable(UNDELIVERABLE),
+            Some(_) => UNWANTED,
+            None => owed,
+        })
+    }
+
+    async fn of(&self, row: &OutboxRow, now: Timestamp, deadline: Deadline) -> Result<Owed, StoreError> {
         match &row.mail {
             OwedMail::Link { address, asked_by } => self.link(row, address, asked_by, now, deadline).await,
             OwedMail::Roster { programme, grant } => {
@@ -111,7 +123,8 @@ impl App {
         let Some(known) = self.table.known(address, &self.config.admins).await? else {
             return Ok(Owed::Nothing("nobody here has this address"));
         };
-        if self.table.undeliverable(address).await?.is_some() {
+        // Before a link is made, since it counts.
+        if self.table.undeliverable(address, now).await?.is_some_and(|mark| mark.keeps_back(row.class)) {
             return Ok(UNWANTED);
         }
         let (token, code) = (LinkToken::generate(), Code::generate());
@@ -178,9 +191,6 @@ impl App {
         address: &EmailAddress,
         write: impl FnOnce(Words<'_>) -> Letter,
     ) -> Result<Owed, StoreError> {
-        if self.table.undeliverable(address.matched()).await?.is_some() {
-            return Ok(UNWANTED);
-        }
         Ok(Owed::Mail(Box::new(write(self.words_to(address)))))
     }
 
@@ -190,9 +200,6 @@ impl App {
         address: &EmailAddress,
         write: impl FnOnce(Words<'_>) -> Letter,
     ) -> Result<Owed, StoreError> {
-        if self.table.undeliverable(address.matched()).await?.is_some() {
-            return Ok(Owed::Unsendable(UNDELIVERABLE));
-        }
         Ok(Owed::Mail(Box::new(write(self.words_to(address)))))
     }
 

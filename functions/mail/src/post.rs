@@ -76,7 +76,7 @@ mod tests {
             ("/eventName", "MODIFY"),
             ("/eventName", "REMOVE"),
             ("/dynamodb/NewImage/kind/S", "grant"),
-            ("/dynamodb/NewImage/class/S", "bulk"),
+            ("/dynamodb/NewImage/class/S", "roster"),
             ("/dynamodb/NewImage/state/S", "sent"),
             ("/dynamodb/NewImage/row/S", "no row"),
             ("/dynamodb/NewImage/since", "now"),

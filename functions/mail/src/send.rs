@@ -6,6 +6,7 @@ use std::time::Duration;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::alarm::{Alarm, Cause};
 use bursar_core::domain::mail_failure::{Concern, GIVEN_UP, NOT_VERIFIED};
+use bursar_core::domain::mail_kind::MailKind;
 use bursar_core::store::StoreError;
 use bursar_core::store::items::{MailClass, MailState, OutboxRow, OwedMail};
 use jiff::{SignedDuration, Timestamp};
@@ -164,7 +165,7 @@ impl App {
         let reaches_nobody = is_to_admins;
         tracing::error!(row = %row.row, tries = row.tries, code, reaches_nobody, "a mail could not be sent and is given up");
         // First, so that whoever dies in between is followed by one who finds the row as it was, and tells it once all the same.
-        if !is_to_admins && let Err(error) = self.tell_admins(row.mail.kind(), code, now, deadline).await {
+        if !is_to_admins && let Err(error) = self.tell_admins(Some(row.mail.kind()), code, now, deadline).await {
             tracing::error!(row = %row.row, %error, reaches_nobody = true, "no admin is told of a mail that was given up");
         }
         self.table.set_mail(row, MailState::Failed { why: code.to_owned(), at: now }, deadline).await?;
@@ -173,20 +174,20 @@ impl App {
 
     /// A row that cannot be read is a dead letter too.
     pub(crate) async fn unreadable(&self, row: Ulid, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
-        self.tell_admins("unreadable", "Corrupt", now, deadline).await?;
+        self.tell_admins(None, "Corrupt", now, deadline).await?;
         self.table.give_up_unreadable(row, now, deadline).await
     }
 
-    /// A dead letter reaches an admin: once a day for each kind of mail and each reason.
+    /// A dead letter reaches an admin: once a day for each kind of mail, or none that can be read, and each reason.
     pub(crate) async fn tell_admins(
         &self,
-        kind: &str,
+        kind: Option<MailKind>,
         code: &str,
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         let admins = self.table.people_of(&self.config.admins, deadline).await?;
-        let cause = Cause::Unsent { mail: kind.to_owned(), code: code.to_owned() };
+        let cause = Cause::Unsent { mail: kind, code: code.to_owned() };
         self.table.raise(&Alarm::now(cause, now), &admins, now, deadline).await.map(drop)
     }
 }
@@ -216,7 +217,7 @@ fn apart(pause: SignedDuration, row: &OutboxRow) -> SignedDuration {
 fn pauses(class: MailClass) -> &'static [i64] {
     match class {
         MailClass::Urgent => &URGENT_PAUSES,
-        MailClass::Bulk | MailClass::Roster => &PAUSES,
+        MailClass::ByHand | MailClass::Digest | MailClass::Student | MailClass::Roster => &PAUSES,
     }
 }
 
@@ -229,7 +230,7 @@ mod tests {
 
     #[test]
     fn pauses_grow_and_end_after_eight_hours_and_rows_that_failed_together_come_back_apart() {
-        for class in [MailClass::Urgent, MailClass::Bulk, MailClass::Roster] {
+        for class in MailClass::ALL {
             let row = |random: u128, tries| {
                 let (programme, grant): (ProgrammeId, GrantId) =
                     ("cs".parse().unwrap(), "0".repeat(16).parse().unwrap());

@@ -8,7 +8,7 @@ use bursar_core::domain::alarm::{Alarm, Cause};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::window::utc_date;
 use bursar_core::store::items::{MailState, OwedMail};
-use bursar_core::store::{JobState, Table, Waiting};
+use bursar_core::store::{BulkStop, JobState, Table, Waiting};
 use jiff::{SignedDuration, Timestamp, ToSpan};
 
 /// With a look each hour, somebody knows of it before a complete sync is missing for 26.
@@ -48,17 +48,21 @@ pub(crate) async fn causes(
 /// Mail that should long have been sent, told once for what was written on one day. Where the reason is told already, or somebody has
 /// stopped it, that is not told again.
 async fn mail_that_waits(table: &Table, now: Timestamp) -> Result<Vec<Alarm>> {
-    let (waiting, refusals, stop) = tokio::try_join!(table.waiting(), table.mail_refusals(now), table.bulk_stop())?;
+    let (waiting, refusals, stops) = tokio::try_join!(table.waiting(), table.mail_refusals(now), table.bulk_stops())?;
     if !refusals.is_empty() {
         return Ok(Vec::new());
     }
-    let is_stopped = stop.is_some_and(|stop| stop.holds(now));
+    let is_stopped = |of: &Waiting| {
+        let of_kind = |stop: &BulkStop| Some(stop.of.mail) == of.class.stops_with();
+        stops.iter().any(|stop| of_kind(stop) && stop.holds(now))
+    };
     let [urgent, others @ ..] = waiting;
+    let others: Vec<Waiting> = others.into_iter().filter(|of| !is_stopped(of)).collect();
     let count = |of: &[Waiting]| of.iter().map(|of| of.mails).sum();
     let oldest =
         |of: &[Waiting], at_most| of.iter().filter_map(|of| of.since).min().filter(|since| *since + at_most <= now);
     let urgent_since = oldest(&[urgent], URGENT_WAITS_AT_MOST);
-    let since = oldest(&others, WAITS_AT_MOST).filter(|_| !is_stopped);
+    let since = oldest(&others, WAITS_AT_MOST);
     let causes = [
         urgent_since.map(|since| Cause::MailWaits { urgent: true, mails: urgent.mails, since }),
         since.map(|since| Cause::MailWaits { urgent: false, mails: count(&others), since }),
@@ -73,10 +77,10 @@ async fn mail_that_waits(table: &Table, now: Timestamp) -> Result<Vec<Alarm>> {
 /// Whether SES told nothing of the mails of yesterday: then nobody hears of what comes back. Told once in a week.
 async fn nothing_heard(table: &Table, now: Timestamp) -> Result<Option<Alarm>> {
     let yesterday = utc_date(now).yesterday()?;
-    let day = table.mail_day(yesterday).await?;
-    let is_silent = day.sent >= ENOUGH_TO_HEAR && day.delivered + day.returned + day.bounced + day.complained == 0;
+    let counts = table.mail_counts(yesterday).await?;
+    let is_silent = counts.sent >= ENOUGH_TO_HEAR && counts.heard_of() == 0;
     let monday = yesterday.checked_sub(i64::from(yesterday.weekday().to_monday_zero_offset()).days())?;
-    Ok(is_silent.then(|| Alarm::on(monday, Cause::NothingHeard { of: yesterday, sent: day.sent }, now)))
+    Ok(is_silent.then(|| Alarm::on(monday, Cause::NothingHeard { of: yesterday, sent: counts.sent }, now)))
 }
 
 /// No complete sync for too long. While there is no programme there is nothing to sync.
@@ -104,10 +108,10 @@ async fn balance(table: &Table, programmes: &[Programme]) -> Result<Option<Cause
 async fn unheard(table: &Table, now: Timestamp) -> Result<Option<Cause>> {
     let dead = table.dead_mails(now - TOLD_AGAIN_FOR, MOST_DEAD).await?;
     let to_admins = dead.newest.iter().find_map(|row| match (&row.mail, &row.state) {
-        (OwedMail::Account { .. }, MailState::Failed { why, .. }) => Some((row.mail.kind().to_owned(), why.clone())),
+        (OwedMail::Account { .. }, MailState::Failed { why, .. }) => Some((row.mail.kind(), why.clone())),
         _ => None,
     });
-    Ok(to_admins.map(|(mail, code)| Cause::Unsent { mail, code }))
+    Ok(to_admins.map(|(mail, code)| Cause::Unsent { mail: Some(mail), code }))
 }
 
 async fn stuck(table: &Table, programme: &Programme, now: Timestamp) -> Result<Option<Cause>> {

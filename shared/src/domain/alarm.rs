@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::id::{PersonId, ProgrammeId};
 use super::key::Fingerprint;
 use super::mail_day::MailDay;
+use super::mail_kind::MailKind;
 use super::money::Usd;
 use super::window::utc_date;
 
@@ -71,10 +72,14 @@ pub enum Cause {
     },
     /// So many mails were sent on a day, and nothing was heard of any of them.
     NothingHeard { of: Date, sent: u64 },
-    /// Mails of a kind were given up, and why.
-    Unsent { mail: String, code: String },
-    /// So much of a day's mail came back, or was complained about, that mail without hurry is stopped.
-    BulkStopped { mail_day: MailDay },
+    /// Mails of a kind were given up, and why; without a kind, mails that cannot be read.
+    Unsent {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mail: Option<MailKind>,
+        code: String,
+    },
+    /// So much of a day's mail came back, or was complained about, that no more of its kind is sent. It is the stop of this number.
+    BulkStopped { mail_day: MailDay, stop: u64 },
     /// The provider refuses what the keys of a programme may call, in its words.
     RulesRefused {
         programme: ProgrammeId,
@@ -118,8 +123,8 @@ impl Alarm {
             Cause::MailWaits { urgent: true, .. } => "urgent-mail-waits".to_owned(),
             Cause::MailWaits { urgent: false, .. } => "mail-waits".to_owned(),
             Cause::NothingHeard { .. } => "nothing-heard".to_owned(),
-            Cause::Unsent { mail, code } => format!("unsent-{mail}-{code}"),
-            Cause::BulkStopped { .. } => "bulk-stopped".to_owned(),
+            Cause::Unsent { mail, code } => format!("unsent-{}-{code}", mail.map_or("unreadable", MailKind::as_str)),
+            Cause::BulkStopped { mail_day, stop } => format!("bulk-stopped-{}-{stop}", mail_day.mail),
             Cause::RulesRefused { programme, .. } => format!("rules-refused-{programme}"),
             Cause::Stuck { programme, .. } => format!("stuck-{programme}"),
         }

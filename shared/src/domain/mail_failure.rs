@@ -14,6 +14,8 @@ pub const SENDER_NOT_VERIFIED: &str = "SenderNotVerified";
 /// Mail to the address came back before, or was complained about.
 pub const UNDELIVERABLE: &str = "Undeliverable";
 pub const BOUNCED: &str = "Bounced";
+/// The mail server did not try, since mail to the address came back to others before.
+pub const SUPPRESSED: &str = "Suppressed";
 pub const COMPLAINED: &str = "Complained";
 /// It was taken up again and again, and nobody ever said what became of it.
 pub const GIVEN_UP: &str = "GivenUp";
@@ -140,9 +142,13 @@ fn known(code: &str) -> (&'static str, &'static str) {
             "it came back for good",
             "Nothing more is sent to that address but by hand. Ask the person for another one, and put it where the old one stands.",
         ),
+        SUPPRESSED => (
+            "SES did not try to deliver it",
+            "SES keeps a list of addresses that came back to any of its customers, and forgets each after some days. Nothing is sent to that address for two weeks but by hand. Ask the person whether the address is right.",
+        ),
         COMPLAINED => (
             "somebody complained about it",
-            "The recipient, or a machine on their behalf, marked it as unwanted. Nothing more is sent to that address but by hand: ask first.",
+            "The recipient, or a machine on their behalf, marked it as unwanted. Links, alerts and notices of their keys still go to that address; what is written to many does not, but by hand: ask first.",
         ),
         "NoSuchPerson" | "NoSuchCrossing" => (
             "what it is about is not in the table",

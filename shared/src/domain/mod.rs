@@ -14,6 +14,7 @@ pub mod key;
 pub mod limit;
 pub mod mail_day;
 pub mod mail_failure;
+pub mod mail_kind;
 pub mod models;
 pub mod money;
 pub mod programme;

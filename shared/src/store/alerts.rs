@@ -59,7 +59,7 @@ impl Table {
                 .create(&row)?
                 .witnessed_by(&entry_on(&crossing.programme, &by, what))?;
             let mark = match ended {
-                Some(address) => self.undeliverable(address).await?,
+                Some(address) => self.undeliverable(address, by.now).await?,
                 None => None,
             };
             if let Some(mark) = mark {

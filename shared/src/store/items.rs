@@ -58,13 +58,14 @@ pub trait Stored: Serialize + DeserializeOwned {
 pub enum Queue {
     /// The provider is to be told something of a key.
     Order(Urgency),
-    UrgentMail,
-    BulkMail,
-    RosterMail,
+    /// Mail that is to be sent.
+    Mail(MailClass),
     /// Mail that was given up, for somebody to look at.
     DeadMail,
     /// Addresses that mail is not sent to any more, for the same.
     Unreachable,
+    /// Addresses that mail is not sent to before then.
+    UnreachableUntil,
     /// Work too long for one request is to be carried on.
     Job,
     /// The provider is to be told what the keys of a programme may call.
@@ -391,19 +392,19 @@ impl Run {
 }
 
 impl Queue {
-    /// Where mail waits that is to be sent, what goes first first.
-    pub const MAIL: [Queue; 3] = [Queue::UrgentMail, Queue::BulkMail, Queue::RosterMail];
-
     pub fn as_str(self) -> &'static str {
         match self {
             Queue::Order(Urgency::Leak) => "order-leak",
             Queue::Order(Urgency::Disable) => "order-disable",
             Queue::Order(Urgency::Limit) => "order-limit",
-            Queue::UrgentMail => "mail-urgent",
-            Queue::BulkMail => "mail-bulk",
-            Queue::RosterMail => "mail-roster",
+            Queue::Mail(MailClass::Urgent) => "mail-urgent",
+            Queue::Mail(MailClass::ByHand) => "mail-by-hand",
+            Queue::Mail(MailClass::Digest) => "mail-digest",
+            Queue::Mail(MailClass::Student) => "mail-student",
+            Queue::Mail(MailClass::Roster) => "mail-roster",
             Queue::DeadMail => "mail-dead",
             Queue::Unreachable => "unreachable",
+            Queue::UnreachableUntil => "unreachable-until",
             Queue::Job => "job",
             Queue::Rules => "rules",
         }

@@ -9,6 +9,7 @@ use crate::domain::address::{EmailAddress, MatchedAddress};
 use crate::domain::crossing::Scope;
 use crate::domain::id::{Epoch, GrantId, PersonId, ProgrammeId};
 use crate::domain::key::KeyHash;
+use crate::domain::mail_kind::MailKind;
 use crate::domain::money::Usd;
 use crate::domain::token::{LinkTokenHash, SessionTokenHash};
 use crate::domain::window::Window;
@@ -39,6 +40,7 @@ pub const CUTS: &str = "CUT#";
 pub const ALARMS: &str = "ALARM#";
 /// What the sort keys of the days of mail begin with.
 pub const MAIL_DAYS: &str = "MAIL#";
+pub const BULK_STOPS: &str = "BULK-STOP#";
 /// What the sort keys of the reasons begin with for which mail is refused.
 pub const MAIL_REFUSALS: &str = "MAIL-REFUSED#";
 /// What the sort keys of days by model begin with, of a programme and of the account.
@@ -311,14 +313,19 @@ pub fn alarm(day: Date, name: &str) -> Key {
     key(ACCOUNT, format!("{ALARMS}{day}#{name}"))
 }
 
-/// How the mail of a day fared.
-pub fn mail_day(day: Date) -> Key {
-    key(ACCOUNT, format!("{MAIL_DAYS}{day}"))
+/// How the mail of a kind fared on a day.
+pub fn mail_day(day: Date, mail: MailKind) -> Key {
+    key(ACCOUNT, format!("{}{mail}", mail_days(day)))
 }
 
-/// That mail without hurry was stopped.
-pub fn bulk_stop() -> Key {
-    key(ACCOUNT, "BULK-STOP")
+/// What the keys of a day's kinds of mail begin with.
+pub fn mail_days(day: Date) -> String {
+    format!("{MAIL_DAYS}{day}#")
+}
+
+/// That mail of a kind was stopped.
+pub fn bulk_stop(mail: MailKind) -> Key {
+    key(ACCOUNT, format!("{BULK_STOPS}{mail}"))
 }
 
 /// What the mail server said of itself.

@@ -1,5 +1,5 @@
-//! How the mail of each day fared, what the mail server says of itself, and that mail without hurry was stopped. Which mail is counted
-//! as what stands in its row; what is too much, in the domain.
+//! How the mail of each day fared, what the mail server says of itself, and that mail of a kind was stopped. Which mail is counted as
+//! what stands in its row; what is too much, in the domain.
 
 use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
@@ -15,17 +15,19 @@ use super::{StoreError, Table};
 use crate::deadline::Deadline;
 use crate::domain::audit::{AccountEntry, Act, Actor, What};
 use crate::domain::id::PersonId;
-use crate::domain::mail_day::{Fared, MailDay};
+use crate::domain::mail_day::{Bounds, Fared, MailCounts, MailDay};
+use crate::domain::mail_kind::MailKind;
 use crate::domain::window::utc_date;
 
 const KEPT: SignedDuration = SignedDuration::from_hours(366 * 24);
 
-/// That mail without hurry was stopped, the last time that it was.
+/// That mail of a kind was stopped, the last time that it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BulkStop {
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
-    /// The day whose mail it was, as it was then, or when it was let go on.
+    /// The day and kind whose mail it was, as it was then, or when it was let go on.
+    #[serde(flatten)]
     pub of: MailDay,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub let_go: Option<LetGo>,
@@ -70,13 +72,15 @@ impl BulkStop {
         self.let_go.is_none() && utc_date(self.at) == utc_date(now)
     }
 
-    /// Whether a day's mail is a reason to stop that was none before. The mail of one day stops it once, and once more by what came
-    /// after somebody let it go on; that of earlier days is over.
-    pub fn is_new_reason(last: Option<&BulkStop>, day: &MailDay) -> bool {
+    /// Whether a day's mail is a reason to stop that was none before. The mail of one day stops it once, and again by what came after
+    /// somebody looked and let the rest of that day go on; that of earlier days is over.
+    pub fn is_new_reason(last: Option<&BulkStop>, mail: &MailDay) -> bool {
         match last {
-            Some(last) if day.day < last.of.day => false,
-            Some(last) if day.day == last.of.day => last.let_go.is_some() && day.since(&last.of).is_too_much(),
-            Some(_) | None => day.is_too_much(),
+            Some(last) if mail.day < last.of.day => false,
+            Some(last) if mail.day == last.of.day => {
+                last.let_go.is_some() && mail.counts.since(&last.of.counts).is_above(Bounds::LET_GO)
+            }
+            Some(_) | None => mail.counts.is_above(Bounds::USUAL),
         }
     }
 }
@@ -90,16 +94,28 @@ impl MailServer {
 }
 
 impl Table {
-    /// How the mail of a day fared.
-    pub async fn mail_day(&self, day: Date) -> Result<MailDay, StoreError> {
-        Ok(self.get(&keys::mail_day(day)).await?.unwrap_or(MailDay::none_on(day)))
+    /// How the mail of a kind fared on a day.
+    pub async fn mail_day(&self, day: Date, mail: MailKind) -> Result<MailDay, StoreError> {
+        Ok(self.get(&keys::mail_day(day, mail)).await?.unwrap_or(MailDay::none_on(day, mail)))
     }
 
-    pub async fn bulk_stop(&self) -> Result<Option<BulkStop>, StoreError> {
-        self.get(&keys::bulk_stop()).await
+    /// How all mail of a day fared.
+    pub async fn mail_counts(&self, day: Date) -> Result<MailCounts, StoreError> {
+        let days: Vec<MailDay> = self.query(keys::ACCOUNT, &keys::mail_days(day)).await?;
+        Ok(days.into_iter().map(|day| day.counts).sum())
     }
 
-    /// Stops mail without hurry because of this day, from what was read of the last stop. Nothing happens if somebody was faster.
+    /// That mail of this kind was stopped the last time that it was.
+    pub async fn bulk_stop(&self, mail: MailKind) -> Result<Option<BulkStop>, StoreError> {
+        self.get(&keys::bulk_stop(mail)).await
+    }
+
+    /// The same of each kind.
+    pub async fn bulk_stops(&self) -> Result<Vec<BulkStop>, StoreError> {
+        self.query(keys::ACCOUNT, keys::BULK_STOPS).await
+    }
+
+    /// Stops mail of a kind because of this day, from what was read of the last stop. Nothing happens if somebody was faster.
     pub async fn stop_bulk(
         &self,
         of: MailDay,
@@ -116,9 +132,10 @@ impl Table {
         written.map(drop)
     }
 
-    /// Lets mail without hurry go on that was stopped at this instant. What its day's mail does from now on is judged by itself.
+    /// Lets mail of a kind go on that was stopped at this instant. What its day's mail does from now on is judged by itself.
     pub async fn let_bulk_go_on(
         &self,
+        mail: MailKind,
         shown: Timestamp,
         by: &PersonId,
         now: Timestamp,
@@ -126,17 +143,21 @@ impl Table {
     ) -> Result<WentOn, StoreError> {
         let mut pauses = Pauses::until(deadline);
         loop {
-            let Some(stop) = self.bulk_stop().await? else { return Ok(WentOn::NotThis) };
+            let Some(stop) = self.bulk_stop(mail).await? else { return Ok(WentOn::NotThis) };
             if stop.at.as_millisecond() != shown.as_millisecond() {
                 return Ok(WentOn::NotThis);
             }
             if !stop.holds(now) {
                 return Ok(WentOn::Already);
             }
-            let of = self.mail_day(stop.of.day).await?;
+            let of = self.mail_day(stop.of.day, mail).await?;
             let what = What::new(Act::BulkReleased).changing(stop.at, "released").noting(format_args!(
-                "of {} mails of {}, {} came back for good and {} were complained about",
-                of.sent, of.day, of.bounced, of.complained
+                "of {} {} of {}, {} came back for good and {} were complained about",
+                of.counts.sent,
+                mail.in_words(),
+                of.day,
+                of.counts.bounced,
+                of.counts.complained
             ));
             let entry = AccountEntry { entry: new_ulid(now), at: now, by: Actor::Person(by.clone()), what };
             let let_go = Some(LetGo { by: by.clone(), at: now });
@@ -165,12 +186,12 @@ impl Transaction {
     /// Counts a mail in its day as something else than before, or for the first time.
     pub(super) fn counting(
         self,
-        day: Date,
+        (day, mail): (Date, MailKind),
         before: Option<Fared>,
         after: Option<Fared>,
     ) -> Result<Transaction, StoreError> {
         let count = |fared: Option<Fared>| {
-            let mut count = MailDay::none_on(day);
+            let mut count = MailCounts::default();
             fared.into_iter().for_each(|fared| count.count(fared));
             numbers(&count)
         };
@@ -183,26 +204,27 @@ impl Transaction {
         let says = [
             ("kind", aws_sdk_dynamodb::types::AttributeValue::S(MailDay::KIND.to_owned())),
             ("day", aws_sdk_dynamodb::types::AttributeValue::S(day.to_string())),
-            ("ttl", number(MailDay::none_on(day).expires().map_or(0, Timestamp::as_second))),
+            ("mail", aws_sdk_dynamodb::types::AttributeValue::S(mail.to_string())),
+            ("ttl", number(MailDay::none_on(day, mail).expires().map_or(0, Timestamp::as_second))),
         ];
-        self.add(&keys::mail_day(day), &says, &changes)
+        self.add(&keys::mail_day(day, mail), &says, &changes)
     }
 }
 
-fn numbers(day: &MailDay) -> [(&'static str, u64); 5] {
+fn numbers(counts: &MailCounts) -> [(&'static str, u64); 5] {
     [
-        ("sent", day.sent),
-        ("delivered", day.delivered),
-        ("returned", day.returned),
-        ("bounced", day.bounced),
-        ("complained", day.complained),
+        ("sent", counts.sent),
+        ("delivered", counts.delivered),
+        ("returned", counts.returned),
+        ("bounced", counts.bounced),
+        ("complained", counts.complained),
     ]
 }
 
 impl Stored for MailDay {
     const KIND: &'static str = "mail-day";
     fn key(&self) -> Key {
-        keys::mail_day(self.day)
+        keys::mail_day(self.day, self.mail)
     }
     fn expires(&self) -> Option<Timestamp> {
         self.day.to_zoned(TimeZone::UTC).ok().map(|day| day.timestamp() + KEPT)
@@ -212,7 +234,7 @@ impl Stored for MailDay {
 impl Stored for BulkStop {
     const KIND: &'static str = "bulk-stop";
     fn key(&self) -> Key {
-        keys::bulk_stop()
+        keys::bulk_stop(self.of.mail)
     }
 }
 
@@ -228,7 +250,8 @@ mod tests {
     use super::*;
 
     fn day(date: i8, bounced: u64) -> MailDay {
-        MailDay { sent: 100, bounced, ..MailDay::none_on(Date::constant(2026, 11, date)) }
+        let none = MailDay::none_on(Date::constant(2026, 11, date), MailKind::Roster);
+        MailDay { counts: MailCounts { sent: 100, bounced, ..MailCounts::default() }, ..none }
     }
 
     fn stopped(of: MailDay, let_go: bool) -> BulkStop {

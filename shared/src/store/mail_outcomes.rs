@@ -11,9 +11,12 @@ use ulid::Ulid;
 
 use super::act::{At, entry_on, new_ulid};
 use super::commit::{Commit, Pauses, Transaction, key_item, number};
-use super::items::{self, Item, MailState, OutboxRow, OwedMail, Queue, Resent, SentAs, Stored, Undeliverable};
+use super::items::{
+    self, Item, MailClass, MailState, OutboxRow, OwedMail, Queue, Resent, SentAs, Stored, Undeliverable,
+};
 use super::keys;
 use super::outbox::BETWEEN_RESENT;
+use super::undeliverable::SUPPRESSED_FOR;
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
 use crate::domain::address::MatchedAddress;
@@ -23,10 +26,10 @@ use crate::domain::id::PersonId;
 use crate::domain::window::utc_date;
 use crate::sdk_error::reduce;
 
-/// Mail of a queue that is owed and was not sent yet.
+/// Mail of a class that is owed and was not sent yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
-    pub queue: Queue,
+    pub class: MailClass,
     pub mails: u64,
     /// When the oldest of it was written.
     pub since: Option<Timestamp>,
@@ -59,8 +62,9 @@ impl Table {
         let day = row.counted_on.unwrap_or(utc_date(now));
         let (before, counted) = (row.counted_on.and_then(|_| row.state.fared()), state.fared());
         let after = OutboxRow { state, counted_on: Some(day), version: row.version + 1, ..row.clone() };
-        let transaction = self.transaction().replace(&after, row.version)?.counting(day, before, counted)?;
-        let transaction = self.ending(transaction, ends).await?;
+        let transaction = self.transaction().replace(&after, row.version)?;
+        let transaction = transaction.counting((day, row.mail.kind()), before, counted)?;
+        let transaction = self.ending(transaction, ends, now).await?;
         Ok((self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done).then_some(after))
     }
 
@@ -77,7 +81,8 @@ impl Table {
         let state = MailState::Sent { message, at: now };
         let fared = state.fared();
         let after = OutboxRow { state, counted_on: Some(day), version: row.version + 1, ..row.clone() };
-        let transaction = self.transaction().replace(&after, row.version)?.counting(day, None, fared)?.set(&sent_as)?;
+        let transaction = self.transaction().replace(&after, row.version)?;
+        let transaction = transaction.counting((day, row.mail.kind()), None, fared)?.set(&sent_as)?;
         self.commit(transaction, &mut Pauses::until(deadline)).await.map(drop)
     }
 
@@ -88,10 +93,15 @@ impl Table {
     }
 
     /// Ends mail to these addresses, for a mail whose row is gone.
-    pub async fn end_mail_to(&self, ends: &[Undeliverable], deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn end_mail_to(
+        &self,
+        ends: &[Undeliverable],
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
         let mut pauses = Pauses::until(deadline);
         loop {
-            let transaction = self.ending(self.transaction(), ends).await?;
+            let transaction = self.ending(self.transaction(), ends, now).await?;
             if transaction.is_empty() || self.commit(transaction, &mut pauses).await? == Commit::Done {
                 return Ok(());
             }
@@ -101,12 +111,18 @@ impl Table {
         }
     }
 
-    /// What was said first stays, unless the new is weightier.
-    async fn ending(&self, mut transaction: Transaction, ends: &[Undeliverable]) -> Result<Transaction, StoreError> {
+    /// What was said first stays, unless it is over or the new is weightier.
+    async fn ending(
+        &self,
+        mut transaction: Transaction,
+        ends: &[Undeliverable],
+        now: Timestamp,
+    ) -> Result<Transaction, StoreError> {
         for mark in ends {
-            transaction = match self.undeliverable(&mark.address).await? {
+            let known: Option<Undeliverable> = self.get(&mark.key()).await?;
+            transaction = match known {
                 None => transaction.create(mark)?,
-                Some(known) if known.why < mark.why => {
+                Some(known) if known.why < mark.why || !known.holds(now) => {
                     let why = AttributeValue::S(known.why.as_str().to_owned());
                     transaction.create_or_replace(mark, "why = :why", &[(":why", why)])?
                 }
@@ -155,20 +171,22 @@ impl Table {
         Ok(self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done)
     }
 
-    /// Every address that mail is not sent to any more. The index is a moment behind.
-    pub async fn unreachable(&self) -> Result<Unreachable, StoreError> {
+    /// Every address that mail is not sent to. The index is a moment behind.
+    pub async fn unreachable(&self, now: Timestamp) -> Result<Unreachable, StoreError> {
         let mut found = Unreachable::new();
-        let each = |item: &Item| {
-            let since = item.get("due").and_then(|due| due.as_s().ok()).and_then(|due| due.parse().ok());
+        let due_of = |item: &Item| item.get("due").and_then(|due| due.as_s().ok())?.parse::<Timestamp>().ok();
+        let mut add = |item: &Item, since: Option<Timestamp>| {
             found.extend(keys::undeliverable_address_of(&items::key_of(item)).zip(since));
         };
-        self.each_in(Queue::Unreachable, "", each).await?;
+        self.each_in(Queue::Unreachable, "", |item| add(item, due_of(item))).await?;
+        let since = |item: &Item| due_of(item).filter(|until| now < *until).map(|until| until - SUPPRESSED_FOR);
+        self.each_in(Queue::UnreachableUntil, &keys::due(now), |item| add(item, since(item))).await?;
         Ok(found)
     }
 
     /// What is owed and was not sent yet. The index is a moment behind.
-    pub async fn waiting(&self) -> Result<[Waiting; 3], StoreError> {
-        let mut waiting = Queue::MAIL.map(|queue| Waiting { queue, mails: 0, since: None });
+    pub async fn waiting(&self) -> Result<[Waiting; 5], StoreError> {
+        let mut waiting = MailClass::ALL.map(|class| Waiting { class, mails: 0, since: None });
         for waiting in &mut waiting {
             let each = |item: &Item| {
                 waiting.mails += 1;
@@ -176,7 +194,7 @@ impl Table {
                 let written = row.and_then(|at| Timestamp::from_millisecond(at.try_into().ok()?).ok());
                 waiting.since = waiting.since.into_iter().chain(written).min();
             };
-            self.each_in(waiting.queue, "", each).await?;
+            self.each_in(waiting.class.queue(), "", each).await?;
         }
         Ok(waiting)
     }
@@ -199,20 +217,16 @@ impl Table {
 
     /// Gives up a mail whose row cannot be read: it waits for somebody to look, and keeps no other.
     pub async fn give_up_unreadable(&self, row: Ulid, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
-        let queue = |queue: Queue| AttributeValue::S(queue.as_str().to_owned());
-        let [urgent, bulk, roster] = Queue::MAIL.map(queue);
         let update = self
             .client
             .update_item()
             .table_name(&self.name)
             .set_key(Some(key_item(&keys::outbox(row))))
             .update_expression("SET queue = :dead, due = :now")
-            .condition_expression("queue IN (:urgent, :bulk, :roster)")
-            .expression_attribute_values(":dead", queue(Queue::DeadMail))
+            .condition_expression("begins_with(queue, :mail) AND queue <> :dead")
+            .expression_attribute_values(":dead", AttributeValue::S(Queue::DeadMail.as_str().to_owned()))
             .expression_attribute_values(":now", AttributeValue::S(keys::due(now)))
-            .expression_attribute_values(":urgent", urgent)
-            .expression_attribute_values(":bulk", bulk)
-            .expression_attribute_values(":roster", roster);
+            .expression_attribute_values(":mail", AttributeValue::S("mail-".to_owned()));
         self.write(deadline, || update.clone().send()).await.map(drop)
     }
 

@@ -7,7 +7,7 @@ use ulid::Ulid;
 
 use super::act::new_ulid;
 use super::commit::{Commit, Pauses, Transaction, number};
-use super::items::{MailOf, MailState, OutboxRow, OwedMail, Queue, Resent, Stored};
+use super::items::{MailClass, MailOf, MailState, OutboxRow, OwedMail, Queue, Resent, Stored};
 use super::keys;
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
@@ -21,8 +21,8 @@ const LEASE: SignedDuration = SignedDuration::from_secs(90);
 impl Table {
     /// Mails whose time has come, longest owed first; at most `limit`. The index is a moment behind, so each is taken before it
     /// is sent.
-    pub async fn due_mails(&self, queue: Queue, now: Timestamp, limit: i32) -> Result<Vec<Ulid>, StoreError> {
-        let due = self.due(queue, now, limit).await?;
+    pub async fn due_mails(&self, class: MailClass, now: Timestamp, limit: i32) -> Result<Vec<Ulid>, StoreError> {
+        let due = self.due(class.queue(), now, limit).await?;
         Ok(due.iter().filter_map(keys::outbox_row_of).collect())
     }
 
@@ -35,7 +35,7 @@ impl Table {
     ) -> Result<Option<OutboxRow>, StoreError> {
         let Some(row) = self.mail(row).await? else { return Ok(None) };
         // One that was given up waits for somebody to look at it, and not for another try.
-        let is_due = row.due().is_some_and(|(queue, due)| Queue::MAIL.contains(&queue) && due <= now);
+        let is_due = row.due().is_some_and(|(queue, due)| matches!(queue, Queue::Mail(_)) && due <= now);
         if !is_due {
             return Ok(None);
         }

@@ -13,6 +13,7 @@ use crate::domain::address::MatchedAddress;
 use crate::domain::grant::{Grant, Notice};
 use crate::domain::id::{Epoch, GrantId, Nonce, PersonId, ProgrammeId};
 use crate::domain::mail_day::Fared;
+use crate::domain::mail_kind::MailKind;
 use crate::domain::money::Usd;
 use crate::domain::sign_in::ASK_LASTS;
 use crate::domain::token::AskTokenHash;
@@ -38,12 +39,14 @@ pub struct OutboxRow {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum MailClass {
     /// Sent at once, woken by the stream.
     Urgent,
-    /// Sent by the drain, behind everything urgent.
-    Bulk,
+    /// What somebody asked for by hand, and what would else wait behind thousands.
+    ByHand,
+    Digest,
+    Student,
     /// Sent behind everything else: thousands are owed at once, and stand in nobody's way.
     Roster,
 }
@@ -109,6 +112,8 @@ pub enum Bounce {
     Reply,
     /// Not now: a full mailbox.
     Soft,
+    /// The mail server did not try.
+    Suppressed,
     /// Never.
     #[default]
     Hard,
@@ -213,10 +218,9 @@ impl OutboxRow {
         OutboxRow { row, class, state, written_at: now, tries: 0, version: 1, counted_on: None, mail }
     }
 
-    /// The same for one that somebody asks for by hand, and that does not stand behind a whole roster.
+    /// One that somebody asks for by hand: it does not stand behind a whole roster.
     pub fn owed_by_hand(row: Ulid, mail: OwedMail, now: Timestamp) -> OutboxRow {
-        let owed = OutboxRow::owed(row, mail, now);
-        OutboxRow { class: owed.class.min(MailClass::Bulk), ..owed }
+        OutboxRow { class: MailClass::ByHand, ..OutboxRow::owed(row, mail, now) }
     }
 
     /// The mail that an act on a grant owes its student.
@@ -248,12 +252,22 @@ impl OutboxRow {
 }
 
 impl MailClass {
+    /// The lines in which mail waits, what goes first first.
+    pub const ALL: [MailClass; 5] =
+        [MailClass::Urgent, MailClass::ByHand, MailClass::Digest, MailClass::Student, MailClass::Roster];
+
     /// Where what is owed waits.
     pub fn queue(self) -> Queue {
+        Queue::Mail(self)
+    }
+
+    /// The kind of mail that is stopped when too much of it comes back. What is urgent, or was asked for by hand, is not.
+    pub fn stops_with(self) -> Option<MailKind> {
         match self {
-            MailClass::Urgent => Queue::UrgentMail,
-            MailClass::Bulk => Queue::BulkMail,
-            MailClass::Roster => Queue::RosterMail,
+            MailClass::Urgent | MailClass::ByHand => None,
+            MailClass::Digest => Some(MailKind::Digest),
+            MailClass::Student => Some(MailKind::Student),
+            MailClass::Roster => Some(MailKind::Roster),
         }
     }
 }
@@ -309,17 +323,17 @@ impl OwedMail {
     }
 
     /// What its header `X-Bursar-Mail` says.
-    pub fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> MailKind {
         match self {
-            OwedMail::Link { .. } => "link",
-            OwedMail::Roster { .. } => "roster",
-            OwedMail::KeyShown { .. } => "key-shown",
-            OwedMail::KeyLeaked { .. } => "key-leaked",
-            OwedMail::ByRule { .. } | OwedMail::CapUsed { .. } => "student",
-            OwedMail::Alert { .. } => "alert",
-            OwedMail::Request { .. } => "request",
-            OwedMail::Account { .. } => "account",
-            OwedMail::Digest { .. } | OwedMail::AccountDigest { .. } => "digest",
+            OwedMail::Link { .. } => MailKind::Link,
+            OwedMail::Roster { .. } => MailKind::Roster,
+            OwedMail::KeyShown { .. } => MailKind::KeyShown,
+            OwedMail::KeyLeaked { .. } => MailKind::KeyLeaked,
+            OwedMail::ByRule { .. } | OwedMail::CapUsed { .. } => MailKind::Student,
+            OwedMail::Alert { .. } => MailKind::Alert,
+            OwedMail::Request { .. } => MailKind::Request,
+            OwedMail::Account { .. } => MailKind::Account,
+            OwedMail::Digest { .. } | OwedMail::AccountDigest { .. } => MailKind::Digest,
         }
     }
 
@@ -338,21 +352,18 @@ impl OwedMail {
         }
     }
 
-    /// How it is sent.
+    /// In which line it waits, unless somebody asked for it by hand.
     pub fn class(&self) -> MailClass {
-        match self {
-            OwedMail::Link { .. }
-            | OwedMail::KeyShown { .. }
-            | OwedMail::KeyLeaked { .. }
-            | OwedMail::Alert { .. }
-            | OwedMail::Request { .. }
-            | OwedMail::Account { .. } => MailClass::Urgent,
-            // Of these many may be owed in one night.
-            OwedMail::ByRule { .. }
-            | OwedMail::CapUsed { .. }
-            | OwedMail::Digest { .. }
-            | OwedMail::AccountDigest { .. } => MailClass::Bulk,
-            OwedMail::Roster { .. } => MailClass::Roster,
+        match self.kind() {
+            MailKind::Roster => MailClass::Roster,
+            MailKind::Digest => MailClass::Digest,
+            MailKind::Student => MailClass::Student,
+            MailKind::Link
+            | MailKind::KeyShown
+            | MailKind::KeyLeaked
+            | MailKind::Alert
+            | MailKind::Account
+            | MailKind::Request => MailClass::Urgent,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Who an address is here: on which rosters, with which role, and under which name the audit knows them.
 
+use jiff::Timestamp;
+
 use super::commit::{Commit, Pauses};
 use super::items::{Enrolment, Person, PersonOf, Undeliverable};
 use super::keys;
@@ -101,7 +103,12 @@ impl Table {
     }
 
     /// Whether mail to this address comes back or is not wanted.
-    pub async fn undeliverable(&self, address: &MatchedAddress) -> Result<Option<Undeliverable>, StoreError> {
-        self.get(&keys::undeliverable(address)).await
+    pub async fn undeliverable(
+        &self,
+        address: &MatchedAddress,
+        now: Timestamp,
+    ) -> Result<Option<Undeliverable>, StoreError> {
+        let mark: Option<Undeliverable> = self.get(&keys::undeliverable(address)).await?;
+        Ok(mark.filter(|mark| mark.holds(now)))
     }
 }

@@ -9,7 +9,7 @@ use futures_util::future::try_join_all;
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::Timestamp;
 
-use super::items::{self, Item, ListedProgramme, Queue, Stored};
+use super::items::{self, Item, ListedProgramme, MailClass, Queue, Stored};
 use super::keys::{self, Key};
 use super::{StoreError, Table};
 use crate::domain::audit::Entry;
@@ -144,7 +144,7 @@ impl Table {
     /// How many mails wait to be sent.
     pub async fn waiting_mails(&self) -> Result<u64, StoreError> {
         let mut waiting = 0;
-        for queue in Queue::MAIL {
+        for class in MailClass::ALL {
             let mut from = None;
             loop {
                 let page = self
@@ -153,7 +153,7 @@ impl Table {
                     .table_name(&self.name)
                     .index_name("due")
                     .key_condition_expression("queue = :queue")
-                    .expression_attribute_values(":queue", AttributeValue::S(queue.as_str().to_owned()))
+                    .expression_attribute_values(":queue", AttributeValue::S(class.queue().as_str().to_owned()))
                     .select(Select::Count)
                     .set_exclusive_start_key(from)
                     .send()

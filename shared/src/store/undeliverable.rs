@@ -1,10 +1,10 @@
 //! The mark of an address that mail must not go to any more. Who sets and removes it is `mail_outcomes.rs`.
 
-use jiff::Timestamp;
 use jiff::fmt::serde::timestamp::millisecond;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::items::{Queue, Stored};
+use super::items::{MailClass, Queue, Stored};
 use super::keys::{self, Key};
 use crate::domain::address::MatchedAddress;
 
@@ -21,10 +21,30 @@ pub struct Undeliverable {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Why {
-    Bounced,
-    /// The mail server has it on a list of its own, and sends nothing there until somebody takes it off.
+    /// The mail server has it on a list of its own, and takes it off after some days.
     Suppressed,
+    Bounced,
     Complained,
+}
+
+/// The mail server forgets such an address after as long.
+pub(super) const SUPPRESSED_FOR: SignedDuration = SignedDuration::from_hours(14 * 24);
+
+impl Undeliverable {
+    /// Whether nothing of this class is sent to the address. Whoever complained does not want what is written to many; a link that
+    /// they ask for, and what tells of their key or their money, they still get.
+    pub fn keeps_back(&self, class: MailClass) -> bool {
+        self.why != Why::Complained || class != MailClass::Urgent
+    }
+
+    /// Until when it holds; without end if nobody takes it off.
+    fn until(&self) -> Option<Timestamp> {
+        (self.why == Why::Suppressed).then(|| self.at + SUPPRESSED_FOR)
+    }
+
+    pub(super) fn holds(&self, now: Timestamp) -> bool {
+        self.until().is_none_or(|until| now < until)
+    }
 }
 
 impl Why {
@@ -42,7 +62,13 @@ impl Stored for Undeliverable {
     fn key(&self) -> Key {
         keys::undeliverable(&self.address)
     }
+    fn expires(&self) -> Option<Timestamp> {
+        self.until()
+    }
     fn due(&self) -> Option<(Queue, Timestamp)> {
-        Some((Queue::Unreachable, self.at))
+        Some(match self.until() {
+            Some(until) => (Queue::UnreachableUntil, until),
+            None => (Queue::Unreachable, self.at),
+        })
     }
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use bursar_core::domain::audit::{AccountEntry, Act, Actor};
 use bursar_core::domain::id::PersonId;
 use bursar_core::domain::money::Usd;
-use bursar_core::store::HeldBack;
 use bursar_core::store::items::OwedMail;
+use bursar_core::store::{BulkStop, HeldBack};
 use jiff::civil::Date;
 
 use super::{Snapshot, Step};
@@ -92,8 +92,8 @@ pub(super) fn releases_have_their_entry(step: &Step<'_>) -> Vec<String> {
     }
     let new: Vec<_> = step.now.account_entries.iter().filter(|new| !before.account_entries.contains(new)).collect();
     let (went_on, new): (Vec<_>, Vec<_>) = new.into_iter().partition(|entry| entry.what.act == Act::BulkReleased);
-    let let_go = |of: &Snapshot| of.bulk_stop.as_ref().and_then(|stop| stop.let_go.clone());
-    let changes = usize::from(let_go(step.now).is_some() && let_go(step.now) != let_go(before));
+    let is_new = |stop: &&BulkStop| stop.let_go.is_some() && !before.bulk_stops.contains(stop);
+    let changes = step.now.bulk_stops.iter().filter(is_new).count();
     if went_on.len() != changes {
         wrong.push(format!("bulk mail was let go on {changes} times, and {} account entries say so", went_on.len()));
     }

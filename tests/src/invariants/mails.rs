@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::crossing::{Crossing, Scope};
-use bursar_core::domain::mail_day::{Fared, MailDay};
+use bursar_core::domain::mail_day::{Fared, MailCounts};
+use bursar_core::domain::mail_kind::MailKind;
 use bursar_core::domain::sign_in::{ASK_LASTS, LINK_LASTS};
 use bursar_core::domain::token::{Code, LinkToken};
 use bursar_core::domain::window::utc_date;
@@ -122,12 +123,12 @@ pub(super) fn what_is_owed_is_accepted_once(step: &Step<'_>) -> Vec<String> {
 /// after an hour, and only its mail still tells that it was sent.
 pub(super) fn each_mail_is_counted_once_as_it_fared(step: &Step<'_>) -> Vec<String> {
     let now_ms = step.now.at.as_millisecond().unsigned_abs().into();
-    let mut counted: BTreeMap<Date, MailDay> = BTreeMap::new();
+    let mut counted: BTreeMap<(Date, MailKind), MailCounts> = BTreeMap::new();
     let mut wrong = Vec::new();
     for row in &step.now.outbox {
         let Some(day) = row.counted_on else { continue };
         match row.state.fared() {
-            Some(fared) => counted.entry(day).or_insert(MailDay::none_on(day)).count(fared),
+            Some(fared) => counted.entry((day, row.mail.kind())).or_default().count(fared),
             None => wrong.push(format!("outbox row {} is counted in {day}, and no mail server has it", row.row)),
         }
     }
@@ -137,9 +138,9 @@ pub(super) fn each_mail_is_counted_once_as_it_fared(step: &Step<'_>) -> Vec<Stri
     let may_be_gone = |row: Ulid| u128::from(row.timestamp_ms()) + ASK_LASTS.as_millis().unsigned_abs() <= now_ms;
     let gone: BTreeMap<Ulid, Date> = of_links.filter(|(row, _)| !rows.contains(row) && may_be_gone(*row)).collect();
     for day in gone.into_values() {
-        counted.entry(day).or_insert(MailDay::none_on(day)).count(Fared::Sent);
+        counted.entry((day, MailKind::Link)).or_default().count(Fared::Sent);
     }
-    let kept: BTreeMap<Date, MailDay> = step.now.mail_days.iter().map(|day| (day.day, *day)).collect();
+    let kept: BTreeMap<_, _> = step.now.mail_days.iter().map(|of| ((of.day, of.mail), of.counts)).collect();
     if kept != counted {
         wrong.push(format!("the mail of the days is counted as {kept:?}, and its rows say {counted:?}"));
     }

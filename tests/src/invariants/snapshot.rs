@@ -78,7 +78,7 @@ pub struct Snapshot {
     pub cuts: Vec<Cut>,
     /// How the mail of each day fared.
     pub mail_days: Vec<MailDay>,
-    pub bulk_stop: Option<BulkStop>,
+    pub bulk_stops: Vec<BulkStop>,
     pub digests: Vec<Digest>,
     pub account_digests: Vec<AccountDigest>,
     /// How the sync stands.
@@ -229,7 +229,7 @@ impl Snapshot {
             alarms: Vec::new(),
             cuts: Vec::new(),
             mail_days: Vec::new(),
-            bulk_stop: None,
+            bulk_stops: Vec::new(),
             digests: Vec::new(),
             account_digests: Vec::new(),
             sync: None,
@@ -306,7 +306,7 @@ impl Snapshot {
             Run::KIND => decoded::<Run>(item).map(drop)?,
             SyncState::KIND => self.sync = Some(decoded(item)?),
             MailDay::KIND => self.mail_days.push(decoded(item)?),
-            BulkStop::KIND => self.bulk_stop = Some(decoded(item)?),
+            BulkStop::KIND => self.bulk_stops.push(decoded(item)?),
             MailServer::KIND => decoded::<MailServer>(item).map(drop)?,
             MailRefusal::KIND => decoded::<MailRefusal>(item).map(drop)?,
             SentAs::KIND => decoded::<SentAs>(item).map(drop)?,

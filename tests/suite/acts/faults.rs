@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bursar_core::store::items::{MailState, Queue};
+use bursar_core::store::items::{MailClass, MailState};
 use bursar_local::gate::{Call, History, Matcher, Recorded, Step, Verdict};
 use jiff::SignedDuration;
 
@@ -111,7 +111,7 @@ async fn whoever_takes_a_mail_or_a_refresh_and_is_not_answered_has_it_all_the_sa
         let lost = || {
             lane.gate.at(Matcher::call("dynamodb:PutItem"), verdict.parse::<Verdict>().unwrap());
         };
-        let row = mine.store().due_mails(Queue::RosterMail, now, 1).await.unwrap()[0];
+        let row = mine.store().due_mails(MailClass::Roster, now, 1).await.unwrap()[0];
         lost();
         let taken = mine.store().take_mail(row, now, plenty()).await.unwrap();
         assert!(taken.is_some(), "{verdict}");

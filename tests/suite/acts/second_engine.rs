@@ -9,7 +9,7 @@ use bursar_core::domain::id::Epoch;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::sign_in::{LINK_LASTS, LiveLink};
 use bursar_core::domain::token::{AskToken, LinkToken};
-use bursar_core::store::items::{MailState, Queue, Sendings};
+use bursar_core::store::items::{MailClass, MailState, Sendings};
 use bursar_core::store::{CapsLook, ForeignKey, LinkMade, new_ulid};
 use jiff::ToSpan;
 
@@ -76,7 +76,7 @@ async fn single_writes_take_effect_where_their_condition_holds_and_nowhere_else(
     }
     assert_eq!(asked, [true, false, true]);
 
-    let bulk = table.due_mails(Queue::RosterMail, now, 10).await.unwrap();
+    let bulk = table.due_mails(MailClass::Roster, now, 10).await.unwrap();
     let taken = table.take_mail(bulk[0], now, plenty()).await.unwrap().unwrap();
     assert!(table.take_mail(bulk[0], now, plenty()).await.unwrap().is_none(), "somebody sends it");
     let sent = || MailState::Sent { message: "0100".to_owned(), at: now };
@@ -86,7 +86,7 @@ async fn single_writes_take_effect_where_their_condition_holds_and_nowhere_else(
 
     let address = EmailAddress::parse("ada@uni.edu").unwrap();
     table.ask(address.matched(), &AskToken::generate().hash(), now, plenty()).await.unwrap();
-    assert_eq!(table.due_mails(Queue::UrgentMail, now, 10).await.unwrap().len(), 1);
+    assert_eq!(table.due_mails(MailClass::Urgent, now, 10).await.unwrap().len(), 1);
     // One more is sent in this minute.
     case.keep(&Sendings { minute: now.as_second().div_euclid(60), count: 1_999 }).await;
     for (name, made) in [("ada", LinkMade::Yes), ("bob", LinkMade::Later)] {

@@ -4,7 +4,8 @@
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::audit::Act;
 use bursar_core::domain::crossing::{Crossing, Scope};
-use bursar_core::domain::mail_day::MailDay;
+use bursar_core::domain::mail_day::{MailCounts, MailDay};
+use bursar_core::domain::mail_kind::MailKind;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::Used;
 use bursar_core::domain::window::{Window, utc_date};
@@ -316,17 +317,18 @@ async fn an_admin_lets_bulk_mail_go_on_and_has_mail_to_somebody_tried_again() {
     programme(&stack, &admin).await;
     let (table, now) = (Table::new(&stack.config), stack.clock.now());
     let raw = RawTable::at(&stack.ready.dynamodb, &stack.ready.table);
-    let of = MailDay { sent: 500, bounced: 20, ..MailDay::none_on(utc_date(now)) };
+    let counts = MailCounts { sent: 500, bounced: 20, ..MailCounts::default() };
+    let of = MailDay { day: utc_date(now), mail: MailKind::Roster, counts };
     raw.keep(&BulkStop { at: now, of, let_go: None, version: 1 }).await.unwrap();
     raw.keep(&MailServer { as_of: now, per_day: Some(50_000), per_second: 14.0, sent: 500, enabled: true })
         .await
         .unwrap();
     let fay = EmailAddress::parse("fay@example.edu").unwrap();
     let mark = Undeliverable { address: fay.matched().clone(), why: Why::Complained, at: now };
-    table.end_mail_to(&[mark], soon()).await.unwrap();
+    table.end_mail_to(&[mark], now, soon()).await.unwrap();
 
     let page = admin.get(ACCOUNT).await;
-    assert!(warns(&page, "of 500 mails of 2026-11-20, 20 came back for good"));
+    assert!(warns(&page, "of 500 that were sent on 2026-11-20, 20 came back for good"));
     let forms = page.forms();
     let of_field = |name: &str| {
         let form = forms.iter().find(|form| form.action == RELEASE && form.value(name).is_some()).unwrap();
@@ -342,19 +344,22 @@ async fn an_admin_lets_bulk_mail_go_on_and_has_mail_to_somebody_tried_again() {
         assert_eq!(post(&admin, &of_field("mail")).await, 303);
     }
     seen.check().await;
-    assert!(table.bulk_stop().await.unwrap().unwrap().let_go.is_some());
+    assert!(table.bulk_stop(MailKind::Roster).await.unwrap().unwrap().let_go.is_some());
     let mut stale = of_field("mail");
-    stale[1].1 = "2026-11-19T10:00:00Z".to_owned();
+    stale[1].1 = "roster 2026-11-19T10:00:00Z".to_owned();
     assert_eq!(post(&admin, &stale).await, 409);
     for _ in 0..2 {
         assert_eq!(post(&admin, &of_field("address")).await, 303);
     }
-    assert_eq!(table.undeliverable(fay.matched()).await.unwrap(), None);
+    assert_eq!(table.undeliverable(fay.matched(), now).await.unwrap(), None);
     let mut other = of_field("address");
     other[1].1 = "stranger@example.edu".to_owned();
     assert_eq!(post(&admin, &other).await, 404);
     let page = admin.get(ACCOUNT).await;
-    assert!(!warns(&page, "Bulk mail is stopped") && page.body.contains("admin@example.edu let bulk mail go on at"));
+    assert!(
+        !warns(&page, "No more roster mails are sent")
+            && page.body.contains("admin@example.edu let today's roster mails go on at")
+    );
     assert_eq!(page.texts("unreachable").len(), 0);
     let fay = signed_in(&stack, "fay@example.edu").await;
     assert_eq!(fay.get(ACCOUNT).await.status, 404);

@@ -272,7 +272,7 @@ async fn alerts_are_listed_with_whom_they_told_and_what_became_of_the_mail() {
     assert!(!admin.get(ID).await.texts("warning").iter().any(|text| text.contains("lost@example.edu")));
     let lost = EmailAddress::parse("lost@example.edu").unwrap();
     let mark = Undeliverable { address: lost.matched().clone(), why: Why::Bounced, at: stack.clock.now() };
-    office.table.end_mail_to(&[mark], soon()).await.unwrap();
+    office.table.end_mail_to(&[mark], stack.clock.now(), soon()).await.unwrap();
     assert!(admin.get(ID).await.texts("warning").iter().any(|text| text.contains("lost@example.edu")));
     stack.stop().await.unwrap();
 }

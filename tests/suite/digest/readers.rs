@@ -255,7 +255,7 @@ async fn who_cannot_be_reached_or_is_gone_or_has_no_role_any_more_keeps_nobody_e
     assert_eq!(monday.owed(Some(&maths)).await, ["ann", "ben", "gone", "left", "tom"]);
     let ann = EmailAddress::parse("ann@maths.edu").unwrap();
     let mark = Undeliverable { address: ann.matched().clone(), why: Why::Bounced, at: monday.now() };
-    monday.table.end_mail_to(&[mark], soon()).await.unwrap();
+    monday.table.end_mail_to(&[mark], monday.now(), soon()).await.unwrap();
     monday.edit(&maths, |settings| settings.faculty.retain(|who| !who.as_written().starts_with("left"))).await;
     let gone = EmailAddress::parse("gone@maths.edu").unwrap();
     let gone = monday.table.person_of(&gone, soon()).await.unwrap();

@@ -3,6 +3,7 @@
 use bursar_core::domain::alarm::{Alarm, Cause};
 use bursar_core::domain::id::PersonId;
 use bursar_core::domain::mail_day::MailDay;
+use bursar_core::domain::mail_kind::MailKind;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::window::utc_date;
 use bursar_core::secrets::ManagementKey;
@@ -357,13 +358,13 @@ async fn what_fell_silent_and_what_did_not_arrive_is_said_with_what_to_do() {
     Help: bursar-help@example.edu
     Privacy: https://example.edu/privacy
     "#);
-    let (mail, code) = ("roster".to_owned(), "MessageRejected".to_owned());
+    let (mail, code) = (Some(MailKind::Roster), "MessageRejected".to_owned());
     insta::assert_snapshot!(office.told(Cause::Unsent { mail, code }).await, @r#"
     Mail did not arrive: the mail server refused the message
 
     Mail did not arrive: the mail server refused the message
 
-    Kind: roster
+    Kind: roster mails
     Reason: the mail server refused the message (MessageRejected)
     Found: 20 November 2026, 10:00 (UTC)
 
@@ -378,20 +379,21 @@ async fn what_fell_silent_and_what_did_not_arrive_is_said_with_what_to_do() {
     Help: bursar-help@example.edu
     Privacy: https://example.edu/privacy
     "#);
-    let mut mail_day = MailDay::none_on(utc_date(office.stack.clock.now()));
-    (mail_day.sent, mail_day.bounced) = (400, 12);
-    insta::assert_snapshot!(office.told(Cause::BulkStopped { mail_day }).await, @r#"
-    So much mail came back that bulk mail is stopped
+    let mut mail_day = MailDay::none_on(utc_date(office.stack.clock.now()), MailKind::Roster);
+    (mail_day.counts.sent, mail_day.counts.bounced) = (400, 12);
+    insta::assert_snapshot!(office.told(Cause::BulkStopped { mail_day, stop: 1 }).await, @r#"
+    So much came back that roster mails are stopped
 
-    So much mail came back that bulk mail is stopped
+    So much came back that roster mails are stopped
 
-    Mail of: 20 November 2026
+    Kind: roster mails
+    Sent on: 20 November 2026
     Sent: 400
     Came back for good: 12
     Complained about: 0
     Found: 20 November 2026, 10:00 (UTC)
 
-    Links, alerts and notices go on; roster mails, digests, and what students are told of caps and rules wait. AWS stops all mail of an account of which more than a tenth comes back, or one in two hundred is complained about, so look which addresses these are: an old roster is the usual reason. The account page lets the rest go on by one press; otherwise it goes on at midnight UTC.
+    Mail of this kind waits; all other mail goes on, and so do links and alerts. AWS stops all mail of an account of which more than a tenth comes back, or one in two hundred is complained about. Look which addresses came back: an old roster is the usual reason. Then let the rest of today's go on by one press on the account page; otherwise it goes on at midnight UTC. After the press it stops again, and you hear again, if more than five in a hundred come back.
 
     See the account:
     [origin]/console/account

@@ -140,7 +140,7 @@ async fn nobody_is_told_who_has_left_and_nobody_of_a_cap_that_has_started_anew()
                     why: Why::Bounced,
                     at: office.stack.clock.now(),
                 };
-                office.table.end_mail_to(&[mark], soon()).await.unwrap();
+                office.table.end_mail_to(&[mark], office.stack.clock.now(), soon()).await.unwrap();
             }
         }
         office.drain().await;

@@ -1,7 +1,8 @@
 //! What SES reports of a mail, in any order and more than once, and what it ends.
 
 use bursar_core::domain::alarm::{Alarm, Cause};
-use bursar_core::domain::mail_day::MailDay;
+use bursar_core::domain::mail_day::{MailCounts, MailDay};
+use bursar_core::domain::mail_kind::MailKind;
 use bursar_core::domain::window::utc_date;
 use bursar_core::store::BulkStop;
 use bursar_core::store::items::{MailState, Undeliverable, Why};
@@ -46,26 +47,77 @@ async fn the_worst_that_is_reported_stays_whatever_the_order() {
 }
 
 #[tokio::test]
-async fn a_permanent_bounce_and_a_complaint_end_mail_to_the_address() {
-    for (kind, why) in [("bounce", Why::Bounced), ("complaint", Why::Complained)] {
-        let (mut office, mail) = sent().await;
-        office.event(&mail, kind, true).await;
-        office.event(&mail, kind, true).await;
-        let mark = office.table.undeliverable(address("ada@example.edu").matched()).await.unwrap().unwrap();
-        assert_eq!(mark.why, why);
-        office.pass(2).await;
-        office.ask("ada@example.edu").await;
-        office.settle().await;
-        assert_eq!(office.states()[1], "dropped");
-        office.finish().await;
+async fn a_permanent_bounce_ends_mail_to_the_address() {
+    let (mut office, mail) = sent().await;
+    for _ in 0..2 {
+        office.event(&mail, "bounce", true).await;
     }
+    assert_eq!(office.mark_of("ada@example.edu").await.unwrap().why, Why::Bounced);
+    office.pass(2).await;
+    office.ask("ada@example.edu").await;
+    office.settle().await;
+    assert_eq!(office.states()[1], "dropped");
+    office.finish().await;
+}
+
+#[tokio::test]
+async fn a_complaint_ends_what_is_written_to_many_and_no_link() {
+    let mut office = PostOffice::open().await;
+    let ada = office.invite("ada@example.edu").await;
+    office.settle().await;
+    let mail = office.the_mail();
+    for _ in 0..2 {
+        office.event(&mail.id, "complaint", true).await;
+    }
+    assert_eq!(office.mark_of("ada@example.edu").await.unwrap().why, Why::Complained);
+    office.pass(2).await;
+    let now = office.stack.clock.now();
+    assert!(office.table.resend_roster_mail(&office.programme, &ada, now, super::soon()).await.unwrap());
+    office.ask("ada@example.edu").await;
+    office.settle().await;
+    assert_eq!(office.the_mail().contents.kind.as_deref(), Some("link"));
+    office.finish().await;
+}
+
+#[tokio::test]
+async fn what_the_mail_server_did_not_try_is_not_counted_as_come_back_for_good_and_not_believed_for_good() {
+    let (mut office, mail) = sent().await;
+    office.say("suppressed", &mail, "ada@example.edu").await.unwrap();
+    let counts = office.table.mail_counts(utc_date(office.stack.clock.now())).await.unwrap();
+    assert_eq!((counts.returned, counts.bounced), (1, 0));
+    assert_eq!(office.mark_of("ada@example.edu").await.unwrap().why, Why::Suppressed);
+    let unreachable = office.table.unreachable(office.stack.clock.now()).await.unwrap();
+    assert_eq!(unreachable.values().collect::<Vec<_>>(), [&office.stack.clock.now()]);
+    office.stack.clock.stop_at(office.stack.clock.now() + SignedDuration::from_hours(14 * 24)).unwrap();
+    assert_eq!(office.mark_of("ada@example.edu").await, None);
+    assert!(office.table.unreachable(office.stack.clock.now()).await.unwrap().is_empty());
+    office.ask("ada@example.edu").await;
+    office.settle().await;
+    // Days have passed without a look at anything, and admins hear of that too.
+    assert!(office.unread().iter().any(|mail| mail.contents.kind.as_deref() == Some("link")));
+    office.finish().await;
+}
+
+#[tokio::test]
+async fn mail_ends_to_whom_it_was_sent_and_not_to_whom_that_passed_it_on() {
+    let (mut office, mail) = sent().await;
+    let forwarded = "ada.forwards.to@elsewhere.example";
+    let bounced = json!({"bounceType": "Permanent", "bouncedRecipients": [{"emailAddress": forwarded}]});
+    let of = json!({"messageId": mail, "destination": ["ada@example.edu"]});
+    let message = json!({"notificationType": "Bounce", "mail": of, "bounce": bounced});
+    let event = json!({"Records": [{"EventSource": "aws:sns", "Sns": {"Message": message.to_string()}}]});
+    assert_eq!(office.stack.invoke.invoke(FunctionName::Mail, event).await, Ok(Value::Null));
+    office.watch.check().await;
+    assert!(office.mark_of("ada@example.edu").await.is_some());
+    assert_eq!(office.mark_of(forwarded).await, None);
+    office.stop().await;
 }
 
 #[tokio::test]
 async fn a_full_mailbox_ends_nothing() {
     let (mut office, mail) = sent().await;
     office.event(&mail, "bounce", false).await;
-    assert_eq!(office.table.undeliverable(address("ada@example.edu").matched()).await.unwrap(), None);
+    assert_eq!(office.mark_of("ada@example.edu").await, None);
     office.pass(2).await;
     office.ask("ada@example.edu").await;
     office.settle().await;
@@ -90,7 +142,7 @@ async fn what_is_no_report_on_a_mail_of_ours_changes_nothing() {
     }
     office.watch.check().await;
     assert_eq!(office.states(), ["sent"]);
-    assert_eq!(office.table.undeliverable(address("ada@example.edu").matched()).await.unwrap(), None);
+    assert_eq!(office.mark_of("ada@example.edu").await, None);
     office.stop().await;
 }
 
@@ -103,7 +155,7 @@ async fn a_report_that_comes_without_the_headers_of_the_mail_is_known_by_its_id(
     assert_eq!(office.stack.invoke.invoke(FunctionName::Mail, event).await, Ok(Value::Null));
     office.watch.check().await;
     assert_eq!(office.states(), ["bounced"]);
-    assert!(office.table.undeliverable(address("ada@example.edu").matched()).await.unwrap().is_some());
+    assert!(office.mark_of("ada@example.edu").await.is_some());
     office.stop().await;
 }
 
@@ -136,22 +188,16 @@ const ENDS: [(&str, &str, Option<Why>); 6] = [
     ("away", "bounced", None),
     ("delivered", "delivered", None),
     ("full", "bounced", None),
-    ("gone", "bounced", Some(Why::Bounced)),
     ("suppressed", "bounced", Some(Why::Suppressed)),
+    ("gone", "bounced", Some(Why::Bounced)),
     ("unwanted", "complained", Some(Why::Complained)),
 ];
 
-/// What all of it comes to: the worst of the row, the weightiest of the address. Both bounces for good are alike to a row, so of
-/// them the first marks the address.
+/// What all of it comes to: the worst.
 fn expected(events: &[&str]) -> (&'static str, Option<Why>) {
     let rank = |event: &str| ENDS.iter().position(|(name, ..)| *name == event);
-    let Some(worst) = events.iter().filter_map(|event| rank(event)).max() else { return ("sent", None) };
-    let (_, state, mut mark) = ENDS[worst];
-    if ENDS[worst].0 == "suppressed" {
-        let first = events.iter().find(|event| ["gone", "suppressed"].contains(event)).unwrap();
-        mark = ENDS[rank(first).unwrap()].2;
-    }
-    (state, mark)
+    let worst = events.iter().filter_map(|event| rank(event)).max();
+    worst.map_or(("sent", None), |worst| (ENDS[worst].1, ENDS[worst].2))
 }
 
 #[tokio::test]
@@ -169,7 +215,7 @@ async fn whatever_is_said_in_any_order_and_twice_the_end_is_the_same_for_row_add
     let mut office = PostOffice::open().await;
     // So much comes back here that mail would stop, were it not that of a day before the one that stopped it last.
     let (now, later) = (office.stack.clock.now(), SignedDuration::from_hours(48));
-    let of = MailDay::none_on(utc_date(now + later));
+    let of = MailDay::none_on(utc_date(now + later), MailKind::Roster);
     office.raw.keep(&BulkStop { at: now - later, of, let_go: None, version: 1 }).await.unwrap();
     for number in 0..40 {
         let (events, early) = histories.new_tree(&mut runner).unwrap().current();
@@ -202,12 +248,12 @@ async fn whatever_is_said_in_any_order_and_twice_the_end_is_the_same_for_row_add
             grant
         };
         let rows = office.table.mails_of(&office.programme, &grant).await.unwrap();
-        let mark = office.table.undeliverable(address(&student).matched()).await.unwrap().map(|mark| mark.why);
+        let mark = office.mark_of(&student).await.map(|mark| mark.why);
         assert_eq!((word(&rows[0].state), mark), expected(&events), "{case}");
         // That the counts are those of the rows is an invariant.
         office.watch.check().await;
     }
-    let day = office.table.mail_day(utc_date(office.stack.clock.now())).await.unwrap();
+    let day = office.table.mail_counts(utc_date(office.stack.clock.now())).await.unwrap();
     assert!(
         day.sent >= 40 && day.delivered > 0 && day.returned > 0 && day.bounced > 0 && day.complained > 0,
         "{day:?}"
@@ -224,11 +270,15 @@ impl PostOffice {
         self.stack.invoke.invoke(FunctionName::Mail, said(what, mail, &row, to)).await
     }
 
-    async fn bounced_row(&self) -> (MailState, Option<Undeliverable>, MailDay) {
+    async fn mark_of(&self, whom: &str) -> Option<Undeliverable> {
+        self.table.undeliverable(address(whom).matched(), self.stack.clock.now()).await.unwrap()
+    }
+
+    async fn bounced_row(&self) -> (MailState, Option<Undeliverable>, MailCounts) {
         let rows = self.watch.seen().unwrap().outbox.clone();
-        let link = rows.into_iter().find(|row| row.mail.kind() == "link").unwrap();
-        let mark = self.table.undeliverable(address("ada@example.edu").matched()).await.unwrap();
-        (link.state, mark, self.table.mail_day(utc_date(self.stack.clock.now())).await.unwrap())
+        let link = rows.into_iter().find(|row| row.mail.kind() == MailKind::Link).unwrap();
+        let (now, mark) = (self.stack.clock.now(), self.mark_of("ada@example.edu").await);
+        (link.state, mark, self.table.mail_counts(utc_date(now)).await.unwrap())
     }
 }
 
@@ -271,7 +321,7 @@ async fn an_event_that_comes_when_its_row_is_gone_still_ends_mail_to_the_address
     }
     let event = said("unwanted", mail, row, "ada@example.edu");
     office.stack.invoke.invoke(FunctionName::Mail, event).await.unwrap();
-    let mark = office.table.undeliverable(address("ada@example.edu").matched()).await.unwrap().unwrap();
+    let mark = office.mark_of("ada@example.edu").await.unwrap();
     assert_eq!(mark.why, Why::Complained);
     office.pass(2).await;
     assert_eq!(office.states(), ["sent"]);
@@ -283,7 +333,7 @@ async fn an_alert_whose_recipient_cannot_be_mailed_is_a_dead_letter_that_an_admi
     let mut office = PostOffice::open().await;
     let (now, frida) = (office.stack.clock.now(), address("frida.faculty@example.edu"));
     let mark = Undeliverable { address: frida.matched().clone(), why: Why::Bounced, at: now };
-    office.table.end_mail_to(&[mark], super::soon()).await.unwrap();
+    office.table.end_mail_to(&[mark], now, super::soon()).await.unwrap();
     let person = office.table.person_of(&frida, super::soon()).await.unwrap();
     let people = [person, office.admin().await];
     office.cross_to(80, office.steadily(1, 3_359_999_001), &people).await;
@@ -312,10 +362,13 @@ async fn an_admin_who_is_not_reached_any_more_is_an_alarm_whatever_the_mail_was(
     office.ask("admin@example.edu").await;
     office.settle().await;
     let link = office.the_mail();
-    office.event(&link.id, "complaint", true).await;
+    office.event(&link.id, "bounce", true).await;
     office.settle().await;
     let alarms = office.table.alarms(5).await.unwrap();
-    assert!(matches!(&alarms[..], [Alarm { cause: Cause::Unsent { mail, .. }, .. }] if mail == "link"), "{alarms:?}");
+    assert!(
+        matches!(&alarms[..], [Alarm { cause: Cause::Unsent { mail, .. }, .. }] if *mail == Some(MailKind::Link)),
+        "{alarms:?}"
+    );
     assert!(office.said("reaches_nobody"), "there is no other admin");
     office.stop().await;
 }

@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::id::ProgrammeId;
-use bursar_core::domain::mail_day::MailDay;
+use bursar_core::domain::mail_day::MailCounts;
 use bursar_core::domain::mail_failure::{InWords, NOT_VERIFIED};
+use bursar_core::domain::mail_kind::MailKind;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::window::utc_date;
 use bursar_core::store::items::{MailState, OutboxRow};
 use bursar_core::store::{BulkStop, MailRefusal, MailServer, Unreachable};
 use bursar_core::web::{Fault, Site};
 use futures_util::future::try_join_all;
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
 use super::utc;
@@ -27,7 +29,8 @@ const MOST_LISTED: usize = 50;
 const WAITS_AT_MOST: SignedDuration = SignedDuration::from_hours(6);
 
 pub(super) struct Mail {
-    pub(super) today: MailDay,
+    pub(super) day: Date,
+    pub(super) today: MailCounts,
     /// How many wait, and for how long already.
     pub(super) waiting: u64,
     pub(super) waiting_for: Option<String>,
@@ -36,9 +39,10 @@ pub(super) struct Mail {
     pub(super) dead_unreadable: usize,
     pub(super) dead_in_all: usize,
     pub(super) server: Option<Server>,
-    pub(super) stopped: Option<Stopped>,
+    pub(super) stopped: Vec<Stopped>,
     /// Who let bulk mail go on today, and when.
-    pub(super) let_go: Option<(String, String)>,
+    /// What of today's was let go on, by whom and when.
+    pub(super) let_go: Vec<(&'static str, String, String)>,
     pub(super) unreachable: Vec<Lost>,
     pub(super) warnings: Vec<String>,
 }
@@ -62,9 +66,11 @@ pub(super) struct Server {
 
 /// Bulk mail that is stopped: the form says which stop it lets go on.
 pub(super) struct Stopped {
+    pub(super) kind: MailKind,
     pub(super) shown: String,
     pub(super) at: String,
-    pub(super) of: MailDay,
+    pub(super) day: Date,
+    pub(super) of: MailCounts,
 }
 
 /// Somebody with a role whom mail does not reach.
@@ -77,25 +83,25 @@ pub(super) struct Lost {
 impl Mail {
     pub(super) async fn of(site: &Site, programmes: &[Programme], now: Timestamp) -> Result<Mail, Fault> {
         let table = &site.table;
-        let (today, waiting, dead, server, refusals, stop, unreachable) = tokio::try_join!(
-            table.mail_day(utc_date(now)),
+        let (today, waiting, dead, server, refusals, stops, unreachable) = tokio::try_join!(
+            table.mail_counts(utc_date(now)),
             table.waiting(),
             table.dead_mails(now - LISTED, MOST_LISTED),
             table.mail_server(),
             table.mail_refusals(now),
-            table.bulk_stop(),
-            table.unreachable(),
+            table.bulk_stops(),
+            table.unreachable(now),
         )?;
         let is_recent = |row: &&OutboxRow| matches!(row.state, MailState::Failed { at, .. } if now - RECENT <= at);
         let recent = dead.newest.iter().filter(is_recent).count();
-        let let_go = match stop.as_ref().and_then(|stop| stop.let_go.as_ref()) {
-            Some(let_go) if utc_date(let_go.at) == utc_date(now) => {
-                Some((show::person(table, &let_go.by).await?, utc(let_go.at)))
-            }
-            _ => None,
-        };
+        let let_go = stops.iter().filter_map(|stop| Some((stop.of.mail, stop.let_go.as_ref()?)));
+        let let_go = let_go.filter(|(_, let_go)| utc_date(let_go.at) == utc_date(now));
+        let let_go = let_go.map(async |(kind, let_go)| {
+            Ok::<_, Fault>((kind.in_words(), show::person(table, &let_go.by).await?, utc(let_go.at)))
+        });
         let oldest = waiting.iter().filter_map(|of| of.since).min();
         Ok(Mail {
+            day: utc_date(now),
             today,
             waiting: waiting.iter().map(|of| of.mails).sum(),
             waiting_for: oldest.map(|since| lasting(now.duration_since(since))),
@@ -104,9 +110,9 @@ impl Mail {
             dead_unreadable: dead.unreadable,
             dead_in_all: dead.in_all,
             server: server.as_ref().map(Server::of),
-            stopped: stop.as_ref().filter(|stop| stop.holds(now)).map(Stopped::of),
-            let_go,
-            unreachable: lost(site, programmes, &unreachable).await?,
+            stopped: stops.iter().filter(|stop| stop.holds(now)).map(Stopped::of).collect(),
+            let_go: try_join_all(let_go).await?,
+            unreachable: lost(site, programmes, &unreachable, now).await?,
         })
     }
 }
@@ -138,7 +144,12 @@ fn warnings(
 }
 
 /// Admins, and faculty and assistants of programmes that are open.
-async fn lost(site: &Site, programmes: &[Programme], unreachable: &Unreachable) -> Result<Vec<Lost>, Fault> {
+async fn lost(
+    site: &Site,
+    programmes: &[Programme],
+    unreachable: &Unreachable,
+    now: Timestamp,
+) -> Result<Vec<Lost>, Fault> {
     let open = programmes.iter().filter(|programme| programme.closed_at.is_none());
     let of_programmes =
         open.flat_map(|programme| programme.settings.faculty.iter().chain(&programme.settings.assistants));
@@ -146,7 +157,7 @@ async fn lost(site: &Site, programmes: &[Programme], unreachable: &Unreachable) 
         site.admins.iter().chain(of_programmes).map(|one| (one.matched(), one)).collect();
     let lost = staff.into_values().filter(|one| unreachable.contains_key(one.matched()));
     let lost = lost.map(async |one| {
-        let mark = site.table.undeliverable(one.matched()).await?;
+        let mark = site.table.undeliverable(one.matched(), now).await?;
         Ok::<_, Fault>(mark.map(|mark| Lost {
             address: one.as_written().to_owned(),
             why: mails::why(mark.why),
@@ -177,8 +188,20 @@ impl Server {
 
 impl Stopped {
     fn of(stop: &BulkStop) -> Stopped {
-        Stopped { shown: stop.at.to_string(), at: utc(stop.at), of: stop.of }
+        Stopped {
+            kind: stop.of.mail,
+            shown: format!("{} {}", stop.of.mail, stop.at),
+            at: utc(stop.at),
+            day: stop.of.day,
+            of: stop.of.counts,
+        }
     }
+}
+
+/// Which stop a form shows: what it is of, and since when.
+pub(super) fn stop_of(shown: &str) -> Option<(MailKind, Timestamp)> {
+    let (kind, at) = shown.split_once(' ')?;
+    Some((MailKind::ALL.into_iter().find(|one| one.as_str() == kind)?, at.parse().ok()?))
 }
 
 /// A span of time in its largest unit.

@@ -126,7 +126,11 @@ async fn events(State(inbox): State<Inbox>, body: Bytes) -> Response {
     let Some(mail) = inbox.ses.mail(&asked.mail) else {
         return no_such_mail();
     };
-    let event = event::notification(&mail, asked.event, asked.permanent.unwrap_or(true), inbox.ses.now());
+    let is_permanent = asked.permanent.unwrap_or(true);
+    if asked.event == Event::Complaint || (asked.event == Event::Bounce && is_permanent) {
+        inbox.ses.suppress(&mail);
+    }
+    let event = event::notification(&mail, asked.event, is_permanent, inbox.ses.now());
     match (inbox.emit)(event).await {
         Ok(()) => Json(json!({})).into_response(),
         Err(error) => {

@@ -309,6 +309,20 @@ async fn without_a_configuration_set_an_event_is_a_feedback_notification() {
 }
 
 #[tokio::test]
+async fn what_came_back_is_on_the_accounts_list_unless_its_configuration_set_keeps_it_out() {
+    let served = Served::new().await;
+    let id = served.send(PLAIN_MAIL, Some("bursar-events")).await;
+    served.post("/events", &json!({"mail": id, "type": "bounce"})).send().await.unwrap();
+    let id = served.send(PLAIN_MAIL, None).await;
+    assert_eq!(served.ses.mails().len(), 2);
+    served.post("/events", &json!({"mail": id, "type": "bounce"})).send().await.unwrap();
+    served.send(PLAIN_MAIL, None).await;
+    assert_eq!((served.ses.mails().len(), served.ses.undelivered().len()), (2, 1), "taken, and not delivered");
+    served.send(PLAIN_MAIL, Some("bursar-events")).await;
+    assert_eq!(served.ses.mails().len(), 3);
+}
+
+#[tokio::test]
 async fn an_event_of_no_mail_or_no_kind_or_without_a_reader_is_refused() {
     let served = Served::with(Router::new(), true).await;
     let id = served.send(PLAIN_MAIL, None).await;

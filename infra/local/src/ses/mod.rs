@@ -1,7 +1,7 @@
 //! The stand-in for SES: accepts mail over the Query protocol of `aws-sdk-ses`, keeps each one, and hands it on to a real mail server
 //! when there is one. It can be told to fail. The page and the JSON for people and tests are the inbox's (`inbox`).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -76,6 +76,10 @@ struct State {
     verified: Option<Vec<String>>,
     /// When it accepted the mails of the last second, where it keeps to its rate.
     of_this_second: Option<VecDeque<Instant>>,
+    /// The account's own list of addresses that came back or complained, in lower case.
+    suppressed: BTreeSet<String>,
+    /// What it took for them and did not deliver.
+    undelivered: Vec<Mail>,
     relay: Option<Relay>,
 }
 
@@ -101,6 +105,8 @@ impl Ses {
             sender_verified: true,
             verified: None,
             of_this_second: None,
+            suppressed: BTreeSet::new(),
+            undelivered: Vec::new(),
             relay: None,
         };
         Ok(Ses(Arc::new(Inner { kept, clock, state: Mutex::new(state) })))
@@ -133,6 +139,19 @@ impl Ses {
     /// One mail by its message id.
     pub fn mail(&self, id: &str) -> Option<Mail> {
         self.state().mails.iter().find(|mail| mail.id == id).cloned()
+    }
+
+    /// What was accepted for addresses of the account's suppression list, and went nowhere.
+    pub fn undelivered(&self) -> Vec<Mail> {
+        self.state().undelivered.clone()
+    }
+
+    /// Puts whom a mail came back from, or who complained about it, on the account's suppression list. The stack's configuration set
+    /// keeps its mails out of that.
+    pub fn suppress(&self, mail: &Mail) {
+        if mail.configuration_set.is_none() {
+            self.state().suppressed.extend(mail.to.iter().map(|to| to.to_lowercase()));
+        }
     }
 
     /// The next `times` sends, those to the address `to` if there is one, fail in this way; earlier faults of the same scope are
@@ -218,6 +237,12 @@ impl Ses {
         };
         if let Some(refusal) = refusal {
             return Ok(Outcome::Refused(refusal));
+        }
+        let is_suppressed = |state: &State| mail.to.iter().any(|to| state.suppressed.contains(&to.to_lowercase()));
+        if mail.configuration_set.is_none() && is_suppressed(&self.state()) {
+            let id = mail.id.clone();
+            self.state().undelivered.push(mail);
+            return Ok(Outcome::Accepted(id));
         }
         let relay = self.state().relay.clone();
         if let Some(relay) = relay

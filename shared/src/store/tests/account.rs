@@ -12,6 +12,7 @@ use crate::domain::digest::{
 use crate::domain::forecast::RunsOut;
 use crate::domain::grant::testing::{a_grant, a_programme};
 use crate::domain::id::PersonId;
+use crate::domain::mail_kind::MailKind;
 use crate::domain::models::{GroupUse, Nobodys, NobodysUse, Sums};
 use crate::domain::money::Usd;
 use crate::secrets::ManagementKey;
@@ -42,7 +43,7 @@ fn alarms() -> Vec<String> {
         Cause::Incomplete { problems: 2, first: "the listing did not reach its end".to_owned() },
         Cause::Silent { last: Some(at("2026-01-01T00:20:00Z")) },
         Cause::Balance { balance: Usd::from_dollars(5), to_come: Usd::from_dollars(60) },
-        Cause::Unsent { mail: "roster".to_owned(), code: "MessageRejected".to_owned() },
+        Cause::Unsent { mail: Some(MailKind::Roster), code: "MessageRejected".to_owned() },
         Cause::Stuck { programme: a_programme().id, since: at("2026-01-02T08:00:00Z") },
     ];
     let alarm =

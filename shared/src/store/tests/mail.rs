@@ -6,11 +6,13 @@ use super::super::items::SentAs;
 use super::super::mail_days::{BulkStop, LetGo, MailServer};
 use super::super::mail_refusals::MailRefusal;
 use super::{at, raw};
-use crate::domain::mail_day::MailDay;
+use crate::domain::mail_day::{MailCounts, MailDay};
+use crate::domain::mail_kind::MailKind;
 
 fn a_day() -> MailDay {
     let day = "2026-01-02".parse().unwrap();
-    MailDay { day, sent: 500, delivered: 470, returned: 3, bounced: 14, complained: 1 }
+    let counts = MailCounts { sent: 500, delivered: 470, returned: 3, bounced: 14, complained: 1 };
+    MailDay { day, mail: MailKind::Roster, counts }
 }
 
 /// Each of them.

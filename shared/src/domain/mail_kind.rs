@@ -1,0 +1,85 @@
+//! The kinds of mail, by the names that stand in their header and in the records.
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MailKind {
+    Link,
+    Roster,
+    KeyShown,
+    KeyLeaked,
+    Alert,
+    Account,
+    Digest,
+    /// What a student is told of their cap, and of what the rules of a programme do.
+    Student,
+    Request,
+}
+
+impl MailKind {
+    pub const ALL: [MailKind; 9] = [
+        MailKind::Link,
+        MailKind::Roster,
+        MailKind::KeyShown,
+        MailKind::KeyLeaked,
+        MailKind::Alert,
+        MailKind::Account,
+        MailKind::Digest,
+        MailKind::Student,
+        MailKind::Request,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MailKind::Link => "link",
+            MailKind::Roster => "roster",
+            MailKind::KeyShown => "key-shown",
+            MailKind::KeyLeaked => "key-leaked",
+            MailKind::Alert => "alert",
+            MailKind::Account => "account",
+            MailKind::Digest => "digest",
+            MailKind::Student => "student",
+            MailKind::Request => "request",
+        }
+    }
+
+    /// What many of them are called.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            MailKind::Link => "links to sign in",
+            MailKind::Roster => "roster mails",
+            MailKind::KeyShown => "notices of a new key",
+            MailKind::KeyLeaked => "notices of a leaked key",
+            MailKind::Alert => "alerts",
+            MailKind::Account => "mails to admins about the account",
+            MailKind::Digest => "digests",
+            MailKind::Student => "notices to students about caps and rules",
+            MailKind::Request => "requests to admins",
+        }
+    }
+
+    /// Whether it is written to many people at once and can wait. Such mail is stopped when too much of it comes back; what somebody
+    /// waits for, and what tells of money, is not.
+    pub fn is_bulk(self) -> bool {
+        matches!(self, MailKind::Roster | MailKind::Digest | MailKind::Student)
+    }
+}
+
+impl std::fmt::Display for MailKind {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_stored_under_the_name_that_its_header_says() {
+        for kind in MailKind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+        }
+    }
+}
