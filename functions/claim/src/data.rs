@@ -301,9 +301,12 @@ fn told(entry: Entry) -> HistoryData {
         Act::Created | Act::Edited | Act::PotChanged | Act::Closed | Act::GuardrailSet | Act::Asked => {
             "the programme was changed"
         }
-        Act::GuardReleased | Act::ResidualExplained | Act::AccountConfirmed | Act::BulkReleased | Act::AlertResent => {
-            "something that concerns no grant was done"
-        }
+        Act::GuardReleased
+        | Act::ResidualExplained
+        | Act::AccountConfirmed
+        | Act::BulkReleased
+        | Act::MailSentAgain
+        | Act::AlertResent => "something that concerns no grant was done",
     };
     HistoryData { at: entry.at, by, what, from: entry.what.from, to: entry.what.to, note: entry.what.note }
 }

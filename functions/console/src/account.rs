@@ -5,6 +5,7 @@
 mod another;
 mod days;
 mod explain;
+mod given_up;
 mod keys;
 mod mail;
 mod syncs;
@@ -33,6 +34,7 @@ use another::AnotherAccount;
 use days::Day;
 use explain::Residual;
 pub(crate) use explain::explain;
+pub(crate) use given_up::send_again;
 use keys::{Keys, Stranger};
 use mail::Mail;
 use syncs::Sync;

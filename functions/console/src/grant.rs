@@ -207,7 +207,8 @@ fn words(act: Act) -> &'static str {
         Act::GuardReleased => "what the guard held back was released",
         Act::ResidualExplained => "what no key explains was explained",
         Act::AccountConfirmed => "another management key is of the account",
-        Act::BulkReleased => "mail without hurry was let go on",
+        Act::BulkReleased => "mail that was stopped was let go on",
+        Act::MailSentAgain => "mail that was given up was sent again",
         Act::MailAllowed => "mail to the address is tried again",
         Act::AlertResent => "an alert was sent again",
     }

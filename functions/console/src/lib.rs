@@ -88,6 +88,7 @@ fn routes(site: Site) -> Router {
         .route("/console/account", get(account::page))
         .route("/console/account/release", post(account::release))
         .route("/console/account/explain", post(account::explain))
+        .route("/console/account/mail", post(account::send_again))
         .fallback(nothing)
         .method_not_allowed_fallback(nothing)
         .with_state(site)

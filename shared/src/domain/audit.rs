@@ -110,6 +110,8 @@ pub enum Act {
     AccountConfirmed,
     /// Mail without hurry goes on, although much of it came back.
     BulkReleased,
+    /// Mail that was given up is owed again.
+    MailSentAgain,
     /// Mail to an address that it came back from is tried again.
     MailAllowed,
     /// An alert was sent again.

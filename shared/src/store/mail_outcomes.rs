@@ -1,16 +1,16 @@
 //! What the mail server says became of a mail: the row, the count of its day and the address that mail must not go to any more, in
-//! one transaction. And what of it needs a person: what waits, what was given up, who cannot be reached.
+//! one transaction. And what of it needs a person: what waits, and who
+//! cannot be reached.
 
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
-use futures_util::future::join_all;
 use jiff::Timestamp;
 use ulid::Ulid;
 
 use super::act::{At, entry_on, new_ulid};
-use super::commit::{Commit, Pauses, Transaction, key_item, number};
+use super::commit::{Commit, Pauses, Transaction, number};
 use super::items::{
     self, Item, MailClass, MailState, OutboxRow, OwedMail, Queue, Resent, SentAs, Stored, Undeliverable,
 };
@@ -33,16 +33,6 @@ pub struct Waiting {
     pub mails: u64,
     /// When the oldest of it was written.
     pub since: Option<Timestamp>,
-}
-
-/// Mail that was given up.
-#[derive(Debug, Default)]
-pub struct DeadMails {
-    /// The newest of it, newest first.
-    pub newest: Vec<OutboxRow>,
-    /// How many are as new and cannot be read.
-    pub unreadable: usize,
-    pub in_all: usize,
 }
 
 /// Addresses that mail is not sent to any more, and since when.
@@ -199,39 +189,13 @@ impl Table {
         Ok(waiting)
     }
 
-    /// Mail that was given up since then.
-    pub async fn dead_mails(&self, since: Timestamp, limit: usize) -> Result<DeadMails, StoreError> {
-        let mut rows = Vec::new();
-        let each = |item: &Item| rows.extend(keys::outbox_row_of(&items::key_of(item)));
-        self.each_in(Queue::DeadMail, &keys::due(since), each).await?;
-        let mut dead = DeadMails { in_all: rows.len(), ..DeadMails::default() };
-        for read in join_all(rows.iter().rev().take(limit).map(|row| self.mail(*row))).await {
-            match read {
-                Ok(row) => dead.newest.extend(row),
-                Err(StoreError::Corrupt { .. }) => dead.unreadable += 1,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(dead)
-    }
-
-    /// Gives up a mail whose row cannot be read: it waits for somebody to look, and keeps no other.
-    pub async fn give_up_unreadable(&self, row: Ulid, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
-        let update = self
-            .client
-            .update_item()
-            .table_name(&self.name)
-            .set_key(Some(key_item(&keys::outbox(row))))
-            .update_expression("SET queue = :dead, due = :now")
-            .condition_expression("begins_with(queue, :mail) AND queue <> :dead")
-            .expression_attribute_values(":dead", AttributeValue::S(Queue::DeadMail.as_str().to_owned()))
-            .expression_attribute_values(":now", AttributeValue::S(keys::due(now)))
-            .expression_attribute_values(":mail", AttributeValue::S("mail-".to_owned()));
-        self.write(deadline, || update.clone().send()).await.map(drop)
-    }
-
     /// Every entry of a queue from there on, first due first.
-    async fn each_in(&self, queue: Queue, from: &str, mut take: impl FnMut(&Item)) -> Result<(), StoreError> {
+    pub(super) async fn each_in(
+        &self,
+        queue: Queue,
+        from: &str,
+        mut take: impl FnMut(&Item),
+    ) -> Result<(), StoreError> {
         let query: QueryFluentBuilder = self
             .client
             .query()

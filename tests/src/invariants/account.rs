@@ -109,8 +109,9 @@ pub(super) fn releases_have_their_entry(step: &Step<'_>) -> Vec<String> {
     if explained.len() != usize::from(explained_so_far(step.now) != explained_so_far(before)) {
         wrong.push(format!("a residual was explained, or was not, and {} account entries say so", explained.len()));
     }
-    // That mail is tried again is told by the mark that is gone.
-    let new: Vec<_> = new.into_iter().filter(|entry| entry.what.act != Act::MailAllowed).collect();
+    // That mail is tried again is told by the mark that is gone, and that it is sent again by its rows.
+    let of_mail = [Act::MailAllowed, Act::MailSentAgain];
+    let new: Vec<_> = new.into_iter().filter(|entry| !of_mail.contains(&entry.what.act)).collect();
     let released = released(step.now).filter(|held| released_before(before, held).is_none());
     let entry_of = |held: &HeldBack| {
         let of_it = |entry: &&&AccountEntry| {

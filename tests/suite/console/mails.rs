@@ -311,6 +311,60 @@ async fn the_account_tells_of_its_mail_and_what_was_given_up_in_words() {
 }
 
 #[tokio::test]
+async fn what_was_given_up_is_sent_again_by_a_press_for_its_cause_whatever_kind_it_is() {
+    let stack = at_ten().await;
+    let admin = signed_in(&stack, ADMIN).await;
+    programme(&stack, &admin).await;
+    let office = Office::of(&stack, "cs-pilot");
+    // A roster mail, and an urgent one.
+    stack.ses.fail_next(Fault::Reject, 1, Some("cyd@example.edu"));
+    office.invite("cyd@example.edu").await;
+    settle(&stack).await;
+    stack.ses.fail_next(Fault::Reject, 1, Some("fay@example.edu"));
+    let mut seen = crossed(&stack).await;
+    settle(&stack).await;
+    stack.ses.lift_faults(None);
+    assert_eq!((stack.ses.mails_to("cyd@example.edu").len(), stack.ses.mails_to("fay@example.edu").len()), (0, 0));
+    seen.check().await;
+
+    let page = admin.get(ACCOUNT).await;
+    let causes = page.texts("dead-letter");
+    assert_eq!(causes.len(), 1, "one cause: {causes:?}");
+    assert!(causes[0].contains("1 roster mails") && causes[0].contains("1 alerts"), "{causes:?}");
+    let again = async |cause: &str| admin.submit(&page, "/console/account/mail", &[("cause", cause)]).await.status;
+    let fay = signed_in(&stack, "fay@example.edu").await;
+    let csrf = fay.get(ID).await.forms()[0].value("csrf").unwrap().to_owned();
+    let by_faculty = fay.post("/console/account/mail", &[("csrf", &csrf), ("cause", "MessageRejected")]).await;
+    assert_eq!(by_faculty.status, 404);
+    assert_eq!(again("").await, 422);
+    assert_eq!(again("NotAMail").await, 303, "nothing was given up for that");
+    for _ in 0..2 {
+        assert_eq!(again("MessageRejected").await, 303);
+    }
+    seen.check().await;
+    settle(&stack).await;
+    seen.check().await;
+    let kinds = |to: &str| -> Vec<_> {
+        let mails = stack.ses.mails_to(to);
+        mails
+            .iter()
+            .filter_map(|mail| bursar_local::inbox::Contents::of(&mail.raw).kind)
+            .filter(|kind| kind != "link")
+            .collect()
+    };
+    assert_eq!(
+        (kinds("cyd@example.edu"), kinds("fay@example.edu")),
+        (vec!["roster".to_owned()], vec!["alert".to_owned()])
+    );
+    let entries = seen.seen().unwrap().account_entries.clone();
+    let notes: Vec<_> = entries.iter().filter(|entry| entry.what.act == Act::MailSentAgain).collect();
+    assert_eq!(notes.len(), 1, "the second press found nothing");
+    assert_eq!(notes[0].what.note.as_deref(), Some("2 given up: MessageRejected"));
+    assert!(admin.get(ACCOUNT).await.texts("dead-letter").is_empty());
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn an_admin_lets_bulk_mail_go_on_and_has_mail_to_somebody_tried_again() {
     let stack = at_ten().await;
     let admin = signed_in(&stack, ADMIN).await;

@@ -4,27 +4,26 @@
 use std::collections::BTreeMap;
 
 use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::id::ProgrammeId;
 use bursar_core::domain::mail_day::MailCounts;
 use bursar_core::domain::mail_failure::{InWords, NOT_VERIFIED};
 use bursar_core::domain::mail_kind::MailKind;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::window::utc_date;
 use bursar_core::store::items::{MailState, OutboxRow};
-use bursar_core::store::{BulkStop, MailRefusal, MailServer, Unreachable};
+use bursar_core::store::{BulkStop, GIVEN_UP_SHOWN, MailRefusal, MailServer, Unreachable};
 use bursar_core::web::{Fault, Site};
 use futures_util::future::try_join_all;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
+use super::given_up::{self, GivenUp};
 use super::utc;
 use crate::mails;
 use crate::show;
 
-/// Dead letters are listed for so long, and an admin is asked to look at those of the last days.
-const LISTED: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// An admin is asked to look at what was given up in these days; of more, the newest are told.
 const RECENT: SignedDuration = SignedDuration::from_hours(3 * 24);
-const MOST_LISTED: usize = 50;
+const MOST_SHOWN: usize = 200;
 /// Mail that waits for longer needs somebody who looks why.
 const WAITS_AT_MOST: SignedDuration = SignedDuration::from_hours(6);
 
@@ -34,27 +33,18 @@ pub(super) struct Mail {
     /// How many wait, and for how long already.
     pub(super) waiting: u64,
     pub(super) waiting_for: Option<String>,
-    pub(super) dead: Vec<Dead>,
+    pub(super) given_up: Vec<GivenUp>,
     /// How many rows cannot be read.
     pub(super) dead_unreadable: usize,
     pub(super) dead_in_all: usize,
+    /// How many of them the page tells of.
+    pub(super) dead_shown: usize,
     pub(super) server: Option<Server>,
     pub(super) stopped: Vec<Stopped>,
-    /// Who let bulk mail go on today, and when.
     /// What of today's was let go on, by whom and when.
     pub(super) let_go: Vec<(&'static str, String, String)>,
     pub(super) unreachable: Vec<Lost>,
     pub(super) warnings: Vec<String>,
-}
-
-/// A mail that was given up.
-pub(super) struct Dead {
-    pub(super) kind: &'static str,
-    /// The programme that it is about.
-    pub(super) of: Option<ProgrammeId>,
-    pub(super) since: String,
-    pub(super) why: InWords,
-    pub(super) code: String,
 }
 
 pub(super) struct Server {
@@ -86,7 +76,7 @@ impl Mail {
         let (today, waiting, dead, server, refusals, stops, unreachable) = tokio::try_join!(
             table.mail_counts(utc_date(now)),
             table.waiting(),
-            table.dead_mails(now - LISTED, MOST_LISTED),
+            table.dead_mails(now - GIVEN_UP_SHOWN, MOST_SHOWN),
             table.mail_server(),
             table.mail_refusals(now),
             table.bulk_stops(),
@@ -106,7 +96,8 @@ impl Mail {
             waiting: waiting.iter().map(|of| of.mails).sum(),
             waiting_for: oldest.map(|since| lasting(now.duration_since(since))),
             warnings: warnings(server.as_ref(), &refusals, oldest, recent, now),
-            dead: dead.newest.iter().filter_map(Dead::of).collect(),
+            dead_shown: dead.newest.len() + dead.unreadable,
+            given_up: given_up::by_cause(&dead),
             dead_unreadable: dead.unreadable,
             dead_in_all: dead.in_all,
             server: server.as_ref().map(Server::of),
@@ -165,14 +156,6 @@ async fn lost(
         }))
     });
     Ok(try_join_all(lost).await?.into_iter().flatten().collect())
-}
-
-impl Dead {
-    fn of(row: &OutboxRow) -> Option<Dead> {
-        let MailState::Failed { why, at } = &row.state else { return None };
-        let of = row.mail.programme().cloned();
-        Some(Dead { kind: mails::kind(&row.mail), of, since: utc(*at), why: InWords::of(why), code: why.clone() })
-    }
 }
 
 impl Server {

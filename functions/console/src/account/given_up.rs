@@ -1,0 +1,83 @@
+//! Mail that was given up, by why: how much of which kind, and the press that has it sent again once the reason is mended.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect};
+use bursar_core::domain::id::ProgrammeId;
+use bursar_core::domain::mail_failure::InWords;
+use bursar_core::domain::mail_kind::MailKind;
+use bursar_core::store::items::{MailState, OutboxRow};
+use bursar_core::store::{DeadMails, SentAgain};
+use bursar_core::web::{Answer, Posted, Site, Until};
+use jiff::Timestamp;
+
+use super::{PATH, utc};
+use crate::access;
+
+/// What was given up for one cause.
+pub(super) struct GivenUp {
+    pub(super) code: String,
+    pub(super) why: InWords,
+    pub(super) mails: usize,
+    /// How many of which kind.
+    pub(super) kinds: Vec<(&'static str, usize)>,
+    /// The programmes that they are about.
+    pub(super) programmes: Vec<ProgrammeId>,
+    pub(super) newest: String,
+}
+
+/// The newest cause first.
+pub(super) fn by_cause(dead: &DeadMails) -> Vec<GivenUp> {
+    let mut causes: Vec<(&str, Timestamp, Vec<&OutboxRow>)> = Vec::new();
+    for row in &dead.newest {
+        let MailState::Failed { why, at } = &row.state else { continue };
+        match causes.iter_mut().find(|(code, ..)| code == why) {
+            Some((.., rows)) => rows.push(row),
+            None => causes.push((why, *at, vec![row])),
+        }
+    }
+    causes.into_iter().map(|(code, newest, rows)| GivenUp::of(code, newest, &rows)).collect()
+}
+
+impl GivenUp {
+    fn of(code: &str, newest: Timestamp, rows: &[&OutboxRow]) -> GivenUp {
+        let mut kinds: BTreeMap<MailKind, usize> = BTreeMap::new();
+        rows.iter().for_each(|row| *kinds.entry(row.mail.kind()).or_default() += 1);
+        let mut programmes: Vec<ProgrammeId> = rows.iter().filter_map(|row| row.mail.programme().cloned()).collect();
+        programmes.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+        programmes.dedup();
+        GivenUp {
+            code: code.to_owned(),
+            why: InWords::of(code),
+            mails: rows.len(),
+            kinds: kinds.into_iter().map(|(kind, mails)| (kind.in_words(), mails)).collect(),
+            programmes,
+            newest: utc(newest),
+        }
+    }
+}
+
+/// Has all mail sent again that was given up for one cause.
+pub(crate) async fn send_again(
+    State(site): State<Site>,
+    Until(deadline): Until,
+    Posted { visitor, fields }: Posted,
+) -> Answer {
+    if !access::is_admin(&site, &visitor) {
+        return Ok(site.not_found());
+    }
+    let Some(cause) = fields.filled("cause") else {
+        let sentence = "The form did not say which mail is to be sent again. Open the page of the account again.";
+        return Ok(site.refuse(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was done", sentence));
+    };
+    let person = access::person(&site, &visitor, deadline).await?;
+    match site.table.send_again(cause, &person, site.clock.now(), deadline).await? {
+        SentAgain::Owed(_) | SentAgain::Nothing => Ok(Redirect::to(&format!("{PATH}#mail")).into_response()),
+        SentAgain::NotAll(owed) => {
+            let sentence = format!("{owed} mails are sent again, and there was no time for the rest. Press again.");
+            Ok(site.refuse(StatusCode::SERVICE_UNAVAILABLE, "Not all of it yet", &sentence))
+        }
+    }
+}
