@@ -28,8 +28,8 @@ use jiff::civil::{Date, date};
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use serde_json::{Value, json};
 
-/// A Monday, an hour before digests are looked for.
-const EARLY: &str = "2026-11-16T05:00:00Z";
+/// A Monday, an hour before the morning of digests.
+const EARLY: &str = "2026-11-16T06:00:00Z";
 
 /// A stack whose clock stands and whose schedules do not run by themselves.
 struct Monday {

@@ -6,15 +6,14 @@ use std::time::Duration;
 use anyhow::Result;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::digest::{self, Class, Digest, Looked, Money};
+use bursar_core::domain::digest::{self, Asked, Class, Digest, Due, Looked, Money};
 use bursar_core::domain::id::PersonId;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::span::{last_weeks, stretches};
+use bursar_core::domain::span::stretches;
 use bursar_core::domain::window::utc_date;
 use bursar_core::store::{SyncState, Table, keys};
 use futures_util::stream::{StreamExt, iter};
 use jiff::Timestamp;
-use jiff::civil::Date;
 use serde::Serialize;
 
 mod account;
@@ -42,8 +41,7 @@ pub(crate) struct Look<'a> {
     pub(crate) table: &'a Table,
     pub(crate) programmes: &'a [Programme],
     pub(crate) admins: &'a [EmailAddress],
-    /// The moments at which digests were to be looked for and may not have been.
-    pub(crate) moments: &'a [Timestamp],
+    pub(crate) asked: Asked,
     pub(crate) now: Timestamp,
     pub(crate) deadline: Deadline,
 }
@@ -62,23 +60,23 @@ impl Look<'_> {
 
     async fn at_programme(&self, programme: &Programme) -> Result<Made> {
         // When it was made is looked up only where that can matter.
-        let week_since = |made_at| self.moments.iter().find_map(|at| digest::week_of(programme, made_at, *at));
-        if week_since(Timestamp::MIN).is_none() {
+        let due_since = |made_at| digest::of_programme(programme, made_at, self.asked, self.now);
+        if due_since(Timestamp::MIN).is_none() {
             return Ok(Made::NotDue);
         }
         let made_at = self.table.made_at(&programme.id).await?.unwrap_or(Timestamp::MIN);
-        let Some(week) = week_since(made_at) else { return Ok(Made::NotDue) };
+        let Some(due) = due_since(made_at) else { return Ok(Made::NotDue) };
         let settings = &programme.settings;
         let staff: Vec<EmailAddress> = settings.faculty.iter().chain(&settings.assistants).cloned().collect();
         if staff.is_empty() {
             return Ok(Made::NotDue);
         }
-        let digest = match self.table.digest(&programme.id, week).await? {
+        let digest = match self.table.digest(&programme.id, due.week).await? {
             Some(known) if known.is_told() => return Ok(Made::Already),
             // Whoever put it there died before everybody was told.
             Some(known) => known,
             None if !self.deadline.leaves(ENOUGH_FOR_ONE) => return Ok(Made::NoTime),
-            None => match self.work_out(programme, week).await? {
+            None => match self.work_out(programme, due).await? {
                 Some(digest) => digest,
                 None => return Ok(Made::NoTime),
             },
@@ -89,8 +87,8 @@ impl Look<'_> {
     }
 
     /// None when there is no time to read all that it takes.
-    async fn work_out(&self, programme: &Programme, week: Date) -> Result<Option<Digest>> {
-        let (id, settings, table, weeks) = (&programme.id, &programme.settings, self.table, last_weeks(self.now));
+    async fn work_out(&self, programme: &Programme, due: Due) -> Result<Option<Digest>> {
+        let (id, settings, table, weeks) = (&programme.id, &programme.settings, self.table, due.weeks);
         let (pot, totals, sync, days, model_days) = tokio::try_join!(
             table.pot(id),
             table.totals(id),
@@ -120,7 +118,7 @@ impl Look<'_> {
         let models_unknown = if had_a_key { stretches(weeks[0], |day| !sync.knows_models_of(day)) } else { Vec::new() };
         Ok(Some(Digest {
             programme: id.clone(),
-            week,
+            week: due.week,
             found_at: self.now,
             days: weeks[0],
             groups: digest::groups(by_group, settings.byok, weeks, [money.this_week, money.week_before]),
@@ -128,7 +126,7 @@ impl Look<'_> {
             models_unknown,
             money,
             people: class.people(),
-            health: account::health(&sync, &days, weeks[0].0),
+            health: account::health(&sync, &days, weeks[0]),
             recipients: Vec::new(),
             told: 0,
         }))

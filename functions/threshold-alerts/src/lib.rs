@@ -14,7 +14,7 @@ use bursar_core::clock::Clock;
 use bursar_core::config::Config;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::digest::moments;
+use bursar_core::domain::digest::Asked;
 use bursar_core::domain::id::ProgrammeId;
 use bursar_core::domain::programme::Programme;
 use bursar_core::event::Event;
@@ -72,8 +72,8 @@ impl App {
         json!({"batchItemFailures": failures.collect::<Vec<_>>()})
     }
 
-    /// Looks at every programme, for a change that the stream lost and for a pot that was made smaller; at what fell silent; and, when
-    /// all keys were listed since, at every cap.
+    /// Looks at every programme, for a change that the stream lost and for a pot that was made smaller; at what fell silent; makes the
+    /// digests whose morning has come; and, when all keys were listed since, looks at every cap.
     async fn watch(&self, deadline: Deadline) -> Result<Value> {
         let programmes = self.table.programmes().await?;
         let (mut found, mut failed) = (0, Vec::new());
@@ -89,8 +89,7 @@ impl App {
         let now = self.clock.now();
         let causes = silence::causes(&self.table, &programmes, now, deadline).await?;
         let alarms = silence::raise(&self.table, causes, &self.admins, now, deadline).await?;
-        // What a digest run left, or nobody began.
-        let digests = self.digests(&programmes, moments(now), now, deadline).await;
+        let digests = self.digests(&programmes, Asked::Hourly, now, deadline).await;
         // Last, since it may take all the time there is.
         found += caps::look(&self.table, &programmes, now, deadline).await?;
         ensure!(failed.is_empty(), "the crossings of {} could not be looked for", failed.join(", "));
@@ -98,11 +97,10 @@ impl App {
         Ok(json!({"programmes": programmes.len(), "crossings": found, "alarms": alarms, "digests": digests.digests}))
     }
 
-    /// Makes the digests of those whose day it is. Whoever asks for them before the hour of the schedule gets them then.
+    /// Makes the digests of those whose day it is. The watch does so in the morning; whoever asks sooner gets them then.
     async fn digest(&self, deadline: Deadline) -> Result<Value> {
         let (programmes, now) = (self.table.programmes().await?, self.clock.now());
-        let asked_for = [vec![now], moments(now)].concat();
-        let report = self.digests(&programmes, asked_for, now, deadline).await;
+        let report = self.digests(&programmes, Asked::ByHand, now, deadline).await;
         ensure!(report.failed.is_empty(), "there is no digest of {}", report.failed.join(", "));
         Ok(json!(report))
     }
@@ -110,12 +108,12 @@ impl App {
     async fn digests(
         &self,
         programmes: &[Programme],
-        moments: Vec<Timestamp>,
+        asked: Asked,
         now: Timestamp,
         deadline: Deadline,
     ) -> digests::Report {
         let (table, admins) = (&self.table, &self.admins[..]);
-        digests::Look { table, programmes, admins, moments: &moments, now, deadline }.at_all().await
+        digests::Look { table, programmes, admins, asked, now, deadline }.at_all().await
     }
 
     async fn find_crossings(&self, programme: &ProgrammeId, deadline: Deadline) -> Result<usize> {

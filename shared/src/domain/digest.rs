@@ -17,7 +17,7 @@ mod due;
 mod tables;
 
 pub use class::Class;
-pub use due::{account_week, moments, week_of};
+pub use due::{Asked, Due, of_account, of_programme};
 pub use tables::{MOST_LINES, groups, models};
 
 /// What a programme's people are told of a week.

@@ -14,7 +14,7 @@ async fn each_who_hears_has_one_digest_a_week_however_often_it_is_looked_for() {
     let mut monday = Monday::early().await;
     let maths = monday.programme("maths", |_| {}).await;
     let report = monday.run("watch").await.unwrap();
-    assert_eq!(report["digests"], 0, "it is not six yet: {report}");
+    assert_eq!(report["digests"], 0, "it is not seven yet: {report}");
     monday.advance(1);
     assert_eq!(monday.run("digest").await.unwrap(), json!({"digests": 2, "left": 0, "failed": []}));
     assert_eq!(monday.owed(Some(&maths)).await, STAFF);
@@ -27,7 +27,7 @@ async fn each_who_hears_has_one_digest_a_week_however_often_it_is_looked_for() {
     assert_eq!(monday.owed(Some(&maths)).await, STAFF);
     // The next week.
     monday.advance(7 * 24 - 118);
-    assert_eq!(monday.now(), at("2026-11-23T06:00:00Z"));
+    assert_eq!(monday.now(), at("2026-11-23T07:00:00Z"));
     assert_eq!(monday.run("digest").await.unwrap()["digests"], 2);
     assert_eq!(monday.owed(Some(&maths)).await, ["ann", "ann", "ben", "ben", "tom", "tom"]);
     monday.stack.stop().await.unwrap();
@@ -47,7 +47,7 @@ async fn many_looks_at_once_owe_each_one_mail() {
 }
 
 #[tokio::test]
-async fn a_look_that_was_missed_is_made_up_for_by_the_watch_and_later_the_next_digest_tells_it() {
+async fn a_digest_that_was_missed_is_made_up_for_with_the_days_it_would_have_had_and_later_the_next_tells_it() {
     for (hours, digests) in [(1, 2), (24, 2), (47, 2), (49, 0)] {
         let mut monday = Monday::early().await;
         let maths = monday.programme("maths", |_| {}).await;
@@ -55,35 +55,47 @@ async fn a_look_that_was_missed_is_made_up_for_by_the_watch_and_later_the_next_d
         let report = monday.run("watch").await.unwrap();
         assert_eq!(report["digests"], digests, "after {hours} hours: {report}");
         assert_eq!(monday.owed(Some(&maths)).await.len(), if digests > 0 { 3 } else { 0 });
+        let week = date(2026, 11, 16);
+        let of_maths = monday.table.digest(&maths, week).await.unwrap().map(|digest| digest.days);
+        let of_account = monday.table.account_digest(week).await.unwrap().map(|digest| digest.days);
+        let days = (digests > 0).then_some((date(2026, 11, 9), date(2026, 11, 15)));
+        assert_eq!([of_maths, of_account], [days; 2], "after {hours} hours");
         monday.stack.stop().await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn the_day_is_the_programmes_own_across_the_date_line() {
+async fn the_watch_brings_it_on_its_day_in_the_morning_of_the_programmes_own_zone() {
+    use Weekday::{Monday as Mon, Tuesday as Tue};
     let mut monday = Monday::early().await;
-    let zone = |zone: &'static str, day| {
-        move |settings: &mut Settings| {
+    // The hours after six in the morning UTC at which it is past seven there. Nobody's is due in the hours that are left out.
+    let places = [
+        ("UTC", Some(Mon), 1),
+        ("America/Denver", Some(Mon), 8),
+        ("America/Los_Angeles", Some(Mon), 9),
+        ("Pacific/Honolulu", Some(Mon), 11),
+        ("Pacific/Kiritimati", Some(Tue), 11),
+        ("Asia/Kathmandu", Some(Tue), 20),
+        ("Europe/Berlin", None, 0),
+    ];
+    let mut programmes = Vec::new();
+    for (number, (zone, day, hours)) in places.into_iter().enumerate() {
+        let change = |settings: &mut Settings| {
             settings.term = Term::new(date(2026, 10, 12), date(2027, 2, 6), zone).unwrap();
             settings.digest = day;
-        }
-    };
-    let honolulu = monday.programme("honolulu", zone("Pacific/Honolulu", Some(Weekday::Monday))).await;
-    let kiritimati = monday.programme("kiritimati", zone("Pacific/Kiritimati", Some(Weekday::Monday))).await;
-    let never = monday.programme("never", zone("UTC", None)).await;
-    let tuesday = monday.programme("tuesday", zone("UTC", Some(Weekday::Tuesday))).await;
-    let mut after = Vec::new();
-    for _ in 0..2 {
-        monday.advance(if after.is_empty() { 1 } else { 24 });
-        monday.run("digest").await.unwrap();
-        let mut owed = Vec::new();
-        for programme in [&honolulu, &kiritimati, &never, &tuesday] {
-            owed.push(monday.owed(Some(programme)).await.len());
-        }
-        after.push(owed);
+        };
+        programmes.push((monday.programme(&format!("place {number}"), change).await, zone, hours));
     }
-    // At six in the morning UTC it is still Sunday in Honolulu.
-    assert_eq!(after, [[0, 3, 0, 0], [3, 3, 0, 3]]);
+    let mut passed = 0;
+    for hour in [0, 1, 7, 8, 9, 10, 11, 19, 20, 24] {
+        monday.advance(hour - passed);
+        passed = hour;
+        monday.run("watch").await.unwrap();
+        for (programme, zone, hours) in &programmes {
+            let owed = if *hours > 0 && *hours <= hour { 3 } else { 0 };
+            assert_eq!(monday.owed(Some(programme)).await.len(), owed, "{zone} after {hour} hours");
+        }
+    }
     monday.stack.stop().await.unwrap();
 }
 
@@ -110,7 +122,7 @@ async fn a_programme_that_has_not_begun_was_over_long_ago_or_was_made_since_has_
         term: Term::new(date(2026, 10, 1), date(2027, 2, 6), "UTC").unwrap(),
         ..settings
     };
-    let fresh = monday.table.create_programme(fresh, Usd::from_dollars(9), by("2026-11-16T06:00:01Z")).await.unwrap();
+    let fresh = monday.table.create_programme(fresh, Usd::from_dollars(9), by("2026-11-16T07:00:01Z")).await.unwrap();
     monday.run("watch").await.unwrap();
     for (programme, digests) in [(&later, 0), (&over, 0), (&ended, 3), (&closed, 0), (&nobodys, 0), (&fresh, 0)] {
         assert_eq!(monday.owed(Some(programme)).await.len(), digests, "{programme}");

@@ -88,7 +88,7 @@ async fn faculty_read_names_assistants_counts_and_nobody_a_key() {
 
     == How far this can be relied on ==
 
-    Last complete sync: 16 November 2026, 05:00 (UTC)
+    Last complete sync: 16 November 2026, 06:00 (UTC)
 
     See the programme:
     [origin]/console/programmes/maths
@@ -119,7 +119,7 @@ async fn faculty_read_names_assistants_counts_and_nobody_a_key() {
 
     == How far this can be relied on ==
 
-    Last complete sync: 16 November 2026, 05:00 (UTC)
+    Last complete sync: 16 November 2026, 06:00 (UTC)
 
     See the programme:
     [origin]/console/programmes/maths
@@ -225,7 +225,7 @@ async fn admins_read_of_the_account_with_keys_that_are_new_and_without_an_owner(
 
     == How far this can be relied on ==
 
-    Last complete sync: 16 November 2026, 05:00 (UTC)
+    Last complete sync: 16 November 2026, 06:00 (UTC)
     Residual of the account: $4.00, +$3.00 this week
 
     See the account:

@@ -5,14 +5,14 @@ use std::cmp::Reverse;
 
 use anyhow::Result;
 use bursar_core::domain::days::Days;
-use bursar_core::domain::digest::{self, AccountDigest, Health, Looked, NewKey, ProgrammeLine};
+use bursar_core::domain::digest::{self, AccountDigest, Due, Health, Looked, NewKey, ProgrammeLine};
 use bursar_core::domain::forecast::Forecast;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::span::last_weeks;
 use bursar_core::domain::window::utc_date;
 use bursar_core::store::{AccountDay, ForeignKey, SyncState};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
+use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::{ENOUGH_FOR_ONE, Look, Made};
@@ -27,26 +27,23 @@ const SIDE_BY_SIDE: usize = 16;
 
 impl Look<'_> {
     pub(super) async fn at_account(&self) -> Result<Made> {
-        let is_monday = |at: &_| digest::account_week(jiff::Timestamp::MIN, *at).is_some();
-        if self.programmes.is_empty() || !self.moments.iter().any(is_monday) {
+        let due_since = |born| digest::of_account(self.programmes, born, self.asked, self.now);
+        if due_since(Timestamp::MIN).is_none() {
             return Ok(Made::NotDue);
         }
-        let born = self.table.meta(self.now).await?.born;
-        let Some(week) = self.moments.iter().find_map(|at| digest::account_week(born, *at)) else {
-            return Ok(Made::NotDue);
-        };
-        let digest = match self.table.account_digest(week).await? {
+        let Some(due) = due_since(self.table.meta(self.now).await?.born) else { return Ok(Made::NotDue) };
+        let digest = match self.table.account_digest(due.week).await? {
             Some(known) if known.is_told() => return Ok(Made::Already),
             Some(known) => known,
             None if !self.deadline.leaves(ENOUGH_FOR_ONE) => return Ok(Made::NoTime),
-            None => self.work_out_account(week).await?,
+            None => self.work_out_account(due).await?,
         };
         let is_new = self.table.tell_account_digest(&digest, &self.admins().await?, self.now, self.deadline).await?;
         Ok(if is_new { Made::Now } else { Made::Already })
     }
 
-    async fn work_out_account(&self, week: Date) -> Result<AccountDigest> {
-        let (table, weeks) = (self.table, last_weeks(self.now));
+    async fn work_out_account(&self, due: Due) -> Result<AccountDigest> {
+        let (table, weeks) = (self.table, due.weeks);
         let (days, account, sync, promised, foreign) = tokio::try_join!(
             table.newest_account_days(DAYS_READ),
             table.account(),
@@ -60,11 +57,11 @@ impl Look<'_> {
         }
         let looked = sync.looked_at.map_or(Looked::Never, |at| Looked::On(utc_date(at)));
         let [this_week, week_before] = weeks.map(|week| looked.sum(&spent, week));
-        let (new_keys, first_new_keys) = new_keys(&foreign, weeks[0]);
-        let (programmes, further) = self.lines(&sync).await?;
+        let (new_keys, first_new_keys) = new_keys(&foreign, due.mornings);
+        let (programmes, further) = self.lines(&sync, weeks[0]).await?;
         let held_back = sync.held_back.as_ref().filter(|held| held.released_by.is_none());
         Ok(AccountDigest {
-            week,
+            week: due.week,
             found_at: self.now,
             days: weeks[0],
             balance: days.first().map(|day| day.bought - day.spent),
@@ -77,18 +74,21 @@ impl Look<'_> {
             programmes,
             further,
             held_back: held_back.map(bursar_core::store::HeldBack::words),
-            health: health(&sync, &days, weeks[0].0),
+            health: health(&sync, &days, weeks[0]),
             recipients: Vec::new(),
             told: 0,
         })
     }
 
     /// Each programme that is not over for long, those that spent most in the week first.
-    async fn lines(&self, sync: &SyncState) -> Result<(Vec<ProgrammeLine>, u32)> {
-        let [this_week, _] = last_weeks(self.now);
-        let is_told = |programme: &&Programme| utc_date(programme.over_since()) >= this_week.0;
-        let lines: Vec<_> =
-            self.programmes.iter().filter(is_told).map(|programme| Box::pin(self.line(programme, sync))).collect();
+    async fn lines(&self, sync: &SyncState, week: (Date, Date)) -> Result<(Vec<ProgrammeLine>, u32)> {
+        let is_told = |programme: &&Programme| utc_date(programme.over_since()) >= week.0;
+        let lines: Vec<_> = self
+            .programmes
+            .iter()
+            .filter(is_told)
+            .map(|programme| Box::pin(self.line(programme, sync, week)))
+            .collect();
         let mut lines: Vec<ProgrammeLine> = iter(lines).buffered(SIDE_BY_SIDE).try_collect().await?;
         lines.sort_by_key(|line| (Reverse(line.this_week.spent), Reverse(line.spent)));
         let further = lines.len().saturating_sub(MOST_PROGRAMMES);
@@ -96,7 +96,7 @@ impl Look<'_> {
         Ok((lines, u32::try_from(further).unwrap_or(u32::MAX)))
     }
 
-    async fn line(&self, programme: &Programme, sync: &SyncState) -> Result<ProgrammeLine> {
+    async fn line(&self, programme: &Programme, sync: &SyncState, week: (Date, Date)) -> Result<ProgrammeLine> {
         let (id, settings) = (&programme.id, &programme.settings);
         let (pot, totals) = tokio::try_join!(self.table.pot(id), self.table.totals(id))?;
         let had_a_key = totals.as_ref().is_some_and(|totals| totals.claimed > 0);
@@ -106,7 +106,7 @@ impl Look<'_> {
         let forecast = || Forecast::of(&spent, pot, &settings.term, sync.looked_at.map(utc_date)).runs_out;
         Ok(ProgrammeLine {
             programme: id.clone(),
-            this_week: looked.sum(&spent, last_weeks(self.now)[0]),
+            this_week: looked.sum(&spent, week),
             spent: spent.total(),
             pot,
             runs_out: (!programme.is_over(self.now)).then(forecast),
@@ -114,9 +114,10 @@ impl Look<'_> {
     }
 }
 
-/// Keys that nobody here made, seen for the first time since the week began.
-fn new_keys(foreign: &[ForeignKey], (from, _): (Date, Date)) -> (u32, Vec<NewKey>) {
-    let mut new: Vec<&ForeignKey> = foreign.iter().filter(|key| utc_date(key.first_seen_at) >= from).collect();
+/// Keys that nobody here made, seen for the first time since the digest before.
+fn new_keys(foreign: &[ForeignKey], (before, this): (Timestamp, Timestamp)) -> (u32, Vec<NewKey>) {
+    let mut new: Vec<&ForeignKey> =
+        foreign.iter().filter(|key| before <= key.first_seen_at && key.first_seen_at < this).collect();
     new.sort_by_cached_key(|key| (Reverse(key.used.credits.total()), key.name.clone(), key.key.clone()));
     let count = u32::try_from(new.len()).unwrap_or(u32::MAX);
     let told = |key: &&ForeignKey| NewKey { key: key.key.clone(), spent: key.used.credits.total(), limit: key.limit };
@@ -124,8 +125,9 @@ fn new_keys(foreign: &[ForeignKey], (from, _): (Date, Date)) -> (u32, Vec<NewKey
 }
 
 /// How far figures can be relied on. `days` are the newest of the account, newest first.
-pub(super) fn health(sync: &SyncState, days: &[AccountDay], from: Date) -> Health {
-    let newest = days.first();
+pub(super) fn health(sync: &SyncState, days: &[AccountDay], (from, to): (Date, Date)) -> Health {
+    // What was spent on the last day is in the sums of the sync that looked after it.
+    let newest = days.iter().find(|day| day.day <= to.tomorrow().unwrap_or(to));
     // The sums of a day are those of its last sync, so what they were when the week began stands on the day before or on its first.
     let before = days.iter().find(|day| day.day <= from);
     Health {
