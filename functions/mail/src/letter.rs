@@ -49,7 +49,7 @@ pub(crate) enum Part {
 
 /// A small table: what its rows are, what its columns hold, and the rows.
 pub(crate) struct Table {
-    pub(crate) head: Vec<&'static str>,
+    pub(crate) head: Vec<String>,
     pub(crate) rows: Vec<Row>,
 }
 
@@ -143,6 +143,10 @@ impl Part {
 }
 
 impl Table {
+    pub(crate) fn new<const COLUMNS: usize>(head: [&str; COLUMNS], rows: Vec<Row>) -> Table {
+        Table { head: head.map(str::to_owned).to_vec(), rows }
+    }
+
     /// A row in one line, where there are no columns.
     fn line(&self, row: &Row) -> String {
         let cells = self.head.iter().skip(1).zip(&row.cells).filter(|(_, cell)| *cell != NOT_TOLD);

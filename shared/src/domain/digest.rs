@@ -79,12 +79,15 @@ pub enum Of {
 pub struct ModelLine {
     /// Empty for models that are not told apart.
     pub model: String,
-    /// By whomever it was paid.
+    /// What the programme counts.
     pub spent: Usd,
+    /// Paid with provider keys of the users' own: in what was spent where the programme counts them, and beside it where not.
+    #[serde(default, skip_serializing_if = "Usd::is_zero")]
+    pub own_keys: Usd,
     /// None where only the money is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<u64>,
-    /// What one cost on average, rounded up to a hundredth of a cent.
+    /// What one cost on average, whoever paid it, rounded up to a hundredth of a cent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_request: Option<Usd>,
 }
@@ -92,12 +95,13 @@ pub struct ModelLine {
 /// Who needs a look.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct People {
-    /// On the roster and not gone.
+    /// On the roster and not gone; at the end of the term nobody is.
     pub students: u32,
     /// Of them, those who have had a key.
     pub claimed: u32,
-    /// How many spent anything in the week, and those who spent most of all.
+    /// Of these, those who spent anything in the week.
     pub active: u32,
+    /// Those who spent most in the week, though some may be gone.
     pub spenders: Vec<Spender>,
     /// Who used far more in the week than they and the class usually do: how many, and how much the first of them used.
     pub stand_out: u32,
@@ -107,7 +111,7 @@ pub struct People {
     /// With a key that they have never used.
     pub unused: Few,
     pub unclaimed: Few,
-    /// Who cannot use a key now, and why.
+    /// Who cannot use a key now, or used their cap up in a window of the week, and why.
     pub blocked: Vec<(Block, Few)>,
 }
 
@@ -116,8 +120,8 @@ pub struct People {
 pub struct Spender {
     pub grant: GrantId,
     pub this_week: Usd,
-    /// In the window of the cap.
-    pub in_window: Usd,
+    /// What counts against the cap, in the window that the last day of the week lies in; with a cap for each day, on the fullest day.
+    pub of_cap: Usd,
     pub cap: Usd,
 }
 

@@ -77,6 +77,10 @@ impl Usd {
         read(text, Rounding::Down)
     }
 
+    pub fn is_zero(&self) -> bool {
+        *self == Usd::ZERO
+    }
+
     /// This much, or nothing where it is negative.
     pub fn or_zero(self) -> Usd {
         self.max(Usd::ZERO)

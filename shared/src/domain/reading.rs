@@ -277,7 +277,7 @@ struct Kept {
     used: Used,
     window: Window,
     in_window: Usd,
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "Usd::is_zero")]
     before: Usd,
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     last_used_at: Option<Timestamp>,
@@ -285,10 +285,6 @@ struct Kept {
     as_of: Timestamp,
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     unchanged_until: Option<Timestamp>,
-}
-
-fn is_zero(amount: &Usd) -> bool {
-    *amount == Usd::ZERO
 }
 
 /// A reading whose sums are not those of its days.

@@ -52,13 +52,13 @@ impl fmt::Display for Window {
 impl Reset {
     /// The window that `now` lies in.
     pub fn window_at(self, now: Timestamp) -> Window {
-        let today = utc_date(now);
-        Window(match self {
-            Reset::None => None,
-            Reset::Daily => Some(today),
-            Reset::Weekly => Some(monday_of(today)),
-            Reset::Monthly => Some(today.first_of_month()),
-        })
+        Window(self.begins(utc_date(now)))
+    }
+
+    /// The first and the last UTC day of the window that a day lies in; the whole term's are not known here.
+    pub fn days_around(self, day: Date) -> Option<(Date, Date)> {
+        let begins = self.begins(day)?;
+        Some((begins, self.next(begins)?.yesterday().ok()?))
     }
 
     /// When the window that `now` lies in ends and the cap starts anew; never, without a reset.
@@ -83,6 +83,15 @@ impl Reset {
             }
         };
         1 + more.unsigned_abs()
+    }
+
+    fn begins(self, day: Date) -> Option<Date> {
+        match self {
+            Reset::None => None,
+            Reset::Daily => Some(day),
+            Reset::Weekly => Some(monday_of(day)),
+            Reset::Monthly => Some(day.first_of_month()),
+        }
     }
 
     fn next(self, begins: Date) -> Option<Date> {
@@ -139,6 +148,18 @@ mod tests {
         let monday = at("2026-11-30T00:00:00Z");
         assert_eq!(Reset::Weekly.window_at(monday), Window(Some("2026-11-30".parse().unwrap())));
         assert_eq!(Reset::Weekly.resets_at(monday), Some(at("2026-12-07T00:00:00Z")));
+    }
+
+    #[test]
+    fn the_days_of_a_window_are_known_from_any_day_in_it() {
+        let around = |reset: Reset, day: &str| {
+            reset.days_around(day.parse().unwrap()).map(|(first, last)| [first, last].map(|day| day.to_string()))
+        };
+        let days = |first: &str, last: &str| Some([first.to_owned(), last.to_owned()]);
+        assert_eq!(around(Reset::Weekly, "2026-11-29"), days("2026-11-23", "2026-11-29"));
+        assert_eq!(around(Reset::Monthly, "2028-02-05"), days("2028-02-01", "2028-02-29"));
+        assert_eq!(around(Reset::Daily, "2026-11-29"), days("2026-11-29", "2026-11-29"));
+        assert_eq!(around(Reset::None, "2026-11-29"), None);
     }
 
     proptest! {

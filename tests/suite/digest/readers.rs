@@ -70,15 +70,15 @@ async fn faculty_read_names_assistants_counts_and_nobody_a_key() {
 
     == By model ==
 
-    b/dear: this week $12.00, requests 20, each $0.6000
-    a/cheap: this week $1.34, requests 900, each $0.0015
+    b/dear: this week $12.00, requests 20, per request $0.6000
+    a/cheap: this week $1.34, requests 900, per request $0.0015
 
     A request to b/dear cost most, $0.6000 on average; a/cheap cost $0.0015.
 
     == Highest spenders ==
 
-    Ada Lovelace: this week $12.34, of the cap $12.54 / $20
-    Alan Turing: this week $1.00, of the cap $7.90 / $20
+    Ada Lovelace: this week $12.34, cap used $12.54 of $20
+    Alan Turing: this week $1.00, cap used $7.90 of $20
 
     == Who may need a look ==
 

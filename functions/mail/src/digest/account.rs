@@ -90,10 +90,10 @@ fn programmes(digest: &AccountDigest, names: &HashMap<ProgrammeId, String>) -> V
     if digest.programmes.is_empty() {
         return Vec::new();
     }
-    let head = vec!["Programme", "this week", "used", "forecast"];
+    let head = ["Programme", "this week", "used", "forecast"];
     let rows = digest.programmes.iter().map(row).collect();
     let more = (digest.further > 0).then(|| Part::Sentences(format!("And {} more.", digest.further)));
-    [Part::Heading("Programmes"), Part::Table(Table { head, rows })].into_iter().chain(more).collect()
+    [Part::Heading("Programmes"), Part::Table(Table::new(head, rows))].into_iter().chain(more).collect()
 }
 
 fn new_keys(digest: &AccountDigest, names: &[String]) -> Vec<Part> {
@@ -107,7 +107,7 @@ fn new_keys(digest: &AccountDigest, names: &[String]) -> Vec<Part> {
     let rows: Vec<Row> = digest.first_new_keys.iter().zip(names).map(row).collect();
     let more = usize::try_from(digest.new_keys).unwrap_or(usize::MAX).saturating_sub(rows.len());
     let more = (more > 0).then(|| Part::Sentences(format!("And {more} more.")));
-    let table = Table { head: vec!["Key", "spent in all", "limit"], rows };
+    let table = Table::new(["Key", "spent in all", "limit"], rows);
     [Part::Heading("Keys without an owner, new this week"), Part::Table(table)].into_iter().chain(more).collect()
 }
 

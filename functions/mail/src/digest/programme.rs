@@ -6,15 +6,15 @@ use bursar_core::domain::digest::{Digest, Few, Line, ModelLine, Of, People, Spen
 use bursar_core::domain::forecast::Forecast;
 use bursar_core::domain::id::GrantId;
 use bursar_core::domain::models::{cost_in_words, named};
-use bursar_core::domain::money::grouped;
-use bursar_core::domain::programme::{Programme, Settings, Weekday};
+use bursar_core::domain::money::{Usd, grouped};
+use bursar_core::domain::programme::{Byok, Programme, Weekday};
 use bursar_core::domain::window::{Reset, utc_date};
 use jiff::Timestamp;
 
 use super::{Names, Reader, say};
 use crate::burn::Burn;
 use crate::letter::{Letter, NOT_TOLD, Part, Row, Table};
-use crate::words::{Words, day, moment};
+use crate::words::{Words, day, moment, said};
 
 impl Words<'_> {
     pub(crate) fn digest(self, programme: &Programme, digest: &Digest, reader: &Reader, now: Timestamp) -> Letter {
@@ -30,8 +30,8 @@ impl Words<'_> {
         match reader {
             Reader::Faculty(names) => {
                 parts.extend(groups(digest));
-                parts.extend(models(digest));
-                parts.extend(spenders(&digest.people, settings, names));
+                parts.extend(models(digest, settings.byok));
+                parts.extend(spenders(digest, settings.reset, names));
                 parts.extend(who_needs_a_look(&digest.people, |few| say::people(few, names), Some(names)));
             }
             Reader::Assistant => {
@@ -130,23 +130,46 @@ fn groups(digest: &Digest) -> Vec<Part> {
     if lines.is_empty() {
         return Vec::new();
     }
-    let table = Table { head: vec!["Group", "this week", "the week before"], rows: lines.iter().map(row).collect() };
+    let table = Table::new(["Group", "this week", "the week before"], lines.iter().map(row).collect());
     vec![Part::Heading("By group"), Part::Table(table)]
 }
 
-fn models(digest: &Digest) -> Vec<Part> {
+fn models(digest: &Digest, byok: Byok) -> Vec<Part> {
+    let has_own_keys = digest.models.iter().any(|line| line.own_keys > Usd::ZERO);
+    let own_keys = match byok {
+        Byok::Inside => "of it on own keys",
+        Byok::Outside => "besides, on own keys",
+    };
+    let with_own_keys = |mut cells: Vec<String>, own_keys: String| {
+        if has_own_keys {
+            cells.insert(1, own_keys);
+        }
+        cells
+    };
     let row = |line: &ModelLine| Row {
         name: named(&line.model).to_owned(),
-        cells: vec![
-            say::spent(line.spent),
-            line.requests.map_or_else(|| NOT_TOLD.to_owned(), grouped),
-            line.per_request.map_or_else(|| NOT_TOLD.to_owned(), cost_in_words),
-        ],
+        cells: with_own_keys(
+            vec![
+                say::spent(line.spent),
+                line.requests.map_or_else(|| NOT_TOLD.to_owned(), grouped),
+                line.per_request.map_or_else(|| NOT_TOLD.to_owned(), cost_in_words),
+            ],
+            say::spent(line.own_keys),
+        ),
     };
     let mut parts = Vec::new();
     if !digest.models.is_empty() {
-        let head = vec!["Model", "this week", "requests", "each"];
-        parts.push(Part::Table(Table { head, rows: digest.models.iter().map(row).collect() }));
+        let mut table =
+            Table::new(["Model", "this week", "requests", "per request"], digest.models.iter().map(row).collect());
+        if has_own_keys {
+            table.head.insert(2, own_keys.to_owned());
+        }
+        parts.push(Part::Table(table));
+    }
+    if has_own_keys && byok == Byok::Outside {
+        parts.push(said(
+            "What students pay with provider keys of their own is no part of the budget. What a request cost is said whoever paid it.",
+        ));
     }
     parts.extend(dearest(&digest.models).map(Part::Sentences));
     if !digest.models_unknown.is_empty() {
@@ -178,25 +201,22 @@ fn dearest(models: &[ModelLine]) -> Option<String> {
     Some(format!("A request to {model} cost most, {most} on average; {}.", cheaper.join(", ")))
 }
 
-fn spenders(people: &People, settings: &Settings, names: &Names) -> Vec<Part> {
+fn spenders(digest: &Digest, reset: Reset, names: &Names) -> Vec<Part> {
+    let people = &digest.people;
     let row = |spender: &Spender| Row {
         name: name(names, &spender.grant),
         cells: vec![
             say::spent(spender.this_week),
-            format!("{} / {}", say::spent(spender.in_window), spender.cap.to_dollars_down()),
+            format!("{} of {}", say::spent(spender.of_cap), spender.cap.to_dollars_down()),
         ],
     };
     if people.spenders.is_empty() {
         return Vec::new();
     }
-    let of_cap = match settings.reset {
-        Reset::None => "of the cap",
-        Reset::Daily => "of the cap today",
-        Reset::Weekly => "of the cap since Monday",
-        Reset::Monthly => "of the cap this month",
-    };
     let rows = people.spenders.iter().map(row).collect();
-    vec![Part::Heading("Highest spenders"), Part::Table(Table { head: vec!["Student", "this week", of_cap], rows })]
+    let of_cap = format!("cap used {}", say::in_window(reset, digest.days.1));
+    let table = Table::new(["Student", "this week", of_cap.trim_end()], rows);
+    vec![Part::Heading("Highest spenders"), Part::Table(table)]
 }
 
 fn who_needs_a_look(people: &People, tell: impl Fn(&Few) -> String, names: Option<&Names>) -> Vec<Part> {

@@ -3,6 +3,7 @@
 use bursar_core::domain::days::{Known, Sum};
 use bursar_core::domain::digest::{Block, Few, Health};
 use bursar_core::domain::money::Usd;
+use bursar_core::domain::window::Reset;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
@@ -42,6 +43,19 @@ pub(super) fn days((from, to): (Date, Date)) -> String {
         (false, _) => day(from),
     };
     if from == to { day(to) } else { format!("{first} to {}", day(to)) }
+}
+
+/// In which window of a cap: that which the last day of the week lies in, and with a cap for each day the fullest.
+pub(super) fn in_window(reset: Reset, last: Date) -> String {
+    match reset {
+        Reset::None => String::new(),
+        Reset::Daily => "on the fullest day".to_owned(),
+        Reset::Weekly => {
+            let monday = reset.days_around(last).map_or(last, |(monday, _)| monday);
+            monday.strftime("in the week from Monday %-d %b").to_string()
+        }
+        Reset::Monthly => last.strftime("in %B").to_string(),
+    }
 }
 
 /// Stretches of days, in a sentence.

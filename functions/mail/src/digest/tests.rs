@@ -65,6 +65,7 @@ fn model(name: &str, cents: i64, requests: u64, hundredths: i64) -> ModelLine {
     ModelLine {
         model: name.to_owned(),
         spent: usd(cents),
+        own_keys: Usd::ZERO,
         requests: Some(requests),
         per_request: Some(Usd::from_micros(hundredths * 100)),
     }
@@ -79,7 +80,7 @@ fn a_full_digest() -> Digest {
     let spender = |number: u64, cents| Spender {
         grant: grant(number),
         this_week: usd(cents),
-        in_window: usd(cents + 900),
+        of_cap: usd(cents + 900),
         cap: Usd::from_dollars(20),
     };
     Digest {
@@ -103,7 +104,12 @@ fn a_full_digest() -> Digest {
             model("anthropic/claude-sonnet-4.5", 20_000, 3_125, 640),
             model("openai/gpt-4o-mini", 10_000, 33_334, 30),
             model("deepseek/deepseek-r1-0528", 1_000, 477, 210),
-            ModelLine { model: "not told by model".to_owned(), spent: usd(240), requests: None, per_request: None },
+            ModelLine {
+                model: "not told by model".to_owned(),
+                requests: None,
+                per_request: None,
+                ..model("", 240, 0, 0)
+            },
         ],
         models_unknown: vec![(date(2026, 11, 14), date(2026, 11, 15))],
         people: People {

@@ -8,14 +8,14 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::{Block, Few, People, Spender};
-use crate::domain::days::Days;
+use crate::domain::days::{Days, Known, Sum};
 use crate::domain::forecast::{Weeks, usual_week};
 use crate::domain::grant::{Grant, Reading, State, Stopped};
 use crate::domain::id::GrantId;
 use crate::domain::limit::Spending;
 use crate::domain::money::Usd;
 use crate::domain::programme::Settings;
-use crate::domain::window::utc_date;
+use crate::domain::window::{Reset, utc_date};
 
 /// The highest spenders, and those who stand out.
 const LISTED: usize = 10;
@@ -65,13 +65,18 @@ impl<'a> Class<'a> {
         let spending = Spending::of(grant, readings, self.settings, self.now);
         let mut days = Days::default();
         readings.iter().for_each(|reading| days.add(&reading.used.days(self.settings.byok)));
-        self.add_spending(grant, &days, spending.in_window);
-        if matches!(grant.state, State::Revoked | State::Ended) || grant.holds.dropped.is_some() {
+        let of_cap = self.of_cap(&days, &spending);
+        let has_spent = self.add_spending(grant, &days, of_cap.spent);
+        if grant.state == State::Revoked || grant.holds.dropped.is_some() {
             return;
         }
         self.people.students += 1;
         self.people.claimed += u32::from(grant.ever_shown);
-        if let Some(block) = self.block(grant, &spending) {
+        self.people.active += u32::from(grant.ever_shown && has_spent);
+        if grant.state == State::Ended {
+            return;
+        }
+        if let Some(block) = self.block(grant, of_cap) {
             self.blocked.entry(block).or_default().add(grant);
         } else if !grant.ever_shown {
             self.unclaimed.add(grant);
@@ -99,18 +104,34 @@ impl<'a> Class<'a> {
         }
     }
 
-    fn add_spending(&mut self, grant: &Grant, days: &Days, in_window: Usd) {
+    /// What counts against the cap: never of a window that only began since. Of one that is over the days tell, and of a day only what
+    /// is surely its own.
+    fn of_cap(&self, days: &Days, spending: &Spending) -> Sum {
+        let ((from, to), reset) = (self.week, self.settings.reset);
+        let exactly = |spent| Sum { spent, known: Known::Exactly };
+        match reset.days_around(to) {
+            Some(_) if reset == Reset::Daily => {
+                let of_week = days.each().filter(|(day, _, is_exact)| *is_exact && from <= *day && *day <= to);
+                exactly(of_week.map(|(_, spent, _)| spent).max().unwrap_or_default())
+            }
+            Some((first, last)) if last < utc_date(self.now) => days.between(first, last, Some(last)),
+            _ => exactly(spending.in_window),
+        }
+    }
+
+    /// Whether anything was spent in the week.
+    fn add_spending(&mut self, grant: &Grant, days: &Days, of_cap: Usd) -> bool {
         let this_week = days.between(self.week.0, self.week.1, None).spent;
         if this_week > Usd::ZERO {
-            self.people.active += 1;
             let cap = grant.cap(self.settings);
-            self.spenders.push(Spender { grant: grant.id.clone(), this_week, in_window, cap });
+            self.spenders.push(Spender { grant: grant.id.clone(), this_week, of_cap, cap });
             if self.spenders.len() > 8 * LISTED {
                 self.keep_the_highest();
             }
         }
         let weeks = self.looked_at.map(|at| Weeks::of(days, utc_date(at))).filter(|weeks| !weeks.are_idle());
         self.weeks.extend(weeks.map(|weeks| (grant.id.clone(), weeks)));
+        this_week > Usd::ZERO
     }
 
     fn keep_the_highest(&mut self) {
@@ -118,12 +139,13 @@ impl<'a> Class<'a> {
         self.spenders.truncate(LISTED);
     }
 
-    /// A key may be used up before a sync has ended it.
-    fn block(&self, grant: &Grant, spending: &Spending) -> Option<Block> {
+    /// A cap may be used up before a sync has ended the key, and that is over when its window is.
+    fn block(&self, grant: &Grant, of_cap: Sum) -> Option<Block> {
+        let is_used_up = of_cap.known == Known::Exactly && grant.cap(self.settings) - of_cap.spent < Usd::CENT;
         match grant.state {
             _ if grant.holds.paused.is_some() => Some(Block::Paused),
             _ if grant.holds.unused => Some(Block::Unused),
-            State::Live { .. } => (grant.cap(self.settings) - spending.in_window < Usd::CENT).then_some(Block::UsedUp),
+            State::Live { .. } => is_used_up.then_some(Block::UsedUp),
             State::Stopped { why } => Some(match why {
                 Stopped::UsedUp => Block::UsedUp,
                 Stopped::Leaked => Block::Leaked,

@@ -48,14 +48,17 @@ pub fn groups<'a>(
     lines
 }
 
-/// By model, over the days of the week. `used` is what keys used, of which the last day that is told by model is `until`.
+/// By model, over the days of the week, in the money that the programme counts. `used` is what keys used, of which the last day that is
+/// told by model is `until`.
 pub fn models<'a>(
     uses: impl IntoIterator<Item = &'a GroupUse>,
     used: Option<&Used>,
+    byok: Byok,
     (from, to): (Date, Date),
     until: Option<Date>,
 ) -> Vec<ModelLine> {
     let mut models = by_model(uses);
+    models.sort_by_key(|(_, sums)| Reverse(sums.counted(byok)));
     let told = Sums::of_all(models.iter().map(|(_, sums)| sums));
     let further = models.split_off(models.len().min(MOST_LINES));
     if !further.is_empty() {
@@ -64,7 +67,8 @@ pub fn models<'a>(
     }
     let line = |(model, sums): (String, Sums)| ModelLine {
         model,
-        spent: sums.in_all(),
+        spent: sums.counted(byok),
+        own_keys: sums.byok,
         requests: Some(sums.requests),
         per_request: sums.per_request(),
     };
@@ -72,7 +76,8 @@ pub fn models<'a>(
     let beyond = used.zip(until).and_then(|(used, until)| beyond_models(told, used, (from, to.min(until))));
     lines.extend(beyond.map(|beyond| ModelLine {
         model: NOT_BY_MODEL.to_owned(),
-        spent: beyond.in_all(),
+        spent: beyond.counted(byok),
+        own_keys: beyond.byok,
         requests: None,
         per_request: None,
     }));
@@ -140,16 +145,40 @@ mod tests {
             requests: 1,
         };
         let uses: Vec<_> = (1..=15).map(model).collect();
-        let lines = models(&uses, None, WEEKS[0], Some(WEEKS[0].1));
+        let lines = models(&uses, None, Byok::Inside, WEEKS[0], Some(WEEKS[0].1));
         let last = lines.last().unwrap();
         assert_eq!((lines.len(), last.model.as_str(), last.spent), (MOST_LINES + 1, "3 further models", usd(6)));
         assert_eq!((last.requests, last.per_request), (Some(3), Some(usd(2))));
     }
 
     #[test]
+    fn own_keys_are_told_apart_and_the_models_add_up_to_what_the_programme_counts() {
+        let model = |model: &str, spent, byok| GroupUse {
+            group: None,
+            model: model.to_owned(),
+            spent: usd(spent),
+            byok: usd(byok),
+            requests: 1,
+        };
+        let uses = [model("a/own", 0, 9), model("b/both", 2, 3), model("c/credits", 4, 0)];
+        let mut used = spent(7, 0);
+        used.byok = spent(12, 0).credits;
+        for (byok, order) in
+            [(Byok::Outside, ["c/credits", "b/both", "a/own"]), (Byok::Inside, ["a/own", "b/both", "c/credits"])]
+        {
+            let lines = models(&uses, Some(&used), byok, WEEKS[0], Some(WEEKS[0].1));
+            let in_all: Usd = lines.iter().map(|line| line.spent).sum();
+            assert_eq!(in_all, used.days(byok).between(WEEKS[0].0, WEEKS[0].1, None).spent, "{byok:?}");
+            assert_eq!(lines.iter().map(|line| line.own_keys).sum::<Usd>(), usd(12), "{byok:?}");
+            let names: Vec<_> = lines.iter().map(|line| line.model.as_str()).collect();
+            assert_eq!(names, [&order[..], &[NOT_BY_MODEL]].concat(), "{byok:?}");
+        }
+    }
+
+    #[test]
     fn what_keys_used_beyond_the_models_is_a_line_of_its_own_where_models_are_known_so_far() {
         let used = spent(5, 0);
-        let of = |until| models(&[], Some(&used), WEEKS[0], until);
+        let of = |until| models(&[], Some(&used), Byok::Inside, WEEKS[0], until);
         let beyond = of(Some(WEEKS[0].1));
         assert_eq!((beyond[0].model.as_str(), beyond[0].spent, beyond[0].requests), (NOT_BY_MODEL, usd(5), None));
         assert_eq!(of(Some(WEEKS[0].0)), [], "of its day models are not known yet");

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{GroupUse, NobodysUse};
 use crate::domain::days::Known;
 use crate::domain::money::Usd;
+use crate::domain::programme::Byok;
 use crate::domain::reading::Used;
 
 /// Models that the sync put together, or that the provider does not name.
@@ -36,6 +37,14 @@ impl Sums {
     /// Whoever paid it.
     pub fn in_all(self) -> Usd {
         self.spent + self.byok
+    }
+
+    /// What a programme counts of it.
+    pub fn counted(self, byok: Byok) -> Usd {
+        match byok {
+            Byok::Inside => self.in_all(),
+            Byok::Outside => self.spent,
+        }
     }
 
     /// What this is more than the other, and never less than nothing.

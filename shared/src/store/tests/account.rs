@@ -87,6 +87,7 @@ fn digests() -> Vec<String> {
         models: vec![ModelLine {
             model: "openai/gpt-4o-mini".to_owned(),
             spent: cent,
+            own_keys: cent,
             requests: Some(7),
             per_request: Some(Usd::from_micros(1_500)),
         }],
@@ -95,7 +96,7 @@ fn digests() -> Vec<String> {
             students: 200,
             claimed: 161,
             active: 120,
-            spenders: vec![Spender { grant: grant.clone(), this_week: cent, in_window: cent, cap: cent }],
+            spenders: vec![Spender { grant: grant.clone(), this_week: cent, of_cap: cent, cap: cent }],
             stand_out: 1,
             standing_out: vec![(grant, cent)],
             usual_week: cent,

@@ -27,9 +27,9 @@ async fn faculty_read_who_and_what() {
 
     == By model ==
 
-    anthropic/claude-sonnet-4.5: this week $200.00, requests 3,125, each $0.0640
-    openai/gpt-4o-mini: this week $100.00, requests 33,334, each $0.0030
-    deepseek/deepseek-r1-0528: this week $10.00, requests 477, each $0.0210
+    anthropic/claude-sonnet-4.5: this week $200.00, requests 3,125, per request $0.0640
+    openai/gpt-4o-mini: this week $100.00, requests 33,334, per request $0.0030
+    deepseek/deepseek-r1-0528: this week $10.00, requests 477, per request $0.0210
     not told by model: this week $2.40
 
     A request to anthropic/claude-sonnet-4.5 cost most, $0.0640 on average; openai/gpt-4o-mini cost $0.0030, deepseek/deepseek-r1-0528 cost $0.0210.
@@ -38,9 +38,9 @@ async fn faculty_read_who_and_what() {
 
     == Highest spenders ==
 
-    Ada Lovelace: this week $11.20, of the cap $20.20 / $20
-    Alan Turing: this week $6.40, of the cap $15.40 / $20
-    barbara.liskov@example.edu: this week $6.40, of the cap $15.40 / $20
+    Ada Lovelace: this week $11.20, cap used $20.20 of $20
+    Alan Turing: this week $6.40, cap used $15.40 of $20
+    barbara.liskov@example.edu: this week $6.40, cap used $15.40 of $20
 
     == Who may need a look ==
 

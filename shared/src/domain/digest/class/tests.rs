@@ -4,6 +4,7 @@ use jiff::ToSpan;
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::days::Counted;
 use crate::domain::grant::testing::{a_grant, a_programme};
 use crate::domain::grant::{Attempt, AttemptState, HoldKind, Pause};
 use crate::domain::id::Epoch;
@@ -55,9 +56,15 @@ fn used(grant: &Grant, ago: i64, micros: i64) -> Reading {
 }
 
 fn people(class: &[(Grant, Vec<Reading>)]) -> People {
-    let settings = a_programme().settings;
-    let week = (MONDAY.checked_sub(7.days()).unwrap(), MONDAY.yesterday().unwrap());
-    let mut walk = Class::new(&settings, week, Some(now()), now());
+    people_on(MONDAY, Reset::None, class)
+}
+
+/// The class in the digest of a day.
+fn people_on(today: Date, reset: Reset, class: &[(Grant, Vec<Reading>)]) -> People {
+    let settings = Settings { reset, ..a_programme().settings };
+    let week = (today.checked_sub(7.days()).unwrap(), today.yesterday().unwrap());
+    let now = format!("{today}T06:00:00Z").parse().unwrap();
+    let mut walk = Class::new(&settings, week, Some(now), now);
     class.iter().for_each(|(grant, readings)| walk.add(grant, readings));
     walk.people()
 }
@@ -82,7 +89,7 @@ fn the_highest_spenders_of_the_week_are_told_with_ties_in_a_fixed_order() {
     assert_eq!((shown, first.active), (expected, 12));
     let highest = &first.spenders[0];
     let dollars = Usd::from_dollars;
-    assert_eq!((highest.this_week, highest.in_window, highest.cap), (dollars(5), dollars(5), dollars(20)));
+    assert_eq!((highest.this_week, highest.of_cap, highest.cap), (dollars(5), dollars(5), dollars(20)));
     class.reverse();
     assert_eq!(people(&class), first, "the order of the walk is no matter");
 }
@@ -144,7 +151,73 @@ fn everybody_is_in_one_place_at_most_and_who_is_gone_in_none() {
     let expected =
         [(Block::UsedUp, vec![3, 9]), (Block::Paused, vec![2]), (Block::Unused, vec![5]), (Block::Leaked, vec![4])];
     assert_eq!(blocked, expected);
-    assert_eq!((ids(&found.unclaimed), found.unused.count, found.students, found.claimed), (vec![1], 0, 6, 4));
+    assert_eq!((ids(&found.unclaimed), found.unused.count), (vec![1], 0));
+    assert_eq!((found.students, found.claimed), (7, 5), "who ended with the term is counted");
+}
+
+#[test]
+fn who_is_told_to_have_spent_is_among_those_who_are_told_to_have_had_a_key() {
+    let spends = |grant: Grant| {
+        let reading = used(&grant, 1, 1_000_000);
+        (grant, vec![reading])
+    };
+    let mut dropped = claimed(4);
+    dropped.holds.dropped = Some(now());
+    let class = [
+        spends(claimed(1)),
+        spends(Grant { state: State::Ended, ..claimed(2) }),
+        spends(Grant { state: State::Revoked, ..claimed(3) }),
+        spends(dropped),
+        (Grant { id: id(5), ..a_grant() }, Vec::new()),
+    ];
+    let found = people(&class);
+    assert_eq!((found.students, found.claimed, found.active), (3, 2, 2));
+    assert_eq!(found.spenders.len(), 4, "the money is the week's, whoever is gone");
+}
+
+#[test]
+fn the_cap_is_told_of_the_window_that_the_last_day_of_the_week_lies_in_and_never_of_one_that_began_since() {
+    let (sunday, wednesday) = (MONDAY.yesterday().unwrap(), MONDAY.checked_add(2.days()).unwrap());
+    // All of the cap was used five days before the Monday, and all of it again on that Monday.
+    let of = |today, reset: Reset| {
+        let grant = claimed(1);
+        let before = used(&grant, 5, 20_000_000);
+        let (window, used) = (reset.window_at(now()), Used::on_one(MONDAY, Usd::from_dollars(20)));
+        let since = Reading { window, used, in_window: Usd::from_dollars(20), ..before.clone() };
+        let found =
+            people_on(today, reset, &[(grant, vec![Reading { window, in_window: Usd::ZERO, ..before }, since])]);
+        (found.spenders[0].of_cap, found.blocked.first().map(|(block, _)| *block))
+    };
+    let dollars = Usd::from_dollars;
+    let used_up = (dollars(20), Some(Block::UsedUp));
+    assert_eq!(of(MONDAY, Reset::Weekly), used_up, "the week that ended on Sunday");
+    assert_eq!(of(wednesday, Reset::Weekly), used_up, "the week that began on Monday");
+    assert_eq!(of(MONDAY, Reset::Daily), used_up, "the fullest day of the week");
+    assert_eq!(of(sunday, Reset::Monthly), used_up, "February, of which this is the first day after");
+    assert_eq!(of(wednesday, Reset::Monthly), used_up, "March so far");
+    // What was used on the Monday is no part of the week before.
+    let half = |reset: Reset| {
+        let grant = claimed(1);
+        let (before, today) = (used(&grant, 5, 1_000_000), Used::on_one(MONDAY, dollars(20)));
+        let mut both = before.used.clone();
+        both.add(&today);
+        let reading = Reading { window: reset.window_at(now()), used: both, in_window: dollars(20), ..before };
+        let found = people_on(MONDAY, reset, &[(grant, vec![reading])]);
+        (found.spenders[0].of_cap, found.blocked.len())
+    };
+    assert_eq!([half(Reset::Weekly), half(Reset::Daily)], [(dollars(1), 0); 2]);
+}
+
+#[test]
+fn whose_cap_was_used_up_in_a_window_is_not_said_where_a_missed_night_hides_it() {
+    let grant = claimed(1);
+    let counted = Counted { lifetime: Usd::from_dollars(20), today: Some(Usd::ZERO), on: MONDAY };
+    let credits = Days::default().with(counted, MONDAY.checked_sub(12.days()).ok());
+    let reading = Reading { used: Used { credits, ..Used::default() }, in_window: Usd::ZERO, ..used(&grant, 1, 0) };
+    for reset in [Reset::Weekly, Reset::Daily] {
+        let reading = Reading { window: reset.window_at(now()), ..reading.clone() };
+        assert_eq!(people_on(MONDAY, reset, &[(grant.clone(), vec![reading])]).blocked, []);
+    }
 }
 
 #[test]
