@@ -1,10 +1,10 @@
-//! Where a programme's spending leads: when its pot will be empty, and who used far more in the last week than is usual. Both are the
+//! Where a programme's spending leads: when its money will be used up, and who used far more in the last week than is usual. Both are the
 //! domain's to find; nothing follows from them but that people look.
 
 use std::cmp::Reverse;
 
 use bursar_core::domain::days::Days;
-use bursar_core::domain::forecast::{Forecast, RunsOut, Weeks, usual_week};
+use bursar_core::domain::forecast::{Budget, Forecast, Weeks, usual_week};
 use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::id::GrantId;
 use bursar_core::domain::money::Usd;
@@ -19,7 +19,7 @@ const NAMED: usize = 10;
 
 pub(crate) struct Outlook {
     pub(crate) sentence: String,
-    /// Whether the pot does not last to the end of the term.
+    /// Whether somebody should see to it before the term ends.
     pub(crate) is_short: bool,
     /// Who stands out, highest spending first.
     pub(crate) standing_out: Vec<StandsOut>,
@@ -51,10 +51,11 @@ impl Outlook {
         }
         let settings = &programme.settings;
         let looked = looked_at.map(utc_date);
-        let forecast = Forecast::of(spent, pot.limit, &settings.term, looked);
+        let budget = Budget::of(settings, (pot.limit, pot.reserved), spent);
+        let forecast = Forecast::of(spent, budget, &settings.term, looked_at, now);
         let mut outlook = Outlook {
             sentence: forecast.in_words(),
-            is_short: matches!(forecast.runs_out, RunsOut::OutOn(_) | RunsOut::Gone),
+            is_short: forecast.is_short(),
             standing_out: Vec::new(),
             more: 0,
             usual_week: String::new(),

@@ -2,7 +2,7 @@
 //! happens next, with the burn as a picture.
 
 use bursar_core::domain::crossing::{Crossing, per_cent};
-use bursar_core::domain::forecast::{Forecast, RunsOut};
+use bursar_core::domain::forecast::{Budget, Forecast, RunsOut};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Pot, Programme, Settings};
 use bursar_core::domain::window::utc_date;
@@ -35,6 +35,7 @@ impl Spending {
         pot: &Pot,
         totals: Option<&Totals>,
         looked_at: Option<Timestamp>,
+        now: Timestamp,
     ) -> Spending {
         let (settings, limit) = (&programme.settings, crossing.limit);
         let runs_out = if crossing.spent >= limit { RunsOut::Gone } else { RunsOut::TooLittleData };
@@ -44,7 +45,12 @@ impl Spending {
             as_of: crossing.found_at,
             has_room: pot.has_room_for(settings.cap),
             students: None,
-            forecast: Forecast { runs_out, pace: None },
+            forecast: Forecast {
+                runs_out,
+                budget: Budget { pot: limit, keys_stop_at: None },
+                looked: None,
+                pace: None,
+            },
             picture: None,
         };
         let Some(totals) = totals.filter(|_| pot.limit == limit) else { return found };
@@ -52,8 +58,10 @@ impl Spending {
         if spent.total() < crossing.spent {
             return Spending { students, ..found };
         }
-        let looked = utc_date(totals.as_of.max(looked_at.unwrap_or(totals.as_of)));
-        let forecast = Forecast::of(&spent, limit, &settings.term, Some(looked));
+        let looked_at = totals.as_of.max(looked_at.unwrap_or(totals.as_of));
+        let looked = utc_date(looked_at);
+        let budget = Budget::of(settings, (limit, pot.reserved), &spent);
+        let forecast = Forecast::of(&spent, budget, &settings.term, Some(looked_at), now);
         let (thresholds, term) = (&settings.thresholds[..], &settings.term);
         let picture = Burn { spent: &spent, limit, thresholds, term, looked, forecast }.picture();
         Spending { spent: spent.total(), as_of: totals.as_of, students, forecast, picture, ..found }

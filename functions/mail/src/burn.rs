@@ -1,4 +1,4 @@
-//! How a pot burns down, as a picture in a mail and as the same numbers in words: what was spent, where its pace leads, the pot, its
+//! How a budget burns down, as a picture in a mail and as the same numbers in words: what was spent, where its pace leads, the budget, its
 //! thresholds and the end of the term. What is drawn is decided here, how it looks in `drawing`.
 
 use bursar_core::domain::crossing::per_cent;
@@ -83,11 +83,13 @@ impl Burn<'_> {
             line.push((number(day), in_all));
         }
         line.push((number(self.looked), total));
+        let most = self.forecast.budget.keys_stop_at.unwrap_or(self.limit);
         let ahead = match (self.forecast.runs_out, self.forecast.pace) {
             (RunsOut::OutOn(day), _) => Some((number(day), self.limit)),
+            (RunsOut::KeysStopOn(day), _) => Some((number(day), most)),
             (RunsOut::NotBeforeTheTermEnds, Some(pace)) if self.looked < last => {
                 let days = u32::try_from(number(last) - number(self.looked)).unwrap_or(0);
-                Some((number(last), (total + pace.in_days(days)).min(self.limit)))
+                Some((number(last), (total + pace.in_days(days)).min(most)))
             }
             _ => None,
         };
@@ -103,9 +105,10 @@ impl Burn<'_> {
             top,
             words: Labels {
                 spent: format!("{} spent", total.to_dollars_up()),
-                pot: format!("Pot {}", self.limit.to_dollars_down()),
+                pot: format!("Budget {}", self.limit.to_dollars_down()),
                 ahead: ahead.map(|(_, amount)| match self.forecast.runs_out {
-                    RunsOut::OutOn(day) => format!("empty {}", short(day)),
+                    RunsOut::OutOn(day) => format!("used up {}", short(day)),
+                    RunsOut::KeysStopOn(day) => format!("keys stop {}", short(day)),
                     _ => format!("about {} at the end", whole_dollars(amount)),
                 }),
                 first: short(first),
@@ -120,7 +123,7 @@ impl Burn<'_> {
         let (spent, limit) = (self.spent.total(), self.limit);
         let thresholds: Vec<String> = self.thresholds.iter().map(|threshold| format!("{threshold}%")).collect();
         format!(
-            "A line from {} to {}: {} spent of the pot of {}, {}%. Thresholds: {}. {} The term ends on {}.",
+            "A line from {} to {}: {} spent of the budget of {}, {}%. Thresholds: {}. {} The term ends on {}.",
             long(self.first()),
             long(self.looked),
             spent.to_dollars_up(),

@@ -80,7 +80,7 @@ impl App {
                 self.cap_used((programme, grant), *window, *threshold, *of_limit, now).await
             }
             OwedMail::Alert { programme, threshold, of_limit, recipient } => {
-                self.alert(programme, *threshold, *of_limit, recipient).await
+                self.alert(programme, *threshold, *of_limit, recipient, now).await
             }
             OwedMail::Request { programme, day, request, recipient } => {
                 self.request(programme, *day, request, recipient).await
@@ -166,6 +166,7 @@ impl App {
         threshold: u8,
         limit: Usd,
         recipient: &PersonId,
+        now: Timestamp,
     ) -> Result<Owed, StoreError> {
         let Some(programme) = self.table.programme(programme).await? else { return Ok(GONE) };
         let Some(person) = self.table.person(recipient).await? else { return Ok(Owed::Unsendable("NoSuchPerson")) };
@@ -176,7 +177,7 @@ impl App {
         let (pot, totals, sync) =
             tokio::try_join!(self.table.pot(&programme.id), self.table.totals(&programme.id), self.table.sync_state())?;
         let Some(pot) = pot else { return Ok(GONE) };
-        let spending = Spending::of(&crossing, &programme, &pot, totals.as_ref(), sync.looked_at);
+        let spending = Spending::of(&crossing, &programme, &pot, totals.as_ref(), sync.looked_at, now);
         self.to_staff(&person.address, |words| words.alert(&programme, spending)).await
     }
 

@@ -1,12 +1,13 @@
-//! When a pot will be empty at the pace of the last weeks, and who of a class uses far more than is usual. Mails and pages say it
-//! in the same words, which are here too.
+//! When a programme's money will be used up at the pace of the last weeks, and who of a class uses far more than is usual. Mails and
+//! pages say it in the same words, which are here too, in their readers' language: there a pot is a budget.
 
-use jiff::ToSpan;
 use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
 use super::days::Days;
 use super::money::Usd;
+use super::programme::Settings;
 use super::term::Term;
 use super::window::utc_date;
 
@@ -21,22 +22,39 @@ const WEEKS: usize = 4;
 /// A pace that grew is told by as many.
 const LATEST_WEEKS: usize = 2;
 
+/// The money that a forecast is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    pub pot: Usd,
+    /// What the keys that are out may come to in all, where that is known to be less.
+    pub keys_stop_at: Option<Usd>,
+}
+
 /// What will become of a pot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Forecast {
     pub runs_out: RunsOut,
+    pub budget: Budget,
+    /// The last day on which every key was looked at.
+    pub looked: Option<Date>,
     /// None when too little is known to tell.
     pub pace: Option<Pace>,
 }
 
-/// When a pot will be empty. Days are UTC days.
+/// When a pot will be empty, or what comes before that. Days are UTC days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunsOut {
     /// The last of the money is used on this day, within the term.
     OutOn(Date),
+    /// On this day, within the term, the keys that are out have spent all they may, and money is left.
+    KeysStopOn(Date),
     NotBeforeTheTermEnds,
     TooLittleData,
+    /// Nobody has looked for so long that the day would be past.
+    PerhapsByNow,
+    /// The keys that are out can spend nothing more, and money is left.
+    KeysStopped,
     /// It is empty already.
     Gone,
 }
@@ -55,49 +73,87 @@ pub struct Pace {
 }
 
 impl Forecast {
-    /// `looked` is the last day on which every key was looked at: of it, only what had been used by then is known.
-    pub fn of(spent: &Days, pot: Usd, term: &Term, looked: Option<Date>) -> Forecast {
-        let pace = looked.and_then(|looked| Pace::of(spent, term, looked));
+    /// `looked_at` is when every key was last looked at: of its day, only what had been used by then is known.
+    pub fn of(spent: &Days, budget: Budget, term: &Term, looked_at: Option<Timestamp>, now: Timestamp) -> Forecast {
+        let looked = looked_at.map(utc_date);
+        let pace = looked.and_then(|looked| Pace::of(spent, utc_date(term.starts_at()), looked));
+        let total = spent.total();
+        let can_spend = budget.keys_stop_at.unwrap_or(budget.pot) - total;
         let runs_out = match (looked, pace) {
-            _ if spent.total() >= pot => RunsOut::Gone,
+            _ if total >= budget.pot => RunsOut::Gone,
             (Some(looked), _) if looked > last_day(term) => RunsOut::NotBeforeTheTermEnds,
-            (Some(looked), Some(pace)) => match pace.empties(pot - spent.total(), spent.on(looked), looked) {
-                Some(day) if day <= last_day(term) => RunsOut::OutOn(day),
-                _ => RunsOut::NotBeforeTheTermEnds,
+            (Some(_), _) if can_spend <= Usd::ZERO && total > Usd::ZERO => RunsOut::KeysStopped,
+            (Some(looked), Some(pace)) => match pace.empties(can_spend, spent.on(looked), looked) {
+                Some(day) if day > last_day(term) => RunsOut::NotBeforeTheTermEnds,
+                None => RunsOut::NotBeforeTheTermEnds,
+                Some(day) if day < utc_date(now) => RunsOut::PerhapsByNow,
+                Some(day) if budget.keys_stop_at.is_some() => RunsOut::KeysStopOn(day),
+                Some(day) => RunsOut::OutOn(day),
             },
             _ => RunsOut::TooLittleData,
         };
-        Forecast { runs_out, pace }
+        Forecast { runs_out, budget, looked, pace }
     }
 
-    /// The same as a sentence.
-    pub fn in_words(&self) -> String {
-        let pace = self.pace.map_or(Usd::ZERO, Pace::per_week);
+    /// Whether somebody should see to it before the term ends.
+    pub fn is_short(&self) -> bool {
         match self.runs_out {
-            RunsOut::OutOn(day) => format!(
-                "At the pace of the last weeks, about {} a week, the pot is empty on {}.",
-                rounded(pace),
-                day.strftime("%-d %B %Y")
+            RunsOut::OutOn(_) | RunsOut::KeysStopOn(_) | RunsOut::PerhapsByNow | RunsOut::Gone => true,
+            RunsOut::NotBeforeTheTermEnds | RunsOut::TooLittleData | RunsOut::KeysStopped => false,
+        }
+    }
+
+    /// The same in words.
+    pub fn in_words(&self) -> String {
+        let at_the_pace = || {
+            let pace = self.pace.map_or(Usd::ZERO, Pace::per_week);
+            format!("At the pace of the last weeks, about {} a week,", rounded(pace))
+        };
+        let pot = self.budget.pot.to_dollars_down();
+        let keys = self.budget.keys_stop_at.map_or_else(String::new, Usd::to_dollars_down);
+        match self.runs_out {
+            RunsOut::OutOn(day) => format!("{} the budget will be used up around {}.", at_the_pace(), long(day)),
+            RunsOut::KeysStopOn(day) => format!(
+                "{} the keys that are out will stop around {}: together they may spend {keys}, and then they stand still before the budget of {pot} is used up.",
+                at_the_pace(),
+                long(day)
             ),
-            RunsOut::NotBeforeTheTermEnds if pace == Usd::ZERO => {
-                "The pot lasts beyond the end of the term.".to_owned()
+            RunsOut::NotBeforeTheTermEnds if self.pace.is_none_or(|pace| pace.per_week() == Usd::ZERO) => {
+                "The budget lasts beyond the end of the term.".to_owned()
             }
-            RunsOut::NotBeforeTheTermEnds => format!(
-                "At the pace of the last weeks, about {} a week, the pot lasts beyond the end of the term.",
-                rounded(pace)
+            RunsOut::NotBeforeTheTermEnds => {
+                format!("{} the budget lasts beyond the end of the term.", at_the_pace())
+            }
+            RunsOut::TooLittleData => "There is too little data to say when the budget will be used up.".to_owned(),
+            RunsOut::PerhapsByNow => format!(
+                "{} there may be nothing left to spend by now. What was spent since {} is not known.",
+                at_the_pace(),
+                self.looked.map_or_else(String::new, long)
             ),
-            RunsOut::TooLittleData => "There is too little data to say when the pot will be empty.".to_owned(),
-            RunsOut::Gone => "The pot is used up.".to_owned(),
+            RunsOut::KeysStopped => format!(
+                "The keys that are out can spend nothing more: they have used the {keys} that they may. The budget of {pot} is not used up."
+            ),
+            RunsOut::Gone => "The budget is used up.".to_owned(),
         }
     }
 }
 
+impl Budget {
+    /// Live keys can spend no more than is reserved. Of keys made elsewhere, which a programme without a roster has, nobody knows; and
+    /// where more was spent than is reserved, the counter is behind and says nothing.
+    pub fn of(settings: &Settings, (pot, reserved): (Usd, Usd), spent: &Days) -> Budget {
+        let is_bound = settings.roster && spent.total() <= reserved && reserved < pot;
+        Budget { pot, keys_stop_at: is_bound.then_some(reserved) }
+    }
+}
+
 impl Pace {
-    /// None before a week is over since money was first used in the term, and while a single week has a day that is most of it:
+    /// None before a week is over since money was first used, and while a single week has a day that is most of it:
     /// nobody can know whether that is the day of the lab or an accident.
-    fn of(spent: &Days, term: &Term, looked: Date) -> Option<Pace> {
+    ///
+    /// `starts` is the first day that counts, and `looked` the last day on which every key was looked at, which is not over.
+    pub fn of(spent: &Days, starts: Date, looked: Date) -> Option<Pace> {
         let days = spent.evenly();
-        let starts = utc_date(term.starts_at());
         let since = days.keys().copied().find(|day| starts <= *day && *day < looked)?;
         let weeks = usize::try_from(since.until(looked).ok()?.get_days()).ok()? / 7;
         let of_the_last = |weeks: usize| {
@@ -181,6 +237,10 @@ fn rounded(pace: Usd) -> String {
 /// The UTC day in which the term's last moment lies.
 fn last_day(term: &Term) -> Date {
     utc_date(term.ends_at() - 1.nanosecond())
+}
+
+fn long(day: Date) -> String {
+    day.strftime("%-d %B %Y").to_string()
 }
 
 fn number(day: Date) -> usize {

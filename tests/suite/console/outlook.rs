@@ -4,10 +4,12 @@ use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::audit::{Act, What};
 use bursar_core::domain::days::Days;
 use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::Pot;
 use bursar_core::domain::term::Term;
 use bursar_core::domain::window::utc_date;
 use bursar_core::store::By;
 use bursar_local::stack::Stack;
+use bursar_tests::invariants::RawTable;
 use bursar_tests::office::{Office, soon};
 use bursar_tests::stack;
 use jiff::{Timestamp, ToSpan};
@@ -51,24 +53,34 @@ async fn the_overview_says_when_the_pot_is_empty_and_warns_if_that_is_before_the
         let page = admin.get(ID).await.expect(200);
         (page.text("forecast"), page.texts("warning"))
     };
-    let too_little = Some("There is too little data to say when the pot will be empty.".to_owned());
+    let too_little = Some("There is too little data to say when the budget will be used up.".to_owned());
     assert_eq!(said().await.0, too_little, "nobody has looked");
     looked(&office, now).await;
     summed_up(&office, cents(now, &[300; 3]), &[], now).await;
     assert_eq!(said().await, (too_little, Vec::new()));
 
     summed_up(&office, cents(now, &[50; 20]), &[], now).await;
-    let lasts = "At the pace of the last weeks, about $3.50 a week, the pot lasts beyond the end of the term.";
+    let lasts = "At the pace of the last weeks, about $3.50 a week, the budget lasts beyond the end of the term.";
     assert_eq!(said().await, (Some(lasts.to_owned()), Vec::new()));
 
     // Forty dollars are left, which is twenty days from today on.
     summed_up(&office, cents(now, &[200; 30]), &[], now).await;
     let last = utc_date(now).checked_add(19.days()).unwrap().strftime("%-d %B %Y");
-    let empty = format!("At the pace of the last weeks, about $14 a week, the pot is empty on {last}.");
+    let empty = format!("At the pace of the last weeks, about $14 a week, the budget will be used up around {last}.");
     assert_eq!(said().await, (None, vec![empty]));
 
+    // The keys that are out may spend ten dollars more, which is five days.
+    let raw = RawTable::at(&stack.ready.dynamodb, &stack.ready.table);
+    let pot = office.table.pot(&office.programme).await.unwrap().unwrap();
+    raw.keep(&Pot { reserved: Usd::from_dollars(70), ..pot }).await.unwrap();
+    let last = utc_date(now).checked_add(4.days()).unwrap().strftime("%-d %B %Y");
+    let stop = format!(
+        "At the pace of the last weeks, about $14 a week, the keys that are out will stop around {last}: together they may spend $70, and then they stand still before the budget of $100 is used up."
+    );
+    assert_eq!(said().await, (None, vec![stop]));
+
     summed_up(&office, cents(now, &[400; 30]), &[], now).await;
-    assert_eq!(said().await, (None, vec!["The pot is used up.".to_owned()]));
+    assert_eq!(said().await, (None, vec!["The budget is used up.".to_owned()]));
     stack.stop().await.unwrap();
 }
 

@@ -61,7 +61,7 @@ async fn faculty_read_names_assistants_counts_and_nobody_a_key() {
     Students: 3 of 4 have had a key, 2 spent anything this week
     Week: 9 to 15 November 2026 (UTC)
 
-    At the pace of the last weeks, about $1.72 a week, the pot lasts beyond the end of the term.
+    At the pace of the last weeks, about $1.72 a week, the budget lasts beyond the end of the term.
 
     == By group ==
 
@@ -109,7 +109,7 @@ async fn faculty_read_names_assistants_counts_and_nobody_a_key() {
     Students: 3 of 4 have had a key, 2 spent anything this week
     Week: 9 to 15 November 2026 (UTC)
 
-    At the pace of the last weeks, about $1.72 a week, the pot lasts beyond the end of the term.
+    At the pace of the last weeks, about $1.72 a week, the budget lasts beyond the end of the term.
 
     == Who may need a look ==
 
@@ -217,7 +217,7 @@ async fn admins_read_of_the_account_with_keys_that_are_new_and_without_an_owner(
 
     == Programmes ==
 
-    Maths: this week $13.34, used 20% of $100, forecast lasts
+    Maths: this week $13.34, used 20% of $100, budget lasts to the end of the term
 
     == Keys without an owner, new this week ==
 

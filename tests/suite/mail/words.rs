@@ -265,7 +265,7 @@ async fn an_alert_says_the_number() {
     Term ends: 6 February 2027
     As of: 20 November 2026, 11:00 (Europe/Berlin)
 
-    There is too little data to say when the pot will be empty.
+    There is too little data to say when the budget will be used up.
 
     Nothing changes for students now: each key works up to its own cap. You hear again at 95%. An admin can raise the pot.
 
@@ -324,7 +324,7 @@ async fn an_alert_says_when_the_pot_will_be_empty() {
     Term ends: 6 February 2027
     As of: 20 November 2026, 11:00 (Europe/Berlin)
 
-    At the pace of the last weeks, about $490 a week, the pot is empty on 8 December 2026.
+    At the pace of the last weeks, about $490 a week, the budget will be used up around 8 December 2026.
 
     Nothing changes for students now: each key works up to its own cap. You hear again at 80%. An admin can raise the pot.
 
@@ -347,9 +347,9 @@ async fn an_alert_says_that_the_pot_lasts_or_that_it_is_empty() {
             10,
             40,
             10_000_000,
-            "At the pace of the last weeks, about $70 a week, the pot lasts beyond the end of the term.\n\nNothing changes",
+            "At the pace of the last weeks, about $70 a week, the budget lasts beyond the end of the term.\n\nNothing changes",
         ),
-        (100, 40, 100_100_000, "The pot is used up.\n\nNobody new gets a key from this pot."),
+        (100, 40, 100_100_000, "The budget is used up.\n\nNobody new gets a key from this pot."),
     ] {
         let mut office = PostOffice::open().await;
         office.cross(threshold, office.steadily(days, each)).await;
@@ -375,8 +375,8 @@ async fn an_alert_brings_its_picture_and_the_numbers_in_it() {
         &contents,
         &[
             &format!("src=\"cid:{}\"", picture.content_id.as_deref().unwrap()),
-            "alt=\"A line from 12 October 2026 to 20 November 2026: $2,800 spent of the pot of $4,000, 70%.",
-            "the pot is empty on",
+            "alt=\"A line from 12 October 2026 to 20 November 2026: $2,800 spent of the budget of $4,000, 70%.",
+            "the budget will be used up around",
         ],
     );
     // The inbox shows it in the mail, where its policy allows pictures that are in the page.

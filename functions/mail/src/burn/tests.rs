@@ -6,6 +6,7 @@ use jiff::civil::date;
 
 use super::drawing::{HEIGHT, WIDTH};
 use super::*;
+use bursar_core::domain::forecast::Budget;
 
 const FIRST: Date = date(2026, 10, 12);
 
@@ -24,9 +25,16 @@ fn spent(days: i64, of: impl Fn(i64) -> i64) -> Days {
 }
 
 fn drawn(spent: &Days, limit: i32, looked: Date) -> Drawn {
+    drawn_with(spent, limit, None, looked)
+}
+
+/// Where keys stop before the pot is used up, it is said at what amount.
+fn drawn_with(spent: &Days, limit: i32, keys_stop_at: Option<i32>, looked: Date) -> Drawn {
     let term = Term::new(FIRST, date(2027, 2, 6), "Europe/Berlin").unwrap();
     let limit = Usd::from_dollars(limit);
-    let forecast = Forecast::of(spent, limit, &term, Some(looked));
+    let looked_at = looked.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp();
+    let budget = Budget { pot: limit, keys_stop_at: keys_stop_at.map(Usd::from_dollars) };
+    let forecast = Forecast::of(spent, budget, &term, Some(looked_at), looked_at);
     let burn = Burn { spent, limit, thresholds: &[50, 80, 95, 100], term: &term, looked, forecast };
     let picture = burn.picture().unwrap();
     let mut reader = png::Decoder::new(std::io::Cursor::new(&picture.png)).read_info().unwrap();
@@ -62,13 +70,13 @@ fn by(day: i64) -> Date {
 fn a_pot_that_will_be_empty_is_drawn_with_the_day_and_told_in_words() {
     let spent = spent(39, |day| if day % 7 > 4 { 10 } else { 70 });
     let drawn = drawn(&spent, 4000, by(39));
-    insta::assert_snapshot!(drawn.picture.words, @"A line from 12 October 2026 to 20 November 2026: $2,130 spent of the pot of $4,000, 53%. Thresholds: 50%, 80%, 95%, 100%. At the pace of the last weeks, about $370 a week, the pot is empty on 25 December 2026. The term ends on 6 February 2027.");
+    insta::assert_snapshot!(drawn.picture.words, @"A line from 12 October 2026 to 20 November 2026: $2,130 spent of the budget of $4,000, 53%. Thresholds: 50%, 80%, 95%, 100%. At the pace of the last weeks, about $370 a week, the budget will be used up around 25 December 2026. The term ends on 6 February 2027.");
     // The corners are paper; the spending is the lower left, the pot's line runs across at the top.
     for (x, y) in [(0, 0), (WIDTH - 1, 0), (0, HEIGHT - 1), (WIDTH - 1, HEIGHT - 1), (700, 400)] {
         assert_eq!(drawn.at(x, y), WHITE, "{x} {y}");
     }
     assert_eq!((drawn.at(200, 500), drawn.at(500, 500)), (TINT, WHITE));
-    let pot = (0..HEIGHT).find(|y| drawn.at(300, *y) == INK).unwrap();
+    let pot = (0..HEIGHT).find(|y| drawn.at(450, *y) == INK).unwrap();
     assert!((80..100).contains(&pot), "{pot}");
     assert_eq!([100, 400, 600, 980].map(|x| drawn.at(x, pot + 1)), [INK; 4]);
     // It ends in a red dot on the pot's line, between today and the end of the term.
@@ -77,11 +85,22 @@ fn a_pot_that_will_be_empty_is_drawn_with_the_day_and_told_in_words() {
 }
 
 #[test]
+fn keys_that_stop_before_are_drawn_up_to_where_they_stop() {
+    let spent = spent(39, |day| if day % 7 > 4 { 10 } else { 70 });
+    let drawn = drawn_with(&spent, 4000, Some(2600), by(39));
+    assert!(drawn.picture.words.contains("together they may spend $2,600"), "{}", drawn.picture.words);
+    // The budget is not used up, so nothing is red; the way ahead ends below its line.
+    assert_eq!(drawn.count(RED), 0);
+    let all = drawn_with(&spent, 4000, None, by(39));
+    assert!(all.count(RED) > 100 && drawn.picture.png != all.picture.png);
+}
+
+#[test]
 fn what_lasts_is_gone_or_not_known_has_no_red_in_it() {
     let spent = |days| spent(days, |day| if day % 7 > 4 { 10 } else { 70 });
     for (days, limit, says) in [
         (39, 14_000, "lasts beyond the end of the term"),
-        (39, 2_000, "The pot is used up."),
+        (39, 2_000, "The budget is used up."),
         (4, 4_000, "too little data"),
         (200, 14_000, "lasts beyond the end of the term"),
     ] {

@@ -79,10 +79,15 @@ fn programmes(digest: &AccountDigest, names: &HashMap<ProgrammeId, String>) -> V
             say::figure(line.this_week),
             format!("{}% of {}", per_cent(line.spent, line.pot), line.pot.to_dollars_down()),
             match line.runs_out {
-                None => "is over".to_owned(),
-                Some(RunsOut::OutOn(day)) => day.strftime("empty %-d %b %Y").to_string(),
-                Some(RunsOut::NotBeforeTheTermEnds) => "lasts".to_owned(),
-                Some(RunsOut::TooLittleData) => "not known".to_owned(),
+                None => "closed, the programme is over".to_owned(),
+                Some(RunsOut::OutOn(day)) => day.strftime("used up around %-d %b %Y").to_string(),
+                Some(RunsOut::KeysStopOn(day)) => {
+                    day.strftime("not used up: its keys stop around %-d %b %Y").to_string()
+                }
+                Some(RunsOut::NotBeforeTheTermEnds) => "lasts to the end of the term".to_owned(),
+                Some(RunsOut::TooLittleData) => "without a forecast: too little data".to_owned(),
+                Some(RunsOut::PerhapsByNow) => "perhaps used up by now".to_owned(),
+                Some(RunsOut::KeysStopped) => "not used up: its keys have stopped".to_owned(),
                 Some(RunsOut::Gone) => "used up".to_owned(),
             },
         ],
@@ -90,7 +95,7 @@ fn programmes(digest: &AccountDigest, names: &HashMap<ProgrammeId, String>) -> V
     if digest.programmes.is_empty() {
         return Vec::new();
     }
-    let head = ["Programme", "this week", "used", "forecast"];
+    let head = ["Programme", "this week", "used", "budget"];
     let rows = digest.programmes.iter().map(row).collect();
     let more = (digest.further > 0).then(|| Part::Sentences(format!("And {} more.", digest.further)));
     [Part::Heading("Programmes"), Part::Table(Table::new(head, rows))].into_iter().chain(more).collect()

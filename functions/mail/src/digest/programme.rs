@@ -3,7 +3,7 @@
 use bursar_core::domain::crossing::per_cent;
 use bursar_core::domain::days::{Known, Sum};
 use bursar_core::domain::digest::{Digest, Few, Line, ModelLine, Of, People, Spender};
-use bursar_core::domain::forecast::Forecast;
+use bursar_core::domain::forecast::{Budget, Forecast};
 use bursar_core::domain::id::GrantId;
 use bursar_core::domain::models::{cost_in_words, named};
 use bursar_core::domain::money::{Usd, grouped};
@@ -99,7 +99,8 @@ fn outlook(programme: &Programme, digest: &Digest, now: Timestamp) -> Vec<Part> 
         return vec![Part::Sentences(format!("The term ended on {}.", day(term.ends_on())))];
     }
     let looked = digest.health.looked_at.map(utc_date);
-    let forecast = Forecast::of(&money.spent, money.pot, term, looked);
+    let budget = Budget::of(&programme.settings, (money.pot, money.reserved), &money.spent);
+    let forecast = Forecast::of(&money.spent, budget, term, digest.health.looked_at, now);
     let burn = Burn {
         spent: &money.spent,
         limit: money.pot,

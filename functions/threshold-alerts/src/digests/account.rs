@@ -6,8 +6,7 @@ use std::cmp::Reverse;
 use anyhow::Result;
 use bursar_core::domain::days::Days;
 use bursar_core::domain::digest::{self, AccountDigest, Due, Health, Looked, NewKey, ProgrammeLine};
-use bursar_core::domain::forecast::Forecast;
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::forecast::{Budget, Forecast};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::window::utc_date;
 use bursar_core::store::{AccountDay, ForeignKey, SyncState};
@@ -102,13 +101,14 @@ impl Look<'_> {
         let had_a_key = totals.as_ref().is_some_and(|totals| totals.claimed > 0);
         let spent = totals.map(|totals| totals.used.days(settings.byok)).unwrap_or_default();
         let looked = super::looked(sync, had_a_key || sync.looked_at.is_none());
-        let pot = pot.map_or(Usd::ZERO, |pot| pot.limit);
-        let forecast = || Forecast::of(&spent, pot, &settings.term, sync.looked_at.map(utc_date)).runs_out;
+        let money = pot.map(|pot| (pot.limit, pot.reserved)).unwrap_or_default();
+        let budget = Budget::of(settings, money, &spent);
+        let forecast = || Forecast::of(&spent, budget, &settings.term, sync.looked_at, self.now).runs_out;
         Ok(ProgrammeLine {
             programme: id.clone(),
             this_week: looked.sum(&spent, week),
             spent: spent.total(),
-            pot,
+            pot: money.0,
             runs_out: (!programme.is_over(self.now)).then(forecast),
         })
     }

@@ -29,11 +29,22 @@ fn term() -> Term {
     Term::new(FIRST, date(2036, 3, 2), "UTC").unwrap()
 }
 
+/// All of the pot is promised to keys.
+fn all_promised(pot: Usd) -> Budget {
+    Budget { pot, keys_stop_at: None }
+}
+
+/// As it is said in the night after a day was looked at.
+fn forecast(spent: &Days, budget: Budget, term: &Term, looked: Date) -> Forecast {
+    let looked_at = format!("{looked}T00:20:00Z").parse().unwrap();
+    Forecast::of(spent, budget, term, Some(looked_at), looked_at)
+}
+
 /// With so much left after these days, all of which are over.
 fn with_left(each: &[i64], left: i64) -> RunsOut {
     let pot = usd(each.iter().sum::<i64>() + left);
     let looked = day(i64::try_from(each.len()).unwrap());
-    Forecast::of(&spent(each.iter().copied()), pot, &term(), Some(looked)).runs_out
+    forecast(&spent(each.iter().copied()), all_promised(pot), &term(), looked).runs_out
 }
 
 /// How many days after the first it is out.
@@ -59,7 +70,7 @@ fn what_was_used_today_is_off_what_today_will_use() {
     let of = |today: i64| {
         let mut days = vec![10; 14];
         days.push(today);
-        Forecast::of(&spent(days), usd(160), &term(), Some(day(14))).runs_out
+        forecast(&spent(days), all_promised(usd(160)), &term(), day(14)).runs_out
     };
     assert_eq!([of(0), of(4), of(10)], [RunsOut::OutOn(day(15)); 3]);
     assert_eq!(of(15), RunsOut::OutOn(day(15)), "a day that used more than usual uses no more");
@@ -76,20 +87,21 @@ fn the_honest_answers() {
     assert_eq!(of(&[10; 7], 1_000_000), RunsOut::NotBeforeTheTermEnds);
     let idle = [vec![10; 7], vec![0; 28]].concat();
     assert_eq!(of(&idle, 1), RunsOut::NotBeforeTheTermEnds);
-    let unseen = Forecast::of(&spent([10; 14]), usd(1000), &term(), None);
+    let unseen = Forecast::of(&spent([10; 14]), all_promised(usd(1000)), &term(), None, Timestamp::UNIX_EPOCH);
     assert_eq!((unseen.runs_out, unseen.pace), (RunsOut::TooLittleData, None));
     let short = Term::new(FIRST, day(20), "UTC").unwrap();
-    let until = |left: i64| Forecast::of(&spent([10; 14]), usd(140 + left), &short, Some(day(14))).runs_out;
+    let until = |left: i64| forecast(&spent([10; 14]), all_promised(usd(140 + left)), &short, day(14)).runs_out;
     assert_eq!([until(70), until(71)], [RunsOut::OutOn(day(20)), RunsOut::NotBeforeTheTermEnds]);
-    let over = Forecast::of(&spent([10; 14]), usd(1000), &short, Some(day(21))).runs_out;
+    let over = forecast(&spent([10; 14]), all_promised(usd(1000)), &short, day(21)).runs_out;
     assert_eq!(over, RunsOut::NotBeforeTheTermEnds);
 }
 
 #[test]
 fn what_is_used_before_the_term_begins_tells_nothing_of_its_pace() {
     let later = Term::new(day(30), day(90), "UTC").unwrap();
-    let of =
-        |count: usize, looked| Forecast::of(&spent(vec![10; count]), usd(10_000), &later, Some(day(looked))).runs_out;
+    let of = |count: usize, looked| {
+        forecast(&spent(vec![10; count]), all_promised(usd(10_000)), &later, day(looked)).runs_out
+    };
     assert_eq!([of(14, 14), of(30, 30), of(36, 36)], [RunsOut::TooLittleData; 3]);
     assert_eq!(of(37, 37), RunsOut::NotBeforeTheTermEnds);
 }
@@ -132,7 +144,7 @@ fn missed_nights_are_spread_over_their_days() {
     assert_eq!(missed.on(day(13)), usd(40), "the sum is known and lies on its last day");
     let evenly: Vec<_> = missed.evenly().into_values().collect();
     assert_eq!(evenly, vec![usd(10); 15]);
-    let of = |days: &Days| Forecast::of(days, usd(1000), &term(), Some(day(14))).runs_out;
+    let of = |days: &Days| forecast(days, all_promised(usd(1000)), &term(), day(14)).runs_out;
     assert_eq!(of(&missed), of(&constant));
 }
 
@@ -140,14 +152,59 @@ fn missed_nights_are_spread_over_their_days() {
 fn what_is_said_of_it() {
     let say = |pot: i32, days: usize| {
         let spent = spent(vec![30_000_000; days]);
-        Forecast::of(&spent, Usd::from_dollars(pot), &term(), Some(day(days as i64))).in_words()
+        forecast(&spent, all_promised(Usd::from_dollars(pot)), &term(), day(days as i64)).in_words()
     };
     insta::assert_snapshot!([say(4000, 14), say(999_999, 14), say(4000, 3), say(60, 3)].join("\n"), @r"
-    At the pace of the last weeks, about $210 a week, the pot is empty on 13 July 2026.
-    At the pace of the last weeks, about $210 a week, the pot lasts beyond the end of the term.
-    There is too little data to say when the pot will be empty.
-    The pot is used up.
+    At the pace of the last weeks, about $210 a week, the budget will be used up around 13 July 2026.
+    At the pace of the last weeks, about $210 a week, the budget lasts beyond the end of the term.
+    There is too little data to say when the budget will be used up.
+    The budget is used up.
     ");
+}
+
+#[test]
+fn live_keys_cannot_spend_more_than_is_reserved_and_what_ends_first_is_said() {
+    // Three hundred a week since three weeks, of four thousand; the keys that are out may spend a thousand.
+    let spent = spent([[50_000_000; 6].as_slice(), &[0]].concat().into_iter().cycle().take(21));
+    let of = |reserved: Option<i32>| {
+        let settings = Settings { roster: reserved.is_some(), ..crate::domain::grant::testing::a_programme().settings };
+        let money = (Usd::from_dollars(4000), Usd::from_dollars(reserved.unwrap_or(1000)));
+        forecast(&spent, Budget::of(&settings, money, &spent), &term(), day(21))
+    };
+    let keys = of(Some(1000));
+    // A hundred dollars are left to them, which is two days of work.
+    assert_eq!((keys.runs_out, keys.is_short()), (RunsOut::KeysStopOn(day(22)), true));
+    assert_eq!(of(Some(4000)).runs_out, of(None).runs_out, "of keys made elsewhere nobody knows");
+    assert_eq!(of(Some(4000)).runs_out, of(Some(899)).runs_out, "a counter that is behind says nothing");
+    let RunsOut::OutOn(out) = of(Some(4000)).runs_out else { panic!("{:?}", of(Some(4000))) };
+    assert!(out > day(90), "{out}");
+    // Nobody who is left can spend anything; before anybody spent anything there is nothing to say.
+    assert_eq!(of(Some(900)).runs_out, RunsOut::KeysStopped);
+    let fresh = forecast(&Days::default(), Budget { pot: usd(10), keys_stop_at: Some(usd(0)) }, &term(), day(3));
+    assert_eq!(fresh.runs_out, RunsOut::TooLittleData);
+    insta::assert_snapshot!([keys.in_words(), of(Some(900)).in_words()].join("\n"), @r#"
+    At the pace of the last weeks, about $300 a week, the keys that are out will stop around 24 March 2026: together they may spend $1,000, and then they stand still before the budget of $4,000 is used up.
+    The keys that are out can spend nothing more: they have used the $900 that they may. The budget of $4,000 is not used up.
+    "#);
+}
+
+#[test]
+fn a_day_that_is_past_is_never_named() {
+    let spent = spent(vec![10_000_000; 14]);
+    let of = |keys: Option<i64>, now: i64| {
+        let budget = Budget { pot: usd(200_000_000), keys_stop_at: keys.map(usd) };
+        let at = |number: i64| Some(format!("{}T00:20:00Z", day(number)).parse().unwrap());
+        Forecast::of(&spent, budget, &term(), at(14), at(now).unwrap())
+    };
+    // Sixty dollars are left, which is six days; and in the other case two.
+    assert_eq!([of(None, 19), of(None, 14)].map(|now| now.runs_out), [RunsOut::OutOn(day(19)); 2]);
+    let past = of(None, 20);
+    assert_eq!((past.runs_out, past.is_short()), (RunsOut::PerhapsByNow, true));
+    assert_eq!(
+        [of(Some(160_000_000), 15), of(Some(160_000_000), 16)].map(|now| now.runs_out),
+        [RunsOut::KeysStopOn(day(15)), RunsOut::PerhapsByNow,]
+    );
+    insta::assert_snapshot!(past.in_words(), @"At the pace of the last weeks, about $70 a week, there may be nothing left to spend by now. What was spent since 16 March 2026 is not known.");
 }
 
 #[test]
@@ -212,6 +269,7 @@ proptest! {
             RunsOut::OutOn(day) => (1, day),
             RunsOut::NotBeforeTheTermEnds => (2, Date::MIN),
             RunsOut::TooLittleData => (3, Date::MIN),
+            other => panic!("all is promised, and everybody has just looked: {other:?}"),
         };
         let now = with_left(&each, left);
         prop_assert!(rank(now) <= rank(with_left(&each, left + more)));

@@ -64,9 +64,9 @@ async fn admins_read_of_the_account() {
 
     == Programmes ==
 
-    CS pilot: this week $312.40, used 31% of $4,000, forecast empty 8 Dec 2026
-    Compilers seminar: this week $100.00, used 10% of $4,000, forecast is over
-    gone: this week $0.00, used 0% of $4,000, forecast not known
+    CS pilot: this week $312.40, used 31% of $4,000, budget used up around 8 Dec 2026
+    Compilers seminar: this week $100.00, used 10% of $4,000, budget closed, the programme is over
+    gone: this week $0.00, used 0% of $4,000, budget without a forecast: too little data
 
     And 2 more.
 
@@ -126,7 +126,7 @@ async fn admins_read_of_an_account_that_nobody_has_looked_at() {
 
     == Programmes ==
 
-    CS pilot: this week not known, used 0% of $4,000, forecast not known
+    CS pilot: this week not known, used 0% of $4,000, budget without a forecast: too little data
 
     == How far this can be relied on ==
 

@@ -17,7 +17,7 @@ async fn faculty_read_who_and_what() {
     Students: 161 of 200 have had a key, 120 spent anything this week
     Week: 9 to 15 November 2026 (UTC)
 
-    At the pace of the last weeks, about $329 a week, the pot is empty on 5 January 2027.
+    At the pace of the last weeks, about $329 a week, the keys that are out will stop around 19 December 2026: together they may spend $3,220, and then they stand still before the budget of $4,000 is used up.
 
     == By group ==
 
@@ -86,7 +86,7 @@ async fn assistants_read_counts_and_no_name() {
     Students: 161 of 200 have had a key, 120 spent anything this week
     Week: 9 to 15 November 2026 (UTC)
 
-    At the pace of the last weeks, about $329 a week, the pot is empty on 5 January 2027.
+    At the pace of the last weeks, about $329 a week, the keys that are out will stop around 19 December 2026: together they may spend $3,220, and then they stand still before the budget of $4,000 is used up.
 
     == Who may need a look ==
 
@@ -142,7 +142,7 @@ async fn a_quiet_week_is_told_as_one() {
     Students: 161 of 200 have had a key, 0 spent anything this week
     Week: 9 to 15 November 2026 (UTC)
 
-    The pot lasts beyond the end of the term.
+    The budget lasts beyond the end of the term.
 
     == How far this can be relied on ==
 
@@ -184,7 +184,7 @@ async fn the_first_week_before_anybody_has_looked() {
     Students: 3 of 200 have had a key
     Week: 9 to 15 November 2026 (UTC)
 
-    There is too little data to say when the pot will be empty.
+    There is too little data to say when the budget will be used up.
 
     == By model ==
 
