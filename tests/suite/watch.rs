@@ -3,7 +3,10 @@
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::id::Nonce;
 use bursar_core::domain::money::Usd;
-use bursar_core::store::{AccountDay, Job, JobState, SyncState};
+use bursar_core::domain::reading::Used;
+use bursar_core::domain::window::utc_date;
+use bursar_core::store::{Account, AccountDay, Job, JobState, SyncState};
+use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Fault;
@@ -65,6 +68,75 @@ async fn a_balance_below_what_is_promised_and_a_job_that_nobody_carries_on_are_t
     office.table.note_account_day(&bought(Usd::from_dollars(20) - Usd::CENT, now), soon()).await.unwrap();
     assert_eq!(look(&stack).await, ["The balance is $0.01 below what is promised"]);
     assert_eq!(look(&stack).await, Vec::<String>::new());
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_short_balance_is_told_once_and_again_when_it_is_worse_by_a_tenth_or_was_over() {
+    let stack = still().await;
+    let office = Office::open(&stack).await;
+    let ada = office.invite("ada@x.edu").await;
+    office.claim(&ada).await;
+    let mut told = Vec::new();
+    // Twenty dollars are promised. The balance of each hour in cents; a day passes after each.
+    for cents in [1_000, 1_000, 950, 900, 800, 1_500, 790, 2_000, 1_990, 1_990] {
+        let now = stack.clock.now();
+        let state = office.table.sync_state().await.unwrap();
+        let state = SyncState { completed_at: Some(now), ..state };
+        assert!(office.table.set_sync_state(&state.next(), soon()).await.unwrap());
+        let day = AccountDay { day: utc_date(now), ..bought(Usd::from_micros(cents * 10_000), now) };
+        office.table.note_account_day(&day, soon()).await.unwrap();
+        let mails = look(&stack).await;
+        assert_eq!(look(&stack).await, Vec::<String>::new(), "the same hour again");
+        told.extend(mails.into_iter().map(|subject| (cents, subject)));
+        stack.clock.advance(SignedDuration::from_hours(24)).unwrap();
+    }
+    let short = |cents, by: &str| (cents, format!("The balance is {by} below what is promised"));
+    assert_eq!(told, [short(1_000, "$10"), short(900, "$11"), short(790, "$12.10"), short(1_990, "$0.10")]);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_mail_of_a_short_balance_is_not_lost_with_the_look_that_found_it() {
+    let stack = still().await;
+    let office = Office::open(&stack).await;
+    let ada = office.invite("ada@x.edu").await;
+    office.claim(&ada).await;
+    let now = stack.clock.now();
+    let state = SyncState { completed_at: Some(now), ..SyncState::default() };
+    assert!(office.table.set_sync_state(&state.next(), soon()).await.unwrap());
+    office.table.note_account_day(&bought(Usd::from_dollars(10), now), soon()).await.unwrap();
+    let noted = Matcher::call("dynamodb:PutItem").of(FunctionName::ThresholdAlerts);
+    stack.gate.at(noted, "kill-after".parse::<Verdict>().unwrap());
+    assert!(stack.invoke.invoke(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await.is_err());
+    assert_eq!(stack.gate.unfired(), Vec::<String>::new());
+    assert!(office.table.shortage().await.unwrap().is_some());
+    stack.clock.advance(SignedDuration::from_hours(1)).unwrap();
+    assert_eq!(look(&stack).await, ["The balance is $10 below what is promised"]);
+    assert_eq!(look(&stack).await, Vec::<String>::new());
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn where_credit_is_bought_as_it_is_used_a_balance_for_two_weeks_is_enough() {
+    let stack = still().await;
+    let office = Office::open(&stack).await;
+    let ada = office.invite("ada@x.edu").await;
+    office.claim(&ada).await;
+    let now = stack.clock.now();
+    let state = SyncState { completed_at: Some(now), looked_at: Some(now), ..SyncState::default() };
+    assert!(office.table.set_sync_state(&state.next(), soon()).await.unwrap());
+    let mut ours = Used::default();
+    for ago in 1..=28 {
+        let day = utc_date(now).checked_sub(jiff::Span::new().days(ago)).unwrap();
+        ours.add(&Used::on_one(day, Usd::from_micros(100_000)));
+    }
+    office.table.note_account(&Account { as_of: now, ours, foreign: Used::default() }, soon()).await.unwrap();
+    // Ten cents a day: two weeks need $1.40 of the twenty dollars that are promised.
+    office.table.note_account_day(&bought(Usd::from_micros(1_400_000), now), soon()).await.unwrap();
+    assert_eq!(look(&stack).await, Vec::<String>::new());
+    office.table.note_account_day(&bought(Usd::from_micros(1_390_000), now), soon()).await.unwrap();
+    assert_eq!(look(&stack).await, ["The balance is $0.01 short of what two weeks use"]);
     stack.stop().await.unwrap();
 }
 

@@ -1,6 +1,7 @@
 //! What an admin is told of the account: the mail of each alarm, and whether it is still owed.
 
 use bursar_core::domain::alarm::{Alarm, Cause};
+use bursar_core::domain::balance::Basis;
 use bursar_core::domain::id::PersonId;
 use bursar_core::domain::mail_failure::{COMPLAINED, InWords};
 use bursar_core::domain::mail_kind::MailKind;
@@ -119,12 +120,15 @@ fn told(alarm: &Alarm) -> (String, Vec<(&'static str, String)>, &'static str) {
             let next = "Nobody knows what was spent since, alerts wait, and keys without an owner live on. Look into the log of usage-sync and at the alarms of the stack: is its schedule on, does it fail, is the management key good?";
             (subject, vec![("Last complete sync", last)], next)
         }
-        Cause::Balance { balance, to_come } => {
-            let short = (*to_come - *balance).to_dollars_up();
-            let facts =
-                vec![("Balance", balance.to_dollars_down()), ("Promised and not spent yet", to_come.to_dollars_up())];
-            let next = "When the balance is gone every key of the account is refused, free models too. Buy credit, or lower pots and caps.";
-            (format!("The balance is {short} below what is promised"), facts, next)
+        Cause::Balance { balance, need, .. } => {
+            let (than, needed) = match need.basis {
+                Basis::TwoWeeks => ("short of what two weeks use", "Two weeks at the recent pace"),
+                Basis::Promised => ("below what is promised", "Promised to keys and not spent yet"),
+            };
+            let short = (need.amount - *balance).to_dollars_up();
+            let facts = vec![("Balance", balance.to_dollars_down()), (needed, need.amount.to_dollars_up())];
+            let next = "When the balance is gone every key of the account is refused, free models too. Buy credit at the provider; if it is bought by itself as it is used, look whether that still works and is enough. If nobody can buy more, lower budgets and caps. You hear of it again when it is worse by a tenth, or comes back after it was over.";
+            (format!("The balance is {short} {than}"), facts, next)
         }
         Cause::MailRefused { code, since } => {
             let why = InWords::of(code);

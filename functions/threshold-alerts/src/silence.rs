@@ -1,10 +1,11 @@
 //! Watch over what fell silent: syncs, jobs, mail, and the balance that all keys live on. What is found is told to the admins by mail, once
-//! a day for each cause; nothing here depends on the sync having run.
+//! a day for most causes; nothing here depends on the sync having run.
 
 use anyhow::Result;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::alarm::{Alarm, Cause};
+use bursar_core::domain::balance::{Need, Shortage};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::window::utc_date;
 use bursar_core::store::items::{MailState, OwedMail};
@@ -33,13 +34,13 @@ pub(crate) async fn causes(
 ) -> Result<Vec<Alarm>> {
     let mut causes = Vec::new();
     causes.extend(silent_sync(table, programmes, now).await?);
-    causes.extend(balance(table, programmes).await?);
     causes.extend(unheard(table, now).await?);
     for programme in programmes {
         anyhow::ensure!(deadline.leaves(crate::ENOUGH_FOR_ONE), "the time is up");
         causes.extend(stuck(table, programme, now).await?);
     }
     let mut alarms: Vec<Alarm> = causes.into_iter().map(|cause| Alarm::now(cause, now)).collect();
+    alarms.extend(balance(table, programmes, now, deadline).await?);
     alarms.extend(mail_that_waits(table, now).await?);
     alarms.extend(nothing_heard(table, now).await?);
     Ok(alarms)
@@ -96,12 +97,29 @@ async fn silent_sync(table: &Table, programmes: &[Programme], now: Timestamp) ->
     Ok((since + COMPLETE_WITHIN <= now).then_some(Cause::Silent { last }))
 }
 
-/// The balance that was last read, against what pots have promised beyond what was spent.
-async fn balance(table: &Table, programmes: &[Programme]) -> Result<Option<Cause>> {
+/// The balance that was last read, against what it must pay for soon. It is told when it is noted, and as long as it lasts it is raised
+/// again, which owes nobody a second mail: so none is lost with an invocation that died between the two.
+async fn balance(table: &Table, programmes: &[Programme], now: Timestamp, deadline: Deadline) -> Result<Option<Alarm>> {
     let Some(day) = table.newest_account_days(1).await?.pop() else { return Ok(None) };
-    let to_come = table.promised(programmes).await?.to_come;
     let balance = day.bought - day.spent;
-    Ok((balance < to_come).then_some(Cause::Balance { balance, to_come }))
+    let (need, known) = tokio::try_join!(need(table, programmes), async { Ok(table.shortage().await?) })?;
+    let last = match Shortage::after(known.as_ref(), balance, need, now) {
+        Some(next) if table.note_shortage(&next, deadline).await? => Some(next),
+        // Somebody was faster, and tells it.
+        Some(_) => None,
+        None => known,
+    };
+    let alarm = |Shortage { balance, need, told_at, .. }| {
+        Alarm::on(utc_date(told_at), Cause::Balance { balance, need, told_at }, told_at)
+    };
+    Ok(last.filter(|last| !last.is_over).map(alarm))
+}
+
+/// What the balance must pay for soon.
+pub(crate) async fn need(table: &Table, programmes: &[Programme]) -> Result<Need> {
+    let (promised, account, sync) = tokio::try_join!(table.promised(programmes), table.account(), table.sync_state())?;
+    let (ours, foreign) = account.map(|account| (account.ours.credits, account.foreign.credits)).unwrap_or_default();
+    Ok(Need::of(&ours, &foreign, promised.to_come, sync.looked_at))
 }
 
 /// Mails to the admins that were given up: what they were to tell is told again each day until it arrives, or is old.

@@ -6,6 +6,7 @@ use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
+use super::balance::Need;
 use super::id::{PersonId, ProgrammeId};
 use super::key::Fingerprint;
 use super::mail_day::MailDay;
@@ -55,8 +56,13 @@ pub enum Cause {
         #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
         last: Option<Timestamp>,
     },
-    /// The account has less than what is promised and not spent yet.
-    Balance { balance: Usd, to_come: Usd },
+    /// The account has less than it needs soon; told at this time, and anew when that has become worse or was over.
+    Balance {
+        balance: Usd,
+        need: Need,
+        #[serde(with = "millisecond::required")]
+        told_at: Timestamp,
+    },
     /// The mail server refuses mail because of the account, so that mail waits.
     MailRefused {
         code: String,
@@ -118,7 +124,7 @@ impl Alarm {
             Cause::AnotherAccount { management_key } => format!("another-account-{}", management_key.short()),
             Cause::Incomplete { .. } => "incomplete".to_owned(),
             Cause::Silent { .. } => "silent".to_owned(),
-            Cause::Balance { .. } => "balance".to_owned(),
+            Cause::Balance { told_at, .. } => format!("balance-{}", told_at.as_second()),
             Cause::MailRefused { code, since } => format!("mail-refused-{code}-{}", since.as_second()),
             Cause::MailWaits { urgent: true, .. } => "urgent-mail-waits".to_owned(),
             Cause::MailWaits { urgent: false, .. } => "mail-waits".to_owned(),

@@ -4,6 +4,7 @@
 pub mod address;
 pub mod alarm;
 pub mod audit;
+pub mod balance;
 pub mod crossing;
 pub mod days;
 pub mod digest;

@@ -343,6 +343,11 @@ pub fn mail_refusal(code: &str) -> Key {
     key(ACCOUNT, format!("{MAIL_REFUSALS}{code}"))
 }
 
+/// The shortfall of the balance that was told last.
+pub fn shortage() -> Key {
+    key(ACCOUNT, "SHORTAGE".to_owned())
+}
+
 /// The digest of a programme for one calendar week, by its Monday. There is one key, so there is one digest.
 pub fn digest(programme: &ProgrammeId, week: Date) -> Key {
     key(programme_partition(programme), format!("{DIGESTS}{week}"))

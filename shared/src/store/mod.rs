@@ -34,6 +34,7 @@ mod programmes;
 mod read;
 mod requests;
 mod rules;
+mod shortage;
 mod sign_in;
 mod telling;
 #[cfg(test)]

@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use bursar_core::domain::alarm::Alarm;
 use bursar_core::domain::audit::{AccountEntry, Entry};
+use bursar_core::domain::balance::Shortage;
 use bursar_core::domain::crossing::Crossing;
 use bursar_core::domain::digest::{AccountDigest, Digest};
 use bursar_core::domain::grant::{Grant, Reading};
@@ -323,6 +324,7 @@ impl Snapshot {
             NobodysDay::KIND => decoded::<NobodysDay>(item).map(drop)?,
             Request::KIND => decoded::<Request>(item).map(drop)?,
             CapsLook::KIND => decoded::<CapsLook>(item).map(drop)?,
+            Shortage::KIND => decoded::<Shortage>(item).map(drop)?,
             MissingKey::KIND => decoded::<MissingKey>(item).map(drop)?,
             // What a run has seen, what it held back, and what grants used by model, in bytes of their own.
             "checkpoint-part" | "held-marks" | "model-rows" => {}

@@ -1,6 +1,7 @@
 //! Alarms of the account: what admins are told, and that each is told once for each cause, whatever fails and however many they are.
 
 use bursar_core::domain::alarm::{Alarm, Cause};
+use bursar_core::domain::balance::{Basis, Need};
 use bursar_core::domain::id::PersonId;
 use bursar_core::domain::mail_day::MailDay;
 use bursar_core::domain::mail_kind::MailKind;
@@ -293,17 +294,25 @@ async fn nobody_is_told_who_is_no_longer_an_admin() {
 #[tokio::test]
 async fn what_fell_silent_and_what_did_not_arrive_is_said_with_what_to_do() {
     let mut office = PostOffice::open().await;
-    let (balance, to_come) = (Usd::from_dollars(45), Usd::from_dollars(60));
-    insta::assert_snapshot!(office.told(Cause::Balance { balance, to_come }).await, @r#"
+    let now = office.stack.clock.now();
+    let short = |amount, basis| {
+        let told_at = now - SignedDuration::from_secs(i64::from(amount));
+        let need = Need { amount: Usd::from_dollars(amount), basis };
+        Cause::Balance { balance: Usd::from_dollars(45), need, told_at }
+    };
+    let two_weeks = office.told(short(70, Basis::TwoWeeks)).await;
+    assert!(two_weeks.starts_with("The balance is $25 short of what two weeks use\n"), "{two_weeks}");
+    assert!(two_weeks.contains("\nTwo weeks at the recent pace: $70\n"), "{two_weeks}");
+    insta::assert_snapshot!(office.told(short(60, Basis::Promised)).await, @r#"
     The balance is $15 below what is promised
 
     The balance is $15 below what is promised
 
     Balance: $45
-    Promised and not spent yet: $60
+    Promised to keys and not spent yet: $60
     Found: 20 November 2026, 10:00 (UTC)
 
-    When the balance is gone every key of the account is refused, free models too. Buy credit, or lower pots and caps.
+    When the balance is gone every key of the account is refused, free models too. Buy credit at the provider; if it is bought by itself as it is used, look whether that still works and is enough. If nobody can buy more, lower budgets and caps. You hear of it again when it is worse by a tenth, or comes back after it was over.
 
     See the account:
     [origin]/console/account

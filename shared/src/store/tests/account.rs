@@ -5,6 +5,7 @@ use jiff::civil::Date;
 use super::{at, raw, ulid};
 use crate::domain::alarm::{Alarm, Cause};
 use crate::domain::audit::{AccountEntry, Act, Actor, What};
+use crate::domain::balance::{Basis, Need, Shortage};
 use crate::domain::days::{Days, Known, Sum};
 use crate::domain::digest::{
     AccountDigest, Block, Digest, Few, Health, Line, ModelLine, Money, NewKey, Of, People, ProgrammeLine, Spender,
@@ -19,10 +20,28 @@ use crate::secrets::ManagementKey;
 use crate::store::items::{OutboxRow, OwedMail};
 use crate::store::{Checkpoint, Delay, Kept, ModelDay, ModelRows, NobodysDay};
 
+const NEED: Need = Need { amount: Usd::CENT, basis: Basis::TwoWeeks };
+
+fn a_shortage() -> Shortage {
+    Shortage {
+        told_at: at("2026-01-03T00:21:00Z"),
+        balance: Usd::from_dollars(5),
+        need: NEED,
+        is_over: true,
+        version: 2,
+    }
+}
+
 pub(super) fn items() -> String {
     alarms()
         .into_iter()
-        .chain([raw(&an_account_entry()), raw(&a_model_day()), raw(&a_nobodys_day()), raw(&some_model_rows())])
+        .chain([
+            raw(&an_account_entry()),
+            raw(&a_model_day()),
+            raw(&a_nobodys_day()),
+            raw(&some_model_rows()),
+            raw(&a_shortage()),
+        ])
         .chain(digests())
         .collect::<Vec<_>>()
         .join("\n")
@@ -42,7 +61,7 @@ fn alarms() -> Vec<String> {
         },
         Cause::Incomplete { problems: 2, first: "the listing did not reach its end".to_owned() },
         Cause::Silent { last: Some(at("2026-01-01T00:20:00Z")) },
-        Cause::Balance { balance: Usd::from_dollars(5), to_come: Usd::from_dollars(60) },
+        Cause::Balance { balance: Usd::from_dollars(5), need: NEED, told_at: at("2026-01-03T00:21:00Z") },
         Cause::Unsent { mail: Some(MailKind::Roster), code: "MessageRejected".to_owned() },
         Cause::Stuck { programme: a_programme().id, since: at("2026-01-02T08:00:00Z") },
     ];
