@@ -80,7 +80,10 @@ impl App {
         let spenders = people.spenders.iter().map(|spender| &spender.grant);
         let standing_out = people.standing_out.iter().map(|(grant, _)| grant);
         let blocked = people.blocked.iter().map(|(_, few)| few);
-        let few = [&people.unused, &people.unclaimed].into_iter().chain(blocked).flat_map(|few| &few.first);
+        let few = [&people.unused, &people.unclaimed, &people.unreached]
+            .into_iter()
+            .chain(blocked)
+            .flat_map(|few| &few.first);
         let grants: BTreeSet<&GrantId> = spenders.chain(standing_out).chain(few).collect();
         let named = grants.into_iter().map(|grant| Box::pin(self.named(&digest.programme, grant))).collect::<Vec<_>>();
         let named: Vec<Option<(GrantId, String)>> = iter(named).buffered(SIDE_BY_SIDE).try_collect().await?;

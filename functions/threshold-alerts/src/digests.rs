@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::digest::{self, Asked, Class, Digest, Due, Looked, Money};
+use bursar_core::domain::digest::{self, Asked, Class, Digest, Due, Health, Looked, Money};
 use bursar_core::domain::id::PersonId;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::span::stretches;
@@ -89,11 +89,11 @@ impl Look<'_> {
     /// None when there is no time to read all that it takes.
     async fn work_out(&self, programme: &Programme, due: Due) -> Result<Option<Digest>> {
         let (id, settings, table, weeks) = (&programme.id, &programme.settings, self.table, due.weeks);
-        let (pot, totals, sync, days, model_days) = tokio::try_join!(
+        let (pot, totals, sync, unreachable, model_days) = tokio::try_join!(
             table.pot(id),
             table.totals(id),
             table.sync_state(),
-            table.newest_account_days(account::DAYS_READ),
+            table.unreachable(self.now),
             table.model_days(id, weeks[0]),
         )?;
         let mut class = Class::new(settings, weeks[0], sync.looked_at, self.now);
@@ -106,7 +106,7 @@ impl Look<'_> {
             }
             for (grant, readings) in shard? {
                 had_a_key |= grant.ever_shown;
-                class.add(&grant, &readings);
+                class.add(&grant, &readings, !unreachable.contains_key(grant.person.address.matched()));
             }
         }
         let used = totals.as_ref().map(|totals| &totals.used);
@@ -132,7 +132,7 @@ impl Look<'_> {
             models_unknown,
             money,
             people: class.people(),
-            health: account::health(&sync, &days, weeks[0]),
+            health: health(&sync),
             recipients: Vec::new(),
             told: 0,
         }))
@@ -163,6 +163,11 @@ impl Report {
             }
         }
     }
+}
+
+/// How far figures can be relied on.
+fn health(sync: &SyncState) -> Health {
+    Health { completed_at: sync.completed_at, looked_at: sync.looked_at }
 }
 
 fn looked(sync: &SyncState, had_a_key: bool) -> Looked {

@@ -6,6 +6,7 @@ use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
+use super::balance::Need;
 use super::days::{Days, Known, Sum};
 use super::forecast::RunsOut;
 use super::id::{GrantId, PersonId, ProgrammeId};
@@ -111,6 +112,9 @@ pub struct People {
     /// With a key that they have never used.
     pub unused: Few,
     pub unclaimed: Few,
+    /// Whom mail does not reach.
+    #[serde(default)]
+    pub unreached: Few,
     /// Who cannot use a key now, or used their cap up in a window of the week, and why.
     pub blocked: Vec<(Block, Few)>,
 }
@@ -156,11 +160,6 @@ pub struct Health {
     /// When the last listing of every key began.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub looked_at: Option<Timestamp>,
-    /// Of the whole account, and how much of it came about in the week.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub residual: Option<Usd>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub residual_grew: Option<Usd>,
 }
 
 /// What admins are told of a week of the account.
@@ -176,6 +175,8 @@ pub struct AccountDigest {
     pub reserved: Usd,
     /// What is reserved and not spent yet.
     pub to_come: Usd,
+    /// What the balance must pay for soon.
+    pub need: Need,
     /// By all keys of the account, with its own money.
     pub this_week: Sum,
     pub week_before: Sum,
@@ -185,9 +186,13 @@ pub struct AccountDigest {
     /// The programmes that spent most, and how many there are besides.
     pub programmes: Vec<ProgrammeLine>,
     pub further: u32,
-    /// What the guard of the sync holds back.
+    /// So many keys the guard of the sync did not disable.
+    pub held_back: u32,
+    /// Of the whole account, and how much of it came about in the week.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub held_back: Option<String>,
+    pub residual: Option<Usd>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub residual_grew: Option<Usd>,
     pub health: Health,
     #[serde(default)]
     pub recipients: Vec<PersonId>,

@@ -118,9 +118,9 @@ async fn what_no_model_is_known_of_is_said_and_never_nothing() {
     let missing = format!("Of these days it is not known: {}, {}.", ago(now, 7), ago(now, 1));
     assert!(week.contains(&missing) && week.contains(&format!("As of the end of {}", ago(now, 2))), "{week}");
     let all = admin.get(ID).await;
-    assert_eq!(lines(&all), [line("a/small", "1.00"), line("not told by model", "3.00")]);
+    assert_eq!(lines(&all), [line("a/small", "1.00"), line("not attributed to a model", "3.00")]);
     assert!(all.readable().contains(&format!("not known: {} to {}, {}.", ago(now, 8), ago(now, 7), ago(now, 1))));
-    assert!(all.readable().contains("not told by model $3.00 not known –"), "{}", all.readable());
+    assert!(all.readable().contains("not attributed to a model $3.00 not known –"), "{}", all.readable());
     let day = admin.get(&format!("{ID}?window=1d")).await;
     assert!(lines(&day).is_empty() && !day.readable().contains("Nothing was used"), "{}", day.readable());
     stack.stop().await.unwrap();

@@ -39,6 +39,9 @@ async fn a_class(monday: &Monday) -> (ProgrammeId, Vec<GrantId>) {
 async fn faculty_read_names_assistants_counts_and_nobody_a_key() {
     let mut monday = Monday::early().await;
     let (maths, grants) = a_class(&monday).await;
+    let carl = EmailAddress::parse("carl.gauss@students.edu").unwrap();
+    let mark = Undeliverable { address: carl.matched().clone(), why: Why::Bounced, at: monday.now() };
+    monday.table.end_mail_to(&[mark], monday.now(), soon()).await.unwrap();
     monday.advance(1);
     monday.run("digest").await.unwrap();
     let mails = monday.mails().await;
@@ -48,47 +51,49 @@ async fn faculty_read_names_assistants_counts_and_nobody_a_key() {
     let text = |mail: &Got| mail.contents.text.clone().unwrap().replace(&monday.stack.ready.web, "[origin]");
     assert_eq!(text(ann), text(ben));
     for mail in &mails[1..] {
-        assert_eq!(mail.contents.subject, "Maths: $13.34 this week, 20% of the pot used");
+        assert_eq!(mail.contents.subject, "Maths: $13.34 last week, 20% of the budget used");
         assert_eq!(mail.contents.attachments.len(), 1, "the burn");
     }
     insta::assert_snapshot!(text(ann), @r#"
-    Maths: the week
+    Maths: last week
 
-    Spent this week: $13.34
-    The week before: $1.10
-    Spent in all: $20.44 of $100, 20%
-    Reserved: $60.00
-    Students: 3 of 4 have had a key, 2 spent anything this week
-    Week: 9 to 15 November 2026 (UTC)
+    Spent last week: $13.34 (9–15 Nov 2026, days in UTC)
+    Spent the week before: $1.10
+    Spent so far: $20.44 of the budget of $100, 20%
+    Promised to keys: $60.00, what is spent included
+    Students: 3 of 4 have had a key; 2 of them spent something last week
 
     At the pace of the last weeks, about $1.72 a week, the budget lasts beyond the end of the term.
 
     == By group ==
 
-    Lab A: this week $12.34, the week before $0.10
-    Lab B: this week $1.00, the week before $1.00
+    Lab A: last week $12.34, the week before $0.10
+    Lab B: last week $1.00, the week before $1.00
 
     == By model ==
 
-    b/dear: this week $12.00, requests 20, per request $0.6000
-    a/cheap: this week $1.34, requests 900, per request $0.0015
+    b/dear: last week $12.00, requests 20, per request $0.6000
+    a/cheap: last week $1.34, requests 900, per request $0.0015
 
-    A request to b/dear cost most, $0.6000 on average; a/cheap cost $0.0015.
+    A request to b/dear cost most, $0.6000 on average; a/cheap cost $0.0015. Where a cheaper model will do, tell the class.
 
     == Highest spenders ==
 
-    Ada Lovelace: this week $12.34, cap used $12.54 of $20
-    Alan Turing: this week $1.00, cap used $7.90 of $20
+    Ada Lovelace: last week $12.34, cap used $12.54 of $20
+    Alan Turing: last week $1.00, cap used $7.90 of $20
+
+    To spend much is no fault. A student's page shows what was spent day by day, and there faculty change the cap.
 
     == Who may need a look ==
 
-    Far above their usual week: 1 (Ada Lovelace $12.34); a usual week of the class is $0.95
-    Never used their key: 1 (Barbara Liskov)
-    No key claimed yet: 1 (Carl Gauss)
+    Spent far more than is usual for them: 1 (Ada Lovelace $12.34); a usual week of the class is $0.95. Ask whether it is meant: a program may run by mistake, or the key be in other hands.
+    Never used their key: 1 (Barbara Liskov). Remind them that it is there.
+    No key claimed yet: 1 (Carl Gauss). Remind them; the student's page sends the mail again.
+    Mail does not reach them: 1 (Carl Gauss). Their mail comes back or is not wanted, so they get neither key nor link. Ask for an address that works, or let it be tried once more on the student's page.
 
     == How far this can be relied on ==
 
-    Last complete sync: 16 November 2026, 06:00 (UTC)
+    Every key was last looked at: 16 November 2026, 06:00 (UTC)
 
     See the programme:
     [origin]/console/programmes/maths
@@ -100,26 +105,26 @@ async fn faculty_read_names_assistants_counts_and_nobody_a_key() {
     Privacy: https://example.edu/privacy
     "#);
     insta::assert_snapshot!(text(tom), @r#"
-    Maths: the week
+    Maths: last week
 
-    Spent this week: $13.34
-    The week before: $1.10
-    Spent in all: $20.44 of $100, 20%
-    Reserved: $60.00
-    Students: 3 of 4 have had a key, 2 spent anything this week
-    Week: 9 to 15 November 2026 (UTC)
+    Spent last week: $13.34 (9–15 Nov 2026, days in UTC)
+    Spent the week before: $1.10
+    Spent so far: $20.44 of the budget of $100, 20%
+    Promised to keys: $60.00, what is spent included
+    Students: 3 of 4 have had a key; 2 of them spent something last week
 
     At the pace of the last weeks, about $1.72 a week, the budget lasts beyond the end of the term.
 
     == Who may need a look ==
 
-    Far above their usual week: 1
-    Never used their key: 1
-    No key claimed yet: 1
+    Spent far more than is usual for them: 1. Ask whether it is meant: a program may run by mistake, or the key be in other hands.
+    Never used their key: 1. Remind them that it is there.
+    No key claimed yet: 1. Remind them; the student's page sends the mail again.
+    Mail does not reach them: 1. Their mail comes back or is not wanted, so they get neither key nor link. Ask for an address that works, or let it be tried once more on the student's page.
 
     == How far this can be relied on ==
 
-    Last complete sync: 16 November 2026, 06:00 (UTC)
+    Every key was last looked at: 16 November 2026, 06:00 (UTC)
 
     See the programme:
     [origin]/console/programmes/maths
@@ -202,31 +207,31 @@ async fn admins_read_of_the_account_with_keys_that_are_new_and_without_an_owner(
     let admin = mails.iter().find(|mail| mail.to == "admin@example.edu").unwrap();
     let text = admin.contents.text.clone().unwrap().replace(&monday.stack.ready.web, "[origin]");
     insta::assert_snapshot!(format!("{}\n\n{text}", admin.contents.subject), @r#"
-    The account: $19.00 this week, balance $30.00
+    The account: $19.00 last week, balance $30.00
 
-    The account: the week
+    The account: last week
 
     Balance: $30.00
-    Reserved: $60.00 by all programmes
-    Of it not spent: $39.56
-    Spent this week: $19.00
-    The week before: $0.00
-    Week: 9 to 15 November 2026 (UTC)
+    Promised to keys: $60.00 by all programmes, $39.56 of it not spent yet
+    Spent last week: $19.00 (all keys of the account, 9–15 Nov 2026, days in UTC)
+    Spent the week before: $0.00
 
-    The balance is $9.56 below what is promised. Buy credit, or lower pots and caps.
+    The balance is $9.56 below what is promised. Buy credit, or lower budgets and caps.
 
     == Programmes ==
 
-    Maths: this week $13.34, used 20% of $100, budget lasts to the end of the term
+    Maths: spent last week $13.34, used so far 20% of $100, budget lasts to the end of the term
 
-    == Keys without an owner, new this week ==
+    == New keys without an owner ==
 
-    prof-laptop: spent in all $3.00, limit unlimited
+    prof-laptop: spent so far $3.00, limit none
+
+    Nobody here made these keys. Find out who did; the account page lists all of them.
 
     == How far this can be relied on ==
 
     Last complete sync: 16 November 2026, 06:00 (UTC)
-    Residual of the account: $4.00, +$3.00 this week
+    Spending not matched to a key: $4.00 in all, $3.00 of it new. The account page shows it day by day; once you know what it was, say so there.
 
     See the account:
     [origin]/console/account

@@ -2,6 +2,7 @@
 
 use bursar_core::domain::alarm::{Alarm, Cause};
 use bursar_core::domain::audit::{AccountEntry, Act, Actor, What};
+use bursar_core::domain::balance::{Basis, Need};
 use bursar_core::domain::days::{Known, Sum};
 use bursar_core::domain::digest::{AccountDigest, Health};
 use bursar_core::domain::id::PersonId;
@@ -66,13 +67,16 @@ fn a_digest(recipients: Vec<PersonId>, week: Date, found_at: Timestamp) -> Accou
         balance: None,
         reserved: Usd::ZERO,
         to_come: Usd::ZERO,
+        need: Need { amount: Usd::ZERO, basis: Basis::Promised },
         this_week: nothing,
         week_before: nothing,
         new_keys: 0,
         first_new_keys: Vec::new(),
         programmes: Vec::new(),
         further: 0,
-        held_back: None,
+        held_back: 0,
+        residual: None,
+        residual_grew: None,
         health: Health::default(),
         told: 1,
         recipients,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use bursar_core::domain::balance::Basis;
 use bursar_core::domain::crossing::per_cent;
 use bursar_core::domain::digest::{AccountDigest, NewKey, ProgrammeLine};
 use bursar_core::domain::forecast::RunsOut;
@@ -22,21 +23,20 @@ impl Words<'_> {
         keys: &[String],
     ) -> Letter {
         let balance = digest.balance.map_or("balance not known".to_owned(), |left| format!("balance {}", exact(left)));
-        let subject = format!("The account: {}, {balance}", say::this_week(digest.this_week));
+        let subject = format!("The account: {}, {balance}", say::in_week(digest.this_week, digest.days));
         let mut parts = vec![Part::Facts(figures(digest))];
         parts.extend(what_is_wrong(digest).into_iter().map(Part::Sentences));
         parts.extend(programmes(digest, names));
         parts.extend(new_keys(digest, keys));
-        let weeks = [digest.this_week, digest.week_before];
-        let (facts, sentences) = say::health(&digest.health, weeks, utc);
-        parts.extend([Part::Heading("How far this can be relied on"), Part::Facts(facts)]);
-        parts.extend(sentences.into_iter().map(Part::Sentences));
+        parts.extend([Part::Heading("How far this can be relied on"), Part::Facts(reliance(digest))]);
+        let unknown = say::unknown(&digest.health, [digest.this_week, digest.week_before], utc);
+        parts.extend(unknown.into_iter().map(Part::Sentences));
         parts.push(Part::Link {
             label: "See the account",
             url: format!("{}/console/account", self.config.origin.as_str()),
         });
         Letter {
-            heading: "The account: the week".to_owned(),
+            heading: format!("The account: {}", say::week(digest.days).name),
             subject,
             parts,
             why: format!(
@@ -49,27 +49,56 @@ impl Words<'_> {
 }
 
 fn figures(digest: &AccountDigest) -> Vec<(&'static str, String)> {
+    let (reserved, to_come) = (say::spent(digest.reserved), say::spent(digest.to_come));
+    let this_week = say::figure(digest.this_week);
     vec![
         ("Balance", digest.balance.map_or("not known".to_owned(), exact)),
-        ("Reserved", format!("{} by all programmes", say::spent(digest.reserved))),
-        ("Of it not spent", say::spent(digest.to_come)),
-        ("Spent this week", say::figure(digest.this_week)),
-        ("The week before", say::figure(digest.week_before)),
-        ("Week", format!("{} (UTC)", say::days(digest.days))),
+        ("Promised to keys", format!("{reserved} by all programmes, {to_come} of it not spent yet")),
+        (
+            say::week(digest.days).spent,
+            format!("{this_week} (all keys of the account, {}, days in UTC)", say::days(digest.days)),
+        ),
+        ("Spent the week before", say::figure(digest.week_before)),
     ]
 }
 
 fn what_is_wrong(digest: &AccountDigest) -> Vec<String> {
-    let short = digest.balance.filter(|balance| *balance < digest.to_come).map(|balance| {
-        let short = say::spent(digest.to_come - balance);
-        format!("The balance is {short} below what is promised. Buy credit, or lower pots and caps.")
+    let short = digest.balance.and_then(|balance| digest.need.beyond(balance)).map(say::spent);
+    let short = short.map(|short| match digest.need.basis {
+        Basis::TwoWeeks => format!(
+            "The balance is {short} short of what two weeks use at the recent pace. Buy credit, or look whether it is still bought by itself."
+        ),
+        Basis::Promised => format!("The balance is {short} below what is promised. Buy credit, or lower budgets and caps."),
     });
-    let held_back = digest.held_back.as_ref().map(|words| {
+    let keys = match digest.held_back {
+        0 => None,
+        1 => Some("1 key".to_owned()),
+        count => Some(format!("{count} keys")),
+    };
+    let held_back = keys.map(|keys| {
         format!(
-            "The guard of the sync held back {words}. The account page lets the next sync do it, once it is clear why."
+            "{keys} would have been switched off by the nightly sync; we did not, since so many can be a mistake. The account page names them: look why, and if it is right let the next sync do it by one press there."
         )
     });
     short.into_iter().chain(held_back).collect()
+}
+
+/// How far the figures can be relied on.
+fn reliance(digest: &AccountDigest) -> Vec<(&'static str, String)> {
+    let mut facts = vec![("Last complete sync", digest.health.completed_at.map_or("none yet".to_owned(), utc))];
+    if let Some(residual) = digest.residual {
+        let unmatched = match digest.residual_grew.filter(|grew| *grew > Usd::ZERO) {
+            _ if residual.is_zero() => "none, all spending could be matched to keys".to_owned(),
+            Some(grew) => format!(
+                "{} in all, {} of it new. The account page shows it day by day; once you know what it was, say so there.",
+                say::spent(residual),
+                say::spent(grew)
+            ),
+            None => format!("{} in all, nothing of it new", say::spent(residual)),
+        };
+        facts.push(("Spending not matched to a key", unmatched));
+    }
+    facts
 }
 
 fn programmes(digest: &AccountDigest, names: &HashMap<ProgrammeId, String>) -> Vec<Part> {
@@ -95,25 +124,27 @@ fn programmes(digest: &AccountDigest, names: &HashMap<ProgrammeId, String>) -> V
     if digest.programmes.is_empty() {
         return Vec::new();
     }
-    let head = ["Programme", "this week", "used", "budget"];
+    let spent = format!("spent {}", say::week(digest.days).during);
+    let head = ["Programme", &spent, "used so far", "budget"];
     let rows = digest.programmes.iter().map(row).collect();
-    let more = (digest.further > 0).then(|| Part::Sentences(format!("And {} more.", digest.further)));
+    let more = (digest.further > 0).then(|| Part::Sentences(format!("And {} more, which spent less.", digest.further)));
     [Part::Heading("Programmes"), Part::Table(Table::new(head, rows))].into_iter().chain(more).collect()
 }
 
 fn new_keys(digest: &AccountDigest, names: &[String]) -> Vec<Part> {
     let row = |(key, name): (&NewKey, &String)| Row {
         name: name.clone(),
-        cells: vec![say::spent(key.spent), key.limit.map_or_else(|| "unlimited".to_owned(), Usd::to_dollars_down)],
+        cells: vec![say::spent(key.spent), key.limit.map_or_else(|| "none".to_owned(), Usd::to_dollars_down)],
     };
     if digest.new_keys == 0 {
         return Vec::new();
     }
     let rows: Vec<Row> = digest.first_new_keys.iter().zip(names).map(row).collect();
     let more = usize::try_from(digest.new_keys).unwrap_or(usize::MAX).saturating_sub(rows.len());
-    let more = (more > 0).then(|| Part::Sentences(format!("And {more} more.")));
-    let table = Table::new(["Key", "spent in all", "limit"], rows);
-    [Part::Heading("Keys without an owner, new this week"), Part::Table(table)].into_iter().chain(more).collect()
+    let more = if more > 0 { format!("And {more} more. ") } else { String::new() };
+    let to_do = format!("{more}Nobody here made these keys. Find out who did; the account page lists all of them.");
+    let table = Table::new(["Key", "spent so far", "limit"], rows);
+    vec![Part::Heading("New keys without an owner"), Part::Table(table), Part::Sentences(to_do)]
 }
 
 /// A balance is what is left, and may be less than nothing.

@@ -2,7 +2,7 @@
 
 use bursar_core::domain::crossing::per_cent;
 use bursar_core::domain::days::{Known, Sum};
-use bursar_core::domain::digest::{Digest, Few, Line, ModelLine, Of, People, Spender};
+use bursar_core::domain::digest::{Block, Digest, Few, Line, ModelLine, Of, Spender};
 use bursar_core::domain::forecast::{Budget, Forecast};
 use bursar_core::domain::id::GrantId;
 use bursar_core::domain::models::{cost_in_words, named};
@@ -22,26 +22,29 @@ impl Words<'_> {
         let name = &settings.name;
         let used = match is_unseen(digest) {
             true => String::new(),
-            false => format!(", {}% of the pot used", per_cent(money.spent.total(), money.pot)),
+            false => format!(", {}% of the budget used", per_cent(money.spent.total(), money.pot)),
         };
-        let subject = format!("{name}: {}{used}", say::this_week(money.this_week));
+        let subject = format!("{name}: {}{used}", say::in_week(money.this_week, digest.days));
         let mut parts = vec![Part::Facts(figures(digest))];
         parts.extend(outlook(programme, digest, now));
+        parts.extend(promised_in_full(programme, digest, now));
         match reader {
             Reader::Faculty(names) => {
                 parts.extend(groups(digest));
                 parts.extend(models(digest, settings.byok));
                 parts.extend(spenders(digest, settings.reset, names));
-                parts.extend(who_needs_a_look(&digest.people, |few| say::people(few, names), Some(names)));
+                parts.extend(who_needs_a_look(digest, settings.reset, |few| say::people(few, names), Some(names)));
             }
             Reader::Assistant => {
-                parts.extend(who_needs_a_look(&digest.people, |few| few.count.to_string(), None));
+                parts.extend(who_needs_a_look(digest, settings.reset, |few| few.count.to_string(), None));
             }
         }
-        let weeks = [money.this_week, money.week_before];
-        let (facts, sentences) = say::health(&digest.health, weeks, |at| moment(at, &settings.term));
+        let looked = digest.health.looked_at.map_or("not yet".to_owned(), |at| moment(at, &settings.term));
+        let facts = vec![("Every key was last looked at", looked)];
         parts.extend([Part::Heading("How far this can be relied on"), Part::Facts(facts)]);
-        parts.extend(sentences.into_iter().map(Part::Sentences));
+        let weeks = [money.this_week, money.week_before];
+        let unknown = say::unknown(&digest.health, weeks, |at| moment(at, &settings.term));
+        parts.extend(unknown.into_iter().map(Part::Sentences));
         parts.push(Part::Link {
             label: "See the programme",
             url: format!("{}/console/programmes/{}", self.config.origin.as_str(), programme.id),
@@ -51,7 +54,7 @@ impl Words<'_> {
             Reader::Assistant => "an assistant",
         };
         Letter {
-            heading: format!("{name}: the week"),
+            heading: format!("{name}: {}", say::week(digest.days).name),
             subject,
             parts,
             why: format!(
@@ -71,21 +74,21 @@ fn is_unseen(digest: &Digest) -> bool {
 fn figures(digest: &Digest) -> Vec<(&'static str, String)> {
     let (money, people) = (&digest.money, &digest.people);
     let (spent, pot) = (money.spent.total(), money.pot);
-    let in_all = match is_unseen(digest) {
-        true => format!("not known, of {}", pot.to_dollars_down()),
-        false => format!("{} of {}, {}%", say::spent(spent), pot.to_dollars_down(), per_cent(spent, pot)),
+    let (week, budget) = (say::week(digest.days), format!("of the budget of {}", pot.to_dollars_down()));
+    let so_far = match is_unseen(digest) {
+        true => format!("not known, {budget}"),
+        false => format!("{} {budget}, {}%", say::spent(spent), per_cent(spent, pot)),
     };
     let mut students = format!("{} of {} have had a key", people.claimed, people.students);
     if money.this_week.known != Known::Partly {
-        students.push_str(&format!(", {} spent anything this week", people.active));
+        students.push_str(&format!("; {} of them spent something {}", people.active, week.during));
     }
     vec![
-        ("Spent this week", say::figure(money.this_week)),
-        ("The week before", say::figure(money.week_before)),
-        ("Spent in all", in_all),
-        ("Reserved", say::spent(money.reserved)),
+        (week.spent, format!("{} ({}, days in UTC)", say::figure(money.this_week), say::days(digest.days))),
+        ("Spent the week before", say::figure(money.week_before)),
+        ("Spent so far", so_far),
+        ("Promised to keys", format!("{}, what is spent included", say::spent(money.reserved))),
         ("Students", students),
-        ("Week", format!("{} (UTC)", say::days(digest.days))),
     ]
 }
 
@@ -113,6 +116,24 @@ fn outlook(programme: &Programme, digest: &Digest, now: Timestamp) -> Vec<Part> 
     std::iter::once(Part::Sentences(forecast.in_words())).chain(picture).collect()
 }
 
+/// That no further key fits into the budget, and what can be done.
+fn promised_in_full(programme: &Programme, digest: &Digest, now: Timestamp) -> Option<Part> {
+    let (settings, money) = (&programme.settings, &digest.money);
+    if programme.is_over(now) || money.reserved + settings.cap <= money.pot {
+        return None;
+    }
+    let without = match digest.people.unclaimed.count {
+        0 => String::new(),
+        1 => ", and 1 student has none yet".to_owned(),
+        count => format!(", and {count} students have none yet"),
+    };
+    Some(Part::Sentences(format!(
+        "The budget is promised in full: {} of {} is kept for keys that are out, so nobody new gets a key{without}. An admin can raise the budget; faculty can lower the cap or take keys back that nobody needs.",
+        say::spent(money.reserved),
+        money.pot.to_dollars_down()
+    )))
+}
+
 fn groups(digest: &Digest) -> Vec<Part> {
     let (lines, money) = (&digest.groups, &digest.money);
     // No group is known better than all of them together.
@@ -131,7 +152,7 @@ fn groups(digest: &Digest) -> Vec<Part> {
     if lines.is_empty() {
         return Vec::new();
     }
-    let table = Table::new(["Group", "this week", "the week before"], lines.iter().map(row).collect());
+    let table = Table::new(["Group", say::week(digest.days).name, "the week before"], lines.iter().map(row).collect());
     vec![Part::Heading("By group"), Part::Table(table)]
 }
 
@@ -139,7 +160,7 @@ fn models(digest: &Digest, byok: Byok) -> Vec<Part> {
     let has_own_keys = digest.models.iter().any(|line| line.own_keys > Usd::ZERO);
     let own_keys = match byok {
         Byok::Inside => "of it on own keys",
-        Byok::Outside => "besides, on own keys",
+        Byok::Outside => "besides on own keys",
     };
     let with_own_keys = |mut cells: Vec<String>, own_keys: String| {
         if has_own_keys {
@@ -160,8 +181,10 @@ fn models(digest: &Digest, byok: Byok) -> Vec<Part> {
     };
     let mut parts = Vec::new();
     if !digest.models.is_empty() {
-        let mut table =
-            Table::new(["Model", "this week", "requests", "per request"], digest.models.iter().map(row).collect());
+        let mut table = Table::new(
+            ["Model", say::week(digest.days).name, "requests", "per request"],
+            digest.models.iter().map(row).collect(),
+        );
         if has_own_keys {
             table.head.insert(2, own_keys.to_owned());
         }
@@ -175,7 +198,9 @@ fn models(digest: &Digest, byok: Byok) -> Vec<Part> {
     parts.extend(dearest(&digest.models).map(Part::Sentences));
     if !digest.models_unknown.is_empty() {
         let days = say::stretches(&digest.models_unknown);
-        parts.push(Part::Sentences(format!("Who used which model is not known for {days}.")));
+        parts.push(Part::Sentences(format!(
+            "For {days} it is not known who used which model. It is asked for again in the next nights."
+        )));
     }
     if !parts.is_empty() {
         parts.insert(0, Part::Heading("By model"));
@@ -199,7 +224,10 @@ fn dearest(models: &[ModelLine]) -> Option<String> {
         return None;
     }
     let (model, most) = (&dear.model, cost_in_words(most));
-    Some(format!("A request to {model} cost most, {most} on average; {}.", cheaper.join(", ")))
+    let cheaper = cheaper.join(", ");
+    Some(format!(
+        "A request to {model} cost most, {most} on average; {cheaper}. Where a cheaper model will do, tell the class."
+    ))
 }
 
 fn spenders(digest: &Digest, reset: Reset, names: &Names) -> Vec<Part> {
@@ -216,12 +244,16 @@ fn spenders(digest: &Digest, reset: Reset, names: &Names) -> Vec<Part> {
     }
     let rows = people.spenders.iter().map(row).collect();
     let of_cap = format!("cap used {}", say::in_window(reset, digest.days.1));
-    let table = Table::new(["Student", "this week", of_cap.trim_end()], rows);
-    vec![Part::Heading("Highest spenders"), Part::Table(table)]
+    let table = Table::new(["Student", say::week(digest.days).name, of_cap.trim_end()], rows);
+    let to_do = said(
+        "To spend much is no fault. A student's page shows what was spent day by day, and there faculty change the cap.",
+    );
+    vec![Part::Heading("Highest spenders"), Part::Table(table), to_do]
 }
 
-fn who_needs_a_look(people: &People, tell: impl Fn(&Few) -> String, names: Option<&Names>) -> Vec<Part> {
-    let mut facts = Vec::new();
+fn who_needs_a_look(digest: &Digest, reset: Reset, tell: impl Fn(&Few) -> String, names: Option<&Names>) -> Vec<Part> {
+    let people = &digest.people;
+    let mut notes = Vec::new();
     if people.stand_out > 0 {
         let named = names.map(|names| {
             let one = |(grant, spent): &(_, _)| format!("{} {}", name(names, grant), say::spent(*spent));
@@ -231,21 +263,32 @@ fn who_needs_a_look(people: &People, tell: impl Fn(&Few) -> String, names: Optio
             let usual = say::spent(people.usual_week);
             format!("{} ({}{more}); a usual week of the class is {usual}", people.stand_out, all.join(", "))
         });
-        facts.push(("Far above their usual week", named.unwrap_or_else(|| people.stand_out.to_string())));
+        let who = named.unwrap_or_else(|| people.stand_out.to_string());
+        notes.push(("Spent far more than is usual for them", format!("{who}. {MEANT}")));
     }
-    facts.extend(people.blocked.iter().map(|(block, few)| (say::block(*block), tell(few))));
-    if people.unused.count > 0 {
-        facts.push(("Never used their key", tell(&people.unused)));
+    for (block, few) in &people.blocked {
+        let (label, to_do) = say::block(*block, reset);
+        let mut who = tell(few);
+        if *block == Block::UsedUp && reset != Reset::None {
+            who.push_str(&format!(", {}", say::in_window(reset, digest.days.1)));
+        }
+        notes.push((label, format!("{who}. {to_do}")));
     }
-    if people.unclaimed.count > 0 {
-        facts.push(("No key claimed yet", tell(&people.unclaimed)));
-    }
-    if facts.is_empty() {
+    let others = [
+        ("Never used their key", &people.unused, "Remind them that it is there."),
+        ("No key claimed yet", &people.unclaimed, "Remind them; the student's page sends the mail again."),
+        ("Mail does not reach them", &people.unreached, UNREACHED),
+    ];
+    let others = others.into_iter().filter(|(_, few, _)| few.count > 0);
+    notes.extend(others.map(|(label, few, to_do)| (label, format!("{}. {to_do}", tell(few)))));
+    if notes.is_empty() {
         return Vec::new();
     }
-    let told = if names.is_some() { Part::Notes(facts) } else { Part::Facts(facts) };
-    vec![Part::Heading("Who may need a look"), told]
+    vec![Part::Heading("Who may need a look"), Part::Notes(notes)]
 }
+
+const MEANT: &str = "Ask whether it is meant: a program may run by mistake, or the key be in other hands.";
+const UNREACHED: &str = "Their mail comes back or is not wanted, so they get neither key nor link. Ask for an address that works, or let it be tried once more on the student's page.";
 
 fn name(names: &Names, grant: &GrantId) -> String {
     names.get(grant).cloned().unwrap_or_else(|| "somebody who is gone".to_owned())

@@ -5,10 +5,9 @@ use bursar_core::domain::digest::{Block, Few, Health};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::window::Reset;
 use jiff::Timestamp;
-use jiff::civil::Date;
+use jiff::civil::{Date, Weekday};
 
 use super::Names;
-use crate::words::day;
 
 /// An amount that was spent, with its cents: in a column they stand below each other.
 pub(super) fn spent(amount: Usd) -> String {
@@ -26,23 +25,41 @@ pub(super) fn figure(sum: Sum) -> String {
     }
 }
 
-/// The same in a subject.
-pub(super) fn this_week(sum: Sum) -> String {
-    match sum.known {
-        Known::Partly if sum.spent == Usd::ZERO => "what was spent this week is not known".to_owned(),
-        _ if sum.spent == Usd::ZERO => "nothing spent this week".to_owned(),
-        _ => format!("{} this week", figure(sum)),
+/// The week of a digest, in its words.
+pub(super) struct Week {
+    /// What it is called: of its days, or the time in which something was.
+    pub(super) name: &'static str,
+    pub(super) during: &'static str,
+    pub(super) spent: &'static str,
+}
+
+/// A calendar week is the last one; other seven days are no week to anybody.
+pub(super) fn week((from, _): (Date, Date)) -> Week {
+    match from.weekday() {
+        Weekday::Monday => Week { name: "last week", during: "last week", spent: "Spent last week" },
+        _ => Week { name: "last 7 days", during: "in the last 7 days", spent: "Spent in the last 7 days" },
     }
 }
 
-/// `9 to 15 November 2026`, and both months where they differ.
+/// What was spent in the week, in a subject.
+pub(super) fn in_week(sum: Sum, days: (Date, Date)) -> String {
+    let during = week(days).during;
+    match sum.known {
+        Known::Partly if sum.spent == Usd::ZERO => format!("what was spent {during} is not known"),
+        _ if sum.spent == Usd::ZERO => format!("nothing spent {during}"),
+        _ => format!("{} {during}", figure(sum)),
+    }
+}
+
+/// `9–15 Nov 2026`, and both months where they differ.
 pub(super) fn days((from, to): (Date, Date)) -> String {
     let first = match (from.year() == to.year(), from.month() == to.month()) {
-        (true, true) => from.strftime("%-d").to_string(),
-        (true, false) => from.strftime("%-d %B").to_string(),
-        (false, _) => day(from),
+        (true, true) => from.strftime("%-d–").to_string(),
+        (true, false) => from.strftime("%-d %b – ").to_string(),
+        (false, _) => from.strftime("%-d %b %Y – ").to_string(),
     };
-    if from == to { day(to) } else { format!("{first} to {}", day(to)) }
+    let last = to.strftime("%-d %b %Y");
+    if from == to { last.to_string() } else { format!("{first}{last}") }
 }
 
 /// In which window of a cap: that which the last day of the week lies in, and with a cap for each day the fullest.
@@ -75,48 +92,52 @@ pub(super) fn people(few: &Few, names: &Names) -> String {
     }
 }
 
-pub(super) fn block(block: Block) -> &'static str {
+/// Why somebody has no key that works, and what to do about it.
+pub(super) fn block(block: Block, reset: Reset) -> (&'static str, &'static str) {
     match block {
-        Block::UsedUp => "Cap used up",
-        Block::Paused => "Paused",
-        Block::Unused => "Set aside unused",
-        Block::Leaked => "Reported leaked",
-        Block::TooOld => "Key too old",
-        Block::ReplacementFailed => "Replacement failed",
-        Block::GoneAtProvider => "Gone at the provider",
-        Block::TermEnded => "Stopped at the old end",
+        Block::UsedUp if reset == Reset::None => {
+            ("Used up their cap", "Whoever needs more can have a higher cap: faculty set it on the student's page.")
+        }
+        Block::UsedUp => (
+            "Used up their cap",
+            "It starts anew by itself. Whoever needs more can have a higher cap: faculty set it on the student's page.",
+        ),
+        Block::Paused => {
+            ("Switched off because somebody paused it", "Resume it on the student's page when the reason is gone.")
+        }
+        Block::Unused => (
+            "Switched off because it was not used",
+            "They switch it on again by one press on their own page, while the budget has room.",
+        ),
+        Block::Leaked => ("Switched off because it was reported as leaked", TAKE_A_NEW_ONE),
+        Block::TooOld => ("Switched off because it was too old", TAKE_A_NEW_ONE),
+        Block::ReplacementFailed => ("Without a key because a new one could not be made", TAKE_A_NEW_ONE),
+        Block::GoneAtProvider => {
+            ("Switched off or deleted at the provider", "Ask an admin why. They can take a new key on their own page.")
+        }
+        Block::TermEnded => ("Switched off because the term was to end sooner", TAKE_A_NEW_ONE),
     }
 }
 
-/// How far figures can be relied on: what is known, and in sentences what is not.
-pub(super) fn health(
-    health: &Health,
-    weeks: [Sum; 2],
-    moment: impl Fn(Timestamp) -> String,
-) -> (Vec<(&'static str, String)>, Vec<String>) {
-    let mut facts = vec![("Last complete sync", health.completed_at.map_or("none yet".to_owned(), &moment))];
-    if let Some(residual) = health.residual {
-        let grew = health.residual_grew.filter(|grew| *grew != Usd::ZERO).map(|grew| {
-            let sign = if grew > Usd::ZERO { "+" } else { "" };
-            format!(", {sign}{} this week", spent(grew))
-        });
-        facts.push(("Residual of the account", format!("{}{}", spent(residual), grew.unwrap_or_default())));
-    }
+const TAKE_A_NEW_ONE: &str = "Remind them: they take a new key on their own page.";
+
+/// What is not known of these weeks, in sentences.
+pub(super) fn unknown(health: &Health, weeks: [Sum; 2], moment: impl Fn(Timestamp) -> String) -> Vec<String> {
     let mut sentences = Vec::new();
     if weeks.iter().any(|week| week.known == Known::Partly) {
         sentences.push(match health.looked_at {
             Some(at) => format!(
-                "Not all of these days are known yet: every key was last looked at on {}. What was used since is in no figure here.",
+                "Not all of these days are known yet: every key was last looked at on {}. What was spent since is in no figure here. If that lasts, the admins are told.",
                 moment(at)
             ),
-            None => "No sync has looked at the keys yet, so nobody knows what was used.".to_owned(),
+            None => "Nobody has looked at the keys yet, so it is not known what was spent. That is done each night.".to_owned(),
         });
     }
     if weeks.iter().any(|week| week.known == Known::Estimated) {
         sentences.push(
-            "Where it says about, a night was missed: some of the money may belong to a day beside the week."
+            "Where it says about, a night was missed: some of the money may belong to a day beside the week. There is nothing to do."
                 .to_owned(),
         );
     }
-    (facts, sentences)
+    sentences
 }

@@ -105,7 +105,7 @@ fn a_full_digest() -> Digest {
             model("openai/gpt-4o-mini", 10_000, 33_334, 30),
             model("deepseek/deepseek-r1-0528", 1_000, 477, 210),
             ModelLine {
-                model: "not told by model".to_owned(),
+                model: "not attributed to a model".to_owned(),
                 requests: None,
                 per_request: None,
                 ..model("", 240, 0, 0)
@@ -122,14 +122,10 @@ fn a_full_digest() -> Digest {
             usual_week: usd(112),
             unused: few(2, 4..6),
             unclaimed: few(39, 6..26),
+            unreached: few(1, 7..8),
             blocked: vec![(Block::UsedUp, few(3, 26..29)), (Block::Paused, few(1, 29..30))],
         },
-        health: Health {
-            completed_at: Some(at("2026-11-16T00:20:00Z")),
-            looked_at: Some(at("2026-11-16T00:20:00Z")),
-            residual: Some(usd(412)),
-            residual_grew: Some(usd(12)),
-        },
+        health: Health { completed_at: Some(at("2026-11-16T00:20:00Z")), looked_at: Some(at("2026-11-16T00:20:00Z")) },
         recipients: Vec::new(),
         told: 0,
     }

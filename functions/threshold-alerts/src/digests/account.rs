@@ -5,11 +5,12 @@ use std::cmp::Reverse;
 
 use anyhow::Result;
 use bursar_core::domain::days::Days;
-use bursar_core::domain::digest::{self, AccountDigest, Due, Health, Looked, NewKey, ProgrammeLine};
+use bursar_core::domain::digest::{self, AccountDigest, Due, Looked, NewKey, ProgrammeLine};
 use bursar_core::domain::forecast::{Budget, Forecast};
+use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::window::utc_date;
-use bursar_core::store::{AccountDay, ForeignKey, SyncState};
+use bursar_core::store::{AccountDay, ForeignKey, HeldBack, SyncState};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -17,7 +18,7 @@ use jiff::civil::Date;
 use super::{ENOUGH_FOR_ONE, Look, Made};
 
 /// Enough days of the account to find the one before the week, though some nights are missing.
-pub(super) const DAYS_READ: i32 = 16;
+const DAYS_READ: i32 = 16;
 /// More programmes and keys are counted.
 const MOST_PROGRAMMES: usize = 30;
 const MOST_KEYS: usize = 10;
@@ -43,6 +44,7 @@ impl Look<'_> {
 
     async fn work_out_account(&self, due: Due) -> Result<AccountDigest> {
         let (table, weeks) = (self.table, due.weeks);
+        let need = crate::silence::need(table, self.programmes).await?;
         let (days, account, sync, promised, foreign) = tokio::try_join!(
             table.newest_account_days(DAYS_READ),
             table.account(),
@@ -58,6 +60,7 @@ impl Look<'_> {
         let [this_week, week_before] = weeks.map(|week| looked.sum(&spent, week));
         let (new_keys, first_new_keys) = new_keys(&foreign, due.mornings);
         let (programmes, further) = self.lines(&sync, weeks[0]).await?;
+        let (residual, residual_grew) = residual(&days, weeks[0]);
         let held_back = sync.held_back.as_ref().filter(|held| held.released_by.is_none());
         Ok(AccountDigest {
             week: due.week,
@@ -66,14 +69,17 @@ impl Look<'_> {
             balance: days.first().map(|day| day.bought - day.spent),
             reserved: promised.reserved,
             to_come: promised.to_come,
+            need,
             this_week,
             week_before,
             new_keys,
             first_new_keys,
             programmes,
             further,
-            held_back: held_back.map(bursar_core::store::HeldBack::words),
-            health: health(&sync, &days, weeks[0]),
+            held_back: held_back.map_or(0, HeldBack::count),
+            residual,
+            residual_grew,
+            health: super::health(&sync),
             recipients: Vec::new(),
             told: 0,
         })
@@ -124,16 +130,12 @@ fn new_keys(foreign: &[ForeignKey], (before, this): (Timestamp, Timestamp)) -> (
     (count, new.iter().take(MOST_KEYS).map(told).collect())
 }
 
-/// How far figures can be relied on. `days` are the newest of the account, newest first.
-pub(super) fn health(sync: &SyncState, days: &[AccountDay], (from, to): (Date, Date)) -> Health {
+/// What no key explains, and how much of it came about in the week. `days` are the newest of the account, newest first.
+fn residual(days: &[AccountDay], (from, to): (Date, Date)) -> (Option<Usd>, Option<Usd>) {
     // What was spent on the last day is in the sums of the sync that looked after it.
     let newest = days.iter().find(|day| day.day <= to.tomorrow().unwrap_or(to));
     // The sums of a day are those of its last sync, so what they were when the week began stands on the day before or on its first.
     let before = days.iter().find(|day| day.day <= from);
-    Health {
-        completed_at: sync.completed_at,
-        looked_at: sync.looked_at,
-        residual: newest.map(|day| day.residual),
-        residual_grew: newest.zip(before).map(|(newest, before)| newest.residual - before.residual),
-    }
+    let grew = newest.zip(before).map(|(newest, before)| newest.residual - before.residual);
+    (newest.map(|day| day.residual), grew)
 }

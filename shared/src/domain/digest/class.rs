@@ -35,6 +35,7 @@ pub struct Class<'a> {
     weeks: Vec<(GrantId, Weeks)>,
     unused: First,
     unclaimed: First,
+    unreached: First,
     blocked: BTreeMap<Block, First>,
 }
 
@@ -57,11 +58,12 @@ impl<'a> Class<'a> {
             weeks: Vec::new(),
             unused: First::default(),
             unclaimed: First::default(),
+            unreached: First::default(),
             blocked: BTreeMap::new(),
         }
     }
 
-    pub fn add(&mut self, grant: &Grant, readings: &[Reading]) {
+    pub fn add(&mut self, grant: &Grant, readings: &[Reading], is_reached: bool) {
         let spending = Spending::of(grant, readings, self.settings, self.now);
         let mut days = Days::default();
         readings.iter().for_each(|reading| days.add(&reading.used.days(self.settings.byok)));
@@ -75,6 +77,9 @@ impl<'a> Class<'a> {
         self.people.active += u32::from(grant.ever_shown && has_spent);
         if grant.state == State::Ended {
             return;
+        }
+        if !is_reached {
+            self.unreached.add(grant);
         }
         if let Some(block) = self.block(grant, of_cap) {
             self.blocked.entry(block).or_default().add(grant);
@@ -99,6 +104,7 @@ impl<'a> Class<'a> {
             usual_week,
             unused: self.unused.few(),
             unclaimed: self.unclaimed.few(),
+            unreached: self.unreached.few(),
             blocked: self.blocked.into_iter().map(|(block, first)| (block, first.few())).collect(),
             ..self.people
         }

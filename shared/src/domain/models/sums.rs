@@ -17,7 +17,7 @@ use crate::domain::reading::Used;
 /// Models that the sync put together, or that the provider does not name.
 const NOT_TOLD_APART: &str = "models that are not told apart";
 /// What keys used beyond all that the provider told by model.
-pub const NOT_BY_MODEL: &str = "not told by model";
+pub const NOT_BY_MODEL: &str = "not attributed to a model";
 
 /// What was used: the account's money, the user's own provider keys, and how many requests it took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

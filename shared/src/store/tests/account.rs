@@ -81,12 +81,7 @@ fn digests() -> Vec<String> {
     let (grant, cent) = (a_grant().id, Usd::CENT);
     let days = (day, day);
     let known = |known| Sum { spent: cent, known };
-    let health = Health {
-        completed_at: Some(found_at),
-        looked_at: Some(found_at),
-        residual: Some(cent),
-        residual_grew: Some(cent),
-    };
+    let health = Health { completed_at: Some(found_at), looked_at: Some(found_at) };
     let few = Few { count: 30, first: vec![grant.clone()] };
     let digest = Digest {
         programme: a_programme().id,
@@ -121,6 +116,7 @@ fn digests() -> Vec<String> {
             usual_week: cent,
             unused: few.clone(),
             unclaimed: few.clone(),
+            unreached: few.clone(),
             blocked: vec![(Block::UsedUp, few)],
         },
         health: health.clone(),
@@ -141,13 +137,16 @@ fn digests() -> Vec<String> {
         balance: Some(cent),
         reserved: cent,
         to_come: cent,
+        need: NEED,
         this_week: known(Known::Exactly),
         week_before: known(Known::Exactly),
         new_keys: 1,
         first_new_keys: vec![NewKey { key: "f0".repeat(32).parse().unwrap(), spent: cent, limit: Some(cent) }],
         programmes: vec![ProgrammeLine { runs_out: None, ..line.clone() }, line],
         further: 0,
-        held_back: Some("30 keys to be swept".to_owned()),
+        held_back: 30,
+        residual: Some(cent),
+        residual_grew: Some(cent),
         health,
         recipients: vec![recipient.clone()],
         told: 1,

@@ -1,5 +1,7 @@
 //! What the digest of the account says.
 
+use bursar_core::domain::balance::{Basis, Need};
+
 use super::*;
 
 fn an_account_digest() -> AccountDigest {
@@ -18,6 +20,7 @@ fn an_account_digest() -> AccountDigest {
         balance: Some(usd(210_055)),
         reserved: Usd::from_dollars(3220),
         to_come: Usd::from_dollars(2400),
+        need: Need { amount: Usd::from_dollars(2400), basis: Basis::Promised },
         this_week: exactly(41_240),
         week_before: exactly(30_000),
         new_keys: 3,
@@ -28,13 +31,10 @@ fn an_account_digest() -> AccountDigest {
             programme("Gone", 0, Some(RunsOut::TooLittleData)),
         ],
         further: 2,
-        held_back: Some("30 keys to be swept".to_owned()),
-        health: Health {
-            completed_at: Some(at("2026-11-16T00:20:00Z")),
-            looked_at: Some(at("2026-11-16T00:20:00Z")),
-            residual: Some(Usd::ZERO),
-            residual_grew: None,
-        },
+        held_back: 30,
+        residual: Some(usd(412)),
+        residual_grew: Some(usd(12)),
+        health: Health { completed_at: Some(at("2026-11-16T00:20:00Z")), looked_at: Some(at("2026-11-16T00:20:00Z")) },
         recipients: Vec::new(),
         told: 0,
     }
@@ -47,40 +47,38 @@ async fn admins_read_of_the_account() {
     let keys = ["old-chatbot".to_owned(), "prof-laptop".to_owned()];
     let (text, letter, config) = written(|words| words.account_digest(&an_account_digest(), &names, &keys)).await;
     insta::assert_snapshot!(text, @r#"
-    The account: $412.40 this week, balance $2,100.55
+    The account: $412.40 last week, balance $2,100.55
 
-    The account: the week
+    The account: last week
 
     Balance: $2,100.55
-    Reserved: $3,220.00 by all programmes
-    Of it not spent: $2,400.00
-    Spent this week: $412.40
-    The week before: $300.00
-    Week: 9 to 15 November 2026 (UTC)
+    Promised to keys: $3,220.00 by all programmes, $2,400.00 of it not spent yet
+    Spent last week: $412.40 (all keys of the account, 9–15 Nov 2026, days in UTC)
+    Spent the week before: $300.00
 
-    The balance is $299.45 below what is promised. Buy credit, or lower pots and caps.
+    The balance is $299.45 below what is promised. Buy credit, or lower budgets and caps.
 
-    The guard of the sync held back 30 keys to be swept. The account page lets the next sync do it, once it is clear why.
+    30 keys would have been switched off by the nightly sync; we did not, since so many can be a mistake. The account page names them: look why, and if it is right let the next sync do it by one press there.
 
     == Programmes ==
 
-    CS pilot: this week $312.40, used 31% of $4,000, budget used up around 8 Dec 2026
-    Compilers seminar: this week $100.00, used 10% of $4,000, budget closed, the programme is over
-    gone: this week $0.00, used 0% of $4,000, budget without a forecast: too little data
+    CS pilot: spent last week $312.40, used so far 31% of $4,000, budget used up around 8 Dec 2026
+    Compilers seminar: spent last week $100.00, used so far 10% of $4,000, budget closed, the programme is over
+    gone: spent last week $0.00, used so far 0% of $4,000, budget without a forecast: too little data
 
-    And 2 more.
+    And 2 more, which spent less.
 
-    == Keys without an owner, new this week ==
+    == New keys without an owner ==
 
-    old-chatbot: spent in all $37.00, limit unlimited
-    prof-laptop: spent in all $0.00, limit $50
+    old-chatbot: spent so far $37.00, limit none
+    prof-laptop: spent so far $0.00, limit $50
 
-    And 1 more.
+    And 1 more. Nobody here made these keys. Find out who did; the account page lists all of them.
 
     == How far this can be relied on ==
 
     Last complete sync: 16 November 2026, 00:20 (UTC)
-    Residual of the account: $0.00
+    Spending not matched to a key: $4.12 in all, $0.12 of it new. The account page shows it day by day; once you know what it was, say so there.
 
     See the account:
     https://bursar.example.edu/console/account
@@ -100,39 +98,40 @@ async fn admins_read_of_an_account_that_nobody_has_looked_at() {
         balance: None,
         reserved: Usd::ZERO,
         to_come: Usd::ZERO,
+        need: Need { amount: Usd::ZERO, basis: Basis::Promised },
         this_week: partly,
         week_before: partly,
         new_keys: 0,
         first_new_keys: Vec::new(),
         programmes: vec![ProgrammeLine { this_week: partly, ..an_account_digest().programmes[2].clone() }],
         further: 0,
-        held_back: None,
+        held_back: 0,
+        residual: None,
+        residual_grew: None,
         health: Health::default(),
         ..an_account_digest()
     };
     let names = HashMap::from([(ProgrammeId::of_name("Gone"), "CS pilot".to_owned())]);
     let (text, ..) = written(|words| words.account_digest(&digest, &names, &[])).await;
     insta::assert_snapshot!(text, @r#"
-    The account: what was spent this week is not known, balance not known
+    The account: what was spent last week is not known, balance not known
 
-    The account: the week
+    The account: last week
 
     Balance: not known
-    Reserved: $0.00 by all programmes
-    Of it not spent: $0.00
-    Spent this week: not known
-    The week before: not known
-    Week: 9 to 15 November 2026 (UTC)
+    Promised to keys: $0.00 by all programmes, $0.00 of it not spent yet
+    Spent last week: not known (all keys of the account, 9–15 Nov 2026, days in UTC)
+    Spent the week before: not known
 
     == Programmes ==
 
-    CS pilot: this week not known, used 0% of $4,000, budget without a forecast: too little data
+    CS pilot: spent last week not known, used so far 0% of $4,000, budget without a forecast: too little data
 
     == How far this can be relied on ==
 
     Last complete sync: none yet
 
-    No sync has looked at the keys yet, so nobody knows what was used.
+    Nobody has looked at the keys yet, so it is not known what was spent. That is done each night.
 
     See the account:
     https://bursar.example.edu/console/account

@@ -1,59 +1,63 @@
 //! What the digest of a programme says, to whom.
 
+use bursar_core::domain::programme::Byok;
+use bursar_core::domain::window::Reset;
+
 use super::*;
 
 #[tokio::test]
 async fn faculty_read_who_and_what() {
     let (text, letter, config) = of_programme(&a_full_digest(), Reader::Faculty(names())).await;
     insta::assert_snapshot!(text, @r#"
-    CS pilot: $312.40 this week, 41% of the pot used
+    CS pilot: $312.40 last week, 41% of the budget used
 
-    CS pilot: the week
+    CS pilot: last week
 
-    Spent this week: $312.40
-    The week before: $280.10
-    Spent in all: $1,645.00 of $4,000, 41%
-    Reserved: $3,220.00
-    Students: 161 of 200 have had a key, 120 spent anything this week
-    Week: 9 to 15 November 2026 (UTC)
+    Spent last week: $312.40 (9–15 Nov 2026, days in UTC)
+    Spent the week before: $280.10
+    Spent so far: $1,645.00 of the budget of $4,000, 41%
+    Promised to keys: $3,220.00, what is spent included
+    Students: 161 of 200 have had a key; 120 of them spent something last week
 
     At the pace of the last weeks, about $329 a week, the keys that are out will stop around 19 December 2026: together they may spend $3,220, and then they stand still before the budget of $4,000 is used up.
 
     == By group ==
 
-    Lab A: this week $200.00, the week before $100.00
-    Lab B: this week $110.00, the week before $180.00
-    without a group: this week $2.40, the week before $0.10
+    Lab A: last week $200.00, the week before $100.00
+    Lab B: last week $110.00, the week before $180.00
+    without a group: last week $2.40, the week before $0.10
 
     == By model ==
 
-    anthropic/claude-sonnet-4.5: this week $200.00, requests 3,125, per request $0.0640
-    openai/gpt-4o-mini: this week $100.00, requests 33,334, per request $0.0030
-    deepseek/deepseek-r1-0528: this week $10.00, requests 477, per request $0.0210
-    not told by model: this week $2.40
+    anthropic/claude-sonnet-4.5: last week $200.00, requests 3,125, per request $0.0640
+    openai/gpt-4o-mini: last week $100.00, requests 33,334, per request $0.0030
+    deepseek/deepseek-r1-0528: last week $10.00, requests 477, per request $0.0210
+    not attributed to a model: last week $2.40
 
-    A request to anthropic/claude-sonnet-4.5 cost most, $0.0640 on average; openai/gpt-4o-mini cost $0.0030, deepseek/deepseek-r1-0528 cost $0.0210.
+    A request to anthropic/claude-sonnet-4.5 cost most, $0.0640 on average; openai/gpt-4o-mini cost $0.0030, deepseek/deepseek-r1-0528 cost $0.0210. Where a cheaper model will do, tell the class.
 
-    Who used which model is not known for 14 to 15 November 2026.
+    For 14–15 Nov 2026 it is not known who used which model. It is asked for again in the next nights.
 
     == Highest spenders ==
 
-    Ada Lovelace: this week $11.20, cap used $20.20 of $20
-    Alan Turing: this week $6.40, cap used $15.40 of $20
-    barbara.liskov@example.edu: this week $6.40, cap used $15.40 of $20
+    Ada Lovelace: last week $11.20, cap used $20.20 of $20
+    Alan Turing: last week $6.40, cap used $15.40 of $20
+    barbara.liskov@example.edu: last week $6.40, cap used $15.40 of $20
+
+    To spend much is no fault. A student's page shows what was spent day by day, and there faculty change the cap.
 
     == Who may need a look ==
 
-    Far above their usual week: 1 (Ada Lovelace $11.20); a usual week of the class is $1.12
-    Cap used up: 3 (Student 26, Student 27, Student 28)
-    Paused: 1 (Student 29)
-    Never used their key: 2 (Björn Borg, Chloé <b>Dubois</b>)
-    No key claimed yet: 39 (Student 06, Student 07, Student 08, Student 09, Student 10, Student 11, Student 12, Student 13, Student 14, Student 15, Student 16, Student 17, Student 18, Student 19, Student 20, Student 21, Student 22, Student 23, Student 24, Student 25, and 19 more)
+    Spent far more than is usual for them: 1 (Ada Lovelace $11.20); a usual week of the class is $1.12. Ask whether it is meant: a program may run by mistake, or the key be in other hands.
+    Used up their cap: 3 (Student 26, Student 27, Student 28). Whoever needs more can have a higher cap: faculty set it on the student's page.
+    Switched off because somebody paused it: 1 (Student 29). Resume it on the student's page when the reason is gone.
+    Never used their key: 2 (Björn Borg, Chloé <b>Dubois</b>). Remind them that it is there.
+    No key claimed yet: 39 (Student 06, Student 07, Student 08, Student 09, Student 10, Student 11, Student 12, Student 13, Student 14, Student 15, Student 16, Student 17, Student 18, Student 19, Student 20, Student 21, Student 22, Student 23, Student 24, Student 25, and 19 more). Remind them; the student's page sends the mail again.
+    Mail does not reach them: 1 (Student 07). Their mail comes back or is not wanted, so they get neither key nor link. Ask for an address that works, or let it be tried once more on the student's page.
 
     == How far this can be relied on ==
 
-    Last complete sync: 16 November 2026, 01:20 (Europe/Berlin)
-    Residual of the account: $4.12, +$0.12 this week
+    Every key was last looked at: 16 November 2026, 01:20 (Europe/Berlin)
 
     See the programme:
     https://bursar.example.edu/console/programmes/cs-pilot
@@ -63,8 +67,12 @@ async fn faculty_read_who_and_what() {
     Example University
     "#);
     let html = letter.html(&config, "burn.1@example.edu").unwrap();
-    for part in ["src=\"cid:burn.1@example.edu\"", "Chloé &#60;b&#62;Dubois&#60;/b&#62;", "$1,645.00 of $4,000", "<th "]
-    {
+    for part in [
+        "src=\"cid:burn.1@example.edu\"",
+        "Chloé &#60;b&#62;Dubois&#60;/b&#62;",
+        "$1,645.00 of the budget of $4,000",
+        "<th ",
+    ] {
         assert!(html.contains(part), "{part} is not in {html}");
     }
     assert_eq!(html.matches("<a ").count(), 1, "one link");
@@ -75,31 +83,30 @@ async fn faculty_read_who_and_what() {
 async fn assistants_read_counts_and_no_name() {
     let (text, letter, config) = of_programme(&a_full_digest(), Reader::Assistant).await;
     insta::assert_snapshot!(text, @r#"
-    CS pilot: $312.40 this week, 41% of the pot used
+    CS pilot: $312.40 last week, 41% of the budget used
 
-    CS pilot: the week
+    CS pilot: last week
 
-    Spent this week: $312.40
-    The week before: $280.10
-    Spent in all: $1,645.00 of $4,000, 41%
-    Reserved: $3,220.00
-    Students: 161 of 200 have had a key, 120 spent anything this week
-    Week: 9 to 15 November 2026 (UTC)
+    Spent last week: $312.40 (9–15 Nov 2026, days in UTC)
+    Spent the week before: $280.10
+    Spent so far: $1,645.00 of the budget of $4,000, 41%
+    Promised to keys: $3,220.00, what is spent included
+    Students: 161 of 200 have had a key; 120 of them spent something last week
 
     At the pace of the last weeks, about $329 a week, the keys that are out will stop around 19 December 2026: together they may spend $3,220, and then they stand still before the budget of $4,000 is used up.
 
     == Who may need a look ==
 
-    Far above their usual week: 1
-    Cap used up: 3
-    Paused: 1
-    Never used their key: 2
-    No key claimed yet: 39
+    Spent far more than is usual for them: 1. Ask whether it is meant: a program may run by mistake, or the key be in other hands.
+    Used up their cap: 3. Whoever needs more can have a higher cap: faculty set it on the student's page.
+    Switched off because somebody paused it: 1. Resume it on the student's page when the reason is gone.
+    Never used their key: 2. Remind them that it is there.
+    No key claimed yet: 39. Remind them; the student's page sends the mail again.
+    Mail does not reach them: 1. Their mail comes back or is not wanted, so they get neither key nor link. Ask for an address that works, or let it be tried once more on the student's page.
 
     == How far this can be relied on ==
 
-    Last complete sync: 16 November 2026, 01:20 (Europe/Berlin)
-    Residual of the account: $4.12, +$0.12 this week
+    Every key was last looked at: 16 November 2026, 01:20 (Europe/Berlin)
 
     See the programme:
     https://bursar.example.edu/console/programmes/cs-pilot
@@ -126,28 +133,25 @@ async fn a_quiet_week_is_told_as_one() {
         models: Vec::new(),
         models_unknown: Vec::new(),
         people: People { students: 200, claimed: 161, ..People::default() },
-        health: Health { residual: Some(Usd::ZERO), residual_grew: Some(Usd::ZERO), ..a_full_digest().health },
         ..a_full_digest()
     };
     let (text, ..) = of_programme(&digest, Reader::Faculty(names())).await;
     insta::assert_snapshot!(text, @r#"
-    CS pilot: nothing spent this week, 7% of the pot used
+    CS pilot: nothing spent last week, 7% of the budget used
 
-    CS pilot: the week
+    CS pilot: last week
 
-    Spent this week: $0.00
-    The week before: $280.10
-    Spent in all: $280.10 of $4,000, 7%
-    Reserved: $3,220.00
-    Students: 161 of 200 have had a key, 0 spent anything this week
-    Week: 9 to 15 November 2026 (UTC)
+    Spent last week: $0.00 (9–15 Nov 2026, days in UTC)
+    Spent the week before: $280.10
+    Spent so far: $280.10 of the budget of $4,000, 7%
+    Promised to keys: $3,220.00, what is spent included
+    Students: 161 of 200 have had a key; 0 of them spent something last week
 
     The budget lasts beyond the end of the term.
 
     == How far this can be relied on ==
 
-    Last complete sync: 16 November 2026, 01:20 (Europe/Berlin)
-    Residual of the account: $0.00
+    Every key was last looked at: 16 November 2026, 01:20 (Europe/Berlin)
 
     See the programme:
     https://bursar.example.edu/console/programmes/cs-pilot
@@ -173,32 +177,31 @@ async fn the_first_week_before_anybody_has_looked() {
     let (text, letter, _) = of_programme(&digest, Reader::Faculty(names())).await;
     assert!(!letter.parts.iter().any(|part| matches!(part, Part::Picture(_))));
     insta::assert_snapshot!(text, @r#"
-    CS pilot: what was spent this week is not known
+    CS pilot: what was spent last week is not known
 
-    CS pilot: the week
+    CS pilot: last week
 
-    Spent this week: not known
-    The week before: not known
-    Spent in all: not known, of $4,000
-    Reserved: $3,220.00
+    Spent last week: not known (9–15 Nov 2026, days in UTC)
+    Spent the week before: not known
+    Spent so far: not known, of the budget of $4,000
+    Promised to keys: $3,220.00, what is spent included
     Students: 3 of 200 have had a key
-    Week: 9 to 15 November 2026 (UTC)
 
     There is too little data to say when the budget will be used up.
 
     == By model ==
 
-    Who used which model is not known for 9 to 15 November 2026.
+    For 9–15 Nov 2026 it is not known who used which model. It is asked for again in the next nights.
 
     == Who may need a look ==
 
-    No key claimed yet: 197 (Student 06, Student 07, Student 08, Student 09, Student 10, Student 11, Student 12, Student 13, Student 14, Student 15, Student 16, Student 17, Student 18, Student 19, Student 20, Student 21, Student 22, Student 23, Student 24, Student 25, and 177 more)
+    No key claimed yet: 197 (Student 06, Student 07, Student 08, Student 09, Student 10, Student 11, Student 12, Student 13, Student 14, Student 15, Student 16, Student 17, Student 18, Student 19, Student 20, Student 21, Student 22, Student 23, Student 24, Student 25, and 177 more). Remind them; the student's page sends the mail again.
 
     == How far this can be relied on ==
 
-    Last complete sync: none yet
+    Every key was last looked at: not yet
 
-    No sync has looked at the keys yet, so nobody knows what was used.
+    Nobody has looked at the keys yet, so it is not known what was spent. That is done each night.
 
     See the programme:
     https://bursar.example.edu/console/programmes/cs-pilot
@@ -217,8 +220,8 @@ async fn a_missed_night_and_a_sync_that_is_behind_are_said_in_words() {
     digest.money.week_before = sum(Known::Estimated);
     let (text, ..) = of_programme(&digest, Reader::Assistant).await;
     for said in [
-        "CS pilot: at least $312.40 this week, 41% of the pot used",
-        "The week before: about $312.40",
+        "CS pilot: at least $312.40 last week, 41% of the budget used",
+        "Spent the week before: about $312.40",
         "every key was last looked at on 16 November 2026, 01:20 (Europe/Berlin)",
         "a night was missed",
     ] {
@@ -226,8 +229,8 @@ async fn a_missed_night_and_a_sync_that_is_behind_are_said_in_words() {
     }
     digest.groups[1].this_week = Usd::ZERO;
     let (text, ..) = of_programme(&digest, Reader::Faculty(names())).await;
-    assert!(text.contains("Lab A: this week at least $200.00, the week before about $100.00"), "{text}");
-    assert!(text.contains("Lab B: this week not known, the week before about $180.00"), "{text}");
+    assert!(text.contains("Lab A: last week at least $200.00, the week before about $100.00"), "{text}");
+    assert!(text.contains("Lab B: last week not known, the week before about $180.00"), "{text}");
 }
 
 #[tokio::test]
@@ -259,4 +262,48 @@ async fn the_largest_digest_there_can_be_is_a_small_mail() {
     let (_, letter, config) = of_programme(&digest, Reader::Faculty(long)).await;
     let html = letter.html(&config, "burn.1@example.edu").unwrap();
     assert!(html.len() < 100_000, "{}", html.len());
+}
+
+#[tokio::test]
+async fn a_budget_that_is_promised_in_full_is_said_with_who_goes_without_and_what_can_be_done() {
+    let mut digest = a_full_digest();
+    digest.money.reserved = usd(398_001);
+    let (text, ..) = of_programme(&digest, Reader::Assistant).await;
+    insta::assert_snapshot!(text.lines().find(|line| line.contains("promised in full")).unwrap(), @"The budget is promised in full: $3,980.01 of $4,000 is kept for keys that are out, so nobody new gets a key, and 39 students have none yet. An admin can raise the budget; faculty can lower the cap or take keys back that nobody needs.");
+    digest.money.reserved = usd(398_000);
+    let (text, ..) = of_programme(&digest, Reader::Assistant).await;
+    assert!(!text.contains("promised in full"), "one more cap fits: {text}");
+}
+
+#[tokio::test]
+async fn caps_that_start_anew_and_own_keys_and_days_that_are_no_calendar_week_are_named_as_what_they_are() {
+    let mut weekly = programme();
+    (weekly.settings.reset, weekly.settings.byok) = (Reset::Weekly, Byok::Outside);
+    let mut digest = a_full_digest();
+    digest.days = (date(2026, 11, 11), date(2026, 11, 17));
+    digest.models[1].own_keys = usd(4_000);
+    let reader = Reader::Faculty(names());
+    let (text, ..) = written(|words| words.digest(&weekly, &digest, &reader, digest.found_at)).await;
+    let told = ["CS pilot: $", "Spent in", "openai", "What students", "Ada", "Used up"];
+    let lines: Vec<&str> = text.lines().filter(|line| told.iter().any(|begin| line.starts_with(begin))).collect();
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    CS pilot: $312.40 in the last 7 days, 41% of the budget used
+    Spent in the last 7 days: $312.40 (11–17 Nov 2026, days in UTC)
+    openai/gpt-4o-mini: last 7 days $100.00, besides on own keys $40.00, requests 33,334, per request $0.0030
+    What students pay with provider keys of their own is no part of the budget. What a request cost is said whoever paid it.
+    Ada Lovelace: last 7 days $11.20, cap used in the week from Monday 16 Nov $20.20 of $20
+    Used up their cap: 3 (Student 26, Student 27, Student 28), in the week from Monday 16 Nov. It starts anew by itself. Whoever needs more can have a higher cap: faculty set it on the student's page.
+    "#);
+}
+
+#[tokio::test]
+async fn words_of_the_code_are_in_no_digest() {
+    let (faculty, ..) = of_programme(&a_full_digest(), Reader::Faculty(names())).await;
+    let (assistant, ..) = of_programme(&a_full_digest(), Reader::Assistant).await;
+    for text in [faculty, assistant] {
+        let words: Vec<String> = text.split(|c: char| !c.is_alphabetic()).map(str::to_lowercase).collect();
+        for word in ["pot", "residual", "guard", "hold", "authority", "sync", "grant", "reserved"] {
+            assert!(!words.iter().any(|one| one == word), "{word:?} is in {text}");
+        }
+    }
 }

@@ -65,7 +65,7 @@ fn people_on(today: Date, reset: Reset, class: &[(Grant, Vec<Reading>)]) -> Peop
     let week = (today.checked_sub(7.days()).unwrap(), today.yesterday().unwrap());
     let now = format!("{today}T06:00:00Z").parse().unwrap();
     let mut walk = Class::new(&settings, week, Some(now), now);
-    class.iter().for_each(|(grant, readings)| walk.add(grant, readings));
+    class.iter().for_each(|(grant, readings)| walk.add(grant, readings, grant.id != id(404)));
     walk.people()
 }
 
@@ -218,6 +218,14 @@ fn whose_cap_was_used_up_in_a_window_is_not_said_where_a_missed_night_hides_it()
         let reading = Reading { window: reset.window_at(now()), ..reading.clone() };
         assert_eq!(people_on(MONDAY, reset, &[(grant.clone(), vec![reading])]).blocked, []);
     }
+}
+
+#[test]
+fn whom_mail_does_not_reach_is_told_while_they_are_on_the_roster() {
+    let unreached = Grant { id: id(404), ..claimed(1) };
+    let gone = Grant { state: State::Revoked, ..unreached.clone() };
+    let count = |grant: Grant| people(&[(claimed(1), Vec::new()), (grant, Vec::new())]).unreached.count;
+    assert_eq!([count(unreached), count(gone)], [1, 0]);
 }
 
 #[test]
