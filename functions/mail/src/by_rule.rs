@@ -3,11 +3,12 @@
 
 use bursar_core::domain::grant::{Announcement, Notice, State, Stopped, View};
 use bursar_core::domain::id::Epoch;
+use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Programme;
 use jiff::Timestamp;
 
 use crate::letter::{Letter, Part};
-use crate::words::{Words, day, moment, said};
+use crate::words::{Words, date_there, day, moment, people, per_window, said};
 
 /// What is to be told of one key.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +21,15 @@ pub(crate) enum ByRule {
     TooOldSoon(Timestamp),
     TooOld,
     /// The term ends within a week.
-    TermEnds,
+    TermEnds(Left),
+}
+
+/// What of a cap is left to be spent before the term ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Left {
+    amount: Usd,
+    cap: Usd,
+    as_of: Option<Timestamp>,
 }
 
 impl ByRule {
@@ -37,7 +46,9 @@ impl ByRule {
             Notice::TooOldSoon => until(Announcement::TooOldSoon).map(ByRule::TooOldSoon),
             Notice::Unused => (view.grant.holds.unused && view.grant.live().is_some()).then_some(ByRule::Unused),
             Notice::TooOld => (view.grant.state == State::Stopped { why: Stopped::TooOld }).then_some(ByRule::TooOld),
-            Notice::TermEndSoon => until(Announcement::TermEnd).map(|_| ByRule::TermEnds),
+            Notice::TermEndSoon => {
+                view.announced_as(Announcement::TermEnd).map(|said| ByRule::TermEnds(Left::of(view, said.at)))
+            }
             Notice::KeyShown | Notice::KeyLeaked => None,
         }
     }
@@ -48,70 +59,97 @@ impl Words<'_> {
         let settings = &programme.settings;
         let name = &settings.name;
         let on = |at: Timestamp| moment(at, &settings.term);
-        let (subject, heading, told) = match rule {
+        let day_of = |at: Timestamp| day(date_there(at, &settings.term));
+        let unused = format!("{name} switches off keys that are not used for {}", days(settings.unused_after_days));
+        let old = format!("{name} wants keys replaced after {}", days(settings.rotate_after_days));
+        let (subject, heading, told, why) = match rule {
             ByRule::UnusedSoon(until) => (
-                format!("{name}: your key stops in a week unless you use it"),
+                format!("{name}: your key stops on {} unless you use it", day_of(until)),
                 "Your key is not being used",
                 format!(
-                    "Your key for {name} has not been used for some time. It stops on {}, unless you use it before. Any request counts.",
+                    "Your key for {name} has not been used for some time. It stops on {}, unless you use it before: one request is \
+                     enough. A key that has stopped can be switched on again on your page, while the programme has money.",
                     on(until)
                 ),
+                unused,
             ),
             ByRule::Unused => (
-                format!("{name}: your key was set aside"),
-                "Your key was set aside",
+                format!("{name}: your key was switched off because it was not used"),
+                "Your key was switched off",
                 format!(
-                    "Your key for {name} was not used for some time, so it has been disabled, and what is left of your credit goes back to the programme. \
-                     To use the key again, press Resume on your page: the same key works at once, as long as the programme has money."
+                    "Your key for {name} was switched off because it was not used for {}. To use it again, press “Resume my key” on \
+                     your page: the same key works again, usually within a minute. What is left of your credit went back to the \
+                     programme's budget. You keep your claim to it while the programme has money.",
+                    days(settings.unused_after_days)
                 ),
+                unused,
             ),
             ByRule::TooOldLater(until) | ByRule::TooOldSoon(until) => (
                 match rule {
-                    ByRule::TooOldSoon(_) => format!("{name}: replace your key now, it is about to end"),
-                    _ => format!("{name}: replace your key, it is getting old"),
+                    ByRule::TooOldSoon(_) => format!("{name}: replace your key now, it stops on {}", day_of(until)),
+                    _ => format!("{name}: replace your key before {}", day_of(until)),
                 },
                 "Your key is getting old",
                 format!(
-                    "Keys for {name} are replaced from time to time. Yours ends on {}. Replace it before then: you keep what is left of \
-                     your credit, and it does not count as a replacement.",
+                    "Your key for {name} stops on {}. Press “Replace my key” on your page before then: you keep what is left of your \
+                     credit, and it does not count as a replacement.",
                     on(until)
                 ),
+                old,
             ),
             ByRule::TooOld => (
-                format!("{name}: your key has ended"),
-                "Your key has ended",
+                format!("{name}: your key has stopped, get a new one"),
+                "Your key has stopped",
                 format!(
-                    "Your key for {name} had become too old and has been disabled. Nothing of your credit is lost: make another key with what is left \
-                     on your page. It does not count as a replacement."
+                    "Your key for {name} was switched off because it had become too old. Nothing of your credit is lost: press “Get a \
+                     new key” on your page. The new one has what is left, and it does not count as a replacement."
                 ),
+                old,
             ),
-            ByRule::TermEnds => {
+            ByRule::TermEnds(left) => {
                 let last = day(settings.term.ends_on());
+                let until = format!("{last}, 24:00 ({})", settings.term.timezone());
+                let (amount, cap) = (left.amount.to_dollars_down(), left.cap.to_dollars_down());
                 (
                     format!("{name}: your key stops on {last}"),
                     "Your key stops soon",
                     format!(
-                        "The last day of {name} is {last}, and at its end ({}) your key stops. What is left of your credit cannot be used \
-                         afterwards.",
-                        settings.term.timezone()
+                        "You have {amount} left of your {cap} {}, until {until}. Then your key for {name} stops, and what is left \
+                         cannot be used any more.",
+                        per_window(settings)
                     ),
+                    format!("you have a key for {name}"),
                 )
             }
         };
         let mut parts = vec![Part::Sentences(told)];
-        if let Some(contact) = &settings.contact {
-            parts.push(Part::Facts(vec![("Questions", contact.clone())]));
-        }
-        parts.extend([said("This mail carries no authority: sign in as you always do."), self.own_page()]);
-        Letter {
-            subject,
-            heading: heading.to_owned(),
-            parts,
-            why: match rule {
-                ByRule::TermEnds => format!("You get this mail because you have a key for {name}."),
-                _ => format!("You get this mail because you have a key for {name}, and its people set such a rule."),
-            },
-            to: self.to.clone(),
-        }
+        let as_of = match rule {
+            ByRule::TermEnds(left) => left.as_of,
+            _ => None,
+        };
+        let facts = as_of.map(|at| ("As of", on(at))).into_iter().chain([("Questions", people(settings))]);
+        parts.push(Part::Facts(facts.collect()));
+        parts.extend([said("The link leads to the usual sign-in."), self.own_page()]);
+        let why = format!("You get this mail because {why}.");
+        Letter { subject, heading: heading.to_owned(), parts, why, to: self.to.clone() }
+    }
+}
+
+impl Left {
+    /// By the last reading, or of a key of which nothing was read when it was announced.
+    fn of(view: &View, announced_at: Timestamp) -> Left {
+        let as_of = view.readings.iter().map(|reading| reading.as_of).max();
+        let cap = view.grant.cap(&view.programme.settings);
+        let spent = view.spending(as_of.map_or(announced_at, |as_of| as_of.max(announced_at))).in_window;
+        Left { amount: (cap - spent).or_zero(), cap, as_of }
+    }
+}
+
+/// How many days a rule allows; it may have been taken back since.
+fn days(rule: Option<u16>) -> String {
+    match rule {
+        Some(1) => "1 day".to_owned(),
+        Some(days) => format!("{days} days"),
+        None => "some time".to_owned(),
     }
 }

@@ -1,8 +1,8 @@
-//! What a student is told who has used much or all of their own cap: the number, when it starts anew, and whom to ask. Whether there is
-//! still somebody to tell is decided when it is sent.
+//! What a student is told who has used much or all of their own cap: the number, when it starts anew, what their program sees, and
+//! whom to ask. Whether there is still somebody to tell is decided when it is sent.
 
 use bursar_core::domain::crossing::{Crossing, Scope, per_cent};
-use bursar_core::domain::grant::CapUse;
+use bursar_core::domain::grant::{CapUse, Grant, HoldKind, State, Stopped};
 use bursar_core::domain::id::{GrantId, ProgrammeId};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Programme, Settings};
@@ -13,7 +13,11 @@ use jiff::Timestamp;
 use crate::App;
 use crate::letter::{Letter, Part};
 use crate::owed::{GONE, Owed};
-use crate::words::{Words, day, moment};
+use crate::words::{Words, moment, people};
+
+/// What the provider answers by then, and where `/my` explains it.
+const REFUSED: &str = "Your program sees the error 403, “Key limit exceeded”, which your page explains.";
+const HELP: &str = "#refused";
 
 /// What is told: the newest that is known, and at least what was found.
 struct Used {
@@ -23,6 +27,8 @@ struct Used {
     cap_since: Option<Usd>,
     starts_anew: Option<Timestamp>,
     as_of: Timestamp,
+    /// Why the key does not work, where that is not because of the cap.
+    stopped: Option<&'static str>,
 }
 
 impl App {
@@ -47,7 +53,7 @@ impl App {
         };
         let settings = &view.programme.settings;
         let starts_anew = settings.reset.resets_at(now).filter(|at| *at < settings.term.ends_at());
-        let told = Used::of(&crossing, used, starts_anew);
+        let told = Used { stopped: stopped(&view.grant), ..Used::of(&crossing, used, starts_anew) };
         self.to(&view.grant.person.address, |words| words.cap_used(&view.programme, &told)).await
     }
 }
@@ -60,6 +66,7 @@ impl Used {
             cap_since: Some(now.cap).filter(|cap| *cap != crossing.limit),
             starts_anew,
             as_of: now.as_of.filter(|_| now.spent >= crossing.spent).unwrap_or(crossing.found_at),
+            stopped: None,
         }
     }
 }
@@ -68,22 +75,25 @@ impl Words<'_> {
     fn cap_used(self, programme: &Programme, used: &Used) -> Letter {
         let (settings, share) = (&programme.settings, per_cent(used.spent, used.limit));
         let name = &settings.name;
-        let subject = format!("{name}: you have used {share}% of your {}", used.limit.to_dollars_down());
         let mut facts = vec![
             ("Used", used.spent.to_dollars_up()),
             ("Cap", format!("{} {}", used.limit.to_dollars_down(), per_window(settings.reset))),
             ("Left", (used.limit - used.spent).or_zero().to_dollars_down()),
         ];
         facts.extend(used.cap_since.map(|cap| ("Cap since then", cap.to_dollars_down())));
-        facts.push(("Starts anew", starts_anew(settings, used.starts_anew)));
+        facts.extend(used.starts_anew.map(|at| ("Starts anew", moment(at, &settings.term))));
         facts.push(("As of", moment(used.as_of, &settings.term)));
+        let is_refused = share >= 100 && used.cap_since.is_none() && used.stopped.is_none();
+        let sentences = [Some(what_next(share, used)), is_refused.then_some(REFUSED), never_anew(settings, used)];
+        let sentences: Vec<&str> = sentences.into_iter().flatten().collect();
+        let explained = if is_refused { HELP } else { "" };
         Letter {
+            subject: format!("{name}: you have used {share}% of your {}", used.limit.to_dollars_down()),
             heading: format!("You have used {share}% of your {}", used.limit.to_dollars_down()),
-            subject,
             parts: vec![
                 Part::Facts(facts),
-                Part::Sentences(format!("{} {}", what_next(share, used), whom_to_ask(settings))),
-                self.own_page(),
+                Part::Sentences(format!("{} If you need more, ask {}.", sentences.join(" "), people(settings))),
+                Part::Link { label: "Look at my keys", url: format!("{}/my{explained}", self.config.origin.as_str()) },
             ],
             why: format!("You get this mail because you have a key for {name}."),
             to: self.to.clone(),
@@ -100,26 +110,40 @@ fn per_window(reset: Reset) -> &'static str {
     }
 }
 
-fn starts_anew(settings: &Settings, at: Option<Timestamp>) -> String {
-    match at {
-        Some(at) => moment(at, &settings.term),
-        None => format!("not before the term ends on {}", day(settings.term.ends_on())),
-    }
-}
-
 fn what_next(share: i64, used: &Used) -> &'static str {
-    match (share >= 100, used.starts_anew) {
+    match (used.stopped, share >= 100, used.starts_anew) {
+        (Some(stopped), ..) => stopped,
         _ if used.cap_since.is_some() => "Your cap has been changed since: your page says what is left of it.",
-        (true, Some(_)) => "Requests with your key are refused until the cap starts anew.",
-        (true, None) => "Requests with your key are refused from now on.",
-        (false, Some(_)) => "Your key works until the cap is used up; then requests are refused until it starts anew.",
-        (false, None) => "Your key works until the cap is used up; then requests are refused.",
+        (None, true, Some(_)) => "Requests with your key are refused until the cap starts anew.",
+        (None, true, None) => "Requests with your key are refused from now on.",
+        (None, false, Some(_)) => {
+            "Your key works until the cap is used up; then requests are refused until it starts anew."
+        }
+        (None, false, None) => "Your key works until the cap is used up; then requests are refused.",
     }
 }
 
-fn whom_to_ask(settings: &Settings) -> String {
-    match &settings.contact {
-        Some(contact) => format!("If you need more, ask {contact}."),
-        None => "If you need more, ask the people who run the programme.".to_owned(),
+fn never_anew(settings: &Settings, used: &Used) -> Option<&'static str> {
+    let never = match settings.reset {
+        Reset::None => "This is for the whole term; it does not start anew.",
+        Reset::Daily | Reset::Weekly | Reset::Monthly => "It does not start anew before the term ends.",
+    };
+    used.starts_anew.is_none().then_some(never)
+}
+
+/// Why a key does not work, other than by its cap. A student who knows that is not told the opposite.
+fn stopped(grant: &Grant) -> Option<&'static str> {
+    match (grant.holds.first(), &grant.state) {
+        (Some(HoldKind::Paused), _) => {
+            Some("Your key is switched off because the people who run the programme paused it.")
+        }
+        (Some(HoldKind::Unused), _) => {
+            Some("Your key is switched off because it was not used. You can switch it on again on your page.")
+        }
+        (None, State::Live { .. }) => None,
+        (None, State::Stopped { why: Stopped::Leaked }) => {
+            Some("Your key is switched off because it was reported leaked. Your page says how to go on.")
+        }
+        _ => Some("You have no key that works now. Your page says why, and how to go on."),
     }
 }

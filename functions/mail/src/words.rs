@@ -1,4 +1,4 @@
-//! What each mail says. A mail but the link's carries no authority: it says where to look, and whoever opens that signs in first.
+//! What students are told by mail. A mail but the link's only says where to look, and whoever opens that signs in first.
 
 use bursar_core::config::Config;
 use bursar_core::domain::address::EmailAddress;
@@ -7,8 +7,9 @@ use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::term::Term;
 use bursar_core::domain::token::{Code, LinkToken};
 use bursar_core::domain::window::Reset;
-use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 
 use crate::letter::{Letter, Part};
 
@@ -25,46 +26,65 @@ impl Words<'_> {
             subject: "Your link to sign in to Bursar".to_owned(),
             heading: "Sign in to Bursar".to_owned(),
             parts: vec![
-                said("This link signs you in. It works once, within 30 minutes."),
+                said(
+                    "This link signs you in. It works once, within 30 minutes. In another browser than the one where you asked for it, you \
+                     type your university address as well.",
+                ),
                 Part::Link { label: "Sign in", url: format!("{origin}/c/{}", token.reveal()) },
                 said("Or type this code on the page where you asked for the link:"),
                 Part::Code(code.reveal()),
-                said("If you did not ask for a link, do nothing. Never pass link or code on: they are your signature."),
+                said(
+                    "Whoever has the link or the code can sign in as you. Give them to nobody. If you did not ask, do nothing.",
+                ),
             ],
             why: format!("You get this mail because this address was entered at {origin}."),
             to: self.to.clone(),
         }
     }
 
+    /// Who has a key by now, or comes too late for one, is not asked to get one.
     pub(crate) fn roster(self, programme: &Programme, grant: &Grant, now: Timestamp) -> Letter {
         let (settings, institution) = (&programme.settings, &self.config.institution);
         let (name, term) = (&settings.name, &settings.term);
+        let (opens, closes) = (settings.claim_opens_at(), settings.claim_closes_at());
         let mut facts = vec![
             ("Programme", name.clone()),
             ("Credit", format!("{} {}", grant.cap(settings).to_dollars_down(), per_window(settings))),
             ("Term", format!("{} to {}", day(term.starts_on()), day(term.ends_on()))),
         ];
-        if now < settings.claim_opens_at() {
-            facts.push(("Keys from", moment(settings.claim_opens_at(), term)));
+        let may_get_one = !grant.ever_shown && now < closes;
+        if may_get_one && now < opens {
+            facts.push(("Keys from", moment(opens, term)));
         }
-        if settings.claim_closes_at() < term.ends_at() {
-            facts.push(("Keys until", moment(settings.claim_closes_at(), term)));
+        if may_get_one && closes < term.ends_at() {
+            facts.push(("Keys until", moment(closes, term)));
         }
-        if let Some(contact) = &settings.contact {
-            facts.push(("Questions", contact.clone()));
-        }
+        facts.extend(faculty(settings).map(|faculty| ("Run by", faculty)));
+        facts.extend(settings.contact.clone().map(|contact| ("Questions", contact)));
+        let what_to_do = if grant.ever_shown {
+            "You have had a key already. Your page says what is left of your credit.".to_owned()
+        } else if now >= closes {
+            format!("Keys could be had until {}. If you need one, ask {}.", moment(closes, term), people(settings))
+        } else {
+            "To get your key, open this page, enter your university address, and follow the link that comes by mail. It takes less \
+             than a minute. This mail has no password and asks for none."
+                .to_owned()
+        };
         Letter {
             subject: format!("{name}: your LLM credit"),
             heading: "You have LLM credit".to_owned(),
             parts: vec![
                 Part::Sentences(format!(
-                    "You are on the roster of {name}. There is a key for large language models for you, with credit of its own."
+                    "You are on the roster of {name} at {institution}, which has a key for you. With it, your programs and your editor \
+                     can use large language models (LLMs), such as those behind ChatGPT, Claude and Gemini. What that costs is paid \
+                     from your credit, and not by you."
                 )),
                 Part::Facts(facts),
-                said(
-                    "To see your key, enter your university address on this page and follow the link that comes by mail:",
-                ),
-                Part::Link { label: "Get my key", url: format!("{}/", self.config.origin.as_str()) },
+                Part::Sentences(what_to_do),
+                match may_get_one {
+                    true => Part::Link { label: "Get my key", url: format!("{}/", self.config.origin.as_str()) },
+                    false => self.own_page(),
+                },
             ],
             why: format!("You get this mail because {institution} put you on the roster of {name}."),
             to: self.to.clone(),
@@ -74,12 +94,13 @@ impl Words<'_> {
     pub(crate) fn key_shown(self, programme: &Programme, at: Timestamp) -> Letter {
         let (name, at) = (&programme.settings.name, moment(at, &programme.settings.term));
         Letter {
-            subject: format!("{name}: a key of yours was shown"),
-            heading: "A key of yours was shown".to_owned(),
+            subject: format!("{name}: you took a new key"),
+            heading: "You took a new key".to_owned(),
             parts: vec![
-                Part::Sentences(format!("Your key for {name} was shown on {at}.")),
+                Part::Sentences(format!("You (or somebody signed in as you) took a new key for {name} on {at}.")),
                 said(
-                    "If that was you, there is nothing to do. If it was not, report the key as leaked on your page: it is disabled at once, and you can make another.",
+                    "If it was you, there is nothing to do. If it was not, report the key as leaked on your page: it is switched off, \
+                     usually within a minute, and you can get another.",
                 ),
                 self.own_page(),
             ],
@@ -94,14 +115,16 @@ impl Words<'_> {
             subject: format!("{name}: your key was reported leaked"),
             heading: "Your key was reported leaked".to_owned(),
             parts: vec![
-                Part::Sentences(format!("Your key for {name} was reported leaked on {at}, and is being disabled.")),
+                Part::Sentences(format!(
+                    "You (or somebody signed in as you) reported your key for {name} as leaked on {at}. It is switched off at once. \
+                     Until the provider has done that, usually within a minute, it can still be spent on."
+                )),
                 said(
-                    "Nothing of your credit is lost but what was spent. You can make another key with what is left on your page.",
+                    "Your page says whether it is off, and what was spent by then. The rest of your credit is yours: get a new key there.",
                 ),
                 self.own_page(),
             ],
-            why: "You get this mail because you have a key here, and somebody who was signed in as you reported it."
-                .to_owned(),
+            why: "You get this mail because a key of yours was reported leaked.".to_owned(),
             to: self.to.clone(),
         }
     }
@@ -115,7 +138,24 @@ pub(crate) fn said(sentences: &str) -> Part {
     Part::Sentences(sentences.to_owned())
 }
 
-fn per_window(settings: &Settings) -> &'static str {
+/// The people who run a programme, in a sentence or fact: the first three of them.
+fn faculty(settings: &Settings) -> Option<String> {
+    const NAMED: usize = 3;
+    let named: Vec<&str> = settings.faculty.iter().take(NAMED).map(EmailAddress::as_written).collect();
+    match settings.faculty.len().saturating_sub(NAMED) {
+        _ if named.is_empty() => None,
+        0 => Some(named.join(", ")),
+        more => Some(format!("{}, and {more} more", named.join(", "))),
+    }
+}
+
+/// Whom a student asks.
+pub(crate) fn people(settings: &Settings) -> String {
+    let known = settings.contact.clone().or_else(|| faculty(settings));
+    known.unwrap_or_else(|| "the people who run the programme".to_owned())
+}
+
+pub(crate) fn per_window(settings: &Settings) -> &'static str {
     match settings.reset {
         Reset::None => "for the whole term",
         Reset::Daily => "a day",
@@ -124,13 +164,23 @@ fn per_window(settings: &Settings) -> &'static str {
     }
 }
 
-pub(crate) fn day(date: jiff::civil::Date) -> String {
+pub(crate) fn day(date: Date) -> String {
     date.strftime("%-d %B %Y").to_string()
 }
 
 /// An instant where the university is.
 pub(crate) fn moment(at: Timestamp, term: &Term) -> String {
-    let zone = TimeZone::get(term.timezone()).unwrap_or(TimeZone::UTC);
-    let there = at.to_zoned(zone);
-    format!("{} ({})", there.strftime("%-d %B %Y, %H:%M"), term.timezone())
+    format!("{} ({})", there(at, term).strftime("%-d %B %Y, %H:%M"), term.timezone())
 }
+
+/// The day on which an instant is there.
+pub(crate) fn date_there(at: Timestamp, term: &Term) -> Date {
+    there(at, term).date()
+}
+
+fn there(at: Timestamp, term: &Term) -> Zoned {
+    at.to_zoned(TimeZone::get(term.timezone()).unwrap_or(TimeZone::UTC))
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,10 +3,14 @@
 use bursar_core::domain::audit::{Act, Actor, What};
 use bursar_core::domain::grant::{Announcement, HoldKind, Rule, Stopped};
 use bursar_core::domain::id::{GrantId, PersonId};
+use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
+use bursar_core::domain::reading::Used;
 use bursar_core::domain::term::Term;
+use bursar_core::domain::window::utc_date;
 use bursar_core::store::{At, By, Outcome, Saved};
 use bursar_local::invoke::FunctionName;
+use bursar_tests::office::reading;
 use serde_json::json;
 
 use super::words::{html_says, redacted};
@@ -77,19 +81,21 @@ async fn a_student_hears_of_each_step_of_the_rules() {
     let mail = office.the_mail();
     assert_eq!((mail.contents.kind.as_deref(), mail.to.as_str()), (Some("student"), "ada@example.edu"));
     insta::assert_snapshot!(redacted(&office, &mail.contents), @r#"
-    CS pilot: your key stops in a week unless you use it
+    CS pilot: your key stops on 27 November 2026 unless you use it
 
     Your key is not being used
 
-    Your key for CS pilot has not been used for some time. It stops on 27 November 2026, 11:00 (Europe/Berlin), unless you use it before. Any request counts.
+    Your key for CS pilot has not been used for some time. It stops on 27 November 2026, 11:00 (Europe/Berlin), unless you use it before: one request is enough. A key that has stopped can be switched on again on your page, while the programme has money.
 
-    This mail carries no authority: sign in as you always do.
+    Questions: Frida.Faculty@example.edu
+
+    The link leads to the usual sign-in.
 
     Look at my keys:
     [origin]/my
 
     -- 
-    You get this mail because you have a key for CS pilot, and its people set such a rule.
+    You get this mail because CS pilot switches off keys that are not used for 1 day.
     Example University
     Help: bursar-help@example.edu
     Privacy: https://example.edu/privacy
@@ -101,19 +107,21 @@ async fn a_student_hears_of_each_step_of_the_rules() {
     office.drain().await;
     let mail = office.the_mail();
     insta::assert_snapshot!(redacted(&office, &mail.contents), @r#"
-    CS pilot: replace your key, it is getting old
+    CS pilot: replace your key before 12 December 2026
 
     Your key is getting old
 
-    Keys for CS pilot are replaced from time to time. Yours ends on 12 December 2026, 11:00 (Europe/Berlin). Replace it before then: you keep what is left of your credit, and it does not count as a replacement.
+    Your key for CS pilot stops on 12 December 2026, 11:00 (Europe/Berlin). Press “Replace my key” on your page before then: you keep what is left of your credit, and it does not count as a replacement.
 
-    This mail carries no authority: sign in as you always do.
+    Questions: Frida.Faculty@example.edu
+
+    The link leads to the usual sign-in.
 
     Look at my keys:
     [origin]/my
 
     -- 
-    You get this mail because you have a key for CS pilot, and its people set such a rule.
+    You get this mail because CS pilot wants keys replaced after 15 days.
     Example University
     Help: bursar-help@example.edu
     Privacy: https://example.edu/privacy
@@ -123,26 +131,28 @@ async fn a_student_hears_of_each_step_of_the_rules() {
     assert_eq!(office.rules(&grant).await, Rule::Announce(Announcement::TooOldSoon));
     office.drain().await;
     let mail = office.the_mail();
-    assert_eq!(mail.contents.subject, "CS pilot: replace your key now, it is about to end");
-    assert!(mail.contents.text.unwrap().contains("Yours ends on 12 December 2026"));
+    assert_eq!(mail.contents.subject, "CS pilot: replace your key now, it stops on 12 December 2026");
+    assert!(mail.contents.text.unwrap().contains("stops on 12 December 2026"));
 
     assert_eq!(office.rules(&grant).await, Rule::Hold);
     office.drain().await;
     let mail = office.the_mail();
     insta::assert_snapshot!(redacted(&office, &mail.contents), @r#"
-    CS pilot: your key was set aside
+    CS pilot: your key was switched off because it was not used
 
-    Your key was set aside
+    Your key was switched off
 
-    Your key for CS pilot was not used for some time, so it has been disabled, and what is left of your credit goes back to the programme. To use the key again, press Resume on your page: the same key works at once, as long as the programme has money.
+    Your key for CS pilot was switched off because it was not used for 1 day. To use it again, press “Resume my key” on your page: the same key works again, usually within a minute. What is left of your credit went back to the programme's budget. You keep your claim to it while the programme has money.
 
-    This mail carries no authority: sign in as you always do.
+    Questions: Frida.Faculty@example.edu
+
+    The link leads to the usual sign-in.
 
     Look at my keys:
     [origin]/my
 
     -- 
-    You get this mail because you have a key for CS pilot, and its people set such a rule.
+    You get this mail because CS pilot switches off keys that are not used for 1 day.
     Example University
     Help: bursar-help@example.edu
     Privacy: https://example.edu/privacy
@@ -155,19 +165,21 @@ async fn a_student_hears_of_each_step_of_the_rules() {
     let mail = office.the_mail();
     assert_eq!(mail.contents.kind.as_deref(), Some("student"));
     insta::assert_snapshot!(redacted(&office, &mail.contents), @r#"
-    CS pilot: your key has ended
+    CS pilot: your key has stopped, get a new one
 
-    Your key has ended
+    Your key has stopped
 
-    Your key for CS pilot had become too old and has been disabled. Nothing of your credit is lost: make another key with what is left on your page. It does not count as a replacement.
+    Your key for CS pilot was switched off because it had become too old. Nothing of your credit is lost: press “Get a new key” on your page. The new one has what is left, and it does not count as a replacement.
 
-    This mail carries no authority: sign in as you always do.
+    Questions: Frida.Faculty@example.edu
+
+    The link leads to the usual sign-in.
 
     Look at my keys:
     [origin]/my
 
     -- 
-    You get this mail because you have a key for CS pilot, and its people set such a rule.
+    You get this mail because CS pilot wants keys replaced after 15 days.
     Example University
     Help: bursar-help@example.edu
     Privacy: https://example.edu/privacy
@@ -184,6 +196,9 @@ async fn a_student_hears_a_week_before_the_term_ends_and_nobody_whose_key_has_en
         office.the_mail();
     }
     office.stack.clock.stop_at("2027-01-30T23:00:00Z".parse().unwrap()).unwrap();
+    let as_of = office.stack.clock.now();
+    let used = Used::on_one(utc_date(as_of), Usd::from_micros(12_799_001));
+    office.table.note_reading(&reading(&office.programme, &ada, used, as_of), soon()).await.unwrap();
     for grant in [&ada, &ben] {
         assert_eq!(office.rules(grant).await, Rule::Announce(Announcement::TermEnd));
     }
@@ -196,9 +211,12 @@ async fn a_student_hears_a_week_before_the_term_ends_and_nobody_whose_key_has_en
 
     Your key stops soon
 
-    The last day of CS pilot is 6 February 2027, and at its end (Europe/Berlin) your key stops. What is left of your credit cannot be used afterwards.
+    You have $7.20 left of your $20 for the whole term, until 6 February 2027, 24:00 (Europe/Berlin). Then your key for CS pilot stops, and what is left cannot be used any more.
 
-    This mail carries no authority: sign in as you always do.
+    As of: 31 January 2027, 00:00 (Europe/Berlin)
+    Questions: Frida.Faculty@example.edu
+
+    The link leads to the usual sign-in.
 
     Look at my keys:
     [origin]/my

@@ -1,7 +1,7 @@
 //! What students are told of their own cap: the words, when it is sent, and that nobody is told what is not so any more.
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{HoldKind, Reading};
+use bursar_core::domain::grant::{HoldKind, Reading, Stopped};
 use bursar_core::domain::id::GrantId;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::Used;
@@ -14,7 +14,7 @@ use bursar_tests::office::reading;
 use serde_json::json;
 
 use super::words::{html_says, redacted};
-use super::{PostOffice, address, soon, word};
+use super::{Got, PostOffice, address, soon, word};
 
 impl PostOffice {
     /// Somebody with a key of which so much was used today, as the sync would write it down.
@@ -101,13 +101,12 @@ async fn from_forty_to_a_hundred_and_twenty_per_cent_a_student_is_told_once_and_
     Used: $24
     Cap: $20 for the whole term
     Left: $0
-    Starts anew: not before the term ends on 6 February 2027
     As of: 20 November 2026, 11:00 (Europe/Berlin)
 
-    Requests with your key are refused from now on. If you need more, ask the tutors, room 101.
+    Requests with your key are refused from now on. Your program sees the error 403, “Key limit exceeded”, which your page explains. This is for the whole term; it does not start anew. If you need more, ask the tutors, room 101.
 
     Look at my keys:
-    [origin]/my
+    [origin]/my#refused
 
     -- 
     You get this mail because you have a key for CS pilot.
@@ -149,6 +148,36 @@ async fn nobody_is_told_who_has_left_and_nobody_of_a_cap_that_has_started_anew()
         let told = office.unread().into_iter().filter(|mail| mail.contents.kind.as_deref() != Some("account"));
         assert_eq!(told.count(), 0, "{what}");
         office.stack.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn who_has_no_key_that_works_is_told_why_and_not_that_it_works() {
+    for (what, says) in [
+        ("leaked", "Your key is switched off because it was reported leaked."),
+        ("paused", "Your key is switched off because the people who run the programme paused it."),
+        ("unused", "Your key is switched off because it was not used."),
+        ("gone", "You have no key that works now."),
+    ] {
+        for micros in [17_000_000, 20_000_000] {
+            let (mut office, ada) = PostOffice::using(Reset::None, micros).await;
+            let hold = |kind| office.table.hold(office.at(&ada), kind, &Actor::Rule, None);
+            match what {
+                "paused" => drop(hold(HoldKind::Paused).await.unwrap()),
+                "unused" => drop(hold(HoldKind::Unused).await.unwrap()),
+                "leaked" => drop(office.table.stop(office.at(&ada), Stopped::Leaked, &Actor::Student).await.unwrap()),
+                _ => drop(office.table.stop(office.at(&ada), Stopped::GoneAtProvider, &Actor::Sync).await.unwrap()),
+            }
+            office.drain().await;
+            let of_the_cap = |mail: &Got| mail.contents.subject.contains("you have used");
+            let mail = office.unread().into_iter().find(of_the_cap).unwrap();
+            let text = mail.contents.text.unwrap();
+            assert!(
+                text.contains(says) && !text.contains("works until") && !text.contains("refused"),
+                "{what}: {text}"
+            );
+            office.stack.stop().await.unwrap();
+        }
     }
 }
 

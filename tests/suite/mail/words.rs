@@ -78,7 +78,7 @@ async fn a_link_mail() {
 
     Sign in to Bursar
 
-    This link signs you in. It works once, within 30 minutes.
+    This link signs you in. It works once, within 30 minutes. In another browser than the one where you asked for it, you type your university address as well.
 
     Sign in:
     [origin]/c/[token]
@@ -87,7 +87,7 @@ async fn a_link_mail() {
 
     Code: [code]
 
-    If you did not ask for a link, do nothing. Never pass link or code on: they are your signature.
+    Whoever has the link or the code can sign in as you. Give them to nobody. If you did not ask, do nothing.
 
     -- 
     You get this mail because this address was entered at [origin].
@@ -111,13 +111,14 @@ async fn a_roster_mail() {
 
     You have LLM credit
 
-    You are on the roster of CS pilot. There is a key for large language models for you, with credit of its own.
+    You are on the roster of CS pilot at Example University, which has a key for you. With it, your programs and your editor can use large language models (LLMs), such as those behind ChatGPT, Claude and Gemini. What that costs is paid from your credit, and not by you.
 
     Programme: CS pilot
     Credit: $20 for the whole term
     Term: 12 October 2026 to 6 February 2027
+    Run by: Frida.Faculty@example.edu
 
-    To see your key, enter your university address on this page and follow the link that comes by mail:
+    To get your key, open this page, enter your university address, and follow the link that comes by mail. It takes less than a minute. This mail has no password and asks for none.
 
     Get my key:
     [origin]/
@@ -140,13 +141,13 @@ async fn notices_of_a_key_that_was_shown_or_reported() {
     let shown = office.the_mail();
     assert_eq!(shown.contents.kind.as_deref(), Some("key-shown"));
     insta::assert_snapshot!(redacted(&office, &shown.contents), @r#"
-    CS pilot: a key of yours was shown
+    CS pilot: you took a new key
 
-    A key of yours was shown
+    You took a new key
 
-    Your key for CS pilot was shown on 20 November 2026, 11:00 (Europe/Berlin).
+    You (or somebody signed in as you) took a new key for CS pilot on 20 November 2026, 11:00 (Europe/Berlin).
 
-    If that was you, there is nothing to do. If it was not, report the key as leaked on your page: it is disabled at once, and you can make another.
+    If it was you, there is nothing to do. If it was not, report the key as leaked on your page: it is switched off, usually within a minute, and you can get another.
 
     Look at my keys:
     [origin]/my
@@ -168,15 +169,15 @@ async fn notices_of_a_key_that_was_shown_or_reported() {
 
     Your key was reported leaked
 
-    Your key for CS pilot was reported leaked on 20 November 2026, 11:00 (Europe/Berlin), and is being disabled.
+    You (or somebody signed in as you) reported your key for CS pilot as leaked on 20 November 2026, 11:00 (Europe/Berlin). It is switched off at once. Until the provider has done that, usually within a minute, it can still be spent on.
 
-    Nothing of your credit is lost but what was spent. You can make another key with what is left on your page.
+    Your page says whether it is off, and what was spent by then. The rest of your credit is yours: get a new key there.
 
     Look at my keys:
     [origin]/my
 
     -- 
-    You get this mail because you have a key here, and somebody who was signed in as you reported it.
+    You get this mail because a key of yours was reported leaked.
     Example University
     Help: bursar-help@example.edu
     Privacy: https://example.edu/privacy
