@@ -282,18 +282,18 @@ fn told(entry: Entry) -> HistoryData {
         Act::Unknown => "nobody knows whether an attempt made a key, which nobody saw",
         Act::Lost => "an attempt to make a key was overtaken",
         Act::Swept => "an attempt to make a key was cleared away",
-        Act::Held => "the grant was held",
-        Act::Released => "a hold was taken off",
+        Act::Held => "the key was switched off, or may not be made",
+        Act::Released => "the key may work again",
         Act::Stopped => "the key was ended",
-        Act::Revoked => "the grant was withdrawn",
-        Act::Ended => "the grant ended with its programme",
-        Act::Reopened => "the grant goes on, since its term was extended",
+        Act::Revoked => "the place in the programme was withdrawn",
+        Act::Ended => "the place ended with its programme",
+        Act::Reopened => "the place goes on, since the term was extended",
         Act::LimitSent => "the key's limit was set anew",
         Act::Recovered => "keys were found that were not on record",
         Act::Purged => "a key of no use any more was deleted at the provider",
         Act::CapChanged => "the cap was changed",
         Act::ReplacementAllowed => "one more replacement was allowed",
-        Act::PlaceGivenBack => "the place in the pot was given back",
+        Act::PlaceGivenBack => "what was held for the key went back to the programme's budget",
         Act::Described => "the roster's line was changed",
         Act::Moved => "moved to another group",
         Act::Invited => "put on the roster",
@@ -306,7 +306,7 @@ fn told(entry: Entry) -> HistoryData {
         | Act::AccountConfirmed
         | Act::BulkReleased
         | Act::MailSentAgain
-        | Act::AlertResent => "something that concerns no grant was done",
+        | Act::AlertResent => "something was done that does not concern you",
     };
     HistoryData { at: entry.at, by, what, from: entry.what.from, to: entry.what.to, note: entry.what.note }
 }

@@ -22,7 +22,8 @@ use crate::refusal::Refusal;
 
 /// A student's own figure is read at most once in this time.
 const BETWEEN_READINGS: SignedDuration = SignedDuration::from_mins(1);
-const NOT_ON_YET: &str = "Your place is yours again, but the provider did not switch the key on. It is asked again each minute; nothing more is to be done.";
+const NOT_ON_YET: &str =
+    "The provider did not switch your key on yet. It is asked again each minute; you need do nothing more.";
 
 /// What came of looking at a key.
 pub(crate) enum Read {

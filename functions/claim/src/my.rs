@@ -21,6 +21,8 @@ struct MyPage<'a> {
     cards: Vec<Card<'a>>,
     /// How to use each key that there is to use.
     examples: Vec<Example<'a>>,
+    /// Somebody whose key does not work reads why requests are refused too.
+    has_had_a_key: bool,
 }
 
 pub(crate) async fn page(State(site): State<Site>, visitor: Visitor) -> Answer {
@@ -73,6 +75,7 @@ async fn show(
         visitor,
         alert,
         cards: views.iter().map(|view| Card::of(view, now)).collect(),
+        has_had_a_key: views.iter().any(|view| view.grant.ever_shown && !view.programme.is_over(now)),
         examples: views.iter().filter(is_in_use).map(|view| Example::of(site, view)).collect(),
     };
     Ok(Frame::page(status, &page))

@@ -84,7 +84,7 @@ impl NotShown {
                 }
             }
             NotShown::NothingLeft => Refusal::conflict(
-                "Your cap is used up, so no new key can be made in this window. Your old key is ended.",
+                "Your cap is used up, so no new key can be made before it starts anew. Your old key is ended.",
             ),
             NotShown::NotMade(error @ ProviderError::Unknown { .. }) => told(
                 error,
@@ -94,7 +94,7 @@ impl NotShown {
             NotShown::NotMade(error) => told(error, "The provider did not make a key. Nothing was spent."),
             NotShown::NotRestricted(error) => told(
                 error,
-                "The provider made a key, but did not confirm that the rules of the programme hold for it, so it is not shown \
+                "The provider made a key, but did not confirm that the rules of the programme apply to it, so it is not shown \
                  and was ended. Nothing was spent.",
             ),
             NotShown::Record(refused) => Refusal::record(*refused),
@@ -112,10 +112,10 @@ fn told(error: &ProviderError, what: &str) -> Refusal {
         ProviderError::Later { .. } | ProviderError::Unknown { .. } => AGAIN,
         ProviderError::Refused { .. } => "Try again later; if it stays so, tell the people who run this programme.",
         ProviderError::AnotherAccount { .. } => {
-            "Bursar's own way in there is being changed. Try again later; if it stays so, tell the people who run this programme."
+            "Bursar's own access to the provider is being changed. Try again later; if it stays so, tell the people who run this programme."
         }
         ProviderError::ManagementKey { .. } => {
-            "Bursar itself is not let in there at present: tell the people who run this programme, and try again later."
+            "The provider refuses Bursar itself at present: tell the people who run this programme, and try again later."
         }
     };
     Refusal::provider(error, &format!("{what} {then}"))

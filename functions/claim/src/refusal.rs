@@ -86,7 +86,7 @@ impl Refusal {
         let meanwhile = match refused {
             RecordRefused::Held(HoldKind::Paused) => "The people who run this programme paused your place",
             RecordRefused::Held(HoldKind::Dropped) => "You were taken off the roster of this programme",
-            RecordRefused::Held(HoldKind::Unused) => "Your place was set aside",
+            RecordRefused::Held(HoldKind::Unused) => "Your key was switched off because it was not used",
             RecordRefused::Revoked => "Your place in this programme was withdrawn",
             RecordRefused::Over => "This programme ended",
             RecordRefused::Lost => "Your place was changed by another press",
@@ -117,13 +117,13 @@ impl Refusal {
     }
 }
 
-/// Why a key that was set aside is not resumed.
+/// Why a key that was not used is not switched on again.
 pub(crate) fn why_not_resumed(refused: &ReleaseRefused) -> &'static str {
     match refused {
-        ReleaseRefused::NotHeld => "Your key is not set aside for disuse, so there is nothing to resume.",
+        ReleaseRefused::NotHeld => "Your key is not switched off for not being used, so there is nothing to resume.",
         ReleaseRefused::Over => "This programme is over for you.",
         ReleaseRefused::PotExhausted => {
-            "All the money of this programme is promised to others now. Ask the people who run it."
+            "All of the programme's budget is held for other keys now. Ask the people who run it."
         }
     }
 }
@@ -142,7 +142,7 @@ pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
                 .to_owned()
         }
         BeginRefused::Held(HoldKind::Unused) => {
-            "Your key was set aside because it was not used. Resume it by one press.".to_owned()
+            "Your key was switched off because it was not used. Press “Resume my key”, and it works again.".to_owned()
         }
         BeginRefused::AlreadyShown => {
             "Your key was shown already, and is shown only once. If you do not have it any more, replace it.".to_owned()
@@ -153,13 +153,13 @@ pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
                 .to_owned()
         }
         BeginRefused::StalePage => {
-            "The page you pressed on is older than what happened since. Open your credit again and look.".to_owned()
+            "Something has changed since you opened that page, so nothing was done. Open your credit again and look.".to_owned()
         }
         BeginRefused::EnableUnderWay { .. } => {
-            "Your old key was just being switched on, which is taken back now. Press again in some seconds.".to_owned()
+            "Your old key was just being switched on. It is being switched off again: press once more in some seconds.".to_owned()
         }
         BeginRefused::FailedOften { until } => {
-            format!("The last attempts to make your key came to nothing. You can press again from {}.", at(*until))
+            format!("The last attempts to make your key failed. You can press again from {}.", at(*until))
         }
         BeginRefused::NotOpenYet { opens } => format!("Keys can be claimed from {}.", at(*opens)),
         BeginRefused::WindowClosed => {
@@ -170,7 +170,7 @@ pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
                 .to_owned()
         }
         BeginRefused::TooManyAttempts => {
-            "So many attempts came to nothing that a person has to look. Ask the people who run this programme."
+            "Making your key failed so often that a person has to look at it. Ask the people who run this programme."
                 .to_owned()
         }
         BeginRefused::NothingLeft { resets_at: Some(resets) } if *resets < term.ends_at() => {
@@ -183,7 +183,7 @@ pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
             "Your cap is used up, and it is for the whole term. Ask the people who run the programme if you need more.".to_owned()
         }
         BeginRefused::PotExhausted => {
-            "All the money of this programme is promised to others now. Ask the people who run it.".to_owned()
+            "All of the programme's budget is held for other keys now. Ask the people who run it.".to_owned()
         }
         BeginRefused::TermsNotAccepted => "Accept the terms of the programme first.".to_owned(),
     }

@@ -22,6 +22,7 @@ pub(crate) fn label(view: &View, now: Timestamp) -> &'static str {
     match view.grant.state {
         State::Revoked => "withdrawn",
         State::Ended => OVER,
+        _ if view.grant.holds.first() == Some(HoldKind::Unused) => "switched off",
         _ if !view.grant.holds.is_empty() => "paused",
         _ if view.programme.is_over(now) => OVER,
         State::Invited => "no key yet",
@@ -41,14 +42,14 @@ pub(crate) fn state(view: &View, bar: Option<&Bar>, now: Timestamp) -> String {
         && let Some(Bar::Begin(BeginRefused::Held(HoldKind::Unused))) = bar
         && let Err(refused @ ReleaseRefused::PotExhausted) = view.release(HoldKind::Unused, &Actor::Student, now)
     {
-        return format!("Your key was set aside because it was not used. {}", why_not_resumed(&refused));
+        return format!("Your key was switched off because it was not used. {}", why_not_resumed(&refused));
     }
     match &grant.state {
         _ if !grant.holds.is_empty() => why().unwrap_or_default(),
         State::Revoked | State::Ended => why().unwrap_or_default(),
         State::Invited => why().unwrap_or_else(|| not_made_yet(view)),
         State::Minting { .. } => why()
-            .unwrap_or("The last attempt to make your key came to no end. Nothing was spent; press again.".to_owned()),
+            .unwrap_or("The last attempt to make your key was cut short. Nothing was spent; press again.".to_owned()),
         State::Live { .. } => live(view, now),
         State::Stopped { why: Stopped::UsedUp } if used_up(view, now).is_some() => why().unwrap_or_default(),
         State::Stopped { why: stopped } => {
@@ -113,7 +114,7 @@ fn endings(view: &View) -> String {
     let on = |announced: Announced| time_in(announced.until, view.programme.settings.term.timezone());
     let unused = view.announced_as(Announcement::Unused).map(|unused| {
         let until = on(unused);
-        format!(" It has not been used for some time: on {until} it is set aside, unless you use it before.")
+        format!(" It has not been used for some time: it is switched off on {until}, unless you use it before.")
     });
     let soon = view.announced_as(Announcement::TooOldSoon);
     let of_age = soon.or_else(|| view.announced_as(Announcement::TooOldLater)).map(|old| {
@@ -132,10 +133,10 @@ fn stopped_because(stopped: Stopped, is_ordered: bool) -> &'static str {
         Stopped::UsedUp => "Your key was ended because your cap was used up.",
         Stopped::TooOld => "Your key was ended because it had become too old.",
         Stopped::ReplacementFailed => {
-            "Your old key is ended, and the last attempt to make a new one came to nothing. No money was lost."
+            "Your old key is ended, and the last attempt to make a new one failed. No money was lost."
         }
         Stopped::Returned => "You handed your key back, and it is ended.",
-        Stopped::TermEnded => "Your key ended with the term, which goes on now.",
+        Stopped::TermEnded => "Your key ended with the term, which has been extended since.",
         Stopped::GoneAtProvider => "Your key does not work any more: it was ended at the provider, not here.",
     }
 }

@@ -84,7 +84,7 @@ async fn of_three_who_press_for_the_last_twenty_dollars_one_gets_a_key_and_two_r
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 409, 409]);
     for (number, page) in pages.iter().enumerate().filter(|(_, page)| page.status == 409) {
-        assert!(page.alert().unwrap().contains("promised to others"), "{}", page.readable());
+        assert!(page.alert().unwrap().contains("held for other keys"), "{}", page.readable());
         assert!(page.all("key").is_empty());
         // They are as they were: when there is money again, the form that they pressed is still good.
         assert_eq!(students[number].get("/my").await.one("grant").get("data-state"), "invited");

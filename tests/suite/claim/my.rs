@@ -78,9 +78,9 @@ async fn each_way_of_use_names_the_variable_and_the_programme_and_never_the_key(
     }
     let read = my.readable();
     for told in [
-        "“guardrail”",
-        "“Key limit exceeded”",
-        "“User not found.”",
+        "404 or 403, No endpoints available matching your guardrail restrictions and data policy",
+        "403, Key limit exceeded",
+        "401, User not found.",
         "fewer max_tokens",
         "Insufficient credits",
         "429, 502, 503",

@@ -67,7 +67,7 @@ async fn what_the_programme_or_the_grant_forbids_is_409_with_the_reason() {
         scene.office.table.set_pot(&scene.office.programme, Usd::from_dollars(dollars), by).await.unwrap();
     };
     pot(19).await;
-    assert!(ada.send_form(&reveal).await.expect(409).alert().unwrap().contains("promised to others"));
+    assert!(ada.send_form(&reveal).await.expect(409).alert().unwrap().contains("held for other keys"));
     pot(100).await;
 
     let at = || scene.office.at(&grant);

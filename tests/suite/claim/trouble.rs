@@ -50,7 +50,7 @@ const ASSIGN: Asked = Asked {
     call: "provider:POST /guardrails/{id}/assignments/keys",
     operation: "assign keys",
     press: "reveal",
-    said: "did not confirm that the rules of the programme hold for it",
+    said: "did not confirm that the rules of the programme apply to it",
     gone: Outcome::Refused,
     may_repeat: true,
 };

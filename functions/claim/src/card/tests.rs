@@ -103,7 +103,7 @@ fn while_another_is_making_the_key_and_once_its_time_is_over() {
     insta::assert_snapshot!(minting().after(2.minutes()).reads(), @"
     CS pilot
     interrupted
-    The last attempt to make your key came to no end. Nothing was spent; press again.
+    The last attempt to make your key was cut short. Nothing was spent; press again.
     Left: $20
     Used: $0
     Cap: $20 for the whole term, until the end of 6 February 2027
@@ -123,9 +123,9 @@ fn a_key_that_works_before_anything_was_read_and_after_and_with_a_cap_that_reset
     Cap: $20 for the whole term, until the end of 6 February 2027
     [Read what I used now]
     I do not need my key any more
-    Your key ends and what is left of its credit is free for others. You can get a new one later, as long as the programme has money for it.
+    Your key ends and what is left of your credit is free for others. You can get a new one later, as long as the programme has money for it.
     [Hand my key back]
-    My key is lost, or somebody else has it
+    My key is lost or old, or somebody else has it
     A new key with what is left. The old one stops working first.
     [Replace my key]
     Somebody else may have it: end it at once, and get a new one afterwards.
@@ -140,9 +140,9 @@ fn a_key_that_works_before_anything_was_read_and_after_and_with_a_cap_that_reset
     Cap: $20 for the whole term, until the end of 6 February 2027
     [Read what I used now]
     I do not need my key any more
-    Your key ends and what is left of its credit is free for others. You can get a new one later, as long as the programme has money for it.
+    Your key ends and what is left of your credit is free for others. You can get a new one later, as long as the programme has money for it.
     [Hand my key back]
-    My key is lost, or somebody else has it
+    My key is lost or old, or somebody else has it
     A new key with what is left. The old one stops working first.
     [Replace my key]
     Somebody else may have it: end it at once, and get a new one afterwards.
@@ -158,9 +158,9 @@ fn a_key_that_works_before_anything_was_read_and_after_and_with_a_cap_that_reset
     Cap: $20 a week; it starts anew on 23 November 2026, 01:00 (Europe/Berlin)
     [Read what I used now]
     I do not need my key any more
-    Your key ends and what is left of its credit is free for others. You can get a new one later, as long as the programme has money for it.
+    Your key ends and what is left of your credit is free for others. You can get a new one later, as long as the programme has money for it.
     [Hand my key back]
-    My key is lost, or somebody else has it
+    My key is lost or old, or somebody else has it
     A new key with what is left. The old one stops working first.
     [Replace my key]
     Somebody else may have it: end it at once, and get a new one afterwards.
@@ -181,9 +181,9 @@ fn a_key_that_has_used_up_its_cap() {
     Cap: $20 for the whole term, until the end of 6 February 2027
     [Read what I used now]
     I do not need my key any more
-    Your key ends and what is left of its credit is free for others. You can get a new one later, as long as the programme has money for it.
+    Your key ends and what is left of your credit is free for others. You can get a new one later, as long as the programme has money for it.
     [Hand my key back]
-    My key is lost, or somebody else has it
+    My key is lost or old, or somebody else has it
     Somebody else may have it: end it at once, and get a new one afterwards.
     [My key has leaked: end it]
     ");
@@ -215,7 +215,7 @@ fn each_reason_for_which_there_is_no_key_now() {
     insta::assert_snapshot!(paid(stopped(Stopped::Leaked)).words(), @"You reported your key leaked, and it is ended. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(stopped(Stopped::TooOld).words(), @"Your key was ended because it had become too old. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(stopped(Stopped::GoneAtProvider).words(), @"Your key does not work any more: it was ended at the provider, not here. Get a new one: it has what is left of your cap.");
-    insta::assert_snapshot!(stopped(Stopped::ReplacementFailed).words(), @"Your old key is ended, and the last attempt to make a new one came to nothing. No money was lost. Get a new one: it has what is left of your cap.");
+    insta::assert_snapshot!(stopped(Stopped::ReplacementFailed).words(), @"Your old key is ended, and the last attempt to make a new one failed. No money was lost. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(stopped(Stopped::UsedUp).words(), @"Your key was ended because your cap was used up. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(stopped(Stopped::UsedUp).used(20_000_000).words(), @"Your cap is used up, and it is for the whole term. Ask the people who run the programme if you need more.");
     let no_more = stopped(Stopped::Leaked).set(|view| view.programme.settings.replacements = 0).after(1.hour());
@@ -239,7 +239,7 @@ fn each_hold() {
     Used: $0; nothing has been read from the provider yet
     Cap: $20 for the whole term, until the end of 6 February 2027
     [Read what I used now]
-    My key is lost, or somebody else has it
+    My key is lost or old, or somebody else has it
     Somebody else may have it: end it at once, and get a new one afterwards.
     [My key has leaked: end it]
     ");
@@ -247,14 +247,14 @@ fn each_hold() {
     let unused = || Story::new().shown().held(HoldKind::Unused);
     insta::assert_snapshot!(unused().reads(), @"
     CS pilot
-    paused
-    Your key was set aside because it was not used. Resume it by one press.
+    switched off
+    Your key was switched off because it was not used. Press “Resume my key”, and it works again.
     Left: $20
     Used: $0; nothing has been read from the provider yet
     Cap: $20 for the whole term, until the end of 6 February 2027
     [Resume my key]
     [Read what I used now]
-    My key is lost, or somebody else has it
+    My key is lost or old, or somebody else has it
     Somebody else may have it: end it at once, and get a new one afterwards.
     [My key has leaked: end it]
     ");
@@ -265,7 +265,7 @@ fn each_hold() {
         view.pot.counted_at = Some(off_at + bursar_core::domain::grant::SETTLING);
         view.pot.reserved = view.pot.limit;
     });
-    insta::assert_snapshot!(without_room.words(), @"Your key was set aside because it was not used. All the money of this programme is promised to others now. Ask the people who run it.");
+    insta::assert_snapshot!(without_room.words(), @"Your key was switched off because it was not used. All of the programme's budget is held for other keys now. Ask the people who run it.");
     assert!(!Card::of(&without_room.view, without_room.now).offers.resume);
     let twice = Card::of(&unused().held(HoldKind::Paused).view, unused().now).offers;
     assert!(!twice.resume, "it would stay paused");
@@ -296,7 +296,7 @@ fn what_is_over() {
     This programme is over, and your key ends with it.
     Used: $0 in all
     [Read what I used now]
-    My key is lost, or somebody else has it
+    My key is lost or old, or somebody else has it
     Somebody else may have it: end it at once, and get a new one afterwards.
     [My key has leaked: end it]
     ");
@@ -313,7 +313,7 @@ fn a_pot_that_is_promised_and_a_programme_that_is_being_prepared_offer_nothing()
     insta::assert_snapshot!(promised.reads(), @"
     CS pilot
     no key yet
-    All the money of this programme is promised to others now. Ask the people who run it.
+    All of the programme's budget is held for other keys now. Ask the people who run it.
     ");
     let strict = |view: &mut View| view.programme.settings.data_policy = DataPolicy::NoTraining;
     insta::assert_snapshot!(Story::new().set(strict).reads(), @"
