@@ -6,6 +6,7 @@ pub mod aws;
 pub mod invariants;
 pub mod journey;
 pub mod office;
+pub mod plain_words;
 pub mod process;
 pub mod seeds;
 pub mod stack;

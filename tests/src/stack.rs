@@ -13,6 +13,7 @@ use bursar_local::schedules::SyncEvery;
 use bursar_local::stack::{Functions, Options, ProviderAt, Stack, listen};
 
 use crate::invariants::{RawTable, Watch};
+use crate::plain_words::refused_in_mail;
 
 /// A stack with the functions in this process.
 pub async fn in_process() -> Result<Stack> {
@@ -48,8 +49,8 @@ pub fn watch(stack: &Stack) -> Watch {
     }
 }
 
-/// Ends a stack in which nothing went wrong: every planned fault happened, every event found its function, no mail is unread and
-/// no function complained. A test that expects one of these to be otherwise looks itself and stops the stack.
+/// Ends a stack in which nothing went wrong: every planned fault happened, every event found its function, no mail is unread or says
+/// a word of the code, and no function complained. A test that expects one of these to be otherwise looks itself and stops the stack.
 pub async fn finish(stack: Stack) -> Result<()> {
     let unfired = stack.gate.unfired();
     ensure!(unfired.is_empty(), "planned faults that no call met: {unfired:?}");
@@ -57,6 +58,8 @@ pub async fn finish(stack: Stack) -> Result<()> {
     ensure!(dead.is_empty(), "dead letters: {dead:?}");
     let unread = stack.ses.unread().len();
     ensure!(unread == 0, "{unread} mails are left unread");
+    let says: Vec<_> = stack.ses.mails().iter().flat_map(refused_in_mail).collect();
+    ensure!(says.is_empty(), "mails say {says:?}");
     let complaint = |text: &str| ["\"WARN\"", "\"ERROR\"", "panicked"].iter().any(|level| text.contains(level));
     let complaints: Vec<_> = stack.logs.all().into_iter().filter(|line| complaint(&line.text)).collect();
     ensure!(complaints.is_empty(), "functions complained: {complaints:#?}");

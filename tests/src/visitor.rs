@@ -9,6 +9,7 @@ pub use bursar_local::visitor::{Form, Found};
 use serde_json::json;
 
 use crate::invariants::Answers;
+use crate::plain_words::check_page;
 
 /// A browser at one origin.
 pub struct Visitor(visitor::Visitor);
@@ -20,7 +21,7 @@ pub struct Page(visitor::Page);
 impl Visitor {
     /// A browser that has never been here.
     pub fn new(origin: &str) -> Visitor {
-        Visitor(visitor::Visitor::of(origin, origin).unwrap())
+        Visitor(visitor::Visitor::of(origin, origin).unwrap().noted_by(check_page))
     }
 
     /// Hands every answer to whoever judges what functions may say.
@@ -28,6 +29,7 @@ impl Visitor {
     pub fn noting(self, answers: &Answers) -> Visitor {
         let answers = answers.clone();
         Visitor(self.0.noted_by(move |page| {
+            check_page(page);
             let headers: BTreeMap<&str, &str> =
                 page.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default())).collect();
             answers.note(&json!({"statusCode": page.status, "headers": headers, "body": page.body}));

@@ -3,7 +3,7 @@
 //! remembers what it saw, since many a thing can only be told from what was there before.
 //!
 //! Judged now: I1, I2, I3, I4, I5, I6, I7, I10, I11, I15 and I16 of the list, of I13 how mail is counted, in ARCHITECTURE.md, the shape of the
-//! table (`table`), and where addresses are (`people`). Each check says in its own comment what of it can be told at any moment.
+//! table (`table`), where addresses are (`people`), and which words mails do not say (`words`). Each check says in its own comment what of it can be told at any moment.
 //!
 //! Not invariants, although they look like some:
 //! - A live grant's key may be disabled for a moment: releasing a hold clears it first and enables last.
@@ -52,7 +52,7 @@ use self::snapshot::Sources;
 /// Something that must not be, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// `I1` to `I17`, `table` for the shape of the table's items, `people` for where addresses are.
+    /// `I1` to `I17`, `table` for the shape of the table's items, `people` for where addresses are, `words` for what mails say.
     pub invariant: &'static str,
     pub what: String,
 }
@@ -73,7 +73,7 @@ struct Step<'a> {
 
 type Check = fn(&Step<'_>) -> Vec<String>;
 
-const CHECKS: [(&str, Check); 23] = [
+const CHECKS: [(&str, Check); 24] = [
     ("table", table::items_are_whole),
     ("table", table::grants_make_sense),
     ("table", table::items_refer_to_items),
@@ -88,6 +88,7 @@ const CHECKS: [(&str, Check); 23] = [
     ("I5", mails::what_is_owed_is_accepted_once),
     ("I5", account::alarms_and_digests_are_owed_once_to_each),
     ("I13", mails::each_mail_is_counted_once_as_it_fared),
+    ("words", mails::mails_say_no_word_of_the_code),
     ("I6", keys::live_is_ended_by_nobody_in_passing),
     ("I7", keys::what_was_shown_is_recorded),
     ("I10", history::nothing_is_forgotten),

@@ -131,6 +131,20 @@ async fn a_link_is_in_one_link_mail_and_known_by_its_hash() {
 }
 
 #[tokio::test]
+async fn a_mail_says_no_word_of_the_code_but_words_that_only_look_like_one() {
+    let mut scene = Scene::at(Setting::Live).await;
+    let kind = [("X-Bursar-Mail", "student")];
+    scene
+        .mail_with(&kind, "A spot in the household, at https://example.edu/pot: over the threshold, set it aside.")
+        .await;
+    scene.bears("words").await;
+    for (text, word) in [("The Pot's empty.", "pot"), ("It was set\r\naside.", "set_aside"), ("A hold,", "hold")] {
+        scene.mail_with(&kind, text).await;
+        scene.bites("words", &format!("says [\"{word}\"]")).await;
+    }
+}
+
+#[tokio::test]
 async fn a_day_counts_its_rows_and_the_links_whose_rows_are_gone_after_an_hour() {
     let mut scene = Scene::at(Setting::Live).await;
     let (day, at) = (utc_date(scene.now), scene.now);
