@@ -120,9 +120,9 @@ pub(crate) async fn show(
         }
     });
     let holds = [
-        (grant.holds.paused.is_some(), "paused"),
-        (grant.holds.dropped.is_some(), "dropped from the roster"),
-        (grant.holds.unused, "unused"),
+        (grant.holds.paused.is_some(), "somebody paused it"),
+        (grant.holds.dropped.is_some(), "the roster does not name this person any more"),
+        (grant.holds.unused, "it was not used"),
     ];
     let cap = crate::settings_form::plain(grant.cap(&programme.settings));
     let clockwork = Clockwork::of(&programme.settings, sync.looked_at, now);

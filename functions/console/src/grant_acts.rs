@@ -79,9 +79,8 @@ impl Press<'_> {
         match self.site.table.release(self.at, HoldKind::Paused, self.by).await? {
             Outcome::NoSuchGrant => Ok(self.site.not_found()),
             Outcome::Refused(ReleaseRefused::Over) => Ok(self.over()),
-            Outcome::Refused(ReleaseRefused::PotExhausted) => {
-                Ok(self.refuse("The pot has no room for this grant now. Raise the pot, or give back other places."))
-            }
+            Outcome::Refused(ReleaseRefused::PotExhausted) => Ok(self
+                .refuse("The pot has no room for this grant now. Raise the pot, or revoke grants that nobody needs.")),
             Outcome::Refused(ReleaseRefused::NotHeld) if holds.dropped.is_some() => {
                 Ok(self.refuse("It is not paused: it was dropped from the roster."))
             }
@@ -189,7 +188,7 @@ impl Press<'_> {
             Err(NotCarriedOut::Table(error)) => Err(error.into()),
             Err(error) => {
                 tracing::warn!(grant = %self.at.grant, %error, "a key is not enabled yet");
-                let why = "It is resumed here, but the provider did not switch the key on. It is asked again each minute; nothing more is to be done.";
+                let why = "It is resumed here, but the provider did not switch the key on yet. It is asked again each minute; you need do nothing more.";
                 Ok(self.site.refuse(StatusCode::BAD_GATEWAY, "The key is not enabled yet", why))
             }
         }

@@ -281,20 +281,24 @@ fn warnings(
         }
     };
     warn(money.reserved > money.pot, &|| {
-        "More is reserved than there is in the pot. Nobody else can claim a key until the pot is raised.".to_owned()
+        "More is reserved than there is in the pot. Nobody else gets a key until an admin raises the pot.".to_owned()
     });
     warn(money.implied > money.pot && money.reserved <= money.pot, &|| {
         let missing = show::spent(money.implied - money.pot);
-        format!("If everybody on the roster claims their key, the pot is short by {missing}. The last will get none.")
+        format!(
+            "If everybody on the roster claims their key, the pot is short by {missing}, and those who come last get none. An admin can raise the pot."
+        )
     });
     let has_keys = grants.iter().any(|(grant, _)| grant.ever_shown);
     let is_behind = |looked_at: Timestamp| looked_at + SYNCED_WITHIN < now;
     warn(has_keys && looked_at.is_none(), &|| "No sync has run yet, so nothing here tells what was spent.".to_owned());
     warn(looked_at.is_some_and(is_behind), &|| {
-        "No sync has read every key for more than 26 hours. The figures are older than that.".to_owned()
+        "No sync has read every key for more than 26 hours, so the figures are older than that. An admin sees why on the account page.".to_owned()
     });
     if let Some(job) = job {
-        warn(matches!(job.state, JobState::Failed { .. }), &|| "The last import of a roster failed.".to_owned());
+        warn(matches!(job.state, JobState::Failed { .. }), &|| {
+            "The last import of a roster failed. Upload the file again.".to_owned()
+        });
         warn(job.refused > 0, &|| {
             format!(
                 "{} lines of the last roster could not be applied: the pot has no room, or the address is taken.",

@@ -6,6 +6,7 @@ use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{Grant, State};
 use bursar_core::domain::id::PersonId;
 use bursar_core::domain::money::{Usd, grouped};
+use bursar_core::domain::window::Reset;
 use bursar_core::store::Table;
 use bursar_core::web::Fault;
 use jiff::Timestamp;
@@ -26,6 +27,16 @@ pub(crate) fn promised(amount: impl Borrow<Usd>) -> String {
 fn dollars(cents: i64) -> String {
     let sign = if cents < 0 { "-" } else { "" };
     format!("{sign}${}.{:02}", count(cents.unsigned_abs() / 100), cents.unsigned_abs() % 100)
+}
+
+/// For how long a cap is.
+pub(crate) fn per_window(reset: impl Borrow<Reset>) -> &'static str {
+    match reset.borrow() {
+        Reset::None => "for the whole term",
+        Reset::Daily => "a day",
+        Reset::Weekly => "a week",
+        Reset::Monthly => "a month",
+    }
 }
 
 /// A number in groups of three digits, as templates have it.

@@ -313,7 +313,7 @@ async fn an_admin_lets_the_next_sync_do_just_what_the_page_showed_once_and_on_re
     watch.check().await;
     let visitor = admin(&stack).await;
     let page = visitor.get(PATH).await.expect(200);
-    assert!(warns(&page, "The guard held back 30 keys to be swept"), "{:?}", page.texts("warning"));
+    assert!(warns(&page, "The guard held back 30 keys that nobody was shown"), "{:?}", page.texts("warning"));
     let stale = page;
     // Something else is held back by now.
     let later = at("2026-11-20T06:20:00Z");

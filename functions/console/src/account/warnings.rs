@@ -29,7 +29,7 @@ pub(super) fn of(known: &Known<'_>, now: Timestamp) -> Vec<String> {
     let stale = known.state.completed_at.is_none_or(|at| at + COMPLETE_WITHIN < now) && !known.runs.is_empty();
     let warnings = [
         stale.then(|| match known.state.completed_at {
-            Some(at) => format!("No sync was complete for more than 26 hours. The last that was began at {}.", utc(at)),
+            Some(at) => format!("No sync was complete for more than 26 hours. The last that was began at {}. The table of the last syncs below says why.", utc(at)),
             None => "No sync has been complete yet.".to_owned(),
         }),
         known.runs.first().filter(|run| !run.complete).map(incomplete),
