@@ -91,6 +91,22 @@ async fn each_way_of_use_names_the_variable_and_the_programme_and_never_the_key(
 }
 
 #[tokio::test]
+async fn whoever_had_a_key_that_does_not_work_any_more_reads_what_refusals_mean() {
+    let stack = stack().await;
+    let scene = Scene::over(&stack).await;
+    let (_, ada) = scene.student("ada@example.edu").await;
+    let explains = |page: &str| page.contains("id=\"refused\"");
+    assert!(!explains(&ada.get("/my").await.body), "nobody has refused anything");
+    scene.reveal(&ada).await;
+    let my = ada.get("/my").await;
+    assert!(explains(&my.body));
+    ada.submit(&my, "/my/cs-pilot/leaked", &[]).await.expect(303);
+    let my = ada.get("/my").await.expect(200);
+    assert!(explains(&my.body) && my.examples().is_empty(), "{}", my.readable());
+    end(stack).await;
+}
+
+#[tokio::test]
 async fn each_programme_has_examples_of_its_own() {
     let stack = stack().await;
     let scene = Scene::over(&stack).await;
