@@ -187,7 +187,8 @@ impl HeldBack {
         let live = |count: u32| if count == 1 { "1 live key".to_owned() } else { format!("{count} live keys") };
         let words = [
             (self.sweeps > 0).then(|| format!("{} that nobody was shown", keys(self.sweeps))),
-            (self.recoveries > 0).then(|| format!("{} that were found again and that newer ones replace", keys(self.recoveries))),
+            (self.recoveries > 0)
+                .then(|| format!("{} that were found again and that newer ones replace", keys(self.recoveries))),
             (self.stops > 0).then(|| format!("{} missing or disabled at the provider", live(self.stops))),
         ];
         let words: Vec<String> = words.into_iter().flatten().collect();
