@@ -3,10 +3,12 @@
 
 mod caps;
 mod kills;
+mod promised;
 mod turns;
 
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::audit::Actor;
+use bursar_core::domain::crossing::Scope;
 use bursar_core::domain::grant::{Minted, Person, Press, PressKind};
 use bursar_core::domain::id::{Epoch, GrantId, ProgrammeId};
 use bursar_core::domain::money::Usd;
@@ -111,10 +113,10 @@ fn table_of(stack: &Stack) -> Watch {
     Watch::over(RawTable::at(&stack.ready.dynamodb, &stack.ready.table), stack.clock.as_clock())
 }
 
-/// The alerts owed about a programme: threshold and limit in dollars, one line for each recipient.
+/// The alerts owed about what a programme spent: threshold and limit in dollars, one line for each recipient.
 fn owed(seen: &Snapshot, programme: &ProgrammeId) -> Vec<String> {
     let alert = |mail: &OwedMail| match mail {
-        OwedMail::Alert { programme: of, threshold, of_limit, .. } if of == programme => {
+        OwedMail::Alert { programme: of, scope: Scope::Pot, threshold, of_limit, .. } if of == programme => {
             Some(format!("{threshold} of {of_limit}"))
         }
         _ => None,

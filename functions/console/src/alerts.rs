@@ -5,7 +5,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
-use bursar_core::domain::crossing::{Crossing, Scope, Told, per_cent};
+use bursar_core::domain::crossing::{Crossing, RESERVED, Scope, Told, per_cent};
 use bursar_core::domain::id::PersonId;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Programme;
@@ -38,6 +38,12 @@ struct Shown {
     alerts: Vec<Alert>,
 }
 
+impl Shown {
+    fn is_promised(&self) -> bool {
+        self.crossing.scope == Scope::Reserved
+    }
+}
+
 /// What one person was told of a crossing: by one mail, and by those that somebody had sent again.
 struct Alert {
     recipient: String,
@@ -56,7 +62,7 @@ pub(crate) async fn page(State(site): State<Site>, visitor: Visitor, Path(id): P
     };
     let programme = &sight.programme;
     let mut crossings = site.table.crossings(&programme.id).await?;
-    crossings.retain(|crossing| crossing.scope == Scope::Pot);
+    crossings.retain(|crossing| matches!(crossing.scope, Scope::Pot | Scope::Reserved));
     crossings.sort_by_key(|crossing| std::cmp::Reverse((crossing.found_at, crossing.threshold)));
     let Some(pot) = site.table.pot(&programme.id).await? else { return Ok(site.not_found()) };
     let mut shown = Vec::with_capacity(crossings.len());
@@ -123,7 +129,8 @@ pub(crate) async fn resend(
         return Ok(site.not_found());
     };
     let programme = &sight.programme;
-    let threshold = fields.filled("threshold").and_then(|threshold| threshold.parse::<u8>().ok());
+    let is_threshold = |named: &&str| *named == RESERVED || named.parse::<u8>().is_ok();
+    let threshold = fields.filled("threshold").filter(is_threshold);
     let limit = fields.filled("limit_usd").and_then(|limit| Usd::from_form(limit).ok());
     let recipient = fields.filled("recipient").and_then(|recipient| recipient.parse::<PersonId>().ok());
     let (Some(threshold), Some(limit), Some(recipient)) = (threshold, limit, recipient) else {
@@ -133,7 +140,8 @@ pub(crate) async fn resend(
     let refuse = |why: &str| Ok(site.refuse(StatusCode::CONFLICT, "Nothing was sent", why));
     let crossings = site.table.crossings(&programme.id).await?;
     let is_it = |crossing: &Crossing| {
-        crossing.scope == Scope::Pot && crossing.threshold == threshold && crossing.limit == limit
+        let is_of_pot = matches!(crossing.scope, Scope::Pot | Scope::Reserved);
+        is_of_pot && crossing.threshold_name() == threshold && crossing.limit == limit
     };
     let Some(crossing) = crossings.into_iter().find(is_it) else { return Ok(site.not_found()) };
     if site.table.pot(&programme.id).await?.is_none_or(|pot| pot.limit != limit) {

@@ -1,35 +1,71 @@
-//! What those who look after a programme's money are told when it passes a threshold of its pot: the number, where it leads, and what
-//! happens next, with the burn as a picture.
+//! What those who look after a programme's money are told when it passes a threshold of its budget, or when all of it is promised: the
+//! number, where it leads, and what happens next, with the burn as a picture.
 
-use bursar_core::domain::crossing::{Crossing, per_cent};
+use bursar_core::domain::crossing::{Crossing, Scope, per_cent};
 use bursar_core::domain::forecast::{Budget, Forecast, RunsOut};
+use bursar_core::domain::id::{PersonId, ProgrammeId};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Pot, Programme, Settings};
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::role::is_among;
+use bursar_core::domain::window::{Window, utc_date};
+use bursar_core::store::StoreError;
 use bursar_core::store::items::Totals;
 use jiff::Timestamp;
 
+use crate::App;
 use crate::burn::{Burn, Picture};
 use crate::letter::{Letter, Part};
-use crate::words::{Words, day, moment};
+use crate::owed::{GONE, Owed};
+use crate::words::{Words, day, moment, said};
 
 /// What an alert tells of: the newest that is known, and at least what was found.
-pub(crate) struct Spending {
+struct Spending {
     limit: Usd,
     spent: Usd,
     as_of: Timestamp,
-    /// Whether another key fits into the pot.
-    has_room: bool,
     /// How many have had a key, of how many.
     students: Option<(u32, u32)>,
+    /// What the programme costs if everybody on the roster takes a key.
+    implied: Option<Usd>,
     forecast: Forecast,
     picture: Option<Picture>,
 }
 
+impl App {
+    /// The mail of a crossing, if its recipient still hears of the programme's alerts.
+    pub(crate) async fn alert(
+        &self,
+        programme: &ProgrammeId,
+        (scope, threshold, limit): (&Scope, u8, Usd),
+        recipient: &PersonId,
+        now: Timestamp,
+    ) -> Result<Owed, StoreError> {
+        let Some(programme) = self.table.programme(programme).await? else { return Ok(GONE) };
+        let Some(person) = self.table.person(recipient).await? else { return Ok(Owed::Unsendable("NoSuchPerson")) };
+        let mut hear = programme.settings.hear_of_alerts(&self.config.admins);
+        if !hear.any(|one| one.matched() == person.address.matched()) {
+            return Ok(Owed::Nothing("this person does not hear of this programme's alerts any more"));
+        }
+        let crossings = self.table.crossings_of(&programme.id, scope, Window::WHOLE_TERM, limit).await?;
+        let Some(crossing) = crossings.into_iter().find(|crossing| crossing.threshold == threshold) else {
+            return Ok(Owed::Unsendable("NoSuchCrossing"));
+        };
+        let (pot, totals, sync) =
+            tokio::try_join!(self.table.pot(&programme.id), self.table.totals(&programme.id), self.table.sync_state())?;
+        let Some(pot) = pot else { return Ok(GONE) };
+        let spending = Spending::of(&crossing, &programme, &pot, totals.as_ref(), sync.looked_at, now);
+        self.to(&person.address, |words| match scope {
+            Scope::Reserved => words.promised(&programme, &pot, spending),
+            Scope::Pot | Scope::Cap(_) => words.spent(&programme, &pot, spending),
+        })
+        .await
+    }
+}
+
 impl Spending {
-    /// Of a pot that is another by now, what was found: more may have been spent since, and never of that pot. `looked_at` is when the
-    /// last listing of every key began: totals are written only when they changed.
-    pub(crate) fn of(
+    /// Of a budget that is another by now, what was found: more may have been spent since, and never of that budget. `looked_at` is
+    /// when the last listing of every key began: totals are written only when they changed.
+    fn of(
         crossing: &Crossing,
         programme: &Programme,
         pot: &Pot,
@@ -39,18 +75,14 @@ impl Spending {
     ) -> Spending {
         let (settings, limit) = (&programme.settings, crossing.limit);
         let runs_out = if crossing.spent >= limit { RunsOut::Gone } else { RunsOut::TooLittleData };
+        let budget = Budget { pot: limit, keys_stop_at: None };
         let found = Spending {
             limit,
             spent: crossing.spent,
             as_of: crossing.found_at,
-            has_room: pot.has_room_for(settings.cap),
             students: None,
-            forecast: Forecast {
-                runs_out,
-                budget: Budget { pot: limit, keys_stop_at: None },
-                looked: None,
-                pace: None,
-            },
+            implied: None,
+            forecast: Forecast { runs_out, budget, looked: None, pace: None },
             picture: None,
         };
         let Some(totals) = totals.filter(|_| pot.limit == limit) else { return found };
@@ -64,29 +96,80 @@ impl Spending {
         let forecast = Forecast::of(&spent, budget, &settings.term, Some(looked_at), now);
         let (thresholds, term) = (&settings.thresholds[..], &settings.term);
         let picture = Burn { spent: &spent, limit, thresholds, term, looked, forecast }.picture();
-        Spending { spent: spent.total(), as_of: totals.as_of, students, forecast, picture, ..found }
+        let (spent, as_of, implied) = (spent.total(), totals.as_of, Some(totals.implied));
+        Spending { spent, as_of, students, implied, forecast, picture, ..found }
+    }
+
+    /// What the keys that are out can still spend.
+    fn held_for_keys(&self, pot: &Pot) -> Usd {
+        (pot.reserved - self.spent).or_zero()
     }
 }
 
 impl Words<'_> {
-    pub(crate) fn alert(self, programme: &Programme, spending: Spending) -> Letter {
-        let Spending { limit, spent, as_of, has_room, students, forecast, picture } = spending;
-        let (settings, used) = (&programme.settings, per_cent(spent, limit));
-        let name = &settings.name;
-        let subject = format!("{name} has used {used}% of {}", limit.to_dollars_down());
+    /// That so much of the budget was spent.
+    fn spent(self, programme: &Programme, pot: &Pot, spending: Spending) -> Letter {
+        let (settings, used) = (&programme.settings, per_cent(spending.spent, spending.limit));
+        let subject = format!("{} has used {used}% of {}", settings.name, spending.limit.to_dollars_down());
         let mut facts = vec![
-            ("Spent", spent.to_dollars_up()),
-            ("Pot", limit.to_dollars_down()),
-            ("Left", (limit - spent).or_zero().to_dollars_down()),
+            ("Spent", spending.spent.to_dollars_up()),
+            ("Budget", spending.limit.to_dollars_down()),
+            ("Left", (spending.limit - spending.spent).or_zero().to_dollars_down()),
         ];
-        if let Some((claimed, grants)) = students {
-            facts.push(("Students", format!("{claimed} of {grants} have had a key")));
+        let held = spending.held_for_keys(pot);
+        if pot.limit == spending.limit && held > Usd::ZERO {
+            facts.push(("Held for keys that are out", held.to_dollars_up()));
         }
-        facts.push(("Term ends", day(settings.term.ends_on())));
-        facts.push(("As of", moment(as_of, &settings.term)));
-        let mut parts = vec![Part::Facts(facts), Part::Sentences(forecast.in_words())];
-        parts.extend(picture.map(Part::Picture));
-        parts.push(Part::Sentences(what_next(settings, used, has_room)));
+        facts.extend(common_facts(settings, &spending));
+        let next = what_next(settings, pot, &spending, used);
+        let next = format!("{next} {}", self.how_to_raise());
+        self.about_money(programme, subject, facts, spending, next)
+    }
+
+    /// That all of the budget is promised, before somebody is refused a key.
+    fn promised(self, programme: &Programme, pot: &Pot, spending: Spending) -> Letter {
+        let (settings, used) = (&programme.settings, per_cent(spending.spent, spending.limit));
+        let limit = spending.limit.to_dollars_down();
+        let subject = format!("{} has promised all of {limit} ({used}% used)", settings.name);
+        let mut facts = vec![
+            ("Budget", limit),
+            ("Spent", spending.spent.to_dollars_up()),
+            ("Held for keys that are out", spending.held_for_keys(pot).to_dollars_up()),
+            ("Left for further keys", (pot.limit - pot.reserved).or_zero().to_dollars_down()),
+            ("One more key takes", settings.cap.to_dollars_down()),
+        ];
+        facts.extend(common_facts(settings, &spending));
+        let next = if pot.has_room_for(settings.cap) {
+            let changed = changed(pot, &spending).unwrap_or_default();
+            format!("{changed}By now there is money for another key again.")
+        } else {
+            format!(
+                "{}{} Keys that are out go on, each up to its own cap. {} {}",
+                changed(pot, &spending).unwrap_or_default(),
+                who_is_refused(&spending),
+                "You hear of this once for a budget of this amount.",
+                self.how_to_raise()
+            )
+        };
+        self.about_money(programme, subject, facts, spending, next)
+    }
+
+    fn about_money(
+        self,
+        programme: &Programme,
+        subject: String,
+        facts: Vec<(&'static str, String)>,
+        spending: Spending,
+        next: String,
+    ) -> Letter {
+        let forecast = spending.forecast;
+        let mut parts = vec![Part::Facts(facts)];
+        parts.extend(
+            (forecast.runs_out != RunsOut::TooLittleData || spending.spent > Usd::ZERO)
+                .then(|| said(&forecast.in_words())),
+        );
+        parts.extend(spending.picture.map(Part::Picture));
+        parts.push(Part::Sentences(next));
         parts.push(Part::Link {
             label: "See the programme",
             url: format!("{}/console/programmes/{}", self.config.origin.as_str(), programme.id),
@@ -95,27 +178,88 @@ impl Words<'_> {
             heading: subject.clone(),
             subject,
             parts,
-            why: format!("You get this mail because you are among those who hear about the money of {name}."),
+            why: format!(
+                "You get this mail because you are among those who hear about the money of {}.",
+                programme.settings.name
+            ),
             to: self.to.clone(),
+        }
+    }
+
+    fn how_to_raise(&self) -> &'static str {
+        match is_among(self.to.matched(), &self.config.admins) {
+            true => "You can raise the budget on the programme's page.",
+            false => {
+                "To have it raised, save the budget that you need on the programme's page: admins get it as a request."
+            }
         }
     }
 }
 
-fn what_next(settings: &Settings, used: i64, has_room: bool) -> String {
-    let next = settings.thresholds.iter().copied().filter(|threshold| i64::from(*threshold) > used).min();
-    if used >= 100 {
-        return "Nobody new gets a key from this pot. Keys that are live go on, each up to its own cap. An admin can raise the pot."
-            .to_owned();
+fn common_facts(settings: &Settings, spending: &Spending) -> Vec<(&'static str, String)> {
+    let students = spending.students.map(|(had, all)| ("Students", format!("{had} of {all} have had a key")));
+    let rest = [("Term ends", day(settings.term.ends_on())), ("As of", moment(spending.as_of, &settings.term))];
+    students.into_iter().chain(rest).collect()
+}
+
+/// That the budget is another by now.
+fn changed(pot: &Pot, spending: &Spending) -> Option<String> {
+    (pot.limit != spending.limit)
+        .then(|| format!("The budget was changed since this was found: it is {} now. ", pot.limit.to_dollars_down()))
+}
+
+fn who_is_refused(spending: &Spending) -> String {
+    let (had, all) = spending.students.unwrap_or_default();
+    let refused = match all.saturating_sub(had) {
+        0 if all > 0 => "Everybody on the roster has had a key; whoever is added now gets none.".to_owned(),
+        0 => "Whoever asks for a key now gets none.".to_owned(),
+        1 => "Whoever asks for a key now gets none: one on the roster has not had theirs.".to_owned(),
+        left => format!("Whoever asks for a key now gets none: {left} on the roster have not had theirs."),
+    };
+    match spending.implied.filter(|implied| *implied > spending.limit) {
+        Some(implied) => format!(
+            "{refused} For everybody on the roster the budget has to be {}, which is {} more.",
+            implied.to_dollars_up(),
+            (implied - spending.limit).to_dollars_up()
+        ),
+        None => refused,
     }
+}
+
+fn what_next(settings: &Settings, pot: &Pot, spending: &Spending, used: i64) -> String {
+    if let Some(changed) = changed(pot, spending) {
+        let now = match pot.has_room_for(settings.cap) {
+            true => "There is money for further keys.",
+            false => "Nobody gets a new key; keys that are out go on, each up to its own cap.",
+        };
+        return format!("{changed}{now}");
+    }
+    let held = spending.held_for_keys(pot);
+    if used >= 100 {
+        let still = match held {
+            Usd::ZERO => "nothing more".to_owned(),
+            held => format!("{} at most", held.to_dollars_up()),
+        };
+        return format!(
+            "Nobody gets a new key. Keys that are out go on: their caps were counted before, and together they can still spend {still}."
+        );
+    }
+    let next = settings.thresholds.iter().copied().filter(|threshold| i64::from(*threshold) > used).min();
     let further = match next {
         Some(next) => format!("You hear again at {next}%."),
         None => "There is no further threshold at which you would hear.".to_owned(),
     };
-    let now = match has_room {
-        true => "Nothing changes for students now: each key works up to its own cap.",
-        false => {
-            "The whole pot is promised to those who have a key, so nobody else gets one; keys that are live go on, each up to its own cap."
-        }
+    if pot.has_room_for(settings.cap) {
+        return format!("Nothing changes for students now: each key works up to its own cap. {further}");
+    }
+    let left = (spending.limit - spending.spent).or_zero();
+    let waiting = match spending.students {
+        Some((had, all)) if all > had => format!("; {} on the roster have not had theirs", all - had),
+        _ => String::new(),
     };
-    format!("{now} {further} An admin can raise the pot.")
+    format!(
+        "Of the {} that are left, {} are held for keys that are out, so nobody gets a new one{waiting}. Keys that are out go on, each up to its own cap. {further}",
+        left.to_dollars_down(),
+        held.min(left).to_dollars_up()
+    )
 }

@@ -3,21 +3,17 @@
 
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::{EmailAddress, MatchedAddress};
-use bursar_core::domain::crossing::Scope;
 use bursar_core::domain::grant::{Grant, Notice, State};
-use bursar_core::domain::id::{Epoch, GrantId, PersonId, ProgrammeId};
+use bursar_core::domain::id::{Epoch, GrantId, ProgrammeId};
 use bursar_core::domain::mail_failure::UNDELIVERABLE;
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::sign_in::{ASK_LASTS, LINK_LASTS, LiveLink, NotOwed};
 use bursar_core::domain::token::{AskTokenHash, Code, LinkToken};
-use bursar_core::domain::window::Window;
 use bursar_core::store::items::{OutboxRow, OwedMail};
 use bursar_core::store::{LinkMade, StoreError};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::App;
-use crate::alert::Spending;
 use crate::by_rule::ByRule;
 use crate::letter::Letter;
 use crate::words::Words;
@@ -79,8 +75,8 @@ impl App {
             OwedMail::CapUsed { programme, grant, window, threshold, of_limit } => {
                 self.cap_used((programme, grant), *window, *threshold, *of_limit, now).await
             }
-            OwedMail::Alert { programme, threshold, of_limit, recipient } => {
-                self.alert(programme, *threshold, *of_limit, recipient, now).await
+            OwedMail::Alert { programme, scope, threshold, of_limit, recipient } => {
+                self.alert(programme, (scope, *threshold, *of_limit), recipient, now).await
             }
             OwedMail::Request { programme, day, request, recipient } => {
                 self.request(programme, *day, request, recipient).await
@@ -158,27 +154,6 @@ impl App {
             return Ok(Owed::Nothing("the key has been used, replaced or ended since"));
         };
         self.to(&view.grant.person.address, |words| words.by_rule(&view.programme, rule)).await
-    }
-
-    async fn alert(
-        &self,
-        programme: &ProgrammeId,
-        threshold: u8,
-        limit: Usd,
-        recipient: &PersonId,
-        now: Timestamp,
-    ) -> Result<Owed, StoreError> {
-        let Some(programme) = self.table.programme(programme).await? else { return Ok(GONE) };
-        let Some(person) = self.table.person(recipient).await? else { return Ok(Owed::Unsendable("NoSuchPerson")) };
-        let crossings = self.table.crossings_of(&programme.id, &Scope::Pot, Window::WHOLE_TERM, limit).await?;
-        let Some(crossing) = crossings.into_iter().find(|crossing| crossing.threshold == threshold) else {
-            return Ok(Owed::Unsendable("NoSuchCrossing"));
-        };
-        let (pot, totals, sync) =
-            tokio::try_join!(self.table.pot(&programme.id), self.table.totals(&programme.id), self.table.sync_state())?;
-        let Some(pot) = pot else { return Ok(GONE) };
-        let spending = Spending::of(&crossing, &programme, &pot, totals.as_ref(), sync.looked_at, now);
-        self.to_staff(&person.address, |words| words.alert(&programme, spending)).await
     }
 
     async fn grant(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Option<(Programme, Grant)>, StoreError> {

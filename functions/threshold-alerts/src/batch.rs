@@ -1,7 +1,8 @@
-//! A batch of the stream, read for what it says: which programmes have new totals, and whose keys have used more.
+//! A batch of the stream, read for what it says: which programmes have new totals or another pot, and whose keys have used more.
 
 use bursar_core::domain::grant::Reading;
 use bursar_core::domain::id::{GrantId, ProgrammeId};
+use bursar_core::domain::programme::Pot;
 use bursar_core::store::items::{Stored, Totals};
 use serde_json::Value;
 
@@ -12,7 +13,7 @@ pub(crate) struct Batch {
     pub(crate) programmes: Vec<(ProgrammeId, String)>,
     /// Each grant with a changed reading once, with the first record that names it.
     pub(crate) grants: Vec<(ProgrammeId, GrantId, String)>,
-    /// Totals that name no programme, and readings that name no grant.
+    /// Totals and pots that name no programme, and readings that name no grant.
     pub(crate) unreadable: Vec<String>,
 }
 
@@ -25,9 +26,9 @@ pub(crate) fn read(records: &[Value]) -> Batch {
         let programme = image("programme").and_then(|programme| programme.parse::<ProgrammeId>().ok());
         let grant = image("grant").and_then(|grant| grant.parse::<GrantId>().ok());
         match (image("kind"), programme, grant) {
-            (Some(Totals::KIND), Some(programme), _) => batch.name_programme(programme, number),
+            (Some(Totals::KIND | Pot::KIND), Some(programme), _) => batch.name_programme(programme, number),
             (Some(Reading::KIND), Some(programme), Some(grant)) => batch.name_grant(programme, grant, number),
-            (Some(Totals::KIND | Reading::KIND), ..) => batch.unreadable.push(number),
+            (Some(Totals::KIND | Pot::KIND | Reading::KIND), ..) => batch.unreadable.push(number),
             _ => {}
         }
     }
@@ -70,7 +71,7 @@ mod tests {
             record("1", &reading("maths", ada, "1")),
             record("2", &totals("cs-pilot")),
             record("3", &json!({"kind": {"S": "totals"}})),
-            record("4", &totals("maths")),
+            record("4", &json!({"kind": {"S": "pot"}, "programme": {"S": "maths"}})),
             record("5", &totals("cs-pilot")),
             record("6", &reading("maths", ada, "2")),
             record("7", &reading("maths", ben, "1")),

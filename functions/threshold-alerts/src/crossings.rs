@@ -1,10 +1,12 @@
-//! The crossings of one programme's pot: what was spent against how much there is, and who hears of it.
+//! The crossings of one programme's pot: what was spent of it, and what is promised of it, against how much there is, and who hears.
 
 use anyhow::{Result, ensure};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::crossing::{Crossing, Scope, news};
-use bursar_core::domain::id::ProgrammeId;
+use bursar_core::domain::crossing::{ALL, Crossing, Scope, news};
+use bursar_core::domain::id::{PersonId, ProgrammeId};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::window::Window;
 use bursar_core::store::Table;
 use jiff::Timestamp;
@@ -18,41 +20,72 @@ pub(crate) async fn find(
     now: Timestamp,
     deadline: Deadline,
 ) -> Result<usize> {
+    let mut found = 0;
     loop {
         ensure!(deadline.leaves(crate::ENOUGH_FOR_ONE), "the time is up");
-        let (Some(programme), Some(pot)) = (table.programme(id).await?, table.pot(id).await?) else { return Ok(0) };
-        let Some(totals) = table.totals(id).await? else { return Ok(0) };
-        let spent = totals.used.counted(programme.settings.byok);
-        let known = table.crossings_of(id, &Scope::Pot, Window::WHOLE_TERM, pot.limit).await?;
-        let known: Vec<u8> = known.into_iter().map(|crossing| crossing.threshold).collect();
-
-        let crossed = news(&programme.settings.thresholds, pot.limit, spent, &known);
-        if crossed.is_empty() {
-            return Ok(0);
-        }
-        let crossing = |(threshold, told)| Crossing {
-            programme: id.clone(),
-            scope: Scope::Pot,
-            window: Window::WHOLE_TERM,
-            limit: pot.limit,
-            threshold,
-            spent,
-            found_at: now,
-            told,
-            mails: Vec::new(),
-        };
-        let crossings: Vec<Crossing> = crossed.into_iter().map(crossing).collect();
-        let is_told = crossings.iter().any(|crossing| crossing.told);
-        let recipients = match is_told {
-            true => {
-                let hear: Vec<EmailAddress> = programme.settings.hear_of_alerts(admins).cloned().collect();
-                table.people_of(&hear, deadline).await?
+        let (Some(programme), Some(pot)) = (table.programme(id).await?, table.pot(id).await?) else { return Ok(found) };
+        let totals = table.totals(id).await?;
+        let spent = totals.map_or(Usd::ZERO, |totals| totals.used.counted(programme.settings.byok));
+        let mut was_overtaken = false;
+        for scope in [Scope::Pot, Scope::Reserved] {
+            let is_of_interest = match scope {
+                Scope::Reserved => is_promised(&programme, &pot, spent, now),
+                Scope::Pot | Scope::Cap(_) => spent > Usd::ZERO,
+            };
+            if !is_of_interest {
+                continue;
             }
-            false => Vec::new(),
-        };
-        if table.record_crossings(&crossings, &recipients, now, deadline).await? {
-            return Ok(crossings.len());
+            let known = table.crossings_of(id, &scope, Window::WHOLE_TERM, pot.limit).await?;
+            let known: Vec<u8> = known.into_iter().map(|crossing| crossing.threshold).collect();
+            let crossed = match scope {
+                Scope::Reserved if known.is_empty() => vec![(ALL, true)],
+                Scope::Reserved => Vec::new(),
+                Scope::Pot | Scope::Cap(_) => news(&programme.settings.thresholds, pot.limit, spent, &known),
+            };
+            let crossing = |(threshold, told)| Crossing {
+                programme: id.clone(),
+                scope: scope.clone(),
+                window: Window::WHOLE_TERM,
+                limit: pot.limit,
+                threshold,
+                spent,
+                found_at: now,
+                told,
+                mails: Vec::new(),
+            };
+            let crossings: Vec<Crossing> = crossed.into_iter().map(crossing).collect();
+            if crossings.is_empty() {
+                continue;
+            }
+            let recipients = match crossings.iter().any(|crossing| crossing.told) {
+                true => recipients(table, &programme, admins, deadline).await?,
+                false => Vec::new(),
+            };
+            match table.record_crossings(&crossings, &recipients, now, deadline).await? {
+                true => found += crossings.len(),
+                // Somebody was faster, and may have found less than there is.
+                false => was_overtaken = true,
+            }
         }
-        // Somebody was faster, and may have found less than there is.
+        if !was_overtaken {
+            return Ok(found);
+        }
     }
+}
+
+/// Whether whoever asks for a key next is refused one, although money is left: more than was spent is promised to keys that are out.
+fn is_promised(programme: &Programme, pot: &Pot, spent: Usd, now: Timestamp) -> bool {
+    let has_keys_to_give = programme.settings.roster && !programme.is_over(now);
+    let is_full = pot.reserved > Usd::ZERO && !pot.has_room_for(programme.settings.cap);
+    has_keys_to_give && is_full && spent < pot.limit
+}
+
+async fn recipients(
+    table: &Table,
+    programme: &Programme,
+    admins: &[EmailAddress],
+    deadline: Deadline,
+) -> Result<Vec<PersonId>> {
+    let hear: Vec<EmailAddress> = programme.settings.hear_of_alerts(admins).cloned().collect();
+    Ok(table.people_of(&hear, deadline).await?)
 }

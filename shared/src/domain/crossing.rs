@@ -48,10 +48,27 @@ pub struct Told {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "scope", content = "grant", rename_all = "lowercase")]
 pub enum Scope {
-    /// The programme's pot.
+    /// What was spent of the programme's pot.
     Pot,
+    /// What is promised of it: crossed when there is no room for one more key.
+    Reserved,
     /// A student's own cap.
     Cap(GrantId),
+}
+
+/// By which a pot that is promised in full is told apart from what was spent of it.
+pub const RESERVED: &str = "reserved";
+/// As what that is on record: all of the pot.
+pub const ALL: u8 = 100;
+
+impl Crossing {
+    /// The threshold as pages and forms name it.
+    pub fn threshold_name(&self) -> String {
+        match self.scope {
+            Scope::Reserved => RESERVED.to_owned(),
+            Scope::Pot | Scope::Cap(_) => self.threshold.to_string(),
+        }
+    }
 }
 
 /// At which per cent of their own cap students hear.

@@ -43,13 +43,17 @@ impl Table {
             }
             let mail = OwedMail::Alert {
                 programme: crossing.programme.clone(),
+                scope: crossing.scope.clone(),
                 threshold: crossing.threshold,
                 of_limit: crossing.limit,
                 recipient: recipient.clone(),
             };
             let row = OutboxRow::owed(new_ulid(by.now), mail, by.now);
-            let what = What::new(Act::AlertResent)
-                .noting(format_args!("{} % of {} to {recipient}", crossing.threshold, crossing.limit));
+            let what = What::new(Act::AlertResent).noting(format_args!(
+                "{} of {} to {recipient}",
+                crossing.threshold_name(),
+                crossing.limit
+            ));
             let known = number(crossing.mails.len());
             let mut again = crossing.clone();
             again.mails.push(Told { row: row.row, recipient: recipient.clone(), by_hand: Some(by.now) });

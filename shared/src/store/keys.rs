@@ -221,6 +221,7 @@ pub fn crossings_of(programme: &ProgrammeId, scope: &Scope, window: Window, limi
 pub fn all_crossings_of(programme: &ProgrammeId, scope: &Scope) -> Key {
     let (partition, whose) = match scope {
         Scope::Pot => (programme_partition(programme), "pot"),
+        Scope::Reserved => (programme_partition(programme), "reserved"),
         Scope::Cap(grant) => (grant_partition_of(programme, grant), grant.as_str()),
     };
     key(partition, format!("{CROSSINGS}{whose}#"))

@@ -10,6 +10,7 @@ use ulid::Ulid;
 use super::items::{Queue, Stored};
 use super::keys::{self, Key};
 use crate::domain::address::MatchedAddress;
+use crate::domain::crossing::Scope;
 use crate::domain::grant::{Grant, Notice};
 use crate::domain::id::{Epoch, GrantId, Nonce, PersonId, ProgrammeId};
 use crate::domain::mail_day::Fared;
@@ -156,9 +157,11 @@ pub enum OwedMail {
         threshold: u8,
         of_limit: Usd,
     },
-    /// A threshold of the pot was crossed.
+    /// A threshold of the pot was crossed, or all of it is promised.
     Alert {
         programme: ProgrammeId,
+        #[serde(flatten)]
+        scope: Scope,
         threshold: u8,
         of_limit: Usd,
         recipient: PersonId,

@@ -295,6 +295,7 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         version: 3,
         mail: OwedMail::Alert {
             programme: programme.id.clone(),
+            scope: Scope::Pot,
             threshold: 80,
             of_limit: Usd::from_dollars(100),
             recipient: "fedcba9876543210".parse().unwrap(),

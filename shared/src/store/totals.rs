@@ -82,6 +82,7 @@ impl Table {
             for recipient in recipients {
                 let mail = OwedMail::Alert {
                     programme: crossing.programme.clone(),
+                    scope: crossing.scope.clone(),
                     threshold: crossing.threshold,
                     of_limit: crossing.limit,
                     recipient: recipient.clone(),

@@ -161,7 +161,9 @@ pub(super) fn mails_say_no_word_of_the_code(step: &Step<'_>) -> Vec<String> {
 
 fn tells_of(row: &OutboxRow, crossing: &Crossing) -> bool {
     let (programme, threshold, limit) = match (&row.mail, &crossing.scope) {
-        (OwedMail::Alert { programme, threshold, of_limit, .. }, Scope::Pot) => (programme, threshold, of_limit),
+        (OwedMail::Alert { programme, scope, threshold, of_limit, .. }, of) if scope == of => {
+            (programme, threshold, of_limit)
+        }
         (OwedMail::CapUsed { programme, grant, window, threshold, of_limit }, Scope::Cap(of))
             if grant == of && *window == crossing.window =>
         {

@@ -42,8 +42,15 @@ pub(super) fn crossings_were_reached_and_stay(step: &Step<'_>) -> Vec<String> {
     for crossing in &now.crossings {
         let Crossing { programme, limit, threshold, spent, .. } = crossing;
         let of = format!("{threshold} % of the {limit} of {programme}");
-        let reached = i128::from(spent.micros()) * 100 >= i128::from(limit.micros()) * i128::from(*threshold);
-        if !reached || *spent == Usd::ZERO || *spent > most_spent(now, crossing) {
+        // What was promised then is not on record, but the pot was not spent.
+        let reached = match crossing.scope {
+            Scope::Reserved => spent < limit,
+            Scope::Pot | Scope::Cap(_) => {
+                let share = i128::from(limit.micros()) * i128::from(*threshold);
+                *spent > Usd::ZERO && i128::from(spent.micros()) * 100 >= share
+            }
+        };
+        if !reached || *spent > most_spent(now, crossing) {
             wrong.push(format!("{of} is not reached by {spent}"));
         }
     }
@@ -64,7 +71,7 @@ pub(super) fn crossings_were_reached_and_stay(step: &Step<'_>) -> Vec<String> {
 fn most_spent(now: &Snapshot, crossing: &Crossing) -> Usd {
     let programme = &crossing.programme;
     match &crossing.scope {
-        Scope::Pot => {
+        Scope::Pot | Scope::Reserved => {
             let totals = now.totals.iter().find(|totals| totals.programme == *programme);
             totals.map_or(Usd::ZERO, |totals| all(&totals.used))
         }

@@ -2,6 +2,7 @@
 
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::audit::Actor;
+use bursar_core::domain::crossing::{Crossing, Scope};
 use bursar_core::domain::grant::Reading;
 use bursar_core::domain::id::{Epoch, GrantId, ProgrammeId};
 use bursar_core::domain::money::Usd;
@@ -108,8 +109,8 @@ impl Month {
             _ => None,
         });
         let pot = self.table.crossings(&self.programme).await.unwrap();
-        let pot =
-            pot.into_iter().filter(|crossing| crossing.told).map(|crossing| format!("pot {}", crossing.threshold));
+        let of_spending = |crossing: &Crossing| crossing.told && crossing.scope == Scope::Pot;
+        let pot = pot.into_iter().filter(of_spending).map(|crossing| format!("pot {}", crossing.threshold));
         caps.chain(pot).collect()
     }
 }

@@ -37,7 +37,7 @@ impl Scene {
 
     fn alert(&self, number: u128, recipient: &PersonId) -> OutboxRow {
         let (threshold, of_limit, recipient) = (80, Usd::from_dollars(5), recipient.clone());
-        let mail = OwedMail::Alert { programme: programme(), threshold, of_limit, recipient };
+        let mail = OwedMail::Alert { programme: programme(), scope: Scope::Pot, threshold, of_limit, recipient };
         OutboxRow::owed(Ulid::from_parts(1, number), mail, self.now)
     }
 

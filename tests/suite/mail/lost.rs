@@ -7,7 +7,7 @@ use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Fault;
 use jiff::SignedDuration;
 
-use super::{PostOffice, word};
+use super::{PostOffice, address, word};
 
 /// One failure: the n-th call of this name from when the link is asked for.
 #[derive(Debug, Clone)]
@@ -91,6 +91,7 @@ async fn faulted(cases: Vec<Case>) -> usize {
 async fn throttled_for_two_hours_across_a_threshold_an_alert_is_sent_afterwards_and_once() {
     let mut office = PostOffice::open().await;
     let people = [office.admin().await];
+    office.set(|settings| settings.faculty.push(address("admin@example.edu"))).await;
     office.cross_to(80, office.steadily(1, 3_359_999_001), &people).await;
     office.stack.ses.fail_next(Fault::Throttle, 1_000, None);
     office.settle().await;

@@ -336,6 +336,7 @@ async fn an_alert_whose_recipient_cannot_be_mailed_is_a_dead_letter_that_an_admi
     office.table.end_mail_to(&[mark], now, super::soon()).await.unwrap();
     let person = office.table.person_of(&frida, super::soon()).await.unwrap();
     let people = [person, office.admin().await];
+    office.set(|settings| settings.faculty.push(address("admin@example.edu"))).await;
     office.cross_to(80, office.steadily(1, 3_359_999_001), &people).await;
     office.settle().await;
     let unread = office.unread();
@@ -380,6 +381,7 @@ async fn of_two_recipients_one_of_whom_bounces_the_other_is_served_and_an_admin_
     for one in ["frida.faculty@example.edu", "fred@example.edu"] {
         people.push(office.table.person_of(&address(one), super::soon()).await.unwrap());
     }
+    office.set(|settings| settings.faculty.push(address("fred@example.edu"))).await;
     office.cross_to(80, office.steadily(1, 3_359_999_001), &people).await;
     office.settle().await;
     let mut unread = office.unread();

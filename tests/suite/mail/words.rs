@@ -13,6 +13,7 @@ use bursar_core::domain::window::{Window, utc_date};
 use bursar_core::store::items::Totals;
 use bursar_core::store::{At, By, Outcome};
 use bursar_local::inbox::Contents;
+use bursar_local::ses::Fault;
 use bursar_tests::office::reading;
 use jiff::ToSpan;
 
@@ -260,7 +261,7 @@ async fn an_alert_says_the_number() {
     CS pilot has used 83% of $4,000
 
     Spent: $3,360
-    Pot: $4,000
+    Budget: $4,000
     Left: $640
     Students: 161 of 200 have had a key
     Term ends: 6 February 2027
@@ -268,7 +269,7 @@ async fn an_alert_says_the_number() {
 
     There is too little data to say when the budget will be used up.
 
-    Nothing changes for students now: each key works up to its own cap. You hear again at 95%. An admin can raise the pot.
+    Nothing changes for students now: each key works up to its own cap. You hear again at 95%. To have it raised, save the budget that you need on the programme's page: admins get it as a request.
 
     See the programme:
     [origin]/console/programmes/cs-pilot
@@ -301,8 +302,91 @@ async fn an_alert_of_a_pot_that_is_another_by_now_says_what_was_found_and_that_n
     let subjects: Vec<_> = unread.iter().map(|mail| mail.contents.subject.as_str()).collect();
     assert_eq!(subjects, ["CS pilot has used 13000% of $30", "CS pilot has used 83% of $4,000"]);
     let text = unread[1].contents.text.clone().unwrap();
-    assert!(text.contains("Spent: $3,360\n") && text.contains("Pot: $4,000\n"), "{text}");
-    assert!(text.contains("The whole pot is promised to those who have a key, so nobody else gets one"), "{text}");
+    assert!(text.contains("Spent: $3,360\n") && text.contains("Budget: $4,000\n"), "{text}");
+    assert!(
+        text.contains("The budget was changed since this was found: it is $30 now. Nobody gets a new key;"),
+        "{text}"
+    );
+    office.finish().await;
+}
+
+#[tokio::test]
+async fn an_alert_says_that_all_is_promised_before_a_student_is_refused() {
+    let mut office = PostOffice::open().await;
+    let by = By { actor: &Actor::Rule, now: office.stack.clock.now(), deadline: soon() };
+    office.table.set_pot(&office.programme, Usd::from_dollars(30), by).await.unwrap();
+    let ada = office.enrol("ada@example.edu").await;
+    office.claim(&ada).await;
+    office.settle().await;
+    let mut unread = office.unread();
+    unread.retain(|mail| mail.contents.kind.as_deref() == Some("alert"));
+    let [mail] = &unread[..] else { panic!("{} alerts", unread.len()) };
+    assert_eq!(mail.to, "Frida.Faculty@example.edu");
+    insta::assert_snapshot!(redacted(&office, &mail.contents), @r#"
+    CS pilot has promised all of $30 (0% used)
+
+    CS pilot has promised all of $30 (0% used)
+
+    Budget: $30
+    Spent: $0
+    Held for keys that are out: $20
+    Left for further keys: $10
+    One more key takes: $20
+    Term ends: 6 February 2027
+    As of: 20 November 2026, 11:00 (Europe/Berlin)
+
+    Whoever asks for a key now gets none. Keys that are out go on, each up to its own cap. You hear of this once for a budget of this amount. To have it raised, save the budget that you need on the programme's page: admins get it as a request.
+
+    See the programme:
+    [origin]/console/programmes/cs-pilot
+
+    -- 
+    You get this mail because you are among those who hear about the money of CS pilot.
+    Example University
+    Help: bursar-help@example.edu
+    Privacy: https://example.edu/privacy
+    "#);
+    office.finish().await;
+}
+
+#[tokio::test]
+async fn an_alert_of_a_budget_that_is_promised_says_how_many_wait_and_what_it_takes() {
+    let mut office = PostOffice::open().await;
+    let ada = office.enrol("ada@example.edu").await;
+    office.claim(&ada).await;
+    let (programme, now) = (office.programme.clone(), office.stack.clock.now());
+    let used = Used { credits: office.steadily(1, 5_000_000), ..Used::default() };
+    let reading = reading(&programme, &ada, used.clone(), now);
+    office.table.note_reading(&reading, soon()).await.unwrap();
+    let (by_group, implied) = (BTreeMap::new(), Usd::from_dollars(60));
+    let totals = Totals { programme, as_of: now, used, by_group, implied, grants: 3, claimed: 1 };
+    office.table.note_totals(&totals, soon()).await.unwrap();
+    let by = By { actor: &Actor::Rule, now, deadline: soon() };
+    office.table.set_pot(&office.programme, Usd::from_dollars(25), by).await.unwrap();
+    office.settle().await;
+    let mut unread = office.unread();
+    unread.retain(|mail| mail.contents.kind.as_deref() == Some("alert"));
+    assert_eq!(
+        unread.iter().map(|mail| &mail.contents.subject).collect::<Vec<_>>(),
+        ["CS pilot has promised all of $25 (20% used)"]
+    );
+    let text = unread[0].contents.text.as_deref().unwrap();
+    let says = "Whoever asks for a key now gets none: 2 on the roster have not had theirs. For everybody on the roster the budget has to be $60, which is $35 more.";
+    assert!(text.contains(says) && text.contains("Held for keys that are out: $15\n"), "{text}");
+    office.finish().await;
+}
+
+#[tokio::test]
+async fn an_alert_goes_to_nobody_who_lost_the_role_meanwhile() {
+    let mut office = PostOffice::open().await;
+    office.stack.ses.fail_next(Fault::Throttle, 100, Some("Frida.Faculty@example.edu"));
+    office.cross(80, office.steadily(1, 3_359_999_001)).await;
+    office.settle().await;
+    office.set(|settings| settings.faculty = vec![address("ben@example.edu")]).await;
+    office.stack.ses.lift_faults(None);
+    office.pass(10).await;
+    assert_eq!(office.unread().len(), 0);
+    assert!(office.states().contains(&"dropped"));
     office.finish().await;
 }
 
@@ -319,7 +403,7 @@ async fn an_alert_says_when_the_pot_will_be_empty() {
     CS pilot has used 70% of $4,000
 
     Spent: $2,800
-    Pot: $4,000
+    Budget: $4,000
     Left: $1,200
     Students: 161 of 200 have had a key
     Term ends: 6 February 2027
@@ -327,7 +411,7 @@ async fn an_alert_says_when_the_pot_will_be_empty() {
 
     At the pace of the last weeks, about $490 a week, the budget will be used up around 8 December 2026.
 
-    Nothing changes for students now: each key works up to its own cap. You hear again at 80%. An admin can raise the pot.
+    Nothing changes for students now: each key works up to its own cap. You hear again at 80%. To have it raised, save the budget that you need on the programme's page: admins get it as a request.
 
     See the programme:
     [origin]/console/programmes/cs-pilot
@@ -350,7 +434,7 @@ async fn an_alert_says_that_the_pot_lasts_or_that_it_is_empty() {
             10_000_000,
             "At the pace of the last weeks, about $70 a week, the budget lasts beyond the end of the term.\n\nNothing changes",
         ),
-        (100, 40, 100_100_000, "The budget is used up.\n\nNobody new gets a key from this pot."),
+        (100, 40, 100_100_000, "The budget is used up.\n\nNobody gets a new key. Keys that are out go on"),
     ] {
         let mut office = PostOffice::open().await;
         office.cross(threshold, office.steadily(days, each)).await;
