@@ -11,6 +11,7 @@ mod copy;
 mod crossed;
 mod faults;
 mod lost;
+mod many;
 mod outcomes;
 mod quota;
 mod refused;
@@ -19,6 +20,7 @@ mod words;
 use std::time::Duration;
 
 use bursar_core::deadline::Deadline;
+use bursar_core::deadline::Waits;
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::Person;
@@ -55,7 +57,12 @@ struct Got {
 
 impl PostOffice {
     async fn open() -> PostOffice {
-        let stack = stack::in_process().await.unwrap();
+        PostOffice::waiting(Waits::WHOLE).await
+    }
+
+    /// With functions that really wait only a part of each wait.
+    async fn waiting(waits: Waits) -> PostOffice {
+        let stack = stack::in_process_waiting(waits).await.unwrap();
         stack.clock.begin_at("2026-11-20T10:00:00Z".parse().unwrap()).unwrap();
         let table = Table::new(&stack.config);
         let raw = RawTable::at(stack.engine.origin(), &stack.config.table);

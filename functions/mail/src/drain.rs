@@ -21,6 +21,8 @@ use ulid::Ulid;
 use crate::App;
 use crate::send::{Became, TIME_FOR_ONE};
 
+/// No mail is begun later in a turn than this: the next turn comes each minute, and two at once would be twice as fast.
+const TURN: Duration = Duration::from_secs(57);
 /// So many rows are asked for at once.
 const AT_ONCE: i32 = 50;
 /// So many mails without hurry are sent between two looks at what is urgent: at the usual rate, those of a second.
@@ -63,6 +65,7 @@ struct Pace {
 
 impl App {
     pub(crate) async fn drain(&self, deadline: Deadline) -> Result<Report> {
+        let deadline = deadline.at_most(TURN + TIME_FOR_ONE);
         let mut report = Report::default();
         self.drain_urgent(deadline, &mut report).await?;
         let is_owed = !self.next_bulk(&mut HashSet::new(), deadline, &mut report).await?.is_empty();

@@ -49,7 +49,7 @@ impl Function for App {
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
-        let deadline = Deadline::of(&event.context);
+        let deadline = Deadline::of(&event.context).with_waits(self.config.waits);
         match Event::of(event.payload) {
             Event::Stream(records) => Ok(self.batch(&records, deadline).await),
             Event::Task(task) if task == "drain" => Ok(json!(self.drain(deadline).await?)),

@@ -1,24 +1,35 @@
-//! `histories` and `weather`: the tests that draw what happens from seeds, in an optimised build and with many seeds instead of a few.
+//! `histories`, `weather` and `mails`: tests that are of a few in each run of all tests, in an optimised build and of many.
 
 use anyhow::bail;
 use xshell::{Shell, cmd};
 
 /// Plays so many histories of each kind as the command line says.
 pub(crate) fn histories(shell: &Shell, arguments: &[String]) -> anyhow::Result<()> {
-    play(shell, "histories", arguments, "5000", &["promises::drawn", "acts::histories"])
+    play(shell, "histories", arguments, ("BURSAR_TEST_SEEDS", "5000"), &["promises::drawn", "acts::histories"])
 }
 
 /// Lives through so many nights of bad weather.
 pub(crate) fn weather(shell: &Shell, arguments: &[String]) -> anyhow::Result<()> {
-    play(shell, "weather", arguments, "200", &["sync::weather"])
+    play(shell, "weather", arguments, ("BURSAR_TEST_SEEDS", "200"), &["sync::weather"])
 }
 
-fn play(shell: &Shell, recipe: &str, arguments: &[String], many: &str, tests: &[&str]) -> anyhow::Result<()> {
+/// Mails so many students of a roster, and tells the pace.
+pub(crate) fn mails(shell: &Shell, arguments: &[String]) -> anyhow::Result<()> {
+    play(shell, "mails", arguments, ("BURSAR_TEST_MAILS", "50000"), &["mail::many", "--nocapture"])
+}
+
+fn play(
+    shell: &Shell,
+    recipe: &str,
+    arguments: &[String],
+    (name, many): (&str, &str),
+    tests: &[&str],
+) -> anyhow::Result<()> {
     let seeds = match arguments {
         [] => many,
         [seeds] if seeds.parse::<u64>().is_ok() => seeds,
         _ => bail!("cargo xtask {recipe} takes one number"),
     };
     let test = ["test", "--locked", "--profile", "bench", "--package", "bursar-tests", "--test", "bursar"];
-    Ok(cmd!(shell, "cargo {test...} -- {tests...}").env("BURSAR_TEST_SEEDS", seeds).run()?)
+    Ok(cmd!(shell, "cargo {test...} -- {tests...}").env(name, seeds).run()?)
 }

@@ -65,9 +65,10 @@ const MAKERS: &[Recipe] = &[
 ];
 
 /// What takes longer than a run of CI may, in optimised builds. The words after `bench` are the benchmark's own.
-const LONG: [(&str, &str); 7] = [
+const LONG: [(&str, &str); 8] = [
     ("histories", "5,000 histories of each kind that is drawn from seeds, or as many as the number after it says"),
     ("weather", "200 nights of bad weather, each beside a quiet one, or as many as the number after it says"),
+    ("mails", "a roster of 50,000 mailed through a sandbox and a pause, or as many as the number after it says"),
     ("bench sync", "the nightly sync beside a floor; the figures go to BENCHMARKS.md"),
     ("", "with --quick, --keys N, --changed N, --latency N, --times N or --no-peaks they are only told"),
     ("", "--shapes N: accounts of other shapes with so many keys; --no-shapes; --only-shapes"),
@@ -99,6 +100,7 @@ fn run(names: &[String]) -> anyhow::Result<()> {
         [name, rest @ ..] if name == "bench" => return bench::run(&shell, rest),
         [name, rest @ ..] if name == "histories" => return histories::histories(&shell, rest),
         [name, rest @ ..] if name == "weather" => return histories::weather(&shell, rest),
+        [name, rest @ ..] if name == "mails" => return histories::mails(&shell, rest),
         _ => {}
     }
     for name in names {

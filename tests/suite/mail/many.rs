@@ -1,0 +1,184 @@
+//! A roster of thousands, mailed from an account that begins in the sandbox, is paused by AWS and then let go: nothing is lost, nothing
+//! goes twice, what is urgent stands behind nothing, and an admin hears of each state once. `cargo xtask mails` does it with 50,000.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use bursar_core::deadline::Waits;
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::crossing::{Crossing, Scope};
+use bursar_core::domain::grant::Person;
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::window::Window;
+use bursar_core::store::items::MailClass;
+use bursar_core::store::{By, NewPerson};
+use bursar_local::inbox::Contents;
+use bursar_local::ses::Quota;
+use jiff::SignedDuration;
+
+use super::{PostOffice, address, soon};
+
+const ADMIN: &str = "admin@example.edu";
+const FACULTY: &str = "Frida.Faculty@example.edu";
+/// So many of the students are at a domain that the account has verified.
+const VERIFIED: usize = 20;
+/// Minutes that pass in the sandbox, and while the account is paused.
+const MINUTES: usize = 4;
+/// So much faster than the clock the functions wait.
+const FASTER: u32 = 10;
+
+/// What came of a minute.
+struct Minute {
+    roster: usize,
+    urgent: Vec<(String, String)>,
+}
+
+impl PostOffice {
+    /// A minute passes, with its drain; what was accepted in it.
+    async fn minute(&self) -> Minute {
+        self.stack.schedules.advance(SignedDuration::from_mins(1)).await.unwrap();
+        let mut minute = Minute { roster: 0, urgent: Vec::new() };
+        for mail in self.stack.ses.unread() {
+            let contents = Contents::of(&mail.raw);
+            match contents.kind.as_deref() {
+                Some("roster") => minute.roster += 1,
+                _ => minute.urgent.push((mail.to[0].clone(), contents.subject)),
+            }
+        }
+        minute
+    }
+
+    /// Somebody asks for a link, and a threshold of the pot is crossed: both are mailed within the minute.
+    async fn urgent_is_on_time(&self, whom: &str, threshold: u8) -> Minute {
+        self.ask(whom).await;
+        self.crossed(threshold).await;
+        self.stack.pump.drained().await.unwrap();
+        let minute = self.minute().await;
+        let has = |to: &str, subject: &str| minute.urgent.iter().any(|mail| mail.0 == to && mail.1.contains(subject));
+        assert!(has(whom, "Your link to sign in"), "{:?}", minute.urgent);
+        assert!(has(FACULTY, "CS pilot has used"), "{:?}", minute.urgent);
+        minute
+    }
+
+    async fn crossed(&self, threshold: u8) {
+        let limit = Usd::from_dollars(4000);
+        let crossing = Crossing {
+            programme: self.programme.clone(),
+            scope: Scope::Pot,
+            window: Window::WHOLE_TERM,
+            limit,
+            threshold,
+            spent: Usd::from_micros(limit.micros() / 100 * i64::from(threshold)),
+            found_at: self.stack.clock.now(),
+            told: true,
+            mails: Vec::new(),
+        };
+        let faculty = self.table.person_of(&address(FACULTY), soon()).await.unwrap();
+        let now = self.stack.clock.now();
+        assert!(self.table.record_crossings(&[crossing], &[faculty], now, soon()).await.unwrap());
+    }
+
+    async fn invite_all(&self, count: usize) {
+        let actor = Actor::Rule;
+        let students: Vec<NewPerson> = (0..count)
+            .map(|number| {
+                let domain = if number < VERIFIED { "verified.example.edu" } else { "students.example.edu" };
+                let address = address(&format!("s{number}@{domain}"));
+                NewPerson { person: Person { address, name: None, roster_id: None }, group: None }
+            })
+            .collect();
+        for some in students.chunks(24) {
+            let by = By { actor: &actor, now: self.stack.clock.now(), deadline: soon() };
+            assert_eq!(self.table.invite(&self.programme, some, by).await.unwrap().len(), some.len());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_roster_of_thousands_survives_the_sandbox_and_a_pause_and_keeps_nothing_urgent_waiting() {
+    let count = std::env::var("BURSAR_TEST_MAILS").map_or(200, |count| count.parse::<usize>().unwrap());
+    let office = PostOffice::waiting(Waits::shortened(FASTER)).await;
+    let ses = &office.stack.ses;
+    ses.set_sandbox(&[ADMIN, FACULTY, "verified.example.edu"]);
+    office.invite_all(count).await;
+    let mut admin_heard: Vec<String> = Vec::new();
+    let mut heard = |minute: &Minute| {
+        let to_admin = minute.urgent.iter().filter(|(to, subject)| to == ADMIN && !subject.contains("link"));
+        admin_heard.extend(to_admin.map(|(_, subject)| subject.clone()));
+    };
+
+    // In the sandbox: only who is verified.
+    let mut roster = 0;
+    for (number, whom) in [(0, ADMIN), (1, FACULTY)] {
+        let minute = office.urgent_is_on_time(whom, 10 + number).await;
+        roster += minute.roster;
+        heard(&minute);
+    }
+    for _ in 0..MINUTES {
+        let minute = office.minute().await;
+        roster += minute.roster;
+        heard(&minute);
+    }
+    assert!(roster <= VERIFIED, "{roster} of the roster were mailed in the sandbox");
+
+    // Paused by AWS: nothing at all, and what is urgent waits as well.
+    ses.set_paused_by_aws(true);
+    office.ask(ADMIN).await;
+    office.crossed(20).await;
+    for _ in 0..MINUTES {
+        let minute = office.minute().await;
+        assert_eq!((minute.roster, minute.urgent.len()), (0, 0));
+    }
+
+    // Let go: what was urgent goes first, and the roster at nine tenths of fourteen a second, eight tenths of the day.
+    ses.set_paused_by_aws(false);
+    ses.leave_sandbox();
+    let begun = Instant::now();
+    let (mut minutes, mut most, mut idle, mut threshold) = (0, 0, 0, 20);
+    while roster < count {
+        // Whoever was refused comes back within a quarter of an hour; the day's share is used up, and another begins.
+        idle += 1;
+        assert!(idle < 25, "{roster} of {count}");
+        let minute = match minutes % 10 {
+            5 => {
+                threshold += 1;
+                office.urgent_is_on_time(if threshold % 2 == 0 { ADMIN } else { FACULTY }, threshold).await
+            }
+            _ => office.minute().await,
+        };
+        heard(&minute);
+        if minute.roster > 0 {
+            (idle, minutes) = (0, minutes + 1);
+        }
+        (roster, most) = (roster + minute.roster, most.max(minute.roster));
+        let of_day = usize::try_from(Quota::PRODUCTION.per_day).unwrap() / 10 * 8;
+        if minute.roster == 0 && roster >= of_day && idle > 2 {
+            office.stack.schedules.advance(SignedDuration::from_hours(24)).await.unwrap();
+            let after = ses.unread();
+            let more = after.iter().filter(|mail| Contents::of(&mail.raw).kind.as_deref() == Some("roster")).count();
+            (roster, idle) = (roster + more, 0);
+        }
+    }
+    println!(
+        "{count} roster mails: {minutes} minutes with a drain, {most} in the fullest, {:.0} s of this machine",
+        begun.elapsed().as_secs_f64()
+    );
+    assert!(most <= 14 * 60, "{most} in a minute");
+
+    let mut to: BTreeMap<String, usize> = BTreeMap::new();
+    for mail in ses.mails() {
+        if Contents::of(&mail.raw).kind.as_deref() == Some("roster") {
+            *to.entry(mail.to[0].clone()).or_default() += 1;
+        }
+    }
+    assert_eq!(to.len(), count, "nobody is left out");
+    assert!(to.values().all(|mails| *mails == 1), "and nobody is mailed twice");
+    let waiting = office.table.waiting().await.unwrap();
+    assert!(waiting.iter().all(|of| of.class == MailClass::Urgent || of.mails == 0));
+    let dead = office.table.dead_mails(office.stack.clock.now() - SignedDuration::from_hours(72), 10).await.unwrap();
+    assert_eq!(dead.in_all, 0);
+    for state in ["the recipient's address is not verified", "sending is paused for the whole SES account"] {
+        assert_eq!(admin_heard.iter().filter(|subject| subject.contains(state)).count(), 1, "{admin_heard:?}");
+    }
+    office.stack.stop().await.unwrap();
+}
