@@ -7,6 +7,7 @@ use bursar_core::store::items::MailState;
 use bursar_local::demo;
 use bursar_local::folder::Folder;
 use bursar_local::inbox::Contents;
+use bursar_local::ses::Mail;
 use bursar_tests::stack;
 use jiff::{SignedDuration, Timestamp};
 
@@ -54,6 +55,9 @@ async fn it_is_a_believable_term_in_which_every_invariant_holds() {
     assert!(digests.len() >= 4 && whole, "a digest of each week, of days that are known: {}", digests.len());
     let brought = seen.mails.iter().flatten().filter(|mail| Contents::of(&mail.raw).kind.as_deref() == Some("digest"));
     assert!(brought.count() > 12, "to faculty, an assistant and the admin");
+    let of_the_account = |mail: &&Mail| Contents::of(&mail.raw).kind.as_deref() == Some("account");
+    let told = seen.mails.iter().flatten().filter(of_the_account).map(|mail| Contents::of(&mail.raw).subject);
+    assert_eq!(told.collect::<Vec<_>>(), [""; 0], "nothing is the matter");
     let foreign = seen.keys.iter().filter(|key| key.name.is_none()).count();
     assert_eq!(foreign, 3, "keys that are nobody's");
     // Spending is uneven: the few who use most use more than half of it.

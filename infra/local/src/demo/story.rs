@@ -182,6 +182,14 @@ impl<'a> Story<'a> {
         self.ask_inbox("/events", &json!({"mail": mail.id, "type": "bounce", "permanent": true})).await
     }
 
+    /// The other mails arrive, and SES says so.
+    async fn deliver(&self) -> Result<()> {
+        let mails = self.stack.ses.unread();
+        let delivered = mails.iter().map(|mail| json!({"mail": mail.id, "type": "delivery"}));
+        let delivered = delivered.map(|event| async move { self.ask_inbox("/events", &event).await });
+        stream::iter(delivered).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await.map(drop)
+    }
+
     async fn claims(&mut self, day: u16) -> Result<()> {
         for number in 0..self.offers.len() {
             let offer = &self.offers[number];
@@ -272,6 +280,7 @@ impl<'a> Story<'a> {
         let then = date.at(hour, minute, 0, 0).to_zoned(TimeZone::UTC)?.timestamp();
         let left = then.duration_since(self.stack.clock.now());
         self.settle().await?;
+        self.deliver().await?;
         if left.is_positive() {
             self.stack.schedules.advance(left).await?;
         }
