@@ -8,14 +8,17 @@ use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::role::Role;
 use bursar_core::domain::term::Term;
+use bursar_core::domain::token::AskToken;
 use bursar_core::domain::window::utc_date;
 use bursar_core::store::items::Item;
 use bursar_core::store::{By, Table, keys};
+use bursar_local::inbox::Contents;
 use bursar_local::stack::Stack;
 use bursar_tests::invariants::RawTable;
-use bursar_tests::office::{session_cookie, soon};
+use bursar_tests::office::{Office, session_cookie, soon};
 use bursar_tests::stack;
 use bursar_tests::visitor::Visitor;
+use jiff::SignedDuration;
 use serde_json::Value;
 
 #[tokio::test]
@@ -43,6 +46,18 @@ async fn a_programme_that_cannot_be_read_keeps_nobody_else_out() {
     assert_eq!(browser.get("/console").await.status, 200);
     let data: Value = serde_json::from_str(&browser.get("/my/data").await.body).unwrap();
     assert_eq!(data["roles"], serde_json::json!([{"programme": "cs-pilot", "role": "faculty"}]));
+    // Links are mailed to admins, faculty and students alike.
+    stack.clock.advance(SignedDuration::from_mins(2)).unwrap();
+    Office::of(&stack, "cs-pilot").invite("stu@example.edu").await;
+    for who in ["admin@example.edu", "faye@example.edu", "stu@example.edu"] {
+        table.ask(address(who).matched(), &AskToken::generate().hash(), stack.clock.now(), soon()).await.unwrap();
+    }
+    stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
+    for who in ["admin@example.edu", "Faye@example.edu", "stu@example.edu"] {
+        let mails = stack.ses.mails_to(who);
+        let links = mails.iter().filter(|mail| Contents::of(&mail.raw).kind.as_deref() == Some("link"));
+        assert_eq!(links.count(), 1, "{who}");
+    }
     stack.stop().await.unwrap();
 }
 

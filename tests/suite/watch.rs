@@ -1,5 +1,7 @@
 //! What falls silent or fails for good reaches an admin, by a way that does not depend on what fell silent.
 
+mod alone;
+
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::id::Nonce;
 use bursar_core::domain::money::Usd;

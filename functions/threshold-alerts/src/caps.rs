@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::crossing::{Crossing, OF_A_CAP, Scope, news};
 use bursar_core::domain::grant::CapUse;
@@ -11,6 +11,8 @@ use bursar_core::domain::id::{GrantId, ProgrammeId};
 use bursar_core::domain::programme::Programme;
 use bursar_core::store::{CapsLook, Place, Table, keys};
 use jiff::Timestamp;
+
+use crate::looks::Programmes;
 
 /// Puts the thresholds of one student's cap that were passed and are not on record on record, with a mail for the highest, and says
 /// how many they were.
@@ -50,7 +52,7 @@ pub(crate) async fn find(
 }
 
 /// Looks at every cap if all keys were listed since the last such look, and goes on with one whose time was up.
-pub(crate) async fn look(table: &Table, programmes: &[Programme], now: Timestamp, deadline: Deadline) -> Result<usize> {
+pub(crate) async fn look(table: &Table, programmes: &Programmes, now: Timestamp, deadline: Deadline) -> Result<usize> {
     let known = table.caps_look().await?;
     let left = known.as_ref().and_then(|known| known.next.clone());
     let looked_at = match &known {
@@ -60,8 +62,9 @@ pub(crate) async fn look(table: &Table, programmes: &[Programme], now: Timestamp
             _ => return Ok(0),
         },
     };
-    let (mut found, mut failed, mut next) = (0, Vec::new(), None);
-    'all: for programme in programmes {
+    let unreadable = programmes.unreadable.iter().map(|id| anyhow!("the programme {id} cannot be read"));
+    let (mut found, mut failed, mut next) = (0, unreadable.collect::<Vec<_>>(), None);
+    'all: for programme in &programmes.read {
         for (number, shard) in keys::SHARDS.into_iter().enumerate() {
             let place = Place { programme: programme.id.clone(), shard: number };
             if left.as_ref().is_some_and(|left| place < *left) {

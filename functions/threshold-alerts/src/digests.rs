@@ -16,6 +16,8 @@ use futures_util::stream::{StreamExt, iter};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::looks::Programmes;
+
 mod account;
 
 /// A digest is not begun with less than this left.
@@ -39,7 +41,7 @@ pub(crate) struct Report {
 /// What a look is made with.
 pub(crate) struct Look<'a> {
     pub(crate) table: &'a Table,
-    pub(crate) programmes: &'a [Programme],
+    pub(crate) programmes: &'a Programmes,
     pub(crate) admins: &'a [EmailAddress],
     pub(crate) asked: Asked,
     pub(crate) now: Timestamp,
@@ -50,7 +52,7 @@ impl Look<'_> {
     /// Puts each digest that is due on record, unless it is there. One that fails keeps no other.
     pub(crate) async fn at_all(&self) -> Report {
         let mut report = Report::default();
-        for programme in self.programmes {
+        for programme in &self.programmes.read {
             let made = Box::pin(self.at_programme(programme)).await;
             report.note(programme.id.as_str(), made);
         }

@@ -5,11 +5,12 @@ mod batch;
 mod caps;
 mod crossings;
 mod digests;
+mod looks;
 mod silence;
 
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
 use bursar_core::deadline::Deadline;
@@ -20,9 +21,12 @@ use bursar_core::domain::programme::Programme;
 use bursar_core::event::Event;
 use bursar_core::start::Function;
 use bursar_core::store::Table;
-use jiff::Timestamp;
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
+
+use digests::Look;
+use looks::{Looks, Programmes};
+use silence::Watch;
 
 /// What one look may take; with less left it is not begun.
 pub(crate) const ENOUGH_FOR_ONE: Duration = Duration::from_secs(10);
@@ -73,47 +77,40 @@ impl App {
     }
 
     /// Looks at every programme, for a change that the stream lost and for a pot that was made smaller; at what fell silent; makes the
-    /// digests whose morning has come; and, when all keys were listed since, looks at every cap.
+    /// digests whose morning has come; and, when all keys were listed since, looks at every cap. Each look stands alone.
     async fn watch(&self, deadline: Deadline) -> Result<Value> {
-        let programmes = self.table.programmes().await?;
-        let (mut found, mut failed) = (0, Vec::new());
-        for programme in &programmes {
-            match self.find_crossings(&programme.id, deadline).await {
-                Ok(crossings) => found += crossings,
-                Err(error) => {
-                    tracing::warn!(programme = %programme.id, error = format!("{error:#}"), "it could not be looked at");
-                    failed.push(programme.id.as_str());
-                }
-            }
+        let programmes = Programmes::of(&self.table).await?;
+        let mut looks = Looks::default();
+        for id in &programmes.unreadable {
+            looks.take(format_args!("the programme {id}"), Err::<(), _>(anyhow!("it cannot be read")));
         }
-        let now = self.clock.now();
-        let causes = silence::causes(&self.table, &programmes, now, deadline).await?;
-        let alarms = silence::raise(&self.table, causes, &self.admins, now, deadline).await?;
-        let digests = self.digests(&programmes, Asked::Hourly, now, deadline).await;
+        let mut crossings = 0;
+        for Programme { id, .. } in &programmes.read {
+            let found = self.find_crossings(id, deadline).await;
+            crossings += looks.take(format_args!("the crossings of {id}"), found);
+        }
+        let (table, admins, now) = (&self.table, &self.admins[..], self.clock.now());
+        let alarms = Watch { table, programmes: &programmes, admins, now, deadline }.tell(&mut looks).await;
+        let digests = Look { table, programmes: &programmes, admins, asked: Asked::Hourly, now, deadline };
+        let digests = digests.at_all().await;
+        looks.failed.extend(digests.failed.iter().map(|of| format!("the digest of {of}")));
         // Last, since it may take all the time there is.
-        found += caps::look(&self.table, &programmes, now, deadline).await?;
-        ensure!(failed.is_empty(), "the crossings of {} could not be looked for", failed.join(", "));
-        ensure!(digests.failed.is_empty(), "there is no digest of {}", digests.failed.join(", "));
-        Ok(json!({"programmes": programmes.len(), "crossings": found, "alarms": alarms, "digests": digests.digests}))
+        let caps = caps::look(table, &programmes, now, deadline).await;
+        crossings += looks.take("the caps", caps);
+        // The template counts this line: where it is missing, the watch is silent itself.
+        tracing::info!(watched = true, failed = looks.failed.len(), "the watch came to its end");
+        ensure!(looks.failed.is_empty(), "not looked at: {}", looks.failed.join(", "));
+        let (programmes, digests) = (programmes.read.len(), digests.digests);
+        Ok(json!({"programmes": programmes, "crossings": crossings, "alarms": alarms, "digests": digests}))
     }
 
     /// Makes the digests of those whose day it is. The watch does so in the morning; whoever asks sooner gets them then.
     async fn digest(&self, deadline: Deadline) -> Result<Value> {
-        let (programmes, now) = (self.table.programmes().await?, self.clock.now());
-        let report = self.digests(&programmes, Asked::ByHand, now, deadline).await;
+        let programmes = &Programmes::of(&self.table).await?;
+        let (table, admins, now) = (&self.table, &self.admins[..], self.clock.now());
+        let report = Look { table, programmes, admins, asked: Asked::ByHand, now, deadline }.at_all().await;
         ensure!(report.failed.is_empty(), "there is no digest of {}", report.failed.join(", "));
         Ok(json!(report))
-    }
-
-    async fn digests(
-        &self,
-        programmes: &[Programme],
-        asked: Asked,
-        now: Timestamp,
-        deadline: Deadline,
-    ) -> digests::Report {
-        let (table, admins) = (&self.table, &self.admins[..]);
-        digests::Look { table, programmes, admins, asked, now, deadline }.at_all().await
     }
 
     async fn find_crossings(&self, programme: &ProgrammeId, deadline: Deadline) -> Result<usize> {

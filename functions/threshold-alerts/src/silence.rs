@@ -1,7 +1,7 @@
 //! Watch over what fell silent: syncs, jobs, mail, and the balance that all keys live on. What is found is told to the admins by mail, once
 //! a day for most causes; nothing here depends on the sync having run.
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::alarm::{Alarm, Cause};
@@ -11,6 +11,8 @@ use bursar_core::domain::window::utc_date;
 use bursar_core::store::items::{MailState, OwedMail};
 use bursar_core::store::{BulkStop, JobState, Table, Waiting};
 use jiff::{SignedDuration, Timestamp, ToSpan};
+
+use crate::looks::{Looks, Programmes};
 
 /// With a look each hour, somebody knows of it before a complete sync is missing for 26.
 const COMPLETE_WITHIN: SignedDuration = SignedDuration::from_hours(25);
@@ -25,25 +27,43 @@ const ENOUGH_TO_HEAR: u64 = 20;
 /// Work goes on each minute: after so long without, something is wrong.
 const CARRIED_ON_WITHIN: SignedDuration = SignedDuration::from_mins(30);
 
-/// What admins are to be told of now.
-pub(crate) async fn causes(
-    table: &Table,
-    programmes: &[Programme],
-    now: Timestamp,
-    deadline: Deadline,
-) -> Result<Vec<Alarm>> {
-    let mut causes = Vec::new();
-    causes.extend(silent_sync(table, programmes, now).await?);
-    causes.extend(unheard(table, now).await?);
-    for programme in programmes {
-        anyhow::ensure!(deadline.leaves(crate::ENOUGH_FOR_ONE), "the time is up");
-        causes.extend(stuck(table, programme, now).await?);
+/// What the watch looks at, and whom it tells.
+#[derive(Clone, Copy)]
+pub(crate) struct Watch<'a> {
+    pub(crate) table: &'a Table,
+    pub(crate) programmes: &'a Programmes,
+    pub(crate) admins: &'a [EmailAddress],
+    pub(crate) now: Timestamp,
+    pub(crate) deadline: Deadline,
+}
+
+impl Watch<'_> {
+    /// Tells the admins of what is found, and says how much of it is new.
+    pub(crate) async fn tell(self, looks: &mut Looks) -> usize {
+        let Watch { table, programmes, admins, now, deadline } = self;
+        let mut alarms = Vec::new();
+        let mut now_found = |cause: Option<Cause>| alarms.extend(cause.map(|cause| Alarm::now(cause, now)));
+        now_found(looks.take("the syncs", silent_sync(table, programmes, now).await));
+        now_found(looks.take("mail to the admins", unheard(table, now).await));
+        for programme in &programmes.read {
+            let found = match deadline.leaves(crate::ENOUGH_FOR_ONE) {
+                true => stuck(table, programme, now).await,
+                false => Err(anyhow!("the time is up")),
+            };
+            now_found(looks.take(format_args!("the job of {}", programme.id), found));
+        }
+        alarms.extend(looks.take("the balance", balance(table, programmes, now, deadline).await));
+        alarms.extend(looks.take("mail that waits", mail_that_waits(table, now).await));
+        alarms.extend(looks.take("what SES reports", nothing_heard(table, now).await));
+        let people = table.people_of(admins, deadline).await.map_err(anyhow::Error::from);
+        let Some(people) = looks.take("the admins", people.map(Some)) else { return 0 };
+        let mut raised = 0;
+        for alarm in alarms {
+            let is_new = table.raise(&alarm, &people, now, deadline).await.map_err(anyhow::Error::from);
+            raised += usize::from(looks.take(format_args!("telling of {}", alarm.name()), is_new));
+        }
+        raised
     }
-    let mut alarms: Vec<Alarm> = causes.into_iter().map(|cause| Alarm::now(cause, now)).collect();
-    alarms.extend(balance(table, programmes, now, deadline).await?);
-    alarms.extend(mail_that_waits(table, now).await?);
-    alarms.extend(nothing_heard(table, now).await?);
-    Ok(alarms)
 }
 
 /// Mail that should long have been sent, told once for what was written on one day. Where the reason is told already, or somebody has
@@ -85,8 +105,8 @@ async fn nothing_heard(table: &Table, now: Timestamp) -> Result<Option<Alarm>> {
 }
 
 /// No complete sync for too long. While there is no programme there is nothing to sync.
-async fn silent_sync(table: &Table, programmes: &[Programme], now: Timestamp) -> Result<Option<Cause>> {
-    if programmes.is_empty() {
+async fn silent_sync(table: &Table, programmes: &Programmes, now: Timestamp) -> Result<Option<Cause>> {
+    if programmes.read.is_empty() && programmes.unreadable.is_empty() {
         return Ok(None);
     }
     let last = table.sync_state().await?.completed_at;
@@ -99,7 +119,8 @@ async fn silent_sync(table: &Table, programmes: &[Programme], now: Timestamp) ->
 
 /// The balance that was last read, against what it must pay for soon. It is told when it is noted, and as long as it lasts it is raised
 /// again, which owes nobody a second mail: so none is lost with an invocation that died between the two.
-async fn balance(table: &Table, programmes: &[Programme], now: Timestamp, deadline: Deadline) -> Result<Option<Alarm>> {
+async fn balance(table: &Table, programmes: &Programmes, now: Timestamp, deadline: Deadline) -> Result<Option<Alarm>> {
+    let programmes = programmes.all()?;
     let Some(day) = table.newest_account_days(1).await?.pop() else { return Ok(None) };
     let balance = day.bought - day.spent;
     let (need, known) = tokio::try_join!(need(table, programmes), async { Ok(table.shortage().await?) })?;
@@ -137,20 +158,4 @@ async fn stuck(table: &Table, programme: &Programme, now: Timestamp) -> Result<O
     let JobState::Running { lease_until } = job.state else { return Ok(None) };
     let programme = programme.id.clone();
     Ok((lease_until + CARRIED_ON_WITHIN <= now).then_some(Cause::Stuck { programme, since: lease_until }))
-}
-
-/// Puts each on record, with a mail owed to each admin.
-pub(crate) async fn raise(
-    table: &Table,
-    alarms: Vec<Alarm>,
-    admins: &[EmailAddress],
-    now: Timestamp,
-    deadline: Deadline,
-) -> Result<usize> {
-    let people = table.people_of(admins, deadline).await?;
-    let mut raised = 0;
-    for alarm in alarms {
-        raised += usize::from(table.raise(&alarm, &people, now, deadline).await?);
-    }
-    Ok(raised)
 }

@@ -37,6 +37,22 @@ impl Table {
         self.programmes_by_id(&self.programme_ids().await?).await
     }
 
+    /// Every programme that can be read, in the order of their ids, and the ids of those that cannot.
+    pub async fn readable_programmes(&self) -> Result<(Vec<Programme>, Vec<ProgrammeId>), StoreError> {
+        let ids = self.programme_ids().await?;
+        let each: Vec<_> = ids.iter().map(|id| self.listed_programme(id)).collect();
+        let read: Vec<_> = iter(each).buffered(PROGRAMMES_AT_ONCE).collect().await;
+        let (mut programmes, mut unreadable) = (Vec::new(), Vec::new());
+        for (id, read) in ids.into_iter().zip(read) {
+            match read {
+                Ok(programme) => programmes.push(programme),
+                Err(StoreError::Corrupt { .. }) => unreadable.push(id),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((programmes, unreadable))
+    }
+
     /// The programmes of these ids, in their order. None of them can be missing: a programme is never removed.
     pub async fn programmes_by_id(&self, ids: &[ProgrammeId]) -> Result<Vec<Programme>, StoreError> {
         let each: Vec<_> = ids.iter().map(|id| self.listed_programme(id)).collect();

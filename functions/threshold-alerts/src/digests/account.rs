@@ -27,7 +27,7 @@ const SIDE_BY_SIDE: usize = 16;
 
 impl Look<'_> {
     pub(super) async fn at_account(&self) -> Result<Made> {
-        let due_since = |born| digest::of_account(self.programmes, born, self.asked, self.now);
+        let due_since = |born| digest::of_account(&self.programmes.read, born, self.asked, self.now);
         if due_since(Timestamp::MIN).is_none() {
             return Ok(Made::NotDue);
         }
@@ -36,20 +36,20 @@ impl Look<'_> {
             Some(known) if known.is_told() => return Ok(Made::Already),
             Some(known) => known,
             None if !self.deadline.leaves(ENOUGH_FOR_ONE) => return Ok(Made::NoTime),
-            None => self.work_out_account(due).await?,
+            None => self.work_out_account(self.programmes.all()?, due).await?,
         };
         let is_new = self.table.tell_account_digest(&digest, &self.admins().await?, self.now, self.deadline).await?;
         Ok(if is_new { Made::Now } else { Made::Already })
     }
 
-    async fn work_out_account(&self, due: Due) -> Result<AccountDigest> {
+    async fn work_out_account(&self, programmes: &[Programme], due: Due) -> Result<AccountDigest> {
         let (table, weeks) = (self.table, due.weeks);
-        let need = crate::silence::need(table, self.programmes).await?;
+        let need = crate::silence::need(table, programmes).await?;
         let (days, account, sync, promised, foreign) = tokio::try_join!(
             table.newest_account_days(DAYS_READ),
             table.account(),
             table.sync_state(),
-            table.promised(self.programmes),
+            table.promised(programmes),
             table.foreign_keys(),
         )?;
         let mut spent = Days::default();
@@ -90,6 +90,7 @@ impl Look<'_> {
         let is_told = |programme: &&Programme| utc_date(programme.over_since()) >= week.0;
         let lines: Vec<_> = self
             .programmes
+            .read
             .iter()
             .filter(is_told)
             .map(|programme| Box::pin(self.line(programme, sync, week)))

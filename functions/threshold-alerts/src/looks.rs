@@ -1,0 +1,45 @@
+//! Many looks, each of which stands alone: what failed is named at the end, and keeps no other. One programme that cannot be read keeps
+//! nobody from looking at the others.
+
+use std::fmt::Display;
+
+use anyhow::{Result, ensure};
+use bursar_core::domain::id::ProgrammeId;
+use bursar_core::domain::programme::Programme;
+use bursar_core::store::{StoreError, Table};
+
+/// What failed of the looks so far.
+#[derive(Default)]
+pub(crate) struct Looks {
+    pub(crate) failed: Vec<String>,
+}
+
+/// The programmes, as far as they can be read.
+pub(crate) struct Programmes {
+    pub(crate) read: Vec<Programme>,
+    pub(crate) unreadable: Vec<ProgrammeId>,
+}
+
+impl Looks {
+    /// What a look found; nothing if it failed.
+    pub(crate) fn take<T: Default>(&mut self, what: impl Display, found: Result<T>) -> T {
+        found.unwrap_or_else(|error| {
+            tracing::warn!(%what, error = format!("{error:#}"), "a look failed");
+            self.failed.push(what.to_string());
+            T::default()
+        })
+    }
+}
+
+impl Programmes {
+    pub(crate) async fn of(table: &Table) -> Result<Programmes, StoreError> {
+        let (read, unreadable) = table.readable_programmes().await?;
+        Ok(Programmes { read, unreadable })
+    }
+
+    /// All of them: without one of them, a sum over all is wrong.
+    pub(crate) fn all(&self) -> Result<&[Programme]> {
+        ensure!(self.unreadable.is_empty(), "a programme cannot be read");
+        Ok(&self.read)
+    }
+}

@@ -1,0 +1,65 @@
+//! Each look of the watch stands alone: what cannot be read is named, and keeps nothing else from being looked at or told.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use bursar_core::domain::id::ProgrammeId;
+use bursar_core::store::items::{Item, ListedProgramme};
+use bursar_core::store::keys;
+use bursar_local::inbox::Contents;
+use bursar_local::invoke::{FunctionName, InvokeError};
+use bursar_tests::invariants::RawTable;
+use bursar_tests::office::Office;
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use super::{look, still};
+
+/// As somebody leaves an item who changed it by hand.
+async fn spoil(raw: &RawTable, key: keys::Key, kind: &str) {
+    let item = [("pk", key.pk), ("sk", key.sk), ("kind", kind.to_owned())];
+    let item: Item = item.into_iter().map(|(name, text)| (name.to_owned(), AttributeValue::S(text))).collect();
+    raw.put(item).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_named_and_keeps_nothing_else_from_being_told() {
+    let stack = still().await;
+    let office = Office::open(&stack).await;
+    let raw = RawTable::at(&stack.ready.dynamodb, &stack.ready.table);
+    office.claim(&office.invite("ada@x.edu").await).await;
+    stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
+    let broken: ProgrammeId = "maths".parse().unwrap();
+    raw.keep(&ListedProgramme { programme: broken.clone() }).await.unwrap();
+    spoil(&raw, keys::programme(&broken), "programme").await;
+    spoil(&raw, keys::job(&office.programme), "job").await;
+    // By Monday no sync was complete, which is told; the digest of the account would be wrong without a programme.
+    stack.clock.advance(SignedDuration::from_hours(3 * 24)).unwrap();
+    let failed = stack.invoke.invoke(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await;
+    assert!(matches!(failed, Err(InvokeError::Failed(_))), "{failed:?}");
+    let logs = stack.logs.all();
+    let why = logs.iter().rev().find(|line| line.text.contains("not looked at: ")).unwrap().text.clone();
+    for part in
+        ["the programme maths", &format!("the job of {}", office.programme), "the balance", "the digest of account"]
+    {
+        assert!(why.contains(part), "{why}");
+    }
+    assert!(!why.contains("the syncs") && !why.contains("the crossings of"), "{why}");
+    stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
+    let subjects: Vec<_> = stack.ses.unread().iter().map(|mail| Contents::of(&mail.raw).subject).collect();
+    assert!(subjects.contains(&"No sync was ever complete".to_owned()), "{subjects:?}");
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn each_watch_leaves_the_line_that_the_stack_listens_for() {
+    let stack = still().await;
+    look(&stack).await;
+    let lines: Vec<Value> = stack.logs.all().iter().filter_map(|line| serde_json::from_str(&line.text).ok()).collect();
+    assert_eq!(lines.iter().filter(|line| line["watched"] == true).count(), 1);
+    let template = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
+    let template: Value = serde_saphyr::from_str(&std::fs::read_to_string(template).unwrap()).unwrap();
+    let [filter, alarm] = ["WatchedMetric", "WatchSilent"].map(|name| &template["Resources"][name]["Properties"]);
+    assert_eq!(filter["FilterPattern"], "{ $.watched IS TRUE }");
+    let metric = &filter["MetricTransformations"][0];
+    assert_eq!((&metric["MetricName"], &metric["MetricNamespace"]), (&alarm["MetricName"], &alarm["Namespace"]));
+    stack.stop().await.unwrap();
+}
