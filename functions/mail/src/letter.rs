@@ -45,6 +45,8 @@ pub(crate) enum Part {
     Notes(Vec<(&'static str, String)>),
     /// Text says the same in other parts.
     Picture(Picture),
+    /// Whom an answer goes to, where that is not the address for help.
+    ReplyTo(EmailAddress),
 }
 
 /// A small table: what its rows are, what its columns hold, and the rows.
@@ -100,8 +102,8 @@ impl Letter {
             .raw_header(header("X-Bursar-Mail", kind.as_str()))
             .raw_header(header(ROW_HEADER, &row.to_string()))
             .raw_header(header("Auto-Submitted", "auto-generated"));
-        if let Some(support) = support_address(config) {
-            message = message.reply_to(Mailbox::new(None, support));
+        if let Some(answers_to) = self.answers_to().or_else(|| support_address(config)) {
+            message = message.reply_to(Mailbox::new(None, answers_to));
         }
         let cid = format!("burn.{row}@{domain}");
         let html = SinglePart::html(self.html(config, &cid)?);
@@ -125,6 +127,13 @@ impl Letter {
 
     pub(crate) fn html(&self, config: &Config, cid: &str) -> Option<String> {
         Html { letter: self, config, cid }.render().ok()
+    }
+
+    fn answers_to(&self) -> Option<Address> {
+        self.parts.iter().find_map(|part| match part {
+            Part::ReplyTo(address) => address.for_mail().parse().ok(),
+            _ => None,
+        })
     }
 
     /// There is one at most.

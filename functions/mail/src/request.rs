@@ -9,7 +9,7 @@ use bursar_core::store::items::Person;
 use jiff::civil::Date;
 
 use crate::App;
-use crate::letter::{Letter, Part};
+use crate::letter::{Letter, Part, plain};
 use crate::owed::{GONE, Owed};
 use crate::words::{Words, moment, said};
 
@@ -39,24 +39,30 @@ impl App {
 
 impl Words<'_> {
     fn request(self, programme: &Programme, request: &Request, asker: Option<&Person>) -> Letter {
-        let name = &programme.settings.name;
-        let asker = asker.map_or("Somebody who was erased".to_owned(), |asker| asker.address.as_written().to_owned());
-        let mut facts = vec![("Programme", name.clone()), ("Asked by", asker)];
-        facts.extend(request.wishes.iter().map(|wish| (wish.label(), wish.in_words())));
+        let name = plain(&programme.settings.name);
+        let who = asker.map_or("Somebody who was erased".to_owned(), |asker| asker.address.as_written().to_owned());
+        let mut facts = vec![("Programme", name.clone()), ("Asked by", who.clone())];
+        facts.extend(request.wishes.iter().map(|wish| (label(wish), wish.in_words())));
         facts.push(("Asked", moment(request.asked_at, &programme.settings.term)));
+        let mut parts = vec![
+            Part::Sentences(format!(
+                "{who} asks for what only an admin may change in the settings of {name}. Nothing is changed by asking."
+            )),
+            Part::Facts(facts),
+            said(
+                "If you agree, open the settings, put in what is asked for, and press \"Save\". If you do not, answer this mail and say \
+                 why. All admins got it; as long as something of it is not done, the programme's page says so for a week.",
+            ),
+            Part::Link {
+                label: "Open the settings",
+                url: format!("{}/console/programmes/{}#edit", self.config.origin.as_str(), programme.id),
+            },
+        ];
+        parts.extend(asker.map(|asker| Part::ReplyTo(asker.address.clone())));
         Letter {
             subject: format!("{name}: {}", asked_for(&request.wishes)),
-            heading: "A change is asked for that only an admin may make".to_owned(),
-            parts: vec![
-                Part::Facts(facts),
-                said(
-                    "Asking has changed nothing. To do it, edit the programme; if you would rather not, tell whoever asked.",
-                ),
-                Part::Link {
-                    label: "See the programme",
-                    url: format!("{}/console/programmes/{}#edit", self.config.origin.as_str(), programme.id),
-                },
-            ],
+            heading: "A change is asked for".to_owned(),
+            parts,
             why: format!("You get this mail because you are an admin of Bursar at {}.", self.config.institution),
             to: self.to.clone(),
         }
@@ -66,8 +72,15 @@ impl Words<'_> {
 /// What it is about, in a few words; a single wish says its value.
 fn asked_for(wishes: &[Wish]) -> String {
     match wishes {
-        [wish] if wish.setting == "pot_usd" => format!("asked for a pot of {}", wish.in_words()),
-        [wish] => format!("asked for a change: {}", wish.label()),
+        [wish] if wish.setting == BUDGET => format!("asked for a budget of {}", wish.in_words()),
+        [wish] => format!("asked for a change: {}", label(wish)),
         wishes => format!("asked for {} changes", wishes.len()),
     }
 }
+
+/// What a setting is called to whom the form's words are strange.
+fn label(wish: &Wish) -> &'static str {
+    if wish.setting == BUDGET { "Budget" } else { wish.label() }
+}
+
+const BUDGET: &str = "pot_usd";

@@ -25,6 +25,19 @@ pub const OF_ADMINS: [(&str, &str); 9] = [
     ("data_policy", "What providers may do with prompts"),
 ];
 
+/// What the choices of these settings say on the form.
+const CHOICES: [(&str, &str, &str); 9] = [
+    ("reset", "none", "never"),
+    ("reset", "daily", "each day"),
+    ("reset", "weekly", "each week"),
+    ("reset", "monthly", "each month"),
+    ("byok", "inside", "counts against the cap"),
+    ("byok", "outside", "does not count"),
+    ("data_policy", "account", "as the account allows"),
+    ("data_policy", "no-training", "no training on them"),
+    ("data_policy", "zero-retention", "not keep them"),
+];
+
 /// One request. It may name people, so it is kept for some weeks only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
@@ -75,6 +88,11 @@ impl Wish {
     fn value(&self, text: &str) -> String {
         match Usd::from_form(text) {
             _ if text.is_empty() => "nothing".to_owned(),
+            _ if let Some((.., words)) =
+                CHOICES.iter().find(|(name, one, _)| *name == self.setting && *one == text) =>
+            {
+                format!("\"{words}\"")
+            }
             Ok(amount) if self.setting == "pot_usd" => amount.to_dollars_down(),
             _ => text.split_whitespace().collect::<Vec<_>>().join(if self.is_of_people() { ", " } else { " " }),
         }
@@ -112,6 +130,7 @@ mod tests {
         assert_eq!(wish("pot_usd", "4000", "4500.50").in_words(), "$4,500.50 instead of $4,000");
         let people = wish("faculty", "ann@x.edu", "ann@x.edu\r\nben@x.edu");
         assert_eq!(people.in_words(), "ann@x.edu, ben@x.edu instead of ann@x.edu");
+        assert_eq!(wish("reset", "none", "weekly").in_words(), "\"each week\" instead of \"never\"");
         let code = wish("cost_code", "", "4711 B");
         assert_eq!((code.label(), code.in_words().as_str()), ("Cost code", "4711 B instead of nothing"));
     }

@@ -79,23 +79,29 @@ async fn what_only_an_admin_may_change_is_asked_for_by_mail_once_a_day_and_the_r
     stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
     let mails = mails(&stack);
     assert!(mails.iter().all(|(to, _)| to == &[ADMIN.to_owned()]) && mails.len() == 2);
-    assert_eq!(mails[1].1.subject, "CS pilot: asked for a pot of $9,000 instead of $4,000");
+    assert_eq!(mails[1].1.subject, "CS pilot: asked for a budget of $9,000 instead of $4,000");
+    let answers_to = mails.iter().map(|(_, mail)| mail.headers.get("Reply-To").map(String::as_str));
+    assert_eq!(answers_to.collect::<Vec<_>>(), [Some("faye@example.edu"); 2]);
     let text = mails[0].1.text.as_deref().unwrap().replace(&stack.ready.web, "[origin]");
     let text: Vec<_> = text.lines().filter(|line| !line.starts_with("Asked: ")).collect();
     insta::assert_snapshot!(format!("{}\n\n{}", mails[0].1.subject, text.join("\n")), @r#"
     CS pilot: asked for 2 changes
 
-    A change is asked for that only an admin may make
+    A change is asked for
+
+    faye@example.edu asks for what only an admin may change in the settings of CS pilot. Nothing is changed by asking.
 
     Programme: CS pilot
     Asked by: faye@example.edu
-    Pot: $8,000 instead of $4,000
+    Budget: $8,000 instead of $4,000
     Cost code: 4711 instead of nothing
 
-    Asking has changed nothing. To do it, edit the programme; if you would rather not, tell whoever asked.
+    If you agree, open the settings, put in what is asked for, and press "Save". If you do not, answer this mail and say why. All admins got it; as long as something of it is not done, the programme's page says so for a week.
 
-    See the programme:
+    Open the settings:
     [origin]/console/programmes/cs-pilot#edit
+
+    An answer to this mail goes to faye@example.edu.
 
     -- 
     You get this mail because you are an admin of Bursar at Example University.
