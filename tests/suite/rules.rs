@@ -9,6 +9,9 @@ use bursar_core::domain::token::AskToken;
 use bursar_local::invoke::FunctionName;
 use bursar_tests::office::{Office, soon};
 use bursar_tests::stack;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::string::string_regex;
+use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
 fn root() -> PathBuf {
@@ -123,6 +126,31 @@ fn allowed_by_the_template() -> BTreeSet<Right> {
 fn list(value: &Value) -> Vec<String> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     value.as_array().map_or_else(|| vec![text(value)], |list| list.iter().map(text).collect())
+}
+
+#[test]
+fn each_sender_that_the_template_takes_is_mailed_from_letter_by_letter_as_its_role_is_allowed_to() {
+    let template: Value =
+        serde_saphyr::from_str(&std::fs::read_to_string(root().join("template.yaml")).unwrap()).unwrap();
+    let parameter = &template["Parameters"]["MailFrom"];
+    assert!(parameter["ConstraintDescription"].as_str().unwrap().contains("lower-case"));
+    let pattern = parameter["AllowedPattern"].as_str().unwrap().trim_matches(['^', '$']);
+    let mut runner = TestRunner::deterministic();
+    let senders = string_regex(pattern).unwrap();
+    let senders = (0..5_000).map(|_| senders.new_tree(&mut runner).unwrap().current());
+    let read: Vec<_> = senders.filter_map(|sender| Some((EmailAddress::parse(&sender).ok()?, sender))).collect();
+    assert!(read.len() > 20, "{}", read.len());
+    for (address, sender) in read {
+        assert_eq!(address.for_mail(), sender);
+    }
+}
+
+#[test]
+fn dead_letters_which_may_hold_addresses_are_forgotten_within_days() {
+    let template: Value =
+        serde_saphyr::from_str(&std::fs::read_to_string(root().join("template.yaml")).unwrap()).unwrap();
+    let kept = template["Resources"]["DeadLetters"]["Properties"]["MessageRetentionPeriod"].as_u64().unwrap();
+    assert!(kept <= 4 * 24 * 3600, "{kept}");
 }
 
 #[test]
