@@ -21,15 +21,10 @@ const REFUSED: [&str; 11] = [
 ];
 /// Refused too, but where the provider's own answer is quoted.
 const ONLY_QUOTED: [&str; 2] = ["guardrail", "guardrails"];
-/// Kinds of mail that still say such words.
-const NOT_YET: [&str; 3] = ["account", "digest", "request"];
 
 /// The refused words that a mail says, in its subject, text or HTML.
 pub fn refused_in_mail(mail: &Mail) -> Vec<&'static str> {
     let contents = Contents::of(&mail.raw);
-    if contents.kind.is_some_and(|kind| NOT_YET.contains(&kind.as_str())) {
-        return Vec::new();
-    }
     let html = contents.html.map(readable).unwrap_or_default();
     refused(&format!("{}\n{}\n{html}", contents.subject, contents.text.unwrap_or_default()))
 }

@@ -19,10 +19,11 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::days::{Days, Known, Sum};
 use bursar_core::domain::id::PersonId;
+use bursar_core::domain::mail_kind::MailKind;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::span::Span;
 use bursar_core::domain::window::{Reset, utc_date};
-use bursar_core::store::{Account, AccountDay, HeldAct, HeldBack, HeldKey, Promised, Release, WentOn};
+use bursar_core::store::{Account, AccountDay, HeldAct, HeldBack, HeldKey, Promised, Release, StoreError, WentOn};
 use bursar_core::web::{Answer, Fault, Frame, Posted, Site, Until, Visitor};
 use jiff::Timestamp;
 
@@ -189,7 +190,13 @@ pub(crate) async fn release(
     let person = access::person(&site, &visitor, deadline).await?;
     if let Some((kind, shown)) = fields.filled("mail").and_then(mail::stop_of) {
         return match site.table.let_bulk_go_on(kind, shown, &person, site.clock.now(), deadline).await? {
-            WentOn::Done | WentOn::Already => Ok(Redirect::to(PATH).into_response()),
+            WentOn::Done | WentOn::Already => {
+                // Where this fails, the hourly watch tells it.
+                if let Err(error) = tell_let_go(&site, kind, deadline).await {
+                    tracing::warn!(%error, "the other admins are not told yet that mail goes on");
+                }
+                Ok(Redirect::to(PATH).into_response())
+            }
             WentOn::NotThis => Ok(not_this(&site)),
         };
     }
@@ -207,6 +214,13 @@ pub(crate) async fn release(
         Release::Done | Release::Already => Ok(Redirect::to(PATH).into_response()),
         Release::NotThis => Ok(not_this(&site)),
     }
+}
+
+/// The other admins hear who let mail of a kind go on.
+async fn tell_let_go(site: &Site, kind: MailKind, deadline: Deadline) -> Result<(), StoreError> {
+    let Some(stop) = site.table.bulk_stop(kind).await? else { return Ok(()) };
+    let admins = site.table.people_of(&site.admins, deadline).await?;
+    site.table.tell_let_go(&stop, &admins, deadline).await.map(drop)
 }
 
 /// Mail to somebody with a role came back, and is to be tried again.

@@ -119,7 +119,7 @@ impl App {
                 Why::Suppressed => SUPPRESSED,
                 Why::Complained => COMPLAINED,
             };
-            self.tell_admins(Some(row.mail.kind()), code, now, deadline).await?;
+            self.tell_admins(Some(row.mail.kind()), code, row.row, now, deadline).await?;
         }
         let kind = row.mail.kind();
         if kind.is_bulk() {

@@ -165,7 +165,8 @@ impl App {
         let reaches_nobody = is_to_admins;
         tracing::error!(row = %row.row, tries = row.tries, code, reaches_nobody, "a mail could not be sent and is given up");
         // First, so that whoever dies in between is followed by one who finds the row as it was, and tells it once all the same.
-        if !is_to_admins && let Err(error) = self.tell_admins(Some(row.mail.kind()), code, now, deadline).await {
+        if !is_to_admins && let Err(error) = self.tell_admins(Some(row.mail.kind()), code, row.row, now, deadline).await
+        {
             tracing::error!(row = %row.row, %error, reaches_nobody = true, "no admin is told of a mail that was given up");
         }
         self.table.set_mail(row, MailState::Failed { why: code.to_owned(), at: now }, deadline).await?;
@@ -174,7 +175,7 @@ impl App {
 
     /// A row that cannot be read is a dead letter too.
     pub(crate) async fn unreadable(&self, row: Ulid, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
-        self.tell_admins(None, "Corrupt", now, deadline).await?;
+        self.tell_admins(None, "Corrupt", row, now, deadline).await?;
         self.table.give_up_unreadable(row, now, deadline).await
     }
 
@@ -183,11 +184,12 @@ impl App {
         &self,
         kind: Option<MailKind>,
         code: &str,
+        first: Ulid,
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         let admins = self.table.people_of(&self.config.admins, deadline).await?;
-        let cause = Cause::Unsent { mail: kind, code: code.to_owned() };
+        let cause = Cause::Unsent { mail: kind, code: code.to_owned(), first };
         self.table.raise(&Alarm::now(cause, now), &admins, now, deadline).await.map(drop)
     }
 }

@@ -6,7 +6,9 @@ mod caps;
 mod crossings;
 mod digests;
 mod looks;
+mod over;
 mod silence;
+mod unheard;
 
 use std::time::Duration;
 

@@ -6,19 +6,21 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::alarm::{Alarm, Cause};
 use bursar_core::domain::balance::{Need, Shortage};
+use bursar_core::domain::id::{PersonId, ProgrammeId};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::window::utc_date;
-use bursar_core::store::items::{MailState, OwedMail};
+use bursar_core::store::items::MailClass;
 use bursar_core::store::{BulkStop, JobState, Table, Waiting};
 use jiff::{SignedDuration, Timestamp, ToSpan};
 
 use crate::looks::{Looks, Programmes};
+use crate::over::over;
+use crate::unheard::unheard;
 
 /// With a look each hour, somebody knows of it before a complete sync is missing for 26.
-const COMPLETE_WITHIN: SignedDuration = SignedDuration::from_hours(25);
-/// A dead letter to the admins is told again for so long; of so many the newest are looked at.
-const TOLD_AGAIN_FOR: SignedDuration = SignedDuration::from_hours(48);
-const MOST_DEAD: usize = 100;
+pub(crate) const COMPLETE_WITHIN: SignedDuration = SignedDuration::from_hours(25);
+/// What was told in so many days may be told to be over.
+const DAYS_KNOWN: i64 = 14;
 /// Mail that waits for longer needs somebody who looks why.
 const URGENT_WAITS_AT_MOST: SignedDuration = SignedDuration::from_mins(30);
 const WAITS_AT_MOST: SignedDuration = SignedDuration::from_hours(6);
@@ -41,29 +43,53 @@ impl Watch<'_> {
     /// Tells the admins of what is found, and says how much of it is new.
     pub(crate) async fn tell(self, looks: &mut Looks) -> usize {
         let Watch { table, programmes, admins, now, deadline } = self;
+        let people = table.people_of(admins, deadline).await.map_err(anyhow::Error::from);
+        let Some(people) = looks.take("the admins", people.map(Some)) else { return 0 };
+        let known = looks.take("what was told", known(table, now).await.map(Some));
         let mut alarms = Vec::new();
         let mut now_found = |cause: Option<Cause>| alarms.extend(cause.map(|cause| Alarm::now(cause, now)));
         now_found(looks.take("the syncs", silent_sync(table, programmes, now).await));
-        now_found(looks.take("mail to the admins", unheard(table, now).await));
-        for programme in &programmes.read {
+        if let Some(known) = &known {
+            now_found(looks.take("mail to the admins", unheard(table, known, &people, now).await));
+        }
+        for Programme { id, .. } in &programmes.read {
             let found = match deadline.leaves(crate::ENOUGH_FOR_ONE) {
-                true => stuck(table, programme, now).await,
+                true => is_stuck(table, id, now).await,
                 false => Err(anyhow!("the time is up")),
             };
-            now_found(looks.take(format_args!("the job of {}", programme.id), found));
+            let stuck = looks.take(format_args!("the job of {id}"), found);
+            now_found(stuck.map(|since| Cause::Stuck { programme: id.clone(), since }));
         }
         alarms.extend(looks.take("the balance", balance(table, programmes, now, deadline).await));
         alarms.extend(looks.take("mail that waits", mail_that_waits(table, now).await));
         alarms.extend(looks.take("what SES reports", nothing_heard(table, now).await));
-        let people = table.people_of(admins, deadline).await.map_err(anyhow::Error::from);
-        let Some(people) = looks.take("the admins", people.map(Some)) else { return 0 };
-        let mut raised = 0;
+        if let Some(known) = &known {
+            alarms.extend(over(table, known, now, looks).await);
+        }
+        let mut raised = looks.take("mail that was let go on", let_go(table, &people, now, deadline).await);
         for alarm in alarms {
             let is_new = table.raise(&alarm, &people, now, deadline).await.map_err(anyhow::Error::from);
             raised += usize::from(looks.take(format_args!("telling of {}", alarm.name()), is_new));
         }
         raised
     }
+}
+
+/// What the admins were told in the last days.
+async fn known(table: &Table, now: Timestamp) -> Result<Vec<Alarm>> {
+    let today = utc_date(now);
+    Ok(table.alarms_between(today.checked_sub(DAYS_KNOWN.days())?, today).await?)
+}
+
+/// Whoever let mail go on and died of it told nobody; of earlier presses nothing is new.
+async fn let_go(table: &Table, people: &[PersonId], now: Timestamp, deadline: Deadline) -> Result<usize> {
+    let mut told = 0;
+    for stop in table.bulk_stops().await? {
+        if stop.let_go.as_ref().is_some_and(|let_go| utc_date(let_go.at) == utc_date(now)) {
+            told += usize::from(table.tell_let_go(&stop, people, deadline).await?);
+        }
+    }
+    Ok(told)
 }
 
 /// Mail that should long have been sent, told once for what was written on one day. Where the reason is told already, or somebody has
@@ -77,22 +103,30 @@ async fn mail_that_waits(table: &Table, now: Timestamp) -> Result<Vec<Alarm>> {
         let of_kind = |stop: &BulkStop| Some(stop.of.mail) == of.class.stops_with();
         stops.iter().any(|stop| of_kind(stop) && stop.holds(now))
     };
-    let [urgent, others @ ..] = waiting;
-    let others: Vec<Waiting> = others.into_iter().filter(|of| !is_stopped(of)).collect();
-    let count = |of: &[Waiting]| of.iter().map(|of| of.mails).sum();
-    let oldest =
-        |of: &[Waiting], at_most| of.iter().filter_map(|of| of.since).min().filter(|since| *since + at_most <= now);
-    let urgent_since = oldest(&[urgent], URGENT_WAITS_AT_MOST);
-    let since = oldest(&others, WAITS_AT_MOST);
-    let causes = [
-        urgent_since.map(|since| Cause::MailWaits { urgent: true, mails: urgent.mails, since }),
-        since.map(|since| Cause::MailWaits { urgent: false, mails: count(&others), since }),
-    ];
+    let waiting: Vec<Waiting> = waiting.into_iter().filter(|of| !is_stopped(of)).collect();
+    let waits = |urgent| {
+        let since = too_old(&waiting, urgent, now)?;
+        let mails = waiting.iter().filter(|of| (of.class == MailClass::Urgent) == urgent).map(|of| of.mails).sum();
+        Some(Cause::MailWaits { urgent, mails, since })
+    };
+    let causes = [waits(true), waits(false)];
     let on_its_day = |cause: Cause| match cause {
         Cause::MailWaits { since, .. } => Alarm::on(utc_date(since), cause, now),
         cause => Alarm::now(cause, now),
     };
     Ok(causes.into_iter().flatten().map(on_its_day).collect())
+}
+
+/// Whether such mail waits for longer than it should, be it for a reason that is told.
+pub(crate) fn waits_too_long(waiting: &[Waiting], urgent: bool, now: Timestamp) -> bool {
+    too_old(waiting, urgent, now).is_some()
+}
+
+/// When the oldest of such mail was written, if that is too long ago.
+fn too_old(waiting: &[Waiting], urgent: bool, now: Timestamp) -> Option<Timestamp> {
+    let at_most = if urgent { URGENT_WAITS_AT_MOST } else { WAITS_AT_MOST };
+    let such = waiting.iter().filter(|of| (of.class == MailClass::Urgent) == urgent);
+    such.filter_map(|of| of.since).min().filter(|since| *since + at_most <= now)
 }
 
 /// Whether SES told nothing of the mails of yesterday: then nobody hears of what comes back. Told once in a week.
@@ -143,19 +177,9 @@ pub(crate) async fn need(table: &Table, programmes: &[Programme]) -> Result<Need
     Ok(Need::of(&ours, &foreign, promised.to_come, sync.looked_at))
 }
 
-/// Mails to the admins that were given up: what they were to tell is told again each day until it arrives, or is old.
-async fn unheard(table: &Table, now: Timestamp) -> Result<Option<Cause>> {
-    let dead = table.dead_mails(now - TOLD_AGAIN_FOR, MOST_DEAD).await?;
-    let to_admins = dead.newest.iter().find_map(|row| match (&row.mail, &row.state) {
-        (OwedMail::Account { .. }, MailState::Failed { why, .. }) => Some((row.mail.kind(), why.clone())),
-        _ => None,
-    });
-    Ok(to_admins.map(|(mail, code)| Cause::Unsent { mail: Some(mail), code }))
-}
-
-async fn stuck(table: &Table, programme: &Programme, now: Timestamp) -> Result<Option<Cause>> {
-    let Some(job) = table.job(&programme.id).await? else { return Ok(None) };
+/// Since when nobody carries a programme's job on, if that is too long.
+pub(crate) async fn is_stuck(table: &Table, programme: &ProgrammeId, now: Timestamp) -> Result<Option<Timestamp>> {
+    let Some(job) = table.job(programme).await? else { return Ok(None) };
     let JobState::Running { lease_until } = job.state else { return Ok(None) };
-    let programme = programme.id.clone();
-    Ok((lease_until + CARRIED_ON_WITHIN <= now).then_some(Cause::Stuck { programme, since: lease_until }))
+    Ok((lease_until + CARRIED_ON_WITHIN <= now).then_some(lease_until))
 }

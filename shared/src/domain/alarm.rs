@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
+use ulid::Ulid;
 
 use super::balance::Need;
 use super::id::{PersonId, ProgrammeId};
@@ -23,6 +24,9 @@ pub struct Alarm {
     pub found_at: Timestamp,
     #[serde(flatten)]
     pub cause: Cause,
+    /// How often it has come back on its day, after it was told that it is over.
+    #[serde(default)]
+    pub again: u32,
     /// Who is told; the store knows them, and how many of them have a mail owed.
     #[serde(default)]
     pub recipients: Vec<PersonId>,
@@ -78,14 +82,17 @@ pub enum Cause {
     },
     /// So many mails were sent on a day, and nothing was heard of any of them.
     NothingHeard { of: Date, sent: u64 },
-    /// Mails of a kind were given up, and why; without a kind, mails that cannot be read.
+    /// Mails of a kind were given up or came back, why, and which was the first; without a kind, mails that cannot be read.
     Unsent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         mail: Option<MailKind>,
         code: String,
+        first: Ulid,
     },
     /// So much of a day's mail came back, or was complained about, that no more of its kind is sent. It is the stop of this number.
     BulkStopped { mail_day: MailDay, stop: u64 },
+    /// Somebody let the rest of the day's mail go on after the stop of this number.
+    BulkLetGo { mail_day: MailDay, stop: u64, by: PersonId },
     /// The provider refuses what the keys of a programme may call, in its words.
     RulesRefused {
         programme: ProgrammeId,
@@ -99,12 +106,21 @@ pub enum Cause {
         #[serde(with = "millisecond::required")]
         since: Timestamp,
     },
+    /// What was told by the alarm of this name is over. Where a moment shows that, it is the one.
+    Over {
+        alarm: String,
+        #[serde(with = "millisecond::required")]
+        told_at: Timestamp,
+        #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+        shown_at: Option<Timestamp>,
+        ended: Box<Cause>,
+    },
 }
 
 impl Alarm {
     /// What was found now and is told for this day.
     pub fn on(day: Date, cause: Cause, found_at: Timestamp) -> Alarm {
-        Alarm { day, found_at, cause, recipients: Vec::new(), told: 0 }
+        Alarm { day, found_at, cause, again: 0, recipients: Vec::new(), told: 0 }
     }
 
     /// What was found now and began now.
@@ -112,10 +128,24 @@ impl Alarm {
         Alarm::on(utc_date(found_at), cause, found_at)
     }
 
-    /// By what it is told apart from others of its day. What is held back is told anew when it is something else; the rest is the
-    /// same cause whatever its numbers.
+    /// By what it is told apart from others of its day.
     pub fn name(&self) -> String {
-        match &self.cause {
+        match self.again {
+            0 => self.cause.name(),
+            again => format!("{}-again-{again}", self.cause.name()),
+        }
+    }
+
+    /// What the alarm is called that tells that this one is over.
+    pub fn over(&self) -> String {
+        over(&self.name())
+    }
+}
+
+impl Cause {
+    /// What is held back is told anew when it is something else; the rest is the same cause whatever its numbers.
+    fn name(&self) -> String {
+        match self {
             Cause::HeldBack { sweeps, recoveries, stops, .. } => {
                 format!("held-back-{sweeps}-{recoveries}-{stops}")
             }
@@ -129,12 +159,49 @@ impl Alarm {
             Cause::MailWaits { urgent: true, .. } => "urgent-mail-waits".to_owned(),
             Cause::MailWaits { urgent: false, .. } => "mail-waits".to_owned(),
             Cause::NothingHeard { .. } => "nothing-heard".to_owned(),
-            Cause::Unsent { mail, code } => format!("unsent-{}-{code}", mail.map_or("unreadable", MailKind::as_str)),
+            Cause::Unsent { mail, code, .. } => {
+                format!("unsent-{}-{code}", mail.map_or("unreadable", MailKind::as_str))
+            }
             Cause::BulkStopped { mail_day, stop } => format!("bulk-stopped-{}-{stop}", mail_day.mail),
+            Cause::BulkLetGo { mail_day, stop, .. } => format!("bulk-let-go-{}-{stop}", mail_day.mail),
             Cause::RulesRefused { programme, .. } => format!("rules-refused-{programme}"),
             Cause::Stuck { programme, .. } => format!("stuck-{programme}"),
+            Cause::Over { alarm, .. } => over(alarm),
         }
     }
+
+    /// What it is about, whatever the day on which it is told. Only of what has this it can be said that it is over.
+    pub fn matter(&self) -> Option<String> {
+        match self {
+            Cause::ManagementKey | Cause::Silent { .. } | Cause::MailWaits { .. } | Cause::Stuck { .. } => {
+                Some(self.name())
+            }
+            Cause::Balance { .. } => Some("balance".to_owned()),
+            Cause::MailRefused { code, .. } => Some(format!("mail-refused-{code}")),
+            Cause::HeldBack { .. }
+            | Cause::Residual { .. }
+            | Cause::AnotherAccount { .. }
+            | Cause::Incomplete { .. }
+            | Cause::NothingHeard { .. }
+            | Cause::Unsent { .. }
+            | Cause::BulkStopped { .. }
+            | Cause::BulkLetGo { .. }
+            | Cause::RulesRefused { .. }
+            | Cause::Over { .. } => None,
+        }
+    }
+
+    /// Who did it, and need not be told.
+    pub fn done_by(&self) -> Option<&PersonId> {
+        match self {
+            Cause::BulkLetGo { by, .. } => Some(by),
+            _ => None,
+        }
+    }
+}
+
+fn over(name: &str) -> String {
+    format!("over-{name}")
 }
 
 #[cfg(test)]
@@ -155,5 +222,20 @@ mod tests {
         };
         assert_eq!(residual(1).name(), residual(2).name());
         assert_ne!(residual(1).name(), Alarm::now(Cause::ManagementKey, at).name());
+    }
+
+    #[test]
+    fn what_comes_back_on_its_day_has_another_name_and_so_has_its_end() {
+        let at = "2026-11-20T10:00:00Z".parse().unwrap();
+        let first = Alarm::now(Cause::ManagementKey, at);
+        let again = Alarm { again: 1, ..first.clone() };
+        assert_eq!(
+            (first.over(), again.name()),
+            ("over-management-key".to_owned(), "management-key-again-1".to_owned())
+        );
+        let ended = Box::new(again.cause.clone());
+        let over = Cause::Over { alarm: again.name(), told_at: at, shown_at: None, ended };
+        assert_eq!(over.matter(), None, "that something is over is never over");
+        assert_eq!(Alarm::now(over, at).name(), again.over());
     }
 }

@@ -116,14 +116,14 @@ fn known(code: &str) -> (&'static str, &'static str) {
         ),
         "MessageRejected" => (
             "the mail server refused the message",
-            "It takes this mail from nobody, whatever is tried. The log of mail names the row; the SES console may say more.",
+            "SES would refuse it as often as it is tried. The log of the function mail names the row, and the SES console may say more. Once the reason is mended, press \"Send again\" in the section \"Mail\" of the account page.",
         ),
         "InvalidParameterValue" | "ValidationError" | "NotAMail" => (
             "the address is none that can be mailed",
-            "Look at the address on the roster or in the settings, mend it there, and send the mail again by hand.",
+            "Look at the address on the roster or in the settings, and mend it there. Then press \"Send again\" in the section \"Mail\" of the account page.",
         ),
         "AccessDenied" | "AccessDeniedException" | "InvalidClientTokenId" => (
-            "the function may not send",
+            "the function mail may not send",
             "The role of the function mail does not allow it: is the sender the one that the stack was deployed with? Mail waits, and goes out by itself once it may.",
         ),
         "OptInRequired" | "SubscriptionRequiredException" => (
@@ -132,39 +132,39 @@ fn known(code: &str) -> (&'static str, &'static str) {
         ),
         "TimedOut" | "NoAnswer" | "UnreadableAnswer" | "InternalFailure" | "ServiceUnavailable" => (
             "the mail server did not answer for hours",
-            "Look whether SES is disturbed in this region. Some of these mails may have arrived; whoever misses one can be sent it again by hand.",
+            "Look whether SES is disturbed in this region. When it is over, press \"Send again\" in the section \"Mail\" of the account page. Some of these mails may have arrived, and those arrive twice then.",
         ),
         UNDELIVERABLE => (
             "mail to the recipient comes back or is not wanted",
-            "Nothing is sent to that address any more but by hand. Ask the person for another one, or try it again from the page that the mail is about.",
+            "Ask the person for another address, and put it where the old one stands. If the old one is right, press \"Try again\" beside it, and then \"Send again\", both in the section \"Mail\" of the account page.",
         ),
         BOUNCED => (
             "it came back for good",
-            "Nothing more is sent to that address but by hand. Ask the person for another one, and put it where the old one stands.",
+            "Nothing more is sent to that address. Ask the person for another one, and put it where the old one stands. If it is right, press \"Try again\" beside it in the section \"Mail\" of the account page.",
         ),
         SUPPRESSED => (
             "SES did not try to deliver it",
-            "SES keeps a list of addresses that came back to any of its customers, and forgets each after some days. Nothing is sent to that address for two weeks but by hand. Ask the person whether the address is right.",
+            "SES keeps a list of addresses that came back to any of its customers, and forgets each after some days. Nothing is sent to that address for two weeks. Ask the person whether it is right; if it is, press \"Try again\" beside it in the section \"Mail\" of the account page.",
         ),
         COMPLAINED => (
             "somebody complained about it",
-            "The recipient, or a machine on their behalf, marked it as unwanted. Links, alerts and notices of their keys still go to that address; what is written to many does not, but by hand: ask first.",
+            "The recipient, or a machine on their behalf, marked it as unwanted. Links, alerts and notices of their keys still go to that address; digests and roster mails do not. Ask the person; if they want those too, press \"Try again\" beside the address in the section \"Mail\" of the account page.",
         ),
         "NoSuchPerson" | "NoSuchCrossing" => (
             "what it is about is not in the table",
-            "Something that the mail refers to is gone, as after a restore. The log of mail names the row.",
+            "Something that the mail refers to is gone, as after a restore of the table; sending it again would not help. The log of the function mail names the row.",
         ),
         "Corrupt" => (
             "what it is about cannot be read",
-            "An item of the table is not what it should be. The log of mail names the row and the item.",
+            "An item of the table is not what it should be. The log of the function mail names the row and the item. Once it is mended, press \"Send again\" in the section \"Mail\" of the account page, where there is one for it.",
         ),
         GIVEN_UP => (
-            "whoever sent it died each time",
-            "The function mail ended before it could say what became of it: look into its log for this time. The mail may have arrived.",
+            "the function mail broke off each time",
+            "The function mail ended each time before it could say what became of it: look into its log for this time. The mail may have arrived; if it has not, press \"Send again\" in the section \"Mail\" of the account page.",
         ),
         _ => (
             "",
-            "The log of mail names the row; the documentation of SES says what the code means. What people have missed can be sent again by hand.",
+            "The log of the function mail names the row, and the documentation of SES says what the code means. Once the reason is mended, press \"Send again\" in the section \"Mail\" of the account page.",
         ),
     }
 }

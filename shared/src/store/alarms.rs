@@ -6,14 +6,14 @@ use jiff::civil::Date;
 use super::items::{OwedMail, Stored};
 use super::keys::{self, Key};
 use super::telling::{Told, is_told};
-use super::{StoreError, Table};
+use super::{BulkStop, StoreError, Table};
 use crate::deadline::Deadline;
-use crate::domain::alarm::Alarm;
+use crate::domain::alarm::{Alarm, Cause};
 use crate::domain::id::PersonId;
 
 impl Table {
-    /// Puts an alarm on record and owes each admin a mail of it. False when it is on record already: then only those are told who
-    /// were to be told and are not yet, since whoever raised it died of it.
+    /// Puts an alarm on record and owes each admin a mail of it, but whoever did what it tells of. False when it is on record already:
+    /// then only those are told who were to be told and are not yet, since whoever raised it died of it.
     pub async fn raise(
         &self,
         alarm: &Alarm,
@@ -21,7 +21,39 @@ impl Table {
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
-        self.tell(alarm, admins, now, deadline).await
+        let alarm = self.as_it_is_now(alarm).await?;
+        let admins: Vec<PersonId> =
+            admins.iter().filter(|admin| Some(*admin) != alarm.cause.done_by()).cloned().collect();
+        self.tell(&alarm, &admins, now, deadline).await
+    }
+
+    /// Whether nothing is left to be told of this.
+    pub async fn is_told(&self, alarm: &Alarm) -> Result<bool, StoreError> {
+        let alarm = self.as_it_is_now(alarm).await?;
+        Ok(self.alarm(alarm.day, &alarm.name()).await?.is_some_and(|known| known.is_told()))
+    }
+
+    /// Tells the other admins that somebody let the rest of the day's mail of a kind go on, if that is what is on record.
+    pub async fn tell_let_go(
+        &self,
+        stop: &BulkStop,
+        admins: &[PersonId],
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        let Some(let_go) = &stop.let_go else { return Ok(false) };
+        // The press moved the version once.
+        let (mail_day, by) = (stop.of, let_go.by.clone());
+        let cause = Cause::BulkLetGo { mail_day, stop: stop.version.saturating_sub(1), by };
+        self.raise(&Alarm::now(cause, let_go.at), admins, let_go.at, deadline).await
+    }
+
+    /// What was told to be over on its day and is raised once more has come back: that is another alarm.
+    async fn as_it_is_now(&self, alarm: &Alarm) -> Result<Alarm, StoreError> {
+        let mut alarm = alarm.clone();
+        while alarm.cause.matter().is_some() && self.alarm(alarm.day, &alarm.over()).await?.is_some() {
+            alarm.again += 1;
+        }
+        Ok(alarm)
     }
 
     pub async fn alarm(&self, day: Date, name: &str) -> Result<Option<Alarm>, StoreError> {
@@ -31,6 +63,11 @@ impl Table {
     /// The newest alarms, newest day first.
     pub async fn alarms(&self, limit: i32) -> Result<Vec<Alarm>, StoreError> {
         self.newest(keys::ACCOUNT, keys::ALARMS, limit).await
+    }
+
+    /// The alarms of these days, both included.
+    pub async fn alarms_between(&self, first: Date, last: Date) -> Result<Vec<Alarm>, StoreError> {
+        self.query_between(&keys::alarm(first, ""), &keys::alarm(last, "\u{10ffff}")).await
     }
 }
 

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use futures_util::future::join_all;
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::{SignedDuration, Timestamp};
 use ulid::Ulid;
@@ -50,7 +49,9 @@ impl Table {
     pub async fn dead_mails(&self, since: Timestamp, limit: usize) -> Result<DeadMails, StoreError> {
         let rows = self.dead_rows(since).await?;
         let mut dead = DeadMails { in_all: rows.len(), ..DeadMails::default() };
-        for read in join_all(rows.iter().rev().take(limit).map(|row| self.mail(*row))).await {
+        let newest: Vec<_> = rows.into_iter().rev().take(limit).map(|row| self.mail(row)).collect();
+        let mut newest = iter(newest).buffered(SIDE_BY_SIDE);
+        while let Some(read) = newest.next().await {
             match read {
                 Ok(row) => dead.newest.extend(row),
                 Err(StoreError::Corrupt { .. }) => dead.unreadable += 1,

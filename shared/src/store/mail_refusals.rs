@@ -65,8 +65,14 @@ impl Table {
 
     /// Why mail waits now.
     pub async fn mail_refusals(&self, now: Timestamp) -> Result<Vec<MailRefusal>, StoreError> {
-        let known: Vec<MailRefusal> = self.query(keys::ACCOUNT, keys::MAIL_REFUSALS).await?;
-        Ok(known.into_iter().filter(|refusal| !refusal.is_over(now)).collect())
+        let mut known = self.all_mail_refusals().await?;
+        known.retain(|refusal| !refusal.is_over(now));
+        Ok(known)
+    }
+
+    /// Why mail waits, or waited the last time.
+    pub async fn all_mail_refusals(&self) -> Result<Vec<MailRefusal>, StoreError> {
+        self.query(keys::ACCOUNT, keys::MAIL_REFUSALS).await
     }
 }
 

@@ -103,7 +103,7 @@ impl Site {
     pub async fn raise(&self, cause: Cause, deadline: Deadline) -> Result<(), StoreError> {
         let now = self.clock.now();
         let alarm = Alarm::now(cause, now);
-        if self.table.alarm(alarm.day, &alarm.name()).await?.is_some_and(|known| known.is_told()) {
+        if self.table.is_told(&alarm).await? {
             return Ok(());
         }
         let admins = self.table.people_of(&self.admins, deadline).await?;

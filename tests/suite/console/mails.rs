@@ -2,6 +2,7 @@
 //! again, and the account's section of it.
 
 use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::alarm::Cause;
 use bursar_core::domain::audit::Act;
 use bursar_core::domain::mail_day::{MailCounts, MailDay};
 use bursar_core::domain::mail_kind::MailKind;
@@ -383,6 +384,9 @@ async fn an_admin_lets_bulk_mail_go_on_and_has_mail_to_somebody_tried_again() {
     }
     seen.check().await;
     assert!(table.bulk_stop(MailKind::Roster).await.unwrap().unwrap().let_go.is_some());
+    let let_go: Vec<_> = table.alarms(5).await.unwrap();
+    let let_go = let_go.iter().filter(|alarm| matches!(alarm.cause, Cause::BulkLetGo { .. }));
+    assert_eq!(let_go.map(|alarm| alarm.recipients.len()).collect::<Vec<_>>(), [0], "there is no other admin");
     let mut stale = of_field("mail");
     stale[1].1 = "roster 2026-11-19T10:00:00Z".to_owned();
     assert_eq!(post(&admin, &stale).await, 409);

@@ -33,7 +33,7 @@ impl PostOffice {
         self.settle().await;
         let mail = self.the_mail();
         assert_eq!((mail.contents.kind.as_deref(), mail.to.as_str()), (Some("account"), "admin@example.edu"));
-        html_says(&mail.contents, &["/console/account", &mail.contents.subject]);
+        html_says(&mail.contents, &["/console/", &mail.contents.subject]);
         redacted(self, &mail.contents)
     }
 }
@@ -44,15 +44,15 @@ const HELD: Cause = Cause::HeldBack { sweeps: 30, recoveries: 0, stops: 0, bound
 async fn each_alarm_says_what_and_how_much_and_leads_to_the_account() {
     let mut office = PostOffice::open().await;
     insta::assert_snapshot!(office.told(HELD).await, @r#"
-    The guard held back 30 disables
+    30 keys would have been switched off; we did not
 
-    The guard held back 30 disables
+    30 keys would have been switched off; we did not
 
-    Attempts to be swept: 30
-    Most that a sync disables by itself: 5
+    Keys that nobody was shown: 30
+    Most that a sync switches off by itself: 5
     Found: 20 November 2026, 10:00 (UTC)
 
-    None of them was disabled. So many at once can mean that the table is a copy of an earlier moment. Look why it is so, at the keys that the account page names; then let the next sync do it, by one press there.
+    The sync left all of them as they are: so many at once can mean that the table was restored from an earlier moment. The account page names the keys. Find out why it is so. If it is right, press there to let the next sync do it; as long as nobody presses, nothing happens to them.
 
     See the account:
     [origin]/console/account
@@ -70,12 +70,12 @@ async fn each_alarm_says_what_and_how_much_and_leads_to_the_account() {
     No key explains $4.13 that the account spent
 
     Day: 20 November 2026
-    New: $4.120003
-    Residual in all: $6.120003
-    Tolerance: $0.000214
+    New, and not explained yet: $4.120003
+    Spending not matched to a key, in all: $6.120003
+    Rounding may come to: $0.000214
     Found: 20 November 2026, 10:00 (UTC)
 
-    The sums of all keys and the account's own total do not agree. Keys that were made and deleted between two syncs are one reason, a management key in the wrong hands is another. The account page shows the residual day by day; once you know why it is so, say it there. You hear of it again when it changes.
+    The account spent more than all keys together. A key that somebody made and deleted between two syncs and the provider's own chat page are usual reasons; a management key in the wrong hands is another. The account page shows it day by day, and the provider's activity page what was called. Once you know why it is so, say it on the account page. You hear of it again only when it changes.
 
     See the account:
     [origin]/console/account
@@ -96,10 +96,10 @@ async fn each_alarm_says_what_and_how_much_and_leads_to_the_account() {
     The management key is of another account
 
     Day: 20 November 2026
-    Management key: [fingerprint]
+    Fingerprint of the management key: [fingerprint]
     Found: 20 November 2026, 10:00 (UTC)
 
-    The management key finds none of the keys that are on record. Nothing is made, changed or recorded with it, and students are asked to come back later; keys that they have go on. Put the management key of the right account into the secret: it is read again within minutes. If the account was changed on purpose, say so by one press on the account page.
+    It finds none of the keys that are on record. Nothing is made, changed or recorded with it, and students are asked to come back later; keys that they have go on. Put the management key of the right account into the secret: it is read again within minutes. If the account was changed on purpose, say so by one press on the account page.
 
     See the account:
     [origin]/console/account
@@ -112,16 +112,16 @@ async fn each_alarm_says_what_and_how_much_and_leads_to_the_account() {
     "#);
     let stops = Cause::HeldBack { sweeps: 0, recoveries: 2, stops: 30, bound: 5, keys: Vec::new() };
     insta::assert_snapshot!(office.told(stops).await, @r#"
-    The guard held back 32 disables and stops
+    32 keys would have been switched off; we did not
 
-    The guard held back 32 disables and stops
+    32 keys would have been switched off; we did not
 
-    Keys to be disabled by a recovery: 2
-    Live keys missing or disabled at the provider: 30
-    Most that a sync disables by itself: 5
+    Second keys of students who have another: 2
+    Keys of students, missing or switched off at the provider: 30
+    Most that a sync switches off by itself: 5
     Found: 20 November 2026, 10:00 (UTC)
 
-    None of them was disabled, and no grant was stopped. So many at once can mean that somebody disabled or deleted keys at the provider, or that the table is a copy of an earlier moment. Look why it is so, at the keys that the account page names; then let the next sync do it, by one press there.
+    The sync left all of them as they are: so many at once can mean that somebody deleted keys or switched them off at the provider, or that the table was restored from an earlier moment. The account page names the keys. Find out why it is so. If it is right, press there to let the next sync do it; as long as nobody presses, nothing happens to them.
 
     See the account:
     [origin]/console/account
@@ -140,7 +140,7 @@ async fn each_alarm_says_what_and_how_much_and_leads_to_the_account() {
     Day: 20 November 2026
     Found: 20 November 2026, 10:00 (UTC)
 
-    The provider refuses the management key. Nobody gets a new key and nothing that was spent is read until it works again; keys that students have go on. Put a working management key into the secret: it is read again within minutes.
+    The provider refuses it. Nobody gets a new key, no key can be switched off, and nothing that is spent is read, until it works again; keys that students have go on. Make another management key at the provider, and put it into the secret: it is read again within minutes. You hear when it works.
 
     See the account:
     [origin]/console/account
@@ -160,7 +160,7 @@ async fn each_alarm_says_what_and_how_much_and_leads_to_the_account() {
     First problem: the keys could not all be listed: status 503
     Found: 20 November 2026, 10:00 (UTC)
 
-    What was read is recorded, and nothing is taken for zero that was not read. The next sync tries again. The account page lists the problems of each run.
+    What it could read is recorded; of the rest the last figures stand. The next sync tries again by itself. If that is not complete either, the account page lists the problems of each under "The last syncs".
 
     See the account:
     [origin]/console/account
@@ -182,7 +182,7 @@ async fn a_cause_is_told_once_on_its_day_and_again_on_another() {
     office.settle().await;
     assert!(!office.raise(HELD).await);
     office.settle().await;
-    assert_eq!(office.the_mail().contents.subject, "The guard held back 30 disables");
+    assert_eq!(office.the_mail().contents.subject, "30 keys would have been switched off; we did not");
     assert!(
         office.raise(Cause::HeldBack { sweeps: 31, recoveries: 0, stops: 0, bound: 5, keys: Vec::new() }).await,
         "it is something else"
@@ -302,17 +302,17 @@ async fn what_fell_silent_and_what_did_not_arrive_is_said_with_what_to_do() {
     };
     let two_weeks = office.told(short(70, Basis::TwoWeeks)).await;
     assert!(two_weeks.starts_with("The balance is $25 short of what two weeks use\n"), "{two_weeks}");
-    assert!(two_weeks.contains("\nTwo weeks at the recent pace: $70\n"), "{two_weeks}");
+    assert!(two_weeks.contains("\nUsed in two weeks at the recent pace: $70\n"), "{two_weeks}");
     insta::assert_snapshot!(office.told(short(60, Basis::Promised)).await, @r#"
-    The balance is $15 below what is promised
+    The balance is $15 below what keys may still spend
 
-    The balance is $15 below what is promised
+    The balance is $15 below what keys may still spend
 
-    Balance: $45
-    Promised to keys and not spent yet: $60
+    Balance at the provider: $45
+    What keys may still spend: $60
     Found: 20 November 2026, 10:00 (UTC)
 
-    When the balance is gone every key of the account is refused, free models too. Buy credit at the provider; if it is bought by itself as it is used, look whether that still works and is enough. If nobody can buy more, lower budgets and caps. You hear of it again when it is worse by a tenth, or comes back after it was over.
+    When the balance is gone every key of the account is refused, for free models too. Buy credit at the provider; if it is bought by itself as it is used, look whether that still works and is enough. If nobody can buy more, lower budgets and caps. You hear of it again when it is worse by a tenth, and when it is over.
 
     See the account:
     [origin]/console/account
@@ -326,19 +326,19 @@ async fn what_fell_silent_and_what_did_not_arrive_is_said_with_what_to_do() {
     let (programme, since) = (office.programme.clone(), office.stack.clock.now() - 1.hour());
     let refused = Cause::RulesRefused { programme, since, why: "no such model: openai/gpt-40".to_owned() };
     insta::assert_snapshot!(office.told(refused).await, @r#"
-    The provider refuses the models or the data policy of cs-pilot
+    The provider refuses the models or the data policy of CS pilot
 
-    The provider refuses the models or the data policy of cs-pilot
+    The provider refuses the models or the data policy of CS pilot
 
-    Programme: cs-pilot
+    Programme: CS pilot
     Refused since: 20 November 2026, 09:00 (UTC)
     The provider says: no such model: openai/gpt-40
     Found: 20 November 2026, 10:00 (UTC)
 
-    Until the provider has confirmed them, the rules that it confirmed last stay in force for keys that exist, and nobody gets a key under stricter ones. A model that is misspelled or was withdrawn is the usual reason: look at "Models" and "Data policy" on the programme's page, and save what the provider has.
+    Keys that exist may use what the provider confirmed last. Where the new settings are stricter, nobody gets a key until it has confirmed them. A model that is misspelled or was withdrawn is the usual reason: open the programme's settings, mend "Models" or "What providers may do with prompts", and save.
 
-    See the account:
-    [origin]/console/account
+    See the programme:
+    [origin]/console/programmes/cs-pilot#edit
 
     -- 
     You get this mail because you are an admin of Bursar at Example University.
@@ -348,18 +348,18 @@ async fn what_fell_silent_and_what_did_not_arrive_is_said_with_what_to_do() {
     "#);
     let (programme, since) = (office.programme.clone(), office.stack.clock.now() - 1.hour());
     insta::assert_snapshot!(office.told(Cause::Stuck { programme, since }).await, @r#"
-    A job of cs-pilot does not go on
+    The roster import of CS pilot stands still
 
-    A job of cs-pilot does not go on
+    The roster import of CS pilot stands still
 
-    Programme: cs-pilot
-    Not carried on since: 20 November 2026, 09:00 (UTC)
+    Programme: CS pilot
+    Nothing was done since: 20 November 2026, 09:00 (UTC)
     Found: 20 November 2026, 10:00 (UTC)
 
-    An import of a roster was begun and nobody goes on with it. Look into the log of console: its work runs each minute and says what fails.
+    It was begun, and part of the roster is as the file says and part as it was. Look into the log of the function console: its work runs each minute, goes on with the import as soon as it can, and says what fails. You hear when it does not stand still any more.
 
-    See the account:
-    [origin]/console/account
+    See the programme:
+    [origin]/console/programmes/cs-pilot
 
     -- 
     You get this mail because you are an admin of Bursar at Example University.
@@ -367,20 +367,20 @@ async fn what_fell_silent_and_what_did_not_arrive_is_said_with_what_to_do() {
     Help: bursar-help@example.edu
     Privacy: https://example.edu/privacy
     "#);
-    let (mail, code) = (Some(MailKind::Roster), "MessageRejected".to_owned());
-    insta::assert_snapshot!(office.told(Cause::Unsent { mail, code }).await, @r#"
-    Mail did not arrive: the mail server refused the message
+    let (mail, code, first) = (Some(MailKind::Roster), "MessageRejected".to_owned(), new_ulid(now));
+    insta::assert_snapshot!(office.told(Cause::Unsent { mail, code, first }).await, @r#"
+    A mail did not arrive: roster mails
 
-    Mail did not arrive: the mail server refused the message
+    A mail did not arrive: roster mails
 
-    Kind: roster mails
-    Reason: the mail server refused the message (MessageRejected)
+    Given up so far: 1: roster mails
+    Why: the mail server refused the message (MessageRejected)
     Found: 20 November 2026, 10:00 (UTC)
 
-    It takes this mail from nobody, whatever is tried. The log of mail names the row; the SES console may say more.
+    SES would refuse it as often as it is tried. The log of the function mail names the row, and the SES console may say more. Once the reason is mended, press "Send again" in the section "Mail" of the account page.
 
-    See the account:
-    [origin]/console/account
+    See the mail of the account:
+    [origin]/console/account#mail
 
     -- 
     You get this mail because you are an admin of Bursar at Example University.
@@ -402,10 +402,10 @@ async fn what_fell_silent_and_what_did_not_arrive_is_said_with_what_to_do() {
     Complained about: 0
     Found: 20 November 2026, 10:00 (UTC)
 
-    Mail of this kind waits; all other mail goes on, and so do links and alerts. AWS stops all mail of an account of which more than a tenth comes back, or one in two hundred is complained about. Look which addresses came back: an old roster is the usual reason. Then let the rest of today's go on by one press on the account page; otherwise it goes on at midnight UTC. After the press it stops again, and you hear again, if more than five in a hundred come back.
+    Only these wait; links, alerts and all other mail go on. AWS stops all mail of an account of which more than a tenth comes back, or one in two hundred is complained about. Look on the programmes' pages whose mail came back: an old roster is the usual reason. The roster mails go on by themselves at midnight UTC. To let the rest of today's go out sooner, press on the account page; they stop again, and you hear again, if more than five in a hundred of the rest come back.
 
-    See the account:
-    [origin]/console/account
+    See the mail of the account:
+    [origin]/console/account#mail
 
     -- 
     You get this mail because you are an admin of Bursar at Example University.
@@ -413,5 +413,9 @@ async fn what_fell_silent_and_what_did_not_arrive_is_said_with_what_to_do() {
     Help: bursar-help@example.edu
     Privacy: https://example.edu/privacy
     "#);
+    let by = office.table.person_of(&address("ann@example.edu"), soon()).await.unwrap();
+    let let_go = office.told(Cause::BulkLetGo { mail_day, stop: 1, by }).await;
+    assert!(let_go.starts_with("ann@example.edu let roster mails go on\n"), "{let_go}");
+    assert!(let_go.contains("\nSent by then: 400\nCame back for good by then: 12\n"), "{let_go}");
     office.finish().await;
 }

@@ -1,8 +1,9 @@
 //! When too much mail comes back: no more of its kind is sent, an admin hears each time, all other mail goes on, and it is let go on by
 //! a press or by the next day.
 
+use bursar_core::domain::alarm::Cause;
 use bursar_core::domain::grant::Notice;
-use bursar_core::domain::id::Epoch;
+use bursar_core::domain::id::{Epoch, PersonId};
 use bursar_core::domain::mail_day::{MailCounts, MailDay};
 use bursar_core::domain::mail_kind::MailKind;
 use bursar_core::domain::window::utc_date;
@@ -70,6 +71,15 @@ async fn roster_mail_stops_when_the_tenth_of_a_hundred_comes_back_and_other_mail
     for expected in [WentOn::Done, WentOn::Already] {
         assert_eq!(office.table.let_bulk_go_on(kind, stop.at, &admin, now, soon()).await.unwrap(), expected);
     }
+    // The others hear of it once, whoever tells it; the watch does where whoever pressed died.
+    let (stop, other) = (office.stop_of().await.unwrap(), PersonId::random());
+    let admins = [admin.clone(), other.clone()];
+    for is_new in [true, false] {
+        assert_eq!(office.table.tell_let_go(&stop, &admins, soon()).await.unwrap(), is_new);
+    }
+    let alarms = office.table.alarms(10).await.unwrap();
+    let told = alarms.iter().find(|alarm| matches!(alarm.cause, Cause::BulkLetGo { .. })).unwrap();
+    assert_eq!((told.name().as_str(), &told.recipients[..]), ("bulk-let-go-roster-1", &[other][..]));
     office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
     office.the_mail();
     // The rest of the day goes out although three in a hundred of it come back. Six in a hundred are too many again, and that is told.

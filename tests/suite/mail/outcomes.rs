@@ -345,7 +345,7 @@ async fn an_alert_whose_recipient_cannot_be_mailed_is_a_dead_letter_that_an_admi
         subjects,
         [
             ("admin@example.edu", "CS pilot has used 83% of $4,000"),
-            ("admin@example.edu", "Mail did not arrive: mail to the recipient comes back or is not wanted"),
+            ("admin@example.edu", "A mail did not arrive: the alert of CS pilot at 80 %"),
         ]
     );
     let mut states = office.states();
@@ -392,7 +392,10 @@ async fn of_two_recipients_one_of_whom_bounces_the_other_is_served_and_an_admin_
         office.say("delivered", &unread[1].id, &unread[1].to).await.unwrap();
     }
     office.settle().await;
-    assert_eq!(office.the_mail().contents.subject, "Mail did not arrive: it came back for good");
+    let told = office.the_mail().contents;
+    assert_eq!(told.subject, "A mail did not arrive: the alert of CS pilot at 80 %");
+    let text = told.text.unwrap();
+    assert!(text.contains(&format!("\nTo: {}\nWhy: it came back for good (Bounced)\n", unread[0].to)), "{text}");
     let mut states = office.states();
     states.sort_unstable();
     assert_eq!(states, ["bounced", "delivered", "sent", "sent"], "the key's notice is one of them");

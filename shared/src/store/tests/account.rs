@@ -62,8 +62,14 @@ fn alarms() -> Vec<String> {
         Cause::Incomplete { problems: 2, first: "the listing did not reach its end".to_owned() },
         Cause::Silent { last: Some(at("2026-01-01T00:20:00Z")) },
         Cause::Balance { balance: Usd::from_dollars(5), need: NEED, told_at: at("2026-01-03T00:21:00Z") },
-        Cause::Unsent { mail: Some(MailKind::Roster), code: "MessageRejected".to_owned() },
+        Cause::Unsent { mail: Some(MailKind::Roster), code: "MessageRejected".to_owned(), first: ulid() },
         Cause::Stuck { programme: a_programme().id, since: at("2026-01-02T08:00:00Z") },
+        Cause::Over {
+            alarm: "silent".to_owned(),
+            told_at: at("2026-01-03T00:20:00Z"),
+            shown_at: Some(at("2026-01-03T00:20:30Z")),
+            ended: Box::new(Cause::Silent { last: Some(at("2026-01-01T00:20:00Z")) }),
+        },
     ];
     let alarm =
         |cause| Alarm { recipients: vec![recipient.clone()], told: 1, ..Alarm::now(cause, at("2026-01-03T00:21:00Z")) };

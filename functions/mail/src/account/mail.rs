@@ -1,0 +1,79 @@
+//! The words of alarms about the mail itself: that it waits, is refused, or was stopped.
+
+use bursar_core::domain::mail_day::MailDay;
+use bursar_core::domain::mail_failure::InWords;
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use super::told::some;
+use super::{Place, Told, day, moment};
+
+pub(super) fn refused(code: &str, since: Timestamp) -> Told {
+    let why = InWords::of(code);
+    let facts = vec![("Since", moment(since)), ("Why", format!("{} ({code})", why.what))];
+    told(format!("Mail waits: {}", why.what), facts, format!("{} You hear when it is over.", why.to_do))
+}
+
+pub(super) fn waits(urgent: bool, mails: u64, since: Timestamp) -> Told {
+    let (what, next) = match urgent {
+        true => (
+            "links, alerts and notices",
+            "Such mail leaves within seconds. Look into the log of the function mail, and at the alarms of the stack: does it fail, is \
+             its schedule on, does SES answer?",
+        ),
+        false => (
+            "roster mails, digests and notices about caps and rules",
+            "The section \"Mail\" of the account page says what the quota of SES leaves for today. If it is used up, mail goes on by \
+             itself as it frees up; ask AWS for a higher one if it is too small. If it is not, the log of the function mail says what \
+             is in the way.",
+        ),
+    };
+    let facts = vec![("Waiting", format!("{mails}: {what}")), ("The oldest since", moment(since))];
+    let wait = if mails == 1 { "waits and is" } else { "wait and are" };
+    let subject = format!("{} {wait} not sent", some(mails, "mail"));
+    told(subject, facts, format!("{next} You hear when none waits so long any more."))
+}
+
+pub(super) fn nothing_heard(of: Date, sent: u64) -> Told {
+    let facts = vec![("Mails sent", sent.to_string()), ("On", day(of))];
+    let next = "SES should report of each mail whether it was delivered, came back or was complained about, and has reported nothing. \
+                Until it does, nobody hears of addresses that do not exist, and mail is not stopped when too much comes back. Look \
+                whether the stack's configuration set still sends its events to the stack's topic, and whether the function mail still \
+                is a subscriber of the topic; deploying the stack again makes both anew.";
+    told(format!("SES has reported nothing of {sent} mails"), facts, next.to_owned())
+}
+
+pub(super) fn stopped(of: &MailDay) -> Told {
+    let (kind, counts) = (of.mail.in_words(), of.counts);
+    let facts = vec![
+        ("Kind", kind.to_owned()),
+        ("Sent on", day(of.day)),
+        ("Sent", counts.sent.to_string()),
+        ("Came back for good", counts.bounced.to_string()),
+        ("Complained about", counts.complained.to_string()),
+    ];
+    let next = format!(
+        "Only these wait; links, alerts and all other mail go on. AWS stops all mail of an account of which more than a tenth comes back, \
+         or one in two hundred is complained about. Look on the programmes' pages whose mail came back: an old roster is the usual reason. \
+         The {kind} go on by themselves at midnight UTC. To let the rest of today's go out sooner, press on the account page; they stop \
+         again, and you hear again, if more than five in a hundred of the rest come back."
+    );
+    told(format!("So much came back that {kind} are stopped"), facts, next)
+}
+
+pub(super) fn let_go(of: &MailDay, who: &str) -> Told {
+    let (kind, counts) = (of.mail.in_words(), of.counts);
+    let facts = vec![
+        ("Kind", kind.to_owned()),
+        ("Sent by then", counts.sent.to_string()),
+        ("Came back for good by then", counts.bounced.to_string()),
+        ("Complained about by then", counts.complained.to_string()),
+    ];
+    let next = "They had been stopped, because too much came back. There is nothing to do: they stop again, and you hear again, if more \
+                than five in a hundred of the rest come back.";
+    told(format!("{who} let {kind} go on"), facts, next.to_owned())
+}
+
+fn told(subject: String, facts: Vec<(&'static str, String)>, next: String) -> Told {
+    Told { subject, facts, next, leads_to: Place::Mail }
+}

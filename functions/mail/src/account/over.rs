@@ -1,0 +1,46 @@
+//! The words of the mail that says that an alarm is over.
+
+use bursar_core::domain::alarm::Cause;
+use bursar_core::domain::mail_failure::InWords;
+use jiff::Timestamp;
+
+use super::{Named, Place, Told, moment};
+
+impl Told {
+    /// Where a moment shows that it is over, that is said.
+    pub(super) fn over(ended: &Cause, told_at: Timestamp, shown_at: Option<Timestamp>, named: &Named) -> Told {
+        let complete = || shown_at.map(|at| format!("A sync was complete; it began on {}.", moment(at)));
+        let (subject, what, leads_to) = match ended {
+            Cause::Silent { .. } => ("a sync was complete".to_owned(), complete(), Place::Account),
+            Cause::ManagementKey => ("the management key works".to_owned(), complete(), Place::Account),
+            Cause::Balance { .. } => {
+                let what = "The balance that was read last is enough for what keys need soon.";
+                ("the balance is enough".to_owned(), Some(what.to_owned()), Place::Account)
+            }
+            Cause::MailRefused { code, .. } => {
+                let since = shown_at.map(|at| format!(" since {}", moment(at))).unwrap_or_default();
+                let what = format!("SES has refused no mail for this reason{since} ({}).", InWords::of(code).what);
+                ("mail is sent".to_owned(), Some(what), Place::Mail)
+            }
+            Cause::MailWaits { urgent, .. } => {
+                let which =
+                    if *urgent { "link, alert or notice" } else { "roster mail, digest or notice about a cap or rule" };
+                let what = format!("No {which} waits for longer than it should.");
+                ("no mail waits too long".to_owned(), Some(what), Place::Mail)
+            }
+            Cause::Stuck { programme, .. } => {
+                let what = "It is being carried on, or has ended. The programme's page says how it stands.";
+                let subject = format!("the roster import of {} does not stand still", named.programme);
+                (subject, Some(what.to_owned()), Place::Programme(programme.clone()))
+            }
+            // Of nothing else it is said.
+            _ => ("what you were told of".to_owned(), None, Place::Account),
+        };
+        Told {
+            subject: format!("It is over: {subject}"),
+            facts: vec![("You were told on", moment(told_at))],
+            next: format!("{} There is nothing to do.", what.unwrap_or_default()).trim().to_owned(),
+            leads_to,
+        }
+    }
+}

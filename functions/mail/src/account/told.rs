@@ -1,0 +1,180 @@
+//! The words of each alarm: its number in the subject, what is known, what it means, and what is to be done.
+
+use bursar_core::domain::alarm::{Alarm, Cause};
+use bursar_core::domain::balance::Basis;
+use bursar_core::domain::money::Usd;
+
+use super::{Named, Place, Told, day, mail, moment};
+
+impl Told {
+    pub(super) fn of(alarm: &Alarm, named: &Named) -> Told {
+        match &alarm.cause {
+            Cause::HeldBack { sweeps, recoveries, stops, bound, keys } => {
+                switched_off([*sweeps, *recoveries, *stops], *bound, keys)
+            }
+            Cause::Residual { residual, news, tolerance } => {
+                let (subject, what) = if *news < Usd::ZERO {
+                    (
+                        format!("Keys spent {} more than the account did", news.abs().to_dollars_up()),
+                        "All keys together spent more than the account. A refund is the usual reason.",
+                    )
+                } else {
+                    (
+                        format!("No key explains {} that the account spent", news.to_dollars_up()),
+                        "The account spent more than all keys together. A key that somebody made and deleted between two syncs and \
+                         the provider's own chat page are usual reasons; a management key in the wrong hands is another.",
+                    )
+                };
+                let facts = vec![
+                    ("Day", day(alarm.day)),
+                    ("New, and not explained yet", exact(*news)),
+                    ("Spending not matched to a key, in all", exact(*residual)),
+                    ("Rounding may come to", exact(*tolerance)),
+                ];
+                let next = format!(
+                    "{what} The account page shows it day by day, and the provider's activity page what was called. Once you know why \
+                     it is so, say it on the account page. You hear of it again only when it changes."
+                );
+                Told { subject, facts, next, leads_to: Place::Account }
+            }
+            Cause::ManagementKey => Told {
+                subject: "The management key does not work".to_owned(),
+                facts: vec![("Day", day(alarm.day))],
+                next: "The provider refuses it. Nobody gets a new key, no key can be switched off, and nothing that is spent is read, \
+                       until it works again; keys that students have go on. Make another management key at the provider, and put it \
+                       into the secret: it is read again within minutes. You hear when it works."
+                    .to_owned(),
+                leads_to: Place::Account,
+            },
+            Cause::AnotherAccount { management_key } => Told {
+                subject: "The management key is of another account".to_owned(),
+                facts: vec![
+                    ("Day", day(alarm.day)),
+                    ("Fingerprint of the management key", management_key.short().to_owned()),
+                ],
+                next: "It finds none of the keys that are on record. Nothing is made, changed or recorded with it, and students are \
+                       asked to come back later; keys that they have go on. Put the management key of the right account into the \
+                       secret: it is read again within minutes. If the account was changed on purpose, say so by one press on the \
+                       account page."
+                    .to_owned(),
+                leads_to: Place::Account,
+            },
+            Cause::Incomplete { problems, first } => {
+                let problems = some(u64::from(*problems), "problem");
+                Told {
+                    subject: format!("The sync of {} is not complete: {problems}", day(alarm.day)),
+                    facts: vec![("First problem", first.clone())],
+                    next: "What it could read is recorded; of the rest the last figures stand. The next sync tries again by itself. \
+                           If that is not complete either, the account page lists the problems of each under \"The last syncs\"."
+                        .to_owned(),
+                    leads_to: Place::Account,
+                }
+            }
+            Cause::Silent { last } => Told {
+                subject: match last {
+                    Some(last) => {
+                        format!("No sync was complete for {} hours", alarm.found_at.duration_since(*last).as_hours())
+                    }
+                    None => "No sync was ever complete".to_owned(),
+                },
+                facts: vec![("Last complete sync", last.map_or("never".to_owned(), moment))],
+                next: "Nobody knows what was spent since, alerts wait, and keys that nobody owns are not noticed. Look into the log of \
+                       usage-sync and at the alarms of the stack: is its schedule on, does it fail, does the management key work? You \
+                       hear when a sync is complete."
+                    .to_owned(),
+                leads_to: Place::Account,
+            },
+            Cause::Balance { balance, need, .. } => {
+                let (than, needed) = match need.basis {
+                    Basis::TwoWeeks => ("short of what two weeks use", "Used in two weeks at the recent pace"),
+                    Basis::Promised => ("below what keys may still spend", "What keys may still spend"),
+                };
+                let short = (need.amount - *balance).to_dollars_up();
+                Told {
+                    subject: format!("The balance is {short} {than}"),
+                    facts: vec![
+                        ("Balance at the provider", balance.to_dollars_down()),
+                        (needed, need.amount.to_dollars_up()),
+                    ],
+                    next: "When the balance is gone every key of the account is refused, for free models too. Buy credit at the \
+                           provider; if it is bought by itself as it is used, look whether that still works and is enough. If nobody \
+                           can buy more, lower budgets and caps. You hear of it again when it is worse by a tenth, and when it is over."
+                        .to_owned(),
+                    leads_to: Place::Account,
+                }
+            }
+            Cause::MailRefused { code, since } => mail::refused(code, *since),
+            Cause::MailWaits { urgent, mails, since } => mail::waits(*urgent, *mails, *since),
+            Cause::NothingHeard { of, sent } => mail::nothing_heard(*of, *sent),
+            Cause::BulkStopped { mail_day, .. } => mail::stopped(mail_day),
+            Cause::BulkLetGo { mail_day, .. } => mail::let_go(mail_day, &named.person),
+            Cause::Unsent { code, .. } => named.unsent.told(code),
+            Cause::RulesRefused { programme, since, why } => Told {
+                subject: format!("The provider refuses the models or the data policy of {}", named.programme),
+                facts: vec![
+                    ("Programme", named.programme.clone()),
+                    ("Refused since", moment(*since)),
+                    ("The provider says", why.clone()),
+                ],
+                next: "Keys that exist may use what the provider confirmed last. Where the new settings are stricter, nobody gets a key \
+                       until it has confirmed them. A model that is misspelled or was withdrawn is the usual reason: open the \
+                       programme's settings, mend \"Models\" or \"What providers may do with prompts\", and save."
+                    .to_owned(),
+                leads_to: Place::Settings(programme.clone()),
+            },
+            Cause::Stuck { programme, since } => Told {
+                subject: format!("The roster import of {} stands still", named.programme),
+                facts: vec![("Programme", named.programme.clone()), ("Nothing was done since", moment(*since))],
+                next: "It was begun, and part of the roster is as the file says and part as it was. Look into the log of the function \
+                       console: its work runs each minute, goes on with the import as soon as it can, and says what fails. You hear \
+                       when it does not stand still any more."
+                    .to_owned(),
+                leads_to: Place::Programme(programme.clone()),
+            },
+            Cause::Over { told_at, shown_at, ended, .. } => Told::over(ended, *told_at, *shown_at, named),
+        }
+    }
+}
+
+/// More than a sync switches off by itself.
+fn switched_off([sweeps, recoveries, stops]: [u32; 3], bound: u32, keys: &[String]) -> Told {
+    let count = sweeps.saturating_add(recoveries).saturating_add(stops);
+    let counts = [
+        ("Keys that nobody was shown", sweeps),
+        ("Second keys of students who have another", recoveries),
+        ("Keys of students, missing or switched off at the provider", stops),
+    ];
+    let counts = counts.into_iter().filter(|(_, count)| *count > 0);
+    let counts = counts.chain([("Most that a sync switches off by itself", bound)]);
+    let mut facts: Vec<_> = counts.map(|(name, count)| (name, count.to_string())).collect();
+    if !keys.is_empty() {
+        let more = usize::try_from(count).unwrap_or(usize::MAX).saturating_sub(keys.len());
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        facts.push(("Which", format!("{}{more}", keys.join(", "))));
+    }
+    let why = match stops {
+        0 => "that the table was restored from an earlier moment",
+        _ => {
+            "that somebody deleted keys or switched them off at the provider, or that the table was restored from an earlier moment"
+        }
+    };
+    Told {
+        subject: format!("{} would have been switched off; we did not", some(u64::from(count), "key")),
+        facts,
+        next: format!(
+            "The sync left all of them as they are: so many at once can mean {why}. The account page names the keys. Find out why it is \
+             so. If it is right, press there to let the next sync do it; as long as nobody presses, nothing happens to them."
+        ),
+        leads_to: Place::Account,
+    }
+}
+
+/// "1 key", "30 keys".
+pub(super) fn some(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// To the micro-dollar: a tolerance is less than a cent.
+fn exact(amount: Usd) -> String {
+    if amount < Usd::ZERO { format!("-${}", Usd::ZERO - amount) } else { format!("${amount}") }
+}

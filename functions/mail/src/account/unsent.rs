@@ -1,0 +1,152 @@
+//! Which mails an alarm is about that were given up or came back: how many, and the first with whom it was to. Students are not named.
+
+use bursar_core::domain::id::PersonId;
+use bursar_core::domain::mail_failure::{BOUNCED, COMPLAINED, InWords, SUPPRESSED};
+use bursar_core::domain::mail_kind::MailKind;
+use bursar_core::store::StoreError;
+use bursar_core::store::items::{MailState, OutboxRow, OwedMail};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use ulid::Ulid;
+
+use super::{Place, Told};
+use crate::App;
+
+/// So many of the newest that were given up are looked at.
+const MOST_COUNTED: usize = 500;
+
+/// What is known of them.
+#[derive(Default)]
+pub(super) struct Unsent {
+    /// How many were given up since the day began.
+    mails: u64,
+    /// More were given up than were looked at.
+    at_least: bool,
+    /// What the first is.
+    first: Option<First>,
+    kind: Option<MailKind>,
+}
+
+struct First {
+    what: String,
+    to: String,
+}
+
+impl App {
+    /// What was given up of this kind, for this reason, since the day of the alarm. What came back is no dead letter, so of that the first
+    /// alone is known.
+    pub(super) async fn unsent(
+        &self,
+        day: Date,
+        kind: Option<MailKind>,
+        code: &str,
+        first: Ulid,
+    ) -> Result<Unsent, StoreError> {
+        let since = day.to_zoned(TimeZone::UTC).map_or(Timestamp::MIN, |midnight| midnight.timestamp());
+        let (mails, at_least) = if came_back(code) {
+            (1, false)
+        } else {
+            let dead = self.table.dead_mails(since, MOST_COUNTED).await?;
+            let is_it = |row: &&OutboxRow| {
+                matches!(&row.state, MailState::Failed { why, .. } if why == code) && Some(row.mail.kind()) == kind
+            };
+            let count = if kind.is_none() { dead.unreadable } else { dead.newest.iter().filter(is_it).count() };
+            (u64::try_from(count).unwrap_or(u64::MAX).max(1), dead.in_all > dead.newest.len() + dead.unreadable)
+        };
+        let first = match self.table.mail(first).await {
+            Ok(Some(row)) => Some(self.described(&row.mail).await?),
+            Ok(None) | Err(StoreError::Corrupt { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Unsent { mails, at_least, first, kind })
+    }
+
+    async fn described(&self, mail: &OwedMail) -> Result<First, StoreError> {
+        let name = match mail.programme() {
+            Some(programme) => self.name_of(programme).await?,
+            None => String::new(),
+        };
+        let to_a_student = |what: &str| First { what: format!("{what} of {name}"), to: format!("a student of {name}") };
+        Ok(match mail {
+            OwedMail::Link { .. } => {
+                First { what: "a link to sign in".to_owned(), to: "somebody who asked for it".to_owned() }
+            }
+            OwedMail::Roster { .. } => to_a_student("the roster mail"),
+            OwedMail::KeyShown { .. } => to_a_student("the notice of a new key"),
+            OwedMail::KeyLeaked { .. } => to_a_student("the notice of a leaked key"),
+            OwedMail::ByRule { .. } => to_a_student("the notice of a rule"),
+            OwedMail::CapUsed { threshold, .. } => {
+                to_a_student(&format!("the notice that {threshold} % of a cap is used"))
+            }
+            OwedMail::Alert { threshold, recipient, .. } => {
+                self.to_staff_as(format!("the alert of {name} at {threshold} %"), recipient).await?
+            }
+            OwedMail::Request { recipient, .. } => {
+                self.to_staff_as(format!("what the faculty of {name} ask for"), recipient).await?
+            }
+            OwedMail::Digest { recipient, .. } => self.to_staff_as(format!("the digest of {name}"), recipient).await?,
+            OwedMail::AccountDigest { recipient, .. } => {
+                self.to_staff_as("the digest of the account".to_owned(), recipient).await?
+            }
+            OwedMail::Account { recipient, .. } => {
+                self.to_staff_as("what admins are told of the account".to_owned(), recipient).await?
+            }
+        })
+    }
+
+    async fn to_staff_as(&self, what: String, recipient: &PersonId) -> Result<First, StoreError> {
+        Ok(First { what, to: self.address_of(recipient).await? })
+    }
+}
+
+impl Unsent {
+    pub(super) fn told(&self, code: &str) -> Told {
+        let why = InWords::of(code);
+        let kind = self.kind.map_or("a mail that cannot be read", MailKind::in_words);
+        let what = self.first.as_ref().map_or(kind, |first| &first.what);
+        let count = if self.at_least { format!("at least {}", self.mails) } else { self.mails.to_string() };
+        let subject = match (code, self.mails) {
+            (COMPLAINED, _) => format!("Somebody complained about {what}"),
+            (_, 1) if !self.at_least => format!("A mail did not arrive: {what}"),
+            _ => format!("{count} mails did not arrive, the first: {what}"),
+        };
+        let mut facts = match (came_back(code), count.as_str()) {
+            (true, _) => vec![("Mail", what.to_owned())],
+            // It is sent at once, and more may follow.
+            (false, "1") => vec![("Given up so far", format!("1: {what}"))],
+            (false, _) => vec![("Given up so far", format!("{count}, the first: {what}"))],
+        };
+        facts.extend(self.first.as_ref().map(|first| ("To", first.to.clone())));
+        facts.push(("Why", format!("{} ({code})", why.what)));
+        Told { subject, facts, next: why.to_do.to_owned(), leads_to: Place::Mail }
+    }
+}
+
+/// Whether the mail server took it, and said later what became of it.
+fn came_back(code: &str) -> bool {
+    [BOUNCED, SUPPRESSED, COMPLAINED].contains(&code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(mails: u64, at_least: bool, code: &str) -> (String, String) {
+        let first = First { what: "the alert of CS pilot at 80 %".to_owned(), to: "fay@x.edu".to_owned() };
+        let told = Unsent { mails, at_least, first: Some(first), kind: Some(MailKind::Alert) }.told(code);
+        (told.subject, told.facts.into_iter().map(|(name, fact)| format!("{name}: {fact}\n")).collect())
+    }
+
+    #[test]
+    fn it_is_said_how_many_mails_did_not_arrive_which_was_the_first_and_to_whom() {
+        let (one, three) = (told(1, false, "MessageRejected"), told(3, false, "MessageRejected"));
+        assert_eq!(one.0, "A mail did not arrive: the alert of CS pilot at 80 %");
+        assert_eq!(three.0, "3 mails did not arrive, the first: the alert of CS pilot at 80 %");
+        assert!(three.1.starts_with("Given up so far: 3, the first: the alert of CS pilot at 80 %\nTo: fay@x.edu\n"));
+        assert!(told(500, true, "MessageRejected").0.starts_with("at least 500 mails did not arrive"));
+        let complained = told(1, false, COMPLAINED);
+        assert_eq!(complained.0, "Somebody complained about the alert of CS pilot at 80 %");
+        assert!(complained.1.starts_with("Mail: the alert of CS pilot at 80 %\n"), "how many more is not known");
+    }
+}

@@ -1,0 +1,83 @@
+//! What the admins were told of and is over: told once, for the newest alarm of each matter. Of what nobody can say whether it is over,
+//! nothing is said.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use bursar_core::domain::alarm::{Alarm, Cause};
+use bursar_core::domain::mail_failure::NOT_VERIFIED;
+use bursar_core::domain::window::utc_date;
+use bursar_core::store::Table;
+use jiff::Timestamp;
+
+use crate::looks::Looks;
+use crate::silence::{COMPLETE_WITHIN, is_stuck, waits_too_long};
+
+/// Of what came back so often on one day, the next "over" is told when the day is.
+const OVER_IN_A_DAY: u32 = 3;
+
+/// How what was told stands now.
+#[derive(Default)]
+enum Standing {
+    #[default]
+    LastsOrUnknown,
+    /// Where a moment shows it, that is the one.
+    Over(Option<Timestamp>),
+}
+
+/// Of the alarms of the last days, what is over and was not told to be.
+pub(crate) async fn over(table: &Table, known: &[Alarm], now: Timestamp, looks: &mut Looks) -> Vec<Alarm> {
+    let mut newest: BTreeMap<String, &Alarm> = BTreeMap::new();
+    for alarm in known {
+        let Some(matter) = alarm.cause.matter() else { continue };
+        let newest = newest.entry(matter).or_insert(alarm);
+        if (newest.found_at, newest.again) < (alarm.found_at, alarm.again) {
+            *newest = alarm;
+        }
+    }
+    let mut over = Vec::new();
+    for (matter, alarm) in newest {
+        let is_told = known.iter().any(|one| one.day == alarm.day && one.name() == alarm.over());
+        let comes_and_goes = alarm.again >= OVER_IN_A_DAY && alarm.day == utc_date(now);
+        if is_told || comes_and_goes {
+            continue;
+        }
+        let standing = standing(table, alarm, now).await;
+        if let Standing::Over(shown_at) = looks.take(format_args!("whether {matter} is over"), standing) {
+            let (told_at, ended) = (alarm.found_at, Box::new(alarm.cause.clone()));
+            let cause = Cause::Over { alarm: alarm.name(), told_at, shown_at, ended };
+            over.push(Alarm::on(alarm.day, cause, now));
+        }
+    }
+    over
+}
+
+async fn standing(table: &Table, alarm: &Alarm, now: Timestamp) -> Result<Standing> {
+    let is_over = |is_over: bool| if is_over { Standing::Over(None) } else { Standing::LastsOrUnknown };
+    let shown = |at: Option<Timestamp>| at.map_or(Standing::LastsOrUnknown, |at| Standing::Over(Some(at)));
+    Ok(match &alarm.cause {
+        Cause::Silent { last } => {
+            let complete = table.sync_state().await?.completed_at;
+            shown(complete.filter(|at| last.is_none_or(|last| last < *at) && now < *at + COMPLETE_WITHIN))
+        }
+        Cause::ManagementKey => {
+            let run = table.latest_run().await?.filter(|run| run.complete && alarm.found_at < run.began_at);
+            shown(run.map(|run| run.began_at))
+        }
+        Cause::Balance { told_at, .. } => {
+            let shortage = table.shortage().await?;
+            is_over(shortage.is_some_and(|shortage| shortage.is_over && shortage.told_at == *told_at))
+        }
+        Cause::MailRefused { code, since } => {
+            let known =
+                table.all_mail_refusals().await?.into_iter().find(|one| one.code == *code && one.since == *since);
+            // Mail to those whom a sandbox does not reach may only be missing.
+            let may_be_sandbox =
+                code == NOT_VERIFIED && table.mail_server().await?.is_none_or(|server| server.is_sandbox());
+            shown(known.filter(|one| one.is_over(now) && !may_be_sandbox).map(|one| one.last))
+        }
+        Cause::MailWaits { urgent, .. } => is_over(!waits_too_long(&table.waiting().await?, *urgent, now)),
+        Cause::Stuck { programme, .. } => is_over(is_stuck(table, programme, now).await?.is_none()),
+        _ => Standing::LastsOrUnknown,
+    })
+}
