@@ -20,7 +20,6 @@ use crate::access;
 pub(super) struct GivenUp {
     pub(super) code: String,
     pub(super) why: InWords,
-    pub(super) mails: usize,
     /// How many of which kind.
     pub(super) kinds: Vec<(&'static str, usize)>,
     /// The programmes that they are about.
@@ -51,7 +50,6 @@ impl GivenUp {
         GivenUp {
             code: code.to_owned(),
             why: InWords::of(code),
-            mails: rows.len(),
             kinds: kinds.into_iter().map(|(kind, mails)| (kind.in_words(), mails)).collect(),
             programmes,
             newest: utc(newest),

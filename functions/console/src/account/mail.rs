@@ -127,8 +127,8 @@ fn warnings(
         }),
         is_long.then(|| "Mail has waited for more than six hours. The section \"Mail\" below says for how long, and what the quota leaves.".to_owned()),
         (recent > 0).then(|| match recent {
-            1 => "A mail was given up in the last three days. The section \"Mail\" below says why and what to do.".to_owned(),
-            recent => format!("{recent} mails were given up in the last three days. The section \"Mail\" below says why and what to do."),
+            1 => "A mail was given up in the last three days. The section \"Mail\" below says why, what to do, and has it sent again by a press.".to_owned(),
+            recent => format!("{recent} mails were given up in the last three days. The section \"Mail\" below says why, what to do, and has them sent again by a press."),
         }),
     ];
     refused.chain(warnings.into_iter().flatten()).collect()
