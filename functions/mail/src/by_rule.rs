@@ -33,15 +33,16 @@ pub(crate) struct Left {
 }
 
 impl ByRule {
-    /// None when it is not so any more.
-    pub(crate) fn of(view: &View, epoch: Epoch, notice: Notice) -> Option<ByRule> {
+    /// None when it is not so any more. Each end is told as it comes if the mail leaves now.
+    pub(crate) fn of(view: &View, epoch: Epoch, notice: Notice, now: Timestamp) -> Option<ByRule> {
         // The term ends for whatever key there is.
         if view.grant.last_shown() != epoch && notice != Notice::TermEndSoon {
             return None;
         }
-        let until = |what| view.announced_as(what).map(|said| said.until);
+        let until = |what: Announcement| view.announced_as(what).map(|said| what.ends_at(said, now));
         match notice {
             Notice::UnusedSoon => until(Announcement::Unused).map(ByRule::UnusedSoon),
+            Notice::TooOldLater if view.announced_as(Announcement::TooOldSoon).is_some() => None,
             Notice::TooOldLater => until(Announcement::TooOldLater).map(ByRule::TooOldLater),
             Notice::TooOldSoon => until(Announcement::TooOldSoon).map(ByRule::TooOldSoon),
             Notice::Unused => (view.grant.holds.unused && view.grant.live().is_some()).then_some(ByRule::Unused),

@@ -9,7 +9,7 @@ use bursar_core::domain::mail_failure::UNDELIVERABLE;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::sign_in::{ASK_LASTS, LINK_LASTS, LiveLink, NotOwed};
 use bursar_core::domain::token::{AskTokenHash, Code, LinkToken};
-use bursar_core::store::items::{OutboxRow, OwedMail};
+use bursar_core::store::items::{NOT_WANTED, OutboxRow, OwedMail};
 use bursar_core::store::{LinkMade, StoreError};
 use jiff::{SignedDuration, Timestamp};
 
@@ -29,7 +29,7 @@ pub(crate) enum Owed {
 }
 
 pub(crate) const GONE: Owed = Owed::Nothing("what it is about is gone");
-const UNWANTED: Owed = Owed::Nothing("mail to this address comes back or is not wanted");
+const UNWANTED: Owed = Owed::Nothing(NOT_WANTED);
 
 impl App {
     pub(crate) async fn owed(&self, row: &OutboxRow, now: Timestamp, deadline: Deadline) -> Result<Owed, StoreError> {
@@ -70,7 +70,7 @@ impl App {
                 self.to(&grant.person.address, |words| words.key_leaked(&programme, row.written_at)).await
             }
             OwedMail::ByRule { programme, grant, epoch, notice } => {
-                self.by_rule(programme, grant, *epoch, *notice).await
+                self.by_rule(programme, grant, *epoch, *notice, now).await
             }
             OwedMail::CapUsed { programme, grant, window, threshold, of_limit } => {
                 self.cap_used((programme, grant), *window, *threshold, *of_limit, now).await
@@ -138,20 +138,22 @@ impl App {
         })
     }
 
-    /// What a rule of the programme does to a key, if it still does and the programme mails its students.
+    /// What a rule of the programme does to a key, if it still does. Whatever a programme mails to its students besides, nobody's key is
+    /// switched off by a rule that they were not told of.
     async fn by_rule(
         &self,
         programme: &ProgrammeId,
         grant: &GrantId,
         epoch: Epoch,
         notice: Notice,
+        now: Timestamp,
     ) -> Result<Owed, StoreError> {
         let Some(view) = self.table.view(programme, grant).await? else { return Ok(GONE) };
-        if !view.programme.settings.student_mails {
-            return Ok(Owed::Nothing("the programme mails nothing to its students"));
+        if notice == Notice::TermEndSoon && !view.programme.settings.student_mails {
+            return Ok(Owed::Nothing("the programme mails no reminders to its students"));
         }
-        let Some(rule) = ByRule::of(&view, epoch, notice) else {
-            return Ok(Owed::Nothing("the key has been used, replaced or ended since"));
+        let Some(rule) = ByRule::of(&view, epoch, notice, now) else {
+            return Ok(Owed::Nothing("the key has been used, replaced or ended since, or its end was told again"));
         };
         self.to(&view.grant.person.address, |words| words.by_rule(&view.programme, rule)).await
     }

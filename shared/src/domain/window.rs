@@ -109,6 +109,11 @@ pub fn utc_date(at: Timestamp) -> Date {
     Zoned::new(at, TimeZone::UTC).date()
 }
 
+/// The instant at which a day of UTC is over.
+pub fn end_of_utc_day(date: Date) -> Timestamp {
+    date.tomorrow().map_or(Timestamp::MAX, utc_midnight)
+}
+
 fn utc_midnight(date: Date) -> Timestamp {
     // UTC has no gaps, and a date next to one that was an instant's is itself in range.
     TimeZone::UTC.to_timestamp(date.to_datetime(jiff::civil::Time::midnight())).unwrap_or(Timestamp::MAX)

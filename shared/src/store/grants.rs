@@ -199,14 +199,17 @@ impl Table {
         self.act(at, |view| view.recover(found, in_copy, at.now).map(leaving).ok_or(Unchanged)).await
     }
 
-    /// Does the next thing that a rule of the programme asks for.
+    /// Does the next thing that a rule of the programme asks for, once the mails that it rests on were sent.
     pub async fn follow_rules(
         &self,
         at: At<'_>,
         last_used_at: Option<Timestamp>,
     ) -> Result<Outcome<(Grant, Rule), Unchanged>, StoreError> {
+        let Some(view) = Box::pin(self.view(at.programme, at.grant)).await? else { return Ok(Outcome::NoSuchGrant) };
+        // A mark that is written meanwhile is of a mail that is not among these, and nothing comes of it this time.
+        let mails = self.announcements_sent(&view, last_used_at, at.now).await?;
         let follow = |view: &View| {
-            let (change, rule) = view.follow_rules(last_used_at, at.now)?;
+            let (change, rule) = view.follow_rules(last_used_at, &mails, at.now)?;
             let grant = change.grant.clone();
             Some((change, (grant, rule)))
         };

@@ -30,7 +30,7 @@ use crate::domain::token::LinkTokenHash;
 pub(super) const MOST_IN_A_PART: usize = 380_000;
 
 pub use super::owed::{Bounce, MailClass, MailOf, MailState, OUTBOX_KEPT, OutboxRow, OwedMail, SentAs};
-pub use super::undeliverable::{Undeliverable, Why};
+pub use super::undeliverable::{NOT_WANTED, Undeliverable, Why};
 
 /// An item as the SDK has it.
 pub type Item = std::collections::HashMap<String, AttributeValue>;

@@ -135,6 +135,15 @@ pub fn mails_of(grant: &GrantId) -> String {
     format!("V#{grant}#")
 }
 
+/// What the sort keys of those of a grant's mails begin with that were written in one millisecond.
+pub fn mails_written_at(grant: &GrantId, at: Timestamp) -> String {
+    /// The first characters of a ULID are its time.
+    const TIME: usize = 10;
+    let first = Ulid::from_parts(u64::try_from(at.as_millisecond()).unwrap_or_default(), 0).to_string();
+    let time: String = first.chars().take(TIME).collect();
+    format!("{}{time}", mails_of(grant))
+}
+
 /// Which grant a person has in a programme.
 pub fn enrolment(address: &MatchedAddress, programme: &ProgrammeId) -> Key {
     key(address_partition(address), format!("{ENROLMENTS}{programme}"))

@@ -5,6 +5,7 @@ mod account;
 mod act;
 mod alarms;
 mod alerts;
+mod announcements;
 mod caps;
 mod checkpoints;
 mod commit;

@@ -8,6 +8,9 @@ use super::items::{MailClass, Queue, Stored};
 use super::keys::{self, Key};
 use crate::domain::address::MatchedAddress;
 
+/// Why a mail that nobody need know of is not sent to such an address.
+pub const NOT_WANTED: &str = "mail to this address comes back or is not wanted";
+
 /// That mail to an address comes back, or is not wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undeliverable {

@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
-use bursar_core::domain::audit::{Act, Entry};
-use bursar_core::domain::grant::{Announcements, Attempt, Disable, Grant, Notice};
+use bursar_core::domain::audit::{Act, Actor, Entry};
+use bursar_core::domain::grant::{Announcement, Announcements, Attempt, Disable, Grant, MailOutcome, Notice};
 use bursar_core::store::items::OwedMail;
+use jiff::Timestamp;
 
 use super::Snapshot;
 
@@ -116,8 +117,36 @@ pub(super) fn wrongly_told(grant: &Grant, entries: &[&Entry], before: &Snapshot,
         ));
     }
     let old = before.grants.get(&(grant.programme.clone(), grant.id.clone()));
+    let mut by_rule = entries.iter().filter(|entry| entry.by == Actor::Rule).filter_map(|entry| {
+        let of_age = too_old(&entry).then_some(Announcement::TooOldSoon);
+        Some((of_age.or(is_held_as_unused(entry).then_some(Announcement::Unused))?, entry.at))
+    });
+    if let Some((what, at)) = by_rule.find(|(what, at)| !was_told_in_time(grant, *what, *at, [before, now])) {
+        return Some(format!("was ended by a rule at {at}, and {what:?} was not told in time"));
+    }
     let untold = announcements(grant, old).into_iter().find(|notice| owed(*notice) == 0)?;
     Some(format!("has a mark that an end was announced, and no mail {untold:?} is owed"))
+}
+
+/// Whether the mail of this announcement had left so long before, or had come to an address that takes none.
+fn was_told_in_time(grant: &Grant, what: Announcement, at: Timestamp, seen: [&Snapshot; 2]) -> bool {
+    let marks = grant.attempts.iter().filter_map(|attempt| match what {
+        Announcement::Unused => attempt.announced.unused,
+        Announcement::TooOldLater => attempt.announced.too_old_later,
+        Announcement::TooOldSoon => attempt.announced.too_old_soon,
+        Announcement::TermEnd => attempt.announced.term_end,
+    });
+    let rows = || seen.iter().flat_map(|seen| &seen.outbox);
+    marks.into_iter().any(|said| {
+        rows().any(|row| {
+            let OwedMail::ByRule { programme, grant: of, notice, .. } = &row.mail else { return false };
+            let is_it = (programme, of, *notice) == (&grant.programme, &grant.id, what.notice());
+            let outcome = row.outcome();
+            is_it
+                && row.written_at == said.at
+                && matches!(outcome, MailOutcome::SentBy(sent) if at >= what.ends_at(said, sent))
+        })
+    })
 }
 
 fn is_announcement(notice: Notice) -> bool {

@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 
 use bursar_core::domain::audit::{self, Actor, Entry, What};
-use bursar_core::domain::grant::{Begun, Change, Grant, PotChange, Reading, View};
+use bursar_core::domain::grant::{Announced, Begun, Change, Grant, MailOutcome, PotChange, Reading, View};
 use bursar_core::domain::id::{Nonce, ProgrammeId};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Byok, Pot, Programme, Settings};
@@ -41,12 +41,19 @@ impl Act {
                 read.push((one.programme, other.readings));
             }
         }
+        // What a rule rests on is read before anything else.
+        let mut mails: Vec<_> = seen.iter().map(|one| one.mails(who, now)).collect();
+        mails.dedup();
+        if !matches!(self, Act::FollowRules(_)) {
+            mails.truncate(1);
+        }
         let (Some(there), false) = (world.view(who), read.is_empty()) else {
             return vec![Legal { said: NO_SUCH_GRANT.to_owned(), after: None, begun: None }];
         };
-        let decided = read.into_iter().filter_map(|(programme, readings)| {
+        let read = read.iter().flat_map(|read| mails.iter().map(move |mails| (read.clone(), mails)));
+        let decided = read.filter_map(|((programme, readings), mails)| {
             let view = View { programme, readings, ..there.clone() };
-            let (change, said, begun) = match self.decide(&view, now) {
+            let (change, said, begun) = match self.decide(&view, mails, now) {
                 Ok(decided) => decided,
                 Err(said) => return Some(Legal { said, after: None, begun: None }),
             };
@@ -61,7 +68,12 @@ impl Act {
         decided.collect()
     }
 
-    fn decide(&self, view: &View, now: Timestamp) -> Result<(Change, String, Option<Begun>), String> {
+    fn decide(
+        &self,
+        view: &View,
+        mails: &[(Announced, MailOutcome)],
+        now: Timestamp,
+    ) -> Result<(Change, String, Option<Begun>), String> {
         let by = &faculty();
         let why = Some(WHY);
         let change = match self {
@@ -93,7 +105,7 @@ impl Act {
             Act::ReadForTheLastTime(_, reading) => unchanged(view.read_for_the_last_time(reading)),
             Act::Recover(_, found) => unchanged(view.recover(found, true, now)),
             Act::FollowRules(_) => {
-                let (change, rule) = view.follow_rules(None, now).ok_or_else(|| refused(Unchanged))?;
+                let (change, rule) = view.follow_rules(None, mails, now).ok_or_else(|| refused(Unchanged))?;
                 let said = done(followed(&change.grant, rule));
                 return Ok((change, said, None));
             }

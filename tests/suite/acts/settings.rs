@@ -57,7 +57,7 @@ pub(crate) enum Setting {
     ClosedMinting,
     /// The programme has a rule for keys that nobody uses, and this one is to be announced.
     Idle,
-    /// It was announced over a week ago.
+    /// It was announced over a week ago, by a mail that left at once.
     Announced,
     /// The grant ended with the term, which was extended since.
     Extended,
@@ -161,7 +161,7 @@ impl Setting {
                 open().begins(PressKind::Reveal, minutes_ago(0)).does(&Act::Close(programme()), minutes_ago(0))
             }
             Setting::Idle => idle(),
-            Setting::Announced => idle().does(&Act::FollowRules(ada()), begin + 24.hours()),
+            Setting::Announced => idle().does(&Act::FollowRules(ada()), begin + 24.hours()).mailed(),
             Setting::Extended => {
                 let Legal { begun, after, .. } = open().press(PressKind::Reveal, begin);
                 let key = key_of(&ada(), Epoch::new(1));

@@ -4,11 +4,13 @@
 use std::collections::BTreeMap;
 
 use bursar_core::domain::audit::Entry;
-use bursar_core::domain::grant::{Change, Grant, PotChange, Reading, View};
+use bursar_core::domain::grant::{Announced, Announcement, Change, Grant, MailOutcome, PotChange, Reading, View};
 use bursar_core::domain::id::{Epoch, GrantId, ProgrammeId};
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::role::Roles;
-use bursar_core::store::items::{self, Enrolment, Item, Lease, ListedProgramme, Meta, OutboxRow, OwedMail, Stored};
+use bursar_core::store::items::{
+    self, Enrolment, Item, Lease, ListedProgramme, MailState, Meta, OutboxRow, OwedMail, Stored,
+};
 use bursar_tests::invariants::Snapshot;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -63,6 +65,7 @@ impl World {
             all(self.readings.values()),
             all(&self.entries),
             all(&self.outbox),
+            all(&self.outbox.iter().filter_map(OutboxRow::of_grant).collect::<Vec<_>>()),
             all(&self.enrolments),
         ]
         .concat()
@@ -84,6 +87,27 @@ impl World {
             grant,
             readings,
         })
+    }
+
+    /// What became of the mails that the rules for this grant rest on.
+    pub(crate) fn mails(&self, who: &GrantId, now: Timestamp) -> Vec<(Announced, MailOutcome)> {
+        let rests_on = self.view(who).map(|view| view.rests_on(None, now)).unwrap_or_default();
+        let outcome = |(what, said): (Announcement, Announced)| {
+            let is_it = |row: &&OutboxRow| {
+                let OwedMail::ByRule { grant, notice, .. } = &row.mail else { return false };
+                grant == who && *notice == what.notice() && row.written_at == said.at
+            };
+            (said, self.outbox.iter().find(is_it).map_or(MailOutcome::Void, OutboxRow::outcome))
+        };
+        rests_on.into_iter().map(outcome).collect()
+    }
+
+    /// With each mail that waits sent.
+    pub(crate) fn mailed(mut self) -> World {
+        for row in &mut self.outbox {
+            row.state = MailState::Sent { message: row.row.to_string(), at: row.written_at };
+        }
+        self
     }
 
     /// With all that a change writes.

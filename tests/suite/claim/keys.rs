@@ -1,6 +1,5 @@
 //! A key: shown once, spent, read, replaced, reported, resumed.
 
-use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::HoldKind;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::window::Reset;
@@ -170,7 +169,7 @@ async fn a_key_that_was_set_aside_is_resumed_by_a_press() {
     let mut scene = Scene::over(&stack).await;
     let (grant, ada) = scene.student("ada@example.edu").await;
     scene.reveal(&ada).await;
-    scene.office.table.hold(scene.office.at(&grant), HoldKind::Unused, &Actor::Rule, None).await.unwrap();
+    scene.office.table.hold(scene.office.at(&grant), HoldKind::Unused, &scene.office.faculty, None).await.unwrap();
     stack.settle.settle(LIMIT).await.unwrap();
     assert!(scene.keys()[0].disabled);
     let my = ada.get("/my").await.expect(200);

@@ -2,7 +2,7 @@
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{HoldKind, Reading, Stopped};
-use bursar_core::domain::id::GrantId;
+use bursar_core::domain::id::{GrantId, PersonId};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::Used;
 use bursar_core::domain::window::{Reset, utc_date};
@@ -161,7 +161,8 @@ async fn who_has_no_key_that_works_is_told_why_and_not_that_it_works() {
     ] {
         for micros in [17_000_000, 20_000_000] {
             let (mut office, ada) = PostOffice::using(Reset::None, micros).await;
-            let hold = |kind| office.table.hold(office.at(&ada), kind, &Actor::Rule, None);
+            let faculty = Actor::Person(PersonId::random());
+            let hold = |kind| office.table.hold(office.at(&ada), kind, &faculty, None);
             match what {
                 "paused" => drop(hold(HoldKind::Paused).await.unwrap()),
                 "unused" => drop(hold(HoldKind::Unused).await.unwrap()),

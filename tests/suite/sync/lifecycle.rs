@@ -6,6 +6,7 @@ use bursar_core::domain::id::GrantId;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::term::Term;
 use bursar_core::store::items::OwedMail;
+use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
 use bursar_local::stack::Stack;
 use bursar_tests::office::Office;
@@ -15,7 +16,7 @@ use super::{
     grant, in_the_morning, instant, invite, is_enabled, mint, provider, rich, shape, signed_in, spend, sync, watch,
 };
 
-/// A sync just after midnight, and what is owed to be told because of it.
+/// A sync just after midnight, and what is owed to be told because of it. All of it is mailed at once.
 async fn night(stack: &Stack, day: i64) -> Vec<(GrantId, Notice)> {
     let mut watch = watch(stack);
     watch.check().await;
@@ -30,7 +31,9 @@ async fn night(stack: &Stack, day: i64) -> Vec<(GrantId, Notice)> {
         OwedMail::ByRule { grant, notice, .. } => Some((grant.clone(), *notice)),
         _ => None,
     });
-    told.collect()
+    let told = told.collect();
+    stack.invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await.unwrap();
+    told
 }
 
 async fn reserved(office: &Office<'_>) -> Usd {

@@ -1,9 +1,8 @@
 //! What rules that a person set on a programme do to keys that nobody uses and to keys that have become old, and that its term ends:
-//! each end is announced, and by a rule comes no sooner than was announced. Ending and holding themselves are acts like a person's.
+//! each end is announced, and by a rule comes no sooner than was announced, counted from the sending of the mail. Ending and holding
+//! themselves are acts like a person's.
 
-use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +10,7 @@ use super::{Attempt, Change, HoldKind, Notice, Reading, Stopped, View};
 use crate::domain::audit::Actor;
 use crate::domain::days::Days;
 use crate::domain::money::Usd;
+use crate::domain::window::end_of_utc_day;
 
 const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// A key that becomes too old is announced so long before, and once more.
@@ -54,6 +54,17 @@ pub enum Announcement {
     TermEnd,
 }
 
+/// What the mail of an announcement has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailOutcome {
+    /// By then the mail server had it, or it was given up since the address takes none: nothing more will come of it.
+    SentBy(Timestamp),
+    /// It may be sent yet.
+    Waiting,
+    /// It was not sent, and will not be.
+    Void,
+}
+
 /// What a rule asks for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
@@ -65,23 +76,48 @@ pub enum Rule {
 }
 
 impl View {
-    /// What the programme's rules ask for. `last_used_at` is what the provider said last, which may be newer than the reading. A use
-    /// that costs nothing moves only that.
+    /// What the programme's rules ask for, once what was announced was sent. `last_used_at` is what the provider said last, which may be
+    /// newer than the reading. A use that costs nothing moves only that.
     pub fn lifecycle(&self, last_used_at: Option<Timestamp>, now: Timestamp) -> Option<Rule> {
-        let live = self.usable().filter(|_| !self.programme.is_over(now))?;
-        let of_the_key = self.age_rule(live, now).or_else(|| self.disuse_rule(live, last_used_at, now));
-        of_the_key.or_else(|| self.term_rule(now))
+        self.rules(last_used_at, now).next()
     }
 
-    /// Does what the rules ask for now, each step once. None when they ask for nothing.
-    pub fn follow_rules(&self, last_used_at: Option<Timestamp>, now: Timestamp) -> Option<(Change, Rule)> {
-        let rule = self.lifecycle(last_used_at, now)?;
+    /// The announcements whose mails must have been sent before the rules are followed further.
+    pub fn rests_on(&self, last_used_at: Option<Timestamp>, now: Timestamp) -> Vec<(Announcement, Announced)> {
+        let ending = self.rules(last_used_at, now).filter_map(Rule::rests_on);
+        ending.filter_map(|what| Some((what, self.announced_as(what)?))).collect()
+    }
+
+    /// Does what the rules ask for now, each step once. None when they ask for nothing, or what was announced is still to be sent. An
+    /// end whose mail was never sent is announced anew.
+    pub fn follow_rules(
+        &self,
+        last_used_at: Option<Timestamp>,
+        mails: &[(Announced, MailOutcome)],
+        now: Timestamp,
+    ) -> Option<(Change, Rule)> {
+        let rule = self.rules(last_used_at, now).find_map(|rule| {
+            let Some(what) = rule.rests_on() else { return Some(rule) };
+            let said = self.announced_as(what)?;
+            match mails.iter().find(|(of, _)| *of == said)?.1 {
+                MailOutcome::SentBy(at) => (now >= what.ends_at(said, at)).then_some(rule),
+                MailOutcome::Waiting => None,
+                MailOutcome::Void => (!self.outlives_the_term(now + what.ahead())).then_some(Rule::Announce(what)),
+            }
+        })?;
         let change = match rule {
             Rule::Announce(what) => self.announce(what, last_used_at, now)?,
             Rule::Hold => self.hold(HoldKind::Unused, &Actor::Rule, None, now).ok()?,
             Rule::Stop => self.stop(Stopped::TooOld, &Actor::Rule, now)?,
         };
         Some((change, rule))
+    }
+
+    fn rules(&self, last_used_at: Option<Timestamp>, now: Timestamp) -> impl Iterator<Item = Rule> {
+        let live = self.usable().filter(|_| !self.programme.is_over(now));
+        let of_the_key = |live: &Attempt| [self.age_rule(live, now), self.disuse_rule(live, last_used_at, now)];
+        let all = live.map(|live| (of_the_key(live), self.term_rule(now)));
+        all.into_iter().flat_map(|([age, disuse], term)| [age, disuse, term]).flatten()
     }
 
     /// This end of the live key, if it was announced and still stands, whatever else was.
@@ -105,26 +141,24 @@ impl View {
     /// A mark on the key and the mail that tells of it; the key is promised to work until the end that is announced.
     fn announce(&self, what: Announcement, last_used_at: Option<Timestamp>, now: Timestamp) -> Option<Change> {
         let live = self.usable()?;
-        let until = match what {
-            Announcement::Unused => self.out_of_use_at(live, last_used_at)?.max(now + WEEK),
-            Announcement::TooOldLater | Announcement::TooOldSoon => {
-                (self.too_old_at(live)? + RESPITE).max(now + SHORTLY_BEFORE)
-            }
+        let ends_at = match what {
+            Announcement::Unused => self.out_of_use_at(live, last_used_at)?,
+            Announcement::TooOldLater | Announcement::TooOldSoon => self.too_old_at(live)? + RESPITE,
             // It ends whether it was announced or not.
             Announcement::TermEnd => self.programme.settings.term.ends_at(),
         };
-        let announced = Some(Announced { at: now, until });
+        let announced = Some(Announced { at: now, until: ends_at.max(now + what.ahead()) });
         let mut change = self.change(&Actor::Rule);
         let epoch = live.epoch;
         let marks = &mut change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch)?.announced;
-        let (mark, notice) = match what {
-            Announcement::Unused => (&mut marks.unused, Notice::UnusedSoon),
-            Announcement::TooOldLater => (&mut marks.too_old_later, Notice::TooOldLater),
-            Announcement::TooOldSoon => (&mut marks.too_old_soon, Notice::TooOldSoon),
-            Announcement::TermEnd => (&mut marks.term_end, Notice::TermEndSoon),
+        let mark = match what {
+            Announcement::Unused => &mut marks.unused,
+            Announcement::TooOldLater => &mut marks.too_old_later,
+            Announcement::TooOldSoon => &mut marks.too_old_soon,
+            Announcement::TermEnd => &mut marks.term_end,
         };
         *mark = announced;
-        change.notice = Some(notice);
+        change.notice = Some(what.notice());
         Some(change)
     }
 
@@ -194,6 +228,43 @@ impl View {
     }
 }
 
+impl Announcement {
+    /// By which mail it is announced.
+    pub fn notice(self) -> Notice {
+        match self {
+            Announcement::Unused => Notice::UnusedSoon,
+            Announcement::TooOldLater => Notice::TooOldLater,
+            Announcement::TooOldSoon => Notice::TooOldSoon,
+            Announcement::TermEnd => Notice::TermEndSoon,
+        }
+    }
+
+    /// When this end comes if its mail was sent then: no sooner than it was promised, and never without the days that it was to be known.
+    pub fn ends_at(self, said: Announced, sent_at: Timestamp) -> Timestamp {
+        said.until.max(sent_at + self.ahead())
+    }
+
+    /// So long before its end it is told.
+    fn ahead(self) -> SignedDuration {
+        match self {
+            Announcement::Unused => WEEK,
+            Announcement::TooOldLater | Announcement::TooOldSoon => SHORTLY_BEFORE,
+            Announcement::TermEnd => SignedDuration::ZERO,
+        }
+    }
+}
+
+impl Rule {
+    /// What must have been announced before it is done.
+    fn rests_on(self) -> Option<Announcement> {
+        match self {
+            Rule::Announce(_) => None,
+            Rule::Hold => Some(Announcement::Unused),
+            Rule::Stop => Some(Announcement::TooOldSoon),
+        }
+    }
+}
+
 impl Announcements {
     pub fn is_empty(&self) -> bool {
         *self == Announcements::default()
@@ -209,12 +280,7 @@ impl Announcements {
 fn last_day_of_use(reading: &Reading) -> Option<Timestamp> {
     let last = |days: &Days| days.each().filter(|(_, spent, _)| *spent > Usd::ZERO).map(|(day, ..)| day).last();
     let day = last(&reading.used.credits).max(last(&reading.used.byok))?;
-    Some(end_of(day).map_or(reading.as_of, |end| end.min(reading.as_of)))
-}
-
-fn end_of(day: Date) -> Option<Timestamp> {
-    let midnight = day.tomorrow().ok()?.to_zoned(TimeZone::UTC).ok()?;
-    Some(midnight.timestamp())
+    Some(end_of_utc_day(day).min(reading.as_of))
 }
 
 fn in_days(days: u16) -> SignedDuration {

@@ -38,7 +38,7 @@ pub use change::{Change, Notice, PotChange, View};
 pub use close::{CapRefused, Swept};
 pub use enrol::{Line, LineRefused};
 pub use hold::{HoldRefused, ReleaseRefused};
-pub use lifecycle::{Announced, Announcement, Announcements, Rule};
+pub use lifecycle::{Announced, Announcement, Announcements, MailOutcome, Rule};
 pub use limits::{Listed, NotSending, Wanted};
 pub use order::{BETWEEN_LOOKS, LATE_ENABLE, Order, OrderKind, PutOff, SentLimit, ToldLimit, Urgency};
 pub use place::{DROPPED_KEPT, Place};

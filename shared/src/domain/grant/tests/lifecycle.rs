@@ -19,11 +19,25 @@ impl Story {
         story
     }
 
-    /// One night's look at the rules.
+    /// One night's look at the rules, each mail of which leaves at once.
     fn night(&mut self, last_used_at: Option<Timestamp>) -> Option<Rule> {
-        let (change, rule) = self.view.follow_rules(last_used_at, self.now)?;
+        self.night_with(last_used_at, |said| MailOutcome::SentBy(said.at))
+    }
+
+    fn night_with(&mut self, last_used_at: Option<Timestamp>, mail: impl Fn(Announced) -> MailOutcome) -> Option<Rule> {
+        let (change, rule) = self.decided(last_used_at, mail)?;
         self.apply(change);
         Some(rule)
+    }
+
+    fn decided(
+        &self,
+        last_used_at: Option<Timestamp>,
+        mail: impl Fn(Announced) -> MailOutcome,
+    ) -> Option<(Change, Rule)> {
+        let rests_on = self.view.rests_on(last_used_at, self.now);
+        let mails: Vec<_> = rests_on.into_iter().map(|(_, said)| (said, mail(said))).collect();
+        self.view.follow_rules(last_used_at, &mails, self.now)
     }
 }
 
@@ -41,7 +55,7 @@ fn a_key_that_is_not_used_is_announced_a_week_before_and_then_held_and_works_on_
     story.now = shown + days(23) - 1.second();
     assert_eq!(story.night(None), None);
     story.now += 1.second();
-    let (change, rule) = story.view.follow_rules(None, story.now).unwrap();
+    let (change, rule) = story.decided(None, |said| MailOutcome::SentBy(said.at)).unwrap();
     assert_eq!((rule, change.notice), (Rule::Announce(Announcement::Unused), Some(Notice::UnusedSoon)));
     assert_eq!((&change.audit, change.pot), (&None, PotChange::None));
     story.apply(change);
@@ -50,7 +64,7 @@ fn a_key_that_is_not_used_is_announced_a_week_before_and_then_held_and_works_on_
     story.now = shown + days(30) - 1.second();
     assert_eq!(story.night(None), None);
     story.now += 1.second();
-    let (change, rule) = story.view.follow_rules(None, story.now).unwrap();
+    let (change, rule) = story.decided(None, |said| MailOutcome::SentBy(said.at)).unwrap();
     assert_eq!((rule, change.notice, change.by.clone()), (Rule::Hold, Some(Notice::Unused), Actor::Rule));
     story.apply(change).disabled(Epoch::new(1));
     assert_eq!(story.night(None), None, "it is held already");
@@ -102,7 +116,7 @@ fn an_old_key_is_announced_twice_its_replacement_is_free_and_then_it_is_stopped(
     story.now = shown + days(67) - 1.second();
     assert_eq!(story.night(None), None);
     story.now += 1.second();
-    let (change, rule) = story.view.follow_rules(None, story.now).unwrap();
+    let (change, rule) = story.decided(None, |said| MailOutcome::SentBy(said.at)).unwrap();
     assert_eq!((rule, change.notice), (Rule::Stop, Some(Notice::TooOld)));
     story.apply(change);
     assert_eq!(story.view.grant.state, State::Stopped { why: Stopped::TooOld });
@@ -135,7 +149,7 @@ fn the_end_of_the_term_is_announced_a_week_before_once_and_anew_when_it_was_move
     story.now = term.ends_at() - days(7) - 1.second();
     assert_eq!(story.night(None), None);
     story.now += 1.second();
-    let (change, rule) = story.view.follow_rules(None, story.now).unwrap();
+    let (change, rule) = story.decided(None, |said| MailOutcome::SentBy(said.at)).unwrap();
     assert_eq!((rule, change.notice), (Rule::Announce(Announcement::TermEnd), Some(Notice::TermEndSoon)));
     assert_eq!((&change.audit, change.pot), (&None, PotChange::None));
     story.apply(change);
@@ -186,6 +200,63 @@ fn who_was_promised_more_days_by_a_changed_rule_is_told_again() {
     assert_eq!(story.night(None), Some(Rule::Hold));
 }
 
+#[test]
+fn an_announcement_that_was_not_sent_postpones_the_end_and_one_that_was_sent_late_counts_from_then() {
+    for (unused, rotate, what, ending, ahead) in [
+        (Some(30), None, Announcement::Unused, Rule::Hold, 7),
+        (None, Some(60), Announcement::TooOldSoon, Rule::Stop, 3),
+    ] {
+        let mut story = Story::with_rules(unused, rotate);
+        story.now += days(23);
+        if rotate.is_some() {
+            story.now += days(34);
+        }
+        assert_eq!(story.night(None), Some(Rule::Announce(what)));
+        let said = story.view.announced_as(what).unwrap();
+        story.now = said.until;
+        assert_eq!(story.night_with(None, |_| MailOutcome::Waiting), None);
+        assert_eq!(story.view.follow_rules(None, &[], story.now), None, "of its mail nothing is known");
+        let sent_at = said.until + days(3);
+        let sent = |_| MailOutcome::SentBy(sent_at);
+        story.now = sent_at + days(ahead) - 1.second();
+        assert_eq!(story.night_with(None, sent), None);
+        story.now += 1.second();
+        assert_eq!(story.night_with(None, sent), Some(ending));
+    }
+}
+
+#[test]
+fn an_announcement_whose_mail_will_never_be_sent_is_announced_anew_unless_the_term_ends_before() {
+    let mut story = Story::with_rules(Some(30), None);
+    story.now += days(23);
+    assert_eq!(story.night(None), Some(Rule::Announce(Announcement::Unused)));
+    story.now += days(7);
+    let void = |_| MailOutcome::Void;
+    assert_eq!(story.night_with(None, void), Some(Rule::Announce(Announcement::Unused)));
+    assert_eq!(story.view.announced_as(Announcement::Unused).unwrap().until, story.now + days(7));
+    assert_eq!(story.night_with(None, void), None, "the new one is not due");
+    story.now = story.view.programme.settings.term.ends_at() - days(6);
+    let of_the_term = Some(Rule::Announce(Announcement::TermEnd));
+    assert_eq!((story.night_with(None, void), story.night_with(None, void)), (of_the_term, None));
+}
+
+#[test]
+fn an_end_that_waits_for_its_mail_keeps_no_other_from_coming() {
+    let mut story = Story::with_rules(Some(30), Some(60));
+    story.now += days(23);
+    assert_eq!(story.night(None), Some(Rule::Announce(Announcement::Unused)));
+    let unused = story.view.announced_as(Announcement::Unused).unwrap();
+    story.now += days(34);
+    let only_of_age =
+        |said: Announced| if said == unused { MailOutcome::Waiting } else { MailOutcome::SentBy(said.at) };
+    assert_eq!(story.night_with(None, only_of_age), Some(Rule::Announce(Announcement::TooOldSoon)));
+    story.now += days(10);
+    let only_of_use =
+        |said: Announced| if said == unused { MailOutcome::SentBy(said.at) } else { MailOutcome::Waiting };
+    assert_eq!(story.decided(None, only_of_age).unwrap().1, Rule::Stop);
+    assert_eq!(story.decided(None, only_of_use).unwrap().1, Rule::Hold);
+}
+
 proptest! {
     #[test]
     fn whatever_nights_were_missed_nothing_ends_sooner_than_it_was_announced(
@@ -218,7 +289,7 @@ proptest! {
                     return Ok(());
                 }
             }
-            prop_assert_eq!(story.view.follow_rules(used, story.now).map(|(_, rule)| rule).filter(|rule| {
+            prop_assert_eq!(story.decided(used, |said| MailOutcome::SentBy(said.at)).map(|(_, rule)| rule).filter(|rule| {
                 told.iter().any(|(what, at)| *rule == Rule::Announce(*what) && *at == used)
             }), None);
         }
