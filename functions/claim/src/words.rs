@@ -3,7 +3,7 @@
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{
-    Announced, Announcement, BeginRefused, HoldKind, OrderKind, ReleaseRefused, State, Stopped, View,
+    Announced, Announcement, BeginRefused, Disable, HoldKind, OrderKind, ReleaseRefused, State, Stopped, View,
 };
 use bursar_core::domain::term::Term;
 use bursar_core::domain::window::Reset;
@@ -38,11 +38,12 @@ pub(crate) fn label(view: &View, now: Timestamp) -> &'static str {
 pub(crate) fn state(view: &View, bar: Option<&Bar>, now: Timestamp) -> String {
     let (grant, term) = (&view.grant, &view.programme.settings.term);
     let why = || bar.map(|bar| why_barred(bar, term));
-    if grant.holds.unused
-        && let Some(Bar::Begin(BeginRefused::Held(HoldKind::Unused))) = bar
-        && let Err(refused @ ReleaseRefused::PotExhausted) = view.release(HoldKind::Unused, &Actor::Student, now)
-    {
-        return format!("Your key was switched off because it was not used. {}", why_not_resumed(&refused));
+    if let Some(Bar::Begin(BeginRefused::Held(HoldKind::Unused))) = bar {
+        let next = match view.release(HoldKind::Unused, &Actor::Student, now) {
+            Err(refused @ ReleaseRefused::PotExhausted) => why_not_resumed(&refused),
+            _ => "Press “Resume my key”, and it works again.",
+        };
+        return format!("Your key was switched off{} because it was not used. {next}", off_since(view));
     }
     match &grant.state {
         _ if !grant.holds.is_empty() => why().unwrap_or_default(),
@@ -55,7 +56,12 @@ pub(crate) fn state(view: &View, bar: Option<&Bar>, now: Timestamp) -> String {
         State::Stopped { why: stopped } => {
             let is_ordered = grant.orders_off().next().is_some();
             let next = why().unwrap_or("Get a new one: it has what is left of your cap.".to_owned());
-            format!("{} {next}", stopped_because(*stopped, is_ordered))
+            match stopped {
+                Stopped::TooOld => {
+                    format!("Your key was ended{}, since it had become too old. {next}", off_since(view))
+                }
+                _ => format!("{} {next}", stopped_because(*stopped, is_ordered)),
+            }
         }
     }
 }
@@ -106,22 +112,36 @@ fn live(view: &View, now: Timestamp) -> String {
     }
     let shown = view.grant.live().and_then(|live| live.shown_at).map(|shown| time_in(shown, term.timezone()));
     let shown = shown.map_or(String::new(), |shown| format!(" It was shown on {shown}, and nobody can show it again."));
-    format!("Your key works.{shown}{}", endings(view))
+    format!("Your key works.{shown}{}", endings(view, now))
 }
 
-/// The ends of the key that were announced and still stand.
-fn endings(view: &View) -> String {
-    let on = |announced: Announced| time_in(announced.until, view.programme.settings.term.timezone());
+/// The ends of the key that were announced and still stand. One whose day is past waits for its mail or for the next sync.
+fn endings(view: &View, now: Timestamp) -> String {
+    let when = |announced: Announced| match announced.until {
+        until if now < until => format!("on {}", time_in(until, view.programme.settings.term.timezone())),
+        _ => "soon".to_owned(),
+    };
     let unused = view.announced_as(Announcement::Unused).map(|unused| {
-        let until = on(unused);
-        format!(" It has not been used for some time: it is switched off on {until}, unless you use it before.")
+        let when = when(unused);
+        format!(" It has not been used for some time: it is switched off {when}, unless you use it before.")
     });
     let soon = view.announced_as(Announcement::TooOldSoon);
     let of_age = soon.or_else(|| view.announced_as(Announcement::TooOldLater)).map(|old| {
-        let until = on(old);
-        format!(" It is getting old and ends on {until}. Replace it before; that does not count as a replacement.")
+        let when = when(old);
+        format!(" It is getting old and ends {when}. Replace it before; that does not count as a replacement.")
     });
     unused.into_iter().chain(of_age).collect()
+}
+
+/// Since when the last key is off.
+fn off_since(view: &View) -> String {
+    let last = view.grant.attempts.iter().rev().find(|attempt| attempt.shown_at.is_some());
+    let since = last.and_then(|attempt| match attempt.disable {
+        Disable::Ordered { since } => Some(since),
+        Disable::Confirmed { at } => Some(at),
+        Disable::No | Disable::Lifted { .. } => None,
+    });
+    since.map_or(String::new(), |since| format!(" on {}", time_in(since, view.programme.settings.term.timezone())))
 }
 
 fn stopped_because(stopped: Stopped, is_ordered: bool) -> &'static str {

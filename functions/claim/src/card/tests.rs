@@ -213,7 +213,7 @@ fn each_reason_for_which_there_is_no_key_now() {
         story.apply(change)
     };
     insta::assert_snapshot!(paid(stopped(Stopped::Leaked)).words(), @"You reported your key leaked, and it is ended. Get a new one: it has what is left of your cap.");
-    insta::assert_snapshot!(stopped(Stopped::TooOld).words(), @"Your key was ended because it had become too old. Get a new one: it has what is left of your cap.");
+    insta::assert_snapshot!(stopped(Stopped::TooOld).words(), @"Your key was ended on 20 November 2026, 14:05 (Europe/Berlin), since it had become too old. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(stopped(Stopped::GoneAtProvider).words(), @"Your key does not work any more: it was ended at the provider, not here. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(stopped(Stopped::ReplacementFailed).words(), @"Your old key is ended, and the last attempt to make a new one failed. No money was lost. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(stopped(Stopped::UsedUp).words(), @"Your key was ended because your cap was used up. Get a new one: it has what is left of your cap.");
@@ -248,7 +248,7 @@ fn each_hold() {
     insta::assert_snapshot!(unused().reads(), @"
     CS pilot
     switched off
-    Your key was switched off because it was not used. Press “Resume my key”, and it works again.
+    Your key was switched off on 20 November 2026, 14:05 (Europe/Berlin) because it was not used. Press “Resume my key”, and it works again.
     Left: $20
     Used: $0; nothing has been read from the provider yet
     Cap: $20 for the whole term, until the end of 6 February 2027
@@ -265,7 +265,7 @@ fn each_hold() {
         view.pot.counted_at = Some(off_at + bursar_core::domain::grant::SETTLING);
         view.pot.reserved = view.pot.limit;
     });
-    insta::assert_snapshot!(without_room.words(), @"Your key was switched off because it was not used. All of the programme's budget is held for other keys now. Ask the people who run it.");
+    insta::assert_snapshot!(without_room.words(), @"Your key was switched off on 20 November 2026, 14:05 (Europe/Berlin) because it was not used. All of the programme's budget is held for other keys now. Ask the people who run it.");
     assert!(!Card::of(&without_room.view, without_room.now).offers.resume);
     let twice = Card::of(&unused().held(HoldKind::Paused).view, unused().now).offers;
     assert!(!twice.resume, "it would stay paused");
