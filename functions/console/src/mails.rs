@@ -53,7 +53,11 @@ impl Outcome {
                 *at,
                 Some("the recipient, or a machine of theirs, marked it as unwanted".to_owned()),
             ),
-            MailState::Dropped { at, why } => ("failed", "", *at, Some(format!("not sent: {why}"))),
+            MailState::Dropped { at, why } => {
+                // Of an alert that nobody got, somebody has to know.
+                let word = if matches!(row.mail, OwedMail::Alert { .. }) { "failed" } else { "not needed" };
+                (word, "", *at, Some(format!("not sent: {why}")))
+            }
             MailState::Failed { at, why } => ("failed", "wrong", *at, Some(InWords::of(why).what)),
         };
         Outcome { word, badge, since: time(at), why }

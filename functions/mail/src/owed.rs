@@ -9,7 +9,7 @@ use bursar_core::domain::mail_failure::UNDELIVERABLE;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::sign_in::{ASK_LASTS, LINK_LASTS, LiveLink, NotOwed};
 use bursar_core::domain::token::{AskTokenHash, Code, LinkToken};
-use bursar_core::store::items::{NOT_WANTED, OutboxRow, OwedMail};
+use bursar_core::store::items::{MailClass, NOT_WANTED, OutboxRow, OwedMail};
 use bursar_core::store::{LinkMade, StoreError};
 use jiff::{SignedDuration, Timestamp};
 
@@ -55,6 +55,11 @@ impl App {
                 let is_over = matches!(grant.state, State::Revoked | State::Ended) || programme.is_over(now);
                 if is_over || grant.holds.dropped.is_some() {
                     return Ok(Owed::Nothing("this person is no longer on the roster"));
+                }
+                // What it asks them to do they have done, or cannot do any more. Whoever sends it by hand knows.
+                let is_late = grant.ever_shown || now >= programme.settings.claim_closes_at();
+                if is_late && row.class != MailClass::ByHand {
+                    return Ok(Owed::Nothing("this person has had a key by now, or keys cannot be claimed any more"));
                 }
                 self.to(&grant.person.address, |words| words.roster(&programme, &grant, now)).await
             }

@@ -14,6 +14,7 @@ async fn what_is_stored_about_somebody_is_there_to_read() {
     let stack = stack().await;
     let scene = Scene::over(&stack).await;
     let (grant, ada) = scene.student("ada@example.edu").await;
+    stack.settle.settle(LIMIT).await.unwrap();
     scene.reveal(&ada).await;
     stack.clock.advance(minutes(1)).unwrap();
     scene.press(&ada, "refresh").await.expect(303);

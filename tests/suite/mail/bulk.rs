@@ -12,7 +12,7 @@ use bursar_local::ses::{Fault, Quota};
 use jiff::SignedDuration;
 use serde_json::json;
 
-use super::{PostOffice, address};
+use super::{PostOffice, address, soon};
 
 /// So many mails are under way at once, at that rate.
 const SIDE_BY_SIDE: usize = 32;
@@ -99,4 +99,30 @@ async fn a_server_that_takes_no_mail_uses_up_no_tries() {
     office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
     assert_eq!(office.unread().len(), 61, "an admin was told that it was disabled");
     office.stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_roster_mail_that_comes_too_late_is_not_sent_unless_somebody_asked_for_it_by_hand() {
+    for (is_claimed, says) in [(true, "You have had a key already."), (false, "Keys could be had until")] {
+        let mut office = PostOffice::open().await;
+        let ada = office.invite("ada@example.edu").await;
+        if is_claimed {
+            office.claim(&ada).await;
+            assert_eq!(office.the_mail().contents.kind.as_deref(), Some("key-shown"));
+        } else {
+            let now = office.stack.clock.now();
+            office.set(|settings| settings.claim_closes_at = Some(now)).await;
+            office.settle().await;
+            assert!(office.unread().is_empty());
+        }
+        let rows = office.table.mails_of(&office.programme, &ada).await.unwrap();
+        let roster = rows.iter().find(|row| matches!(row.mail, OwedMail::Roster { .. })).unwrap();
+        assert!(matches!(roster.state, MailState::Dropped { .. }), "{:?}", roster.state);
+        let now = office.stack.clock.now();
+        assert!(office.table.resend_roster_mail(&office.programme, &ada, now, soon()).await.unwrap());
+        office.settle().await;
+        let text = office.the_mail().contents.text.unwrap();
+        assert!(text.contains(says), "{text}");
+        office.stop().await;
+    }
 }
