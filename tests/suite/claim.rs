@@ -10,6 +10,7 @@ mod faults;
 mod keys;
 mod lapsed;
 mod lasting;
+mod mails;
 mod meanwhile;
 mod my;
 mod refusals;

@@ -37,6 +37,8 @@ struct Data {
     links_good_until: Vec<Timestamp>,
     link_mails_of_the_last_hour: Vec<MailData>,
     mail_comes_back_since: Option<Timestamp>,
+    wants_digests: bool,
+    wants_reminders: bool,
     /// The programmes that name this address as theirs.
     roles: Vec<RoleData>,
     grants: Vec<GrantData>,
@@ -161,6 +163,7 @@ pub(crate) async fn data(State(site): State<Site>, visitor: Visitor) -> Answer {
         Some(person) => site.table.person(person).await?,
         None => None,
     };
+    let choice = site.table.mail_choice(&session.address).await?;
     let data = Data {
         address: session.address.as_str().to_owned(),
         address_of_staff: person.map(|person| person.address.as_written().to_owned()),
@@ -168,6 +171,8 @@ pub(crate) async fn data(State(site): State<Site>, visitor: Visitor) -> Answer {
         links_good_until: sign_in.links.iter().map(|link| link.ends_at).filter(|ends| now < *ends).collect(),
         link_mails_of_the_last_hour: link_mails,
         mail_comes_back_since: site.table.undeliverable(&session.address, now).await?.map(|mark| mark.at),
+        wants_digests: choice.digest,
+        wants_reminders: choice.reminders,
         roles: site.table.roles_of(&session.address).await?.iter().flat_map(roles).collect(),
         grants,
         notes: NOTES,

@@ -6,6 +6,7 @@ mod card;
 mod data;
 mod example;
 mod keys;
+mod mails;
 mod my;
 mod not_shown;
 mod refusal;
@@ -47,6 +48,7 @@ impl Function for App {
             .route("/sign-out", post(sign_in::sign_out))
             .route("/my", get(my::page))
             .route("/my/data", get(data::data))
+            .route("/my/mails", post(mails::choose))
             .route("/my/{programme}/reveal", post(reveal::reveal))
             .route("/my/{programme}/replace", post(reveal::replace))
             .route("/my/{programme}/leaked", post(keys::leaked))

@@ -6,11 +6,13 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use bursar_core::domain::grant::View;
 use bursar_core::domain::id::ProgrammeId;
+use bursar_core::store::items::MailChoice;
 use bursar_core::web::{Answer, Fault, Frame, Site, Visitor};
 use jiff::Timestamp;
 
 use crate::card::Card;
 use crate::example::Example;
+use crate::mails::not_reached;
 
 #[derive(Template)]
 #[template(path = "my.html")]
@@ -23,6 +25,10 @@ struct MyPage<'a> {
     examples: Vec<Example<'a>>,
     /// Somebody whose key does not work reads why requests are refused too.
     has_had_a_key: bool,
+    /// Which mails this person wants.
+    choice: MailChoice,
+    /// Why others do not reach them, if they do not.
+    not_reached: Option<String>,
 }
 
 pub(crate) async fn page(State(site): State<Site>, visitor: Visitor) -> Answer {
@@ -67,7 +73,8 @@ async fn show(
     status: StatusCode,
     alert: Option<&str>,
 ) -> Result<Response, Fault> {
-    let views = grants_of(site, visitor).await?;
+    let (views, address) = (grants_of(site, visitor).await?, &visitor.session.address);
+    let (choice, mark) = tokio::try_join!(site.table.mail_choice(address), site.table.undeliverable(address, now))?;
     let is_in_use =
         |view: &&View| view.grant.live().is_some() && view.grant.holds.is_empty() && !view.programme.is_over(now);
     let page = MyPage {
@@ -76,6 +83,8 @@ async fn show(
         alert,
         cards: views.iter().map(|view| Card::of(view, now)).collect(),
         has_had_a_key: views.iter().any(|view| view.grant.ever_shown && !view.programme.is_over(now)),
+        choice,
+        not_reached: mark.as_ref().map(not_reached),
         examples: views.iter().filter(is_in_use).map(|view| Example::of(site, view)).collect(),
     };
     Ok(Frame::page(status, &page))

@@ -89,7 +89,7 @@ struct Html<'a> {
 impl Letter {
     /// Puts it into an envelope. None if one of the addresses is none that a mail can carry.
     pub(crate) fn sealed(&self, row: &OutboxRow, now: Timestamp, config: &Config) -> Option<Sealed> {
-        let (kind, row) = (row.mail.kind(), row.row);
+        let (kind, is_of_choice, row) = (row.mail.kind(), row.mail.of_choice().is_some(), row.row);
         let (from, to) = (config.mail_from.for_mail(), self.to.for_mail());
         let sender: Address = from.parse().ok()?;
         let domain = sender.domain().to_owned();
@@ -102,6 +102,11 @@ impl Letter {
             .raw_header(header("X-Bursar-Mail", kind.as_str()))
             .raw_header(header(ROW_HEADER, &row.to_string()))
             .raw_header(header("Auto-Submitted", "auto-generated"));
+        // It leads to the sign-in and then to a form. What a press in a mail program alone could do would need a right in the mail,
+        // and a mail carries none: so there is no `List-Unsubscribe-Post`.
+        if is_of_choice {
+            message = message.raw_header(header("List-Unsubscribe", &format!("<{}>", choice_at(config))));
+        }
         if let Some(answers_to) = self.answers_to().or_else(|| support_address(config)) {
             message = message.reply_to(Mailbox::new(None, answers_to));
         }
@@ -179,6 +184,11 @@ fn support_address(config: &Config) -> Option<Address> {
 
 fn header(name: &'static str, value: &str) -> HeaderValue {
     HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned())
+}
+
+/// Where a reader chooses which mails they get.
+pub(crate) fn choice_at(config: &Config) -> String {
+    format!("{}/my#mails", config.origin.as_str())
 }
 
 /// One line without anything that is not seen.

@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::App;
 use crate::by_rule::ByRule;
-use crate::letter::Letter;
+use crate::letter::{Letter, choice_at};
 use crate::words::Words;
 
 /// What a row comes to.
@@ -36,8 +36,17 @@ impl App {
         if self.may_have_been_sent(row, now).await? {
             return Ok(Owed::Nothing("the table went back to an earlier moment, and this may have been sent since"));
         }
-        let owed = self.of(row, now, deadline).await?;
-        let Owed::Mail(letter) = &owed else { return Ok(owed) };
+        let mut owed = self.of(row, now, deadline).await?;
+        let Owed::Mail(letter) = &mut owed else { return Ok(owed) };
+        // What somebody chose not to get is missed by nobody, whether it would reach them or not.
+        if let Some(mail) = row.mail.of_choice() {
+            if !self.table.mail_choice(letter.to.matched()).await?.wants(mail) {
+                return Ok(Owed::Nothing("this person chose not to get such mails"));
+            }
+            let choose =
+                format!(" You can choose on your page which of these mails you get: {}", choice_at(&self.config));
+            letter.why.push_str(&choose);
+        }
         Ok(match self.table.undeliverable(letter.to.matched(), now).await? {
             Some(mark) if !mark.keeps_back(row.class) => owed,
             // That one of those who look after programmes and the account is not reached, another has to know.

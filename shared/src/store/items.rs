@@ -29,6 +29,7 @@ use crate::domain::token::LinkTokenHash;
 /// What is too large for one item lies in parts of so many bytes: an item has at most 400 KB.
 pub(super) const MOST_IN_A_PART: usize = 380_000;
 
+pub use super::mail_choice::{MailChoice, OfChoice};
 pub use super::owed::{Bounce, MailClass, MailOf, MailState, OUTBOX_KEPT, OutboxRow, OwedMail, SentAs};
 pub use super::undeliverable::{NOT_WANTED, Undeliverable, Why};
 

@@ -172,6 +172,11 @@ pub fn undeliverable(address: &MatchedAddress) -> Key {
     key(address_partition(address), "UNDELIVERABLE")
 }
 
+/// Which of the mails that they can choose a person wants.
+pub fn mail_choice(address: &MatchedAddress) -> Key {
+    key(address_partition(address), "MAILS")
+}
+
 /// Of which address this is the key of the mark.
 pub fn undeliverable_address_of(key: &Key) -> Option<MatchedAddress> {
     let address = key.pk.strip_prefix("A#").filter(|_| key.sk == "UNDELIVERABLE")?;

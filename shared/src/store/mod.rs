@@ -22,6 +22,7 @@ pub mod items;
 mod jobs;
 pub mod keys;
 mod leases;
+mod mail_choice;
 mod mail_days;
 mod mail_outcomes;
 mod mail_refusals;

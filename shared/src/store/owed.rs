@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-use super::items::{Queue, Stored};
+use super::items::{OfChoice, Queue, Stored};
 use super::keys::{self, Key};
 use crate::domain::address::MatchedAddress;
 use crate::domain::crossing::Scope;
@@ -307,6 +307,22 @@ impl OwedMail {
             | OwedMail::KeyLeaked { .. }
             | OwedMail::ByRule { .. }
             | OwedMail::CapUsed { .. } => false,
+        }
+    }
+
+    /// As what its reader can choose not to get it. What tells of their key, or of a rule that will switch it off, everybody gets.
+    pub fn of_choice(&self) -> Option<OfChoice> {
+        match self {
+            OwedMail::Digest { .. } | OwedMail::AccountDigest { .. } => Some(OfChoice::Digest),
+            OwedMail::CapUsed { .. } | OwedMail::ByRule { notice: Notice::TermEndSoon, .. } => Some(OfChoice::Reminder),
+            OwedMail::Link { .. }
+            | OwedMail::Roster { .. }
+            | OwedMail::KeyShown { .. }
+            | OwedMail::KeyLeaked { .. }
+            | OwedMail::ByRule { .. }
+            | OwedMail::Alert { .. }
+            | OwedMail::Request { .. }
+            | OwedMail::Account { .. } => None,
         }
     }
 

@@ -16,8 +16,8 @@ use super::checkpoints::Part;
 use super::group_totals::{GroupTotals, KeptTotals};
 use super::imports::{Import, ImportChunk, Step};
 use super::items::{
-    self, Bounce, Enrolment, Item, KnownAccount, Lease, Link, ListedProgramme, MailOf, MailState, Meta, OutboxRow,
-    OwedMail, Person, PersonOf, Refreshed, Resent, Run, Sendings, Stored, Totals, Undeliverable, Why,
+    self, Bounce, Enrolment, Item, KnownAccount, Lease, Link, ListedProgramme, MailChoice, MailOf, MailState, Meta,
+    OutboxRow, OwedMail, Person, PersonOf, Refreshed, Resent, Run, Sendings, Stored, Totals, Undeliverable, Why,
 };
 use super::jobs::{Job, JobState};
 use super::keys;
@@ -364,6 +364,7 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         }),
         raw(&Sendings { minute: 29_453_760, count: 3 }),
         raw(&Undeliverable { address: ada(), why: Why::Bounced, at: at("2026-01-02T08:00:03Z") }),
+        raw(&MailChoice { address: ada(), digest: false, reminders: true }),
         raw(&Person { person: "fedcba9876543210".parse().unwrap(), address: a_grant().person.address }),
         raw(&PersonOf { address: ada(), person: "fedcba9876543210".parse().unwrap() }),
         raw(&some_totals()),

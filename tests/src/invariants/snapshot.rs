@@ -20,8 +20,8 @@ use bursar_core::domain::request::Request;
 use bursar_core::domain::role::Roles;
 use bursar_core::domain::sign_in::{Session, SignIn};
 use bursar_core::store::items::{
-    self, Enrolment, Item, Lease, Link, ListedProgramme, MailOf, Meta, OutboxRow, Person, PersonOf, Refreshed, Resent,
-    Run, Sendings, SentAs, Stored, Totals, Undeliverable,
+    self, Enrolment, Item, Lease, Link, ListedProgramme, MailChoice, MailOf, Meta, OutboxRow, Person, PersonOf,
+    Refreshed, Resent, Run, Sendings, SentAs, Stored, Totals, Undeliverable,
 };
 use bursar_core::store::{
     Account, AccountDay, BulkStop, CapsLook, Checkpoint, Cut, ForeignKey, GroupTotals, Import, ImportChunk, Job,
@@ -298,6 +298,7 @@ impl Snapshot {
             PersonOf::KIND => decoded::<PersonOf>(item).map(drop)?,
             Refreshed::KIND => decoded::<Refreshed>(item).map(drop)?,
             Sendings::KIND => decoded::<Sendings>(item).map(drop)?,
+            MailChoice::KIND => decoded::<MailChoice>(item).map(drop)?,
             Undeliverable::KIND => decoded::<Undeliverable>(item).map(drop)?,
             Import::KIND => decoded::<Import>(item).map(drop)?,
             ImportChunk::KIND => decoded::<ImportChunk>(item).map(drop)?,

@@ -10,7 +10,9 @@ use bursar_core::domain::programme::Programme;
 use bursar_core::domain::request::Request;
 use bursar_core::domain::role::Roles;
 use bursar_core::domain::sign_in::{Session, SignIn};
-use bursar_core::store::items::{Enrolment, Item, Link, OutboxRow, OwedMail, Person, PersonOf, Stored, Undeliverable};
+use bursar_core::store::items::{
+    Enrolment, Item, Link, MailChoice, OutboxRow, OwedMail, Person, PersonOf, Stored, Undeliverable,
+};
 use bursar_core::store::{ImportChunk, keys};
 
 use super::secrets::texts_of;
@@ -97,8 +99,16 @@ pub(super) fn addresses_are_where_they_may_be(step: &Step<'_>) -> Vec<String> {
         addresses.insert(grant.person.address.as_written().to_lowercase());
         addresses.insert(grant.person.address.matched().as_str().to_owned());
     }
-    let homes =
-        [Grant::KIND, Enrolment::KIND, Programme::KIND, Person::KIND, PersonOf::KIND, Roles::KIND, Undeliverable::KIND];
+    let homes = [
+        Grant::KIND,
+        Enrolment::KIND,
+        Programme::KIND,
+        Person::KIND,
+        PersonOf::KIND,
+        Roles::KIND,
+        Undeliverable::KIND,
+        MailChoice::KIND,
+    ];
     let for_a_while = [SignIn::KIND, Link::KIND, Session::KIND, ImportChunk::KIND, Request::KIND];
     let mut wrong = Vec::new();
     for ((pk, sk), item) in &step.now.items {

@@ -37,6 +37,8 @@ async fn what_is_stored_about_somebody_is_there_to_read() {
       "links_good_until": [],
       "link_mails_of_the_last_hour": [],
       "mail_comes_back_since": null,
+      "wants_digests": true,
+      "wants_reminders": true,
       "roles": [],
       "grants": [
         {

@@ -99,7 +99,7 @@ async fn faculty_read_names_assistants_counts_and_nobody_a_key() {
     [origin]/console/programmes/maths
 
     -- 
-    You get this mail on Mondays because you are faculty of Maths. Its faculty can set another day, or none.
+    You get this mail on Mondays because you are faculty of Maths. Its faculty can set another day, or none. You can choose on your page which of these mails you get: [origin]/my#mails
     Example University
     Help: bursar-help@example.edu
     Privacy: https://example.edu/privacy
@@ -130,7 +130,7 @@ async fn faculty_read_names_assistants_counts_and_nobody_a_key() {
     [origin]/console/programmes/maths
 
     -- 
-    You get this mail on Mondays because you are an assistant of Maths. Its faculty can set another day, or none.
+    You get this mail on Mondays because you are an assistant of Maths. Its faculty can set another day, or none. You can choose on your page which of these mails you get: [origin]/my#mails
     Example University
     Help: bursar-help@example.edu
     Privacy: https://example.edu/privacy
@@ -237,7 +237,7 @@ async fn admins_read_of_the_account_with_keys_that_are_new_and_without_an_owner(
     [origin]/console/account
 
     -- 
-    You get this mail on Mondays because you are an admin of Bursar at Example University.
+    You get this mail on Mondays because you are an admin of Bursar at Example University. You can choose on your page which of these mails you get: [origin]/my#mails
     Example University
     Help: bursar-help@example.edu
     Privacy: https://example.edu/privacy
@@ -270,6 +270,33 @@ async fn who_cannot_be_reached_or_is_gone_or_has_no_role_any_more_keeps_nobody_e
     delete.key("pk", AttributeValue::S(key.pk)).key("sk", AttributeValue::S(key.sk)).send().await.unwrap();
     let to: Vec<String> = monday.mails_to().await;
     assert_eq!(to, ["admin@example.edu", "ben@maths.edu", "tom@maths.edu"]);
+    monday.stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn who_wants_no_digest_gets_none_and_that_is_no_failure_even_where_mail_would_come_back() {
+    let mut monday = Monday::early().await;
+    let (maths, _) = a_class(&monday).await;
+    monday.advance(1);
+    monday.run("digest").await.unwrap();
+    for who in ["ann@maths.edu", "admin@example.edu"] {
+        let who = EmailAddress::parse(who).unwrap();
+        monday.table.choose_mails(who.matched(), Some(false), None, soon()).await.unwrap();
+    }
+    let ann = EmailAddress::parse("ann@maths.edu").unwrap();
+    let mark = Undeliverable { address: ann.matched().clone(), why: Why::Bounced, at: monday.now() };
+    monday.table.end_mail_to(&[mark], monday.now(), soon()).await.unwrap();
+    assert_eq!(monday.owed(Some(&maths)).await, ["ann", "ben", "tom"]);
+    let mails = monday.mails().await;
+    let to: Vec<&str> = mails.iter().map(|mail| mail.to.as_str()).collect();
+    assert_eq!(to, ["ben@maths.edu", "tom@maths.edu"]);
+    let origin = &monday.stack.ready.web;
+    for mail in &mails {
+        assert_eq!(mail.contents.headers["List-Unsubscribe"], format!("<{origin}/my#mails>"));
+        assert!(!mail.contents.headers.contains_key("List-Unsubscribe-Post"), "no mail carries a right");
+    }
+    let dead = monday.table.dead_mails(at("2026-10-01T00:00:00Z"), 10).await.unwrap();
+    assert_eq!(dead.in_all, 0);
     monday.stack.stop().await.unwrap();
 }
 

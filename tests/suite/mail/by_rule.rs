@@ -245,7 +245,7 @@ async fn a_student_hears_a_week_before_the_term_ends_and_nobody_whose_key_has_en
     [origin]/my
 
     -- 
-    You get this mail because you have a key for CS pilot.
+    You get this mail because you have a key for CS pilot. You can choose on your page which of these mails you get: [origin]/my#mails
     Example University
     Help: bursar-help@example.edu
     Privacy: https://example.edu/privacy

@@ -1,7 +1,7 @@
 //! What students are told of their own cap: the words, when it is sent, and that nobody is told what is not so any more.
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{HoldKind, Reading, Stopped};
+use bursar_core::domain::grant::{Announcement, HoldKind, Reading, Rule, Stopped};
 use bursar_core::domain::id::{GrantId, PersonId};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::Used;
@@ -74,13 +74,41 @@ async fn a_student_reads_the_number_when_the_cap_starts_anew_and_whom_to_ask() {
     [origin]/my
 
     -- 
-    You get this mail because you have a key for CS pilot.
+    You get this mail because you have a key for CS pilot. You can choose on your page which of these mails you get: [origin]/my#mails
     Example University
     Help: bursar-help@example.edu
     Privacy: https://example.edu/privacy
     "#);
     html_says(&mail.contents, &["You have used 83% of your $20", "$16.80", "/my", "room 101"]);
     office.finish().await;
+}
+
+#[tokio::test]
+async fn who_wants_no_reminders_hears_of_their_key_and_of_rules_all_the_same() {
+    let (mut office, ada) = PostOffice::using(Reset::None, 17_000_000).await;
+    let whose = address("ada@example.edu");
+    office.table.choose_mails(whose.matched(), None, Some(false), soon()).await.unwrap();
+    office.settle().await;
+    assert!(office.unread().is_empty());
+    assert_eq!(office.of_caps(), ["dropped"], "and no dead letter");
+
+    office.set(|settings| settings.unused_after_days = Some(1)).await;
+    office.pass(24 * 60).await;
+    assert_eq!(office.rules(&ada).await, Rule::Announce(Announcement::Unused));
+    office.drain().await;
+    let mail = office.the_mail();
+    assert!(mail.contents.subject.contains("unless you use it"), "{}", mail.contents.subject);
+    let header = mail.contents.headers.get("List-Unsubscribe");
+    assert!(header.is_none() && !mail.contents.text.unwrap().contains("You can choose"), "of this there is no choice");
+
+    // Wanted again, they come again.
+    office.table.choose_mails(whose.matched(), None, Some(true), soon()).await.unwrap();
+    office.used(&ada, 20_000_000).await;
+    office.drain().await;
+    let mail = office.the_mail();
+    let origin = &office.stack.ready.web;
+    assert_eq!(mail.contents.headers["List-Unsubscribe"], format!("<{origin}/my#mails>"));
+    office.stop().await;
 }
 
 #[tokio::test]
@@ -109,7 +137,7 @@ async fn from_forty_to_a_hundred_and_twenty_per_cent_a_student_is_told_once_and_
     [origin]/my#refused
 
     -- 
-    You get this mail because you have a key for CS pilot.
+    You get this mail because you have a key for CS pilot. You can choose on your page which of these mails you get: [origin]/my#mails
     Example University
     Help: bursar-help@example.edu
     Privacy: https://example.edu/privacy

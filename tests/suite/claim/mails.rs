@@ -1,0 +1,75 @@
+//! Which mails somebody wants: the form is there for whoever is signed in, and changes what it carries alone.
+
+use bursar_core::domain::address::EmailAddress;
+use bursar_core::store::Table;
+use bursar_core::store::items::{Undeliverable, Why};
+use bursar_tests::office::session_cookie;
+use bursar_tests::visitor::Visitor;
+use serde_json::Value;
+
+use super::{Scene, end, look, soon, stack};
+
+const MAILS: &str = "/my/mails";
+
+/// Whether somebody wants digests and reminders, as they read it of themselves.
+async fn wanted(who: &Visitor) -> (bool, bool) {
+    let data: Value = serde_json::from_str(&who.get("/my/data").await.expect(200).body).unwrap();
+    (data["wants_digests"].as_bool().unwrap(), data["wants_reminders"].as_bool().unwrap())
+}
+
+#[tokio::test]
+async fn each_chooses_for_themselves_and_a_post_changes_what_it_carries_alone() {
+    let stack = stack().await;
+    let mut scene = Scene::over(&stack).await;
+    let (_, ada) = scene.student("ada@example.edu").await;
+    let (staff, nobody) = (scene.browser(), scene.signed_in("nobody@example.edu").await);
+    let cookie = session_cookie(&stack, "admin@example.edu").await;
+    let (name, value) = cookie.split_once('=').unwrap();
+    staff.set_cookie(name, value);
+    for who in [&ada, &staff, &nobody] {
+        let my = who.get("/my").await.expect(200);
+        assert!(my.offers(MAILS), "{}", my.readable());
+        let csrf = my.form(MAILS).value("csrf").unwrap().to_owned();
+        assert_eq!(wanted(who).await, (true, true));
+        let post = async |fields: &[(&str, &str)], status| {
+            let fields = [&[("csrf", csrf.as_str())], fields].concat();
+            who.post(MAILS, &fields).await.expect(status)
+        };
+        for _ in 0..2 {
+            assert_eq!(post(&[("digest", "off")], 303).await.location(), Some("/my#mails"));
+            assert_eq!(wanted(who).await, (false, true));
+        }
+        post(&[("reminders", "off")], 303).await;
+        assert_eq!(wanted(who).await, (false, false));
+        post(&[], 303).await;
+        // What is refused changes nothing, also where half of it could be read.
+        for wrong in [[("digest", "on"), ("reminders", "yes")], [("digest", ""), ("reminders", "on")]] {
+            assert!(post(&wrong, 422).await.alert().is_some());
+        }
+        assert_eq!(wanted(who).await, (false, false));
+        post(&[("digest", "on"), ("reminders", "off")], 303).await;
+        assert_eq!(wanted(who).await, (true, false));
+        who.post(MAILS, &[("digest", "off")]).await.expect(403);
+        who.get(MAILS).await.expect(404);
+    }
+    scene.browser().post(MAILS, &[("digest", "off")]).await.expect(401);
+    scene.browser().get(MAILS).await.expect(303);
+    look(&stack, &mut scene.watch).await;
+    end(stack).await;
+}
+
+#[tokio::test]
+async fn whom_mail_does_not_reach_reads_why_and_since_when() {
+    let stack = stack().await;
+    let scene = Scene::over(&stack).await;
+    let (_, ada) = scene.student("ada@example.edu").await;
+    let (table, address) = (Table::new(&stack.config), EmailAddress::parse("ada@example.edu").unwrap());
+    for (why, says) in [(Why::Bounced, "has come back since"), (Why::Complained, "was reported as unwanted")] {
+        let now = stack.clock.now();
+        let mark = Undeliverable { address: address.matched().clone(), why, at: now };
+        table.end_mail_to(&[mark], now, soon()).await.unwrap();
+        let my = ada.get("/my").await.expect(200).readable();
+        assert!(my.contains(says) && my.contains(&now.strftime("%-d %B %Y").to_string()), "{my}");
+    }
+    end(stack).await;
+}
