@@ -1,5 +1,6 @@
 //! Which mails an alarm is about that were given up or came back: how many, and the first with whom it was to. Students are not named.
 
+use bursar_core::domain::crossing::Scope;
 use bursar_core::domain::id::PersonId;
 use bursar_core::domain::mail_failure::{BOUNCED, COMPLAINED, InWords, SUPPRESSED};
 use bursar_core::domain::mail_kind::MailKind;
@@ -78,6 +79,9 @@ impl App {
             OwedMail::ByRule { .. } => to_a_student("the notice of a rule"),
             OwedMail::CapUsed { threshold, .. } => {
                 to_a_student(&format!("the notice that {threshold} % of a cap is used"))
+            }
+            OwedMail::Alert { scope: Scope::Reserved, recipient, .. } => {
+                self.to_staff_as(format!("the alert that all money of {name} is promised"), recipient).await?
             }
             OwedMail::Alert { threshold, recipient, .. } => {
                 self.to_staff_as(format!("the alert of {name} at {threshold} %"), recipient).await?
