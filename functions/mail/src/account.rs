@@ -59,7 +59,7 @@ impl App {
             return Ok(Owed::Nothing("this person is no longer an admin"));
         }
         let named = Box::pin(self.named_in(&alarm)).await?;
-        self.to_staff(&person.address, |words| words.account(&alarm, &named)).await
+        Ok(self.to(&person.address, |words| words.account(&alarm, &named)))
     }
 
     async fn named_in(&self, alarm: &Alarm) -> Result<Named, StoreError> {

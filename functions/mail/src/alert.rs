@@ -54,11 +54,10 @@ impl App {
             tokio::try_join!(self.table.pot(&programme.id), self.table.totals(&programme.id), self.table.sync_state())?;
         let Some(pot) = pot else { return Ok(GONE) };
         let spending = Spending::of(&crossing, &programme, &pot, totals.as_ref(), sync.looked_at, now);
-        self.to(&person.address, |words| match scope {
+        Ok(self.to(&person.address, |words| match scope {
             Scope::Reserved => words.promised(&programme, &pot, spending),
             Scope::Pot | Scope::Cap(_) => words.spent(&programme, &pot, spending),
-        })
-        .await
+        }))
     }
 }
 

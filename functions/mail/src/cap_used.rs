@@ -54,7 +54,7 @@ impl App {
         let settings = &view.programme.settings;
         let starts_anew = settings.reset.resets_at(now).filter(|at| *at < settings.term.ends_at());
         let told = Used { stopped: stopped(&view.grant), ..Used::of(&crossing, used, starts_anew) };
-        self.to(&view.grant.person.address, |words| words.cap_used(&view.programme, &told)).await
+        Ok(self.to(&view.grant.person.address, |words| words.cap_used(&view.programme, &told)))
     }
 }
 

@@ -58,7 +58,7 @@ impl App {
         } else {
             return Ok(Owed::Nothing("this person no longer has a role on the programme"));
         };
-        self.to_staff(&person.address, |words| words.digest(&programme, &digest, &reader, now)).await
+        Ok(self.to(&person.address, |words| words.digest(&programme, &digest, &reader, now)))
     }
 
     /// The digest of the account, if its recipient is still an admin.
@@ -72,7 +72,7 @@ impl App {
         let keys: Vec<String> = iter(keys).buffered(SIDE_BY_SIDE).try_collect().await?;
         let programmes = self.table.programmes().await?;
         let programmes = programmes.into_iter().map(|programme| (programme.id, programme.settings.name)).collect();
-        self.to_staff(&person.address, |words| words.account_digest(&digest, &programmes, &keys)).await
+        Ok(self.to(&person.address, |words| words.account_digest(&digest, &programmes, &keys)))
     }
 
     async fn names(&self, digest: &Digest) -> Result<Names, StoreError> {

@@ -70,18 +70,18 @@ impl App {
                 if is_late && row.class != MailClass::ByHand {
                     return Ok(Owed::Nothing("this person has had a key by now, or keys cannot be claimed any more"));
                 }
-                self.to(&grant.person.address, |words| words.roster(&programme, &grant, now)).await
+                Ok(self.to(&grant.person.address, |words| words.roster(&programme, &grant, now)))
             }
             OwedMail::KeyShown { programme, grant } => {
                 let Some((programme, grant)) = self.grant(programme, grant).await? else { return Ok(GONE) };
                 // One that was recovered had been shown before that was on record again.
                 let shown_at = grant.live().and_then(|live| live.shown_at).filter(|shown| *shown < row.written_at);
                 let shown_at = shown_at.unwrap_or(row.written_at);
-                self.to(&grant.person.address, |words| words.key_shown(&programme, shown_at)).await
+                Ok(self.to(&grant.person.address, |words| words.key_shown(&programme, shown_at)))
             }
             OwedMail::KeyLeaked { programme, grant } => {
                 let Some((programme, grant)) = self.grant(programme, grant).await? else { return Ok(GONE) };
-                self.to(&grant.person.address, |words| words.key_leaked(&programme, row.written_at)).await
+                Ok(self.to(&grant.person.address, |words| words.key_leaked(&programme, row.written_at)))
             }
             OwedMail::ByRule { programme, grant, epoch, notice } => {
                 self.by_rule(programme, grant, *epoch, *notice, now).await
@@ -145,7 +145,7 @@ impl App {
             ends_at: now + LINK_LASTS,
         };
         Ok(match self.table.make_link(row.row, address, &link, now, deadline).await? {
-            LinkMade::Yes => Owed::Mail(Box::new(self.words_to(&known.address).link(&token, &code))),
+            LinkMade::Yes => self.to(&known.address, |words| words.link(&token, &code)),
             LinkMade::Not(NotOwed::TooSoon) => Owed::Nothing("another was sent within the last minute"),
             LinkMade::Not(NotOwed::TooMany) => Owed::Nothing("as many as are sent in an hour have been sent"),
             LinkMade::Later => Owed::NotBefore(next_minute(now)),
@@ -169,7 +169,7 @@ impl App {
         let Some(rule) = ByRule::of(&view, epoch, notice, now) else {
             return Ok(Owed::Nothing("the key has been used, replaced or ended since, or its end was told again"));
         };
-        self.to(&view.grant.person.address, |words| words.by_rule(&view.programme, rule)).await
+        Ok(self.to(&view.grant.person.address, |words| words.by_rule(&view.programme, rule)))
     }
 
     async fn grant(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Option<(Programme, Grant)>, StoreError> {
@@ -177,26 +177,8 @@ impl App {
         Ok(programme.zip(grant))
     }
 
-    /// A mail to an address that mail may be sent to.
-    pub(crate) async fn to(
-        &self,
-        address: &EmailAddress,
-        write: impl FnOnce(Words<'_>) -> Letter,
-    ) -> Result<Owed, StoreError> {
-        Ok(Owed::Mail(Box::new(write(self.words_to(address)))))
-    }
-
-    /// The same for those who look after programmes and the account: that one of them is not reached, another has to know.
-    pub(crate) async fn to_staff(
-        &self,
-        address: &EmailAddress,
-        write: impl FnOnce(Words<'_>) -> Letter,
-    ) -> Result<Owed, StoreError> {
-        Ok(Owed::Mail(Box::new(write(self.words_to(address)))))
-    }
-
-    fn words_to<'a>(&'a self, to: &'a EmailAddress) -> Words<'a> {
-        Words { to, config: &self.config }
+    pub(crate) fn to(&self, address: &EmailAddress, write: impl FnOnce(Words<'_>) -> Letter) -> Owed {
+        Owed::Mail(Box::new(write(Words { to: address, config: &self.config })))
     }
 }
 

@@ -33,7 +33,7 @@ impl App {
             return Ok(Owed::Nothing("this person is no longer an admin"));
         }
         let asker = self.table.person(&request.by).await?;
-        self.to_staff(&person.address, |words| words.request(&programme, &request, asker.as_ref())).await
+        Ok(self.to(&person.address, |words| words.request(&programme, &request, asker.as_ref())))
     }
 }
 

@@ -159,7 +159,7 @@ async fn a_roster_of_thousands_survives_the_sandbox_and_a_pause_and_keeps_nothin
             (roster, idle) = (roster + more, 0);
         }
     }
-    println!(
+    eprintln!(
         "{count} roster mails: {minutes} minutes with a drain, {most} in the fullest, {:.0} s of this machine",
         begun.elapsed().as_secs_f64()
     );
