@@ -144,7 +144,8 @@ async fn admins_hear_of_a_residual_once_and_again_only_of_what_is_new_and_may_sa
         let told = stack.ses.unread().into_iter().filter(|mail| mail.to.contains(&ADMIN.to_owned()));
         let subject = |raw: &str| raw.lines().find_map(|line| line.strip_prefix("Subject: ")).map(str::to_owned);
         let all = told.filter_map(|mail| subject(&String::from_utf8_lossy(mail.raw.as_ref())));
-        all.filter(|subject| subject.contains(" spent")).collect::<Vec<_>>()
+        all.filter(|subject| ["No key explains", "Keys spent"].iter().any(|begins| subject.starts_with(begins)))
+            .collect::<Vec<_>>()
     };
     let night = async |elsewhere: i64| {
         stack.clock.advance(hours(24)).unwrap();

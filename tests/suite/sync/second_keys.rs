@@ -89,7 +89,7 @@ async fn of_two_keys_of_an_attempt_that_nobody_recorded_neither_works_after_one_
     }
     stack.clock.advance(hours(2)).unwrap();
     let report = sync(&stack).await;
-    assert!(problems(&report).contains("6 keys to be swept") && is_enabled(&stack, &second), "{report}");
+    assert!(problems(&report).contains("6 keys that nobody was shown") && is_enabled(&stack, &second), "{report}");
     stack.stop().await.unwrap();
 }
 

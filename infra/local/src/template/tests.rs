@@ -89,7 +89,7 @@ fn what_is_not_understood_is_an_error_that_names_the_place() {
         ("BatchSize: 100", "BatchSize: 100\n            ParallelizationFactor: 2", "ParallelizationFactor"),
         ("MaximumRetryAttempts: 20", "MaximumRetryAttempts: -1", "Events.Spending"),
         ("MaximumRetryAttempts: 20\n", "\n", "MaximumRetryAttempts"),
-        (r#""kind":{"S":["reading","totals"]}"#, r#""kind":{"S":[{"suffix":"s"}]}"#, "suffix"),
+        (r#""kind":{"S":["pot","reading","totals"]}"#, r#""kind":{"S":[{"suffix":"s"}]}"#, "suffix"),
         ("AWS::SQS::Queue", "AWS::Scheduler::Schedule", "AWS::Scheduler::Schedule"),
         ("StartingPosition: TRIM_HORIZON", "StartingPosition: LATEST", "LATEST"),
         ("target/lambda/mail/", "target/lambda/post/", "post"),
