@@ -36,7 +36,7 @@ REGIONS = ["us-east-1", "eu-central-1"]
 UNBOUND_ACTIONS = {"ses:GetSendQuota", "ses:GetAccountSendingEnabled"}
 
 # The metrics that alarms watch, as AWS spells them; others are made here by a filter on a log.
-METRICS = {("AWS/SQS", "NumberOfMessagesSent"), ("AWS/Lambda", "Invocations"), ("AWS/Lambda", "IteratorAge")}
+METRICS = {("AWS/SQS", "NumberOfMessagesSent"), ("AWS/Lambda", "IteratorAge")}
 
 # API Gateway gives up after thirty seconds; a function must have answered before.
 HTTP_TIMEOUT = 29

@@ -15,25 +15,32 @@ use bursar_local::stack::{Functions, Options, ProviderAt, Stack, listen};
 use crate::invariants::{RawTable, Watch};
 use crate::plain_words::refused_in_mail;
 
+const ADMIN: &str = "admin@example.edu";
+
 /// A stack with the functions in this process.
 pub async fn in_process() -> Result<Stack> {
-    start(Functions::InProcess, None, Waits::WHOLE).await
+    start(Functions::InProcess, None, Waits::WHOLE, &[ADMIN]).await
 }
 
 /// The same with functions that really wait only a part of each wait.
 pub async fn in_process_waiting(waits: Waits) -> Result<Stack> {
-    start(Functions::InProcess, None, waits).await
+    start(Functions::InProcess, None, waits, &[ADMIN]).await
+}
+
+/// The same with these admins.
+pub async fn with_admins(admins: &[&str]) -> Result<Stack> {
+    start(Functions::InProcess, None, Waits::WHOLE, admins).await
 }
 
 /// A stack with the real binaries.
 pub async fn with_binaries() -> Result<Stack> {
-    start(Functions::Binaries(build_binaries().await?), None, Waits::WHOLE).await
+    start(Functions::Binaries(build_binaries().await?), None, Waits::WHOLE, &[ADMIN]).await
 }
 
 /// A stack over the folder of a `bursar` that has ended.
 pub async fn over(data: &Path) -> Result<Stack> {
     let folder = Folder::open(data)?;
-    start(Functions::InProcess, Some(folder.files()), Waits::WHOLE).await
+    start(Functions::InProcess, Some(folder.files()), Waits::WHOLE, &[ADMIN]).await
 }
 
 /// Whoever looks at all of a stack that can be looked at.
@@ -66,13 +73,13 @@ pub async fn finish(stack: Stack) -> Result<()> {
     stack.stop().await
 }
 
-async fn start(functions: Functions, files: Option<Files>, waits: Waits) -> Result<Stack> {
+async fn start(functions: Functions, files: Option<Files>, waits: Waits, admins: &[&str]) -> Result<Stack> {
     Stack::start(Options {
         files,
         web: listen(0).await?,
         origin: None,
         begins_at: None,
-        admins: vec![EmailAddress::parse("admin@example.edu")?],
+        admins: admins.iter().map(|admin| EmailAddress::parse(admin)).collect::<Result<_, _>>()?,
         provider: ProviderAt::BuiltIn,
         smtp: None,
         sync_every: SyncEvery::Never,

@@ -15,6 +15,8 @@ mod many;
 mod outcomes;
 mod quota;
 mod refused;
+mod silent;
+mod staff;
 mod words;
 
 use std::time::Duration;
@@ -62,7 +64,10 @@ impl PostOffice {
 
     /// With functions that really wait only a part of each wait.
     async fn waiting(waits: Waits) -> PostOffice {
-        let stack = stack::in_process_waiting(waits).await.unwrap();
+        PostOffice::of(stack::in_process_waiting(waits).await.unwrap()).await
+    }
+
+    async fn of(stack: Stack) -> PostOffice {
         stack.clock.begin_at("2026-11-20T10:00:00Z".parse().unwrap()).unwrap();
         let table = Table::new(&stack.config);
         let raw = RawTable::at(stack.engine.origin(), &stack.config.table);

@@ -136,7 +136,7 @@ async fn show_page(site: &Site, visitor: &Visitor, asked: &Asked, refused: Optio
     let balance = balance(days.first(), &syncs);
     let known = warnings::Known {
         state: &state,
-        promised,
+        need: table.need(promised.to_come).await?,
         balance: balance.map(|(balance, _)| balance),
         runs: &syncs,
         left: left.as_ref(),

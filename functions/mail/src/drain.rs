@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::mail_failure::{PAUSED, QUOTA_UNREAD};
+use bursar_core::domain::mail_failure::{NOT_VERIFIED, PAUSED, QUOTA_UNREAD};
 use bursar_core::domain::mail_kind::MailKind;
 use bursar_core::domain::window::utc_date;
+use bursar_core::store::MailServer;
 use bursar_core::store::items::MailClass;
-use bursar_core::store::{MailServer, StoreError};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -32,8 +32,8 @@ const BETWEEN_LOOKS: usize = 10;
 const ONE_TAKES: Duration = Duration::from_millis(500);
 const LEAST_SIDE_BY_SIDE: usize = 4;
 const MOST_SIDE_BY_SIDE: usize = 32;
-/// With so many that may not be mailed yet, a turn is over.
-const NOT_TO_THEM_AT_MOST: usize = 10;
+/// With so many that a sandbox does not reach, a turn is over.
+const NOT_VERIFIED_AT_MOST: usize = 10;
 /// The share of the rate and of the day that mails without hurry may use; the rest is for links and alerts.
 const SHARE_OF_RATE: f64 = 0.9;
 const TENTHS_OF_DAY: u64 = 8;
@@ -49,6 +49,9 @@ pub(crate) struct Report {
     failed: u64,
     /// What there still is to send, now or later.
     waiting: u64,
+    /// Whether the mail server took one of them from nobody now.
+    #[serde(skip)]
+    refused: bool,
     /// What is stopped, since too much of it came back.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     stopped: Vec<MailKind>,
@@ -67,29 +70,39 @@ impl App {
     pub(crate) async fn drain(&self, deadline: Deadline) -> Result<Report> {
         let deadline = deadline.at_most(TURN + TIME_FOR_ONE);
         let mut report = Report::default();
-        self.drain_urgent(deadline, &mut report).await?;
+        let takes_more = self.drain_urgent(deadline, &mut report).await?;
         let is_owed = !self.next_bulk(&mut HashSet::new(), deadline, &mut report).await?.is_empty();
         let server = self.mail_server(is_owed, self.clock.now(), deadline).await?;
-        if let Some(server) = server.filter(|server| is_owed && server.enabled) {
+        if let Some(server) = server.filter(|server| takes_more && is_owed && server.enabled) {
             self.drain_bulk(Pace::of(&server), deadline, &mut report).await?;
         }
+        if report.sent > 0 && !report.refused {
+            self.table.end_mail_refusals(self.clock.now(), deadline).await?;
+        }
         report.waiting = self.table.waiting_mails().await?;
+        // An alarm of the stack listens for this line: the stream wakes the function too.
+        tracing::info!(
+            drained = true,
+            sent = report.sent,
+            waiting = report.waiting,
+            "a turn of the drain came to its end"
+        );
         Ok(report)
     }
 
-    /// Sends what is urgent until nothing of it is due, the mail server takes none, or too little time is left.
-    async fn drain_urgent(&self, deadline: Deadline, report: &mut Report) -> Result<()> {
+    /// Sends what is urgent until nothing of it is due, the mail server takes none, or too little time is left. Whether it takes more.
+    async fn drain_urgent(&self, deadline: Deadline, report: &mut Report) -> Result<bool> {
         // The index is a moment behind: what was just done may be told of again.
         let mut seen = HashSet::new();
         loop {
             let due = self.due(MailClass::Urgent, usize::MAX, &mut seen).await?;
             if due.is_empty() {
-                return Ok(());
+                return Ok(true);
             }
             for row in due {
                 let has_time = deadline.leaves(TIME_FOR_ONE);
                 if !has_time || report.count(self.send_one(row, deadline).await?) == Became::NotNow {
-                    return Ok(());
+                    return Ok(false);
                 }
             }
         }
@@ -101,7 +114,7 @@ impl App {
     async fn drain_bulk(&self, mut pace: Pace, deadline: Deadline, report: &mut Report) -> Result<()> {
         let (mut seen, mut next) = (HashSet::new(), VecDeque::new());
         let (mut under_way, goes_on) = (FuturesUnordered::new(), &AtomicBool::new(true));
-        let (mut is_there_more, mut not_to_them, mut failed) = (true, 0, None);
+        let (mut is_there_more, mut not_verified, mut failed) = (true, 0, None);
         loop {
             while is_there_more && goes_on.load(Relaxed) && under_way.len() < pace.side_by_side {
                 if next.is_empty() {
@@ -126,26 +139,28 @@ impl App {
             match became.map(|became| report.count(became)) {
                 // It would refuse the next too.
                 Ok(Became::NotNow | Became::NotAnswered) => goes_on.store(false, Relaxed),
-                Ok(Became::NotToThem) => not_to_them += 1,
+                Ok(Became::NotVerified) => not_verified += 1,
                 Ok(_) => {}
                 Err(error) => failed = failed.or(Some(error)),
             }
-            if failed.is_some() || not_to_them >= NOT_TO_THEM_AT_MOST {
+            if failed.is_some() || not_verified >= NOT_VERIFIED_AT_MOST {
                 goes_on.store(false, Relaxed);
             }
         }
         failed.map_or(Ok(()), Err)
     }
 
-    /// Sends what is urgent, and says what is next of the rest.
+    /// Sends what is urgent, and says what is next of the rest: nothing where the mail server does not even take what is urgent.
     async fn look_for_more(
         &self,
         seen: &mut HashSet<Ulid>,
         deadline: Deadline,
         report: &mut Report,
     ) -> Result<Vec<Ulid>> {
-        self.drain_urgent(deadline, report).await?;
-        self.next_bulk(seen, deadline, report).await
+        match self.drain_urgent(deadline, report).await? {
+            true => self.next_bulk(seen, deadline, report).await,
+            false => Ok(Vec::new()),
+        }
     }
 
     /// The next of what is not urgent, not stopped and was not seen, what goes first first.
@@ -167,16 +182,7 @@ impl App {
     }
 
     async fn send_one(&self, row: Ulid, deadline: Deadline) -> Result<Became> {
-        let now = self.clock.now();
-        match self.send_row(row, now, deadline).await {
-            // Somebody looks at it, and it keeps no other.
-            Err(error @ StoreError::Corrupt { .. }) => {
-                tracing::error!(%row, %error, "a mail cannot be read and is given up");
-                self.unreadable(row, now, deadline).await?;
-                Ok(Became::Failed)
-            }
-            became => became.context("the table failed while a mail was sent"),
-        }
+        self.send_row(row, self.clock.now(), deadline).await.context("the table failed while a mail was sent")
     }
 
     /// What the mail server says of itself, asked if mail without hurry is owed or nobody has asked for an hour, and written down for
@@ -195,8 +201,12 @@ impl App {
                 return Ok(None);
             }
         };
+        self.table.end_mail_refusal(QUOTA_UNREAD, now, deadline).await?;
         if !server.enabled {
             self.note_refusal(PAUSED, true, now, deadline).await?;
+        }
+        if !server.is_sandbox() {
+            self.table.end_mail_refusal(NOT_VERIFIED, now, deadline).await?;
         }
         let as_known = known.map(|known| MailServer { as_of: now, ..known });
         if is_old || as_known.as_ref() != Some(&server) {
@@ -216,7 +226,7 @@ impl App {
 
 impl Pace {
     fn of(server: &MailServer) -> Pace {
-        // An account that may not send at all is told so by its own refusals.
+        // A rate of nothing is no rate: one mail a minute finds out.
         let every = Duration::try_from_secs_f64(1.0 / (server.per_second * SHARE_OF_RATE));
         let every = every.unwrap_or(Duration::from_secs(60));
         let in_that_time = ONE_TAKES.as_nanos().checked_div(every.as_nanos());
@@ -246,10 +256,11 @@ impl Pace {
 
 impl Report {
     fn count(&mut self, became: Became) -> Became {
+        self.refused |= became == Became::NotNow;
         match became {
             Became::Sent => self.sent += 1,
             Became::Dropped => self.dropped += 1,
-            Became::PutOff | Became::NotNow | Became::NotAnswered | Became::NotToThem => self.put_off += 1,
+            Became::PutOff | Became::NotNow | Became::NotAnswered | Became::NotVerified => self.put_off += 1,
             Became::Failed => self.failed += 1,
             Became::NotOurs => {}
         }

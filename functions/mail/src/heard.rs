@@ -3,7 +3,7 @@
 
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::mail_failure::{BOUNCED, COMPLAINED, SUPPRESSED};
+use bursar_core::domain::mail_failure::{BOUNCED, COMPLAINED, RETURNED, SUPPRESSED};
 use bursar_core::domain::role::is_among;
 use bursar_core::domain::window::utc_date;
 use bursar_core::store::StoreError;
@@ -110,15 +110,10 @@ impl App {
         let Some(row) = self.moved(row, outcome, &event.mail.message_id, &ends, now, deadline).await? else {
             return self.table.end_mail_to(&ends, now, deadline).await;
         };
-        let Some(why) = ended_by else { return Ok(()) };
+        let Some(code) = outcome.to_be_told() else { return Ok(()) };
         // Whoever wrote the row down may have died of it, so this is done again for an event that comes again.
         let is_to_admin = ends.iter().any(|mark| is_among(&mark.address, &self.config.admins));
         if row.mail.is_to_staff() || is_to_admin {
-            let code = match why {
-                Why::Bounced => BOUNCED,
-                Why::Suppressed => SUPPRESSED,
-                Why::Complained => COMPLAINED,
-            };
             self.tell_admins(Some(row.mail.kind()), code, row.row, now, deadline).await?;
         }
         let kind = row.mail.kind();
@@ -155,6 +150,19 @@ impl App {
             if let Some(row) = self.table.mail_fared(&row, state, ends, now, deadline).await? {
                 return Ok(Some(row));
             }
+        }
+    }
+}
+
+impl Outcome {
+    /// Which of the codes of mail that did not arrive it is.
+    fn to_be_told(self) -> Option<&'static str> {
+        match self {
+            Outcome::Answered | Outcome::Delivered => None,
+            Outcome::Returned => Some(RETURNED),
+            Outcome::Suppressed => Some(SUPPRESSED),
+            Outcome::Bounced => Some(BOUNCED),
+            Outcome::Complained => Some(COMPLAINED),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::alarm::{Alarm, Cause};
-use bursar_core::domain::mail_failure::{Concern, GIVEN_UP, NOT_VERIFIED};
+use bursar_core::domain::mail_failure::{CORRUPT, Concern, GIVEN_UP, NOT_VERIFIED, UNDELIVERABLE};
 use bursar_core::domain::mail_kind::MailKind;
 use bursar_core::store::StoreError;
 use bursar_core::store::items::{MailClass, MailState, OutboxRow, OwedMail};
@@ -39,7 +39,7 @@ pub(crate) enum Became {
     /// It waits, since the mail server did not answer, or answered that it failed.
     NotAnswered,
     /// It waits, since the mail server takes no mail to such addresses yet.
-    NotToThem,
+    NotVerified,
     /// It was not owed after all.
     Dropped,
     Failed,
@@ -50,7 +50,15 @@ pub(crate) enum Became {
 impl App {
     /// Sends a mail if it is due. An error is the table's.
     pub(crate) async fn send_row(&self, row: Ulid, now: Timestamp, deadline: Deadline) -> Result<Became, StoreError> {
-        let Some(row) = self.table.take_mail(row, now, deadline).await? else { return Ok(Became::NotOurs) };
+        let row = match self.table.take_mail(row, now, deadline).await {
+            Ok(Some(row)) => row,
+            Ok(None) => return Ok(Became::NotOurs),
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::error!(%row, %error, "a mail cannot be read and is given up");
+                return self.unreadable(row, now, deadline).await;
+            }
+            Err(error) => return Err(error),
+        };
         // Whoever took it so often and never said what became of it died of it.
         if usize::from(row.tries) > pauses(row.class).len() + 1 {
             return self.failed(&row, GIVEN_UP, now, deadline).await;
@@ -59,7 +67,7 @@ impl App {
             Ok(owed) => owed,
             Err(error @ StoreError::Corrupt { .. }) => {
                 tracing::error!(row = %row.row, %error, "what a mail is about cannot be read");
-                return self.put_off(&row, "Corrupt", now, deadline).await;
+                return self.put_off(&row, CORRUPT, now, deadline).await;
             }
             Err(error) => {
                 // Nothing was sent: the next may try at once. If this fails too, the lease runs out.
@@ -127,7 +135,7 @@ impl App {
                     let reaches_nobody = failure.code != NOT_VERIFIED || matches!(row.mail, OwedMail::Account { .. });
                     self.note_refusal(&failure.code, reaches_nobody, now, deadline).await?;
                 }
-                Ok(if failure.code == NOT_VERIFIED { Became::NotToThem } else { Became::NotNow })
+                Ok(if failure.code == NOT_VERIFIED { Became::NotVerified } else { Became::NotNow })
             }
             Concern::Moment => match self.put_off(row, &failure.code, now, deadline).await? {
                 Became::PutOff => Ok(Became::NotAnswered),
@@ -160,9 +168,10 @@ impl App {
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<Became, StoreError> {
-        // Of mail to admins that cannot be sent no mail to admins tells; the log does, and an alarm of the stack that looks there.
+        // Of mail to admins that cannot be sent no mail to admins tells; the log does, and, where it reaches none of them, an alarm of the
+        // stack that looks there.
         let is_to_admins = matches!(row.mail, OwedMail::Account { .. });
-        let reaches_nobody = is_to_admins;
+        let reaches_nobody = is_to_admins && !(code == UNDELIVERABLE && self.an_admin_is_reached(now).await?);
         tracing::error!(row = %row.row, tries = row.tries, code, reaches_nobody, "a mail could not be sent and is given up");
         // First, so that whoever dies in between is followed by one who finds the row as it was, and tells it once all the same.
         if !is_to_admins && let Err(error) = self.tell_admins(Some(row.mail.kind()), code, row.row, now, deadline).await
@@ -173,10 +182,22 @@ impl App {
         Ok(Became::Failed)
     }
 
-    /// A row that cannot be read is a dead letter too.
-    pub(crate) async fn unreadable(&self, row: Ulid, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
-        self.tell_admins(None, "Corrupt", row, now, deadline).await?;
-        self.table.give_up_unreadable(row, now, deadline).await
+    /// A row that cannot be read is a dead letter too: somebody looks at it, and it keeps no other.
+    async fn unreadable(&self, row: Ulid, now: Timestamp, deadline: Deadline) -> Result<Became, StoreError> {
+        self.tell_admins(None, CORRUPT, row, now, deadline).await?;
+        self.table.give_up_unreadable(row, now, deadline).await?;
+        Ok(Became::Failed)
+    }
+
+    /// Whether mail to one of the admins is not known to be lost.
+    async fn an_admin_is_reached(&self, now: Timestamp) -> Result<bool, StoreError> {
+        for admin in &self.config.admins {
+            let mark = self.table.undeliverable(admin.matched(), now).await?;
+            if !mark.is_some_and(|mark| mark.keeps_back(MailClass::Urgent)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// A dead letter reaches an admin: once a day for each kind of mail, or none that can be read, and each reason.

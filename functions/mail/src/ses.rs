@@ -55,7 +55,7 @@ impl Ses {
         let failure = reduce(error);
         let words = error.as_service_error().and_then(ProvideErrorMetadata::message).unwrap_or_default().to_lowercase();
         let code = match failure.code.as_str() {
-            "MessageRejected" if words.contains("not verified") => match words.contains(&self.from.to_lowercase()) {
+            "MessageRejected" if words.contains("not verified") => match names(&words, &self.from.to_lowercase()) {
                 true => SENDER_NOT_VERIFIED,
                 false => NOT_VERIFIED,
             },
@@ -80,6 +80,11 @@ impl Ses {
     }
 }
 
+/// Whether one of the words is this address, and not only ends with it.
+fn names(words: &str, address: &str) -> bool {
+    words.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | ':' | '<' | '>')).any(|word| word == address)
+}
+
 /// A count, which it tells with a point. None of what is below nothing: it stands for "no limit".
 fn whole(count: f64) -> Option<u64> {
     format!("{count:.0}").parse().ok()
@@ -93,5 +98,25 @@ fn unbuilt() -> SdkFailure {
         request_id: None,
         status: None,
         retryable: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recipient_whose_address_ends_like_the_senders_is_not_the_sender() {
+        let refused = |whom: &str| {
+            format!(
+                "email address is not verified. the following identities failed the check in region us-east-1: {whom}"
+            )
+        };
+        for whom in ["bursar@x.edu", "ann@y.edu, bursar@x.edu", "bursar@x.edu, ann@y.edu"] {
+            assert!(names(&refused(whom), "bursar@x.edu"), "{whom}");
+        }
+        for whom in ["xbursar@x.edu", "x+bursar@x.edu", "bursar@x.edu.org", "ann@y.edu"] {
+            assert!(!names(&refused(whom), "bursar@x.edu"), "{whom}");
+        }
     }
 }

@@ -74,7 +74,7 @@ async fn standing(table: &Table, alarm: &Alarm, now: Timestamp) -> Result<Standi
             // Mail to those whom a sandbox does not reach may only be missing.
             let may_be_sandbox =
                 code == NOT_VERIFIED && table.mail_server().await?.is_none_or(|server| server.is_sandbox());
-            shown(known.filter(|one| one.is_over(now) && !may_be_sandbox).map(|one| one.last))
+            shown(known.filter(|one| one.is_over(now) && !may_be_sandbox).map(|one| one.ended_at.unwrap_or(one.last)))
         }
         Cause::MailWaits { urgent, .. } => is_over(!waits_too_long(&table.waiting().await?, *urgent, now)),
         Cause::Stuck { programme, .. } => is_over(is_stuck(table, programme, now).await?.is_none()),

@@ -5,7 +5,7 @@ use anyhow::{Result, anyhow};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::alarm::{Alarm, Cause};
-use bursar_core::domain::balance::{Need, Shortage};
+use bursar_core::domain::balance::Shortage;
 use bursar_core::domain::id::{PersonId, ProgrammeId};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::window::utc_date;
@@ -20,7 +20,7 @@ use crate::unheard::unheard;
 /// With a look each hour, somebody knows of it before a complete sync is missing for 26.
 pub(crate) const COMPLETE_WITHIN: SignedDuration = SignedDuration::from_hours(25);
 /// What was told in so many days may be told to be over.
-const DAYS_KNOWN: i64 = 14;
+const DAYS_KNOWN: i64 = 60;
 /// Mail that waits for longer needs somebody who looks why.
 const URGENT_WAITS_AT_MOST: SignedDuration = SignedDuration::from_mins(30);
 const WAITS_AT_MOST: SignedDuration = SignedDuration::from_hours(6);
@@ -92,20 +92,18 @@ async fn let_go(table: &Table, people: &[PersonId], now: Timestamp, deadline: De
     Ok(told)
 }
 
-/// Mail that should long have been sent, told once for what was written on one day. Where the reason is told already, or somebody has
-/// stopped it, that is not told again.
+/// Mail that should long have been sent, told once for what was written on one day. Where it is refused all the time, which is told by
+/// itself, or somebody has stopped it, that is not told again.
 async fn mail_that_waits(table: &Table, now: Timestamp) -> Result<Vec<Alarm>> {
     let (waiting, refusals, stops) = tokio::try_join!(table.waiting(), table.mail_refusals(now), table.bulk_stops())?;
-    if !refusals.is_empty() {
-        return Ok(Vec::new());
-    }
     let is_stopped = |of: &Waiting| {
         let of_kind = |stop: &BulkStop| Some(stop.of.mail) == of.class.stops_with();
         stops.iter().any(|stop| of_kind(stop) && stop.holds(now))
     };
     let waiting: Vec<Waiting> = waiting.into_iter().filter(|of| !is_stopped(of)).collect();
+    let is_refused = |urgent| refusals.iter().any(|refusal| refusal.holds_back(urgent, now));
     let waits = |urgent| {
-        let since = too_old(&waiting, urgent, now)?;
+        let since = too_old(&waiting, urgent, now).filter(|_| !is_refused(urgent))?;
         let mails = waiting.iter().filter(|of| (of.class == MailClass::Urgent) == urgent).map(|of| of.mails).sum();
         Some(Cause::MailWaits { urgent, mails, since })
     };
@@ -117,7 +115,7 @@ async fn mail_that_waits(table: &Table, now: Timestamp) -> Result<Vec<Alarm>> {
     Ok(causes.into_iter().flatten().map(on_its_day).collect())
 }
 
-/// Whether such mail waits for longer than it should, be it for a reason that is told.
+/// Whether such mail waits for longer than it should, whatever the reason.
 pub(crate) fn waits_too_long(waiting: &[Waiting], urgent: bool, now: Timestamp) -> bool {
     too_old(waiting, urgent, now).is_some()
 }
@@ -157,7 +155,8 @@ async fn balance(table: &Table, programmes: &Programmes, now: Timestamp, deadlin
     let programmes = programmes.all()?;
     let Some(day) = table.newest_account_days(1).await?.pop() else { return Ok(None) };
     let balance = day.bought - day.spent;
-    let (need, known) = tokio::try_join!(need(table, programmes), async { Ok(table.shortage().await?) })?;
+    let to_come = table.promised(programmes).await?.to_come;
+    let (need, known) = tokio::try_join!(table.need(to_come), table.shortage())?;
     let last = match Shortage::after(known.as_ref(), balance, need, now) {
         Some(next) if table.note_shortage(&next, deadline).await? => Some(next),
         // Somebody was faster, and tells it.
@@ -168,13 +167,6 @@ async fn balance(table: &Table, programmes: &Programmes, now: Timestamp, deadlin
         Alarm::on(utc_date(told_at), Cause::Balance { balance, need, told_at }, told_at)
     };
     Ok(last.filter(|last| !last.is_over).map(alarm))
-}
-
-/// What the balance must pay for soon.
-pub(crate) async fn need(table: &Table, programmes: &[Programme]) -> Result<Need> {
-    let (promised, account, sync) = tokio::try_join!(table.promised(programmes), table.account(), table.sync_state())?;
-    let (ours, foreign) = account.map(|account| (account.ours.credits, account.foreign.credits)).unwrap_or_default();
-    Ok(Need::of(&ours, &foreign, promised.to_come, sync.looked_at))
 }
 
 /// Since when nobody carries a programme's job on, if that is too long.

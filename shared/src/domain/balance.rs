@@ -1,9 +1,10 @@
-//! What the balance of the account must pay for soon, and when a shortfall is told: at the crossing, and when it has grown by a tenth.
+//! What the balance of the account must pay for soon, and when a shortfall is told: at the crossing, and when it has grown by a tenth,
+//! each day at most where only more was promised.
 //! Where the numbers come from and who is told is the functions' matter.
 
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::days::Days;
@@ -13,6 +14,8 @@ use super::window::utc_date;
 
 /// Credit can be bought as it is used, so no more than this need be there at once.
 const DAYS_AHEAD: u32 = 14;
+/// While keys are claimed, what is promised grows all the time: that is told no sooner again.
+const BETWEEN_PROMISES: SignedDuration = SignedDuration::from_hours(24);
 
 /// What the balance must pay for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,7 +78,8 @@ impl Shortage {
             (Some(told), None) => Some(Shortage { is_over: true, version, ..told.clone() }),
             (Some(told), Some(short)) => {
                 let was = told.need.amount - told.balance;
-                (short.times(10) >= was.times(11)).then_some(fresh)
+                let is_worse = short.times(10) >= was.times(11);
+                (is_worse && (balance < told.balance || told.told_at + BETWEEN_PROMISES <= now)).then_some(fresh)
             }
             (None, None) => None,
         }
@@ -139,5 +143,19 @@ mod tests {
         }
         // By 100, by 110, by 121, and by 100 after it was over.
         assert_eq!(told, [(2, 100), (5, 90), (9, 79), (12, 100)]);
+    }
+
+    #[test]
+    fn a_shortfall_that_grows_because_keys_are_claimed_is_told_once_a_day() {
+        let mut known: Option<Shortage> = None;
+        let mut told = Vec::new();
+        for hour in 1..60 {
+            let need = Need { amount: usd(100 + 20 * i32::try_from(hour).unwrap()), basis: Basis::Promised };
+            if let Some(next) = Shortage::after(known.as_ref(), usd(100), need, at(hour)) {
+                told.push(hour);
+                known = Some(next);
+            }
+        }
+        assert_eq!(told, [1, 25, 49]);
     }
 }

@@ -17,6 +17,10 @@ pub const BOUNCED: &str = "Bounced";
 /// The mail server did not try, since mail to the address came back to others before.
 pub const SUPPRESSED: &str = "Suppressed";
 pub const COMPLAINED: &str = "Complained";
+/// It came back, and the next may not.
+pub const RETURNED: &str = "Returned";
+/// The row, or what it is about, cannot be read.
+pub const CORRUPT: &str = "Corrupt";
 /// It was taken up again and again, and nobody ever said what became of it.
 pub const GIVEN_UP: &str = "GivenUp";
 
@@ -142,6 +146,10 @@ fn known(code: &str) -> (&'static str, &'static str) {
             "it came back for good",
             "Nothing more is sent to that address. Ask the person for another one, and put it where the old one stands. If it is right, press \"Try again\" beside it in the section \"Mail\" of the account page.",
         ),
+        RETURNED => (
+            "it came back",
+            "The recipient's server took it from nobody just now: a full mailbox, a size, or a content that it does not like. Mail to that address goes on. If more of it comes back, ask the person, and whoever runs their mail.",
+        ),
         SUPPRESSED => (
             "SES did not try to deliver it",
             "SES keeps a list of addresses that came back to any of its customers, and forgets each after some days. Nothing is sent to that address for two weeks. Ask the person whether it is right; if it is, press \"Try again\" beside it in the section \"Mail\" of the account page.",
@@ -154,9 +162,9 @@ fn known(code: &str) -> (&'static str, &'static str) {
             "what it is about is not in the table",
             "Something that the mail refers to is gone, as after a restore of the table; sending it again would not help. The log of the function mail names the row.",
         ),
-        "Corrupt" => (
+        CORRUPT => (
             "what it is about cannot be read",
-            "An item of the table is not what it should be. The log of the function mail names the row and the item. Once it is mended, press \"Send again\" in the section \"Mail\" of the account page, where there is one for it.",
+            "An item of the table is not what it should be, as after going back to an earlier version of Bursar. The log of the function mail names the row and the item. Once it is mended, press \"Send again\" in the section \"Mail\" of the account page.",
         ),
         GIVEN_UP => (
             "the function mail broke off each time",

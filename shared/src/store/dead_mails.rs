@@ -1,9 +1,11 @@
 //! Mail that was given up: what is known of it, and the press by which it is owed again.
 
+use std::future::ready;
+use std::pin::pin;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use futures_util::stream::{StreamExt, TryStreamExt, iter};
+use futures_util::stream::{StreamExt, TryStreamExt, iter, once};
 use jiff::{SignedDuration, Timestamp};
 use ulid::Ulid;
 
@@ -15,6 +17,7 @@ use super::{StoreError, Table};
 use crate::deadline::Deadline;
 use crate::domain::audit::{AccountEntry, Act, Actor, What};
 use crate::domain::id::PersonId;
+use crate::domain::mail_failure::CORRUPT;
 
 /// Mail that was given up is shown, and can be sent again, for so long.
 pub const GIVEN_UP_SHOWN: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -44,6 +47,16 @@ pub enum SentAgain {
     Nothing,
 }
 
+impl OutboxRow {
+    /// Why it was given up, and when. One that could not be read then says nothing of it, even if it can be read by now.
+    pub fn given_up(&self) -> (&str, Timestamp) {
+        match &self.state {
+            MailState::Failed { why, at } => (why, *at),
+            _ => (CORRUPT, self.written_at),
+        }
+    }
+}
+
 impl Table {
     /// Mail that was given up since then.
     pub async fn dead_mails(&self, since: Timestamp, limit: usize) -> Result<DeadMails, StoreError> {
@@ -71,36 +84,36 @@ impl Table {
         deadline: Deadline,
     ) -> Result<SentAgain, StoreError> {
         let rows = self.dead_rows(now - GIVEN_UP_SHOWN).await?;
-        let read = iter(rows).map(async |row| match self.mail(row).await {
-            Err(StoreError::Corrupt { .. }) => Ok(None),
-            read => read,
+        let read = iter(rows).map(|row| async move {
+            match self.mail(row).await {
+                Err(StoreError::Corrupt { .. }) => Ok(None),
+                read => read,
+            }
         });
-        let is_it = |row: &OutboxRow| matches!(&row.state, MailState::Failed { why, .. } if why == code);
-        let read = read.buffered(SIDE_BY_SIDE).try_filter_map(async |row| Ok(row.filter(is_it)));
-        let rows: Vec<OutboxRow> = read.try_collect().await?;
-        if rows.is_empty() {
-            return Ok(SentAgain::Nothing);
-        }
-        let what = What::new(Act::MailSentAgain).noting(format_args!("{} given up: {code}", rows.len()));
+        let is_it = |row: &OutboxRow| row.given_up().0 == code;
+        let rows = read.buffered(SIDE_BY_SIDE).try_filter_map(|row| ready(Ok(row.filter(is_it))));
+        let mut rows = pin!(rows);
+        let Some(first) = rows.try_next().await? else { return Ok(SentAgain::Nothing) };
+        let what = What::new(Act::MailSentAgain).noting(format_args!("given up: {code}"));
         let entry = AccountEntry { entry: new_ulid(now), at: now, by: Actor::Person(by.clone()), what };
         let transaction = self.transaction().witnessed_by(&entry)?;
         if self.commit(transaction, &mut Pauses::until(deadline)).await? != Commit::Done {
             return Err(StoreError::Contended);
         }
-        let (wanted, mut again) = (rows.len(), 0);
         let owe = |row: OutboxRow| async move {
-            let untried = OutboxRow { tries: 0, ..row };
-            self.set_mail(&untried, MailState::Waiting { since: now }, deadline).await
-        };
-        let mut owed = iter(rows).map(owe).buffer_unordered(SIDE_BY_SIDE);
-        while deadline.leaves(ENOUGH_TO_ANSWER)
-            && let Some(owed) = owed.next().await
-        {
+            let untried = OutboxRow { tries: 0, again_at: Some(now), ..row };
             // Whoever was faster did the same.
-            owed?;
-            again += 1;
+            self.set_mail(&untried, MailState::Waiting { since: now }, deadline).await.map(drop)
+        };
+        let mut owed = once(ready(Ok(first))).chain(rows).map_ok(owe).try_buffer_unordered(SIDE_BY_SIDE);
+        let mut again = 0;
+        while deadline.leaves(ENOUGH_TO_ANSWER) {
+            match owed.try_next().await? {
+                Some(()) => again += 1,
+                None => return Ok(SentAgain::Owed(again)),
+            }
         }
-        Ok(if again == wanted { SentAgain::Owed(again) } else { SentAgain::NotAll(again) })
+        Ok(SentAgain::NotAll(again))
     }
 
     /// Gives up a mail whose row cannot be read: it waits for somebody to look, and keeps no other.

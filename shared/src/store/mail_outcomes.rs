@@ -31,7 +31,7 @@ use crate::sdk_error::reduce;
 pub struct Waiting {
     pub class: MailClass,
     pub mails: u64,
-    /// When the oldest of it was written.
+    /// When the oldest of it was written, or owed again.
     pub since: Option<Timestamp>,
 }
 
@@ -178,13 +178,21 @@ impl Table {
     pub async fn waiting(&self) -> Result<[Waiting; 5], StoreError> {
         let mut waiting = MailClass::ALL.map(|class| Waiting { class, mails: 0, since: None });
         for waiting in &mut waiting {
+            let mut oldest: Option<Ulid> = None;
             let each = |item: &Item| {
                 waiting.mails += 1;
-                let row = keys::outbox_row_of(&items::key_of(item)).map(|row| row.timestamp_ms());
-                let written = row.and_then(|at| Timestamp::from_millisecond(at.try_into().ok()?).ok());
-                waiting.since = waiting.since.into_iter().chain(written).min();
+                oldest = oldest.into_iter().chain(keys::outbox_row_of(&items::key_of(item))).min();
             };
             self.each_in(waiting.class.queue(), "", each).await?;
+            if let Some(oldest) = oldest {
+                let again_at = match self.mail(oldest).await {
+                    Ok(row) => row.and_then(|row| row.again_at),
+                    Err(StoreError::Corrupt { .. }) => None,
+                    Err(error) => return Err(error),
+                };
+                let written_at = || Timestamp::from_millisecond(oldest.timestamp_ms().try_into().ok()?).ok();
+                waiting.since = again_at.or_else(written_at);
+            }
         }
         Ok(waiting)
     }

@@ -8,12 +8,14 @@ use super::items::Stored;
 use super::keys::{self, Key};
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
-use crate::domain::mail_failure::NOT_VERIFIED;
+use crate::domain::mail_failure::{NOT_VERIFIED, QUOTA, QUOTA_UNREAD};
 
-/// What waits is tried again within minutes, so whatever was not refused for so long is over.
+/// What waits is tried again within twenty minutes: so long after the last refusal, whatever waits still waits for another reason.
+const TRIED_AGAIN: SignedDuration = SignedDuration::from_hours(2);
+/// What was not refused for so long is over, whether other mail was taken or not.
 const OVER_AFTER: SignedDuration = SignedDuration::from_hours(3);
-/// Who may not be mailed shows only when there is mail for them.
-const OVER_AFTER_FOR_SOME: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// Whom a sandbox does not reach shows only when there is mail for them.
+const SANDBOX_OVER_AFTER: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// It is written down again so often.
 const NOTED_EACH: SignedDuration = SignedDuration::from_mins(10);
 
@@ -26,13 +28,22 @@ pub struct MailRefusal {
     /// When mail was last refused for it.
     #[serde(with = "millisecond::required")]
     pub last: Timestamp,
+    /// When the mail server was seen to take such mail again.
+    #[serde(default, with = "millisecond::optional", skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
     pub version: u64,
 }
 
 impl MailRefusal {
     pub fn is_over(&self, now: Timestamp) -> bool {
-        let after = if self.code == NOT_VERIFIED { OVER_AFTER_FOR_SOME } else { OVER_AFTER };
-        self.last + after < now
+        let after = if self.code == NOT_VERIFIED { SANDBOX_OVER_AFTER } else { OVER_AFTER };
+        self.ended_at.is_some() || self.last + after < now
+    }
+
+    /// Whether mail waits for this reason just now.
+    pub fn holds_back(&self, is_urgent: bool, now: Timestamp) -> bool {
+        let concerns = !is_urgent || self.code != QUOTA_UNREAD;
+        concerns && self.ended_at.is_none() && now <= self.last + TRIED_AGAIN
     }
 }
 
@@ -50,7 +61,7 @@ impl Table {
             let refusal = match known {
                 Some(known) if !known.is_over(now) && now < known.last + NOTED_EACH => return Ok(known),
                 Some(known) if !known.is_over(now) => MailRefusal { last: now, version: version + 1, ..known },
-                _ => MailRefusal { code: code.to_owned(), since: now, last: now, version: version + 1 },
+                _ => MailRefusal { code: code.to_owned(), since: now, last: now, ended_at: None, version: version + 1 },
             };
             let is_written = match version {
                 0 => self.put_new(&refusal, deadline).await?,
@@ -61,6 +72,34 @@ impl Table {
                 return Ok(refusal);
             }
         }
+    }
+
+    /// Notes that mails were taken and none refused. What was refused in the last minutes may be refused in the next, and a quota that
+    /// is used up has room for some all the time.
+    pub async fn end_mail_refusals(&self, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
+        for known in self.mail_refusals(now).await? {
+            let is_of_all = ![QUOTA, QUOTA_UNREAD, NOT_VERIFIED].contains(&known.code.as_str());
+            if is_of_all && known.last + NOTED_EACH * 2 <= now {
+                self.end_refusal(known, now, deadline).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that the mail server was seen to refuse no mail for this reason any more.
+    pub async fn end_mail_refusal(&self, code: &str, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
+        let known: Option<MailRefusal> = self.get(&keys::mail_refusal(code)).await?;
+        match known.filter(|known| !known.is_over(now)) {
+            Some(known) => self.end_refusal(known, now, deadline).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Whoever notes another refusal meanwhile is right.
+    async fn end_refusal(&self, known: MailRefusal, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
+        let (version, ended_at) = (known.version, Some(now));
+        let ended = MailRefusal { ended_at, version: version + 1, ..known };
+        self.replace(&ended, version, deadline).await.map(drop)
     }
 
     /// Why mail waits now.

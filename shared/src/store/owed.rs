@@ -31,6 +31,9 @@ pub struct OutboxRow {
     pub written_at: Timestamp,
     /// How often it was tried.
     pub tries: u8,
+    /// When it was owed again, after it had been given up.
+    #[serde(default, with = "millisecond::optional", skip_serializing_if = "Option::is_none")]
+    pub again_at: Option<Timestamp>,
     pub version: u64,
     /// The day whose mail it is counted in, once the mail server has it: the row tells what it is counted as.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -218,7 +221,7 @@ impl OutboxRow {
     /// A mail that is owed from now on.
     pub fn owed(row: Ulid, mail: OwedMail, now: Timestamp) -> OutboxRow {
         let (class, state) = (mail.class(), MailState::Waiting { since: now });
-        OutboxRow { row, class, state, written_at: now, tries: 0, version: 1, counted_on: None, mail }
+        OutboxRow { row, class, state, written_at: now, tries: 0, version: 1, again_at: None, counted_on: None, mail }
     }
 
     /// One that somebody asks for by hand: it does not stand behind a whole roster.

@@ -13,6 +13,7 @@ use bursar_core::store::items::{Bounce, MailState, OutboxRow, OwedMail, Stored, 
 use bursar_core::store::keys::Key;
 use bursar_core::store::{At, By, Outcome, Saved, SentAgain};
 use bursar_local::invoke::FunctionName;
+use bursar_local::ses::PAUSED;
 use bursar_tests::office::reading;
 use jiff::{SignedDuration, ToSpan};
 use serde_json::json;
@@ -298,13 +299,13 @@ async fn where_students_get_no_reminders_they_hear_of_the_rules_all_the_same_and
 #[tokio::test]
 async fn while_no_mail_leaves_no_rule_switches_a_key_off_and_a_week_after_it_left_it_does() {
     let (mut office, grant) = PostOffice::with_rules(1, 600).await;
-    office.stack.ses.set_paused_by_aws(true);
+    office.stack.ses.set_stopped_by_aws(Some(PAUSED));
     assert_eq!(office.rules(&grant).await, Rule::Announce(Announcement::Unused));
     for _ in 0..10 {
         office.pass(DAY).await;
         assert_eq!(office.rules_if_any(&grant).await, None);
     }
-    office.stack.ses.set_paused_by_aws(false);
+    office.stack.ses.set_stopped_by_aws(None);
     office.pass(30).await;
     let student = |mail: &super::Got| mail.contents.kind.as_deref() == Some("student");
     let mail = office.unread().into_iter().find(student).unwrap();

@@ -1,8 +1,8 @@
 //! A roster of thousands, mailed from an account that begins in the sandbox, is paused by AWS and then let go: nothing is lost, nothing
 //! goes twice, what is urgent stands behind nothing, and an admin hears of each state once. `cargo xtask mails` does it with 50,000.
 
-use std::collections::BTreeMap;
-use std::time::Instant;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use bursar_core::deadline::Waits;
 use bursar_core::domain::audit::Actor;
@@ -10,10 +10,9 @@ use bursar_core::domain::crossing::{Crossing, Scope};
 use bursar_core::domain::grant::Person;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::window::Window;
-use bursar_core::store::items::MailClass;
 use bursar_core::store::{By, NewPerson};
 use bursar_local::inbox::Contents;
-use bursar_local::ses::Quota;
+use bursar_local::ses::{PAUSED, Quota};
 use jiff::SignedDuration;
 
 use super::{PostOffice, address, soon};
@@ -100,6 +99,7 @@ async fn a_roster_of_thousands_survives_the_sandbox_and_a_pause_and_keeps_nothin
     let office = PostOffice::waiting(Waits::shortened(FASTER)).await;
     let ses = &office.stack.ses;
     ses.set_sandbox(&[ADMIN, FACULTY, "verified.example.edu"]);
+    ses.keep_to_rate(Duration::from_secs(1) / FASTER);
     office.invite_all(count).await;
     let mut admin_heard: Vec<String> = Vec::new();
     let mut heard = |minute: &Minute| {
@@ -122,7 +122,7 @@ async fn a_roster_of_thousands_survives_the_sandbox_and_a_pause_and_keeps_nothin
     assert!(roster <= VERIFIED, "{roster} of the roster were mailed in the sandbox");
 
     // Paused by AWS: nothing at all, and what is urgent waits as well.
-    ses.set_paused_by_aws(true);
+    ses.set_stopped_by_aws(Some(PAUSED));
     office.ask(ADMIN).await;
     office.crossed(20).await;
     for _ in 0..MINUTES {
@@ -131,9 +131,11 @@ async fn a_roster_of_thousands_survives_the_sandbox_and_a_pause_and_keeps_nothin
     }
 
     // Let go: what was urgent goes first, and the roster at nine tenths of fourteen a second, eight tenths of the day.
-    ses.set_paused_by_aws(false);
+    ses.set_stopped_by_aws(None);
     ses.leave_sandbox();
     let begun = Instant::now();
+    // Twice in the sandbox, and once while it was paused.
+    let mut urgent = 3;
     let (mut minutes, mut most, mut idle, mut threshold) = (0, 0, 0, 20);
     while roster < count {
         // Whoever was refused comes back within a quarter of an hour; the day's share is used up, and another begins.
@@ -141,7 +143,7 @@ async fn a_roster_of_thousands_survives_the_sandbox_and_a_pause_and_keeps_nothin
         assert!(idle < 25, "{roster} of {count}");
         let minute = match minutes % 10 {
             5 => {
-                threshold += 1;
+                (threshold, urgent) = (threshold + 1, urgent + 1);
                 office.urgent_is_on_time(if threshold % 2 == 0 { ADMIN } else { FACULTY }, threshold).await
             }
             _ => office.minute().await,
@@ -164,6 +166,10 @@ async fn a_roster_of_thousands_survives_the_sandbox_and_a_pause_and_keeps_nothin
         begun.elapsed().as_secs_f64()
     );
     assert!(most <= 14 * 60, "{most} in a minute");
+    // What was put off while the account was paused comes back within a quarter of an hour.
+    for _ in 0..30 {
+        heard(&office.minute().await);
+    }
 
     let mut to: BTreeMap<String, usize> = BTreeMap::new();
     for mail in ses.mails() {
@@ -173,8 +179,16 @@ async fn a_roster_of_thousands_survives_the_sandbox_and_a_pause_and_keeps_nothin
     }
     assert_eq!(to.len(), count, "nobody is left out");
     assert!(to.values().all(|mails| *mails == 1), "and nobody is mailed twice");
+    // What was urgent came once each, also what waited while the account was paused.
+    let all: Vec<Contents> = ses.mails().iter().map(|mail| Contents::of(&mail.raw)).collect();
+    let of_kind = |kind: &'static str| {
+        all.iter().filter(move |mail| mail.kind.as_deref() == Some(kind)).map(|mail| &mail.subject)
+    };
+    let alerts: BTreeSet<&String> = of_kind("alert").collect();
+    assert_eq!((of_kind("alert").count(), alerts.len()), (urgent, urgent), "{alerts:?}");
+    assert_eq!(of_kind("link").count(), urgent);
     let waiting = office.table.waiting().await.unwrap();
-    assert!(waiting.iter().all(|of| of.class == MailClass::Urgent || of.mails == 0));
+    assert!(waiting.iter().all(|of| of.mails == 0), "{waiting:?}");
     let dead = office.table.dead_mails(office.stack.clock.now() - SignedDuration::from_hours(72), 10).await.unwrap();
     assert_eq!(dead.in_all, 0);
     for state in ["the recipient's address is not verified", "sending is paused for the whole SES account"] {

@@ -1,16 +1,22 @@
 //! What SES refuses to the account and not to a mail: such mail waits and nothing of it is given up, an admin hears once of each state,
 //! and whatever may go goes on time.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_dynamodb::types::AttributeValue;
+use bursar_core::deadline::Waits;
 use bursar_core::domain::alarm::{Alarm, Cause};
-use bursar_core::store::items::{self, MailState, OutboxRow, OwedMail};
-use bursar_core::store::new_ulid;
+use bursar_core::domain::id::PersonId;
+use bursar_core::domain::mail_failure::{self, CORRUPT};
+use bursar_core::store::items::{self, MailState, OutboxRow, OwedMail, Queue};
+use bursar_core::store::{SentAgain, new_ulid};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
-use bursar_local::ses::Quota;
+use bursar_local::ses::{Fault, PAUSED, Quota};
+use jiff::SignedDuration;
 use serde_json::json;
 
-use super::PostOffice;
+use super::{PostOffice, soon, told_of};
 
 impl PostOffice {
     /// The codes of the refusals that the admins were told of.
@@ -40,7 +46,7 @@ fn is_failed(state: &MailState) -> bool {
 #[tokio::test]
 async fn an_account_that_aws_has_paused_loses_no_mail_and_sends_it_all_once_it_may() {
     let mut office = PostOffice::open().await;
-    office.stack.ses.set_paused_by_aws(true);
+    office.stack.ses.set_stopped_by_aws(Some(PAUSED));
     for student in ["ada", "bob", "cyd"] {
         office.invite(&format!("{student}@example.edu")).await;
     }
@@ -53,7 +59,7 @@ async fn an_account_that_aws_has_paused_loses_no_mail_and_sends_it_all_once_it_m
     assert_eq!((office.unread().len(), office.rows(is_failed)), (0, 0));
     assert_eq!(office.told_refusals().await, ["AccountSendingPausedException"]);
     assert!(office.said("\"reaches_nobody\":true"), "what cannot be mailed is in the log");
-    office.stack.ses.set_paused_by_aws(false);
+    office.stack.ses.set_stopped_by_aws(None);
     office.pass(30).await;
     let mut kinds = office.kinds_unread();
     kinds.sort();
@@ -66,9 +72,8 @@ async fn an_account_that_aws_has_paused_loses_no_mail_and_sends_it_all_once_it_m
 
 #[tokio::test]
 async fn in_the_sandbox_mail_to_whom_it_does_not_send_waits_and_stands_in_nobodys_way() {
-    let mut office = PostOffice::open().await;
+    let mut office = PostOffice::waiting(Waits::shortened(100)).await;
     office.stack.ses.set_sandbox(&["admin@example.edu", "staff.example.edu"]);
-    office.stack.ses.set_quota(Quota { per_day: 200, per_second: 1_000 });
     for number in 0..25 {
         office.invite(&format!("s{number}@students.example.edu")).await;
     }
@@ -151,7 +156,7 @@ async fn rows_that_cannot_be_read_are_dead_letters_and_shut_nothing() {
         item.insert("mail".to_owned(), kind);
         rows.push(item);
     }
-    office.stack.engine.fill(rows).await.unwrap();
+    office.stack.engine.fill(rows.clone()).await.unwrap();
     office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
     let mut kinds = office.kinds_unread();
     kinds.sort();
@@ -160,6 +165,19 @@ async fn rows_that_cannot_be_read_are_dead_letters_and_shut_nothing() {
     assert_eq!((dead.newest.len(), dead.unreadable, dead.in_all), (0, 60, 60));
     let drained = office.stack.invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await.unwrap();
     assert_eq!(drained["failed"], 0, "they are looked at once");
+
+    // A later version reads them, and a press has them sent.
+    for item in &mut rows {
+        item.insert("mail".to_owned(), AttributeValue::S("roster".to_owned()));
+        item.insert("queue".to_owned(), AttributeValue::S(Queue::DeadMail.as_str().to_owned()));
+    }
+    office.stack.engine.fill(rows).await.unwrap();
+    let admin = PersonId::random();
+    let pressed = office.table.send_again(CORRUPT, &admin, office.stack.clock.now(), soon()).await.unwrap();
+    assert_eq!(pressed, SentAgain::Owed(60));
+    office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
+    assert_eq!(office.kinds_unread(), ["roster"; 60]);
+    assert_eq!(office.table.dead_mails(now, 100).await.unwrap().in_all, 0);
     office.stack.stop().await.unwrap();
 }
 
@@ -171,5 +189,110 @@ async fn each_mail_names_the_configuration_set_that_tells_of_it() {
     let sets: Vec<_> = office.stack.ses.mails().into_iter().map(|mail| mail.configuration_set).collect();
     assert_eq!(sets, [Some("bursar".to_owned())]);
     office.the_mail();
+    office.stop().await;
+}
+
+#[tokio::test]
+async fn an_urgent_row_that_cannot_be_read_keeps_no_other_of_its_batch() {
+    let office = PostOffice::open().await;
+    let row = OutboxRow::owed(
+        new_ulid(office.stack.clock.now()),
+        OwedMail::Account { day: "2026-11-20".parse().unwrap(), alarm: "x".to_owned(), recipient: PersonId::random() },
+        office.stack.clock.now(),
+    );
+    let mut item = items::to_item(&row).unwrap();
+    item.insert("mail".to_owned(), AttributeValue::S("of a later version".to_owned()));
+    office.stack.engine.fill(vec![item]).await.unwrap();
+    let batch = json!({"Records": [told_of(&row)]});
+    let answer = office.stack.invoke.invoke(FunctionName::Mail, batch).await.unwrap();
+    assert_eq!(answer, json!({"batchItemFailures": []}));
+    office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
+    assert_eq!(office.kinds_unread(), ["account"]);
+    office.stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn in_whatever_words_aws_stops_an_account_and_whatever_of_it_is_gone_mail_waits() {
+    let mut office = PostOffice::open().await;
+    office.invite("ada@example.edu").await;
+    for words in
+        ["Sending suspended for this account.", "Sending is disabled for this account.", "This account is shut down."]
+    {
+        office.stack.ses.set_stopped_by_aws(Some(words));
+        office.pass(60).await;
+        assert_eq!((office.unread().len(), office.rows(is_failed)), (0, 0), "{words}");
+    }
+    assert_eq!(office.told_refusals().await, [mail_failure::PAUSED]);
+    office.stack.ses.set_stopped_by_aws(None);
+    office.stack.ses.know_sets(&[]);
+    office.pass(60).await;
+    assert_eq!((office.unread().len(), office.rows(is_failed)), (0, 0));
+    let mut told = office.told_refusals().await;
+    told.sort();
+    assert_eq!(told, [mail_failure::PAUSED, "ConfigurationSetDoesNotExist"]);
+    office.stack.ses.know_sets(&["bursar"]);
+    office.pass(60).await;
+    office.pass(60).await;
+    let subjects: BTreeSet<_> = office.unread().into_iter().map(|mail| mail.contents.subject).collect();
+    let subjects: Vec<_> = subjects.iter().map(String::as_str).collect();
+    assert_eq!(
+        subjects,
+        [
+            "CS pilot: your LLM credit",
+            "It is over: mail is sent",
+            "Mail waits: sending is paused for the whole SES account",
+            "Mail waits: the configuration set is not there",
+        ]
+    );
+    office.stop().await;
+}
+
+#[tokio::test]
+async fn a_refusal_is_over_once_the_mail_server_is_seen_to_take_such_mail() {
+    let mut office = PostOffice::waiting(Waits::shortened(100)).await;
+    office.stack.ses.set_sandbox(&["admin@example.edu"]);
+    office.invite("ada@example.edu").await;
+    office.pass(5).await;
+    let codes = async |office: &PostOffice| {
+        let known = office.table.mail_refusals(office.stack.clock.now()).await.unwrap();
+        known.into_iter().map(|refusal| refusal.code).collect::<Vec<_>>()
+    };
+    assert_eq!(codes(&office).await, [mail_failure::NOT_VERIFIED]);
+    office.stack.ses.leave_sandbox();
+    office.pass(20).await;
+    assert_eq!(codes(&office).await, Vec::<String>::new());
+    office.stack.ses.set_stopped_by_aws(Some(PAUSED));
+    office.invite("bob@example.edu").await;
+    office.pass(5).await;
+    assert_eq!(codes(&office).await, [mail_failure::PAUSED]);
+    office.stack.ses.set_stopped_by_aws(None);
+    office.pass(30).await;
+    assert_eq!(codes(&office).await, Vec::<String>::new());
+
+    // Of a quota that cannot be read now and then nobody is told.
+    for _ in 0..4 {
+        let unread = office.stack.gate.at(Matcher::call("ses:GetSendQuota").every(), Verdict::status(400));
+        office.pass(61).await;
+        office.stack.gate.lift(unread);
+        office.pass(61).await;
+    }
+    assert_eq!(office.told_refusals().await, [mail_failure::NOT_VERIFIED, mail_failure::PAUSED]);
+    office.stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn where_the_mail_server_throttles_what_is_urgent_the_rest_waits_as_well() {
+    let mut office = PostOffice::open().await;
+    office.stack.ses.fail_next(Fault::Throttle, 2, Some("admin@example.edu"));
+    office.ask("admin@example.edu").await;
+    office.stack.pump.drained().await.unwrap();
+    office.stack.clock.advance(SignedDuration::from_mins(2)).unwrap();
+    office.invite("ada@example.edu").await;
+    let drained = office.stack.invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await.unwrap();
+    assert_eq!(drained["sent"], 0, "{drained}");
+    office.pass(5).await;
+    let mut kinds = office.kinds_unread();
+    kinds.sort();
+    assert_eq!(kinds, ["link", "roster"]);
     office.stop().await;
 }

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::id::ProgrammeId;
 use bursar_core::domain::mail_failure::InWords;
 use bursar_core::domain::mail_kind::MailKind;
-use bursar_core::store::items::{MailState, OutboxRow};
+use bursar_core::store::items::OutboxRow;
 use bursar_core::store::{DeadMails, SentAgain};
 use bursar_core::web::{Answer, Posted, Site, Until};
 use jiff::Timestamp;
@@ -31,10 +31,10 @@ pub(super) struct GivenUp {
 pub(super) fn by_cause(dead: &DeadMails) -> Vec<GivenUp> {
     let mut causes: Vec<(&str, Timestamp, Vec<&OutboxRow>)> = Vec::new();
     for row in &dead.newest {
-        let MailState::Failed { why, at } = &row.state else { continue };
-        match causes.iter_mut().find(|(code, ..)| code == why) {
+        let (why, at) = row.given_up();
+        match causes.iter_mut().find(|(code, ..)| *code == why) {
             Some((.., rows)) => rows.push(row),
-            None => causes.push((why, *at, vec![row])),
+            None => causes.push((why, at, vec![row])),
         }
     }
     causes.into_iter().map(|(code, newest, rows)| GivenUp::of(code, newest, &rows)).collect()

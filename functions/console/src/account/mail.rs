@@ -9,7 +9,7 @@ use bursar_core::domain::mail_failure::{InWords, NOT_VERIFIED};
 use bursar_core::domain::mail_kind::MailKind;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::window::utc_date;
-use bursar_core::store::items::{MailState, OutboxRow};
+use bursar_core::store::items::OutboxRow;
 use bursar_core::store::{BulkStop, GIVEN_UP_SHOWN, MailRefusal, MailServer, Unreachable};
 use bursar_core::web::{Fault, Site};
 use futures_util::future::try_join_all;
@@ -23,7 +23,7 @@ use crate::show;
 
 /// An admin is asked to look at what was given up in these days; of more, the newest are told.
 const RECENT: SignedDuration = SignedDuration::from_hours(3 * 24);
-const MOST_SHOWN: usize = 200;
+const MOST_SHOWN: usize = 2_000;
 /// Mail that waits for longer needs somebody who looks why.
 const WAITS_AT_MOST: SignedDuration = SignedDuration::from_hours(6);
 
@@ -82,7 +82,7 @@ impl Mail {
             table.bulk_stops(),
             table.unreachable(now),
         )?;
-        let is_recent = |row: &&OutboxRow| matches!(row.state, MailState::Failed { at, .. } if now - RECENT <= at);
+        let is_recent = |row: &&OutboxRow| now - RECENT <= row.given_up().1;
         let recent = dead.newest.iter().filter(is_recent).count();
         let let_go = stops.iter().filter_map(|stop| Some((stop.of.mail, stop.let_go.as_ref()?)));
         let let_go = let_go.filter(|(_, let_go)| utc_date(let_go.at) == utc_date(now));

@@ -1,9 +1,10 @@
 //! What of the account needs a person, a sentence each. What the guard held back has a form of its own on the page.
 
 use bursar_core::domain::alarm::{Alarm, Cause};
+use bursar_core::domain::balance::{Basis, Need};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::window::utc_date;
-use bursar_core::store::{Checkpoint, Promised, SyncState};
+use bursar_core::store::{Checkpoint, SyncState};
 use jiff::{SignedDuration, Timestamp};
 
 use super::syncs::Sync;
@@ -16,8 +17,9 @@ const COMPLETE_WITHIN: SignedDuration = SignedDuration::from_hours(26);
 /// What the warnings are decided on.
 pub(super) struct Known<'a> {
     pub(super) state: &'a SyncState,
-    pub(super) promised: Promised,
     pub(super) balance: Option<Usd>,
+    /// What the balance must pay for soon.
+    pub(super) need: Need,
     /// Newest first.
     pub(super) runs: &'a [Sync],
     /// The run that is to be gone on with.
@@ -34,11 +36,12 @@ pub(super) fn of(known: &Known<'_>, now: Timestamp) -> Vec<String> {
         }),
         known.runs.first().filter(|run| !run.complete).map(incomplete),
         known.left.and_then(|left| waiting(left, now)),
-        known.balance.filter(|balance| *balance < known.promised.to_come).map(|balance| {
-            format!(
-                "The balance is {} below what is reserved and not spent yet. Buy credit, or keys stop before their caps.",
-                show::spent(known.promised.to_come - balance)
-            )
+        known.balance.and_then(|balance| known.need.beyond(balance)).map(|short| {
+            let of = match known.need.basis {
+                Basis::TwoWeeks => "what two weeks use at the present pace",
+                Basis::Promised => "what is reserved and not spent yet",
+            };
+            format!("The balance is {} below {of}. Buy credit, or keys stop before their caps.", show::spent(short))
         }),
         management_key_fails(known).then(|| {
             "The management key does not work. Nothing can be read, made or disabled until a working one is in the secret."

@@ -2,7 +2,7 @@
 
 use bursar_core::domain::crossing::Scope;
 use bursar_core::domain::id::PersonId;
-use bursar_core::domain::mail_failure::{BOUNCED, COMPLAINED, InWords, SUPPRESSED};
+use bursar_core::domain::mail_failure::{BOUNCED, COMPLAINED, InWords, RETURNED, SUPPRESSED};
 use bursar_core::domain::mail_kind::MailKind;
 use bursar_core::store::StoreError;
 use bursar_core::store::items::{MailState, OutboxRow, OwedMail};
@@ -129,7 +129,7 @@ impl Unsent {
 
 /// Whether the mail server took it, and said later what became of it.
 fn came_back(code: &str) -> bool {
-    [BOUNCED, SUPPRESSED, COMPLAINED].contains(&code)
+    [RETURNED, BOUNCED, SUPPRESSED, COMPLAINED].contains(&code)
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ impl Look<'_> {
 
     async fn work_out_account(&self, programmes: &[Programme], due: Due) -> Result<AccountDigest> {
         let (table, weeks) = (self.table, due.weeks);
-        let need = crate::silence::need(table, programmes).await?;
+        let need = table.need(table.promised(programmes).await?.to_come).await?;
         let (days, account, sync, promised, foreign) = tokio::try_join!(
             table.newest_account_days(DAYS_READ),
             table.account(),

@@ -11,6 +11,7 @@ pub(super) enum Refusal {
     Throttled(String),
     Rejected(String),
     Paused,
+    UnknownSet(String),
     Invalid(String),
     UnknownAction(String),
     Malformed(String),
@@ -37,6 +38,10 @@ impl IntoResponse for Refusal {
             Refusal::Paused => {
                 let message = "Email sending is disabled for this account.".to_owned();
                 (StatusCode::BAD_REQUEST, "Sender", "AccountSendingPausedException", message)
+            }
+            Refusal::UnknownSet(set) => {
+                let message = format!("Configuration set <{set}> does not exist.");
+                (StatusCode::BAD_REQUEST, "Sender", "ConfigurationSetDoesNotExist", message)
             }
             Refusal::Invalid(message) => (StatusCode::BAD_REQUEST, "Sender", "InvalidParameterValue", message),
             Refusal::Malformed(message) => (StatusCode::BAD_REQUEST, "Sender", "MalformedQueryString", message),

@@ -40,7 +40,11 @@ pub fn check_relay(url: &str) -> Result<String, String> {
 #[derive(Clone)]
 pub struct Ses(Arc<Inner>);
 
-/// What `GetSendQuota` tells: recipients in 24 hours, and in a second. Only the first is enforced.
+/// What AWS answers when it has stopped an account, after too much came back.
+pub const PAUSED: &str = "Sending paused for this account. For more information, please check the inbox of the email address \
+                          associated with your AWS account.";
+
+/// What `GetSendQuota` tells: recipients in 24 hours, and in a second. The second is enforced where that is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
     pub per_day: u32,
@@ -68,14 +72,16 @@ struct State {
     quota: Quota,
     /// Whether its customer lets it send for this account.
     enabled: bool,
-    /// Whether AWS has stopped the account.
-    paused: bool,
+    /// What AWS answers for an account that it has stopped.
+    stopped: Option<String>,
+    /// The configuration sets that there are; any where nothing is said of them.
+    sets: Option<BTreeSet<String>>,
     /// Whether it knows the sender.
     sender_verified: bool,
     /// In the sandbox, the addresses and domains that it sends to.
     verified: Option<Vec<String>>,
-    /// When it accepted the mails of the last second, where it keeps to its rate.
-    of_this_second: Option<VecDeque<Instant>>,
+    /// How long a second is, and when it accepted the mails of the last ten, where it keeps to its rate.
+    of_late: Option<(Duration, VecDeque<Instant>)>,
     /// The account's own list of addresses that came back or complained, in lower case.
     suppressed: BTreeSet<String>,
     /// What it took for them and did not deliver.
@@ -101,10 +107,11 @@ impl Ses {
             faults: Faults::default(),
             quota: Quota::PRODUCTION,
             enabled: true,
-            paused: false,
+            stopped: None,
+            sets: None,
             sender_verified: true,
             verified: None,
-            of_this_second: None,
+            of_late: None,
             suppressed: BTreeSet::new(),
             undelivered: Vec::new(),
             relay: None,
@@ -169,9 +176,15 @@ impl Ses {
         self.state().quota = quota;
     }
 
-    /// From now on it takes no more mails in a second than the quota says, of which it tells in any case.
-    pub fn keep_to_rate(&self) {
-        self.state().of_this_second = Some(VecDeque::new());
+    /// From now on it takes no more mails than the quota says, of which it tells in any case: a burst is borne, ten seconds are not.
+    /// Whoever waits only a part of each wait says how long their second is.
+    pub fn keep_to_rate(&self, second: Duration) {
+        self.state().of_late = Some((second, VecDeque::new()));
+    }
+
+    /// From now on it knows these configuration sets and no other.
+    pub fn know_sets(&self, sets: &[&str]) {
+        self.state().sets = Some(sets.iter().map(|&set| set.to_owned()).collect());
     }
 
     /// Puts the account into the sandbox, where only these addresses and the addresses of these domains can be mailed.
@@ -197,9 +210,10 @@ impl Ses {
         self.state().enabled = enabled;
     }
 
-    /// Pauses or resumes sending for the whole account, as AWS does: whoever asks is still told that sending is enabled.
-    pub fn set_paused_by_aws(&self, paused: bool) {
-        self.state().paused = paused;
+    /// Stops sending for the whole account with these words, as AWS does, or lets it go on: whoever asks is still told that sending is
+    /// enabled.
+    pub fn set_stopped_by_aws(&self, words: Option<&str>) {
+        self.state().stopped = words.map(str::to_owned);
     }
 
     fn is_enabled(&self) -> bool {
@@ -259,10 +273,12 @@ impl Ses {
         if !self.is_enabled() {
             return Some(Refusal::Paused);
         }
-        if self.state().paused {
-            let words = "Sending paused for this account. For more information, please check the inbox of the email address \
-                         associated with your AWS account.";
-            return Some(Refusal::Rejected(words.to_owned()));
+        if let Some(words) = self.state().stopped.clone() {
+            return Some(Refusal::Rejected(words));
+        }
+        let is_known = |set: &String| self.state().sets.as_ref().is_none_or(|sets| sets.contains(set));
+        if let Some(set) = mail.configuration_set.as_ref().filter(|set| !is_known(set)) {
+            return Some(Refusal::UnknownSet(set.clone()));
         }
         let verified = self.state().verified.clone();
         let is_unknown = |address: &&String| verified.as_ref().is_some_and(|verified| !covers(verified, address));
@@ -280,9 +296,9 @@ impl Ses {
 
     fn over_rate(&self) -> Option<Refusal> {
         let mut state = self.state();
-        let most = state.quota.per_second as usize;
-        let accepted = state.of_this_second.as_mut()?;
-        accepted.retain(|at| at.elapsed() < Duration::from_secs(1));
+        let most = 10 * state.quota.per_second as usize;
+        let (second, accepted) = state.of_late.as_mut()?;
+        accepted.retain(|at| at.elapsed() < *second * 10);
         if accepted.len() >= most {
             return Some(Refusal::Throttled("Maximum sending rate exceeded.".into()));
         }

@@ -23,7 +23,13 @@ pub(super) fn items() -> String {
         raw(&a_day()),
         raw(&BulkStop { at: stopped_at, of: a_day(), let_go, version: 2 }),
         raw(&MailServer { as_of, per_day: Some(50_000), per_second: 14.0, sent: 500, enabled: true }),
-        raw(&MailRefusal { code: "NotVerified".to_owned(), since: stopped_at, last: as_of, version: 2 }),
+        raw(&MailRefusal {
+            code: "NotVerified".to_owned(),
+            since: stopped_at,
+            last: as_of,
+            ended_at: None,
+            version: 2,
+        }),
         raw(&SentAs { message: "0100".to_owned(), row: Ulid::from_parts(1, 1), at: stopped_at }),
     ]
     .join("\n")
