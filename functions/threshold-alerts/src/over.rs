@@ -77,6 +77,16 @@ async fn standing(table: &Table, alarm: &Alarm, now: Timestamp) -> Result<Standi
             shown(known.filter(|one| one.is_over(now) && !may_be_sandbox).map(|one| one.ended_at.unwrap_or(one.last)))
         }
         Cause::MailWaits { urgent, .. } => is_over(!waits_too_long(&table.waiting().await?, *urgent, now)),
+        Cause::NothingHeard { .. } => {
+            let yesterday = utc_date(now).yesterday()?;
+            is_over(yesterday > alarm.day && table.mail_counts(yesterday).await?.heard_of() > 0)
+        }
+        // Of one that somebody let go on by hand another mail tells.
+        Cause::BulkStopped { mail_day, stop } => {
+            let stops = table.bulk_stops().await?;
+            let stop = stops.into_iter().find(|one| one.of.mail == mail_day.mail && one.version == *stop);
+            is_over(stop.is_some_and(|stop| stop.let_go.is_none() && !stop.holds(now)))
+        }
         Cause::Stuck { programme, .. } => is_over(is_stuck(table, programme, now).await?.is_none()),
         _ => Standing::LastsOrUnknown,
     })

@@ -173,18 +173,19 @@ impl Cause {
     /// What it is about, whatever the day on which it is told. Only of what has this it can be said that it is over.
     pub fn matter(&self) -> Option<String> {
         match self {
-            Cause::ManagementKey | Cause::Silent { .. } | Cause::MailWaits { .. } | Cause::Stuck { .. } => {
-                Some(self.name())
-            }
+            Cause::ManagementKey
+            | Cause::Silent { .. }
+            | Cause::MailWaits { .. }
+            | Cause::NothingHeard { .. }
+            | Cause::Stuck { .. } => Some(self.name()),
             Cause::Balance { .. } => Some("balance".to_owned()),
             Cause::MailRefused { code, .. } => Some(format!("mail-refused-{code}")),
+            Cause::BulkStopped { mail_day, .. } => Some(format!("bulk-stopped-{}", mail_day.mail)),
             Cause::HeldBack { .. }
             | Cause::Residual { .. }
             | Cause::AnotherAccount { .. }
             | Cause::Incomplete { .. }
-            | Cause::NothingHeard { .. }
             | Cause::Unsent { .. }
-            | Cause::BulkStopped { .. }
             | Cause::BulkLetGo { .. }
             | Cause::RulesRefused { .. }
             | Cause::Over { .. } => None,

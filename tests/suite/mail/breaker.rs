@@ -133,7 +133,10 @@ async fn what_is_stopped_goes_on_the_next_day() {
         assert_eq!(office.unread().len(), 0, "{hours}");
         office.stack.schedules.advance(jiff::SignedDuration::from_hours(hours)).await.unwrap();
     }
-    assert_eq!(office.the_mail().contents.kind.as_deref(), Some("roster"));
+    office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
+    let mut subjects: Vec<_> = office.unread().into_iter().map(|mail| mail.contents.subject).collect();
+    subjects.sort();
+    assert_eq!(subjects, ["CS pilot: your LLM credit", "It is over: roster mails go on"]);
     office.stack.stop().await.unwrap();
 }
 

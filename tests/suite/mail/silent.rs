@@ -17,6 +17,13 @@ impl PostOffice {
         to_admin.map(|mail| mail.contents.subject).collect()
     }
 
+    /// A link mail to the admin.
+    async fn link(&mut self) -> String {
+        self.ask(ADMIN).await;
+        self.settle().await;
+        self.the_mail().id
+    }
+
     async fn refusal_hours_ago(&self, code: &str, hours: i64) -> MailRefusal {
         let then = self.stack.clock.now() - SignedDuration::from_hours(hours);
         self.table.note_mail_refusal(code, then, soon()).await.unwrap()
@@ -59,6 +66,10 @@ async fn a_day_of_which_ses_reports_nothing_is_told_once_a_week() {
     assert_eq!(office.admin_heard(), ["SES has reported nothing of 20 mails"]);
     office.pass(24 * 60).await;
     assert_eq!(office.admin_heard(), Vec::<String>::new());
+    let link = office.link().await;
+    office.event(&link, "delivery", false).await;
+    office.pass(24 * 60).await;
+    assert_eq!(office.admin_heard(), ["It is over: SES reports again"]);
     office.stop().await;
 }
 

@@ -28,6 +28,14 @@ impl Told {
                 let what = format!("No {which} waits for longer than it should.");
                 ("no mail waits too long".to_owned(), Some(what), Place::Mail)
             }
+            Cause::NothingHeard { .. } => {
+                ("SES reports again".to_owned(), Some("SES has reported of yesterday's mails.".to_owned()), Place::Mail)
+            }
+            Cause::BulkStopped { mail_day, .. } => {
+                let kind = mail_day.mail.in_words();
+                let what = format!("Another day has begun: {kind} that waited are sent, and judged anew.");
+                (format!("{kind} go on"), Some(what), Place::Mail)
+            }
             Cause::Stuck { programme, .. } => {
                 let what = "It is being carried on, or has ended. The programme's page says how it stands.";
                 let subject = format!("the roster import of {} does not stand still", named.programme);
