@@ -137,7 +137,12 @@ impl PostOffice {
     /// The one mail that came since the last was read.
     fn the_mail(&self) -> Got {
         let mut unread = self.unread();
-        assert_eq!(unread.len(), 1, "there is not just one mail");
+        assert_eq!(
+            unread.len(),
+            1,
+            "there is not just one mail: {:?}",
+            unread.iter().map(|mail| &mail.contents.subject).collect::<Vec<_>>()
+        );
         unread.remove(0)
     }
 

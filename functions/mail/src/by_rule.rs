@@ -4,11 +4,13 @@
 use bursar_core::domain::grant::{Announcement, Notice, State, Stopped, View};
 use bursar_core::domain::id::Epoch;
 use bursar_core::domain::money::Usd;
-use bursar_core::domain::programme::Programme;
+use bursar_core::domain::programme::{Programme, Settings};
+use bursar_core::domain::window::Reset;
 use jiff::Timestamp;
 
+use crate::cap_used::of_this_window;
 use crate::letter::{Letter, Part};
-use crate::words::{Words, date_there, day, moment, people, per_window, said};
+use crate::words::{Words, date_there, day, moment, people, said};
 
 /// What is to be told of one key.
 #[derive(Debug, Clone, Copy)]
@@ -24,12 +26,15 @@ pub(crate) enum ByRule {
     TermEnds(Left),
 }
 
-/// What of a cap is left to be spent before the term ends.
+/// What of a cap is left in this window, and whether it starts anew before the term ends.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Left {
     amount: Usd,
     cap: Usd,
     as_of: Option<Timestamp>,
+    starts_anew: Option<Timestamp>,
+    /// How often it does.
+    times: u32,
 }
 
 impl ByRule {
@@ -48,7 +53,7 @@ impl ByRule {
             Notice::Unused => (view.grant.holds.unused && view.grant.live().is_some()).then_some(ByRule::Unused),
             Notice::TooOld => (view.grant.state == State::Stopped { why: Stopped::TooOld }).then_some(ByRule::TooOld),
             Notice::TermEndSoon => {
-                view.announced_as(Announcement::TermEnd).map(|said| ByRule::TermEnds(Left::of(view, said.at)))
+                view.announced_as(Announcement::TermEnd).map(|_| ByRule::TermEnds(Left::of(view, now)))
             }
             Notice::KeyShown | Notice::KeyLeaked => None,
         }
@@ -107,21 +112,12 @@ impl Words<'_> {
                 ),
                 old,
             ),
-            ByRule::TermEnds(left) => {
-                let last = day(settings.term.ends_on());
-                let until = format!("{last}, 24:00 ({})", settings.term.timezone());
-                let (amount, cap) = (left.amount.to_dollars_down(), left.cap.to_dollars_down());
-                (
-                    format!("{name}: your key stops on {last}"),
-                    "Your key stops soon",
-                    format!(
-                        "You have {amount} left of your {cap} {}, until {until}. Then your key for {name} stops, and what is left \
-                         cannot be used any more.",
-                        per_window(settings)
-                    ),
-                    format!("you have a key for {name}"),
-                )
-            }
+            ByRule::TermEnds(left) => (
+                format!("{name}: your key stops on {}", day(settings.term.ends_on())),
+                "Your key stops soon",
+                left.in_words(settings),
+                format!("you have a key for {name}"),
+            ),
         };
         let mut parts = vec![Part::Sentences(told)];
         let as_of = match rule {
@@ -137,12 +133,44 @@ impl Words<'_> {
 }
 
 impl Left {
-    /// By the last reading, or of a key of which nothing was read when it was announced.
-    fn of(view: &View, announced_at: Timestamp) -> Left {
+    /// By the last reading, or, where none is of this window, as the window began.
+    fn of(view: &View, now: Timestamp) -> Left {
+        let settings = &view.programme.settings;
+        let (reset, ends_at) = (settings.reset, settings.term.ends_at());
+        let cap = view.grant.cap(settings);
         let as_of = view.readings.iter().map(|reading| reading.as_of).max();
-        let cap = view.grant.cap(&view.programme.settings);
-        let spent = view.spending(as_of.map_or(announced_at, |as_of| as_of.max(announced_at))).in_window;
-        Left { amount: (cap - spent).or_zero(), cap, as_of }
+        Left {
+            amount: (cap - view.spending(now).in_window).or_zero(),
+            cap,
+            as_of: as_of.max(as_of.and(reset.window_at(now).begins_at())),
+            starts_anew: reset.resets_at(now).filter(|at| *at < ends_at),
+            times: reset.windows_between(now, ends_at),
+        }
+    }
+
+    fn in_words(self, settings: &Settings) -> String {
+        let Settings { name, term, reset, .. } = settings;
+        let until = format!("{}, 24:00 ({})", day(term.ends_on()), term.timezone());
+        let (amount, cap) = (self.amount.to_dollars_down(), self.cap.to_dollars_down());
+        let left = format!("You have {amount} left of your {cap} {}", of_this_window(*reset));
+        let Some(starts_anew) = self.starts_anew else {
+            let never = if *reset == Reset::None { "" } else { " It does not start anew before then." };
+            return format!(
+                "{left}, until {until}.{never} Then your key for {name} stops, and what is left cannot be used any more."
+            );
+        };
+        let again = match reset {
+            _ if self.times < 2 => "",
+            Reset::None => "",
+            Reset::Daily => ", and so each day after that",
+            Reset::Weekly => ", and so each week after that",
+            Reset::Monthly => ", and so each month after that",
+        };
+        format!(
+            "{left}. On {} it starts anew: you have {cap} again{again}. On {until} your key for {name} stops, and what is left then \
+             cannot be used any more.",
+            moment(starts_anew, term)
+        )
     }
 }
 

@@ -77,7 +77,7 @@ impl Words<'_> {
         let name = &settings.name;
         let mut facts = vec![
             ("Used", used.spent.to_dollars_up()),
-            ("Cap", format!("{} {}", used.limit.to_dollars_down(), per_window(settings.reset))),
+            ("Cap", format!("{} {}", used.limit.to_dollars_down(), of_this_window(settings.reset))),
             ("Left", (used.limit - used.spent).or_zero().to_dollars_down()),
         ];
         facts.extend(used.cap_since.map(|cap| ("Cap since then", cap.to_dollars_down())));
@@ -101,7 +101,8 @@ impl Words<'_> {
     }
 }
 
-fn per_window(reset: Reset) -> &'static str {
+/// Of the window that a cap counts in now.
+pub(crate) fn of_this_window(reset: Reset) -> &'static str {
     match reset {
         Reset::None => "for the whole term",
         Reset::Daily => "for this day",

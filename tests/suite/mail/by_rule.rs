@@ -6,9 +6,9 @@ use bursar_core::domain::grant::{Announcement, Disable, HoldKind, Rule, Stopped}
 use bursar_core::domain::id::{GrantId, PersonId};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
-use bursar_core::domain::reading::Used;
+use bursar_core::domain::reading::{Reading, Used};
 use bursar_core::domain::term::Term;
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::window::{Reset, utc_date};
 use bursar_core::store::items::{Bounce, MailState, OutboxRow, OwedMail, Stored, Undeliverable, Why};
 use bursar_core::store::keys::Key;
 use bursar_core::store::{At, By, Outcome, Saved, SentAgain};
@@ -261,6 +261,70 @@ async fn a_student_hears_a_week_before_the_term_ends_and_nobody_whose_key_has_en
     let rows = office.table.mails_of(&office.programme, &grant).await.unwrap();
     let became = word(&rows.last().unwrap().state);
     assert!(office.unread().is_empty() && became == "dropped", "{became}");
+    office.stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_left_before_the_term_ends_is_of_the_window_and_starts_anew_if_it_does() {
+    // On a Saturday night, a week before the end.
+    for (reset, says) in [
+        (
+            Reset::Daily,
+            "You have $7.20 left of your $20 for this day. On 1 February 2027, 01:00 (Europe/Berlin) it starts anew: you have $20 again, and so each day after that. On 6 February 2027, 24:00 (Europe/Berlin) your key for CS pilot stops, and what is left then cannot be used any more.",
+        ),
+        (
+            Reset::Weekly,
+            "You have $7.20 left of your $20 for this week. On 1 February 2027, 01:00 (Europe/Berlin) it starts anew: you have $20 again. On 6 February 2027, 24:00 (Europe/Berlin) your key for CS pilot stops, and what is left then cannot be used any more.",
+        ),
+        (
+            Reset::Monthly,
+            "You have $7.20 left of your $20 for this month. On 1 February 2027, 01:00 (Europe/Berlin) it starts anew: you have $20 again. On 6 February 2027, 24:00 (Europe/Berlin) your key for CS pilot stops, and what is left then cannot be used any more.",
+        ),
+        (
+            Reset::None,
+            "You have $7.20 left of your $20 for the whole term, until 6 February 2027, 24:00 (Europe/Berlin). Then your key for CS pilot stops, and what is left cannot be used any more.",
+        ),
+    ] {
+        let mut office = PostOffice::open().await;
+        office.set(|settings| settings.reset = reset).await;
+        let ada = office.enrol("ada@example.edu").await;
+        office.claim(&ada).await;
+        office.the_mail();
+        office.stack.clock.stop_at("2027-01-31T00:20:00Z".parse().unwrap()).unwrap();
+        let as_of = office.stack.clock.now();
+        let used = Used::on_one(utc_date(as_of), Usd::from_micros(12_799_001));
+        let reading = Reading { window: reset.window_at(as_of), ..reading(&office.programme, &ada, used, as_of) };
+        office.table.note_reading(&reading, soon()).await.unwrap();
+        assert_eq!(office.rules(&ada).await, Rule::Announce(Announcement::TermEnd));
+        office.drain().await;
+        let text = office.the_mail().contents.text.unwrap();
+        assert!(text.contains(says), "{reset:?}: {text}");
+        assert!(text.contains("As of: 31 January 2027, 01:20 (Europe/Berlin)"), "{text}");
+        office.stack.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_cap_that_started_anew_before_the_mail_left_is_told_as_it_is_by_then() {
+    let mut office = PostOffice::open().await;
+    office.set(|settings| settings.reset = Reset::Weekly).await;
+    let ada = office.enrol("ada@example.edu").await;
+    office.claim(&ada).await;
+    office.the_mail();
+    office.stack.clock.stop_at("2027-01-31T00:20:00Z".parse().unwrap()).unwrap();
+    let as_of = office.stack.clock.now();
+    let used = Used::on_one(utc_date(as_of), Usd::from_micros(12_799_001));
+    let reading = Reading { window: Reset::Weekly.window_at(as_of), ..reading(&office.programme, &ada, used, as_of) };
+    office.table.note_reading(&reading, soon()).await.unwrap();
+    assert_eq!(office.rules(&ada).await, Rule::Announce(Announcement::TermEnd));
+    office.stack.clock.stop_at("2027-02-01T00:10:00Z".parse().unwrap()).unwrap();
+    office.drain().await;
+    let text = office.the_mail().contents.text.unwrap();
+    assert!(
+        text.contains("You have $20 left of your $20 for this week, until 6 February 2027, 24:00 (Europe/Berlin). It does not start anew before then."),
+        "{text}"
+    );
+    assert!(text.contains("As of: 1 February 2027, 01:00 (Europe/Berlin)"), "{text}");
     office.stack.stop().await.unwrap();
 }
 
