@@ -16,7 +16,7 @@ use crate::App;
 use crate::burn::{Burn, Picture};
 use crate::letter::{Letter, Part};
 use crate::owed::{GONE, Owed};
-use crate::words::{Words, day, moment, said};
+use crate::words::{Words, day, faculty, moment, said};
 
 /// What an alert tells of: the newest that is known, and at least what was found.
 struct Spending {
@@ -121,7 +121,7 @@ impl Words<'_> {
         }
         facts.extend(common_facts(settings, &spending));
         let next = what_next(settings, pot, &spending, used);
-        let next = format!("{next} {}", self.how_to_raise());
+        let next = format!("{next} {}", self.how_to_raise(settings));
         self.about_money(programme, subject, facts, spending, next)
     }
 
@@ -147,7 +147,7 @@ impl Words<'_> {
                 changed(pot, &spending).unwrap_or_default(),
                 who_is_refused(&spending),
                 "You hear of this once for a budget of this amount.",
-                self.how_to_raise()
+                self.how_to_raise(settings)
             )
         };
         self.about_money(programme, subject, facts, spending, next)
@@ -185,12 +185,19 @@ impl Words<'_> {
         }
     }
 
-    fn how_to_raise(&self) -> &'static str {
-        match is_among(self.to.matched(), &self.config.admins) {
-            true => "You can raise the budget on the programme's page.",
-            false => {
-                "To have it raised, save the budget that you need on the programme's page: admins get it as a request."
-            }
+    /// What this reader can do about it: who hears of alerts is an admin, of the faculty or an assistant.
+    fn how_to_raise(&self, settings: &Settings) -> String {
+        let reader = self.to.matched();
+        if is_among(reader, &self.config.admins) {
+            return "You can raise the budget on the programme's page.".to_owned();
+        }
+        if is_among(reader, &settings.faculty) {
+            return "To have the budget raised, save the budget that you need on the programme's page: admins get it as a request."
+                .to_owned();
+        }
+        match faculty(settings) {
+            Some(faculty) => format!("If more is needed, tell the faculty, who can ask for it: {faculty}."),
+            None => "If more is needed, tell an admin of Bursar.".to_owned(),
         }
     }
 }

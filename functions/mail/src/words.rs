@@ -139,7 +139,7 @@ pub(crate) fn said(sentences: &str) -> Part {
 }
 
 /// The people who run a programme, in a sentence or fact: the first three of them.
-fn faculty(settings: &Settings) -> Option<String> {
+pub(crate) fn faculty(settings: &Settings) -> Option<String> {
     const NAMED: usize = 3;
     let named: Vec<&str> = settings.faculty.iter().take(NAMED).map(EmailAddress::as_written).collect();
     match settings.faculty.len().saturating_sub(NAMED) {

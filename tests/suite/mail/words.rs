@@ -269,7 +269,7 @@ async fn an_alert_says_the_number() {
 
     There is too little data to say when the budget will be used up.
 
-    Nothing changes for students now: each key works up to its own cap. You hear again at 95%. To have it raised, save the budget that you need on the programme's page: admins get it as a request.
+    Nothing changes for students now: each key works up to its own cap. You hear again at 95%. To have the budget raised, save the budget that you need on the programme's page: admins get it as a request.
 
     See the programme:
     [origin]/console/programmes/cs-pilot
@@ -335,7 +335,7 @@ async fn an_alert_says_that_all_is_promised_before_a_student_is_refused() {
     Term ends: 6 February 2027
     As of: 20 November 2026, 11:00 (Europe/Berlin)
 
-    Whoever asks for a key now gets none. Keys that are out go on, each up to its own cap. You hear of this once for a budget of this amount. To have it raised, save the budget that you need on the programme's page: admins get it as a request.
+    Whoever asks for a key now gets none. Keys that are out go on, each up to its own cap. You hear of this once for a budget of this amount. To have the budget raised, save the budget that you need on the programme's page: admins get it as a request.
 
     See the programme:
     [origin]/console/programmes/cs-pilot
@@ -391,6 +391,40 @@ async fn an_alert_goes_to_nobody_who_lost_the_role_meanwhile() {
 }
 
 #[tokio::test]
+async fn an_alert_says_to_each_what_they_can_do_about_the_money() {
+    let mut office = PostOffice::open().await;
+    office
+        .set(|settings| {
+            settings.assistants = vec![address("sam@example.edu"), address("tom@example.edu")];
+            settings.alert_assistants = settings.assistants.clone();
+        })
+        .await;
+    let people = ["Frida.Faculty@example.edu", "sam@example.edu"];
+    let mut recipients = Vec::new();
+    for one in people {
+        recipients.push(office.table.person_of(&address(one), soon()).await.unwrap());
+    }
+    office.cross_to(80, office.steadily(1, 3_359_999_001), &recipients).await;
+    office.settle().await;
+    let mut unread = office.unread();
+    unread.sort_by(|one, other| one.to.cmp(&other.to));
+    let last = |mail: &super::Got| {
+        let text = mail.contents.text.clone().unwrap();
+        let line = text.lines().find(|line| line.starts_with("Nothing changes")).unwrap().to_owned();
+        line.split_once("at 95%. ").unwrap().1.to_owned()
+    };
+    assert_eq!(unread.iter().map(|mail| mail.to.as_str()).collect::<Vec<_>>(), people);
+    assert_eq!(
+        unread.iter().map(last).collect::<Vec<_>>(),
+        [
+            "To have the budget raised, save the budget that you need on the programme's page: admins get it as a request.",
+            "If more is needed, tell the faculty, who can ask for it: Frida.Faculty@example.edu.",
+        ]
+    );
+    office.finish().await;
+}
+
+#[tokio::test]
 async fn an_alert_says_when_the_pot_will_be_empty() {
     let mut office = PostOffice::open().await;
     // A little less than two per cent of the pot each day since the term began.
@@ -411,7 +445,7 @@ async fn an_alert_says_when_the_pot_will_be_empty() {
 
     At the pace of the last weeks, about $490 a week, the budget will be used up around 8 December 2026.
 
-    Nothing changes for students now: each key works up to its own cap. You hear again at 80%. To have it raised, save the budget that you need on the programme's page: admins get it as a request.
+    Nothing changes for students now: each key works up to its own cap. You hear again at 80%. To have the budget raised, save the budget that you need on the programme's page: admins get it as a request.
 
     See the programme:
     [origin]/console/programmes/cs-pilot
