@@ -8,6 +8,7 @@ use bursar_core::domain::audit::{Act, Entry};
 use bursar_core::domain::grant::{Disable, Gone, State as GrantState, View};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::role::Role;
+use bursar_core::store::items::Why;
 use bursar_core::web::{Answer, Fault, Frame, Site, Visitor};
 
 use crate::access::{self, Sight};
@@ -31,8 +32,8 @@ struct Page<'a> {
     holds: Vec<&'static str>,
     keys: Vec<Key>,
     timeline: Vec<Event>,
-    /// Since when and why mail does not reach the person.
-    unreachable: Option<(&'static str, String)>,
+    /// Why the person does not get all mail, also in words, and since when.
+    unreachable: Option<(Why, &'static str, String)>,
     /// What was mailed because of the grant, newest first.
     mails: Vec<Mailed>,
     may: May,
@@ -140,7 +141,7 @@ pub(crate) async fn show(
             change: !is_over && sight.role >= Role::Faculty,
             resend: !is_over && grant.holds.dropped.is_none() && (mark.is_none() || sight.role >= Role::Faculty),
         },
-        unreachable: mark.map(|mark| (mails::why(mark.why), show::time(mark.at, zone))),
+        unreachable: mark.map(|mark| (mark.why, mails::why(mark.why), show::time(mark.at, zone))),
         mails: mails.iter().rev().map(|row| Mailed::of(row, zone)).collect(),
         is_admin: sight.role == Role::Admin,
         as_of: sync.looked_at.map(|at| show::time(at, zone)),

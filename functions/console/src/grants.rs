@@ -10,6 +10,7 @@ use bursar_core::domain::reading::Used;
 use bursar_core::domain::role::Role;
 use bursar_core::domain::span::Span;
 use bursar_core::store::Unreachable;
+use bursar_core::store::items::Why;
 use bursar_core::web::{Answer, Frame, Site, Visitor};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -19,8 +20,9 @@ use crate::show;
 use crate::spans::{self, Asked, Choice, Clockwork, Figure};
 
 const ON_A_PAGE: usize = 200;
-/// What `?mail=` finds those by whom mail does not reach.
+/// What `?mail=` finds those by whom mail does not reach, and those who want none but links.
 const UNREACHABLE: &str = "unreachable";
+const UNWANTED: &str = "unwanted";
 const STATES: [&str; 7] = ["invited", "minting", "live", "paused", "stopped", "revoked", "ended"];
 
 /// What is looked for. A state that there is none of finds nobody.
@@ -30,7 +32,7 @@ pub(crate) struct Sought {
     q: String,
     #[serde(default)]
     state: String,
-    /// Only those whom mail does not reach, if it says so.
+    /// Only those whom mail does not reach, or who want none but links, if it says so.
     #[serde(default)]
     mail: String,
     /// How many are left out before the first.
@@ -68,8 +70,8 @@ pub(crate) struct Row {
     /// In this window, or in the span that is asked for.
     pub(crate) spent: Figure,
     pub(crate) lifetime: Usd,
-    /// Whether mail to the person comes back or is not wanted.
-    pub(crate) is_unreachable: bool,
+    /// Why the person does not get all mail.
+    pub(crate) not_mailed: Option<Why>,
 }
 
 pub(crate) async fn page(
@@ -91,8 +93,8 @@ pub(crate) async fn page(
     let rows = grants.into_iter().map(|(grant, readings)| {
         let spent = asked.map(|span| clockwork.figure(&used(&readings).days(settings.byok), span, grant.ever_shown));
         let row = Row::of(grant, &readings, settings, now);
-        let is_unreachable = is_unreachable(&row.grant, &unreachable);
-        Row { spent: spent.unwrap_or(row.spent), is_unreachable, ..row }
+        let not_mailed = not_mailed(&row.grant, &unreachable);
+        Row { spent: spent.unwrap_or(row.spent), not_mailed, ..row }
     });
     let mut rows: Vec<Row> = rows.filter(|row| sought.finds(row)).collect();
     rows.sort_by(|one, other| {
@@ -122,10 +124,10 @@ pub(crate) async fn page(
     Ok(site.page(&page))
 }
 
-/// Whether mail to somebody who still has something to hear comes back or is not wanted.
-pub(crate) fn is_unreachable(grant: &Grant, unreachable: &Unreachable) -> bool {
+/// Why somebody who still has something to hear does not get all mail.
+pub(crate) fn not_mailed(grant: &Grant, unreachable: &Unreachable) -> Option<Why> {
     let is_over = matches!(grant.state, GrantState::Revoked | GrantState::Ended);
-    !is_over && unreachable.contains_key(grant.person.address.matched())
+    unreachable.get(grant.person.address.matched()).copied().filter(|_| !is_over)
 }
 
 /// What all keys of a grant used.
@@ -144,7 +146,7 @@ impl Row {
             cap: grant.cap(settings),
             spent: Figure::exactly(spending.in_window),
             lifetime: spending.lifetime,
-            is_unreachable: false,
+            not_mailed: None,
             grant,
         }
     }
@@ -158,8 +160,17 @@ impl Sought {
         let by_text = has(person.address.as_written())
             || has(row.grant.id.as_str())
             || texts.into_iter().flatten().any(|value| has(value));
-        let by_mail = self.mail.is_empty() || (self.mail == UNREACHABLE && row.is_unreachable);
+        let by_mail = match row.not_mailed {
+            _ if self.mail.is_empty() => true,
+            Some(Why::Bounced | Why::Suppressed) => self.mail == UNREACHABLE,
+            Some(Why::Complained) => self.mail == UNWANTED,
+            None => false,
+        };
         by_text && by_mail && (self.state.is_empty() || self.state == row.state)
+    }
+
+    fn wants_unwanted(&self) -> bool {
+        self.mail == UNWANTED
     }
 
     /// The same search from elsewhere on.

@@ -85,9 +85,7 @@ pub(crate) fn why(why: Why) -> &'static str {
         Why::Suppressed => {
             "SES did not try: the address came back to one of its customers before. It forgets that after some days."
         }
-        Why::Complained => {
-            "the recipient, or a machine on their behalf, marked a mail as unwanted. Ask them before anything is sent again; links to sign in still are."
-        }
+        Why::Complained => "the recipient, or a machine on their behalf, marked a mail as unwanted.",
     }
 }
 

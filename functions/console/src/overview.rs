@@ -58,8 +58,9 @@ struct Overview<'a> {
     counts: Vec<(&'static str, usize)>,
     people: usize,
     warnings: Vec<String>,
-    /// How many students mail does not reach.
+    /// How many students mail does not reach, and how many want none but links.
     unreachable: usize,
+    unwanted: usize,
     outlook: Option<Outlook>,
     /// Assistants are told how many stand out, and look themselves.
     may_name: bool,
@@ -165,6 +166,7 @@ pub(crate) async fn show(
     };
     let count = |state| grants.iter().filter(|(grant, _)| show::state(grant) == state).count();
     let counts = STATES.iter().map(|state| (*state, count(*state))).filter(|(_, count)| *count > 0).collect();
+    let not_mailed = || grants.iter().filter_map(|(grant, _)| grants::not_mailed(grant, &unreachable));
     let requests = match sight.role >= Role::Faculty {
         true => requests::open(site, sight, pot.limit, now).await?,
         false => Vec::new(),
@@ -190,7 +192,8 @@ pub(crate) async fn show(
         counts,
         people: grants.len(),
         warnings,
-        unreachable: grants.iter().filter(|(grant, _)| grants::is_unreachable(grant, &unreachable)).count(),
+        unreachable: not_mailed().filter(|why| *why != Why::Complained).count(),
+        unwanted: not_mailed().filter(|why| *why == Why::Complained).count(),
         outlook: Outlook::of(programme, pot, &spent, &grants, sync.looked_at, now),
         may_name: sight.role >= Role::Faculty,
         chart: Chart::of(&spent, pot.limit),

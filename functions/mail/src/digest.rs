@@ -80,7 +80,7 @@ impl App {
         let spenders = people.spenders.iter().map(|spender| &spender.grant);
         let standing_out = people.standing_out.iter().map(|(grant, _)| grant);
         let blocked = people.blocked.iter().map(|(_, few)| few);
-        let few = [&people.unused, &people.unclaimed, &people.unreached]
+        let few = [&people.unused, &people.unclaimed, &people.unreached, &people.complained]
             .into_iter()
             .chain(blocked)
             .flat_map(|few| &few.first);

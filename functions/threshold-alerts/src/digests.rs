@@ -108,7 +108,7 @@ impl Look<'_> {
             }
             for (grant, readings) in shard? {
                 had_a_key |= grant.ever_shown;
-                class.add(&grant, &readings, !unreachable.contains_key(grant.person.address.matched()));
+                class.add(&grant, &readings, unreachable.get(grant.person.address.matched()).copied());
             }
         }
         let used = totals.as_ref().map(|totals| &totals.used);

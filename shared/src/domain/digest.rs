@@ -115,6 +115,9 @@ pub struct People {
     /// Whom mail does not reach.
     #[serde(default)]
     pub unreached: Few,
+    /// Who marked a mail as unwanted, and gets links alone.
+    #[serde(default)]
+    pub complained: Few,
     /// Who cannot use a key now, or used their cap up in a window of the week, and why.
     pub blocked: Vec<(Block, Few)>,
 }

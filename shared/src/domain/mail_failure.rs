@@ -1,6 +1,8 @@
 //! Why a mail was not sent or came back, in words for admins: what it means, and what is to be done. The codes are the mail server's
 //! own, and ours where it says too little.
 
+use serde::{Deserialize, Serialize};
+
 /// Sending is paused for the whole account, by whomever and in whatever words.
 pub const PAUSED: &str = "AccountSendingPausedException";
 /// The day's quota is used up.
@@ -47,6 +49,16 @@ const OF_THE_ACCOUNT: [&str; 16] = [
 /// That mails follow one another too fast, which a moment mends.
 const TOO_FAST: [&str; 3] = ["Throttling", "ThrottlingException", "TooManyRequestsException"];
 
+/// Why mail to an address is not sent, the weightier the later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Why {
+    /// The mail server has it on a list of its own, and takes it off after some days.
+    Suppressed,
+    Bounced,
+    Complained,
+}
+
 /// Whom a code of the mail server is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Concern {
@@ -58,6 +70,16 @@ pub enum Concern {
     Rate,
     /// The moment, or nobody knows.
     Moment,
+}
+
+impl Why {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Why::Bounced => "bounced",
+            Why::Suppressed => "suppressed",
+            Why::Complained => "complained",
+        }
+    }
 }
 
 impl Concern {

@@ -63,8 +63,10 @@ pub enum Queue {
     Mail(MailClass),
     /// Mail that was given up, for somebody to look at.
     DeadMail,
-    /// Addresses that mail is not sent to any more, for the same.
+    /// Addresses that mail comes back from, for the same.
     Unreachable,
+    /// Addresses of those who complained, for the same.
+    Unwanted,
     /// Addresses that mail is not sent to before then.
     UnreachableUntil,
     /// Work too long for one request is to be carried on.
@@ -405,6 +407,7 @@ impl Queue {
             Queue::Mail(MailClass::Roster) => "mail-roster",
             Queue::DeadMail => "mail-dead",
             Queue::Unreachable => "unreachable",
+            Queue::Unwanted => "unwanted",
             Queue::UnreachableUntil => "unreachable-until",
             Queue::Job => "job",
             Queue::Rules => "rules",

@@ -1,22 +1,20 @@
 //! What the mail server says became of a mail: the row, the count of its day and the address that mail must not go to any more, in
-//! one transaction. And what of it needs a person: what waits, and who
-//! cannot be reached.
+//! one transaction. And what of it needs a person: what waits, and who cannot be reached.
 
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::Timestamp;
+use jiff::{Timestamp, ToSpan};
 use ulid::Ulid;
 
 use super::act::{At, entry_on, new_ulid};
 use super::commit::{Commit, Pauses, Transaction, number};
 use super::items::{
-    self, Item, MailClass, MailState, OutboxRow, OwedMail, Queue, Resent, SentAs, Stored, Undeliverable,
+    self, Item, MailClass, MailState, OutboxRow, OwedMail, Queue, Resent, SentAs, Stored, Undeliverable, Why,
 };
 use super::keys;
 use super::outbox::BETWEEN_RESENT;
-use super::undeliverable::SUPPRESSED_FOR;
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
 use crate::domain::address::MatchedAddress;
@@ -35,8 +33,8 @@ pub struct Waiting {
     pub since: Option<Timestamp>,
 }
 
-/// Addresses that mail is not sent to any more, and since when.
-pub type Unreachable = BTreeMap<MatchedAddress, Timestamp>;
+/// Addresses that not all mail is sent to any more, and why.
+pub type Unreachable = BTreeMap<MatchedAddress, Why>;
 
 impl Table {
     /// Writes down what the mail server says of a mail that was read so, counts it once in the day on which the server took it, and
@@ -161,16 +159,20 @@ impl Table {
         Ok(self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done)
     }
 
-    /// Every address that mail is not sent to. The index is a moment behind.
+    /// Every address with a mark that holds. The index is a moment behind.
     pub async fn unreachable(&self, now: Timestamp) -> Result<Unreachable, StoreError> {
         let mut found = Unreachable::new();
-        let due_of = |item: &Item| item.get("due").and_then(|due| due.as_s().ok())?.parse::<Timestamp>().ok();
-        let mut add = |item: &Item, since: Option<Timestamp>| {
-            found.extend(keys::undeliverable_address_of(&items::key_of(item)).zip(since));
-        };
-        self.each_in(Queue::Unreachable, "", |item| add(item, due_of(item))).await?;
-        let since = |item: &Item| due_of(item).filter(|until| now < *until).map(|until| until - SUPPRESSED_FOR);
-        self.each_in(Queue::UnreachableUntil, &keys::due(now), |item| add(item, since(item))).await?;
+        for (queue, from, why) in [
+            (Queue::Unreachable, String::new(), Why::Bounced),
+            (Queue::Unwanted, String::new(), Why::Complained),
+            // A mark does not hold at its end any more.
+            (Queue::UnreachableUntil, keys::due(now + 1.millisecond()), Why::Suppressed),
+        ] {
+            let add = |item: &Item| {
+                found.extend(keys::undeliverable_address_of(&items::key_of(item)).map(|address| (address, why)));
+            };
+            self.each_in(queue, &from, add).await?;
+        }
         Ok(found)
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::items::{MailClass, Queue, Stored};
 use super::keys::{self, Key};
 use crate::domain::address::MatchedAddress;
+pub use crate::domain::mail_failure::Why;
 
 /// Why a mail that nobody need know of is not sent to such an address.
 pub const NOT_WANTED: &str = "mail to this address comes back or is not wanted";
@@ -20,18 +21,8 @@ pub struct Undeliverable {
     pub at: Timestamp,
 }
 
-/// Why mail to an address is not sent, the weightier the later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Why {
-    /// The mail server has it on a list of its own, and takes it off after some days.
-    Suppressed,
-    Bounced,
-    Complained,
-}
-
 /// The mail server forgets such an address after as long.
-pub(super) const SUPPRESSED_FOR: SignedDuration = SignedDuration::from_hours(14 * 24);
+const SUPPRESSED_FOR: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 impl Undeliverable {
     /// Whether nothing of this class is sent to the address. Whoever complained does not want what is written to many; a link that
@@ -50,16 +41,6 @@ impl Undeliverable {
     }
 }
 
-impl Why {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Why::Bounced => "bounced",
-            Why::Suppressed => "suppressed",
-            Why::Complained => "complained",
-        }
-    }
-}
-
 impl Stored for Undeliverable {
     const KIND: &'static str = "undeliverable";
     fn key(&self) -> Key {
@@ -69,9 +50,10 @@ impl Stored for Undeliverable {
         self.until()
     }
     fn due(&self) -> Option<(Queue, Timestamp)> {
-        Some(match self.until() {
-            Some(until) => (Queue::UnreachableUntil, until),
-            None => (Queue::Unreachable, self.at),
+        Some(match self.why {
+            Why::Suppressed => (Queue::UnreachableUntil, self.at + SUPPRESSED_FOR),
+            Why::Bounced => (Queue::Unreachable, self.at),
+            Why::Complained => (Queue::Unwanted, self.at),
         })
     }
 }

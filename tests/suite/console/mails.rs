@@ -52,7 +52,11 @@ async fn settle(stack: &Stack) {
 
 /// SES says that this mail came back for good.
 async fn bounces(stack: &Stack, mail: &str) {
-    let body = json!({"mail": mail, "type": "bounce", "permanent": true});
+    happens(stack, mail, "bounce").await;
+}
+
+async fn happens(stack: &Stack, mail: &str, event: &str) {
+    let body = json!({"mail": mail, "type": event, "permanent": true});
     let post = reqwest::Client::new().post(format!("{}/events", stack.ready.inbox)).json(&body);
     assert_eq!(post.send().await.unwrap().status(), 200);
 }
@@ -77,7 +81,7 @@ async fn a_student_whose_mail_comes_back_is_named_and_tried_once_by_hand() {
 
     let assistant = signed_in(&stack, "sam@example.edu").await;
     for visitor in [&admin, &assistant] {
-        assert!(warns(&visitor.get(ID).await, "One student cannot be reached"));
+        assert!(warns(&visitor.get(ID).await, "Mail to one student comes back"));
         let found = visitor.get(&format!("{GRANTS}?mail=unreachable")).await;
         assert_eq!(found.attributes("grant", "data-email"), ["Ada@example.edu"]);
         assert!(found.body.contains("mail comes back"));
@@ -100,7 +104,7 @@ async fn a_student_whose_mail_comes_back_is_named_and_tried_once_by_hand() {
     settle(&stack).await;
     let mails = stack.ses.mails_to("ada@example.edu");
     assert_eq!(mails.len(), 2, "once more, although it was pressed twice");
-    assert!(!warns(&admin.get(ID).await, "cannot be reached"));
+    assert!(!warns(&admin.get(ID).await, "comes back"));
     let entries = office.table.entries_on_grant(&office.programme, &ada).await.unwrap();
     assert_eq!(entries.iter().filter(|entry| entry.what.act == Act::MailAllowed).count(), 1);
     assert!(admin.get(&at).await.body.contains("mail to the address is tried again, by admin@example.edu"));
@@ -112,6 +116,58 @@ async fn a_student_whose_mail_comes_back_is_named_and_tried_once_by_hand() {
     stack.clock.advance(SignedDuration::from_mins(61)).unwrap();
     assert_eq!(admin.post(&format!("{at}/resend"), &[("csrf", &csrf)]).await.status, 303);
     seen.check().await;
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn who_does_not_want_mail_is_told_apart_from_whom_mail_does_not_reach() {
+    let stack = at_ten().await;
+    let admin = signed_in(&stack, ADMIN).await;
+    programme(&stack, &admin).await;
+    let office = Office::of(&stack, "cs-pilot");
+    let mut grants = Vec::new();
+    for (who, event) in [("ada", "bounce"), ("bob", "complaint"), ("cyd", "complaint")] {
+        grants.push(office.invite(&format!("{who}@example.edu")).await);
+        settle(&stack).await;
+        let sent = stack.ses.mails_to(&format!("{who}@example.edu")).remove(0);
+        happens(&stack, &sent.id, event).await;
+    }
+    let overview = admin.get(ID).await;
+    assert_eq!(
+        overview.texts("warning"),
+        [
+            "Mail to one student comes back, so nothing is sent to them: no link to sign in either, and without it no key. See who",
+            "2 students, or a machine on their behalf, marked a mail as unwanted. They still get links to sign in. They get no roster mail, no reminders, and no word before a rule switches off their key. See who",
+        ]
+    );
+    let of_links = |page: &Page| page.body.matches("?mail=").count();
+    assert_eq!(of_links(&overview), 2);
+    for (asked, who, badge) in [
+        ("unreachable", &["ada@example.edu"][..], "mail comes back"),
+        ("unwanted", &["bob@example.edu", "cyd@example.edu"], "wants links only"),
+    ] {
+        let mut found = admin.get(&format!("{GRANTS}?mail={asked}")).await;
+        assert_eq!(found.attributes("grant", "data-email"), who);
+        assert_eq!(found.body.matches(badge).count(), who.len(), "{asked}");
+        found = admin.get(GRANTS).await;
+        assert_eq!(found.body.matches(badge).count(), who.len(), "{asked}");
+    }
+    let warning = async |grant: usize| {
+        let page = admin.get(&format!("{GRANTS}/{}", grants[grant])).await;
+        page.texts("warning")
+    };
+    assert_eq!(
+        warning(0).await,
+        [
+            "Nothing is mailed to this address since 2026-11-20 11:00: mail to it came back for good. So this person gets no link to sign in either. If you know that the mailbox is good, the press below tries once more; should that mail come back, it ends again."
+        ]
+    );
+    assert_eq!(
+        warning(1).await,
+        [
+            "Since 2026-11-20 11:00 this address gets links to sign in and notices of its own key, and no other mail: the recipient, or a machine on their behalf, marked a mail as unwanted. If they tell you that they want mail, the press below sends the roster mail and lets all other mail go there again."
+        ]
+    );
     stack.stop().await.unwrap();
 }
 

@@ -89,7 +89,7 @@ async fn faculty_read_names_assistants_counts_and_nobody_a_key() {
     Spent far more than is usual for them: 1 (Ada Lovelace $12.34); a usual week of the class is $0.95. Ask whether it is meant: a program may run by mistake, or the key be in other hands.
     Never used their key: 1 (Barbara Liskov). Remind them that it is there.
     No key claimed yet: 1 (Carl Gauss). Remind them; the student's page sends the mail again.
-    Mail does not reach them: 1 (Carl Gauss). Their mail comes back or is not wanted, so they get neither key nor link. Ask for an address that works, or let it be tried once more on the student's page.
+    Mail does not reach them: 1 (Carl Gauss). Their mail comes back, so nothing is sent to them, not even a link to sign in. Ask for an address that works, or let it be tried once more on the student's page.
 
     == How far this can be relied on ==
 
@@ -120,7 +120,7 @@ async fn faculty_read_names_assistants_counts_and_nobody_a_key() {
     Spent far more than is usual for them: 1. Ask whether it is meant: a program may run by mistake, or the key be in other hands.
     Never used their key: 1. Remind them that it is there.
     No key claimed yet: 1. Remind them; the student's page sends the mail again.
-    Mail does not reach them: 1. Their mail comes back or is not wanted, so they get neither key nor link. Ask for an address that works, or let it be tried once more on the student's page.
+    Mail does not reach them: 1. Their mail comes back, so nothing is sent to them, not even a link to sign in. Ask for an address that works, or let it be tried once more on the student's page.
 
     == How far this can be relied on ==
 
@@ -157,6 +157,40 @@ async fn faculty_read_names_assistants_counts_and_nobody_a_key() {
     assert_eq!(seen.digests.len(), 1);
     assert_eq!(monday.grant(&maths, &grants[0]).await.person.name.as_deref(), Some("Ada Lovelace"));
     stack::finish(monday.stack).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_complained_gets_links_and_who_cannot_claim_any_more_is_not_to_be_reminded() {
+    let mut monday = Monday::early().await;
+    let (maths, _) = a_class(&monday).await;
+    for (who, why) in
+        [("ada.lovelace", Why::Complained), ("alan.turing", Why::Suppressed), ("carl.gauss", Why::Bounced)]
+    {
+        let who = EmailAddress::parse(&format!("{who}@students.edu")).unwrap();
+        let mark = Undeliverable { address: who.matched().clone(), why, at: monday.now() };
+        monday.table.end_mail_to(&[mark], monday.now(), soon()).await.unwrap();
+    }
+    monday.edit(&maths, |settings| settings.claim_closes_at = Some(at("2026-11-01T12:00:00Z"))).await;
+    monday.advance(1);
+    monday.run("digest").await.unwrap();
+    let mails = monday.mails().await;
+    let lines = |mail: &Got| {
+        let text = mail.contents.text.clone().unwrap();
+        let told = ["No key", "Mail does", "Marked"];
+        let lines: Vec<_> = text.lines().filter(|line| told.iter().any(|begin| line.starts_with(begin))).collect();
+        lines.join("\n")
+    };
+    insta::assert_snapshot!(lines(&mails[1]), @r#"
+    No key claimed yet: 1 (Carl Gauss). Keys could be had until 1 November 2026, 12:00 (UTC), so no reminder helps. If they still should have one, faculty set a later time for “Keys can be claimed until” on the programme's page.
+    Mail does not reach them: 2 (Alan Turing, Carl Gauss). Their mail comes back, so nothing is sent to them, not even a link to sign in. Ask for an address that works, or let it be tried once more on the student's page.
+    Marked a mail as unwanted: 1 (Ada Lovelace). They still get links to sign in; they get no roster mail, no reminders, and no word before a rule switches off their key. If they want mail after all, let it be tried once more on the student's page.
+    "#);
+    insta::assert_snapshot!(lines(&mails[3]), @r#"
+    No key claimed yet: 1. Keys could be had until 1 November 2026, 12:00 (UTC), so no reminder helps. If they still should have one, faculty set a later time for “Keys can be claimed until” on the programme's page.
+    Mail does not reach them: 2. Their mail comes back, so nothing is sent to them, not even a link to sign in. Ask for an address that works, or let it be tried once more on the student's page.
+    Marked a mail as unwanted: 1. They still get links to sign in; they get no roster mail, no reminders, and no word before a rule switches off their key. If they want mail after all, let it be tried once more on the student's page.
+    "#);
+    monday.stack.stop().await.unwrap();
 }
 
 #[tokio::test]

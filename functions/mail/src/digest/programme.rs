@@ -7,7 +7,7 @@ use bursar_core::domain::forecast::{Budget, Forecast};
 use bursar_core::domain::id::GrantId;
 use bursar_core::domain::models::{cost_in_words, named};
 use bursar_core::domain::money::{Usd, grouped};
-use bursar_core::domain::programme::{Byok, Programme, Weekday};
+use bursar_core::domain::programme::{Byok, Programme, Settings, Weekday};
 use bursar_core::domain::window::{Reset, utc_date};
 use jiff::Timestamp;
 
@@ -33,10 +33,11 @@ impl Words<'_> {
                 parts.extend(groups(digest));
                 parts.extend(models(digest, settings.byok));
                 parts.extend(spenders(digest, settings.reset, names));
-                parts.extend(who_needs_a_look(digest, settings.reset, |few| say::people(few, names), Some(names)));
+                let tell = |few: &Few| say::people(few, names);
+                parts.extend(who_needs_a_look(digest, settings, tell, Some(names), now));
             }
             Reader::Assistant => {
-                parts.extend(who_needs_a_look(digest, settings.reset, |few| few.count.to_string(), None));
+                parts.extend(who_needs_a_look(digest, settings, |few| few.count.to_string(), None, now));
             }
         }
         let looked = digest.health.looked_at.map_or("not yet".to_owned(), |at| moment(at, &settings.term));
@@ -251,8 +252,14 @@ fn spenders(digest: &Digest, reset: Reset, names: &Names) -> Vec<Part> {
     vec![Part::Heading("Highest spenders"), Part::Table(table), to_do]
 }
 
-fn who_needs_a_look(digest: &Digest, reset: Reset, tell: impl Fn(&Few) -> String, names: Option<&Names>) -> Vec<Part> {
-    let people = &digest.people;
+fn who_needs_a_look(
+    digest: &Digest,
+    settings: &Settings,
+    tell: impl Fn(&Few) -> String,
+    names: Option<&Names>,
+    now: Timestamp,
+) -> Vec<Part> {
+    let (people, reset) = (&digest.people, settings.reset);
     let mut notes = Vec::new();
     if people.stand_out > 0 {
         let named = names.map(|names| {
@@ -274,10 +281,12 @@ fn who_needs_a_look(digest: &Digest, reset: Reset, tell: impl Fn(&Few) -> String
         }
         notes.push((label, format!("{who}. {to_do}")));
     }
+    let unclaimed = about_unclaimed(settings, now);
     let others = [
         ("Never used their key", &people.unused, "Remind them that it is there."),
-        ("No key claimed yet", &people.unclaimed, "Remind them; the student's page sends the mail again."),
+        ("No key claimed yet", &people.unclaimed, &unclaimed),
         ("Mail does not reach them", &people.unreached, UNREACHED),
+        ("Marked a mail as unwanted", &people.complained, COMPLAINED),
     ];
     let others = others.into_iter().filter(|(_, few, _)| few.count > 0);
     notes.extend(others.map(|(label, few, to_do)| (label, format!("{}. {to_do}", tell(few)))));
@@ -288,7 +297,23 @@ fn who_needs_a_look(digest: &Digest, reset: Reset, tell: impl Fn(&Few) -> String
 }
 
 const MEANT: &str = "Ask whether it is meant: a program may run by mistake, or the key be in other hands.";
-const UNREACHED: &str = "Their mail comes back or is not wanted, so they get neither key nor link. Ask for an address that works, or let it be tried once more on the student's page.";
+const UNREACHED: &str = "Their mail comes back, so nothing is sent to them, not even a link to sign in. Ask for an address that works, or let it be tried once more on the student's page.";
+const COMPLAINED: &str = "They still get links to sign in; they get no roster mail, no reminders, and no word before a rule switches off their key. If they want mail after all, let it be tried once more on the student's page.";
+
+/// What helps those who have no key yet: a reminder only while keys can be had.
+fn about_unclaimed(settings: &Settings, now: Timestamp) -> String {
+    let (opens, closes, term) = (settings.claim_opens_at(), settings.claim_closes_at(), &settings.term);
+    if now < opens {
+        return format!("Keys can be had from {}.", moment(opens, term));
+    }
+    if now < closes {
+        return "Remind them; the student's page sends the mail again.".to_owned();
+    }
+    format!(
+        "Keys could be had until {}, so no reminder helps. If they still should have one, faculty set a later time for “Keys can be claimed until” on the programme's page.",
+        moment(closes, term)
+    )
+}
 
 fn name(names: &Names, grant: &GrantId) -> String {
     names.get(grant).cloned().unwrap_or_else(|| "somebody who is gone".to_owned())

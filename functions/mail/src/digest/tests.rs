@@ -123,6 +123,7 @@ fn a_full_digest() -> Digest {
             unused: few(2, 4..6),
             unclaimed: few(39, 6..26),
             unreached: few(1, 7..8),
+            complained: few(0, 0..0),
             blocked: vec![(Block::UsedUp, few(3, 26..29)), (Block::Paused, few(1, 29..30))],
         },
         health: Health { completed_at: Some(at("2026-11-16T00:20:00Z")), looked_at: Some(at("2026-11-16T00:20:00Z")) },

@@ -13,6 +13,7 @@ use crate::domain::forecast::{Weeks, usual_week};
 use crate::domain::grant::{Grant, Reading, State, Stopped};
 use crate::domain::id::GrantId;
 use crate::domain::limit::Spending;
+use crate::domain::mail_failure::Why;
 use crate::domain::money::Usd;
 use crate::domain::programme::Settings;
 use crate::domain::window::{Reset, utc_date};
@@ -36,6 +37,7 @@ pub struct Class<'a> {
     unused: First,
     unclaimed: First,
     unreached: First,
+    complained: First,
     blocked: BTreeMap<Block, First>,
 }
 
@@ -59,11 +61,13 @@ impl<'a> Class<'a> {
             unused: First::default(),
             unclaimed: First::default(),
             unreached: First::default(),
+            complained: First::default(),
             blocked: BTreeMap::new(),
         }
     }
 
-    pub fn add(&mut self, grant: &Grant, readings: &[Reading], is_reached: bool) {
+    /// `not_mailed` is why not all mail is sent to the grant's person.
+    pub fn add(&mut self, grant: &Grant, readings: &[Reading], not_mailed: Option<Why>) {
         let spending = Spending::of(grant, readings, self.settings, self.now);
         let mut days = Days::default();
         readings.iter().for_each(|reading| days.add(&reading.used.days(self.settings.byok)));
@@ -78,8 +82,10 @@ impl<'a> Class<'a> {
         if grant.state == State::Ended {
             return;
         }
-        if !is_reached {
-            self.unreached.add(grant);
+        match not_mailed {
+            Some(Why::Bounced | Why::Suppressed) => self.unreached.add(grant),
+            Some(Why::Complained) => self.complained.add(grant),
+            None => {}
         }
         if let Some(block) = self.block(grant, of_cap) {
             self.blocked.entry(block).or_default().add(grant);
@@ -105,6 +111,7 @@ impl<'a> Class<'a> {
             unused: self.unused.few(),
             unclaimed: self.unclaimed.few(),
             unreached: self.unreached.few(),
+            complained: self.complained.few(),
             blocked: self.blocked.into_iter().map(|(block, first)| (block, first.few())).collect(),
             ..self.people
         }

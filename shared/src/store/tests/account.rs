@@ -123,6 +123,7 @@ fn digests() -> Vec<String> {
             unused: few.clone(),
             unclaimed: few.clone(),
             unreached: few.clone(),
+            complained: few.clone(),
             blocked: vec![(Block::UsedUp, few)],
         },
         health: health.clone(),

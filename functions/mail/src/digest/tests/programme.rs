@@ -53,7 +53,7 @@ async fn faculty_read_who_and_what() {
     Switched off because somebody paused it: 1 (Student 29). Resume it on the student's page when the reason is gone.
     Never used their key: 2 (Björn Borg, Chloé <b>Dubois</b>). Remind them that it is there.
     No key claimed yet: 39 (Student 06, Student 07, Student 08, Student 09, Student 10, Student 11, Student 12, Student 13, Student 14, Student 15, Student 16, Student 17, Student 18, Student 19, Student 20, Student 21, Student 22, Student 23, Student 24, Student 25, and 19 more). Remind them; the student's page sends the mail again.
-    Mail does not reach them: 1 (Student 07). Their mail comes back or is not wanted, so they get neither key nor link. Ask for an address that works, or let it be tried once more on the student's page.
+    Mail does not reach them: 1 (Student 07). Their mail comes back, so nothing is sent to them, not even a link to sign in. Ask for an address that works, or let it be tried once more on the student's page.
 
     == How far this can be relied on ==
 
@@ -102,7 +102,7 @@ async fn assistants_read_counts_and_no_name() {
     Switched off because somebody paused it: 1. Resume it on the student's page when the reason is gone.
     Never used their key: 2. Remind them that it is there.
     No key claimed yet: 39. Remind them; the student's page sends the mail again.
-    Mail does not reach them: 1. Their mail comes back or is not wanted, so they get neither key nor link. Ask for an address that works, or let it be tried once more on the student's page.
+    Mail does not reach them: 1. Their mail comes back, so nothing is sent to them, not even a link to sign in. Ask for an address that works, or let it be tried once more on the student's page.
 
     == How far this can be relied on ==
 

@@ -65,7 +65,12 @@ fn people_on(today: Date, reset: Reset, class: &[(Grant, Vec<Reading>)]) -> Peop
     let week = (today.checked_sub(7.days()).unwrap(), today.yesterday().unwrap());
     let now = format!("{today}T06:00:00Z").parse().unwrap();
     let mut walk = Class::new(&settings, week, Some(now), now);
-    class.iter().for_each(|(grant, readings)| walk.add(grant, readings, grant.id != id(404)));
+    let not_mailed = |grant: &Grant| match grant.id.as_str() {
+        "0000000000000194" => Some(Why::Bounced),
+        "0000000000000193" => Some(Why::Complained),
+        _ => None,
+    };
+    class.iter().for_each(|(grant, readings)| walk.add(grant, readings, not_mailed(grant)));
     walk.people()
 }
 
@@ -221,11 +226,16 @@ fn whose_cap_was_used_up_in_a_window_is_not_said_where_a_missed_night_hides_it()
 }
 
 #[test]
-fn whom_mail_does_not_reach_is_told_while_they_are_on_the_roster() {
+fn whom_mail_does_not_reach_and_who_does_not_want_it_are_told_apart_while_they_are_on_the_roster() {
     let unreached = Grant { id: id(404), ..claimed(1) };
-    let gone = Grant { state: State::Revoked, ..unreached.clone() };
-    let count = |grant: Grant| people(&[(claimed(1), Vec::new()), (grant, Vec::new())]).unreached.count;
-    assert_eq!([count(unreached), count(gone)], [1, 0]);
+    let complained = Grant { id: id(403), ..claimed(1) };
+    let gone = |grant: &Grant| Grant { state: State::Revoked, ..grant.clone() };
+    let counts = |grant: Grant| {
+        let people = people(&[(claimed(1), Vec::new()), (grant, Vec::new())]);
+        (people.unreached.count, people.complained.count)
+    };
+    assert_eq!([counts(gone(&unreached)), counts(unreached)], [(0, 0), (1, 0)]);
+    assert_eq!([counts(gone(&complained)), counts(complained)], [(0, 0), (0, 1)]);
 }
 
 #[test]
