@@ -4,20 +4,17 @@ use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::days::{Days, Sum};
 use bursar_core::domain::grant::{Grant, Place, Reading};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Pot, Programme, Settings};
 use bursar_core::domain::reading::Used;
 use bursar_core::domain::role::Role;
-use bursar_core::domain::rules::Restriction;
 use bursar_core::domain::span::Span;
 use bursar_core::domain::window::utc_date;
 use bursar_core::store::items::{Totals, Why};
 use bursar_core::store::{Job, JobState};
 use bursar_core::web::{Answer, Fault, Frame, Site, Visitor};
-use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::access::{self, Sight};
@@ -31,8 +28,10 @@ use crate::settings_form::{self, Asked, Field, For};
 use crate::show;
 use crate::spans::{self, Asked as AskedSpan, Choice, Clockwork, Figure};
 
-/// After so long without figures somebody must look.
-const SYNCED_WITHIN: SignedDuration = SignedDuration::from_hours(26);
+mod warnings;
+
+use warnings::Room;
+
 const STATES: [&str; 7] = ["invited", "minting", "live", "paused", "stopped", "revoked", "ended"];
 
 #[derive(Template)]
@@ -171,9 +170,11 @@ pub(crate) async fn show(
         true => requests::open(site, sight, pot.limit, now).await?,
         false => Vec::new(),
     };
-    let mut warnings = warnings(&money, &grants, sync.looked_at, job.as_ref(), now);
-    warnings.extend(refused_rules(programme, now));
-    warnings.extend(unreachable_staff(site, settings, now).await?);
+    let room = Room { pot, spent: spent.total(), implied: money.implied };
+    let mut warnings: Vec<String> = room.warning(sight, &grants, now).into_iter().collect();
+    warnings.extend(warnings::others(&grants, sync.looked_at, job.as_ref(), now));
+    warnings.extend(warnings::refused_rules(programme, now));
+    warnings.extend(warnings::unreachable_staff(site, settings, now).await?);
     let page = Overview {
         frame: &site.frame,
         csrf: visitor.csrf.reveal(),
@@ -235,81 +236,9 @@ fn by_group(
     groups.into_iter().map(|(group, sums)| (group, figures(sums))).collect()
 }
 
-/// Those with a role who hear nothing any more, since mail to them comes back or is not wanted.
-async fn unreachable_staff(site: &Site, settings: &Settings, now: Timestamp) -> Result<Vec<String>, Fault> {
-    let staff: Vec<&EmailAddress> = settings.faculty.iter().chain(&settings.assistants).collect();
-    let marks = try_join_all(staff.iter().map(|person| site.table.undeliverable(person.matched(), now))).await?;
-    let unreachable = staff.iter().zip(marks).filter_map(|(person, mark)| Some((person.as_written(), mark?.why)));
-    let sentence = |(person, why): (&str, Why)| match why {
-        Why::Complained => {
-            format!("{person} marked a mail as unwanted, so no digest is sent there. Alerts and links still are.")
-        }
-        Why::Bounced | Why::Suppressed => {
-            format!("Mail to {person} comes back, so nothing is sent there: no alert and no link.")
-        }
-    };
-    Ok(unreachable.map(sentence).collect())
-}
-
-/// That the provider refuses what people set, once that has lasted.
-fn refused_rules(programme: &Programme, now: Timestamp) -> Option<String> {
-    let refusal = programme.rules_order.as_ref()?.refusal.as_ref().filter(|refusal| refusal.is_to_be_told(now))?;
-    let since = show::time(refusal.since, programme.settings.term.timezone());
-    let so = match programme.restriction(None) {
-        Restriction::NotConfirmed => "nobody gets a key, and keys that exist may call what they could before",
-        Restriction::None | Restriction::Guardrail(_) => "keys may call what they could before",
-    };
-    let why = &refusal.why;
-    Some(format!(
-        "The provider has refused the models or the data policy since {since}, so {so}. It says: {why}. Save models that it has below."
-    ))
-}
-
 /// Whether an import is still worth a line: one that is over, only on its day.
 fn is_news(job: &Job, now: Timestamp) -> bool {
     !matches!(job.state, JobState::Done { at } if at + SignedDuration::from_hours(24) <= now)
-}
-
-fn warnings(
-    money: &Money,
-    grants: &[(Grant, Vec<Reading>)],
-    looked_at: Option<Timestamp>,
-    job: Option<&Job>,
-    now: Timestamp,
-) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let mut warn = |holds: bool, sentence: &dyn Fn() -> String| {
-        if holds {
-            warnings.push(sentence());
-        }
-    };
-    warn(money.reserved > money.pot, &|| {
-        "More is reserved than there is in the pot. Nobody else gets a key until an admin raises the pot.".to_owned()
-    });
-    warn(money.implied > money.pot && money.reserved <= money.pot, &|| {
-        let missing = show::spent(money.implied - money.pot);
-        format!(
-            "If everybody on the roster claims their key, the pot is short by {missing}, and those who come last get none. An admin can raise the pot."
-        )
-    });
-    let has_keys = grants.iter().any(|(grant, _)| grant.ever_shown);
-    let is_behind = |looked_at: Timestamp| looked_at + SYNCED_WITHIN < now;
-    warn(has_keys && looked_at.is_none(), &|| "No sync has run yet, so nothing here tells what was spent.".to_owned());
-    warn(looked_at.is_some_and(is_behind), &|| {
-        "No sync has read every key for more than 26 hours, so the figures are older than that. An admin sees why on the account page.".to_owned()
-    });
-    if let Some(job) = job {
-        warn(matches!(job.state, JobState::Failed { .. }), &|| {
-            "The last import of a roster failed. Upload the file again.".to_owned()
-        });
-        warn(job.refused > 0, &|| {
-            format!(
-                "{} lines of the last roster could not be applied: the pot has no room, or the address is taken.",
-                job.refused
-            )
-        });
-    }
-    warnings
 }
 
 impl JobShown {

@@ -6,7 +6,7 @@ use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::crossing::{ALL, Crossing, Scope, news};
 use bursar_core::domain::id::{PersonId, ProgrammeId};
 use bursar_core::domain::money::Usd;
-use bursar_core::domain::programme::{Pot, Programme};
+use bursar_core::domain::programme::Programme;
 use bursar_core::domain::window::Window;
 use bursar_core::store::Table;
 use jiff::Timestamp;
@@ -29,7 +29,7 @@ pub(crate) async fn find(
         let mut was_overtaken = false;
         for scope in [Scope::Pot, Scope::Reserved] {
             let is_of_interest = match scope {
-                Scope::Reserved => is_promised(&programme, &pot, spent, now),
+                Scope::Reserved => programme.is_promised_in_full(pot.limit, pot.reserved, spent, now),
                 Scope::Pot | Scope::Cap(_) => spent > Usd::ZERO,
             };
             if !is_of_interest {
@@ -71,13 +71,6 @@ pub(crate) async fn find(
             return Ok(found);
         }
     }
-}
-
-/// Whether whoever asks for a key next is refused one, although money is left: more than was spent is promised to keys that are out.
-fn is_promised(programme: &Programme, pot: &Pot, spent: Usd, now: Timestamp) -> bool {
-    let has_keys_to_give = programme.settings.roster && !programme.is_over(now);
-    let is_full = pot.reserved > Usd::ZERO && !pot.has_room_for(programme.settings.cap);
-    has_keys_to_give && is_full && spent < pot.limit
 }
 
 async fn recipients(

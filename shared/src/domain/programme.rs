@@ -229,6 +229,14 @@ impl Programme {
         self.closed_at.is_some() || now >= self.settings.term.ends_at()
     }
 
+    /// Whether whoever asks for a key next is refused one, although money is left: more than was spent is promised to keys that are
+    /// out.
+    pub fn is_promised_in_full(&self, pot: Usd, reserved: Usd, spent: Usd, now: Timestamp) -> bool {
+        let has_keys_to_give = self.settings.roster && !self.is_over(now);
+        let is_full = reserved > Usd::ZERO && reserved + self.settings.cap > pot;
+        has_keys_to_give && is_full && spent < pot
+    }
+
     /// When it was or will be over.
     pub fn over_since(&self) -> Timestamp {
         let ends_at = self.settings.term.ends_at();

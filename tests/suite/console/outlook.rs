@@ -113,3 +113,43 @@ async fn who_stands_out_is_named_to_faculty_and_counted_for_assistants() {
     assert!(counted.body.contains(&format!("{ID}/grants?window=7d")) && !counted.body.contains(&link));
     stack.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn the_overview_warns_each_by_what_they_can_do_when_no_further_key_fits_into_the_budget() {
+    let stack = stack::in_process().await.unwrap();
+    let (office, _) = forty_days_in(&stack).await;
+    let admin = signed_in(&stack, ADMIN).await;
+    let faculty = signed_in(&stack, "faye@example.edu").await;
+    let assistant = signed_in(&stack, "asta@example.edu").await;
+    for who in ["ada", "bob", "cyd"] {
+        office.invite(&format!("{who}@example.edu")).await;
+    }
+    let raw = RawTable::at(&stack.ready.dynamodb, &stack.ready.table);
+    let keep = async |reserved: i32| {
+        let pot = office.table.pot(&office.programme).await.unwrap().unwrap();
+        raw.keep(&Pot { reserved: Usd::from_dollars(reserved), limit: Usd::from_dollars(70), ..pot }).await.unwrap();
+    };
+    keep(50).await;
+    assert_eq!(admin.get(ID).await.texts("warning"), Vec::<String>::new(), "one more fits");
+    keep(51).await;
+    let says = "The budget is promised in full: $51.00 of $70.00 is held for keys, what is spent included, so there is no room for one more key of $20.00. 3 people on the roster have had none, and get none now.";
+    for (visitor, what_to_do) in [
+        (&admin, "Raise the budget below."),
+        (&faculty, "Save the budget that you need below: the admins get it as a request."),
+        (&assistant, "Faculty can ask the admins for more."),
+    ] {
+        assert_eq!(
+            visitor.get(ID).await.texts("warning"),
+            [format!("{says} {what_to_do} A lower cap, or keys taken back that nobody needs, make room as well.")]
+        );
+    }
+    // Nobody is kept from a key by the budget when nobody can claim one anyway.
+    let programme = office.table.programme(&office.programme).await.unwrap().unwrap();
+    let mut settings = programme.settings.clone();
+    settings.claim_closes_at = Some(stack.clock.now() - 1.hour());
+    let by = By { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
+    let what = What::new(Act::Edited);
+    office.table.save_settings(&office.programme, settings, programme.edits, what, by).await.unwrap();
+    assert_eq!(admin.get(ID).await.texts("warning"), Vec::<String>::new());
+    stack.stop().await.unwrap();
+}

@@ -234,7 +234,10 @@ async fn the_overview_draws_what_was_spent_and_warns_of_what_needs_a_person() {
     assert_eq!(overview.attributes("implied", "data-usd"), ["120.000000"]);
     let warnings = overview.texts("warning");
     assert_eq!(warnings.len(), 2, "{warnings:?}");
-    assert!(warnings[0].contains("short by $20.00") && warnings[1].contains("more than 26 hours"), "{warnings:?}");
+    assert!(
+        warnings[0].contains("the budget is short by $20.00") && warnings[1].contains("more than 26 hours"),
+        "{warnings:?}"
+    );
     assert!(overview.body.contains("<polyline") && overview.body.contains("$36.00"), "the second day's");
     assert!(!overview.body.contains("style="), "no page has a style of its own");
     // The mails about the keys are another test's.

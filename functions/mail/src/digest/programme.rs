@@ -119,8 +119,8 @@ fn outlook(programme: &Programme, digest: &Digest, now: Timestamp) -> Vec<Part> 
 
 /// That no further key fits into the budget, and what can be done.
 fn promised_in_full(programme: &Programme, digest: &Digest, now: Timestamp) -> Option<Part> {
-    let (settings, money) = (&programme.settings, &digest.money);
-    if programme.is_over(now) || money.reserved + settings.cap <= money.pot {
+    let money = &digest.money;
+    if !programme.is_promised_in_full(money.pot, money.reserved, money.spent.total(), now) {
         return None;
     }
     let without = match digest.people.unclaimed.count {
@@ -129,7 +129,7 @@ fn promised_in_full(programme: &Programme, digest: &Digest, now: Timestamp) -> O
         count => format!(", and {count} students have none yet"),
     };
     Some(Part::Sentences(format!(
-        "The budget is promised in full: {} of {} is kept for keys that are out, so nobody new gets a key{without}. An admin can raise the budget; faculty can lower the cap or take keys back that nobody needs.",
+        "The budget is promised in full: {} of {} is held for keys, what is spent included, so nobody new gets a key{without}. An admin can raise the budget; faculty can lower the cap or take keys back that nobody needs.",
         say::spent(money.reserved),
         money.pot.to_dollars_down()
     )))

@@ -269,7 +269,7 @@ async fn a_budget_that_is_promised_in_full_is_said_with_who_goes_without_and_wha
     let mut digest = a_full_digest();
     digest.money.reserved = usd(398_001);
     let (text, ..) = of_programme(&digest, Reader::Assistant).await;
-    insta::assert_snapshot!(text.lines().find(|line| line.contains("promised in full")).unwrap(), @"The budget is promised in full: $3,980.01 of $4,000 is kept for keys that are out, so nobody new gets a key, and 39 students have none yet. An admin can raise the budget; faculty can lower the cap or take keys back that nobody needs.");
+    insta::assert_snapshot!(text.lines().find(|line| line.contains("promised in full")).unwrap(), @"The budget is promised in full: $3,980.01 of $4,000 is held for keys, what is spent included, so nobody new gets a key, and 39 students have none yet. An admin can raise the budget; faculty can lower the cap or take keys back that nobody needs.");
     digest.money.reserved = usd(398_000);
     let (text, ..) = of_programme(&digest, Reader::Assistant).await;
     assert!(!text.contains("promised in full"), "one more cap fits: {text}");

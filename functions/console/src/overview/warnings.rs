@@ -1,0 +1,129 @@
+//! What of a programme needs a person, a sentence each, with what the reader can do about it.
+
+use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::grant::{Grant, Reading, State};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::{Pot, Programme, Settings};
+use bursar_core::domain::role::Role;
+use bursar_core::domain::rules::Restriction;
+use bursar_core::store::items::Why;
+use bursar_core::store::{Job, JobState};
+use bursar_core::web::{Fault, Site};
+use futures_util::future::try_join_all;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::access::Sight;
+use crate::show;
+
+/// After so long without figures somebody must look.
+const SYNCED_WITHIN: SignedDuration = SignedDuration::from_hours(26);
+
+/// The money, as far as it is left for keys.
+pub(super) struct Room<'a> {
+    pub(super) pot: &'a Pot,
+    pub(super) spent: Usd,
+    pub(super) implied: Usd,
+}
+
+impl Room<'_> {
+    /// That there is, or will be, no money for somebody's key: the most pressing of it, and what the visitor can do.
+    pub(super) fn warning(&self, sight: &Sight, grants: &[(Grant, Vec<Reading>)], now: Timestamp) -> Option<String> {
+        let Room { pot, spent, implied } = *self;
+        let settings = &sight.programme.settings;
+        let ask = match sight.role {
+            Role::Admin => "Raise the budget below.",
+            Role::Faculty => "Save the budget that you need below: the admins get it as a request.",
+            Role::Assistant => "Faculty can ask the admins for more.",
+        };
+        if pot.reserved > pot.limit {
+            return Some(format!(
+                "More is held for keys than there is in the budget. Nobody else gets a key until it is raised. {ask}"
+            ));
+        }
+        let waits = |grant: &Grant| grant.state == State::Invited && grant.holds.dropped.is_none();
+        let waiting = grants.iter().filter(|(grant, _)| waits(grant)).count();
+        let may_claim = now < settings.claim_closes_at();
+        let is_full = sight.programme.is_promised_in_full(pot.limit, pot.reserved, spent, now);
+        if is_full && waiting > 0 && may_claim {
+            let who = match waiting {
+                1 => "One person on the roster has had none, and gets none now.".to_owned(),
+                waiting => format!("{waiting} people on the roster have had none, and get none now."),
+            };
+            return Some(format!(
+                "The budget is promised in full: {} of {} is held for keys, what is spent included, so there is no room for one more key of {}. {who} {ask} A lower cap, or keys taken back that nobody needs, make room as well.",
+                show::spent(pot.reserved),
+                show::promised(pot.limit),
+                show::promised(settings.cap),
+            ));
+        }
+        (implied > pot.limit).then(|| {
+            format!(
+                "If everybody on the roster claims their key, the budget is short by {}, and those who come last get none. {ask}",
+                show::spent(implied - pot.limit)
+            )
+        })
+    }
+}
+
+/// What else needs a person.
+pub(super) fn others(
+    grants: &[(Grant, Vec<Reading>)],
+    looked_at: Option<Timestamp>,
+    job: Option<&Job>,
+    now: Timestamp,
+) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let mut warn = |holds: bool, sentence: &dyn Fn() -> String| {
+        if holds {
+            warnings.push(sentence());
+        }
+    };
+    let has_keys = grants.iter().any(|(grant, _)| grant.ever_shown);
+    let is_behind = |looked_at: Timestamp| looked_at + SYNCED_WITHIN < now;
+    warn(has_keys && looked_at.is_none(), &|| "No sync has run yet, so nothing here tells what was spent.".to_owned());
+    warn(looked_at.is_some_and(is_behind), &|| {
+        "No sync has read every key for more than 26 hours, so the figures are older than that. An admin sees why on the account page.".to_owned()
+    });
+    if let Some(job) = job {
+        warn(matches!(job.state, JobState::Failed { .. }), &|| {
+            "The last import of a roster failed. Upload the file again.".to_owned()
+        });
+        warn(job.refused > 0, &|| {
+            format!(
+                "{} lines of the last roster could not be applied: the budget has no room, or the address is taken.",
+                job.refused
+            )
+        });
+    }
+    warnings
+}
+
+/// Those with a role who hear nothing any more, since mail to them comes back or is not wanted.
+pub(super) async fn unreachable_staff(site: &Site, settings: &Settings, now: Timestamp) -> Result<Vec<String>, Fault> {
+    let staff: Vec<&EmailAddress> = settings.faculty.iter().chain(&settings.assistants).collect();
+    let marks = try_join_all(staff.iter().map(|person| site.table.undeliverable(person.matched(), now))).await?;
+    let unreachable = staff.iter().zip(marks).filter_map(|(person, mark)| Some((person.as_written(), mark?.why)));
+    let sentence = |(person, why): (&str, Why)| match why {
+        Why::Complained => {
+            format!("{person} marked a mail as unwanted, so no digest is sent there. Alerts and links still are.")
+        }
+        Why::Bounced | Why::Suppressed => {
+            format!("Mail to {person} comes back, so nothing is sent there: no alert and no link.")
+        }
+    };
+    Ok(unreachable.map(sentence).collect())
+}
+
+/// That the provider refuses what people set, once that has lasted.
+pub(super) fn refused_rules(programme: &Programme, now: Timestamp) -> Option<String> {
+    let refusal = programme.rules_order.as_ref()?.refusal.as_ref().filter(|refusal| refusal.is_to_be_told(now))?;
+    let since = show::time(refusal.since, programme.settings.term.timezone());
+    let so = match programme.restriction(None) {
+        Restriction::NotConfirmed => "nobody gets a key, and keys that exist may call what they could before",
+        Restriction::None | Restriction::Guardrail(_) => "keys may call what they could before",
+    };
+    let why = &refusal.why;
+    Some(format!(
+        "The provider has refused the models or the data policy since {since}, so {so}. It says: {why}. Save models that it has below."
+    ))
+}
