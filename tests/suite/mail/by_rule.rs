@@ -316,6 +316,7 @@ async fn a_cap_that_started_anew_before_the_mail_left_is_told_as_it_is_by_then()
     let used = Used::on_one(utc_date(as_of), Usd::from_micros(12_799_001));
     let reading = Reading { window: Reset::Weekly.window_at(as_of), ..reading(&office.programme, &ada, used, as_of) };
     office.table.note_reading(&reading, soon()).await.unwrap();
+    office.stack.clock.stop_at("2027-01-31T23:50:00Z".parse().unwrap()).unwrap();
     assert_eq!(office.rules(&ada).await, Rule::Announce(Announcement::TermEnd));
     office.stack.clock.stop_at("2027-02-01T00:10:00Z".parse().unwrap()).unwrap();
     office.drain().await;
