@@ -1,5 +1,5 @@
 //! Words of the code that students, and whoever gets a mail, must not read: their own language has better ones. Every page that a
-//! test's visitor gets passes here, and every mail that a watched stack accepts.
+//! test's visitor gets passes here, and every mail that a watched stack accepts, with what only a screen reader says of them.
 
 use bursar_local::inbox::Contents;
 use bursar_local::ses::Mail;
@@ -21,21 +21,32 @@ const REFUSED: [&str; 11] = [
 ];
 /// Refused too, but where the provider's own answer is quoted.
 const ONLY_QUOTED: [&str; 2] = ["guardrail", "guardrails"];
+/// Refused on the console as well, where faculty and admins speak of the same money.
+const ON_THE_CONSOLE: [&str; 2] = ["pot", "pots"];
 
 /// The refused words that a mail says, in its subject, text or HTML.
 pub fn refused_in_mail(mail: &Mail) -> Vec<&'static str> {
     let contents = Contents::of(&mail.raw);
-    let html = contents.html.map(readable).unwrap_or_default();
+    let html = contents.html.map(told).unwrap_or_default();
     refused(&format!("{}\n{}\n{html}", contents.subject, contents.text.unwrap_or_default()))
 }
 
-/// Ends the test if a page for students says a refused word.
+/// Ends the test if a page says a word that is refused there.
 pub fn check_page(page: &Page) {
     let is_page = page.header("content-type").is_some_and(|kind| kind.starts_with("text/html"));
-    if is_page && !page.path.starts_with("/console") {
-        let found = refused(&readable(unquoted(&page.body)));
+    if is_page {
+        let found = refused_on_page(page);
         assert!(found.is_empty(), "{} says {found:?}: {}", page.path, page.readable());
     }
+}
+
+/// The refused words that a page says to those whose page it is.
+pub fn refused_on_page(page: &Page) -> Vec<&'static str> {
+    let mut found = refused(&told(unquoted(&page.body)));
+    if page.path.starts_with("/console") {
+        found.retain(|word| ON_THE_CONSOLE.contains(word));
+    }
+    found
 }
 
 fn refused(text: &str) -> Vec<&'static str> {
@@ -57,7 +68,9 @@ fn unquoted(html: &str) -> String {
     std::iter::once(first).chain(rest).collect()
 }
 
-fn readable(body: String) -> String {
+/// What is seen of an HTML, or read out.
+fn told(body: String) -> String {
     let (status, path, headers) = (200, String::new(), reqwest::header::HeaderMap::new());
-    Page { status, path, headers, body }.readable()
+    let page = Page { status, path, headers, body };
+    format!("{} {}", page.readable(), page.read_out().join(" "))
 }

@@ -145,7 +145,7 @@ pub(crate) async fn resend(
     };
     let Some(crossing) = crossings.into_iter().find(is_it) else { return Ok(site.not_found()) };
     if site.table.pot(&programme.id).await?.is_none_or(|pot| pot.limit != limit) {
-        return refuse("The pot is another by now, so what this alert says of it is no news.");
+        return refuse("The budget is another by now, so what this alert says of it is no news.");
     }
     let Some(person) = site.table.person(&recipient).await? else { return Ok(site.not_found()) };
     let mut hear = programme.settings.hear_of_alerts(&site.admins);

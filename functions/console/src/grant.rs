@@ -180,7 +180,7 @@ fn words(act: Act) -> &'static str {
     match act {
         Act::Created => "created",
         Act::Edited => "edited",
-        Act::PotChanged => "pot changed",
+        Act::PotChanged => "budget changed",
         Act::Closed => "closed",
         Act::Invited => "put on the roster",
         Act::Begun => "asked for a key",
@@ -196,7 +196,7 @@ fn words(act: Act) -> &'static str {
         Act::Ended => "ended",
         Act::CapChanged => "cap changed",
         Act::ReplacementAllowed => "one more replacement allowed",
-        Act::PlaceGivenBack => "the place in the pot was given back",
+        Act::PlaceGivenBack => "the place in the budget was given back",
         Act::Described => "the roster's line changed",
         Act::Moved => "moved to another group",
         Act::GuardrailSet => "guardrail set",

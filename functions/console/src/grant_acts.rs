@@ -79,8 +79,10 @@ impl Press<'_> {
         match self.site.table.release(self.at, HoldKind::Paused, self.by).await? {
             Outcome::NoSuchGrant => Ok(self.site.not_found()),
             Outcome::Refused(ReleaseRefused::Over) => Ok(self.over()),
-            Outcome::Refused(ReleaseRefused::PotExhausted) => Ok(self
-                .refuse("The pot has no room for this grant now. Raise the pot, or revoke grants that nobody needs.")),
+            Outcome::Refused(ReleaseRefused::PotExhausted) => {
+                Ok(self
+                    .refuse("The budget has no room for this grant now. Raise it, or revoke grants that nobody needs."))
+            }
             Outcome::Refused(ReleaseRefused::NotHeld) if holds.dropped.is_some() => {
                 Ok(self.refuse("It is not paused: it was dropped from the roster."))
             }
@@ -136,7 +138,7 @@ impl Press<'_> {
         match self.site.table.set_cap(self.at, cap, self.by, self.reason()).await? {
             Outcome::NoSuchGrant => Ok(self.site.not_found()),
             Outcome::Refused(CapRefused::Over) => Ok(self.over()),
-            Outcome::Refused(CapRefused::PotExhausted) => Ok(self.refuse("The pot has no room for so high a cap.")),
+            Outcome::Refused(CapRefused::PotExhausted) => Ok(self.refuse("The budget has no room for so high a cap.")),
             Outcome::Done(_) | Outcome::Refused(CapRefused::Unchanged) => {
                 self.site.orders().now_or_later(self.at).await;
                 Ok(self.done())

@@ -75,7 +75,7 @@ pub(crate) async fn post(
 /// Who was dropped returns, with what the form says of them.
 async fn take_back(site: &Site, sight: &Sight, at: At<'_>, line: &Line, by: &Actor) -> Answer {
     let no_room = || {
-        let why = "The pot has no room for what they may still spend. It must be raised first.";
+        let why = "The budget has no room for what they may still spend. It must be raised first.";
         Ok(site.refuse(StatusCode::CONFLICT, "Nobody was taken back", why))
     };
     if let Outcome::Refused(LineRefused::PotExhausted) = site.table.describe(at, line, by).await? {

@@ -42,7 +42,7 @@ impl Words<'_> {
         let name = plain(&programme.settings.name);
         let who = asker.map_or("Somebody who was erased".to_owned(), |asker| asker.address.as_written().to_owned());
         let mut facts = vec![("Programme", name.clone()), ("Asked by", who.clone())];
-        facts.extend(request.wishes.iter().map(|wish| (label(wish), wish.in_words())));
+        facts.extend(request.wishes.iter().map(|wish| (wish.label(), wish.in_words())));
         facts.push(("Asked", moment(request.asked_at, &programme.settings.term)));
         let mut parts = vec![
             Part::Sentences(format!(
@@ -73,14 +73,9 @@ impl Words<'_> {
 fn asked_for(wishes: &[Wish]) -> String {
     match wishes {
         [wish] if wish.setting == BUDGET => format!("asked for a budget of {}", wish.in_words()),
-        [wish] => format!("asked for a change: {}", label(wish)),
+        [wish] => format!("asked for a change: {}", wish.label()),
         wishes => format!("asked for {} changes", wishes.len()),
     }
-}
-
-/// What a setting is called to whom the form's words are strange.
-fn label(wish: &Wish) -> &'static str {
-    if wish.setting == BUDGET { "Budget" } else { wish.label() }
 }
 
 const BUDGET: &str = "pot_usd";

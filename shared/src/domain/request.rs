@@ -14,7 +14,7 @@ use super::window::utc_date;
 
 /// The settings that only an admin may change, by the names of their fields, and what they are called.
 pub const OF_ADMINS: [(&str, &str); 9] = [
-    ("pot_usd", "Pot"),
+    ("pot_usd", "Budget"),
     ("reset", "The cap starts anew"),
     ("timezone", "Time zone"),
     ("faculty", "Faculty"),

@@ -180,13 +180,13 @@ async fn the_money_is_held_against_what_is_reserved_and_the_residual_stands_day_
     office.claim(&grant).await;
     let page = visitor.get(PATH).await;
     assert_eq!(page.attributes("reserved", "data-usd"), ["20.000000"]);
-    assert!(!warns(&page, "below what is reserved"));
+    assert!(!warns(&page, "below what keys may still spend"));
     let poor = AccountDay { bought: dollars(79), as_of: at(NOON), ..day("2026-11-20", 60, 4) };
     let account = Account { as_of: at(NOON), ours: Used::default(), foreign: Used::default() };
     table.note_account(&account, soon()).await.unwrap();
     table.note_account_day(&poor, soon()).await.unwrap();
     let page = visitor.get(PATH).await;
-    assert!(warns(&page, "The balance is $1.00 below what is reserved"), "{:?}", page.texts("warning"));
+    assert!(warns(&page, "The balance is $1.00 below what keys may still spend"), "{:?}", page.texts("warning"));
     stack.stop().await.unwrap();
 }
 

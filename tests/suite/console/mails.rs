@@ -256,7 +256,7 @@ async fn an_alert_shows_what_became_of_each_mail_and_is_sent_again_by_a_press_on
         all.into_iter().map(|(who, outcome)| format!("{who} {outcome}")).collect::<Vec<_>>()
     };
     assert_eq!(outcomes(&page), ["fay@example.edu bounced", "sam@example.edu sent"]);
-    assert!(page.body.contains("$3,400.00 of the pot of $4,000.00 was spent when it was found"));
+    assert!(page.body.contains("$3,400.00 of the budget of $4,000.00 was spent when it was found"));
     assert!(page.body.contains("it came back for good") && page.body.contains("2026-11-20 11:00"));
 
     let form = |page: &Page, who: &str| -> Vec<(String, String)> {

@@ -58,7 +58,7 @@ async fn what_only_an_admin_may_change_is_asked_for_by_mail_once_a_day_and_the_r
     let overview = faye.get(ID).await;
     let said = overview.texts("request");
     assert_eq!(said.len(), 1, "{said:?}");
-    for part in ["faye@example.edu", "Pot: $8,000 instead of $4,000", "Cost code: 4711 instead of nothing"] {
+    for part in ["faye@example.edu", "Budget: $8,000 instead of $4,000", "Cost code: 4711 instead of nothing"] {
         assert!(said[0].contains(part), "{said:?}");
     }
     let stands = overview.form(ID);
@@ -114,7 +114,7 @@ async fn what_only_an_admin_may_change_is_asked_for_by_mail_once_a_day_and_the_r
     // What an admin has done is not said any more.
     assert_eq!(admin.submit(&admin.get(ID).await, ID, &[("pot_usd", "9000"), ("cost_code", "4711")]).await.status, 303);
     let said = admin.get(ID).await.texts("request");
-    assert!(said.len() == 1 && said[0].contains("Pot: $8,000") && !said[0].contains("Cost code"), "{said:?}");
+    assert!(said.len() == 1 && said[0].contains("Budget: $8,000") && !said[0].contains("Cost code"), "{said:?}");
     watch.check().await;
     stack.stop().await.unwrap();
 }

@@ -39,7 +39,7 @@ pub(super) fn of(known: &Known<'_>, now: Timestamp) -> Vec<String> {
         known.balance.and_then(|balance| known.need.beyond(balance)).map(|short| {
             let of = match known.need.basis {
                 Basis::TwoWeeks => "what two weeks use at the present pace",
-                Basis::Promised => "what is reserved and not spent yet",
+                Basis::Promised => "what keys may still spend",
             };
             format!("The balance is {} below {of}. Buy credit, or keys stop before their caps.", show::spent(short))
         }),

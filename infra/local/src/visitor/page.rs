@@ -8,6 +8,8 @@ use http::HeaderMap;
 use http::header::LOCATION;
 use scraper::{ElementRef, Html};
 
+const READ_OUT: [&str; 4] = ["alt", "aria-label", "title", "placeholder"];
+
 #[derive(Debug, Clone)]
 pub struct Page {
     pub status: u16,
@@ -114,6 +116,15 @@ impl Page {
     pub fn readable(&self) -> String {
         let html = Html::parse_document(&self.body);
         html.root_element().text().flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
+    }
+
+    /// What stands in no text: what a screen reader says instead, and what shows itself in an empty field or under the pointer.
+    pub fn read_out(&self) -> Vec<String> {
+        let said = |element: ElementRef<'_>| {
+            let said = READ_OUT.iter().filter_map(|name| element.attr(name));
+            said.map(str::to_owned).collect::<Vec<_>>()
+        };
+        self.read(|_| true, said).into_iter().flatten().collect()
     }
 
     fn read<T>(&self, wanted: impl Fn(&ElementRef<'_>) -> bool, of: impl Fn(ElementRef<'_>) -> T) -> Vec<T> {
