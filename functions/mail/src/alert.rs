@@ -1,6 +1,7 @@
 //! What those who look after a programme's money are told when it passes a threshold of its budget, or when all of it is promised: the
 //! number, where it leads, and what happens next, with the burn as a picture.
 
+use bursar_core::domain::audit::{Act, Entry};
 use bursar_core::domain::crossing::{Crossing, Scope, per_cent};
 use bursar_core::domain::forecast::{Budget, Forecast, RunsOut};
 use bursar_core::domain::id::{PersonId, ProgrammeId};
@@ -10,7 +11,7 @@ use bursar_core::domain::role::is_among;
 use bursar_core::domain::window::{Window, utc_date};
 use bursar_core::store::StoreError;
 use bursar_core::store::items::Totals;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::App;
 use crate::burn::{Burn, Picture};
@@ -23,6 +24,8 @@ struct Spending {
     limit: Usd,
     spent: Usd,
     as_of: Timestamp,
+    /// Whether somebody made the budget smaller than what had been spent.
+    was_lowered: bool,
     /// How many have had a key, of how many.
     students: Option<(u32, u32)>,
     /// What the programme costs if everybody on the roster takes a key.
@@ -53,7 +56,10 @@ impl App {
         let (pot, totals, sync) =
             tokio::try_join!(self.table.pot(&programme.id), self.table.totals(&programme.id), self.table.sync_state())?;
         let Some(pot) = pot else { return Ok(GONE) };
-        let spending = Spending::of(&crossing, &programme, &pot, totals.as_ref(), sync.looked_at, now);
+        let mut spending = Spending::of(&crossing, &programme, &pot, totals.as_ref(), sync.looked_at, now);
+        if crossing.spent > crossing.limit {
+            spending.was_lowered = was_lowered(&self.table.entries_on_programme(&programme.id).await?, &crossing);
+        }
         Ok(self.to(&person.address, |words| match scope {
             Scope::Reserved => words.promised(&programme, &pot, spending),
             Scope::Pot | Scope::Cap(_) => words.spent(&programme, &pot, spending),
@@ -79,6 +85,7 @@ impl Spending {
             limit,
             spent: crossing.spent,
             as_of: crossing.found_at,
+            was_lowered: false,
             students: None,
             implied: None,
             forecast: Forecast { runs_out, budget, looked: None, pace: None },
@@ -100,8 +107,18 @@ impl Spending {
     }
 
     /// What the keys that are out can still spend.
-    fn held_for_keys(&self, pot: &Pot) -> Usd {
+    fn left_to_keys(&self, pot: &Pot) -> Usd {
         (pot.reserved - self.spent).or_zero()
+    }
+
+    /// That there was less than was spent: a per cent of it tells nobody anything.
+    fn passed(&self) -> Option<String> {
+        let (spent, limit) = (self.spent.to_dollars_up(), self.limit.to_dollars_down());
+        match self.was_lowered {
+            _ if self.spent <= self.limit => None,
+            true => Some(format!("The budget was lowered to {limit} after {spent} had been spent.")),
+            false => Some(format!("More was spent than the budget of {limit}.")),
+        }
     }
 }
 
@@ -115,9 +132,8 @@ impl Words<'_> {
             ("Budget", spending.limit.to_dollars_down()),
             ("Left", (spending.limit - spending.spent).or_zero().to_dollars_down()),
         ];
-        let held = spending.held_for_keys(pot);
-        if pot.limit == spending.limit && held > Usd::ZERO {
-            facts.push(("Held for keys that are out", held.to_dollars_up()));
+        if pot.limit == spending.limit && spending.left_to_keys(pot) > Usd::ZERO {
+            facts.push(held_for_keys(pot));
         }
         facts.extend(common_facts(settings, &spending));
         let next = what_next(settings, pot, &spending, used);
@@ -133,7 +149,7 @@ impl Words<'_> {
         let mut facts = vec![
             ("Budget", limit),
             ("Spent", spending.spent.to_dollars_up()),
-            ("Held for keys that are out", spending.held_for_keys(pot).to_dollars_up()),
+            held_for_keys(pot),
             ("Left for further keys", (pot.limit - pot.reserved).or_zero().to_dollars_down()),
             ("One more key takes", settings.cap.to_dollars_down()),
         ];
@@ -162,7 +178,13 @@ impl Words<'_> {
         next: String,
     ) -> Letter {
         let forecast = spending.forecast;
-        let mut parts = vec![Part::Facts(facts)];
+        let (name, passed) = (&programme.settings.name, spending.passed());
+        let heading = match passed {
+            Some(_) => format!("{name} has used more than its budget of {}", spending.limit.to_dollars_down()),
+            None => subject.clone(),
+        };
+        let mut parts: Vec<Part> = passed.map(Part::Sentences).into_iter().collect();
+        parts.push(Part::Facts(facts));
         parts.extend(
             (forecast.runs_out != RunsOut::TooLittleData || spending.spent > Usd::ZERO)
                 .then(|| said(&forecast.in_words())),
@@ -174,13 +196,10 @@ impl Words<'_> {
             url: format!("{}/console/programmes/{}", self.config.origin.as_str(), programme.id),
         });
         Letter {
-            heading: subject.clone(),
+            heading,
             subject,
             parts,
-            why: format!(
-                "You get this mail because you are among those who hear about the money of {}.",
-                programme.settings.name
-            ),
+            why: format!("You get this mail because you are among those who hear about the money of {name}."),
             to: self.to.clone(),
         }
     }
@@ -200,6 +219,22 @@ impl Words<'_> {
             None => "If more is needed, tell an admin of Bursar.".to_owned(),
         }
     }
+}
+
+/// How long a smaller budget may wait to be found crossed: the stream tells of it at once, and else the next hourly look.
+const FOUND_WITHIN: SignedDuration = SignedDuration::from_hours(1);
+
+/// Whether the budget was made smaller just before it was found crossed, so that the money had been spent of a larger one.
+fn was_lowered(entries: &[Entry], crossing: &Crossing) -> bool {
+    let is_of_budget = |entry: &&Entry| entry.what.act == Act::PotChanged && entry.at <= crossing.found_at;
+    let Some(last) = entries.iter().rev().find(is_of_budget) else { return false };
+    let amount = |text: &Option<String>| Usd::from_form(text.as_deref()?).ok();
+    let is_less = amount(&last.what.from).is_some_and(|from| from > crossing.limit);
+    is_less && amount(&last.what.to) == Some(crossing.limit) && crossing.found_at <= last.at + FOUND_WITHIN
+}
+
+fn held_for_keys(pot: &Pot) -> (&'static str, String) {
+    ("Held for keys", format!("{}, what is spent included", pot.reserved.to_dollars_up()))
 }
 
 fn common_facts(settings: &Settings, spending: &Spending) -> Vec<(&'static str, String)> {
@@ -240,7 +275,7 @@ fn what_next(settings: &Settings, pot: &Pot, spending: &Spending, used: i64) -> 
         };
         return format!("{changed}{now}");
     }
-    let held = spending.held_for_keys(pot);
+    let held = spending.left_to_keys(pot);
     if used >= 100 {
         let still = match held {
             Usd::ZERO => "nothing more".to_owned(),
@@ -264,7 +299,7 @@ fn what_next(settings: &Settings, pot: &Pot, spending: &Spending, used: i64) -> 
         _ => String::new(),
     };
     format!(
-        "Of the {} that are left, {} are held for keys that are out, so nobody gets a new one{waiting}. Keys that are out go on, each up to its own cap. {further}",
+        "Of the {} that are left, keys that are out may still spend {}, so nobody gets a new one{waiting}. Keys that are out go on, each up to its own cap. {further}",
         left.to_dollars_down(),
         held.min(left).to_dollars_up()
     )

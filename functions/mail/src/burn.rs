@@ -122,13 +122,16 @@ impl Burn<'_> {
     fn words(&self) -> String {
         let (spent, limit) = (self.spent.total(), self.limit);
         let thresholds: Vec<String> = self.thresholds.iter().map(|threshold| format!("{threshold}%")).collect();
+        let share = match spent > limit {
+            true => "which is more".to_owned(),
+            false => format!("{}%", per_cent(spent, limit)),
+        };
         format!(
-            "A line from {} to {}: {} spent of the budget of {}, {}%. Thresholds: {}. {} The term ends on {}.",
+            "A line from {} to {}: {} spent of the budget of {}, {share}. Thresholds: {}. {} The term ends on {}.",
             long(self.first()),
             long(self.looked),
             spent.to_dollars_up(),
             limit.to_dollars_down(),
-            per_cent(spent, limit),
             thresholds.join(", "),
             self.forecast.in_words(),
             long(self.term.ends_on())

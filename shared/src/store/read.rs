@@ -92,6 +92,11 @@ impl Table {
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
     }
 
+    /// Every audit entry on a programme itself, oldest first.
+    pub async fn entries_on_programme(&self, programme: &ProgrammeId) -> Result<Vec<Entry>, StoreError> {
+        self.query(&keys::programme(programme).pk, keys::audit_of_programme()).await
+    }
+
     /// Every audit entry on a grant, oldest first.
     pub async fn entries_on_grant(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Vec<Entry>, StoreError> {
         self.query(&keys::grant(programme, grant).pk, &keys::audit_of(grant)).await

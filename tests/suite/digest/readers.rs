@@ -60,7 +60,7 @@ async fn faculty_read_names_assistants_counts_and_nobody_a_key() {
     Spent last week: $13.34 (9–15 Nov 2026, days in UTC)
     Spent the week before: $1.10
     Spent so far: $20.44 of the budget of $100, 20%
-    Promised to keys: $60.00, what is spent included
+    Held for keys: $60.00, what is spent included
     Students: 3 of 4 have had a key; 2 of them spent something last week
 
     At the pace of the last weeks, about $1.72 a week, the budget lasts beyond the end of the term.
@@ -110,7 +110,7 @@ async fn faculty_read_names_assistants_counts_and_nobody_a_key() {
     Spent last week: $13.34 (9–15 Nov 2026, days in UTC)
     Spent the week before: $1.10
     Spent so far: $20.44 of the budget of $100, 20%
-    Promised to keys: $60.00, what is spent included
+    Held for keys: $60.00, what is spent included
     Students: 3 of 4 have had a key; 2 of them spent something last week
 
     At the pace of the last weeks, about $1.72 a week, the budget lasts beyond the end of the term.
@@ -246,11 +246,11 @@ async fn admins_read_of_the_account_with_keys_that_are_new_and_without_an_owner(
     The account: last week
 
     Balance: $30.00
-    Promised to keys: $60.00 by all programmes, $39.56 of it not spent yet
+    Held for keys: $60.00 by all programmes, $39.56 of it not spent yet
     Spent last week: $19.00 (all keys of the account, 9–15 Nov 2026, days in UTC)
     Spent the week before: $0.00
 
-    The balance is $9.56 below what is promised. Buy credit, or lower budgets and caps.
+    The balance is $9.56 below what keys may still spend. Buy credit, or lower budgets and caps.
 
     == Programmes ==
 

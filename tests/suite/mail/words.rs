@@ -301,12 +301,37 @@ async fn an_alert_of_a_pot_that_is_another_by_now_says_what_was_found_and_that_n
     unread.sort_by(|one, other| one.contents.subject.cmp(&other.contents.subject));
     let subjects: Vec<_> = unread.iter().map(|mail| mail.contents.subject.as_str()).collect();
     assert_eq!(subjects, ["CS pilot has used 13000% of $30", "CS pilot has used 83% of $4,000"]);
+    let lowered = unread[0].contents.text.clone().unwrap();
+    assert!(
+        lowered.starts_with(
+            "CS pilot has used more than its budget of $30\n\nThe budget was lowered to $30 after $3,900 had been spent.\n\nSpent: $3,900\n"
+        ),
+        "{lowered}"
+    );
+    html_says(
+        &unread[0].contents,
+        &["alt=\"A line from 12 October 2026 to 20 November 2026: $3,900 spent of the budget of $30, which is more."],
+    );
+    assert!(!lowered.contains("13000") && !unread[0].contents.html.as_ref().unwrap().contains("13000"), "{lowered}");
     let text = unread[1].contents.text.clone().unwrap();
     assert!(text.contains("Spent: $3,360\n") && text.contains("Budget: $4,000\n"), "{text}");
     assert!(
         text.contains("The budget was changed since this was found: it is $30 now. Nobody gets a new key;"),
         "{text}"
     );
+    office.finish().await;
+}
+
+#[tokio::test]
+async fn an_alert_of_a_budget_that_was_overspent_does_not_say_that_somebody_lowered_it() {
+    let mut office = PostOffice::open().await;
+    office.cross(100, office.steadily(1, 4_060_000_000)).await;
+    office.settle().await;
+    let mail = office.the_mail();
+    assert_eq!(mail.contents.subject, "CS pilot has used 101% of $4,000");
+    let text = mail.contents.text.unwrap();
+    let says = "CS pilot has used more than its budget of $4,000\n\nMore was spent than the budget of $4,000.\n\nSpent: $4,060\n";
+    assert!(text.starts_with(says), "{text}");
     office.finish().await;
 }
 
@@ -329,7 +354,7 @@ async fn an_alert_says_that_all_is_promised_before_a_student_is_refused() {
 
     Budget: $30
     Spent: $0
-    Held for keys that are out: $20
+    Held for keys: $20, what is spent included
     Left for further keys: $10
     One more key takes: $20
     Term ends: 6 February 2027
@@ -372,7 +397,7 @@ async fn an_alert_of_a_budget_that_is_promised_says_how_many_wait_and_what_it_ta
     );
     let text = unread[0].contents.text.as_deref().unwrap();
     let says = "Whoever asks for a key now gets none: 2 on the roster have not had theirs. For everybody on the roster the budget has to be $60, which is $35 more.";
-    assert!(text.contains(says) && text.contains("Held for keys that are out: $15\n"), "{text}");
+    assert!(text.contains(says) && text.contains("Held for keys: $20, what is spent included\n"), "{text}");
     office.finish().await;
 }
 

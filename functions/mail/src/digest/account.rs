@@ -53,7 +53,7 @@ fn figures(digest: &AccountDigest) -> Vec<(&'static str, String)> {
     let this_week = say::figure(digest.this_week);
     vec![
         ("Balance", digest.balance.map_or("not known".to_owned(), exact)),
-        ("Promised to keys", format!("{reserved} by all programmes, {to_come} of it not spent yet")),
+        ("Held for keys", format!("{reserved} by all programmes, {to_come} of it not spent yet")),
         (
             say::week(digest.days).spent,
             format!("{this_week} (all keys of the account, {}, days in UTC)", say::days(digest.days)),
@@ -68,7 +68,7 @@ fn what_is_wrong(digest: &AccountDigest) -> Vec<String> {
         Basis::TwoWeeks => format!(
             "The balance is {short} short of what two weeks use at the recent pace. Buy credit, or look whether it is still bought by itself."
         ),
-        Basis::Promised => format!("The balance is {short} below what is promised. Buy credit, or lower budgets and caps."),
+        Basis::Promised => format!("The balance is {short} below what keys may still spend. Buy credit, or lower budgets and caps."),
     });
     let keys = match digest.held_back {
         0 => None,

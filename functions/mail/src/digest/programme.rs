@@ -88,7 +88,7 @@ fn figures(digest: &Digest) -> Vec<(&'static str, String)> {
         (week.spent, format!("{} ({}, days in UTC)", say::figure(money.this_week), say::days(digest.days))),
         ("Spent the week before", say::figure(money.week_before)),
         ("Spent so far", so_far),
-        ("Promised to keys", format!("{}, what is spent included", say::spent(money.reserved))),
+        ("Held for keys", format!("{}, what is spent included", say::spent(money.reserved))),
         ("Students", students),
     ]
 }

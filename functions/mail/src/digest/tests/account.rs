@@ -52,11 +52,11 @@ async fn admins_read_of_the_account() {
     The account: last week
 
     Balance: $2,100.55
-    Promised to keys: $3,220.00 by all programmes, $2,400.00 of it not spent yet
+    Held for keys: $3,220.00 by all programmes, $2,400.00 of it not spent yet
     Spent last week: $412.40 (all keys of the account, 9–15 Nov 2026, days in UTC)
     Spent the week before: $300.00
 
-    The balance is $299.45 below what is promised. Buy credit, or lower budgets and caps.
+    The balance is $299.45 below what keys may still spend. Buy credit, or lower budgets and caps.
 
     30 keys would have been switched off by the nightly sync; we did not, since so many can be a mistake. The account page names them: look why, and if it is right let the next sync do it by one press there.
 
@@ -119,7 +119,7 @@ async fn admins_read_of_an_account_that_nobody_has_looked_at() {
     The account: last week
 
     Balance: not known
-    Promised to keys: $0.00 by all programmes, $0.00 of it not spent yet
+    Held for keys: $0.00 by all programmes, $0.00 of it not spent yet
     Spent last week: not known (all keys of the account, 9–15 Nov 2026, days in UTC)
     Spent the week before: not known
 

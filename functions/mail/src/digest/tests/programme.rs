@@ -16,7 +16,7 @@ async fn faculty_read_who_and_what() {
     Spent last week: $312.40 (9–15 Nov 2026, days in UTC)
     Spent the week before: $280.10
     Spent so far: $1,645.00 of the budget of $4,000, 41%
-    Promised to keys: $3,220.00, what is spent included
+    Held for keys: $3,220.00, what is spent included
     Students: 161 of 200 have had a key; 120 of them spent something last week
 
     At the pace of the last weeks, about $329 a week, the keys that are out will stop around 19 December 2026: together they may spend $3,220, and then they stand still before the budget of $4,000 is used up.
@@ -90,7 +90,7 @@ async fn assistants_read_counts_and_no_name() {
     Spent last week: $312.40 (9–15 Nov 2026, days in UTC)
     Spent the week before: $280.10
     Spent so far: $1,645.00 of the budget of $4,000, 41%
-    Promised to keys: $3,220.00, what is spent included
+    Held for keys: $3,220.00, what is spent included
     Students: 161 of 200 have had a key; 120 of them spent something last week
 
     At the pace of the last weeks, about $329 a week, the keys that are out will stop around 19 December 2026: together they may spend $3,220, and then they stand still before the budget of $4,000 is used up.
@@ -144,7 +144,7 @@ async fn a_quiet_week_is_told_as_one() {
     Spent last week: $0.00 (9–15 Nov 2026, days in UTC)
     Spent the week before: $280.10
     Spent so far: $280.10 of the budget of $4,000, 7%
-    Promised to keys: $3,220.00, what is spent included
+    Held for keys: $3,220.00, what is spent included
     Students: 161 of 200 have had a key; 0 of them spent something last week
 
     The budget lasts beyond the end of the term.
@@ -184,7 +184,7 @@ async fn the_first_week_before_anybody_has_looked() {
     Spent last week: not known (9–15 Nov 2026, days in UTC)
     Spent the week before: not known
     Spent so far: not known, of the budget of $4,000
-    Promised to keys: $3,220.00, what is spent included
+    Held for keys: $3,220.00, what is spent included
     Students: 3 of 200 have had a key
 
     There is too little data to say when the budget will be used up.
