@@ -80,8 +80,8 @@ impl App {
                 Ok(self.to(&grant.person.address, |words| words.key_shown(&programme, shown_at)))
             }
             OwedMail::KeyLeaked { programme, grant } => {
-                let Some((programme, grant)) = self.grant(programme, grant).await? else { return Ok(GONE) };
-                Ok(self.to(&grant.person.address, |words| words.key_leaked(&programme, row.written_at)))
+                let Some(view) = self.table.view(programme, grant).await? else { return Ok(GONE) };
+                Ok(self.to(&view.grant.person.address, |words| words.key_leaked(&view, row.written_at)))
             }
             OwedMail::ByRule { programme, grant, epoch, notice } => {
                 self.by_rule(programme, grant, *epoch, *notice, now).await

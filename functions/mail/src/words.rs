@@ -2,7 +2,8 @@
 
 use bursar_core::config::Config;
 use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::grant::Grant;
+use bursar_core::domain::grant::{Attempt, Grant, View};
+use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::term::Term;
 use bursar_core::domain::token::{Code, LinkToken};
@@ -109,15 +110,19 @@ impl Words<'_> {
         }
     }
 
-    pub(crate) fn key_leaked(self, programme: &Programme, at: Timestamp) -> Letter {
-        let (name, at) = (&programme.settings.name, moment(at, &programme.settings.term));
+    pub(crate) fn key_leaked(self, view: &View, reported_at: Timestamp) -> Letter {
+        let settings = &view.programme.settings;
+        let (name, at) = (&settings.name, moment(reported_at, &settings.term));
+        let used = used_by_reading(view, reported_at).map_or_else(String::new, |(as_of, used)| {
+            format!(" By the last reading, of {}, it had used {}.", moment(as_of, &settings.term), used.to_dollars_up())
+        });
         Letter {
             subject: format!("{name}: your key was reported leaked"),
             heading: "Your key was reported leaked".to_owned(),
             parts: vec![
                 Part::Sentences(format!(
                     "You (or somebody signed in as you) reported your key for {name} as leaked on {at}. It is switched off at once. \
-                     Until the provider has done that, usually within a minute, it can still be spent on."
+                     Until the provider has done that, usually within a minute, it can still be spent on.{used}"
                 )),
                 said(
                     "Your page says whether it is off, and what was spent by then. The rest of your credit is yours: get a new key there.",
@@ -132,6 +137,14 @@ impl Words<'_> {
     pub(crate) fn own_page(&self) -> Part {
         Part::Link { label: "Look at my keys", url: format!("{}/my", self.config.origin.as_str()) }
     }
+}
+
+/// What the key that was in use then had used, and when that was read.
+fn used_by_reading(view: &View, then: Timestamp) -> Option<(Timestamp, Usd)> {
+    let was_shown = |attempt: &&Attempt| attempt.shown_at.is_some_and(|shown| shown <= then);
+    let epoch = view.grant.attempts.iter().filter(was_shown).map(|attempt| attempt.epoch).max()?;
+    let reading = view.readings.iter().find(|reading| reading.epoch == epoch)?;
+    Some((reading.as_of, reading.used.counted(view.programme.settings.byok)))
 }
 
 pub(crate) fn said(sentences: &str) -> Part {

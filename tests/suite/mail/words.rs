@@ -186,6 +186,25 @@ async fn notices_of_a_key_that_was_shown_or_reported() {
     office.finish().await;
 }
 
+#[tokio::test]
+async fn who_reports_a_key_reads_what_it_had_used_by_the_last_reading() {
+    let mut office = PostOffice::open().await;
+    let grant = office.enrol("ada@example.edu").await;
+    office.claim(&grant).await;
+    office.the_mail();
+    let read_at = office.stack.clock.now();
+    office.pass(60).await;
+    let used = Used::on_one(utc_date(read_at), Usd::from_micros(3_099_001));
+    office.table.note_reading(&reading(&office.programme, &grant, used, read_at), soon()).await.unwrap();
+    let at = At { programme: &office.programme, grant: &grant, now: office.stack.clock.now(), deadline: soon() };
+    office.table.stop(at, Stopped::Leaked, &Actor::Student).await.unwrap();
+    office.stack.pump.drained().await.unwrap();
+    let text = office.the_mail().contents.text.unwrap();
+    let says = "it can still be spent on. By the last reading, of 20 November 2026, 11:00 (Europe/Berlin), it had used $3.10.\n";
+    assert!(text.contains(says), "{text}");
+    office.finish().await;
+}
+
 impl PostOffice {
     /// A key that was made up is shown.
     pub(super) async fn claim(&mut self, grant: &GrantId) {
