@@ -2,6 +2,7 @@
 //! at after each step.
 
 mod account;
+mod alerts;
 mod asks;
 mod breaker;
 mod bulk;
