@@ -27,7 +27,7 @@ pub async fn in_process_waiting(waits: Waits) -> Result<Stack> {
     start(Functions::InProcess, None, waits, &[ADMIN]).await
 }
 
-/// The same with these admins.
+/// A stack of these admins with the functions in this process.
 pub async fn with_admins(admins: &[&str]) -> Result<Stack> {
     start(Functions::InProcess, None, Waits::WHOLE, admins).await
 }

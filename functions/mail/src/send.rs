@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::alarm::{Alarm, Cause};
-use bursar_core::domain::mail_failure::{CORRUPT, Concern, GIVEN_UP, NOT_VERIFIED, UNDELIVERABLE};
+use bursar_core::domain::mail_failure::{CORRUPT, Concern, GIVEN_UP, NOT_A_MAIL, NOT_VERIFIED, UNDELIVERABLE};
 use bursar_core::domain::mail_kind::MailKind;
 use bursar_core::store::StoreError;
 use bursar_core::store::items::{MailClass, MailState, OutboxRow, OwedMail};
@@ -78,7 +78,7 @@ impl App {
         match owed {
             Owed::Mail(letter) => {
                 let Some(sealed) = letter.sealed(&row, now, &self.config) else {
-                    return self.failed(&row, "NotAMail", now, deadline).await;
+                    return self.failed(&row, NOT_A_MAIL, now, deadline).await;
                 };
                 match self.ses.send(sealed).await {
                     Ok(message) => {

@@ -7,11 +7,12 @@ use anyhow::Result;
 use bursar_core::domain::alarm::{Alarm, Cause};
 use bursar_core::domain::mail_failure::NOT_VERIFIED;
 use bursar_core::domain::window::utc_date;
-use bursar_core::store::Table;
+use bursar_core::store::items::MailClass;
+use bursar_core::store::{Table, Waiting};
 use jiff::Timestamp;
 
 use crate::looks::Looks;
-use crate::silence::{COMPLETE_WITHIN, is_stuck, waits_too_long};
+use crate::silence::{COMPLETE_WITHIN, is_stuck};
 
 /// Of what came back so often on one day, the next "over" is told when the day is.
 const OVER_IN_A_DAY: u32 = 3;
@@ -76,7 +77,10 @@ async fn standing(table: &Table, alarm: &Alarm, now: Timestamp) -> Result<Standi
                 code == NOT_VERIFIED && table.mail_server().await?.is_none_or(|server| server.is_sandbox());
             shown(known.filter(|one| one.is_over(now) && !may_be_sandbox).map(|one| one.ended_at.unwrap_or(one.last)))
         }
-        Cause::MailWaits { urgent, .. } => is_over(!waits_too_long(&table.waiting().await?, *urgent, now)),
+        Cause::MailWaits { urgent, .. } => {
+            let still = |of: &Waiting| (of.class == MailClass::Urgent) == *urgent && of.is_too_long(now);
+            is_over(!table.waiting().await?.iter().any(still))
+        }
         Cause::NothingHeard { .. } => {
             let yesterday = utc_date(now).yesterday()?;
             is_over(yesterday > alarm.day && table.mail_counts(yesterday).await?.heard_of() > 0)

@@ -21,9 +21,6 @@ use crate::unheard::unheard;
 pub(crate) const COMPLETE_WITHIN: SignedDuration = SignedDuration::from_hours(25);
 /// What was told in so many days may be told to be over.
 const DAYS_KNOWN: i64 = 60;
-/// Mail that waits for longer needs somebody who looks why.
-const URGENT_WAITS_AT_MOST: SignedDuration = SignedDuration::from_mins(30);
-const WAITS_AT_MOST: SignedDuration = SignedDuration::from_hours(6);
 /// Of so many mails of a day something is heard.
 const ENOUGH_TO_HEAR: u64 = 20;
 /// Work goes on each minute: after so long without, something is wrong.
@@ -103,8 +100,9 @@ async fn mail_that_waits(table: &Table, now: Timestamp) -> Result<Vec<Alarm>> {
     let waiting: Vec<Waiting> = waiting.into_iter().filter(|of| !is_stopped(of)).collect();
     let is_refused = |urgent| refusals.iter().any(|refusal| refusal.holds_back(urgent, now));
     let waits = |urgent| {
-        let since = too_old(&waiting, urgent, now).filter(|_| !is_refused(urgent))?;
-        let mails = waiting.iter().filter(|of| (of.class == MailClass::Urgent) == urgent).map(|of| of.mails).sum();
+        let such = || waiting.iter().filter(move |of| (of.class == MailClass::Urgent) == urgent);
+        let since = such().filter(|of| of.is_too_long(now)).filter_map(|of| of.since).min();
+        let (since, mails) = (since.filter(|_| !is_refused(urgent))?, such().map(|of| of.mails).sum());
         Some(Cause::MailWaits { urgent, mails, since })
     };
     let causes = [waits(true), waits(false)];
@@ -113,18 +111,6 @@ async fn mail_that_waits(table: &Table, now: Timestamp) -> Result<Vec<Alarm>> {
         cause => Alarm::now(cause, now),
     };
     Ok(causes.into_iter().flatten().map(on_its_day).collect())
-}
-
-/// Whether such mail waits for longer than it should, whatever the reason.
-pub(crate) fn waits_too_long(waiting: &[Waiting], urgent: bool, now: Timestamp) -> bool {
-    too_old(waiting, urgent, now).is_some()
-}
-
-/// When the oldest of such mail was written, if that is too long ago.
-fn too_old(waiting: &[Waiting], urgent: bool, now: Timestamp) -> Option<Timestamp> {
-    let at_most = if urgent { URGENT_WAITS_AT_MOST } else { WAITS_AT_MOST };
-    let such = waiting.iter().filter(|of| (of.class == MailClass::Urgent) == urgent);
-    such.filter_map(|of| of.since).min().filter(|since| *since + at_most <= now)
 }
 
 /// Whether SES told nothing of the mails of yesterday: then nobody hears of what comes back. Told once in a week.

@@ -30,7 +30,7 @@ struct Dead {
     at: Timestamp,
 }
 
-/// What the admins are to be told, if anything; `known` are the alarms of the time that is looked back on.
+/// What the admins are to be told, if anything. An alarm whose dead letters are not looked back on would pass for one that arrived.
 pub(crate) async fn unheard(
     table: &Table,
     known: &[Alarm],
@@ -47,7 +47,8 @@ pub(crate) async fn unheard(
             dead.retain(|dead| dead.to != *admin || dead.code != UNDELIVERABLE);
         }
     }
-    Ok(to_be_told(&dead, known, admins, now))
+    let known: Vec<Alarm> = known.iter().filter(|alarm| now <= alarm.found_at + LOOKED_BACK).cloned().collect();
+    Ok(to_be_told(&dead, &known, admins, now))
 }
 
 /// The newest that nobody knows of.

@@ -23,6 +23,10 @@ pub const COMPLAINED: &str = "Complained";
 pub const RETURNED: &str = "Returned";
 /// The row, or what it is about, cannot be read.
 pub const CORRUPT: &str = "Corrupt";
+/// Of it and its address no message could be made.
+pub const NOT_A_MAIL: &str = "NotAMail";
+/// What the mail server, or whoever writes to it, says of an address that is none.
+const OF_THE_ADDRESS: [&str; 3] = ["InvalidParameterValue", "ValidationError", NOT_A_MAIL];
 /// It was taken up again and again, and nobody ever said what became of it.
 pub const GIVEN_UP: &str = "GivenUp";
 
@@ -82,10 +86,16 @@ impl Why {
     }
 }
 
+/// Whether it would be the same however often such a mail is sent, since the address takes none.
+pub fn is_of_the_address(code: &str) -> bool {
+    OF_THE_ADDRESS.contains(&code)
+}
+
 impl Concern {
     pub fn of(code: &str) -> Concern {
         match code {
-            "MessageRejected" | "InvalidParameterValue" | "ValidationError" => Concern::Mail,
+            "MessageRejected" => Concern::Mail,
+            code if is_of_the_address(code) => Concern::Mail,
             code if OF_THE_ACCOUNT.contains(&code) => Concern::Account,
             code if TOO_FAST.contains(&code) => Concern::Rate,
             _ => Concern::Moment,
@@ -144,7 +154,7 @@ fn known(code: &str) -> (&'static str, &'static str) {
             "the mail server refused the message",
             "SES would refuse it as often as it is tried. The log of the function mail names the row, and the SES console may say more. Once the reason is mended, press \"Send again\" in the section \"Mail\" of the account page.",
         ),
-        "InvalidParameterValue" | "ValidationError" | "NotAMail" => (
+        code if is_of_the_address(code) => (
             "the address is none that can be mailed",
             "Look at the address on the roster or in the settings, and mend it there. Then press \"Send again\" in the section \"Mail\" of the account page.",
         ),

@@ -8,10 +8,8 @@ use super::items::{MailOf, MailState, OutboxRow, OwedMail};
 use super::undeliverable::NOT_WANTED;
 use super::{StoreError, Table, keys};
 use crate::domain::grant::{Announced, Announcement, MailOutcome, View};
+use crate::domain::mail_failure::is_of_the_address;
 use crate::domain::window::end_of_utc_day;
-
-/// What the mail server, or whoever writes to it, says of an address that is none.
-const NO_ADDRESS: [&str; 3] = ["InvalidParameterValue", "ValidationError", "NotAMail"];
 
 impl Table {
     /// What became of the mails that the rules for this grant rest on now: of most grants, on most nights, none.
@@ -56,7 +54,7 @@ impl OutboxRow {
             }
             MailState::Dropped { why, at } if why == NOT_WANTED => MailOutcome::SentBy(*at),
             MailState::Dropped { .. } => MailOutcome::Void,
-            MailState::Failed { why, at } if NO_ADDRESS.contains(&why.as_str()) => MailOutcome::SentBy(*at),
+            MailState::Failed { why, at } if is_of_the_address(why) => MailOutcome::SentBy(*at),
             // An admin was told, and may have it sent again.
             MailState::Failed { .. } => MailOutcome::Waiting,
         }

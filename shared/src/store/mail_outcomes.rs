@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::{Timestamp, ToSpan};
+use jiff::{SignedDuration, Timestamp, ToSpan};
 use ulid::Ulid;
 
 use super::act::{At, entry_on, new_ulid};
@@ -31,6 +31,18 @@ pub struct Waiting {
     pub mails: u64,
     /// When the oldest of it was written, or owed again.
     pub since: Option<Timestamp>,
+}
+
+/// Mail that waits for longer needs somebody who looks why.
+const URGENT_WAITS_AT_MOST: SignedDuration = SignedDuration::from_mins(30);
+const WAITS_AT_MOST: SignedDuration = SignedDuration::from_hours(6);
+
+impl Waiting {
+    /// Whether the oldest of it waits for longer than such mail should.
+    pub fn is_too_long(&self, now: Timestamp) -> bool {
+        let at_most = if self.class == MailClass::Urgent { URGENT_WAITS_AT_MOST } else { WAITS_AT_MOST };
+        self.since.is_some_and(|since| since + at_most <= now)
+    }
 }
 
 /// Addresses that not all mail is sent to any more, and why.

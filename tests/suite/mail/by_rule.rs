@@ -53,7 +53,7 @@ impl PostOffice {
         self.rules_if_any(grant).await.expect("a rule to be followed")
     }
 
-    /// The same where they may ask for nothing.
+    /// What the rules ask for now is done, if they ask for anything.
     async fn rules_if_any(&self, grant: &GrantId) -> Option<Rule> {
         match self.table.follow_rules(self.at(grant), None).await.unwrap() {
             Outcome::Done((_, rule)) => Some(rule),

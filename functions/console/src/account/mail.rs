@@ -24,8 +24,6 @@ use crate::show;
 /// An admin is asked to look at what was given up in these days; of more, the newest are told.
 const RECENT: SignedDuration = SignedDuration::from_hours(3 * 24);
 const MOST_SHOWN: usize = 2_000;
-/// Mail that waits for longer needs somebody who looks why.
-const WAITS_AT_MOST: SignedDuration = SignedDuration::from_hours(6);
 
 pub(super) struct Mail {
     pub(super) day: Date,
@@ -95,7 +93,7 @@ impl Mail {
             today,
             waiting: waiting.iter().map(|of| of.mails).sum(),
             waiting_for: oldest.map(|since| lasting(now.duration_since(since))),
-            warnings: warnings(server.as_ref(), &refusals, oldest, recent, now),
+            warnings: warnings(server.as_ref(), &refusals, waiting.iter().any(|of| of.is_too_long(now)), recent),
             dead_shown: dead.newest.len() + dead.unreadable,
             given_up: given_up::by_cause(&dead),
             dead_unreadable: dead.unreadable,
@@ -108,24 +106,17 @@ impl Mail {
     }
 }
 
-fn warnings(
-    server: Option<&MailServer>,
-    refusals: &[MailRefusal],
-    oldest: Option<Timestamp>,
-    recent: usize,
-    now: Timestamp,
-) -> Vec<String> {
+fn warnings(server: Option<&MailServer>, refusals: &[MailRefusal], waits_too_long: bool, recent: usize) -> Vec<String> {
     let refused = refusals.iter().map(|refusal| {
         let why = InWords::of(&refusal.code);
         format!("Mail waits since {}: {}. {}", utc(refusal.since), why.what, why.to_do)
     });
     let is_told = refusals.iter().any(|refusal| refusal.code == NOT_VERIFIED);
-    let is_long = oldest.is_some_and(|since| since + WAITS_AT_MOST < now);
     let warnings = [
         server.filter(|server| server.is_sandbox() && !is_told).map(|_| {
             "The SES account has the bounds of the sandbox: 200 mails a day, one a second, and only to addresses and domains that were verified in SES. Everybody else gets no link and no alert. Ask AWS for production access in the SES console, under \"Account dashboard\"; it takes a day or so.".to_owned()
         }),
-        is_long.then(|| "Mail has waited for more than six hours. The section \"Mail\" below says for how long, and what the quota leaves.".to_owned()),
+        waits_too_long.then(|| "Mail waits for longer than it should. The section \"Mail\" below says for how long, and what the quota leaves.".to_owned()),
         (recent > 0).then(|| match recent {
             1 => "A mail was given up in the last three days. The section \"Mail\" below says why, what to do, and has it sent again by a press.".to_owned(),
             recent => format!("{recent} mails were given up in the last three days. The section \"Mail\" below says why, what to do, and has them sent again by a press."),
