@@ -27,16 +27,19 @@ from samtranslator.translator.transform import transform  # noqa: E402
 # This folder stays as it was checked out.
 sys.dont_write_bytecode = True
 
+from template_alarms import alarms  # noqa: E402
+from template_limits import limits  # noqa: E402
+from template_parts import events, listed, of_type  # noqa: E402
+from template_roles import roles  # noqa: E402
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # Two regions that have everything the template names; the linter knows each one's resource types.
 REGIONS = ["us-east-1", "eu-central-1"]
 
-# A function's actions on everything, because AWS knows no narrower resource for them.
-UNBOUND_ACTIONS = {"ses:GetSendQuota", "ses:GetAccountSendingEnabled"}
-
-# The metrics that alarms watch, as AWS spells them; others are made here by a filter on a log.
-METRICS = {("AWS/SQS", "NumberOfMessagesSent"), ("AWS/Lambda", "IteratorAge")}
+# Who publishes to the topics. AWS asks for both actions.
+PUBLISHERS = {"cloudwatch.amazonaws.com", "ses.amazonaws.com"}
+PUBLISHING = {"kms:Decrypt", "kms:GenerateDataKey*"}
 
 # API Gateway gives up after thirty seconds; a function must have answered before.
 HTTP_TIMEOUT = 29
@@ -62,13 +65,13 @@ def complaints(text):
     except yaml.YAMLError as error:
         yield str(error)
         return
-    yield from schedules(template) + streams(template) + functions(template)
+    yield from schedules(template) + streams(template) + functions(template) + limits(template)
     try:
         expanded = expand(template)
     except InvalidDocumentException as error:
         yield from (f"SAM: {cause.message}" for cause in error.causes or [error])
         return
-    yield from roles(expanded) + kept(expanded)
+    yield from roles(expanded) + kept(expanded) + encrypted(expanded) + alarms(expanded)
     yield from linted(expanded)
 
 
@@ -246,77 +249,6 @@ def destination(properties):
     return properties.get("EventInvokeConfig", {}).get("DestinationConfig", {})
 
 
-# ── Roles, in the expanded template ──────────────────────────────────────────────────────────────────────────────────────────
-
-
-def roles(expanded):
-    found = []
-    used = [json.dumps(function["Properties"]["Role"]) for _, function in of_type(expanded, "AWS::Lambda::Function")]
-    if len(used) != len(set(used)):
-        found.append("two functions share a role")
-    found += missing_actions(expanded)
-    for name, role in of_type(expanded, "AWS::IAM::Role"):
-        if json.dumps({"Fn::GetAtt": [name, "Arn"]}) not in used:
-            found.append(f"{name}: no function has this role")
-        if role["Properties"].get("ManagedPolicyArns"):
-            found.append(f"{name}: a managed policy is wider than what a function does")
-        for policy in role["Properties"].get("Policies", []):
-            for statement in policy["PolicyDocument"]["Statement"]:
-                found += [f"{name}: {wrong}" for wrong in wrong_statement(statement, expanded)]
-    return found
-
-
-def missing_actions(expanded):
-    """What Lambda itself does in a function's name: without the right to it, deploying fails or events are lost."""
-    found = []
-    for name, function in of_type(expanded, "AWS::Lambda::Function"):
-        needed = {"logs:CreateLogStream", "logs:PutLogEvents"}
-        for _, other in of_type(expanded, "AWS::Lambda::EventInvokeConfig"):
-            needed |= {"sqs:SendMessage"} if other["Properties"]["FunctionName"] == {"Ref": name} else set()
-        for _, other in of_type(expanded, "AWS::Lambda::EventSourceMapping"):
-            needed |= STREAM_ACTIONS | {"sqs:SendMessage"} if other["Properties"]["FunctionName"] == {"Ref": name} else set()
-        role = expanded["Resources"].get(function["Properties"]["Role"].get("Fn::GetAtt", [""])[0], {})
-        policies = role.get("Properties", {}).get("Policies", [])
-        statements = [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
-        allowed = {action for statement in statements for action in listed(statement.get("Action", []))}
-        if needed - allowed:
-            found.append(f"{name}: its role lacks {', '.join(sorted(needed - allowed))}")
-    return found
-
-
-STREAM_ACTIONS = {f"dynamodb:{action}" for action in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")}
-
-
-def wrong_statement(statement, expanded):
-    found = []
-    actions = listed(statement.get("Action", []))
-    for action in actions:
-        if "*" in action or "?" in action:
-            found.append(f"{action} is a pattern; name each action")
-        if action in ("dynamodb:Scan", "iam:PassRole"):
-            found.append(f"{action} is more than any function needs")
-        if action.startswith("ses:Send") and "ses:FromAddress" not in statement.get("Condition", {}).get("StringEquals", {}):
-            found.append(f"{action} as any sender")
-    for resource in listed(statement.get("Resource", [])):
-        if resource == "*" and not set(actions) <= UNBOUND_ACTIONS:
-            found.append(f"{', '.join(actions)} on every resource")
-        of = resource_kind(resource, expanded)
-        found += [f"{action} does not act on {of[0]}" for action in actions if of and action.split(":")[0] != of[1]]
-    return found
-
-
-def resource_kind(resource, expanded):
-    """The name of the template's resource that an ARN is of, and the service whose actions act on it."""
-    if not isinstance(resource, dict):
-        return None
-    name = resource.get("Ref") or (resource.get("Fn::GetAtt") or [None])[0]
-    sub = re.match(r"\$\{(\w+)\.Arn\}", resource["Fn::Sub"]) if "Fn::Sub" in resource else None
-    name = sub[1] if sub else name
-    if name not in expanded["Resources"]:
-        return None
-    return name, expanded["Resources"][name]["Type"].split("::")[1].lower()
-
-
 # ── What must survive, and be heard ─────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -346,36 +278,50 @@ def kept(expanded):
     for name, each in of_type(expanded, "AWS::SES::ConfigurationSetEventDestination"):
         if set(each["Properties"]["EventDestination"]["MatchingEventTypes"]) != {"delivery", "bounce", "complaint"}:
             found.append(f"{name}: mail knows the events delivery, bounce and complaint, and needs all three")
-    own = [
-        (made["MetricNamespace"], made["MetricName"])
-        for _, each in of_type(expanded, "AWS::Logs::MetricFilter")
-        for made in each["Properties"]["MetricTransformations"]
-    ]
-    for name, alarm in of_type(expanded, "AWS::CloudWatch::Alarm"):
-        metric = (alarm["Properties"].get("Namespace"), alarm["Properties"].get("MetricName"))
-        if metric not in [*METRICS, *own]:
-            found.append(f"{name}: AWS does not know the metric, and such an alarm never sounds")
-        if not alarm["Properties"].get("AlarmActions"):
-            found.append(f"{name}: nobody hears it")
     for name, function in of_type(expanded, "AWS::Lambda::Function"):
         if "LogGroup" not in function["Properties"].get("LoggingConfig", {}):
             found.append(f"{name}: Lambda would make a log group of its own, which keeps logs for ever")
     return found
 
 
-def of_type(template, kind):
-    return ((name, each) for name, each in template["Resources"].items() if each["Type"] == kind)
+# ── What lies in topics and queues ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def events(template, kind):
-    for name, function in of_type(template, "AWS::Serverless::Function"):
-        for event_name, event in function["Properties"].get("Events", {}).items():
-            if event["Type"] == kind:
-                yield f"{name}.{event_name}", event["Properties"]
+def encrypted(expanded):
+    found = []
+    keys = [{"Ref": name} for name, _ in of_type(expanded, "AWS::KMS::Key")]
+    for name, topic in of_type(expanded, "AWS::SNS::Topic"):
+        if topic.get("Properties", {}).get("KmsMasterKeyId") not in keys:
+            found.append(f"{name}: it has no key of ours, and its publishers may use no other")
+    for name, queue in of_type(expanded, "AWS::SQS::Queue"):
+        if queue.get("Properties", {}).get("SqsManagedSseEnabled") is not True:
+            found.append(f"{name}: what lies in it is not encrypted")
+    for name, key in of_type(expanded, "AWS::KMS::Key"):
+        if key["Properties"].get("EnableKeyRotation") is not True:
+            found.append(f"{name}: it is never rotated")
+        found += [f"{name}: {wrong}" for wrong in wrong_key_policy(key["Properties"]["KeyPolicy"]["Statement"])]
+    return found
 
 
-def listed(value):
-    return value if isinstance(value, list) else [value]
+def wrong_key_policy(statements):
+    found, may_publish = [], set()
+    for statement in statements:
+        principal = statement["Principal"]
+        services = listed(principal.get("Service", [])) if isinstance(principal, dict) else []
+        if PUBLISHING == set(listed(statement["Action"])):
+            may_publish |= set(services)
+        elif services:
+            found.append(f"{', '.join(services)} may do other than publish")
+        if services and "Condition" in statement:
+            found.append(f"{', '.join(services)} would have to name what AWS does not promise that it names")
+        if not services and principal != OWNER:
+            found.append("somebody else than the account may use it")
+    if not any(each["Principal"] == OWNER and each["Action"] == "kms:*" for each in statements):
+        found.append("nobody could ever change it")
+    return found + [f"what {service} publishes is lost" for service in sorted(PUBLISHERS - may_publish)]
+
+
+OWNER = {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}}
 
 
 if __name__ == "__main__":

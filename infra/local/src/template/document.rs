@@ -17,6 +17,8 @@ pub(super) struct Document {
     transform: Option<IgnoredAny>,
     description: Option<IgnoredAny>,
     parameters: Option<IgnoredAny>,
+    /// What must hold between parameters, which the bundle gives itself.
+    rules: Option<IgnoredAny>,
     conditions: Option<IgnoredAny>,
     outputs: Option<IgnoredAny>,
     pub(super) globals: Option<Globals>,
@@ -50,6 +52,7 @@ pub(super) struct Resource {
     deletion_policy: Option<IgnoredAny>,
     update_replace_policy: Option<IgnoredAny>,
     depends_on: Option<IgnoredAny>,
+    pub(super) condition: Option<IgnoredAny>,
     metadata: Option<IgnoredAny>,
 }
 
@@ -144,6 +147,8 @@ pub(super) struct Function {
     description: Option<IgnoredAny>,
     role: Option<IgnoredAny>,
     memory_size: Option<IgnoredAny>,
+    /// One machine runs as many at once as are called.
+    reserved_concurrent_executions: Option<IgnoredAny>,
     logging_config: Option<IgnoredAny>,
 }
 

@@ -18,9 +18,12 @@ use crate::pump::filter::Filter;
 use crate::schedules::expression::Expression;
 
 /// Resources that exist in AWS only, or whose stand-in needs nothing from the template.
-const ONLY_IN_AWS: [&str; 11] = [
+const ONLY_IN_AWS: [&str; 14] = [
+    "AWS::ApiGatewayV2::ApiMapping",
+    "AWS::ApiGatewayV2::DomainName",
     "AWS::CloudWatch::Alarm",
     "AWS::IAM::Role",
+    "AWS::KMS::Key",
     "AWS::Logs::LogGroup",
     "AWS::Logs::MetricFilter",
     "AWS::SES::ConfigurationSet",
@@ -134,6 +137,11 @@ impl Template {
         };
         let by_default = document.globals.unwrap_or_default().function.timeout;
         for (name, resource) in document.resources {
+            let only_in_aws = ONLY_IN_AWS.contains(&resource.r#type.as_str());
+            ensure!(
+                only_in_aws || resource.condition.is_none(),
+                "{name}: the bundle on one machine knows no conditions"
+            );
             match resource.r#type.as_str() {
                 "AWS::DynamoDB::Table" => {
                     let table = properties(resource.properties).and_then(TableSchema::of);
@@ -145,7 +153,7 @@ impl Template {
                     let added = function.and_then(|function| template.add(function, by_default));
                     added.with_context(|| name)?;
                 }
-                known if ONLY_IN_AWS.contains(&known) => {}
+                _ if only_in_aws => {}
                 unknown => bail!("{name}: the bundle on one machine knows no {unknown}"),
             }
         }

@@ -1,0 +1,75 @@
+"""The rules for alarms: each watches a metric that exists, somebody hears it, and what must be heard of has one."""
+
+from template_parts import of_type
+
+# The metrics of AWS that alarms watch, as it spells them, with the one dimension that each is looked up by, and how it adds up.
+METRICS = {
+    ("AWS/SQS", "NumberOfMessagesSent"): ("QueueName", "Sum"),
+    ("AWS/Lambda", "IteratorAge"): ("FunctionName", "Maximum"),
+    ("AWS/Lambda", "Errors"): ("FunctionName", "Sum"),
+    ("AWS/Lambda", "Throttles"): ("FunctionName", "Sum"),
+    ("AWS/ApiGateway", "5xx"): ("ApiId", "Sum"),
+}
+
+# What the metrics of this stack begin with.
+OURS = "${AWS::StackName}/"
+
+# What a function says in its log, and the metric of ours that counts it. Each has an alarm.
+REFUSED = '{ $.refused = "right" || $.refused = "origin" || $.refused = "form" }'
+COUNTED = {
+    "claim/WrongCodes": ("ClaimLog", '{ $.refused = "code" }'),
+    "claim/RefusedLinks": ("ClaimLog", '{ $.refused = "link" }'),
+    "claim/Refused": ("ClaimLog", REFUSED),
+    "console/Refused": ("ConsoleLog", REFUSED),
+    "threshold-alerts/Watched": ("ThresholdAlertsLog", "{ $.watched IS TRUE }"),
+    "mail/Drained": ("MailLog", "{ $.drained IS TRUE }"),
+    "mail/LinksUsedUp": ("MailLog", "{ $.links_used_up IS TRUE }"),
+    "mail/ReachesNobody": ("MailLog", "{ $.reaches_nobody IS TRUE }"),
+}
+
+
+def alarms(expanded):
+    counted = dict(counts(expanded))
+    found, watched = [], []
+    for name, alarm in of_type(expanded, "AWS::CloudWatch::Alarm"):
+        properties = alarm["Properties"]
+        metric = (spelled(properties.get("Namespace")), properties.get("MetricName"))
+        dimensions = [(each["Name"], each["Value"]) for each in properties.get("Dimensions", [])]
+        watched += [(*metric, value) for _, value in dimensions or [("", None)]]
+        dimension, statistic = METRICS.get(metric, (None, "Sum"))
+        if metric not in METRICS and metric not in counted:
+            found.append(f"{name}: AWS does not know the metric, and such an alarm never sounds")
+        elif [each for each, _ in dimensions] != ([dimension] if dimension else []):
+            found.append(f"{name}: AWS keeps this metric by other dimensions, and such an alarm never sounds")
+        if properties.get("Statistic") != statistic:
+            found.append(f"{name}: its threshold is of the metric's {statistic}")
+        silence = "breaching" if properties.get("ComparisonOperator", "").startswith("LessThan") else "notBreaching"
+        if properties.get("TreatMissingData") != silence:
+            found.append(f"{name}: silence must be {silence}")
+        if not properties.get("AlarmActions"):
+            found.append(f"{name}: nobody hears it")
+    for each, line in COUNTED.items():
+        function, metric = each.split("/")
+        if counted.get((OURS + function, metric)) != line:
+            found.append(f"{each}: nothing counts {line[1]} in {line[0]}")
+        if (OURS + function, metric, None) not in watched:
+            found.append(f"{each}: it has no alarm")
+    for name, _ in of_type(expanded, "AWS::Lambda::Function"):
+        missing = [each for each in ("Errors", "Throttles") if ("AWS/Lambda", each, {"Ref": name}) not in watched]
+        found += [f"{name}: nobody hears of its {each}" for each in missing]
+    for name, _ in of_type(expanded, "AWS::ApiGatewayV2::Api"):
+        if ("AWS/ApiGateway", "5xx", {"Ref": name}) not in watched:
+            found.append(f"{name}: nobody hears of requests that end in an error of ours")
+    return found
+
+
+def counts(expanded):
+    """Each metric that is made here, with the log and the pattern that make it."""
+    for _, each in of_type(expanded, "AWS::Logs::MetricFilter"):
+        for made in each["Properties"]["MetricTransformations"]:
+            line = (each["Properties"]["LogGroupName"].get("Ref"), each["Properties"]["FilterPattern"])
+            yield (spelled(made["MetricNamespace"]), made["MetricName"]), line
+
+
+def spelled(namespace):
+    return namespace.get("Fn::Sub") if isinstance(namespace, dict) else namespace
