@@ -1,8 +1,10 @@
 //! What every function's `main` does: read the configuration, start the logs, answer events until Lambda ends the process.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
+use futures_util::FutureExt;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
 
@@ -26,6 +28,7 @@ pub async fn run<F: Function>() -> ExitCode {
         Err(error) => return refuse(&error.to_string()),
     };
     log::start();
+    keep_panics_quiet();
     let function = F::new(config, Clock::system());
     match lambda_runtime::run(service_fn(|event| answer(&function, event))).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -33,15 +36,25 @@ pub async fn run<F: Function>() -> ExitCode {
     }
 }
 
-/// One invocation: an error is logged here, once, and Lambda is told no more than that there was one.
+/// From now on a panic says where it was, and not what: its words may be somebody's.
+pub fn keep_panics_quiet() {
+    std::panic::set_hook(Box::new(|panic| {
+        tracing::error!(at = panic.location().map(ToString::to_string), "a part of the program gave up");
+    }));
+}
+
+/// One invocation: an error or a panic is logged here, once, and Lambda is told no more than that there was one. The instance goes on:
+/// nothing of an invocation is left in it but what is asked anew.
 pub async fn answer<F: Function>(function: &F, event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
     // On the heap, since a whole function's future is too deep for the compiler to lay out inside another.
-    Box::pin(function.handle(event)).await.map_err(|error| {
-        tracing::error!(error = format!("{error:#}"), "the invocation failed");
-        Diagnostic {
-            error_type: "InvocationFailed".to_owned(),
-            error_message: "the invocation failed; its log says why".to_owned(),
-        }
+    match AssertUnwindSafe(Box::pin(function.handle(event))).catch_unwind().await {
+        Ok(Ok(answer)) => return Ok(answer),
+        Ok(Err(error)) => tracing::error!(error = format!("{error:#}"), "the invocation failed"),
+        Err(_) => tracing::error!("the invocation ended in a panic"),
+    }
+    Err(Diagnostic {
+        error_type: "InvocationFailed".to_owned(),
+        error_message: "the invocation failed; its log says why".to_owned(),
     })
 }
 

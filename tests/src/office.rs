@@ -10,7 +10,7 @@ use bursar_core::domain::id::{Epoch, GrantId, KeyName, PersonId, ProgrammeId};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Byok, Settings};
 use bursar_core::domain::reading::{Reading, Used};
-use bursar_core::domain::sign_in::{LINK_LASTS, LiveLink, Proof, ROLE_SESSION_LASTS, Session};
+use bursar_core::domain::sign_in::{LINK_LASTS, LiveLink, Proof, Session};
 use bursar_core::domain::term::Term;
 use bursar_core::domain::token::{AskToken, LinkToken, SessionToken};
 use bursar_core::domain::window::{Reset, Window, utc_date};
@@ -112,12 +112,8 @@ pub async fn session_cookie(stack: &Stack, address: &str) -> String {
     assert_eq!(made, LinkMade::Yes, "one link a minute");
     let proof = Proof::Address(address.matched().clone());
     let after = table.sign_in_of(address.matched()).await.unwrap().follow(&link.hash(), &proof, now).unwrap();
-    let session = Session {
-        session: token.hash(),
-        address: address.matched().clone(),
-        person: Some(table.person_of(&address, soon()).await.unwrap()),
-        ends_at: now + ROLE_SESSION_LASTS,
-    };
+    let person = Some(table.person_of(&address, soon()).await.unwrap());
+    let session = Session::begun(token.hash(), address.matched().clone(), person, now);
     assert_eq!(table.sign_in(&after, &session, soon()).await.unwrap(), Written::Yes);
     format!("bursar={}", token.reveal())
 }

@@ -72,13 +72,13 @@ impl Scene<'_> {
         static ASKS: AtomicU64 = AtomicU64::new(0);
         let address = EmailAddress::parse(address).unwrap();
         let (link, code, now) = (LinkToken::generate(), Code::generate(), self.stack.clock.now());
+        let ask = Ulid::from_parts(1, u128::from(ASKS.fetch_add(1, Ordering::Relaxed)));
         let live = LiveLink {
             link: link.hash(),
             code: Some(code.hash(address.matched())),
             asked_by: browser.hash(),
             ends_at: now + LINK_LASTS,
         };
-        let ask = Ulid::from_parts(1, u128::from(ASKS.fetch_add(1, Ordering::Relaxed)));
         let made = self.office.table.make_link(ask, address.matched(), &live, now, soon()).await.unwrap();
         assert_eq!(made, LinkMade::Yes);
         (link, code)
@@ -86,12 +86,17 @@ impl Scene<'_> {
 
     /// A browser in which this address is signed in.
     async fn signed_in(&self, address: &str) -> Visitor {
+        self.signed_in_as(address, "/my").await
+    }
+
+    /// The same of somebody who is led elsewhere then.
+    async fn signed_in_as(&self, address: &str, home: &str) -> Visitor {
         let (visitor, asked_by) = (self.browser(), AskToken::generate());
         visitor.set_cookie("bursar-ask", asked_by.reveal());
         let (link, _) = self.mailed(address, &asked_by).await;
         let page = visitor.get(&format!("/c/{}", link.reveal())).await.expect(200);
         let signed_in = visitor.submit(&page, &page.path, &[]).await.expect(303);
-        assert_eq!(signed_in.location(), Some("/my"));
+        assert_eq!(signed_in.location(), Some(home));
         visitor
     }
 

@@ -40,7 +40,7 @@ fn watch(stack: &Stack) -> Watch {
 const PLAIN: [(&str, &str); 6] = [
     ("name", "CS pilot"),
     ("starts_on", "2026-01-01"),
-    ("ends_on", "2036-12-31"),
+    ("ends_on", "2035-12-31"),
     ("timezone", "Europe/Berlin"),
     ("cap_usd", "20"),
     ("pot_usd", "$4000.00"),

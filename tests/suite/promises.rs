@@ -267,7 +267,7 @@ async fn of_two_limits_the_one_that_lands_late_counts_until_it_is_known_not_to_h
         story.down_for_ten_minutes(&["ben"]).await;
         what_is_free_is_given_back(&mut story, &["ben"]).await;
         for _ in 0..2 {
-            story.stack.clock.advance(SignedDuration::from_hours(1)).unwrap();
+            story.hours(1).await;
             what_is_free_is_given_back(&mut story, &[]).await;
         }
         if story.is_plain {

@@ -19,7 +19,7 @@ fn root() -> PathBuf {
 }
 
 /// The Rust files below a folder, without the tests at their ends.
-fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+pub(crate) fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
     while let Some(folder) = folders.pop() {
@@ -111,7 +111,8 @@ fn allowed_by_the_template() -> BTreeSet<Right> {
         let function: FunctionName = folder.rsplit('/').next().unwrap().parse().unwrap();
         let role = resource["Properties"]["Role"]["Fn::GetAtt"][0].as_str().unwrap();
         for policy in resources[role]["Properties"]["Policies"].as_array().unwrap() {
-            for statement in policy["PolicyDocument"]["Statement"].as_array().unwrap() {
+            let statements = policy["PolicyDocument"]["Statement"].as_array().unwrap();
+            for statement in statements.iter().filter(|statement| statement["Effect"] == "Allow") {
                 let on = statement["Resource"]["Fn::Sub"].as_str().unwrap_or_default();
                 let index = on.strip_prefix("${Table.Arn}/index/").map(str::to_owned);
                 for action in list(&statement["Action"]) {

@@ -18,11 +18,12 @@ use serde::Serialize;
 use crate::my;
 
 /// What else there is, and for how long.
-const NOTES: [&str; 6] = [
+const NOTES: [&str; 7] = [
     "Mails are kept for 90 days after they were written, and a request for a link for an hour.",
-    "A session, a link and a code are stored as hashes only. Other sessions of this address end by themselves, at the latest eight hours after signing in.",
+    "A session, a link and a code are stored as hashes only. A session ends by itself, at the latest eight hours after signing in.",
     "A roster that the staff uploads is kept for a day or two, and may name you.",
     "What staff ask of the admins is kept for a month with the address of whoever asked.",
+    "An event of a mail that could not be worked off is kept aside for four days, with the address that it went to.",
     "Sums over a programme or a group name nobody.",
     "Deleted entries leave the backups of the table after 35 days.",
 ];
@@ -33,7 +34,8 @@ struct Data {
     /// Of somebody with a role: as the settings spell it.
     #[serde(skip_serializing_if = "Option::is_none")]
     address_of_staff: Option<String>,
-    this_session_ends_at: Timestamp,
+    /// This one and all others.
+    sessions: Vec<SessionData>,
     links_good_until: Vec<Timestamp>,
     link_mails_of_the_last_hour: Vec<MailData>,
     mail_comes_back_since: Option<Timestamp>,
@@ -42,7 +44,14 @@ struct Data {
     /// The programmes that name this address as theirs.
     roles: Vec<RoleData>,
     grants: Vec<GrantData>,
-    notes: [&'static str; 6],
+    notes: [&'static str; 7],
+}
+
+#[derive(Serialize)]
+struct SessionData {
+    is_this: bool,
+    begun_at: Timestamp,
+    ends_at: Timestamp,
 }
 
 #[derive(Serialize)]
@@ -167,7 +176,17 @@ pub(crate) async fn data(State(site): State<Site>, visitor: Visitor) -> Answer {
     let data = Data {
         address: session.address.as_str().to_owned(),
         address_of_staff: person.map(|person| person.address.as_written().to_owned()),
-        this_session_ends_at: session.ends_at,
+        sessions: site
+            .table
+            .sessions_of(&session.address, now)
+            .await?
+            .iter()
+            .map(|one| SessionData {
+                is_this: one.session == session.session,
+                begun_at: one.begun_at,
+                ends_at: one.ends_at,
+            })
+            .collect(),
         links_good_until: sign_in.links.iter().map(|link| link.ends_at).filter(|ends| now < *ends).collect(),
         link_mails_of_the_last_hour: link_mails,
         mail_comes_back_since: site.table.undeliverable(&session.address, now).await?.map(|mark| mark.at),

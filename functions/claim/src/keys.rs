@@ -108,12 +108,17 @@ pub(crate) async fn refresh(
         return Ok(Refusal::conflict(sentence).page(&site, &posted.visitor));
     };
     let last = view.readings.iter().find(|reading| reading.epoch == live.epoch).map(|reading| reading.as_of);
-    if last.is_some_and(|last| now < last + BETWEEN_READINGS) {
-        return Ok(to_my());
+    let just_read = |after: SignedDuration| {
+        let sentence =
+            "What your key has used was read within the last minute. Press again in a minute, if you need to.";
+        Ok(Refusal::too_fast(sentence, after).page(&site, &posted.visitor))
+    };
+    if let Some(last) = last.filter(|last| now < *last + BETWEEN_READINGS) {
+        return just_read(BETWEEN_READINGS - now.duration_since(last));
     }
     // Whoever pressed at the same moment asks for both.
     if !site.table.may_refresh(&view.grant.id, now, now + BETWEEN_READINGS, deadline).await? {
-        return Ok(to_my());
+        return just_read(BETWEEN_READINGS);
     }
     let silent = "The provider did not say what your key has used. Nothing is lost; try again in some minutes.";
     match read(&site, &view, live, key, deadline).await {

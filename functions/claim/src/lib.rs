@@ -27,13 +27,13 @@ use bursar_core::clock::Clock;
 use bursar_core::config::Config;
 use bursar_core::deadline::Deadline;
 use bursar_core::start::Function;
-use bursar_core::web::{self, Site, Visitor};
+use bursar_core::web::{self, Pages, Site, Visitor};
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
 /// The function with its routes.
 pub struct App {
-    router: Router,
+    pages: Pages,
     site: Site,
 }
 
@@ -61,12 +61,12 @@ impl Function for App {
             .fallback(nothing)
             .method_not_allowed_fallback(nothing)
             .with_state(site.clone());
-        App { router: web::pages(routes, &config), site }
+        App { pages: Pages::of(routes, &config), site }
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
         let deadline = Deadline::of(&event.context);
-        let answer = web::answer(&self.router, event).await;
+        let answer = self.pages.answer(event).await;
         self.site.tell_of_a_refusal(deadline).await;
         answer
     }

@@ -10,8 +10,9 @@ use bursar_core::domain::grant::{BeginRefused, HoldKind, LATE_ENABLE, RecordRefu
 use bursar_core::domain::term::Term;
 use bursar_core::provider::ProviderError;
 use bursar_core::web::plain::time_in;
+use bursar_core::web::site::whole_seconds;
 use bursar_core::web::{Frame, Site, Visitor};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// When to try again, if nobody says anything else.
 const SOON: Duration = Duration::from_secs(10);
@@ -43,6 +44,16 @@ impl Refusal {
             heading: "Nothing was done",
             sentence: sentence.into(),
             retry_after: None,
+        }
+    }
+
+    /// It was done just now, and may be done again after a while.
+    pub(crate) fn too_fast(sentence: &str, after: SignedDuration) -> Refusal {
+        Refusal {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            heading: "Please wait a little",
+            sentence: sentence.to_owned(),
+            retry_after: Some(Duration::from_secs(whole_seconds(after))),
         }
     }
 
@@ -122,6 +133,7 @@ pub(crate) fn why_not_resumed(refused: &ReleaseRefused) -> &'static str {
     match refused {
         ReleaseRefused::NotHeld => "Your key is not switched off for not being used, so there is nothing to resume.",
         ReleaseRefused::Over => "This programme is over for you.",
+        ReleaseRefused::PausedByAnother => "The people who run this programme paused your place.",
         ReleaseRefused::PotExhausted => {
             "All of the programme's budget is held for other keys now. Ask the people who run it."
         }

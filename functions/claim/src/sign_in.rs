@@ -8,14 +8,21 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::{EmailAddress, MatchedAddress};
-use bursar_core::domain::sign_in::{Proof, ROLE_SESSION_LASTS, SESSION_LASTS, Session, SignIn, Typed};
+use bursar_core::domain::sign_in::{Proof, Session, SignIn};
 use bursar_core::domain::token::{Code, LinkToken, SessionToken};
 use bursar_core::store::{StoreError, Written};
-use bursar_core::web::{Answer, Fault, Fields, Frame, Posted, Site, Until, Visitor};
+use bursar_core::web::{Answer, Fault, Fields, Frame, Posted, Refused, Site, Until, Visitor, note_refusal};
 use jiff::Timestamp;
 
 /// How often a decision is taken anew because somebody else was at the same address. Each time one of them got through.
 const TRIES: usize = 20;
+
+/// What somebody signed in with.
+#[derive(Debug, Clone, Copy)]
+enum By {
+    Link,
+    Code,
+}
 
 /// What stands behind every link, whatever it is.
 #[derive(Template)]
@@ -45,19 +52,19 @@ pub(crate) async fn follow(
     fields: Fields,
 ) -> Answer {
     let (Some(link), Some(proof)) = (link_in(uri.path()), proof(&site, &headers, &fields)) else {
-        return Ok(refused(&site));
+        return Ok(refused(&site, Refused::Link));
     };
     let (link, now) = (link.hash(), site.clock.now());
-    let Some(of) = site.table.link(&link).await? else { return Ok(refused(&site)) };
+    let Some(of) = site.table.link(&link).await? else { return Ok(refused(&site, Refused::Link)) };
     for _ in 0..TRIES {
         let before = site.table.sign_in_of(&of.address).await?;
         let Some(after) = before.follow(&link, &proof, now) else {
             return match proof {
-                Proof::Address(typed) if typed != of.address => Ok(refused(&site)),
-                Proof::Address(_) | Proof::Browser(_) => again(&site, &headers, &of.address).await,
+                Proof::Address(typed) if typed != of.address => Ok(refused(&site, Refused::Link)),
+                Proof::Address(_) | Proof::Browser(_) => again(&site, &headers, &of.address, Refused::Link).await,
             };
         };
-        if let Some(signed_in) = begin_session(&site, &after, now, deadline).await? {
+        if let Some(signed_in) = begin_session(&site, &after, By::Link, now, deadline).await? {
             return Ok(signed_in);
         }
     }
@@ -73,29 +80,28 @@ pub(crate) async fn type_code(
 ) -> Answer {
     let address = fields.get("address").and_then(|text| EmailAddress::parse(text).ok());
     let (Some(address), Some(code)) = (address, fields.get("code").and_then(Code::from_form)) else {
-        return Ok(refused(&site));
+        return Ok(refused(&site, Refused::Code));
     };
     let (code, now) = (code.hash(address.matched()), site.clock.now());
     for _ in 0..TRIES {
-        match site.table.sign_in_of(address.matched()).await?.type_code(&code, now) {
-            Typed::Right(after) => {
-                if let Some(signed_in) = begin_session(&site, &after, now, deadline).await? {
-                    return Ok(signed_in);
-                }
-            }
-            Typed::Wrong(after) => {
-                if site.table.note_wrong_code(&after, deadline).await? == Written::Yes {
-                    return Ok(refused(&site));
-                }
-            }
-            Typed::Nothing => return again(&site, &headers, address.matched()).await,
+        let before = site.table.sign_in_of(address.matched()).await?;
+        let Some(after) = before.type_code(&code, now) else {
+            site.table.count_wrong_code(&before, now, deadline).await?;
+            return again(&site, &headers, address.matched(), Refused::Code).await;
+        };
+        if let Some(signed_in) = begin_session(&site, &after, By::Code, now, deadline).await? {
+            return Ok(signed_in);
         }
     }
     Err(StoreError::Contended.into())
 }
 
 pub(crate) async fn sign_out(State(site): State<Site>, Until(deadline): Until, posted: Posted) -> Answer {
-    site.table.sign_out(&posted.visitor.session.session, deadline).await?;
+    let session = &posted.visitor.session;
+    match posted.fields.get("everywhere") {
+        Some("on") => site.table.sign_out_everywhere(session, site.clock.now(), deadline).await?,
+        _ => site.table.sign_out(session, deadline).await?,
+    }
     Ok(([(SET_COOKIE, site.cookies.end_session())], Redirect::to("/")).into_response())
 }
 
@@ -104,6 +110,7 @@ pub(crate) async fn sign_out(State(site): State<Site>, Until(deadline): Until, p
 async fn begin_session(
     site: &Site,
     after: &SignIn,
+    by: By,
     now: Timestamp,
     deadline: Deadline,
 ) -> Result<Option<Response>, Fault> {
@@ -112,24 +119,35 @@ async fn begin_session(
         Some(known) => Some(site.table.person_of(&known.address, deadline).await?),
         None => None,
     };
-    let lasts = if person.is_some() { ROLE_SESSION_LASTS } else { SESSION_LASTS };
     let token = SessionToken::generate();
-    let session = Session { session: token.hash(), address: after.address.clone(), person, ends_at: now + lasts };
+    let session = Session::begun(token.hash(), after.address.clone(), person, now);
     let cookie = [(SET_COOKIE, site.cookies.set_session(&token))];
     Ok(match site.table.sign_in(after, &session, deadline).await? {
-        Written::Yes => Some((cookie, Redirect::to(home(&session))).into_response()),
+        Written::Yes => {
+            tracing::info!(signed_in = by.as_str(), has_role = session.person.is_some(), "somebody signed in");
+            Some((cookie, Redirect::to(home(&session))).into_response())
+        }
         Written::Stale => None,
     })
 }
 
 /// The answer to a link or code that is used up. The browser that used it is led on as the first time, without a second session;
 /// any other learns nothing.
-async fn again(site: &Site, headers: &HeaderMap, address: &MatchedAddress) -> Answer {
+async fn again(site: &Site, headers: &HeaderMap, address: &MatchedAddress, what: Refused) -> Answer {
     let visitor = Visitor::of(site, headers).await?.filter(|visitor| visitor.session.address == *address);
     Ok(match visitor {
         Some(visitor) => Redirect::to(home(&visitor.session)).into_response(),
-        None => refused(site),
+        None => refused(site, what),
     })
+}
+
+impl By {
+    fn as_str(self) -> &'static str {
+        match self {
+            By::Link => "link",
+            By::Code => "code",
+        }
+    }
 }
 
 /// Where somebody goes who has just signed in.
@@ -137,7 +155,8 @@ fn home(session: &Session) -> &'static str {
     if session.person.is_some() { "/console" } else { "/my" }
 }
 
-fn refused(site: &Site) -> Response {
+fn refused(site: &Site, what: Refused) -> Response {
+    note_refusal(what);
     Frame::page(StatusCode::FORBIDDEN, &NotSignedIn { frame: &site.frame })
 }
 

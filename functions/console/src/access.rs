@@ -7,7 +7,7 @@ use bursar_core::domain::audit::Actor;
 use bursar_core::domain::id::PersonId;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::role::{Role, is_among};
-use bursar_core::web::{Fault, Site, Visitor};
+use bursar_core::web::{Fault, Refused, Site, Visitor, note_refusal};
 
 /// A programme, and what this visitor may do on it.
 pub(crate) struct Sight {
@@ -20,11 +20,24 @@ pub(crate) async fn programme(site: &Site, visitor: &Visitor, id: &str, least: R
     let Ok(id) = id.parse() else { return Ok(None) };
     let Some(programme) = site.table.programme(&id).await? else { return Ok(None) };
     let role = Role::of(&visitor.session.address, &programme.settings, &site.admins);
-    Ok(role.filter(|role| *role >= least).map(|role| Sight { programme, role }))
+    let sight = role.filter(|role| *role >= least).map(|role| Sight { programme, role });
+    if sight.is_none() {
+        note_refusal(Refused::Right);
+    }
+    Ok(sight)
 }
 
 pub(crate) fn is_admin(site: &Site, visitor: &Visitor) -> bool {
     is_among(&visitor.session.address, &site.admins)
+}
+
+/// Whether what is only for admins may be done; the log knows of whoever else tries.
+pub(crate) fn is_let_in_as_admin(site: &Site, visitor: &Visitor) -> bool {
+    let is_admin = is_admin(site, visitor);
+    if !is_admin {
+        note_refusal(Refused::Right);
+    }
+    is_admin
 }
 
 /// How audit entries name the visitor. A session from before its person had a role does not know it.

@@ -107,7 +107,7 @@ struct HeldLine {
 }
 
 pub(crate) async fn page(State(site): State<Site>, visitor: Visitor, Query(asked): Query<Asked>) -> Answer {
-    if !access::is_admin(&site, &visitor) {
+    if !access::is_let_in_as_admin(&site, &visitor) {
         return Ok(site.not_found());
     }
     show_page(&site, &visitor, &asked, None).await
@@ -141,6 +141,7 @@ async fn show_page(site: &Site, visitor: &Visitor, asked: &Asked, refused: Optio
         runs: &syncs,
         left: left.as_ref(),
         alarms: &alarms,
+        admins: site.admins.len(),
     };
 
     let span = asked.span().unwrap_or(Span::All);
@@ -184,7 +185,7 @@ pub(crate) async fn release(
     Until(deadline): Until,
     Posted { visitor, fields }: Posted,
 ) -> Answer {
-    if !access::is_admin(&site, &visitor) {
+    if !access::is_let_in_as_admin(&site, &visitor) {
         return Ok(site.not_found());
     }
     let person = access::person(&site, &visitor, deadline).await?;

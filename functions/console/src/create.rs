@@ -22,7 +22,7 @@ struct New<'a> {
 }
 
 pub(crate) async fn page(State(site): State<Site>, visitor: Visitor) -> Answer {
-    if !access::is_admin(&site, &visitor) {
+    if !access::is_let_in_as_admin(&site, &visitor) {
         return Ok(site.not_found());
     }
     Ok(form(&site, &visitor, &Asked::new_programme(), StatusCode::OK))
@@ -33,7 +33,7 @@ pub(crate) async fn post(
     Until(deadline): Until,
     Posted { visitor, fields }: Posted,
 ) -> Answer {
-    if !access::is_admin(&site, &visitor) {
+    if !access::is_let_in_as_admin(&site, &visitor) {
         return Ok(site.not_found());
     }
     let asked = Asked::new_programme().with(&fields);

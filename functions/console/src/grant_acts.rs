@@ -5,15 +5,13 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{
-    CapRefused, HoldKind, HoldRefused, OrderKind, ReleaseRefused, State as GrantState, View,
-};
+use bursar_core::domain::grant::{CapRefused, Hold, HoldRefused, OrderKind, ReleaseRefused, State as GrantState, View};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::role::Role;
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::store::items::Undeliverable;
-use bursar_core::store::{At, Outcome};
-use bursar_core::web::{Answer, Fault, Fields, Posted, Site, Until, Visitor};
+use bursar_core::store::{At, Outcome, SentAgainAt};
+use bursar_core::web::{Answer, Fields, Posted, Site, Until, Visitor};
 
 use crate::access::{self, Sight};
 use crate::grant;
@@ -60,7 +58,7 @@ pub(crate) async fn post(
 
 impl Press<'_> {
     async fn pause(&self) -> Answer {
-        match self.site.table.hold(self.at, HoldKind::Paused, self.by, self.reason()).await? {
+        match self.site.table.hold(self.at, self.paused(), self.by, self.reason()).await? {
             Outcome::NoSuchGrant => Ok(self.site.not_found()),
             Outcome::Refused(HoldRefused::Over | HoldRefused::NoKey) => Ok(self.over()),
             // Pressed again, it repeats a disable that failed.
@@ -72,13 +70,13 @@ impl Press<'_> {
     }
 
     async fn resume(&self) -> Answer {
-        if !self.may_resume().await? {
-            return Ok(self.refuse("Somebody with another role paused this. Ask the faculty to resume it."));
-        }
         let holds = &self.view.grant.holds;
-        match self.site.table.release(self.at, HoldKind::Paused, self.by).await? {
+        match self.site.table.release(self.at, self.paused(), self.by).await? {
             Outcome::NoSuchGrant => Ok(self.site.not_found()),
             Outcome::Refused(ReleaseRefused::Over) => Ok(self.over()),
+            Outcome::Refused(ReleaseRefused::PausedByAnother) => {
+                Ok(self.refuse("Somebody with another role paused this. Ask the faculty to resume it."))
+            }
             Outcome::Refused(ReleaseRefused::PotExhausted) => {
                 Ok(self
                     .refuse("The budget has no room for this grant now. Raise it, or revoke grants that nobody needs."))
@@ -91,16 +89,9 @@ impl Press<'_> {
         }
     }
 
-    /// An assistant resumes what an assistant paused.
-    async fn may_resume(&self) -> Result<bool, Fault> {
-        let Some(pause) = self.view.grant.holds.paused.as_ref().filter(|_| self.sight.role < Role::Faculty) else {
-            return Ok(true);
-        };
-        let Actor::Person(person) = &pause.by else { return Ok(false) };
-        let Some(person) = self.site.table.person(person).await? else { return Ok(false) };
-        let settings = &self.sight.programme.settings;
-        let role = Role::of(person.address.matched(), settings, &self.site.admins);
-        Ok(role.is_none_or(|role| role <= self.sight.role))
+    /// A pause in the role of whoever presses. What an admin pauses is the faculty's to resume as well.
+    fn paused(&self) -> Hold {
+        Hold::Paused(self.sight.role.min(Role::Faculty))
     }
 
     async fn revoke(&self) -> Answer {
@@ -154,9 +145,14 @@ impl Press<'_> {
         if let Some(mark) = self.site.table.undeliverable(whose, self.at.now).await? {
             return self.try_again(&mark).await;
         }
-        // Within the hour of the last one nothing is sent, and nothing needs to be.
-        self.site.table.resend_roster_mail(self.at.programme, self.at.grant, self.at.now, self.at.deadline).await?;
-        Ok(self.done())
+        let table = &self.site.table;
+        match table.resend_roster_mail(self.at.programme, self.at.grant, self.at.now, self.at.deadline).await? {
+            SentAgainAt::Now => Ok(self.done()),
+            SentAgainAt::NotBefore(at) => {
+                let sentence = "The roster mail was sent again within the last hour. Try again when the hour is over.";
+                Ok(self.site.too_fast(sentence, at.duration_since(self.at.now)))
+            }
+        }
     }
 
     /// Mail to the person came back or was complained about: a person's word that it is worth a try takes the mark off, and the next

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::State;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::role::Role;
-use bursar_core::web::{Answer, Frame, Site, Visitor};
+use bursar_core::web::{Answer, Frame, Refused, Site, Visitor, note_refusal};
 
 use crate::access;
 
@@ -28,6 +28,7 @@ pub(crate) async fn page(State(site): State<Site>, visitor: Visitor) -> Answer {
     let is_admin = access::is_admin(&site, &visitor);
     let programmes = site.table.programmes_of(&visitor.session.address, &site.admins).await?;
     if programmes.is_empty() && !is_admin {
+        note_refusal(Refused::Right);
         return Ok(site.not_found());
     }
     let rows = programmes.into_iter().map(|(programme, role)| Row { programme, role: role_name(role) });

@@ -36,7 +36,7 @@ use bursar_core::config::Config;
 use bursar_core::deadline::Deadline;
 use bursar_core::event::Event;
 use bursar_core::start::Function;
-use bursar_core::web::{self, Site, Visitor};
+use bursar_core::web::{Pages, Site, Visitor};
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
@@ -45,7 +45,7 @@ const AT_ONCE: usize = 4;
 
 /// The function with its routes and what its work needs.
 pub struct App {
-    router: Router,
+    pages: Pages,
     site: Site,
 }
 
@@ -53,13 +53,13 @@ impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
         let mut site = Site::new(&config, clock);
         site.provider = site.provider.paced(config.provider_at_once.unwrap_or(AT_ONCE), &site.clock);
-        App { router: web::pages(routes(site.clone()), &config), site }
+        App { pages: Pages::of(routes(site.clone()), &config), site }
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
         let deadline = Deadline::of(&event.context);
         let answer = match Event::of(event.payload) {
-            Event::Http(payload) => web::answer(&self.router, LambdaEvent::new(payload, event.context)).await,
+            Event::Http(payload) => self.pages.answer(LambdaEvent::new(payload, event.context)).await,
             Event::Task(task) if task == "work" => {
                 let report = work::round(&self.site, deadline).await;
                 report.and_then(|report| Ok(serde_json::to_value(report)?))
@@ -72,14 +72,14 @@ impl Function for App {
 }
 
 fn routes(site: Site) -> Router {
-    let roster = post(roster::preview).layer(DefaultBodyLimit::max(upload::MOST_BYTES));
+    let as_a_file = DefaultBodyLimit::max(upload::MOST_BYTES);
     Router::new()
         .route("/console", get(home::page))
         .route("/console/programmes", post(create::post))
         .route("/console/programmes/new", get(create::page))
         .route("/console/programmes/{id}", get(overview::page).post(edit::post))
         .route("/console/programmes/{id}/people", post(people::post))
-        .route("/console/programmes/{id}/roster", roster)
+        .route("/console/programmes/{id}/roster", post(roster::preview).layer(as_a_file))
         .route("/console/programmes/{id}/roster/apply", post(roster::apply))
         .route("/console/programmes/{id}/grants", get(grants::page))
         .route("/console/programmes/{id}/grants/{grant}", get(grant::page))

@@ -15,7 +15,7 @@ use crate::overview::{self, EditForm, Seen};
 use crate::roster::line;
 
 /// The form, as somebody filled it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Person {
     pub(crate) email: String,
     pub(crate) name: String,

@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::role::Role;
+use bursar_core::store::items::Tally;
 use bursar_core::store::{Import, JobMade, new_ulid};
 use bursar_core::web::{Answer, Frame, Posted, Site, Until, Visitor};
 
@@ -23,6 +24,8 @@ use parse::{Refused, Unreadable};
 
 /// More groups nobody reads, and each has sums of its own.
 const MOST_GROUPS: usize = 500;
+/// Each preview is kept for a day, so that there are not any number of them.
+const PREVIEWS_AN_HOUR: u32 = 100;
 /// So many refused lines are listed; the rest are counted.
 const LISTED: usize = 500;
 
@@ -101,6 +104,11 @@ pub(crate) async fn preview(
         to_confirm,
     };
     if !plan.steps.is_empty() {
+        let this_hour = Tally::of_previews(&programme.id, now);
+        if !site.table.count_one(&this_hour, PREVIEWS_AN_HOUR, deadline).await? {
+            let why = "So many files were uploaded for this programme within this hour that no more are taken. Nothing was changed; upload the file again when the hour is over.";
+            return Ok(site.too_fast(why, this_hour.ends_at.duration_since(now)));
+        }
         let import = Import {
             import: new_ulid(now),
             programme: programme.id.clone(),

@@ -14,7 +14,7 @@ use bursar_core::web::Fields;
 pub(crate) use fields::{Field, For, fields, plain};
 
 /// Every field's text, and what is said of those that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Asked {
     texts: BTreeMap<&'static str, String>,
     carried: Vec<&'static str>,

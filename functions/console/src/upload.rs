@@ -11,6 +11,8 @@ use bursar_core::web::{Fields, Site, Visitor};
 const MOST_OF_A_FILE: usize = 4 << 20;
 /// With what a form has around it.
 pub(crate) const MOST_BYTES: usize = MOST_OF_A_FILE + (64 << 10);
+/// More than any form of ours with a file has.
+const MOST_PARTS: usize = 32;
 
 /// What somebody who is signed in sent from a form of ours.
 pub(crate) struct Upload {
@@ -38,6 +40,9 @@ where
         let (mut fields, mut file) = (Vec::new(), None);
         // Its own answers name the status: 413 beyond the limit, 400 for what is no form.
         while let Some(part) = form.next_field().await.map_err(IntoResponse::into_response)? {
+            if fields.len() == MOST_PARTS {
+                return Err(StatusCode::BAD_REQUEST.into_response());
+            }
             let name = part.name().unwrap_or_default().to_owned();
             let bytes = part.bytes().await.map_err(IntoResponse::into_response)?;
             if name == "file" {

@@ -6,11 +6,15 @@ use bursar_core::domain::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::grant::{Grant, Notice, State};
 use bursar_core::domain::id::{Epoch, GrantId, ProgrammeId};
 use bursar_core::domain::mail_failure::UNDELIVERABLE;
+use bursar_core::domain::mail_kind::MailKind;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::sign_in::{ASK_LASTS, LINK_LASTS, LiveLink, NotOwed};
+use bursar_core::domain::role::is_among;
+use bursar_core::domain::sign_in::{ASK_LASTS, LINK_LASTS, LiveLink, Mailed, NotOwed, SignIn};
 use bursar_core::domain::token::{AskTokenHash, Code, LinkToken};
+use bursar_core::domain::window::utc_date;
 use bursar_core::store::items::{MailClass, NOT_WANTED, OutboxRow, OwedMail};
 use bursar_core::store::{LinkMade, StoreError};
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::App;
@@ -49,6 +53,8 @@ impl App {
         }
         Ok(match self.table.undeliverable(letter.to.matched(), now).await? {
             Some(mark) if !mark.keeps_back(row.class) => owed,
+            // Whether an admin gets one all the same is decided where it is made.
+            Some(_) if matches!(row.mail, OwedMail::Link { .. }) => owed,
             // That one of those who look after programmes and the account is not reached, another has to know.
             Some(_) if row.mail.is_to_staff() => Owed::Unsendable(UNDELIVERABLE),
             Some(_) => UNWANTED,
@@ -134,8 +140,15 @@ impl App {
             return Ok(Owed::Nothing("nobody here has this address"));
         };
         // Before a link is made, since it counts.
-        if self.table.undeliverable(address, now).await?.is_some_and(|mark| mark.keeps_back(row.class)) {
+        let before = self.table.sign_in_of(address).await?;
+        let is_always = self.is_admin_of_this_hour(row, address, &before);
+        let is_marked = self.table.undeliverable(address, now).await?.is_some_and(|mark| mark.keeps_back(row.class));
+        if is_marked && !is_always {
             return Ok(UNWANTED);
+        }
+        if !is_always && !before.is_again(row.row) && !self.links_are_left(known.has_role, now).await? {
+            tracing::warn!(links_used_up = true, "as many links were sent as the day's quota allows");
+            return Ok(Owed::Nothing("as many links as a day's quota allows have been sent"));
         }
         let (token, code) = (LinkToken::generate(), Code::generate());
         let link = LiveLink {
@@ -147,9 +160,33 @@ impl App {
         Ok(match self.table.make_link(row.row, address, &link, now, deadline).await? {
             LinkMade::Yes => self.to(&known.address, |words| words.link(&token, &code)),
             LinkMade::Not(NotOwed::TooSoon) => Owed::Nothing("another was sent within the last minute"),
+            LinkMade::Not(NotOwed::OneIsGood) => Owed::Nothing("one that was sent before is still good"),
             LinkMade::Not(NotOwed::TooMany) => Owed::Nothing("as many as are sent in an hour have been sent"),
             LinkMade::Later => Owed::NotBefore(next_minute(now)),
         })
+    }
+
+    /// Whether this is the first link of the hour to an admin of the deployment: to such an address it is tried even where mail came back,
+    /// and whatever is left of the day, since behind it are the presses that mend both.
+    fn is_admin_of_this_hour(&self, row: &OutboxRow, address: &MatchedAddress, before: &SignIn) -> bool {
+        let is_old = |mailed: &Mailed| mailed.ask == row.row || mailed.at + ASK_LASTS <= row.written_at;
+        is_among(address, &self.config.admins) && before.mailed.iter().all(is_old)
+    }
+
+    /// Whether links may still use some of the day's quota: half of it, the last fifth of that for people with a role, and for others
+    /// nothing of the last tenth of the whole day, which is for alerts. Of yesterday's links as many count as if they had been sent evenly.
+    async fn links_are_left(&self, has_role: bool, now: Timestamp) -> Result<bool, StoreError> {
+        let Some(server) = self.table.mail_server().await? else { return Ok(true) };
+        let Some(per_day) = server.per_day else { return Ok(true) };
+        if !has_role && server.sent >= (per_day * 9).div_ceil(10) {
+            return Ok(false);
+        }
+        let most = if has_role { per_day.div_ceil(2) } else { (per_day * 2).div_ceil(5) };
+        let day = utc_date(now);
+        let sent = async |day: Date| Ok::<_, StoreError>(self.table.mail_day(day, MailKind::Link).await?.counts.sent);
+        let (today, yesterday) = (sent(day).await?, sent(day.yesterday().unwrap_or(day)).await?);
+        let minutes = u64::try_from(now.as_second().rem_euclid(86_400) / 60).unwrap_or(0);
+        Ok(today + yesterday * (24 * 60 - minutes) / (24 * 60) < most)
     }
 
     /// What a rule of the programme does to a key, if it still does. Whatever a programme mails to its students besides, nobody's key is

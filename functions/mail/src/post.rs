@@ -1,7 +1,11 @@
-//! Urgent rows out of the stream: sent as soon as they are written. Whatever is not sent now, the drain finds by its due time, so
-//! only a failure of the table is one of the batch.
+//! What the stream tells of: urgent rows are sent as soon as they are written, and asks for a link become such rows if the address is
+//! somebody's. Rows that are not sent now the drain finds by their due time, so only a failure of the table is one of the batch; an ask
+//! that there was no time for comes again.
 
 use bursar_core::deadline::Deadline;
+use bursar_core::domain::sign_in::ASK_LASTS;
+use bursar_core::store::StoreError;
+use futures_util::stream::{StreamExt, iter};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use ulid::Ulid;
@@ -11,6 +15,8 @@ use crate::send::TIME_FOR_ONE;
 
 /// Clocks of two machines differ by less. A row that is due later than that is meant to wait.
 const SKEW: SignedDuration = SignedDuration::from_secs(5);
+/// So many asks are looked at at once.
+const SIDE_BY_SIDE: usize = 16;
 
 /// An urgent row that was just written.
 struct Urgent {
@@ -19,24 +25,77 @@ struct Urgent {
 }
 
 impl App {
-    /// Sends what a batch of the stream tells of, in its order.
+    /// Does what a batch of the stream tells of: first what is owed, in its order, so that no alert stands behind a flood of asks.
     pub(crate) async fn batch(&self, records: &[Value], deadline: Deadline) -> Value {
-        for record in records {
-            let Some(urgent) = urgent_of(record) else { continue };
+        let rows = records.iter().enumerate().filter_map(|(at, record)| Some((at, urgent_of(record)?)));
+        let mut failed = Vec::new();
+        for (at, urgent) in rows {
             if !deadline.leaves(TIME_FOR_ONE) {
                 break;
             }
-            let now = self.clock.now();
-            let is_skewed = urgent.since.duration_since(now) <= SKEW;
-            let due = if is_skewed { now.max(urgent.since) } else { now };
-            if let Err(error) = self.send_row(urgent.row, due, deadline).await {
-                tracing::error!(row = %urgent.row, %error, "the table failed while a mail was sent");
-                let number = record.pointer("/dynamodb/SequenceNumber");
-                return json!({"batchItemFailures": [{"itemIdentifier": number}]});
+            if let Err(error) = self.send_now(urgent, deadline).await {
+                tracing::error!(%error, "the table failed while a mail was sent");
+                failed.push(at);
+                break;
             }
         }
-        json!({"batchItemFailures": []})
+        let asks = records.iter().enumerate().filter_map(|(at, record)| Some((at, ask_of(record)?)));
+        let asks: Vec<(usize, Ulid)> = asks.collect();
+        let answered = iter(asks).map(|(at, ask)| async move { (at, self.answer_ask(ask, deadline).await) });
+        let mut answered = answered.buffer_unordered(SIDE_BY_SIDE);
+        while let Some((at, answer)) = answered.next().await {
+            match answer {
+                Ok(true) => {}
+                Ok(false) => failed.push(at),
+                // It would be the same however often it came, and everything behind it with it.
+                Err(StoreError::Corrupt { .. }) => tracing::error!("an ask is about an item that cannot be read"),
+                Err(error) => {
+                    tracing::error!(%error, "the table failed while an ask was looked at");
+                    failed.push(at);
+                }
+            }
+        }
+        // Everything from the first on comes again; what was done is not done twice.
+        let number = failed.into_iter().min().and_then(|at| records[at].pointer("/dynamodb/SequenceNumber"));
+        match number {
+            Some(number) => json!({"batchItemFailures": [{"itemIdentifier": number}]}),
+            None => json!({"batchItemFailures": []}),
+        }
     }
+
+    async fn send_now(&self, urgent: Urgent, deadline: Deadline) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let is_skewed = urgent.since.duration_since(now) <= SKEW;
+        let due = if is_skewed { now.max(urgent.since) } else { now };
+        self.send_row(urgent.row, due, deadline).await.map(drop)
+    }
+
+    /// Owes the mail of an ask and sends it, if the address is anybody's here. For any other nothing is written. False when there was
+    /// no time.
+    async fn answer_ask(&self, ask: Ulid, deadline: Deadline) -> Result<bool, StoreError> {
+        if !deadline.leaves(TIME_FOR_ONE) {
+            return Ok(false);
+        }
+        let now = self.clock.now();
+        let Some(ask) = self.table.asked(ask).await?.filter(|ask| now < ask.at + ASK_LASTS) else { return Ok(true) };
+        if self.table.known(&ask.address, &self.config.admins).await?.is_none() {
+            return Ok(true);
+        }
+        // Most asks of a flood end here.
+        if self.table.sign_in_of(&ask.address).await?.not_owed(ask.ask, now).is_none() {
+            self.table.owe_link(&ask, now, deadline).await?;
+            self.send_row(ask.ask, now, deadline).await?;
+        }
+        Ok(true)
+    }
+}
+
+/// The ask that a record tells of.
+fn ask_of(record: &Value) -> Option<Ulid> {
+    let image = record.pointer("/dynamodb/NewImage")?;
+    let text = |name: &str| image.get(name)?.get("S")?.as_str();
+    let is_ask = record.get("eventName")? == "INSERT" && text("kind")? == "ask";
+    if is_ask { text("ask")?.parse().ok() } else { None }
 }
 
 /// The row that a record tells of, if it is one that is for this function. The filter lets no other through, but it only saves.

@@ -1,6 +1,8 @@
 //! What faculty ask of the admins: other values of settings that only an admin may change. Asking changes nothing; the admins hear of it
 //! by mail, once a day for the same request.
 
+use std::fmt;
+
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -53,11 +55,18 @@ pub struct Request {
 }
 
 /// Another value of one setting, both as the form spells them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wish {
     pub setting: String,
     pub from: String,
     pub to: String,
+}
+
+/// The setting alone: its values may name people.
+impl fmt::Debug for Wish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wish").field("setting", &self.setting).finish_non_exhaustive()
+    }
 }
 
 impl Request {

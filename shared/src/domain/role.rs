@@ -12,7 +12,8 @@ use super::programme::Settings;
 pub const MOST_CHANGED_ROLES: usize = 90;
 
 /// What somebody may do on a programme, least first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Sees the programme, and may pause, resume what an assistant paused, and send a mail again.
     Assistant,

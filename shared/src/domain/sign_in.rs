@@ -15,24 +15,41 @@ pub const LINK_LASTS: SignedDuration = SignedDuration::from_mins(30);
 /// How long what somebody asked for may still be sent.
 pub const ASK_LASTS: SignedDuration = SignedDuration::from_hours(1);
 /// A session of somebody with a role, and of everybody else.
-pub const ROLE_SESSION_LASTS: SignedDuration = SignedDuration::from_hours(8);
-pub const SESSION_LASTS: SignedDuration = SignedDuration::from_mins(30);
+const ROLE_SESSION_LASTS: SignedDuration = SignedDuration::from_hours(8);
+const SESSION_LASTS: SignedDuration = SignedDuration::from_mins(30);
+/// A session of somebody with a role ends when it was not used for so long. That it was is noted no more often than that, so it may
+/// end ten minutes early.
+const DISUSE_ENDS_AFTER: SignedDuration = SignedDuration::from_hours(1);
+const USE_NOTED_EACH: SignedDuration = SignedDuration::from_mins(10);
 
 const MOST_LINKS: usize = 5;
 const MOST_MAILS_AN_HOUR: usize = 5;
+/// So many come as soon as they are asked for. After them, and after as many that nobody followed, one comes only when none is good any
+/// more: whoever asks, one is good at any time, and a flood of asks is a mail each half hour.
+const AT_ONCE: usize = 3;
 const BETWEEN_MAILS: SignedDuration = SignedDuration::from_mins(1);
+/// Links that nobody followed are remembered for so long after the last.
+const UNFOLLOWED_KNOWN: SignedDuration = SignedDuration::from_hours(24);
 /// Nobody finds a code of sixty bits in so few tries, and a classmate who uses them up ends codes only, never links.
-const WRONG_CODES: u8 = 5;
+const WRONG_CODES: u32 = 5;
 
-/// What is good for signing in to one address, and what was mailed to it of late.
+/// What is good for signing in to one address, what was mailed to it of late, and what was tried at it: that is counted for every
+/// address that anybody types, known or not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignIn {
     pub address: MatchedAddress,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<LiveLink>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mailed: Vec<Mailed>,
-    pub wrong_codes: u8,
+    /// How many were mailed since somebody signed in.
+    pub unfollowed: usize,
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub last_mailed_at: Option<Timestamp>,
+    /// Since the last mail; beyond so many none is looked at any more.
+    pub wrong_codes: u32,
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub last_tried_at: Option<Timestamp>,
     /// Moves with every change; 0 before the first.
     pub version: u64,
 }
@@ -62,6 +79,8 @@ pub struct Mailed {
 pub enum NotOwed {
     TooSoon,
     TooMany,
+    /// Nobody followed those that were mailed, or enough of them came, and one of them is still good.
+    OneIsGood,
 }
 
 /// What shows that somebody who has a link is not a scanner that read the mail.
@@ -73,18 +92,7 @@ pub enum Proof {
     Address(MatchedAddress),
 }
 
-/// What a typed code came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Typed {
-    /// It is good: sign in, and every link and code of the address has ended.
-    Right(SignIn),
-    /// It is not, and that is counted.
-    Wrong(SignIn),
-    /// There is no code that it could be.
-    Nothing,
-}
-
-/// Somebody signed in. It lasts from the sign-in and is never extended.
+/// Somebody signed in. It lasts from the sign-in and is never extended; with a role it also ends by disuse.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     pub session: SessionTokenHash,
@@ -93,18 +101,81 @@ pub struct Session {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub person: Option<PersonId>,
     #[serde(with = "millisecond::required")]
+    pub begun_at: Timestamp,
+    #[serde(with = "millisecond::required")]
+    pub used_at: Timestamp,
+    #[serde(with = "millisecond::required")]
     pub ends_at: Timestamp,
+}
+
+impl Session {
+    /// One that begins now, as long as the role of its person allows.
+    pub fn begun(
+        session: SessionTokenHash,
+        address: MatchedAddress,
+        person: Option<PersonId>,
+        now: Timestamp,
+    ) -> Session {
+        let lasts = if person.is_some() { ROLE_SESSION_LASTS } else { SESSION_LASTS };
+        Session { session, address, person, begun_at: now, used_at: now, ends_at: now + lasts }
+    }
+
+    pub fn is_good(&self, now: Timestamp) -> bool {
+        let is_in_use = self.person.is_none() || now < self.used_at + DISUSE_ENDS_AFTER;
+        now < self.ends_at && is_in_use
+    }
+
+    /// Whether it is time to note that it is used.
+    pub fn is_to_be_noted(&self, now: Timestamp) -> bool {
+        self.person.is_some() && self.used_at + USE_NOTED_EACH <= now
+    }
 }
 
 impl SignIn {
     /// An address for which nothing was ever mailed.
     pub fn none(address: MatchedAddress) -> SignIn {
-        SignIn { address, links: Vec::new(), mailed: Vec::new(), wrong_codes: 0, version: 0 }
+        SignIn {
+            address,
+            links: Vec::new(),
+            mailed: Vec::new(),
+            unfollowed: 0,
+            last_mailed_at: None,
+            wrong_codes: 0,
+            last_tried_at: None,
+            version: 0,
+        }
+    }
+
+    /// Whether a link was made because of this ask already: the mail that brought it may have failed.
+    pub fn is_again(&self, ask: Ulid) -> bool {
+        self.mailed.iter().any(|mailed| mailed.ask == ask)
+    }
+
+    /// Why no link is owed to an ask that is none of before.
+    pub fn not_owed(&self, ask: Ulid, now: Timestamp) -> Option<NotOwed> {
+        self.share(ask, now).err()
     }
 
     /// Makes a link good for this address because of an ask. The same ask may come again, since its mail may have failed.
     pub fn with_link(&self, ask: Ulid, link: LiveLink, now: Timestamp) -> Result<SignIn, NotOwed> {
+        let (mut after, is_new) = self.share(ask, now)?;
+        after.mailed.push(Mailed { ask, at: now });
+        (after.unfollowed, after.last_mailed_at) = (after.unfollowed + usize::from(is_new), Some(now));
+        // The oldest gives way: it is the one least likely to be still looked for.
+        let surplus = (after.links.len() + 1).saturating_sub(MOST_LINKS);
+        after.links.drain(..surplus);
+        if after.wrong_codes >= WRONG_CODES {
+            after.links.iter_mut().for_each(|live| live.code = None);
+        }
+        after.links.push(link);
+        after.wrong_codes = 0;
+        Ok(after)
+    }
+
+    /// What a link of this ask is added to, and whether the ask is new.
+    fn share(&self, ask: Ulid, now: Timestamp) -> Result<(SignIn, bool), NotOwed> {
         let mut after = self.changed(now);
+        let is_new = !self.is_again(ask);
         after.mailed.retain(|mailed| mailed.ask != ask);
         if after.mailed.iter().any(|mailed| now < mailed.at + BETWEEN_MAILS) {
             return Err(NotOwed::TooSoon);
@@ -112,13 +183,11 @@ impl SignIn {
         if after.mailed.len() >= MOST_MAILS_AN_HOUR {
             return Err(NotOwed::TooMany);
         }
-        after.mailed.push(Mailed { ask, at: now });
-        // The oldest gives way: it is the one least likely to be still looked for.
-        let surplus = (after.links.len() + 1).saturating_sub(MOST_LINKS);
-        after.links.drain(..surplus);
-        after.links.push(link);
-        after.wrong_codes = 0;
-        Ok(after)
+        let is_enough = after.mailed.len() >= AT_ONCE || after.unfollowed >= AT_ONCE;
+        if is_new && is_enough && !after.links.is_empty() {
+            return Err(NotOwed::OneIsGood);
+        }
+        Ok((after, is_new))
     }
 
     /// Signs in by a link, which ends every link and code of the address. None when it is not good, or not shown to be theirs:
@@ -132,34 +201,30 @@ impl SignIn {
         is_theirs.then(|| self.used(now))
     }
 
-    /// Signs in by a code that was typed together with this address.
-    pub fn type_code(&self, code: &CodeHash, now: Timestamp) -> Typed {
-        let mut codes =
-            self.links.iter().filter(|live| now < live.ends_at).filter_map(|live| live.code.as_ref()).peekable();
-        if codes.peek().is_none() {
-            return Typed::Nothing;
-        }
-        if codes.any(|live| live == code) {
-            return Typed::Right(self.used(now));
-        }
-        let mut after = self.changed(now);
-        after.wrong_codes += 1;
-        if after.wrong_codes >= WRONG_CODES {
-            after.links.iter_mut().for_each(|live| live.code = None);
-            after.wrong_codes = 0;
-        }
-        Typed::Wrong(after)
+    /// Signs in by a code that was typed together with this address, which ends every link and code of it. None when it is not good, or
+    /// too many were wrong: that is to be counted, whether or not there is one that it could be.
+    pub fn type_code(&self, code: &CodeHash, now: Timestamp) -> Option<SignIn> {
+        let mut codes = self.links.iter().filter(|live| now < live.ends_at).filter_map(|live| live.code.as_ref());
+        let is_good = self.wrong_codes < WRONG_CODES && codes.any(|live| live == code);
+        is_good.then(|| self.used(now))
+    }
+
+    /// This with one wrong code more.
+    pub fn with_wrong_code(&self, now: Timestamp) -> SignIn {
+        SignIn { wrong_codes: self.wrong_codes + 1, last_tried_at: Some(now), ..self.clone() }
     }
 
     /// When nothing of it matters any more.
     pub fn ends_at(&self) -> Timestamp {
         let links = self.links.iter().map(|live| live.ends_at);
         let mails = self.mailed.iter().map(|mailed| mailed.at + ASK_LASTS);
-        links.chain(mails).max().unwrap_or(Timestamp::UNIX_EPOCH)
+        let unfollowed = self.last_mailed_at.filter(|_| self.unfollowed >= AT_ONCE).map(|at| at + UNFOLLOWED_KNOWN);
+        let tried = self.last_tried_at.map(|at| at + LINK_LASTS);
+        links.chain(mails).chain(unfollowed).chain(tried).max().unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
     fn used(&self, now: Timestamp) -> SignIn {
-        SignIn { links: Vec::new(), wrong_codes: 0, ..self.changed(now) }
+        SignIn { links: Vec::new(), unfollowed: 0, wrong_codes: 0, ..self.changed(now) }
     }
 
     /// The same without what has run out, to build a change on.
@@ -167,6 +232,9 @@ impl SignIn {
         let mut after = SignIn { version: self.version + 1, ..self.clone() };
         after.links.retain(|live| now < live.ends_at);
         after.mailed.retain(|mailed| now < mailed.at + ASK_LASTS);
+        if after.last_mailed_at.is_none_or(|at| at + UNFOLLOWED_KNOWN <= now) {
+            after.unfollowed = 0;
+        }
         after
     }
 }
@@ -226,9 +294,9 @@ mod tests {
         let (first, early) = mailed(&SignIn::none(ada()), 1, at(0)).unwrap();
         let (both, late) = mailed(&first, 2, at(2)).unwrap();
         assert!(both.follow(&early.link, &Proof::Address(ada()), at(3)).is_some(), "a newer link ends no older one");
-        let Typed::Right(after) = both.type_code(&late.code, at(3)) else { panic!("the code is good") };
+        let after = both.type_code(&late.code, at(3)).unwrap();
         assert!(after.follow(&early.link, &Proof::Address(ada()), at(3)).is_none());
-        assert_eq!(after.type_code(&early.code, at(3)), Typed::Nothing);
+        assert_eq!(after.type_code(&early.code, at(3)), None);
     }
 
     #[test]
@@ -236,13 +304,16 @@ mod tests {
         let (mut signs, mail) = mailed(&SignIn::none(ada()), 1, at(0)).unwrap();
         let wrong = || Code::generate().hash(&ada());
         for _ in 0..4 {
-            let Typed::Wrong(after) = signs.type_code(&wrong(), at(1)) else { panic!("it is wrong") };
-            signs = after;
+            assert_eq!(signs.type_code(&wrong(), at(1)), None);
+            signs = signs.with_wrong_code(at(1));
         }
-        assert!(matches!(signs.type_code(&mail.code, at(1)), Typed::Right(_)), "the fourth leaves one more");
-        let Typed::Wrong(after) = signs.type_code(&wrong(), at(1)) else { panic!("it is wrong") };
-        assert_eq!(after.type_code(&mail.code, at(1)), Typed::Nothing);
+        assert!(signs.type_code(&mail.code, at(1)).is_some(), "the fourth leaves one more");
+        let after = signs.with_wrong_code(at(1));
+        assert_eq!(after.type_code(&mail.code, at(1)), None);
         assert!(after.follow(&mail.link, &Proof::Address(ada()), at(1)).is_some());
+        let (after, next) = mailed(&after, 2, at(2)).unwrap();
+        assert_eq!(after.type_code(&mail.code, at(2)), None, "another mail brings another code and none back");
+        assert!(after.type_code(&next.code, at(2)).is_some());
     }
 
     #[test]
@@ -262,11 +333,69 @@ mod tests {
     fn at_most_five_links_live_and_nothing_is_kept_for_longer_than_it_matters() {
         let mut signs = SignIn::none(ada());
         for ask in 0..5 {
-            signs = mailed(&signs, ask, at(i64::try_from(ask).unwrap() * 2)).unwrap().0;
+            // The same ask may need some tries.
+            signs = mailed(&signs, ask % 3, at(i64::try_from(ask).unwrap() * 2)).unwrap().0;
         }
-        assert_eq!(signs.links.len(), 5);
-        assert_eq!(signs.ends_at(), at(8 + 60));
+        assert_eq!((signs.links.len(), signs.mailed.len(), signs.unfollowed), (5, 3, 3));
+        assert_eq!(signs.ends_at(), at(8 + 24 * 60));
         let (signs, _) = mailed(&signs, 9, at(70)).unwrap();
         assert_eq!((signs.links.len(), signs.mailed.len()), (1, 1));
+    }
+
+    #[test]
+    fn whoever_asks_and_however_often_one_link_is_good_at_any_time_and_a_day_of_it_is_a_mail_each_half_hour() {
+        let (mut signs, mut mails) = (SignIn::none(ada()), Vec::new());
+        for minute in 0..24 * 60 {
+            if let Ok((after, _)) = mailed(&signs, minute.try_into().unwrap(), at(minute)) {
+                signs = after;
+                mails.push(minute);
+            }
+            assert!(signs.links.iter().any(|live| at(minute) < live.ends_at), "minute {minute}");
+        }
+        assert_eq!(mails[..6], [0, 1, 2, 32, 62, 92]);
+        assert!(mails.len() <= 50, "{}", mails.len());
+    }
+
+    #[test]
+    fn somebody_who_signs_in_between_a_flood_of_asks_is_not_kept_out() {
+        let (mut signs, mut asked) = (SignIn::none(ada()), 0);
+        let mut ask = |signs: &mut SignIn, minute: i64| {
+            asked += 1;
+            let mail = mailed(signs, asked, at(minute));
+            mail.map(|(after, mail)| {
+                *signs = after;
+                mail
+            })
+        };
+        for minute in 0..3 {
+            let mail = ask(&mut signs, minute).unwrap();
+            if minute == 2 {
+                signs = signs.follow(&mail.link, &Proof::Address(ada()), at(2)).unwrap();
+            }
+        }
+        for minute in 3..120 {
+            let _ = ask(&mut signs, minute);
+            assert!(!signs.links.is_empty(), "minute {minute}");
+        }
+    }
+
+    #[test]
+    fn a_code_for_an_address_of_which_nothing_is_known_is_counted_as_any_other() {
+        let wrong = Code::generate().hash(&ada());
+        assert_eq!(SignIn::none(ada()).type_code(&wrong, at(0)), None);
+        let after = SignIn::none(ada()).with_wrong_code(at(0));
+        assert_eq!((after.wrong_codes, after.ends_at()), (1, at(30)));
+    }
+
+    #[test]
+    fn a_role_ends_with_its_session_after_an_hour_of_disuse_and_a_student_stays_for_half_an_hour() {
+        let hash = || crate::domain::token::SessionToken::generate().hash();
+        let student = Session::begun(hash(), ada(), None, at(0));
+        assert!(student.is_good(at(29)) && !student.is_good(at(30)) && !student.is_to_be_noted(at(29)));
+        let faculty = Session::begun(hash(), ada(), Some(PersonId::random()), at(0));
+        assert!(faculty.is_good(at(59)) && !faculty.is_good(at(60)));
+        assert!(!faculty.is_to_be_noted(at(9)) && faculty.is_to_be_noted(at(10)));
+        let used = Session { used_at: at(450), ..faculty };
+        assert!(used.is_good(at(479)) && !used.is_good(at(480)), "eight hours are the most");
     }
 }

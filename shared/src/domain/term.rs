@@ -1,11 +1,17 @@
 //! When a programme runs, in its own time zone, and when the keys made for it expire.
 
-use jiff::civil::Date;
+use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
 use super::window::Reset;
+
+/// What anybody plans lies between these days. Each sum of a time within and of a length that the rules know is a time.
+pub const FIRST_DAY: Date = date(2000, 1, 1);
+pub const LAST_DAY: Date = date(2199, 12, 31);
+/// A term of more years is a mistake.
+const MOST_YEARS: i64 = 10;
 
 /// From 00:00 of the first day to 24:00 of the last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,8 +31,10 @@ pub enum TermError {
     Backwards,
     #[error("this is no IANA time zone such as Europe/Berlin")]
     TimeZone,
-    #[error("these dates are out of range")]
+    #[error("a term lies between the years 2000 and 2199")]
     Range,
+    #[error("a term has at most ten years")]
+    TooLong,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -40,6 +48,12 @@ impl Term {
     pub fn new(starts_on: Date, ends_on: Date, timezone: &str) -> Result<Term, TermError> {
         if ends_on < starts_on {
             return Err(TermError::Backwards);
+        }
+        if starts_on < FIRST_DAY || LAST_DAY < ends_on {
+            return Err(TermError::Range);
+        }
+        if starts_on.checked_add(MOST_YEARS.years()).is_ok_and(|longest| longest <= ends_on) {
+            return Err(TermError::TooLong);
         }
         let zone = TimeZone::get(timezone).map_err(|_| TermError::TimeZone)?;
         let midnight =
@@ -129,7 +143,10 @@ mod tests {
     fn what_is_no_term_is_refused_with_its_reason() {
         assert_eq!(term("2026-02-02", "2026-02-01", "UTC").unwrap_err(), TermError::Backwards);
         assert_eq!(term("2026-02-01", "2026-02-02", "Europe/Bonn").unwrap_err(), TermError::TimeZone);
-        assert_eq!(term("2026-02-01", "9999-12-31", "UTC").unwrap_err(), TermError::Range);
+        assert_eq!(term("9990-02-01", "9999-12-29", "UTC").unwrap_err(), TermError::Range);
+        assert_eq!(term("1999-12-31", "2000-12-29", "UTC").unwrap_err(), TermError::Range);
+        assert_eq!(term("2026-02-01", "2036-02-01", "UTC").unwrap_err(), TermError::TooLong);
+        assert!(term("2026-02-01", "2036-01-31", "UTC").is_ok());
     }
 
     #[test]

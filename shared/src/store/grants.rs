@@ -9,7 +9,7 @@ use super::keys;
 use super::{StoreError, Table};
 use crate::domain::audit::Actor;
 use crate::domain::grant::{
-    BeginRefused, Begun, CapRefused, Change, Found, GaveUp, Grant, HoldKind, HoldRefused, Line, LineRefused, Listed,
+    BeginRefused, Begun, CapRefused, Change, Found, GaveUp, Grant, Hold, HoldRefused, Line, LineRefused, Listed,
     Minted, NotSending, Order, Press, Reading, RecordRefused, ReleaseRefused, Rule, SentLimit, Stopped, Swept, View,
 };
 use crate::domain::id::{Epoch, Nonce};
@@ -128,13 +128,15 @@ impl Table {
         self.act(at, |view| view.forsaken(at.now).map(leaving).ok_or(Unchanged)).await
     }
 
-    pub async fn hold(&self, at: At<'_>, kind: HoldKind, by: &Actor, why: Option<&str>) -> OnGrant<HoldRefused> {
-        self.act(at, |view| view.hold(kind, by, why, at.now).map(leaving)).await
+    pub async fn hold(&self, at: At<'_>, hold: impl Into<Hold>, by: &Actor, why: Option<&str>) -> OnGrant<HoldRefused> {
+        let hold = hold.into();
+        self.act(at, |view| view.hold(hold, by, why, at.now).map(leaving)).await
     }
 
     /// Takes a hold off.
-    pub async fn release(&self, at: At<'_>, kind: HoldKind, by: &Actor) -> OnGrant<ReleaseRefused> {
-        self.act(at, |view| view.release(kind, by, at.now).map(leaving)).await
+    pub async fn release(&self, at: At<'_>, hold: impl Into<Hold>, by: &Actor) -> OnGrant<ReleaseRefused> {
+        let hold = hold.into();
+        self.act(at, |view| view.release(hold, by, at.now).map(leaving)).await
     }
 
     /// Ends the live key; the student may press again.

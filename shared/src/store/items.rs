@@ -23,8 +23,8 @@ use crate::domain::money::Usd;
 use crate::domain::programme::{Pot, Programme};
 use crate::domain::reading::{Reading, Used};
 use crate::domain::role::Roles;
-use crate::domain::sign_in::{Session, SignIn};
-use crate::domain::token::LinkTokenHash;
+use crate::domain::sign_in::{ASK_LASTS, Session, SignIn};
+use crate::domain::token::{AskTokenHash, LinkTokenHash, SessionTokenHash};
 
 /// What is too large for one item lies in parts of so many bytes: an item has at most 400 KB.
 pub(super) const MOST_IN_A_PART: usize = 380_000;
@@ -137,6 +137,17 @@ pub struct PersonOf {
     pub person: PersonId,
 }
 
+/// That somebody asked for a link, whoever has the address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    pub ask: Ulid,
+    pub address: MatchedAddress,
+    /// The browser.
+    pub asked_by: AskTokenHash,
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+}
+
 /// Whose link this is. Whether it is still good stands in the address's own item.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
@@ -146,11 +157,23 @@ pub struct Link {
     pub ends_at: Timestamp,
 }
 
-/// How many link mails this deployment sent in one minute.
+/// That an address has a session, so that all of its sessions are found. It goes when the session does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sendings {
-    /// The minute, counted from the epoch.
-    pub minute: i64,
+pub struct SessionOf {
+    pub session: SessionTokenHash,
+    pub address: MatchedAddress,
+    #[serde(with = "millisecond::required")]
+    pub ends_at: Timestamp,
+}
+
+/// How often something was done in a while in which it may be done so often.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    pub what: String,
+    #[serde(with = "millisecond::required")]
+    pub begins_at: Timestamp,
+    #[serde(with = "millisecond::required")]
+    pub ends_at: Timestamp,
     pub count: u32,
 }
 
@@ -316,6 +339,16 @@ impl Stored for SignIn {
     }
 }
 
+impl Stored for Ask {
+    const KIND: &'static str = "ask";
+    fn key(&self) -> Key {
+        keys::ask(self.ask)
+    }
+    fn expires(&self) -> Option<Timestamp> {
+        Some(self.at + ASK_LASTS)
+    }
+}
+
 impl Stored for Link {
     const KIND: &'static str = "link";
     fn key(&self) -> Key {
@@ -336,13 +369,23 @@ impl Stored for Session {
     }
 }
 
-impl Stored for Sendings {
-    const KIND: &'static str = "sendings";
+impl Stored for SessionOf {
+    const KIND: &'static str = "session-of";
     fn key(&self) -> Key {
-        keys::sendings(self.minute)
+        keys::session_of(&self.address, &self.session)
     }
     fn expires(&self) -> Option<Timestamp> {
-        Timestamp::from_second(self.minute.saturating_add(10) * 60).ok()
+        Some(self.ends_at)
+    }
+}
+
+impl Stored for Tally {
+    const KIND: &'static str = "tally";
+    fn key(&self) -> Key {
+        keys::tally(&self.what, self.begins_at)
+    }
+    fn expires(&self) -> Option<Timestamp> {
+        Some(self.ends_at)
     }
 }
 

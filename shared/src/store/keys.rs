@@ -191,13 +191,24 @@ pub fn link(link: &LinkTokenHash) -> Key {
     key(format!("L#{}", link.as_str()), "L")
 }
 
+/// What the sort keys of an address's sessions begin with.
+pub const SESSIONS: &str = "SESSION#";
+
+pub fn session_of(address: &MatchedAddress, session: &SessionTokenHash) -> Key {
+    key(address_partition(address), format!("{SESSIONS}{}", session.as_str()))
+}
+
+pub fn ask(ask: Ulid) -> Key {
+    key(format!("ASK#{ask}"), "ASK")
+}
+
 pub fn session(session: &SessionTokenHash) -> Key {
     key(format!("S#{}", session.as_str()), "S")
 }
 
-/// The link mails of one minute.
-pub fn sendings(minute: i64) -> Key {
-    key("SENDINGS", format!("{minute:012}"))
+/// How often something was done from then on, for a while.
+pub fn tally(what: &str, begins_at: Timestamp) -> Key {
+    key(format!("TALLY#{what}"), format!("{:012}", begins_at.as_second()))
 }
 
 /// When the provider may be asked for a grant's key again.

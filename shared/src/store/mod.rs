@@ -38,6 +38,7 @@ mod requests;
 mod rules;
 mod shortage;
 mod sign_in;
+mod tallies;
 mod telling;
 #[cfg(test)]
 mod tests;
@@ -69,6 +70,7 @@ pub use mail_refusals::MailRefusal;
 pub use meta::Confirmed;
 pub use missing::MissingKey;
 pub use models::{ModelDay, ModelRows, NobodysDay};
+pub use outbox::SentAgainAt;
 pub use people::Known;
 pub use programmes::{By, Closed, INVITED_AT_ONCE, NewPerson, PotSet, Promised, Saved};
 pub use sign_in::{LinkMade, Written};

@@ -14,6 +14,13 @@ use crate::deadline::Deadline;
 use crate::domain::id::{GrantId, Nonce, ProgrammeId};
 
 /// A mail is sent again by hand no sooner.
+/// What became of a press that sends a roster mail again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SentAgainAt {
+    Now,
+    NotBefore(Timestamp),
+}
+
 pub(super) const BETWEEN_RESENT: SignedDuration = SignedDuration::from_hours(1);
 /// How long a sender owns a mail: longer than its function may run.
 const LEASE: SignedDuration = SignedDuration::from_secs(90);
@@ -54,14 +61,14 @@ impl Table {
         Ok(self.replace_as_mine(&after, row.version, deadline).await?.then_some(after))
     }
 
-    /// Owes a grant's roster mail once more, at most once an hour. False when it was sent again within the hour.
+    /// Owes a grant's roster mail once more, at most once an hour. Otherwise it says when it may be sent again.
     pub async fn resend_roster_mail(
         &self,
         programme: &ProgrammeId,
         grant: &GrantId,
         now: Timestamp,
         deadline: Deadline,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<SentAgainAt, StoreError> {
         let (programme, grant) = (programme.clone(), grant.clone());
         let resent = Resent { programme: programme.clone(), grant: grant.clone(), resent_at: now };
         let row = OutboxRow::owed_by_hand(new_ulid(now), OwedMail::Roster { programme, grant }, now);
@@ -71,7 +78,11 @@ impl Table {
             .create_or_replace(&resent, "resent_at <= :hour_ago", &[(":hour_ago", hour_ago)])?
             .witnessed_by(&row)?
             .filed_under_grant(&row)?;
-        Ok(self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done)
+        if self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done {
+            return Ok(SentAgainAt::Now);
+        }
+        let last: Option<Resent> = self.get(&resent.key()).await?;
+        Ok(SentAgainAt::NotBefore(last.map_or(now, |last| last.resent_at) + BETWEEN_RESENT))
     }
 
     /// The mails that a grant's student was owed, oldest first, for as long as they are kept.

@@ -1,12 +1,14 @@
 //! Asking for a link and signing in by it. What is good for an address is decided in `domain::sign_in`; here each decision is one
 //! conditional write, so that of many who come with one link one signs in.
 
-use jiff::{SignedDuration, Timestamp};
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::future::try_join_all;
+use jiff::Timestamp;
 use ulid::Ulid;
 
 use super::act::new_ulid;
 use super::commit::{Commit, Pauses, key_item, number};
-use super::items::{Link, OutboxRow, OwedMail, Sendings, Stored};
+use super::items::{Ask, Link, OutboxRow, OwedMail, SessionOf, Stored, Tally};
 use super::keys;
 use super::{StoreError, Table};
 use crate::deadline::Deadline;
@@ -16,7 +18,6 @@ use crate::domain::token::{AskTokenHash, LinkTokenHash, SessionTokenHash};
 
 /// So many link mails a minute are sent by one deployment, whoever asks.
 const MOST_A_MINUTE: u32 = 2_000;
-const A_MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
 /// Whether a change was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +37,8 @@ pub enum LinkMade {
 }
 
 impl Table {
-    /// Writes an ask down, the same for every address.
+    /// Writes an ask down, the same for every address. Whether it owes a mail is the mail function's matter: a flood of asks for nobody
+    /// is not in its queue.
     pub async fn ask(
         &self,
         address: &MatchedAddress,
@@ -44,8 +46,19 @@ impl Table {
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let mail = OwedMail::Link { address: address.clone(), asked_by: by.clone() };
-        let row = OutboxRow::owed(new_ulid(now), mail, now);
+        let ask = Ask { ask: new_ulid(now), address: address.clone(), asked_by: by.clone(), at: now };
+        self.put_new(&ask, deadline).await.map(drop)
+    }
+
+    /// What was asked, while it is kept.
+    pub async fn asked(&self, ask: Ulid) -> Result<Option<Ask>, StoreError> {
+        self.get(&keys::ask(ask)).await
+    }
+
+    /// Owes the mail of an ask, once. It is the row of the ask's own name.
+    pub async fn owe_link(&self, ask: &Ask, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
+        let mail = OwedMail::Link { address: ask.address.clone(), asked_by: ask.asked_by.clone() };
+        let row = OutboxRow { written_at: ask.at, ..OutboxRow::owed(ask.ask, mail, now) };
         self.put_new(&row, deadline).await.map(drop)
     }
 
@@ -76,7 +89,7 @@ impl Table {
                 Ok(after) => after,
                 Err(not) => return Ok(LinkMade::Not(not)),
             };
-            if !before.mailed.iter().any(|mailed| mailed.ask == ask) && !self.counts(now, deadline).await? {
+            if !before.is_again(ask) && !self.count_one(&Tally::of_links(now), MOST_A_MINUTE, deadline).await? {
                 return Ok(LinkMade::Later);
             }
             let known = Link { link: link.link.clone(), address: address.clone(), ends_at: link.ends_at };
@@ -94,14 +107,46 @@ impl Table {
         }
     }
 
-    /// Counts a wrong code. One that was counted unheard is counted twice: of two that came at once each must be.
-    pub async fn note_wrong_code(&self, after: &SignIn, deadline: Deadline) -> Result<Written, StoreError> {
-        Ok(if self.replace(after, after.version - 1, deadline).await? { Written::Yes } else { Written::Stale })
+    /// Counts a wrong code, in one write whatever the address: it waits for nobody, and nobody who makes a link or follows one waits for
+    /// it. One that was counted unheard is counted twice.
+    pub async fn count_wrong_code(
+        &self,
+        before: &SignIn,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let expires = before.with_wrong_code(now).ends_at();
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(key_item(&keys::sign_in(&before.address))))
+            .update_expression(
+                "SET #kind = :kind, #address = :address, #version = if_not_exists(#version, :one), \
+                 #unfollowed = if_not_exists(#unfollowed, :zero), #tried = :now, #ttl = :ttl ADD #wrong :one",
+            )
+            .expression_attribute_names("#kind", "kind")
+            .expression_attribute_names("#address", "address")
+            .expression_attribute_names("#version", "version")
+            .expression_attribute_names("#unfollowed", "unfollowed")
+            .expression_attribute_names("#tried", "last_tried_at")
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_names("#wrong", "wrong_codes")
+            .expression_attribute_values(":kind", AttributeValue::S(SignIn::KIND.to_owned()))
+            .expression_attribute_values(":address", AttributeValue::S(before.address.as_str().to_owned()))
+            .expression_attribute_values(":now", number(now.as_millisecond()))
+            .expression_attribute_values(":ttl", number(expires.as_second()))
+            .expression_attribute_values(":one", number(1))
+            .expression_attribute_values(":zero", number(0));
+        self.write(deadline, || update.clone().send()).await.map(drop)
     }
 
     /// Makes the session of a sign-in, in the one write that uses its links and codes up.
     pub async fn sign_in(&self, after: &SignIn, session: &Session, deadline: Deadline) -> Result<Written, StoreError> {
-        let transaction = self.transaction().replace(after, after.version - 1)?.witnessed_by(session)?;
+        let listed =
+            SessionOf { session: session.session.clone(), address: session.address.clone(), ends_at: session.ends_at };
+        let transaction =
+            self.transaction().replace(after, after.version - 1)?.create(&listed)?.witnessed_by(session)?;
         Ok(match self.commit(transaction, &mut Pauses::until(deadline)).await? {
             Commit::Done => Written::Yes,
             Commit::Stale => Written::Stale,
@@ -111,33 +156,45 @@ impl Table {
     /// The session of this name, if it has not ended.
     pub async fn session(&self, session: &SessionTokenHash, now: Timestamp) -> Result<Option<Session>, StoreError> {
         let kept: Option<Session> = self.get(&keys::session(session)).await?;
-        Ok(kept.filter(|session| now < session.ends_at))
+        Ok(kept.filter(|session| session.is_good(now)))
     }
 
-    pub async fn sign_out(&self, session: &SessionTokenHash, deadline: Deadline) -> Result<(), StoreError> {
-        self.delete(&keys::session(session), deadline).await
-    }
-
-    /// Counts a link mail of this minute. False when the minute has had its share.
-    async fn counts(&self, now: Timestamp, deadline: Deadline) -> Result<bool, StoreError> {
-        let minute = now.as_second().div_euclid(A_MINUTE.as_secs());
-        let first = Sendings { minute, count: 0 };
+    /// Notes that a session is used. One that somebody ended meanwhile stays ended.
+    pub async fn note_use(&self, session: &Session, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
         let update = self
             .client
             .update_item()
             .table_name(&self.name)
-            .set_key(Some(key_item(&keys::sendings(minute))))
-            .update_expression("SET #kind = :kind, #minute = :minute, #ttl = :ttl ADD #count :one")
-            .condition_expression("attribute_not_exists(pk) OR #count < :most")
-            .expression_attribute_names("#kind", "kind")
-            .expression_attribute_names("#minute", "minute")
-            .expression_attribute_names("#ttl", "ttl")
-            .expression_attribute_names("#count", "count")
-            .expression_attribute_values(":kind", aws_sdk_dynamodb::types::AttributeValue::S(Sendings::KIND.to_owned()))
-            .expression_attribute_values(":minute", number(minute))
-            .expression_attribute_values(":ttl", number(first.expires().unwrap_or(now).as_second()))
-            .expression_attribute_values(":one", number(1))
-            .expression_attribute_values(":most", number(MOST_A_MINUTE));
-        Ok(self.write(deadline, || update.clone().send()).await?.is_some())
+            .set_key(Some(key_item(&keys::session(&session.session))))
+            .update_expression("SET used_at = :now")
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_values(":now", number(now.as_millisecond()));
+        self.write(deadline, || update.clone().send()).await.map(drop)
+    }
+
+    /// Every session of an address that has not ended.
+    pub async fn sessions_of(&self, address: &MatchedAddress, now: Timestamp) -> Result<Vec<Session>, StoreError> {
+        let listed: Vec<SessionOf> = self.query(&keys::address_partition(address), keys::SESSIONS).await?;
+        let sessions = try_join_all(listed.iter().map(|listed| self.session(&listed.session, now))).await?;
+        Ok(sessions.into_iter().flatten().collect())
+    }
+
+    pub async fn sign_out(&self, session: &Session, deadline: Deadline) -> Result<(), StoreError> {
+        self.delete(&keys::session(&session.session), deadline).await?;
+        self.delete(&keys::session_of(&session.address, &session.session), deadline).await
+    }
+
+    /// Ends every session of an address, this one last: where it fails, whoever pressed can press again.
+    pub async fn sign_out_everywhere(
+        &self,
+        session: &Session,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let all = self.sessions_of(&session.address, now).await?;
+        for other in all.iter().filter(|other| other.session != session.session) {
+            self.sign_out(other, deadline).await?;
+        }
+        self.sign_out(session, deadline).await
     }
 }

@@ -17,7 +17,7 @@ use super::group_totals::{GroupTotals, KeptTotals};
 use super::imports::{Import, ImportChunk, Step};
 use super::items::{
     self, Bounce, Enrolment, Item, KnownAccount, Lease, Link, ListedProgramme, MailChoice, MailOf, MailState, Meta,
-    OutboxRow, OwedMail, Person, PersonOf, Refreshed, Resent, Run, Sendings, Stored, Totals, Undeliverable, Why,
+    OutboxRow, OwedMail, Person, PersonOf, Refreshed, Resent, Run, Stored, Tally, Totals, Undeliverable, Why,
 };
 use super::jobs::{Job, JobState};
 use super::keys;
@@ -33,7 +33,7 @@ use crate::domain::id::Epoch;
 use crate::domain::money::Usd;
 use crate::domain::programme::{DataPolicy, Group, Pot};
 use crate::domain::reading::Used;
-use crate::domain::role::Roles;
+use crate::domain::role::{Role, Roles};
 use crate::domain::rules::{Guardrail, Rules, RulesOrder};
 use crate::domain::sign_in::{LiveLink, Mailed, Session, SignIn};
 use crate::domain::window::{Reset, Window};
@@ -89,7 +89,7 @@ fn a_full_grant() -> Grant {
     grant.own_cap = Some(Usd::from_dollars(25));
     grant.state =
         State::Minting { nonce: "0123456789abcdef".parse().unwrap(), lease_until: at("2026-01-02T09:01:00.250Z") };
-    grant.holds.paused = Some(Pause { by: Actor::Student, why: Some("exam".to_owned()) });
+    grant.holds.paused = Some(Pause { by: Actor::Student, role: Role::Assistant, why: Some("exam".to_owned()) });
     grant.holds.dropped = Some(at("2026-01-02T08:58:00Z"));
     grant.epoch = Epoch::new(2);
     grant.has_place = true;
@@ -138,7 +138,16 @@ fn a_full_sign_in() -> SignIn {
         ends_at: at("2026-01-02T08:30:00Z"),
     };
     let mailed = vec![Mailed { ask: ulid(), at: at("2026-01-02T08:00:00Z") }];
-    SignIn { address: ada(), links: vec![live], mailed, wrong_codes: 1, version: 2 }
+    SignIn {
+        links: vec![live],
+        mailed,
+        unfollowed: 1,
+        last_mailed_at: Some(at("2026-01-02T08:00:00Z")),
+        wrong_codes: 1,
+        last_tried_at: Some(at("2026-01-02T08:05:00Z")),
+        version: 2,
+        ..SignIn::none(ada())
+    }
 }
 
 fn a_link() -> Link {
@@ -147,7 +156,7 @@ fn a_link() -> Link {
 
 fn a_session() -> Session {
     let person = Some("fedcba9876543210".parse().unwrap());
-    Session { session: hash("5e"), address: ada(), person, ends_at: at("2026-01-02T16:00:00Z") }
+    Session::begun(hash("5e"), ada(), person, at("2026-01-02T08:00:00Z"))
 }
 
 fn some_totals() -> Totals {
@@ -362,7 +371,7 @@ fn every_item_has_the_raw_form_that_is_on_record() {
             until: at("2026-01-02T08:01:00Z"),
             press: "0123456789abcdef".parse().unwrap(),
         }),
-        raw(&Sendings { minute: 29_453_760, count: 3 }),
+        raw(&Tally { count: 3, ..Tally::of_links(at("2026-01-02T08:00:03Z")) }),
         raw(&Undeliverable { address: ada(), why: Why::Bounced, at: at("2026-01-02T08:00:03Z") }),
         raw(&MailChoice { address: ada(), digest: false, reminders: true }),
         raw(&Person { person: "fedcba9876543210".parse().unwrap(), address: a_grant().person.address }),

@@ -1,33 +1,64 @@
-//! The fields of a posted form, as they came. What they mean is read by whoever offered the form.
+//! The fields of a posted form, as they came and no more of them than forms of ours have. What they mean is read by whoever offered
+//! the form.
 
-use axum::body::Bytes;
+use std::collections::HashSet;
+use std::fmt;
+
+use axum::body::to_bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
-/// Names and values, in the order in which they were sent. As an extractor it refuses what no form of ours sends.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Names and values, in the order in which they were sent. As an extractor it reads the form of somebody who is not signed in, and
+/// refuses what no form of ours sends.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Fields(Vec<(String, String)>);
 
-/// A body that no browser would send for one of our forms: an escape that is none, text that is not UTF-8, a field twice.
+/// How much of a form is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    pub fields: usize,
+    pub bytes: usize,
+}
+
+/// A body that no browser would send for one of our forms: an escape that is none, text that is not UTF-8, a field twice, more fields
+/// than any has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
 
+impl Bounds {
+    /// Whoever is not signed in has an address and a code to type.
+    pub const ANYBODY: Bounds = Bounds { fields: 16, bytes: 8 << 10 };
+    pub const SIGNED_IN: Bounds = Bounds { fields: 2_048, bytes: 512 << 10 };
+}
+
 impl Fields {
     /// Reads an urlencoded body to the letter. Where two readings are possible there is none, so that no field is mistaken.
-    pub fn read(body: &[u8]) -> Result<Fields, Malformed> {
-        let mut fields = Fields::default();
+    pub fn read(body: &[u8], bounds: Bounds) -> Result<Fields, Malformed> {
+        let (mut fields, mut names) = (Vec::new(), HashSet::new());
         for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
             let equals = pair.iter().position(|byte| *byte == b'=');
             let (name, value) = equals.map_or((pair, &pair[pair.len()..]), |at| (&pair[..at], &pair[at + 1..]));
             let (name, value) = (decoded(name)?, decoded(value)?);
-            if fields.get(&name).is_some() {
+            if fields.len() == bounds.fields || !names.insert(name.clone()) {
                 return Err(Malformed);
             }
-            fields.0.push((name, value));
+            fields.push((name, value));
         }
-        Ok(fields)
+        Ok(Fields(fields))
+    }
+
+    /// Reads the body of a request as a form. What is refused is a bare status; the page is put in by `site`, as for every answer
+    /// without one.
+    pub(super) async fn within(bounds: Bounds, request: Request) -> Result<Fields, Response> {
+        let kind = request.headers().get(CONTENT_TYPE).map(|kind| kind.as_bytes().to_ascii_lowercase());
+        if !kind.is_some_and(|kind| kind.starts_with(b"application/x-www-form-urlencoded")) {
+            return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response());
+        }
+        let body = to_bytes(request.into_body(), bounds.bytes).await;
+        let body = body.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE.into_response())?;
+        Fields::read(&body, bounds).map_err(|Malformed| StatusCode::BAD_REQUEST.into_response())
     }
 
     /// The value of this name, empty or not.
@@ -52,16 +83,17 @@ impl FromIterator<(String, String)> for Fields {
 }
 
 impl<S: Send + Sync> FromRequest<S> for Fields {
-    /// A bare status; the page is put in by `site`, as for every answer without one.
     type Rejection = Response;
 
-    async fn from_request(request: Request, state: &S) -> Result<Fields, Response> {
-        let kind = request.headers().get(CONTENT_TYPE).map(|kind| kind.as_bytes().to_ascii_lowercase());
-        if !kind.is_some_and(|kind| kind.starts_with(b"application/x-www-form-urlencoded")) {
-            return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response());
-        }
-        let body = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
-        Fields::read(&body).map_err(|Malformed| StatusCode::BAD_REQUEST.into_response())
+    async fn from_request(request: Request, _: &S) -> Result<Fields, Response> {
+        Fields::within(Bounds::ANYBODY, request).await
+    }
+}
+
+/// The names alone: the values are addresses, codes and what a session proves itself with.
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
     }
 }
 
@@ -92,12 +124,16 @@ mod tests {
 
     use super::*;
 
+    fn read(body: &[u8]) -> Result<Fields, Malformed> {
+        Fields::read(body, Bounds::ANYBODY)
+    }
+
     #[test]
     fn a_body_is_read_to_the_letter() {
-        let fields = Fields::read("a=1&b=&c&&d=x+y%2Bz%3D=%c3%BC%F0%9F%8E%93".as_bytes()).unwrap();
-        let read: Vec<_> = fields.iter().collect();
-        assert_eq!(read, [("a", "1"), ("b", ""), ("c", ""), ("d", "x y+z==ü🎓")]);
-        assert_eq!(Fields::read(b""), Ok(Fields::default()));
+        let fields = read("a=1&b=&c&&d=x+y%2Bz%3D=%c3%BC%F0%9F%8E%93".as_bytes()).unwrap();
+        let pairs: Vec<_> = fields.iter().collect();
+        assert_eq!(pairs, [("a", "1"), ("b", ""), ("c", ""), ("d", "x y+z==ü🎓")]);
+        assert_eq!(read(b""), Ok(Fields::default()));
         assert_eq!((fields.filled("b"), fields.get("b"), fields.get("e")), (None, Some(""), None));
     }
 
@@ -106,14 +142,30 @@ mod tests {
         let bodies: [&[u8]; 9] =
             [b"a=%", b"a=%4", b"a=%zz", b"a=%+1", b"%=a", b"a=%ff", b"a=\xff", b"a=1&a=1", b"a=1&%61=2"];
         for body in bodies {
-            assert_eq!(Fields::read(body), Err(Malformed), "{body:?}");
+            assert_eq!(read(body), Err(Malformed), "{body:?}");
         }
+    }
+
+    #[test]
+    fn more_fields_than_any_form_has_are_refused_before_they_are_compared() {
+        let of = |count: usize| (0..count).map(|number| format!("{number}&")).collect::<String>();
+        assert_eq!(read(of(16).as_bytes()).unwrap().iter().count(), 16);
+        assert_eq!(read(of(17).as_bytes()), Err(Malformed));
+        let signed_in = |count| Fields::read(of(count).as_bytes(), Bounds::SIGNED_IN);
+        assert_eq!(signed_in(2_048).unwrap().iter().count(), 2_048);
+        assert_eq!(signed_in(100_000), Err(Malformed));
+    }
+
+    #[test]
+    fn what_was_typed_is_in_no_debug_output() {
+        let fields = read(b"address=ada%40uni.edu&code=ABCD-EFGH-JKMN").unwrap();
+        assert_eq!(format!("{fields:?}"), r#"["address", "code"]"#);
     }
 
     proptest! {
         #[test]
         fn nothing_that_is_sent_is_a_panic(body in prop::collection::vec(any::<u8>(), 0..60)) {
-            let _ = Fields::read(&body);
+            let _ = read(&body);
         }
     }
 }

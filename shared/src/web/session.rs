@@ -1,6 +1,8 @@
 //! Who sends a request: the session behind its cookie, the form that a session sent, and the cookies themselves. How a session
 //! comes to be is the sign-in's matter.
 
+use std::time::Duration;
+
 use axum::extract::{FromRef, FromRequest, FromRequestParts, Request};
 use axum::http::header::{COOKIE, HeaderMap, HeaderValue};
 use axum::http::request::Parts;
@@ -9,11 +11,15 @@ use axum::response::{IntoResponse, Redirect, Response};
 use cookie::{Cookie, SameSite};
 
 use super::fault::Fault;
-use super::form::Fields;
+use super::form::{Bounds, Fields};
 use super::site::Site;
 use crate::config::Origin;
+use crate::deadline::Deadline;
 use crate::domain::sign_in::Session;
 use crate::domain::token::{AskToken, CsrfToken, SessionToken};
+
+/// That a session is used is noted within this time.
+const ENOUGH_TO_NOTE: Duration = Duration::from_secs(5);
 
 /// Somebody who is signed in. As an extractor it sends everybody else to the start, or refuses what they post.
 #[derive(Debug, Clone)]
@@ -69,13 +75,14 @@ impl Cookies {
         if self.secure { "__Host-bursar-ask" } else { "bursar-ask" }
     }
 
+    /// Looks at the cookie of this name alone, as bytes: another site of the same domain may set any others, with any bytes in them.
     fn read(self, headers: &HeaderMap, name: &str) -> Option<String> {
-        let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
-        lines
-            .flat_map(Cookie::split_parse)
-            .flatten()
-            .find(|cookie| cookie.name() == name)
-            .map(|cookie| cookie.value().to_owned())
+        let pairs = headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+        let value = |pair: &[u8]| {
+            let value = pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+            Some(String::from_utf8_lossy(value).into_owned())
+        };
+        pairs.into_iter().find_map(value)
     }
 
     fn set(self, name: &str, value: &str, same_site: SameSite, max_age: Option<cookie::time::Duration>) -> HeaderValue {
@@ -93,8 +100,15 @@ impl Visitor {
     /// Whoever this request's cookie belongs to.
     pub async fn of(site: &Site, headers: &HeaderMap) -> Result<Option<Visitor>, Fault> {
         let Some(token) = site.cookies.session(headers) else { return Ok(None) };
-        let session = site.table.session(&token.hash(), site.clock.now()).await?;
-        Ok(session.map(|session| Visitor { session, csrf: token.csrf() }))
+        let now = site.clock.now();
+        let Some(session) = site.table.session(&token.hash(), now).await? else { return Ok(None) };
+        if session.is_to_be_noted(now) {
+            // The page needs it not: where nothing can be written, it is noted the next time.
+            if let Err(error) = site.table.note_use(&session, now, Deadline::after(ENOUGH_TO_NOTE)).await {
+                tracing::warn!(%error, "that a session is used was not noted");
+            }
+        }
+        Ok(Some(Visitor { session, csrf: token.csrf() }))
     }
 }
 
@@ -129,7 +143,7 @@ where
         let (mut parts, body) = request.into_parts();
         let visitor = Visitor::from_request_parts(&mut parts, state).await?;
         let request = Request::from_parts(parts, body);
-        let fields = Fields::from_request(request, state).await?;
+        let fields = Fields::within(Bounds::SIGNED_IN, request).await?;
         if !fields.get("csrf").is_some_and(|given| visitor.csrf.is(given)) {
             return Err(Site::from_ref(state).foreign_form());
         }
@@ -182,5 +196,20 @@ mod tests {
             let headers = HeaderMap::from_iter([(COOKIE, value.parse().unwrap())]);
             assert!(tls.session(&headers).is_none(), "{value}");
         }
+    }
+
+    #[test]
+    fn cookies_of_others_hide_ours_from_nobody_whatever_is_in_them() {
+        let (tls, session) = (cookies("https://bursar.uni.edu"), SessionToken::generate());
+        let set = tls.set_session(&session);
+        let ours = set.to_str().unwrap().split(';').next().unwrap();
+        for other in ["name=José", "a=\u{1f393}", "=", "x=\"", "__Host-bursar2=x"] {
+            for line in [format!("{other}; {ours}"), format!("{ours};{other}"), format!("{other};{ours} ; {other}")] {
+                let headers = HeaderMap::from_iter([(COOKIE, HeaderValue::from_bytes(line.as_bytes()).unwrap())]);
+                assert_eq!(tls.session(&headers).map(|known| known.hash()), Some(session.hash()), "{line}");
+            }
+        }
+        let bytes = HeaderValue::from_bytes(&[b"n=\xff\xfe; ", ours.as_bytes()].concat()).unwrap();
+        assert!(tls.session(&HeaderMap::from_iter([(COOKIE, bytes)])).is_some());
     }
 }

@@ -7,13 +7,15 @@ use std::time::Duration;
 use askama::Template;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
+use jiff::SignedDuration;
 use lambda_http::RequestExt;
 
 use super::page::{Frame, Message};
+use super::refused::{Refused, note_refusal};
 use super::session::Cookies;
 use crate::clock::Clock;
 use crate::config::{Config, Origin};
@@ -70,6 +72,13 @@ impl Site {
         Frame::page(status, &Message { frame: &self.frame, heading, sentence })
     }
 
+    /// The refusal of what may be done again after a while.
+    pub fn too_fast(&self, sentence: &str, after: SignedDuration) -> Response {
+        let mut response = self.refuse(StatusCode::TOO_MANY_REQUESTS, "Please wait a little", sentence);
+        response.headers_mut().insert(RETRY_AFTER, whole_seconds(after).into());
+        response
+    }
+
     /// The page for what is not there, or not this person's.
     pub fn not_found(&self) -> Response {
         self.frame.not_found()
@@ -77,6 +86,7 @@ impl Site {
 
     /// The refusal of a form that no page of this session offered.
     pub fn foreign_form(&self) -> Response {
+        note_refusal(Refused::Form);
         self.refuse(
             StatusCode::FORBIDDEN,
             "Nothing was done",
@@ -148,9 +158,14 @@ pub(super) async fn with_page(State(frame): State<Frame>, request: Request, next
     };
     let mut page = Frame::page(status, &Message { frame: &frame, heading, sentence });
     for (name, value) in response.headers() {
-        if *name == axum::http::header::RETRY_AFTER {
+        if *name == RETRY_AFTER {
             page.headers_mut().insert(name, value.clone());
         }
     }
     page
+}
+
+/// Rounded up, so that whoever comes then is not too early.
+pub fn whole_seconds(after: SignedDuration) -> u64 {
+    u64::try_from(after.as_millis()).unwrap_or(0).div_ceil(1000).max(1)
 }

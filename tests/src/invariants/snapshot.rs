@@ -20,8 +20,8 @@ use bursar_core::domain::request::Request;
 use bursar_core::domain::role::Roles;
 use bursar_core::domain::sign_in::{Session, SignIn};
 use bursar_core::store::items::{
-    self, Enrolment, Item, Lease, Link, ListedProgramme, MailChoice, MailOf, Meta, OutboxRow, Person, PersonOf,
-    Refreshed, Resent, Run, Sendings, SentAs, Stored, Totals, Undeliverable,
+    self, Ask, Enrolment, Item, Lease, Link, ListedProgramme, MailChoice, MailOf, Meta, OutboxRow, Person, PersonOf,
+    Refreshed, Resent, Run, SentAs, SessionOf, Stored, Tally, Totals, Undeliverable,
 };
 use bursar_core::store::{
     Account, AccountDay, BulkStop, CapsLook, Checkpoint, Cut, ForeignKey, GroupTotals, Import, ImportChunk, Job,
@@ -295,9 +295,11 @@ impl Snapshot {
             GroupTotals::KIND => self.group_totals.push(decoded(item)?),
             Crossing::KIND => self.crossings.push(decoded(item)?),
             Link::KIND => self.links.push(decoded(item)?),
+            Ask::KIND => decoded::<Ask>(item).map(drop)?,
+            SessionOf::KIND => decoded::<SessionOf>(item).map(drop)?,
             PersonOf::KIND => decoded::<PersonOf>(item).map(drop)?,
             Refreshed::KIND => decoded::<Refreshed>(item).map(drop)?,
-            Sendings::KIND => decoded::<Sendings>(item).map(drop)?,
+            Tally::KIND => decoded::<Tally>(item).map(drop)?,
             MailChoice::KIND => decoded::<MailChoice>(item).map(drop)?,
             Undeliverable::KIND => decoded::<Undeliverable>(item).map(drop)?,
             Import::KIND => decoded::<Import>(item).map(drop)?,

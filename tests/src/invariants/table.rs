@@ -11,7 +11,7 @@ use bursar_core::domain::request::Request;
 use bursar_core::domain::role::Roles;
 use bursar_core::domain::sign_in::{Session, SignIn};
 use bursar_core::store::items::{
-    Enrolment, Item, Link, MailChoice, OutboxRow, OwedMail, Person, PersonOf, Stored, Undeliverable,
+    Ask, Enrolment, Item, Link, MailChoice, OutboxRow, OwedMail, Person, PersonOf, SessionOf, Stored, Undeliverable,
 };
 use bursar_core::store::{ImportChunk, keys};
 
@@ -109,7 +109,8 @@ pub(super) fn addresses_are_where_they_may_be(step: &Step<'_>) -> Vec<String> {
         Undeliverable::KIND,
         MailChoice::KIND,
     ];
-    let for_a_while = [SignIn::KIND, Link::KIND, Session::KIND, ImportChunk::KIND, Request::KIND];
+    let for_a_while =
+        [Ask::KIND, SignIn::KIND, Link::KIND, Session::KIND, SessionOf::KIND, ImportChunk::KIND, Request::KIND];
     let mut wrong = Vec::new();
     for ((pk, sk), item) in &step.now.items {
         let is_ask = kind_of(item) == OutboxRow::KIND

@@ -9,7 +9,7 @@ use bursar_core::domain::id::Epoch;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::sign_in::{LINK_LASTS, LiveLink};
 use bursar_core::domain::token::{AskToken, LinkToken};
-use bursar_core::store::items::{MailClass, MailState, Sendings};
+use bursar_core::store::items::{Ask, MailClass, MailState, Tally};
 use bursar_core::store::{CapsLook, ForeignKey, LinkMade, new_ulid};
 use jiff::ToSpan;
 
@@ -85,10 +85,14 @@ async fn single_writes_take_effect_where_their_condition_holds_and_nowhere_else(
     assert!(table.set_mail(&taken, other, plenty()).await.unwrap().is_none(), "it was read before that");
 
     let address = EmailAddress::parse("ada@uni.edu").unwrap();
-    table.ask(address.matched(), &AskToken::generate().hash(), now, plenty()).await.unwrap();
+    let ask =
+        Ask { ask: new_ulid(now), address: address.matched().clone(), asked_by: AskToken::generate().hash(), at: now };
+    for _ in 0..2 {
+        table.owe_link(&ask, now, plenty()).await.unwrap();
+    }
     assert_eq!(table.due_mails(MailClass::Urgent, now, 10).await.unwrap().len(), 1);
     // One more is sent in this minute.
-    case.keep(&Sendings { minute: now.as_second().div_euclid(60), count: 1_999 }).await;
+    case.keep(&Tally { count: 1_999, ..Tally::of_links(now) }).await;
     for (name, made) in [("ada", LinkMade::Yes), ("bob", LinkMade::Later)] {
         let address = EmailAddress::parse(&format!("{name}@uni.edu")).unwrap();
         let (link, asked_by, ends_at) = (LinkToken::generate().hash(), AskToken::generate().hash(), now + LINK_LASTS);

@@ -81,14 +81,14 @@ async fn known_unknown_suppressed_and_limited_addresses_are_answered_alike_and_o
     stack.schedules.stop().await;
     scene.bounces("suppressed@example.edu").await;
     for _ in 0..5 {
-        // Five links of an hour, all of them still good.
+        // Three links that nobody follows, all of them still good.
         scene.asks("this-hour@example.edu").await;
         stack.pump.drained().await.unwrap();
         stack.clock.advance(minutes(1)).unwrap();
     }
     scene.asks("this-minute@example.edu").await;
     look(&stack, &mut scene.watch).await;
-    let before = BTreeMap::from([("this-hour@example.edu".to_owned(), 5), ("this-minute@example.edu".to_owned(), 1)]);
+    let before = BTreeMap::from([("this-hour@example.edu".to_owned(), 3), ("this-minute@example.edu".to_owned(), 1)]);
     assert_eq!(scene.links(), before);
 
     let mut noticed = BTreeSet::new();
@@ -136,5 +136,30 @@ async fn what_can_be_no_address_is_answered_like_any_and_nothing_is_written() {
     }
     let page = scene.browser().post("/link", &[("adress", "ada@example.edu")]).await.expect(422);
     assert!(page.alert().is_some());
+    end(stack).await;
+}
+
+#[tokio::test]
+async fn a_wrong_code_costs_the_same_whoever_the_address_is_and_whatever_is_good_for_it() {
+    let stack = stack().await;
+    stack.schedules.stop().await;
+    let scene = Scene::over(&stack).await;
+    for name in ["live", "ended", "none"] {
+        scene.office.invite(&format!("{name}@example.edu")).await;
+    }
+    scene.asks("ended@example.edu").await;
+    stack.pump.drained().await.unwrap();
+    stack.clock.advance(minutes(31)).unwrap();
+    scene.asks("live@example.edu").await;
+    stack.pump.drained().await.unwrap();
+    let mut noticed = BTreeSet::new();
+    for _ in 0..7 {
+        for address in ["live@example.edu", "ended@example.edu", "none@example.edu", "unknown@elsewhere.example"] {
+            let (visitor, before) = (scene.browser(), stack.gate.calls().len());
+            let page = visitor.post("/code", &[("address", address), ("code", "0000-0000-0000")]).await.expect(403);
+            noticed.insert(scene.noticed(&page, "", before));
+        }
+    }
+    assert_eq!(noticed.len(), 1, "{noticed:#?}");
     end(stack).await;
 }

@@ -2,7 +2,9 @@
 
 use bursar_local::gate::Service;
 use bursar_local::invoke::FunctionName;
+use bursar_tests::office::session_cookie;
 use bursar_tests::visitor::Page;
+use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -31,7 +33,18 @@ async fn input_that_is_bad_in_any_way_gets_a_page_with_one_sentence_and_has_no_e
             pages.push(("another type", 415, who.post_as(kind, path, "address=ada@example.edu").await));
         }
         pages.push(("too large", 413, who.post_as(FORM, path, large.clone()).await));
+        pages.push(("two megabytes of nothing", 413, who.post_as(FORM, path, "%".repeat(2 << 20)).await));
+        let many = (0..100_000).map(|number| format!("{number:x}&")).collect::<String>();
+        pages.push(("a hundred thousand fields", 413, who.post_as(FORM, path, many).await));
+        let some = (0..17).map(|number| format!("f{number}=x&")).collect::<String>();
+        pages.push((
+            "more fields than there are",
+            if path == reveal { 403 } else { 400 },
+            who.post_as(FORM, path, some).await,
+        ));
     }
+    let some = (0..2_049).map(|number| format!("f{number}&")).collect::<String>();
+    pages.push(("more fields than there are", 400, ada.post_as(FORM, &reveal, some).await));
     let not_signed_in = [
         ("no address", stranger.post_as(FORM, "/code", "address=nobody&code=ABCD-EFGH-JKMN").await),
         ("no address", stranger.post_as(FORM, &link, "address=nobody").await),
@@ -171,4 +184,40 @@ async fn raw_get(web: &str, target: &str, host: &str) -> String {
     let mut answer = String::new();
     connection.read_to_string(&mut answer).await.unwrap();
     answer
+}
+
+/// An event as API Gateway would give it to `claim`, with this query, headers and cookies.
+fn event(query: &str, headers: &[(&str, &str)], cookies: &[&str]) -> Value {
+    let headers: Map<String, Value> = headers.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+    json!({
+        "version": "2.0", "routeKey": "$default", "rawPath": "/my", "rawQueryString": query, "headers": headers,
+        "cookies": cookies, "isBase64Encoded": false,
+        "requestContext": {
+            "accountId": "0", "apiId": "x", "domainName": "x", "domainPrefix": "x", "requestId": "x", "routeKey": "$default",
+            "stage": "$default", "time": "20/Nov/2026:10:00:00 +0000", "timeEpoch": 0,
+            "http": {"method": "GET", "path": "/my", "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": "x"},
+        },
+    })
+}
+
+#[tokio::test]
+async fn an_event_that_could_not_become_a_request_is_answered_with_a_page_and_hides_nobodys_session() {
+    let stack = stack().await;
+    let answer = async |event: Value| stack.invoke.invoke(FunctionName::Claim, event).await.unwrap();
+    for query in ["a=\"<x>\"", "a=b c", "\u{1f393}=1", "a=\u{7f}"] {
+        let answered = answer(event(query, &[], &[])).await;
+        assert_eq!(answered["statusCode"], 400, "{query}: {answered}");
+        assert!(answered["body"].as_str().unwrap().contains("Example University"), "{query}");
+        assert!(answered["headers"]["content-security-policy"].is_string(), "{query}: {answered}");
+    }
+    let session = session_cookie(&stack, "admin@example.edu").await;
+    let others = ["name=Jos\u{e9}", "x=\u{1f393}", &session, "y=\u{0}"];
+    let strange =
+        [("host", "a b:c"), ("x-forwarded-proto", "no scheme"), ("x-name", "Jos\u{e9}\n"), ("accept", "text/html")];
+    let answered = answer(event("a=1", &strange, &others)).await;
+    assert_eq!(answered["statusCode"], 200, "{answered}");
+    let many: Vec<String> = (0..10_000).map(|number| format!("c{number}=\u{e9}")).chain([session]).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert_eq!(answer(event("", &[], &many)).await["statusCode"], 200);
+    end(stack).await;
 }

@@ -33,7 +33,13 @@ async fn what_is_stored_about_somebody_is_there_to_read() {
     insta::assert_snapshot!(without_times(&text), @r#"
     {
       "address": "ada@example.edu",
-      "this_session_ends_at": "<time>",
+      "sessions": [
+        {
+          "is_this": true,
+          "begun_at": "<time>",
+          "ends_at": "<time>"
+        }
+      ],
       "links_good_until": [],
       "link_mails_of_the_last_hour": [],
       "mail_comes_back_since": null,
@@ -142,9 +148,10 @@ async fn what_is_stored_about_somebody_is_there_to_read() {
       ],
       "notes": [
         "Mails are kept for 90 days after they were written, and a request for a link for an hour.",
-        "A session, a link and a code are stored as hashes only. Other sessions of this address end by themselves, at the latest eight hours after signing in.",
+        "A session, a link and a code are stored as hashes only. A session ends by itself, at the latest eight hours after signing in.",
         "A roster that the staff uploads is kept for a day or two, and may name you.",
         "What staff ask of the admins is kept for a month with the address of whoever asked.",
+        "An event of a mail that could not be worked off is kept aside for four days, with the address that it went to.",
         "Sums over a programme or a group name nobody.",
         "Deleted entries leave the backups of the table after 35 days."
       ]

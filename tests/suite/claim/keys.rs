@@ -81,11 +81,12 @@ async fn a_key_is_shown_once_spends_its_cap_and_is_replaced_with_what_is_left() 
     let spent = ada.get("/my").await.one("grant");
     assert!(micros_in(&spent, "data-spent-usd") > 0);
     assert_eq!(micros_in(&spent, "data-left-usd"), 20_000_000 - micros_in(&spent, "data-spent-usd"));
-    ada.submit(&my, &scene.path("refresh"), &[]).await.expect(303);
+    let too_fast = ada.submit(&my, &scene.path("refresh"), &[]).await.expect(429);
+    assert!((1..=60).contains(&too_fast.header("retry-after").unwrap().parse::<u32>().unwrap()), "{too_fast:?}");
     assert_eq!(reads(&scene), 1, "once a minute");
     stack.clock.advance(minutes(1)).unwrap();
-    for _ in 0..2 {
-        ada.submit(&my, &scene.path("refresh"), &[]).await.expect(303);
+    for status in [303, 429] {
+        ada.submit(&my, &scene.path("refresh"), &[]).await.expect(status);
     }
     assert_eq!(reads(&scene), 2, "also when nothing more was used");
 
@@ -217,7 +218,7 @@ async fn of_two_who_refresh_at_once_one_asks_the_provider() {
     let held = stack.gate.hold("provider:GET /keys/{hash}");
     let second = async {
         held.arrived().await;
-        ada.submit(&my, &path, &[]).await.expect(303);
+        ada.submit(&my, &path, &[]).await.expect(429);
         assert!(held.parked().len() == 1, "the first still waits for its answer");
         drop(held);
     };

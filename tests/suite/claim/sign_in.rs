@@ -152,3 +152,77 @@ async fn a_scanner_that_opens_and_submits_everything_burns_nothing() {
     ada.submit(&page, &page.path, &[]).await.expect(303);
     end(stack).await;
 }
+
+#[tokio::test]
+async fn who_signs_in_and_who_is_refused_is_on_the_log_without_a_word_of_whom() {
+    let stack = stack().await;
+    let scene = Scene::over(&stack).await;
+    let (_, ada) = scene.student("ada@example.edu").await;
+    let (_, code) = scene.mailed("admin@example.edu", &AskToken::generate()).await;
+    let admin = scene.browser();
+    admin.post("/code", &[("address", "admin@example.edu"), ("code", "0000-0000-0000")]).await.expect(403);
+    admin.post("/code", &[("address", "admin@example.edu"), ("code", &code.reveal())]).await.expect(303);
+    admin.post(&format!("/c/{}", "A".repeat(43)), &[("address", "ada@example.edu")]).await.expect(403);
+    admin.post_from("https://evil.example", "/link", &[("address", "ada@example.edu")]).await.expect(403);
+    ada.post("/my/mails", &[("csrf", "0"), ("digest", "off")]).await.expect(403);
+    ada.get("/console/account").await.expect(404);
+    ada.get("/console").await.expect(404);
+    let csrf = ada.get("/my").await.form("/sign-out").value("csrf").unwrap().to_owned();
+    ada.post("/my/another/reveal", &[("csrf", &csrf)]).await.expect(404);
+    let logs = stack.logs.all().into_iter().map(|line| line.text);
+    let said: Vec<String> =
+        logs.filter(|text| text.contains("\"refused\"") || text.contains("\"signed_in\"")).collect();
+    for (what, times) in [
+        ("\"signed_in\":\"link\",\"has_role\":false", 1),
+        ("\"signed_in\":\"code\",\"has_role\":true", 1),
+        ("\"refused\":\"code\"", 1),
+        ("\"refused\":\"link\"", 1),
+        ("\"refused\":\"origin\"", 1),
+        ("\"refused\":\"form\"", 1),
+        ("\"refused\":\"right\"", 3),
+    ] {
+        assert_eq!(said.iter().filter(|text| text.contains(what)).count(), times, "{what}: {said:#?}");
+    }
+    assert!(!said.iter().any(|text| text.contains('@') || text.contains("ada") || text.contains("0000")), "{said:#?}");
+    end(stack).await;
+}
+
+#[tokio::test]
+async fn every_session_of_an_address_is_listed_and_ends_at_one_press() {
+    let stack = stack().await;
+    let mut scene = Scene::over(&stack).await;
+    let (_, phone) = scene.student("ada@example.edu").await;
+    let (_, bob) = scene.student("bob@example.edu").await;
+    stack.clock.advance(minutes(2)).unwrap();
+    let desk = scene.signed_in("ada@example.edu").await;
+    let data: serde_json::Value = serde_json::from_str(&desk.get("/my/data").await.expect(200).body).unwrap();
+    let sessions = data["sessions"].as_array().unwrap();
+    assert_eq!(sessions.iter().filter(|session| session["is_this"] == true).count(), 1, "{sessions:?}");
+    assert_eq!(sessions.len(), 2, "{sessions:?}");
+    scene.watch.check().await;
+
+    let my = desk.get("/my").await;
+    let everywhere = |form: &bursar_local::visitor::Form| form.value("everywhere") == Some("on");
+    let form = my.forms().into_iter().find(everywhere).expect("a button for it");
+    desk.send_form(&form).await.expect(303);
+    for browser in [&desk, &phone] {
+        assert_eq!(browser.get("/my").await.expect(303).location(), Some("/"));
+    }
+    bob.get("/my").await.expect(200);
+    scene.watch.check().await;
+    end(stack).await;
+}
+
+#[tokio::test]
+async fn a_session_with_a_role_lasts_while_it_is_used_and_ends_after_an_hour_of_disuse() {
+    let stack = stack().await;
+    let scene = Scene::over(&stack).await;
+    let admin = scene.signed_in_as("admin@example.edu", "/console").await;
+    for _ in 0..3 {
+        stack.clock.advance(minutes(59)).unwrap();
+        admin.get("/console").await.expect(200);
+    }
+    stack.clock.advance(minutes(61)).unwrap();
+    assert_eq!(admin.get("/console").await.expect(303).location(), Some("/"));
+    end(stack).await;
+}

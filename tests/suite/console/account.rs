@@ -41,7 +41,7 @@ fn dollars(amount: i32) -> Usd {
 }
 
 async fn at_noon() -> Stack {
-    let stack = stack::in_process().await.unwrap();
+    let stack = stack::with_admins(&[ADMIN, "deputy@example.edu"]).await.unwrap();
     stack.clock.begin_at(at(NOON)).unwrap();
     stack
 }

@@ -5,10 +5,10 @@ use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
 use bursar_tests::office::Office;
 use bursar_tests::stack;
-use bursar_tests::visitor::Page;
+use bursar_tests::visitor::{Page, Visitor};
 use serde_json::json;
 
-use super::{ADMIN, signed_in, watch};
+use super::{ADMIN, PLAIN, signed_in, watch};
 
 const GRANTS: &str = "/console/programmes/cs-pilot/grants";
 
@@ -87,9 +87,9 @@ async fn a_grant_is_paused_resumed_capped_and_revoked_and_its_key_follows() {
     assert_eq!(press("cap", &[("cap_usd", "0.001")]).await.status, 422);
     assert_eq!(press("cap", &[("cap_usd", "101")]).await.status, 409, "more than the pot");
     let page = admin.get(&at).await;
-    for _ in 0..2 {
+    for resent in [303, 429] {
         assert_eq!(admin.submit(&page, &format!("{at}/allow"), &[]).await.status, 303);
-        assert_eq!(admin.submit(&page, &format!("{at}/resend"), &[]).await.status, 303);
+        assert_eq!(admin.submit(&page, &format!("{at}/resend"), &[]).await.status, resent);
     }
     assert!(admin.get(&at).await.body.contains("0 of 4"), "one replacement more, not two");
     watch.check().await;
@@ -105,5 +105,45 @@ async fn a_grant_is_paused_resumed_capped_and_revoked_and_its_key_follows() {
     }
     assert_eq!(admin.get(&format!("{GRANTS}/0000000000000000")).await.status, 404);
     watch.check().await;
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_faculty_paused_no_assistant_resumes_whoever_paused_it_first_and_whoever_has_left() {
+    let stack = stack::in_process().await.unwrap();
+    let admin = signed_in(&stack, ADMIN).await;
+    let new = admin.get("/console/programmes/new").await;
+    let people = [("faculty", "fay@example.edu"), ("assistants", "sam@example.edu")];
+    assert_eq!(admin.submit(&new, "/console/programmes", &[&PLAIN[..], &people].concat()).await.status, 303);
+    let office = Office::of(&stack, "cs-pilot");
+    let grant = office.invite("ada@example.edu").await;
+    let hash = office.claim(&grant).await;
+    let at = format!("{GRANTS}/{grant}");
+    let (sam, fay) = (signed_in(&stack, "sam@example.edu").await, signed_in(&stack, "fay@example.edu").await);
+    let press = async |who: &Visitor, act: &str| {
+        let page = who.get(&at).await;
+        let csrf = page.form("/sign-out").value("csrf").unwrap().to_owned();
+        who.post(&format!("{at}/{act}"), &[("csrf", &csrf)]).await.status
+    };
+    // An assistant's own.
+    assert_eq!((press(&sam, "pause").await, press(&sam, "resume").await), (303, 303));
+    assert!(!office.key(&hash).disabled);
+    // An assistant's, which faculty then takes over.
+    assert_eq!((press(&sam, "pause").await, press(&fay, "pause").await), (303, 303));
+    assert_eq!(press(&sam, "resume").await, 409);
+    // An admin's is the faculty's to resume.
+    assert_eq!(
+        (press(&fay, "resume").await, press(&admin, "pause").await, press(&sam, "resume").await),
+        (303, 303, 409)
+    );
+    assert_eq!((press(&fay, "resume").await, press(&fay, "pause").await), (303, 303));
+    // Whoever paused has no role any more: it is faculty's all the same.
+    let overview = admin.get("/console/programmes/cs-pilot").await;
+    let left = admin.submit(&overview, "/console/programmes/cs-pilot", &[("faculty", "fern@example.edu")]).await;
+    assert_eq!(left.status, 303);
+    assert_eq!(press(&sam, "resume").await, 409);
+    assert!(office.key(&hash).disabled);
+    assert_eq!(press(&signed_in(&stack, "fern@example.edu").await, "resume").await, 303);
+    assert!(!office.key(&hash).disabled);
     stack.stop().await.unwrap();
 }

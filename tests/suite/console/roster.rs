@@ -3,10 +3,12 @@
 use bursar_core::domain::grant::{Grant, HoldKind};
 use bursar_core::domain::id::ProgrammeId;
 use bursar_core::domain::money::Usd;
+use bursar_core::store::items::Tally;
 use bursar_core::store::{By, Outcome, Table};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::stack::Stack;
+use bursar_tests::invariants::RawTable;
 use bursar_tests::office::{Office, soon};
 use bursar_tests::stack;
 use bursar_tests::visitor::{Page, Visitor};
@@ -337,5 +339,24 @@ async fn a_file_with_more_groups_than_a_programme_can_have_is_refused_with_a_wor
     let page = preview(&admin, "add", &file(501)).await.expect(422);
     assert!(page.body.contains("would have 501 groups") && page.body.contains("student number"), "{}", page.body);
     preview(&admin, "add", &file(500)).await.expect(200);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn so_many_files_are_looked_at_in_an_hour_and_no_more() {
+    let stack = stack::in_process().await.unwrap();
+    Office::open(&stack).await;
+    let admin = signed_in(&stack, ADMIN).await;
+    let file = "email\nada@example.edu\n";
+    let hour = Tally { count: 99, ..Tally::of_previews(&"cs-pilot".parse().unwrap(), stack.clock.now()) };
+    RawTable::at(&stack.ready.dynamodb, &stack.ready.table).keep(&hour).await.unwrap();
+    assert_eq!(preview(&admin, "add", file).await.status, 200);
+    assert_eq!(preview(&admin, "add", "email\nnobody\n").await.status, 200, "nothing of it is kept");
+    let refused = preview(&admin, "add", file).await;
+    assert_eq!(refused.status, 429);
+    let after: u32 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=3600).contains(&after) && refused.alerts().len() == 1, "{after}: {}", refused.readable());
+    stack.clock.advance(SignedDuration::from_secs(after.into())).unwrap();
+    assert_eq!(preview(&signed_in(&stack, ADMIN).await, "add", file).await.status, 200);
     stack.stop().await.unwrap();
 }

@@ -7,6 +7,7 @@ use bursar_core::domain::id::{Epoch, PersonId};
 use bursar_core::domain::mail_day::{MailCounts, MailDay};
 use bursar_core::domain::mail_kind::MailKind;
 use bursar_core::domain::window::utc_date;
+use bursar_core::store::SentAgainAt;
 use bursar_core::store::items::{MailClass, MailState, OutboxRow, OwedMail};
 use bursar_core::store::{BulkStop, WentOn};
 use bursar_local::gate::{Matcher, Verdict};
@@ -111,7 +112,7 @@ async fn a_kind_of_which_nothing_came_back_and_what_is_asked_for_by_hand_go_on_w
     let now = office.stack.clock.now();
     let row = OutboxRow::owed(Ulid::from_parts(now.as_millisecond().unsigned_abs(), 1), notice, now);
     office.raw.keep(&row).await.unwrap();
-    assert!(office.table.resend_roster_mail(&office.programme, &ada, now, soon()).await.unwrap());
+    assert_eq!(office.table.resend_roster_mail(&office.programme, &ada, now, soon()).await.unwrap(), SentAgainAt::Now);
     office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
     // That notice is not owed any more, and the drain found that out.
     assert!(matches!(office.table.mail(row.row).await.unwrap().unwrap().state, MailState::Dropped { .. }));

@@ -3,6 +3,7 @@
 
 use bursar_core::domain::id::Nonce;
 use bursar_core::domain::token::AskToken;
+use bursar_core::store::SentAgainAt;
 use bursar_core::store::items::{self, MailState, OutboxRow, OwedMail};
 use bursar_core::store::new_ulid;
 use bursar_local::gate::Matcher;
@@ -119,7 +120,10 @@ async fn a_roster_mail_that_comes_too_late_is_not_sent_unless_somebody_asked_for
         let roster = rows.iter().find(|row| matches!(row.mail, OwedMail::Roster { .. })).unwrap();
         assert!(matches!(roster.state, MailState::Dropped { .. }), "{:?}", roster.state);
         let now = office.stack.clock.now();
-        assert!(office.table.resend_roster_mail(&office.programme, &ada, now, soon()).await.unwrap());
+        assert_eq!(
+            office.table.resend_roster_mail(&office.programme, &ada, now, soon()).await.unwrap(),
+            SentAgainAt::Now
+        );
         office.settle().await;
         let text = office.the_mail().contents.text.unwrap();
         assert!(text.contains(says), "{text}");

@@ -80,8 +80,8 @@ async fn faulted(cases: Vec<Case>) -> usize {
         assert_eq!(word(&last.state), "sent", "{what}");
         assert!(mails == 1 || (mails == 2 && case.may_double), "{what}: accepted {mails} times");
         doubled += usize::from(mails == 2);
-        // An address has its share of links an hour.
-        office.pass(10).await;
+        // After three links that nobody followed the next comes when none is good any more.
+        office.pass(31).await;
     }
     office.stack.stop().await.unwrap();
     doubled

@@ -4,6 +4,7 @@ use bursar_core::domain::mail_day::{MailCounts, MailDay};
 use bursar_core::domain::mail_kind::MailKind;
 use bursar_core::domain::window::utc_date;
 use bursar_core::store::BulkStop;
+use bursar_core::store::SentAgainAt;
 use bursar_core::store::items::{MailState, Undeliverable, Why};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::{FunctionName, InvokeError};
@@ -71,7 +72,10 @@ async fn a_complaint_ends_what_is_written_to_many_and_no_link() {
     assert_eq!(office.mark_of("ada@example.edu").await.unwrap().why, Why::Complained);
     office.pass(2).await;
     let now = office.stack.clock.now();
-    assert!(office.table.resend_roster_mail(&office.programme, &ada, now, super::soon()).await.unwrap());
+    assert_eq!(
+        office.table.resend_roster_mail(&office.programme, &ada, now, super::soon()).await.unwrap(),
+        SentAgainAt::Now
+    );
     office.ask("ada@example.edu").await;
     office.settle().await;
     assert_eq!(office.the_mail().contents.kind.as_deref(), Some("link"));

@@ -97,7 +97,9 @@ async fn in_the_sandbox_mail_to_whom_it_does_not_send_waits_and_stands_in_nobody
 #[tokio::test]
 async fn a_used_up_quota_and_a_sender_that_is_not_verified_are_told_as_what_they_are() {
     let mut office = PostOffice::open().await;
-    office.stack.ses.set_quota(Quota { per_day: 0, per_second: 14 });
+    // The day's last mail was sent, and then another is owed.
+    office.enrol("ada@example.edu").await;
+    office.stack.ses.set_quota(Quota { per_day: 1, per_second: 14 });
     office.ask("admin@example.edu").await;
     office.settle().await;
     assert_eq!(office.told_refusals().await, ["DailyQuotaExceeded"]);

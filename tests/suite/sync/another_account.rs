@@ -250,11 +250,10 @@ async fn a_rotation_to_it_is_refused_and_said_and_an_admin_who_means_it_says_so_
 async fn the_page_shows_the_key_in_the_secret_and_no_other_is_confirmed() {
     let stack = in_the_morning().await;
     let scene = scene(&stack).await;
-    stack.clock.advance(minutes(1)).unwrap();
-    let admin = signed_in(&stack, ADMIN).await;
     scene.put_the_wrong_one();
     stack.clock.advance(hours(1)).unwrap();
     sync(&stack).await;
+    let admin = signed_in(&stack, ADMIN).await;
     let page = admin.get("/console/account").await.expect(200);
     assert!(
         page.texts("warning").iter().any(|warning| warning.contains("is of another account")),

@@ -25,6 +25,7 @@ pub(super) struct Known<'a> {
     /// The run that is to be gone on with.
     pub(super) left: Option<&'a Checkpoint>,
     pub(super) alarms: &'a [Alarm],
+    pub(super) admins: usize,
 }
 
 pub(super) fn of(known: &Known<'_>, now: Timestamp) -> Vec<String> {
@@ -45,6 +46,10 @@ pub(super) fn of(known: &Known<'_>, now: Timestamp) -> Vec<String> {
         }),
         management_key_fails(known).then(|| {
             "The management key does not work. Nothing can be read, made or disabled until a working one is in the secret."
+                .to_owned()
+        }),
+        (known.admins == 1).then(|| {
+            "There is one admin only. If mail to that address comes back, nobody hears what is wrong here, and nobody else can sign in to mend it. Add a second address to the parameter Admins (BURSAR_ADMINS)."
                 .to_owned()
         }),
     ];

@@ -7,7 +7,7 @@ use bursar_core::domain::id::ProgrammeId;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::role::{MOST_CHANGED_ROLES, RoleChanges};
-use bursar_core::domain::term::{Term, TermError};
+use bursar_core::domain::term::{FIRST_DAY, LAST_DAY, Term, TermError};
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
@@ -184,10 +184,11 @@ impl Reader<'_> {
         };
         // Without a time zone there is nothing to say of the time.
         let zone = TimeZone::get(term?.timezone()).ok()?;
+        let is_in_range = (FIRST_DAY..=LAST_DAY).contains(&time.date());
         match zone.to_timestamp(time) {
-            Ok(at) => Some(at),
-            Err(_) => {
-                self.refuse(name, "This time is out of range.");
+            Ok(at) if is_in_range => Some(at),
+            _ => {
+                self.refuse(name, "This time is not between the years 2000 and 2199.");
                 None
             }
         }

@@ -1,9 +1,7 @@
 //! Functions in this process: their libraries, as many instances as there are invocations at once, each with its own way through
-//! the fault layer. What Lambda does around a function is done here: time-outs, kills, panics, the limits, the logs.
+//! the fault layer. What Lambda does around a function is done here: time-outs, kills, the limits, the logs.
 
-use std::any::Any;
 use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_sdk_dynamodb::config::SharedHttpClient;
@@ -11,7 +9,6 @@ use bursar_core::aws::AwsAccess;
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
 use bursar_core::start::{self, Function};
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde_json::Value;
@@ -22,8 +19,8 @@ use super::logs::Logs;
 use super::{FunctionName, Invoke, InvokeError};
 use crate::gate::{Begun, Gate, Instance, Killed, Service};
 
-/// The five functions as libraries. An instance serves one invocation at a time and then the next; one that was killed, timed out
-/// or panicked is thrown away.
+/// The five functions as libraries. An instance serves one invocation at a time and then the next; one that was killed or timed out
+/// is thrown away.
 #[derive(Clone)]
 pub struct InProcess(Arc<Pool>);
 
@@ -113,15 +110,14 @@ impl Pool {
         let capture = self.settings.logs.capture(function, worker.instance.number(), &invocation.request_id);
         let logs = bursar_core::log::to(capture);
         let event = LambdaEvent::new(event, invocation.context());
-        let work = AssertUnwindSafe(worker.function.answer(event)).catch_unwind();
-        let work = tokio::time::timeout(invocation.time_out, work).with_subscriber(logs.clone());
+        let work =
+            tokio::time::timeout(invocation.time_out, worker.function.answer(event)).with_subscriber(logs.clone());
         let failure = match begun.run(work).await {
-            Ok(Ok(Ok(answer))) => {
+            Ok(Ok(answer)) => {
                 self.idle().entry(function).or_default().push(worker);
                 let answer = answer.map_err(|error| InvokeError::Failed(error.error_message))?;
                 return fits(&answer).map(|()| answer);
             }
-            Ok(Ok(Err(panic))) => InvokeError::Failed(format!("it panicked: {}", panic_text(&*panic))),
             Ok(Err(_)) => InvokeError::TimedOut,
             Err(Killed) => InvokeError::Killed,
         };
@@ -147,11 +143,6 @@ impl Pool {
     fn idle(&self) -> MutexGuard<'_, BTreeMap<FunctionName, Vec<Worker>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a text")
 }
 
 #[cfg(test)]

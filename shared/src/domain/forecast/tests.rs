@@ -26,7 +26,7 @@ fn spent(each: impl IntoIterator<Item = i64>) -> Days {
 }
 
 fn term() -> Term {
-    Term::new(FIRST, date(2036, 3, 2), "UTC").unwrap()
+    Term::new(FIRST, date(2035, 3, 2), "UTC").unwrap()
 }
 
 /// All of the pot is promised to keys.

@@ -154,7 +154,8 @@ mod tests {
         let cap = programme.settings.cap;
         assert_eq!(whole, Some(CapUse { window: Window::WHOLE_TERM, cap, spent: Usd::ZERO, as_of: None }));
         let mut paused = grant.clone();
-        paused.holds.paused = Some(Pause { by: crate::domain::audit::Actor::Sync, why: None });
+        paused.holds.paused =
+            Some(Pause { by: crate::domain::audit::Actor::Sync, role: crate::domain::role::Role::Faculty, why: None });
         assert!(paused.holds.has(HoldKind::Paused) && CapUse::of(&programme, &paused, &[], now).is_some());
         let (mut dropped, mut revoked, mut ended) = (grant.clone(), grant.clone(), grant.clone());
         dropped.holds.dropped = Some(now);

@@ -3,8 +3,9 @@
 
 use jiff::Timestamp;
 
-use super::{Change, HoldKind, Notice, Pause, State, View};
+use super::{Change, Hold, HoldKind, Notice, Pause, State, View};
 use crate::domain::audit::{Act, Actor};
+use crate::domain::role::Role;
 
 /// Why no hold is put on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,51 +23,90 @@ pub enum HoldRefused {
 pub enum ReleaseRefused {
     /// It has no such hold. The enable of its key may still be ordered, so pressing again does no harm.
     NotHeld,
+    /// Somebody with a higher role paused it.
+    PausedByAnother,
     Over,
     /// Its place was given back, and the pot has no room for it now.
     PotExhausted,
 }
 
+impl Hold {
+    pub fn kind(self) -> HoldKind {
+        match self {
+            Hold::Paused(_) => HoldKind::Paused,
+            Hold::Dropped => HoldKind::Dropped,
+            Hold::Unused => HoldKind::Unused,
+        }
+    }
+}
+
+/// A pause that is nobody's in particular is the faculty's.
+impl From<HoldKind> for Hold {
+    fn from(kind: HoldKind) -> Hold {
+        match kind {
+            HoldKind::Paused => Hold::Paused(Role::Faculty),
+            HoldKind::Dropped => Hold::Dropped,
+            HoldKind::Unused => Hold::Unused,
+        }
+    }
+}
+
 impl View {
-    /// Holds the grant. A live key stays recorded, and its disable is ordered. A place in the pot stays for now: after disuse, and a week
+    /// Holds the grant; a pause of somebody with a higher role takes the place of a lower one's. A live key stays recorded, and its disable is ordered. A place in the pot stays for now: after disuse, and a week
     /// after a drop, the rest of it goes back once the key is off and was read (`place`).
-    pub fn hold(&self, kind: HoldKind, by: &Actor, why: Option<&str>, now: Timestamp) -> Result<Change, HoldRefused> {
+    pub fn hold(
+        &self,
+        hold: impl Into<Hold>,
+        by: &Actor,
+        why: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Change, HoldRefused> {
+        let hold = hold.into();
         if self.is_terminal() {
             return Err(HoldRefused::Over);
         }
-        if self.grant.holds.has(kind) {
+        let is_lesser = match (hold, &self.grant.holds.paused) {
+            (Hold::Paused(role), Some(pause)) => pause.role < role,
+            _ => false,
+        };
+        if self.grant.holds.has(hold.kind()) && !is_lesser {
             return Err(HoldRefused::AlreadyHeld);
         }
-        if kind == HoldKind::Unused && !matches!(self.grant.state, State::Live { .. }) {
+        if hold == Hold::Unused && !matches!(self.grant.state, State::Live { .. }) {
             return Err(HoldRefused::NoKey);
         }
         let mut change = self.change(by);
         change.grant.attempts.iter_mut().for_each(|attempt| attempt.order_off(now));
-        match kind {
-            HoldKind::Paused => {
-                change.grant.holds.paused = Some(Pause { by: by.clone(), why: why.map(str::to_owned) });
+        match hold {
+            Hold::Paused(role) => {
+                change.grant.holds.paused = Some(Pause { by: by.clone(), role, why: why.map(str::to_owned) });
             }
-            HoldKind::Dropped => change.grant.holds.dropped = Some(now),
-            HoldKind::Unused => change.grant.holds.unused = true,
+            Hold::Dropped => change.grant.holds.dropped = Some(now),
+            Hold::Unused => change.grant.holds.unused = true,
         }
-        change.notice = (kind == HoldKind::Unused).then_some(Notice::Unused);
+        change.notice = (hold == Hold::Unused).then_some(Notice::Unused);
         Ok(change.audited(Act::Held, &self.grant, why.map(str::to_owned)))
     }
 
-    /// Takes a hold off and, with the last one, what was given back of the place. Then the limit of the live key is ordered, if it is
-    /// another by now, and its enable: it is enabled after the change is written, never before.
-    pub fn release(&self, kind: HoldKind, by: &Actor, now: Timestamp) -> Result<Change, ReleaseRefused> {
+    /// Takes a hold off, a pause only for whoever is no less than the one who put it on, and, with the last one, what was given back of
+    /// the place. Then the limit of the live key is ordered, if it is another by now, and its enable: it is enabled after the change is
+    /// written, never before.
+    pub fn release(&self, hold: impl Into<Hold>, by: &Actor, now: Timestamp) -> Result<Change, ReleaseRefused> {
+        let hold = hold.into();
         if self.is_terminal() {
             return Err(ReleaseRefused::Over);
         }
-        if !self.grant.holds.has(kind) {
+        if !self.grant.holds.has(hold.kind()) {
             return Err(ReleaseRefused::NotHeld);
         }
         let mut change = self.change(by);
-        match kind {
-            HoldKind::Paused => change.grant.holds.paused = None,
-            HoldKind::Dropped => change.grant.holds.dropped = None,
-            HoldKind::Unused => change.grant.holds.unused = false,
+        match hold {
+            Hold::Paused(role) if self.grant.holds.paused.as_ref().is_some_and(|pause| role < pause.role) => {
+                return Err(ReleaseRefused::PausedByAnother);
+            }
+            Hold::Paused(_) => change.grant.holds.paused = None,
+            Hold::Dropped => change.grant.holds.dropped = None,
+            Hold::Unused => change.grant.holds.unused = false,
         }
         if change.grant.holds.is_empty() {
             change = change.with_limit(self, false, now);

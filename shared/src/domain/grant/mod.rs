@@ -31,6 +31,7 @@ use super::id::{Epoch, GrantId, Nonce, ProgrammeId};
 use super::key::KeyHash;
 use super::money::Usd;
 use super::programme::Settings;
+use super::role::Role;
 
 pub use begin::{BeginRefused, Begun, Press, PressKind};
 pub use cap_use::CapUse;
@@ -94,7 +95,7 @@ pub struct Grant {
 }
 
 /// Whom a grant is for. Together with the person's own items this is the only home of names and addresses.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     pub address: EmailAddress,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,6 +103,13 @@ pub struct Person {
     /// The `id` column of the roster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roster_id: Option<String>,
+}
+
+/// Nothing of whom: the address masks itself, and a name is masked here.
+impl fmt::Debug for Person {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Person").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 /// Where a grant stands.
@@ -155,6 +163,8 @@ pub struct Holds {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
     pub by: Actor,
+    /// What they were then: whoever is less does not take it off.
+    pub role: Role,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }
@@ -163,6 +173,14 @@ pub struct Pause {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HoldKind {
     Paused,
+    Dropped,
+    Unused,
+}
+
+/// A hold as somebody puts it on or takes it off: a pause in a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    Paused(Role),
     Dropped,
     Unused,
 }

@@ -98,7 +98,7 @@ impl Story {
     pub(super) fn reads(&self) -> String {
         let token = SessionToken::generate();
         let address = self.view.grant.person.address.matched().clone();
-        let session = Session { session: token.hash(), address, person: None, ends_at: self.now };
+        let session = Session::begun(token.hash(), address, None, self.now);
         let visitor = Visitor { session, csrf: token.csrf() };
         readable(&Alone { visitor: &visitor, card: Card::of(&self.view, self.now) }.render().unwrap())
     }

@@ -131,8 +131,10 @@ fn everybody_is_in_one_place_at_most_and_who_is_gone_in_none() {
         change(&mut grant);
         grant
     };
-    let pause =
-        |grant: &mut Grant| grant.holds.paused = Some(Pause { by: crate::domain::audit::Actor::Rule, why: None });
+    let pause = |grant: &mut Grant| {
+        grant.holds.paused =
+            Some(Pause { by: crate::domain::audit::Actor::Rule, role: crate::domain::role::Role::Faculty, why: None });
+    };
     let dropped = with(invited(8), &|grant| grant.holds.dropped = Some(Timestamp::UNIX_EPOCH));
     assert!(dropped.holds.has(HoldKind::Dropped));
     let full = claimed(9);

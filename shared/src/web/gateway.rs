@@ -1,0 +1,167 @@
+//! An event of the HTTP API in, its answer out. What in an event could keep it from becoming a request is taken out of it before, and a
+//! handler that panics ends its own request only.
+
+use std::convert::Infallible;
+use std::future::ready;
+use std::panic::AssertUnwindSafe;
+
+use anyhow::Context;
+use axum::Router;
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use futures_util::FutureExt;
+use lambda_http::request::LambdaRequest;
+use lambda_http::{Adapter, LambdaEvent, Service};
+use serde_json::{Value, json};
+
+use super::dressed;
+use crate::config::Config;
+
+/// The routes of a function with what every page of ours has.
+pub struct Pages {
+    routes: Router,
+    /// Answers what is no request.
+    unreadable: Router,
+    /// Answers for a handler that panicked.
+    broken: Router,
+}
+
+impl Pages {
+    pub fn of(routes: Router, config: &Config) -> Pages {
+        let always = |status: StatusCode| dressed(Router::new().fallback(move || ready(status)), config);
+        Pages {
+            routes: dressed(routes, config),
+            unreadable: always(StatusCode::BAD_REQUEST),
+            broken: always(StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
+
+    /// Answers one event.
+    pub async fn answer(&self, mut event: LambdaEvent<Value>) -> anyhow::Result<Value> {
+        let nothing = LambdaEvent { payload: without_a_request(&event.payload), context: event.context.clone() };
+        if !is_made_fit(&mut event.payload) {
+            return asked(&self.unreadable, nothing).await;
+        }
+        match AssertUnwindSafe(asked(&self.routes, event)).catch_unwind().await {
+            Ok(answered) => answered,
+            Err(_) => {
+                tracing::error!("a request ended in a panic");
+                asked(&self.broken, nothing).await
+            }
+        }
+    }
+}
+
+async fn asked(router: &Router, event: LambdaEvent<Value>) -> anyhow::Result<Value> {
+    let request: LambdaRequest = serde_json::from_value(event.payload).context("this is no event of an HTTP API")?;
+    let event = LambdaEvent { payload: request, context: event.context };
+    // The adapter itself cannot be held over the wait.
+    let answered = Adapter::from(router.clone()).call(event);
+    let response = match answered.await {
+        Ok(response) => response,
+        Err(never) => never_fails(never),
+    };
+    Ok(serde_json::to_value(response)?)
+}
+
+/// Takes out of an event what no page looks at and what cannot become a header: the host, which decides nothing here, and what others
+/// set for their own pages. False when even its path and query are none.
+fn is_made_fit(event: &mut Value) -> bool {
+    let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let query = format!("/?{}", text("/rawQueryString"));
+    let is_query = query.bytes().all(|byte| byte.is_ascii_graphic()) && PathAndQuery::try_from(query).is_ok();
+    if !text("/rawPath").starts_with('/') || !is_query {
+        return false;
+    }
+    if let Some(context) = event.pointer_mut("/requestContext").and_then(Value::as_object_mut) {
+        context.remove("domainName");
+    }
+    if let Some(headers) = event.pointer_mut("/headers").and_then(Value::as_object_mut) {
+        // Whether a form is of another site is told by these, so that none of them is taken out.
+        let is_odd = |(name, value): (&String, &Value)| {
+            let decides = ["origin", "sec-fetch-site"].iter().any(|known| name.eq_ignore_ascii_case(known));
+            decides && !is_header(name, value.as_str().unwrap_or_default())
+        };
+        if headers.iter().any(is_odd) {
+            return false;
+        }
+        headers.retain(|name, value| is_header(name, value.as_str().unwrap_or_default()));
+    }
+    if let Some(cookies) = event.pointer_mut("/cookies").and_then(Value::as_array_mut) {
+        cookies.retain(|cookie| cookie.as_str().is_some_and(|cookie| HeaderValue::from_str(cookie).is_ok()));
+    }
+    true
+}
+
+fn is_header(name: &str, value: &str) -> bool {
+    let decides_nothing = ["host", "x-forwarded-proto"].iter().any(|known| name.eq_ignore_ascii_case(known));
+    !decides_nothing && HeaderName::from_bytes(name.as_bytes()).is_ok() && HeaderValue::from_str(value).is_ok()
+}
+
+/// The event of a visit to nothing in particular, in the context of another.
+fn without_a_request(event: &Value) -> Value {
+    let mut context = event.get("requestContext").cloned().unwrap_or_default();
+    if let Some(http) = context.pointer_mut("/http") {
+        http["method"] = json!("GET");
+    }
+    json!({"version": "2.0", "routeKey": "$default", "rawPath": "/", "rawQueryString": "", "headers": {},
+        "requestContext": context, "isBase64Encoded": false})
+}
+
+fn never_fails<T>(never: Infallible) -> T {
+    match never {}
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use lambda_http::Context;
+
+    use super::*;
+    use crate::aws::AwsAccess;
+
+    fn a_config() -> Config {
+        let variable = |name: &str| {
+            let text = match name {
+                "BURSAR_TABLE" | "BURSAR_MANAGEMENT_KEY_SECRET" => "bursar",
+                "BURSAR_ORIGIN" => "https://bursar.uni.edu",
+                "BURSAR_MAIL_FROM" | "BURSAR_ADMINS" => "bursar@uni.edu",
+                "BURSAR_INSTITUTION" => "University of Example",
+                _ => return None,
+            };
+            Some(text.to_owned())
+        };
+        let http = aws_smithy_http_client::Builder::new().build_http();
+        Config::read(variable, AwsAccess::under("http://127.0.0.1:1", "eu-central-1", http)).unwrap()
+    }
+
+    fn event(path: &str, headers: &Value) -> LambdaEvent<Value> {
+        let context = json!({"http": {"method": "GET", "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1"}});
+        let payload = json!({"version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": "",
+            "headers": headers, "requestContext": context, "isBase64Encoded": false});
+        LambdaEvent::new(payload, Context::default())
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_panics_ends_its_own_request_with_a_page() {
+        let broken: fn() -> std::future::Ready<StatusCode> = || panic!("what nobody may read");
+        let routes = Router::new().route("/", get(|| ready(StatusCode::NO_CONTENT))).route("/broken", get(broken));
+        let pages = Pages::of(routes, &a_config());
+        let answer = pages.answer(event("/broken", &json!({}))).await.unwrap();
+        let body = answer["body"].as_str().unwrap();
+        assert_eq!(answer["statusCode"], 500);
+        assert!(body.contains("/bursar.css") && !body.contains("nobody may read"), "{body}");
+        assert_eq!(pages.answer(event("/", &json!({}))).await.unwrap()["statusCode"], 204);
+    }
+
+    #[tokio::test]
+    async fn a_header_that_tells_of_another_site_is_never_left_out() {
+        let pages = Pages::of(Router::new().route("/", get(|| ready(StatusCode::NO_CONTENT))), &a_config());
+        for (name, value, status) in
+            [("Origin", "\u{7f}", 400), ("sec-fetch-site", "a\nb", 400), ("x-odd", "a\nb", 204)]
+        {
+            let answer = pages.answer(event("/", &json!({name: value}))).await.unwrap();
+            assert_eq!(answer["statusCode"], status, "{name}");
+        }
+    }
+}
