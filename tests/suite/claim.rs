@@ -7,6 +7,7 @@ mod canary;
 mod crowds;
 mod data;
 mod faults;
+mod flood;
 mod keys;
 mod lapsed;
 mod lasting;

@@ -31,6 +31,8 @@ mod promises;
 #[cfg(test)]
 mod restrictions;
 #[cfg(test)]
+mod rights;
+#[cfg(test)]
 mod roles;
 #[cfg(test)]
 mod rules;

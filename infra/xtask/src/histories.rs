@@ -1,4 +1,4 @@
-//! `histories`, `weather` and `mails`: tests that are of a few in each run of all tests, in an optimised build and of many.
+//! `histories`, `weather`, `mails` and `flood`: tests that are of a few in each run of all tests, in an optimised build and of many.
 
 use anyhow::bail;
 use xshell::{Shell, cmd};
@@ -16,6 +16,11 @@ pub(crate) fn weather(shell: &Shell, arguments: &[String]) -> anyhow::Result<()>
 /// Mails so many students of a roster, and tells the pace.
 pub(crate) fn mails(shell: &Shell, arguments: &[String]) -> anyhow::Result<()> {
     play(shell, "mails", arguments, ("BURSAR_TEST_MAILS", "50000"), &["mail::many", "--nocapture"])
+}
+
+/// Floods the door with so many asks, and tells how long everybody else waited.
+pub(crate) fn flood(shell: &Shell, arguments: &[String]) -> anyhow::Result<()> {
+    play(shell, "flood", arguments, ("BURSAR_TEST_FLOOD", "20000"), &["claim::flood", "--nocapture"])
 }
 
 fn play(

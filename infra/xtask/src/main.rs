@@ -65,9 +65,10 @@ const MAKERS: &[Recipe] = &[
 ];
 
 /// What takes longer than a run of CI may, in optimised builds. The words after `bench` are the benchmark's own.
-const LONG: [(&str, &str); 8] = [
+const LONG: [(&str, &str); 9] = [
     ("histories", "5,000 histories of each kind that is drawn from seeds, or as many as the number after it says"),
     ("weather", "200 nights of bad weather, each beside a quiet one, or as many as the number after it says"),
+    ("flood", "20,000 asks for links while students claim, or as many as the number after it says"),
     ("mails", "a roster of 50,000 mailed through a sandbox and a pause, or as many as the number after it says"),
     ("bench sync", "the nightly sync beside a floor; the figures go to BENCHMARKS.md"),
     ("", "with --quick, --keys N, --changed N, --latency N, --times N or --no-peaks they are only told"),
@@ -101,6 +102,7 @@ fn run(names: &[String]) -> anyhow::Result<()> {
         [name, rest @ ..] if name == "histories" => return histories::histories(&shell, rest),
         [name, rest @ ..] if name == "weather" => return histories::weather(&shell, rest),
         [name, rest @ ..] if name == "mails" => return histories::mails(&shell, rest),
+        [name, rest @ ..] if name == "flood" => return histories::flood(&shell, rest),
         _ => {}
     }
     for name in names {

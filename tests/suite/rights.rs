@@ -1,0 +1,297 @@
+//! Who may do what: each route of both functions, pressed by each kind of person, on their own programme and on another. The routes are
+//! read from the routers, so that a new one fails here until somebody has said whose it is.
+
+use std::collections::BTreeSet;
+
+use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::id::GrantId;
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::Settings;
+use bursar_core::domain::term::Term;
+use bursar_core::store::By;
+use bursar_local::stack::Stack;
+use bursar_tests::office::{Office, session_cookie, soon};
+use bursar_tests::stack;
+use bursar_tests::visitor::{Page, Visitor};
+use jiff::civil::date;
+
+use super::rules::sources;
+
+/// Whose a route is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Anybodys,
+    /// Of everybody who is signed in.
+    Visitors,
+    /// Of a person on the programme's roster.
+    Students,
+    /// Of whoever has a role somewhere.
+    Staffs,
+    /// Of this role on the programme and of those above it.
+    Assistants,
+    Facultys,
+    Admins,
+}
+use Whose::{Admins, Anybodys, Assistants, Facultys, Staffs, Students, Visitors};
+
+const PROGRAMME: &str = "/console/programmes/{id}";
+/// What a route begins with that does something to one grant; the routers have them as one.
+const ONE_GRANT: &str = "/console/programmes/{id}/grants/{grant}/";
+const ACTS: &str = "/console/programmes/{id}/grants/{grant}/{act}";
+
+const TABLE: [(&str, &str, Whose); 42] = [
+    ("GET", "/", Anybodys),
+    ("POST", "/link", Anybodys),
+    ("GET", "/c/{*anything}", Anybodys),
+    ("POST", "/c/{*anything}", Anybodys),
+    ("POST", "/code", Anybodys),
+    ("GET", "/bursar.css", Anybodys),
+    ("GET", "/forms.js", Anybodys),
+    ("GET", "/key.js", Anybodys),
+    ("GET", "/my", Visitors),
+    ("GET", "/my/data", Visitors),
+    ("POST", "/my/mails", Visitors),
+    ("POST", "/my/{programme}/reveal", Students),
+    ("POST", "/my/{programme}/replace", Students),
+    ("POST", "/my/{programme}/leaked", Students),
+    ("POST", "/my/{programme}/refresh", Students),
+    ("POST", "/my/{programme}/resume", Students),
+    ("POST", "/my/{programme}/return", Students),
+    ("GET", "/console", Staffs),
+    ("GET", "/console/programmes/new", Admins),
+    ("POST", "/console/programmes", Admins),
+    ("GET", PROGRAMME, Assistants),
+    ("POST", PROGRAMME, Facultys),
+    ("POST", "/console/programmes/{id}/people", Facultys),
+    ("POST", "/console/programmes/{id}/roster", Facultys),
+    ("POST", "/console/programmes/{id}/roster/apply", Facultys),
+    ("GET", "/console/programmes/{id}/grants", Assistants),
+    ("GET", "/console/programmes/{id}/grants/{grant}", Assistants),
+    ("POST", "/console/programmes/{id}/grants/{grant}/resume", Assistants),
+    ("POST", "/console/programmes/{id}/grants/{grant}/pause", Assistants),
+    ("POST", "/console/programmes/{id}/grants/{grant}/resend", Assistants),
+    ("POST", "/console/programmes/{id}/grants/{grant}/allow", Facultys),
+    ("POST", "/console/programmes/{id}/grants/{grant}/cap", Facultys),
+    ("POST", "/console/programmes/{id}/grants/{grant}/revoke", Facultys),
+    ("GET", "/console/programmes/{id}/alerts", Assistants),
+    ("POST", "/console/programmes/{id}/alerts", Assistants),
+    ("GET", "/console/account", Admins),
+    ("POST", "/console/account/release", Admins),
+    ("POST", "/console/account/explain", Admins),
+    ("POST", "/console/account/mail", Admins),
+    // Nothing is there, which only somebody who is signed in is told.
+    ("GET", "/console/nothing", Visitors),
+    ("GET", "/my/nothing", Visitors),
+    // Last, since it ends the session.
+    ("POST", "/sign-out", Visitors),
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Who {
+    Nobody,
+    Student,
+    Assistant,
+    Faculty,
+    Admin,
+}
+
+/// Each with the role of their name on the first programme and none on the second, but the admin.
+const WHO: [(Who, &str); 5] = [
+    (Who::Nobody, ""),
+    (Who::Student, "stu@example.edu"),
+    (Who::Assistant, "anna@example.edu"),
+    (Who::Faculty, "faye@example.edu"),
+    (Who::Admin, "admin@example.edu"),
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answered {
+    In,
+    /// To sign in first.
+    SignedOut,
+    /// As if it were not there.
+    Hidden,
+}
+
+impl Answered {
+    fn of(method: &str, page: &Page) -> Answered {
+        match page.status {
+            401 => Answered::SignedOut,
+            303 if method == "GET" && page.location() == Some("/") => Answered::SignedOut,
+            404 => Answered::Hidden,
+            _ => Answered::In,
+        }
+    }
+
+    fn expected(whose: Whose, who: Who, is_own: bool) -> Answered {
+        let has_role = |least: Who| who == Who::Admin || (is_own && who >= least);
+        let is_in = match whose {
+            Anybodys => return Answered::In,
+            _ if who == Who::Nobody => return Answered::SignedOut,
+            Visitors => true,
+            Students => is_own && who == Who::Student,
+            Staffs => who >= Who::Assistant,
+            Assistants => has_role(Who::Assistant),
+            Facultys => has_role(Who::Faculty),
+            Admins => who == Who::Admin,
+        };
+        if is_in { Answered::In } else { Answered::Hidden }
+    }
+}
+
+/// A programme with one student; the first has faculty and an assistant too.
+async fn programme(stack: &Stack, name: &str, student: &str, is_first: bool) -> (String, GrantId) {
+    let office = Office::open(stack).await;
+    let term = Term::new(date(2026, 1, 1), date(2035, 12, 31), "UTC").unwrap();
+    let mut settings = Settings::new(name, term, Usd::from_dollars(20));
+    if is_first {
+        settings.assistants = vec![EmailAddress::parse("anna@example.edu").unwrap()];
+        settings.faculty = vec![EmailAddress::parse("faye@example.edu").unwrap()];
+    }
+    let by = By { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
+    let made = office.table.create_programme(settings, Usd::from_dollars(100), by).await.unwrap();
+    let grant = Office::of(stack, made.as_str()).invite(student).await;
+    (made.to_string(), grant)
+}
+
+/// A browser of each, and what their forms carry.
+async fn browsers(stack: &Stack) -> Vec<(Who, Visitor, String)> {
+    let mut browsers = Vec::new();
+    for (who, address) in WHO {
+        let visitor = Visitor::new(&stack.ready.web);
+        let mut csrf = String::new();
+        if who != Who::Nobody {
+            let cookie = session_cookie(stack, address).await;
+            let (name, value) = cookie.split_once('=').unwrap();
+            visitor.set_cookie(name, value);
+            let page = visitor.get("/my").await.expect(200);
+            csrf = page.form("/sign-out").value("csrf").unwrap().to_owned();
+        }
+        browsers.push((who, visitor, csrf));
+    }
+    browsers
+}
+
+async fn press(browser: &Visitor, method: &str, path: &str, csrf: &str) -> Page {
+    match method {
+        "GET" => browser.get(path).await,
+        _ if path.ends_with("/roster") => {
+            let body = format!(
+                "--b\r\nContent-Disposition: form-data; name=\"csrf\"\r\n\r\n{csrf}\r\n--b\r\nContent-Disposition: form-data; \
+                 name=\"file\"; filename=\"r.csv\"\r\n\r\nemail\r\nzoe@example.edu\r\n--b--\r\n"
+            );
+            browser.post_as("multipart/form-data; boundary=b", path, body).await
+        }
+        _ => browser.post(path, &[("csrf", csrf)]).await,
+    }
+}
+
+#[tokio::test]
+async fn each_route_lets_in_whoever_it_is_for_and_nobody_else() {
+    let stack = stack::in_process().await.unwrap();
+    let own = programme(&stack, "CS pilot", "stu@example.edu", true).await;
+    let other = programme(&stack, "Maths", "oth@example.edu", false).await;
+    let mut wrong = Vec::new();
+    for (programme, grant) in [&other, &own] {
+        stack.clock.advance(jiff::SignedDuration::from_mins(2)).unwrap();
+        let browsers = browsers(&stack).await;
+        for (method, route, whose) in TABLE {
+            let path = route
+                .replace("{id}", programme)
+                .replace("{programme}", programme)
+                .replace("{grant}", grant.as_str())
+                .replace("{*anything}", "anything");
+            for (who, browser, csrf) in &browsers {
+                let page = press(browser, method, &path, csrf).await;
+                let is_own = *programme == own.0;
+                let expected = match Answered::expected(whose, *who, is_own) {
+                    Answered::In if route.ends_with("/nothing") => Answered::Hidden,
+                    expected => expected,
+                };
+                let answered = Answered::of(method, &page);
+                assert!(page.status < 500, "{method} {path} as {who:?}: {}", page.status);
+                if answered != expected {
+                    wrong
+                        .push(format!("{method} {path} as {who:?}: {} is {answered:?}, not {expected:?}", page.status));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn no_form_behind_a_session_is_taken_without_its_token_or_from_another_site() {
+    let stack = stack::in_process().await.unwrap();
+    let (programme, grant) = programme(&stack, "CS pilot", "stu@example.edu", true).await;
+    stack.clock.advance(jiff::SignedDuration::from_mins(2)).unwrap();
+    let mut taken = Vec::new();
+    for (who, browser, csrf) in &browsers(&stack).await {
+        for (method, route, whose) in TABLE {
+            let path = route
+                .replace("{id}", &programme)
+                .replace("{programme}", &programme)
+                .replace("{grant}", grant.as_str())
+                .replace("{*anything}", "anything");
+            if method == "GET" {
+                continue;
+            }
+            let elsewhere = browser.post_from("https://evil.example", &path, &[("csrf", csrf)]).await;
+            if elsewhere.status != 403 {
+                taken.push(format!("{path} as {who:?} from another site: {}", elsewhere.status));
+            }
+            if whose == Anybodys || *who == Who::Nobody {
+                continue;
+            }
+            for forged in ["", "0", csrf.get(1..).unwrap()] {
+                let page = press(browser, method, &path, forged).await;
+                if page.status != 403 {
+                    taken.push(format!("{path} as {who:?} with {forged:?}: {}", page.status));
+                }
+            }
+        }
+    }
+    assert!(taken.is_empty(), "{}", taken.join("\n"));
+    stack.stop().await.unwrap();
+}
+
+#[test]
+fn each_route_of_the_routers_is_in_the_table_and_none_besides() {
+    let mut routed = BTreeSet::new();
+    for (file, text) in sources("functions") {
+        let routes = text.matches(".route(").count();
+        assert_eq!(routes, text.matches(".route(\"").count(), "{}: a path that is not written out", file.display());
+        assert!(!text.contains(".nest(") && !text.contains(".nest_service("), "{}: routes in routes", file.display());
+        for route in text.split(".route(\"").skip(1) {
+            let (path, rest) = route.split_once('"').unwrap();
+            let rest = rest.split(".fallback(").next().unwrap();
+            let before = routed.len();
+            for method in ["get", "post", "put", "delete", "patch", "any"] {
+                let is_there = rest.split(|c: char| !c.is_alphanumeric() && c != '(' && c != '_');
+                if is_there.clone().any(|word| word.starts_with(&format!("{method}("))) {
+                    routed.insert((method.to_uppercase(), path.to_owned()));
+                }
+            }
+            assert!(routed.len() > before, "{}: the methods of {path} do not stand beside it", file.display());
+        }
+    }
+    let acts = sources("functions").into_iter().find(|(file, _)| file.ends_with("grant_acts.rs")).unwrap().1;
+    let acts = acts.lines().filter(|line| line.contains("=> Role::")).flat_map(|line| {
+        let words: Vec<String> = line.split('"').skip(1).step_by(2).map(str::to_owned).collect();
+        words
+    });
+    let acts: BTreeSet<String> = acts.collect();
+    let of_table = TABLE.iter().filter_map(|(_, route, _)| route.strip_prefix(ONE_GRANT)).map(str::to_owned);
+    assert_eq!(of_table.collect::<BTreeSet<String>>(), acts);
+    let is_an_act = |route: &str| route.starts_with(ONE_GRANT);
+    let in_table: BTreeSet<(String, String)> = TABLE
+        .iter()
+        .filter(|(_, route, _)| !route.ends_with("/nothing"))
+        .map(|(method, route, _)| {
+            let route = if is_an_act(route) { ACTS } else { route };
+            ((*method).to_owned(), route.to_owned())
+        })
+        .collect();
+    assert_eq!(in_table, routed);
+}
