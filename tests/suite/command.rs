@@ -5,6 +5,7 @@ use std::path::Path;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_tests::aws;
 use bursar_tests::process::{Bursar, Ended, refused, run};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 fn data() -> tempfile::TempDir {
@@ -53,6 +54,32 @@ async fn another_spelling_of_its_origin_leads_to_the_one_it_printed() {
     let answer = page(&format!("http://localhost:{port}/?a=b")).await;
     assert!(answer.status().is_redirection(), "{answer:?}");
     assert_eq!(answer.headers()["location"], format!("{}/?a=b", bursar.ready.web));
+}
+
+#[tokio::test]
+async fn no_server_of_this_machine_answers_a_page_of_another_site() {
+    let data = data();
+    let bursar = Bursar::start(data.path()).await.unwrap();
+    let ready = &bursar.ready;
+    let provider = ready.provider.trim_end_matches("/api/v1").to_owned();
+    let client = reqwest::Client::new();
+    for origin in [&ready.inbox, &provider, &ready.dynamodb, &ready.ses, &ready.secretsmanager] {
+        for method in [Method::GET, Method::POST, Method::OPTIONS] {
+            for (header, value) in [("origin", "https://evil.example"), ("origin", "null"), ("host", "evil.example")] {
+                let request = client.request(method.clone(), format!("{origin}/")).header(header, value);
+                let request = request.header("access-control-request-method", "POST").body("Action=SendRawEmail");
+                let answer = request.send().await.unwrap();
+                assert_eq!(answer.status(), 403, "{method} {origin} {header}: {value}");
+                assert!(!answer.headers().contains_key("access-control-allow-origin"), "{method} {origin}");
+            }
+        }
+    }
+    let rebound = client.get(&ready.web).header("host", "evil.example").send().await.unwrap();
+    assert_eq!(rebound.status(), 403, "the pages as well");
+    let form =
+        client.post(format!("{}/link", ready.web)).header("origin", "https://evil.example").body("address=a@b.example");
+    assert_eq!(form.send().await.unwrap().status(), 403);
+    bursar.interrupt().await.unwrap();
 }
 
 #[tokio::test]
@@ -174,17 +201,32 @@ async fn a_real_accounts_key_is_not_kept_and_another_host_learns_none() {
     let folder = data.path().join("folder");
     let arguments = ["--provider", &provider.ready.provider, "--management-key-file", key_file.to_str().unwrap()];
     let bursar = Bursar::start_with(&folder, &arguments).await.unwrap();
-    assert_eq!(aws::management_key(&bursar.ready).await, key);
-    let elsewhere = reqwest::Client::new()
-        .post(&bursar.ready.secretsmanager)
-        .header("host", "evil.example")
-        .header("x-amz-target", "secretsmanager.GetSecretValue")
-        .body(json!({"SecretId": bursar.ready.secret}).to_string());
-    let elsewhere = elsewhere.send().await.unwrap();
-    assert_eq!(elsewhere.status(), 403);
-    assert!(!elsewhere.text().await.unwrap().contains(&key));
+    let asked = async |host: Option<&str>| {
+        let mut asked = reqwest::Client::new()
+            .post(&bursar.ready.secretsmanager)
+            .header("x-amz-target", "secretsmanager.GetSecretValue")
+            .body(json!({"SecretId": bursar.ready.secret}).to_string());
+        if let Some(host) = host {
+            asked = asked.header("host", host);
+        }
+        let answer = asked.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    for (host, status) in [(None, 400), (Some("evil.example"), 403)] {
+        let (given, body) = asked(host).await;
+        assert!(given == status && !body.contains(&key), "{given} {body}");
+    }
+    // The functions read it all the same.
+    let report: Value =
+        reqwest::Client::new().post(format!("{}/sync", bursar.ready.inbox)).send().await.unwrap().json().await.unwrap();
+    assert_eq!(report["complete"], json!(true), "{report}");
+    assert_refused(&keys(&folder, &[]).await, &["--management-key-file"]);
     let ended = bursar.interrupt().await.unwrap();
     assert!(!ended.err.contains(&key), "{ended:?}");
+    assert!(
+        ended.err.contains("chmod 600") && ended.err.contains("have rights to"),
+        "others can read the file: {ended:?}"
+    );
     for file in ["stand-ins/state.db", "stand-ins/state.db-wal", "table.db", "table.db-wal"] {
         let bytes = std::fs::read(folder.join(file)).unwrap_or_default();
         assert!(!bytes.windows(key.len()).any(|window| window == key.as_bytes()), "{file}");

@@ -1,5 +1,6 @@
 //! The command line: what was asked for, with options and a provider's key checked before anything is made.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use bursar_core::deadline::{Deadline, Waits};
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::provider::Provider;
 use bursar_core::secrets::ManagementKey;
+use bursar_core::start::keep_panics_quiet;
 use bursar_local::demo;
 use bursar_local::folder::Folder;
 use bursar_local::gate::Keep;
@@ -118,6 +120,7 @@ impl Serve {
         };
         // What the bundle itself has to say; each invocation's lines are caught apart.
         tell_what_is_wrong()?;
+        keep_panics_quiet();
         // Taken before anything is made, so that a port in use leaves nothing behind.
         let web = listen(self.port).await?;
         let folder = Folder::open(&self.data)?;
@@ -188,12 +191,23 @@ fn read_key(file: &Path) -> Result<String> {
     let shown = file.display();
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("the management key cannot be read from {shown}: name a file that you may read"))?;
+    warn_if_others_can_read(file)?;
     let key = text.trim_end_matches(['\r', '\n']).to_owned();
     ensure!(
         ManagementKey::parse(&key).is_ok(),
         "{shown} does not hold a management key: the file must hold the key and nothing else"
     );
     Ok(key)
+}
+
+fn warn_if_others_can_read(file: &Path) -> Result<()> {
+    let shown = file.display();
+    if std::fs::metadata(file)?.permissions().mode() & 0o077 != 0 {
+        eprintln!(
+            "warning: other users of this machine have rights to {shown}; take that right away with: chmod 600 {shown}"
+        );
+    }
+    Ok(())
 }
 
 /// Asks a real provider whether this is a management key, before anything is made.

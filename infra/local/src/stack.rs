@@ -19,6 +19,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
 use crate::clock::StackClock;
 use crate::control::{self, Control};
@@ -26,7 +27,8 @@ use crate::engine::{Engine, Place};
 use crate::folder::Files;
 use crate::gate::{Gate, Instance, Keep, Upstreams};
 use crate::gateway;
-use crate::inbox::{Inbox, SignsIn, Who, guarded};
+use crate::guard::guarded;
+use crate::inbox::{Inbox, SignsIn, Who};
 use crate::invoke::binaries::Binaries;
 use crate::invoke::in_process::InProcess;
 
@@ -155,6 +157,10 @@ impl Stack {
         }
         // A real account's key is not ours to keep.
         let own_account = matches!(options.provider, ProviderAt::BuiltIn);
+        ensure!(
+            own_account || engine.is_hidden(),
+            "this system has one loopback address only, so a page in the browser could find the table: use --provider on Linux"
+        );
         let secrets = SecretsManager::new(if own_account { kept.clone() } else { Kept::in_memory()? })?;
         let (provider, provider_url) = match options.provider {
             ProviderAt::BuiltIn => {
@@ -169,14 +175,17 @@ impl Stack {
                 (None, url)
             }
         };
+        let dynamodb_origin = servers.run(listen(0).await?, engine.router()?)?;
         let ses_origin = servers.run(listen(0).await?, ses.router())?;
-        let secrets_listener = listen(0).await?;
-        let secrets_origin = origin_of(&secrets_listener)?;
-        servers.run(secrets_listener, guarded(secrets.router(), &secrets_origin))?;
+        // Only this process knows the way by which a real account's key is read.
+        let own_way = format!("/{}", Uuid::new_v4().simple());
+        let for_others = if own_account { secrets.router() } else { secrets.router_without_values() };
+        let secrets_router = for_others.nest_service(&own_way, secrets.router());
+        let secrets_origin = servers.run(listen(0).await?, secrets_router)?;
         let upstreams = Upstreams {
             dynamodb: engine.origin().to_owned(),
             ses: ses_origin.clone(),
-            secretsmanager: secrets_origin.clone(),
+            secretsmanager: format!("{secrets_origin}{own_way}"),
             provider: provider_url.clone(),
         };
         let gate = Gate::open(upstreams, options.keep, clock.as_clock()).await?;
@@ -211,19 +220,16 @@ impl Stack {
             schedules: schedules.clone(),
             settle: settle.clone(),
         };
-        let inbox = listen(0).await?;
-        let inbox_origin = origin_of(&inbox)?;
         let who = who_may_sign_in(&kept, &config)?;
-        let inbox_router =
-            Inbox::new(ses.clone(), emit_to(&invoke, &template), who).router(&inbox_origin, control::router(control));
-        servers.run(inbox, inbox_router)?;
+        let inbox = Inbox::new(ses.clone(), emit_to(&invoke, &template), who);
+        let inbox_origin = servers.run(listen(0).await?, inbox.router().merge(control::router(control)))?;
 
         let deployment = deployment(&config, &clock).await?;
         let ready = Ready {
             web: web_origin.clone(),
             inbox: inbox_origin,
             provider: provider_url,
-            dynamodb: engine.origin().to_owned(),
+            dynamodb: dynamodb_origin,
             ses: ses_origin,
             secretsmanager: secrets_origin,
             table: TABLE.to_owned(),
@@ -233,7 +239,7 @@ impl Stack {
         };
         kept.put(READY.0, READY.1, &ready)?;
         let routes: Vec<_> = template.routes.iter().map(|route| (route.key.as_str(), route.function)).collect();
-        servers.run(options.web, gateway::router(&config.origin, &routes, invoke.clone(), clock.as_clock())?)?;
+        servers.run_pages(options.web, gateway::router(&config.origin, &routes, invoke.clone(), clock.as_clock())?);
         servers.sweep(engine.clone(), clock.clone());
         schedules.start();
         let logs = options.logs;
@@ -271,12 +277,17 @@ impl Servers {
         Servers { tasks: JoinSet::new(), stop: watch::channel(false).0 }
     }
 
-    /// Serves until the stack stops, and says where.
+    /// Serves until the stack stops, and says where. No page of another site gets an answer.
     fn run(&mut self, listener: TcpListener, router: Router) -> Result<String> {
         let origin = origin_of(&listener)?;
+        self.run_pages(listener, guarded(router, &origin));
+        Ok(origin)
+    }
+
+    /// Serves the product's own pages, which look themselves at where a request comes from.
+    fn run_pages(&mut self, listener: TcpListener, router: Router) {
         let stopped = self.stopped();
         self.tasks.spawn(serve(listener, router, stopped));
-        Ok(origin)
     }
 
     /// Lets the engine clean away what has expired.

@@ -3,6 +3,7 @@
 
 mod beside;
 mod fill;
+mod front;
 mod schema;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -10,6 +11,7 @@ pub(crate) mod tests;
 use std::fmt;
 use std::fs;
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -110,9 +112,14 @@ impl Engine {
         Engine::serve(table, stream, database, beside)
     }
 
-    /// Where it answers, without a trailing slash.
+    /// Where it answers whoever is in this process, without a trailing slash. Others are told of a server in front of it.
     pub fn origin(&self) -> &str {
         &self.0.origin
+    }
+
+    /// Whether no page finds its port by trying.
+    pub fn is_hidden(&self) -> bool {
+        !self.0.origin.starts_with("http://127.0.0.1:")
     }
 
     pub fn table(&self) -> &str {
@@ -190,7 +197,7 @@ impl Engine {
     }
 
     fn serve(table: &str, stream: String, database: Database, beside: Arc<Beside>) -> Result<Engine> {
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).context("no free port on 127.0.0.1")?;
+        let listener = listen_where_nobody_looks()?;
         listener.set_nonblocking(true)?;
         let origin = format!("http://{}", listener.local_addr()?);
         let changes = watch::channel(()).0;
@@ -253,6 +260,14 @@ impl Engine {
         })
         .await?
     }
+}
+
+/// Opens a port at one of the sixteen million addresses that lead to this machine, so that no page finds it by trying. A system that
+/// knows only one of them leaves it at that.
+fn listen_where_nobody_looks() -> Result<std::net::TcpListener> {
+    let [a, b, c, ..] = *uuid::Uuid::new_v4().as_bytes();
+    let somewhere = std::net::TcpListener::bind((Ipv4Addr::new(127, a, b, c.clamp(1, 254)), 0));
+    somewhere.or_else(|_| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on 127.0.0.1"))
 }
 
 fn open_file(path: &Path, table: &str, schema: &TableSchema) -> Result<Database> {

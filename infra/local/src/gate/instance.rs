@@ -46,7 +46,7 @@ impl Instance {
 
     /// What its services lie under: `{base}/dynamodb` and so on, as `AwsAccess::under` wants it.
     pub fn base(&self) -> String {
-        format!("{}/{}/{}", self.gate.origin(), self.function, self.number)
+        format!("{}/{}/{}", self.gate.base(), self.function, self.number)
     }
 
     /// Where it finds this service.

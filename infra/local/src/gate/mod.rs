@@ -2,7 +2,8 @@
 //! instance, name and number, and comes to the verdict that a rule, a hold or a history has for it. Nothing else in the project
 //! makes a call fail, and the stand-ins behind it know nothing of faults.
 //!
-//! A function's instance finds its services under `http://127.0.0.1:PORT/{function}/{instance}/{service}`.
+//! A function's instance finds its services under `http://127.0.0.1:PORT/{pass}/{function}/{instance}/{service}`. The pass is known in
+//! this process only, since what lies behind the gate is handed to nobody else.
 
 mod answer;
 mod call;
@@ -35,6 +36,7 @@ use http::StatusCode;
 use http::header::CONTENT_LENGTH;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
+use uuid::Uuid;
 
 pub use self::call::{Call, CallName, Part, Service, Shape};
 pub use self::explore::{Choose, Drawn, Every, Exploration, Explored, Replayed};
@@ -50,6 +52,7 @@ pub use self::verdict::{LateAnswer, Throttle, Until, Verdict, When};
 use self::conduct::{Reply, conduct, execute_late};
 use self::state::{Late, Refused, State};
 use self::upstream::{Asked, Way};
+use crate::guard::guarded;
 use crate::serve::{NoAnswer, serve};
 
 /// The largest request that is let through: more than any service takes.
@@ -65,13 +68,15 @@ pub struct RuleId(u64);
 
 struct Handle {
     inner: Arc<Inner>,
-    origin: String,
+    base: String,
     /// Dropped with the last handle, which ends the server.
     _stop: watch::Sender<()>,
 }
 
 struct Inner {
     way: Way,
+    /// What every path begins with.
+    pass: String,
     /// The product's: late calls wait for it.
     clock: Clock,
     state: Mutex<State>,
@@ -85,22 +90,25 @@ impl Gate {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot open a port for the fault layer")?;
         let origin = format!("http://{}", listener.local_addr()?);
         let (stop, stopped) = watch::channel(());
+        let pass = format!("/{}", Uuid::new_v4().simple());
+        let base = format!("{origin}{pass}");
         let inner = Arc::new(Inner {
             way: Way::new(to)?,
+            pass,
             clock,
             state: Mutex::new(State::new(keep)),
             changed: Notify::new(),
             stopped,
         });
-        let router = Router::new().fallback(answer_call).with_state(inner.clone());
+        let router = guarded(Router::new().fallback(answer_call).with_state(inner.clone()), &origin);
         let stopped = inner.clone();
         tokio::spawn(async move { serve(listener, router, stopped.stopped()).await });
-        Ok(Gate(Arc::new(Handle { inner, origin, _stop: stop })))
+        Ok(Gate(Arc::new(Handle { inner, base, _stop: stop })))
     }
 
-    /// `http://127.0.0.1:PORT`
-    pub fn origin(&self) -> &str {
-        &self.0.origin
+    /// What the paths of its instances lie under.
+    pub fn base(&self) -> &str {
+        &self.0.base
     }
 
     /// From now on, such calls come to this. A call that cannot come to the verdict is not counted as one.
@@ -216,10 +224,10 @@ impl Inner {
 
 async fn answer_call(Shared(gate): Shared<Arc<Inner>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let Some((function, instance, service, rest)) =
-        addressed(parts.uri.path_and_query().map_or("/", |path| path.as_str()))
-    else {
-        return (StatusCode::NOT_FOUND, "the fault layer wants /{function}/{instance}/{service}\n").into_response();
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let Some((function, instance, service, rest)) = path.strip_prefix(&gate.pass).and_then(addressed) else {
+        return (StatusCode::NOT_FOUND, "the fault layer wants /{pass}/{function}/{instance}/{service}\n")
+            .into_response();
     };
     let Ok(body) = axum::body::to_bytes(body, MOST_BYTES).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
@@ -277,7 +285,7 @@ impl Drop for Forsaken<'_> {
     }
 }
 
-/// Function, instance, service and the rest of a path of the gate.
+/// Function, instance, service and the rest of a path behind the pass.
 fn addressed(path: &str) -> Option<(crate::invoke::FunctionName, u32, Service, &str)> {
     let (function, rest) = path.strip_prefix('/')?.split_once('/')?;
     let (instance, rest) = rest.split_once('/')?;

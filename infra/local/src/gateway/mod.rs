@@ -67,9 +67,12 @@ async fn handle(State(gateway): State<Arc<Gateway>>, request: Request) -> Respon
         if parts.method == Method::GET && gateway.is_other_spelling(host) {
             return gateway.redirect(&parts.uri);
         }
-        // API Gateway hands on no host that is none, and the functions rely on it.
+        // API Gateway hands on no host that is none.
         if reqwest::Url::parse(&format!("http://{host}/")).is_err() {
             return own(StatusCode::BAD_REQUEST, "Bad Request");
+        }
+        if gateway.is_foreign(host) {
+            return own(StatusCode::FORBIDDEN, "Forbidden");
         }
     }
     let Some(path) = event::path(&parts.uri) else {
@@ -99,6 +102,12 @@ async fn handle(State(gateway): State<Arc<Gateway>>, request: Request) -> Respon
 
 impl Gateway {
     /// Whether this host is the origin's under another of this machine's names.
+    /// Whether it is neither its own name nor one that this machine has of itself: somebody made another lead here.
+    fn is_foreign(&self, host: &str) -> bool {
+        let named = host.to_ascii_lowercase().parse::<Authority>();
+        named.map_or(true, |named| named != self.authority && !is_loopback(named.host()))
+    }
+
     fn is_other_spelling(&self, host: &str) -> bool {
         let Ok(host) = host.to_ascii_lowercase().parse::<Authority>() else {
             return false;

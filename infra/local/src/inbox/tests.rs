@@ -11,6 +11,7 @@ use reqwest::{Client, RequestBuilder};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
+use crate::guard::guarded;
 use crate::kept::Kept;
 use crate::serve::serve;
 use crate::ses::tests::client;
@@ -49,9 +50,8 @@ impl Served {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let grace = SignsIn { address: "grace@example.edu".to_owned(), as_whom: "faculty of the pilot".to_owned() };
-        let router =
-            Inbox::new(ses.clone(), emit, Who { web: "http://127.0.0.1:8080".to_owned(), people: vec![grace] })
-                .router(&origin, further);
+        let inbox = Inbox::new(ses.clone(), emit, Who { web: "http://127.0.0.1:8080".to_owned(), people: vec![grace] });
+        let router = guarded(inbox.router().merge(further), &origin);
         tokio::spawn(serve(listener, router, std::future::pending()));
         let sender = client(&ses).await;
         Served { origin, ses, sender, emitted, http: Client::new() }

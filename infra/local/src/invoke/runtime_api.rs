@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
 use super::invocation::{Invocation, MOST_BYTES};
+use crate::guard::guarded;
 use crate::serve::serve;
 
 /// One process's Runtime API, which ends when this is dropped.
@@ -59,8 +60,9 @@ impl RuntimeApi {
         let current = Arc::new(Current::default());
         let desk = Desk { asks: ask, current: current.clone() };
         let (stop, stopped) = oneshot::channel::<()>();
+        let routes = guarded(routes(desk), &format!("http://{address}"));
         tokio::spawn(async move {
-            let server = serve(listener, routes(desk), std::future::pending());
+            let server = serve(listener, routes, std::future::pending());
             // The process may wait for its next event for ever: its connection is cut, not waited for.
             tokio::select! {
                 () = server => {}

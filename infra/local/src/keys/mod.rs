@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use bursar_core::clock::Clock;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::money::Usd;
@@ -108,7 +108,13 @@ pub async fn of_running_demonstration(data: &Path) -> Result<Account> {
         .header("x-amz-target", "secretsmanager.GetSecretValue")
         .header("content-type", "application/x-amz-json-1.1")
         .body(serde_json::json!({"SecretId": ready.secret}).to_string());
-    let secret = answer(secret).await.with_context(nothing_runs)?;
+    let secret = secret.send().await.with_context(nothing_runs)?;
+    ensure!(
+        secret.status().is_success(),
+        "the bursar in {} uses a real account, whose key it hands to nobody: name it with --provider and --management-key-file",
+        data.display()
+    );
+    let secret: serde_json::Value = serde_json::from_slice(&secret.bytes().await?)?;
     let key = secret["SecretString"].as_str().with_context(nothing_runs)?;
     let told = answer(client.get(format!("{}/clock", ready.inbox))).await.with_context(nothing_runs)?;
     let now: Timestamp = told["now"].as_str().and_then(|now| now.parse().ok()).with_context(nothing_runs)?;

@@ -17,7 +17,7 @@ mod secret;
 #[cfg(test)]
 mod tests;
 
-use protocol::Refusal;
+use protocol::{HandsOut, Refusal};
 use secret::{CURRENT, Secret, Value};
 
 const SECRETS: &str = "secrets";
@@ -40,7 +40,12 @@ impl SecretsManager {
 
     /// What the SDK's endpoint points at.
     pub fn router(&self) -> Router {
-        protocol::router(self.clone())
+        protocol::router(self.clone(), HandsOut::Values)
+    }
+
+    /// The same operations, but that no value leaves it: what others of this machine get to see of a real account's key.
+    pub fn router_without_values(&self) -> Router {
+        protocol::router(self.clone(), HandsOut::Nothing)
     }
 
     /// Makes `value` the current one of the secret `name`, which is created if it is not there. The same value again changes nothing.

@@ -44,17 +44,31 @@ pub(super) struct Refusal {
     message: String,
 }
 
-pub(super) fn router(secrets: SecretsManager) -> Router {
-    Router::new().route("/", post(answer)).with_state(secrets)
+/// Whether values can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HandsOut {
+    Values,
+    Nothing,
 }
 
-async fn answer(State(secrets): State<SecretsManager>, headers: HeaderMap, body: Bytes) -> Response {
+pub(super) fn router(secrets: SecretsManager, hands_out: HandsOut) -> Router {
+    Router::new().route("/", post(answer)).with_state((secrets, hands_out))
+}
+
+async fn answer(
+    State((secrets, hands_out)): State<(SecretsManager, HandsOut)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
     // serde's own message may quote a value.
     let request = serde_json::from_slice(&body)
         .map_err(|_| Refusal::bad("SerializationException", "The request is not the JSON of this operation."));
     let operation = target.strip_prefix(SERVICE).unwrap_or_default();
     let done = request.and_then(|request| match operation {
+        "GetSecretValue" if hands_out == HandsOut::Nothing => {
+            Err(Refusal::bad("AccessDeniedException", "The key of a real account is handed to nobody."))
+        }
         "GetSecretValue" => get(&secrets, &request),
         "PutSecretValue" => put(&secrets, &request),
         "UpdateSecretVersionStage" => update_stage(&secrets, &request),

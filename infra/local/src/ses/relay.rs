@@ -1,12 +1,14 @@
 //! Hands accepted mails on to a real mail server: each once, byte for byte, with its envelope. What the server says becomes
-//! what SES says.
+//! what SES says. Mails hold links that sign people in, so that they leave this machine encrypted or not at all.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use http::uri::Authority;
 use lettre::address::Envelope;
 use lettre::transport::smtp::AsyncSmtpTransport;
+use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::{Address, AsyncTransport, Tokio1Executor};
 
 use super::Mail;
@@ -34,9 +36,14 @@ impl Relay {
             bail!("a mail server is given as smtp://host:port, without a user");
         }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        let transport =
-            AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host).port(port).timeout(Some(PATIENCE)).build();
-        Ok(Relay { server: authority.to_string(), transport })
+        let tls = if is_this_machine(host) { Tls::None } else { Tls::Required(TlsParameters::new(host.to_owned())?) };
+        Ok(Relay::over(authority.to_string(), host, port, tls))
+    }
+
+    pub(super) fn over(server: String, host: &str, port: u16, tls: Tls) -> Relay {
+        let builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host);
+        let transport = builder.port(port).tls(tls).timeout(Some(PATIENCE)).build();
+        Relay { server, transport }
     }
 
     /// Returns when the server took the mail.
@@ -55,6 +62,11 @@ impl Relay {
             Err(Refusal::Throttled(format!("The mail server cannot take the mail now: {error}")))
         }
     }
+}
+
+/// What stays on this machine needs no encryption.
+pub(super) fn is_this_machine(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn envelope(mail: &Mail) -> Result<Envelope> {

@@ -8,8 +8,10 @@ use aws_sdk_ses::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_ses::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ses::primitives::Blob;
 use aws_sdk_ses::types::{Body, Content, Destination, Message, MessageTag, RawMessage};
+use lettre::transport::smtp::client::{Tls, TlsParameters};
 use mail_parser::MessageParser;
 
+use super::relay::is_this_machine;
 use super::*;
 use crate::serve::on_a_free_port;
 
@@ -344,6 +346,25 @@ fn a_relay_is_smtp_with_host_and_port_and_nothing_else_is_believed() {
     assert_eq!(ses.relay(), None);
     ses.set_relay("smtp://[::1]:2525").unwrap();
     assert_eq!(ses.relay().as_deref(), Some("[::1]:2525"));
+}
+
+#[tokio::test]
+async fn a_mail_leaves_this_machine_encrypted_or_not_at_all() {
+    for (host, stays) in
+        [("localhost", true), ("127.0.0.1", true), ("::1", true), ("mail.example.edu", false), ("10.0.0.7", false)]
+    {
+        assert_eq!(is_this_machine(host), stays, "{host}");
+    }
+    // A server that offers no STARTTLS.
+    let sink = Sink::open(Reply::Take).await;
+    let port = sink.url().rsplit(':').next().unwrap().parse().unwrap();
+    let encrypted = Tls::Required(TlsParameters::new("localhost".to_owned()).unwrap());
+    let ses = empty();
+    ses.state().relay = Some(Relay::over("elsewhere".to_owned(), "127.0.0.1", port, encrypted));
+    let (code, words) = send_raw(&client(&ses).await, "ada@example.edu").await.unwrap_err();
+    assert_eq!(code, "MessageRejected", "{words}");
+    assert!(words.contains("STARTTLS"), "{words}");
+    assert!(sink.taken().is_empty() && ses.mails().is_empty());
 }
 
 #[tokio::test]

@@ -310,9 +310,12 @@ async fn a_service_that_is_not_there_gives_no_answer_and_an_unknown_instance_an_
     let instance = gate.instance(FunctionName::Claim);
     assert!(reqwest::get(instance.url(Service::Provider)).await.unwrap_err().is_request());
     assert_eq!(gate.calls()[0].told, None);
-    for path in ["claim/2/provider/keys", "clam/1/provider", "claim/1/s3/x", ""] {
-        let response = reqwest::get(format!("{}/{path}", gate.origin())).await.unwrap();
-        assert_eq!(response.status(), 404, "{path}");
+    let (origin, _) = gate.base().rsplit_once('/').unwrap();
+    let behind_the_pass =
+        ["claim/2/provider/keys", "clam/1/provider", "claim/1/s3/x", ""].map(|path| format!("{}/{path}", gate.base()));
+    for url in behind_the_pass.into_iter().chain([format!("{origin}/claim/1/provider/keys")]) {
+        let response = reqwest::get(&url).await.unwrap();
+        assert_eq!(response.status(), 404, "{url}");
     }
     assert_eq!(gate.count(), 1);
 }

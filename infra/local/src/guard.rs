@@ -1,13 +1,12 @@
-//! Keeps other origins out: the inbox shows links that sign people in and the secrets' stand-in tells a key, and any page in the
-//! same browser can send requests to this machine.
-//! It puts the security headers on every answer, too.
+//! Keeps the pages of other sites out of every server of this machine but the product's own web pages, which keep them out themselves:
+//! any page in the same browser can send requests to any port here. It puts the security headers on every answer, too.
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use http::StatusCode;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{Method, StatusCode};
 
 const HEADERS: [(HeaderName, &str); 6] = [
     (
@@ -39,7 +38,7 @@ async fn guard(State(origin): State<String>, request: Request, next: Next) -> Re
     response
 }
 
-/// Of a host with another name that leads here (DNS rebinding), and of a form on somebody else's page.
+/// Of a host with another name that leads here (DNS rebinding), and of whatever a page of another site sends, its preflights included.
 fn refusal(origin: &str, request: &Request) -> Option<String> {
     let own = origin.split_once("://").map_or(origin, |(_, host)| host);
     let mut hosts = request.headers().get_all(header::HOST).iter();
@@ -48,9 +47,8 @@ fn refusal(origin: &str, request: &Request) -> Option<String> {
     if !named || other || hosts.next().is_some() {
         return Some(format!("This answers at {origin} only.\n"));
     }
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let foreign = |given: &HeaderValue| given.as_bytes() != origin.as_bytes();
-    if !reads && request.headers().get_all(header::ORIGIN).iter().any(foreign) {
+    if request.headers().get_all(header::ORIGIN).iter().any(foreign) {
         return Some(format!("This came from a page of another origin than {origin}, and nothing was done.\n"));
     }
     None
