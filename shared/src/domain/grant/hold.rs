@@ -52,8 +52,9 @@ impl From<HoldKind> for Hold {
 }
 
 impl View {
-    /// Holds the grant; a pause of somebody with a higher role takes the place of a lower one's. A live key stays recorded, and its disable is ordered. A place in the pot stays for now: after disuse, and a week
-    /// after a drop, the rest of it goes back once the key is off and was read (`place`).
+    /// Holds the grant; a pause of somebody with a higher role takes the place of a lower one's. A live key stays recorded, and its
+    /// disable is ordered. A place in the pot stays for now: after disuse, and a week after a drop, the rest of it goes back once the key
+    /// is off and was read (`place`).
     pub fn hold(
         &self,
         hold: impl Into<Hold>,
