@@ -18,7 +18,7 @@ KNOW_SESSIONS = {"ClaimRole", "ConsoleRole"}
 READ_PROGRAMMES = {"ThresholdAlertsRole", "MailRole"}
 
 # The partitions that denials name, and how the store spells them.
-KEYS = (Path(__file__).resolve().parents[2] / "shared/src/store/keys.rs").read_text()
+KEYS = (Path(__file__).resolve().parents[2] / "shared/src/store/table/keys.rs").read_text()
 SPELLED = {"S#*": 'key(format!("S#{}"', "PROGRAMMES": '= "PROGRAMMES";'}
 
 

@@ -1,5 +1,8 @@
 //! What wakes a function: told apart once, by the shape AWS gives it. What is done about it is the function's.
 
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_dynamo::Item;
 use serde_json::Value;
 
 /// An event by its kind.
@@ -39,6 +42,17 @@ impl Event {
             _ => Event::Other(payload),
         }
     }
+}
+
+/// The kind of the item that a record of the stream was written with. None for a removal.
+pub fn kind_written(record: &Value) -> Option<&str> {
+    record.pointer("/dynamodb/NewImage/kind/S")?.as_str()
+}
+
+/// The item that a record of the stream was written with, as far as `T` names its attributes.
+pub fn item_written<T: DeserializeOwned>(record: &Value) -> Option<T> {
+    let image = Item::deserialize(record.pointer("/dynamodb/NewImage")?).ok()?;
+    serde_dynamo::from_item(image).ok()
 }
 
 #[cfg(test)]

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::deadline::Deadline;
-use crate::domain::grant::{Listed, NotSending, Order, OrderKind, SentLimit, View, Wanted};
+use crate::domain::grant::{Listed, NotSending, Order, OrderKind, SentLimit, Unchanged, View, Wanted};
 use crate::domain::programme::Byok;
 use crate::provider::keys::{Found, KeyPatch};
 use crate::provider::{Provider, ProviderError};
-use crate::store::{At, Outcome, StoreError, Table, Unchanged};
+use crate::store::{ActContext, Outcome, StoreError, Table};
 
 /// What one order may take, the provider's and the table's answers included.
 pub const ENOUGH_FOR_ONE: Duration = Duration::from_secs(12);
@@ -42,7 +42,7 @@ pub enum NotCarriedOut {
 
 impl Orders<'_> {
     /// Carries out what a grant's acts order as part of what caused it. A failure is told in the log only, since the work repeats it.
-    pub async fn now_or_later(&self, at: At<'_>) {
+    pub async fn now_or_later(&self, at: ActContext<'_>) {
         if let Err(error) = self.carry_out(at, |order| order.kind != OrderKind::Read).await {
             tracing::warn!(grant = %at.grant, %error, "an order is left to the work");
         }
@@ -50,7 +50,7 @@ impl Orders<'_> {
 
     /// Carries out the orders of one grant that are among those meant, as it stands now, and says how many they were. What failed is
     /// put off.
-    pub async fn carry_out(&self, at: At<'_>, is_meant: impl Fn(&Order) -> bool) -> Result<u32, NotCarriedOut> {
+    pub async fn carry_out(&self, at: ActContext<'_>, is_meant: impl Fn(&Order) -> bool) -> Result<u32, NotCarriedOut> {
         let mut done = 0;
         let mut last: Option<Order> = None;
         // Read before each: it may have been held or released since the index named it, or while the last one was sent.
@@ -71,14 +71,19 @@ impl Orders<'_> {
     }
 
     /// Sends one order and records what came of it. What failed is put off.
-    pub async fn carry_out_one(&self, at: At<'_>, order: &Order, patience: Deadline) -> Result<(), NotCarriedOut> {
+    pub async fn carry_out_one(
+        &self,
+        at: ActContext<'_>,
+        order: &Order,
+        patience: Deadline,
+    ) -> Result<(), NotCarriedOut> {
         match Box::pin(self.send(at, order, patience)).await {
             Ok(()) => Ok(()),
             Err(error) => Err(self.put_off(at, order, error).await),
         }
     }
 
-    async fn send(&self, at: At<'_>, order: &Order, patience: Deadline) -> Result<(), NotCarriedOut> {
+    async fn send(&self, at: ActContext<'_>, order: &Order, patience: Deadline) -> Result<(), NotCarriedOut> {
         match order.kind {
             OrderKind::Off => {
                 let found = self.provider.disable_key(&order.key, patience).await?;
@@ -97,16 +102,16 @@ impl Orders<'_> {
     }
 
     /// By the clock after the answer: what is read before that may miss something.
-    async fn confirm(&self, at: At<'_>, order: &Order, found: Found) -> Result<(), NotCarriedOut> {
+    async fn confirm(&self, at: ActContext<'_>, order: &Order, found: Found) -> Result<(), NotCarriedOut> {
         let Found::Key(_) = found else { return Err(NotCarriedOut::NotFound) };
-        self.table.confirmed(self.now(at), order).await?;
+        self.table.act(self.now(at), |view, now| view.confirmed(order, now)).await?;
         Ok(())
     }
 
     /// Sends the limit that is wanted now, with the window and the use that it counts. A larger one is written down before.
     async fn send_limit(
         &self,
-        at: At<'_>,
+        at: ActContext<'_>,
         view: &View,
         order: &Order,
         patience: Deadline,
@@ -117,17 +122,17 @@ impl Orders<'_> {
             Some(Wanted::Limit(limit)) => limit,
             // Then its disable is ordered.
             Some(Wanted::UsedUp) => {
-                self.table.order_limit(self.now(at), Listed::Unasked).await?;
+                self.table.act(self.now(at), |view, now| view.order_limit(Listed::Unasked, now)).await?;
                 return Ok(());
             }
             None => {
-                self.table.limit_of_no_matter(self.now(at), order).await?;
+                self.table.act(self.now(at), |view, _| view.limit_of_no_matter(order)).await?;
                 return Ok(());
             }
         };
         let told = view.grant.attempt(order.epoch).and_then(|attempt| attempt.told);
         let sent = SentLimit { limit, at: now, unanswered_before: told.and_then(|told| told.unanswered_since) };
-        match self.table.sending_limit(At { now, ..at }, order.epoch, limit).await? {
+        match self.table.act(ActContext { now, ..at }, |view, now| view.sending_limit(order.epoch, limit, now)).await? {
             Outcome::Done(_) | Outcome::Refused(NotSending::NotLarger) => {}
             Outcome::Refused(NotSending::NotWanted) => return Err(NotCarriedOut::Overtaken),
             Outcome::NoSuchGrant => return Ok(()),
@@ -139,20 +144,32 @@ impl Orders<'_> {
             return Err(NotCarriedOut::NotFound);
         };
         let answered = self.now(at);
-        self.table.limit_confirmed(answered, order, sent, window).await?;
+        self.table.act(answered, |view, now| view.limit_confirmed(order, sent, window, now)).await?;
         if settings.reset.window_at(answered.now) == window { Ok(()) } else { Err(NotCarriedOut::Overtaken) }
     }
 
     /// Asks what a key used, for the last time, and gives the rest of its place back.
-    async fn read(&self, at: At<'_>, view: &View, order: &Order, patience: Deadline) -> Result<(), NotCarriedOut> {
+    async fn read(
+        &self,
+        at: ActContext<'_>,
+        view: &View,
+        order: &Order,
+        patience: Deadline,
+    ) -> Result<(), NotCarriedOut> {
         let (asked, found) = self.provider.get_key_in_a_day(&order.key, self.clock, patience).await?;
         let Found::Key(found) = found else { return Err(NotCarriedOut::NotFound) };
         // What was confirmed may have been overtaken by a call that came late: then it is ordered anew, and read after that.
         let listed = found.limit.map_or(Listed::Unlimited, Listed::Limit);
         let anew = match view.grant.live() {
-            Some(live) if live.epoch == order.epoch => self.table.order_limit(self.now(at), listed).await?,
+            Some(live) if live.epoch == order.epoch => {
+                self.table.act(self.now(at), |view, now| view.order_limit(listed, now)).await?
+            }
             _ if found.disabled => Outcome::Refused(Unchanged),
-            _ => self.table.disable_again(self.now(at), order.epoch, &order.key, asked).await?,
+            _ => {
+                self.table
+                    .act(self.now(at), |view, now| view.disable_again(order.epoch, &order.key, asked, now))
+                    .await?
+            }
         };
         if let Outcome::Done(_) = anew {
             return Err(NotCarriedOut::Overtaken);
@@ -164,7 +181,7 @@ impl Orders<'_> {
         match reading {
             // Where less is said than is on record, that stands.
             Some(Ok((reading, _))) => {
-                self.table.read_for_the_last_time(self.now(at), &reading).await?;
+                self.table.act(self.now(at), |view, _| view.read_for_the_last_time(&reading)).await?;
                 Ok(())
             }
             // The next listing may tell.
@@ -173,10 +190,14 @@ impl Orders<'_> {
     }
 
     /// Marks what failed as due later, for the work. A mark that fails leaves it due at once, which does no harm.
-    async fn put_off(&self, at: At<'_>, order: &Order, error: NotCarriedOut) -> NotCarriedOut {
+    async fn put_off(&self, at: ActContext<'_>, order: &Order, error: NotCarriedOut) -> NotCarriedOut {
         let marked = match &error {
-            NotCarriedOut::NotFound => self.table.not_found(self.now(at), order.epoch, &order.key).await.map(drop),
-            NotCarriedOut::Provider(_) => self.table.put_off(self.now(at), order).await.map(drop),
+            NotCarriedOut::NotFound => {
+                self.table.act(self.now(at), |view, now| view.not_found(order.epoch, &order.key, now)).await.map(drop)
+            }
+            NotCarriedOut::Provider(_) => {
+                self.table.act(self.now(at), |view, now| view.put_off(order, now)).await.map(drop)
+            }
             _ => Ok(()),
         };
         if let Err(error) = marked {
@@ -185,7 +206,7 @@ impl Orders<'_> {
         error
     }
 
-    fn now<'a>(&self, at: At<'a>) -> At<'a> {
-        At { now: self.clock.now(), ..at }
+    fn now<'a>(&self, at: ActContext<'a>) -> ActContext<'a> {
+        ActContext { now: self.clock.now(), ..at }
     }
 }

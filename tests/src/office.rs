@@ -5,18 +5,22 @@ use std::time::Duration;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::audit::Actor;
+use bursar_core::domain::crossing::{Crossing, Scope};
 use bursar_core::domain::grant::{Minted, Person, Press, PressKind};
-use bursar_core::domain::id::{Epoch, GrantId, KeyName, PersonId, ProgrammeId};
+use bursar_core::domain::id::{Epoch, GrantId, KeyName, Nonce, PersonId, ProgrammeId, new_ulid};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Byok, Settings};
 use bursar_core::domain::reading::{Reading, Used};
-use bursar_core::domain::sign_in::{LINK_LASTS, LiveLink, Proof, Session};
+use bursar_core::domain::session::Session;
+use bursar_core::domain::sign_in::{LINK_LASTS, LiveLink, Proof};
 use bursar_core::domain::term::Term;
 use bursar_core::domain::token::{AskToken, LinkToken, SessionToken};
 use bursar_core::domain::window::{Reset, Window, utc_date};
-use bursar_core::store::{At, By, LinkMade, NewPerson, Outcome, Table, Written, new_ulid};
+use bursar_core::store::{
+    Acquired, ActContext, Author, FencedTable, LinkMade, NewPerson, Outcome, StoreError, Table, Written,
+};
 use bursar_local::stack::Stack;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::aws;
@@ -36,7 +40,7 @@ impl Office<'_> {
         let today = utc_date(stack.clock.now());
         let term = Term::new(today, today.saturating_add(jiff::ToSpan::days(90)), "UTC").unwrap();
         let settings = Settings::new("CS pilot", term, Usd::from_dollars(20));
-        let by = By { actor: &faculty, now: stack.clock.now(), deadline: soon() };
+        let by = Author { actor: &faculty, now: stack.clock.now(), deadline: soon() };
         let programme = table.create_programme(settings, Usd::from_dollars(100), by).await.unwrap();
         Office { stack, table, programme, faculty }
     }
@@ -49,19 +53,23 @@ impl Office<'_> {
 
     pub async fn invite(&self, address: &str) -> GrantId {
         let person = Person { address: EmailAddress::parse(address).unwrap(), name: None, roster_id: None };
-        let by = By { actor: &self.faculty, now: self.stack.clock.now(), deadline: soon() };
+        let by = Author { actor: &self.faculty, now: self.stack.clock.now(), deadline: soon() };
         let added = self.table.invite(&self.programme, &[NewPerson { person, group: None }], by).await.unwrap();
         added.into_iter().next().unwrap()
     }
 
-    pub fn at<'g>(&'g self, grant: &'g GrantId) -> At<'g> {
-        At { programme: &self.programme, grant, now: self.stack.clock.now(), deadline: soon() }
+    pub fn at<'g>(&'g self, grant: &'g GrantId) -> ActContext<'g> {
+        ActContext { programme: &self.programme, grant, now: self.stack.clock.now(), deadline: soon() }
     }
 
     /// A claim by hand: the attempt, a key of its name at the provider, the record.
     pub async fn claim(&self, grant: &GrantId) -> String {
         let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
-        let Outcome::Done(begun) = self.table.begin(self.at(grant), press).await.unwrap() else { panic!("not begun") };
+        let Outcome::Done(begun) =
+            self.table.act(self.at(grant), |view, now| view.begin(press, Nonce::random(), now)).await.unwrap()
+        else {
+            panic!("not begun")
+        };
         let name = KeyName {
             deployment: self.stack.ready.deployment.parse().unwrap(),
             programme: self.programme.clone(),
@@ -84,7 +92,7 @@ impl Office<'_> {
         let made: Value = request.send().await.unwrap().json().await.unwrap();
         let hash = made["data"]["hash"].as_str().unwrap().to_owned();
         let minted = Minted { key: hash.parse().unwrap(), limit };
-        let recorded = self.table.record(self.at(grant), &begun, &minted).await.unwrap();
+        let recorded = self.table.act(self.at(grant), |view, now| view.record(&begun, &minted, now)).await.unwrap();
         assert!(matches!(recorded, Outcome::Done(_)), "{recorded:?}");
         hash
     }
@@ -116,6 +124,28 @@ pub async fn session_cookie(stack: &Stack, address: &str) -> String {
     let session = Session::begun(token.hash(), address.matched().clone(), person, now);
     assert_eq!(table.sign_in(&after, &session, soon()).await.unwrap(), Written::Yes);
     format!("bursar={}", token.reveal())
+}
+
+/// That a threshold of a pot was crossed just now.
+pub fn crossing(programme: &ProgrammeId, limit: Usd, threshold: u8, now: Timestamp) -> Crossing {
+    Crossing {
+        programme: programme.clone(),
+        scope: Scope::Pot,
+        window: Window::WHOLE_TERM,
+        limit,
+        threshold,
+        spent: Usd::from_micros(limit.micros() / 100 * i64::from(threshold)),
+        found_at: now,
+        told: true,
+        mails: Vec::new(),
+    }
+}
+/// Writes as the sync does, under a lease. Whether it was written.
+pub async fn as_sync(table: &Table, write: impl AsyncFnOnce(FencedTable<'_>) -> Result<bool, StoreError>) -> bool {
+    let (now, deadline) = (Timestamp::now(), soon());
+    let acquired = table.acquire("a test", "a test", now, SignedDuration::from_hours(1), deadline).await.unwrap();
+    let Acquired::Yes(lease) = acquired else { panic!("another test writes as the sync") };
+    write(table.under(&lease, deadline)).await.unwrap()
 }
 
 /// Time enough for one act.

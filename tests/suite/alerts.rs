@@ -1,6 +1,7 @@
 //! Alerts: what totals make of a pot's thresholds and readings of a cap's, told once to each who is to hear, whatever fails and
 //! however often it is asked.
 
+use bursar_tests::office::{Office, as_sync, reading};
 mod caps;
 mod kills;
 mod promised;
@@ -10,19 +11,17 @@ use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::crossing::Scope;
 use bursar_core::domain::grant::{Minted, Person, Press, PressKind};
-use bursar_core::domain::id::{Epoch, GrantId, ProgrammeId};
+use bursar_core::domain::id::{Epoch, GrantId, Nonce, ProgrammeId};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::reading::Used;
 use bursar_core::domain::term::Term;
 use bursar_core::domain::window::utc_date;
-use bursar_core::store::items::{OwedMail, Totals};
-use bursar_core::store::{At, By, NewPerson, Outcome, Table};
+use bursar_core::store::{ActContext, Author, NewPerson, Outcome, OwedMail, Table, Totals};
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::provider::Nano;
 use bursar_local::stack::Stack;
 use bursar_tests::invariants::{RawTable, Snapshot, Watch};
-use bursar_tests::office::{Office, reading};
 use jiff::ToSpan;
 use serde_json::{Value, json};
 
@@ -35,7 +34,7 @@ async fn programme(stack: &Stack, name: &str) -> ProgrammeId {
     let mut settings = Settings::new(name, term, Usd::from_dollars(100));
     let address = |who: &str| EmailAddress::parse(&format!("{who}@{name}.edu")).unwrap();
     settings.faculty = vec![address("ann"), address("ben"), address("ann")];
-    let by = By { actor: &Actor::Rule, now: stack.clock.now(), deadline: office_deadline() };
+    let by = Author { actor: &Actor::Rule, now: stack.clock.now(), deadline: office_deadline() };
     Table::new(&stack.config).create_programme(settings, Usd::from_dollars(100), by).await.unwrap()
 }
 
@@ -59,7 +58,7 @@ async fn spent(stack: &Stack, programme: &ProgrammeId, dollars: i32) -> GrantId 
         grants: 1,
         claimed: 0,
     };
-    table.note_totals(&totals, office_deadline()).await.unwrap();
+    assert!(as_sync(&table, async |sync| sync.note_totals(&totals).await).await);
     id
 }
 
@@ -68,13 +67,21 @@ async fn claimed(stack: &Stack, programme: &ProgrammeId) -> GrantId {
     let (now, deadline, table) = (stack.clock.now(), office_deadline(), Table::new(&stack.config));
     let address = EmailAddress::parse(&format!("ada@{programme}.edu")).unwrap();
     let person = NewPerson { person: Person { address, name: None, roster_id: None }, group: None };
-    let by = By { actor: &Actor::Rule, now, deadline };
+    let by = Author { actor: &Actor::Rule, now, deadline };
     let grant = table.invite(programme, &[person], by).await.unwrap().remove(0);
     let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
-    let begun = table.begin(At { programme, grant: &grant, now, deadline }, press).await.unwrap();
+    let begun = table
+        .act(ActContext { programme, grant: &grant, now, deadline }, |view, now| {
+            view.begin(press, Nonce::random(), now)
+        })
+        .await
+        .unwrap();
     let Outcome::Done(begun) = begun else { panic!("not begun") };
     let minted = Minted { key: grant.as_str().repeat(4).parse().unwrap(), limit: Usd::from_dollars(100) };
-    table.record(At { programme, grant: &grant, now, deadline }, &begun, &minted).await.unwrap();
+    table
+        .act(ActContext { programme, grant: &grant, now, deadline }, |view, now| view.record(&begun, &minted, now))
+        .await
+        .unwrap();
     grant
 }
 
@@ -104,7 +111,7 @@ async fn look_at(stack: &Stack, batch: Value) -> Result<Value, InvokeError> {
 }
 
 async fn set_pot(stack: &Stack, programme: &ProgrammeId, dollars: i32) {
-    let by = By { actor: &Actor::Rule, now: stack.clock.now(), deadline: office_deadline() };
+    let by = Author { actor: &Actor::Rule, now: stack.clock.now(), deadline: office_deadline() };
     Table::new(&stack.config).set_pot(programme, Usd::from_dollars(dollars), by).await.unwrap();
 }
 

@@ -126,7 +126,11 @@ async fn a_disable_that_is_ordered_is_repeated_by_the_work_until_the_provider_an
     let office = Office::open(&stack).await;
     let grant = office.invite("ada@example.edu").await;
     let hash = office.claim(&grant).await;
-    office.table.hold(office.at(&grant), HoldKind::Paused, &office.faculty, None).await.unwrap();
+    office
+        .table
+        .act(office.at(&grant), |view, now| view.hold(HoldKind::Paused, &office.faculty, None, now))
+        .await
+        .unwrap();
     assert!(!office.key(&hash).disabled);
 
     let rule = stack.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Verdict::FailBefore);

@@ -31,7 +31,7 @@ use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::rules::Guardrail;
 use bursar_core::domain::sign_in::{LINK_LASTS, LiveLink};
 use bursar_core::domain::token::{AskToken, Code, LinkToken};
-use bursar_core::store::{By, LinkMade, Saved};
+use bursar_core::store::{Author, LinkMade, Saved};
 use bursar_local::invoke::FunctionName;
 use bursar_local::stack::Stack;
 use bursar_tests::invariants::{Answers, RawTable, Watch};
@@ -52,7 +52,7 @@ struct Scene<'s> {
 impl Scene<'_> {
     async fn over(stack: &Stack) -> Scene<'_> {
         let office = Office::open(stack).await;
-        let by = By { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
+        let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
         office.table.set_pot(&office.programme, Usd::from_dollars(100_000), by).await.unwrap();
         let (answers, logs) = (Answers::default(), stack.logs.clone());
         let watch = Watch::over(RawTable::at(&stack.ready.dynamodb, &stack.ready.table), stack.clock.as_clock())
@@ -90,7 +90,7 @@ impl Scene<'_> {
         self.signed_in_as(address, "/my").await
     }
 
-    /// The same of somebody who is led elsewhere then.
+    /// A browser in which this address is signed in, and which was led to its home then.
     async fn signed_in_as(&self, address: &str, home: &str) -> Visitor {
         let (visitor, asked_by) = (self.browser(), AskToken::generate());
         visitor.set_cookie("bursar-ask", asked_by.reveal());
@@ -125,7 +125,7 @@ impl Scene<'_> {
         let programme = self.office.table.programme(&self.office.programme).await.unwrap().unwrap();
         let mut settings = programme.settings;
         edit(&mut settings);
-        let by = By { actor: &self.office.faculty, now: self.stack.clock.now(), deadline: soon() };
+        let by = Author { actor: &self.office.faculty, now: self.stack.clock.now(), deadline: soon() };
         let what = What::new(Act::Edited);
         let saved = self.office.table.save_settings(&programme.id, settings, programme.edits, what, by).await.unwrap();
         assert_eq!(saved, Saved::Done);

@@ -3,7 +3,7 @@
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::days::Known;
 use bursar_core::domain::grant::{AttemptState, Grant, State};
-use bursar_core::store::items::MailState;
+use bursar_core::store::MailState;
 use bursar_local::demo;
 use bursar_local::folder::Folder;
 use bursar_local::inbox::Contents;

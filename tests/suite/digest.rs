@@ -1,6 +1,7 @@
 //! The weekly digests through the stack: one for each who hears and each week, on the day that is the programme's own, whatever fails
 //! and however often it is asked; names only to faculty, and no key to anybody.
 
+use bursar_tests::office::{as_sync, reading, soon};
 mod once;
 mod readers;
 
@@ -9,20 +10,18 @@ use std::collections::BTreeMap;
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::audit::{Act, Actor, What};
 use bursar_core::domain::grant::{Grant, Reading};
-use bursar_core::domain::id::{Epoch, GrantId, PersonId, ProgrammeId};
+use bursar_core::domain::id::{Epoch, GrantId, Nonce, PersonId, ProgrammeId};
 use bursar_core::domain::models::GroupUse;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Settings, Weekday};
 use bursar_core::domain::reading::Used;
 use bursar_core::domain::term::Term;
-use bursar_core::store::items::{Meta, OwedMail, Totals};
-use bursar_core::store::{At, By, ModelDay, NewPerson, Outcome, SyncState, Table};
+use bursar_core::store::{ActContext, Author, Meta, ModelDay, NewPerson, Outcome, OwedMail, SyncState, Table, Totals};
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::ses::Quota;
 use bursar_local::stack::Stack;
 use bursar_tests::invariants::{RawTable, Watch};
-use bursar_tests::office::{reading, soon};
 use bursar_tests::stack;
 use jiff::civil::{Date, date};
 use jiff::{SignedDuration, Timestamp, ToSpan};
@@ -77,7 +76,7 @@ impl Monday {
         settings.faculty = vec![address("ann"), address("ben"), address("ann")];
         settings.assistants = vec![address("tom"), address("ben")];
         change(&mut settings);
-        let by = By { actor: &Actor::Rule, now: at("2026-10-01T08:00:00Z"), deadline: soon() };
+        let by = Author { actor: &Actor::Rule, now: at("2026-10-01T08:00:00Z"), deadline: soon() };
         self.table.create_programme(settings, Usd::from_dollars(100), by).await.unwrap()
     }
 
@@ -85,14 +84,14 @@ impl Monday {
         let read = self.table.programme(programme).await.unwrap().unwrap();
         let mut settings = read.settings.clone();
         change(&mut settings);
-        let by = By { actor: &Actor::Rule, now: self.now(), deadline: soon() };
+        let by = Author { actor: &Actor::Rule, now: self.now(), deadline: soon() };
         self.table.save_settings(programme, settings, read.edits, What::new(Act::Edited), by).await.unwrap();
     }
 
     async fn student(&self, programme: &ProgrammeId, name: &str, group: Option<&str>) -> GrantId {
         let address = EmailAddress::parse(&format!("{}@students.edu", name.to_lowercase().replace(' ', "."))).unwrap();
         let person = bursar_core::domain::grant::Person { address, name: Some(name.to_owned()), roster_id: None };
-        let by = By { actor: &Actor::Rule, now: self.now(), deadline: soon() };
+        let by = Author { actor: &Actor::Rule, now: self.now(), deadline: soon() };
         let new = NewPerson { person, group: group.map(str::to_owned) };
         self.table.invite(programme, &[new], by).await.unwrap().remove(0)
     }
@@ -100,11 +99,15 @@ impl Monday {
     /// A key that is made up is shown to somebody, weeks ago.
     async fn claim(&self, programme: &ProgrammeId, grant: &GrantId) {
         use bursar_core::domain::grant::{Minted, Press, PressKind};
-        let at = At { programme, grant, now: at("2026-10-20T08:00:00Z"), deadline: soon() };
+        let at = ActContext { programme, grant, now: at("2026-10-20T08:00:00Z"), deadline: soon() };
         let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
-        let Outcome::Done(begun) = self.table.begin(at, press).await.unwrap() else { panic!("not begun") };
+        let Outcome::Done(begun) =
+            self.table.act(at, |view, now| view.begin(press, Nonce::random(), now)).await.unwrap()
+        else {
+            panic!("not begun")
+        };
         let minted = Minted { key: grant.as_str().repeat(4).parse().unwrap(), limit: Usd::from_dollars(20) };
-        self.table.record(at, &begun, &minted).await.unwrap();
+        self.table.act(at, |view, now| view.record(&begun, &minted, now)).await.unwrap();
     }
 
     /// What a student used so many days ago.
@@ -139,7 +142,7 @@ impl Monday {
             grants: claimed,
             claimed,
         };
-        self.table.note_totals(&totals, soon()).await.unwrap();
+        assert!(as_sync(&self.table, async |sync| sync.note_totals(&totals).await).await);
     }
 
     async fn looked(&self) {
@@ -147,7 +150,7 @@ impl Monday {
         let now = self.now();
         let state = SyncState { looked_at: Some(now), completed_at: Some(now), ..state };
         let state = state.with_models_of(date(2026, 10, 12), date(2026, 11, 15));
-        assert!(self.table.set_sync_state(&state.next(), soon()).await.unwrap());
+        assert!(as_sync(&self.table, async |sync| sync.set_sync_state(&state.next()).await).await);
     }
 
     async fn model_day(&self, programme: &ProgrammeId, day: Date, uses: &[(&str, i64, u64)]) {

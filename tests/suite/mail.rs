@@ -22,8 +22,7 @@ mod words;
 
 use std::time::Duration;
 
-use bursar_core::deadline::Deadline;
-use bursar_core::deadline::Waits;
+use bursar_core::deadline::{Deadline, Waits};
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::Person;
@@ -32,8 +31,7 @@ use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::term::Term;
 use bursar_core::domain::token::AskToken;
-use bursar_core::store::items::{MailState, OutboxRow, OwedMail};
-use bursar_core::store::{By, NewPerson, Table};
+use bursar_core::store::{Author, MailState, NewPerson, OutboxRow, OwedMail, Table};
 use bursar_local::inbox::Contents;
 use bursar_local::settle::LIMIT;
 use bursar_local::stack::Stack;
@@ -82,7 +80,7 @@ impl PostOffice {
             .with_logs(move || logs.all().into_iter().map(|line| line.text).collect());
         watch.check().await;
         let admin = Actor::Person(PersonId::random());
-        let by = By { actor: &admin, now: stack.clock.now(), deadline: soon() };
+        let by = Author { actor: &admin, now: stack.clock.now(), deadline: soon() };
         let programme = table.create_programme(settings, Usd::from_dollars(4000), by).await.unwrap();
         PostOffice { stack, table, raw, watch, programme }
     }
@@ -99,7 +97,7 @@ impl PostOffice {
     async fn invite(&self, written: &str) -> GrantId {
         let person = Person { address: address(written), name: Some("Ada Lovelace".to_owned()), roster_id: None };
         let admin = Actor::Person(PersonId::random());
-        let by = By { actor: &admin, now: self.stack.clock.now(), deadline: soon() };
+        let by = Author { actor: &admin, now: self.stack.clock.now(), deadline: soon() };
         let added = self.table.invite(&self.programme, &[NewPerson { person, group: None }], by).await.unwrap();
         added.into_iter().next().unwrap()
     }

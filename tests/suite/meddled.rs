@@ -7,7 +7,7 @@ use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::reading::Used;
 use bursar_core::domain::window::{Window, utc_date};
-use bursar_core::store::{By, Outcome, Saved};
+use bursar_core::store::{Author, Outcome, Saved};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
@@ -46,7 +46,7 @@ async fn a_key_with_another_name_is_its_grants_still_and_is_counted_once() {
     let (ada, bob) = (office.invite("ada@x.edu").await, office.invite("bob@x.edu").await);
     let (live, revoked) = (office.claim(&ada).await, office.claim(&bob).await);
     spend(&stack, &live, 1_000_000);
-    office.table.revoke(office.at(&bob), &Actor::Rule, None).await.unwrap();
+    office.table.act(office.at(&bob), |view, now| view.revoke(&Actor::Rule, None, now)).await.unwrap();
     assert_eq!(sync(&stack).await["complete"], true);
     assert!(!is_enabled(&stack, &revoked));
 
@@ -80,7 +80,7 @@ async fn a_key_that_was_taken_out_of_its_programmes_guardrail_is_put_under_it_ag
     let programme = office.table.programme(&office.programme).await.unwrap().unwrap();
     let mut settings = programme.settings;
     settings.models = vec!["openai/gpt-4o-mini".to_owned()];
-    let by = By { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
+    let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
     let what = What::new(Act::Edited);
     let saved = office.table.save_settings(&programme.id, settings, programme.edits, what, by).await.unwrap();
     assert_eq!(saved, Saved::Done);
@@ -135,7 +135,7 @@ async fn a_guardrail_whose_rules_were_changed_by_hand_is_told_its_own_again() {
     let programme = office.table.programme(&office.programme).await.unwrap().unwrap();
     let mut settings = programme.settings;
     settings.models = vec!["openai/gpt-4o-mini".to_owned()];
-    let by = By { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
+    let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
     office.table.save_settings(&programme.id, settings, programme.edits, What::new(Act::Edited), by).await.unwrap();
     stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
     let guardrail = office.table.programme(&office.programme).await.unwrap().unwrap().guardrail.unwrap().id;
@@ -177,7 +177,7 @@ async fn a_guardrail_whose_rules_were_changed_by_hand_is_told_its_own_again() {
         let programme = office.table.programme(&office.programme).await.unwrap().unwrap();
         let models = vec!["openai/gpt-4o".to_owned()];
         let settings = Settings { models, ..programme.settings };
-        let by = By { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
+        let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
         let what = What::new(Act::Edited);
         office.table.save_settings(&programme.id, settings, programme.edits, what, by).await.unwrap();
         stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
@@ -187,8 +187,7 @@ async fn a_guardrail_whose_rules_were_changed_by_hand_is_told_its_own_again() {
     };
     let (report, wanted) = tokio::join!(sync(&stack), edited);
     assert_eq!(rules().await, wanted, "the older rules do not stay: {report}");
-    let delete = reqwest::Client::new().delete(&url).bearer_auth(&management);
-    assert!(delete.send().await.unwrap().status().is_success());
+    stack.provider.as_ref().unwrap().delete_guardrail(&guardrail).unwrap();
     let report = sync(&stack).await;
     assert!(report["complete"] == false && problems(&report).contains("is not there any more"), "{report}");
     stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
@@ -232,12 +231,22 @@ async fn a_key_that_was_resumed_and_not_switched_on_is_switched_on_by_the_work_a
     let key = office.claim(&ada).await;
     let work = async || stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
     let owed = async || office.table.grant(&office.programme, &ada).await.unwrap().unwrap().orders().len();
-    office.table.hold(office.at(&ada), HoldKind::Paused, &office.faculty, None).await.unwrap();
+    office
+        .table
+        .act(office.at(&ada), |view, now| view.hold(HoldKind::Paused, &office.faculty, None, now))
+        .await
+        .unwrap();
     assert_eq!((work().await["carried_out"].clone(), is_enabled(&stack, &key)), (json!(1), false));
 
     let patch = || Matcher::call("provider:PATCH /keys/{hash}").every();
     let rule = stack.gate.at(patch(), Verdict::status(400));
-    let release = async || office.table.release(office.at(&ada), HoldKind::Paused, &office.faculty).await.unwrap();
+    let release = async || {
+        office
+            .table
+            .act(office.at(&ada), |view, now| view.release(HoldKind::Paused, &office.faculty, now))
+            .await
+            .unwrap()
+    };
     assert!(matches!(release().await, Outcome::Done(_)));
     assert!(matches!(release().await, Outcome::Refused(ReleaseRefused::NotHeld)));
     for _ in 0..2 {

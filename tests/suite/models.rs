@@ -13,7 +13,7 @@ use bursar_core::domain::models::Nobodys;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::term::Term;
 use bursar_core::domain::window::utc_date;
-use bursar_core::store::{By, ModelDay, NewPerson, NobodysDay};
+use bursar_core::store::{Author, ModelDay, NewPerson, NobodysDay};
 use bursar_local::provider::Nano;
 use bursar_local::stack::Stack;
 use bursar_tests::invariants::RawTable;
@@ -128,7 +128,7 @@ async fn programme<'s>(stack: &'s Stack, name: &str) -> Office<'s> {
     let mut settings = office.table.programme(&office.programme).await.unwrap().unwrap().settings;
     name.clone_into(&mut settings.name);
     settings.term = Term::new(settings.term.starts_on(), settings.term.ends_on(), "UTC").unwrap();
-    let by = By { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
+    let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
     let id = office.table.create_programme(settings, Usd::from_dollars(100), by).await.unwrap();
     Office::of(stack, id.as_str())
 }
@@ -136,7 +136,7 @@ async fn programme<'s>(stack: &'s Stack, name: &str) -> Office<'s> {
 /// Somebody in a group who has a key: the grant and the key's hash.
 async fn student(stack: &Stack, office: &Office<'_>, address: &str, group: Option<&str>) -> (GrantId, String) {
     let person = Person { address: EmailAddress::parse(address).unwrap(), name: None, roster_id: None };
-    let by = By { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
+    let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
     let invited = [NewPerson { person, group: group.map(str::to_owned) }];
     let grant = office.table.invite(&office.programme, &invited, by).await.unwrap().remove(0);
     let key = office.claim(&grant).await;

@@ -5,10 +5,11 @@
 mod drawn;
 mod story;
 
-use bursar_local::gate::{Dice, Matcher, Verdict};
-use bursar_local::provider::{NamedQuirks, Nano};
+use bursar_local::gate::{Matcher, Verdict};
+use bursar_local::provider::{DrawnQuirks, Nano};
 use bursar_local::stack::Stack;
 use bursar_tests::stack;
+use fastrand::Rng;
 use jiff::SignedDuration;
 
 use story::{GRANTS, Story, shown};
@@ -17,12 +18,12 @@ use story::{GRANTS, Story, shown};
 const SEEDS: u64 = 3;
 
 /// Plays a story with the provider as it is by default, and then with quirks that are drawn, where only what must not happen is judged.
-async fn played(story: impl AsyncFn(&Stack, &NamedQuirks)) {
+async fn played(story: impl AsyncFn(&Stack, &DrawnQuirks)) {
     let stack = stack::in_process().await.unwrap();
-    story(&stack, &NamedQuirks::default()).await;
+    story(&stack, &DrawnQuirks::default()).await;
     stack.stop().await.unwrap();
     for seed in 0..SEEDS {
-        let quirks = NamedQuirks::draw(&mut Dice::new(seed));
+        let quirks = DrawnQuirks::draw(&mut Rng::with_seed(seed));
         let stack = stack::in_process().await.unwrap();
         story(&stack, &quirks).await;
         stack.stop().await.unwrap();
@@ -45,7 +46,7 @@ async fn whatever_the_provider_is_like_keys_that_are_claimed_replaced_and_synced
         Err(_) => (100..106).collect(),
     };
     for seed in seeds {
-        let quirks = NamedQuirks::draw(&mut Dice::new(seed));
+        let quirks = DrawnQuirks::draw(&mut Rng::with_seed(seed));
         let stack = stack::in_process().await.unwrap();
         let mut story = Story::begins(&stack, 40, &quirks).await;
         story.invites(&["ada", "bob", "ben"], None).await;
@@ -73,7 +74,7 @@ async fn whatever_the_provider_is_like_keys_that_are_claimed_replaced_and_synced
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_fifty_students_one_is_revoked_with_18_dollars_unread_and_another_may_not_claim_them() {
     let stack = stack::in_process().await.unwrap();
-    let mut story = Story::begins(&stack, 1_000, &NamedQuirks::default()).await;
+    let mut story = Story::begins(&stack, 1_000, &DrawnQuirks::default()).await;
     let names: Vec<String> = (0..50).map(|number| format!("student-{number:02}")).collect();
     story.invites(&names.iter().map(String::as_str).collect::<Vec<_>>(), None).await;
     story.all_claim().await;

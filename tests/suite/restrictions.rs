@@ -296,10 +296,9 @@ async fn keys_that_somebody_took_from_under_the_guardrail_are_put_back_together_
     for (fault, requests) in [(None, 1), (Some("status-400"), 4)] {
         let keys = provider.keys();
         let guardrail = keys[0].guardrail_id.clone().unwrap();
-        let hashes: Vec<&String> = keys.iter().map(|key| &key.hash).collect();
-        let url = format!("{}/guardrails/{guardrail}/assignments/keys/remove", campus.stack.ready.provider);
-        let removed = reqwest::Client::new().post(url).json(&json!({"key_hashes": hashes}));
-        removed.bearer_auth(aws::management_key(&campus.stack.ready).await).send().await.unwrap();
+        for key in &keys {
+            provider.unassign(&key.hash).unwrap();
+        }
         assert!(provider.keys().iter().all(|key| key.guardrail_id.is_none()));
 
         if let Some(fault) = fault {

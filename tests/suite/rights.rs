@@ -8,7 +8,7 @@ use bursar_core::domain::id::GrantId;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::term::Term;
-use bursar_core::store::By;
+use bursar_core::store::Author;
 use bursar_local::stack::Stack;
 use bursar_tests::office::{Office, session_cookie, soon};
 use bursar_tests::stack;
@@ -148,7 +148,7 @@ async fn programme(stack: &Stack, name: &str, student: &str, is_first: bool) -> 
         settings.assistants = vec![EmailAddress::parse("anna@example.edu").unwrap()];
         settings.faculty = vec![EmailAddress::parse("faye@example.edu").unwrap()];
     }
-    let by = By { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
+    let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
     let made = office.table.create_programme(settings, Usd::from_dollars(100), by).await.unwrap();
     let grant = Office::of(stack, made.as_str()).invite(student).await;
     (made.to_string(), grant)
@@ -276,7 +276,7 @@ fn each_route_of_the_routers_is_in_the_table_and_none_besides() {
             assert!(routed.len() > before, "{}: the methods of {path} do not stand beside it", file.display());
         }
     }
-    let acts = sources("functions").into_iter().find(|(file, _)| file.ends_with("grant_acts.rs")).unwrap().1;
+    let acts = sources("functions").into_iter().find(|(file, _)| file.ends_with("grants/acts.rs")).unwrap().1;
     let acts = acts.lines().filter(|line| line.contains("=> Role::")).flat_map(|line| {
         let words: Vec<String> = line.split('"').skip(1).step_by(2).map(str::to_owned).collect();
         words

@@ -11,7 +11,7 @@ use bursar_core::domain::term::Term;
 use bursar_core::domain::token::AskToken;
 use bursar_core::domain::window::utc_date;
 use bursar_core::store::items::Item;
-use bursar_core::store::{By, Table, keys};
+use bursar_core::store::{Author, Table, keys};
 use bursar_local::inbox::Contents;
 use bursar_local::stack::Stack;
 use bursar_tests::invariants::RawTable;
@@ -67,7 +67,7 @@ async fn create(stack: &Stack, name: &str, set: impl FnOnce(&mut Settings)) -> b
     let mut settings = Settings::new(name, term, Usd::from_dollars(20));
     set(&mut settings);
     let actor = Actor::Person(PersonId::random());
-    let by = By { actor: &actor, now: stack.clock.now(), deadline: soon() };
+    let by = Author { actor: &actor, now: stack.clock.now(), deadline: soon() };
     Table::new(&stack.config).create_programme(settings, Usd::from_dollars(100), by).await.unwrap()
 }
 

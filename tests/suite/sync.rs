@@ -28,12 +28,12 @@ use std::collections::BTreeMap;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::grant::{Begun, Grant, Minted, Person, Press, PressKind};
-use bursar_core::domain::id::{GrantId, KeyName};
+use bursar_core::domain::id::{GrantId, KeyName, Nonce};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Byok, Programme, Settings};
 use bursar_core::domain::window::Reset;
 use bursar_core::store::items::Item;
-use bursar_core::store::{By, NewPerson, Outcome};
+use bursar_core::store::{Author, NewPerson, Outcome};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::{Interval, Nano, Provider};
 use bursar_local::stack::Stack;
@@ -146,7 +146,7 @@ async fn release(stack: &Stack) {
 /// A programme with a pot for everybody.
 async fn rich(stack: &Stack) -> Office<'_> {
     let office = Office::open(stack).await;
-    let by = By { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
+    let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
     office.table.set_pot(&office.programme, Usd::from_dollars(1_000_000), by).await.unwrap();
     office
 }
@@ -154,7 +154,7 @@ async fn rich(stack: &Stack) -> Office<'_> {
 async fn invite(stack: &Stack, office: &Office<'_>, name: &str, group: Option<&str>) -> GrantId {
     let address = EmailAddress::parse(&format!("{name}@x.edu")).unwrap();
     let person = NewPerson { person: Person { address, name: None, roster_id: None }, group: group.map(str::to_owned) };
-    let by = By { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
+    let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
     office.table.invite(&office.programme, &[person], by).await.unwrap().pop().unwrap()
 }
 
@@ -180,15 +180,16 @@ async fn begin_with(stack: &Stack, office: &Office<'_>, of: &GrantId, has_old: b
     let known = grant(office, of).await;
     let kind = if known.ever_shown { PressKind::Replace } else { PressKind::Reveal };
     let press = Press { kind, epoch: known.epoch, terms: None };
-    let begun = match office.table.begin(office.at(of), press).await.unwrap() {
-        Outcome::Done(begun) => begun,
-        other => panic!("{other:?}"),
-    };
+    let begun =
+        match office.table.act(office.at(of), |view, now| view.begin(press, Nonce::random(), now)).await.unwrap() {
+            Outcome::Done(begun) => begun,
+            other => panic!("{other:?}"),
+        };
     for order in &begun.to_retire {
         if has_old {
             provider(stack).disable(order.key.as_str()).unwrap();
         }
-        office.table.confirmed(office.at(of), order).await.unwrap();
+        office.table.act(office.at(of), |view, now| view.confirmed(order, now)).await.unwrap();
     }
     begun
 }
@@ -218,7 +219,7 @@ async fn make(stack: &Stack, office: &Office<'_>, of: &GrantId, begun: &Begun) -
 
 async fn record(office: &Office<'_>, of: &GrantId, begun: &Begun, key: &str) {
     let minted = Minted { key: key.parse().unwrap(), limit: office.next_limit(of).await };
-    let recorded = office.table.record(office.at(of), begun, &minted).await.unwrap();
+    let recorded = office.table.act(office.at(of), |view, now| view.record(begun, &minted, now)).await.unwrap();
     assert!(matches!(recorded, Outcome::Done(_)), "{recorded:?}");
 }
 

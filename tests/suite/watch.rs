@@ -1,5 +1,6 @@
 //! What falls silent or fails for good reaches an admin, by a way that does not depend on what fell silent.
 
+use bursar_tests::office::{Office, as_sync};
 mod alone;
 mod over;
 
@@ -16,7 +17,6 @@ use bursar_local::ses::Fault;
 use bursar_local::settle::LIMIT;
 use bursar_local::stack::Stack;
 use bursar_tests::invariants::RawTable;
-use bursar_tests::office::{Office, soon};
 use bursar_tests::stack;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -67,9 +67,16 @@ async fn a_balance_below_what_is_promised_and_a_job_that_nobody_carries_on_are_t
     office.claim(&ada).await;
     let (now, raw) = (stack.clock.now(), RawTable::at(&stack.ready.dynamodb, &stack.ready.table));
     set_up(&office, &raw, now).await;
-    office.table.note_account_day(&bought(Usd::from_dollars(20), now), soon()).await.unwrap();
+    assert!(
+        as_sync(&office.table, async |sync| sync.note_account_day(&bought(Usd::from_dollars(20), now)).await).await
+    );
     assert_eq!(look(&stack).await, ["The roster import of CS pilot stands still"], "it is just enough");
-    office.table.note_account_day(&bought(Usd::from_dollars(20) - Usd::CENT, now), soon()).await.unwrap();
+    assert!(
+        as_sync(&office.table, async |sync| sync
+            .note_account_day(&bought(Usd::from_dollars(20) - Usd::CENT, now))
+            .await)
+        .await
+    );
     // The work that went on with the job found that there is no such import, and ended it.
     let over = "It is over: the roster import of CS pilot does not stand still";
     assert_eq!(look(&stack).await, ["The balance is $0.01 below what keys may still spend", over]);
@@ -89,9 +96,9 @@ async fn a_short_balance_is_told_once_and_again_when_it_is_worse_by_a_tenth_or_w
         let now = stack.clock.now();
         let state = office.table.sync_state().await.unwrap();
         let state = SyncState { completed_at: Some(now), ..state };
-        assert!(office.table.set_sync_state(&state.next(), soon()).await.unwrap());
+        assert!(as_sync(&office.table, async |sync| sync.set_sync_state(&state.next()).await).await);
         let day = AccountDay { day: utc_date(now), ..bought(Usd::from_micros(cents * 10_000), now) };
-        office.table.note_account_day(&day, soon()).await.unwrap();
+        assert!(as_sync(&office.table, async |sync| sync.note_account_day(&day).await).await);
         let mails = look(&stack).await;
         assert_eq!(look(&stack).await, Vec::<String>::new(), "the same hour again");
         told.extend(mails.into_iter().map(|subject| (cents, subject)));
@@ -111,8 +118,10 @@ async fn the_mail_of_a_short_balance_is_not_lost_with_the_look_that_found_it() {
     office.claim(&ada).await;
     let now = stack.clock.now();
     let state = SyncState { completed_at: Some(now), ..SyncState::default() };
-    assert!(office.table.set_sync_state(&state.next(), soon()).await.unwrap());
-    office.table.note_account_day(&bought(Usd::from_dollars(10), now), soon()).await.unwrap();
+    assert!(as_sync(&office.table, async |sync| sync.set_sync_state(&state.next()).await).await);
+    assert!(
+        as_sync(&office.table, async |sync| sync.note_account_day(&bought(Usd::from_dollars(10), now)).await).await
+    );
     let noted = Matcher::call("dynamodb:PutItem").of(FunctionName::ThresholdAlerts);
     stack.gate.at(noted, "kill-after".parse::<Verdict>().unwrap());
     assert!(stack.invoke.invoke(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await.is_err());
@@ -132,17 +141,28 @@ async fn where_credit_is_bought_as_it_is_used_a_balance_for_two_weeks_is_enough(
     office.claim(&ada).await;
     let now = stack.clock.now();
     let state = SyncState { completed_at: Some(now), looked_at: Some(now), ..SyncState::default() };
-    assert!(office.table.set_sync_state(&state.next(), soon()).await.unwrap());
+    assert!(as_sync(&office.table, async |sync| sync.set_sync_state(&state.next()).await).await);
     let mut ours = Used::default();
     for ago in 1..=28 {
         let day = utc_date(now).checked_sub(jiff::Span::new().days(ago)).unwrap();
         ours.add(&Used::on_one(day, Usd::from_micros(100_000)));
     }
-    office.table.note_account(&Account { as_of: now, ours, foreign: Used::default() }, soon()).await.unwrap();
+    assert!(
+        as_sync(&office.table, async |sync| sync
+            .note_account(&Account { as_of: now, ours, foreign: Used::default() })
+            .await)
+        .await
+    );
     // Ten cents a day: two weeks need $1.40 of the twenty dollars that are promised.
-    office.table.note_account_day(&bought(Usd::from_micros(1_400_000), now), soon()).await.unwrap();
+    assert!(
+        as_sync(&office.table, async |sync| sync.note_account_day(&bought(Usd::from_micros(1_400_000), now)).await)
+            .await
+    );
     assert_eq!(look(&stack).await, Vec::<String>::new());
-    office.table.note_account_day(&bought(Usd::from_micros(1_390_000), now), soon()).await.unwrap();
+    assert!(
+        as_sync(&office.table, async |sync| sync.note_account_day(&bought(Usd::from_micros(1_390_000), now)).await)
+            .await
+    );
     assert_eq!(look(&stack).await, ["The balance is $0.01 short of what two weeks use"]);
     stack.stop().await.unwrap();
 }
@@ -168,7 +188,7 @@ fn bought(bought: Usd, now: Timestamp) -> AccountDay {
 /// A sync that was complete, and a job whose lease ran out long ago.
 async fn set_up(office: &Office<'_>, raw: &RawTable, now: Timestamp) {
     let state = SyncState { completed_at: Some(now), ..SyncState::default() };
-    assert!(office.table.set_sync_state(&state.next(), soon()).await.unwrap());
+    assert!(as_sync(&office.table, async |sync| sync.set_sync_state(&state.next()).await).await);
     let job = Job {
         programme: office.programme.clone(),
         job: Ulid::from_parts(1, 1),
@@ -190,7 +210,7 @@ async fn a_mail_that_is_given_up_is_told_once_a_day_for_each_kind_and_never_of_i
     let stack = still().await;
     let office = Office::open(&stack).await;
     let state = SyncState { completed_at: Some(stack.clock.now()), ..SyncState::default() };
-    assert!(office.table.set_sync_state(&state.next(), soon()).await.unwrap());
+    assert!(as_sync(&office.table, async |sync| sync.set_sync_state(&state.next()).await).await);
     for address in ["ada@x.edu", "bob@x.edu"] {
         stack.ses.fail_next(Fault::Reject, 1, Some(address));
         office.invite(address).await;
@@ -204,7 +224,7 @@ async fn a_mail_that_is_given_up_is_told_once_a_day_for_each_kind_and_never_of_i
     stack.clock.advance(SignedDuration::from_hours(24)).unwrap();
     let state = office.table.sync_state().await.unwrap();
     let state = SyncState { completed_at: Some(stack.clock.now()), ..state };
-    assert!(office.table.set_sync_state(&state.next(), soon()).await.unwrap());
+    assert!(as_sync(&office.table, async |sync| sync.set_sync_state(&state.next()).await).await);
     stack.ses.fail_next(Fault::Reject, 100, None);
     office.invite("cleo@x.edu").await;
     assert_eq!(look(&stack).await, Vec::<String>::new());
@@ -216,7 +236,7 @@ async fn a_mail_that_is_given_up_is_told_once_a_day_for_each_kind_and_never_of_i
         stack.clock.advance(SignedDuration::from_hours(20)).unwrap();
         let state = office.table.sync_state().await.unwrap();
         let state = SyncState { completed_at: Some(stack.clock.now()), ..state };
-        assert!(office.table.set_sync_state(&state.next(), soon()).await.unwrap());
+        assert!(as_sync(&office.table, async |sync| sync.set_sync_state(&state.next()).await).await);
         told.push(look(&stack).await.len());
     }
     assert_eq!(told, [1, 0, 0, 0]);

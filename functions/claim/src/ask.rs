@@ -13,19 +13,19 @@ use bursar_core::web::{Answer, Fields, Frame, Site, Until};
 /// The form that asks for a link.
 #[derive(Template)]
 #[template(path = "start.html")]
-struct Start<'a> {
+struct StartPage<'a> {
     frame: &'a Frame,
 }
 
-/// That a mail is on its way, if the address is anybody's here.
+/// The notice that a mail is on its way, if the address is known.
 #[derive(Template)]
 #[template(path = "asked.html")]
-struct Asked<'a> {
+struct LinkSentPage<'a> {
     frame: &'a Frame,
 }
 
 pub(crate) async fn start(State(site): State<Site>) -> Response {
-    site.page(&Start { frame: &site.frame })
+    site.page(&StartPage { frame: &site.frame })
 }
 
 /// Writes one ask for whatever can be an address. The browser is remembered by a cookie that every answer sets: a link counts in
@@ -45,5 +45,5 @@ pub(crate) async fn ask(
         site.table.ask(address.matched(), &browser.hash(), site.clock.now(), deadline).await?;
     }
     let cookie = [(SET_COOKIE, site.cookies.set_asking(&browser))];
-    Ok((cookie, Frame::page(StatusCode::ACCEPTED, &Asked { frame: &site.frame })).into_response())
+    Ok((cookie, Frame::page(StatusCode::ACCEPTED, &LinkSentPage { frame: &site.frame })).into_response())
 }

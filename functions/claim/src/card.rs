@@ -2,21 +2,20 @@
 //! so the page never offers what the next request refuses. The state in words is `words`.
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{BeginRefused, HoldKind, Press, PressKind, State, View};
-use bursar_core::domain::id::Nonce;
+use bursar_core::domain::format::time_in;
+use bursar_core::domain::grant::{BeginRefused, HoldKind, PressKind, State, View};
 use bursar_core::domain::money::Usd;
-use bursar_core::domain::rules::Restriction;
 use bursar_core::domain::terms::TermsHash;
-use bursar_core::web::plain::time_in;
 use jiff::Timestamp;
 
+use crate::obstacle::{self, Obstacle};
 use crate::words;
 
 /// A grant on the page.
 pub(crate) struct Card<'a> {
     pub(crate) programme: &'a str,
     pub(crate) name: &'a str,
-    /// As hooks and classes spell it.
+    /// The state as hooks and classes spell it.
     pub(crate) state: &'static str,
     pub(crate) label: &'static str,
     /// The colour of the label, as the stylesheet names it.
@@ -36,12 +35,12 @@ pub(crate) struct Card<'a> {
     pub(crate) offers: Offers,
     /// Why a key that works cannot be replaced, where the state does not say so.
     pub(crate) no_replacement: Option<String>,
-    pub(crate) terms: Option<Terms<'a>>,
+    pub(crate) terms: Option<TermsOfUse<'a>>,
     pub(crate) contact: Option<&'a str>,
 }
 
-/// What is to be accepted before the first key.
-pub(crate) struct Terms<'a> {
+/// The terms to accept before the first key.
+pub(crate) struct TermsOfUse<'a> {
     pub(crate) text: &'a str,
     pub(crate) hash: TermsHash,
 }
@@ -59,22 +58,14 @@ pub(crate) struct Offers {
     pub(crate) hand_back: bool,
 }
 
-/// Why no key can be made now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Bar {
-    Begin(BeginRefused),
-    /// The programme's guardrail is not made yet.
-    BeingPrepared,
-}
-
 impl Card<'_> {
     pub(crate) fn of(view: &View, now: Timestamp) -> Card<'_> {
         let (grant, settings) = (&view.grant, &view.programme.settings);
-        let (kind, bar) = (kind_of_press(view), bar(view, now));
+        let (kind, obstacle) = (obstacle::kind_of_press(view), Obstacle::of(view, now));
         let (cap, spending) = (grant.cap(settings), view.spending(now));
         let as_of = view.readings.iter().map(|reading| reading.as_of).max();
-        let offers = offers(view, kind, bar.is_none(), now);
-        let not_replaced = bar.as_ref().filter(|bar| offers.has_key && stops_replacing_only(bar));
+        let offers = offers(view, kind, obstacle.is_none(), now);
+        let not_replaced = obstacle.as_ref().filter(|obstacle| offers.has_key && obstacle.stops_replacing_only());
         let state = if grant.holds.is_empty() { grant.state.as_str() } else { "paused" };
         let label = words::label(view, now);
         let terms = settings.terms.as_deref().zip(view.terms_to_accept());
@@ -88,26 +79,26 @@ impl Card<'_> {
                 words::OVER => "ended",
                 _ => state,
             },
-            words: words::state(view, bar.as_ref(), now),
+            words: words::state(view, obstacle.as_ref(), now),
             cap,
             spent: spending.in_window,
             left: (cap - spending.in_window).or_zero(),
             in_all: view.readings.iter().fold(Usd::ZERO, |sum, reading| sum + reading.used.counted(settings.byok)),
-            as_of: as_of.map(|as_of| time_in(as_of, settings.term.timezone())),
+            as_of: as_of.map(|as_of| time_in(as_of, settings.term.zone())),
             window: words::window(view, now),
             epoch: grant.epoch.number(),
             was_shown: grant.ever_shown,
-            can_spend: can_spend(view, bar.as_ref(), now),
+            can_spend: can_spend(view, obstacle.as_ref(), now),
             offers,
-            no_replacement: not_replaced.map(|bar| words::why_barred(bar, &settings.term)),
-            terms: terms.map(|(text, hash)| Terms { text, hash }),
+            no_replacement: not_replaced.map(|obstacle| obstacle.in_words(&settings.term)),
+            terms: terms.map(|(text, hash)| TermsOfUse { text, hash }),
             contact: settings.contact.as_deref(),
         }
     }
 }
 
-impl Terms<'_> {
-    /// Terms that are a link are shown as one.
+impl TermsOfUse<'_> {
+    /// TermsOfUse that are a link are shown as one.
     pub(crate) fn are_a_link(&self) -> bool {
         let is_link = self.text.starts_with("https://") || self.text.starts_with("http://");
         is_link && !self.text.contains(char::is_whitespace)
@@ -119,46 +110,15 @@ impl Terms<'_> {
     }
 }
 
-/// What the student would press next: reveal until a key was shown, replace from then on.
-fn kind_of_press(view: &View) -> PressKind {
-    match view.grant.state {
-        State::Invited => PressKind::Reveal,
-        State::Minting { .. } if !view.grant.ever_shown => PressKind::Reveal,
-        _ => PressKind::Replace,
-    }
-}
-
-fn bar(view: &View, now: Timestamp) -> Option<Bar> {
-    let settings = &view.programme.settings;
-    let press = Press { kind: kind_of_press(view), epoch: view.grant.epoch, terms: settings.terms_hash() };
-    let is_prepared = view.programme.restriction(view.grant.group.as_deref()) != Restriction::NotConfirmed;
-    match view.begin(press, Nonce::random(), now) {
-        // Pressed, it takes the enable back.
-        Err(BeginRefused::EnableUnderWay { until: None }) => None,
-        Err(refused) => Some(Bar::Begin(refused)),
-        Ok(_) => (!is_prepared).then_some(Bar::BeingPrepared),
-    }
-}
-
-fn can_spend(view: &View, bar: Option<&Bar>, now: Timestamp) -> bool {
+fn can_spend(view: &View, obstacle: Option<&Obstacle>, now: Timestamp) -> bool {
     let is_over = matches!(view.grant.state, State::Revoked | State::Ended) || view.programme.is_over(now);
     let never = matches!(
-        bar,
-        Some(Bar::Begin(
+        obstacle,
+        Some(Obstacle::Begin(
             BeginRefused::WindowClosed | BeginRefused::PotExhausted | BeginRefused::Held(HoldKind::Dropped)
         ))
     );
     !is_over && (view.grant.ever_shown || !never)
-}
-
-fn stops_replacing_only(bar: &Bar) -> bool {
-    matches!(
-        bar,
-        Bar::BeingPrepared
-            | Bar::Begin(
-                BeginRefused::ReplacementsUsedUp | BeginRefused::TooManyAttempts | BeginRefused::FailedOften { .. }
-            )
-    )
 }
 
 fn offers(view: &View, kind: PressKind, may_begin: bool, now: Timestamp) -> Offers {
@@ -169,7 +129,7 @@ fn offers(view: &View, kind: PressKind, may_begin: bool, now: Timestamp) -> Offe
         reveal: may_begin && kind == PressKind::Reveal,
         replace: may_begin && kind == PressKind::Replace,
         has_key: is_live,
-        leaked: view.report_leaked(view.grant.epoch, now).is_some(),
+        leaked: view.report_leaked(view.grant.epoch, now).is_ok(),
         refresh: view.grant.live().is_some_and(|live| live.key.is_some()),
         hand_back: is_live && view.grant.holds.is_empty() && !view.programme.is_over(now),
         resume: !is_held_otherwise && view.release(HoldKind::Unused, &Actor::Student, now).is_ok(),

@@ -9,7 +9,7 @@ use bursar_core::domain::crossing::Crossing;
 use bursar_core::domain::grant::{Attempt, AttemptState, Disable, Notice, Reading, State as GrantState, Stopped, View};
 use bursar_core::domain::id::{GrantId, ProgrammeId};
 use bursar_core::domain::role::Roles;
-use bursar_core::store::items::{MailState, OutboxRow, OwedMail};
+use bursar_core::store::{MailState, OutboxRow, OwedMail};
 use bursar_core::web::{Answer, Fault, Site, Visitor};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -31,7 +31,7 @@ const NOTES: [&str; 7] = [
 #[derive(Serialize)]
 struct Data {
     address: String,
-    /// Of somebody with a role: as the settings spell it.
+    /// The address of a person with a role, as the settings spell it.
     #[serde(skip_serializing_if = "Option::is_none")]
     address_of_staff: Option<String>,
     /// This one and all others.
@@ -131,7 +131,7 @@ struct CrossingData {
 
 #[derive(Serialize)]
 struct DayData {
-    /// In UTC.
+    /// The day in UTC.
     day: Date,
     usd: String,
     /// Whether it is known, and not only the sum of several days.
@@ -201,7 +201,7 @@ pub(crate) async fn data(State(site): State<Site>, visitor: Visitor) -> Answer {
 
 async fn grant(site: &Site, view: &View) -> Result<GrantData, Fault> {
     let (grant, programme) = (&view.grant, &view.programme);
-    let history = site.table.entries_of(&programme.id, &grant.id).await?;
+    let history = site.table.entries_on_grant(&programme.id, &grant.id).await?;
     let mails = site.table.mails_of(&programme.id, &grant.id).await?;
     let crossings = site.table.crossings_of_grant(&programme.id, &grant.id).await?;
     Ok(GrantData {
@@ -339,13 +339,15 @@ fn mail(row: OutboxRow) -> MailData {
     let mail = match row.mail {
         OwedMail::Link { .. } => "a link to sign in",
         OwedMail::Roster { .. } => "you are on the roster",
-        OwedMail::KeyShown { .. } => "a key of yours was shown",
-        OwedMail::KeyLeaked { .. } => "a key of yours was reported leaked",
-        OwedMail::ByRule { notice: Notice::Unused | Notice::TooOld, .. } => {
-            "a rule of the programme ended the use of a key"
-        }
-        OwedMail::ByRule { notice: Notice::TermEndSoon, .. } => "the term will end, and the key with it",
-        OwedMail::ByRule { .. } => "a rule of the programme will end the use of a key",
+        OwedMail::Notice { notice, .. } => match notice {
+            Notice::KeyShown => "a key of yours was shown",
+            Notice::KeyLeaked => "a key of yours was reported leaked",
+            Notice::Unused | Notice::TooOld => "a rule of the programme ended the use of a key",
+            Notice::TermEndSoon => "the term will end, and the key with it",
+            Notice::UnusedSoon | Notice::TooOldLater | Notice::TooOldSoon => {
+                "a rule of the programme will end the use of a key"
+            }
+        },
         OwedMail::CapUsed { .. } => "how much of your cap you have used",
         OwedMail::Alert { .. } => "an alert about a programme",
         OwedMail::Request { .. } => "a request about a programme",

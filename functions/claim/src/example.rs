@@ -1,7 +1,7 @@
 //! How to use a key, as text to copy: correct code whatever the programme is called, and never with the key itself.
 
 use bursar_core::domain::grant::View;
-use bursar_core::domain::programme::DataPolicy;
+use bursar_core::domain::rules::DataPolicy;
 use bursar_core::web::Site;
 use unicode_normalization::UnicodeNormalization;
 
@@ -126,7 +126,7 @@ console.log(answer.choices[0].message.content);"#,
         )
     }
 
-    /// For the extension Continue, in the file `config.yaml` of its folder. Its way to OpenRouter proper would send a referrer.
+    /// The lines for the extension Continue, in the `config.yaml` of its folder. Its own entry for OpenRouter would send a referrer.
     pub(crate) fn editor(&self) -> String {
         format!(
             r#"name: Bursar

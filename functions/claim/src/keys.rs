@@ -13,7 +13,8 @@ use bursar_core::domain::key::KeyHash;
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::keys::Found;
-use bursar_core::store::{At, Outcome};
+use bursar_core::store::ActContext;
+use bursar_core::store::Outcome;
 use bursar_core::web::{Answer, Posted, Site, Until};
 use jiff::SignedDuration;
 
@@ -26,7 +27,7 @@ const NOT_ON_YET: &str =
     "The provider did not switch your key on yet. It is asked again each minute; you need do nothing more.";
 
 /// What came of looking at a key.
-pub(crate) enum Read {
+pub(crate) enum KeyLookup {
     Reading(Box<Reading>),
     /// The provider knows no such key.
     Gone,
@@ -44,9 +45,9 @@ pub(crate) async fn leaked(
     let now = site.clock.now();
     let Some(view) = my::grant_in(&site, &posted.visitor, &programme).await? else { return Ok(site.not_found()) };
     let epoch = epoch_shown(&posted, &view);
-    let at = At { programme: &view.programme.id, grant: &view.grant.id, now, deadline };
+    let at = ActContext { programme: &view.programme.id, grant: &view.grant.id, now, deadline };
     let was_reported = matches!(view.grant.state, GrantState::Stopped { why: Stopped::Leaked });
-    let grant = match site.table.report_leaked(at, epoch).await? {
+    let grant = match site.table.act(at, |view, now| view.report_leaked(epoch, now)).await? {
         Outcome::Done(grant) => grant,
         Outcome::Refused(_) if was_reported => view.grant.clone(),
         // The key that this page showed was replaced, which ended it.
@@ -78,9 +79,9 @@ pub(crate) async fn hand_back(
 ) -> Answer {
     let Some(view) = my::grant_in(&site, &posted.visitor, &programme).await? else { return Ok(site.not_found()) };
     let epoch = epoch_shown(&posted, &view);
-    let at = At { programme: &view.programme.id, grant: &view.grant.id, now: site.clock.now(), deadline };
+    let at = ActContext { programme: &view.programme.id, grant: &view.grant.id, now: site.clock.now(), deadline };
     let was_returned = matches!(view.grant.state, GrantState::Stopped { why: Stopped::Returned });
-    match site.table.hand_back(at, epoch).await? {
+    match site.table.act(at, |view, now| view.hand_back(epoch, now)).await? {
         Outcome::Done(_) => site.orders().now_or_later(at).await,
         Outcome::Refused(_) if was_returned => {}
         // The key that this page showed was replaced, which ended it.
@@ -122,11 +123,11 @@ pub(crate) async fn refresh(
     }
     let silent = "The provider did not say what your key has used. Nothing is lost; try again in some minutes.";
     match read(&site, &view, live, key, deadline).await {
-        Ok(Read::Reading(reading)) => {
+        Ok(KeyLookup::Reading(reading)) => {
             site.table.note_reading(&reading, deadline).await?;
             Ok(to_my())
         }
-        Ok(Read::Gone | Read::Silent) => Ok(Refusal::later(silent, None).page(&site, &posted.visitor)),
+        Ok(KeyLookup::Gone | KeyLookup::Silent) => Ok(Refusal::later(silent, None).page(&site, &posted.visitor)),
         Err(error) => Ok(Refusal::provider(&error, silent).page(&site, &posted.visitor)),
     }
 }
@@ -140,14 +141,14 @@ pub(crate) async fn resume(
 ) -> Answer {
     let now = site.clock.now();
     let Some(view) = my::grant_in(&site, &posted.visitor, &programme).await? else { return Ok(site.not_found()) };
-    let at = At { programme: &view.programme.id, grant: &view.grant.id, now, deadline };
+    let at = ActContext { programme: &view.programme.id, grant: &view.grant.id, now, deadline };
     if let Some(error) = unproved(&site, deadline).await {
         let sentence =
             "The provider cannot be asked to switch your key on at present, so nothing was done. Try again later.";
         return Ok(Refusal::provider(&error, sentence).page(&site, &posted.visitor));
     }
     let was_resumed = view.grant.holds.unused || view.grant.live().is_some_and(|live| live.resumed_at.is_some());
-    match site.table.release(at, HoldKind::Unused, &Actor::Student).await? {
+    match site.table.act(at, |view, now| view.release(HoldKind::Unused, &Actor::Student, now)).await? {
         Outcome::Done(_) => {}
         // Pressed again, it repeats an enable that failed.
         Outcome::Refused(ReleaseRefused::NotHeld) if was_resumed => {}
@@ -177,10 +178,10 @@ pub(crate) async fn read(
     attempt: &Attempt,
     key: &KeyHash,
     patience: Deadline,
-) -> Result<Read, ProviderError> {
+) -> Result<KeyLookup, ProviderError> {
     let (asked, found) = site.provider.get_key_in_a_day(key, &site.clock, patience).await?;
-    let Found::Key(found) = found else { return Ok(Read::Gone) };
-    let Some(told) = found.told(view.programme.settings.reset) else { return Ok(Read::Silent) };
+    let Found::Key(found) = found else { return Ok(KeyLookup::Gone) };
+    let Some(told) = found.told(view.programme.settings.reset) else { return Ok(KeyLookup::Silent) };
     let looked_at = match site.table.sync_state().await {
         Ok(sync) => sync.looked_at,
         // Without it the days since the last reading are told apart less well, and that is said of them.
@@ -195,18 +196,18 @@ pub(crate) async fn read(
             if let Some(doubt) = doubt {
                 tracing::warn!(%doubt, "a counter of a key went back");
             }
-            Read::Reading(Box::new(reading))
+            KeyLookup::Reading(Box::new(reading))
         }
         Err(doubtful) => {
             tracing::warn!(%doubtful, "a key could not be read");
-            Read::Silent
+            KeyLookup::Silent
         }
     })
 }
 
 async fn read_and_note(site: &Site, view: &View, order: &Order, deadline: Deadline) {
     let Some(attempt) = view.grant.attempt(order.epoch) else { return };
-    if let Ok(Read::Reading(reading)) = read(site, view, attempt, &order.key, deadline).await
+    if let Ok(KeyLookup::Reading(reading)) = read(site, view, attempt, &order.key, deadline).await
         && let Err(error) = site.table.note_reading(&reading, deadline).await
     {
         tracing::warn!(%error, "a reading could not be written");

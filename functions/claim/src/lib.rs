@@ -9,6 +9,7 @@ mod keys;
 mod mails;
 mod my;
 mod not_shown;
+mod obstacle;
 mod refusal;
 mod reveal;
 mod sign_in;

@@ -6,13 +6,13 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use bursar_core::domain::grant::View;
 use bursar_core::domain::id::ProgrammeId;
-use bursar_core::store::items::MailChoice;
+use bursar_core::store::MailChoice;
 use bursar_core::web::{Answer, Fault, Frame, Refused, Site, Visitor, note_refusal};
 use jiff::Timestamp;
 
 use crate::card::Card;
 use crate::example::Example;
-use crate::mails::not_reached;
+use crate::words::not_reached;
 
 #[derive(Template)]
 #[template(path = "my.html")]
@@ -23,11 +23,11 @@ struct MyPage<'a> {
     cards: Vec<Card<'a>>,
     /// How to use each key that there is to use.
     examples: Vec<Example<'a>>,
-    /// Somebody whose key does not work reads why requests are refused too.
+    /// The reasons why requests are refused, also for a key that does not work.
     has_had_a_key: bool,
     /// Which mails this person wants.
     choice: MailChoice,
-    /// Why others do not reach them, if they do not.
+    /// The reason why mail does not reach them, if it does not.
     not_reached: Option<String>,
 }
 
@@ -36,7 +36,7 @@ pub(crate) async fn page(State(site): State<Site>, visitor: Visitor) -> Answer {
     show(&site, &visitor, now, StatusCode::OK, None).await
 }
 
-/// The same page, with what is the matter above it.
+/// The page of a person's grants, with a refusal above it.
 pub(crate) async fn with_alert(
     site: &Site,
     visitor: &Visitor,

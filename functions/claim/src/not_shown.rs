@@ -14,7 +14,7 @@ use crate::refusal::Refusal;
 const AGAIN: &str = "Press again in a moment.";
 
 /// How an attempt that began came to nothing, and with which key.
-pub(crate) struct Failed {
+pub(crate) struct FailedAttempt {
     pub(crate) how: GaveUp,
     pub(crate) key: Option<KeyHash>,
     pub(crate) why: NotShown,
@@ -42,10 +42,10 @@ pub(crate) enum NotShown {
     Table,
 }
 
-impl Failed {
+impl FailedAttempt {
     /// Nothing was made.
-    pub(crate) fn nothing(why: NotShown) -> Failed {
-        Failed { how: GaveUp::Refused, key: None, why }
+    pub(crate) fn nothing(why: NotShown) -> FailedAttempt {
+        FailedAttempt { how: GaveUp::Refused, key: None, why }
     }
 }
 
@@ -121,7 +121,7 @@ fn told(error: &ProviderError, what: &str) -> Refusal {
     Refusal::provider(error, &format!("{what} {then}"))
 }
 
-/// For the audit.
+/// The reason as the audit entry says it.
 impl fmt::Display for NotShown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

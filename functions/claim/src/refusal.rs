@@ -6,17 +6,17 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
+use bursar_core::domain::format::time_in;
 use bursar_core::domain::grant::{BeginRefused, HoldKind, LATE_ENABLE, RecordRefused, ReleaseRefused};
 use bursar_core::domain::term::Term;
 use bursar_core::provider::ProviderError;
-use bursar_core::web::plain::time_in;
 use bursar_core::web::site::whole_seconds;
 use bursar_core::web::{Frame, Site, Visitor};
 use jiff::{SignedDuration, Timestamp};
 
-/// When to try again, if nobody says anything else.
+/// The time to try again, if the provider says nothing else.
 const SOON: Duration = Duration::from_secs(10);
-/// When to try again where a person has to do something first.
+/// The time to try again where a person has to do something first.
 const A_PERSON_MUST: Duration = Duration::from_secs(60);
 
 /// What is said, and with which status.
@@ -117,7 +117,7 @@ impl Refusal {
         Refusal::conflict(why_not_resumed(refused))
     }
 
-    /// As a page, with a way back.
+    /// The refusal as a page, with a way back.
     pub(crate) fn page(&self, site: &Site, visitor: &Visitor) -> Response {
         let page = RefusedPage { frame: &site.frame, visitor, refusal: self };
         let mut response = Frame::page(self.status, &page).into_response();
@@ -142,7 +142,7 @@ pub(crate) fn why_not_resumed(refused: &ReleaseRefused) -> &'static str {
 
 /// Why no key can be made now, as its student reads it.
 pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
-    let at = |time| time_in(time, term.timezone());
+    let at = |time| time_in(time, term.zone());
     match refused {
         BeginRefused::Revoked => "Your place in this programme was withdrawn. Ask the people who run it.".to_owned(),
         BeginRefused::Over => "This programme is over, so no key can be had any more.".to_owned(),

@@ -16,17 +16,18 @@ use bursar_core::domain::id::{DeploymentId, Epoch, KeyName, Nonce};
 use bursar_core::domain::key::{KeyHash, PlaintextKey};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Byok;
-use bursar_core::domain::rules::Restriction;
+use bursar_core::domain::restriction::Restriction;
 use bursar_core::domain::terms::TermsHash;
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::keys::NewKey;
-use bursar_core::store::{At, Outcome};
+use bursar_core::store::ActContext;
+use bursar_core::store::Outcome;
 use bursar_core::web::{Answer, Fields, Frame, Posted, Site, Until, Visitor};
 use jiff::Timestamp;
 
 use crate::example::Example;
-use crate::not_shown::{Failed, NotShown};
+use crate::not_shown::{FailedAttempt, NotShown};
 use crate::refusal::Refusal;
 use crate::{keys, my};
 
@@ -49,13 +50,13 @@ struct KeyPage<'a> {
 }
 
 /// A key that is recorded, and may be shown now.
-struct Shown {
+struct RecordedKey {
     key: PlaintextKey,
     limit: Usd,
 }
 
 /// A key that was made for an attempt and is not recorded yet.
-struct Made {
+struct MintedKey {
     key: KeyHash,
     plaintext: PlaintextKey,
     limit: Usd,
@@ -65,7 +66,7 @@ struct Made {
 /// One press, with all that its steps are told.
 struct Claim<'a> {
     site: &'a Site,
-    at: At<'a>,
+    at: ActContext<'a>,
     deployment: DeploymentId,
 }
 
@@ -112,7 +113,7 @@ async fn press(site: &Site, Until(deadline): Until, programme: &str, posted: &Po
         return Ok(NotShown::NotMade(error).refusal(settings, now).page(site, visitor));
     }
 
-    let at = At { programme: &view.programme.id, grant: &view.grant.id, now, deadline };
+    let at = ActContext { programme: &view.programme.id, grant: &view.grant.id, now, deadline };
     let claim = Claim { site, at, deployment: meta.deployment };
     match claim.carry_out(press).await {
         Ok(shown) => Ok(reveal_page(site, visitor, &view, &shown)),
@@ -134,7 +135,7 @@ async fn ask_for_terms(site: &Site, visitor: &Visitor, now: Timestamp, press: Pr
 }
 
 impl Claim<'_> {
-    async fn carry_out(&self, press: Press) -> Result<Shown, NotShown> {
+    async fn carry_out(&self, press: Press) -> Result<RecordedKey, NotShown> {
         let begun = self.begin(press).await?;
         match self.make(&begun).await {
             Ok(shown) => Ok(shown),
@@ -145,12 +146,12 @@ impl Claim<'_> {
         }
     }
 
-    async fn make(&self, begun: &Begun) -> Result<Shown, Failed> {
+    async fn make(&self, begun: &Begun) -> Result<RecordedKey, FailedAttempt> {
         self.retire(begun).await?;
         let made = self.mint(begun).await?;
         self.restrict(&made).await?;
         self.record(begun, &made).await?;
-        Ok(Shown { key: made.plaintext, limit: made.limit })
+        Ok(RecordedKey { key: made.plaintext, limit: made.limit })
     }
 
     /// Step 1: the attempt is written down before anything is asked of the provider.
@@ -158,7 +159,7 @@ impl Claim<'_> {
         if !self.at.deadline.leaves(ENOUGH_TO_BEGIN) {
             return Err(NotShown::TooLate);
         }
-        match self.site.table.begin(self.at, press).await {
+        match self.site.table.act(self.at, |view, now| view.begin(press, Nonce::random(), now)).await {
             Ok(Outcome::Done(begun)) => Ok(begun),
             Ok(Outcome::Refused(refused @ BeginRefused::EnableUnderWay { until: None })) => {
                 self.take_enable_back().await?;
@@ -172,7 +173,7 @@ impl Claim<'_> {
 
     /// The old key is being switched on: whoever is at it does not try again, and what is under way can come for some seconds.
     async fn take_enable_back(&self) -> Result<(), NotShown> {
-        match self.site.table.take_enable_back(self.at).await {
+        match self.site.table.act(self.at, View::take_enable_back).await {
             Ok(_) => self.site.orders().now_or_later(self.at).await,
             Err(error) => return Err(NotShown::table(&error)),
         }
@@ -180,11 +181,11 @@ impl Claim<'_> {
     }
 
     /// Step 2: no key of older epochs works any more, and what each used is known.
-    async fn retire(&self, begun: &Begun) -> Result<(), Failed> {
+    async fn retire(&self, begun: &Begun) -> Result<(), FailedAttempt> {
         let patience = self.at.deadline.earlier_by(ENOUGH_TO_MINT);
         let view = self.view().await?;
         for old in view.grant.attempts.iter().filter(|attempt| attempt.epoch < begun.epoch) {
-            self.retire_one(&view, old, patience).await.map_err(Failed::nothing)?;
+            self.retire_one(&view, old, patience).await.map_err(FailedAttempt::nothing)?;
         }
         Ok(())
     }
@@ -210,21 +211,21 @@ impl Claim<'_> {
         }
         let read = keys::read(self.site, view, old, key, patience).await;
         match read.map_err(|error| NotShown::NotRead(Some(error)))? {
-            keys::Read::Reading(reading) => match self.site.table.note_reading(&reading, self.at.deadline).await {
+            keys::KeyLookup::Reading(reading) => match self.site.table.note_reading(&reading, self.at.deadline).await {
                 Ok(_) => Ok(()),
                 Err(error) => {
                     tracing::error!(%error, "a retired key's last reading could not be written");
                     Err(NotShown::NotRead(None))
                 }
             },
-            keys::Read::Gone => {
-                let at = At { now: self.site.clock.now(), ..self.at };
-                match self.site.table.not_found(at, old.epoch, key).await {
+            keys::KeyLookup::Gone => {
+                let at = ActContext { now: self.site.clock.now(), ..self.at };
+                match self.site.table.act(at, |view, now| view.not_found(old.epoch, key, now)).await {
                     Ok(_) => self.pass_on_what_is_gone(old, patience).await,
                     Err(error) => Err(NotShown::table(&error)),
                 }
             }
-            keys::Read::Silent => Err(NotShown::NotRead(None)),
+            keys::KeyLookup::Silent => Err(NotShown::NotRead(None)),
         }
     }
 
@@ -242,19 +243,19 @@ impl Claim<'_> {
     }
 
     /// Step 3: one request, never repeated in this attempt.
-    async fn mint(&self, begun: &Begun) -> Result<Made, Failed> {
+    async fn mint(&self, begun: &Begun) -> Result<MintedKey, FailedAttempt> {
         let view = self.view().await?;
         let settings = &view.programme.settings;
         // As of now and not of the press: a window may have turned since, and a limit of the old one is not sent in the next.
         let limit = view.next_limit(self.site.clock.now());
-        let limit = limit.ok_or_else(|| Failed::nothing(NotShown::NothingLeft))?;
+        let limit = limit.ok_or_else(|| FailedAttempt::nothing(NotShown::NothingLeft))?;
         let guardrail = match view.programme.restriction(view.grant.group.as_deref()) {
             Restriction::None => None,
             Restriction::Guardrail(guardrail) => Some(guardrail.to_owned()),
-            Restriction::NotConfirmed => return Err(Failed::nothing(NotShown::BeingPrepared)),
+            Restriction::NotConfirmed => return Err(FailedAttempt::nothing(NotShown::BeingPrepared)),
         };
         if !self.at.deadline.leaves(ENOUGH_TO_MINT) {
-            return Err(Failed::nothing(NotShown::TooLate));
+            return Err(FailedAttempt::nothing(NotShown::TooLate));
         }
         let new = NewKey {
             name: &self.name(begun.epoch, &begun.nonce).to_string(),
@@ -265,7 +266,7 @@ impl Claim<'_> {
             workspace: None,
         };
         match self.site.provider.create_key(&new, self.at.deadline).await {
-            Ok(made) => Ok(Made { key: made.hash, plaintext: made.plaintext, limit, guardrail }),
+            Ok(made) => Ok(MintedKey { key: made.hash, plaintext: made.plaintext, limit, guardrail }),
             Err(error) => {
                 let key = match &error {
                     ProviderError::Unknown { made, .. } => made.clone(),
@@ -274,17 +275,17 @@ impl Claim<'_> {
                 // A key that is known by its hash is disabled; only one that nobody knows leaves a doubt.
                 let is_certain = error.changed_nothing() || key.is_some();
                 let how = if is_certain { GaveUp::Refused } else { GaveUp::Unknown };
-                Err(Failed { how, key, why: NotShown::NotMade(error) })
+                Err(FailedAttempt { how, key, why: NotShown::NotMade(error) })
             }
         }
     }
 
     /// Step 4: under the programme's guardrail, confirmed by the provider.
-    async fn restrict(&self, made: &Made) -> Result<(), Failed> {
+    async fn restrict(&self, made: &MintedKey) -> Result<(), FailedAttempt> {
         let Some(guardrail) = &made.guardrail else { return Ok(()) };
         let patience = self.at.deadline.earlier_by(LEFT_TO_RECORD);
         let assigned = self.site.provider.assign_keys(guardrail, std::slice::from_ref(&made.key), patience).await;
-        assigned.map_err(|error| Failed {
+        assigned.map_err(|error| FailedAttempt {
             how: GaveUp::Refused,
             key: Some(made.key.clone()),
             why: NotShown::NotRestricted(error),
@@ -292,24 +293,24 @@ impl Claim<'_> {
     }
 
     /// Step 5: the key is the grant's live one, or it is never shown.
-    async fn record(&self, begun: &Begun, made: &Made) -> Result<(), Failed> {
+    async fn record(&self, begun: &Begun, made: &MintedKey) -> Result<(), FailedAttempt> {
         let minted = Minted { key: made.key.clone(), limit: made.limit };
         // As of now: a window may have turned since the press, and what the limit is held against with it.
-        let at = At { now: self.site.clock.now(), ..self.at };
-        let why = match self.site.table.record(at, begun, &minted).await {
+        let at = ActContext { now: self.site.clock.now(), ..self.at };
+        let why = match self.site.table.act(at, |view, now| view.record(begun, &minted, now)).await {
             Ok(Outcome::Done(_)) => return Ok(()),
             Ok(Outcome::Refused(refused)) => NotShown::Record(refused),
             Ok(Outcome::NoSuchGrant) => NotShown::Record(RecordRefused::Lost),
             // It may be recorded all the same. Then giving up changes nothing, and the student replaces a key they never saw.
             Err(error) => NotShown::table(&error),
         };
-        Err(Failed { how: GaveUp::Lost, key: Some(made.key.clone()), why })
+        Err(FailedAttempt { how: GaveUp::Lost, key: Some(made.key.clone()), why })
     }
 
     /// Ends the attempt in the table. A key that was made is owed its disable by that, and gets it at once if it can.
-    async fn give_up(&self, begun: &Begun, failed: &Failed) {
+    async fn give_up(&self, begun: &Begun, failed: &FailedAttempt) {
         let (key, why) = (failed.key.as_ref(), failed.why.to_string());
-        match self.site.table.give_up(self.at, begun, failed.how, key, &why).await {
+        match self.site.table.act(self.at, |view, now| view.give_up(begun, failed.how, key, &why, now)).await {
             Ok(Outcome::Done(grant)) => {
                 let is_own = |order: &Order| order.kind == OrderKind::Off && Some(&order.key) == key;
                 if grant.orders().iter().any(is_own)
@@ -323,11 +324,11 @@ impl Claim<'_> {
         }
     }
 
-    async fn view(&self) -> Result<View, Failed> {
+    async fn view(&self) -> Result<View, FailedAttempt> {
         match self.site.table.view(self.at.programme, self.at.grant).await {
             Ok(Some(view)) => Ok(view),
-            Ok(None) => Err(Failed::nothing(NotShown::NoSuchGrant)),
-            Err(error) => Err(Failed::nothing(NotShown::table(&error))),
+            Ok(None) => Err(FailedAttempt::nothing(NotShown::NoSuchGrant)),
+            Err(error) => Err(FailedAttempt::nothing(NotShown::table(&error))),
         }
     }
 
@@ -343,7 +344,7 @@ impl Claim<'_> {
 }
 
 /// Step 6: only now the key itself.
-fn reveal_page(site: &Site, visitor: &Visitor, view: &View, shown: &Shown) -> Response {
+fn reveal_page(site: &Site, visitor: &Visitor, view: &View, shown: &RecordedKey) -> Response {
     site.page(&KeyPage {
         frame: &site.frame,
         visitor,
@@ -355,7 +356,7 @@ fn reveal_page(site: &Site, visitor: &Visitor, view: &View, shown: &Shown) -> Re
 }
 
 /// Whether the provider was asked about a key after it had been disabled, or that was in a window which is over.
-fn is_read_for_the_last_time(view: &View, old: &Attempt, at: At<'_>) -> bool {
+fn is_read_for_the_last_time(view: &View, old: &Attempt, at: ActContext<'_>) -> bool {
     let Disable::Confirmed { at: disabled } = old.disable else { return false };
     let reset = view.programme.settings.reset;
     let is_past = reset.window_at(disabled) < reset.window_at(at.now);

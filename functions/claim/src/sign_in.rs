@@ -8,7 +8,8 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::{EmailAddress, MatchedAddress};
-use bursar_core::domain::sign_in::{Proof, Session, SignIn};
+use bursar_core::domain::session::Session;
+use bursar_core::domain::sign_in::{Proof, SignIn};
 use bursar_core::domain::token::{Code, LinkToken, SessionToken};
 use bursar_core::store::{StoreError, Written};
 use bursar_core::web::{Answer, Fault, Fields, Frame, Posted, Refused, Site, Until, Visitor, note_refusal};
@@ -17,9 +18,9 @@ use jiff::Timestamp;
 /// How often a decision is taken anew because somebody else was at the same address. Each time one of them got through.
 const TRIES: usize = 20;
 
-/// What somebody signed in with.
+/// The proof that somebody signed in with.
 #[derive(Debug, Clone, Copy)]
-enum By {
+enum SignInMethod {
     Link,
     Code,
 }
@@ -34,7 +35,7 @@ struct LinkPage<'a> {
 /// The one page for whatever does not sign in.
 #[derive(Template)]
 #[template(path = "not_signed_in.html")]
-struct NotSignedIn<'a> {
+struct NotSignedInPage<'a> {
     frame: &'a Frame,
 }
 
@@ -64,7 +65,7 @@ pub(crate) async fn follow(
                 Proof::Address(_) | Proof::Browser(_) => again(&site, &headers, &of.address, Refused::Link).await,
             };
         };
-        if let Some(signed_in) = begin_session(&site, &after, By::Link, now, deadline).await? {
+        if let Some(signed_in) = begin_session(&site, &after, SignInMethod::Link, now, deadline).await? {
             return Ok(signed_in);
         }
     }
@@ -89,7 +90,7 @@ pub(crate) async fn type_code(
             site.table.count_wrong_code(&before, now, deadline).await?;
             return again(&site, &headers, address.matched(), Refused::Code).await;
         };
-        if let Some(signed_in) = begin_session(&site, &after, By::Code, now, deadline).await? {
+        if let Some(signed_in) = begin_session(&site, &after, SignInMethod::Code, now, deadline).await? {
             return Ok(signed_in);
         }
     }
@@ -110,7 +111,7 @@ pub(crate) async fn sign_out(State(site): State<Site>, Until(deadline): Until, p
 async fn begin_session(
     site: &Site,
     after: &SignIn,
-    by: By,
+    by: SignInMethod,
     now: Timestamp,
     deadline: Deadline,
 ) -> Result<Option<Response>, Fault> {
@@ -141,11 +142,11 @@ async fn again(site: &Site, headers: &HeaderMap, address: &MatchedAddress, what:
     })
 }
 
-impl By {
+impl SignInMethod {
     fn as_str(self) -> &'static str {
         match self {
-            By::Link => "link",
-            By::Code => "code",
+            SignInMethod::Link => "link",
+            SignInMethod::Code => "code",
         }
     }
 }
@@ -157,7 +158,7 @@ fn home(session: &Session) -> &'static str {
 
 fn refused(site: &Site, what: Refused) -> Response {
     note_refusal(what);
-    Frame::page(StatusCode::FORBIDDEN, &NotSignedIn { frame: &site.frame })
+    Frame::page(StatusCode::FORBIDDEN, &NotSignedInPage { frame: &site.frame })
 }
 
 /// The token of a link. What mail programs put behind it, a full stop or a bracket, is no part of it.

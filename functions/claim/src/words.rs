@@ -2,15 +2,15 @@
 //! here it is said before anybody presses.
 
 use bursar_core::domain::audit::Actor;
+use bursar_core::domain::format::{long_date, time_in};
 use bursar_core::domain::grant::{
-    Announced, Announcement, BeginRefused, Disable, HoldKind, OrderKind, ReleaseRefused, State, Stopped, View,
+    AnnouncedEnd, BeginRefused, Disable, HoldKind, Notice, OrderKind, ReleaseRefused, State, Stopped, View,
 };
-use bursar_core::domain::term::Term;
-use bursar_core::domain::window::Reset;
-use bursar_core::web::plain::time_in;
+use bursar_core::domain::window::{Reset, utc_date};
+use bursar_core::store::{Undeliverable, Why};
 use jiff::Timestamp;
 
-use crate::card::Bar;
+use crate::obstacle::Obstacle;
 use crate::refusal::{why_not, why_not_resumed};
 
 /// Two of the labels, which have colours of their own.
@@ -35,10 +35,10 @@ pub(crate) fn label(view: &View, now: Timestamp) -> &'static str {
 }
 
 /// The state in a sentence or two, and what to do.
-pub(crate) fn state(view: &View, bar: Option<&Bar>, now: Timestamp) -> String {
+pub(crate) fn state(view: &View, obstacle: Option<&Obstacle>, now: Timestamp) -> String {
     let (grant, term) = (&view.grant, &view.programme.settings.term);
-    let why = || bar.map(|bar| why_barred(bar, term));
-    if let Some(Bar::Begin(BeginRefused::Held(HoldKind::Unused))) = bar {
+    let why = || obstacle.map(|obstacle| obstacle.in_words(term));
+    if let Some(Obstacle::Begin(BeginRefused::Held(HoldKind::Unused))) = obstacle {
         let next = match view.release(HoldKind::Unused, &Actor::Student, now) {
             Err(refused @ ReleaseRefused::PotExhausted) => why_not_resumed(&refused),
             _ => "Press “Resume my key”, and it works again.",
@@ -66,35 +66,22 @@ pub(crate) fn state(view: &View, bar: Option<&Bar>, now: Timestamp) -> String {
     }
 }
 
-/// For how long the cap is, and when it starts anew.
+/// The window of the cap, and when it starts anew.
 pub(crate) fn window(view: &View, now: Timestamp) -> String {
     let settings = &view.programme.settings;
-    let each = match settings.reset {
-        Reset::None => {
-            return format!("for the whole term, until the end of {}", settings.term.ends_on().strftime("%-d %B %Y"));
-        }
-        Reset::Daily => "a day",
-        Reset::Weekly => "a week",
-        Reset::Monthly => "a month",
-    };
-    match settings.reset.resets_at(now).filter(|resets| *resets < settings.term.ends_at()) {
-        Some(resets) => format!("{each}; it starts anew on {}", time_in(resets, settings.term.timezone())),
-        None => format!("{each}; this is the last one of the term"),
+    let each = settings.reset.per_window();
+    if settings.reset == Reset::None {
+        return format!("{each}, until the end of {}", long_date(settings.term.ends_on()));
     }
-}
-
-pub(crate) fn why_barred(bar: &Bar, term: &Term) -> String {
-    match bar {
-        Bar::Begin(refused) => why_not(refused, term),
-        Bar::BeingPrepared => {
-            "This programme is still being prepared at the provider. Open this page again in some minutes.".to_owned()
-        }
+    match settings.reset.resets_at(now).filter(|resets| *resets < settings.term.ends_at()) {
+        Some(resets) => format!("{each}; it starts anew on {}", time_in(resets, settings.term.zone())),
+        None => format!("{each}; this is the last one of the term"),
     }
 }
 
 fn not_made_yet(view: &View) -> String {
     let settings = &view.programme.settings;
-    let until = settings.claim_closes_at.map(|closes| time_in(closes, settings.term.timezone()));
+    let until = settings.claim_closes_at.map(|closes| time_in(closes, settings.term.zone()));
     let until = until.map_or(String::new(), |until| format!(" You can do that until {until}."));
     format!("Your key is made when you press the button, and shown to you once.{until}")
 }
@@ -110,23 +97,23 @@ fn live(view: &View, now: Timestamp) -> String {
     if view.grant.orders().iter().any(|order| order.kind == OrderKind::On) {
         return "Your key is being switched on again at the provider, which may take some minutes.".to_owned();
     }
-    let shown = view.grant.live().and_then(|live| live.shown_at).map(|shown| time_in(shown, term.timezone()));
+    let shown = view.grant.live().and_then(|live| live.shown_at).map(|shown| time_in(shown, term.zone()));
     let shown = shown.map_or(String::new(), |shown| format!(" It was shown on {shown}, and nobody can show it again."));
     format!("Your key works.{shown}{}", endings(view, now))
 }
 
 /// The ends of the key that were announced and still stand. One whose day is past waits for its mail or for the next sync.
 fn endings(view: &View, now: Timestamp) -> String {
-    let when = |announced: Announced| match announced.until {
-        until if now < until => format!("on {}", time_in(until, view.programme.settings.term.timezone())),
+    let when = |announced: AnnouncedEnd| match announced.until {
+        until if now < until => format!("on {}", time_in(until, view.programme.settings.term.zone())),
         _ => "soon".to_owned(),
     };
-    let unused = view.announced_as(Announcement::Unused).map(|unused| {
+    let unused = view.announced_as(Notice::UnusedSoon).map(|unused| {
         let when = when(unused);
         format!(" It has not been used for some time: it is switched off {when}, unless you use it before.")
     });
-    let soon = view.announced_as(Announcement::TooOldSoon);
-    let of_age = soon.or_else(|| view.announced_as(Announcement::TooOldLater)).map(|old| {
+    let soon = view.announced_as(Notice::TooOldSoon);
+    let of_age = soon.or_else(|| view.announced_as(Notice::TooOldLater)).map(|old| {
         let when = when(old);
         format!(" It is getting old and ends {when}. Replace it before; that does not count as a replacement.")
     });
@@ -141,7 +128,7 @@ fn off_since(view: &View) -> String {
         Disable::Confirmed { at } => Some(at),
         Disable::No | Disable::Lifted { .. } => None,
     });
-    since.map_or(String::new(), |since| format!(" on {}", time_in(since, view.programme.settings.term.timezone())))
+    since.map_or(String::new(), |since| format!(" on {}", time_in(since, view.programme.settings.term.zone())))
 }
 
 fn stopped_because(stopped: Stopped, is_ordered: bool) -> &'static str {
@@ -165,4 +152,23 @@ fn stopped_because(stopped: Stopped, is_ordered: bool) -> &'static str {
 fn used_up(view: &View, now: Timestamp) -> Option<BeginRefused> {
     let settings = &view.programme.settings;
     view.next_limit(now).is_none().then(|| BeginRefused::NothingLeft { resets_at: settings.reset.resets_at(now) })
+}
+
+/// What somebody reads whom mail does not reach, or who does not want it.
+pub(crate) fn not_reached(mark: &Undeliverable) -> String {
+    let since = long_date(utc_date(mark.at));
+    let ask = "The people who run your programme can have it tried again.";
+    match mark.why {
+        Why::Bounced | Why::Suppressed => format!(
+            "Mail to {} has come back since {since}, so you get none from us: no link to sign in, and no word before a key is switched \
+             off because it is not used or too old. {ask}",
+            mark.address.as_str()
+        ),
+        Why::Complained => format!(
+            "On {since} a mail to {} was reported as unwanted. You still get links to sign in and notices of your key, and nothing that \
+             is written to many: no digests, no reminders, and no word before a key is switched off because it is not used or too \
+             old. {ask}",
+            mark.address.as_str()
+        ),
+    }
 }

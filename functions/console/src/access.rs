@@ -1,43 +1,144 @@
-//! Whose page it is: the role of a visitor on a programme. What they may not see is as if it were not there.
+//! Whose page it is: who comes, to which programme, and in which role. What they may not see is as if it were not there.
+
+use std::future::Future;
 
 use anyhow::Context;
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::id::PersonId;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::role::{Role, is_among};
-use bursar_core::web::{Fault, Refused, Site, Visitor, note_refusal};
+use bursar_core::web::{Fault, Fields, Posted, Refused, Site, Visitor, note_refusal};
 
-/// A programme, and what this visitor may do on it.
-pub(crate) struct Sight {
+/// A programme, and what this visitor may do on it. As an extractor it lets in assistants and those above them.
+#[derive(Clone)]
+pub(crate) struct ProgrammeAccess {
+    pub(crate) visitor: Visitor,
     pub(crate) programme: Programme,
     pub(crate) role: Role,
 }
 
-/// The programme of this id, if the visitor has at least this role on it.
-pub(crate) async fn programme(site: &Site, visitor: &Visitor, id: &str, least: Role) -> Result<Option<Sight>, Fault> {
-    let Ok(id) = id.parse() else { return Ok(None) };
-    let Some(programme) = site.table.programme(&id).await? else { return Ok(None) };
-    let role = Role::of(&visitor.session.address, &programme.settings, &site.admins);
-    let sight = role.filter(|role| *role >= least).map(|role| Sight { programme, role });
-    if sight.is_none() {
-        note_refusal(Refused::Right);
+/// A visitor who is an admin.
+pub(crate) struct AdminAccess {
+    pub(crate) visitor: Visitor,
+}
+
+/// A form that came from a page of ours, with what its sender has access to.
+pub(crate) struct Form<A: Admission> {
+    pub(crate) access: A::Access,
+    pub(crate) fields: Fields,
+}
+
+/// The rule by which a sender of a form is let in.
+pub(crate) trait Admission {
+    type Access: Send;
+
+    /// `programme` is the id in the path, if the route has one.
+    fn admit(
+        site: &Site,
+        visitor: Visitor,
+        programme: Option<&str>,
+    ) -> impl Future<Output = Result<Self::Access, Response>> + Send;
+}
+
+/// Assistants of the programme in the path, and those above them.
+pub(crate) enum Assistants {}
+/// Faculty of the programme in the path, and admins.
+pub(crate) enum Faculty {}
+pub(crate) enum Admins {}
+
+impl Admission for Assistants {
+    type Access = ProgrammeAccess;
+    async fn admit(site: &Site, visitor: Visitor, programme: Option<&str>) -> Result<ProgrammeAccess, Response> {
+        ProgrammeAccess::find(site, visitor, programme, Role::Assistant).await
     }
-    Ok(sight)
+}
+
+impl Admission for Faculty {
+    type Access = ProgrammeAccess;
+    async fn admit(site: &Site, visitor: Visitor, programme: Option<&str>) -> Result<ProgrammeAccess, Response> {
+        ProgrammeAccess::find(site, visitor, programme, Role::Faculty).await
+    }
+}
+
+impl Admission for Admins {
+    type Access = AdminAccess;
+    async fn admit(site: &Site, visitor: Visitor, _: Option<&str>) -> Result<AdminAccess, Response> {
+        if is_admin(site, &visitor) { Ok(AdminAccess { visitor }) } else { Err(refused(site)) }
+    }
+}
+
+impl ProgrammeAccess {
+    async fn find(site: &Site, visitor: Visitor, id: Option<&str>, least: Role) -> Result<ProgrammeAccess, Response> {
+        let programme = match id.and_then(|id| id.parse().ok()) {
+            Some(id) => site.table.programme(&id).await.map_err(|error| Fault::from(error).into_response())?,
+            None => None,
+        };
+        let Some(programme) = programme else { return Err(site.not_found()) };
+        let role = Role::of(&visitor.session.address, &programme.settings, &site.admins);
+        match role.filter(|role| *role >= least) {
+            Some(role) => Ok(ProgrammeAccess { visitor, programme, role }),
+            None => Err(refused(site)),
+        }
+    }
+
+    pub(crate) fn is_admin(&self) -> bool {
+        self.role == Role::Admin
+    }
+
+    pub(crate) fn is_faculty(&self) -> bool {
+        self.role >= Role::Faculty
+    }
+}
+
+impl FromRequestParts<Site> for ProgrammeAccess {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<ProgrammeAccess, Response> {
+        let visitor = Visitor::from_request_parts(parts, site).await?;
+        Assistants::admit(site, visitor, programme_in(parts).await.as_deref()).await
+    }
+}
+
+impl FromRequestParts<Site> for AdminAccess {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<AdminAccess, Response> {
+        let visitor = Visitor::from_request_parts(parts, site).await?;
+        Admins::admit(site, visitor, None).await
+    }
+}
+
+impl<A: Admission> FromRequest<Site> for Form<A> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, site: &Site) -> Result<Form<A>, Response> {
+        let (mut parts, body) = request.into_parts();
+        let programme = programme_in(&mut parts).await;
+        let Posted { visitor, fields } = Posted::from_request(Request::from_parts(parts, body), site).await?;
+        let access = A::admit(site, visitor, programme.as_deref()).await?;
+        Ok(Form { access, fields })
+    }
+}
+
+/// The id that stands for `{id}` in the path of a route.
+pub(crate) async fn programme_in(parts: &mut Parts) -> Option<String> {
+    let params = RawPathParams::from_request_parts(parts, &()).await.ok()?;
+    params.iter().find(|(name, _)| *name == "id").map(|(_, id)| id.to_owned())
 }
 
 pub(crate) fn is_admin(site: &Site, visitor: &Visitor) -> bool {
     is_among(&visitor.session.address, &site.admins)
 }
 
-/// Whether what is only for admins may be done; the log knows of whoever else tries.
-pub(crate) fn is_let_in_as_admin(site: &Site, visitor: &Visitor) -> bool {
-    let is_admin = is_admin(site, visitor);
-    if !is_admin {
-        note_refusal(Refused::Right);
-    }
-    is_admin
+/// The page for whoever has no right to what is there; the log knows of them.
+pub(crate) fn refused(site: &Site) -> Response {
+    note_refusal(Refused::Right);
+    site.not_found()
 }
 
 /// How audit entries name the visitor. A session from before its person had a role does not know it.

@@ -2,21 +2,21 @@
 //! and the press that sends one again.
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::crossing::{Crossing, RESERVED, Scope, Told, per_cent};
+use bursar_core::domain::format::column_time;
 use bursar_core::domain::id::PersonId;
+use bursar_core::domain::mail_class::MailClass;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::role::Role;
-use bursar_core::store::items::{MailClass, Person, Undeliverable};
-use bursar_core::store::{AlertAgain, By};
-use bursar_core::web::{Answer, Fault, Frame, Posted, Site, Until, Visitor};
+use bursar_core::store::{AlertAgain, Author, Person, Undeliverable};
+use bursar_core::web::{Answer, Fault, Frame, Site, Until};
 
-use crate::access::{self, Sight};
-use crate::mails::{self, Outcome};
-use crate::show;
+use crate::access::{self, Assistants, Form, ProgrammeAccess};
+use crate::mails::{self, MailOutcome};
+use crate::paths;
 
 #[derive(Template)]
 #[template(path = "alerts.html")]
@@ -27,10 +27,10 @@ struct Page<'a> {
     is_admin: bool,
     /// Who hears of the next.
     hear: Vec<String>,
-    crossings: Vec<Shown>,
+    crossings: Vec<CrossingRow>,
 }
 
-struct Shown {
+struct CrossingRow {
     crossing: Crossing,
     at: String,
     /// How much of the pot was spent when it was found.
@@ -38,7 +38,7 @@ struct Shown {
     alerts: Vec<Alert>,
 }
 
-impl Shown {
+impl CrossingRow {
     fn is_promised(&self) -> bool {
         self.crossing.scope == Scope::Reserved
     }
@@ -48,7 +48,7 @@ impl Shown {
 struct Alert {
     recipient: String,
     person: PersonId,
-    outcome: Outcome,
+    outcome: MailOutcome,
     /// When it was sent again by hand, last.
     again: Option<String>,
     /// Why nothing is mailed to them, and whether this visitor may have it tried.
@@ -56,30 +56,26 @@ struct Alert {
     may_resend: bool,
 }
 
-pub(crate) async fn page(State(site): State<Site>, visitor: Visitor, Path(id): Path<String>) -> Answer {
-    let Some(sight) = access::programme(&site, &visitor, &id, Role::Assistant).await? else {
-        return Ok(site.not_found());
-    };
-    let programme = &sight.programme;
+pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> Answer {
+    let programme = &access.programme;
     let mut crossings = site.table.crossings(&programme.id).await?;
     crossings.retain(|crossing| matches!(crossing.scope, Scope::Pot | Scope::Reserved));
     crossings.sort_by_key(|crossing| std::cmp::Reverse((crossing.found_at, crossing.threshold)));
     let Some(pot) = site.table.pot(&programme.id).await? else { return Ok(site.not_found()) };
     let mut shown = Vec::with_capacity(crossings.len());
     for crossing in crossings {
-        let mut alerts = alerts(&site, &sight, &crossing).await?;
+        let mut alerts = alerts(&site, &access, &crossing).await?;
         // What is said of another pot is no news.
         alerts.iter_mut().for_each(|alert| alert.may_resend &= crossing.limit == pot.limit);
-        let at = show::time(crossing.found_at, programme.settings.term.timezone());
-        shown.push(Shown { per_cent: per_cent(crossing.spent, crossing.limit), crossing, at, alerts });
+        let at = column_time(crossing.found_at, programme.settings.term.zone());
+        shown.push(CrossingRow { per_cent: per_cent(crossing.spent, crossing.limit), crossing, at, alerts });
     }
     let hear = programme.settings.hear_of_alerts(&site.admins).map(|one| one.as_written().to_owned()).collect();
-    let is_admin = sight.role == Role::Admin;
     Ok(site.page(&Page {
         frame: &site.frame,
-        csrf: visitor.csrf.reveal(),
+        csrf: access.visitor.csrf.reveal(),
         programme,
-        is_admin,
+        is_admin: access.is_admin(),
         hear,
         crossings: shown,
     }))
@@ -92,9 +88,9 @@ async fn no_alert_goes_to(site: &Site, person: &Person) -> Result<Option<Undeliv
 }
 
 /// Each person once, with what became of the newest mail to them.
-async fn alerts(site: &Site, sight: &Sight, crossing: &Crossing) -> Result<Vec<Alert>, Fault> {
+async fn alerts(site: &Site, access: &ProgrammeAccess, crossing: &Crossing) -> Result<Vec<Alert>, Fault> {
     let mut alerts: Vec<Alert> = Vec::with_capacity(crossing.mails.len());
-    let zone = sight.programme.settings.term.timezone();
+    let zone = access.programme.settings.term.zone();
     for (index, told) in crossing.mails.iter().enumerate() {
         let is_last =
             |told: &Told| !crossing.mails.iter().skip(index + 1).any(|later| later.recipient == told.recipient);
@@ -107,11 +103,11 @@ async fn alerts(site: &Site, sight: &Sight, crossing: &Crossing) -> Result<Vec<A
             None => None,
         };
         alerts.push(Alert {
-            may_resend: person.is_some() && (mark.is_none() || sight.role >= Role::Faculty),
+            may_resend: person.is_some() && (mark.is_none() || access.is_faculty()),
             recipient: person.map_or("somebody who was erased".to_owned(), |one| one.address.as_written().to_owned()),
             person: told.recipient.clone(),
-            outcome: row.map_or_else(Outcome::forgotten, |row| Outcome::of(&row, |at| show::time(at, zone))),
-            again: told.by_hand.map(|at| show::time(at, zone)),
+            outcome: row.map_or_else(MailOutcome::forgotten, |row| MailOutcome::of(&row, |at| column_time(at, zone))),
+            again: told.by_hand.map(|at| column_time(at, zone)),
             unreachable: mark.map(|mark| mails::why(mark.why)),
         });
     }
@@ -122,13 +118,9 @@ async fn alerts(site: &Site, sight: &Sight, crossing: &Crossing) -> Result<Vec<A
 pub(crate) async fn resend(
     State(site): State<Site>,
     Until(deadline): Until,
-    Path(id): Path<String>,
-    Posted { visitor, fields }: Posted,
+    Form { access, fields }: Form<Assistants>,
 ) -> Answer {
-    let Some(sight) = access::programme(&site, &visitor, &id, Role::Assistant).await? else {
-        return Ok(site.not_found());
-    };
-    let programme = &sight.programme;
+    let programme = &access.programme;
     let is_threshold = |named: &&str| *named == RESERVED || named.parse::<u8>().is_ok();
     let threshold = fields.filled("threshold").filter(is_threshold);
     let limit = fields.filled("limit_usd").and_then(|limit| Usd::from_form(limit).ok());
@@ -153,18 +145,16 @@ pub(crate) async fn resend(
         return refuse("This person does not hear of this programme's alerts any more.");
     }
     let mark = no_alert_goes_to(&site, &person).await?;
-    if mark.is_some() && sight.role < Role::Faculty {
+    if mark.is_some() && !access.is_faculty() {
         return refuse("Mail to this person came back or is not wanted. Faculty can have it tried once more.");
     }
-    let actor = access::actor(&site, &visitor, deadline).await?;
-    let by = By { actor: &actor, now: site.clock.now(), deadline };
+    let actor = access::actor(&site, &access.visitor, deadline).await?;
+    let by = Author { actor: &actor, now: site.clock.now(), deadline };
     match site.table.resend_alert(&crossing, &recipient, mark.as_ref().map(|mark| &mark.address), by).await? {
         AlertAgain::NotTold => Ok(site.not_found()),
         AlertAgain::TooSoon if mark.is_some() => {
             refuse("It was sent again within the last hour, and mail has come back since. Try again in an hour.")
         }
-        AlertAgain::Done | AlertAgain::TooSoon => {
-            Ok(Redirect::to(&format!("/console/programmes/{}/alerts", programme.id)).into_response())
-        }
+        AlertAgain::Done | AlertAgain::TooSoon => Ok(Redirect::to(&paths::alerts(&programme.id)).into_response()),
     }
 }

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::State;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::role::Role;
-use bursar_core::web::{Answer, Frame, Refused, Site, Visitor, note_refusal};
+use bursar_core::web::{Answer, Frame, Site, Visitor};
 
 use crate::access;
 
@@ -28,8 +28,7 @@ pub(crate) async fn page(State(site): State<Site>, visitor: Visitor) -> Answer {
     let is_admin = access::is_admin(&site, &visitor);
     let programmes = site.table.programmes_of(&visitor.session.address, &site.admins).await?;
     if programmes.is_empty() && !is_admin {
-        note_refusal(Refused::Right);
-        return Ok(site.not_found());
+        return Ok(access::refused(&site));
     }
     let rows = programmes.into_iter().map(|(programme, role)| Row { programme, role: role_name(role) });
     let (over, running) = rows.partition(|row| row.programme.is_over(now));

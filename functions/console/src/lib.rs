@@ -4,25 +4,15 @@
 mod access;
 mod account;
 mod alerts;
-mod by_model;
-mod chart;
-mod create;
-mod edit;
-mod grant;
-mod grant_acts;
 mod grants;
-mod guardrails;
 mod home;
-mod import;
 mod mails;
-mod outlook;
 mod overview;
-mod people;
-mod requests;
+mod paths;
 mod roster;
-mod settings_form;
+mod settings;
 mod show;
-mod spans;
+mod spending;
 mod upload;
 mod work;
 
@@ -40,7 +30,7 @@ use bursar_core::web::{Pages, Site, Visitor};
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
-/// So many requests to the provider are under way at once, unless the configuration says otherwise.
+/// The most requests to the provider at once, unless the configuration says otherwise.
 const AT_ONCE: usize = 4;
 
 /// The function with its routes and what its work needs.
@@ -75,15 +65,15 @@ fn routes(site: Site) -> Router {
     let as_a_file = DefaultBodyLimit::max(upload::MOST_BYTES);
     Router::new()
         .route("/console", get(home::page))
-        .route("/console/programmes", post(create::post))
-        .route("/console/programmes/new", get(create::page))
-        .route("/console/programmes/{id}", get(overview::page).post(edit::post))
-        .route("/console/programmes/{id}/people", post(people::post))
+        .route("/console/programmes", post(settings::create))
+        .route("/console/programmes/new", get(settings::new))
+        .route("/console/programmes/{id}", get(overview::page).post(overview::edit))
+        .route("/console/programmes/{id}/people", post(overview::add_person))
         .route("/console/programmes/{id}/roster", post(roster::preview).layer(as_a_file))
         .route("/console/programmes/{id}/roster/apply", post(roster::apply))
-        .route("/console/programmes/{id}/grants", get(grants::page))
-        .route("/console/programmes/{id}/grants/{grant}", get(grant::page))
-        .route("/console/programmes/{id}/grants/{grant}/{act}", post(grant_acts::post))
+        .route("/console/programmes/{id}/grants", get(grants::list))
+        .route("/console/programmes/{id}/grants/{grant}", get(grants::grant))
+        .route("/console/programmes/{id}/grants/{grant}/{act}", post(grants::act))
         .route("/console/programmes/{id}/alerts", get(alerts::page).post(alerts::resend))
         .route("/console/account", get(account::page))
         .route("/console/account/release", post(account::release))
@@ -94,7 +84,7 @@ fn routes(site: Site) -> Router {
         .with_state(site)
 }
 
-/// Whoever is not signed in is sent away before anything is told.
+/// The answer where no route leads; visitors who are not signed in are sent to the start first.
 async fn nothing(State(site): State<Site>, _: Visitor) -> Response {
     site.not_found()
 }

@@ -1,40 +1,40 @@
 //! How a mail and what became of it look on the console's pages.
 
+use bursar_core::domain::format::column_time;
 use bursar_core::domain::grant::Notice;
 use bursar_core::domain::mail_failure::InWords;
-use bursar_core::store::items::{Bounce, MailState, OutboxRow, OwedMail, Why};
+use bursar_core::store::{Bounce, MailState, OutboxRow, OwedMail, Why};
 use jiff::Timestamp;
-
-use crate::show;
+use jiff::tz::TimeZone;
 
 /// A mail with what became of it.
-pub(crate) struct Mailed {
+pub(crate) struct MailRow {
     pub(crate) kind: &'static str,
     pub(crate) written: String,
-    pub(crate) outcome: Outcome,
+    pub(crate) outcome: MailOutcome,
 }
 
 /// What became of a mail, since when, and why where that is not plain.
-pub(crate) struct Outcome {
-    /// As the hook says it.
+pub(crate) struct MailOutcome {
+    /// The outcome as the page's hook spells it.
     pub(crate) word: &'static str,
     pub(crate) badge: &'static str,
     pub(crate) since: String,
     pub(crate) why: Option<String>,
 }
 
-impl Mailed {
-    pub(crate) fn of(row: &OutboxRow, zone: &str) -> Mailed {
-        Mailed {
+impl MailRow {
+    pub(crate) fn of(row: &OutboxRow, zone: &TimeZone) -> MailRow {
+        MailRow {
             kind: kind(&row.mail),
-            written: show::time(row.written_at, zone),
-            outcome: Outcome::of(row, |at| show::time(at, zone)),
+            written: column_time(row.written_at, zone),
+            outcome: MailOutcome::of(row, |at| column_time(at, zone)),
         }
     }
 }
 
-impl Outcome {
-    pub(crate) fn of(row: &OutboxRow, time: impl Fn(Timestamp) -> String) -> Outcome {
+impl MailOutcome {
+    pub(crate) fn of(row: &OutboxRow, time: impl Fn(Timestamp) -> String) -> MailOutcome {
         let (word, badge, at, why) = match &row.state {
             MailState::Waiting { .. } | MailState::Sending { .. } => {
                 let tried = match row.tries {
@@ -60,12 +60,12 @@ impl Outcome {
             }
             MailState::Failed { at, why } => ("failed", "wrong", *at, Some(InWords::of(why).what)),
         };
-        Outcome { word, badge, since: time(at), why }
+        MailOutcome { word, badge, since: time(at), why }
     }
 
-    /// Of a row that is not kept any more: the mail server had it, or it would have been given up and told.
-    pub(crate) fn forgotten() -> Outcome {
-        Outcome { word: "sent", badge: "", since: "before the last 90 days".to_owned(), why: None }
+    /// The outcome of a row that is not kept any more. The mail server had it, or it would have been given up.
+    pub(crate) fn forgotten() -> MailOutcome {
+        MailOutcome { word: "sent", badge: "", since: "before the last 90 days".to_owned(), why: None }
     }
 }
 
@@ -94,11 +94,13 @@ pub(crate) fn kind(mail: &OwedMail) -> &'static str {
     match mail {
         OwedMail::Link { .. } => "link to sign in",
         OwedMail::Roster { .. } => "roster mail",
-        OwedMail::KeyShown { .. } => "a key was shown",
-        OwedMail::KeyLeaked { .. } => "a key was reported leaked",
-        OwedMail::ByRule { notice: Notice::Unused | Notice::TooOld, .. } => "a rule ended a key",
-        OwedMail::ByRule { notice: Notice::TermEndSoon, .. } => "the term will end",
-        OwedMail::ByRule { .. } => "a rule will end a key",
+        OwedMail::Notice { notice, .. } => match notice {
+            Notice::KeyShown => "a key was shown",
+            Notice::KeyLeaked => "a key was reported leaked",
+            Notice::Unused | Notice::TooOld => "a rule ended a key",
+            Notice::TermEndSoon => "the term will end",
+            Notice::UnusedSoon | Notice::TooOldLater | Notice::TooOldSoon => "a rule will end a key",
+        },
         OwedMail::CapUsed { .. } => "how much of a cap is used",
         OwedMail::Alert { .. } => "alert",
         OwedMail::Request { .. } => "request to admins",

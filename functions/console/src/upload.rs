@@ -1,42 +1,42 @@
 //! A form with a file: multipart, from a page of the visitor's session.
 
 use axum::body::Bytes;
-use axum::extract::{FromRef, FromRequest, FromRequestParts, Multipart, Request};
+use axum::extract::{FromRequest, FromRequestParts, Multipart, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use bursar_core::web::{Fields, Site, Visitor};
 
+use crate::access::{Admission, programme_in};
+
 /// The largest roster.
 const MOST_OF_A_FILE: usize = 4 << 20;
-/// With what a form has around it.
+/// The largest body: a roster, with what a form has around it.
 pub(crate) const MOST_BYTES: usize = MOST_OF_A_FILE + (64 << 10);
 /// More than any form of ours with a file has.
 const MOST_PARTS: usize = 32;
 
 /// What somebody who is signed in sent from a form of ours.
-pub(crate) struct Upload {
-    pub(crate) visitor: Visitor,
+pub(crate) struct Upload<A: Admission> {
+    pub(crate) access: A::Access,
     pub(crate) fields: Fields,
     /// The part `file`; none when no file was chosen.
     pub(crate) file: Option<Bytes>,
 }
 
-impl<S: Send + Sync> FromRequest<S> for Upload
-where
-    Site: FromRef<S>,
-{
+impl<A: Admission> FromRequest<Site> for Upload<A> {
     type Rejection = Response;
 
-    async fn from_request(request: Request, state: &S) -> Result<Upload, Response> {
+    async fn from_request(request: Request, site: &Site) -> Result<Upload<A>, Response> {
         let (mut parts, body) = request.into_parts();
-        let visitor = Visitor::from_request_parts(&mut parts, state).await?;
+        let visitor = Visitor::from_request_parts(&mut parts, site).await?;
+        let programme = programme_in(&mut parts).await;
         let kind = parts.headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes().to_ascii_lowercase()).unwrap_or_default();
         if !kind.starts_with(b"multipart/form-data") {
             return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response());
         }
         let request = Request::from_parts(parts, body);
-        let mut form = Multipart::from_request(request, state).await.map_err(IntoResponse::into_response)?;
+        let mut form = Multipart::from_request(request, site).await.map_err(IntoResponse::into_response)?;
         let (mut fields, mut file) = (Vec::new(), None);
         // Its own answers name the status: 413 beyond the limit, 400 for what is no form.
         while let Some(part) = form.next_field().await.map_err(IntoResponse::into_response)? {
@@ -53,11 +53,12 @@ where
         }
         let fields: Fields = fields.into_iter().collect();
         if !fields.get("csrf").is_some_and(|given| visitor.csrf.is(given)) {
-            return Err(Site::from_ref(state).foreign_form());
+            return Err(site.foreign_form());
         }
         if file.as_ref().is_some_and(|file| file.len() > MOST_OF_A_FILE) {
             return Err(StatusCode::PAYLOAD_TOO_LARGE.into_response());
         }
-        Ok(Upload { visitor, fields, file: file.filter(|file| !file.is_empty()) })
+        let access = A::admit(site, visitor, programme.as_deref()).await?;
+        Ok(Upload { access, fields, file: file.filter(|file| !file.is_empty()) })
     }
 }

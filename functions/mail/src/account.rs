@@ -7,16 +7,18 @@ mod told;
 mod unsent;
 
 use bursar_core::domain::alarm::{Alarm, Cause};
+use bursar_core::domain::format::time_in;
 use bursar_core::domain::id::{PersonId, ProgrammeId};
 use bursar_core::domain::role::is_among;
 use bursar_core::store::StoreError;
 use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 use crate::App;
+use crate::compose::{GONE, Owed};
+use crate::letter::words::Words;
 use crate::letter::{Letter, Part, plain};
-use crate::owed::{GONE, Owed};
-use crate::words::Words;
 use unsent::Unsent;
 
 /// What an alarm says.
@@ -109,7 +111,7 @@ impl Words<'_> {
             heading: subject.clone(),
             subject,
             parts: vec![
-                Part::Facts(facts),
+                Part::facts(facts),
                 Part::Sentences(next),
                 Part::Link { label, url: format!("{}{path}", self.config.origin.as_str()) },
             ],
@@ -119,10 +121,7 @@ impl Words<'_> {
     }
 }
 
+/// The account is in no programme's time zone.
 fn moment(at: Timestamp) -> String {
-    at.strftime("%-d %B %Y, %H:%M (UTC)").to_string()
-}
-
-fn day(date: Date) -> String {
-    date.strftime("%-d %B %Y").to_string()
+    time_in(at, &TimeZone::UTC)
 }

@@ -4,20 +4,20 @@
 use bursar_core::domain::audit::{Act, Entry};
 use bursar_core::domain::crossing::{Crossing, Scope, per_cent};
 use bursar_core::domain::forecast::{Budget, Forecast, RunsOut};
+use bursar_core::domain::format::{long_date, time_in};
 use bursar_core::domain::id::{PersonId, ProgrammeId};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Pot, Programme, Settings};
 use bursar_core::domain::role::is_among;
 use bursar_core::domain::window::{Window, utc_date};
-use bursar_core::store::StoreError;
-use bursar_core::store::items::Totals;
+use bursar_core::store::{StoreError, Totals};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::App;
-use crate::burn::{Burn, Picture};
+use crate::compose::{GONE, Owed};
+use crate::letter::burn::{Burn, Picture};
+use crate::letter::words::{Words, faculty, said};
 use crate::letter::{Letter, Part};
-use crate::owed::{GONE, Owed};
-use crate::words::{Words, day, faculty, moment, said};
 
 /// What an alert tells of: the newest that is known, and at least what was found.
 struct Spending {
@@ -184,7 +184,7 @@ impl Words<'_> {
             None => subject.clone(),
         };
         let mut parts: Vec<Part> = passed.map(Part::Sentences).into_iter().collect();
-        parts.push(Part::Facts(facts));
+        parts.push(Part::facts(facts));
         parts.extend(
             (forecast.runs_out != RunsOut::TooLittleData || spending.spent > Usd::ZERO)
                 .then(|| said(&forecast.in_words())),
@@ -239,7 +239,8 @@ fn held_for_keys(pot: &Pot) -> (&'static str, String) {
 
 fn common_facts(settings: &Settings, spending: &Spending) -> Vec<(&'static str, String)> {
     let students = spending.students.map(|(had, all)| ("Students", format!("{had} of {all} have had a key")));
-    let rest = [("Term ends", day(settings.term.ends_on())), ("As of", moment(spending.as_of, &settings.term))];
+    let rest =
+        [("Term ends", long_date(settings.term.ends_on())), ("As of", time_in(spending.as_of, settings.term.zone()))];
     students.into_iter().chain(rest).collect()
 }
 

@@ -19,8 +19,8 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::App;
+use crate::compose::{GONE, Owed};
 use crate::letter::plain;
-use crate::owed::{GONE, Owed};
 
 /// So many names are looked up side by side.
 const SIDE_BY_SIDE: usize = 16;

@@ -1,18 +1,22 @@
 //! A mail as a person gets it, and the bytes that bring it: headers, text and HTML. Headers are built by a library that encodes what
 //! does not belong there, so that no name on a roster can add one.
 
+pub(crate) mod burn;
+pub(crate) mod words;
+
+use std::borrow::Cow;
 use std::time::SystemTime;
 
 use askama::Template;
 use bursar_core::config::Config;
 use bursar_core::domain::address::{EmailAddress, is_invisible};
-use bursar_core::store::items::OutboxRow;
+use bursar_core::store::OutboxRow;
 use jiff::Timestamp;
 use lettre::Address;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Attachment, Mailbox, Message, MultiPart, SinglePart};
 
-use crate::burn::Picture;
+use self::burn::Picture;
 
 /// By this header what SES reports leads back to the row.
 pub(crate) const ROW_HEADER: &str = "X-Bursar-Row";
@@ -31,7 +35,7 @@ pub(crate) struct Letter {
 pub(crate) enum Part {
     Sentences(String),
     /// What each is called, and what it is.
-    Facts(Vec<(&'static str, String)>),
+    Facts(Vec<(Cow<'static, str>, String)>),
     /// The one thing to follow.
     Link {
         label: &'static str,
@@ -84,6 +88,12 @@ struct Html<'a> {
     config: &'a Config,
     /// What the picture is called within the mail.
     cid: &'a str,
+}
+
+impl Part {
+    pub(crate) fn facts<Name: Into<Cow<'static, str>>>(facts: impl IntoIterator<Item = (Name, String)>) -> Part {
+        Part::Facts(facts.into_iter().map(|(name, fact)| (name.into(), fact)).collect())
+    }
 }
 
 impl Letter {

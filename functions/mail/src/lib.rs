@@ -1,23 +1,15 @@
-//! Sends what the outbox owes, and hears what became of it: from the event to the answer. What a mail is about is decided in
-//! `owed`, what it says in `words`, how it is sent in `post`.
+//! Sends what the outbox owes, and takes in what became of it. `compose` decides what a row comes to; each kind of mail has a room with
+//! its loader and its words, on top of `letter`; `sending` is how mail leaves.
 
 mod account;
 mod alert;
-mod breaker;
-mod burn;
-mod by_rule;
-mod cap_used;
+mod compose;
 mod digest;
-mod drain;
-mod heard;
 mod letter;
-mod owed;
-mod post;
-mod refusal;
+mod link;
 mod request;
-mod send;
-mod ses;
-mod words;
+mod sending;
+mod student;
 
 use anyhow::{Result, bail};
 use bursar_core::clock::Clock;
@@ -30,7 +22,7 @@ use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use crate::ses::Ses;
+use crate::sending::ses::Ses;
 
 /// The function with its table and its mail server.
 pub struct App {

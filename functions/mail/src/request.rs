@@ -1,17 +1,17 @@
 //! What an admin is told whom faculty ask for a change that only an admin may make: who asks, from what to what, and where to do it.
 
+use bursar_core::domain::format::time_in;
 use bursar_core::domain::id::{PersonId, ProgrammeId};
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::request::{Request, Wish};
+use bursar_core::domain::request::{POT, Request, Wish};
 use bursar_core::domain::role::is_among;
-use bursar_core::store::StoreError;
-use bursar_core::store::items::Person;
+use bursar_core::store::{Person, StoreError};
 use jiff::civil::Date;
 
 use crate::App;
+use crate::compose::{GONE, Owed};
+use crate::letter::words::{Words, said};
 use crate::letter::{Letter, Part, plain};
-use crate::owed::{GONE, Owed};
-use crate::words::{Words, moment, said};
 
 impl App {
     /// The mail of a request, if its recipient is still an admin.
@@ -41,14 +41,14 @@ impl Words<'_> {
     fn request(self, programme: &Programme, request: &Request, asker: Option<&Person>) -> Letter {
         let name = plain(&programme.settings.name);
         let who = asker.map_or("Somebody who was erased".to_owned(), |asker| asker.address.as_written().to_owned());
-        let mut facts = vec![("Programme", name.clone()), ("Asked by", who.clone())];
-        facts.extend(request.wishes.iter().map(|wish| (wish.label(), wish.in_words())));
-        facts.push(("Asked", moment(request.asked_at, &programme.settings.term)));
+        let mut facts = vec![("Programme".to_owned(), name.clone()), ("Asked by".to_owned(), who.clone())];
+        facts.extend(request.wishes.iter().map(|wish| (wish.label.clone(), wish.words.clone())));
+        facts.push(("Asked".to_owned(), time_in(request.asked_at, programme.settings.term.zone())));
         let mut parts = vec![
             Part::Sentences(format!(
                 "{who} asks for what only an admin may change in the settings of {name}. Nothing is changed by asking."
             )),
-            Part::Facts(facts),
+            Part::facts(facts),
             said(
                 "If you agree, open the settings, put in what is asked for, and press \"Save\". If you do not, answer this mail and say \
                  why. All admins got it; as long as something of it is not done, the programme's page says so for a week.",
@@ -72,10 +72,8 @@ impl Words<'_> {
 /// What it is about, in a few words; a single wish says its value.
 fn asked_for(wishes: &[Wish]) -> String {
     match wishes {
-        [wish] if wish.setting == BUDGET => format!("asked for a budget of {}", wish.in_words()),
-        [wish] => format!("asked for a change: {}", wish.label()),
+        [wish] if wish.setting == POT => format!("asked for a budget of {}", wish.words),
+        [wish] => format!("asked for a change: {}", wish.label),
         wishes => format!("asked for {} changes", wishes.len()),
     }
 }
-
-const BUDGET: &str = "pot_usd";

@@ -3,7 +3,10 @@
 use bursar_core::domain::grant::Reading;
 use bursar_core::domain::id::{GrantId, ProgrammeId};
 use bursar_core::domain::programme::Pot;
-use bursar_core::store::items::{Stored, Totals};
+use bursar_core::event::{item_written, kind_written};
+use bursar_core::store::Totals;
+use bursar_core::store::items::Stored;
+use serde::Deserialize;
 use serde_json::Value;
 
 /// What is to be done about a batch, by the sequence numbers of its records.
@@ -17,18 +20,33 @@ pub(crate) struct Batch {
     pub(crate) unreadable: Vec<String>,
 }
 
+/// What is read of totals and of a pot.
+#[derive(Deserialize)]
+struct ProgrammeName {
+    programme: ProgrammeId,
+}
+
+/// What is read of a reading.
+#[derive(Deserialize)]
+struct GrantName {
+    programme: ProgrammeId,
+    grant: GrantId,
+}
+
 /// Leaves records of other kinds out, and those of what was removed.
 pub(crate) fn read(records: &[Value]) -> Batch {
     let mut batch = Batch::default();
     for record in records {
-        let image = |name: &str| record.pointer(&format!("/dynamodb/NewImage/{name}/S")).and_then(Value::as_str);
         let number = record.pointer("/dynamodb/SequenceNumber").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let programme = image("programme").and_then(|programme| programme.parse::<ProgrammeId>().ok());
-        let grant = image("grant").and_then(|grant| grant.parse::<GrantId>().ok());
-        match (image("kind"), programme, grant) {
-            (Some(Totals::KIND | Pot::KIND), Some(programme), _) => batch.name_programme(programme, number),
-            (Some(Reading::KIND), Some(programme), Some(grant)) => batch.name_grant(programme, grant, number),
-            (Some(Totals::KIND | Pot::KIND | Reading::KIND), ..) => batch.unreadable.push(number),
+        match kind_written(record) {
+            Some(Totals::KIND | Pot::KIND) => match item_written(record) {
+                Some(ProgrammeName { programme }) => batch.name_programme(programme, number),
+                None => batch.unreadable.push(number),
+            },
+            Some(Reading::KIND) => match item_written(record) {
+                Some(GrantName { programme, grant }) => batch.name_grant(programme, grant, number),
+                None => batch.unreadable.push(number),
+            },
             _ => {}
         }
     }

@@ -1,55 +1,17 @@
-//! The crossings of students' own caps: of one whose reading changed, and once after each listing of every key of all of them, since
-//! nothing else tells of a record that the stream lost or of a cap that was made smaller.
+//! The look at every cap, once after each listing of every key: nothing else finds what the stream lost, or a cap that was made smaller.
 
 use std::collections::HashSet;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow};
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::crossing::{Crossing, OF_A_CAP, Scope, news};
+use bursar_core::domain::crossing::{OF_A_CAP, Scope, news};
 use bursar_core::domain::grant::CapUse;
-use bursar_core::domain::id::{GrantId, ProgrammeId};
 use bursar_core::domain::programme::Programme;
 use bursar_core::store::{CapsLook, Place, Table, keys};
 use jiff::Timestamp;
 
+use crate::crossings::{self, Limit, has_crossed};
 use crate::looks::Programmes;
-
-/// Puts the thresholds of one student's cap that were passed and are not on record on record, with a mail for the highest, and says
-/// how many they were.
-pub(crate) async fn find(
-    table: &Table,
-    programme: &ProgrammeId,
-    grant: &GrantId,
-    now: Timestamp,
-    deadline: Deadline,
-) -> Result<usize> {
-    let scope = Scope::Cap(grant.clone());
-    loop {
-        ensure!(deadline.leaves(crate::ENOUGH_FOR_ONE), "the time is up");
-        let Some(view) = table.view(programme, grant).await? else { return Ok(0) };
-        let used = CapUse::of(&view.programme, &view.grant, &view.readings, now);
-        let Some(used) = used.filter(has_crossed) else { return Ok(0) };
-        let known = table.crossings_of(programme, &scope, used.window, used.cap).await?;
-        let known: Vec<u8> = known.into_iter().map(|crossing| crossing.threshold).collect();
-        let crossing = |(threshold, told)| Crossing {
-            programme: programme.clone(),
-            scope: scope.clone(),
-            window: used.window,
-            limit: used.cap,
-            threshold,
-            spent: used.spent,
-            found_at: now,
-            told,
-            mails: Vec::new(),
-        };
-        let crossed = news(&OF_A_CAP, used.cap, used.spent, &known);
-        let crossings: Vec<Crossing> = crossed.into_iter().map(crossing).collect();
-        if crossings.is_empty() || table.record_crossings(&crossings, &[], now, deadline).await? {
-            return Ok(crossings.len());
-        }
-        // Somebody was faster, and may have found less than there is.
-    }
-}
 
 /// Looks at every cap if all keys were listed since the last such look, and goes on with one whose time was up.
 pub(crate) async fn look(table: &Table, programmes: &Programmes, now: Timestamp, deadline: Deadline) -> Result<usize> {
@@ -123,13 +85,9 @@ async fn find_in_shard(
         let is_known = |threshold: &u8| on_record.contains(&(Scope::Cap(grant.clone()), window, cap, *threshold));
         let known: Vec<u8> = OF_A_CAP.into_iter().filter(is_known).collect();
         if !news(&OF_A_CAP, cap, spent, &known).is_empty() {
-            let one = find(table, &programme.id, &grant, now, deadline).await;
+            let one = crossings::find(table, Limit::Cap(&programme.id, &grant), &[], now, deadline).await;
             found += one.with_context(|| format!("the grant {grant}"))?;
         }
     }
     Ok(found)
-}
-
-fn has_crossed(used: &CapUse) -> bool {
-    !news(&OF_A_CAP, used.cap, used.spent, &[]).is_empty()
 }

@@ -1,21 +1,37 @@
-//! The crossings of one programme's pot: what was spent of it, and what is promised of it, against how much there is, and who hears.
+//! The crossings of one limit: of a programme's pot, by what was spent and by what is promised of it, or of one student's cap.
 
 use anyhow::{Result, ensure};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::crossing::{ALL, Crossing, Scope, news};
-use bursar_core::domain::id::{PersonId, ProgrammeId};
+use bursar_core::domain::crossing::{ALL, Crossing, OF_A_CAP, Scope, news};
+use bursar_core::domain::grant::CapUse;
+use bursar_core::domain::id::{GrantId, ProgrammeId};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::window::Window;
-use bursar_core::store::Table;
+use bursar_core::store::{StoreError, Table};
 use jiff::Timestamp;
 
-/// Puts the thresholds that were passed and are not on record on record, with a mail owed to each recipient for the highest, and says
+/// Whose crossings are looked for.
+#[derive(Clone, Copy)]
+pub(crate) enum Limit<'a> {
+    Pot(&'a ProgrammeId),
+    Cap(&'a ProgrammeId, &'a GrantId),
+}
+
+/// How much of a limit was used when it was read.
+struct Usage {
+    scope: Scope,
+    window: Window,
+    limit: Usd,
+    spent: Usd,
+}
+
+/// Puts the thresholds that were passed and are not on record on record, with a mail for the highest to each who hears of it, and says
 /// how many they were.
 pub(crate) async fn find(
     table: &Table,
-    id: &ProgrammeId,
+    limit: Limit<'_>,
     admins: &[EmailAddress],
     now: Timestamp,
     deadline: Deadline,
@@ -23,44 +39,16 @@ pub(crate) async fn find(
     let mut found = 0;
     loop {
         ensure!(deadline.leaves(crate::ENOUGH_FOR_ONE), "the time is up");
-        let (Some(programme), Some(pot)) = (table.programme(id).await?, table.pot(id).await?) else { return Ok(found) };
-        let totals = table.totals(id).await?;
-        let spent = totals.map_or(Usd::ZERO, |totals| totals.used.counted(programme.settings.byok));
+        let Some((programme, usages)) = usages(table, limit, now).await? else { return Ok(found) };
         let mut was_overtaken = false;
-        for scope in [Scope::Pot, Scope::Reserved] {
-            let is_of_interest = match scope {
-                Scope::Reserved => programme.is_promised_in_full(pot.limit, pot.reserved, spent, now),
-                Scope::Pot | Scope::Cap(_) => spent > Usd::ZERO,
-            };
-            if !is_of_interest {
-                continue;
-            }
-            let known = table.crossings_of(id, &scope, Window::WHOLE_TERM, pot.limit).await?;
-            let known: Vec<u8> = known.into_iter().map(|crossing| crossing.threshold).collect();
-            let crossed = match scope {
-                Scope::Reserved if known.is_empty() => vec![(ALL, true)],
-                Scope::Reserved => Vec::new(),
-                Scope::Pot | Scope::Cap(_) => news(&programme.settings.thresholds, pot.limit, spent, &known),
-            };
-            let crossing = |(threshold, told)| Crossing {
-                programme: id.clone(),
-                scope: scope.clone(),
-                window: Window::WHOLE_TERM,
-                limit: pot.limit,
-                threshold,
-                spent,
-                found_at: now,
-                told,
-                mails: Vec::new(),
-            };
-            let crossings: Vec<Crossing> = crossed.into_iter().map(crossing).collect();
+        for usage in usages {
+            let crossings = new_crossings(table, &programme, &usage, now).await?;
             if crossings.is_empty() {
                 continue;
             }
-            let recipients = match crossings.iter().any(|crossing| crossing.told) {
-                true => recipients(table, &programme, admins, deadline).await?,
-                false => Vec::new(),
-            };
+            let tells_staff = !matches!(usage.scope, Scope::Cap(_)) && crossings.iter().any(|crossing| crossing.told);
+            let hear = tells_staff.then(|| programme.settings.hear_of_alerts(admins).cloned().collect());
+            let recipients = table.people_of(&hear.unwrap_or_else(Vec::new), deadline).await?;
             match table.record_crossings(&crossings, &recipients, now, deadline).await? {
                 true => found += crossings.len(),
                 // Somebody was faster, and may have found less than there is.
@@ -73,12 +61,70 @@ pub(crate) async fn find(
     }
 }
 
-async fn recipients(
+/// Whether any threshold of a cap was passed.
+pub(crate) fn has_crossed(used: &CapUse) -> bool {
+    !news(&OF_A_CAP, used.cap, used.spent, &[]).is_empty()
+}
+
+/// What was used of a limit, in each way in which that may be of interest. None where there is nothing to look at.
+async fn usages(
+    table: &Table,
+    limit: Limit<'_>,
+    now: Timestamp,
+) -> Result<Option<(Programme, Vec<Usage>)>, StoreError> {
+    match limit {
+        Limit::Pot(id) => {
+            let (Some(programme), Some(pot)) = (table.programme(id).await?, table.pot(id).await?) else {
+                return Ok(None);
+            };
+            let totals = table.totals(id).await?;
+            let spent = totals.map_or(Usd::ZERO, |totals| totals.used.counted(programme.settings.byok));
+            let is_promised = programme.is_promised_in_full(pot.limit, pot.reserved, spent, now);
+            let scopes = [(Scope::Pot, spent > Usd::ZERO), (Scope::Reserved, is_promised)];
+            let usage = |scope| Usage { scope, window: Window::WHOLE_TERM, limit: pot.limit, spent };
+            let of_interest = scopes.into_iter().filter(|(_, is_of_interest)| *is_of_interest);
+            let usages = of_interest.map(|(scope, _)| usage(scope)).collect();
+            Ok(Some((programme, usages)))
+        }
+        Limit::Cap(programme, grant) => {
+            let Some(view) = table.view(programme, grant).await? else { return Ok(None) };
+            let used = CapUse::of(&view.programme, &view.grant, &view.readings, now).filter(has_crossed);
+            let usage = |used: CapUse| {
+                let scope = Scope::Cap(view.grant.id.clone());
+                Usage { scope, window: used.window, limit: used.cap, spent: used.spent }
+            };
+            let usages = used.into_iter().map(usage).collect();
+            Ok(Some((view.programme, usages)))
+        }
+    }
+}
+
+/// The thresholds that were passed and are not on record.
+async fn new_crossings(
     table: &Table,
     programme: &Programme,
-    admins: &[EmailAddress],
-    deadline: Deadline,
-) -> Result<Vec<PersonId>> {
-    let hear: Vec<EmailAddress> = programme.settings.hear_of_alerts(admins).cloned().collect();
-    Ok(table.people_of(&hear, deadline).await?)
+    usage: &Usage,
+    now: Timestamp,
+) -> Result<Vec<Crossing>, StoreError> {
+    let Usage { scope, window, limit, spent } = usage;
+    let known = table.crossings_of(&programme.id, scope, *window, *limit).await?;
+    let known: Vec<u8> = known.into_iter().map(|crossing| crossing.threshold).collect();
+    let crossed = match scope {
+        Scope::Pot => news(&programme.settings.thresholds, *limit, *spent, &known),
+        Scope::Cap(_) => news(&OF_A_CAP, *limit, *spent, &known),
+        Scope::Reserved if known.is_empty() => vec![(ALL, true)],
+        Scope::Reserved => Vec::new(),
+    };
+    let crossing = |(threshold, told)| Crossing {
+        programme: programme.id.clone(),
+        scope: scope.clone(),
+        window: *window,
+        limit: *limit,
+        threshold,
+        spent: *spent,
+        found_at: now,
+        told,
+        mails: Vec::new(),
+    };
+    Ok(crossed.into_iter().map(crossing).collect())
 }

@@ -5,6 +5,7 @@ mod batch;
 mod caps;
 mod crossings;
 mod digests;
+mod late;
 mod looks;
 mod over;
 mod silence;
@@ -18,7 +19,6 @@ use bursar_core::config::Config;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::digest::Asked;
-use bursar_core::domain::id::ProgrammeId;
 use bursar_core::domain::programme::Programme;
 use bursar_core::event::Event;
 use bursar_core::start::Function;
@@ -26,6 +26,7 @@ use bursar_core::store::Table;
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 
+use crossings::Limit;
 use digests::Look;
 use looks::{Looks, Programmes};
 use silence::Watch;
@@ -63,13 +64,13 @@ impl App {
         let batch = batch::read(records);
         let mut failed = batch.unreadable;
         for (programme, first) in batch.programmes {
-            if let Err(error) = self.find_crossings(&programme, deadline).await {
+            if let Err(error) = self.find_crossings(Limit::Pot(&programme), deadline).await {
                 tracing::warn!(%programme, error = format!("{error:#}"), "its crossings are looked for again");
                 failed.push(first);
             }
         }
         for (programme, grant, first) in batch.grants {
-            if let Err(error) = caps::find(&self.table, &programme, &grant, self.clock.now(), deadline).await {
+            if let Err(error) = self.find_crossings(Limit::Cap(&programme, &grant), deadline).await {
                 tracing::warn!(%programme, %grant, error = format!("{error:#}"), "its cap is looked at again");
                 failed.push(first);
             }
@@ -88,7 +89,7 @@ impl App {
         }
         let mut crossings = 0;
         for Programme { id, .. } in &programmes.read {
-            let found = self.find_crossings(id, deadline).await;
+            let found = self.find_crossings(Limit::Pot(id), deadline).await;
             crossings += looks.take(format_args!("the crossings of {id}"), found);
         }
         let (table, admins, now) = (&self.table, &self.admins[..], self.clock.now());
@@ -115,7 +116,7 @@ impl App {
         Ok(json!(report))
     }
 
-    async fn find_crossings(&self, programme: &ProgrammeId, deadline: Deadline) -> Result<usize> {
-        crossings::find(&self.table, programme, &self.admins, self.clock.now(), deadline).await
+    async fn find_crossings(&self, limit: Limit<'_>, deadline: Deadline) -> Result<usize> {
+        crossings::find(&self.table, limit, &self.admins, self.clock.now(), deadline).await
     }
 }

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use bursar_core::domain::alarm::{Alarm, Cause};
+use bursar_core::domain::mail_class::MailClass;
 use bursar_core::domain::mail_failure::NOT_VERIFIED;
 use bursar_core::domain::window::utc_date;
-use bursar_core::store::items::MailClass;
 use bursar_core::store::{Table, Waiting};
 use jiff::Timestamp;
 
+use crate::late::{COMPLETE_WITHIN, is_stuck};
 use crate::looks::Looks;
-use crate::silence::{COMPLETE_WITHIN, is_stuck};
 
 /// Of what came back so often on one day, the next "over" is told when the day is.
 const OVER_IN_A_DAY: u32 = 3;

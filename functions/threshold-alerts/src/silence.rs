@@ -6,25 +6,22 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::alarm::{Alarm, Cause};
 use bursar_core::domain::balance::Shortage;
-use bursar_core::domain::id::{PersonId, ProgrammeId};
+use bursar_core::domain::id::PersonId;
+use bursar_core::domain::mail_class::MailClass;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::window::utc_date;
-use bursar_core::store::items::MailClass;
-use bursar_core::store::{BulkStop, JobState, Table, Waiting};
-use jiff::{SignedDuration, Timestamp, ToSpan};
+use bursar_core::store::{BulkStop, Table, Waiting};
+use jiff::{Timestamp, ToSpan};
 
+use crate::late::{COMPLETE_WITHIN, is_stuck};
 use crate::looks::{Looks, Programmes};
 use crate::over::over;
 use crate::unheard::unheard;
 
-/// With a look each hour, somebody knows of it before a complete sync is missing for 26.
-pub(crate) const COMPLETE_WITHIN: SignedDuration = SignedDuration::from_hours(25);
 /// What was told in so many days may be told to be over.
 const DAYS_KNOWN: i64 = 60;
 /// Of so many mails of a day something is heard.
 const ENOUGH_TO_HEAR: u64 = 20;
-/// Work goes on each minute: after so long without, something is wrong.
-const CARRIED_ON_WITHIN: SignedDuration = SignedDuration::from_mins(30);
 
 /// What the watch looks at, and whom it tells.
 #[derive(Clone, Copy)]
@@ -153,11 +150,4 @@ async fn balance(table: &Table, programmes: &Programmes, now: Timestamp, deadlin
         Alarm::on(utc_date(told_at), Cause::Balance { balance, need, told_at }, told_at)
     };
     Ok(last.filter(|last| !last.is_over).map(alarm))
-}
-
-/// Since when nobody carries a programme's job on, if that is too long.
-pub(crate) async fn is_stuck(table: &Table, programme: &ProgrammeId, now: Timestamp) -> Result<Option<Timestamp>> {
-    let Some(job) = table.job(programme).await? else { return Ok(None) };
-    let JobState::Running { lease_until } = job.state else { return Ok(None) };
-    Ok((lease_until + CARRIED_ON_WITHIN <= now).then_some(lease_until))
 }

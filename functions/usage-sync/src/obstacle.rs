@@ -10,53 +10,42 @@ use bursar_core::secrets::SecretError;
 use bursar_core::store::{Checkpoint, Delay, StoreError};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::run::Run;
-
-/// So long after it began a run is gone on with when trouble was in its way.
-const PATIENCE: SignedDuration = SignedDuration::from_hours(6);
+/// The age until which a run is gone on with when trouble was in its way.
+pub(crate) const PATIENCE: SignedDuration = SignedDuration::from_hours(6);
 /// The wait before the second try; each further one is twice as long. The schedule comes each quarter of an hour and may be early.
 const FIRST_WAIT: SignedDuration = SignedDuration::from_mins(10);
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(55);
 
-/// So much of what is in the way is kept.
+/// The characters of an obstacle that are kept.
 const MOST_TOLD: usize = 500;
 
-/// What is in the way of a run.
+/// Something in the way of a run that time may heal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Obstacle {
-    pub(crate) what: String,
-    /// How long the provider asked us to wait.
-    pub(crate) retry_after: Option<Duration>,
+    what: String,
+    /// The wait that the provider asked for.
+    retry_after: Option<Duration>,
 }
 
-impl Run<'_> {
-    /// The obstacle that an answer of the provider is, if it is worth another try later.
-    pub(crate) fn obstacle(&self, error: &ProviderError) -> Option<Obstacle> {
-        let is_worth_it = error.may_pass() && self.is_patient();
-        is_worth_it.then(|| Obstacle { what: error.to_string(), retry_after: error.retry_after() })
-    }
+pub(crate) fn of_provider(error: &ProviderError) -> Option<Obstacle> {
+    error.may_pass().then(|| Obstacle { what: error.to_string(), retry_after: error.retry_after() })
+}
 
-    /// The obstacle that an error of whatever part is, if it is worth another try later.
-    pub(crate) fn obstacle_in(&self, error: &anyhow::Error) -> Option<Obstacle> {
-        if let Some(error) = provider_error(error) {
-            return self.obstacle(error);
-        }
-        let may_pass = error.chain().any(|cause| {
-            let table = cause.downcast_ref::<StoreError>().is_some_and(StoreError::may_pass);
-            let secret = cause.downcast_ref::<SecretError>().is_some_and(SecretError::may_pass);
-            let order = match cause.downcast_ref::<NotCarriedOut>() {
-                Some(NotCarriedOut::Table(error)) => error.may_pass(),
-                Some(NotCarriedOut::NoTime) => true,
-                _ => false,
-            };
-            table || secret || order
-        });
-        (may_pass && self.is_patient()).then(|| Obstacle { what: format!("{error:#}"), retry_after: None })
+pub(crate) fn of_any(error: &anyhow::Error) -> Option<Obstacle> {
+    if let Some(error) = provider_error(error) {
+        return of_provider(error);
     }
-
-    fn is_patient(&self) -> bool {
-        self.clock.now() < self.began_at + PATIENCE
-    }
+    let may_pass = error.chain().any(|cause| {
+        let table = cause.downcast_ref::<StoreError>().is_some_and(StoreError::may_pass);
+        let secret = cause.downcast_ref::<SecretError>().is_some_and(SecretError::may_pass);
+        let order = match cause.downcast_ref::<NotCarriedOut>() {
+            Some(NotCarriedOut::Table(error)) => error.may_pass(),
+            Some(NotCarriedOut::NoTime) => true,
+            _ => false,
+        };
+        table || secret || order
+    });
+    may_pass.then(|| Obstacle { what: format!("{error:#}"), retry_after: None })
 }
 
 /// The provider's answer that an error is about.
@@ -67,7 +56,12 @@ pub(crate) fn provider_error(error: &anyhow::Error) -> Option<&ProviderError> {
     })
 }
 
-/// When a run is tried again that was last left so, having got further since or not.
+/// Whether an error keeps one programme from being scanned or summed up, and no other, whenever that is tried.
+pub(crate) fn is_of_one_programme(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(|error: &StoreError| !error.may_pass())
+}
+
+/// The delay of a run that was last left so, having got further since or not.
 pub(crate) fn delay(last: &Checkpoint, got_further: bool, obstacle: &Obstacle, now: Timestamp) -> Result<Delay> {
     let (tries, in_a_row) = last.delay.as_ref().map_or((0, 0), |last| (last.tries, last.in_a_row));
     let in_a_row = if got_further { 1 } else { in_a_row + 1 };

@@ -1,211 +1,115 @@
-//! All that a run knows of itself: how far it came, what it has seen and summed up. What lies in a checkpoint is this, so that an
-//! invocation whose time is up is followed by one that goes on.
+//! How far a run came: the states of its stages, of which a checkpoint is made, so that an invocation whose time is up is followed by one
+//! that goes on.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::alarm::Cause;
-use bursar_core::domain::id::ProgrammeId;
-use bursar_core::domain::key::{Fingerprint, KeyHash};
 use bursar_core::domain::money::Usd;
-use bursar_core::domain::programme::Pot;
-use bursar_core::domain::reading::Used;
-use bursar_core::provider::ProviderError;
 use bursar_core::provider::account::Credits;
 use bursar_core::provider::inventory::Position;
-use bursar_core::store::{Checkpoint, HeldBack, HeldMark, Kept, Stranger, SyncState, Table};
+use bursar_core::store::{Checkpoint, HeldBack, Kept, Table};
+use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::listing::Listing;
-use crate::look::{Finding, What};
-use crate::models::Models;
+use crate::journal::Journal;
 use crate::report::Report;
-use crate::row::Rows;
-use crate::witnesses::Witnesses;
+use crate::runner::{Baseline, Runner, StageEnd};
+use crate::scan::rows::{Rows, ShardIndex};
+use crate::stages::Stage;
+use crate::stages::act::Actions;
+use crate::stages::begin::Beginning;
+use crate::stages::foreign::ForeignScan;
+use crate::stages::list::Listing;
+use crate::stages::models::ModelUse;
+use crate::stages::reconcile::{Evidence, Reconciliation};
+use crate::stages::rules::RulesDelivery;
+use crate::stages::scan::{Scan, ScanInput};
+use crate::stages::sum_up::SecondSums;
 
-/// So many bytes of rows are put into parts at once: all of them would be in memory twice.
+/// The bytes of rows that are put into parts at once: all of them would be in memory twice.
 const KEPT_AT_ONCE: usize = 380_000;
-/// So many parts are read side by side.
+/// The parts that are read side by side.
 const PARTS_AT_ONCE: usize = 4;
 
-/// The parts of a run, in their order.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Stage {
-    /// Asks who used which model: first, since its answer is large for a moment and keys take more room the longer they are listed.
-    #[default]
-    AskForModels,
-    List,
-    /// Looks at every grant: readings, sums, and what is to be done.
-    Look,
-    LookAtForeign,
-    /// Sends what the guardrails say.
-    SendRules,
-    /// Does what is to be done.
-    Act,
-    /// Sums up anew where something was done.
-    SumUp,
-    Reconcile,
-    Over,
-}
-
-/// A run, as far as it came.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Progress {
-    pub(crate) began_at: Timestamp,
-    /// Rows name a programme by its place here. Those made since the run began are the next run's.
-    pub(crate) programmes: Vec<ProgrammeId>,
-    /// When the last listing of every key before this one began.
-    pub(crate) looked_at: Option<Timestamp>,
-    pub(crate) restored_at: Option<Timestamp>,
-    /// When the last run began that explained all that the account had spent.
-    pub(crate) explained_at: Option<Timestamp>,
-    pub(crate) stage: Stage,
-    pub(crate) position: Position,
-    pub(crate) listing: Listing,
-    /// Whether some of what was listed could not be read.
-    pub(crate) has_gaps: bool,
-    /// Whether some part of the table could not be looked at.
-    pub(crate) has_failed: bool,
-    /// Whether something that was to be done was not.
-    pub(crate) is_undone: bool,
-    /// Whether the management key was checked and the credits were asked for: what they were in the middle of a listing says nothing.
-    pub(crate) has_begun: bool,
-    /// What is the matter with the management key.
-    pub(crate) key_refused: Option<Cause>,
-    /// Which one it was when the run began.
-    pub(crate) management_key: Option<Fingerprint>,
-    pub(crate) witnesses: Witnesses,
-    /// What nobody explains, once that is known.
-    pub(crate) residual: Option<Usd>,
-    /// Whether keys, and what an admin explained, account for all that was spent.
-    pub(crate) is_explained: bool,
-    /// The account's money before the listing.
-    pub(crate) credits: Option<Credits>,
-    /// The programme and the sixteenth of it that are next.
-    pub(crate) next: (u16, u8),
-    pub(crate) sums: Option<Sums>,
-    pub(crate) models: Models,
-    pub(crate) account: Whole,
-    pub(crate) strangers: Vec<Stranger>,
-    pub(crate) findings: VecDeque<Finding>,
-    pub(crate) held_back: Option<HeldBack>,
-    /// What a person let through and is not seen to yet.
-    pub(crate) let_through: BTreeSet<HeldMark>,
-    /// Recorded keys that were not listed under their own names.
+    baseline: Baseline,
+    stage: Stage,
+    beginning: Beginning,
+    models: ModelUse,
+    listing: Listing,
+    scan: Scan,
+    foreign: ForeignScan,
+    rules: RulesDelivery,
+    actions: Actions,
+    second_sums: SecondSums,
     #[serde(skip)]
-    pub(crate) renamed: HashSet<KeyHash>,
-    /// Whether the guard has looked at them.
-    pub(crate) is_guarded: bool,
-    /// Those that something was in the way of, to be seen to once more.
-    pub(crate) put_back: VecDeque<Finding>,
-    /// Programmes in which something was found, so that their sums are to be made anew.
-    pub(crate) touched: BTreeSet<u16>,
-    pub(crate) report: Report,
+    reconciliation: Reconciliation,
+    journal: Journal,
+    duration: Duration,
     #[serde(skip)]
-    pub(crate) rows: Rows,
+    rows: Rows,
 }
 
-/// What the grants of a programme come to.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Sums {
-    /// As it was before the grants were read.
-    pub(crate) pot: Pot,
-    pub(crate) used: Used,
-    pub(crate) by_group: BTreeMap<String, Used>,
-    pub(crate) implied: Usd,
-    pub(crate) reserved: Usd,
-    /// Whether some grant costs less because of what this run read.
-    pub(crate) moved: bool,
-    pub(crate) grants: u32,
-    pub(crate) claimed: u32,
-}
-
-/// What all keys of the account come to.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Whole {
-    pub(crate) ours: Used,
-    /// What each programme's keys used in their lives.
-    pub(crate) of: BTreeMap<u16, Lifetime>,
-    pub(crate) ours_gone: Usd,
-    pub(crate) foreign: Used,
-    pub(crate) foreign_gone: Usd,
-    /// How many keys that is: the provider's numbers are rounded for each.
-    pub(crate) keys: usize,
-}
-
-/// What keys used in their whole lives.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-pub(crate) struct Lifetime {
-    pub(crate) credits: Usd,
-    pub(crate) byok: Usd,
-}
-
-impl Whole {
-    /// Adds what keys of a programme used.
-    pub(crate) fn add(&mut self, programme: u16, used: &Used) {
-        self.ours.add(used);
-        let of = self.of.entry(programme).or_default();
-        of.credits += used.credits.total();
-        of.byok += used.byok.total();
-    }
-
-    /// What all keys spent of the account's money.
-    pub(crate) fn spent(&self) -> Usd {
-        self.ours.credits.total() + self.foreign.credits.total()
-    }
-}
+/// Equal for two moments between which a run came no further.
+pub(crate) type Milestone = (Stage, Position, ShardIndex, u8, u16, usize);
 
 impl Progress {
-    pub(crate) fn begun(began_at: Timestamp, programmes: Vec<ProgrammeId>, sync: &SyncState) -> Progress {
+    pub(crate) fn begun(baseline: Baseline) -> Progress {
         Progress {
-            began_at,
-            programmes,
-            looked_at: sync.looked_at,
-            restored_at: sync.restored_at,
-            explained_at: sync.explained_at,
-            stage: Stage::default(),
-            position: Position::default(),
-            listing: Listing::Begun,
-            has_gaps: false,
-            has_failed: false,
-            is_undone: false,
-            has_begun: false,
-            key_refused: None,
-            management_key: None,
-            witnesses: Witnesses::default(),
-            residual: None,
-            is_explained: false,
-            credits: None,
-            next: (0, 0),
-            sums: None,
-            models: Models::default(),
-            account: Whole::default(),
-            strangers: Vec::new(),
-            findings: VecDeque::new(),
-            held_back: None,
-            let_through: BTreeSet::new(),
-            renamed: HashSet::new(),
-            is_guarded: false,
-            put_back: VecDeque::new(),
-            touched: BTreeSet::new(),
-            report: Report::default(),
+            baseline,
+            stage: Stage::Begin,
+            beginning: Beginning::default(),
+            models: ModelUse::default(),
+            listing: Listing::default(),
+            scan: Scan::default(),
+            foreign: ForeignScan::default(),
+            rules: RulesDelivery::default(),
+            actions: Actions::default(),
+            second_sums: SecondSums::default(),
+            reconciliation: Reconciliation::default(),
+            journal: Journal::default(),
+            duration: Duration::ZERO,
             rows: Rows::default(),
         }
     }
 
-    /// Gathers the recorded keys that may be listed under other names than their own.
-    pub(crate) fn note_what_is_not_listed(&mut self) {
-        let not_listed = self.findings.iter().filter_map(|finding| match &finding.what {
-            What::NotListed { key, .. } => Some(key.clone()),
-            _ => None,
-        });
-        self.renamed = not_listed.collect();
+    /// Goes on with the stage that is next, and names the following one if it is done.
+    pub(crate) async fn advance(&mut self, runner: &Runner<'_>) -> Result<StageEnd> {
+        let Progress { beginning, models, listing, scan, foreign, rules, actions, second_sums, rows, journal, .. } =
+            self;
+        let is_whole = listing.is_whole() && !scan.has_gaps() && !foreign.has_gaps();
+        // Each in a box of its own: together they would not fit on the stack of a thread.
+        let stage: BoxFuture<'_, Result<StageEnd>> = match self.stage {
+            Stage::Begin => Box::pin(beginning.run(runner, listing, journal)),
+            Stage::Models => Box::pin(models.run(runner, rows, journal)),
+            Stage::List => Box::pin(listing.run(runner, rows, journal)),
+            Stage::Scan => Box::pin(scan.run(runner, ScanInput { listing, models, rows, journal })),
+            Stage::Foreign => Box::pin(foreign.run(runner, listing, scan, rows, journal)),
+            Stage::Rules => Box::pin(rules.run(runner, journal)),
+            Stage::Act => Box::pin(actions.run(runner, listing, scan, is_whole, journal)),
+            Stage::SumUp => Box::pin(second_sums.run(runner, listing, scan, is_whole, journal)),
+            Stage::Reconcile => {
+                let evidence = Evidence { beginning, models, rows, listing, scan, foreign, actions, second_sums };
+                Box::pin(self.reconciliation.run(runner, evidence, journal))
+            }
+            Stage::Over => return Ok(StageEnd::RunOver),
+        };
+        let end = stage.await?;
+        if end != StageEnd::Done {
+            return Ok(end);
+        }
+        if !self.beginning.is_of_one_account(runner, &mut self.journal).await {
+            return Ok(StageEnd::RunOver);
+        }
+        self.stage = self.stage.next();
+        Ok(StageEnd::Done)
     }
 
-    /// Where a checkpoint says that a run came to.
+    /// The progress that a checkpoint keeps.
     pub(crate) async fn load(table: &Table, checkpoint: &Checkpoint) -> Result<Progress> {
         let text = table.progress(checkpoint).await?;
         let mut progress: Progress = serde_json::from_slice(&text).context("a checkpoint cannot be read")?;
@@ -248,32 +152,62 @@ impl Progress {
         Ok(next)
     }
 
-    /// How far it came, for the question whether it came any further.
-    pub(crate) fn milestone(&self) -> (Stage, Position, (u16, u8), usize) {
-        (self.stage, self.position.clone(), self.next, self.findings.len() + self.put_back.len())
-    }
-
-    /// Whether every key was listed and could be read so far.
-    pub(crate) fn is_whole(&self) -> bool {
-        self.listing == Listing::Whole && !self.has_gaps
-    }
-
-    /// The provider's numbers are rounded key by key, each by less than a micro-dollar, those of keys that are gone too.
-    pub(crate) fn tolerance(&self) -> Usd {
-        Usd::from_micros(i64::try_from(self.account.keys).unwrap_or(i64::MAX))
-    }
-
-    /// Notes what was to be done and was not.
-    pub(crate) fn note_undone(&mut self, what: String, error: Option<&ProviderError>) {
-        if let Some(error) = error {
-            self.note_refusal(error);
+    /// The report as far as the run came.
+    pub(crate) fn report(&self, tries: u32, at_once: Option<usize>) -> Report {
+        let outcomes = self.actions.outcomes();
+        Report {
+            keys_listed: self.listing.listed(),
+            readings_recorded: self.scan.recorded() + outcomes.recorded,
+            orphans_disabled: outcomes.orphans_disabled,
+            keys_missing: outcomes.keys_missing,
+            residual_usd: self.reconciliation.residual().map(|residual| residual.to_string()),
+            account_balance_usd: self.credits().map(|credits| credits.balance().to_string()),
+            complete: self.reconciliation.is_complete() && !self.journal.is_broken_off(),
+            goes_on_at: None,
+            duration_ms: u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX),
+            tries,
+            at_once,
+            problems: self.journal.problems().to_vec(),
         }
-        self.is_undone = true;
-        self.report.problem(what);
     }
 
-    /// Notes what is the matter with the management key, if the error says that.
-    pub(crate) fn note_refusal(&mut self, error: &ProviderError) {
-        self.key_refused = self.key_refused.take().or_else(|| error.refusal());
+    /// Notes that the run ends before its last stage was done.
+    pub(crate) fn break_off(&mut self, why: String) {
+        self.journal.break_off(why);
+    }
+
+    pub(crate) fn add_duration(&mut self, duration: Duration) {
+        self.duration += duration;
+    }
+
+    pub(crate) fn milestone(&self) -> Milestone {
+        let position = self.listing.position().clone();
+        let findings = self.scan.findings().len() + self.actions.left();
+        (self.stage, position, self.scan.next(), self.foreign.next(), self.rules.next(), findings)
+    }
+
+    pub(crate) fn baseline(&self) -> &Baseline {
+        &self.baseline
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    pub(crate) fn held_back(&self) -> Option<&HeldBack> {
+        self.actions.held_back()
+    }
+
+    pub(crate) fn residual(&self) -> Option<Usd> {
+        self.reconciliation.residual()
+    }
+
+    /// The account's money before the listing.
+    pub(crate) fn credits(&self) -> Option<Credits> {
+        self.beginning.credits()
     }
 }

@@ -1,29 +1,13 @@
-//! The whole bundle on one machine: the embedded engine, the stand-ins for what AWS and the provider do, the fault layer between
-//! our functions and all of them, and the functions themselves. `bursar` and the tests build the same stack from it.
+//! The whole bundle on one machine: what stands in for AWS and for the provider, the fault layer between our functions and all of
+//! them, and the command that runs it. `bursar` and the tests build the same stack from it.
 
-pub mod clock;
-pub mod control;
-pub mod dead_letters;
-pub mod demo;
-pub mod engine;
-pub mod folder;
-mod forward;
+pub mod aws;
+pub mod base;
+pub mod command;
 pub mod gate;
-pub mod gateway;
-mod guard;
-pub mod inbox;
-pub mod invoke;
-pub mod kept;
-pub mod keys;
 pub mod provider;
-pub mod pump;
-#[cfg(test)]
-mod recorder;
-pub mod schedules;
-pub mod secrets_manager;
-pub mod serve;
-pub mod ses;
-pub mod settle;
-pub mod stack;
-pub mod template;
 pub mod visitor;
+
+pub use aws::{engine, inbox, invoke, schedules, secrets_manager, ses, template};
+pub use base::{kept, serve};
+pub use command::{demo, folder, settle, stack};

@@ -1,12 +1,9 @@
 //! `bursar`: the whole bundle for one person on one machine, and `bursar keys` beside it.
 
-mod command;
-
 use std::process::ExitCode;
 
+use bursar_local::command::Command;
 use clap::Parser;
-
-use command::Command;
 
 fn main() -> ExitCode {
     let command = Command::parse();

@@ -1,6 +1,7 @@
 //! Who did what: one entry for each change of state, right, limit, settings or roster, written in the transaction that makes
 //! the change. People appear by id only, so an erasure leaves the entries as they are.
 
+use crate::domain::id::new_ulid;
 use std::fmt;
 use std::str::FromStr;
 
@@ -38,6 +39,12 @@ pub struct Entry {
     pub by: Actor,
     #[serde(flatten)]
     pub what: What,
+}
+
+impl Entry {
+    pub fn on_programme(programme: &ProgrammeId, by: &Actor, now: Timestamp, what: What) -> Entry {
+        Entry { programme: programme.clone(), grant: None, entry: new_ulid(now), at: now, by: by.clone(), what }
+    }
 }
 
 /// One entry of a change that belongs to the account and to no programme.

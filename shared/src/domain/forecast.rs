@@ -6,6 +6,7 @@ use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
 use super::days::Days;
+use super::format::long_date;
 use super::money::Usd;
 use super::programme::Settings;
 use super::term::Term;
@@ -112,11 +113,11 @@ impl Forecast {
         let pot = self.budget.pot.to_dollars_down();
         let keys = self.budget.keys_stop_at.map_or_else(String::new, Usd::to_dollars_down);
         match self.runs_out {
-            RunsOut::OutOn(day) => format!("{} the budget will be used up around {}.", at_the_pace(), long(day)),
+            RunsOut::OutOn(day) => format!("{} the budget will be used up around {}.", at_the_pace(), long_date(day)),
             RunsOut::KeysStopOn(day) => format!(
                 "{} the keys that are out will stop around {}: together they may spend {keys}, and then they stand still before the budget of {pot} is used up.",
                 at_the_pace(),
-                long(day)
+                long_date(day)
             ),
             RunsOut::NotBeforeTheTermEnds if self.pace.is_none_or(|pace| pace.per_week() == Usd::ZERO) => {
                 "The budget lasts beyond the end of the term.".to_owned()
@@ -128,7 +129,7 @@ impl Forecast {
             RunsOut::PerhapsByNow => format!(
                 "{} there may be nothing left to spend by now. What was spent since {} is not known.",
                 at_the_pace(),
-                self.looked.map_or_else(String::new, long)
+                self.looked.map_or_else(String::new, long_date)
             ),
             RunsOut::KeysStopped => format!(
                 "The keys that are out can spend nothing more: they have used the {keys} that they may. The budget of {pot} is not used up."
@@ -230,17 +231,13 @@ fn to_days(days: i64) -> Option<jiff::Span> {
 
 /// Nobody needs the cents of what is about so much.
 fn rounded(pace: Usd) -> String {
-    let dollars = (pace.micros() + 500_000) / 1_000_000;
-    if dollars < 10 { pace.to_dollars_up() } else { Usd::from_micros(dollars * 1_000_000).to_dollars_up() }
+    let rounded = pace.to_the_dollar();
+    if rounded < Usd::from_dollars(10) { pace.to_dollars_up() } else { rounded.to_dollars_up() }
 }
 
 /// The UTC day in which the term's last moment lies.
 fn last_day(term: &Term) -> Date {
     utc_date(term.ends_at() - 1.nanosecond())
-}
-
-fn long(day: Date) -> String {
-    day.strftime("%-d %B %Y").to_string()
 }
 
 fn number(day: Date) -> usize {

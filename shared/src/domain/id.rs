@@ -1,7 +1,9 @@
 //! Identifiers, and the names that keys carry at the provider. None of them holds anything about a person.
 
+use jiff::Timestamp;
 use std::fmt;
 use std::str::FromStr;
+use ulid::Ulid;
 
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
@@ -200,6 +202,12 @@ macro_rules! as_text {
 }
 
 as_text!(ProgrammeId, GrantId, PersonId, DeploymentId, Nonce);
+
+/// An identifier that sorts by the product's clock.
+pub fn new_ulid(now: Timestamp) -> Ulid {
+    let random = super::token::random_u128();
+    Ulid::from_parts(u64::try_from(now.as_millisecond()).unwrap_or_default(), random)
+}
 
 #[cfg(test)]
 mod tests {

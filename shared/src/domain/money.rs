@@ -103,13 +103,32 @@ impl Usd {
         Usd(self.0 - self.0.rem_euclid(Usd::CENT.0))
     }
 
-    /// As a person reads it, `$4,000` or `$3.27`: rounded up to the cent, as what was spent is.
+    /// This much rounded to the next whole dollar, for what is known so roughly that its cents say nothing.
+    #[must_use]
+    pub fn to_the_dollar(self) -> Usd {
+        const DOLLAR: i64 = 1_000_000;
+        Usd((self.0 + DOLLAR / 2).div_euclid(DOLLAR) * DOLLAR)
+    }
+
+    /// What was spent, in a sentence: `$4,000` or `$3.27`, rounded up to the cent.
     pub fn to_dollars_up(self) -> String {
+        let text = self.to_cents_up();
+        text.strip_suffix(".00").unwrap_or(&text).to_owned()
+    }
+
+    /// What is promised or left, in a sentence: `$4,000` or `$3.27`, rounded down to the cent.
+    pub fn to_dollars_down(self) -> String {
+        let text = self.to_cents_down();
+        text.strip_suffix(".00").unwrap_or(&text).to_owned()
+    }
+
+    /// What was spent, in a column of amounts: `$4,000.00` or `$3.27`, rounded up to the cent.
+    pub fn to_cents_up(self) -> String {
         in_cents(-(-self.0).div_euclid(Usd::CENT.0))
     }
 
-    /// The same rounded down, as what is promised or left is.
-    pub fn to_dollars_down(self) -> String {
+    /// What is promised or left, in a column of amounts: `$4,000.00` or `$3.27`, rounded down to the cent.
+    pub fn to_cents_down(self) -> String {
         in_cents(self.0.div_euclid(Usd::CENT.0))
     }
 
@@ -146,8 +165,7 @@ fn amount<'de, D: Deserializer<'de>>(
 fn in_cents(cents: i64) -> String {
     let sign = if cents < 0 { "-" } else { "" };
     let (dollars, cents) = (cents.unsigned_abs() / 100, cents.unsigned_abs() % 100);
-    let dollars = grouped(dollars);
-    if cents == 0 { format!("{sign}${dollars}") } else { format!("{sign}${dollars}.{cents:02}") }
+    format!("{sign}${}.{cents:02}", grouped(dollars))
 }
 
 /// A number in groups of three digits.
@@ -305,6 +323,16 @@ mod tests {
             (-3_271_000, "-$3.27", "-$3.28"),
         ] {
             assert_eq!((Usd(micros).to_dollars_up().as_str(), Usd(micros).to_dollars_down().as_str()), (up, down));
+        }
+        for (micros, up, down) in [
+            (1_234_567_000_001, "$1,234,567.01", "$1,234,567.00"),
+            (1_234_567_009_999, "$1,234,567.01", "$1,234,567.00"),
+            (0, "$0.00", "$0.00"),
+            (1, "$0.01", "$0.00"),
+            (9_999, "$0.01", "$0.00"),
+            (-1, "$0.00", "-$0.01"),
+        ] {
+            assert_eq!((Usd(micros).to_cents_up().as_str(), Usd(micros).to_cents_down().as_str()), (up, down));
         }
     }
 

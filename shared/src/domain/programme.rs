@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::address::EmailAddress;
 use super::id::ProgrammeId;
 use super::money::Usd;
-use super::rules::{Guardrail, RulesOrder};
+use super::rules::{DataPolicy, Guardrail, RulesOrder};
 use super::term::Term;
 use super::terms::TermsHash;
 use super::window::Reset;
@@ -98,16 +98,6 @@ pub enum Byok {
     #[default]
     Inside,
     Outside,
-}
-
-/// What the model's providers may do with prompts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DataPolicy {
-    #[default]
-    Account,
-    NoTraining,
-    ZeroRetention,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

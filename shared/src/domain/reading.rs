@@ -3,17 +3,19 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::days::{Counted, Days};
-use super::grant::SETTLING;
 use super::id::{Epoch, GrantId, ProgrammeId};
 use super::money::Usd;
 use super::programme::Byok;
 use super::window::{Reset, Window, utc_date};
+
+/// So long after a key was confirmed to be off, or its limit to be lower, a reading tells all that it used before.
+pub const SETTLING: SignedDuration = SignedDuration::from_mins(15);
 
 /// What the provider told of a key's use. A number that it did not tell is none, never nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

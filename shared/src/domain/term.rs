@@ -20,6 +20,7 @@ pub struct Term {
     starts_on: Date,
     ends_on: Date,
     timezone: String,
+    zone: TimeZone,
     starts_at: Timestamp,
     ends_at: Timestamp,
 }
@@ -60,7 +61,20 @@ impl Term {
             |date: Date| date.to_zoned(zone.clone()).map(|begin| begin.timestamp()).map_err(|_| TermError::Range);
         let starts_at = midnight(starts_on)?;
         let ends_at = midnight(ends_on.tomorrow().map_err(|_| TermError::Range)?)?;
-        Ok(Term { starts_on, ends_on, timezone: timezone.to_owned(), starts_at, ends_at })
+        Ok(Term { starts_on, ends_on, timezone: timezone.to_owned(), zone, starts_at, ends_at })
+    }
+
+    /// The first day there is, in UTC: what stands for a term that nobody has set yet.
+    pub fn first_day() -> Term {
+        let (starts_at, ends_at) = (Timestamp::constant(946_684_800, 0), Timestamp::constant(946_771_200, 0));
+        Term {
+            starts_on: FIRST_DAY,
+            ends_on: FIRST_DAY,
+            timezone: "UTC".to_owned(),
+            zone: TimeZone::UTC,
+            starts_at,
+            ends_at,
+        }
     }
 
     pub fn starts_on(&self) -> Date {
@@ -72,8 +86,13 @@ impl Term {
         self.ends_on
     }
 
+    /// The name of its time zone, as somebody typed it.
     pub fn timezone(&self) -> &str {
         &self.timezone
+    }
+
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
     }
 
     pub fn starts_at(&self) -> Timestamp {

@@ -3,10 +3,9 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
-use jiff::{ToSpan, Zoned};
+use jiff::{Timestamp, ToSpan, Zoned};
 use serde::{Deserialize, Serialize};
 
 /// When a cap starts anew.
@@ -50,6 +49,16 @@ impl fmt::Display for Window {
 }
 
 impl Reset {
+    /// For how long a cap is, after its amount.
+    pub fn per_window(self) -> &'static str {
+        match self {
+            Reset::None => "for the whole term",
+            Reset::Daily => "a day",
+            Reset::Weekly => "a week",
+            Reset::Monthly => "a month",
+        }
+    }
+
     /// The window that `now` lies in.
     pub fn window_at(self, now: Timestamp) -> Window {
         Window(self.begins(utc_date(now)))

@@ -19,7 +19,8 @@ use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::domain::id::{DeploymentId, ProgrammeId};
 use crate::domain::key::KeyHash;
-use crate::domain::programme::{DataPolicy, Settings};
+use crate::domain::programme::Settings;
+use crate::domain::rules::DataPolicy;
 
 /// How many keys one request assigns; the provider's own bulk calls take as many.
 pub const ASSIGNED_AT_ONCE: usize = 100;

@@ -14,8 +14,7 @@ use super::send::{Ask, not_begun};
 use crate::deadline::Deadline;
 use crate::domain::key::{Fingerprint, KeyHash};
 use crate::secrets::ManagementKey;
-use crate::store::Table;
-use crate::store::items::KnownAccount;
+use crate::store::{KnownAccount, Table};
 
 /// So long a key that nothing could be held against is not looked at again: a sync may have named witnesses meanwhile.
 const UNWITNESSED_FOR: Duration = Duration::from_secs(60);

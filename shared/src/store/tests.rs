@@ -12,32 +12,33 @@ use jiff::Timestamp;
 use ulid::Ulid;
 
 use self::books::{a_cut, a_foreign_key, a_full_sync_state, a_missing_key, an_account, an_account_day, some_marks};
-use super::checkpoints::Part;
-use super::group_totals::{GroupTotals, KeptTotals};
-use super::imports::{Import, ImportChunk, Step};
-use super::items::{
-    self, Bounce, Enrolment, Item, KnownAccount, Lease, Link, ListedProgramme, MailChoice, MailOf, MailState, Meta,
-    OutboxRow, OwedMail, Person, PersonOf, Refreshed, Resent, Run, Stored, Tally, Totals, Undeliverable, Why,
-};
-use super::jobs::{Job, JobState};
-use super::keys;
+use super::Tally;
 use crate::domain::address::MatchedAddress;
 use crate::domain::audit::{Act, Actor, Entry, What};
 use crate::domain::crossing::{Crossing, Scope, Told};
 use crate::domain::days::Days;
 use crate::domain::grant::testing::{a_grant, a_programme};
-use crate::domain::grant::{
-    Announced, Announcements, Attempt, AttemptState, Disable, Gone, Grant, Notice, Pause, Reading, State,
-};
+use crate::domain::grant::{AnnouncedEnd, Attempt, AttemptState, Disable, Gone, Grant, Notice, Pause, Reading, State};
 use crate::domain::id::Epoch;
 use crate::domain::money::Usd;
-use crate::domain::programme::{DataPolicy, Group, Pot};
+use crate::domain::programme::{Group, Pot};
 use crate::domain::reading::Used;
 use crate::domain::role::{Role, Roles};
-use crate::domain::rules::{Guardrail, Rules, RulesOrder};
-use crate::domain::sign_in::{LiveLink, Mailed, Session, SignIn};
+use crate::domain::rules::{DataPolicy, Guardrail, Rules, RulesOrder};
+use crate::domain::session::Session;
+use crate::domain::sign_in::{LiveLink, Mailed, SignIn};
 use crate::domain::window::{Reset, Window};
 use crate::secrets::ManagementKey;
+use crate::store::items::{self, Item, Stored};
+use crate::store::programmes::imports::{Import, ImportChunk, Step};
+use crate::store::programmes::jobs::{Job, JobState};
+use crate::store::sync::checkpoints::Part;
+use crate::store::sync::totals::{GroupTotals, KeptTotals};
+use crate::store::table::keys;
+use crate::store::{
+    Bounce, Enrolment, KnownAccount, Lease, Link, ListedProgramme, MailChoice, MailOf, MailState, Meta, OutboxRow,
+    OwedMail, Person, PersonOf, Refreshed, Resent, Run, Totals, Undeliverable, Why,
+};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -55,19 +56,16 @@ fn a_full_grant() -> Grant {
         disable,
         ..Attempt::open(Epoch::new(epoch), "0123456789abcdef".parse().unwrap(), at("2026-01-02T08:00:00Z"))
     };
-    let announced = Some(Announced { at: at("2026-01-02T08:40:00Z"), until: at("2026-01-09T08:40:00Z") });
+    let announced = AnnouncedEnd { at: at("2026-01-02T08:40:00Z"), until: at("2026-01-09T08:40:00Z") };
     let ordered = Disable::Ordered { since: at("2026-01-02T09:00:00.250Z") };
     let shown = Attempt {
         key: Some(key),
         limit: Some(Usd::from_dollars(20)),
         shown_at: Some(at("2026-01-02T08:00:01Z")),
         resumed_at: Some(at("2026-01-02T08:30:00Z")),
-        announced: Announcements {
-            unused: announced,
-            too_old_later: announced,
-            too_old_soon: announced,
-            term_end: announced,
-        },
+        announced: [Notice::UnusedSoon, Notice::TooOldLater, Notice::TooOldSoon, Notice::TermEndSoon]
+            .map(|notice| (notice, announced))
+            .into(),
         told: Some(crate::domain::grant::ToldLimit {
             limit: Usd::from_dollars(30),
             until: Some(at("2026-01-02T08:50:00Z")),
@@ -296,7 +294,7 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         programme: programme.id.clone(),
         grant: grant.id.clone(),
     };
-    let mail = OwedMail::KeyShown { programme: programme.id.clone(), grant: grant.id.clone() };
+    let mail = OwedMail::notice(Notice::KeyShown, &grant);
     let row = OutboxRow::owed(ulid(), mail, at("2026-01-02T08:00:01Z"));
     let sent = OutboxRow {
         state: MailState::Sent { message: "0100".to_owned(), at: at("2026-01-02T08:00:02Z") },
@@ -335,7 +333,7 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         state: MailState::Failed { why: "Throttling".to_owned(), at: at("2026-01-02T18:00:09Z") },
         ..sent.clone()
     };
-    let by_rule = OwedMail::of(Notice::UnusedSoon, &grant);
+    let by_rule = OwedMail::notice(Notice::UnusedSoon, &grant);
     let by_rule = OutboxRow::owed(ulid(), by_rule, at("2026-01-02T08:00:01Z"));
 
     let all = [

@@ -1,13 +1,13 @@
 //! What both HTTP functions need: an API Gateway event in, a page with its headers out. What the pages are for belongs to the
 //! functions.
 
+mod cookies;
 pub mod fault;
 pub mod form;
 mod gateway;
 mod headers;
 mod origin;
 mod page;
-pub mod plain;
 mod refused;
 pub mod session;
 pub mod site;

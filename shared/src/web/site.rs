@@ -14,9 +14,9 @@ use axum::response::Response;
 use jiff::SignedDuration;
 use lambda_http::RequestExt;
 
+use super::cookies::Cookies;
 use super::page::{Frame, Message};
 use super::refused::{Refused, note_refusal};
-use super::session::Cookies;
 use crate::clock::Clock;
 use crate::config::{Config, Origin};
 use crate::deadline::Deadline;

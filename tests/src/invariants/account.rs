@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use bursar_core::domain::audit::{AccountEntry, Act, Actor};
 use bursar_core::domain::id::PersonId;
 use bursar_core::domain::money::Usd;
-use bursar_core::store::items::OwedMail;
-use bursar_core::store::{BulkStop, HeldBack};
+use bursar_core::store::{BulkStop, HeldBack, OwedMail};
 use jiff::civil::Date;
 
 use super::{Snapshot, Step};

@@ -7,8 +7,7 @@ use bursar_core::domain::grant::{AttemptState, Disable, Grant, Notice, State};
 use bursar_core::domain::id::{GrantId, ProgrammeId};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Pot, Programme};
-use bursar_core::store::items::{OutboxRow, OwedMail};
-use bursar_core::store::keys;
+use bursar_core::store::{OutboxRow, OwedMail, keys};
 
 use super::table::{named, rows_about};
 use super::{Snapshot, Step, marks};
@@ -268,24 +267,21 @@ fn wrong_notices(grant: &Grant, entries: &[&Entry], before: &Snapshot, now: &Sna
         let rows = rows_about(&now.outbox, mail);
         rows.filter(|row: &&OutboxRow| !known.contains(&row.row)).count()
     };
-    for (what, acts, mail) in [
+    let notices = marks::new_notices(grant, before, now);
+    let told = |wanted: Notice| notices.iter().filter(|notice| **notice == wanted).count();
+    for (what, acts, rows) in [
         (
             format!("{:?}", Notice::KeyShown),
             count(Act::Shown, None) + entries.iter().filter(is_live_again).count(),
-            OwedMail::KeyShown { programme: programme.clone(), grant: id.clone() },
+            told(Notice::KeyShown),
         ),
-        (
-            format!("{:?}", Notice::KeyLeaked),
-            count(Act::Stopped, Some("leaked")),
-            OwedMail::KeyLeaked { programme: programme.clone(), grant: id.clone() },
-        ),
+        (format!("{:?}", Notice::KeyLeaked), count(Act::Stopped, Some("leaked")), told(Notice::KeyLeaked)),
         (
             "Roster".to_owned(),
             usize::from(is_new) + resent(grant, before, now),
-            OwedMail::Roster { programme: programme.clone(), grant: id.clone() },
+            owed(&OwedMail::Roster { programme: programme.clone(), grant: id.clone() }),
         ),
     ] {
-        let rows = owed(&mail);
         if rows != acts {
             return Some(format!("has {acts} causes of a mail {what} in this step, and {rows} such mails owed"));
         }

@@ -9,7 +9,7 @@ use bursar_core::domain::mail_kind::MailKind;
 use bursar_core::domain::sign_in::{ASK_LASTS, LINK_LASTS};
 use bursar_core::domain::token::{Code, LinkToken};
 use bursar_core::domain::window::utc_date;
-use bursar_core::store::items::{MailState, OutboxRow, OwedMail};
+use bursar_core::store::{MailState, OutboxRow, OwedMail};
 use bursar_local::inbox::Contents;
 use bursar_local::ses::Mail;
 use jiff::civil::Date;
@@ -59,7 +59,7 @@ pub(super) fn links_are_in_link_mails_and_known_by_their_hash(step: &Step<'_>) -
         };
         let hash = token.hash();
         let known = step.now.links.iter().find(|link| link.link == hash);
-        let goes_to = |link: &bursar_core::store::items::Link| {
+        let goes_to = |link: &bursar_core::store::Link| {
             mail.to.iter().all(|to| EmailAddress::parse(to).is_ok_and(|to| *to.matched() == link.address))
         };
         match known {

@@ -1,12 +1,12 @@
 //! The acts on a grant that leave no audit entry: how many there may have been in a step, and that those which are told by a mail
 //! owe one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use bursar_core::domain::audit::{Act, Actor, Entry};
-use bursar_core::domain::grant::{Announcement, Announcements, Attempt, Disable, Grant, MailOutcome, Notice};
-use bursar_core::store::items::OwedMail;
+use bursar_core::domain::grant::{Attempt, Disable, Grant, MailOutcome, Notice};
+use bursar_core::store::OwedMail;
 use jiff::Timestamp;
 
 use super::Snapshot;
@@ -16,7 +16,7 @@ pub(super) fn without(grant: &Grant) -> Grant {
     let unmarked = |attempt: &Attempt| Attempt {
         disable: if attempt.disable.is_wanted() { Disable::Confirmed { at: attempt.begun_at } } else { Disable::No },
         gone: None,
-        announced: Announcements::default(),
+        announced: BTreeMap::new(),
         told: None,
         limit_ordered: None,
         late_enable_until: None,
@@ -39,7 +39,7 @@ pub(super) fn between(
     now: &Snapshot,
 ) -> RangeInclusive<u64> {
     let told = |act: Act| entries.iter().filter(|entry| entry.what.act == act).count() as u64;
-    let announced = by_rule(new, before, now).into_iter().filter(|notice| is_announcement(*notice)).count() as u64;
+    let announced = new_notices(new, before, now).into_iter().filter(|notice| is_announcement(*notice)).count() as u64;
     let (mut least, mut most) = (announced, announced);
     for attempt in &new.attempts {
         let was = old.attempt(attempt.epoch);
@@ -106,7 +106,7 @@ fn runners(before: &Snapshot, now: &Snapshot) -> u64 {
 
 /// Whoever was held for disuse or stopped as too old is told so, and whose end is announced is told of that.
 pub(super) fn wrongly_told(grant: &Grant, entries: &[&Entry], before: &Snapshot, now: &Snapshot) -> Option<String> {
-    let notices = by_rule(grant, before, now);
+    let notices = new_notices(grant, before, now);
     let owed = |wanted: Notice| notices.iter().filter(|notice| **notice == wanted).count();
     let too_old = |entry: &&&Entry| entry.what.act == Act::Stopped && entry.what.note.as_deref() == Some("too-old");
     let stopped = entries.iter().filter(too_old).count();
@@ -118,8 +118,8 @@ pub(super) fn wrongly_told(grant: &Grant, entries: &[&Entry], before: &Snapshot,
     }
     let old = before.grants.get(&(grant.programme.clone(), grant.id.clone()));
     let mut by_rule = entries.iter().filter(|entry| entry.by == Actor::Rule).filter_map(|entry| {
-        let of_age = too_old(&entry).then_some(Announcement::TooOldSoon);
-        Some((of_age.or(is_held_as_unused(entry).then_some(Announcement::Unused))?, entry.at))
+        let of_age = too_old(&entry).then_some(Notice::TooOldSoon);
+        Some((of_age.or(is_held_as_unused(entry).then_some(Notice::UnusedSoon))?, entry.at))
     });
     if let Some((what, at)) = by_rule.find(|(what, at)| !was_told_in_time(grant, *what, *at, [before, now])) {
         return Some(format!("was ended by a rule at {at}, and {what:?} was not told in time"));
@@ -129,22 +129,17 @@ pub(super) fn wrongly_told(grant: &Grant, entries: &[&Entry], before: &Snapshot,
 }
 
 /// Whether the mail of this announcement had left so long before, or had come to an address that takes none.
-fn was_told_in_time(grant: &Grant, what: Announcement, at: Timestamp, seen: [&Snapshot; 2]) -> bool {
-    let marks = grant.attempts.iter().filter_map(|attempt| match what {
-        Announcement::Unused => attempt.announced.unused,
-        Announcement::TooOldLater => attempt.announced.too_old_later,
-        Announcement::TooOldSoon => attempt.announced.too_old_soon,
-        Announcement::TermEnd => attempt.announced.term_end,
-    });
+fn was_told_in_time(grant: &Grant, announced: Notice, at: Timestamp, seen: [&Snapshot; 2]) -> bool {
+    let marks = grant.attempts.iter().filter_map(|attempt| attempt.announced.get(&announced));
     let rows = || seen.iter().flat_map(|seen| &seen.outbox);
-    marks.into_iter().any(|said| {
+    marks.into_iter().any(|end| {
         rows().any(|row| {
-            let OwedMail::ByRule { programme, grant: of, notice, .. } = &row.mail else { return false };
-            let is_it = (programme, of, *notice) == (&grant.programme, &grant.id, what.notice());
+            let OwedMail::Notice { programme, grant: of, notice, .. } = &row.mail else { return false };
+            let is_it = (programme, of, *notice) == (&grant.programme, &grant.id, announced);
             let outcome = row.outcome();
             is_it
-                && row.written_at == said.at
-                && matches!(outcome, MailOutcome::SentBy(sent) if at >= what.ends_at(said, sent))
+                && row.written_at == end.at
+                && matches!(outcome, MailOutcome::SentBy(sent) if at >= announced.ends_at(*end, sent))
         })
     })
 }
@@ -153,12 +148,12 @@ fn is_announcement(notice: Notice) -> bool {
     matches!(notice, Notice::UnusedSoon | Notice::TooOldLater | Notice::TooOldSoon | Notice::TermEndSoon)
 }
 
-/// What is owed since to be told of the programme's rules.
-fn by_rule(of: &Grant, before: &Snapshot, now: &Snapshot) -> Vec<Notice> {
+/// The notices of a student's key that are owed since.
+pub(super) fn new_notices(of: &Grant, before: &Snapshot, now: &Snapshot) -> Vec<Notice> {
     let known: BTreeSet<_> = before.outbox.iter().map(|row| row.row).collect();
     let new = now.outbox.iter().filter(|row| !known.contains(&row.row));
     let notices = new.filter_map(|row| match &row.mail {
-        OwedMail::ByRule { programme, grant, notice, .. } if *programme == of.programme && *grant == of.id => {
+        OwedMail::Notice { programme, grant, notice, .. } if *programme == of.programme && *grant == of.id => {
             Some(*notice)
         }
         _ => None,
@@ -175,15 +170,9 @@ fn is_held_as_unused(entry: &Entry) -> bool {
 fn announcements(new: &Grant, old: Option<&Grant>) -> Vec<Notice> {
     let mut told = Vec::new();
     for attempt in &new.attempts {
-        let was = old.and_then(|old| old.attempt(attempt.epoch)).map(|old| old.announced).unwrap_or_default();
-        let is = attempt.announced;
-        let marks = [
-            (is.unused, was.unused, Notice::UnusedSoon),
-            (is.too_old_later, was.too_old_later, Notice::TooOldLater),
-            (is.too_old_soon, was.too_old_soon, Notice::TooOldSoon),
-            (is.term_end, was.term_end, Notice::TermEndSoon),
-        ];
-        told.extend(marks.into_iter().filter(|(is, was, _)| is.is_some() && is != was).map(|(.., notice)| notice));
+        let was = old.and_then(|old| old.attempt(attempt.epoch));
+        let is_new = |(notice, end): &(&Notice, &_)| was.and_then(|was| was.announced.get(notice)) != Some(end);
+        told.extend(attempt.announced.iter().filter(is_new).map(|(notice, _)| *notice));
     }
     told
 }

@@ -18,14 +18,14 @@ use bursar_core::domain::mail_day::MailDay;
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::request::Request;
 use bursar_core::domain::role::Roles;
-use bursar_core::domain::sign_in::{Session, SignIn};
-use bursar_core::store::items::{
-    self, Ask, Enrolment, Item, Lease, Link, ListedProgramme, MailChoice, MailOf, Meta, OutboxRow, Person, PersonOf,
-    Refreshed, Resent, Run, SentAs, SessionOf, Stored, Tally, Totals, Undeliverable,
-};
+use bursar_core::domain::session::Session;
+use bursar_core::domain::sign_in::SignIn;
+use bursar_core::store::items::{self, Item, Stored};
 use bursar_core::store::{
-    Account, AccountDay, BulkStop, CapsLook, Checkpoint, Cut, ForeignKey, GroupTotals, Import, ImportChunk, Job,
-    KeptTotals, MailRefusal, MailServer, MissingKey, ModelDay, NobodysDay, SyncState,
+    Account, AccountDay, Ask, BulkStop, CapsLook, Checkpoint, Cut, Enrolment, ForeignKey, GroupTotals, Import,
+    ImportChunk, Job, KeptTotals, Lease, Link, ListedProgramme, MailChoice, MailOf, MailRefusal, MailServer, Meta,
+    MissingKey, ModelDay, NobodysDay, OutboxRow, Person, PersonOf, Refreshed, Resent, Run, SentAs, SessionOf,
+    SyncState, Tally, Totals, Undeliverable,
 };
 use bursar_local::engine::{Engine, Position};
 use bursar_local::gate::{Gate, Pending};

@@ -9,11 +9,13 @@ use bursar_core::domain::id::{GrantId, ProgrammeId};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::request::Request;
 use bursar_core::domain::role::Roles;
-use bursar_core::domain::sign_in::{Session, SignIn};
-use bursar_core::store::items::{
-    Ask, Enrolment, Item, Link, MailChoice, OutboxRow, OwedMail, Person, PersonOf, SessionOf, Stored, Undeliverable,
+use bursar_core::domain::session::Session;
+use bursar_core::domain::sign_in::SignIn;
+use bursar_core::store::items::{Item, Stored};
+use bursar_core::store::{
+    Ask, Enrolment, ImportChunk, Link, MailChoice, OutboxRow, OwedMail, Person, PersonOf, SessionOf, Undeliverable,
+    keys,
 };
-use bursar_core::store::{ImportChunk, keys};
 
 use super::secrets::texts_of;
 use super::{Snapshot, Step};
@@ -64,9 +66,7 @@ pub(super) fn items_refer_to_items(step: &Step<'_>) -> Vec<String> {
     }
     for row in &now.outbox {
         let (OwedMail::Roster { programme, grant }
-        | OwedMail::KeyShown { programme, grant }
-        | OwedMail::KeyLeaked { programme, grant }
-        | OwedMail::ByRule { programme, grant, .. }
+        | OwedMail::Notice { programme, grant, .. }
         | OwedMail::CapUsed { programme, grant, .. }) = &row.mail
         else {
             continue;
@@ -198,9 +198,8 @@ fn wrong_with(grant: &Grant, recovered: bool) -> Vec<String> {
         must(!is_shown || (attempt.key.is_some() && has_limit), "was shown without a key or its limit");
         let owes_nothing = attempt.key.is_some() && matches!(attempt.disable, Disable::Confirmed { .. });
         must(attempt.gone.is_none() || owes_nothing, "is gone without a key, or is still to be disabled");
-        let marks = attempt.announced;
-        let told = [marks.unused, marks.too_old_later, marks.too_old_soon, marks.term_end];
-        must(told.iter().flatten().all(|told| told.at < told.until), "was announced to end before it was announced");
+        let mut ends = attempt.announced.values();
+        must(ends.all(|end| end.at < end.until), "was announced to end before it was announced");
         must(is_shown || attempt.announced.is_empty(), "was announced to end although it was shown to nobody");
         must(attempt.key.is_some() || !is_owed, "is to be disabled but has no key");
         must(attempt.key.is_none() || is_live || is_owed, "has a key that is not live and that nobody disables");

@@ -3,15 +3,15 @@
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::{self, Actor, What};
 use bursar_core::domain::grant::{
-    Begun, Found, GaveUp, Grant, HoldKind, Minted, NotSending, Order, Person, Press, Reading, Rule, SentLimit, Stopped,
+    Begun, Change, Found, GaveUp, Grant, HoldKind, Minted, NotAsRead, NotSending, Order, Person, Press, Reading, Rule,
+    SentLimit, Stopped, Unchanged, View,
 };
 use bursar_core::domain::id::{Epoch, GrantId, Nonce, ProgrammeId};
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::window::Window;
-use bursar_core::store::items::Lease;
-use bursar_core::store::{Acquired, At, By, NewPerson, NotAsRead, Outcome, Saved, StoreError, Table, Unchanged};
+use bursar_core::store::{Acquired, ActContext, Author, Lease, NewPerson, Outcome, Saved, StoreError, Table};
 use bursar_local::gate::Verdict;
 use jiff::{SignedDuration, Timestamp};
 
@@ -76,22 +76,14 @@ pub(crate) fn faculty() -> Actor {
 impl Act {
     /// Asks it of the store.
     pub(crate) async fn run(&self, table: &Table, now: Timestamp, deadline: Deadline) -> Ended {
-        // One function with all acts would be too large for a test's stack.
+        let programme = programme();
+        let at = |grant| ActContext { programme: &programme, grant, now, deadline };
         let asked = match self {
-            Act::DisableAgain(..)
-            | Act::FoundDisabled(..)
-            | Act::FoundGone(..)
-            | Act::Purged(..)
-            | Act::LimitConfirmed(..)
-            | Act::SendingLimit(..)
-            | Act::HandBack(..)
-            | Act::TakeEnableBack(_)
-            | Act::Forsaken(_)
-            | Act::ReadForTheLastTime(..)
-            | Act::Recover(..)
-            | Act::FollowRules(_)
-            | Act::Reopen(_) => Box::pin(self.ask_as_the_sync(table, now, deadline)).await.map(|said| (said, None)),
-            _ => Box::pin(self.ask(table, now, deadline)).await,
+            Act::FollowRules(who) => Box::pin(follow_rules(table, at(who))).await,
+            _ => match self.who() {
+                Some(who) => Box::pin(self.decide(table, at(who))).await,
+                None => Box::pin(self.ask(table, now, deadline)).await.map(|said| (said, None)),
+            },
         };
         match asked {
             Ok((said, begun)) => Ended::Said(said, begun),
@@ -102,35 +94,67 @@ impl Act {
         }
     }
 
-    async fn ask(
+    /// An act on a grant, as its rule decides.
+    async fn decide(&self, table: &Table, at: ActContext<'_>) -> Result<(String, Option<Begun>), StoreError> {
+        let outcome = table.act(at, |view, now| self.rule(view, Nonce::random(), now)).await?;
+        Ok(match outcome {
+            Outcome::Done((said, begun)) => (done(said), begun),
+            Outcome::Refused(why) => (why, None),
+            Outcome::NoSuchGrant => (NO_SUCH_GRANT.to_owned(), None),
+        })
+    }
+
+    /// What the domain decides, what its caller is told, and the attempt that it begins.
+    pub(super) fn rule(
         &self,
-        table: &Table,
+        view: &View,
+        nonce: Nonce,
         now: Timestamp,
-        deadline: Deadline,
-    ) -> Result<(String, Option<Begun>), StoreError> {
-        let (actor, programme) = (faculty(), programme());
-        let by = By { actor: &actor, now, deadline };
-        let at = |grant| At { programme: &programme, grant, now, deadline };
-        let said = match self {
-            Act::Begin(who, press) => {
-                let outcome = table.begin(at(who), *press).await?;
-                let begun = if let Outcome::Done(begun) = &outcome { Some(begun.clone()) } else { None };
-                return Ok((said(outcome, begun_text), begun));
+    ) -> Result<(Change, (String, Option<Begun>)), String> {
+        let by = &faculty();
+        let why = Some(WHY);
+        let change = match self {
+            Act::Begin(_, press) => {
+                let (change, begun) = view.begin(*press, nonce, now).map_err(refused)?;
+                return Ok((change, (begun_text(&begun), Some(begun))));
             }
-            Act::Record(who, begun, minted) => said(table.record(at(who), begun, minted).await?, left),
-            Act::GiveUp(who, begun, how, key) => {
-                said(table.give_up(at(who), begun, *how, key.as_ref(), WHY).await?, left)
+            Act::Release(_, kind) => view.release(*kind, by, now).map_err(refused),
+            Act::Record(_, begun, minted) => view.record(begun, minted, now).map_err(refused),
+            Act::GiveUp(_, begun, how, key) => view.give_up(begun, *how, key.as_ref(), WHY, now).map_err(refused),
+            Act::Confirmed(_, order) => view.confirmed(order, now).map_err(refused),
+            Act::Hold(_, kind) => view.hold(*kind, by, why, now).map_err(refused),
+            Act::Stop(_, stopped) => view.stop(*stopped, &Actor::Student, now).map_err(refused),
+            Act::Revoke(_) => view.revoke(by, why, now).map_err(refused),
+            Act::End(_) => view.end(&Actor::Rule, now).map_err(refused),
+            Act::Sweep(_, epoch, nonce, key) => view.sweep(*epoch, nonce, key, now).map_err(refused),
+            Act::DisableAgain(_, epoch, key) => view.disable_again(*epoch, key, now, now).map_err(refused),
+            Act::FoundDisabled(_, read, epoch, key) => view.found_disabled(*read, *epoch, key, now).map_err(refused),
+            Act::FoundGone(_, read, epoch, key) => view.found_gone(*read, *epoch, key, now).map_err(refused),
+            Act::Purged(_, epoch, key) => view.purged(*epoch, key, now).map_err(refused),
+            Act::LimitConfirmed(_, order, sent, window) => {
+                view.limit_confirmed(order, *sent, *window, now).map_err(refused)
             }
-            Act::Confirmed(who, order) => said(table.confirmed(at(who), order).await?, left),
-            Act::Hold(who, kind) => said(table.hold(at(who), *kind, &actor, Some(WHY)).await?, left),
-            Act::Release(who, kind) => said(table.release(at(who), *kind, &actor).await?, left),
-            Act::Stop(who, why) => said(table.stop(at(who), *why, &Actor::Student).await?, left),
-            Act::Revoke(who) => said(table.revoke(at(who), &actor, Some(WHY)).await?, left),
-            Act::End(who) => said(table.end(at(who), &Actor::Rule).await?, left),
-            Act::Sweep(who, epoch, nonce, key) => said(table.sweep(at(who), *epoch, nonce, key).await?, left),
-            Act::GiveBackPlace(who) => said(table.give_back_place(at(who)).await?, left),
-            Act::SetCap(who, cap) => said(table.set_cap(at(who), *cap, &actor, Some(WHY)).await?, left),
-            Act::Allow(who) => said(table.allow(at(who), &actor).await?, left),
+            Act::SendingLimit(_, epoch, limit) => view.sending_limit(*epoch, *limit, now).map_err(refused),
+            Act::HandBack(_, epoch) => view.hand_back(*epoch, now).map_err(refused),
+            Act::TakeEnableBack(_) => view.take_enable_back(now).map_err(refused),
+            Act::Forsaken(_) => view.forsaken(now).map_err(refused),
+            Act::ReadForTheLastTime(_, reading) => view.read_for_the_last_time(reading).map_err(refused),
+            Act::Recover(_, found) => view.recover(found, true, now).map_err(refused),
+            Act::Reopen(_) => view.reopen(by, now).map_err(refused),
+            Act::GiveBackPlace(_) => view.give_back_place(now).map_err(refused),
+            Act::SetCap(_, cap) => view.set_cap(*cap, by, why, now).map_err(refused),
+            Act::Allow(_) => view.allow(by).map_err(refused),
+            _ => Err("not an act on a grant, or one that reads more than it".to_owned()),
+        }?;
+        let said = left(change.grant());
+        Ok((change, (said, None)))
+    }
+
+    /// An act on anything else.
+    async fn ask(&self, table: &Table, now: Timestamp, deadline: Deadline) -> Result<String, StoreError> {
+        let actor = faculty();
+        let by = Author { actor: &actor, now, deadline };
+        Ok(match self {
             Act::Create(settings, pot) => {
                 format!("done: {}", table.create_programme(settings.clone(), *pot, by).await?)
             }
@@ -155,39 +179,7 @@ impl Act {
                 "done".to_owned()
             }
             Act::Note(reading) => format!("{:?}", table.note_reading(reading, deadline).await?),
-            // The sync asks it.
-            _ => String::new(),
-        };
-        Ok((said, None))
-    }
-
-    /// What the sync asks.
-    async fn ask_as_the_sync(&self, table: &Table, now: Timestamp, deadline: Deadline) -> Result<String, StoreError> {
-        let (actor, programme) = (faculty(), programme());
-        let at = |grant| At { programme: &programme, grant, now, deadline };
-        Ok(match self {
-            Act::DisableAgain(who, epoch, key) => {
-                said(table.disable_again(at(who), *epoch, key, at(who).now).await?, left)
-            }
-            Act::FoundDisabled(who, read, epoch, key) => {
-                said(table.found_disabled(at(who), *read, *epoch, key).await?, left)
-            }
-            Act::FoundGone(who, read, epoch, key) => said(table.found_gone(at(who), *read, *epoch, key).await?, left),
-            Act::Purged(who, epoch, key) => said(table.purged(at(who), *epoch, key).await?, left),
-            Act::LimitConfirmed(who, order, sent, window) => {
-                said(table.limit_confirmed(at(who), order, *sent, *window).await?, left)
-            }
-            Act::SendingLimit(who, epoch, limit) => said(table.sending_limit(at(who), *epoch, *limit).await?, left),
-            Act::HandBack(who, epoch) => said(table.hand_back(at(who), *epoch).await?, left),
-            Act::TakeEnableBack(who) => said(table.take_enable_back(at(who)).await?, left),
-            Act::Forsaken(who) => said(table.forsaken(at(who)).await?, left),
-            Act::ReadForTheLastTime(who, reading) => said(table.read_for_the_last_time(at(who), reading).await?, left),
-            Act::Recover(who, found) => said(table.recover(at(who), found, true).await?, left),
-            Act::FollowRules(who) => {
-                said(table.follow_rules(at(who), None).await?, |(grant, rule)| followed(grant, *rule))
-            }
-            Act::Reopen(who) => said(table.reopen(at(who), &actor).await?, left),
-            _ => String::new(),
+            _ => "an act on a grant".to_owned(),
         })
     }
 
@@ -287,12 +279,14 @@ pub(crate) fn grant_of(person: &Person) -> GrantId {
     format!("{digits:0<16}")[..16].parse().unwrap()
 }
 
-fn said<T, R: std::fmt::Debug>(outcome: Outcome<T, R>, text: impl Fn(&T) -> String) -> String {
-    match outcome {
-        Outcome::Done(value) => done(text(&value)),
+/// The one act on a grant that reads more than its view.
+async fn follow_rules(table: &Table, at: ActContext<'_>) -> Result<(String, Option<Begun>), StoreError> {
+    let said = match table.follow_rules(at, None).await? {
+        Outcome::Done((grant, rule)) => done(followed(&grant, rule)),
         Outcome::Refused(why) => refused(why),
         Outcome::NoSuchGrant => NO_SUCH_GRANT.to_owned(),
-    }
+    };
+    Ok((said, None))
 }
 
 // What a caller is told, as text: the store's outcomes and the rules' are compared in it.

@@ -10,8 +10,9 @@ use std::fmt::Write;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use bursar_local::gate::{Choose, Dice, Exploration, Step, Verdict};
+use bursar_local::gate::{Exploration, Step, Verdict};
 use bursar_tests::seeds::seeds_or;
+use fastrand::Rng;
 use futures_util::future::join_all;
 use jiff::{Timestamp, ToSpan};
 use tokio::runtime::Handle;
@@ -81,9 +82,9 @@ async fn a_seed_gives_the_same_history_again() {
 
 /// One history, told step by step. A failure tells it too.
 async fn play(lane: &Lane, seed: u64) -> Result<String, String> {
-    let mut dice = Dice::new(seed);
-    let setting = SETTINGS[dice.below(SETTINGS.len())];
-    let scripts: Vec<Script> = (0..3 + dice.below(2)).map(|_| Script::ALL[dice.below(Script::ALL.len())]).collect();
+    let mut dice = Rng::with_seed(seed);
+    let setting = SETTINGS[dice.usize(..SETTINGS.len())];
+    let scripts: Vec<Script> = (0..3 + dice.usize(..2)).map(|_| Script::ALL[dice.usize(..Script::ALL.len())]).collect();
     let (world, began) = setting.world();
     let mut case = lane.case(&(world.clone(), began)).await;
     let stage = Stage::of(world, began, format!("  seed {seed}, in {setting:?}: {scripts:?}"));
@@ -101,7 +102,7 @@ async fn play(lane: &Lane, seed: u64) -> Result<String, String> {
             stage.state().wrong.get_or_insert(why);
         }
     };
-    let explored = lane.gate.explore(&exploration, &mut director, parts, look);
+    let explored = lane.gate.explore(&exploration, |steps| director.choose(steps), parts, look);
     let ended = tokio::time::timeout(LIMIT, explored).await;
 
     let state = stage.state();
@@ -160,7 +161,7 @@ pub(super) struct Part<'a> {
 /// Says who goes on.
 struct Director<'a> {
     stage: &'a Stage,
-    dice: Dice,
+    dice: Rng,
     /// The act whose reads are under way, and the instance that it is in.
     reading: Option<(usize, u32)>,
 }
@@ -187,7 +188,7 @@ impl Part<'_> {
     }
 }
 
-impl Choose for Director<'_> {
+impl Director<'_> {
     fn choose(&mut self, steps: &[Step]) -> usize {
         let read_of =
             |instance: u32| steps.iter().position(|step| step.instance == instance && !step.name.has_effect());
@@ -196,16 +197,16 @@ impl Choose for Director<'_> {
             return next;
         }
         let here: Vec<u32> = steps.iter().map(|step| step.instance).collect::<BTreeSet<_>>().into_iter().collect();
-        let instance = here[self.dice.below(here.len())];
+        let instance = here[self.dice.usize(..here.len())];
         let read = read_of(instance);
         self.reading = read.map(|_| (self.stage.act_of(instance), instance));
         let next = read.unwrap_or_else(|| {
             let ways = || (0..steps.len()).filter(|way| steps[*way].instance == instance);
             let (passing, failing): (Vec<usize>, Vec<usize>) =
                 ways().partition(|way| steps[*way].verdict == Verdict::Pass);
-            let fails = !failing.is_empty() && self.dice.below(ONE_FAULT_IN) == 0;
+            let fails = !failing.is_empty() && self.dice.usize(..ONE_FAULT_IN) == 0;
             let ways = if fails { failing } else { passing };
-            ways[self.dice.below(ways.len())]
+            ways[self.dice.usize(..ways.len())]
         });
         self.stage.go_on(&steps[next]);
         next

@@ -5,7 +5,7 @@ use bursar_core::domain::grant::{
 };
 use bursar_core::domain::id::{Epoch, GrantId};
 use bursar_core::domain::money::Usd;
-use bursar_core::store::items::Lease;
+use bursar_core::store::Lease;
 use jiff::Timestamp;
 
 use super::act::{Act, LEASE, programme};

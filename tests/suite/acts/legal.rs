@@ -3,19 +3,15 @@
 
 use std::cmp::Ordering;
 
-use bursar_core::domain::audit::{self, Actor, Entry, What};
-use bursar_core::domain::grant::{Announced, Begun, Change, Grant, MailOutcome, PotChange, Reading, View};
-use bursar_core::domain::id::{Nonce, ProgrammeId};
+use bursar_core::domain::audit::{self, Entry, What};
+use bursar_core::domain::grant::{AnnouncedEnd, Begun, Change, Grant, MailOutcome, PotChange, Reading, View};
+use bursar_core::domain::id::ProgrammeId;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Byok, Pot, Programme, Settings};
-use bursar_core::store::items::{Enrolment, Lease, Meta, OwedMail};
-use bursar_core::store::{Closed, NewPerson, NotAsRead, Noted, PotSet, Saved, Unchanged};
+use bursar_core::store::{Closed, Enrolment, Lease, Meta, NewPerson, Noted, OwedMail, PotSet, Saved};
 use jiff::Timestamp;
 
-use super::act::{
-    Act, LEASE, NO_SUCH_GRANT, TABLE, WHY, acquired, begun_text, done, faculty, followed, grant_of, left, refused,
-    saved,
-};
+use super::act::{Act, LEASE, NO_SUCH_GRANT, TABLE, acquired, done, faculty, followed, grant_of, refused, saved};
 use super::world::World;
 
 /// What an act may come to: what its caller is told, and the table if it wrote.
@@ -26,6 +22,8 @@ pub(crate) struct Legal {
     /// Begun by this act, for whoever goes on from there.
     pub(crate) begun: Option<Begun>,
 }
+
+type Decided = (Change, (String, Option<Begun>));
 
 impl Act {
     /// What the rules say it may come to when it takes effect on `world`. The programme and the readings it may have read at any
@@ -53,70 +51,31 @@ impl Act {
         let read = read.iter().flat_map(|read| mails.iter().map(move |mails| (read.clone(), mails)));
         let decided = read.filter_map(|((programme, readings), mails)| {
             let view = View { programme, readings, ..there.clone() };
-            let (change, said, begun) = match self.decide(&view, mails, now) {
-                Ok(decided) => decided,
+            let (change, said, begun) = match self.decided(&view, mails, now) {
+                Ok((change, (said, begun))) => (change, done(said), begun),
                 Err(said) => return Some(Legal { said, after: None, begun: None }),
             };
             let change = change.counted(&view, now);
-            let takes = matches!(change.pot, PotChange::Take(_) | PotChange::TakeAnyway(_));
+            let takes = matches!(change.pot(), PotChange::Take(_) | PotChange::TakeAnyway(_));
             let rests_on_settings = takes || matches!(self, Act::SetCap(..) | Act::End(_) | Act::Reopen(_));
-            let gives_back = matches!(change.pot, PotChange::GiveBack(_));
+            let gives_back = matches!(change.pot(), PotChange::GiveBack(_));
             let is_held_otherwise = (rests_on_settings && view.programme != there.programme)
                 || (gives_back && view.readings != there.readings);
-            (!is_held_otherwise).then(|| Legal { said, after: Some(world.with(change, now)), begun })
+            (!is_held_otherwise).then(|| Legal { said, after: Some(world.with(&change, now)), begun })
         });
         decided.collect()
     }
 
-    fn decide(
-        &self,
-        view: &View,
-        mails: &[(Announced, MailOutcome)],
-        now: Timestamp,
-    ) -> Result<(Change, String, Option<Begun>), String> {
-        let by = &faculty();
-        let why = Some(WHY);
-        let change = match self {
-            Act::Begin(_, press) => {
-                // The store draws one; here it is made of grant and epoch, so that no two are the same.
-                let nonce = format!("{}{:06x}", &view.grant.id.as_str()[..10], view.grant.epoch.next().number());
-                let nonce: Nonce = nonce.parse().unwrap();
-                let (change, begun) = view.begin(*press, nonce, now).map_err(refused)?;
-                return Ok((change, done(begun_text(&begun)), Some(begun)));
-            }
-            Act::Release(_, kind) => view.release(*kind, by, now).map_err(refused),
-            Act::Record(_, begun, minted) => view.record(begun, minted, now).map_err(refused),
-            Act::GiveUp(_, begun, how, key) => unchanged(view.give_up(begun, *how, key.as_ref(), WHY, now)),
-            Act::Confirmed(_, order) => unchanged(view.confirmed(order, now)),
-            Act::Hold(_, kind) => view.hold(*kind, by, why, now).map_err(refused),
-            Act::Stop(_, stopped) => unchanged(view.stop(*stopped, &Actor::Student, now)),
-            Act::Revoke(_) => unchanged(view.revoke(by, why, now)),
-            Act::End(_) => unchanged(view.end(&Actor::Rule, now)),
-            Act::Sweep(_, epoch, nonce, key) => view.sweep(*epoch, nonce, key, now).map_err(refused),
-            Act::DisableAgain(_, epoch, key) => unchanged(view.disable_again(*epoch, key, now, now)),
-            Act::FoundDisabled(_, read, epoch, key) => as_read(view, *read, view.found_disabled(*epoch, key, now)),
-            Act::FoundGone(_, read, epoch, key) => as_read(view, *read, view.found_gone(*epoch, key, now)),
-            Act::Purged(_, epoch, key) => unchanged(view.purged(*epoch, key, now)),
-            Act::LimitConfirmed(_, order, sent, window) => unchanged(view.limit_confirmed(order, *sent, *window, now)),
-            Act::SendingLimit(_, epoch, limit) => view.sending_limit(*epoch, *limit, now).map_err(refused),
-            Act::HandBack(_, epoch) => unchanged(view.hand_back(*epoch, now)),
-            Act::TakeEnableBack(_) => unchanged(view.take_enable_back(now)),
-            Act::Forsaken(_) => unchanged(view.forsaken(now)),
-            Act::ReadForTheLastTime(_, reading) => unchanged(view.read_for_the_last_time(reading)),
-            Act::Recover(_, found) => unchanged(view.recover(found, true, now)),
-            Act::FollowRules(_) => {
-                let (change, rule) = view.follow_rules(None, mails, now).ok_or_else(|| refused(Unchanged))?;
-                let said = done(followed(&change.grant, rule));
-                return Ok((change, said, None));
-            }
-            Act::Reopen(_) => unchanged(view.reopen(by, now)),
-            Act::GiveBackPlace(_) => unchanged(view.give_back_place(now)),
-            Act::SetCap(_, cap) => view.set_cap(*cap, by, why, now).map_err(refused),
-            Act::Allow(_) => unchanged(view.allow(by)),
-            _ => Err("not an act on a grant".to_owned()),
-        }?;
-        let said = done(left(&change.grant));
-        Ok((change, said, None))
+    /// The rule's decision, with what only the store reads besides.
+    fn decided(&self, view: &View, mails: &[(AnnouncedEnd, MailOutcome)], now: Timestamp) -> Result<Decided, String> {
+        if let Act::FollowRules(_) = self {
+            let (change, rule) = view.follow_rules(None, mails, now).map_err(refused)?;
+            let said = followed(change.grant(), rule);
+            return Ok((change, (said, None)));
+        }
+        // The store draws one; here it is made of grant and epoch, so that no two are the same.
+        let nonce = format!("{}{:06x}", &view.grant.id.as_str()[..10], view.grant.epoch.next().number());
+        self.rule(view, nonce.parse().unwrap(), now)
     }
 
     fn on_programme(&self, world: &World, now: Timestamp) -> Legal {
@@ -271,15 +230,4 @@ fn costs(settings: &Settings) -> impl PartialEq {
     let caps: Vec<_> = settings.groups.iter().filter_map(|(name, group)| Some((name.clone(), group.cap?))).collect();
     let term = (settings.keys_expire_at(), settings.term.timezone().to_owned());
     (settings.cap, caps, settings.reset, settings.byok, term)
-}
-
-fn as_read(view: &View, read: u64, change: Option<Change>) -> Result<Change, String> {
-    if view.grant.version != read {
-        return Err(refused(NotAsRead::Moved));
-    }
-    change.ok_or_else(|| refused(NotAsRead::Unchanged))
-}
-
-fn unchanged(change: Option<Change>) -> Result<Change, String> {
-    change.ok_or_else(|| refused(Unchanged))
 }

@@ -3,10 +3,9 @@
 use bursar_core::domain::grant::{
     GaveUp, Grant, HoldKind, Minted, Order, OrderKind, Press, PressKind, SentLimit, Stopped,
 };
-use bursar_core::domain::id::GrantId;
-use bursar_core::domain::id::Nonce;
+use bursar_core::domain::id::{GrantId, Nonce};
 use bursar_core::domain::money::Usd;
-use bursar_core::store::items::Lease;
+use bursar_core::store::Lease;
 
 use super::act::{Act, Ended, LEASE, programme};
 use super::histories::Part;

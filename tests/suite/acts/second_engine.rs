@@ -1,16 +1,17 @@
 //! The store's own calls on the engine under test, which is the embedded one in the ordinary run and another in `cargo xtask
 //! second-engine`: every act as it is alone, once more when it is done, and in crowds; and the single writes that are no acts.
 
+use bursar_tests::office::as_sync;
 mod crowds;
 
 use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::grant::Reading;
-use bursar_core::domain::id::Epoch;
+use bursar_core::domain::id::{Epoch, new_ulid};
+use bursar_core::domain::mail_class::MailClass;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::sign_in::{LINK_LASTS, LiveLink};
 use bursar_core::domain::token::{AskToken, LinkToken};
-use bursar_core::store::items::{Ask, MailClass, MailState, Tally};
-use bursar_core::store::{CapsLook, ForeignKey, LinkMade, new_ulid};
+use bursar_core::store::{Ask, CapsLook, ForeignKey, LinkMade, MailState, Tally};
 use jiff::ToSpan;
 
 use super::act::Act;
@@ -126,8 +127,8 @@ async fn single_writes_take_effect_where_their_condition_holds_and_nowhere_else(
     assert_eq!(table.caps_look().await.unwrap().map(|look| look.looked_at), Some(now));
     let state = table.sync_state().await.unwrap();
     let after = state.clone().next();
-    assert!(table.set_sync_state(&after, plenty()).await.unwrap());
-    assert!(!table.set_sync_state(&after, plenty()).await.unwrap(), "one is there");
-    assert!(table.set_sync_state(&after.clone().next(), plenty()).await.unwrap());
-    assert!(!table.set_sync_state(&after.next(), plenty()).await.unwrap(), "it is another by now");
+    assert!(as_sync(table, async |sync| sync.set_sync_state(&after).await).await);
+    assert!(!as_sync(table, async |sync| sync.set_sync_state(&after).await).await, "one is there");
+    assert!(as_sync(table, async |sync| sync.set_sync_state(&after.clone().next()).await).await);
+    assert!(!as_sync(table, async |sync| sync.set_sync_state(&after.next()).await).await, "it is another by now");
 }

@@ -4,13 +4,12 @@
 use std::collections::BTreeMap;
 
 use bursar_core::domain::audit::Entry;
-use bursar_core::domain::grant::{Announced, Announcement, Change, Grant, MailOutcome, PotChange, Reading, View};
+use bursar_core::domain::grant::{AnnouncedEnd, Change, Grant, MailOutcome, Notice, PotChange, Reading, View};
 use bursar_core::domain::id::{Epoch, GrantId, ProgrammeId};
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::role::Roles;
-use bursar_core::store::items::{
-    self, Enrolment, Item, Lease, ListedProgramme, MailState, Meta, OutboxRow, OwedMail, Stored,
-};
+use bursar_core::store::items::{self, Item, Stored};
+use bursar_core::store::{Enrolment, Lease, ListedProgramme, MailState, Meta, OutboxRow, OwedMail};
 use bursar_tests::invariants::Snapshot;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -90,14 +89,14 @@ impl World {
     }
 
     /// What became of the mails that the rules for this grant rest on.
-    pub(crate) fn mails(&self, who: &GrantId, now: Timestamp) -> Vec<(Announced, MailOutcome)> {
+    pub(crate) fn mails(&self, who: &GrantId, now: Timestamp) -> Vec<(AnnouncedEnd, MailOutcome)> {
         let rests_on = self.view(who).map(|view| view.rests_on(None, now)).unwrap_or_default();
-        let outcome = |(what, said): (Announcement, Announced)| {
+        let outcome = |(announced, end): (Notice, AnnouncedEnd)| {
             let is_it = |row: &&OutboxRow| {
-                let OwedMail::ByRule { grant, notice, .. } = &row.mail else { return false };
-                grant == who && *notice == what.notice() && row.written_at == said.at
+                let OwedMail::Notice { grant, notice, .. } = &row.mail else { return false };
+                grant == who && *notice == announced && row.written_at == end.at
             };
-            (said, self.outbox.iter().find(is_it).map_or(MailOutcome::Void, OutboxRow::outcome))
+            (end, self.outbox.iter().find(is_it).map_or(MailOutcome::Void, OutboxRow::outcome))
         };
         rests_on.into_iter().map(outcome).collect()
     }
@@ -111,11 +110,12 @@ impl World {
     }
 
     /// With all that a change writes.
-    pub(crate) fn with(&self, change: Change, now: Timestamp) -> World {
+    pub(crate) fn with(&self, change: &Change, now: Timestamp) -> World {
         let mut world = self.clone();
-        let (programme, id) = (change.grant.programme.clone(), change.grant.id.clone());
+        let grant = change.grant();
+        let (programme, id) = (grant.programme.clone(), grant.id.clone());
         let pot = world.pots.get_mut(&programme).unwrap();
-        match change.pot {
+        match change.pot() {
             PotChange::None => {}
             PotChange::Take(amount) | PotChange::TakeAnyway(amount) => {
                 pot.reserved += amount;
@@ -126,27 +126,26 @@ impl World {
                 pot.version += 1;
             }
         }
-        if let Some(what) = change.audit {
-            let grant = Some(id.clone());
+        if let Some(what) = change.audit() {
             world.tell(Entry {
                 programme: programme.clone(),
-                grant,
+                grant: Some(id.clone()),
                 entry: ulid(0, now),
                 at: now,
-                by: change.by,
-                what,
+                by: change.by().clone(),
+                what: what.clone(),
             });
         }
-        if let Some(notice) = change.notice {
-            world.owe(OwedMail::of(notice, &change.grant), now);
+        if let Some(notice) = change.notice() {
+            world.owe(OwedMail::notice(notice, grant), now);
         }
-        if change.grant.ever_shown {
+        if grant.ever_shown {
             world.pots.get_mut(&programme).unwrap().shown = true;
         }
-        if let Some(reading) = change.reading {
-            world.readings.insert((id.clone(), reading.epoch), reading);
+        if let Some(reading) = change.reading() {
+            world.readings.insert((id.clone(), reading.epoch), reading.clone());
         }
-        world.grants.insert(id, change.grant);
+        world.grants.insert(id, grant.clone());
         world
     }
 

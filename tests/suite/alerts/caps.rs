@@ -6,11 +6,11 @@ use bursar_core::domain::id::{GrantId, ProgrammeId};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::window::Reset;
-use bursar_core::store::items::OwedMail;
-use bursar_core::store::{At, CapsLook, Place, SyncState, Table, keys};
+use bursar_core::store::{ActContext, CapsLook, OwedMail, Place, SyncState, Table, keys};
 use bursar_local::invoke::FunctionName;
 use bursar_local::stack::Stack;
 use bursar_tests::invariants::{RawTable, Snapshot};
+use bursar_tests::office::as_sync;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -39,8 +39,8 @@ async fn shape(stack: &Stack, programme: &ProgrammeId, change: impl FnOnce(&mut 
     RawTable::at(&stack.ready.dynamodb, &stack.ready.table).keep(&shaped).await.unwrap();
 }
 
-fn at<'a>(stack: &Stack, programme: &'a ProgrammeId, grant: &'a GrantId) -> At<'a> {
-    At { programme, grant, now: stack.clock.now(), deadline: office_deadline() }
+fn at<'a>(stack: &Stack, programme: &'a ProgrammeId, grant: &'a GrantId) -> ActContext<'a> {
+    ActContext { programme, grant, now: stack.clock.now(), deadline: office_deadline() }
 }
 
 /// A sync that looked at every key now.
@@ -48,7 +48,7 @@ async fn listed(stack: &Stack) {
     let table = Table::new(&stack.config);
     let known = table.sync_state().await.unwrap();
     let state = SyncState { looked_at: Some(stack.clock.now()), completed_at: Some(stack.clock.now()), ..known };
-    assert!(table.set_sync_state(&state.next(), office_deadline()).await.unwrap());
+    assert!(as_sync(&table, async |sync| sync.set_sync_state(&state.next()).await).await);
 }
 
 async fn watch(stack: &Stack) -> Value {
@@ -109,9 +109,19 @@ async fn nobody_is_told_whose_grant_is_over_whose_programme_mails_nothing_or_who
         let programme = programme(&stack, name).await;
         let ada = spent(&stack, &programme, 90).await;
         match name {
-            "revoked" => drop(table.revoke(at(&stack, &programme, &ada), &Actor::Rule, None).await.unwrap()),
+            "revoked" => drop(
+                table
+                    .act(at(&stack, &programme, &ada), |view, now| view.revoke(&Actor::Rule, None, now))
+                    .await
+                    .unwrap(),
+            ),
             "dropped" => {
-                table.hold(at(&stack, &programme, &ada), HoldKind::Dropped, &Actor::Rule, None).await.unwrap();
+                table
+                    .act(at(&stack, &programme, &ada), |view, now| {
+                        view.hold(HoldKind::Dropped, &Actor::Rule, None, now)
+                    })
+                    .await
+                    .unwrap();
             }
             "daily" => shape(&stack, &programme, |programme| programme.settings.reset = Reset::Daily).await,
             "off" => shape(&stack, &programme, |programme| programme.settings.student_mails = false).await,
@@ -143,7 +153,7 @@ async fn a_cap_that_is_lowered_and_raised_again_returns_to_what_was_told() {
     // The pot has room for a cap of a hundred dollars and no more.
     for (cap, alerts) in [(100, 1), (90, 2), (100, 2), (80, 3), (90, 3), (100, 3), (80, 3)] {
         let cap = Some(Usd::from_dollars(cap));
-        table.set_cap(at(&stack, &programme, &ada), cap, &Actor::Rule, None).await.unwrap();
+        table.act(at(&stack, &programme, &ada), |view, now| view.set_cap(cap, &Actor::Rule, None, now)).await.unwrap();
         // No reading changed, so it is the look behind the next listing that finds it.
         stack.clock.advance(SignedDuration::from_hours(1)).unwrap();
         listed(&stack).await;

@@ -6,10 +6,11 @@ use bursar_core::store::{SyncState, Table};
 use bursar_local::gate::{Call, Matcher, Recorded, Verdict};
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::stack::Stack;
+use bursar_tests::office::as_sync;
 use serde_json::{Value, json};
 
 use super::{batch_of, caps, look, look_at, owed, programme, record, spent, table_of};
-use crate::sync::{office_deadline, still};
+use crate::sync::still;
 
 /// What it is woken by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,10 +105,10 @@ async fn begin(stack: &Stack, name: &str) -> ProgrammeId {
     let state = table.sync_state().await.unwrap();
     let now = Some(stack.clock.now());
     assert!(
-        table
-            .set_sync_state(&SyncState { looked_at: now, completed_at: now, ..state }.next(), office_deadline())
-            .await
-            .unwrap()
+        as_sync(&table, async |sync| sync
+            .set_sync_state(&SyncState { looked_at: now, completed_at: now, ..state }.next())
+            .await)
+        .await
     );
     programme
 }

@@ -10,10 +10,10 @@ use bursar_core::domain::programme::Settings;
 use bursar_core::domain::reading::{Of, Told};
 use bursar_core::domain::term::Term;
 use bursar_core::domain::window::Reset;
-use bursar_core::store::items::{OwedMail, Totals};
-use bursar_core::store::{By, SyncState, Table};
+use bursar_core::store::{Author, OwedMail, SyncState, Table, Totals};
 use bursar_local::invoke::FunctionName;
 use bursar_local::stack::Stack;
+use bursar_tests::office::as_sync;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -42,7 +42,7 @@ impl Month {
         settings.reset = Reset::Monthly;
         settings.faculty = vec![EmailAddress::parse("ann@maths.edu").unwrap()];
         let table = Table::new(&stack.config);
-        let by = By { actor: &Actor::Rule, now: stack.clock.now(), deadline: office_deadline() };
+        let by = Author { actor: &Actor::Rule, now: stack.clock.now(), deadline: office_deadline() };
         let programme = table.create_programme(settings, Usd::from_dollars(60), by).await.unwrap();
         let ada = claimed(&stack, &programme).await;
         Month { stack, table, programme, ada }
@@ -87,13 +87,13 @@ impl Month {
             grants: 1,
             claimed: 1,
         };
-        self.table.note_totals(&totals, office_deadline()).await.unwrap();
+        assert!(as_sync(&self.table, async |sync| sync.note_totals(&totals).await).await);
         let (looked_at, completed_at) = (Some(at(when)), Some(at(when)));
         assert!(
-            self.table
-                .set_sync_state(&SyncState { looked_at, completed_at, ..sync }.next(), office_deadline())
-                .await
-                .unwrap()
+            as_sync(&self.table, async |fenced| fenced
+                .set_sync_state(&SyncState { looked_at, completed_at, ..sync }.next())
+                .await)
+            .await
         );
         let records =
             vec![record("reading", &self.programme, Some(&self.ada)), record("totals", &self.programme, None)];

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bursar_core::domain::money::Usd;
-use bursar_core::store::By;
+use bursar_core::store::Author;
 use bursar_local::inbox::Contents;
 use bursar_tests::invariants::{RawTable, Watch};
 use bursar_tests::visitor::{Page, Visitor};
@@ -66,7 +66,7 @@ async fn two_hundred_students_behind_one_network_address_each_get_exactly_one_ke
 async fn of_three_who_press_for_the_last_twenty_dollars_one_gets_a_key_and_two_read_why_not() {
     let stack = stack().await;
     let mut scene = Scene::over(&stack).await;
-    let by = By { actor: &scene.office.faculty, now: stack.clock.now(), deadline: soon() };
+    let by = Author { actor: &scene.office.faculty, now: stack.clock.now(), deadline: soon() };
     scene.office.table.set_pot(&scene.office.programme, Usd::from_dollars(39), by).await.unwrap();
     let (_, before) = scene.student("before@example.edu").await;
     let mut students = Vec::new();
@@ -75,7 +75,7 @@ async fn of_three_who_press_for_the_last_twenty_dollars_one_gets_a_key_and_two_r
     }
     let forms =
         join_all(students.iter().map(async |student| student.get("/my").await.form(&scene.path("reveal")))).await;
-    let raise = By { actor: &scene.office.faculty, now: stack.clock.now(), deadline: soon() };
+    let raise = Author { actor: &scene.office.faculty, now: stack.clock.now(), deadline: soon() };
     scene.reveal(&before).await;
     scene.office.table.set_pot(&scene.office.programme, Usd::from_dollars(40), raise).await.unwrap();
 
@@ -92,7 +92,7 @@ async fn of_three_who_press_for_the_last_twenty_dollars_one_gets_a_key_and_two_r
     look(&stack, &mut scene.watch).await;
     assert_eq!(stack.provider.as_ref().unwrap().keys().len(), 2, "nothing was asked for those who got none");
 
-    let by = By { actor: &scene.office.faculty, now: stack.clock.now(), deadline: soon() };
+    let by = Author { actor: &scene.office.faculty, now: stack.clock.now(), deadline: soon() };
     scene.office.table.set_pot(&scene.office.programme, Usd::from_dollars(80), by).await.unwrap();
     for (number, _) in pages.iter().enumerate().filter(|(_, page)| page.status == 409) {
         students[number].send_form(&forms[number]).await.expect(200).one("key");

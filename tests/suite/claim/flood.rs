@@ -6,11 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::crossing::{Crossing, Scope};
 use bursar_core::domain::money::Usd;
-use bursar_core::domain::window::Window;
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
+use bursar_tests::office::crossing;
 use bursar_tests::visitor::Visitor;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
@@ -79,17 +78,7 @@ impl Scene<'_> {
     /// A threshold of the pot is crossed, and an admin reads of it.
     async fn alert(&self, threshold: u8) -> Duration {
         let (begun, limit) = (Instant::now(), Usd::from_dollars(100_000));
-        let crossing = Crossing {
-            programme: self.office.programme.clone(),
-            scope: Scope::Pot,
-            window: Window::WHOLE_TERM,
-            limit,
-            threshold,
-            spent: Usd::from_micros(limit.micros() / 100 * i64::from(threshold)),
-            found_at: self.stack.clock.now(),
-            told: true,
-            mails: Vec::new(),
-        };
+        let crossing = crossing(&self.office.programme, limit, threshold, self.stack.clock.now());
         let admin = self.office.table.person_of(&EmailAddress::parse(ADMIN).unwrap(), soon()).await.unwrap();
         let now = self.stack.clock.now();
         assert!(self.office.table.record_crossings(&[crossing], &[admin], now, soon()).await.unwrap());

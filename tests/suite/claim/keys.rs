@@ -170,7 +170,12 @@ async fn a_key_that_was_set_aside_is_resumed_by_a_press() {
     let mut scene = Scene::over(&stack).await;
     let (grant, ada) = scene.student("ada@example.edu").await;
     scene.reveal(&ada).await;
-    scene.office.table.hold(scene.office.at(&grant), HoldKind::Unused, &scene.office.faculty, None).await.unwrap();
+    scene
+        .office
+        .table
+        .act(scene.office.at(&grant), |view, now| view.hold(HoldKind::Unused, &scene.office.faculty, None, now))
+        .await
+        .unwrap();
     stack.settle.settle(LIMIT).await.unwrap();
     assert!(scene.keys()[0].disabled);
     let my = ada.get("/my").await.expect(200);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bursar_core::domain::grant::HoldKind;
 use bursar_core::domain::id::GrantId;
-use bursar_core::store::{By, Closed, Outcome};
+use bursar_core::store::{Author, Closed, Outcome};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 
@@ -86,21 +86,29 @@ impl Meanwhile {
         let (office, at) = (&scene.office, scene.office.at(grant));
         match self {
             Meanwhile::Pause => {
-                let held = office.table.hold(at, HoldKind::Paused, &office.faculty, Some("an exam")).await.unwrap();
+                let held = office
+                    .table
+                    .act(at, |view, now| view.hold(HoldKind::Paused, &office.faculty, Some("an exam"), now))
+                    .await
+                    .unwrap();
                 assert!(matches!(held, Outcome::Done(_)), "{held:?}");
             }
             Meanwhile::Drop => {
-                let held = office.table.hold(at, HoldKind::Dropped, &office.faculty, None).await.unwrap();
+                let held = office
+                    .table
+                    .act(at, |view, now| view.hold(HoldKind::Dropped, &office.faculty, None, now))
+                    .await
+                    .unwrap();
                 assert!(matches!(held, Outcome::Done(_)), "{held:?}");
             }
             Meanwhile::Revoke => {
-                let revoked = office.table.revoke(at, &office.faculty, None).await.unwrap();
+                let revoked = office.table.act(at, |view, now| view.revoke(&office.faculty, None, now)).await.unwrap();
                 assert!(matches!(revoked, Outcome::Done(_)), "{revoked:?}");
             }
             Meanwhile::Close => {
-                let by = By { actor: &office.faculty, now: scene.stack.clock.now(), deadline: soon() };
+                let by = Author { actor: &office.faculty, now: scene.stack.clock.now(), deadline: soon() };
                 assert_eq!(office.table.close(&office.programme, by).await.unwrap(), Closed::Done);
-                let ended = office.table.end(at, &office.faculty).await.unwrap();
+                let ended = office.table.act(at, |view, now| view.end(&office.faculty, now)).await.unwrap();
                 assert!(matches!(ended, Outcome::Done(_)), "{ended:?}");
             }
         }

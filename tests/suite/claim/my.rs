@@ -6,7 +6,7 @@ use std::process::Command;
 use bursar_core::domain::audit::{Act, Entry};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
-use bursar_core::store::By;
+use bursar_core::store::Author;
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_tests::office::Office;
@@ -111,7 +111,7 @@ async fn each_programme_has_examples_of_its_own() {
     let stack = stack().await;
     let scene = Scene::over(&stack).await;
     let (_, ada) = scene.student("ada@example.edu").await;
-    let by = By { actor: &scene.office.faculty, now: stack.clock.now(), deadline: super::soon() };
+    let by = Author { actor: &scene.office.faculty, now: stack.clock.now(), deadline: super::soon() };
     let pilot = scene.office.table.programme(&scene.office.programme).await.unwrap().unwrap();
     let seminar = Settings { name: "Seminar".to_owned(), ..pilot.settings };
     scene.office.table.create_programme(seminar, Usd::from_dollars(100), by).await.unwrap();
@@ -137,7 +137,7 @@ async fn which_terms_were_accepted_is_on_record_and_other_terms_are_read_first()
     let old = ada.get("/my").await.form(&reveal).filled(&[("terms", "on")]);
     scene.set(|settings| settings.terms = Some("Be kinder.".to_owned())).await;
     let begun = async |scene: &Scene<'_>| {
-        let entries = scene.office.table.entries_of(&scene.office.programme, &grant).await.unwrap();
+        let entries = scene.office.table.entries_on_grant(&scene.office.programme, &grant).await.unwrap();
         let notes = entries.into_iter().filter(|entry: &Entry| entry.what.act == Act::Begun);
         notes.map(|entry| entry.what.note.unwrap()).collect::<Vec<String>>()
     };

@@ -3,7 +3,7 @@
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::HoldKind;
 use bursar_core::domain::money::Usd;
-use bursar_core::store::By;
+use bursar_core::store::Author;
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_tests::visitor::Form;
@@ -63,7 +63,7 @@ async fn what_the_programme_or_the_grant_forbids_is_409_with_the_reason() {
     scene.set(|settings| settings.claim_closes_at = None).await;
 
     let pot = async |dollars| {
-        let by = By { actor: &scene.office.faculty, now, deadline: soon() };
+        let by = Author { actor: &scene.office.faculty, now, deadline: soon() };
         scene.office.table.set_pot(&scene.office.programme, Usd::from_dollars(dollars), by).await.unwrap();
     };
     pot(19).await;
@@ -71,10 +71,15 @@ async fn what_the_programme_or_the_grant_forbids_is_409_with_the_reason() {
     pot(100).await;
 
     let at = || scene.office.at(&grant);
-    scene.office.table.hold(at(), HoldKind::Paused, &scene.office.faculty, None).await.unwrap();
+    scene
+        .office
+        .table
+        .act(at(), |view, now| view.hold(HoldKind::Paused, &scene.office.faculty, None, now))
+        .await
+        .unwrap();
     assert!(ada.send_form(&reveal).await.expect(409).alert().unwrap().contains("paused"));
     assert_eq!(ada.get("/my").await.one("grant").get("data-state"), "paused");
-    scene.office.table.release(at(), HoldKind::Paused, &scene.office.faculty).await.unwrap();
+    scene.office.table.act(at(), |view, now| view.release(HoldKind::Paused, &scene.office.faculty, now)).await.unwrap();
 
     scene.set(|settings| settings.terms = Some("https://uni.example/terms".to_owned())).await;
     let page = ada.send_form(&reveal).await.expect(422);
@@ -90,7 +95,7 @@ async fn what_the_programme_or_the_grant_forbids_is_409_with_the_reason() {
     let replace = Form { action: scene.path("replace"), ..my.form(&scene.path("leaked")) };
     assert!(ada.send_form(&replace).await.expect(409).alert().unwrap().contains("as often as"));
 
-    scene.office.table.revoke(at(), &Actor::Rule, None).await.unwrap();
+    scene.office.table.act(at(), |view, now| view.revoke(&Actor::Rule, None, now)).await.unwrap();
     assert!(ada.send_form(&replace).await.expect(409).alert().unwrap().contains("withdrawn"));
     let my = ada.get("/my").await;
     let forms: Vec<_> = my.forms().into_iter().map(|form| form.action).collect();

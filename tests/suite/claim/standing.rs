@@ -94,6 +94,11 @@ async fn walk(scene: &Scene<'_>, browser: &Browser) {
     stack.gate.at("dynamodb:GetItem", "status-400".parse().unwrap());
     browser.get("/my").await.unwrap().expect(503).unwrap();
     press("leaked").await.expect(303).unwrap();
-    scene.office.table.hold(scene.office.at(&grant), HoldKind::Paused, &Actor::Rule, None).await.unwrap();
+    scene
+        .office
+        .table
+        .act(scene.office.at(&grant), |view, now| view.hold(HoldKind::Paused, &Actor::Rule, None, now))
+        .await
+        .unwrap();
     browser.get("/my").await.unwrap();
 }

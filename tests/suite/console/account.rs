@@ -8,12 +8,11 @@ use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::Used;
 use bursar_core::domain::reconciliation::KnownResidual;
 use bursar_core::domain::window::utc_date;
-use bursar_core::store::items::Run;
-use bursar_core::store::{Account, AccountDay, ForeignKey, HeldBack, Stranger, SyncState, Table};
+use bursar_core::store::{Account, AccountDay, ForeignKey, HeldBack, Run, Stranger, SyncState, Table};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::stack::Stack;
-use bursar_tests::office::{Office, soon};
+use bursar_tests::office::{Office, as_sync, soon};
 use bursar_tests::stack;
 use bursar_tests::visitor::{Page, Visitor};
 use jiff::civil::Date;
@@ -54,7 +53,7 @@ fn good() -> SyncState {
 async fn set_state(stack: &Stack, state: SyncState) {
     let table = Table::new(&stack.config);
     let version = table.sync_state().await.unwrap().version;
-    assert!(table.set_sync_state(&SyncState { version, ..state }.next(), soon()).await.unwrap());
+    assert!(as_sync(&table, async |sync| sync.set_sync_state(&SyncState { version, ..state }.next()).await).await);
 }
 
 fn held(at: Timestamp) -> SyncState {
@@ -131,7 +130,7 @@ async fn only_admins_see_the_account_and_before_any_sync_nothing_is_said_to_be_n
     let table = &office.table;
     let mut settings = table.programme(&office.programme).await.unwrap().unwrap().settings;
     settings.faculty = vec![bursar_core::domain::address::EmailAddress::parse("faye@example.edu").unwrap()];
-    let by = bursar_core::store::By { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
+    let by = bursar_core::store::Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
     table
         .save_settings(&office.programme, settings, 1, bursar_core::domain::audit::What::new(Act::Edited), by)
         .await
@@ -158,10 +157,10 @@ async fn the_money_is_held_against_what_is_reserved_and_the_residual_stands_day_
     for (of, spent, residual) in [("2026-11-17", 52, 0), ("2026-11-19", 56, 2), ("2026-11-20", 60, 4)] {
         let used = Used::on_one(date("2026-11-19"), dollars(42));
         let account = Account { as_of: at(LOOKED), ours: used.clone(), foreign: Used::default() };
-        table.note_account(&account, soon()).await.unwrap();
-        table.note_account_day(&day(of, spent, residual), soon()).await.unwrap();
+        assert!(as_sync(&table, async |sync| sync.note_account(&account).await).await);
+        assert!(as_sync(&table, async |sync| sync.note_account_day(&day(of, spent, residual)).await).await);
     }
-    table.record_run(&run(LOOKED, true, &[]), soon()).await.unwrap();
+    assert!(as_sync(&table, async |sync| sync.record_run(&run(LOOKED, true, &[])).await).await);
     let visitor = admin(&stack).await;
     let page = visitor.get(PATH).await.expect(200);
     assert!(page.texts("warning").is_empty(), "{:?}", page.texts("warning"));
@@ -183,8 +182,8 @@ async fn the_money_is_held_against_what_is_reserved_and_the_residual_stands_day_
     assert!(!warns(&page, "below what keys may still spend"));
     let poor = AccountDay { bought: dollars(79), as_of: at(NOON), ..day("2026-11-20", 60, 4) };
     let account = Account { as_of: at(NOON), ours: Used::default(), foreign: Used::default() };
-    table.note_account(&account, soon()).await.unwrap();
-    table.note_account_day(&poor, soon()).await.unwrap();
+    assert!(as_sync(&table, async |sync| sync.note_account(&account).await).await);
+    assert!(as_sync(&table, async |sync| sync.note_account_day(&poor).await).await);
     let page = visitor.get(PATH).await;
     assert!(warns(&page, "The balance is $1.00 below what keys may still spend"), "{:?}", page.texts("warning"));
     stack.stop().await.unwrap();
@@ -198,14 +197,14 @@ async fn each_thing_that_is_wrong_with_the_syncs_is_one_warning() {
     let warnings = async || visitor.get(PATH).await.expect(200).texts("warning");
     let stale = SyncState { completed_at: Some(at("2026-11-19T09:59:59Z")), ..good() };
     set_state(&stack, stale.clone()).await;
-    table.record_run(&run("2026-11-19T10:00:00Z", true, &[]), soon()).await.unwrap();
+    assert!(as_sync(&table, async |sync| sync.record_run(&run("2026-11-19T10:00:00Z", true, &[])).await).await);
     let old = warnings().await;
     assert!(old.len() == 1 && old[0].contains("more than 26 hours"), "{old:?}");
     set_state(&stack, SyncState { completed_at: Some(at("2026-11-19T10:00:00Z")), ..stale }).await;
     assert!(warnings().await.is_empty(), "26 hours to the second");
 
     let problems = ["the key ab could not be read", "the <b>listing</b> did not reach its end"];
-    table.record_run(&run("2026-11-20T00:20:09Z", false, &problems), soon()).await.unwrap();
+    assert!(as_sync(&table, async |sync| sync.record_run(&run("2026-11-20T00:20:09Z", false, &problems)).await).await);
     let page = visitor.get(PATH).await;
     assert_eq!(page.texts("warning"), ["The last sync was not complete: the key ab could not be read"]);
     let text = page.readable();
@@ -222,16 +221,21 @@ async fn each_thing_that_is_wrong_with_the_syncs_is_one_warning() {
     };
     raise(Cause::ManagementKey).await;
     assert_eq!(warnings().await.len(), 1, "the newest run listed keys, so the management key works again");
-    table.record_run(&run("2026-11-20T09:00:00Z", false, &["nothing was listed"]), soon()).await.unwrap();
+    assert!(
+        as_sync(&table, async |sync| sync
+            .record_run(&run("2026-11-20T09:00:00Z", false, &["nothing was listed"]))
+            .await)
+        .await
+    );
     assert!(warnings().await.iter().any(|warning| warning.starts_with("The management key does not work")));
 
     let account = Account { as_of: at(LOOKED), ours: Used::default(), foreign: Used::default() };
-    table.note_account(&account, soon()).await.unwrap();
-    table.note_account_day(&day("2026-11-20", 60, 4), soon()).await.unwrap();
+    assert!(as_sync(&table, async |sync| sync.note_account(&account).await).await);
+    assert!(as_sync(&table, async |sync| sync.note_account_day(&day("2026-11-20", 60, 4)).await).await);
     let told = warnings().await;
     assert!(told.iter().any(|warning| warning.starts_with("The account spent $4.00 more")), "{told:?}");
     let rounded = AccountDay { tolerance: dollars(4), ..day("2026-11-21", 60, 4) };
-    table.note_account_day(&rounded, soon()).await.unwrap();
+    assert!(as_sync(&table, async |sync| sync.note_account_day(&rounded).await).await);
     assert_eq!(warnings().await.len(), 2, "rounding may come to as much: only the run and the management key are left");
     stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
     assert_eq!(stack.ses.unread().len(), 1);
@@ -265,7 +269,7 @@ async fn keys_without_an_owner_are_named_those_without_a_limit_first_over_the_sp
         ours: Used::default(),
         foreign: Used { credits: foreign_days, ..Used::default() },
     };
-    table.note_account(&account, soon()).await.unwrap();
+    assert!(as_sync(&table, async |sync| sync.note_account(&account).await).await);
     let visitor = admin(&stack).await;
     let page = visitor.get(PATH).await.expect(200);
     let hashes: Vec<String> =

@@ -5,10 +5,9 @@ use bursar_core::domain::days::Days;
 use bursar_core::domain::models::{GroupUse, Nobodys, NobodysUse, Sums};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::window::utc_date;
-use bursar_core::store::items::Lease;
-use bursar_core::store::{Acquired, ModelDay, NobodysDay, Table};
+use bursar_core::store::{Acquired, Lease, ModelDay, NobodysDay, Table};
 use bursar_local::stack::Stack;
-use bursar_tests::office::{Office, soon};
+use bursar_tests::office::{Office, as_sync, soon};
 use bursar_tests::stack;
 use bursar_tests::visitor::Page;
 use jiff::civil::Date;
@@ -48,7 +47,7 @@ async fn lease(table: &Table, now: Timestamp) -> Lease {
 async fn asked(stack: &Stack, from: i64, until: i64) {
     let (table, now) = (Table::new(&stack.config), stack.clock.now());
     let state = table.sync_state().await.unwrap().with_models_of(ago(now, from), ago(now, until));
-    assert!(table.set_sync_state(&state.next(), soon()).await.unwrap());
+    assert!(as_sync(&table, async |sync| sync.set_sync_state(&state.next()).await).await);
 }
 
 /// Each line: its model and what was spent.

@@ -9,14 +9,13 @@ use bursar_core::domain::mail_kind::MailKind;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::Used;
 use bursar_core::domain::window::utc_date;
-use bursar_core::store::items::{Totals, Undeliverable, Why};
-use bursar_core::store::{BulkStop, MailServer, SyncState, Table};
+use bursar_core::store::{BulkStop, MailServer, SyncState, Table, Totals, Undeliverable, Why};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Fault;
 use bursar_local::settle::LIMIT;
 use bursar_local::stack::Stack;
 use bursar_tests::invariants::{RawTable, Watch};
-use bursar_tests::office::{Office, reading, soon};
+use bursar_tests::office::{Office, as_sync, reading, soon};
 use bursar_tests::stack;
 use bursar_tests::visitor::{Page, Visitor};
 use jiff::SignedDuration;
@@ -43,7 +42,7 @@ async fn programme(stack: &Stack, admin: &Visitor) {
     let made = admin.submit(&new, "/console/programmes", &[&PLAIN[..], &people].concat()).await;
     assert_eq!(made.status, 303);
     let state = SyncState { completed_at: Some(stack.clock.now()), ..SyncState::default() };
-    assert!(Table::new(&stack.config).set_sync_state(&state.next(), soon()).await.unwrap());
+    assert!(as_sync(&Table::new(&stack.config), async |sync| sync.set_sync_state(&state.next()).await).await);
 }
 
 async fn settle(stack: &Stack) {
@@ -195,7 +194,7 @@ async fn crossed(stack: &Stack) -> Watch {
     seen.check().await;
     let reading = reading(&programme.id, &grant, totals.used.clone(), now);
     table.note_reading(&reading, soon()).await.unwrap();
-    table.note_totals(&totals, soon()).await.unwrap();
+    assert!(as_sync(&table, async |sync| sync.note_totals(&totals).await).await);
     stack.pump.drained().await.unwrap();
     seen.check().await;
     seen

@@ -7,7 +7,7 @@ use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Pot;
 use bursar_core::domain::term::Term;
 use bursar_core::domain::window::utc_date;
-use bursar_core::store::By;
+use bursar_core::store::Author;
 use bursar_local::stack::Stack;
 use bursar_tests::invariants::RawTable;
 use bursar_tests::office::{Office, soon};
@@ -28,7 +28,7 @@ async fn forty_days_in(stack: &Stack) -> (Office<'_>, Timestamp) {
     settings.term = Term::new(from, to, "UTC").unwrap();
     settings.faculty = vec![EmailAddress::parse("faye@example.edu").unwrap()];
     settings.assistants = vec![EmailAddress::parse("asta@example.edu").unwrap()];
-    let by = By { actor: &office.faculty, now, deadline: soon() };
+    let by = Author { actor: &office.faculty, now, deadline: soon() };
     let what = What::new(Act::Edited);
     office.table.save_settings(&office.programme, settings, programme.edits, what, by).await.unwrap();
     (office, now)
@@ -147,7 +147,7 @@ async fn the_overview_warns_each_by_what_they_can_do_when_no_further_key_fits_in
     let programme = office.table.programme(&office.programme).await.unwrap().unwrap();
     let mut settings = programme.settings.clone();
     settings.claim_closes_at = Some(stack.clock.now() - 1.hour());
-    let by = By { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
+    let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
     let what = What::new(Act::Edited);
     office.table.save_settings(&office.programme, settings, programme.edits, what, by).await.unwrap();
     assert_eq!(admin.get(ID).await.texts("warning"), Vec::<String>::new());

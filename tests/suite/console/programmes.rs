@@ -6,13 +6,11 @@ use bursar_core::domain::crossing::{Crossing, Scope};
 use bursar_core::domain::id::PersonId;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::Used;
-use bursar_core::domain::rules::Restriction;
+use bursar_core::domain::restriction::Restriction;
 use bursar_core::domain::window::Window;
-use bursar_core::store::SyncState;
-use bursar_core::store::Table;
-use bursar_core::store::items::{Totals, Undeliverable, Why};
+use bursar_core::store::{SyncState, Table, Totals, Undeliverable, Why};
 use bursar_local::invoke::FunctionName;
-use bursar_tests::office::{Office, soon};
+use bursar_tests::office::{Office, as_sync, soon};
 use bursar_tests::stack;
 use bursar_tests::visitor::Visitor;
 use jiff::SignedDuration;
@@ -225,9 +223,9 @@ async fn the_overview_draws_what_was_spent_and_warns_of_what_needs_a_person() {
         grants: 6,
         claimed: 1,
     };
-    office.table.note_totals(&totals, soon()).await.unwrap();
+    assert!(as_sync(&office.table, async |sync| sync.note_totals(&totals).await).await);
     let state = SyncState { looked_at: Some(looked_at), ..SyncState::default() };
-    office.table.set_sync_state(&state.next(), soon()).await.unwrap();
+    assert!(as_sync(&office.table, async |sync| sync.set_sync_state(&state.next()).await).await);
     let overview = admin.get(ID).await;
     assert_eq!(overview.attributes("spent", "data-usd"), ["41.000000"]);
     assert_eq!(overview.attributes("reserved", "data-usd"), ["20.000000"]);

@@ -1,8 +1,7 @@
 //! Faculty who change what only an admin may change: the admins are asked by mail, once a day, and nothing is lost or saved half.
 
 use bursar_core::domain::audit::Act;
-use bursar_core::store::Table;
-use bursar_core::store::items::OwedMail;
+use bursar_core::store::{OwedMail, Table};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;

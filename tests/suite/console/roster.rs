@@ -3,8 +3,8 @@
 use bursar_core::domain::grant::{Grant, HoldKind};
 use bursar_core::domain::id::ProgrammeId;
 use bursar_core::domain::money::Usd;
-use bursar_core::store::items::Tally;
-use bursar_core::store::{By, Outcome, Table};
+use bursar_core::store::Tally;
+use bursar_core::store::{Author, Outcome, Table};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::stack::Stack;
@@ -271,14 +271,18 @@ async fn nobody_returns_for_whom_the_pot_has_no_room_by_then() {
     let ada = office.invite("ada@example.edu").await;
     office.claim(&ada).await;
     // Off the roster for more than a week, her place is somebody else's.
-    let held = office.table.hold(office.at(&ada), HoldKind::Dropped, &office.faculty, None).await.unwrap();
+    let held = office
+        .table
+        .act(office.at(&ada), |view, now| view.hold(HoldKind::Dropped, &office.faculty, None, now))
+        .await
+        .unwrap();
     assert!(matches!(held, Outcome::Done(_)), "{held:?}");
     stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
     stack.clock.advance(SignedDuration::from_hours(8 * 24)).unwrap();
     stack.invoke.invoke(FunctionName::UsageSync, json!({})).await.unwrap();
     let admin = signed_in(&stack, ADMIN).await;
     assert_eq!(office.table.pot(&office.programme).await.unwrap().unwrap().reserved, Usd::ZERO);
-    let by = By { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
+    let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
     office.table.set_pot(&office.programme, Usd::from_dollars(5), by).await.unwrap();
     let mut watch = watch(&stack);
     watch.check().await;
@@ -293,7 +297,7 @@ async fn nobody_returns_for_whom_the_pot_has_no_room_by_then() {
     assert!(grant_of(&office, "ada").await.holds.dropped.is_some());
     watch.check().await;
 
-    let by = By { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
+    let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
     office.table.set_pot(&office.programme, Usd::from_dollars(100), by).await.unwrap();
     let shown = preview(&admin, "add", "email\nada@example.edu\n").await;
     assert_eq!(admin.submit(&shown, APPLY, &[]).await.status, 303);

@@ -9,7 +9,7 @@ use super::{ADMIN, PLAIN, signed_in, watch};
 const ID: &str = "/console/programmes/cs-pilot";
 
 #[tokio::test]
-async fn thresholds_recipients_the_digests_day_and_the_pot_are_edited_and_stand_as_they_were_meant() {
+async fn thresholds_recipients_terms_the_digests_day_and_the_pot_are_edited_and_stand_as_they_were_meant() {
     let stack = stack::in_process().await.unwrap();
     let mut watch = watch(&stack);
     watch.check().await;
@@ -23,6 +23,7 @@ async fn thresholds_recipients_the_digests_day_and_the_pot_are_edited_and_stand_
         ("thresholds", "", "50,80,95,100"),
         ("faculty", "Faye@Example.edu, fred@example.edu faye@example.edu", "Faye@Example.edu\nfred@example.edu"),
         ("assistants", "asta@example.edu", "asta@example.edu"),
+        ("terms", "Be fair.\r\nBe kind.", "Be fair.\nBe kind."),
         ("digest", "friday", "friday"),
         ("digest", "never", "never"),
         ("pot_usd", "$4,000.50", ""),
@@ -40,6 +41,7 @@ async fn thresholds_recipients_the_digests_day_and_the_pot_are_edited_and_stand_
     }
     let programme = table.programme(&id).await.unwrap().unwrap();
     assert_eq!((programme.settings.thresholds.as_slice(), programme.settings.digest), (&[50, 80, 95, 100][..], None));
+    assert_eq!(programme.settings.terms.as_deref(), Some("Be fair.\nBe kind."));
     assert_eq!(admin.submit(&admin.get(ID).await, ID, &[("digest", "sunday")]).await.status, 303);
     assert_eq!(table.programme(&id).await.unwrap().unwrap().settings.digest, Some(Weekday::Sunday));
     assert_eq!(table.pot(&id).await.unwrap().unwrap().limit.to_string(), "4000.500000");

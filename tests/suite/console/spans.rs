@@ -1,5 +1,6 @@
 //! Spending over the spans of time that an address can ask for: on the overview, by group, in the list of grants and on a grant's page.
 
+use bursar_tests::office::{Office, as_sync, reading, soon};
 use std::collections::BTreeMap;
 
 use bursar_core::domain::days::{Counted, Days};
@@ -7,10 +8,8 @@ use bursar_core::domain::id::GrantId;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::Used;
 use bursar_core::domain::window::utc_date;
-use bursar_core::store::SyncState;
-use bursar_core::store::items::Totals;
+use bursar_core::store::{SyncState, Totals};
 use bursar_local::stack::Stack;
-use bursar_tests::office::{Office, reading, soon};
 use bursar_tests::stack;
 use bursar_tests::visitor::{Page, Visitor};
 use jiff::{Timestamp, ToSpan};
@@ -42,7 +41,7 @@ pub(super) async fn used(office: &Office<'_>, grant: &GrantId, days: Days, now: 
 pub(super) async fn looked(office: &Office<'_>, at: Timestamp) {
     let state = office.table.sync_state().await.unwrap();
     let state = SyncState { looked_at: Some(at), completed_at: Some(at), ..state };
-    assert!(office.table.set_sync_state(&state.next(), soon()).await.unwrap());
+    assert!(as_sync(&office.table, async |sync| sync.set_sync_state(&state.next()).await).await);
 }
 
 pub(super) async fn summed_up(office: &Office<'_>, credits: Days, by_group: &[(&str, Days)], now: Timestamp) {
@@ -57,7 +56,7 @@ pub(super) async fn summed_up(office: &Office<'_>, credits: Days, by_group: &[(&
         grants: 2,
         claimed: 1,
     };
-    office.table.note_totals(&totals, soon()).await.unwrap();
+    assert!(as_sync(&office.table, async |sync| sync.note_totals(&totals).await).await);
 }
 
 async fn each(visitor: &Visitor, path: &str) -> Vec<Page> {

@@ -2,8 +2,8 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::grant::HoldKind;
-use bursar_core::store::items::{MailState, Undeliverable, Why};
-use bursar_core::store::{Account, AccountDay, ForeignKey, keys};
+use bursar_core::store::{Account, AccountDay, ForeignKey, MailState, Undeliverable, Why, keys};
+use bursar_tests::office::as_sync;
 use bursar_tests::stack;
 
 use super::*;
@@ -216,7 +216,12 @@ async fn admins_read_of_the_account_with_keys_that_are_new_and_without_an_owner(
         monday.table.note_foreign_key(&key, soon()).await.unwrap();
     }
     let of = |dollars| Used::on_one(date(2026, 11, 14), Usd::from_dollars(dollars));
-    monday.table.note_account(&Account { as_of: now, ours: of(13), foreign: of(6) }, soon()).await.unwrap();
+    assert!(
+        as_sync(&monday.table, async |sync| sync
+            .note_account(&Account { as_of: now, ours: of(13), foreign: of(6) })
+            .await)
+        .await
+    );
     for (day, residual) in [(date(2026, 11, 9), 1), (date(2026, 11, 16), 4)] {
         let zero = Usd::ZERO;
         let day = AccountDay {
@@ -233,7 +238,7 @@ async fn admins_read_of_the_account_with_keys_that_are_new_and_without_an_owner(
             unsettled: Usd::ZERO,
             tolerance: Usd::ZERO,
         };
-        monday.table.note_account_day(&day, soon()).await.unwrap();
+        assert!(as_sync(&monday.table, async |sync| sync.note_account_day(&day).await).await);
     }
     monday.advance(1);
     monday.run("digest").await.unwrap();
@@ -344,7 +349,11 @@ async fn who_left_the_roster_since_is_named_as_they_are_now() {
     let mut ada = monday.grant(&maths, &grants[0]).await;
     ada.person.name = Some(format!("erased-{}", &grants[1].as_str()[..3]));
     RawTable::at(&monday.stack.ready.dynamodb, &monday.stack.ready.table).keep(&ada).await.unwrap();
-    monday.table.hold(monday.at(&maths, &grants[1]), HoldKind::Paused, &Actor::Rule, None).await.unwrap();
+    monday
+        .table
+        .act(monday.at(&maths, &grants[1]), |view, now| view.hold(HoldKind::Paused, &Actor::Rule, None, now))
+        .await
+        .unwrap();
     let mails = monday.mails().await;
     let text = mails[1].contents.text.clone().unwrap();
     assert!(text.contains("erased-") && !text.contains("Lovelace"), "{text}");
@@ -352,8 +361,8 @@ async fn who_left_the_roster_since_is_named_as_they_are_now() {
 }
 
 impl Monday {
-    fn at<'g>(&self, programme: &'g ProgrammeId, grant: &'g GrantId) -> At<'g> {
-        At { programme, grant, now: self.now(), deadline: soon() }
+    fn at<'g>(&self, programme: &'g ProgrammeId, grant: &'g GrantId) -> ActContext<'g> {
+        ActContext { programme, grant, now: self.now(), deadline: soon() }
     }
 
     /// Who got a digest; of the others it is known why not.

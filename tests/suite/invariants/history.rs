@@ -1,11 +1,10 @@
 //! Changes that nobody may make, or nobody told of: I10, I11 and I16.
 
 use bursar_core::domain::audit::{self, Entry, What};
-use bursar_core::domain::grant::{Announced, Disable, Gone, Notice, State};
+use bursar_core::domain::grant::{AnnouncedEnd, Disable, Gone, Grant, Notice, State};
 use bursar_core::domain::id::{Epoch, GrantId};
 use bursar_core::domain::money::Usd;
-use bursar_core::store::items::{Meta, OutboxRow, OwedMail};
-use bursar_core::store::keys;
+use bursar_core::store::{Meta, OutboxRow, OwedMail, keys};
 use jiff::ToSpan;
 
 use super::Scene;
@@ -30,13 +29,9 @@ async fn a_reading_that_falls_or_goes_and_a_key_or_entry_that_is_forgotten_are_n
     scene.bites("I10", "forgot the key of attempt 1").await;
 
     let entry = scene.seen().entries[0].clone();
-    let of = |entry: &Entry| match &entry.grant {
-        Some(grant) => keys::grant_audit(&entry.programme, grant, entry.entry),
-        None => keys::programme_audit(&entry.programme, entry.entry),
-    };
     scene.keep(&Entry { by: audit::Actor::Sync, ..entry.clone() }).await;
     scene.bites("I10", "is not what it was").await;
-    scene.remove(of(&entry)).await;
+    scene.remove(keys::entry(&entry)).await;
     scene.bites("I10", &format!("audit entry {} is gone", entry.entry)).await;
     scene.remove(keys::grant(&programme(), &ada())).await;
     scene.bites("I10", "(live) is gone").await;
@@ -152,7 +147,8 @@ async fn somebody_who_was_invited_without_an_entry_or_a_mail_is_named_and_so_is_
 #[tokio::test]
 async fn a_mail_that_is_owed_without_a_cause_is_named() {
     let mut scene = Scene::at(Setting::Live).await;
-    let mail = OwedMail::KeyShown { programme: programme(), grant: ada() };
+    let mail =
+        OwedMail::Notice { programme: programme(), grant: ada(), epoch: Epoch::new(1), notice: Notice::KeyShown };
     scene.keep(&OutboxRow::owed(ulid::Ulid::from_parts(1, 1), mail, scene.now)).await;
     scene.bites("I16", "has 0 causes of a mail KeyShown in this step, and 1 such mails owed").await;
 }
@@ -182,15 +178,19 @@ async fn marks_of_the_sync_need_no_entry_and_each_is_one_act() {
 #[tokio::test]
 async fn an_end_that_is_announced_without_a_mail_and_a_hold_for_disuse_that_nobody_is_told_of_are_named() {
     let mut scene = Scene::at(Setting::Live).await;
-    let (now, announced) = (scene.now, Some(Announced { at: scene.now, until: scene.now + 168.hours() }));
-    scene.edit(|grant| (grant.version, grant.attempts[0].announced.unused) = (grant.version + 1, announced)).await;
+    let (now, end) = (scene.now, AnnouncedEnd { at: scene.now, until: scene.now + 168.hours() });
+    let announce = move |notice: Notice| {
+        move |grant: &mut Grant| {
+            grant.version += 1;
+            grant.attempts[0].announced.insert(notice, end);
+        }
+    };
+    scene.edit(announce(Notice::UnusedSoon)).await;
     let told = scene.violations(false).await;
     assert!(super::is_told(&told, "I16", "an end was announced, and no mail UnusedSoon is owed"), "{told:#?}");
     assert!(super::is_told(&told, "I16", "had 1 acts of which 0 marked a disable"), "{told:#?}");
 
-    let grant = scene
-        .edit(|grant| (grant.version, grant.attempts[0].announced.too_old_soon) = (grant.version + 1, announced))
-        .await;
+    let grant = scene.edit(announce(Notice::TooOldSoon)).await;
     let row = OutboxRow::notice(ulid::Ulid::from_parts(1, 1), Notice::TooOldSoon, &grant, now);
     scene.keep(&row).await;
     scene.bears("I16").await;

@@ -11,7 +11,7 @@ use bursar_core::domain::reading::Used;
 use bursar_core::domain::sign_in::{ASK_LASTS, LINK_LASTS};
 use bursar_core::domain::token::{Code, LinkToken};
 use bursar_core::domain::window::{Reset, Window, utc_date};
-use bursar_core::store::items::{Link, MailState, OutboxRow, OwedMail, Totals};
+use bursar_core::store::{Link, MailState, OutboxRow, OwedMail, Totals};
 use bursar_local::ses::Mail;
 use bursar_local::visitor::Page;
 use bursar_tests::plain_words::{refused_in_mail, refused_on_page};

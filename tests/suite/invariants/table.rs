@@ -1,12 +1,15 @@
 //! Items that are not what the product writes.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::{Act, Entry, What};
-use bursar_core::domain::grant::{Announced, Attempt, AttemptState, Disable, Found, Gone, Grant, State, Stopped};
+use bursar_core::domain::grant::{
+    AnnouncedEnd, Attempt, AttemptState, Disable, Found, Gone, Grant, Notice, State, Stopped,
+};
 use bursar_core::domain::id::{Epoch, GrantId};
 use bursar_core::domain::role::Roles;
-use bursar_core::store::items::{Enrolment, OutboxRow, OwedMail};
-use bursar_core::store::keys;
+use bursar_core::store::{Enrolment, OutboxRow, OwedMail, keys};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -94,12 +97,12 @@ async fn a_grant_to_which_no_acts_lead_is_named() {
         (Setting::Minting, |grant| grant.attempts[0].gone = Some(Gone::Purged), "is gone without a key"),
         (
             Setting::Minting,
-            |grant| grant.attempts[0].announced.unused = told(grant.attempts[0].begun_at, 7),
+            |grant| grant.attempts[0].announced = announced(Notice::UnusedSoon, grant.attempts[0].begun_at, 7),
             "although it was shown to nobody",
         ),
         (
             Setting::Live,
-            |grant| grant.attempts[0].announced.too_old_soon = told(grant.attempts[0].begun_at, -1),
+            |grant| grant.attempts[0].announced = announced(Notice::TooOldSoon, grant.attempts[0].begun_at, -1),
             "to end before it was announced",
         ),
         (
@@ -118,8 +121,8 @@ async fn a_grant_to_which_no_acts_lead_is_named() {
     }
 }
 
-fn told(at: Timestamp, days: i64) -> Option<Announced> {
-    Some(Announced { at, until: at + SignedDuration::from_hours(24 * days) })
+fn announced(notice: Notice, at: Timestamp, days: i64) -> BTreeMap<Notice, AnnouncedEnd> {
+    [(notice, AnnouncedEnd { at, until: at + SignedDuration::from_hours(24 * days) })].into()
 }
 
 /// An attempt after the last that made a key nobody may use.
@@ -162,7 +165,12 @@ async fn an_item_that_refers_to_nothing_is_named() {
     scene.keep(&reading(&ada(), Epoch::new(7), 1, scene.now)).await;
     scene.bites("table", "attempt Epoch(7), which has no key").await;
 
-    let mail = OwedMail::KeyShown { programme: programme(), grant: nobody.clone() };
+    let mail = OwedMail::Notice {
+        programme: programme(),
+        grant: nobody.clone(),
+        epoch: Epoch::new(1),
+        notice: Notice::KeyShown,
+    };
     scene.keep(&OutboxRow::owed(ulid::Ulid::from_parts(1, 1), mail, scene.now)).await;
     scene.bites("table", "is about a grant that is not there").await;
 

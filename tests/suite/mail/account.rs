@@ -2,14 +2,13 @@
 
 use bursar_core::domain::alarm::{Alarm, Cause};
 use bursar_core::domain::balance::{Basis, Need};
-use bursar_core::domain::id::PersonId;
+use bursar_core::domain::id::{PersonId, new_ulid};
 use bursar_core::domain::mail_day::MailDay;
 use bursar_core::domain::mail_kind::MailKind;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::window::utc_date;
 use bursar_core::secrets::ManagementKey;
-use bursar_core::store::items::{OutboxRow, OwedMail};
-use bursar_core::store::new_ulid;
+use bursar_core::store::{OutboxRow, OwedMail};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use jiff::{SignedDuration, ToSpan};

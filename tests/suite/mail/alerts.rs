@@ -1,14 +1,13 @@
 //! What alerts about a programme's money say, to whom, and with what picture.
 
+use bursar_tests::office::{as_sync, reading};
 use std::collections::BTreeMap;
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::{Reading, Used};
-use bursar_core::store::By;
-use bursar_core::store::items::Totals;
+use bursar_core::store::{Author, Totals};
 use bursar_local::ses::Fault;
-use bursar_tests::office::reading;
 
 use super::words::{html_says, redacted};
 use super::{PostOffice, address, soon};
@@ -53,14 +52,14 @@ async fn an_alert_says_the_number() {
 async fn an_alert_of_a_pot_that_is_another_by_now_says_what_was_found_and_that_nobody_else_gets_a_key() {
     let mut office = PostOffice::open().await;
     office.cross(80, office.steadily(1, 3_359_999_001)).await;
-    let by = By { actor: &Actor::Rule, now: office.stack.clock.now(), deadline: soon() };
+    let by = Author { actor: &Actor::Rule, now: office.stack.clock.now(), deadline: soon() };
     office.table.set_pot(&office.programme, Usd::from_dollars(30), by).await.unwrap();
     let totals = office.table.totals(&office.programme).await.unwrap().unwrap();
     let more = Used { credits: office.steadily(2, 1_950_000_000), ..Used::default() };
     let grant = office.table.grants(&office.programme).await.unwrap().pop().unwrap();
     let reading = office.table.view(&office.programme, &grant.id).await.unwrap().unwrap().readings.pop().unwrap();
     office.table.note_reading(&Reading { used: more.clone(), ..reading }, soon()).await.unwrap();
-    office.table.note_totals(&Totals { used: more, ..totals }, soon()).await.unwrap();
+    assert!(as_sync(&office.table, async |sync| sync.note_totals(&Totals { used: more, ..totals }).await).await);
     office.settle().await;
     let mut unread = office.unread();
     unread.sort_by(|one, other| one.contents.subject.cmp(&other.contents.subject));
@@ -103,7 +102,7 @@ async fn an_alert_of_a_budget_that_was_overspent_does_not_say_that_somebody_lowe
 #[tokio::test]
 async fn an_alert_says_that_all_is_promised_before_a_student_is_refused() {
     let mut office = PostOffice::open().await;
-    let by = By { actor: &Actor::Rule, now: office.stack.clock.now(), deadline: soon() };
+    let by = Author { actor: &Actor::Rule, now: office.stack.clock.now(), deadline: soon() };
     office.table.set_pot(&office.programme, Usd::from_dollars(30), by).await.unwrap();
     let ada = office.enrol("ada@example.edu").await;
     office.claim(&ada).await;
@@ -150,8 +149,8 @@ async fn an_alert_of_a_budget_that_is_promised_says_how_many_wait_and_what_it_ta
     office.table.note_reading(&reading, soon()).await.unwrap();
     let (by_group, implied) = (BTreeMap::new(), Usd::from_dollars(60));
     let totals = Totals { programme, as_of: now, used, by_group, implied, grants: 3, claimed: 1 };
-    office.table.note_totals(&totals, soon()).await.unwrap();
-    let by = By { actor: &Actor::Rule, now, deadline: soon() };
+    assert!(as_sync(&office.table, async |sync| sync.note_totals(&totals).await).await);
+    let by = Author { actor: &Actor::Rule, now, deadline: soon() };
     office.table.set_pot(&office.programme, Usd::from_dollars(25), by).await.unwrap();
     office.settle().await;
     let mut unread = office.unread();

@@ -2,8 +2,8 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::token::{AskToken, LinkToken};
-use bursar_core::store::items::{Item, OutboxRow, OwedMail, Tally, Undeliverable, Why};
-use bursar_core::store::keys;
+use bursar_core::store::items::Item;
+use bursar_core::store::{OutboxRow, OwedMail, Tally, Undeliverable, Why, keys};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Quota;
 use bursar_tests::stack;

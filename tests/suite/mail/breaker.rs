@@ -4,12 +4,11 @@
 use bursar_core::domain::alarm::Cause;
 use bursar_core::domain::grant::Notice;
 use bursar_core::domain::id::{Epoch, PersonId};
+use bursar_core::domain::mail_class::MailClass;
 use bursar_core::domain::mail_day::{MailCounts, MailDay};
 use bursar_core::domain::mail_kind::MailKind;
 use bursar_core::domain::window::utc_date;
-use bursar_core::store::SentAgainAt;
-use bursar_core::store::items::{MailClass, MailState, OutboxRow, OwedMail};
-use bursar_core::store::{BulkStop, WentOn};
+use bursar_core::store::{BulkStop, MailState, OutboxRow, OwedMail, Resend, WentOn};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 
@@ -103,7 +102,7 @@ async fn a_kind_of_which_nothing_came_back_and_what_is_asked_for_by_hand_go_on_w
     let ada = office.invite("ada@example.edu").await;
     office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
     assert_eq!(office.the_mail().contents.kind.as_deref(), Some("account"));
-    let notice = OwedMail::ByRule {
+    let notice = OwedMail::Notice {
         programme: office.programme.clone(),
         grant: ada.clone(),
         epoch: Epoch::new(1),
@@ -112,7 +111,7 @@ async fn a_kind_of_which_nothing_came_back_and_what_is_asked_for_by_hand_go_on_w
     let now = office.stack.clock.now();
     let row = OutboxRow::owed(Ulid::from_parts(now.as_millisecond().unsigned_abs(), 1), notice, now);
     office.raw.keep(&row).await.unwrap();
-    assert_eq!(office.table.resend_roster_mail(&office.programme, &ada, now, soon()).await.unwrap(), SentAgainAt::Now);
+    assert_eq!(office.table.resend_roster_mail(&office.programme, &ada, now, soon()).await.unwrap(), Resend::Done);
     office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
     // That notice is not owed any more, and the drain found that out.
     assert!(matches!(office.table.mail(row.row).await.unwrap().unwrap().state, MailState::Dropped { .. }));

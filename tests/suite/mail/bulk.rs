@@ -1,11 +1,10 @@
 //! Thousands of mails without hurry, and one with it: it never stands behind them. And what the mail server refuses uses up the tries of
 //! one row and not of all.
 
-use bursar_core::domain::id::Nonce;
+use bursar_core::domain::id::{Nonce, new_ulid};
 use bursar_core::domain::token::AskToken;
-use bursar_core::store::SentAgainAt;
-use bursar_core::store::items::{self, MailState, OutboxRow, OwedMail};
-use bursar_core::store::new_ulid;
+use bursar_core::store::items::{self};
+use bursar_core::store::{MailState, OutboxRow, OwedMail, Resend};
 use bursar_local::gate::Matcher;
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
@@ -120,10 +119,7 @@ async fn a_roster_mail_that_comes_too_late_is_not_sent_unless_somebody_asked_for
         let roster = rows.iter().find(|row| matches!(row.mail, OwedMail::Roster { .. })).unwrap();
         assert!(matches!(roster.state, MailState::Dropped { .. }), "{:?}", roster.state);
         let now = office.stack.clock.now();
-        assert_eq!(
-            office.table.resend_roster_mail(&office.programme, &ada, now, soon()).await.unwrap(),
-            SentAgainAt::Now
-        );
+        assert_eq!(office.table.resend_roster_mail(&office.programme, &ada, now, soon()).await.unwrap(), Resend::Done);
         office.settle().await;
         let text = office.the_mail().contents.text.unwrap();
         assert!(text.contains(says), "{text}");

@@ -2,16 +2,19 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::{Act, Actor, What};
-use bursar_core::domain::grant::{Announcement, Disable, HoldKind, Rule, Stopped};
+use bursar_core::domain::grant::{Disable, HoldKind, Notice, Rule, Stopped};
 use bursar_core::domain::id::{GrantId, PersonId};
+use bursar_core::domain::mail_kind::MailKind;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::reading::{Reading, Used};
 use bursar_core::domain::term::Term;
 use bursar_core::domain::window::{Reset, utc_date};
-use bursar_core::store::items::{Bounce, MailState, OutboxRow, OwedMail, Stored, Undeliverable, Why};
+use bursar_core::store::items::Stored;
 use bursar_core::store::keys::Key;
-use bursar_core::store::{At, By, Outcome, Saved, SentAgain};
+use bursar_core::store::{
+    ActContext, Author, Bounce, MailState, OutboxRow, Outcome, Saved, SentAgain, Undeliverable, Why,
+};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::PAUSED;
 use bursar_tests::office::reading;
@@ -29,14 +32,14 @@ impl PostOffice {
         let mut settings = programme.settings.clone();
         change(&mut settings);
         let admin = Actor::Person(PersonId::random());
-        let by = By { actor: &admin, now: self.stack.clock.now(), deadline: soon() };
+        let by = Author { actor: &admin, now: self.stack.clock.now(), deadline: soon() };
         let saved =
             self.table.save_settings(&programme.id, settings, programme.edits, What::new(Act::Edited), by).await;
         assert_eq!(saved.unwrap(), Saved::Done);
     }
 
-    pub(super) fn at<'a>(&'a self, grant: &'a GrantId) -> At<'a> {
-        At { programme: &self.programme, grant, now: self.stack.clock.now(), deadline: soon() }
+    pub(super) fn at<'a>(&'a self, grant: &'a GrantId) -> ActContext<'a> {
+        ActContext { programme: &self.programme, grant, now: self.stack.clock.now(), deadline: soon() }
     }
 
     /// The term ends later than it did.
@@ -65,7 +68,7 @@ impl PostOffice {
     /// The row of the mail that was written last for a grant because of a rule.
     async fn last_row(&self, grant: &GrantId) -> OutboxRow {
         let mut rows = self.table.mails_of(&self.programme, grant).await.unwrap();
-        rows.retain(|row| matches!(row.mail, OwedMail::ByRule { .. }));
+        rows.retain(|row| row.mail.kind() == MailKind::Student);
         rows.pop().unwrap()
     }
 
@@ -100,7 +103,7 @@ impl PostOffice {
 #[tokio::test]
 async fn a_student_hears_of_each_step_of_the_rules() {
     let (mut office, grant) = PostOffice::with_rules(1, 15).await;
-    assert_eq!(office.rules(&grant).await, Rule::Announce(Announcement::Unused));
+    assert_eq!(office.rules(&grant).await, Rule::Announce(Notice::UnusedSoon));
     office.drain().await;
     let mail = office.the_mail();
     assert_eq!((mail.contents.kind.as_deref(), mail.to.as_str()), (Some("student"), "ada@example.edu"));
@@ -127,7 +130,7 @@ async fn a_student_hears_of_each_step_of_the_rules() {
     html_says(&mail.contents, &["CS pilot", "Look at my keys"]);
 
     office.pass(DAY).await;
-    assert_eq!(office.rules(&grant).await, Rule::Announce(Announcement::TooOldLater));
+    assert_eq!(office.rules(&grant).await, Rule::Announce(Notice::TooOldLater));
     office.drain().await;
     let mail = office.the_mail();
     insta::assert_snapshot!(redacted(&office, &mail.contents), @r#"
@@ -152,7 +155,7 @@ async fn a_student_hears_of_each_step_of_the_rules() {
     "#);
 
     office.pass(11 * DAY).await;
-    assert_eq!(office.rules(&grant).await, Rule::Announce(Announcement::TooOldSoon));
+    assert_eq!(office.rules(&grant).await, Rule::Announce(Notice::TooOldSoon));
     office.drain().await;
     let mail = office.the_mail();
     assert_eq!(mail.contents.subject, "CS pilot: replace your key now, it stops on 12 December 2026");
@@ -182,7 +185,11 @@ async fn a_student_hears_of_each_step_of_the_rules() {
     Privacy: https://example.edu/privacy
     "#);
 
-    office.table.release(office.at(&grant), HoldKind::Unused, &Actor::Student).await.unwrap();
+    office
+        .table
+        .act(office.at(&grant), |view, now| view.release(HoldKind::Unused, &Actor::Student, now))
+        .await
+        .unwrap();
     office.pass(10 * DAY).await;
     assert_eq!(office.rules(&grant).await, Rule::Stop);
     office.drain().await;
@@ -224,9 +231,9 @@ async fn a_student_hears_a_week_before_the_term_ends_and_nobody_whose_key_has_en
     let used = Used::on_one(utc_date(as_of), Usd::from_micros(12_799_001));
     office.table.note_reading(&reading(&office.programme, &ada, used, as_of), soon()).await.unwrap();
     for grant in [&ada, &ben] {
-        assert_eq!(office.rules(grant).await, Rule::Announce(Announcement::TermEnd));
+        assert_eq!(office.rules(grant).await, Rule::Announce(Notice::TermEndSoon));
     }
-    office.table.stop(office.at(&ben), Stopped::UsedUp, &Actor::Sync).await.unwrap();
+    office.table.act(office.at(&ben), |view, now| view.stop(Stopped::UsedUp, &Actor::Sync, now)).await.unwrap();
     office.drain().await;
     let mail = office.the_mail();
     assert_eq!((mail.contents.kind.as_deref(), mail.to.as_str()), (Some("student"), "ada@example.edu"));
@@ -255,7 +262,7 @@ async fn a_student_hears_a_week_before_the_term_ends_and_nobody_whose_key_has_en
 
     let (office, grant) = PostOffice::with_rules(300, 300).await;
     office.stack.clock.stop_at("2027-02-01T08:00:00Z".parse().unwrap()).unwrap();
-    assert_eq!(office.rules(&grant).await, Rule::Announce(Announcement::TermEnd));
+    assert_eq!(office.rules(&grant).await, Rule::Announce(Notice::TermEndSoon));
     office.extend().await;
     office.stack.invoke.invoke(FunctionName::Mail, json!({"task": "drain"})).await.unwrap();
     let rows = office.table.mails_of(&office.programme, &grant).await.unwrap();
@@ -295,7 +302,7 @@ async fn what_is_left_before_the_term_ends_is_of_the_window_and_starts_anew_if_i
         let used = Used::on_one(utc_date(as_of), Usd::from_micros(12_799_001));
         let reading = Reading { window: reset.window_at(as_of), ..reading(&office.programme, &ada, used, as_of) };
         office.table.note_reading(&reading, soon()).await.unwrap();
-        assert_eq!(office.rules(&ada).await, Rule::Announce(Announcement::TermEnd));
+        assert_eq!(office.rules(&ada).await, Rule::Announce(Notice::TermEndSoon));
         office.drain().await;
         let text = office.the_mail().contents.text.unwrap();
         assert!(text.contains(says), "{reset:?}: {text}");
@@ -317,7 +324,7 @@ async fn a_cap_that_started_anew_before_the_mail_left_is_told_as_it_is_by_then()
     let reading = Reading { window: Reset::Weekly.window_at(as_of), ..reading(&office.programme, &ada, used, as_of) };
     office.table.note_reading(&reading, soon()).await.unwrap();
     office.stack.clock.stop_at("2027-01-31T23:50:00Z".parse().unwrap()).unwrap();
-    assert_eq!(office.rules(&ada).await, Rule::Announce(Announcement::TermEnd));
+    assert_eq!(office.rules(&ada).await, Rule::Announce(Notice::TermEndSoon));
     office.stack.clock.stop_at("2027-02-01T00:10:00Z".parse().unwrap()).unwrap();
     office.drain().await;
     let text = office.the_mail().contents.text.unwrap();
@@ -332,8 +339,8 @@ async fn a_cap_that_started_anew_before_the_mail_left_is_told_as_it_is_by_then()
 #[tokio::test]
 async fn nobody_is_told_what_is_not_so_any_more() {
     let (mut office, grant) = PostOffice::with_rules(1, 60).await;
-    assert_eq!(office.rules(&grant).await, Rule::Announce(Announcement::Unused));
-    office.table.stop(office.at(&grant), Stopped::UsedUp, &Actor::Sync).await.unwrap();
+    assert_eq!(office.rules(&grant).await, Rule::Announce(Notice::UnusedSoon));
+    office.table.act(office.at(&grant), |view, now| view.stop(Stopped::UsedUp, &Actor::Sync, now)).await.unwrap();
     office.drain().await;
     assert!(office.unread().is_empty() && office.states().contains(&"dropped"), "{:?}", office.states());
     office.stop().await;
@@ -343,7 +350,7 @@ async fn nobody_is_told_what_is_not_so_any_more() {
 async fn where_students_get_no_reminders_they_hear_of_the_rules_all_the_same_and_not_of_the_terms_end() {
     let (mut office, grant) = PostOffice::with_rules(1, 600).await;
     office.set(|settings| settings.student_mails = false).await;
-    assert_eq!(office.rules(&grant).await, Rule::Announce(Announcement::Unused));
+    assert_eq!(office.rules(&grant).await, Rule::Announce(Notice::UnusedSoon));
     office.drain().await;
     assert!(office.the_mail().contents.subject.contains("unless you use it"));
     office.pass(7 * DAY).await;
@@ -354,7 +361,7 @@ async fn where_students_get_no_reminders_they_hear_of_the_rules_all_the_same_and
 
     let (mut office, grant) = PostOffice::with_rules(300, 300).await;
     office.stack.clock.stop_at("2027-02-01T08:00:00Z".parse().unwrap()).unwrap();
-    assert_eq!(office.rules(&grant).await, Rule::Announce(Announcement::TermEnd));
+    assert_eq!(office.rules(&grant).await, Rule::Announce(Notice::TermEndSoon));
     office.set(|settings| settings.student_mails = false).await;
     office.drain().await;
     assert!(office.unread().is_empty() && office.states().contains(&"dropped"), "{:?}", office.states());
@@ -365,7 +372,7 @@ async fn where_students_get_no_reminders_they_hear_of_the_rules_all_the_same_and
 async fn while_no_mail_leaves_no_rule_switches_a_key_off_and_a_week_after_it_left_it_does() {
     let (mut office, grant) = PostOffice::with_rules(1, 600).await;
     office.stack.ses.set_stopped_by_aws(Some(PAUSED));
-    assert_eq!(office.rules(&grant).await, Rule::Announce(Announcement::Unused));
+    assert_eq!(office.rules(&grant).await, Rule::Announce(Notice::UnusedSoon));
     for _ in 0..10 {
         office.pass(DAY).await;
         assert_eq!(office.rules_if_any(&grant).await, None);
@@ -388,7 +395,7 @@ async fn while_no_mail_leaves_no_rule_switches_a_key_off_and_a_week_after_it_lef
 #[tokio::test]
 async fn a_dead_letter_postpones_the_hold_until_an_admin_has_had_it_sent_again() {
     let (mut office, grant) = PostOffice::with_rules(1, 600).await;
-    assert_eq!(office.rules(&grant).await, Rule::Announce(Announcement::Unused));
+    assert_eq!(office.rules(&grant).await, Rule::Announce(Notice::UnusedSoon));
     let row = office.last_row(&grant).await;
     let dead = MailState::Failed { why: "TimedOut".to_owned(), at: office.stack.clock.now() };
     office.table.set_mail(&row, dead, soon()).await.unwrap().unwrap();
@@ -415,7 +422,7 @@ async fn an_address_that_takes_no_mail_postpones_nothing() {
         if is_marked {
             office.raw.keep(&mark).await.unwrap();
         }
-        assert_eq!(office.rules(&grant).await, Rule::Announce(Announcement::Unused));
+        assert_eq!(office.rules(&grant).await, Rule::Announce(Notice::UnusedSoon));
         office.drain().await;
         let row = office.last_row(&grant).await;
         if is_marked {
@@ -438,7 +445,7 @@ async fn an_address_that_takes_no_mail_postpones_nothing() {
 async fn an_announcement_that_was_dropped_or_whose_row_is_gone_is_announced_anew() {
     for is_gone in [true, false] {
         let (mut office, grant) = PostOffice::with_rules(1, 600).await;
-        assert_eq!(office.rules(&grant).await, Rule::Announce(Announcement::Unused));
+        assert_eq!(office.rules(&grant).await, Rule::Announce(Notice::UnusedSoon));
         let row = office.last_row(&grant).await;
         if is_gone {
             let Key { pk, sk } = row.key();
@@ -447,7 +454,11 @@ async fn an_announcement_that_was_dropped_or_whose_row_is_gone_is_announced_anew
         } else {
             // Paused when it was to leave, and resumed afterwards.
             let faculty = Actor::Person(PersonId::random());
-            office.table.hold(office.at(&grant), HoldKind::Paused, &faculty, None).await.unwrap();
+            office
+                .table
+                .act(office.at(&grant), |view, now| view.hold(HoldKind::Paused, &faculty, None, now))
+                .await
+                .unwrap();
             office.drain().await;
             assert_eq!(word(&office.last_row(&grant).await.state), "dropped");
             let mut paused = office.table.grant(&office.programme, &grant).await.unwrap().unwrap();
@@ -456,7 +467,7 @@ async fn an_announcement_that_was_dropped_or_whose_row_is_gone_is_announced_anew
             office.raw.keep(&paused).await.unwrap();
         }
         office.pass_unwatched(8 * DAY).await;
-        assert_eq!(office.rules(&grant).await, Rule::Announce(Announcement::Unused), "gone: {is_gone}");
+        assert_eq!(office.rules(&grant).await, Rule::Announce(Notice::UnusedSoon), "gone: {is_gone}");
         assert_ne!(office.last_row(&grant).await.row, row.row);
         office.stack.stop().await.unwrap();
     }

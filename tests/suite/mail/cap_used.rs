@@ -1,12 +1,12 @@
 //! What students are told of their own cap: the words, when it is sent, and that nobody is told what is not so any more.
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{Announcement, HoldKind, Reading, Rule, Stopped};
+use bursar_core::domain::grant::{HoldKind, Notice, Reading, Rule, Stopped};
 use bursar_core::domain::id::{GrantId, PersonId};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::Used;
 use bursar_core::domain::window::{Reset, utc_date};
-use bursar_core::store::items::{OwedMail, Undeliverable, Why};
+use bursar_core::store::{OwedMail, Undeliverable, Why};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Fault;
@@ -94,7 +94,7 @@ async fn who_wants_no_reminders_hears_of_their_key_and_of_rules_all_the_same() {
 
     office.set(|settings| settings.unused_after_days = Some(1)).await;
     office.pass(24 * 60).await;
-    assert_eq!(office.rules(&ada).await, Rule::Announce(Announcement::Unused));
+    assert_eq!(office.rules(&ada).await, Rule::Announce(Notice::UnusedSoon));
     office.drain().await;
     let mail = office.the_mail();
     assert!(mail.contents.subject.contains("unless you use it"), "{}", mail.contents.subject);
@@ -152,9 +152,17 @@ async fn nobody_is_told_who_has_left_and_nobody_of_a_cap_that_has_started_anew()
         let (mut office, ada) = PostOffice::using(Reset::Weekly, 17_000_000).await;
         assert_eq!(office.of_caps(), ["waiting"], "{what}");
         match what {
-            "revoked" => drop(office.table.revoke(office.at(&ada), &Actor::Rule, None).await.unwrap()),
+            "revoked" => {
+                drop(
+                    office.table.act(office.at(&ada), |view, now| view.revoke(&Actor::Rule, None, now)).await.unwrap(),
+                );
+            }
             "dropped" => {
-                office.table.hold(office.at(&ada), HoldKind::Dropped, &Actor::Rule, None).await.unwrap();
+                office
+                    .table
+                    .act(office.at(&ada), |view, now| view.hold(HoldKind::Dropped, &Actor::Rule, None, now))
+                    .await
+                    .unwrap();
             }
             "off" => office.set(|settings| settings.student_mails = false).await,
             "turned" => {
@@ -190,12 +198,25 @@ async fn who_has_no_key_that_works_is_told_why_and_not_that_it_works() {
         for micros in [17_000_000, 20_000_000] {
             let (mut office, ada) = PostOffice::using(Reset::None, micros).await;
             let faculty = Actor::Person(PersonId::random());
-            let hold = |kind| office.table.hold(office.at(&ada), kind, &faculty, None);
+            let hold =
+                async |kind| office.table.act(office.at(&ada), |view, now| view.hold(kind, &faculty, None, now)).await;
             match what {
                 "paused" => drop(hold(HoldKind::Paused).await.unwrap()),
                 "unused" => drop(hold(HoldKind::Unused).await.unwrap()),
-                "leaked" => drop(office.table.stop(office.at(&ada), Stopped::Leaked, &Actor::Student).await.unwrap()),
-                _ => drop(office.table.stop(office.at(&ada), Stopped::GoneAtProvider, &Actor::Sync).await.unwrap()),
+                "leaked" => drop(
+                    office
+                        .table
+                        .act(office.at(&ada), |view, now| view.stop(Stopped::Leaked, &Actor::Student, now))
+                        .await
+                        .unwrap(),
+                ),
+                _ => drop(
+                    office
+                        .table
+                        .act(office.at(&ada), |view, now| view.stop(Stopped::GoneAtProvider, &Actor::Sync, now))
+                        .await
+                        .unwrap(),
+                ),
             }
             office.drain().await;
             let of_the_cap = |mail: &Got| mail.contents.subject.contains("you have used");
@@ -213,7 +234,11 @@ async fn who_has_no_key_that_works_is_told_why_and_not_that_it_works() {
 #[tokio::test]
 async fn a_cap_that_was_changed_before_the_mail_left_is_told_too() {
     let (mut office, ada) = PostOffice::using(Reset::None, 17_000_000).await;
-    office.table.set_cap(office.at(&ada), Some(Usd::from_dollars(40)), &Actor::Rule, None).await.unwrap();
+    office
+        .table
+        .act(office.at(&ada), |view, now| view.set_cap(Some(Usd::from_dollars(40)), &Actor::Rule, None, now))
+        .await
+        .unwrap();
     office.drain().await;
     let mail = office.the_mail();
     let text = mail.contents.text.as_deref().unwrap();

@@ -1,6 +1,7 @@
 //! From totals to the mails of faculty: one night's leap is one mail for each of them that says where it led, and whatever kills its
 //! sending, each gets theirs.
 
+use bursar_tests::office::{as_sync, reading};
 use std::collections::BTreeMap;
 
 use bursar_core::domain::grant::Reading;
@@ -8,10 +9,9 @@ use bursar_core::domain::id::GrantId;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::Used;
 use bursar_core::domain::window::utc_date;
-use bursar_core::store::items::Totals;
+use bursar_core::store::Totals;
 use bursar_local::gate::{Call, Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
-use bursar_tests::office::reading;
 use jiff::SignedDuration;
 use serde_json::json;
 
@@ -43,7 +43,7 @@ impl PostOffice {
         let (by_group, implied) = (BTreeMap::new(), spent);
         let totals =
             Totals { programme: self.programme.clone(), as_of, used, by_group, implied, grants: 1, claimed: 1 };
-        self.table.note_totals(&totals, soon()).await.unwrap();
+        assert!(as_sync(&self.table, async |sync| sync.note_totals(&totals).await).await);
     }
 
     fn alerts(&self) -> Vec<(String, String)> {

@@ -1,7 +1,7 @@
 //! Each call of sending a mail, and each way in which it can fail: in the end the mail was accepted once. It is accepted twice only where
 //! the server's answer, or our record of it, was lost; and never not at all.
 
-use bursar_core::store::items::{MailState, OwedMail};
+use bursar_core::store::{MailState, OwedMail};
 use bursar_local::gate::{Call, Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Fault;

@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 
 use bursar_core::deadline::Waits;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::crossing::{Crossing, Scope};
 use bursar_core::domain::grant::Person;
 use bursar_core::domain::money::Usd;
-use bursar_core::domain::window::Window;
-use bursar_core::store::{By, NewPerson};
+use bursar_core::store::{Author, NewPerson};
 use bursar_local::inbox::Contents;
 use bursar_local::ses::PAUSED;
+use bursar_tests::office::crossing;
 use jiff::SignedDuration;
 
 use super::{PostOffice, address, soon};
@@ -61,17 +60,7 @@ impl PostOffice {
 
     async fn crossed(&self, threshold: u8) {
         let limit = Usd::from_dollars(4000);
-        let crossing = Crossing {
-            programme: self.programme.clone(),
-            scope: Scope::Pot,
-            window: Window::WHOLE_TERM,
-            limit,
-            threshold,
-            spent: Usd::from_micros(limit.micros() / 100 * i64::from(threshold)),
-            found_at: self.stack.clock.now(),
-            told: true,
-            mails: Vec::new(),
-        };
+        let crossing = crossing(&self.programme, limit, threshold, self.stack.clock.now());
         let faculty = self.table.person_of(&address(FACULTY), soon()).await.unwrap();
         let now = self.stack.clock.now();
         assert!(self.table.record_crossings(&[crossing], &[faculty], now, soon()).await.unwrap());
@@ -87,7 +76,7 @@ impl PostOffice {
             })
             .collect();
         for some in students.chunks(24) {
-            let by = By { actor: &actor, now: self.stack.clock.now(), deadline: soon() };
+            let by = Author { actor: &actor, now: self.stack.clock.now(), deadline: soon() };
             assert_eq!(self.table.invite(&self.programme, some, by).await.unwrap().len(), some.len());
         }
     }

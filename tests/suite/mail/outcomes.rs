@@ -3,9 +3,7 @@
 use bursar_core::domain::mail_day::{MailCounts, MailDay};
 use bursar_core::domain::mail_kind::MailKind;
 use bursar_core::domain::window::utc_date;
-use bursar_core::store::BulkStop;
-use bursar_core::store::SentAgainAt;
-use bursar_core::store::items::{MailState, Undeliverable, Why};
+use bursar_core::store::{BulkStop, MailState, Resend, Undeliverable, Why};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::{FunctionName, InvokeError};
 use jiff::SignedDuration;
@@ -74,7 +72,7 @@ async fn a_complaint_ends_what_is_written_to_many_and_no_link() {
     let now = office.stack.clock.now();
     assert_eq!(
         office.table.resend_roster_mail(&office.programme, &ada, now, super::soon()).await.unwrap(),
-        SentAgainAt::Now
+        Resend::Done
     );
     office.ask("ada@example.edu").await;
     office.settle().await;

@@ -1,7 +1,7 @@
 //! Mails without hurry leave room for those with it.
 
 use bursar_core::domain::grant::HoldKind;
-use bursar_core::store::At;
+use bursar_core::store::ActContext;
 use bursar_local::ses::Quota;
 
 use super::{PostOffice, soon};
@@ -27,9 +27,10 @@ async fn roster_mails_use_eight_tenths_of_the_day_and_links_still_go() {
 async fn whoever_is_dropped_from_the_roster_meanwhile_is_not_told_to_be_on_it() {
     let mut office = PostOffice::open().await;
     let grant = office.invite("ada@example.edu").await;
-    let at = At { programme: &office.programme, grant: &grant, now: office.stack.clock.now(), deadline: soon() };
+    let at =
+        ActContext { programme: &office.programme, grant: &grant, now: office.stack.clock.now(), deadline: soon() };
     let sync = bursar_core::domain::audit::Actor::Sync;
-    office.table.hold(at, HoldKind::Dropped, &sync, None).await.unwrap();
+    office.table.act(at, |view, now| view.hold(HoldKind::Dropped, &sync, None, now)).await.unwrap();
     office.settle().await;
     assert_eq!(office.unread().len(), 0);
     office.finish().await;

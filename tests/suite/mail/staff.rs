@@ -3,7 +3,7 @@
 
 use bursar_core::domain::alarm::{Alarm, Cause};
 use bursar_core::domain::mail_kind::MailKind;
-use bursar_core::store::items::{Undeliverable, Why};
+use bursar_core::store::{Undeliverable, Why};
 use bursar_tests::stack;
 use jiff::SignedDuration;
 

@@ -1,19 +1,18 @@
 //! What each mail says, as text, and what stands in its headers.
 
+use bursar_tests::office::{as_sync, reading};
 use std::collections::BTreeMap;
 
 use bursar_core::domain::audit::{Act, Actor, What};
 use bursar_core::domain::crossing::{Crossing, Scope};
 use bursar_core::domain::days::Days;
 use bursar_core::domain::grant::{Minted, Press, PressKind, Stopped};
-use bursar_core::domain::id::{Epoch, GrantId, PersonId};
+use bursar_core::domain::id::{Epoch, GrantId, Nonce, PersonId};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::Used;
 use bursar_core::domain::window::{Window, utc_date};
-use bursar_core::store::items::Totals;
-use bursar_core::store::{At, By, Outcome};
+use bursar_core::store::{ActContext, Author, Outcome, Totals};
 use bursar_local::inbox::Contents;
-use bursar_tests::office::reading;
 use jiff::ToSpan;
 
 use super::{PostOffice, address, soon};
@@ -158,8 +157,9 @@ async fn notices_of_a_key_that_was_shown_or_reported() {
     Help: bursar-help@example.edu
     Privacy: https://example.edu/privacy
     "#);
-    let at = At { programme: &office.programme, grant: &grant, now: office.stack.clock.now(), deadline: soon() };
-    office.table.stop(at, Stopped::Leaked, &Actor::Student).await.unwrap();
+    let at =
+        ActContext { programme: &office.programme, grant: &grant, now: office.stack.clock.now(), deadline: soon() };
+    office.table.act(at, |view, now| view.stop(Stopped::Leaked, &Actor::Student, now)).await.unwrap();
     // The key is made up, so its disable stays owed: only the stream and the drain run.
     office.stack.pump.drained().await.unwrap();
     let leaked = office.the_mail();
@@ -195,8 +195,9 @@ async fn who_reports_a_key_reads_what_it_had_used_by_the_last_reading() {
     office.pass(60).await;
     let used = Used::on_one(utc_date(read_at), Usd::from_micros(3_099_001));
     office.table.note_reading(&reading(&office.programme, &grant, used, read_at), soon()).await.unwrap();
-    let at = At { programme: &office.programme, grant: &grant, now: office.stack.clock.now(), deadline: soon() };
-    office.table.stop(at, Stopped::Leaked, &Actor::Student).await.unwrap();
+    let at =
+        ActContext { programme: &office.programme, grant: &grant, now: office.stack.clock.now(), deadline: soon() };
+    office.table.act(at, |view, now| view.stop(Stopped::Leaked, &Actor::Student, now)).await.unwrap();
     office.stack.pump.drained().await.unwrap();
     let text = office.the_mail().contents.text.unwrap();
     let says = "it can still be spent on. By the last reading, of 20 November 2026, 11:00 (Europe/Berlin), it had used $3.10.\n";
@@ -207,11 +208,15 @@ async fn who_reports_a_key_reads_what_it_had_used_by_the_last_reading() {
 impl PostOffice {
     /// A key that was made up is shown.
     pub(super) async fn claim(&mut self, grant: &GrantId) {
-        let at = At { programme: &self.programme, grant, now: self.stack.clock.now(), deadline: soon() };
+        let at = ActContext { programme: &self.programme, grant, now: self.stack.clock.now(), deadline: soon() };
         let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
-        let Outcome::Done(begun) = self.table.begin(at, press).await.unwrap() else { panic!("not begun") };
+        let Outcome::Done(begun) =
+            self.table.act(at, |view, now| view.begin(press, Nonce::random(), now)).await.unwrap()
+        else {
+            panic!("not begun")
+        };
         let minted = Minted { key: grant.as_str().repeat(4).parse().unwrap(), limit: Usd::from_dollars(20) };
-        self.table.record(at, &begun, &minted).await.unwrap();
+        self.table.act(at, |view, now| view.record(&begun, &minted, now)).await.unwrap();
         self.settle().await;
     }
 
@@ -249,7 +254,7 @@ impl PostOffice {
             grants: 200,
             claimed: 161,
         };
-        self.table.note_totals(&totals, soon()).await.unwrap();
+        assert!(as_sync(&self.table, async |sync| sync.note_totals(&totals).await).await);
         let (scope, window, limit) = (Scope::Pot, Window::WHOLE_TERM, Usd::from_dollars(4000));
         let crossing = Crossing {
             programme,
@@ -273,7 +278,7 @@ async fn no_name_adds_a_header_or_markup() {
     let mut settings = programme.settings.clone();
     settings.name = "CS\r\nBcc: eve@example.edu\r\n\r\n<b>Größe</b>".to_owned();
     let admin = Actor::Person(PersonId::random());
-    let by = By { actor: &admin, now: office.stack.clock.now(), deadline: soon() };
+    let by = Author { actor: &admin, now: office.stack.clock.now(), deadline: soon() };
     let what = What::new(Act::Edited);
     office.table.save_settings(&office.programme, settings, programme.edits, what, by).await.unwrap();
     office.invite("ada@example.edu").await;

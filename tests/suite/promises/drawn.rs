@@ -5,11 +5,12 @@
 
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::window::Reset;
-use bursar_local::gate::{Dice, Matcher, RuleId, Verdict};
+use bursar_local::gate::{Matcher, RuleId, Verdict};
 use bursar_local::invoke::FunctionName;
-use bursar_local::provider::{NamedQuirks, Nano, Provider};
+use bursar_local::provider::{DrawnQuirks, Nano, Provider};
 use bursar_tests::seeds::seeds_or;
 use bursar_tests::stack;
+use fastrand::Rng;
 use futures_util::{StreamExt, stream};
 use jiff::SignedDuration;
 use serde_json::json;
@@ -112,9 +113,9 @@ async fn whatever_happens_every_promise_is_kept_and_in_the_end_nothing_is_left_t
 }
 
 async fn play(seed: u64) {
-    let mut dice = Dice::new(seed);
-    let quirks = if dice.below(3) == 0 { NamedQuirks::default() } else { NamedQuirks::draw(&mut dice) };
-    let reset = RESETS[dice.below(RESETS.len())];
+    let mut dice = Rng::with_seed(seed);
+    let quirks = if dice.usize(..3) == 0 { DrawnQuirks::default() } else { DrawnQuirks::draw(&mut dice) };
+    let reset = RESETS[dice.usize(..RESETS.len())];
     let stack = stack::in_process().await.unwrap();
     let pot = POT * windows(reset);
     let mut story = Story::begins(&stack, pot, &quirks).await;
@@ -125,7 +126,7 @@ async fn play(seed: u64) {
     story.syncs().await;
     let mut history = History { story, dice, reset, outage: None, other: None, faults: Vec::new() };
     for _ in 0..MOVES {
-        let next = DRAWN[history.dice.below(DRAWN.len())];
+        let next = DRAWN[history.dice.usize(..DRAWN.len())];
         history.moves(next).await;
     }
     history.comes_to_rest().await;
@@ -144,7 +145,7 @@ fn windows(reset: Reset) -> i32 {
 
 struct History<'s> {
     story: Story<'s>,
-    dice: Dice,
+    dice: Rng,
     reset: Reset,
     outage: Option<RuleId>,
     other: Option<Provider>,
@@ -153,7 +154,7 @@ struct History<'s> {
 
 impl History<'_> {
     fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.dice.below(all.len())]
+        all[self.dice.usize(..all.len())]
     }
 
     async fn moves(&mut self, what: Move) {
@@ -161,7 +162,7 @@ impl History<'_> {
         match what {
             Move::Press => {
                 // Most who press want a key.
-                let press = if self.dice.below(3) == 0 { self.one_of(&PRESSES) } else { self.one_of(&PRESSES[..2]) };
+                let press = if self.dice.usize(..3) == 0 { self.one_of(&PRESSES) } else { self.one_of(&PRESSES[..2]) };
                 self.story.presses(name, press).await;
             }
             Move::TwoTabs => {
@@ -169,8 +170,8 @@ impl History<'_> {
                 self.story.presses_twice_beside(name, beside).await;
             }
             Move::Spend => {
-                let micros = 1 + self.dice.below(15_000_000);
-                let which = self.dice.below(3);
+                let micros = 1 + self.dice.usize(..15_000_000);
+                let which = self.dice.usize(..3);
                 self.story.spends_what_it_can(name, which, Nano::micros(micros.try_into().unwrap())).await;
             }
             Move::Act => {
@@ -186,7 +187,7 @@ impl History<'_> {
                 self.story.pot_becomes(pot * windows(self.reset)).await;
             }
             Move::Roster => {
-                let named: Vec<&str> = match self.dice.below(2) {
+                let named: Vec<&str> = match self.dice.usize(..2) {
                     0 => PEOPLE.to_vec(),
                     _ => PEOPLE.into_iter().filter(|other| *other != name).collect(),
                 };
@@ -194,7 +195,7 @@ impl History<'_> {
             }
             Move::Sync => self.story.syncs_as_it_can().await,
             Move::Minutes => {
-                let minutes = 1 + self.dice.below(3);
+                let minutes = 1 + self.dice.usize(..3);
                 self.story.works_for(minutes.try_into().unwrap()).await;
             }
             Move::Settle => {

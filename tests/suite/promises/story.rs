@@ -8,10 +8,10 @@ use bursar_core::domain::id::GrantId;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::window::Reset;
-use bursar_core::store::{By, Saved};
+use bursar_core::store::{Author, Saved};
 use bursar_local::gate::{Matcher, RuleId, Verdict};
 use bursar_local::invoke::FunctionName;
-use bursar_local::provider::{KeySnapshot, NamedQuirks, Nano, Provider};
+use bursar_local::provider::{DrawnQuirks, KeySnapshot, Nano, Provider};
 use bursar_local::stack::Stack;
 use bursar_tests::invariants::{Answers, Watch};
 use bursar_tests::office::{Office, session_cookie, soon};
@@ -54,17 +54,17 @@ const OF_ANOTHER: &str = "sk-or-v1-management-of-another-account";
 
 impl Story<'_> {
     /// With the provider like this.
-    pub(super) async fn begins<'s>(stack: &'s Stack, pot: i32, quirks: &NamedQuirks) -> Story<'s> {
+    pub(super) async fn begins<'s>(stack: &'s Stack, pot: i32, quirks: &DrawnQuirks) -> Story<'s> {
         stack.schedules.stop().await;
         stack.provider.as_ref().unwrap().set_quirks(|all| quirks.set(all));
         let office = Office::open(stack).await;
-        let by = By { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
+        let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
         office.table.set_pot(&office.programme, Usd::from_dollars(pot), by).await.unwrap();
         let answers = Answers::default();
         let watch = stack::watch(stack).with_answers(answers.clone());
         let admin = signed_in(stack, ADMIN, &answers).await;
         let management_key = bursar_tests::aws::management_key(&stack.ready).await;
-        let (is_plain, told) = (quirks.0.is_empty(), vec![format!("quirks: {quirks}")]);
+        let (is_plain, told) = (quirks.is_empty(), vec![format!("{quirks:?}")]);
         Story { stack, office, answers, watch, admin, students: BTreeMap::new(), management_key, is_plain, told }
     }
 
@@ -72,7 +72,7 @@ impl Story<'_> {
     pub(super) async fn counts_in(&mut self, reset: Reset) {
         let programme = self.office.table.programme(&self.office.programme).await.unwrap().unwrap();
         let settings = Settings { reset, ..programme.settings };
-        let by = By { actor: &self.office.faculty, now: self.stack.clock.now(), deadline: soon() };
+        let by = Author { actor: &self.office.faculty, now: self.stack.clock.now(), deadline: soon() };
         let what = What::new(Act::Edited);
         let saved = self.office.table.save_settings(&programme.id, settings, programme.edits, what, by).await.unwrap();
         assert!(matches!(saved, Saved::Done), "{saved:?}");
@@ -187,7 +187,7 @@ impl Story<'_> {
     }
 
     pub(super) async fn pot_becomes(&mut self, dollars: i32) {
-        let by = By { actor: &self.office.faculty, now: self.stack.clock.now(), deadline: soon() };
+        let by = Author { actor: &self.office.faculty, now: self.stack.clock.now(), deadline: soon() };
         let set = self.office.table.set_pot(&self.office.programme, Usd::from_dollars(dollars), by).await.unwrap();
         self.judged(&format!("the pot becomes {dollars}: {set:?}")).await;
     }

@@ -267,8 +267,11 @@ async fn the_page_shows_the_key_in_the_secret_and_no_other_is_confirmed() {
     let pressed = admin.submit(&page, "/console/account/release", &[]).await;
     assert_eq!(pressed.status, 409, "{}", pressed.readable());
     let page = admin.get("/console/account").await.expect(200);
-    let warnings = page.texts("warning");
-    assert!(!warnings.iter().any(|warning| warning.contains("is of another account")), "{warnings:?}");
+    // Nothing is sent in this scene, and it has one admin.
+    let besides = ["Mail waits for longer than it should", "There is one admin only"];
+    let mut warnings = page.texts("warning");
+    warnings.retain(|warning| !besides.iter().any(|begins| warning.starts_with(begins)));
+    assert!(warnings.is_empty(), "{warnings:?}");
     scene.is_as_it_was("after a press on an old page").await;
     stack.stop().await.unwrap();
 }

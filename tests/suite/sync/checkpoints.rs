@@ -247,7 +247,7 @@ async fn a_key_that_cannot_be_disabled_now_is_tried_again_by_the_next_invocation
     let ada = invite(&stack, &office, "ada", None).await;
     let key = mint(&stack, &office, &ada).await;
     assert_eq!(sync(&stack).await["complete"], true);
-    office.table.revoke(office.at(&ada), &Actor::Rule, None).await.unwrap();
+    office.table.act(office.at(&ada), |view, now| view.revoke(&Actor::Rule, None, now)).await.unwrap();
     let rule = stack.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Verdict::status(503));
     let report = sync(&stack).await;
     assert!(is_left(&report) && problems(&report).contains("status 503"), "{report}");

@@ -1,9 +1,8 @@
 //! Counters that the provider corrects, rounds otherwise or turns late: each lifetime counter stands for itself, a smaller one is told
 //! and stands in nobody's way, and of a window the later answer counts.
 
-use bursar_core::domain::grant::{Reading, View};
+use bursar_core::domain::grant::{Reading, Spending, View};
 use bursar_core::domain::id::GrantId;
-use bursar_core::domain::limit::Spending;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Byok;
 use bursar_core::domain::window::Reset;

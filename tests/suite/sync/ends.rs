@@ -19,7 +19,7 @@ use super::{
 const GONE: State = State::Stopped { why: Stopped::GoneAtProvider };
 
 async fn acts(office: &Office<'_>, of: &GrantId) -> Vec<Act> {
-    let entries = office.table.entries_of(&office.programme, of).await.unwrap();
+    let entries = office.table.entries_on_grant(&office.programme, of).await.unwrap();
     entries.into_iter().map(|entry| entry.what.act).collect()
 }
 
@@ -58,7 +58,11 @@ async fn a_run_in_which_a_disable_failed_is_not_complete_and_the_next_one_is() {
     let office = rich(&stack).await;
     let ada = invite(&stack, &office, "ada", None).await;
     let key = mint(&stack, &office, &ada).await;
-    office.table.revoke(office.at(&ada), &bursar_core::domain::audit::Actor::Rule, None).await.unwrap();
+    office
+        .table
+        .act(office.at(&ada), |view, now| view.revoke(&bursar_core::domain::audit::Actor::Rule, None, now))
+        .await
+        .unwrap();
     let rule = stack.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Verdict::status(400));
     let report = sync(&stack).await;
     assert!(report["complete"] == false && problems(&report).contains(&key), "{report}");
@@ -142,7 +146,11 @@ async fn a_limit_that_somebody_changed_or_took_off_is_sent_again() {
         assert_eq!(sync(&stack).await["complete"], true);
         assert_eq!(limit(&stack, &key), Some(Nano::usd(20)), "{drifted}");
     }
-    office.table.set_cap(office.at(&ada), Some(Usd::from_dollars(30)), &office.faculty, None).await.unwrap();
+    office
+        .table
+        .act(office.at(&ada), |view, now| view.set_cap(Some(Usd::from_dollars(30)), &office.faculty, None, now))
+        .await
+        .unwrap();
     sync(&stack).await;
     assert_eq!(limit(&stack, &key), Some(Nano::usd(30)));
     watch(&stack).check_after_sync().await;

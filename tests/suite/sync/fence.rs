@@ -1,10 +1,12 @@
 //! What a runner whom another has overtaken still tries to write for all to see.
 
+use bursar_core::domain::id::new_ulid;
 use bursar_core::domain::models::{GroupUse, Nobodys, NobodysUse, Sums};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::reading::Used;
-use bursar_core::store::items::{Lease, Run, Totals};
-use bursar_core::store::{Account, AccountDay, Acquired, Checkpoint, ModelDay, NobodysDay, Under, new_ulid};
+use bursar_core::store::{
+    Account, AccountDay, Acquired, Checkpoint, FencedTable, Lease, ModelDay, NobodysDay, Run, Totals,
+};
 use bursar_tests::office::{Office, soon};
 use jiff::Timestamp;
 
@@ -28,7 +30,7 @@ fn a_use_of_nobody(requests: u64) -> NobodysUse {
 }
 
 /// Each write that rests on the lease, and whether it took effect.
-async fn all_of(under: Under<'_>, office: &Office<'_>, now: Timestamp) -> [(&'static str, bool); 11] {
+async fn all_of(under: FencedTable<'_>, office: &Office<'_>, now: Timestamp) -> [(&'static str, bool); 11] {
     let (table, programme) = (&office.table, office.programme.clone());
     let totals = Totals {
         programme,

@@ -5,7 +5,7 @@ use bursar_core::domain::grant::{Gone, HoldKind, Notice, State, Stopped};
 use bursar_core::domain::id::GrantId;
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::term::Term;
-use bursar_core::store::items::OwedMail;
+use bursar_core::store::OwedMail;
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
 use bursar_local::stack::Stack;
@@ -28,7 +28,7 @@ async fn night(stack: &Stack, day: i64) -> Vec<(GrantId, Notice)> {
     assert!(seen.outbox.len() >= known);
     let told = seen.outbox.iter().filter(|row| row.written_at == stack.clock.now());
     let told = told.filter_map(|row| match &row.mail {
-        OwedMail::ByRule { grant, notice, .. } => Some((grant.clone(), *notice)),
+        OwedMail::Notice { grant, notice, .. } => Some((grant.clone(), *notice)),
         _ => None,
     });
     let told = told.collect();
@@ -110,7 +110,7 @@ async fn dead_keys_are_deleted_in_their_time_a_few_a_night_and_their_readings_st
     }
     night(&stack, 1).await;
     for (of, _) in &dead[..2] {
-        office.table.revoke(office.at(of), &Actor::Rule, None).await.unwrap();
+        office.table.act(office.at(of), |view, now| view.revoke(&Actor::Rule, None, now)).await.unwrap();
     }
     let there = |stack: &Stack| {
         let keys = provider(stack).keys();
@@ -140,7 +140,7 @@ async fn nothing_is_deleted_within_ninety_days_of_a_table_that_went_back() {
     let office = rich(&stack).await;
     let ada = invite(&stack, &office, "ada", None).await;
     let key = mint(&stack, &office, &ada).await;
-    office.table.revoke(office.at(&ada), &Actor::Rule, None).await.unwrap();
+    office.table.act(office.at(&ada), |view, now| view.revoke(&Actor::Rule, None, now)).await.unwrap();
     let ben = invite(&stack, &office, "ben", None).await;
     night(&stack, 1).await;
     // A key of ours that is not on record.
@@ -179,7 +179,7 @@ async fn the_end_of_the_term_is_announced_a_week_before_and_anew_when_the_term_g
                 settings.term = Term::new(starts_on, longer, "UTC").unwrap();
             })
             .await;
-            office.table.revoke(office.at(&ben), &Actor::Rule, None).await.unwrap();
+            office.table.act(office.at(&ben), |view, now| view.revoke(&Actor::Rule, None, now)).await.unwrap();
         }
         told.extend(night(&stack, day).await.into_iter().map(|(of, notice)| (day, of == ada, notice)));
     }

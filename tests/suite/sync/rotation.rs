@@ -119,7 +119,11 @@ async fn a_management_key_that_breaks_in_the_daytime_is_told_once_a_day_by_whoev
     assert_ne!(press().await, 200);
     let ben = invite(&stack, &office, "cat", None).await;
     mint(&stack, &office, &ben).await;
-    office.table.revoke(office.at(&ben), &bursar_core::domain::audit::Actor::Rule, None).await.unwrap();
+    office
+        .table
+        .act(office.at(&ben), |view, now| view.revoke(&bursar_core::domain::audit::Actor::Rule, None, now))
+        .await
+        .unwrap();
     stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
     assert_eq!(told(&stack, &admin).await, (1, true));
     stack.clock.advance(super::hours(24)).unwrap();

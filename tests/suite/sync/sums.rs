@@ -5,11 +5,11 @@ use std::sync::Arc;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::Place;
 use bursar_core::domain::grant::{Press, PressKind};
-use bursar_core::domain::id::{Epoch, GrantId};
+use bursar_core::domain::id::{Epoch, GrantId, Nonce};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::window::Reset;
-use bursar_core::store::{At, Outcome};
+use bursar_core::store::{ActContext, Outcome};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::stack::Stack;
@@ -62,7 +62,7 @@ async fn totals_and_the_pots_counter_are_the_sums_over_the_grants_and_a_repeated
     watch.check_after_sync().await;
     // Spent by nobody's reading yet when the place was given back.
     spend(&stack, &keys[2], 400_000);
-    office.table.revoke(office.at(&eve), &Actor::Rule, None).await.unwrap();
+    office.table.act(office.at(&eve), |view, now| view.revoke(&Actor::Rule, None, now)).await.unwrap();
 
     sync(&stack).await;
     let first = without_runs(watch.check_after_sync().await);
@@ -145,16 +145,28 @@ async fn act(office: &Office<'_>, meanwhile: Meanwhile, ada: &GrantId, bob: &Gra
     let done = match meanwhile {
         Meanwhile::Begins => {
             let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
-            matches!(office.table.begin(office.at(bob), press).await.unwrap(), Outcome::Done(_))
+            matches!(
+                office.table.act(office.at(bob), |view, now| view.begin(press, Nonce::random(), now)).await.unwrap(),
+                Outcome::Done(_)
+            )
         }
         Meanwhile::IsRevoked => {
-            matches!(office.table.revoke(office.at(ada), by, None).await.unwrap(), Outcome::Done(_))
+            matches!(
+                office.table.act(office.at(ada), |view, now| view.revoke(by, None, now)).await.unwrap(),
+                Outcome::Done(_)
+            )
         }
         Meanwhile::LowersTheCap => {
-            matches!(office.table.set_cap(office.at(ada), cap(5), by, None).await.unwrap(), Outcome::Done(_))
+            matches!(
+                office.table.act(office.at(ada), |view, now| view.set_cap(cap(5), by, None, now)).await.unwrap(),
+                Outcome::Done(_)
+            )
         }
         Meanwhile::RaisesTheCap => {
-            matches!(office.table.set_cap(office.at(ada), cap(30), by, None).await.unwrap(), Outcome::Done(_))
+            matches!(
+                office.table.act(office.at(ada), |view, now| view.set_cap(cap(30), by, None, now)).await.unwrap(),
+                Outcome::Done(_)
+            )
         }
     };
     assert!(done, "{meanwhile:?}");
@@ -236,7 +248,7 @@ async fn who_gives_a_place_back_as_of_an_instant_before_the_pot_was_counted_take
     let office = Office::open(&stack).await;
     with_reset(&stack, &office, Reset::Daily).await;
     let pot_of = || office.table.pot(&office.programme);
-    let by = bursar_core::store::By { actor: &Actor::Rule, now: stack.clock.now(), deadline: office_deadline() };
+    let by = bursar_core::store::Author { actor: &Actor::Rule, now: stack.clock.now(), deadline: office_deadline() };
     office.table.set_pot(&office.programme, Usd::from_dollars(100_000), by).await.unwrap();
     let (ada, bob) = (office.invite("ada@x.edu").await, office.invite("bob@x.edu").await);
     office.claim(&ada).await;
@@ -250,9 +262,9 @@ async fn who_gives_a_place_back_as_of_an_instant_before_the_pot_was_counted_take
     sync(&stack).await;
     watch.check_after_sync().await;
     assert_eq!(before - pot_of().await.unwrap().unwrap().reserved, Usd::from_dollars(40), "a window of each is over");
-    let At { programme, grant, deadline, .. } = office.at(&ada);
-    let late = At { programme, grant, now: yesterday, deadline };
-    office.table.revoke(late, &Actor::Rule, None).await.unwrap();
+    let ActContext { programme, grant, deadline, .. } = office.at(&ada);
+    let late = ActContext { programme, grant, now: yesterday, deadline };
+    office.table.act(late, |view, now| view.revoke(&Actor::Rule, None, now)).await.unwrap();
     let seen = watch.check().await;
     assert_eq!(pot(seen).reserved, by_hand(seen, stack.clock.now()));
     stack.stop().await.unwrap();

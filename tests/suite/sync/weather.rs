@@ -10,7 +10,8 @@ mod sky;
 use std::fmt::Write;
 
 use bursar_core::deadline::Waits;
-use bursar_core::store::items::{self, Run};
+use bursar_core::store::Run;
+use bursar_core::store::items::{self};
 use bursar_local::gate::Verdict;
 use bursar_local::invoke::FunctionName;
 use bursar_local::stack::Stack;

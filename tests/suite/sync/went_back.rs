@@ -6,7 +6,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::Act;
 use bursar_core::domain::grant::State;
 use bursar_core::domain::id::GrantId;
-use bursar_core::store::items::{Item, Meta};
+use bursar_core::store::Meta;
+use bursar_core::store::items::Item;
 use bursar_local::stack::Stack;
 use bursar_tests::invariants::{Snapshot, Watch};
 use bursar_tests::office::Office;
@@ -121,7 +122,7 @@ async fn goes_on(stack: &Stack, office: &Office<'_>, past: &Past, in_use: &[Stri
         let known = grant(office, of).await;
         assert_eq!(known.live().and_then(|live| live.key.clone()), key.map(|key| key.parse().unwrap()));
         let recovered = |entry: &bursar_core::domain::audit::Entry| entry.what.act == Act::Recovered;
-        let entries = office.table.entries_of(&office.programme, of).await.unwrap();
+        let entries = office.table.entries_on_grant(&office.programme, of).await.unwrap();
         let is_new = of == &past.ada || of == &past.cat || of == &past.eve;
         assert_eq!(entries.iter().filter(|entry| recovered(entry)).count(), usize::from(is_new), "{known}");
         // One mail for each time that a key was shown, and one from the recovery: what became of the others went with the table.

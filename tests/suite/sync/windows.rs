@@ -8,10 +8,10 @@ use bursar_core::domain::programme::Byok;
 use bursar_core::domain::reading::Used;
 use bursar_core::domain::span::Span;
 use bursar_core::domain::window::{Reset, utc_date};
-use bursar_local::gate::Dice;
 use bursar_local::provider::Nano;
 use bursar_local::stack::Stack;
 use bursar_tests::office::Office;
+use fastrand::Rng;
 use jiff::Timestamp;
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -61,7 +61,7 @@ async fn live(seed: u64) {
     let mut life = Life { stack: &stack, offices, grants, keys, by_hand, truth: Truth::new(), synced: Vec::new() };
     assert_eq!(sync(&stack).await["complete"], true);
     life.synced.push(stack.clock.now());
-    let mut dice = Dice::new(seed);
+    let mut dice = Rng::with_seed(seed);
     for day in 0..DAYS {
         life.day(day, &mut dice).await;
     }
@@ -69,17 +69,17 @@ async fn live(seed: u64) {
 }
 
 impl Life<'_> {
-    async fn day(&mut self, day: i64, dice: &mut Dice) {
+    async fn day(&mut self, day: i64, dice: &mut Rng) {
         // After midnight, unless the night is missed; sometimes once more during the day.
         let mut syncs = Vec::new();
-        if day > 0 && dice.below(4) > 0 {
+        if day > 0 && dice.usize(..4) > 0 {
             syncs.push(20);
         }
-        if dice.below(5) == 0 {
-            syncs.push(700 + dice.below(300) as i64);
+        if dice.usize(..5) == 0 {
+            syncs.push(700 + dice.usize(..300) as i64);
         }
-        let mut moments: Vec<i64> = (0..dice.below(4)).map(|_| 610 + dice.below(820) as i64).collect();
-        if dice.below(2) == 0 && day > 0 {
+        let mut moments: Vec<i64> = (0..dice.usize(..4)).map(|_| 610 + dice.usize(..820) as i64).collect();
+        if dice.usize(..2) == 0 && day > 0 {
             moments.push(5);
         }
         moments.extend(&syncs);
@@ -104,8 +104,8 @@ impl Life<'_> {
         }
     }
 
-    fn spend(&mut self, dice: &mut Dice) {
-        let (who, amount) = (dice.below(5), 1 + dice.below(900_000) as i64);
+    fn spend(&mut self, dice: &mut Rng) {
+        let (who, amount) = (dice.usize(..5), 1 + dice.usize(..900_000) as i64);
         let (key, scopes): (&str, &[&str]) = match who {
             0 => (&self.keys[0], &["ada", "A", "first", "ours"]),
             1 => (&self.keys[1], &["ben", "first", "ours"]),

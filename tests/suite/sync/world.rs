@@ -89,10 +89,13 @@ impl World<'_> {
             spend(stack, &self.keys[name], 123_456);
         }
         // Disables that are owed and were not carried out.
-        table.report_leaked(at("cat"), bursar_core::domain::id::Epoch::new(1)).await.unwrap();
-        table.revoke(at("dan"), &Actor::Rule, None).await.unwrap();
-        table.hold(at("eve"), HoldKind::Paused, &Actor::Rule, None).await.unwrap();
-        table.hold(at("ian"), HoldKind::Dropped, &Actor::Rule, None).await.unwrap();
+        table
+            .act(at("cat"), |view, now| view.report_leaked(bursar_core::domain::id::Epoch::new(1), now))
+            .await
+            .unwrap();
+        table.act(at("dan"), |view, now| view.revoke(&Actor::Rule, None, now)).await.unwrap();
+        table.act(at("eve"), |view, now| view.hold(HoldKind::Paused, &Actor::Rule, None, now)).await.unwrap();
+        table.act(at("ian"), |view, now| view.hold(HoldKind::Dropped, &Actor::Rule, None, now)).await.unwrap();
         // Done at the provider by hand.
         provider(stack).disable(&self.keys["jan"]).unwrap();
         provider(stack).delete(&self.keys["kim"]).unwrap();

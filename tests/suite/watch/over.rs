@@ -2,11 +2,10 @@
 
 use bursar_core::domain::alarm::{Alarm, Cause};
 use bursar_core::domain::mail_failure::{NOT_VERIFIED, PAUSED};
-use bursar_core::store::items::Run;
-use bursar_core::store::{MailServer, SyncState, Table};
+use bursar_core::store::{MailServer, Run, SyncState, Table};
 use bursar_local::stack::Stack;
 use bursar_tests::invariants::RawTable;
-use bursar_tests::office::{Office, soon};
+use bursar_tests::office::{Office, as_sync, soon};
 use jiff::SignedDuration;
 
 use super::{look, set_up, still};
@@ -23,7 +22,7 @@ async fn complete(office: &Office<'_>, raw: &RawTable, stack: &Stack) {
     let now = stack.clock.now();
     let state = office.table.sync_state().await.unwrap();
     let state = SyncState { completed_at: Some(now), ..state };
-    assert!(office.table.set_sync_state(&state.next(), soon()).await.unwrap());
+    assert!(as_sync(&office.table, async |sync| sync.set_sync_state(&state.next()).await).await);
     raw.keep(&Run::ended(now, now, true, "{}".to_owned())).await.unwrap();
 }
 

@@ -3,7 +3,7 @@
 mod story;
 
 use bursar_core::domain::grant::{GaveUp, HoldKind, Stopped};
-use bursar_core::domain::programme::DataPolicy;
+use bursar_core::domain::rules::DataPolicy;
 use bursar_core::domain::rules::{Guardrail, Rules};
 use bursar_core::domain::window::Reset;
 use jiff::ToSpan;
@@ -210,7 +210,7 @@ fn each_reason_for_which_there_is_no_key_now() {
     let paid = |story: Story| {
         let order = story.view.grant.orders_off().next().unwrap();
         let change = story.view.confirmed(&order, story.now);
-        story.apply(change)
+        story.apply(&change.unwrap())
     };
     insta::assert_snapshot!(paid(stopped(Stopped::Leaked)).words(), @"You reported your key leaked, and it is ended. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(stopped(Stopped::TooOld).words(), @"Your key was ended on 20 November 2026, 14:05 (Europe/Berlin), since it had become too old. Get a new one: it has what is left of your cap.");
@@ -226,7 +226,7 @@ fn each_reason_for_which_there_is_no_key_now() {
 fn an_attempt_that_came_to_nothing_leaves_everything_as_before() {
     let (story, begun) = Story::new().begun(PressKind::Reveal);
     let change = story.view.give_up(&begun, GaveUp::Unknown, None, "no answer", story.now);
-    assert_eq!(story.apply(change).reads(), Story::new().reads());
+    assert_eq!(story.apply(&change.unwrap()).reads(), Story::new().reads());
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn each_hold() {
 fn what_is_over() {
     let revoked = Story::new().shown().used(4_000_000);
     let change = revoked.view.revoke(&Actor::Rule, None, revoked.now);
-    insta::assert_snapshot!(revoked.apply(change).reads(), @"
+    insta::assert_snapshot!(revoked.apply(&change.unwrap()).reads(), @"
     CS pilot
     withdrawn
     Your place in this programme was withdrawn. Ask the people who run it.
@@ -283,7 +283,7 @@ fn what_is_over() {
     ");
     let ended = Story::new().shown().used(4_000_000).after((90 * 24).hours());
     let change = ended.view.end(&Actor::Rule, ended.now);
-    insta::assert_snapshot!(ended.apply(change).reads(), @"
+    insta::assert_snapshot!(ended.apply(&change.unwrap()).reads(), @"
     CS pilot
     over
     This programme is over, so no key can be had any more.

@@ -9,9 +9,10 @@ use bursar_core::domain::key::Fingerprint;
 use bursar_core::store::SyncState;
 use bursar_core::web::{Answer, Fault, Site};
 
-use super::{PATH, utc};
+use crate::paths;
+use crate::show::utc;
 
-/// As the page shows it.
+/// A management key of another account, as the page shows it.
 pub(super) struct AnotherAccount {
     /// The form says which it is, so that no other is confirmed.
     pub(super) management_key: String,
@@ -37,7 +38,7 @@ impl AnotherAccount {
             Some(account) => (Some(&account.management_key), account.witnesses.len()),
             None => (None, 0),
         };
-        let in_secret = InSecret::of(site, &meta.deployment).await;
+        let in_secret = SecretKeys::of(site, &meta.deployment).await;
         let is_so = |(key, found_at): &(&Fingerprint, _)| {
             in_secret.has(key) && (Some(*key) != confirmed || state.completed_at.is_none_or(|at| at < *found_at))
         };
@@ -55,26 +56,26 @@ impl AnotherAccount {
 /// An admin says that a management key is of this deployment's account.
 pub(super) async fn confirm(site: &Site, shown: &str, by: &PersonId, deadline: Deadline) -> Answer {
     let meta = site.table.meta(site.clock.now()).await?;
-    let in_secret = InSecret::of(site, &meta.deployment).await;
+    let in_secret = SecretKeys::of(site, &meta.deployment).await;
     let Some(key) = [in_secret.current, in_secret.pending].into_iter().flatten().find(|key| key.as_str() == shown)
     else {
         let sentence = "The management key that the page showed is not in the secret any more. Open the page of the account again.";
         return Ok(site.refuse(StatusCode::CONFLICT, "Nothing was done", sentence));
     };
     site.table.confirm_account(&key, by, site.clock.now(), deadline).await?;
-    Ok(Redirect::to(PATH).into_response())
+    Ok(Redirect::to(paths::ACCOUNT).into_response())
 }
 
 /// The management keys of the secret; one that cannot be read is none.
-struct InSecret {
+struct SecretKeys {
     current: Option<Fingerprint>,
     pending: Option<Fingerprint>,
 }
 
-impl InSecret {
-    async fn of(site: &Site, deployment: &DeploymentId) -> InSecret {
+impl SecretKeys {
+    async fn of(site: &Site, deployment: &DeploymentId) -> SecretKeys {
         let keys = site.provider.management_keys();
-        InSecret {
+        SecretKeys {
             current: keys.in_secret().await.ok().map(|key| key.fingerprint(deployment)),
             pending: keys.pending().await.ok().flatten().map(|pending| pending.key.fingerprint(deployment)),
         }

@@ -4,8 +4,6 @@ use bursar_core::domain::money::Usd;
 use bursar_core::store::AccountDay;
 use jiff::civil::Date;
 
-use crate::show;
-
 /// One day on the page.
 pub(super) struct Day {
     pub(super) day: Date,
@@ -17,7 +15,7 @@ pub(super) struct Day {
 
 pub(super) struct Cell {
     pub(super) sum: String,
-    /// None for the first day there is, and where it did not.
+    /// The growth since the day before that is on record, unless there was none.
     pub(super) grew: Option<String>,
 }
 
@@ -30,7 +28,7 @@ pub(super) fn of(days: &[AccountDay], most: usize) -> Vec<Day> {
 impl Day {
     fn of(day: &AccountDay, before: Option<&AccountDay>) -> Day {
         let cell = |of: fn(&AccountDay) -> Usd| Cell {
-            sum: show::spent(of(day)),
+            sum: of(day).to_cents_up(),
             grew: before.map(|before| of(day) - of(before)).filter(|grew| *grew != Usd::ZERO).map(signed),
         };
         let nights = before.and_then(|before| before.day.until(day.day).ok()).map(|span| span.get_days());
@@ -50,5 +48,5 @@ impl Day {
 }
 
 fn signed(amount: Usd) -> String {
-    if amount < Usd::ZERO { show::spent(amount) } else { format!("+{}", show::spent(amount)) }
+    if amount < Usd::ZERO { amount.to_cents_up() } else { format!("+{}", amount.to_cents_up()) }
 }

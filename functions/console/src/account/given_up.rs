@@ -8,16 +8,17 @@ use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::id::ProgrammeId;
 use bursar_core::domain::mail_failure::InWords;
 use bursar_core::domain::mail_kind::MailKind;
-use bursar_core::store::items::OutboxRow;
+use bursar_core::store::OutboxRow;
 use bursar_core::store::{DeadMails, SentAgain};
-use bursar_core::web::{Answer, Posted, Site, Until};
+use bursar_core::web::{Answer, Site, Until};
 use jiff::Timestamp;
 
-use super::{PATH, utc};
-use crate::access;
+use crate::access::{self, AdminAccess, Admins, Form};
+use crate::paths;
+use crate::show::utc;
 
 /// What was given up for one cause.
-pub(super) struct GivenUp {
+pub(super) struct GivenUpMail {
     pub(super) code: String,
     pub(super) why: InWords,
     /// How many of which kind.
@@ -28,7 +29,7 @@ pub(super) struct GivenUp {
 }
 
 /// The newest cause first.
-pub(super) fn by_cause(dead: &DeadMails) -> Vec<GivenUp> {
+pub(super) fn by_cause(dead: &DeadMails) -> Vec<GivenUpMail> {
     let mut causes: Vec<(&str, Timestamp, Vec<&OutboxRow>)> = Vec::new();
     for row in &dead.newest {
         let (why, at) = row.given_up();
@@ -37,17 +38,17 @@ pub(super) fn by_cause(dead: &DeadMails) -> Vec<GivenUp> {
             None => causes.push((why, at, vec![row])),
         }
     }
-    causes.into_iter().map(|(code, newest, rows)| GivenUp::of(code, newest, &rows)).collect()
+    causes.into_iter().map(|(code, newest, rows)| GivenUpMail::of(code, newest, &rows)).collect()
 }
 
-impl GivenUp {
-    fn of(code: &str, newest: Timestamp, rows: &[&OutboxRow]) -> GivenUp {
+impl GivenUpMail {
+    fn of(code: &str, newest: Timestamp, rows: &[&OutboxRow]) -> GivenUpMail {
         let mut kinds: BTreeMap<MailKind, usize> = BTreeMap::new();
         rows.iter().for_each(|row| *kinds.entry(row.mail.kind()).or_default() += 1);
         let mut programmes: Vec<ProgrammeId> = rows.iter().filter_map(|row| row.mail.programme().cloned()).collect();
         programmes.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
         programmes.dedup();
-        GivenUp {
+        GivenUpMail {
             code: code.to_owned(),
             why: InWords::of(code),
             kinds: kinds.into_iter().map(|(kind, mails)| (kind.in_words(), mails)).collect(),
@@ -61,18 +62,17 @@ impl GivenUp {
 pub(crate) async fn send_again(
     State(site): State<Site>,
     Until(deadline): Until,
-    Posted { visitor, fields }: Posted,
+    Form { access: AdminAccess { visitor }, fields }: Form<Admins>,
 ) -> Answer {
-    if !access::is_let_in_as_admin(&site, &visitor) {
-        return Ok(site.not_found());
-    }
     let Some(cause) = fields.filled("cause") else {
         let sentence = "The form did not say which mail is to be sent again. Open the page of the account again.";
         return Ok(site.refuse(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was done", sentence));
     };
     let person = access::person(&site, &visitor, deadline).await?;
     match site.table.send_again(cause, &person, site.clock.now(), deadline).await? {
-        SentAgain::Owed(_) | SentAgain::Nothing => Ok(Redirect::to(&format!("{PATH}#mail")).into_response()),
+        SentAgain::Owed(_) | SentAgain::Nothing => {
+            Ok(Redirect::to(&format!("{}#mail", paths::ACCOUNT)).into_response())
+        }
         SentAgain::NotAll(owed) => {
             let sentence = format!("{owed} mails are sent again, and there was no time for the rest. Press again.");
             Ok(site.refuse(StatusCode::SERVICE_UNAVAILABLE, "Not all of it yet", &sentence))

@@ -1,24 +1,24 @@
-//! Keys without an owner: those that nobody here made, and those that bear names of ours whose grant is not there.
+//! Keys without an owner: foreign keys, and keys that bear a name of ours whose grant is not there.
 
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::span::Span;
+use bursar_core::domain::window::utc_date;
 use bursar_core::store::{self, ForeignKey};
 use jiff::Timestamp;
 
-use crate::show;
-use crate::spans::{Clockwork, Figure};
+use crate::spending::spans::{Figure, SpanContext};
 
-/// So many are on the page; the rest are counted.
+/// The most keys on the page; the rest are counted.
 const SHOWN: usize = 200;
 
-/// The keys that nobody here made, those without a limit first.
-pub(super) struct Keys {
-    pub(super) rows: Vec<Row>,
+/// The foreign keys, those without a limit first.
+pub(super) struct ForeignKeys {
+    pub(super) rows: Vec<ForeignKeyRow>,
     pub(super) all: usize,
     pub(super) without_a_limit: usize,
 }
 
-pub(super) struct Row {
+pub(super) struct ForeignKeyRow {
     pub(super) hash: String,
     /// Enough of the hash to tell it apart.
     pub(super) short: String,
@@ -31,25 +31,26 @@ pub(super) struct Row {
     pub(super) first_seen: String,
 }
 
-pub(super) struct Stranger {
+pub(super) struct OrphanKey {
     pub(super) hash: String,
     pub(super) name: String,
     pub(super) state: &'static str,
 }
 
-impl Keys {
-    pub(super) fn of(mut keys: Vec<ForeignKey>, span: Span, clockwork: Clockwork<'_>) -> Keys {
+impl ForeignKeys {
+    pub(super) fn of(mut keys: Vec<ForeignKey>, span: Span, context: SpanContext<'_>) -> ForeignKeys {
         let all = keys.len();
         let is_open = |key: &ForeignKey| key.limit.is_none() && state(key) == "enabled";
         let without_a_limit = keys.iter().filter(|key| is_open(key)).count();
         keys.sort_by_cached_key(|key| {
-            let spent = clockwork.sum(&key.used.credits, span).spent;
+            let spent = context.sum(&key.used.credits, span).spent;
             let is_gone = key.gone_at.is_some();
             (is_gone, key.limit.is_some(), !key.enabled, std::cmp::Reverse(spent), key.name.clone(), key.key.clone())
         });
         keys.truncate(SHOWN);
-        let rows = keys.iter().map(|key| Row::of(key, clockwork.figure(&key.used.credits, span, true))).collect();
-        Keys { rows, all, without_a_limit }
+        let rows =
+            keys.iter().map(|key| ForeignKeyRow::of(key, context.figure(&key.used.credits, span, true))).collect();
+        ForeignKeys { rows, all, without_a_limit }
     }
 
     pub(super) fn figures(&self) -> impl Iterator<Item = &Figure> {
@@ -57,15 +58,15 @@ impl Keys {
     }
 }
 
-impl Row {
-    fn of(key: &ForeignKey, spent: Figure) -> Row {
+impl ForeignKeyRow {
+    fn of(key: &ForeignKey, spent: Figure) -> ForeignKeyRow {
         let date = |at: Option<Timestamp>, or: &str| at.map_or(or.to_owned(), day);
-        Row {
+        ForeignKeyRow {
             hash: key.key.to_string(),
             short: key.key.as_str().chars().take(12).collect(),
             name: key.name.clone(),
             state: state(key),
-            limit: key.limit.map(|limit: Usd| show::promised(limit)),
+            limit: key.limit.map(Usd::to_cents_down),
             spent,
             created: date(key.created_at, "not known"),
             last_used: date(key.last_used_at, "never"),
@@ -74,9 +75,9 @@ impl Row {
     }
 }
 
-impl Stranger {
-    pub(super) fn of(stranger: &store::Stranger) -> Stranger {
-        Stranger {
+impl OrphanKey {
+    pub(super) fn of(stranger: &store::Stranger) -> OrphanKey {
+        OrphanKey {
             hash: stranger.key.to_string(),
             name: stranger.name.clone(),
             state: if stranger.enabled { "enabled" } else { "disabled" },
@@ -93,5 +94,5 @@ fn state(key: &ForeignKey) -> &'static str {
 }
 
 fn day(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d").to_string()
+    utc_date(at).to_string()
 }

@@ -9,17 +9,16 @@ use bursar_core::domain::mail_failure::{InWords, NOT_VERIFIED};
 use bursar_core::domain::mail_kind::MailKind;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::window::utc_date;
-use bursar_core::store::items::OutboxRow;
+use bursar_core::store::OutboxRow;
 use bursar_core::store::{BulkStop, GIVEN_UP_SHOWN, MailRefusal, MailServer, Unreachable};
 use bursar_core::web::{Fault, Site};
 use futures_util::future::try_join_all;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
-use super::given_up::{self, GivenUp};
-use super::utc;
+use super::given_up::{self, GivenUpMail};
 use crate::mails;
-use crate::show;
+use crate::show::{self, utc};
 
 /// An admin is asked to look at what was given up in these days; of more, the newest are told.
 const RECENT: SignedDuration = SignedDuration::from_hours(3 * 24);
@@ -31,17 +30,17 @@ pub(super) struct Mail {
     /// How many wait, and for how long already.
     pub(super) waiting: u64,
     pub(super) waiting_for: Option<String>,
-    pub(super) given_up: Vec<GivenUp>,
+    pub(super) given_up: Vec<GivenUpMail>,
     /// How many rows cannot be read.
     pub(super) dead_unreadable: usize,
     pub(super) dead_in_all: usize,
     /// How many of them the page tells of.
     pub(super) dead_shown: usize,
     pub(super) server: Option<Server>,
-    pub(super) stopped: Vec<Stopped>,
+    pub(super) stopped: Vec<BulkStopLine>,
     /// What of today's was let go on, by whom and when.
     pub(super) let_go: Vec<(&'static str, String, String)>,
-    pub(super) unreachable: Vec<Lost>,
+    pub(super) unreachable: Vec<UnreachablePerson>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -53,7 +52,7 @@ pub(super) struct Server {
 }
 
 /// Bulk mail that is stopped: the form says which stop it lets go on.
-pub(super) struct Stopped {
+pub(super) struct BulkStopLine {
     pub(super) kind: MailKind,
     pub(super) shown: String,
     pub(super) at: String,
@@ -62,7 +61,7 @@ pub(super) struct Stopped {
 }
 
 /// Somebody with a role whom mail does not reach.
-pub(super) struct Lost {
+pub(super) struct UnreachablePerson {
     pub(super) address: String,
     pub(super) why: &'static str,
     pub(super) since: String,
@@ -99,7 +98,7 @@ impl Mail {
             dead_unreadable: dead.unreadable,
             dead_in_all: dead.in_all,
             server: server.as_ref().map(Server::of),
-            stopped: stops.iter().filter(|stop| stop.holds(now)).map(Stopped::of).collect(),
+            stopped: stops.iter().filter(|stop| stop.holds(now)).map(BulkStopLine::of).collect(),
             let_go: try_join_all(let_go).await?,
             unreachable: lost(site, programmes, &unreachable, now).await?,
         })
@@ -131,7 +130,7 @@ async fn lost(
     programmes: &[Programme],
     unreachable: &Unreachable,
     now: Timestamp,
-) -> Result<Vec<Lost>, Fault> {
+) -> Result<Vec<UnreachablePerson>, Fault> {
     let open = programmes.iter().filter(|programme| programme.closed_at.is_none());
     let of_programmes =
         open.flat_map(|programme| programme.settings.faculty.iter().chain(&programme.settings.assistants));
@@ -140,7 +139,7 @@ async fn lost(
     let lost = staff.into_values().filter(|one| unreachable.contains_key(one.matched()));
     let lost = lost.map(async |one| {
         let mark = site.table.undeliverable(one.matched(), now).await?;
-        Ok::<_, Fault>(mark.map(|mark| Lost {
+        Ok::<_, Fault>(mark.map(|mark| UnreachablePerson {
             address: one.as_written().to_owned(),
             why: mails::why(mark.why),
             since: utc(mark.at),
@@ -160,9 +159,9 @@ impl Server {
     }
 }
 
-impl Stopped {
-    fn of(stop: &BulkStop) -> Stopped {
-        Stopped {
+impl BulkStopLine {
+    fn of(stop: &BulkStop) -> BulkStopLine {
+        BulkStopLine {
             kind: stop.of.mail,
             shown: format!("{} {}", stop.of.mail, stop.at),
             at: utc(stop.at),

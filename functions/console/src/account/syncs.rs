@@ -1,14 +1,14 @@
 //! The last runs of the sync, as their reports tell them.
 
 use bursar_core::domain::money::Usd;
-use bursar_core::store::items::Run;
+use bursar_core::store::Run;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::utc;
+use crate::show::utc;
 
 /// One run on the page.
-pub(super) struct Sync {
+pub(super) struct SyncRun {
     pub(super) began_at: Timestamp,
     pub(super) ended_at: Timestamp,
     pub(super) at: String,
@@ -37,14 +37,14 @@ struct Report {
     problems: Vec<String>,
 }
 
-impl Sync {
-    pub(super) fn of(run: &Run) -> Sync {
+impl SyncRun {
+    pub(super) fn of(run: &Run) -> SyncRun {
         let report = serde_json::from_str(&run.report).unwrap_or_else(|_| Report {
             problems: vec!["the report of this run cannot be read".to_owned()],
             ..Report::default()
         });
         let by_the_clock = run.ended_at.duration_since(run.began_at).as_millis();
-        Sync {
+        SyncRun {
             began_at: run.began_at,
             ended_at: run.ended_at,
             at: utc(run.began_at),
@@ -77,7 +77,7 @@ mod tests {
     fn a_run_takes_milliseconds_seconds_or_minutes_and_a_report_that_cannot_be_read_says_so() {
         assert_eq!([length(250), length(1_250), length(185_000)], ["250 ms", "1.2 s", "3 min 5 s"]);
         let at = "2026-11-20T00:20:00Z".parse().unwrap();
-        let of = |report: &str| Sync::of(&Run::ended(at, at, true, report.to_owned()));
+        let of = |report: &str| SyncRun::of(&Run::ended(at, at, true, report.to_owned()));
         assert_eq!(of("<html>").problems, ["the report of this run cannot be read"]);
         assert_eq!(of(r#"{"account_balance_usd": null}"#).balance, None);
         assert_eq!(of(r#"{"account_balance_usd": "-1.500000"}"#).balance, Some(Usd::from_micros(-1_500_000)));

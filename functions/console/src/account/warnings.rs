@@ -7,28 +7,27 @@ use bursar_core::domain::window::utc_date;
 use bursar_core::store::{Checkpoint, SyncState};
 use jiff::{SignedDuration, Timestamp};
 
-use super::syncs::Sync;
-use super::utc;
-use crate::show;
+use super::syncs::SyncRun;
+use crate::show::utc;
 
 /// After so long without a complete sync somebody must look.
 const COMPLETE_WITHIN: SignedDuration = SignedDuration::from_hours(26);
 
 /// What the warnings are decided on.
-pub(super) struct Known<'a> {
+pub(super) struct AccountFacts<'a> {
     pub(super) state: &'a SyncState,
     pub(super) balance: Option<Usd>,
     /// What the balance must pay for soon.
     pub(super) need: Need,
     /// Newest first.
-    pub(super) runs: &'a [Sync],
+    pub(super) runs: &'a [SyncRun],
     /// The run that is to be gone on with.
     pub(super) left: Option<&'a Checkpoint>,
     pub(super) alarms: &'a [Alarm],
     pub(super) admins: usize,
 }
 
-pub(super) fn of(known: &Known<'_>, now: Timestamp) -> Vec<String> {
+pub(super) fn of(known: &AccountFacts<'_>, now: Timestamp) -> Vec<String> {
     let stale = known.state.completed_at.is_none_or(|at| at + COMPLETE_WITHIN < now) && !known.runs.is_empty();
     let warnings = [
         stale.then(|| match known.state.completed_at {
@@ -42,7 +41,7 @@ pub(super) fn of(known: &Known<'_>, now: Timestamp) -> Vec<String> {
                 Basis::TwoWeeks => "what two weeks use at the present pace",
                 Basis::Promised => "what keys may still spend",
             };
-            format!("The balance is {} below {of}. Buy credit, or keys stop before their caps.", show::spent(short))
+            format!("The balance is {} below {of}. Buy credit, or keys stop before their caps.", short.to_cents_up())
         }),
         management_key_fails(known).then(|| {
             "The management key does not work. Nothing can be read, made or disabled until a working one is in the secret."
@@ -56,7 +55,7 @@ pub(super) fn of(known: &Known<'_>, now: Timestamp) -> Vec<String> {
     warnings.into_iter().flatten().collect()
 }
 
-fn incomplete(run: &Sync) -> String {
+fn incomplete(run: &SyncRun) -> String {
     match run.problems.first() {
         Some(problem) => format!("The last sync was not complete: {problem}"),
         None => "The last sync was not complete, and its report does not say why.".to_owned(),
@@ -79,7 +78,7 @@ fn waiting(left: &Checkpoint, now: Timestamp) -> Option<String> {
 }
 
 /// Whether the newest run met what the alarm of its day is about, and then it saw no key; or somebody met it after that run.
-fn management_key_fails(known: &Known<'_>) -> bool {
+fn management_key_fails(known: &AccountFacts<'_>) -> bool {
     let mut refused = known.alarms.iter().filter(|alarm| alarm.cause == Cause::ManagementKey);
     if refused.any(|alarm| known.runs.first().is_none_or(|run| run.ended_at < alarm.found_at)) {
         return true;

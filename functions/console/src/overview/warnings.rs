@@ -1,36 +1,40 @@
 //! What of a programme needs a person, a sentence each, with what the reader can do about it.
 
 use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::format::column_time;
 use bursar_core::domain::grant::{Grant, Reading, State};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Pot, Programme, Settings};
+use bursar_core::domain::restriction::Restriction;
 use bursar_core::domain::role::Role;
-use bursar_core::domain::rules::Restriction;
-use bursar_core::store::items::Why;
-use bursar_core::store::{Job, JobState};
+use bursar_core::store::{Job, JobState, Why};
 use bursar_core::web::{Fault, Site};
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::access::Sight;
-use crate::show;
+use crate::access::ProgrammeAccess;
 
-/// After so long without figures somebody must look.
+/// The longest time without figures that needs no person.
 const SYNCED_WITHIN: SignedDuration = SignedDuration::from_hours(26);
 
 /// The money, as far as it is left for keys.
-pub(super) struct Room<'a> {
+pub(super) struct PotRoom<'a> {
     pub(super) pot: &'a Pot,
     pub(super) spent: Usd,
     pub(super) implied: Usd,
 }
 
-impl Room<'_> {
-    /// That there is, or will be, no money for somebody's key: the most pressing of it, and what the visitor can do.
-    pub(super) fn warning(&self, sight: &Sight, grants: &[(Grant, Vec<Reading>)], now: Timestamp) -> Option<String> {
-        let Room { pot, spent, implied } = *self;
-        let settings = &sight.programme.settings;
-        let ask = match sight.role {
+impl PotRoom<'_> {
+    /// The most pressing reason why there is, or will be, no money for a key, and what the visitor can do.
+    pub(super) fn warning(
+        &self,
+        access: &ProgrammeAccess,
+        grants: &[(Grant, Vec<Reading>)],
+        now: Timestamp,
+    ) -> Option<String> {
+        let PotRoom { pot, spent, implied } = *self;
+        let settings = &access.programme.settings;
+        let ask = match access.role {
             Role::Admin => "Raise the budget below.",
             Role::Faculty => "Save the budget that you need below: the admins get it as a request.",
             Role::Assistant => "Faculty can ask the admins for more.",
@@ -43,7 +47,7 @@ impl Room<'_> {
         let waits = |grant: &Grant| grant.state == State::Invited && grant.holds.dropped.is_none();
         let waiting = grants.iter().filter(|(grant, _)| waits(grant)).count();
         let may_claim = now < settings.claim_closes_at();
-        let is_full = sight.programme.is_promised_in_full(pot.limit, pot.reserved, spent, now);
+        let is_full = access.programme.is_promised_in_full(pot.limit, pot.reserved, spent, now);
         if is_full && waiting > 0 && may_claim {
             let who = match waiting {
                 1 => "One person on the roster has had none, and gets none now.".to_owned(),
@@ -51,21 +55,21 @@ impl Room<'_> {
             };
             return Some(format!(
                 "The budget is promised in full: {} of {} is held for keys, what is spent included, so there is no room for one more key of {}. {who} {ask} A lower cap, or keys taken back that nobody needs, make room as well.",
-                show::spent(pot.reserved),
-                show::promised(pot.limit),
-                show::promised(settings.cap),
+                pot.reserved.to_cents_up(),
+                pot.limit.to_cents_down(),
+                settings.cap.to_cents_down(),
             ));
         }
         (implied > pot.limit).then(|| {
             format!(
                 "If everybody on the roster claims their key, the budget is short by {}, and those who come last get none. {ask}",
-                show::spent(implied - pot.limit)
+                (implied - pot.limit).to_cents_up()
             )
         })
     }
 }
 
-/// What else needs a person.
+/// The other warnings: of syncs that are missing, and of the last roster.
 pub(super) fn others(
     grants: &[(Grant, Vec<Reading>)],
     looked_at: Option<Timestamp>,
@@ -98,7 +102,7 @@ pub(super) fn others(
     warnings
 }
 
-/// Those with a role who hear nothing any more, since mail to them comes back or is not wanted.
+/// A sentence for each person with a role to whom mail comes back or is unwanted.
 pub(super) async fn unreachable_staff(site: &Site, settings: &Settings, now: Timestamp) -> Result<Vec<String>, Fault> {
     let staff: Vec<&EmailAddress> = settings.faculty.iter().chain(&settings.assistants).collect();
     let marks = try_join_all(staff.iter().map(|person| site.table.undeliverable(person.matched(), now))).await?;
@@ -114,10 +118,10 @@ pub(super) async fn unreachable_staff(site: &Site, settings: &Settings, now: Tim
     Ok(unreachable.map(sentence).collect())
 }
 
-/// That the provider refuses what people set, once that has lasted.
+/// The provider's refusal of what people set, once it has lasted.
 pub(super) fn refused_rules(programme: &Programme, now: Timestamp) -> Option<String> {
     let refusal = programme.rules_order.as_ref()?.refusal.as_ref().filter(|refusal| refusal.is_to_be_told(now))?;
-    let since = show::time(refusal.since, programme.settings.term.timezone());
+    let since = column_time(refusal.since, programme.settings.term.zone());
     let so = match programme.restriction(None) {
         Restriction::NotConfirmed => "nobody gets a key, and keys that exist may call what they could before",
         Restriction::None | Restriction::Guardrail(_) => "keys may call what they could before",

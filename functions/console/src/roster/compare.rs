@@ -8,7 +8,7 @@ use bursar_core::domain::id::GrantId;
 use bursar_core::store::Step;
 
 use super::line;
-use super::parse::{File, Refused, Row};
+use super::parse::{RefusedRow, RosterFile, RosterRow};
 
 /// What becomes of those whom the file does not name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(super) enum Mode {
 
 /// What applying a file would do.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Plan {
+pub(super) struct ImportPlan {
     pub(super) steps: Vec<Step>,
     pub(super) added: usize,
     pub(super) changed: usize,
@@ -29,8 +29,8 @@ pub(super) struct Plan {
     pub(super) returned: usize,
     pub(super) dropped: usize,
     pub(super) unchanged: usize,
-    /// In the order of their lines.
-    pub(super) refused: Vec<Refused>,
+    /// The rows that are not taken, in the order of their lines.
+    pub(super) refused: Vec<RefusedRow>,
     /// The grants that are not revoked or ended.
     pub(super) standing: usize,
     /// How many groups the programme would have.
@@ -53,16 +53,17 @@ impl Mode {
     }
 }
 
-impl Plan {
+impl ImportPlan {
     /// Whether so many would be dropped that somebody must say the number.
     pub(super) fn drops_many(&self) -> bool {
         self.dropped * 5 > self.standing
     }
 }
 
-pub(super) fn plan(file: File, grants: &[Grant], mode: Mode) -> Plan {
+pub(super) fn plan(file: RosterFile, grants: &[Grant], mode: Mode) -> ImportPlan {
     let roster = Roster::of(grants);
-    let mut plan = Plan { standing: grants.iter().filter(|grant| !is_over(grant)).count(), ..Plan::default() };
+    let mut plan =
+        ImportPlan { standing: grants.iter().filter(|grant| !is_over(grant)).count(), ..ImportPlan::default() };
     let mut seen_people = HashSet::new();
     let mut seen_ids = HashSet::new();
     let mut named: HashSet<&GrantId> = HashSet::new();
@@ -74,7 +75,7 @@ pub(super) fn plan(file: File, grants: &[Grant], mode: Mode) -> Plan {
     for row in &file.rows {
         let mut refuse = |why: &str| {
             let (line, why) = (row.line, why.to_owned());
-            plan.refused.push(Refused { line, why, names: None });
+            plan.refused.push(RefusedRow { line, why, names: None });
         };
         let known = match roster.find(row) {
             Ok(known) => known,
@@ -140,7 +141,7 @@ impl<'a> Roster<'a> {
 
     /// Whom a row is about: by its address, else by its id. An address that is given to somebody else later brings them nothing of
     /// whoever had it before.
-    fn find(&self, row: &Row) -> Result<Option<&'a Grant>, String> {
+    fn find(&self, row: &RosterRow) -> Result<Option<&'a Grant>, String> {
         let by_address = self.by_address.get(row.address.matched()).copied();
         let by_id = row.id.as_deref().and_then(|id| self.by_id.get(id).copied());
         match (by_address, by_id) {
@@ -155,7 +156,7 @@ impl<'a> Roster<'a> {
     }
 }
 
-/// Whoever left counts too: what they used is in the sums of their group.
+/// The number of groups afterwards. People who left count too: what they used is in the sums of their group.
 fn groups_after(grants: &[Grant], steps: &[Step]) -> usize {
     let (mut groups, mut moved) = (HashSet::new(), HashSet::new());
     for step in steps {
@@ -194,14 +195,14 @@ mod tests {
         Grant::invited("cs".parse().unwrap(), id, person, Some(group.to_owned()))
     }
 
-    fn planned(text: &str, mode: Mode) -> Plan {
+    fn planned(text: &str, mode: Mode) -> ImportPlan {
         let mut eve = grant(4, "eve", "B");
         (eve.holds.dropped, eve.state) = (Some(Timestamp::UNIX_EPOCH), State::Revoked);
         let grants = [grant(1, "ada", "A"), grant(2, "bob", "A"), grant(3, "cid", "B"), eve];
         plan(parse::file(text.as_bytes()).unwrap(), &grants, mode)
     }
 
-    fn counts(plan: &Plan) -> [usize; 6] {
+    fn counts(plan: &ImportPlan) -> [usize; 6] {
         [plan.added, plan.changed, plan.moved, plan.dropped, plan.unchanged, plan.refused.len()]
     }
 

@@ -8,7 +8,7 @@ const LONGEST: usize = 200;
 /// Why an address is not taken for the person that a row or form means: universities give an address to somebody else after a time.
 pub(crate) const ANOTHER_ID: &str = "this address belonged to somebody with another id";
 
-/// Whether two ids are of two people. One that is not said is nobody else's.
+/// Whether two ids are of two people. An id that is not given differs from none.
 pub(crate) fn is_another(known: Option<&str>, said: Option<&str>) -> bool {
     known.zip(said).is_some_and(|(known, said)| known != said)
 }

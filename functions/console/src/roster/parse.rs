@@ -10,9 +10,9 @@ const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
 
 /// What a file says.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct File {
-    pub(super) rows: Vec<Row>,
-    pub(super) refused: Vec<Refused>,
+pub(super) struct RosterFile {
+    pub(super) rows: Vec<RosterRow>,
+    pub(super) refused: Vec<RefusedRow>,
     /// The columns that mean nothing here, as they are written.
     pub(super) ignored: Vec<String>,
     pub(super) has_name: bool,
@@ -22,7 +22,7 @@ pub(super) struct File {
 
 /// One person. A cell that is empty, or whose column is not there, is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Row {
+pub(super) struct RosterRow {
     /// The line on which the record begins, the header being 1.
     pub(super) line: u64,
     pub(super) address: EmailAddress,
@@ -33,7 +33,7 @@ pub(super) struct Row {
 
 /// A row that is not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refused {
+pub(super) struct RefusedRow {
     pub(super) line: u64,
     pub(super) why: String,
     /// Whom it names as far as that can be read, so that nobody is dropped for a mistake in their row.
@@ -42,7 +42,7 @@ pub(super) struct Refused {
 
 /// Why a file is not read at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unreadable {
+pub(super) enum FileError {
     #[error("The file is not in UTF-8. In a spreadsheet, save it as \"CSV UTF-8\".")]
     NotUtf8,
     #[error("The file is empty.")]
@@ -66,28 +66,28 @@ struct Columns {
     count: usize,
 }
 
-pub(super) fn file(bytes: &[u8]) -> Result<File, Unreadable> {
+pub(super) fn file(bytes: &[u8]) -> Result<RosterFile, FileError> {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let text = std::str::from_utf8(bytes).map_err(|_| Unreadable::NotUtf8)?;
+    let text = std::str::from_utf8(bytes).map_err(|_| FileError::NotUtf8)?;
     if text.contains('\0') {
         // UTF-16 without its mark.
-        return Err(Unreadable::NotUtf8);
+        return Err(FileError::NotUtf8);
     }
     let mut reader =
         ReaderBuilder::new().delimiter(delimiter(text)).has_headers(false).flexible(true).from_reader(text.as_bytes());
     let mut lines = Lines { text: text.as_bytes(), at: 0, line: 1 };
     let mut record = ByteRecord::new();
     if !read(&mut reader, &mut record) {
-        return Err(Unreadable::Empty);
+        return Err(FileError::Empty);
     }
     let header_at = lines.of(&record);
     let columns = Columns::of(&record)?;
-    let mut file = File {
+    let mut file = RosterFile {
         ignored: columns.ignored.clone(),
         has_name: columns.name.is_some(),
         has_group: columns.group.is_some(),
         has_id: columns.id.is_some(),
-        ..File::default()
+        ..RosterFile::default()
     };
     let mut rows = 0;
     while read(&mut reader, &mut record) {
@@ -96,7 +96,7 @@ pub(super) fn file(bytes: &[u8]) -> Result<File, Unreadable> {
         }
         rows += 1;
         if rows > MOST_ROWS {
-            return Err(Unreadable::TooMany);
+            return Err(FileError::TooMany);
         }
         // Blank lines before the header do not count: it is line 1.
         let line = lines.of(&record).saturating_sub(header_at) + 1;
@@ -146,38 +146,38 @@ impl Lines<'_> {
 }
 
 impl Columns {
-    fn of(header: &ByteRecord) -> Result<Columns, Unreadable> {
+    fn of(header: &ByteRecord) -> Result<Columns, FileError> {
         let names: Vec<String> = header.iter().map(|cell| cell_text(cell).to_owned()).collect();
         let find = |wanted: &'static str| {
             let mut found =
                 names.iter().enumerate().filter(|(_, name)| name.to_lowercase() == wanted).map(|(at, _)| at);
             match (found.next(), found.next()) {
-                (_, Some(_)) => Err(Unreadable::Twice(wanted)),
+                (_, Some(_)) => Err(FileError::Twice(wanted)),
                 (first, None) => Ok(first),
             }
         };
         let (email, name, group, id) = (find("email")?, find("name")?, find("group")?, find("id")?);
-        let email = email.ok_or(Unreadable::NoEmail)?;
+        let email = email.ok_or(FileError::NoEmail)?;
         let known = [Some(email), name, group, id];
         let others = names.iter().enumerate().filter(|(at, name)| !known.contains(&Some(*at)) && !name.is_empty());
         let ignored = others.map(|(_, name)| name.chars().take(60).collect()).collect();
         Ok(Columns { email, name, group, id, ignored, count: names.len() })
     }
 
-    fn row(&self, record: &ByteRecord, line: u64) -> Result<Row, Refused> {
+    fn row(&self, record: &ByteRecord, line: u64) -> Result<RosterRow, RefusedRow> {
         let address = line::address(cell_text(record.get(self.email).unwrap_or_default()));
-        let address = address.map_err(|why| Refused { line, why, names: None })?;
+        let address = address.map_err(|why| RefusedRow { line, why, names: None })?;
         if record.iter().skip(self.count).any(|cell| !cell.trim_ascii().is_empty()) {
             let why = "The row has more cells than the header: put what holds a comma in quotes.".to_owned();
-            return Err(Refused { line, why, names: Some(address) });
+            return Err(RefusedRow { line, why, names: Some(address) });
         }
         let text = |column: Option<usize>, what: &str| {
             let cell = column.and_then(|column| record.get(column)).unwrap_or_default();
-            let refused = |why| Refused { line, why: format!("The {what} {why}."), names: Some(address.clone()) };
+            let refused = |why| RefusedRow { line, why: format!("The {what} {why}."), names: Some(address.clone()) };
             line::text(cell_text(cell)).map_err(refused)
         };
         let (name, group, id) = (text(self.name, "name")?, text(self.group, "group")?, text(self.id, "id")?);
-        Ok(Row { line, address, name, group, id })
+        Ok(RosterRow { line, address, name, group, id })
     }
 }
 
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn read_text(text: &str) -> File {
+    fn read_text(text: &str) -> RosterFile {
         file(text.as_bytes()).unwrap()
     }
 
@@ -202,7 +202,7 @@ mod tests {
         assert!(file.refused[0].line == 2 && file.refused[0].why.contains("more cells"));
     }
 
-    fn shown(file: &File) -> Vec<(u64, &str, &str, &str, &str)> {
+    fn shown(file: &RosterFile) -> Vec<(u64, &str, &str, &str, &str)> {
         fn or_dash(text: &Option<String>) -> &str {
             text.as_deref().unwrap_or("-")
         }
@@ -244,18 +244,18 @@ mod tests {
     #[test]
     fn what_is_no_roster_is_refused_with_a_sentence() {
         for (bytes, why) in [
-            (&b""[..], Unreadable::Empty),
-            (b"\xEF\xBB\xBF", Unreadable::Empty),
-            (b"name,group\nAda,A\n", Unreadable::NoEmail),
-            (b"email,EMAIL\n", Unreadable::Twice("email")),
-            (b"email,name\nada@uni.edu,Andr\xE9\n", Unreadable::NotUtf8),
-            (b"e\0m\0a\0i\0l\0", Unreadable::NotUtf8),
+            (&b""[..], FileError::Empty),
+            (b"\xEF\xBB\xBF", FileError::Empty),
+            (b"name,group\nAda,A\n", FileError::NoEmail),
+            (b"email,EMAIL\n", FileError::Twice("email")),
+            (b"email,name\nada@uni.edu,Andr\xE9\n", FileError::NotUtf8),
+            (b"e\0m\0a\0i\0l\0", FileError::NotUtf8),
         ] {
             assert_eq!(file(bytes), Err(why));
         }
         let many = |rows| format!("email\n{}", "a@uni.edu\n".repeat(rows));
         assert_eq!(file(many(MOST_ROWS).as_bytes()).unwrap().rows.len(), MOST_ROWS);
-        assert_eq!(file(many(MOST_ROWS + 1).as_bytes()), Err(Unreadable::TooMany));
+        assert_eq!(file(many(MOST_ROWS + 1).as_bytes()), Err(FileError::TooMany));
     }
 
     proptest! {

@@ -1,12 +1,13 @@
 //! The words of alarms about the mail itself: that it waits, is refused, or was stopped.
 
+use bursar_core::domain::format::long_date;
 use bursar_core::domain::mail_day::MailDay;
 use bursar_core::domain::mail_failure::InWords;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use super::told::some;
-use super::{Place, Told, day, moment};
+use super::{Place, Told, moment};
+use crate::letter::words::some;
 
 pub(super) fn refused(code: &str, since: Timestamp) -> Told {
     let why = InWords::of(code);
@@ -35,7 +36,7 @@ pub(super) fn waits(urgent: bool, mails: u64, since: Timestamp) -> Told {
 }
 
 pub(super) fn nothing_heard(of: Date, sent: u64) -> Told {
-    let facts = vec![("Mails sent", sent.to_string()), ("On", day(of))];
+    let facts = vec![("Mails sent", sent.to_string()), ("On", long_date(of))];
     let next = "SES should report of each mail whether it was delivered, came back or was complained about, and has reported nothing. \
                 Until it does, nobody hears of addresses that do not exist, and mail is not stopped when too much comes back. Look \
                 whether the stack's configuration set still sends its events to the stack's topic, and whether the function mail still \
@@ -47,7 +48,7 @@ pub(super) fn stopped(of: &MailDay) -> Told {
     let (kind, counts) = (of.mail.in_words(), of.counts);
     let facts = vec![
         ("Kind", kind.to_owned()),
-        ("Sent on", day(of.day)),
+        ("Sent on", long_date(of.day)),
         ("Sent", counts.sent.to_string()),
         ("Came back for good", counts.bounced.to_string()),
         ("Complained about", counts.complained.to_string()),

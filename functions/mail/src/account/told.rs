@@ -2,9 +2,11 @@
 
 use bursar_core::domain::alarm::{Alarm, Cause};
 use bursar_core::domain::balance::Basis;
+use bursar_core::domain::format::long_date;
 use bursar_core::domain::money::Usd;
 
-use super::{Named, Place, Told, day, mail, moment};
+use super::{Named, Place, Told, mail, moment};
+use crate::letter::words::some;
 
 impl Told {
     pub(super) fn of(alarm: &Alarm, named: &Named) -> Told {
@@ -26,7 +28,7 @@ impl Told {
                     )
                 };
                 let facts = vec![
-                    ("Day", day(alarm.day)),
+                    ("Day", long_date(alarm.day)),
                     ("New, and not explained yet", exact(*news)),
                     ("Spending not matched to a key, in all", exact(*residual)),
                     ("Rounding may come to", exact(*tolerance)),
@@ -39,7 +41,7 @@ impl Told {
             }
             Cause::ManagementKey => Told {
                 subject: "The management key does not work".to_owned(),
-                facts: vec![("Day", day(alarm.day))],
+                facts: vec![("Day", long_date(alarm.day))],
                 next: "The provider refuses it. Nobody gets a new key, no key can be switched off, and nothing that is spent is read, \
                        until it works again; keys that students have go on. Make another management key at the provider, and put it \
                        into the secret: it is read again within minutes. You hear when it works."
@@ -49,7 +51,7 @@ impl Told {
             Cause::AnotherAccount { management_key } => Told {
                 subject: "The management key is of another account".to_owned(),
                 facts: vec![
-                    ("Day", day(alarm.day)),
+                    ("Day", long_date(alarm.day)),
                     ("Fingerprint of the management key", management_key.short().to_owned()),
                 ],
                 next: "It finds none of the keys that are on record. Nothing is made, changed or recorded with it, and students are \
@@ -62,7 +64,7 @@ impl Told {
             Cause::Incomplete { problems, first } => {
                 let problems = some(u64::from(*problems), "problem");
                 Told {
-                    subject: format!("The sync of {} is not complete: {problems}", day(alarm.day)),
+                    subject: format!("The sync of {} is not complete: {problems}", long_date(alarm.day)),
                     facts: vec![("First problem", first.clone())],
                     next: "What it could read is recorded; of the rest the last figures stand. The next sync tries again by itself. \
                            If that is not complete either, the account page lists the problems of each under \"The last syncs\"."
@@ -167,11 +169,6 @@ fn switched_off([sweeps, recoveries, stops]: [u32; 3], bound: u32, keys: &[Strin
         ),
         leads_to: Place::Account,
     }
-}
-
-/// "1 key", "30 keys".
-pub(super) fn some(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// To the micro-dollar: a tolerance is less than a cent.

@@ -1,11 +1,11 @@
 //! Which mails an alarm is about that were given up or came back: how many, and the first with whom it was to. Students are not named.
 
 use bursar_core::domain::crossing::Scope;
+use bursar_core::domain::grant::Notice;
 use bursar_core::domain::id::PersonId;
 use bursar_core::domain::mail_failure::{BOUNCED, COMPLAINED, InWords, RETURNED, SUPPRESSED};
 use bursar_core::domain::mail_kind::MailKind;
-use bursar_core::store::StoreError;
-use bursar_core::store::items::{MailState, OutboxRow, OwedMail};
+use bursar_core::store::{MailState, OutboxRow, OwedMail, StoreError};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -74,9 +74,9 @@ impl App {
                 First { what: "a link to sign in".to_owned(), to: "somebody who asked for it".to_owned() }
             }
             OwedMail::Roster { .. } => to_a_student("the roster mail"),
-            OwedMail::KeyShown { .. } => to_a_student("the notice of a new key"),
-            OwedMail::KeyLeaked { .. } => to_a_student("the notice of a leaked key"),
-            OwedMail::ByRule { .. } => to_a_student("the notice of a rule"),
+            OwedMail::Notice { notice: Notice::KeyShown, .. } => to_a_student("the notice of a new key"),
+            OwedMail::Notice { notice: Notice::KeyLeaked, .. } => to_a_student("the notice of a leaked key"),
+            OwedMail::Notice { .. } => to_a_student("the notice of a rule"),
             OwedMail::CapUsed { threshold, .. } => {
                 to_a_student(&format!("the notice that {threshold} % of a cap is used"))
             }

@@ -6,13 +6,15 @@ use bursar_core::domain::balance::Basis;
 use bursar_core::domain::crossing::per_cent;
 use bursar_core::domain::digest::{AccountDigest, NewKey, ProgrammeLine};
 use bursar_core::domain::forecast::RunsOut;
+use bursar_core::domain::format::{date_range, medium_date, time_in};
 use bursar_core::domain::id::ProgrammeId;
 use bursar_core::domain::money::Usd;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::say;
+use crate::letter::words::Words;
 use crate::letter::{Letter, Part, Row, Table};
-use crate::words::Words;
 
 impl Words<'_> {
     /// `names` are the programmes' and `keys` what the new keys are called.
@@ -22,13 +24,14 @@ impl Words<'_> {
         names: &HashMap<ProgrammeId, String>,
         keys: &[String],
     ) -> Letter {
-        let balance = digest.balance.map_or("balance not known".to_owned(), |left| format!("balance {}", exact(left)));
+        let balance =
+            digest.balance.map_or("balance not known".to_owned(), |left| format!("balance {}", left.to_cents_down()));
         let subject = format!("The account: {}, {balance}", say::in_week(digest.this_week, digest.days));
-        let mut parts = vec![Part::Facts(figures(digest))];
+        let mut parts = vec![Part::facts(figures(digest))];
         parts.extend(what_is_wrong(digest).into_iter().map(Part::Sentences));
         parts.extend(programmes(digest, names));
         parts.extend(new_keys(digest, keys));
-        parts.extend([Part::Heading("How far this can be relied on"), Part::Facts(reliance(digest))]);
+        parts.extend([Part::Heading("How far this can be relied on"), Part::facts(reliance(digest))]);
         let unknown = say::unknown(&digest.health, [digest.this_week, digest.week_before], utc);
         parts.extend(unknown.into_iter().map(Part::Sentences));
         parts.push(Part::Link {
@@ -49,21 +52,21 @@ impl Words<'_> {
 }
 
 fn figures(digest: &AccountDigest) -> Vec<(&'static str, String)> {
-    let (reserved, to_come) = (say::spent(digest.reserved), say::spent(digest.to_come));
+    let (reserved, to_come) = (digest.reserved.to_cents_up(), digest.to_come.to_cents_up());
     let this_week = say::figure(digest.this_week);
     vec![
-        ("Balance", digest.balance.map_or("not known".to_owned(), exact)),
+        ("Balance", digest.balance.map_or("not known".to_owned(), Usd::to_cents_down)),
         ("Held for keys", format!("{reserved} by all programmes, {to_come} of it not spent yet")),
         (
             say::week(digest.days).spent,
-            format!("{this_week} (all keys of the account, {}, days in UTC)", say::days(digest.days)),
+            format!("{this_week} (all keys of the account, {}, days in UTC)", date_range(digest.days)),
         ),
         ("Spent the week before", say::figure(digest.week_before)),
     ]
 }
 
 fn what_is_wrong(digest: &AccountDigest) -> Vec<String> {
-    let short = digest.balance.and_then(|balance| digest.need.beyond(balance)).map(say::spent);
+    let short = digest.balance.and_then(|balance| digest.need.beyond(balance)).map(Usd::to_cents_up);
     let short = short.map(|short| match digest.need.basis {
         Basis::TwoWeeks => format!(
             "The balance is {short} short of what two weeks use at the recent pace. Buy credit, or look whether it is still bought by itself."
@@ -91,10 +94,10 @@ fn reliance(digest: &AccountDigest) -> Vec<(&'static str, String)> {
             _ if residual.is_zero() => "none, all spending could be matched to keys".to_owned(),
             Some(grew) => format!(
                 "{} in all, {} of it new. The account page shows it day by day; once you know what it was, say so there.",
-                say::spent(residual),
-                say::spent(grew)
+                residual.to_cents_up(),
+                grew.to_cents_up()
             ),
-            None => format!("{} in all, nothing of it new", say::spent(residual)),
+            None => format!("{} in all, nothing of it new", residual.to_cents_up()),
         };
         facts.push(("Spending not matched to a key", unmatched));
     }
@@ -109,10 +112,8 @@ fn programmes(digest: &AccountDigest, names: &HashMap<ProgrammeId, String>) -> V
             format!("{}% of {}", per_cent(line.spent, line.pot), line.pot.to_dollars_down()),
             match line.runs_out {
                 None => "closed, the programme is over".to_owned(),
-                Some(RunsOut::OutOn(day)) => day.strftime("used up around %-d %b %Y").to_string(),
-                Some(RunsOut::KeysStopOn(day)) => {
-                    day.strftime("not used up: its keys stop around %-d %b %Y").to_string()
-                }
+                Some(RunsOut::OutOn(day)) => format!("used up around {}", medium_date(day)),
+                Some(RunsOut::KeysStopOn(day)) => format!("not used up: its keys stop around {}", medium_date(day)),
                 Some(RunsOut::NotBeforeTheTermEnds) => "lasts to the end of the term".to_owned(),
                 Some(RunsOut::TooLittleData) => "without a forecast: too little data".to_owned(),
                 Some(RunsOut::PerhapsByNow) => "perhaps used up by now".to_owned(),
@@ -134,7 +135,7 @@ fn programmes(digest: &AccountDigest, names: &HashMap<ProgrammeId, String>) -> V
 fn new_keys(digest: &AccountDigest, names: &[String]) -> Vec<Part> {
     let row = |(key, name): (&NewKey, &String)| Row {
         name: name.clone(),
-        cells: vec![say::spent(key.spent), key.limit.map_or_else(|| "none".to_owned(), Usd::to_dollars_down)],
+        cells: vec![key.spent.to_cents_up(), key.limit.map_or_else(|| "none".to_owned(), Usd::to_dollars_down)],
     };
     if digest.new_keys == 0 {
         return Vec::new();
@@ -147,12 +148,6 @@ fn new_keys(digest: &AccountDigest, names: &[String]) -> Vec<Part> {
     vec![Part::Heading("New keys without an owner"), Part::Table(table), Part::Sentences(to_do)]
 }
 
-/// A balance is what is left, and may be less than nothing.
-fn exact(amount: Usd) -> String {
-    let text = amount.to_dollars_down();
-    if text.contains('.') { text } else { format!("{text}.00") }
-}
-
 fn utc(at: Timestamp) -> String {
-    at.strftime("%-d %B %Y, %H:%M (UTC)").to_string()
+    time_in(at, &TimeZone::UTC)
 }

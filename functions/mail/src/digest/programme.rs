@@ -4,6 +4,7 @@ use bursar_core::domain::crossing::per_cent;
 use bursar_core::domain::days::{Known, Sum};
 use bursar_core::domain::digest::{Block, Digest, Few, Line, ModelLine, Of, Spender};
 use bursar_core::domain::forecast::{Budget, Forecast};
+use bursar_core::domain::format::{date_range, long_date, time_in};
 use bursar_core::domain::id::GrantId;
 use bursar_core::domain::models::{cost_in_words, named};
 use bursar_core::domain::money::{Usd, grouped};
@@ -12,9 +13,9 @@ use bursar_core::domain::window::{Reset, utc_date};
 use jiff::Timestamp;
 
 use super::{Names, Reader, say};
-use crate::burn::Burn;
+use crate::letter::burn::Burn;
+use crate::letter::words::{Words, said};
 use crate::letter::{Letter, NOT_TOLD, Part, Row, Table};
-use crate::words::{Words, day, moment, said};
 
 impl Words<'_> {
     pub(crate) fn digest(self, programme: &Programme, digest: &Digest, reader: &Reader, now: Timestamp) -> Letter {
@@ -25,7 +26,7 @@ impl Words<'_> {
             false => format!(", {}% of the budget used", per_cent(money.spent.total(), money.pot)),
         };
         let subject = format!("{name}: {}{used}", say::in_week(money.this_week, digest.days));
-        let mut parts = vec![Part::Facts(figures(digest))];
+        let mut parts = vec![Part::facts(figures(digest))];
         parts.extend(outlook(programme, digest, now));
         parts.extend(promised_in_full(programme, digest, now));
         match reader {
@@ -40,11 +41,11 @@ impl Words<'_> {
                 parts.extend(who_needs_a_look(digest, settings, |few| few.count.to_string(), None, now));
             }
         }
-        let looked = digest.health.looked_at.map_or("not yet".to_owned(), |at| moment(at, &settings.term));
+        let looked = digest.health.looked_at.map_or("not yet".to_owned(), |at| time_in(at, settings.term.zone()));
         let facts = vec![("Every key was last looked at", looked)];
-        parts.extend([Part::Heading("How far this can be relied on"), Part::Facts(facts)]);
+        parts.extend([Part::Heading("How far this can be relied on"), Part::facts(facts)]);
         let weeks = [money.this_week, money.week_before];
-        let unknown = say::unknown(&digest.health, weeks, |at| moment(at, &settings.term));
+        let unknown = say::unknown(&digest.health, weeks, |at| time_in(at, settings.term.zone()));
         parts.extend(unknown.into_iter().map(Part::Sentences));
         parts.push(Part::Link {
             label: "See the programme",
@@ -78,17 +79,17 @@ fn figures(digest: &Digest) -> Vec<(&'static str, String)> {
     let (week, budget) = (say::week(digest.days), format!("of the budget of {}", pot.to_dollars_down()));
     let so_far = match is_unseen(digest) {
         true => format!("not known, {budget}"),
-        false => format!("{} {budget}, {}%", say::spent(spent), per_cent(spent, pot)),
+        false => format!("{} {budget}, {}%", spent.to_cents_up(), per_cent(spent, pot)),
     };
     let mut students = format!("{} of {} have had a key", people.claimed, people.students);
     if money.this_week.known != Known::Partly {
         students.push_str(&format!("; {} of them spent something {}", people.active, week.during));
     }
     vec![
-        (week.spent, format!("{} ({}, days in UTC)", say::figure(money.this_week), say::days(digest.days))),
+        (week.spent, format!("{} ({}, days in UTC)", say::figure(money.this_week), date_range(digest.days))),
         ("Spent the week before", say::figure(money.week_before)),
         ("Spent so far", so_far),
-        ("Held for keys", format!("{}, what is spent included", say::spent(money.reserved))),
+        ("Held for keys", format!("{}, what is spent included", money.reserved.to_cents_up())),
         ("Students", students),
     ]
 }
@@ -97,10 +98,10 @@ fn figures(digest: &Digest) -> Vec<(&'static str, String)> {
 fn outlook(programme: &Programme, digest: &Digest, now: Timestamp) -> Vec<Part> {
     let (term, money) = (&programme.settings.term, &digest.money);
     if let Some(closed) = programme.closed_at.filter(|closed| *closed < term.ends_at()) {
-        return vec![Part::Sentences(format!("The programme was closed on {}.", moment(closed, term)))];
+        return vec![Part::Sentences(format!("The programme was closed on {}.", time_in(closed, term.zone())))];
     }
     if programme.is_over(now) {
-        return vec![Part::Sentences(format!("The term ended on {}.", day(term.ends_on())))];
+        return vec![Part::Sentences(format!("The term ended on {}.", long_date(term.ends_on())))];
     }
     let looked = digest.health.looked_at.map(utc_date);
     let budget = Budget::of(&programme.settings, (money.pot, money.reserved), &money.spent);
@@ -130,7 +131,7 @@ fn promised_in_full(programme: &Programme, digest: &Digest, now: Timestamp) -> O
     };
     Some(Part::Sentences(format!(
         "The budget is promised in full: {} of {} is held for keys, what is spent included, so nobody new gets a key{without}. An admin can raise the budget; faculty can lower the cap or take keys back that nobody needs.",
-        say::spent(money.reserved),
+        money.reserved.to_cents_up(),
         money.pot.to_dollars_down()
     )))
 }
@@ -173,11 +174,11 @@ fn models(digest: &Digest, byok: Byok) -> Vec<Part> {
         name: named(&line.model).to_owned(),
         cells: with_own_keys(
             vec![
-                say::spent(line.spent),
+                line.spent.to_cents_up(),
                 line.requests.map_or_else(|| NOT_TOLD.to_owned(), grouped),
                 line.per_request.map_or_else(|| NOT_TOLD.to_owned(), cost_in_words),
             ],
-            say::spent(line.own_keys),
+            line.own_keys.to_cents_up(),
         ),
     };
     let mut parts = Vec::new();
@@ -236,8 +237,8 @@ fn spenders(digest: &Digest, reset: Reset, names: &Names) -> Vec<Part> {
     let row = |spender: &Spender| Row {
         name: name(names, &spender.grant),
         cells: vec![
-            say::spent(spender.this_week),
-            format!("{} of {}", say::spent(spender.of_cap), spender.cap.to_dollars_down()),
+            spender.this_week.to_cents_up(),
+            format!("{} of {}", spender.of_cap.to_cents_up(), spender.cap.to_dollars_down()),
         ],
     };
     if people.spenders.is_empty() {
@@ -263,11 +264,11 @@ fn who_needs_a_look(
     let mut notes = Vec::new();
     if people.stand_out > 0 {
         let named = names.map(|names| {
-            let one = |(grant, spent): &(_, _)| format!("{} {}", name(names, grant), say::spent(*spent));
+            let one = |(grant, spent): &(GrantId, Usd)| format!("{} {}", name(names, grant), spent.to_cents_up());
             let all: Vec<String> = people.standing_out.iter().map(one).collect();
             let more = usize::try_from(people.stand_out).unwrap_or(usize::MAX).saturating_sub(all.len());
             let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-            let usual = say::spent(people.usual_week);
+            let usual = people.usual_week.to_cents_up();
             format!("{} ({}{more}); a usual week of the class is {usual}", people.stand_out, all.join(", "))
         });
         let who = named.unwrap_or_else(|| people.stand_out.to_string());
@@ -304,14 +305,14 @@ const COMPLAINED: &str = "They still get links to sign in; they get no roster ma
 fn about_unclaimed(settings: &Settings, now: Timestamp) -> String {
     let (opens, closes, term) = (settings.claim_opens_at(), settings.claim_closes_at(), &settings.term);
     if now < opens {
-        return format!("Keys can be had from {}.", moment(opens, term));
+        return format!("Keys can be had from {}.", time_in(opens, term.zone()));
     }
     if now < closes {
         return "Remind them; the student's page sends the mail again.".to_owned();
     }
     format!(
         "Keys could be had until {}, so no reminder helps. If they still should have one, faculty set a later time for “Keys can be claimed until” on the programme's page.",
-        moment(closes, term)
+        time_in(closes, term.zone())
     )
 }
 

@@ -2,6 +2,7 @@
 
 use bursar_core::domain::days::{Known, Sum};
 use bursar_core::domain::digest::{Block, Few, Health};
+use bursar_core::domain::format::{date_range, month, short_date};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::window::Reset;
 use jiff::Timestamp;
@@ -9,19 +10,13 @@ use jiff::civil::{Date, Weekday};
 
 use super::Names;
 
-/// An amount that was spent, with its cents: in a column they stand below each other.
-pub(super) fn spent(amount: Usd) -> String {
-    let text = amount.to_dollars_up();
-    if text.contains('.') { text } else { format!("{text}.00") }
-}
-
 /// A sum with how well it is known.
 pub(super) fn figure(sum: Sum) -> String {
     match sum.known {
-        Known::Exactly => spent(sum.spent),
-        Known::Estimated => format!("about {}", spent(sum.spent)),
+        Known::Exactly => sum.spent.to_cents_up(),
+        Known::Estimated => format!("about {}", sum.spent.to_cents_up()),
         Known::Partly if sum.spent == Usd::ZERO => "not known".to_owned(),
-        Known::Partly => format!("at least {}", spent(sum.spent)),
+        Known::Partly => format!("at least {}", sum.spent.to_cents_up()),
     }
 }
 
@@ -51,17 +46,6 @@ pub(super) fn in_week(sum: Sum, days: (Date, Date)) -> String {
     }
 }
 
-/// `9–15 Nov 2026`, and both months where they differ.
-pub(super) fn days((from, to): (Date, Date)) -> String {
-    let first = match (from.year() == to.year(), from.month() == to.month()) {
-        (true, true) => from.strftime("%-d–").to_string(),
-        (true, false) => from.strftime("%-d %b – ").to_string(),
-        (false, _) => from.strftime("%-d %b %Y – ").to_string(),
-    };
-    let last = to.strftime("%-d %b %Y");
-    if from == to { last.to_string() } else { format!("{first}{last}") }
-}
-
 /// In which window of a cap: that which the last day of the week lies in, and with a cap for each day the fullest.
 pub(super) fn in_window(reset: Reset, last: Date) -> String {
     match reset {
@@ -69,15 +53,15 @@ pub(super) fn in_window(reset: Reset, last: Date) -> String {
         Reset::Daily => "on the fullest day".to_owned(),
         Reset::Weekly => {
             let monday = reset.days_around(last).map_or(last, |(monday, _)| monday);
-            monday.strftime("in the week from Monday %-d %b").to_string()
+            format!("in the week from Monday {}", short_date(monday))
         }
-        Reset::Monthly => last.strftime("in %B").to_string(),
+        Reset::Monthly => format!("in {}", month(last)),
     }
 }
 
 /// Stretches of days, in a sentence.
 pub(super) fn stretches(stretches: &[(Date, Date)]) -> String {
-    let all: Vec<String> = stretches.iter().map(|stretch| days(*stretch)).collect();
+    let all: Vec<String> = stretches.iter().map(|stretch| date_range(*stretch)).collect();
     all.join(", ")
 }
 

@@ -21,8 +21,8 @@ use jiff::civil::{Date, date};
 use jiff::{Timestamp, ToSpan};
 
 use super::{Names, Reader};
+use crate::letter::words::Words;
 use crate::letter::{Letter, Part};
-use crate::words::Words;
 
 const WEEK: (Date, Date) = (date(2026, 11, 9), date(2026, 11, 15));
 

@@ -9,7 +9,7 @@ use http::{HeaderMap, Method};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::invoke::FunctionName;
+use crate::base::function::FunctionName;
 
 /// What our functions talk to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -190,9 +190,7 @@ fn folded(path: &str) -> String {
     let mut segments: Vec<&str> = path.split('/').collect();
     let parameter = match segments.get(1).copied() {
         Some("keys") => "{hash}",
-        Some("guardrails") if segments.get(2) == Some(&"assignments") => return path.to_owned(),
-        Some("guardrails" | "workspaces" | "byok") => "{id}",
-        Some("external-users") => "{user}",
+        Some("guardrails") if segments.get(2) != Some(&"assignments") => "{id}",
         _ => return path.to_owned(),
     };
     if let Some(segment) = segments.get_mut(2) {
@@ -278,7 +276,6 @@ mod tests {
             provider(&Method::GET, "/guardrails/assignments/keys?limit=100"),
             "provider:GET /guardrails/assignments/keys"
         );
-        assert_eq!(provider(&Method::GET, "/workspaces/3f"), "provider:GET /workspaces/{id}");
         assert_eq!(provider(&Method::POST, "/analytics/query"), "provider:POST /analytics/query");
         assert_eq!(provider(&Method::GET, "/activity?date=2026-11-19"), "provider:GET /activity");
     }

@@ -1,10 +1,10 @@
 //! Exploration: handlers run against each other with every call held, and one call at a time is let go on to some verdict. The
-//! order of the releases and the faults are the history. Which history it is, is left to a `Choose`.
+//! order of the releases and the faults are the history. Which history it is, is left to whoever explores.
 
 use std::future::Future;
 
 use super::call::Call;
-use super::history::{Dice, History, Step};
+use super::history::{History, Step};
 use super::verdict::Verdict;
 use super::{Gate, Matcher};
 
@@ -23,48 +23,18 @@ pub struct Exploration {
 #[derive(Debug)]
 pub struct Explored<T> {
     pub output: T,
-    /// What happened, in order, passes included. `Replayed` makes the same happen again.
+    /// What happened, in order, passes included.
     pub history: History,
 }
 
-/// Says which of some steps is next. The first one is always that a call passes, and the steps come in an order that does not
-/// depend on which call was quicker.
-pub trait Choose {
-    fn choose(&mut self, steps: &[Step]) -> usize;
-}
-
-/// Draws from a seed.
-pub struct Drawn {
-    dice: Dice,
-    /// One in so many steps is a fault, if there may be one.
-    one_in: usize,
-}
-
-/// Plays a history again; after its end, or where it finds no such call, the first call passes.
-pub struct Replayed {
-    steps: std::vec::IntoIter<Step>,
-    missed: Vec<Step>,
-}
-
-/// Goes through every history, one after the other.
-#[derive(Default)]
-pub struct Every {
-    taken: Vec<Choice>,
-    at: usize,
-}
-
-struct Choice {
-    taken: usize,
-    of: usize,
-}
-
 impl Gate {
-    /// Runs `work` to its end, one call after the other as `choose` says. `after` sees each step when it has had its effect and
+    /// Runs `work` to its end, one call after the other. `choose` says which of some steps is next: the first is always that a call
+    /// passes, and their order does not depend on which call was quicker. `after` sees each step when it has had its effect and
     /// nothing moves; it must not go through the gate itself, where its calls would be held.
     pub async fn explore<T>(
         &self,
         exploration: &Exploration,
-        choose: &mut impl Choose,
+        mut choose: impl FnMut(&[Step]) -> usize,
         work: impl Future<Output = T>,
         mut after: impl AsyncFnMut(&Step),
     ) -> Explored<T> {
@@ -96,7 +66,7 @@ impl Gate {
             let awaited: Vec<Call> = awaited.into_iter().map(|(call, _)| call).collect();
             let faults = history.0.iter().filter(|step| step.verdict != Verdict::Pass).count();
             let steps = possible(&awaited, exploration, faults);
-            let Some(step) = steps.get(choose.choose(&steps)).or(steps.first()) else {
+            let Some(step) = steps.get(choose(&steps)).or(steps.first()) else {
                 continue;
             };
             if let Some(call) = awaited.iter().find(|call| step.is_of(call)) {
@@ -122,72 +92,4 @@ fn possible(parked: &[Call], exploration: &Exploration, faults_so_far: usize) ->
         faults.iter().filter(|fault| fault.fits(&call.name, &call.shape)).map(|fault| Step::new(call, fault.clone()))
     });
     passing.chain(failing).collect()
-}
-
-impl Drawn {
-    pub fn from_seed(seed: u64, one_in: usize) -> Drawn {
-        Drawn { dice: Dice::new(seed), one_in }
-    }
-}
-
-impl Choose for Drawn {
-    fn choose(&mut self, steps: &[Step]) -> usize {
-        let passing = steps.iter().filter(|step| step.verdict == Verdict::Pass).count();
-        let failing = steps.len() - passing;
-        if failing > 0 && self.dice.below(self.one_in) == 0 {
-            passing + self.dice.below(failing)
-        } else {
-            self.dice.below(passing)
-        }
-    }
-}
-
-impl Replayed {
-    pub fn new(history: History) -> Replayed {
-        Replayed { steps: history.0.into_iter(), missed: Vec::new() }
-    }
-
-    /// The steps that found no such call, and those that were never come to.
-    pub fn missed(self) -> Vec<Step> {
-        self.missed.into_iter().chain(self.steps).collect()
-    }
-}
-
-impl Choose for Replayed {
-    fn choose(&mut self, steps: &[Step]) -> usize {
-        let Some(wanted) = self.steps.next() else {
-            return 0;
-        };
-        steps.iter().position(|step| *step == wanted).unwrap_or_else(|| {
-            self.missed.push(wanted);
-            0
-        })
-    }
-}
-
-impl Every {
-    /// Goes on to the next history. False when there is none left.
-    pub fn another(&mut self) -> bool {
-        self.taken.truncate(self.at);
-        self.at = 0;
-        while let Some(last) = self.taken.last_mut() {
-            last.taken += 1;
-            if last.taken < last.of {
-                return true;
-            }
-            self.taken.pop();
-        }
-        false
-    }
-}
-
-impl Choose for Every {
-    fn choose(&mut self, steps: &[Step]) -> usize {
-        if self.at == self.taken.len() {
-            self.taken.push(Choice { taken: 0, of: steps.len() });
-        }
-        let choice = self.taken.get(self.at).map_or(0, |choice| choice.taken);
-        self.at += 1;
-        choice
-    }
 }

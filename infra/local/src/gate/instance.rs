@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::Gate;
 use super::call::Service;
-use crate::invoke::FunctionName;
+use crate::base::function::FunctionName;
 
 /// Whoever makes calls through the gate: one instance of a function, which runs one invocation at a time. When it is dropped,
 /// what still comes from it is let in no more.

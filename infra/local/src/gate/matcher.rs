@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::call::Call;
-use crate::invoke::FunctionName;
+use crate::base::function::FunctionName;
 
 /// Some calls: by name, by function and instance if wanted, and by their turn counted from when the matcher is set.
 ///

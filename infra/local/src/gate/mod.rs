@@ -5,7 +5,6 @@
 //! A function's instance finds its services under `http://127.0.0.1:PORT/{pass}/{function}/{instance}/{service}`. The pass is known in
 //! this process only, since what lies behind the gate is handed to nobody else.
 
-mod answer;
 mod call;
 mod conduct;
 mod explore;
@@ -13,14 +12,13 @@ mod history;
 mod hold;
 mod instance;
 mod matcher;
-mod read_back;
 mod record;
+mod rules;
 mod state;
-mod upstream;
 mod verdict;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,21 +37,21 @@ use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 pub use self::call::{Call, CallName, Part, Service, Shape};
-pub use self::explore::{Choose, Drawn, Every, Exploration, Explored, Replayed};
-pub use self::history::{Dice, History, Step};
+pub use self::conduct::upstream::Upstreams;
+pub use self::explore::{Exploration, Explored};
+pub use self::history::{History, Step};
 pub use self::hold::{Held, ReleaseError};
 pub use self::instance::{Begun, Instance, Killed};
 pub use self::matcher::Matcher;
 pub use self::record::{Keep, Recorded, Use};
 pub use self::state::Pending;
-pub use self::upstream::Upstreams;
 pub use self::verdict::{LateAnswer, Throttle, Until, Verdict, When};
 
+use self::conduct::upstream::{Asked, Way};
 use self::conduct::{Reply, conduct, execute_late};
 use self::state::{Late, Refused, State};
-use self::upstream::{Asked, Way};
-use crate::guard::guarded;
-use crate::serve::{NoAnswer, serve};
+use crate::base::guard::guarded;
+use crate::base::serve::{NoAnswer, serve};
 
 /// The largest request that is let through: more than any service takes.
 const MOST_BYTES: usize = 64 << 20;
@@ -113,25 +111,25 @@ impl Gate {
 
     /// From now on, such calls come to this. A call that cannot come to the verdict is not counted as one.
     pub fn at(&self, matcher: impl Into<Matcher>, verdict: Verdict) -> RuleId {
-        RuleId(self.inner().state().add_rule(matcher.into(), verdict))
+        RuleId(self.inner().state().rules.add(matcher.into(), verdict))
     }
 
     /// Ends a rule.
     pub fn lift(&self, rule: RuleId) {
-        self.inner().state().remove_rule(rule.0);
+        self.inner().state().rules.remove(rule.0);
     }
 
     /// From now on, each call that a step names comes to the step's verdict; all others pass.
     pub fn play(&self, history: &History) {
         let mut state = self.inner().state();
         for step in &history.0 {
-            state.add_step(step.clone());
+            state.rules.add_step(step.clone());
         }
     }
 
     /// The rules and steps that no call has met so far: a test whose fault never happened shows nothing.
     pub fn unfired(&self) -> Vec<String> {
-        self.inner().state().unfired()
+        self.inner().state().rules.unfired()
     }
 
     /// The calls so far with what became of them, as many as are kept.
@@ -159,13 +157,6 @@ impl Gate {
     pub async fn run_late(&self) -> Vec<(Call, Option<u16>)> {
         let late = std::mem::take(&mut self.inner().state().late);
         self.execute(late).await
-    }
-
-    /// Executes the late calls that wait for the clock and whose time has come, without waiting for the next call.
-    pub async fn run_due(&self) -> Vec<(Call, Option<u16>)> {
-        let now = self.inner().clock.now();
-        let due = self.inner().state().take_late(now, None);
-        self.execute(due).await
     }
 
     /// The provider's calls that may still take effect: put off, held, or on their way.
@@ -286,7 +277,7 @@ impl Drop for Forsaken<'_> {
 }
 
 /// Function, instance, service and the rest of a path behind the pass.
-fn addressed(path: &str) -> Option<(crate::invoke::FunctionName, u32, Service, &str)> {
+fn addressed(path: &str) -> Option<(crate::base::function::FunctionName, u32, Service, &str)> {
     let (function, rest) = path.strip_prefix('/')?.split_once('/')?;
     let (instance, rest) = rest.split_once('/')?;
     let end = rest.find(['/', '?']).unwrap_or(rest.len());

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::call::{Call, CallName, Service};
 use super::verdict::Verdict;
-use crate::invoke::FunctionName;
+use crate::base::function::FunctionName;
 
 /// How many calls are remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,25 +8,25 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::call::{Call, CallName, Service};
-use super::history::Step;
+use super::conduct::upstream::Asked;
 use super::matcher::Matcher;
 use super::record::{Keep, Records};
-use super::upstream::Asked;
+use super::rules::Rules;
 use super::verdict::{Until, Verdict, When};
-use crate::invoke::FunctionName;
+use crate::base::function::FunctionName;
 
 pub(super) type Who = (FunctionName, u32);
 
 pub(super) struct State {
     pub(super) records: Records,
     pub(super) late: Vec<Late>,
-    rules: Vec<Rule>,
+    pub(super) rules: Rules,
     holds: Vec<Hold>,
     under_way: BTreeMap<u64, UnderWay>,
     instances: BTreeMap<Who, Live>,
     made: HashMap<FunctionName, u32>,
     begun: u64,
-    last_id: u64,
+    last_hold: u64,
 }
 
 /// A call to be executed later.
@@ -70,19 +70,6 @@ pub(super) enum Refused {
     Ended,
 }
 
-struct Rule {
-    id: u64,
-    wanted: Wanted,
-    verdict: Verdict,
-    seen: u64,
-    fired: bool,
-}
-
-enum Wanted {
-    Calls(Matcher),
-    One(Step),
-}
-
 struct Hold {
     id: u64,
     matcher: Matcher,
@@ -115,13 +102,13 @@ impl State {
         State {
             records: Records::new(keep),
             late: Vec::new(),
-            rules: Vec::new(),
+            rules: Rules::default(),
             holds: Vec::new(),
             under_way: BTreeMap::new(),
             instances: BTreeMap::new(),
             made: HashMap::new(),
             begun: 0,
-            last_id: 0,
+            last_hold: 0,
         }
     }
 
@@ -185,7 +172,7 @@ impl State {
 
         let pending = Pending::of(&call, asked);
         let mut under_way = UnderWay { call: call.clone(), awaited: true, pending, parked: None, to_be_parked: None };
-        let decision = match self.ruled(&call) {
+        let decision = match self.rules.decide(&call) {
             Some(verdict) => Decision::Now(verdict),
             None => match self.holding(&call) {
                 Some((hold, when)) => {
@@ -250,54 +237,11 @@ impl State {
         pending
     }
 
-    // Rules
-
-    pub(super) fn add_rule(&mut self, matcher: Matcher, verdict: Verdict) -> u64 {
-        self.push_rule(Wanted::Calls(matcher), verdict)
-    }
-
-    pub(super) fn add_step(&mut self, step: Step) -> u64 {
-        let verdict = step.verdict.clone();
-        self.push_rule(Wanted::One(step), verdict)
-    }
-
-    pub(super) fn remove_rule(&mut self, id: u64) {
-        self.rules.retain(|rule| rule.id != id);
-    }
-
-    pub(super) fn unfired(&self) -> Vec<String> {
-        let unfired = self.rules.iter().filter(|rule| !rule.fired);
-        unfired
-            .map(|rule| match &rule.wanted {
-                Wanted::Calls(matcher) => format!("{matcher} -> {}", rule.verdict),
-                Wanted::One(step) => step.to_string(),
-            })
-            .collect()
-    }
-
-    fn push_rule(&mut self, wanted: Wanted, verdict: Verdict) -> u64 {
-        let id = self.new_id();
-        self.rules.push(Rule { id, wanted, verdict, seen: 0, fired: false });
-        id
-    }
-
-    /// Every rule counts the call; the first whose turn it is decides.
-    fn ruled(&mut self, call: &Call) -> Option<Verdict> {
-        let mut verdict = None;
-        for rule in &mut self.rules {
-            if rule.counts(call) && verdict.is_none() {
-                rule.fired = true;
-                verdict = Some(rule.verdict.clone());
-            }
-        }
-        self.rules.retain(|rule| !(rule.fired && rule.is_over()));
-        verdict
-    }
-
     // Holds
 
     pub(super) fn add_hold(&mut self, matcher: Matcher, when: When) -> u64 {
-        let id = self.new_id();
+        self.last_hold += 1;
+        let id = self.last_hold;
         self.holds.push(Hold { id, matcher, when, seen: 0 });
         id
     }
@@ -365,11 +309,6 @@ impl State {
             .values()
             .any(|under_way| under_way.awaited && (under_way.call.function, under_way.call.instance) == who)
     }
-
-    fn new_id(&mut self) -> u64 {
-        self.last_id += 1;
-        self.last_id
-    }
 }
 
 impl Due {
@@ -387,36 +326,5 @@ impl Pending {
         let changes = asked.service == Service::Provider && call.name.has_effect();
         let body = || serde_json::from_slice(&asked.body).unwrap_or_default();
         changes.then(|| Pending { call: call.clone(), path: asked.rest.clone(), body: body() })
-    }
-}
-
-impl Rule {
-    /// Counts the call if it is about it, and tells whether it is its turn. A call that cannot come to the verdict is none of
-    /// the rule's.
-    fn counts(&mut self, call: &Call) -> bool {
-        if !self.verdict.fits(&call.name, &call.shape) {
-            return false;
-        }
-        match &self.wanted {
-            Wanted::Calls(matcher) => {
-                if !matcher.is_about(call) {
-                    return false;
-                }
-                self.seen += 1;
-                matcher.is_turn(self.seen)
-            }
-            Wanted::One(step) => {
-                let of = step.is_of(call);
-                self.seen += u64::from(of);
-                of
-            }
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        match &self.wanted {
-            Wanted::Calls(matcher) => matcher.is_over(self.seen),
-            Wanted::One(step) => self.seen >= step.times,
-        }
     }
 }

@@ -147,11 +147,6 @@ impl Verdict {
     pub fn too_many(retry_after_s: Option<u32>) -> Verdict {
         Verdict::Status { code: 429, retry_after_s, when: When::Before }
     }
-
-    /// Lost now, executed by `run_late`.
-    pub fn late_lost() -> Verdict {
-        Verdict::Late { answer: LateAnswer::Lost, until: Until::Told }
-    }
 }
 
 impl fmt::Display for Verdict {

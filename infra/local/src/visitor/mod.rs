@@ -78,7 +78,7 @@ impl Visitor {
         self.post_from(&self.origin, path, fields).await
     }
 
-    /// The same as a page of this origin would.
+    /// Posts these fields as a page of this origin would.
     pub async fn post_from(&self, origin: &str, path: &str, fields: &[(&str, &str)]) -> Result<Page> {
         self.post_fields(origin, path, fields).await
     }
@@ -97,7 +97,7 @@ impl Visitor {
         self.post_fields(&self.origin, &form.action, &form.fields).await
     }
 
-    /// The same for a form with a file in its field `file`.
+    /// Submits the page's form with this action and a file in its field `file`.
     pub async fn upload(
         &self,
         page: &Page,

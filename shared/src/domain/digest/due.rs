@@ -46,15 +46,17 @@ pub fn of_programme(programme: &Programme, made_at: Timestamp, asked: Asked, now
     let begins = settings.term.starts_at().min(settings.claim_opens_at()).max(made_at);
     let ends = programme.over_since() + TOLD_AFTER_THE_END;
     let day = settings.digest.filter(|_| settings.roster)?;
-    on_its_day(day, &zone(settings.term.timezone()), asked, now, |moment| begins <= moment && moment < ends)
+    on_its_day(day, settings.term.zone(), asked, now, |moment| begins <= moment && moment < ends)
 }
 
 /// The digest of the account that is due now. Its admins hear on Mondays, in the morning of most programmes: an account is nowhere.
 pub fn of_account(programmes: &[Programme], born: Timestamp, asked: Asked, now: Timestamp) -> Option<Due> {
-    let mut zones: BTreeMap<&str, usize> = BTreeMap::new();
-    programmes.iter().for_each(|programme| *zones.entry(programme.settings.term.timezone()).or_default() += 1);
-    let (most, _) = zones.into_iter().min_by_key(|(_, programmes)| Reverse(*programmes))?;
-    on_its_day(Weekday::Monday, &zone(most), asked, now, |moment| born <= moment)
+    let mut zones: BTreeMap<&str, (usize, &TimeZone)> = BTreeMap::new();
+    for term in programmes.iter().map(|programme| &programme.settings.term) {
+        zones.entry(term.timezone()).or_insert((0, term.zone())).0 += 1;
+    }
+    let (_, zone) = zones.into_values().min_by_key(|(programmes, _)| Reverse(*programmes))?;
+    on_its_day(Weekday::Monday, zone, asked, now, |moment| born <= moment)
 }
 
 /// Looks back as far as a digest is made up for, the last day first.
@@ -75,10 +77,6 @@ fn on_its_day(
         let weeks = last_weeks(at - LOOKED_BACK_AFTER);
         (has_come || is_asked_for).then(|| Due { week: monday_of(day), weeks, mornings: (before, at) })
     })
-}
-
-fn zone(name: &str) -> TimeZone {
-    TimeZone::get(name).unwrap_or(TimeZone::UTC)
 }
 
 #[cfg(test)]

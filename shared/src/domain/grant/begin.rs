@@ -2,7 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Attempt, AttemptState, Change, Disable, FREE_REPLACEMENT, GRACE, HoldKind, LEASE, Order, State, View};
+use super::{
+    Attempt, AttemptState, Change, Disable, FREE_REPLACEMENT, GRACE, HoldKind, LEASE, Notice, Order, State, View,
+};
 use crate::domain::audit::{Act, Actor};
 use crate::domain::id::{Epoch, Nonce};
 use crate::domain::terms::TermsHash;
@@ -196,6 +198,9 @@ impl View {
         let last =
             self.grant.attempts.iter().filter(|attempt| attempt.shown_at.is_some()).max_by_key(|last| last.shown_at);
         let is_too_old = |last: &Attempt| self.too_old_at(last).is_some_and(|too_old| now >= too_old);
-        last.is_some_and(|last| last.announced.of_age() || is_too_old(last))
+        let is_told = |last: &Attempt| {
+            [Notice::TooOldLater, Notice::TooOldSoon].iter().any(|notice| last.announced.contains_key(notice))
+        };
+        last.is_some_and(|last| is_told(last) || is_too_old(last))
     }
 }

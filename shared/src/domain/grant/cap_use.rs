@@ -64,10 +64,12 @@ pub(super) fn surely(reading: &Reading, grant: &Grant, settings: &Settings) -> U
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::audit::Actor;
     use crate::domain::grant::testing::{a_grant, a_programme};
     use crate::domain::grant::{Attempt, HoldKind, Pause};
     use crate::domain::id::Epoch;
     use crate::domain::reading::{Of, Told};
+    use crate::domain::role::Role;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -154,8 +156,7 @@ mod tests {
         let cap = programme.settings.cap;
         assert_eq!(whole, Some(CapUse { window: Window::WHOLE_TERM, cap, spent: Usd::ZERO, as_of: None }));
         let mut paused = grant.clone();
-        paused.holds.paused =
-            Some(Pause { by: crate::domain::audit::Actor::Sync, role: crate::domain::role::Role::Faculty, why: None });
+        paused.holds.paused = Some(Pause { by: Actor::Sync, role: Role::Faculty, why: None });
         assert!(paused.holds.has(HoldKind::Paused) && CapUse::of(&programme, &paused, &[], now).is_some());
         let (mut dropped, mut revoked, mut ended) = (grant.clone(), grant.clone(), grant.clone());
         dropped.holds.dropped = Some(now);

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Attempt, Grant, Reading};
 use crate::domain::audit::{Act, Actor, What};
+use crate::domain::grant::Spending;
 use crate::domain::id::Epoch;
-use crate::domain::limit::Spending;
 use crate::domain::money::Usd;
 use crate::domain::programme::{Pot, Programme};
 use crate::domain::reading::{Doubtful, Of, Shortfall, Told};
@@ -20,18 +20,20 @@ pub struct View {
     pub readings: Vec<Reading>,
 }
 
-/// Everything one act writes, on condition that nobody wrote the grant since it was read.
+/// Everything one act writes, on condition that nobody wrote the grant since it was read. Only a rule of this module makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    pub grant: Grant,
-    pub pot: PotChange,
-    pub by: Actor,
-    /// Absent for marks that change no state, right or limit.
-    pub audit: Option<What>,
-    pub notice: Option<Notice>,
-    /// What a key used, written with what follows from it.
-    pub reading: Option<Reading>,
+    pub(super) grant: Grant,
+    pub(super) pot: PotChange,
+    pub(super) by: Actor,
+    pub(super) audit: Option<What>,
+    pub(super) notice: Option<Notice>,
+    pub(super) reading: Option<Reading>,
 }
+
+/// There is nothing to change: it is so already, or cannot be any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unchanged;
 
 /// What an act does to what the pot has reserved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,23 +46,24 @@ pub enum PotChange {
     GiveBack(Usd),
 }
 
-/// A mail owed to the student because of this act.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What a student is told by mail of a key, because of an act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Notice {
     KeyShown,
     KeyLeaked,
-    /// The key will be held, since it is not used.
+    /// The key is held in a week, unless it is used.
     UnusedSoon,
-    /// It is held.
+    /// The key is held, since it was not used.
     Unused,
-    /// The key will be too old, in two weeks and in some days.
+    /// The key is too old in two weeks.
     TooOldLater,
+    /// The key is too old in three days.
     TooOldSoon,
-    /// The term ends within a week.
-    TermEndSoon,
-    /// It has ended.
+    /// The key has ended, since it had become too old.
     TooOld,
+    /// The term ends within a week, and every key with it.
+    TermEndSoon,
 }
 
 impl View {
@@ -101,6 +104,34 @@ impl View {
 }
 
 impl Change {
+    /// The grant as the act leaves it.
+    pub fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
+    pub fn pot(&self) -> PotChange {
+        self.pot
+    }
+
+    pub fn by(&self) -> &Actor {
+        &self.by
+    }
+
+    /// What the audit says of it. Absent for marks that change no state, right or limit.
+    pub fn audit(&self) -> Option<&What> {
+        self.audit.as_ref()
+    }
+
+    /// The mail that it causes.
+    pub fn notice(&self) -> Option<Notice> {
+        self.notice
+    }
+
+    /// What a key used, written with what follows from it.
+    pub fn reading(&self) -> Option<&Reading> {
+        self.reading.as_ref()
+    }
+
     /// Says in the audit what the grant was and what it becomes.
     pub(super) fn audited(mut self, act: Act, before: &Grant, note: Option<String>) -> Change {
         let mut what = What::new(act).changing(before, &self.grant);

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Attempt, AttemptState, Change, GRACE, Notice, State, Stopped, View};
+use super::{Attempt, AttemptState, Change, GRACE, Notice, State, Stopped, Unchanged, View};
 use crate::domain::audit::{Act, Actor};
 use crate::domain::id::{Epoch, Nonce};
 use crate::domain::key::KeyHash;
@@ -34,10 +34,10 @@ pub enum CapRefused {
 }
 
 impl View {
-    /// Ends the live key; the student may press again. None when no key is live.
-    pub fn stop(&self, why: Stopped, by: &Actor, now: Timestamp) -> Option<Change> {
+    /// Ends the live key; the student may press again. Unchanged when no key is live.
+    pub fn stop(&self, why: Stopped, by: &Actor, now: Timestamp) -> Result<Change, Unchanged> {
         if !matches!(self.grant.state, State::Live { .. }) {
-            return None;
+            return Err(Unchanged);
         }
         let mut change = self.change(by).ordering_all_off(now);
         change.grant.state = State::Stopped { why };
@@ -46,41 +46,43 @@ impl View {
             Stopped::TooOld => Some(Notice::TooOld),
             _ => None,
         };
-        Some(change.audited(Act::Stopped, &self.grant, Some(why.as_str().to_owned())))
+        Ok(change.audited(Act::Stopped, &self.grant, Some(why.as_str().to_owned())))
     }
 
     /// Ends the live key because somebody else has it. A page that is older than the key shows another one, which has ended: then
     /// this one is not meant, and there is nothing to end.
-    pub fn report_leaked(&self, epoch: Epoch, now: Timestamp) -> Option<Change> {
-        let meant = self.grant.live().filter(|live| live.epoch <= epoch);
-        meant.and_then(|_| self.stop(Stopped::Leaked, &Actor::Student, now))
+    pub fn report_leaked(&self, epoch: Epoch, now: Timestamp) -> Result<Change, Unchanged> {
+        match self.grant.live() {
+            Some(live) if live.epoch <= epoch => self.stop(Stopped::Leaked, &Actor::Student, now),
+            _ => Err(Unchanged),
+        }
     }
 
-    /// Ends the grant for good. None when it is revoked already.
-    pub fn revoke(&self, by: &Actor, why: Option<&str>, now: Timestamp) -> Option<Change> {
+    /// Ends the grant for good. Unchanged when it is revoked already.
+    pub fn revoke(&self, by: &Actor, why: Option<&str>, now: Timestamp) -> Result<Change, Unchanged> {
         if self.grant.state == State::Revoked {
-            return None;
+            return Err(Unchanged);
         }
         let mut change = self.change(by).ordering_all_off(now).ordering_readings(now);
         (change.grant.state, change.grant.has_place) = (State::Revoked, false);
-        Some(change.audited(Act::Revoked, &self.grant, why.map(str::to_owned)))
+        Ok(change.audited(Act::Revoked, &self.grant, why.map(str::to_owned)))
     }
 
-    /// Ends the grant with its programme. None when it is over already, or while the programme goes on.
-    pub fn end(&self, by: &Actor, now: Timestamp) -> Option<Change> {
+    /// Ends the grant with its programme. Unchanged when it is over already, or while the programme goes on.
+    pub fn end(&self, by: &Actor, now: Timestamp) -> Result<Change, Unchanged> {
         if self.is_terminal() || !self.programme.is_over(now) {
-            return None;
+            return Err(Unchanged);
         }
         let mut change = self.change(by).ordering_all_off(now);
         (change.grant.state, change.grant.has_place) = (State::Ended, false);
-        Some(change.audited(Act::Ended, &self.grant, None))
+        Ok(change.audited(Act::Ended, &self.grant, None))
     }
 
     /// Undoes the end of a grant whose term was extended after it had run out. Its keys stay ended and its place is given up; its
-    /// student presses again. None when the programme is over still, or the grant did not end with it.
-    pub fn reopen(&self, by: &Actor, now: Timestamp) -> Option<Change> {
+    /// student presses again. Unchanged when the programme is over still, or the grant did not end with it.
+    pub fn reopen(&self, by: &Actor, now: Timestamp) -> Result<Change, Unchanged> {
         if self.grant.state != State::Ended || self.programme.is_over(now) {
-            return None;
+            return Err(Unchanged);
         }
         let mut change = self.change(by);
         for lapsed in change.grant.attempts.iter_mut().filter(|attempt| attempt.state == AttemptState::Open) {
@@ -88,46 +90,46 @@ impl View {
         }
         let was_shown = self.grant.ever_shown;
         change.grant.state = if was_shown { State::Stopped { why: Stopped::TermEnded } } else { State::Invited };
-        Some(change.audited(Act::Reopened, &self.grant, None))
+        Ok(change.audited(Act::Reopened, &self.grant, None))
     }
 
-    /// Hands the live key back, and the place with it: its student may press again while the pot has room. None when no key is in use,
+    /// Hands the live key back, and the place with it: its student may press again while the pot has room. Unchanged when no key is in use,
     /// or another than the page showed.
-    pub fn hand_back(&self, epoch: Epoch, now: Timestamp) -> Option<Change> {
-        self.usable().filter(|live| live.epoch <= epoch)?;
+    pub fn hand_back(&self, epoch: Epoch, now: Timestamp) -> Result<Change, Unchanged> {
+        self.usable().filter(|live| live.epoch <= epoch).ok_or(Unchanged)?;
         let mut change = self.change(&Actor::Student).ordering_all_off(now).ordering_readings(now);
         change.grant.state = State::Stopped { why: Stopped::Returned };
         change.grant.has_place = false;
         let note = Some(Stopped::Returned.as_str().to_owned());
-        Some(change.audited(Act::Stopped, &self.grant, note))
+        Ok(change.audited(Act::Stopped, &self.grant, note))
     }
 
-    /// Gives up the place of somebody who was never shown a key before the claim window closed. None when there is no place.
-    pub fn give_back_place(&self, now: Timestamp) -> Option<Change> {
+    /// Gives up the place of somebody who was never shown a key before the claim window closed. Unchanged when there is no place.
+    pub fn give_back_place(&self, now: Timestamp) -> Result<Change, Unchanged> {
         let never_claimed = self.grant.state == State::Invited && now >= self.programme.settings.claim_closes_at();
         if !self.grant.has_place || !never_claimed {
-            return None;
+            return Err(Unchanged);
         }
         let mut change = self.change(&Actor::Rule);
         change.grant.has_place = false;
-        Some(change.audited(Act::PlaceGivenBack, &self.grant, None))
+        Ok(change.audited(Act::PlaceGivenBack, &self.grant, None))
     }
 
     /// Closes an attempt whose handler died before any key of it was listed, so that its grant does not stay as if a key were made. The
-    /// place goes back if no key was ever shown. None while somebody may be at it.
-    pub fn forsaken(&self, now: Timestamp) -> Option<Change> {
-        let State::Minting { nonce, lease_until } = &self.grant.state else { return None };
+    /// place goes back if no key was ever shown. Unchanged while somebody may be at it.
+    pub fn forsaken(&self, now: Timestamp) -> Result<Change, Unchanged> {
+        let State::Minting { nonce, lease_until } = &self.grant.state else { return Err(Unchanged) };
         let mut change = self.change(&Actor::Sync);
         let is_open = |attempt: &&mut Attempt| attempt.nonce == *nonce && attempt.state == AttemptState::Open;
-        let attempt = change.grant.attempts.iter_mut().find(is_open)?;
+        let attempt = change.grant.attempts.iter_mut().find(is_open).ok_or(Unchanged)?;
         if now < *lease_until || now < attempt.begun_at + GRACE {
-            return None;
+            return Err(Unchanged);
         }
         attempt.state = AttemptState::Unknown;
         let note = format!("attempt {}: nobody is at it any more", attempt.epoch.number());
         change.grant.state = self.grant.state_after_failure();
         change.grant.has_place &= self.grant.ever_shown;
-        Some(change.audited(Act::Unknown, &self.grant, Some(note)))
+        Ok(change.audited(Act::Unknown, &self.grant, Some(note)))
     }
 
     /// Marks an attempt whose key the provider lists as enabled although nobody was shown it.
@@ -187,15 +189,15 @@ impl View {
         Ok(change)
     }
 
-    /// Allows one replacement beyond the programme's number. None when the grant is over.
-    pub fn allow(&self, by: &Actor) -> Option<Change> {
+    /// Allows one replacement beyond the programme's number. Unchanged when the grant is over.
+    pub fn allow(&self, by: &Actor) -> Result<Change, Unchanged> {
         if self.is_terminal() {
-            return None;
+            return Err(Unchanged);
         }
         let mut change = self.change(by);
         change.grant.allowed += 1;
         let mut change = change.audited(Act::ReplacementAllowed, &self.grant, None);
         change.audit = change.audit.map(|what| what.changing(self.grant.allowed, change.grant.allowed));
-        Some(change)
+        Ok(change)
     }
 }

@@ -2,10 +2,68 @@
 //! last. What the provider is told is ordered first.
 
 use jiff::Timestamp;
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
 
-use super::{Change, Hold, HoldKind, Notice, Pause, State, View};
+use super::{Change, Notice, State, View};
 use crate::domain::audit::{Act, Actor};
 use crate::domain::role::Role;
+
+/// Why a grant may not have a live key now, beside its state.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holds {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Pause>,
+    /// Since when the roster does not name the person.
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unused: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    pub by: Actor,
+    /// What they were then: whoever is less does not take it off.
+    pub role: Role,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// The kinds of hold, each at most once on a grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HoldKind {
+    Paused,
+    Dropped,
+    Unused,
+}
+
+/// A hold as somebody puts it on or takes it off: a pause in a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    Paused(Role),
+    Dropped,
+    Unused,
+}
+
+impl Holds {
+    pub fn is_empty(&self) -> bool {
+        *self == Holds::default()
+    }
+
+    /// The one that is told of, if there are several.
+    pub fn first(&self) -> Option<HoldKind> {
+        [HoldKind::Paused, HoldKind::Dropped, HoldKind::Unused].into_iter().find(|kind| self.has(*kind))
+    }
+
+    pub fn has(&self, kind: HoldKind) -> bool {
+        match kind {
+            HoldKind::Paused => self.paused.is_some(),
+            HoldKind::Dropped => self.dropped.is_some(),
+            HoldKind::Unused => self.unused,
+        }
+    }
+}
 
 /// Why no hold is put on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

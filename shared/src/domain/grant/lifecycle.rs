@@ -6,7 +6,7 @@ use jiff::fmt::serde::timestamp::millisecond;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, Change, HoldKind, Notice, Reading, Stopped, View};
+use super::{Attempt, Change, HoldKind, Notice, Reading, Stopped, Unchanged, View};
 use crate::domain::audit::Actor;
 use crate::domain::days::Days;
 use crate::domain::money::Usd;
@@ -19,39 +19,13 @@ const SHORTLY_BEFORE: SignedDuration = SignedDuration::from_hours(3 * 24);
 /// It is stopped so long after it became too old.
 const RESPITE: SignedDuration = WEEK;
 
-/// That a student was told of an end, and until when the key was promised to work.
+/// An end of a key that its student was told of, and until when the key was promised to work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Announced {
+pub struct AnnouncedEnd {
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
     #[serde(with = "millisecond::required")]
     pub until: Timestamp,
-}
-
-/// What was announced of one key.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Announcements {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unused: Option<Announced>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub too_old_later: Option<Announced>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub too_old_soon: Option<Announced>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub term_end: Option<Announced>,
-}
-
-/// What can be announced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Announcement {
-    /// Held in a week, unless it is used.
-    Unused,
-    /// Too old in two weeks.
-    TooOldLater,
-    /// Too old in three days.
-    TooOldSoon,
-    /// The term ends within a week, and all keys with it.
-    TermEnd,
 }
 
 /// What the mail of an announcement has come to.
@@ -68,7 +42,7 @@ pub enum MailOutcome {
 /// What a rule asks for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
-    Announce(Announcement),
+    Announce(Notice),
     /// Unused for as long as the programme allows, and announced.
     Hold,
     /// Too old, and announced.
@@ -83,34 +57,43 @@ impl View {
     }
 
     /// The announcements whose mails must have been sent before the rules are followed further.
-    pub fn rests_on(&self, last_used_at: Option<Timestamp>, now: Timestamp) -> Vec<(Announcement, Announced)> {
+    pub fn rests_on(&self, last_used_at: Option<Timestamp>, now: Timestamp) -> Vec<(Notice, AnnouncedEnd)> {
         let ending = self.rules(last_used_at, now).filter_map(Rule::rests_on);
-        ending.filter_map(|what| Some((what, self.announced_as(what)?))).collect()
+        ending.filter_map(|notice| Some((notice, self.announced_as(notice)?))).collect()
     }
 
-    /// Does what the rules ask for now, each step once. None when they ask for nothing, or what was announced is still to be sent. An
-    /// end whose mail was never sent is announced anew.
+    /// Does what the rules ask for now, each step once. Unchanged when they ask for nothing, or what was announced is still to be sent.
     pub fn follow_rules(
         &self,
         last_used_at: Option<Timestamp>,
-        mails: &[(Announced, MailOutcome)],
+        mails: &[(AnnouncedEnd, MailOutcome)],
         now: Timestamp,
-    ) -> Option<(Change, Rule)> {
-        let rule = self.rules(last_used_at, now).find_map(|rule| {
-            let Some(what) = rule.rests_on() else { return Some(rule) };
-            let said = self.announced_as(what)?;
-            match mails.iter().find(|(of, _)| *of == said)?.1 {
-                MailOutcome::SentBy(at) => (now >= what.ends_at(said, at)).then_some(rule),
-                MailOutcome::Waiting => None,
-                MailOutcome::Void => (!self.outlives_the_term(now + what.ahead())).then_some(Rule::Announce(what)),
-            }
-        })?;
+    ) -> Result<(Change, Rule), Unchanged> {
+        let rule = self.rule_due(last_used_at, mails, now).ok_or(Unchanged)?;
         let change = match rule {
-            Rule::Announce(what) => self.announce(what, last_used_at, now)?,
-            Rule::Hold => self.hold(HoldKind::Unused, &Actor::Rule, None, now).ok()?,
+            Rule::Announce(notice) => self.announce(notice, last_used_at, now).ok_or(Unchanged)?,
+            Rule::Hold => self.hold(HoldKind::Unused, &Actor::Rule, None, now).map_err(|_| Unchanged)?,
             Rule::Stop => self.stop(Stopped::TooOld, &Actor::Rule, now)?,
         };
-        Some((change, rule))
+        Ok((change, rule))
+    }
+
+    /// The first rule whose mails were sent. An end whose mail was never sent is announced anew.
+    fn rule_due(
+        &self,
+        last_used_at: Option<Timestamp>,
+        mails: &[(AnnouncedEnd, MailOutcome)],
+        now: Timestamp,
+    ) -> Option<Rule> {
+        self.rules(last_used_at, now).find_map(|rule| {
+            let Some(notice) = rule.rests_on() else { return Some(rule) };
+            let said = self.announced_as(notice)?;
+            match mails.iter().find(|(of, _)| *of == said)?.1 {
+                MailOutcome::SentBy(at) => (now >= notice.ends_at(said, at)).then_some(rule),
+                MailOutcome::Waiting => None,
+                MailOutcome::Void => (!self.outlives_the_term(now + notice.ahead())).then_some(Rule::Announce(notice)),
+            }
+        })
     }
 
     fn rules(&self, last_used_at: Option<Timestamp>, now: Timestamp) -> impl Iterator<Item = Rule> {
@@ -121,14 +104,15 @@ impl View {
     }
 
     /// This end of the live key, if it was announced and still stands, whatever else was.
-    pub fn announced_as(&self, what: Announcement) -> Option<Announced> {
+    pub fn announced_as(&self, notice: Notice) -> Option<AnnouncedEnd> {
         let live = self.usable()?;
-        let (later, soon) = self.said_of_age(live);
-        match what {
-            Announcement::Unused => self.said_of_disuse(live, None),
-            Announcement::TooOldLater => later,
-            Announcement::TooOldSoon => soon,
-            Announcement::TermEnd => self.said_of_the_term(),
+        let [later, soon] = self.said_of_age(live);
+        match notice {
+            Notice::UnusedSoon => self.said_of_disuse(live, None),
+            Notice::TooOldLater => later,
+            Notice::TooOldSoon => soon,
+            Notice::TermEndSoon => self.said_of_the_term(),
+            Notice::KeyShown | Notice::KeyLeaked | Notice::Unused | Notice::TooOld => None,
         }
     }
 
@@ -139,33 +123,27 @@ impl View {
     }
 
     /// A mark on the key and the mail that tells of it; the key is promised to work until the end that is announced.
-    fn announce(&self, what: Announcement, last_used_at: Option<Timestamp>, now: Timestamp) -> Option<Change> {
+    fn announce(&self, notice: Notice, last_used_at: Option<Timestamp>, now: Timestamp) -> Option<Change> {
         let live = self.usable()?;
-        let ends_at = match what {
-            Announcement::Unused => self.out_of_use_at(live, last_used_at)?,
-            Announcement::TooOldLater | Announcement::TooOldSoon => self.too_old_at(live)? + RESPITE,
+        let ends_at = match notice {
+            Notice::UnusedSoon => self.out_of_use_at(live, last_used_at)?,
+            Notice::TooOldLater | Notice::TooOldSoon => self.too_old_at(live)? + RESPITE,
             // It ends whether it was announced or not.
-            Announcement::TermEnd => self.programme.settings.term.ends_at(),
+            Notice::TermEndSoon => self.programme.settings.term.ends_at(),
+            Notice::KeyShown | Notice::KeyLeaked | Notice::Unused | Notice::TooOld => return None,
         };
-        let announced = Some(Announced { at: now, until: ends_at.max(now + what.ahead()) });
+        let end = AnnouncedEnd { at: now, until: ends_at.max(now + notice.ahead()) };
         let mut change = self.change(&Actor::Rule);
-        let epoch = live.epoch;
-        let marks = &mut change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch)?.announced;
-        let mark = match what {
-            Announcement::Unused => &mut marks.unused,
-            Announcement::TooOldLater => &mut marks.too_old_later,
-            Announcement::TooOldSoon => &mut marks.too_old_soon,
-            Announcement::TermEnd => &mut marks.term_end,
-        };
-        *mark = announced;
-        change.notice = Some(what.notice());
+        let marked = change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == live.epoch)?;
+        marked.announced.insert(notice, end);
+        change.notice = Some(notice);
         Some(change)
     }
 
     fn age_rule(&self, live: &Attempt, now: Timestamp) -> Option<Rule> {
         let too_old = self.too_old_at(live)?;
         let stops_at = too_old + RESPITE;
-        let (later, soon) = self.said_of_age(live);
+        let [later, soon] = self.said_of_age(live);
         if soon.is_some_and(|soon| now >= soon.until) {
             return Some(Rule::Stop);
         }
@@ -173,9 +151,9 @@ impl View {
             return None;
         }
         if now >= too_old - SHORTLY_BEFORE {
-            return Some(Rule::Announce(Announcement::TooOldSoon));
+            return Some(Rule::Announce(Notice::TooOldSoon));
         }
-        (later.is_none() && now >= too_old - LONG_BEFORE).then_some(Rule::Announce(Announcement::TooOldLater))
+        (later.is_none() && now >= too_old - LONG_BEFORE).then_some(Rule::Announce(Notice::TooOldLater))
     }
 
     fn disuse_rule(&self, live: &Attempt, last_used_at: Option<Timestamp>, now: Timestamp) -> Option<Rule> {
@@ -184,33 +162,34 @@ impl View {
             return (now >= announced.until).then_some(Rule::Hold);
         }
         let is_time = now >= held_at - WEEK && !self.outlives_the_term(held_at.max(now + WEEK));
-        is_time.then_some(Rule::Announce(Announcement::Unused))
+        is_time.then_some(Rule::Announce(Notice::UnusedSoon))
     }
 
     /// Nothing comes of it but the mail, so it is not asked for where students get none.
     fn term_rule(&self, now: Timestamp) -> Option<Rule> {
         let settings = &self.programme.settings;
         let is_time = settings.student_mails && now >= settings.term.ends_at() - WEEK;
-        (is_time && self.said_of_the_term().is_none()).then_some(Rule::Announce(Announcement::TermEnd))
+        (is_time && self.said_of_the_term().is_none()).then_some(Rule::Announce(Notice::TermEndSoon))
     }
 
     /// Whoever moved the end since has made another of it, which is announced anew; a key that replaced another is not.
-    fn said_of_the_term(&self) -> Option<Announced> {
+    fn said_of_the_term(&self) -> Option<AnnouncedEnd> {
         let ends_at = self.programme.settings.term.ends_at();
-        let mut said = self.grant.attempts.iter().filter_map(|attempt| attempt.announced.term_end);
+        let mut said =
+            self.grant.attempts.iter().filter_map(|attempt| attempt.announced.get(&Notice::TermEndSoon)).copied();
         said.find(|announced| announced.until == ends_at)
     }
 
     /// Whoever set more days since, or has used the key since, has promised more: then it is announced anew.
-    fn said_of_age(&self, live: &Attempt) -> (Option<Announced>, Option<Announced>) {
+    fn said_of_age(&self, live: &Attempt) -> [Option<AnnouncedEnd>; 2] {
         let stops_at = self.too_old_at(live).map(|too_old| too_old + RESPITE);
-        let stands = |announced: &Announced| stops_at.is_some_and(|stops_at| announced.until >= stops_at);
-        (live.announced.too_old_later.filter(stands), live.announced.too_old_soon.filter(stands))
+        let stands = |announced: &AnnouncedEnd| stops_at.is_some_and(|stops_at| announced.until >= stops_at);
+        [Notice::TooOldLater, Notice::TooOldSoon].map(|notice| live.announced.get(&notice).copied().filter(stands))
     }
 
-    fn said_of_disuse(&self, live: &Attempt, last_used_at: Option<Timestamp>) -> Option<Announced> {
+    fn said_of_disuse(&self, live: &Attempt, last_used_at: Option<Timestamp>) -> Option<AnnouncedEnd> {
         let held_at = self.out_of_use_at(live, last_used_at)?;
-        live.announced.unused.filter(|announced| announced.until >= held_at)
+        live.announced.get(&Notice::UnusedSoon).copied().filter(|announced| announced.until >= held_at)
     }
 
     /// Whether the programme is over by then anyhow: nobody need be told of such an end.
@@ -228,51 +207,33 @@ impl View {
     }
 }
 
-impl Announcement {
-    /// By which mail it is announced.
-    pub fn notice(self) -> Notice {
-        match self {
-            Announcement::Unused => Notice::UnusedSoon,
-            Announcement::TooOldLater => Notice::TooOldLater,
-            Announcement::TooOldSoon => Notice::TooOldSoon,
-            Announcement::TermEnd => Notice::TermEndSoon,
-        }
+impl Notice {
+    /// When the end that is announced comes if its mail was sent then: no sooner than promised, and never without its days of warning.
+    pub fn ends_at(self, end: AnnouncedEnd, sent_at: Timestamp) -> Timestamp {
+        end.until.max(sent_at + self.ahead())
     }
 
-    /// When this end comes if its mail was sent then: no sooner than it was promised, and never without the days that it was to be known.
-    pub fn ends_at(self, said: Announced, sent_at: Timestamp) -> Timestamp {
-        said.until.max(sent_at + self.ahead())
-    }
-
-    /// So long before its end it is told.
+    /// How long before its end a student is told.
     fn ahead(self) -> SignedDuration {
         match self {
-            Announcement::Unused => WEEK,
-            Announcement::TooOldLater | Announcement::TooOldSoon => SHORTLY_BEFORE,
-            Announcement::TermEnd => SignedDuration::ZERO,
+            Notice::UnusedSoon => WEEK,
+            Notice::TooOldLater | Notice::TooOldSoon => SHORTLY_BEFORE,
+            // It ends whether it was announced or not. The others announce no end.
+            Notice::TermEndSoon | Notice::KeyShown | Notice::KeyLeaked | Notice::Unused | Notice::TooOld => {
+                SignedDuration::ZERO
+            }
         }
     }
 }
 
 impl Rule {
     /// What must have been announced before it is done.
-    fn rests_on(self) -> Option<Announcement> {
+    fn rests_on(self) -> Option<Notice> {
         match self {
             Rule::Announce(_) => None,
-            Rule::Hold => Some(Announcement::Unused),
-            Rule::Stop => Some(Announcement::TooOldSoon),
+            Rule::Hold => Some(Notice::UnusedSoon),
+            Rule::Stop => Some(Notice::TooOldSoon),
         }
-    }
-}
-
-impl Announcements {
-    pub fn is_empty(&self) -> bool {
-        *self == Announcements::default()
-    }
-
-    /// Whether it was said that the key becomes too old: then its replacement does not count.
-    pub(super) fn of_age(&self) -> bool {
-        self.too_old_later.is_some() || self.too_old_soon.is_some()
     }
 }
 

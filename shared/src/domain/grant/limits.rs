@@ -5,10 +5,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::cap_use::surely;
-use super::{Attempt, Change, Disable, GRACE, Order, SentLimit, State, Stopped, ToldLimit, View};
+use super::{
+    Attempt, Change, Disable, GRACE, Order, SentLimit, State, Stopped, ToldLimit, Unchanged, View, wanted_limit,
+};
 use crate::domain::audit::{Act, Actor};
 use crate::domain::id::Epoch;
-use crate::domain::limit::wanted_limit;
 use crate::domain::money::Usd;
 use crate::domain::window::Window;
 
@@ -78,15 +79,15 @@ impl View {
     }
 
     /// Orders the limit that is wanted where it is not the one that is held, or stops a grant that has used all of its cap. What was asked
-    /// of a listing is decided here, on the grant as it is. None when there is nothing to order.
-    pub fn order_limit(&self, listed: Listed, now: Timestamp) -> Option<Change> {
-        match self.wanted(listed, now)? {
+    /// of a listing is decided here, on the grant as it is. Unchanged when there is nothing to order.
+    pub fn order_limit(&self, listed: Listed, now: Timestamp) -> Result<Change, Unchanged> {
+        match self.wanted(listed, now).ok_or(Unchanged)? {
             Wanted::UsedUp => self.stop(Stopped::UsedUp, &Actor::Sync, now),
             Wanted::Limit(_) => {
                 let mut change = self.change(&Actor::Sync);
-                let live = live_of(&mut change).filter(|live| live.limit_ordered.is_none())?;
+                let live = live_of(&mut change).filter(|live| live.limit_ordered.is_none()).ok_or(Unchanged)?;
                 live.order_limit(now);
-                Some(change)
+                Ok(change)
             }
         }
     }
@@ -110,17 +111,23 @@ impl View {
     }
 
     /// Records the limit that the provider confirmed. A larger one that it held before counts until the key is read; one that was never
-    /// answered may still come. None when it is not ordered any more, and when the window has turned since it was reckoned: then another is wanted.
-    pub fn limit_confirmed(&self, order: &Order, sent: SentLimit, window: Window, now: Timestamp) -> Option<Change> {
+    /// answered may still come. Unchanged when it is not ordered any more, and when the window has turned since it was reckoned: then another is wanted.
+    pub fn limit_confirmed(
+        &self,
+        order: &Order,
+        sent: SentLimit,
+        window: Window,
+        now: Timestamp,
+    ) -> Result<Change, Unchanged> {
         if self.programme.settings.reset.window_at(now) != window {
-            return None;
+            return Err(Unchanged);
         }
         let (place, wanted) = (self.place(), self.limit_wanted(now));
         let mut change = self.change(&Actor::Sync);
         let is_it = |attempt: &&mut Attempt| attempt.epoch == order.epoch && attempt.key.as_ref() == Some(&order.key);
-        let attempt = change.grant.attempts.iter_mut().find(is_it)?;
+        let attempt = change.grant.attempts.iter_mut().find(is_it).ok_or(Unchanged)?;
         if attempt.limit_ordered != Some(order.since) {
-            return None;
+            return Err(Unchanged);
         }
         let (was, told) = (attempt.limit, attempt.told);
         let most = was.unwrap_or_default().max(told.map_or(Usd::ZERO, |told| told.limit));
@@ -146,38 +153,38 @@ impl View {
             attempt.order_reading(now);
         }
         if was == Some(sent.limit) {
-            return Some(change);
+            return Ok(change);
         }
         let was = was.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string());
         let mut change = change.audited(Act::LimitSent, &self.grant, None);
         change.audit = change.audit.map(|what| what.changing(was, sent.limit));
-        Some(change)
+        Ok(change)
     }
 
-    /// Forgets the order of a limit of a key that is not live any more. None when there is none.
-    pub fn limit_of_no_matter(&self, order: &Order) -> Option<Change> {
+    /// Forgets the order of a limit of a key that is not live any more. Unchanged when there is none.
+    pub fn limit_of_no_matter(&self, order: &Order) -> Result<Change, Unchanged> {
         if self.grant.live().is_some_and(|live| live.epoch == order.epoch) {
-            return None;
+            return Err(Unchanged);
         }
         let mut change = self.change(&Actor::Sync);
-        let attempt = change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == order.epoch)?;
-        attempt.limit_ordered.take()?;
-        Some(change)
+        let attempt = change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == order.epoch).ok_or(Unchanged)?;
+        attempt.limit_ordered.take().ok_or(Unchanged)?;
+        Ok(change)
     }
 
-    /// Marks that a limit which was never answered did not come: so long after it the provider lists another. None when nothing like
+    /// Marks that a limit which was never answered did not come: so long after it the provider lists another. Unchanged when nothing like
     /// that is open.
-    pub fn limit_seen(&self, epoch: Epoch, listed: Listed, asked: Timestamp) -> Option<Change> {
-        let Listed::Limit(listed) = listed else { return None };
+    pub fn limit_seen(&self, epoch: Epoch, listed: Listed, asked: Timestamp) -> Result<Change, Unchanged> {
+        let Listed::Limit(listed) = listed else { return Err(Unchanged) };
         let mut change = self.change(&Actor::Sync);
-        let attempt = change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch)?;
-        let told = attempt.told.as_mut()?;
+        let attempt = change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch).ok_or(Unchanged)?;
+        let told = attempt.told.as_mut().ok_or(Unchanged)?;
         let is_late = told.unanswered_since.is_some_and(|since| asked >= since + GRACE);
         if !is_late || attempt.limit.is_none_or(|held| !held.is_about(listed)) {
-            return None;
+            return Err(Unchanged);
         }
         (told.unanswered_since, told.until) = (None, Some(asked));
-        Some(change)
+        Ok(change)
     }
 
     /// Whether a limit was sent to a key so long ago without an answer that what it holds now is all that it will.

@@ -7,6 +7,7 @@ mod change;
 mod close;
 mod drift;
 mod enrol;
+mod entry;
 mod hold;
 mod lifecycle;
 mod limits;
@@ -14,11 +15,13 @@ mod order;
 mod place;
 mod record;
 mod recover;
+mod spending;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::fmt::serde::timestamp::millisecond;
@@ -31,27 +34,26 @@ use super::id::{Epoch, GrantId, Nonce, ProgrammeId};
 use super::key::KeyHash;
 use super::money::Usd;
 use super::programme::Settings;
-use super::role::Role;
 
 pub use begin::{BeginRefused, Begun, Press, PressKind};
 pub use cap_use::CapUse;
-pub use change::{Change, Notice, PotChange, View};
+pub use change::{Change, Notice, PotChange, Unchanged, View};
 pub use close::{CapRefused, Swept};
+pub use drift::NotAsRead;
 pub use enrol::{Line, LineRefused};
-pub use hold::{HoldRefused, ReleaseRefused};
-pub use lifecycle::{Announced, Announcement, Announcements, MailOutcome, Rule};
+pub use hold::{Hold, HoldKind, HoldRefused, Holds, Pause, ReleaseRefused};
+pub use lifecycle::{AnnouncedEnd, MailOutcome, Rule};
 pub use limits::{Listed, NotSending, Wanted};
 pub use order::{BETWEEN_LOOKS, LATE_ENABLE, Order, OrderKind, PutOff, SentLimit, ToldLimit, Urgency};
 pub use place::{DROPPED_KEPT, Place};
 pub use record::{GaveUp, Minted, RecordRefused};
 pub use recover::Found;
+pub use spending::{Spending, wanted_limit};
 
-pub use super::reading::Reading;
+pub use super::reading::{Reading, SETTLING};
 
 /// How long an invocation owns an attempt: longer than a function may run.
 pub const LEASE: SignedDuration = SignedDuration::from_secs(60);
-/// So long after a key was confirmed to be off, or its limit to be lower, a reading tells all that it used before.
-pub const SETTLING: SignedDuration = SignedDuration::from_mins(15);
 /// How old an attempt must be before the sync may sweep it.
 pub const GRACE: SignedDuration = SignedDuration::from_hours(1);
 /// The first replacement this soon after a reveal or a counted one is not counted: a phone that lost its network.
@@ -148,43 +150,6 @@ pub enum Stopped {
     TermEnded,
 }
 
-/// Why a grant may not have a live key now, beside its state.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holds {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub paused: Option<Pause>,
-    /// Since when the roster does not name the person.
-    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub dropped: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub unused: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pause {
-    pub by: Actor,
-    /// What they were then: whoever is less does not take it off.
-    pub role: Role,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub why: Option<String>,
-}
-
-/// The kinds of hold, each at most once on a grant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HoldKind {
-    Paused,
-    Dropped,
-    Unused,
-}
-
-/// A hold as somebody puts it on or takes it off: a pause in a role.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hold {
-    Paused(Role),
-    Dropped,
-    Unused,
-}
-
 /// One try at making a key, and the key it made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
@@ -209,9 +174,9 @@ pub struct Attempt {
     /// When the key was last enabled again after a hold.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub resumed_at: Option<Timestamp>,
-    /// What the student was told about the key's end by a rule of the programme.
-    #[serde(default, skip_serializing_if = "Announcements::is_empty")]
-    pub announced: Announcements,
+    /// The ends of the key that its student was told of, by the notice of each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub announced: BTreeMap<Notice, AnnouncedEnd>,
     #[serde(flatten)]
     pub disable: Disable,
     /// Until when an enable that was taken back may still take effect: an earlier answer confirms no disable.
@@ -349,7 +314,7 @@ impl Attempt {
             limit_ordered: None,
             shown_at: None,
             resumed_at: None,
-            announced: Announcements::default(),
+            announced: BTreeMap::new(),
             disable: Disable::No,
             late_enable_until: None,
             read_at: None,
@@ -365,25 +330,6 @@ impl Disable {
     /// Whether the key is to be disabled, told or not.
     pub fn is_wanted(self) -> bool {
         matches!(self, Disable::Ordered { .. } | Disable::Confirmed { .. })
-    }
-}
-
-impl Holds {
-    pub fn is_empty(&self) -> bool {
-        *self == Holds::default()
-    }
-
-    /// The one that is told of, if there are several.
-    pub fn first(&self) -> Option<HoldKind> {
-        [HoldKind::Paused, HoldKind::Dropped, HoldKind::Unused].into_iter().find(|kind| self.has(*kind))
-    }
-
-    pub fn has(&self, kind: HoldKind) -> bool {
-        match kind {
-            HoldKind::Paused => self.paused.is_some(),
-            HoldKind::Dropped => self.dropped.is_some(),
-            HoldKind::Unused => self.unused,
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use jiff::fmt::serde::timestamp::millisecond;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, AttemptState, Change, Disable, GRACE, Gone, Grant, SETTLING, State, Stopped, View};
+use super::{Attempt, AttemptState, Change, Disable, GRACE, Gone, Grant, SETTLING, State, Stopped, Unchanged, View};
 use crate::domain::audit::{Act, Actor};
 use crate::domain::id::Epoch;
 use crate::domain::key::KeyHash;
@@ -209,15 +209,15 @@ impl Attempt {
 impl View {
     /// Marks that the provider confirmed a switch. One that was ordered later stays ordered, whatever an earlier answer says; and where
     /// the opposite is wanted by now, that is ordered anew, since nobody knows which of the two the provider did last. While an enable
-    /// that was taken back may still come, no disable is confirmed. None when there is nothing to mark.
-    pub fn confirmed(&self, order: &Order, now: Timestamp) -> Option<Change> {
+    /// that was taken back may still come, no disable is confirmed. Unchanged when there is nothing to mark.
+    pub fn confirmed(&self, order: &Order, now: Timestamp) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync);
-        let attempt = attempt_of(&mut change, order).filter(|attempt| attempt.gone.is_none())?;
+        let attempt = attempt_of(&mut change, order).filter(|attempt| attempt.gone.is_none()).ok_or(Unchanged)?;
         let (since, is_in_use) = (order.since, self.usable().is_some_and(|live| live.epoch == order.epoch));
         let disable = match (order.kind, attempt.disable) {
             (OrderKind::Off, is) if is == (Disable::Ordered { since }) => {
                 if attempt.late_enable_until.is_some_and(|until| now < until) {
-                    return None;
+                    return Err(Unchanged);
                 }
                 Disable::Confirmed { at: now }
             }
@@ -226,41 +226,42 @@ impl View {
                 Disable::Lifted { since: now, until_limited: false }
             }
             (OrderKind::On, is) if is.is_wanted() => Disable::Ordered { since: now },
-            _ => return None,
+            _ => return Err(Unchanged),
         };
         // Decided again after a lost answer, it finds itself done.
         if attempt.disable == disable {
-            return None;
+            return Err(Unchanged);
         }
         attempt.disable = disable;
         (attempt.put_off, attempt.late_enable_until, attempt.missing_since) = (None, None, None);
         if matches!(disable, Disable::Confirmed { .. }) && attempt.read_at.is_some() {
             attempt.order_reading(now);
         }
-        Some(change)
+        Ok(change)
     }
 
-    /// Puts an order off that could not be carried out, longer each time. None when it is not ordered any more.
-    pub fn put_off(&self, order: &Order, now: Timestamp) -> Option<Change> {
-        let mut change = self.still_ordered(order)?;
-        let attempt = attempt_of(&mut change, order)?;
+    /// Puts an order off that could not be carried out, longer each time. Unchanged when it is not ordered any more.
+    pub fn put_off(&self, order: &Order, now: Timestamp) -> Result<Change, Unchanged> {
+        let mut change = self.still_ordered(order).ok_or(Unchanged)?;
+        let attempt = attempt_of(&mut change, order).ok_or(Unchanged)?;
         let tries = attempt.put_off.map_or(0, |put_off| put_off.tries).saturating_add(1);
         let minutes = SignedDuration::from_mins(1 << (tries - 1).min(6));
         attempt.put_off = Some(PutOff { tries, until: now + minutes.min(LONGEST_PUT_OFF) });
-        Some(change)
+        Ok(change)
     }
 
     /// Marks that the provider answered that it does not know a key. That may be wrong, so what is ordered stays, and is due later.
-    pub fn not_found(&self, epoch: Epoch, key: &KeyHash, now: Timestamp) -> Option<Change> {
+    pub fn not_found(&self, epoch: Epoch, key: &KeyHash, now: Timestamp) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync);
         let is_it = |attempt: &&mut Attempt| attempt.epoch == epoch && attempt.key.as_ref() == Some(key);
-        let attempt = change.grant.attempts.iter_mut().find(is_it).filter(|attempt| attempt.gone.is_none())?;
+        let attempt =
+            change.grant.attempts.iter_mut().find(is_it).filter(|attempt| attempt.gone.is_none()).ok_or(Unchanged)?;
         attempt.missing_since.get_or_insert(now);
         if !attempt.orders().is_empty() {
             let tries = attempt.put_off.map_or(1, |put_off| put_off.tries);
             attempt.put_off = Some(PutOff { tries, until: now + NOT_FOUND_AGAIN });
         }
-        (change.grant.attempts != self.grant.attempts).then_some(change)
+        (change.grant.attempts != self.grant.attempts).then_some(change).ok_or(Unchanged)
     }
 
     fn still_ordered(&self, order: &Order) -> Option<Change> {
@@ -271,13 +272,14 @@ impl View {
     }
 
     /// Takes back the enable of a live key that is under way, since its student wants another. The grant is stopped; when the enable
-    /// can come no more, pressing again makes the new key. None when none is under way.
-    pub fn take_enable_back(&self, now: Timestamp) -> Option<Change> {
-        let live = self.grant.live().filter(|live| matches!(live.disable, Disable::Lifted { .. }))?.epoch;
+    /// can come no more, pressing again makes the new key. Unchanged when none is under way.
+    pub fn take_enable_back(&self, now: Timestamp) -> Result<Change, Unchanged> {
+        let live =
+            self.grant.live().filter(|live| matches!(live.disable, Disable::Lifted { .. })).ok_or(Unchanged)?.epoch;
         let mut change = self.change(&Actor::Student).ordering_all_off(now);
         change.grant.state = State::Stopped { why: Stopped::ReplacementFailed };
         let note = format!("attempt {}: its enable was under way", live.number());
-        Some(change.audited(Act::Stopped, &self.grant, Some(note)))
+        Ok(change.audited(Act::Stopped, &self.grant, Some(note)))
     }
 
     /// Until when an enable that was taken back may still take effect.

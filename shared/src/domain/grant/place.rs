@@ -6,8 +6,10 @@ use std::cmp::Ordering;
 use jiff::{SignedDuration, Timestamp};
 
 use super::cap_use::surely;
-use super::{Attempt, AttemptState, Change, Disable, Gone, Grant, PotChange, Reading, SETTLING, State, View};
-use crate::domain::limit::Spending;
+use super::{
+    Attempt, AttemptState, Change, Disable, Gone, Grant, PotChange, Reading, SETTLING, State, Unchanged, View,
+};
+use crate::domain::grant::Spending;
 use crate::domain::money::Usd;
 use crate::domain::programme::Settings;
 use crate::domain::window::Window;
@@ -119,17 +121,18 @@ impl View {
         Place { grant: &self.grant, readings: &self.readings, settings, read_until: self.pot.counted_at }
     }
 
-    /// Gives back what a key's last reading leaves of its place, after its disable or its lower limit was confirmed. None when no
+    /// Gives back what a key's last reading leaves of its place, after its disable or its lower limit was confirmed. Unchanged when no
     /// reading is asked for any more.
-    pub fn read_for_the_last_time(&self, reading: &Reading) -> Option<Change> {
+    pub fn read_for_the_last_time(&self, reading: &Reading) -> Result<Change, Unchanged> {
         let mut change = self.change(&super::Actor::Sync);
-        let attempt = change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == reading.epoch)?;
-        attempt.read_at.take()?;
+        let attempt =
+            change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == reading.epoch).ok_or(Unchanged)?;
+        attempt.read_at.take().ok_or(Unchanged)?;
         (attempt.put_off, attempt.missing_since) = (None, None);
         if self.reading(reading.epoch).is_none_or(|known| known.as_of < reading.as_of) {
             change.reading = Some(reading.clone());
         }
-        Some(change)
+        Ok(change)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Attempt, AttemptState, Begun, Change, HoldKind, Notice, State, View};
+use super::{Attempt, AttemptState, Begun, Change, HoldKind, Notice, State, Unchanged, View};
 use crate::domain::audit::{Act, Actor};
 use crate::domain::key::KeyHash;
 use crate::domain::money::Usd;
@@ -79,7 +79,7 @@ impl View {
     }
 
     /// Ends an attempt without a key. The disable of a key that was made is ordered, whatever became of the grant meanwhile; the
-    /// grant goes back to where it was if this attempt is still the one under way. None when all that is so already.
+    /// grant goes back to where it was if this attempt is still the one under way. Unchanged when all that is so already.
     pub fn give_up(
         &self,
         begun: &Begun,
@@ -87,12 +87,12 @@ impl View {
         key: Option<&KeyHash>,
         why: &str,
         now: Timestamp,
-    ) -> Option<Change> {
+    ) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Student);
         let is_ours = |attempt: &&mut Attempt| attempt.epoch == begun.epoch && attempt.nonce == begun.nonce;
-        let ended = change.grant.attempts.iter_mut().find(is_ours)?;
+        let ended = change.grant.attempts.iter_mut().find(is_ours).ok_or(Unchanged)?;
         if ended.state == AttemptState::Shown {
-            return None;
+            return Err(Unchanged);
         }
         let (state, act) = match how {
             GaveUp::Refused => (AttemptState::Refused, Act::Refused),
@@ -110,9 +110,9 @@ impl View {
         if self.grant.is_minting_with(&begun.nonce) {
             change.grant.state = self.grant.state_after_failure();
         } else if change.grant.attempts == self.grant.attempts {
-            return None;
+            return Err(Unchanged);
         }
         let note = format!("attempt {}: {why}", begun.epoch.number());
-        Some(change.audited(act, &self.grant, Some(note)))
+        Ok(change.audited(act, &self.grant, Some(note)))
     }
 }

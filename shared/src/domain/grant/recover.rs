@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::{Attempt, AttemptState, Change, Disable, Notice, State, Stopped, View};
+use super::{Attempt, AttemptState, Change, Disable, Notice, State, Stopped, Unchanged, View};
 use crate::domain::audit::{Act, Actor};
 use crate::domain::id::{Epoch, Nonce};
 use crate::domain::key::KeyHash;
@@ -24,12 +24,12 @@ pub struct Found {
 impl View {
     /// Records keys that the table does not know, the newest enabled one as live. `found` may hold every listed key of the grant:
     /// what is recorded already, what is of an epoch below the grant's and what bears the number of another attempt is passed over.
-    /// In a copy of the table an attempt that is still open counts as shown; elsewhere somebody may be at it. None when there is
+    /// In a copy of the table an attempt that is still open counts as shown; elsewhere somebody may be at it. Unchanged when there is
     /// nothing to record.
-    pub fn recover(&self, found: &[Found], in_copy: bool, now: Timestamp) -> Option<Change> {
+    pub fn recover(&self, found: &[Found], in_copy: bool, now: Timestamp) -> Result<Change, Unchanged> {
         let unknown = self.unknown(found, in_copy);
         if unknown.is_empty() {
-            return None;
+            return Err(Unchanged);
         }
         let live = self.newest_enabled(&unknown);
         let mut change = self.change(&Actor::Sync);
@@ -58,7 +58,7 @@ impl View {
         change.notice = live.map(|_| Notice::KeyShown);
         let numbers: Vec<String> = unknown.iter().map(|found| found.epoch.number().to_string()).collect();
         let which = live.map(|live| format!(", of which {} is live", live.epoch.number())).unwrap_or_default();
-        Some(change.audited(Act::Recovered, &self.grant, Some(format!("attempts {}{which}", numbers.join(", ")))))
+        Ok(change.audited(Act::Recovered, &self.grant, Some(format!("attempts {}{which}", numbers.join(", ")))))
     }
 
     /// Whether a found key is one that a recovery would record.

@@ -5,7 +5,8 @@ use super::*;
 use crate::domain::alarm::Cause;
 use crate::domain::id::DeploymentId;
 use crate::scripted::{Answer, answer};
-use crate::store::items::{KnownAccount, Meta, to_item};
+use crate::store::items::to_item;
+use crate::store::{KnownAccount, Meta};
 
 const DEPLOYMENT: &str = "0123456789";
 const NEW: &str = "sk-or-v1-new";

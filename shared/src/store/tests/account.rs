@@ -17,8 +17,7 @@ use crate::domain::mail_kind::MailKind;
 use crate::domain::models::{GroupUse, Nobodys, NobodysUse, Sums};
 use crate::domain::money::Usd;
 use crate::secrets::ManagementKey;
-use crate::store::items::{OutboxRow, OwedMail};
-use crate::store::{Checkpoint, Delay, Kept, ModelDay, ModelRows, NobodysDay};
+use crate::store::{Checkpoint, Delay, Kept, ModelDay, ModelRows, NobodysDay, OutboxRow, OwedMail};
 
 const NEED: Need = Need { amount: Usd::CENT, basis: Basis::TwoWeeks };
 

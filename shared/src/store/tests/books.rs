@@ -4,10 +4,11 @@ use super::{at, hash, ulid};
 use crate::domain::money::Usd;
 use crate::domain::reading::Used;
 use crate::domain::reconciliation::{KnownResidual, Opening, Spent};
-use crate::store::account::{Account, AccountDay, ForeignKey, Stranger, SyncState};
-use crate::store::cuts::{Cut, ProgrammeCut};
-use crate::store::held_back::{HeldAct, HeldBack, HeldKey, HeldMarks};
-use crate::store::missing::MissingKey;
+use crate::store::sync::account::{Account, AccountDay, ForeignKey};
+use crate::store::sync::cuts::{Cut, ProgrammeCut};
+use crate::store::sync::held_back::HeldMarks;
+use crate::store::sync::missing::MissingKey;
+use crate::store::sync::state::{HeldAct, HeldBack, HeldKey, Stranger, SyncState};
 
 pub(super) fn a_full_sync_state() -> SyncState {
     let since = at("2026-01-03T00:20:00Z");

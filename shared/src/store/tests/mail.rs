@@ -2,12 +2,12 @@
 
 use ulid::Ulid;
 
-use super::super::items::SentAs;
-use super::super::mail_days::{BulkStop, LetGo, MailServer};
-use super::super::mail_refusals::MailRefusal;
 use super::{at, raw};
 use crate::domain::mail_day::{MailCounts, MailDay};
 use crate::domain::mail_kind::MailKind;
+use crate::store::SentAs;
+use crate::store::mail::days::{BulkStop, LetGo, MailServer};
+use crate::store::mail::refusals::MailRefusal;
 
 fn a_day() -> MailDay {
     let day = "2026-01-02".parse().unwrap();

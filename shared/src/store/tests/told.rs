@@ -4,10 +4,9 @@ use super::{a_crossing, at, raw, ulid};
 use crate::domain::crossing::{Crossing, Scope};
 use crate::domain::grant::testing::{a_grant, a_programme};
 use crate::domain::money::Usd;
-use crate::domain::request::{Request, Wish};
+use crate::domain::request::{POT, Request, Wish};
 use crate::domain::window::Reset;
-use crate::store::items::{OutboxRow, OwedMail};
-use crate::store::{CapsLook, Place};
+use crate::store::{CapsLook, OutboxRow, OwedMail, Place};
 
 pub(super) fn items() -> String {
     let all = [
@@ -43,7 +42,8 @@ fn a_look_at_caps() -> CapsLook {
 }
 
 fn a_request() -> Request {
-    let wish = Wish { setting: "pot_usd".to_owned(), from: "100".to_owned(), to: "200".to_owned() };
+    let words = "$200 instead of $100".to_owned();
+    let wish = Wish { setting: POT.to_owned(), label: "Budget".to_owned(), to: "200".to_owned(), words };
     let by = "fedcba9876543210".parse().unwrap();
     Request::of(a_programme().id, by, vec![wish], at("2026-01-03T08:00:00Z"))
 }

@@ -7,14 +7,14 @@ use bursar_core::domain::id::{Epoch, GrantId};
 use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Byok, Group, Settings};
 use bursar_core::domain::window::Reset;
-use bursar_core::store::By;
-use bursar_local::gate::Dice;
+use bursar_core::store::Author;
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
 use bursar_local::stack::Stack;
 use bursar_tests::aws;
 use bursar_tests::invariants::Snapshot;
 use bursar_tests::office::{Office, soon};
+use fastrand::Rng;
 use serde_json::json;
 
 use super::super::world::{names, picture};
@@ -90,14 +90,14 @@ pub(super) struct Script<'s> {
     pub(super) offices: [Office<'s>; 3],
     students: Vec<Student>,
     foreign: Vec<String>,
-    dice: Dice,
+    dice: Rng,
 }
 
 /// Goes on to twenty past midnight of the day after the next.
 pub(super) async fn played(stack: &Stack, seed: u64) -> Script<'_> {
     let offices = [rich(stack).await, rich(stack).await, rich(stack).await];
     let mut script =
-        Script { stack, offices, students: Vec::new(), foreign: Vec::new(), dice: Dice::new(seed ^ 0x5c21) };
+        Script { stack, offices, students: Vec::new(), foreign: Vec::new(), dice: Rng::with_seed(seed ^ 0x5c21) };
     script.shapes().await;
     script.first_day().await;
     let complete = async || assert_eq!(sync(stack).await["complete"], true, "the script's own syncs are quiet");
@@ -118,8 +118,8 @@ pub(super) async fn played(stack: &Stack, seed: u64) -> Script<'_> {
 impl Script<'_> {
     async fn shapes(&mut self) {
         let [plain, windows, ruled] = &self.offices;
-        let reset = [Reset::Daily, Reset::Weekly][self.dice.below(2)];
-        let cap = Usd::from_dollars([5, 20, 30][self.dice.below(3)]);
+        let reset = [Reset::Daily, Reset::Weekly][self.dice.usize(..2)];
+        let cap = Usd::from_dollars([5, 20, 30][self.dice.usize(..3)]);
         shape(self.stack, plain, |settings| {
             settings.groups.insert("A".to_owned(), Group { cap: Some(cap), ..Group::default() });
         })
@@ -127,41 +127,45 @@ impl Script<'_> {
         shape(self.stack, windows, |settings| (settings.reset, settings.byok) = (reset, Byok::Outside)).await;
         let programme = ruled.table.programme(&ruled.programme).await.unwrap().unwrap();
         let settings = Settings { reset: Reset::Monthly, models: vec![MODEL.to_owned()], ..programme.settings };
-        let by = By { actor: &ruled.faculty, now: self.stack.clock.now(), deadline: soon() };
+        let by = Author { actor: &ruled.faculty, now: self.stack.clock.now(), deadline: soon() };
         let edited = What::new(Act::Edited);
         ruled.table.save_settings(&ruled.programme, settings, programme.edits, edited, by).await.unwrap();
         work(self.stack).await;
     }
 
     async fn first_day(&mut self) {
-        let (count, mut counted) = (10 + self.dice.below(9), 0);
+        let (count, mut counted) = (10 + self.dice.usize(..9), 0);
         for number in 0..count {
-            let mut fate = FATES[self.dice.below(FATES.len())];
+            let mut fate = FATES[self.dice.usize(..FATES.len())];
             counted += usize::from(COUNTED.contains(&fate));
             if counted > MOST_COUNTED && COUNTED.contains(&fate) {
                 fate = Fate::Spends;
             }
-            let programme = self.dice.below(self.offices.len());
-            let group = [None, Some("A"), Some("B")][self.dice.below(3)].filter(|_| programme == 0);
+            let programme = self.dice.usize(..self.offices.len());
+            let group = [None, Some("A"), Some("B")][self.dice.usize(..3)].filter(|_| programme == 0);
             let office = &self.offices[programme];
             let grant = invite(self.stack, office, &format!("p{number:02}"), group).await;
             let claims = !matches!(fate, Fate::NeverClaims | Fate::Forsaken | Fate::Orphan);
             let key = if claims { Some(mint(self.stack, office, &grant).await) } else { None };
             if let Some(key) = &key {
-                spend(self.stack, key, 1 + self.dice.below(3_000_000) as i64);
+                spend(self.stack, key, 1 + self.dice.usize(..3_000_000) as i64);
             }
             if fate == Fate::EnabledByHand {
-                office.table.hold(office.at(&grant), HoldKind::Paused, &Actor::Rule, None).await.unwrap();
+                office
+                    .table
+                    .act(office.at(&grant), |view, now| view.hold(HoldKind::Paused, &Actor::Rule, None, now))
+                    .await
+                    .unwrap();
                 provider(self.stack).disable(key.as_ref().unwrap()).unwrap();
                 self.confirmed(office, &grant).await;
             }
             self.students.push(Student { fate, programme, grant, key });
         }
-        for number in 0..[3, 3, 120, 210][self.dice.below(4)] {
+        for number in 0..[3, 3, 120, 210][self.dice.usize(..4)] {
             self.foreign.push(foreign(self.stack, &format!("other {number}")));
         }
         for key in self.foreign.iter().take(3) {
-            spend(self.stack, key, 5_000_000 + self.dice.below(1_000_000) as i64);
+            spend(self.stack, key, 5_000_000 + self.dice.usize(..1_000_000) as i64);
         }
         self.assigns().await;
     }
@@ -172,7 +176,7 @@ impl Script<'_> {
             let Student { fate, programme, grant: of, key } = &self.students[place];
             let (office, fate) = (&self.offices[*programme], *fate);
             let (table, at) = (&office.table, office.at(of));
-            let micros = 1 + self.dice.below(2_000_000) as i64;
+            let micros = 1 + self.dice.usize(..2_000_000) as i64;
             // Whoever replaces a key has it read first, and here nobody reads one but the sync.
             let spends = !matches!(fate, Fate::Deleted | Fate::EnabledByHand | Fate::Replaces);
             if let Some(key) = key.as_ref().filter(|_| spends) {
@@ -191,10 +195,16 @@ impl Script<'_> {
                     spend(self.stack, &next, micros / 3);
                     replaced.push(key);
                 }
-                Fate::Leaks => drop(table.report_leaked(at, Epoch::new(1)).await.unwrap()),
-                Fate::Paused => drop(table.hold(at, HoldKind::Paused, &Actor::Rule, None).await.unwrap()),
-                Fate::Dropped => drop(table.hold(at, HoldKind::Dropped, &Actor::Rule, None).await.unwrap()),
-                Fate::Revoked => drop(table.revoke(at, &Actor::Rule, None).await.unwrap()),
+                Fate::Leaks => drop(table.act(at, |view, now| view.report_leaked(Epoch::new(1), now)).await.unwrap()),
+                Fate::Paused => {
+                    drop(
+                        table.act(at, |view, now| view.hold(HoldKind::Paused, &Actor::Rule, None, now)).await.unwrap(),
+                    );
+                }
+                Fate::Dropped => drop(
+                    table.act(at, |view, now| view.hold(HoldKind::Dropped, &Actor::Rule, None, now)).await.unwrap(),
+                ),
+                Fate::Revoked => drop(table.act(at, |view, now| view.revoke(&Actor::Rule, None, now)).await.unwrap()),
                 Fate::EnabledByHand => change_by_hand(self.stack, &key, &json!({"disabled": false})),
                 Fate::LimitByHand => change_by_hand(self.stack, &key, &json!({"limit": 77})),
                 Fate::Unlimited => change_by_hand(self.stack, &key, &json!({"limit": null})),
@@ -211,18 +221,18 @@ impl Script<'_> {
         self.stack.clock.advance(minutes(20)).unwrap();
         replaced.iter().for_each(|key| spend(self.stack, key, 123_456));
         if let Some(key) = self.foreign.get(1) {
-            spend(self.stack, key, 1 + self.dice.below(100_000) as i64);
+            spend(self.stack, key, 1 + self.dice.usize(..100_000) as i64);
         }
         foreign(self.stack, "new today");
         // One replaced key stays without its guardrail.
-        if self.dice.below(2) == 0 {
+        if self.dice.usize(..2) == 0 {
             self.assigns().await;
         }
     }
 
     async fn confirmed(&self, office: &Office<'_>, of: &GrantId) {
         for order in grant(office, of).await.orders().into_iter().filter(|order| order.kind == OrderKind::Off) {
-            office.table.confirmed(office.at(of), &order).await.unwrap();
+            office.table.act(office.at(of), |view, now| view.confirmed(&order, now)).await.unwrap();
         }
     }
 

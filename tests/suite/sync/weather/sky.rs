@@ -1,9 +1,10 @@
 //! Bad weather between the sync and everything that it talks to, drawn from a seed: what becomes of a call follows from the seed, the
 //! call's name, its number and the quarter of an hour, so that the order in which calls arrive plays no part.
 
-use bursar_local::gate::{Call, Dice, Matcher, Service, Verdict};
+use bursar_local::gate::{Call, Matcher, Service, Verdict};
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::stack::Stack;
+use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
@@ -76,15 +77,15 @@ pub(super) struct Weather {
 impl Weather {
     /// Bad from then on, for half an hour to five hours.
     pub(super) fn drawn(seed: u64, begins: Timestamp) -> Weather {
-        let mut dice = Dice::new(seed ^ 0x77ea);
-        let minutes = 30 + dice.below(270);
+        let mut dice = Rng::with_seed(seed ^ 0x77ea);
+        let minutes = 30 + dice.usize(..270);
         Weather {
             seed,
             begins,
             clears: begins + SignedDuration::from_mins(minutes.try_into().unwrap()),
-            per_cent: 2 + dice.below(29),
-            one_burst_in: 5 + dice.below(40),
-            odd: 2 + dice.below(30) as u64,
+            per_cent: 2 + dice.usize(..29),
+            one_burst_in: 5 + dice.usize(..40),
+            odd: 2 + dice.usize(..30) as u64,
         }
     }
 
@@ -109,11 +110,11 @@ impl Weather {
             return Verdict::Pass;
         }
         let name = call.name.to_string();
-        let dice = |number: u64| Dice::new(mixed(self.seed, &name, number));
+        let dice = |number: u64| Rng::with_seed(mixed(self.seed, &name, number));
         if name == "provider:GET /keys/{hash}" && call.nth_of_function == self.odd {
-            return ODD[dice(0).below(ODD.len())].parse().unwrap();
+            return ODD[dice(0).usize(..ODD.len())].parse().unwrap();
         }
-        let bursts = dice(u64::MAX - call.nth_of_function / BURST).below(self.one_burst_in) == 0;
+        let bursts = dice(u64::MAX - call.nth_of_function / BURST).usize(..self.one_burst_in) == 0;
         let is_down = call.name.service == Service::Provider && self.is_down(now);
         let per_cent = match (is_down, bursts) {
             (true, _) => 100,
@@ -121,22 +122,22 @@ impl Weather {
             _ => self.per_cent,
         };
         let mut dice = dice(call.nth_of_function);
-        if dice.below(100) >= per_cent {
+        if dice.usize(..100) >= per_cent {
             return Verdict::Pass;
         }
         let verdicts: Vec<Verdict> = faults_of(call).into_iter().map(|text| text.parse().unwrap()).collect();
         let verdicts: Vec<Verdict> =
             verdicts.into_iter().filter(|verdict| verdict.fits(&call.name, &call.shape)).collect();
-        match dice.below(ONE_KILL_IN) {
-            0 => KILLS[dice.below(KILLS.len())].parse().unwrap(),
-            _ => verdicts[dice.below(verdicts.len())].clone(),
+        match dice.usize(..ONE_KILL_IN) {
+            0 => KILLS[dice.usize(..KILLS.len())].parse().unwrap(),
+            _ => verdicts[dice.usize(..verdicts.len())].clone(),
         }
     }
 
     /// One quarter of an hour in eight nothing comes through to the provider.
     fn is_down(&self, now: Timestamp) -> bool {
         let quarter = now.duration_since(self.begins).as_mins() / 15;
-        Dice::new(mixed(self.seed, "down", quarter.unsigned_abs())).below(8) == 0
+        Rng::with_seed(mixed(self.seed, "down", quarter.unsigned_abs())).usize(..8) == 0
     }
 }
 

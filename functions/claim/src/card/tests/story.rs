@@ -1,11 +1,11 @@
 //! A grant that acts are applied to one after the other, and what its student then reads.
 
 use askama::Template;
-use bursar_core::domain::grant::{Change, HoldKind, Minted, Reading, Stopped};
-use bursar_core::domain::id::Epoch;
+use bursar_core::domain::grant::{Change, HoldKind, Minted, Press, Reading, Stopped};
+use bursar_core::domain::id::{Epoch, Nonce};
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::reading::Used;
-use bursar_core::domain::sign_in::Session;
+use bursar_core::domain::session::Session;
 use bursar_core::domain::token::SessionToken;
 use bursar_core::domain::window::utc_date;
 use bursar_core::web::Visitor;
@@ -41,32 +41,32 @@ impl Story {
         self
     }
 
-    pub(super) fn apply(mut self, change: Option<Change>) -> Story {
-        self.view.grant = change.unwrap().grant;
+    pub(super) fn apply(mut self, change: &Change) -> Story {
+        self.view.grant = change.grant().clone();
         self
     }
 
     pub(super) fn begun(self, kind: PressKind) -> (Story, bursar_core::domain::grant::Begun) {
         let press = Press { kind, epoch: self.view.grant.epoch, terms: self.view.programme.settings.terms_hash() };
         let (change, begun) = self.view.begin(press, Nonce::random(), self.now).unwrap();
-        (self.apply(Some(change)), begun)
+        (self.apply(&change), begun)
     }
 
     pub(super) fn shown(self) -> Story {
         let (story, begun) = self.begun(PressKind::Reveal);
         let minted = Minted { key: key('a'), limit: Usd::from_dollars(20) };
         let change = story.view.record(&begun, &minted, story.now).unwrap();
-        story.apply(Some(change))
+        story.apply(&change)
     }
 
     pub(super) fn stopped(self, why: Stopped) -> Story {
-        let change = self.view.stop(why, &Actor::Rule, self.now);
-        self.apply(change)
+        let change = self.view.stop(why, &Actor::Rule, self.now).unwrap();
+        self.apply(&change)
     }
 
     pub(super) fn held(self, kind: HoldKind) -> Story {
         let change = self.view.hold(kind, &Actor::Rule, None, self.now).unwrap();
-        self.apply(Some(change))
+        self.apply(&change)
     }
 
     pub(super) fn used(mut self, micros: i64) -> Story {

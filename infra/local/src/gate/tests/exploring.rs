@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
-use crate::invoke::FunctionName;
+use crate::base::function::FunctionName;
 
 /// A counter behind the gate: `GET /credits` reads it, `PATCH /keys/{n}` writes n, `POST /keys` adds one.
 struct Counter {
@@ -66,41 +66,18 @@ async fn two(counter: &Counter) -> (Result<bool, Killed>, Result<bool, Killed>) 
 }
 
 #[tokio::test]
-async fn every_order_of_two_handlers_is_run_once_and_the_lost_update_is_among_them() {
-    let mut every = Every::default();
-    let (mut seen, mut lost) = (BTreeSet::new(), None);
-    loop {
-        let counter = Counter::new().await;
-        let explored = counter.gate.explore(&race(&[], 0), &mut every, two(&counter), async |_| ()).await;
-        assert_eq!(explored.output, (Ok(true), Ok(true)));
-        assert!(seen.insert(explored.history.to_string()), "{} came twice", explored.history);
-        if counter.value() == 1 {
-            lost = Some(explored.history);
+async fn a_chosen_order_happens_again_and_the_lost_update_is_one_of_them() {
+    // Which of the calls that are held goes on, each time; the handlers are in the order of their instances.
+    for (picks, value) in [([0, 0, 0, 0], 2), ([0, 1, 0, 0], 1), ([1, 0, 1, 0], 1), ([1, 1, 0, 0], 2)] {
+        let mut seen = BTreeSet::new();
+        for _ in 0..3 {
+            let counter = Counter::new().await;
+            let choose = picking(&picks);
+            let explored = counter.gate.explore(&race(&[], 0), choose, two(&counter), async |_| ()).await;
+            assert_eq!((explored.output, counter.value()), ((Ok(true), Ok(true)), value), "{}", explored.history);
+            seen.insert(explored.history.to_string());
         }
-        if !every.another() {
-            break;
-        }
-    }
-    assert_eq!(seen.len(), 6, "two handlers of two calls: {seen:#?}");
-    let lost = lost.unwrap().to_string();
-
-    // The history that was printed happens again.
-    let counter = Counter::new().await;
-    let mut replayed = Replayed::new(lost.parse().unwrap());
-    let explored = counter.gate.explore(&race(&[], 0), &mut replayed, two(&counter), async |_| ()).await;
-    assert_eq!(explored.history.to_string(), lost);
-    assert_eq!(counter.value(), 1);
-    assert_eq!(replayed.missed(), []);
-}
-
-/// Remembers between how many instances there was a choice at first, and lets the first call pass each time.
-struct First(Option<usize>);
-
-impl Choose for First {
-    fn choose(&mut self, steps: &[Step]) -> usize {
-        let instances: BTreeSet<u32> = steps.iter().map(|step| step.instance).collect();
-        self.0.get_or_insert(instances.len());
-        0
+        assert_eq!(seen.len(), 1, "{seen:#?}");
     }
 }
 
@@ -115,66 +92,55 @@ async fn the_race_begins_when_all_who_race_have_come() {
         counter.careless().await
     };
     let work = futures_util::future::join(counter.careless(), latecomer);
-    let mut first = First(None);
-    counter.gate.explore(&race(&[], 0), &mut first, work, async |_| ()).await;
-    assert_eq!(first.0, Some(2));
+    let mut first = None;
+    let choose = |steps: &[Step]| {
+        first.get_or_insert(steps.iter().map(|step| step.instance).collect::<BTreeSet<u32>>().len());
+        0
+    };
+    counter.gate.explore(&race(&[], 0), choose, work, async |_| ()).await;
+    assert_eq!(first, Some(2));
 }
 
 #[tokio::test]
 async fn faults_are_part_of_the_history_and_each_step_is_seen_after_its_effect() {
-    let mut every = Every::default();
     let mut histories = BTreeSet::new();
-    loop {
+    // The first call fails either way; or it passes, and the second passes or fails either way.
+    for picks in [&[1][..], &[2], &[0, 0], &[0, 1], &[0, 2]] {
         let counter = Counter::new().await;
         let exploration = Exploration { actors: 1, ..race(&["kill-after", "fail-before"], 1) };
         let mut values = Vec::new();
         let explored = counter
             .gate
-            .explore(&exploration, &mut every, counter.careless(), async |step| {
+            .explore(&exploration, picking(picks), counter.careless(), async |step| {
                 values.push((step.verdict.to_string(), counter.value()));
             })
             .await;
         let text = explored.history.to_string();
         let last = explored.history.0.last().unwrap();
-        assert_eq!(values.len(), explored.history.0.len(), "{text}");
+        assert_eq!((values.len(), explored.history.0.len()), (picks.len(), picks.len()), "{text}");
         let written = last.name.operation.starts_with("PATCH") && last.verdict != Verdict::FailBefore;
         assert_eq!(values.last().unwrap().1, u32::from(written), "{text}");
         assert_eq!(explored.output.is_err(), text.contains("kill"), "{text}");
         histories.insert(text);
-        if !every.another() {
-            break;
-        }
     }
-    // The first call fails either way; or it passes, and the second passes or fails either way.
     assert_eq!(histories.len(), 5, "{histories:#?}");
-}
-
-#[tokio::test]
-async fn a_seed_gives_the_same_history_over_the_real_handlers_again() {
-    for seed in 0..4 {
-        let mut histories = BTreeSet::new();
-        for _ in 0..3 {
-            let counter = Counter::new().await;
-            let mut drawn = Drawn::from_seed(seed, 3);
-            let exploration = race(&["kill-before", "lose-answer", "status-500"], 2);
-            let explored = counter.gate.explore(&exploration, &mut drawn, two(&counter), async |_| ()).await;
-            histories.insert(explored.history.to_string());
-        }
-        assert_eq!(histories.len(), 1, "{histories:#?}");
-    }
 }
 
 #[tokio::test]
 async fn the_single_faults_of_a_run_are_played_where_they_belong() {
     let counter = Counter::new().await;
     counter.careless().await.unwrap();
-    let histories = History::single_faults(&counter.gate.calls());
-    assert!(histories.len() > 25, "{}", histories.len());
-    for history in histories {
+    let faults = counter.gate.calls().into_iter().flat_map(|Recorded { call, .. }| {
+        let faults = Verdict::faults_of(&call.name, &call.shape).into_iter();
+        faults.map(move |fault| Step::new(&call, fault)).collect::<Vec<_>>()
+    });
+    let faults: Vec<Step> = faults.collect();
+    assert!(faults.len() > 25, "{}", faults.len());
+    for fault in &faults {
         let counter = Counter::new().await;
-        counter.gate.play(&history);
+        counter.gate.play(&History(vec![fault.clone()]));
         let _ = counter.careless().await;
-        assert_eq!(counter.gate.unfired(), [""; 0], "{history}");
+        assert_eq!(counter.gate.unfired(), [""; 0], "{fault}");
         let verdicts: Vec<Verdict> = counter
             .gate
             .calls()
@@ -182,10 +148,12 @@ async fn the_single_faults_of_a_run_are_played_where_they_belong() {
             .filter_map(|recorded| recorded.verdict)
             .filter(|verdict| *verdict != Verdict::Pass)
             .collect();
-        assert_eq!(verdicts, [history.0[0].verdict.clone()], "{history}");
+        assert_eq!(verdicts, std::slice::from_ref(&fault.verdict), "{fault}");
     }
     let counter = Counter::new().await;
-    counter.gate.play(&"claim/1 provider:POST /keys#1x2 -> status-500".parse().unwrap());
+    let unmet = Step { name: "provider:POST /keys".parse().unwrap(), times: 2, ..faults[0].clone() };
+    counter.gate.play(&History(vec![unmet.clone()]));
     let _ = counter.careless().await;
-    assert_eq!(counter.gate.unfired(), ["claim/1 provider:POST /keys#1x2 -> status-500"]);
+    assert_eq!(counter.gate.unfired(), [unmet.to_string()]);
+    assert_eq!(unmet.to_string(), "claim/1 provider:POST /keys#1x2 -> fail-before");
 }

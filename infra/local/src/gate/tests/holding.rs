@@ -3,7 +3,7 @@
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::invoke::FunctionName;
+use crate::base::function::FunctionName;
 
 async fn stub_and_gate() -> (Stub, Gate) {
     let stub = Stub::content().await;

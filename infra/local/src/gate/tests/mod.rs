@@ -98,6 +98,12 @@ pub(super) async fn engine() -> String {
     format!("http://{}", told.await.unwrap())
 }
 
+/// Picks these steps one after the other, then passes.
+pub(crate) fn picking(picks: &[usize]) -> impl FnMut(&[Step]) -> usize {
+    let mut picks = picks.iter().copied();
+    move |_| picks.next().unwrap_or(0)
+}
+
 /// `next` calls' verdicts in their text form.
 pub(super) fn verdict(text: &str) -> Verdict {
     text.parse().unwrap()

@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::types::{
 use bursar_core::aws::AwsAccess;
 
 use super::*;
-use crate::invoke::FunctionName;
+use crate::base::function::FunctionName;
 
 pub(super) struct Table {
     pub(super) gate: Gate,

@@ -14,7 +14,7 @@ fn week() -> Value {
 }
 
 /// By key, model and day.
-fn whole() -> Value {
+pub(super) fn whole() -> Value {
     json!({
         "metrics": ["total_usage", "credits_usage", "byok_usage", "request_count"],
         "dimensions": ["api_key_id", "model"],
@@ -75,21 +75,6 @@ fn number(amount: f64) -> Value {
 }
 
 #[tokio::test]
-async fn tokens_are_counted_and_sums_go_over_weeks_and_over_everything() {
-    let simulator = Simulator::start().await;
-    let key = simulator.key(json!({ "name": "n" })).await;
-    simulator.chat(&key.plaintext, DEAR, 1_000).await;
-    simulator.spend_on(&key.hash, "1", 3, CHEAP);
-    let tokens = json!({ "metrics": ["tokens_prompt", "tokens_completion", "request_count"] });
-    let data = simulator.query(tokens).await;
-    assert_eq!(data["data"], json!([{ "tokens_prompt": "5", "tokens_completion": "1000", "request_count": "2" }]));
-    let by_week = json!({ "metrics": ["request_count"], "granularity": "week" });
-    let rows = simulator.query(by_week).await["data"].clone();
-    let weeks: Vec<&str> = rows.as_array().unwrap().iter().map(|row| row["date__week"].as_str().unwrap()).collect();
-    assert_eq!(weeks, ["2026-11-16", "2026-11-09"], "the newest comes first unless another order is asked for");
-}
-
-#[tokio::test]
 async fn keys_of_one_name_are_one_row() {
     let simulator = Simulator::start().await;
     for _ in 0..2 {
@@ -98,34 +83,6 @@ async fn keys_of_one_name_are_one_row() {
     }
     let data = simulator.query(whole()).await;
     assert_eq!((&data["data"][0]["credits_usage"], data["data"].as_array().unwrap().len()), (&json!(2), 1));
-}
-
-#[tokio::test]
-async fn a_key_is_filtered_by_its_hash_and_one_that_is_nobodys_is_only_warned_about() {
-    let simulator = Simulator::start().await;
-    let (one, other) = (simulator.key(json!({ "name": "one" })).await, simulator.key(json!({ "name": "other" })).await);
-    simulator.spend_on(&one.hash, "1", 0, CHEAP);
-    simulator.spend_on(&other.hash, "2", 0, DEAR);
-    let nobody = "f".repeat(64);
-    for (field, operator, value, names) in [
-        ("api_key_id", "eq", json!(one.hash), vec!["one"]),
-        ("api_key_id", "neq", json!(one.hash), vec!["other"]),
-        ("api_key_id", "in", json!([one.hash, other.hash]), vec!["other", "one"]),
-        ("api_key_id", "not_in", json!([one.hash]), vec!["other"]),
-        ("api_key_id", "eq", json!("one"), vec![]),
-        ("api_key_id", "eq", json!(nobody), vec![]),
-        ("model", "eq", json!(CHEAP), vec!["one"]),
-        ("model", "gt", json!("b"), vec!["one"]),
-        ("model", "lte", json!(DEAR), vec!["other"]),
-    ] {
-        let filter = json!({ "filters": [{ "field": field, "operator": operator, "value": value }] });
-        let data = simulator.query(with(whole(), filter)).await;
-        let rows = data["data"].as_array().unwrap();
-        let found: Vec<&str> = rows.iter().map(|row| row["api_key_id"].as_str().unwrap()).collect();
-        assert_eq!(found, names, "{field} {operator} {value}");
-        let unknown = value == json!("one") || value == json!(nobody);
-        assert_eq!(data["warnings"].is_array(), unknown, "{value}");
-    }
 }
 
 #[tokio::test]
@@ -162,10 +119,10 @@ async fn a_range_of_time_holds_its_first_instant_and_perhaps_its_last() {
         simulator.spend_on(&key.hash, "1", day, CHEAP);
     }
     let range = json!({ "time_range": { "start": "2026-11-16T00:00:00Z", "end": "2026-11-18T00:00:00Z" } });
-    let query = with(json!({ "metrics": ["request_count"] }), range);
-    assert_eq!(simulator.query(query.clone()).await["data"][0]["request_count"], "2");
+    let days = async || simulator.query(with(whole(), range.clone())).await["data"].as_array().unwrap().len();
+    assert_eq!(days().await, 2);
     simulator.provider.set_quirks(|quirks| quirks.end_of_range_included = true);
-    assert_eq!(simulator.query(query).await["data"][0]["request_count"], "3");
+    assert_eq!(days().await, 3);
 }
 
 #[tokio::test]
@@ -202,7 +159,6 @@ async fn only_a_management_key_may_ask_and_only_what_makes_sense() {
         json!({ "metrics": [] }),
         json!({ "metrics": ["money"] }),
         json!({ "dimensions": ["api_key_id", "model", "user"] }),
-        json!({ "dimensions": ["colour"] }),
         json!({ "granularity": "fortnight" }),
         json!({ "time_range": { "start": day } }),
         json!({ "time_range": { "start": later, "end": day } }),
@@ -214,9 +170,6 @@ async fn only_a_management_key_may_ask_and_only_what_makes_sense() {
         json!({ "limit": 10_001 }),
         json!({ "order_by": { "field": "tokens_prompt", "direction": "desc" } }),
         json!({ "order_by": { "field": "total_usage", "direction": "down" } }),
-        json!({ "filters": [{ "field": "model", "operator": "like", "value": "a" }] }),
-        json!({ "filters": [{ "field": "model", "operator": "in", "value": "a" }] }),
-        json!({ "filters": [{ "field": "colour", "operator": "eq", "value": "a" }] }),
     ] {
         let (status, refused) = simulator.post("/analytics/query", with(whole(), change.clone())).await;
         assert_eq!((status, &refused["error"]["code"]), (400, &json!(400)), "{change}");
@@ -226,7 +179,7 @@ async fn only_a_management_key_may_ask_and_only_what_makes_sense() {
     for status in [StatusCode::REQUEST_TIMEOUT, StatusCode::INTERNAL_SERVER_ERROR] {
         simulator.provider.set_quirks(|quirks| quirks.analytics_failure = Some(status));
         assert_eq!(simulator.post("/analytics/query", whole()).await.0, status.as_u16());
-        assert_eq!(simulator.get("/activity").await.0, status.as_u16());
+        assert_eq!(simulator.get("/activity?date=2026-11-17").await.0, status.as_u16());
     }
 }
 
@@ -239,16 +192,19 @@ async fn four_hundred_days_are_remembered_and_kept() {
     let history: Vec<(Timestamp, Nano)> =
         (0..500).rev().map(|day| (noon - (24 * day).hours(), Nano::micros(day + 1))).collect();
     simulator.provider.spend_history(&key.hash, &history, CHEAP).unwrap();
-    let year = json!({ "metrics": ["credits_usage", "request_count"], "granularity": "month",
-        "time_range": { "start": "2025-11-19T00:00:00Z", "end": "2026-11-19T00:00:00Z" } });
+    let year = with(
+        whole(),
+        json!({ "limit": 10_000, "time_range": { "start": "2025-11-19T00:00:00Z", "end": "2026-11-19T00:00:00Z" } }),
+    );
     let before = simulator.query(year.clone()).await["data"].clone();
-    assert_eq!(before.as_array().unwrap().len(), 13);
+    assert_eq!(before.as_array().unwrap().len(), 365);
     let months = kept.all::<Value>("provider-days").unwrap();
     let days: usize = months.iter().map(|(_, rows)| rows.as_array().unwrap().len()).sum();
     assert_eq!((months.len(), days), (14, 401));
     let simulator = Simulator::over(kept).await;
     assert_eq!(simulator.query(year).await["data"], before);
     simulator.spend_on(&key.hash, "1", 0, CHEAP);
-    let today = json!({ "metrics": ["request_count"], "granularity": "day", "time_range": week() });
-    assert_eq!(simulator.query(today).await["data"][0]["request_count"], "2");
+    let rows = simulator.query(whole()).await["data"].clone();
+    let today = rows.as_array().unwrap().iter().find(|row| row["date__day"] == "2026-11-18").unwrap();
+    assert_eq!(today["request_count"], "2");
 }

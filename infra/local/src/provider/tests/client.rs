@@ -7,7 +7,7 @@ use bursar_core::domain::id::{DeploymentId, GrantId, ProgrammeId};
 use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::models::{Nobodys, Owners, attribute};
 use bursar_core::domain::money::Usd;
-use bursar_core::domain::programme::DataPolicy;
+use bursar_core::domain::rules::DataPolicy;
 use bursar_core::domain::window::Reset;
 use bursar_core::provider::guardrails::GuardrailRules;
 use bursar_core::provider::keys::{CreatedKey, Deleted, Found, KeyPatch, NewKey};
@@ -138,7 +138,7 @@ async fn the_inventory_is_whole_in_every_position() {
         let simulator = Simulator::start().await;
         simulator.provider.set_quirks(set);
         let client = client(&simulator, MANAGEMENT);
-        let elsewhere = simulator.workspace("elsewhere").await;
+        let elsewhere = simulator.workspace("elsewhere");
         let noon = simulator.provider.now();
         for number in 0..230 {
             simulator.provider.add_foreign_key(&format!("foreign {number}"), None, noon).unwrap();
@@ -280,7 +280,7 @@ async fn many_workspaces_are_all_seen() {
     let simulator = Simulator::start().await;
     let client = client(&simulator, MANAGEMENT);
     for number in 0..120 {
-        simulator.workspace(&format!("w-{number}")).await;
+        simulator.workspace(&format!("w-{number}"));
     }
     assert_eq!(client.workspaces(soon()).await.unwrap().len(), 121);
 }

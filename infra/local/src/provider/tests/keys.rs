@@ -1,7 +1,8 @@
 //! Making, reading, changing and deleting one key.
 
 use super::*;
-use crate::provider::{Times, ids};
+use crate::provider::Times;
+use crate::provider::values::ids;
 
 #[tokio::test]
 async fn the_plaintext_is_a_sibling_of_data_and_the_hash_is_inside() {
@@ -63,7 +64,6 @@ async fn fields_of_the_wrong_kind_are_refused_and_make_no_key() {
         json!({ "name": "n", "limit_reset": "yearly" }),
         json!({ "name": "n", "include_byok_in_limit": null }),
         json!({ "name": "n", "include_byok_in_limit": "true" }),
-        json!({ "name": "n", "creator_user_id": "" }),
         json!({ "name": "n", "workspace_id": "default" }),
         json!({ "name": "n", "workspace_id": "00000000-0000-4000-8000-000000000000" }),
         json!(["name"]),
@@ -110,16 +110,6 @@ async fn two_keys_may_have_one_name_unless_the_quirk_says_otherwise() {
     assert_ne!(first.hash, second.hash);
     simulator.provider.set_quirks(|quirks| quirks.unique_names = true);
     assert_eq!(simulator.post("/keys", json!({ "name": "same" })).await.0, 400);
-}
-
-#[tokio::test]
-async fn external_keys_are_for_partners() {
-    let simulator = Simulator::start().await;
-    let body = json!({ "name": "n", "external": { "user": "student-7" } });
-    assert_eq!(simulator.post("/keys", body.clone()).await.0, 403);
-    simulator.provider.set_quirks(|quirks| quirks.external_allowed = true);
-    assert_eq!(simulator.post("/keys", body).await.1["data"]["external_user"], "student-7");
-    assert_eq!(simulator.post("/keys", json!({ "name": "n", "external": {} })).await.0, 400);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! `GET /keys`: pages, what is hidden, which workspace.
+//! `GET /keys` and `GET /workspaces`: pages, what is hidden, which workspace.
 
 use super::*;
 use jiff::ToSpan;
@@ -70,7 +70,7 @@ async fn disabled_and_expired_keys_are_hidden_unless_asked_for() {
 #[tokio::test]
 async fn without_a_workspace_only_the_default_one_is_listed() {
     let simulator = Simulator::start().await;
-    let workspace = simulator.workspace("course").await;
+    let workspace = simulator.workspace("course");
     simulator.key(json!({ "name": "here" })).await;
     let there = simulator.key(json!({ "name": "there", "workspace_id": workspace })).await;
     assert_eq!(names(&simulator.get("/keys").await.1), ["here"]);
@@ -83,7 +83,7 @@ async fn without_a_workspace_only_the_default_one_is_listed() {
 #[tokio::test]
 async fn a_key_that_moves_keeps_its_secret_and_its_guardrail() {
     let simulator = Simulator::start().await;
-    let workspace = simulator.workspace("course").await;
+    let workspace = simulator.workspace("course");
     let key = simulator.key(json!({ "name": "mover" })).await;
     let guardrail = simulator.guardrail(json!({ "name": "only free", "allowed_models": [FREE] })).await;
     simulator.assign(&guardrail, &key).await;
@@ -97,4 +97,25 @@ async fn a_key_that_moves_keeps_its_secret_and_its_guardrail() {
     assert_eq!(simulator.chat(&key.plaintext, DEAR, 1).await.0, 403);
     let nowhere = json!({ "workspace_id": "00000000-0000-4000-8000-000000000000" });
     assert_eq!(simulator.patch(&path, nowhere).await.0, 404);
+}
+
+#[tokio::test]
+async fn there_is_a_default_workspace_from_the_start() {
+    let simulator = Simulator::start().await;
+    let (status, list) = simulator.get("/workspaces").await;
+    assert_eq!((status, &list["total_count"], names(&list)), (200, &json!(1), vec!["Default"]));
+    let default = &list["data"][0];
+    assert_ne!(default["default_guardrail_id"], default["id"]);
+}
+
+#[tokio::test]
+async fn workspaces_come_in_pages_newest_first() {
+    let simulator = Simulator::start().await;
+    for number in 1..=3 {
+        simulator.at(&format!("2026-11-18T12:00:0{number}Z"));
+        simulator.workspace(&format!("w{number}"));
+    }
+    let (_, page) = simulator.get("/workspaces?limit=2").await;
+    assert_eq!((names(&page), &page["total_count"]), (vec!["w3", "w2"], &json!(4)));
+    assert_eq!(names(&simulator.get("/workspaces?limit=2&offset=2").await.1), ["w1", "Default"]);
 }

@@ -4,11 +4,13 @@ use jiff::ToSpan;
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::audit::Actor;
 use crate::domain::days::Counted;
 use crate::domain::grant::testing::{a_grant, a_programme};
 use crate::domain::grant::{Attempt, AttemptState, HoldKind, Pause};
 use crate::domain::id::Epoch;
 use crate::domain::reading::Used;
+use crate::domain::role::Role;
 use crate::domain::window::Window;
 
 const MONDAY: Date = Date::constant(2026, 3, 2);
@@ -132,8 +134,7 @@ fn everybody_is_in_one_place_at_most_and_who_is_gone_in_none() {
         grant
     };
     let pause = |grant: &mut Grant| {
-        grant.holds.paused =
-            Some(Pause { by: crate::domain::audit::Actor::Rule, role: crate::domain::role::Role::Faculty, why: None });
+        grant.holds.paused = Some(Pause { by: Actor::Rule, role: Role::Faculty, why: None });
     };
     let dropped = with(invited(8), &|grant| grant.holds.dropped = Some(Timestamp::UNIX_EPOCH));
     assert!(dropped.holds.has(HoldKind::Dropped));

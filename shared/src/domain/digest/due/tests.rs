@@ -151,7 +151,7 @@ proptest! {
             if let Some(due) = of_programme(&programme, Timestamp::MIN, Asked::Hourly, now)
                 && found.last().is_none_or(|last| last.week != due.week)
             {
-                let hour = now.to_zoned(super::zone(ZONES[zone])).hour();
+                let hour = now.to_zoned(programme.settings.term.zone().clone()).hour();
                 prop_assert_eq!(hour, 7, "{} {}", ZONES[zone], now);
                 found.push(due);
             }

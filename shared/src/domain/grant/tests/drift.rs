@@ -10,7 +10,7 @@ impl Story {
         story
     }
 
-    fn again(&self, epoch: u32, key: char) -> Option<Change> {
+    fn again(&self, epoch: u32, key: char) -> Result<Change, Unchanged> {
         self.view.disable_again(Epoch::new(epoch), &hash(key), self.now + 1.second(), self.now)
     }
 }
@@ -18,18 +18,18 @@ impl Story {
 #[test]
 fn a_key_that_is_enabled_and_must_not_be_is_to_be_disabled_again_and_a_live_one_is_not() {
     let mut story = Story::live('a');
-    assert_eq!(story.again(1, 'a'), None, "it is the live one");
+    assert_eq!(story.again(1, 'a'), Err(Unchanged), "it is the live one");
     let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
     story.apply(change);
-    assert_eq!(story.again(1, 'a'), None, "it is ordered already");
+    assert_eq!(story.again(1, 'a'), Err(Unchanged), "it is ordered already");
     story.disabled(Epoch::new(1));
-    assert_eq!(story.again(1, 'b'), None, "another key bears its name");
+    assert_eq!(story.again(1, 'b'), Err(Unchanged), "another key bears its name");
     story.now += 1.hour();
     let change = story.again(1, 'a').unwrap();
     assert_eq!((&change.audit, change.notice, change.pot), (&None, None, PotChange::None), "a mark is no change");
     story.apply(change);
     assert_eq!(attempt(&story, 1).disable, Disable::Ordered { since: story.now });
-    assert_eq!(story.again(1, 'a'), None);
+    assert_eq!(story.again(1, 'a'), Err(Unchanged));
 }
 
 #[test]
@@ -37,25 +37,26 @@ fn keys_of_whatever_ended_are_to_be_disabled_again_and_an_attempt_without_a_key_
     let mut replaced = Story::live('a');
     replaced.now += 1.hour();
     replaced.shown(PressKind::Replace, 'b');
-    assert!(replaced.again(1, 'a').is_some() && replaced.again(2, 'b').is_none());
+    assert!(replaced.again(1, 'a').is_ok() && replaced.again(2, 'b').is_err());
 
     let mut revoked = Story::live('a');
     let change = revoked.view.revoke(&faculty(), None, revoked.now).unwrap();
     revoked.apply(change).disabled(Epoch::new(1));
-    assert!(revoked.again(1, 'a').is_some());
+    assert!(revoked.again(1, 'a').is_ok());
 
     let mut unknown = Story::new();
     let begun = unknown.begin(PressKind::Reveal);
-    assert_eq!(unknown.again(1, 'a'), None, "somebody is at it");
+    assert_eq!(unknown.again(1, 'a'), Err(Unchanged), "somebody is at it");
     let change = unknown.view.give_up(&begun, GaveUp::Unknown, None, "no answer", unknown.now).unwrap();
     unknown.apply(change);
-    assert_eq!(unknown.again(1, 'a'), None);
+    assert_eq!(unknown.again(1, 'a'), Err(Unchanged));
 }
 
 #[test]
 fn a_key_found_disabled_stops_its_grant_but_not_while_somebody_may_be_about_to_enable_it() {
     let mut story = Story::live('a');
-    let found = |story: &Story| story.view.found_disabled(Epoch::new(1), &hash('a'), story.now);
+    let found =
+        |story: &Story| story.view.found_disabled(story.view.grant.version, Epoch::new(1), &hash('a'), story.now);
     let change = found(&story).unwrap();
     assert_eq!(change.grant.state, State::Stopped { why: Stopped::GoneAtProvider });
     assert_eq!((change.by.clone(), change.audit.clone().unwrap().act), (Actor::Sync, Act::Stopped));
@@ -63,16 +64,19 @@ fn a_key_found_disabled_stops_its_grant_but_not_while_somebody_may_be_about_to_e
 
     let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
     story.apply(change);
-    assert_eq!(found(&story), None, "it is disabled because of the hold");
+    assert_eq!(found(&story), Err(NotAsRead::Unchanged), "it is disabled because of the hold");
     let change = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
     story.apply(change);
     story.now += LEASE;
-    assert_eq!(found(&story), None, "its enable is ordered");
+    assert_eq!(found(&story), Err(NotAsRead::Unchanged), "its enable is ordered");
     story.enabled(Epoch::new(1));
     let change = found(&story).unwrap();
     story.apply(change);
-    assert_eq!(found(&story), None);
-    assert_eq!(story.view.found_disabled(Epoch::new(1), &hash('b'), story.now), None);
+    assert_eq!(found(&story), Err(NotAsRead::Unchanged));
+    assert_eq!(
+        story.view.found_disabled(story.view.grant.version, Epoch::new(1), &hash('b'), story.now),
+        Err(NotAsRead::Unchanged)
+    );
 }
 
 #[test]
@@ -80,12 +84,14 @@ fn of_a_key_that_is_gone_nothing_is_ordered_and_a_grant_that_was_live_with_it_is
     let mut story = Story::live('a');
     story.now += 1.hour();
     story.shown(PressKind::Replace, 'b');
-    let gone = |story: &Story, epoch, key| story.view.found_gone(Epoch::new(epoch), &hash(key), story.now);
+    let gone = |story: &Story, epoch, key| {
+        story.view.found_gone(story.view.grant.version, Epoch::new(epoch), &hash(key), story.now)
+    };
     let change = gone(&story, 1, 'a').unwrap();
     assert_eq!((&change.grant.state, &change.audit), (&story.view.grant.state, &None), "a retired key is only marked");
     story.apply(change);
     assert_eq!(attempt(&story, 1).gone, Some(Gone::Missing));
-    assert_eq!(gone(&story, 1, 'a'), None);
+    assert_eq!(gone(&story, 1, 'a'), Err(NotAsRead::Unchanged));
 
     let change = gone(&story, 2, 'b').unwrap();
     assert!(change.audit.is_some());
@@ -104,7 +110,7 @@ fn a_held_grant_whose_key_is_gone_is_stopped_and_stays_held() {
     let mut story = Story::live('a');
     let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
     story.apply(change);
-    let change = story.view.found_gone(Epoch::new(1), &hash('a'), story.now).unwrap();
+    let change = story.view.found_gone(story.view.grant.version, Epoch::new(1), &hash('a'), story.now).unwrap();
     story.apply(change);
     assert_eq!(story.view.grant.to_string(), "stopped, paused");
     let change = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
@@ -148,7 +154,7 @@ fn a_limit_is_confirmed_once_and_never_in_another_window_than_it_was_reckoned_in
     let change = story.view.order_limit(Listed::Unasked, story.now).unwrap();
     assert_eq!((&change.audit, change.pot), (&None, PotChange::None), "a mark");
     story.apply(change);
-    assert_eq!(story.view.order_limit(Listed::Unasked, story.now), None, "it is ordered already");
+    assert_eq!(story.view.order_limit(Listed::Unasked, story.now), Err(Unchanged), "it is ordered already");
     let window = Reset::Daily.window_at(story.now);
     let order = story.order(Epoch::new(2), OrderKind::Limit).unwrap();
     let sent = SentLimit { limit: Usd::from_dollars(15), at: story.now, unanswered_before: None };
@@ -165,7 +171,7 @@ fn a_limit_is_confirmed_once_and_never_in_another_window_than_it_was_reckoned_in
 
     story.view = unsent;
     story.now += 24.hours();
-    assert_eq!(confirmed(&story), None, "it is reckoned anew");
+    assert_eq!(confirmed(&story), Err(Unchanged), "it is reckoned anew");
     assert!(story.order(Epoch::new(2), OrderKind::Limit).is_some());
 }
 
@@ -205,8 +211,12 @@ fn keys_of_revoked_grants_may_go_two_days_after_their_last_reading_and_those_of_
     assert_eq!(change.audit.clone().unwrap().act, Act::Purged);
     story.apply(change);
     assert_eq!((attempt(&story, 1).gone, may(&story, None)), (Some(Gone::Purged), false));
-    assert_eq!(story.view.purged(Epoch::new(1), &hash('a'), story.now), None);
-    assert_eq!(story.view.found_gone(Epoch::new(1), &hash('a'), story.now), None, "purged, not missing");
+    assert_eq!(story.view.purged(Epoch::new(1), &hash('a'), story.now), Err(Unchanged));
+    assert_eq!(
+        story.view.found_gone(story.view.grant.version, Epoch::new(1), &hash('a'), story.now),
+        Err(NotAsRead::Unchanged),
+        "purged, not missing"
+    );
 
     let mut ended = Story::live('a');
     ended.now = ended.view.programme.settings.term.ends_at();

@@ -14,7 +14,7 @@ fn an_answer_to_an_older_order_does_not_confirm_a_newer_one() {
     story.now += 1.minute();
     let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
     story.apply(change);
-    assert_eq!(story.view.confirmed(&first, story.now), None);
+    assert_eq!(story.view.confirmed(&first, story.now), Err(Unchanged));
     assert_eq!(attempt(&story, 1).disable, Disable::Ordered { since: story.now });
 }
 
@@ -30,7 +30,11 @@ fn a_swept_key_that_is_enabled_again_is_to_be_disabled_again_and_a_namesake_is_n
     story.now += 1.hour();
     assert_eq!(story.swept(1, 'a'), Err(Swept::Already), "one entry says it");
     let too_old = story.now - 1.hour();
-    assert_eq!(story.view.disable_again(Epoch::new(1), &hash('a'), too_old, story.now), None, "it was disabled since");
+    assert_eq!(
+        story.view.disable_again(Epoch::new(1), &hash('a'), too_old, story.now),
+        Err(Unchanged),
+        "it was disabled since"
+    );
     let change = story.view.disable_again(Epoch::new(1), &hash('a'), story.now, story.now).unwrap();
     story.apply(change);
     assert_eq!(attempt(&story, 1).disable, Disable::Ordered { since: story.now });
@@ -52,7 +56,7 @@ fn a_hold_during_minting_keeps_the_key_from_being_shown_and_the_grant_goes_back(
     assert_eq!(attempt(&story, 1).disable, Disable::Ordered { since: story.now });
     assert_eq!(story.refused(PressKind::Reveal), BeginRefused::Held(HoldKind::Paused));
     let again = story.view.give_up(&begun, GaveUp::Lost, Some(&hash('a')), "held", story.now);
-    assert_eq!(again, None, "giving up twice changes nothing");
+    assert_eq!(again, Err(Unchanged), "giving up twice changes nothing");
 }
 
 #[test]
@@ -99,8 +103,8 @@ fn an_answer_that_comes_after_the_opposite_was_asked_for_leads_to_that_once_more
     assert_eq!(change.audit, None, "a mark is no change");
     story.apply(change);
     assert_eq!(order(&story), Order { since: story.now, due: story.now, ..on.clone() });
-    assert_eq!(story.view.confirmed(&off, story.now), None, "that is done");
-    assert_eq!(story.view.confirmed(&on, story.now), None, "a later enable is ordered than this");
+    assert_eq!(story.view.confirmed(&off, story.now), Err(Unchanged), "that is done");
+    assert_eq!(story.view.confirmed(&on, story.now), Err(Unchanged), "a later enable is ordered than this");
 
     let change = pause(&story);
     story.apply(change).now += LATE_ENABLE;
@@ -109,11 +113,11 @@ fn an_answer_that_comes_after_the_opposite_was_asked_for_leads_to_that_once_more
     let change = story.view.confirmed(&on, story.now).unwrap();
     story.apply(change);
     assert_eq!(order(&story), Order { since: story.now, due: story.now, ..off.clone() });
-    assert_eq!(story.view.confirmed(&off, story.now), None);
+    assert_eq!(story.view.confirmed(&off, story.now), Err(Unchanged));
 
     let change = story.view.revoke(&faculty(), None, story.now).unwrap();
     story.apply(change);
-    assert_eq!(story.view.confirmed(&Order { key: hash('b'), ..off }, story.now), None, "it is another key");
+    assert_eq!(story.view.confirmed(&Order { key: hash('b'), ..off }, story.now), Err(Unchanged), "it is another key");
 }
 
 #[test]
@@ -150,8 +154,8 @@ fn revoked_is_terminal() {
     assert_eq!(story.view.pot.reserved, Usd::from_dollars(18));
     let (view, now) = (&story.view, story.now);
     assert_eq!(story.refused(PressKind::Replace), BeginRefused::Revoked);
-    assert!(view.revoke(&faculty(), None, now).is_none() && view.end(&Actor::Rule, now).is_none());
-    assert!(view.allow(&faculty()).is_none() && view.stop(Stopped::Leaked, &Actor::Student, now).is_none());
+    assert!(view.revoke(&faculty(), None, now).is_err() && view.end(&Actor::Rule, now).is_err());
+    assert!(view.allow(&faculty()).is_err() && view.stop(Stopped::Leaked, &Actor::Student, now).is_err());
     assert_eq!(view.hold(HoldKind::Paused, &faculty(), None, now), Err(HoldRefused::Over));
     assert_eq!(view.release(HoldKind::Paused, &faculty(), now), Err(ReleaseRefused::Over));
     assert_eq!(view.set_cap(Some(Usd::CENT), &faculty(), None, now), Err(CapRefused::Over));
@@ -178,7 +182,7 @@ fn a_key_reported_leaked_is_owed_its_disable_and_the_student_hears_of_it() {
     assert_eq!(change.notice, Some(Notice::KeyLeaked));
     story.apply(change);
     assert_eq!(attempt(&story, 1).disable, Disable::Ordered { since: story.now });
-    assert_eq!(story.view.stop(Stopped::Leaked, &Actor::Student, story.now), None);
+    assert_eq!(story.view.stop(Stopped::Leaked, &Actor::Student, story.now), Err(Unchanged));
     assert_eq!(story.refused(PressKind::Reveal), BeginRefused::AlreadyShown);
     story.now += 1.hour();
     story.shown(PressKind::Replace, 'b');
@@ -223,12 +227,12 @@ fn a_place_that_was_never_used_is_given_back_once_the_claim_window_has_closed() 
     let begun = story.begin(PressKind::Reveal);
     let change = story.view.give_up(&begun, GaveUp::Unknown, None, "no answer", story.now).unwrap();
     story.apply(change);
-    assert_eq!(story.view.give_back_place(story.now), None);
+    assert_eq!(story.view.give_back_place(story.now), Err(Unchanged));
     story.now = story.view.programme.settings.claim_closes_at();
     let change = story.view.give_back_place(story.now).unwrap();
     story.apply(change);
     assert_eq!(story.view.pot.reserved, Usd::ZERO);
-    assert_eq!(story.view.give_back_place(story.now), None);
+    assert_eq!(story.view.give_back_place(story.now), Err(Unchanged));
 }
 
 #[test]
@@ -236,11 +240,15 @@ fn a_leak_reported_on_a_page_from_before_a_replacement_does_not_end_the_new_key(
     let mut story = Story::new();
     story.shown(PressKind::Reveal, 'a');
     story.shown(PressKind::Replace, 'b');
-    assert_eq!(story.view.report_leaked(Epoch::new(1), story.now), None);
+    assert_eq!(story.view.report_leaked(Epoch::new(1), story.now), Err(Unchanged));
     let change = story.view.report_leaked(Epoch::new(2), story.now).unwrap();
     story.apply(change);
     assert_eq!(story.view.grant.state, State::Stopped { why: Stopped::Leaked });
-    assert_eq!(story.view.report_leaked(Epoch::new(2), story.now), None, "a second press finds nothing to end");
+    assert_eq!(
+        story.view.report_leaked(Epoch::new(2), story.now),
+        Err(Unchanged),
+        "a second press finds nothing to end"
+    );
 }
 
 #[test]

@@ -24,7 +24,11 @@ impl Story {
         self.night_with(last_used_at, |said| MailOutcome::SentBy(said.at))
     }
 
-    fn night_with(&mut self, last_used_at: Option<Timestamp>, mail: impl Fn(Announced) -> MailOutcome) -> Option<Rule> {
+    fn night_with(
+        &mut self,
+        last_used_at: Option<Timestamp>,
+        mail: impl Fn(AnnouncedEnd) -> MailOutcome,
+    ) -> Option<Rule> {
         let (change, rule) = self.decided(last_used_at, mail)?;
         self.apply(change);
         Some(rule)
@@ -33,11 +37,11 @@ impl Story {
     fn decided(
         &self,
         last_used_at: Option<Timestamp>,
-        mail: impl Fn(Announced) -> MailOutcome,
+        mail: impl Fn(AnnouncedEnd) -> MailOutcome,
     ) -> Option<(Change, Rule)> {
         let rests_on = self.view.rests_on(last_used_at, self.now);
         let mails: Vec<_> = rests_on.into_iter().map(|(_, said)| (said, mail(said))).collect();
-        self.view.follow_rules(last_used_at, &mails, self.now)
+        self.view.follow_rules(last_used_at, &mails, self.now).ok()
     }
 }
 
@@ -56,10 +60,10 @@ fn a_key_that_is_not_used_is_announced_a_week_before_and_then_held_and_works_on_
     assert_eq!(story.night(None), None);
     story.now += 1.second();
     let (change, rule) = story.decided(None, |said| MailOutcome::SentBy(said.at)).unwrap();
-    assert_eq!((rule, change.notice), (Rule::Announce(Announcement::Unused), Some(Notice::UnusedSoon)));
+    assert_eq!((rule, change.notice), (Rule::Announce(Notice::UnusedSoon), Some(Notice::UnusedSoon)));
     assert_eq!((&change.audit, change.pot), (&None, PotChange::None));
     story.apply(change);
-    assert_eq!(attempt(&story, 1).announced.unused.unwrap().until, shown + days(30));
+    assert_eq!(attempt(&story, 1).announced[&Notice::UnusedSoon].until, shown + days(30));
     assert_eq!(story.night(None), None, "it is announced once");
     story.now = shown + days(30) - 1.second();
     assert_eq!(story.night(None), None);
@@ -74,7 +78,7 @@ fn a_key_that_is_not_used_is_announced_a_week_before_and_then_held_and_works_on_
     story.now += days(22);
     assert_eq!(story.night(None), None, "who resumes has all the days again");
     story.now += days(1);
-    assert_eq!(story.night(None), Some(Rule::Announce(Announcement::Unused)));
+    assert_eq!(story.night(None), Some(Rule::Announce(Notice::UnusedSoon)));
 }
 
 #[test]
@@ -82,12 +86,12 @@ fn any_use_keeps_a_key_even_one_that_costs_nothing() {
     let mut told = Story::with_rules(Some(30), None);
     let shown = told.now;
     told.now = shown + days(23);
-    assert_eq!(told.night(None), Some(Rule::Announce(Announcement::Unused)));
+    assert_eq!(told.night(None), Some(Rule::Announce(Notice::UnusedSoon)));
     let used = Some(shown + days(25));
     told.now = shown + days(30);
     assert_eq!(told.night(used), None, "used since it was announced");
     told.now = shown + days(25 + 23);
-    assert_eq!(told.night(used), Some(Rule::Announce(Announcement::Unused)));
+    assert_eq!(told.night(used), Some(Rule::Announce(Notice::UnusedSoon)));
     told.now = shown + days(25 + 30);
     assert_eq!(told.night(used), Some(Rule::Hold));
 
@@ -107,11 +111,11 @@ fn an_old_key_is_announced_twice_its_replacement_is_free_and_then_it_is_stopped(
     assert_eq!(story.night(None), None);
     assert_eq!(story.refused(PressKind::Replace), BeginRefused::ReplacementsUsedUp);
     story.now += 1.second();
-    assert_eq!(story.night(None), Some(Rule::Announce(Announcement::TooOldLater)));
+    assert_eq!(story.night(None), Some(Rule::Announce(Notice::TooOldLater)));
     assert!(story.press(PressKind::Replace).is_ok(), "who was told to replace it may");
     assert_eq!(story.night(None), None);
     story.now = shown + days(57);
-    assert_eq!(story.night(None), Some(Rule::Announce(Announcement::TooOldSoon)));
+    assert_eq!(story.night(None), Some(Rule::Announce(Notice::TooOldSoon)));
     assert_eq!(story.night(None), None);
     story.now = shown + days(67) - 1.second();
     assert_eq!(story.night(None), None);
@@ -128,7 +132,7 @@ fn an_old_key_is_announced_twice_its_replacement_is_free_and_then_it_is_stopped(
 fn what_would_end_after_the_term_is_not_announced_and_nothing_is_asked_for_of_a_held_or_ended_grant() {
     let mut story = Story::with_rules(Some(99), Some(95));
     story.now = story.view.programme.settings.term.ends_at() - 1.second();
-    assert_eq!(story.night(None), Some(Rule::Announce(Announcement::TermEnd)));
+    assert_eq!(story.night(None), Some(Rule::Announce(Notice::TermEndSoon)));
     assert_eq!(story.night(None), None);
     story.now += 1.second();
     assert_eq!(story.night(None), None);
@@ -150,10 +154,10 @@ fn the_end_of_the_term_is_announced_a_week_before_once_and_anew_when_it_was_move
     assert_eq!(story.night(None), None);
     story.now += 1.second();
     let (change, rule) = story.decided(None, |said| MailOutcome::SentBy(said.at)).unwrap();
-    assert_eq!((rule, change.notice), (Rule::Announce(Announcement::TermEnd), Some(Notice::TermEndSoon)));
+    assert_eq!((rule, change.notice), (Rule::Announce(Notice::TermEndSoon), Some(Notice::TermEndSoon)));
     assert_eq!((&change.audit, change.pot), (&None, PotChange::None));
     story.apply(change);
-    assert_eq!(attempt(&story, 1).announced.term_end.unwrap().until, term.ends_at());
+    assert_eq!(attempt(&story, 1).announced[&Notice::TermEndSoon].until, term.ends_at());
     assert_eq!(story.night(None), None, "once");
     story.shown(PressKind::Replace, 'b');
     assert_eq!(story.night(None), None, "and not for each key");
@@ -161,9 +165,9 @@ fn the_end_of_the_term_is_announced_a_week_before_once_and_anew_when_it_was_move
     // The term goes on: what was announced is not so any more, and its new end is announced in its time.
     let longer = term.ends_on().checked_add(30.days()).unwrap();
     story.view.programme.settings.term = Term::new(term.starts_on(), longer, term.timezone()).unwrap();
-    assert_eq!((story.view.announced_as(Announcement::TermEnd), story.night(None)), (None, None));
+    assert_eq!((story.view.announced_as(Notice::TermEndSoon), story.night(None)), (None, None));
     story.now = story.view.programme.settings.term.ends_at() - days(7);
-    assert_eq!(story.night(None), Some(Rule::Announce(Announcement::TermEnd)));
+    assert_eq!(story.night(None), Some(Rule::Announce(Notice::TermEndSoon)));
     assert_eq!(story.night(None), None);
 }
 
@@ -179,7 +183,7 @@ fn the_end_of_the_term_is_announced_only_to_whom_a_mail_may_be_sent_and_who_has_
     assert_eq!(story.night(None), None);
     let change = story.view.release(HoldKind::Paused, &faculty(), story.now).unwrap();
     story.apply(change);
-    assert_eq!(story.night(None), Some(Rule::Announce(Announcement::TermEnd)));
+    assert_eq!(story.night(None), Some(Rule::Announce(Notice::TermEndSoon)));
 }
 
 #[test]
@@ -187,12 +191,12 @@ fn who_was_promised_more_days_by_a_changed_rule_is_told_again() {
     let mut story = Story::with_rules(Some(30), None);
     let shown = story.now;
     story.now = shown + days(25);
-    assert_eq!(story.night(None), Some(Rule::Announce(Announcement::Unused)));
+    assert_eq!(story.night(None), Some(Rule::Announce(Notice::UnusedSoon)));
     story.view.programme.settings.unused_after_days = Some(60);
     story.now = shown + days(40);
     assert_eq!(story.night(None), None);
     story.now = shown + days(60);
-    assert_eq!(story.night(None), Some(Rule::Announce(Announcement::Unused)));
+    assert_eq!(story.night(None), Some(Rule::Announce(Notice::UnusedSoon)));
     story.view.programme.settings.unused_after_days = Some(10);
     story.now = story.now + days(7) - 1.second();
     assert_eq!(story.night(None), None, "a promise is kept");
@@ -202,10 +206,9 @@ fn who_was_promised_more_days_by_a_changed_rule_is_told_again() {
 
 #[test]
 fn an_announcement_that_was_not_sent_postpones_the_end_and_one_that_was_sent_late_counts_from_then() {
-    for (unused, rotate, what, ending, ahead) in [
-        (Some(30), None, Announcement::Unused, Rule::Hold, 7),
-        (None, Some(60), Announcement::TooOldSoon, Rule::Stop, 3),
-    ] {
+    for (unused, rotate, what, ending, ahead) in
+        [(Some(30), None, Notice::UnusedSoon, Rule::Hold, 7), (None, Some(60), Notice::TooOldSoon, Rule::Stop, 3)]
+    {
         let mut story = Story::with_rules(unused, rotate);
         story.now += days(23);
         if rotate.is_some() {
@@ -215,7 +218,7 @@ fn an_announcement_that_was_not_sent_postpones_the_end_and_one_that_was_sent_lat
         let said = story.view.announced_as(what).unwrap();
         story.now = said.until;
         assert_eq!(story.night_with(None, |_| MailOutcome::Waiting), None);
-        assert_eq!(story.view.follow_rules(None, &[], story.now), None, "of its mail nothing is known");
+        assert_eq!(story.view.follow_rules(None, &[], story.now), Err(Unchanged), "of its mail nothing is known");
         let sent_at = said.until + days(3);
         let sent = |_| MailOutcome::SentBy(sent_at);
         story.now = sent_at + days(ahead) - 1.second();
@@ -229,14 +232,14 @@ fn an_announcement_that_was_not_sent_postpones_the_end_and_one_that_was_sent_lat
 fn an_announcement_whose_mail_will_never_be_sent_is_announced_anew_unless_the_term_ends_before() {
     let mut story = Story::with_rules(Some(30), None);
     story.now += days(23);
-    assert_eq!(story.night(None), Some(Rule::Announce(Announcement::Unused)));
+    assert_eq!(story.night(None), Some(Rule::Announce(Notice::UnusedSoon)));
     story.now += days(7);
     let void = |_| MailOutcome::Void;
-    assert_eq!(story.night_with(None, void), Some(Rule::Announce(Announcement::Unused)));
-    assert_eq!(story.view.announced_as(Announcement::Unused).unwrap().until, story.now + days(7));
+    assert_eq!(story.night_with(None, void), Some(Rule::Announce(Notice::UnusedSoon)));
+    assert_eq!(story.view.announced_as(Notice::UnusedSoon).unwrap().until, story.now + days(7));
     assert_eq!(story.night_with(None, void), None, "the new one is not due");
     story.now = story.view.programme.settings.term.ends_at() - days(6);
-    let of_the_term = Some(Rule::Announce(Announcement::TermEnd));
+    let of_the_term = Some(Rule::Announce(Notice::TermEndSoon));
     assert_eq!((story.night_with(None, void), story.night_with(None, void)), (of_the_term, None));
 }
 
@@ -244,15 +247,15 @@ fn an_announcement_whose_mail_will_never_be_sent_is_announced_anew_unless_the_te
 fn an_end_that_waits_for_its_mail_keeps_no_other_from_coming() {
     let mut story = Story::with_rules(Some(30), Some(60));
     story.now += days(23);
-    assert_eq!(story.night(None), Some(Rule::Announce(Announcement::Unused)));
-    let unused = story.view.announced_as(Announcement::Unused).unwrap();
+    assert_eq!(story.night(None), Some(Rule::Announce(Notice::UnusedSoon)));
+    let unused = story.view.announced_as(Notice::UnusedSoon).unwrap();
     story.now += days(34);
     let only_of_age =
-        |said: Announced| if said == unused { MailOutcome::Waiting } else { MailOutcome::SentBy(said.at) };
-    assert_eq!(story.night_with(None, only_of_age), Some(Rule::Announce(Announcement::TooOldSoon)));
+        |said: AnnouncedEnd| if said == unused { MailOutcome::Waiting } else { MailOutcome::SentBy(said.at) };
+    assert_eq!(story.night_with(None, only_of_age), Some(Rule::Announce(Notice::TooOldSoon)));
     story.now += days(10);
     let only_of_use =
-        |said: Announced| if said == unused { MailOutcome::SentBy(said.at) } else { MailOutcome::Waiting };
+        |said: AnnouncedEnd| if said == unused { MailOutcome::SentBy(said.at) } else { MailOutcome::Waiting };
     assert_eq!(story.decided(None, only_of_age).unwrap().1, Rule::Stop);
     assert_eq!(story.decided(None, only_of_use).unwrap().1, Rule::Hold);
 }
@@ -270,7 +273,7 @@ proptest! {
             if uses {
                 used = Some(story.now - SignedDuration::from_mins(5));
             }
-            let before = story.view.grant.live().map(|live| live.announced);
+            let before = story.view.grant.live().map(|live| live.announced.clone());
             match story.night(used) {
                 None => continue,
                 Some(Rule::Announce(what)) => {
@@ -278,13 +281,13 @@ proptest! {
                     told.push((what, used));
                 }
                 Some(Rule::Hold) => {
-                    let announced = before.unwrap().unused.unwrap();
+                    let announced = before.unwrap()[&Notice::UnusedSoon];
                     prop_assert!(story.now >= announced.at + days(7) && story.now >= announced.until);
                     prop_assert!(used.is_none_or(|used| story.now >= used + days(i64::from(unused.unwrap()))));
                     return Ok(());
                 }
                 Some(Rule::Stop) => {
-                    let announced = before.unwrap().too_old_soon.unwrap();
+                    let announced = before.unwrap()[&Notice::TooOldSoon];
                     prop_assert!(story.now >= announced.at + days(3) && story.now >= announced.until);
                     return Ok(());
                 }

@@ -42,7 +42,7 @@ fn what_failed_is_due_later_each_time_up_to_an_hour_and_a_new_order_at_once() {
     story.apply(change);
     assert_eq!(story.order(Epoch::new(1), OrderKind::On).unwrap().due, story.now);
     let gone = Order { since: story.now - 1.hour(), ..story.order(Epoch::new(1), OrderKind::On).unwrap() };
-    assert_eq!(story.view.put_off(&gone, story.now), None, "an older one is not ordered any more");
+    assert_eq!(story.view.put_off(&gone, story.now), Err(Unchanged), "an older one is not ordered any more");
 }
 
 #[test]
@@ -82,10 +82,10 @@ fn a_replacement_takes_an_enable_back_that_is_under_way_and_waits_until_it_can_c
     assert_eq!(story.refused(PressKind::Replace), BeginRefused::EnableUnderWay { until: None });
     let change = story.view.take_enable_back(story.now).unwrap();
     story.apply(change);
-    assert_eq!(story.view.take_enable_back(story.now), None);
+    assert_eq!(story.view.take_enable_back(story.now), Err(Unchanged));
     let until = Some(story.now + LATE_ENABLE);
     assert_eq!(story.refused(PressKind::Replace), BeginRefused::EnableUnderWay { until });
-    assert_eq!(story.view.confirmed(&off(&story), story.now), None, "the enable may come after this answer");
+    assert_eq!(story.view.confirmed(&off(&story), story.now), Err(Unchanged), "the enable may come after this answer");
     story.now += LATE_ENABLE;
     story.shown(PressKind::Replace, 'b');
 }

@@ -102,7 +102,7 @@ fn a_limit_without_an_answer_counts_until_a_listing_long_after_it_shows_another(
     story.apply(change).now += SETTLING;
     assert_eq!(story.counted().view.pot.reserved, dollars(30), "the first may be executed yet");
     let seen = |story: &Story| story.view.limit_seen(Epoch::new(1), Listed::Limit(dollars(20)), story.now);
-    assert_eq!(seen(&story), None);
+    assert_eq!(seen(&story), Err(Unchanged));
     story.now = sent_at + GRACE;
     let change = seen(&story).unwrap();
     story.apply(change).now += SETTLING;
@@ -226,7 +226,7 @@ fn a_key_that_was_handed_back_gives_its_place_back_and_another_takes_it_anew() {
     story.apply(change).disabled(Epoch::new(1));
     story.read_at_last(1, 2_000_000);
     assert_eq!(story.view.pot.reserved, dollars(2));
-    assert_eq!(story.view.hand_back(Epoch::new(1), story.now), None);
+    assert_eq!(story.view.hand_back(Epoch::new(1), story.now), Err(Unchanged));
     story.view.pot.limit = dollars(19);
     assert_eq!(story.refused(PressKind::Replace), BeginRefused::PotExhausted);
     story.view.pot.limit = dollars(20);
@@ -240,10 +240,10 @@ fn of_a_key_that_is_gone_the_rest_of_its_limit_stays_promised_until_the_account_
     let mut story = Story::claimed();
     let change = story.view.revoke(&faculty(), None, story.now).unwrap();
     story.apply(change);
-    let change = story.view.found_gone(Epoch::new(1), &hash('a'), story.now).unwrap();
+    let change = story.view.found_gone(story.view.grant.version, Epoch::new(1), &hash('a'), story.now).unwrap();
     story.apply(change).now += 24.hours();
     assert_eq!(story.counted().view.pot.reserved, dollars(20));
-    assert_eq!(story.view.explained(story.now - 25.hours()), None, "that was before");
+    assert_eq!(story.view.explained(story.now - 25.hours()), Err(Unchanged), "that was before");
     let change = story.view.explained(story.now - 1.hour()).unwrap();
     assert_eq!(story.apply(change).view.pot.reserved, Usd::ZERO);
 }
@@ -253,12 +253,12 @@ fn an_attempt_that_nobody_is_at_any_more_frees_its_grant_and_a_place_that_was_ne
     let mut story = Story::new();
     story.begin(PressKind::Reveal);
     story.now = story.now + GRACE - 1.second();
-    assert_eq!(story.view.forsaken(story.now), None);
+    assert_eq!(story.view.forsaken(story.now), Err(Unchanged));
     story.now += 1.second();
     let change = story.view.forsaken(story.now).unwrap();
     story.apply(change);
     assert_eq!((&story.view.grant.state, story.view.pot.reserved), (&State::Invited, Usd::ZERO));
-    assert_eq!(story.view.forsaken(story.now), None);
+    assert_eq!(story.view.forsaken(story.now), Err(Unchanged));
 
     let mut replacing = Story::claimed();
     replacing.begin(PressKind::Replace);

@@ -28,7 +28,7 @@ impl Story {
             change.grant.live().is_some_and(|live| Some(live.epoch) != self.view.grant.live().map(|live| live.epoch));
         assert_eq!(change.notice, is_another.then_some(Notice::KeyShown), "who has another key by now hears of it");
         self.apply(change);
-        assert_eq!(self.view.recover(found, true, self.now), None, "once is enough");
+        assert_eq!(self.view.recover(found, true, self.now), Err(Unchanged), "once is enough");
         self
     }
 }
@@ -68,7 +68,7 @@ fn keys_that_do_not_work_are_recorded_and_the_live_one_stays() {
     story.shown(PressKind::Reveal, 'a').recover(&[found(2, false)]);
     assert_eq!(story.view.grant.state, State::Live { key: hash('a') });
     assert_eq!(attempt(&story, 1).disable, Disable::No);
-    assert!(story.view.report_leaked(story.view.grant.epoch, story.now).is_some(), "the page's epoch is the newer one");
+    assert!(story.view.report_leaked(story.view.grant.epoch, story.now).is_ok(), "the page's epoch is the newer one");
     let begun = story.begin(PressKind::Replace);
     assert_eq!(begun.epoch, Epoch::new(3), "no number is used twice");
 
@@ -84,7 +84,7 @@ fn an_attempt_that_is_still_open_in_a_copy_counts_as_shown() {
     let mut story = Story::new();
     let begun = story.begin(PressKind::Reveal);
     let listed = [Found { nonce: begun.nonce.clone(), ..found(1, true) }];
-    assert_eq!(story.view.recover(&listed, false, story.now), None, "elsewhere somebody may be at it");
+    assert_eq!(story.view.recover(&listed, false, story.now), Err(Unchanged), "elsewhere somebody may be at it");
     story.recover(&listed);
     assert_eq!(story.view.grant.state, State::Live { key: key_of(1) });
     assert_eq!(story.view.pot.reserved, Usd::from_dollars(20));
@@ -121,28 +121,32 @@ fn what_the_table_knows_or_has_left_behind_is_not_recovered() {
     story.now += 1.hour();
     story.shown(PressKind::Replace, 'b');
     let known = |epoch: u32| Found { nonce: attempt(&story, epoch).nonce.clone(), ..found(epoch, true) };
-    assert_eq!(story.view.recover(&[known(1), known(2)], false, story.now), None);
-    assert_eq!(story.view.recover(&[found(2, true)], false, story.now), None, "another attempt has its number");
-    assert_eq!(story.view.recover(&[], false, story.now), None);
+    assert_eq!(story.view.recover(&[known(1), known(2)], false, story.now), Err(Unchanged));
+    assert_eq!(
+        story.view.recover(&[found(2, true)], false, story.now),
+        Err(Unchanged),
+        "another attempt has its number"
+    );
+    assert_eq!(story.view.recover(&[], false, story.now), Err(Unchanged));
 }
 
 #[test]
 fn a_grant_whose_term_is_extended_after_it_ended_is_pressed_for_again() {
     let mut story = Story::new();
     story.shown(PressKind::Reveal, 'a').reading(1, 3_000_000);
-    assert_eq!(story.view.end(&Actor::Rule, story.now), None, "while the term goes on, nothing ends");
+    assert_eq!(story.view.end(&Actor::Rule, story.now), Err(Unchanged), "while the term goes on, nothing ends");
     let ends_at = story.view.programme.settings.term.ends_at();
     story.now = ends_at;
     let change = story.view.end(&Actor::Rule, story.now).unwrap();
     story.apply(change).disabled(Epoch::new(1));
-    assert_eq!(story.view.reopen(&faculty(), story.now), None);
+    assert_eq!(story.view.reopen(&faculty(), story.now), Err(Unchanged));
     story.view.programme.settings.term =
         crate::domain::term::Term::new("2026-01-01".parse().unwrap(), "2026-05-10".parse().unwrap(), "UTC").unwrap();
     let change = story.view.reopen(&faculty(), story.now).unwrap();
     story.apply(change);
     assert_eq!(story.view.grant.state, State::Stopped { why: Stopped::TermEnded });
     assert!(!story.view.grant.has_place);
-    assert_eq!(story.view.reopen(&faculty(), story.now), None);
+    assert_eq!(story.view.reopen(&faculty(), story.now), Err(Unchanged));
     story.shown(PressKind::Replace, 'b');
     assert_eq!(story.view.pot.reserved, Usd::from_dollars(20));
 
@@ -150,11 +154,11 @@ fn a_grant_whose_term_is_extended_after_it_ended_is_pressed_for_again() {
     closed.view.programme.closed_at = Some(closed.now);
     let change = closed.view.end(&Actor::Rule, closed.now).unwrap();
     closed.apply(change);
-    assert_eq!(closed.view.reopen(&faculty(), closed.now), None, "somebody closed it");
+    assert_eq!(closed.view.reopen(&faculty(), closed.now), Err(Unchanged), "somebody closed it");
     closed.view.programme.closed_at = None;
     let change = closed.view.revoke(&faculty(), None, closed.now).unwrap();
     closed.apply(change);
-    assert_eq!(closed.view.reopen(&faculty(), closed.now), None, "revoked stays revoked");
+    assert_eq!(closed.view.reopen(&faculty(), closed.now), Err(Unchanged), "revoked stays revoked");
 }
 
 proptest! {
@@ -178,7 +182,7 @@ proptest! {
         let was_live = story.view.grant.live().map(|live| live.epoch).filter(|_| !held);
         let listed: Vec<Found> = listed.into_iter().map(|(epoch, enabled)| found(epoch, enabled)).collect();
         let ends = story.view.ended_by_recovery(&listed, false).len();
-        let Some(change) = story.view.recover(&listed, false, story.now) else { return Ok(()) };
+        let Ok(change) = story.view.recover(&listed, false, story.now) else { return Ok(()) };
         story.apply(change);
         let grant = &story.view.grant;
         let enabled: Vec<Epoch> =

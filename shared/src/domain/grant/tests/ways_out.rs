@@ -95,8 +95,8 @@ fn next_key(story: &Story) -> char {
 }
 
 impl Story {
-    fn done(&mut self, change: Option<Change>) -> Option<()> {
-        self.apply(change?);
+    fn done<R>(&mut self, change: Result<Change, R>) -> Option<()> {
+        self.apply(change.ok()?);
         Some(())
     }
 
@@ -107,7 +107,7 @@ impl Story {
         match what {
             Happens::Claimed => self.press_whole().then_some(()),
             Happens::HandlerDied => {
-                let change = self.press(kind(self)).ok().map(|(change, _)| change);
+                let change = self.press(kind(self)).map(|(change, _)| change);
                 self.done(change)
             }
             Happens::Refused | Happens::Unheard | Happens::NotRetired => {
@@ -119,9 +119,9 @@ impl Story {
                 let how = if what == Happens::Unheard { GaveUp::Unknown } else { GaveUp::Refused };
                 self.done(self.view.give_up(&begun, how, None, "failed", now))
             }
-            Happens::Paused => self.done(view.hold(HoldKind::Paused, &faculty(), None, now).ok()),
-            Happens::Dropped => self.done(view.hold(HoldKind::Dropped, &faculty(), None, now).ok()),
-            Happens::Disused => self.done(view.hold(HoldKind::Unused, &Actor::Rule, None, now).ok()),
+            Happens::Paused => self.done(view.hold(HoldKind::Paused, &faculty(), None, now)),
+            Happens::Dropped => self.done(view.hold(HoldKind::Dropped, &faculty(), None, now)),
+            Happens::Disused => self.done(view.hold(HoldKind::Unused, &Actor::Rule, None, now)),
             Happens::Leaked => self.done(view.stop(Stopped::Leaked, &Actor::Student, now)),
             Happens::TooOld => self.done(view.stop(Stopped::TooOld, &Actor::Rule, now)),
             Happens::HandedBack => self.done(view.hand_back(view.grant.epoch, now)),
@@ -132,13 +132,21 @@ impl Story {
                 self.reading(epoch.number(), used.micros());
                 Some(())
             }
-            Happens::CapLowered => self.done(view.set_cap(Some(Usd::CENT), &faculty(), None, now).ok()),
-            Happens::DisabledThere => self.done(live.and_then(|(epoch, key)| view.found_disabled(epoch, &key, now))),
-            Happens::NotFound => self.done(live.and_then(|(epoch, key)| view.not_found(epoch, &key, now))),
-            Happens::Gone => self.done(live.and_then(|(epoch, key)| view.found_gone(epoch, &key, now))),
+            Happens::CapLowered => self.done(view.set_cap(Some(Usd::CENT), &faculty(), None, now)),
+            Happens::DisabledThere => self.done(
+                live.ok_or(NotAsRead::Unchanged)
+                    .and_then(|(epoch, key)| view.found_disabled(view.grant.version, epoch, &key, now)),
+            ),
+            Happens::NotFound => {
+                self.done(live.ok_or(Unchanged).and_then(|(epoch, key)| view.not_found(epoch, &key, now)))
+            }
+            Happens::Gone => self.done(
+                live.ok_or(NotAsRead::Unchanged)
+                    .and_then(|(epoch, key)| view.found_gone(view.grant.version, epoch, &key, now)),
+            ),
             Happens::HalfResumed => {
-                self.done(view.hold(HoldKind::Paused, &faculty(), None, now).ok())?;
-                self.done(self.view.release(HoldKind::Paused, &faculty(), now).ok())
+                self.done(view.hold(HoldKind::Paused, &faculty(), None, now))?;
+                self.done(self.view.release(HoldKind::Paused, &faculty(), now))
             }
             Happens::RestrictedReplacements => {
                 let is_news = view.programme.settings.replacements > 0;
@@ -158,13 +166,13 @@ impl Story {
         let (view, now) = (self.view.clone(), self.now);
         match step {
             Step::Press => return self.press_whole(),
-            Step::Resume => drop(self.done(view.release(HoldKind::Unused, &Actor::Student, now).ok())),
-            Step::FacultyResumes => drop(self.done(view.release(HoldKind::Paused, &faculty(), now).ok())),
-            Step::NamedAgain => drop(self.done(view.release(HoldKind::Dropped, &faculty(), now).ok())),
+            Step::Resume => drop(self.done(view.release(HoldKind::Unused, &Actor::Student, now))),
+            Step::FacultyResumes => drop(self.done(view.release(HoldKind::Paused, &faculty(), now))),
+            Step::NamedAgain => drop(self.done(view.release(HoldKind::Dropped, &faculty(), now))),
             Step::Allow => drop(self.done(view.allow(&faculty()))),
             Step::RaiseCap => {
                 let more = view.grant.cap(&view.programme.settings) + Usd::from_dollars(30);
-                self.done(view.set_cap(Some(more), &faculty(), None, now).ok());
+                self.done(view.set_cap(Some(more), &faculty(), None, now));
             }
             Step::Sync => self.sync(),
             Step::WindowTurns => self.now = view.programme.settings.reset.resets_at(now).unwrap_or(now),

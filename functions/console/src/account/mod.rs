@@ -1,0 +1,18 @@
+//! The account as a whole, for admins, and what they press there.
+
+mod another;
+mod days;
+mod explain;
+mod given_up;
+mod keys;
+mod mail;
+mod page;
+mod release;
+mod residual;
+mod syncs;
+mod warnings;
+
+pub(crate) use explain::explain;
+pub(crate) use given_up::send_again;
+pub(crate) use page::page;
+pub(crate) use release::release;

@@ -1,0 +1,223 @@
+//! The page of the account: its money against what is reserved, what no key explains, how the syncs went, what the guard
+//! held back with the press that lets the next sync do it, and a management key of another account with the press that says it is this
+//! one.
+
+use askama::Template;
+use axum::extract::{Query, State};
+use bursar_core::domain::days::{Days, Known, Sum};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::span::Span;
+use bursar_core::domain::window::{Reset, utc_date};
+use bursar_core::store::{Account, AccountDay, HeldAct, HeldBack, HeldKey, Promised};
+use bursar_core::web::{Answer, Fault, Frame, Site, Visitor};
+use jiff::Timestamp;
+
+use crate::access::AdminAccess;
+use crate::paths;
+use crate::show::{self, utc};
+use crate::spending::by_model::{self, ModelCoverage, ModelTable};
+use crate::spending::spans::{self, Figure, SpanContext, SpanLink, SpanQuery};
+
+use super::another::AnotherAccount;
+use super::days::{self, Day};
+use super::keys::{ForeignKeys, OrphanKey};
+use super::mail::Mail;
+use super::residual::Residual;
+use super::syncs::SyncRun;
+use super::warnings;
+
+/// The most days, runs and alarms that are looked at.
+const DAYS: i32 = 60;
+const RUNS: i32 = 14;
+const ALARMS: i32 = 20;
+/// The spans that an account has: it has neither window nor term.
+const SPANS: [Span; 4] = [Span::Day, Span::Week, Span::Month, Span::All];
+
+#[derive(Template)]
+#[template(path = "account.html")]
+struct Page<'a> {
+    frame: &'a Frame,
+    csrf: &'a str,
+    is_admin: bool,
+    another: Option<AnotherAccount>,
+    warnings: Vec<String>,
+    held_back: Option<HeldBackNotice>,
+    balance: Option<(Usd, String)>,
+    promised: Promised,
+    phrase: &'static str,
+    spans: Vec<SpanLink>,
+    as_of: Option<String>,
+    spent: SpentSums,
+    /// Whether a sync has added up all keys.
+    is_summed: bool,
+    notes: Vec<String>,
+    /// The newest day's sums.
+    newest: Option<AccountDay>,
+    residual: Option<Residual>,
+    days: Vec<Day>,
+    keys: ForeignKeys,
+    strangers: Vec<OrphanKey>,
+    /// What is no programme's, by model.
+    models: ModelTable,
+    coverage: ModelCoverage,
+    syncs: Vec<SyncRun>,
+    mail: Mail,
+}
+
+/// What keys spent over the span that is asked for.
+struct SpentSums {
+    all: Figure,
+    ours: Figure,
+    foreign: Figure,
+}
+
+/// What the guard held back, as the page shows it.
+struct HeldBackNotice {
+    /// Which it is: the form says so, so that nothing else is let through.
+    shown: String,
+    at: String,
+    words: String,
+    bound: u32,
+    count: u32,
+    /// Whether grants would be stopped.
+    stops: bool,
+    keys: Vec<HeldKeyLine>,
+    released_by: Option<String>,
+}
+
+/// One key of them.
+struct HeldKeyLine {
+    name: String,
+    hash: String,
+    why: &'static str,
+}
+
+pub(crate) async fn page(
+    State(site): State<Site>,
+    AdminAccess { visitor }: AdminAccess,
+    Query(asked): Query<SpanQuery>,
+) -> Answer {
+    show(&site, &visitor, &asked, None).await
+}
+
+/// The page, with a reason that was typed and refused.
+pub(super) async fn show(
+    site: &Site,
+    visitor: &Visitor,
+    asked: &SpanQuery,
+    refused: Option<(String, String)>,
+) -> Answer {
+    let (now, table) = (site.clock.now(), &site.table);
+    let (state, account, days, foreign, runs, left, alarms, programmes) = tokio::try_join!(
+        table.sync_state(),
+        table.account(),
+        table.newest_account_days(DAYS + 1),
+        table.foreign_keys(),
+        table.runs(RUNS),
+        table.checkpoint(),
+        table.alarms(ALARMS),
+        table.programmes(),
+    )?;
+    let promised = table.promised(&programmes).await?;
+    let mail = Mail::of(site, &programmes, now).await?;
+    let held_back = match &state.held_back {
+        Some(held) => Some(HeldBackNotice::of(site, held).await?),
+        None => None,
+    };
+    let syncs: Vec<SyncRun> = runs.iter().map(SyncRun::of).collect();
+    let balance = balance(days.first(), &syncs);
+    let known = warnings::AccountFacts {
+        state: &state,
+        need: table.need(promised.to_come).await?,
+        balance: balance.map(|(balance, _)| balance),
+        runs: &syncs,
+        left: left.as_ref(),
+        alarms: &alarms,
+        admins: site.admins.len(),
+    };
+
+    let span = asked.span().unwrap_or(Span::All);
+    let context = SpanContext::endless(state.looked_at, now);
+    let spent = SpentSums::of(account.as_ref(), |days| context.sum(days, span));
+    let keys = ForeignKeys::of(foreign, span, context);
+    let coverage = ModelCoverage::of_account(&state, span, span.range(Reset::None, None, now), utc_date(now));
+    let nobodys: Vec<_> = table.nobodys_days(coverage.days).await?.into_iter().map(|day| day.by).collect();
+    let page = Page {
+        frame: &site.frame,
+        csrf: visitor.csrf.reveal(),
+        is_admin: true,
+        another: AnotherAccount::of(site, &alarms, &state).await?,
+        warnings: warnings::of(&known, now),
+        held_back,
+        balance: balance.map(|(balance, at)| (balance, utc(at))),
+        promised,
+        phrase: spans::phrase(span),
+        spans: spans::choices(paths::ACCOUNT, &[], &SPANS, |one| {
+            one == span || (one == Span::All && !SPANS.contains(&span))
+        }),
+        as_of: state.looked_at.map(utc),
+        notes: spans::notes([&spent.all, &spent.ours, &spent.foreign].into_iter().chain(keys.figures())),
+        spent,
+        is_summed: account.is_some(),
+        residual: days.first().map(|day| Residual::of(day, &state, refused)),
+        newest: days.first().cloned(),
+        days: days::of(&days, DAYS.unsigned_abs() as usize),
+        keys,
+        strangers: state.strangers.iter().map(OrphanKey::of).collect(),
+        models: by_model::of_nobody(&nobodys),
+        coverage,
+        syncs,
+        mail,
+    };
+    Ok(site.page(&page))
+}
+
+/// What there is, and when the provider said so: as of the newest run that read it, or of the newest day's sums.
+fn balance(newest: Option<&AccountDay>, syncs: &[SyncRun]) -> Option<(Usd, Timestamp)> {
+    let of_run = syncs.iter().find_map(|sync| Some((sync.balance?, sync.began_at)));
+    let of_day = newest.map(|day| (day.bought - day.spent, day.as_of));
+    of_run.into_iter().chain(of_day).max_by_key(|(_, at)| *at)
+}
+
+impl SpentSums {
+    fn of(account: Option<&Account>, sum: impl Fn(&Days) -> Sum) -> SpentSums {
+        let nothing = Sum { spent: Usd::ZERO, known: Known::Partly };
+        let [ours, foreign] = match account {
+            Some(account) => [sum(&account.ours.credits), sum(&account.foreign.credits)],
+            // No sync has added it up, whatever else one has looked at.
+            None => [nothing; 2],
+        };
+        let all = Sum { spent: ours.spent + foreign.spent, known: ours.known.max(foreign.known) };
+        SpentSums { all: Figure::of(all), ours: Figure::of(ours), foreign: Figure::of(foreign) }
+    }
+}
+
+impl HeldKeyLine {
+    fn of(held: &HeldKey) -> HeldKeyLine {
+        let why = match held.act {
+            HeldAct::Recovery => "which works and which a recovery would end",
+            HeldAct::Stop => "which a student was shown, and which is missing or disabled at the provider",
+            HeldAct::Sweep => "which nobody was shown",
+        };
+        HeldKeyLine { name: held.name.clone(), hash: held.key.to_string(), why }
+    }
+}
+
+impl HeldBackNotice {
+    async fn of(site: &Site, held: &HeldBack) -> Result<HeldBackNotice, Fault> {
+        let released_by = match &held.released_by {
+            Some(person) => Some(show::person(&site.table, person).await?),
+            None => None,
+        };
+        Ok(HeldBackNotice {
+            shown: held.at.to_string(),
+            at: utc(held.at),
+            words: held.words(),
+            bound: held.bound,
+            count: held.count(),
+            stops: held.stops > 0,
+            keys: held.keys.iter().map(HeldKeyLine::of).collect(),
+            released_by,
+        })
+    }
+}

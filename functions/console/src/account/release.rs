@@ -1,0 +1,77 @@
+//! The presses by which an admin lets go on what was held back.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::id::PersonId;
+use bursar_core::domain::mail_kind::MailKind;
+use bursar_core::store::{Release, StoreError, WentOn};
+use bursar_core::web::{Answer, Site, Until};
+use jiff::Timestamp;
+
+use crate::access::{self, AdminAccess, Admins, Form};
+use crate::paths;
+
+use super::{another, mail};
+
+/// Lets go on what was held back: disables by the next sync, work with another management key, bulk mail, or mail to somebody it came
+/// back from. The form says which.
+pub(crate) async fn release(
+    State(site): State<Site>,
+    Until(deadline): Until,
+    Form { access: AdminAccess { visitor }, fields }: Form<Admins>,
+) -> Answer {
+    let person = access::person(&site, &visitor, deadline).await?;
+    if let Some((kind, shown)) = fields.filled("mail").and_then(mail::stop_of) {
+        return match site.table.let_bulk_go_on(kind, shown, &person, site.clock.now(), deadline).await? {
+            WentOn::Done | WentOn::Already => {
+                // Where this fails, the hourly watch tells it.
+                if let Err(error) = tell_let_go(&site, kind, deadline).await {
+                    tracing::warn!(%error, "the other admins are not told yet that mail goes on");
+                }
+                Ok(Redirect::to(paths::ACCOUNT).into_response())
+            }
+            WentOn::NotThis => Ok(not_this(&site)),
+        };
+    }
+    if let Some(address) = fields.filled("address").and_then(|address| EmailAddress::parse(address).ok()) {
+        return try_again(&site, &address, &person, deadline).await;
+    }
+    if let Some(shown) = fields.filled("account") {
+        return another::confirm(&site, shown, &person, deadline).await;
+    }
+    let Some(shown) = fields.filled("held").and_then(|held| held.parse::<Timestamp>().ok()) else {
+        let sentence = "The form did not say what is to be let through. Open the page of the account again.";
+        return Ok(site.refuse(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was done", sentence));
+    };
+    match site.table.release_held_back(shown, &person, site.clock.now(), deadline).await? {
+        Release::Done | Release::Already => Ok(Redirect::to(paths::ACCOUNT).into_response()),
+        Release::NotThis => Ok(not_this(&site)),
+    }
+}
+
+/// The other admins hear who let mail of a kind go on.
+async fn tell_let_go(site: &Site, kind: MailKind, deadline: Deadline) -> Result<(), StoreError> {
+    let Some(stop) = site.table.bulk_stop(kind).await? else { return Ok(()) };
+    let admins = site.table.people_of(&site.admins, deadline).await?;
+    site.table.tell_let_go(&stop, &admins, deadline).await.map(drop)
+}
+
+/// Mail to somebody with a role came back, and is to be tried again.
+async fn try_again(site: &Site, address: &EmailAddress, by: &PersonId, deadline: Deadline) -> Answer {
+    let done = Redirect::to(paths::ACCOUNT).into_response();
+    if site.table.known(address.matched(), &site.admins).await?.is_none_or(|known| !known.has_role) {
+        return Ok(site.not_found());
+    }
+    let Some(mark) = site.table.undeliverable(address.matched(), site.clock.now()).await? else { return Ok(done) };
+    let whom = site.table.person_of(address, deadline).await?;
+    site.table.allow_mail_to(&mark, &whom, by, site.clock.now(), deadline).await?;
+    Ok(done)
+}
+
+fn not_this(site: &Site) -> Response {
+    let sentence = "What was held back is something else by now. Open the page of the account again.";
+    site.refuse(StatusCode::CONFLICT, "Nothing was done", sentence)
+}

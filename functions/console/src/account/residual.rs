@@ -1,0 +1,37 @@
+//! The residual, which is what no key explains, and the part of it that is not explained yet.
+
+use bursar_core::domain::money::Usd;
+use bursar_core::store::{AccountDay, SyncState};
+
+/// The residual as the page shows it.
+pub(super) struct Residual {
+    /// The residual of the newest complete sync. The form carries it, so that no other is explained.
+    pub(super) usd: Usd,
+    pub(super) until: String,
+    /// The part that is not explained yet.
+    pub(super) news: Usd,
+    /// Whether keys used more than the account spent.
+    pub(super) is_less: bool,
+    /// Whether that is more than rounding may come to.
+    pub(super) matters: bool,
+    pub(super) tolerance: Usd,
+    /// What was typed for a reason, and what is the matter with it.
+    pub(super) typed: String,
+    pub(super) refused: Option<String>,
+}
+
+impl Residual {
+    pub(super) fn of(day: &AccountDay, state: &SyncState, refused: Option<(String, String)>) -> Residual {
+        let (typed, refused) = refused.map_or((String::new(), None), |(typed, why)| (typed, Some(why)));
+        Residual {
+            usd: day.residual,
+            until: day.day.to_string(),
+            news: day.residual - state.residual.explained,
+            is_less: day.residual < state.residual.explained,
+            matters: !state.residual.explains(day.residual, day.tolerance),
+            tolerance: day.tolerance,
+            typed,
+            refused,
+        }
+    }
+}

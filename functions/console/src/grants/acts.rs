@@ -1,0 +1,221 @@
+//! What people with a role do to one grant. The table comes first, the provider after it in the same request; what fails there is
+//! repeated by the work.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::{CapRefused, Hold, HoldRefused, OrderKind, ReleaseRefused, State as GrantState, View};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::role::Role;
+use bursar_core::orders::NotCarriedOut;
+use bursar_core::store::ActContext;
+use bursar_core::store::Undeliverable;
+use bursar_core::store::{Outcome, Resend};
+use bursar_core::web::{Answer, Fields, Site, Until};
+
+use crate::access::{self, Assistants, Form, ProgrammeAccess};
+use crate::paths;
+
+use super::grant;
+
+const LONGEST_REASON: usize = 500;
+
+/// One post about one grant.
+struct Press<'a> {
+    site: &'a Site,
+    access: &'a ProgrammeAccess,
+    view: &'a View,
+    at: ActContext<'a>,
+    by: &'a Actor,
+    fields: &'a Fields,
+}
+
+pub(crate) async fn act(
+    State(site): State<Site>,
+    Until(deadline): Until,
+    Path((_, grant, act)): Path<(String, String, String)>,
+    Form { access, fields }: Form<Assistants>,
+) -> Answer {
+    let least = match act.as_str() {
+        "pause" | "resume" | "resend" => Role::Assistant,
+        "revoke" | "allow" | "cap" => Role::Faculty,
+        _ => return Ok(site.not_found()),
+    };
+    if access.role < least {
+        return Ok(access::refused(&site));
+    }
+    let Some(view) = grant::view(&site, &access, &grant).await? else { return Ok(site.not_found()) };
+    let by = access::actor(&site, &access.visitor, deadline).await?;
+    let at = ActContext { programme: &access.programme.id, grant: &view.grant.id, now: site.clock.now(), deadline };
+    let press = Press { site: &site, access: &access, view: &view, at, by: &by, fields: &fields };
+    match act.as_str() {
+        "pause" => press.pause().await,
+        "resume" => press.resume().await,
+        "resend" => press.resend().await,
+        "revoke" => press.revoke().await,
+        "allow" => press.allow().await,
+        _ => press.cap().await,
+    }
+}
+
+impl Press<'_> {
+    async fn pause(&self) -> Answer {
+        match self.site.table.act(self.at, |view, now| view.hold(self.paused(), self.by, self.reason(), now)).await? {
+            Outcome::NoSuchGrant => Ok(self.site.not_found()),
+            Outcome::Refused(HoldRefused::Over | HoldRefused::NoKey) => Ok(self.over()),
+            // Pressed again, it repeats a disable that failed.
+            Outcome::Done(_) | Outcome::Refused(HoldRefused::AlreadyHeld) => {
+                self.site.orders().now_or_later(self.at).await;
+                Ok(self.done())
+            }
+        }
+    }
+
+    async fn resume(&self) -> Answer {
+        let holds = &self.view.grant.holds;
+        match self.site.table.act(self.at, |view, now| view.release(self.paused(), self.by, now)).await? {
+            Outcome::NoSuchGrant => Ok(self.site.not_found()),
+            Outcome::Refused(ReleaseRefused::Over) => Ok(self.over()),
+            Outcome::Refused(ReleaseRefused::PausedByAnother) => {
+                Ok(self.refuse("Somebody with another role paused this. Ask the faculty to resume it."))
+            }
+            Outcome::Refused(ReleaseRefused::PotExhausted) => {
+                Ok(self
+                    .refuse("The budget has no room for this grant now. Raise it, or revoke grants that nobody needs."))
+            }
+            Outcome::Refused(ReleaseRefused::NotHeld) if holds.dropped.is_some() => {
+                Ok(self.refuse("It is not paused: it was dropped from the roster."))
+            }
+            // Pressed again, it repeats an enable that failed.
+            Outcome::Done(_) | Outcome::Refused(ReleaseRefused::NotHeld) => self.enable().await,
+        }
+    }
+
+    /// A pause in the role of whoever presses. What an admin pauses is the faculty's to resume as well.
+    fn paused(&self) -> Hold {
+        Hold::Paused(self.access.role.min(Role::Faculty))
+    }
+
+    async fn revoke(&self) -> Answer {
+        match self.site.table.act(self.at, |view, now| view.revoke(self.by, self.reason(), now)).await? {
+            Outcome::NoSuchGrant => Ok(self.site.not_found()),
+            Outcome::Done(_) | Outcome::Refused(_) => {
+                self.site.orders().now_or_later(self.at).await;
+                Ok(self.done())
+            }
+        }
+    }
+
+    async fn allow(&self) -> Answer {
+        // The form says how many were allowed when it was made, so that pressing twice allows one.
+        let seen = self.fields.filled("allowed").and_then(|allowed| allowed.parse::<u32>().ok());
+        if seen.is_some_and(|seen| seen != self.view.grant.allowed) {
+            return Ok(self.done());
+        }
+        match self.site.table.act(self.at, |view, _| view.allow(self.by)).await? {
+            Outcome::NoSuchGrant => Ok(self.site.not_found()),
+            Outcome::Refused(_) => Ok(self.over()),
+            Outcome::Done(_) => Ok(self.done()),
+        }
+    }
+
+    async fn cap(&self) -> Answer {
+        let cap = match Usd::from_form(self.fields.get("cap_usd").unwrap_or_default()) {
+            Ok(cap) if cap < Usd::CENT => return self.cap_again("No key has a cap below one cent.").await,
+            Ok(cap) => cap,
+            Err(error) => return self.cap_again(&format!("Refused: {error}.")).await,
+        };
+        // The cap of everybody in the group is none of one's own: it goes with the group's from now on.
+        let (settings, group) = (&self.view.programme.settings, self.view.grant.group.as_deref());
+        let cap = Some(cap).filter(|cap| *cap != settings.cap_of_group(group));
+        match self.site.table.act(self.at, |view, now| view.set_cap(cap, self.by, self.reason(), now)).await? {
+            Outcome::NoSuchGrant => Ok(self.site.not_found()),
+            Outcome::Refused(CapRefused::Over) => Ok(self.over()),
+            Outcome::Refused(CapRefused::PotExhausted) => Ok(self.refuse("The budget has no room for so high a cap.")),
+            Outcome::Done(_) | Outcome::Refused(CapRefused::Unchanged) => {
+                self.site.orders().now_or_later(self.at).await;
+                Ok(self.done())
+            }
+        }
+    }
+
+    async fn resend(&self) -> Answer {
+        if self.view.grant.holds.dropped.is_some() {
+            return Ok(self.refuse("It was dropped from the roster, so no mail is sent."));
+        }
+        let whose = self.view.grant.person.address.matched();
+        if let Some(mark) = self.site.table.undeliverable(whose, self.at.now).await? {
+            return self.try_again(&mark).await;
+        }
+        let table = &self.site.table;
+        match table.resend_roster_mail(self.at.programme, self.at.grant, self.at.now, self.at.deadline).await? {
+            Resend::Done => Ok(self.done()),
+            Resend::NotBefore(at) => {
+                let sentence = "The roster mail was sent again within the last hour. Try again when the hour is over.";
+                Ok(self.site.too_fast(sentence, at.duration_since(self.at.now)))
+            }
+        }
+    }
+
+    /// Mail to the person came back or was complained about: a person's word that it is worth a try takes the mark off, and the next
+    /// mail that comes back sets it again.
+    async fn try_again(&self, mark: &Undeliverable) -> Answer {
+        let (table, grant) = (&self.site.table, &self.view.grant);
+        if !self.access.is_faculty() {
+            return Ok(
+                self.refuse("Mail to this address came back or is not wanted. Faculty can have it tried once more.")
+            );
+        }
+        if matches!(grant.state, GrantState::Revoked | GrantState::Ended) {
+            return Ok(self.over());
+        }
+        if table.allow_mail(self.at, grant, mark, self.by).await? {
+            return Ok(self.done());
+        }
+        match table.undeliverable(&mark.address, self.at.now).await? {
+            // Somebody else pressed at the same time.
+            None => Ok(self.done()),
+            Some(_) => Ok(self.refuse(
+                "The roster mail was sent by hand within the last hour, and mail has come back since. Try again in an hour.",
+            )),
+        }
+    }
+
+    async fn enable(&self) -> Answer {
+        // The limit goes before the enable, where it is another by now.
+        match self.site.orders().carry_out(self.at, |order| order.kind != OrderKind::Read).await {
+            Ok(_) => Ok(self.done()),
+            Err(NotCarriedOut::Table(error)) => Err(error.into()),
+            Err(error) => {
+                tracing::warn!(grant = %self.at.grant, %error, "a key is not enabled yet");
+                let why = "It is resumed here, but the provider did not switch the key on yet. It is asked again each minute; you need do nothing more.";
+                Ok(self.site.refuse(StatusCode::BAD_GATEWAY, "The key is not enabled yet", why))
+            }
+        }
+    }
+
+    async fn cap_again(&self, why: &str) -> Answer {
+        let typed = self.fields.get("cap_usd").unwrap_or_default();
+        grant::show(self.site, self.access, self.view, Some((typed, why))).await
+    }
+
+    fn reason(&self) -> Option<&str> {
+        let reason = self.fields.filled("reason")?;
+        let end = reason.char_indices().nth(LONGEST_REASON).map_or(reason.len(), |(end, _)| end);
+        Some(&reason[..end])
+    }
+
+    fn over(&self) -> Response {
+        self.refuse("The grant was revoked or has ended.")
+    }
+
+    fn refuse(&self, why: &str) -> Response {
+        self.site.refuse(StatusCode::CONFLICT, "Nothing was done", why)
+    }
+
+    fn done(&self) -> Response {
+        let ActContext { programme, grant, .. } = self.at;
+        Redirect::to(&paths::grant(programme, grant)).into_response()
+    }
+}

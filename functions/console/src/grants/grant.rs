@@ -1,0 +1,152 @@
+//! One grant: where it stands, what was done to it by whom, and the forms that do more.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use bursar_core::domain::format::column_time;
+use bursar_core::domain::grant::{Disable, Gone, State as GrantState, View};
+use bursar_core::domain::programme::Programme;
+use bursar_core::store::Why;
+use bursar_core::web::{Answer, Fault, Frame, Site};
+
+use crate::access::ProgrammeAccess;
+use crate::mails::{self, MailRow};
+use crate::settings;
+use crate::spending::spans::{self, Figure, SpanContext};
+
+use super::list::{self, GrantRow};
+use super::timeline::Event;
+
+#[derive(Template)]
+#[template(path = "grant.html")]
+struct Page<'a> {
+    frame: &'a Frame,
+    csrf: &'a str,
+    programme: &'a Programme,
+    row: &'a GrantRow,
+    is_admin: bool,
+    /// What was spent over each span of time.
+    spans: Vec<(&'static str, Figure)>,
+    as_of: Option<String>,
+    notes: Vec<String>,
+    holds: Vec<&'static str>,
+    keys: Vec<Key>,
+    timeline: Vec<Event>,
+    /// Why the person does not get all mail, also in words, and since when.
+    unreachable: Option<(Why, &'static str, String)>,
+    /// What was mailed because of the grant, newest first.
+    mails: Vec<MailRow>,
+    may: GrantForms,
+    /// What was typed as a cap, and why it was refused.
+    cap: &'a str,
+    cap_error: Option<&'a str>,
+}
+
+/// Which forms are of use to this visitor on this grant.
+struct GrantForms {
+    pause: bool,
+    resume: bool,
+    change: bool,
+    resend: bool,
+}
+
+struct Key {
+    state: &'static str,
+    spent: String,
+    shown_at: String,
+}
+
+pub(crate) async fn page(
+    State(site): State<Site>,
+    access: ProgrammeAccess,
+    Path((_, grant)): Path<(String, String)>,
+) -> Answer {
+    match view(&site, &access, &grant).await? {
+        Some(view) => show(&site, &access, &view, None).await,
+        None => Ok(site.not_found()),
+    }
+}
+
+/// The grant of this id, if the programme has it.
+pub(crate) async fn view(site: &Site, access: &ProgrammeAccess, grant: &str) -> Result<Option<View>, Fault> {
+    let Ok(grant) = grant.parse() else { return Ok(None) };
+    Ok(site.table.view(&access.programme.id, &grant).await?)
+}
+
+/// The page, with a cap that was refused and why.
+pub(crate) async fn show(
+    site: &Site,
+    access: &ProgrammeAccess,
+    view: &View,
+    refused: Option<(&str, &str)>,
+) -> Result<Response, Fault> {
+    let View { programme, grant, readings, .. } = view;
+    let now = site.clock.now();
+    let zone = programme.settings.term.zone();
+    let (entries, sync, mark, mails) = tokio::try_join!(
+        site.table.entries_on_grant(&programme.id, &grant.id),
+        site.table.sync_state(),
+        site.table.undeliverable(grant.person.address.matched(), now),
+        site.table.mails_of(&programme.id, &grant.id),
+    )?;
+    let mut timeline = Vec::with_capacity(entries.len());
+    for entry in entries.into_iter().rev() {
+        timeline.push(Event::of(site, entry, zone).await?);
+    }
+    let is_over = matches!(grant.state, GrantState::Revoked | GrantState::Ended);
+    let keys = grant.attempts.iter().rev().filter(|attempt| attempt.shown_at.is_some()).map(|attempt| {
+        let spent = readings
+            .iter()
+            .find(|reading| reading.epoch == attempt.epoch)
+            .map(|reading| reading.used.counted(programme.settings.byok));
+        Key {
+            state: match attempt.gone {
+                _ if grant.live() == Some(attempt) => match attempt.disable {
+                    Disable::No => "in use",
+                    Disable::Ordered { .. } => "held, and still to be switched off",
+                    Disable::Confirmed { .. } => "held",
+                    Disable::Lifted { .. } => "still to be switched on",
+                },
+                None => "retired",
+                Some(Gone::Missing) => "not at the provider any more",
+                Some(Gone::Purged) => "deleted at the provider",
+            },
+            spent: spent.unwrap_or_default().to_cents_up(),
+            shown_at: attempt.shown_at.map(|at| column_time(at, zone)).unwrap_or_default(),
+        }
+    });
+    let holds = [
+        (grant.holds.paused.is_some(), "somebody paused it"),
+        (grant.holds.dropped.is_some(), "the roster does not name this person any more"),
+        (grant.holds.unused, "it was not used"),
+    ];
+    let cap = settings::plain(grant.cap(&programme.settings));
+    let context = SpanContext::of(&programme.settings, sync.looked_at, now);
+    let spans = context.each(&list::used(readings).days(programme.settings.byok), grant.ever_shown);
+    let page = Page {
+        frame: &site.frame,
+        csrf: access.visitor.csrf.reveal(),
+        programme,
+        keys: keys.collect(),
+        holds: holds.into_iter().filter(|(held, _)| *held).map(|(_, word)| word).collect(),
+        timeline,
+        may: GrantForms {
+            pause: !is_over && grant.holds.paused.is_none(),
+            resume: !is_over && grant.holds.paused.is_some(),
+            change: !is_over && access.is_faculty(),
+            resend: !is_over && grant.holds.dropped.is_none() && (mark.is_none() || access.is_faculty()),
+        },
+        unreachable: mark.map(|mark| (mark.why, mails::why(mark.why), column_time(mark.at, zone))),
+        mails: mails.iter().rev().map(|row| MailRow::of(row, zone)).collect(),
+        is_admin: access.is_admin(),
+        as_of: sync.looked_at.map(|at| column_time(at, zone)),
+        notes: spans::notes(spans.iter().map(|(_, figure)| figure)),
+        spans,
+        row: &GrantRow::of(grant.clone(), readings, &programme.settings, now),
+        cap: refused.map_or(cap.as_str(), |(typed, _)| typed),
+        cap_error: refused.map(|(_, why)| why),
+    };
+    let status = if refused.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    Ok(Frame::page(status, &page))
+}

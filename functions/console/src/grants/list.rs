@@ -1,0 +1,179 @@
+//! The grants of a programme, highest spending first, by text and state, some at a time.
+
+use askama::Template;
+use axum::extract::{Query, State};
+use bursar_core::domain::format::column_time;
+use bursar_core::domain::grant::{Grant, Reading, Spending, State as GrantState};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::{Programme, Settings};
+use bursar_core::domain::reading::Used;
+use bursar_core::domain::span::Span;
+use bursar_core::store::{Unreachable, Why};
+use bursar_core::web::{Answer, Frame, Site};
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::access::ProgrammeAccess;
+use crate::spending::spans::{self, Figure, SpanContext, SpanLink, SpanQuery};
+use crate::{paths, show};
+
+const ON_A_PAGE: usize = 200;
+/// The values of `?mail=`: people whom mail does not reach, and people who want none but links.
+const UNREACHABLE: &str = "unreachable";
+const UNWANTED: &str = "unwanted";
+const STATES: [&str; 7] = ["invited", "minting", "live", "paused", "stopped", "revoked", "ended"];
+
+/// A search among grants. An unknown state finds nothing.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct GrantSearch {
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    state: String,
+    /// The people to find by whether mail reaches them; empty for all.
+    #[serde(default)]
+    mail: String,
+    /// How many are left out before the first.
+    #[serde(default)]
+    from: String,
+    #[serde(flatten)]
+    asked: SpanQuery,
+}
+
+#[derive(Template)]
+#[template(path = "grants.html")]
+struct Page<'a> {
+    frame: &'a Frame,
+    csrf: &'a str,
+    programme: &'a Programme,
+    sought: &'a GrantSearch,
+    states: [&'static str; 7],
+    rows: &'a [GrantRow],
+    found: usize,
+    from: usize,
+    until: usize,
+    next: Option<String>,
+    is_admin: bool,
+    /// The span of the spending in words, links to other spans, and when it was read.
+    phrase: &'static str,
+    spans: Vec<SpanLink>,
+    as_of: Option<String>,
+    notes: Vec<String>,
+}
+
+pub(crate) struct GrantRow {
+    pub(crate) grant: Grant,
+    pub(crate) state: &'static str,
+    pub(crate) cap: Usd,
+    /// The spending in this window, or in the span of the address.
+    pub(crate) spent: Figure,
+    pub(crate) lifetime: Usd,
+    /// Why the person does not get all mail.
+    pub(crate) not_mailed: Option<Why>,
+}
+
+pub(crate) async fn page(
+    State(site): State<Site>,
+    access: ProgrammeAccess,
+    Query(sought): Query<GrantSearch>,
+) -> Answer {
+    let (now, programme, asked) = (site.clock.now(), &access.programme, sought.asked.span());
+    let (grants, sync, unreachable) = tokio::try_join!(
+        site.table.grants_with_readings(&programme.id),
+        site.table.sync_state(),
+        site.table.unreachable(now),
+    )?;
+    let (settings, context) = (&programme.settings, SpanContext::of(&programme.settings, sync.looked_at, now));
+    let rows = grants.into_iter().map(|(grant, readings)| {
+        let spent = asked.map(|span| context.figure(&used(&readings).days(settings.byok), span, grant.ever_shown));
+        let row = GrantRow::of(grant, &readings, settings, now);
+        let not_mailed = not_mailed(&row.grant, &unreachable);
+        GrantRow { spent: spent.unwrap_or(row.spent), not_mailed, ..row }
+    });
+    let mut rows: Vec<GrantRow> = rows.filter(|row| sought.finds(row)).collect();
+    rows.sort_by(|one, other| {
+        let by_money = (other.spent.usd, other.lifetime).cmp(&(one.spent.usd, one.lifetime));
+        by_money.then_with(|| one.grant.person.address.matched().cmp(other.grant.person.address.matched()))
+    });
+    let from = sought.from.parse().unwrap_or(0).min(rows.len());
+    let until = (from + ON_A_PAGE).min(rows.len());
+    let path = paths::grants(&programme.id);
+    let page = Page {
+        frame: &site.frame,
+        csrf: access.visitor.csrf.reveal(),
+        programme,
+        sought: &sought,
+        states: STATES,
+        rows: &rows[from..until],
+        found: rows.len(),
+        from,
+        until,
+        next: (until < rows.len()).then(|| sought.address(&path, until)),
+        is_admin: access.is_admin(),
+        phrase: asked.map_or("in this window", spans::phrase),
+        spans: spans::choices(&path, &sought.query(), &Span::EACH, |span| asked == Some(span)),
+        as_of: sync.looked_at.map(|at| column_time(at, settings.term.zone())),
+        notes: spans::notes(rows[from..until].iter().map(|row| &row.spent)),
+    };
+    Ok(site.page(&page))
+}
+
+/// Why somebody who still has something to hear does not get all mail.
+pub(crate) fn not_mailed(grant: &Grant, unreachable: &Unreachable) -> Option<Why> {
+    let is_over = matches!(grant.state, GrantState::Revoked | GrantState::Ended);
+    unreachable.get(grant.person.address.matched()).copied().filter(|_| !is_over)
+}
+
+/// What all keys of a grant used.
+pub(crate) fn used(readings: &[Reading]) -> Used {
+    readings.iter().fold(Used::default(), |mut used, reading| {
+        used.add(&reading.used);
+        used
+    })
+}
+
+impl GrantRow {
+    pub(crate) fn of(grant: Grant, readings: &[Reading], settings: &Settings, now: Timestamp) -> GrantRow {
+        let spending = Spending::of(&grant, readings, settings, now);
+        GrantRow {
+            state: show::state(&grant),
+            cap: grant.cap(settings),
+            spent: Figure::exactly(spending.in_window),
+            lifetime: spending.lifetime,
+            not_mailed: None,
+            grant,
+        }
+    }
+}
+
+impl GrantSearch {
+    fn finds(&self, row: &GrantRow) -> bool {
+        let (text, person) = (self.q.trim().to_lowercase(), &row.grant.person);
+        let has = |value: &str| value.to_lowercase().contains(&text);
+        let texts = [&person.name, &person.roster_id, &row.grant.group];
+        let by_text = has(person.address.as_written())
+            || has(row.grant.id.as_str())
+            || texts.into_iter().flatten().any(|value| has(value));
+        let by_mail = match row.not_mailed {
+            _ if self.mail.is_empty() => true,
+            Some(Why::Bounced | Why::Suppressed) => self.mail == UNREACHABLE,
+            Some(Why::Complained) => self.mail == UNWANTED,
+            None => false,
+        };
+        by_text && by_mail && (self.state.is_empty() || self.state == row.state)
+    }
+
+    fn wants_unwanted(&self) -> bool {
+        self.mail == UNWANTED
+    }
+
+    /// The address of this search from another row on.
+    fn address(&self, path: &str, from: usize) -> String {
+        let window = self.asked.span().map_or("", Span::as_str);
+        show::address(path, &[&self.query()[..], &[("window", window), ("from", &from.to_string())]].concat())
+    }
+
+    fn query(&self) -> [(&str, &str); 3] {
+        [("q", self.q.as_str()), ("state", self.state.as_str()), ("mail", self.mail.as_str())]
+    }
+}

@@ -1,0 +1,114 @@
+//! One person put on the roster by hand, or taken back who was dropped from it.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::{self, Grant, HoldKind, Line, LineRefused, ReleaseRefused, State as GrantState};
+use bursar_core::domain::id::{GrantId, ProgrammeId};
+use bursar_core::store::ActContext;
+use bursar_core::store::{Author, NewPerson, Outcome};
+use bursar_core::web::{Answer, Site, Until};
+
+use crate::access::{self, Faculty, Form};
+use crate::paths;
+use crate::roster::line;
+
+use super::page::{self, PageState};
+use super::person_form::PersonForm;
+
+/// Whom the form names.
+enum PersonMatch {
+    /// Nobody yet, or somebody who is on the roster just so.
+    New(NewPerson),
+    /// Somebody who was dropped, as they are to be from now on.
+    Dropped(GrantId, Line),
+}
+
+pub(crate) async fn add_person(
+    State(site): State<Site>,
+    Until(deadline): Until,
+    Form { access, fields }: Form<Faculty>,
+) -> Answer {
+    let programme = &access.programme;
+    if !programme.settings.roster || programme.closed_at.is_some() {
+        let sentence =
+            if programme.settings.roster { "The programme is closed." } else { "A cost centre has no roster." };
+        return Ok(site.refuse(StatusCode::CONFLICT, "Nobody was added", sentence));
+    }
+    let mut typed = PersonForm::of(&fields);
+    let known = site.table.grants(&programme.id).await?;
+    match typed.read().and_then(|new| named(new, &known)) {
+        Ok(PersonMatch::Dropped(grant, line)) => {
+            let actor = access::actor(&site, &access.visitor, deadline).await?;
+            let at = ActContext { programme: &programme.id, grant: &grant, now: site.clock.now(), deadline };
+            take_back(&site, at, &line, &actor).await
+        }
+        Ok(PersonMatch::New(new)) => {
+            let actor = access::actor(&site, &access.visitor, deadline).await?;
+            let by = Author { actor: &actor, now: site.clock.now(), deadline };
+            // Somebody who is on the roster just so stays as they are: it was pressed twice.
+            site.table.invite(&programme.id, &[new], by).await?;
+            Ok(to_overview(&programme.id))
+        }
+        Err(errors) => {
+            typed.errors = errors;
+            let state = PageState { person: typed, ..PageState::default() };
+            page::show(&site, &access, state, StatusCode::UNPROCESSABLE_ENTITY).await
+        }
+    }
+}
+
+/// Who was dropped returns, with what the form says of them.
+async fn take_back(site: &Site, at: ActContext<'_>, line: &Line, by: &Actor) -> Answer {
+    let no_room = || {
+        let why = "The budget has no room for what they may still spend. It must be raised first.";
+        Ok(site.refuse(StatusCode::CONFLICT, "Nobody was taken back", why))
+    };
+    if let Outcome::Refused(LineRefused::PotExhausted) = site.table.describe(at, line, by).await? {
+        return no_room();
+    }
+    if let Outcome::Refused(ReleaseRefused::PotExhausted) =
+        site.table.act(at, |view, now| view.release(HoldKind::Dropped, by, now)).await?
+    {
+        return no_room();
+    }
+    site.orders().now_or_later(at).await;
+    Ok(to_overview(at.programme))
+}
+
+fn to_overview(programme: &ProgrammeId) -> Response {
+    Redirect::to(&paths::programme(programme)).into_response()
+}
+
+/// Whom the form means, unless somebody else has the address or the id. What it leaves empty is as it is on the roster.
+fn named(new: NewPerson, known: &[Grant]) -> Result<PersonMatch, Vec<(&'static str, String)>> {
+    let NewPerson { person, group } = &new;
+    let Some(grant) = known.iter().find(|grant| grant.person.address == person.address) else {
+        let has_id = |grant: &Grant| person.roster_id.is_some() && grant.person.roster_id == person.roster_id;
+        if known.iter().any(has_id) {
+            return Err(vec![("id", "Somebody else on the roster has this id.".to_owned())]);
+        }
+        return Ok(PersonMatch::New(new));
+    };
+    if line::is_another(grant.person.roster_id.as_deref(), person.roster_id.as_deref()) {
+        return Err(vec![("email", format!("Refused: {}.", line::ANOTHER_ID))]);
+    }
+    let line = Line {
+        person: grant::Person {
+            address: grant.person.address.clone(),
+            name: person.name.clone().or_else(|| grant.person.name.clone()),
+            roster_id: person.roster_id.clone().or_else(|| grant.person.roster_id.clone()),
+        },
+        group: group.clone().or_else(|| grant.group.clone()),
+    };
+    let is_over = matches!(grant.state, GrantState::Revoked | GrantState::Ended);
+    if grant.holds.dropped.is_some() && !is_over {
+        return Ok(PersonMatch::Dropped(grant.id.clone(), line));
+    }
+    if (line.person, line.group) != (grant.person.clone(), grant.group.clone()) {
+        let why = "This address is on the roster already. To change what is known of it, upload a roster.";
+        return Err(vec![("email", why.to_owned())]);
+    }
+    Ok(PersonMatch::New(new))
+}

@@ -1,0 +1,92 @@
+//! Where a programme's spending leads: when its money will be used up, and who used far more in the last week than is usual. Both are the
+//! domain's to find; nothing follows from them but that people look.
+
+use std::cmp::Reverse;
+
+use bursar_core::domain::days::Days;
+use bursar_core::domain::forecast::{Budget, Forecast, Weeks, usual_week};
+use bursar_core::domain::grant::{Grant, Reading};
+use bursar_core::domain::id::GrantId;
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::{Pot, Programme};
+use bursar_core::domain::window::utc_date;
+use jiff::Timestamp;
+
+/// The most students that are named; of more only the number is said.
+const NAMED: usize = 10;
+
+/// The forecast of a programme, and the students whose use stands out.
+pub(crate) struct Outlook {
+    pub(crate) sentence: String,
+    /// Whether somebody should see to it before the term ends.
+    pub(crate) is_short: bool,
+    /// Who stands out, highest spending first.
+    pub(crate) standing_out: Vec<Outlier>,
+    /// How many more there are.
+    pub(crate) more: usize,
+    pub(crate) usual_week: String,
+}
+
+/// Somebody who used far more in the last week than they and the class usually do.
+pub(crate) struct Outlier {
+    pub(crate) grant: GrantId,
+    /// The name, or else the address.
+    pub(crate) who: String,
+    pub(crate) spent: String,
+}
+
+impl Outlook {
+    /// The outlook of a programme that is not over.
+    pub(crate) fn of(
+        programme: &Programme,
+        pot: &Pot,
+        spent: &Days,
+        grants: &[(Grant, Vec<Reading>)],
+        looked_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Option<Outlook> {
+        if programme.is_over(now) {
+            return None;
+        }
+        let settings = &programme.settings;
+        let looked = looked_at.map(utc_date);
+        let budget = Budget::of(settings, (pot.limit, pot.reserved), spent);
+        let forecast = Forecast::of(spent, budget, &settings.term, looked_at, now);
+        let mut outlook = Outlook {
+            sentence: forecast.in_words(),
+            is_short: forecast.is_short(),
+            standing_out: Vec::new(),
+            more: 0,
+            usual_week: String::new(),
+        };
+        let Some(looked) = looked else { return Some(outlook) };
+        let weeks = |readings: &[Reading]| Weeks::of(&used(readings, programme), looked);
+        let each: Vec<(&Grant, Weeks)> = grants.iter().map(|(grant, readings)| (grant, weeks(readings))).collect();
+        let usual = usual_week(each.iter().map(|(_, weeks)| weeks));
+        let out = |(grant, weeks): &(&Grant, Weeks)| Some((weeks.stands_out(usual)?, (*grant).clone()));
+        let mut out: Vec<(Usd, Grant)> = each.iter().filter_map(out).collect();
+        out.sort_by_key(|(spent, _)| Reverse(*spent));
+        outlook.more = out.len().saturating_sub(NAMED);
+        outlook.usual_week = usual.to_cents_up();
+        outlook.standing_out = out.into_iter().take(NAMED).map(Outlier::of).collect();
+        Some(outlook)
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.standing_out.len() + self.more
+    }
+}
+
+impl Outlier {
+    fn of((spent, grant): (Usd, Grant)) -> Outlier {
+        let who = grant.person.name.unwrap_or_else(|| grant.person.address.as_written().to_owned());
+        Outlier { grant: grant.id, who, spent: spent.to_cents_up() }
+    }
+}
+
+/// What all keys of a grant used, day by day.
+fn used(readings: &[Reading], programme: &Programme) -> Days {
+    let mut days = Days::default();
+    readings.iter().for_each(|reading| days.add(&reading.used.days(programme.settings.byok)));
+    days
+}

@@ -1,0 +1,213 @@
+//! A programme at a glance: its money, its grants by state, what needs a person, and the forms that change it.
+
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use bursar_core::domain::days::{Days, Sum};
+use bursar_core::domain::format::column_time;
+use bursar_core::domain::grant::{Grant, Place, Reading};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::{Programme, Settings};
+use bursar_core::domain::reading::Used;
+use bursar_core::domain::span::Span;
+use bursar_core::domain::window::utc_date;
+use bursar_core::store::{Job, JobState, Totals, Why};
+use bursar_core::web::{Answer, Frame, Site};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::access::ProgrammeAccess;
+use crate::spending::by_model::{self, ModelCoverage, ModelTable};
+use crate::spending::spans::{self, Figure, SpanContext, SpanLink, SpanQuery};
+use crate::{grants, paths, show};
+
+use super::chart::Chart;
+use super::edit_form::EditForm;
+use super::outlook::Outlook;
+use super::person_form::PersonForm;
+use super::requests::{self, OpenRequest};
+use super::warnings::{self, PotRoom};
+
+const STATES: [&str; 7] = ["invited", "minting", "live", "paused", "stopped", "revoked", "ended"];
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct Overview<'a> {
+    frame: &'a Frame,
+    csrf: &'a str,
+    programme: &'a Programme,
+    is_admin: bool,
+    may_edit: bool,
+    money: Money,
+    /// What the spending is of, and the ways to other spans.
+    phrase: &'static str,
+    spans: Vec<SpanLink>,
+    /// What each group spent over each span.
+    groups: Vec<(String, Vec<(&'static str, Figure)>)>,
+    notes: Vec<String>,
+    models: ModelTable,
+    groups_models: ModelTable,
+    coverage: ModelCoverage,
+    term: String,
+    claim_window: [String; 2],
+    counts: Vec<(&'static str, usize)>,
+    people: usize,
+    warnings: Vec<String>,
+    /// How many students mail does not reach, and how many want none but links.
+    unreachable: usize,
+    unwanted: usize,
+    outlook: Option<Outlook>,
+    /// Assistants are told how many stand out, and look themselves.
+    may_name: bool,
+    chart: Option<Chart>,
+    job: Option<JobStatus>,
+    edit: EditForm,
+    /// What the admins have been asked for and have not done.
+    requests: Vec<OpenRequest>,
+    person: PersonForm,
+}
+
+/// The four figures, with when the first of them was read.
+struct Money {
+    spent: Figure,
+    as_of: Option<String>,
+    reserved: Usd,
+    implied: Usd,
+    pot: Usd,
+}
+
+struct JobStatus {
+    state: &'static str,
+    next: u32,
+    steps: u32,
+    refused: u32,
+    why: Option<String>,
+}
+
+pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Query(asked): Query<SpanQuery>) -> Answer {
+    show(&site, &access, PageState { span: asked.span(), ..PageState::default() }, StatusCode::OK).await
+}
+
+/// What differs from one look at the page to another: the span that is asked for, and the forms as somebody left them.
+#[derive(Default)]
+pub(super) struct PageState {
+    pub(super) span: Option<Span>,
+    pub(super) edit: Option<EditForm>,
+    pub(super) person: PersonForm,
+}
+
+pub(super) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState, status: StatusCode) -> Answer {
+    let (now, programme) = (site.clock.now(), &access.programme);
+    let Some(pot) = &site.table.pot(&programme.id).await? else { return Ok(site.not_found()) };
+    let (grants, totals, job, sync, unreachable) = tokio::try_join!(
+        site.table.grants_with_readings(&programme.id),
+        site.table.totals(&programme.id),
+        site.table.job(&programme.id),
+        site.table.sync_state(),
+        site.table.unreachable(now),
+    )?;
+    let settings = &programme.settings;
+    let implied = |(grant, readings): &(Grant, Vec<Reading>)| {
+        Place { grant, readings, settings, read_until: pot.counted_at }.implied(now)
+    };
+    let spent = totals.as_ref().map_or_else(Days::default, |totals| totals.used.days(settings.byok));
+    let had_a_key = grants.iter().any(|(grant, _)| grant.ever_shown);
+    let context = SpanContext::of(settings, sync.looked_at, now);
+    let span = state.span.unwrap_or(Span::All);
+    let groups: Vec<_> = totals.iter().flat_map(|totals| by_group(totals, settings, context)).collect();
+    let used = totals.as_ref().map(|totals| &totals.used);
+    let days = span.range(settings.reset, Some(&settings.term), now);
+    let coverage = ModelCoverage::of_programme(&sync, days, used, utc_date(now));
+    let model_days: Vec<_> = site.table.model_days(&programme.id, coverage.days).await?;
+    let model_days: Vec<_> = model_days.into_iter().map(|day| day.by).collect();
+    let (models, groups_models) = by_model::of_programme(&model_days, used, &coverage);
+    let time = |at| column_time(at, settings.term.zone());
+    let money = Money {
+        spent: context.figure(&spent, span, had_a_key),
+        as_of: sync.looked_at.map(time),
+        reserved: pot.reserved,
+        implied: grants.iter().map(implied).sum(),
+        pot: pot.limit,
+    };
+    let count = |state| grants.iter().filter(|(grant, _)| show::state(grant) == state).count();
+    let counts = STATES.iter().map(|state| (*state, count(*state))).filter(|(_, count)| *count > 0).collect();
+    let not_mailed = || grants.iter().filter_map(|(grant, _)| grants::not_mailed(grant, &unreachable));
+    let requests = match access.is_faculty() {
+        true => requests::open(site, access, pot.limit, now).await?,
+        false => Vec::new(),
+    };
+    let room = PotRoom { pot, spent: spent.total(), implied: money.implied };
+    let mut warnings: Vec<String> = room.warning(access, &grants, now).into_iter().collect();
+    warnings.extend(warnings::others(&grants, sync.looked_at, job.as_ref(), now));
+    warnings.extend(warnings::refused_rules(programme, now));
+    warnings.extend(warnings::unreachable_staff(site, settings, now).await?);
+    let page = Overview {
+        frame: &site.frame,
+        csrf: access.visitor.csrf.reveal(),
+        programme,
+        is_admin: access.is_admin(),
+        phrase: spans::phrase(span),
+        spans: spans::choices(&paths::programme(&programme.id), &[], &Span::EACH, |one| one == span),
+        notes: spans::notes(groups.iter().flat_map(|(_, spans)| spans.iter().map(|(_, figure)| figure))),
+        groups,
+        models,
+        groups_models,
+        coverage,
+        may_edit: access.is_faculty() && programme.closed_at.is_none(),
+        term: format!("{} to {}, {}", settings.term.starts_on(), settings.term.ends_on(), settings.term.timezone()),
+        claim_window: [time(settings.claim_opens_at()), time(settings.claim_closes_at())],
+        counts,
+        people: grants.len(),
+        warnings,
+        unreachable: not_mailed().filter(|why| *why != Why::Complained).count(),
+        unwanted: not_mailed().filter(|why| *why == Why::Complained).count(),
+        outlook: Outlook::of(programme, pot, &spent, &grants, sync.looked_at, now),
+        may_name: access.is_faculty(),
+        chart: Chart::of(&spent, pot.limit),
+        job: job.filter(|job| is_news(job, now)).map(JobStatus::of),
+        money,
+        edit: state.edit.unwrap_or_else(|| EditForm::of(access, pot.limit)),
+        requests,
+        person: state.person,
+    };
+    Ok(Frame::page(status, &page))
+}
+
+/// What each group spent over each span.
+fn by_group(
+    totals: &Totals,
+    settings: &Settings,
+    context: SpanContext<'_>,
+) -> Vec<(String, Vec<(&'static str, Figure)>)> {
+    let of = |used: &Used| Span::EACH.map(|span| context.sum(&used.days(settings.byok), span));
+    let mut groups: Vec<(String, [Sum; 6])> =
+        totals.by_group.iter().map(|(group, used)| (group.clone(), of(used))).collect();
+    if groups.is_empty() {
+        return Vec::new();
+    }
+    // Whoever is in no group makes up the difference.
+    let mut rest = of(&totals.used);
+    for (_, sums) in &groups {
+        rest.iter_mut().zip(sums).for_each(|(rest, sum)| rest.spent = rest.spent - sum.spent);
+    }
+    if rest.iter().any(|rest| rest.spent > Usd::ZERO) {
+        groups.push(("without a group".to_owned(), rest));
+    }
+    let figures = |sums: [Sum; 6]| Span::EACH.map(spans::name).into_iter().zip(sums.map(Figure::of)).collect();
+    groups.into_iter().map(|(group, sums)| (group, figures(sums))).collect()
+}
+
+/// Whether an import is still worth a line: one that is over, only on its day.
+fn is_news(job: &Job, now: Timestamp) -> bool {
+    !matches!(job.state, JobState::Done { at } if at + SignedDuration::from_hours(24) <= now)
+}
+
+impl JobStatus {
+    fn of(job: Job) -> JobStatus {
+        let state = job.state.as_str();
+        let why = match job.state {
+            JobState::Failed { why, .. } => Some(why),
+            JobState::Running { .. } | JobState::Done { .. } => None,
+        };
+        JobStatus { state, next: job.next, steps: job.steps, refused: job.refused, why }
+    }
+}

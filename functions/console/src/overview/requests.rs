@@ -1,0 +1,47 @@
+//! What the admins have been asked for about a programme, as its overview says it for as long as it is not done.
+
+use bursar_core::domain::format::column_time;
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::request::{Request, Wish};
+use bursar_core::web::{Fault, Site};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::access::ProgrammeAccess;
+use crate::settings::{Draft, SettingTexts};
+
+/// The most requests that are looked at.
+const NEWEST: i32 = 10;
+/// The time for which a request is worth a line.
+const NEWS_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// One request as it is shown.
+pub(crate) struct OpenRequest {
+    pub(crate) at: String,
+    pub(crate) asker: Option<String>,
+    pub(crate) wishes: Vec<String>,
+}
+
+/// The newest requests of which something is still to be done, newest first.
+pub(crate) async fn open(
+    site: &Site,
+    access: &ProgrammeAccess,
+    pot: Usd,
+    now: Timestamp,
+) -> Result<Vec<OpenRequest>, Fault> {
+    let settings = &access.programme.settings;
+    let current = SettingTexts::of(&Draft { settings: settings.clone(), pot });
+    let mut requests = site.table.requests(&access.programme.id, NEWEST).await?;
+    requests.sort_by_key(|request| std::cmp::Reverse(request.asked_at));
+    let mut open = Vec::new();
+    for Request { by, asked_at, wishes, .. } in requests.into_iter().filter(|request| now < request.asked_at + NEWS_FOR)
+    {
+        let to_do = wishes.iter().filter(|wish| current.text(&wish.setting) != wish.to);
+        let wishes: Vec<String> = to_do.map(|wish: &Wish| format!("{}: {}", wish.label, wish.words)).collect();
+        if wishes.is_empty() {
+            continue;
+        }
+        let asker = site.table.person(&by).await?.map(|person| person.address.as_written().to_owned());
+        open.push(OpenRequest { at: column_time(asked_at, settings.term.zone()), asker, wishes });
+    }
+    Ok(open)
+}

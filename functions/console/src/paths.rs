@@ -1,0 +1,21 @@
+//! The addresses of pages that other pages lead to.
+
+use bursar_core::domain::id::{GrantId, ProgrammeId};
+
+pub(crate) const ACCOUNT: &str = "/console/account";
+
+pub(crate) fn programme(programme: &ProgrammeId) -> String {
+    format!("/console/programmes/{programme}")
+}
+
+pub(crate) fn alerts(programme: &ProgrammeId) -> String {
+    format!("/console/programmes/{programme}/alerts")
+}
+
+pub(crate) fn grants(programme: &ProgrammeId) -> String {
+    format!("/console/programmes/{programme}/grants")
+}
+
+pub(crate) fn grant(programme: &ProgrammeId, grant: &GrantId) -> String {
+    format!("/console/programmes/{programme}/grants/{grant}")
+}

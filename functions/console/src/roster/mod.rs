@@ -1,0 +1,181 @@
+//! A roster file: shown first as what it would do, then applied as a job. How it is read and compared stands in the files below this
+//! one, how the job runs in `import`.
+
+mod compare;
+pub(crate) mod line;
+mod parse;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use bursar_core::domain::id::new_ulid;
+use bursar_core::domain::programme::Programme;
+use bursar_core::store::Tally;
+use bursar_core::store::{Import, JobMade};
+use bursar_core::web::{Answer, Frame, Site, Until};
+
+use crate::access::{self, Faculty, Form, ProgrammeAccess};
+use crate::paths;
+use crate::show;
+use crate::upload::Upload;
+use crate::work::import;
+use compare::{ImportPlan, Mode};
+use parse::{FileError, RefusedRow};
+
+/// The most groups of a programme: each has sums of its own, and nobody reads more.
+const MOST_GROUPS: usize = 500;
+/// The most previews of a programme in an hour, since each is kept for a day.
+const PREVIEWS_AN_HOUR: u32 = 100;
+/// The most refused lines that are listed; the rest are counted.
+const LISTED: usize = 500;
+
+#[derive(Template)]
+#[template(path = "roster.html")]
+struct Preview<'a> {
+    frame: &'a Frame,
+    csrf: &'a str,
+    programme: &'a Programme,
+    is_admin: bool,
+    plan: &'a ImportPlan,
+    listed: &'a [RefusedRow],
+    ignored: &'a [String],
+    import: Option<String>,
+    to_confirm: bool,
+}
+
+#[derive(Template)]
+#[template(path = "confirm.html")]
+struct Confirm<'a> {
+    frame: &'a Frame,
+    csrf: &'a str,
+    programme: &'a Programme,
+    is_admin: bool,
+    import: String,
+    dropped: u32,
+}
+
+pub(crate) async fn preview(
+    State(site): State<Site>,
+    Until(deadline): Until,
+    Upload { access, fields, file }: Upload<Faculty>,
+) -> Answer {
+    let programme = &access.programme;
+    if let Some(refusal) = no_roster(&site, programme) {
+        return Ok(refusal);
+    }
+    let refuse = |why: &str| Ok(site.refuse(StatusCode::UNPROCESSABLE_ENTITY, "The file was not read", why));
+    let Some(file) = &file else { return refuse("Choose a CSV file first.") };
+    let Some(mode) = Mode::of(fields.filled("mode")) else {
+        return refuse("The mode is either add or replace.");
+    };
+    let file = match parse::file(file) {
+        Ok(file) => file,
+        Err(FileError::TooMany) => {
+            let why = "A roster has at most 50,000 rows. Split the file and add one part after the other.";
+            return Ok(site.refuse(StatusCode::PAYLOAD_TOO_LARGE, "The file was not read", why));
+        }
+        Err(why) => return refuse(&why.to_string()),
+    };
+    let ignored = file.ignored.clone();
+    let plan = compare::plan(file, &site.table.grants(&programme.id).await?, mode);
+    if plan.groups > MOST_GROUPS {
+        let why = format!(
+            "The programme would have {} groups, and it can have at most {MOST_GROUPS}. A group is a class or a section, with a line of its own on the overview: look whether the column \"group\" holds something else, such as a student number.",
+            show::count(u64::try_from(plan.groups)?)
+        );
+        return refuse(&why);
+    }
+    let now = site.clock.now();
+    let to_confirm = plan.drops_many();
+    let mut page = Preview {
+        frame: &site.frame,
+        csrf: access.visitor.csrf.reveal(),
+        programme,
+        is_admin: access.is_admin(),
+        plan: &plan,
+        listed: &plan.refused[..plan.refused.len().min(LISTED)],
+        ignored: &ignored,
+        import: None,
+        to_confirm,
+    };
+    if !plan.steps.is_empty() {
+        let this_hour = Tally::of_previews(&programme.id, now);
+        if !site.table.count_one(&this_hour, PREVIEWS_AN_HOUR, deadline).await? {
+            let why = "So many files were uploaded for this programme within this hour that no more are taken. Nothing was changed; upload the file again when the hour is over.";
+            return Ok(site.too_fast(why, this_hour.ends_at.duration_since(now)));
+        }
+        let import = Import {
+            import: new_ulid(now),
+            programme: programme.id.clone(),
+            made_at: now,
+            steps: plan.steps.len().try_into()?,
+            dropped: plan.dropped.try_into()?,
+            to_confirm,
+            applied: false,
+        };
+        site.table.keep_import(&import, &plan.steps, deadline).await?;
+        page.import = Some(import.import.to_string());
+    }
+    Ok(site.page(&page))
+}
+
+pub(crate) async fn apply(
+    State(site): State<Site>,
+    Until(deadline): Until,
+    Form { access, fields }: Form<Faculty>,
+) -> Answer {
+    let programme = &access.programme;
+    if let Some(refusal) = no_roster(&site, programme) {
+        return Ok(refusal);
+    }
+    let now = site.clock.now();
+    let import = match fields.filled("import").and_then(|import| import.parse().ok()) {
+        Some(import) => site.table.import(import, now).await?,
+        None => None,
+    };
+    let Some(import) = import.filter(|import| import.programme == programme.id) else {
+        let why = "A preview can be applied for a day. Upload the file again.";
+        return Ok(site.refuse(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was done", why));
+    };
+    if import.to_confirm && fields.filled("confirm_dropped") != Some(import.dropped.to_string().as_str()) {
+        return Ok(confirm(&site, &access, &import));
+    }
+    let actor = access::actor(&site, &access.visitor, deadline).await?;
+    match site.table.start_job(&import, &actor, now, deadline).await? {
+        JobMade::Already => {}
+        JobMade::Busy => {
+            let why = "Another roster of this programme is being applied. Wait until it is done, then apply this one.";
+            return Ok(site.refuse(StatusCode::CONFLICT, "Nothing was done", why));
+        }
+        JobMade::Yes(job) => {
+            // Whatever goes wrong now, the job is on record, and the work of the next minutes goes on with it.
+            if let Err(error) = import::carry_on(&site, job, import::in_a_request(deadline)).await {
+                tracing::warn!(error = format!("{error:#}"), "a roster is left to be applied later");
+            }
+        }
+    }
+    Ok(Redirect::to(&paths::programme(&programme.id)).into_response())
+}
+
+fn no_roster(site: &Site, programme: &Programme) -> Option<Response> {
+    let why = match (programme.settings.roster, programme.closed_at) {
+        (false, _) => "A cost centre has no roster.",
+        (true, Some(_)) => "The programme is closed.",
+        (true, None) => return None,
+    };
+    Some(site.refuse(StatusCode::CONFLICT, "Nothing was done", why))
+}
+
+/// Asks for the number of people who would be dropped.
+fn confirm(site: &Site, access: &ProgrammeAccess, import: &Import) -> Response {
+    let page = Confirm {
+        frame: &site.frame,
+        csrf: access.visitor.csrf.reveal(),
+        programme: &access.programme,
+        is_admin: access.is_admin(),
+        import: import.import.to_string(),
+        dropped: import.dropped,
+    };
+    Frame::page(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}

@@ -1,0 +1,52 @@
+//! Making a programme: admins only.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use bursar_core::store::Author;
+use bursar_core::web::{Answer, Frame, Site, Until, Visitor};
+
+use super::{Audience, Draft, FormFields, Refusals, SettingTexts};
+use crate::access::{self, AdminAccess, Admins, Form};
+use crate::paths;
+
+#[derive(Template)]
+#[template(path = "new.html")]
+struct NewProgrammePage<'a> {
+    frame: &'a Frame,
+    csrf: &'a str,
+    is_admin: bool,
+    fields: FormFields,
+    more_open: bool,
+}
+
+pub(crate) async fn new(State(site): State<Site>, AdminAccess { visitor }: AdminAccess) -> Answer {
+    Ok(form(&site, &visitor, &SettingTexts::of_new_programme(), &Refusals::new()))
+}
+
+pub(crate) async fn create(
+    State(site): State<Site>,
+    Until(deadline): Until,
+    Form { access: AdminAccess { visitor }, fields }: Form<Admins>,
+) -> Answer {
+    let typed = SettingTexts::of_new_programme().with(&fields);
+    let Draft { settings, pot } = match typed.read(None) {
+        Ok(draft) => draft,
+        Err(refusals) => return Ok(form(&site, &visitor, &typed, &refusals)),
+    };
+    let actor = access::actor(&site, &visitor, deadline).await?;
+    let by = Author { actor: &actor, now: site.clock.now(), deadline };
+    let id = site.table.create_programme(settings, pot, by).await?;
+    Ok(Redirect::to(&paths::programme(&id)).into_response())
+}
+
+fn form(site: &Site, visitor: &Visitor, texts: &SettingTexts, refusals: &Refusals) -> Response {
+    let status = if refusals.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let fields = FormFields::of(texts, Audience::Creator, refusals);
+    let more_open = fields.optional.iter().any(|field| field.error.is_some());
+    Frame::page(
+        status,
+        &NewProgrammePage { frame: &site.frame, csrf: visitor.csrf.reveal(), is_admin: true, fields, more_open },
+    )
+}

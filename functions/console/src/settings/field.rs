@@ -1,0 +1,92 @@
+//! The fields of a programme's form, as templates show them.
+
+use super::table::{Kind, Owner, SETTINGS, Setting};
+use super::{Refusals, SettingTexts};
+
+/// One field, with what stands in it.
+pub(crate) struct Field {
+    pub(crate) setting: &'static Setting,
+    pub(crate) value: String,
+    pub(crate) error: Option<String>,
+    /// What it is now, where a stale form says something else.
+    pub(crate) now: Option<String>,
+}
+
+/// The fields of one form.
+pub(crate) struct FormFields {
+    pub(crate) required: Vec<Field>,
+    pub(crate) optional: Vec<Field>,
+    /// What faculty see, and ask an admin for.
+    pub(crate) admins: Vec<Field>,
+}
+
+/// Whom a form is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Audience {
+    Creator,
+    Admin,
+    Faculty,
+}
+
+impl FormFields {
+    pub(crate) fn of(texts: &SettingTexts, audience: Audience, refusals: &Refusals) -> FormFields {
+        let mut form = FormFields { required: Vec::new(), optional: Vec::new(), admins: Vec::new() };
+        for setting in SETTINGS {
+            let fields = match setting.owner {
+                Owner::Creator if audience != Audience::Creator => continue,
+                Owner::Admins if audience == Audience::Faculty => &mut form.admins,
+                _ if setting.is_required => &mut form.required,
+                _ => &mut form.optional,
+            };
+            let (value, error) = (texts.text(setting.id).to_owned(), refusals.get(setting.id).cloned());
+            fields.push(Field { setting, value, error, now: None });
+        }
+        form
+    }
+
+    /// Says beside each carried field what it is now, where that is something else.
+    pub(crate) fn beside(mut self, texts: &SettingTexts, now: &SettingTexts) -> FormFields {
+        for field in self.required.iter_mut().chain(&mut self.optional).chain(&mut self.admins) {
+            field.now = texts.clash(now, field.setting.id);
+        }
+        self
+    }
+}
+
+impl Field {
+    pub(crate) fn input_type(&self) -> &'static str {
+        match self.setting.kind {
+            Kind::Date => "date",
+            Kind::Time => "datetime-local",
+            _ => "text",
+        }
+    }
+
+    pub(crate) fn input_mode(&self) -> Option<&'static str> {
+        match self.setting.kind {
+            Kind::Money => Some("decimal"),
+            Kind::Number => Some("numeric"),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_area(&self) -> bool {
+        matches!(self.setting.kind, Kind::Area | Kind::People)
+    }
+
+    pub(crate) fn choices(&self) -> Option<&'static [(&'static str, &'static str)]> {
+        match self.setting.kind {
+            Kind::Choice(choices) => Some(choices),
+            _ => None,
+        }
+    }
+
+    /// What a reader of the field hears with it.
+    pub(crate) fn described_by(&self) -> Option<String> {
+        let parts =
+            [("hint", !self.setting.hint.is_empty()), ("error", self.error.is_some()), ("now", self.now.is_some())];
+        let ids: Vec<String> =
+            parts.iter().filter(|(_, there)| *there).map(|(part, _)| format!("{}-{part}", self.setting.id)).collect();
+        (!ids.is_empty()).then(|| ids.join(" "))
+    }
+}

@@ -1,0 +1,388 @@
+//! Every setting of a programme, in one table: what it is called, how its field looks, whose it is, its text and how that is read.
+//! A new setting is a row here and a field of `Settings`.
+
+use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::format::field_time;
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::Settings;
+use bursar_core::domain::request;
+use jiff::Timestamp;
+
+use super::reader::Reader;
+
+/// A setting as the console knows it.
+pub(crate) struct Setting {
+    /// The name of its field, of which entries and requests speak too.
+    pub(crate) id: &'static str,
+    pub(crate) label: &'static str,
+    pub(crate) hint: &'static str,
+    pub(crate) kind: Kind,
+    pub(super) owner: Owner,
+    /// Whether it has no default.
+    pub(crate) is_required: bool,
+    /// Whether it may name people: an entry says that it changed and not what it is.
+    pub(super) is_private: bool,
+    pub(super) write: fn(&Draft) -> String,
+    pub(super) read: fn(&mut Reader<'_>, &mut Draft),
+}
+
+/// What a form is about: the settings of a programme and its pot.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Draft {
+    pub(crate) settings: Settings,
+    pub(crate) pot: Usd,
+}
+
+/// How the field of a setting looks, and its text with it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Text,
+    Money,
+    Date,
+    Time,
+    Number,
+    Area,
+    /// Addresses, one a line.
+    People,
+    /// One of these: each as a form sends it, and as a person reads it.
+    Choice(&'static [(&'static str, &'static str)]),
+}
+
+/// Who changes a setting.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owner {
+    Faculty,
+    /// Faculty ask for it.
+    Admins,
+    /// Nobody once the programme is there.
+    Creator,
+}
+
+/// What most settings are.
+const OPTIONAL: Setting = Setting {
+    id: "",
+    label: "",
+    hint: "",
+    kind: Kind::Text,
+    owner: Owner::Faculty,
+    is_required: false,
+    is_private: false,
+    write: |_| String::new(),
+    read: |_, _| {},
+};
+const REQUIRED: Setting = Setting { is_required: true, ..OPTIONAL };
+/// A list of people with a role or a task.
+const PEOPLE: Setting = Setting { kind: Kind::People, owner: Owner::Admins, is_private: true, ..OPTIONAL };
+
+/// In the order of the form.
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting {
+        id: "name",
+        label: "Name",
+        hint: "As students read it.",
+        write: |of| of.settings.name.clone(),
+        read: |form, to| to.settings.name = form.name(),
+        ..REQUIRED
+    },
+    Setting {
+        id: "starts_on",
+        label: "First day",
+        kind: Kind::Date,
+        write: |of| of.settings.term.starts_on().to_string(),
+        read: |form, to| form.term(&mut to.settings.term),
+        ..REQUIRED
+    },
+    Setting {
+        id: "ends_on",
+        label: "Last day",
+        hint: "Inclusive.",
+        kind: Kind::Date,
+        write: |of| of.settings.term.ends_on().to_string(),
+        read: |form, to| form.term(&mut to.settings.term),
+        ..REQUIRED
+    },
+    Setting {
+        id: "timezone",
+        label: "Time zone",
+        hint: "Such as Europe/Berlin or America/New_York.",
+        owner: Owner::Admins,
+        write: |of| of.settings.term.timezone().to_owned(),
+        read: |form, to| form.term(&mut to.settings.term),
+        ..REQUIRED
+    },
+    Setting {
+        id: "cap_usd",
+        label: "Cap per student",
+        hint: "In dollars: what one student may spend in the whole term, or until the cap starts anew.",
+        kind: Kind::Money,
+        write: |of| plain(of.settings.cap),
+        read: |form, to| form.cap(&mut to.settings.cap),
+        ..REQUIRED
+    },
+    Setting {
+        id: request::POT,
+        label: "Budget",
+        hint: "In dollars: all the money the programme may ever cost.",
+        kind: Kind::Money,
+        owner: Owner::Admins,
+        write: |of| plain(of.pot),
+        read: |form, to| form.money(&mut to.pot),
+        ..REQUIRED
+    },
+    Setting {
+        id: "roster",
+        label: "Roster",
+        kind: Kind::Choice(&[("", "with a roster"), ("none", "none: a cost centre that only owns keys")]),
+        owner: Owner::Creator,
+        write: |of| if of.settings.roster { "" } else { "none" }.to_owned(),
+        read: |form, to| form.roster(&mut to.settings.roster),
+        ..OPTIONAL
+    },
+    Setting {
+        id: "reset",
+        label: "The cap starts anew",
+        hint: "Days, weeks and months are those of UTC.",
+        kind: Kind::Choice(&[
+            ("none", "never"),
+            ("daily", "each day"),
+            ("weekly", "each week"),
+            ("monthly", "each month"),
+        ]),
+        owner: Owner::Admins,
+        write: |of| word(&of.settings.reset),
+        read: |form, to| form.choice(&mut to.settings.reset),
+        ..OPTIONAL
+    },
+    Setting {
+        id: "claim_opens_at",
+        label: "Keys can be claimed from",
+        hint: "Empty: from the first day.",
+        kind: Kind::Time,
+        write: |of| time(of.settings.claim_opens_at, &of.settings),
+        read: |form, to| to.settings.claim_opens_at = form.time(|settings| settings.claim_opens_at),
+        ..OPTIONAL
+    },
+    Setting {
+        id: "claim_closes_at",
+        label: "Keys can be claimed until",
+        hint: "Empty: until the last day.",
+        kind: Kind::Time,
+        write: |of| time(of.settings.claim_closes_at, &of.settings),
+        read: |form, to| to.settings.claim_closes_at = form.closing_time(to.settings.claim_opens_at),
+        ..OPTIONAL
+    },
+    Setting {
+        id: "faculty",
+        label: "Faculty",
+        hint: "Addresses. They hear when the budget runs low, and mails to students name the first three.",
+        write: |of| lines(&of.settings.faculty),
+        read: |form, to| to.settings.faculty = form.people(),
+        ..PEOPLE
+    },
+    Setting {
+        id: "assistants",
+        label: "Assistants",
+        hint: "Addresses. They see the programme, and may pause a grant.",
+        write: |of| lines(&of.settings.assistants),
+        read: |form, to| to.settings.assistants = form.people(),
+        ..PEOPLE
+    },
+    Setting {
+        id: "finance",
+        label: "Finance",
+        hint: "Addresses that get the statement.",
+        write: |of| lines(&of.settings.finance),
+        read: |form, to| to.settings.finance = form.people(),
+        ..PEOPLE
+    },
+    Setting {
+        id: "alert_assistants",
+        label: "Assistants who hear of alerts too",
+        hint: "Addresses of assistants. Faculty hear anyway.",
+        owner: Owner::Faculty,
+        write: |of| lines(&of.settings.alert_assistants),
+        read: |form, to| to.settings.alert_assistants = form.alert_assistants(&to.settings.assistants),
+        ..PEOPLE
+    },
+    Setting {
+        id: "thresholds",
+        label: "Alert at, in per cent of the budget",
+        hint: "Faculty get a mail when so much of the budget is spent. At most 20 numbers from 1 to 100.",
+        write: |of| of.settings.thresholds.iter().map(u8::to_string).collect::<Vec<_>>().join(","),
+        read: |form, to| form.thresholds(&mut to.settings.thresholds),
+        ..OPTIONAL
+    },
+    Setting {
+        id: "models",
+        label: "Models",
+        hint: "As the provider spells them, such as openai/gpt-4o-mini, or a tier's name. Empty: all.",
+        kind: Kind::Area,
+        write: |of| of.settings.models.join("\n"),
+        read: |form, to| to.settings.models = form.models(),
+        ..OPTIONAL
+    },
+    Setting {
+        id: "cost_code",
+        label: "Cost code",
+        hint: "Under what finance books the spending.",
+        owner: Owner::Admins,
+        write: |of| of.settings.cost_code.clone().unwrap_or_default(),
+        read: |form, to| to.settings.cost_code = form.line(100),
+        ..OPTIONAL
+    },
+    Setting {
+        id: "replacements",
+        label: "Replacements a term",
+        hint: "How often a student may replace a key without asking.",
+        kind: Kind::Number,
+        write: |of| of.settings.replacements.to_string(),
+        read: |form, to| to.settings.replacements = form.number(0, 1_000).map_or(to.settings.replacements, u32::from),
+        ..OPTIONAL
+    },
+    Setting {
+        id: "byok",
+        label: "Spending with own provider keys",
+        kind: Kind::Choice(&[("inside", "counts against the cap"), ("outside", "does not count")]),
+        owner: Owner::Admins,
+        write: |of| word(&of.settings.byok),
+        read: |form, to| form.choice(&mut to.settings.byok),
+        ..OPTIONAL
+    },
+    Setting {
+        id: "data_policy",
+        label: "What providers may do with prompts",
+        kind: Kind::Choice(&[
+            ("account", "as the account allows"),
+            ("no-training", "no training on them"),
+            ("zero-retention", "not keep them"),
+        ]),
+        owner: Owner::Admins,
+        write: |of| word(&of.settings.data_policy),
+        read: |form, to| form.choice(&mut to.settings.data_policy),
+        ..OPTIONAL
+    },
+    Setting {
+        id: "student_mails",
+        label: "Mails to students about their cap and the end of the term",
+        hint: "At 80 % and 100 % of a cap, and a week before the end. What a rule below does to a key is mailed in any case.",
+        kind: Kind::Choice(&[("on", "on"), ("off", "off")]),
+        write: |of| if of.settings.student_mails { "on" } else { "off" }.to_owned(),
+        read: |form, to| to.settings.student_mails = form.one_of(&["on", "off"]) == Some("on"),
+        ..OPTIONAL
+    },
+    Setting {
+        id: "digest",
+        label: "Weekly digest",
+        hint: "The figures of the week, by mail to faculty and assistants.",
+        kind: Kind::Choice(&[
+            ("monday", "Monday"),
+            ("tuesday", "Tuesday"),
+            ("wednesday", "Wednesday"),
+            ("thursday", "Thursday"),
+            ("friday", "Friday"),
+            ("saturday", "Saturday"),
+            ("sunday", "Sunday"),
+            ("never", "never"),
+        ]),
+        write: |of| of.settings.digest.as_ref().map_or("never".to_owned(), word),
+        read: |form, to| form.digest(&mut to.settings.digest),
+        ..OPTIONAL
+    },
+    Setting {
+        id: "unused_after_days",
+        label: "Switch off a key that is not used for, in days",
+        hint: "Empty: never. Its student hears a week before, and can switch it on again while the budget has room.",
+        kind: Kind::Number,
+        write: |of| number(of.settings.unused_after_days),
+        read: |form, to| to.settings.unused_after_days = form.number(1, 3_650),
+        ..OPTIONAL
+    },
+    Setting {
+        id: "rotate_after_days",
+        label: "Have a key replaced after, in days",
+        hint: "Empty: never. Its student hears 14 and 3 days before. Seven days after, a key that was not replaced ends.",
+        kind: Kind::Number,
+        write: |of| number(of.settings.rotate_after_days),
+        read: |form, to| to.settings.rotate_after_days = form.number(1, 3_650),
+        ..OPTIONAL
+    },
+    Setting {
+        id: "contact",
+        label: "Whom students ask",
+        hint: "On their pages and in their mails. Empty: mails name the faculty.",
+        is_private: true,
+        write: |of| of.settings.contact.clone().unwrap_or_default(),
+        read: |form, to| to.settings.contact = form.line(500),
+        ..OPTIONAL
+    },
+    Setting {
+        id: "terms",
+        label: "Terms of use",
+        hint: "Text or a link. Students agree before they see a key.",
+        kind: Kind::Area,
+        is_private: true,
+        write: |of| of.settings.terms.clone().unwrap_or_default(),
+        read: |form, to| to.settings.terms = form.text(20_000),
+        ..OPTIONAL
+    },
+];
+
+impl Setting {
+    /// The value behind a text, as a person reads it.
+    pub(super) fn in_words(&self, text: &str) -> String {
+        let spaced_by = |gap: &str| text.split_whitespace().collect::<Vec<_>>().join(gap);
+        match self.kind {
+            _ if text.is_empty() => "nothing".to_owned(),
+            Kind::Choice(choices) => {
+                let words = choices.iter().find(|(choice, _)| *choice == text).map_or(text, |(_, words)| words);
+                format!("\"{words}\"")
+            }
+            Kind::Money => Usd::from_form(text).map_or_else(|_| text.to_owned(), Usd::to_dollars_down),
+            Kind::People => spaced_by(", "),
+            Kind::Text | Kind::Date | Kind::Time | Kind::Number | Kind::Area => spaced_by(" "),
+        }
+    }
+}
+
+/// An amount as somebody would type it: `20`, `20.50`.
+pub(crate) fn plain(amount: Usd) -> String {
+    let text = amount.to_string();
+    let (dollars, micros) = text.split_once('.').unwrap_or((&text, ""));
+    match micros.trim_end_matches('0') {
+        "" => dollars.to_owned(),
+        tenths if tenths.len() == 1 => format!("{dollars}.{tenths}0"),
+        micros => format!("{dollars}.{micros}"),
+    }
+}
+
+/// A choice as the table and forms spell it.
+fn word(choice: &impl serde::Serialize) -> String {
+    serde_json::to_value(choice).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn number(number: Option<u16>) -> String {
+    number.map(|number| number.to_string()).unwrap_or_default()
+}
+
+fn lines(people: &[EmailAddress]) -> String {
+    people.iter().map(EmailAddress::as_written).collect::<Vec<_>>().join("\n")
+}
+
+/// A time where the programme is, to the minute.
+fn time(at: Option<Timestamp>, settings: &Settings) -> String {
+    at.map(|at| field_time(at, settings.term.zone())).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_reads_as_a_person_says_it() {
+        let said = |id: &str, text: &str| SETTINGS.iter().find(|one| one.id == id).unwrap().in_words(text);
+        assert_eq!((said("pot_usd", "4500.50"), said("pot_usd", "4000")), ("$4,500.50".into(), "$4,000".into()));
+        assert_eq!(said("faculty", "ann@x.edu\r\nben@x.edu"), "ann@x.edu, ben@x.edu");
+        assert_eq!((said("reset", "weekly"), said("reset", "none")), ("\"each week\"".into(), "\"never\"".into()));
+        assert_eq!((said("cost_code", "4711 B"), said("cost_code", "")), ("4711 B".into(), "nothing".into()));
+    }
+}

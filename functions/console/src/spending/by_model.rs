@@ -1,0 +1,324 @@
+//! What was used by model, as pages show it: sums over the days of a span, the largest first, and in words of which days and of what
+//! no model is known. Whose use it was the sync has decided.
+
+use std::collections::BTreeMap;
+
+use bursar_core::domain::days::Days;
+use bursar_core::domain::models::{
+    GroupUse, NOT_BY_MODEL, Nobodys, NobodysUse, Sums, beyond_models, cost_in_words, named,
+};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::reading::Used;
+use bursar_core::domain::span::{Span, stretches};
+use bursar_core::store::SyncState;
+use jiff::civil::Date;
+
+use crate::show;
+
+/// More lines are put together into one.
+const MOST_LINES: usize = 100;
+
+/// The days of a span, and what is known of them.
+pub(crate) struct ModelCoverage {
+    /// The days that are looked at, both included: completed ones.
+    pub(crate) days: (Date, Date),
+    /// The last day until whose end models are known.
+    pub(crate) until: Option<Date>,
+    /// The days without known models, in words.
+    pub(crate) missing: Option<String>,
+}
+
+/// A table of what was used.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct ModelTable {
+    pub(crate) rows: Vec<ModelLine>,
+    /// Whether anything was paid to a model's maker.
+    pub(crate) has_byok: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ModelLine {
+    /// Whose it was; empty where there is one table for all.
+    pub(crate) whose: String,
+    pub(crate) model: String,
+    /// The exact amount, for programs that read the page.
+    pub(crate) spent: Usd,
+    pub(crate) byok: Usd,
+    /// The number of requests; none where only the money is known.
+    pub(crate) requests: Option<u64>,
+}
+
+impl ModelCoverage {
+    /// What is known of the days of a span until yesterday. `first` is the first day on which anything can have been used.
+    fn of(state: &SyncState, (from, to): (Date, Date), first: Date, today: Date) -> ModelCoverage {
+        let yesterday = today.yesterday().unwrap_or(today);
+        let days = (from.max(first), to.min(yesterday));
+        let missing = stretches(days, |day| !state.knows_models_of(day));
+        let until = state.models_until;
+        ModelCoverage { days, until, missing: until.and_then(|_| words(&missing)) }
+    }
+
+    /// The coverage of an account, whose day of first use is not known.
+    pub(crate) fn of_account(state: &SyncState, span: Span, days: (Date, Date), today: Date) -> ModelCoverage {
+        let first = if span == Span::All { state.models_since.unwrap_or(today) } else { days.0 };
+        ModelCoverage::of(state, days, first, today)
+    }
+
+    /// The coverage of a programme, from the first day on which its keys used anything.
+    pub(crate) fn of_programme(
+        state: &SyncState,
+        days: (Date, Date),
+        used: Option<&Used>,
+        today: Date,
+    ) -> ModelCoverage {
+        let first = |days: &Days| days.each().next().map(|(day, ..)| day);
+        let used = used.into_iter().flat_map(|used| [&used.credits, &used.byok]);
+        let first = used.filter_map(first).min().or(state.models_since).unwrap_or(today);
+        ModelCoverage::of(state, days, first, today)
+    }
+
+    /// What to say of an empty table, unless some of it is not known.
+    pub(crate) fn why_empty(&self, nothing: &'static str) -> Option<&'static str> {
+        match self.days {
+            _ if self.until.is_none() || self.missing.is_some() => None,
+            (from, to) if to < from => Some("No day of it is over yet."),
+            _ => Some(nothing),
+        }
+    }
+}
+
+/// The tables by model, and by group and model where there are groups. What keys used beyond all models, as far as `used` proves it,
+/// is a line of its own.
+pub(crate) fn of_programme(
+    days: &[Vec<GroupUse>],
+    used: Option<&Used>,
+    coverage: &ModelCoverage,
+) -> (ModelTable, ModelTable) {
+    let uses = || days.iter().flatten();
+    let mut models: BTreeMap<(String, String), Sums> = BTreeMap::new();
+    let mut groups: BTreeMap<(String, String), Sums> = BTreeMap::new();
+    for used in uses() {
+        let (sums, model) = (Sums::from(used), named(&used.model).to_owned());
+        *models.entry((String::new(), model.clone())).or_default() += sums;
+        let group = used.group.clone().unwrap_or_else(|| "without a group".to_owned());
+        *groups.entry((group, model)).or_default() += sums;
+    }
+    let rest = used.zip(coverage.until).and_then(|(used, until)| {
+        beyond_models(Sums::of_all(models.values()), used, (coverage.days.0, until.min(coverage.days.1)))
+    });
+    if uses().all(|of| of.group.is_none()) {
+        groups.clear();
+    }
+    let mut models = ModelTable::of(models);
+    models.has_byok |= rest.is_some_and(|rest| rest.byok > Usd::ZERO);
+    models.rows.extend(rest.map(|rest| ModelLine {
+        whose: String::new(),
+        model: NOT_BY_MODEL.to_owned(),
+        spent: rest.spent,
+        byok: rest.byok,
+        requests: None,
+    }));
+    (models, ModelTable::of(groups))
+}
+
+/// The table of unattributed use, by reason, name and model.
+pub(crate) fn of_nobody(days: &[Vec<NobodysUse>]) -> ModelTable {
+    let mut sums: BTreeMap<(String, String), Sums> = BTreeMap::new();
+    for NobodysUse { why, name, model, spent, byok, requests } in days.iter().flatten() {
+        let key = (whose(*why, name.as_deref()), named(model).to_owned());
+        *sums.entry(key).or_default() += Sums { spent: *spent, byok: *byok, requests: *requests };
+    }
+    ModelTable::of(sums)
+}
+
+fn whose(why: Nobodys, name: Option<&str>) -> String {
+    match (why, name) {
+        (Nobodys::Foreign, Some(name)) => format!("foreign key {name}"),
+        (Nobodys::Foreign, None) => "foreign keys that are not told apart".to_owned(),
+        (Nobodys::NotOurs, Some(name)) => format!("a name of another deployment: {name}"),
+        (Nobodys::NotOurs, None) => "names of other deployments that are not told apart".to_owned(),
+        (Nobodys::UnknownGrant, Some(name)) => format!("a grant that is not here: {name}"),
+        (Nobodys::UnknownGrant, None) => "grants that are not here".to_owned(),
+        (Nobodys::NoKey, _) => "the provider names no key".to_owned(),
+        (Nobodys::Rest, _) => "the provider did not say whose".to_owned(),
+    }
+}
+
+impl ModelTable {
+    fn of(sums: BTreeMap<(String, String), Sums>) -> ModelTable {
+        let mut sums: Vec<_> = sums.into_iter().collect();
+        // The sort is stable, so equal ones stay in the order of their names.
+        sums.sort_by_key(|(_, sums)| std::cmp::Reverse(sums.spent + sums.byok));
+        let smallest = sums.split_off(sums.len().min(MOST_LINES));
+        let rest = Sums::of_all(smallest.iter().map(|(_, sums)| sums));
+        if !smallest.is_empty() {
+            sums.push(((String::new(), format!("{} further lines together", smallest.len())), rest));
+        }
+        let line = |((whose, model), Sums { spent, byok, requests })| ModelLine {
+            whose,
+            model,
+            spent,
+            byok,
+            requests: Some(requests),
+        };
+        let rows: Vec<ModelLine> = sums.into_iter().map(line).collect();
+        ModelTable { has_byok: rows.iter().any(|row| row.byok > Usd::ZERO), rows }
+    }
+}
+
+impl ModelLine {
+    /// What one request cost on average, to a hundredth of a cent, rounded up.
+    pub(crate) fn per_request(&self) -> Option<String> {
+        let sums = Sums { spent: self.spent, byok: self.byok, requests: self.requests? };
+        sums.per_request().map(cost_in_words)
+    }
+
+    pub(crate) fn requests(&self) -> String {
+        self.requests.map_or_else(|| "not known".to_owned(), show::count)
+    }
+}
+
+fn words(stretches: &[(Date, Date)]) -> Option<String> {
+    let stretch = |(from, to): &(Date, Date)| if from == to { from.to_string() } else { format!("{from} to {to}") };
+    let all: Vec<String> = stretches.iter().map(stretch).collect();
+    (!all.is_empty()).then(|| all.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn date(day: &str) -> Date {
+        format!("2026-11-{day}").parse().unwrap()
+    }
+
+    fn usd(micros: i64) -> Usd {
+        Usd::from_micros(micros)
+    }
+
+    fn used(group: Option<&str>, model: &str, spent: i64, byok: i64, requests: u64) -> GroupUse {
+        let (group, model) = (group.map(str::to_owned), model.to_owned());
+        GroupUse { group, model, spent: usd(spent), byok: usd(byok), requests }
+    }
+
+    fn state() -> SyncState {
+        let state = SyncState::default().with_models_of(date("02"), date("05"));
+        state.with_models_of(date("08"), date("12")).with_models_of(date("12"), date("19"))
+    }
+
+    fn coverage(from: &str, to: &str) -> ModelCoverage {
+        ModelCoverage::of(&state(), (date(from), date(to)), Date::MIN, date("20"))
+    }
+
+    /// The model, what was spent, how many requests there were, and what one cost.
+    type Cells<'a> = (&'a str, i64, Option<u64>, Option<String>);
+
+    fn cells(lines: &ModelTable) -> Vec<Cells<'_>> {
+        let rows = lines.rows.iter();
+        rows.map(|line| (line.model.as_str(), line.spent.micros(), line.requests, line.per_request())).collect()
+    }
+
+    #[test]
+    fn days_that_nobody_asked_for_are_named_and_never_nothing() {
+        let missing = |from, to| coverage(from, to).missing;
+        assert_eq!(missing("08", "20"), None);
+        assert_eq!(missing("01", "20").as_deref(), Some("2026-11-01, 2026-11-06 to 2026-11-07"));
+        assert_eq!(coverage("19", "20").days, (date("19"), date("19")), "today is not looked at");
+        let behind = ModelCoverage::of(&state(), (date("19"), date("21")), Date::MIN, date("22"));
+        assert_eq!(behind.missing.as_deref(), Some("2026-11-20 to 2026-11-21"));
+        let never = ModelCoverage::of_account(&SyncState::default(), Span::All, (Date::MIN, date("20")), date("20"));
+        assert_eq!((never.until, never.missing.clone(), never.why_empty("nothing")), (None, None, None));
+        assert_eq!(coverage("20", "20").why_empty("nothing"), Some("No day of it is over yet."));
+        assert_eq!(coverage("19", "20").why_empty("nothing"), Some("nothing"));
+        assert_eq!(coverage("06", "20").why_empty("nothing"), None);
+    }
+
+    #[test]
+    fn a_programme_is_looked_at_from_its_first_day_and_an_account_from_the_first_that_was_asked_for() {
+        let all = (Date::MIN, date("20"));
+        let some = Used::on_one(date("09"), Usd::CENT);
+        assert_eq!(ModelCoverage::of_programme(&state(), all, Some(&some), date("20")).days, (date("09"), date("19")));
+        assert_eq!(ModelCoverage::of_programme(&state(), all, None, date("20")).days.0, date("02"));
+        assert_eq!(ModelCoverage::of_account(&state(), Span::All, all, date("20")).days.0, date("02"));
+        let week = (date("13"), date("19"));
+        assert_eq!(ModelCoverage::of_account(&state(), Span::Week, week, date("20")).days, week);
+    }
+
+    #[test]
+    fn models_are_summed_over_days_the_largest_first_and_groups_have_a_table_of_their_own() {
+        let days = [
+            vec![used(Some("A"), "a/small", 10_000, 0, 1), used(None, "b/large", 2_000_000, 0, 3)],
+            vec![used(Some("A"), "b/large", 1_000_001, 0, 4), used(Some("A"), "", 1, 0, 0)],
+        ];
+        let (models, groups) = of_programme(&days, None, &coverage("08", "19"));
+        let cost = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            cells(&models),
+            [
+                ("b/large", 3_000_001, Some(7), cost("$0.4286")),
+                ("a/small", 10_000, Some(1), cost("$0.0100")),
+                (named(""), 1, Some(0), None),
+            ]
+        );
+        assert!(!models.has_byok);
+        let whose: Vec<_> = groups.rows.iter().map(|line| (line.whose.as_str(), line.model.as_str())).collect();
+        let expected = [("without a group", "b/large"), ("A", "b/large"), ("A", "a/small"), ("A", named(""))];
+        assert_eq!(whose, expected);
+        let (_, groups) = of_programme(&[vec![used(None, "a/small", 1, 0, 1)]], None, &coverage("08", "19"));
+        assert_eq!(groups, ModelTable::default());
+    }
+
+    #[test]
+    fn what_keys_used_beyond_the_models_is_a_line_of_its_own_where_it_is_known() {
+        let days = [vec![used(None, "a/model", 1_000_000, 2_000_000, 9)]];
+        let of = |micros, from| {
+            let keys = Used::on_one(date("12"), usd(micros));
+            let (models, _) = of_programme(&days, Some(&keys), &coverage(from, "19"));
+            models.rows.iter().map(|line| (line.model.clone(), line.spent.micros())).collect::<Vec<_>>()
+        };
+        let model = ("a/model".to_owned(), 1_000_000);
+        assert_eq!(of(1_250_000, "08"), [model.clone(), (NOT_BY_MODEL.to_owned(), 250_000)]);
+        assert_eq!(of(1_009_999, "08"), std::slice::from_ref(&model), "rows are rounded up one by one");
+        assert_eq!(of(1_250_000, "13"), [model], "of another day");
+        let (models, _) = of_programme(&days, None, &coverage("08", "19"));
+        assert!(models.has_byok);
+    }
+
+    #[test]
+    fn what_is_nobodys_says_why() {
+        let used = |why, name: Option<&str>, model: &str, spent| NobodysUse {
+            why,
+            name: name.map(str::to_owned),
+            model: model.to_owned(),
+            spent: usd(spent),
+            byok: Usd::ZERO,
+            requests: 1,
+        };
+        let days = [vec![
+            used(Nobodys::Foreign, Some("prof-laptop"), "a/model", 5),
+            used(Nobodys::NotOurs, Some("bursar/x"), "a/model", 4),
+            used(Nobodys::UnknownGrant, Some("cs/12"), "a/model", 3),
+            used(Nobodys::NoKey, None, "a/model", 2),
+            used(Nobodys::Rest, None, "", 1),
+        ]];
+        let lines = of_nobody(&days);
+        let whose: Vec<_> = lines.rows.iter().map(|line| line.whose.as_str()).collect();
+        let expected = [
+            "foreign key prof-laptop",
+            "a name of another deployment: bursar/x",
+            "a grant that is not here: cs/12",
+            "the provider names no key",
+            "the provider did not say whose",
+        ];
+        assert_eq!(whose, expected);
+    }
+
+    #[test]
+    fn of_very_many_lines_the_smallest_are_put_together() {
+        let model = |number: i64| used(None, &format!("a/{number}"), number, 0, 1);
+        let (models, _) = of_programme(&[(1..=103).map(model).collect()], None, &coverage("08", "19"));
+        assert_eq!(models.rows.len(), MOST_LINES + 1);
+        let last = models.rows.last().unwrap();
+        assert_eq!((last.model.as_str(), last.spent, last.requests), ("3 further lines together", usd(6), Some(3)));
+    }
+}

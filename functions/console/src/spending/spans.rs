@@ -1,0 +1,168 @@
+//! Spending over a span of time, as pages say it: the number, in words how well it is known, and the ways to the other spans. What
+//! was spent in a span is the domain's to say.
+
+use bursar_core::domain::days::{Days, Known, Sum};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::Settings;
+use bursar_core::domain::span::Span;
+use bursar_core::domain::term::Term;
+use bursar_core::domain::window::Reset;
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::show;
+
+/// The span that is asked for, as it stands in the address.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct SpanQuery {
+    #[serde(default)]
+    window: String,
+}
+
+/// The window, term and times by which spending is summed over spans.
+#[derive(Clone, Copy)]
+pub(crate) struct SpanContext<'a> {
+    pub(crate) reset: Reset,
+    pub(crate) term: Option<&'a Term>,
+    pub(crate) looked_at: Option<Timestamp>,
+    pub(crate) now: Timestamp,
+}
+
+/// An amount on a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Figure {
+    /// The amount; none when it is not known at all, which is not zero.
+    pub(crate) usd: Option<Usd>,
+    pub(crate) text: String,
+    /// A reservation about the amount.
+    pub(crate) note: Option<&'static str>,
+}
+
+/// A link to this page over another span.
+pub(crate) struct SpanLink {
+    pub(crate) name: &'static str,
+    pub(crate) address: String,
+    pub(crate) is_chosen: bool,
+}
+
+const MISSED: &str = "a night was missed: some of it may belong to a day beside these";
+const PARTLY: &str = "not known yet for all of these days";
+
+impl SpanQuery {
+    /// The span, if one that there is was asked for.
+    pub(crate) fn span(&self) -> Option<Span> {
+        Span::from_form(&self.window)
+    }
+}
+
+impl<'a> SpanContext<'a> {
+    pub(crate) fn of(settings: &'a Settings, looked_at: Option<Timestamp>, now: Timestamp) -> SpanContext<'a> {
+        SpanContext { reset: settings.reset, term: Some(&settings.term), looked_at, now }
+    }
+
+    /// The context of an account, which has neither term nor window.
+    pub(crate) fn endless(looked_at: Option<Timestamp>, now: Timestamp) -> SpanContext<'static> {
+        SpanContext { reset: Reset::None, term: None, looked_at, now }
+    }
+
+    pub(crate) fn sum(self, days: &Days, span: Span) -> Sum {
+        span.of(days, self.reset, self.term, self.looked_at, self.now)
+    }
+
+    /// The figure of keys over a span. Where there never was a key it is exactly zero.
+    pub(crate) fn figure(self, days: &Days, span: Span, had_a_key: bool) -> Figure {
+        if had_a_key { Figure::of(self.sum(days, span)) } else { Figure::exactly(Usd::ZERO) }
+    }
+
+    /// The figure over each span, with the span's name.
+    pub(crate) fn each(self, days: &Days, had_a_key: bool) -> Vec<(&'static str, Figure)> {
+        Span::EACH.into_iter().map(|span| (name(span), self.figure(days, span, had_a_key))).collect()
+    }
+}
+
+impl Figure {
+    pub(crate) fn of(sum: Sum) -> Figure {
+        let amount = sum.spent.to_cents_up();
+        match sum.known {
+            Known::Exactly => Figure { usd: Some(sum.spent), text: amount, note: None },
+            Known::Estimated => Figure { usd: Some(sum.spent), text: format!("about {amount}"), note: Some(MISSED) },
+            Known::Partly if sum.spent == Usd::ZERO => {
+                Figure { usd: None, text: "not known".to_owned(), note: Some(PARTLY) }
+            }
+            Known::Partly => Figure { usd: Some(sum.spent), text: format!("at least {amount}"), note: Some(PARTLY) },
+        }
+    }
+
+    pub(crate) fn exactly(spent: Usd) -> Figure {
+        Figure::of(Sum { spent, known: Known::Exactly })
+    }
+}
+
+/// The reservations about some of many figures, each sentence once.
+pub(crate) fn notes<'a>(figures: impl IntoIterator<Item = &'a Figure>) -> Vec<String> {
+    let mut notes: Vec<&str> = figures.into_iter().filter_map(|figure| figure.note).collect();
+    notes.sort_unstable();
+    notes.dedup();
+    let sentence = |note: &str| match note {
+        MISSED => format!("Where it says about, {MISSED}."),
+        _ => format!("Where it says at least or not known, it is {PARTLY}."),
+    };
+    notes.into_iter().map(sentence).collect()
+}
+
+/// Each of these spans, as a way to the page at this address that asks for the rest as well.
+pub(crate) fn choices(
+    path: &str,
+    rest: &[(&str, &str)],
+    offered: &[Span],
+    chosen: impl Fn(Span) -> bool,
+) -> Vec<SpanLink> {
+    let choice = |span: &Span| SpanLink {
+        name: name(*span),
+        address: show::address(path, &[rest, &[("window", span.as_str())]].concat()),
+        is_chosen: chosen(*span),
+    };
+    offered.iter().map(choice).collect()
+}
+
+/// What a span is called.
+pub(crate) fn name(span: Span) -> &'static str {
+    match span {
+        Span::Day => "1 day",
+        Span::Week => "7 days",
+        Span::Month => "30 days",
+        Span::Window => "this window",
+        Span::Term => "the term",
+        Span::All => "in all",
+    }
+}
+
+/// The name of a span as it stands behind "spent".
+pub(crate) fn phrase(span: Span) -> &'static str {
+    match span {
+        Span::Day => "on the last completed day",
+        Span::Week => "in the last 7 completed days",
+        Span::Month => "in the last 30 completed days",
+        Span::Window => "in this window",
+        Span::Term => "in the term",
+        Span::All => "in all",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_is_said_and_never_nothing() {
+        let figure = |micros, known| Figure::of(Sum { spent: Usd::from_micros(micros), known });
+        assert_eq!(figure(1_500_000, Known::Exactly).text, "$1.50");
+        assert_eq!(figure(1_500_000, Known::Estimated).text, "about $1.50");
+        assert_eq!(figure(1_500_000, Known::Partly).text, "at least $1.50");
+        let unknown = figure(0, Known::Partly);
+        assert_eq!((unknown.usd, unknown.text.as_str()), (None, "not known"));
+        assert_eq!(figure(0, Known::Exactly).usd, Some(Usd::ZERO));
+        let some = [figure(1, Known::Partly), figure(0, Known::Partly), figure(1, Known::Exactly)];
+        assert_eq!(notes(&some), ["Where it says at least or not known, it is not known yet for all of these days."]);
+    }
+}

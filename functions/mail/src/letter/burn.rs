@@ -1,0 +1,145 @@
+//! How a budget burns down, as a picture in a mail and as the same numbers in words: what was spent, where its pace leads, the budget, its
+//! thresholds and the end of the term. What is drawn is decided here, how it looks in `drawing`.
+
+use bursar_core::domain::crossing::per_cent;
+use bursar_core::domain::days::Days;
+use bursar_core::domain::forecast::{Forecast, RunsOut};
+use bursar_core::domain::format::{long_date, short_date};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::term::Term;
+use jiff::civil::Date;
+
+mod drawing;
+#[cfg(test)]
+mod tests;
+
+/// A pot and what was spent of it.
+pub(crate) struct Burn<'a> {
+    pub(crate) spent: &'a Days,
+    pub(crate) limit: Usd,
+    pub(crate) thresholds: &'a [u8],
+    pub(crate) term: &'a Term,
+    /// The last day on which somebody looked.
+    pub(crate) looked: Date,
+    pub(crate) forecast: Forecast,
+}
+
+/// A picture, and what it says to those who do not see it.
+pub(crate) struct Picture {
+    pub(crate) png: Vec<u8>,
+    pub(crate) words: String,
+}
+
+/// What is to be seen: days counted from the first, and amounts.
+struct Scene {
+    days: i32,
+    term_ends: i32,
+    /// Spent in all by the end of each of these days. The last is today.
+    line: Vec<(i32, Usd)>,
+    /// Where the pace leads from there.
+    ahead: Option<(i32, Usd)>,
+    limit: Usd,
+    thresholds: Vec<(u8, Usd)>,
+    top: Usd,
+    words: Labels,
+}
+
+struct Labels {
+    spent: String,
+    pot: String,
+    ahead: Option<String>,
+    first: String,
+    today: String,
+    last: String,
+}
+
+impl Burn<'_> {
+    /// None when it cannot be drawn, which is no reason to keep the mail back.
+    pub(crate) fn picture(&self) -> Option<Picture> {
+        match drawing::png(&self.scene()) {
+            Ok(png) => Some(Picture { png, words: self.words() }),
+            Err(error) => {
+                tracing::error!(%error, "a picture could not be drawn");
+                None
+            }
+        }
+    }
+
+    fn first(&self) -> Date {
+        let spent = self.spent.evenly();
+        spent.keys().next().map_or(self.term.starts_on(), |first| self.term.starts_on().min(*first))
+    }
+
+    fn scene(&self) -> Scene {
+        let (first, total) = (self.first(), self.spent.total());
+        let last = self.term.ends_on().max(self.looked);
+        let number = |day: Date| first.until(day).map_or(0, |span| span.get_days());
+        let mut in_all = self.spent.opening();
+        let mut line = vec![(0, in_all)];
+        for (day, spent) in self.spent.evenly() {
+            if line.last().is_some_and(|(before, _)| *before < number(day) - 1) {
+                line.push((number(day) - 1, in_all));
+            }
+            in_all += spent;
+            line.push((number(day), in_all));
+        }
+        line.push((number(self.looked), total));
+        let most = self.forecast.budget.keys_stop_at.unwrap_or(self.limit);
+        let ahead = match (self.forecast.runs_out, self.forecast.pace) {
+            (RunsOut::OutOn(day), _) => Some((number(day), self.limit)),
+            (RunsOut::KeysStopOn(day), _) => Some((number(day), most)),
+            (RunsOut::NotBeforeTheTermEnds, Some(pace)) if self.looked < last => {
+                let days = u32::try_from(number(last) - number(self.looked)).unwrap_or(0);
+                Some((number(last), (total + pace.in_days(days)).min(most)))
+            }
+            _ => None,
+        };
+        let share = |threshold: u8| self.limit.times(u32::from(threshold)).micros() / 100;
+        let top = self.limit.max(total).max(Usd::CENT);
+        Scene {
+            days: number(last).max(1),
+            term_ends: number(self.term.ends_on()),
+            line,
+            ahead,
+            limit: self.limit,
+            thresholds: self.thresholds.iter().map(|one| (*one, Usd::from_micros(share(*one)))).collect(),
+            top,
+            words: Labels {
+                spent: format!("{} spent", total.to_dollars_up()),
+                pot: format!("Budget {}", self.limit.to_dollars_down()),
+                ahead: ahead.map(|(_, amount)| match self.forecast.runs_out {
+                    RunsOut::OutOn(day) => format!("used up {}", short_date(day)),
+                    RunsOut::KeysStopOn(day) => format!("keys stop {}", short_date(day)),
+                    _ => format!("about {} at the end", amount.to_the_dollar().to_dollars_down()),
+                }),
+                first: short_date(first),
+                today: short_date(self.looked),
+                last: if last == self.term.ends_on() {
+                    format!("term ends {}", short_date(last))
+                } else {
+                    short_date(last)
+                },
+            },
+        }
+    }
+
+    /// The numbers of the picture.
+    fn words(&self) -> String {
+        let (spent, limit) = (self.spent.total(), self.limit);
+        let thresholds: Vec<String> = self.thresholds.iter().map(|threshold| format!("{threshold}%")).collect();
+        let share = match spent > limit {
+            true => "which is more".to_owned(),
+            false => format!("{}%", per_cent(spent, limit)),
+        };
+        format!(
+            "A line from {} to {}: {} spent of the budget of {}, {share}. Thresholds: {}. {} The term ends on {}.",
+            long_date(self.first()),
+            long_date(self.looked),
+            spent.to_dollars_up(),
+            limit.to_dollars_down(),
+            thresholds.join(", "),
+            self.forecast.in_words(),
+            long_date(self.term.ends_on())
+        )
+    }
+}

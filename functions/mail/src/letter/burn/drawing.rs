@@ -1,0 +1,195 @@
+//! The picture's looks. It is twice as wide as a mail is, with letters so large that a phone can shrink it, and on white paper
+//! whatever the mail's own ground is. The same scene is always the same bytes.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use anyhow::{Result, ensure};
+use bursar_core::domain::money::Usd;
+use plotters::coord::Shift;
+use plotters::prelude::{
+    AreaSeries, BitMapBackend, ChartBuilder, Circle, Color, DashedLineSeries, DrawingArea, IntoDrawingArea, IntoFont,
+    LineSeries, PathElement, RGBColor, Rectangle, Text, WHITE,
+};
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{FontStyle, ShapeStyle, TextStyle, register_font};
+
+use super::Scene;
+
+pub(super) const WIDTH: u32 = 1120;
+pub(super) const HEIGHT: u32 = 640;
+
+const INK: RGBColor = RGBColor(0x1c, 0x23, 0x30);
+const SOFT: RGBColor = RGBColor(0x5a, 0x64, 0x75);
+const RULE: RGBColor = RGBColor(0xc3, 0xc9, 0xd3);
+const BLUE: RGBColor = RGBColor(0x1f, 0x5f, 0x8b);
+const TINT: RGBColor = RGBColor(0xdc, 0xe9, 0xf2);
+const RED: RGBColor = RGBColor(0xb3, 0x26, 0x1e);
+
+/// Inter Medium, only its ASCII, without hints and features (`pyftsubset --unicodes=U+20-7E --layout-features= --no-hinting`). Its licence
+/// lies beside it.
+static FONT: LazyLock<bool> = LazyLock::new(|| {
+    register_font("inter", FontStyle::Normal, include_bytes!("../../../fonts/inter-ascii.ttf")).is_ok()
+});
+const LETTERS: i32 = 50;
+const AIR: i32 = 6;
+
+type Sheet<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
+
+pub(super) fn png(scene: &Scene) -> Result<Vec<u8>> {
+    ensure!(*FONT, "the font cannot be read");
+    let mut pixels = vec![0xff; (WIDTH * HEIGHT * 3) as usize];
+    draw(scene, &BitMapBackend::with_buffer(&mut pixels, (WIDTH, HEIGHT)).into_drawing_area())?;
+    let mut png = Vec::new();
+    let mut encoder = png::Encoder::new(&mut png, WIDTH, HEIGHT);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_compression(png::Compression::High);
+    // Flat areas are smaller as they are than by their differences.
+    encoder.set_filter(png::Filter::NoFilter);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(&pixels)?;
+    writer.finish()?;
+    Ok(png)
+}
+
+fn draw(scene: &Scene, sheet: &Sheet<'_>) -> Result<()> {
+    sheet.fill(&WHITE)?;
+    let (left, right, top, bottom) = (24, WIDTH as i32 - 132, 84, HEIGHT as i32 - 80);
+    let plot = sheet.margin(top, HEIGHT as i32 - bottom, left, WIDTH as i32 - right);
+    // A little air above the pot, so that its line is inside.
+    let highest = scene.top.micros() + scene.top.micros() / 40;
+    let mut chart = ChartBuilder::on(&plot).build_cartesian_2d(0..scene.days, 0..highest)?;
+    let place = |chart: &plotters::chart::ChartContext<'_, _, _>, (day, amount): (i32, Usd)| {
+        chart.backend_coord(&(day, amount.micros()))
+    };
+    let level = |amount: Usd| [(0, amount.micros()), (scene.days, amount.micros())];
+
+    let line = || scene.line.iter().map(|(day, spent)| (*day, spent.micros()));
+    chart.draw_series(AreaSeries::new(line(), 0, TINT))?;
+    let is_shown = |(_, amount): &(u8, Usd)| *amount <= scene.top && *amount != scene.limit;
+    let shown: Vec<(u8, Usd)> = scene.thresholds.iter().copied().filter(is_shown).collect();
+    for (_, amount) in &shown {
+        chart.draw_series(DashedLineSeries::new(level(*amount), 4, 10, wide(RULE, 3)))?;
+    }
+    chart.draw_series(LineSeries::new(level(scene.limit), wide(INK, 4)))?;
+    chart.draw_series(LineSeries::new(level(Usd::ZERO), wide(RULE, 3)))?;
+    let today = scene.line.last().copied().unwrap_or_default();
+    let is_short = scene.ahead.is_some_and(|(_, amount)| amount >= scene.limit);
+    let ahead = if is_short { RED } else { BLUE };
+    if let Some((day, amount)) = scene.ahead {
+        let path = [(today.0, today.1.micros()), (day, amount.micros())];
+        chart.draw_series(DashedLineSeries::new(path, 18, 12, wide(ahead, 6)))?;
+    }
+    chart.draw_series(LineSeries::new(line(), wide(BLUE, 7)))?;
+
+    let ground = place(&chart, (0, Usd::ZERO)).1;
+    let (pot, end) = (place(&chart, (0, scene.limit)).1, place(&chart, (scene.term_ends, Usd::ZERO)).0);
+    let now = place(&chart, today);
+    sheet.draw(&PathElement::new([(end, top), (end, ground)], wide(RULE, 3)))?;
+    sheet.draw(&PathElement::new([(now.0, now.1), (now.0, ground)], wide(BLUE, 2)))?;
+    sheet.draw(&Circle::new(now, 12, BLUE.filled()))?;
+
+    let words = &scene.words;
+    let mut said = Said { sheet, taken: vec![[left, pot - 3, right, pot + 3]] };
+    said.put(&words.pot, INK, &[((left, pot - 12), HPos::Left, VPos::Bottom)])?;
+    let beside = [
+        ((now.0 + 26, now.1 + 16), HPos::Left, VPos::Top),
+        ((now.0 + 26, now.1 - 26), HPos::Left, VPos::Bottom),
+        ((now.0 - 26, now.1 - 16), HPos::Right, VPos::Bottom),
+        ((now.0 - 20, ground - 24), HPos::Right, VPos::Bottom),
+    ];
+    // Where the line is low, there is no room below it.
+    let beside = if now.1 + 78 < ground { &beside } else { &beside[1..] };
+    said.put(&words.spent, BLUE, beside)?;
+    if let (Some(end), Some(text)) = (scene.ahead, &words.ahead) {
+        let end = place(&chart, end);
+        sheet.draw(&Circle::new(end, 12, ahead.filled()))?;
+        let x = end.0.min(right - said.width(text)? / 2);
+        let above =
+            [((x, end.1 - 20), HPos::Center, VPos::Bottom), ((end.0 - 12, end.1 - 20), HPos::Left, VPos::Bottom)];
+        said.put(text, ahead, &above)?;
+    }
+    // The pot's own line says what it is.
+    let mut others = shown.clone();
+    others.sort_unstable_by(|one, other| other.cmp(one));
+    for (threshold, amount) in others {
+        let height = place(&chart, (0, amount)).1;
+        said.outside(&format!("{threshold}%"), SOFT, ((right + 22, height), HPos::Left, VPos::Center))?;
+    }
+    let below = ground + 18;
+    said.outside(&words.last, SOFT, ((right, below), HPos::Right, VPos::Top))?;
+    said.outside(&words.first, SOFT, ((left, below), HPos::Left, VPos::Top))?;
+    said.outside(&words.today, BLUE, ((now.0, below), HPos::Center, VPos::Top))?;
+    sheet.present()?;
+    Ok(())
+}
+
+/// Where a text goes, and which of its edges are there.
+type Spot = ((i32, i32), HPos, VPos);
+
+/// What was written on the sheet. Where two texts would meet, the later is left out.
+struct Said<'a, 'b> {
+    sheet: &'a Sheet<'b>,
+    taken: Vec<[i32; 4]>,
+}
+
+impl Said<'_, '_> {
+    /// At the first of these spots that is inside the plot and free.
+    fn put(&mut self, text: &str, color: RGBColor, spots: &[Spot]) -> Result<()> {
+        for spot in spots {
+            let place = self.place(text, spot)?;
+            if place[0] >= 0 && place[1] >= 0 && place[2] <= WIDTH as i32 - 90 && self.write(text, color, place)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Beside the plot.
+    fn outside(&mut self, text: &str, color: RGBColor, spot: Spot) -> Result<()> {
+        let place = self.place(text, &spot)?;
+        self.write(text, color, place)?;
+        Ok(())
+    }
+
+    fn write(&mut self, text: &str, color: RGBColor, place: [i32; 4]) -> Result<bool> {
+        let [left, top, right, bottom] = place;
+        if self.taken.iter().any(|other| left < other[2] && other[0] < right && top < other[3] && other[1] < bottom) {
+            return Ok(false);
+        }
+        self.taken.push(place);
+        self.sheet.draw(&Rectangle::new([(left, top), (right, bottom)], WHITE.mix(0.7).filled()))?;
+        self.sheet.draw(&Text::new(Cow::Borrowed(text), (left + AIR, top), style(color)))?;
+        Ok(true)
+    }
+
+    /// What it covers, with a little air.
+    fn place(&self, text: &str, ((x, y), h, v): &Spot) -> Result<[i32; 4]> {
+        let (width, height) = (self.width(text)?, LETTERS * 4 / 5);
+        let left = match h {
+            HPos::Left => *x,
+            HPos::Center => x - width / 2,
+            HPos::Right => x - width,
+        };
+        let top = match v {
+            VPos::Top => *y,
+            VPos::Center => y - height / 2,
+            VPos::Bottom => y - height,
+        };
+        Ok([left - AIR, top, left + width + AIR, top + height])
+    }
+
+    fn width(&self, text: &str) -> Result<i32> {
+        Ok(i32::try_from(self.sheet.estimate_text_size(text, &style(INK))?.0)?)
+    }
+}
+
+fn style(color: RGBColor) -> TextStyle<'static> {
+    let font: TextStyle<'static> = ("inter", LETTERS).into_font().into();
+    TextStyle { color: color.to_backend_color(), ..font }.pos(Pos::new(HPos::Left, VPos::Top))
+}
+
+fn wide(color: RGBColor, width: u32) -> ShapeStyle {
+    color.stroke_width(width)
+}

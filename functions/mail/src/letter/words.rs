@@ -1,0 +1,45 @@
+//! What the words of mails share: whom they are to, and how the people of a programme are named.
+
+use bursar_core::config::Config;
+use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::programme::Settings;
+
+use super::Part;
+
+/// Writes to one person, for one deployment.
+pub(crate) struct Words<'a> {
+    pub(crate) to: &'a EmailAddress,
+    pub(crate) config: &'a Config,
+}
+
+impl Words<'_> {
+    pub(crate) fn own_page(&self) -> Part {
+        Part::Link { label: "Look at my keys", url: format!("{}/my", self.config.origin.as_str()) }
+    }
+}
+
+pub(crate) fn said(sentences: &str) -> Part {
+    Part::Sentences(sentences.to_owned())
+}
+
+/// The people who run a programme, in a sentence or fact: the first three of them.
+pub(crate) fn faculty(settings: &Settings) -> Option<String> {
+    const NAMED: usize = 3;
+    let named: Vec<&str> = settings.faculty.iter().take(NAMED).map(EmailAddress::as_written).collect();
+    match settings.faculty.len().saturating_sub(NAMED) {
+        _ if named.is_empty() => None,
+        0 => Some(named.join(", ")),
+        more => Some(format!("{}, and {more} more", named.join(", "))),
+    }
+}
+
+/// Whom a student asks.
+pub(crate) fn people(settings: &Settings) -> String {
+    let known = settings.contact.clone().or_else(|| faculty(settings));
+    known.unwrap_or_else(|| "the people who run the programme".to_owned())
+}
+
+/// "1 key", "30 keys".
+pub(crate) fn some(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}

@@ -1,0 +1,113 @@
+//! A link to sign in: whether one is owed, and its mail. Only here a link and its code are made, so that neither was ever at rest.
+
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::address::MatchedAddress;
+use bursar_core::domain::mail_kind::MailKind;
+use bursar_core::domain::role::is_among;
+use bursar_core::domain::sign_in::{ASK_LASTS, LINK_LASTS, LiveLink, Mailed, NotOwed, SignIn};
+use bursar_core::domain::token::{AskTokenHash, Code, LinkToken};
+use bursar_core::domain::window::utc_date;
+use bursar_core::store::{LinkMade, OutboxRow, StoreError};
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::App;
+use crate::compose::{Owed, UNWANTED};
+use crate::letter::words::{Words, said};
+use crate::letter::{Letter, Part};
+
+impl App {
+    /// A link, if the address is somebody's here and has not had its share. It goes to the spelling of the roster.
+    pub(crate) async fn link(
+        &self,
+        row: &OutboxRow,
+        address: &MatchedAddress,
+        asked_by: &AskTokenHash,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<Owed, StoreError> {
+        if now >= row.written_at + ASK_LASTS {
+            return Ok(Owed::Nothing("it was asked for too long ago"));
+        }
+        let Some(known) = self.table.known(address, &self.config.admins).await? else {
+            return Ok(Owed::Nothing("nobody here has this address"));
+        };
+        // Before a link is made, since it counts.
+        let before = self.table.sign_in_of(address).await?;
+        let is_always = self.is_admin_of_this_hour(row, address, &before);
+        let is_marked = self.table.undeliverable(address, now).await?.is_some_and(|mark| mark.keeps_back(row.class));
+        if is_marked && !is_always {
+            return Ok(UNWANTED);
+        }
+        if !is_always && !before.is_again(row.row) && !self.links_are_left(known.has_role, now).await? {
+            tracing::warn!(links_used_up = true, "as many links were sent as the day's quota allows");
+            return Ok(Owed::Nothing("as many links as a day's quota allows have been sent"));
+        }
+        let (token, code) = (LinkToken::generate(), Code::generate());
+        let link = LiveLink {
+            link: token.hash(),
+            code: Some(code.hash(address)),
+            asked_by: asked_by.clone(),
+            ends_at: now + LINK_LASTS,
+        };
+        Ok(match self.table.make_link(row.row, address, &link, now, deadline).await? {
+            LinkMade::Yes => self.to(&known.address, |words| words.link(&token, &code)),
+            LinkMade::Not(NotOwed::TooSoon) => Owed::Nothing("another was sent within the last minute"),
+            LinkMade::Not(NotOwed::OneIsGood) => Owed::Nothing("one that was sent before is still good"),
+            LinkMade::Not(NotOwed::TooMany) => Owed::Nothing("as many as are sent in an hour have been sent"),
+            LinkMade::Later => Owed::NotBefore(next_minute(now)),
+        })
+    }
+
+    /// Whether this is the first link of the hour to an admin of the deployment: to such an address it is tried even where mail came back,
+    /// and whatever is left of the day, since behind it are the presses that mend both.
+    fn is_admin_of_this_hour(&self, row: &OutboxRow, address: &MatchedAddress, before: &SignIn) -> bool {
+        let is_old = |mailed: &Mailed| mailed.ask == row.row || mailed.at + ASK_LASTS <= row.written_at;
+        is_among(address, &self.config.admins) && before.mailed.iter().all(is_old)
+    }
+
+    /// Whether links may still use some of the day's quota: half of it, the last fifth of that for people with a role, and for others
+    /// nothing of the last tenth of the whole day, which is for alerts. Of yesterday's links as many count as if they had been sent evenly.
+    async fn links_are_left(&self, has_role: bool, now: Timestamp) -> Result<bool, StoreError> {
+        let Some(server) = self.table.mail_server().await? else { return Ok(true) };
+        let Some(per_day) = server.per_day else { return Ok(true) };
+        if !has_role && server.sent >= (per_day * 9).div_ceil(10) {
+            return Ok(false);
+        }
+        let most = if has_role { per_day.div_ceil(2) } else { (per_day * 2).div_ceil(5) };
+        let day = utc_date(now);
+        let sent = async |day: Date| Ok::<_, StoreError>(self.table.mail_day(day, MailKind::Link).await?.counts.sent);
+        let (today, yesterday) = (sent(day).await?, sent(day.yesterday().unwrap_or(day)).await?);
+        let minutes = u64::try_from(now.as_second().rem_euclid(86_400) / 60).unwrap_or(0);
+        Ok(today + yesterday * (24 * 60 - minutes) / (24 * 60) < most)
+    }
+}
+
+impl Words<'_> {
+    fn link(self, token: &LinkToken, code: &Code) -> Letter {
+        let origin = self.config.origin.as_str();
+        Letter {
+            subject: "Your link to sign in to Bursar".to_owned(),
+            heading: "Sign in to Bursar".to_owned(),
+            parts: vec![
+                said(
+                    "This link signs you in. It works once, within 30 minutes. In another browser than the one where you asked for it, you \
+                     type your university address as well.",
+                ),
+                Part::Link { label: "Sign in", url: format!("{origin}/c/{}", token.reveal()) },
+                said("Or type this code on the page where you asked for the link:"),
+                Part::Code(code.reveal()),
+                said(
+                    "Whoever has the link or the code can sign in as you. Give them to nobody. If you did not ask, do nothing.",
+                ),
+            ],
+            why: format!("You get this mail because this address was entered at {origin}."),
+            to: self.to.clone(),
+        }
+    }
+}
+
+fn next_minute(now: Timestamp) -> Timestamp {
+    const MINUTE: i64 = 60_000;
+    now + SignedDuration::from_millis(MINUTE - now.as_millisecond().rem_euclid(MINUTE))
+}

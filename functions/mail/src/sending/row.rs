@@ -1,0 +1,280 @@
+//! One row of the outbox, from the lease to what became of it. At most one invocation sends it at a time; one that dies meanwhile is
+//! followed by another when the lease has run out, so a mail whose answer was lost may be sent twice and none is sent never.
+
+use std::time::Duration;
+
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::alarm::{Alarm, Cause};
+use bursar_core::domain::mail_class::MailClass;
+use bursar_core::domain::mail_failure::{CORRUPT, Concern, GIVEN_UP, NOT_A_MAIL, NOT_VERIFIED, UNDELIVERABLE};
+use bursar_core::domain::mail_kind::MailKind;
+use bursar_core::store::{MailState, OutboxRow, OwedMail, StoreError};
+use jiff::{SignedDuration, Timestamp};
+use ulid::Ulid;
+
+use super::ses::Refusal;
+use crate::App;
+use crate::compose::Owed;
+
+/// A mail is not begun with less than this left: the server's time-out, and what is written before and after.
+pub(crate) const TIME_FOR_ONE: Duration = Duration::from_secs(20);
+
+/// How many minutes a mail waits after each try that failed. After the last it is given up, some eight hours after the first.
+const PAUSES: [i64; 5] = [1, 5, 30, 120, 360];
+/// What is urgent does not wait long for a server that takes mail again.
+const URGENT_PAUSES: [i64; 15] = [1, 2, 5, 10, 15, 15, 30, 30, 30, 60, 60, 60, 60, 60, 60];
+
+/// How long a mail waits for a reason that is not its own.
+const SHORTEST_WAIT: SignedDuration = SignedDuration::from_mins(1);
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(15);
+
+/// What became of a row that was taken up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Became {
+    Sent,
+    /// It waits for its next try.
+    PutOff,
+    /// It waits, since the mail server takes no mail now.
+    NotNow,
+    /// It waits, since the mail server did not answer, or answered that it failed.
+    NotAnswered,
+    /// It waits, since the mail server takes no mail to such addresses yet.
+    NotVerified,
+    /// It was not owed after all.
+    Dropped,
+    Failed,
+    /// It is another's, or done, or not due.
+    NotOurs,
+}
+
+impl App {
+    /// Sends a mail if it is due. An error is the table's.
+    pub(crate) async fn send_row(&self, row: Ulid, now: Timestamp, deadline: Deadline) -> Result<Became, StoreError> {
+        let row = match self.table.take_mail(row, now, deadline).await {
+            Ok(Some(row)) => row,
+            Ok(None) => return Ok(Became::NotOurs),
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::error!(%row, %error, "a mail cannot be read and is given up");
+                return self.unreadable(row, now, deadline).await;
+            }
+            Err(error) => return Err(error),
+        };
+        // Whoever took it so often and never said what became of it died of it.
+        if usize::from(row.tries) > pauses(row.class).len() + 1 {
+            return self.failed(&row, GIVEN_UP, now, deadline).await;
+        }
+        let owed = match self.owed(&row, now, deadline).await {
+            Ok(owed) => owed,
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::error!(row = %row.row, %error, "what a mail is about cannot be read");
+                return self.put_off(&row, CORRUPT, now, deadline).await;
+            }
+            Err(error) => {
+                // Nothing was sent: the next may try at once. If this fails too, the lease runs out.
+                let _ = self.table.set_mail(&untried(&row), MailState::Waiting { since: now }, deadline).await;
+                return Err(error);
+            }
+        };
+        match owed {
+            Owed::Mail(letter) => {
+                let Some(sealed) = letter.sealed(&row, now, &self.config) else {
+                    return self.failed(&row, NOT_A_MAIL, now, deadline).await;
+                };
+                match self.ses.send(sealed).await {
+                    Ok(message) => {
+                        self.record(&row, message, now, deadline).await?;
+                        Ok(Became::Sent)
+                    }
+                    Err(refusal) => self.refused(&row, &refusal, now, deadline).await,
+                }
+            }
+            Owed::Nothing(why) => {
+                self.table.set_mail(&row, MailState::Dropped { why: why.to_owned(), at: now }, deadline).await?;
+                Ok(Became::Dropped)
+            }
+            Owed::NotBefore(since) => {
+                self.table.set_mail(&untried(&row), MailState::Waiting { since }, deadline).await?;
+                Ok(Became::PutOff)
+            }
+            Owed::Unsendable(why) => self.failed(&row, why, now, deadline).await,
+        }
+    }
+
+    /// Writes down that the mail server has it. That it was sent matters more than that it is counted: without this record it is sent
+    /// again.
+    async fn record(
+        &self,
+        row: &OutboxRow,
+        message: String,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        if let Err(error) = self.table.mail_sent(row, &message, now, deadline).await {
+            tracing::warn!(row = %row.row, %error, "a mail that was sent is not counted");
+            self.table.set_mail(row, MailState::Sent { message, at: now }, deadline).await?;
+        }
+        Ok(())
+    }
+
+    async fn refused(
+        &self,
+        row: &OutboxRow,
+        refusal: &Refusal,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<Became, StoreError> {
+        let Refusal { failure, concern } = refusal;
+        tracing::info!(row = %row.row, tries = row.tries, %failure, "a mail was not sent");
+        match concern {
+            Concern::Mail => self.failed(row, &failure.code, now, deadline).await,
+            Concern::Account | Concern::Rate => {
+                let since = now + apart(for_the_account(row, now), row);
+                self.table.set_mail(&untried(row), MailState::Waiting { since }, deadline).await?;
+                if *concern == Concern::Account {
+                    // What is to tell the admins may be what is refused.
+                    let reaches_nobody = failure.code != NOT_VERIFIED || matches!(row.mail, OwedMail::Account { .. });
+                    self.note_refusal(&failure.code, reaches_nobody, now, deadline).await?;
+                }
+                Ok(if failure.code == NOT_VERIFIED { Became::NotVerified } else { Became::NotNow })
+            }
+            Concern::Moment => match self.put_off(row, &failure.code, now, deadline).await? {
+                Became::PutOff => Ok(Became::NotAnswered),
+                became => Ok(became),
+            },
+        }
+    }
+
+    async fn put_off(
+        &self,
+        row: &OutboxRow,
+        code: &str,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<Became, StoreError> {
+        match pause_after(row) {
+            Some(pause) => {
+                self.table.set_mail(row, MailState::Waiting { since: now + pause }, deadline).await?;
+                Ok(Became::PutOff)
+            }
+            None => self.failed(row, code, now, deadline).await,
+        }
+    }
+
+    /// A dead letter: the row stays, and says by a code why. The server's own words may name somebody.
+    async fn failed(
+        &self,
+        row: &OutboxRow,
+        code: &str,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<Became, StoreError> {
+        // Of mail to admins that cannot be sent no mail to admins tells; the log does, and, where it reaches none of them, an alarm of the
+        // stack that looks there.
+        let is_to_admins = matches!(row.mail, OwedMail::Account { .. });
+        let reaches_nobody = is_to_admins && !(code == UNDELIVERABLE && self.an_admin_is_reached(now).await?);
+        tracing::error!(row = %row.row, tries = row.tries, code, reaches_nobody, "a mail could not be sent and is given up");
+        // First, so that whoever dies in between is followed by one who finds the row as it was, and tells it once all the same.
+        if !is_to_admins && let Err(error) = self.tell_admins(Some(row.mail.kind()), code, row.row, now, deadline).await
+        {
+            tracing::error!(row = %row.row, %error, reaches_nobody = true, "no admin is told of a mail that was given up");
+        }
+        self.table.set_mail(row, MailState::Failed { why: code.to_owned(), at: now }, deadline).await?;
+        Ok(Became::Failed)
+    }
+
+    /// A row that cannot be read is a dead letter too: somebody looks at it, and it keeps no other.
+    async fn unreadable(&self, row: Ulid, now: Timestamp, deadline: Deadline) -> Result<Became, StoreError> {
+        self.tell_admins(None, CORRUPT, row, now, deadline).await?;
+        self.table.give_up_unreadable(row, now, deadline).await?;
+        Ok(Became::Failed)
+    }
+
+    /// Whether mail to one of the admins is not known to be lost.
+    async fn an_admin_is_reached(&self, now: Timestamp) -> Result<bool, StoreError> {
+        for admin in &self.config.admins {
+            let mark = self.table.undeliverable(admin.matched(), now).await?;
+            if !mark.is_some_and(|mark| mark.keeps_back(MailClass::Urgent)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// A dead letter reaches an admin: once a day for each kind of mail, or none that can be read, and each reason.
+    pub(crate) async fn tell_admins(
+        &self,
+        kind: Option<MailKind>,
+        code: &str,
+        first: Ulid,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let admins = self.table.people_of(&self.config.admins, deadline).await?;
+        let cause = Cause::Unsent { mail: kind, code: code.to_owned(), first };
+        self.table.raise(&Alarm::now(cause, now), &admins, now, deadline).await.map(drop)
+    }
+}
+
+/// The row as if this try had not been: it failed for no reason of its own.
+fn untried(row: &OutboxRow) -> OutboxRow {
+    OutboxRow { tries: row.tries.saturating_sub(1), ..row.clone() }
+}
+
+/// The pause after this try.
+fn pause_after(row: &OutboxRow) -> Option<SignedDuration> {
+    let minutes = pauses(row.class).get(usize::from(row.tries).checked_sub(1)?)?;
+    Some(apart(SignedDuration::from_mins(*minutes), row))
+}
+
+/// What is no fault of a mail uses up none of its tries. It is tried again the later the longer it has waited.
+fn for_the_account(row: &OutboxRow, now: Timestamp) -> SignedDuration {
+    (now.duration_since(row.written_at) / 4).clamp(SHORTEST_WAIT, LONGEST_WAIT)
+}
+
+/// A pause that is longer by up to a quarter for each row, so that those that failed together do not come back together.
+fn apart(pause: SignedDuration, row: &OutboxRow) -> SignedDuration {
+    let share = i32::try_from(row.row.random() % 64).unwrap_or_default();
+    pause + pause * share / 256
+}
+
+fn pauses(class: MailClass) -> &'static [i64] {
+    match class {
+        MailClass::Urgent => &URGENT_PAUSES,
+        MailClass::ByHand | MailClass::Digest | MailClass::Student | MailClass::Roster => &PAUSES,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bursar_core::domain::id::{GrantId, ProgrammeId};
+    use bursar_core::store::OwedMail;
+
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_end_after_eight_hours_and_rows_that_failed_together_come_back_apart() {
+        for class in MailClass::ALL {
+            let row = |random: u128, tries| {
+                let (programme, grant): (ProgrammeId, GrantId) =
+                    ("cs".parse().unwrap(), "0".repeat(16).parse().unwrap());
+                let mail = OwedMail::Roster { programme, grant };
+                let row = Ulid::from_parts(1, random);
+                OutboxRow { tries, class, ..OutboxRow::owed(row, mail, Timestamp::UNIX_EPOCH) }
+            };
+            let waits = |random| (0..20).map(|tries| pause_after(&row(random, tries))).collect::<Vec<_>>();
+            let (bare, all) = (waits(64), pauses(class).len());
+            assert_eq!(bare[0], None, "it was not tried");
+            let waited: Vec<_> = bare[1..=all].iter().map(|wait| wait.unwrap()).collect();
+            assert!(waited.is_sorted() && waited[0] == SignedDuration::from_mins(1));
+            assert_eq!(bare[all + 1..], vec![None; 19 - all]);
+            let in_all: SignedDuration = waited.iter().sum();
+            assert_eq!(in_all.as_hours(), 8, "{class:?}");
+            assert!(waits(63)[1] > bare[1] && waits(63)[1] < Some(SignedDuration::from_secs(75)));
+        }
+    }
+
+    #[test]
+    fn what_is_urgent_is_tried_again_within_the_hour() {
+        assert!(pauses(MailClass::Urgent).iter().all(|minutes| *minutes <= 60));
+    }
+}

@@ -1,0 +1,165 @@
+//! What the stream tells of: urgent rows are sent as soon as they are written, and asks for a link become such rows if the address is
+//! somebody's. Rows that are not sent now the drain finds by their due time, so only a failure of the table is one of the batch; an ask
+//! that there was no time for comes again.
+
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::mail_class::MailClass;
+use bursar_core::domain::sign_in::ASK_LASTS;
+use bursar_core::event::{item_written, kind_written};
+use bursar_core::store::items::Stored;
+use bursar_core::store::{Ask, MailState, OutboxRow, StoreError};
+use futures_util::stream::{StreamExt, iter};
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use ulid::Ulid;
+
+use super::row::TIME_FOR_ONE;
+use crate::App;
+
+/// Clocks of two machines differ by less. A row that is due later than that is meant to wait.
+const SKEW: SignedDuration = SignedDuration::from_secs(5);
+/// So many asks are looked at at once.
+const SIDE_BY_SIDE: usize = 16;
+
+/// An urgent row that was just written.
+struct Urgent {
+    row: Ulid,
+    since: Timestamp,
+}
+
+/// What is read of a new ask before it is looked up.
+#[derive(Deserialize)]
+struct NewAsk {
+    ask: Ulid,
+}
+
+/// What is read of a new row before it is looked up: a row whose mail cannot be read is given up by the sender.
+#[derive(Deserialize)]
+struct NewRow {
+    row: Ulid,
+    class: MailClass,
+    #[serde(flatten)]
+    state: MailState,
+}
+
+impl App {
+    /// Does what a batch of the stream tells of: first what is owed, in its order, so that no alert stands behind a flood of asks.
+    pub(crate) async fn batch(&self, records: &[Value], deadline: Deadline) -> Value {
+        let rows = records.iter().enumerate().filter_map(|(at, record)| Some((at, urgent_of(record)?)));
+        let mut failed = Vec::new();
+        for (at, urgent) in rows {
+            if !deadline.leaves(TIME_FOR_ONE) {
+                break;
+            }
+            if let Err(error) = self.send_now(urgent, deadline).await {
+                tracing::error!(%error, "the table failed while a mail was sent");
+                failed.push(at);
+                break;
+            }
+        }
+        let asks = records.iter().enumerate().filter_map(|(at, record)| Some((at, ask_of(record)?)));
+        let asks: Vec<(usize, Ulid)> = asks.collect();
+        let answered = iter(asks).map(|(at, ask)| async move { (at, self.answer_ask(ask, deadline).await) });
+        let mut answered = answered.buffer_unordered(SIDE_BY_SIDE);
+        while let Some((at, answer)) = answered.next().await {
+            match answer {
+                Ok(true) => {}
+                Ok(false) => failed.push(at),
+                // It would be the same however often it came, and everything behind it with it.
+                Err(StoreError::Corrupt { .. }) => tracing::error!("an ask is about an item that cannot be read"),
+                Err(error) => {
+                    tracing::error!(%error, "the table failed while an ask was looked at");
+                    failed.push(at);
+                }
+            }
+        }
+        // Everything from the first on comes again; what was done is not done twice.
+        let number = failed.into_iter().min().and_then(|at| records[at].pointer("/dynamodb/SequenceNumber"));
+        match number {
+            Some(number) => json!({"batchItemFailures": [{"itemIdentifier": number}]}),
+            None => json!({"batchItemFailures": []}),
+        }
+    }
+
+    async fn send_now(&self, urgent: Urgent, deadline: Deadline) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let is_skewed = urgent.since.duration_since(now) <= SKEW;
+        let due = if is_skewed { now.max(urgent.since) } else { now };
+        self.send_row(urgent.row, due, deadline).await.map(drop)
+    }
+
+    /// Owes the mail of an ask and sends it, if the address is anybody's here. For any other nothing is written. False when there was
+    /// no time.
+    async fn answer_ask(&self, ask: Ulid, deadline: Deadline) -> Result<bool, StoreError> {
+        if !deadline.leaves(TIME_FOR_ONE) {
+            return Ok(false);
+        }
+        let now = self.clock.now();
+        let Some(ask) = self.table.asked(ask).await?.filter(|ask| now < ask.at + ASK_LASTS) else { return Ok(true) };
+        if self.table.known(&ask.address, &self.config.admins).await?.is_none() {
+            return Ok(true);
+        }
+        // Most asks of a flood end here.
+        if self.table.sign_in_of(&ask.address).await?.not_owed(ask.ask, now).is_none() {
+            self.table.owe_link(&ask, now, deadline).await?;
+            self.send_row(ask.ask, now, deadline).await?;
+        }
+        Ok(true)
+    }
+}
+
+/// The ask that a record tells of.
+fn ask_of(record: &Value) -> Option<Ulid> {
+    Some(inserted::<NewAsk>(record, Ask::KIND)?.ask)
+}
+
+/// The row that a record tells of, if it is one that is for this function. The filter lets no other through, but it only saves.
+fn urgent_of(record: &Value) -> Option<Urgent> {
+    match inserted::<NewRow>(record, OutboxRow::KIND)? {
+        NewRow { row, class: MailClass::Urgent, state: MailState::Waiting { since } } => Some(Urgent { row, since }),
+        _ => None,
+    }
+}
+
+/// What a record says of an item of this kind that is new.
+fn inserted<T: DeserializeOwned>(record: &Value, kind: &str) -> Option<T> {
+    let is_it = record.get("eventName")? == "INSERT" && kind_written(record)? == kind;
+    if is_it { item_written(record) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(change: &[(&str, &str)]) -> Value {
+        let mut record = json!({"eventName": "INSERT", "dynamodb": {"NewImage": {
+            "kind": {"S": "outbox"}, "class": {"S": "urgent"}, "state": {"S": "waiting"}, "since": {"N": "1767225600000"},
+            "row": {"S": "01KDVDKFG00000000000000000"},
+        }}});
+        for (pointer, value) in change {
+            *record.pointer_mut(pointer).unwrap() = json!(value);
+        }
+        record
+    }
+
+    #[test]
+    fn only_urgent_rows_that_are_new_and_wait_are_for_this_function() {
+        assert!(urgent_of(&record(&[])).is_some());
+        for change in [
+            ("/eventName", "MODIFY"),
+            ("/eventName", "REMOVE"),
+            ("/dynamodb/NewImage/kind/S", "grant"),
+            ("/dynamodb/NewImage/class/S", "roster"),
+            ("/dynamodb/NewImage/state/S", "sent"),
+            ("/dynamodb/NewImage/row/S", "no row"),
+            ("/dynamodb/NewImage/since", "now"),
+        ] {
+            assert!(urgent_of(&record(&[change])).is_none(), "{change:?}");
+        }
+        for other in [json!({}), json!({"eventName": "REMOVE", "dynamodb": {"Keys": {}}}), json!(null)] {
+            assert!(urgent_of(&other).is_none(), "{other}");
+        }
+    }
+}

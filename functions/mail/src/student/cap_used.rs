@@ -1,0 +1,151 @@
+//! What a student is told who has used much or all of their own cap: the number, when it starts anew, what their program sees, and
+//! whom to ask. Whether there is still somebody to tell is decided when it is sent.
+
+use bursar_core::domain::crossing::{Crossing, Scope, per_cent};
+use bursar_core::domain::format::time_in;
+use bursar_core::domain::grant::{CapUse, Grant, HoldKind, State, Stopped};
+use bursar_core::domain::id::{GrantId, ProgrammeId};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::{Programme, Settings};
+use bursar_core::domain::window::{Reset, Window};
+use bursar_core::store::StoreError;
+use jiff::Timestamp;
+
+use crate::App;
+use crate::compose::{GONE, Owed};
+use crate::letter::words::{Words, people};
+use crate::letter::{Letter, Part};
+
+/// What the provider answers by then, and where `/my` explains it.
+const REFUSED: &str = "Your program sees the error 403, “Key limit exceeded”, which your page explains.";
+const HELP: &str = "#refused";
+
+/// What is told: the newest that is known, and at least what was found.
+struct Used {
+    spent: Usd,
+    limit: Usd,
+    /// The cap as it is now, where somebody has changed it since.
+    cap_since: Option<Usd>,
+    starts_anew: Option<Timestamp>,
+    as_of: Timestamp,
+    /// Why the key does not work, where that is not because of the cap.
+    stopped: Option<&'static str>,
+}
+
+impl App {
+    pub(crate) async fn cap_used(
+        &self,
+        (programme, grant): (&ProgrammeId, &GrantId),
+        window: Window,
+        threshold: u8,
+        limit: Usd,
+        now: Timestamp,
+    ) -> Result<Owed, StoreError> {
+        let Some(view) = self.table.view(programme, grant).await? else { return Ok(GONE) };
+        let Some(used) = CapUse::of(&view.programme, &view.grant, &view.readings, now) else {
+            return Ok(Owed::Nothing("the programme mails its students nothing, or this one's grant is over"));
+        };
+        if used.window != window {
+            return Ok(Owed::Nothing("the cap has started anew since"));
+        }
+        let crossings = self.table.crossings_of(programme, &Scope::Cap(grant.clone()), window, limit).await?;
+        let Some(crossing) = crossings.into_iter().find(|crossing| crossing.threshold == threshold) else {
+            return Ok(Owed::Unsendable("NoSuchCrossing"));
+        };
+        let settings = &view.programme.settings;
+        let starts_anew = settings.reset.resets_at(now).filter(|at| *at < settings.term.ends_at());
+        let told = Used { stopped: stopped(&view.grant), ..Used::of(&crossing, used, starts_anew) };
+        Ok(self.to(&view.grant.person.address, |words| words.cap_used(&view.programme, &told)))
+    }
+}
+
+impl Used {
+    fn of(crossing: &Crossing, now: CapUse, starts_anew: Option<Timestamp>) -> Used {
+        Used {
+            spent: now.spent.max(crossing.spent),
+            limit: crossing.limit,
+            cap_since: Some(now.cap).filter(|cap| *cap != crossing.limit),
+            starts_anew,
+            as_of: now.as_of.filter(|_| now.spent >= crossing.spent).unwrap_or(crossing.found_at),
+            stopped: None,
+        }
+    }
+}
+
+impl Words<'_> {
+    fn cap_used(self, programme: &Programme, used: &Used) -> Letter {
+        let (settings, share) = (&programme.settings, per_cent(used.spent, used.limit));
+        let name = &settings.name;
+        let mut facts = vec![
+            ("Used", used.spent.to_dollars_up()),
+            ("Cap", format!("{} {}", used.limit.to_dollars_down(), of_this_window(settings.reset))),
+            ("Left", (used.limit - used.spent).or_zero().to_dollars_down()),
+        ];
+        facts.extend(used.cap_since.map(|cap| ("Cap since then", cap.to_dollars_down())));
+        facts.extend(used.starts_anew.map(|at| ("Starts anew", time_in(at, settings.term.zone()))));
+        facts.push(("As of", time_in(used.as_of, settings.term.zone())));
+        let is_refused = share >= 100 && used.cap_since.is_none() && used.stopped.is_none();
+        let sentences = [Some(what_next(share, used)), is_refused.then_some(REFUSED), never_anew(settings, used)];
+        let sentences: Vec<&str> = sentences.into_iter().flatten().collect();
+        let explained = if is_refused { HELP } else { "" };
+        Letter {
+            subject: format!("{name}: you have used {share}% of your {}", used.limit.to_dollars_down()),
+            heading: format!("You have used {share}% of your {}", used.limit.to_dollars_down()),
+            parts: vec![
+                Part::facts(facts),
+                Part::Sentences(format!("{} If you need more, ask {}.", sentences.join(" "), people(settings))),
+                Part::Link { label: "Look at my keys", url: format!("{}/my{explained}", self.config.origin.as_str()) },
+            ],
+            why: format!("You get this mail because you have a key for {name}."),
+            to: self.to.clone(),
+        }
+    }
+}
+
+/// Of the window that a cap counts in now.
+pub(crate) fn of_this_window(reset: Reset) -> &'static str {
+    match reset {
+        Reset::None => "for the whole term",
+        Reset::Daily => "for this day",
+        Reset::Weekly => "for this week",
+        Reset::Monthly => "for this month",
+    }
+}
+
+fn what_next(share: i64, used: &Used) -> &'static str {
+    match (used.stopped, share >= 100, used.starts_anew) {
+        (Some(stopped), ..) => stopped,
+        _ if used.cap_since.is_some() => "Your cap has been changed since: your page says what is left of it.",
+        (None, true, Some(_)) => "Requests with your key are refused until the cap starts anew.",
+        (None, true, None) => "Requests with your key are refused from now on.",
+        (None, false, Some(_)) => {
+            "Your key works until the cap is used up; then requests are refused until it starts anew."
+        }
+        (None, false, None) => "Your key works until the cap is used up; then requests are refused.",
+    }
+}
+
+fn never_anew(settings: &Settings, used: &Used) -> Option<&'static str> {
+    let never = match settings.reset {
+        Reset::None => "This is for the whole term; it does not start anew.",
+        Reset::Daily | Reset::Weekly | Reset::Monthly => "It does not start anew before the term ends.",
+    };
+    used.starts_anew.is_none().then_some(never)
+}
+
+/// Why a key does not work, other than by its cap. A student who knows that is not told the opposite.
+fn stopped(grant: &Grant) -> Option<&'static str> {
+    match (grant.holds.first(), &grant.state) {
+        (Some(HoldKind::Paused), _) => {
+            Some("Your key is switched off because the people who run the programme paused it.")
+        }
+        (Some(HoldKind::Unused), _) => {
+            Some("Your key is switched off because it was not used. You can switch it on again on your page.")
+        }
+        (None, State::Live { .. }) => None,
+        (None, State::Stopped { why: Stopped::Leaked }) => {
+            Some("Your key is switched off because it was reported leaked. Your page says how to go on.")
+        }
+        _ => Some("You have no key that works now. Your page says why, and how to go on."),
+    }
+}

@@ -1,0 +1,240 @@
+//! What a student is told of a key: that it was shown or reported leaked, that a rule of the programme will hold or end it, or did, and
+//! that the term ends. What has lost its reason since is told to nobody.
+
+use bursar_core::domain::format::{long_date, time_in};
+use bursar_core::domain::grant::{Attempt, Notice, State, Stopped, View};
+use bursar_core::domain::id::{Epoch, GrantId, ProgrammeId};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::Settings;
+use bursar_core::domain::window::Reset;
+use bursar_core::store::StoreError;
+use jiff::Timestamp;
+
+use super::cap_used::of_this_window;
+use crate::App;
+use crate::compose::{GONE, Owed};
+use crate::letter::words::{Words, people, said};
+use crate::letter::{Letter, Part};
+
+impl App {
+    /// The notice of a key, if what it tells of is still so. Whatever a programme mails to its students besides, nobody's key is switched
+    /// off by a rule that they were not told of.
+    pub(crate) async fn notice(
+        &self,
+        (programme, grant, epoch): (&ProgrammeId, &GrantId, Epoch),
+        notice: Notice,
+        written_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Owed, StoreError> {
+        let Some(view) = self.table.view(programme, grant).await? else { return Ok(GONE) };
+        let words = Words { to: &view.grant.person.address, config: &self.config };
+        let letter = match notice {
+            Notice::KeyShown => Some(words.key_shown(&view, written_at)),
+            Notice::KeyLeaked => Some(words.key_leaked(&view, written_at)),
+            Notice::TermEndSoon if !view.programme.settings.student_mails => {
+                return Ok(Owed::Nothing("the programme mails no reminders to its students"));
+            }
+            // The term ends for whatever key there is.
+            _ if view.grant.last_shown() != epoch && notice != Notice::TermEndSoon => None,
+            _ => words.of_rule(&view, notice, now),
+        };
+        const OVER: Owed = Owed::Nothing("the key has been used, replaced or ended since, or its end was told again");
+        Ok(letter.map_or(OVER, |letter| Owed::Mail(Box::new(letter))))
+    }
+}
+
+impl Words<'_> {
+    fn key_shown(self, view: &View, written_at: Timestamp) -> Letter {
+        // One that was recovered had been shown before that was on record again.
+        let shown_at = view.grant.live().and_then(|live| live.shown_at).filter(|shown| *shown < written_at);
+        let settings = &view.programme.settings;
+        let (name, at) = (&settings.name, time_in(shown_at.unwrap_or(written_at), settings.term.zone()));
+        Letter {
+            subject: format!("{name}: you took a new key"),
+            heading: "You took a new key".to_owned(),
+            parts: vec![
+                Part::Sentences(format!("You (or somebody signed in as you) took a new key for {name} on {at}.")),
+                said(
+                    "If it was you, there is nothing to do. If it was not, report the key as leaked on your page: it is switched off, \
+                     usually within a minute, and you can get another.",
+                ),
+                self.own_page(),
+            ],
+            why: "You get this mail each time a key of yours is shown.".to_owned(),
+            to: self.to.clone(),
+        }
+    }
+
+    fn key_leaked(self, view: &View, reported_at: Timestamp) -> Letter {
+        let settings = &view.programme.settings;
+        let (name, at) = (&settings.name, time_in(reported_at, settings.term.zone()));
+        let used = used_by_reading(view, reported_at).map_or_else(String::new, |(as_of, used)| {
+            format!(
+                " By the last reading, of {}, it had used {}.",
+                time_in(as_of, settings.term.zone()),
+                used.to_dollars_up()
+            )
+        });
+        Letter {
+            subject: format!("{name}: your key was reported leaked"),
+            heading: "Your key was reported leaked".to_owned(),
+            parts: vec![
+                Part::Sentences(format!(
+                    "You (or somebody signed in as you) reported your key for {name} as leaked on {at}. It is switched off at once. \
+                     Until the provider has done that, usually within a minute, it can still be spent on.{used}"
+                )),
+                said(
+                    "Your page says whether it is off, and what was spent by then. The rest of your credit is yours: get a new key there.",
+                ),
+                self.own_page(),
+            ],
+            why: "You get this mail because a key of yours was reported leaked.".to_owned(),
+            to: self.to.clone(),
+        }
+    }
+
+    /// What a rule of the programme does to a key, or that the term ends. None where that is not so any more. Each end is told as it
+    /// comes if the mail leaves now.
+    fn of_rule(self, view: &View, notice: Notice, now: Timestamp) -> Option<Letter> {
+        let settings = &view.programme.settings;
+        let name = &settings.name;
+        let until = view.announced_as(notice).map(|end| notice.ends_at(end, now));
+        let on = |at: Timestamp| time_in(at, settings.term.zone());
+        let day_of = |at: Timestamp| long_date(at.to_zoned(settings.term.zone().clone()).date());
+        let left = Left::of(view, now);
+        let unused = format!("{name} switches off keys that are not used for {}", days(settings.unused_after_days));
+        let old = format!("{name} wants keys replaced after {}", days(settings.rotate_after_days));
+        let (subject, heading, told, why) = match notice {
+            Notice::UnusedSoon => (
+                format!("{name}: your key stops on {} unless you use it", day_of(until?)),
+                "Your key is not being used",
+                format!(
+                    "Your key for {name} has not been used for some time. It stops on {}, unless you use it before: one request is \
+                     enough. A key that has stopped can be switched on again on your page, while the programme has money.",
+                    on(until?)
+                ),
+                unused,
+            ),
+            Notice::Unused if view.grant.holds.unused && view.grant.live().is_some() => (
+                format!("{name}: your key was switched off because it was not used"),
+                "Your key was switched off",
+                format!(
+                    "Your key for {name} was switched off because it was not used for {}. To use it again, press “Resume my key” on \
+                     your page: the same key works again, usually within a minute. What is left of your credit went back to the \
+                     programme's budget. You keep your claim to it while the programme has money.",
+                    days(settings.unused_after_days)
+                ),
+                unused,
+            ),
+            Notice::TooOldLater if view.announced_as(Notice::TooOldSoon).is_some() => return None,
+            Notice::TooOldLater | Notice::TooOldSoon => (
+                match notice {
+                    Notice::TooOldSoon => format!("{name}: replace your key now, it stops on {}", day_of(until?)),
+                    _ => format!("{name}: replace your key before {}", day_of(until?)),
+                },
+                "Your key is getting old",
+                format!(
+                    "Your key for {name} stops on {}. Press “Replace my key” on your page before then: you keep what is left of your \
+                     credit, and it does not count as a replacement.",
+                    on(until?)
+                ),
+                old,
+            ),
+            Notice::TooOld if view.grant.state == (State::Stopped { why: Stopped::TooOld }) => (
+                format!("{name}: your key has stopped, get a new one"),
+                "Your key has stopped",
+                format!(
+                    "Your key for {name} was switched off because it had become too old. Nothing of your credit is lost: press “Get a \
+                     new key” on your page. The new one has what is left, and it does not count as a replacement."
+                ),
+                old,
+            ),
+            Notice::TermEndSoon if until.is_some() => (
+                format!("{name}: your key stops on {}", long_date(settings.term.ends_on())),
+                "Your key stops soon",
+                left.in_words(settings),
+                format!("you have a key for {name}"),
+            ),
+            Notice::Unused | Notice::TooOld | Notice::TermEndSoon | Notice::KeyShown | Notice::KeyLeaked => {
+                return None;
+            }
+        };
+        let mut parts = vec![Part::Sentences(told)];
+        let as_of = left.as_of.filter(|_| notice == Notice::TermEndSoon);
+        let facts = as_of.map(|at| ("As of", on(at))).into_iter().chain([("Questions", people(settings))]);
+        parts.push(Part::facts(facts));
+        parts.extend([said("The link leads to the usual sign-in."), self.own_page()]);
+        let why = format!("You get this mail because {why}.");
+        Some(Letter { subject, heading: heading.to_owned(), parts, why, to: self.to.clone() })
+    }
+}
+
+/// What of a cap is left in this window, and whether it starts anew before the term ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Left {
+    amount: Usd,
+    cap: Usd,
+    as_of: Option<Timestamp>,
+    starts_anew: Option<Timestamp>,
+    /// How often it does.
+    times: u32,
+}
+
+impl Left {
+    /// By the last reading, or, where none is of this window, as the window began.
+    fn of(view: &View, now: Timestamp) -> Left {
+        let settings = &view.programme.settings;
+        let (reset, ends_at) = (settings.reset, settings.term.ends_at());
+        let cap = view.grant.cap(settings);
+        let as_of = view.readings.iter().map(|reading| reading.as_of).max();
+        Left {
+            amount: (cap - view.spending(now).in_window).or_zero(),
+            cap,
+            as_of: as_of.max(as_of.and(reset.window_at(now).begins_at())),
+            starts_anew: reset.resets_at(now).filter(|at| *at < ends_at),
+            times: reset.windows_between(now, ends_at),
+        }
+    }
+
+    fn in_words(self, settings: &Settings) -> String {
+        let Settings { name, term, reset, .. } = settings;
+        let until = format!("{}, 24:00 ({})", long_date(term.ends_on()), term.timezone());
+        let (amount, cap) = (self.amount.to_dollars_down(), self.cap.to_dollars_down());
+        let left = format!("You have {amount} left of your {cap} {}", of_this_window(*reset));
+        let Some(starts_anew) = self.starts_anew else {
+            let never = if *reset == Reset::None { "" } else { " It does not start anew before then." };
+            return format!(
+                "{left}, until {until}.{never} Then your key for {name} stops, and what is left cannot be used any more."
+            );
+        };
+        let again = match reset {
+            _ if self.times < 2 => "",
+            Reset::None => "",
+            Reset::Daily => ", and so each day after that",
+            Reset::Weekly => ", and so each week after that",
+            Reset::Monthly => ", and so each month after that",
+        };
+        format!(
+            "{left}. On {} it starts anew: you have {cap} again{again}. On {until} your key for {name} stops, and what is left then \
+             cannot be used any more.",
+            time_in(starts_anew, term.zone())
+        )
+    }
+}
+
+/// How many days a rule allows; it may have been taken back since.
+fn days(rule: Option<u16>) -> String {
+    match rule {
+        Some(1) => "1 day".to_owned(),
+        Some(days) => format!("{days} days"),
+        None => "some time".to_owned(),
+    }
+}
+
+/// What the key that was in use then had used, and when that was read.
+fn used_by_reading(view: &View, then: Timestamp) -> Option<(Timestamp, Usd)> {
+    let was_shown = |attempt: &&Attempt| attempt.shown_at.is_some_and(|shown| shown <= then);
+    let epoch = view.grant.attempts.iter().filter(was_shown).map(|attempt| attempt.epoch).max()?;
+    let reading = view.readings.iter().find(|reading| reading.epoch == epoch)?;
+    Some((reading.as_of, reading.used.counted(view.programme.settings.byok)))
+}

@@ -1,0 +1,96 @@
+//! The roster mail: that there is a key for somebody, and how to get it.
+
+use bursar_core::domain::format::{long_date, time_in};
+use bursar_core::domain::grant::{Grant, State};
+use bursar_core::domain::id::{GrantId, ProgrammeId};
+use bursar_core::domain::mail_class::MailClass;
+use bursar_core::domain::programme::Programme;
+use bursar_core::store::{OutboxRow, StoreError};
+use jiff::Timestamp;
+
+use crate::App;
+use crate::compose::{GONE, Owed};
+use crate::letter::words::{Words, faculty, people};
+use crate::letter::{Letter, Part};
+
+impl App {
+    /// The roster mail, if its student is still on the roster, and could get a key by it or was sent it by hand.
+    pub(crate) async fn roster(
+        &self,
+        row: &OutboxRow,
+        programme: &ProgrammeId,
+        grant: &GrantId,
+        now: Timestamp,
+    ) -> Result<Owed, StoreError> {
+        let (programme, grant) = (self.table.programme(programme).await?, self.table.grant(programme, grant).await?);
+        let Some((programme, grant)) = programme.zip(grant) else { return Ok(GONE) };
+        let is_over = matches!(grant.state, State::Revoked | State::Ended) || programme.is_over(now);
+        if is_over || grant.holds.dropped.is_some() {
+            return Ok(Owed::Nothing("this person is no longer on the roster"));
+        }
+        // What it asks them to do they have done, or cannot do any more. Whoever sends it by hand knows.
+        let is_late = grant.ever_shown || now >= programme.settings.claim_closes_at();
+        if is_late && row.class != MailClass::ByHand {
+            return Ok(Owed::Nothing("this person has had a key by now, or keys cannot be claimed any more"));
+        }
+        Ok(self.to(&grant.person.address, |words| words.roster(&programme, &grant, now)))
+    }
+}
+
+impl Words<'_> {
+    /// Who has a key by now, or comes too late for one, is not asked to get one.
+    fn roster(self, programme: &Programme, grant: &Grant, now: Timestamp) -> Letter {
+        let (settings, institution) = (&programme.settings, &self.config.institution);
+        let (name, term) = (&settings.name, &settings.term);
+        let (opens, closes) = (settings.claim_opens_at(), settings.claim_closes_at());
+        let mut facts = vec![
+            ("Programme", name.clone()),
+            ("Credit", format!("{} {}", grant.cap(settings).to_dollars_down(), settings.reset.per_window())),
+            ("Term", format!("{} to {}", long_date(term.starts_on()), long_date(term.ends_on()))),
+        ];
+        let may_get_one = !grant.ever_shown && now < closes;
+        if may_get_one && now < opens {
+            facts.push(("Keys from", time_in(opens, term.zone())));
+        }
+        if may_get_one && closes < term.ends_at() {
+            facts.push(("Keys until", time_in(closes, term.zone())));
+        }
+        facts.extend(faculty(settings).map(|faculty| ("Run by", faculty)));
+        facts.extend(settings.contact.clone().map(|contact| ("Questions", contact)));
+        let what_to_do = if grant.ever_shown {
+            "You have had a key already. Your page says what is left of your credit.".to_owned()
+        } else if now >= closes {
+            format!(
+                "Keys could be had until {}. If you need one, ask {}.",
+                time_in(closes, term.zone()),
+                people(settings)
+            )
+        } else {
+            "To get your key, open this page, enter your university address, and follow the link that comes by mail. It takes less \
+             than a minute. This mail has no password and asks for none."
+                .to_owned()
+        };
+        Letter {
+            subject: format!("{name}: your LLM credit"),
+            heading: "You have LLM credit".to_owned(),
+            parts: vec![
+                Part::Sentences(format!(
+                    "You are on the roster of {name} at {institution}, which has a key for you. With it, your programs and your editor \
+                     can use large language models (LLMs), such as those behind ChatGPT, Claude and Gemini. What that costs is paid \
+                     from your credit, and not by you."
+                )),
+                Part::facts(facts),
+                Part::Sentences(what_to_do),
+                match may_get_one {
+                    true => Part::Link { label: "Get my key", url: format!("{}/", self.config.origin.as_str()) },
+                    false => self.own_page(),
+                },
+            ],
+            why: format!("You get this mail because {institution} put you on the roster of {name}."),
+            to: self.to.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! One key is asked for by its hash, since the listing had it as disabled, or not at all.
+
+use anyhow::Result;
+use bursar_core::domain::grant::{State, View};
+use bursar_core::domain::id::Epoch;
+use bursar_core::domain::key::KeyHash;
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::reading::Doubtful;
+use bursar_core::provider::key::Key;
+use bursar_core::provider::keys::Found as KeyAnswer;
+use bursar_core::store::ActContext;
+use bursar_core::store::MissingKey;
+use jiff::{SignedDuration, Timestamp};
+
+use super::limit::send_limit;
+use crate::runner::Runner;
+use crate::scan::outcome::FindingOutcome;
+use crate::scan::row::LimitBasis;
+
+/// The time between two answers that a key is not there, before it is gone.
+const SURELY_GONE: SignedDuration = SignedDuration::from_hours(1);
+
+/// Asks for one key that was listed as disabled, or not at all. What was recorded meanwhile goes before what was found.
+/// A stop that is held back is only looked at.
+pub(super) async fn look_again(
+    runner: &Runner<'_>,
+    at: ActContext<'_>,
+    (epoch, key, summed): (Epoch, &KeyHash, Usd),
+    is_held: bool,
+) -> Result<FindingOutcome> {
+    let Some(view) = runner.table.view(at.programme, at.grant).await? else { return Ok(FindingOutcome::Done) };
+    let read = view.grant.version;
+    let (asked_at, answered) = runner.provider.get_key_in_a_day(key, runner.clock, at.deadline).await?;
+    match answered {
+        KeyAnswer::Key(found) if found.disabled && is_held => Ok(FindingOutcome::Done),
+        KeyAnswer::Key(found) if found.disabled => {
+            runner.table.act(at, |view, now| view.found_disabled(read, epoch, key, now)).await?;
+            Ok(FindingOutcome::Done)
+        }
+        KeyAnswer::Key(found) => {
+            // Nothing comes of it while it may be used.
+            runner.table.act(at, |view, now| view.disable_again(epoch, key, asked_at, now)).await?;
+            let (used, doubt) = note_use(runner, at, &view, epoch, (asked_at, &found)).await?;
+            // Not what is more than on record: an invocation that died just after may have recorded it.
+            let more = used.map_or(Usd::ZERO, |used| used - summed);
+            let listed = LimitBasis::of(&view.programme.settings).listed(&found);
+            let drifted = match view.grant.live().is_some_and(|live| live.epoch == epoch) {
+                true => Box::pin(send_limit(runner, at, listed)).await?,
+                false => None,
+            };
+            Ok(FindingOutcome::LookedAgain { more, doubt, mended: drifted })
+        }
+        KeyAnswer::Gone => {
+            let is_over = matches!(view.grant.state, State::Revoked | State::Ended);
+            let since = runner.table.missing_since(key, runner.baseline.looked_at).await?;
+            if !is_held && since.is_some_and(|since| since + SURELY_GONE < at.now) {
+                runner.table.act(at, |view, now| view.found_gone(read, epoch, key, now)).await?;
+                return Ok(FindingOutcome::Gone { key: key.clone(), is_missing: !is_over });
+            }
+            let missing_since = since.unwrap_or(at.now);
+            let missing = MissingKey { key: key.clone(), missing_since, as_of: runner.baseline.began_at };
+            runner.table.note_missing(&missing, at.deadline).await?;
+            Ok(FindingOutcome::Unseen { key: key.clone(), is_missing: !is_over })
+        }
+    }
+}
+
+/// Records the use of a key that was asked for by itself. Returns its use in its whole life, and a doubt about it in words.
+async fn note_use(
+    runner: &Runner<'_>,
+    at: ActContext<'_>,
+    view: &View,
+    epoch: Epoch,
+    (asked, found): (Timestamp, &Key),
+) -> Result<(Option<Usd>, Option<String>)> {
+    let Some(attempt) = view.grant.attempt(epoch) else { return Ok((None, None)) };
+    let told = found.told(view.programme.settings.reset).ok_or(Doubtful::Silent)?;
+    let before = view.reading(epoch);
+    let (after, doubt) = view.reading_after(attempt, &told, asked, runner.baseline.looked_at)?;
+    if before.is_none_or(|before| after.is_news_to(before)) {
+        runner.table.note_reading(&after, at.deadline).await?;
+    }
+    Ok((Some(after.lifetime()), doubt.map(|doubt| format!("of the key {} {doubt}", found.hash))))
+}

@@ -1,0 +1,37 @@
+//! A live key gets the limit that is wanted, where the listing had another.
+
+use anyhow::{Result, bail};
+use bursar_core::domain::grant::{Listed, Order, OrderKind};
+use bursar_core::orders::NotCarriedOut;
+use bursar_core::store::ActContext;
+
+use crate::runner::Runner;
+
+/// Orders the limit that is wanted now and sends it, or stops what is used up. Returns a sentence where somebody had set another one.
+pub(super) async fn send_limit(runner: &Runner<'_>, at: ActContext<'_>, listed: Listed) -> Result<Option<String>> {
+    let Some(view) = runner.table.view(at.programme, at.grant).await? else { return Ok(None) };
+    let Some((live, key)) = view.grant.live().and_then(|live| Some((live, live.key.as_ref()?))) else {
+        return Ok(None);
+    };
+    runner.table.act(at, |view, now| view.order_limit(listed, now)).await?;
+    let is_of_it = |order: &Order| order.epoch == live.epoch && order.kind == OrderKind::Limit;
+    match Box::pin(runner.orders().carry_out(at, is_of_it)).await {
+        Ok(_) => {}
+        // The next listing tells whether it is there.
+        Err(NotCarriedOut::NotFound) => bail!("the limit was not sent: the provider does not know the key now"),
+        Err(error) => return Err(error.into()),
+    }
+    let Some(after) = runner.table.grant(at.programme, at.grant).await? else { return Ok(None) };
+    let Some(limit) = after.live().filter(|live| live.limit_ordered.is_none()).and_then(|live| live.limit) else {
+        return Ok(None);
+    };
+    let found = match listed {
+        Listed::Unlimited => "no limit".to_owned(),
+        Listed::CountedOtherwise => "a limit that was counted otherwise".to_owned(),
+        Listed::Limit(listed) if live.limit.is_none_or(|held| !listed.is_about(held)) => {
+            format!("the limit {listed}")
+        }
+        Listed::Limit(_) | Listed::Unasked => return Ok(None),
+    };
+    Ok(Some(format!("the key {key} had {found} at the provider, and has {limit} again")))
+}

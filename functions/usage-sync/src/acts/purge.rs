@@ -1,0 +1,52 @@
+//! Keys are deleted at the provider, long after they were disabled: few in each run, and each only if it still may go.
+
+use std::collections::VecDeque;
+
+use anyhow::Result;
+use bursar_core::domain::grant::Reading;
+use bursar_core::domain::id::Epoch;
+use bursar_core::domain::key::KeyHash;
+use bursar_core::provider::keys::Deleted;
+use bursar_core::store::ActContext;
+
+use crate::runner::Runner;
+use crate::scan::finding::{Finding, FindingKind};
+use crate::scan::outcome::FindingOutcome;
+
+/// One run may delete one of so many listed keys.
+const PURGED_ONE_IN: usize = 50;
+/// The keys that a run may always delete: otherwise a small account would keep its dead keys for ever.
+const PURGED_AT_LEAST: usize = 1;
+
+pub(super) async fn purge(
+    runner: &Runner<'_>,
+    at: ActContext<'_>,
+    epoch: Epoch,
+    key: &KeyHash,
+) -> Result<FindingOutcome> {
+    let Some(view) = runner.table.view(at.programme, at.grant).await? else { return Ok(FindingOutcome::Done) };
+    if view.may_purge(epoch, runner.baseline.began_at, runner.baseline.restored_at, at.now) {
+        let deleted = runner.provider.delete_key(key, at.deadline).await?;
+        runner.table.act(at, |view, now| view.purged(epoch, key, now)).await?;
+        // It was listed, and is not any more.
+        if deleted == Deleted::Now {
+            let used = view.readings.iter().find(|reading| reading.epoch == epoch).map(Reading::lifetime);
+            return Ok(FindingOutcome::Purged { key: key.clone(), used: used.unwrap_or_default() });
+        }
+    }
+    Ok(FindingOutcome::Done)
+}
+
+/// Leaves what may be deleted beyond the bound of a run to the next ones. No key is deleted in a run that recovers any.
+pub(crate) fn bound_purges(findings: &mut VecDeque<Finding>, keys_listed: usize) {
+    // A restored table may be restored once more.
+    let is_restored = findings.iter().any(|finding| matches!(finding.kind, FindingKind::Recover { .. }));
+    let bound = (keys_listed / PURGED_ONE_IN).max(PURGED_AT_LEAST);
+    let mut left = if is_restored { 0 } else { bound };
+    findings.retain(|finding| {
+        let is_purge = matches!(finding.kind, FindingKind::Purge { .. });
+        let stays = !is_purge || left > 0;
+        left -= usize::from(is_purge && left > 0);
+        stays
+    });
+}

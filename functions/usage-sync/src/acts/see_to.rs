@@ -1,0 +1,126 @@
+//! One finding and the act that it asks for.
+
+use anyhow::Result;
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::{Found, View};
+use bursar_core::provider::ProviderError;
+use bursar_core::store::ActContext;
+use bursar_core::store::Outcome;
+
+use super::key_check::look_again;
+use super::limit::send_limit;
+use super::purge::purge;
+use super::restrict::restrict;
+use super::sweep::{disable, disable_second, read_late};
+use crate::obstacle::{Obstacle, provider_error};
+use crate::runner::Runner;
+use crate::scan::finding::{Finding, FindingKind};
+use crate::scan::outcome::FindingOutcome;
+use crate::scan::row::KeyRow;
+
+/// Sees to a finding. An error is an obstacle that may pass; what cannot be done otherwise is an outcome.
+pub(crate) async fn see_to(runner: &Runner<'_>, finding: &Finding) -> Result<FindingOutcome, Obstacle> {
+    let error = match Box::pin(try_to(runner, finding)).await {
+        Ok(outcome) => return Ok(outcome),
+        Err(error) => error,
+    };
+    if let Some(obstacle) = runner.obstacle_in(&error) {
+        return Err(obstacle);
+    }
+    let mut told = format!("{}: {error:#}", finding.subject());
+    if let Err(error) = looked_in_vain(runner, finding).await {
+        told = format!("{told}; and that it was not read could not be remembered: {error:#}");
+    }
+    let refusal = provider_error(&error).and_then(ProviderError::refusal);
+    Ok(refusal.map_or(FindingOutcome::Undone(told.clone()), |cause| FindingOutcome::Refused { cause, told }))
+}
+
+/// Notes that a key was looked for and not read: its use is known for no longer than before.
+async fn looked_in_vain(runner: &Runner<'_>, finding: &Finding) -> Result<()> {
+    let (FindingKind::NotListed { epoch, .. } | FindingKind::LiveIsDisabled { epoch, .. }) = &finding.kind else {
+        return Ok(());
+    };
+    let programme = runner.programme(finding.programme)?;
+    if let Some(looked_at) = runner.baseline.looked_at {
+        let of = (&programme.id, &finding.grant, *epoch);
+        runner.table.looked_in_vain(of, looked_at, runner.until()).await?;
+    }
+    Ok(())
+}
+
+async fn try_to(runner: &Runner<'_>, finding: &Finding) -> Result<FindingOutcome> {
+    let programme = runner.programme(finding.programme)?;
+    // What it rests on is read again by whoever asks the provider, and is not old by then.
+    let at = ActContext {
+        programme: &programme.id,
+        grant: &finding.grant,
+        now: runner.clock.now(),
+        deadline: runner.until(),
+    };
+    match &finding.kind {
+        FindingKind::Sweep { row } => {
+            let swept =
+                runner.table.act(at, |view, now| view.sweep(row.epoch(), &row.nonce(), &row.key(), now)).await?;
+            disable(runner, at).await?;
+            let late = read_late(runner, at, &[row]).await?;
+            return Ok(FindingOutcome::Swept { now: matches!(swept, Outcome::Done(_)), late });
+        }
+        FindingKind::Second { row } => return Box::pin(disable_second(runner, at, row)).await,
+        FindingKind::Recover { rows, unread, .. } => {
+            let found: Vec<Found> = rows.iter().map(KeyRow::found).collect();
+            runner.table.act(at, |view, now| view.recover(&found, runner.is_copy, now)).await?;
+            disable(runner, at).await?;
+            let unread: Vec<&KeyRow> = rows.iter().filter(|row| unread.contains(&row.epoch())).collect();
+            let late = Box::pin(read_late(runner, at, &unread)).await?;
+            let newest = rows.iter().filter(|row| row.state.enabled).max_by_key(|row| row.epoch());
+            if let Some(row) = newest {
+                Box::pin(send_limit(runner, at, row.state.listed())).await?;
+                disable(runner, at).await?;
+            }
+            return Ok(FindingOutcome::Recovered { late, grant: finding.grant.clone() });
+        }
+        FindingKind::EnabledAgain { epoch, key, seen_at } => {
+            runner.table.act(at, |view, now| view.disable_again(*epoch, key, *seen_at, now)).await?;
+        }
+        FindingKind::NotRestricted { epoch, key } => return Box::pin(restrict(runner, at, *epoch, key)).await,
+        FindingKind::End => {
+            runner.table.act(at, |view, now| view.end(&Actor::Rule, now)).await?;
+        }
+        FindingKind::Ordered => {}
+        FindingKind::GiveBack => {
+            runner.table.act(at, View::give_back_place).await?;
+        }
+        FindingKind::LimitSeen { epoch, listed, asked } => {
+            runner.table.act(at, |view, _| view.limit_seen(*epoch, *listed, *asked)).await?;
+        }
+        FindingKind::Forsaken => {
+            runner.table.act(at, View::forsaken).await?;
+        }
+        FindingKind::Explained => {
+            if let Some(explained_at) = runner.baseline.explained_at {
+                runner.table.act(at, |view, _| view.explained(explained_at)).await?;
+            }
+        }
+        FindingKind::LiveIsDisabled { epoch, key, summed, .. } => {
+            let outcome = Box::pin(look_again(runner, at, (*epoch, key, *summed), false)).await?;
+            disable(runner, at).await?;
+            return Ok(outcome);
+        }
+        FindingKind::NotListed { epoch, key, is_held, summed, .. } => {
+            let outcome = Box::pin(look_again(runner, at, (*epoch, key, *summed), *is_held)).await?;
+            disable(runner, at).await?;
+            return Ok(outcome);
+        }
+        FindingKind::Limit { listed } => {
+            let drifted = Box::pin(send_limit(runner, at, *listed)).await?;
+            disable(runner, at).await?;
+            return Ok(drifted.map_or(FindingOutcome::Done, FindingOutcome::Mended));
+        }
+        FindingKind::Rule { last_used_at } => {
+            runner.table.follow_rules(at, *last_used_at).await?;
+        }
+        FindingKind::Purge { epoch, key } => return Box::pin(purge(runner, at, *epoch, key)).await,
+    }
+    disable(runner, at).await?;
+    Ok(FindingOutcome::Done)
+}

@@ -1,0 +1,29 @@
+//! The function with what a run needs.
+
+use bursar_core::clock::Clock;
+use bursar_core::config::Config;
+use bursar_core::deadline::Waits;
+use bursar_core::domain::address::EmailAddress;
+use bursar_core::provider::Provider;
+use bursar_core::store::Table;
+
+/// The requests to the provider that are under way at once, unless the configuration says otherwise.
+const AT_ONCE: usize = 12;
+
+pub struct App {
+    pub(crate) table: Table,
+    pub(crate) provider: Provider,
+    pub(crate) clock: Clock,
+    pub(crate) admins: Vec<EmailAddress>,
+    pub(crate) waits: Waits,
+    pub(crate) retention_days: u16,
+}
+
+impl App {
+    pub(crate) fn of(config: Config, clock: Clock) -> App {
+        let table = Table::new(&config);
+        let provider = Provider::new(&config, &table).paced(config.provider_at_once.unwrap_or(AT_ONCE), &clock);
+        let Config { admins, waits, retention_days, .. } = config;
+        App { provider, table, clock, admins, waits, retention_days }
+    }
+}

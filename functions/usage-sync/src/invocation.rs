@@ -1,0 +1,232 @@
+//! One invocation of the sync: it begins a run or goes on with one, stage by stage, and either ends it with a report or leaves a
+//! checkpoint.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::id::new_ulid;
+use bursar_core::domain::money::Usd;
+use bursar_core::store::{Acquired, Checkpoint, Delay, StoreError, Table};
+use bursar_core::store::{Lease, Run};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::alarms;
+use crate::app::App;
+use crate::obstacle::{Obstacle, delay};
+use crate::progress::Progress;
+use crate::report::Report;
+use crate::runner::{Baseline, LEASE, Runner, StageEnd, ensure_written};
+use crate::stages::Stage;
+
+/// A run that nobody went on with for so long is begun anew: what it has seen is old.
+const STALE: SignedDuration = SignedDuration::from_hours(8);
+/// The time without a run after which the night's run is due: a day, and the minutes by which schedules may be late. What was to begin it
+/// did not come as far as its first checkpoint.
+const DUE: SignedDuration = SignedDuration::from_mins(24 * 60 + 10);
+
+/// The event that woke the function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trigger {
+    /// The night's schedule, or a person: a run may begin.
+    Run,
+    /// The schedule of each quarter of an hour: only a run that was left or is overdue goes on.
+    Resume,
+}
+
+/// One invocation, unless another runner has the lease.
+pub(crate) async fn run(app: &App, trigger: Trigger, holder: &str, deadline: Deadline) -> Result<Value> {
+    let (table, now) = (&app.table, app.clock.now());
+    // Every quarter of an hour there is mostly nothing to go on with: two reads say so.
+    if trigger == Trigger::Resume && table.checkpoint().await?.is_none() && !is_due(table, now).await? {
+        return Ok(json!({"skipped": "nothing to resume"}));
+    }
+    let Acquired::Yes(lease) = table.acquire("sync", holder, now, LEASE, deadline).await? else {
+        return Ok(json!({"skipped": "running"}));
+    };
+    let outcome = run_with(app, trigger, &lease, deadline).await;
+    if let Err(error) = table.release_lease(&lease, deadline).await {
+        tracing::warn!(%error, "the lease runs out by itself");
+    }
+    outcome
+}
+
+async fn run_with(app: &App, trigger: Trigger, lease: &Lease, deadline: Deadline) -> Result<Value> {
+    let (table, started, now) = (&app.table, Instant::now(), app.clock.now());
+    let meta = table.meta(now).await?;
+    // Read under the lease, so that nobody else goes on with it.
+    let left = table.checkpoint().await?.filter(|left| now < left.began_at + STALE && left.table == table.name());
+    let due = left.as_ref().and_then(|left| left.delay.as_ref()).map(|delay| delay.due);
+    // A person who asks for it does not wait.
+    if let Some(due) = due.filter(|due| trigger == Trigger::Resume && now < *due) {
+        return Ok(json!({"skipped": format!("not before {due:.0}")}));
+    }
+    let left = match left {
+        Some(left) => resumed(table, left).await?,
+        None => None,
+    };
+    let (checkpoint, mut progress) = match left {
+        Some(left) => left,
+        None if trigger == Trigger::Resume && !is_due(table, now).await? => {
+            return Ok(json!({"skipped": "nothing to resume"}));
+        }
+        None => {
+            let (programmes, state) = (table.programme_ids().await?, table.sync_state().await?);
+            let progress = Progress::begun(Baseline {
+                began_at: now,
+                programmes,
+                looked_at: state.looked_at,
+                restored_at: if table.is_copy(&meta) { Some(now) } else { state.restored_at },
+                explained_at: state.explained_at,
+            });
+            (Checkpoint::of_run(new_ulid(now), now, table), progress)
+        }
+    };
+    let runner = Runner::of(app, &meta, lease, progress.baseline().clone(), deadline).await?;
+    let mut invocation = Invocation { runner, checkpoint };
+    if invocation.checkpoint.number == 0 {
+        invocation.save(&mut progress).await?;
+    }
+    let (from, first) = (progress.milestone(), invocation.checkpoint.number);
+    let end = invocation.carry_on(&mut progress).await;
+    progress.add_duration(started.elapsed());
+    let outcome = match end {
+        Ok(StageEnd::Done | StageEnd::RunOver) => Ok(()),
+        Ok(StageEnd::TimeIsUp) => return invocation.leave(&mut progress).await,
+        Ok(StageEnd::Blocked(obstacle)) => {
+            invocation.delay(progress.milestone() != from, &obstacle)?;
+            invocation.save(&mut progress).await?;
+            return invocation.put_off(&progress);
+        }
+        Err(error) => match invocation.runner.obstacle_in(&error) {
+            // What was done since the last checkpoint is done anew.
+            Some(obstacle) => {
+                invocation.delay(invocation.checkpoint.number > first, &obstacle)?;
+                invocation.write_checkpoint().await?;
+                return invocation.put_off(&progress);
+            }
+            None => Err(error),
+        },
+    };
+    if let Err(error) = &outcome {
+        progress.break_off(format!("the run ended early: {error:#}"));
+    }
+    let report = invocation.end(&progress).await?;
+    outcome?;
+    Ok(serde_json::to_value(&report)?)
+}
+
+/// Whether the run of this night is missing. Before the first run of all none is.
+async fn is_due(table: &Table, now: Timestamp) -> Result<bool> {
+    Ok(table.runs(1).await?.first().is_some_and(|last| last.began_at + DUE <= now))
+}
+
+/// The run that was left, unless what was kept of it cannot be read: then it is begun anew.
+async fn resumed(table: &Table, left: Checkpoint) -> Result<Option<(Checkpoint, Progress)>> {
+    match Progress::load(table, &left).await {
+        Ok(progress) => Ok(Some((left, progress))),
+        Err(error) if !matches!(error.downcast_ref(), Some(StoreError::Service(_))) => {
+            tracing::warn!(error = format!("{error:#}"), "a checkpoint is of no use, and the run is begun anew");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+struct Invocation<'a> {
+    runner: Runner<'a>,
+    /// The last checkpoint of the run.
+    checkpoint: Checkpoint,
+}
+
+impl Invocation<'_> {
+    async fn carry_on(&mut self, progress: &mut Progress) -> Result<StageEnd> {
+        loop {
+            let end = Box::pin(progress.advance(&self.runner)).await?;
+            if end != StageEnd::Done {
+                return Ok(end);
+            }
+            match progress.stage() {
+                Stage::Over => return Ok(StageEnd::RunOver),
+                // A beginning is done anew: the account's money in the middle of a listing says nothing.
+                Stage::Models => {}
+                _ => self.save(progress).await?,
+            }
+        }
+    }
+
+    /// Keeps what was seen and how far the run came: whoever goes on begins here, also when this invocation is killed.
+    async fn save(&mut self, progress: &mut Progress) -> Result<()> {
+        let Runner { table, clock, deadline, .. } = self.runner;
+        self.checkpoint = progress.keep(table, &self.checkpoint, self.runner.fence(), clock.now(), deadline).await?;
+        self.write_checkpoint().await
+    }
+
+    async fn write_checkpoint(&self) -> Result<()> {
+        ensure_written(self.runner.fenced().save_checkpoint(&self.checkpoint).await?)
+    }
+
+    fn delay(&mut self, got_further: bool, obstacle: &Obstacle) -> Result<()> {
+        self.checkpoint.delay = Some(delay(&self.checkpoint, got_further, obstacle, self.runner.clock.now())?);
+        Ok(())
+    }
+
+    /// Leaves the rest to the next invocation, since the time is up.
+    async fn leave(&mut self, progress: &mut Progress) -> Result<Value> {
+        self.save(progress).await?;
+        let report = self.report(progress);
+        tracing::info!(stage = ?progress.stage(), keys = report.keys_listed, "the sync goes on later");
+        let why = "the time was up: the run goes on within a quarter of an hour".to_owned();
+        self.unfinished(progress, self.runner.clock.now(), why)
+    }
+
+    /// Leaves the rest to a later invocation, as the checkpoint says by now.
+    fn put_off(&self, progress: &Progress) -> Result<Value> {
+        let Delay { why, due, tries, .. } = self.checkpoint.delay.as_ref().context("nothing is in the way")?;
+        tracing::warn!(stage = ?progress.stage(), %due, tries, why, "the sync goes on later");
+        self.unfinished(progress, *due, format!("{why}: the run goes on after {due:.0}, try {}", tries + 1))
+    }
+
+    fn unfinished(&self, progress: &Progress, goes_on_at: Timestamp, why: String) -> Result<Value> {
+        let mut journal = progress.journal().clone();
+        journal.first_problem(why);
+        let problems = journal.problems().to_vec();
+        let report = Report { complete: false, goes_on_at: Some(goes_on_at), problems, ..self.report(progress) };
+        Ok(serde_json::to_value(&report)?)
+    }
+
+    /// The report with how often the run was put off, and its pace.
+    fn report(&self, progress: &Progress) -> Report {
+        let tries = self.checkpoint.delay.as_ref().map_or(0, |delay| delay.tries);
+        progress.report(tries, self.runner.provider.at_once())
+    }
+
+    /// Puts the run on record, as one line of the log and as metrics besides.
+    async fn end(&self, progress: &Progress) -> Result<Report> {
+        self.runner.stay().await?;
+        let report = self.report(progress);
+        let began_at = progress.baseline().began_at;
+        let ended = Run::ended(began_at, self.runner.clock.now(), report.complete, serde_json::to_string(&report)?);
+        // The template makes metrics of these, which must be numbers.
+        tracing::info!(
+            keys_listed = report.keys_listed,
+            readings_recorded = report.readings_recorded,
+            orphans_disabled = report.orphans_disabled,
+            keys_missing = report.keys_missing,
+            complete = u8::from(report.complete),
+            problems = report.problems.len(),
+            tries = report.tries,
+            at_once = report.at_once,
+            residual_micro_usd = progress.residual().map(Usd::micros),
+            balance_micro_usd = progress.credits().map(|credits| credits.balance().micros()),
+            duration_ms = report.duration_ms,
+            report = %ended.report,
+            "synced"
+        );
+        ensure_written(self.runner.fenced().record_run(&ended).await?)?;
+        alarms::raise_all(&self.runner, progress.journal(), progress.held_back(), report.complete).await?;
+        ensure_written(self.runner.fenced().forget_checkpoint().await?)?;
+        Ok(report)
+    }
+}

@@ -1,0 +1,87 @@
+//! What the keys of the account used, as the stages sum it up: ours by programme, and the others.
+
+use std::collections::BTreeMap;
+
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::reading::Used;
+use serde::{Deserialize, Serialize};
+
+/// The use of all keys.
+pub(crate) struct AccountUse {
+    pub(crate) own: OwnUse,
+    pub(crate) foreign: ForeignUse,
+}
+
+/// The use of our keys.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct OwnUse {
+    pub(crate) used: Used,
+    by_programme: BTreeMap<u16, Lifetime>,
+    /// The part of keys that the account does not have any more.
+    pub(crate) gone: Usd,
+    keys: usize,
+}
+
+/// The use of keys that nobody here made.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct ForeignUse {
+    pub(crate) used: Used,
+    /// The part of keys that the account does not have any more.
+    pub(crate) gone: Usd,
+    pub(crate) keys: usize,
+}
+
+/// The use of keys in their whole lives.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(crate) struct Lifetime {
+    pub(crate) credits: Usd,
+    pub(crate) byok: Usd,
+}
+
+impl AccountUse {
+    /// The account's money that all keys spent.
+    pub(crate) fn spent(&self) -> Usd {
+        self.own.used.credits.total() + self.foreign.used.credits.total()
+    }
+
+    /// The provider's numbers are rounded key by key, each by less than a micro-dollar, those of keys that are gone too.
+    pub(crate) fn tolerance(&self) -> Usd {
+        Usd::from_micros(i64::try_from(self.own.keys + self.foreign.keys).unwrap_or(i64::MAX))
+    }
+}
+
+impl OwnUse {
+    /// Adds the use of some keys of a programme.
+    pub(crate) fn add(&mut self, programme: u16, used: &Used) {
+        self.used.add(used);
+        let lifetime = self.by_programme.entry(programme).or_default();
+        lifetime.credits += used.credits.total();
+        lifetime.byok += used.byok.total();
+    }
+
+    pub(crate) fn add_gone(&mut self, used: Usd) {
+        self.gone += used;
+    }
+
+    pub(crate) fn count_keys(&mut self, keys: usize) {
+        self.keys += keys;
+    }
+
+    /// The use of both, which are of different readings.
+    pub(crate) fn with(&self, other: &OwnUse) -> OwnUse {
+        let mut both = self.clone();
+        both.used.add(&other.used);
+        for (programme, more) in &other.by_programme {
+            let lifetime = both.by_programme.entry(*programme).or_default();
+            lifetime.credits += more.credits;
+            lifetime.byok += more.byok;
+        }
+        both.gone += other.gone;
+        both.keys += other.keys;
+        both
+    }
+
+    pub(crate) fn of_programme(&self, number: u16) -> Lifetime {
+        self.by_programme.get(&number).copied().unwrap_or_default()
+    }
+}

@@ -1,0 +1,119 @@
+//! The account's money as a run writes it: the day, the cut through the books of a complete run, and the alarm about the
+//! residual.
+
+use anyhow::Result;
+use bursar_core::domain::alarm::{Alarm, Cause};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::reconciliation::{Reconciled, Spent};
+use bursar_core::domain::window::utc_date;
+use bursar_core::provider::account::Credits;
+use bursar_core::store::{Account, AccountDay, Cut, ProgrammeCut, SyncState};
+
+use super::account_use::{AccountUse, Lifetime};
+use crate::alarms;
+use crate::runner::{Baseline, Runner, ensure_written};
+
+/// The account's money before the keys were listed and after the last was read, held against what they used.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Books {
+    /// The credits that had been bought in the end.
+    bought: Usd,
+    spent: Spent,
+    parts: Reconciled,
+}
+
+impl Books {
+    pub(crate) fn of(before: Credits, after: Credits, account: &AccountUse, state: &SyncState) -> Books {
+        // Neither ever shrinks; an answer from before the other may come later.
+        let spent = Spent { before: before.used, after: after.used.max(before.used) };
+        let parts = Reconciled::of(spent, account.spent(), state.opening);
+        Books { bought: after.bought.max(before.bought), spent, parts }
+    }
+
+    pub(crate) fn parts(&self) -> Reconciled {
+        self.parts
+    }
+
+    fn day(&self, baseline: &Baseline, AccountUse { own, foreign }: &AccountUse, tolerance: Usd) -> AccountDay {
+        let Reconciled { opening, residual, unsettled } = self.parts;
+        AccountDay {
+            day: utc_date(baseline.began_at),
+            as_of: baseline.began_at,
+            bought: self.bought,
+            spent: self.spent.after,
+            ours: own.used.credits.total() - own.gone,
+            ours_gone: own.gone,
+            foreign: foreign.used.credits.total() - foreign.gone,
+            foreign_gone: foreign.gone,
+            opening: opening.least,
+            residual,
+            unsettled,
+            tolerance,
+        }
+    }
+
+    fn cut(&self, baseline: &Baseline, account: &AccountUse) -> Cut {
+        let Reconciled { opening, residual, unsettled } = self.parts;
+        let programmes = baseline.programmes.iter().zip(0_u16..).map(|(programme, number)| {
+            let Lifetime { credits, byok } = account.own.of_programme(number);
+            ProgrammeCut { programme: programme.clone(), keys: credits, byok }
+        });
+        Cut {
+            as_of: baseline.began_at,
+            bought: self.bought,
+            spent: self.spent,
+            programmes: programmes.collect(),
+            unowned: account.foreign.used.credits.total(),
+            opening: opening.least,
+            residual,
+            unsettled,
+        }
+    }
+}
+
+/// Writes what all keys used and what the money came to, each only if it changed, and of a complete run the cut.
+pub(crate) async fn write_account(
+    runner: &Runner<'_>,
+    used: &AccountUse,
+    books: Option<Books>,
+    is_complete: bool,
+) -> Result<()> {
+    let (fenced, as_of) = (runner.fenced(), runner.baseline.began_at);
+    let account = Account { as_of, ours: used.own.used.clone(), foreign: used.foreign.used.clone() };
+    if runner.table.account().await?.is_none_or(|known| Account { as_of, ..known } != account) {
+        ensure_written(fenced.note_account(&account).await?)?;
+    }
+    let Some(books) = books else { return Ok(()) };
+    let day = books.day(&runner.baseline, used, used.tolerance());
+    if runner.table.account_day(day.day).await?.is_none_or(|known| AccountDay { as_of, ..known } != day) {
+        ensure_written(fenced.note_account_day(&day).await?)?;
+    }
+    if is_complete {
+        ensure_written(fenced.note_cut(&books.cut(&runner.baseline, used)).await?)?;
+    }
+    Ok(())
+}
+
+/// Tells the admins of a residual that they do not know, and returns how much of it they know by now. An alarm of the day that is on
+/// record already told what it says; more is told on another day.
+pub(crate) async fn tell_of_the_residual(
+    runner: &Runner<'_>,
+    residual: Usd,
+    tolerance: Usd,
+    state: &SyncState,
+) -> Result<Usd> {
+    let known = state.residual;
+    if known.explains(residual, tolerance) {
+        return Ok(known.explained);
+    }
+    if known.tells(residual, tolerance) {
+        return Ok(known.told);
+    }
+    let now = runner.clock.now();
+    let alarm = Alarm::now(Cause::Residual { residual, news: residual - known.told, tolerance }, now);
+    alarms::raise(runner, &alarm).await?;
+    match runner.table.alarm(alarm.day, &alarm.name()).await? {
+        Some(Alarm { cause: Cause::Residual { residual: told, .. }, .. }) => Ok(told),
+        _ => Ok(known.told),
+    }
+}

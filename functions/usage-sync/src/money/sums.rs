@@ -1,0 +1,104 @@
+//! Sums over a programme's grants: what was used day by day, and what its pot has reserved, counted anew.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use bursar_core::domain::grant::{Place, View};
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::{Pot, Programme};
+use bursar_core::domain::reading::Used;
+use bursar_core::store::Totals;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::runner::{Runner, ensure_written};
+
+/// The sums of one programme.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ProgrammeSums {
+    pot: Pot,
+    used: Used,
+    by_group: BTreeMap<String, Used>,
+    implied: Usd,
+    reserved: Usd,
+    /// Whether some grant costs less because of what this run read.
+    moved: bool,
+    grants: u32,
+    claimed: u32,
+}
+
+impl ProgrammeSums {
+    /// No sums yet, of a programme whose pot was just read.
+    pub(crate) fn of(pot: Pot) -> ProgrammeSums {
+        ProgrammeSums {
+            pot,
+            used: Used::default(),
+            by_group: BTreeMap::new(),
+            implied: Usd::ZERO,
+            reserved: Usd::ZERO,
+            moved: false,
+            grants: 0,
+            claimed: 0,
+        }
+    }
+
+    pub(crate) fn add(&mut self, view: &View, at: Timestamp) {
+        let grant = &view.grant;
+        // Whatever this run listed is read until it began.
+        let place = Place { read_until: Some(at), ..view.place() };
+        for reading in &view.readings {
+            self.used.add(&reading.used);
+            if let Some(group) = &grant.group {
+                self.by_group.entry(group.clone()).or_default().add(&reading.used);
+            }
+        }
+        let cost = place.cost(at);
+        self.implied += place.implied(at);
+        self.reserved += cost;
+        self.moved |= cost != view.place().cost(at);
+        self.grants += 1;
+        self.claimed += u32::from(grant.ever_shown);
+    }
+
+    /// The pot as it was before the grants were read.
+    pub(crate) fn pot(&self) -> &Pot {
+        &self.pot
+    }
+
+    /// The use of the programme's keys.
+    pub(crate) fn used(&self) -> &Used {
+        &self.used
+    }
+
+    /// Writes the totals and what the pot has reserved, each only if it changed. False when the pot moved since it was read.
+    ///
+    /// The sums are for an instant before the listing began: what was used between a page and a later instant is in no reading, and
+    /// then it was still promised.
+    pub(crate) async fn write(&self, runner: &Runner<'_>, programme: &Programme, is_whole: bool) -> Result<bool> {
+        let (id, at) = (&programme.id, runner.baseline.began_at);
+        let totals = Totals {
+            programme: id.clone(),
+            as_of: at,
+            used: self.used.clone(),
+            by_group: self.by_group.clone(),
+            implied: self.implied,
+            grants: self.grants,
+            claimed: self.claimed,
+        };
+        let known = runner.table.totals(id).await?;
+        if known.is_none_or(|known| Totals { as_of: at, ..known } != totals) {
+            ensure_written(runner.fenced().note_totals(&totals).await?)?;
+        }
+        let pot = &self.pot;
+        // Where something could not be read, less may seem to be reserved than is. What a grant costs less by now is given back by this
+        // count, though another may cost as much more.
+        if !is_whole || (self.reserved == pot.reserved && !self.moved) {
+            return Ok(true);
+        }
+        let counted = runner.fenced().recompute_reserved(pot, self.reserved, at).await?;
+        if counted {
+            tracing::info!(programme = %id, before = %pot.reserved, now = %self.reserved, "counted anew");
+        }
+        Ok(counted)
+    }
+}

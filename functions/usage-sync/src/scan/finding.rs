@@ -1,0 +1,87 @@
+//! A finding: something to be done about a grant, if it is still so by then.
+
+use std::collections::HashSet;
+
+use bursar_core::domain::grant::Listed;
+use bursar_core::domain::id::{Epoch, GrantId, Nonce};
+use bursar_core::domain::key::KeyHash;
+use bursar_core::domain::money::Usd;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::row::KeyRow;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Finding {
+    pub(crate) programme: u16,
+    pub(crate) grant: GrantId,
+    pub(crate) kind: FindingKind,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum FindingKind {
+    /// An enabled key that nobody was shown.
+    Sweep { row: KeyRow },
+    /// An enabled key that was made for an attempt beside the one that it records: nobody was shown it.
+    Second { row: KeyRow },
+    /// Keys of ours that this table does not know, with the others of the grant. A recovery would end `ends`; the use of `unread` is in no
+    /// reading yet.
+    Recover { rows: Vec<KeyRow>, ends: Vec<KeyHash>, unread: Vec<Epoch> },
+    /// A key that was enabled when it was listed and must not be.
+    EnabledAgain { epoch: Epoch, key: KeyHash, seen_at: Timestamp },
+    /// A live key that was listed as disabled. `summed` of its use is in this run's sums.
+    LiveIsDisabled { epoch: Epoch, nonce: Nonce, key: KeyHash, stops: bool, summed: Usd },
+    /// A recorded key that was not listed under its name. It stops its grant if it is not there; a held one is only looked for.
+    /// `summed` of its use is in this run's sums.
+    NotListed { epoch: Epoch, nonce: Nonce, key: KeyHash, stops: bool, is_held: bool, summed: Usd },
+    /// A limit that is not the wanted one or is counted otherwise, or a key with nothing left.
+    Limit { listed: Listed },
+    /// A live key that must be under the programme's guardrail and is not.
+    NotRestricted { epoch: Epoch, key: KeyHash },
+    /// The grant's programme is over.
+    End,
+    /// A place in the pot that nobody uses.
+    GiveBack,
+    /// Orders that are still to be carried out.
+    Ordered,
+    /// A limit that was never answered, and did not come.
+    LimitSeen { epoch: Epoch, listed: Listed, asked: Timestamp },
+    /// An attempt that nobody is at any more, though its grant says so.
+    Forsaken,
+    /// The rest of a gone key, which the account's sums show by now to be unused.
+    Explained,
+    /// One of the programme's rules is due.
+    Rule { last_used_at: Option<Timestamp> },
+    /// A key that may be deleted at the provider.
+    Purge { epoch: Epoch, key: KeyHash },
+}
+
+impl Finding {
+    /// Whether a key is not under its programme's guardrail.
+    pub(crate) fn is_restriction(&self) -> bool {
+        matches!(self.kind, FindingKind::NotRestricted { .. })
+    }
+
+    /// The key or grant that it is about, for the report.
+    pub(crate) fn subject(&self) -> String {
+        let key = match &self.kind {
+            FindingKind::Sweep { row } | FindingKind::Second { row } => return format!("the key {}", row.key()),
+            FindingKind::EnabledAgain { key, .. }
+            | FindingKind::LiveIsDisabled { key, .. }
+            | FindingKind::NotListed { key, .. }
+            | FindingKind::NotRestricted { key, .. }
+            | FindingKind::Purge { key, .. } => Some(key),
+            _ => None,
+        };
+        key.map_or_else(|| format!("the grant {}", self.grant), |key| format!("the key {key}"))
+    }
+}
+
+/// The recorded keys that may be listed under other names than their own.
+pub(crate) fn renamed<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> HashSet<KeyHash> {
+    let not_listed = findings.into_iter().filter_map(|finding| match &finding.kind {
+        FindingKind::NotListed { key, .. } => Some(key.clone()),
+        _ => None,
+    });
+    not_listed.collect()
+}

@@ -1,0 +1,297 @@
+//! The scan of one grant: what its listed keys have used, and what may have to be done about them. Nothing is read or written here; a
+//! finding is a suspicion, and each act decides anew on the grant as it is then.
+
+use std::collections::HashSet;
+
+use bursar_core::domain::grant::{Attempt, AttemptState, Disable, Found, GRACE, State, View};
+use bursar_core::domain::id::Epoch;
+use bursar_core::domain::key::KeyHash;
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::reading::{Doubtful, Reading, Shortfall};
+use jiff::Timestamp;
+
+use super::finding::FindingKind;
+use super::row::KeyRow;
+use crate::runner::Baseline;
+
+/// The context in which a grant is scanned.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ScanContext<'a> {
+    /// The listed keys that bear its name, each once.
+    pub(crate) rows: &'a [KeyRow],
+    /// All keys that were listed under names of no grant here.
+    pub(crate) elsewhere: &'a HashSet<[u8; 32]>,
+    /// Whether the listing reached its end and could be read: only then what is not in it may be gone.
+    pub(crate) is_whole: bool,
+    pub(crate) baseline: &'a Baseline,
+    /// Whether this table is a copy of an earlier moment that was not recovered yet.
+    pub(crate) is_copy: bool,
+    /// The keys that are under the programme's guardrail, if it has one and that could be listed.
+    pub(crate) assigned: Option<&'a HashSet<KeyHash>>,
+    pub(crate) now: Timestamp,
+}
+
+/// The result of a grant's scan.
+#[derive(Debug, Default)]
+pub(crate) struct ScanResult {
+    /// Readings that say more than is on record.
+    pub(crate) news: Vec<Reading>,
+    pub(crate) kinds: Vec<FindingKind>,
+    /// Keys that only bear its name: no attempt of ours made them.
+    pub(crate) not_ours: Vec<KeyRow>,
+    /// Keys that were made for one of its attempts, beside the recorded one.
+    pub(crate) second: Vec<KeyRow>,
+    pub(crate) problems: Vec<String>,
+    /// Whether some key's use is not known.
+    pub(crate) has_gaps: bool,
+    /// The use of keys that the account does not have any more.
+    pub(crate) gone: Usd,
+}
+
+/// The relation of a listed key to the grant whose name it bears.
+enum Match<'a> {
+    /// This attempt made it.
+    Its(&'a Attempt),
+    /// This attempt does not know its key, so it may have made this one.
+    Perhaps(&'a Attempt),
+    /// An attempt made it that is not on record, or counts as shown since the table was restored.
+    Unrecorded,
+    /// This attempt records another key, so it is a second one of the same name.
+    Second(&'a Attempt),
+    /// Its attempt came to nothing and was forgotten: nobody was shown it.
+    Forgotten,
+    /// It only bears the name.
+    NotOurs,
+}
+
+impl ScanResult {
+    /// Scans a grant. Its readings are afterwards as they are on record once the news are written.
+    pub(crate) fn of(view: &mut View, context: ScanContext<'_>) -> ScanResult {
+        let mut result = ScanResult::default();
+        let renamed = result.under_their_own_names(view, context.rows);
+        let context = ScanContext { rows: renamed.as_deref().unwrap_or(context.rows), ..context };
+        for row in context.rows {
+            if let Match::Its(attempt) = match_of(view, context, row) {
+                match read(view, context.baseline.looked_at, attempt, row) {
+                    Ok((news, doubt)) => {
+                        result.problems.extend(doubt.map(|doubt| format!("of the key {} {doubt}", row.key())));
+                        news.into_iter().for_each(|news| result.take_in(view, news));
+                    }
+                    Err(doubtful) => {
+                        result.has_gaps = true;
+                        result.problems.push(format!("of the key {} nothing is recorded: {doubtful}", row.key()));
+                    }
+                }
+            }
+        }
+        let (mut unread, mut perhaps) = (Vec::new(), HashSet::new());
+        for row in context.rows {
+            let of = match match_of(view, context, row) {
+                // An attempt makes one key, so of two that are enabled one is too many.
+                Match::Perhaps(attempt) if row.state.enabled && !perhaps.insert(attempt.epoch) => {
+                    Match::Second(attempt)
+                }
+                of => of,
+            };
+            match of {
+                Match::Its(attempt) => result.kinds.extend(about_its(view, context, attempt, row)),
+                Match::Perhaps(attempt) => result.kinds.extend(orphan(context, attempt, row)),
+                Match::Second(attempt) => {
+                    result.kinds.extend(second(context, attempt, row));
+                    result.second.push(row.clone());
+                }
+                Match::Unrecorded => unread.push(row.epoch()),
+                Match::Forgotten if row.state.enabled => result.kinds.extend(forgotten(context, row)),
+                Match::Forgotten | Match::NotOurs => result.not_ours.push(row.clone()),
+            }
+        }
+        if !unread.is_empty() && context.is_whole {
+            // What seems to be the live key is an older one.
+            result.kinds.retain(|kind| !matches!(kind, FindingKind::LiveIsDisabled { .. } | FindingKind::Limit { .. }));
+            let found: Vec<Found> = context.rows.iter().map(KeyRow::found).collect();
+            let ends =
+                view.ended_by_recovery(&found, context.is_copy).into_iter().map(|found| found.key.clone()).collect();
+            result.kinds.push(FindingKind::Recover { rows: context.rows.to_vec(), ends, unread });
+        }
+        result.kinds.extend(not_listed(view, context));
+        result.kinds.extend(of_the_grant(view, context));
+        // Whatever disables a key that is enabled again carries out all that is ordered of its grant.
+        if result.kinds.iter().any(|kind| matches!(kind, FindingKind::EnabledAgain { .. })) {
+            result.kinds.retain(|kind| *kind != FindingKind::Ordered);
+        }
+        let is_listed = |epoch| context.rows.iter().any(|row| row.epoch() == epoch);
+        result.gone = view.readings.iter().filter(|reading| !is_listed(reading.epoch)).map(Reading::lifetime).sum();
+        result
+    }
+
+    /// Keys of this grant are known by their hashes, whatever somebody called them. None where each has its own name.
+    fn under_their_own_names(&mut self, view: &View, rows: &[KeyRow]) -> Option<Vec<KeyRow>> {
+        let own = |row: &KeyRow| {
+            let is_it = |attempt: &&Attempt| attempt.key.as_ref().is_some_and(|key| row.is(key));
+            let named = view.grant.attempt(row.epoch()).filter(is_it);
+            match named {
+                Some(_) => None,
+                None => view.grant.attempts.iter().find(is_it).map(|attempt| (attempt.epoch, attempt.nonce.clone())),
+            }
+        };
+        if rows.iter().all(|row| own(row).is_none()) {
+            return None;
+        }
+        let named = rows.iter().map(|row| match own(row) {
+            Some((epoch, nonce)) => {
+                self.problems.push(format!("the key {} of ours has another name at the provider", row.key()));
+                row.named(epoch, &nonce)
+            }
+            None => row.clone(),
+        });
+        Some(named.collect())
+    }
+
+    fn take_in(&mut self, view: &mut View, news: Reading) {
+        match view.readings.iter_mut().find(|reading| reading.epoch == news.epoch) {
+            Some(reading) => reading.clone_from(&news),
+            None => view.readings.push(news.clone()),
+        }
+        self.news.push(news);
+    }
+}
+
+fn match_of<'v>(view: &'v View, context: ScanContext<'_>, row: &KeyRow) -> Match<'v> {
+    let Some(attempt) = view.grant.attempt(row.epoch()) else {
+        // Attempts are written ahead, so a key of a later one means that the table was restored. Those that came to nothing are forgotten.
+        return if row.epoch() > view.grant.epoch { Match::Unrecorded } else { Match::Forgotten };
+    };
+    match &attempt.key {
+        _ if attempt.nonce != row.nonce() => Match::NotOurs,
+        Some(key) if *key == row.key() => Match::Its(attempt),
+        Some(_) => Match::Second(attempt),
+        None if context.is_copy && attempt.state == AttemptState::Open => Match::Unrecorded,
+        None => Match::Perhaps(attempt),
+    }
+}
+
+/// The reading of a listed key, if it is news, and its shortfall, if there is one.
+pub(crate) fn read(
+    view: &View,
+    looked_at: Option<Timestamp>,
+    attempt: &Attempt,
+    row: &KeyRow,
+) -> Result<(Option<Reading>, Option<Shortfall>), Doubtful> {
+    let before = view.reading(attempt.epoch);
+    let told = row.state.told.as_ref().ok_or(Doubtful::Silent)?;
+    let (after, doubt) = view.reading_after(attempt, told, row.state.asked, looked_at)?;
+    Ok((Some(after).filter(|after| before.is_none_or(|before| after.is_news_to(before))), doubt))
+}
+
+fn about_its(view: &View, context: ScanContext<'_>, attempt: &Attempt, row: &KeyRow) -> Option<FindingKind> {
+    let (epoch, key) = (attempt.epoch, row.key());
+    let is_live = view.grant.live().is_some_and(|live| live.epoch == epoch);
+    match (is_live && view.grant.holds.is_empty(), row.state.enabled) {
+        (true, true) => {
+            let listed = row.state.listed();
+            let wanted = view.wanted(listed, context.now).map(|_| FindingKind::Limit { listed });
+            let seen = || view.limit_seen(epoch, listed, row.state.asked);
+            wanted.or_else(|| seen().ok().map(|_| FindingKind::LimitSeen { epoch, listed, asked: row.state.asked }))
+        }
+        (true, false) => {
+            let stops = view.found_disabled(view.grant.version, epoch, &key, context.now).is_ok();
+            let summed = summed(view, epoch);
+            Some(FindingKind::LiveIsDisabled { epoch, nonce: attempt.nonce.clone(), key, stops, summed })
+        }
+        (false, true) => Some(FindingKind::EnabledAgain { epoch, key, seen_at: row.state.asked }),
+        (false, false) => None,
+    }
+}
+
+/// The use of a key that is in this run's sums.
+fn summed(view: &View, epoch: Epoch) -> Usd {
+    view.reading(epoch).map_or(Usd::ZERO, Reading::lifetime)
+}
+
+/// An enabled key of an attempt that was forgotten, made so late that no sync had seen it by then.
+fn forgotten(context: ScanContext<'_>, row: &KeyRow) -> Option<FindingKind> {
+    let is_old = row.state.created_at.is_some_and(|made_at| context.now >= made_at + GRACE);
+    is_old.then(|| FindingKind::Sweep { row: row.clone() })
+}
+
+/// An enabled key that nobody was shown, of an attempt that nobody can be at any more.
+fn orphan(context: ScanContext<'_>, attempt: &Attempt, row: &KeyRow) -> Option<FindingKind> {
+    let is_old = context.now >= attempt.begun_at + GRACE;
+    let is_orphan = row.state.enabled && attempt.state != AttemptState::Shown && is_old;
+    is_orphan.then(|| FindingKind::Sweep { row: row.clone() })
+}
+
+/// A key that is one too many of its attempt, and is enabled though the attempt is old: it is to be disabled.
+fn second(context: ScanContext<'_>, attempt: &Attempt, row: &KeyRow) -> Option<FindingKind> {
+    let is_old = context.now >= attempt.begun_at + GRACE;
+    (context.is_whole && row.state.enabled && is_old).then(|| FindingKind::Second { row: row.clone() })
+}
+
+/// Recorded keys that are not in the listing, or under names of others. One that was made since it began cannot be in it.
+fn not_listed(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
+    let missing = view.grant.attempts.iter().filter_map(|attempt| {
+        let key = attempt.key.clone()?;
+        let is_elsewhere = context.elsewhere.contains(&key.to_bytes());
+        let may_be_missing = context.is_whole && attempt.gone.is_none() && attempt.begun_at < context.baseline.began_at;
+        if !(is_elsewhere || may_be_missing) || context.rows.iter().any(|row| row.key() == key) {
+            return None;
+        }
+        let is_live = view.grant.live().is_some_and(|live| live.epoch == attempt.epoch);
+        let stops = is_live && view.grant.holds.is_empty() && !is_elsewhere;
+        let (epoch, nonce, summed) = (attempt.epoch, attempt.nonce.clone(), summed(view, attempt.epoch));
+        Some(FindingKind::NotListed { epoch, nonce, key, stops, is_held: false, summed })
+    });
+    missing.collect()
+}
+
+fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
+    let (grant, now) = (&view.grant, context.now);
+    let is_over = matches!(grant.state, State::Revoked | State::Ended);
+    if view.programme.is_over(now) && !is_over {
+        return vec![FindingKind::End];
+    }
+    let mut kinds = Vec::new();
+    if grant.orders_off().next().is_some() {
+        kinds.push(FindingKind::Ordered);
+    }
+    let is_listed = |attempt: &Attempt| context.rows.iter().any(|row| row.epoch() == attempt.epoch);
+    let is_forsaken = |attempt: &Attempt| {
+        let is_old = context.baseline.began_at >= attempt.begun_at + GRACE;
+        attempt.state == AttemptState::Open && attempt.key.is_none() && is_old && !is_listed(attempt)
+    };
+    if context.is_whole && matches!(grant.state, State::Minting { .. }) && grant.attempts.iter().any(is_forsaken) {
+        kinds.push(FindingKind::Forsaken);
+    }
+    let is_explained = |since: Timestamp| context.baseline.explained_at.is_some_and(|explained| since < explained);
+    if grant.attempts.iter().filter_map(|attempt| attempt.rest_promised_since).any(is_explained) {
+        kinds.push(FindingKind::Explained);
+    }
+    let never_claimed = grant.state == State::Invited && now >= view.programme.settings.claim_closes_at();
+    if grant.has_place && never_claimed {
+        kinds.push(FindingKind::GiveBack);
+    }
+    let live = grant.live().and_then(|live| context.rows.iter().find(|row| row.epoch() == live.epoch));
+    if let Some((row, assigned)) = live.zip(context.assigned).filter(|_| grant.holds.is_empty())
+        && !assigned.contains(&row.key())
+    {
+        kinds.push(FindingKind::NotRestricted { epoch: row.epoch(), key: row.key() });
+    }
+    let last_used_at = live.and_then(|row| row.state.told.as_ref()?.last_used_at);
+    if live.is_some_and(|live| live.state.enabled) && view.lifecycle(last_used_at, now).is_some() {
+        kinds.push(FindingKind::Rule { last_used_at });
+    }
+    let may_go = grant.attempts.iter().filter(|attempt| matches!(attempt.disable, Disable::Confirmed { .. }));
+    let is_read = |attempt: &Attempt| {
+        let row = context.rows.iter().find(|row| Some(row.key()) == attempt.key);
+        row.is_some_and(|row| row.state.told.is_some())
+    };
+    let may_go = may_go.filter(|attempt| {
+        is_over
+            && is_read(attempt)
+            && view.may_purge(attempt.epoch, context.baseline.began_at, context.baseline.restored_at, now)
+    });
+    kinds.extend(
+        may_go.filter_map(|attempt| Some(FindingKind::Purge { epoch: attempt.epoch, key: attempt.key.clone()? })),
+    );
+    kinds
+}

@@ -1,0 +1,11 @@
+//! One grant beside the keys that were listed for it: rows, packed between the stages, findings, and the outcomes of those.
+
+pub(crate) mod finding;
+pub(crate) mod grant;
+pub(crate) mod guard;
+pub(crate) mod outcome;
+pub(crate) mod read_ahead;
+pub(crate) mod row;
+pub(crate) mod rows;
+pub(crate) mod shards;
+pub(crate) mod write_queue;

@@ -1,0 +1,139 @@
+//! The outcome of a finding, and what the outcomes of all come to.
+
+use std::collections::BTreeSet;
+
+use bursar_core::domain::alarm::Cause;
+use bursar_core::domain::id::GrantId;
+use bursar_core::domain::key::KeyHash;
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::reading::Used;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use crate::journal::Journal;
+use crate::money::account_use::OwnUse;
+
+/// The outcome of a finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum FindingOutcome {
+    Done,
+    /// An orphan was disabled, if nobody had come to that before.
+    Swept {
+        now: bool,
+        late: LateUse,
+    },
+    /// Keys are on record that the table did not know.
+    Recovered {
+        late: LateUse,
+        grant: GrantId,
+    },
+    /// A key was deleted that had used so much.
+    Purged {
+        key: KeyHash,
+        used: Usd,
+    },
+    /// The management key was refused, so that nothing more can be done.
+    Refused {
+        cause: Cause,
+        told: String,
+    },
+    /// The provider says that it has no such key, which is remembered. Of a grant that has not ended it is missing.
+    Unseen {
+        key: KeyHash,
+        is_missing: bool,
+    },
+    /// The provider has said for long enough that it has no such key.
+    Gone {
+        key: KeyHash,
+        is_missing: bool,
+    },
+    /// A change that somebody had made at the provider is undone.
+    Mended(String),
+    /// The key was not listed as it is on record, is there all the same, and has used so much more.
+    LookedAgain {
+        more: Usd,
+        doubt: Option<String>,
+        mended: Option<String>,
+    },
+    /// Nothing could be done, for this reason.
+    Undone(String),
+}
+
+/// The use of keys that were not on record when their grant was scanned.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct LateUse {
+    pub(crate) used: Vec<Used>,
+    pub(crate) written: usize,
+    /// Doubts about it, in words.
+    pub(crate) doubts: Vec<String>,
+}
+
+/// The outcomes of all findings so far.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Outcomes {
+    /// Use that is in no sum of the scan.
+    pub(crate) own: OwnUse,
+    pub(crate) recorded: usize,
+    pub(crate) orphans_disabled: usize,
+    pub(crate) keys_missing: usize,
+    pub(crate) purged: BTreeSet<KeyHash>,
+    /// Whether keys were recovered, which shows that the table was restored.
+    pub(crate) has_recovered: bool,
+}
+
+impl FindingOutcome {
+    /// Whether nothing is left to be done about the finding.
+    pub(crate) fn is_settled(&self) -> bool {
+        !matches!(self, FindingOutcome::Undone(_) | FindingOutcome::Refused { .. } | FindingOutcome::Unseen { .. })
+    }
+}
+
+impl Outcomes {
+    /// Takes in the outcome of a finding in a programme.
+    pub(crate) fn note(&mut self, programme: u16, outcome: FindingOutcome, on: Date, journal: &mut Journal) {
+        match outcome {
+            FindingOutcome::Done => {}
+            FindingOutcome::Swept { now, late } => {
+                self.orphans_disabled += usize::from(now);
+                self.note_late(programme, late, journal);
+            }
+            FindingOutcome::Recovered { late, grant } => {
+                self.has_recovered = true;
+                journal
+                    .problem(format!("keys of the grant {grant} were not on record, and are now: the table went back"));
+                self.note_late(programme, late, journal);
+            }
+            FindingOutcome::Mended(told) => journal.problem(told),
+            FindingOutcome::LookedAgain { more, doubt, mended } => {
+                self.own.add(programme, &Used::on_one(on, more));
+                journal.problems_of(doubt.into_iter().chain(mended));
+            }
+            FindingOutcome::Purged { key, used } => {
+                self.purged.insert(key);
+                self.own.add_gone(used);
+            }
+            FindingOutcome::Refused { cause, told } => {
+                journal.refuse(cause);
+                journal.problem(told);
+            }
+            FindingOutcome::Unseen { key, is_missing } => {
+                self.keys_missing += usize::from(is_missing);
+                if is_missing {
+                    journal.problem(format!("the provider does not find the key {key}; the next sync asks again"));
+                }
+            }
+            FindingOutcome::Gone { key, is_missing } => {
+                self.keys_missing += usize::from(is_missing);
+                journal.problem(format!("the provider does not have the key {key} any more"));
+            }
+            FindingOutcome::Undone(why) => journal.undone(why, None),
+        }
+    }
+
+    fn note_late(&mut self, programme: u16, late: LateUse, journal: &mut Journal) {
+        self.recorded += late.written;
+        self.own.count_keys(late.used.len());
+        late.used.iter().for_each(|used| self.own.add(programme, used));
+        journal.problems_of(late.doubts);
+    }
+}

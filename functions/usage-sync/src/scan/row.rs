@@ -1,0 +1,187 @@
+//! A listed key as it is packed from the listing until its grant is scanned: there can be very many.
+
+use bursar_core::domain::grant::{Found, Listed};
+use bursar_core::domain::id::{DeploymentId, Epoch, GrantId, KeyName, Nonce, ProgrammeId};
+use bursar_core::domain::key::KeyHash;
+use bursar_core::domain::money::Usd;
+use bursar_core::domain::programme::{Byok, Settings};
+use bursar_core::domain::reading::Told;
+use bursar_core::domain::window::Reset;
+use bursar_core::provider::key::Key;
+use jiff::Timestamp;
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+
+/// A key with a name of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeyRow {
+    hash: [u8; 32],
+    grant: [u8; 8],
+    nonce: [u8; 8],
+    epoch: u32,
+    pub(crate) state: KeyState,
+}
+
+/// A key that bears no name of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ForeignRow {
+    hash: [u8; 32],
+    pub(crate) name: String,
+    pub(crate) state: KeyState,
+}
+
+/// The state of a key when it was listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeyState {
+    pub(crate) enabled: bool,
+    pub(crate) limit: Option<Usd>,
+    /// Whether the limit is counted on its programme's basis.
+    counts: bool,
+    /// None when the provider does not say what was used.
+    pub(crate) told: Option<Told>,
+    #[serde(with = "millisecond::optional")]
+    pub(crate) created_at: Option<Timestamp>,
+    #[serde(with = "millisecond::required")]
+    pub(crate) asked: Timestamp,
+}
+
+/// The basis on which the limits of a programme's keys are counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LimitBasis {
+    reset: Reset,
+    byok: Byok,
+}
+
+impl KeyRow {
+    pub(crate) fn of(key: &Key, name: &KeyName, basis: LimitBasis, asked: Timestamp) -> KeyRow {
+        KeyRow {
+            hash: key.hash.to_bytes(),
+            grant: name.grant.to_bytes(),
+            nonce: name.nonce.to_bytes(),
+            epoch: name.epoch.number(),
+            state: KeyState::of(key, basis.reset, basis.covers(key), asked),
+        }
+    }
+
+    pub(crate) fn key(&self) -> KeyHash {
+        KeyHash::of_bytes(&self.hash)
+    }
+
+    pub(crate) fn grant(&self) -> GrantId {
+        GrantId::of_bytes(self.grant)
+    }
+
+    pub(crate) fn nonce(&self) -> Nonce {
+        Nonce::of_bytes(self.nonce)
+    }
+
+    pub(crate) fn epoch(&self) -> Epoch {
+        Epoch::new(self.epoch)
+    }
+
+    pub(crate) fn is(&self, key: &KeyHash) -> bool {
+        self.hash == key.to_bytes()
+    }
+
+    pub(super) fn hash(&self) -> &[u8; 32] {
+        &self.hash
+    }
+
+    /// The name that the key got here.
+    pub(crate) fn name(&self, deployment: &DeploymentId, programme: &ProgrammeId) -> KeyName {
+        KeyName {
+            deployment: deployment.clone(),
+            programme: programme.clone(),
+            grant: self.grant(),
+            epoch: self.epoch(),
+            nonce: self.nonce(),
+        }
+    }
+
+    /// The row under another name of its grant.
+    pub(crate) fn named(&self, epoch: Epoch, nonce: &Nonce) -> KeyRow {
+        KeyRow { epoch: epoch.number(), nonce: nonce.to_bytes(), ..self.clone() }
+    }
+
+    /// The key as a recovery finds it, with no attempt on record.
+    pub(crate) fn found(&self) -> Found {
+        Found {
+            epoch: self.epoch(),
+            nonce: Nonce::of_bytes(self.nonce),
+            key: self.key(),
+            enabled: self.state.enabled,
+            limit: self.state.limit,
+            made_at: self.state.created_at.unwrap_or(self.state.asked),
+        }
+    }
+
+    pub(crate) fn shard(&self) -> u8 {
+        self.grant[0] >> 4
+    }
+}
+
+impl ForeignRow {
+    pub(crate) fn of(key: &Key, asked: Timestamp) -> ForeignRow {
+        ForeignRow {
+            hash: key.hash.to_bytes(),
+            name: key.name.clone(),
+            state: KeyState::of(key, Reset::None, true, asked),
+        }
+    }
+
+    /// The row of a key that only bears a name of ours.
+    pub(crate) fn with_name(row: &KeyRow, name: String) -> ForeignRow {
+        ForeignRow { hash: row.hash, name, state: row.state.clone() }
+    }
+
+    pub(super) fn hash(&self) -> &[u8; 32] {
+        &self.hash
+    }
+
+    pub(crate) fn key(&self) -> KeyHash {
+        KeyHash::of_bytes(&self.hash)
+    }
+
+    pub(crate) fn shard(&self) -> u8 {
+        self.hash[0] >> 4
+    }
+}
+
+impl KeyState {
+    fn of(key: &Key, reset: Reset, counts: bool, asked: Timestamp) -> KeyState {
+        KeyState {
+            enabled: !key.disabled,
+            limit: key.limit,
+            counts,
+            told: key.told(reset),
+            created_at: key.created_at,
+            asked,
+        }
+    }
+
+    pub(crate) fn listed(&self) -> Listed {
+        listed(self.limit, self.counts)
+    }
+}
+
+impl LimitBasis {
+    pub(crate) fn of(settings: &Settings) -> LimitBasis {
+        LimitBasis { reset: settings.reset, byok: settings.byok }
+    }
+
+    /// The limit of a key, as the provider states it, on this basis.
+    pub(crate) fn listed(self, key: &Key) -> Listed {
+        listed(key.limit, self.covers(key))
+    }
+
+    fn covers(self, key: &Key) -> bool {
+        key.counts_in(self.reset, self.byok == Byok::Inside)
+    }
+}
+
+fn listed(limit: Option<Usd>, counts: bool) -> Listed {
+    match limit {
+        _ if !counts => Listed::CountedOtherwise,
+        limit => limit.map_or(Listed::Unlimited, Listed::Limit),
+    }
+}

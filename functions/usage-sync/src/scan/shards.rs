@@ -1,0 +1,91 @@
+//! Reads the grants of all programmes in their order, a shard at a time, each programme's head before its grants.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use bursar_core::domain::grant::{Grant, Reading};
+use bursar_core::domain::key::KeyHash;
+use bursar_core::domain::programme::{Pot, Programme};
+use bursar_core::provider::ProviderError;
+use bursar_core::store::keys;
+use futures_util::future::BoxFuture;
+use tokio::sync::OnceCell;
+
+use super::rows::ShardIndex;
+use crate::runner::Runner;
+
+/// The part of a programme that is read before its grants.
+pub(crate) struct ProgrammeHead {
+    /// Its version tells whether anybody moved the pot while the grants were read.
+    pub(crate) pot: Pot,
+    /// The keys under its guardrail, if it has one.
+    pub(crate) assigned: Option<Result<HashSet<KeyHash>, ProviderError>>,
+}
+
+/// The grants of a programme whose ids begin with one digit.
+pub(crate) struct Shard {
+    pub(crate) head: Arc<OnceCell<ProgrammeHead>>,
+    pub(crate) grants: Vec<(Grant, Vec<Reading>)>,
+}
+
+/// A shard on its way, with the bytes of its rows.
+pub(crate) type ShardRead<'a> = (usize, BoxFuture<'a, (ShardIndex, Result<Shard>)>);
+
+/// Every shard of every programme from one on. In the middle of a programme, its pot is the one that was read when it was begun.
+pub(crate) fn shards_from<'a>(
+    runner: &'a Runner<'_>,
+    from: ShardIndex,
+    resumed: Option<Pot>,
+    weights: Arc<HashMap<ShardIndex, usize>>,
+) -> impl Iterator<Item = ShardRead<'a>> {
+    let programmes = runner.programmes().iter().zip(0_u16..).skip(from.0.into());
+    programmes.flat_map(move |(programme, number)| {
+        let head = Arc::new(OnceCell::new());
+        let resumed = resumed.clone().filter(|_| number == from.0);
+        let weights = Arc::clone(&weights);
+        let shards = keys::SHARDS.iter().zip(0_u8..).skip(if number == from.0 { from.1.into() } else { 0 });
+        shards.map(move |(shard, digit)| -> ShardRead<'a> {
+            let (head, resumed, index) = (Arc::clone(&head), resumed.clone(), (number, digit));
+            let read = async move { (index, read(runner, programme, *shard, head, resumed).await) };
+            (weights.get(&index).copied().unwrap_or_default(), Box::pin(read))
+        })
+    })
+}
+
+async fn read(
+    runner: &Runner<'_>,
+    programme: &Programme,
+    shard: char,
+    head: Arc<OnceCell<ProgrammeHead>>,
+    resumed: Option<Pot>,
+) -> Result<Shard> {
+    head.get_or_try_init(|| read_head(runner, programme, resumed)).await?;
+    let grants = runner.table.shard_of(&programme.id, shard).await?;
+    Ok(Shard { head, grants })
+}
+
+async fn read_head(runner: &Runner<'_>, programme: &Programme, resumed: Option<Pot>) -> Result<ProgrammeHead> {
+    let pot = match resumed {
+        Some(pot) => pot,
+        None => runner.table.pot(&programme.id).await?.with_context(|| format!("{} has no pot", programme.id))?,
+    };
+    let assigned = match &programme.guardrail {
+        Some(guardrail) => match assigned(runner, &guardrail.id).await {
+            Err(error) if runner.obstacle(&error).is_some() => return Err(error.into()),
+            assigned => Some(assigned),
+        },
+        None => None,
+    };
+    Ok(ProgrammeHead { pot, assigned })
+}
+
+/// The keys under a guardrail: one list for all of them.
+async fn assigned(runner: &Runner<'_>, guardrail: &str) -> Result<HashSet<KeyHash>, ProviderError> {
+    let mut assignments = runner.provider.assignments(Some(guardrail));
+    let mut assigned = HashSet::new();
+    while let Some(page) = assignments.next(runner.until()).await? {
+        assigned.extend(page.into_iter().map(|assignment| assignment.key_hash));
+    }
+    Ok(assigned)
+}

@@ -1,0 +1,84 @@
+//! Stage 1, begin: the management key, whose account it is of, and the account's money before anything is listed.
+
+use anyhow::Result;
+use bursar_core::domain::key::Fingerprint;
+use bursar_core::provider::account::Credits;
+use serde::{Deserialize, Serialize};
+
+use super::list::Listing;
+use crate::journal::Journal;
+use crate::runner::{Runner, StageEnd};
+
+/// The beginning of a run.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Beginning {
+    management_key: Option<Fingerprint>,
+    credits: Option<Credits>,
+}
+
+impl Beginning {
+    /// Which workspaces there are has nothing to do with key or money, so it is asked beside them; where that fails, the listing asks
+    /// again and says why.
+    pub(crate) async fn run(
+        &mut self,
+        runner: &Runner<'_>,
+        listing: &mut Listing,
+        journal: &mut Journal,
+    ) -> Result<StageEnd> {
+        if !runner.has_time() {
+            return Ok(StageEnd::TimeIsUp);
+        }
+        let (provider, until) = (runner.provider, runner.until());
+        if !runner.has_witnesses() {
+            // Where it is not the one of the secret any more, that shows now and not in the middle; what else is wrong, below.
+            let _ = provider.check_management_key(until).await;
+        }
+        self.is_of_one_account(runner, journal).await;
+        let checked = async {
+            provider.check_management_key(until).await?;
+            provider.prove_account(until).await
+        };
+        let (checked, credits, position) =
+            tokio::join!(checked, provider.credits(until), provider.inventory_begins(until));
+        if let Err(error) = checked {
+            if runner.obstacle(&error).is_some() {
+                return Err(error.into());
+            }
+            journal.problem(format!("nothing was listed: {error}"));
+            journal.note_refusal(&error);
+            return Ok(StageEnd::RunOver);
+        }
+        match credits {
+            Err(error) if runner.obstacle(&error).is_some() => return Err(error.into()),
+            Ok(credits) => self.credits = Some(credits),
+            Err(error) => {
+                journal.note_refusal(&error);
+                journal.problem(format!("the credits could not be read: {error}"));
+            }
+        }
+        listing.begin_at(position.unwrap_or_default());
+        Ok(if journal.key_refused().is_some() { StageEnd::RunOver } else { StageEnd::Done })
+    }
+
+    /// Whether the management key is still the one that the run began with, where no witness can tell whose a new one is.
+    pub(crate) async fn is_of_one_account(&mut self, runner: &Runner<'_>, journal: &mut Journal) -> bool {
+        // Where the secret cannot be read, nothing is asked either.
+        let current = runner.provider.management_keys().current().await;
+        let Some(key) = current.ok().filter(|_| !runner.has_witnesses()) else { return true };
+        let key = key.fingerprint(&runner.deployment);
+        let is_same = *self.management_key.get_or_insert_with(|| key.clone()) == key;
+        if !is_same {
+            journal.break_off(
+                "the management key was exchanged before any sync was complete, so nothing tells whether both are of one account: \
+                 this run ends, and the next begins with the new one"
+                    .to_owned(),
+            );
+        }
+        is_same
+    }
+
+    /// The account's money before the listing.
+    pub(crate) fn credits(&self) -> Option<Credits> {
+        self.credits
+    }
+}

@@ -1,0 +1,178 @@
+//! Stage 3, list: every key of the account, page by page, packed by the grant whose name it bears.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+use bursar_core::domain::alarm::Cause;
+use bursar_core::domain::grant::{Attempt, GRACE};
+use bursar_core::domain::id::{KeyName, ProgrammeId};
+use bursar_core::provider::inventory::{KeyPage, Position};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::journal::Journal;
+use crate::runner::{Runner, StageEnd};
+use crate::scan::row::{ForeignRow, KeyRow, LimitBasis};
+use crate::scan::rows::Rows;
+use crate::witnesses::Witnesses;
+
+/// The listing of all keys.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Listing {
+    position: Position,
+    extent: Extent,
+    has_gaps: bool,
+    listed: usize,
+    witnesses: Witnesses,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+enum Extent {
+    #[default]
+    UnderWay,
+    ToTheEnd,
+    Broken,
+}
+
+/// The programmes by their ids: the number that a run gives each, and the basis of its keys' limits.
+type ProgrammeNumbers<'a> = HashMap<&'a ProgrammeId, (u16, LimitBasis)>;
+
+impl Listing {
+    /// Lists until the end, or until the time is up.
+    pub(crate) async fn run(
+        &mut self,
+        runner: &Runner<'_>,
+        rows: &mut Rows,
+        journal: &mut Journal,
+    ) -> Result<StageEnd> {
+        let numbered = runner.programmes().iter().zip(0_u16..);
+        let numbered: ProgrammeNumbers<'_> = numbered
+            .map(|(programme, number)| (&programme.id, (number, LimitBasis::of(&programme.settings))))
+            .collect();
+        let mut inventory = {
+            let (position, hashes) = (std::mem::take(&mut self.position), rows.hashes()?);
+            runner.provider.inventory_from(runner.clock, position, hashes.iter())
+        };
+        self.extent = loop {
+            if !runner.goes_on().await? {
+                self.position = inventory.position();
+                return Ok(StageEnd::TimeIsUp);
+            }
+            match inventory.next(runner.until()).await {
+                Ok(Some(page)) => self.pack(runner, page, &numbered, rows, journal)?,
+                Ok(None) => break Extent::ToTheEnd,
+                // What was asked for as the time ran out comes the next time.
+                Err(_) if !runner.has_time() => {
+                    self.position = inventory.position();
+                    return Ok(StageEnd::TimeIsUp);
+                }
+                Err(error) => {
+                    self.position = inventory.position();
+                    if let Some(obstacle) = runner.obstacle(&error) {
+                        return Ok(StageEnd::Blocked(obstacle));
+                    }
+                    journal.note_refusal(&error);
+                    journal.problem(format!("the keys could not all be listed: {error}"));
+                    break Extent::Broken;
+                }
+            }
+        };
+        self.listed = inventory.listed();
+        if self.listed == 0 && self.is_whole() {
+            self.doubt_an_empty_account(runner, journal).await?;
+        }
+        Ok(StageEnd::Done)
+    }
+
+    /// An account that had keys has none: rather it is another one, or its answer is wrong. Nothing is gone because of it.
+    async fn doubt_an_empty_account(&mut self, runner: &Runner<'_>, journal: &mut Journal) -> Result<()> {
+        let expected = match &runner.account {
+            Some(account) => account.witnesses.len(),
+            None => recorded_by(runner, runner.baseline.began_at - GRACE).await?,
+        };
+        if expected == 0 {
+            return Ok(());
+        }
+        self.extent = Extent::Broken;
+        journal.problem(format!(
+            "the account lists no key at all, and {expected} or more are on record: nothing is taken for gone. If they were all deleted on \
+             purpose, or the account was changed, an admin says so on the account page"
+        ));
+        let management_key = runner.provider.management_keys().current().await?.fingerprint(&runner.deployment);
+        journal.refuse(Cause::AnotherAccount { management_key });
+        Ok(())
+    }
+
+    fn pack(
+        &mut self,
+        runner: &Runner<'_>,
+        page: KeyPage,
+        numbered: &ProgrammeNumbers<'_>,
+        rows: &mut Rows,
+        journal: &mut Journal,
+    ) -> Result<()> {
+        for row in page.unreadable {
+            let which = row.hash.map_or("without a hash".to_owned(), |hash| hash.to_string());
+            journal.problem(format!("the key {which} could not be read: {}", row.why));
+            self.has_gaps = true;
+        }
+        for key in &page.keys {
+            self.witnesses.note(runner, &key.hash);
+            let name = key.name.parse::<KeyName>().ok().filter(|name| name.deployment == runner.deployment);
+            let Some(name) = name else {
+                rows.add_foreign(&ForeignRow::of(key, page.asked))?;
+                continue;
+            };
+            match numbered.get(&name.programme) {
+                Some((number, basis)) => rows.add(*number, &KeyRow::of(key, &name, *basis, page.asked))?,
+                // It may be as young as the run; whether it is there by now is looked at later.
+                None => rows.add_stranger(&ForeignRow::of(key, page.asked))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets where the listing begins.
+    pub(crate) fn begin_at(&mut self, position: Position) {
+        self.position = position;
+    }
+
+    pub(crate) fn position(&self) -> &Position {
+        &self.position
+    }
+
+    /// Whether the listing reached its end, and each row could be read.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.extent == Extent::ToTheEnd && !self.has_gaps
+    }
+
+    pub(crate) fn is_broken(&self) -> bool {
+        self.extent == Extent::Broken
+    }
+
+    /// Whether some rows could not be read.
+    pub(crate) fn has_gaps(&self) -> bool {
+        self.has_gaps
+    }
+
+    pub(crate) fn listed(&self) -> usize {
+        self.listed
+    }
+
+    pub(crate) fn witnesses(&self) -> &Witnesses {
+        &self.witnesses
+    }
+}
+
+/// The number of recorded keys that were made by a moment and should be there still.
+async fn recorded_by(runner: &Runner<'_>, made_by: Timestamp) -> Result<usize> {
+    let mut recorded = 0;
+    for programme in runner.programmes().iter().filter(|programme| made_by < programme.settings.keys_expire_at()) {
+        let grants = runner.table.grants(&programme.id).await?;
+        let attempts = grants.iter().flat_map(|grant| &grant.attempts);
+        let should_be =
+            |attempt: &&Attempt| attempt.key.is_some() && attempt.gone.is_none() && attempt.begun_at < made_by;
+        recorded += attempts.filter(should_be).count();
+    }
+    Ok(recorded)
+}

@@ -1,0 +1,233 @@
+//! Stage 5, foreign: the keys that nobody here made. What they are and what they used is recorded, and nothing is ever done to them.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use anyhow::Result;
+use bursar_core::domain::id::KeyName;
+use bursar_core::domain::key::KeyHash;
+use bursar_core::domain::reading::Doubtful;
+use bursar_core::domain::window::utc_date;
+use bursar_core::store::{ForeignKey, StoreError, Stranger, keys};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::list::Listing;
+use super::scan::Scan;
+use crate::journal::Journal;
+use crate::money::account_use::ForeignUse;
+use crate::runner::{Baseline, Runner, StageEnd};
+use crate::scan::finding::renamed;
+use crate::scan::row::ForeignRow;
+use crate::scan::rows::Rows;
+use crate::scan::write_queue::{FOR_ONE_WRITE, REFUSED_IN_A_ROW, SIDE_BY_SIDE};
+
+/// The keys with a name of ours and without a grant that are named one by one.
+const MOST_STRANGERS: usize = 100;
+
+/// The scan of all foreign keys.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct ForeignScan {
+    /// The first digit of the hashes that are next.
+    next: u8,
+    total: ForeignUse,
+    strangers: Vec<Stranger>,
+    has_gaps: bool,
+}
+
+/// The foreign keys whose hashes begin with one digit. They count once all is written.
+#[derive(Default)]
+struct ForeignShard {
+    total: ForeignUse,
+    strangers: Vec<Stranger>,
+    problems: Vec<String>,
+    has_gaps: bool,
+    writes: VecDeque<ForeignWrite>,
+}
+
+enum ForeignWrite {
+    Note(Box<ForeignKey>),
+    /// It is a key of ours after all.
+    Forget(KeyHash),
+}
+
+impl ForeignScan {
+    pub(crate) async fn run(
+        &mut self,
+        runner: &Runner<'_>,
+        listing: &Listing,
+        scan: &Scan,
+        rows: &Rows,
+        journal: &mut Journal,
+    ) -> Result<StageEnd> {
+        let renamed = renamed(scan.findings());
+        while let Some(digit) = keys::SHARDS.get(usize::from(self.next)) {
+            if !runner.goes_on().await? {
+                return Ok(StageEnd::TimeIsUp);
+            }
+            let mut shard = self.scan_shard(runner, *digit, listing, &renamed, rows).await?;
+            if !write_all(runner, std::mem::take(&mut shard.writes)).await? {
+                return Ok(StageEnd::TimeIsUp);
+            }
+            self.total.used.add(&shard.total.used);
+            self.total.gone += shard.total.gone;
+            self.total.keys += shard.total.keys;
+            let room = MOST_STRANGERS.saturating_sub(self.strangers.len());
+            self.strangers.extend(shard.strangers.into_iter().take(room));
+            journal.problems_of(shard.problems);
+            self.has_gaps |= shard.has_gaps;
+            self.next += 1;
+        }
+        Ok(StageEnd::Done)
+    }
+
+    async fn scan_shard(
+        &self,
+        runner: &Runner<'_>,
+        digit: char,
+        listing: &Listing,
+        renamed: &HashSet<KeyHash>,
+        rows: &Rows,
+    ) -> Result<ForeignShard> {
+        let known = runner.table.foreign_keys_of_shard(digit).await?;
+        let mut known: HashMap<KeyHash, ForeignKey> = known.into_iter().map(|key| (key.key.clone(), key)).collect();
+        let mut foreign = rows.foreign(self.next)?;
+        let mut shard = ForeignShard::default();
+        foreign.extend(shard.strangers_of(runner, rows.strangers(self.next)?).await?);
+        shard.total.keys = known.len() + foreign.iter().filter(|row| !known.contains_key(&row.key())).count();
+        for row in foreign {
+            let before = known.remove(&row.key());
+            // A key of ours by its hash: its grant has it, whatever it is called now.
+            if renamed.contains(&row.key()) {
+                shard.writes.extend(before.map(|before| ForeignWrite::Forget(before.key)));
+                shard.problems.push(format!("the key {} of ours has another name at the provider", row.key()));
+                continue;
+            }
+            let after = shard.take_in(before.as_ref(), &row, &runner.baseline);
+            shard.total.used.add(&after.used);
+            shard.note(before, after);
+        }
+        for before in known.into_values() {
+            shard.total.used.add(&before.used);
+            shard.total.gone += before.used.credits.total();
+            if listing.is_whole() && before.gone_at.is_none() {
+                let began_at = runner.baseline.began_at;
+                let after = ForeignKey { gone_at: Some(began_at), as_of: began_at, ..before.clone() };
+                shard.note(Some(before), after);
+            }
+        }
+        Ok(shard)
+    }
+
+    pub(crate) fn next(&self) -> u8 {
+        self.next
+    }
+
+    pub(crate) fn total(&self) -> &ForeignUse {
+        &self.total
+    }
+
+    /// Keys with a name of ours whose grants are not here.
+    pub(crate) fn strangers(&self) -> &[Stranger] {
+        &self.strangers
+    }
+
+    /// Whether some key's use is not known.
+    pub(crate) fn has_gaps(&self) -> bool {
+        self.has_gaps
+    }
+}
+
+impl ForeignShard {
+    /// Keys with a name of ours whose grant is not there. One that is by now was made since the run began, and is the next run's.
+    async fn strangers_of(&mut self, runner: &Runner<'_>, rows: Vec<ForeignRow>) -> Result<Vec<ForeignRow>> {
+        let mut strangers = Vec::new();
+        for row in rows {
+            let Ok(name) = row.name.parse::<KeyName>() else { continue };
+            if runner.table.grant(&name.programme, &name.grant).await?.is_some() {
+                continue;
+            }
+            if self.strangers.len() < MOST_STRANGERS {
+                self.strangers.push(Stranger::of(&row.key(), &name, row.state.enabled));
+            }
+            strangers.push(row);
+        }
+        Ok(strangers)
+    }
+
+    /// Has it written, if it is news.
+    fn note(&mut self, before: Option<ForeignKey>, after: ForeignKey) {
+        if before.is_none_or(|before| ForeignKey { as_of: after.as_of, ..before } != after) {
+            self.writes.push_back(ForeignWrite::Note(Box::new(after)));
+        }
+    }
+
+    fn take_in(&mut self, before: Option<&ForeignKey>, row: &ForeignRow, baseline: &Baseline) -> ForeignKey {
+        let asked = row.state.asked;
+        // What is seen for the first time has a past that nobody here can tell apart by days.
+        let known = before.map(|before| baseline.looked_at.map_or(before.as_of, |looked| looked.max(before.as_of)));
+        let was = before.map(|before| before.used.clone()).unwrap_or_default();
+        let told = row.state.told.as_ref().ok_or(Doubtful::Silent);
+        let used = match told.and_then(|told| was.with(told, utc_date(asked), known.map(utc_date))) {
+            Ok((used, doubt)) => {
+                self.problems.extend(doubt.map(|doubt| format!("of the key {} {doubt}", row.key())));
+                used
+            }
+            Err(doubtful) => {
+                self.problems.push(format!("of the key {} nothing is recorded: {doubtful}", row.key()));
+                self.has_gaps = true;
+                was
+            }
+        };
+        let last_used_at = row.state.told.as_ref().and_then(|told| told.last_used_at);
+        ForeignKey {
+            key: row.key(),
+            name: row.name.clone(),
+            enabled: row.state.enabled,
+            limit: row.state.limit,
+            used,
+            created_at: row.state.created_at,
+            last_used_at: last_used_at.max(before.and_then(|before| before.last_used_at)),
+            first_seen_at: before.map_or(baseline.began_at, |before| before.first_seen_at),
+            gone_at: None,
+            as_of: latest(asked, before),
+        }
+    }
+}
+
+fn latest(asked: Timestamp, before: Option<&ForeignKey>) -> Timestamp {
+    before.map_or(asked, |before| before.as_of.max(asked))
+}
+
+/// Writes side by side. What the table throttles is tried again after the others. False when the time is up.
+async fn write_all(runner: &Runner<'_>, mut writes: VecDeque<ForeignWrite>) -> Result<bool> {
+    let (mut under_way, mut refused) = (FuturesUnordered::new(), 0);
+    loop {
+        let goes_on = runner.goes_on().await?;
+        while goes_on
+            && under_way.len() < SIDE_BY_SIDE
+            && let Some(foreign_write) = writes.pop_front()
+        {
+            under_way.push(Box::pin(write(runner, foreign_write)));
+        }
+        match under_way.next().await {
+            Some((_, Ok(()))) => refused = 0,
+            Some((write, Err(error))) if error.may_pass() && refused < REFUSED_IN_A_ROW => {
+                refused += 1;
+                writes.push_back(write);
+            }
+            Some((_, Err(error))) => return Err(error.into()),
+            None => return Ok(writes.is_empty()),
+        }
+    }
+}
+
+async fn write(runner: &Runner<'_>, write: ForeignWrite) -> (ForeignWrite, Result<(), StoreError>) {
+    let deadline = runner.deadline.at_most(FOR_ONE_WRITE);
+    let written = match &write {
+        ForeignWrite::Note(key) => runner.table.note_foreign_key(key, deadline).await,
+        ForeignWrite::Forget(key) => runner.table.forget_foreign_key(key, deadline).await,
+    };
+    (write, written)
+}

@@ -1,0 +1,160 @@
+//! Stage 7, act: the findings that the guard lets through, some side by side.
+
+use std::collections::VecDeque;
+
+use anyhow::Result;
+use bursar_core::domain::window::utc_date;
+use bursar_core::orders::ENOUGH_FOR_ONE;
+use bursar_core::provider::guardrails::ASSIGNED_AT_ONCE;
+use bursar_core::store::HeldBack;
+use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
+
+use super::list::Listing;
+use super::scan::Scan;
+use crate::acts::SIDE_BY_SIDE;
+use crate::acts::purge::bound_purges;
+use crate::acts::restrict::restrict_all;
+use crate::acts::see_to::see_to;
+use crate::journal::Journal;
+use crate::obstacle::Obstacle;
+use crate::runner::{Runner, StageEnd};
+use crate::scan::finding::Finding;
+use crate::scan::guard::Guard;
+use crate::scan::outcome::{FindingOutcome, Outcomes};
+
+/// The acts of a run.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Actions {
+    /// None until it has looked at the findings.
+    guard: Option<Guard>,
+    findings: VecDeque<Finding>,
+    /// Findings that something was in the way of, to be seen to once more.
+    put_back: VecDeque<Finding>,
+    outcomes: Outcomes,
+}
+
+impl Actions {
+    /// Sees to every finding that the guard lets through.
+    pub(crate) async fn run(
+        &mut self,
+        runner: &Runner<'_>,
+        listing: &Listing,
+        scan: &mut Scan,
+        is_whole: bool,
+        journal: &mut Journal,
+    ) -> Result<StageEnd> {
+        let mut guard = match self.guard.take() {
+            Some(guard) => guard,
+            None => {
+                self.findings = scan.take_findings();
+                let guard = Guard::of(runner, &mut self.findings, listing.listed(), is_whole, journal).await?;
+                bound_purges(&mut self.findings, listing.listed());
+                // One request puts many keys under a guardrail.
+                self.findings.make_contiguous().sort_by_key(Finding::is_restriction);
+                guard
+            }
+        };
+        let end = self.see_to_findings(runner, &mut guard, journal).await;
+        self.guard = Some(guard);
+        end
+    }
+
+    async fn see_to_findings(
+        &mut self,
+        runner: &Runner<'_>,
+        guard: &mut Guard,
+        journal: &mut Journal,
+    ) -> Result<StageEnd> {
+        let today = utc_date(runner.baseline.began_at);
+        let mut obstacle = None;
+        while journal.key_refused().is_none() {
+            if self.findings.is_empty() {
+                // What something was in the way of is seen to once more: later, if it was just now.
+                self.findings = std::mem::take(&mut self.put_back);
+                if let Some(obstacle) = obstacle {
+                    return Ok(StageEnd::Blocked(obstacle));
+                }
+                if self.findings.is_empty() {
+                    break;
+                }
+            }
+            if !runner.has_time() {
+                return Ok(StageEnd::TimeIsUp);
+            }
+            runner.stay().await?;
+            let batch = next_batch(&mut self.findings);
+            let ended = see_to_all(runner, &batch).await;
+            // Where nothing at all comes through, the rest waits too.
+            if ended.iter().all(Result::is_err) {
+                self.put_back.append(&mut self.findings);
+            }
+            for (finding, outcome) in batch.into_iter().zip(ended) {
+                match outcome {
+                    Ok(outcome) => {
+                        if outcome.is_settled() {
+                            guard.settle(&finding);
+                        }
+                        self.outcomes.note(finding.programme, outcome, today, journal);
+                    }
+                    Err(met) => {
+                        self.put_back.push_back(finding);
+                        obstacle = Some(met);
+                    }
+                }
+            }
+            // What could not be done for want of time is no obstacle.
+            if obstacle.is_some() && !runner.until().leaves(ENOUGH_FOR_ONE) {
+                return Ok(StageEnd::TimeIsUp);
+            }
+        }
+        Ok(StageEnd::Done)
+    }
+
+    /// The number of findings that are left.
+    pub(crate) fn left(&self) -> usize {
+        self.findings.len() + self.put_back.len()
+    }
+
+    pub(crate) fn guard(&self) -> Option<&Guard> {
+        self.guard.as_ref()
+    }
+
+    pub(crate) fn held_back(&self) -> Option<&HeldBack> {
+        self.guard.as_ref()?.held_back()
+    }
+
+    pub(crate) fn outcomes(&self) -> &Outcomes {
+        &self.outcomes
+    }
+}
+
+/// Sees to a batch. An error is an obstacle that may pass.
+async fn see_to_all(runner: &Runner<'_>, batch: &[Finding]) -> Vec<Result<FindingOutcome, Obstacle>> {
+    if batch.len() > 1 && batch.iter().all(Finding::is_restriction) {
+        match Box::pin(restrict_all(runner, batch)).await {
+            Ok(outcomes) => return outcomes.into_iter().map(Ok).collect(),
+            Err(error) => {
+                if let Some(obstacle) = runner.obstacle_in(&error) {
+                    return batch.iter().map(|_| Err(obstacle.clone())).collect();
+                }
+                // One of them may be what the provider does not take: one by one, that shows.
+                tracing::warn!(keys = batch.len(), error = format!("{error:#}"), "not put under a guardrail together");
+            }
+        }
+    }
+    let acts: Vec<_> = batch.iter().map(|finding| Box::pin(see_to(runner, finding))).collect();
+    futures_util::stream::iter(acts).buffered(SIDE_BY_SIDE).collect().await
+}
+
+/// The next findings that are seen to: some side by side, or those that one request can see to.
+fn next_batch(findings: &mut VecDeque<Finding>) -> Vec<Finding> {
+    let Some(first) = findings.front() else { return Vec::new() };
+    let (is_restriction, programme) = (first.is_restriction(), first.programme);
+    let most = if is_restriction { ASSIGNED_AT_ONCE } else { SIDE_BY_SIDE };
+    let is_alike = |finding: &&Finding| {
+        finding.is_restriction() == is_restriction && (!is_restriction || finding.programme == programme)
+    };
+    let count = findings.iter().take(most).take_while(is_alike).count();
+    findings.drain(..count).collect()
+}

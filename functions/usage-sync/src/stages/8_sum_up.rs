@@ -1,0 +1,81 @@
+//! Stage 8, sum up: once more the programmes in which something was done, or whose pot moved while they were summed up.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result};
+use bursar_core::domain::grant::View;
+use bursar_core::domain::programme::Programme;
+use bursar_core::store::keys;
+use serde::{Deserialize, Serialize};
+
+use super::list::Listing;
+use super::scan::Scan;
+use crate::journal::Journal;
+use crate::money::sums::ProgrammeSums;
+use crate::obstacle::is_of_one_programme;
+use crate::runner::{Runner, StageEnd};
+
+/// The tries at a sum while somebody takes or gives back places. Then the next run does it.
+const TRIES: usize = 4;
+
+/// The second sums of a run.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct SecondSums {
+    /// The programmes that are left, once it is known which there are.
+    left: Option<BTreeSet<u16>>,
+    has_failed: bool,
+}
+
+impl SecondSums {
+    pub(crate) async fn run(
+        &mut self,
+        runner: &Runner<'_>,
+        listing: &Listing,
+        scan: &Scan,
+        is_whole: bool,
+        journal: &mut Journal,
+    ) -> Result<StageEnd> {
+        if listing.is_broken() {
+            return Ok(StageEnd::Done);
+        }
+        let left = self.left.get_or_insert_with(|| scan.touched().clone());
+        while let Some(number) = left.first().copied() {
+            if !runner.goes_on().await? {
+                return Ok(StageEnd::TimeIsUp);
+            }
+            let programme = runner.programme(number)?;
+            match sum_up(runner, programme, is_whole).await {
+                Ok(()) => {}
+                Err(error) if is_of_one_programme(&error) => {
+                    journal.problem(format!("{} could not be summed up: {error:#}", programme.id));
+                    self.has_failed = true;
+                }
+                Err(error) => return Err(error),
+            }
+            left.remove(&number);
+        }
+        Ok(StageEnd::Done)
+    }
+
+    /// Whether some part of the table could not be read.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+}
+
+async fn sum_up(runner: &Runner<'_>, programme: &Programme, is_whole: bool) -> Result<()> {
+    for _ in 0..TRIES {
+        let pot = runner.table.pot(&programme.id).await?.with_context(|| format!("{} has no pot", programme.id))?;
+        let mut sums = ProgrammeSums::of(pot.clone());
+        for shard in keys::SHARDS {
+            for (grant, readings) in runner.table.shard_of(&programme.id, shard).await? {
+                let view = View { programme: programme.clone(), pot: pot.clone(), grant, readings };
+                sums.add(&view, runner.baseline.began_at);
+            }
+        }
+        if sums.write(runner, programme, is_whole).await? {
+            break;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,219 @@
+//! Stage 9, reconcile: what the account spent is held against what all known keys used, and how the sync stands is written. The first
+//! complete run says what there was before; from then on what no key explains is the residual.
+
+use anyhow::{Result, bail};
+use bursar_core::domain::alarm::Cause;
+use bursar_core::domain::money::Usd;
+use bursar_core::store::{HeldBack, SyncState};
+use ulid::Ulid;
+
+use super::act::Actions;
+use super::begin::Beginning;
+use super::foreign::ForeignScan;
+use super::list::Listing;
+use super::models::ModelUse;
+use super::scan::Scan;
+use super::sum_up::SecondSums;
+use crate::journal::Journal;
+use crate::money::account_use::AccountUse;
+use crate::money::books::{Books, tell_of_the_residual, write_account};
+use crate::runner::{Runner, StageEnd};
+use crate::scan::rows::Rows;
+
+/// The tries at the sync's state while an admin writes it.
+const TRIES: usize = 5;
+
+/// The reconciliation of a run. No checkpoint comes after it.
+#[derive(Debug, Default)]
+pub(crate) struct Reconciliation {
+    residual: Option<Usd>,
+    is_complete: bool,
+}
+
+/// The stages before, on which the reconciliation rests.
+pub(crate) struct Evidence<'a> {
+    pub(crate) beginning: &'a mut Beginning,
+    pub(crate) models: &'a ModelUse,
+    pub(crate) rows: &'a Rows,
+    pub(crate) listing: &'a Listing,
+    pub(crate) scan: &'a Scan,
+    pub(crate) foreign: &'a ForeignScan,
+    pub(crate) actions: &'a Actions,
+    pub(crate) second_sums: &'a SecondSums,
+}
+
+/// The news for the sync's state.
+struct StateChange {
+    before: SyncState,
+    books: Option<Books>,
+    /// The part of the residual that the admins know.
+    told: Usd,
+    is_read: bool,
+    is_explained: bool,
+}
+
+impl Reconciliation {
+    pub(crate) async fn run(
+        &mut self,
+        runner: &Runner<'_>,
+        evidence: Evidence<'_>,
+        journal: &mut Journal,
+    ) -> Result<StageEnd> {
+        if !runner.has_time() {
+            return Ok(StageEnd::TimeIsUp);
+        }
+        // Money goes on being spent while keys are listed, and students have theirs read while grants are scanned: what was spent by
+        // the end bounds all of it.
+        let after = match runner.provider.credits(runner.until()).await {
+            Err(error) if runner.obstacle(&error).is_some() => return Err(error.into()),
+            Ok(credits) => Some(credits),
+            Err(error) => {
+                journal.note_refusal(&error);
+                journal.problem(format!("the credits could not be read again: {error}"));
+                None
+            }
+        };
+        if !evidence.beginning.is_of_one_account(runner, journal).await {
+            return Ok(StageEnd::Done);
+        }
+        journal.problems_of(
+            evidence
+                .foreign
+                .strangers()
+                .iter()
+                .map(|stranger| format!("the key {} bears a name of ours, and its grant is not here", stranger.key)),
+        );
+        let is_read = evidence.listing.is_whole() && !evidence.has_gaps() && !evidence.has_failed();
+        let credits = evidence.beginning.credits().zip(after).filter(|_| is_read);
+        self.is_complete = credits.is_some() && !journal.is_undone() && journal.key_refused().is_none();
+        if !self.is_complete {
+            journal.first_problem(evidence.why_incomplete(journal, credits.is_some()));
+        }
+
+        runner.stay().await?;
+        let state = runner.table.sync_state().await?;
+        let account = evidence.account_use();
+        let books = credits.filter(|_| self.is_complete || state.opening.is_some());
+        let books = books.map(|(before, after)| Books::of(before, after, &account, &state));
+        self.residual = books.map(|books| books.parts().residual);
+        let tolerance = account.tolerance();
+        let is_explained = self.residual.is_some_and(|residual| state.residual.explains(residual, tolerance));
+        // The sums first: what says how far they are known comes after them.
+        evidence.models.write(runner, evidence.rows, journal).await?;
+        if is_read {
+            write_account(runner, &account, books, self.is_complete).await?;
+        }
+        let told = match self.residual {
+            Some(residual) => tell_of_the_residual(runner, residual, tolerance, &state).await?,
+            None => state.residual.told,
+        };
+        let change = StateChange { before: state, books, told, is_read, is_explained };
+        self.write_state(runner, &evidence, change).await?;
+        if self.is_complete {
+            evidence.listing.witnesses().remember(runner, &evidence.actions.outcomes().purged).await?;
+        }
+        if runner.is_copy && self.is_complete {
+            runner.table.adopt(runner.deadline).await?;
+        }
+        Ok(StageEnd::Done)
+    }
+
+    async fn write_state(&self, runner: &Runner<'_>, evidence: &Evidence<'_>, change: StateChange) -> Result<()> {
+        let let_through = match evidence.actions.guard() {
+            Some(guard) => guard.keep_let_through(runner).await?,
+            None => None,
+        };
+        for _ in 0..TRIES {
+            let mut state = runner.table.sync_state().await?;
+            // Whoever explained it meanwhile knows it too.
+            if state.residual == change.before.residual {
+                state.residual.told = change.told;
+            }
+            state.opening = change.books.map_or(state.opening, |books| Some(books.parts().opening));
+            let after = self.state_after(runner, evidence, &change, state, let_through);
+            if runner.fenced().set_sync_state(&after).await? {
+                return Ok(());
+            }
+            runner.stay().await?;
+        }
+        bail!("how the sync stands was changed again and again")
+    }
+
+    fn state_after(
+        &self,
+        runner: &Runner<'_>,
+        evidence: &Evidence<'_>,
+        change: &StateChange,
+        mut after: SyncState,
+        let_through: Option<Ulid>,
+    ) -> SyncState {
+        let began_at = Some(runner.baseline.began_at);
+        // Where a grant could not be read, whose use it was is asked again.
+        if let Some((from, until)) = evidence.models.asked().filter(|_| !evidence.has_failed()) {
+            after = after.with_models_of(from, until);
+        }
+        if self.is_complete {
+            after.completed_at = began_at;
+        }
+        if self.is_complete && change.is_explained {
+            after.explained_at = after.explained_at.max(began_at);
+        }
+        // Also when that was not all: what was recovered shows that the table was restored.
+        let recovered_at = began_at.filter(|_| evidence.actions.outcomes().has_recovered);
+        after.restored_at = after.restored_at.max(recovered_at.or(runner.baseline.restored_at));
+        if change.is_read {
+            after.looked_at = began_at;
+            after.strangers = evidence.foreign.strangers().to_vec();
+            after.let_through = let_through;
+            // Somebody may have let it through since this run held it back.
+            let held_back = evidence.actions.held_back();
+            let is_same = |held: &HeldBack| after.held_back.as_ref().is_some_and(|now| now.at == held.at);
+            if !held_back.is_some_and(is_same) {
+                after.held_back = held_back.cloned();
+            }
+        }
+        after.next()
+    }
+
+    /// The residual, once it is known.
+    pub(crate) fn residual(&self) -> Option<Usd> {
+        self.residual
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+}
+
+impl Evidence<'_> {
+    fn account_use(&self) -> AccountUse {
+        let own = self.scan.own().with(&self.actions.outcomes().own);
+        AccountUse { own, foreign: self.foreign.total().clone() }
+    }
+
+    fn has_gaps(&self) -> bool {
+        self.listing.has_gaps() || self.scan.has_gaps() || self.foreign.has_gaps()
+    }
+
+    fn has_failed(&self) -> bool {
+        self.scan.has_failed() || self.second_sums.has_failed()
+    }
+
+    /// The reasons for which a run is not complete, before all else that it has to say.
+    fn why_incomplete(&self, journal: &Journal, knows_credits: bool) -> String {
+        let key_refused = journal.key_refused();
+        let is_held_back = self.actions.held_back().is_some();
+        let reasons = [
+            (key_refused == Some(&Cause::ManagementKey), "the management key does not work"),
+            (matches!(key_refused, Some(Cause::AnotherAccount { .. })), "the management key is of another account"),
+            (self.listing.is_broken(), "not every key was listed"),
+            (self.has_gaps(), "what some keys used could not be read"),
+            (self.has_failed(), "some of the table could not be read"),
+            (is_held_back, "the guard held disables back"),
+            (journal.is_undone() && !is_held_back, "something that was to be done was not"),
+            (!knows_credits, "the sums could not be held against the account"),
+        ];
+        let reasons: Vec<&str> = reasons.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason).collect();
+        format!("this run is not complete: {}", reasons.join(", "))
+    }
+}

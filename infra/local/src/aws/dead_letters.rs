@@ -1,0 +1,88 @@
+//! What functions gave up on: the newest thousand, kept. As the queue in AWS, a letter says which function, when and why, and
+//! holds nothing of the records themselves, which may name people.
+
+use anyhow::Result;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::base::kept::Kept;
+
+const COLLECTION: &str = "dead-letters";
+const AT_MOST: usize = 1000;
+
+/// Clones share the same letters.
+#[derive(Clone)]
+pub struct DeadLetters(Kept);
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    pub at: Timestamp,
+    pub function: String,
+    pub about: About,
+    /// How often it was tried, the first time included.
+    pub tries: u32,
+    pub error: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum About {
+    /// Stream records, by their sequence numbers.
+    Records { first: String, last: String, count: usize },
+    /// The input of a schedule.
+    Input(Value),
+}
+
+impl DeadLetters {
+    pub fn over(kept: Kept) -> DeadLetters {
+        DeadLetters(kept)
+    }
+
+    /// Oldest first.
+    pub fn all(&self) -> Result<Vec<DeadLetter>> {
+        Ok(self.numbered()?.into_iter().map(|(_, letter)| letter).collect())
+    }
+
+    pub fn add(&self, letter: &DeadLetter) -> Result<()> {
+        tracing::error!(
+            function = letter.function,
+            tries = letter.tries,
+            error = letter.error,
+            "gave up: a dead letter"
+        );
+        let letters = self.numbered()?;
+        let last = letters.last().and_then(|(id, _)| id.parse::<u64>().ok());
+        let next = last.map_or(0, |last| last + 1);
+        self.0.put(COLLECTION, &format!("{next:020}"), letter)?;
+        let too_many = (letters.len() + 1).saturating_sub(AT_MOST);
+        letters.iter().take(too_many).try_for_each(|(id, _)| self.0.remove(COLLECTION, id))
+    }
+
+    fn numbered(&self) -> Result<Vec<(String, DeadLetter)>> {
+        self.0.all(COLLECTION)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_thousand_are_kept_in_order() {
+        let letters = DeadLetters::over(Kept::in_memory().unwrap());
+        let letter = |tries| DeadLetter {
+            at: Timestamp::UNIX_EPOCH,
+            function: "mail".to_owned(),
+            about: About::Input(Value::Null),
+            tries,
+            error: String::new(),
+        };
+        for tries in 0..1003 {
+            letters.add(&letter(tries)).unwrap();
+        }
+        let all = letters.all().unwrap();
+        assert_eq!(all.len(), 1000);
+        assert_eq!((all[0].tries, all[999].tries), (3, 1002));
+    }
+}

@@ -1,0 +1,354 @@
+//! The table on one machine: the embedded engine on its file or in memory, served on loopback as DynamoDB is, on a thread of its
+//! own. Makes the table as the template describes it and refuses another one. Handing its stream on is the pump's business.
+
+mod beside;
+mod fill;
+mod front;
+mod schema;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use dynoxide::actions::{
+    create_table::CreateTableRequest, describe_table::DescribeTableRequest,
+    describe_time_to_live::DescribeTimeToLiveRequest, get_records::GetRecordsRequest,
+    get_shard_iterator::GetShardIteratorRequest, update_time_to_live::UpdateTimeToLiveRequest,
+};
+use dynoxide::{Database, DynoxideError, server, streams};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::runtime;
+use tokio::sync::watch;
+
+use self::beside::Beside;
+use crate::aws::template::TableSchema;
+
+/// How long requests that are under way may still take when the engine is stopped.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Where the table is kept.
+#[derive(Debug, Clone)]
+pub enum Place {
+    Memory,
+    File(PathBuf),
+}
+
+/// A running engine with its table. Clones are the same engine.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    table: String,
+    origin: String,
+    stream: String,
+    database: Mutex<Option<Database>>,
+    beside: Arc<Beside>,
+    changes: watch::Sender<()>,
+    stop: watch::Sender<bool>,
+    thread: Mutex<Option<thread::JoinHandle<()>>>,
+}
+
+/// A record's place in the stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Position(i64);
+
+impl Position {
+    /// Before the first record.
+    pub const START: Position = Position(0);
+    /// What the engine adds to the numbers it stores to make them as long as DynamoDB's.
+    const ADDED: i128 = 100_000_000_000_000_000_000;
+
+    /// Reads a sequence number as it stands in a record.
+    pub fn of(sequence_number: &str) -> Option<Position> {
+        let stored = sequence_number.parse::<i128>().ok()?.checked_sub(Position::ADDED)?;
+        i64::try_from(stored).ok().map(Position)
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Position::ADDED + i128::from(self.0))
+    }
+}
+
+impl Engine {
+    /// Opens or makes the table and serves it on a free port. Blocks while it does.
+    pub fn start(place: &Place, table: &str, schema: &TableSchema) -> Result<Engine> {
+        let (name, database) = match place {
+            Place::File(path) => {
+                let name = path
+                    .to_str()
+                    .context("the path of the data folder is not in UTF-8: name another one with --data")?;
+                (name.to_owned(), open_file(path, table, schema)?)
+            }
+            Place::Memory => {
+                let name = name_in_memory();
+                let database = Database::new(&name)?;
+                create(&database, table, schema)?;
+                (name, database)
+            }
+        };
+        let stream = check_schema(&database, table, schema).with_context(|| match place {
+            Place::File(path) => format!(
+                "{} was made by another version of Bursar: name another folder with --data, or go back to that version",
+                path.display()
+            ),
+            Place::Memory => "the engine did not make the table as asked".to_owned(),
+        })?;
+        let beside = Arc::new(Beside::open(&name)?);
+        Engine::serve(table, stream, database, beside)
+    }
+
+    /// Where it answers whoever is in this process, without a trailing slash. Others are told of a server in front of it.
+    pub fn origin(&self) -> &str {
+        &self.0.origin
+    }
+
+    /// Whether no page finds its port by trying.
+    pub fn is_hidden(&self) -> bool {
+        !self.0.origin.starts_with("http://127.0.0.1:")
+    }
+
+    pub fn table(&self) -> &str {
+        &self.0.table
+    }
+
+    /// When the stream began, as its ARN ends in AWS.
+    pub fn stream_label(&self) -> String {
+        aws_label(&self.0.stream).unwrap_or_else(|| self.0.stream.clone())
+    }
+
+    /// Marks a change whenever something was written, by whomever.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.0.changes.subscribe()
+    }
+
+    /// Records after `position`, oldest first, in the shape in which Lambda hands them on but for where they come from.
+    pub async fn records_after(&self, position: Position, limit: usize) -> Result<Vec<Value>> {
+        self.run(move |engine, database| {
+            let from_start = position == Position::START;
+            let iterator = database.get_shard_iterator(GetShardIteratorRequest {
+                stream_arn: streams::stream_arn(&engine.table, &engine.stream),
+                shard_id: streams::shard_id(&engine.table),
+                shard_iterator_type: if from_start { "TRIM_HORIZON" } else { "AFTER_SEQUENCE_NUMBER" }.to_owned(),
+                sequence_number: (!from_start).then(|| position.to_string()),
+            })?;
+            let records = database.get_records(GetRecordsRequest {
+                shard_iterator: iterator.shard_iterator.context("the engine gave no iterator")?,
+                limit: Some(limit),
+            })?;
+            records.records.iter().map(|record| Ok(serde_json::to_value(record)?)).collect()
+        })
+        .await
+    }
+
+    /// The place of the last record there is.
+    pub async fn stream_end(&self) -> Result<Position> {
+        self.run(|engine, _| engine.beside.stream_end(&engine.table).map(Position)).await
+    }
+
+    /// Forgets the records before `position`, which nobody will ask for again.
+    pub async fn trim(&self, position: Position) -> Result<usize> {
+        self.run(move |engine, _| engine.beside.trim(&engine.table, position.0)).await
+    }
+
+    /// Deletes items whose time to live has run out, by real time, and says how many. Nothing while the product's clock is behind
+    /// real time, since by that clock their time has not run out.
+    pub async fn sweep(&self, now: Timestamp) -> Result<usize> {
+        if now + SignedDuration::from_secs(1) < Timestamp::now() {
+            return Ok(0);
+        }
+        self.run(|engine, database| {
+            let swept = database.sweep_ttl()?;
+            if swept > 0 {
+                engine.changes.send_replace(());
+            }
+            Ok(swept)
+        })
+        .await
+    }
+
+    /// Stops serving and closes the database. Requests under way are answered if they do not take long.
+    pub async fn stop(&self) -> Result<()> {
+        let engine = Arc::clone(&self.0);
+        tokio::task::spawn_blocking(move || {
+            engine.stop.send_replace(true);
+            let thread = lock(&engine.thread).take();
+            let ended = thread.is_none_or(|thread| thread.join().is_ok());
+            engine.beside.close();
+            lock(&engine.database).take();
+            ensure!(ended, "the engine ended in a panic");
+            Ok(())
+        })
+        .await?
+    }
+
+    fn serve(table: &str, stream: String, database: Database, beside: Arc<Beside>) -> Result<Engine> {
+        let listener = listen_where_nobody_looks()?;
+        listener.set_nonblocking(true)?;
+        let origin = format!("http://{}", listener.local_addr()?);
+        let changes = watch::channel(()).0;
+        let (stop, mut stopped) = watch::channel(false);
+
+        // The engine answers inside its handlers, one at a time: more threads than one would only wait for each other. Whenever
+        // the thread has nothing left to do, what it did is committed, and that is the moment to tell.
+        let (noticing, telling) = (Arc::clone(&beside), changes.clone());
+        let tell = move || {
+            if noticing.changed() {
+                telling.send_replace(());
+            }
+        };
+        let runtime = runtime::Builder::new_current_thread().enable_all().on_thread_park(tell).build()?;
+        let listener = {
+            let _within = runtime.enter();
+            TcpListener::from_std(listener)?
+        };
+        let served = database.clone();
+        let thread = thread::Builder::new().name("engine".to_owned()).spawn(move || {
+            let mut too_long = stopped.clone();
+            let asked_to_stop = async move { drop(stopped.wait_for(|stop| *stop).await) };
+            let out_of_patience = async move {
+                drop(too_long.wait_for(|stop| *stop).await);
+                tokio::time::sleep(GRACE).await;
+            };
+            runtime.block_on(async {
+                tokio::select! {
+                    ended = server::serve_with_shutdown(listener, served, asked_to_stop) => {
+                        if let Err(error) = ended {
+                            tracing::error!(error, "the engine stopped serving");
+                        }
+                    }
+                    () = out_of_patience => {}
+                }
+            });
+            runtime.shutdown_timeout(Duration::ZERO);
+        })?;
+        Ok(Engine(Arc::new(Inner {
+            table: table.to_owned(),
+            origin,
+            stream,
+            database: Mutex::new(Some(database)),
+            beside,
+            changes,
+            stop,
+            thread: Mutex::new(Some(thread)),
+        })))
+    }
+
+    /// Runs something that waits for the engine, off the caller's thread.
+    async fn run<T: Send + 'static>(
+        &self,
+        task: impl FnOnce(&Inner, &Database) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let engine = Arc::clone(&self.0);
+        tokio::task::spawn_blocking(move || {
+            let database = lock(&engine.database).clone().context("the engine was stopped")?;
+            task(&engine, &database)
+        })
+        .await?
+    }
+}
+
+/// Opens a port at one of the sixteen million addresses that lead to this machine, so that no page finds it by trying. A system that
+/// knows only one of them leaves it at that.
+fn listen_where_nobody_looks() -> Result<std::net::TcpListener> {
+    let [a, b, c, ..] = *uuid::Uuid::new_v4().as_bytes();
+    let somewhere = std::net::TcpListener::bind((Ipv4Addr::new(127, a, b, c.clamp(1, 254)), 0));
+    somewhere.or_else(|_| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on 127.0.0.1"))
+}
+
+fn open_file(path: &Path, table: &str, schema: &TableSchema) -> Result<Database> {
+    if !path.exists() {
+        make_file(path, table, schema)?;
+    }
+    let unusable = |why: &dyn fmt::Display| {
+        anyhow!(
+            "{} is damaged or is no database of Bursar ({why}): put a good copy in its place, or name another folder \
+             with --data; nothing in it was changed",
+            path.display()
+        )
+    };
+    beside::check(path).map_err(|error| unusable(&error))?;
+    let database = Database::new(&path.to_string_lossy()).map_err(|error| unusable(&error))?;
+    database.disable_bulk_loading()?;
+    Ok(database)
+}
+
+/// Makes the database under another name and gives it its own when it is whole: the engine makes a table in several steps.
+fn make_file(path: &Path, table: &str, schema: &TableSchema) -> Result<()> {
+    let beside_it = |suffix: &str| PathBuf::from(format!("{}{suffix}", path.display()));
+    let log = beside_it("-wal");
+    ensure!(
+        fs::metadata(&log).map_or(0, |log| log.len()) == 0,
+        "{} is missing but its log {} is there: put it back, or name another folder with --data",
+        path.display(),
+        log.display()
+    );
+    let unfinished = beside_it(".new");
+    for leftover in [".new", ".new-wal", ".new-shm"] {
+        match fs::remove_file(beside_it(leftover)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot make {}", path.display()));
+            }
+            _ => {}
+        }
+    }
+    let database =
+        Database::new(&unfinished.to_string_lossy()).with_context(|| format!("cannot make {}", path.display()))?;
+    create(&database, table, schema)?;
+    drop(database);
+    fs::File::open(&unfinished)?.sync_all()?;
+    fs::rename(&unfinished, path).with_context(|| format!("cannot make {}", path.display()))
+}
+
+/// A name under which this process alone can open one database in memory several times.
+fn name_in_memory() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("file:/bursar-{}?vfs=memdb", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn create(database: &Database, table: &str, schema: &TableSchema) -> Result<()> {
+    database.create_table(serde_json::from_value::<CreateTableRequest>(schema::create_table(table, schema))?)?;
+    let time_to_live = schema::update_time_to_live(table, schema);
+    database.update_time_to_live(serde_json::from_value::<UpdateTimeToLiveRequest>(time_to_live)?)?;
+    Ok(())
+}
+
+/// Holds the table against the template and answers its stream's label.
+fn check_schema(database: &Database, table: &str, schema: &TableSchema) -> Result<String> {
+    let asked = DescribeTableRequest { table_name: table.to_owned() };
+    let description = match database.describe_table(asked) {
+        Ok(answer) => answer.table,
+        Err(DynoxideError::ResourceNotFoundException(_)) => bail!("it holds no table {table}"),
+        Err(error) => return Err(error.into()),
+    };
+    let time_to_live = database.describe_time_to_live(DescribeTimeToLiveRequest { table_name: table.to_owned() })?;
+    let described = serde_json::to_value(&description)?;
+    let attribute = time_to_live.time_to_live_description.attribute_name;
+    let differing = schema::difference(&described, attribute.as_deref(), schema);
+    ensure!(differing.is_none(), "the table {table} in it has other {}", differing.unwrap_or_default());
+    description.latest_stream_label.context("its stream has no label")
+}
+
+/// A label as DynamoDB writes it, of one as the engine does: seconds since the epoch and their fraction.
+fn aws_label(label: &str) -> Option<String> {
+    let began = Timestamp::from_second(label.split('.').next()?.parse().ok()?).ok()?;
+    Some(began.strftime("%Y-%m-%dT%H:%M:%S.000").to_string())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,150 @@
+//! Which function a request is for: API Gateway's rules for the routes of an HTTP API.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, bail};
+use http::Method;
+
+use crate::base::function::FunctionName;
+
+pub(super) struct Routes(Vec<Route>);
+
+struct Route {
+    /// As API Gateway tells it to the function.
+    key: String,
+    method: Option<Method>,
+    /// `None` for `$default`.
+    segments: Option<Vec<Segment>>,
+    function: FunctionName,
+}
+
+enum Segment {
+    Literal(String),
+    /// `{name}`
+    One(String),
+    /// `{name+}`
+    Rest(String),
+}
+
+/// A route that fits a request.
+pub(super) struct Found<'a> {
+    pub(super) function: FunctionName,
+    pub(super) key: &'a str,
+    pub(super) parameters: BTreeMap<String, String>,
+}
+
+impl Routes {
+    pub(super) fn read(routes: &[(&str, FunctionName)]) -> Result<Routes> {
+        let routes = routes.iter().map(|(pattern, function)| Route::read(pattern, *function));
+        routes.collect::<Result<_>>().map(Routes)
+    }
+
+    /// A route that fits wholly goes before one with a greedy end, and that before `$default`.
+    pub(super) fn find(&self, method: &Method, path: &str) -> Option<Found<'_>> {
+        let fitting = self.0.iter().filter_map(|route| {
+            let parameters = route.parameters(method, path)?;
+            Some((route, parameters))
+        });
+        let (route, parameters) = fitting.max_by_key(|(route, _)| route.rank())?;
+        Some(Found { function: route.function, key: &route.key, parameters })
+    }
+}
+
+impl Route {
+    fn read(pattern: &str, function: FunctionName) -> Result<Route> {
+        if pattern == "$default" {
+            return Ok(Route { key: pattern.to_owned(), method: None, segments: None, function });
+        }
+        let (method, path) = pattern.split_once(' ').unwrap_or(("ANY", pattern));
+        let Some(segments) = path.strip_prefix('/') else {
+            bail!("`{pattern}` is no route");
+        };
+        let segments = segments.split('/').map(|segment| {
+            let name = segment.strip_prefix('{').and_then(|name| name.strip_suffix('}'));
+            match name.map(|name| name.strip_suffix('+').ok_or(name)) {
+                Some(Ok(name)) => Segment::Rest(name.to_owned()),
+                Some(Err(name)) => Segment::One(name.to_owned()),
+                None => Segment::Literal(segment.to_owned()),
+            }
+        });
+        Ok(Route {
+            key: format!("{method} {path}"),
+            method: if method == "ANY" { None } else { Some(method.parse()?) },
+            segments: Some(segments.collect()),
+            function,
+        })
+    }
+
+    /// The path's parameters if the route fits.
+    fn parameters(&self, method: &Method, path: &str) -> Option<BTreeMap<String, String>> {
+        if self.method.as_ref().is_some_and(|wanted| wanted != method) {
+            return None;
+        }
+        let mut parameters = BTreeMap::new();
+        let Some(segments) = &self.segments else {
+            return Some(parameters);
+        };
+        let mut rest = Some(path.strip_prefix('/')?);
+        for segment in segments {
+            let (first, after) = match rest?.split_once('/') {
+                Some((first, after)) => (first, Some(after)),
+                None => (rest?, None),
+            };
+            match segment {
+                Segment::Literal(literal) if literal == first => {}
+                Segment::One(name) if !first.is_empty() => {
+                    parameters.insert(name.clone(), first.to_owned());
+                }
+                Segment::Rest(name) if !rest?.is_empty() => {
+                    parameters.insert(name.clone(), rest?.to_owned());
+                    return Some(parameters);
+                }
+                _ => return None,
+            }
+            rest = after;
+        }
+        rest.is_none().then_some(parameters)
+    }
+
+    fn rank(&self) -> (bool, bool, usize, bool) {
+        let segments = self.segments.as_deref().unwrap_or_default();
+        let greedy = segments.iter().any(|segment| matches!(segment, Segment::Rest(_)));
+        let literals = segments.iter().filter(|segment| matches!(segment, Segment::Literal(_)));
+        (self.segments.is_some(), !greedy, literals.count(), self.method.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_exact_route_wins_and_a_greedy_one_needs_something() {
+        let routes = [
+            ("$default", FunctionName::Claim),
+            ("/console/{proxy+}", FunctionName::Console),
+            ("/console", FunctionName::Console),
+            ("/console/{one}", FunctionName::UsageSync),
+            ("POST /console/{proxy+}", FunctionName::Mail),
+        ];
+        let routes = Routes::read(&routes).unwrap();
+        let find = |method: &Method, path: &str| {
+            let found = routes.find(method, path).unwrap();
+            (found.function, found.key.to_owned(), found.parameters.into_values().next())
+        };
+        let get = |path: &str| find(&Method::GET, path);
+        assert_eq!(get("/console"), (FunctionName::Console, "ANY /console".to_owned(), None));
+        assert_eq!(get("/console/x").0, FunctionName::UsageSync);
+        assert_eq!(
+            get("/console/programmes/a"),
+            (FunctionName::Console, "ANY /console/{proxy+}".to_owned(), Some("programmes/a".to_owned()))
+        );
+        assert_eq!(find(&Method::POST, "/console/a/b").0, FunctionName::Mail);
+        for path in ["/", "/my", "/consoles", "/console/", "/x/console"] {
+            assert_eq!(get(path).0, FunctionName::Claim, "{path}");
+        }
+        let without_default = Routes::read(&[("/console", FunctionName::Console)]).unwrap();
+        assert!(without_default.find(&Method::GET, "/").is_none());
+        assert!(Routes::read(&[("console", FunctionName::Console)]).is_err());
+    }
+}

@@ -1,0 +1,221 @@
+//! The pool with a small function of its own: it does what its event says.
+
+use std::collections::BTreeSet;
+
+use super::super::invocation::test_settings;
+use bursar_core::clock::Clock;
+use bursar_core::deadline::Deadline;
+use serde_json::json;
+
+use super::*;
+use crate::gate::tests::picking;
+use crate::gate::{Exploration, Keep, Matcher, Upstreams, Verdict};
+
+struct Obedient {
+    config: Config,
+    served: std::sync::atomic::AtomicU32,
+}
+
+impl Function for Obedient {
+    fn new(config: Config, _clock: Clock) -> Obedient {
+        Obedient { config, served: Default::default() }
+    }
+
+    async fn handle(&self, event: LambdaEvent<Value>) -> anyhow::Result<Value> {
+        let served = self.served.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1;
+        let (event, context) = event.into_parts();
+        match event["do"].as_str().unwrap_or_default() {
+            "tell" => Ok(json!({
+                "served": served,
+                "provider": self.config.provider,
+                "request": context.request_id,
+                "arn": context.invoked_function_arn,
+                "left_ms": Deadline::of(&context).left().as_millis() as u64,
+            })),
+            "log" => {
+                for _ in 0..50 {
+                    tracing::warn!(saying = event["say"].as_str().unwrap(), "said");
+                    tokio::task::yield_now().await;
+                }
+                Ok(Value::Null)
+            }
+            "ask" => {
+                let sent = reqwest::Client::new().post(format!("{}/keys", self.config.provider)).send().await;
+                Ok(json!(sent.map_or(0, |response| response.status().as_u16())))
+            }
+            "read" => {
+                let got = self.config.aws.secretsmanager().get_secret_value().secret_id("s").send().await;
+                Ok(json!(got?.secret_string))
+            }
+            "panic" => panic!("as it was told"),
+            "hang" => std::future::pending().await,
+            "answer" => Ok(Value::String("x".repeat(event["bytes"].as_u64().unwrap() as usize))),
+            other => anyhow::bail!("cannot {other}"),
+        }
+    }
+}
+
+/// Before services that are not there. `mail` has next to no time.
+async fn pool() -> InProcess {
+    let (gate, settings) = nothing_behind().await;
+    InProcess::making(gate, settings, Clock::system(), |_, config, clock| Box::new(Obedient::new(config, clock)))
+}
+
+async fn nothing_behind() -> (Gate, Settings) {
+    let nowhere = || "http://127.0.0.1:1".to_owned();
+    let to = Upstreams { dynamodb: nowhere(), ses: nowhere(), secretsmanager: nowhere(), provider: nowhere() };
+    (Gate::open(to, Keep::All, Clock::system()).await.unwrap(), test_settings())
+}
+
+async fn tell(pool: &InProcess) -> Value {
+    pool.invoke(FunctionName::Claim, json!({"do": "tell"})).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_instance_is_used_again_and_another_made_when_it_is_busy() {
+    let pool = pool().await;
+    let first = tell(&pool).await;
+    assert_eq!(first["served"], 1);
+    assert!(first["provider"].as_str().unwrap().ends_with("/claim/1/provider"), "{first}");
+    assert_eq!(first["arn"], "arn:aws:lambda:eu-central-1:000000000000:function:bursar-claim");
+    let left = first["left_ms"].as_u64().unwrap();
+    assert!((15_000..=20_000).contains(&left), "{left}");
+    let second = tell(&pool).await;
+    assert_eq!(second["served"], 2);
+    assert_ne!(first["request"], second["request"]);
+
+    let held = pool.0.gate.hold("provider:*");
+    let busy = pool.clone();
+    let busy = tokio::spawn(async move { busy.invoke(FunctionName::Claim, json!({"do": "ask"})).await });
+    held.arrived().await;
+    let other = tell(&pool).await;
+    assert!(other["provider"].as_str().unwrap().ends_with("/claim/2/provider"), "{other}");
+    held.release("status-503".parse().unwrap()).unwrap();
+    assert_eq!(busy.await.unwrap(), Ok(json!(503)));
+}
+
+#[tokio::test]
+async fn the_configuration_reaches_aws_through_the_instances_own_way() {
+    let pool = pool().await;
+    pool.0.gate.at(Matcher::call("*").every(), Verdict::status(500));
+    let error = pool.invoke(FunctionName::Console, json!({"do": "read"})).await.unwrap_err();
+    assert_eq!(error, InvokeError::Failed("the invocation failed; its log says why".to_owned()));
+    let call = &pool.0.gate.calls()[0].call;
+    assert_eq!(
+        (call.function, call.name.to_string().as_str()),
+        (FunctionName::Console, "secretsmanager:GetSecretValue")
+    );
+    let logs = pool.logs().all();
+    assert!(logs.iter().any(|line| line.text.contains("the invocation failed")), "{logs:?}");
+}
+
+#[tokio::test]
+async fn a_kill_ends_the_invocation_and_its_instance() {
+    let pool = pool().await;
+    pool.0.gate.at("provider:POST /keys", Verdict::KillBefore);
+    let killed = pool.invoke(FunctionName::Claim, json!({"do": "ask"})).await;
+    assert_eq!(killed, Err(InvokeError::Killed));
+    let next = tell(&pool).await;
+    assert_eq!(next["served"], 1);
+    assert!(next["provider"].as_str().unwrap().ends_with("/claim/2/provider"), "{next}");
+}
+
+#[tokio::test]
+async fn a_panic_ends_its_invocation_without_its_words_and_the_instance_goes_on() {
+    let pool = pool().await;
+    let failed = pool.invoke(FunctionName::Claim, json!({"do": "panic"})).await;
+    assert_eq!(failed, Err(InvokeError::Failed("the invocation failed; its log says why".to_owned())));
+    let logs = pool.logs().all();
+    assert_eq!(logs.len(), 1);
+    assert!(logs[0].text.contains("ended in a panic") && !logs[0].text.contains("as it was told"), "{logs:?}");
+    assert_eq!(tell(&pool).await["served"], 2);
+}
+
+#[tokio::test]
+async fn an_invocation_is_ended_at_its_time_out() {
+    let pool = pool().await;
+    for _ in 0..2 {
+        let failed = pool.invoke(FunctionName::Mail, json!({"do": "hang"})).await;
+        assert_eq!(failed, Err(InvokeError::TimedOut));
+    }
+    let instances: Vec<u32> = pool.logs().all().iter().map(|line| line.instance).collect();
+    assert_eq!(instances, [1, 2], "each was thrown away");
+}
+
+#[tokio::test]
+async fn an_error_is_an_answer_too_and_keeps_the_instance() {
+    let pool = pool().await;
+    pool.invoke(FunctionName::Claim, json!({"do": "fly"})).await.unwrap_err();
+    assert!(pool.logs().all()[0].text.contains("cannot fly"));
+    assert_eq!(tell(&pool).await["served"], 2);
+}
+
+#[tokio::test]
+async fn events_and_answers_of_more_than_six_megabytes_are_not_carried() {
+    let pool = pool().await;
+    let event = json!({"do": "tell", "pad": "x".repeat(6 << 20)});
+    assert_eq!(pool.invoke(FunctionName::Claim, event).await, Err(InvokeError::TooLarge));
+    let answer = |bytes: usize| pool.invoke(FunctionName::Claim, json!({"do": "answer", "bytes": bytes}));
+    assert_eq!(answer((6 << 20) - 1).await, Err(InvokeError::TooLarge), "two quotes more");
+    assert!(answer((6 << 20) - 2).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_invocations_at_once_log_each_to_its_own() {
+    let pool = pool().await;
+    let say = |say: &'static str| pool.invoke(FunctionName::Claim, json!({"do": "log", "say": say}));
+    let (a, b) = futures_util::future::join(say("alpha"), say("beta")).await;
+    assert!(a.is_ok() && b.is_ok());
+    let logs = pool.logs().all();
+    assert_eq!(logs.len(), 100);
+    let mut said = BTreeSet::new();
+    for line in &logs {
+        let record: Value = serde_json::from_str(&line.text).unwrap();
+        said.insert((line.request_id.clone(), line.instance, record["saying"].as_str().unwrap().to_owned()));
+    }
+    assert_eq!(said.len(), 2, "{said:?}");
+}
+
+#[tokio::test]
+async fn a_function_goes_on_when_whoever_woke_it_has_gone() {
+    let pool = pool().await;
+    let held = pool.0.gate.hold("provider:*");
+    let waker = pool.clone();
+    let waker = tokio::spawn(async move { waker.invoke(FunctionName::Claim, json!({"do": "ask"})).await });
+    held.arrived().await;
+    waker.abort();
+    assert!(waker.await.unwrap_err().is_cancelled());
+    held.release(Verdict::status(500)).unwrap();
+    pool.0.gate.quiet().await;
+    assert_eq!(pool.0.gate.calls()[0].told, Some(500));
+    assert_eq!(tell(&pool).await["served"], 2, "the instance came back");
+}
+
+#[tokio::test]
+async fn every_history_of_two_invocations_runs_over_the_pool() {
+    let exploration = Exploration { actors: 2, faults: vec![Verdict::KillBefore], most_faults: 1 };
+    let mut histories = BTreeSet::new();
+    // Either goes first or is killed first; after a pass the other one passes or is killed.
+    for picks in [&[0, 0][..], &[0, 1], &[1, 0], &[1, 1], &[2, 0], &[3, 0]] {
+        let pool = pool().await;
+        let ask = || pool.invoke(FunctionName::Claim, json!({"do": "ask"}));
+        let both = futures_util::future::join(ask(), ask());
+        let explored = pool.0.gate.explore(&exploration, picking(picks), both, async |_| ()).await;
+        let text = explored.history.to_string();
+        let killed = [explored.output.0, explored.output.1].map(|output| output == Err(InvokeError::Killed));
+        let expected = ["claim/1", "claim/2"].map(|who| text.contains(&format!("{who} provider:POST /keys#1 -> kill")));
+        assert_eq!(killed, expected, "{text}");
+        assert!(histories.insert(text));
+    }
+    assert_eq!(histories.len(), 6, "{histories:#?}");
+}
+
+#[tokio::test]
+async fn the_real_functions_are_made_with_the_same_configuration() {
+    let (gate, settings) = nothing_behind().await;
+    let pool = InProcess::new(gate, settings, Clock::system());
+    for function in FunctionName::ALL {
+        let failed = pool.invoke(function, json!({"no": "event of anybody"})).await;
+        assert!(matches!(failed, Err(InvokeError::Failed(_))), "{function}: {failed:?}");
+    }
+}

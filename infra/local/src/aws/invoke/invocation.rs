@@ -1,0 +1,113 @@
+//! One invocation as Lambda describes it to a function, whichever way it is invoked, and what Lambda carries at most.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bursar_core::config::Config;
+use lambda_runtime::Context;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::logs::Logs;
+use super::{FunctionName, InvokeError};
+
+/// What both ways of invoking are told.
+#[derive(Clone)]
+pub struct Settings {
+    /// The deployment's. Its ways to AWS and to the provider are replaced by each instance's own, through the fault layer.
+    pub config: Config,
+    pub region: String,
+    /// How long an invocation of each function may take.
+    pub time_out: Arc<dyn Fn(FunctionName) -> Duration + Send + Sync>,
+    pub logs: Logs,
+}
+
+pub(super) struct Invocation {
+    pub(super) request_id: String,
+    pub(super) arn: String,
+    pub(super) trace_id: String,
+    pub(super) time_out: Duration,
+    /// On the wall clock, as Lambda tells it.
+    pub(super) deadline_ms: u64,
+}
+
+/// The largest event and the largest answer of a function.
+const MOST_BYTES: usize = 6 << 20;
+
+impl Invocation {
+    pub(super) fn new(function: FunctionName, settings: &Settings) -> Invocation {
+        let time_out = (settings.time_out)(function);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Invocation {
+            request_id: Uuid::new_v4().to_string(),
+            arn: format!("arn:aws:lambda:{}:000000000000:function:bursar-{function}", settings.region),
+            trace_id: format!("Root=1-{:08x}-{}", now.as_secs(), &Uuid::new_v4().simple().to_string()[..24]),
+            time_out,
+            deadline_ms: u64::try_from((now + time_out).as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    pub(super) fn context(&self) -> Context {
+        let mut context = Context::default();
+        context.request_id.clone_from(&self.request_id);
+        context.deadline = self.deadline_ms;
+        context.invoked_function_arn.clone_from(&self.arn);
+        context.xray_trace_id = Some(self.trace_id.clone());
+        context
+    }
+}
+
+/// Refuses what Lambda would not carry.
+pub(crate) fn fits(value: &Value) -> Result<(), InvokeError> {
+    let mut counted = Counted(0);
+    match serde_json::to_writer(&mut counted, value) {
+        Ok(()) if counted.0 <= MOST_BYTES => Ok(()),
+        _ => Err(InvokeError::TooLarge),
+    }
+}
+
+/// Counts what is written and keeps none of it.
+struct Counted(usize);
+
+impl io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A deployment for the tests of the two ways. `mail` has next to no time.
+#[cfg(test)]
+pub(super) fn test_settings() -> Settings {
+    use bursar_core::aws::AwsAccess;
+
+    let http = aws_smithy_http_client::Builder::new().build_http();
+    let variables = [
+        ("BURSAR_TABLE", "bursar"),
+        ("BURSAR_ORIGIN", "http://127.0.0.1:8080"),
+        ("BURSAR_MAIL_FROM", "bursar@example.edu"),
+        ("BURSAR_ADMINS", "ada@example.edu,bob@example.edu"),
+        ("BURSAR_MANAGEMENT_KEY_SECRET", "bursar/management-key"),
+        ("BURSAR_INSTITUTION", "University of Example"),
+        ("BURSAR_SUPPORT", "help@example.edu"),
+    ];
+    let read = |name: &str| {
+        let found = variables.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| (*value).to_owned())
+    };
+    let aws = AwsAccess::under("http://127.0.0.1:1", "eu-central-1", http);
+    Settings {
+        config: Config::read(read, aws).expect("the configuration of the tests"),
+        region: "eu-central-1".to_owned(),
+        time_out: Arc::new(|function| match function {
+            FunctionName::Mail => Duration::from_millis(20),
+            _ => Duration::from_secs(20),
+        }),
+        logs: Logs::new(crate::gate::Keep::All),
+    }
+}

@@ -1,0 +1,247 @@
+//! One batch on its way to a reader: what an answer means for it, and what is left to do. Lambda's rules: a partial answer keeps
+//! what came before the first failed record, a batch that failed as a whole is halved, which costs no try, and one whose tries
+//! are used up is given up. When to try again, and where the position is kept, is the parent's business.
+
+use std::collections::VecDeque;
+
+use serde_json::Value;
+
+use crate::aws::engine::Position;
+use crate::aws::invoke::InvokeError;
+use crate::aws::template::StreamReader;
+
+/// A record and its place in the stream.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Record {
+    pub(super) position: Position,
+    pub(super) body: Value,
+}
+
+/// Records that are handed on together, oldest first; never none.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Part {
+    pub(super) records: Vec<Record>,
+    /// How often it failed without any progress.
+    pub(super) failures: u32,
+}
+
+/// The parts of a batch that are still to be handed on.
+#[derive(Debug)]
+pub(super) struct Delivery(VecDeque<Part>);
+
+/// What an answer did to the batch.
+#[derive(Debug, PartialEq)]
+pub(super) enum Step {
+    /// Everything up to here needs never be handed on again.
+    Past(Position),
+    /// Some of it is done, the rest must be tried again.
+    PastAndAgain(Position, String),
+    Again(String),
+    GaveUp(Part, String),
+}
+
+enum Outcome {
+    Done,
+    /// The record at this index failed, and nothing is known of those after it.
+    FailedFrom(usize),
+    Failed(String),
+}
+
+impl Delivery {
+    pub(super) fn of(records: Vec<Record>) -> Delivery {
+        Delivery(VecDeque::from([Part { records, failures: 0 }]))
+    }
+
+    /// What to hand on next.
+    pub(super) fn next(&self) -> Option<&Part> {
+        self.0.front()
+    }
+
+    /// Takes the answer to what was handed on last.
+    pub(super) fn answered(&mut self, reader: &StreamReader, answer: Result<Value, InvokeError>) -> Option<Step> {
+        let mut part = self.0.pop_front()?;
+        let last = part.records.last()?.position;
+        let (why, whole) = match outcome(reader, &part.records, answer) {
+            Outcome::Done => return Some(Step::Past(last)),
+            Outcome::FailedFrom(0) => ("the function reported the first record as failed".to_owned(), false),
+            Outcome::FailedFrom(index) => {
+                let records = part.records.split_off(index);
+                let done = part.records.last()?.position;
+                self.0.push_front(Part { records, failures: 0 });
+                return Some(Step::PastAndAgain(done, "the function reported a record as failed".to_owned()));
+            }
+            Outcome::Failed(why) => (why, true),
+        };
+        if whole && reader.bisect && part.records.len() > 1 {
+            let second = part.records.split_off(part.records.len().div_ceil(2));
+            self.0.push_front(Part { records: second, failures: part.failures });
+            self.0.push_front(part);
+            return Some(Step::Again(why));
+        }
+        part.failures += 1;
+        if part.failures > reader.retries {
+            return Some(Step::GaveUp(part, why));
+        }
+        self.0.push_front(part);
+        Some(Step::Again(why))
+    }
+}
+
+fn outcome(reader: &StreamReader, records: &[Record], answer: Result<Value, InvokeError>) -> Outcome {
+    let answer = match answer {
+        Ok(answer) if reader.partial => answer,
+        Ok(_) => return Outcome::Done,
+        Err(error) => return Outcome::Failed(error.to_string()),
+    };
+    let failures = match answer.get("batchItemFailures") {
+        None | Some(Value::Null) => return Outcome::Done,
+        Some(Value::Array(failures)) => failures,
+        Some(_) => return Outcome::Failed("batchItemFailures is no list".to_owned()),
+    };
+    let index_of = |failure: &Value| {
+        let position = Position::of(failure.get("itemIdentifier")?.as_str()?)?;
+        records.iter().position(|record| record.position == position)
+    };
+    match failures.iter().map(index_of).collect::<Option<Vec<_>>>() {
+        None => Outcome::Failed("batchItemFailures names no record of the batch".to_owned()),
+        Some(indexes) => indexes.into_iter().min().map_or(Outcome::Done, Outcome::FailedFrom),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::base::function::FunctionName;
+
+    fn reader() -> StreamReader {
+        StreamReader {
+            function: FunctionName::Mail,
+            filters: Vec::new(),
+            batch_size: 10,
+            retries: 2,
+            bisect: true,
+            partial: true,
+        }
+    }
+
+    fn position(number: u64) -> Position {
+        Position::of(&sequence_number(number)).unwrap()
+    }
+
+    fn sequence_number(number: u64) -> String {
+        format!("{}", 100_000_000_000_000_000_000_u128 + u128::from(number))
+    }
+
+    fn delivery(numbers: std::ops::RangeInclusive<u64>) -> Delivery {
+        let record = |number| Record { position: position(number), body: json!({}) };
+        Delivery::of(numbers.map(record).collect())
+    }
+
+    fn numbers(delivery: &Delivery) -> Vec<Position> {
+        delivery.next().map(|part| part.records.iter().map(|r| r.position).collect()).unwrap_or_default()
+    }
+
+    fn failed(sequence_numbers: &[u64]) -> Result<Value, InvokeError> {
+        let failure = |number: &u64| json!({"itemIdentifier": sequence_number(*number)});
+        Ok(json!({"batchItemFailures": sequence_numbers.iter().map(failure).collect::<Value>()}))
+    }
+
+    fn crash() -> Result<Value, InvokeError> {
+        Err(InvokeError::Killed)
+    }
+
+    #[test]
+    fn an_empty_report_or_none_is_success() {
+        for answer in [json!(null), json!({}), json!({"batchItemFailures": null}), json!({"batchItemFailures": []})] {
+            let mut delivery = delivery(1..=3);
+            assert_eq!(delivery.answered(&reader(), Ok(answer)), Some(Step::Past(position(3))));
+            assert!(delivery.next().is_none());
+        }
+    }
+
+    #[test]
+    fn a_partial_report_goes_on_with_the_first_failed_record() {
+        let mut delivery = delivery(1..=5);
+        let step = delivery.answered(&reader(), failed(&[4, 3]));
+        assert!(matches!(step, Some(Step::PastAndAgain(done, _)) if done == position(2)), "{step:?}");
+        assert_eq!(numbers(&delivery), [3, 4, 5].map(position));
+    }
+
+    #[test]
+    fn a_report_that_names_none_of_the_records_is_a_failure_of_all() {
+        for answer in [
+            failed(&[9]).unwrap(),
+            json!({"batchItemFailures": [{"itemIdentifier": ""}]}),
+            json!({"batchItemFailures": [{"itemIdentifier": null}]}),
+            json!({"batchItemFailures": [{"id": "1"}]}),
+            json!({"batchItemFailures": "all"}),
+        ] {
+            let mut delivery = delivery(1..=2);
+            let step = delivery.answered(&reader(), Ok(answer));
+            assert!(matches!(step, Some(Step::Again(_))), "{step:?}");
+            assert_eq!(numbers(&delivery), [position(1)], "halved");
+        }
+    }
+
+    #[test]
+    fn a_report_is_not_looked_at_unless_the_template_asks_for_it() {
+        let mut delivery = delivery(1..=2);
+        let reader = StreamReader { partial: false, ..reader() };
+        assert_eq!(delivery.answered(&reader, failed(&[1])), Some(Step::Past(position(2))));
+    }
+
+    #[test]
+    fn a_batch_that_fails_as_a_whole_is_halved_until_the_bad_record_is_alone_and_given_up() {
+        let mut delivery = delivery(1..=5);
+        let (mut handed_on, mut given_up) = (Vec::new(), Vec::new());
+        while delivery.next().is_some() {
+            let part = numbers(&delivery);
+            let answer = if part.contains(&position(4)) { crash() } else { Ok(json!({})) };
+            match delivery.answered(&reader(), answer) {
+                Some(Step::Past(_)) => handed_on.extend(part),
+                Some(Step::GaveUp(part, _)) => given_up.push(part),
+                _ => {}
+            }
+        }
+        assert_eq!(handed_on, [1, 2, 3, 5].map(position));
+        assert_eq!(given_up.len(), 1);
+        assert_eq!(given_up[0].records[0].position, position(4));
+        assert_eq!(given_up[0].failures, 3, "once and two tries again");
+    }
+
+    #[test]
+    fn without_halving_the_whole_batch_is_given_up_after_its_tries() {
+        let reader = StreamReader { bisect: false, ..reader() };
+        let mut delivery = delivery(1..=3);
+        assert!(matches!(delivery.answered(&reader, crash()), Some(Step::Again(_))));
+        assert!(matches!(delivery.answered(&reader, crash()), Some(Step::Again(_))));
+        let step = delivery.answered(&reader, crash());
+        assert!(matches!(step, Some(Step::GaveUp(part, _)) if part.records.len() == 3));
+        assert!(delivery.next().is_none());
+    }
+
+    #[test]
+    fn a_first_record_reported_again_and_again_takes_the_rest_with_it_when_given_up() {
+        let mut delivery = delivery(1..=3);
+        for _ in 0..2 {
+            assert!(matches!(delivery.answered(&reader(), failed(&[1])), Some(Step::Again(_))));
+        }
+        let step = delivery.answered(&reader(), failed(&[1]));
+        assert!(matches!(step, Some(Step::GaveUp(part, _)) if part.records.len() == 3));
+    }
+
+    #[test]
+    fn progress_gives_the_rest_all_its_tries_again() {
+        let mut delivery = delivery(1..=2);
+        for _ in 0..2 {
+            delivery.answered(&reader(), failed(&[1]));
+        }
+        delivery.answered(&reader(), failed(&[2]));
+        for _ in 0..2 {
+            assert!(matches!(delivery.answered(&reader(), failed(&[2])), Some(Step::Again(_))));
+        }
+        assert!(matches!(delivery.answered(&reader(), failed(&[2])), Some(Step::GaveUp(..))));
+    }
+}

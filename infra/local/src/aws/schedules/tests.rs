@@ -1,0 +1,267 @@
+//! Which schedules run, when, and in which order, as the clock moves.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::FutureExt;
+use tokio::sync::Semaphore;
+
+use super::*;
+use crate::aws::recorder::Recorder;
+use crate::aws::template::{Keys, Settings, TableSchema};
+use crate::base::clock::tests::HandClock;
+
+fn template(schedules: &[(FunctionName, &str, Value)]) -> Template {
+    let schedule = |(function, expression, input): &(FunctionName, &str, Value)| Schedule {
+        function: *function,
+        expression: Expression::parse(expression).unwrap(),
+        input: input.clone(),
+    };
+    let settings = Settings { timeout: Duration::from_secs(3), retries: 2 };
+    Template {
+        table: TableSchema {
+            attributes: std::collections::BTreeMap::new(),
+            keys: Keys { hash: String::new(), range: None },
+            indexes: std::collections::BTreeMap::new(),
+            ttl: String::new(),
+        },
+        functions: FunctionName::ALL.map(|function| (function, settings)).into(),
+        readers: Vec::new(),
+        schedules: schedules.iter().map(schedule).collect(),
+        routes: Vec::new(),
+        hear_mail_events: Vec::new(),
+    }
+}
+
+fn the_usual() -> Template {
+    template(&[
+        (FunctionName::Console, "rate(1 minute)", json!({"task": "work"})),
+        (FunctionName::ThresholdAlerts, "cron(0 6 * * ? *)", json!({"task": "digest"})),
+        (FunctionName::UsageSync, "cron(20 0 * * ? *)", json!({})),
+        (FunctionName::UsageSync, "rate(15 minutes)", json!({"task": "resume"})),
+    ])
+}
+
+struct Bundle {
+    hand: HandClock,
+    clock: StackClock,
+    kept: Kept,
+    /// What ran and when, by the product's clock.
+    runs: Arc<Mutex<Vec<String>>>,
+    recorder: Arc<Recorder>,
+}
+
+impl Bundle {
+    fn at(text: &str) -> Bundle {
+        let (hand, kept) = (HandClock::at(text), Kept::in_memory().unwrap());
+        let clock = StackClock::over(hand.clock(), kept.clone()).unwrap();
+        let runs = Arc::new(Mutex::new(Vec::new()));
+        let recorder = {
+            let (clock, runs) = (clock.clone(), Arc::clone(&runs));
+            Recorder::answering(move |function, input| {
+                let task = input["task"].as_str().unwrap_or("-");
+                lock(&runs).push(format!("{} {task} {}", function.as_str(), clock.now()));
+                Ok(json!({}))
+            })
+        };
+        Bundle { hand, clock, kept, runs, recorder: Arc::new(recorder) }
+    }
+
+    fn schedules(&self, template: &Template, sync_every: SyncEvery) -> Schedules {
+        let invoke = Arc::clone(&self.recorder) as Arc<dyn Invoke>;
+        Schedules::new(template, sync_every, invoke, self.kept.clone(), self.clock.clone()).unwrap()
+    }
+
+    fn runs(&self) -> Vec<String> {
+        std::mem::take(&mut *lock(&self.runs))
+    }
+}
+
+#[tokio::test]
+async fn a_jump_runs_each_schedule_once_at_its_last_instant_in_order_and_ends_where_asked() {
+    let bundle = Bundle::at("2026-11-20T10:00:30Z");
+    let schedules = bundle.schedules(&the_usual(), SyncEvery::AsInTemplate);
+    let now = schedules.advance(SignedDuration::from_hours(48)).await.unwrap();
+    assert_eq!(
+        bundle.runs(),
+        [
+            "usage-sync - 2026-11-22T00:20:00Z",
+            "threshold-alerts digest 2026-11-22T06:00:00Z",
+            "console work 2026-11-22T10:00:30Z",
+            "usage-sync resume 2026-11-22T10:00:30Z",
+        ]
+    );
+    assert_eq!(now.to_string(), "2026-11-22T10:00:30Z");
+    bundle.hand.pass(1);
+    assert_eq!(bundle.clock.now().to_string(), "2026-11-22T10:00:31Z", "it runs on");
+
+    schedules.advance(SignedDuration::from_secs(58)).await.unwrap();
+    assert_eq!(bundle.runs(), Vec::<String>::new(), "nothing fell due");
+    schedules.advance(SignedDuration::from_secs(1)).await.unwrap();
+    assert_eq!(bundle.runs(), ["console work 2026-11-22T10:01:30Z"]);
+}
+
+#[tokio::test]
+async fn a_clock_that_stood_stands_again_after_a_jump() {
+    let bundle = Bundle::at("2026-11-20T10:00:00Z");
+    bundle.clock.begin_at("2026-10-01T00:00:00Z".parse().unwrap()).unwrap();
+    let schedules = bundle.schedules(&the_usual(), SyncEvery::AsInTemplate);
+    schedules.advance(SignedDuration::from_hours(1)).await.unwrap();
+    bundle.hand.pass(100);
+    assert_eq!(bundle.clock.now().to_string(), "2026-10-01T01:00:00Z");
+    assert!(schedules.advance(SignedDuration::MAX).await.is_err());
+    assert_eq!(bundle.clock.now().to_string(), "2026-10-01T01:00:00Z");
+}
+
+#[tokio::test]
+async fn last_runs_are_kept_and_what_fell_due_while_stopped_runs_once_at_the_next_start() {
+    let bundle = Bundle::at("2026-11-20T10:00:00Z");
+    drop(bundle.schedules(&the_usual(), SyncEvery::AsInTemplate));
+    bundle.hand.pass(3 * 24 * 3600);
+    let schedules = bundle.schedules(&the_usual(), SyncEvery::AsInTemplate);
+    schedules.start();
+    bundle.recorder.called(4).await;
+    schedules.stop().await;
+    let mut runs = bundle.runs();
+    runs.sort_unstable();
+    assert_eq!(
+        runs,
+        [
+            "console work 2026-11-23T10:00:00Z",
+            "threshold-alerts digest 2026-11-23T10:00:00Z",
+            "usage-sync - 2026-11-23T10:00:00Z",
+            "usage-sync resume 2026-11-23T10:00:00Z",
+        ]
+    );
+    let schedules = bundle.schedules(&the_usual(), SyncEvery::AsInTemplate);
+    schedules.advance(SignedDuration::from_secs(59)).await.unwrap();
+    assert_eq!(bundle.runs(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn they_run_as_time_goes_on() {
+    let bundle = Bundle::at("2026-11-20T10:00:00Z");
+    bundle.clock.stop_at(bundle.clock.now()).unwrap();
+    let schedules = bundle.schedules(
+        &template(&[(FunctionName::Mail, "rate(1 minute)", json!({"task": "drain"}))]),
+        SyncEvery::AsInTemplate,
+    );
+    schedules.start();
+    for minute in 1..4 {
+        bundle.clock.advance(SignedDuration::from_mins(1)).unwrap();
+        bundle.recorder.called(minute).await;
+    }
+    schedules.stop().await;
+    assert_eq!(
+        bundle.runs(),
+        ["mail drain 2026-11-20T10:01:00Z", "mail drain 2026-11-20T10:02:00Z", "mail drain 2026-11-20T10:03:00Z",]
+    );
+}
+
+/// On a test's single thread, where nothing here waits for anything outside.
+async fn everything_else_goes_on() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_takes_long_is_not_joined_by_another_of_its_schedule() {
+    let bundle = Bundle::at("2026-11-20T10:00:00Z");
+    bundle.clock.stop_at(bundle.clock.now()).unwrap();
+    let (gate, under_way) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let most = Arc::new(AtomicUsize::new(0));
+    let recorder = {
+        let (gate, under_way, most) = (Arc::clone(&gate), Arc::clone(&under_way), Arc::clone(&most));
+        Arc::new(Recorder::answering_later(move |_, _| {
+            let (gate, under_way, most) = (Arc::clone(&gate), Arc::clone(&under_way), Arc::clone(&most));
+            async move {
+                most.fetch_max(under_way.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                gate.acquire().await.unwrap().forget();
+                under_way.fetch_sub(1, Ordering::SeqCst);
+                Ok(json!({}))
+            }
+            .boxed()
+        }))
+    };
+    let one = template(&[(FunctionName::Mail, "rate(1 minute)", json!({"task": "drain"}))]);
+    let invoke = Arc::clone(&recorder) as Arc<dyn Invoke>;
+    let schedules =
+        Schedules::new(&one, SyncEvery::AsInTemplate, invoke, bundle.kept.clone(), bundle.clock.clone()).unwrap();
+    schedules.start();
+    bundle.clock.advance(SignedDuration::from_mins(1)).unwrap();
+    recorder.called(1).await;
+    let beside = {
+        let schedules = schedules.clone();
+        tokio::spawn(async move { schedules.run_now(FunctionName::Mail, json!({"task": "drain"})).await })
+    };
+    bundle.clock.advance(SignedDuration::from_mins(1)).unwrap();
+    everything_else_goes_on().await;
+    let jump = {
+        let schedules = schedules.clone();
+        tokio::spawn(async move { schedules.advance(SignedDuration::from_mins(5)).await })
+    };
+    everything_else_goes_on().await;
+    assert_eq!(under_way.load(Ordering::SeqCst), 1);
+    gate.add_permits(10);
+    beside.await.unwrap().unwrap();
+    jump.await.unwrap().unwrap();
+    schedules.stop().await;
+    assert_eq!(most.load(Ordering::SeqCst), 1);
+    assert!(recorder.calls().len() >= 3);
+}
+
+#[tokio::test]
+async fn a_run_that_fails_is_tried_again_as_often_as_the_template_says_and_then_a_dead_letter() {
+    let bundle = Bundle::at("2026-11-20T10:00:00Z");
+    let recorder = Arc::new(Recorder::answering(|_, _| Err(InvokeError::TimedOut)));
+    let one = template(&[(FunctionName::Mail, "rate(1 minute)", json!({"task": "drain"}))]);
+    let invoke = Arc::clone(&recorder) as Arc<dyn Invoke>;
+    let schedules =
+        Schedules::new(&one, SyncEvery::AsInTemplate, invoke, bundle.kept.clone(), bundle.clock.clone()).unwrap();
+    schedules.advance(SignedDuration::from_mins(1)).await.unwrap();
+    assert_eq!(recorder.calls().len(), 3);
+    let letters = DeadLetters::over(bundle.kept.clone()).all().unwrap();
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].about, About::Input(json!({"task": "drain"})));
+    assert_eq!(letters[0].at.to_string(), "2026-11-20T10:01:00Z");
+}
+
+#[tokio::test]
+async fn sync_every_takes_the_place_of_the_template_s_time_and_counts_from_the_last_run() {
+    let bundle = Bundle::at("2026-11-20T10:00:00Z");
+    let every: SyncEvery = "24h".parse().unwrap();
+    let syncs = |runs: Vec<String>| runs.into_iter().filter(|run| run.starts_with("usage-sync -")).collect::<Vec<_>>();
+    let schedules = bundle.schedules(&the_usual(), every);
+    schedules.advance(SignedDuration::from_hours(20)).await.unwrap();
+    assert_eq!(syncs(bundle.runs()), Vec::<String>::new(), "not at the template's time");
+    schedules.ran(FunctionName::UsageSync, &json!({}), bundle.clock.now()).unwrap();
+    schedules.advance(SignedDuration::from_hours(23)).await.unwrap();
+    assert_eq!(syncs(bundle.runs()), Vec::<String>::new(), "somebody ran it in between");
+    schedules.advance(SignedDuration::from_hours(2)).await.unwrap();
+    assert_eq!(syncs(bundle.runs()), ["usage-sync - 2026-11-22T06:00:00Z"]);
+
+    // The rhythm changes with a restart, the last run stays.
+    let schedules = bundle.schedules(&the_usual(), "1h".parse().unwrap());
+    schedules.advance(SignedDuration::ZERO).await.unwrap();
+    assert_eq!(syncs(bundle.runs()), ["usage-sync - 2026-11-22T07:00:00Z"]);
+}
+
+#[tokio::test]
+async fn with_sync_every_0_nothing_of_the_sync_runs_by_itself() {
+    let bundle = Bundle::at("2026-11-20T10:00:00Z");
+    let schedules = bundle.schedules(&the_usual(), "0".parse().unwrap());
+    schedules.advance(SignedDuration::from_hours(100)).await.unwrap();
+    assert!(bundle.runs().iter().all(|run| !run.starts_with("usage-sync")));
+}
+
+#[test]
+fn durations_are_read_as_people_write_them() {
+    assert_eq!("0".parse::<SyncEvery>().unwrap(), SyncEvery::Never);
+    assert_eq!("0s".parse::<SyncEvery>().unwrap(), SyncEvery::Never);
+    assert_eq!("90m".parse::<SyncEvery>().unwrap(), SyncEvery::Every(SignedDuration::from_mins(90)));
+    assert_eq!("1h30m".parse::<SyncEvery>().unwrap(), SyncEvery::Every(SignedDuration::from_mins(90)));
+    for text in ["", "24", "-1h", "soon", "1ms"] {
+        let message = text.parse::<SyncEvery>().unwrap_err().to_string();
+        assert!(message.contains("24h"), "{message}");
+    }
+}

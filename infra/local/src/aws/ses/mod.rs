@@ -1,0 +1,340 @@
+//! The stand-in for SES: accepts mail over the Query protocol of `aws-sdk-ses`, keeps each one, and hands it on to a real mail server
+//! when there is one. It can be told to fail. The page and the JSON for people and tests are the inbox's (`inbox`).
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use axum::Router;
+use bursar_core::clock::Clock;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::base::kept::Kept;
+
+mod answer;
+mod fault;
+mod fields;
+mod mail;
+mod query;
+mod relay;
+mod submission;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use answer::Refusal;
+use fault::Faults;
+use relay::Relay;
+
+pub use fault::Fault;
+pub use mail::Mail;
+
+const MAILS: &str = "mails";
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// Reads the address of a mail server, as [`Ses::set_relay`] takes it.
+pub fn check_relay(url: &str) -> Result<String, String> {
+    relay::Relay::to(url).map(|_| url.to_owned()).map_err(|error| error.to_string())
+}
+
+/// A handle to the stand-in. Clones share the same mails, faults, quota and relay.
+#[derive(Clone)]
+pub struct Ses(Arc<Inner>);
+
+/// What AWS answers when it has stopped an account, after too much came back.
+pub const PAUSED: &str = "Sending paused for this account. For more information, please check the inbox of the email address \
+                          associated with your AWS account.";
+
+/// What `GetSendQuota` tells: recipients in 24 hours, and in a second. The second is enforced where that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    pub per_day: u32,
+    pub per_second: u32,
+}
+
+impl Quota {
+    /// What a new account has until AWS lets it out.
+    pub const SANDBOX: Quota = Quota { per_day: 200, per_second: 1 };
+    /// What an account has just after that.
+    pub const PRODUCTION: Quota = Quota { per_day: 50_000, per_second: 14 };
+}
+
+struct Inner {
+    kept: Kept,
+    clock: Clock,
+    state: Mutex<State>,
+}
+
+struct State {
+    mails: Vec<Mail>,
+    /// How many of them somebody has asked for as unread.
+    read: usize,
+    faults: Faults,
+    quota: Quota,
+    /// Whether its customer lets it send for this account.
+    enabled: bool,
+    /// What AWS answers for an account that it has stopped.
+    stopped: Option<String>,
+    /// The configuration sets that there are; any where nothing is said of them.
+    sets: Option<BTreeSet<String>>,
+    /// Whether it knows the sender.
+    sender_verified: bool,
+    /// In the sandbox, the addresses and domains that it sends to.
+    verified: Option<Vec<String>>,
+    /// How long a second is, and when it accepted the mails of the last ten, where it keeps to its rate.
+    of_late: Option<(Duration, VecDeque<Instant>)>,
+    /// The account's own list of addresses that came back or complained, in lower case.
+    suppressed: BTreeSet<String>,
+    /// What it took for them and did not deliver.
+    undelivered: Vec<Mail>,
+    relay: Option<Relay>,
+}
+
+/// What became of a mail that was submitted and understood.
+enum Outcome {
+    Accepted(String),
+    /// Accepted and kept, but the client is not to hear of it.
+    AnswerLost,
+    Refused(Refusal),
+}
+
+impl Ses {
+    /// With the mails of earlier runs, the quota of production, no faults and no relay.
+    pub fn new(kept: Kept, clock: Clock) -> Result<Ses> {
+        let mails = kept.all(MAILS)?.into_iter().map(|(_, mail)| mail).collect();
+        let state = State {
+            mails,
+            read: 0,
+            faults: Faults::default(),
+            quota: Quota::PRODUCTION,
+            enabled: true,
+            stopped: None,
+            sets: None,
+            sender_verified: true,
+            verified: None,
+            of_late: None,
+            suppressed: BTreeSet::new(),
+            undelivered: Vec::new(),
+            relay: None,
+        };
+        Ok(Ses(Arc::new(Inner { kept, clock, state: Mutex::new(state) })))
+    }
+
+    /// What the SDK's endpoint points at.
+    pub fn router(&self) -> Router {
+        query::router(self.clone())
+    }
+
+    /// Every mail that was accepted, oldest first.
+    pub fn mails(&self) -> Vec<Mail> {
+        self.state().mails.clone()
+    }
+
+    /// What was accepted for one address, oldest first.
+    pub fn mails_to(&self, address: &str) -> Vec<Mail> {
+        let is_to = |mail: &&Mail| mail.to.iter().any(|to| to.eq_ignore_ascii_case(address));
+        self.state().mails.iter().filter(is_to).cloned().collect()
+    }
+
+    /// The mails since this was last asked for, oldest first: each is told once.
+    pub fn unread(&self) -> Vec<Mail> {
+        let mut state = self.state();
+        let unread = state.mails[state.read..].to_vec();
+        state.read = state.mails.len();
+        unread
+    }
+
+    /// One mail by its message id.
+    pub fn mail(&self, id: &str) -> Option<Mail> {
+        self.state().mails.iter().find(|mail| mail.id == id).cloned()
+    }
+
+    /// What was accepted for addresses of the account's suppression list, and went nowhere.
+    pub fn undelivered(&self) -> Vec<Mail> {
+        self.state().undelivered.clone()
+    }
+
+    /// Puts whom a mail came back from, or who complained about it, on the account's suppression list. The stack's configuration set
+    /// keeps its mails out of that.
+    pub fn suppress(&self, mail: &Mail) {
+        if mail.configuration_set.is_none() {
+            self.state().suppressed.extend(mail.to.iter().map(|to| to.to_lowercase()));
+        }
+    }
+
+    /// The next `times` sends, those to the address `to` if there is one, fail in this way; earlier faults of the same scope are
+    /// forgotten. A fault of an address goes before one of all.
+    pub fn fail_next(&self, fault: Fault, times: u32, to: Option<&str>) {
+        self.state().faults.set(fault, times, to);
+    }
+
+    /// Ends the faults of an address, or all of them.
+    pub fn lift_faults(&self, to: Option<&str>) {
+        self.state().faults.lift(to);
+    }
+
+    pub fn set_quota(&self, quota: Quota) {
+        self.state().quota = quota;
+    }
+
+    /// From now on it takes no more mails than the quota says, of which it tells in any case: a burst is borne, ten seconds are not.
+    /// Whoever waits only a part of each wait says how long their second is.
+    pub fn keep_to_rate(&self, second: Duration) {
+        self.state().of_late = Some((second, VecDeque::new()));
+    }
+
+    /// From now on it knows these configuration sets and no other.
+    pub fn know_sets(&self, sets: &[&str]) {
+        self.state().sets = Some(sets.iter().map(|&set| set.to_owned()).collect());
+    }
+
+    /// Puts the account into the sandbox, where only these addresses and the addresses of these domains can be mailed.
+    pub fn set_sandbox(&self, verified: &[&str]) {
+        let mut state = self.state();
+        state.quota = Quota::SANDBOX;
+        state.verified = Some(verified.iter().map(|address| address.to_lowercase()).collect());
+    }
+
+    /// Whether the sender of all mails is an identity of the account.
+    pub fn set_sender_verified(&self, verified: bool) {
+        self.state().sender_verified = verified;
+    }
+
+    /// Lets the account out of the sandbox, with the quota of production.
+    pub fn leave_sandbox(&self) {
+        let mut state = self.state();
+        (state.quota, state.verified) = (Quota::PRODUCTION, None);
+    }
+
+    /// Pauses or resumes sending for the whole account, as its customer may.
+    pub fn set_enabled(&self, enabled: bool) {
+        self.state().enabled = enabled;
+    }
+
+    /// Stops sending for the whole account with these words, as AWS does, or lets it go on: whoever asks is still told that sending is
+    /// enabled.
+    pub fn set_stopped_by_aws(&self, words: Option<&str>) {
+        self.state().stopped = words.map(str::to_owned);
+    }
+
+    fn is_enabled(&self) -> bool {
+        self.state().enabled
+    }
+
+    /// From now on each accepted mail is also handed to the mail server at `smtp://host:port`, before SES answers.
+    pub fn set_relay(&self, url: &str) -> Result<()> {
+        self.state().relay = Some(Relay::to(url)?);
+        Ok(())
+    }
+
+    /// The mail server that accepted mails go on to, as `host:port`.
+    pub fn relay(&self) -> Option<String> {
+        self.state().relay.as_ref().map(|relay| relay.server.clone())
+    }
+
+    /// Now, by the clock that mails are dated with.
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    fn quota(&self) -> (Quota, usize) {
+        let (now, state) = (self.now(), self.state());
+        (state.quota, state.sent_since(now - DAY))
+    }
+
+    async fn accept(&self, mail: Mail) -> Result<Outcome> {
+        let fault = self.state().faults.next(&mail.to);
+        let refusal = match fault {
+            Some(Fault::Throttle) => Some(Refusal::Throttled("Maximum sending rate exceeded.".into())),
+            Some(Fault::Reject) => Some(Refusal::Rejected("The message was refused.".into())),
+            Some(Fault::Fail) => Some(Refusal::Failed),
+            Some(Fault::Lose) | None => self.refusal(&mail),
+        };
+        if let Some(refusal) = refusal {
+            return Ok(Outcome::Refused(refusal));
+        }
+        let is_suppressed = |state: &State| mail.to.iter().any(|to| state.suppressed.contains(&to.to_lowercase()));
+        if mail.configuration_set.is_none() && is_suppressed(&self.state()) {
+            let id = mail.id.clone();
+            self.state().undelivered.push(mail);
+            return Ok(Outcome::Accepted(id));
+        }
+        let relay = self.state().relay.clone();
+        if let Some(relay) = relay
+            && let Err(refusal) = relay.hand_on(&mail).await
+        {
+            return Ok(Outcome::Refused(refusal));
+        }
+        let id = mail.id.clone();
+        self.keep(mail)?;
+        Ok(if fault == Some(Fault::Lose) { Outcome::AnswerLost } else { Outcome::Accepted(id) })
+    }
+
+    fn refusal(&self, mail: &Mail) -> Option<Refusal> {
+        if !self.is_enabled() {
+            return Some(Refusal::Paused);
+        }
+        if let Some(words) = self.state().stopped.clone() {
+            return Some(Refusal::Rejected(words));
+        }
+        let is_known = |set: &String| self.state().sets.as_ref().is_none_or(|sets| sets.contains(set));
+        if let Some(set) = mail.configuration_set.as_ref().filter(|set| !is_known(set)) {
+            return Some(Refusal::UnknownSet(set.clone()));
+        }
+        let verified = self.state().verified.clone();
+        let is_unknown = |address: &&String| verified.as_ref().is_some_and(|verified| !covers(verified, address));
+        let sender = (!self.state().sender_verified).then_some(&mail.from);
+        let recipients = mail.to.iter().filter(is_unknown);
+        let unknown: Vec<&str> = sender.into_iter().chain(recipients).map(String::as_str).collect();
+        if !unknown.is_empty() {
+            return Some(Refusal::Rejected(format!(
+                "Email address is not verified. The following identities failed the check in region US-EAST-1: {}",
+                unknown.join(", ")
+            )));
+        }
+        self.over_quota(mail.to.len()).or_else(|| self.over_rate())
+    }
+
+    fn over_rate(&self) -> Option<Refusal> {
+        let mut state = self.state();
+        let most = 10 * state.quota.per_second as usize;
+        let (second, accepted) = state.of_late.as_mut()?;
+        accepted.retain(|at| at.elapsed() < *second * 10);
+        if accepted.len() >= most {
+            return Some(Refusal::Throttled("Maximum sending rate exceeded.".into()));
+        }
+        accepted.push_back(Instant::now());
+        None
+    }
+
+    fn over_quota(&self, recipients: usize) -> Option<Refusal> {
+        let (quota, sent) = self.quota();
+        let over = sent + recipients > quota.per_day as usize;
+        over.then(|| Refusal::Throttled("Daily message quota exceeded.".into()))
+    }
+
+    fn keep(&self, mail: Mail) -> Result<()> {
+        let mut state = self.state();
+        // Nothing is ever removed, so the number of mails orders them.
+        self.0.kept.put(MAILS, &format!("{:012}", state.mails.len()), &mail)?;
+        state.mails.push(mail);
+        Ok(())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether one of these identities is the address, or its domain.
+fn covers(verified: &[String], address: &str) -> bool {
+    let address = address.to_lowercase();
+    let domain = address.rsplit_once('@').map(|(_, domain)| domain);
+    verified.iter().any(|identity| *identity == address || Some(identity.as_str()) == domain)
+}
+
+impl State {
+    fn sent_since(&self, since: Timestamp) -> usize {
+        self.mails.iter().filter(|mail| mail.at > since).map(|mail| mail.to.len()).sum()
+    }
+}

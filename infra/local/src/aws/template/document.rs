@@ -1,0 +1,252 @@
+//! The template's parts as they are written. Every field that a part may have is named here: one that is not is an error, since
+//! the bundle on one machine would run without what it asks for. What such a field means is decided by the parent.
+
+#![expect(dead_code, reason = "fields that only AWS acts on are named to be known, not to be read")]
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct Document {
+    #[serde(rename = "AWSTemplateFormatVersion")]
+    version: Option<IgnoredAny>,
+    transform: Option<IgnoredAny>,
+    description: Option<IgnoredAny>,
+    parameters: Option<IgnoredAny>,
+    /// What must hold between parameters, which the bundle gives itself.
+    rules: Option<IgnoredAny>,
+    conditions: Option<IgnoredAny>,
+    outputs: Option<IgnoredAny>,
+    pub(super) globals: Option<Globals>,
+    pub(super) resources: BTreeMap<String, Resource>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct Globals {
+    pub(super) function: GlobalsOfFunctions,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct GlobalsOfFunctions {
+    pub(super) timeout: Option<u32>,
+    runtime: Option<IgnoredAny>,
+    handler: Option<IgnoredAny>,
+    architectures: Option<IgnoredAny>,
+    memory_size: Option<IgnoredAny>,
+    /// The names that `Config` reads; the bundle gives the values itself.
+    environment: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct Resource {
+    pub(super) r#type: String,
+    #[serde(default)]
+    pub(super) properties: Value,
+    deletion_policy: Option<IgnoredAny>,
+    update_replace_policy: Option<IgnoredAny>,
+    depends_on: Option<IgnoredAny>,
+    pub(super) condition: Option<IgnoredAny>,
+    metadata: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct Table {
+    billing_mode: BillingMode,
+    pub(super) attribute_definitions: Vec<Attribute>,
+    pub(super) key_schema: Vec<Key>,
+    #[serde(default)]
+    pub(super) global_secondary_indexes: Vec<Index>,
+    stream_specification: Stream,
+    pub(super) time_to_live_specification: TimeToLive,
+    /// The engine has no backups.
+    point_in_time_recovery_specification: Option<IgnoredAny>,
+    /// Nothing of ours deletes the table.
+    deletion_protection_enabled: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+enum BillingMode {
+    #[serde(rename = "PAY_PER_REQUEST")]
+    PayPerRequest,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct Attribute {
+    pub(super) attribute_name: String,
+    pub(super) attribute_type: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct Key {
+    pub(super) attribute_name: String,
+    pub(super) key_type: KeyType,
+}
+
+#[derive(Deserialize, PartialEq)]
+#[serde(rename_all = "UPPERCASE")]
+pub(super) enum KeyType {
+    Hash,
+    Range,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct Index {
+    pub(super) index_name: String,
+    pub(super) key_schema: Vec<Key>,
+    pub(super) projection: Projection,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct Projection {
+    pub(super) projection_type: String,
+    #[serde(default)]
+    pub(super) non_key_attributes: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Stream {
+    stream_view_type: StreamView,
+}
+
+/// Filters and `settle` look at both images.
+#[derive(Deserialize)]
+enum StreamView {
+    #[serde(rename = "NEW_AND_OLD_IMAGES")]
+    Both,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct TimeToLive {
+    pub(super) attribute_name: String,
+    pub(super) enabled: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct Function {
+    /// Ends with the folder that the function's binary is built into, which has its name.
+    pub(super) code_uri: String,
+    pub(super) timeout: Option<u32>,
+    #[serde(default)]
+    pub(super) events: BTreeMap<String, Value>,
+    pub(super) event_invoke_config: Option<EventInvoke>,
+    description: Option<IgnoredAny>,
+    role: Option<IgnoredAny>,
+    memory_size: Option<IgnoredAny>,
+    /// One machine runs as many at once as are called.
+    reserved_concurrent_executions: Option<IgnoredAny>,
+    logging_config: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct EventInvoke {
+    pub(super) maximum_retry_attempts: Option<u32>,
+    destination_config: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "Type", content = "Properties", deny_unknown_fields)]
+pub(super) enum Event {
+    HttpApi(HttpApi),
+    Schedule(Schedule),
+    #[serde(rename = "DynamoDB")]
+    Stream(StreamSource),
+    #[serde(rename = "SNS")]
+    Topic(Topic),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct HttpApi {
+    pub(super) path: String,
+    pub(super) method: String,
+    pub(super) payload_format_version: String,
+    api_id: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct Schedule {
+    pub(super) schedule: String,
+    pub(super) input: String,
+    name: Option<IgnoredAny>,
+    description: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct StreamSource {
+    pub(super) stream: AttributeOf,
+    starting_position: StartingPosition,
+    pub(super) batch_size: Option<usize>,
+    pub(super) filter_criteria: Option<FilterCriteria>,
+    #[serde(default)]
+    pub(super) function_response_types: Vec<ResponseType>,
+    #[serde(default)]
+    pub(super) bisect_batch_on_function_error: bool,
+    /// Without it AWS tries for a day, and everything behind a bad record waits.
+    pub(super) maximum_retry_attempts: u32,
+    /// It only delays a batch that is not full: the pump does not wait.
+    maximum_batching_window_in_seconds: Option<IgnoredAny>,
+    destination_config: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+enum StartingPosition {
+    #[serde(rename = "TRIM_HORIZON")]
+    TrimHorizon,
+}
+
+#[derive(Deserialize, PartialEq)]
+pub(super) enum ResponseType {
+    ReportBatchItemFailures,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct FilterCriteria {
+    pub(super) filters: Vec<Pattern>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct Pattern {
+    pub(super) pattern: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct Topic {
+    pub(super) topic: Reference,
+}
+
+/// `Ref: Name`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reference {
+    #[serde(rename = "Ref")]
+    pub(super) name: String,
+}
+
+/// `Fn::GetAtt: [Name, Attribute]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AttributeOf {
+    #[serde(rename = "Fn::GetAtt")]
+    pub(super) of: (String, String),
+}

@@ -1,0 +1,144 @@
+//! Schedule expressions as EventBridge writes them, in UTC: `rate(15 minutes)`, and of cron a time of every day,
+//! `cron(20 0 * * ? *)`. Anything else is refused, not guessed. When schedules run, and what, is for `schedules`.
+
+use jiff::civil::Time;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, ToSpan};
+
+/// When something is due, counted from when it was due last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expression {
+    Rate(SignedDuration),
+    Daily(Time),
+}
+
+/// What is wrong with an expression.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the schedule expression {expression:?} is not understood: {why}")]
+pub struct NotUnderstood {
+    expression: String,
+    why: String,
+}
+
+impl Expression {
+    pub fn parse(expression: &str) -> Result<Expression, NotUnderstood> {
+        let understood = match expression.strip_suffix(')').and_then(|text| text.split_once('(')) {
+            Some(("rate", inside)) => rate(inside).map(Expression::Rate),
+            Some(("cron", inside)) => cron(inside).map(Expression::Daily),
+            _ => Err("it is neither rate(…) nor cron(…)".to_owned()),
+        };
+        understood.map_err(|why| NotUnderstood { expression: expression.to_owned(), why })
+    }
+
+    /// The first instant after `last` at which it is due.
+    pub fn next_after(&self, last: Timestamp) -> Option<Timestamp> {
+        match self {
+            Expression::Rate(period) => last.checked_add(*period).ok(),
+            Expression::Daily(time) => {
+                let today = on_the_day_of(last, *time)?;
+                if today > last { Some(today) } else { today.checked_add(SignedDuration::from_hours(24)).ok() }
+            }
+        }
+    }
+
+    /// The last instant after `last`, and not after `until`, at which it is due.
+    pub fn last_within(&self, last: Timestamp, until: Timestamp) -> Option<Timestamp> {
+        match self {
+            Expression::Rate(period) => {
+                let passed = until.duration_since(last);
+                let times = i32::try_from(passed.as_nanos().checked_div(period.as_nanos())?).ok()?;
+                (times > 0).then(|| last.checked_add(period.checked_mul(times)?).ok())?
+            }
+            Expression::Daily(time) => {
+                let today = on_the_day_of(until, *time)?;
+                let due = if today <= until { today } else { today - 24.hours() };
+                Some(due).filter(|due| *due > last)
+            }
+        }
+    }
+}
+
+fn on_the_day_of(instant: Timestamp, time: Time) -> Option<Timestamp> {
+    TimeZone::UTC.to_timestamp(TimeZone::UTC.to_datetime(instant).date().to_datetime(time)).ok()
+}
+
+fn rate(inside: &str) -> Result<SignedDuration, String> {
+    let (number, unit) = inside.split_once(' ').ok_or("a rate is a number and a unit")?;
+    let number: i64 = number.parse().ok().filter(|n| *n > 0).ok_or("its number is not a positive one")?;
+    let minutes = match unit.strip_suffix('s').unwrap_or(unit) {
+        "minute" => 1,
+        "hour" => 60,
+        "day" => 24 * 60,
+        _ => return Err("its unit is not minutes, hours or days".to_owned()),
+    };
+    if unit.ends_with('s') != (number > 1) {
+        return Err("AWS wants the singular for 1 and the plural otherwise".to_owned());
+    }
+    let seconds = number.checked_mul(minutes * 60).ok_or("its number is too large")?;
+    Ok(SignedDuration::from_secs(seconds))
+}
+
+fn cron(inside: &str) -> Result<Time, String> {
+    let fields: Vec<&str> = inside.split_whitespace().collect();
+    let [minute, hour, "*", "*", "?", "*"] = fields[..] else {
+        return Err("it has other fields than a minute and an hour of every day".to_owned());
+    };
+    let number = |text: &str| text.parse().map_err(|_| format!("{text:?} is no number"));
+    Time::new(number(hour)?, number(minute)?, 0, 0).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn next(expression: &str, last: &str) -> Timestamp {
+        Expression::parse(expression).unwrap().next_after(at(last)).unwrap()
+    }
+
+    #[test]
+    fn a_rate_counts_from_the_last_time() {
+        assert_eq!(next("rate(1 minute)", "2026-11-20T10:00:30Z"), at("2026-11-20T10:01:30Z"));
+        assert_eq!(next("rate(15 minutes)", "2026-11-20T10:00:30Z"), at("2026-11-20T10:15:30Z"));
+        assert_eq!(next("rate(1 day)", "2026-11-20T10:00:30Z"), at("2026-11-21T10:00:30Z"));
+        let rate = Expression::parse("rate(1 hour)").unwrap();
+        let last = at("2026-11-20T10:00:00Z");
+        assert_eq!(rate.last_within(last, at("2026-11-22T00:59:00Z")), Some(at("2026-11-22T00:00:00Z")));
+        assert_eq!(rate.last_within(last, at("2026-11-20T11:00:00Z")), Some(at("2026-11-20T11:00:00Z")));
+        assert_eq!(rate.last_within(last, at("2026-11-20T10:59:59Z")), None);
+    }
+
+    #[test]
+    fn a_nightly_cron_is_due_once_a_day_in_utc() {
+        assert_eq!(next("cron(20 0 * * ? *)", "2026-11-20T00:19:59Z"), at("2026-11-20T00:20:00Z"));
+        assert_eq!(next("cron(20 0 * * ? *)", "2026-11-20T00:20:00Z"), at("2026-11-21T00:20:00Z"));
+        let nightly = Expression::parse("cron(20 0 * * ? *)").unwrap();
+        let last = at("2026-11-20T00:20:00Z");
+        assert_eq!(nightly.last_within(last, at("2026-12-24T00:10:00Z")), Some(at("2026-12-23T00:20:00Z")));
+        assert_eq!(nightly.last_within(last, at("2026-11-21T00:19:59Z")), None);
+        assert_eq!(nightly.last_within(last, last), None);
+    }
+
+    #[test]
+    fn what_aws_refuses_or_we_do_not_know_is_an_error_that_says_why() {
+        for (expression, why) in [
+            ("rate(1 minutes)", "singular"),
+            ("rate(5 minute)", "plural"),
+            ("rate(0 minutes)", "positive"),
+            ("rate(5 weeks)", "unit"),
+            ("every minute", "neither"),
+            ("cron(20 0 * * *)", "other fields"),
+            ("cron(20 0 * * * *)", "other fields"),
+            ("cron(0 6 1,15 * ? *)", "other fields"),
+            ("cron(0 0 ? * 2#1 *)", "other fields"),
+            ("cron(60 0 * * ? *)", "minute"),
+            ("cron(0/15 5 * * ? *)", "no number"),
+        ] {
+            let message = Expression::parse(expression).unwrap_err().to_string();
+            assert!(message.contains(why) && message.contains(expression), "{message}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Stream filters: of the pattern language that EventBridge and Lambda's event sources share, fields with the values that they may
+//! have. An operator is refused when the template is read, so that no record is dropped or passed by a guess.
+
+use serde_json::{Map, Value};
+
+/// What a record must look like for a reader to be given it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Filter(Fields);
+
+/// Fields that must all match.
+#[derive(Debug, Clone, PartialEq)]
+struct Fields(Vec<(String, Wanted)>);
+
+#[derive(Debug, Clone, PartialEq)]
+enum Wanted {
+    Inside(Fields),
+    OneOf(Vec<Value>),
+}
+
+impl Filter {
+    /// Reads a pattern, which is JSON in a text.
+    pub fn parse(pattern: &str) -> Result<Filter, String> {
+        match serde_json::from_str(pattern) {
+            Ok(Value::Object(fields)) => Ok(Filter(Fields::read(&fields)?)),
+            Ok(_) => Err("the pattern is not an object".to_owned()),
+            Err(error) => Err(format!("the pattern is no JSON: {error}")),
+        }
+    }
+
+    pub fn matches(&self, record: &Value) -> bool {
+        self.0.match_all(Some(record))
+    }
+}
+
+impl Fields {
+    fn read(fields: &Map<String, Value>) -> Result<Fields, String> {
+        let read = |(name, wanted): (&String, &Value)| match wanted {
+            _ if name.starts_with('$') => Err(format!("{name} is not understood in a filter")),
+            Value::Object(inside) => Ok((name.clone(), Wanted::Inside(Fields::read(inside)?))),
+            Value::Array(values) if !values.is_empty() => {
+                let values = values.iter().map(literal).collect::<Result<_, _>>()?;
+                Ok((name.clone(), Wanted::OneOf(values)))
+            }
+            _ => Err(format!("{name} has neither an object nor a list of values")),
+        };
+        fields.iter().map(read).collect::<Result<_, _>>().map(Fields)
+    }
+
+    fn match_all(&self, within: Option<&Value>) -> bool {
+        self.0.iter().all(|(name, wanted)| {
+            let found = within.and_then(|value| value.get(name));
+            match wanted {
+                Wanted::Inside(fields) => fields.match_all(found),
+                Wanted::OneOf(values) => found.is_some_and(|found| values.contains(found)),
+            }
+        })
+    }
+}
+
+fn literal(value: &Value) -> Result<Value, String> {
+    match value {
+        Value::Object(_) | Value::Array(_) => Err(format!("{value} is not understood in a filter")),
+        // A stream carries numbers as texts, so a pattern that compares one would never match.
+        Value::Number(_) => Err(format!("{value}: numbers are texts in a stream record")),
+        _ => Ok(value.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn matches(pattern: &Value, record: &Value) -> bool {
+        Filter::parse(&pattern.to_string()).unwrap().matches(record)
+    }
+
+    fn record(image: &Value) -> Value {
+        json!({"eventName": "INSERT", "dynamodb": {"NewImage": image}})
+    }
+
+    #[test]
+    fn every_field_must_match_and_any_of_its_values_does() {
+        let pattern =
+            json!({"eventName": ["INSERT"], "dynamodb": {"NewImage": {"kind": {"S": ["reading", "totals"]}}}});
+        assert!(matches(&pattern, &record(&json!({"kind": {"S": "reading"}, "x": {"N": "1"}}))));
+        assert!(matches(&pattern, &record(&json!({"kind": {"S": "totals"}}))));
+        assert!(!matches(&pattern, &record(&json!({"kind": {"S": "grant"}}))));
+        assert!(!matches(&pattern, &record(&json!({}))));
+        assert!(!matches(&pattern, &json!({"eventName": "REMOVE", "dynamodb": {"OldImage": {}}})));
+        assert!(!matches(
+            &pattern,
+            &json!({"eventName": "MODIFY", "dynamodb": {"NewImage": {"kind": {"S": "reading"}}}})
+        ));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        for pattern in [
+            r#"{"a": [{"prefix": "x"}]}"#,
+            r#"{"a": [{"exists": true}]}"#,
+            r#"{"a": [{"anything-but": "x"}]}"#,
+            r#"{"a": [3]}"#,
+            r#"{"a": [["nested"]]}"#,
+            r#"{"a": []}"#,
+            r#"{"a": "text"}"#,
+            r#"{"$or": [{"a": ["x"]}]}"#,
+            r#"["a"]"#,
+            "no json",
+        ] {
+            assert!(Filter::parse(pattern).is_err(), "{pattern}");
+        }
+    }
+}

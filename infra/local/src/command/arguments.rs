@@ -1,0 +1,270 @@
+//! The command line: what was asked for, with options and a provider's key checked before anything is made.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::aws::invoke::logs::Logs;
+use crate::command::demo;
+use crate::command::folder::Folder;
+use crate::command::keys::{self, KeysOptions};
+use crate::gate::Keep;
+use anyhow::{Context, Result, bail, ensure};
+use bursar_core::clock::Clock;
+use bursar_core::config::web_address;
+use bursar_core::deadline::{Deadline, Waits};
+use bursar_core::domain::address::EmailAddress;
+use bursar_core::provider::Provider;
+use bursar_core::secrets::ManagementKey;
+use bursar_core::start::keep_panics_quiet;
+
+use crate::aws::schedules::SyncEvery;
+use crate::aws::ses::check_relay;
+use crate::command::stack::{Functions, Options, ProviderAt, Stack, listen, origin_of};
+use clap::{Args, Parser, Subcommand};
+use jiff::SignedDuration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+
+/// The whole of Bursar on this machine, with simulated AWS and, unless another is named, a simulated provider.
+#[derive(Parser)]
+#[command(name = "bursar", version, args_conflicts_with_subcommands = true)]
+pub struct Command {
+    #[command(subcommand)]
+    other: Option<Other>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Subcommand)]
+enum Other {
+    /// List every key of the account; nothing is changed
+    Keys(Keys),
+}
+
+#[derive(Args)]
+struct Serve {
+    /// The port of the web pages; 0 picks a free one
+    #[arg(long, default_value_t = 8080, value_name = "N")]
+    port: u16,
+    /// Where everything is kept between runs
+    #[arg(long, default_value = ".bursar", value_name = "DIR")]
+    data: PathBuf,
+    /// Start without demonstration data; then at least one --admin is needed
+    #[arg(long, requires = "admin")]
+    empty: bool,
+    /// An admin's address; may be given several times
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    admin: Vec<EmailAddress>,
+    #[command(flatten)]
+    account: Account,
+    /// Relay each accepted mail to a real mail server as well
+    #[arg(long, value_name = "smtp://HOST:PORT", value_parser = check_relay)]
+    smtp: Option<String>,
+    /// How long after a sync the next one runs by itself; 0 means never
+    #[arg(long, default_value = "24h", value_name = "DURATION", value_parser = sync_every)]
+    sync_every: SignedDuration,
+}
+
+#[derive(Args)]
+struct Keys {
+    /// Where the demonstration runs whose keys are listed, unless a provider is named
+    #[arg(long, default_value = ".bursar", value_name = "DIR")]
+    data: PathBuf,
+    #[command(flatten)]
+    account: Account,
+    /// Only keys with such a name; * stands for any text
+    #[arg(long = "match", value_name = "PATTERN")]
+    pattern: Option<String>,
+    /// JSON instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+/// A real account at a provider.
+#[derive(Args)]
+struct Account {
+    /// A real provider: the address of its API
+    #[arg(long, value_name = "URL", requires = "management_key_file", value_parser = web_address)]
+    provider: Option<String>,
+    /// The file that holds its management key
+    #[arg(long, value_name = "FILE", requires = "provider")]
+    management_key_file: Option<PathBuf>,
+}
+
+/// How long the check of a real provider's key may take.
+const CHECK: Duration = Duration::from_secs(7);
+/// As many calls and log lines are kept to be looked at.
+const LATEST: usize = 10_000;
+
+impl Command {
+    pub async fn run(self) -> Result<()> {
+        match self.other {
+            Some(Other::Keys(keys)) => keys.run().await,
+            None => self.serve.run().await,
+        }
+    }
+}
+
+impl Serve {
+    async fn run(self) -> Result<()> {
+        let provider = match self.account.read()? {
+            None => ProviderAt::BuiltIn,
+            Some((url, management_key)) => {
+                check(&url, &management_key).await?;
+                ProviderAt::Elsewhere { url, management_key }
+            }
+        };
+        // What the bundle itself has to say; each invocation's lines are caught apart.
+        tell_what_is_wrong()?;
+        keep_panics_quiet();
+        // Taken before anything is made, so that a port in use leaves nothing behind.
+        let web = listen(self.port).await?;
+        let folder = Folder::open(&self.data)?;
+        let admins = if self.admin.is_empty() { vec![EmailAddress::parse("admin@example.edu")?] } else { self.admin };
+        let mut interrupts = Interrupts::listen()?;
+        // A real account is nothing to play in.
+        if !self.empty && folder.is_new() && matches!(provider, ProviderAt::BuiltIn) {
+            let origin = origin_of(&web)?;
+            let build =
+                demo::build(&folder, &origin, &admins, |how_far| eprint!("\rbuilding the demonstration: {how_far} "));
+            let built = tokio::select! {
+                built = build => built,
+                () = interrupts.next() => return Ok(()),
+            };
+            eprintln!();
+            built.context("the demonstration could not be built; nothing of it was kept")?;
+        }
+        let sync_every = match self.sync_every {
+            SignedDuration::ZERO => SyncEvery::Never,
+            every => SyncEvery::Every(every),
+        };
+        let start = Stack::start(Options {
+            files: Some(folder.files()),
+            web,
+            origin: None,
+            begins_at: None,
+            admins,
+            provider,
+            smtp: self.smtp,
+            sync_every,
+            functions: Functions::InProcess,
+            keep: Keep::Last(LATEST),
+            logs: Logs::echoed(Keep::Last(LATEST), |line| eprintln!("{} {}", line.function, line.text.trim_end())),
+            waits: Waits::WHOLE,
+        });
+        let stack = tokio::select! {
+            started = start => started?,
+            () = interrupts.next() => return Ok(()),
+        };
+        announce(&stack)?;
+        interrupts.next().await;
+        eprintln!("bursar: stopping");
+        stack.stop().await
+    }
+}
+
+impl Keys {
+    async fn run(self) -> Result<()> {
+        let account = match self.account.read()? {
+            Some((base, management_key)) => keys::Account { base, management_key, clock: Clock::system() },
+            None => keys::of_running_demonstration(&self.data).await?,
+        };
+        let options = KeysOptions { account, pattern: self.pattern, json: self.json };
+        keys::run(options, &mut std::io::stdout().lock()).await
+    }
+}
+
+impl Account {
+    /// The provider's address and its management key, if one was named.
+    fn read(&self) -> Result<Option<(String, String)>> {
+        let (Some(url), Some(file)) = (&self.provider, &self.management_key_file) else { return Ok(None) };
+        let key = read_key(file)?;
+        Ok(Some((url.clone(), key)))
+    }
+}
+
+fn read_key(file: &Path) -> Result<String> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("the management key cannot be read from {shown}: name a file that you may read"))?;
+    warn_if_others_can_read(file)?;
+    let key = text.trim_end_matches(['\r', '\n']).to_owned();
+    ensure!(
+        ManagementKey::parse(&key).is_ok(),
+        "{shown} does not hold a management key: the file must hold the key and nothing else"
+    );
+    Ok(key)
+}
+
+fn warn_if_others_can_read(file: &Path) -> Result<()> {
+    let shown = file.display();
+    if std::fs::metadata(file)?.permissions().mode() & 0o077 != 0 {
+        eprintln!(
+            "warning: other users of this machine have rights to {shown}; take that right away with: chmod 600 {shown}"
+        );
+    }
+    Ok(())
+}
+
+/// Asks a real provider whether this is a management key, before anything is made.
+async fn check(url: &str, management_key: &str) -> Result<()> {
+    let key = ManagementKey::parse(management_key)?;
+    let provider = Provider::with_key(url, key);
+    let Err(error) = provider.check_management_key(Deadline::after(CHECK)).await else { return Ok(()) };
+    bail!("the provider at {url} cannot be used: {error}; check --provider and --management-key-file")
+}
+
+/// Warnings and errors of the bundle itself go to standard error. The engine warns of every condition that does not hold, which is
+/// the ordinary course of things here.
+fn tell_what_is_wrong() -> Result<()> {
+    let wanted = Targets::new().with_default(LevelFilter::WARN).with_target("dynoxide", LevelFilter::ERROR);
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::io::stderr).with_filter(wanted);
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines))?;
+    Ok(())
+}
+
+/// The one line on standard output.
+fn announce(stack: &Stack) -> Result<()> {
+    use std::io::Write;
+    eprintln!("Pages: {}   Inbox: {}   Ctrl-C stops.", stack.ready.web, stack.ready.inbox);
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "ready {}", serde_json::to_string(&stack.ready)?)?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Ctrl-C and a polite kill. Listened for before anybody is told that the bundle is up.
+struct Interrupts {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interrupts {
+    fn listen() -> Result<Interrupts> {
+        Ok(Interrupts { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+fn address(text: &str) -> Result<EmailAddress, String> {
+    EmailAddress::parse(text).map_err(|error| error.to_string())
+}
+
+fn sync_every(text: &str) -> Result<SignedDuration, String> {
+    let wrong = || "write a duration like 24h or 30m, or 0 for never".to_owned();
+    if text.trim() == "0" {
+        return Ok(SignedDuration::ZERO);
+    }
+    let duration: SignedDuration = text.parse().map_err(|_| wrong())?;
+    if duration >= SignedDuration::from_secs(1) { Ok(duration) } else { Err(wrong()) }
+}

@@ -1,0 +1,80 @@
+//! Demonstration data: a term under way, told by a story that goes through the real functions while the clock is moved from its first
+//! day to now. It is built aside and gets its place in the data folder when it is whole.
+
+mod cast;
+mod story;
+
+use anyhow::{Context, Result};
+use bursar_core::deadline::Waits;
+use bursar_core::domain::address::EmailAddress;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::aws::inbox::SignsIn;
+use crate::aws::invoke::logs::Logs;
+use crate::aws::schedules::SyncEvery;
+use crate::aws::ses::Quota;
+use crate::base::kept::Kept;
+use crate::command::folder::Folder;
+use crate::command::stack::{Functions, Options, ProviderAt, Stack, WHO, listen};
+use crate::gate::Keep;
+use story::{DAYS, Story};
+
+/// What is kept of the calls and lines of a stack that nobody looks into.
+const LATEST: usize = 100;
+
+/// Fills a new folder. Links in its mails lead to `origin`.
+pub async fn build(
+    folder: &Folder,
+    origin: &str,
+    admins: &[EmailAddress],
+    mut progress: impl FnMut(String),
+) -> Result<()> {
+    let aside = folder.aside()?;
+    let began = story::first_day(Timestamp::now());
+    let stack = Stack::start(Options {
+        files: Some(aside.files()),
+        web: listen(0).await?,
+        origin: Some(origin.to_owned()),
+        begins_at: Some(began.at(7, 0, 0, 0).to_zoned(TimeZone::UTC)?.timestamp()),
+        admins: admins.to_vec(),
+        provider: ProviderAt::BuiltIn,
+        smtp: None,
+        sync_every: SyncEvery::Every(SignedDuration::from_hours(24)),
+        functions: Functions::InProcess,
+        keep: Keep::Last(LATEST),
+        logs: Logs::new(Keep::Last(LATEST)),
+        waits: Waits::WHOLE,
+    })
+    .await?;
+    // Two hundred roster mails leave at once, not at the pace of a new account.
+    stack.ses.set_quota(Quota { per_second: 10_000, ..Quota::PRODUCTION });
+    let admin = admins.first().context("there is no admin")?;
+    let mut story = Story::new(&stack, began, admin);
+    let told = story.tell(|day| progress(format!("day {} of {DAYS}", day + 1))).await;
+    let who = story.who();
+    // Stopped also when it failed, so that the folder can be removed.
+    let caught_up = match told {
+        Ok(()) => catch_up(&stack).await,
+        failed => failed,
+    };
+    stack.stop().await?;
+    caught_up?;
+    keep(&aside.files().stand_ins.join("state.db"), &who)?;
+    aside.finish()?;
+    Ok(())
+}
+
+/// Lets the rest of the time pass, and the clock run with real time again.
+async fn catch_up(stack: &Stack) -> Result<()> {
+    let left = Timestamp::now().duration_since(stack.clock.now());
+    if left.is_positive() {
+        stack.schedules.advance(left).await?;
+    }
+    stack.settle.settle(crate::command::settle::LIMIT).await?;
+    stack.clock.run_from(Timestamp::now())
+}
+
+fn keep(state: &std::path::Path, who: &[SignsIn]) -> Result<()> {
+    Kept::open(state)?.put(WHO.0, WHO.1, &who)
+}

@@ -1,0 +1,196 @@
+//! `bursar keys`: every key of an account, for an operator's eye or a program. It reads and changes nothing.
+
+mod text;
+
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use bursar_core::clock::Clock;
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::money::Usd;
+use bursar_core::provider::Provider;
+use bursar_core::provider::key::Key;
+use bursar_core::secrets::ManagementKey;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use crate::base::kept::Kept;
+use crate::command::stack::{READY, Ready};
+
+/// What is to be listed, and how.
+pub struct KeysOptions {
+    pub account: Account,
+    /// Only keys of such names; `*` stands for any text.
+    pub pattern: Option<String>,
+    pub json: bool,
+}
+
+/// Whose keys are listed.
+pub struct Account {
+    /// As `OPENROUTER_BASE_URL`.
+    pub base: String,
+    pub management_key: String,
+    /// What its provider takes for now: the running demonstration's time can be moved.
+    pub clock: Clock,
+}
+
+/// The keys that were asked for, newest first in each workspace. Amounts are text with six decimals.
+#[derive(Debug, Serialize)]
+struct Listing {
+    keys: Vec<Row>,
+    totals: Totals,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    hash: String,
+    name: String,
+    state: State,
+    workspace: Option<String>,
+    usage_usd: Option<String>,
+    usage_daily_usd: Option<String>,
+    usage_weekly_usd: Option<String>,
+    usage_monthly_usd: Option<String>,
+    limit_usd: Option<String>,
+    last_used_at: Option<Timestamp>,
+    created_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Enabled,
+    Disabled,
+    Expired,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Totals {
+    keys: usize,
+    usage_usd: String,
+    balance_usd: String,
+    without_limit: usize,
+    unused_30_days: usize,
+}
+
+/// A listing of the largest accounts takes minutes.
+const PATIENCE: Duration = Duration::from_secs(900);
+const UNUSED: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// Lists the keys to `out`.
+pub async fn run(options: KeysOptions, out: &mut impl Write) -> Result<()> {
+    let Account { base, management_key, clock } = options.account;
+    let provider = Provider::with_key(&base, ManagementKey::parse(&management_key)?);
+    let deadline = Deadline::after(PATIENCE);
+    let check = provider.check_management_key(deadline).await;
+    check.with_context(|| format!("the provider at {base} cannot be used"))?;
+    let now = clock.now();
+    let listing = list(&provider, options.pattern.as_deref(), &clock, now, deadline).await?;
+    let listing = if options.json { serde_json::to_string_pretty(&listing)? } else { text::table(&listing, now) };
+    writeln!(out, "{}", listing.trim_end())?;
+    Ok(())
+}
+
+/// The account of the bundle that runs in this folder.
+pub async fn of_running_demonstration(data: &Path) -> Result<Account> {
+    let state = data.join("stand-ins/state.db");
+    let nothing_runs =
+        || format!("no bursar runs in {}: start it with `cargo run`, or name a provider", data.display());
+    if !state.is_file() {
+        bail!(nothing_runs());
+    }
+    let ready = Kept::open(&state)?.get::<Ready>(READY.0, READY.1)?.with_context(nothing_runs)?;
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let secret = client
+        .post(&ready.secretsmanager)
+        .header("x-amz-target", "secretsmanager.GetSecretValue")
+        .header("content-type", "application/x-amz-json-1.1")
+        .body(serde_json::json!({"SecretId": ready.secret}).to_string());
+    let secret = secret.send().await.with_context(nothing_runs)?;
+    ensure!(
+        secret.status().is_success(),
+        "the bursar in {} uses a real account, whose key it hands to nobody: name it with --provider and --management-key-file",
+        data.display()
+    );
+    let secret: serde_json::Value = serde_json::from_slice(&secret.bytes().await?)?;
+    let key = secret["SecretString"].as_str().with_context(nothing_runs)?;
+    let told = answer(client.get(format!("{}/clock", ready.inbox))).await.with_context(nothing_runs)?;
+    let now: Timestamp = told["now"].as_str().and_then(|now| now.parse().ok()).with_context(nothing_runs)?;
+    let ahead = now.duration_since(Timestamp::now());
+    let clock = Clock::reading(move || Timestamp::now().checked_add(ahead).unwrap_or(now));
+    Ok(Account { base: ready.provider, management_key: key.to_owned(), clock })
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> Result<serde_json::Value> {
+    let answer = request.send().await?.error_for_status()?;
+    Ok(serde_json::from_slice(&answer.bytes().await?)?)
+}
+
+async fn list(
+    provider: &Provider,
+    pattern: Option<&str>,
+    clock: &Clock,
+    now: Timestamp,
+    deadline: Deadline,
+) -> Result<Listing> {
+    let balance = provider.credits(deadline).await?.balance();
+    let mut inventory = provider.inventory(clock);
+    let (mut keys, mut totals, mut usage) = (Vec::new(), Totals::default(), Usd::ZERO);
+    while let Some(page) = inventory.next(deadline).await? {
+        for row in page.unreadable {
+            let which = row.hash.map_or("of no hash".to_owned(), |hash| hash.to_string());
+            eprintln!("bursar: the key {which} is left out, since it cannot be read: {}", row.why);
+        }
+        for key in page.keys.into_iter().filter(|key| pattern.is_none_or(|pattern| matches(pattern, &key.name))) {
+            let used_or_made = key.last_used_at.or(key.created_at);
+            totals.unused_30_days += usize::from(used_or_made.is_some_and(|at| now.duration_since(at) >= UNUSED));
+            totals.without_limit += usize::from(key.limit.is_none());
+            usage += key.usage.unwrap_or_default();
+            keys.push(row(key, now));
+        }
+    }
+    totals.keys = keys.len();
+    totals.usage_usd = usage.to_string();
+    totals.balance_usd = balance.to_string();
+    Ok(Listing { keys, totals })
+}
+
+fn row(key: Key, now: Timestamp) -> Row {
+    let state = match (key.disabled, key.has_expired(now)) {
+        (true, _) => State::Disabled,
+        (false, true) => State::Expired,
+        (false, false) => State::Enabled,
+    };
+    let text = |amount: Option<Usd>| amount.map(|amount| amount.to_string());
+    Row {
+        hash: key.hash.to_string(),
+        name: key.name,
+        state,
+        workspace: key.workspace_id,
+        usage_usd: text(key.usage),
+        usage_daily_usd: text(key.usage_daily),
+        usage_weekly_usd: text(key.usage_weekly),
+        usage_monthly_usd: text(key.usage_monthly),
+        limit_usd: text(key.limit),
+        last_used_at: key.last_used_at,
+        created_at: key.created_at,
+    }
+}
+
+/// Whether a name has this form, in which `*` stands for any text. The texts between two stars are taken where they come first,
+/// so that no pattern takes long.
+fn matches(pattern: &str, name: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
+    let (middle, tail) = rest.rsplit_once('*').unwrap_or(("", rest));
+    let Some(mut name) = name.strip_prefix(head).and_then(|name| name.strip_suffix(tail)) else { return false };
+    for part in middle.split('*') {
+        let Some((_, after)) = name.split_once(part) else { return false };
+        name = after;
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests;

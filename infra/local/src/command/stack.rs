@@ -1,0 +1,343 @@
+//! The bundle put together: engine, stand-ins, fault layer, functions, pump, schedules and the web origin. `bursar` runs one
+//! for a person, a test as many as it likes. What each part does is the part's own business.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use aws_smithy_http_client::Builder as HttpClients;
+use bursar_core::aws::AwsAccess;
+use bursar_core::config::{Config, Origin, RETENTION_DAYS};
+use bursar_core::deadline::Waits;
+use bursar_core::domain::address::EmailAddress;
+use bursar_core::store::Table;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+use crate::aws::engine::{Engine, Place};
+use crate::aws::gateway;
+use crate::aws::inbox::{Inbox, SignsIn, Who};
+use crate::aws::invoke::binaries::Binaries;
+use crate::aws::invoke::in_process::InProcess;
+use crate::aws::invoke::logs::Logs;
+use crate::aws::invoke::{Invoke, Settings};
+use crate::aws::pump::Pump;
+use crate::aws::schedules::{Schedules, SyncEvery};
+use crate::aws::secrets_manager::SecretsManager;
+use crate::aws::ses::Ses;
+use crate::aws::template::Template;
+use crate::base::clock::StackClock;
+use crate::base::function::FunctionName;
+use crate::base::kept::Kept;
+use crate::command::control::{self, Control};
+use crate::command::folder::Files;
+use crate::command::settle::Settle;
+use crate::gate::{Gate, Instance, Keep, Upstreams};
+use crate::provider::Provider;
+
+pub use crate::command::servers::{listen, origin_of};
+
+use crate::command::servers::Servers;
+
+const TABLE: &str = "bursar";
+const REGION: &str = "eu-central-1";
+const SECRET: &str = "bursar/management-key";
+/// Where the running stack says how it is reached, for `bursar keys` beside it.
+pub const READY: (&str, &str) = ("stack", "ready");
+/// Whom a demonstration made.
+pub const WHO: (&str, &str) = ("demonstration", "who");
+
+/// What a stack is to be.
+pub struct Options {
+    /// In memory without files.
+    pub files: Option<Files>,
+    /// Where the pages are served.
+    pub web: TcpListener,
+    /// What links and origin checks name, if the pages are served elsewhere for now.
+    pub origin: Option<String>,
+    /// The past instant at which the clock of a stack without any state stands still at first.
+    pub begins_at: Option<Timestamp>,
+    pub admins: Vec<EmailAddress>,
+    pub provider: ProviderAt,
+    pub smtp: Option<String>,
+    pub sync_every: SyncEvery,
+    pub functions: Functions,
+    pub keep: Keep,
+    pub logs: Logs,
+    /// How much of each wait functions in this process really wait; executables wait all of it.
+    pub waits: Waits,
+}
+
+/// Which provider the functions talk to.
+pub enum ProviderAt {
+    /// The simulator, with a management key of its own.
+    BuiltIn,
+    Elsewhere {
+        url: String,
+        management_key: String,
+    },
+}
+
+/// How the functions are run.
+pub enum Functions {
+    InProcess,
+    /// The real executables of this folder.
+    Binaries(PathBuf),
+}
+
+/// Where everything is, as `bursar` prints it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Ready {
+    pub web: String,
+    pub inbox: String,
+    pub provider: String,
+    pub dynamodb: String,
+    pub ses: String,
+    pub secretsmanager: String,
+    pub table: String,
+    pub region: String,
+    pub secret: String,
+    pub deployment: String,
+}
+
+/// A running stack. A test reaches into its parts; a person uses what `ready` names.
+pub struct Stack {
+    pub ready: Ready,
+    pub config: Config,
+    pub clock: StackClock,
+    pub engine: Engine,
+    pub gate: Gate,
+    pub ses: Ses,
+    pub secrets: SecretsManager,
+    /// Absent when the provider is elsewhere.
+    pub provider: Option<Provider>,
+    pub invoke: Arc<dyn Invoke>,
+    pub logs: Logs,
+    pub pump: Pump,
+    pub schedules: Schedules,
+    pub settle: Settle,
+    /// Where the pages are really served, which need not be the origin that they name.
+    pub served_at: String,
+    servers: Servers,
+    /// The way through the fault layer that `config` names: whoever uses it counts as an instance of the sync.
+    _own: Instance,
+}
+
+impl Stack {
+    /// Starts every part. When it returns, `ready` is true.
+    pub async fn start(options: Options) -> Result<Stack> {
+        let template = Template::bundled()?;
+        let kept = match &options.files {
+            Some(files) => open_state(files)?,
+            None => Kept::in_memory()?,
+        };
+        let clock = StackClock::open(kept.clone())?;
+        if let Some(instant) = options.begins_at {
+            clock.begin_at(instant)?;
+        }
+        let engine = start_engine(options.files.as_ref(), &template).await?;
+        let mut servers = Servers::new();
+
+        let ses = Ses::new(kept.clone(), clock.as_clock())?;
+        if let Some(relay) = &options.smtp {
+            ses.set_relay(relay)?;
+        }
+        // A real account's key is not ours to keep.
+        let own_account = matches!(options.provider, ProviderAt::BuiltIn);
+        ensure!(
+            own_account || engine.is_hidden(),
+            "this system has one loopback address only, so a page in the browser could find the table: use --provider on Linux"
+        );
+        let secrets = SecretsManager::new(if own_account { kept.clone() } else { Kept::in_memory()? })?;
+        let (provider, provider_url) = match options.provider {
+            ProviderAt::BuiltIn => {
+                let key = secrets.current(SECRET).unwrap_or_else(new_management_key);
+                secrets.put(SECRET, &key)?;
+                let provider = Provider::new(kept.clone(), clock.as_clock(), &key)?;
+                let origin = servers.run(listen(0).await?, provider.router())?;
+                (Some(provider), format!("{origin}/api/v1"))
+            }
+            ProviderAt::Elsewhere { url, management_key } => {
+                secrets.put(SECRET, &management_key)?;
+                (None, url)
+            }
+        };
+        let dynamodb_origin = servers.run(listen(0).await?, engine.router()?)?;
+        let ses_origin = servers.run(listen(0).await?, ses.router())?;
+        // Only this process knows the way by which a real account's key is read.
+        let own_way = format!("/{}", Uuid::new_v4().simple());
+        let for_others = if own_account { secrets.router() } else { secrets.router_without_values() };
+        let secrets_router = for_others.nest_service(&own_way, secrets.router());
+        let secrets_origin = servers.run(listen(0).await?, secrets_router)?;
+        let upstreams = Upstreams {
+            dynamodb: engine.origin().to_owned(),
+            ses: ses_origin.clone(),
+            secretsmanager: format!("{secrets_origin}{own_way}"),
+            provider: provider_url.clone(),
+        };
+        let gate = Gate::open(upstreams, options.keep, clock.as_clock()).await?;
+
+        let served_at = origin_of(&options.web)?;
+        let web_origin = options.origin.unwrap_or_else(|| served_at.clone());
+        let own = gate.instance(FunctionName::UsageSync);
+        let config =
+            Config { waits: options.waits, ..configuration(&web_origin, options.admins, &provider_url, &own)? };
+        let time_outs = template.functions.clone();
+        let time_out = move |function: FunctionName| {
+            time_outs.get(&function).map_or(Duration::from_secs(29), |settings| settings.timeout)
+        };
+        let settings = Settings {
+            config: config.clone(),
+            region: REGION.to_owned(),
+            time_out: Arc::new(time_out),
+            logs: options.logs.clone(),
+        };
+        let invoke: Arc<dyn Invoke> = match &options.functions {
+            Functions::InProcess => Arc::new(InProcess::new(gate.clone(), settings, clock.as_clock())),
+            Functions::Binaries(folder) => Arc::new(Binaries::new(gate.clone(), settings, folder)),
+        };
+
+        let schedules = Schedules::new(&template, options.sync_every, invoke.clone(), kept.clone(), clock.clone())?;
+        let readers = template.readers.clone();
+        let pump = Pump::start(engine.clone(), invoke.clone(), kept.clone(), clock.clone(), REGION, readers).await?;
+        let settle = Settle::new(pump.clone(), schedules.clone());
+        let control = Control {
+            invoke: invoke.clone(),
+            clock: clock.clone(),
+            schedules: schedules.clone(),
+            settle: settle.clone(),
+        };
+        let who = who_may_sign_in(&kept, &config)?;
+        let inbox = Inbox::new(ses.clone(), emit_to(&invoke, &template), who);
+        let inbox_origin = servers.run(listen(0).await?, inbox.router().merge(control::router(control)))?;
+
+        let deployment = deployment(&config, &clock).await?;
+        let ready = Ready {
+            web: web_origin.clone(),
+            inbox: inbox_origin,
+            provider: provider_url,
+            dynamodb: dynamodb_origin,
+            ses: ses_origin,
+            secretsmanager: secrets_origin,
+            table: TABLE.to_owned(),
+            region: REGION.to_owned(),
+            secret: SECRET.to_owned(),
+            deployment,
+        };
+        kept.put(READY.0, READY.1, &ready)?;
+        let routes: Vec<_> = template.routes.iter().map(|route| (route.key.as_str(), route.function)).collect();
+        servers.run_pages(options.web, gateway::router(&config.origin, &routes, invoke.clone(), clock.as_clock())?);
+        servers.sweep(engine.clone(), clock.clone());
+        schedules.start();
+        let logs = options.logs;
+        Ok(Stack {
+            ready,
+            config,
+            clock,
+            engine,
+            gate,
+            ses,
+            secrets,
+            provider,
+            invoke,
+            logs,
+            pump,
+            schedules,
+            settle,
+            served_at,
+            servers,
+            _own: own,
+        })
+    }
+
+    /// Ends every part, those first that give work to others.
+    pub async fn stop(self) -> Result<()> {
+        self.servers.stop().await;
+        self.schedules.stop().await;
+        self.pump.stop().await;
+        self.engine.stop().await
+    }
+}
+
+/// The stand-ins' state. It is made before the table and marked when a first start is over, so one of the two alone is a loss
+/// that nobody should build on.
+fn open_state(files: &Files) -> Result<Kept> {
+    let state = files.stand_ins.join("state.db");
+    let (table, kept) = (files.table.exists(), std::fs::metadata(&state).is_ok_and(|file| file.len() > 0));
+    let lost = |there: &Path, missing: &Path| {
+        let (there, missing) = (there.display(), missing.display());
+        format!("{there} is there but {missing} is missing or empty: put it back, or name another folder with --data")
+    };
+    ensure!(kept || !table, lost(&files.table, &state));
+    let kept = Kept::open(&state)?;
+    ensure!(table || kept.get::<Ready>(READY.0, READY.1)?.is_none(), lost(&state, &files.table));
+    Ok(kept)
+}
+
+async fn start_engine(files: Option<&Files>, template: &Template) -> Result<Engine> {
+    let place = files.map_or(Place::Memory, |files| Place::File(files.table.clone()));
+    let schema = template.table.clone();
+    tokio::task::spawn_blocking(move || Engine::start(&place, TABLE, &schema)).await?
+}
+
+/// The configuration of the deployment. Each instance gets the same with its own way through the fault layer.
+fn configuration(origin: &str, admins: Vec<EmailAddress>, provider: &str, own: &Instance) -> Result<Config> {
+    Ok(Config {
+        table: TABLE.to_owned(),
+        origin: Origin::parse(origin).map_err(|why| anyhow::anyhow!("the web origin {why}"))?,
+        mail_from: EmailAddress::parse("bursar@example.edu")?,
+        mail_events: Some("bursar".to_owned()),
+        admins,
+        management_key_secret: SECRET.to_owned(),
+        institution: "Example University".to_owned(),
+        support: Some("bursar-help@example.edu".to_owned()),
+        privacy_url: Some("https://example.edu/privacy".to_owned()),
+        provider: provider.to_owned(),
+        provider_at_once: None,
+        retention_days: RETENTION_DAYS,
+        waits: Waits::WHOLE,
+        spend_at: provider.to_owned(),
+        aws: AwsAccess::under(&own.base(), REGION, HttpClients::new().build_http()),
+    })
+}
+
+async fn deployment(config: &Config, clock: &StackClock) -> Result<String> {
+    let meta = Table::new(config).meta(clock.now().max(jiff::Timestamp::UNIX_EPOCH)).await?;
+    Ok(meta.deployment.to_string())
+}
+
+/// Whoever a demonstration left here; else the admins, who begin.
+fn who_may_sign_in(kept: &Kept, config: &Config) -> Result<Who> {
+    let admin = |admin: &EmailAddress| SignsIn {
+        address: admin.as_written().to_owned(),
+        as_whom: "admin: makes programmes and sees all of them".to_owned(),
+    };
+    let people = match kept.get(WHO.0, WHO.1)? {
+        Some(people) => people,
+        None => config.admins.iter().map(admin).collect(),
+    };
+    Ok(Who { web: config.origin.as_str().to_owned(), people })
+}
+
+/// SES events go to the functions that the template subscribes.
+fn emit_to(invoke: &Arc<dyn Invoke>, template: &Template) -> crate::aws::inbox::Emit {
+    let (invoke, listeners) = (invoke.clone(), template.hear_mail_events.clone());
+    Arc::new(move |event: Value| {
+        let (invoke, listeners) = (invoke.clone(), listeners.clone());
+        Box::pin(async move {
+            for function in listeners {
+                invoke.invoke(function, event.clone()).await?;
+            }
+            Ok(())
+        })
+    })
+}
+
+/// A key in the provider's own form.
+fn new_management_key() -> String {
+    format!("sk-or-v1-{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple())
+}

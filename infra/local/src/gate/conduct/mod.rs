@@ -1,0 +1,204 @@
+//! Carries a verdict out: whether the service is asked, and what the function is told. Which verdict it is was decided before.
+
+mod answer;
+mod read_back;
+pub(crate) mod upstream;
+
+use bytes::Bytes;
+use http::Response;
+
+use self::read_back::read_back;
+use self::upstream::Asked;
+use super::Inner;
+use super::call::Call;
+use super::state::{Decision, Due, Late};
+use super::verdict::{LateAnswer, Verdict, When};
+
+/// What the function gets to see.
+pub(super) enum Reply {
+    Answer(Response<Bytes>),
+    /// The connection closes in the middle of this answer.
+    Cut(Response<Bytes>),
+    /// The connection closes without an answer.
+    Nothing,
+    /// The connection stays open, and no answer comes.
+    Never,
+}
+
+/// What came of a call: the service's status, if it was asked and answered, and the function's reply.
+struct Outcome {
+    effect: Option<u16>,
+    reply: Reply,
+}
+
+/// Sees a call through to its end. It goes on when the function has hung up, as the service would.
+pub(super) async fn conduct(gate: &Inner, call: &Call, decision: Decision, asked: Asked) -> Reply {
+    let (verdict, Outcome { effect, reply }) = match decision {
+        Decision::Now(verdict) => {
+            let outcome = execute(gate, call, &verdict, asked).await;
+            (Some(verdict), outcome)
+        }
+        Decision::Parked(verdict) => match verdict.await {
+            Ok(verdict) => {
+                let outcome = execute(gate, call, &verdict, asked).await;
+                (Some(verdict), outcome)
+            }
+            Err(_) => (None, without_effect(Reply::Nothing)),
+        },
+        Decision::Answered(verdict) => {
+            execute_due(gate, call).await;
+            let answered = ask(gate, asked).await;
+            gate.change(|state| state.park(call.number));
+            match verdict.await {
+                Ok(verdict) => {
+                    let outcome = tell(gate, call, &verdict, answered);
+                    (Some(verdict), outcome)
+                }
+                Err(_) => (None, answered.told(Reply::Nothing)),
+            }
+        }
+    };
+    let told = match &reply {
+        Reply::Answer(response) => Some(response.status().as_u16()),
+        Reply::Cut(_) | Reply::Nothing | Reply::Never => None,
+    };
+    gate.change(|state| state.finish(call.number, verdict, effect, told));
+    reply
+}
+
+async fn execute(gate: &Inner, call: &Call, verdict: &Verdict, asked: Asked) -> Outcome {
+    execute_due(gate, call).await;
+    carry_out(gate, call, verdict, asked).await
+}
+
+/// Executes the calls that were put off until the next of this name, or until this time.
+async fn execute_due(gate: &Inner, call: &Call) {
+    let now = gate.clock.now();
+    let due = gate.state().take_late(now, Some(&call.name));
+    for late in due {
+        execute_late(gate, late).await;
+    }
+}
+
+/// Executes a call whose answer was given long ago, and tells what the service said.
+pub(super) async fn execute_late(gate: &Inner, late: Late) -> (Call, Option<u16>) {
+    let effect = gate.way.send(late.asked).await.map(|response| response.status().as_u16());
+    if let Some(record) = gate.state().records.of(late.call.number) {
+        record.effect = effect;
+    }
+    (late.call, effect)
+}
+
+async fn carry_out(gate: &Inner, call: &Call, verdict: &Verdict, asked: Asked) -> Outcome {
+    match verdict {
+        Verdict::Pass => ask(gate, asked).await.answered(),
+        Verdict::Delay(time) => {
+            tokio::time::sleep(*time).await;
+            ask(gate, asked).await.answered()
+        }
+        Verdict::FailBefore => without_effect(Reply::Nothing),
+        Verdict::LoseAnswer => ask(gate, asked).await.told(Reply::Nothing),
+        Verdict::KillBefore => without_effect(kill(gate, call)),
+        Verdict::KillAfter => {
+            let asked = ask(gate, asked).await;
+            asked.told(kill(gate, call))
+        }
+        Verdict::Status { code, retry_after_s, when } => {
+            let reply = Reply::Answer(answer::status(call, *code, *retry_after_s));
+            instead(gate, asked, *when, reply).await
+        }
+        Verdict::Html { code, when } => instead(gate, asked, *when, Reply::Answer(answer::html(call, *code))).await,
+        Verdict::Truncated => ask(gate, asked).await.cut(),
+        Verdict::Throttle(how) => without_effect(Reply::Answer(answer::throttle(call, *how))),
+        Verdict::Conflict => without_effect(Reply::Answer(answer::conflict(call))),
+        Verdict::ConditionReadBack => {
+            let answered = ask(gate, asked.clone()).await;
+            match &answered.0 {
+                Some(response) if response.status().is_success() => match read_back(gate, call, &asked).await {
+                    Some(failed) => answered.told(Reply::Answer(failed)),
+                    None => answered.answered(),
+                },
+                _ => answered.answered(),
+            }
+        }
+        Verdict::Twice => {
+            ask(gate, asked.clone()).await;
+            ask(gate, asked).await.answered()
+        }
+        Verdict::Late { answer: told, until } => {
+            let call = call.clone();
+            let reply = match told {
+                LateAnswer::Lost => Reply::Nothing,
+                LateAnswer::Status(code) => Reply::Answer(answer::html(&call, *code)),
+            };
+            let due = Due::of(until, gate.clock.now());
+            gate.state().late.push(Late { call, asked, due });
+            without_effect(reply)
+        }
+    }
+}
+
+/// What the function is told of a call that took effect. A verdict that comes too late for that was refused at the release.
+fn tell(gate: &Inner, call: &Call, verdict: &Verdict, answered: Answered) -> Outcome {
+    match verdict {
+        Verdict::LoseAnswer => answered.told(Reply::Nothing),
+        Verdict::KillAfter => answered.told(kill(gate, call)),
+        Verdict::Truncated => answered.cut(),
+        Verdict::Status { code, retry_after_s, .. } => {
+            answered.told(Reply::Answer(answer::status(call, *code, *retry_after_s)))
+        }
+        Verdict::Html { code, .. } => answered.told(Reply::Answer(answer::html(call, *code))),
+        _ => answered.answered(),
+    }
+}
+
+/// What the service said to a request.
+struct Answered(Option<Response<Bytes>>);
+
+impl Answered {
+    fn answered(self) -> Outcome {
+        let effect = self.status();
+        let reply = self.0.map_or(Reply::Nothing, Reply::Answer);
+        Outcome { effect, reply }
+    }
+
+    fn cut(self) -> Outcome {
+        let effect = self.status();
+        let reply = self.0.map_or(Reply::Nothing, Reply::Cut);
+        Outcome { effect, reply }
+    }
+
+    fn told(self, reply: Reply) -> Outcome {
+        let effect = self.status();
+        Outcome { effect, reply }
+    }
+
+    fn status(&self) -> Option<u16> {
+        self.0.as_ref().map(|response| response.status().as_u16())
+    }
+}
+
+async fn ask(gate: &Inner, asked: Asked) -> Answered {
+    Answered(gate.way.send(asked).await)
+}
+
+async fn instead(gate: &Inner, asked: Asked, when: When, reply: Reply) -> Outcome {
+    match when {
+        When::Before => without_effect(reply),
+        When::After => ask(gate, asked).await.told(reply),
+    }
+}
+
+fn without_effect(reply: Reply) -> Outcome {
+    Outcome { effect: None, reply }
+}
+
+/// Ends the invocation that made the call. One that nobody can end loses its answer.
+fn kill(gate: &Inner, call: &Call) -> Reply {
+    if gate.state().kill(call) {
+        Reply::Never
+    } else {
+        tracing::warn!(%call, "a kill, but no invocation is under way there");
+        Reply::Nothing
+    }
+}

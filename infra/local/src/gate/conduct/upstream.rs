@@ -1,0 +1,61 @@
+//! The way from the gate to the services: a request is passed on whole and its answer comes back whole. It knows no faults.
+
+use anyhow::Result;
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response};
+
+use crate::base::forward::Forward;
+use crate::gate::call::Service;
+
+/// Where the services are: origins, with a path if they have one.
+#[derive(Debug, Clone)]
+pub struct Upstreams {
+    pub dynamodb: String,
+    pub ses: String,
+    pub secretsmanager: String,
+    /// As `OPENROUTER_BASE_URL`.
+    pub provider: String,
+}
+
+/// A request of a function to a service, as it came.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) service: Service,
+    pub(crate) method: Method,
+    /// Path and query under the service's own base.
+    pub(crate) rest: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+pub(crate) struct Way {
+    to: Upstreams,
+    forward: Forward,
+}
+
+impl Way {
+    pub(crate) fn new(to: Upstreams) -> Result<Way> {
+        let forward = Forward::to(&[&to.dynamodb, &to.ses, &to.secretsmanager, &to.provider])?;
+        Ok(Way { to, forward })
+    }
+
+    /// Passes the request on. There is no answer if the service gave none or not a whole one.
+    pub(crate) async fn send(&self, asked: Asked) -> Option<Response<Bytes>> {
+        let service = asked.service;
+        let base = match service {
+            Service::DynamoDb => &self.to.dynamodb,
+            Service::Ses => &self.to.ses,
+            Service::SecretsManager => &self.to.secretsmanager,
+            Service::Provider => &self.to.provider,
+        };
+        let url = format!("{}{}", base.trim_end_matches('/'), asked.rest);
+        match self.forward.send(url, asked.method, asked.headers, asked.body).await {
+            Ok(response) => Some(response),
+            Err(error) => {
+                // The address is left out: it may name a key.
+                tracing::debug!(%service, error = %error.without_url(), "no answer");
+                None
+            }
+        }
+    }
+}

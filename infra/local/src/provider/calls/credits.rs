@@ -1,0 +1,29 @@
+//! `GET /credits`: what the account bought and what it used.
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use crate::provider::entrance::access::{Caller, caller};
+use crate::provider::handle::Provider;
+use crate::provider::values::money::Nano;
+use crate::provider::values::refusal::Refusal;
+
+pub(crate) fn routes() -> Router<Provider> {
+    Router::new().route("/credits", get(credits))
+}
+
+async fn credits(State(provider): State<Provider>, headers: HeaderMap) -> Result<Json<Value>, Refusal> {
+    let (now, memory) = (provider.now(), provider.memory());
+    let (bought, used) = match caller(&memory, &headers, now)? {
+        Caller::Management(_) => (memory.account().credits, memory.used_as_told(now)),
+        // The trap: an ordinary key is told that there is nothing, not that it may not ask.
+        Caller::Ordinary(_) if memory.quirks.credits_zero_for_ordinary_keys => (Nano::ZERO, Nano::ZERO),
+        Caller::Ordinary(_) => return Err(Refusal::forbidden("Only management keys can perform this operation")),
+    };
+    Ok(Json(json!({
+        "data": { "total_credits": bought.json(), "total_usage": memory.quirks.money(used) },
+    })))
+}

@@ -1,0 +1,26 @@
+//! The management calls, a file for each kind of thing that they are about.
+
+mod activity;
+mod analytics;
+mod assignments;
+mod credits;
+mod guardrails;
+mod keys;
+mod own_key;
+mod workspaces;
+
+use axum::Router;
+
+use super::handle::Provider;
+
+pub(crate) fn routes() -> Router<Provider> {
+    Router::new()
+        .merge(keys::routes())
+        .merge(own_key::routes())
+        .merge(credits::routes())
+        .merge(analytics::routes())
+        .merge(activity::routes())
+        .merge(workspaces::routes())
+        .merge(assignments::routes())
+        .merge(guardrails::routes())
+}

@@ -1,0 +1,78 @@
+//! Who is calling: a management key, an ordinary key, or nobody. What an ordinary key may still spend is decided where completions are.
+
+use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use jiff::Timestamp;
+
+use crate::provider::handle::Provider;
+use crate::provider::memory::Memory;
+use crate::provider::values::ids;
+use crate::provider::values::refusal::Refusal;
+
+pub(crate) enum Caller {
+    /// With its label.
+    Management(String),
+    /// With the key's place.
+    Ordinary(usize),
+}
+
+/// Who calls anything but inference.
+pub(crate) fn caller(memory: &Memory, headers: &HeaderMap, now: Timestamp) -> Result<Caller, Refusal> {
+    let hash = presented(headers)?;
+    if let Some(key) = memory.management_key(&hash) {
+        return Ok(Caller::Management(key.label.clone()));
+    }
+    let place = known(memory, &hash, now)?;
+    if memory.key(place).disabled {
+        return Err(unknown());
+    }
+    Ok(Caller::Ordinary(place))
+}
+
+/// Who calls inference: management keys cannot, and a disabled key may have calls left.
+pub(crate) fn spender(memory: &mut Memory, headers: &HeaderMap, now: Timestamp) -> Result<usize, Refusal> {
+    let place = known(memory, &presented(headers)?, now)?;
+    if memory.key(place).disabled {
+        match memory.reprieves.get_mut(&place) {
+            Some(left) if *left > 0 => *left -= 1,
+            _ => return Err(unknown()),
+        }
+    }
+    Ok(place)
+}
+
+/// Proof that the request carries a management key.
+pub(crate) struct Management;
+
+impl FromRequestParts<Provider> for Management {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, provider: &Provider) -> Result<Management, Refusal> {
+        match caller(&provider.memory(), &parts.headers, provider.now())? {
+            Caller::Management(_) => Ok(Management),
+            Caller::Ordinary(_) => Err(Refusal::forbidden("Only management keys can perform this operation")),
+        }
+    }
+}
+
+pub(crate) fn presented(headers: &HeaderMap) -> Result<String, Refusal> {
+    let missing = || Refusal::unauthorized("Missing Authentication header");
+    let value = headers.get(AUTHORIZATION).ok_or_else(missing)?.to_str().map_err(|_| missing())?;
+    let (scheme, key) = value.split_once(' ').ok_or_else(missing)?;
+    match scheme.eq_ignore_ascii_case("bearer") {
+        true => Ok(ids::sha256(key.trim())),
+        false => Err(missing()),
+    }
+}
+
+/// Unknown, deleted, expired and disabled keys are told apart by nobody.
+fn known(memory: &Memory, hash: &str, now: Timestamp) -> Result<usize, Refusal> {
+    let place = memory.find(hash).ok().filter(|place| !memory.key(*place).expired(now));
+    place.ok_or_else(unknown)
+}
+
+fn unknown() -> Refusal {
+    Refusal::unauthorized("User not found.")
+}

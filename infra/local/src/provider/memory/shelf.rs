@@ -1,0 +1,52 @@
+//! An index in order of time that gives any page, newest first, without looking at the rest.
+
+use jiff::Timestamp;
+
+/// Places of documents, oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct Shelf(Vec<(Timestamp, usize)>);
+
+impl Shelf {
+    pub(crate) fn insert(&mut self, at: Timestamp, place: usize) {
+        if let Err(index) = self.0.binary_search(&(at, place)) {
+            self.0.insert(index, (at, place));
+        }
+    }
+
+    pub(crate) fn remove(&mut self, at: Timestamp, place: usize) {
+        if let Ok(index) = self.0.binary_search(&(at, place)) {
+            self.0.remove(index);
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn newest_first(&self) -> impl Iterator<Item = usize> {
+        self.page(0, usize::MAX)
+    }
+
+    /// Skipping costs nothing, since a slice is skipped over.
+    pub(crate) fn page(&self, offset: usize, size: usize) -> impl Iterator<Item = usize> {
+        self.0.iter().rev().skip(offset).take(size).map(|(_, place)| *place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_newest_first_whatever_the_order_of_insertion() {
+        let mut shelf = Shelf::default();
+        for (second, place) in [(5, 0), (1, 1), (5, 2), (3, 3)] {
+            shelf.insert(Timestamp::from_second(second).unwrap(), place);
+        }
+        assert_eq!(shelf.newest_first().collect::<Vec<_>>(), [2, 0, 3, 1]);
+        shelf.remove(Timestamp::from_second(5).unwrap(), 0);
+        shelf.remove(Timestamp::from_second(9).unwrap(), 0);
+        assert_eq!(shelf.page(1, 1).collect::<Vec<_>>(), [3]);
+        assert_eq!(shelf.len(), 3);
+    }
+}

@@ -1,0 +1,176 @@
+//! The provider's calendar: UTC days, weeks from Monday, months; and what was used in each, by the clock that is passed in.
+//! Whose limit a window belongs to is decided elsewhere (`limits.rs`).
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+use serde::{Deserialize, Serialize};
+
+use super::money::Nano;
+
+/// How often a limit starts anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Interval {
+    Daily,
+    Weekly,
+    Monthly,
+}
+
+/// The day of the provider's calendar that an instant lies in.
+pub(crate) fn utc_day(at: Timestamp) -> Date {
+    at.to_zoned(TimeZone::UTC).date()
+}
+
+impl Interval {
+    pub(crate) fn parse(text: &str) -> Option<Interval> {
+        [Interval::Daily, Interval::Weekly, Interval::Monthly].into_iter().find(|interval| interval.name() == text)
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Interval::Daily => "daily",
+            Interval::Weekly => "weekly",
+            Interval::Monthly => "monthly",
+        }
+    }
+
+    fn start(self, at: Timestamp) -> Date {
+        let day = utc_day(at);
+        match self {
+            Interval::Daily => day,
+            Interval::Weekly => day.saturating_sub(i64::from(day.weekday().to_monday_zero_offset()).days()),
+            Interval::Monthly => day.first_of_month(),
+        }
+    }
+
+    /// The instant at which the window that holds `at` is over.
+    pub fn end(self, at: Timestamp) -> Timestamp {
+        let length = match self {
+            Interval::Daily => 1.day(),
+            Interval::Weekly => 1.week(),
+            Interval::Monthly => 1.month(),
+        };
+        let end = self.start(at).saturating_add(length);
+        end.to_zoned(TimeZone::UTC).map_or(Timestamp::MAX, |end| end.timestamp())
+    }
+}
+
+/// Lifetime use and the newest day, week and month with use.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Usage {
+    total: Nano,
+    day: Window,
+    week: Window,
+    month: Window,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Window {
+    start: Option<Date>,
+    spent: Nano,
+}
+
+impl Usage {
+    pub(crate) fn add(&mut self, amount: Nano, at: Timestamp) {
+        self.total += amount;
+        self.day.add(amount, Interval::Daily.start(at));
+        self.week.add(amount, Interval::Weekly.start(at));
+        self.month.add(amount, Interval::Monthly.start(at));
+    }
+
+    /// Takes use off again, as a correction does: ever, and in the windows that hold `now`.
+    pub(crate) fn take_off(&mut self, amount: Nano, now: Timestamp) {
+        self.total = (self.total - amount).max(Nano::ZERO);
+        let windows = [(&mut self.day, Interval::Daily), (&mut self.week, Interval::Weekly)];
+        for (window, interval) in windows.into_iter().chain([(&mut self.month, Interval::Monthly)]) {
+            if window.start == Some(interval.start(now)) {
+                window.spent = (window.spent - amount).max(Nano::ZERO);
+            }
+        }
+    }
+
+    /// Every counter that is not nothing, off by so much.
+    pub(crate) fn off_by(&self, amount: Nano) -> Usage {
+        let mut off = self.clone();
+        for counter in [&mut off.total, &mut off.day.spent, &mut off.week.spent, &mut off.month.spent] {
+            if *counter > Nano::ZERO {
+                *counter += amount;
+            }
+        }
+        off
+    }
+
+    pub(crate) fn total(&self) -> Nano {
+        self.total
+    }
+
+    /// What was used in the window that holds `now`; without an interval, ever.
+    pub(crate) fn within(&self, interval: Option<Interval>, now: Timestamp) -> Nano {
+        let Some(interval) = interval else { return self.total };
+        let window = match interval {
+            Interval::Daily => &self.day,
+            Interval::Weekly => &self.week,
+            Interval::Monthly => &self.month,
+        };
+        if window.start == Some(interval.start(now)) { window.spent } else { Nano::ZERO }
+    }
+}
+
+impl Window {
+    /// Use of an older window changes nothing here: only the newest is remembered.
+    fn add(&mut self, amount: Nano, start: Date) {
+        if self.start < Some(start) {
+            *self = Window { start: Some(start), spent: Nano::ZERO };
+        }
+        if self.start == Some(start) {
+            self.spent += amount;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn windows_are_calendar_windows_in_utc_with_weeks_from_monday() {
+        let sunday = at("2026-11-29T23:59:59Z");
+        assert_eq!(Interval::Daily.end(sunday), at("2026-11-30T00:00:00Z"));
+        assert_eq!(Interval::Weekly.end(sunday), at("2026-11-30T00:00:00Z"));
+        assert_eq!(Interval::Monthly.end(sunday), at("2026-12-01T00:00:00Z"));
+        let monday = at("2026-11-30T00:00:00Z");
+        assert_eq!(Interval::Weekly.end(monday), at("2026-12-07T00:00:00Z"));
+        assert_eq!(Interval::Monthly.end(at("2026-12-31T12:00:00Z")), at("2027-01-01T00:00:00Z"));
+    }
+
+    #[test]
+    fn each_counter_forgets_its_window_when_the_next_begins_and_the_total_never() {
+        let mut usage = Usage::default();
+        usage.add(Nano::usd(1), at("2026-11-28T10:00:00Z"));
+        usage.add(Nano::usd(2), at("2026-11-29T10:00:00Z"));
+        let now = at("2026-11-29T23:00:00Z");
+        assert_eq!(usage.within(Some(Interval::Daily), now), Nano::usd(2));
+        assert_eq!(usage.within(Some(Interval::Weekly), now), Nano::usd(3));
+        let monday = at("2026-11-30T00:00:00Z");
+        assert_eq!(usage.within(Some(Interval::Daily), monday), Nano::ZERO);
+        assert_eq!(usage.within(Some(Interval::Weekly), monday), Nano::ZERO);
+        assert_eq!(usage.within(Some(Interval::Monthly), monday), Nano::usd(3));
+        assert_eq!(usage.within(None, at("2027-02-01T00:00:00Z")), Nano::usd(3));
+    }
+
+    #[test]
+    fn use_that_is_entered_late_counts_in_the_total_and_in_windows_that_still_run() {
+        let mut usage = Usage::default();
+        usage.add(Nano::usd(1), at("2026-11-20T10:00:00Z"));
+        usage.add(Nano::usd(5), at("2026-11-19T10:00:00Z"));
+        let now = at("2026-11-20T12:00:00Z");
+        assert_eq!(usage.within(Some(Interval::Daily), now), Nano::usd(1));
+        assert_eq!(usage.within(Some(Interval::Weekly), now), Nano::usd(6));
+        assert_eq!(usage.total(), Nano::usd(6));
+    }
+}

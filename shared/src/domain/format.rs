@@ -1,0 +1,78 @@
+//! How dates and times are written for people, on pages and in mails. Amounts are written by `Usd` itself; files and hooks carry
+//! both in full instead.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+/// `20 November 2026`
+pub fn long_date(date: Date) -> String {
+    date.strftime("%-d %B %Y").to_string()
+}
+
+/// `20 Nov 2026`
+pub fn medium_date(date: Date) -> String {
+    date.strftime("%-d %b %Y").to_string()
+}
+
+/// `20 Nov`, where the year is plain.
+pub fn short_date(date: Date) -> String {
+    date.strftime("%-d %b").to_string()
+}
+
+/// `9–15 Nov 2026`, with the month or year of the first day where it differs from the last day's.
+pub fn date_range((first, last): (Date, Date)) -> String {
+    let from = match (first.year() == last.year(), first.month() == last.month()) {
+        _ if first == last => String::new(),
+        (true, true) => first.strftime("%-d–").to_string(),
+        (true, false) => format!("{} – ", short_date(first)),
+        (false, _) => format!("{} – ", medium_date(first)),
+    };
+    format!("{from}{}", medium_date(last))
+}
+
+/// `November`
+pub fn month(date: Date) -> String {
+    date.strftime("%B").to_string()
+}
+
+/// A time in a sentence: `20 November 2026, 14:05 (Europe/Berlin)`.
+pub fn time_in(at: Timestamp, zone: &TimeZone) -> String {
+    let there = at.to_zoned(zone.clone());
+    format!("{} ({})", there.strftime("%-d %B %Y, %H:%M"), zone.iana_name().unwrap_or("UTC"))
+}
+
+/// A time in a column of a table that names its time zone: `2026-11-20 14:05`.
+pub fn column_time(at: Timestamp, zone: &TimeZone) -> String {
+    at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string()
+}
+
+/// A time as a form's field has it: `2026-11-20T14:05`.
+pub fn field_time(at: Timestamp, zone: &TimeZone) -> String {
+    at.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::civil::date;
+
+    #[test]
+    fn a_time_is_written_in_the_zone_that_is_asked_for() {
+        let at: Timestamp = "2026-11-20T13:05:00Z".parse().unwrap();
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        assert_eq!(time_in(at, &berlin), "20 November 2026, 14:05 (Europe/Berlin)");
+        assert_eq!(time_in(at, &TimeZone::UTC), "20 November 2026, 13:05 (UTC)");
+        assert_eq!(column_time(at, &berlin), "2026-11-20 14:05");
+        assert_eq!(field_time(at, &berlin), "2026-11-20T14:05");
+    }
+
+    #[test]
+    fn a_range_of_days_names_what_its_ends_have_in_common_once() {
+        let range = |first, last| date_range((first, last));
+        assert_eq!(range(date(2026, 11, 9), date(2026, 11, 15)), "9–15 Nov 2026");
+        assert_eq!(range(date(2026, 10, 26), date(2026, 11, 1)), "26 Oct – 1 Nov 2026");
+        assert_eq!(range(date(2026, 12, 28), date(2027, 1, 3)), "28 Dec 2026 – 3 Jan 2027");
+        assert_eq!(range(date(2026, 11, 9), date(2026, 11, 9)), "9 Nov 2026");
+    }
+}

@@ -1,0 +1,92 @@
+//! Crossings on record: of pots and of students' own caps, each with the mails that it caused.
+
+use jiff::Timestamp;
+
+use crate::deadline::Deadline;
+use crate::domain::crossing::{Crossing, Scope, Told};
+use crate::domain::id::{GrantId, PersonId, ProgrammeId, new_ulid};
+use crate::domain::money::Usd;
+use crate::domain::window::Window;
+use crate::store::mail::outbox_row::{OutboxRow, OwedMail};
+use crate::store::table::commit::{Commit, Pauses};
+use crate::store::table::{StoreError, Table, keys};
+
+impl Table {
+    /// Every crossing of a programme's pot.
+    pub async fn crossings(&self, programme: &ProgrammeId) -> Result<Vec<Crossing>, StoreError> {
+        self.query(&keys::programme_partition(programme), keys::CROSSINGS).await
+    }
+
+    /// The crossings of one limit in one window.
+    pub async fn crossings_of(
+        &self,
+        programme: &ProgrammeId,
+        scope: &Scope,
+        window: Window,
+        limit: Usd,
+    ) -> Result<Vec<Crossing>, StoreError> {
+        let of_it = keys::crossings_of(programme, scope, window, limit);
+        self.query(&of_it.pk, &of_it.sk).await
+    }
+
+    /// All crossings of one student's caps.
+    pub async fn crossings_of_grant(
+        &self,
+        programme: &ProgrammeId,
+        grant: &GrantId,
+    ) -> Result<Vec<Crossing>, StoreError> {
+        let of_it = keys::all_crossings_of(programme, &Scope::Cap(grant.clone()));
+        self.query(&of_it.pk, &of_it.sk).await
+    }
+
+    /// The crossings of one sixteenth of a programme's students.
+    pub async fn crossings_of_shard(&self, programme: &ProgrammeId, shard: char) -> Result<Vec<Crossing>, StoreError> {
+        self.query(&keys::grant_partition(programme, shard), keys::CROSSINGS).await
+    }
+
+    /// Puts crossings on record, and the mail of the one that is told: to each recipient, or of a cap to its student. False when one
+    /// of them is on record already: then nothing is written.
+    pub async fn record_crossings(
+        &self,
+        crossings: &[Crossing],
+        recipients: &[PersonId],
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.transaction();
+        for crossing in crossings {
+            let mut told = crossing.clone();
+            if !crossing.told {
+                transaction = transaction.create(&told)?;
+                continue;
+            }
+            if let Scope::Cap(grant) = &crossing.scope {
+                let mail = OwedMail::CapUsed {
+                    programme: crossing.programme.clone(),
+                    grant: grant.clone(),
+                    window: crossing.window,
+                    threshold: crossing.threshold,
+                    of_limit: crossing.limit,
+                };
+                let row = OutboxRow::owed(new_ulid(now), mail, now);
+                transaction = transaction.owing_as_witness(&row)?.create(&told)?;
+                continue;
+            }
+            for recipient in recipients {
+                let mail = OwedMail::Alert {
+                    programme: crossing.programme.clone(),
+                    scope: crossing.scope.clone(),
+                    threshold: crossing.threshold,
+                    of_limit: crossing.limit,
+                    recipient: recipient.clone(),
+                };
+                let row = OutboxRow::owed(new_ulid(now), mail, now);
+                // Its name is random, so it tells whether this very transaction took effect.
+                transaction = transaction.witnessed_by(&row)?;
+                told.mails.push(Told { row: row.row, recipient: recipient.clone(), by_hand: None });
+            }
+            transaction = transaction.create(&told)?;
+        }
+        Ok(self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done)
+    }
+}

@@ -1,0 +1,77 @@
+//! Alerts that somebody has sent again: one more mail of the same crossing to the same person.
+
+use crate::domain::address::MatchedAddress;
+use crate::domain::audit::{Act, Entry, What};
+use crate::domain::crossing::{Crossing, Told};
+use crate::domain::id::{PersonId, new_ulid};
+use crate::store::mail::outbox::BETWEEN_RESENT;
+use crate::store::mail::outbox_row::{OutboxRow, OwedMail};
+use crate::store::table::commit::{Round, number};
+use crate::store::table::context::Author;
+use crate::store::table::items::Stored;
+use crate::store::table::{StoreError, Table};
+
+/// What became of sending an alert again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AlertAgain {
+    Done,
+    /// It was sent again within the hour.
+    TooSoon,
+    /// There is no such alert to this person.
+    NotTold,
+}
+
+impl Table {
+    /// Owes a person the mail of a crossing that they were told of once more, at most once an hour. Where mail to an address had ended, it is tried
+    /// again.
+    pub async fn resend_alert(
+        &self,
+        of: &Crossing,
+        recipient: &PersonId,
+        ended: Option<&MatchedAddress>,
+        by: Author<'_>,
+    ) -> Result<AlertAgain, StoreError> {
+        self.carry_through(by.deadline, || async {
+            let Some(crossing) = self.get::<Crossing>(&of.key()).await? else {
+                return Ok(Round::Over(AlertAgain::NotTold));
+            };
+            let to_them: Vec<&Told> = crossing.mails.iter().filter(|told| told.recipient == *recipient).collect();
+            if to_them.is_empty() {
+                return Ok(Round::Over(AlertAgain::NotTold));
+            }
+            if to_them.iter().any(|told| told.by_hand.is_some_and(|at| by.now < at + BETWEEN_RESENT)) {
+                return Ok(Round::Over(AlertAgain::TooSoon));
+            }
+            let mail = OwedMail::Alert {
+                programme: crossing.programme.clone(),
+                scope: crossing.scope.clone(),
+                threshold: crossing.threshold,
+                of_limit: crossing.limit,
+                recipient: recipient.clone(),
+            };
+            let row = OutboxRow::owed(new_ulid(by.now), mail, by.now);
+            let what = What::new(Act::AlertResent).noting(format_args!(
+                "{} of {} to {recipient}",
+                crossing.threshold_name(),
+                crossing.limit
+            ));
+            let known = number(crossing.mails.len());
+            let mut again = crossing.clone();
+            again.mails.push(Told { row: row.row, recipient: recipient.clone(), by_hand: Some(by.now) });
+            let mut transaction = self
+                .transaction()
+                .create_or_replace(&again, "size(mails) = :known", &[(":known", known)])?
+                .create(&row)?
+                .witnessed_by(&Entry::on_programme(&crossing.programme, by.actor, by.now, what))?;
+            let mark = match ended {
+                Some(address) => self.undeliverable(address, by.now).await?,
+                None => None,
+            };
+            if let Some(mark) = mark {
+                transaction = transaction.forgetting(&mark)?;
+            }
+            Ok(Round::Write(transaction, AlertAgain::Done))
+        })
+        .await
+    }
+}

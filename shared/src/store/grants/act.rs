@@ -1,0 +1,226 @@
+//! The one way to change a grant: read it with all that decides, let a rule of the domain decide, write the change on condition
+//! that the grant is as it was read, and decide anew when it is not.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+
+use crate::domain::address::MatchedAddress;
+use crate::domain::audit::{Act, Actor};
+use crate::domain::grant::{Attempt, Change, Grant, Line, LineRefused, PotChange, Reading, Rule, Unchanged, View};
+use crate::domain::id::new_ulid;
+use crate::domain::money::Usd;
+use crate::domain::programme::Pot;
+use crate::store::grants::enrolment::Enrolment;
+use crate::store::mail::outbox_row::OutboxRow;
+use crate::store::table::commit::{Round, Transaction, number};
+use crate::store::table::context::ActContext;
+use crate::store::table::{StoreError, Table, keys};
+
+/// A transaction has a hundred parts at most. Nobody uses the keys of so many attempts in one window.
+const MOST_READINGS: usize = 90;
+
+/// What an act came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome<T, R> {
+    Done(T),
+    /// The rules forbid it, and nothing was written.
+    Refused(R),
+    NoSuchGrant,
+}
+
+/// What a rule decides: a change, and what its caller is told when it is written.
+pub trait Decision {
+    type Answer;
+
+    fn split(self) -> (Change, Self::Answer);
+}
+
+/// The caller is told what the grant has become.
+impl Decision for Change {
+    type Answer = Grant;
+
+    fn split(self) -> (Change, Grant) {
+        let grant = self.grant().clone();
+        (self, grant)
+    }
+}
+
+impl<T> Decision for (Change, T) {
+    type Answer = T;
+
+    fn split(self) -> (Change, T) {
+        self
+    }
+}
+
+impl Table {
+    /// Does what a rule of `domain::grant` decides. The rule may run several times, each time on what was read then.
+    pub async fn act<D: Decision, R>(
+        &self,
+        at: ActContext<'_>,
+        rule: impl Fn(&View, Timestamp) -> Result<D, R>,
+    ) -> Result<Outcome<D::Answer, R>, StoreError> {
+        self.carry_through(at.deadline, || async {
+            let Some(view) = self.view(at.programme, at.grant).await? else {
+                return Ok(Round::Over(Outcome::NoSuchGrant));
+            };
+            let (change, answer) = match rule(&view, at.now) {
+                Ok(decision) => decision.split(),
+                Err(refused) => return Ok(Round::Over(Outcome::Refused(refused))),
+            };
+            let transaction = self.transaction_of(&view, &change.counted(&view, at.now), at.now)?;
+            Ok(Round::Write(transaction, Outcome::Done(answer)))
+        })
+        .await
+    }
+
+    /// Does the next thing that a rule of the programme asks for, once the mails that it rests on were sent.
+    pub async fn follow_rules(
+        &self,
+        at: ActContext<'_>,
+        last_used_at: Option<Timestamp>,
+    ) -> Result<Outcome<(Grant, Rule), Unchanged>, StoreError> {
+        let Some(view) = Box::pin(self.view(at.programme, at.grant)).await? else { return Ok(Outcome::NoSuchGrant) };
+        // A mark that is written meanwhile is of a mail that is not among these, and nothing comes of it this time.
+        let mails = self.announcements_sent(&view, last_used_at, at.now).await?;
+        self.act(at, |view, now| {
+            let (change, rule) = view.follow_rules(last_used_at, &mails, now)?;
+            let grant = change.grant().clone();
+            Ok((change, (grant, rule)))
+        })
+        .await
+    }
+
+    /// Changes who a grant is for, as the roster says, and in which group. Its enrolment follows the address.
+    pub async fn describe(
+        &self,
+        at: ActContext<'_>,
+        line: &Line,
+        by: &Actor,
+    ) -> Result<Outcome<Grant, LineRefused>, StoreError> {
+        // Two people with one address would each be stale to the other for ever.
+        let enrolled = self.get::<Enrolment>(&keys::enrolment(line.person.address.matched(), at.programme)).await?;
+        if enrolled.is_some_and(|enrolled| enrolled.grant != *at.grant) {
+            return Ok(Outcome::Refused(LineRefused::AddressTaken));
+        }
+        self.act(at, |view, now| view.describe(line, by, now)).await
+    }
+
+    fn transaction_of(&self, view: &View, change: &Change, now: Timestamp) -> Result<Transaction, StoreError> {
+        let grant = change.grant();
+        let mut transaction = self.transaction().replace(grant, view.grant.version)?;
+        if matches!(change.pot(), PotChange::GiveBack(_)) {
+            transaction = while_unread(transaction, view, change.reading())?;
+        }
+        if let Some(reading) = change.reading() {
+            transaction = match view.reading(reading.epoch) {
+                Some(known) => transaction.create_or_replace(reading, AS_READ, &as_read(known))?,
+                None => transaction.create(reading)?,
+            };
+        }
+        if rests_on_settings(change) {
+            let programme = keys::programme(&view.programme.id);
+            let version = number(view.programme.version);
+            transaction = transaction.check(&programme, "version = :version", &[(":version", version)])?;
+        }
+        let (was, becomes) = (view.grant.person.address.matched(), grant.person.address.matched());
+        if was != becomes {
+            transaction = enrolled_elsewhere(transaction, grant, was)?;
+        }
+        if let Some(what) = change.audit() {
+            transaction = transaction.witnessed_by(&grant.entry(change.by().clone(), what.clone(), now))?;
+        }
+        if let Some(notice) = change.notice() {
+            let row = OutboxRow::notice(new_ulid(now), notice, grant, now);
+            // An announcement has no entry, and its row tells as well whether it took effect.
+            let is_audited = change.audit().is_some();
+            transaction = if is_audited { transaction.owing(&row)? } else { transaction.owing_as_witness(&row)? };
+        }
+        let is_first = grant.ever_shown && !view.pot.shown;
+        move_pot(transaction, &view.pot, change.pot(), is_first)
+    }
+}
+
+/// What a place costs, which cap one of one's own replaces, whether the programme is over, and until a key was shown the claim window
+/// and the terms were read in the programme: an edit since may have changed them.
+fn rests_on_settings(change: &Change) -> bool {
+    let is = |act| change.audit().is_some_and(|what| what.act == act);
+    let is_claim = is(Act::Begun) && !change.grant().ever_shown;
+    let rests = is(Act::CapChanged) || is(Act::Ended) || is(Act::Reopened);
+    is_claim || rests || matches!(change.pot(), PotChange::Take(_) | PotChange::TakeAnyway(_))
+}
+
+/// A grant is found by its person's address.
+fn enrolled_elsewhere(
+    transaction: Transaction,
+    grant: &Grant,
+    was: &MatchedAddress,
+) -> Result<Transaction, StoreError> {
+    let (programme, id) = (grant.programme.clone(), grant.id.clone());
+    let enrolment = Enrolment { address: grant.person.address.matched().clone(), programme, grant: id };
+    let key = keys::enrolment(was, &grant.programme);
+    transaction.create(&enrolment)?.remove(&key, "attribute_exists(pk)", &[])
+}
+
+/// What is given back was reckoned from the readings: had one come since, it would be too much.
+fn while_unread(
+    mut transaction: Transaction,
+    view: &View,
+    written: Option<&Reading>,
+) -> Result<Transaction, StoreError> {
+    let grant = &view.grant;
+    let is_written = |attempt: &&Attempt| written.is_some_and(|reading| reading.epoch == attempt.epoch);
+    for attempt in grant.attempts.iter().rev().take(MOST_READINGS).filter(|attempt| !is_written(attempt)) {
+        let key = keys::reading(&grant.programme, &grant.id, attempt.epoch);
+        transaction = match view.reading(attempt.epoch) {
+            Some(reading) => transaction.check(&key, AS_READ, &as_read(reading))?,
+            None => transaction.check(&key, "attribute_not_exists(pk)", &[])?,
+        };
+    }
+    Ok(transaction)
+}
+
+/// That a reading says what it said when it was read.
+const AS_READ: &str = "(lifetime = :lifetime AND byok = :byok AND as_of = :as_of)";
+
+fn as_read(reading: &Reading) -> [(&'static str, AttributeValue); 3] {
+    [
+        (":lifetime", number(reading.lifetime().micros())),
+        (":byok", number(reading.used.byok.total().micros())),
+        (":as_of", number(reading.as_of.as_millisecond())),
+    ]
+}
+
+/// The pot is changed in place, so that claims of one programme do not each have to read what the other wrote. Taking holds
+/// the limit that was read and that there is room; giving back, that the pot was not counted anew since: then less may be
+/// counted for the place. The first key that is shown of a programme leaves a mark there.
+fn move_pot(transaction: Transaction, pot: &Pot, change: PotChange, is_first: bool) -> Result<Transaction, StoreError> {
+    let (amount, condition, values) = match change {
+        PotChange::None if !is_first => return Ok(transaction),
+        PotChange::None => (None, "attribute_exists(pk)", Vec::new()),
+        PotChange::Take(amount) => {
+            let limit = (":limit", number(pot.limit.micros()));
+            let room = (":room", number((pot.limit - amount).micros()));
+            (Some(amount), "pot_limit = :limit AND reserved <= :room", vec![limit, room])
+        }
+        PotChange::TakeAnyway(amount) => (Some(amount), "attribute_exists(pk)", Vec::new()),
+        PotChange::GiveBack(amount) => match pot.counted_at {
+            Some(at) => {
+                let counted_at = (":counted_at", number(at.as_millisecond()));
+                (Some(Usd::ZERO - amount), "counted_at = :counted_at", vec![counted_at])
+            }
+            None => (Some(Usd::ZERO - amount), "attribute_exists(pk) AND attribute_not_exists(counted_at)", Vec::new()),
+        },
+    };
+    let mut values = values;
+    let mut expression = String::new();
+    if is_first {
+        expression += "SET shown = :shown ";
+        values.push((":shown", AttributeValue::Bool(true)));
+    }
+    if let Some(amount) = amount {
+        expression += "ADD reserved :amount, version :one";
+        values.extend([(":amount", number(amount.micros())), (":one", number(1))]);
+    }
+    transaction.update(&keys::pot(&pot.programme), &expression, condition, &values)
+}

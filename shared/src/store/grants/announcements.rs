@@ -1,0 +1,61 @@
+//! What became of the mails that announced an end, which no rule brings before they were sent. The grant's mark and the mail's row are
+//! written at one instant, by which the row is found.
+
+use futures_util::future::try_join_all;
+use jiff::Timestamp;
+
+use crate::domain::grant::{AnnouncedEnd, MailOutcome, Notice, View};
+use crate::domain::mail_failure::is_of_the_address;
+use crate::domain::window::end_of_utc_day;
+use crate::store::mail::outbox_row::{MailOf, MailState, OutboxRow, OwedMail};
+use crate::store::mail::undeliverable::NOT_WANTED;
+use crate::store::table::{StoreError, Table, keys};
+
+impl Table {
+    /// What became of the mails that the rules for this grant rest on now: of most grants, on most nights, none.
+    pub(in crate::store) async fn announcements_sent(
+        &self,
+        view: &View,
+        last_used_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Vec<(AnnouncedEnd, MailOutcome)>, StoreError> {
+        let outcomes =
+            view.rests_on(last_used_at, now).into_iter().map(|(notice, said)| self.outcome_of(view, notice, said));
+        try_join_all(outcomes).await
+    }
+
+    /// A row is kept for ninety days. Of one that is gone nobody knows whether it was sent.
+    async fn outcome_of(
+        &self,
+        view: &View,
+        announced: Notice,
+        said: AnnouncedEnd,
+    ) -> Result<(AnnouncedEnd, MailOutcome), StoreError> {
+        let (programme, grant) = (&view.programme.id, &view.grant.id);
+        let pk = keys::grant(programme, grant).pk;
+        let filed: Vec<MailOf> = self.query(&pk, &keys::mails_written_at(grant, said.at)).await?;
+        let rows = try_join_all(filed.iter().map(|filed| self.mail(filed.row))).await?;
+        let announces = |row: &OutboxRow| matches!(&row.mail, OwedMail::Notice { notice, .. } if *notice == announced);
+        let row = rows.into_iter().flatten().find(announces);
+        Ok((said, row.map_or(MailOutcome::Void, |row| row.outcome())))
+    }
+}
+
+impl OutboxRow {
+    /// What it has come to, for whoever waits until it was sent.
+    pub fn outcome(&self) -> MailOutcome {
+        match &self.state {
+            MailState::Waiting { .. } | MailState::Sending { .. } => MailOutcome::Waiting,
+            MailState::Sent { at, .. } => MailOutcome::SentBy(*at),
+            // What is heard of it later does not make it younger than the day on which it was sent.
+            MailState::Delivered { at, .. } | MailState::Bounced { at, .. } | MailState::Complained { at, .. } => {
+                MailOutcome::SentBy(self.counted_on.map_or(*at, |day| end_of_utc_day(day).min(*at)))
+            }
+            MailState::Dropped { why, at } if why == NOT_WANTED => MailOutcome::SentBy(*at),
+            MailState::Dropped { .. } => MailOutcome::Void,
+            MailState::Failed { why, at } if is_of_the_address(why) => MailOutcome::SentBy(*at),
+            // An admin was told, and may have it sent again.
+            MailState::Failed { .. } => MailOutcome::Waiting,
+        }
+    }
+}

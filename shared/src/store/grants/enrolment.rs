@@ -1,0 +1,76 @@
+//! Who is on a roster: a grant for each person, found by the address.
+
+use std::collections::HashSet;
+
+use futures_util::future::try_join_all;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::address::MatchedAddress;
+use crate::domain::audit::{Act, Entry, What};
+use crate::domain::grant::{Grant, Person};
+use crate::domain::id::{GrantId, ProgrammeId, new_ulid};
+use crate::store::mail::outbox_row::{OutboxRow, OwedMail};
+use crate::store::table::commit::Round;
+use crate::store::table::context::Author;
+use crate::store::table::{StoreError, Table, keys};
+
+/// People are put on a roster so many at a time: four items each and the audit entry fit into one transaction.
+pub const INVITED_AT_ONCE: usize = 24;
+
+/// That a person has a grant in a programme. Its key holds the address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolment {
+    pub address: MatchedAddress,
+    pub programme: ProgrammeId,
+    pub grant: GrantId,
+}
+
+/// Somebody to be put on a roster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPerson {
+    pub person: Person,
+    pub group: Option<String>,
+}
+
+impl Table {
+    /// Puts people on the roster, at most [`INVITED_AT_ONCE`], each once and with a mail owed. Those who are on it already are
+    /// left as they are. Answers the grants that are new.
+    pub async fn invite(
+        &self,
+        id: &ProgrammeId,
+        people: &[NewPerson],
+        by: Author<'_>,
+    ) -> Result<Vec<GrantId>, StoreError> {
+        self.carry_through(by.deadline, || async {
+            let mut added = Vec::new();
+            let mut seen = HashSet::new();
+            let enrolled = people.iter().map(|new| {
+                let key = keys::enrolment(new.person.address.matched(), id);
+                async move { self.get::<Enrolment>(&key).await }
+            });
+            let enrolled = try_join_all(enrolled).await?;
+            let mut transaction = self.transaction();
+            for (NewPerson { person, group }, enrolled) in people.iter().zip(enrolled) {
+                let address = person.address.matched().clone();
+                let again = !seen.insert(address.clone());
+                if again || enrolled.is_some() {
+                    continue;
+                }
+                let grant = Grant::invited(id.clone(), GrantId::random(), person.clone(), group.clone());
+                let enrolment = Enrolment { address, programme: id.clone(), grant: grant.id.clone() };
+                let mail = OwedMail::Roster { programme: id.clone(), grant: grant.id.clone() };
+                let mail = OutboxRow::owed(new_ulid(by.now), mail, by.now);
+                transaction = transaction.create(&grant)?.create(&enrolment)?.owing(&mail)?;
+                added.push(grant.id);
+            }
+            if added.is_empty() {
+                return Ok(Round::Over(added));
+            }
+            let names: Vec<&str> = added.iter().map(GrantId::as_str).collect();
+            let what = What::new(Act::Invited).noting(names.join(" "));
+            let transaction = transaction.witnessed_by(&Entry::on_programme(id, by.actor, by.now, what))?;
+            Ok(Round::Write(transaction, added))
+        })
+        .await
+    }
+}

@@ -1,0 +1,123 @@
+//! Readings: each is one conditional write that may be repeated, and what is on record stands where it says more.
+
+use jiff::Timestamp;
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+
+use crate::deadline::Deadline;
+use crate::domain::id::{Epoch, GrantId, Nonce, ProgrammeId};
+use crate::domain::reading::Reading;
+use crate::store::table::commit::{Pauses, key_item, number};
+use crate::store::table::items::{Item, Stored};
+use crate::store::table::{StoreError, Table, items, keys};
+
+/// Whether a reading was news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Noted {
+    Recorded,
+    /// As much or more was recorded before, by whoever asked as late or later.
+    NotNewer,
+}
+
+/// That somebody asked the provider what the key of a grant used, and nobody asks again before then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refreshed {
+    pub grant: GrantId,
+    #[serde(with = "millisecond::required")]
+    pub until: Timestamp,
+    /// Whose press that was: it tells who asked and was not answered that it was theirs.
+    pub press: Nonce,
+}
+
+impl Table {
+    /// Records what a key has used. What is on record by then stands where it says more, so late and stale writers do no harm: each
+    /// lifetime counter by its maximum, the window by whoever asked last.
+    pub async fn note_reading(&self, reading: &Reading, deadline: Deadline) -> Result<Noted, StoreError> {
+        let (mut pauses, mut wanted) = (Pauses::until(deadline), reading.clone());
+        let mut stored: Option<Reading> = None;
+        loop {
+            let item = items::to_item(&wanted)?;
+            if self.put_reading(&item, &wanted, stored.as_ref(), deadline).await? {
+                return Ok(Noted::Recorded);
+            }
+            let there = self.get_item(&wanted.key()).await?;
+            // A write that took effect and was not heard of.
+            if there.as_ref() == Some(&item) {
+                return Ok(Noted::Recorded);
+            }
+            stored = there.map(items::from_item).transpose()?;
+            wanted = stored.as_ref().map_or_else(|| reading.clone(), |stored| stored.joined(reading));
+            if stored.as_ref() == Some(&wanted) {
+                return Ok(Noted::NotNewer);
+            }
+            if !pauses.pause().await {
+                return Err(StoreError::Contended);
+            }
+        }
+    }
+
+    /// Whether this press may ask the provider what the key of a grant used. Of all who ask before then one may.
+    pub async fn may_refresh(
+        &self,
+        grant: &GrantId,
+        now: Timestamp,
+        until: Timestamp,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        let refreshed = Refreshed { grant: grant.clone(), until, press: Nonce::random() };
+        let put = self.client.put_item().table_name(&self.name).set_item(Some(items::to_item(&refreshed)?));
+        let put = put
+            .condition_expression("attribute_not_exists(pk) OR #until <= :now")
+            .expression_attribute_names("#until", "until")
+            .expression_attribute_values(":now", number(now.as_millisecond()));
+        match self.write(deadline, || put.clone().send()).await? {
+            Some(_) => Ok(true),
+            None => self.is_there(&refreshed).await,
+        }
+    }
+
+    /// Remembers that a key was looked for in vain: what is on record of it held until every key was last looked at, and no longer.
+    /// An earlier such time stands, and without a reading there is nothing to be remembered.
+    pub async fn looked_in_vain(
+        &self,
+        (programme, grant, epoch): (&ProgrammeId, &GrantId, Epoch),
+        looked_at: Timestamp,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(key_item(&keys::reading(programme, grant, epoch))))
+            .update_expression("SET unchanged_until = if_not_exists(unchanged_until, :looked_at)")
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_values(":looked_at", number(looked_at.as_millisecond()));
+        self.write(deadline, || update.clone().send()).await.map(drop)
+    }
+
+    /// Puts a reading where there is none, or none that says more of anything; over one that was read, if it is still that one.
+    async fn put_reading(
+        &self,
+        item: &Item,
+        reading: &Reading,
+        over: Option<&Reading>,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        let (condition, of) = match over {
+            None => {
+                ("attribute_not_exists(pk) OR (lifetime <= :lifetime AND byok <= :byok AND as_of <= :as_of)", reading)
+            }
+            Some(read) => ("lifetime = :lifetime AND byok = :byok AND as_of = :as_of", read),
+        };
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(item.clone()))
+            .condition_expression(condition)
+            .expression_attribute_values(":lifetime", number(of.lifetime().micros()))
+            .expression_attribute_values(":byok", number(of.used.byok.total().micros()))
+            .expression_attribute_values(":as_of", number(of.as_of.as_millisecond()));
+        Ok(self.write(deadline, || put.clone().send()).await?.is_some())
+    }
+}

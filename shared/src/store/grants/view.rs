@@ -1,0 +1,103 @@
+//! Grants as they are read: one with all that an act on it is decided on, and all of a programme.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::future::try_join_all;
+use jiff::Timestamp;
+
+use crate::domain::audit::Entry;
+use crate::domain::grant::{Grant, Urgency, View};
+use crate::domain::id::{GrantId, ProgrammeId};
+use crate::domain::reading::Reading;
+use crate::store::table::items::Queue;
+use crate::store::table::{StoreError, Table, items, keys};
+
+impl Table {
+    pub async fn grant(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Option<Grant>, StoreError> {
+        self.get(&keys::grant(programme, grant)).await
+    }
+
+    /// One sixteenth of a programme's grants.
+    pub async fn grants_of_shard(&self, programme: &ProgrammeId, shard: char) -> Result<Vec<Grant>, StoreError> {
+        self.query(&keys::grant_partition(programme, shard), keys::GRANTS).await
+    }
+
+    /// All grants of a programme, shard after shard.
+    pub async fn grants(&self, programme: &ProgrammeId) -> Result<Vec<Grant>, StoreError> {
+        let shards = keys::SHARDS.iter().map(|shard| self.grants_of_shard(programme, *shard));
+        Ok(try_join_all(shards).await?.into_iter().flatten().collect())
+    }
+
+    /// All grants of a programme, each with its readings.
+    pub async fn grants_with_readings(
+        &self,
+        programme: &ProgrammeId,
+    ) -> Result<Vec<(Grant, Vec<Reading>)>, StoreError> {
+        let shards = keys::SHARDS.iter().map(|shard| self.shard_of(programme, *shard));
+        Ok(try_join_all(shards).await?.into_iter().flatten().collect())
+    }
+
+    /// Every audit entry on a grant, oldest first.
+    pub async fn entries_on_grant(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Vec<Entry>, StoreError> {
+        self.query(&keys::grant(programme, grant).pk, &keys::audit_of(grant)).await
+    }
+
+    /// One sixteenth of a programme's grants with what their keys have used, each grant's readings in the order of their epochs. They
+    /// lie side by side, so one query reads both and leaves the audit out.
+    pub async fn shard_of(
+        &self,
+        programme: &ProgrammeId,
+        shard: char,
+    ) -> Result<Vec<(Grant, Vec<Reading>)>, StoreError> {
+        let (first, last) = keys::GRANTS_AND_READINGS;
+        let range = self
+            .partition(&keys::grant_partition(programme, shard), "")
+            .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
+            .expression_attribute_values(":first", AttributeValue::S(first.to_owned()))
+            .expression_attribute_values(":last", AttributeValue::S(last.to_owned()));
+        let mut grants = Vec::new();
+        let mut readings: HashMap<GrantId, Vec<Reading>> = HashMap::new();
+        let each = |item| {
+            if items::is_kind::<Reading>(&item) {
+                let reading: Reading = items::from_item(item)?;
+                readings.entry(reading.grant.clone()).or_default().push(reading);
+            } else {
+                grants.push(items::from_item::<Grant>(item)?);
+            }
+            Ok(())
+        };
+        Self::each(range, each).await?;
+        let with_readings = |grant: Grant| {
+            let readings = readings.remove(&grant.id).unwrap_or_default();
+            (grant, readings)
+        };
+        Ok(grants.into_iter().map(with_readings).collect())
+    }
+
+    /// The grants of which the provider was to be told something so urgent, and due, a moment ago: longest due first, at most `limit`.
+    pub async fn grants_with_orders(
+        &self,
+        urgency: Urgency,
+        now: Timestamp,
+        limit: i32,
+    ) -> Result<Vec<(ProgrammeId, GrantId)>, StoreError> {
+        let due = self.due(Queue::Order(urgency), now, limit).await?;
+        Ok(due.iter().filter_map(keys::grant_of).collect())
+    }
+
+    /// A grant with all that an act on it is decided on. The reads need no order: the write is conditional on the grant's
+    /// version, on the pot and, where it gives money back, on the readings, which otherwise only grow; and a programme that
+    /// closes ends each of its grants.
+    pub async fn view(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Option<View>, StoreError> {
+        let (key, readings) = (keys::grant(programme, grant), keys::readings_of(grant));
+        let (programme, pot, grant, readings) = tokio::try_join!(
+            self.programme(programme),
+            self.pot(programme),
+            self.get::<Grant>(&key),
+            self.query::<Reading>(&key.pk, &readings),
+        )?;
+        let (Some(programme), Some(pot), Some(grant)) = (programme, pot, grant) else { return Ok(None) };
+        Ok(Some(View { programme, pot, grant, readings }))
+    }
+}

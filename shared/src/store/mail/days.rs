@@ -1,0 +1,255 @@
+//! How the mail of each day fared, what the mail server says of itself, and that mail of a kind was stopped. Which mail is counted as
+//! what stands in its row; what is too much, in the domain.
+
+use jiff::civil::Date;
+use jiff::fmt::serde::timestamp::millisecond;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::deadline::Deadline;
+use crate::domain::audit::{AccountEntry, Act, Actor, What};
+use crate::domain::id::{PersonId, new_ulid};
+use crate::domain::mail_day::{Bounds, Fared, MailCounts, MailDay};
+use crate::domain::mail_kind::MailKind;
+use crate::domain::window::utc_date;
+use crate::store::table::commit::{Round, Transaction, number};
+use crate::store::table::items::Stored;
+use crate::store::table::{StoreError, Table, keys};
+
+const KEPT: SignedDuration = SignedDuration::from_hours(366 * 24);
+
+/// That mail of a kind was stopped, the last time that it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BulkStop {
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+    /// The day and kind whose mail it was, as it was then, or when it was let go on.
+    #[serde(flatten)]
+    pub of: MailDay,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub let_go: Option<LetGo>,
+    pub version: u64,
+}
+
+/// Who let it go on, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LetGo {
+    pub by: PersonId,
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+}
+
+/// What became of letting it go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WentOn {
+    Done,
+    Already,
+    /// It is not what is stopped now.
+    NotThis,
+}
+
+/// What the mail server said of itself when it was last asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MailServer {
+    #[serde(with = "millisecond::required")]
+    pub as_of: Timestamp,
+    /// Mails that it takes in 24 hours; none where there is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_day: Option<u64>,
+    pub per_second: f64,
+    /// What it took in the last 24 hours, other senders of the same account included.
+    pub sent: u64,
+    /// Whether it sends for this account at all.
+    pub enabled: bool,
+}
+
+impl BulkStop {
+    /// Whether it still holds: until somebody lets it go on, or to the end of the UTC day.
+    pub fn holds(&self, now: Timestamp) -> bool {
+        self.let_go.is_none() && utc_date(self.at) == utc_date(now)
+    }
+
+    /// Whether a day's mail is a reason to stop that was none before. The mail of one day stops it once, and again by what came after
+    /// somebody looked and let the rest of that day go on; that of earlier days is over.
+    pub fn is_new_reason(last: Option<&BulkStop>, mail: &MailDay) -> bool {
+        match last {
+            Some(last) if mail.day < last.of.day => false,
+            Some(last) if mail.day == last.of.day => {
+                last.let_go.is_some() && mail.counts.since(&last.of.counts).is_above(Bounds::LET_GO)
+            }
+            Some(_) | None => mail.counts.is_above(Bounds::USUAL),
+        }
+    }
+}
+
+impl MailServer {
+    /// Whether it has the bounds of an account that may only mail addresses which were verified one by one. SES does not say it in
+    /// words to those who may only send.
+    pub fn is_sandbox(&self) -> bool {
+        self.per_day == Some(200) && self.per_second <= 1.0
+    }
+}
+
+impl Table {
+    /// How the mail of a kind fared on a day.
+    pub async fn mail_day(&self, day: Date, mail: MailKind) -> Result<MailDay, StoreError> {
+        Ok(self.get(&keys::mail_day(day, mail)).await?.unwrap_or(MailDay::none_on(day, mail)))
+    }
+
+    /// How all mail of a day fared.
+    pub async fn mail_counts(&self, day: Date) -> Result<MailCounts, StoreError> {
+        let days: Vec<MailDay> = self.query(keys::ACCOUNT, &keys::mail_days(day)).await?;
+        Ok(days.into_iter().map(|day| day.counts).sum())
+    }
+
+    /// That mail of this kind was stopped the last time that it was.
+    pub async fn bulk_stop(&self, mail: MailKind) -> Result<Option<BulkStop>, StoreError> {
+        self.get(&keys::bulk_stop(mail)).await
+    }
+
+    /// The same of each kind.
+    pub async fn bulk_stops(&self) -> Result<Vec<BulkStop>, StoreError> {
+        self.query(keys::ACCOUNT, keys::BULK_STOPS).await
+    }
+
+    /// Stops mail of a kind because of this day, from what was read of the last stop. Nothing happens if somebody was faster.
+    pub async fn stop_bulk(
+        &self,
+        of: MailDay,
+        last: Option<BulkStop>,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let version = last.map_or(0, |last| last.version);
+        let stop = BulkStop { at: now, of, let_go: None, version: version + 1 };
+        let written = match version {
+            0 => self.put_new(&stop, deadline).await,
+            version => self.replace(&stop, version, deadline).await,
+        };
+        written.map(drop)
+    }
+
+    /// Lets mail of a kind go on that was stopped at this instant. What its day's mail does from now on is judged by itself.
+    pub async fn let_bulk_go_on(
+        &self,
+        mail: MailKind,
+        shown: Timestamp,
+        by: &PersonId,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<WentOn, StoreError> {
+        self.carry_through(deadline, || async {
+            let Some(stop) = self.bulk_stop(mail).await? else { return Ok(Round::Over(WentOn::NotThis)) };
+            if stop.at.as_millisecond() != shown.as_millisecond() {
+                return Ok(Round::Over(WentOn::NotThis));
+            }
+            if !stop.holds(now) {
+                return Ok(Round::Over(WentOn::Already));
+            }
+            let of = self.mail_day(stop.of.day, mail).await?;
+            let what = What::new(Act::BulkReleased).changing(stop.at, "released").noting(format_args!(
+                "of {} {} of {}, {} came back for good and {} were complained about",
+                of.counts.sent,
+                mail.in_words(),
+                of.day,
+                of.counts.bounced,
+                of.counts.complained
+            ));
+            let entry = AccountEntry { entry: new_ulid(now), at: now, by: Actor::Person(by.clone()), what };
+            let let_go = Some(LetGo { by: by.clone(), at: now });
+            let after = BulkStop { of, let_go, version: stop.version + 1, ..stop };
+            let transaction = self.transaction().replace(&after, stop.version)?.witnessed_by(&entry)?;
+            Ok(Round::Write(transaction, WentOn::Done))
+        })
+        .await
+    }
+
+    /// What the mail server last said of itself.
+    pub async fn mail_server(&self) -> Result<Option<MailServer>, StoreError> {
+        self.get(&keys::mail_server()).await
+    }
+
+    pub async fn note_mail_server(&self, server: &MailServer, deadline: Deadline) -> Result<(), StoreError> {
+        self.put_later(server, server.as_of, deadline).await
+    }
+}
+
+impl Transaction {
+    /// Counts a mail in its day as something else than before, or for the first time.
+    pub(in crate::store) fn counting(
+        self,
+        (day, mail): (Date, MailKind),
+        before: Option<Fared>,
+        after: Option<Fared>,
+    ) -> Result<Transaction, StoreError> {
+        let count = |fared: Option<Fared>| {
+            let mut count = MailCounts::default();
+            fared.into_iter().for_each(|fared| count.count(fared));
+            numbers(&count)
+        };
+        let (before, after) = (count(before), count(after));
+        let changes: Vec<(&str, i64)> = before
+            .iter()
+            .zip(after)
+            .map(|((name, before), (_, after))| (*name, after.cast_signed() - before.cast_signed()))
+            .collect();
+        let says = [
+            ("kind", aws_sdk_dynamodb::types::AttributeValue::S(MailDay::KIND.to_owned())),
+            ("day", aws_sdk_dynamodb::types::AttributeValue::S(day.to_string())),
+            ("mail", aws_sdk_dynamodb::types::AttributeValue::S(mail.to_string())),
+            ("ttl", number(MailDay::none_on(day, mail).expires().map_or(0, Timestamp::as_second))),
+        ];
+        self.add(&keys::mail_day(day, mail), &says, &changes)
+    }
+}
+
+fn numbers(counts: &MailCounts) -> [(&'static str, u64); 5] {
+    [
+        ("sent", counts.sent),
+        ("delivered", counts.delivered),
+        ("returned", counts.returned),
+        ("bounced", counts.bounced),
+        ("complained", counts.complained),
+    ]
+}
+
+impl MailDay {
+    pub(in crate::store) fn kept_until(&self) -> Option<Timestamp> {
+        self.day.to_zoned(TimeZone::UTC).ok().map(|day| day.timestamp() + KEPT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(date: i8, bounced: u64) -> MailDay {
+        let none = MailDay::none_on(Date::constant(2026, 11, date), MailKind::Roster);
+        MailDay { counts: MailCounts { sent: 100, bounced, ..MailCounts::default() }, ..none }
+    }
+
+    fn stopped(of: MailDay, let_go: bool) -> BulkStop {
+        let at = "2026-11-20T22:00:00Z".parse().unwrap();
+        let let_go = let_go.then(|| LetGo { by: PersonId::random(), at });
+        BulkStop { at, of, let_go, version: 1 }
+    }
+
+    #[test]
+    fn a_stop_holds_to_the_end_of_its_day_or_until_somebody_lets_it_go() {
+        let stop = stopped(day(20, 10), false);
+        assert!(stop.holds("2026-11-20T23:59:59Z".parse().unwrap()));
+        assert!(!stop.holds("2026-11-21T00:00:00Z".parse().unwrap()));
+        assert!(!stopped(day(20, 10), true).holds(stop.at));
+    }
+
+    #[test]
+    fn the_mail_of_a_day_stops_once_and_once_more_by_what_came_after_it_was_let_go() {
+        let is_new = BulkStop::is_new_reason;
+        assert!(is_new(None, &day(20, 10)) && !is_new(None, &day(20, 9)));
+        let (held, went_on) = (stopped(day(20, 10), false), stopped(day(20, 10), true));
+        assert!(!is_new(Some(&held), &day(20, 50)), "the same mail, although more of it came back");
+        assert!(!is_new(Some(&went_on), &day(20, 19)) && is_new(Some(&went_on), &day(20, 20)));
+        assert!(!is_new(Some(&held), &day(19, 50)) && is_new(Some(&held), &day(21, 10)));
+    }
+}

@@ -1,0 +1,140 @@
+//! Mail that was given up: what is known of it, and the press by which it is owed again.
+
+use std::future::ready;
+use std::pin::pin;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::stream::{StreamExt, TryStreamExt, iter, once};
+use jiff::{SignedDuration, Timestamp};
+use ulid::Ulid;
+
+use crate::deadline::Deadline;
+use crate::domain::audit::{AccountEntry, Act, Actor, What};
+use crate::domain::id::{PersonId, new_ulid};
+use crate::domain::mail_failure::CORRUPT;
+use crate::store::mail::outbox_row::{MailState, OutboxRow};
+use crate::store::table::commit::{Commit, Pauses, key_item};
+use crate::store::table::items::{Item, Queue};
+use crate::store::table::{StoreError, Table, items, keys};
+
+/// Mail that was given up is shown, and can be sent again, for so long.
+pub const GIVEN_UP_SHOWN: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// So many of them are read and written at once.
+const SIDE_BY_SIDE: usize = 16;
+/// With less left, a press answers.
+const ENOUGH_TO_ANSWER: Duration = Duration::from_secs(4);
+
+/// Mail that was given up.
+#[derive(Debug, Default)]
+pub struct DeadMails {
+    /// The newest of it, newest first.
+    pub newest: Vec<OutboxRow>,
+    /// How many are as new and cannot be read.
+    pub unreadable: usize,
+    pub in_all: usize,
+}
+
+/// What became of having mail sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SentAgain {
+    /// So many mails are owed again.
+    Owed(usize),
+    /// So many are, and there was no time for the rest.
+    NotAll(usize),
+    /// Nothing was given up for this cause.
+    Nothing,
+}
+
+impl OutboxRow {
+    /// Why it was given up, and when. One that could not be read then says nothing of it, even if it can be read by now.
+    pub fn given_up(&self) -> (&str, Timestamp) {
+        match &self.state {
+            MailState::Failed { why, at } => (why, *at),
+            _ => (CORRUPT, self.written_at),
+        }
+    }
+}
+
+impl Table {
+    /// Mail that was given up since then.
+    pub async fn dead_mails(&self, since: Timestamp, limit: usize) -> Result<DeadMails, StoreError> {
+        let rows = self.dead_rows(since).await?;
+        let mut dead = DeadMails { in_all: rows.len(), ..DeadMails::default() };
+        let newest: Vec<_> = rows.into_iter().rev().take(limit).map(|row| self.mail(row)).collect();
+        let mut newest = iter(newest).buffered(SIDE_BY_SIDE);
+        while let Some(read) = newest.next().await {
+            match read {
+                Ok(row) => dead.newest.extend(row),
+                Err(StoreError::Corrupt { .. }) => dead.unreadable += 1,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(dead)
+    }
+
+    /// Owes all mail again that was given up for this cause and is still shown, as if it had not been tried. Whatever there is no time
+    /// for is still given up, and another press goes on with it.
+    pub async fn send_again(
+        &self,
+        code: &str,
+        by: &PersonId,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<SentAgain, StoreError> {
+        let rows = self.dead_rows(now - GIVEN_UP_SHOWN).await?;
+        let read = iter(rows).map(|row| async move {
+            match self.mail(row).await {
+                Err(StoreError::Corrupt { .. }) => Ok(None),
+                read => read,
+            }
+        });
+        let is_it = |row: &OutboxRow| row.given_up().0 == code;
+        let rows = read.buffered(SIDE_BY_SIDE).try_filter_map(|row| ready(Ok(row.filter(is_it))));
+        let mut rows = pin!(rows);
+        let Some(first) = rows.try_next().await? else { return Ok(SentAgain::Nothing) };
+        let what = What::new(Act::MailSentAgain).noting(format_args!("given up: {code}"));
+        let entry = AccountEntry { entry: new_ulid(now), at: now, by: Actor::Person(by.clone()), what };
+        let transaction = self.transaction().witnessed_by(&entry)?;
+        if self.commit(transaction, &mut Pauses::until(deadline)).await? != Commit::Done {
+            return Err(StoreError::Contended);
+        }
+        let owe = |row: OutboxRow| async move {
+            let untried = OutboxRow { tries: 0, again_at: Some(now), ..row };
+            // Whoever was faster did the same.
+            self.set_mail(&untried, MailState::Waiting { since: now }, deadline).await.map(drop)
+        };
+        let mut owed = once(ready(Ok(first))).chain(rows).map_ok(owe).try_buffer_unordered(SIDE_BY_SIDE);
+        let mut again = 0;
+        while deadline.leaves(ENOUGH_TO_ANSWER) {
+            match owed.try_next().await? {
+                Some(()) => again += 1,
+                None => return Ok(SentAgain::Owed(again)),
+            }
+        }
+        Ok(SentAgain::NotAll(again))
+    }
+
+    /// Gives up a mail whose row cannot be read: it waits for somebody to look, and keeps no other.
+    pub async fn give_up_unreadable(&self, row: Ulid, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(key_item(&keys::outbox(row))))
+            .update_expression("SET queue = :dead, due = :now")
+            .condition_expression("begins_with(queue, :mail) AND queue <> :dead")
+            .expression_attribute_values(":dead", AttributeValue::S(Queue::DeadMail.as_str().to_owned()))
+            .expression_attribute_values(":now", AttributeValue::S(keys::due(now)))
+            .expression_attribute_values(":mail", AttributeValue::S("mail-".to_owned()));
+        self.write(deadline, || update.clone().send()).await.map(drop)
+    }
+
+    /// The rows of the index, the oldest first.
+    async fn dead_rows(&self, since: Timestamp) -> Result<Vec<Ulid>, StoreError> {
+        let mut rows = Vec::new();
+        let each = |item: &Item| rows.extend(keys::outbox_row_of(&items::key_of(item)));
+        self.each_in(Queue::DeadMail, Some(since), each).await?;
+        Ok(rows)
+    }
+}

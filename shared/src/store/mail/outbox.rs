@@ -1,0 +1,129 @@
+//! The outbox: mails that are owed, taken by one sender at a time, and what became of each. Who is mailed and what it says is the
+//! mail function's matter.
+
+use futures_util::future::try_join_all;
+use jiff::fmt::serde::timestamp::millisecond;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use crate::deadline::Deadline;
+use crate::domain::id::{GrantId, Nonce, ProgrammeId, new_ulid};
+use crate::domain::mail_class::MailClass;
+use crate::store::mail::outbox_row::{MailOf, MailState, OutboxRow, OwedMail};
+use crate::store::table::commit::{Commit, Pauses, Transaction, number};
+use crate::store::table::items::{Queue, Stored};
+use crate::store::table::{StoreError, Table, keys};
+
+/// That a roster mail was sent again by hand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resent {
+    pub programme: ProgrammeId,
+    pub grant: GrantId,
+    #[serde(with = "millisecond::required")]
+    pub resent_at: Timestamp,
+}
+
+/// What became of a press that sends a roster mail again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resend {
+    Done,
+    NotBefore(Timestamp),
+}
+
+/// A mail is sent again by hand no sooner.
+pub(in crate::store) const BETWEEN_RESENT: SignedDuration = SignedDuration::from_hours(1);
+/// How long a sender owns a mail: longer than its function may run.
+const LEASE: SignedDuration = SignedDuration::from_secs(90);
+
+impl Table {
+    /// Mails whose time has come, longest owed first; at most `limit`. The index is a moment behind, so each is taken before it
+    /// is sent.
+    pub async fn due_mails(&self, class: MailClass, now: Timestamp, limit: i32) -> Result<Vec<Ulid>, StoreError> {
+        let due = self.due(Queue::Mail(class), now, limit).await?;
+        Ok(due.iter().filter_map(keys::outbox_row_of).collect())
+    }
+
+    /// Makes this invocation the one that sends a mail. None when it is sent, being sent or not due.
+    pub async fn take_mail(
+        &self,
+        row: Ulid,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<Option<OutboxRow>, StoreError> {
+        let Some(row) = self.mail(row).await? else { return Ok(None) };
+        // One that was given up waits for somebody to look at it, and not for another try.
+        let is_due = row.due().is_some_and(|(queue, due)| matches!(queue, Queue::Mail(_)) && due <= now);
+        if !is_due {
+            return Ok(None);
+        }
+        let taken = MailState::Sending { lease_until: now + LEASE, sender: Nonce::random() };
+        self.set_mail(&OutboxRow { tries: row.tries.saturating_add(1), ..row }, taken, deadline).await
+    }
+
+    /// Writes down what became of a mail that was read so. None when somebody else did meanwhile.
+    pub async fn set_mail(
+        &self,
+        row: &OutboxRow,
+        state: MailState,
+        deadline: Deadline,
+    ) -> Result<Option<OutboxRow>, StoreError> {
+        let after = OutboxRow { state, version: row.version + 1, ..row.clone() };
+        Ok(self.replace_as_mine(&after, row.version, deadline).await?.then_some(after))
+    }
+
+    /// Owes a grant's roster mail once more, at most once an hour. Otherwise it says when it may be sent again.
+    pub async fn resend_roster_mail(
+        &self,
+        programme: &ProgrammeId,
+        grant: &GrantId,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<Resend, StoreError> {
+        let (programme, grant) = (programme.clone(), grant.clone());
+        let resent = Resent { programme: programme.clone(), grant: grant.clone(), resent_at: now };
+        let row = OutboxRow::owed_by_hand(new_ulid(now), OwedMail::Roster { programme, grant }, now);
+        let hour_ago = number((now - BETWEEN_RESENT).as_millisecond());
+        let transaction = self
+            .transaction()
+            .create_or_replace(&resent, "resent_at <= :hour_ago", &[(":hour_ago", hour_ago)])?
+            .witnessed_by(&row)?
+            .filed_under_grant(&row)?;
+        if self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done {
+            return Ok(Resend::Done);
+        }
+        let last: Option<Resent> = self.get(&resent.key()).await?;
+        Ok(Resend::NotBefore(last.map_or(now, |last| last.resent_at) + BETWEEN_RESENT))
+    }
+
+    /// The mails that a grant's student was owed, oldest first, for as long as they are kept.
+    pub async fn mails_of(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Vec<OutboxRow>, StoreError> {
+        let pk = keys::grant(programme, grant).pk;
+        let filed: Vec<MailOf> = self.query(&pk, &keys::mails_of(grant)).await?;
+        let rows = try_join_all(filed.iter().map(|filed| self.mail(filed.row))).await?;
+        Ok(rows.into_iter().flatten().collect())
+    }
+
+    pub async fn mail(&self, row: Ulid) -> Result<Option<OutboxRow>, StoreError> {
+        self.get(&keys::outbox(row)).await
+    }
+}
+
+impl Transaction {
+    /// Owes a mail, to be found by its grant.
+    pub(in crate::store) fn owing(self, row: &OutboxRow) -> Result<Transaction, StoreError> {
+        self.create(row)?.filed_under_grant(row)
+    }
+
+    /// The same for a transaction that only this row tells of.
+    pub(in crate::store) fn owing_as_witness(self, row: &OutboxRow) -> Result<Transaction, StoreError> {
+        self.witnessed_by(row)?.filed_under_grant(row)
+    }
+
+    fn filed_under_grant(self, row: &OutboxRow) -> Result<Transaction, StoreError> {
+        match row.of_grant() {
+            Some(filed) => self.create(&filed),
+            None => Ok(self),
+        }
+    }
+}

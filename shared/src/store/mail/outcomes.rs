@@ -1,0 +1,214 @@
+//! What the mail server says became of a mail: the row, the count of its day and the address that mail must not go to any more, in
+//! one transaction. And what of it needs a person: what waits, and who cannot be reached.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::{SignedDuration, Timestamp, ToSpan};
+use ulid::Ulid;
+
+use crate::deadline::Deadline;
+use crate::domain::address::MatchedAddress;
+use crate::domain::audit::{AccountEntry, Act, Actor, What};
+use crate::domain::grant::Grant;
+use crate::domain::id::{PersonId, new_ulid};
+use crate::domain::mail_class::MailClass;
+use crate::domain::window::utc_date;
+use crate::store::mail::outbox::{BETWEEN_RESENT, Resent};
+use crate::store::mail::outbox_row::{MailState, OutboxRow, OwedMail, SentAs};
+use crate::store::mail::undeliverable::{Undeliverable, Why};
+use crate::store::table::commit::{Commit, Pauses, Round, Transaction, number};
+use crate::store::table::context::ActContext;
+use crate::store::table::items::{Item, Queue, Stored};
+use crate::store::table::{StoreError, Table, items, keys};
+
+/// Mail of a class that is owed and was not sent yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    pub class: MailClass,
+    pub mails: u64,
+    /// When the oldest of it was written, or owed again.
+    pub since: Option<Timestamp>,
+}
+
+/// Mail that waits for longer needs somebody who looks why.
+const URGENT_WAITS_AT_MOST: SignedDuration = SignedDuration::from_mins(30);
+const WAITS_AT_MOST: SignedDuration = SignedDuration::from_hours(6);
+
+impl Waiting {
+    /// Whether the oldest of it waits for longer than such mail should.
+    pub fn is_too_long(&self, now: Timestamp) -> bool {
+        let at_most = if self.class == MailClass::Urgent { URGENT_WAITS_AT_MOST } else { WAITS_AT_MOST };
+        self.since.is_some_and(|since| since + at_most <= now)
+    }
+}
+
+/// Addresses that not all mail is sent to any more, and why.
+pub type Unreachable = BTreeMap<MatchedAddress, Why>;
+
+impl Table {
+    /// Writes down what the mail server says of a mail that was read so, counts it once in the day on which the server took it, and
+    /// ends mail to these addresses. None when somebody else wrote meanwhile.
+    pub async fn mail_fared(
+        &self,
+        row: &OutboxRow,
+        state: MailState,
+        ends: &[Undeliverable],
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<Option<OutboxRow>, StoreError> {
+        let day = row.counted_on.unwrap_or(utc_date(now));
+        let (before, counted) = (row.counted_on.and_then(|_| row.state.fared()), state.fared());
+        let after = OutboxRow { state, counted_on: Some(day), version: row.version + 1, ..row.clone() };
+        let transaction = self.transaction().replace(&after, row.version)?;
+        let transaction = transaction.counting((day, row.mail.kind()), before, counted)?;
+        let transaction = self.ending(transaction, ends, now).await?;
+        Ok((self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done).then_some(after))
+    }
+
+    /// Writes down that the mail server has a mail that was read so, and as what it knows it, and counts it in this day.
+    pub async fn mail_sent(
+        &self,
+        row: &OutboxRow,
+        message: &str,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let (message, day) = (message.to_owned(), utc_date(now));
+        let sent_as = SentAs { message: message.clone(), row: row.row, at: now };
+        let state = MailState::Sent { message, at: now };
+        let fared = state.fared();
+        let after = OutboxRow { state, counted_on: Some(day), version: row.version + 1, ..row.clone() };
+        let transaction = self.transaction().replace(&after, row.version)?;
+        let transaction = transaction.counting((day, row.mail.kind()), None, fared)?.set(&sent_as)?;
+        self.commit(transaction, &mut Pauses::until(deadline)).await.map(drop)
+    }
+
+    /// The row of the mail that the mail server knows as this.
+    pub async fn row_sent_as(&self, message: &str) -> Result<Option<Ulid>, StoreError> {
+        let sent_as: Option<SentAs> = self.get(&keys::sent_as(message)).await?;
+        Ok(sent_as.map(|sent_as| sent_as.row))
+    }
+
+    /// Ends mail to these addresses, for a mail whose row is gone.
+    pub async fn end_mail_to(
+        &self,
+        ends: &[Undeliverable],
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        self.carry_through(deadline, || async {
+            let transaction = self.ending(self.transaction(), ends, now).await?;
+            Ok(if transaction.is_empty() { Round::Over(()) } else { Round::Write(transaction, ()) })
+        })
+        .await
+    }
+
+    /// What was said first stays, unless it is over or the new is weightier.
+    async fn ending(
+        &self,
+        mut transaction: Transaction,
+        ends: &[Undeliverable],
+        now: Timestamp,
+    ) -> Result<Transaction, StoreError> {
+        for mark in ends {
+            let known: Option<Undeliverable> = self.get(&mark.key()).await?;
+            transaction = match known {
+                None => transaction.create(mark)?,
+                Some(known) if known.why < mark.why || !known.holds(now) => {
+                    let why = AttributeValue::S(known.why.as_str().to_owned());
+                    transaction.create_or_replace(mark, "why = :why", &[(":why", why)])?
+                }
+                Some(_) => transaction,
+            };
+        }
+        Ok(transaction)
+    }
+
+    /// By hand: mail to this grant's person is tried again, beginning with the roster mail. Should it come back, it ends again. False
+    /// when that was sent by hand within the hour, or the mark is another by now.
+    pub async fn allow_mail(
+        &self,
+        at: ActContext<'_>,
+        grant: &Grant,
+        mark: &Undeliverable,
+        by: &Actor,
+    ) -> Result<bool, StoreError> {
+        let ActContext { programme, grant: id, now, deadline } = at;
+        let (programme, id) = (programme.clone(), id.clone());
+        let resent = Resent { programme: programme.clone(), grant: id.clone(), resent_at: now };
+        let row = OutboxRow::owed_by_hand(new_ulid(now), OwedMail::Roster { programme, grant: id }, now);
+        let what = What::new(Act::MailAllowed).changing(mark.why.as_str(), "tried again");
+        let hour_ago = number((now - BETWEEN_RESENT).as_millisecond());
+        let transaction = self
+            .transaction()
+            .create_or_replace(&resent, "resent_at <= :hour_ago", &[(":hour_ago", hour_ago)])?
+            .forgetting(mark)?
+            .owing(&row)?
+            .witnessed_by(&grant.entry(by.clone(), what, now))?;
+        Ok(self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done)
+    }
+
+    /// By hand: mail to somebody with a role is tried again. False when the mark is another by now.
+    pub async fn allow_mail_to(
+        &self,
+        mark: &Undeliverable,
+        whom: &PersonId,
+        by: &PersonId,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        let what = What::new(Act::MailAllowed).changing(mark.why.as_str(), "tried again").noting(whom);
+        let entry = AccountEntry { entry: new_ulid(now), at: now, by: Actor::Person(by.clone()), what };
+        let transaction = self.transaction().forgetting(mark)?.witnessed_by(&entry)?;
+        Ok(self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done)
+    }
+
+    /// Every address with a mark that holds. The index is a moment behind.
+    pub async fn unreachable(&self, now: Timestamp) -> Result<Unreachable, StoreError> {
+        let mut found = Unreachable::new();
+        for (queue, from, why) in [
+            (Queue::Unreachable, None, Why::Bounced),
+            (Queue::Unwanted, None, Why::Complained),
+            // A mark does not hold at its end any more.
+            (Queue::UnreachableUntil, Some(now + 1.millisecond()), Why::Suppressed),
+        ] {
+            let add = |item: &Item| {
+                found.extend(keys::undeliverable_address_of(&items::key_of(item)).map(|address| (address, why)));
+            };
+            self.each_in(queue, from, add).await?;
+        }
+        Ok(found)
+    }
+
+    /// What is owed and was not sent yet. The index is a moment behind.
+    pub async fn waiting(&self) -> Result<[Waiting; 5], StoreError> {
+        let mut waiting = MailClass::ALL.map(|class| Waiting { class, mails: 0, since: None });
+        for waiting in &mut waiting {
+            let mut oldest: Option<Ulid> = None;
+            let each = |item: &Item| {
+                waiting.mails += 1;
+                oldest = oldest.into_iter().chain(keys::outbox_row_of(&items::key_of(item))).min();
+            };
+            self.each_in(Queue::Mail(waiting.class), None, each).await?;
+            if let Some(oldest) = oldest {
+                let again_at = match self.mail(oldest).await {
+                    Ok(row) => row.and_then(|row| row.again_at),
+                    Err(StoreError::Corrupt { .. }) => None,
+                    Err(error) => return Err(error),
+                };
+                let written_at = || Timestamp::from_millisecond(oldest.timestamp_ms().try_into().ok()?).ok();
+                waiting.since = again_at.or_else(written_at);
+            }
+        }
+        Ok(waiting)
+    }
+}
+
+impl Transaction {
+    /// Takes a mark off, as it was read.
+    pub(in crate::store) fn forgetting(self, mark: &Undeliverable) -> Result<Transaction, StoreError> {
+        let why = AttributeValue::S(mark.why.as_str().to_owned());
+        self.remove(&mark.key(), "why = :why", &[(":why", why)])
+    }
+}

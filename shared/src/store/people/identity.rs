@@ -1,0 +1,127 @@
+//! Who an address is here: on which rosters, with which role, and under which name the audit knows them.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::deadline::Deadline;
+use crate::domain::address::{EmailAddress, MatchedAddress};
+use crate::domain::id::PersonId;
+use crate::domain::programme::Programme;
+use crate::domain::role::{Role, Roles, is_among};
+use crate::store::grants::enrolment::Enrolment;
+use crate::store::mail::undeliverable::Undeliverable;
+use crate::store::table::commit::Round;
+use crate::store::table::{StoreError, Table, keys};
+
+/// Somebody with a role: how audit entries and owed mails name them, and the only place that knows who it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    pub person: PersonId,
+    pub address: EmailAddress,
+}
+
+/// Which person an address is. Its key holds the address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonOf {
+    pub address: MatchedAddress,
+    pub person: PersonId,
+}
+
+/// Somebody who is known here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// As the roster or the settings spell the address: that is where mail goes.
+    pub address: EmailAddress,
+    /// Whether there is anything for them in the console.
+    pub has_role: bool,
+}
+
+impl Table {
+    /// Who this is, if anybody here.
+    pub async fn known(&self, address: &MatchedAddress, admins: &[EmailAddress]) -> Result<Option<Known>, StoreError> {
+        if let Some(admin) = admins.iter().find(|admin| admin.matched() == address) {
+            return Ok(Some(Known { address: admin.clone(), has_role: true }));
+        }
+        let (roles, enrolments) = tokio::try_join!(self.roles_of(address), self.enrolments(address))?;
+        if let Some(Roles { address, .. }) = roles.into_iter().find(Roles::is_staff) {
+            return Ok(Some(Known { address, has_role: true }));
+        }
+        for Enrolment { programme, grant, .. } in enrolments {
+            if let Some(grant) = self.grant(&programme, &grant).await? {
+                return Ok(Some(Known { address: grant.person.address, has_role: false }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The programmes that this person has a role on, with the role, in the order of their ids.
+    pub async fn programmes_of(
+        &self,
+        address: &MatchedAddress,
+        admins: &[EmailAddress],
+    ) -> Result<Vec<(Programme, Role)>, StoreError> {
+        let programmes = if is_among(address, admins) {
+            self.programmes().await?
+        } else {
+            let staff = self.roles_of(address).await?.into_iter().filter(Roles::is_staff);
+            self.programmes_by_id(&staff.map(|roles| roles.programme).collect::<Vec<_>>()).await?
+        };
+        let with_role = |programme: Programme| {
+            let role = Role::of(address, &programme.settings, admins)?;
+            Some((programme, role))
+        };
+        Ok(programmes.into_iter().filter_map(with_role).collect())
+    }
+
+    /// As what programmes name this address, in the order of their ids.
+    pub async fn roles_of(&self, address: &MatchedAddress) -> Result<Vec<Roles>, StoreError> {
+        self.query(&keys::address_partition(address), keys::ROLES).await
+    }
+
+    /// Where this address is on a roster.
+    pub async fn enrolments(&self, address: &MatchedAddress) -> Result<Vec<Enrolment>, StoreError> {
+        self.query(&keys::address_partition(address), keys::ENROLMENTS).await
+    }
+
+    /// The name of somebody with a role, made by whoever asks first.
+    pub async fn person_of(&self, address: &EmailAddress, deadline: Deadline) -> Result<PersonId, StoreError> {
+        self.carry_through(deadline, || async {
+            if let Some(PersonOf { person, .. }) = self.get(&keys::person_of(address.matched())).await? {
+                return Ok(Round::Over(person));
+            }
+            let person = PersonId::random();
+            let of = PersonOf { address: address.matched().clone(), person: person.clone() };
+            let named = Person { person: person.clone(), address: address.clone() };
+            let transaction = self.transaction().create(&of)?.witnessed_by(&named)?;
+            Ok(Round::Write(transaction, person))
+        })
+        .await
+    }
+
+    /// The names of several people, each once: two spellings may be one person.
+    pub async fn people_of(&self, addresses: &[EmailAddress], deadline: Deadline) -> Result<Vec<PersonId>, StoreError> {
+        let mut people = Vec::new();
+        for address in addresses {
+            let person = self.person_of(address, deadline).await?;
+            if !people.contains(&person) {
+                people.push(person);
+            }
+        }
+        Ok(people)
+    }
+
+    /// Whom audit entries and owed mails mean by this name.
+    pub async fn person(&self, person: &PersonId) -> Result<Option<Person>, StoreError> {
+        self.get(&keys::person(person)).await
+    }
+
+    /// Whether mail to this address comes back or is not wanted.
+    pub async fn undeliverable(
+        &self,
+        address: &MatchedAddress,
+        now: Timestamp,
+    ) -> Result<Option<Undeliverable>, StoreError> {
+        let mark: Option<Undeliverable> = self.get(&keys::undeliverable(address)).await?;
+        Ok(mark.filter(|mark| mark.holds(now)))
+    }
+}

@@ -1,0 +1,62 @@
+//! Which of the mails that are written to many somebody wants. It lies under their address alone, and is read when such a mail is sent.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::{Deserialize, Serialize};
+
+use crate::deadline::Deadline;
+use crate::domain::address::MatchedAddress;
+use crate::domain::mail_class::OfChoice;
+use crate::store::table::commit::Round;
+use crate::store::table::{StoreError, Table, keys};
+
+/// What somebody wants of the mails that they can choose. Whoever has not chosen wants all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailChoice {
+    pub address: MatchedAddress,
+    pub digest: bool,
+    pub reminders: bool,
+}
+
+impl MailChoice {
+    pub fn wants(&self, mail: OfChoice) -> bool {
+        match mail {
+            OfChoice::Digest => self.digest,
+            OfChoice::Reminder => self.reminders,
+        }
+    }
+}
+
+impl Table {
+    /// Which mails this person wants.
+    pub async fn mail_choice(&self, address: &MatchedAddress) -> Result<MailChoice, StoreError> {
+        let known = self.get(&keys::mail_choice(address)).await?;
+        Ok(known.unwrap_or_else(|| MailChoice { address: address.clone(), digest: true, reminders: true }))
+    }
+
+    /// Keeps what this person chose; what is None stays as it was.
+    pub async fn choose_mails(
+        &self,
+        address: &MatchedAddress,
+        digest: Option<bool>,
+        reminders: Option<bool>,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        self.carry_through(deadline, || async {
+            let was = self.mail_choice(address).await?;
+            let chosen = MailChoice {
+                digest: digest.unwrap_or(was.digest),
+                reminders: reminders.unwrap_or(was.reminders),
+                address: address.clone(),
+            };
+            if chosen == was {
+                return Ok(Round::Over(()));
+            }
+            let as_read =
+                [(":digest", AttributeValue::Bool(was.digest)), (":reminders", AttributeValue::Bool(was.reminders))];
+            let condition = "(digest = :digest AND reminders = :reminders)";
+            let transaction = self.transaction().create_or_replace(&chosen, condition, &as_read)?;
+            Ok(Round::Write(transaction, ()))
+        })
+        .await
+    }
+}

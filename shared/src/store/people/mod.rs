@@ -1,0 +1,6 @@
+//! People: who somebody is, how they sign in, and which mails they want.
+
+pub(super) mod identity;
+pub(super) mod mail_choice;
+pub(super) mod sign_in;
+pub(super) mod tallies;

@@ -1,0 +1,59 @@
+//! How often something may be done in a while: whoever does it is counted first, and beyond the bound it is not done.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::fmt::serde::timestamp::millisecond;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::deadline::Deadline;
+use crate::domain::id::ProgrammeId;
+use crate::store::table::commit::{Counter, number};
+use crate::store::table::items::Stored;
+use crate::store::table::{StoreError, Table};
+
+const A_MINUTE: SignedDuration = SignedDuration::from_mins(1);
+const AN_HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+/// How often something was done in a while in which it may be done so often.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    pub what: String,
+    #[serde(with = "millisecond::required")]
+    pub begins_at: Timestamp,
+    #[serde(with = "millisecond::required")]
+    pub ends_at: Timestamp,
+    pub count: u32,
+}
+
+impl Tally {
+    /// The link mails of this minute, of the whole deployment.
+    pub fn of_links(now: Timestamp) -> Tally {
+        Tally::of("links".to_owned(), A_MINUTE, now)
+    }
+
+    /// The previews of a programme's roster in this hour.
+    pub fn of_previews(programme: &ProgrammeId, now: Timestamp) -> Tally {
+        Tally::of(format!("previews#{programme}"), AN_HOUR, now)
+    }
+
+    fn of(what: String, lasts: SignedDuration, now: Timestamp) -> Tally {
+        let begins = now.as_second().div_euclid(lasts.as_secs()) * lasts.as_secs();
+        let begins = Timestamp::from_second(begins).unwrap_or(now);
+        Tally { what, begins_at: begins, ends_at: begins.checked_add(lasts).unwrap_or(Timestamp::MAX), count: 0 }
+    }
+}
+
+impl Table {
+    /// Counts one more. False when there have been so many already.
+    pub async fn count_one(&self, tally: &Tally, most: u32, deadline: Deadline) -> Result<bool, StoreError> {
+        let says = [
+            ("kind", AttributeValue::S(Tally::KIND.to_owned())),
+            ("what", AttributeValue::S(tally.what.clone())),
+            ("begins_at", number(tally.begins_at.as_millisecond())),
+            ("ends_at", number(tally.ends_at.as_millisecond())),
+            ("ttl", number(tally.ends_at.as_second())),
+        ];
+        let counter = Counter { says: &says, at_first: &[], add: &[("count", 1)] };
+        self.count(&tally.key(), &counter, Some(most), deadline).await
+    }
+}

@@ -1,0 +1,179 @@
+//! Work too long for one request: one job of a programme at a time, owned by one invocation for a while, with a checkpoint from
+//! which the next goes on. What a job does is the console's.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::fmt::serde::timestamp::millisecond;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use crate::deadline::Deadline;
+use crate::domain::audit::Actor;
+use crate::domain::id::{Nonce, ProgrammeId};
+use crate::store::programmes::imports::Import;
+use crate::store::table::commit::{Commit, Pauses};
+use crate::store::table::items::Queue;
+use crate::store::table::{StoreError, Table, keys};
+
+/// How long an invocation owns a job: longer than it may run.
+const LEASE: SignedDuration = SignedDuration::from_secs(60);
+
+/// The job of a programme that runs, or the last that did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    pub programme: ProgrammeId,
+    pub job: Ulid,
+    /// The import that it applies.
+    pub import: Ulid,
+    /// Whoever pressed the button.
+    pub by: Actor,
+    #[serde(flatten)]
+    pub state: JobState,
+    /// The step to go on with.
+    pub next: u32,
+    pub steps: u32,
+    /// Steps that the rules forbade when it was their turn.
+    pub refused: u32,
+    #[serde(with = "millisecond::required")]
+    pub started_at: Timestamp,
+    /// Who wrote it last: it tells whoever was not answered that it was they.
+    pub writer: Nonce,
+    pub version: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum JobState {
+    /// Until then it is somebody's; afterwards anybody may go on with it.
+    Running {
+        #[serde(with = "millisecond::required")]
+        lease_until: Timestamp,
+    },
+    Done {
+        #[serde(with = "millisecond::required")]
+        at: Timestamp,
+    },
+    Failed {
+        why: String,
+        #[serde(with = "millisecond::required")]
+        at: Timestamp,
+    },
+}
+
+/// What became of the wish to start a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobMade {
+    /// It is the caller's to carry on.
+    Yes(Job),
+    /// It was started before.
+    Already,
+    /// The programme has another job under way.
+    Busy,
+}
+
+impl Job {
+    pub(in crate::store) fn waits(&self) -> Option<(Queue, Timestamp)> {
+        match self.state {
+            JobState::Running { lease_until } => Some((Queue::Job, lease_until)),
+            JobState::Done { .. } | JobState::Failed { .. } => None,
+        }
+    }
+}
+
+impl JobState {
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            JobState::Running { .. } => "running",
+            JobState::Done { .. } => "done",
+            JobState::Failed { .. } => "failed",
+        }
+    }
+}
+
+impl Table {
+    pub async fn job(&self, programme: &ProgrammeId) -> Result<Option<Job>, StoreError> {
+        self.get(&keys::job(programme)).await
+    }
+
+    /// Makes a job of an import, once, unless another job of the programme runs. It begins in the caller's hands.
+    pub async fn start_job(
+        &self,
+        import: &Import,
+        by: &Actor,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<JobMade, StoreError> {
+        let mut pauses = Pauses::until(deadline);
+        let key = keys::import(import.import);
+        loop {
+            let (kept, before) = tokio::try_join!(self.get::<Import>(&key), self.job(&import.programme))?;
+            if kept.is_none_or(|kept| kept.applied) {
+                return Ok(JobMade::Already);
+            }
+            if before.as_ref().is_some_and(|job| matches!(job.state, JobState::Running { .. })) {
+                return Ok(JobMade::Busy);
+            }
+            let job = Job {
+                programme: import.programme.clone(),
+                job: crate::domain::id::new_ulid(now),
+                import: import.import,
+                by: by.clone(),
+                state: JobState::Running { lease_until: now + LEASE },
+                next: 0,
+                steps: import.steps,
+                refused: 0,
+                started_at: now,
+                writer: Nonce::random(),
+                version: before.as_ref().map_or(1, |before| before.version + 1),
+            };
+            let (not, yes) = (AttributeValue::Bool(false), AttributeValue::Bool(true));
+            let transaction = self.transaction().update(
+                &key,
+                "SET applied = :yes",
+                "applied = :not",
+                &[(":yes", yes), (":not", not)],
+            )?;
+            let transaction = match before {
+                Some(before) => transaction.replace(&job, before.version)?,
+                None => transaction.create(&job)?,
+            };
+            match self.commit(transaction, &mut pauses).await? {
+                Commit::Done => return Ok(JobMade::Yes(job)),
+                // Our own write, if its answer was lost and the table tells us that it came twice.
+                Commit::Stale if self.job(&import.programme).await?.is_some_and(|now| now.job == job.job) => {
+                    return Ok(JobMade::Yes(job));
+                }
+                Commit::Stale if pauses.pause().await => {}
+                Commit::Stale => return Err(StoreError::Contended),
+            }
+        }
+    }
+
+    /// Programmes whose jobs were nobody's a moment ago.
+    pub async fn due_jobs(&self, now: Timestamp, limit: i32) -> Result<Vec<ProgrammeId>, StoreError> {
+        let due = self.due(Queue::Job, now, limit).await?;
+        Ok(due.iter().filter_map(keys::job_of).collect())
+    }
+
+    /// Takes over a job that is nobody's. None when it is somebody's, or over.
+    pub async fn take_job(
+        &self,
+        programme: &ProgrammeId,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<Option<Job>, StoreError> {
+        let Some(job) = self.job(programme).await? else { return Ok(None) };
+        match job.state {
+            JobState::Running { lease_until } if lease_until <= now => {
+                self.set_job(Job { state: JobState::Running { lease_until: now + LEASE }, ..job }, deadline).await
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Writes down how far a job is, while it is still the caller's. None when somebody else has taken it over.
+    pub async fn set_job(&self, job: Job, deadline: Deadline) -> Result<Option<Job>, StoreError> {
+        let after = Job { version: job.version + 1, writer: Nonce::random(), ..job };
+        Ok(self.replace_as_mine(&after, after.version - 1, deadline).await?.then_some(after))
+    }
+}

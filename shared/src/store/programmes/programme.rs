@@ -1,0 +1,200 @@
+//! The acts on a programme: create, edit, its pot, its roster, its end. Ending its grants is a walk over them, each by its own
+//! act; that walk is what keeps a claim out, not a check in the claim.
+
+use futures_util::future::try_join_all;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::audit::{Act, Entry, What};
+use crate::domain::id::ProgrammeId;
+use crate::domain::money::Usd;
+use crate::domain::programme::{Pot, Programme, Settings};
+use crate::domain::role::RoleChanges;
+use crate::store::table::commit::{Commit, Pauses, Round, Transaction, number};
+use crate::store::table::context::Author;
+use crate::store::table::{StoreError, Table, keys};
+
+/// That there is a programme of this id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedProgramme {
+    pub programme: ProgrammeId,
+}
+
+/// What became of an edit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Saved {
+    Done,
+    /// Somebody has a place in the pot or was shown a key, and the edit would change what places cost or how limits count.
+    PlacesTaken,
+    /// Somebody edited it meanwhile: this is how it stands.
+    Stale(Box<Programme>),
+    NoSuchProgramme,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    Done,
+    Already,
+    NoSuchProgramme,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PotSet {
+    Done,
+    Unchanged,
+    NoSuchProgramme,
+}
+
+/// What the pots of programmes have promised.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Promised {
+    pub reserved: Usd,
+    /// What is reserved and not spent yet: that must be paid from the balance.
+    pub to_come: Usd,
+    pub programmes: usize,
+}
+
+impl Table {
+    /// What the pots of these programmes have promised, by what was spent when the sync last summed it up.
+    pub async fn promised(&self, programmes: &[Programme]) -> Result<Promised, StoreError> {
+        let each = programmes.iter().map(|programme| async move {
+            let (pot, totals) = tokio::try_join!(self.pot(&programme.id), self.totals(&programme.id))?;
+            let spent = totals.map_or(Usd::ZERO, |totals| totals.used.counted(programme.settings.byok));
+            Ok::<_, StoreError>((pot.map_or(Usd::ZERO, |pot| pot.reserved), spent))
+        });
+        let sums = try_join_all(each.collect::<Vec<_>>()).await?;
+        Ok(Promised {
+            reserved: sums.iter().map(|(reserved, _)| *reserved).sum(),
+            to_come: sums.iter().map(|(reserved, spent)| (*reserved - *spent).or_zero()).sum(),
+            programmes: programmes.len(),
+        })
+    }
+
+    /// Creates a programme under the slug of its name, or the next number of it that is free.
+    pub async fn create_programme(
+        &self,
+        settings: Settings,
+        pot: Usd,
+        by: Author<'_>,
+    ) -> Result<ProgrammeId, StoreError> {
+        let slug = ProgrammeId::of_name(&settings.name);
+        let mut pauses = Pauses::until(by.deadline);
+        let mut count = 1;
+        loop {
+            let id = if count == 1 { slug.clone() } else { slug.numbered(count) };
+            let pot = Pot::new(id.clone(), pot);
+            let what = What::new(Act::Created).noting(format!("pot {}", pot.limit));
+            let programme = Programme::created(id.clone(), settings.clone(), by.now);
+            let transaction = self
+                .transaction()
+                .create(&programme)?
+                .create(&pot)?
+                .witnessed_by(&Entry::on_programme(&id, by.actor, by.now, what))?;
+            let listed = ListedProgramme { programme: id.clone() };
+            let roles = RoleChanges::between(&id, None, &programme.settings);
+            let transaction = with_roles(transaction.create(&listed)?, &id, &roles)?;
+            if self.commit(transaction, &mut pauses).await? == Commit::Done {
+                return Ok(id);
+            }
+            count += 1;
+        }
+    }
+
+    /// Replaces the settings that were read after this many edits. What a place in the pot costs can change only while nobody has one.
+    pub async fn save_settings(
+        &self,
+        id: &ProgrammeId,
+        settings: Settings,
+        edits: u64,
+        what: What,
+        by: Author<'_>,
+    ) -> Result<Saved, StoreError> {
+        let costs = |settings: &Settings| {
+            let caps: Vec<_> =
+                settings.groups.iter().filter_map(|(name, group)| Some((name.clone(), group.cap?))).collect();
+            let term = (settings.keys_expire_at(), settings.term.timezone().to_owned());
+            (settings.cap, caps, settings.reset, settings.byok, term)
+        };
+        self.carry_through(by.deadline, || async {
+            let Some(current) = self.programme(id).await? else {
+                return Ok(Round::Over(Saved::NoSuchProgramme));
+            };
+            if current.edits != edits {
+                return Ok(Round::Over(Saved::Stale(Box::new(current))));
+            }
+            let (version, changes_costs) = (current.version, costs(&current.settings) != costs(&settings));
+            if changes_costs && self.pot(id).await?.is_none_or(|pot| pot.reserved != Usd::ZERO || pot.shown) {
+                return Ok(Round::Over(Saved::PlacesTaken));
+            }
+            let roles = RoleChanges::between(id, Some(&current.settings), &settings);
+            let edited = current.edited(settings.clone(), by.now);
+            let entry = Entry::on_programme(id, by.actor, by.now, what.clone());
+            let mut transaction = self.transaction().replace(&edited, version)?.witnessed_by(&entry)?;
+            transaction = with_roles(transaction, id, &roles)?;
+            if changes_costs {
+                transaction = transaction.update(
+                    &keys::pot(id),
+                    "ADD version :one",
+                    "reserved = :nothing AND attribute_not_exists(shown)",
+                    &[(":one", number(1)), (":nothing", number(0))],
+                )?;
+            }
+            // What a machine noted meanwhile is kept, and the edit goes over it.
+            Ok(Round::Write(transaction, Saved::Done))
+        })
+        .await
+    }
+
+    /// Changes how much money there is. It may fall below what is reserved: then nothing new begins.
+    pub async fn set_pot(&self, id: &ProgrammeId, limit: Usd, by: Author<'_>) -> Result<PotSet, StoreError> {
+        self.carry_through(by.deadline, || async {
+            let Some(pot) = self.pot(id).await? else {
+                return Ok(Round::Over(PotSet::NoSuchProgramme));
+            };
+            if pot.limit == limit {
+                return Ok(Round::Over(PotSet::Unchanged));
+            }
+            let what = What::new(Act::PotChanged).changing(pot.limit, limit);
+            let values = [(":new", number(limit.micros())), (":old", number(pot.limit.micros()))];
+            let transaction = self
+                .transaction()
+                .update(&keys::pot(id), "SET pot_limit = :new", "pot_limit = :old", &values)?
+                .witnessed_by(&Entry::on_programme(id, by.actor, by.now, what))?;
+            Ok(Round::Write(transaction, PotSet::Done))
+        })
+        .await
+    }
+
+    /// Closes the programme: nothing new begins in it. Its grants are then to be ended one by one.
+    pub async fn close(&self, id: &ProgrammeId, by: Author<'_>) -> Result<Closed, StoreError> {
+        self.carry_through(by.deadline, || async {
+            let Some(current) = self.programme(id).await? else {
+                return Ok(Round::Over(Closed::NoSuchProgramme));
+            };
+            if current.closed_at.is_some() {
+                return Ok(Round::Over(Closed::Already));
+            }
+            let (version, edits) = (current.version + 1, current.edits + 1);
+            let closed = Programme { closed_at: Some(by.now), rules_order: None, version, edits, ..current.clone() };
+            let entry = Entry::on_programme(id, by.actor, by.now, What::new(Act::Closed));
+            let transaction = self.transaction().replace(&closed, current.version)?.witnessed_by(&entry)?;
+            Ok(Round::Write(transaction, Closed::Done))
+        })
+        .await
+    }
+}
+
+/// With the rows under which people's roles are found. Whatever they said before, they say by then what the settings do, on whose
+/// condition the transaction is.
+fn with_roles(
+    mut transaction: Transaction,
+    programme: &ProgrammeId,
+    changes: &RoleChanges,
+) -> Result<Transaction, StoreError> {
+    for roles in &changes.set {
+        transaction = transaction.set(roles)?;
+    }
+    for address in &changes.unset {
+        transaction = transaction.unset(&keys::roles(address, programme))?;
+    }
+    Ok(transaction)
+}

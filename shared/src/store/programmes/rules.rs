@@ -1,0 +1,81 @@
+//! What machines note on a programme of its rules at the provider. None of it makes a form stale that somebody is filling in.
+
+use jiff::Timestamp;
+
+use crate::deadline::Deadline;
+use crate::domain::audit::{Act, Actor, Entry, What};
+use crate::domain::id::ProgrammeId;
+use crate::domain::programme::Programme;
+use crate::domain::rules::{Guardrail, RulesOrder};
+use crate::store::table::commit::Pauses;
+use crate::store::table::items::Queue;
+use crate::store::table::{StoreError, Table, keys};
+
+impl Table {
+    /// Programmes whose rules the provider is to be told, longest due first; at most `limit`. The index is a moment behind.
+    pub async fn rules_due(&self, now: Timestamp, limit: i32) -> Result<Vec<ProgrammeId>, StoreError> {
+        let due = self.due(Queue::Rules, now, limit).await?;
+        Ok(due.iter().filter_map(keys::programme_of).collect())
+    }
+
+    /// Notes what the provider confirmed of the rules of a programme as it was read. Nothing is written when it was changed since: then
+    /// it is told again.
+    pub async fn confirm_rules(
+        &self,
+        programme: &Programme,
+        guardrail: Guardrail,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let known = programme.guardrail.as_ref().filter(|known| known.id == guardrail.id);
+        if known.is_some_and(|known| known.rules == guardrail.rules) {
+            return self.note_rules_order(programme, None, deadline).await;
+        }
+        let what = What::new(Act::GuardrailSet).changing(programme.confirmed_rules(), &guardrail.rules);
+        let what = what.noting(&guardrail.id);
+        let with = Programme { guardrail: Some(guardrail), rules_order: None, ..programme.clone() };
+        self.write_rules(programme, with, what, now, deadline).await
+    }
+
+    /// Notes that the guardrail of a programme is not there any more. Another is made, if it needs one.
+    pub async fn lose_guardrail(
+        &self,
+        programme: &Programme,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let without = Programme::created(programme.id.clone(), programme.settings.clone(), now);
+        let with = Programme { guardrail: None, rules_order: without.rules_order, ..programme.clone() };
+        self.write_rules(programme, with, What::new(Act::GuardrailSet).noting("none"), now, deadline).await
+    }
+
+    /// Notes when the provider is to be told the rules again and why it refused them, or that nothing is to be told. That is no change
+    /// of what anybody may do, so the audit does not tell it.
+    pub async fn note_rules_order(
+        &self,
+        programme: &Programme,
+        order: Option<RulesOrder>,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        if programme.rules_order == order {
+            return Ok(());
+        }
+        let with = Programme { rules_order: order, version: programme.version + 1, ..programme.clone() };
+        let transaction = self.transaction().replace(&with, programme.version)?;
+        self.commit(transaction, &mut Pauses::until(deadline)).await.map(drop)
+    }
+
+    async fn write_rules(
+        &self,
+        programme: &Programme,
+        with: Programme,
+        what: What,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let with = Programme { version: programme.version + 1, ..with };
+        let entry = Entry::on_programme(&programme.id, &Actor::Rule, now, what);
+        let transaction = self.transaction().replace(&with, programme.version)?.witnessed_by(&entry)?;
+        self.commit(transaction, &mut Pauses::until(deadline)).await.map(drop)
+    }
+}

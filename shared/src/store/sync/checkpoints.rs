@@ -1,0 +1,159 @@
+//! How far a run of the sync came and what it has seen, in parts that fit into items, so that the next invocation goes on. What the
+//! bytes mean is the sync's own matter.
+
+use futures_util::{StreamExt, TryStreamExt};
+use jiff::fmt::serde::timestamp::millisecond;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use crate::deadline::Deadline;
+use crate::store::table::items::{MOST_IN_A_PART, Stored};
+use crate::store::table::{StoreError, Table, keys};
+
+/// Each is in memory several times while it is written.
+const SIDE_BY_SIDE: usize = 2;
+pub(in crate::store) const KEPT_FOR: SignedDuration = SignedDuration::from_hours(48);
+
+/// The run that goes on, and in how many parts what it has seen is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    pub run: Ulid,
+    #[serde(with = "millisecond::required")]
+    pub began_at: Timestamp,
+    /// Which table it was written in: in a copy of it, what was seen is older than the copy.
+    pub table: String,
+    /// Whose lease it was written under. Nobody else wrote parts under that name.
+    pub fence: u64,
+    /// Counts the checkpoints of the run: the parts of each have names of their own, so that none is ever overwritten.
+    pub number: u32,
+    /// What was seen, in the order in which it was kept.
+    pub rows: Vec<Kept>,
+    /// In how many parts it is kept how far the run came.
+    pub parts: u32,
+    /// Why the run was last put off, and until when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay: Option<Delay>,
+}
+
+/// Something that time may heal is in the way of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delay {
+    pub why: String,
+    /// Before that it is not tried again, but by a person.
+    #[serde(with = "millisecond::required")]
+    pub due: Timestamp,
+    /// How often it was met.
+    pub tries: u32,
+    /// How often since the run last got further.
+    pub in_a_row: u32,
+}
+
+impl Checkpoint {
+    /// Of a run that begins.
+    pub fn of_run(run: Ulid, began_at: Timestamp, table: &Table) -> Checkpoint {
+        let table = table.name.clone();
+        Checkpoint { run, began_at, table, fence: 0, number: 0, rows: Vec::new(), parts: 0, delay: None }
+    }
+}
+
+/// What one invocation kept of what it had seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    pub fence: u64,
+    pub parts: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::store) struct Part {
+    pub(in crate::store) run: Ulid,
+    pub(in crate::store) part: String,
+    #[serde(with = "millisecond::required")]
+    pub(in crate::store) made_at: Timestamp,
+    #[serde(with = "serde_bytes")]
+    pub(in crate::store) bytes: Vec<u8>,
+}
+
+impl Table {
+    /// The run that goes on, if one does.
+    pub async fn checkpoint(&self) -> Result<Option<Checkpoint>, StoreError> {
+        self.get(&keys::checkpoint()).await
+    }
+
+    /// Keeps more of what a run has seen, and says into how many parts it went, of which the first has this number. A runner that was
+    /// killed after it may have kept as much, under another fence.
+    pub async fn keep_rows(
+        &self,
+        run: Ulid,
+        fence: u64,
+        first: u32,
+        rows: &[u8],
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<u32, StoreError> {
+        let parts: Vec<(String, &[u8])> = parts_of(rows, |number| keys::rows_part(fence, first + number));
+        self.keep_parts(run, &parts, now, deadline).await?;
+        Ok(u32::try_from(parts.len()).unwrap_or(u32::MAX))
+    }
+
+    /// One part of what a run has seen, as it was kept at one time.
+    pub async fn rows(&self, run: Ulid, fence: u64, number: u32) -> Result<Vec<u8>, StoreError> {
+        self.part(run, &keys::rows_part(fence, number)).await
+    }
+
+    /// Keeps how far a run came for its next checkpoint, and says in how many parts. They count once that names them.
+    pub async fn keep_progress(
+        &self,
+        next: &Checkpoint,
+        progress: &[u8],
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<u32, StoreError> {
+        let parts: Vec<(String, &[u8])> = parts_of(progress, |part| keys::progress_part(next.fence, next.number, part));
+        self.keep_parts(next.run, &parts, now, deadline).await?;
+        Ok(u32::try_from(parts.len()).unwrap_or(u32::MAX))
+    }
+
+    /// How far a run came.
+    pub async fn progress(&self, checkpoint: &Checkpoint) -> Result<Vec<u8>, StoreError> {
+        let mut progress = Vec::new();
+        for number in 0..checkpoint.parts {
+            let part = keys::progress_part(checkpoint.fence, checkpoint.number, number);
+            progress.extend(self.part(checkpoint.run, &part).await?);
+        }
+        Ok(progress)
+    }
+
+    async fn part(&self, run: Ulid, part: &str) -> Result<Vec<u8>, StoreError> {
+        let key = keys::run_part(run, part);
+        let part: Option<Part> = self.get(&key).await?;
+        part.map(|part| part.bytes).ok_or_else(|| StoreError::corrupt(&key, Part::KIND, &"it is gone"))
+    }
+
+    async fn put_part(
+        &self,
+        run: Ulid,
+        part: &str,
+        bytes: &[u8],
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let part = Part { run, part: part.to_owned(), made_at: now, bytes: bytes.to_vec() };
+        self.put_new(&part, deadline).await.map(drop)
+    }
+
+    async fn keep_parts(
+        &self,
+        run: Ulid,
+        parts: &[(String, &[u8])],
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let puts: Vec<_> = parts.iter().map(|(part, bytes)| self.put_part(run, part, bytes, now, deadline)).collect();
+        futures_util::stream::iter(puts).buffer_unordered(SIDE_BY_SIDE).try_for_each(async |()| Ok(())).await
+    }
+}
+
+fn parts_of(bytes: &[u8], name: impl Fn(u32) -> String) -> Vec<(String, &[u8])> {
+    bytes.chunks(MOST_IN_A_PART).zip(0..).map(|(bytes, number)| (name(number), bytes)).collect()
+}

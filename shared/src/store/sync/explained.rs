@@ -1,0 +1,40 @@
+//! An admin says that a residual is explained: what it was until then is no news any more.
+
+use jiff::Timestamp;
+
+use crate::deadline::Deadline;
+use crate::domain::audit::{AccountEntry, Act, Actor, What};
+use crate::domain::id::{PersonId, new_ulid};
+use crate::domain::reconciliation::KnownResidual;
+use crate::store::sync::account::AccountDay;
+use crate::store::sync::state::SyncState;
+use crate::store::table::commit::Round;
+use crate::store::table::{StoreError, Table};
+
+impl Table {
+    /// Takes the residual of a day for explained, and what keys that were gone by then had left for free.
+    pub async fn explain_residual(
+        &self,
+        day: &AccountDay,
+        reason: &str,
+        by: &PersonId,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        self.carry_through(deadline, || async {
+            let state = self.sync_state().await?;
+            let was = state.residual.explained;
+            if was == day.residual {
+                return Ok(Round::Over(()));
+            }
+            let what = What::new(Act::ResidualExplained).changing(was, day.residual).noting(reason);
+            let entry = AccountEntry { entry: new_ulid(now), at: now, by: Actor::Person(by.clone()), what };
+            let residual = KnownResidual { explained: day.residual, told: day.residual };
+            let explained_at = state.explained_at.max(Some(day.as_of));
+            let after = SyncState { residual, explained_at, ..state }.next();
+            let transaction = self.transaction().replace(&after, after.version - 1)?.witnessed_by(&entry)?;
+            Ok(Round::Write(transaction, ()))
+        })
+        .await
+    }
+}

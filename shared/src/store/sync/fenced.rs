@@ -1,0 +1,185 @@
+//! What the one runner of the sync writes for all to see, on condition that it still is the one: one that wakes late, after another
+//! took over, changes none of it. What is written and when is for the sync to say.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+
+use crate::deadline::Deadline;
+use crate::domain::money::Usd;
+use crate::domain::programme::Pot;
+use crate::store::sync::account::{Account, AccountDay};
+use crate::store::sync::checkpoints::Checkpoint;
+use crate::store::sync::cuts::Cut;
+use crate::store::sync::models::{ModelDay, ModelRows, NobodysDay};
+use crate::store::sync::runs::Run;
+use crate::store::sync::state::SyncState;
+use crate::store::sync::totals::{KeptTotals, Totals};
+use crate::store::table::commit::{Commit, Pauses, Transaction, number};
+use crate::store::table::items::Stored;
+use crate::store::table::lease::Lease;
+use crate::store::table::meta::{KnownAccount, SET_ACCOUNT, attribute_of};
+use crate::store::table::{StoreError, Table, keys};
+
+/// The table, as long as a lease is held.
+#[derive(Clone, Copy)]
+pub struct FencedTable<'a> {
+    table: &'a Table,
+    lease: &'a Lease,
+    deadline: Deadline,
+}
+
+impl Table {
+    /// Writes under a lease. Conflicts are retried until shortly before the deadline.
+    pub fn under<'a>(&'a self, lease: &'a Lease, deadline: Deadline) -> FencedTable<'a> {
+        FencedTable { table: self, lease, deadline }
+    }
+}
+
+/// Each is false when another has taken over, or what it rests on was changed since it was read.
+impl FencedTable<'_> {
+    /// Writes the sums of a programme, and of its groups where they are many: each that changed, after the whole, so that groups
+    /// never say more than it.
+    pub async fn note_totals(&self, totals: &Totals) -> Result<bool, StoreError> {
+        let (kept, groups) = KeptTotals::of(totals);
+        if !self.put_later(&kept, totals.as_of).await? {
+            return Ok(false);
+        }
+        let mut known = match kept.groups_apart {
+            true => self.table.group_totals(&totals.programme).await?,
+            false => Vec::new(),
+        };
+        for group in groups {
+            let place = known.iter().position(|known| known.group == group.group);
+            let is_known = place.map(|place| known.swap_remove(place)).is_some_and(|known| known.used == group.used);
+            if !is_known && !self.put_later(&group, group.as_of).await? {
+                return Ok(false);
+            }
+        }
+        for gone in known {
+            let as_of = [(":as_of", number(totals.as_of.as_millisecond()))];
+            if !self.commit(self.begun()?.remove(&gone.key(), "as_of <= :as_of", &as_of)?).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Writes what a pot's grants reserve at an instant, summed after the pot was read. False also when anything was taken or given
+    /// back since: then the sum may have missed it.
+    pub async fn recompute_reserved(&self, read: &Pot, reserved: Usd, at: Timestamp) -> Result<bool, StoreError> {
+        let values = [
+            (":reserved", number(reserved.micros())),
+            (":at", number(at.as_millisecond())),
+            (":one", number(1)),
+            (":version", number(read.version)),
+        ];
+        let transaction = self.begun()?.update(
+            &keys::pot(&read.programme),
+            "SET reserved = :reserved, counted_at = :at ADD version :one",
+            "version = :version",
+            &values,
+        )?;
+        self.commit(transaction).await
+    }
+
+    /// Writes the sums of the account.
+    pub async fn note_account(&self, account: &Account) -> Result<bool, StoreError> {
+        self.put_later(account, account.as_of).await
+    }
+
+    /// Writes what the account's money came to on a day.
+    pub async fn note_account_day(&self, day: &AccountDay) -> Result<bool, StoreError> {
+        self.put_later(day, day.as_of).await
+    }
+
+    /// Writes how the books stood when a complete run listed the keys. Once written it stays, also when the run ends a second time.
+    pub async fn note_cut(&self, cut: &Cut) -> Result<bool, StoreError> {
+        if self.table.get::<Cut>(&cut.key()).await?.is_some() {
+            return Ok(true);
+        }
+        self.commit(self.begun()?.create(cut)?).await
+    }
+
+    /// Writes what a programme used by model on a day, if that is news. A day without use is on record only where there was some before.
+    pub async fn note_model_day(&self, day: &ModelDay) -> Result<bool, StoreError> {
+        let known: Option<ModelDay> = self.table.get(&day.key()).await?;
+        match known.map_or(day.by.is_empty(), |known| known.by == day.by) {
+            true => Ok(true),
+            false => self.put_later(day, day.as_of).await,
+        }
+    }
+
+    /// Writes what was nobody's on a day, and with it how much the provider told of that day, if that is news.
+    pub async fn note_nobodys_day(&self, day: &NobodysDay) -> Result<bool, StoreError> {
+        let known = self.table.nobodys_day(day.day).await?;
+        match known.is_some_and(|known| NobodysDay { as_of: day.as_of, ..known } == *day) {
+            true => Ok(true),
+            false => self.put_later(day, day.as_of).await,
+        }
+    }
+
+    /// Writes what each grant used by model on a day, if that is news. The first part comes last: it says how many there are.
+    pub async fn note_model_rows(&self, parts: &[ModelRows]) -> Result<bool, StoreError> {
+        for part in parts.iter().rev() {
+            let known: Option<ModelRows> = self.table.get(&part.key()).await?;
+            let is_known = known.is_some_and(|known| ModelRows { as_of: part.as_of, ..known } == *part);
+            if !is_known && !self.put_later(part, part.as_of).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Replaces how the sync stands as it was read. False also when an admin was faster.
+    pub async fn set_sync_state(&self, after: &SyncState) -> Result<bool, StoreError> {
+        let transaction = match after.version {
+            0 | 1 => self.begun()?.create(after)?,
+            version => self.begun()?.replace(after, version - 1)?,
+        };
+        self.commit(transaction).await
+    }
+
+    /// Says by what the account of this deployment is known from now on.
+    pub async fn know_account(&self, account: &KnownAccount) -> Result<bool, StoreError> {
+        let values = [(":account", attribute_of(account)?)];
+        self.commit(self.begun()?.update(&keys::meta(), SET_ACCOUNT, "attribute_exists(pk)", &values)?).await
+    }
+
+    /// Says that nothing is left by which it is known.
+    pub async fn forget_account(&self) -> Result<bool, StoreError> {
+        self.commit(self.begun()?.update(&keys::meta(), "REMOVE account", "attribute_exists(pk)", &[])?).await
+    }
+
+    /// Puts a run on record.
+    pub async fn record_run(&self, run: &Run) -> Result<bool, StoreError> {
+        self.commit(self.begun()?.witnessed_by(run)?).await
+    }
+
+    /// Keeps how far the run came.
+    pub async fn save_checkpoint(&self, checkpoint: &Checkpoint) -> Result<bool, StoreError> {
+        let fence = [(":fence", number(self.lease.fence))];
+        self.commit(self.begun()?.create_or_replace(checkpoint, "fence <= :fence", &fence)?).await
+    }
+
+    /// Forgets the run that went on, once it has ended. Its parts expire.
+    pub async fn forget_checkpoint(&self) -> Result<bool, StoreError> {
+        let fence = [(":fence", number(self.lease.fence))];
+        let condition = "attribute_not_exists(pk) OR fence <= :fence";
+        self.commit(self.begun()?.remove(&keys::checkpoint(), condition, &fence)?).await
+    }
+
+    async fn put_later<T: Stored>(&self, value: &T, as_of: Timestamp) -> Result<bool, StoreError> {
+        let as_of = [(":as_of", number(as_of.as_millisecond()))];
+        self.commit(self.begun()?.create_or_replace(value, "as_of <= :as_of", &as_of)?).await
+    }
+
+    fn begun(&self) -> Result<Transaction, StoreError> {
+        let values = [(":holder", AttributeValue::S(self.lease.holder.clone())), (":fence", number(self.lease.fence))];
+        let lease = keys::lease(&self.lease.lease);
+        self.table.transaction().check(&lease, "holder = :holder AND fence = :fence", &values)
+    }
+
+    async fn commit(&self, transaction: Transaction) -> Result<bool, StoreError> {
+        Ok(self.table.commit(transaction, &mut Pauses::until(self.deadline)).await? == Commit::Done)
+    }
+}

@@ -1,0 +1,171 @@
+//! What a run of the sync would have done on its own judgement and did not, because it was too much: what a person is shown of it, the
+//! press that lets the next runs do it, and a mark for each key, since that press is for those keys and no others.
+
+use std::collections::BTreeSet;
+
+use jiff::fmt::serde::timestamp::millisecond;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use crate::deadline::Deadline;
+use crate::domain::audit::{AccountEntry, Act, Actor, What};
+use crate::domain::id::{PersonId, new_ulid};
+use crate::domain::key::KeyHash;
+use crate::store::sync::state::{HeldAct, HeldBack, SyncState};
+use crate::store::table::commit::Round;
+use crate::store::table::{StoreError, Table, keys};
+
+/// So many marks lie in one item, which has at most 400 KB.
+const MARKS_IN_A_PART: usize = 10_000;
+/// A mark is a byte and a hash.
+const MARK: usize = 33;
+/// Each run that needs them writes them anew.
+pub(in crate::store) const KEPT_FOR: SignedDuration = SignedDuration::from_hours(90 * 24);
+
+/// One thing that a run would do, by which it is known again.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct HeldMark {
+    pub act: HeldAct,
+    pub key: KeyHash,
+}
+
+/// What became of letting the next run do what was held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release {
+    Done,
+    Already,
+    /// It is not what is held back now.
+    NotThis,
+}
+
+/// Some of the marks that belong together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::store) struct HeldMarks {
+    pub(in crate::store) marks: Ulid,
+    pub(in crate::store) part: u32,
+    #[serde(with = "millisecond::required")]
+    pub(in crate::store) as_of: Timestamp,
+    #[serde(with = "serde_bytes")]
+    pub(in crate::store) bytes: Vec<u8>,
+}
+
+impl Table {
+    /// Keeps what was held back, or let through and not seen to yet, under this name.
+    pub async fn keep_marks(
+        &self,
+        name: Ulid,
+        marks: &BTreeSet<HeldMark>,
+        as_of: Timestamp,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let marks: Vec<&HeldMark> = marks.iter().collect();
+        for (some, part) in marks.chunks(MARKS_IN_A_PART).zip(0..) {
+            let bytes = some.iter().flat_map(|mark| mark.to_bytes()).collect();
+            self.put_later(&HeldMarks { marks: name, part, as_of, bytes }, as_of, deadline).await?;
+        }
+        Ok(())
+    }
+
+    /// What was kept under this name.
+    pub async fn marks(&self, name: Ulid) -> Result<BTreeSet<HeldMark>, StoreError> {
+        let parts: Vec<HeldMarks> = self.query(&keys::held_marks(name, 0).pk, keys::HELD_MARKS).await?;
+        let marks = parts.iter().flat_map(|part| part.bytes.as_chunks::<MARK>().0);
+        Ok(marks.filter_map(HeldMark::of_bytes).collect())
+    }
+
+    /// Lets the next run do what was held back at this instant, and nothing that was held back since.
+    pub async fn release_held_back(
+        &self,
+        shown: Timestamp,
+        by: &PersonId,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<Release, StoreError> {
+        self.carry_through(deadline, || async {
+            let state = self.sync_state().await?;
+            let is_shown = |held: &&HeldBack| held.at.as_millisecond() == shown.as_millisecond();
+            let Some(held) = state.held_back.as_ref().filter(is_shown) else {
+                // The next run may have done it already: then the press that let it is on record.
+                let entries: Vec<AccountEntry> = self.query(keys::ACCOUNT, keys::AUDIT).await?;
+                let told = Some(shown.to_string());
+                let is_done = |entry: &AccountEntry| entry.what.act == Act::GuardReleased && entry.what.from == told;
+                return Ok(Round::Over(if entries.iter().any(is_done) { Release::Already } else { Release::NotThis }));
+            };
+            if held.released_by.is_some() {
+                return Ok(Round::Over(Release::Already));
+            }
+            let what = What::new(Act::GuardReleased).changing(held.at, "released").noting(held.words());
+            let entry = AccountEntry { entry: new_ulid(now), at: now, by: Actor::Person(by.clone()), what };
+            let held_back = Some(HeldBack { released_by: Some(by.clone()), ..held.clone() });
+            let released = SyncState { held_back, ..state }.next();
+            let transaction = self.transaction().replace(&released, released.version - 1)?.witnessed_by(&entry)?;
+            Ok(Round::Write(transaction, Release::Done))
+        })
+        .await
+    }
+}
+
+impl HeldMark {
+    fn to_bytes(&self) -> [u8; MARK] {
+        let mut bytes = [0; MARK];
+        let (act, key) = bytes.split_at_mut(1);
+        act.fill(match self.act {
+            HeldAct::Recovery => b'r',
+            HeldAct::Stop => b's',
+            HeldAct::Sweep => b'o',
+        });
+        key.copy_from_slice(&self.key.to_bytes());
+        bytes
+    }
+
+    fn of_bytes(bytes: &[u8; MARK]) -> Option<HeldMark> {
+        let (act, key) = bytes.split_first_chunk::<1>()?;
+        let act = match act {
+            b"r" => HeldAct::Recovery,
+            b"s" => HeldAct::Stop,
+            b"o" => HeldAct::Sweep,
+            _ => return None,
+        };
+        Some(HeldMark { act, key: KeyHash::of_bytes(key.first_chunk::<32>()?) })
+    }
+}
+
+impl HeldBack {
+    /// What was held back, in words.
+    pub fn words(&self) -> String {
+        let keys = |count: u32| if count == 1 { "1 key".to_owned() } else { format!("{count} keys") };
+        let live = |count: u32| if count == 1 { "1 live key".to_owned() } else { format!("{count} live keys") };
+        let words = [
+            (self.sweeps > 0).then(|| format!("{} that nobody was shown", keys(self.sweeps))),
+            (self.recoveries > 0)
+                .then(|| format!("{} that were found again and that newer ones replace", keys(self.recoveries))),
+            (self.stops > 0).then(|| format!("{} missing or disabled at the provider", live(self.stops))),
+        ];
+        let words: Vec<String> = words.into_iter().flatten().collect();
+        match words.split_last() {
+            Some((last, [])) => last.clone(),
+            Some((last, others)) => format!("{} and {last}", others.join(", ")),
+            None => keys(0),
+        }
+    }
+
+    /// How many keys it is about.
+    pub fn count(&self) -> u32 {
+        self.sweeps.saturating_add(self.recoveries).saturating_add(self.stops)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_come_back_from_their_bytes_and_many_fit_into_an_item() {
+        for act in [HeldAct::Recovery, HeldAct::Stop, HeldAct::Sweep] {
+            let mark = HeldMark { act, key: "5a".repeat(32).parse().unwrap() };
+            assert_eq!(HeldMark::of_bytes(&mark.to_bytes()), Some(mark));
+        }
+        const { assert!(MARKS_IN_A_PART * MARK < 390_000) };
+    }
+}

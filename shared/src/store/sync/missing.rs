@@ -1,0 +1,41 @@
+//! Recorded keys that the provider does not find: since when, an item each. What follows from it is for the sync to say.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::deadline::Deadline;
+use crate::domain::key::KeyHash;
+use crate::store::table::{StoreError, Table, keys};
+
+/// Long after the last run that looked, nothing follows from it any more.
+pub(in crate::store) const KEPT_FOR: SignedDuration = SignedDuration::from_hours(60 * 24);
+
+/// That the provider did not find a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingKey {
+    pub key: KeyHash,
+    /// When it was not found for the first time.
+    #[serde(with = "millisecond::required")]
+    pub missing_since: Timestamp,
+    /// When the last run began that did not find it. A key that was listed since was not missing all the time.
+    #[serde(with = "millisecond::required")]
+    pub as_of: Timestamp,
+}
+
+impl Table {
+    /// Since when a key is missing, unless a listing that began later than the last look at it had it.
+    pub async fn missing_since(
+        &self,
+        key: &KeyHash,
+        looked_at: Option<Timestamp>,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let known: Option<MissingKey> = self.get(&keys::missing_key(key)).await?;
+        let known = known.filter(|known| looked_at.is_none_or(|looked_at| known.as_of >= looked_at));
+        Ok(known.map(|known| known.missing_since))
+    }
+
+    pub async fn note_missing(&self, missing: &MissingKey, deadline: Deadline) -> Result<(), StoreError> {
+        self.put_later(missing, missing.as_of, deadline).await
+    }
+}

@@ -1,0 +1,13 @@
+//! What the sync keeps: its lease-fenced writes, its checkpoint, and the books of the account.
+
+pub(super) mod account;
+pub(super) mod checkpoints;
+pub(super) mod cuts;
+pub(super) mod explained;
+pub(super) mod fenced;
+pub(super) mod held_back;
+pub(super) mod missing;
+pub(super) mod models;
+pub(super) mod runs;
+pub(super) mod state;
+pub(super) mod totals;

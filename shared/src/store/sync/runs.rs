@@ -1,0 +1,48 @@
+//! Runs of the sync that ended, each with its report.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use crate::domain::id::new_ulid;
+use crate::store::table::items::Stored;
+use crate::store::table::{StoreError, Table, keys};
+
+/// One run of the sync: its report, kept for a year.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    pub run: Ulid,
+    #[serde(with = "millisecond::required")]
+    pub began_at: Timestamp,
+    #[serde(with = "millisecond::required")]
+    pub ended_at: Timestamp,
+    pub complete: bool,
+    /// The report, as JSON text.
+    pub report: String,
+}
+
+pub(in crate::store) const RUN_KEPT: SignedDuration = SignedDuration::from_hours(366 * 24);
+
+impl Run {
+    /// A run that ended now. Runs sort by when they ended.
+    pub fn ended(began_at: Timestamp, ended_at: Timestamp, complete: bool, report: String) -> Run {
+        Run { run: new_ulid(ended_at), began_at, ended_at, complete, report }
+    }
+}
+
+impl Table {
+    /// The last run of the sync that ended.
+    pub async fn latest_run(&self) -> Result<Option<Run>, StoreError> {
+        self.last(keys::RUNS, "").await
+    }
+
+    /// The newest runs, newest first.
+    pub async fn runs(&self, limit: i32) -> Result<Vec<Run>, StoreError> {
+        self.newest(keys::RUNS, "", limit).await
+    }
+
+    async fn last<T: Stored>(&self, pk: &str, sk_begins: &str) -> Result<Option<T>, StoreError> {
+        Ok(self.newest(pk, sk_begins, 1).await?.pop())
+    }
+}

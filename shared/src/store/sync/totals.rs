@@ -1,0 +1,88 @@
+//! What groups of a programme used: in the item of its totals while they are few, in an item each when they are more.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::id::ProgrammeId;
+use crate::domain::money::Usd;
+use crate::domain::reading::Used;
+use crate::store::table::{StoreError, Table, keys};
+
+/// What the keys of a programme used, day by day, as the sync last summed it up. It is written when something changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    pub programme: ProgrammeId,
+    /// When the listing began that it was summed up after.
+    #[serde(with = "millisecond::required")]
+    pub as_of: Timestamp,
+    pub used: Used,
+    /// The same by group; people without one are not in it.
+    #[serde(default)]
+    pub by_group: BTreeMap<String, Used>,
+    /// What the roster would reserve if everybody claimed.
+    pub implied: Usd,
+    pub grants: u32,
+    /// Grants whose key was ever shown.
+    pub claimed: u32,
+}
+
+/// So many groups lie beside the sum of their programme: an item has at most 400 KB, and a group some five a year.
+const FEW: usize = 20;
+
+/// Totals as they lie in the table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptTotals {
+    #[serde(flatten)]
+    pub totals: Totals,
+    /// Whether the groups have items of their own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::store) groups_apart: bool,
+}
+
+/// What one group of many used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupTotals {
+    pub programme: ProgrammeId,
+    pub group: String,
+    #[serde(with = "millisecond::required")]
+    pub as_of: Timestamp,
+    pub used: Used,
+}
+
+impl KeptTotals {
+    /// The item of these totals, and those of their groups where they have their own.
+    pub(in crate::store) fn of(totals: &Totals) -> (KeptTotals, Vec<GroupTotals>) {
+        if totals.by_group.len() <= FEW {
+            return (KeptTotals { totals: totals.clone(), groups_apart: false }, Vec::new());
+        }
+        let groups = totals.by_group.iter().map(|(group, used)| GroupTotals {
+            programme: totals.programme.clone(),
+            group: group.clone(),
+            as_of: totals.as_of,
+            used: used.clone(),
+        });
+        let groups = groups.collect();
+        let totals = Totals { by_group: Default::default(), ..totals.clone() };
+        (KeptTotals { totals, groups_apart: true }, groups)
+    }
+}
+
+impl Table {
+    /// The sums of a programme, if a sync has made any.
+    pub async fn totals(&self, programme: &ProgrammeId) -> Result<Option<Totals>, StoreError> {
+        let Some(kept) = self.get::<KeptTotals>(&keys::totals(programme)).await? else { return Ok(None) };
+        let mut totals = kept.totals;
+        if kept.groups_apart {
+            let groups = self.group_totals(programme).await?;
+            totals.by_group = groups.into_iter().map(|of| (of.group, of.used)).collect();
+        }
+        Ok(Some(totals))
+    }
+
+    pub(in crate::store) async fn group_totals(&self, programme: &ProgrammeId) -> Result<Vec<GroupTotals>, StoreError> {
+        self.query(&keys::programme_partition(programme), keys::GROUP_TOTALS).await
+    }
+}

@@ -1,0 +1,416 @@
+//! One conditional transaction, carried through: conflicts with others are retried with jitter, and when an answer is lost or
+//! doubtful, the audit entry that the transaction would have written tells whether it took effect. And one conditional write of a
+//! single item, carried through alike.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+
+use crate::deadline::Deadline;
+use crate::domain::id::Nonce;
+use crate::sdk_error::{SdkFailure, reduce};
+use crate::store::table::items::{Item, Stored};
+use crate::store::table::keys::Key;
+use crate::store::table::{StoreError, Table, items};
+
+/// Conflicts are retried until this much of the invocation is left: enough to answer, or to tidy up.
+const LEFT_FOR_AN_ANSWER: Duration = Duration::from_secs(8);
+
+/// The writes of one act, all or none.
+pub(in crate::store) struct Transaction {
+    table: String,
+    writes: Vec<TransactWriteItem>,
+    /// An item that only this transaction writes.
+    witness: Option<Key>,
+}
+
+/// What became of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Commit {
+    Done,
+    /// A condition did not hold: what was read has changed, and the act must be decided anew.
+    Stale,
+}
+
+/// What one round of an act comes to, which reads, decides and writes.
+pub(in crate::store) enum Round<T> {
+    /// There is nothing to write.
+    Over(T),
+    /// What the act comes to if the transaction holds.
+    Write(Transaction, T),
+}
+
+/// The pauses between tries, until the time is up.
+pub(in crate::store) struct Pauses {
+    deadline: Deadline,
+    backoff: ExponentialBackoff,
+}
+
+/// What the table says to a transaction that it did not answer with success.
+enum Verdict {
+    /// A condition did not hold.
+    Refused,
+    /// It did not take effect, and the same again may.
+    Again,
+    /// Nobody knows whether it took effect.
+    Unknown,
+    /// The same again would fail again.
+    Fault,
+}
+
+impl Table {
+    pub(in crate::store) fn transaction(&self) -> Transaction {
+        Transaction { table: self.name.clone(), writes: Vec::new(), witness: None }
+    }
+
+    /// Carries an act through: round after round, until a write holds, nothing is left to write, or the time is up.
+    pub(in crate::store) async fn carry_through<T, F>(
+        &self,
+        deadline: Deadline,
+        round: impl Fn() -> F,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<Round<T>, StoreError>>,
+    {
+        let mut pauses = Pauses::until(deadline);
+        loop {
+            // Acts are deep, and several of them lie on one stack.
+            match Box::pin(round()).await? {
+                Round::Over(done) => return Ok(done),
+                Round::Write(transaction, done) => {
+                    if Box::pin(self.commit(transaction, &mut pauses)).await? == Commit::Done {
+                        return Ok(done);
+                    }
+                }
+            }
+            if !pauses.pause().await {
+                return Err(StoreError::Contended);
+            }
+        }
+    }
+
+    pub(in crate::store) async fn commit(
+        &self,
+        transaction: Transaction,
+        pauses: &mut Pauses,
+    ) -> Result<Commit, StoreError> {
+        // The same token for every try: a try that took effect unheard is not done again.
+        let token = Nonce::random().to_string();
+        loop {
+            let try_once = self.client.transact_write_items().client_request_token(&token);
+            let Err(error) = try_once.set_transact_items(Some(transaction.writes.clone())).send().await else {
+                return Ok(Commit::Done);
+            };
+            let failure = reduce(&error);
+            match verdict(&error, &failure) {
+                Verdict::Refused if self.took_effect(&transaction).await? => return Ok(Commit::Done),
+                Verdict::Refused => return Ok(Commit::Stale),
+                Verdict::Unknown if self.took_effect(&transaction).await? => return Ok(Commit::Done),
+                Verdict::Unknown | Verdict::Again => {}
+                Verdict::Fault => return Err(StoreError::Service(failure)),
+            }
+            if !pauses.pause().await {
+                return Err(StoreError::Service(failure));
+            }
+        }
+    }
+
+    /// The answer of one conditional write of a single item, sent as often as the table puts it off because another has the item or
+    /// writes come too fast; none when its condition did not hold. Whether that is because it took effect unheard is for those to ask
+    /// to whom it makes a difference.
+    pub(in crate::store) async fn write<T, E, F>(
+        &self,
+        deadline: Deadline,
+        send: impl Fn() -> F,
+    ) -> Result<Option<T>, StoreError>
+    where
+        E: ProvideErrorMetadata,
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    {
+        let mut pauses = Pauses::until(deadline);
+        loop {
+            let error = match send().await {
+                Ok(answer) => return Ok(Some(answer)),
+                Err(error) => error,
+            };
+            let failure = reduce(&error);
+            if failure.code == "ConditionalCheckFailedException" {
+                return Ok(None);
+            }
+            if !matches!(verdict_of(&failure), Verdict::Again) || !pauses.pause().await {
+                return Err(StoreError::Service(failure));
+            }
+        }
+    }
+
+    /// Adds to an item whatever else is written to it meanwhile. False when one of its numbers was this high already.
+    pub(in crate::store) async fn count(
+        &self,
+        key: &Key,
+        counter: &Counter<'_>,
+        most: Option<u32>,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        let (expression, names, mut values) = counter.written();
+        let first = counter.says.len() + counter.at_first.len();
+        let bound = most.map(|most| {
+            values.insert(":most".to_owned(), number(most));
+            format!("attribute_not_exists(pk) OR #n{first} < :most")
+        });
+        let update = self.client.update_item().table_name(&self.name).set_key(Some(key_item(key)));
+        let update = update
+            .update_expression(expression)
+            .set_condition_expression(bound)
+            .set_expression_attribute_names(Some(names))
+            .set_expression_attribute_values(Some(values));
+        Ok(self.write(deadline, || update.clone().send()).await?.is_some())
+    }
+
+    async fn took_effect(&self, transaction: &Transaction) -> Result<bool, StoreError> {
+        match &transaction.witness {
+            Some(witness) => Ok(self.get_item(witness).await?.is_some()),
+            None => Ok(false),
+        }
+    }
+}
+
+/// What is added to numbers of an item, and what it says besides.
+pub(in crate::store) struct Counter<'a> {
+    pub(in crate::store) says: &'a [(&'a str, AttributeValue)],
+    /// What it says unless it says it already.
+    pub(in crate::store) at_first: &'a [(&'a str, AttributeValue)],
+    pub(in crate::store) add: &'a [(&'a str, i64)],
+}
+
+impl Counter<'_> {
+    /// The expression with its names and values; any name may be one of the table's own words.
+    fn written(&self) -> (String, HashMap<String, String>, HashMap<String, AttributeValue>) {
+        let (mut set, mut adds) = (Vec::new(), Vec::new());
+        let (mut names, mut values) = (HashMap::new(), HashMap::new());
+        let said = self.says.iter().chain(self.at_first).cloned();
+        let all = said.chain(self.add.iter().map(|(name, by)| (*name, number(by))));
+        for (index, (name, value)) in all.enumerate() {
+            if index < self.says.len() {
+                set.push(format!("#n{index} = :v{index}"));
+            } else if index < self.says.len() + self.at_first.len() {
+                set.push(format!("#n{index} = if_not_exists(#n{index}, :v{index})"));
+            } else {
+                adds.push(format!("#n{index} :v{index}"));
+            }
+            names.insert(format!("#n{index}"), name.to_owned());
+            values.insert(format!(":v{index}"), value);
+        }
+        (format!("SET {} ADD {}", set.join(", "), adds.join(", ")), names, values)
+    }
+}
+
+impl Transaction {
+    pub(in crate::store) fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+
+    /// Writes an item that must not be there yet.
+    pub(in crate::store) fn create<T: Stored>(self, value: &T) -> Result<Transaction, StoreError> {
+        self.put(value, "attribute_not_exists(pk)", &[])
+    }
+
+    /// Writes an item that only this transaction can have written, and which tells afterwards whether it was.
+    pub(in crate::store) fn witnessed_by<T: Stored>(mut self, value: &T) -> Result<Transaction, StoreError> {
+        self.witness = Some(value.key());
+        self.create(value)
+    }
+
+    /// Writes an item over what is there, on condition that it is not there yet or says so.
+    pub(in crate::store) fn create_or_replace<T: Stored>(
+        self,
+        value: &T,
+        condition: &str,
+        values: &[(&str, AttributeValue)],
+    ) -> Result<Transaction, StoreError> {
+        self.put(value, &format!("attribute_not_exists(pk) OR {condition}"), values)
+    }
+
+    /// Replaces an item on condition that its version is still this one.
+    pub(in crate::store) fn replace<T: Stored>(self, value: &T, version: u64) -> Result<Transaction, StoreError> {
+        self.put(value, "version = :version", &[(":version", number(version))])
+    }
+
+    /// Writes an item over whatever is there.
+    pub(in crate::store) fn set<T: Stored>(mut self, value: &T) -> Result<Transaction, StoreError> {
+        let put = Put::builder().table_name(&self.table).set_item(Some(items::to_item(value)?));
+        let put = put.build().map_err(|error| unbuildable(&value.key(), &error))?;
+        self.writes.push(TransactWriteItem::builder().put(put).build());
+        Ok(self)
+    }
+
+    /// Removes an item, if it is there.
+    pub(in crate::store) fn unset(mut self, key: &Key) -> Result<Transaction, StoreError> {
+        let delete = Delete::builder().table_name(&self.table).set_key(Some(key_item(key)));
+        let delete = delete.build().map_err(|error| unbuildable(key, &error))?;
+        self.writes.push(TransactWriteItem::builder().delete(delete).build());
+        Ok(self)
+    }
+
+    /// Removes an item, on a condition.
+    pub(in crate::store) fn remove(
+        mut self,
+        key: &Key,
+        condition: &str,
+        values: &[(&str, AttributeValue)],
+    ) -> Result<Transaction, StoreError> {
+        let delete = Delete::builder()
+            .table_name(&self.table)
+            .set_key(Some(key_item(key)))
+            .condition_expression(condition)
+            .set_expression_attribute_values(named(values));
+        let delete = delete.build().map_err(|error| unbuildable(key, &error))?;
+        self.writes.push(TransactWriteItem::builder().delete(delete).build());
+        Ok(self)
+    }
+
+    /// Changes an item in place, on a condition.
+    pub(in crate::store) fn update(
+        mut self,
+        key: &Key,
+        expression: &str,
+        condition: &str,
+        values: &[(&str, AttributeValue)],
+    ) -> Result<Transaction, StoreError> {
+        let update = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(key_item(key)))
+            .update_expression(expression)
+            .condition_expression(condition)
+            .set_expression_attribute_values(named(values));
+        let update = update.build().map_err(|error| unbuildable(key, &error))?;
+        self.writes.push(TransactWriteItem::builder().update(update).build());
+        Ok(self)
+    }
+
+    /// Adds to numbers of an item that says this besides, and makes it where it is not there yet.
+    pub(in crate::store) fn add(
+        mut self,
+        key: &Key,
+        says: &[(&str, AttributeValue)],
+        add: &[(&str, i64)],
+    ) -> Result<Transaction, StoreError> {
+        let (expression, names, values) = Counter { says, at_first: &[], add }.written();
+        let update = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(key_item(key)))
+            .update_expression(expression)
+            .set_expression_attribute_names(Some(names))
+            .set_expression_attribute_values(Some(values));
+        let update = update.build().map_err(|error| unbuildable(key, &error))?;
+        self.writes.push(TransactWriteItem::builder().update(update).build());
+        Ok(self)
+    }
+
+    /// Leaves an item as it is, on a condition.
+    pub(in crate::store) fn check(
+        mut self,
+        key: &Key,
+        condition: &str,
+        values: &[(&str, AttributeValue)],
+    ) -> Result<Transaction, StoreError> {
+        let check = ConditionCheck::builder()
+            .table_name(&self.table)
+            .set_key(Some(key_item(key)))
+            .condition_expression(condition)
+            .set_expression_attribute_values(named(values));
+        let check = check.build().map_err(|error| unbuildable(key, &error))?;
+        self.writes.push(TransactWriteItem::builder().condition_check(check).build());
+        Ok(self)
+    }
+
+    fn put<T: Stored>(
+        mut self,
+        value: &T,
+        condition: &str,
+        values: &[(&str, AttributeValue)],
+    ) -> Result<Transaction, StoreError> {
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(items::to_item(value)?))
+            .condition_expression(condition)
+            .set_expression_attribute_values(named(values));
+        let put = put.build().map_err(|error| unbuildable(&value.key(), &error))?;
+        self.writes.push(TransactWriteItem::builder().put(put).build());
+        Ok(self)
+    }
+}
+
+impl Pauses {
+    pub(in crate::store) fn until(deadline: Deadline) -> Pauses {
+        let backoff = ExponentialBuilder::new()
+            .with_min_delay(Duration::from_millis(10))
+            .with_max_delay(Duration::from_millis(500))
+            .with_jitter()
+            .without_max_times();
+        Pauses { deadline, backoff: backoff.build() }
+    }
+
+    /// Waits a moment, longer each time. False when the time is up.
+    pub(in crate::store) async fn pause(&mut self) -> bool {
+        let Some(pause) = self.backoff.next().filter(|pause| self.deadline.leaves(LEFT_FOR_AN_ANSWER + *pause)) else {
+            return false;
+        };
+        self.deadline.sleep(pause).await;
+        true
+    }
+}
+
+fn verdict(error: &SdkError<TransactWriteItemsError, HttpResponse>, failure: &SdkFailure) -> Verdict {
+    if let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() {
+        let codes = || cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code());
+        return if codes().any(|code| code == "ConditionalCheckFailed") {
+            Verdict::Refused
+        } else if codes().all(|code| {
+            matches!(code, "None" | "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded")
+        }) {
+            Verdict::Again
+        } else {
+            Verdict::Fault
+        };
+    }
+    verdict_of(failure)
+}
+
+/// What is the same of every write.
+fn verdict_of(failure: &SdkFailure) -> Verdict {
+    match failure.code.as_str() {
+        "NotSent" => Verdict::Fault,
+        "TimedOut" | "NoAnswer" | "UnreadableAnswer" => Verdict::Unknown,
+        // A server that stumbled, or a success that cannot be read.
+        _ if failure.status.is_some_and(|status| !(300..500).contains(&status)) => Verdict::Unknown,
+        // What is throttled or under way has not taken effect by this try.
+        _ if failure.retryable => Verdict::Again,
+        _ => Verdict::Fault,
+    }
+}
+
+pub(in crate::store) fn number(value: impl std::fmt::Display) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+pub(in crate::store) fn key_item(key: &Key) -> Item {
+    Item::from([
+        ("pk".to_owned(), AttributeValue::S(key.pk.clone())),
+        ("sk".to_owned(), AttributeValue::S(key.sk.clone())),
+    ])
+}
+
+fn named(values: &[(&str, AttributeValue)]) -> Option<Item> {
+    // The table refuses an empty map.
+    let values: Item = values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    (!values.is_empty()).then_some(values)
+}
+
+fn unbuildable(key: &Key, error: &BuildError) -> StoreError {
+    StoreError::corrupt(key, "write", error)
+}

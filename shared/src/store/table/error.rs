@@ -1,0 +1,34 @@
+//! What goes wrong between us and the table. Outcomes that a caller chooses between are enums of the acts; these are faults.
+
+use super::keys::Key;
+use crate::sdk_error::SdkFailure;
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The table did not do it, or did not say whether it did.
+    #[error("the table: {0}")]
+    Service(SdkFailure),
+    /// An item is not what its key says. It is never taken for absent.
+    #[error("an item of the kind {kind} is corrupt ({shape}): {why}")]
+    Corrupt { kind: &'static str, shape: String, why: String },
+    /// Others kept changing the same items until the time was up.
+    #[error("the same items were changed by others until the time was up")]
+    Contended,
+}
+
+impl StoreError {
+    /// Whether time may heal it.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            StoreError::Service(failure) => failure.retryable,
+            StoreError::Contended => true,
+            StoreError::Corrupt { .. } => false,
+        }
+    }
+
+    /// Says where without naming anybody: keys can hold addresses, so only what a key begins with is told.
+    pub(in crate::store) fn corrupt(key: &Key, kind: &'static str, why: &dyn std::fmt::Display) -> StoreError {
+        let begins = |text: &str| text.split('#').next().unwrap_or_default().to_owned();
+        StoreError::Corrupt { kind, shape: format!("{}/{}", begins(&key.pk), begins(&key.sk)), why: why.to_string() }
+    }
+}

@@ -1,0 +1,92 @@
+//! What is written without a transaction: leases of runners, and readings. Each is one conditional write that may be repeated. Below,
+//! the writes of a single item that the other rooms use.
+
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use jiff::fmt::serde::timestamp::millisecond;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::deadline::Deadline;
+use crate::store::table::commit::{key_item, number};
+use crate::store::table::items::Stored;
+use crate::store::table::{StoreError, Table, items, keys};
+
+/// One runner at a time. The fence grows with each holder, so that a stale one is told apart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    pub lease: String,
+    pub holder: String,
+    pub fence: u64,
+    #[serde(with = "millisecond::required")]
+    pub until: Timestamp,
+}
+
+/// Whether somebody is the one runner now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Acquired {
+    Yes(Lease),
+    /// Another has it.
+    Busy,
+}
+
+impl Table {
+    /// Becomes the one runner until then, unless another is. The same holder may ask again.
+    pub async fn acquire(
+        &self,
+        name: &str,
+        holder: &str,
+        now: Timestamp,
+        length: SignedDuration,
+        deadline: Deadline,
+    ) -> Result<Acquired, StoreError> {
+        let until = now + length;
+        let kept = Lease { lease: name.to_owned(), holder: holder.to_owned(), fence: 0, until };
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(key_item(&keys::lease(name))))
+            .update_expression("SET #kind = :kind, #lease = :name, holder = :holder, #until = :until ADD fence :one")
+            .condition_expression("attribute_not_exists(pk) OR #until <= :now OR holder = :holder")
+            .expression_attribute_names("#kind", "kind")
+            .expression_attribute_names("#lease", "lease")
+            .expression_attribute_names("#until", "until")
+            .expression_attribute_values(":kind", AttributeValue::S(Lease::KIND.to_owned()))
+            .expression_attribute_values(":name", AttributeValue::S(kept.lease))
+            .expression_attribute_values(":holder", AttributeValue::S(kept.holder))
+            .expression_attribute_values(":until", number(until.as_millisecond()))
+            .expression_attribute_values(":now", number(now.as_millisecond()))
+            .expression_attribute_values(":one", number(1))
+            .return_values(ReturnValue::AllNew);
+        // Who has it may have it again, so an answer that was lost makes nobody busy.
+        match self.write(deadline, || update.clone().send()).await? {
+            Some(answer) => Ok(Acquired::Yes(items::from_item(answer.attributes.unwrap_or_default())?)),
+            None => Ok(Acquired::Busy),
+        }
+    }
+
+    /// Stays the one runner until then. False when another has taken over.
+    pub async fn renew(&self, lease: &Lease, until: Timestamp, deadline: Deadline) -> Result<bool, StoreError> {
+        self.set_lease_end(lease, until, deadline).await
+    }
+
+    /// Lets the next runner begin at once. Nothing happens when another has taken over.
+    pub async fn release_lease(&self, lease: &Lease, deadline: Deadline) -> Result<(), StoreError> {
+        self.set_lease_end(lease, Timestamp::UNIX_EPOCH, deadline).await.map(drop)
+    }
+
+    async fn set_lease_end(&self, lease: &Lease, until: Timestamp, deadline: Deadline) -> Result<bool, StoreError> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(key_item(&keys::lease(&lease.lease))))
+            .update_expression("SET #until = :until")
+            .condition_expression("holder = :holder AND fence = :fence")
+            .expression_attribute_names("#until", "until")
+            .expression_attribute_values(":until", number(until.as_millisecond()))
+            .expression_attribute_values(":holder", AttributeValue::S(lease.holder.clone()))
+            .expression_attribute_values(":fence", number(lease.fence));
+        Ok(self.write(deadline, || update.clone().send()).await?.is_some())
+    }
+}

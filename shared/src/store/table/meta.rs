@@ -1,0 +1,120 @@
+//! The deployment's own item: what it is called, which table it is in, and by what its account at the provider is known.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+
+use crate::deadline::Deadline;
+use crate::domain::audit::{AccountEntry, Act, Actor, What};
+use crate::domain::id::{DeploymentId, PersonId, new_ulid};
+use crate::domain::key::{Fingerprint, KeyHash};
+use crate::store::table::commit::{Round, key_item};
+use crate::store::table::items::Stored;
+use crate::store::table::{StoreError, Table, keys};
+
+/// This deployment, and which table it believes to be in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    pub deployment: DeploymentId,
+    /// When this differs from the table's name, the table is a copy of an earlier moment.
+    pub table: String,
+    #[serde(with = "millisecond::required")]
+    pub born: Timestamp,
+    /// The account at the provider, once a complete sync has listed its keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<KnownAccount>,
+}
+
+/// By what the account of this deployment is known again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownAccount {
+    /// Of the management key that listed the witnesses.
+    pub management_key: Fingerprint,
+    /// Some keys that the last complete sync listed, whosever they are. A management key that finds one of them is of the same account.
+    /// None where a person said that the account is another by now: until the next complete sync any will do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub witnesses: Vec<KeyHash>,
+}
+
+/// The item is made once in its life. Of this so much is left for its readers, and the rest is for trying again.
+const FOR_THE_FIRST_ITEM: Duration = Duration::from_secs(10);
+
+/// What became of saying that a management key is of this deployment's account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Confirmed {
+    Done,
+    /// Nothing stands against it.
+    Already,
+}
+
+impl Table {
+    /// This deployment's own item, made by whoever asks first.
+    pub async fn meta(&self, now: Timestamp) -> Result<Meta, StoreError> {
+        if let Some(meta) = self.known_meta().await? {
+            return Ok(meta);
+        }
+        let meta = Meta { deployment: DeploymentId::random(), table: self.name.clone(), born: now, account: None };
+        self.put_new(&meta, Deadline::after(FOR_THE_FIRST_ITEM)).await?;
+        // Somebody else may have been first, so what counts is what is there.
+        self.known_meta().await?.ok_or_else(|| StoreError::corrupt(&keys::meta(), Meta::KIND, &"it is gone"))
+    }
+
+    /// This deployment's own item; none until somebody asked for it with `meta`.
+    pub async fn known_meta(&self) -> Result<Option<Meta>, StoreError> {
+        self.get(&keys::meta()).await
+    }
+
+    /// Says that this table is the deployment's own from now on: a copy that was recovered.
+    pub async fn adopt(&self, deadline: Deadline) -> Result<(), StoreError> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(key_item(&keys::meta())))
+            .update_expression("SET #table = :table")
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_names("#table", "table")
+            .expression_attribute_values(":table", AttributeValue::S(self.name.clone()));
+        self.write(deadline, || update.clone().send()).await.map(drop)
+    }
+
+    /// An admin says that this management key is of the deployment's account, although it finds none of the witnesses. They are
+    /// dropped, and the next complete sync names others.
+    pub async fn confirm_account(
+        &self,
+        management_key: &Fingerprint,
+        by: &PersonId,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<Confirmed, StoreError> {
+        self.carry_through(deadline, || async {
+            let Some(meta) = self.known_meta().await? else { return Ok(Round::Over(Confirmed::Already)) };
+            let confirmed = KnownAccount { management_key: management_key.clone(), witnesses: Vec::new() };
+            if meta.account.as_ref() == Some(&confirmed) {
+                return Ok(Round::Over(Confirmed::Already));
+            }
+            let (was, condition) = match &meta.account {
+                Some(was) => (was.management_key.short(), "account = :was"),
+                None => ("none", "attribute_not_exists(account)"),
+            };
+            let what = What::new(Act::AccountConfirmed).changing(was, management_key.short());
+            let entry = AccountEntry { entry: new_ulid(now), at: now, by: Actor::Person(by.clone()), what };
+            let mut values = vec![(":account", attribute_of(&confirmed)?)];
+            if let Some(was) = &meta.account {
+                values.push((":was", attribute_of(was)?));
+            }
+            let transaction = self.transaction().update(&keys::meta(), SET_ACCOUNT, condition, &values)?;
+            Ok(Round::Write(transaction.witnessed_by(&entry)?, Confirmed::Done))
+        })
+        .await
+    }
+}
+
+pub(in crate::store) const SET_ACCOUNT: &str = "SET account = :account";
+
+pub(in crate::store) fn attribute_of(account: &KnownAccount) -> Result<AttributeValue, StoreError> {
+    serde_dynamo::to_attribute_value(account).map_err(|error| StoreError::corrupt(&keys::meta(), Meta::KIND, &error))
+}

@@ -1,0 +1,41 @@
+//! The table's machinery: keys and items, reads, single writes, transactions, leases. It knows no acts of the product.
+
+pub(super) mod commit;
+pub(super) mod context;
+mod error;
+pub mod items;
+pub mod keys;
+pub(super) mod lease;
+pub(super) mod meta;
+mod read;
+mod write;
+
+use aws_sdk_dynamodb::Client;
+
+use crate::config::Config;
+
+pub use error::StoreError;
+
+/// The table of this deployment.
+#[derive(Clone)]
+pub struct Table {
+    pub(in crate::store) client: Client,
+    pub(in crate::store) name: String,
+}
+
+impl Table {
+    /// Connects when it is first used.
+    pub fn new(config: &Config) -> Table {
+        Table { client: config.aws.dynamodb(), name: config.table.clone() }
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether this table is a copy of the one that the deployment's own item was made in.
+    pub fn is_copy(&self, meta: &meta::Meta) -> bool {
+        meta.table != self.name
+    }
+}

@@ -1,0 +1,73 @@
+//! One conditional write of a single item, carried through: it is sent again as often as the table puts it off.
+
+use jiff::Timestamp;
+
+use crate::deadline::Deadline;
+use crate::store::table::commit::{key_item, number};
+use crate::store::table::items::Stored;
+use crate::store::table::keys::Key;
+use crate::store::table::{StoreError, Table, items};
+
+impl Table {
+    /// Writes an item that must not be there yet. False when one is, be it this one, written unheard.
+    pub(in crate::store) async fn put_new<T: Stored>(&self, value: &T, deadline: Deadline) -> Result<bool, StoreError> {
+        let put = self.client.put_item().table_name(&self.name).set_item(Some(items::to_item(value)?));
+        let put = put.condition_expression("attribute_not_exists(pk)");
+        Ok(self.write(deadline, || put.clone().send()).await?.is_some())
+    }
+
+    /// Replaces an item on condition that its version is still this one. False when somebody was faster, or it was replaced unheard.
+    pub(in crate::store) async fn replace<T: Stored>(
+        &self,
+        value: &T,
+        version: u64,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(items::to_item(value)?))
+            .condition_expression("version = :version")
+            .expression_attribute_values(":version", number(version));
+        Ok(self.write(deadline, || put.clone().send()).await?.is_some())
+    }
+
+    /// Replaces an item that says who wrote it, on condition that its version is still this one. It is read back where the condition does
+    /// not hold, so that nobody takes their own write, whose answer was lost, for somebody else's.
+    pub(in crate::store) async fn replace_as_mine<T: Stored>(
+        &self,
+        value: &T,
+        version: u64,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        Ok(self.replace(value, version, deadline).await? || self.is_there(value).await?)
+    }
+
+    /// Whether an item is there just as it was to be written.
+    pub(in crate::store) async fn is_there<T: Stored>(&self, value: &T) -> Result<bool, StoreError> {
+        Ok(self.get_item(&value.key()).await?.as_ref() == Some(&items::to_item(value)?))
+    }
+
+    /// Removes an item, if it is there.
+    pub(in crate::store) async fn delete(&self, key: &Key, deadline: Deadline) -> Result<(), StoreError> {
+        let delete = self.client.delete_item().table_name(&self.name).set_key(Some(key_item(key)));
+        self.write(deadline, || delete.clone().send()).await.map(drop)
+    }
+
+    pub(in crate::store) async fn put_later<T: Stored>(
+        &self,
+        value: &T,
+        as_of: Timestamp,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(items::to_item(value)?))
+            .condition_expression("attribute_not_exists(pk) OR as_of <= :as_of")
+            .expression_attribute_values(":as_of", number(as_of.as_millisecond()));
+        self.write(deadline, || put.clone().send()).await.map(drop)
+    }
+}
