@@ -6,7 +6,7 @@ use http::Uri;
 
 use crate::aws::AwsAccess;
 use crate::deadline::Waits;
-use crate::domain::address::EmailAddress;
+use crate::domain::values::address::EmailAddress;
 
 /// The configuration of a deployment. All functions read the same.
 #[derive(Clone, Debug)]

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use crate::aws::AwsAccess;
 use crate::config::Config;
-use crate::domain::id::DeploymentId;
-use crate::domain::key::Fingerprint;
+use crate::domain::values::id::DeploymentId;
+use crate::domain::values::key::Fingerprint;
 use crate::sdk_error::{SdkFailure, reduce};
 
 /// How long a key that was read is used without reading it again.

@@ -2,15 +2,15 @@
 //! the same use at the provider. It is made directly, since claiming so many keys would take hours.
 
 use anyhow::Result;
-use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::days::Days;
 use bursar_core::domain::grant::{Attempt, AttemptState, Grant, Person, Reading, State};
-use bursar_core::domain::id::{DeploymentId, Epoch, GrantId, KeyName, Nonce, ProgrammeId};
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Pot, Programme, Settings};
-use bursar_core::domain::reading::Used;
-use bursar_core::domain::term::Term;
-use bursar_core::domain::window::{Reset, utc_date};
+use bursar_core::domain::usage::days::Days;
+use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::id::{DeploymentId, Epoch, GrantId, KeyName, Nonce, ProgrammeId};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::term::Term;
+use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_core::store::ListedProgramme;
 use bursar_core::store::items::{Item, to_item};
 use bursar_local::engine::Engine;
@@ -126,7 +126,7 @@ fn one(
         name: Some(format!("Student Number {number}")),
         roster_id: Some(format!("{:08}", 10_000_000 + number)),
     };
-    let key: bursar_core::domain::key::KeyHash = made.hash.parse()?;
+    let key: bursar_core::domain::values::key::KeyHash = made.hash.parse()?;
     let attempt = Attempt {
         state: AttemptState::Shown,
         key: Some(key.clone()),

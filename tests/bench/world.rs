@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, Result};
 use axum::{Router, middleware};
 use bursar_core::clock::Clock;
-use bursar_core::domain::id::DeploymentId;
+use bursar_core::domain::values::id::DeploymentId;
 use bursar_core::store::Meta;
 use bursar_core::store::items::to_item;
 use bursar_local::engine::{Engine, Place};

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use bursar_core::deadline::Waits;
-use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::values::address::EmailAddress;
 use bursar_local::demo;
 use bursar_local::folder::Folder;
 use bursar_local::gate::Keep;

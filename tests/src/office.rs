@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::crossing::{Crossing, Scope};
 use bursar_core::domain::grant::{Minted, Person, Press, PressKind};
-use bursar_core::domain::id::{Epoch, GrantId, KeyName, Nonce, PersonId, ProgrammeId, new_ulid};
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::people::session::Session;
+use bursar_core::domain::people::sign_in::{LINK_LASTS, LiveLink, Proof};
 use bursar_core::domain::programme::{Byok, Settings};
-use bursar_core::domain::reading::{Reading, Used};
-use bursar_core::domain::session::Session;
-use bursar_core::domain::sign_in::{LINK_LASTS, LiveLink, Proof};
-use bursar_core::domain::term::Term;
-use bursar_core::domain::token::{AskToken, LinkToken, SessionToken};
-use bursar_core::domain::window::{Reset, Window, utc_date};
+use bursar_core::domain::usage::crossing::{Crossing, Scope};
+use bursar_core::domain::usage::reading::{Reading, Used};
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::id::{Epoch, GrantId, KeyName, Nonce, PersonId, ProgrammeId, new_ulid};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::term::Term;
+use bursar_core::domain::values::token::{AskToken, LinkToken, SessionToken};
+use bursar_core::domain::values::window::{Reset, Window, utc_date};
 use bursar_core::store::{
     Acquired, ActContext, Author, FencedTable, LinkMade, NewPerson, Outcome, StoreError, Table, Written,
 };

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use bursar_core::deadline::Waits;
-use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::values::address::EmailAddress;
 use bursar_local::folder::{Files, Folder};
 use bursar_local::gate::Keep;
 use bursar_local::invoke::binaries::build_binaries;

@@ -1,8 +1,8 @@
 //! The demonstration that the first `cargo run` builds: what is in it, that every invariant holds in it, and that it is kept.
 
-use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::days::Known;
 use bursar_core::domain::grant::{AttemptState, Grant, State};
+use bursar_core::domain::usage::days::Known;
+use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::store::MailState;
 use bursar_local::demo;
 use bursar_local::folder::Folder;

@@ -7,15 +7,15 @@ mod readers;
 
 use std::collections::BTreeMap;
 
-use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::audit::{Act, Actor, What};
 use bursar_core::domain::grant::{Grant, Reading};
-use bursar_core::domain::id::{Epoch, GrantId, Nonce, PersonId, ProgrammeId};
-use bursar_core::domain::models::GroupUse;
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Settings, Weekday};
-use bursar_core::domain::reading::Used;
-use bursar_core::domain::term::Term;
+use bursar_core::domain::usage::models::GroupUse;
+use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::id::{Epoch, GrantId, Nonce, PersonId, ProgrammeId};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::term::Term;
 use bursar_core::store::{ActContext, Author, Meta, ModelDay, NewPerson, Outcome, OwedMail, SyncState, Table, Totals};
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::{FunctionName, InvokeError};

@@ -12,9 +12,10 @@ mod table;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::clock::Clock;
 use bursar_core::domain::grant::{Attempt, Grant};
-use bursar_core::domain::id::{Epoch, KeyName};
+use bursar_core::domain::values::id::{Epoch, KeyName};
 use bursar_core::store::Meta;
 use bursar_core::store::items::Stored;
 use bursar_core::store::keys::Key;
@@ -33,7 +34,6 @@ use serde_json::json;
 
 use crate::acts::settings::{Setting, ada};
 use crate::acts::world::World;
-use aws_sdk_dynamodb::types::AttributeValue;
 
 /// A stack that was looked at once, with nothing wrong.
 struct Scene {
@@ -148,7 +148,7 @@ impl Scene {
     /// The same, recorded by the attempt, and by the grant if it is live with it.
     async fn make_recorded_key(&self, epoch: u32) -> MadeKey {
         let made = self.make_key(self.grant().attempt(Epoch::new(epoch)).unwrap());
-        let hash: bursar_core::domain::key::KeyHash = made.hash.parse().unwrap();
+        let hash: bursar_core::domain::values::key::KeyHash = made.hash.parse().unwrap();
         self.edit(|grant| {
             let attempt = grant.attempts.iter_mut().find(|attempt| attempt.epoch == Epoch::new(epoch)).unwrap();
             if let bursar_core::domain::grant::State::Live { key } = &mut grant.state

@@ -3,10 +3,10 @@
 
 use bursar_core::domain::audit::{Act, Actor, What};
 use bursar_core::domain::grant::{HoldKind, Reading, ReleaseRefused};
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
-use bursar_core::domain::reading::Used;
-use bursar_core::domain::window::{Window, utc_date};
+use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::{Window, utc_date};
 use bursar_core::store::{Author, Outcome, Saved};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;

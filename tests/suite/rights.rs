@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::id::GrantId;
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
-use bursar_core::domain::term::Term;
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::id::GrantId;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::term::Term;
 use bursar_core::store::Author;
 use bursar_local::stack::Stack;
 use bursar_tests::office::{Office, session_cookie, soon};

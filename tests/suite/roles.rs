@@ -1,15 +1,15 @@
 //! Who somebody is: found under their address, without a look at anybody else's programme.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::id::PersonId;
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::people::role::Role;
 use bursar_core::domain::programme::Settings;
-use bursar_core::domain::role::Role;
-use bursar_core::domain::term::Term;
-use bursar_core::domain::token::AskToken;
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::id::PersonId;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::term::Term;
+use bursar_core::domain::values::token::AskToken;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::items::Item;
 use bursar_core::store::{Author, Table, keys};
 use bursar_local::inbox::Contents;
@@ -61,7 +61,11 @@ async fn a_programme_that_cannot_be_read_keeps_nobody_else_out() {
     stack.stop().await.unwrap();
 }
 
-async fn create(stack: &Stack, name: &str, set: impl FnOnce(&mut Settings)) -> bursar_core::domain::id::ProgrammeId {
+async fn create(
+    stack: &Stack,
+    name: &str,
+    set: impl FnOnce(&mut Settings),
+) -> bursar_core::domain::values::id::ProgrammeId {
     let today = utc_date(stack.clock.now());
     let term = Term::new(today, today.saturating_add(jiff::ToSpan::days(90)), "UTC").unwrap();
     let mut settings = Settings::new(name, term, Usd::from_dollars(20));

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::grant::HoldKind;
-use bursar_core::domain::token::AskToken;
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::token::AskToken;
 use bursar_local::invoke::FunctionName;
 use bursar_tests::office::{Office, soon};
 use bursar_tests::stack;
@@ -223,7 +223,7 @@ fn every_route_is_on_the_map() {
 #[test]
 fn every_call_of_the_provider_is_on_the_map_with_its_time_out_and_whether_it_is_repeated() {
     let map = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
-    for call in bursar_core::provider::calls::ALL {
+    for call in bursar_core::provider::wire::calls::ALL {
         assert!(map.contains(&call.row()), "this row is not in ARCHITECTURE.md:\n{}", call.row());
     }
 }

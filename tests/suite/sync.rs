@@ -26,12 +26,12 @@ mod world;
 use std::collections::BTreeMap;
 
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::grant::{Begun, Grant, Minted, Person, Press, PressKind};
-use bursar_core::domain::id::{GrantId, KeyName, Nonce};
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Byok, Programme, Settings};
-use bursar_core::domain::window::Reset;
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::id::{GrantId, KeyName, Nonce};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::Reset;
 use bursar_core::store::items::Item;
 use bursar_core::store::{Author, NewPerson, Outcome};
 use bursar_local::invoke::FunctionName;

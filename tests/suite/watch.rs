@@ -5,10 +5,10 @@ mod alone;
 mod over;
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::id::Nonce;
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::reading::Used;
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::values::id::Nonce;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{Account, AccountDay, Job, JobState, SyncState};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::inbox::Contents;

@@ -1,21 +1,12 @@
 //! The students' pages: ask for a link, follow it, reveal a key, replace it, see what is left. Which routes there are stands
 //! here; what each does, in the files beside this one.
 
-mod ask;
-mod card;
-mod data;
-mod example;
 mod keys;
-mod mails;
 mod my;
-mod not_shown;
-mod obstacle;
 mod refusal;
-mod reveal;
 mod sign_in;
 #[cfg(test)]
 mod testing;
-mod words;
 
 use anyhow::Result;
 use axum::Router;
@@ -42,20 +33,20 @@ impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
         let site = Site::new(&config, clock);
         let routes = Router::new()
-            .route("/", get(ask::start))
-            .route("/link", post(ask::ask))
+            .route("/", get(sign_in::ask::start))
+            .route("/link", post(sign_in::ask::ask))
             .route("/c/{*anything}", get(sign_in::link).post(sign_in::follow))
             .route("/code", post(sign_in::type_code))
             .route("/sign-out", post(sign_in::sign_out))
             .route("/my", get(my::page))
-            .route("/my/data", get(data::data))
-            .route("/my/mails", post(mails::choose))
-            .route("/my/{programme}/reveal", post(reveal::reveal))
-            .route("/my/{programme}/replace", post(reveal::replace))
-            .route("/my/{programme}/leaked", post(keys::leaked))
-            .route("/my/{programme}/refresh", post(keys::refresh))
-            .route("/my/{programme}/resume", post(keys::resume))
-            .route("/my/{programme}/return", post(keys::hand_back))
+            .route("/my/data", get(my::data::data))
+            .route("/my/mails", post(my::mails::choose))
+            .route("/my/{programme}/reveal", post(keys::reveal::reveal))
+            .route("/my/{programme}/replace", post(keys::reveal::replace))
+            .route("/my/{programme}/leaked", post(keys::presses::leaked))
+            .route("/my/{programme}/refresh", post(keys::presses::refresh))
+            .route("/my/{programme}/resume", post(keys::presses::resume))
+            .route("/my/{programme}/return", post(keys::presses::hand_back))
             .route("/bursar.css", get(web::stylesheet))
             .route("/forms.js", get(web::forms_script))
             .route("/key.js", get(script))

@@ -1,11 +1,11 @@
 //! Values that the tests of the pages begin with, and a page as somebody reads it.
 
-use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::grant::{Grant, Person, View};
-use bursar_core::domain::id::ProgrammeId;
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Pot, Programme, Settings};
-use bursar_core::domain::term::Term;
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::id::ProgrammeId;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::term::Term;
 use jiff::Timestamp;
 
 pub(crate) fn at(text: &str) -> Timestamp {

@@ -7,11 +7,11 @@ use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::id::PersonId;
+use bursar_core::domain::people::role::{Role, is_among};
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::role::{Role, is_among};
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::id::PersonId;
 use bursar_core::web::{Fault, Fields, Posted, Refused, Site, Visitor, note_refusal};
 
 /// A programme, and what this visitor may do on it. As an extractor it lets in assistants and those above them.

@@ -5,12 +5,12 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
-use bursar_core::domain::crossing::{Crossing, RESERVED, Scope, Told, per_cent};
-use bursar_core::domain::format::column_time;
-use bursar_core::domain::id::PersonId;
-use bursar_core::domain::mail_class::MailClass;
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::mail::class::MailClass;
 use bursar_core::domain::programme::Programme;
+use bursar_core::domain::usage::crossing::{Crossing, RESERVED, Scope, Told, per_cent};
+use bursar_core::domain::values::format::column_time;
+use bursar_core::domain::values::id::PersonId;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{AlertAgain, Author, Person, Undeliverable};
 use bursar_core::web::{Answer, Fault, Frame, Site, Until};
 

@@ -2,8 +2,8 @@
 
 use askama::Template;
 use axum::extract::State;
+use bursar_core::domain::people::role::Role;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::role::Role;
 use bursar_core::web::{Answer, Frame, Site, Visitor};
 
 use crate::access;

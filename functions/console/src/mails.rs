@@ -1,8 +1,8 @@
 //! How a mail and what became of it look on the console's pages.
 
-use bursar_core::domain::format::column_time;
 use bursar_core::domain::grant::Notice;
-use bursar_core::domain::mail_failure::InWords;
+use bursar_core::domain::mail::failure::InWords;
+use bursar_core::domain::values::format::column_time;
 use bursar_core::store::{Bounce, MailState, OutboxRow, OwedMail, Why};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;

@@ -1,6 +1,6 @@
 //! The addresses of pages that other pages lead to.
 
-use bursar_core::domain::id::{GrantId, ProgrammeId};
+use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 
 pub(crate) const ACCOUNT: &str = "/console/account";
 

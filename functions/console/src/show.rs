@@ -3,10 +3,10 @@
 use std::borrow::Borrow;
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::format::column_time;
 use bursar_core::domain::grant::{Grant, State};
-use bursar_core::domain::id::PersonId;
-use bursar_core::domain::money::grouped;
+use bursar_core::domain::values::format::column_time;
+use bursar_core::domain::values::id::PersonId;
+use bursar_core::domain::values::money::grouped;
 use bursar_core::store::Table;
 use bursar_core::web::Fault;
 use jiff::Timestamp;

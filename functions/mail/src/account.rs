@@ -6,20 +6,20 @@ mod over;
 mod told;
 mod unsent;
 
-use bursar_core::domain::alarm::{Alarm, Cause};
-use bursar_core::domain::format::time_in;
-use bursar_core::domain::id::{PersonId, ProgrammeId};
-use bursar_core::domain::role::is_among;
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
+use bursar_core::domain::people::role::is_among;
+use bursar_core::domain::values::format::time_in;
+use bursar_core::domain::values::id::{PersonId, ProgrammeId};
 use bursar_core::store::StoreError;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use unsent::Unsent;
 
 use crate::App;
 use crate::compose::{GONE, Owed};
 use crate::letter::words::Words;
 use crate::letter::{Letter, Part, plain};
-use unsent::Unsent;
 
 /// What an alarm says.
 struct Told {

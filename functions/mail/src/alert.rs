@@ -2,14 +2,14 @@
 //! number, where it leads, and what happens next, with the burn as a picture.
 
 use bursar_core::domain::audit::{Act, Entry};
-use bursar_core::domain::crossing::{Crossing, Scope, per_cent};
-use bursar_core::domain::forecast::{Budget, Forecast, RunsOut};
-use bursar_core::domain::format::{long_date, time_in};
-use bursar_core::domain::id::{PersonId, ProgrammeId};
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::people::role::is_among;
 use bursar_core::domain::programme::{Pot, Programme, Settings};
-use bursar_core::domain::role::is_among;
-use bursar_core::domain::window::{Window, utc_date};
+use bursar_core::domain::usage::crossing::{Crossing, Scope, per_cent};
+use bursar_core::domain::usage::forecast::{Budget, Forecast, RunsOut};
+use bursar_core::domain::values::format::{long_date, time_in};
+use bursar_core::domain::values::id::{PersonId, ProgrammeId};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::{Window, utc_date};
 use bursar_core::store::{StoreError, Totals};
 use jiff::{SignedDuration, Timestamp};
 

@@ -2,8 +2,8 @@
 //! room.
 
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::mail_failure::UNDELIVERABLE;
+use bursar_core::domain::mail::failure::UNDELIVERABLE;
+use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::store::{NOT_WANTED, OutboxRow, OwedMail, StoreError};
 use jiff::Timestamp;
 

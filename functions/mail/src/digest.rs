@@ -9,10 +9,10 @@ mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 
-use bursar_core::domain::digest::Digest;
-use bursar_core::domain::id::{GrantId, PersonId, ProgrammeId};
-use bursar_core::domain::key::KeyHash;
-use bursar_core::domain::role::is_among;
+use bursar_core::domain::mail::digest::Digest;
+use bursar_core::domain::people::role::is_among;
+use bursar_core::domain::values::id::{GrantId, PersonId, ProgrammeId};
+use bursar_core::domain::values::key::KeyHash;
 use bursar_core::store::StoreError;
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::Timestamp;

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use askama::Template;
 use bursar_core::config::Config;
-use bursar_core::domain::address::{EmailAddress, is_invisible};
+use bursar_core::domain::values::address::{EmailAddress, is_invisible};
 use bursar_core::store::OutboxRow;
 use jiff::Timestamp;
 use lettre::Address;

@@ -1,12 +1,12 @@
 //! A link to sign in: whether one is owed, and its mail. Only here a link and its code are made, so that neither was ever at rest.
 
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::address::MatchedAddress;
-use bursar_core::domain::mail_kind::MailKind;
-use bursar_core::domain::role::is_among;
-use bursar_core::domain::sign_in::{ASK_LASTS, LINK_LASTS, LiveLink, Mailed, NotOwed, SignIn};
-use bursar_core::domain::token::{AskTokenHash, Code, LinkToken};
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::mail::kind::MailKind;
+use bursar_core::domain::people::role::is_among;
+use bursar_core::domain::people::sign_in::{ASK_LASTS, LINK_LASTS, LiveLink, Mailed, NotOwed, SignIn};
+use bursar_core::domain::values::address::MatchedAddress;
+use bursar_core::domain::values::token::{AskTokenHash, Code, LinkToken};
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{LinkMade, OutboxRow, StoreError};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};

@@ -1,10 +1,10 @@
 //! What an admin is told whom faculty ask for a change that only an admin may make: who asks, from what to what, and where to do it.
 
-use bursar_core::domain::format::time_in;
-use bursar_core::domain::id::{PersonId, ProgrammeId};
+use bursar_core::domain::people::role::is_among;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::request::{POT, Request, Wish};
-use bursar_core::domain::role::is_among;
+use bursar_core::domain::programme::request::{POT, Request, Wish};
+use bursar_core::domain::values::format::time_in;
+use bursar_core::domain::values::id::{PersonId, ProgrammeId};
 use bursar_core::store::{Person, StoreError};
 use jiff::civil::Date;
 

@@ -1,8 +1,8 @@
 //! A batch of the stream, read for what it says: which programmes have new totals or another pot, and whose keys have used more.
 
 use bursar_core::domain::grant::Reading;
-use bursar_core::domain::id::{GrantId, ProgrammeId};
 use bursar_core::domain::programme::Pot;
+use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::event::{item_written, kind_written};
 use bursar_core::store::Totals;
 use bursar_core::store::items::Stored;

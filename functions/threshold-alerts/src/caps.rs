@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use anyhow::{Context, Result, anyhow};
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::crossing::{OF_A_CAP, Scope, news};
 use bursar_core::domain::grant::CapUse;
 use bursar_core::domain::programme::Programme;
+use bursar_core::domain::usage::crossing::{OF_A_CAP, Scope, news};
 use bursar_core::store::{CapsLook, Place, Table, keys};
 use jiff::Timestamp;
 

@@ -2,13 +2,13 @@
 
 use anyhow::{Result, ensure};
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::crossing::{ALL, Crossing, OF_A_CAP, Scope, news};
 use bursar_core::domain::grant::CapUse;
-use bursar_core::domain::id::{GrantId, ProgrammeId};
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::window::Window;
+use bursar_core::domain::usage::crossing::{ALL, Crossing, OF_A_CAP, Scope, news};
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::id::{GrantId, ProgrammeId};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::Window;
 use bursar_core::store::{StoreError, Table};
 use jiff::Timestamp;
 

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::digest::{self, Asked, Class, Digest, Due, Health, Looked, Money};
-use bursar_core::domain::id::PersonId;
+use bursar_core::domain::mail::digest::{self, Asked, Class, Digest, Due, Health, Looked, Money};
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::span::stretches;
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::usage::span::stretches;
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::id::PersonId;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{SyncState, Table, keys};
 use futures_util::stream::{StreamExt, iter};
 use jiff::Timestamp;

@@ -1,7 +1,7 @@
 //! How long a complete sync and a programme's job may take before somebody is told.
 
 use anyhow::Result;
-use bursar_core::domain::id::ProgrammeId;
+use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::store::{JobState, Table};
 use jiff::{SignedDuration, Timestamp};
 

@@ -17,18 +17,17 @@ use anyhow::{Result, anyhow, bail, ensure};
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::digest::Asked;
+use bursar_core::domain::mail::digest::Asked;
 use bursar_core::domain::programme::Programme;
+use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::event::Event;
 use bursar_core::start::Function;
 use bursar_core::store::Table;
-use lambda_runtime::LambdaEvent;
-use serde_json::{Value, json};
-
 use crossings::Limit;
 use digests::Look;
+use lambda_runtime::LambdaEvent;
 use looks::{Looks, Programmes};
+use serde_json::{Value, json};
 use silence::Watch;
 
 /// What one look may take; with less left it is not begun.

@@ -4,8 +4,8 @@
 use std::fmt::Display;
 
 use anyhow::{Result, ensure};
-use bursar_core::domain::id::ProgrammeId;
 use bursar_core::domain::programme::Programme;
+use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::store::{StoreError, Table};
 
 /// What failed of the looks so far.

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use bursar_core::domain::alarm::{Alarm, Cause};
-use bursar_core::domain::mail_class::MailClass;
-use bursar_core::domain::mail_failure::NOT_VERIFIED;
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
+use bursar_core::domain::mail::class::MailClass;
+use bursar_core::domain::mail::failure::NOT_VERIFIED;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{Table, Waiting};
 use jiff::Timestamp;
 

@@ -3,13 +3,13 @@
 
 use anyhow::{Result, anyhow};
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::alarm::{Alarm, Cause};
-use bursar_core::domain::balance::Shortage;
-use bursar_core::domain::id::PersonId;
-use bursar_core::domain::mail_class::MailClass;
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
+use bursar_core::domain::mail::class::MailClass;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::usage::balance::Shortage;
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::id::PersonId;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{BulkStop, Table, Waiting};
 use jiff::{Timestamp, ToSpan};
 

@@ -2,11 +2,11 @@
 //! was reached by that either, once a day at most.
 
 use anyhow::Result;
-use bursar_core::domain::alarm::{Alarm, Cause};
-use bursar_core::domain::id::PersonId;
-use bursar_core::domain::mail_failure::UNDELIVERABLE;
-use bursar_core::domain::mail_kind::MailKind;
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
+use bursar_core::domain::mail::failure::UNDELIVERABLE;
+use bursar_core::domain::mail::kind::MailKind;
+use bursar_core::domain::values::id::PersonId;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{MailState, OutboxRow, OwedMail, Table};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};

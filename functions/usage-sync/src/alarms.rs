@@ -1,8 +1,8 @@
 //! The alarms of a run: one for each cause and day, however many runs meet it.
 
 use anyhow::Result;
-use bursar_core::domain::alarm::{Alarm, Cause};
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::HeldBack;
 
 use crate::journal::Journal;

@@ -3,7 +3,7 @@
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
 use bursar_core::deadline::Waits;
-use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::provider::Provider;
 use bursar_core::store::Table;
 

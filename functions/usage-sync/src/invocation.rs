@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::id::new_ulid;
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::values::id::new_ulid;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{Acquired, Checkpoint, Delay, StoreError, Table};
 use bursar_core::store::{Lease, Run};
 use jiff::{SignedDuration, Timestamp};

@@ -1,6 +1,6 @@
 //! The journal of a run, to which every stage adds and from which none takes: problems, and whatever keeps the run from being complete.
 
-use bursar_core::domain::alarm::Cause;
+use bursar_core::domain::mail::alarm::Cause;
 use bursar_core::provider::ProviderError;
 use serde::{Deserialize, Serialize};
 

@@ -33,7 +33,7 @@
 //! back as if it were earlier (`View::worth`): a place is worth less each time a window turns, and a slow request would take out too
 //! much.
 //!
-//! A reading says what a key used on each UTC day (`domain/days.rs`). An answer settles its own day and the one before. After missed
+//! A reading says what a key used on each UTC day (`domain/usage/days.rs`). An answer settles its own day and the one before. After missed
 //! nights the rest stands on the last of them, and the days between are marked as estimated. Sums of programmes, of groups and of the
 //! account are days as well, so every span of time is a sum over them.
 //!
@@ -50,11 +50,11 @@
 //! without any key where there were some, is not believed.
 //!
 //! A guardrail's former rules are held against what the provider answers and never against what was sent, since it spells models in its
-//! own way. Rules that people changed are an order on the programme (`domain/rules.rs`), which the work of each minute repeats.
+//! own way. Rules that people changed are an order on the programme (`domain/programme/rules.rs`), which the work of each minute repeats.
 //!
 //! # Money
 //!
-//! The account's total is held against the sum over all readings, those of deleted keys included (`domain/reconciliation.rs`). What is
+//! The account's total is held against the sum over all readings, those of deleted keys included (`domain/usage/reconciliation.rs`). What is
 //! left over at the first complete run is the opening; what is left over since then is the residual. The account is asked before the
 //! listing and at the end, and any amount between the two is explained. So the opening is known as an interval, which each run without
 //! a residual may narrow. Up to its width somebody's spending by no key could hide in it, once.
@@ -104,7 +104,7 @@ use anyhow::{Context, Result, bail};
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::alarm::{Alarm, Cause};
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::event::Event;
 use bursar_core::start::Function;
 use lambda_runtime::LambdaEvent;

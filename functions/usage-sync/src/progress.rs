@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::provider::account::Credits;
 use bursar_core::provider::inventory::Position;
 use bursar_core::store::{Checkpoint, HeldBack, Kept, Table};

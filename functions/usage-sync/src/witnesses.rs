@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
-use bursar_core::domain::key::KeyHash;
+use bursar_core::domain::values::key::KeyHash;
 use bursar_core::store::KnownAccount;
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,6 @@
 //! Who did what: one entry for each change of state, right, limit, settings or roster, written in the transaction that makes
 //! the change. People appear by id only, so an erasure leaves the entries as they are.
 
-use crate::domain::id::new_ulid;
 use std::fmt;
 use std::str::FromStr;
 
@@ -10,7 +9,8 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-use super::id::{GrantId, NotAnId, PersonId, ProgrammeId};
+use crate::domain::values::id::new_ulid;
+use crate::domain::values::id::{GrantId, NotAnId, PersonId, ProgrammeId};
 
 /// Who acts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Provider;
-use super::calls::{CREDITS, LIST_WORKSPACES};
-use super::error::ProviderError;
-use super::json::{self, Data, Unreadable};
-use super::pages::{Pages, Row};
-use super::send::Ask;
 use crate::clock::Clock;
 use crate::deadline::Deadline;
-use crate::domain::money::{Usd, promised, spent};
+use crate::domain::values::money::{Usd, promised, spent};
+use crate::provider::wire::calls::{CREDITS, LIST_WORKSPACES};
+use crate::provider::wire::error::ProviderError;
+use crate::provider::wire::json::{self, Data, Unreadable};
+use crate::provider::wire::pages::{Pages, Row};
+use crate::provider::wire::send::Ask;
 
 /// What the account bought and used since it exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

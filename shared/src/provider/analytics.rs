@@ -1,5 +1,5 @@
 //! What was used by key, model and day, as the provider reports it, and the account's activity by model, which knows no keys. A row
-//! that cannot be read is counted apart and is never nothing. Whose use it was is for `domain/models.rs` to say.
+//! that cannot be read is counted apart and is never nothing. Whose use it was is for `domain/usage/models.rs` to say.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -11,15 +11,15 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::Provider;
-use super::calls::{ACTIVITY, QUERY_ANALYTICS};
-use super::error::ProviderError;
-use super::json::{self, Data, Unreadable};
 use super::keys::body_of;
-use super::send::Ask;
-use super::text::harmless;
 use crate::deadline::Deadline;
-use crate::domain::models::{ActivityRow, ModelRow};
-use crate::domain::money::{MoneyError, Usd};
+use crate::domain::usage::models::{ActivityRow, ModelRow};
+use crate::domain::values::money::{MoneyError, Usd};
+use crate::provider::wire::calls::{ACTIVITY, QUERY_ANALYTICS};
+use crate::provider::wire::error::ProviderError;
+use crate::provider::wire::json::{self, Data, Unreadable};
+use crate::provider::wire::send::Ask;
+use crate::provider::wire::text::harmless;
 
 /// The most rows that the provider's documents let anybody ask for.
 pub const MOST_ROWS: usize = 10_000;

@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Provider;
-use super::calls::{
-    ASSIGN_KEYS, CREATE_GUARDRAIL, Call, GET_GUARDRAIL, LIST_ASSIGNMENTS, LIST_GUARDRAILS, PATCH_GUARDRAIL,
-};
-use super::error::{ProviderError, Trouble};
-use super::json::{self, Data};
 use super::keys::body_of;
-use super::pages::{Pages, Row};
-use super::send::Ask;
 use crate::clock::Clock;
 use crate::deadline::Deadline;
-use crate::domain::id::{DeploymentId, ProgrammeId};
-use crate::domain::key::KeyHash;
 use crate::domain::programme::Settings;
-use crate::domain::rules::DataPolicy;
+use crate::domain::programme::rules::DataPolicy;
+use crate::domain::values::id::{DeploymentId, ProgrammeId};
+use crate::domain::values::key::KeyHash;
+use crate::provider::wire::calls::{
+    ASSIGN_KEYS, CREATE_GUARDRAIL, Call, GET_GUARDRAIL, LIST_ASSIGNMENTS, LIST_GUARDRAILS, PATCH_GUARDRAIL,
+};
+use crate::provider::wire::error::{ProviderError, Trouble};
+use crate::provider::wire::json::{self, Data};
+use crate::provider::wire::pages::{Pages, Row};
+use crate::provider::wire::send::Ask;
 
 /// How many keys one request assigns; the provider's own bulk calls take as many.
 pub const ASSIGNED_AT_ONCE: usize = 100;

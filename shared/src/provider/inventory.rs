@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Provider;
-use super::calls::{LIST_KEYS, LIST_WORKSPACES};
-use super::error::{ProviderError, Trouble};
 use super::key::{Key, Listed, UnreadableKey};
-use super::pages::{self, Pages, Row};
-use super::send::Ask;
 use crate::clock::Clock;
 use crate::deadline::Deadline;
-use crate::domain::key::KeyHash;
+use crate::domain::values::key::KeyHash;
+use crate::provider::wire::calls::{LIST_KEYS, LIST_WORKSPACES};
+use crate::provider::wire::error::{ProviderError, Trouble};
+use crate::provider::wire::pages::{self, Pages, Row};
+use crate::provider::wire::send::Ask;
 
 /// Both are always said: by default the provider hides such keys.
 const EVERY_KEY: [(&str, &str); 2] = [("include_disabled", "true"), ("include_expired", "true")];

@@ -5,10 +5,10 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::json::{self, ListedReset};
-use crate::domain::key::KeyHash;
-use crate::domain::money::{Usd, promised, spent};
-use crate::domain::window::Reset;
+use crate::domain::values::key::KeyHash;
+use crate::domain::values::money::{Usd, promised, spent};
+use crate::domain::values::window::Reset;
+use crate::provider::wire::json::{self, ListedReset};
 
 /// A key of the account.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -101,7 +101,7 @@ impl Listed {
                 let named: Option<Named> = serde_json::from_str(row.get()).ok();
                 Listed::Unreadable(UnreadableKey {
                     hash: named.map(|named| named.hash),
-                    why: super::text::harmless(&error.to_string()),
+                    why: crate::provider::wire::text::harmless(&error.to_string()),
                 })
             },
             |key| Listed::Key(Box::new(key)),

@@ -6,16 +6,16 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::Provider;
-use super::calls::{CREATE_KEY, Call, DELETE_KEY, GET_KEY, PATCH_KEY};
-use super::error::{ProviderError, Trouble};
-use super::json::{self, Data, Unreadable};
 use super::key::Key;
-use super::send::Ask;
 use crate::clock::Clock;
 use crate::deadline::Deadline;
-use crate::domain::key::{KeyHash, PlaintextKey};
-use crate::domain::money::Usd;
-use crate::domain::window::{Reset, utc_date};
+use crate::domain::values::key::{KeyHash, PlaintextKey};
+use crate::domain::values::money::Usd;
+use crate::domain::values::window::{Reset, utc_date};
+use crate::provider::wire::calls::{CREATE_KEY, Call, DELETE_KEY, GET_KEY, PATCH_KEY};
+use crate::provider::wire::error::{ProviderError, Trouble};
+use crate::provider::wire::json::{self, Data, Unreadable};
+use crate::provider::wire::send::Ask;
 
 /// A key to be made. It always has a limit: one without could spend the whole account.
 #[derive(Debug, Clone, Serialize)]

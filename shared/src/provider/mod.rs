@@ -11,32 +11,25 @@ use reqwest::redirect;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::deadline::Deadline;
-use crate::domain::alarm::Cause;
+use crate::domain::mail::alarm::Cause;
 use crate::secrets::{ManagementKey, ManagementKeys};
 use crate::store::Table;
 
 pub mod account;
 pub mod analytics;
-pub mod calls;
-pub mod error;
 pub mod guardrails;
 pub mod inventory;
-mod json;
 pub mod key;
 pub mod keys;
 pub mod own;
-mod pace;
-pub mod pages;
-mod patience;
 pub mod reading;
-mod send;
-mod text;
+pub mod wire;
 mod witnesses;
 
-pub use error::ProviderError;
-pub use json::ListedReset;
+pub use wire::error::ProviderError;
+pub use wire::json::ListedReset;
 
-use pace::Pace;
+use wire::pace::Pace;
 use witnesses::AccountProof;
 
 /// The account at the provider. Clones share connections and the management key.
@@ -136,7 +129,7 @@ impl Http {
 
     /// A call that is never repeated gets a connection of its own: on one that was used before, the HTTP client itself may
     /// send a request a second time when the server has just closed it.
-    fn client(&self, call: &calls::Call) -> reqwest::Result<reqwest::Client> {
+    fn client(&self, call: &wire::calls::Call) -> reqwest::Result<reqwest::Client> {
         let (made, idle) = if call.is_safe_again() { (&self.pooled, usize::MAX) } else { (&self.unpooled, 0) };
         if let Some(client) = made.get() {
             return Ok(client.clone());

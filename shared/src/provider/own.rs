@@ -4,12 +4,12 @@
 use serde::Deserialize;
 
 use super::Provider;
-use super::calls::{LIST_WORKSPACES, OWN_KEY};
-use super::error::{ProviderError, Trouble};
-use super::json::{self, Data};
-use super::send::Ask;
-use super::text;
 use crate::deadline::Deadline;
+use crate::provider::wire::calls::{LIST_WORKSPACES, OWN_KEY};
+use crate::provider::wire::error::{ProviderError, Trouble};
+use crate::provider::wire::json::{self, Data};
+use crate::provider::wire::send::Ask;
+use crate::provider::wire::text;
 use crate::secrets::ManagementKey;
 
 /// What a key is told about itself.

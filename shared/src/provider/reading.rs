@@ -1,8 +1,8 @@
-//! What the provider says of a key's use, taken out of how it says it. What follows from it is `domain::reading`'s matter.
+//! What the provider says of a key's use, taken out of how it says it. What follows from it is `domain::usage::reading`'s matter.
 
 use super::key::Key;
-use crate::domain::reading::Told;
-use crate::domain::window::Reset;
+use crate::domain::usage::reading::Told;
+use crate::domain::values::window::Reset;
 
 impl Key {
     /// What was used, with the counters of this kind of window. None when it does not even say what was used in all.

@@ -7,12 +7,12 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::Provider;
-use super::calls::{Call, GET_KEY};
-use super::error::{ProviderError, Trouble};
 use super::keys::one;
-use super::send::{Ask, not_begun};
 use crate::deadline::Deadline;
-use crate::domain::key::{Fingerprint, KeyHash};
+use crate::domain::values::key::{Fingerprint, KeyHash};
+use crate::provider::wire::calls::{Call, GET_KEY};
+use crate::provider::wire::error::{ProviderError, Trouble};
+use crate::provider::wire::send::{Ask, not_begun};
 use crate::secrets::ManagementKey;
 use crate::store::{KnownAccount, Table};
 

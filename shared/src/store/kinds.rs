@@ -3,19 +3,19 @@
 
 use jiff::Timestamp;
 
-use crate::domain::alarm::Alarm;
 use crate::domain::audit::{AccountEntry, Entry};
-use crate::domain::balance::Shortage;
-use crate::domain::crossing::Crossing;
-use crate::domain::digest::{AccountDigest, Digest};
 use crate::domain::grant::Grant;
-use crate::domain::mail_day::MailDay;
+use crate::domain::mail::alarm::Alarm;
+use crate::domain::mail::day::MailDay;
+use crate::domain::mail::digest::{AccountDigest, Digest};
+use crate::domain::people::role::Roles;
+use crate::domain::people::session::Session;
+use crate::domain::people::sign_in::{ASK_LASTS, SignIn};
+use crate::domain::programme::request::Request;
 use crate::domain::programme::{Pot, Programme};
-use crate::domain::reading::Reading;
-use crate::domain::request::Request;
-use crate::domain::role::Roles;
-use crate::domain::session::Session;
-use crate::domain::sign_in::{ASK_LASTS, SignIn};
+use crate::domain::usage::balance::Shortage;
+use crate::domain::usage::crossing::Crossing;
+use crate::domain::usage::reading::Reading;
 use crate::store::alerts::caps::CapsLook;
 use crate::store::grants::enrolment::Enrolment;
 use crate::store::grants::readings::Refreshed;

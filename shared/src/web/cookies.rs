@@ -4,7 +4,7 @@ use axum::http::header::{COOKIE, HeaderMap, HeaderValue};
 use cookie::{Cookie, SameSite};
 
 use crate::config::Origin;
-use crate::domain::token::{AskToken, SessionToken};
+use crate::domain::values::token::{AskToken, SessionToken};
 
 /// The cookies of this deployment. On `https` no other site can plant them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,8 +13,8 @@ use super::fault::Fault;
 use super::form::{Bounds, Fields};
 use super::site::Site;
 use crate::deadline::Deadline;
-use crate::domain::session::Session;
-use crate::domain::token::CsrfToken;
+use crate::domain::people::session::Session;
+use crate::domain::values::token::CsrfToken;
 
 /// That a session is used is noted within this time.
 const ENOUGH_TO_NOTE: Duration = Duration::from_secs(5);

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use bursar_core::domain::audit::{AccountEntry, Act, Actor};
-use bursar_core::domain::id::PersonId;
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::values::id::PersonId;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{BulkStop, HeldBack, OwedMail};
 use jiff::civil::Date;
 

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bursar_core::domain::audit::{Act, Entry};
 use bursar_core::domain::grant::{AttemptState, Disable, Grant, Notice, State};
-use bursar_core::domain::id::{GrantId, ProgrammeId};
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Pot, Programme};
+use bursar_core::domain::values::id::{GrantId, ProgrammeId};
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{OutboxRow, OwedMail, keys};
 
 use super::table::{named, rows_about};

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bursar_core::domain::audit::{Act, What};
 use bursar_core::domain::grant::{AttemptState, Disable, GRACE, LEASE, State};
-use bursar_core::domain::id::{GrantId, KeyName, ProgrammeId};
+use bursar_core::domain::values::id::{GrantId, KeyName, ProgrammeId};
 use jiff::SignedDuration;
 
 use super::snapshot::ProviderKey;

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::crossing::{Crossing, Scope};
-use bursar_core::domain::mail_day::{Fared, MailCounts};
-use bursar_core::domain::mail_kind::MailKind;
-use bursar_core::domain::sign_in::{ASK_LASTS, LINK_LASTS};
-use bursar_core::domain::token::{Code, LinkToken};
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::mail::day::{Fared, MailCounts};
+use bursar_core::domain::mail::kind::MailKind;
+use bursar_core::domain::people::sign_in::{ASK_LASTS, LINK_LASTS};
+use bursar_core::domain::usage::crossing::{Crossing, Scope};
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::token::{Code, LinkToken};
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{MailState, OutboxRow, OwedMail};
 use bursar_local::inbox::Contents;
 use bursar_local::ses::Mail;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::Act;
-use bursar_core::domain::id::ProgrammeId;
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Byok, Pot};
+use bursar_core::domain::values::id::ProgrammeId;
+use bursar_core::domain::values::money::Usd;
 use bursar_local::provider::Nano;
 
 use super::outside::{self, Outside, Shown};

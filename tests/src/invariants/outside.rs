@@ -6,8 +6,8 @@ use std::fmt;
 
 use bursar_core::domain::audit::Act;
 use bursar_core::domain::grant::AttemptState;
-use bursar_core::domain::id::{GrantId, ProgrammeId};
 use bursar_core::domain::programme::Byok;
+use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_local::provider::{KeySnapshot, Nano};
 
 use super::Snapshot;

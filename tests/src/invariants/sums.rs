@@ -1,9 +1,9 @@
 //! Sums and what is concluded from them: totals against readings, crossings against totals.
 
-use bursar_core::domain::crossing::{Crossing, Scope};
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Byok;
-use bursar_core::domain::reading::Used;
+use bursar_core::domain::usage::crossing::{Crossing, Scope};
+use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::values::money::Usd;
 
 use super::{Snapshot, Step};
 

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bursar_core::domain::audit::Act;
 use bursar_core::domain::grant::{Attempt, AttemptState, Disable, Grant, State};
-use bursar_core::domain::id::{GrantId, ProgrammeId};
+use bursar_core::domain::people::role::Roles;
+use bursar_core::domain::people::session::Session;
+use bursar_core::domain::people::sign_in::SignIn;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::request::Request;
-use bursar_core::domain::role::Roles;
-use bursar_core::domain::session::Session;
-use bursar_core::domain::sign_in::SignIn;
+use bursar_core::domain::programme::request::Request;
+use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::store::items::{Item, Stored};
 use bursar_core::store::{
     Ask, Enrolment, ImportChunk, Link, MailChoice, OutboxRow, OwedMail, Person, PersonOf, SessionOf, Undeliverable,

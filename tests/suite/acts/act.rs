@@ -6,11 +6,11 @@ use bursar_core::domain::grant::{
     Begun, Change, Found, GaveUp, Grant, HoldKind, Minted, NotAsRead, NotSending, Order, Person, Press, Reading, Rule,
     SentLimit, Stopped, Unchanged, View,
 };
-use bursar_core::domain::id::{Epoch, GrantId, Nonce, ProgrammeId};
-use bursar_core::domain::key::KeyHash;
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
-use bursar_core::domain::window::Window;
+use bursar_core::domain::values::id::{Epoch, GrantId, Nonce, ProgrammeId};
+use bursar_core::domain::values::key::KeyHash;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::Window;
 use bursar_core::store::{Acquired, ActContext, Author, Lease, NewPerson, Outcome, Saved, StoreError, Table};
 use bursar_local::gate::Verdict;
 use jiff::{SignedDuration, Timestamp};

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bursar_core::domain::mail_class::MailClass;
+use bursar_core::domain::mail::class::MailClass;
 use bursar_core::store::MailState;
 use bursar_local::gate::{Call, History, Matcher, Recorded, Step, Verdict};
 use jiff::SignedDuration;

@@ -2,8 +2,8 @@
 
 use bursar_core::domain::audit;
 use bursar_core::domain::grant::{HoldKind, Order, OrderKind};
-use bursar_core::domain::id::Epoch;
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::values::id::Epoch;
+use bursar_core::domain::values::money::Usd;
 use bursar_local::gate::Matcher;
 use bursar_local::invoke::FunctionName;
 use jiff::ToSpan;

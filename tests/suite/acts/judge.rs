@@ -92,8 +92,8 @@ impl Ran<'_> {
 
 #[cfg(test)]
 mod tests {
-    use bursar_core::domain::money::Usd;
     use bursar_core::domain::programme::Pot;
+    use bursar_core::domain::values::money::Usd;
     use bursar_local::gate::{Call, Shape, Verdict};
     use bursar_local::invoke::FunctionName;
 

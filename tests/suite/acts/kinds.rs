@@ -3,8 +3,8 @@
 use bursar_core::domain::grant::{
     Begun, GaveUp, HoldKind, Minted, Order, OrderKind, Press, PressKind, SentLimit, Stopped,
 };
-use bursar_core::domain::id::{Epoch, GrantId};
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::values::id::{Epoch, GrantId};
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::Lease;
 use jiff::Timestamp;
 

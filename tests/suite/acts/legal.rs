@@ -5,9 +5,9 @@ use std::cmp::Ordering;
 
 use bursar_core::domain::audit::{self, Entry, What};
 use bursar_core::domain::grant::{AnnouncedEnd, Begun, Change, Grant, MailOutcome, PotChange, Reading, View};
-use bursar_core::domain::id::ProgrammeId;
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Byok, Pot, Programme, Settings};
+use bursar_core::domain::values::id::ProgrammeId;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{Closed, Enrolment, Lease, Meta, NewPerson, Noted, OwedMail, PotSet, Saved};
 use jiff::Timestamp;
 

@@ -3,8 +3,8 @@
 use bursar_core::domain::grant::{
     GaveUp, Grant, HoldKind, Minted, Order, OrderKind, Press, PressKind, SentLimit, Stopped,
 };
-use bursar_core::domain::id::{GrantId, Nonce};
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::values::id::{GrantId, Nonce};
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::Lease;
 
 use super::act::{Act, Ended, LEASE, programme};

@@ -4,13 +4,13 @@
 use bursar_tests::office::as_sync;
 mod crowds;
 
-use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::grant::Reading;
-use bursar_core::domain::id::{Epoch, new_ulid};
-use bursar_core::domain::mail_class::MailClass;
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::sign_in::{LINK_LASTS, LiveLink};
-use bursar_core::domain::token::{AskToken, LinkToken};
+use bursar_core::domain::mail::class::MailClass;
+use bursar_core::domain::people::sign_in::{LINK_LASTS, LiveLink};
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::id::{Epoch, new_ulid};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::token::{AskToken, LinkToken};
 use bursar_core::store::{Ask, CapsLook, ForeignKey, LinkMade, MailState, Tally};
 use jiff::ToSpan;
 
@@ -110,7 +110,7 @@ async fn single_writes_take_effect_where_their_condition_holds_and_nowhere_else(
         name: name.to_owned(),
         enabled: true,
         limit: None,
-        used: bursar_core::domain::reading::Used::default(),
+        used: bursar_core::domain::usage::reading::Used::default(),
         created_at: None,
         last_used_at: None,
         first_seen_at: now,

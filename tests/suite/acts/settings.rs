@@ -1,16 +1,16 @@
 //! Where a test begins: a programme with two people on its roster, the first of whom has come so far. Each is reached by acts.
 
-use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::grant::{
     Attempt, AttemptState, Found, GaveUp, HoldKind, Minted, Person, Press, PressKind, Reading, Stopped,
 };
-use bursar_core::domain::id::{Epoch, GrantId};
-use bursar_core::domain::key::KeyHash;
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
-use bursar_core::domain::reading::Used;
-use bursar_core::domain::term::Term;
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::id::{Epoch, GrantId};
+use bursar_core::domain::values::key::KeyHash;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::term::Term;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::NewPerson;
 use jiff::{Timestamp, ToSpan};
 

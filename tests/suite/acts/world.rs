@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use bursar_core::domain::audit::Entry;
 use bursar_core::domain::grant::{AnnouncedEnd, Change, Grant, MailOutcome, Notice, PotChange, Reading, View};
-use bursar_core::domain::id::{Epoch, GrantId, ProgrammeId};
+use bursar_core::domain::people::role::Roles;
 use bursar_core::domain::programme::{Pot, Programme};
-use bursar_core::domain::role::Roles;
+use bursar_core::domain::values::id::{Epoch, GrantId, ProgrammeId};
 use bursar_core::store::items::{self, Item, Stored};
 use bursar_core::store::{Enrolment, Lease, ListedProgramme, MailState, Meta, OutboxRow, OwedMail};
 use bursar_tests::invariants::Snapshot;

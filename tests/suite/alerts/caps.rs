@@ -2,10 +2,10 @@
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::HoldKind;
-use bursar_core::domain::id::{GrantId, ProgrammeId};
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::window::Reset;
+use bursar_core::domain::values::id::{GrantId, ProgrammeId};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::Reset;
 use bursar_core::store::{ActContext, CapsLook, OwedMail, Place, SyncState, Table, keys};
 use bursar_local::invoke::FunctionName;
 use bursar_local::stack::Stack;

@@ -1,7 +1,7 @@
 //! A call of `threshold-alerts` fails, is lost, or kills it, each in its turn: whoever is to hear is owed one mail in the end, whether it
 //! was woken by totals, by a reading, or by the clock alone.
 
-use bursar_core::domain::id::ProgrammeId;
+use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::store::{SyncState, Table};
 use bursar_local::gate::{Call, Matcher, Recorded, Verdict};
 use bursar_local::invoke::{FunctionName, InvokeError};

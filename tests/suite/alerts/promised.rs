@@ -1,6 +1,6 @@
 //! A pot that is promised in full: those who hear of its money are told before a student is refused, once for each amount of the pot.
 
-use bursar_core::domain::crossing::Scope;
+use bursar_core::domain::usage::crossing::Scope;
 use bursar_core::store::OwedMail;
 use bursar_tests::invariants::Snapshot;
 use bursar_tests::office::Office;

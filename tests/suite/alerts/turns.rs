@@ -1,15 +1,15 @@
 //! A window turns while the provider still tells the numbers of the one before: nobody is told of the old one's money in the new one.
 
-use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::crossing::{Crossing, Scope};
 use bursar_core::domain::grant::Reading;
-use bursar_core::domain::id::{Epoch, GrantId, ProgrammeId};
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
-use bursar_core::domain::reading::{Of, Told};
-use bursar_core::domain::term::Term;
-use bursar_core::domain::window::Reset;
+use bursar_core::domain::usage::crossing::{Crossing, Scope};
+use bursar_core::domain::usage::reading::{Of, Told};
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::id::{Epoch, GrantId, ProgrammeId};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::term::Term;
+use bursar_core::domain::values::window::Reset;
 use bursar_core::store::{Author, OwedMail, SyncState, Table, Totals};
 use bursar_local::invoke::FunctionName;
 use bursar_local::stack::Stack;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::Author;
 use bursar_local::inbox::Contents;
 use bursar_tests::invariants::{RawTable, Watch};

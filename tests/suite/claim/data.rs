@@ -1,8 +1,8 @@
 //! What is stored about somebody, as they read it.
 
-use bursar_core::domain::crossing::{Crossing, Scope};
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::window::Window;
+use bursar_core::domain::usage::crossing::{Crossing, Scope};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::Window;
 use bursar_local::settle::LIMIT;
 use bursar_tests::visitor::Visitor;
 use serde_json::{Value, json};

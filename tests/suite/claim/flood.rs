@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::money::Usd;
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
 use bursar_tests::office::crossing;

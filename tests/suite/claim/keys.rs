@@ -1,8 +1,8 @@
 //! A key: shown once, spent, read, replaced, reported, resumed.
 
 use bursar_core::domain::grant::HoldKind;
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::window::Reset;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::Reset;
 use bursar_local::gate::Matcher;
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::{KeySnapshot, Nano};

@@ -1,6 +1,6 @@
 //! Which mails somebody wants: the form is there for whoever is signed in, and changes what it carries alone.
 
-use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::store::{Table, Undeliverable, Why};
 use bursar_tests::office::session_cookie;
 use bursar_tests::visitor::Visitor;

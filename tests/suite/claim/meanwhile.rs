@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bursar_core::domain::grant::HoldKind;
-use bursar_core::domain::id::GrantId;
+use bursar_core::domain::values::id::GrantId;
 use bursar_core::store::{Author, Closed, Outcome};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;

@@ -4,8 +4,8 @@
 use std::process::Command;
 
 use bursar_core::domain::audit::{Act, Entry};
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::Author;
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
@@ -238,8 +238,10 @@ async fn every_page_loads_the_script_that_sends_a_form_once() {
     let scene = Scene::over(&stack).await;
     let (_, ada) = scene.student("ada@example.edu").await;
     let shown = scene.press(&ada, "reveal").await.expect(200);
-    let (admin, code) =
-        (scene.browser(), scene.mailed("admin@example.edu", &bursar_core::domain::token::AskToken::generate()).await.1);
+    let (admin, code) = (
+        scene.browser(),
+        scene.mailed("admin@example.edu", &bursar_core::domain::values::token::AskToken::generate()).await.1,
+    );
     admin.post("/code", &[("address", "admin@example.edu"), ("code", &code.reveal())]).await.expect(303);
     let pages = [ada.get("/").await, ada.get("/c/x").await, ada.get("/my").await, shown, admin.get("/console").await];
     for page in pages {

@@ -2,7 +2,7 @@
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::HoldKind;
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::Author;
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bursar_core::domain::token::{AskToken, LinkToken};
+use bursar_core::domain::values::token::{AskToken, LinkToken};
 use bursar_tests::visitor::Page;
 use futures_util::future::join_all;
 

@@ -1,13 +1,13 @@
 //! The account's page: its money against what is reserved, keys that nobody owns, how the syncs went, and the press for what the
 //! guard held back.
 
-use bursar_core::domain::alarm::{Alarm, Cause};
 use bursar_core::domain::audit::{Act, Actor};
-use bursar_core::domain::days::{Counted, Days};
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::reading::Used;
-use bursar_core::domain::reconciliation::KnownResidual;
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
+use bursar_core::domain::usage::days::{Counted, Days};
+use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::usage::reconciliation::KnownResidual;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{Account, AccountDay, ForeignKey, HeldBack, Run, Stranger, SyncState, Table};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
@@ -129,7 +129,7 @@ async fn only_admins_see_the_account_and_before_any_sync_nothing_is_said_to_be_n
     let office = Office::open(&stack).await;
     let table = &office.table;
     let mut settings = table.programme(&office.programme).await.unwrap().unwrap().settings;
-    settings.faculty = vec![bursar_core::domain::address::EmailAddress::parse("faye@example.edu").unwrap()];
+    settings.faculty = vec![bursar_core::domain::values::address::EmailAddress::parse("faye@example.edu").unwrap()];
     let by = bursar_core::store::Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
     table
         .save_settings(&office.programme, settings, 1, bursar_core::domain::audit::What::new(Act::Edited), by)

@@ -1,10 +1,10 @@
 //! What was used by model, as the overview and the account's page say it: over the span that is asked for, by group, with what is
 //! not known of it.
 
-use bursar_core::domain::days::Days;
-use bursar_core::domain::models::{GroupUse, Nobodys, NobodysUse, Sums};
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::usage::days::Days;
+use bursar_core::domain::usage::models::{GroupUse, Nobodys, NobodysUse, Sums};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{Acquired, Lease, ModelDay, NobodysDay, Table};
 use bursar_local::stack::Stack;
 use bursar_tests::office::{Office, as_sync, soon};

@@ -1,14 +1,14 @@
 //! Mail on the console's pages: who cannot be reached and is tried again by hand, what became of alerts and the press that sends one
 //! again, and the account's section of it.
 
-use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::alarm::Cause;
 use bursar_core::domain::audit::Act;
-use bursar_core::domain::mail_day::{MailCounts, MailDay};
-use bursar_core::domain::mail_kind::MailKind;
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::reading::Used;
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::mail::alarm::Cause;
+use bursar_core::domain::mail::day::{MailCounts, MailDay};
+use bursar_core::domain::mail::kind::MailKind;
+use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{BulkStop, MailServer, SyncState, Table, Totals, Undeliverable, Why};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Fault;

@@ -1,12 +1,12 @@
 //! What the overview says of the time to come: when the pot will be empty, and who used far more than is usual.
 
-use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::audit::{Act, What};
-use bursar_core::domain::days::Days;
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Pot;
-use bursar_core::domain::term::Term;
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::usage::days::Days;
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::term::Term;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::Author;
 use bursar_local::stack::Stack;
 use bursar_tests::invariants::RawTable;

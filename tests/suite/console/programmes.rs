@@ -1,13 +1,13 @@
 //! Making, seeing and editing programmes, by role.
 
-use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::crossing::{Crossing, Scope};
-use bursar_core::domain::id::PersonId;
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::reading::Used;
-use bursar_core::domain::restriction::Restriction;
-use bursar_core::domain::window::Window;
+use bursar_core::domain::programme::restriction::Restriction;
+use bursar_core::domain::usage::crossing::{Crossing, Scope};
+use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::id::PersonId;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::Window;
 use bursar_core::store::{SyncState, Table, Totals, Undeliverable, Why};
 use bursar_local::invoke::FunctionName;
 use bursar_tests::office::{Office, as_sync, soon};
@@ -305,7 +305,7 @@ async fn a_programme_that_names_models_gets_its_guardrail_from_the_work_and_keep
 }
 
 async fn person(table: &Table, address: &str) -> PersonId {
-    let address = bursar_core::domain::address::EmailAddress::parse(address).unwrap();
+    let address = bursar_core::domain::values::address::EmailAddress::parse(address).unwrap();
     let person = table.person_of(&address, soon()).await.unwrap();
     assert!(Actor::Person(person.clone()).to_string().starts_with("person:"));
     person

@@ -1,8 +1,8 @@
 //! Rosters: what a file would change, applying it, and what happens when somebody pulls the plug in the middle.
 
 use bursar_core::domain::grant::{Grant, HoldKind};
-use bursar_core::domain::id::ProgrammeId;
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::values::id::ProgrammeId;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::Tally;
 use bursar_core::store::{Author, Outcome, Table};
 use bursar_local::gate::{Matcher, Verdict};

@@ -1,15 +1,15 @@
 //! Spending over the spans of time that an address can ask for: on the overview, by group, in the list of grants and on a grant's page.
 
-use bursar_tests::office::{Office, as_sync, reading, soon};
 use std::collections::BTreeMap;
 
-use bursar_core::domain::days::{Counted, Days};
-use bursar_core::domain::id::GrantId;
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::reading::Used;
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::usage::days::{Counted, Days};
+use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::values::id::GrantId;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{SyncState, Totals};
 use bursar_local::stack::Stack;
+use bursar_tests::office::{Office, as_sync, reading, soon};
 use bursar_tests::stack;
 use bursar_tests::visitor::{Page, Visitor};
 use jiff::{Timestamp, ToSpan};

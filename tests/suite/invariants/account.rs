@@ -1,14 +1,14 @@
 //! Alarms owed to too many or too few, and releases without their entry: I5 and I16 of the account.
 
-use bursar_core::domain::alarm::{Alarm, Cause};
 use bursar_core::domain::audit::{AccountEntry, Act, Actor, What};
-use bursar_core::domain::balance::{Basis, Need};
-use bursar_core::domain::days::{Known, Sum};
-use bursar_core::domain::digest::{AccountDigest, Health};
-use bursar_core::domain::id::PersonId;
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::reconciliation::{KnownResidual, Spent};
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
+use bursar_core::domain::mail::digest::{AccountDigest, Health};
+use bursar_core::domain::usage::balance::{Basis, Need};
+use bursar_core::domain::usage::days::{Known, Sum};
+use bursar_core::domain::usage::reconciliation::{KnownResidual, Spent};
+use bursar_core::domain::values::id::PersonId;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::secrets::ManagementKey;
 use bursar_core::store::{Cut, HeldBack, KnownAccount, Meta, OutboxRow, OwedMail, ProgrammeCut, SyncState, keys};
 use jiff::civil::Date;

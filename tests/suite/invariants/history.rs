@@ -2,8 +2,8 @@
 
 use bursar_core::domain::audit::{self, Entry, What};
 use bursar_core::domain::grant::{AnnouncedEnd, Disable, Gone, Grant, Notice, State};
-use bursar_core::domain::id::{Epoch, GrantId};
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::values::id::{Epoch, GrantId};
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{Meta, OutboxRow, OwedMail, keys};
 use jiff::ToSpan;
 

@@ -1,7 +1,7 @@
 //! Keys at the provider that nobody accounts for: I1, I3, I6, I7, and of I11 what is about keys.
 
 use bursar_core::domain::grant::{AttemptState, Disable, GRACE, Gone, State};
-use bursar_core::domain::id::Epoch;
+use bursar_core::domain::values::id::Epoch;
 use jiff::ToSpan;
 
 use super::Scene;

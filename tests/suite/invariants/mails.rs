@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use bursar_core::domain::crossing::{Crossing, Scope};
-use bursar_core::domain::id::{Epoch, PersonId};
-use bursar_core::domain::mail_day::{MailCounts, MailDay};
-use bursar_core::domain::mail_kind::MailKind;
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::reading::Used;
-use bursar_core::domain::sign_in::{ASK_LASTS, LINK_LASTS};
-use bursar_core::domain::token::{Code, LinkToken};
-use bursar_core::domain::window::{Reset, Window, utc_date};
+use bursar_core::domain::mail::day::{MailCounts, MailDay};
+use bursar_core::domain::mail::kind::MailKind;
+use bursar_core::domain::people::sign_in::{ASK_LASTS, LINK_LASTS};
+use bursar_core::domain::usage::crossing::{Crossing, Scope};
+use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::values::id::{Epoch, PersonId};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::token::{Code, LinkToken};
+use bursar_core::domain::values::window::{Reset, Window, utc_date};
 use bursar_core::store::{Link, MailState, OutboxRow, OwedMail, Totals};
 use bursar_local::ses::Mail;
 use bursar_local::visitor::Page;
@@ -121,11 +121,11 @@ async fn a_link_is_in_one_link_mail_and_known_by_its_hash() {
     let text = format!("https://bursar.uni.edu/c/{}\r\nCode: {}", token.reveal(), code.reveal());
     scene.mail_with(&[("X-Bursar-Mail", "link")], &text).await;
     scene.bites("I4", "a mailed link is not known by its hash").await;
-    let ada = bursar_core::domain::address::EmailAddress::parse("Ada@uni.edu").unwrap();
+    let ada = bursar_core::domain::values::address::EmailAddress::parse("Ada@uni.edu").unwrap();
     let link = Link { link: token.hash(), address: ada.matched().clone(), ends_at: scene.now + LINK_LASTS };
     scene.keep(&link).await;
     scene.bears("I4").await;
-    let eve = bursar_core::domain::address::EmailAddress::parse("eve@uni.edu").unwrap();
+    let eve = bursar_core::domain::values::address::EmailAddress::parse("eve@uni.edu").unwrap();
     scene.keep(&Link { address: eve.matched().clone(), ..link.clone() }).await;
     scene.bites("I4", "went to another address than its link's").await;
     scene.keep(&link).await;

@@ -2,10 +2,10 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::grant::State;
-use bursar_core::domain::id::{Epoch, KeyName};
-use bursar_core::domain::key::KeyHash;
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Pot;
+use bursar_core::domain::values::id::{Epoch, KeyName};
+use bursar_core::domain::values::key::KeyHash;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::keys;
 use bursar_local::provider::{Interval, MadeKey, Nano, SETTLES_WITHIN};
 use jiff::{SignedDuration, ToSpan};

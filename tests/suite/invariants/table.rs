@@ -7,10 +7,9 @@ use bursar_core::domain::audit::{Act, Entry, What};
 use bursar_core::domain::grant::{
     AnnouncedEnd, Attempt, AttemptState, Disable, Found, Gone, Grant, Notice, State, Stopped,
 };
-use bursar_core::domain::id::{Epoch, GrantId};
-use bursar_core::domain::role::Roles;
+use bursar_core::domain::people::role::Roles;
+use bursar_core::domain::values::id::{Epoch, GrantId};
 use bursar_core::store::{Enrolment, OutboxRow, OwedMail, keys};
-
 use jiff::{SignedDuration, Timestamp};
 
 use super::Scene;

@@ -1,12 +1,12 @@
 //! Alarms of the account: what admins are told, and that each is told once for each cause, whatever fails and however many they are.
 
-use bursar_core::domain::alarm::{Alarm, Cause};
-use bursar_core::domain::balance::{Basis, Need};
-use bursar_core::domain::id::{PersonId, new_ulid};
-use bursar_core::domain::mail_day::MailDay;
-use bursar_core::domain::mail_kind::MailKind;
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
+use bursar_core::domain::mail::day::MailDay;
+use bursar_core::domain::mail::kind::MailKind;
+use bursar_core::domain::usage::balance::{Basis, Need};
+use bursar_core::domain::values::id::{PersonId, new_ulid};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::secrets::ManagementKey;
 use bursar_core::store::{OutboxRow, OwedMail};
 use bursar_local::gate::{Matcher, Verdict};

@@ -1,13 +1,13 @@
 //! What alerts about a programme's money say, to whom, and with what picture.
 
-use bursar_tests::office::{as_sync, reading};
 use std::collections::BTreeMap;
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::reading::{Reading, Used};
+use bursar_core::domain::usage::reading::{Reading, Used};
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{Author, Totals};
 use bursar_local::ses::Fault;
+use bursar_tests::office::{as_sync, reading};
 
 use super::words::{html_says, redacted};
 use super::{PostOffice, address, soon};

@@ -1,7 +1,7 @@
 //! Asks for a link: who gets one, where it goes, and how many.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use bursar_core::domain::token::{AskToken, LinkToken};
+use bursar_core::domain::values::token::{AskToken, LinkToken};
 use bursar_core::store::items::Item;
 use bursar_core::store::{OutboxRow, OwedMail, Tally, Undeliverable, Why, keys};
 use bursar_local::invoke::FunctionName;

@@ -1,17 +1,16 @@
 //! When too much mail comes back: no more of its kind is sent, an admin hears each time, all other mail goes on, and it is let go on by
 //! a press or by the next day.
 
-use bursar_core::domain::alarm::Cause;
 use bursar_core::domain::grant::Notice;
-use bursar_core::domain::id::{Epoch, PersonId};
-use bursar_core::domain::mail_class::MailClass;
-use bursar_core::domain::mail_day::{MailCounts, MailDay};
-use bursar_core::domain::mail_kind::MailKind;
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::mail::alarm::Cause;
+use bursar_core::domain::mail::class::MailClass;
+use bursar_core::domain::mail::day::{MailCounts, MailDay};
+use bursar_core::domain::mail::kind::MailKind;
+use bursar_core::domain::values::id::{Epoch, PersonId};
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{BulkStop, MailState, OutboxRow, OwedMail, Resend, WentOn};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
-
 use ulid::Ulid;
 
 use super::{PostOffice, soon};

@@ -1,8 +1,8 @@
 //! Thousands of mails without hurry, and one with it: it never stands behind them. And what the mail server refuses uses up the tries of
 //! one row and not of all.
 
-use bursar_core::domain::id::{Nonce, new_ulid};
-use bursar_core::domain::token::AskToken;
+use bursar_core::domain::values::id::{Nonce, new_ulid};
+use bursar_core::domain::values::token::AskToken;
 use bursar_core::store::items::{self};
 use bursar_core::store::{MailState, OutboxRow, OwedMail, Resend};
 use bursar_local::gate::Matcher;

@@ -3,13 +3,13 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::{Act, Actor, What};
 use bursar_core::domain::grant::{Disable, HoldKind, Notice, Rule, Stopped};
-use bursar_core::domain::id::{GrantId, PersonId};
-use bursar_core::domain::mail_kind::MailKind;
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::programme::Settings;
-use bursar_core::domain::reading::{Reading, Used};
-use bursar_core::domain::term::Term;
-use bursar_core::domain::window::{Reset, utc_date};
+use bursar_core::domain::usage::reading::{Reading, Used};
+use bursar_core::domain::values::id::{GrantId, PersonId};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::term::Term;
+use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_core::store::items::Stored;
 use bursar_core::store::keys::Key;
 use bursar_core::store::{

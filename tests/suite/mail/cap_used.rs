@@ -2,10 +2,10 @@
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{HoldKind, Notice, Reading, Rule, Stopped};
-use bursar_core::domain::id::{GrantId, PersonId};
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::reading::Used;
-use bursar_core::domain::window::{Reset, utc_date};
+use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::values::id::{GrantId, PersonId};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_core::store::{OwedMail, Undeliverable, Why};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;

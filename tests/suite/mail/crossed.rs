@@ -1,17 +1,17 @@
 //! From totals to the mails of faculty: one night's leap is one mail for each of them that says where it led, and whatever kills its
 //! sending, each gets theirs.
 
-use bursar_tests::office::{as_sync, reading};
 use std::collections::BTreeMap;
 
 use bursar_core::domain::grant::Reading;
-use bursar_core::domain::id::GrantId;
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::reading::Used;
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::values::id::GrantId;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::Totals;
 use bursar_local::gate::{Call, Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
+use bursar_tests::office::{as_sync, reading};
 use jiff::SignedDuration;
 use serde_json::json;
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bursar_core::deadline::Waits;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::Person;
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{Author, NewPerson};
 use bursar_local::inbox::Contents;
 use bursar_local::ses::PAUSED;

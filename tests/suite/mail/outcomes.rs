@@ -1,8 +1,8 @@
 //! What SES reports of a mail, in any order and more than once, and what it ends.
 
-use bursar_core::domain::mail_day::{MailCounts, MailDay};
-use bursar_core::domain::mail_kind::MailKind;
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::mail::day::{MailCounts, MailDay};
+use bursar_core::domain::mail::kind::MailKind;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{BulkStop, MailState, Resend, Undeliverable, Why};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::{FunctionName, InvokeError};

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::deadline::Waits;
-use bursar_core::domain::alarm::{Alarm, Cause};
-use bursar_core::domain::id::{PersonId, new_ulid};
-use bursar_core::domain::mail_failure::{self, CORRUPT};
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
+use bursar_core::domain::mail::failure::{self, CORRUPT};
+use bursar_core::domain::values::id::{PersonId, new_ulid};
 use bursar_core::store::items::{self, Queue};
 use bursar_core::store::{MailState, OutboxRow, OwedMail, SentAgain};
 use bursar_local::gate::{Matcher, Verdict};
@@ -224,14 +224,14 @@ async fn in_whatever_words_aws_stops_an_account_and_whatever_of_it_is_gone_mail_
         office.pass(60).await;
         assert_eq!((office.unread().len(), office.rows(is_failed)), (0, 0), "{words}");
     }
-    assert_eq!(office.told_refusals().await, [mail_failure::PAUSED]);
+    assert_eq!(office.told_refusals().await, [failure::PAUSED]);
     office.stack.ses.set_stopped_by_aws(None);
     office.stack.ses.know_sets(&[]);
     office.pass(60).await;
     assert_eq!((office.unread().len(), office.rows(is_failed)), (0, 0));
     let mut told = office.told_refusals().await;
     told.sort();
-    assert_eq!(told, [mail_failure::PAUSED, "ConfigurationSetDoesNotExist"]);
+    assert_eq!(told, [failure::PAUSED, "ConfigurationSetDoesNotExist"]);
     office.stack.ses.know_sets(&["bursar"]);
     office.pass(60).await;
     office.pass(60).await;
@@ -259,14 +259,14 @@ async fn a_refusal_is_over_once_the_mail_server_is_seen_to_take_such_mail() {
         let known = office.table.mail_refusals(office.stack.clock.now()).await.unwrap();
         known.into_iter().map(|refusal| refusal.code).collect::<Vec<_>>()
     };
-    assert_eq!(codes(&office).await, [mail_failure::NOT_VERIFIED]);
+    assert_eq!(codes(&office).await, [failure::NOT_VERIFIED]);
     office.stack.ses.leave_sandbox();
     office.pass(20).await;
     assert_eq!(codes(&office).await, Vec::<String>::new());
     office.stack.ses.set_stopped_by_aws(Some(PAUSED));
     office.invite("bob@example.edu").await;
     office.pass(5).await;
-    assert_eq!(codes(&office).await, [mail_failure::PAUSED]);
+    assert_eq!(codes(&office).await, [failure::PAUSED]);
     office.stack.ses.set_stopped_by_aws(None);
     office.pass(30).await;
     assert_eq!(codes(&office).await, Vec::<String>::new());
@@ -278,7 +278,7 @@ async fn a_refusal_is_over_once_the_mail_server_is_seen_to_take_such_mail() {
         office.stack.gate.lift(unread);
         office.pass(61).await;
     }
-    assert_eq!(office.told_refusals().await, [mail_failure::NOT_VERIFIED, mail_failure::PAUSED]);
+    assert_eq!(office.told_refusals().await, [failure::NOT_VERIFIED, failure::PAUSED]);
     office.stack.stop().await.unwrap();
 }
 

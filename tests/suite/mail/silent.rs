@@ -1,7 +1,7 @@
 //! Mail that falls silent: what waits for too long, and events that never come, reach an admin once; what explains itself is not told
 //! twice.
 
-use bursar_core::domain::mail_failure::NOT_VERIFIED;
+use bursar_core::domain::mail::failure::NOT_VERIFIED;
 use bursar_core::store::MailRefusal;
 use bursar_local::ses::Quota;
 use jiff::SignedDuration;

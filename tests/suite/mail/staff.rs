@@ -1,8 +1,8 @@
 //! Mail to those who look after programmes and the account: that one of them is not reached, an admin hears; that no admin is, the log
 //! says, where an alarm of the stack looks.
 
-use bursar_core::domain::alarm::{Alarm, Cause};
-use bursar_core::domain::mail_kind::MailKind;
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
+use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::store::{Undeliverable, Why};
 use bursar_tests::stack;
 use jiff::SignedDuration;

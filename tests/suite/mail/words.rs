@@ -1,18 +1,18 @@
 //! What each mail says, as text, and what stands in its headers.
 
-use bursar_tests::office::{as_sync, reading};
 use std::collections::BTreeMap;
 
 use bursar_core::domain::audit::{Act, Actor, What};
-use bursar_core::domain::crossing::{Crossing, Scope};
-use bursar_core::domain::days::Days;
 use bursar_core::domain::grant::{Minted, Press, PressKind, Stopped};
-use bursar_core::domain::id::{Epoch, GrantId, Nonce, PersonId};
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::reading::Used;
-use bursar_core::domain::window::{Window, utc_date};
+use bursar_core::domain::usage::crossing::{Crossing, Scope};
+use bursar_core::domain::usage::days::Days;
+use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::values::id::{Epoch, GrantId, Nonce, PersonId};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::{Window, utc_date};
 use bursar_core::store::{ActContext, Author, Outcome, Totals};
 use bursar_local::inbox::Contents;
+use bursar_tests::office::{as_sync, reading};
 use jiff::ToSpan;
 
 use super::{PostOffice, address, soon};

@@ -3,8 +3,8 @@
 //!
 //! `BURSAR_TEST_SEED=70 cargo test -p bursar-tests promises::drawn` plays one history again, `cargo xtask histories` thousands.
 
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::window::Reset;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::Reset;
 use bursar_local::gate::{Matcher, RuleId, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::{DrawnQuirks, Nano, Provider};

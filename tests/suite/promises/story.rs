@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use bursar_core::domain::audit::{Act, What};
-use bursar_core::domain::id::GrantId;
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
-use bursar_core::domain::window::Reset;
+use bursar_core::domain::values::id::GrantId;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::Reset;
 use bursar_core::store::{Author, Saved};
 use bursar_local::gate::{Matcher, RuleId, Verdict};
 use bursar_local::invoke::FunctionName;

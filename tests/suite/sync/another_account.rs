@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use bursar_core::domain::audit::Act;
-use bursar_core::domain::id::GrantId;
+use bursar_core::domain::values::id::GrantId;
 use bursar_core::store::ForeignKey;
 use bursar_local::gate::{Matcher, Service};
 use bursar_local::inbox::Contents;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bursar_core::config::Config;
 use bursar_core::deadline::Waits;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::values::money::Usd;
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::stack::Stack;

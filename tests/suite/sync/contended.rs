@@ -3,7 +3,7 @@
 
 use bursar_core::config::Config;
 use bursar_core::deadline::Waits;
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::values::money::Usd;
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use serde_json::json;

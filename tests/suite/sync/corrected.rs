@@ -2,10 +2,10 @@
 //! and stands in nobody's way, and of a window the later answer counts.
 
 use bursar_core::domain::grant::{Reading, Spending, View};
-use bursar_core::domain::id::GrantId;
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Byok;
-use bursar_core::domain::window::Reset;
+use bursar_core::domain::values::id::GrantId;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::Reset;
 use bursar_local::provider::Nano;
 use bursar_local::stack::Stack;
 use bursar_tests::office::Office;

@@ -2,9 +2,9 @@
 
 use bursar_core::domain::audit::Act;
 use bursar_core::domain::grant::{State, Stopped};
-use bursar_core::domain::id::GrantId;
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::window::Reset;
+use bursar_core::domain::values::id::GrantId;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::Reset;
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;

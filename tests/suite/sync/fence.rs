@@ -1,9 +1,9 @@
 //! What a runner whom another has overtaken still tries to write for all to see.
 
-use bursar_core::domain::id::new_ulid;
-use bursar_core::domain::models::{GroupUse, Nobodys, NobodysUse, Sums};
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::reading::Used;
+use bursar_core::domain::usage::models::{GroupUse, Nobodys, NobodysUse, Sums};
+use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::values::id::new_ulid;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{
     Account, AccountDay, Acquired, Checkpoint, FencedTable, Lease, ModelDay, NobodysDay, Run, Totals,
 };

@@ -2,9 +2,9 @@
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{Gone, HoldKind, Notice, State, Stopped};
-use bursar_core::domain::id::GrantId;
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::term::Term;
+use bursar_core::domain::values::id::GrantId;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::term::Term;
 use bursar_core::store::OwedMail;
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
@@ -145,8 +145,8 @@ async fn nothing_is_deleted_within_ninety_days_of_a_table_that_went_back() {
     night(&stack, 1).await;
     // A key of ours that is not on record.
     let begun = bursar_core::domain::grant::Begun {
-        epoch: bursar_core::domain::id::Epoch::new(1),
-        nonce: bursar_core::domain::id::Nonce::random(),
+        epoch: bursar_core::domain::values::id::Epoch::new(1),
+        nonce: bursar_core::domain::values::id::Nonce::random(),
         to_retire: Vec::new(),
     };
     super::make(&stack, &office, &ben, &begun).await;

@@ -1,8 +1,8 @@
 //! Live keys that the provider has disabled or does not have any more: a few stop their grants, very many wait for a person.
 
 use bursar_core::domain::grant::{State, Stopped};
-use bursar_core::domain::id::GrantId;
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::values::id::GrantId;
+use bursar_core::domain::values::money::Usd;
 use bursar_local::stack::Stack;
 use bursar_tests::office::Office;
 use serde_json::{Value, json};

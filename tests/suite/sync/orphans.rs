@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bursar_core::domain::id::KeyName;
+use bursar_core::domain::values::id::KeyName;
 use bursar_local::gate::{Matcher, Service, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::stack::Stack;

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::values::money::Usd;
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::settle::LIMIT;

@@ -1,7 +1,7 @@
 //! Whether the sums agree: what there was before anybody looked, whose the money was, and what nobody explains.
 
 use bursar_core::domain::audit::{AccountEntry, Act};
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::values::money::Usd;
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;

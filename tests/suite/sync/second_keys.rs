@@ -1,7 +1,7 @@
 //! A second key under one attempt's name, and keys of ours that somebody gave other names: each is known by its hash, and what it used
 //! counts once.
 
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::values::money::Usd;
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::stack::Stack;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::Act;
 use bursar_core::domain::grant::State;
-use bursar_core::domain::id::GrantId;
+use bursar_core::domain::values::id::GrantId;
 use bursar_core::store::Meta;
 use bursar_core::store::items::Item;
 use bursar_local::stack::Stack;

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use bursar_core::domain::days::{Days, Known};
-use bursar_core::domain::id::GrantId;
 use bursar_core::domain::programme::Byok;
-use bursar_core::domain::reading::Used;
-use bursar_core::domain::span::Span;
-use bursar_core::domain::window::{Reset, utc_date};
+use bursar_core::domain::usage::days::{Days, Known};
+use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::usage::span::Span;
+use bursar_core::domain::values::id::GrantId;
+use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_local::provider::Nano;
 use bursar_local::stack::Stack;
 use bursar_tests::office::Office;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::HoldKind;
-use bursar_core::domain::id::{GrantId, KeyName};
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Byok, Group};
-use bursar_core::domain::window::Reset;
+use bursar_core::domain::values::id::{GrantId, KeyName};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::Reset;
 use bursar_local::provider::Nano;
 use bursar_local::stack::Stack;
 use bursar_tests::invariants::Snapshot;
@@ -90,7 +90,7 @@ impl World<'_> {
         }
         // Disables that are owed and were not carried out.
         table
-            .act(at("cat"), |view, now| view.report_leaked(bursar_core::domain::id::Epoch::new(1), now))
+            .act(at("cat"), |view, now| view.report_leaked(bursar_core::domain::values::id::Epoch::new(1), now))
             .await
             .unwrap();
         table.act(at("dan"), |view, now| view.revoke(&Actor::Rule, None, now)).await.unwrap();

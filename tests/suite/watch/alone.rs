@@ -1,7 +1,7 @@
 //! Each look of the watch stands alone: what cannot be read is named, and keeps nothing else from being looked at or told.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use bursar_core::domain::id::ProgrammeId;
+use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::store::items::Item;
 use bursar_core::store::{ListedProgramme, Meta, keys};
 use bursar_local::inbox::Contents;

@@ -1,7 +1,7 @@
 //! What was told and is over is told once, by the alarm that it ends; what comes back on the same day is heard again.
 
-use bursar_core::domain::alarm::{Alarm, Cause};
-use bursar_core::domain::mail_failure::{NOT_VERIFIED, PAUSED};
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
+use bursar_core::domain::mail::failure::{NOT_VERIFIED, PAUSED};
 use bursar_core::store::{MailServer, Run, SyncState, Table};
 use bursar_local::stack::Stack;
 use bursar_tests::invariants::RawTable;

@@ -3,9 +3,9 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::alarm::{Alarm, Cause};
-use bursar_core::domain::id::{DeploymentId, PersonId};
-use bursar_core::domain::key::Fingerprint;
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
+use bursar_core::domain::values::id::{DeploymentId, PersonId};
+use bursar_core::domain::values::key::Fingerprint;
 use bursar_core::store::SyncState;
 use bursar_core::web::{Answer, Fault, Site};
 

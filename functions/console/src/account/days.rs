@@ -1,6 +1,6 @@
 //! What the account had spent by each day, and whose it was: the sums, and how much each grew since the day before that is on record.
 
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::AccountDay;
 use jiff::civil::Date;
 

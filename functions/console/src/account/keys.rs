@@ -1,8 +1,8 @@
 //! Keys without an owner: foreign keys, and keys that bear a name of ours whose grant is not there.
 
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::span::Span;
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::usage::span::Span;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{self, ForeignKey};
 use jiff::Timestamp;
 

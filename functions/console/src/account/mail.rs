@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::mail_day::MailCounts;
-use bursar_core::domain::mail_failure::{InWords, NOT_VERIFIED};
-use bursar_core::domain::mail_kind::MailKind;
+use bursar_core::domain::mail::day::MailCounts;
+use bursar_core::domain::mail::failure::{InWords, NOT_VERIFIED};
+use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::OutboxRow;
 use bursar_core::store::{BulkStop, GIVEN_UP_SHOWN, MailRefusal, MailServer, Unreachable};
 use bursar_core::web::{Fault, Site};

@@ -4,19 +4,13 @@
 
 use askama::Template;
 use axum::extract::{Query, State};
-use bursar_core::domain::days::{Days, Known, Sum};
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::span::Span;
-use bursar_core::domain::window::{Reset, utc_date};
+use bursar_core::domain::usage::days::{Days, Known, Sum};
+use bursar_core::domain::usage::span::Span;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_core::store::{Account, AccountDay, HeldAct, HeldBack, HeldKey, Promised};
 use bursar_core::web::{Answer, Fault, Frame, Site, Visitor};
 use jiff::Timestamp;
-
-use crate::access::AdminAccess;
-use crate::paths;
-use crate::show::{self, utc};
-use crate::spending::by_model::{self, ModelCoverage, ModelTable};
-use crate::spending::spans::{self, Figure, SpanContext, SpanLink, SpanQuery};
 
 use super::another::AnotherAccount;
 use super::days::{self, Day};
@@ -25,6 +19,11 @@ use super::mail::Mail;
 use super::residual::Residual;
 use super::syncs::SyncRun;
 use super::warnings;
+use crate::access::AdminAccess;
+use crate::paths;
+use crate::show::{self, utc};
+use crate::spending::by_model::{self, ModelCoverage, ModelTable};
+use crate::spending::spans::{self, Figure, SpanContext, SpanLink, SpanQuery};
 
 /// The most days, runs and alarms that are looked at.
 const DAYS: i32 = 60;

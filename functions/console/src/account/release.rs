@@ -4,17 +4,16 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::id::PersonId;
-use bursar_core::domain::mail_kind::MailKind;
+use bursar_core::domain::mail::kind::MailKind;
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::id::PersonId;
 use bursar_core::store::{Release, StoreError, WentOn};
 use bursar_core::web::{Answer, Site, Until};
 use jiff::Timestamp;
 
+use super::{another, mail};
 use crate::access::{self, AdminAccess, Admins, Form};
 use crate::paths;
-
-use super::{another, mail};
 
 /// Lets go on what was held back: disables by the next sync, work with another management key, bulk mail, or mail to somebody it came
 /// back from. The form says which.

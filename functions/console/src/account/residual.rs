@@ -1,6 +1,6 @@
 //! The residual, which is what no key explains, and the part of it that is not explained yet.
 
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{AccountDay, SyncState};
 
 /// The residual as the page shows it.

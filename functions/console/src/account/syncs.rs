@@ -1,6 +1,6 @@
 //! The last runs of the sync, as their reports tell them.
 
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::Run;
 use jiff::Timestamp;
 use serde::Deserialize;

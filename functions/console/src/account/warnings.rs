@@ -1,9 +1,9 @@
 //! What of the account needs a person, a sentence each. What the guard held back has a form of its own on the page.
 
-use bursar_core::domain::alarm::{Alarm, Cause};
-use bursar_core::domain::balance::{Basis, Need};
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
+use bursar_core::domain::usage::balance::{Basis, Need};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{Checkpoint, SyncState};
 use jiff::{SignedDuration, Timestamp};
 

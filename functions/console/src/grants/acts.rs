@@ -6,18 +6,17 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{CapRefused, Hold, HoldRefused, OrderKind, ReleaseRefused, State as GrantState, View};
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::role::Role;
+use bursar_core::domain::people::role::Role;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::store::ActContext;
 use bursar_core::store::Undeliverable;
 use bursar_core::store::{Outcome, Resend};
 use bursar_core::web::{Answer, Fields, Site, Until};
 
+use super::grant;
 use crate::access::{self, Assistants, Form, ProgrammeAccess};
 use crate::paths;
-
-use super::grant;
 
 const LONGEST_REASON: usize = 500;
 

@@ -4,19 +4,18 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use bursar_core::domain::format::column_time;
 use bursar_core::domain::grant::{Disable, Gone, State as GrantState, View};
 use bursar_core::domain::programme::Programme;
+use bursar_core::domain::values::format::column_time;
 use bursar_core::store::Why;
 use bursar_core::web::{Answer, Fault, Frame, Site};
 
+use super::list::{self, GrantRow};
+use super::timeline::Event;
 use crate::access::ProgrammeAccess;
 use crate::mails::{self, MailRow};
 use crate::settings;
 use crate::spending::spans::{self, Figure, SpanContext};
-
-use super::list::{self, GrantRow};
-use super::timeline::Event;
 
 #[derive(Template)]
 #[template(path = "grant.html")]

@@ -2,12 +2,12 @@
 
 use askama::Template;
 use axum::extract::{Query, State};
-use bursar_core::domain::format::column_time;
 use bursar_core::domain::grant::{Grant, Reading, Spending, State as GrantState};
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Programme, Settings};
-use bursar_core::domain::reading::Used;
-use bursar_core::domain::span::Span;
+use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::usage::span::Span;
+use bursar_core::domain::values::format::column_time;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{Unreachable, Why};
 use bursar_core::web::{Answer, Frame, Site};
 use jiff::Timestamp;

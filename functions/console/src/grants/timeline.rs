@@ -1,7 +1,7 @@
 //! What was done to a grant, as its page tells it.
 
 use bursar_core::domain::audit::{Act, Entry};
-use bursar_core::domain::format::column_time;
+use bursar_core::domain::values::format::column_time;
 use bursar_core::web::{Fault, Site};
 use jiff::tz::TimeZone;
 

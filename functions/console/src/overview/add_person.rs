@@ -5,17 +5,16 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{self, Grant, HoldKind, Line, LineRefused, ReleaseRefused, State as GrantState};
-use bursar_core::domain::id::{GrantId, ProgrammeId};
+use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::store::ActContext;
 use bursar_core::store::{Author, NewPerson, Outcome};
 use bursar_core::web::{Answer, Site, Until};
 
+use super::page::{self, PageState};
+use super::person_form::PersonForm;
 use crate::access::{self, Faculty, Form};
 use crate::paths;
 use crate::roster::line;
-
-use super::page::{self, PageState};
-use super::person_form::PersonForm;
 
 /// Whom the form names.
 enum PersonMatch {

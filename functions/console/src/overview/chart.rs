@@ -1,8 +1,8 @@
 //! What a programme has spent over time, as a line in an inline SVG and the same numbers in a table. How it looks is the
 //! stylesheet's matter.
 
-use bursar_core::domain::days::Days;
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::usage::days::Days;
+use bursar_core::domain::values::money::Usd;
 use jiff::civil::Date;
 
 const WIDTH: i64 = 640;

@@ -7,16 +7,15 @@ use axum::response::{IntoResponse, Redirect};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::{Act, Actor};
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::request::Request;
+use bursar_core::domain::programme::request::Request;
 use bursar_core::store::{Author, Saved, StoreError};
 use bursar_core::web::{Answer, Fault, Site, Until};
 
+use super::edit_form::{self, EditForm};
+use super::page::{self, PageState};
 use crate::access::{self, Faculty, Form, ProgrammeAccess};
 use crate::paths;
 use crate::settings::{Difference, Draft, Refusals, SettingTexts};
-
-use super::edit_form::{self, EditForm};
-use super::page::{self, PageState};
 
 const UNREADABLE: &str = "Nothing was saved: a field below cannot be read.";
 const STALE: &str = "Nothing was saved: somebody edited the programme meanwhile. Below is what you typed, and what it is now. Save again to replace that.";

@@ -1,7 +1,7 @@
 //! The form that edits a programme: its fields, and what it was made from.
 
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Programme;
+use bursar_core::domain::values::money::Usd;
 
 use crate::access::ProgrammeAccess;
 use crate::settings::{Audience, Draft, FormFields, Refusals, SettingTexts};

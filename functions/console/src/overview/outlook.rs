@@ -3,13 +3,13 @@
 
 use std::cmp::Reverse;
 
-use bursar_core::domain::days::Days;
-use bursar_core::domain::forecast::{Budget, Forecast, Weeks, usual_week};
 use bursar_core::domain::grant::{Grant, Reading};
-use bursar_core::domain::id::GrantId;
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Pot, Programme};
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::usage::days::Days;
+use bursar_core::domain::usage::forecast::{Budget, Forecast, Weeks, usual_week};
+use bursar_core::domain::values::id::GrantId;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::utc_date;
 use jiff::Timestamp;
 
 /// The most students that are named; of more only the number is said.

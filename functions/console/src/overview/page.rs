@@ -3,22 +3,17 @@
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use bursar_core::domain::days::{Days, Sum};
-use bursar_core::domain::format::column_time;
 use bursar_core::domain::grant::{Grant, Place, Reading};
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Programme, Settings};
-use bursar_core::domain::reading::Used;
-use bursar_core::domain::span::Span;
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::usage::days::{Days, Sum};
+use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::usage::span::Span;
+use bursar_core::domain::values::format::column_time;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{Job, JobState, Totals, Why};
 use bursar_core::web::{Answer, Frame, Site};
 use jiff::{SignedDuration, Timestamp};
-
-use crate::access::ProgrammeAccess;
-use crate::spending::by_model::{self, ModelCoverage, ModelTable};
-use crate::spending::spans::{self, Figure, SpanContext, SpanLink, SpanQuery};
-use crate::{grants, paths, show};
 
 use super::chart::Chart;
 use super::edit_form::EditForm;
@@ -26,6 +21,10 @@ use super::outlook::Outlook;
 use super::person_form::PersonForm;
 use super::requests::{self, OpenRequest};
 use super::warnings::{self, PotRoom};
+use crate::access::ProgrammeAccess;
+use crate::spending::by_model::{self, ModelCoverage, ModelTable};
+use crate::spending::spans::{self, Figure, SpanContext, SpanLink, SpanQuery};
+use crate::{grants, paths, show};
 
 const STATES: [&str; 7] = ["invited", "minting", "live", "paused", "stopped", "revoked", "ended"];
 

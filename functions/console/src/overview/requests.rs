@@ -1,8 +1,8 @@
 //! What the admins have been asked for about a programme, as its overview says it for as long as it is not done.
 
-use bursar_core::domain::format::column_time;
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::request::{Request, Wish};
+use bursar_core::domain::programme::request::{Request, Wish};
+use bursar_core::domain::values::format::column_time;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::web::{Fault, Site};
 use jiff::{SignedDuration, Timestamp};
 

@@ -1,12 +1,12 @@
 //! What of a programme needs a person, a sentence each, with what the reader can do about it.
 
-use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::format::column_time;
 use bursar_core::domain::grant::{Grant, Reading, State};
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::people::role::Role;
+use bursar_core::domain::programme::restriction::Restriction;
 use bursar_core::domain::programme::{Pot, Programme, Settings};
-use bursar_core::domain::restriction::Restriction;
-use bursar_core::domain::role::Role;
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::format::column_time;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{Job, JobState, Why};
 use bursar_core::web::{Fault, Site};
 use futures_util::future::try_join_all;

@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use bursar_core::domain::address::MatchedAddress;
 use bursar_core::domain::grant::{Grant, Person, State};
-use bursar_core::domain::id::GrantId;
+use bursar_core::domain::values::address::MatchedAddress;
+use bursar_core::domain::values::id::GrantId;
 use bursar_core::store::Step;
 
 use super::line;
@@ -182,7 +182,7 @@ fn is_over(grant: &Grant) -> bool {
 mod tests {
     use super::super::parse;
     use super::*;
-    use bursar_core::domain::address::EmailAddress;
+    use bursar_core::domain::values::address::EmailAddress;
     use jiff::Timestamp;
 
     fn grant(number: u8, name: &str, group: &str) -> Grant {

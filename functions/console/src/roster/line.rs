@@ -1,6 +1,6 @@
 //! What one cell of a roster, or one field of the form for one person, may hold.
 
-use bursar_core::domain::address::{EmailAddress, is_invisible};
+use bursar_core::domain::values::address::{EmailAddress, is_invisible};
 
 /// Longer than any name there is, and short enough that many lie in one item.
 const LONGEST: usize = 200;

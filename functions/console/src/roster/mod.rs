@@ -9,19 +9,19 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use bursar_core::domain::id::new_ulid;
 use bursar_core::domain::programme::Programme;
+use bursar_core::domain::values::id::new_ulid;
 use bursar_core::store::Tally;
 use bursar_core::store::{Import, JobMade};
 use bursar_core::web::{Answer, Frame, Site, Until};
+use compare::{ImportPlan, Mode};
+use parse::{FileError, RefusedRow};
 
 use crate::access::{self, Faculty, Form, ProgrammeAccess};
 use crate::paths;
 use crate::show;
 use crate::upload::Upload;
 use crate::work::import;
-use compare::{ImportPlan, Mode};
-use parse::{FileError, RefusedRow};
 
 /// The most groups of a programme: each has sums of its own, and nobody reads more.
 const MOST_GROUPS: usize = 500;

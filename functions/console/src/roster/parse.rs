@@ -1,6 +1,6 @@
 //! A roster file as bytes to its rows. Nothing here knows who is on the roster already.
 
-use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::values::address::EmailAddress;
 use csv::{ByteRecord, ReaderBuilder};
 
 use super::line;

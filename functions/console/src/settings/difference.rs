@@ -1,7 +1,7 @@
 //! What an edit changes: as an audit entry says it, and as faculty ask an admin for it.
 
 use bursar_core::domain::audit::{Act, What};
-use bursar_core::domain::request::{POT, Wish};
+use bursar_core::domain::programme::request::{POT, Wish};
 
 use super::SettingTexts;
 use super::table::{Draft, Owner, SETTINGS, Setting};

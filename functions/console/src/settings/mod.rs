@@ -9,9 +9,9 @@ mod table;
 
 use std::collections::BTreeMap;
 
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
-use bursar_core::domain::term::Term;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::term::Term;
 use bursar_core::web::Fields;
 
 pub(crate) use create::{create, new};

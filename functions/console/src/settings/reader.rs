@@ -1,11 +1,11 @@
 //! How the texts of a programme's form are read. Every field that cannot be read gets its own sentence.
 
-use bursar_core::domain::address::{EmailAddress, is_invisible};
-use bursar_core::domain::id::ProgrammeId;
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::people::role::{MOST_CHANGED_ROLES, RoleChanges};
 use bursar_core::domain::programme::{Settings, Weekday};
-use bursar_core::domain::role::{MOST_CHANGED_ROLES, RoleChanges};
-use bursar_core::domain::term::{FIRST_DAY, LAST_DAY, Term, TermError};
+use bursar_core::domain::values::address::{EmailAddress, is_invisible};
+use bursar_core::domain::values::id::ProgrammeId;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::term::{FIRST_DAY, LAST_DAY, Term, TermError};
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;

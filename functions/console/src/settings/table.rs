@@ -1,11 +1,11 @@
 //! Every setting of a programme, in one table: what it is called, how its field looks, whose it is, its text and how that is read.
 //! A new setting is a row here and a field of `Settings`.
 
-use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::format::field_time;
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
-use bursar_core::domain::request;
+use bursar_core::domain::programme::request;
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::format::field_time;
+use bursar_core::domain::values::money::Usd;
 use jiff::Timestamp;
 
 use super::reader::Reader;

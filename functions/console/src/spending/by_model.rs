@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use bursar_core::domain::days::Days;
-use bursar_core::domain::models::{
+use bursar_core::domain::usage::days::Days;
+use bursar_core::domain::usage::models::{
     GroupUse, NOT_BY_MODEL, Nobodys, NobodysUse, Sums, beyond_models, cost_in_words, named,
 };
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::reading::Used;
-use bursar_core::domain::span::{Span, stretches};
+use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::usage::span::{Span, stretches};
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::SyncState;
 use jiff::civil::Date;
 

@@ -1,12 +1,12 @@
 //! Spending over a span of time, as pages say it: the number, in words how well it is known, and the ways to the other spans. What
 //! was spent in a span is the domain's to say.
 
-use bursar_core::domain::days::{Days, Known, Sum};
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
-use bursar_core::domain::span::Span;
-use bursar_core::domain::term::Term;
-use bursar_core::domain::window::Reset;
+use bursar_core::domain::usage::days::{Days, Known, Sum};
+use bursar_core::domain::usage::span::Span;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::term::Term;
+use bursar_core::domain::values::window::Reset;
 use jiff::Timestamp;
 use serde::Deserialize;
 

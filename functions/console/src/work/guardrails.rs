@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::alarm::Cause;
+use bursar_core::domain::mail::alarm::Cause;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::rules::{Guardrail, RulesOrder};
+use bursar_core::domain::programme::rules::{Guardrail, RulesOrder};
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::guardrails::GuardrailRules;
 use bursar_core::store::Meta;

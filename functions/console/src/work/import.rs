@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::{HoldKind, Line, LineRefused, ReleaseRefused};
-use bursar_core::domain::id::GrantId;
+use bursar_core::domain::values::id::GrantId;
 use bursar_core::store::ActContext;
 use bursar_core::store::{Author, INVITED_AT_ONCE, Job, JobState, NewPerson, Outcome, Step};
 use bursar_core::web::Site;

@@ -1,8 +1,8 @@
 //! The words of alarms about the mail itself: that it waits, is refused, or was stopped.
 
-use bursar_core::domain::format::long_date;
-use bursar_core::domain::mail_day::MailDay;
-use bursar_core::domain::mail_failure::InWords;
+use bursar_core::domain::mail::day::MailDay;
+use bursar_core::domain::mail::failure::InWords;
+use bursar_core::domain::values::format::long_date;
 use jiff::Timestamp;
 use jiff::civil::Date;
 

@@ -1,7 +1,7 @@
 //! The words of the mail that says that an alarm is over.
 
-use bursar_core::domain::alarm::Cause;
-use bursar_core::domain::mail_failure::InWords;
+use bursar_core::domain::mail::alarm::Cause;
+use bursar_core::domain::mail::failure::InWords;
 use jiff::Timestamp;
 
 use super::{Named, Place, Told, moment};

@@ -1,9 +1,9 @@
 //! The words of each alarm: its number in the subject, what is known, what it means, and what is to be done.
 
-use bursar_core::domain::alarm::{Alarm, Cause};
-use bursar_core::domain::balance::Basis;
-use bursar_core::domain::format::long_date;
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
+use bursar_core::domain::usage::balance::Basis;
+use bursar_core::domain::values::format::long_date;
+use bursar_core::domain::values::money::Usd;
 
 use super::{Named, Place, Told, mail, moment};
 use crate::letter::words::some;

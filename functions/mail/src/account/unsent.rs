@@ -1,10 +1,10 @@
 //! Which mails an alarm is about that were given up or came back: how many, and the first with whom it was to. Students are not named.
 
-use bursar_core::domain::crossing::Scope;
 use bursar_core::domain::grant::Notice;
-use bursar_core::domain::id::PersonId;
-use bursar_core::domain::mail_failure::{BOUNCED, COMPLAINED, InWords, RETURNED, SUPPRESSED};
-use bursar_core::domain::mail_kind::MailKind;
+use bursar_core::domain::mail::failure::{BOUNCED, COMPLAINED, InWords, RETURNED, SUPPRESSED};
+use bursar_core::domain::mail::kind::MailKind;
+use bursar_core::domain::usage::crossing::Scope;
+use bursar_core::domain::values::id::PersonId;
 use bursar_core::store::{MailState, OutboxRow, OwedMail, StoreError};
 use jiff::Timestamp;
 use jiff::civil::Date;

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use bursar_core::domain::balance::Basis;
-use bursar_core::domain::crossing::per_cent;
-use bursar_core::domain::digest::{AccountDigest, NewKey, ProgrammeLine};
-use bursar_core::domain::forecast::RunsOut;
-use bursar_core::domain::format::{date_range, medium_date, time_in};
-use bursar_core::domain::id::ProgrammeId;
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::mail::digest::{AccountDigest, NewKey, ProgrammeLine};
+use bursar_core::domain::usage::balance::Basis;
+use bursar_core::domain::usage::crossing::per_cent;
+use bursar_core::domain::usage::forecast::RunsOut;
+use bursar_core::domain::values::format::{date_range, medium_date, time_in};
+use bursar_core::domain::values::id::ProgrammeId;
+use bursar_core::domain::values::money::Usd;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 

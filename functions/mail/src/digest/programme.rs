@@ -1,15 +1,15 @@
 //! The digest of a programme: to faculty with names, to assistants with counts.
 
-use bursar_core::domain::crossing::per_cent;
-use bursar_core::domain::days::{Known, Sum};
-use bursar_core::domain::digest::{Block, Digest, Few, Line, ModelLine, Of, Spender};
-use bursar_core::domain::forecast::{Budget, Forecast};
-use bursar_core::domain::format::{date_range, long_date, time_in};
-use bursar_core::domain::id::GrantId;
-use bursar_core::domain::models::{cost_in_words, named};
-use bursar_core::domain::money::{Usd, grouped};
+use bursar_core::domain::mail::digest::{Block, Digest, Few, Line, ModelLine, Of, Spender};
 use bursar_core::domain::programme::{Byok, Programme, Settings, Weekday};
-use bursar_core::domain::window::{Reset, utc_date};
+use bursar_core::domain::usage::crossing::per_cent;
+use bursar_core::domain::usage::days::{Known, Sum};
+use bursar_core::domain::usage::forecast::{Budget, Forecast};
+use bursar_core::domain::usage::models::{cost_in_words, named};
+use bursar_core::domain::values::format::{date_range, long_date, time_in};
+use bursar_core::domain::values::id::GrantId;
+use bursar_core::domain::values::money::{Usd, grouped};
+use bursar_core::domain::values::window::{Reset, utc_date};
 use jiff::Timestamp;
 
 use super::{Names, Reader, say};

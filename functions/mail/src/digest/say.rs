@@ -1,10 +1,10 @@
 //! How digests say amounts, days and people: what is not known is said in words and never shown as nothing.
 
-use bursar_core::domain::days::{Known, Sum};
-use bursar_core::domain::digest::{Block, Few, Health};
-use bursar_core::domain::format::{date_range, month, short_date};
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::window::Reset;
+use bursar_core::domain::mail::digest::{Block, Few, Health};
+use bursar_core::domain::usage::days::{Known, Sum};
+use bursar_core::domain::values::format::{date_range, month, short_date};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::Reset;
 use jiff::Timestamp;
 use jiff::civil::{Date, Weekday};
 

@@ -7,16 +7,16 @@ use std::collections::HashMap;
 
 use bursar_core::aws::AwsAccess;
 use bursar_core::config::Config;
-use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::days::{Days, Known, Sum};
-use bursar_core::domain::digest::{
+use bursar_core::domain::mail::digest::{
     AccountDigest, Block, Digest, Few, Health, Line, ModelLine, Money, NewKey, Of, People, ProgrammeLine, Spender,
 };
-use bursar_core::domain::forecast::RunsOut;
-use bursar_core::domain::id::{GrantId, ProgrammeId};
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Programme, Settings};
-use bursar_core::domain::term::Term;
+use bursar_core::domain::usage::days::{Days, Known, Sum};
+use bursar_core::domain::usage::forecast::RunsOut;
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::id::{GrantId, ProgrammeId};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::term::Term;
 use jiff::civil::{Date, date};
 use jiff::{Timestamp, ToSpan};
 

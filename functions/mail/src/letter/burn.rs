@@ -1,12 +1,12 @@
 //! How a budget burns down, as a picture in a mail and as the same numbers in words: what was spent, where its pace leads, the budget, its
 //! thresholds and the end of the term. What is drawn is decided here, how it looks in `drawing`.
 
-use bursar_core::domain::crossing::per_cent;
-use bursar_core::domain::days::Days;
-use bursar_core::domain::forecast::{Forecast, RunsOut};
-use bursar_core::domain::format::{long_date, short_date};
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::term::Term;
+use bursar_core::domain::usage::crossing::per_cent;
+use bursar_core::domain::usage::days::Days;
+use bursar_core::domain::usage::forecast::{Forecast, RunsOut};
+use bursar_core::domain::values::format::{long_date, short_date};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::term::Term;
 use jiff::civil::Date;
 
 mod drawing;

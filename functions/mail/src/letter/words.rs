@@ -1,8 +1,8 @@
 //! What the words of mails share: whom they are to, and how the people of a programme are named.
 
 use bursar_core::config::Config;
-use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::programme::Settings;
+use bursar_core::domain::values::address::EmailAddress;
 
 use super::Part;
 

@@ -2,8 +2,8 @@
 //! goes on.
 
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::alarm::{Alarm, Cause};
-use bursar_core::domain::mail_kind::MailKind;
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
+use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::store::{BulkStop, StoreError};
 use jiff::Timestamp;
 use jiff::civil::Date;

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::mail_class::MailClass;
-use bursar_core::domain::mail_failure::{NOT_VERIFIED, PAUSED, QUOTA_UNREAD};
-use bursar_core::domain::mail_kind::MailKind;
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::mail::class::MailClass;
+use bursar_core::domain::mail::failure::{NOT_VERIFIED, PAUSED, QUOTA_UNREAD};
+use bursar_core::domain::mail::kind::MailKind;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::MailServer;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use jiff::{SignedDuration, Timestamp};

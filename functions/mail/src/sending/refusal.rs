@@ -2,9 +2,9 @@
 //! somebody mends it, mail waits.
 
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::alarm::{Alarm, Cause};
-use bursar_core::domain::mail_failure::QUOTA_UNREAD;
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
+use bursar_core::domain::mail::failure::QUOTA_UNREAD;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::StoreError;
 use jiff::{SignedDuration, Timestamp};
 

@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::alarm::{Alarm, Cause};
-use bursar_core::domain::mail_class::MailClass;
-use bursar_core::domain::mail_failure::{CORRUPT, Concern, GIVEN_UP, NOT_A_MAIL, NOT_VERIFIED, UNDELIVERABLE};
-use bursar_core::domain::mail_kind::MailKind;
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
+use bursar_core::domain::mail::class::MailClass;
+use bursar_core::domain::mail::failure::{CORRUPT, Concern, GIVEN_UP, NOT_A_MAIL, NOT_VERIFIED, UNDELIVERABLE};
+use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::store::{MailState, OutboxRow, OwedMail, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use ulid::Ulid;
@@ -246,7 +246,7 @@ fn pauses(class: MailClass) -> &'static [i64] {
 
 #[cfg(test)]
 mod tests {
-    use bursar_core::domain::id::{GrantId, ProgrammeId};
+    use bursar_core::domain::values::id::{GrantId, ProgrammeId};
     use bursar_core::store::OwedMail;
 
     use super::*;

@@ -2,10 +2,10 @@
 //! count of its day and the mark of the address, so the end is the same. Which row it was is known by the id of the mail.
 
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::address::EmailAddress;
-use bursar_core::domain::mail_failure::{BOUNCED, COMPLAINED, RETURNED, SUPPRESSED};
-use bursar_core::domain::role::is_among;
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::mail::failure::{BOUNCED, COMPLAINED, RETURNED, SUPPRESSED};
+use bursar_core::domain::people::role::is_among;
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{Bounce as Came, MailState, OutboxRow, StoreError, Undeliverable, Why};
 use jiff::Timestamp;
 use serde::Deserialize;

@@ -3,8 +3,8 @@
 //! that there was no time for comes again.
 
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::mail_class::MailClass;
-use bursar_core::domain::sign_in::ASK_LASTS;
+use bursar_core::domain::mail::class::MailClass;
+use bursar_core::domain::people::sign_in::ASK_LASTS;
 use bursar_core::event::{item_written, kind_written};
 use bursar_core::store::items::Stored;
 use bursar_core::store::{Ask, MailState, OutboxRow, StoreError};

@@ -1,13 +1,13 @@
 //! What a student is told who has used much or all of their own cap: the number, when it starts anew, what their program sees, and
 //! whom to ask. Whether there is still somebody to tell is decided when it is sent.
 
-use bursar_core::domain::crossing::{Crossing, Scope, per_cent};
-use bursar_core::domain::format::time_in;
 use bursar_core::domain::grant::{CapUse, Grant, HoldKind, State, Stopped};
-use bursar_core::domain::id::{GrantId, ProgrammeId};
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Programme, Settings};
-use bursar_core::domain::window::{Reset, Window};
+use bursar_core::domain::usage::crossing::{Crossing, Scope, per_cent};
+use bursar_core::domain::values::format::time_in;
+use bursar_core::domain::values::id::{GrantId, ProgrammeId};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::{Reset, Window};
 use bursar_core::store::StoreError;
 use jiff::Timestamp;
 

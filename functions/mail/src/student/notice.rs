@@ -1,12 +1,12 @@
 //! What a student is told of a key: that it was shown or reported leaked, that a rule of the programme will hold or end it, or did, and
 //! that the term ends. What has lost its reason since is told to nobody.
 
-use bursar_core::domain::format::{long_date, time_in};
 use bursar_core::domain::grant::{Attempt, Notice, State, Stopped, View};
-use bursar_core::domain::id::{Epoch, GrantId, ProgrammeId};
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
-use bursar_core::domain::window::Reset;
+use bursar_core::domain::values::format::{long_date, time_in};
+use bursar_core::domain::values::id::{Epoch, GrantId, ProgrammeId};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::Reset;
 use bursar_core::store::StoreError;
 use jiff::Timestamp;
 

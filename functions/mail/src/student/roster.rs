@@ -1,10 +1,10 @@
 //! The roster mail: that there is a key for somebody, and how to get it.
 
-use bursar_core::domain::format::{long_date, time_in};
 use bursar_core::domain::grant::{Grant, State};
-use bursar_core::domain::id::{GrantId, ProgrammeId};
-use bursar_core::domain::mail_class::MailClass;
+use bursar_core::domain::mail::class::MailClass;
 use bursar_core::domain::programme::Programme;
+use bursar_core::domain::values::format::{long_date, time_in};
+use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::store::{OutboxRow, StoreError};
 use jiff::Timestamp;
 

@@ -4,12 +4,12 @@
 use std::cmp::Reverse;
 
 use anyhow::Result;
-use bursar_core::domain::days::Days;
-use bursar_core::domain::digest::{self, AccountDigest, Due, Looked, NewKey, ProgrammeLine};
-use bursar_core::domain::forecast::{Budget, Forecast};
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::mail::digest::{self, AccountDigest, Due, Looked, NewKey, ProgrammeLine};
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::usage::days::Days;
+use bursar_core::domain::usage::forecast::{Budget, Forecast};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{AccountDay, ForeignKey, HeldBack, SyncState};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::Timestamp;

@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 use bursar_core::domain::grant::{State, View};
-use bursar_core::domain::id::Epoch;
-use bursar_core::domain::key::KeyHash;
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::reading::Doubtful;
+use bursar_core::domain::usage::reading::Doubtful;
+use bursar_core::domain::values::id::Epoch;
+use bursar_core::domain::values::key::KeyHash;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::provider::key::Key;
 use bursar_core::provider::keys::Found as KeyAnswer;
 use bursar_core::store::ActContext;

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use anyhow::Result;
 use bursar_core::domain::grant::Reading;
-use bursar_core::domain::id::Epoch;
-use bursar_core::domain::key::KeyHash;
+use bursar_core::domain::values::id::Epoch;
+use bursar_core::domain::values::key::KeyHash;
 use bursar_core::provider::keys::Deleted;
 use bursar_core::store::ActContext;
 

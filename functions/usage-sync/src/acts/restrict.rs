@@ -1,8 +1,8 @@
 //! Live keys are put under their programme's guardrail again, from which somebody had taken them.
 
 use anyhow::Result;
-use bursar_core::domain::id::Epoch;
-use bursar_core::domain::key::KeyHash;
+use bursar_core::domain::values::id::Epoch;
+use bursar_core::domain::values::key::KeyHash;
 use bursar_core::store::ActContext;
 use futures_util::{StreamExt, TryStreamExt};
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::reading::Used;
+use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::values::money::Usd;
 use serde::{Deserialize, Serialize};
 
 /// The use of all keys.

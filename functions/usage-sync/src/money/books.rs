@@ -2,10 +2,10 @@
 //! residual.
 
 use anyhow::Result;
-use bursar_core::domain::alarm::{Alarm, Cause};
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::reconciliation::{Reconciled, Spent};
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
+use bursar_core::domain::usage::reconciliation::{Reconciled, Spent};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::provider::account::Credits;
 use bursar_core::store::{Account, AccountDay, Cut, ProgrammeCut, SyncState};
 

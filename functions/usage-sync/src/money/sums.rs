@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use bursar_core::domain::grant::{Place, View};
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Pot, Programme};
-use bursar_core::domain::reading::Used;
+use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::Totals;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

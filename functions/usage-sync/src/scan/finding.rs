@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use bursar_core::domain::grant::Listed;
-use bursar_core::domain::id::{Epoch, GrantId, Nonce};
-use bursar_core::domain::key::KeyHash;
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::values::id::{Epoch, GrantId, Nonce};
+use bursar_core::domain::values::key::KeyHash;
+use bursar_core::domain::values::money::Usd;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

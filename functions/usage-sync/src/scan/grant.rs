@@ -4,10 +4,10 @@
 use std::collections::HashSet;
 
 use bursar_core::domain::grant::{Attempt, AttemptState, Disable, Found, GRACE, State, View};
-use bursar_core::domain::id::Epoch;
-use bursar_core::domain::key::KeyHash;
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::reading::{Doubtful, Reading, Shortfall};
+use bursar_core::domain::usage::reading::{Doubtful, Reading, Shortfall};
+use bursar_core::domain::values::id::Epoch;
+use bursar_core::domain::values::key::KeyHash;
+use bursar_core::domain::values::money::Usd;
 use jiff::Timestamp;
 
 use super::finding::FindingKind;

@@ -4,8 +4,8 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use anyhow::Result;
-use bursar_core::domain::id::KeyName;
-use bursar_core::domain::id::new_ulid;
+use bursar_core::domain::values::id::KeyName;
+use bursar_core::domain::values::id::new_ulid;
 use bursar_core::store::{HeldAct, HeldBack, HeldKey, HeldMark, SyncState};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;

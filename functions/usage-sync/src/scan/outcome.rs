@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use bursar_core::domain::alarm::Cause;
-use bursar_core::domain::id::GrantId;
-use bursar_core::domain::key::KeyHash;
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::reading::Used;
+use bursar_core::domain::mail::alarm::Cause;
+use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::values::id::GrantId;
+use bursar_core::domain::values::key::KeyHash;
+use bursar_core::domain::values::money::Usd;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 

@@ -1,12 +1,12 @@
 //! A listed key as it is packed from the listing until its grant is scanned: there can be very many.
 
 use bursar_core::domain::grant::{Found, Listed};
-use bursar_core::domain::id::{DeploymentId, Epoch, GrantId, KeyName, Nonce, ProgrammeId};
-use bursar_core::domain::key::KeyHash;
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Byok, Settings};
-use bursar_core::domain::reading::Told;
-use bursar_core::domain::window::Reset;
+use bursar_core::domain::usage::reading::Told;
+use bursar_core::domain::values::id::{DeploymentId, Epoch, GrantId, KeyName, Nonce, ProgrammeId};
+use bursar_core::domain::values::key::KeyHash;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::Reset;
 use bursar_core::provider::key::Key;
 use jiff::Timestamp;
 use jiff::fmt::serde::timestamp::millisecond;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anyhow::{Context, Result};
-use bursar_core::domain::models::ModelRow;
+use bursar_core::domain::usage::models::ModelRow;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

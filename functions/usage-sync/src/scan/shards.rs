@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use bursar_core::domain::grant::{Grant, Reading};
-use bursar_core::domain::key::KeyHash;
 use bursar_core::domain::programme::{Pot, Programme};
+use bursar_core::domain::values::key::KeyHash;
 use bursar_core::provider::ProviderError;
 use bursar_core::store::keys;
 use futures_util::future::BoxFuture;

@@ -1,7 +1,7 @@
 //! Stage 1, begin: the management key, whose account it is of, and the account's money before anything is listed.
 
 use anyhow::Result;
-use bursar_core::domain::key::Fingerprint;
+use bursar_core::domain::values::key::Fingerprint;
 use bursar_core::provider::account::Credits;
 use serde::{Deserialize, Serialize};
 

@@ -1,13 +1,13 @@
 //! Stage 2, models: who used which model on the days that are over. The provider is asked once by key and model, and where its answer is
-//! cut off for the account's activity besides, a day a call. Whose use it was is decided in `domain::models`.
+//! cut off for the account's activity besides, a day a call. Whose use it was is decided in `domain::usage::models`.
 
 use std::collections::BTreeSet;
 
 use anyhow::Result;
 use bursar_core::domain::grant::Grant;
-use bursar_core::domain::id::{GrantId, KeyName, ProgrammeId};
-use bursar_core::domain::models::{ActivityRow, Attribution, ModelRow, Owners, Sums, attribute};
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::usage::models::{ActivityRow, Attribution, ModelRow, Owners, Sums, attribute};
+use bursar_core::domain::values::id::{GrantId, KeyName, ProgrammeId};
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::analytics::UnreadableRows;
 use bursar_core::store::{ModelDay, ModelRows, NobodysDay};

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
-use bursar_core::domain::alarm::Cause;
 use bursar_core::domain::grant::{Attempt, GRACE};
-use bursar_core::domain::id::{KeyName, ProgrammeId};
+use bursar_core::domain::mail::alarm::Cause;
+use bursar_core::domain::values::id::{KeyName, ProgrammeId};
 use bursar_core::provider::inventory::{KeyPage, Position};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use bursar_core::domain::grant::{Grant, Reading, View};
-use bursar_core::domain::id::GrantId;
 use bursar_core::domain::programme::Programme;
+use bursar_core::domain::values::id::GrantId;
 use bursar_core::store::{Noted, StoreError, keys};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;

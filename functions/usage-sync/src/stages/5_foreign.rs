@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use anyhow::Result;
-use bursar_core::domain::id::KeyName;
-use bursar_core::domain::key::KeyHash;
-use bursar_core::domain::reading::Doubtful;
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::usage::reading::Doubtful;
+use bursar_core::domain::values::id::KeyName;
+use bursar_core::domain::values::key::KeyHash;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{ForeignKey, StoreError, Stranger, keys};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::rules::{Guardrail, RulesOrder};
+use bursar_core::domain::programme::rules::{Guardrail, RulesOrder};
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::guardrails::{Guardrail as ProviderGuardrail, GuardrailRules};
 use serde::{Deserialize, Serialize};

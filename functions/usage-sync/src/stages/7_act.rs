@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use anyhow::Result;
-use bursar_core::domain::window::utc_date;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::orders::ENOUGH_FOR_ONE;
 use bursar_core::provider::guardrails::ASSIGNED_AT_ONCE;
 use bursar_core::store::HeldBack;

@@ -2,8 +2,8 @@
 //! complete run says what there was before; from then on what no key explains is the residual.
 
 use anyhow::{Result, bail};
-use bursar_core::domain::alarm::Cause;
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::mail::alarm::Cause;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{HeldBack, SyncState};
 use ulid::Ulid;
 

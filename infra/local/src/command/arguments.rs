@@ -4,23 +4,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::aws::invoke::logs::Logs;
-use crate::command::demo;
-use crate::command::folder::Folder;
-use crate::command::keys::{self, KeysOptions};
-use crate::gate::Keep;
 use anyhow::{Context, Result, bail, ensure};
 use bursar_core::clock::Clock;
 use bursar_core::config::web_address;
 use bursar_core::deadline::{Deadline, Waits};
-use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::provider::Provider;
 use bursar_core::secrets::ManagementKey;
 use bursar_core::start::keep_panics_quiet;
-
-use crate::aws::schedules::SyncEvery;
-use crate::aws::ses::check_relay;
-use crate::command::stack::{Functions, Options, ProviderAt, Stack, listen, origin_of};
 use clap::{Args, Parser, Subcommand};
 use jiff::SignedDuration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -28,6 +19,15 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
+
+use crate::aws::invoke::logs::Logs;
+use crate::aws::schedules::SyncEvery;
+use crate::aws::ses::check_relay;
+use crate::command::demo;
+use crate::command::folder::Folder;
+use crate::command::keys::{self, KeysOptions};
+use crate::command::stack::{Functions, Options, ProviderAt, Stack, listen, origin_of};
+use crate::gate::Keep;
 
 /// The whole of Bursar on this machine, with simulated AWS and, unless another is named, a simulated provider.
 #[derive(Parser)]

@@ -10,7 +10,7 @@ use aws_smithy_http_client::Builder as HttpClients;
 use bursar_core::aws::AwsAccess;
 use bursar_core::config::{Config, Origin, RETENTION_DAYS};
 use bursar_core::deadline::Waits;
-use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::store::Table;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

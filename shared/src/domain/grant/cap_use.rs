@@ -1,13 +1,13 @@
 //! What a student has surely used of their cap in the window that runs: what they are told by mail. What a key may still spend is
-//! `domain/limit.rs`, which counts on the safe side and not on the sure one.
+//! `domain/grant/place.rs`, which counts on the safe side and not on the sure one.
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Grant, Reading, State};
-use crate::domain::money::Usd;
 use crate::domain::programme::{Programme, Settings};
-use crate::domain::window::{Reset, Window};
+use crate::domain::values::money::Usd;
+use crate::domain::values::window::{Reset, Window};
 
 /// For so long after a window turned, the provider may still tell the numbers of the one before.
 const SETTLED_AFTER: SignedDuration = SignedDuration::from_hours(48);
@@ -67,9 +67,9 @@ mod tests {
     use crate::domain::audit::Actor;
     use crate::domain::grant::testing::{a_grant, a_programme};
     use crate::domain::grant::{Attempt, HoldKind, Pause};
-    use crate::domain::id::Epoch;
-    use crate::domain::reading::{Of, Told};
-    use crate::domain::role::Role;
+    use crate::domain::people::role::Role;
+    use crate::domain::usage::reading::{Of, Told};
+    use crate::domain::values::id::Epoch;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()

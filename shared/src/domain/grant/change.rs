@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::{Attempt, Grant, Reading};
 use crate::domain::audit::{Act, Actor, What};
 use crate::domain::grant::Spending;
-use crate::domain::id::Epoch;
-use crate::domain::money::Usd;
 use crate::domain::programme::{Pot, Programme};
-use crate::domain::reading::{Doubtful, Of, Shortfall, Told};
+use crate::domain::usage::reading::{Doubtful, Of, Shortfall, Told};
+use crate::domain::values::id::Epoch;
+use crate::domain::values::money::Usd;
 
 /// A grant with all that its acts are decided on, as read at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use ulid::Ulid;
 
 use super::Grant;
 use crate::domain::audit::{Actor, Entry, What};
-use crate::domain::id::new_ulid;
+use crate::domain::values::id::new_ulid;
 
 impl Grant {
     /// An entry on what has become of it. Several acts may fall into one millisecond: their entries sort as the versions they led to.

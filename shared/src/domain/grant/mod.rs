@@ -1,20 +1,11 @@
 //! One person's right to one live key in one programme: what a grant and its attempts can be. What can be done to them stands
 //! in the files beside this one, each act a pure function from what was read to what is to be written.
 
-mod begin;
+mod acts;
 mod cap_use;
 mod change;
-mod close;
-mod drift;
-mod enrol;
 mod entry;
-mod hold;
-mod lifecycle;
-mod limits;
-mod order;
 mod place;
-mod record;
-mod recover;
 mod spending;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -28,29 +19,20 @@ use jiff::fmt::serde::timestamp::millisecond;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::address::EmailAddress;
 use super::audit::Actor;
-use super::id::{Epoch, GrantId, Nonce, ProgrammeId};
-use super::key::KeyHash;
-use super::money::Usd;
 use super::programme::Settings;
+use crate::domain::values::address::EmailAddress;
+use crate::domain::values::id::{Epoch, GrantId, Nonce, ProgrammeId};
+use crate::domain::values::key::KeyHash;
+use crate::domain::values::money::Usd;
 
-pub use begin::{BeginRefused, Begun, Press, PressKind};
+pub use acts::*;
 pub use cap_use::CapUse;
 pub use change::{Change, Notice, PotChange, Unchanged, View};
-pub use close::{CapRefused, Swept};
-pub use drift::NotAsRead;
-pub use enrol::{Line, LineRefused};
-pub use hold::{Hold, HoldKind, HoldRefused, Holds, Pause, ReleaseRefused};
-pub use lifecycle::{AnnouncedEnd, MailOutcome, Rule};
-pub use limits::{Listed, NotSending, Wanted};
-pub use order::{BETWEEN_LOOKS, LATE_ENABLE, Order, OrderKind, PutOff, SentLimit, ToldLimit, Urgency};
 pub use place::{DROPPED_KEPT, Place};
-pub use record::{GaveUp, Minted, RecordRefused};
-pub use recover::Found;
 pub use spending::{Spending, wanted_limit};
 
-pub use super::reading::{Reading, SETTLING};
+pub use crate::domain::usage::reading::{Reading, SETTLING};
 
 /// How long an invocation owns an attempt: longer than a function may run.
 pub const LEASE: SignedDuration = SignedDuration::from_secs(60);

@@ -10,9 +10,9 @@ use super::{
     Attempt, AttemptState, Change, Disable, Gone, Grant, PotChange, Reading, SETTLING, State, Unchanged, View,
 };
 use crate::domain::grant::Spending;
-use crate::domain::money::Usd;
 use crate::domain::programme::Settings;
-use crate::domain::window::Window;
+use crate::domain::values::money::Usd;
+use crate::domain::values::window::Window;
 
 /// The place of somebody who was dropped from the roster goes back after so long.
 pub const DROPPED_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);

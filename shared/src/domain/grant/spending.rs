@@ -4,8 +4,8 @@
 use jiff::Timestamp;
 
 use super::{Grant, Reading};
-use crate::domain::money::Usd;
 use crate::domain::programme::Settings;
+use crate::domain::values::money::Usd;
 
 /// What the keys of one grant have used, as far as readings tell.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

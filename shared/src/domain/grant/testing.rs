@@ -1,14 +1,8 @@
 //! Values that the tests of the rules begin with.
 
 use super::*;
-use crate::domain::programme::{Pot, Programme};
-use crate::domain::term::Term;
-
-pub(crate) fn a_programme() -> Programme {
-    let term = Term::new("2026-01-01".parse().unwrap(), "2026-04-10".parse().unwrap(), "UTC").unwrap();
-    let settings = Settings::new("CS pilot", term, Usd::from_dollars(20));
-    Programme::new(ProgrammeId::of_name("CS pilot"), settings)
-}
+use crate::domain::programme::Pot;
+pub(crate) use crate::domain::programme::testing::a_programme;
 
 pub(crate) fn a_grant() -> Grant {
     let person = Person { address: EmailAddress::parse("ada@uni.edu").unwrap(), name: None, roster_id: None };

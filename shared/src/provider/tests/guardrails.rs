@@ -2,7 +2,7 @@
 
 use super::super::guardrails::GuardrailRules;
 use super::*;
-use crate::domain::rules::DataPolicy;
+use crate::domain::programme::rules::DataPolicy;
 use crate::scripted::answer;
 
 fn rules(models: &[&str], data_policy: DataPolicy) -> GuardrailRules {

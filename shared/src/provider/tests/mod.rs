@@ -16,14 +16,14 @@ use aws_smithy_http_client::Builder;
 use serde_json::{Value, json};
 
 use super::Provider;
-use super::error::ProviderError;
 use super::keys::NewKey;
 use crate::aws::AwsAccess;
 use crate::config::Config;
 use crate::deadline::Deadline;
-use crate::domain::key::KeyHash;
-use crate::domain::money::Usd;
-use crate::domain::window::Reset;
+use crate::domain::values::key::KeyHash;
+use crate::domain::values::money::Usd;
+use crate::domain::values::window::Reset;
+use crate::provider::wire::error::ProviderError;
 use crate::scripted::{Act, Scripted, Seen};
 use crate::secrets::ManagementKey;
 use crate::store::Table;

@@ -4,10 +4,10 @@ use std::io;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::super::calls;
 use super::super::keys::{Deleted, Found, KeyPatch};
 use super::*;
 use crate::clock::Clock;
+use crate::provider::wire::calls;
 use crate::scripted::{Answer, answer};
 
 fn found() -> Answer {

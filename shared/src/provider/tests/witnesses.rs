@@ -2,8 +2,8 @@
 
 use super::super::keys::Found;
 use super::*;
-use crate::domain::alarm::Cause;
-use crate::domain::id::DeploymentId;
+use crate::domain::mail::alarm::Cause;
+use crate::domain::values::id::DeploymentId;
 use crate::scripted::{Answer, answer};
 use crate::store::items::to_item;
 use crate::store::{KnownAccount, Meta};
@@ -26,7 +26,7 @@ struct Deployed {
     client: Provider,
 }
 
-fn fingerprint(key: &str) -> crate::domain::key::Fingerprint {
+fn fingerprint(key: &str) -> crate::domain::values::key::Fingerprint {
     let deployment: DeploymentId = DEPLOYMENT.parse().unwrap();
     ManagementKey::parse(key).unwrap().fingerprint(&deployment)
 }

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::deadline::Deadline;
-use crate::domain::alarm::{Alarm, Cause};
-use crate::domain::id::PersonId;
+use crate::domain::mail::alarm::{Alarm, Cause};
+use crate::domain::values::id::PersonId;
 use crate::store::alerts::telling::{Broadcast, is_told};
 use crate::store::mail::days::BulkStop;
 use crate::store::mail::outbox_row::OwedMail;

@@ -6,7 +6,7 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
-use crate::domain::id::ProgrammeId;
+use crate::domain::values::id::ProgrammeId;
 use crate::store::table::{StoreError, Table, items, keys};
 
 /// How far one look came.

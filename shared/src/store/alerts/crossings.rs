@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 
 use crate::deadline::Deadline;
-use crate::domain::crossing::{Crossing, Scope, Told};
-use crate::domain::id::{GrantId, PersonId, ProgrammeId, new_ulid};
-use crate::domain::money::Usd;
-use crate::domain::window::Window;
+use crate::domain::usage::crossing::{Crossing, Scope, Told};
+use crate::domain::values::id::{GrantId, PersonId, ProgrammeId, new_ulid};
+use crate::domain::values::money::Usd;
+use crate::domain::values::window::Window;
 use crate::store::mail::outbox_row::{OutboxRow, OwedMail};
 use crate::store::table::commit::{Commit, Pauses};
 use crate::store::table::{StoreError, Table, keys};

@@ -5,9 +5,9 @@ use jiff::civil::Date;
 
 use crate::deadline::Deadline;
 use crate::domain::audit::Entry;
-use crate::domain::digest::{AccountDigest, Digest};
-use crate::domain::id::{PersonId, ProgrammeId};
-use crate::domain::key::KeyHash;
+use crate::domain::mail::digest::{AccountDigest, Digest};
+use crate::domain::values::id::{PersonId, ProgrammeId};
+use crate::domain::values::key::KeyHash;
 use crate::store::alerts::telling::{Broadcast, is_told};
 use crate::store::mail::outbox_row::OwedMail;
 use crate::store::sync::account::ForeignKey;

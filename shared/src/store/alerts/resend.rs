@@ -1,9 +1,9 @@
 //! Alerts that somebody has sent again: one more mail of the same crossing to the same person.
 
-use crate::domain::address::MatchedAddress;
 use crate::domain::audit::{Act, Entry, What};
-use crate::domain::crossing::{Crossing, Told};
-use crate::domain::id::{PersonId, new_ulid};
+use crate::domain::usage::crossing::{Crossing, Told};
+use crate::domain::values::address::MatchedAddress;
+use crate::domain::values::id::{PersonId, new_ulid};
 use crate::store::mail::outbox::BETWEEN_RESENT;
 use crate::store::mail::outbox_row::{OutboxRow, OwedMail};
 use crate::store::table::commit::{Round, number};

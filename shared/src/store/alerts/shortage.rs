@@ -1,8 +1,8 @@
 //! What the balance must pay for, and the shortfall that was told last. It stays on record when it is over, so that nobody who looks again tells it twice.
 
 use crate::deadline::Deadline;
-use crate::domain::balance::{Need, Shortage};
-use crate::domain::money::Usd;
+use crate::domain::usage::balance::{Need, Shortage};
+use crate::domain::values::money::Usd;
 use crate::store::table::{StoreError, Table, keys};
 
 impl Table {

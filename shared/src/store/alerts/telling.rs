@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use crate::deadline::Deadline;
-use crate::domain::id::{PersonId, new_ulid};
+use crate::domain::values::id::{PersonId, new_ulid};
 use crate::store::mail::outbox_row::{OutboxRow, OwedMail};
 use crate::store::table::commit::{Commit, Pauses, Transaction, number};
 use crate::store::table::items::Stored;

@@ -4,12 +4,12 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
-use crate::domain::address::MatchedAddress;
 use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{Attempt, Change, Grant, Line, LineRefused, PotChange, Reading, Rule, Unchanged, View};
-use crate::domain::id::new_ulid;
-use crate::domain::money::Usd;
 use crate::domain::programme::Pot;
+use crate::domain::values::address::MatchedAddress;
+use crate::domain::values::id::new_ulid;
+use crate::domain::values::money::Usd;
 use crate::store::grants::enrolment::Enrolment;
 use crate::store::mail::outbox_row::OutboxRow;
 use crate::store::table::commit::{Round, Transaction, number};

@@ -5,8 +5,8 @@ use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
 use crate::domain::grant::{AnnouncedEnd, MailOutcome, Notice, View};
-use crate::domain::mail_failure::is_of_the_address;
-use crate::domain::window::end_of_utc_day;
+use crate::domain::mail::failure::is_of_the_address;
+use crate::domain::values::window::end_of_utc_day;
 use crate::store::mail::outbox_row::{MailOf, MailState, OutboxRow, OwedMail};
 use crate::store::mail::undeliverable::NOT_WANTED;
 use crate::store::table::{StoreError, Table, keys};

@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::address::MatchedAddress;
 use crate::domain::audit::{Act, Entry, What};
 use crate::domain::grant::{Grant, Person};
-use crate::domain::id::{GrantId, ProgrammeId, new_ulid};
+use crate::domain::values::address::MatchedAddress;
+use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
 use crate::store::mail::outbox_row::{OutboxRow, OwedMail};
 use crate::store::table::commit::Round;
 use crate::store::table::context::Author;

@@ -5,8 +5,8 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
-use crate::domain::id::{Epoch, GrantId, Nonce, ProgrammeId};
-use crate::domain::reading::Reading;
+use crate::domain::usage::reading::Reading;
+use crate::domain::values::id::{Epoch, GrantId, Nonce, ProgrammeId};
 use crate::store::table::commit::{Pauses, key_item, number};
 use crate::store::table::items::{Item, Stored};
 use crate::store::table::{StoreError, Table, items, keys};

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use crate::domain::audit::Entry;
 use crate::domain::grant::{Grant, Urgency, View};
-use crate::domain::id::{GrantId, ProgrammeId};
-use crate::domain::reading::Reading;
+use crate::domain::usage::reading::Reading;
+use crate::domain::values::id::{GrantId, ProgrammeId};
 use crate::store::table::items::Queue;
 use crate::store::table::{StoreError, Table, items, keys};
 

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
 use crate::domain::audit::{AccountEntry, Act, Actor, What};
-use crate::domain::id::{PersonId, new_ulid};
-use crate::domain::mail_day::{Bounds, Fared, MailCounts, MailDay};
-use crate::domain::mail_kind::MailKind;
-use crate::domain::window::utc_date;
+use crate::domain::mail::day::{Bounds, Fared, MailCounts, MailDay};
+use crate::domain::mail::kind::MailKind;
+use crate::domain::values::id::{PersonId, new_ulid};
+use crate::domain::values::window::utc_date;
 use crate::store::table::commit::{Round, Transaction, number};
 use crate::store::table::items::Stored;
 use crate::store::table::{StoreError, Table, keys};

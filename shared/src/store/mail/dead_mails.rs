@@ -11,8 +11,8 @@ use ulid::Ulid;
 
 use crate::deadline::Deadline;
 use crate::domain::audit::{AccountEntry, Act, Actor, What};
-use crate::domain::id::{PersonId, new_ulid};
-use crate::domain::mail_failure::CORRUPT;
+use crate::domain::mail::failure::CORRUPT;
+use crate::domain::values::id::{PersonId, new_ulid};
 use crate::store::mail::outbox_row::{MailState, OutboxRow};
 use crate::store::table::commit::{Commit, Pauses, key_item};
 use crate::store::table::items::{Item, Queue};

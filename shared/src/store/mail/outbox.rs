@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use crate::deadline::Deadline;
-use crate::domain::id::{GrantId, Nonce, ProgrammeId, new_ulid};
-use crate::domain::mail_class::MailClass;
+use crate::domain::mail::class::MailClass;
+use crate::domain::values::id::{GrantId, Nonce, ProgrammeId, new_ulid};
 use crate::store::mail::outbox_row::{MailOf, MailState, OutboxRow, OwedMail};
 use crate::store::table::commit::{Commit, Pauses, Transaction, number};
 use crate::store::table::items::{Queue, Stored};

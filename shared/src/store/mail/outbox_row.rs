@@ -7,17 +7,17 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-use crate::domain::address::MatchedAddress;
-use crate::domain::crossing::Scope;
 use crate::domain::grant::{Grant, Notice};
-use crate::domain::id::{Epoch, GrantId, Nonce, PersonId, ProgrammeId};
-use crate::domain::mail_class::{MailClass, OfChoice};
-use crate::domain::mail_day::Fared;
-use crate::domain::mail_kind::MailKind;
-use crate::domain::money::Usd;
-use crate::domain::sign_in::ASK_LASTS;
-use crate::domain::token::AskTokenHash;
-use crate::domain::window::Window;
+use crate::domain::mail::class::{MailClass, OfChoice};
+use crate::domain::mail::day::Fared;
+use crate::domain::mail::kind::MailKind;
+use crate::domain::people::sign_in::ASK_LASTS;
+use crate::domain::usage::crossing::Scope;
+use crate::domain::values::address::MatchedAddress;
+use crate::domain::values::id::{Epoch, GrantId, Nonce, PersonId, ProgrammeId};
+use crate::domain::values::money::Usd;
+use crate::domain::values::token::AskTokenHash;
+use crate::domain::values::window::Window;
 use crate::store::table::items::Queue;
 
 /// A mail that is owed. It names no person but the one who asks for a link; who is mailed is looked up when it is sent.

@@ -8,12 +8,12 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use ulid::Ulid;
 
 use crate::deadline::Deadline;
-use crate::domain::address::MatchedAddress;
 use crate::domain::audit::{AccountEntry, Act, Actor, What};
 use crate::domain::grant::Grant;
-use crate::domain::id::{PersonId, new_ulid};
-use crate::domain::mail_class::MailClass;
-use crate::domain::window::utc_date;
+use crate::domain::mail::class::MailClass;
+use crate::domain::values::address::MatchedAddress;
+use crate::domain::values::id::{PersonId, new_ulid};
+use crate::domain::values::window::utc_date;
 use crate::store::mail::outbox::{BETWEEN_RESENT, Resent};
 use crate::store::mail::outbox_row::{MailState, OutboxRow, OwedMail, SentAs};
 use crate::store::mail::undeliverable::{Undeliverable, Why};

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
-use crate::domain::mail_failure::{NOT_VERIFIED, QUOTA, QUOTA_UNREAD};
+use crate::domain::mail::failure::{NOT_VERIFIED, QUOTA, QUOTA_UNREAD};
 use crate::store::table::{StoreError, Table, keys};
 
 /// What waits is tried again within twenty minutes: so long after the last refusal, whatever waits still waits for another reason.

@@ -4,11 +4,11 @@ use jiff::fmt::serde::timestamp::millisecond;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::address::MatchedAddress;
-use crate::domain::mail_class::MailClass;
+use crate::domain::mail::class::MailClass;
+use crate::domain::values::address::MatchedAddress;
 use crate::store::table::items::Queue;
 
-pub use crate::domain::mail_failure::Why;
+pub use crate::domain::mail::failure::Why;
 
 /// Why a mail that nobody need know of is not sent to such an address.
 pub const NOT_WANTED: &str = "mail to this address comes back or is not wanted";

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
-use crate::domain::address::{EmailAddress, MatchedAddress};
-use crate::domain::id::PersonId;
+use crate::domain::people::role::{Role, Roles, is_among};
 use crate::domain::programme::Programme;
-use crate::domain::role::{Role, Roles, is_among};
+use crate::domain::values::address::{EmailAddress, MatchedAddress};
+use crate::domain::values::id::PersonId;
 use crate::store::grants::enrolment::Enrolment;
 use crate::store::mail::undeliverable::Undeliverable;
 use crate::store::table::commit::Round;

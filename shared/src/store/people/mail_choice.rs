@@ -4,8 +4,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
-use crate::domain::address::MatchedAddress;
-use crate::domain::mail_class::OfChoice;
+use crate::domain::mail::class::OfChoice;
+use crate::domain::values::address::MatchedAddress;
 use crate::store::table::commit::Round;
 use crate::store::table::{StoreError, Table, keys};
 

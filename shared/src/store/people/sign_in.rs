@@ -1,4 +1,4 @@
-//! Asking for a link and signing in by it. What is good for an address is decided in `domain::sign_in`; here each decision is one
+//! Asking for a link and signing in by it. What is good for an address is decided in `domain::people::sign_in`; here each decision is one
 //! conditional write, so that of many who come with one link one signs in.
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use crate::deadline::Deadline;
-use crate::domain::address::MatchedAddress;
-use crate::domain::id::new_ulid;
-use crate::domain::session::Session;
-use crate::domain::sign_in::{LiveLink, NotOwed, SignIn};
-use crate::domain::token::{AskTokenHash, LinkTokenHash, SessionTokenHash};
+use crate::domain::people::session::Session;
+use crate::domain::people::sign_in::{LiveLink, NotOwed, SignIn};
+use crate::domain::values::address::MatchedAddress;
+use crate::domain::values::id::new_ulid;
+use crate::domain::values::token::{AskTokenHash, LinkTokenHash, SessionTokenHash};
 use crate::store::mail::outbox_row::{OutboxRow, OwedMail};
 use crate::store::people::tallies::Tally;
 use crate::store::table::commit::{Commit, Counter, Pauses, Round, key_item, number};

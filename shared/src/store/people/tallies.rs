@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
-use crate::domain::id::ProgrammeId;
+use crate::domain::values::id::ProgrammeId;
 use crate::store::table::commit::{Counter, number};
 use crate::store::table::items::Stored;
 use crate::store::table::{StoreError, Table};

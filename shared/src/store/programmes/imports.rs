@@ -9,7 +9,7 @@ use ulid::Ulid;
 
 use crate::deadline::Deadline;
 use crate::domain::grant::Person;
-use crate::domain::id::{GrantId, ProgrammeId};
+use crate::domain::values::id::{GrantId, ProgrammeId};
 use crate::store::grants::enrolment::INVITED_AT_ONCE;
 use crate::store::table::{StoreError, Table, keys};
 

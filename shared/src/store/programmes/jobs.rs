@@ -9,7 +9,7 @@ use ulid::Ulid;
 
 use crate::deadline::Deadline;
 use crate::domain::audit::Actor;
-use crate::domain::id::{Nonce, ProgrammeId};
+use crate::domain::values::id::{Nonce, ProgrammeId};
 use crate::store::programmes::imports::Import;
 use crate::store::table::commit::{Commit, Pauses};
 use crate::store::table::items::Queue;
@@ -115,7 +115,7 @@ impl Table {
             }
             let job = Job {
                 programme: import.programme.clone(),
-                job: crate::domain::id::new_ulid(now),
+                job: crate::domain::values::id::new_ulid(now),
                 import: import.import,
                 by: by.clone(),
                 state: JobState::Running { lease_until: now + LEASE },

@@ -5,10 +5,10 @@ use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::audit::{Act, Entry, What};
-use crate::domain::id::ProgrammeId;
-use crate::domain::money::Usd;
+use crate::domain::people::role::RoleChanges;
 use crate::domain::programme::{Pot, Programme, Settings};
-use crate::domain::role::RoleChanges;
+use crate::domain::values::id::ProgrammeId;
+use crate::domain::values::money::Usd;
 use crate::store::table::commit::{Commit, Pauses, Round, Transaction, number};
 use crate::store::table::context::Author;
 use crate::store::table::{StoreError, Table, keys};

@@ -3,8 +3,8 @@
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 
 use crate::domain::audit::Entry;
-use crate::domain::id::ProgrammeId;
 use crate::domain::programme::{Pot, Programme};
+use crate::domain::values::id::ProgrammeId;
 use crate::store::programmes::programme::ListedProgramme;
 use crate::store::table::items::Stored;
 use crate::store::table::{StoreError, Table, keys};

@@ -5,8 +5,8 @@ use jiff::SignedDuration;
 use jiff::civil::Date;
 
 use crate::domain::audit::{Entry, What};
-use crate::domain::id::{PersonId, ProgrammeId, new_ulid};
-use crate::domain::request::Request;
+use crate::domain::programme::request::Request;
+use crate::domain::values::id::{PersonId, ProgrammeId, new_ulid};
 use crate::store::mail::outbox_row::{OutboxRow, OwedMail};
 use crate::store::table::commit::{Commit, Pauses};
 use crate::store::table::context::Author;

@@ -4,9 +4,9 @@ use jiff::Timestamp;
 
 use crate::deadline::Deadline;
 use crate::domain::audit::{Act, Actor, Entry, What};
-use crate::domain::id::ProgrammeId;
 use crate::domain::programme::Programme;
-use crate::domain::rules::{Guardrail, RulesOrder};
+use crate::domain::programme::rules::{Guardrail, RulesOrder};
+use crate::domain::values::id::ProgrammeId;
 use crate::store::table::commit::Pauses;
 use crate::store::table::items::Queue;
 use crate::store::table::{StoreError, Table, keys};

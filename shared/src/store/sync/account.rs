@@ -8,9 +8,9 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
-use crate::domain::key::KeyHash;
-use crate::domain::money::Usd;
-use crate::domain::reading::Used;
+use crate::domain::usage::reading::Used;
+use crate::domain::values::key::KeyHash;
+use crate::domain::values::money::Usd;
 use crate::store::table::{StoreError, Table, keys};
 
 /// What the account spent until a day, and whose it was.

@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::id::ProgrammeId;
-use crate::domain::money::Usd;
-use crate::domain::reconciliation::Spent;
+use crate::domain::usage::reconciliation::Spent;
+use crate::domain::values::id::ProgrammeId;
+use crate::domain::values::money::Usd;
 use crate::store::table::{StoreError, Table, keys};
 
 /// The books as one complete run found them. What programmes' keys and keys without an owner spent, the opening, the residual and what

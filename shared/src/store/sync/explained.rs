@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use crate::deadline::Deadline;
 use crate::domain::audit::{AccountEntry, Act, Actor, What};
-use crate::domain::id::{PersonId, new_ulid};
-use crate::domain::reconciliation::KnownResidual;
+use crate::domain::usage::reconciliation::KnownResidual;
+use crate::domain::values::id::{PersonId, new_ulid};
 use crate::store::sync::account::AccountDay;
 use crate::store::sync::state::SyncState;
 use crate::store::table::commit::Round;

@@ -5,8 +5,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
 use crate::deadline::Deadline;
-use crate::domain::money::Usd;
 use crate::domain::programme::Pot;
+use crate::domain::values::money::Usd;
 use crate::store::sync::account::{Account, AccountDay};
 use crate::store::sync::checkpoints::Checkpoint;
 use crate::store::sync::cuts::Cut;

@@ -10,8 +10,8 @@ use ulid::Ulid;
 
 use crate::deadline::Deadline;
 use crate::domain::audit::{AccountEntry, Act, Actor, What};
-use crate::domain::id::{PersonId, new_ulid};
-use crate::domain::key::KeyHash;
+use crate::domain::values::id::{PersonId, new_ulid};
+use crate::domain::values::key::KeyHash;
 use crate::store::sync::state::{HeldAct, HeldBack, SyncState};
 use crate::store::table::commit::Round;
 use crate::store::table::{StoreError, Table, keys};

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
-use crate::domain::key::KeyHash;
+use crate::domain::values::key::KeyHash;
 use crate::store::table::{StoreError, Table, keys};
 
 /// Long after the last run that looked, nothing follows from it any more.

@@ -1,14 +1,14 @@
 //! What was used by model: an item for each day of a programme, one for what is nobody's, and the rows of each grant, which expire.
-//! Whose use is whose is decided in `domain::models`.
+//! Whose use is whose is decided in `domain::usage::models`.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::id::ProgrammeId;
-use crate::domain::models::rows::{self, GrantUse};
-use crate::domain::models::{GroupUse, NobodysUse, Sums};
+use crate::domain::usage::models::rows::{self, GrantUse};
+use crate::domain::usage::models::{GroupUse, NobodysUse, Sums};
+use crate::domain::values::id::ProgrammeId;
 use crate::store::table::items::{MOST_IN_A_PART, Stored};
 use crate::store::table::{StoreError, Table, keys};
 

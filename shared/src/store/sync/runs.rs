@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-use crate::domain::id::new_ulid;
+use crate::domain::values::id::new_ulid;
 use crate::store::table::items::Stored;
 use crate::store::table::{StoreError, Table, keys};
 

@@ -6,9 +6,9 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-use crate::domain::id::{KeyName, PersonId};
-use crate::domain::key::KeyHash;
-use crate::domain::reconciliation::{KnownResidual, Opening};
+use crate::domain::usage::reconciliation::{KnownResidual, Opening};
+use crate::domain::values::id::{KeyName, PersonId};
+use crate::domain::values::key::KeyHash;
 use crate::store::table::{StoreError, Table, keys};
 
 /// How the sync stands, from one run to the next.

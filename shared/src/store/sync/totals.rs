@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::id::ProgrammeId;
-use crate::domain::money::Usd;
-use crate::domain::reading::Used;
+use crate::domain::usage::reading::Used;
+use crate::domain::values::id::ProgrammeId;
+use crate::domain::values::money::Usd;
 use crate::store::table::{StoreError, Table, keys};
 
 /// What the keys of a programme used, day by day, as the sync last summed it up. It is written when something changed.

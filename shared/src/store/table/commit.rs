@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, Trans
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 use crate::deadline::Deadline;
-use crate::domain::id::Nonce;
+use crate::domain::values::id::Nonce;
 use crate::sdk_error::{SdkFailure, reduce};
 use crate::store::table::items::{Item, Stored};
 use crate::store::table::keys::Key;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::deadline::Deadline;
 use crate::domain::audit::Actor;
-use crate::domain::id::{GrantId, ProgrammeId};
+use crate::domain::values::id::{GrantId, ProgrammeId};
 
 /// Which grant, when, and until when: what every act is told.
 #[derive(Debug, Clone, Copy)]

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::domain::grant::Urgency;
-use crate::domain::mail_class::MailClass;
+use crate::domain::mail::class::MailClass;
 use crate::store::table::keys::Key;
 use crate::store::table::{StoreError, keys};
 

@@ -5,15 +5,15 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use ulid::Ulid;
 
-use crate::domain::address::{EmailAddress, MatchedAddress};
 use crate::domain::audit::Entry;
-use crate::domain::crossing::Scope;
-use crate::domain::id::{Epoch, GrantId, PersonId, ProgrammeId};
-use crate::domain::key::KeyHash;
-use crate::domain::mail_kind::MailKind;
-use crate::domain::money::Usd;
-use crate::domain::token::{LinkTokenHash, SessionTokenHash};
-use crate::domain::window::Window;
+use crate::domain::mail::kind::MailKind;
+use crate::domain::usage::crossing::Scope;
+use crate::domain::values::address::{EmailAddress, MatchedAddress};
+use crate::domain::values::id::{Epoch, GrantId, PersonId, ProgrammeId};
+use crate::domain::values::key::KeyHash;
+use crate::domain::values::money::Usd;
+use crate::domain::values::token::{LinkTokenHash, SessionTokenHash};
+use crate::domain::values::window::Window;
 
 /// The primary key of one item.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
 use crate::domain::audit::{AccountEntry, Act, Actor, What};
-use crate::domain::id::{DeploymentId, PersonId, new_ulid};
-use crate::domain::key::{Fingerprint, KeyHash};
+use crate::domain::values::id::{DeploymentId, PersonId, new_ulid};
+use crate::domain::values::key::{Fingerprint, KeyHash};
 use crate::store::table::commit::{Round, key_item};
 use crate::store::table::items::Stored;
 use crate::store::table::{StoreError, Table, keys};

@@ -3,19 +3,19 @@
 use jiff::civil::Date;
 
 use super::{at, raw, ulid};
-use crate::domain::alarm::{Alarm, Cause};
 use crate::domain::audit::{AccountEntry, Act, Actor, What};
-use crate::domain::balance::{Basis, Need, Shortage};
-use crate::domain::days::{Days, Known, Sum};
-use crate::domain::digest::{
+use crate::domain::grant::testing::{a_grant, a_programme};
+use crate::domain::mail::alarm::{Alarm, Cause};
+use crate::domain::mail::digest::{
     AccountDigest, Block, Digest, Few, Health, Line, ModelLine, Money, NewKey, Of, People, ProgrammeLine, Spender,
 };
-use crate::domain::forecast::RunsOut;
-use crate::domain::grant::testing::{a_grant, a_programme};
-use crate::domain::id::PersonId;
-use crate::domain::mail_kind::MailKind;
-use crate::domain::models::{GroupUse, Nobodys, NobodysUse, Sums};
-use crate::domain::money::Usd;
+use crate::domain::mail::kind::MailKind;
+use crate::domain::usage::balance::{Basis, Need, Shortage};
+use crate::domain::usage::days::{Days, Known, Sum};
+use crate::domain::usage::forecast::RunsOut;
+use crate::domain::usage::models::{GroupUse, Nobodys, NobodysUse, Sums};
+use crate::domain::values::id::PersonId;
+use crate::domain::values::money::Usd;
 use crate::secrets::ManagementKey;
 use crate::store::{Checkpoint, Delay, Kept, ModelDay, ModelRows, NobodysDay, OutboxRow, OwedMail};
 

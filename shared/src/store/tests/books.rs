@@ -1,9 +1,9 @@
 //! What the sync keeps of itself and of the account's money, one of each with everything in it.
 
 use super::{at, hash, ulid};
-use crate::domain::money::Usd;
-use crate::domain::reading::Used;
-use crate::domain::reconciliation::{KnownResidual, Opening, Spent};
+use crate::domain::usage::reading::Used;
+use crate::domain::usage::reconciliation::{KnownResidual, Opening, Spent};
+use crate::domain::values::money::Usd;
 use crate::store::sync::account::{Account, AccountDay, ForeignKey};
 use crate::store::sync::cuts::{Cut, ProgrammeCut};
 use crate::store::sync::held_back::HeldMarks;

@@ -3,8 +3,8 @@
 use ulid::Ulid;
 
 use super::{at, raw};
-use crate::domain::mail_day::{MailCounts, MailDay};
-use crate::domain::mail_kind::MailKind;
+use crate::domain::mail::day::{MailCounts, MailDay};
+use crate::domain::mail::kind::MailKind;
 use crate::store::SentAs;
 use crate::store::mail::days::{BulkStop, LetGo, MailServer};
 use crate::store::mail::refusals::MailRefusal;

@@ -1,11 +1,11 @@
 //! The raw form of what students are told of their caps, and admins of what faculty ask for.
 
 use super::{a_crossing, at, raw, ulid};
-use crate::domain::crossing::{Crossing, Scope};
 use crate::domain::grant::testing::{a_grant, a_programme};
-use crate::domain::money::Usd;
-use crate::domain::request::{POT, Request, Wish};
-use crate::domain::window::Reset;
+use crate::domain::programme::request::{POT, Request, Wish};
+use crate::domain::usage::crossing::{Crossing, Scope};
+use crate::domain::values::money::Usd;
+use crate::domain::values::window::Reset;
 use crate::store::{CapsLook, OutboxRow, OwedMail, Place};
 
 pub(super) fn items() -> String {

@@ -1,8 +1,8 @@
 //! Many at once, who all read before any of them writes: one gets what there is one of, and nothing is promised twice.
 
 use bursar_core::domain::grant::{Press, PressKind};
-use bursar_core::domain::id::{Epoch, GrantId};
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::values::id::{Epoch, GrantId};
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::NewPerson;
 use bursar_local::gate::Matcher;
 use futures_util::future::join_all;

@@ -3,10 +3,10 @@
 
 use bursar_core::domain::audit::{Act, Actor, What};
 use bursar_core::domain::grant::{HoldKind, OrderKind};
-use bursar_core::domain::id::{Epoch, GrantId};
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::{Byok, Group, Settings};
-use bursar_core::domain::window::Reset;
+use bursar_core::domain::values::id::{Epoch, GrantId};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::Reset;
 use bursar_core::store::Author;
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;

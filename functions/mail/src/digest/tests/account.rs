@@ -1,6 +1,6 @@
 //! What the digest of the account says.
 
-use bursar_core::domain::balance::{Basis, Need};
+use bursar_core::domain::usage::balance::{Basis, Need};
 
 use super::*;
 

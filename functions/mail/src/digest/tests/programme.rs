@@ -1,7 +1,7 @@
 //! What the digest of a programme says, to whom.
 
 use bursar_core::domain::programme::Byok;
-use bursar_core::domain::window::Reset;
+use bursar_core::domain::values::window::Reset;
 
 use super::*;
 

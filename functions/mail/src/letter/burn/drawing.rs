@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use anyhow::{Result, ensure};
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::values::money::Usd;
 use plotters::coord::Shift;
 use plotters::prelude::{
     AreaSeries, BitMapBackend, ChartBuilder, Circle, Color, DashedLineSeries, DrawingArea, IntoDrawingArea, IntoFont,

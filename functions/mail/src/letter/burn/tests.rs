@@ -1,12 +1,12 @@
 //! The picture, decoded again, and its words.
 
-use bursar_core::domain::days::Days;
+use bursar_core::domain::usage::days::Days;
+use bursar_core::domain::usage::forecast::Budget;
 use jiff::ToSpan;
 use jiff::civil::date;
 
 use super::drawing::{HEIGHT, WIDTH};
 use super::*;
-use bursar_core::domain::forecast::Budget;
 
 const FIRST: Date = date(2026, 10, 12);
 
@@ -125,6 +125,7 @@ fn nothing_spent_no_pot_and_strange_dates_are_drawn_too() {
     for (limit, looked) in [(0, FIRST), (4_000, FIRST), (4_000, date(2026, 1, 1)), (0, date(2030, 1, 1))] {
         assert!(drawn(&nothing, limit, looked).picture.png.len() > 1_000, "{limit} {looked}");
     }
-    let opening = nothing.with(bursar_core::domain::days::Counted { lifetime: Usd::MAX, today: None, on: FIRST }, None);
+    let opening =
+        nothing.with(bursar_core::domain::usage::days::Counted { lifetime: Usd::MAX, today: None, on: FIRST }, None);
     assert!(drawn(&opening, 4_000, by(3)).picture.words.contains("used up"));
 }

@@ -2,12 +2,12 @@
 
 use bursar_core::aws::AwsAccess;
 use bursar_core::config::Config;
-use bursar_core::domain::address::EmailAddress;
 use bursar_core::domain::grant::Person;
-use bursar_core::domain::id::ProgrammeId;
-use bursar_core::domain::money::Usd;
 use bursar_core::domain::programme::Settings;
-use bursar_core::domain::term::Term;
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::id::ProgrammeId;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::term::Term;
 
 use super::*;
 

@@ -156,7 +156,7 @@ fn plain(name: &str) -> String {
 mod tests {
     use std::collections::BTreeSet;
 
-    use bursar_core::domain::address::EmailAddress;
+    use bursar_core::domain::values::address::EmailAddress;
 
     use super::*;
 

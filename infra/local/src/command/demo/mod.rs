@@ -6,9 +6,10 @@ mod story;
 
 use anyhow::{Context, Result};
 use bursar_core::deadline::Waits;
-use bursar_core::domain::address::EmailAddress;
+use bursar_core::domain::values::address::EmailAddress;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use story::{DAYS, Story};
 
 use crate::aws::inbox::SignsIn;
 use crate::aws::invoke::logs::Logs;
@@ -18,7 +19,6 @@ use crate::base::kept::Kept;
 use crate::command::folder::Folder;
 use crate::command::stack::{Functions, Options, ProviderAt, Stack, WHO, listen};
 use crate::gate::Keep;
-use story::{DAYS, Story};
 
 /// What is kept of the calls and lines of a stack that nobody looks into.
 const LATEST: usize = 100;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use bursar_core::clock::Clock;
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::money::Usd;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::provider::Provider;
 use bursar_core::provider::key::Key;
 use bursar_core::secrets::ManagementKey;

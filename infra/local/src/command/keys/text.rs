@@ -1,6 +1,6 @@
 //! The listing as a table for a terminal. Names come last, since only they have no bound.
 
-use bursar_core::domain::address::is_invisible;
+use bursar_core::domain::values::address::is_invisible;
 use jiff::Timestamp;
 
 use super::{Listing, Row, State};

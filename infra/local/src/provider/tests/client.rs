@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::id::{DeploymentId, GrantId, ProgrammeId};
-use bursar_core::domain::key::KeyHash;
-use bursar_core::domain::models::{Nobodys, Owners, attribute};
-use bursar_core::domain::money::Usd;
-use bursar_core::domain::rules::DataPolicy;
-use bursar_core::domain::window::Reset;
+use bursar_core::domain::programme::rules::DataPolicy;
+use bursar_core::domain::usage::models::{Nobodys, Owners, attribute};
+use bursar_core::domain::values::id::{DeploymentId, GrantId, ProgrammeId};
+use bursar_core::domain::values::key::KeyHash;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::Reset;
 use bursar_core::provider::guardrails::GuardrailRules;
 use bursar_core::provider::keys::{CreatedKey, Deleted, Found, KeyPatch, NewKey};
 use bursar_core::provider::{ListedReset, Provider as Client, ProviderError};

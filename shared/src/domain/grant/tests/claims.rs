@@ -1,7 +1,7 @@
 //! Who may begin, what a claim and a replacement leave behind, and what of it counts.
 
 use super::*;
-use crate::domain::terms::TermsHash;
+use crate::domain::programme::terms::TermsHash;
 
 #[test]
 fn a_claim_takes_its_place_once_and_ends_live() {
@@ -140,7 +140,7 @@ fn a_replacement_that_the_programmes_rule_asks_for_is_not_counted() {
 #[test]
 fn with_less_than_a_cent_left_a_replacement_waits_for_the_window_to_turn() {
     let mut story = Story::new();
-    story.view.programme.settings.reset = crate::domain::window::Reset::Daily;
+    story.view.programme.settings.reset = crate::domain::values::window::Reset::Daily;
     story.view.pot.limit = Usd::from_dollars(2000);
     story.shown(PressKind::Reveal, 'a').reading(1, 19_995_000);
     let resets_at = story.view.programme.settings.reset.resets_at(story.now);

@@ -1,7 +1,7 @@
 //! What the provider shows against what is recorded: keys to be disabled again, found disabled or gone, limits, deleted keys.
 
 use super::*;
-use crate::domain::window::Reset;
+use crate::domain::values::window::Reset;
 
 impl Story {
     fn live(key: char) -> Story {

@@ -2,9 +2,8 @@
 
 use proptest::prelude::*;
 
-use crate::domain::term::Term;
-
 use super::*;
+use crate::domain::values::term::Term;
 
 fn days(days: i64) -> SignedDuration {
     SignedDuration::from_hours(24 * days)

@@ -14,9 +14,9 @@ use jiff::{SignedDuration, ToSpan};
 use super::testing::a_view;
 use super::*;
 use crate::domain::audit::Act;
-use crate::domain::id::PersonId;
-use crate::domain::reading::Used;
-use crate::domain::window::utc_date;
+use crate::domain::usage::reading::Used;
+use crate::domain::values::id::PersonId;
+use crate::domain::values::window::utc_date;
 
 /// A view that acts are applied to one after the other, as the store does.
 struct Story {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::window::Reset;
+use crate::domain::values::window::Reset;
 
 fn dollars(dollars: i32) -> Usd {
     Usd::from_dollars(dollars)

@@ -141,7 +141,8 @@ fn a_grant_whose_term_is_extended_after_it_ended_is_pressed_for_again() {
     story.apply(change).disabled(Epoch::new(1));
     assert_eq!(story.view.reopen(&faculty(), story.now), Err(Unchanged));
     story.view.programme.settings.term =
-        crate::domain::term::Term::new("2026-01-01".parse().unwrap(), "2026-05-10".parse().unwrap(), "UTC").unwrap();
+        crate::domain::values::term::Term::new("2026-01-01".parse().unwrap(), "2026-05-10".parse().unwrap(), "UTC")
+            .unwrap();
     let change = story.view.reopen(&faculty(), story.now).unwrap();
     story.apply(change);
     assert_eq!(story.view.grant.state, State::Stopped { why: Stopped::TermEnded });

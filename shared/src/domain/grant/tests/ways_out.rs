@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::*;
-use crate::domain::window::Reset;
+use crate::domain::values::window::Reset;
 
 /// So many things happen to a grant before a way out of it is looked for.
 const DEPTH: usize = 4;

@@ -1,0 +1,146 @@
+//! Why a press shows no key: what its student reads, and what the audit keeps. Which step it was that failed is `reveal`'s matter.
+
+use std::fmt;
+
+use bursar_core::domain::grant::{BETWEEN_LOOKS, BeginRefused, GaveUp, RecordRefused};
+use bursar_core::domain::programme::Settings;
+use bursar_core::domain::values::key::KeyHash;
+use bursar_core::provider::ProviderError;
+use bursar_core::store::StoreError;
+use jiff::Timestamp;
+
+use crate::refusal::Refusal;
+
+const AGAIN: &str = "Press again in a moment.";
+
+/// How an attempt that began came to nothing, and with which key.
+pub(crate) struct FailedAttempt {
+    pub(crate) how: GaveUp,
+    pub(crate) key: Option<KeyHash>,
+    pub(crate) why: NotShown,
+}
+
+/// Why no key is shown.
+pub(crate) enum NotShown {
+    Begin(BeginRefused),
+    NoSuchGrant,
+    /// Too little of the request's time is left.
+    TooLate,
+    /// The programme's guardrail is not made yet.
+    BeingPrepared,
+    /// The old key may still work.
+    NotRetired(ProviderError),
+    /// The provider says that it does not know the old key, which is not believed yet.
+    NotFound,
+    /// The old key is ended, but what it used is not known: by the provider's fault, or none if it answered nothing of use.
+    NotRead(Option<ProviderError>),
+    NothingLeft,
+    NotMade(ProviderError),
+    /// A key was made and is not under the programme's guardrail.
+    NotRestricted(ProviderError),
+    Record(RecordRefused),
+    Table,
+}
+
+impl FailedAttempt {
+    /// Nothing was made.
+    pub(crate) fn nothing(why: NotShown) -> FailedAttempt {
+        FailedAttempt { how: GaveUp::Refused, key: None, why }
+    }
+}
+
+impl NotShown {
+    pub(crate) fn table(error: &StoreError) -> NotShown {
+        tracing::error!(%error, "a claim could not go on");
+        NotShown::Table
+    }
+
+    pub(crate) fn refusal(&self, settings: &Settings, now: Timestamp) -> Refusal {
+        match self {
+            NotShown::Begin(refused) => Refusal::begin(refused, &settings.term, now),
+            NotShown::NoSuchGrant => {
+                Refusal::conflict("Your place in this programme is gone. Ask the people who run it.")
+            }
+            NotShown::TooLate => Refusal::later("There was too little time to make a key. Nothing was spent.", None),
+            NotShown::BeingPrepared => {
+                Refusal::later("This programme is still being prepared at the provider. Nothing was spent.", None)
+            }
+            NotShown::NotRetired(error) => told(
+                error,
+                "Your old key could not be ended at the provider, so no new one was made. No money was lost; the old key is \
+                 ended as soon as the provider can be reached.",
+            ),
+            NotShown::NotFound => Refusal::later(
+                "The provider says that it does not know your old key. That may be a mistake, so it is asked again before a new one \
+                 is made. No money was lost. Press again in ten minutes.",
+                Some(BETWEEN_LOOKS.unsigned_abs()),
+            ),
+            NotShown::NotRead(error) => {
+                let sentence = "Your old key is ended, but the provider did not say what it had used, so no new one was made. \
+                                No money was lost.";
+                match error {
+                    Some(error) => told(error, sentence),
+                    None => Refusal::later(&format!("{sentence} {AGAIN}"), None),
+                }
+            }
+            NotShown::NothingLeft => Refusal::conflict(
+                "Your cap is used up, so no new key can be made before it starts anew. Your old key is ended.",
+            ),
+            NotShown::NotMade(error @ ProviderError::Unknown { .. }) => told(
+                error,
+                "The provider did not say whether it made a key. If it did, nobody saw it and it cannot be used. Nothing was \
+                 spent.",
+            ),
+            NotShown::NotMade(error) => told(error, "The provider did not make a key. Nothing was spent."),
+            NotShown::NotRestricted(error) => told(
+                error,
+                "The provider made a key, but did not confirm that the rules of the programme apply to it, so it is not shown \
+                 and was ended. Nothing was spent.",
+            ),
+            NotShown::Record(refused) => Refusal::record(*refused),
+            NotShown::Table => Refusal::later(
+                "Something did not work on our side. Nothing is lost: open your credit again, and press once more.",
+                None,
+            ),
+        }
+    }
+}
+
+/// What happened, and what to do about it: whether it is worth while to press again depends on what the provider said.
+fn told(error: &ProviderError, what: &str) -> Refusal {
+    let then = match error {
+        ProviderError::Later { .. } | ProviderError::Unknown { .. } => AGAIN,
+        ProviderError::Refused { .. } => "Try again later; if it stays so, tell the people who run this programme.",
+        ProviderError::AnotherAccount { .. } => {
+            "Bursar's own access to the provider is being changed. Try again later; if it stays so, tell the people who run this programme."
+        }
+        ProviderError::ManagementKey { .. } => {
+            "The provider refuses Bursar itself at present: tell the people who run this programme, and try again later."
+        }
+    };
+    Refusal::provider(error, &format!("{what} {then}"))
+}
+
+/// The reason as the audit entry says it.
+impl fmt::Display for NotShown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NotShown::Begin(_) => f.write_str("not begun"),
+            NotShown::NoSuchGrant => f.write_str("the grant is gone"),
+            NotShown::TooLate => f.write_str("too little time was left"),
+            NotShown::BeingPrepared => f.write_str("there is no guardrail yet"),
+            NotShown::NotRetired(error) => write!(f, "the old key was not retired: {}", error.trouble()),
+            NotShown::NotFound => f.write_str("the old key was not found"),
+            NotShown::NotRead(Some(error)) => write!(f, "what the old key used was not read: {}", error.trouble()),
+            NotShown::NotRead(None) => f.write_str("what the old key used could not be recorded"),
+            NotShown::NothingLeft => f.write_str("nothing is left of the cap"),
+            NotShown::NotMade(error) | NotShown::NotRestricted(error) => write!(f, "{}", error.trouble()),
+            NotShown::Record(RecordRefused::Held(_)) => f.write_str("held while the key was made"),
+            NotShown::Record(RecordRefused::Revoked) => f.write_str("revoked while the key was made"),
+            NotShown::Record(RecordRefused::Over) => f.write_str("ended while the key was made"),
+            NotShown::Record(RecordRefused::LimitLowered) => f.write_str("the cap was lowered while the key was made"),
+            NotShown::Record(RecordRefused::Lost) => f.write_str("overtaken while the key was made"),
+            NotShown::Table => f.write_str("the table did not answer"),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What a student does with a key besides having it made: reporting it as leaked, handing it back, reading what it used by now, and
+//! resuming one that is on hold for disuse.
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::{HoldKind, OrderKind, ReleaseRefused, State as GrantState, Stopped, View};
+use bursar_core::domain::values::id::Epoch;
+use bursar_core::orders::NotCarriedOut;
+use bursar_core::store::ActContext;
+use bursar_core::store::Outcome;
+use bursar_core::web::{Answer, Posted, Site, Until};
+use jiff::SignedDuration;
+
+use crate::keys::reading::{KeyLookup, read, read_and_note, unproved};
+use crate::my;
+use crate::refusal::Refusal;
+
+/// A student's own figure is read at most once in this time.
+const BETWEEN_READINGS: SignedDuration = SignedDuration::from_mins(1);
+const NOT_ON_YET: &str =
+    "The provider did not switch your key on yet. It is asked again each minute; you need do nothing more.";
+
+/// Ends the key at once. What the provider does not do now, the console's work repeats each minute.
+pub(crate) async fn leaked(
+    State(site): State<Site>,
+    Until(deadline): Until,
+    Path(programme): Path<String>,
+    posted: Posted,
+) -> Answer {
+    let now = site.clock.now();
+    let Some(view) = my::grant_in(&site, &posted.visitor, &programme).await? else { return Ok(site.not_found()) };
+    let epoch = epoch_shown(&posted, &view);
+    let at = ActContext { programme: &view.programme.id, grant: &view.grant.id, now, deadline };
+    let was_reported = matches!(view.grant.state, GrantState::Stopped { why: Stopped::Leaked });
+    let grant = match site.table.act(at, |view, now| view.report_leaked(epoch, now)).await? {
+        Outcome::Done(grant) => grant,
+        Outcome::Refused(_) if was_reported => view.grant.clone(),
+        // The key that this page showed was replaced, which ended it.
+        Outcome::Refused(_) if epoch < view.grant.epoch => return Ok(to_my()),
+        Outcome::Refused(_) => {
+            let sentence = "You have no working key in this programme that could be ended.";
+            return Ok(Refusal::conflict(sentence).page(&site, &posted.visitor));
+        }
+        Outcome::NoSuchGrant => return Ok(site.not_found()),
+    };
+    for order in grant.orders_off() {
+        let sent = site.orders().carry_out(at, |meant| *meant == order).await;
+        if let Err(error) = sent {
+            tracing::warn!(%error, "the disable of a leaked key is still ordered");
+            continue;
+        }
+        // Read now, it need not be read before the next key is made.
+        read_and_note(&site, &view, &order, deadline).await;
+    }
+    Ok(to_my())
+}
+
+/// Hands the key back: it ends, and what is left of its place goes back when it is known what it used. Pressed twice it is done once.
+pub(crate) async fn hand_back(
+    State(site): State<Site>,
+    Until(deadline): Until,
+    Path(programme): Path<String>,
+    posted: Posted,
+) -> Answer {
+    let Some(view) = my::grant_in(&site, &posted.visitor, &programme).await? else { return Ok(site.not_found()) };
+    let epoch = epoch_shown(&posted, &view);
+    let at = ActContext { programme: &view.programme.id, grant: &view.grant.id, now: site.clock.now(), deadline };
+    let was_returned = matches!(view.grant.state, GrantState::Stopped { why: Stopped::Returned });
+    match site.table.act(at, |view, now| view.hand_back(epoch, now)).await? {
+        Outcome::Done(_) => site.orders().now_or_later(at).await,
+        Outcome::Refused(_) if was_returned => {}
+        // The key that this page showed was replaced, which ended it.
+        Outcome::Refused(_) if epoch < view.grant.epoch => {}
+        Outcome::Refused(_) => {
+            let sentence = "You have no working key in this programme that could be handed back.";
+            return Ok(Refusal::conflict(sentence).page(&site, &posted.visitor));
+        }
+        Outcome::NoSuchGrant => return Ok(site.not_found()),
+    }
+    Ok(to_my())
+}
+
+/// Reads what the live key used until now.
+pub(crate) async fn refresh(
+    State(site): State<Site>,
+    Until(deadline): Until,
+    Path(programme): Path<String>,
+    posted: Posted,
+) -> Answer {
+    let now = site.clock.now();
+    let Some(view) = my::grant_in(&site, &posted.visitor, &programme).await? else { return Ok(site.not_found()) };
+    let Some((live, key)) = view.grant.live().and_then(|live| Some((live, live.key.as_ref()?))) else {
+        let sentence = "You have no working key in this programme that could be read.";
+        return Ok(Refusal::conflict(sentence).page(&site, &posted.visitor));
+    };
+    let last = view.readings.iter().find(|reading| reading.epoch == live.epoch).map(|reading| reading.as_of);
+    let just_read = |after: SignedDuration| {
+        let sentence =
+            "What your key has used was read within the last minute. Press again in a minute, if you need to.";
+        Ok(Refusal::too_fast(sentence, after).page(&site, &posted.visitor))
+    };
+    if let Some(last) = last.filter(|last| now < *last + BETWEEN_READINGS) {
+        return just_read(BETWEEN_READINGS - now.duration_since(last));
+    }
+    // Whoever pressed at the same moment asks for both.
+    if !site.table.may_refresh(&view.grant.id, now, now + BETWEEN_READINGS, deadline).await? {
+        return just_read(BETWEEN_READINGS);
+    }
+    let silent = "The provider did not say what your key has used. Nothing is lost; try again in some minutes.";
+    match read(&site, &view, live, key, deadline).await {
+        Ok(KeyLookup::Reading(reading)) => {
+            site.table.note_reading(&reading, deadline).await?;
+            Ok(to_my())
+        }
+        Ok(KeyLookup::Gone | KeyLookup::Silent) => Ok(Refusal::later(silent, None).page(&site, &posted.visitor)),
+        Err(error) => Ok(Refusal::provider(&error, silent).page(&site, &posted.visitor)),
+    }
+}
+
+/// Ends a hold for disuse. The key is enabled last; what fails there is repeated by the work, or by pressing again.
+pub(crate) async fn resume(
+    State(site): State<Site>,
+    Until(deadline): Until,
+    Path(programme): Path<String>,
+    posted: Posted,
+) -> Answer {
+    let now = site.clock.now();
+    let Some(view) = my::grant_in(&site, &posted.visitor, &programme).await? else { return Ok(site.not_found()) };
+    let at = ActContext { programme: &view.programme.id, grant: &view.grant.id, now, deadline };
+    if let Some(error) = unproved(&site, deadline).await {
+        let sentence =
+            "The provider cannot be asked to switch your key on at present, so nothing was done. Try again later.";
+        return Ok(Refusal::provider(&error, sentence).page(&site, &posted.visitor));
+    }
+    let was_resumed = view.grant.holds.unused || view.grant.live().is_some_and(|live| live.resumed_at.is_some());
+    match site.table.act(at, |view, now| view.release(HoldKind::Unused, &Actor::Student, now)).await? {
+        Outcome::Done(_) => {}
+        // Pressed again, it repeats an enable that failed.
+        Outcome::Refused(ReleaseRefused::NotHeld) if was_resumed => {}
+        Outcome::Refused(refused) => return Ok(Refusal::release(&refused).page(&site, &posted.visitor)),
+        Outcome::NoSuchGrant => return Ok(site.not_found()),
+    }
+    // The limit goes before the enable, where it is another by now.
+    match site.orders().carry_out(at, |order| order.kind != OrderKind::Read).await {
+        Ok(_) => Ok(to_my()),
+        Err(NotCarriedOut::Table(error)) => Err(error.into()),
+        Err(NotCarriedOut::Provider(error)) => Ok(Refusal::provider(&error, NOT_ON_YET).page(&site, &posted.visitor)),
+        Err(_) => Ok(Refusal::later(NOT_ON_YET, None).page(&site, &posted.visitor)),
+    }
+}
+
+/// Up to which attempt the page knew of keys.
+fn epoch_shown(posted: &Posted, view: &View) -> Epoch {
+    posted.fields.filled("epoch").and_then(|epoch| epoch.parse().ok()).map_or(view.grant.epoch, Epoch::new)
+}
+
+fn to_my() -> Response {
+    Redirect::to("/my").into_response()
+}

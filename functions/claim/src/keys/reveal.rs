@@ -1,0 +1,371 @@
+//! Revealing a key, and replacing one: the six steps in which a key is made so that it is shown once, recorded before that, and
+//! never made twice. What each step may do is decided in `domain::grant`; what is said when one fails, in `not_shown`.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::grant::{
+    Attempt, AttemptState, BeginRefused, Begun, Disable, GaveUp, Minted, Order, OrderKind, Press, PressKind,
+    RecordRefused, View,
+};
+use bursar_core::domain::programme::Byok;
+use bursar_core::domain::programme::restriction::Restriction;
+use bursar_core::domain::programme::terms::TermsHash;
+use bursar_core::domain::values::id::{DeploymentId, Epoch, KeyName, Nonce};
+use bursar_core::domain::values::key::{KeyHash, PlaintextKey};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::orders::NotCarriedOut;
+use bursar_core::provider::ProviderError;
+use bursar_core::provider::keys::NewKey;
+use bursar_core::store::ActContext;
+use bursar_core::store::Outcome;
+use bursar_core::web::{Answer, Fields, Frame, Posted, Site, Until, Visitor};
+use jiff::Timestamp;
+
+use crate::keys::not_shown::{FailedAttempt, NotShown};
+use crate::keys::reading::{KeyLookup, read, unproved};
+use crate::my;
+use crate::my::example::Example;
+use crate::refusal::Refusal;
+
+/// A claim begins with at least this much of its time left, and asks for a key with at least that much.
+const ENOUGH_TO_BEGIN: Duration = Duration::from_secs(20);
+const ENOUGH_TO_MINT: Duration = Duration::from_secs(17);
+/// What is kept back for recording a key once it is made.
+const LEFT_TO_RECORD: Duration = Duration::from_secs(4);
+
+/// The one page that shows a key.
+#[derive(Template)]
+#[template(path = "key.html")]
+struct KeyPage<'a> {
+    frame: &'a Frame,
+    visitor: &'a Visitor,
+    programme: &'a str,
+    key: &'a str,
+    limit: String,
+    example: Example<'a>,
+}
+
+/// A key that is recorded, and may be shown now.
+struct RecordedKey {
+    key: PlaintextKey,
+    limit: Usd,
+}
+
+/// A key that was made for an attempt and is not recorded yet.
+struct MintedKey {
+    key: KeyHash,
+    plaintext: PlaintextKey,
+    limit: Usd,
+    guardrail: Option<String>,
+}
+
+/// One press, with all that its steps are told.
+struct Claim<'a> {
+    site: &'a Site,
+    at: ActContext<'a>,
+    deployment: DeploymentId,
+}
+
+pub(crate) async fn reveal(
+    State(site): State<Site>,
+    until: Until,
+    Path(programme): Path<String>,
+    posted: Posted,
+) -> Answer {
+    press(&site, until, &programme, &posted, PressKind::Reveal).await
+}
+
+pub(crate) async fn replace(
+    State(site): State<Site>,
+    until: Until,
+    Path(programme): Path<String>,
+    posted: Posted,
+) -> Answer {
+    press(&site, until, &programme, &posted, PressKind::Replace).await
+}
+
+async fn press(site: &Site, Until(deadline): Until, programme: &str, posted: &Posted, kind: PressKind) -> Answer {
+    let (now, visitor) = (site.clock.now(), &posted.visitor);
+    let Some(view) = my::grant_in(site, visitor, programme).await? else { return Ok(site.not_found()) };
+    let Some(epoch) = posted.fields.filled("epoch").and_then(|epoch| epoch.parse().ok()).map(Epoch::new) else {
+        let sentence = "The form was not whole. Press once more, here.";
+        return my::with_alert(site, visitor, now, StatusCode::UNPROCESSABLE_ENTITY, sentence).await;
+    };
+    let (press, settings) = (Press { kind, epoch, terms: accepted(&posted.fields) }, &view.programme.settings);
+    if view.begin(press, Nonce::random(), now).is_err_and(|refused| refused == BeginRefused::TermsNotAccepted) {
+        return ask_for_terms(site, visitor, now, press).await;
+    }
+    if view.programme.restriction(view.grant.group.as_deref()) == Restriction::NotConfirmed {
+        return Ok(NotShown::BeingPrepared.refusal(settings, now).page(site, visitor));
+    }
+    let meta = site.table.meta(now).await?;
+    if site.table.is_copy(&meta) {
+        let sentence = "Bursar is being restored. Keys can be made again in some minutes; nothing is lost.";
+        return Ok(Refusal::later(sentence, None).page(site, visitor));
+    }
+
+    // Nothing is written either where a key would be made in another account.
+    if let Some(error) = unproved(site, deadline).await {
+        return Ok(NotShown::NotMade(error).refusal(settings, now).page(site, visitor));
+    }
+
+    let at = ActContext { programme: &view.programme.id, grant: &view.grant.id, now, deadline };
+    let claim = Claim { site, at, deployment: meta.deployment };
+    match claim.carry_out(press).await {
+        Ok(shown) => Ok(reveal_page(site, visitor, &view, &shown)),
+        // They were changed just now.
+        Err(NotShown::Begin(BeginRefused::TermsNotAccepted)) => ask_for_terms(site, visitor, now, press).await,
+        Err(not_shown) => Ok(not_shown.refusal(settings, site.clock.now()).page(site, visitor)),
+    }
+}
+
+/// The page again, with the terms as they read now.
+async fn ask_for_terms(site: &Site, visitor: &Visitor, now: Timestamp, press: Press) -> Answer {
+    let sentence = match press.terms {
+        None => "Accept the terms of the programme first: tick the box above the button.",
+        Some(_) => {
+            "The terms of the programme were changed meanwhile. Read them again, and tick the box if you accept them."
+        }
+    };
+    my::with_alert(site, visitor, now, StatusCode::UNPROCESSABLE_ENTITY, sentence).await
+}
+
+impl Claim<'_> {
+    async fn carry_out(&self, press: Press) -> Result<RecordedKey, NotShown> {
+        let begun = self.begin(press).await?;
+        match self.make(&begun).await {
+            Ok(shown) => Ok(shown),
+            Err(failed) => {
+                self.give_up(&begun, &failed).await;
+                Err(failed.why)
+            }
+        }
+    }
+
+    async fn make(&self, begun: &Begun) -> Result<RecordedKey, FailedAttempt> {
+        self.retire(begun).await?;
+        let made = self.mint(begun).await?;
+        self.restrict(&made).await?;
+        self.record(begun, &made).await?;
+        Ok(RecordedKey { key: made.plaintext, limit: made.limit })
+    }
+
+    /// Step 1: the attempt is written down before anything is asked of the provider.
+    async fn begin(&self, press: Press) -> Result<Begun, NotShown> {
+        if !self.at.deadline.leaves(ENOUGH_TO_BEGIN) {
+            return Err(NotShown::TooLate);
+        }
+        match self.site.table.act(self.at, |view, now| view.begin(press, Nonce::random(), now)).await {
+            Ok(Outcome::Done(begun)) => Ok(begun),
+            Ok(Outcome::Refused(refused @ BeginRefused::EnableUnderWay { until: None })) => {
+                self.take_enable_back().await?;
+                Err(NotShown::Begin(refused))
+            }
+            Ok(Outcome::Refused(refused)) => Err(NotShown::Begin(refused)),
+            Ok(Outcome::NoSuchGrant) => Err(NotShown::NoSuchGrant),
+            Err(error) => Err(NotShown::table(&error)),
+        }
+    }
+
+    /// The old key is being switched on: whoever is at it does not try again, and what is under way can come for some seconds.
+    async fn take_enable_back(&self) -> Result<(), NotShown> {
+        match self.site.table.act(self.at, View::take_enable_back).await {
+            Ok(_) => self.site.orders().now_or_later(self.at).await,
+            Err(error) => return Err(NotShown::table(&error)),
+        }
+        Ok(())
+    }
+
+    /// Step 2: no key of older epochs works any more, and what each used is known.
+    async fn retire(&self, begun: &Begun) -> Result<(), FailedAttempt> {
+        let patience = self.at.deadline.earlier_by(ENOUGH_TO_MINT);
+        let view = self.view().await?;
+        for old in view.grant.attempts.iter().filter(|attempt| attempt.epoch < begun.epoch) {
+            self.retire_one(&view, old, patience).await.map_err(FailedAttempt::nothing)?;
+        }
+        Ok(())
+    }
+
+    async fn retire_one(&self, view: &View, old: &Attempt, patience: Deadline) -> Result<(), NotShown> {
+        let Some(key) = &old.key else { return Ok(()) };
+        let off = view.grant.orders_off().find(|order| order.epoch == old.epoch);
+        if let Some(off) = off {
+            match self.site.orders().carry_out_one(self.at, &off, patience).await {
+                Ok(_) => {}
+                Err(NotCarriedOut::NotFound) => return self.pass_on_what_is_gone(old, patience).await,
+                Err(NotCarriedOut::Provider(error)) => return Err(NotShown::NotRetired(error)),
+                Err(NotCarriedOut::Table(error)) => return Err(NotShown::table(&error)),
+                Err(NotCarriedOut::NoTime) => return Err(NotShown::TooLate),
+                Err(NotCarriedOut::NotFirm | NotCarriedOut::Overtaken) => {
+                    return Err(NotShown::Begin(BeginRefused::EnableUnderWay { until: None }));
+                }
+            }
+        }
+        // What nobody was shown cannot have been used.
+        if old.state != AttemptState::Shown || is_read_for_the_last_time(view, old, self.at) {
+            return Ok(());
+        }
+        let read = read(self.site, view, old, key, patience).await;
+        match read.map_err(|error| NotShown::NotRead(Some(error)))? {
+            KeyLookup::Reading(reading) => match self.site.table.note_reading(&reading, self.at.deadline).await {
+                Ok(_) => Ok(()),
+                Err(error) => {
+                    tracing::error!(%error, "a retired key's last reading could not be written");
+                    Err(NotShown::NotRead(None))
+                }
+            },
+            KeyLookup::Gone => {
+                let at = ActContext { now: self.site.clock.now(), ..self.at };
+                match self.site.table.act(at, |view, now| view.not_found(old.epoch, key, now)).await {
+                    Ok(_) => self.pass_on_what_is_gone(old, patience).await,
+                    Err(error) => Err(NotShown::table(&error)),
+                }
+            }
+            KeyLookup::Silent => Err(NotShown::NotRead(None)),
+        }
+    }
+
+    /// The provider says that it does not know an old key. An answer like that is believed of a key that is not new, the second time
+    /// after some minutes, and only if the account is ours still: what was recorded of its use stands, and its disable stays ordered.
+    async fn pass_on_what_is_gone(&self, old: &Attempt, patience: Deadline) -> Result<(), NotShown> {
+        if !old.may_be_gone(self.site.clock.now()) {
+            return Err(NotShown::NotFound);
+        }
+        match self.site.provider.finds_a_witness(patience).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(NotShown::NotFound),
+            Err(error) => Err(NotShown::NotRetired(error)),
+        }
+    }
+
+    /// Step 3: one request, never repeated in this attempt.
+    async fn mint(&self, begun: &Begun) -> Result<MintedKey, FailedAttempt> {
+        let view = self.view().await?;
+        let settings = &view.programme.settings;
+        // As of now and not of the press: a window may have turned since, and a limit of the old one is not sent in the next.
+        let limit = view.next_limit(self.site.clock.now());
+        let limit = limit.ok_or_else(|| FailedAttempt::nothing(NotShown::NothingLeft))?;
+        let guardrail = match view.programme.restriction(view.grant.group.as_deref()) {
+            Restriction::None => None,
+            Restriction::Guardrail(guardrail) => Some(guardrail.to_owned()),
+            Restriction::NotConfirmed => return Err(FailedAttempt::nothing(NotShown::BeingPrepared)),
+        };
+        if !self.at.deadline.leaves(ENOUGH_TO_MINT) {
+            return Err(FailedAttempt::nothing(NotShown::TooLate));
+        }
+        let new = NewKey {
+            name: &self.name(begun.epoch, &begun.nonce).to_string(),
+            limit,
+            reset: settings.reset,
+            include_byok_in_limit: settings.byok == Byok::Inside,
+            expires_at: Some(settings.keys_expire_at()),
+            workspace: None,
+        };
+        match self.site.provider.create_key(&new, self.at.deadline).await {
+            Ok(made) => Ok(MintedKey { key: made.hash, plaintext: made.plaintext, limit, guardrail }),
+            Err(error) => {
+                let key = match &error {
+                    ProviderError::Unknown { made, .. } => made.clone(),
+                    _ => None,
+                };
+                // A key that is known by its hash is disabled; only one that nobody knows leaves a doubt.
+                let is_certain = error.changed_nothing() || key.is_some();
+                let how = if is_certain { GaveUp::Refused } else { GaveUp::Unknown };
+                Err(FailedAttempt { how, key, why: NotShown::NotMade(error) })
+            }
+        }
+    }
+
+    /// Step 4: under the programme's guardrail, confirmed by the provider.
+    async fn restrict(&self, made: &MintedKey) -> Result<(), FailedAttempt> {
+        let Some(guardrail) = &made.guardrail else { return Ok(()) };
+        let patience = self.at.deadline.earlier_by(LEFT_TO_RECORD);
+        let assigned = self.site.provider.assign_keys(guardrail, std::slice::from_ref(&made.key), patience).await;
+        assigned.map_err(|error| FailedAttempt {
+            how: GaveUp::Refused,
+            key: Some(made.key.clone()),
+            why: NotShown::NotRestricted(error),
+        })
+    }
+
+    /// Step 5: the key is the grant's live one, or it is never shown.
+    async fn record(&self, begun: &Begun, made: &MintedKey) -> Result<(), FailedAttempt> {
+        let minted = Minted { key: made.key.clone(), limit: made.limit };
+        // As of now: a window may have turned since the press, and what the limit is held against with it.
+        let at = ActContext { now: self.site.clock.now(), ..self.at };
+        let why = match self.site.table.act(at, |view, now| view.record(begun, &minted, now)).await {
+            Ok(Outcome::Done(_)) => return Ok(()),
+            Ok(Outcome::Refused(refused)) => NotShown::Record(refused),
+            Ok(Outcome::NoSuchGrant) => NotShown::Record(RecordRefused::Lost),
+            // It may be recorded all the same. Then giving up changes nothing, and the student replaces a key they never saw.
+            Err(error) => NotShown::table(&error),
+        };
+        Err(FailedAttempt { how: GaveUp::Lost, key: Some(made.key.clone()), why })
+    }
+
+    /// Ends the attempt in the table. A key that was made is owed its disable by that, and gets it at once if it can.
+    async fn give_up(&self, begun: &Begun, failed: &FailedAttempt) {
+        let (key, why) = (failed.key.as_ref(), failed.why.to_string());
+        match self.site.table.act(self.at, |view, now| view.give_up(begun, failed.how, key, &why, now)).await {
+            Ok(Outcome::Done(grant)) => {
+                let is_own = |order: &Order| order.kind == OrderKind::Off && Some(&order.key) == key;
+                if grant.orders().iter().any(is_own)
+                    && let Err(error) = self.site.orders().carry_out(self.at, is_own).await
+                {
+                    tracing::warn!(%error, "the disable of a key that nobody was shown is still ordered");
+                }
+            }
+            Ok(Outcome::Refused(_) | Outcome::NoSuchGrant) => {}
+            Err(error) => tracing::error!(%error, "an attempt was not given up; its lease runs out"),
+        }
+    }
+
+    async fn view(&self) -> Result<View, FailedAttempt> {
+        match self.site.table.view(self.at.programme, self.at.grant).await {
+            Ok(Some(view)) => Ok(view),
+            Ok(None) => Err(FailedAttempt::nothing(NotShown::NoSuchGrant)),
+            Err(error) => Err(FailedAttempt::nothing(NotShown::table(&error))),
+        }
+    }
+
+    fn name(&self, epoch: Epoch, nonce: &Nonce) -> KeyName {
+        KeyName {
+            deployment: self.deployment.clone(),
+            programme: self.at.programme.clone(),
+            grant: self.at.grant.clone(),
+            epoch,
+            nonce: nonce.clone(),
+        }
+    }
+}
+
+/// Step 6: only now the key itself.
+fn reveal_page(site: &Site, visitor: &Visitor, view: &View, shown: &RecordedKey) -> Response {
+    site.page(&KeyPage {
+        frame: &site.frame,
+        visitor,
+        programme: &view.programme.settings.name,
+        key: shown.key.reveal(),
+        limit: shown.limit.to_dollars_down(),
+        example: Example::of(site, view),
+    })
+}
+
+/// Whether the provider was asked about a key after it had been disabled, or that was in a window which is over.
+fn is_read_for_the_last_time(view: &View, old: &Attempt, at: ActContext<'_>) -> bool {
+    let Disable::Confirmed { at: disabled } = old.disable else { return false };
+    let reset = view.programme.settings.reset;
+    let is_past = reset.window_at(disabled) < reset.window_at(at.now);
+    is_past || view.readings.iter().any(|reading| reading.epoch == old.epoch && reading.as_of >= disabled)
+}
+
+/// Which terms the page showed beside the box that was ticked.
+fn accepted(fields: &Fields) -> Option<TermsHash> {
+    fields.get("terms").filter(|ticked| *ticked == "on")?;
+    fields.filled("terms_sha256")?.parse().ok()
+}

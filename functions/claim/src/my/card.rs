@@ -1,0 +1,140 @@
+//! A grant as its student reads it: what is left, what can be pressed. Whether a press would be let through is asked of the domain,
+//! so the page never offers what the next request refuses. The state in words is `words`.
+
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::{BeginRefused, HoldKind, PressKind, State, View};
+use bursar_core::domain::programme::terms::TermsHash;
+use bursar_core::domain::values::format::time_in;
+use bursar_core::domain::values::money::Usd;
+use jiff::Timestamp;
+
+use crate::my::obstacle::{self, Obstacle};
+use crate::my::words;
+
+/// A grant on the page.
+pub(crate) struct Card<'a> {
+    pub(crate) programme: &'a str,
+    pub(crate) name: &'a str,
+    /// The state as hooks and classes spell it.
+    pub(crate) state: &'static str,
+    pub(crate) label: &'static str,
+    /// The colour of the label, as the stylesheet names it.
+    pub(crate) tone: &'static str,
+    pub(crate) words: String,
+    pub(crate) cap: Usd,
+    pub(crate) spent: Usd,
+    pub(crate) left: Usd,
+    /// What all keys of the grant used.
+    pub(crate) in_all: Usd,
+    pub(crate) as_of: Option<String>,
+    pub(crate) window: String,
+    pub(crate) epoch: u32,
+    pub(crate) was_shown: bool,
+    /// Whether there is anything to spend, now or later.
+    pub(crate) can_spend: bool,
+    pub(crate) offers: Offers,
+    /// Why a key that works cannot be replaced, where the state does not say so.
+    pub(crate) no_replacement: Option<String>,
+    pub(crate) terms: Option<TermsOfUse<'a>>,
+    pub(crate) contact: Option<&'a str>,
+}
+
+/// The terms to accept before the first key.
+pub(crate) struct TermsOfUse<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) hash: TermsHash,
+}
+
+/// What can be pressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Offers {
+    pub(crate) reveal: bool,
+    pub(crate) replace: bool,
+    /// Replacing ends a key that works.
+    pub(crate) has_key: bool,
+    pub(crate) leaked: bool,
+    pub(crate) refresh: bool,
+    pub(crate) resume: bool,
+    pub(crate) hand_back: bool,
+}
+
+impl Card<'_> {
+    pub(crate) fn of(view: &View, now: Timestamp) -> Card<'_> {
+        let (grant, settings) = (&view.grant, &view.programme.settings);
+        let (kind, obstacle) = (obstacle::kind_of_press(view), Obstacle::of(view, now));
+        let (cap, spending) = (grant.cap(settings), view.spending(now));
+        let as_of = view.readings.iter().map(|reading| reading.as_of).max();
+        let offers = offers(view, kind, obstacle.is_none(), now);
+        let not_replaced = obstacle.as_ref().filter(|obstacle| offers.has_key && obstacle.stops_replacing_only());
+        let state = if grant.holds.is_empty() { grant.state.as_str() } else { "paused" };
+        let label = words::label(view, now);
+        let terms = settings.terms.as_deref().zip(view.terms_to_accept());
+        Card {
+            programme: view.programme.id.as_str(),
+            name: &settings.name,
+            state,
+            label,
+            tone: match label {
+                words::USED_UP => "warning",
+                words::OVER => "ended",
+                _ => state,
+            },
+            words: words::state(view, obstacle.as_ref(), now),
+            cap,
+            spent: spending.in_window,
+            left: (cap - spending.in_window).or_zero(),
+            in_all: view.readings.iter().fold(Usd::ZERO, |sum, reading| sum + reading.used.counted(settings.byok)),
+            as_of: as_of.map(|as_of| time_in(as_of, settings.term.zone())),
+            window: words::window(view, now),
+            epoch: grant.epoch.number(),
+            was_shown: grant.ever_shown,
+            can_spend: can_spend(view, obstacle.as_ref(), now),
+            offers,
+            no_replacement: not_replaced.map(|obstacle| obstacle.in_words(&settings.term)),
+            terms: terms.map(|(text, hash)| TermsOfUse { text, hash }),
+            contact: settings.contact.as_deref(),
+        }
+    }
+}
+
+impl TermsOfUse<'_> {
+    /// TermsOfUse that are a link are shown as one.
+    pub(crate) fn are_a_link(&self) -> bool {
+        let is_link = self.text.starts_with("https://") || self.text.starts_with("http://");
+        is_link && !self.text.contains(char::is_whitespace)
+    }
+
+    /// A sentence stands beside the box; more has a place of its own.
+    pub(crate) fn are_long(&self) -> bool {
+        self.text.len() > 200 || self.text.contains('\n')
+    }
+}
+
+fn can_spend(view: &View, obstacle: Option<&Obstacle>, now: Timestamp) -> bool {
+    let is_over = matches!(view.grant.state, State::Revoked | State::Ended) || view.programme.is_over(now);
+    let never = matches!(
+        obstacle,
+        Some(Obstacle::Begin(
+            BeginRefused::WindowClosed | BeginRefused::PotExhausted | BeginRefused::Held(HoldKind::Dropped)
+        ))
+    );
+    !is_over && (view.grant.ever_shown || !never)
+}
+
+fn offers(view: &View, kind: PressKind, may_begin: bool, now: Timestamp) -> Offers {
+    let is_live = matches!(view.grant.state, State::Live { .. });
+    // Under another hold too, resuming would change nothing that its student sees.
+    let is_held_otherwise = view.grant.holds.paused.is_some() || view.grant.holds.dropped.is_some();
+    Offers {
+        reveal: may_begin && kind == PressKind::Reveal,
+        replace: may_begin && kind == PressKind::Replace,
+        has_key: is_live,
+        leaked: view.report_leaked(view.grant.epoch, now).is_ok(),
+        refresh: view.grant.live().is_some_and(|live| live.key.is_some()),
+        hand_back: is_live && view.grant.holds.is_empty() && !view.programme.is_over(now),
+        resume: !is_held_otherwise && view.release(HoldKind::Unused, &Actor::Student, now).is_ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

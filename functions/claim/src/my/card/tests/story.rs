@@ -1,0 +1,109 @@
+//! A grant that acts are applied to one after the other, and what its student then reads.
+
+use askama::Template;
+use bursar_core::domain::grant::{Change, HoldKind, Minted, Press, Reading, Stopped};
+use bursar_core::domain::people::session::Session;
+use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::values::id::{Epoch, Nonce};
+use bursar_core::domain::values::key::KeyHash;
+use bursar_core::domain::values::token::SessionToken;
+use bursar_core::domain::values::window::utc_date;
+use bursar_core::web::Visitor;
+
+use super::*;
+use crate::testing::{a_view, at, readable};
+
+#[derive(Template)]
+#[template(path = "card.html")]
+struct Alone<'a> {
+    visitor: &'a Visitor,
+    card: Card<'a>,
+}
+
+/// A grant that acts are applied to, and the time.
+pub(super) struct Story {
+    pub(super) view: View,
+    pub(super) now: Timestamp,
+}
+
+impl Story {
+    pub(super) fn new() -> Story {
+        Story { view: a_view(), now: at("2026-11-20T13:05:00Z") }
+    }
+
+    pub(super) fn set(mut self, change: impl FnOnce(&mut View)) -> Story {
+        change(&mut self.view);
+        self
+    }
+
+    pub(super) fn after(mut self, span: jiff::Span) -> Story {
+        self.now += span;
+        self
+    }
+
+    pub(super) fn apply(mut self, change: &Change) -> Story {
+        self.view.grant = change.grant().clone();
+        self
+    }
+
+    pub(super) fn begun(self, kind: PressKind) -> (Story, bursar_core::domain::grant::Begun) {
+        let press = Press { kind, epoch: self.view.grant.epoch, terms: self.view.programme.settings.terms_hash() };
+        let (change, begun) = self.view.begin(press, Nonce::random(), self.now).unwrap();
+        (self.apply(&change), begun)
+    }
+
+    pub(super) fn shown(self) -> Story {
+        let (story, begun) = self.begun(PressKind::Reveal);
+        let minted = Minted { key: key('a'), limit: Usd::from_dollars(20) };
+        let change = story.view.record(&begun, &minted, story.now).unwrap();
+        story.apply(&change)
+    }
+
+    pub(super) fn stopped(self, why: Stopped) -> Story {
+        let change = self.view.stop(why, &Actor::Rule, self.now).unwrap();
+        self.apply(&change)
+    }
+
+    pub(super) fn held(self, kind: HoldKind) -> Story {
+        let change = self.view.hold(kind, &Actor::Rule, None, self.now).unwrap();
+        self.apply(&change)
+    }
+
+    pub(super) fn used(mut self, micros: i64) -> Story {
+        let (grant, used) = (&self.view.grant, Usd::from_micros(micros));
+        let window = self.view.programme.settings.reset.window_at(self.now);
+        let (programme, grant) = (grant.programme.clone(), grant.id.clone());
+        let epoch = Epoch::new(1);
+        let reading = Reading {
+            programme,
+            grant,
+            epoch,
+            used: Used::on_one(utc_date(self.now), used),
+            window,
+            in_window: used,
+            before: Usd::ZERO,
+            last_used_at: None,
+            as_of: self.now,
+            unchanged_until: None,
+        };
+        self.view.readings = vec![reading];
+        self
+    }
+
+    pub(super) fn words(&self) -> String {
+        Card::of(&self.view, self.now).words
+    }
+
+    /// What is read on the page.
+    pub(super) fn reads(&self) -> String {
+        let token = SessionToken::generate();
+        let address = self.view.grant.person.address.matched().clone();
+        let session = Session::begun(token.hash(), address, None, self.now);
+        let visitor = Visitor { session, csrf: token.csrf() };
+        readable(&Alone { visitor: &visitor, card: Card::of(&self.view, self.now) }.render().unwrap())
+    }
+}
+
+fn key(digit: char) -> KeyHash {
+    digit.to_string().repeat(64).parse().unwrap()
+}

@@ -1,0 +1,368 @@
+//! Everything that is stored about somebody, for them to read: amounts as decimals, times in full, history in words. Who of the staff
+//! did something is theirs to keep, and secrets are nowhere but in their hashes.
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use bursar_core::domain::audit::{Act, Actor, Entry};
+use bursar_core::domain::grant::{Attempt, AttemptState, Disable, Notice, Reading, State as GrantState, Stopped, View};
+use bursar_core::domain::people::role::Roles;
+use bursar_core::domain::usage::crossing::Crossing;
+use bursar_core::domain::values::id::{GrantId, ProgrammeId};
+use bursar_core::store::{MailState, OutboxRow, OwedMail};
+use bursar_core::web::{Answer, Fault, Site, Visitor};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::Serialize;
+
+use crate::my;
+
+/// What else there is, and for how long.
+const NOTES: [&str; 7] = [
+    "Mails are kept for 90 days after they were written, and a request for a link for an hour.",
+    "A session, a link and a code are stored as hashes only. A session ends by itself, at the latest eight hours after signing in.",
+    "A roster that the staff uploads is kept for a day or two, and may name you.",
+    "What staff ask of the admins is kept for a month with the address of whoever asked.",
+    "An event of a mail that could not be worked off is kept aside for four days, with the address that it went to.",
+    "Sums over a programme or a group name nobody.",
+    "Deleted entries leave the backups of the table after 35 days.",
+];
+
+#[derive(Serialize)]
+struct Data {
+    address: String,
+    /// The address of a person with a role, as the settings spell it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address_of_staff: Option<String>,
+    /// This one and all others.
+    sessions: Vec<SessionData>,
+    links_good_until: Vec<Timestamp>,
+    link_mails_of_the_last_hour: Vec<MailData>,
+    mail_comes_back_since: Option<Timestamp>,
+    wants_digests: bool,
+    wants_reminders: bool,
+    /// The programmes that name this address as theirs.
+    roles: Vec<RoleData>,
+    grants: Vec<GrantData>,
+    notes: [&'static str; 7],
+}
+
+#[derive(Serialize)]
+struct SessionData {
+    is_this: bool,
+    begun_at: Timestamp,
+    ends_at: Timestamp,
+}
+
+#[derive(Serialize)]
+struct RoleData {
+    programme: ProgrammeId,
+    role: &'static str,
+}
+
+#[derive(Serialize)]
+struct GrantData {
+    programme: ProgrammeId,
+    programme_name: String,
+    /// The pseudonym that keys, history and mails know you by.
+    grant: GrantId,
+    address: String,
+    name: Option<String>,
+    id: Option<String>,
+    group: Option<String>,
+    cap_usd: String,
+    own_cap_usd: Option<String>,
+    state: &'static str,
+    stopped_because: Option<Stopped>,
+    holds: Vec<HoldData>,
+    has_a_place_in_the_pot: bool,
+    replacements_counted: u32,
+    replacements_allowed_besides: u32,
+    attempts: Vec<AttemptData>,
+    readings: Vec<ReadingData>,
+    thresholds_passed: Vec<CrossingData>,
+    history: Vec<HistoryData>,
+    mails: Vec<MailData>,
+}
+
+#[derive(Serialize)]
+struct HoldData {
+    hold: &'static str,
+    reason: Option<String>,
+}
+
+#[derive(Serialize)]
+struct AttemptData {
+    attempt: u32,
+    state: AttemptState,
+    begun_at: Timestamp,
+    shown_at: Option<Timestamp>,
+    key_hash: Option<String>,
+    limit_usd: Option<String>,
+    disable_owed_since: Option<Timestamp>,
+    disabled_at: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct ReadingData {
+    attempt: u32,
+    used_usd: String,
+    /// The UTC day on which the window began, or the whole term.
+    window: String,
+    used_in_window_usd: String,
+    own_provider_keys_usd: String,
+    used_by_day: Vec<DayData>,
+    last_used_at: Option<Timestamp>,
+    as_of: Timestamp,
+}
+
+/// How much of a cap was used, where students are told of it.
+#[derive(Serialize)]
+struct CrossingData {
+    per_cent: u8,
+    of_cap_usd: String,
+    /// The UTC day on which the window began, or the whole term.
+    window: String,
+    used_in_window_usd: String,
+    found_at: Timestamp,
+    /// Not where a higher one was passed besides.
+    is_mailed: bool,
+}
+
+#[derive(Serialize)]
+struct DayData {
+    /// The day in UTC.
+    day: Date,
+    usd: String,
+    /// Whether it is known, and not only the sum of several days.
+    exact: bool,
+}
+
+#[derive(Serialize)]
+struct HistoryData {
+    at: Timestamp,
+    by: &'static str,
+    what: &'static str,
+    from: Option<String>,
+    to: Option<String>,
+    note: Option<String>,
+}
+
+#[derive(Serialize)]
+struct MailData {
+    mail: &'static str,
+    written_at: Timestamp,
+    outcome: &'static str,
+    outcome_at: Option<Timestamp>,
+    why: Option<String>,
+}
+
+pub(crate) async fn data(State(site): State<Site>, visitor: Visitor) -> Answer {
+    let (now, session) = (site.clock.now(), &visitor.session);
+    let mut grants = Vec::new();
+    for view in my::grants_of(&site, &visitor).await? {
+        grants.push(grant(&site, &view).await?);
+    }
+    let sign_in = site.table.sign_in_of(&session.address).await?;
+    let mut link_mails = Vec::new();
+    for mailed in sign_in.mailed {
+        link_mails.extend(site.table.mail(mailed.ask).await?.map(mail));
+    }
+    let person = match &session.person {
+        Some(person) => site.table.person(person).await?,
+        None => None,
+    };
+    let choice = site.table.mail_choice(&session.address).await?;
+    let data = Data {
+        address: session.address.as_str().to_owned(),
+        address_of_staff: person.map(|person| person.address.as_written().to_owned()),
+        sessions: site
+            .table
+            .sessions_of(&session.address, now)
+            .await?
+            .iter()
+            .map(|one| SessionData {
+                is_this: one.session == session.session,
+                begun_at: one.begun_at,
+                ends_at: one.ends_at,
+            })
+            .collect(),
+        links_good_until: sign_in.links.iter().map(|link| link.ends_at).filter(|ends| now < *ends).collect(),
+        link_mails_of_the_last_hour: link_mails,
+        mail_comes_back_since: site.table.undeliverable(&session.address, now).await?.map(|mark| mark.at),
+        wants_digests: choice.digest,
+        wants_reminders: choice.reminders,
+        roles: site.table.roles_of(&session.address).await?.iter().flat_map(roles).collect(),
+        grants,
+        notes: NOTES,
+    };
+    Ok(([(CONTENT_TYPE, "application/json")], serde_json::to_string_pretty(&data)?).into_response())
+}
+
+async fn grant(site: &Site, view: &View) -> Result<GrantData, Fault> {
+    let (grant, programme) = (&view.grant, &view.programme);
+    let history = site.table.entries_on_grant(&programme.id, &grant.id).await?;
+    let mails = site.table.mails_of(&programme.id, &grant.id).await?;
+    let crossings = site.table.crossings_of_grant(&programme.id, &grant.id).await?;
+    Ok(GrantData {
+        programme: programme.id.clone(),
+        programme_name: programme.settings.name.clone(),
+        grant: grant.id.clone(),
+        address: grant.person.address.as_written().to_owned(),
+        name: grant.person.name.clone(),
+        id: grant.person.roster_id.clone(),
+        group: grant.group.clone(),
+        cap_usd: grant.cap(&programme.settings).to_string(),
+        own_cap_usd: grant.own_cap.map(|cap| cap.to_string()),
+        state: grant.state.as_str(),
+        stopped_because: match grant.state {
+            GrantState::Stopped { why } => Some(why),
+            _ => None,
+        },
+        holds: holds(view),
+        has_a_place_in_the_pot: grant.has_place,
+        replacements_counted: grant.replacements,
+        replacements_allowed_besides: grant.allowed,
+        attempts: grant.attempts.iter().map(attempt).collect(),
+        readings: view.readings.iter().map(reading).collect(),
+        thresholds_passed: crossings.iter().map(crossing).collect(),
+        history: history.into_iter().map(told).collect(),
+        mails: mails.into_iter().map(mail).collect(),
+    })
+}
+
+fn roles(roles: &Roles) -> Vec<RoleData> {
+    let each = [("faculty", roles.faculty), ("assistant", roles.assistant), ("finance", roles.finance)].into_iter();
+    let has = each.filter(|(_, has)| *has);
+    has.map(|(role, _)| RoleData { programme: roles.programme.clone(), role }).collect()
+}
+
+fn holds(view: &View) -> Vec<HoldData> {
+    let holds = &view.grant.holds;
+    let paused = holds.paused.as_ref().map(|pause| HoldData { hold: "paused", reason: pause.why.clone() });
+    let others = [("dropped from the roster", holds.dropped.is_some()), ("unused", holds.unused)].into_iter();
+    let others = others.filter(|(_, is_held)| *is_held).map(|(hold, _)| HoldData { hold, reason: None });
+    paused.into_iter().chain(others).collect()
+}
+
+fn attempt(attempt: &Attempt) -> AttemptData {
+    let (owed, done) = match attempt.disable {
+        Disable::No | Disable::Lifted { .. } => (None, None),
+        Disable::Ordered { since } => (Some(since), None),
+        Disable::Confirmed { at } => (None, Some(at)),
+    };
+    AttemptData {
+        attempt: attempt.epoch.number(),
+        state: attempt.state,
+        begun_at: attempt.begun_at,
+        shown_at: attempt.shown_at,
+        key_hash: attempt.key.as_ref().map(ToString::to_string),
+        limit_usd: attempt.limit.map(|limit| limit.to_string()),
+        disable_owed_since: owed,
+        disabled_at: done,
+    }
+}
+
+fn reading(reading: &Reading) -> ReadingData {
+    ReadingData {
+        attempt: reading.epoch.number(),
+        used_usd: reading.lifetime().to_string(),
+        window: reading.window.to_string(),
+        used_in_window_usd: reading.in_window.to_string(),
+        own_provider_keys_usd: reading.used.byok.total().to_string(),
+        used_by_day: reading
+            .used
+            .credits
+            .each()
+            .map(|(day, usd, exact)| DayData { day, usd: usd.to_string(), exact })
+            .collect(),
+        last_used_at: reading.last_used_at,
+        as_of: reading.as_of,
+    }
+}
+
+fn crossing(crossing: &Crossing) -> CrossingData {
+    CrossingData {
+        per_cent: crossing.threshold,
+        of_cap_usd: crossing.limit.to_string(),
+        window: crossing.window.to_string(),
+        used_in_window_usd: crossing.spent.to_string(),
+        found_at: crossing.found_at,
+        is_mailed: crossing.told,
+    }
+}
+
+fn told(entry: Entry) -> HistoryData {
+    let by = match entry.by {
+        Actor::Student => "you",
+        Actor::Person(_) => "the staff",
+        Actor::Sync => "Bursar, on what the provider says",
+        Actor::Rule => "Bursar, by a rule of the programme",
+    };
+    let what = match entry.what.act {
+        Act::Begun => "asked for a key",
+        Act::Shown => "was shown a key",
+        Act::Refused => "an attempt to make a key was refused",
+        Act::Unknown => "nobody knows whether an attempt made a key, which nobody saw",
+        Act::Lost => "an attempt to make a key was overtaken",
+        Act::Swept => "an attempt to make a key was cleared away",
+        Act::Held => "the key was switched off, or may not be made",
+        Act::Released => "the key may work again",
+        Act::Stopped => "the key was ended",
+        Act::Revoked => "the place in the programme was withdrawn",
+        Act::Ended => "the place ended with its programme",
+        Act::Reopened => "the place goes on, since the term was extended",
+        Act::LimitSent => "the key's limit was set anew",
+        Act::Recovered => "keys were found that were not on record",
+        Act::Purged => "a key of no use any more was deleted at the provider",
+        Act::CapChanged => "the cap was changed",
+        Act::ReplacementAllowed => "one more replacement was allowed",
+        Act::PlaceGivenBack => "what was held for the key went back to the programme's budget",
+        Act::Described => "the roster's line was changed",
+        Act::Moved => "moved to another group",
+        Act::Invited => "put on the roster",
+        Act::MailAllowed => "mail to the address, which came back before, was tried again",
+        Act::Created | Act::Edited | Act::PotChanged | Act::Closed | Act::GuardrailSet | Act::Asked => {
+            "the programme was changed"
+        }
+        Act::GuardReleased
+        | Act::ResidualExplained
+        | Act::AccountConfirmed
+        | Act::BulkReleased
+        | Act::MailSentAgain
+        | Act::AlertResent => "something was done that does not concern you",
+    };
+    HistoryData { at: entry.at, by, what, from: entry.what.from, to: entry.what.to, note: entry.what.note }
+}
+
+fn mail(row: OutboxRow) -> MailData {
+    let mail = match row.mail {
+        OwedMail::Link { .. } => "a link to sign in",
+        OwedMail::Roster { .. } => "you are on the roster",
+        OwedMail::Notice { notice, .. } => match notice {
+            Notice::KeyShown => "a key of yours was shown",
+            Notice::KeyLeaked => "a key of yours was reported leaked",
+            Notice::Unused | Notice::TooOld => "a rule of the programme ended the use of a key",
+            Notice::TermEndSoon => "the term will end, and the key with it",
+            Notice::UnusedSoon | Notice::TooOldLater | Notice::TooOldSoon => {
+                "a rule of the programme will end the use of a key"
+            }
+        },
+        OwedMail::CapUsed { .. } => "how much of your cap you have used",
+        OwedMail::Alert { .. } => "an alert about a programme",
+        OwedMail::Request { .. } => "a request about a programme",
+        OwedMail::Account { .. } => "an alert about the account",
+        OwedMail::Digest { .. } => "the digest of a programme",
+        OwedMail::AccountDigest { .. } => "the digest of the account",
+    };
+    let (outcome, outcome_at, why) = match row.state {
+        MailState::Waiting { .. } | MailState::Sending { .. } => ("waiting", None, None),
+        MailState::Sent { at, .. } => ("sent", Some(at), None),
+        MailState::Delivered { at, .. } => ("delivered", Some(at), None),
+        MailState::Bounced { at, .. } => ("bounced", Some(at), None),
+        MailState::Complained { at, .. } => ("complained", Some(at), None),
+        MailState::Dropped { why, at } => ("not owed after all", Some(at), Some(why)),
+        MailState::Failed { why, at } => ("failed", Some(at), Some(why)),
+    };
+    MailData { mail, written_at: row.written_at, outcome, outcome_at, why }
+}

@@ -1,0 +1,269 @@
+//! How to use a key, as text to copy: correct code whatever the programme is called, and never with the key itself.
+
+use bursar_core::domain::grant::View;
+use bursar_core::domain::programme::rules::DataPolicy;
+use bursar_core::web::Site;
+use unicode_normalization::UnicodeNormalization;
+
+/// When a programme names no model, one that is cheap and known to everybody.
+const ANY_MODEL: &str = "openai/gpt-4o-mini";
+
+/// What the examples for one programme are made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Example<'a> {
+    pub(crate) programme: &'a str,
+    pub(crate) url: &'a str,
+    /// One that this key may call.
+    pub(crate) model: &'a str,
+    /// All that it may call, as far as the provider confirmed it; empty where nobody chose.
+    pub(crate) models: Vec<&'a str>,
+    /// What providers of models may do with prompts, likewise.
+    pub(crate) data_policy: DataPolicy,
+    /// Whether that was changed and the provider has not confirmed it yet.
+    pub(crate) is_changing: bool,
+    /// The programme's name as a header can carry it.
+    title: String,
+    /// The grant's pseudonym: the provider tells users apart by it, and blocks one rather than everybody.
+    user: &'a str,
+}
+
+impl<'a> Example<'a> {
+    pub(crate) fn of(site: &'a Site, view: &'a View) -> Example<'a> {
+        Example::at(&site.provider_url, view)
+    }
+
+    fn at(url: &'a str, view: &'a View) -> Example<'a> {
+        let (programme, settings) = (&view.programme, &view.programme.settings);
+        let confirmed = programme.guardrail.as_ref().map(|guardrail| &guardrail.rules);
+        let models: Vec<&str> = confirmed.iter().flat_map(|rules| &rules.models).map(String::as_str).collect();
+        let slugs = || models.iter().copied();
+        let model = slugs().find(|model| !model.ends_with(":free")).or_else(|| slugs().next()).unwrap_or(ANY_MODEL);
+        let title = header_safe(&settings.name).unwrap_or_else(|| view.programme.id.to_string());
+        Example {
+            programme: &settings.name,
+            url,
+            model,
+            models,
+            data_policy: confirmed.map(|rules| rules.data_policy).unwrap_or_default(),
+            is_changing: programme.rules_are_changing(),
+            title,
+            user: view.grant.id.as_str(),
+        }
+    }
+
+    /// What providers of models may do with prompts, where that is less than the account allows.
+    pub(crate) fn promise(&self) -> Option<&'static str> {
+        match self.data_policy {
+            DataPolicy::Account => None,
+            DataPolicy::NoTraining => Some("Only providers are used that do not train on what you send."),
+            DataPolicy::ZeroRetention => {
+                Some("Only providers are used that keep nothing of what you send and do not train on it.")
+            }
+        }
+    }
+
+    pub(crate) fn curl(&self) -> String {
+        let body = format!(
+            "{{\n    \"model\": {},\n    \"user\": {},\n    \"max_tokens\": 200,\n    \
+             \"messages\": [{{\"role\": \"user\", \"content\": \"Say hello.\"}}]\n  }}",
+            literal(self.model),
+            literal(self.user),
+        );
+        [
+            &format!("curl {}", in_shell(&format!("{}/chat/completions", self.url))),
+            "-H \"Authorization: Bearer $OPENROUTER_API_KEY\"",
+            "-H 'Content-Type: application/json'",
+            &format!("-H {}", in_shell(&format!("X-OpenRouter-Title: {}", self.title))),
+            &format!("-d {}", in_shell(&body)),
+        ]
+        .join(" \\\n  ")
+    }
+
+    pub(crate) fn python(&self) -> String {
+        format!(
+            r#"import os
+from openai import OpenAI
+
+client = OpenAI(
+    base_url={url},
+    api_key=os.environ["OPENROUTER_API_KEY"],
+    default_headers={{"X-OpenRouter-Title": {title}}},
+)
+answer = client.chat.completions.create(
+    model={model},
+    user={user},
+    max_tokens=200,
+    messages=[{{"role": "user", "content": "Say hello."}}],
+)
+print(answer.choices[0].message.content)"#,
+            url = literal(self.url),
+            title = literal(&self.title),
+            model = literal(self.model),
+            user = literal(self.user),
+        )
+    }
+
+    pub(crate) fn javascript(&self) -> String {
+        format!(
+            r#"import OpenAI from "openai";
+
+const client = new OpenAI({{
+  baseURL: {url},
+  apiKey: process.env.OPENROUTER_API_KEY,
+  defaultHeaders: {{ "X-OpenRouter-Title": {title} }},
+}});
+const answer = await client.chat.completions.create({{
+  model: {model},
+  user: {user},
+  max_tokens: 200,
+  messages: [{{ role: "user", content: "Say hello." }}],
+}});
+console.log(answer.choices[0].message.content);"#,
+            url = literal(self.url),
+            title = literal(&self.title),
+            model = literal(self.model),
+            user = literal(self.user),
+        )
+    }
+
+    /// The lines for the extension Continue, in the `config.yaml` of its folder. Its own entry for OpenRouter would send a referrer.
+    pub(crate) fn editor(&self) -> String {
+        format!(
+            r#"name: Bursar
+version: 0.0.1
+schema: v1
+models:
+  - name: {title}
+    provider: openai
+    apiBase: {url}
+    apiKey: ${{{{ secrets.OPENROUTER_API_KEY }}}}
+    model: {model}
+    requestOptions:
+      headers:
+        X-OpenRouter-Title: {title}
+      extraBodyProperties:
+        user: {user}"#,
+            url = literal(self.url),
+            title = literal(&self.title),
+            model = literal(self.model),
+            user = literal(self.user),
+        )
+    }
+}
+
+/// A text as JSON has it, which is also how Python, JavaScript and YAML have it.
+fn literal(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// A text as one word of a shell, which takes everything between single quotes as it stands.
+fn in_shell(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// What of a name a header can carry: visible ASCII, accents taken off. None when nothing is left.
+fn header_safe(name: &str) -> Option<String> {
+    let plain: String =
+        name.nfkd().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| matches!(c, ' '..='~')).collect();
+    let words: Vec<&str> = plain.split(' ').filter(|word| !word.is_empty()).collect();
+    (!words.is_empty()).then(|| words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use bursar_core::domain::programme::rules::{Guardrail, Rules};
+
+    use super::*;
+    use crate::testing::a_view;
+
+    const URL: &str = "https://openrouter.ai/api/v1";
+
+    #[test]
+    fn a_name_with_every_quote_is_one_word_in_each_language() {
+        let mut view = a_view();
+        view.programme.settings.name = "O'Neil's \"CS\" \\ $HOME `x` – Übung\u{7}".to_owned();
+        let example = Example::at(URL, &view);
+        insta::assert_snapshot!(example.curl(), @r#"
+        curl 'https://openrouter.ai/api/v1/chat/completions' \
+          -H "Authorization: Bearer $OPENROUTER_API_KEY" \
+          -H 'Content-Type: application/json' \
+          -H 'X-OpenRouter-Title: O'\''Neil'\''s "CS" \ $HOME `x` Ubung' \
+          -d '{
+            "model": "openai/gpt-4o-mini",
+            "user": "0123456789abcdef",
+            "max_tokens": 200,
+            "messages": [{"role": "user", "content": "Say hello."}]
+          }'
+        "#);
+        insta::assert_snapshot!(example.python(), @r#"
+        import os
+        from openai import OpenAI
+
+        client = OpenAI(
+            base_url="https://openrouter.ai/api/v1",
+            api_key=os.environ["OPENROUTER_API_KEY"],
+            default_headers={"X-OpenRouter-Title": "O'Neil's \"CS\" \\ $HOME `x` Ubung"},
+        )
+        answer = client.chat.completions.create(
+            model="openai/gpt-4o-mini",
+            user="0123456789abcdef",
+            max_tokens=200,
+            messages=[{"role": "user", "content": "Say hello."}],
+        )
+        print(answer.choices[0].message.content)
+        "#);
+        insta::assert_snapshot!(example.javascript(), @r#"
+        import OpenAI from "openai";
+
+        const client = new OpenAI({
+          baseURL: "https://openrouter.ai/api/v1",
+          apiKey: process.env.OPENROUTER_API_KEY,
+          defaultHeaders: { "X-OpenRouter-Title": "O'Neil's \"CS\" \\ $HOME `x` Ubung" },
+        });
+        const answer = await client.chat.completions.create({
+          model: "openai/gpt-4o-mini",
+          user: "0123456789abcdef",
+          max_tokens: 200,
+          messages: [{ role: "user", content: "Say hello." }],
+        });
+        console.log(answer.choices[0].message.content);
+        "#);
+        insta::assert_snapshot!(example.editor(), @r#"
+        name: Bursar
+        version: 0.0.1
+        schema: v1
+        models:
+          - name: "O'Neil's \"CS\" \\ $HOME `x` Ubung"
+            provider: openai
+            apiBase: "https://openrouter.ai/api/v1"
+            apiKey: ${{ secrets.OPENROUTER_API_KEY }}
+            model: "openai/gpt-4o-mini"
+            requestOptions:
+              headers:
+                X-OpenRouter-Title: "O'Neil's \"CS\" \\ $HOME `x` Ubung"
+              extraBodyProperties:
+                user: "0123456789abcdef"
+        "#);
+        view.programme.settings.name = "日本語".to_owned();
+        assert!(Example::at(URL, &view).curl().contains("X-OpenRouter-Title: cs-pilot'"));
+    }
+
+    #[test]
+    fn the_model_is_one_that_this_key_may_call_and_free_only_where_there_is_no_other() {
+        let mut view = a_view();
+        let list = |models: &[&str]| models.iter().map(|model| (*model).to_owned()).collect::<Vec<String>>();
+        assert_eq!(Example::at(URL, &view).model, ANY_MODEL);
+        let confirmed = |models: &[&str]| {
+            let rules = Rules { models: list(models), data_policy: DataPolicy::NoTraining };
+            Some(Guardrail { id: "g".to_owned(), rules, confirmed_at: jiff::Timestamp::UNIX_EPOCH })
+        };
+        view.programme.guardrail = confirmed(&["a/one:free", "b/two"]);
+        assert_eq!(Example::at(URL, &view).model, "b/two");
+        assert_eq!(Example::at(URL, &view).models, ["a/one:free", "b/two"]);
+        assert!(Example::at(URL, &view).promise().is_some());
+        view.programme.settings.models = list(&["c/three:free"]);
+        assert_eq!(Example::at(URL, &view).model, "b/two", "the provider has not confirmed others yet");
+        view.programme.guardrail = confirmed(&["c/three:free"]);
+        assert_eq!(Example::at(URL, &view).model, "c/three:free");
+    }
+}

@@ -1,0 +1,99 @@
+//! A student's own page: their grants and what is left of each.
+
+mod card;
+pub(crate) mod data;
+pub(crate) mod example;
+pub(crate) mod mails;
+mod obstacle;
+mod words;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use bursar_core::domain::grant::View;
+use bursar_core::domain::values::id::ProgrammeId;
+use bursar_core::store::MailChoice;
+use bursar_core::web::{Answer, Fault, Frame, Refused, Site, Visitor, note_refusal};
+use jiff::Timestamp;
+
+use crate::my::card::Card;
+use crate::my::example::Example;
+use crate::my::words::not_reached;
+
+#[derive(Template)]
+#[template(path = "my.html")]
+struct MyPage<'a> {
+    frame: &'a Frame,
+    visitor: &'a Visitor,
+    alert: Option<&'a str>,
+    cards: Vec<Card<'a>>,
+    /// How to use each key that there is to use.
+    examples: Vec<Example<'a>>,
+    /// The reasons why requests are refused, also for a key that does not work.
+    has_had_a_key: bool,
+    /// Which mails this person wants.
+    choice: MailChoice,
+    /// The reason why mail does not reach them, if it does not.
+    not_reached: Option<String>,
+}
+
+pub(crate) async fn page(State(site): State<Site>, visitor: Visitor) -> Answer {
+    let now = site.clock.now();
+    show(&site, &visitor, now, StatusCode::OK, None).await
+}
+
+/// The page of a person's grants, with a refusal above it.
+pub(crate) async fn with_alert(
+    site: &Site,
+    visitor: &Visitor,
+    now: Timestamp,
+    status: StatusCode,
+    alert: &str,
+) -> Answer {
+    show(site, visitor, now, status, Some(alert)).await
+}
+
+/// This person's grant in a programme, as it stands.
+pub(crate) async fn grant_in(site: &Site, visitor: &Visitor, programme: &str) -> Result<Option<View>, Fault> {
+    let Ok(programme) = programme.parse::<ProgrammeId>() else { return Ok(None) };
+    let enrolments = site.table.enrolments(&visitor.session.address).await?;
+    let Some(enrolment) = enrolments.into_iter().find(|enrolment| enrolment.programme == programme) else {
+        note_refusal(Refused::Right);
+        return Ok(None);
+    };
+    Ok(site.table.view(&enrolment.programme, &enrolment.grant).await?)
+}
+
+/// Each grant of this person, as it stands.
+pub(crate) async fn grants_of(site: &Site, visitor: &Visitor) -> Result<Vec<View>, Fault> {
+    let mut views = Vec::new();
+    for enrolment in site.table.enrolments(&visitor.session.address).await? {
+        views.extend(site.table.view(&enrolment.programme, &enrolment.grant).await?);
+    }
+    Ok(views)
+}
+
+async fn show(
+    site: &Site,
+    visitor: &Visitor,
+    now: Timestamp,
+    status: StatusCode,
+    alert: Option<&str>,
+) -> Result<Response, Fault> {
+    let (views, address) = (grants_of(site, visitor).await?, &visitor.session.address);
+    let (choice, mark) = tokio::try_join!(site.table.mail_choice(address), site.table.undeliverable(address, now))?;
+    let is_in_use =
+        |view: &&View| view.grant.live().is_some() && view.grant.holds.is_empty() && !view.programme.is_over(now);
+    let page = MyPage {
+        frame: &site.frame,
+        visitor,
+        alert,
+        cards: views.iter().map(|view| Card::of(view, now)).collect(),
+        has_had_a_key: views.iter().any(|view| view.grant.ever_shown && !view.programme.is_over(now)),
+        choice,
+        not_reached: mark.as_ref().map(not_reached),
+        examples: views.iter().filter(is_in_use).map(|view| Example::of(site, view)).collect(),
+    };
+    Ok(Frame::page(status, &page))
+}

@@ -1,0 +1,61 @@
+//! What keeps a student from a key now, before anything is pressed. A press that is refused is the matter of `refusal`.
+
+use bursar_core::domain::grant::{BeginRefused, Press, PressKind, State, View};
+use bursar_core::domain::programme::restriction::Restriction;
+use bursar_core::domain::values::id::Nonce;
+use bursar_core::domain::values::term::Term;
+use jiff::Timestamp;
+
+use crate::refusal::why_not;
+
+/// The reason why no key can be made now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    Begin(BeginRefused),
+    /// The programme's guardrail is not made yet.
+    BeingPrepared,
+}
+
+impl Obstacle {
+    pub(crate) fn of(view: &View, now: Timestamp) -> Option<Obstacle> {
+        let settings = &view.programme.settings;
+        let press = Press { kind: kind_of_press(view), epoch: view.grant.epoch, terms: settings.terms_hash() };
+        let is_prepared = view.programme.restriction(view.grant.group.as_deref()) != Restriction::NotConfirmed;
+        match view.begin(press, Nonce::random(), now) {
+            // Pressed, it takes the enable back.
+            Err(BeginRefused::EnableUnderWay { until: None }) => None,
+            Err(refused) => Some(Obstacle::Begin(refused)),
+            Ok(_) => (!is_prepared).then_some(Obstacle::BeingPrepared),
+        }
+    }
+
+    /// Whether a key that works stays, and only another one is not to be had.
+    pub(crate) fn stops_replacing_only(&self) -> bool {
+        matches!(
+            self,
+            Obstacle::BeingPrepared
+                | Obstacle::Begin(
+                    BeginRefused::ReplacementsUsedUp | BeginRefused::TooManyAttempts | BeginRefused::FailedOften { .. }
+                )
+        )
+    }
+
+    pub(crate) fn in_words(&self, term: &Term) -> String {
+        match self {
+            Obstacle::Begin(refused) => why_not(refused, term),
+            Obstacle::BeingPrepared => {
+                "This programme is still being prepared at the provider. Open this page again in some minutes."
+                    .to_owned()
+            }
+        }
+    }
+}
+
+/// What the student would press next: reveal until a key was shown, replace from then on.
+pub(crate) fn kind_of_press(view: &View) -> PressKind {
+    match view.grant.state {
+        State::Invited => PressKind::Reveal,
+        State::Minting { .. } if !view.grant.ever_shown => PressKind::Reveal,
+        _ => PressKind::Replace,
+    }
+}

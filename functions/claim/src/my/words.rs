@@ -1,0 +1,174 @@
+//! The state of a grant in plain words, in the time zone of its programme. What a press that is refused reads is `refusal`'s matter;
+//! here it is said before anybody presses.
+
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::{
+    AnnouncedEnd, BeginRefused, Disable, HoldKind, Notice, OrderKind, ReleaseRefused, State, Stopped, View,
+};
+use bursar_core::domain::values::format::{long_date, time_in};
+use bursar_core::domain::values::window::{Reset, utc_date};
+use bursar_core::store::{Undeliverable, Why};
+use jiff::Timestamp;
+
+use crate::my::obstacle::Obstacle;
+use crate::refusal::{why_not, why_not_resumed};
+
+/// Two of the labels, which have colours of their own.
+pub(crate) const USED_UP: &str = "used up";
+pub(crate) const OVER: &str = "over";
+
+/// The state in a word or three.
+pub(crate) fn label(view: &View, now: Timestamp) -> &'static str {
+    match view.grant.state {
+        State::Revoked => "withdrawn",
+        State::Ended => OVER,
+        _ if view.grant.holds.first() == Some(HoldKind::Unused) => "switched off",
+        _ if !view.grant.holds.is_empty() => "paused",
+        _ if view.programme.is_over(now) => OVER,
+        State::Invited => "no key yet",
+        State::Minting { lease_until, .. } if lease_until <= now => "interrupted",
+        State::Minting { .. } => "being made",
+        State::Live { .. } if used_up(view, now).is_some() => USED_UP,
+        State::Live { .. } => "working",
+        State::Stopped { .. } => "no key now",
+    }
+}
+
+/// The state in a sentence or two, and what to do.
+pub(crate) fn state(view: &View, obstacle: Option<&Obstacle>, now: Timestamp) -> String {
+    let (grant, term) = (&view.grant, &view.programme.settings.term);
+    let why = || obstacle.map(|obstacle| obstacle.in_words(term));
+    if let Some(Obstacle::Begin(BeginRefused::Held(HoldKind::Unused))) = obstacle {
+        let next = match view.release(HoldKind::Unused, &Actor::Student, now) {
+            Err(refused @ ReleaseRefused::PotExhausted) => why_not_resumed(&refused),
+            _ => "Press “Resume my key”, and it works again.",
+        };
+        return format!("Your key was switched off{} because it was not used. {next}", off_since(view));
+    }
+    match &grant.state {
+        _ if !grant.holds.is_empty() => why().unwrap_or_default(),
+        State::Revoked | State::Ended => why().unwrap_or_default(),
+        State::Invited => why().unwrap_or_else(|| not_made_yet(view)),
+        State::Minting { .. } => why()
+            .unwrap_or("The last attempt to make your key was cut short. Nothing was spent; press again.".to_owned()),
+        State::Live { .. } => live(view, now),
+        State::Stopped { why: Stopped::UsedUp } if used_up(view, now).is_some() => why().unwrap_or_default(),
+        State::Stopped { why: stopped } => {
+            let is_ordered = grant.orders_off().next().is_some();
+            let next = why().unwrap_or("Get a new one: it has what is left of your cap.".to_owned());
+            match stopped {
+                Stopped::TooOld => {
+                    format!("Your key was ended{}, since it had become too old. {next}", off_since(view))
+                }
+                _ => format!("{} {next}", stopped_because(*stopped, is_ordered)),
+            }
+        }
+    }
+}
+
+/// The window of the cap, and when it starts anew.
+pub(crate) fn window(view: &View, now: Timestamp) -> String {
+    let settings = &view.programme.settings;
+    let each = settings.reset.per_window();
+    if settings.reset == Reset::None {
+        return format!("{each}, until the end of {}", long_date(settings.term.ends_on()));
+    }
+    match settings.reset.resets_at(now).filter(|resets| *resets < settings.term.ends_at()) {
+        Some(resets) => format!("{each}; it starts anew on {}", time_in(resets, settings.term.zone())),
+        None => format!("{each}; this is the last one of the term"),
+    }
+}
+
+fn not_made_yet(view: &View) -> String {
+    let settings = &view.programme.settings;
+    let until = settings.claim_closes_at.map(|closes| time_in(closes, settings.term.zone()));
+    let until = until.map_or(String::new(), |until| format!(" You can do that until {until}."));
+    format!("Your key is made when you press the button, and shown to you once.{until}")
+}
+
+fn live(view: &View, now: Timestamp) -> String {
+    let term = &view.programme.settings.term;
+    if view.programme.is_over(now) {
+        return "This programme is over, and your key ends with it.".to_owned();
+    }
+    if let Some(used_up) = used_up(view, now) {
+        return format!("{} Requests with your key are refused until there is more.", why_not(&used_up, term));
+    }
+    if view.grant.orders().iter().any(|order| order.kind == OrderKind::On) {
+        return "Your key is being switched on again at the provider, which may take some minutes.".to_owned();
+    }
+    let shown = view.grant.live().and_then(|live| live.shown_at).map(|shown| time_in(shown, term.zone()));
+    let shown = shown.map_or(String::new(), |shown| format!(" It was shown on {shown}, and nobody can show it again."));
+    format!("Your key works.{shown}{}", endings(view, now))
+}
+
+/// The ends of the key that were announced and still stand. One whose day is past waits for its mail or for the next sync.
+fn endings(view: &View, now: Timestamp) -> String {
+    let when = |announced: AnnouncedEnd| match announced.until {
+        until if now < until => format!("on {}", time_in(until, view.programme.settings.term.zone())),
+        _ => "soon".to_owned(),
+    };
+    let unused = view.announced_as(Notice::UnusedSoon).map(|unused| {
+        let when = when(unused);
+        format!(" It has not been used for some time: it is switched off {when}, unless you use it before.")
+    });
+    let soon = view.announced_as(Notice::TooOldSoon);
+    let of_age = soon.or_else(|| view.announced_as(Notice::TooOldLater)).map(|old| {
+        let when = when(old);
+        format!(" It is getting old and ends {when}. Replace it before; that does not count as a replacement.")
+    });
+    unused.into_iter().chain(of_age).collect()
+}
+
+/// Since when the last key is off.
+fn off_since(view: &View) -> String {
+    let last = view.grant.attempts.iter().rev().find(|attempt| attempt.shown_at.is_some());
+    let since = last.and_then(|attempt| match attempt.disable {
+        Disable::Ordered { since } => Some(since),
+        Disable::Confirmed { at } => Some(at),
+        Disable::No | Disable::Lifted { .. } => None,
+    });
+    since.map_or(String::new(), |since| format!(" on {}", time_in(since, view.programme.settings.term.zone())))
+}
+
+fn stopped_because(stopped: Stopped, is_ordered: bool) -> &'static str {
+    match stopped {
+        Stopped::Leaked if is_ordered => {
+            "You reported your key leaked. The provider has not confirmed yet that it is ended; this is repeated each minute."
+        }
+        Stopped::Leaked => "You reported your key leaked, and it is ended.",
+        Stopped::UsedUp => "Your key was ended because your cap was used up.",
+        Stopped::TooOld => "Your key was ended because it had become too old.",
+        Stopped::ReplacementFailed => {
+            "Your old key is ended, and the last attempt to make a new one failed. No money was lost."
+        }
+        Stopped::Returned => "You handed your key back, and it is ended.",
+        Stopped::TermEnded => "Your key ended with the term, which has been extended since.",
+        Stopped::GoneAtProvider => "Your key does not work any more: it was ended at the provider, not here.",
+    }
+}
+
+/// Whether less is left in this window than a key can be limited to.
+fn used_up(view: &View, now: Timestamp) -> Option<BeginRefused> {
+    let settings = &view.programme.settings;
+    view.next_limit(now).is_none().then(|| BeginRefused::NothingLeft { resets_at: settings.reset.resets_at(now) })
+}
+
+/// What somebody reads whom mail does not reach, or who does not want it.
+pub(crate) fn not_reached(mark: &Undeliverable) -> String {
+    let since = long_date(utc_date(mark.at));
+    let ask = "The people who run your programme can have it tried again.";
+    match mark.why {
+        Why::Bounced | Why::Suppressed => format!(
+            "Mail to {} has come back since {since}, so you get none from us: no link to sign in, and no word before a key is switched \
+             off because it is not used or too old. {ask}",
+            mark.address.as_str()
+        ),
+        Why::Complained => format!(
+            "On {since} a mail to {} was reported as unwanted. You still get links to sign in and notices of your key, and nothing that \
+             is written to many: no digests, no reminders, and no word before a key is switched off because it is not used or too \
+             old. {ask}",
+            mark.address.as_str()
+        ),
+    }
+}

@@ -1,0 +1,49 @@
+//! Asking for a link. Nothing is looked up here, so that the answer is the same for everybody; whether a link is owed is decided
+//! when its mail is sent.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::token::AskToken;
+use bursar_core::web::{Answer, Fields, Frame, Site, Until};
+
+/// The form that asks for a link.
+#[derive(Template)]
+#[template(path = "start.html")]
+struct StartPage<'a> {
+    frame: &'a Frame,
+}
+
+/// The notice that a mail is on its way, if the address is known.
+#[derive(Template)]
+#[template(path = "asked.html")]
+struct LinkSentPage<'a> {
+    frame: &'a Frame,
+}
+
+pub(crate) async fn start(State(site): State<Site>) -> Response {
+    site.page(&StartPage { frame: &site.frame })
+}
+
+/// Writes one ask for whatever can be an address. The browser is remembered by a cookie that every answer sets: a link counts in
+/// the browser that asked for it.
+pub(crate) async fn ask(
+    State(site): State<Site>,
+    Until(deadline): Until,
+    headers: HeaderMap,
+    fields: Fields,
+) -> Answer {
+    let Some(text) = fields.get("address") else {
+        let sentence = "The field for the address is missing. Open the start page and fill it in.";
+        return Ok(site.refuse(StatusCode::UNPROCESSABLE_ENTITY, "Nothing was sent", sentence));
+    };
+    let browser = site.cookies.asking(&headers).unwrap_or_else(AskToken::generate);
+    if let Ok(address) = EmailAddress::parse(text) {
+        site.table.ask(address.matched(), &browser.hash(), site.clock.now(), deadline).await?;
+    }
+    let cookie = [(SET_COOKIE, site.cookies.set_asking(&browser))];
+    Ok((cookie, Frame::page(StatusCode::ACCEPTED, &LinkSentPage { frame: &site.frame })).into_response())
+}

@@ -1,0 +1,196 @@
+//! Signing in by a link or a code, and out again. What is good for an address is decided in the domain; here a request becomes a
+//! question to it, and a good answer a session.
+
+pub(crate) mod ask;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Redirect, Response};
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::people::session::Session;
+use bursar_core::domain::people::sign_in::{Proof, SignIn};
+use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
+use bursar_core::domain::values::token::{Code, LinkToken, SessionToken};
+use bursar_core::store::{StoreError, Written};
+use bursar_core::web::{Answer, Fault, Fields, Frame, Posted, Refused, Site, Until, Visitor, note_refusal};
+use jiff::Timestamp;
+
+/// How often a decision is taken anew because somebody else was at the same address. Each time one of them got through.
+const TRIES: usize = 20;
+
+/// The proof that somebody signed in with.
+#[derive(Debug, Clone, Copy)]
+enum SignInMethod {
+    Link,
+    Code,
+}
+
+/// What stands behind every link, whatever it is.
+#[derive(Template)]
+#[template(path = "link.html")]
+struct LinkPage<'a> {
+    frame: &'a Frame,
+}
+
+/// The one page for whatever does not sign in.
+#[derive(Template)]
+#[template(path = "not_signed_in.html")]
+struct NotSignedInPage<'a> {
+    frame: &'a Frame,
+}
+
+/// A page that does nothing and looks nothing up: mail scanners open links.
+pub(crate) async fn link(State(site): State<Site>) -> Response {
+    site.page(&LinkPage { frame: &site.frame })
+}
+
+/// Signs in by a link, in the browser that asked or with the address typed in. Whatever fails, nothing is used up.
+pub(crate) async fn follow(
+    State(site): State<Site>,
+    Until(deadline): Until,
+    uri: Uri,
+    headers: HeaderMap,
+    fields: Fields,
+) -> Answer {
+    let (Some(link), Some(proof)) = (link_in(uri.path()), proof(&site, &headers, &fields)) else {
+        return Ok(refused(&site, Refused::Link));
+    };
+    let (link, now) = (link.hash(), site.clock.now());
+    let Some(of) = site.table.link(&link).await? else { return Ok(refused(&site, Refused::Link)) };
+    for _ in 0..TRIES {
+        let before = site.table.sign_in_of(&of.address).await?;
+        let Some(after) = before.follow(&link, &proof, now) else {
+            return match proof {
+                Proof::Address(typed) if typed != of.address => Ok(refused(&site, Refused::Link)),
+                Proof::Address(_) | Proof::Browser(_) => again(&site, &headers, &of.address, Refused::Link).await,
+            };
+        };
+        if let Some(signed_in) = begin_session(&site, &after, SignInMethod::Link, now, deadline).await? {
+            return Ok(signed_in);
+        }
+    }
+    Err(StoreError::Contended.into())
+}
+
+/// Signs in by the code of the mail, in any browser, since the address is typed with it.
+pub(crate) async fn type_code(
+    State(site): State<Site>,
+    Until(deadline): Until,
+    headers: HeaderMap,
+    fields: Fields,
+) -> Answer {
+    let address = fields.get("address").and_then(|text| EmailAddress::parse(text).ok());
+    let (Some(address), Some(code)) = (address, fields.get("code").and_then(Code::from_form)) else {
+        return Ok(refused(&site, Refused::Code));
+    };
+    let (code, now) = (code.hash(address.matched()), site.clock.now());
+    for _ in 0..TRIES {
+        let before = site.table.sign_in_of(address.matched()).await?;
+        let Some(after) = before.type_code(&code, now) else {
+            site.table.count_wrong_code(&before, now, deadline).await?;
+            return again(&site, &headers, address.matched(), Refused::Code).await;
+        };
+        if let Some(signed_in) = begin_session(&site, &after, SignInMethod::Code, now, deadline).await? {
+            return Ok(signed_in);
+        }
+    }
+    Err(StoreError::Contended.into())
+}
+
+pub(crate) async fn sign_out(State(site): State<Site>, Until(deadline): Until, posted: Posted) -> Answer {
+    let session = &posted.visitor.session;
+    match posted.fields.get("everywhere") {
+        Some("on") => site.table.sign_out_everywhere(session, site.clock.now(), deadline).await?,
+        _ => site.table.sign_out(session, deadline).await?,
+    }
+    Ok(([(SET_COOKIE, site.cookies.end_session())], Redirect::to("/")).into_response())
+}
+
+/// The one place where a session begins: whoever this turned out to be gets one that is as long as their role allows. None when
+/// the address's links changed meanwhile.
+async fn begin_session(
+    site: &Site,
+    after: &SignIn,
+    by: SignInMethod,
+    now: Timestamp,
+    deadline: Deadline,
+) -> Result<Option<Response>, Fault> {
+    let known = site.table.known(&after.address, &site.admins).await?;
+    let person = match known.filter(|known| known.has_role) {
+        Some(known) => Some(site.table.person_of(&known.address, deadline).await?),
+        None => None,
+    };
+    let token = SessionToken::generate();
+    let session = Session::begun(token.hash(), after.address.clone(), person, now);
+    let cookie = [(SET_COOKIE, site.cookies.set_session(&token))];
+    Ok(match site.table.sign_in(after, &session, deadline).await? {
+        Written::Yes => {
+            tracing::info!(signed_in = by.as_str(), has_role = session.person.is_some(), "somebody signed in");
+            Some((cookie, Redirect::to(home(&session))).into_response())
+        }
+        Written::Stale => None,
+    })
+}
+
+/// The answer to a link or code that is used up. The browser that used it is led on as the first time, without a second session;
+/// any other learns nothing.
+async fn again(site: &Site, headers: &HeaderMap, address: &MatchedAddress, what: Refused) -> Answer {
+    let visitor = Visitor::of(site, headers).await?.filter(|visitor| visitor.session.address == *address);
+    Ok(match visitor {
+        Some(visitor) => Redirect::to(home(&visitor.session)).into_response(),
+        None => refused(site, what),
+    })
+}
+
+impl SignInMethod {
+    fn as_str(self) -> &'static str {
+        match self {
+            SignInMethod::Link => "link",
+            SignInMethod::Code => "code",
+        }
+    }
+}
+
+/// Where somebody goes who has just signed in.
+fn home(session: &Session) -> &'static str {
+    if session.person.is_some() { "/console" } else { "/my" }
+}
+
+fn refused(site: &Site, what: Refused) -> Response {
+    note_refusal(what);
+    Frame::page(StatusCode::FORBIDDEN, &NotSignedInPage { frame: &site.frame })
+}
+
+/// The token of a link. What mail programs put behind it, a full stop or a bracket, is no part of it.
+fn link_in(path: &str) -> Option<LinkToken> {
+    let text = path.strip_prefix("/c/")?;
+    let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_'));
+    LinkToken::parse(&text[..end.unwrap_or(text.len())])
+}
+
+/// What shows that this is no scanner. An address that was typed in counts, right or wrong; else the cookie does.
+fn proof(site: &Site, headers: &HeaderMap, fields: &Fields) -> Option<Proof> {
+    match fields.filled("address") {
+        Some(typed) => EmailAddress::parse(typed).ok().map(|address| Proof::Address(address.matched().clone())),
+        None => site.cookies.asking(headers).map(|browser| Proof::Browser(browser.hash())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_follows_a_link_is_no_part_of_it() {
+        let token = LinkToken::generate();
+        for after in ["", ".", ")", "%23", "#", "/", ".\"", "%3E,"] {
+            let link = link_in(&format!("/c/{}{after}", token.reveal()));
+            assert_eq!(link.map(|link| link.hash()), Some(token.hash()), "{after}");
+        }
+        for path in ["/c/", "/c/.", "/d/x", &format!("/c/x{}", token.reveal())] {
+            assert!(link_in(path).is_none(), "{path}");
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Begin: the first step of a claim or replacement. It opens an attempt before anything is asked of the provider.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::domain::audit::{Act, Actor};
+use crate::domain::grant::{
+    Attempt, AttemptState, Change, Disable, FREE_REPLACEMENT, GRACE, HoldKind, LEASE, Notice, Order, State, View,
+};
+use crate::domain::programme::terms::TermsHash;
+use crate::domain::values::id::{Epoch, Nonce};
+
+/// More would not fit into the grant's item; nobody gets there but by an outage and a script.
+const MAX_ATTEMPTS: usize = 1000;
+
+/// How long an attempt that made nothing is remembered at most. A complete sync that began after the grace forgets it sooner: a key that
+/// is listed after that is an orphan by its name.
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(48);
+
+/// So many presses in a row may fail before the next has to wait: this long at first, twice as long each time, and never longer than
+/// the last.
+const FAILURES_AT_ONCE: usize = 10;
+const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(15);
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(15);
+
+/// What the student pressed, and what the page showed with it: the epoch, and the terms if their box was ticked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Press {
+    pub kind: PressKind,
+    pub epoch: Epoch,
+    pub terms: Option<TermsHash>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PressKind {
+    Reveal,
+    Replace,
+}
+
+/// An attempt under way, owned by whoever knows its nonce.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
+    pub epoch: Epoch,
+    pub nonce: Nonce,
+    /// Keys of older epochs, to be disabled before a new one is made.
+    pub to_retire: Vec<Order>,
+}
+
+/// Why no attempt begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BeginRefused {
+    Revoked,
+    /// The programme is closed or its term has run out.
+    Over,
+    Held(HoldKind),
+    /// Reveal was pressed, but the key was shown already: replace is offered.
+    AlreadyShown,
+    /// Replace was pressed, but no key was ever shown: reveal is offered.
+    NothingToReplace,
+    /// Another invocation is making the key, at most until then.
+    BeingMade {
+        until: Timestamp,
+    },
+    /// The old key is being switched on: that has to be taken back, or may still come until then.
+    EnableUnderWay {
+        until: Option<Timestamp>,
+    },
+    /// So many presses failed one after the other that the next may come then.
+    FailedOften {
+        until: Timestamp,
+    },
+    /// The page is older than what happened since.
+    StalePage,
+    NotOpenYet {
+        opens: Timestamp,
+    },
+    WindowClosed,
+    ReplacementsUsedUp,
+    /// So many attempts ended in uncertainty that a person has to look.
+    TooManyAttempts,
+    /// Less than a cent of the cap is left in this window.
+    NothingLeft {
+        resets_at: Option<Timestamp>,
+    },
+    PotExhausted,
+    /// The programme's terms are yet to be accepted, as they read now. Everything else would let the press through.
+    TermsNotAccepted,
+}
+
+impl View {
+    /// Opens an attempt, takes a place in the pot where it has none, and orders the disable of every older key.
+    pub fn begin(&self, press: Press, nonce: Nonce, now: Timestamp) -> Result<(Change, Begun), BeginRefused> {
+        self.may_begin(press, now)?;
+        let mut change = self.change(&Actor::Student).ordering_all_off(now);
+        // What made nothing need not be remembered once a sync would have found otherwise; the audit tells of it.
+        change.grant.attempts.retain(|attempt| self.is_remembered(attempt, now));
+        for lapsed in change.grant.attempts.iter_mut().filter(|attempt| attempt.state == AttemptState::Open) {
+            lapsed.state = AttemptState::Superseded;
+        }
+
+        let epoch = self.grant.epoch.next();
+        (change.grant.epoch, change.grant.has_place) = (epoch, true);
+        change.grant.state = State::Minting { nonce: nonce.clone(), lease_until: now + LEASE };
+        change.grant.attempts.push(Attempt::open(epoch, nonce.clone(), now));
+        let change = change.with_room(self, now).ok_or(BeginRefused::PotExhausted)?;
+        let accepted = self.terms_to_accept();
+        if accepted.is_some() && press.terms != accepted {
+            return Err(BeginRefused::TermsNotAccepted);
+        }
+        let to_retire = change.grant.orders_off().collect();
+        let mut note = format!("attempt {}", epoch.number());
+        if let Some(terms) = accepted {
+            note += &format!("; terms accepted, sha256 {terms}");
+        }
+        let change = change.audited(Act::Begun, &self.grant, Some(note));
+        Ok((change, Begun { epoch, nonce, to_retire }))
+    }
+
+    /// The terms that a press has to accept: until a key was shown, each press anew.
+    pub fn terms_to_accept(&self) -> Option<TermsHash> {
+        self.programme.settings.terms_hash().filter(|_| !self.grant.ever_shown)
+    }
+
+    /// Whether the next key that is shown counts as a replacement.
+    pub(in crate::domain::grant) fn next_key_counts(&self, now: Timestamp) -> bool {
+        let soon_after = self.grant.counted_at.is_some_and(|counted| now < counted + FREE_REPLACEMENT);
+        self.grant.ever_shown && !soon_after && !self.is_rotation(now)
+    }
+
+    fn may_begin(&self, press: Press, now: Timestamp) -> Result<(), BeginRefused> {
+        let (grant, settings) = (&self.grant, &self.programme.settings);
+        if grant.state == State::Revoked {
+            return Err(BeginRefused::Revoked);
+        }
+        if grant.state == State::Ended || self.programme.is_over(now) {
+            return Err(BeginRefused::Over);
+        }
+        if let Some(kind) = grant.holds.first() {
+            return Err(BeginRefused::Held(kind));
+        }
+        match (press.kind, &grant.state) {
+            (PressKind::Reveal, State::Live { .. } | State::Stopped { .. }) => return Err(BeginRefused::AlreadyShown),
+            (PressKind::Replace, State::Invited) => return Err(BeginRefused::NothingToReplace),
+            (_, State::Minting { lease_until, .. }) if now < *lease_until => {
+                return Err(BeginRefused::BeingMade { until: *lease_until });
+            }
+            _ => {}
+        }
+        if press.epoch != grant.epoch {
+            return Err(BeginRefused::StalePage);
+        }
+        if !grant.ever_shown {
+            if now < settings.claim_opens_at() {
+                return Err(BeginRefused::NotOpenYet { opens: settings.claim_opens_at() });
+            }
+            if now >= settings.claim_closes_at() {
+                return Err(BeginRefused::WindowClosed);
+            }
+        }
+        if self.next_key_counts(now) && grant.replacements >= settings.replacements.saturating_add(grant.allowed) {
+            return Err(BeginRefused::ReplacementsUsedUp);
+        }
+        if grant.attempts.iter().filter(|attempt| self.is_remembered(attempt, now)).count() >= MAX_ATTEMPTS {
+            return Err(BeginRefused::TooManyAttempts);
+        }
+        if let Some(until) = self.failed_often_until().filter(|until| now < *until) {
+            return Err(BeginRefused::FailedOften { until });
+        }
+        // Once begun, the key that is live now is retired too.
+        if self.next_limit(now).is_none() {
+            return Err(BeginRefused::NothingLeft { resets_at: settings.reset.resets_at(now) });
+        }
+        let is_under_way = grant.live().is_some_and(|live| matches!(live.disable, Disable::Lifted { .. }));
+        let until = self.late_enable_until(now);
+        if is_under_way || until.is_some() {
+            return Err(BeginRefused::EnableUnderWay { until });
+        }
+        Ok(())
+    }
+
+    fn is_remembered(&self, attempt: &Attempt, now: Timestamp) -> bool {
+        let made_nothing = attempt.key.is_none() && !matches!(attempt.state, AttemptState::Open | AttemptState::Shown);
+        let is_looked_for = self.pot.counted_at.is_some_and(|counted| counted >= attempt.begun_at + GRACE);
+        !made_nothing || !(is_looked_for || now >= attempt.begun_at + REMEMBERED)
+    }
+
+    /// Until when the next press waits because the last ones failed.
+    fn failed_often_until(&self) -> Option<Timestamp> {
+        let failed = self.grant.attempts.iter().rev().take_while(|attempt| attempt.state != AttemptState::Shown);
+        let failed = failed.filter(|attempt| attempt.state != AttemptState::Open);
+        let more = failed.clone().count().checked_sub(FAILURES_AT_ONCE)?;
+        let wait = FIRST_WAIT * 2_i32.pow(u32::try_from(more).unwrap_or(u32::MAX).min(10));
+        Some(failed.map(|attempt| attempt.begun_at).max()? + wait.min(LONGEST_WAIT))
+    }
+
+    /// Whether a rule of the programme asks for the replacement of the last key shown: it is too old, or its student was told that
+    /// it soon will be.
+    fn is_rotation(&self, now: Timestamp) -> bool {
+        let last =
+            self.grant.attempts.iter().filter(|attempt| attempt.shown_at.is_some()).max_by_key(|last| last.shown_at);
+        let is_too_old = |last: &Attempt| self.too_old_at(last).is_some_and(|too_old| now >= too_old);
+        let is_told = |last: &Attempt| {
+            [Notice::TooOldLater, Notice::TooOldSoon].iter().any(|notice| last.announced.contains_key(notice))
+        };
+        last.is_some_and(|last| is_told(last) || is_too_old(last))
+    }
+}

@@ -1,0 +1,203 @@
+//! What ends a key or a grant, and what a person may change on one: stop, revoke, end, sweep, cap, allowance.
+
+use jiff::Timestamp;
+
+use crate::domain::audit::{Act, Actor};
+use crate::domain::grant::{Attempt, AttemptState, Change, GRACE, Notice, State, Stopped, Unchanged, View};
+use crate::domain::values::id::{Epoch, Nonce};
+use crate::domain::values::key::KeyHash;
+use crate::domain::values::money::Usd;
+
+/// What the sweeper finds about an enabled key of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Swept {
+    /// Marked, and its disable ordered.
+    Marked,
+    /// It was marked before; the disable may still be ordered.
+    Already,
+    /// Its attempt was shown: never the sweeper's to end.
+    Shown,
+    /// Its attempt is younger than the grace: somebody may be at it.
+    TooYoung,
+    /// The attempt made another key: this one only bears its name.
+    NotItsKey,
+    /// There is no such attempt: the table went back to an earlier moment.
+    NoAttempt,
+}
+
+/// Why a cap is not changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CapRefused {
+    Unchanged,
+    Over,
+    PotExhausted,
+}
+
+impl View {
+    /// Ends the live key; the student may press again. Unchanged when no key is live.
+    pub fn stop(&self, why: Stopped, by: &Actor, now: Timestamp) -> Result<Change, Unchanged> {
+        if !matches!(self.grant.state, State::Live { .. }) {
+            return Err(Unchanged);
+        }
+        let mut change = self.change(by).ordering_all_off(now);
+        change.grant.state = State::Stopped { why };
+        change.notice = match why {
+            Stopped::Leaked => Some(Notice::KeyLeaked),
+            Stopped::TooOld => Some(Notice::TooOld),
+            _ => None,
+        };
+        Ok(change.audited(Act::Stopped, &self.grant, Some(why.as_str().to_owned())))
+    }
+
+    /// Ends the live key because somebody else has it. A page that is older than the key shows another one, which has ended: then
+    /// this one is not meant, and there is nothing to end.
+    pub fn report_leaked(&self, epoch: Epoch, now: Timestamp) -> Result<Change, Unchanged> {
+        match self.grant.live() {
+            Some(live) if live.epoch <= epoch => self.stop(Stopped::Leaked, &Actor::Student, now),
+            _ => Err(Unchanged),
+        }
+    }
+
+    /// Ends the grant for good. Unchanged when it is revoked already.
+    pub fn revoke(&self, by: &Actor, why: Option<&str>, now: Timestamp) -> Result<Change, Unchanged> {
+        if self.grant.state == State::Revoked {
+            return Err(Unchanged);
+        }
+        let mut change = self.change(by).ordering_all_off(now).ordering_readings(now);
+        (change.grant.state, change.grant.has_place) = (State::Revoked, false);
+        Ok(change.audited(Act::Revoked, &self.grant, why.map(str::to_owned)))
+    }
+
+    /// Ends the grant with its programme. Unchanged when it is over already, or while the programme goes on.
+    pub fn end(&self, by: &Actor, now: Timestamp) -> Result<Change, Unchanged> {
+        if self.is_terminal() || !self.programme.is_over(now) {
+            return Err(Unchanged);
+        }
+        let mut change = self.change(by).ordering_all_off(now);
+        (change.grant.state, change.grant.has_place) = (State::Ended, false);
+        Ok(change.audited(Act::Ended, &self.grant, None))
+    }
+
+    /// Undoes the end of a grant whose term was extended after it had run out. Its keys stay ended and its place is given up; its
+    /// student presses again. Unchanged when the programme is over still, or the grant did not end with it.
+    pub fn reopen(&self, by: &Actor, now: Timestamp) -> Result<Change, Unchanged> {
+        if self.grant.state != State::Ended || self.programme.is_over(now) {
+            return Err(Unchanged);
+        }
+        let mut change = self.change(by);
+        for lapsed in change.grant.attempts.iter_mut().filter(|attempt| attempt.state == AttemptState::Open) {
+            lapsed.state = AttemptState::Superseded;
+        }
+        let was_shown = self.grant.ever_shown;
+        change.grant.state = if was_shown { State::Stopped { why: Stopped::TermEnded } } else { State::Invited };
+        Ok(change.audited(Act::Reopened, &self.grant, None))
+    }
+
+    /// Hands the live key back, and the place with it: its student may press again while the pot has room. Unchanged when no key is in use,
+    /// or another than the page showed.
+    pub fn hand_back(&self, epoch: Epoch, now: Timestamp) -> Result<Change, Unchanged> {
+        self.usable().filter(|live| live.epoch <= epoch).ok_or(Unchanged)?;
+        let mut change = self.change(&Actor::Student).ordering_all_off(now).ordering_readings(now);
+        change.grant.state = State::Stopped { why: Stopped::Returned };
+        change.grant.has_place = false;
+        let note = Some(Stopped::Returned.as_str().to_owned());
+        Ok(change.audited(Act::Stopped, &self.grant, note))
+    }
+
+    /// Gives up the place of somebody who was never shown a key before the claim window closed. Unchanged when there is no place.
+    pub fn give_back_place(&self, now: Timestamp) -> Result<Change, Unchanged> {
+        let never_claimed = self.grant.state == State::Invited && now >= self.programme.settings.claim_closes_at();
+        if !self.grant.has_place || !never_claimed {
+            return Err(Unchanged);
+        }
+        let mut change = self.change(&Actor::Rule);
+        change.grant.has_place = false;
+        Ok(change.audited(Act::PlaceGivenBack, &self.grant, None))
+    }
+
+    /// Closes an attempt whose handler died before any key of it was listed, so that its grant does not stay as if a key were made. The
+    /// place goes back if no key was ever shown. Unchanged while somebody may be at it.
+    pub fn forsaken(&self, now: Timestamp) -> Result<Change, Unchanged> {
+        let State::Minting { nonce, lease_until } = &self.grant.state else { return Err(Unchanged) };
+        let mut change = self.change(&Actor::Sync);
+        let is_open = |attempt: &&mut Attempt| attempt.nonce == *nonce && attempt.state == AttemptState::Open;
+        let attempt = change.grant.attempts.iter_mut().find(is_open).ok_or(Unchanged)?;
+        if now < *lease_until || now < attempt.begun_at + GRACE {
+            return Err(Unchanged);
+        }
+        attempt.state = AttemptState::Unknown;
+        let note = format!("attempt {}: nobody is at it any more", attempt.epoch.number());
+        change.grant.state = self.grant.state_after_failure();
+        change.grant.has_place &= self.grant.ever_shown;
+        Ok(change.audited(Act::Unknown, &self.grant, Some(note)))
+    }
+
+    /// Marks an attempt whose key the provider lists as enabled although nobody was shown it.
+    pub fn sweep(&self, epoch: Epoch, nonce: &Nonce, key: &KeyHash, now: Timestamp) -> Result<Change, Swept> {
+        let mut change = self.change(&Actor::Sync);
+        if self.grant.attempt(epoch).is_none() && epoch <= self.grant.epoch {
+            // It came to nothing and was forgotten. Whatever key it made after all is nobody's.
+            let forgotten = Attempt::open(epoch, nonce.clone(), Timestamp::UNIX_EPOCH);
+            let place = change.grant.attempts.partition_point(|attempt| attempt.epoch < epoch);
+            change.grant.attempts.insert(place, Attempt { state: AttemptState::Unknown, ..forgotten });
+        }
+        let attempt =
+            change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch).ok_or(Swept::NoAttempt)?;
+        if attempt.state == AttemptState::Shown {
+            return Err(Swept::Shown);
+        }
+        if now < attempt.begun_at + GRACE {
+            return Err(Swept::TooYoung);
+        }
+        if attempt.key.as_ref().is_some_and(|known| known != key) {
+            return Err(Swept::NotItsKey);
+        }
+        // Whether its key was enabled since is another finding.
+        if attempt.state == AttemptState::Swept {
+            return Err(Swept::Already);
+        }
+        attempt.state = AttemptState::Swept;
+        attempt.key = Some(key.clone());
+        attempt.order_off_again(now);
+        if self.grant.is_minting_with(&attempt.nonce) {
+            change.grant.state = self.grant.state_after_failure();
+        }
+        Ok(change.audited(Act::Swept, &self.grant, Some(format!("attempt {}", epoch.number()))))
+    }
+
+    /// Gives the grant a cap of its own, or takes it away again. A place in the pot grows with it; what a lower cap leaves is given back
+    /// when the provider holds the lower limit and the key was read.
+    pub fn set_cap(
+        &self,
+        cap: Option<Usd>,
+        by: &Actor,
+        why: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Change, CapRefused> {
+        if self.is_terminal() {
+            return Err(CapRefused::Over);
+        }
+        if self.grant.own_cap == cap {
+            return Err(CapRefused::Unchanged);
+        }
+        let mut change = self.change(by);
+        change.grant.own_cap = cap;
+        let change = change.with_limit(self, true, now).with_room(self, now).ok_or(CapRefused::PotExhausted)?;
+        let settings = &self.programme.settings;
+        let mut change = change.audited(Act::CapChanged, &self.grant, why.map(str::to_owned));
+        change.audit = change.audit.map(|what| what.changing(self.grant.cap(settings), change.grant.cap(settings)));
+        Ok(change)
+    }
+
+    /// Allows one replacement beyond the programme's number. Unchanged when the grant is over.
+    pub fn allow(&self, by: &Actor) -> Result<Change, Unchanged> {
+        if self.is_terminal() {
+            return Err(Unchanged);
+        }
+        let mut change = self.change(by);
+        change.grant.allowed += 1;
+        let mut change = change.audited(Act::ReplacementAllowed, &self.grant, None);
+        change.audit = change.audit.map(|what| what.changing(self.grant.allowed, change.grant.allowed));
+        Ok(change)
+    }
+}

@@ -1,0 +1,158 @@
+//! What the provider shows of keys against what is recorded of them: a key that is enabled and must not be, one that is disabled or
+//! gone and should not be. The sync disables; nothing here ever enables. Limits stand in `limits`.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::domain::audit::{Act, Actor};
+use crate::domain::grant::{
+    Attempt, AttemptState, Change, Disable, Gone, LEASE, SETTLING, State, Stopped, Unchanged, View,
+};
+use crate::domain::values::id::Epoch;
+use crate::domain::values::key::KeyHash;
+
+/// A key of a revoked grant is of use to nobody, but its last use may settle late.
+const REVOKED_KEPT: SignedDuration = SignedDuration::from_hours(48);
+/// Other keys are kept while somebody may still ask about them.
+const ENDED_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
+/// A table that went back may go back further, to where a deleted key is still live.
+const AFTER_A_RESTORE: SignedDuration = SignedDuration::from_hours(90 * 24);
+
+/// Nothing was changed by what the provider was found to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotAsRead {
+    /// An act came since the grant was read: what the provider said may be due to that.
+    Moved,
+    /// It is so already, or it is not about a key that this grant has.
+    Unchanged,
+}
+
+impl From<Unchanged> for NotAsRead {
+    fn from(Unchanged: Unchanged) -> NotAsRead {
+        NotAsRead::Unchanged
+    }
+}
+
+impl View {
+    /// Orders the disable of a recorded key once more, which the provider shows enabled although nobody may use it. Unchanged when it is
+    /// the live key of a grant without a hold, when it is ordered already, and when no attempt records this key: that is the
+    /// sweeper's, or a table that went back. What was seen before the last disable was confirmed is told by nobody any more.
+    pub fn disable_again(
+        &self,
+        epoch: Epoch,
+        key: &KeyHash,
+        seen_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Change, Unchanged> {
+        if self.usable().is_some_and(|live| live.epoch == epoch) {
+            return Err(Unchanged);
+        }
+        let mut change = self.change(&Actor::Sync);
+        let attempts = change.grant.attempts.iter_mut();
+        let again = attempts
+            .filter(|attempt| attempt.epoch == epoch && attempt.key.as_ref() == Some(key))
+            .find(|again| match again.disable {
+                Disable::No | Disable::Lifted { .. } => true,
+                Disable::Ordered { .. } => false,
+                Disable::Confirmed { at } => at < seen_at,
+            })
+            .ok_or(Unchanged)?;
+        again.order_off_again(now);
+        Ok(change)
+    }
+
+    /// Stops a grant whose key the provider says is disabled, although nothing here disables it. Unchanged when that key is not the one
+    /// in use, while its enable is ordered, and just after a hold was taken off: then nobody there disabled it.
+    pub fn found_disabled(&self, read: u64, epoch: Epoch, key: &KeyHash, now: Timestamp) -> Result<Change, NotAsRead> {
+        self.is_still(read)?;
+        let live =
+            self.usable().filter(|live| live.epoch == epoch && live.key.as_ref() == Some(key)).ok_or(Unchanged)?;
+        let is_just_resumed = live.resumed_at.is_some_and(|resumed| now < resumed + LEASE);
+        if is_just_resumed || matches!(live.disable, Disable::Lifted { .. }) {
+            return Err(NotAsRead::Unchanged);
+        }
+        Ok(self.stop(Stopped::GoneAtProvider, &Actor::Sync, now)?)
+    }
+
+    /// Whether the grant is the one that was read at this version, before the provider was asked.
+    fn is_still(&self, read: u64) -> Result<(), NotAsRead> {
+        if self.grant.version == read { Ok(()) } else { Err(NotAsRead::Moved) }
+    }
+
+    /// Marks a key that the provider does not have any more. What it was recorded to have used stands, and the rest of its limit stays
+    /// promised until the account's sums show that nobody used it. A grant that was live with it is stopped. Unchanged when it is marked, or
+    /// no attempt records it.
+    pub fn found_gone(&self, read: u64, epoch: Epoch, key: &KeyHash, now: Timestamp) -> Result<Change, NotAsRead> {
+        self.is_still(read)?;
+        let was_read = self.grant.attempt(epoch).is_some_and(|attempt| match attempt.disable {
+            Disable::Confirmed { at } => self.place().is_read_since(attempt, at),
+            _ => false,
+        });
+        let mut change = self.change(&Actor::Sync);
+        let gone = self.recorded(&mut change, epoch, key).ok_or(Unchanged)?;
+        gone.note_gone(Gone::Missing, now);
+        gone.rest_promised_since = (gone.state == AttemptState::Shown && !was_read).then_some(now);
+        if self.grant.live().is_none_or(|live| live.epoch != epoch) {
+            return Ok(change);
+        }
+        change = change.ordering_all_off(now);
+        change.grant.state = State::Stopped { why: Stopped::GoneAtProvider };
+        Ok(change.audited(Act::Stopped, &self.grant, Some(Stopped::GoneAtProvider.as_str().to_owned())))
+    }
+
+    /// Gives back what was left of the limits of keys that are gone: the account's sums have shown since that nobody used it. Unchanged when
+    /// nothing of that kind is promised.
+    pub fn explained(&self, explained_at: Timestamp) -> Result<Change, Unchanged> {
+        let mut change = self.change(&Actor::Sync);
+        for gone in &mut change.grant.attempts {
+            gone.rest_promised_since = gone.rest_promised_since.filter(|since| *since >= explained_at);
+        }
+        (change.grant.attempts != self.grant.attempts).then_some(change).ok_or(Unchanged)
+    }
+
+    /// Marks a key that was deleted at the provider because it was of no use any more. Unchanged when it is marked, or live.
+    pub fn purged(&self, epoch: Epoch, key: &KeyHash, now: Timestamp) -> Result<Change, Unchanged> {
+        if self.grant.live().is_some_and(|live| live.epoch == epoch) {
+            return Err(Unchanged);
+        }
+        let mut change = self.change(&Actor::Sync);
+        self.recorded(&mut change, epoch, key).ok_or(Unchanged)?.note_gone(Gone::Purged, now);
+        Ok(change.audited(Act::Purged, &self.grant, Some(format!("attempt {}", epoch.number()))))
+    }
+
+    /// Whether a key may be deleted at the provider: one of a revoked grant two days after its last reading changed, any other
+    /// disabled key of a grant that ended after ninety, and none soon after the table went back. Only a run that lists the key, and began
+    /// so long after its disable was confirmed that all it used is known, deletes it.
+    pub fn may_purge(
+        &self,
+        epoch: Epoch,
+        listed_since: Timestamp,
+        restored_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> bool {
+        let Some(attempt) = self.grant.attempt(epoch).filter(|attempt| attempt.key.is_some() && attempt.gone.is_none())
+        else {
+            return false;
+        };
+        let Disable::Confirmed { at: disabled_at } = attempt.disable else { return false };
+        let read_at = self.reading(epoch).map(|reading| reading.as_of);
+        let last = read_at.map_or(disabled_at, |read_at| read_at.max(disabled_at));
+        let kept_until = match self.grant.state {
+            State::Revoked => last + REVOKED_KEPT,
+            State::Ended => last.max(self.programme.over_since()) + ENDED_KEPT,
+            _ => return false,
+        };
+        let is_read = listed_since >= disabled_at + SETTLING;
+        is_read && now >= kept_until && restored_at.is_none_or(|restored| now >= restored + AFTER_A_RESTORE)
+    }
+
+    /// The attempt whose key may be used now.
+    pub(in crate::domain::grant) fn usable(&self) -> Option<&Attempt> {
+        self.grant.live().filter(|_| self.grant.holds.is_empty())
+    }
+
+    /// The attempt that records this key, if it is not known to be gone.
+    fn recorded<'c>(&self, change: &'c mut Change, epoch: Epoch, key: &KeyHash) -> Option<&'c mut Attempt> {
+        let is_it = |attempt: &&mut Attempt| attempt.epoch == epoch && attempt.key.as_ref() == Some(key);
+        change.grant.attempts.iter_mut().find(is_it).filter(|attempt| attempt.gone.is_none())
+    }
+}

@@ -1,0 +1,121 @@
+//! What the roster says of somebody who is on it already: another name or address, another group.
+
+use jiff::Timestamp;
+
+use crate::domain::audit::{Act, Actor};
+use crate::domain::grant::{Change, Person, View};
+
+/// Somebody's line on the roster, as it is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    pub person: Person,
+    pub group: Option<String>,
+}
+
+/// Why the roster's line is not changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineRefused {
+    Unchanged,
+    /// Revoked or ended: its line is history.
+    Over,
+    /// Somebody else on the roster has the address.
+    AddressTaken,
+    /// The new group's cap is higher, and the pot has no room for it.
+    PotExhausted,
+}
+
+impl View {
+    /// Changes who a grant is for and in which group. A place in the pot grows or shrinks with the group's cap, as with one of its own.
+    pub fn describe(&self, line: &Line, by: &Actor, now: Timestamp) -> Result<Change, LineRefused> {
+        let (was, becomes) = (&self.grant.person, &line.person);
+        let same_spelling = was.address.as_written() == becomes.address.as_written();
+        let moves = self.grant.group != line.group;
+        if same_spelling && was == becomes && !moves {
+            return Err(LineRefused::Unchanged);
+        }
+        if self.is_terminal() {
+            return Err(LineRefused::Over);
+        }
+        let mut change = self.change(by);
+        change.grant.person = becomes.clone();
+        change.grant.group.clone_from(&line.group);
+        if moves {
+            change = change.with_limit(self, false, now).with_room(self, now).ok_or(LineRefused::PotExhausted)?;
+        }
+        // An entry names nobody, so of a name and an address it only says that they changed.
+        let changed = [
+            ("address", !same_spelling),
+            ("name", was.name != becomes.name),
+            ("id", was.roster_id != becomes.roster_id),
+        ];
+        let changed: Vec<&str> = changed.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| what).collect();
+        let note = (!changed.is_empty()).then(|| changed.join(", "));
+        if !moves {
+            return Ok(change.audited(Act::Described, &self.grant, note));
+        }
+        let mut change = change.audited(Act::Moved, &self.grant, note);
+        let group = |group: &Option<String>| group.clone().unwrap_or_default();
+        change.audit = change.audit.map(|what| what.changing(group(&self.grant.group), group(&line.group)));
+        Ok(change)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::grant::PotChange;
+    use crate::domain::grant::State;
+    use crate::domain::grant::testing::a_view;
+    use crate::domain::programme::Group;
+    use crate::domain::values::address::EmailAddress;
+    use crate::domain::values::money::Usd;
+
+    fn now() -> Timestamp {
+        "2026-02-01T00:00:00Z".parse().unwrap()
+    }
+
+    fn line_of(view: &View) -> Line {
+        Line { person: view.grant.person.clone(), group: view.grant.group.clone() }
+    }
+
+    #[test]
+    fn a_line_that_says_the_same_changes_nothing_and_that_of_a_grant_that_is_over_stays() {
+        let mut view = a_view();
+        assert_eq!(view.describe(&line_of(&view), &Actor::Rule, now()), Err(LineRefused::Unchanged));
+        view.grant.state = State::Revoked;
+        let line = Line { group: Some("B".to_owned()), ..line_of(&view) };
+        assert_eq!(view.describe(&line, &Actor::Rule, now()), Err(LineRefused::Over));
+    }
+
+    #[test]
+    fn another_group_costs_what_its_cap_is_higher_and_gives_back_what_it_is_lower() {
+        let mut view = a_view();
+        view.grant.has_place = true;
+        view.pot.reserved = Usd::from_dollars(20);
+        for (group, cap) in [("rich", 90), ("poor", 5), ("alike", 20), ("fits", 100)] {
+            let group_cap = Group { cap: Some(Usd::from_dollars(cap)), models: Vec::new() };
+            view.programme.settings.groups.insert(group.to_owned(), group_cap);
+        }
+        let moved = |group: &str| {
+            let line = Line { group: Some(group.to_owned()), ..line_of(&view) };
+            view.describe(&line, &Actor::Rule, now())
+        };
+        assert_eq!(moved("rich").unwrap().pot, PotChange::Take(Usd::from_dollars(70)));
+        assert_eq!(moved("poor").unwrap().pot, PotChange::GiveBack(Usd::from_dollars(15)));
+        assert_eq!(moved("alike").unwrap().pot, PotChange::None);
+        assert_eq!(moved("fits").unwrap().pot, PotChange::Take(Usd::from_dollars(80)), "just what is left");
+        let what = moved("poor").unwrap().audit.unwrap();
+        assert_eq!((what.act, what.from.as_deref(), what.to.as_deref()), (Act::Moved, Some(""), Some("poor")));
+    }
+
+    #[test]
+    fn an_entry_tells_that_a_name_or_an_address_changed_and_neither_of_them() {
+        let view = a_view();
+        let mut line = line_of(&view);
+        line.person.name = Some("Ada Lovelace".to_owned());
+        line.person.address = EmailAddress::parse("countess@uni.edu").unwrap();
+        let change = view.describe(&line, &Actor::Rule, now()).unwrap();
+        let entry = serde_json::to_string(&change.audit.unwrap()).unwrap();
+        assert!(entry.contains("address, name") && !entry.contains("countess") && !entry.contains("Ada"), "{entry}");
+    }
+}

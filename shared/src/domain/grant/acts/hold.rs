@@ -1,0 +1,184 @@
+//! Holds: what keeps a grant from having a live key for now. Putting one on disables first what it must; taking one off enables
+//! last. What the provider is told is ordered first.
+
+use jiff::Timestamp;
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::audit::{Act, Actor};
+use crate::domain::grant::{Change, Notice, State, View};
+use crate::domain::people::role::Role;
+
+/// Why a grant may not have a live key now, beside its state.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holds {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Pause>,
+    /// Since when the roster does not name the person.
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unused: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    pub by: Actor,
+    /// What they were then: whoever is less does not take it off.
+    pub role: Role,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// The kinds of hold, each at most once on a grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HoldKind {
+    Paused,
+    Dropped,
+    Unused,
+}
+
+/// A hold as somebody puts it on or takes it off: a pause in a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    Paused(Role),
+    Dropped,
+    Unused,
+}
+
+impl Holds {
+    pub fn is_empty(&self) -> bool {
+        *self == Holds::default()
+    }
+
+    /// The one that is told of, if there are several.
+    pub fn first(&self) -> Option<HoldKind> {
+        [HoldKind::Paused, HoldKind::Dropped, HoldKind::Unused].into_iter().find(|kind| self.has(*kind))
+    }
+
+    pub fn has(&self, kind: HoldKind) -> bool {
+        match kind {
+            HoldKind::Paused => self.paused.is_some(),
+            HoldKind::Dropped => self.dropped.is_some(),
+            HoldKind::Unused => self.unused,
+        }
+    }
+}
+
+/// Why no hold is put on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HoldRefused {
+    /// It has this hold. The disable of its key may still be ordered, so pressing again does no harm.
+    AlreadyHeld,
+    /// Revoked or ended: there is nothing left to hold.
+    Over,
+    /// No key is live that could be out of use. One that is being made needs its place in the pot.
+    NoKey,
+}
+
+/// Why no hold is taken off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReleaseRefused {
+    /// It has no such hold. The enable of its key may still be ordered, so pressing again does no harm.
+    NotHeld,
+    /// Somebody with a higher role paused it.
+    PausedByAnother,
+    Over,
+    /// Its place was given back, and the pot has no room for it now.
+    PotExhausted,
+}
+
+impl Hold {
+    pub fn kind(self) -> HoldKind {
+        match self {
+            Hold::Paused(_) => HoldKind::Paused,
+            Hold::Dropped => HoldKind::Dropped,
+            Hold::Unused => HoldKind::Unused,
+        }
+    }
+}
+
+/// A pause that is nobody's in particular is the faculty's.
+impl From<HoldKind> for Hold {
+    fn from(kind: HoldKind) -> Hold {
+        match kind {
+            HoldKind::Paused => Hold::Paused(Role::Faculty),
+            HoldKind::Dropped => Hold::Dropped,
+            HoldKind::Unused => Hold::Unused,
+        }
+    }
+}
+
+impl View {
+    /// Holds the grant; a pause of somebody with a higher role takes the place of a lower one's. A live key stays recorded, and its
+    /// disable is ordered. A place in the pot stays for now: after disuse, and a week after a drop, the rest of it goes back once the key
+    /// is off and was read (`place`).
+    pub fn hold(
+        &self,
+        hold: impl Into<Hold>,
+        by: &Actor,
+        why: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Change, HoldRefused> {
+        let hold = hold.into();
+        if self.is_terminal() {
+            return Err(HoldRefused::Over);
+        }
+        let is_lesser = match (hold, &self.grant.holds.paused) {
+            (Hold::Paused(role), Some(pause)) => pause.role < role,
+            _ => false,
+        };
+        if self.grant.holds.has(hold.kind()) && !is_lesser {
+            return Err(HoldRefused::AlreadyHeld);
+        }
+        if hold == Hold::Unused && !matches!(self.grant.state, State::Live { .. }) {
+            return Err(HoldRefused::NoKey);
+        }
+        let mut change = self.change(by);
+        change.grant.attempts.iter_mut().for_each(|attempt| attempt.order_off(now));
+        match hold {
+            Hold::Paused(role) => {
+                change.grant.holds.paused = Some(Pause { by: by.clone(), role, why: why.map(str::to_owned) });
+            }
+            Hold::Dropped => change.grant.holds.dropped = Some(now),
+            Hold::Unused => change.grant.holds.unused = true,
+        }
+        change.notice = (hold == Hold::Unused).then_some(Notice::Unused);
+        Ok(change.audited(Act::Held, &self.grant, why.map(str::to_owned)))
+    }
+
+    /// Takes a hold off, a pause only for whoever is no less than the one who put it on, and, with the last one, what was given back of
+    /// the place. Then the limit of the live key is ordered, if it is another by now, and its enable: it is enabled after the change is
+    /// written, never before.
+    pub fn release(&self, hold: impl Into<Hold>, by: &Actor, now: Timestamp) -> Result<Change, ReleaseRefused> {
+        let hold = hold.into();
+        if self.is_terminal() {
+            return Err(ReleaseRefused::Over);
+        }
+        if !self.grant.holds.has(hold.kind()) {
+            return Err(ReleaseRefused::NotHeld);
+        }
+        let mut change = self.change(by);
+        match hold {
+            Hold::Paused(role) if self.grant.holds.paused.as_ref().is_some_and(|pause| role < pause.role) => {
+                return Err(ReleaseRefused::PausedByAnother);
+            }
+            Hold::Paused(_) => change.grant.holds.paused = None,
+            Hold::Dropped => change.grant.holds.dropped = None,
+            Hold::Unused => change.grant.holds.unused = false,
+        }
+        if change.grant.holds.is_empty() {
+            change = change.with_limit(self, false, now);
+            let live = change.grant.live().map(|live| live.epoch);
+            if let Some(live) = change.grant.attempts.iter_mut().find(|attempt| Some(attempt.epoch) == live) {
+                live.order_on(now);
+            }
+        }
+        let change = change.with_room(self, now).ok_or(ReleaseRefused::PotExhausted)?;
+        Ok(change.audited(Act::Released, &self.grant, None))
+    }
+
+    pub(in crate::domain::grant) fn is_terminal(&self) -> bool {
+        matches!(self.grant.state, State::Revoked | State::Ended)
+    }
+}

@@ -1,0 +1,249 @@
+//! What rules that a person set on a programme do to keys that nobody uses and to keys that have become old, and that its term ends:
+//! each end is announced, and by a rule comes no sooner than was announced, counted from the sending of the mail. Ending and holding
+//! themselves are acts like a person's.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::audit::Actor;
+use crate::domain::grant::{Attempt, Change, HoldKind, Notice, Reading, Stopped, Unchanged, View};
+use crate::domain::usage::days::Days;
+use crate::domain::values::money::Usd;
+use crate::domain::values::window::end_of_utc_day;
+
+const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// A key that becomes too old is announced so long before, and once more.
+const LONG_BEFORE: SignedDuration = SignedDuration::from_hours(14 * 24);
+const SHORTLY_BEFORE: SignedDuration = SignedDuration::from_hours(3 * 24);
+/// It is stopped so long after it became too old.
+const RESPITE: SignedDuration = WEEK;
+
+/// An end of a key that its student was told of, and until when the key was promised to work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnnouncedEnd {
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+    #[serde(with = "millisecond::required")]
+    pub until: Timestamp,
+}
+
+/// What the mail of an announcement has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailOutcome {
+    /// By then the mail server had it, or it was given up since the address takes none: nothing more will come of it.
+    SentBy(Timestamp),
+    /// It may be sent yet.
+    Waiting,
+    /// It was not sent, and will not be.
+    Void,
+}
+
+/// What a rule asks for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    Announce(Notice),
+    /// Unused for as long as the programme allows, and announced.
+    Hold,
+    /// Too old, and announced.
+    Stop,
+}
+
+impl View {
+    /// What the programme's rules ask for, once what was announced was sent. `last_used_at` is what the provider said last, which may be
+    /// newer than the reading. A use that costs nothing moves only that.
+    pub fn lifecycle(&self, last_used_at: Option<Timestamp>, now: Timestamp) -> Option<Rule> {
+        self.rules(last_used_at, now).next()
+    }
+
+    /// The announcements whose mails must have been sent before the rules are followed further.
+    pub fn rests_on(&self, last_used_at: Option<Timestamp>, now: Timestamp) -> Vec<(Notice, AnnouncedEnd)> {
+        let ending = self.rules(last_used_at, now).filter_map(Rule::rests_on);
+        ending.filter_map(|notice| Some((notice, self.announced_as(notice)?))).collect()
+    }
+
+    /// Does what the rules ask for now, each step once. Unchanged when they ask for nothing, or what was announced is still to be sent.
+    pub fn follow_rules(
+        &self,
+        last_used_at: Option<Timestamp>,
+        mails: &[(AnnouncedEnd, MailOutcome)],
+        now: Timestamp,
+    ) -> Result<(Change, Rule), Unchanged> {
+        let rule = self.rule_due(last_used_at, mails, now).ok_or(Unchanged)?;
+        let change = match rule {
+            Rule::Announce(notice) => self.announce(notice, last_used_at, now).ok_or(Unchanged)?,
+            Rule::Hold => self.hold(HoldKind::Unused, &Actor::Rule, None, now).map_err(|_| Unchanged)?,
+            Rule::Stop => self.stop(Stopped::TooOld, &Actor::Rule, now)?,
+        };
+        Ok((change, rule))
+    }
+
+    /// The first rule whose mails were sent. An end whose mail was never sent is announced anew.
+    fn rule_due(
+        &self,
+        last_used_at: Option<Timestamp>,
+        mails: &[(AnnouncedEnd, MailOutcome)],
+        now: Timestamp,
+    ) -> Option<Rule> {
+        self.rules(last_used_at, now).find_map(|rule| {
+            let Some(notice) = rule.rests_on() else { return Some(rule) };
+            let said = self.announced_as(notice)?;
+            match mails.iter().find(|(of, _)| *of == said)?.1 {
+                MailOutcome::SentBy(at) => (now >= notice.ends_at(said, at)).then_some(rule),
+                MailOutcome::Waiting => None,
+                MailOutcome::Void => (!self.outlives_the_term(now + notice.ahead())).then_some(Rule::Announce(notice)),
+            }
+        })
+    }
+
+    fn rules(&self, last_used_at: Option<Timestamp>, now: Timestamp) -> impl Iterator<Item = Rule> {
+        let live = self.usable().filter(|_| !self.programme.is_over(now));
+        let of_the_key = |live: &Attempt| [self.age_rule(live, now), self.disuse_rule(live, last_used_at, now)];
+        let all = live.map(|live| (of_the_key(live), self.term_rule(now)));
+        all.into_iter().flat_map(|([age, disuse], term)| [age, disuse, term]).flatten()
+    }
+
+    /// This end of the live key, if it was announced and still stands, whatever else was.
+    pub fn announced_as(&self, notice: Notice) -> Option<AnnouncedEnd> {
+        let live = self.usable()?;
+        let [later, soon] = self.said_of_age(live);
+        match notice {
+            Notice::UnusedSoon => self.said_of_disuse(live, None),
+            Notice::TooOldLater => later,
+            Notice::TooOldSoon => soon,
+            Notice::TermEndSoon => self.said_of_the_term(),
+            Notice::KeyShown | Notice::KeyLeaked | Notice::Unused | Notice::TooOld => None,
+        }
+    }
+
+    /// When a key becomes too old by the programme's rule.
+    pub fn too_old_at(&self, attempt: &Attempt) -> Option<Timestamp> {
+        let days = self.programme.settings.rotate_after_days?;
+        Some(attempt.shown_at? + in_days(days))
+    }
+
+    /// A mark on the key and the mail that tells of it; the key is promised to work until the end that is announced.
+    fn announce(&self, notice: Notice, last_used_at: Option<Timestamp>, now: Timestamp) -> Option<Change> {
+        let live = self.usable()?;
+        let ends_at = match notice {
+            Notice::UnusedSoon => self.out_of_use_at(live, last_used_at)?,
+            Notice::TooOldLater | Notice::TooOldSoon => self.too_old_at(live)? + RESPITE,
+            // It ends whether it was announced or not.
+            Notice::TermEndSoon => self.programme.settings.term.ends_at(),
+            Notice::KeyShown | Notice::KeyLeaked | Notice::Unused | Notice::TooOld => return None,
+        };
+        let end = AnnouncedEnd { at: now, until: ends_at.max(now + notice.ahead()) };
+        let mut change = self.change(&Actor::Rule);
+        let marked = change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == live.epoch)?;
+        marked.announced.insert(notice, end);
+        change.notice = Some(notice);
+        Some(change)
+    }
+
+    fn age_rule(&self, live: &Attempt, now: Timestamp) -> Option<Rule> {
+        let too_old = self.too_old_at(live)?;
+        let stops_at = too_old + RESPITE;
+        let [later, soon] = self.said_of_age(live);
+        if soon.is_some_and(|soon| now >= soon.until) {
+            return Some(Rule::Stop);
+        }
+        if soon.is_some() || self.outlives_the_term(stops_at.max(now + SHORTLY_BEFORE)) {
+            return None;
+        }
+        if now >= too_old - SHORTLY_BEFORE {
+            return Some(Rule::Announce(Notice::TooOldSoon));
+        }
+        (later.is_none() && now >= too_old - LONG_BEFORE).then_some(Rule::Announce(Notice::TooOldLater))
+    }
+
+    fn disuse_rule(&self, live: &Attempt, last_used_at: Option<Timestamp>, now: Timestamp) -> Option<Rule> {
+        let held_at = self.out_of_use_at(live, last_used_at)?;
+        if let Some(announced) = self.said_of_disuse(live, last_used_at) {
+            return (now >= announced.until).then_some(Rule::Hold);
+        }
+        let is_time = now >= held_at - WEEK && !self.outlives_the_term(held_at.max(now + WEEK));
+        is_time.then_some(Rule::Announce(Notice::UnusedSoon))
+    }
+
+    /// Nothing comes of it but the mail, so it is not asked for where students get none.
+    fn term_rule(&self, now: Timestamp) -> Option<Rule> {
+        let settings = &self.programme.settings;
+        let is_time = settings.student_mails && now >= settings.term.ends_at() - WEEK;
+        (is_time && self.said_of_the_term().is_none()).then_some(Rule::Announce(Notice::TermEndSoon))
+    }
+
+    /// Whoever moved the end since has made another of it, which is announced anew; a key that replaced another is not.
+    fn said_of_the_term(&self) -> Option<AnnouncedEnd> {
+        let ends_at = self.programme.settings.term.ends_at();
+        let mut said =
+            self.grant.attempts.iter().filter_map(|attempt| attempt.announced.get(&Notice::TermEndSoon)).copied();
+        said.find(|announced| announced.until == ends_at)
+    }
+
+    /// Whoever set more days since, or has used the key since, has promised more: then it is announced anew.
+    fn said_of_age(&self, live: &Attempt) -> [Option<AnnouncedEnd>; 2] {
+        let stops_at = self.too_old_at(live).map(|too_old| too_old + RESPITE);
+        let stands = |announced: &AnnouncedEnd| stops_at.is_some_and(|stops_at| announced.until >= stops_at);
+        [Notice::TooOldLater, Notice::TooOldSoon].map(|notice| live.announced.get(&notice).copied().filter(stands))
+    }
+
+    fn said_of_disuse(&self, live: &Attempt, last_used_at: Option<Timestamp>) -> Option<AnnouncedEnd> {
+        let held_at = self.out_of_use_at(live, last_used_at)?;
+        live.announced.get(&Notice::UnusedSoon).copied().filter(|announced| announced.until >= held_at)
+    }
+
+    /// Whether the programme is over by then anyhow: nobody need be told of such an end.
+    fn outlives_the_term(&self, end: Timestamp) -> bool {
+        end >= self.programme.settings.term.ends_at()
+    }
+
+    /// When a key will have been unused for as long as the programme allows, if it is not used before.
+    fn out_of_use_at(&self, live: &Attempt, last_used_at: Option<Timestamp>) -> Option<Timestamp> {
+        let days = self.programme.settings.unused_after_days?;
+        let reading = self.readings.iter().find(|reading| reading.epoch == live.epoch);
+        let used = [last_used_at, reading.and_then(|reading| reading.last_used_at), reading.and_then(last_day_of_use)];
+        let since = used.into_iter().chain([live.shown_at, live.resumed_at]).flatten().max()?;
+        Some(since + in_days(days))
+    }
+}
+
+impl Notice {
+    /// When the end that is announced comes if its mail was sent then: no sooner than promised, and never without its days of warning.
+    pub fn ends_at(self, end: AnnouncedEnd, sent_at: Timestamp) -> Timestamp {
+        end.until.max(sent_at + self.ahead())
+    }
+
+    /// How long before its end a student is told.
+    fn ahead(self) -> SignedDuration {
+        match self {
+            Notice::UnusedSoon => WEEK,
+            Notice::TooOldLater | Notice::TooOldSoon => SHORTLY_BEFORE,
+            // It ends whether it was announced or not. The others announce no end.
+            Notice::TermEndSoon | Notice::KeyShown | Notice::KeyLeaked | Notice::Unused | Notice::TooOld => {
+                SignedDuration::ZERO
+            }
+        }
+    }
+}
+
+impl Rule {
+    /// What must have been announced before it is done.
+    fn rests_on(self) -> Option<Notice> {
+        match self {
+            Rule::Announce(_) => None,
+            Rule::Hold => Some(Notice::UnusedSoon),
+            Rule::Stop => Some(Notice::TooOldSoon),
+        }
+    }
+}
+
+/// The latest instant at which what a reading counts can have been used.
+fn last_day_of_use(reading: &Reading) -> Option<Timestamp> {
+    let last = |days: &Days| days.each().filter(|(_, spent, _)| *spent > Usd::ZERO).map(|(day, ..)| day).last();
+    let day = last(&reading.used.credits).max(last(&reading.used.byok))?;
+    Some(end_of_utc_day(day).min(reading.as_of))
+}
+
+fn in_days(days: u16) -> SignedDuration {
+    SignedDuration::from_hours(24 * i64::from(days))
+}

@@ -1,0 +1,223 @@
+//! The limit of a live key: which one is wanted, that it is ordered, sent and confirmed, and what else the provider may hold until then.
+//! Limits are whole cents, rounded down, and a listed one less than a cent away is the same.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::audit::{Act, Actor};
+use crate::domain::grant::cap_use::surely;
+use crate::domain::grant::{
+    Attempt, Change, Disable, GRACE, Order, SentLimit, State, Stopped, ToldLimit, Unchanged, View, wanted_limit,
+};
+use crate::domain::values::id::Epoch;
+use crate::domain::values::money::Usd;
+use crate::domain::values::window::Window;
+
+/// What the provider says a key's limit is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Listed {
+    /// It was not asked.
+    Unasked,
+    Unlimited,
+    Limit(Usd),
+    /// Whatever it is, it is counted in another window than the programme's, or with other use of keys of one's own.
+    CountedOtherwise,
+}
+
+/// What is to become of the limit of a live key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// This one is to be sent.
+    Limit(Usd),
+    /// Less than a cent is left: the key is to be stopped.
+    UsedUp,
+}
+
+/// Why it is not written down that a limit is about to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotSending {
+    /// The provider holds as much, or it is written down already: it is sent without more ado.
+    NotLarger,
+    /// Another is wanted by now: it is not sent.
+    NotWanted,
+}
+
+impl View {
+    /// What the next key's limit would be, if none is live any more. None with less than a cent left.
+    pub fn next_limit(&self, now: Timestamp) -> Option<Usd> {
+        let mut spending = self.spending(now);
+        spending.retired_in_window = spending.in_window;
+        wanted_limit(self.grant.cap(&self.programme.settings), &spending)
+    }
+
+    /// What the limit of the live key should be, held or not. Just after a window turned, numbers of the one before may still be told:
+    /// then what is not surely of this one limits the key to a cent, and does not stop it.
+    pub fn limit_wanted(&self, now: Timestamp) -> Option<Wanted> {
+        let (live, settings) = (self.grant.live()?, &self.programme.settings);
+        let cap = self.grant.cap(settings);
+        if let Some(limit) = wanted_limit(cap, &self.spending(now)) {
+            return Some(Wanted::Limit(limit));
+        }
+        let window = settings.reset.window_at(now);
+        let retired = self.readings.iter().filter(|reading| reading.epoch != live.epoch && reading.window == window);
+        let used: Usd = retired.map(|reading| surely(reading, &self.grant, settings)).sum();
+        Some(if cap - used >= Usd::CENT { Wanted::Limit(Usd::CENT) } else { Wanted::UsedUp })
+    }
+
+    /// What is to become of the limit of the live key, where the confirmed one or the one that the provider lists is another. None when
+    /// it is right, and when no key is live.
+    pub fn wanted(&self, listed: Listed, now: Timestamp) -> Option<Wanted> {
+        let (live, wanted) = (self.grant.live()?, self.limit_wanted(now)?);
+        let Wanted::Limit(limit) = wanted else { return Some(wanted) };
+        let is_listed = match listed {
+            Listed::Unasked => true,
+            Listed::Unlimited | Listed::CountedOtherwise => false,
+            Listed::Limit(listed) => listed.is_about(limit),
+        };
+        let is_right = is_listed && live.limit.is_some_and(|held| held.is_about(limit));
+        (!is_right).then_some(wanted)
+    }
+
+    /// Orders the limit that is wanted where it is not the one that is held, or stops a grant that has used all of its cap. What was asked
+    /// of a listing is decided here, on the grant as it is. Unchanged when there is nothing to order.
+    pub fn order_limit(&self, listed: Listed, now: Timestamp) -> Result<Change, Unchanged> {
+        match self.wanted(listed, now).ok_or(Unchanged)? {
+            Wanted::UsedUp => self.stop(Stopped::UsedUp, &Actor::Sync, now),
+            Wanted::Limit(_) => {
+                let mut change = self.change(&Actor::Sync);
+                let live = live_of(&mut change).filter(|live| live.limit_ordered.is_none()).ok_or(Unchanged)?;
+                live.order_limit(now);
+                Ok(change)
+            }
+        }
+    }
+
+    /// Writes down that a larger limit is about to be sent: from then on the provider may hold it. So it must be the one that is wanted
+    /// at that moment, which the pot counts.
+    pub fn sending_limit(&self, epoch: Epoch, limit: Usd, now: Timestamp) -> Result<Change, NotSending> {
+        let mut change = self.change(&Actor::Sync);
+        let live = live_of(&mut change).filter(|live| live.epoch == epoch).ok_or(NotSending::NotWanted)?;
+        if self.limit_wanted(now) != Some(Wanted::Limit(limit)) {
+            return Err(NotSending::NotWanted);
+        }
+        // Decided again after a lost answer, it finds itself done.
+        let is_noted = live.told.is_some_and(|told| told.limit >= limit && told.unanswered_since == Some(now));
+        if is_noted || live.limit.is_some_and(|held| held >= limit) {
+            return Err(NotSending::NotLarger);
+        }
+        let told = live.told.get_or_insert(ToldLimit { limit, until: None, unanswered_since: None });
+        (told.limit, told.unanswered_since) = (told.limit.max(limit), Some(now));
+        Ok(change)
+    }
+
+    /// Records the limit that the provider confirmed. A larger one that it held before counts until the key is read; one that was never
+    /// answered may still come. Unchanged when it is not ordered any more, and when the window has turned since it was reckoned: then another is wanted.
+    pub fn limit_confirmed(
+        &self,
+        order: &Order,
+        sent: SentLimit,
+        window: Window,
+        now: Timestamp,
+    ) -> Result<Change, Unchanged> {
+        if self.programme.settings.reset.window_at(now) != window {
+            return Err(Unchanged);
+        }
+        let (place, wanted) = (self.place(), self.limit_wanted(now));
+        let mut change = self.change(&Actor::Sync);
+        let is_it = |attempt: &&mut Attempt| attempt.epoch == order.epoch && attempt.key.as_ref() == Some(&order.key);
+        let attempt = change.grant.attempts.iter_mut().find(is_it).ok_or(Unchanged)?;
+        if attempt.limit_ordered != Some(order.since) {
+            return Err(Unchanged);
+        }
+        let (was, told) = (attempt.limit, attempt.told);
+        let most = was.unwrap_or_default().max(told.map_or(Usd::ZERO, |told| told.limit));
+        let unanswered_since = match told.and_then(|told| told.unanswered_since) {
+            Some(at) if at == sent.at => sent.unanswered_before,
+            other => other,
+        };
+        // Nothing can be used under any limit while the key is off, and what was used before is known.
+        let is_off = match attempt.disable {
+            Disable::Confirmed { at } => place.is_read_since(attempt, at),
+            Disable::Lifted { until_limited, .. } => until_limited,
+            Disable::No | Disable::Ordered { .. } => false,
+        };
+        let counts = unanswered_since.is_some() || (most > sent.limit && !is_off);
+        attempt.told = counts.then_some(ToldLimit { limit: most.max(sent.limit), until: Some(now), unanswered_since });
+        attempt.limit = Some(sent.limit);
+        (attempt.put_off, attempt.missing_since) = (None, None);
+        // Somebody may have changed the cap since it was reckoned.
+        if wanted == Some(Wanted::Limit(sent.limit)) || wanted.is_none() {
+            attempt.note_limited();
+        }
+        if attempt.read_at.is_some() {
+            attempt.order_reading(now);
+        }
+        if was == Some(sent.limit) {
+            return Ok(change);
+        }
+        let was = was.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string());
+        let mut change = change.audited(Act::LimitSent, &self.grant, None);
+        change.audit = change.audit.map(|what| what.changing(was, sent.limit));
+        Ok(change)
+    }
+
+    /// Forgets the order of a limit of a key that is not live any more. Unchanged when there is none.
+    pub fn limit_of_no_matter(&self, order: &Order) -> Result<Change, Unchanged> {
+        if self.grant.live().is_some_and(|live| live.epoch == order.epoch) {
+            return Err(Unchanged);
+        }
+        let mut change = self.change(&Actor::Sync);
+        let attempt = change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == order.epoch).ok_or(Unchanged)?;
+        attempt.limit_ordered.take().ok_or(Unchanged)?;
+        Ok(change)
+    }
+
+    /// Marks that a limit which was never answered did not come: so long after it the provider lists another. Unchanged when nothing like
+    /// that is open.
+    pub fn limit_seen(&self, epoch: Epoch, listed: Listed, asked: Timestamp) -> Result<Change, Unchanged> {
+        let Listed::Limit(listed) = listed else { return Err(Unchanged) };
+        let mut change = self.change(&Actor::Sync);
+        let attempt = change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch).ok_or(Unchanged)?;
+        let told = attempt.told.as_mut().ok_or(Unchanged)?;
+        let is_late = told.unanswered_since.is_some_and(|since| asked >= since + GRACE);
+        if !is_late || attempt.limit.is_none_or(|held| !held.is_about(listed)) {
+            return Err(Unchanged);
+        }
+        (told.unanswered_since, told.until) = (None, Some(asked));
+        Ok(change)
+    }
+
+    /// Whether a limit was sent to a key so long ago without an answer that what it holds now is all that it will.
+    pub fn awaits_limit(&self, attempt: &Attempt, now: Timestamp) -> bool {
+        attempt.told.and_then(|told| told.unanswered_since).is_some_and(|since| now >= since + GRACE)
+    }
+}
+
+impl Change {
+    /// Orders what another cap makes of the limit of the live key; with less than a cent left the grant is stopped. `read` says whether
+    /// somebody waits for what a lower one gives back.
+    pub(in crate::domain::grant) fn with_limit(mut self, view: &View, read: bool, now: Timestamp) -> Change {
+        let after = View { grant: self.grant.clone(), ..view.clone() };
+        match after.wanted(Listed::Unasked, now) {
+            None => {}
+            Some(Wanted::UsedUp) => {
+                self = self.ordering_all_off(now);
+                self.grant.state = State::Stopped { why: Stopped::UsedUp };
+            }
+            Some(Wanted::Limit(limit)) => {
+                if let Some(live) = live_of(&mut self) {
+                    live.order_limit(now);
+                    if read && live.limit.is_some_and(|held| held > limit) {
+                        live.order_reading(now);
+                    }
+                }
+            }
+        }
+        self
+    }
+}
+
+fn live_of(change: &mut Change) -> Option<&mut Attempt> {
+    let epoch = change.grant.live()?.epoch;
+    change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch)
+}

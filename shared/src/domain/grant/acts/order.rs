@@ -1,0 +1,297 @@
+//! Orders: what the provider is still to be told of a key, a switch or a limit, and the last look at what it used. Each is written
+//! with its cause, repeated until it is confirmed, and reckoned anew when it is sent. Who sends them is `crate::orders`.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::audit::{Act, Actor};
+use crate::domain::grant::{
+    Attempt, AttemptState, Change, Disable, GRACE, Gone, Grant, SETTLING, State, Stopped, Unchanged, View,
+};
+use crate::domain::values::id::Epoch;
+use crate::domain::values::key::KeyHash;
+use crate::domain::values::money::Usd;
+
+/// An enable that was taken back while it was under way may take effect so long.
+pub const LATE_ENABLE: SignedDuration = SignedDuration::from_secs(15);
+/// What the provider does not know is asked for again so late.
+const NOT_FOUND_AGAIN: SignedDuration = SignedDuration::from_hours(1);
+/// A key that the provider does not know is looked for again so much later, before anybody believes it.
+pub const BETWEEN_LOOKS: SignedDuration = SignedDuration::from_mins(10);
+/// What failed is due again after a minute, then two, four, and so on up to this.
+const LONGEST_PUT_OFF: SignedDuration = SignedDuration::from_hours(1);
+
+/// Something to be told or asked of one key. A later one of its kind for the same key is another order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    pub epoch: Epoch,
+    pub key: KeyHash,
+    pub kind: OrderKind,
+    pub since: Timestamp,
+    /// When the work of a minute sends it.
+    pub due: Timestamp,
+}
+
+/// What the provider is to be told, in the order in which one key's are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OrderKind {
+    Off,
+    Limit,
+    On,
+    /// To read what a key used, so that the rest of its place can be given back.
+    Read,
+}
+
+/// Which orders go first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// Somebody else has the key, or its grant was revoked.
+    Leak,
+    Disable,
+    /// Limits, enables and readings.
+    Limit,
+}
+
+/// A larger limit than the confirmed one, which the provider may hold or under which something may be used that is not read yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldLimit {
+    pub limit: Usd,
+    /// When the smaller one was confirmed.
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// When a limit was sent last that was not answered: it may take effect late.
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub unanswered_since: Option<Timestamp>,
+}
+
+/// That the orders of a key failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutOff {
+    pub tries: u32,
+    #[serde(with = "millisecond::required")]
+    pub until: Timestamp,
+}
+
+/// A limit as it was sent: how the confirmation finds what it is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SentLimit {
+    pub limit: Usd,
+    pub at: Timestamp,
+    /// When one was sent before it that was not answered.
+    pub unanswered_before: Option<Timestamp>,
+}
+
+impl Grant {
+    /// What the provider is still to be told or asked, what is most urgent first.
+    pub fn orders(&self) -> Vec<Order> {
+        let mut orders: Vec<Order> = self.attempts.iter().flat_map(Attempt::orders).collect();
+        orders.sort_by_key(|order| (order.kind, order.epoch));
+        orders
+    }
+
+    pub fn orders_off(&self) -> impl Iterator<Item = Order> {
+        self.orders().into_iter().filter(|order| order.kind == OrderKind::Off)
+    }
+
+    /// How urgent the most urgent of them is, and when the first of them is due.
+    pub fn urgency(&self) -> Option<(Urgency, Timestamp)> {
+        let orders = self.orders();
+        let due = orders.iter().map(|order| order.due).min()?;
+        let is_off = orders.iter().any(|order| order.kind == OrderKind::Off);
+        let is_leak = matches!(self.state, State::Revoked | State::Stopped { why: Stopped::Leaked });
+        let urgency = match is_off {
+            true if is_leak => Urgency::Leak,
+            true => Urgency::Disable,
+            false => Urgency::Limit,
+        };
+        Some((urgency, due))
+    }
+}
+
+impl Attempt {
+    /// What is ordered of its key: the limit before the key is switched on, and the reading when all else was confirmed.
+    fn orders(&self) -> Vec<Order> {
+        let Some(key) = self.key.as_ref().filter(|_| self.gone.is_none()) else { return Vec::new() };
+        let order = |kind, since: Timestamp| {
+            let due = self.put_off.map_or(since, |put_off| put_off.until.max(since));
+            Order { epoch: self.epoch, key: key.clone(), kind, since, due }
+        };
+        let switch = match self.disable {
+            Disable::Ordered { since } => Some(order(OrderKind::Off, since)),
+            Disable::Lifted { since, .. } => Some(order(OrderKind::On, since)),
+            Disable::No | Disable::Confirmed { .. } => None,
+        };
+        let limit = self.limit_ordered.map(|since| order(OrderKind::Limit, since));
+        let mut orders: Vec<Order> = switch.into_iter().chain(limit).collect();
+        if orders.is_empty() {
+            orders.extend(self.read_at.map(|read_at| order(OrderKind::Read, read_at)));
+        }
+        orders
+    }
+
+    /// Orders a disable, unless there is no key or it is disabled already.
+    pub(in crate::domain::grant) fn order_off(&mut self, now: Timestamp) {
+        if self.key.is_some() && self.gone.is_none() && !self.disable.is_wanted() {
+            self.set_off(now);
+        }
+    }
+
+    /// Orders a disable for a key that is enabled at this moment, whatever was confirmed or found before.
+    pub(in crate::domain::grant) fn order_off_again(&mut self, now: Timestamp) {
+        (self.gone, self.rest_promised_since) = (None, None);
+        if !matches!(self.disable, Disable::Ordered { .. }) {
+            self.set_off(now);
+        }
+    }
+
+    fn set_off(&mut self, now: Timestamp) {
+        if matches!(self.disable, Disable::Lifted { .. }) {
+            self.late_enable_until = Some(now + LATE_ENABLE);
+        }
+        self.disable = Disable::Ordered { since: now };
+        self.put_off = None;
+    }
+
+    /// Orders an enable. The limit that is ordered by then is confirmed before it is sent.
+    pub(in crate::domain::grant) fn order_on(&mut self, now: Timestamp) {
+        let until_limited = matches!(self.disable, Disable::Confirmed { .. }) && self.limit_ordered.is_some();
+        self.disable = Disable::Lifted { since: now, until_limited };
+        (self.resumed_at, self.put_off) = (Some(now), None);
+    }
+
+    pub(in crate::domain::grant) fn order_limit(&mut self, now: Timestamp) {
+        if self.limit_ordered.is_none() {
+            (self.limit_ordered, self.put_off) = (Some(now), None);
+        }
+    }
+
+    /// Notes that the limit is as it is wanted: from now on an enable may be under way.
+    pub(in crate::domain::grant) fn note_limited(&mut self) {
+        self.limit_ordered = None;
+        if let Disable::Lifted { until_limited, .. } = &mut self.disable {
+            *until_limited = false;
+        }
+    }
+
+    /// Whether it is off for sure until its limit is confirmed.
+    pub(in crate::domain::grant) fn is_off_until_limited(&self) -> bool {
+        matches!(self.disable, Disable::Lifted { until_limited: true, .. })
+    }
+
+    /// Orders a look at what the key used, for a person who waits for the rest of its place.
+    pub(in crate::domain::grant) fn order_reading(&mut self, now: Timestamp) {
+        let can_have_used = self.state == AttemptState::Shown && self.key.is_some() && self.gone.is_none();
+        if can_have_used {
+            self.read_at = Some(now + SETTLING);
+        }
+    }
+
+    /// Notes that the provider does not have the key: nothing is ordered of it any more.
+    pub(in crate::domain::grant) fn note_gone(&mut self, gone: Gone, now: Timestamp) {
+        self.gone = Some(gone);
+        (self.limit_ordered, self.put_off, self.read_at, self.missing_since) = (None, None, None, None);
+        if !matches!(self.disable, Disable::Confirmed { .. }) {
+            self.disable = Disable::Confirmed { at: now };
+        }
+    }
+
+    /// Whether an answer that the provider does not know the key may be believed by now: of one that is not new, the second time.
+    pub fn may_be_gone(&self, now: Timestamp) -> bool {
+        let is_old = now >= self.begun_at + GRACE;
+        is_old && self.missing_since.is_some_and(|since| now >= since + BETWEEN_LOOKS)
+    }
+
+    /// Whether the provider answered that it does not know the key, and nobody knows yet that this is so.
+    pub fn is_missing(&self) -> bool {
+        self.missing_since.is_some() && self.gone.is_none()
+    }
+}
+
+impl View {
+    /// Marks that the provider confirmed a switch. One that was ordered later stays ordered, whatever an earlier answer says; and where
+    /// the opposite is wanted by now, that is ordered anew, since nobody knows which of the two the provider did last. While an enable
+    /// that was taken back may still come, no disable is confirmed. Unchanged when there is nothing to mark.
+    pub fn confirmed(&self, order: &Order, now: Timestamp) -> Result<Change, Unchanged> {
+        let mut change = self.change(&Actor::Sync);
+        let attempt = attempt_of(&mut change, order).filter(|attempt| attempt.gone.is_none()).ok_or(Unchanged)?;
+        let (since, is_in_use) = (order.since, self.usable().is_some_and(|live| live.epoch == order.epoch));
+        let disable = match (order.kind, attempt.disable) {
+            (OrderKind::Off, is) if is == (Disable::Ordered { since }) => {
+                if attempt.late_enable_until.is_some_and(|until| now < until) {
+                    return Err(Unchanged);
+                }
+                Disable::Confirmed { at: now }
+            }
+            (OrderKind::On, Disable::Lifted { since: ordered, .. }) if ordered == since => Disable::No,
+            (OrderKind::Off, is) if is_in_use && !is.is_wanted() => {
+                Disable::Lifted { since: now, until_limited: false }
+            }
+            (OrderKind::On, is) if is.is_wanted() => Disable::Ordered { since: now },
+            _ => return Err(Unchanged),
+        };
+        // Decided again after a lost answer, it finds itself done.
+        if attempt.disable == disable {
+            return Err(Unchanged);
+        }
+        attempt.disable = disable;
+        (attempt.put_off, attempt.late_enable_until, attempt.missing_since) = (None, None, None);
+        if matches!(disable, Disable::Confirmed { .. }) && attempt.read_at.is_some() {
+            attempt.order_reading(now);
+        }
+        Ok(change)
+    }
+
+    /// Puts an order off that could not be carried out, longer each time. Unchanged when it is not ordered any more.
+    pub fn put_off(&self, order: &Order, now: Timestamp) -> Result<Change, Unchanged> {
+        let mut change = self.still_ordered(order).ok_or(Unchanged)?;
+        let attempt = attempt_of(&mut change, order).ok_or(Unchanged)?;
+        let tries = attempt.put_off.map_or(0, |put_off| put_off.tries).saturating_add(1);
+        let minutes = SignedDuration::from_mins(1 << (tries - 1).min(6));
+        attempt.put_off = Some(PutOff { tries, until: now + minutes.min(LONGEST_PUT_OFF) });
+        Ok(change)
+    }
+
+    /// Marks that the provider answered that it does not know a key. That may be wrong, so what is ordered stays, and is due later.
+    pub fn not_found(&self, epoch: Epoch, key: &KeyHash, now: Timestamp) -> Result<Change, Unchanged> {
+        let mut change = self.change(&Actor::Sync);
+        let is_it = |attempt: &&mut Attempt| attempt.epoch == epoch && attempt.key.as_ref() == Some(key);
+        let attempt =
+            change.grant.attempts.iter_mut().find(is_it).filter(|attempt| attempt.gone.is_none()).ok_or(Unchanged)?;
+        attempt.missing_since.get_or_insert(now);
+        if !attempt.orders().is_empty() {
+            let tries = attempt.put_off.map_or(1, |put_off| put_off.tries);
+            attempt.put_off = Some(PutOff { tries, until: now + NOT_FOUND_AGAIN });
+        }
+        (change.grant.attempts != self.grant.attempts).then_some(change).ok_or(Unchanged)
+    }
+
+    fn still_ordered(&self, order: &Order) -> Option<Change> {
+        let is_it =
+            |ordered: &Order| (ordered.epoch, ordered.kind, &ordered.key) == (order.epoch, order.kind, &order.key);
+        let is_same = |ordered: &Order| is_it(ordered) && ordered.since == order.since;
+        self.grant.orders().iter().any(is_same).then(|| self.change(&Actor::Sync))
+    }
+
+    /// Takes back the enable of a live key that is under way, since its student wants another. The grant is stopped; when the enable
+    /// can come no more, pressing again makes the new key. Unchanged when none is under way.
+    pub fn take_enable_back(&self, now: Timestamp) -> Result<Change, Unchanged> {
+        let live =
+            self.grant.live().filter(|live| matches!(live.disable, Disable::Lifted { .. })).ok_or(Unchanged)?.epoch;
+        let mut change = self.change(&Actor::Student).ordering_all_off(now);
+        change.grant.state = State::Stopped { why: Stopped::ReplacementFailed };
+        let note = format!("attempt {}: its enable was under way", live.number());
+        Ok(change.audited(Act::Stopped, &self.grant, Some(note)))
+    }
+
+    /// Until when an enable that was taken back may still take effect.
+    pub(in crate::domain::grant) fn late_enable_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let until = self.grant.attempts.iter().filter_map(|attempt| attempt.late_enable_until).max();
+        until.filter(|until| now < *until)
+    }
+}
+
+fn attempt_of<'c>(change: &'c mut Change, order: &Order) -> Option<&'c mut Attempt> {
+    let is_it = |attempt: &&mut Attempt| attempt.epoch == order.epoch && attempt.key.as_ref() == Some(&order.key);
+    change.grant.attempts.iter_mut().find(is_it)
+}

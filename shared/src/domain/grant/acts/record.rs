@@ -1,0 +1,118 @@
+//! The end of an attempt: recorded as live before the key is shown, or given up.
+
+use jiff::Timestamp;
+
+use crate::domain::audit::{Act, Actor};
+use crate::domain::grant::{Attempt, AttemptState, Begun, Change, HoldKind, Notice, State, Unchanged, View};
+use crate::domain::values::key::KeyHash;
+use crate::domain::values::money::Usd;
+
+/// A key the provider made for an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Minted {
+    pub key: KeyHash,
+    pub limit: Usd,
+}
+
+/// Why a key that was made is not recorded, and so never shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordRefused {
+    /// A hold came while the key was made.
+    Held(HoldKind),
+    /// The grant was revoked meanwhile.
+    Revoked,
+    /// The programme ended meanwhile, and the grant with it.
+    Over,
+    /// The attempt was swept, or another took over.
+    Lost,
+    /// The cap was lowered meanwhile: the key could spend too much.
+    LimitLowered,
+}
+
+/// How an attempt that shows no key ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GaveUp {
+    /// For certain nothing was made, or what was made is known and will be disabled.
+    Refused,
+    /// Nobody knows whether a key was made.
+    Unknown,
+    /// A key was made, but recording it was refused.
+    Lost,
+}
+
+impl View {
+    /// Makes the attempt's key the grant's live one. Only after this is written may the key be shown.
+    pub fn record(&self, begun: &Begun, minted: &Minted, now: Timestamp) -> Result<Change, RecordRefused> {
+        match self.grant.state {
+            State::Revoked => return Err(RecordRefused::Revoked),
+            State::Ended => return Err(RecordRefused::Over),
+            _ => {}
+        }
+        let mut change = self.change(&Actor::Student);
+        let (grant, counts) = (&mut change.grant, self.next_key_counts(now));
+        let is_open = |attempt: &&mut Attempt| attempt.epoch == begun.epoch && attempt.state == AttemptState::Open;
+        let shown = grant.attempts.iter_mut().find(is_open).filter(|_| self.grant.is_minting_with(&begun.nonce));
+        let shown = shown.ok_or(RecordRefused::Lost)?;
+        if let Some(kind) = self.grant.holds.first() {
+            return Err(RecordRefused::Held(kind));
+        }
+        shown.state = AttemptState::Shown;
+        shown.key = Some(minted.key.clone());
+        shown.limit = Some(minted.limit);
+        shown.shown_at = Some(now);
+        match self.next_limit(now) {
+            Some(wanted) if wanted == minted.limit => {}
+            // A window turned meanwhile, or the cap was raised.
+            Some(wanted) if wanted > minted.limit => shown.order_limit(now),
+            _ => return Err(RecordRefused::LimitLowered),
+        }
+
+        grant.state = State::Live { key: minted.key.clone() };
+        if counts {
+            grant.replacements += 1;
+        }
+        // A free replacement uses the freedom up.
+        grant.counted_at = (counts || !grant.ever_shown).then_some(now);
+        grant.ever_shown = true;
+        change.notice = Some(Notice::KeyShown);
+        Ok(change.audited(Act::Shown, &self.grant, Some(format!("attempt {}", begun.epoch.number()))))
+    }
+
+    /// Ends an attempt without a key. The disable of a key that was made is ordered, whatever became of the grant meanwhile; the
+    /// grant goes back to where it was if this attempt is still the one under way. Unchanged when all that is so already.
+    pub fn give_up(
+        &self,
+        begun: &Begun,
+        how: GaveUp,
+        key: Option<&KeyHash>,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<Change, Unchanged> {
+        let mut change = self.change(&Actor::Student);
+        let is_ours = |attempt: &&mut Attempt| attempt.epoch == begun.epoch && attempt.nonce == begun.nonce;
+        let ended = change.grant.attempts.iter_mut().find(is_ours).ok_or(Unchanged)?;
+        if ended.state == AttemptState::Shown {
+            return Err(Unchanged);
+        }
+        let (state, act) = match how {
+            GaveUp::Refused => (AttemptState::Refused, Act::Refused),
+            GaveUp::Unknown => (AttemptState::Unknown, Act::Unknown),
+            GaveUp::Lost => (AttemptState::Lost, Act::Lost),
+        };
+        if ended.state == AttemptState::Open {
+            ended.state = state;
+        }
+        if ended.key.is_none() {
+            ended.key = key.cloned();
+        }
+        ended.order_off(now);
+
+        if self.grant.is_minting_with(&begun.nonce) {
+            change.grant.state = self.grant.state_after_failure();
+        } else if change.grant.attempts == self.grant.attempts {
+            return Err(Unchanged);
+        }
+        let note = format!("attempt {}: {why}", begun.epoch.number());
+        Ok(change.audited(act, &self.grant, Some(note)))
+    }
+}

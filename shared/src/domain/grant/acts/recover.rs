@@ -1,0 +1,131 @@
+//! A table that went back to an earlier moment: the provider has keys of a grant that no attempt here made. They are recorded as they
+//! are found; the newest that works becomes the live one. Which listed keys are of this kind is for the sync to see.
+
+use jiff::Timestamp;
+
+use crate::domain::audit::{Act, Actor};
+use crate::domain::grant::{Attempt, AttemptState, Change, Disable, Notice, State, Stopped, Unchanged, View};
+use crate::domain::values::id::{Epoch, Nonce};
+use crate::domain::values::key::KeyHash;
+use crate::domain::values::money::Usd;
+
+/// A key that the provider lists under the name of this grant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    pub epoch: Epoch,
+    pub nonce: Nonce,
+    pub key: KeyHash,
+    pub enabled: bool,
+    /// None where it has none.
+    pub limit: Option<Usd>,
+    pub made_at: Timestamp,
+}
+
+impl View {
+    /// Records keys that the table does not know, the newest enabled one as live. `found` may hold every listed key of the grant:
+    /// what is recorded already, what is of an epoch below the grant's and what bears the number of another attempt is passed over.
+    /// In a copy of the table an attempt that is still open counts as shown; elsewhere somebody may be at it. Unchanged when there is
+    /// nothing to record.
+    pub fn recover(&self, found: &[Found], in_copy: bool, now: Timestamp) -> Result<Change, Unchanged> {
+        let unknown = self.unknown(found, in_copy);
+        if unknown.is_empty() {
+            return Err(Unchanged);
+        }
+        let live = self.newest_enabled(&unknown);
+        let mut change = self.change(&Actor::Sync);
+        let grant = &mut change.grant;
+        for found in &unknown {
+            grant.attempts.retain(|attempt| attempt.epoch != found.epoch);
+            grant.attempts.push(found.attempt(now));
+        }
+        grant.attempts.sort_by_key(|attempt| attempt.epoch);
+        grant.epoch = unknown.iter().map(|found| found.epoch).fold(grant.epoch, Epoch::max);
+        grant.ever_shown = true;
+        for open in grant.attempts.iter_mut().filter(|attempt| attempt.state == AttemptState::Open) {
+            open.state = AttemptState::Superseded;
+        }
+        match (live, &self.grant.state) {
+            (Some(live), _) => grant.state = State::Live { key: live.key.clone() },
+            (None, State::Invited | State::Minting { .. }) => {
+                grant.state = State::Stopped { why: Stopped::GoneAtProvider };
+            }
+            (None, _) => {}
+        }
+        self.disable_all_but(live, found, &mut change, now);
+        change.grant.has_place |= live.is_some();
+        // Whoever records a key owes this mail, and whether it was sent went with the record. So the person hears which key is theirs by
+        // now, although they may have heard before. One whose key ends without another coming in its place was ended by a person.
+        change.notice = live.map(|_| Notice::KeyShown);
+        let numbers: Vec<String> = unknown.iter().map(|found| found.epoch.number().to_string()).collect();
+        let which = live.map(|live| format!(", of which {} is live", live.epoch.number())).unwrap_or_default();
+        Ok(change.audited(Act::Recovered, &self.grant, Some(format!("attempts {}{which}", numbers.join(", ")))))
+    }
+
+    /// Whether a found key is one that a recovery would record.
+    pub fn can_recover(&self, found: &Found, in_copy: bool) -> bool {
+        match self.grant.attempt(found.epoch) {
+            Some(attempt) => in_copy && attempt.nonce == found.nonce && attempt.state == AttemptState::Open,
+            None => found.epoch > self.grant.epoch,
+        }
+    }
+
+    /// Which keys that work now a recovery would end on its own judgement. What a person held, revoked or ended is not its own.
+    pub fn ended_by_recovery<'f>(&self, found: &'f [Found], in_copy: bool) -> Vec<&'f Found> {
+        let unknown = self.unknown(found, in_copy);
+        if unknown.is_empty() || self.is_terminal() || !self.grant.holds.is_empty() {
+            return Vec::new();
+        }
+        let live = self.newest_enabled(&unknown).map(|live| &live.key);
+        let stays = live.or(self.grant.live().and_then(|live| live.key.as_ref()));
+        let is_in_question = |found: &&Found| {
+            let was_live = self.grant.live().is_some_and(|live| live.key.as_ref() == Some(&found.key));
+            was_live || unknown.iter().any(|unknown| unknown.key == found.key)
+        };
+        let enabled = found.iter().filter(|found| found.enabled).filter(is_in_question);
+        enabled.filter(|found| Some(&found.key) != stays).collect()
+    }
+
+    /// The found keys that no attempt records and that can be recorded, the oldest first; of two with one number the first.
+    fn unknown<'f>(&self, found: &'f [Found], in_copy: bool) -> Vec<&'f Found> {
+        let mut unknown: Vec<&Found> = found.iter().filter(|found| self.can_recover(found, in_copy)).collect();
+        // Two keys of one epoch: the one that works is the one that matters.
+        unknown.sort_by_key(|found| (found.epoch, !found.enabled));
+        unknown.dedup_by_key(|found| found.epoch);
+        unknown
+    }
+
+    /// What becomes live; nothing of a grant that is over.
+    fn newest_enabled<'f>(&self, unknown: &[&'f Found]) -> Option<&'f Found> {
+        let enabled = unknown.iter().filter(|found| found.enabled && !self.is_terminal());
+        enabled.max_by_key(|found| found.epoch).copied()
+    }
+
+    fn disable_all_but(&self, live: Option<&Found>, found: &[Found], change: &mut Change, now: Timestamp) {
+        let was_live = self.grant.live().and_then(|live| live.key.clone());
+        let is_held = !self.grant.holds.is_empty();
+        let in_use = live.map(|live| live.key.clone()).or(was_live).filter(|_| !is_held);
+        for attempt in change.grant.attempts.iter_mut().filter(|attempt| attempt.key != in_use) {
+            let is_enabled = found.iter().any(|found| found.enabled && Some(&found.key) == attempt.key.as_ref());
+            if is_enabled {
+                attempt.order_off_again(now);
+            } else {
+                attempt.order_off(now);
+            }
+        }
+    }
+}
+
+impl Found {
+    /// The attempt that must have made it. When it was shown is not known any more, but that it could have been.
+    fn attempt(&self, now: Timestamp) -> Attempt {
+        let disable = if self.enabled { Disable::No } else { Disable::Confirmed { at: now } };
+        Attempt {
+            state: AttemptState::Shown,
+            key: Some(self.key.clone()),
+            limit: self.limit,
+            shown_at: Some(self.made_at),
+            disable,
+            ..Attempt::open(self.epoch, self.nonce.clone(), self.made_at)
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! How the mail of one kind fared on one UTC day, and when so much of it came back that no more of the kind is sent, before the mail
+//! server stops all mail of the account.
+
+use std::iter::Sum;
+use std::ops::AddAssign;
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::mail::kind::MailKind;
+
+/// The mails of a kind that the mail server took on one UTC day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailDay {
+    pub day: Date,
+    pub mail: MailKind,
+    #[serde(flatten)]
+    pub counts: MailCounts,
+}
+
+/// Each mail is counted once, by the worst that is known of it, so that the order in which that was reported leaves the same numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailCounts {
+    /// All of them.
+    pub sent: u64,
+    pub delivered: u64,
+    /// Came back for now: a full mailbox, an answer by a machine, a list of the mail server's own.
+    pub returned: u64,
+    /// Came back for good.
+    pub bounced: u64,
+    pub complained: u64,
+}
+
+/// As what a mail is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fared {
+    Sent,
+    Delivered,
+    Returned,
+    Bounced,
+    Complained,
+}
+
+/// Of so many mails no more may come back for good, and of so many no more be complained about.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    bounced: (u64, u64),
+    complained: (u64, u64),
+}
+
+impl Bounds {
+    /// Two per cent, and five in ten thousand.
+    pub const USUAL: Bounds = Bounds { bounced: (2, 100), complained: (5, 10_000) };
+    /// What is let go on after somebody looked: five per cent, at which AWS looks into an account itself, and one in a thousand.
+    pub const LET_GO: Bounds = Bounds { bounced: (5, 100), complained: (10, 10_000) };
+}
+
+/// Fewer stop nothing, whatever their share: some mistyped addresses of one class are no reason to leave all others unmailed, and the
+/// mail server does not judge so few either.
+const LEAST_BOUNCED: u64 = 10;
+/// One complaint of a small day is above its share by itself, and may be a slip of somebody's finger. Two are two people.
+const LEAST_COMPLAINED: u64 = 2;
+
+impl MailDay {
+    /// A day without such mail.
+    pub fn none_on(day: Date, mail: MailKind) -> MailDay {
+        MailDay { day, mail, counts: MailCounts::default() }
+    }
+}
+
+impl MailCounts {
+    /// Whether more came back, or was complained about, than may.
+    pub fn is_above(&self, bounds: Bounds) -> bool {
+        let is_above = |count: u64, least: u64, (share, of): (u64, u64)| {
+            count >= least && u128::from(count) * u128::from(of) > u128::from(self.sent) * u128::from(share)
+        };
+        is_above(self.bounced, LEAST_BOUNCED, bounds.bounced)
+            || is_above(self.complained, LEAST_COMPLAINED, bounds.complained)
+    }
+
+    /// Of how many it is known what became of them.
+    pub fn heard_of(&self) -> u64 {
+        self.delivered + self.returned + self.bounced + self.complained
+    }
+
+    /// What has come since it was as it was then.
+    #[must_use]
+    pub fn since(&self, then: &MailCounts) -> MailCounts {
+        MailCounts {
+            sent: self.sent.saturating_sub(then.sent),
+            delivered: self.delivered.saturating_sub(then.delivered),
+            returned: self.returned.saturating_sub(then.returned),
+            bounced: self.bounced.saturating_sub(then.bounced),
+            complained: self.complained.saturating_sub(then.complained),
+        }
+    }
+
+    /// Counts a mail in, as it fared.
+    pub fn count(&mut self, fared: Fared) {
+        self.sent += 1;
+        match fared {
+            Fared::Sent => {}
+            Fared::Delivered => self.delivered += 1,
+            Fared::Returned => self.returned += 1,
+            Fared::Bounced => self.bounced += 1,
+            Fared::Complained => self.complained += 1,
+        }
+    }
+}
+
+impl AddAssign for MailCounts {
+    fn add_assign(&mut self, other: MailCounts) {
+        self.sent += other.sent;
+        self.delivered += other.delivered;
+        self.returned += other.returned;
+        self.bounced += other.bounced;
+        self.complained += other.complained;
+    }
+}
+
+impl Sum for MailCounts {
+    fn sum<I: Iterator<Item = MailCounts>>(counts: I) -> MailCounts {
+        counts.fold(MailCounts::default(), |mut sum, one| {
+            sum += one;
+            sum
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(sent: u64, bounced: u64, complained: u64) -> MailCounts {
+        MailCounts { sent, bounced, complained, ..MailCounts::default() }
+    }
+
+    fn is_too_much(sent: u64, bounced: u64, complained: u64) -> bool {
+        of(sent, bounced, complained).is_above(Bounds::USUAL)
+    }
+
+    #[test]
+    fn more_than_two_per_cent_that_come_back_are_too_much_unless_they_are_few() {
+        assert!(!is_too_much(10, 1, 0) && !is_too_much(10, 9, 0), "a class with mistyped addresses");
+        assert!(is_too_much(100, 10, 0));
+        assert!(!is_too_much(500, 10, 0), "two per cent and no more");
+        assert!(is_too_much(499, 10, 0));
+        assert!(!is_too_much(5_000, 100, 0) && is_too_much(5_000, 101, 0));
+    }
+
+    #[test]
+    fn more_than_one_complaint_in_two_thousand_is_too_much_unless_it_is_the_only_one() {
+        assert!(!is_too_much(10, 0, 1) && is_too_much(10, 0, 2));
+        assert!(!is_too_much(4_000, 0, 2) && is_too_much(3_999, 0, 2));
+        assert!(!is_too_much(20_000, 0, 10) && is_too_much(20_000, 0, 11));
+    }
+
+    #[test]
+    fn after_somebody_looked_five_per_cent_may_come_back_and_one_in_a_thousand_be_complained_about() {
+        let is_too_much = |sent, bounced, complained| of(sent, bounced, complained).is_above(Bounds::LET_GO);
+        assert!(!is_too_much(5_000, 150, 0), "a roster with three dead addresses in a hundred goes out");
+        assert!(!is_too_much(5_000, 250, 0) && is_too_much(5_000, 251, 0));
+        assert!(!is_too_much(5_000, 0, 5) && is_too_much(5_000, 0, 6));
+    }
+
+    #[test]
+    fn what_came_since_is_judged_by_itself() {
+        let (then, now) = (of(500, 11, 0), of(600, 20, 1));
+        assert_eq!(now.since(&then), of(100, 9, 1));
+        assert!(now.is_above(Bounds::USUAL) && !now.since(&then).is_above(Bounds::USUAL));
+    }
+}

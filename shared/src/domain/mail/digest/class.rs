@@ -1,0 +1,203 @@
+//! Who of a programme needs a look, found in one walk over its grants with their readings, of which no more is kept than what may be
+//! told.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use super::{Block, Few, People, Spender};
+use crate::domain::grant::{Grant, Reading, Spending, State, Stopped};
+use crate::domain::mail::failure::Why;
+use crate::domain::programme::Settings;
+use crate::domain::usage::days::{Days, Known, Sum};
+use crate::domain::usage::forecast::{Weeks, usual_week};
+use crate::domain::values::id::GrantId;
+use crate::domain::values::money::Usd;
+use crate::domain::values::window::{Reset, utc_date};
+
+/// The highest spenders, and those who stand out.
+const LISTED: usize = 10;
+/// Those who are named in a sentence.
+const NAMED: usize = 20;
+
+/// A walk under way.
+pub struct Class<'a> {
+    settings: &'a Settings,
+    /// The days of the week, both included.
+    week: (Date, Date),
+    looked_at: Option<Timestamp>,
+    now: Timestamp,
+    people: People,
+    spenders: Vec<Spender>,
+    /// Of each who used anything in the last weeks.
+    weeks: Vec<(GrantId, Weeks)>,
+    unused: First,
+    unclaimed: First,
+    unreached: First,
+    complained: First,
+    blocked: BTreeMap<Block, First>,
+}
+
+/// The first by name, and how many there are.
+#[derive(Default)]
+struct First {
+    count: u32,
+    named: BTreeSet<(String, GrantId)>,
+}
+
+impl<'a> Class<'a> {
+    pub fn new(settings: &'a Settings, week: (Date, Date), looked_at: Option<Timestamp>, now: Timestamp) -> Class<'a> {
+        Class {
+            settings,
+            week,
+            looked_at,
+            now,
+            people: People::default(),
+            spenders: Vec::new(),
+            weeks: Vec::new(),
+            unused: First::default(),
+            unclaimed: First::default(),
+            unreached: First::default(),
+            complained: First::default(),
+            blocked: BTreeMap::new(),
+        }
+    }
+
+    /// `not_mailed` is why not all mail is sent to the grant's person.
+    pub fn add(&mut self, grant: &Grant, readings: &[Reading], not_mailed: Option<Why>) {
+        let spending = Spending::of(grant, readings, self.settings, self.now);
+        let mut days = Days::default();
+        readings.iter().for_each(|reading| days.add(&reading.used.days(self.settings.byok)));
+        let of_cap = self.of_cap(&days, &spending);
+        let has_spent = self.add_spending(grant, &days, of_cap.spent);
+        if grant.state == State::Revoked || grant.holds.dropped.is_some() {
+            return;
+        }
+        self.people.students += 1;
+        self.people.claimed += u32::from(grant.ever_shown);
+        self.people.active += u32::from(grant.ever_shown && has_spent);
+        if grant.state == State::Ended {
+            return;
+        }
+        match not_mailed {
+            Some(Why::Bounced | Why::Suppressed) => self.unreached.add(grant),
+            Some(Why::Complained) => self.complained.add(grant),
+            None => {}
+        }
+        if let Some(block) = self.block(grant, of_cap) {
+            self.blocked.entry(block).or_default().add(grant);
+        } else if !grant.ever_shown {
+            self.unclaimed.add(grant);
+        } else if self.was_never_used(grant, readings) {
+            self.unused.add(grant);
+        }
+    }
+
+    /// What was found. Ids break ties, so that it does not depend on the order of the walk.
+    pub fn people(mut self) -> People {
+        self.keep_the_highest();
+        let usual_week = usual_week(self.weeks.iter().map(|(_, weeks)| weeks));
+        let out = |(grant, weeks): &(GrantId, Weeks)| Some((weeks.stands_out(usual_week)?, grant.clone()));
+        let mut standing_out: Vec<(Usd, GrantId)> = self.weeks.iter().filter_map(out).collect();
+        standing_out.sort_by(|(most, first), (less, second)| less.cmp(most).then_with(|| first.cmp(second)));
+        People {
+            spenders: self.spenders,
+            stand_out: u32::try_from(standing_out.len()).unwrap_or(u32::MAX),
+            standing_out: standing_out.into_iter().take(LISTED).map(|(spent, grant)| (grant, spent)).collect(),
+            usual_week,
+            unused: self.unused.few(),
+            unclaimed: self.unclaimed.few(),
+            unreached: self.unreached.few(),
+            complained: self.complained.few(),
+            blocked: self.blocked.into_iter().map(|(block, first)| (block, first.few())).collect(),
+            ..self.people
+        }
+    }
+
+    /// What counts against the cap: never of a window that only began since. Of one that is over the days tell, and of a day only what
+    /// is surely its own.
+    fn of_cap(&self, days: &Days, spending: &Spending) -> Sum {
+        let ((from, to), reset) = (self.week, self.settings.reset);
+        let exactly = |spent| Sum { spent, known: Known::Exactly };
+        match reset.days_around(to) {
+            Some(_) if reset == Reset::Daily => {
+                let of_week = days.each().filter(|(day, _, is_exact)| *is_exact && from <= *day && *day <= to);
+                exactly(of_week.map(|(_, spent, _)| spent).max().unwrap_or_default())
+            }
+            Some((first, last)) if last < utc_date(self.now) => days.between(first, last, Some(last)),
+            _ => exactly(spending.in_window),
+        }
+    }
+
+    /// Whether anything was spent in the week.
+    fn add_spending(&mut self, grant: &Grant, days: &Days, of_cap: Usd) -> bool {
+        let this_week = days.between(self.week.0, self.week.1, None).spent;
+        if this_week > Usd::ZERO {
+            let cap = grant.cap(self.settings);
+            self.spenders.push(Spender { grant: grant.id.clone(), this_week, of_cap, cap });
+            if self.spenders.len() > 8 * LISTED {
+                self.keep_the_highest();
+            }
+        }
+        let weeks = self.looked_at.map(|at| Weeks::of(days, utc_date(at))).filter(|weeks| !weeks.are_idle());
+        self.weeks.extend(weeks.map(|weeks| (grant.id.clone(), weeks)));
+        this_week > Usd::ZERO
+    }
+
+    fn keep_the_highest(&mut self) {
+        self.spenders.sort_by_cached_key(|spender| (Reverse(spender.this_week), spender.grant.clone()));
+        self.spenders.truncate(LISTED);
+    }
+
+    /// A cap may be used up before a sync has ended the key, and that is over when its window is.
+    fn block(&self, grant: &Grant, of_cap: Sum) -> Option<Block> {
+        let is_used_up = of_cap.known == Known::Exactly && grant.cap(self.settings) - of_cap.spent < Usd::CENT;
+        match grant.state {
+            _ if grant.holds.paused.is_some() => Some(Block::Paused),
+            _ if grant.holds.unused => Some(Block::Unused),
+            State::Live { .. } => is_used_up.then_some(Block::UsedUp),
+            State::Stopped { why } => Some(match why {
+                Stopped::UsedUp => Block::UsedUp,
+                Stopped::Leaked => Block::Leaked,
+                Stopped::TooOld => Block::TooOld,
+                Stopped::ReplacementFailed => Block::ReplacementFailed,
+                Stopped::GoneAtProvider => Block::GoneAtProvider,
+                Stopped::TermEnded => Block::TermEnded,
+                // By choice, which is no trouble.
+                Stopped::Returned => return None,
+            }),
+            State::Invited | State::Minting { .. } | State::Revoked | State::Ended => None,
+        }
+    }
+
+    /// Whether a key was shown before anybody looked, and had not been used by then.
+    fn was_never_used(&self, grant: &Grant, readings: &[Reading]) -> bool {
+        let is_used = |reading: &Reading| {
+            reading.last_used_at.is_some() || reading.used.credits.total() + reading.used.byok.total() > Usd::ZERO
+        };
+        let shown_at = grant.attempts.iter().filter_map(|attempt| attempt.shown_at).min();
+        let was_looked_at = shown_at.zip(self.looked_at).is_some_and(|(shown, looked)| shown < looked);
+        was_looked_at && !readings.iter().any(is_used)
+    }
+}
+
+impl First {
+    fn add(&mut self, grant: &Grant) {
+        self.count += 1;
+        let person = &grant.person;
+        let name = person.name.as_deref().unwrap_or(person.address.as_written()).to_lowercase();
+        self.named.insert((name, grant.id.clone()));
+        if self.named.len() > NAMED {
+            self.named.pop_last();
+        }
+    }
+
+    fn few(self) -> Few {
+        Few { count: self.count, first: self.named.into_iter().map(|(_, grant)| grant).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

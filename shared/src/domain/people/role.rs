@@ -1,0 +1,167 @@
+//! Who may do what: the roles of a person on a programme. Being on a roster is no role.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::programme::Settings;
+use crate::domain::values::address::{EmailAddress, MatchedAddress};
+use crate::domain::values::id::ProgrammeId;
+
+/// So many people's roles one edit changes at the most, so that all of it fits into one transaction.
+pub const MOST_CHANGED_ROLES: usize = 90;
+
+/// What somebody may do on a programme, least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Sees the programme, and may pause, resume what an assistant paused, and send a mail again.
+    Assistant,
+    Faculty,
+    Admin,
+}
+
+impl Role {
+    /// The highest role of this address on a programme. Admins have theirs on every one.
+    pub fn of(address: &MatchedAddress, settings: &Settings, admins: &[EmailAddress]) -> Option<Role> {
+        if is_among(address, admins) {
+            Some(Role::Admin)
+        } else if is_among(address, &settings.faculty) {
+            Some(Role::Faculty)
+        } else if is_among(address, &settings.assistants) {
+            Some(Role::Assistant)
+        } else {
+            None
+        }
+    }
+}
+
+/// As what the settings of a programme name one person. It repeats what they say, so that a person's roles are found under their
+/// address; what somebody may do is decided on the settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Roles {
+    /// In the settings' own spelling: mail goes there.
+    pub address: EmailAddress,
+    pub programme: ProgrammeId,
+    #[serde(default)]
+    pub faculty: bool,
+    #[serde(default)]
+    pub assistant: bool,
+    #[serde(default)]
+    pub finance: bool,
+}
+
+/// What an edit changes of people's roles.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RoleChanges {
+    /// Those who have another role than before, or another spelling.
+    pub set: Vec<Roles>,
+    /// Those who have none any more.
+    pub unset: Vec<MatchedAddress>,
+}
+
+impl Roles {
+    /// Everybody whom the settings of a programme name, each once.
+    pub fn of(programme: &ProgrammeId, settings: &Settings) -> BTreeMap<MatchedAddress, Roles> {
+        type Flag = fn(&mut Roles) -> &mut bool;
+        let lists: [(&[EmailAddress], Flag); 3] = [
+            (&settings.faculty, |roles| &mut roles.faculty),
+            (&settings.assistants, |roles| &mut roles.assistant),
+            (&settings.finance, |roles| &mut roles.finance),
+        ];
+        let mut people = BTreeMap::new();
+        for (list, flag) in lists {
+            for address in list {
+                let none = || Roles {
+                    address: address.clone(),
+                    programme: programme.clone(),
+                    faculty: false,
+                    assistant: false,
+                    finance: false,
+                };
+                *flag(people.entry(address.matched().clone()).or_insert_with(none)) = true;
+            }
+        }
+        people
+    }
+
+    /// Whether there is anything for this person in the console.
+    pub fn is_staff(&self) -> bool {
+        self.faculty || self.assistant
+    }
+}
+
+impl RoleChanges {
+    /// What becomes of people's roles when settings are replaced, or are the first.
+    pub fn between(programme: &ProgrammeId, before: Option<&Settings>, after: &Settings) -> RoleChanges {
+        let before = before.map(|before| Roles::of(programme, before)).unwrap_or_default();
+        let after = Roles::of(programme, after);
+        let is_as_before = |roles: &Roles| {
+            let was = before.get(roles.address.matched());
+            was.is_some_and(|was| was == roles && was.address.as_written() == roles.address.as_written())
+        };
+        RoleChanges {
+            unset: before.keys().filter(|address| !after.contains_key(*address)).cloned().collect(),
+            set: after.into_values().filter(|roles| !is_as_before(roles)).collect(),
+        }
+    }
+
+    /// How many people it is about.
+    pub fn people(&self) -> usize {
+        self.set.len() + self.unset.len()
+    }
+}
+
+/// Whether one of these is the address.
+pub fn is_among(address: &MatchedAddress, people: &[EmailAddress]) -> bool {
+    people.iter().any(|person| person.matched() == address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::programme::testing::a_programme;
+
+    #[test]
+    fn the_highest_role_counts_and_admins_have_theirs_everywhere() {
+        let people = |names: &[&str]| -> Vec<EmailAddress> {
+            names.iter().map(|name| EmailAddress::parse(&format!("{name}@uni.edu")).unwrap()).collect()
+        };
+        let mut settings = a_programme().settings;
+        settings.faculty = people(&["faye", "adam"]);
+        settings.assistants = people(&["asta", "faye"]);
+        let role = |name: &str| Role::of(people(&[name])[0].matched(), &settings, &people(&["ADAM"]));
+        assert_eq!(role("adam"), Some(Role::Admin));
+        assert_eq!(role("faye"), Some(Role::Faculty));
+        assert_eq!(role("asta"), Some(Role::Assistant));
+        assert_eq!(role("stu"), None);
+        assert!(Role::Assistant < Role::Faculty && Role::Faculty < Role::Admin);
+    }
+
+    #[test]
+    fn an_edit_changes_the_roles_of_those_whom_it_names_otherwise_than_before_and_of_nobody_else() {
+        let people = |names: &[&str]| -> Vec<EmailAddress> {
+            names.iter().map(|name| EmailAddress::parse(&format!("{name}@uni.edu")).unwrap()).collect()
+        };
+        let programme = a_programme();
+        let mut before = programme.settings.clone();
+        before.faculty = people(&["faye", "fred", "frida"]);
+        before.assistants = people(&["asta", "faye"]);
+        let mut after = before.clone();
+        after.faculty = people(&["faye", "FRIDA"]);
+        after.finance = people(&["asta", "finn"]);
+        let RoleChanges { set, unset } = RoleChanges::between(&programme.id, Some(&before), &after);
+        let told =
+            |roles: &Roles| (roles.address.as_written().to_owned(), roles.faculty, roles.assistant, roles.finance);
+        let mut told: Vec<_> = set.iter().map(told).collect();
+        told.sort();
+        let expected = [
+            ("FRIDA@uni.edu".to_owned(), true, false, false),
+            ("asta@uni.edu".to_owned(), false, true, true),
+            ("finn@uni.edu".to_owned(), false, false, true),
+        ];
+        assert_eq!((told, unset), (expected.to_vec(), vec![people(&["fred"])[0].matched().clone()]));
+        assert_eq!(RoleChanges::between(&programme.id, Some(&after), &after), RoleChanges::default());
+        assert_eq!(RoleChanges::between(&programme.id, None, &after).people(), 4);
+    }
+}

@@ -1,0 +1,83 @@
+//! A session of somebody who signed in: how long it is good, and that it ends by disuse where its person has a role.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::values::address::MatchedAddress;
+use crate::domain::values::id::PersonId;
+use crate::domain::values::token::SessionTokenHash;
+
+/// A session of somebody with a role, and of everybody else.
+const ROLE_SESSION_LASTS: SignedDuration = SignedDuration::from_hours(8);
+const SESSION_LASTS: SignedDuration = SignedDuration::from_mins(30);
+/// A session of somebody with a role ends when it was not used for so long. That it was is noted no more often than that, so it may
+/// end ten minutes early.
+const DISUSE_ENDS_AFTER: SignedDuration = SignedDuration::from_hours(1);
+const USE_NOTED_EACH: SignedDuration = SignedDuration::from_mins(10);
+
+/// Somebody signed in. It lasts from the sign-in and is never extended; with a role it also ends by disuse.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    pub session: SessionTokenHash,
+    pub address: MatchedAddress,
+    /// The name that audit entries know somebody with a role by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<PersonId>,
+    #[serde(with = "millisecond::required")]
+    pub begun_at: Timestamp,
+    #[serde(with = "millisecond::required")]
+    pub used_at: Timestamp,
+    #[serde(with = "millisecond::required")]
+    pub ends_at: Timestamp,
+}
+
+impl Session {
+    /// One that begins now, as long as the role of its person allows.
+    pub fn begun(
+        session: SessionTokenHash,
+        address: MatchedAddress,
+        person: Option<PersonId>,
+        now: Timestamp,
+    ) -> Session {
+        let lasts = if person.is_some() { ROLE_SESSION_LASTS } else { SESSION_LASTS };
+        Session { session, address, person, begun_at: now, used_at: now, ends_at: now + lasts }
+    }
+
+    pub fn is_good(&self, now: Timestamp) -> bool {
+        let is_in_use = self.person.is_none() || now < self.used_at + DISUSE_ENDS_AFTER;
+        now < self.ends_at && is_in_use
+    }
+
+    /// Whether it is time to note that it is used.
+    pub fn is_to_be_noted(&self, now: Timestamp) -> bool {
+        self.person.is_some() && self.used_at + USE_NOTED_EACH <= now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::values::address::EmailAddress;
+    use crate::domain::values::token::SessionToken;
+
+    fn ada() -> MatchedAddress {
+        EmailAddress::parse("ada@uni.edu").unwrap().matched().clone()
+    }
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(1_767_225_600 + 60 * minute).unwrap()
+    }
+
+    #[test]
+    fn a_role_ends_with_its_session_after_an_hour_of_disuse_and_a_student_stays_for_half_an_hour() {
+        let hash = || SessionToken::generate().hash();
+        let student = Session::begun(hash(), ada(), None, at(0));
+        assert!(student.is_good(at(29)) && !student.is_good(at(30)) && !student.is_to_be_noted(at(29)));
+        let faculty = Session::begun(hash(), ada(), Some(PersonId::random()), at(0));
+        assert!(faculty.is_good(at(59)) && !faculty.is_good(at(60)));
+        assert!(!faculty.is_to_be_noted(at(9)) && faculty.is_to_be_noted(at(10)));
+        let used = Session { used_at: at(450), ..faculty };
+        assert!(used.is_good(at(479)) && !used.is_good(at(480)), "eight hours are the most");
+    }
+}

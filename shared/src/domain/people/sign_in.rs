@@ -1,0 +1,341 @@
+//! Signing in: which links and codes are good for one address, what uses them up, and how many are mailed. That nobody is
+//! told whose address is known here is the asking page's matter; the session that follows is kept by the store.
+
+use jiff::fmt::serde::timestamp::millisecond;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use crate::domain::values::address::MatchedAddress;
+use crate::domain::values::token::{AskTokenHash, CodeHash, LinkTokenHash};
+
+/// How long a link and its code are good.
+pub const LINK_LASTS: SignedDuration = SignedDuration::from_mins(30);
+/// How long what somebody asked for may still be sent.
+pub const ASK_LASTS: SignedDuration = SignedDuration::from_hours(1);
+const MOST_LINKS: usize = 5;
+const MOST_MAILS_AN_HOUR: usize = 5;
+/// So many come as soon as they are asked for. After them, and after as many that nobody followed, one comes only when none is good any
+/// more: whoever asks, one is good at any time, and a flood of asks is a mail each half hour.
+const AT_ONCE: usize = 3;
+const BETWEEN_MAILS: SignedDuration = SignedDuration::from_mins(1);
+/// Links that nobody followed are remembered for so long after the last.
+const UNFOLLOWED_KNOWN: SignedDuration = SignedDuration::from_hours(24);
+/// Nobody finds a code of sixty bits in so few tries, and a classmate who uses them up ends codes only, never links.
+const WRONG_CODES: u32 = 5;
+
+/// What is good for signing in to one address, what was mailed to it of late, and what was tried at it: that is counted for every
+/// address that anybody types, known or not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignIn {
+    pub address: MatchedAddress,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<LiveLink>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mailed: Vec<Mailed>,
+    /// How many were mailed since somebody signed in.
+    pub unfollowed: usize,
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub last_mailed_at: Option<Timestamp>,
+    /// Since the last mail; beyond so many none is looked at any more.
+    pub wrong_codes: u32,
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub last_tried_at: Option<Timestamp>,
+    /// Moves with every change; 0 before the first.
+    pub version: u64,
+}
+
+/// A link and its code. Both come in one mail, and the first of them that is used ends every other of this address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveLink {
+    pub link: LinkTokenHash,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<CodeHash>,
+    /// The browser that asked for it.
+    pub asked_by: AskTokenHash,
+    #[serde(with = "millisecond::required")]
+    pub ends_at: Timestamp,
+}
+
+/// That a mail was owed for an ask.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mailed {
+    pub ask: Ulid,
+    #[serde(with = "millisecond::required")]
+    pub at: Timestamp,
+}
+
+/// Why no link is mailed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotOwed {
+    TooSoon,
+    TooMany,
+    /// Nobody followed those that were mailed, or enough of them came, and one of them is still good.
+    OneIsGood,
+}
+
+/// What shows that somebody who has a link is not a scanner that read the mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// The cookie of the browser that asked.
+    Browser(AskTokenHash),
+    /// The address, typed in.
+    Address(MatchedAddress),
+}
+
+impl SignIn {
+    /// An address for which nothing was ever mailed.
+    pub fn none(address: MatchedAddress) -> SignIn {
+        SignIn {
+            address,
+            links: Vec::new(),
+            mailed: Vec::new(),
+            unfollowed: 0,
+            last_mailed_at: None,
+            wrong_codes: 0,
+            last_tried_at: None,
+            version: 0,
+        }
+    }
+
+    /// Whether a link was made because of this ask already: the mail that brought it may have failed.
+    pub fn is_again(&self, ask: Ulid) -> bool {
+        self.mailed.iter().any(|mailed| mailed.ask == ask)
+    }
+
+    /// Why no link is owed to an ask that is none of before.
+    pub fn not_owed(&self, ask: Ulid, now: Timestamp) -> Option<NotOwed> {
+        self.share(ask, now).err()
+    }
+
+    /// Makes a link good for this address because of an ask. The same ask may come again, since its mail may have failed.
+    pub fn with_link(&self, ask: Ulid, link: LiveLink, now: Timestamp) -> Result<SignIn, NotOwed> {
+        let (mut after, is_new) = self.share(ask, now)?;
+        after.mailed.push(Mailed { ask, at: now });
+        (after.unfollowed, after.last_mailed_at) = (after.unfollowed + usize::from(is_new), Some(now));
+        // The oldest gives way: it is the one least likely to be still looked for.
+        let surplus = (after.links.len() + 1).saturating_sub(MOST_LINKS);
+        after.links.drain(..surplus);
+        if after.wrong_codes >= WRONG_CODES {
+            after.links.iter_mut().for_each(|live| live.code = None);
+        }
+        after.links.push(link);
+        after.wrong_codes = 0;
+        Ok(after)
+    }
+
+    /// What a link of this ask is added to, and whether the ask is new.
+    fn share(&self, ask: Ulid, now: Timestamp) -> Result<(SignIn, bool), NotOwed> {
+        let mut after = self.changed(now);
+        let is_new = !self.is_again(ask);
+        after.mailed.retain(|mailed| mailed.ask != ask);
+        if after.mailed.iter().any(|mailed| now < mailed.at + BETWEEN_MAILS) {
+            return Err(NotOwed::TooSoon);
+        }
+        if after.mailed.len() >= MOST_MAILS_AN_HOUR {
+            return Err(NotOwed::TooMany);
+        }
+        let is_enough = after.mailed.len() >= AT_ONCE || after.unfollowed >= AT_ONCE;
+        if is_new && is_enough && !after.links.is_empty() {
+            return Err(NotOwed::OneIsGood);
+        }
+        Ok((after, is_new))
+    }
+
+    /// Signs in by a link, which ends every link and code of the address. None when it is not good, or not shown to be theirs:
+    /// then nothing is used up.
+    pub fn follow(&self, link: &LinkTokenHash, proof: &Proof, now: Timestamp) -> Option<SignIn> {
+        let live = self.links.iter().find(|live| live.link == *link && now < live.ends_at)?;
+        let is_theirs = match proof {
+            Proof::Browser(cookie) => live.asked_by == *cookie,
+            Proof::Address(address) => self.address == *address,
+        };
+        is_theirs.then(|| self.used(now))
+    }
+
+    /// Signs in by a code that was typed together with this address, which ends every link and code of it. None when it is not good, or
+    /// too many were wrong: that is to be counted, whether or not there is one that it could be.
+    pub fn type_code(&self, code: &CodeHash, now: Timestamp) -> Option<SignIn> {
+        let mut codes = self.links.iter().filter(|live| now < live.ends_at).filter_map(|live| live.code.as_ref());
+        let is_good = self.wrong_codes < WRONG_CODES && codes.any(|live| live == code);
+        is_good.then(|| self.used(now))
+    }
+
+    /// This with one wrong code more.
+    pub fn with_wrong_code(&self, now: Timestamp) -> SignIn {
+        SignIn { wrong_codes: self.wrong_codes + 1, last_tried_at: Some(now), ..self.clone() }
+    }
+
+    /// When nothing of it matters any more.
+    pub fn ends_at(&self) -> Timestamp {
+        let links = self.links.iter().map(|live| live.ends_at);
+        let mails = self.mailed.iter().map(|mailed| mailed.at + ASK_LASTS);
+        let unfollowed = self.last_mailed_at.filter(|_| self.unfollowed >= AT_ONCE).map(|at| at + UNFOLLOWED_KNOWN);
+        let tried = self.last_tried_at.map(|at| at + LINK_LASTS);
+        links.chain(mails).chain(unfollowed).chain(tried).max().unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    fn used(&self, now: Timestamp) -> SignIn {
+        SignIn { links: Vec::new(), unfollowed: 0, wrong_codes: 0, ..self.changed(now) }
+    }
+
+    /// The same without what has run out, to build a change on.
+    fn changed(&self, now: Timestamp) -> SignIn {
+        let mut after = SignIn { version: self.version + 1, ..self.clone() };
+        after.links.retain(|live| now < live.ends_at);
+        after.mailed.retain(|mailed| now < mailed.at + ASK_LASTS);
+        if after.last_mailed_at.is_none_or(|at| at + UNFOLLOWED_KNOWN <= now) {
+            after.unfollowed = 0;
+        }
+        after
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::values::address::EmailAddress;
+    use crate::domain::values::token::{AskToken, Code, LinkToken};
+
+    struct Mail {
+        link: LinkTokenHash,
+        code: CodeHash,
+        browser: AskTokenHash,
+    }
+
+    fn ada() -> MatchedAddress {
+        EmailAddress::parse("ada@uni.edu").unwrap().matched().clone()
+    }
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(1_767_225_600 + 60 * minute).unwrap()
+    }
+
+    fn mailed(before: &SignIn, ask: u128, now: Timestamp) -> Result<(SignIn, Mail), NotOwed> {
+        let (link, code, browser) =
+            (LinkToken::generate().hash(), Code::generate().hash(&ada()), AskToken::generate().hash());
+        let live = LiveLink {
+            link: link.clone(),
+            code: Some(code.clone()),
+            asked_by: browser.clone(),
+            ends_at: now + LINK_LASTS,
+        };
+        let after = before.with_link(Ulid::from_parts(1, ask), live, now)?;
+        Ok((after, Mail { link, code, browser }))
+    }
+
+    #[test]
+    fn a_link_signs_in_once_in_the_browser_that_asked_or_with_the_address() {
+        let (signs, mail) = mailed(&SignIn::none(ada()), 1, at(0)).unwrap();
+        let eve = EmailAddress::parse("eve@uni.edu").unwrap().matched().clone();
+        let other = AskToken::generate().hash();
+        for proof in [Proof::Address(eve), Proof::Browser(other)] {
+            assert_eq!(signs.follow(&mail.link, &proof, at(1)), None, "{proof:?}");
+        }
+        for proof in [Proof::Address(ada()), Proof::Browser(mail.browser.clone())] {
+            let after = signs.follow(&mail.link, &proof, at(1)).unwrap();
+            assert_eq!(after.follow(&mail.link, &proof, at(1)), None);
+        }
+        let proof = Proof::Browser(mail.browser);
+        assert!(signs.follow(&mail.link, &proof, at(29)).is_some());
+        assert_eq!(signs.follow(&mail.link, &proof, at(30)), None, "its time is over");
+    }
+
+    #[test]
+    fn the_first_sign_in_ends_every_link_and_code_of_the_address() {
+        let (first, early) = mailed(&SignIn::none(ada()), 1, at(0)).unwrap();
+        let (both, late) = mailed(&first, 2, at(2)).unwrap();
+        assert!(both.follow(&early.link, &Proof::Address(ada()), at(3)).is_some(), "a newer link ends no older one");
+        let after = both.type_code(&late.code, at(3)).unwrap();
+        assert!(after.follow(&early.link, &Proof::Address(ada()), at(3)).is_none());
+        assert_eq!(after.type_code(&early.code, at(3)), None);
+    }
+
+    #[test]
+    fn five_wrong_codes_end_the_codes_and_not_the_links() {
+        let (mut signs, mail) = mailed(&SignIn::none(ada()), 1, at(0)).unwrap();
+        let wrong = || Code::generate().hash(&ada());
+        for _ in 0..4 {
+            assert_eq!(signs.type_code(&wrong(), at(1)), None);
+            signs = signs.with_wrong_code(at(1));
+        }
+        assert!(signs.type_code(&mail.code, at(1)).is_some(), "the fourth leaves one more");
+        let after = signs.with_wrong_code(at(1));
+        assert_eq!(after.type_code(&mail.code, at(1)), None);
+        assert!(after.follow(&mail.link, &Proof::Address(ada()), at(1)).is_some());
+        let (after, next) = mailed(&after, 2, at(2)).unwrap();
+        assert_eq!(after.type_code(&mail.code, at(2)), None, "another mail brings another code and none back");
+        assert!(after.type_code(&next.code, at(2)).is_some());
+    }
+
+    #[test]
+    fn one_mail_a_minute_and_five_an_hour_whatever_was_done_with_them() {
+        let (mut signs, _) = mailed(&SignIn::none(ada()), 0, at(0)).unwrap();
+        assert_eq!(mailed(&signs, 1, at(0)).err(), Some(NotOwed::TooSoon));
+        assert!(mailed(&signs, 0, at(0)).is_ok(), "the same ask again: its mail may have failed");
+        for ask in 1..5 {
+            let (after, mail) = mailed(&signs, ask, at(i64::try_from(ask).unwrap() * 2)).unwrap();
+            signs = after.follow(&mail.link, &Proof::Address(ada()), at(i64::try_from(ask).unwrap() * 2)).unwrap();
+        }
+        assert_eq!(mailed(&signs, 9, at(10)).err(), Some(NotOwed::TooMany));
+        assert!(mailed(&signs, 9, at(61)).is_ok());
+    }
+
+    #[test]
+    fn at_most_five_links_live_and_nothing_is_kept_for_longer_than_it_matters() {
+        let mut signs = SignIn::none(ada());
+        for ask in 0..5 {
+            // The same ask may need some tries.
+            signs = mailed(&signs, ask % 3, at(i64::try_from(ask).unwrap() * 2)).unwrap().0;
+        }
+        assert_eq!((signs.links.len(), signs.mailed.len(), signs.unfollowed), (5, 3, 3));
+        assert_eq!(signs.ends_at(), at(8 + 24 * 60));
+        let (signs, _) = mailed(&signs, 9, at(70)).unwrap();
+        assert_eq!((signs.links.len(), signs.mailed.len()), (1, 1));
+    }
+
+    #[test]
+    fn whoever_asks_and_however_often_one_link_is_good_at_any_time_and_a_day_of_it_is_a_mail_each_half_hour() {
+        let (mut signs, mut mails) = (SignIn::none(ada()), Vec::new());
+        for minute in 0..24 * 60 {
+            if let Ok((after, _)) = mailed(&signs, minute.try_into().unwrap(), at(minute)) {
+                signs = after;
+                mails.push(minute);
+            }
+            assert!(signs.links.iter().any(|live| at(minute) < live.ends_at), "minute {minute}");
+        }
+        assert_eq!(mails[..6], [0, 1, 2, 32, 62, 92]);
+        assert!(mails.len() <= 50, "{}", mails.len());
+    }
+
+    #[test]
+    fn somebody_who_signs_in_between_a_flood_of_asks_is_not_kept_out() {
+        let (mut signs, mut asked) = (SignIn::none(ada()), 0);
+        let mut ask = |signs: &mut SignIn, minute: i64| {
+            asked += 1;
+            let mail = mailed(signs, asked, at(minute));
+            mail.map(|(after, mail)| {
+                *signs = after;
+                mail
+            })
+        };
+        for minute in 0..3 {
+            let mail = ask(&mut signs, minute).unwrap();
+            if minute == 2 {
+                signs = signs.follow(&mail.link, &Proof::Address(ada()), at(2)).unwrap();
+            }
+        }
+        for minute in 3..120 {
+            let _ = ask(&mut signs, minute);
+            assert!(!signs.links.is_empty(), "minute {minute}");
+        }
+    }
+
+    #[test]
+    fn a_code_for_an_address_of_which_nothing_is_known_is_counted_as_any_other() {
+        let wrong = Code::generate().hash(&ada());
+        assert_eq!(SignIn::none(ada()).type_code(&wrong, at(0)), None);
+        let after = SignIn::none(ada()).with_wrong_code(at(0));
+        assert_eq!((after.wrong_codes, after.ends_at()), (1, at(30)));
+    }
+}

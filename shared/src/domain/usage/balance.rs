@@ -1,0 +1,161 @@
+//! What the balance of the account must pay for soon, and when a shortfall is told: at the crossing, and when it has grown by a tenth,
+//! each day at most where only more was promised.
+//! Where the numbers come from and who is told is the functions' matter.
+
+use jiff::civil::Date;
+use jiff::fmt::serde::timestamp::millisecond;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::usage::days::Days;
+use crate::domain::usage::forecast::Pace;
+use crate::domain::values::money::Usd;
+use crate::domain::values::window::utc_date;
+
+/// Credit can be bought as it is used, so no more than this need be there at once.
+const DAYS_AHEAD: u32 = 14;
+/// While keys are claimed, what is promised grows all the time: that is told no sooner again.
+const BETWEEN_PROMISES: SignedDuration = SignedDuration::from_hours(24);
+
+/// What the balance must pay for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Need {
+    pub amount: Usd,
+    pub basis: Basis,
+}
+
+/// How a need was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Basis {
+    /// Two weeks at the pace of the last ones.
+    TwoWeeks,
+    /// No pace is known, so it is all that is promised and not spent yet.
+    Promised,
+}
+
+/// A shortfall of the balance as it was told last, until it is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shortage {
+    #[serde(with = "millisecond::required")]
+    pub told_at: Timestamp,
+    pub balance: Usd,
+    pub need: Need,
+    pub is_over: bool,
+    pub version: u64,
+}
+
+impl Need {
+    /// Keys that were made here use no more than is promised to them, whatever their pace; other keys live on the same balance.
+    pub fn of(ours: &Days, foreign: &Days, promised: Usd, looked_at: Option<Timestamp>) -> Need {
+        let two_weeks = |days: &Days| {
+            let pace = looked_at.and_then(|at| Pace::of(days, Date::MIN, utc_date(at)));
+            pace.map(|pace| pace.in_days(DAYS_AHEAD)).filter(|soon| *soon > Usd::ZERO)
+        };
+        match two_weeks(ours) {
+            Some(soon) => {
+                let foreign = two_weeks(foreign).unwrap_or_default();
+                Need { amount: soon.min(promised) + foreign, basis: Basis::TwoWeeks }
+            }
+            None => Need { amount: promised, basis: Basis::Promised },
+        }
+    }
+
+    /// By how much a balance falls short, if it does.
+    pub fn beyond(&self, balance: Usd) -> Option<Usd> {
+        Some(self.amount - balance).filter(|short| *short > Usd::ZERO)
+    }
+}
+
+impl Shortage {
+    /// What is to be on record after a look, and None where that is so already. One that is not over is told when it is put there.
+    pub fn after(known: Option<&Shortage>, balance: Usd, need: Need, now: Timestamp) -> Option<Shortage> {
+        let version = known.map_or(0, |known| known.version) + 1;
+        let fresh = Shortage { told_at: now, balance, need, is_over: false, version };
+        let told = known.filter(|known| !known.is_over);
+        match (told, need.beyond(balance)) {
+            (None, Some(_)) => Some(fresh),
+            (Some(told), None) => Some(Shortage { is_over: true, version, ..told.clone() }),
+            (Some(told), Some(short)) => {
+                let was = told.need.amount - told.balance;
+                let is_worse = short.times(10) >= was.times(11);
+                (is_worse && (balance < told.balance || told.told_at + BETWEEN_PROMISES <= now)).then_some(fresh)
+            }
+            (None, None) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MONDAY: Date = Date::constant(2026, 11, 16);
+
+    fn usd(dollars: i32) -> Usd {
+        Usd::from_dollars(dollars)
+    }
+
+    fn at(hour: i64) -> Timestamp {
+        Timestamp::from_second(hour * 3600).unwrap()
+    }
+
+    /// As much on each of the last days before the Monday.
+    fn steadily(days: i64, dollars: i32) -> Days {
+        let mut spent = Days::default();
+        for ago in 1..=days {
+            spent.add(&Days::on_one(MONDAY.checked_sub(jiff::Span::new().days(ago)).unwrap(), usd(dollars)));
+        }
+        spent
+    }
+
+    #[test]
+    fn where_a_pace_is_known_two_weeks_of_it_are_needed_and_never_more_than_is_promised() {
+        let looked = Some("2026-11-16T00:20:00Z".parse().unwrap());
+        let of = |ours: &Days, foreign: &Days, promised| {
+            let need = Need::of(ours, foreign, usd(promised), looked);
+            (need.amount, need.basis)
+        };
+        let nothing = Days::default();
+        assert_eq!(of(&steadily(28, 10), &nothing, 4000), (usd(140), Basis::TwoWeeks));
+        assert_eq!(of(&steadily(28, 10), &nothing, 100), (usd(100), Basis::TwoWeeks));
+        assert_eq!(of(&steadily(28, 10), &steadily(28, 1), 100), (usd(114), Basis::TwoWeeks));
+        let promised = (usd(4000), Basis::Promised);
+        assert_eq!(of(&steadily(3, 10), &nothing, 4000), promised, "so few days are no pace");
+        let idle = Days::on_one(MONDAY.checked_sub(jiff::Span::new().days(60)).unwrap(), usd(10));
+        assert_eq!(of(&idle, &nothing, 4000), promised, "nothing used is none either");
+        assert_eq!(Need::of(&steadily(28, 10), &nothing, usd(4000), None).basis, Basis::Promised);
+    }
+
+    #[test]
+    fn a_shortfall_is_told_at_the_crossing_and_at_each_tenth_that_it_grows_and_again_after_it_was_over() {
+        let need = Need { amount: usd(200), basis: Basis::Promised };
+        let mut known: Option<Shortage> = None;
+        let mut told = Vec::new();
+        for (hour, balance) in (1..).zip([200, 100, 95, 91, 90, 150, 90, 80, 79, 200, 300, 100, 100]) {
+            if let Some(next) = Shortage::after(known.as_ref(), usd(balance), need, at(hour)) {
+                assert_eq!(next.version, known.map_or(0, |known| known.version) + 1);
+                if !next.is_over {
+                    told.push((hour, balance));
+                }
+                known = Some(next);
+            }
+        }
+        // By 100, by 110, by 121, and by 100 after it was over.
+        assert_eq!(told, [(2, 100), (5, 90), (9, 79), (12, 100)]);
+    }
+
+    #[test]
+    fn a_shortfall_that_grows_because_keys_are_claimed_is_told_once_a_day() {
+        let mut known: Option<Shortage> = None;
+        let mut told = Vec::new();
+        for hour in 1..60 {
+            let need = Need { amount: usd(100 + 20 * i32::try_from(hour).unwrap()), basis: Basis::Promised };
+            if let Some(next) = Shortage::after(known.as_ref(), usd(100), need, at(hour)) {
+                told.push(hour);
+                known = Some(next);
+            }
+        }
+        assert_eq!(told, [1, 25, 49]);
+    }
+}

@@ -1,0 +1,156 @@
+//! Crossings: a threshold of a limit passed in a window. One is known by its limit's amount too, so that a pot which is raised
+//! and lowered again returns to what was already told.
+
+use jiff::Timestamp;
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use crate::domain::values::id::{GrantId, PersonId, ProgrammeId};
+use crate::domain::values::money::Usd;
+use crate::domain::values::window::Window;
+
+/// A threshold that was passed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crossing {
+    pub programme: ProgrammeId,
+    #[serde(flatten)]
+    pub scope: Scope,
+    pub window: Window,
+    /// The limit, as it was then.
+    #[serde(rename = "of_limit")]
+    pub limit: Usd,
+    /// In per cent of the limit.
+    pub threshold: u8,
+    /// What had been spent when it was found.
+    pub spent: Usd,
+    #[serde(with = "millisecond::required")]
+    pub found_at: Timestamp,
+    /// False when a higher one was crossed at the same time, or one had been already.
+    pub told: bool,
+    /// The mails that told it to people with a role; the store knows them. A student's is filed under the grant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mails: Vec<Told>,
+}
+
+/// One mail that told a crossing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Its row of the outbox.
+    pub row: Ulid,
+    pub recipient: PersonId,
+    /// When somebody had it sent again.
+    #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
+    pub by_hand: Option<Timestamp>,
+}
+
+/// Whose limit it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "scope", content = "grant", rename_all = "lowercase")]
+pub enum Scope {
+    /// What was spent of the programme's pot.
+    Pot,
+    /// What is promised of it: crossed when there is no room for one more key.
+    Reserved,
+    /// A student's own cap.
+    Cap(GrantId),
+}
+
+/// By which a pot that is promised in full is told apart from what was spent of it.
+pub const RESERVED: &str = "reserved";
+/// As what that is on record: all of the pot.
+pub const ALL: u8 = 100;
+
+impl Crossing {
+    /// The threshold as pages and forms name it.
+    pub fn threshold_name(&self) -> String {
+        match self.scope {
+            Scope::Reserved => RESERVED.to_owned(),
+            Scope::Pot | Scope::Cap(_) => self.threshold.to_string(),
+        }
+    }
+}
+
+/// At which per cent of their own cap students hear.
+pub const OF_A_CAP: [u8; 2] = [80, 100];
+
+/// The thresholds of a limit that `spent` has passed and that are not on record, lowest first. Of several only the highest
+/// is told, and none below one that is on record.
+pub fn news(thresholds: &[u8], limit: Usd, spent: Usd, known: &[u8]) -> Vec<(u8, bool)> {
+    let mut crossed: Vec<u8> =
+        thresholds.iter().copied().filter(|threshold| is_crossed(*threshold, limit, spent)).collect();
+    crossed.sort_unstable();
+    crossed.dedup();
+    let highest = crossed.iter().chain(known).copied().max();
+    crossed
+        .into_iter()
+        .filter(|threshold| !known.contains(threshold))
+        .map(|threshold| (threshold, Some(threshold) == highest))
+        .collect()
+}
+
+/// How much of a limit is used, in whole per cent, rounded down. Of no limit everything is.
+pub fn per_cent(spent: Usd, limit: Usd) -> i64 {
+    let (spent, limit) = (i128::from(spent.micros().max(0)), i128::from(limit.micros()));
+    if limit <= 0 {
+        return if spent > 0 { 100 } else { 0 };
+    }
+    i64::try_from(spent * 100 / limit).unwrap_or(i64::MAX)
+}
+
+fn is_crossed(threshold: u8, limit: Usd, spent: Usd) -> bool {
+    spent > Usd::ZERO && i128::from(spent.micros()) * 100 >= i128::from(limit.micros()) * i128::from(threshold)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const THRESHOLDS: [u8; 4] = [50, 80, 95, 100];
+
+    fn found(spent: i32, known: &[u8]) -> Vec<(u8, bool)> {
+        news(&THRESHOLDS, Usd::from_dollars(100), Usd::from_dollars(spent), known)
+    }
+
+    #[test]
+    fn only_the_highest_of_several_is_told_and_the_lower_are_passed() {
+        assert_eq!(found(49, &[]), []);
+        assert_eq!(found(50, &[]), [(50, true)]);
+        assert_eq!(found(120, &[50]), [(80, false), (95, false), (100, true)]);
+        assert_eq!(found(96, &[50, 95]), [(80, false)], "95 was told before");
+        assert_eq!(found(97, &[50, 80, 95]), []);
+    }
+
+    #[test]
+    fn a_pot_of_nothing_is_crossed_by_the_first_cent() {
+        assert_eq!(news(&[100], Usd::ZERO, Usd::ZERO, &[]), []);
+        assert_eq!(news(&[100], Usd::ZERO, Usd::CENT, &[]), [(100, true)]);
+        assert_eq!((per_cent(Usd::ZERO, Usd::ZERO), per_cent(Usd::CENT, Usd::ZERO)), (0, 100));
+    }
+
+    #[test]
+    fn per_cents_round_down() {
+        assert_eq!(per_cent(Usd::from_micros(839_999), Usd::from_dollars(1)), 83);
+        assert_eq!(per_cent(Usd::from_dollars(5), Usd::from_dollars(4)), 125);
+    }
+
+    proptest! {
+        #[test]
+        fn as_spending_grows_each_threshold_is_news_once_and_what_is_told_grows(steps in prop::collection::vec(0_i32..40, 1..12)) {
+            let (mut known, mut told, mut spent) = (Vec::new(), Vec::new(), 0);
+            for step in steps {
+                spent += step;
+                for (threshold, is_told) in found(spent, &known) {
+                    prop_assert!(!known.contains(&threshold));
+                    known.push(threshold);
+                    if is_told {
+                        told.push(threshold);
+                    }
+                }
+                prop_assert!(THRESHOLDS.iter().all(|threshold| (i32::from(*threshold) <= spent) == known.contains(threshold)));
+            }
+            prop_assert!(told.is_sorted_by(|lower, higher| lower < higher));
+        }
+    }
+}

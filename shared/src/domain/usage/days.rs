@@ -1,0 +1,277 @@
+//! What was used on each UTC day, as far as the provider's answers tell, and sums over spans of days. It is kept small, since each
+//! key has one and every night writes those that changed.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use jiff::{Span as Length, ToSpan};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use crate::domain::values::money::Usd;
+
+/// What was used, day by day. The days and what came before them always add up to all that was ever used.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Packed", into = "Packed")]
+pub struct Days {
+    /// What had been used before the first day, on days that nobody knows.
+    opening: Usd,
+    /// The first day of `spent`.
+    first: Date,
+    spent: Vec<Usd>,
+    /// From one day to another, both included: the sum of these days is known, not how it is spread over them.
+    estimated: Vec<(Date, Date)>,
+}
+
+/// What the provider says a key has used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    /// Ever.
+    pub lifetime: Usd,
+    /// On the day on which it was asked, if it says so.
+    pub today: Option<Usd>,
+    pub on: Date,
+}
+
+/// How well a sum over days is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Known {
+    Exactly,
+    /// Some of it may belong to a day beside the span.
+    Estimated,
+    /// For some of the days no sync has told yet what was used.
+    Partly,
+}
+
+/// A sum over days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sum {
+    pub spent: Usd,
+    pub known: Known,
+}
+
+impl Days {
+    /// An amount used on one day.
+    pub fn on_one(day: Date, spent: Usd) -> Days {
+        Days { opening: Usd::ZERO, first: day, spent: vec![spent], estimated: Vec::new() }
+    }
+
+    /// All that was ever used.
+    pub fn total(&self) -> Usd {
+        self.opening + self.spent.iter().copied().sum()
+    }
+
+    /// What had been used before anybody looked.
+    pub fn opening(&self) -> Usd {
+        self.opening
+    }
+
+    /// What was used on a day; nothing is known to have been used on a day that is not there.
+    pub fn on(&self, day: Date) -> Usd {
+        self.place(day).and_then(|place| self.spent.get(place)).copied().unwrap_or_default()
+    }
+
+    /// Every day from the first to the last, with what was used and whether that is exact.
+    pub fn each(&self) -> impl Iterator<Item = (Date, Usd, bool)> {
+        let days = self.spent.iter().zip(self.first.series(1.day()));
+        days.map(|(spent, day)| (day, *spent, !self.estimated.iter().any(|(from, to)| *from <= day && day <= *to)))
+    }
+
+    /// What was used on each day on which anything was; days of which only the sum is known share it alike.
+    pub fn evenly(&self) -> BTreeMap<Date, Usd> {
+        let mut days: BTreeMap<Date, Usd> = self.each().map(|(day, spent, _)| (day, spent)).collect();
+        for (from, to) in &self.estimated {
+            let count = from.until(*to).map_or(1, |span| i64::from(span.get_days()) + 1).max(1);
+            let sum: Usd = days.range(*from..=*to).map(|(_, spent)| *spent).sum();
+            let (share, over) = (sum.micros().div_euclid(count), sum.micros().rem_euclid(count));
+            for (number, day) in (0..count).zip(from.series(1.day())) {
+                days.insert(day, Usd::from_micros(share + i64::from(number < over)));
+            }
+        }
+        days.retain(|_, spent| *spent != Usd::ZERO);
+        days
+    }
+
+    /// With an answer of the provider. The day of the answer and the day before it follow from the answer and the days before them;
+    /// `known` is the last day on which what is here was all there was, and days since then share what cannot be told apart.
+    /// Nothing known of a key means that it is seen for the first time, and its past stays apart.
+    ///
+    /// What is recorded stands where the answer says less.
+    #[must_use]
+    pub fn with(&self, counted: Counted, known: Option<Date>) -> Days {
+        let Counted { lifetime, today, on } = counted;
+        let more = lifetime - self.total();
+        if more < Usd::ZERO {
+            return self.clone();
+        }
+        let Some(known) = known else {
+            let today = today.unwrap_or_default().min(lifetime);
+            return Days { opening: lifetime - today, ..Days::on_one(on, today) }.tidied();
+        };
+        let mut after = self.clone();
+        if let Some(last) = self.last().filter(|last| *last > on) {
+            // An answer of an earlier day that says more all the same: on which of the days since then nobody knows.
+            if more > Usd::ZERO {
+                after.estimate(on, last);
+                after.add_on(last, more);
+            }
+            return after.tidied();
+        }
+        let (Some(today), Ok(yesterday)) = (today, on.yesterday()) else {
+            if known < on && more > Usd::ZERO {
+                after.estimate(known, on);
+            }
+            after.add_on(on, more);
+            return after.tidied();
+        };
+        after.truncate_before(yesterday);
+        let rest = lifetime - after.total();
+        // The provider's two numbers are rounded apart, so the day may seem to have more than is left for it.
+        let today = today.min(rest);
+        if known < yesterday && rest - today > Usd::ZERO {
+            after.estimate(known, yesterday);
+        }
+        after.add_on(yesterday, rest - today);
+        after.add_on(on, today);
+        after.tidied()
+    }
+
+    /// Adds another's days to these.
+    pub fn add(&mut self, other: &Days) {
+        self.opening += other.opening;
+        if !other.spent.is_empty() {
+            let place = self.reaching(other.first, other.spent.len());
+            for (mine, theirs) in self.spent.iter_mut().skip(place).zip(&other.spent) {
+                *mine += *theirs;
+            }
+        }
+        other.estimated.iter().for_each(|(from, to)| self.estimate(*from, *to));
+    }
+
+    /// The sum of the days from one to another, both included. `complete` is the last day that a sync has told all of.
+    pub fn between(&self, from: Date, to: Date, complete: Option<Date>) -> Sum {
+        let days = self.each().filter(|(day, ..)| from <= *day && *day <= to);
+        let spent = days.map(|(_, spent, _)| spent).sum();
+        let begins_unknown = self.opening > Usd::ZERO && from < self.first;
+        let crosses = |(first, last): &(Date, Date)| {
+            let inside = from <= *first && *last <= to;
+            let outside = *last < from || to < *first;
+            !inside && !outside
+        };
+        let known = if begins_unknown || complete.is_none_or(|complete| complete < to) {
+            Known::Partly
+        } else if self.estimated.iter().any(crosses) {
+            Known::Estimated
+        } else {
+            Known::Exactly
+        };
+        Sum { spent, known }
+    }
+
+    fn last(&self) -> Option<Date> {
+        self.first.checked_add(length(self.spent.len().checked_sub(1)?)).ok()
+    }
+
+    fn place(&self, day: Date) -> Option<usize> {
+        usize::try_from(self.first.until(day).ok()?.get_days()).ok()
+    }
+
+    /// The same days in the one form in which they are kept: without any there is no first, unless there was something before it.
+    fn tidied(mut self) -> Days {
+        let is_nothing = self.spent.iter().all(|spent| *spent == Usd::ZERO);
+        match (is_nothing, self.opening > Usd::ZERO) {
+            (true, true) => self.spent = vec![Usd::ZERO],
+            (true, false) => (self.first, self.spent) = (Date::default(), Vec::new()),
+            (false, _) => {}
+        }
+        self
+    }
+
+    /// Forgets this day and all after it.
+    fn truncate_before(&mut self, day: Date) {
+        self.spent.truncate(if self.first < day { self.place(day).unwrap_or(usize::MAX) } else { 0 });
+    }
+
+    fn add_on(&mut self, day: Date, spent: Usd) {
+        if spent != Usd::ZERO {
+            self.add(&Days::on_one(day, spent));
+        }
+    }
+
+    /// Makes room for so many days from this one on, and says where they begin.
+    fn reaching(&mut self, first: Date, count: usize) -> usize {
+        if self.spent.is_empty() {
+            self.first = first;
+        }
+        let earlier = usize::try_from(first.until(self.first).map_or(0, |span| span.get_days())).unwrap_or(0);
+        if earlier > 0 {
+            self.spent.splice(0..0, std::iter::repeat_n(Usd::ZERO, earlier));
+            self.first = first;
+        }
+        let place = self.place(first).unwrap_or(0);
+        self.spent.resize(self.spent.len().max(place + count), Usd::ZERO);
+        place
+    }
+
+    /// Joins a span to those that it touches.
+    fn estimate(&mut self, mut from: Date, mut to: Date) {
+        self.estimated.retain(|(first, last)| {
+            let apart = *last < from || to < *first;
+            if !apart {
+                (from, to) = (from.min(*first), to.max(*last));
+            }
+            apart
+        });
+        let place = self.estimated.partition_point(|(first, _)| *first < from);
+        self.estimated.insert(place, (from, to));
+    }
+}
+
+fn length(days: usize) -> Length {
+    i64::try_from(days).map_or_else(|_| Length::new(), ToSpan::days)
+}
+
+/// How days are kept: one run of bytes, where an amount takes three or four and a day without any takes one.
+#[derive(Serialize, Deserialize)]
+struct Packed(ByteBuf);
+
+/// The opening, the first day counted from [`EPOCH`], the amounts, and the estimated spans as first day and length.
+type Plain = (i64, i32, Vec<i64>, Vec<(i32, u16)>);
+
+const EPOCH: Date = Date::constant(2020, 1, 1);
+
+impl From<Days> for Packed {
+    fn from(days: Days) -> Packed {
+        let number = |day: Date| EPOCH.until(day).map_or(0, |span| span.get_days());
+        let spent = days.spent.iter().map(|spent| spent.micros()).collect();
+        let span = |(from, to): &(Date, Date)| (number(*from), u16::try_from(number(*to) - number(*from)).unwrap_or(0));
+        let first = if days.spent.is_empty() { 0 } else { number(days.first) };
+        let plain: Plain = (days.opening.micros(), first, spent, days.estimated.iter().map(span).collect());
+        // Numbers and lists of them can always be written.
+        Packed(ByteBuf::from(postcard::to_allocvec(&plain).unwrap_or_default()))
+    }
+}
+
+impl TryFrom<Packed> for Days {
+    type Error = NotDays;
+    fn try_from(Packed(bytes): Packed) -> Result<Days, NotDays> {
+        let (opening, first, spent, estimated): Plain = postcard::from_bytes(&bytes).map_err(|_| NotDays)?;
+        let date = |number: i32| EPOCH.checked_add(number.days()).map_err(|_| NotDays);
+        let span = |(from, length): &(i32, u16)| Ok((date(*from)?, date(*from + i32::from(*length))?));
+        Ok(Days {
+            opening: Usd::from_micros(opening),
+            first: if spent.is_empty() { Date::default() } else { date(first)? },
+            spent: spent.into_iter().map(Usd::from_micros).collect(),
+            estimated: estimated.iter().map(span).collect::<Result<_, NotDays>>()?,
+        })
+    }
+}
+
+/// Bytes that are no days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("these bytes are no days")]
+pub struct NotDays;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,245 @@
+//! When a programme's money will be used up at the pace of the last weeks, and who of a class uses far more than is usual. Mails and
+//! pages say it in the same words, which are here too, in their readers' language: there a pot is a budget.
+
+use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::programme::Settings;
+use crate::domain::usage::days::Days;
+use crate::domain::values::format::long_date;
+use crate::domain::values::money::Usd;
+use crate::domain::values::term::Term;
+use crate::domain::values::window::utc_date;
+
+mod standing;
+#[cfg(test)]
+mod tests;
+
+pub use standing::{Weeks, usual_week};
+
+/// More weeks than these say more of the past than of now.
+const WEEKS: usize = 4;
+/// A pace that grew is told by as many.
+const LATEST_WEEKS: usize = 2;
+
+/// The money that a forecast is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    pub pot: Usd,
+    /// What the keys that are out may come to in all, where that is known to be less.
+    pub keys_stop_at: Option<Usd>,
+}
+
+/// What will become of a pot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forecast {
+    pub runs_out: RunsOut,
+    pub budget: Budget,
+    /// The last day on which every key was looked at.
+    pub looked: Option<Date>,
+    /// None when too little is known to tell.
+    pub pace: Option<Pace>,
+}
+
+/// When a pot will be empty, or what comes before that. Days are UTC days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunsOut {
+    /// The last of the money is used on this day, within the term.
+    OutOn(Date),
+    /// On this day, within the term, the keys that are out have spent all they may, and money is left.
+    KeysStopOn(Date),
+    NotBeforeTheTermEnds,
+    TooLittleData,
+    /// Nobody has looked for so long that the day would be past.
+    PerhapsByNow,
+    /// The keys that are out can spend nothing more, and money is left.
+    KeysStopped,
+    /// It is empty already.
+    Gone,
+}
+
+/// How fast money is used, for each day of the week: a course that works on weekdays only uses nothing on the next Sunday, however
+/// much it used on Friday.
+///
+/// It is the mean of whole weeks, since a median of days would take a class that works in bursts for one that uses nothing. One odd
+/// day cannot bend it: the largest day counts no more than the second largest. Of the last two weeks and the last four the faster
+/// pace counts, because a pot that lasts longer than was said harms nobody, and a course speeds up towards its deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// What was used on all Mondays, all Tuesdays and so on.
+    on_weekdays: [i128; 7],
+    weeks: i128,
+}
+
+impl Forecast {
+    /// `looked_at` is when every key was last looked at: of its day, only what had been used by then is known.
+    pub fn of(spent: &Days, budget: Budget, term: &Term, looked_at: Option<Timestamp>, now: Timestamp) -> Forecast {
+        let looked = looked_at.map(utc_date);
+        let pace = looked.and_then(|looked| Pace::of(spent, utc_date(term.starts_at()), looked));
+        let total = spent.total();
+        let can_spend = budget.keys_stop_at.unwrap_or(budget.pot) - total;
+        let runs_out = match (looked, pace) {
+            _ if total >= budget.pot => RunsOut::Gone,
+            (Some(looked), _) if looked > last_day(term) => RunsOut::NotBeforeTheTermEnds,
+            (Some(_), _) if can_spend <= Usd::ZERO && total > Usd::ZERO => RunsOut::KeysStopped,
+            (Some(looked), Some(pace)) => match pace.empties(can_spend, spent.on(looked), looked) {
+                Some(day) if day > last_day(term) => RunsOut::NotBeforeTheTermEnds,
+                None => RunsOut::NotBeforeTheTermEnds,
+                Some(day) if day < utc_date(now) => RunsOut::PerhapsByNow,
+                Some(day) if budget.keys_stop_at.is_some() => RunsOut::KeysStopOn(day),
+                Some(day) => RunsOut::OutOn(day),
+            },
+            _ => RunsOut::TooLittleData,
+        };
+        Forecast { runs_out, budget, looked, pace }
+    }
+
+    /// Whether somebody should see to it before the term ends.
+    pub fn is_short(&self) -> bool {
+        match self.runs_out {
+            RunsOut::OutOn(_) | RunsOut::KeysStopOn(_) | RunsOut::PerhapsByNow | RunsOut::Gone => true,
+            RunsOut::NotBeforeTheTermEnds | RunsOut::TooLittleData | RunsOut::KeysStopped => false,
+        }
+    }
+
+    /// The same in words.
+    pub fn in_words(&self) -> String {
+        let at_the_pace = || {
+            let pace = self.pace.map_or(Usd::ZERO, Pace::per_week);
+            format!("At the pace of the last weeks, about {} a week,", rounded(pace))
+        };
+        let pot = self.budget.pot.to_dollars_down();
+        let keys = self.budget.keys_stop_at.map_or_else(String::new, Usd::to_dollars_down);
+        match self.runs_out {
+            RunsOut::OutOn(day) => format!("{} the budget will be used up around {}.", at_the_pace(), long_date(day)),
+            RunsOut::KeysStopOn(day) => format!(
+                "{} the keys that are out will stop around {}: together they may spend {keys}, and then they stand still before the budget of {pot} is used up.",
+                at_the_pace(),
+                long_date(day)
+            ),
+            RunsOut::NotBeforeTheTermEnds if self.pace.is_none_or(|pace| pace.per_week() == Usd::ZERO) => {
+                "The budget lasts beyond the end of the term.".to_owned()
+            }
+            RunsOut::NotBeforeTheTermEnds => {
+                format!("{} the budget lasts beyond the end of the term.", at_the_pace())
+            }
+            RunsOut::TooLittleData => "There is too little data to say when the budget will be used up.".to_owned(),
+            RunsOut::PerhapsByNow => format!(
+                "{} there may be nothing left to spend by now. What was spent since {} is not known.",
+                at_the_pace(),
+                self.looked.map_or_else(String::new, long_date)
+            ),
+            RunsOut::KeysStopped => format!(
+                "The keys that are out can spend nothing more: they have used the {keys} that they may. The budget of {pot} is not used up."
+            ),
+            RunsOut::Gone => "The budget is used up.".to_owned(),
+        }
+    }
+}
+
+impl Budget {
+    /// Live keys can spend no more than is reserved. Of keys made elsewhere, which a programme without a roster has, nobody knows; and
+    /// where more was spent than is reserved, the counter is behind and says nothing.
+    pub fn of(settings: &Settings, (pot, reserved): (Usd, Usd), spent: &Days) -> Budget {
+        let is_bound = settings.roster && spent.total() <= reserved && reserved < pot;
+        Budget { pot, keys_stop_at: is_bound.then_some(reserved) }
+    }
+}
+
+impl Pace {
+    /// None before a week is over since money was first used, and while a single week has a day that is most of it:
+    /// nobody can know whether that is the day of the lab or an accident.
+    ///
+    /// `starts` is the first day that counts, and `looked` the last day on which every key was looked at, which is not over.
+    pub fn of(spent: &Days, starts: Date, looked: Date) -> Option<Pace> {
+        let days = spent.evenly();
+        let since = days.keys().copied().find(|day| starts <= *day && *day < looked)?;
+        let weeks = usize::try_from(since.until(looked).ok()?.get_days()).ok()? / 7;
+        let of_the_last = |weeks: usize| {
+            let back = |ago: usize| looked.checked_sub(i64::try_from(ago).ok()?.days()).ok();
+            let completed = (1..=weeks * 7).filter_map(back);
+            let used = |day: Date| (day, i128::from(days.get(&day).map_or(0, |spent| spent.micros())));
+            Pace::over(&mut completed.map(used).collect::<Vec<_>>(), weeks)
+        };
+        let (all, latest) = (of_the_last(weeks.min(WEEKS))?, of_the_last(weeks.min(LATEST_WEEKS))?);
+        Some(if latest.in_all() * all.weeks > all.in_all() * latest.weeks { latest } else { all })
+    }
+
+    fn over(days: &mut [(Date, i128)], weeks: usize) -> Option<Pace> {
+        let in_all: i128 = days.iter().map(|(_, used)| used).sum();
+        days.sort_unstable_by_key(|(_, used)| *used);
+        let [.., (_, second), (_, largest)] = days else { return None };
+        if weeks == 1 && *largest * 2 > in_all {
+            return None;
+        }
+        *largest = *second;
+        let mut on_weekdays = [0; 7];
+        for (day, used) in days {
+            on_weekdays[number(*day)] += *used;
+        }
+        Some(Pace { on_weekdays, weeks: i128::try_from(weeks).ok()? })
+    }
+
+    /// What a week uses.
+    pub fn per_week(self) -> Usd {
+        self.in_days(7)
+    }
+
+    /// What so many days use, whichever they are.
+    pub fn in_days(self, days: u32) -> Usd {
+        let used = self.in_all().saturating_mul(i128::from(days)) / (7 * self.weeks);
+        Usd::from_micros(i64::try_from(used).unwrap_or(i64::MAX))
+    }
+
+    fn in_all(self) -> i128 {
+        self.on_weekdays.iter().sum()
+    }
+
+    fn on(self, day: Date) -> i128 {
+        self.on_weekdays[number(day)]
+    }
+
+    /// The day on which the last of `left` is used, if there ever is one. `today` is what the first day has used already, which is
+    /// not left any more.
+    fn empties(self, left: Usd, today: Usd, first: Date) -> Option<Date> {
+        // Amounts are of as many weeks as the pace is, so that nothing is rounded.
+        let of_weeks = |amount: Usd| i128::from(amount.micros()) * self.weeks;
+        let mut left = of_weeks(left) - (self.on(first) - of_weeks(today)).max(0);
+        if left <= 0 {
+            return Some(first);
+        }
+        let whole_weeks = (left - 1).checked_div(self.in_all())?;
+        left -= whole_weeks * self.in_all();
+        let mut day = first.checked_add(i64::try_from(whole_weeks).ok()?.checked_mul(7).map(to_days)??).ok()?;
+        for _ in 0..7 {
+            day = day.tomorrow().ok()?;
+            left -= self.on(day);
+            if left <= 0 {
+                return Some(day);
+            }
+        }
+        None
+    }
+}
+
+/// Such a long time is none that a calendar has.
+fn to_days(days: i64) -> Option<jiff::Span> {
+    jiff::Span::new().try_days(days).ok()
+}
+
+/// Nobody needs the cents of what is about so much.
+fn rounded(pace: Usd) -> String {
+    let rounded = pace.to_the_dollar();
+    if rounded < Usd::from_dollars(10) { pace.to_dollars_up() } else { rounded.to_dollars_up() }
+}
+
+/// The UTC day in which the term's last moment lies.
+fn last_day(term: &Term) -> Date {
+    utc_date(term.ends_at() - 1.nanosecond())
+}
+
+fn number(day: Date) -> usize {
+    usize::try_from(day.weekday().to_monday_zero_offset()).unwrap_or_default()
+}

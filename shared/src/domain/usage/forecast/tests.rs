@@ -1,0 +1,290 @@
+//! Forecasts against spending whose future is known.
+
+use jiff::civil::{Weekday, date};
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::usage::days::Counted;
+
+/// A Monday, far enough before every end.
+const FIRST: Date = date(2026, 3, 2);
+
+fn day(number: i64) -> Date {
+    FIRST.checked_add(number.days()).unwrap()
+}
+
+fn usd(micros: i64) -> Usd {
+    Usd::from_micros(micros)
+}
+
+fn spent(each: impl IntoIterator<Item = i64>) -> Days {
+    let mut days = Days::default();
+    for (number, spent) in (0..).zip(each) {
+        days.add(&Days::on_one(day(number), usd(spent)));
+    }
+    days
+}
+
+fn term() -> Term {
+    Term::new(FIRST, date(2035, 3, 2), "UTC").unwrap()
+}
+
+/// All of the pot is promised to keys.
+fn all_promised(pot: Usd) -> Budget {
+    Budget { pot, keys_stop_at: None }
+}
+
+/// As it is said in the night after a day was looked at.
+fn forecast(spent: &Days, budget: Budget, term: &Term, looked: Date) -> Forecast {
+    let looked_at = format!("{looked}T00:20:00Z").parse().unwrap();
+    Forecast::of(spent, budget, term, Some(looked_at), looked_at)
+}
+
+/// With so much left after these days, all of which are over.
+fn with_left(each: &[i64], left: i64) -> RunsOut {
+    let pot = usd(each.iter().sum::<i64>() + left);
+    let looked = day(i64::try_from(each.len()).unwrap());
+    forecast(&spent(each.iter().copied()), all_promised(pot), &term(), looked).runs_out
+}
+
+/// How many days after the first it is out.
+fn days_until(runs_out: RunsOut) -> i32 {
+    let RunsOut::OutOn(out) = runs_out else { panic!("{runs_out:?}") };
+    FIRST.until(out).unwrap().get_days()
+}
+
+fn on_weekdays(count: usize) -> Vec<i64> {
+    let works = |number: i64| !matches!(day(number).weekday(), Weekday::Saturday | Weekday::Sunday);
+    (0..).map(|number| if works(number) { 10 } else { 0 }).take(count).collect()
+}
+
+#[test]
+fn constant_spending_is_out_on_the_day_that_uses_the_last_of_it() {
+    for (days, left, out) in [(7, 100, 16), (14, 95, 23), (20, 1, 20), (40, 70, 46), (200, 7001, 900)] {
+        assert_eq!(with_left(&vec![10; days], left), RunsOut::OutOn(day(out)), "{days} {left}");
+    }
+}
+
+#[test]
+fn what_was_used_today_is_off_what_today_will_use() {
+    let of = |today: i64| {
+        let mut days = vec![10; 14];
+        days.push(today);
+        forecast(&spent(days), all_promised(usd(160)), &term(), day(14)).runs_out
+    };
+    assert_eq!([of(0), of(4), of(10)], [RunsOut::OutOn(day(15)); 3]);
+    assert_eq!(of(15), RunsOut::OutOn(day(15)), "a day that used more than usual uses no more");
+    assert_eq!(of(20), RunsOut::Gone);
+}
+
+#[test]
+fn the_honest_answers() {
+    let of = |each: &[i64], left| with_left(each, left);
+    assert_eq!(of(&[], 10), RunsOut::TooLittleData);
+    assert_eq!(of(&[10; 6], 1000), RunsOut::TooLittleData);
+    assert_eq!(of(&[0, 0, 0, 0, 0, 10, 10], 1000), RunsOut::TooLittleData, "days before the first use tell nothing");
+    assert_eq!(of(&[10; 6], 0), RunsOut::Gone);
+    assert_eq!(of(&[10; 7], 1_000_000), RunsOut::NotBeforeTheTermEnds);
+    let idle = [vec![10; 7], vec![0; 28]].concat();
+    assert_eq!(of(&idle, 1), RunsOut::NotBeforeTheTermEnds);
+    let unseen = Forecast::of(&spent([10; 14]), all_promised(usd(1000)), &term(), None, Timestamp::UNIX_EPOCH);
+    assert_eq!((unseen.runs_out, unseen.pace), (RunsOut::TooLittleData, None));
+    let short = Term::new(FIRST, day(20), "UTC").unwrap();
+    let until = |left: i64| forecast(&spent([10; 14]), all_promised(usd(140 + left)), &short, day(14)).runs_out;
+    assert_eq!([until(70), until(71)], [RunsOut::OutOn(day(20)), RunsOut::NotBeforeTheTermEnds]);
+    let over = forecast(&spent([10; 14]), all_promised(usd(1000)), &short, day(21)).runs_out;
+    assert_eq!(over, RunsOut::NotBeforeTheTermEnds);
+}
+
+#[test]
+fn what_is_used_before_the_term_begins_tells_nothing_of_its_pace() {
+    let later = Term::new(day(30), day(90), "UTC").unwrap();
+    let of = |count: usize, looked| {
+        forecast(&spent(vec![10; count]), all_promised(usd(10_000)), &later, day(looked)).runs_out
+    };
+    assert_eq!([of(14, 14), of(30, 30), of(36, 36)], [RunsOut::TooLittleData; 3]);
+    assert_eq!(of(37, 37), RunsOut::NotBeforeTheTermEnds);
+}
+
+#[test]
+fn one_week_with_a_day_that_is_most_of_it_says_nothing_and_two_such_weeks_do() {
+    let lab = [0, 100, 2, 2, 0, 0, 0];
+    assert_eq!(with_left(&[&[5][..], &lab[1..]].concat(), 100), RunsOut::TooLittleData);
+    // The next two Tuesdays use it up.
+    let twice = [[5, 100, 2, 2, 0, 0, 0], lab].concat();
+    assert_eq!(with_left(&twice, 200), RunsOut::OutOn(day(22)));
+}
+
+#[test]
+fn a_course_on_weekdays_is_not_extrapolated_from_its_friday() {
+    for length in 19..40 {
+        let (days, left) = (on_weekdays(length), 100);
+        let RunsOut::OutOn(out) = with_left(&days, left) else { panic!("{length}") };
+        // Ten days of work, from the first that is not over.
+        let truth = (i64::try_from(length).unwrap()..).filter(|number| on_weekdays(60)[*number as usize] > 0).nth(9);
+        assert_eq!(Some(out), truth.map(day), "looked at after {length} days");
+    }
+}
+
+#[test]
+fn a_pace_that_grew_counts_sooner_than_one_that_fell() {
+    let grew = [[10; 14], [30; 14]].concat();
+    let fell = [[30; 14], [10; 14]].concat();
+    assert_eq!(days_until(with_left(&grew, 300)), 28 + 9);
+    // A mean of 20 less what the largest day is above the second, which is nothing.
+    assert_eq!(days_until(with_left(&fell, 300)), 28 + 14);
+}
+
+#[test]
+fn missed_nights_are_spread_over_their_days() {
+    let constant = spent([10; 14]);
+    let before = spent([10; 10]);
+    let (lifetime, today) = (usd(150), Some(usd(10)));
+    let missed = before.with(Counted { lifetime, today, on: day(14) }, Some(day(9)));
+    assert_eq!(missed.on(day(13)), usd(40), "the sum is known and lies on its last day");
+    let evenly: Vec<_> = missed.evenly().into_values().collect();
+    assert_eq!(evenly, vec![usd(10); 15]);
+    let of = |days: &Days| forecast(days, all_promised(usd(1000)), &term(), day(14)).runs_out;
+    assert_eq!(of(&missed), of(&constant));
+}
+
+#[test]
+fn what_is_said_of_it() {
+    let say = |pot: i32, days: usize| {
+        let spent = spent(vec![30_000_000; days]);
+        forecast(&spent, all_promised(Usd::from_dollars(pot)), &term(), day(days as i64)).in_words()
+    };
+    insta::assert_snapshot!([say(4000, 14), say(999_999, 14), say(4000, 3), say(60, 3)].join("\n"), @r"
+    At the pace of the last weeks, about $210 a week, the budget will be used up around 13 July 2026.
+    At the pace of the last weeks, about $210 a week, the budget lasts beyond the end of the term.
+    There is too little data to say when the budget will be used up.
+    The budget is used up.
+    ");
+}
+
+#[test]
+fn live_keys_cannot_spend_more_than_is_reserved_and_what_ends_first_is_said() {
+    // Three hundred a week since three weeks, of four thousand; the keys that are out may spend a thousand.
+    let spent = spent([[50_000_000; 6].as_slice(), &[0]].concat().into_iter().cycle().take(21));
+    let of = |reserved: Option<i32>| {
+        let settings = Settings { roster: reserved.is_some(), ..crate::domain::grant::testing::a_programme().settings };
+        let money = (Usd::from_dollars(4000), Usd::from_dollars(reserved.unwrap_or(1000)));
+        forecast(&spent, Budget::of(&settings, money, &spent), &term(), day(21))
+    };
+    let keys = of(Some(1000));
+    // A hundred dollars are left to them, which is two days of work.
+    assert_eq!((keys.runs_out, keys.is_short()), (RunsOut::KeysStopOn(day(22)), true));
+    assert_eq!(of(Some(4000)).runs_out, of(None).runs_out, "of keys made elsewhere nobody knows");
+    assert_eq!(of(Some(4000)).runs_out, of(Some(899)).runs_out, "a counter that is behind says nothing");
+    let RunsOut::OutOn(out) = of(Some(4000)).runs_out else { panic!("{:?}", of(Some(4000))) };
+    assert!(out > day(90), "{out}");
+    // Nobody who is left can spend anything; before anybody spent anything there is nothing to say.
+    assert_eq!(of(Some(900)).runs_out, RunsOut::KeysStopped);
+    let fresh = forecast(&Days::default(), Budget { pot: usd(10), keys_stop_at: Some(usd(0)) }, &term(), day(3));
+    assert_eq!(fresh.runs_out, RunsOut::TooLittleData);
+    insta::assert_snapshot!([keys.in_words(), of(Some(900)).in_words()].join("\n"), @r#"
+    At the pace of the last weeks, about $300 a week, the keys that are out will stop around 24 March 2026: together they may spend $1,000, and then they stand still before the budget of $4,000 is used up.
+    The keys that are out can spend nothing more: they have used the $900 that they may. The budget of $4,000 is not used up.
+    "#);
+}
+
+#[test]
+fn a_day_that_is_past_is_never_named() {
+    let spent = spent(vec![10_000_000; 14]);
+    let of = |keys: Option<i64>, now: i64| {
+        let budget = Budget { pot: usd(200_000_000), keys_stop_at: keys.map(usd) };
+        let at = |number: i64| Some(format!("{}T00:20:00Z", day(number)).parse().unwrap());
+        Forecast::of(&spent, budget, &term(), at(14), at(now).unwrap())
+    };
+    // Sixty dollars are left, which is six days; and in the other case two.
+    assert_eq!([of(None, 19), of(None, 14)].map(|now| now.runs_out), [RunsOut::OutOn(day(19)); 2]);
+    let past = of(None, 20);
+    assert_eq!((past.runs_out, past.is_short()), (RunsOut::PerhapsByNow, true));
+    assert_eq!(
+        [of(Some(160_000_000), 15), of(Some(160_000_000), 16)].map(|now| now.runs_out),
+        [RunsOut::KeysStopOn(day(15)), RunsOut::PerhapsByNow,]
+    );
+    insta::assert_snapshot!(past.in_words(), @"At the pace of the last weeks, about $70 a week, there may be nothing left to spend by now. What was spent since 16 March 2026 is not known.");
+}
+
+#[test]
+fn who_uses_far_more_than_they_and_the_class_usually_do_stands_out() {
+    let dollars = |each: [i64; 4]| {
+        let mut days = Days::default();
+        for (week, spent) in (0..).zip(each) {
+            days.add(&Days::on_one(day(week * 7 + 3), usd(spent * 100_000)));
+        }
+        days
+    };
+    let class =
+        [[10, 12, 9, 11], [5, 0, 6, 4], [80, 90, 85, 400], [0, 0, 0, 0], [9, 9, 9, 90], [2, 0, 0, 9]].map(dollars);
+    let looked = day(28);
+    let weeks = |days: &Days| Weeks::of(days, looked);
+    let usual = usual_week(&class.each_ref().map(weeks));
+    assert_eq!(usual, usd(900_000));
+    let out: Vec<_> = class.iter().map(|own| weeks(own).stands_out(usual)).collect();
+    let named = Some(usd(9_000_000));
+    assert_eq!(out, [None, None, Some(usd(40_000_000)), None, named, None]);
+    // Somebody who always uses much does what they always do; alone in a class nobody is unusual.
+    assert_eq!(weeks(&dollars([80, 80, 80, 90])).stands_out(usual), None);
+    let alone = weeks(&dollars([0, 0, 0, 90]));
+    assert_eq!(alone.stands_out(usual_week([&alone])), None);
+    assert!(weeks(&class[3]).are_idle() && !alone.are_idle());
+    // Where nothing is usual, a small amount is none to speak of.
+    assert_eq!(weeks(&dollars([0, 0, 0, 9])).stands_out(Usd::ZERO), None);
+    // The day that is not over counts for nothing.
+    assert_eq!(Weeks::of(&class[4], day(24)).stands_out(usual), None);
+}
+
+proptest! {
+    #[test]
+    fn one_day_of_a_hundred_times_the_usual_moves_the_date_by_a_few_days(
+        each in prop::collection::vec(80_i64..120, 14..45), odd in 0_usize..45, left in 1_i64..6_000,
+    ) {
+        let usual = with_left(&each, left);
+        let mut bent = each.clone();
+        let odd = odd % each.len();
+        bent[odd] *= 100;
+        // As much is left; what the odd day itself took is gone, and no forecast can bring it back.
+        let moved = (days_until(with_left(&bent, left)) - days_until(usual)).abs();
+        prop_assert!(moved <= 3, "{moved} days");
+    }
+
+    #[test]
+    fn the_date_lies_between_what_the_fastest_and_the_slowest_day_would_bring(
+        each in prop::collection::vec(50_i64..150, 7..45), left in 1_i64..20_000,
+    ) {
+        let days = i32::try_from(each.len()).unwrap();
+        let out = days_until(with_left(&each, left)) - days;
+        let (fast, slow) = (each.iter().max().unwrap(), each.iter().min().unwrap());
+        prop_assert!(i64::from(out) >= (left - 1) / fast && i64::from(out) <= (left - 1) / slow);
+    }
+
+    #[test]
+    fn more_money_never_brings_the_date_nearer_and_a_larger_currency_never_moves_it(
+        each in prop::collection::vec(0_i64..1_000, 0..45), left in 0_i64..20_000, more in 0_i64..9_000, factor in 1_i64..10_000,
+    ) {
+        let rank = |runs_out| match runs_out {
+            RunsOut::Gone => (0, Date::MIN),
+            RunsOut::OutOn(day) => (1, day),
+            RunsOut::NotBeforeTheTermEnds => (2, Date::MIN),
+            RunsOut::TooLittleData => (3, Date::MIN),
+            other => panic!("all is promised, and everybody has just looked: {other:?}"),
+        };
+        let now = with_left(&each, left);
+        prop_assert!(rank(now) <= rank(with_left(&each, left + more)));
+        let larger: Vec<i64> = each.iter().map(|spent| spent * factor).collect();
+        prop_assert_eq!(with_left(&larger, left * factor), now);
+    }
+
+    #[test]
+    fn days_spread_evenly_are_the_same_money(
+        each in prop::collection::vec(0_i64..1_000, 1..20), gap in 2_i64..9, more in 0_i64..999,
+    ) {
+        let before = spent(each.iter().copied());
+        let last = i64::try_from(each.len()).unwrap() - 1;
+        let lifetime = before.total() + usd(more);
+        let after = before.with(Counted { lifetime, today: Some(Usd::ZERO), on: day(last + gap) }, Some(day(last)));
+        prop_assert_eq!(after.evenly().into_values().sum::<Usd>(), lifetime);
+    }
+}

@@ -1,0 +1,10 @@
+//! What keys used, by day, window and model, and what follows from it: crossings, forecasts, and whether the account adds up.
+
+pub mod balance;
+pub mod crossing;
+pub mod days;
+pub mod forecast;
+pub mod models;
+pub mod reading;
+pub mod reconciliation;
+pub mod span;

@@ -1,0 +1,263 @@
+//! Who used which model: rows by key and model, turned into sums of programmes and groups, and into what is nobody's. How rows come
+//! here is the provider's matter, and where sums are kept is the store's.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::values::id::{DeploymentId, GrantId, KeyName, ProgrammeId};
+use crate::domain::values::money::Usd;
+
+pub mod rows;
+mod sums;
+
+pub use rows::GrantUse;
+pub use sums::{NOT_BY_MODEL, Sums, beyond_models, by_model, cost_in_words, named};
+
+/// How many entries a day of a programme, and a day of what is nobody's, have at most before the smallest are put together. An item
+/// of the table has room for twice as many.
+pub const MOST_ENTRIES: usize = 500;
+/// Longer names of models and of other people's keys are cut after so many bytes.
+const LONGEST_NAME: usize = 100;
+/// How the names of keys begin that a Bursar made.
+const MADE_BY_BURSAR: &str = "bursar/";
+
+/// What all keys of one name used of one model on one UTC day. Both names are empty where the provider knows none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelRow {
+    pub key_name: String,
+    pub model: String,
+    pub day: Date,
+    pub spent: Usd,
+    pub byok: Usd,
+    pub requests: u64,
+}
+
+/// What the account used of one model on one UTC day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActivityRow {
+    pub day: Date,
+    pub model: String,
+    /// The same model by its lasting name; empty where it was not told.
+    pub permaslug: String,
+    pub spent: Usd,
+    pub byok: Usd,
+    pub requests: u64,
+}
+
+/// One entry of what a programme used on a day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupUse {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Empty for models that are not told apart.
+    pub model: String,
+    pub spent: Usd,
+    pub byok: Usd,
+    pub requests: u64,
+}
+
+/// One entry of what nobody can be charged for on a day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NobodysUse {
+    pub why: Nobodys,
+    /// Whose it would be: the name of a key, or programme and grant. None for names that are not told apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Empty for models that are not told apart.
+    pub model: String,
+    pub spent: Usd,
+    pub byok: Usd,
+    pub requests: u64,
+}
+
+/// Why some use is no programme's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Nobodys {
+    /// The key was made elsewhere, and no programme owns it.
+    Foreign,
+    /// The name looks like ours, but is another deployment's or was tampered with.
+    NotOurs,
+    /// The name is ours, and nobody knows its grant.
+    UnknownGrant,
+    /// The provider names no key.
+    NoKey,
+    /// The account used it by its activity, and no row told whose it was.
+    Rest,
+}
+
+/// Whose keys are whose.
+pub struct Owners<'a> {
+    pub deployment: &'a DeploymentId,
+    /// The group of a grant, if there is such a grant; the inner none is a grant without a group.
+    pub group_of: &'a dyn Fn(&ProgrammeId, &GrantId) -> Option<Option<String>>,
+    /// The programme that owns every key of this name made elsewhere.
+    pub assigned: &'a dyn Fn(&str) -> Option<ProgrammeId>,
+}
+
+/// Some days of use, each cent of it once: either a programme's or nobody's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Attribution {
+    pub programmes: BTreeMap<(Date, ProgrammeId), Vec<GroupUse>>,
+    pub nobodys: BTreeMap<Date, Vec<NobodysUse>>,
+    /// What is the programmes' once more, grant by grant.
+    pub grants: BTreeMap<Date, Vec<GrantUse>>,
+}
+
+/// By group and model.
+type ByGroup = BTreeMap<(Option<String>, String), Sums>;
+/// By programme, grant and model.
+type ByGrant = BTreeMap<(ProgrammeId, GrantId, String), Sums>;
+/// By reason, name and model.
+type ByName = BTreeMap<(Nobodys, Option<String>, String), Sums>;
+
+/// Says whose use it was. `activity` is empty when the rows are known to be all there are; otherwise it tells on its days what the
+/// rows do not.
+pub fn attribute(rows: &[ModelRow], activity: &[ActivityRow], owners: &Owners<'_>) -> Attribution {
+    let mut programmes: BTreeMap<(Date, ProgrammeId), ByGroup> = BTreeMap::new();
+    let mut nobodys: BTreeMap<Date, ByName> = BTreeMap::new();
+    let mut grants: BTreeMap<Date, ByGrant> = BTreeMap::new();
+    for row in rows {
+        let used = Sums { spent: row.spent, byok: row.byok, requests: row.requests };
+        match owners.owner_of(&row.key_name) {
+            Owner::Programme(programme, group, grant) => {
+                if let Some(grant) = grant {
+                    let of = (programme.clone(), grant, cut(&row.model));
+                    *grants.entry(row.day).or_default().entry(of).or_default() += used;
+                }
+                let day = programmes.entry((row.day, programme)).or_default();
+                *day.entry((group, cut(&row.model))).or_default() += used;
+            }
+            Owner::Nobody(why, name) => {
+                let day = nobodys.entry(row.day).or_default();
+                *day.entry((why, name, cut(&row.model))).or_default() += used;
+            }
+        }
+    }
+    let days: BTreeSet<Date> = activity.iter().map(|row| row.day).collect();
+    for day in days {
+        for (model, used) in rest_of(day, rows, activity) {
+            *nobodys.entry(day).or_default().entry((Nobodys::Rest, None, cut(model))).or_default() += used;
+        }
+    }
+    Attribution {
+        programmes: programmes.into_iter().map(|(day, by)| (day, group_uses(by))).collect(),
+        nobodys: nobodys.into_iter().map(|(day, by)| (day, nobodys_uses(by))).collect(),
+        grants: grants.into_iter().map(|(day, by)| (day, grant_uses(by))).collect(),
+    }
+}
+
+enum Owner {
+    /// With the group, and the grant whose key it is.
+    Programme(ProgrammeId, Option<String>, Option<GrantId>),
+    Nobody(Nobodys, Option<String>),
+}
+
+impl Owners<'_> {
+    fn owner_of(&self, key_name: &str) -> Owner {
+        if key_name.is_empty() {
+            return Owner::Nobody(Nobodys::NoKey, None);
+        }
+        if let Some(programme) = (self.assigned)(key_name) {
+            return Owner::Programme(programme, None, None);
+        }
+        let name = key_name.parse::<KeyName>().ok().filter(|name| name.deployment == *self.deployment);
+        let Some(KeyName { programme, grant, .. }) = name else {
+            let why = if key_name.starts_with(MADE_BY_BURSAR) { Nobodys::NotOurs } else { Nobodys::Foreign };
+            return Owner::Nobody(why, Some(cut(key_name)));
+        };
+        match (self.group_of)(&programme, &grant) {
+            Some(group) => Owner::Programme(programme, group, Some(grant)),
+            None => Owner::Nobody(Nobodys::UnknownGrant, Some(format!("{programme}/{grant}"))),
+        }
+    }
+}
+
+/// What the account used on a day beyond the rows: by model, unless that is more than all of them together leave. Then both do not
+/// call the models alike, or do not count alike, and some use would be counted twice; so there is one sum without a model.
+fn rest_of<'a>(day: Date, rows: &'a [ModelRow], activity: &'a [ActivityRow]) -> Vec<(&'a str, Sums)> {
+    let mut account: BTreeMap<&str, Sums> = BTreeMap::new();
+    let mut names: BTreeMap<&str, &str> = BTreeMap::new();
+    for row in activity.iter().filter(|row| row.day == day) {
+        *account.entry(&row.model).or_default() += Sums { spent: row.spent, byok: row.byok, requests: row.requests };
+        if !row.permaslug.is_empty() {
+            names.insert(&row.permaslug, &row.model);
+        }
+    }
+    let mut told: BTreeMap<&str, Sums> = BTreeMap::new();
+    let mut rounded_up = Usd::ZERO;
+    for row in rows.iter().filter(|row| row.day == day) {
+        let by_its_lasting_name = || names.get(&*row.model).copied().unwrap_or(&row.model);
+        let model = if account.contains_key(&*row.model) { &row.model } else { by_its_lasting_name() };
+        *told.entry(model).or_default() += Sums { spent: row.spent, byok: row.byok, requests: row.requests };
+        // Each row was rounded up to the micro-dollar, so many of them may be a little more than the account's one.
+        rounded_up += Usd::from_micros(1);
+    }
+    let mut rest: Vec<(&str, Sums)> =
+        account.iter().map(|(model, used)| (*model, used.beyond(told.get(model).copied()))).collect();
+    let together = Sums::of_all(account.values()).beyond(Some(Sums::of_all(told.values())));
+    let by_model = Sums::of_all(rest.iter().map(|(_, used)| used));
+    let is_more = by_model.spent > together.spent + rounded_up
+        || by_model.byok > together.byok + rounded_up
+        || by_model.requests > together.requests;
+    if is_more {
+        rest = vec![("", together)];
+    }
+    rest.retain(|(_, used)| *used != Sums::default());
+    rest
+}
+
+fn cut(name: &str) -> String {
+    name[..name.floor_char_boundary(LONGEST_NAME)].to_owned()
+}
+
+fn group_uses(by: ByGroup) -> Vec<GroupUse> {
+    let by = with_the_smallest_together(by, |(group, _)| (group.clone(), String::new()));
+    let uses = by.into_iter().map(|((group, model), Sums { spent, byok, requests })| GroupUse {
+        group,
+        model,
+        spent,
+        byok,
+        requests,
+    });
+    uses.collect()
+}
+
+fn nobodys_uses(by: ByName) -> Vec<NobodysUse> {
+    let by = with_the_smallest_together(by, |(why, _, _)| (*why, None, String::new()));
+    let uses = by.into_iter().map(|((why, name, model), Sums { spent, byok, requests })| NobodysUse {
+        why,
+        name,
+        model,
+        spent,
+        byok,
+        requests,
+    });
+    uses.collect()
+}
+
+fn grant_uses(by: ByGrant) -> Vec<GrantUse> {
+    let uses = by.into_iter().map(|((programme, grant, model), used)| GrantUse { programme, grant, model, used });
+    uses.collect()
+}
+
+/// At most so many entries that an item can hold them. Which ones are put together does not depend on the order of the rows.
+fn with_the_smallest_together<K: Ord>(sums: BTreeMap<K, Sums>, together: impl Fn(&K) -> K) -> BTreeMap<K, Sums> {
+    if sums.len() <= MOST_ENTRIES {
+        return sums;
+    }
+    let mut largest: Vec<(K, Sums)> = sums.into_iter().collect();
+    // The sort is stable, so equal ones stay in the order of their names.
+    largest.sort_by_key(|(_, used)| std::cmp::Reverse(used.spent + used.byok));
+    let smallest = largest.split_off(MOST_ENTRIES);
+    let mut sums: BTreeMap<K, Sums> = largest.into_iter().collect();
+    for (key, used) in smallest {
+        *sums.entry(together(&key)).or_default() += used;
+    }
+    sums
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+//! What each grant used of each model on a day, packed so that a night's rows fit into few items. A grant's id stands for its person.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Sums;
+use crate::domain::values::id::{GrantId, ProgrammeId};
+use crate::domain::values::money::Usd;
+
+/// What one grant used of one model on a day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantUse {
+    pub programme: ProgrammeId,
+    pub grant: GrantId,
+    /// Empty where the provider does not name it.
+    pub model: String,
+    pub used: Sums,
+}
+
+/// Bytes that are no rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("these bytes are no rows of model use")]
+pub struct NotRows;
+
+/// Names once, and rows that count in them: programme, grant, model, spent, byok and requests.
+#[derive(Default, Serialize, Deserialize)]
+struct Plain {
+    programmes: Vec<String>,
+    models: Vec<String>,
+    rows: Vec<(u32, [u8; 8], u32, i64, i64, u64)>,
+}
+
+pub fn pack<'a>(uses: impl IntoIterator<Item = &'a GrantUse>) -> Vec<u8> {
+    let (mut programmes, mut models) = (Names::default(), Names::default());
+    let rows = uses.into_iter().map(|of| {
+        let Sums { spent, byok, requests } = of.used;
+        let (programme, model) = (programmes.number(of.programme.as_str()), models.number(&of.model));
+        (programme, of.grant.to_bytes(), model, spent.micros(), byok.micros(), requests)
+    });
+    let rows = rows.collect();
+    let plain = Plain { programmes: programmes.names(), models: models.names(), rows };
+    // Numbers and texts can always be written.
+    postcard::to_allocvec(&plain).unwrap_or_default()
+}
+
+pub fn unpack(bytes: &[u8]) -> Result<Vec<GrantUse>, NotRows> {
+    let plain: Plain = postcard::from_bytes(bytes).map_err(|_| NotRows)?;
+    let named = |names: &[String], number: u32| {
+        usize::try_from(number).ok().and_then(|number| names.get(number).cloned()).ok_or(NotRows)
+    };
+    let rows = plain.rows.iter().map(|(programme, grant, model, spent, byok, requests)| {
+        let (spent, byok) = (Usd::from_micros(*spent), Usd::from_micros(*byok));
+        Ok(GrantUse {
+            programme: named(&plain.programmes, *programme)?.parse().map_err(|_| NotRows)?,
+            grant: GrantId::of_bytes(*grant),
+            model: named(&plain.models, *model)?,
+            used: Sums { spent, byok, requests: *requests },
+        })
+    });
+    rows.collect()
+}
+
+/// Names in the order in which they came, each with its number.
+#[derive(Default)]
+struct Names(BTreeMap<String, u32>);
+
+impl Names {
+    fn number(&mut self, name: &str) -> u32 {
+        if let Some(number) = self.0.get(name) {
+            return *number;
+        }
+        let number = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
+        self.0.insert(name.to_owned(), number);
+        number
+    }
+
+    fn names(self) -> Vec<String> {
+        let mut names: Vec<(String, u32)> = self.0.into_iter().collect();
+        names.sort_unstable_by_key(|(_, number)| *number);
+        names.into_iter().map(|(name, _)| name).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_come_back_as_they_were_and_ten_thousand_of_them_fit_into_an_item() {
+        let of = |number: i64| GrantUse {
+            programme: ["cs-pilot", "seminar"][usize::try_from(number % 2).unwrap()].parse().unwrap(),
+            grant: format!("{:016x}", number * 7_919).parse().unwrap(),
+            model: format!("provider/model-{}", number % 40),
+            used: Sums { spent: Usd::from_micros(number * 1_003), byok: Usd::from_micros(number), requests: 17 },
+        };
+        let uses: Vec<GrantUse> = (0..10_000).map(of).collect();
+        let packed = pack(&uses);
+        assert_eq!(unpack(&packed).unwrap(), uses);
+        assert!(packed.len() < 380_000, "{}", packed.len());
+        assert_eq!(unpack(&pack([])).unwrap(), []);
+        assert_eq!((unpack(b"x"), unpack(&packed[..packed.len() - 1])), (Err(NotRows), Err(NotRows)));
+    }
+}

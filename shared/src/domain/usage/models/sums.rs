@@ -1,0 +1,166 @@
+//! Sums of what was used by model: what a request cost, and what keys used beyond all that was told by model. Pages and mails show
+//! the same.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::ops::AddAssign;
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use super::{GroupUse, NobodysUse};
+use crate::domain::programme::Byok;
+use crate::domain::usage::days::Known;
+use crate::domain::usage::reading::Used;
+use crate::domain::values::money::Usd;
+
+/// Models that the sync put together, or that the provider does not name.
+const NOT_TOLD_APART: &str = "models that are not told apart";
+/// What keys used beyond all that the provider told by model.
+pub const NOT_BY_MODEL: &str = "not attributed to a model";
+
+/// What was used: the account's money, the user's own provider keys, and how many requests it took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sums {
+    pub spent: Usd,
+    pub byok: Usd,
+    pub requests: u64,
+}
+
+impl Sums {
+    pub fn of_all(all: impl IntoIterator<Item = impl Into<Sums>>) -> Sums {
+        let mut sum = Sums::default();
+        all.into_iter().for_each(|used| sum += used.into());
+        sum
+    }
+
+    /// Whoever paid it.
+    pub fn in_all(self) -> Usd {
+        self.spent + self.byok
+    }
+
+    /// What a programme counts of it.
+    pub fn counted(self, byok: Byok) -> Usd {
+        match byok {
+            Byok::Inside => self.in_all(),
+            Byok::Outside => self.spent,
+        }
+    }
+
+    /// What this is more than the other, and never less than nothing.
+    #[must_use]
+    pub fn beyond(self, other: Option<Sums>) -> Sums {
+        let other = other.unwrap_or_default();
+        Sums {
+            spent: (self.spent - other.spent).or_zero(),
+            byok: (self.byok - other.byok).or_zero(),
+            requests: self.requests.saturating_sub(other.requests),
+        }
+    }
+
+    /// Whether nothing of it is less than the other, but for what rounding row by row may come to.
+    pub fn is_no_less_than(self, other: Sums) -> bool {
+        let less = other.beyond(Some(self));
+        less.spent <= Usd::CENT && less.byok <= Usd::CENT && less.requests == 0
+    }
+
+    /// What one request cost on average, rounded up to a hundredth of a cent.
+    pub fn per_request(self) -> Option<Usd> {
+        let micros = u64::try_from(self.in_all().micros()).ok().filter(|_| self.requests > 0)?;
+        let hundredths = micros.div_ceil(self.requests.saturating_mul(100));
+        Some(Usd::from_micros(i64::try_from(hundredths.saturating_mul(100)).unwrap_or(i64::MAX)))
+    }
+}
+
+impl From<&Sums> for Sums {
+    fn from(used: &Sums) -> Sums {
+        *used
+    }
+}
+
+impl From<&GroupUse> for Sums {
+    fn from(used: &GroupUse) -> Sums {
+        Sums { spent: used.spent, byok: used.byok, requests: used.requests }
+    }
+}
+
+impl From<&NobodysUse> for Sums {
+    fn from(used: &NobodysUse) -> Sums {
+        Sums { spent: used.spent, byok: used.byok, requests: used.requests }
+    }
+}
+
+impl AddAssign for Sums {
+    fn add_assign(&mut self, other: Sums) {
+        self.spent += other.spent;
+        self.byok += other.byok;
+        self.requests = self.requests.saturating_add(other.requests);
+    }
+}
+
+/// What a model is called.
+pub fn named(model: &str) -> &str {
+    if model.is_empty() { NOT_TOLD_APART } else { model }
+}
+
+/// The same as the cost of a request is said: `$0.0043`.
+pub fn cost_in_words(per_request: Usd) -> String {
+    let hundredths = per_request.micros() / 100;
+    format!("${}.{:04}", hundredths / 10_000, hundredths % 10_000)
+}
+
+/// Each model with its sums, the largest first, equal ones by name.
+pub fn by_model<'a>(uses: impl IntoIterator<Item = &'a GroupUse>) -> Vec<(String, Sums)> {
+    let mut models: BTreeMap<String, Sums> = BTreeMap::new();
+    for used in uses {
+        *models.entry(used.model.clone()).or_default() += Sums::from(used);
+    }
+    let mut models: Vec<_> = models.into_iter().collect();
+    // The sort is stable, so equal ones stay in the order of their names.
+    models.sort_by_key(|(_, sums)| Reverse(sums.in_all()));
+    models
+}
+
+/// What keys used on these days beyond what was told by model, if that is a cent at least: rows are rounded up one by one. None where
+/// it is not known exactly.
+pub fn beyond_models(told: Sums, used: &Used, (from, to): (Date, Date)) -> Option<Sums> {
+    let [credits, byok] = [&used.credits, &used.byok].map(|days| days.between(from, to, Some(to)));
+    if from > to || credits.known != Known::Exactly || byok.known != Known::Exactly {
+        return None;
+    }
+    let at_least_a_cent = |more: Usd| if more >= Usd::CENT { more } else { Usd::ZERO };
+    let (spent, byok) = (at_least_a_cent(credits.spent - told.spent), at_least_a_cent(byok.spent - told.byok));
+    (spent > Usd::ZERO || byok > Usd::ZERO).then_some(Sums { spent, byok, requests: 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_request_cost_rounds_up_to_a_hundredth_of_a_cent() {
+        let cost = |micros, requests| {
+            let sums = Sums { spent: Usd::from_micros(micros), byok: Usd::ZERO, requests };
+            sums.per_request().map(cost_in_words)
+        };
+        assert_eq!(cost(3_000_001, 7).as_deref(), Some("$0.4286"));
+        assert_eq!(cost(10_000, 1).as_deref(), Some("$0.0100"));
+        assert_eq!(cost(1, 1).as_deref(), Some("$0.0001"));
+        assert_eq!(cost(1, 0), None);
+    }
+
+    #[test]
+    fn models_are_summed_the_largest_first_and_equal_ones_by_name() {
+        let used = |model: &str, micros| GroupUse {
+            group: None,
+            model: model.to_owned(),
+            spent: Usd::from_micros(micros),
+            byok: Usd::CENT,
+            requests: 1,
+        };
+        let models = by_model(&[used("c", 5), used("b", 3), used("a", 5), used("b", 3)]);
+        let shown: Vec<_> = models.iter().map(|(model, sums)| (model.as_str(), sums.spent.micros())).collect();
+        assert_eq!(shown, [("b", 6), ("a", 5), ("c", 5)]);
+        assert_eq!((models[0].1.requests, models[0].1.byok), (2, Usd::from_micros(20_000)));
+    }
+}

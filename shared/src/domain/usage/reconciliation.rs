@@ -1,0 +1,144 @@
+//! Whether what an account spent is what its keys used. Keys go on being used while they are listed, so their sum is held against what
+//! the account had spent before and after; and what it had spent before anybody looked, the opening, is known as well as that allows.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::values::money::Usd;
+
+/// What the account had spent in all, before its keys were listed and after the last of them was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    pub before: Usd,
+    pub after: Usd,
+}
+
+/// What the account had spent, when it was first reconciled, on keys that nobody knows any more: at least and at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opening {
+    pub least: Usd,
+    pub most: Usd,
+}
+
+/// The parts that, with what keys used, make up what the account had spent after a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reconciled {
+    pub opening: Opening,
+    /// What no key explains; less than nothing when keys used more than the account spent.
+    pub residual: Usd,
+    /// What was spent while the keys were read and is in no reading yet.
+    pub unsettled: Usd,
+}
+
+impl Reconciled {
+    /// Holds what all keys used against the account. Where it is reconciled for the first time, what no key explains is the opening.
+    pub fn of(spent: Spent, used: Usd, opening: Option<Opening>) -> Reconciled {
+        // The opening is between these, if nothing else is unexplained.
+        let (least, most) = (spent.before - used, spent.after - used);
+        let (opening, residual) = match opening {
+            None => (Opening { least: least.max(Usd::ZERO).min(most), most }, Usd::ZERO),
+            Some(known) if least > known.most => (known, least - known.most),
+            Some(known) if most < known.least => (known, most - known.least),
+            Some(known) => (Opening { least: least.max(known.least), most: most.min(known.most) }, Usd::ZERO),
+        };
+        let unsettled = spent.after - used - opening.least - residual;
+        Reconciled { opening, residual, unsettled }
+    }
+}
+
+/// How much of the residual is no news.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownResidual {
+    /// What a person explained.
+    pub explained: Usd,
+    /// What the admins were told of last.
+    pub told: Usd,
+}
+
+impl KnownResidual {
+    /// Whether all of it is explained, but for what rounding may come to.
+    pub fn explains(&self, residual: Usd, tolerance: Usd) -> bool {
+        (residual - self.explained).abs() <= tolerance
+    }
+
+    /// Whether the admins were told of all of it.
+    pub fn tells(&self, residual: Usd, tolerance: Usd) -> bool {
+        (residual - self.told).abs() <= tolerance
+    }
+}
+
+impl Opening {
+    /// What was spent while it was taken, which may belong to it.
+    pub fn doubt(&self) -> Usd {
+        self.most - self.least
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn usd(micros: i64) -> Usd {
+        Usd::from_micros(micros)
+    }
+
+    fn spent(before: i64, after: i64) -> Spent {
+        Spent { before: usd(before), after: usd(after) }
+    }
+
+    fn opening(least: i64, most: i64) -> Opening {
+        Opening { least: usd(least), most: usd(most) }
+    }
+
+    #[test]
+    fn what_is_spent_during_the_first_listing_is_never_unexplained_afterwards() {
+        let first = Reconciled::of(spent(40_000, 40_300), usd(300), None);
+        assert_eq!((first.opening, first.residual, first.unsettled), (opening(39_700, 40_000), usd(0), usd(300)));
+        let quiet = Reconciled::of(spent(40_300, 40_300), usd(300), Some(first.opening));
+        assert_eq!((quiet.opening, quiet.residual, quiet.unsettled), (opening(40_000, 40_000), usd(0), usd(0)));
+        let later = Reconciled::of(spent(40_350, 40_360), usd(340), Some(quiet.opening));
+        assert_eq!((later.opening, later.residual, later.unsettled), (quiet.opening, usd(10), usd(10)));
+    }
+
+    #[test]
+    fn what_keys_used_beyond_the_account_is_a_residual_below_nothing() {
+        let more = Reconciled::of(spent(50, 60), usd(75), Some(opening(5, 5)));
+        assert_eq!((more.residual, more.unsettled), (usd(-20), usd(0)));
+        let lagging = Reconciled::of(spent(50, 60), usd(75), None);
+        assert_eq!((lagging.opening, lagging.residual), (opening(-15, -15), usd(0)));
+    }
+
+    proptest! {
+        #[test]
+        fn the_parts_add_up_and_nothing_is_both_unexplained_and_explained(
+            before in 0_i64..1_000, more in 0_i64..100, used in 0_i64..1_200, least in 0_i64..500, doubt in 0_i64..50,
+            is_first in any::<bool>(),
+        ) {
+            let (spent, known) = (spent(before, before + more), opening(least, least + doubt));
+            let made = Reconciled::of(spent, usd(used), (!is_first).then_some(known));
+            prop_assert_eq!(usd(used) + made.opening.least + made.residual + made.unsettled, spent.after);
+            prop_assert!(made.unsettled >= usd(0) && made.opening.doubt() >= usd(0));
+            let again = Reconciled::of(spent, usd(used), Some(made.opening));
+            prop_assert_eq!(again, made);
+        }
+
+        #[test]
+        fn whatever_is_spent_during_listings_no_residual_arises_by_itself(
+            old in 0_i64..1_000, nights in proptest::collection::vec((0_i64..50, 0_i64..50, 0_i64..50), 1..8),
+        ) {
+            // Of what is spent during a listing, any part may be in its readings.
+            let (mut used, mut known) = (0, None);
+            for (quiet, read, unread) in nights {
+                used += quiet;
+                let before = old + used;
+                let listed = used + read;
+                used += read + unread;
+                let made = Reconciled::of(spent(before, old + used), usd(listed), known);
+                prop_assert_eq!(made.residual, usd(0));
+                prop_assert!(made.opening.least <= usd(old) && usd(old) <= made.opening.most);
+                known = Some(made.opening);
+            }
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The spans of time over which spending is shown: one function for pages, files and mails alike. Rolling ones are of completed UTC
+//! days; the provider's windows begin with the calendar and are never shown as rolling.
+
+use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan};
+
+use crate::domain::usage::days::{Days, Known, Sum};
+use crate::domain::values::money::Usd;
+use crate::domain::values::term::Term;
+use crate::domain::values::window::{Reset, utc_date};
+
+/// A span of time, as it is asked for by `?window=`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Span {
+    /// The last completed UTC day.
+    Day,
+    /// The last seven of them.
+    Week,
+    /// The last thirty.
+    Month,
+    /// The window of the cap, as far as it went.
+    Window,
+    /// The term, as far as it went.
+    Term,
+    #[default]
+    All,
+}
+
+impl Span {
+    pub const EACH: [Span; 6] = [Span::Day, Span::Week, Span::Month, Span::Window, Span::Term, Span::All];
+
+    pub fn from_form(text: &str) -> Option<Span> {
+        Span::EACH.into_iter().find(|span| span.as_str() == text)
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Span::Day => "1d",
+            Span::Week => "7d",
+            Span::Month => "30d",
+            Span::Window => "window",
+            Span::Term => "term",
+            Span::All => "all",
+        }
+    }
+
+    /// The UTC days of this span, both included. Completed ones end yesterday, the others today; when the first is after the last,
+    /// nothing of it has come yet.
+    pub fn range(self, reset: Reset, term: Option<&Term>, now: Timestamp) -> (Date, Date) {
+        let today = utc_date(now);
+        let completed = |count: i64| (back(today, count), back(today, 1));
+        match self {
+            Span::Day => completed(1),
+            Span::Week => completed(7),
+            Span::Month => completed(30),
+            Span::Window => (reset.window_at(now).begins().unwrap_or(Date::MIN), today),
+            Span::Term => term
+                .map_or((Date::MIN, today), |term| (utc_date(term.starts_at()), utc_date(term.ends_at()).min(today))),
+            Span::All => (Date::MIN, today),
+        }
+    }
+
+    /// What was used in this span. `looked_at` is when the last listing of every key began: it told all of the days before its own,
+    /// and of its own what had been used by then.
+    pub fn of(
+        self,
+        days: &Days,
+        reset: Reset,
+        term: Option<&Term>,
+        looked_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Sum {
+        if self.is_endless(reset, term) {
+            let known = if looked_at.is_some() { Known::Exactly } else { Known::Partly };
+            return Sum { spent: days.total(), known };
+        }
+        let (from, to) = self.range(reset, term, now);
+        if to < from {
+            // Nothing of it has come yet.
+            return Sum { spent: Usd::ZERO, known: Known::Exactly };
+        }
+        let Some(looked) = looked_at.map(utc_date) else {
+            return Sum { known: Known::Partly, ..days.between(from, to, None) };
+        };
+        match self {
+            Span::Day | Span::Week | Span::Month => days.between(from, to, Some(back(looked, 1))),
+            // These go on: what they hold is as of the last look, however old that is, if it was within them.
+            Span::Window | Span::Term | Span::All => days.between(from, to, (from <= looked).then_some(to)),
+        }
+    }
+
+    /// Whether it has neither a beginning nor an end: a window that is the whole term, a term that nothing has.
+    fn is_endless(self, reset: Reset, term: Option<&Term>) -> bool {
+        match self {
+            Span::Day | Span::Week | Span::Month => false,
+            Span::Window => reset == Reset::None,
+            Span::Term => term.is_none(),
+            Span::All => true,
+        }
+    }
+}
+
+/// The last seven completed UTC days, and the seven before them.
+pub fn last_weeks(now: Timestamp) -> [(Date, Date); 2] {
+    let today = utc_date(now);
+    [(back(today, 7), back(today, 1)), (back(today, 14), back(today, 8))]
+}
+
+/// The stretches of days, from one to another, of which something is so.
+pub fn stretches((from, to): (Date, Date), is_so: impl Fn(Date) -> bool) -> Vec<(Date, Date)> {
+    let mut stretches: Vec<(Date, Date)> = Vec::new();
+    for day in from.series(1.day()).take_while(|day| *day <= to).filter(|day| is_so(*day)) {
+        match stretches.last_mut() {
+            Some((_, last)) if last.tomorrow().ok() == Some(day) => *last = day,
+            _ => stretches.push((day, day)),
+        }
+    }
+    stretches
+}
+
+fn back(day: Date, count: i64) -> Date {
+    day.checked_sub(count.days()).unwrap_or(day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn usd(micros: i64) -> Usd {
+        Usd::from_micros(micros)
+    }
+
+    #[test]
+    fn a_span_is_read_by_the_name_it_is_asked_for() {
+        for span in Span::EACH {
+            assert_eq!(Span::from_form(span.as_str()), Some(span));
+        }
+        assert_eq!(Span::from_form("2d"), None);
+    }
+
+    #[test]
+    fn completed_days_end_yesterday_and_are_unknown_until_a_sync_has_looked_after_them() {
+        let mut days = Days::default();
+        for (day, spent) in [("2026-11-17", 7), ("2026-11-18", 5), ("2026-11-19", 3), ("2026-11-20", 1)] {
+            days.add(&Days::on_one(day.parse().unwrap(), usd(spent)));
+        }
+        let now = at("2026-11-20T12:00:00Z");
+        let of = |span: Span, looked: &str| span.of(&days, Reset::Weekly, None, Some(at(looked)), now);
+        let exactly = |spent| Sum { spent: usd(spent), known: Known::Exactly };
+        assert_eq!(of(Span::Day, "2026-11-20T00:20:00Z"), exactly(3));
+        assert_eq!(of(Span::Week, "2026-11-20T00:20:00Z"), exactly(15));
+        assert_eq!(of(Span::Day, "2026-11-19T00:20:00Z").known, Known::Partly);
+        assert_eq!(of(Span::Window, "2026-11-20T00:20:00Z"), exactly(16));
+        assert_eq!(of(Span::All, "2026-11-19T00:20:00Z"), exactly(16));
+        assert_eq!(Span::All.of(&days, Reset::None, None, None, now).known, Known::Partly);
+    }
+
+    #[test]
+    fn a_window_that_nobody_has_looked_into_is_not_known_and_a_term_to_come_is_nothing() {
+        let days = Days::on_one("2026-11-19".parse().unwrap(), usd(3));
+        let now = at("2026-11-20T00:10:00Z");
+        let of = |span: Span, reset, looked: &str| span.of(&days, reset, None, Some(at(looked)), now);
+        let yesterday = "2026-11-19T00:20:00Z";
+        assert_eq!(of(Span::Window, Reset::Daily, yesterday), Sum { spent: Usd::ZERO, known: Known::Partly });
+        assert_eq!(of(Span::Window, Reset::Weekly, yesterday), Sum { spent: usd(3), known: Known::Exactly });
+        let later = Term::new("2027-01-01".parse().unwrap(), "2027-02-01".parse().unwrap(), "UTC").unwrap();
+        let term = Span::Term.of(&days, Reset::Daily, Some(&later), Some(at(yesterday)), now);
+        assert_eq!(term, Sum { spent: Usd::ZERO, known: Known::Exactly });
+    }
+
+    #[test]
+    fn without_a_reset_or_a_term_a_window_and_a_term_are_all_there_is() {
+        let nothing = Days::default();
+        let counted = crate::domain::usage::days::Counted {
+            lifetime: usd(7),
+            today: Some(usd(2)),
+            on: "2026-11-19".parse().unwrap(),
+        };
+        let days = nothing.with(counted, None);
+        assert_eq!(days.opening(), usd(5));
+        let now = at("2026-11-20T12:00:00Z");
+        for span in [Span::Window, Span::Term, Span::All] {
+            let sum = span.of(&days, Reset::None, None, Some(now), now);
+            assert_eq!(sum, Sum { spent: usd(7), known: Known::Exactly }, "{span:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_rolling_sum_is_the_sum_of_its_completed_days(
+            spent in prop::collection::vec(0_i64..9, 45), hour in 0_i64..24,
+        ) {
+            let now = at("2026-11-20T00:00:00Z") + hour.hours();
+            let today = utc_date(now);
+            let mut days = Days::default();
+            for (ago, spent) in (0_i64..).zip(&spent) {
+                days.add(&Days::on_one(back(today, ago), usd(*spent)));
+            }
+            for (span, length) in [(Span::Day, 1), (Span::Week, 7), (Span::Month, 30)] {
+                let truth: i64 = spent[1..=length].iter().sum();
+                let sum = span.of(&days, Reset::None, None, Some(now), now);
+                prop_assert_eq!(sum, Sum { spent: usd(truth), known: Known::Exactly });
+            }
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! Identifiers, and the names that keys carry at the provider. None of them holds anything about a person.
+
+use std::fmt;
+use std::str::FromStr;
+
+use data_encoding::HEXLOWER;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+use unicode_normalization::UnicodeNormalization;
+
+/// A programme's id: a lower-case ASCII slug of its name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ProgrammeId(String);
+
+/// A grant's id: sixteen random hex digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct GrantId(String);
+
+/// A person with a role, in audit entries and wherever else an address must not be: sixteen random hex digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PersonId(String);
+
+/// This deployment, in the names of its keys: made once and kept in the table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct DeploymentId(String);
+
+/// Which invocation owns an attempt: sixteen random hex digits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Nonce(String);
+
+/// The number of a grant's attempt, from 1; 0 before the first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Epoch(u32);
+
+/// What a text would have to be to be this identifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this is no {0}")]
+pub struct NotAnId(&'static str);
+
+/// A key's name at the provider: `bursar/<deployment>/<programme>/<grant>/<epoch>-<nonce>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyName {
+    pub deployment: DeploymentId,
+    pub programme: ProgrammeId,
+    pub grant: GrantId,
+    pub epoch: Epoch,
+    pub nonce: Nonce,
+}
+
+const SLUG_MAX: usize = 60;
+
+impl ProgrammeId {
+    /// The slug of a programme's name. A name without a letter or digit of the Latin alphabet gets `programme`.
+    pub fn of_name(name: &str) -> ProgrammeId {
+        let plain = name.nfkd().filter(|c| c.is_ascii() || !unicode_normalization::char::is_combining_mark(*c));
+        let dashed: String =
+            plain.map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+        let words: Vec<&str> = dashed.split('-').filter(|word| !word.is_empty()).collect();
+        let slug: String = words.join("-").chars().take(SLUG_MAX).collect();
+        match slug.trim_end_matches('-') {
+            "" => ProgrammeId("programme".to_owned()),
+            "new" => ProgrammeId("new-2".to_owned()),
+            slug => ProgrammeId(slug.to_owned()),
+        }
+    }
+
+    /// The `count`-th programme of the same name: `cs-pilot-2`.
+    pub fn numbered(&self, count: u32) -> ProgrammeId {
+        ProgrammeId(format!("{}-{count}", self.0))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ProgrammeId {
+    type Err = NotAnId;
+    fn from_str(text: &str) -> Result<ProgrammeId, NotAnId> {
+        let is_word = |word: &str| {
+            !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        };
+        let fits = text.len() <= SLUG_MAX + 11 && text != "new" && text.split('-').all(is_word);
+        if fits { Ok(ProgrammeId(text.to_owned())) } else { Err(NotAnId("programme")) }
+    }
+}
+
+impl Epoch {
+    pub const BEFORE_THE_FIRST: Epoch = Epoch(0);
+
+    pub const fn new(number: u32) -> Epoch {
+        Epoch(number)
+    }
+
+    pub const fn next(self) -> Epoch {
+        Epoch(self.0.saturating_add(1))
+    }
+
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+}
+
+impl fmt::Display for KeyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let KeyName { deployment, programme, grant, epoch, nonce } = self;
+        write!(f, "bursar/{deployment}/{programme}/{grant}/{}-{nonce}", epoch.0)
+    }
+}
+
+impl FromStr for KeyName {
+    type Err = NotAnId;
+    fn from_str(text: &str) -> Result<KeyName, NotAnId> {
+        let foreign = NotAnId("name of a key of ours");
+        let parts: Vec<&str> = text.split('/').collect();
+        let ["bursar", deployment, programme, grant, attempt] = parts[..] else {
+            return Err(foreign);
+        };
+        let (epoch, nonce) = attempt.split_once('-').ok_or(foreign)?;
+        let name = KeyName {
+            deployment: deployment.parse()?,
+            programme: programme.parse()?,
+            grant: grant.parse()?,
+            epoch: Epoch(epoch.parse().map_err(|_| foreign)?),
+            nonce: nonce.parse()?,
+        };
+        // Only the one spelling is ours: `+1`, `01` and the like are somebody else's.
+        if name.to_string() == text { Ok(name) } else { Err(foreign) }
+    }
+}
+
+/// The identifiers that are a fixed number of random hex digits.
+macro_rules! random_hex {
+    ($name:ident, $bytes:literal, $what:literal) => {
+        impl $name {
+            /// A new one, from the system's random source.
+            pub fn random() -> $name {
+                $name(crate::domain::values::token::random_hex::<$bytes>())
+            }
+
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+
+            /// The digits as bytes: where there are very many.
+            pub fn to_bytes(&self) -> [u8; $bytes] {
+                let mut bytes = [0; $bytes];
+                // Only so many digits can be such an identifier.
+                let _ = HEXLOWER.decode_mut(self.0.as_bytes(), &mut bytes);
+                bytes
+            }
+
+            pub fn of_bytes(bytes: [u8; $bytes]) -> $name {
+                $name(HEXLOWER.encode(&bytes))
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NotAnId;
+            fn from_str(text: &str) -> Result<$name, NotAnId> {
+                let is_hex = text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+                if text.len() == 2 * $bytes && is_hex { Ok($name(text.to_owned())) } else { Err(NotAnId($what)) }
+            }
+        }
+    };
+}
+
+random_hex!(GrantId, 8, "grant");
+random_hex!(PersonId, 8, "person");
+random_hex!(DeploymentId, 5, "deployment");
+random_hex!(Nonce, 8, "nonce");
+
+/// What all textual identifiers share.
+macro_rules! as_text {
+    ($($name:ident),*) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = NotAnId;
+            fn try_from(text: String) -> Result<$name, NotAnId> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0
+            }
+        }
+    )*};
+}
+
+as_text!(ProgrammeId, GrantId, PersonId, DeploymentId, Nonce);
+
+/// An identifier that sorts by the product's clock.
+pub fn new_ulid(now: Timestamp) -> Ulid {
+    let random = crate::domain::values::token::random_u128();
+    Ulid::from_parts(u64::try_from(now.as_millisecond()).unwrap_or_default(), random)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_programme_is_called_by_a_slug_of_its_name() {
+        for (name, slug) in [
+            ("CS pilot 2026/27", "cs-pilot-2026-27"),
+            ("  Größe & Maß ", "gro-e-ma"),
+            ("Économie", "economie"),
+            ("new", "new-2"),
+            ("数学", "programme"),
+        ] {
+            assert_eq!(ProgrammeId::of_name(name).as_str(), slug, "{name}");
+        }
+        assert_eq!(ProgrammeId::of_name("CS pilot").numbered(2).as_str(), "cs-pilot-2");
+        assert!("new".parse::<ProgrammeId>().is_err() && "CS".parse::<ProgrammeId>().is_err());
+    }
+
+    #[test]
+    fn a_name_of_somebody_elses_key_is_not_ours() {
+        for text in [
+            "",
+            "My key",
+            "bursar/",
+            "bursar/0123456789/cs/0123456789abcdef/1",
+            "bursar/0123456789/cs/0123456789abcdef/01-0123456789abcdef",
+            "bursar/0123456789/cs/0123456789abcdef/+1-0123456789abcdef",
+            "bursar/0123456789/CS/0123456789abcdef/1-0123456789abcdef",
+            "bursar/0123456789/cs/0123456789abcdef/1-0123456789abcdef/x",
+        ] {
+            assert!(text.parse::<KeyName>().is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_id_of_any_name_is_an_id_and_so_is_a_numbered_one(name in "\\PC{0,100}", count in 2_u32..) {
+            let id = ProgrammeId::of_name(&name);
+            prop_assert_eq!(id.as_str().parse::<ProgrammeId>(), Ok(id.clone()));
+            let numbered = id.numbered(count);
+            prop_assert_eq!(numbered.as_str().parse::<ProgrammeId>(), Ok(numbered.clone()));
+        }
+
+        #[test]
+        fn a_keys_name_reads_back(name in "[a-z]{1,20}", epoch in 1_u32..) {
+            let name = KeyName {
+                deployment: DeploymentId::random(),
+                programme: ProgrammeId::of_name(&name),
+                grant: GrantId::random(),
+                epoch: Epoch::new(epoch),
+                nonce: Nonce::random(),
+            };
+            prop_assert_eq!(name.to_string().parse::<KeyName>(), Ok(name.clone()));
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! A provider key as we know it: by its hash, and for the length of one request by its plaintext. What else the provider says
+//! of a key belongs to `provider`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use data_encoding::HEXLOWER;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::values::id::DeploymentId;
+use crate::domain::values::token::sha256_hex;
+
+/// The provider's name for a key: 64 lower-case hex digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct KeyHash(String);
+
+/// What tells one management key of a deployment from another. The key does not follow from it, and in two deployments one key has two.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Fingerprint(String);
+
+/// The text is not a key's hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this is no key's hash: it has 64 lower-case hex digits")]
+pub struct NotAKeyHash;
+
+/// The key itself, as it is shown once. It can be neither stored, printed nor logged, only revealed on purpose.
+pub struct PlaintextKey(SecretString);
+
+impl PlaintextKey {
+    /// Takes what the provider answered, if it can be a key: visible ASCII, not empty.
+    pub fn new(text: String) -> Option<PlaintextKey> {
+        let is_key = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        is_key.then(|| PlaintextKey(text.into()))
+    }
+
+    /// For the one page that shows it.
+    pub fn reveal(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for PlaintextKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PlaintextKey(…)")
+    }
+}
+
+impl Fingerprint {
+    pub(crate) fn of(deployment: &DeploymentId, management_key: &str) -> Fingerprint {
+        Fingerprint(sha256_hex(&["management key", deployment.as_str(), management_key]))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Enough of it to tell the few that there are apart.
+    pub fn short(&self) -> &str {
+        self.0.get(..12).unwrap_or(&self.0)
+    }
+}
+
+impl KeyHash {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The digits as bytes: where there are very many.
+    pub fn to_bytes(&self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        // Only 64 such digits can be a hash.
+        let _ = HEXLOWER.decode_mut(self.0.as_bytes(), &mut bytes);
+        bytes
+    }
+
+    pub fn of_bytes(bytes: &[u8; 32]) -> KeyHash {
+        KeyHash(HEXLOWER.encode(bytes))
+    }
+}
+
+impl FromStr for KeyHash {
+    type Err = NotAKeyHash;
+    fn from_str(text: &str) -> Result<KeyHash, NotAKeyHash> {
+        let is_hex = text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+        if text.len() == 64 && is_hex { Ok(KeyHash(text.to_owned())) } else { Err(NotAKeyHash) }
+    }
+}
+
+impl fmt::Display for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for KeyHash {
+    type Error = NotAKeyHash;
+    fn try_from(text: String) -> Result<KeyHash, NotAKeyHash> {
+        text.parse()
+    }
+}
+
+impl From<KeyHash> for String {
+    fn from(hash: KeyHash) -> String {
+        hash.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::marker::PhantomData;
+
+    use super::*;
+
+    const HASH: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+    #[test]
+    fn a_hash_is_64_lower_case_hex_digits_and_travels_as_text() {
+        let hash: KeyHash = HASH.parse().unwrap();
+        let json = serde_json::to_string(&hash).unwrap();
+        assert_eq!(KeyHash::of_bytes(&hash.to_bytes()), hash);
+        assert_eq!(json, format!("\"{HASH}\""));
+        assert_eq!(serde_json::from_str::<KeyHash>(&json).unwrap(), hash);
+        assert_eq!(hash.to_string(), HASH);
+        for wrong in [&HASH[1..], &HASH.to_uppercase(), "", "/../keys", &format!("{HASH}0")] {
+            assert_eq!(wrong.parse::<KeyHash>(), Err(NotAKeyHash), "{wrong}");
+        }
+    }
+
+    /// An inherent constant is preferred to a trait's, and it is there only where the bound holds.
+    struct Probe<T>(PhantomData<T>);
+    trait Otherwise {
+        const SHOWS: bool = false;
+    }
+    impl<T> Otherwise for Probe<T> {}
+    impl<T: fmt::Display> Probe<T> {
+        const SHOWS: bool = true;
+    }
+
+    struct Stores<T>(PhantomData<T>);
+    impl<T> Otherwise for Stores<T> {}
+    impl<T: Serialize> Stores<T> {
+        const SHOWS: bool = true;
+    }
+
+    #[test]
+    fn a_plaintext_key_has_no_display_no_serialize_and_a_masked_debug() {
+        let displayed = [Probe::<PlaintextKey>::SHOWS, Probe::<KeyHash>::SHOWS];
+        let serialised = [Stores::<PlaintextKey>::SHOWS, Stores::<KeyHash>::SHOWS];
+        assert_eq!((displayed, serialised), ([false, true], [false, true]));
+
+        let key = PlaintextKey::new("sk-or-v1-secret".to_owned()).unwrap();
+        assert_eq!(format!("{key:?}"), "PlaintextKey(…)");
+        assert_eq!(key.reveal(), "sk-or-v1-secret");
+    }
+
+    #[test]
+    fn what_cannot_be_a_key_is_none() {
+        for text in ["", " ", "sk-or v1", "sk-or-v1\n", "sk-or-…"] {
+            assert!(PlaintextKey::new(text.to_owned()).is_none(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! When a programme runs, in its own time zone, and when the keys made for it expire.
+
+use jiff::civil::{Date, date};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::values::window::Reset;
+
+/// What anybody plans lies between these days. Each sum of a time within and of a length that the rules know is a time.
+pub const FIRST_DAY: Date = date(2000, 1, 1);
+pub const LAST_DAY: Date = date(2199, 12, 31);
+/// A term of more years is a mistake.
+const MOST_YEARS: i64 = 10;
+
+/// From 00:00 of the first day to 24:00 of the last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
+pub struct Term {
+    starts_on: Date,
+    ends_on: Date,
+    timezone: String,
+    zone: TimeZone,
+    starts_at: Timestamp,
+    ends_at: Timestamp,
+}
+
+/// Why dates and a time zone are no term.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TermError {
+    #[error("the last day must not be before the first")]
+    Backwards,
+    #[error("this is no IANA time zone such as Europe/Berlin")]
+    TimeZone,
+    #[error("a term lies between the years 2000 and 2199")]
+    Range,
+    #[error("a term has at most ten years")]
+    TooLong,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Written {
+    starts_on: Date,
+    ends_on: Date,
+    timezone: String,
+}
+
+impl Term {
+    pub fn new(starts_on: Date, ends_on: Date, timezone: &str) -> Result<Term, TermError> {
+        if ends_on < starts_on {
+            return Err(TermError::Backwards);
+        }
+        if starts_on < FIRST_DAY || LAST_DAY < ends_on {
+            return Err(TermError::Range);
+        }
+        if starts_on.checked_add(MOST_YEARS.years()).is_ok_and(|longest| longest <= ends_on) {
+            return Err(TermError::TooLong);
+        }
+        let zone = TimeZone::get(timezone).map_err(|_| TermError::TimeZone)?;
+        let midnight =
+            |date: Date| date.to_zoned(zone.clone()).map(|begin| begin.timestamp()).map_err(|_| TermError::Range);
+        let starts_at = midnight(starts_on)?;
+        let ends_at = midnight(ends_on.tomorrow().map_err(|_| TermError::Range)?)?;
+        Ok(Term { starts_on, ends_on, timezone: timezone.to_owned(), zone, starts_at, ends_at })
+    }
+
+    /// The first day there is, in UTC: what stands for a term that nobody has set yet.
+    pub fn first_day() -> Term {
+        let (starts_at, ends_at) = (Timestamp::constant(946_684_800, 0), Timestamp::constant(946_771_200, 0));
+        Term {
+            starts_on: FIRST_DAY,
+            ends_on: FIRST_DAY,
+            timezone: "UTC".to_owned(),
+            zone: TimeZone::UTC,
+            starts_at,
+            ends_at,
+        }
+    }
+
+    pub fn starts_on(&self) -> Date {
+        self.starts_on
+    }
+
+    /// The last day, inclusive.
+    pub fn ends_on(&self) -> Date {
+        self.ends_on
+    }
+
+    /// The name of its time zone, as somebody typed it.
+    pub fn timezone(&self) -> &str {
+        &self.timezone
+    }
+
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
+    pub fn starts_at(&self) -> Timestamp {
+        self.starts_at
+    }
+
+    /// The instant after the last day.
+    pub fn ends_at(&self) -> Timestamp {
+        self.ends_at
+    }
+
+    /// When a key made now expires. It cannot be changed later, so a cap for the whole term leaves two weeks in which the
+    /// end may still be moved; with a reset those weeks would be windows that nobody was promised.
+    pub fn keys_expire_at(&self, reset: Reset) -> Timestamp {
+        match reset {
+            Reset::None => self.ends_at.checked_add((14 * 24).hours()).unwrap_or(self.ends_at),
+            Reset::Daily | Reset::Weekly | Reset::Monthly => self.ends_at,
+        }
+    }
+}
+
+impl TryFrom<Written> for Term {
+    type Error = TermError;
+    fn try_from(written: Written) -> Result<Term, TermError> {
+        Term::new(written.starts_on, written.ends_on, &written.timezone)
+    }
+}
+
+impl From<Term> for Written {
+    fn from(term: Term) -> Written {
+        Written { starts_on: term.starts_on, ends_on: term.ends_on, timezone: term.timezone }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn term(from: &str, to: &str, zone: &str) -> Result<Term, TermError> {
+        Term::new(from.parse().unwrap(), to.parse().unwrap(), zone)
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_term_runs_from_midnight_to_midnight_where_the_university_is() {
+        let berlin = term("2026-10-12", "2027-02-06", "Europe/Berlin").unwrap();
+        assert_eq!(berlin.starts_at(), at("2026-10-11T22:00:00Z"));
+        assert_eq!(berlin.ends_at(), at("2027-02-06T23:00:00Z"));
+        let auckland = term("2026-07-13", "2026-07-13", "Pacific/Auckland").unwrap();
+        assert_eq!(auckland.starts_at(), at("2026-07-12T12:00:00Z"));
+        assert_eq!(auckland.ends_at(), at("2026-07-13T12:00:00Z"));
+    }
+
+    #[test]
+    fn a_day_that_begins_with_a_gap_begins_after_it() {
+        // Lebanon's clocks go forward at midnight.
+        let gap = term("2026-03-29", "2026-03-29", "Asia/Beirut").unwrap();
+        assert_eq!(gap.starts_at(), at("2026-03-28T22:00:00Z"));
+        assert_eq!(gap.ends_at(), at("2026-03-29T21:00:00Z"));
+    }
+
+    #[test]
+    fn what_is_no_term_is_refused_with_its_reason() {
+        assert_eq!(term("2026-02-02", "2026-02-01", "UTC").unwrap_err(), TermError::Backwards);
+        assert_eq!(term("2026-02-01", "2026-02-02", "Europe/Bonn").unwrap_err(), TermError::TimeZone);
+        assert_eq!(term("9990-02-01", "9999-12-29", "UTC").unwrap_err(), TermError::Range);
+        assert_eq!(term("1999-12-31", "2000-12-29", "UTC").unwrap_err(), TermError::Range);
+        assert_eq!(term("2026-02-01", "2036-02-01", "UTC").unwrap_err(), TermError::TooLong);
+        assert!(term("2026-02-01", "2036-01-31", "UTC").is_ok());
+    }
+
+    #[test]
+    fn a_key_outlives_the_term_only_where_its_cap_never_resets() {
+        let term = term("2026-10-12", "2027-02-06", "UTC").unwrap();
+        assert_eq!(term.keys_expire_at(Reset::Monthly), term.ends_at());
+        assert_eq!(term.keys_expire_at(Reset::None), at("2027-02-21T00:00:00Z"));
+    }
+
+    proptest! {
+        #[test]
+        fn in_every_zone_a_key_sees_no_window_that_begins_after_the_term(
+            zone in prop::sample::select(vec!["UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago", "Asia/Kolkata", "America/New_York"]),
+            day in 0_i32..3000, length in 0_i32..200, hour in 0_i64..24,
+        ) {
+            let first = jiff::civil::date(2024, 1, 1).checked_add(day.days()).unwrap();
+            let last = first.checked_add(length.days()).unwrap();
+            let term = Term::new(first, last, zone).unwrap();
+            prop_assert!(term.starts_at() < term.ends_at());
+            let now = term.starts_at() + hour.hours();
+            let expires = term.keys_expire_at(Reset::Daily);
+            let later = Reset::Daily.windows_between(now, expires);
+            // The windows fill the term: as many as its days, and one more where a UTC day is cut by its ends.
+            let days = u32::try_from(length).unwrap() + 1;
+            prop_assert!(later <= days, "{later} windows later in {days} days");
+        }
+    }
+}

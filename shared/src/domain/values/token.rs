@@ -1,0 +1,244 @@
+//! Secrets that we hand out: links, codes, sessions, asking cookies. Each has a plain type that can only be shown on purpose
+//! and a hashed type that is all the table ever sees, so that storing a secret does not compile.
+
+use std::fmt;
+
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::domain::values::address::MatchedAddress;
+
+/// Letters and digits that cannot be mistaken for one another (Crockford's base 32).
+const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+const CODE_LENGTH: usize = 12;
+
+/// A code that can be typed: sixty random bits, `ABCD-EFGH-JKMN`.
+#[derive(Clone)]
+pub struct Code(String);
+
+/// The hash of a code together with the address it was mailed to.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CodeHash(String);
+
+impl Code {
+    pub fn generate() -> Code {
+        let bytes: [u8; CODE_LENGTH] = random();
+        Code(bytes.iter().map(|byte| char::from(CROCKFORD[usize::from(byte & 31)])).collect())
+    }
+
+    /// Reads what a person typed: case, hyphens and spaces do not matter, and look-alikes are taken for what they look like.
+    pub fn from_form(text: &str) -> Option<Code> {
+        let typed = text.chars().filter(|c| !matches!(c, '-' | ' ' | '\t' | '\r' | '\n'));
+        let code: String = typed
+            .map(|c| match c.to_ascii_uppercase() {
+                'O' => '0',
+                'I' | 'L' => '1',
+                c => c,
+            })
+            .take(CODE_LENGTH + 1)
+            .collect();
+        let fits = code.len() == CODE_LENGTH && code.bytes().all(|byte| CROCKFORD.contains(&byte));
+        fits.then_some(Code(code))
+    }
+
+    /// For the one mail that brings it.
+    pub fn reveal(&self) -> String {
+        [&self.0[..4], &self.0[4..8], &self.0[8..]].join("-")
+    }
+
+    pub fn hash(&self, address: &MatchedAddress) -> CodeHash {
+        CodeHash(sha256_hex(&["code", address.as_str(), &self.0]))
+    }
+}
+
+impl CodeHash {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Code(…)")
+    }
+}
+
+impl fmt::Debug for CodeHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CodeHash(…)")
+    }
+}
+
+/// A secret of 256 random bits and its hash.
+macro_rules! secret_and_hash {
+    ($plain:ident, $hash:ident, $purpose:literal, $doc:literal) => {
+        #[doc = $doc]
+        #[derive(Clone)]
+        pub struct $plain(String);
+
+        #[doc = concat!("The hash of ", $doc, " That is what is stored.")]
+        #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $hash(String);
+
+        impl $plain {
+            pub fn generate() -> $plain {
+                $plain(BASE64URL_NOPAD.encode(&random::<32>()))
+            }
+
+            /// Reads one that came back; anything of another shape is none.
+            pub fn parse(text: &str) -> Option<$plain> {
+                let decoded = BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
+                (decoded.len() == 32).then(|| $plain(text.to_owned()))
+            }
+
+            /// For the one place it is sent to.
+            pub fn reveal(&self) -> &str {
+                &self.0
+            }
+
+            pub fn hash(&self) -> $hash {
+                $hash(sha256_hex(&[$purpose, &self.0]))
+            }
+        }
+
+        impl $hash {
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Debug for $plain {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($plain), "(…)"))
+            }
+        }
+
+        impl fmt::Debug for $hash {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($hash), "(…)"))
+            }
+        }
+    };
+}
+
+secret_and_hash!(LinkToken, LinkTokenHash, "link", "The secret part of a link that signs in.");
+secret_and_hash!(SessionToken, SessionTokenHash, "session", "The value of a session cookie.");
+secret_and_hash!(AskToken, AskTokenHash, "ask", "The value of the cookie in the browser that asked for a link.");
+
+/// What a form behind a session carries, so that only a page of that session can have offered it.
+#[derive(Clone)]
+pub struct CsrfToken(String);
+
+impl SessionToken {
+    /// It follows from the session, so nothing more is kept; and the session does not follow from it.
+    pub fn csrf(&self) -> CsrfToken {
+        CsrfToken(sha256_hex(&["csrf", &self.0]))
+    }
+}
+
+impl CsrfToken {
+    /// For the hidden field.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this came back. Hashes are compared, so the time it takes says nothing about where the two differ.
+    pub fn is(&self, given: &str) -> bool {
+        sha256_hex(&[given]) == sha256_hex(&[&self.0])
+    }
+}
+
+impl fmt::Debug for CsrfToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CsrfToken(…)")
+    }
+}
+
+/// `N` random bytes as hex digits.
+pub(in crate::domain) fn random_hex<const N: usize>() -> String {
+    HEXLOWER.encode(&random::<N>())
+}
+
+/// 128 random bits.
+pub(crate) fn random_u128() -> u128 {
+    u128::from_be_bytes(random())
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "without the system's random source no secret can be made, and going on would be worse"
+)]
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the system's random source");
+    bytes
+}
+
+/// A hash over parts that cannot be shifted into one another: each is led by its length.
+pub(in crate::domain) fn sha256_hex(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    HEXLOWER.encode(&hash.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::values::address::EmailAddress;
+
+    #[test]
+    fn a_code_may_be_typed_in_any_case_with_or_without_hyphens() {
+        let address = EmailAddress::parse("ada@uni.edu").unwrap().matched().clone();
+        let code = Code::generate();
+        let shown = code.reveal();
+        assert_eq!(shown.len(), 14);
+        for typed in
+            [shown.clone(), shown.to_lowercase(), shown.replace('-', ""), format!(" {} ", shown.replace('-', " "))]
+        {
+            assert_eq!(Code::from_form(&typed).unwrap().hash(&address), code.hash(&address));
+        }
+        for typed in ["", "ABCD-EFGH", "ABCD-EFGH-JKMN-P", "ABCD-EFGH-JKM!", "ABCD-EFGH-JKMÜ"] {
+            assert!(Code::from_form(typed).is_none(), "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_code_is_only_good_with_the_address_it_was_mailed_to() {
+        let code = Code::generate();
+        let hash = |address: &str| code.hash(EmailAddress::parse(address).unwrap().matched());
+        assert_ne!(hash("ada@uni.edu"), hash("bob@uni.edu"));
+    }
+
+    #[test]
+    fn the_hidden_field_of_a_form_belongs_to_one_session() {
+        let (session, other) = (SessionToken::generate(), SessionToken::generate());
+        assert!(session.csrf().is(session.csrf().reveal()));
+        assert!(!session.csrf().is(other.csrf().reveal()) && !session.csrf().is(session.reveal()));
+        assert!(!format!("{:?}", session.csrf()).contains(session.csrf().reveal()));
+    }
+
+    #[test]
+    fn a_token_reads_back_and_nothing_else_does() {
+        let token = LinkToken::generate();
+        assert_eq!(LinkToken::parse(token.reveal()).unwrap().hash(), token.hash());
+        assert_ne!(LinkToken::generate().hash(), token.hash());
+        assert_ne!(SessionToken::parse(token.reveal()).unwrap().hash().as_str(), token.hash().as_str());
+        for text in ["", "abc", &token.reveal()[1..], &format!("{}A", token.reveal()), &format!("{} ", token.reveal())]
+        {
+            assert!(LinkToken::parse(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_secret_and_no_hash_shows_in_debug_output() {
+        let token = SessionToken::generate();
+        let shown = format!("{token:?} {:?} {:?}", token.hash(), Code::generate());
+        assert_eq!(shown, "SessionToken(…) SessionTokenHash(…) Code(…)");
+    }
+}

@@ -1,0 +1,104 @@
+//! Reading the provider's JSON as leniently as its documents leave it open: absent and null alike, several spellings of a time,
+//! enumerations that grow. What is left out of a type here is ignored, since fields keep being added.
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer};
+use serde_json::value::RawValue;
+
+use crate::domain::values::money::{MoneyError, Usd};
+use crate::domain::values::window::Reset;
+
+/// `{"data": …}`, around nearly every answer.
+#[derive(Deserialize)]
+pub(in crate::provider) struct Data<T> {
+    pub data: T,
+}
+
+/// A reset as the provider lists it: one of ours, or one that it invented since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListedReset {
+    Known(Reset),
+    Other(String),
+}
+
+/// Why a 2xx answer could not be read. It is safe to log: no text of the answer is in it.
+#[derive(Debug)]
+pub(in crate::provider) struct Unreadable(pub String);
+
+/// Reads a whole answer. The text of a JSON error may quote the answer, so only its place is kept.
+pub(in crate::provider) fn read<T: DeserializeOwned>(body: &str) -> Result<T, Unreadable> {
+    serde_json::from_str(body).map_err(|error| unreadable(&error))
+}
+
+pub(in crate::provider) fn unreadable(error: &serde_json::Error) -> Unreadable {
+    let what = match error.classify() {
+        serde_json::error::Category::Data => "the answer has another shape than documented",
+        _ => "the answer is no JSON, or broke off",
+    };
+    Unreadable(format!("{what} (line {}, column {})", error.line(), error.column()))
+}
+
+impl Default for ListedReset {
+    fn default() -> ListedReset {
+        ListedReset::Known(Reset::None)
+    }
+}
+
+impl<'de> Deserialize<'de> for ListedReset {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<ListedReset, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        Ok(match text.as_deref() {
+            None | Some("") => ListedReset::default(),
+            Some("daily") => ListedReset::Known(Reset::Daily),
+            Some("weekly") => ListedReset::Known(Reset::Weekly),
+            Some("monthly") => ListedReset::Known(Reset::Monthly),
+            Some(other) => ListedReset::Other(other.to_owned()),
+        })
+    }
+}
+
+/// For `#[serde(deserialize_with)]`: null is the type's empty value.
+pub(in crate::provider) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    from: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
+/// For `#[serde(deserialize_with)]`: a time in any spelling of RFC 3339; one without an offset is UTC, and anything else is
+/// as if it were absent.
+pub(in crate::provider) fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
+    let value = serde_json::Value::deserialize(from)?;
+    Ok(value.as_str().and_then(|text| {
+        let without_offset = || text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok();
+        let time: Timestamp = text.parse().ok().or_else(|| without_offset().map(|zoned| zoned.timestamp()))?;
+        // Times are stored in whole milliseconds: one that was kept is the same when it is told again.
+        Timestamp::from_millisecond(time.as_millisecond()).ok()
+    }))
+}
+
+/// For `#[serde(deserialize_with)]`: a limit. One above everything we can count is as good as the most we can count, so that
+/// a key made elsewhere with an absurd limit does not make the account unreadable.
+pub(in crate::provider) fn limit<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Usd>, D::Error> {
+    let raw = <&RawValue>::deserialize(from)?;
+    match Usd::promised(raw.get()) {
+        Err(MoneyError::TooLarge) if !raw.get().starts_with('-') => Ok(Some(Usd::MAX)),
+        _ => {
+            let mut again = serde_json::Deserializer::from_str(raw.get());
+            crate::domain::values::money::promised(&mut again).map_err(serde::de::Error::custom)
+        }
+    }
+}
+
+/// A count, whether it is written as a number, with a decimal point or as a text.
+pub(in crate::provider) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    let value = serde_json::Value::deserialize(from)?;
+    let whole = |number: f64| (number.fract() == 0.0 && (0.0..1e15).contains(&number)).then_some(number as u64);
+    Ok(match &value {
+        serde_json::Value::Number(number) => number.as_u64().or_else(|| number.as_f64().and_then(whole)),
+        serde_json::Value::String(text) => text.parse().ok(),
+        _ => None,
+    })
+}

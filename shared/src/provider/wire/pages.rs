@@ -1,0 +1,342 @@
+//! Reading a long list by pages while others add to it and delete from it. Pages overlap, and one is believed only if it begins
+//! the list or shares a row with the page before it: since rows keep their order, nothing can then lie between the two.
+
+use std::collections::{HashMap, HashSet};
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::clock::Clock;
+use crate::deadline::Deadline;
+use crate::provider::Provider;
+use crate::provider::wire::calls::Call;
+use crate::provider::wire::error::{ProviderError, Trouble};
+use crate::provider::wire::json::{self, Data, Unreadable};
+use crate::provider::wire::send::Ask;
+
+/// How many pages are asked for at once, after a first one was full: whenever one came, another is asked for.
+const AT_ONCE: usize = 16;
+/// How many that came may wait to be read meanwhile.
+const UNREAD: usize = 8;
+/// How many rows a page shares with the next; so many may come or go between the two without a second look.
+const OVERLAP: usize = 10;
+/// How often we look again before the list counts as too restless to be read.
+const PATIENCE: u32 = 40;
+
+/// A row of a list.
+pub(in crate::provider) trait Row: Sized + Send + 'static {
+    /// How many rows the provider puts on a page.
+    const PAGE: usize;
+    /// Whether the page's length is ours to ask for.
+    const PAGE_IS_ASKED: bool;
+    /// Reads one row. An error makes the page unreadable.
+    fn read(row: &RawValue) -> Result<Self, serde_json::Error>;
+    /// What tells it from all others, if that can be read.
+    fn id(&self) -> Option<&str>;
+}
+
+/// One page, and when it was asked for by the clock of the list; it was answered on the same UTC day.
+#[derive(Debug)]
+pub(in crate::provider) struct Page<T> {
+    pub rows: Vec<T>,
+    pub asked: Timestamp,
+}
+
+/// A list that is being read. After an error it goes on from where it was.
+pub(in crate::provider) struct Pages<T> {
+    list: Arc<List>,
+    /// Pages that are asked for.
+    asked: FuturesUnordered<BoxFuture<'static, Came>>,
+    /// Those that came and were not read yet, by their offsets.
+    came: HashMap<usize, Came>,
+    /// The offset of the page behind all those.
+    behind: usize,
+    /// How long the longest was.
+    longest: usize,
+    /// Whether one of them is so short that the list must end there.
+    is_short: bool,
+    next: usize,
+    at_once: usize,
+    last: Last,
+    /// How many steps back in a row; each is twice as long as the one before.
+    back: u32,
+    patience: u32,
+    has_begun: bool,
+    is_done: bool,
+    of: PhantomData<fn() -> T>,
+}
+
+/// What is asked for, but for the offset.
+struct List {
+    provider: Provider,
+    call: &'static Call,
+    path: Vec<String>,
+    query: Vec<(String, String)>,
+    clock: Clock,
+}
+
+/// A page as it came.
+struct Came {
+    offset: usize,
+    /// Whether its turn had come when it was asked for.
+    is_first: bool,
+    text: Result<Text, ProviderError>,
+}
+
+/// What a page says, and when it was asked for.
+struct Text {
+    body: String,
+    asked: Timestamp,
+}
+
+/// The page that was believed last.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Last {
+    end: usize,
+    ids: HashSet<String>,
+}
+
+/// How far a list was read, for another to go on from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    next: usize,
+    last: Last,
+    has_begun: bool,
+    is_done: bool,
+}
+
+impl<T: Row> Pages<T> {
+    pub(in crate::provider) fn new(
+        provider: &Provider,
+        call: &'static Call,
+        path: &[&str],
+        query: &[(&str, &str)],
+        clock: Clock,
+    ) -> Pages<T> {
+        let mut query: Vec<_> = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        if T::PAGE_IS_ASKED {
+            query.push(("limit".to_owned(), T::PAGE.to_string()));
+        }
+        let path = path.iter().map(|segment| (*segment).to_owned()).collect();
+        Pages {
+            list: Arc::new(List { provider: provider.clone(), call, path, query, clock }),
+            asked: FuturesUnordered::new(),
+            came: HashMap::new(),
+            behind: 0,
+            longest: 0,
+            is_short: false,
+            next: 0,
+            at_once: 1,
+            last: Last::default(),
+            back: 0,
+            patience: PATIENCE,
+            has_begun: false,
+            is_done: false,
+            of: PhantomData,
+        }
+    }
+
+    /// The same list, from where another reading of it stopped.
+    pub(in crate::provider) fn from(self, position: Position) -> Pages<T> {
+        let Position { next, last, has_begun, is_done } = position;
+        Pages { next, last, has_begun, is_done, ..self }
+    }
+
+    pub(in crate::provider) fn position(&self) -> Position {
+        Position { next: self.next, last: self.last.clone(), has_begun: self.has_begun, is_done: self.is_done }
+    }
+
+    /// The next page; none after the end. It may repeat rows of any page before, and holds all that are new.
+    pub(in crate::provider) async fn next(&mut self, deadline: Deadline) -> Result<Option<Page<T>>, ProviderError> {
+        while !self.is_done {
+            let Came { offset, is_first, text } = self.come(deadline).await;
+            let text = match text {
+                Ok(text) => text,
+                Err(error) => {
+                    self.forget_ahead();
+                    // One that failed before its turn came is asked for again.
+                    if is_first {
+                        return Err(error);
+                    }
+                    continue;
+                }
+            };
+            let page = match rows(&text.body) {
+                Ok(rows) => Page { rows, asked: text.asked },
+                Err(_) => {
+                    // Nobody would take what comes of them meanwhile, and each may have the turn that this one waits for.
+                    self.forget_ahead();
+                    self.list.read(offset, deadline).await?
+                }
+            };
+            if self.believe(offset, &page)? {
+                return Ok(Some(page));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The page whose turn it is. Whatever else has come is taken first and more is asked for in its place: to read a page takes so
+    /// long that the provider may work on the next ones meanwhile.
+    async fn come(&mut self, deadline: Deadline) -> Came {
+        loop {
+            self.ask_ahead(deadline);
+            while let Some(Some(came)) = self.asked.next().now_or_never() {
+                self.keep(came);
+                self.ask_ahead(deadline);
+            }
+            // Only another task brings it on its way.
+            tokio::task::yield_now().await;
+            if let Some(came) = self.came.remove(&self.next) {
+                return came;
+            }
+            match self.asked.next().await {
+                Some(came) => self.keep(came),
+                None => self.forget_ahead(),
+            }
+        }
+    }
+
+    fn keep(&mut self, came: Came) {
+        let length = came.text.as_ref().map_or(self.longest, |text| text.body.len());
+        self.longest = self.longest.max(length);
+        self.is_short |= length < self.longest / 2;
+        self.came.insert(came.offset, came);
+    }
+
+    /// Whether this page goes on with the list; otherwise it ended, or the next look begins further back.
+    fn believe(&mut self, offset: usize, page: &Page<T>) -> Result<bool, ProviderError> {
+        let count = page.rows.len();
+        let is_full = count >= T::PAGE;
+        // A row whose id cannot be read is handed on, but proves nothing.
+        let ids: HashSet<String> = page.rows.iter().filter_map(|row| row.id().map(str::to_owned)).collect();
+        if offset > 0 && ids.is_disjoint(&self.last.ids) {
+            self.close_gap()?;
+            return Ok(false);
+        }
+        let brings_nothing = count == 0 || (self.has_begun && ids.is_subset(&self.last.ids));
+        if brings_nothing && !is_full {
+            self.is_done = true;
+            return Ok(false);
+        }
+        if brings_nothing {
+            self.be_patient()?;
+        } else {
+            self.back = 0;
+        }
+        self.has_begun = true;
+        self.next = offset + count.saturating_sub(OVERLAP);
+        self.at_once = if is_full { AT_ONCE } else { 1 };
+        self.last = Last { end: offset + count, ids };
+        // Those ahead follow on a full page; a page of another length is followed by another offset.
+        if count != T::PAGE {
+            self.forget_ahead();
+        }
+        Ok(true)
+    }
+
+    /// Rows came or went between two pages: looks again, each time twice as far back, at last from the beginning.
+    fn close_gap(&mut self) -> Result<(), ProviderError> {
+        self.be_patient()?;
+        self.back += 1;
+        self.forget_ahead();
+        self.at_once = 1;
+        self.next = self.last.end.saturating_sub(OVERLAP << self.back.min(20));
+        Ok(())
+    }
+
+    fn be_patient(&mut self) -> Result<(), ProviderError> {
+        self.patience = self.patience.checked_sub(1).ok_or_else(|| ProviderError::Later {
+            trouble: Trouble::unsent(self.list.call, "the list changes faster than it can be read".to_owned()),
+            after: None,
+        })?;
+        Ok(())
+    }
+
+    /// Asks for as many pages as may be asked for at once; behind a page that was not full there is nothing.
+    fn ask_ahead(&mut self, deadline: Deadline) {
+        let is_first = self.asked.is_empty() && self.came.is_empty();
+        if is_first {
+            (self.behind, self.is_short) = (self.next, false);
+            self.ask(is_first, deadline);
+        }
+        let unread = UNREAD.min(self.at_once);
+        while !self.is_short && self.asked.len() < self.at_once && self.came.len() < unread {
+            self.ask(false, deadline);
+        }
+    }
+
+    fn ask(&mut self, is_first: bool, deadline: Deadline) {
+        let (list, offset) = (Arc::clone(&self.list), self.behind);
+        self.asked.push(Box::pin(async move {
+            let text = list.text(offset, deadline).await;
+            Came { offset, is_first, text }
+        }));
+        self.behind += T::PAGE - OVERLAP;
+    }
+
+    fn forget_ahead(&mut self) {
+        self.asked = FuturesUnordered::new();
+        self.came.clear();
+    }
+}
+
+impl List {
+    /// One page, unread.
+    async fn text(&self, offset: usize, deadline: Deadline) -> Result<Text, ProviderError> {
+        let (body, asked) = self.ask(offset, deadline, |body| Ok(body.to_owned())).await?;
+        Ok(Text { body, asked })
+    }
+
+    /// One page, asked for until it can be read.
+    async fn read<T: Row>(&self, offset: usize, deadline: Deadline) -> Result<Page<T>, ProviderError> {
+        let (rows, asked) = self.ask(offset, deadline, rows).await?;
+        Ok(Page { rows, asked })
+    }
+
+    /// What was asked for before midnight and answered after it is asked for again, since the provider's counters of the day start
+    /// anew then.
+    async fn ask<A>(
+        &self,
+        offset: usize,
+        deadline: Deadline,
+        read: impl Fn(&str) -> Result<A, Unreadable>,
+    ) -> Result<(A, Timestamp), ProviderError> {
+        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        let offset = offset.to_string();
+        let mut query: Vec<(&str, &str)> = self.query.iter().map(|(name, value)| (&**name, &**value)).collect();
+        query.push(("offset", &offset));
+        loop {
+            let asked = self.clock.now();
+            let ask = Ask { call: self.call, path: &path, query: &query, body: None };
+            let answer = self.provider.ask(ask, deadline, &read).await?;
+            if utc_day(asked) == utc_day(self.clock.now()) {
+                return Ok((answer, asked));
+            }
+        }
+    }
+}
+
+pub(in crate::provider) fn rows<T: Row>(body: &str) -> Result<Vec<T>, Unreadable> {
+    #[derive(Deserialize)]
+    #[serde(transparent)]
+    struct Borrowed<'a>(#[serde(borrow)] &'a RawValue);
+    let Data { data } = read_borrowed::<Vec<Borrowed<'_>>>(body)?;
+    let rows: Result<Vec<T>, serde_json::Error> = data.iter().map(|Borrowed(row)| T::read(row)).collect();
+    rows.map_err(|error| Unreadable(format!("a row cannot be read (column {})", error.column())))
+}
+
+fn read_borrowed<'a, T: Deserialize<'a>>(body: &'a str) -> Result<Data<T>, Unreadable> {
+    serde_json::from_str(body).map_err(|error| json::unreadable(&error))
+}
+
+fn utc_day(time: Timestamp) -> jiff::civil::Date {
+    time.to_zoned(TimeZone::UTC).date()
+}
