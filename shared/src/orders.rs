@@ -175,7 +175,7 @@ impl Orders<'_> {
             return Err(NotCarriedOut::Overtaken);
         }
         let looked_at = self.table.sync_state().await?.looked_at;
-        let told = found.told(view.programme.settings.reset);
+        let told = found.usage_report(view.programme.settings.reset);
         let attempt = view.grant.attempt(order.epoch);
         let reading = attempt.zip(told).map(|(attempt, told)| view.reading_after(attempt, &told, asked, looked_at));
         match reading {

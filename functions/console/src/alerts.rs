@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use bursar_core::domain::mail::class::MailClass;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::usage::crossing::{Crossing, RESERVED, Scope, Told, per_cent};
+use bursar_core::domain::usage::crossing::{AlertMail, Crossing, RESERVED, Scope, per_cent};
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::Usd;
@@ -93,7 +93,7 @@ async fn alerts(site: &Site, access: &ProgrammeAccess, crossing: &Crossing) -> R
     let zone = access.programme.settings.term.zone();
     for (index, told) in crossing.mails.iter().enumerate() {
         let is_last =
-            |told: &Told| !crossing.mails.iter().skip(index + 1).any(|later| later.recipient == told.recipient);
+            |told: &AlertMail| !crossing.mails.iter().skip(index + 1).any(|later| later.recipient == told.recipient);
         if !is_last(told) {
             continue;
         }

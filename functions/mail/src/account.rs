@@ -22,7 +22,7 @@ use crate::letter::words::Words;
 use crate::letter::{Letter, Part, plain};
 
 /// What an alarm says.
-struct Told {
+struct AlarmText {
     /// With the number.
     subject: String,
     /// What is known.
@@ -99,7 +99,7 @@ impl App {
 
 impl Words<'_> {
     fn account(self, alarm: &Alarm, named: &Named) -> Letter {
-        let Told { subject, mut facts, next, leads_to } = Told::of(alarm, named);
+        let AlarmText { subject, mut facts, next, leads_to } = AlarmText::of(alarm, named);
         facts.push(("Found", moment(alarm.found_at)));
         let (label, path) = match leads_to {
             Place::Account => ("See the account", "/console/account".to_owned()),

@@ -150,7 +150,7 @@ impl Provider {
         }
     }
 
-    /// Changes a key, and reads it as it is afterwards.
+    /// Changes a key, and reads it is afterwards.
     pub async fn patch_key(&self, hash: &KeyHash, patch: KeyPatch, deadline: Deadline) -> Result<Found, ProviderError> {
         self.patch(hash, patch, Tries::Several, deadline).await
     }

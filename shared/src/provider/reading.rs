@@ -1,19 +1,19 @@
 //! What the provider says of a key's use, taken out of how it says it. What follows from it is `domain::usage::reading`'s matter.
 
 use super::key::Key;
-use crate::domain::usage::reading::Told;
+use crate::domain::usage::reading::UsageReport;
 use crate::domain::values::window::Reset;
 
 impl Key {
     /// What was used, with the counters of this kind of window. None when it does not even say what was used in all.
-    pub fn told(&self, reset: Reset) -> Option<Told> {
+    pub fn usage_report(&self, reset: Reset) -> Option<UsageReport> {
         let (in_window, byok_in_window) = match reset {
             Reset::None => (self.usage, self.byok_usage),
             Reset::Daily => (self.usage_daily, self.byok_usage_daily),
             Reset::Weekly => (self.usage_weekly, self.byok_usage_weekly),
             Reset::Monthly => (self.usage_monthly, self.byok_usage_monthly),
         };
-        Some(Told {
+        Some(UsageReport {
             lifetime: self.usage?,
             today: self.usage_daily,
             in_window,

@@ -21,7 +21,7 @@ use crate::domain::people::session::Session;
 use crate::domain::people::sign_in::{LiveLink, Mailed, SignIn};
 use crate::domain::programme::rules::{DataPolicy, Guardrail, Rules, RulesOrder};
 use crate::domain::programme::{Group, Pot};
-use crate::domain::usage::crossing::{Crossing, Scope, Told};
+use crate::domain::usage::crossing::{AlertMail, Crossing, Scope};
 use crate::domain::usage::days::Days;
 use crate::domain::usage::reading::Used;
 use crate::domain::values::address::MatchedAddress;
@@ -183,8 +183,8 @@ fn a_crossing() -> Crossing {
         found_at: at("2026-01-03T00:21:00Z"),
         told: true,
         mails: vec![
-            Told { row: ulid(), recipient: "fedcba9876543210".parse().unwrap(), by_hand: None },
-            Told {
+            AlertMail { row: ulid(), recipient: "fedcba9876543210".parse().unwrap(), by_hand: None },
+            AlertMail {
                 row: ulid(),
                 recipient: "fedcba9876543210".parse().unwrap(),
                 by_hand: Some(at("2026-01-03T09:00:00Z")),

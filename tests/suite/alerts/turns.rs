@@ -4,7 +4,7 @@ use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::Reading;
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
-use bursar_core::domain::usage::reading::{Of, Told};
+use bursar_core::domain::usage::reading::{Of, UsageReport};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{Epoch, GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
@@ -53,7 +53,7 @@ impl Month {
     async fn told(&self, when: &str, [ever, today, in_window]: [i64; 3], last_used_at: Option<&str>) {
         self.stack.clock.stop_at(at(when)).unwrap();
         let cents = |number: i64| Usd::from_micros(number * 10_000);
-        let told = Told {
+        let told = UsageReport {
             lifetime: cents(ever),
             today: Some(cents(today)),
             in_window: Some(cents(in_window)),

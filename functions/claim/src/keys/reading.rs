@@ -33,7 +33,7 @@ pub(super) async fn read(
 ) -> Result<KeyLookup, ProviderError> {
     let (asked, found) = site.provider.get_key_in_a_day(key, &site.clock, patience).await?;
     let Found::Key(found) = found else { return Ok(KeyLookup::Gone) };
-    let Some(told) = found.told(view.programme.settings.reset) else { return Ok(KeyLookup::Silent) };
+    let Some(told) = found.usage_report(view.programme.settings.reset) else { return Ok(KeyLookup::Silent) };
     let looked_at = match site.table.sync_state().await {
         Ok(sync) => sync.looked_at,
         // Without it the days since the last reading are told apart less well, and that is said of them.

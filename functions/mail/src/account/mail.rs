@@ -6,16 +6,16 @@ use bursar_core::domain::values::format::long_date;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use super::{Place, Told, moment};
+use super::{AlarmText, Place, moment};
 use crate::letter::words::some;
 
-pub(super) fn refused(code: &str, since: Timestamp) -> Told {
+pub(super) fn refused(code: &str, since: Timestamp) -> AlarmText {
     let why = InWords::of(code);
     let facts = vec![("Since", moment(since)), ("Why", format!("{} ({code})", why.what))];
-    told(format!("Mail waits: {}", why.what), facts, format!("{} You hear when it is over.", why.to_do))
+    alarm_text(format!("Mail waits: {}", why.what), facts, format!("{} You hear when it is over.", why.to_do))
 }
 
-pub(super) fn waits(urgent: bool, mails: u64, since: Timestamp) -> Told {
+pub(super) fn waits(urgent: bool, mails: u64, since: Timestamp) -> AlarmText {
     let (what, next) = match urgent {
         true => (
             "links, alerts and notices",
@@ -32,19 +32,19 @@ pub(super) fn waits(urgent: bool, mails: u64, since: Timestamp) -> Told {
     let facts = vec![("Waiting", format!("{mails}: {what}")), ("The oldest since", moment(since))];
     let wait = if mails == 1 { "waits and is" } else { "wait and are" };
     let subject = format!("{} {wait} not sent", some(mails, "mail"));
-    told(subject, facts, format!("{next} You hear when none waits so long any more."))
+    alarm_text(subject, facts, format!("{next} You hear when none waits so long any more."))
 }
 
-pub(super) fn nothing_heard(of: Date, sent: u64) -> Told {
+pub(super) fn nothing_heard(of: Date, sent: u64) -> AlarmText {
     let facts = vec![("Mails sent", sent.to_string()), ("On", long_date(of))];
     let next = "SES should report of each mail whether it was delivered, came back or was complained about, and has reported nothing. \
                 Until it does, nobody hears of addresses that do not exist, and mail is not stopped when too much comes back. Look \
                 whether the stack's configuration set still sends its events to the stack's topic, and whether the function mail still \
                 is a subscriber of the topic; deploying the stack again makes both anew.";
-    told(format!("SES has reported nothing of {sent} mails"), facts, next.to_owned())
+    alarm_text(format!("SES has reported nothing of {sent} mails"), facts, next.to_owned())
 }
 
-pub(super) fn stopped(of: &MailDay) -> Told {
+pub(super) fn stopped(of: &MailDay) -> AlarmText {
     let (kind, counts) = (of.mail.in_words(), of.counts);
     let facts = vec![
         ("Kind", kind.to_owned()),
@@ -59,10 +59,10 @@ pub(super) fn stopped(of: &MailDay) -> Told {
          The {kind} go on by themselves at midnight UTC. To let the rest of today's go out sooner, press on the account page; they stop \
          again, and you hear again, if more than five in a hundred of the rest come back."
     );
-    told(format!("So much came back that {kind} are stopped"), facts, next)
+    alarm_text(format!("So much came back that {kind} are stopped"), facts, next)
 }
 
-pub(super) fn let_go(of: &MailDay, who: &str) -> Told {
+pub(super) fn let_go(of: &MailDay, who: &str) -> AlarmText {
     let (kind, counts) = (of.mail.in_words(), of.counts);
     let facts = vec![
         ("Kind", kind.to_owned()),
@@ -72,9 +72,9 @@ pub(super) fn let_go(of: &MailDay, who: &str) -> Told {
     ];
     let next = "They had been stopped, because too much came back. There is nothing to do: they stop again, and you hear again, if more \
                 than five in a hundred of the rest come back.";
-    told(format!("{who} let {kind} go on"), facts, next.to_owned())
+    alarm_text(format!("{who} let {kind} go on"), facts, next.to_owned())
 }
 
-fn told(subject: String, facts: Vec<(&'static str, String)>, next: String) -> Told {
-    Told { subject, facts, next, leads_to: Place::Mail }
+fn alarm_text(subject: String, facts: Vec<(&'static str, String)>, next: String) -> AlarmText {
+    AlarmText { subject, facts, next, leads_to: Place::Mail }
 }

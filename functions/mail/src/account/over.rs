@@ -4,11 +4,11 @@ use bursar_core::domain::mail::alarm::Cause;
 use bursar_core::domain::mail::failure::InWords;
 use jiff::Timestamp;
 
-use super::{Named, Place, Told, moment};
+use super::{AlarmText, Named, Place, moment};
 
-impl Told {
+impl AlarmText {
     /// Where a moment shows that it is over, that is said.
-    pub(super) fn over(ended: &Cause, told_at: Timestamp, shown_at: Option<Timestamp>, named: &Named) -> Told {
+    pub(super) fn over(ended: &Cause, told_at: Timestamp, shown_at: Option<Timestamp>, named: &Named) -> AlarmText {
         let complete = || shown_at.map(|at| format!("A sync was complete; it began on {}.", moment(at)));
         let (subject, what, leads_to) = match ended {
             Cause::Silent { .. } => ("a sync was complete".to_owned(), complete(), Place::Account),
@@ -44,7 +44,7 @@ impl Told {
             // Of nothing else it is said.
             _ => ("what you were told of".to_owned(), None, Place::Account),
         };
-        Told {
+        AlarmText {
             subject: format!("It is over: {subject}"),
             facts: vec![("You were told on", moment(told_at))],
             next: format!("{} There is nothing to do.", what.unwrap_or_default()).trim().to_owned(),

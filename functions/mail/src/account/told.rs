@@ -5,11 +5,11 @@ use bursar_core::domain::usage::balance::Basis;
 use bursar_core::domain::values::format::long_date;
 use bursar_core::domain::values::money::Usd;
 
-use super::{Named, Place, Told, mail, moment};
+use super::{AlarmText, Named, Place, mail, moment};
 use crate::letter::words::some;
 
-impl Told {
-    pub(super) fn of(alarm: &Alarm, named: &Named) -> Told {
+impl AlarmText {
+    pub(super) fn of(alarm: &Alarm, named: &Named) -> AlarmText {
         match &alarm.cause {
             Cause::HeldBack { sweeps, recoveries, stops, bound, keys } => {
                 switched_off([*sweeps, *recoveries, *stops], *bound, keys)
@@ -37,9 +37,9 @@ impl Told {
                     "{what} The account page shows it day by day, and the provider's activity page what was called. Once you know why \
                      it is so, say it on the account page. You hear of it again only when it changes."
                 );
-                Told { subject, facts, next, leads_to: Place::Account }
+                AlarmText { subject, facts, next, leads_to: Place::Account }
             }
-            Cause::ManagementKey => Told {
+            Cause::ManagementKey => AlarmText {
                 subject: "The management key does not work".to_owned(),
                 facts: vec![("Day", long_date(alarm.day))],
                 next: "The provider refuses it. Nobody gets a new key, no key can be switched off, and nothing that is spent is read, \
@@ -48,7 +48,7 @@ impl Told {
                     .to_owned(),
                 leads_to: Place::Account,
             },
-            Cause::AnotherAccount { management_key } => Told {
+            Cause::AnotherAccount { management_key } => AlarmText {
                 subject: "The management key is of another account".to_owned(),
                 facts: vec![
                     ("Day", long_date(alarm.day)),
@@ -63,7 +63,7 @@ impl Told {
             },
             Cause::Incomplete { problems, first } => {
                 let problems = some(u64::from(*problems), "problem");
-                Told {
+                AlarmText {
                     subject: format!("The sync of {} is not complete: {problems}", long_date(alarm.day)),
                     facts: vec![("First problem", first.clone())],
                     next: "What it could read is recorded; of the rest the last figures stand. The next sync tries again by itself. \
@@ -72,7 +72,7 @@ impl Told {
                     leads_to: Place::Account,
                 }
             }
-            Cause::Silent { last } => Told {
+            Cause::Silent { last } => AlarmText {
                 subject: match last {
                     Some(last) => {
                         format!("No sync was complete for {} hours", alarm.found_at.duration_since(*last).as_hours())
@@ -92,7 +92,7 @@ impl Told {
                     Basis::Promised => ("below what keys may still spend", "What keys may still spend"),
                 };
                 let short = (need.amount - *balance).to_dollars_up();
-                Told {
+                AlarmText {
                     subject: format!("The balance is {short} {than}"),
                     facts: vec![
                         ("Balance at the provider", balance.to_dollars_down()),
@@ -111,7 +111,7 @@ impl Told {
             Cause::BulkStopped { mail_day, .. } => mail::stopped(mail_day),
             Cause::BulkLetGo { mail_day, .. } => mail::let_go(mail_day, &named.person),
             Cause::Unsent { code, .. } => named.unsent.told(code),
-            Cause::RulesRefused { programme, since, why } => Told {
+            Cause::RulesRefused { programme, since, why } => AlarmText {
                 subject: format!("The provider refuses the models or the data policy of {}", named.programme),
                 facts: vec![
                     ("Programme", named.programme.clone()),
@@ -124,7 +124,7 @@ impl Told {
                     .to_owned(),
                 leads_to: Place::Settings(programme.clone()),
             },
-            Cause::Stuck { programme, since } => Told {
+            Cause::Stuck { programme, since } => AlarmText {
                 subject: format!("The roster import of {} stands still", named.programme),
                 facts: vec![("Programme", named.programme.clone()), ("Nothing was done since", moment(*since))],
                 next: "It was begun, and part of the roster is as the file says and part as it was. Look into the log of the function \
@@ -133,13 +133,13 @@ impl Told {
                     .to_owned(),
                 leads_to: Place::Programme(programme.clone()),
             },
-            Cause::Over { told_at, shown_at, ended, .. } => Told::over(ended, *told_at, *shown_at, named),
+            Cause::Over { told_at, shown_at, ended, .. } => AlarmText::over(ended, *told_at, *shown_at, named),
         }
     }
 }
 
 /// More than a sync switches off by itself.
-fn switched_off([sweeps, recoveries, stops]: [u32; 3], bound: u32, keys: &[String]) -> Told {
+fn switched_off([sweeps, recoveries, stops]: [u32; 3], bound: u32, keys: &[String]) -> AlarmText {
     let count = sweeps.saturating_add(recoveries).saturating_add(stops);
     let counts = [
         ("Keys that nobody was shown", sweeps),
@@ -160,7 +160,7 @@ fn switched_off([sweeps, recoveries, stops]: [u32; 3], bound: u32, keys: &[Strin
             "that somebody deleted keys or switched them off at the provider, or that the table was restored from an earlier moment"
         }
     };
-    Told {
+    AlarmText {
         subject: format!("{} would have been switched off; we did not", some(u64::from(count), "key")),
         facts,
         next: format!(

@@ -11,7 +11,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use ulid::Ulid;
 
-use super::{Place, Told};
+use super::{AlarmText, Place};
 use crate::App;
 
 /// So many of the newest that were given up are looked at.
@@ -105,7 +105,7 @@ impl App {
 }
 
 impl Unsent {
-    pub(super) fn told(&self, code: &str) -> Told {
+    pub(super) fn told(&self, code: &str) -> AlarmText {
         let why = InWords::of(code);
         let kind = self.kind.map_or("a mail that cannot be read", MailKind::in_words);
         let what = self.first.as_ref().map_or(kind, |first| &first.what);
@@ -123,7 +123,7 @@ impl Unsent {
         };
         facts.extend(self.first.as_ref().map(|first| ("To", first.to.clone())));
         facts.push(("Why", format!("{} ({code})", why.what)));
-        Told { subject, facts, next: why.to_do.to_owned(), leads_to: Place::Mail }
+        AlarmText { subject, facts, next: why.to_do.to_owned(), leads_to: Place::Mail }
     }
 }
 

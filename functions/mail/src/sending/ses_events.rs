@@ -78,7 +78,7 @@ enum Outcome {
 }
 
 /// What an event comes to, and why nothing goes to that address any more.
-type Told = (Outcome, Option<Why>);
+type Feedback = (Outcome, Option<Why>);
 
 /// A type of event that nobody asked for is logged so far.
 const LONGEST_TYPE: usize = 40;
@@ -98,7 +98,7 @@ impl App {
             tracing::info!("heard of a mail that is not ours");
             return Ok(());
         };
-        let Some((outcome, ended_by)) = event.told() else {
+        let Some((outcome, ended_by)) = event.feedback() else {
             let event: String = event.event_type.chars().take(LONGEST_TYPE).collect();
             tracing::info!(event, "SES tells of what is not asked of it");
             return Ok(());
@@ -177,7 +177,7 @@ fn mark(to: &str, why: Why, at: Timestamp) -> Option<Undeliverable> {
 
 impl Event {
     /// What happened, and why nothing goes to the address any more. None of what nobody asked SES to tell.
-    fn told(&self) -> Option<Told> {
+    fn feedback(&self) -> Option<Feedback> {
         match (self.event_type.as_str(), &self.bounce) {
             ("Delivery", _) => Some((Outcome::Delivered, None)),
             ("Bounce", Some(bounce)) => Some(match (bounce.bounce_type.as_str(), bounce.bounce_sub_type.as_str()) {

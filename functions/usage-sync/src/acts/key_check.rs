@@ -74,7 +74,7 @@ async fn note_use(
     (asked, found): (Timestamp, &Key),
 ) -> Result<(Option<Usd>, Option<String>)> {
     let Some(attempt) = view.grant.attempt(epoch) else { return Ok((None, None)) };
-    let told = found.told(view.programme.settings.reset).ok_or(Doubtful::Silent)?;
+    let told = found.usage_report(view.programme.settings.reset).ok_or(Doubtful::Silent)?;
     let before = view.reading(epoch);
     let (after, doubt) = view.reading_after(attempt, &told, asked, runner.baseline.looked_at)?;
     if before.is_none_or(|before| after.is_news_to(before)) {

@@ -2,7 +2,7 @@
 
 use bursar_core::domain::grant::{Found, Listed};
 use bursar_core::domain::programme::{Byok, Settings};
-use bursar_core::domain::usage::reading::Told;
+use bursar_core::domain::usage::reading::UsageReport;
 use bursar_core::domain::values::id::{DeploymentId, Epoch, GrantId, KeyName, Nonce, ProgrammeId};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::money::Usd;
@@ -38,7 +38,7 @@ pub(crate) struct KeyState {
     /// Whether the limit is counted on its programme's basis.
     counts: bool,
     /// None when the provider does not say what was used.
-    pub(crate) told: Option<Told>,
+    pub(crate) told: Option<UsageReport>,
     #[serde(with = "millisecond::optional")]
     pub(crate) created_at: Option<Timestamp>,
     #[serde(with = "millisecond::required")]
@@ -153,7 +153,7 @@ impl KeyState {
             enabled: !key.disabled,
             limit: key.limit,
             counts,
-            told: key.told(reset),
+            told: key.usage_report(reset),
             created_at: key.created_at,
             asked,
         }

@@ -68,7 +68,7 @@ mod tests {
     use crate::domain::grant::testing::{a_grant, a_programme};
     use crate::domain::grant::{Attempt, HoldKind, Pause};
     use crate::domain::people::role::Role;
-    use crate::domain::usage::reading::{Of, Told};
+    use crate::domain::usage::reading::{Of, UsageReport};
     use crate::domain::values::id::Epoch;
 
     fn at(text: &str) -> Timestamp {
@@ -106,7 +106,7 @@ mod tests {
         let mut reading: Option<Reading> = None;
         for (when, [ever, today, in_window], last_used_at) in answers {
             let dollars = |number| Some(Usd::from_dollars(number));
-            let told = Told {
+            let told = UsageReport {
                 lifetime: Usd::from_dollars(*ever),
                 today: dollars(*today),
                 in_window: dollars(*in_window),

@@ -7,7 +7,7 @@ use super::{Attempt, Grant, Reading};
 use crate::domain::audit::{Act, Actor, What};
 use crate::domain::grant::Spending;
 use crate::domain::programme::{Pot, Programme};
-use crate::domain::usage::reading::{Doubtful, Of, Shortfall, Told};
+use crate::domain::usage::reading::{Doubtful, Of, Shortfall, UsageReport};
 use crate::domain::values::id::Epoch;
 use crate::domain::values::money::Usd;
 
@@ -80,7 +80,7 @@ impl View {
     pub fn reading_after(
         &self,
         attempt: &Attempt,
-        told: &Told,
+        told: &UsageReport,
         asked: Timestamp,
         looked_at: Option<Timestamp>,
     ) -> Result<(Reading, Option<Shortfall>), Doubtful> {

@@ -30,12 +30,12 @@ pub struct Crossing {
     pub told: bool,
     /// The mails that told it to people with a role; the store knows them. A student's is filed under the grant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub mails: Vec<Told>,
+    pub mails: Vec<AlertMail>,
 }
 
 /// One mail that told a crossing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct AlertMail {
     /// Its row of the outbox.
     pub row: Ulid,
     pub recipient: PersonId,

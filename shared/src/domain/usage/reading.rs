@@ -19,7 +19,7 @@ pub const SETTLING: SignedDuration = SignedDuration::from_mins(15);
 
 /// What the provider told of a key's use. A number that it did not tell is none, never nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct UsageReport {
     /// Since the key was made.
     pub lifetime: Usd,
     pub today: Option<Usd>,
@@ -145,7 +145,12 @@ impl Used {
     }
 
     /// With what was told, each of the two by its maximum; `known` as in [`Days::with`].
-    pub fn with(&self, told: &Told, on: Date, known: Option<Date>) -> Result<(Used, Option<Shortfall>), Doubtful> {
+    pub fn with(
+        &self,
+        told: &UsageReport,
+        on: Date,
+        known: Option<Date>,
+    ) -> Result<(Used, Option<Shortfall>), Doubtful> {
         let numbers =
             [Some(told.lifetime), told.today, told.in_window, told.byok, told.byok_today, told.byok_in_window];
         if numbers.into_iter().flatten().any(|number| number < Usd::ZERO) {
@@ -179,7 +184,7 @@ impl Reading {
     pub fn after(
         before: Option<&Reading>,
         of: Of<'_>,
-        told: &Told,
+        told: &UsageReport,
         asked: Timestamp,
         looked_at: Option<Timestamp>,
     ) -> Result<(Reading, Option<Shortfall>), Doubtful> {
@@ -253,7 +258,7 @@ impl Reading {
     }
 }
 
-impl Told {
+impl UsageReport {
     /// The larger of the provider's counter and what is off the limit: the one may be behind the other.
     fn in_window_of(&self, of: &Of<'_>) -> Option<Usd> {
         let counter = match of.byok {

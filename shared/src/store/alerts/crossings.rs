@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::deadline::Deadline;
-use crate::domain::usage::crossing::{Crossing, Scope, Told};
+use crate::domain::usage::crossing::{AlertMail, Crossing, Scope};
 use crate::domain::values::id::{GrantId, PersonId, ProgrammeId, new_ulid};
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::Window;
@@ -83,7 +83,7 @@ impl Table {
                 let row = OutboxRow::owed(new_ulid(now), mail, now);
                 // Its name is random, so it tells whether this very transaction took effect.
                 transaction = transaction.witnessed_by(&row)?;
-                told.mails.push(Told { row: row.row, recipient: recipient.clone(), by_hand: None });
+                told.mails.push(AlertMail { row: row.row, recipient: recipient.clone(), by_hand: None });
             }
             transaction = transaction.create(&told)?;
         }

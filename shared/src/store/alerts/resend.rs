@@ -1,7 +1,7 @@
 //! Alerts that somebody has sent again: one more mail of the same crossing to the same person.
 
 use crate::domain::audit::{Act, Entry, What};
-use crate::domain::usage::crossing::{Crossing, Told};
+use crate::domain::usage::crossing::{AlertMail, Crossing};
 use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::{PersonId, new_ulid};
 use crate::store::mail::outbox::BETWEEN_RESENT;
@@ -35,7 +35,7 @@ impl Table {
             let Some(crossing) = self.get::<Crossing>(&of.key()).await? else {
                 return Ok(Round::Over(AlertAgain::NotTold));
             };
-            let to_them: Vec<&Told> = crossing.mails.iter().filter(|told| told.recipient == *recipient).collect();
+            let to_them: Vec<&AlertMail> = crossing.mails.iter().filter(|told| told.recipient == *recipient).collect();
             if to_them.is_empty() {
                 return Ok(Round::Over(AlertAgain::NotTold));
             }
@@ -57,7 +57,7 @@ impl Table {
             ));
             let known = number(crossing.mails.len());
             let mut again = crossing.clone();
-            again.mails.push(Told { row: row.row, recipient: recipient.clone(), by_hand: Some(by.now) });
+            again.mails.push(AlertMail { row: row.row, recipient: recipient.clone(), by_hand: Some(by.now) });
             let mut transaction = self
                 .transaction()
                 .create_or_replace(&again, "size(mails) = :known", &[(":known", known)])?

@@ -6,9 +6,9 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn told(lifetime: i32, today: i32, in_window: i32) -> Told {
+fn told(lifetime: i32, today: i32, in_window: i32) -> UsageReport {
     let dollars = |number| Some(Usd::from_dollars(number));
-    Told {
+    UsageReport {
         lifetime: Usd::from_dollars(lifetime),
         today: dollars(today),
         in_window: dollars(in_window),
@@ -21,7 +21,7 @@ fn told(lifetime: i32, today: i32, in_window: i32) -> Told {
 }
 
 /// The reading after answers at these times, and the doubt of the last of them.
-fn read(reset: Reset, byok: Byok, answers: &[(&str, Told)]) -> Result<(Reading, Option<Shortfall>), Doubtful> {
+fn read(reset: Reset, byok: Byok, answers: &[(&str, UsageReport)]) -> Result<(Reading, Option<Shortfall>), Doubtful> {
     let (programme, grant) = ("cs-pilot".parse().unwrap(), "0123456789abcdef".parse().unwrap());
     let made_at = at(answers[0].0);
     let of = Of { programme: &programme, grant: &grant, epoch: Epoch::new(1), reset, byok, made_at };
@@ -33,7 +33,7 @@ fn read(reset: Reset, byok: Byok, answers: &[(&str, Told)]) -> Result<(Reading, 
 }
 
 /// What counts in the window and ever, in dollars, after answers at these times.
-fn after(reset: Reset, byok: Byok, answers: &[(&str, Told)]) -> Result<(Usd, Usd), Doubtful> {
+fn after(reset: Reset, byok: Byok, answers: &[(&str, UsageReport)]) -> Result<(Usd, Usd), Doubtful> {
     let (reading, _) = read(reset, byok, answers)?;
     assert_eq!(reading.window, reset.window_at(reading.as_of));
     Ok((reading.in_window, reading.used.counted(byok)))
@@ -50,11 +50,11 @@ const TUESDAY: &str = "2026-11-17T12:00:00Z";
 fn the_larger_of_the_limits_own_count_and_the_windows_counter_was_used_and_never_more_than_ever() {
     let off_the_limit = Some(Usd::from_dollars(3));
     let daily = |told| after(Reset::Daily, Byok::Outside, &[(MONDAY, told)]);
-    assert_eq!(daily(Told { off_the_limit, ..told(9, 2, 2) }), dollars(3, 9));
+    assert_eq!(daily(UsageReport { off_the_limit, ..told(9, 2, 2) }), dollars(3, 9));
     assert_eq!(daily(told(9, 4, 4)), dollars(4, 9));
-    assert_eq!(daily(Told { off_the_limit, in_window: None, ..told(1, 1, 0) }), dollars(1, 1));
+    assert_eq!(daily(UsageReport { off_the_limit, in_window: None, ..told(1, 1, 0) }), dollars(1, 1));
     assert_eq!(
-        after(Reset::None, Byok::Outside, &[(MONDAY, Told { in_window: None, ..told(9, 1, 0) })]),
+        after(Reset::None, Byok::Outside, &[(MONDAY, UsageReport { in_window: None, ..told(9, 1, 0) })]),
         dollars(9, 9)
     );
 }
@@ -70,7 +70,7 @@ fn a_counter_that_has_not_turned_yet_says_no_more_than_was_used_since() {
 #[test]
 fn own_keys_count_where_the_programme_says_so_and_are_apart_everywhere() {
     let byok = Some(Usd::from_dollars(4));
-    let told = Told { byok, byok_today: byok, byok_in_window: byok, ..told(5, 5, 5) };
+    let told = UsageReport { byok, byok_today: byok, byok_in_window: byok, ..told(5, 5, 5) };
     assert_eq!(after(Reset::Weekly, Byok::Inside, &[(MONDAY, told)]), dollars(9, 9));
     assert_eq!(after(Reset::Weekly, Byok::Outside, &[(MONDAY, told)]), dollars(5, 5));
     assert_eq!(after(Reset::None, Byok::Inside, &[(MONDAY, told)]), dollars(9, 9));
@@ -79,7 +79,7 @@ fn own_keys_count_where_the_programme_says_so_and_are_apart_everywhere() {
 #[test]
 fn a_number_that_is_missing_or_negative_is_never_taken_for_another() {
     let daily = |answers: &[_]| after(Reset::Daily, Byok::Outside, answers);
-    assert_eq!(daily(&[(MONDAY, Told { in_window: None, ..told(9, 1, 0) })]), Err(Doubtful::NoWindow));
+    assert_eq!(daily(&[(MONDAY, UsageReport { in_window: None, ..told(9, 1, 0) })]), Err(Doubtful::NoWindow));
     assert_eq!(daily(&[(MONDAY, told(9, -1, 1))]), Err(Doubtful::Negative));
     assert_eq!(daily(&[(MONDAY, told(-9, 0, 0))]), Err(Doubtful::Negative));
 }
@@ -104,16 +104,16 @@ fn a_reading_whose_sums_are_not_its_days_is_not_believed() {
 }
 
 /// Micro-dollars in the place of dollars.
-fn micros(lifetime: i64) -> Told {
+fn micros(lifetime: i64) -> UsageReport {
     let used = Usd::from_micros(lifetime);
-    Told { lifetime: used, today: Some(used), in_window: Some(used), ..told(0, 0, 0) }
+    UsageReport { lifetime: used, today: Some(used), in_window: Some(used), ..told(0, 0, 0) }
 }
 
 #[test]
 fn a_counter_that_goes_back_stands_as_it_is_on_record_and_the_other_one_moves_on() {
     let byok = |lifetime: i32| Some(Usd::from_dollars(lifetime));
-    let first = Told { byok: byok(4), byok_today: byok(4), byok_in_window: byok(4), ..told(5, 5, 5) };
-    let corrected = Told { byok: byok(3), byok_today: byok(0), byok_in_window: byok(3), ..told(9, 4, 9) };
+    let first = UsageReport { byok: byok(4), byok_today: byok(4), byok_in_window: byok(4), ..told(5, 5, 5) };
+    let corrected = UsageReport { byok: byok(3), byok_today: byok(0), byok_in_window: byok(3), ..told(9, 4, 9) };
     let (reading, doubt) = read(Reset::None, Byok::Inside, &[(MONDAY, first), (TUESDAY, corrected)]).unwrap();
     assert_eq!((reading.lifetime(), reading.used.byok.total()), (Usd::from_dollars(9), Usd::from_dollars(4)));
     assert_eq!(reading.in_window, Usd::from_dollars(13), "a whole term never shrinks");
@@ -122,7 +122,7 @@ fn a_counter_that_goes_back_stands_as_it_is_on_record_and_the_other_one_moves_on
         doubt.unwrap().to_string(),
         "the provider says less than it said before, by 1.000000 of the user's own keys; what was recorded stands"
     );
-    let corrected = Told { byok: byok(6), byok_today: byok(2), ..told(4, 0, 4) };
+    let corrected = UsageReport { byok: byok(6), byok_today: byok(2), ..told(4, 0, 4) };
     let (reading, doubt) = read(Reset::None, Byok::Inside, &[(MONDAY, first), (TUESDAY, corrected)]).unwrap();
     assert_eq!((reading.lifetime(), reading.used.byok.total()), (Usd::from_dollars(5), Usd::from_dollars(6)));
     assert_eq!(doubt, Some(Shortfall { credits: Usd::from_dollars(1), byok: Usd::ZERO }));
