@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::audit::{Act, What};
+use bursar_core::domain::audit::{Act, AuditDetail};
 use bursar_core::domain::people::sign_in::{LINK_LASTS, LiveLink};
 use bursar_core::domain::programme::rules::Guardrail;
 use bursar_core::domain::programme::{Programme, Settings};
@@ -126,7 +126,7 @@ impl Scene<'_> {
         let mut settings = programme.settings;
         edit(&mut settings);
         let by = Author { actor: &self.office.faculty, now: self.stack.clock.now(), deadline: soon() };
-        let what = What::new(Act::Edited);
+        let what = AuditDetail::new(Act::Edited);
         let saved = self.office.table.save_settings(&programme.id, settings, programme.edits, what, by).await.unwrap();
         assert_eq!(saved, Saved::Done);
     }

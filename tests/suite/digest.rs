@@ -7,7 +7,7 @@ mod readers;
 
 use std::collections::BTreeMap;
 
-use bursar_core::domain::audit::{Act, Actor, What};
+use bursar_core::domain::audit::{Act, Actor, AuditDetail};
 use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::programme::{Settings, Weekday};
 use bursar_core::domain::usage::models::GroupUse;
@@ -85,7 +85,7 @@ impl Monday {
         let mut settings = read.settings.clone();
         change(&mut settings);
         let by = Author { actor: &Actor::Rule, now: self.now(), deadline: soon() };
-        self.table.save_settings(programme, settings, read.edits, What::new(Act::Edited), by).await.unwrap();
+        self.table.save_settings(programme, settings, read.edits, AuditDetail::new(Act::Edited), by).await.unwrap();
     }
 
     async fn student(&self, programme: &ProgrammeId, name: &str, group: Option<&str>) -> GrantId {

@@ -1,7 +1,7 @@
 //! What somebody did at the provider behind our back: another name, another limit, a key switched off, a number that shrank. The sync
 //! says so, mends what is ours to mend, and goes on.
 
-use bursar_core::domain::audit::{Act, Actor, What};
+use bursar_core::domain::audit::{Act, Actor, AuditDetail};
 use bursar_core::domain::grant::{HoldKind, Reading, ReleaseRefused};
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::usage::reading::Used;
@@ -81,7 +81,7 @@ async fn a_key_that_was_taken_out_of_its_programmes_guardrail_is_put_under_it_ag
     let mut settings = programme.settings;
     settings.models = vec!["openai/gpt-4o-mini".to_owned()];
     let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
-    let what = What::new(Act::Edited);
+    let what = AuditDetail::new(Act::Edited);
     let saved = office.table.save_settings(&programme.id, settings, programme.edits, what, by).await.unwrap();
     assert_eq!(saved, Saved::Done);
     stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
@@ -136,7 +136,11 @@ async fn a_guardrail_whose_rules_were_changed_by_hand_is_told_its_own_again() {
     let mut settings = programme.settings;
     settings.models = vec!["openai/gpt-4o-mini".to_owned()];
     let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
-    office.table.save_settings(&programme.id, settings, programme.edits, What::new(Act::Edited), by).await.unwrap();
+    office
+        .table
+        .save_settings(&programme.id, settings, programme.edits, AuditDetail::new(Act::Edited), by)
+        .await
+        .unwrap();
     stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
     let guardrail = office.table.programme(&office.programme).await.unwrap().unwrap().guardrail.unwrap().id;
     let url = format!("{}/guardrails/{guardrail}", stack.ready.provider);
@@ -178,7 +182,7 @@ async fn a_guardrail_whose_rules_were_changed_by_hand_is_told_its_own_again() {
         let models = vec!["openai/gpt-4o".to_owned()];
         let settings = Settings { models, ..programme.settings };
         let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
-        let what = What::new(Act::Edited);
+        let what = AuditDetail::new(Act::Edited);
         office.table.save_settings(&programme.id, settings, programme.edits, what, by).await.unwrap();
         stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
         let wanted = rules().await;

@@ -38,11 +38,11 @@ pub struct Entry {
     pub at: Timestamp,
     pub by: Actor,
     #[serde(flatten)]
-    pub what: What,
+    pub what: AuditDetail,
 }
 
 impl Entry {
-    pub fn on_programme(programme: &ProgrammeId, by: &Actor, now: Timestamp, what: What) -> Entry {
+    pub fn on_programme(programme: &ProgrammeId, by: &Actor, now: Timestamp, what: AuditDetail) -> Entry {
         Entry { programme: programme.clone(), grant: None, entry: new_ulid(now), at: now, by: by.clone(), what }
     }
 }
@@ -55,12 +55,12 @@ pub struct AccountEntry {
     pub at: Timestamp,
     pub by: Actor,
     #[serde(flatten)]
-    pub what: What,
+    pub what: AuditDetail,
 }
 
 /// What changed, from what to what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct What {
+pub struct AuditDetail {
     pub act: Act,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
@@ -125,20 +125,20 @@ pub enum Act {
     AlertResent,
 }
 
-impl What {
-    pub fn new(act: Act) -> What {
-        What { act, from: None, to: None, note: None }
+impl AuditDetail {
+    pub fn new(act: Act) -> AuditDetail {
+        AuditDetail { act, from: None, to: None, note: None }
     }
 
     #[must_use]
-    pub fn changing(mut self, from: impl fmt::Display, to: impl fmt::Display) -> What {
+    pub fn changing(mut self, from: impl fmt::Display, to: impl fmt::Display) -> AuditDetail {
         self.from = Some(from.to_string());
         self.to = Some(to.to_string());
         self
     }
 
     #[must_use]
-    pub fn noting(mut self, note: impl fmt::Display) -> What {
+    pub fn noting(mut self, note: impl fmt::Display) -> AuditDetail {
         self.note = Some(note.to_string());
         self
     }

@@ -13,7 +13,7 @@ use ulid::Ulid;
 
 use self::books::{a_cut, a_foreign_key, a_full_sync_state, a_missing_key, an_account, an_account_day, some_marks};
 use super::Tally;
-use crate::domain::audit::{Act, Actor, Entry, What};
+use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
 use crate::domain::grant::testing::{a_grant, a_programme};
 use crate::domain::grant::{AnnouncedEnd, Attempt, AttemptState, Disable, Gone, Grant, Notice, Pause, Reading, State};
 use crate::domain::people::role::{Role, Roles};
@@ -287,7 +287,7 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         entry: ulid(),
         at: at("2026-01-02T08:00:00Z"),
         by: Actor::Person("fedcba9876543210".parse().unwrap()),
-        what: What::new(Act::Held).changing("live", "live, paused").noting("exam"),
+        what: AuditDetail::new(Act::Held).changing("live", "live, paused").noting("exam"),
     };
     let enrolment = Enrolment {
         address: grant.person.address.matched().clone(),
@@ -322,7 +322,7 @@ fn every_item_has_the_raw_form_that_is_on_record() {
             witnesses: vec!["ab".repeat(32).parse().unwrap(), "cd".repeat(32).parse().unwrap()],
         }),
     };
-    let programme_entry = Entry { grant: None, what: What::new(Act::Closed), ..entry.clone() };
+    let programme_entry = Entry { grant: None, what: AuditDetail::new(Act::Closed), ..entry.clone() };
 
     let came_back = OutboxRow {
         state: MailState::Bounced { message: "0100".to_owned(), at: at("2026-01-02T08:00:09Z"), bounce: Bounce::Soft },

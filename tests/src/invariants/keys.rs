@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bursar_core::domain::audit::{Act, What};
+use bursar_core::domain::audit::{Act, AuditDetail};
 use bursar_core::domain::grant::{AttemptState, Disable, GRACE, LEASE, State};
 use bursar_core::domain::values::id::{GrantId, KeyName, ProgrammeId};
 use jiff::SignedDuration;
@@ -88,8 +88,9 @@ fn accounted_for(step: &Step<'_>, name: &KeyName, hash: &str) -> Result<(), &'st
 /// Whether an attempt of that number began so long ago that the next one forgot it, as one that made nothing.
 fn is_forgotten(step: &Step<'_>, name: &KeyName) -> bool {
     let number = format!("attempt {}", name.epoch.number());
-    let began =
-        |what: &What| what.act == Act::Begun && what.note.iter().any(|note| note.split(';').next() == Some(&*number));
+    let began = |what: &AuditDetail| {
+        what.act == Act::Begun && what.note.iter().any(|note| note.split(';').next() == Some(&*number))
+    };
     let mut entries = step.now.entries_on(&name.programme, Some(&name.grant));
     entries.any(|entry| began(&entry.what) && step.now.at >= entry.at + FORGOTTEN_AFTER)
 }

@@ -1,7 +1,7 @@
 //! One act of the table as a value, and how it is asked of the store.
 
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::audit::{self, Actor, What};
+use bursar_core::domain::audit::{self, Actor, AuditDetail};
 use bursar_core::domain::grant::{
     Begun, Change, Found, GaveUp, Grant, HoldKind, Minted, NotAsRead, NotSending, Order, Person, Press, Reading, Rule,
     SentLimit, Stopped, Unchanged, View,
@@ -159,7 +159,7 @@ impl Act {
                 format!("done: {}", table.create_programme(settings.clone(), *pot, by).await?)
             }
             Act::Save(id, settings, edits) => {
-                let what = What::new(audit::Act::Edited);
+                let what = AuditDetail::new(audit::Act::Edited);
                 saved(&table.save_settings(id, settings.clone(), *edits, what, by).await?)
             }
             Act::SetPot(id, limit) => format!("{:?}", table.set_pot(id, *limit, by).await?),

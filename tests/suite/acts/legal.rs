@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-use bursar_core::domain::audit::{self, Entry, What};
+use bursar_core::domain::audit::{self, AuditDetail, Entry};
 use bursar_core::domain::grant::{AnnouncedEnd, Begun, Change, Grant, MailOutcome, PotChange, Reading, View};
 use bursar_core::domain::programme::{Byok, Pot, Programme, Settings};
 use bursar_core::domain::values::id::ProgrammeId;
@@ -82,7 +82,7 @@ impl Act {
         let mut after = world.clone();
         let nobody_has_a_place =
             |id: &ProgrammeId| world.pots.get(id).is_none_or(|pot| pot.reserved == Usd::ZERO && !pot.shown);
-        let tell = |world: &mut World, id: &ProgrammeId, what: What| {
+        let tell = |world: &mut World, id: &ProgrammeId, what: AuditDetail| {
             world.tell(Entry {
                 programme: id.clone(),
                 grant: None,
@@ -101,7 +101,7 @@ impl Act {
                 after.programmes.insert(id.clone(), programme);
                 let pot = Pot::new(id.clone(), *limit);
                 after.pots.insert(id.clone(), pot);
-                tell(&mut after, &id, What::new(audit::Act::Created).noting(format!("pot {limit}")));
+                tell(&mut after, &id, AuditDetail::new(audit::Act::Created).noting(format!("pot {limit}")));
                 (done(id.to_string()), true)
             }
             Act::Save(id, settings, edits) => match after.programmes.get_mut(id) {
@@ -116,7 +116,7 @@ impl Act {
                         pot.version += 1;
                     }
                     *current = current.clone().edited(settings.clone(), now);
-                    tell(&mut after, id, What::new(audit::Act::Edited));
+                    tell(&mut after, id, AuditDetail::new(audit::Act::Edited));
                     (saved(&Saved::Done), true)
                 }
             },
@@ -124,7 +124,7 @@ impl Act {
                 None => (format!("{:?}", PotSet::NoSuchProgramme), false),
                 Some(pot) if pot.limit == *limit => (format!("{:?}", PotSet::Unchanged), false),
                 Some(pot) => {
-                    let what = What::new(audit::Act::PotChanged).changing(pot.limit, limit);
+                    let what = AuditDetail::new(audit::Act::PotChanged).changing(pot.limit, limit);
                     pot.limit = *limit;
                     tell(&mut after, id, what);
                     (format!("{:?}", PotSet::Done), true)
@@ -137,14 +137,14 @@ impl Act {
                     programme.closed_at = Some(now);
                     programme.version += 1;
                     programme.edits += 1;
-                    tell(&mut after, id, What::new(audit::Act::Closed));
+                    tell(&mut after, id, AuditDetail::new(audit::Act::Closed));
                     (format!("{:?}", Closed::Done), true)
                 }
             },
             Act::Invite(id, people) => {
                 let names = invited(&mut after, id, people, now);
                 if !names.is_empty() {
-                    tell(&mut after, id, What::new(audit::Act::Invited).noting(names.join(" ")));
+                    tell(&mut after, id, AuditDetail::new(audit::Act::Invited).noting(names.join(" ")));
                 }
                 (done(names.len().to_string()), !names.is_empty())
             }

@@ -132,7 +132,7 @@ async fn only_admins_see_the_account_and_before_any_sync_nothing_is_said_to_be_n
     settings.faculty = vec![bursar_core::domain::values::address::EmailAddress::parse("faye@example.edu").unwrap()];
     let by = bursar_core::store::Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
     table
-        .save_settings(&office.programme, settings, 1, bursar_core::domain::audit::What::new(Act::Edited), by)
+        .save_settings(&office.programme, settings, 1, bursar_core::domain::audit::AuditDetail::new(Act::Edited), by)
         .await
         .unwrap();
     let faye = signed_in(&stack, "faye@example.edu").await;

@@ -1,6 +1,6 @@
 //! What the overview says of the time to come: when the pot will be empty, and who used far more than is usual.
 
-use bursar_core::domain::audit::{Act, What};
+use bursar_core::domain::audit::{Act, AuditDetail};
 use bursar_core::domain::programme::Pot;
 use bursar_core::domain::usage::days::Days;
 use bursar_core::domain::values::address::EmailAddress;
@@ -29,7 +29,7 @@ async fn forty_days_in(stack: &Stack) -> (Office<'_>, Timestamp) {
     settings.faculty = vec![EmailAddress::parse("faye@example.edu").unwrap()];
     settings.assistants = vec![EmailAddress::parse("asta@example.edu").unwrap()];
     let by = Author { actor: &office.faculty, now, deadline: soon() };
-    let what = What::new(Act::Edited);
+    let what = AuditDetail::new(Act::Edited);
     office.table.save_settings(&office.programme, settings, programme.edits, what, by).await.unwrap();
     (office, now)
 }
@@ -148,7 +148,7 @@ async fn the_overview_warns_each_by_what_they_can_do_when_no_further_key_fits_in
     let mut settings = programme.settings.clone();
     settings.claim_closes_at = Some(stack.clock.now() - 1.hour());
     let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
-    let what = What::new(Act::Edited);
+    let what = AuditDetail::new(Act::Edited);
     office.table.save_settings(&office.programme, settings, programme.edits, what, by).await.unwrap();
     assert_eq!(admin.get(ID).await.texts("warning"), Vec::<String>::new());
     stack.stop().await.unwrap();

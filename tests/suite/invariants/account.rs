@@ -1,6 +1,6 @@
 //! Alarms owed to too many or too few, and releases without their entry: I5 and I16 of the account.
 
-use bursar_core::domain::audit::{AccountEntry, Act, Actor, What};
+use bursar_core::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::digest::{AccountDigest, Health};
 use bursar_core::domain::usage::balance::{Basis, Need};
@@ -90,7 +90,7 @@ async fn a_confirmed_account_without_its_entry_and_an_entry_without_one_are_name
         |account| Meta { deployment: DEPLOYMENT.parse().unwrap(), table: "bursar".to_owned(), born: at, account };
     let management_key = ManagementKey::parse("sk-or-v1-other").unwrap().fingerprint(&DEPLOYMENT.parse().unwrap());
     let confirmed = meta(Some(KnownAccount { management_key, witnesses: Vec::new() }));
-    let what = What::new(Act::AccountConfirmed).changing("one", "other");
+    let what = AuditDetail::new(Act::AccountConfirmed).changing("one", "other");
     let by = Actor::Person(person);
     let entry = |number| AccountEntry { entry: Ulid::from_parts(number, 1), at, by: by.clone(), what: what.clone() };
     scene.keep(&confirmed).await;
@@ -137,7 +137,7 @@ async fn a_residual_that_is_explained_without_its_entry_and_an_entry_without_tha
     let residual = KnownResidual { explained: Usd::CENT, told: Usd::CENT };
     let explained = SyncState { residual, version: 1, ..SyncState::default() };
     let (at, by) = (scene.now, Actor::Person(PersonId::random()));
-    let what = What::new(Act::ResidualExplained).changing(Usd::ZERO, Usd::CENT).noting("a refund");
+    let what = AuditDetail::new(Act::ResidualExplained).changing(Usd::ZERO, Usd::CENT).noting("a refund");
     let entry = |number| AccountEntry { entry: Ulid::from_parts(number, 1), at, by: by.clone(), what: what.clone() };
     scene.keep(&explained).await;
     scene.bites("I16", "and 0 account entries say so").await;
@@ -164,7 +164,7 @@ async fn a_release_without_its_one_entry_and_an_entry_without_a_release_are_name
         released_by,
     };
     let released = SyncState { held_back: Some(held), version: 1, ..SyncState::default() };
-    let what = What::new(Act::GuardReleased).changing(at, "released");
+    let what = AuditDetail::new(Act::GuardReleased).changing(at, "released");
     let entry = |number, by| AccountEntry { entry: Ulid::from_parts(number, 1), at, by, what: what.clone() };
     let right = entry(1, Actor::Person(person));
     scene.keep(&released).await;

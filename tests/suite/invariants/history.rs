@@ -1,6 +1,6 @@
 //! Changes that nobody may make, or nobody told of: I10, I11 and I16.
 
-use bursar_core::domain::audit::{self, Entry, What};
+use bursar_core::domain::audit::{self, AuditDetail, Entry};
 use bursar_core::domain::grant::{AnnouncedEnd, Disable, Gone, Grant, Notice, State};
 use bursar_core::domain::values::id::{Epoch, GrantId};
 use bursar_core::domain::values::money::Usd;
@@ -12,7 +12,7 @@ use crate::acts::act::{Act, faculty, programme};
 use crate::acts::settings::{Setting, ada, reading};
 
 impl Scene {
-    async fn tell(&self, number: u64, grant: Option<GrantId>, what: What) {
+    async fn tell(&self, number: u64, grant: Option<GrantId>, what: AuditDetail) {
         let entry = ulid::Ulid::from_parts(number, 1);
         self.keep(&Entry { programme: programme(), grant, entry, at: self.now, by: faculty(), what }).await;
     }
@@ -60,7 +60,7 @@ async fn a_change_of_a_grant_without_its_one_entry_is_named() {
     scene.edit(|grant| grant.version = 5).await;
     scene.bites("I16", "had 1 acts of which 0 marked a disable, and 0 audit entries").await;
 
-    let allowed = |from: u32, to: u32| What::new(audit::Act::ReplacementAllowed).changing(from, to);
+    let allowed = |from: u32, to: u32| AuditDetail::new(audit::Act::ReplacementAllowed).changing(from, to);
     scene.edit(|grant| (grant.allowed, grant.version) = (3, 6)).await;
     scene.tell(1, Some(ada()), allowed(2, 3)).await;
     scene.bears("I16").await;
@@ -101,14 +101,14 @@ async fn a_change_of_a_programme_or_its_pot_without_its_one_entry_is_named() {
     (edited.version, edited.edits) = (edited.version + 1, edited.edits + 1);
     edited.closed_at = Some(scene.now);
     scene.keep(&edited).await;
-    scene.tell(1, None, What::new(audit::Act::Edited)).await;
+    scene.tell(1, None, AuditDetail::new(audit::Act::Edited)).await;
     scene.bites("I16", "was closed without an entry").await;
     (edited.version, edited.edits) = (edited.version + 1, edited.edits + 1);
     edited.closed_at = None;
     scene.keep(&edited).await;
-    scene.tell(2, None, What::new(audit::Act::Edited)).await;
+    scene.tell(2, None, AuditDetail::new(audit::Act::Edited)).await;
     scene.bites("I16", "was closed at another time").await;
-    scene.tell(3, None, What::new(audit::Act::Created)).await;
+    scene.tell(3, None, AuditDetail::new(audit::Act::Created)).await;
     scene.bites("I16", "has 1 new entries that it was created").await;
 
     let mut pot = scene.seen().pots[&programme()].clone();
@@ -116,7 +116,11 @@ async fn a_change_of_a_programme_or_its_pot_without_its_one_entry_is_named() {
     scene.keep(&pot).await;
     scene.bites("I16", "went from 100.000000 to 300.000000, and 0 entries tell of it").await;
     scene
-        .tell(4, None, What::new(audit::Act::PotChanged).changing(Usd::from_dollars(300), Usd::from_dollars(400)))
+        .tell(
+            4,
+            None,
+            AuditDetail::new(audit::Act::PotChanged).changing(Usd::from_dollars(300), Usd::from_dollars(400)),
+        )
         .await;
     scene.bites("I16", "went from 300.000000 to 300.000000, and 1 entries tell of it").await;
     pot.version = 0;
@@ -140,7 +144,7 @@ async fn somebody_who_was_invited_without_an_entry_or_a_mail_is_named_and_so_is_
         "{told:#?}"
     );
 
-    scene.tell(1, None, What::new(audit::Act::Invited).noting("0000000000000001")).await;
+    scene.tell(1, None, AuditDetail::new(audit::Act::Invited).noting("0000000000000001")).await;
     scene.bites("I16", "tells that \"0000000000000001\" was invited, which is no new grant").await;
 }
 
@@ -205,7 +209,7 @@ async fn an_end_that_is_announced_without_a_mail_and_a_hold_for_disuse_that_nobo
             grant.attempts[0].disable = Disable::Ordered { since: now };
         })
         .await;
-    held.tell(1, Some(ada()), What::new(audit::Act::Held).changing(&before, &grant)).await;
+    held.tell(1, Some(ada()), AuditDetail::new(audit::Act::Held).changing(&before, &grant)).await;
     held.bites("I16", "1 times held as unused, and is told []").await;
 }
 
@@ -215,6 +219,6 @@ async fn a_limit_that_was_sent_is_told_from_what_to_what() {
     scene
         .edit(|grant| (grant.version, grant.attempts[0].limit) = (grant.version + 1, Some(Usd::from_dollars(12))))
         .await;
-    scene.tell(1, Some(ada()), What::new(audit::Act::LimitSent).changing("20.000000", "13.000000")).await;
+    scene.tell(1, Some(ada()), AuditDetail::new(audit::Act::LimitSent).changing("20.000000", "13.000000")).await;
     scene.bites("I16", "went from \"20.000000\" to \"12.000000\"").await;
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use bursar_core::domain::audit::{Act, Entry, What};
+use bursar_core::domain::audit::{Act, AuditDetail, Entry};
 use bursar_core::domain::grant::{
     AnnouncedEnd, Attempt, AttemptState, Disable, Found, Gone, Grant, Notice, State, Stopped,
 };
@@ -173,7 +173,7 @@ async fn an_item_that_refers_to_nothing_is_named() {
     scene.keep(&OutboxRow::owed(ulid::Ulid::from_parts(1, 1), mail, scene.now)).await;
     scene.bites("table", "is about a grant that is not there").await;
 
-    let what = What::new(Act::ReplacementAllowed);
+    let what = AuditDetail::new(Act::ReplacementAllowed);
     let (entry, at, by) = (ulid::Ulid::from_parts(1, 1), scene.now, faculty());
     scene.keep(&Entry { programme: programme(), grant: Some(nobody), entry, at, by, what }).await;
     scene.bites("table", "is on a grant that is not there").await;
@@ -211,7 +211,7 @@ async fn a_key_that_two_attempts_record_is_named() {
 #[tokio::test]
 async fn an_address_in_an_audit_entry_is_named() {
     let mut scene = Scene::at(Setting::Live).await;
-    let what = What::new(Act::Edited).noting("at the request of Ada@uni.edu");
+    let what = AuditDetail::new(Act::Edited).noting("at the request of Ada@uni.edu");
     let (entry, at, by) = (ulid::Ulid::from_parts(1, 1), scene.now, faculty());
     scene.keep(&Entry { programme: programme(), grant: None, entry, at, by, what }).await;
     scene.bites("people", "has the address ada@uni.edu").await;

@@ -1,7 +1,7 @@
 //! What students are told of the rules of their programme, and that they are not told what is not so any more.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use bursar_core::domain::audit::{Act, Actor, What};
+use bursar_core::domain::audit::{Act, Actor, AuditDetail};
 use bursar_core::domain::grant::{Disable, HoldKind, Notice, Rule, Stopped};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::programme::Settings;
@@ -34,7 +34,7 @@ impl PostOffice {
         let admin = Actor::Person(PersonId::random());
         let by = Author { actor: &admin, now: self.stack.clock.now(), deadline: soon() };
         let saved =
-            self.table.save_settings(&programme.id, settings, programme.edits, What::new(Act::Edited), by).await;
+            self.table.save_settings(&programme.id, settings, programme.edits, AuditDetail::new(Act::Edited), by).await;
         assert_eq!(saved.unwrap(), Saved::Done);
     }
 

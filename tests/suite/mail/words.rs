@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bursar_core::domain::audit::{Act, Actor, What};
+use bursar_core::domain::audit::{Act, Actor, AuditDetail};
 use bursar_core::domain::grant::{Minted, Press, PressKind, Stopped};
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
 use bursar_core::domain::usage::days::Days;
@@ -279,7 +279,7 @@ async fn no_name_adds_a_header_or_markup() {
     settings.name = "CS\r\nBcc: eve@example.edu\r\n\r\n<b>Größe</b>".to_owned();
     let admin = Actor::Person(PersonId::random());
     let by = Author { actor: &admin, now: office.stack.clock.now(), deadline: soon() };
-    let what = What::new(Act::Edited);
+    let what = AuditDetail::new(Act::Edited);
     office.table.save_settings(&office.programme, settings, programme.edits, what, by).await.unwrap();
     office.invite("ada@example.edu").await;
     office.settle().await;

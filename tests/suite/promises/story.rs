@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use bursar_core::domain::audit::{Act, What};
+use bursar_core::domain::audit::{Act, AuditDetail};
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
@@ -73,7 +73,7 @@ impl Story<'_> {
         let programme = self.office.table.programme(&self.office.programme).await.unwrap().unwrap();
         let settings = Settings { reset, ..programme.settings };
         let by = Author { actor: &self.office.faculty, now: self.stack.clock.now(), deadline: soon() };
-        let what = What::new(Act::Edited);
+        let what = AuditDetail::new(Act::Edited);
         let saved = self.office.table.save_settings(&programme.id, settings, programme.edits, what, by).await.unwrap();
         assert!(matches!(saved, Saved::Done), "{saved:?}");
     }

@@ -1,6 +1,6 @@
 //! What an edit changes: as an audit entry says it, and as faculty ask an admin for it.
 
-use bursar_core::domain::audit::{Act, What};
+use bursar_core::domain::audit::{Act, AuditDetail};
 use bursar_core::domain::programme::request::{POT, Wish};
 
 use super::SettingTexts;
@@ -50,13 +50,13 @@ impl Difference {
     }
 
     /// The audit entry. Settings that may name people are named without their values.
-    pub(crate) fn entry(&self, act: Act) -> What {
+    pub(crate) fn entry(&self, act: Act) -> AuditDetail {
         let (private, open): (Vec<_>, Vec<_>) = self.0.iter().partition(|change| change.setting.is_private);
         let pairs = |value: fn(&Change) -> &str| {
             let pairs: Vec<_> = open.iter().map(|change| format!("{}={}", change.setting.id, value(change))).collect();
             pairs.join("; ")
         };
-        let what = What::new(act).changing(pairs(|change| &change.from), pairs(|change| &change.to));
+        let what = AuditDetail::new(act).changing(pairs(|change| &change.from), pairs(|change| &change.to));
         let private: Vec<&str> = private.iter().map(|change| change.setting.id).collect();
         if private.is_empty() { what } else { what.noting(private.join(", ")) }
     }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Attempt, Grant, Reading};
-use crate::domain::audit::{Act, Actor, What};
+use crate::domain::audit::{Act, Actor, AuditDetail};
 use crate::domain::grant::Spending;
 use crate::domain::programme::{Pot, Programme};
 use crate::domain::usage::reading::{Doubtful, Of, Shortfall, UsageReport};
@@ -26,7 +26,7 @@ pub struct Change {
     pub(super) grant: Grant,
     pub(super) pot: PotChange,
     pub(super) by: Actor,
-    pub(super) audit: Option<What>,
+    pub(super) audit: Option<AuditDetail>,
     pub(super) notice: Option<Notice>,
     pub(super) reading: Option<Reading>,
 }
@@ -118,7 +118,7 @@ impl Change {
     }
 
     /// What the audit says of it. Absent for marks that change no state, right or limit.
-    pub fn audit(&self) -> Option<&What> {
+    pub fn audit(&self) -> Option<&AuditDetail> {
         self.audit.as_ref()
     }
 
@@ -134,7 +134,7 @@ impl Change {
 
     /// Says in the audit what the grant was and what it becomes.
     pub(super) fn audited(mut self, act: Act, before: &Grant, note: Option<String>) -> Change {
-        let mut what = What::new(act).changing(before, &self.grant);
+        let mut what = AuditDetail::new(act).changing(before, &self.grant);
         what.note = note;
         self.audit = Some(what);
         self

@@ -4,12 +4,12 @@ use jiff::Timestamp;
 use ulid::Ulid;
 
 use super::Grant;
-use crate::domain::audit::{Actor, Entry, What};
+use crate::domain::audit::{Actor, AuditDetail, Entry};
 use crate::domain::values::id::new_ulid;
 
 impl Grant {
     /// An entry on what has become of it. Several acts may fall into one millisecond: their entries sort as the versions they led to.
-    pub fn entry(&self, by: Actor, what: What, now: Timestamp) -> Entry {
+    pub fn entry(&self, by: Actor, what: AuditDetail, now: Timestamp) -> Entry {
         let entry = in_order(new_ulid(now), self.version);
         Entry { programme: self.programme.clone(), grant: Some(self.id.clone()), entry, at: now, by, what }
     }

@@ -1,6 +1,6 @@
 //! Alerts that somebody has sent again: one more mail of the same crossing to the same person.
 
-use crate::domain::audit::{Act, Entry, What};
+use crate::domain::audit::{Act, AuditDetail, Entry};
 use crate::domain::usage::crossing::{AlertMail, Crossing};
 use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::{PersonId, new_ulid};
@@ -50,7 +50,7 @@ impl Table {
                 recipient: recipient.clone(),
             };
             let row = OutboxRow::owed(new_ulid(by.now), mail, by.now);
-            let what = What::new(Act::AlertResent).noting(format_args!(
+            let what = AuditDetail::new(Act::AlertResent).noting(format_args!(
                 "{} of {} to {recipient}",
                 crossing.threshold_name(),
                 crossing.limit

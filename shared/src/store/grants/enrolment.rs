@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::audit::{Act, Entry, What};
+use crate::domain::audit::{Act, AuditDetail, Entry};
 use crate::domain::grant::{Grant, Person};
 use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
@@ -67,7 +67,7 @@ impl Table {
                 return Ok(Round::Over(added));
             }
             let names: Vec<&str> = added.iter().map(GrantId::as_str).collect();
-            let what = What::new(Act::Invited).noting(names.join(" "));
+            let what = AuditDetail::new(Act::Invited).noting(names.join(" "));
             let transaction = transaction.witnessed_by(&Entry::on_programme(id, by.actor, by.now, what))?;
             Ok(Round::Write(transaction, added))
         })

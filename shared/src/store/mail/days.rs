@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
-use crate::domain::audit::{AccountEntry, Act, Actor, What};
+use crate::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
 use crate::domain::mail::day::{Bounds, Fared, MailCounts, MailDay};
 use crate::domain::mail::kind::MailKind;
 use crate::domain::values::id::{PersonId, new_ulid};
@@ -148,7 +148,7 @@ impl Table {
                 return Ok(Round::Over(WentOn::Already));
             }
             let of = self.mail_day(stop.of.day, mail).await?;
-            let what = What::new(Act::BulkReleased).changing(stop.at, "released").noting(format_args!(
+            let what = AuditDetail::new(Act::BulkReleased).changing(stop.at, "released").noting(format_args!(
                 "of {} {} of {}, {} came back for good and {} were complained about",
                 of.counts.sent,
                 mail.in_words(),

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use ulid::Ulid;
 
 use crate::deadline::Deadline;
-use crate::domain::audit::{AccountEntry, Act, Actor, What};
+use crate::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
 use crate::domain::mail::failure::CORRUPT;
 use crate::domain::values::id::{PersonId, new_ulid};
 use crate::store::mail::outbox_row::{MailState, OutboxRow};
@@ -93,7 +93,7 @@ impl Table {
         let rows = read.buffered(SIDE_BY_SIDE).try_filter_map(|row| ready(Ok(row.filter(is_it))));
         let mut rows = pin!(rows);
         let Some(first) = rows.try_next().await? else { return Ok(SentAgain::Nothing) };
-        let what = What::new(Act::MailSentAgain).noting(format_args!("given up: {code}"));
+        let what = AuditDetail::new(Act::MailSentAgain).noting(format_args!("given up: {code}"));
         let entry = AccountEntry { entry: new_ulid(now), at: now, by: Actor::Person(by.clone()), what };
         let transaction = self.transaction().witnessed_by(&entry)?;
         if self.commit(transaction, &mut Pauses::until(deadline)).await? != Commit::Done {

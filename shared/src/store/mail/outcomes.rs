@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use ulid::Ulid;
 
 use crate::deadline::Deadline;
-use crate::domain::audit::{AccountEntry, Act, Actor, What};
+use crate::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
 use crate::domain::grant::Grant;
 use crate::domain::mail::class::MailClass;
 use crate::domain::values::address::MatchedAddress;
@@ -138,7 +138,7 @@ impl Table {
         let (programme, id) = (programme.clone(), id.clone());
         let resent = Resent { programme: programme.clone(), grant: id.clone(), resent_at: now };
         let row = OutboxRow::owed_by_hand(new_ulid(now), OwedMail::Roster { programme, grant: id }, now);
-        let what = What::new(Act::MailAllowed).changing(mark.why.as_str(), "tried again");
+        let what = AuditDetail::new(Act::MailAllowed).changing(mark.why.as_str(), "tried again");
         let hour_ago = number((now - BETWEEN_RESENT).as_millisecond());
         let transaction = self
             .transaction()
@@ -158,7 +158,7 @@ impl Table {
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
-        let what = What::new(Act::MailAllowed).changing(mark.why.as_str(), "tried again").noting(whom);
+        let what = AuditDetail::new(Act::MailAllowed).changing(mark.why.as_str(), "tried again").noting(whom);
         let entry = AccountEntry { entry: new_ulid(now), at: now, by: Actor::Person(by.clone()), what };
         let transaction = self.transaction().forgetting(mark)?.witnessed_by(&entry)?;
         Ok(self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done)

@@ -4,7 +4,7 @@
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::audit::{Act, Entry, What};
+use crate::domain::audit::{Act, AuditDetail, Entry};
 use crate::domain::people::role::RoleChanges;
 use crate::domain::programme::{Pot, Programme, Settings};
 use crate::domain::values::id::ProgrammeId;
@@ -82,7 +82,7 @@ impl Table {
         loop {
             let id = if count == 1 { slug.clone() } else { slug.numbered(count) };
             let pot = Pot::new(id.clone(), pot);
-            let what = What::new(Act::Created).noting(format!("pot {}", pot.limit));
+            let what = AuditDetail::new(Act::Created).noting(format!("pot {}", pot.limit));
             let programme = Programme::created(id.clone(), settings.clone(), by.now);
             let transaction = self
                 .transaction()
@@ -105,7 +105,7 @@ impl Table {
         id: &ProgrammeId,
         settings: Settings,
         edits: u64,
-        what: What,
+        what: AuditDetail,
         by: Author<'_>,
     ) -> Result<Saved, StoreError> {
         let costs = |settings: &Settings| {
@@ -153,7 +153,7 @@ impl Table {
             if pot.limit == limit {
                 return Ok(Round::Over(PotSet::Unchanged));
             }
-            let what = What::new(Act::PotChanged).changing(pot.limit, limit);
+            let what = AuditDetail::new(Act::PotChanged).changing(pot.limit, limit);
             let values = [(":new", number(limit.micros())), (":old", number(pot.limit.micros()))];
             let transaction = self
                 .transaction()
@@ -175,7 +175,7 @@ impl Table {
             }
             let (version, edits) = (current.version + 1, current.edits + 1);
             let closed = Programme { closed_at: Some(by.now), rules_order: None, version, edits, ..current.clone() };
-            let entry = Entry::on_programme(id, by.actor, by.now, What::new(Act::Closed));
+            let entry = Entry::on_programme(id, by.actor, by.now, AuditDetail::new(Act::Closed));
             let transaction = self.transaction().replace(&closed, current.version)?.witnessed_by(&entry)?;
             Ok(Round::Write(transaction, Closed::Done))
         })

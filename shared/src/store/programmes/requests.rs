@@ -4,7 +4,7 @@
 use jiff::SignedDuration;
 use jiff::civil::Date;
 
-use crate::domain::audit::{Entry, What};
+use crate::domain::audit::{AuditDetail, Entry};
 use crate::domain::programme::request::Request;
 use crate::domain::values::id::{PersonId, ProgrammeId, new_ulid};
 use crate::store::mail::outbox_row::{OutboxRow, OwedMail};
@@ -23,7 +23,7 @@ impl Table {
         &self,
         request: &Request,
         admins: &[PersonId],
-        what: What,
+        what: AuditDetail,
         by: Author<'_>,
     ) -> Result<bool, StoreError> {
         let (programme, now) = (request.programme.clone(), by.now);

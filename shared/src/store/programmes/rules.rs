@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::deadline::Deadline;
-use crate::domain::audit::{Act, Actor, Entry, What};
+use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
 use crate::domain::programme::Programme;
 use crate::domain::programme::rules::{Guardrail, RulesOrder};
 use crate::domain::values::id::ProgrammeId;
@@ -31,7 +31,7 @@ impl Table {
         if known.is_some_and(|known| known.rules == guardrail.rules) {
             return self.note_rules_order(programme, None, deadline).await;
         }
-        let what = What::new(Act::GuardrailSet).changing(programme.confirmed_rules(), &guardrail.rules);
+        let what = AuditDetail::new(Act::GuardrailSet).changing(programme.confirmed_rules(), &guardrail.rules);
         let what = what.noting(&guardrail.id);
         let with = Programme { guardrail: Some(guardrail), rules_order: None, ..programme.clone() };
         self.write_rules(programme, with, what, now, deadline).await
@@ -46,7 +46,7 @@ impl Table {
     ) -> Result<(), StoreError> {
         let without = Programme::created(programme.id.clone(), programme.settings.clone(), now);
         let with = Programme { guardrail: None, rules_order: without.rules_order, ..programme.clone() };
-        self.write_rules(programme, with, What::new(Act::GuardrailSet).noting("none"), now, deadline).await
+        self.write_rules(programme, with, AuditDetail::new(Act::GuardrailSet).noting("none"), now, deadline).await
     }
 
     /// Notes when the provider is to be told the rules again and why it refused them, or that nothing is to be told. That is no change
@@ -69,7 +69,7 @@ impl Table {
         &self,
         programme: &Programme,
         with: Programme,
-        what: What,
+        what: AuditDetail,
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<(), StoreError> {

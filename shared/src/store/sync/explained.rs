@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::deadline::Deadline;
-use crate::domain::audit::{AccountEntry, Act, Actor, What};
+use crate::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
 use crate::domain::usage::reconciliation::KnownResidual;
 use crate::domain::values::id::{PersonId, new_ulid};
 use crate::store::sync::account::AccountDay;
@@ -27,7 +27,7 @@ impl Table {
             if was == day.residual {
                 return Ok(Round::Over(()));
             }
-            let what = What::new(Act::ResidualExplained).changing(was, day.residual).noting(reason);
+            let what = AuditDetail::new(Act::ResidualExplained).changing(was, day.residual).noting(reason);
             let entry = AccountEntry { entry: new_ulid(now), at: now, by: Actor::Person(by.clone()), what };
             let residual = KnownResidual { explained: day.residual, told: day.residual };
             let explained_at = state.explained_at.max(Some(day.as_of));

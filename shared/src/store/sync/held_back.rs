@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use crate::deadline::Deadline;
-use crate::domain::audit::{AccountEntry, Act, Actor, What};
+use crate::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
 use crate::domain::values::id::{PersonId, new_ulid};
 use crate::domain::values::key::KeyHash;
 use crate::store::sync::state::{HeldAct, HeldBack, SyncState};
@@ -95,7 +95,7 @@ impl Table {
             if held.released_by.is_some() {
                 return Ok(Round::Over(Release::Already));
             }
-            let what = What::new(Act::GuardReleased).changing(held.at, "released").noting(held.words());
+            let what = AuditDetail::new(Act::GuardReleased).changing(held.at, "released").noting(held.words());
             let entry = AccountEntry { entry: new_ulid(now), at: now, by: Actor::Person(by.clone()), what };
             let held_back = Some(HeldBack { released_by: Some(by.clone()), ..held.clone() });
             let released = SyncState { held_back, ..state }.next();

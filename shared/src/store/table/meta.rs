@@ -8,7 +8,7 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
-use crate::domain::audit::{AccountEntry, Act, Actor, What};
+use crate::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
 use crate::domain::values::id::{DeploymentId, PersonId, new_ulid};
 use crate::domain::values::key::{Fingerprint, KeyHash};
 use crate::store::table::commit::{Round, key_item};
@@ -100,7 +100,7 @@ impl Table {
                 Some(was) => (was.management_key.short(), "account = :was"),
                 None => ("none", "attribute_not_exists(account)"),
             };
-            let what = What::new(Act::AccountConfirmed).changing(was, management_key.short());
+            let what = AuditDetail::new(Act::AccountConfirmed).changing(was, management_key.short());
             let entry = AccountEntry { entry: new_ulid(now), at: now, by: Actor::Person(by.clone()), what };
             let mut values = vec![(":account", attribute_of(&confirmed)?)];
             if let Some(was) = &meta.account {

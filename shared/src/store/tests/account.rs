@@ -3,7 +3,7 @@
 use jiff::civil::Date;
 
 use super::{at, raw, ulid};
-use crate::domain::audit::{AccountEntry, Act, Actor, What};
+use crate::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
 use crate::domain::grant::testing::{a_grant, a_programme};
 use crate::domain::mail::alarm::{Alarm, Cause};
 use crate::domain::mail::digest::{
@@ -189,7 +189,8 @@ fn some_model_rows() -> ModelRows {
 
 fn an_account_entry() -> AccountEntry {
     let by = Actor::Person("fedcba9876543210".parse().unwrap());
-    let what = What::new(Act::GuardReleased).changing("2026-01-03T00:20:00Z", "released").noting("30 keys to be swept");
+    let what =
+        AuditDetail::new(Act::GuardReleased).changing("2026-01-03T00:20:00Z", "released").noting("30 keys to be swept");
     AccountEntry { entry: ulid(), at: at("2026-01-03T08:00:00Z"), by, what }
 }
 

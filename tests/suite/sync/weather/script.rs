@@ -1,7 +1,7 @@
 //! What happens before a night, drawn from a seed: three programmes, some people, and what becomes of each of their grants. The same seed
 //! makes the same world on any stack, but for what is random in names.
 
-use bursar_core::domain::audit::{Act, Actor, What};
+use bursar_core::domain::audit::{Act, Actor, AuditDetail};
 use bursar_core::domain::grant::{HoldKind, OrderKind};
 use bursar_core::domain::programme::{Byok, Group, Settings};
 use bursar_core::domain::values::id::{Epoch, GrantId};
@@ -128,7 +128,7 @@ impl Script<'_> {
         let programme = ruled.table.programme(&ruled.programme).await.unwrap().unwrap();
         let settings = Settings { reset: Reset::Monthly, models: vec![MODEL.to_owned()], ..programme.settings };
         let by = Author { actor: &ruled.faculty, now: self.stack.clock.now(), deadline: soon() };
-        let edited = What::new(Act::Edited);
+        let edited = AuditDetail::new(Act::Edited);
         ruled.table.save_settings(&ruled.programme, settings, programme.edits, edited, by).await.unwrap();
         work(self.stack).await;
     }
