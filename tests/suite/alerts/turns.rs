@@ -4,7 +4,7 @@ use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::Reading;
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
-use bursar_core::domain::usage::reading::{Of, UsageReport};
+use bursar_core::domain::usage::reading::{KeyUseContext, UsageReport};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{Epoch, GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
@@ -65,7 +65,7 @@ impl Month {
         };
         let view = self.table.view(&self.programme, &self.ada).await.unwrap().unwrap();
         let (before, settings) = (view.readings.first(), &view.programme.settings);
-        let of = Of {
+        let of = KeyUseContext {
             programme: &self.programme,
             grant: &self.ada,
             epoch: Epoch::new(1),

@@ -1,6 +1,6 @@
 //! The digest of a programme: to faculty with names, to assistants with counts.
 
-use bursar_core::domain::mail::digest::{Block, Digest, Few, Line, ModelLine, Of, Spender};
+use bursar_core::domain::mail::digest::{Block, Digest, Few, Line, LineSubject, ModelLine, Spender};
 use bursar_core::domain::programme::{Byok, Programme, Settings, Weekday};
 use bursar_core::domain::usage::crossing::per_cent;
 use bursar_core::domain::usage::days::{Known, Sum};
@@ -141,10 +141,10 @@ fn groups(digest: &Digest) -> Vec<Part> {
     // No group is known better than all of them together.
     let row = |line: &Line| Row {
         name: match &line.of {
-            Of::Group(group) => group.clone(),
-            Of::NoGroup => "without a group".to_owned(),
-            Of::Further(1) => "1 further group".to_owned(),
-            Of::Further(count) => format!("{count} further groups"),
+            LineSubject::Group(group) => group.clone(),
+            LineSubject::NoGroup => "without a group".to_owned(),
+            LineSubject::Further(1) => "1 further group".to_owned(),
+            LineSubject::Further(count) => format!("{count} further groups"),
         },
         cells: vec![
             say::figure(Sum { spent: line.this_week, known: money.this_week.known }),

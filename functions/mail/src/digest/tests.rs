@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use bursar_core::aws::AwsAccess;
 use bursar_core::config::Config;
 use bursar_core::domain::mail::digest::{
-    AccountDigest, Block, Digest, Few, Health, Line, ModelLine, Money, NewKey, Of, People, ProgrammeLine, Spender,
+    AccountDigest, Block, Digest, Few, Health, Line, LineSubject, ModelLine, Money, NewKey, People, ProgrammeLine,
+    Spender,
 };
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::usage::days::{Days, Known, Sum};
@@ -73,7 +74,7 @@ fn model(name: &str, cents: i64, requests: u64, hundredths: i64) -> ModelLine {
 
 fn a_full_digest() -> Digest {
     let line = |group: &str, this_week, week_before| Line {
-        of: Of::Group(group.to_owned()),
+        of: LineSubject::Group(group.to_owned()),
         this_week: usd(this_week),
         week_before: usd(week_before),
     };
@@ -98,7 +99,7 @@ fn a_full_digest() -> Digest {
         groups: vec![
             line("Lab A", 20_000, 10_000),
             line("Lab B", 11_000, 18_000),
-            Line { of: Of::NoGroup, this_week: usd(240), week_before: usd(10) },
+            Line { of: LineSubject::NoGroup, this_week: usd(240), week_before: usd(10) },
         ],
         models: vec![
             model("anthropic/claude-sonnet-4.5", 20_000, 3_125, 640),

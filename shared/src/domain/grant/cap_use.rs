@@ -68,7 +68,7 @@ mod tests {
     use crate::domain::grant::testing::{a_grant, a_programme};
     use crate::domain::grant::{Attempt, HoldKind, Pause};
     use crate::domain::people::role::Role;
-    use crate::domain::usage::reading::{Of, UsageReport};
+    use crate::domain::usage::reading::{KeyUseContext, UsageReport};
     use crate::domain::values::id::Epoch;
 
     fn at(text: &str) -> Timestamp {
@@ -95,7 +95,7 @@ mod tests {
     fn surely_after(grant: &Grant, answers: &[Answer<'_>]) -> i64 {
         let programme = monthly();
         let (epoch, settings) = (Epoch::new(1), &programme.settings);
-        let of = Of {
+        let of = KeyUseContext {
             programme: &programme.id,
             grant: &grant.id,
             epoch,

@@ -7,7 +7,7 @@ use super::{Attempt, Grant, Reading};
 use crate::domain::audit::{Act, Actor, AuditDetail};
 use crate::domain::grant::Spending;
 use crate::domain::programme::{Pot, Programme};
-use crate::domain::usage::reading::{Doubtful, Of, Shortfall, UsageReport};
+use crate::domain::usage::reading::{Doubtful, KeyUseContext, Shortfall, UsageReport};
 use crate::domain::values::id::Epoch;
 use crate::domain::values::money::Usd;
 
@@ -85,7 +85,7 @@ impl View {
         looked_at: Option<Timestamp>,
     ) -> Result<(Reading, Option<Shortfall>), Doubtful> {
         let settings = &self.programme.settings;
-        let of = Of {
+        let of = KeyUseContext {
             programme: &self.programme.id,
             grant: &self.grant.id,
             epoch: attempt.epoch,

@@ -60,7 +60,7 @@ pub struct Money {
 /// What some part of a programme spent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
-    pub of: Of,
+    pub of: LineSubject,
     pub this_week: Usd,
     pub week_before: Usd,
 }
@@ -68,7 +68,7 @@ pub struct Line {
 /// Whose line it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Of {
+pub enum LineSubject {
     Group(String),
     NoGroup,
     /// So many that are put together.

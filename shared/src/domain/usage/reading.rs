@@ -66,7 +66,7 @@ pub struct Reading {
 
 /// Whose key a reading is of, and how its programme counts.
 #[derive(Debug, Clone, Copy)]
-pub struct Of<'a> {
+pub struct KeyUseContext<'a> {
     pub programme: &'a ProgrammeId,
     pub grant: &'a GrantId,
     pub epoch: Epoch,
@@ -183,7 +183,7 @@ impl Reading {
     /// was not written then had not changed.
     pub fn after(
         before: Option<&Reading>,
-        of: Of<'_>,
+        of: KeyUseContext<'_>,
         told: &UsageReport,
         asked: Timestamp,
         looked_at: Option<Timestamp>,
@@ -260,7 +260,7 @@ impl Reading {
 
 impl UsageReport {
     /// The larger of the provider's counter and what is off the limit: the one may be behind the other.
-    fn in_window_of(&self, of: &Of<'_>) -> Option<Usd> {
+    fn in_window_of(&self, of: &KeyUseContext<'_>) -> Option<Usd> {
         let counter = match of.byok {
             Byok::Inside => self.in_window.map(|credits| credits + self.byok_in_window.unwrap_or_default()),
             Byok::Outside => self.in_window,

@@ -7,7 +7,8 @@ use crate::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
 use crate::domain::grant::testing::{a_grant, a_programme};
 use crate::domain::mail::alarm::{Alarm, Cause};
 use crate::domain::mail::digest::{
-    AccountDigest, Block, Digest, Few, Health, Line, ModelLine, Money, NewKey, Of, People, ProgrammeLine, Spender,
+    AccountDigest, Block, Digest, Few, Health, Line, LineSubject, ModelLine, Money, NewKey, People, ProgrammeLine,
+    Spender,
 };
 use crate::domain::mail::kind::MailKind;
 use crate::domain::usage::balance::{Basis, Need, Shortage};
@@ -100,7 +101,7 @@ fn digests() -> Vec<String> {
             week_before: known(Known::Partly),
             spent: Days::on_one(day, cent),
         },
-        groups: [Of::Group("A".to_owned()), Of::Further(3), Of::NoGroup]
+        groups: [LineSubject::Group("A".to_owned()), LineSubject::Further(3), LineSubject::NoGroup]
             .map(|of| Line { of, this_week: cent, week_before: cent })
             .to_vec(),
         models: vec![ModelLine {

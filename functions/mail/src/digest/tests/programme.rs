@@ -251,7 +251,7 @@ async fn the_largest_digest_there_can_be_is_a_small_mail() {
     let mut digest = a_full_digest();
     let line = digest.groups[0].clone();
     let group = "A group with a name that somebody made as long as they could";
-    digest.groups = vec![Line { of: Of::Group(group.to_owned()), ..line }; 14];
+    digest.groups = vec![Line { of: LineSubject::Group(group.to_owned()), ..line }; 14];
     digest.models = vec![model(&"m/odel".repeat(16), 20_000, 3_125, 640); 14];
     digest.people.spenders = vec![digest.people.spenders[0].clone(); 10];
     digest.people.standing_out = vec![(grant(1), usd(1_120)); 10];

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use jiff::civil::Date;
 
-use super::{Line, ModelLine, Of};
+use super::{Line, LineSubject, ModelLine};
 use crate::domain::programme::Byok;
 use crate::domain::usage::days::Sum;
 use crate::domain::usage::models::{GroupUse, NOT_BY_MODEL, Sums, beyond_models, by_model};
@@ -25,7 +25,7 @@ pub fn groups<'a>(
     let of_group = |(group, used): (&String, &Used)| {
         let days = used.days(byok);
         let [this_week, week_before] = weeks.map(|(from, to)| days.between(from, to, None).spent);
-        Line { of: Of::Group(group.clone()), this_week, week_before }
+        Line { of: LineSubject::Group(group.clone()), this_week, week_before }
     };
     let mut lines: Vec<Line> = by_group.into_iter().map(of_group).collect();
     if lines.is_empty() {
@@ -40,10 +40,10 @@ pub fn groups<'a>(
     if !further.is_empty() {
         let [this_week, week_before] = sums(&further);
         let count = u32::try_from(further.len()).unwrap_or(u32::MAX);
-        lines.push(Line { of: Of::Further(count), this_week, week_before });
+        lines.push(Line { of: LineSubject::Further(count), this_week, week_before });
     }
     if this_week > Usd::ZERO || week_before > Usd::ZERO {
-        lines.push(Line { of: Of::NoGroup, this_week, week_before });
+        lines.push(Line { of: LineSubject::NoGroup, this_week, week_before });
     }
     lines
 }
@@ -118,12 +118,12 @@ mod tests {
         let lines =
             groups(by_group.iter().map(|(name, used)| (name, used)), Byok::Inside, WEEKS, [exactly(10), exactly(18)]);
         let shown: Vec<_> = lines.iter().map(|line| (line.of.clone(), line.this_week, line.week_before)).collect();
-        let group = |name: &str| Of::Group(name.to_owned());
+        let group = |name: &str| LineSubject::Group(name.to_owned());
         let expected = [
             (group("B"), usd(5), usd(0)),
             (group("A"), usd(1), usd(9)),
             (group("C"), usd(1), usd(9)),
-            (Of::NoGroup, usd(3), usd(0)),
+            (LineSubject::NoGroup, usd(3), usd(0)),
         ];
         assert_eq!(shown, expected);
         assert_eq!(groups([], Byok::Inside, WEEKS, [exactly(10), exactly(18)]), []);
@@ -135,7 +135,7 @@ mod tests {
         let by_group = by_group.iter().map(|(name, used)| (name, used));
         let lines = groups(by_group, Byok::Inside, WEEKS, [exactly(105), exactly(0)]);
         assert_eq!(lines.len(), MOST_LINES + 1);
-        assert_eq!((&lines[MOST_LINES].of, lines[MOST_LINES].this_week), (&Of::Further(2), usd(3)));
+        assert_eq!((&lines[MOST_LINES].of, lines[MOST_LINES].this_week), (&LineSubject::Further(2), usd(3)));
 
         let model = |number: i32| GroupUse {
             group: None,

@@ -24,7 +24,7 @@ fn told(lifetime: i32, today: i32, in_window: i32) -> UsageReport {
 fn read(reset: Reset, byok: Byok, answers: &[(&str, UsageReport)]) -> Result<(Reading, Option<Shortfall>), Doubtful> {
     let (programme, grant) = ("cs-pilot".parse().unwrap(), "0123456789abcdef".parse().unwrap());
     let made_at = at(answers[0].0);
-    let of = Of { programme: &programme, grant: &grant, epoch: Epoch::new(1), reset, byok, made_at };
+    let of = KeyUseContext { programme: &programme, grant: &grant, epoch: Epoch::new(1), reset, byok, made_at };
     let mut last: Option<(Reading, Option<Shortfall>)> = None;
     for (time, told) in answers {
         last = Some(Reading::after(last.as_ref().map(|(reading, _)| reading), of, told, at(time), None)?);
