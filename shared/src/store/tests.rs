@@ -15,7 +15,9 @@ use self::books::{a_cut, a_foreign_key, a_full_sync_state, a_missing_key, an_acc
 use super::Tally;
 use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
 use crate::domain::grant::testing::{a_grant, a_programme};
-use crate::domain::grant::{AnnouncedEnd, Attempt, AttemptState, Disable, Gone, Grant, Notice, Pause, Reading, State};
+use crate::domain::grant::{
+    AnnouncedEnd, Attempt, AttemptState, Gone, Grant, Notice, Pause, Reading, State, SwitchState,
+};
 use crate::domain::people::role::{Role, Roles};
 use crate::domain::people::session::Session;
 use crate::domain::people::sign_in::{LiveLink, Mailed, SignIn};
@@ -53,11 +55,11 @@ fn a_full_grant() -> Grant {
     let key = "ab".repeat(32).parse().unwrap();
     let attempt = |epoch, state, disable| Attempt {
         state,
-        disable,
+        switch: disable,
         ..Attempt::open(Epoch::new(epoch), "0123456789abcdef".parse().unwrap(), at("2026-01-02T08:00:00Z"))
     };
     let announced = AnnouncedEnd { at: at("2026-01-02T08:40:00Z"), until: at("2026-01-09T08:40:00Z") };
-    let ordered = Disable::Ordered { since: at("2026-01-02T09:00:00.250Z") };
+    let ordered = SwitchState::OffOrdered { since: at("2026-01-02T09:00:00.250Z") };
     let shown = Attempt {
         key: Some(key),
         limit: Some(Usd::from_dollars(20)),
@@ -93,7 +95,7 @@ fn a_full_grant() -> Grant {
     grant.has_place = true;
     grant.ever_shown = true;
     grant.counted_at = Some(at("2026-01-02T08:00:01Z"));
-    grant.attempts = vec![shown, attempt(2, AttemptState::Open, Disable::No)];
+    grant.attempts = vec![shown, attempt(2, AttemptState::Open, SwitchState::On)];
     grant
 }
 

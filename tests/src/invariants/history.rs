@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bursar_core::domain::audit::{Act, Entry};
-use bursar_core::domain::grant::{AttemptState, Disable, Grant, Notice, State};
+use bursar_core::domain::grant::{AttemptState, Grant, Notice, State, SwitchState};
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
@@ -70,10 +70,10 @@ pub(super) fn revoked_is_terminal(step: &Step<'_>) -> Vec<String> {
         }
         for attempt in &new.attempts {
             let key = attempt.key.as_ref().and_then(|key| now.key(key)).filter(|key| now.is_enabled(key));
-            let excused = match attempt.disable {
-                Disable::No | Disable::Lifted { .. } => false,
-                Disable::Ordered { .. } => true,
-                Disable::Confirmed { .. } => !step.synced,
+            let excused = match attempt.switch {
+                SwitchState::On | SwitchState::OnOrdered { .. } => false,
+                SwitchState::OffOrdered { .. } => true,
+                SwitchState::Off { .. } => !step.synced,
             };
             if let Some(key) = key.filter(|_| !excused) {
                 wrong.push(format!("{} has the enabled key {}", named(new), key.hash));
@@ -173,7 +173,7 @@ fn new_grant(grant: &Grant, entries: &[&Entry], of_programme: &[&Entry]) -> Opti
     }
     // Each press may have left a disable that failed, and one that was confirmed.
     let presses = entries.iter().filter(|entry| entry.what.act == Act::Begun).count() as u64;
-    let marks = grant.attempts.iter().filter(|attempt| attempt.disable != Disable::No).count() as u64 + presses;
+    let marks = grant.attempts.iter().filter(|attempt| attempt.switch != SwitchState::On).count() as u64 + presses;
     let acts = grant.version.saturating_sub(1);
     let told = entries.len() as u64;
     (told > acts || told + marks < acts).then(|| format!("is new and had {acts} acts, and {told} entries"))

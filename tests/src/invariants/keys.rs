@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bursar_core::domain::audit::{Act, AuditDetail};
-use bursar_core::domain::grant::{AttemptState, Disable, GRACE, LEASE, State};
+use bursar_core::domain::grant::{AttemptState, GRACE, LEASE, State, SwitchState};
 use bursar_core::domain::values::id::{GrantId, KeyName, ProgrammeId};
 use jiff::SignedDuration;
 
@@ -71,17 +71,17 @@ fn accounted_for(step: &Step<'_>, name: &KeyName, hash: &str) -> Result<(), &'st
     if step.synced && attempt.gone.is_some() {
         return Err("it is said to be gone, and a complete sync left it so");
     }
-    match attempt.disable {
-        Disable::Ordered { .. } => Ok(()),
-        Disable::Confirmed { .. } if step.synced => Err("it was disabled, and a complete sync left it so"),
-        Disable::Confirmed { .. } => Ok(()),
-        Disable::No | Disable::Lifted { .. } if is_live && grant.holds.is_empty() => Ok(()),
-        Disable::Lifted { .. } => Err("it is owed an enable, and nobody may use it"),
-        Disable::No if attempt.state == AttemptState::Shown => Err("it is not live, and nobody owes its disable"),
-        Disable::No if step.synced && now.at >= attempt.begun_at + GRACE => {
+    match attempt.switch {
+        SwitchState::OffOrdered { .. } => Ok(()),
+        SwitchState::Off { .. } if step.synced => Err("it was disabled, and a complete sync left it so"),
+        SwitchState::Off { .. } => Ok(()),
+        SwitchState::On | SwitchState::OnOrdered { .. } if is_live && grant.holds.is_empty() => Ok(()),
+        SwitchState::OnOrdered { .. } => Err("it is owed an enable, and nobody may use it"),
+        SwitchState::On if attempt.state == AttemptState::Shown => Err("it is not live, and nobody owes its disable"),
+        SwitchState::On if step.synced && now.at >= attempt.begun_at + GRACE => {
             Err("nobody was shown it, its attempt is older than the grace, and a complete sync left it so")
         }
-        Disable::No => Ok(()),
+        SwitchState::On => Ok(()),
     }
 }
 
@@ -109,7 +109,7 @@ pub(super) fn live_is_ended_by_nobody_in_passing(step: &Step<'_>) -> Vec<String>
         let listed = now.key(key).filter(|listed| listed.disabled && !listed.deleted);
         let is_just_resumed = |resumed| now.at < resumed + LEASE;
         let about_to_be = grant.live().is_some_and(|live| {
-            matches!(live.disable, Disable::Lifted { .. }) || live.resumed_at.is_some_and(is_just_resumed)
+            matches!(live.switch, SwitchState::OnOrdered { .. }) || live.resumed_at.is_some_and(is_just_resumed)
         });
         if step.synced && grant.holds.is_empty() && listed.is_some() && !about_to_be {
             wrong.push(format!("{} names key {key}, which is disabled, and a complete sync left it so", named(grant)));

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use bursar_core::domain::audit::{Act, Actor, Entry};
-use bursar_core::domain::grant::{Attempt, Disable, Grant, MailOutcome, Notice};
+use bursar_core::domain::grant::{Attempt, Grant, MailOutcome, Notice, SwitchState};
 use bursar_core::store::OwedMail;
 use jiff::Timestamp;
 
@@ -14,7 +14,7 @@ use super::Snapshot;
 /// The grant without what marks change.
 pub(super) fn without(grant: &Grant) -> Grant {
     let unmarked = |attempt: &Attempt| Attempt {
-        disable: if attempt.disable.is_wanted() { Disable::Confirmed { at: attempt.begun_at } } else { Disable::No },
+        switch: if attempt.switch.is_wanted() { SwitchState::Off { at: attempt.begun_at } } else { SwitchState::On },
         gone: None,
         announced: BTreeMap::new(),
         told: None,
@@ -47,16 +47,19 @@ pub(super) fn between(
         let is_gone = attempt.gone.is_some() && was.is_some_and(|was| was.gone.is_none());
         // What is recovered may be recorded as disabled at once.
         let is_recorded = was.is_none_or(|was| was.key.is_none()) && told(Act::Recovered) > 0;
-        let (answered, owed_again) = match (was.map_or(Disable::No, |was| was.disable), attempt.disable) {
+        let (answered, owed_again) = match (was.map_or(SwitchState::On, |was| was.switch), attempt.switch) {
             (was, is) if was == is => (0, 0),
-            (Disable::No | Disable::Lifted { .. }, Disable::Ordered { .. }) => (0, 0),
-            (Disable::Ordered { .. } | Disable::Confirmed { .. }, Disable::Lifted { .. }) => (0, 0),
-            (_, Disable::Confirmed { .. }) if is_recorded => (0, 0),
-            (_, Disable::No) => (1, 0),
-            (Disable::No | Disable::Ordered { .. } | Disable::Lifted { .. }, Disable::Confirmed { .. }) => (1, 0),
-            (Disable::Confirmed { .. } | Disable::Ordered { .. }, Disable::Ordered { .. }) => (0, 1),
-            (Disable::No | Disable::Lifted { .. }, Disable::Lifted { .. }) => (0, 1),
-            (Disable::Confirmed { .. }, Disable::Confirmed { .. }) => (1, 1),
+            (SwitchState::On | SwitchState::OnOrdered { .. }, SwitchState::OffOrdered { .. }) => (0, 0),
+            (SwitchState::OffOrdered { .. } | SwitchState::Off { .. }, SwitchState::OnOrdered { .. }) => (0, 0),
+            (_, SwitchState::Off { .. }) if is_recorded => (0, 0),
+            (_, SwitchState::On) => (1, 0),
+            (
+                SwitchState::On | SwitchState::OffOrdered { .. } | SwitchState::OnOrdered { .. },
+                SwitchState::Off { .. },
+            ) => (1, 0),
+            (SwitchState::Off { .. } | SwitchState::OffOrdered { .. }, SwitchState::OffOrdered { .. }) => (0, 1),
+            (SwitchState::On | SwitchState::OnOrdered { .. }, SwitchState::OnOrdered { .. }) => (0, 1),
+            (SwitchState::Off { .. }, SwitchState::Off { .. }) => (1, 1),
         };
         // Whatever finds a key gone settles its disable; whatever sweeps, releases or recovers leads to another order.
         let is_told_gone = told(Act::Stopped) + told(Act::Purged) > 0;
@@ -65,10 +68,10 @@ pub(super) fn between(
         least += if owes_by_entry { 0 } else { owed_again };
         least += u64::from(is_gone && !is_told_gone);
         // What was owed may have been answered before it was owed anew.
-        let was_owed = was.is_some_and(|was| matches!(was.disable, Disable::Ordered { .. }));
+        let was_owed = was.is_some_and(|was| matches!(was.switch, SwitchState::OffOrdered { .. }));
         most += answered + owed_again * (1 + u64::from(was_owed)) + u64::from(is_gone);
         // A runner that was overtaken and the one after it may each find enabled what the other disables just then.
-        most += if attempt.disable == Disable::No { 0 } else { 2 * runners(before, now).saturating_sub(1) };
+        most += if attempt.switch == SwitchState::On { 0 } else { 2 * runners(before, now).saturating_sub(1) };
     }
     // A disable that was answered and then lifted in the same step leaves no mark, nor does an enable that was answered before it.
     least..=most + 2 * told(Act::Released)

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bursar_core::domain::audit::Act;
-use bursar_core::domain::grant::{Attempt, AttemptState, Disable, Grant, State};
+use bursar_core::domain::grant::{Attempt, AttemptState, Grant, State, SwitchState};
 use bursar_core::domain::people::role::Roles;
 use bursar_core::domain::people::session::Session;
 use bursar_core::domain::people::sign_in::SignIn;
@@ -177,7 +177,7 @@ fn wrong_with(grant: &Grant, recovered: bool) -> Vec<String> {
             must(live.is_none_or(newest), "is live with a key of an older attempt");
             must(live.is_none_or(|live| live.gone.is_none()), "is live with a key that is gone");
             must(grant.has_place, "is live without a place in the pot");
-            let owed = live.is_none_or(|live| live.disable.is_wanted());
+            let owed = live.is_none_or(|live| live.switch.is_wanted());
             must(owed != grant.holds.is_empty(), "disables its live key without a hold, or does not with one");
         }
         State::Revoked | State::Ended => {}
@@ -192,11 +192,11 @@ fn wrong_with(grant: &Grant, recovered: bool) -> Vec<String> {
         };
         let is_shown = attempt.state == AttemptState::Shown;
         let is_live = matches!(&grant.state, State::Live { key } if attempt.key.as_ref() == Some(key));
-        let is_owed = attempt.disable.is_wanted();
+        let is_owed = attempt.switch.is_wanted();
         must(attempt.shown_at.is_some() == is_shown, "does not say truly when it was shown");
         let has_limit = attempt.limit.is_some() || recovered;
         must(!is_shown || (attempt.key.is_some() && has_limit), "was shown without a key or its limit");
-        let owes_nothing = attempt.key.is_some() && matches!(attempt.disable, Disable::Confirmed { .. });
+        let owes_nothing = attempt.key.is_some() && matches!(attempt.switch, SwitchState::Off { .. });
         must(attempt.gone.is_none() || owes_nothing, "is gone without a key, or is still to be disabled");
         let mut ends = attempt.announced.values();
         must(ends.all(|end| end.at < end.until), "was announced to end before it was announced");

@@ -1,7 +1,7 @@
 //! Changes that nobody may make, or nobody told of: I10, I11 and I16.
 
 use bursar_core::domain::audit::{self, AuditDetail, Entry};
-use bursar_core::domain::grant::{AnnouncedEnd, Disable, Gone, Grant, Notice, State};
+use bursar_core::domain::grant::{AnnouncedEnd, Gone, Grant, Notice, State, SwitchState};
 use bursar_core::domain::values::id::{Epoch, GrantId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{Meta, OutboxRow, OwedMail, keys};
@@ -80,7 +80,7 @@ async fn a_mark_of_a_disable_is_the_only_act_without_an_entry() {
     scene
         .edit(|grant| {
             grant.version = mark(grant.version);
-            grant.attempts[0].disable = bursar_core::domain::grant::Disable::Confirmed { at: now };
+            grant.attempts[0].switch = bursar_core::domain::grant::SwitchState::Off { at: now };
         })
         .await;
     scene.bears("I16").await;
@@ -161,11 +161,11 @@ async fn a_mail_that_is_owed_without_a_cause_is_named() {
 async fn marks_of_the_sync_need_no_entry_and_each_is_one_act() {
     let mut scene = Scene::at(Setting::OutOfUse).await;
     let now = scene.now;
-    let owed = Disable::Ordered { since: now };
-    scene.edit(|grant| (grant.version, grant.attempts[0].disable) = (grant.version + 1, owed)).await;
+    let owed = SwitchState::OffOrdered { since: now };
+    scene.edit(|grant| (grant.version, grant.attempts[0].switch) = (grant.version + 1, owed)).await;
     scene.bears("I16").await;
     scene
-        .edit(|grant| (grant.version, grant.attempts[0].disable) = (grant.version + 2, Disable::Confirmed { at: now }))
+        .edit(|grant| (grant.version, grant.attempts[0].switch) = (grant.version + 2, SwitchState::Off { at: now }))
         .await;
     scene.bites("I16", "had 2 acts of which 1 marked a disable, and 0 audit entries").await;
 
@@ -173,7 +173,7 @@ async fn marks_of_the_sync_need_no_entry_and_each_is_one_act() {
     scene
         .edit(|grant| {
             grant.version += 1;
-            (grant.attempts[0].disable, grant.attempts[0].gone) = (Disable::Confirmed { at: now }, Some(Gone::Missing));
+            (grant.attempts[0].switch, grant.attempts[0].gone) = (SwitchState::Off { at: now }, Some(Gone::Missing));
         })
         .await;
     scene.bears("I16").await;
@@ -206,7 +206,7 @@ async fn an_end_that_is_announced_without_a_mail_and_a_hold_for_disuse_that_nobo
     let grant = held
         .edit(|grant| {
             (grant.version, grant.holds.unused) = (grant.version + 1, true);
-            grant.attempts[0].disable = Disable::Ordered { since: now };
+            grant.attempts[0].switch = SwitchState::OffOrdered { since: now };
         })
         .await;
     held.tell(1, Some(ada()), AuditDetail::new(audit::Act::Held).changing(&before, &grant)).await;

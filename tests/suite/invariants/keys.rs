@@ -1,6 +1,6 @@
 //! Keys at the provider that nobody accounts for: I1, I3, I6, I7, and of I11 what is about keys.
 
-use bursar_core::domain::grant::{AttemptState, Disable, GRACE, Gone, State};
+use bursar_core::domain::grant::{AttemptState, GRACE, Gone, State, SwitchState};
 use bursar_core::domain::values::id::Epoch;
 use jiff::ToSpan;
 
@@ -57,7 +57,7 @@ async fn an_enabled_key_that_was_shown_and_is_neither_live_nor_owed_is_named() {
     let mut scene = Scene::at(Setting::Leaked).await;
     scene.make_recorded_key(1).await;
     scene.bears("I3").await;
-    scene.edit(|grant| grant.attempts[0].disable = Disable::No).await;
+    scene.edit(|grant| grant.attempts[0].switch = SwitchState::On).await;
     scene.bites("I3", "it is not live, and nobody owes its disable").await;
 }
 
@@ -93,7 +93,7 @@ async fn what_a_complete_sync_should_have_swept_is_named_after_it() {
     scene.make_recorded_key(1).await;
     let now = scene.now;
     scene.accept().await;
-    scene.edit(|grant| grant.attempts[0].disable = Disable::Confirmed { at: now }).await;
+    scene.edit(|grant| grant.attempts[0].switch = SwitchState::Off { at: now }).await;
     scene.bears("I3").await;
     scene.bites_after_sync("I3", "it was disabled, and a complete sync left it so").await;
 }
@@ -128,10 +128,10 @@ async fn an_enabled_key_of_a_revoked_grant_is_named_unless_it_is_owed_a_disable(
     scene.make_recorded_key(1).await;
     scene.bears("I11").await;
     scene.accept().await;
-    scene.edit(|grant| grant.attempts[0].disable = Disable::Confirmed { at: now }).await;
+    scene.edit(|grant| grant.attempts[0].switch = SwitchState::Off { at: now }).await;
     scene.bears("I11").await;
     scene.bites_after_sync("I11", "has the enabled key").await;
-    scene.edit(|grant| grant.attempts[0].disable = Disable::No).await;
+    scene.edit(|grant| grant.attempts[0].switch = SwitchState::On).await;
     scene.bites("I11", "has the enabled key").await;
 }
 
@@ -144,7 +144,7 @@ async fn a_live_grant_whose_key_a_complete_sync_found_disabled_is_named() {
     scene.bears("I6").await;
     scene.bites_after_sync("I6", "which is disabled, and a complete sync left it so").await;
     let now = scene.now;
-    scene.edit(|grant| grant.attempts[0].disable = Disable::Lifted { since: now, until_limited: false }).await;
+    scene.edit(|grant| grant.attempts[0].switch = SwitchState::OnOrdered { since: now, until_limited: false }).await;
     let told = scene.violations(true).await;
     assert!(!told.iter().any(|told| told.starts_with("I6")), "somebody is about to enable it: {told:?}");
 }
@@ -157,7 +157,7 @@ async fn a_key_that_is_said_to_be_gone_and_is_enabled_is_named_after_a_complete_
     let now = scene.now;
     scene
         .edit(|grant| {
-            (grant.attempts[0].disable, grant.attempts[0].gone) = (Disable::Confirmed { at: now }, Some(Gone::Missing));
+            (grant.attempts[0].switch, grant.attempts[0].gone) = (SwitchState::Off { at: now }, Some(Gone::Missing));
         })
         .await;
     scene.accept().await;

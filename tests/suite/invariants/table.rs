@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::{Act, AuditDetail, Entry};
 use bursar_core::domain::grant::{
-    AnnouncedEnd, Attempt, AttemptState, Disable, Found, Gone, Grant, Notice, State, Stopped,
+    AnnouncedEnd, Attempt, AttemptState, Found, Gone, Grant, Notice, State, Stopped, SwitchState,
 };
 use bursar_core::domain::people::role::Roles;
 use bursar_core::domain::values::id::{Epoch, GrantId};
@@ -58,7 +58,7 @@ async fn a_grant_to_which_no_acts_lead_is_named() {
             |grant| grant.attempts[0].nonce = grant.attempts[1].nonce.clone(),
             "two attempts with one nonce",
         ),
-        (Setting::Replacing, |grant| grant.attempts[0].disable = Disable::No, "not live and that nobody disables"),
+        (Setting::Replacing, |grant| grant.attempts[0].switch = SwitchState::On, "not live and that nobody disables"),
         (
             Setting::Live,
             |grant| grant.state = State::Live { key: key_of(&bob(), Epoch::new(1)) },
@@ -88,7 +88,7 @@ async fn a_grant_to_which_no_acts_lead_is_named() {
         ),
         (
             Setting::Minting,
-            |grant| grant.attempts[0].disable = Disable::Ordered { since: grant.attempts[0].begun_at },
+            |grant| grant.attempts[0].switch = SwitchState::OffOrdered { since: grant.attempts[0].begun_at },
             "is to be disabled but has no key",
         ),
         (Setting::Live, |grant| grant.attempts[0].gone = Some(Gone::Missing), "is live with a key that is gone"),
@@ -132,7 +132,7 @@ fn newer(grant: &mut Grant) -> Attempt {
         epoch: grant.epoch,
         nonce: "fe00000000000001".parse().unwrap(),
         key: Some(key_of(&bob(), grant.epoch)),
-        disable: Disable::Confirmed { at: last.begun_at },
+        switch: SwitchState::Off { at: last.begun_at },
         ..last.clone()
     }
 }

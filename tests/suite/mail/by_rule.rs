@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::{Act, Actor, AuditDetail};
-use bursar_core::domain::grant::{Disable, HoldKind, Notice, Rule, Stopped};
+use bursar_core::domain::grant::{HoldKind, Notice, Rule, Stopped, SwitchState};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::usage::reading::{Reading, Used};
@@ -463,7 +463,7 @@ async fn an_announcement_that_was_dropped_or_whose_row_is_gone_is_announced_anew
             assert_eq!(word(&office.last_row(&grant).await.state), "dropped");
             let mut paused = office.table.grant(&office.programme, &grant).await.unwrap().unwrap();
             paused.holds.paused = None;
-            paused.attempts[0].disable = Disable::No;
+            paused.attempts[0].switch = SwitchState::On;
             office.raw.keep(&paused).await.unwrap();
         }
         office.pass_unwatched(8 * DAY).await;

@@ -9,8 +9,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::{
-    Attempt, AttemptState, BeginRefused, Begun, Disable, GaveUp, Minted, Order, OrderKind, Press, PressKind,
-    RecordRefused, View,
+    Attempt, AttemptState, BeginRefused, Begun, GaveUp, Minted, Order, OrderKind, Press, PressKind, RecordRefused,
+    SwitchState, View,
 };
 use bursar_core::domain::programme::Byok;
 use bursar_core::domain::programme::restriction::Restriction;
@@ -358,7 +358,7 @@ fn reveal_page(site: &Site, visitor: &Visitor, view: &View, shown: &RecordedKey)
 
 /// Whether the provider was asked about a key after it had been disabled, or that was in a window which is over.
 fn is_read_for_the_last_time(view: &View, old: &Attempt, at: ActContext<'_>) -> bool {
-    let Disable::Confirmed { at: disabled } = old.disable else { return false };
+    let SwitchState::Off { at: disabled } = old.switch else { return false };
     let reset = view.programme.settings.reset;
     let is_past = reset.window_at(disabled) < reset.window_at(at.now);
     is_past || view.readings.iter().any(|reading| reading.epoch == old.epoch && reading.as_of >= disabled)

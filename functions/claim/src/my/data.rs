@@ -5,7 +5,9 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use bursar_core::domain::audit::{Act, Actor, Entry};
-use bursar_core::domain::grant::{Attempt, AttemptState, Disable, Notice, Reading, State as GrantState, Stopped, View};
+use bursar_core::domain::grant::{
+    Attempt, AttemptState, Notice, Reading, State as GrantState, Stopped, SwitchState, View,
+};
 use bursar_core::domain::people::role::Roles;
 use bursar_core::domain::usage::crossing::Crossing;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
@@ -246,10 +248,10 @@ fn holds(view: &View) -> Vec<HoldData> {
 }
 
 fn attempt(attempt: &Attempt) -> AttemptData {
-    let (owed, done) = match attempt.disable {
-        Disable::No | Disable::Lifted { .. } => (None, None),
-        Disable::Ordered { since } => (Some(since), None),
-        Disable::Confirmed { at } => (None, Some(at)),
+    let (owed, done) = match attempt.switch {
+        SwitchState::On | SwitchState::OnOrdered { .. } => (None, None),
+        SwitchState::OffOrdered { since } => (Some(since), None),
+        SwitchState::Off { at } => (None, Some(at)),
     };
     AttemptData {
         attempt: attempt.epoch.number(),

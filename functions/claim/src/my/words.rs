@@ -3,7 +3,7 @@
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{
-    AnnouncedEnd, BeginRefused, Disable, HoldKind, Notice, OrderKind, ReleaseRefused, State, Stopped, View,
+    AnnouncedEnd, BeginRefused, HoldKind, Notice, OrderKind, ReleaseRefused, State, Stopped, SwitchState, View,
 };
 use bursar_core::domain::values::format::{long_date, time_in};
 use bursar_core::domain::values::window::{Reset, utc_date};
@@ -123,10 +123,10 @@ fn endings(view: &View, now: Timestamp) -> String {
 /// Since when the last key is off.
 fn off_since(view: &View) -> String {
     let last = view.grant.attempts.iter().rev().find(|attempt| attempt.shown_at.is_some());
-    let since = last.and_then(|attempt| match attempt.disable {
-        Disable::Ordered { since } => Some(since),
-        Disable::Confirmed { at } => Some(at),
-        Disable::No | Disable::Lifted { .. } => None,
+    let since = last.and_then(|attempt| match attempt.switch {
+        SwitchState::OffOrdered { since } => Some(since),
+        SwitchState::Off { at } => Some(at),
+        SwitchState::On | SwitchState::OnOrdered { .. } => None,
     });
     since.map_or(String::new(), |since| format!(" on {}", time_in(since, view.programme.settings.term.zone())))
 }

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use bursar_core::domain::grant::{Disable, Gone, State as GrantState, View};
+use bursar_core::domain::grant::{Gone, State as GrantState, SwitchState, View};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::format::column_time;
 use bursar_core::store::Why;
@@ -101,11 +101,11 @@ pub(crate) async fn show(
             .map(|reading| reading.used.counted(programme.settings.byok));
         Key {
             state: match attempt.gone {
-                _ if grant.live() == Some(attempt) => match attempt.disable {
-                    Disable::No => "in use",
-                    Disable::Ordered { .. } => "held, and still to be switched off",
-                    Disable::Confirmed { .. } => "held",
-                    Disable::Lifted { .. } => "still to be switched on",
+                _ if grant.live() == Some(attempt) => match attempt.switch {
+                    SwitchState::On => "in use",
+                    SwitchState::OffOrdered { .. } => "held, and still to be switched off",
+                    SwitchState::Off { .. } => "held",
+                    SwitchState::OnOrdered { .. } => "still to be switched on",
                 },
                 None => "retired",
                 Some(Gone::Missing) => "not at the provider any more",

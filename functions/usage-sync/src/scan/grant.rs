@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use bursar_core::domain::grant::{Attempt, AttemptState, Disable, Found, GRACE, State, View};
+use bursar_core::domain::grant::{Attempt, AttemptState, Found, GRACE, State, SwitchState, View};
 use bursar_core::domain::usage::reading::{Doubtful, Reading, Shortfall};
 use bursar_core::domain::values::id::Epoch;
 use bursar_core::domain::values::key::KeyHash;
@@ -280,7 +280,7 @@ fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
     if live.is_some_and(|live| live.state.enabled) && view.lifecycle(last_used_at, now).is_some() {
         kinds.push(FindingKind::Rule { last_used_at });
     }
-    let may_go = grant.attempts.iter().filter(|attempt| matches!(attempt.disable, Disable::Confirmed { .. }));
+    let may_go = grant.attempts.iter().filter(|attempt| matches!(attempt.switch, SwitchState::Off { .. }));
     let is_read = |attempt: &Attempt| {
         let row = context.rows.iter().find(|row| Some(row.key()) == attempt.key);
         row.is_some_and(|row| row.state.told.is_some())

@@ -160,7 +160,7 @@ pub struct Attempt {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub announced: BTreeMap<Notice, AnnouncedEnd>,
     #[serde(flatten)]
-    pub disable: Disable,
+    pub switch: SwitchState,
     /// Until when an enable that was taken back may still take effect: an earlier answer confirms no disable.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub late_enable_until: Option<Timestamp>,
@@ -197,19 +197,19 @@ pub enum AttemptState {
 /// Whether a key is to be disabled, and whether the provider confirmed it. It is ordered before the provider is called, so that a call
 /// that fails is repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "disable", rename_all = "lowercase")]
-pub enum Disable {
-    No,
-    Ordered {
+#[serde(tag = "switch", rename_all = "snake_case")]
+pub enum SwitchState {
+    On,
+    OffOrdered {
         #[serde(with = "millisecond::required")]
         since: Timestamp,
     },
-    Confirmed {
+    Off {
         #[serde(with = "millisecond::required")]
         at: Timestamp,
     },
     /// Not any more: a hold was taken off, and the provider is still to be told to enable it.
-    Lifted {
+    OnOrdered {
         #[serde(with = "millisecond::required")]
         since: Timestamp,
         /// It was confirmed to be off, and stays so until the limit that was ordered with the enable is confirmed.
@@ -297,7 +297,7 @@ impl Attempt {
             shown_at: None,
             resumed_at: None,
             announced: BTreeMap::new(),
-            disable: Disable::No,
+            switch: SwitchState::On,
             late_enable_until: None,
             read_at: None,
             put_off: None,
@@ -308,10 +308,10 @@ impl Attempt {
     }
 }
 
-impl Disable {
+impl SwitchState {
     /// Whether the key is to be disabled, told or not.
     pub fn is_wanted(self) -> bool {
-        matches!(self, Disable::Ordered { .. } | Disable::Confirmed { .. })
+        matches!(self, SwitchState::OffOrdered { .. } | SwitchState::Off { .. })
     }
 }
 

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::cap_use::surely;
 use super::{
-    Attempt, AttemptState, Change, Disable, Gone, Grant, PotChange, Reading, SETTLING, State, Unchanged, View,
+    Attempt, AttemptState, Change, Gone, Grant, PotChange, Reading, SETTLING, State, SwitchState, Unchanged, View,
 };
 use crate::domain::grant::Spending;
 use crate::domain::programme::Settings;
@@ -86,7 +86,7 @@ impl Place<'_> {
             Some(Gone::Missing) => return attempt.rest_promised_since.is_some(),
             None => {}
         }
-        let Disable::Confirmed { at } = attempt.disable else { return true };
+        let SwitchState::Off { at } = attempt.switch else { return true };
         let is_replaced =
             self.grant.attempts.iter().any(|later| later.epoch > attempt.epoch && later.state == AttemptState::Shown);
         !is_replaced && (attempt.is_missing() || !self.is_read_since(attempt, at))

@@ -261,7 +261,7 @@ fn each_hold() {
     let without_room = unused().set(|view| {
         // Its key is off, and the sync has read it and counted the pot since.
         let off_at = view.grant.attempts[0].begun_at;
-        view.grant.attempts[0].disable = bursar_core::domain::grant::Disable::Confirmed { at: off_at };
+        view.grant.attempts[0].switch = bursar_core::domain::grant::SwitchState::Off { at: off_at };
         view.pot.counted_at = Some(off_at + bursar_core::domain::grant::SETTLING);
         view.pot.reserved = view.pot.limit;
     });

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{
-    Attempt, AttemptState, Change, Disable, FREE_REPLACEMENT, GRACE, HoldKind, LEASE, Notice, Order, State, View,
+    Attempt, AttemptState, Change, FREE_REPLACEMENT, GRACE, HoldKind, LEASE, Notice, Order, State, SwitchState, View,
 };
 use crate::domain::programme::terms::TermsHash;
 use crate::domain::values::id::{Epoch, Nonce};
@@ -169,7 +169,7 @@ impl View {
         if self.next_limit(now).is_none() {
             return Err(BeginRefused::NothingLeft { resets_at: settings.reset.resets_at(now) });
         }
-        let is_under_way = grant.live().is_some_and(|live| matches!(live.disable, Disable::Lifted { .. }));
+        let is_under_way = grant.live().is_some_and(|live| matches!(live.switch, SwitchState::OnOrdered { .. }));
         let until = self.late_enable_until(now);
         if is_under_way || until.is_some() {
             return Err(BeginRefused::EnableUnderWay { until });

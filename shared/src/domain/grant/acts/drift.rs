@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{
-    Attempt, AttemptState, Change, Disable, Gone, LEASE, SETTLING, State, Stopped, Unchanged, View,
+    Attempt, AttemptState, Change, Gone, LEASE, SETTLING, State, Stopped, SwitchState, Unchanged, View,
 };
 use crate::domain::values::id::Epoch;
 use crate::domain::values::key::KeyHash;
@@ -50,10 +50,10 @@ impl View {
         let attempts = change.grant.attempts.iter_mut();
         let again = attempts
             .filter(|attempt| attempt.epoch == epoch && attempt.key.as_ref() == Some(key))
-            .find(|again| match again.disable {
-                Disable::No | Disable::Lifted { .. } => true,
-                Disable::Ordered { .. } => false,
-                Disable::Confirmed { at } => at < seen_at,
+            .find(|again| match again.switch {
+                SwitchState::On | SwitchState::OnOrdered { .. } => true,
+                SwitchState::OffOrdered { .. } => false,
+                SwitchState::Off { at } => at < seen_at,
             })
             .ok_or(Unchanged)?;
         again.order_off_again(now);
@@ -67,7 +67,7 @@ impl View {
         let live =
             self.usable().filter(|live| live.epoch == epoch && live.key.as_ref() == Some(key)).ok_or(Unchanged)?;
         let is_just_resumed = live.resumed_at.is_some_and(|resumed| now < resumed + LEASE);
-        if is_just_resumed || matches!(live.disable, Disable::Lifted { .. }) {
+        if is_just_resumed || matches!(live.switch, SwitchState::OnOrdered { .. }) {
             return Err(NotAsRead::Unchanged);
         }
         Ok(self.stop(Stopped::GoneAtProvider, &Actor::Sync, now)?)
@@ -83,8 +83,8 @@ impl View {
     /// no attempt records it.
     pub fn found_gone(&self, read: u64, epoch: Epoch, key: &KeyHash, now: Timestamp) -> Result<Change, NotAsRead> {
         self.is_still(read)?;
-        let was_read = self.grant.attempt(epoch).is_some_and(|attempt| match attempt.disable {
-            Disable::Confirmed { at } => self.place().is_read_since(attempt, at),
+        let was_read = self.grant.attempt(epoch).is_some_and(|attempt| match attempt.switch {
+            SwitchState::Off { at } => self.place().is_read_since(attempt, at),
             _ => false,
         });
         let mut change = self.change(&Actor::Sync);
@@ -133,7 +133,7 @@ impl View {
         else {
             return false;
         };
-        let Disable::Confirmed { at: disabled_at } = attempt.disable else { return false };
+        let SwitchState::Off { at: disabled_at } = attempt.switch else { return false };
         let read_at = self.reading(epoch).map(|reading| reading.as_of);
         let last = read_at.map_or(disabled_at, |read_at| read_at.max(disabled_at));
         let kept_until = match self.grant.state {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::cap_use::surely;
 use crate::domain::grant::{
-    Attempt, Change, Disable, GRACE, Order, SentLimit, State, Stopped, ToldLimit, Unchanged, View, wanted_limit,
+    Attempt, Change, GRACE, Order, SentLimit, State, Stopped, SwitchState, ToldLimit, Unchanged, View, wanted_limit,
 };
 use crate::domain::values::id::Epoch;
 use crate::domain::values::money::Usd;
@@ -136,10 +136,10 @@ impl View {
             other => other,
         };
         // Nothing can be used under any limit while the key is off, and what was used before is known.
-        let is_off = match attempt.disable {
-            Disable::Confirmed { at } => place.is_read_since(attempt, at),
-            Disable::Lifted { until_limited, .. } => until_limited,
-            Disable::No | Disable::Ordered { .. } => false,
+        let is_off = match attempt.switch {
+            SwitchState::Off { at } => place.is_read_since(attempt, at),
+            SwitchState::OnOrdered { until_limited, .. } => until_limited,
+            SwitchState::On | SwitchState::OffOrdered { .. } => false,
         };
         let counts = unanswered_since.is_some() || (most > sent.limit && !is_off);
         attempt.told = counts.then_some(ToldLimit { limit: most.max(sent.limit), until: Some(now), unanswered_since });

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{
-    Attempt, AttemptState, Change, Disable, GRACE, Gone, Grant, SETTLING, State, Stopped, Unchanged, View,
+    Attempt, AttemptState, Change, GRACE, Gone, Grant, SETTLING, State, Stopped, SwitchState, Unchanged, View,
 };
 use crate::domain::values::id::Epoch;
 use crate::domain::values::key::KeyHash;
@@ -117,10 +117,10 @@ impl Attempt {
             let due = self.put_off.map_or(since, |put_off| put_off.until.max(since));
             Order { epoch: self.epoch, key: key.clone(), kind, since, due }
         };
-        let switch = match self.disable {
-            Disable::Ordered { since } => Some(order(OrderKind::Off, since)),
-            Disable::Lifted { since, .. } => Some(order(OrderKind::On, since)),
-            Disable::No | Disable::Confirmed { .. } => None,
+        let switch = match self.switch {
+            SwitchState::OffOrdered { since } => Some(order(OrderKind::Off, since)),
+            SwitchState::OnOrdered { since, .. } => Some(order(OrderKind::On, since)),
+            SwitchState::On | SwitchState::Off { .. } => None,
         };
         let limit = self.limit_ordered.map(|since| order(OrderKind::Limit, since));
         let mut orders: Vec<Order> = switch.into_iter().chain(limit).collect();
@@ -132,7 +132,7 @@ impl Attempt {
 
     /// Orders a disable, unless there is no key or it is disabled already.
     pub(in crate::domain::grant) fn order_off(&mut self, now: Timestamp) {
-        if self.key.is_some() && self.gone.is_none() && !self.disable.is_wanted() {
+        if self.key.is_some() && self.gone.is_none() && !self.switch.is_wanted() {
             self.set_off(now);
         }
     }
@@ -140,23 +140,23 @@ impl Attempt {
     /// Orders a disable for a key that is enabled at this moment, whatever was confirmed or found before.
     pub(in crate::domain::grant) fn order_off_again(&mut self, now: Timestamp) {
         (self.gone, self.rest_promised_since) = (None, None);
-        if !matches!(self.disable, Disable::Ordered { .. }) {
+        if !matches!(self.switch, SwitchState::OffOrdered { .. }) {
             self.set_off(now);
         }
     }
 
     fn set_off(&mut self, now: Timestamp) {
-        if matches!(self.disable, Disable::Lifted { .. }) {
+        if matches!(self.switch, SwitchState::OnOrdered { .. }) {
             self.late_enable_until = Some(now + LATE_ENABLE);
         }
-        self.disable = Disable::Ordered { since: now };
+        self.switch = SwitchState::OffOrdered { since: now };
         self.put_off = None;
     }
 
     /// Orders an enable. The limit that is ordered by then is confirmed before it is sent.
     pub(in crate::domain::grant) fn order_on(&mut self, now: Timestamp) {
-        let until_limited = matches!(self.disable, Disable::Confirmed { .. }) && self.limit_ordered.is_some();
-        self.disable = Disable::Lifted { since: now, until_limited };
+        let until_limited = matches!(self.switch, SwitchState::Off { .. }) && self.limit_ordered.is_some();
+        self.switch = SwitchState::OnOrdered { since: now, until_limited };
         (self.resumed_at, self.put_off) = (Some(now), None);
     }
 
@@ -169,14 +169,14 @@ impl Attempt {
     /// Notes that the limit is as it is wanted: from now on an enable may be under way.
     pub(in crate::domain::grant) fn note_limited(&mut self) {
         self.limit_ordered = None;
-        if let Disable::Lifted { until_limited, .. } = &mut self.disable {
+        if let SwitchState::OnOrdered { until_limited, .. } = &mut self.switch {
             *until_limited = false;
         }
     }
 
     /// Whether it is off for sure until its limit is confirmed.
     pub(in crate::domain::grant) fn is_off_until_limited(&self) -> bool {
-        matches!(self.disable, Disable::Lifted { until_limited: true, .. })
+        matches!(self.switch, SwitchState::OnOrdered { until_limited: true, .. })
     }
 
     /// Orders a look at what the key used, for a person who waits for the rest of its place.
@@ -191,8 +191,8 @@ impl Attempt {
     pub(in crate::domain::grant) fn note_gone(&mut self, gone: Gone, now: Timestamp) {
         self.gone = Some(gone);
         (self.limit_ordered, self.put_off, self.read_at, self.missing_since) = (None, None, None, None);
-        if !matches!(self.disable, Disable::Confirmed { .. }) {
-            self.disable = Disable::Confirmed { at: now };
+        if !matches!(self.switch, SwitchState::Off { .. }) {
+            self.switch = SwitchState::Off { at: now };
         }
     }
 
@@ -216,27 +216,27 @@ impl View {
         let mut change = self.change(&Actor::Sync);
         let attempt = attempt_of(&mut change, order).filter(|attempt| attempt.gone.is_none()).ok_or(Unchanged)?;
         let (since, is_in_use) = (order.since, self.usable().is_some_and(|live| live.epoch == order.epoch));
-        let disable = match (order.kind, attempt.disable) {
-            (OrderKind::Off, is) if is == (Disable::Ordered { since }) => {
+        let disable = match (order.kind, attempt.switch) {
+            (OrderKind::Off, is) if is == (SwitchState::OffOrdered { since }) => {
                 if attempt.late_enable_until.is_some_and(|until| now < until) {
                     return Err(Unchanged);
                 }
-                Disable::Confirmed { at: now }
+                SwitchState::Off { at: now }
             }
-            (OrderKind::On, Disable::Lifted { since: ordered, .. }) if ordered == since => Disable::No,
+            (OrderKind::On, SwitchState::OnOrdered { since: ordered, .. }) if ordered == since => SwitchState::On,
             (OrderKind::Off, is) if is_in_use && !is.is_wanted() => {
-                Disable::Lifted { since: now, until_limited: false }
+                SwitchState::OnOrdered { since: now, until_limited: false }
             }
-            (OrderKind::On, is) if is.is_wanted() => Disable::Ordered { since: now },
+            (OrderKind::On, is) if is.is_wanted() => SwitchState::OffOrdered { since: now },
             _ => return Err(Unchanged),
         };
         // Decided again after a lost answer, it finds itself done.
-        if attempt.disable == disable {
+        if attempt.switch == disable {
             return Err(Unchanged);
         }
-        attempt.disable = disable;
+        attempt.switch = disable;
         (attempt.put_off, attempt.late_enable_until, attempt.missing_since) = (None, None, None);
-        if matches!(disable, Disable::Confirmed { .. }) && attempt.read_at.is_some() {
+        if matches!(disable, SwitchState::Off { .. }) && attempt.read_at.is_some() {
             attempt.order_reading(now);
         }
         Ok(change)
@@ -276,8 +276,12 @@ impl View {
     /// Takes back the enable of a live key that is under way, since its student wants another. The grant is stopped; when the enable
     /// can come no more, pressing again makes the new key. Unchanged when none is under way.
     pub fn take_enable_back(&self, now: Timestamp) -> Result<Change, Unchanged> {
-        let live =
-            self.grant.live().filter(|live| matches!(live.disable, Disable::Lifted { .. })).ok_or(Unchanged)?.epoch;
+        let live = self
+            .grant
+            .live()
+            .filter(|live| matches!(live.switch, SwitchState::OnOrdered { .. }))
+            .ok_or(Unchanged)?
+            .epoch;
         let mut change = self.change(&Actor::Student).ordering_all_off(now);
         change.grant.state = State::Stopped { why: Stopped::ReplacementFailed };
         let note = format!("attempt {}: its enable was under way", live.number());

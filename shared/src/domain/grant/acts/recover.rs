@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use crate::domain::audit::{Act, Actor};
-use crate::domain::grant::{Attempt, AttemptState, Change, Disable, Notice, State, Stopped, Unchanged, View};
+use crate::domain::grant::{Attempt, AttemptState, Change, Notice, State, Stopped, SwitchState, Unchanged, View};
 use crate::domain::values::id::{Epoch, Nonce};
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
@@ -118,13 +118,13 @@ impl View {
 impl Found {
     /// The attempt that must have made it. When it was shown is not known any more, but that it could have been.
     fn attempt(&self, now: Timestamp) -> Attempt {
-        let disable = if self.enabled { Disable::No } else { Disable::Confirmed { at: now } };
+        let disable = if self.enabled { SwitchState::On } else { SwitchState::Off { at: now } };
         Attempt {
             state: AttemptState::Shown,
             key: Some(self.key.clone()),
             limit: self.limit,
             shown_at: Some(self.made_at),
-            disable,
+            switch: disable,
             ..Attempt::open(self.epoch, self.nonce.clone(), self.made_at)
         }
     }

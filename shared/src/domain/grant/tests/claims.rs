@@ -25,7 +25,7 @@ fn nobody_begins_while_another_is_making_the_key_and_the_first_loses_once_its_le
     assert_eq!(story.view.record(&first, &minted('a'), story.now), Err(RecordRefused::Lost));
     let change = story.view.give_up(&first, GaveUp::Lost, Some(&hash('a')), "superseded", story.now).unwrap();
     story.apply(change);
-    assert_eq!(attempt(&story, 1).disable, Disable::Ordered { since: story.now });
+    assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
     let change = story.view.record(&second, &minted('b'), story.now).unwrap();
     story.apply(change);
     assert_eq!(story.view.grant.state, State::Live { key: hash('b') });
@@ -69,7 +69,7 @@ fn a_replacement_orders_the_old_keys_disable_before_anything_else_and_has_what_i
     let (kind, since, due) = (OrderKind::Off, story.now, story.now);
     let owed = Order { epoch: Epoch::new(1), key: hash('a'), kind, since, due };
     assert_eq!(begun.to_retire, std::slice::from_ref(&owed));
-    assert_eq!(attempt(&story, 1).disable, Disable::Ordered { since: story.now });
+    assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
     assert_eq!(story.view.next_limit(story.now), Some(Usd::from_dollars(15)));
     let change = story.view.give_up(&begun, GaveUp::Refused, None, "the old key could not be disabled", story.now);
     story.apply(change.unwrap());

@@ -28,7 +28,7 @@ fn a_key_that_is_enabled_and_must_not_be_is_to_be_disabled_again_and_a_live_one_
     let change = story.again(1, 'a').unwrap();
     assert_eq!((&change.audit, change.notice, change.pot), (&None, None, PotChange::None), "a mark is no change");
     story.apply(change);
-    assert_eq!(attempt(&story, 1).disable, Disable::Ordered { since: story.now });
+    assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
     assert_eq!(story.again(1, 'a'), Err(Unchanged));
 }
 

@@ -15,7 +15,7 @@ fn an_answer_to_an_older_order_does_not_confirm_a_newer_one() {
     let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
     story.apply(change);
     assert_eq!(story.view.confirmed(&first, story.now), Err(Unchanged));
-    assert_eq!(attempt(&story, 1).disable, Disable::Ordered { since: story.now });
+    assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn a_swept_key_that_is_enabled_again_is_to_be_disabled_again_and_a_namesake_is_n
     );
     let change = story.view.disable_again(Epoch::new(1), &hash('a'), story.now, story.now).unwrap();
     story.apply(change);
-    assert_eq!(attempt(&story, 1).disable, Disable::Ordered { since: story.now });
+    assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_hold_during_minting_keeps_the_key_from_being_shown_and_the_grant_goes_back(
         (story.view.grant.to_string().as_str(), attempt(&story, 1).state),
         ("invited, paused", AttemptState::Lost)
     );
-    assert_eq!(attempt(&story, 1).disable, Disable::Ordered { since: story.now });
+    assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
     assert_eq!(story.refused(PressKind::Reveal), BeginRefused::Held(HoldKind::Paused));
     let again = story.view.give_up(&begun, GaveUp::Lost, Some(&hash('a')), "held", story.now);
     assert_eq!(again, Err(Unchanged), "giving up twice changes nothing");
@@ -74,11 +74,11 @@ fn the_key_is_enabled_when_the_last_hold_comes_off_and_pressing_again_names_it_a
     assert_eq!(story.view.grant.orders().into_iter().next(), None, "it is held still");
     let change = story.view.release(HoldKind::Dropped, &faculty(), story.now).unwrap();
     story.apply(change);
-    assert_eq!(attempt(&story, 1).disable, Disable::Lifted { since: story.now, until_limited: false });
+    assert_eq!(attempt(&story, 1).switch, SwitchState::OnOrdered { since: story.now, until_limited: false });
     let again = story.view.release(HoldKind::Dropped, &faculty(), story.now).unwrap_err();
     assert_eq!(again, ReleaseRefused::NotHeld);
     story.enabled(Epoch::new(1));
-    assert_eq!(attempt(&story, 1).disable, Disable::No);
+    assert_eq!(attempt(&story, 1).switch, SwitchState::On);
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn revoked_is_terminal() {
     let change = story.view.revoke(&faculty(), Some("left the university"), story.now).unwrap();
     story.apply(change);
     assert_eq!(story.view.pot.reserved, Usd::from_dollars(20), "nobody knows yet what it spent");
-    assert_eq!(attempt(&story, 1).disable, Disable::Ordered { since: story.now });
+    assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
     story.disabled(Epoch::new(1));
     story.read_at_last(1, 18_000_000);
     assert_eq!(story.view.pot.reserved, Usd::from_dollars(18));
@@ -181,7 +181,7 @@ fn a_key_reported_leaked_is_owed_its_disable_and_the_student_hears_of_it() {
     let change = story.view.stop(Stopped::Leaked, &Actor::Student, story.now).unwrap();
     assert_eq!(change.notice, Some(Notice::KeyLeaked));
     story.apply(change);
-    assert_eq!(attempt(&story, 1).disable, Disable::Ordered { since: story.now });
+    assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
     assert_eq!(story.view.stop(Stopped::Leaked, &Actor::Student, story.now), Err(Unchanged));
     assert_eq!(story.refused(PressKind::Reveal), BeginRefused::AlreadyShown);
     story.now += 1.hour();
@@ -270,7 +270,7 @@ fn whatever_became_of_an_attempt_whose_key_nobody_saw_the_sweeper_ends_it_and_fr
             (&State::Invited, AttemptState::Swept),
             "{how:?}"
         );
-        assert_eq!(attempt(&story, 1).disable, Disable::Ordered { since: story.now });
+        assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
     }
     let mut replacing = Story::new();
     replacing.shown(PressKind::Reveal, 'a').begin(PressKind::Replace);

@@ -43,9 +43,9 @@ fn the_newest_key_that_works_becomes_live_and_takes_a_place_even_where_the_pot_h
     assert_eq!(story.view.grant.state, State::Live { key: key_of(3) });
     assert_eq!((story.view.grant.epoch, story.view.grant.ever_shown), (Epoch::new(3), true));
     assert_eq!(story.view.pot.reserved, Usd::from_dollars(115), "what can be spent is counted");
-    let disables = [1, 2, 3].map(|epoch| attempt(&story, epoch).disable);
+    let disables = [1, 2, 3].map(|epoch| attempt(&story, epoch).switch);
     let at = story.now;
-    assert_eq!(disables, [Disable::Confirmed { at }, Disable::Ordered { since: at }, Disable::No]);
+    assert_eq!(disables, [SwitchState::Off { at }, SwitchState::OffOrdered { since: at }, SwitchState::On]);
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn a_replacement_that_the_table_forgot_ends_the_key_that_it_thinks_is_live() {
     assert_eq!(story.view.ended_by_recovery(&[found(2, true), Found { enabled: true, ..known }], false).len(), 1);
     story.recover(&listed);
     assert_eq!(story.view.grant.state, State::Live { key: key_of(2) });
-    assert_eq!(attempt(&story, 1).disable, Disable::Ordered { since: story.now });
+    assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
     assert_eq!(story.view.pot.reserved, Usd::from_dollars(20), "it had its place");
 }
 
@@ -67,7 +67,7 @@ fn keys_that_do_not_work_are_recorded_and_the_live_one_stays() {
     let mut story = Story::new();
     story.shown(PressKind::Reveal, 'a').recover(&[found(2, false)]);
     assert_eq!(story.view.grant.state, State::Live { key: hash('a') });
-    assert_eq!(attempt(&story, 1).disable, Disable::No);
+    assert_eq!(attempt(&story, 1).switch, SwitchState::On);
     assert!(story.view.report_leaked(story.view.grant.epoch, story.now).is_ok(), "the page's epoch is the newer one");
     let begun = story.begin(PressKind::Replace);
     assert_eq!(begun.epoch, Epoch::new(3), "no number is used twice");
@@ -101,13 +101,13 @@ fn nothing_becomes_live_where_the_grant_is_over_and_a_held_one_is_to_be_disabled
     assert_eq!(revoked.view.grant.state, State::Revoked);
     assert!(!revoked.view.grant.has_place, "its cap is promised to nobody");
     assert_eq!(revoked.view.pot.reserved, Usd::from_dollars(20), "and what it can spend until it is off is counted");
-    assert_eq!(attempt(&revoked, 1).disable, Disable::Ordered { since: revoked.now });
+    assert_eq!(attempt(&revoked, 1).switch, SwitchState::OffOrdered { since: revoked.now });
 
     let mut held = Story::new();
     let change = held.view.hold(HoldKind::Paused, &faculty(), None, held.now).unwrap();
     held.apply(change).recover(&[found(1, true)]);
     assert_eq!(held.view.grant.to_string(), "live, paused");
-    assert_eq!(attempt(&held, 1).disable, Disable::Ordered { since: held.now });
+    assert_eq!(attempt(&held, 1).switch, SwitchState::OffOrdered { since: held.now });
     held.disabled(Epoch::new(1));
     let change = held.view.release(HoldKind::Paused, &faculty(), held.now).unwrap();
     let owed = held.apply(change).view.grant.orders().into_iter().map(|order| (order.kind, order.key));
@@ -187,7 +187,7 @@ proptest! {
         story.apply(change);
         let grant = &story.view.grant;
         let enabled: Vec<Epoch> =
-            grant.attempts.iter().filter(|attempt| attempt.disable == Disable::No).map(|attempt| attempt.epoch).collect();
+            grant.attempts.iter().filter(|attempt| attempt.switch == SwitchState::On).map(|attempt| attempt.epoch).collect();
         let newer = listed.iter().filter(|found| found.enabled && (!claimed || found.epoch > Epoch::new(1)));
         let newest = newer.clone().map(|found| found.epoch).max().or(was_live);
         let expected: Vec<Epoch> = newest.into_iter().filter(|_| !held && !over).collect();

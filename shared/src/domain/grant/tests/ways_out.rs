@@ -255,7 +255,7 @@ impl Story {
         let attempts = grant.attempts.iter().rev().take(2).map(|attempt| {
             let marks =
                 (attempt.limit_ordered.is_some(), attempt.is_missing(), attempt.gone, attempt.read_at.is_some());
-            format!("{:?} {:?} {marks:?}", attempt.state, std::mem::discriminant(&attempt.disable))
+            format!("{:?} {:?} {marks:?}", attempt.state, std::mem::discriminant(&attempt.switch))
         });
         let attempts: Vec<String> = attempts.collect();
         let left = self.view.next_limit(self.now).is_some();
