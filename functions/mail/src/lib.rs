@@ -47,7 +47,7 @@ impl Function for App {
             Event::Task(task) if task == "drain" => Ok(json!(self.drain(deadline).await?)),
             Event::Notifications(messages) => {
                 for message in messages {
-                    self.hear(&message, deadline).await?;
+                    self.record_event(&message, deadline).await?;
                 }
                 Ok(Value::Null)
             }

@@ -83,7 +83,7 @@ async fn standing(table: &Table, alarm: &Alarm, now: Timestamp) -> Result<Standi
         }
         Cause::NothingHeard { .. } => {
             let yesterday = utc_date(now).yesterday()?;
-            is_over(yesterday > alarm.day && table.mail_counts(yesterday).await?.heard_of() > 0)
+            is_over(yesterday > alarm.day && table.mail_counts(yesterday).await?.reported() > 0)
         }
         // Of one that somebody let go on by hand another mail tells.
         Cause::BulkStopped { mail_day, stop } => {

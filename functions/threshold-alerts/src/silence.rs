@@ -114,7 +114,7 @@ async fn mail_that_waits(table: &Table, now: Timestamp) -> Result<Vec<Alarm>> {
 async fn nothing_heard(table: &Table, now: Timestamp) -> Result<Option<Alarm>> {
     let yesterday = utc_date(now).yesterday()?;
     let counts = table.mail_counts(yesterday).await?;
-    let is_silent = counts.sent >= ENOUGH_TO_HEAR && counts.heard_of() == 0;
+    let is_silent = counts.sent >= ENOUGH_TO_HEAR && counts.reported() == 0;
     let monday = yesterday.checked_sub(i64::from(yesterday.weekday().to_monday_zero_offset()).days())?;
     Ok(is_silent.then(|| Alarm::on(monday, Cause::NothingHeard { of: yesterday, sent: counts.sent }, now)))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bursar_core::domain::mail::day::{Fared, MailCounts};
+use bursar_core::domain::mail::day::{Delivery, MailCounts};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::people::sign_in::{ASK_LASTS, LINK_LASTS};
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
@@ -129,7 +129,7 @@ pub(super) fn each_mail_is_counted_once_as_it_fared(step: &Step<'_>) -> Vec<Stri
     let mut wrong = Vec::new();
     for row in &step.now.outbox {
         let Some(day) = row.counted_on else { continue };
-        match row.state.fared() {
+        match row.state.delivery() {
             Some(fared) => counted.entry((day, row.mail.kind())).or_default().count(fared),
             None => wrong.push(format!("outbox row {} is counted in {day}, and no mail server has it", row.row)),
         }
@@ -140,7 +140,7 @@ pub(super) fn each_mail_is_counted_once_as_it_fared(step: &Step<'_>) -> Vec<Stri
     let may_be_gone = |row: Ulid| u128::from(row.timestamp_ms()) + ASK_LASTS.as_millis().unsigned_abs() <= now_ms;
     let gone: BTreeMap<Ulid, Date> = of_links.filter(|(row, _)| !rows.contains(row) && may_be_gone(*row)).collect();
     for day in gone.values() {
-        counted.entry((*day, MailKind::Link)).or_default().count(Fared::Sent);
+        counted.entry((*day, MailKind::Link)).or_default().count(Delivery::Sent);
     }
     let mut kept: BTreeMap<_, _> = step.now.mail_days.iter().map(|of| ((of.day, of.mail), of.counts)).collect();
     // What became of those is not known any more.

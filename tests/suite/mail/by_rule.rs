@@ -432,7 +432,12 @@ async fn an_address_that_takes_no_mail_postpones_nothing() {
             // A mail server may take three days to give up.
             let bounced = MailState::Bounced { message, at: at + 72.hours(), bounce: Bounce::Hard };
             office.pass(3 * DAY).await;
-            office.table.mail_fared(&row, bounced, &[mark], office.stack.clock.now(), soon()).await.unwrap().unwrap();
+            office
+                .table
+                .record_delivery(&row, bounced, &[mark], office.stack.clock.now(), soon())
+                .await
+                .unwrap()
+                .unwrap();
             office.pass(DAY).await;
         }
         office.pass(if is_marked { 7 * DAY } else { 4 * DAY }).await;

@@ -85,7 +85,7 @@ const LONGEST_TYPE: usize = 40;
 
 impl App {
     /// Takes one message in. An error is the table's, and the message comes again.
-    pub(crate) async fn hear(&self, message: &str, deadline: Deadline) -> Result<(), StoreError> {
+    pub(crate) async fn record_event(&self, message: &str, deadline: Deadline) -> Result<(), StoreError> {
         let now = self.clock.now();
         let Ok(event) = serde_json::from_str::<Event>(message) else {
             // SNS itself says hello when somebody subscribes.
@@ -146,7 +146,7 @@ impl App {
                 Outcome::Bounced => MailState::Bounced { message, at, bounce: Came::Hard },
                 Outcome::Complained => MailState::Complained { message, at },
             };
-            if let Some(row) = self.table.mail_fared(&row, state, ends, now, deadline).await? {
+            if let Some(row) = self.table.record_delivery(&row, state, ends, now, deadline).await? {
                 return Ok(Some(row));
             }
         }

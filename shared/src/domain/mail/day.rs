@@ -33,7 +33,7 @@ pub struct MailCounts {
 
 /// As what a mail is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fared {
+pub enum Delivery {
     Sent,
     Delivered,
     Returned,
@@ -79,7 +79,7 @@ impl MailCounts {
     }
 
     /// Of how many it is known what became of them.
-    pub fn heard_of(&self) -> u64 {
+    pub fn reported(&self) -> u64 {
         self.delivered + self.returned + self.bounced + self.complained
     }
 
@@ -96,14 +96,14 @@ impl MailCounts {
     }
 
     /// Counts a mail in, as it fared.
-    pub fn count(&mut self, fared: Fared) {
+    pub fn count(&mut self, fared: Delivery) {
         self.sent += 1;
         match fared {
-            Fared::Sent => {}
-            Fared::Delivered => self.delivered += 1,
-            Fared::Returned => self.returned += 1,
-            Fared::Bounced => self.bounced += 1,
-            Fared::Complained => self.complained += 1,
+            Delivery::Sent => {}
+            Delivery::Delivered => self.delivered += 1,
+            Delivery::Returned => self.returned += 1,
+            Delivery::Bounced => self.bounced += 1,
+            Delivery::Complained => self.complained += 1,
         }
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
 use crate::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
-use crate::domain::mail::day::{Bounds, Fared, MailCounts, MailDay};
+use crate::domain::mail::day::{Bounds, Delivery, MailCounts, MailDay};
 use crate::domain::mail::kind::MailKind;
 use crate::domain::values::id::{PersonId, new_ulid};
 use crate::domain::values::window::utc_date;
@@ -180,10 +180,10 @@ impl Transaction {
     pub(in crate::store) fn counting(
         self,
         (day, mail): (Date, MailKind),
-        before: Option<Fared>,
-        after: Option<Fared>,
+        before: Option<Delivery>,
+        after: Option<Delivery>,
     ) -> Result<Transaction, StoreError> {
-        let count = |fared: Option<Fared>| {
+        let count = |fared: Option<Delivery>| {
             let mut count = MailCounts::default();
             fared.into_iter().for_each(|fared| count.count(fared));
             numbers(&count)

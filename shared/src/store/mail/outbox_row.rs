@@ -9,7 +9,7 @@ use ulid::Ulid;
 
 use crate::domain::grant::{Grant, Notice};
 use crate::domain::mail::class::{MailClass, OfChoice};
-use crate::domain::mail::day::Fared;
+use crate::domain::mail::day::Delivery;
 use crate::domain::mail::kind::MailKind;
 use crate::domain::people::sign_in::ASK_LASTS;
 use crate::domain::usage::crossing::Scope;
@@ -219,13 +219,13 @@ impl OutboxRow {
 
 impl MailState {
     /// As what the mail is counted, once the mail server has it.
-    pub fn fared(&self) -> Option<Fared> {
+    pub fn delivery(&self) -> Option<Delivery> {
         Some(match self {
-            MailState::Sent { .. } => Fared::Sent,
-            MailState::Delivered { .. } => Fared::Delivered,
-            MailState::Bounced { bounce: Bounce::Hard, .. } => Fared::Bounced,
-            MailState::Bounced { .. } => Fared::Returned,
-            MailState::Complained { .. } => Fared::Complained,
+            MailState::Sent { .. } => Delivery::Sent,
+            MailState::Delivered { .. } => Delivery::Delivered,
+            MailState::Bounced { bounce: Bounce::Hard, .. } => Delivery::Bounced,
+            MailState::Bounced { .. } => Delivery::Returned,
+            MailState::Complained { .. } => Delivery::Complained,
             MailState::Waiting { .. }
             | MailState::Sending { .. }
             | MailState::Dropped { .. }

@@ -49,7 +49,7 @@ pub type Unreachable = BTreeMap<MatchedAddress, Why>;
 impl Table {
     /// Writes down what the mail server says of a mail that was read so, counts it once in the day on which the server took it, and
     /// ends mail to these addresses. None when somebody else wrote meanwhile.
-    pub async fn mail_fared(
+    pub async fn record_delivery(
         &self,
         row: &OutboxRow,
         state: MailState,
@@ -58,7 +58,7 @@ impl Table {
         deadline: Deadline,
     ) -> Result<Option<OutboxRow>, StoreError> {
         let day = row.counted_on.unwrap_or(utc_date(now));
-        let (before, counted) = (row.counted_on.and_then(|_| row.state.fared()), state.fared());
+        let (before, counted) = (row.counted_on.and_then(|_| row.state.delivery()), state.delivery());
         let after = OutboxRow { state, counted_on: Some(day), version: row.version + 1, ..row.clone() };
         let transaction = self.transaction().replace(&after, row.version)?;
         let transaction = transaction.counting((day, row.mail.kind()), before, counted)?;
@@ -77,7 +77,7 @@ impl Table {
         let (message, day) = (message.to_owned(), utc_date(now));
         let sent_as = SentAs { message: message.clone(), row: row.row, at: now };
         let state = MailState::Sent { message, at: now };
-        let fared = state.fared();
+        let fared = state.delivery();
         let after = OutboxRow { state, counted_on: Some(day), version: row.version + 1, ..row.clone() };
         let transaction = self.transaction().replace(&after, row.version)?;
         let transaction = transaction.counting((day, row.mail.kind()), None, fared)?.set(&sent_as)?;
