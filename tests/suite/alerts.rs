@@ -17,7 +17,7 @@ use bursar_core::domain::values::id::{Epoch, GrantId, Nonce, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{ActContext, Author, NewPerson, Outcome, OwedMail, Table, Totals};
+use bursar_core::store::{ActContext, Author, NewPerson, Outcome, QueuedMail, Table, Totals};
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::provider::Nano;
 use bursar_local::stack::Stack;
@@ -122,8 +122,8 @@ fn table_of(stack: &Stack) -> Watch {
 
 /// The alerts owed about what a programme spent: threshold and limit in dollars, one line for each recipient.
 fn owed(seen: &Snapshot, programme: &ProgrammeId) -> Vec<String> {
-    let alert = |mail: &OwedMail| match mail {
-        OwedMail::Alert { programme: of, scope: Scope::Pot, threshold, of_limit, .. } if of == programme => {
+    let alert = |mail: &QueuedMail| match mail {
+        QueuedMail::Alert { programme: of, scope: Scope::Pot, threshold, of_limit, .. } if of == programme => {
             Some(format!("{threshold} of {of_limit}"))
         }
         _ => None,

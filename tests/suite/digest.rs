@@ -16,7 +16,9 @@ use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{Epoch, GrantId, Nonce, PersonId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
-use bursar_core::store::{ActContext, Author, Meta, ModelDay, NewPerson, Outcome, OwedMail, SyncState, Table, Totals};
+use bursar_core::store::{
+    ActContext, Author, Meta, ModelDay, NewPerson, Outcome, QueuedMail, SyncState, Table, Totals,
+};
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::ses::Quota;
@@ -174,8 +176,8 @@ impl Monday {
     async fn owed(&mut self, of: Option<&ProgrammeId>) -> Vec<String> {
         let seen = self.watch.check().await;
         let recipients = seen.outbox.iter().filter_map(|row| match (&row.mail, of) {
-            (OwedMail::Digest { programme, recipient, .. }, Some(of)) if programme == of => Some(recipient),
-            (OwedMail::AccountDigest { recipient, .. }, None) => Some(recipient),
+            (QueuedMail::Digest { programme, recipient, .. }, Some(of)) if programme == of => Some(recipient),
+            (QueuedMail::AccountDigest { recipient, .. }, None) => Some(recipient),
             _ => None,
         });
         let address = |recipient: &PersonId| {

@@ -31,7 +31,7 @@ use bursar_core::domain::values::id::{GrantId, PersonId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::token::AskToken;
-use bursar_core::store::{Author, MailState, NewPerson, OutboxRow, OwedMail, Table};
+use bursar_core::store::{Author, MailState, NewPerson, OutboxRow, QueuedMail, Table};
 use bursar_local::inbox::Contents;
 use bursar_local::settle::LIMIT;
 use bursar_local::stack::Stack;
@@ -148,7 +148,7 @@ impl PostOffice {
     /// The states of all rows that are no roster mails, oldest first, in a word each.
     fn states(&self) -> Vec<&'static str> {
         let rows = self.watch.seen().unwrap().outbox.iter();
-        rows.filter(|row| !matches!(row.mail, OwedMail::Roster { .. })).map(|row| word(&row.state)).collect()
+        rows.filter(|row| !matches!(row.mail, QueuedMail::Roster { .. })).map(|row| word(&row.state)).collect()
     }
 
     /// What SES reports of a mail.

@@ -3,7 +3,7 @@
 use bursar_core::domain::grant::Notice;
 use bursar_core::domain::mail::failure::InWords;
 use bursar_core::domain::values::format::column_time;
-use bursar_core::store::{Bounce, MailState, OutboxRow, OwedMail, Why};
+use bursar_core::store::{Bounce, MailState, OutboxRow, QueuedMail, Why};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -55,7 +55,7 @@ impl MailOutcome {
             ),
             MailState::Dropped { at, why } => {
                 // Of an alert that nobody got, somebody has to know.
-                let word = if matches!(row.mail, OwedMail::Alert { .. }) { "failed" } else { "not needed" };
+                let word = if matches!(row.mail, QueuedMail::Alert { .. }) { "failed" } else { "not needed" };
                 (word, "", *at, Some(format!("not sent: {why}")))
             }
             MailState::Failed { at, why } => ("failed", "wrong", *at, Some(InWords::of(why).what)),
@@ -90,22 +90,22 @@ pub(crate) fn why(why: Why) -> &'static str {
 }
 
 /// Which mail it is.
-pub(crate) fn kind(mail: &OwedMail) -> &'static str {
+pub(crate) fn kind(mail: &QueuedMail) -> &'static str {
     match mail {
-        OwedMail::Link { .. } => "link to sign in",
-        OwedMail::Roster { .. } => "roster mail",
-        OwedMail::Notice { notice, .. } => match notice {
+        QueuedMail::Link { .. } => "link to sign in",
+        QueuedMail::Roster { .. } => "roster mail",
+        QueuedMail::Notice { notice, .. } => match notice {
             Notice::KeyShown => "a key was shown",
             Notice::KeyLeaked => "a key was reported leaked",
             Notice::Unused | Notice::TooOld => "a rule ended a key",
             Notice::TermEndSoon => "the term will end",
             Notice::UnusedSoon | Notice::TooOldLater | Notice::TooOldSoon => "a rule will end a key",
         },
-        OwedMail::CapUsed { .. } => "how much of a cap is used",
-        OwedMail::Alert { .. } => "alert",
-        OwedMail::Request { .. } => "request to admins",
-        OwedMail::Digest { .. } => "digest",
-        OwedMail::AccountDigest { .. } => "digest of the account",
-        OwedMail::Account { .. } => "alarm of the account",
+        QueuedMail::CapUsed { .. } => "how much of a cap is used",
+        QueuedMail::Alert { .. } => "alert",
+        QueuedMail::Request { .. } => "request to admins",
+        QueuedMail::Digest { .. } => "digest",
+        QueuedMail::AccountDigest { .. } => "digest of the account",
+        QueuedMail::Account { .. } => "alarm of the account",
     }
 }

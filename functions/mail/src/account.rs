@@ -17,7 +17,7 @@ use jiff::tz::TimeZone;
 use unsent::Unsent;
 
 use crate::App;
-use crate::compose::{GONE, Owed};
+use crate::compose::{ComposedRow, GONE};
 use crate::letter::words::Words;
 use crate::letter::{Letter, Part, plain};
 
@@ -54,11 +54,18 @@ struct Named {
 
 impl App {
     /// The mail of an alarm, if its recipient is still an admin.
-    pub(crate) async fn account(&self, day: Date, alarm: &str, recipient: &PersonId) -> Result<Owed, StoreError> {
+    pub(crate) async fn account(
+        &self,
+        day: Date,
+        alarm: &str,
+        recipient: &PersonId,
+    ) -> Result<ComposedRow, StoreError> {
         let Some(alarm) = self.table.alarm(day, alarm).await? else { return Ok(GONE) };
-        let Some(person) = self.table.person(recipient).await? else { return Ok(Owed::Unsendable("NoSuchPerson")) };
+        let Some(person) = self.table.person(recipient).await? else {
+            return Ok(ComposedRow::Unsendable("NoSuchPerson"));
+        };
         if !is_among(person.address.matched(), &self.config.admins) {
-            return Ok(Owed::Nothing("this person is no longer an admin"));
+            return Ok(ComposedRow::Nothing("this person is no longer an admin"));
         }
         let named = Box::pin(self.named_in(&alarm)).await?;
         Ok(self.to(&person.address, |words| words.account(&alarm, &named)))

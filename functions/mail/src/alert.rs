@@ -14,7 +14,7 @@ use bursar_core::store::{StoreError, Totals};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::App;
-use crate::compose::{GONE, Owed};
+use crate::compose::{ComposedRow, GONE};
 use crate::letter::burn::{Burn, Picture};
 use crate::letter::words::{Words, faculty, said};
 use crate::letter::{Letter, Part};
@@ -42,16 +42,18 @@ impl App {
         (scope, threshold, limit): (&Scope, u8, Usd),
         recipient: &PersonId,
         now: Timestamp,
-    ) -> Result<Owed, StoreError> {
+    ) -> Result<ComposedRow, StoreError> {
         let Some(programme) = self.table.programme(programme).await? else { return Ok(GONE) };
-        let Some(person) = self.table.person(recipient).await? else { return Ok(Owed::Unsendable("NoSuchPerson")) };
+        let Some(person) = self.table.person(recipient).await? else {
+            return Ok(ComposedRow::Unsendable("NoSuchPerson"));
+        };
         let mut hear = programme.settings.hear_of_alerts(&self.config.admins);
         if !hear.any(|one| one.matched() == person.address.matched()) {
-            return Ok(Owed::Nothing("this person does not hear of this programme's alerts any more"));
+            return Ok(ComposedRow::Nothing("this person does not hear of this programme's alerts any more"));
         }
         let crossings = self.table.crossings_of(&programme.id, scope, Window::WHOLE_TERM, limit).await?;
         let Some(crossing) = crossings.into_iter().find(|crossing| crossing.threshold == threshold) else {
-            return Ok(Owed::Unsendable("NoSuchCrossing"));
+            return Ok(ComposedRow::Unsendable("NoSuchCrossing"));
         };
         let (pot, totals, sync) =
             tokio::try_join!(self.table.pot(&programme.id), self.table.totals(&programme.id), self.table.sync_state())?;

@@ -4,7 +4,7 @@
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::failure::UNDELIVERABLE;
 use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::store::{NOT_WANTED, OutboxRow, OwedMail, StoreError};
+use bursar_core::store::{NOT_WANTED, OutboxRow, QueuedMail, StoreError};
 use jiff::Timestamp;
 
 use crate::App;
@@ -12,7 +12,7 @@ use crate::letter::words::Words;
 use crate::letter::{Letter, choice_at};
 
 /// What a row comes to.
-pub(crate) enum Owed {
+pub(crate) enum ComposedRow {
     Mail(Box<Letter>),
     /// Nobody is to be told anything, and why.
     Nothing(&'static str),
@@ -21,24 +21,31 @@ pub(crate) enum Owed {
     Unsendable(&'static str),
 }
 
-pub(crate) const GONE: Owed = Owed::Nothing("what it is about is gone");
-pub(crate) const UNWANTED: Owed = Owed::Nothing(NOT_WANTED);
+pub(crate) const GONE: ComposedRow = ComposedRow::Nothing("what it is about is gone");
+pub(crate) const UNWANTED: ComposedRow = ComposedRow::Nothing(NOT_WANTED);
 
 impl App {
-    pub(crate) async fn owed(&self, row: &OutboxRow, now: Timestamp, deadline: Deadline) -> Result<Owed, StoreError> {
+    pub(crate) async fn letter_of_row(
+        &self,
+        row: &OutboxRow,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<ComposedRow, StoreError> {
         if self.may_have_been_sent(row, now).await? {
-            return Ok(Owed::Nothing("the table went back to an earlier moment, and this may have been sent since"));
+            return Ok(ComposedRow::Nothing(
+                "the table went back to an earlier moment, and this may have been sent since",
+            ));
         }
         let mut owed = self.of(row, now, deadline).await?;
         // A link looked at its address before it was made, since it counts.
-        if matches!(row.mail, OwedMail::Link { .. }) {
+        if matches!(row.mail, QueuedMail::Link { .. }) {
             return Ok(owed);
         }
-        let Owed::Mail(letter) = &mut owed else { return Ok(owed) };
+        let ComposedRow::Mail(letter) = &mut owed else { return Ok(owed) };
         // What somebody chose not to get is missed by nobody, whether it would reach them or not.
         if let Some(mail) = row.mail.of_choice() {
             if !self.table.mail_choice(letter.to.matched()).await?.wants(mail) {
-                return Ok(Owed::Nothing("this person chose not to get such mails"));
+                return Ok(ComposedRow::Nothing("this person chose not to get such mails"));
             }
             let choose =
                 format!(" You can choose on your page which of these mails you get: {}", choice_at(&self.config));
@@ -47,33 +54,33 @@ impl App {
         Ok(match self.table.undeliverable(letter.to.matched(), now).await? {
             Some(mark) if !mark.keeps_back(row.class) => owed,
             // That one of those who look after programmes and the account is not reached, another has to know.
-            Some(_) if row.mail.is_to_staff() => Owed::Unsendable(UNDELIVERABLE),
+            Some(_) if row.mail.is_to_staff() => ComposedRow::Unsendable(UNDELIVERABLE),
             Some(_) => UNWANTED,
             None => owed,
         })
     }
 
-    async fn of(&self, row: &OutboxRow, now: Timestamp, deadline: Deadline) -> Result<Owed, StoreError> {
+    async fn of(&self, row: &OutboxRow, now: Timestamp, deadline: Deadline) -> Result<ComposedRow, StoreError> {
         match &row.mail {
-            OwedMail::Link { address, asked_by } => self.link(row, address, asked_by, now, deadline).await,
-            OwedMail::Roster { programme, grant } => self.roster(row, programme, grant, now).await,
-            OwedMail::Notice { programme, grant, epoch, notice } => {
+            QueuedMail::Link { address, asked_by } => self.link(row, address, asked_by, now, deadline).await,
+            QueuedMail::Roster { programme, grant } => self.roster(row, programme, grant, now).await,
+            QueuedMail::Notice { programme, grant, epoch, notice } => {
                 self.notice((programme, grant, *epoch), *notice, row.written_at, now).await
             }
-            OwedMail::CapUsed { programme, grant, window, threshold, of_limit } => {
+            QueuedMail::CapUsed { programme, grant, window, threshold, of_limit } => {
                 self.cap_used((programme, grant), *window, *threshold, *of_limit, now).await
             }
-            OwedMail::Alert { programme, scope, threshold, of_limit, recipient } => {
+            QueuedMail::Alert { programme, scope, threshold, of_limit, recipient } => {
                 self.alert(programme, (scope, *threshold, *of_limit), recipient, now).await
             }
-            OwedMail::Request { programme, day, request, recipient } => {
+            QueuedMail::Request { programme, day, request, recipient } => {
                 self.request(programme, *day, request, recipient).await
             }
-            OwedMail::Account { day, alarm, recipient } => self.account(*day, alarm, recipient).await,
-            OwedMail::Digest { programme, week, recipient } => {
+            QueuedMail::Account { day, alarm, recipient } => self.account(*day, alarm, recipient).await,
+            QueuedMail::Digest { programme, week, recipient } => {
                 Box::pin(self.digest(programme, *week, recipient, now)).await
             }
-            OwedMail::AccountDigest { week, recipient } => Box::pin(self.account_digest(*week, recipient)).await,
+            QueuedMail::AccountDigest { week, recipient } => Box::pin(self.account_digest(*week, recipient)).await,
         }
     }
 
@@ -92,7 +99,7 @@ impl App {
         Ok(last.is_some_and(|last| row.written_at <= last.ended_at))
     }
 
-    pub(crate) fn to(&self, address: &EmailAddress, write: impl FnOnce(Words<'_>) -> Letter) -> Owed {
-        Owed::Mail(Box::new(write(Words { to: address, config: &self.config })))
+    pub(crate) fn to(&self, address: &EmailAddress, write: impl FnOnce(Words<'_>) -> Letter) -> ComposedRow {
+        ComposedRow::Mail(Box::new(write(Words { to: address, config: &self.config })))
     }
 }

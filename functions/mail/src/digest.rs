@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::App;
-use crate::compose::{GONE, Owed};
+use crate::compose::{ComposedRow, GONE};
 use crate::letter::plain;
 
 /// So many names are looked up side by side.
@@ -42,7 +42,7 @@ impl App {
         week: Date,
         recipient: &PersonId,
         now: Timestamp,
-    ) -> Result<Owed, StoreError> {
+    ) -> Result<ComposedRow, StoreError> {
         let (programme, digest, person) = tokio::try_join!(
             self.table.programme(programme),
             self.table.digest(programme, week),
@@ -56,17 +56,17 @@ impl App {
         } else if is_among(address, &settings.assistants) {
             Reader::Assistant
         } else {
-            return Ok(Owed::Nothing("this person no longer has a role on the programme"));
+            return Ok(ComposedRow::Nothing("this person no longer has a role on the programme"));
         };
         Ok(self.to(&person.address, |words| words.digest(&programme, &digest, &reader, now)))
     }
 
     /// The digest of the account, if its recipient is still an admin.
-    pub(crate) async fn account_digest(&self, week: Date, recipient: &PersonId) -> Result<Owed, StoreError> {
+    pub(crate) async fn account_digest(&self, week: Date, recipient: &PersonId) -> Result<ComposedRow, StoreError> {
         let (digest, person) = tokio::try_join!(self.table.account_digest(week), self.table.person(recipient))?;
         let (Some(digest), Some(person)) = (digest, person) else { return Ok(GONE) };
         if !is_among(person.address.matched(), &self.config.admins) {
-            return Ok(Owed::Nothing("this person is no longer an admin"));
+            return Ok(ComposedRow::Nothing("this person is no longer an admin"));
         }
         let keys = digest.first_new_keys.iter().map(|key| self.key_named(&key.key)).collect::<Vec<_>>();
         let keys: Vec<String> = iter(keys).buffered(SIDE_BY_SIDE).try_collect().await?;

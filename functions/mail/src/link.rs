@@ -3,7 +3,7 @@
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::people::role::is_among;
-use bursar_core::domain::people::sign_in::{ASK_LASTS, LINK_LASTS, LiveLink, Mailed, NotOwed, SignIn};
+use bursar_core::domain::people::sign_in::{ASK_LASTS, LINK_LASTS, LinkRefused, LiveLink, Mailed, SignIn};
 use bursar_core::domain::values::address::MatchedAddress;
 use bursar_core::domain::values::token::{AskTokenHash, Code, LinkToken};
 use bursar_core::domain::values::window::utc_date;
@@ -12,7 +12,7 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::App;
-use crate::compose::{Owed, UNWANTED};
+use crate::compose::{ComposedRow, UNWANTED};
 use crate::letter::words::{Words, said};
 use crate::letter::{Letter, Part};
 
@@ -25,12 +25,12 @@ impl App {
         asked_by: &AskTokenHash,
         now: Timestamp,
         deadline: Deadline,
-    ) -> Result<Owed, StoreError> {
+    ) -> Result<ComposedRow, StoreError> {
         if now >= row.written_at + ASK_LASTS {
-            return Ok(Owed::Nothing("it was asked for too long ago"));
+            return Ok(ComposedRow::Nothing("it was asked for too long ago"));
         }
         let Some(known) = self.table.known(address, &self.config.admins).await? else {
-            return Ok(Owed::Nothing("nobody here has this address"));
+            return Ok(ComposedRow::Nothing("nobody here has this address"));
         };
         // Before a link is made, since it counts.
         let before = self.table.sign_in_of(address).await?;
@@ -41,7 +41,7 @@ impl App {
         }
         if !is_always && !before.is_again(row.row) && !self.links_are_left(known.has_role, now).await? {
             tracing::warn!(links_used_up = true, "as many links were sent as the day's quota allows");
-            return Ok(Owed::Nothing("as many links as a day's quota allows have been sent"));
+            return Ok(ComposedRow::Nothing("as many links as a day's quota allows have been sent"));
         }
         let (token, code) = (LinkToken::generate(), Code::generate());
         let link = LiveLink {
@@ -52,10 +52,12 @@ impl App {
         };
         Ok(match self.table.make_link(row.row, address, &link, now, deadline).await? {
             LinkMade::Yes => self.to(&known.address, |words| words.link(&token, &code)),
-            LinkMade::Not(NotOwed::TooSoon) => Owed::Nothing("another was sent within the last minute"),
-            LinkMade::Not(NotOwed::OneIsGood) => Owed::Nothing("one that was sent before is still good"),
-            LinkMade::Not(NotOwed::TooMany) => Owed::Nothing("as many as are sent in an hour have been sent"),
-            LinkMade::Later => Owed::NotBefore(next_minute(now)),
+            LinkMade::Not(LinkRefused::TooSoon) => ComposedRow::Nothing("another was sent within the last minute"),
+            LinkMade::Not(LinkRefused::OneIsGood) => ComposedRow::Nothing("one that was sent before is still good"),
+            LinkMade::Not(LinkRefused::TooMany) => {
+                ComposedRow::Nothing("as many as are sent in an hour have been sent")
+            }
+            LinkMade::Later => ComposedRow::NotBefore(next_minute(now)),
         })
     }
 

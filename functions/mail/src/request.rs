@@ -9,7 +9,7 @@ use bursar_core::store::{Person, StoreError};
 use jiff::civil::Date;
 
 use crate::App;
-use crate::compose::{GONE, Owed};
+use crate::compose::{ComposedRow, GONE};
 use crate::letter::words::{Words, said};
 use crate::letter::{Letter, Part, plain};
 
@@ -21,16 +21,16 @@ impl App {
         day: Date,
         request: &str,
         recipient: &PersonId,
-    ) -> Result<Owed, StoreError> {
+    ) -> Result<ComposedRow, StoreError> {
         let (programme, request, person) = tokio::try_join!(
             self.table.programme(programme),
             self.table.request(programme, day, request),
             self.table.person(recipient),
         )?;
         let Some((programme, request)) = programme.zip(request) else { return Ok(GONE) };
-        let Some(person) = person else { return Ok(Owed::Unsendable("NoSuchPerson")) };
+        let Some(person) = person else { return Ok(ComposedRow::Unsendable("NoSuchPerson")) };
         if !is_among(person.address.matched(), &self.config.admins) {
-            return Ok(Owed::Nothing("this person is no longer an admin"));
+            return Ok(ComposedRow::Nothing("this person is no longer an admin"));
         }
         let asker = self.table.person(&request.by).await?;
         Ok(self.to(&person.address, |words| words.request(&programme, &request, asker.as_ref())))

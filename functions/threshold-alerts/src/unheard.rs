@@ -7,7 +7,7 @@ use bursar_core::domain::mail::failure::UNDELIVERABLE;
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{MailState, OutboxRow, OwedMail, Table};
+use bursar_core::store::{MailState, OutboxRow, QueuedMail, Table};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use ulid::Ulid;
@@ -85,7 +85,7 @@ async fn is_marked(table: &Table, person: &PersonId, now: Timestamp) -> Result<b
 impl Dead {
     fn of(row: OutboxRow) -> Option<Dead> {
         match (row.mail, row.state) {
-            (OwedMail::Account { day, alarm, recipient }, MailState::Failed { why, at }) => {
+            (QueuedMail::Account { day, alarm, recipient }, MailState::Failed { why, at }) => {
                 Some(Dead { row: row.row, day, alarm, to: recipient, code: why, at })
             }
             _ => None,

@@ -21,7 +21,7 @@ pub use kinds::KINDS;
 pub use mail::days::{BulkStop, LetGo, MailServer, WentOn};
 pub use mail::dead_mails::{DeadMails, GIVEN_UP_SHOWN, SentAgain};
 pub use mail::outbox::{Resend, Resent};
-pub use mail::outbox_row::{Bounce, MailOf, MailState, OUTBOX_KEPT, OutboxRow, OwedMail, SentAs};
+pub use mail::outbox_row::{Bounce, MailOf, MailState, OUTBOX_KEPT, OutboxRow, QueuedMail, SentAs};
 pub use mail::outcomes::{Unreachable, Waiting};
 pub use mail::refusals::MailRefusal;
 pub use mail::undeliverable::{NOT_WANTED, Undeliverable, Why};

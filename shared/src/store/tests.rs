@@ -39,7 +39,7 @@ use crate::store::sync::totals::{GroupTotals, KeptTotals};
 use crate::store::table::keys;
 use crate::store::{
     Bounce, Enrolment, KnownAccount, Lease, Link, ListedProgramme, MailChoice, MailOf, MailState, Meta, OutboxRow,
-    OwedMail, Person, PersonOf, Refreshed, Resent, Run, Totals, Undeliverable, Why,
+    Person, PersonOf, QueuedMail, Refreshed, Resent, Run, Totals, Undeliverable, Why,
 };
 
 fn at(text: &str) -> Timestamp {
@@ -126,8 +126,8 @@ fn hash<T: serde::de::DeserializeOwned>(digits: &str) -> T {
     serde_json::from_value(digits.repeat(32).into()).unwrap()
 }
 
-fn asked() -> OwedMail {
-    OwedMail::Link { address: ada(), asked_by: hash("a5") }
+fn asked() -> QueuedMail {
+    QueuedMail::Link { address: ada(), asked_by: hash("a5") }
 }
 
 fn a_full_sign_in() -> SignIn {
@@ -296,13 +296,13 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         programme: programme.id.clone(),
         grant: grant.id.clone(),
     };
-    let mail = OwedMail::notice(Notice::KeyShown, &grant);
-    let row = OutboxRow::owed(ulid(), mail, at("2026-01-02T08:00:01Z"));
+    let mail = QueuedMail::notice(Notice::KeyShown, &grant);
+    let row = OutboxRow::queued(ulid(), mail, at("2026-01-02T08:00:01Z"));
     let sent = OutboxRow {
         state: MailState::Sent { message: "0100".to_owned(), at: at("2026-01-02T08:00:02Z") },
         tries: 1,
         version: 3,
-        mail: OwedMail::Alert {
+        mail: QueuedMail::Alert {
             programme: programme.id.clone(),
             scope: Scope::Pot,
             threshold: 80,
@@ -335,8 +335,8 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         state: MailState::Failed { why: "Throttling".to_owned(), at: at("2026-01-02T18:00:09Z") },
         ..sent.clone()
     };
-    let by_rule = OwedMail::notice(Notice::UnusedSoon, &grant);
-    let by_rule = OutboxRow::owed(ulid(), by_rule, at("2026-01-02T08:00:01Z"));
+    let by_rule = QueuedMail::notice(Notice::UnusedSoon, &grant);
+    let by_rule = OutboxRow::queued(ulid(), by_rule, at("2026-01-02T08:00:01Z"));
 
     let all = [
         raw(&meta),

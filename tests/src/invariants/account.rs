@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use bursar_core::domain::audit::{AccountEntry, Act, Actor};
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{BulkStop, HeldBack, OwedMail};
+use bursar_core::store::{BulkStop, HeldBack, QueuedMail};
 use jiff::civil::Date;
 
 use super::{Snapshot, Step};
@@ -18,9 +18,9 @@ pub(super) fn alarms_and_digests_are_owed_once_to_each(step: &Step<'_>) -> Vec<S
     let mut owed: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for row in &now.outbox {
         let (what, recipient) = match &row.mail {
-            OwedMail::Account { day, alarm, recipient } => (named_alarm(*day, alarm), recipient),
-            OwedMail::Digest { programme, week, recipient } => (named_digest(programme.as_str(), *week), recipient),
-            OwedMail::AccountDigest { week, recipient } => (named_digest("the account", *week), recipient),
+            QueuedMail::Account { day, alarm, recipient } => (named_alarm(*day, alarm), recipient),
+            QueuedMail::Digest { programme, week, recipient } => (named_digest(programme.as_str(), *week), recipient),
+            QueuedMail::AccountDigest { week, recipient } => (named_digest("the account", *week), recipient),
             _ => continue,
         };
         owed.entry(what).or_default().push(recipient.as_str());

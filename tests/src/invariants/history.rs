@@ -7,7 +7,7 @@ use bursar_core::domain::grant::{AttemptState, Grant, Notice, State, SwitchState
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{OutboxRow, OwedMail, keys};
+use bursar_core::store::{OutboxRow, QueuedMail, keys};
 
 use super::table::{named, rows_about};
 use super::{Snapshot, Step, marks};
@@ -263,7 +263,7 @@ fn wrong_notices(grant: &Grant, entries: &[&Entry], before: &Snapshot, now: &Sna
         entry.what.act == Act::Recovered && entry.what.note.as_ref().is_some_and(|note| note.ends_with(" is live"))
     };
     let known: BTreeSet<_> = before.outbox.iter().map(|row| row.row).collect();
-    let owed = |mail: &OwedMail| {
+    let owed = |mail: &QueuedMail| {
         let rows = rows_about(&now.outbox, mail);
         rows.filter(|row: &&OutboxRow| !known.contains(&row.row)).count()
     };
@@ -279,7 +279,7 @@ fn wrong_notices(grant: &Grant, entries: &[&Entry], before: &Snapshot, now: &Sna
         (
             "Roster".to_owned(),
             usize::from(is_new) + resent(grant, before, now),
-            owed(&OwedMail::Roster { programme: programme.clone(), grant: id.clone() }),
+            owed(&QueuedMail::Roster { programme: programme.clone(), grant: id.clone() }),
         ),
     ] {
         if rows != acts {

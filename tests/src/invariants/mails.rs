@@ -9,7 +9,7 @@ use bursar_core::domain::usage::crossing::{Crossing, Scope};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::token::{Code, LinkToken};
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{MailState, OutboxRow, OwedMail};
+use bursar_core::store::{MailState, OutboxRow, QueuedMail};
 use bursar_local::inbox::Contents;
 use bursar_local::ses::Mail;
 use jiff::civil::Date;
@@ -93,7 +93,7 @@ pub(super) fn what_is_owed_is_accepted_once(step: &Step<'_>) -> Vec<String> {
             wrong.push(format!("{named} is owed twice to somebody"));
         }
     }
-    let of_crossings = |row: &&OutboxRow| matches!(row.mail, OwedMail::Alert { .. } | OwedMail::CapUsed { .. });
+    let of_crossings = |row: &&OutboxRow| matches!(row.mail, QueuedMail::Alert { .. } | QueuedMail::CapUsed { .. });
     let alerts = now.outbox.iter().filter(of_crossings);
     for row in alerts.filter(|row| !now.crossings.iter().any(|crossing| crossing.told && tells_of(row, crossing))) {
         wrong.push(format!("outbox row {} tells of no crossing", row.row));
@@ -169,10 +169,10 @@ pub(super) fn mails_say_no_word_of_the_code(step: &Step<'_>) -> Vec<String> {
 
 fn tells_of(row: &OutboxRow, crossing: &Crossing) -> bool {
     let (programme, threshold, limit) = match (&row.mail, &crossing.scope) {
-        (OwedMail::Alert { programme, scope, threshold, of_limit, .. }, of) if scope == of => {
+        (QueuedMail::Alert { programme, scope, threshold, of_limit, .. }, of) if scope == of => {
             (programme, threshold, of_limit)
         }
-        (OwedMail::CapUsed { programme, grant, window, threshold, of_limit }, Scope::Cap(of))
+        (QueuedMail::CapUsed { programme, grant, window, threshold, of_limit }, Scope::Cap(of))
             if grant == of && *window == crossing.window =>
         {
             (programme, threshold, of_limit)
@@ -184,8 +184,8 @@ fn tells_of(row: &OutboxRow, crossing: &Crossing) -> bool {
 
 fn recipient(row: &OutboxRow) -> Option<&str> {
     match &row.mail {
-        OwedMail::Alert { recipient, .. } => Some(recipient.as_str()),
-        OwedMail::CapUsed { grant, .. } => Some(grant.as_str()),
+        QueuedMail::Alert { recipient, .. } => Some(recipient.as_str()),
+        QueuedMail::CapUsed { grant, .. } => Some(grant.as_str()),
         _ => None,
     }
 }

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use bursar_core::domain::audit::{Act, Actor, Entry};
 use bursar_core::domain::grant::{Attempt, Grant, MailOutcome, Notice, SwitchState};
-use bursar_core::store::OwedMail;
+use bursar_core::store::QueuedMail;
 use jiff::Timestamp;
 
 use super::Snapshot;
@@ -137,7 +137,7 @@ fn was_told_in_time(grant: &Grant, announced: Notice, at: Timestamp, seen: [&Sna
     let rows = || seen.iter().flat_map(|seen| &seen.outbox);
     marks.into_iter().any(|end| {
         rows().any(|row| {
-            let OwedMail::Notice { programme, grant: of, notice, .. } = &row.mail else { return false };
+            let QueuedMail::Notice { programme, grant: of, notice, .. } = &row.mail else { return false };
             let is_it = (programme, of, *notice) == (&grant.programme, &grant.id, announced);
             let outcome = row.outcome();
             is_it
@@ -156,7 +156,7 @@ pub(super) fn new_notices(of: &Grant, before: &Snapshot, now: &Snapshot) -> Vec<
     let known: BTreeSet<_> = before.outbox.iter().map(|row| row.row).collect();
     let new = now.outbox.iter().filter(|row| !known.contains(&row.row));
     let notices = new.filter_map(|row| match &row.mail {
-        OwedMail::Notice { programme, grant, notice, .. } if *programme == of.programme && *grant == of.id => {
+        QueuedMail::Notice { programme, grant, notice, .. } if *programme == of.programme && *grant == of.id => {
             Some(*notice)
         }
         _ => None,

@@ -13,7 +13,7 @@ use bursar_core::domain::programme::request::Request;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::store::items::{Item, Stored};
 use bursar_core::store::{
-    Ask, Enrolment, ImportChunk, Link, MailChoice, OutboxRow, OwedMail, Person, PersonOf, SessionOf, Undeliverable,
+    Ask, Enrolment, ImportChunk, Link, MailChoice, OutboxRow, Person, PersonOf, QueuedMail, SessionOf, Undeliverable,
     keys,
 };
 
@@ -65,9 +65,9 @@ pub(super) fn items_refer_to_items(step: &Step<'_>) -> Vec<String> {
         }
     }
     for row in &now.outbox {
-        let (OwedMail::Roster { programme, grant }
-        | OwedMail::Notice { programme, grant, .. }
-        | OwedMail::CapUsed { programme, grant, .. }) = &row.mail
+        let (QueuedMail::Roster { programme, grant }
+        | QueuedMail::Notice { programme, grant, .. }
+        | QueuedMail::CapUsed { programme, grant, .. }) = &row.mail
         else {
             continue;
         };
@@ -260,6 +260,6 @@ fn shared_keys(step: &Step<'_>) -> Vec<String> {
 }
 
 /// For the checks that compare notices with what they tell of.
-pub(super) fn rows_about<'a>(rows: &'a [OutboxRow], mail: &'a OwedMail) -> impl Iterator<Item = &'a OutboxRow> {
+pub(super) fn rows_about<'a>(rows: &'a [OutboxRow], mail: &'a QueuedMail) -> impl Iterator<Item = &'a OutboxRow> {
     rows.iter().filter(move |row| row.mail == *mail)
 }

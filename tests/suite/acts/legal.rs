@@ -8,7 +8,7 @@ use bursar_core::domain::grant::{AnnouncedEnd, Begun, Change, Grant, MailOutcome
 use bursar_core::domain::programme::{Byok, Pot, Programme, Settings};
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{Closed, Enrolment, Lease, Meta, NewPerson, Noted, OwedMail, PotSet, Saved};
+use bursar_core::store::{Closed, Enrolment, Lease, Meta, NewPerson, Noted, PotSet, QueuedMail, Saved};
 use jiff::Timestamp;
 
 use super::act::{Act, LEASE, NO_SUCH_GRANT, TABLE, acquired, done, faculty, followed, grant_of, refused, saved};
@@ -207,7 +207,7 @@ fn invited(world: &mut World, id: &ProgrammeId, people: &[NewPerson], now: Times
         }
         let grant = Grant::invited(id.clone(), grant_of(person), person.clone(), group.clone());
         world.enrolments.push(Enrolment { address, programme: id.clone(), grant: grant.id.clone() });
-        let mail = OwedMail::Roster { programme: id.clone(), grant: grant.id.clone() };
+        let mail = QueuedMail::Roster { programme: id.clone(), grant: grant.id.clone() };
         world.owe(mail, now);
         names.push(grant.id.to_string());
         world.grants.insert(grant.id.clone(), grant);

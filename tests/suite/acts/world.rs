@@ -9,7 +9,7 @@ use bursar_core::domain::people::role::Roles;
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::values::id::{Epoch, GrantId, ProgrammeId};
 use bursar_core::store::items::{self, Item, Stored};
-use bursar_core::store::{Enrolment, Lease, ListedProgramme, MailState, Meta, OutboxRow, OwedMail};
+use bursar_core::store::{Enrolment, Lease, ListedProgramme, MailState, Meta, OutboxRow, QueuedMail};
 use bursar_tests::invariants::Snapshot;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -93,7 +93,7 @@ impl World {
         let rests_on = self.view(who).map(|view| view.rests_on(None, now)).unwrap_or_default();
         let outcome = |(announced, end): (Notice, AnnouncedEnd)| {
             let is_it = |row: &&OutboxRow| {
-                let OwedMail::Notice { grant, notice, .. } = &row.mail else { return false };
+                let QueuedMail::Notice { grant, notice, .. } = &row.mail else { return false };
                 grant == who && *notice == announced && row.written_at == end.at
             };
             (end, self.outbox.iter().find(is_it).map_or(MailOutcome::Void, OutboxRow::outcome))
@@ -137,7 +137,7 @@ impl World {
             });
         }
         if let Some(notice) = change.notice() {
-            world.owe(OwedMail::notice(notice, grant), now);
+            world.owe(QueuedMail::notice(notice, grant), now);
         }
         if grant.ever_shown {
             world.pots.get_mut(&programme).unwrap().shown = true;
@@ -154,9 +154,9 @@ impl World {
         self.entries.push(Entry { entry: ulid(place, entry.at), ..entry });
     }
 
-    pub(crate) fn owe(&mut self, mail: OwedMail, now: Timestamp) {
+    pub(crate) fn owe(&mut self, mail: QueuedMail, now: Timestamp) {
         let row = ulid(self.outbox.len(), now);
-        self.outbox.push(OutboxRow::owed(row, mail, now));
+        self.outbox.push(OutboxRow::queued(row, mail, now));
     }
 
     /// Whether both are the same but for what is random.

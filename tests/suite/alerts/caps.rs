@@ -6,7 +6,7 @@ use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
-use bursar_core::store::{ActContext, CapsLook, OwedMail, Place, SyncState, Table, keys};
+use bursar_core::store::{ActContext, CapsLook, Place, QueuedMail, SyncState, Table, keys};
 use bursar_local::invoke::FunctionName;
 use bursar_local::stack::Stack;
 use bursar_tests::invariants::{RawTable, Snapshot};
@@ -19,8 +19,8 @@ use crate::sync::{office_deadline, still};
 
 /// What students are owed to be told of their caps: threshold and cap, one line for each mail.
 pub(super) fn owed_to(seen: &Snapshot, grant: &GrantId) -> Vec<String> {
-    let of_cap = |mail: &OwedMail| match mail {
-        OwedMail::CapUsed { grant: of, threshold, of_limit, .. } if of == grant => {
+    let of_cap = |mail: &QueuedMail| match mail {
+        QueuedMail::CapUsed { grant: of, threshold, of_limit, .. } if of == grant => {
             Some(format!("{threshold} of {of_limit}"))
         }
         _ => None,
@@ -136,7 +136,7 @@ async fn nobody_is_told_whose_grant_is_over_whose_programme_mails_nothing_or_who
         watch(&stack).await;
         // The watch would rightly say that a cap of each day is more than the pot.
         let mails = table.mails_of(&programme, &ada).await.unwrap();
-        let told = mails.iter().filter(|row| matches!(row.mail, OwedMail::CapUsed { .. })).count();
+        let told = mails.iter().filter(|row| matches!(row.mail, QueuedMail::CapUsed { .. })).count();
         assert_eq!(told, usize::from(name == "told"), "{name}");
     }
     stack.stop().await.unwrap();

@@ -1,7 +1,7 @@
 //! A pot that is promised in full: those who hear of its money are told before a student is refused, once for each amount of the pot.
 
 use bursar_core::domain::usage::crossing::Scope;
-use bursar_core::store::OwedMail;
+use bursar_core::store::QueuedMail;
 use bursar_tests::invariants::Snapshot;
 use bursar_tests::office::Office;
 
@@ -10,8 +10,8 @@ use super::{ProgrammeId, batch_of, look_at, record, set_pot};
 
 /// Of which amounts of the pot it is owed that all is promised, one for each recipient.
 fn owed(seen: &Snapshot, programme: &ProgrammeId) -> Vec<String> {
-    let of = |mail: &OwedMail| match mail {
-        OwedMail::Alert { programme: of, scope: Scope::Reserved, of_limit, .. } if of == programme => {
+    let of = |mail: &QueuedMail| match mail {
+        QueuedMail::Alert { programme: of, scope: Scope::Reserved, of_limit, .. } if of == programme => {
             Some(of_limit.to_dollars_down())
         }
         _ => None,

@@ -10,7 +10,7 @@ use bursar_core::domain::values::id::{Epoch, GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::Reset;
-use bursar_core::store::{Author, OwedMail, SyncState, Table, Totals};
+use bursar_core::store::{Author, QueuedMail, SyncState, Table, Totals};
 use bursar_local::invoke::FunctionName;
 use bursar_local::stack::Stack;
 use bursar_tests::office::as_sync;
@@ -105,7 +105,7 @@ impl Month {
     async fn owed(&self) -> Vec<String> {
         let of_ada = self.table.mails_of(&self.programme, &self.ada).await.unwrap();
         let caps = of_ada.into_iter().filter_map(|row| match row.mail {
-            OwedMail::CapUsed { window, threshold, .. } => Some(format!("{window} {threshold}")),
+            QueuedMail::CapUsed { window, threshold, .. } => Some(format!("{window} {threshold}")),
             _ => None,
         });
         let pot = self.table.crossings(&self.programme).await.unwrap();

@@ -1,7 +1,7 @@
 //! Faculty who change what only an admin may change: the admins are asked by mail, once a day, and nothing is lost or saved half.
 
 use bursar_core::domain::audit::Act;
-use bursar_core::store::{OwedMail, Table};
+use bursar_core::store::{QueuedMail, Table};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
@@ -28,7 +28,7 @@ async fn of_faye(stack: &Stack) -> (Visitor, Visitor, Watch) {
 }
 
 fn asked(seen: &Snapshot) -> usize {
-    seen.outbox.iter().filter(|row| matches!(row.mail, OwedMail::Request { .. })).count()
+    seen.outbox.iter().filter(|row| matches!(row.mail, QueuedMail::Request { .. })).count()
 }
 
 fn entries(seen: &Snapshot, act: Act) -> usize {

@@ -369,7 +369,7 @@ impl Monday {
     async fn mails_to(&mut self) -> Vec<String> {
         let to = self.mails().await.into_iter().map(|mail| mail.to).collect();
         let seen = self.watch.check().await;
-        let digests = seen.outbox.iter().filter(|row| matches!(row.mail, OwedMail::Digest { .. }));
+        let digests = seen.outbox.iter().filter(|row| matches!(row.mail, QueuedMail::Digest { .. }));
         let (gone, failed): (Vec<_>, Vec<_>) = digests
             .filter(|row| matches!(row.state, MailState::Dropped { .. } | MailState::Failed { .. }))
             .partition(|row| matches!(row.state, MailState::Dropped { .. }));

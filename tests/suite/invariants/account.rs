@@ -10,7 +10,7 @@ use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::secrets::ManagementKey;
-use bursar_core::store::{Cut, HeldBack, KnownAccount, Meta, OutboxRow, OwedMail, ProgrammeCut, SyncState, keys};
+use bursar_core::store::{Cut, HeldBack, KnownAccount, Meta, OutboxRow, ProgrammeCut, QueuedMail, SyncState, keys};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use ulid::Ulid;
@@ -25,8 +25,8 @@ async fn an_alarm_that_is_owed_twice_to_nobody_or_without_being_there_is_named()
     let recipients = vec![one.clone(), other.clone()];
     let alarm = Alarm { recipients, told: 2, ..Alarm::now(Cause::ManagementKey, scene.now) };
     let row = |number: u128, recipient: &PersonId| {
-        let mail = OwedMail::Account { day: alarm.day, alarm: alarm.name(), recipient: recipient.clone() };
-        OutboxRow::owed(Ulid::from_parts(1, number), mail, scene.now)
+        let mail = QueuedMail::Account { day: alarm.day, alarm: alarm.name(), recipient: recipient.clone() };
+        OutboxRow::queued(Ulid::from_parts(1, number), mail, scene.now)
     };
     let rows = [row(1, &one), row(2, &other), row(3, &other)];
     scene.keep(&rows[0]).await;
@@ -45,8 +45,8 @@ async fn a_digest_that_is_owed_twice_or_without_being_there_is_named() {
     let (one, week) = (PersonId::random(), utc_date(scene.now));
     let digest = a_digest(vec![one.clone()], week, scene.now);
     let row = |number: u128| {
-        let mail = OwedMail::AccountDigest { week, recipient: one.clone() };
-        OutboxRow::owed(Ulid::from_parts(1, number), mail, scene.now)
+        let mail = QueuedMail::AccountDigest { week, recipient: one.clone() };
+        OutboxRow::queued(Ulid::from_parts(1, number), mail, scene.now)
     };
     let rows = [row(1), row(2)];
     scene.keep(&rows[0]).await;

@@ -4,7 +4,7 @@ use bursar_core::domain::audit::{self, AuditDetail, Entry};
 use bursar_core::domain::grant::{AnnouncedEnd, Gone, Grant, Notice, State, SwitchState};
 use bursar_core::domain::values::id::{Epoch, GrantId};
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{Meta, OutboxRow, OwedMail, keys};
+use bursar_core::store::{Meta, OutboxRow, QueuedMail, keys};
 use jiff::ToSpan;
 
 use super::Scene;
@@ -152,8 +152,8 @@ async fn somebody_who_was_invited_without_an_entry_or_a_mail_is_named_and_so_is_
 async fn a_mail_that_is_owed_without_a_cause_is_named() {
     let mut scene = Scene::at(Setting::Live).await;
     let mail =
-        OwedMail::Notice { programme: programme(), grant: ada(), epoch: Epoch::new(1), notice: Notice::KeyShown };
-    scene.keep(&OutboxRow::owed(ulid::Ulid::from_parts(1, 1), mail, scene.now)).await;
+        QueuedMail::Notice { programme: programme(), grant: ada(), epoch: Epoch::new(1), notice: Notice::KeyShown };
+    scene.keep(&OutboxRow::queued(ulid::Ulid::from_parts(1, 1), mail, scene.now)).await;
     scene.bites("I16", "has 0 causes of a mail KeyShown in this step, and 1 such mails owed").await;
 }
 

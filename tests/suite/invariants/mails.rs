@@ -11,7 +11,7 @@ use bursar_core::domain::values::id::{Epoch, PersonId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::token::{Code, LinkToken};
 use bursar_core::domain::values::window::{Reset, Window, utc_date};
-use bursar_core::store::{Link, MailState, OutboxRow, OwedMail, Totals};
+use bursar_core::store::{Link, MailState, OutboxRow, QueuedMail, Totals};
 use bursar_local::ses::Mail;
 use bursar_local::visitor::Page;
 use bursar_tests::plain_words::{refused_in_mail, refused_on_page};
@@ -42,8 +42,8 @@ impl Scene {
 
     fn alert(&self, number: u128, recipient: &PersonId) -> OutboxRow {
         let (threshold, of_limit, recipient) = (80, Usd::from_dollars(5), recipient.clone());
-        let mail = OwedMail::Alert { programme: programme(), scope: Scope::Pot, threshold, of_limit, recipient };
-        OutboxRow::owed(Ulid::from_parts(1, number), mail, self.now)
+        let mail = QueuedMail::Alert { programme: programme(), scope: Scope::Pot, threshold, of_limit, recipient };
+        OutboxRow::queued(Ulid::from_parts(1, number), mail, self.now)
     }
 
     /// What the sync wrote when it found what was spent.
@@ -195,8 +195,8 @@ async fn a_crossing_of_a_cap_was_reached_and_is_told_to_its_student_once() {
     let (scope, window, limit) = (Scope::Cap(ada()), Window::WHOLE_TERM, Usd::from_dollars(20));
     let crossing = Crossing { scope, limit, spent: Usd::from_dollars(17), ..scene.crossing(80) };
     let row = |number: u128, window: Window| {
-        let mail = OwedMail::CapUsed { programme: programme(), grant: ada(), window, threshold: 80, of_limit: limit };
-        OutboxRow::owed(Ulid::from_parts(1, number), mail, scene.now)
+        let mail = QueuedMail::CapUsed { programme: programme(), grant: ada(), window, threshold: 80, of_limit: limit };
+        OutboxRow::queued(Ulid::from_parts(1, number), mail, scene.now)
     };
     let (first, again) = (row(1, window), row(2, window));
     let of_another = row(3, Reset::Monthly.window_at(scene.now));

@@ -9,7 +9,7 @@ use bursar_core::domain::grant::{
 };
 use bursar_core::domain::people::role::Roles;
 use bursar_core::domain::values::id::{Epoch, GrantId};
-use bursar_core::store::{Enrolment, OutboxRow, OwedMail, keys};
+use bursar_core::store::{Enrolment, OutboxRow, QueuedMail, keys};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Scene;
@@ -164,13 +164,13 @@ async fn an_item_that_refers_to_nothing_is_named() {
     scene.keep(&reading(&ada(), Epoch::new(7), 1, scene.now)).await;
     scene.bites("table", "attempt Epoch(7), which has no key").await;
 
-    let mail = OwedMail::Notice {
+    let mail = QueuedMail::Notice {
         programme: programme(),
         grant: nobody.clone(),
         epoch: Epoch::new(1),
         notice: Notice::KeyShown,
     };
-    scene.keep(&OutboxRow::owed(ulid::Ulid::from_parts(1, 1), mail, scene.now)).await;
+    scene.keep(&OutboxRow::queued(ulid::Ulid::from_parts(1, 1), mail, scene.now)).await;
     scene.bites("table", "is about a grant that is not there").await;
 
     let what = AuditDetail::new(Act::ReplacementAllowed);

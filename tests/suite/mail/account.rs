@@ -8,7 +8,7 @@ use bursar_core::domain::values::id::{PersonId, new_ulid};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::secrets::ManagementKey;
-use bursar_core::store::{OutboxRow, OwedMail};
+use bursar_core::store::{OutboxRow, QueuedMail};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use jiff::{SignedDuration, ToSpan};
@@ -222,7 +222,8 @@ async fn whatever_becomes_of_its_write_an_alarm_owes_each_admin_one_mail_in_the_
         let second = office.table.raise(&alarm, &admins, now, soon()).await;
         assert_eq!(second.ok(), first.as_ref().ok().map(|_| false), "{verdict}");
         let seen = office.watch.check().await;
-        let owed = seen.outbox.iter().filter(|row| matches!(row.mail, OwedMail::Account { day: of, .. } if of == day));
+        let owed =
+            seen.outbox.iter().filter(|row| matches!(row.mail, QueuedMail::Account { day: of, .. } if of == day));
         assert_eq!(owed.count(), 2, "{verdict}: {first:?}");
     }
     assert_eq!(office.stack.gate.unfired(), Vec::<String>::new());
@@ -242,7 +243,7 @@ async fn more_admins_than_fit_one_transaction_are_each_told_once_also_by_many_at
     let seen = office.watch.check().await;
     assert_eq!((seen.alarms.len(), seen.alarms[0].told, seen.alarms[0].recipients.len()), (1, 200, 200));
     let owed = seen.outbox.iter().filter_map(|row| match &row.mail {
-        OwedMail::Account { recipient, .. } => Some(recipient.to_string()),
+        QueuedMail::Account { recipient, .. } => Some(recipient.to_string()),
         _ => None,
     });
     let mut told: Vec<_> = owed.collect();
@@ -264,16 +265,16 @@ async fn who_died_between_two_parts_of_the_admins_is_followed_by_the_next_who_ra
     let half = Alarm { recipients: admins.clone(), told: 90, ..alarm.clone() };
     office.raw.keep(&half).await.unwrap();
     for recipient in admins[..90].iter().cloned() {
-        let mail = OwedMail::Account { day: half.day, alarm: half.name(), recipient };
-        office.raw.keep(&OutboxRow::owed(new_ulid(now), mail, now)).await.unwrap();
+        let mail = QueuedMail::Account { day: half.day, alarm: half.name(), recipient };
+        office.raw.keep(&OutboxRow::queued(new_ulid(now), mail, now)).await.unwrap();
     }
     // The admins are others by now; who is told was decided when it was raised.
     assert!(!office.table.raise(&alarm, &[PersonId::random()], now, soon()).await.unwrap());
     let seen = office.watch.check().await;
-    let owed: Vec<_> = seen.outbox.iter().filter(|row| matches!(row.mail, OwedMail::Account { .. })).collect();
+    let owed: Vec<_> = seen.outbox.iter().filter(|row| matches!(row.mail, QueuedMail::Account { .. })).collect();
     assert_eq!((owed.len(), seen.alarms[0].told), (100, 100));
     let told = |person: &PersonId| {
-        owed.iter().any(|row| matches!(&row.mail, OwedMail::Account { recipient, .. } if recipient == person))
+        owed.iter().any(|row| matches!(&row.mail, QueuedMail::Account { recipient, .. } if recipient == person))
     };
     assert!(admins[90..].iter().all(told));
     office.stack.stop().await.unwrap();

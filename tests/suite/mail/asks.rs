@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::values::token::{AskToken, LinkToken};
 use bursar_core::store::items::Item;
-use bursar_core::store::{OutboxRow, OwedMail, Tally, Undeliverable, Why, keys};
+use bursar_core::store::{OutboxRow, QueuedMail, Tally, Undeliverable, Why, keys};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Quota;
 use bursar_tests::stack;
@@ -156,9 +156,9 @@ async fn an_admin_whose_mail_came_back_gets_a_link_once_an_hour_and_nobody_else_
 async fn what_was_asked_an_hour_ago_is_not_sent_any_more() {
     let mut office = PostOffice::open().await;
     let (now, by) = (office.stack.clock.now(), AskToken::generate().hash());
-    let mail = OwedMail::Link { address: address("admin@example.edu").matched().clone(), asked_by: by };
+    let mail = QueuedMail::Link { address: address("admin@example.edu").matched().clone(), asked_by: by };
     let an_hour_ago = now - SignedDuration::from_hours(1);
-    let row = OutboxRow::owed(Ulid::from_parts(1, 1), mail, an_hour_ago);
+    let row = OutboxRow::queued(Ulid::from_parts(1, 1), mail, an_hour_ago);
     office.raw.keep(&row).await.unwrap();
     office.settle().await;
     assert_eq!(office.states(), ["dropped"]);
@@ -169,8 +169,8 @@ async fn what_was_asked_an_hour_ago_is_not_sent_any_more() {
 async fn a_batch_that_comes_often_and_at_once_sends_each_mail_once() {
     let mut office = PostOffice::open().await;
     let (now, by) = (office.stack.clock.now(), AskToken::generate().hash());
-    let mail = OwedMail::Link { address: address("admin@example.edu").matched().clone(), asked_by: by };
-    let row = OutboxRow::owed(Ulid::from_parts(1, 1), mail, now);
+    let mail = QueuedMail::Link { address: address("admin@example.edu").matched().clone(), asked_by: by };
+    let row = OutboxRow::queued(Ulid::from_parts(1, 1), mail, now);
     let record = told_of(&row);
     let others = json!({"eventSource": "aws:dynamodb", "eventName": "REMOVE", "dynamodb": {"SequenceNumber": "2"}});
     office.raw.keep(&row).await.unwrap();

@@ -8,7 +8,7 @@ use bursar_core::domain::mail::day::{MailCounts, MailDay};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::id::{Epoch, PersonId};
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{BulkStop, MailState, OutboxRow, OwedMail, Resend, WentOn};
+use bursar_core::store::{BulkStop, MailState, OutboxRow, QueuedMail, Resend, WentOn};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use ulid::Ulid;
@@ -101,14 +101,14 @@ async fn a_kind_of_which_nothing_came_back_and_what_is_asked_for_by_hand_go_on_w
     let ada = office.invite("ada@example.edu").await;
     office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();
     assert_eq!(office.the_mail().contents.kind.as_deref(), Some("account"));
-    let notice = OwedMail::Notice {
+    let notice = QueuedMail::Notice {
         programme: office.programme.clone(),
         grant: ada.clone(),
         epoch: Epoch::new(1),
         notice: Notice::UnusedSoon,
     };
     let now = office.stack.clock.now();
-    let row = OutboxRow::owed(Ulid::from_parts(now.as_millisecond().unsigned_abs(), 1), notice, now);
+    let row = OutboxRow::queued(Ulid::from_parts(now.as_millisecond().unsigned_abs(), 1), notice, now);
     office.raw.keep(&row).await.unwrap();
     assert_eq!(office.table.resend_roster_mail(&office.programme, &ada, now, soon()).await.unwrap(), Resend::Done);
     office.stack.settle.settle(bursar_local::settle::LIMIT).await.unwrap();

@@ -4,7 +4,7 @@
 use bursar_core::domain::values::id::{Nonce, new_ulid};
 use bursar_core::domain::values::token::AskToken;
 use bursar_core::store::items::{self};
-use bursar_core::store::{MailState, OutboxRow, OwedMail, Resend};
+use bursar_core::store::{MailState, OutboxRow, QueuedMail, Resend};
 use bursar_local::gate::Matcher;
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
@@ -22,8 +22,8 @@ impl PostOffice {
     async fn owing_roster_mails(&self, count: usize) {
         let grant = self.invite("ada@example.edu").await;
         let now = self.stack.clock.now();
-        let mail = OwedMail::Roster { programme: self.programme.clone(), grant };
-        let rows = (1..count).map(|_| OutboxRow::owed(new_ulid(now), mail.clone(), now));
+        let mail = QueuedMail::Roster { programme: self.programme.clone(), grant };
+        let rows = (1..count).map(|_| OutboxRow::queued(new_ulid(now), mail.clone(), now));
         let rows = rows.map(|row| items::to_item(&row).unwrap()).collect();
         self.stack.engine.fill(rows).await.unwrap();
     }
@@ -57,12 +57,12 @@ async fn a_link_asked_for_while_five_thousand_roster_mails_are_under_way_leaves_
 
     // One that the stream has lost, since whoever took it died: the drain itself sends it before it goes on.
     let now = office.stack.clock.now();
-    let mail = OwedMail::Link {
+    let mail = QueuedMail::Link {
         address: address("frida.faculty@example.edu").matched().clone(),
         asked_by: AskToken::generate().hash(),
     };
     let died = MailState::Sending { lease_until: now - SignedDuration::from_secs(1), sender: Nonce::random() };
-    let row = OutboxRow::owed(new_ulid(now), mail, now);
+    let row = OutboxRow::queued(new_ulid(now), mail, now);
     office.raw.keep(&OutboxRow { state: died, tries: 1, ..row }).await.unwrap();
     drop(held);
     let report = drain.await.unwrap().unwrap();
@@ -116,7 +116,7 @@ async fn a_roster_mail_that_comes_too_late_is_not_sent_unless_somebody_asked_for
             assert!(office.unread().is_empty());
         }
         let rows = office.table.mails_of(&office.programme, &ada).await.unwrap();
-        let roster = rows.iter().find(|row| matches!(row.mail, OwedMail::Roster { .. })).unwrap();
+        let roster = rows.iter().find(|row| matches!(row.mail, QueuedMail::Roster { .. })).unwrap();
         assert!(matches!(roster.state, MailState::Dropped { .. }), "{:?}", roster.state);
         let now = office.stack.clock.now();
         assert_eq!(office.table.resend_roster_mail(&office.programme, &ada, now, soon()).await.unwrap(), Resend::Done);

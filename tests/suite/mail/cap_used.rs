@@ -6,7 +6,7 @@ use bursar_core::domain::usage::reading::Used;
 use bursar_core::domain::values::id::{GrantId, PersonId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Reset, utc_date};
-use bursar_core::store::{OwedMail, Undeliverable, Why};
+use bursar_core::store::{QueuedMail, Undeliverable, Why};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Fault;
@@ -47,7 +47,7 @@ impl PostOffice {
     /// What became of the mails about a cap, in words.
     fn of_caps(&self) -> Vec<&'static str> {
         let rows = self.watch.seen().unwrap().outbox.iter();
-        rows.filter(|row| matches!(row.mail, OwedMail::CapUsed { .. })).map(|row| word(&row.state)).collect()
+        rows.filter(|row| matches!(row.mail, QueuedMail::CapUsed { .. })).map(|row| word(&row.state)).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Each call of sending a mail, and each way in which it can fail: in the end the mail was accepted once. It is accepted twice only where
 //! the server's answer, or our record of it, was lost; and never not at all.
 
-use bursar_core::store::{MailState, OwedMail};
+use bursar_core::store::{MailState, QueuedMail};
 use bursar_local::gate::{Call, Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Fault;
@@ -101,7 +101,7 @@ async fn throttled_for_two_hours_across_a_threshold_an_alert_is_sent_afterwards_
     }
     let alert = |office: &PostOffice| {
         let rows = office.watch.seen().unwrap().outbox.clone();
-        rows.into_iter().find(|row| matches!(row.mail, OwedMail::Alert { .. })).unwrap()
+        rows.into_iter().find(|row| matches!(row.mail, QueuedMail::Alert { .. })).unwrap()
     };
     assert!(matches!(alert(&office).state, MailState::Waiting { .. }));
     office.stack.ses.lift_faults(None);

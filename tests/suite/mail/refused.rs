@@ -9,7 +9,7 @@ use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::failure::{self, CORRUPT};
 use bursar_core::domain::values::id::{PersonId, new_ulid};
 use bursar_core::store::items::{self, Queue};
-use bursar_core::store::{MailState, OutboxRow, OwedMail, SentAgain};
+use bursar_core::store::{MailState, OutboxRow, QueuedMail, SentAgain};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::{Fault, PAUSED, Quota};
@@ -149,7 +149,8 @@ async fn rows_that_cannot_be_read_are_dead_letters_and_shut_nothing() {
     let office = PostOffice::open().await;
     let grant = office.invite("ada@example.edu").await;
     let now = office.stack.clock.now();
-    let broken = OutboxRow::owed(new_ulid(now), OwedMail::Roster { programme: office.programme.clone(), grant }, now);
+    let broken =
+        OutboxRow::queued(new_ulid(now), QueuedMail::Roster { programme: office.programme.clone(), grant }, now);
     let mut rows = Vec::new();
     for _ in 0..60 {
         let row = OutboxRow { row: new_ulid(now), ..broken.clone() };
@@ -197,9 +198,13 @@ async fn each_mail_names_the_configuration_set_that_tells_of_it() {
 #[tokio::test]
 async fn an_urgent_row_that_cannot_be_read_keeps_no_other_of_its_batch() {
     let office = PostOffice::open().await;
-    let row = OutboxRow::owed(
+    let row = OutboxRow::queued(
         new_ulid(office.stack.clock.now()),
-        OwedMail::Account { day: "2026-11-20".parse().unwrap(), alarm: "x".to_owned(), recipient: PersonId::random() },
+        QueuedMail::Account {
+            day: "2026-11-20".parse().unwrap(),
+            alarm: "x".to_owned(),
+            recipient: PersonId::random(),
+        },
         office.stack.clock.now(),
     );
     let mut item = items::to_item(&row).unwrap();

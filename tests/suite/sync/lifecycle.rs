@@ -5,7 +5,7 @@ use bursar_core::domain::grant::{Gone, HoldKind, Notice, State, Stopped};
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
-use bursar_core::store::OwedMail;
+use bursar_core::store::QueuedMail;
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
 use bursar_local::stack::Stack;
@@ -28,7 +28,7 @@ async fn night(stack: &Stack, day: i64) -> Vec<(GrantId, Notice)> {
     assert!(seen.outbox.len() >= known);
     let told = seen.outbox.iter().filter(|row| row.written_at == stack.clock.now());
     let told = told.filter_map(|row| match &row.mail {
-        OwedMail::Notice { grant, notice, .. } => Some((grant.clone(), *notice)),
+        QueuedMail::Notice { grant, notice, .. } => Some((grant.clone(), *notice)),
         _ => None,
     });
     let told = told.collect();

@@ -11,7 +11,7 @@ use bursar_core::domain::grant::{
 use bursar_core::domain::people::role::Roles;
 use bursar_core::domain::usage::crossing::Crossing;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
-use bursar_core::store::{MailState, OutboxRow, OwedMail};
+use bursar_core::store::{MailState, OutboxRow, QueuedMail};
 use bursar_core::web::{Answer, Fault, Site, Visitor};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -339,9 +339,9 @@ fn told(entry: Entry) -> HistoryData {
 
 fn mail(row: OutboxRow) -> MailData {
     let mail = match row.mail {
-        OwedMail::Link { .. } => "a link to sign in",
-        OwedMail::Roster { .. } => "you are on the roster",
-        OwedMail::Notice { notice, .. } => match notice {
+        QueuedMail::Link { .. } => "a link to sign in",
+        QueuedMail::Roster { .. } => "you are on the roster",
+        QueuedMail::Notice { notice, .. } => match notice {
             Notice::KeyShown => "a key of yours was shown",
             Notice::KeyLeaked => "a key of yours was reported leaked",
             Notice::Unused | Notice::TooOld => "a rule of the programme ended the use of a key",
@@ -350,12 +350,12 @@ fn mail(row: OutboxRow) -> MailData {
                 "a rule of the programme will end the use of a key"
             }
         },
-        OwedMail::CapUsed { .. } => "how much of your cap you have used",
-        OwedMail::Alert { .. } => "an alert about a programme",
-        OwedMail::Request { .. } => "a request about a programme",
-        OwedMail::Account { .. } => "an alert about the account",
-        OwedMail::Digest { .. } => "the digest of a programme",
-        OwedMail::AccountDigest { .. } => "the digest of the account",
+        QueuedMail::CapUsed { .. } => "how much of your cap you have used",
+        QueuedMail::Alert { .. } => "an alert about a programme",
+        QueuedMail::Request { .. } => "a request about a programme",
+        QueuedMail::Account { .. } => "an alert about the account",
+        QueuedMail::Digest { .. } => "the digest of a programme",
+        QueuedMail::AccountDigest { .. } => "the digest of the account",
     };
     let (outcome, outcome_at, why) = match row.state {
         MailState::Waiting { .. } | MailState::Sending { .. } => ("waiting", None, None),

@@ -5,7 +5,7 @@ use bursar_core::domain::mail::failure::{BOUNCED, COMPLAINED, InWords, RETURNED,
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::usage::crossing::Scope;
 use bursar_core::domain::values::id::PersonId;
-use bursar_core::store::{MailState, OutboxRow, OwedMail, StoreError};
+use bursar_core::store::{MailState, OutboxRow, QueuedMail, StoreError};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -63,37 +63,39 @@ impl App {
         Ok(Unsent { mails, at_least, first, kind })
     }
 
-    async fn described(&self, mail: &OwedMail) -> Result<First, StoreError> {
+    async fn described(&self, mail: &QueuedMail) -> Result<First, StoreError> {
         let name = match mail.programme() {
             Some(programme) => self.name_of(programme).await?,
             None => String::new(),
         };
         let to_a_student = |what: &str| First { what: format!("{what} of {name}"), to: format!("a student of {name}") };
         Ok(match mail {
-            OwedMail::Link { .. } => {
+            QueuedMail::Link { .. } => {
                 First { what: "a link to sign in".to_owned(), to: "somebody who asked for it".to_owned() }
             }
-            OwedMail::Roster { .. } => to_a_student("the roster mail"),
-            OwedMail::Notice { notice: Notice::KeyShown, .. } => to_a_student("the notice of a new key"),
-            OwedMail::Notice { notice: Notice::KeyLeaked, .. } => to_a_student("the notice of a leaked key"),
-            OwedMail::Notice { .. } => to_a_student("the notice of a rule"),
-            OwedMail::CapUsed { threshold, .. } => {
+            QueuedMail::Roster { .. } => to_a_student("the roster mail"),
+            QueuedMail::Notice { notice: Notice::KeyShown, .. } => to_a_student("the notice of a new key"),
+            QueuedMail::Notice { notice: Notice::KeyLeaked, .. } => to_a_student("the notice of a leaked key"),
+            QueuedMail::Notice { .. } => to_a_student("the notice of a rule"),
+            QueuedMail::CapUsed { threshold, .. } => {
                 to_a_student(&format!("the notice that {threshold} % of a cap is used"))
             }
-            OwedMail::Alert { scope: Scope::Reserved, recipient, .. } => {
+            QueuedMail::Alert { scope: Scope::Reserved, recipient, .. } => {
                 self.to_staff_as(format!("the alert that all money of {name} is promised"), recipient).await?
             }
-            OwedMail::Alert { threshold, recipient, .. } => {
+            QueuedMail::Alert { threshold, recipient, .. } => {
                 self.to_staff_as(format!("the alert of {name} at {threshold} %"), recipient).await?
             }
-            OwedMail::Request { recipient, .. } => {
+            QueuedMail::Request { recipient, .. } => {
                 self.to_staff_as(format!("what the faculty of {name} ask for"), recipient).await?
             }
-            OwedMail::Digest { recipient, .. } => self.to_staff_as(format!("the digest of {name}"), recipient).await?,
-            OwedMail::AccountDigest { recipient, .. } => {
+            QueuedMail::Digest { recipient, .. } => {
+                self.to_staff_as(format!("the digest of {name}"), recipient).await?
+            }
+            QueuedMail::AccountDigest { recipient, .. } => {
                 self.to_staff_as("the digest of the account".to_owned(), recipient).await?
             }
-            OwedMail::Account { recipient, .. } => {
+            QueuedMail::Account { recipient, .. } => {
                 self.to_staff_as("what admins are told of the account".to_owned(), recipient).await?
             }
         })

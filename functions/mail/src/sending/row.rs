@@ -8,13 +8,13 @@ use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::class::MailClass;
 use bursar_core::domain::mail::failure::{CORRUPT, Concern, GIVEN_UP, NOT_A_MAIL, NOT_VERIFIED, UNDELIVERABLE};
 use bursar_core::domain::mail::kind::MailKind;
-use bursar_core::store::{MailState, OutboxRow, OwedMail, StoreError};
+use bursar_core::store::{MailState, OutboxRow, QueuedMail, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use ulid::Ulid;
 
 use super::ses::Refusal;
 use crate::App;
-use crate::compose::Owed;
+use crate::compose::ComposedRow;
 
 /// A mail is not begun with less than this left: the server's time-out, and what is written before and after.
 pub(crate) const TIME_FOR_ONE: Duration = Duration::from_secs(20);
@@ -63,7 +63,7 @@ impl App {
         if usize::from(row.tries) > pauses(row.class).len() + 1 {
             return self.failed(&row, GIVEN_UP, now, deadline).await;
         }
-        let owed = match self.owed(&row, now, deadline).await {
+        let owed = match self.letter_of_row(&row, now, deadline).await {
             Ok(owed) => owed,
             Err(error @ StoreError::Corrupt { .. }) => {
                 tracing::error!(row = %row.row, %error, "what a mail is about cannot be read");
@@ -76,7 +76,7 @@ impl App {
             }
         };
         match owed {
-            Owed::Mail(letter) => {
+            ComposedRow::Mail(letter) => {
                 let Some(sealed) = letter.sealed(&row, now, &self.config) else {
                     return self.failed(&row, NOT_A_MAIL, now, deadline).await;
                 };
@@ -88,15 +88,15 @@ impl App {
                     Err(refusal) => self.refused(&row, &refusal, now, deadline).await,
                 }
             }
-            Owed::Nothing(why) => {
+            ComposedRow::Nothing(why) => {
                 self.table.set_mail(&row, MailState::Dropped { why: why.to_owned(), at: now }, deadline).await?;
                 Ok(Became::Dropped)
             }
-            Owed::NotBefore(since) => {
+            ComposedRow::NotBefore(since) => {
                 self.table.set_mail(&untried(&row), MailState::Waiting { since }, deadline).await?;
                 Ok(Became::PutOff)
             }
-            Owed::Unsendable(why) => self.failed(&row, why, now, deadline).await,
+            ComposedRow::Unsendable(why) => self.failed(&row, why, now, deadline).await,
         }
     }
 
@@ -132,7 +132,7 @@ impl App {
                 self.table.set_mail(&untried(row), MailState::Waiting { since }, deadline).await?;
                 if *concern == Concern::Account {
                     // What is to tell the admins may be what is refused.
-                    let reaches_nobody = failure.code != NOT_VERIFIED || matches!(row.mail, OwedMail::Account { .. });
+                    let reaches_nobody = failure.code != NOT_VERIFIED || matches!(row.mail, QueuedMail::Account { .. });
                     self.note_refusal(&failure.code, reaches_nobody, now, deadline).await?;
                 }
                 Ok(if failure.code == NOT_VERIFIED { Became::NotVerified } else { Became::NotNow })
@@ -170,7 +170,7 @@ impl App {
     ) -> Result<Became, StoreError> {
         // Of mail to admins that cannot be sent no mail to admins tells; the log does, and, where it reaches none of them, an alarm of the
         // stack that looks there.
-        let is_to_admins = matches!(row.mail, OwedMail::Account { .. });
+        let is_to_admins = matches!(row.mail, QueuedMail::Account { .. });
         let reaches_nobody = is_to_admins && !(code == UNDELIVERABLE && self.an_admin_is_reached(now).await?);
         tracing::error!(row = %row.row, tries = row.tries, code, reaches_nobody, "a mail could not be sent and is given up");
         // First, so that whoever dies in between is followed by one who finds the row as it was, and tells it once all the same.
@@ -247,7 +247,7 @@ fn pauses(class: MailClass) -> &'static [i64] {
 #[cfg(test)]
 mod tests {
     use bursar_core::domain::values::id::{GrantId, ProgrammeId};
-    use bursar_core::store::OwedMail;
+    use bursar_core::store::QueuedMail;
 
     use super::*;
 
@@ -257,9 +257,9 @@ mod tests {
             let row = |random: u128, tries| {
                 let (programme, grant): (ProgrammeId, GrantId) =
                     ("cs".parse().unwrap(), "0".repeat(16).parse().unwrap());
-                let mail = OwedMail::Roster { programme, grant };
+                let mail = QueuedMail::Roster { programme, grant };
                 let row = Ulid::from_parts(1, random);
-                OutboxRow { tries, class, ..OutboxRow::owed(row, mail, Timestamp::UNIX_EPOCH) }
+                OutboxRow { tries, class, ..OutboxRow::queued(row, mail, Timestamp::UNIX_EPOCH) }
             };
             let waits = |random| (0..20).map(|tries| pause_after(&row(random, tries))).collect::<Vec<_>>();
             let (bare, all) = (waits(64), pauses(class).len());

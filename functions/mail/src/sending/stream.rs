@@ -102,7 +102,7 @@ impl App {
             return Ok(true);
         }
         // Most asks of a flood end here.
-        if self.table.sign_in_of(&ask.address).await?.not_owed(ask.ask, now).is_none() {
+        if self.table.sign_in_of(&ask.address).await?.link_refused(ask.ask, now).is_none() {
             self.table.owe_link(&ask, now, deadline).await?;
             self.send_row(ask.ask, now, deadline).await?;
         }

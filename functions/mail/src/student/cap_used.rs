@@ -12,7 +12,7 @@ use bursar_core::store::StoreError;
 use jiff::Timestamp;
 
 use crate::App;
-use crate::compose::{GONE, Owed};
+use crate::compose::{ComposedRow, GONE};
 use crate::letter::words::{Words, people};
 use crate::letter::{Letter, Part};
 
@@ -40,17 +40,17 @@ impl App {
         threshold: u8,
         limit: Usd,
         now: Timestamp,
-    ) -> Result<Owed, StoreError> {
+    ) -> Result<ComposedRow, StoreError> {
         let Some(view) = self.table.view(programme, grant).await? else { return Ok(GONE) };
         let Some(used) = CapUse::of(&view.programme, &view.grant, &view.readings, now) else {
-            return Ok(Owed::Nothing("the programme mails its students nothing, or this one's grant is over"));
+            return Ok(ComposedRow::Nothing("the programme mails its students nothing, or this one's grant is over"));
         };
         if used.window != window {
-            return Ok(Owed::Nothing("the cap has started anew since"));
+            return Ok(ComposedRow::Nothing("the cap has started anew since"));
         }
         let crossings = self.table.crossings_of(programme, &Scope::Cap(grant.clone()), window, limit).await?;
         let Some(crossing) = crossings.into_iter().find(|crossing| crossing.threshold == threshold) else {
-            return Ok(Owed::Unsendable("NoSuchCrossing"));
+            return Ok(ComposedRow::Unsendable("NoSuchCrossing"));
         };
         let settings = &view.programme.settings;
         let starts_anew = settings.reset.resets_at(now).filter(|at| *at < settings.term.ends_at());

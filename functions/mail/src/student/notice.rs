@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::cap_used::of_this_window;
 use crate::App;
-use crate::compose::{GONE, Owed};
+use crate::compose::{ComposedRow, GONE};
 use crate::letter::words::{Words, people, said};
 use crate::letter::{Letter, Part};
 
@@ -25,21 +25,22 @@ impl App {
         notice: Notice,
         written_at: Timestamp,
         now: Timestamp,
-    ) -> Result<Owed, StoreError> {
+    ) -> Result<ComposedRow, StoreError> {
         let Some(view) = self.table.view(programme, grant).await? else { return Ok(GONE) };
         let words = Words { to: &view.grant.person.address, config: &self.config };
         let letter = match notice {
             Notice::KeyShown => Some(words.key_shown(&view, written_at)),
             Notice::KeyLeaked => Some(words.key_leaked(&view, written_at)),
             Notice::TermEndSoon if !view.programme.settings.student_mails => {
-                return Ok(Owed::Nothing("the programme mails no reminders to its students"));
+                return Ok(ComposedRow::Nothing("the programme mails no reminders to its students"));
             }
             // The term ends for whatever key there is.
             _ if view.grant.last_shown() != epoch && notice != Notice::TermEndSoon => None,
             _ => words.of_rule(&view, notice, now),
         };
-        const OVER: Owed = Owed::Nothing("the key has been used, replaced or ended since, or its end was told again");
-        Ok(letter.map_or(OVER, |letter| Owed::Mail(Box::new(letter))))
+        const OVER: ComposedRow =
+            ComposedRow::Nothing("the key has been used, replaced or ended since, or its end was told again");
+        Ok(letter.map_or(OVER, |letter| ComposedRow::Mail(Box::new(letter))))
     }
 }
 

@@ -9,7 +9,7 @@ use bursar_core::store::{OutboxRow, StoreError};
 use jiff::Timestamp;
 
 use crate::App;
-use crate::compose::{GONE, Owed};
+use crate::compose::{ComposedRow, GONE};
 use crate::letter::words::{Words, faculty, people};
 use crate::letter::{Letter, Part};
 
@@ -21,17 +21,17 @@ impl App {
         programme: &ProgrammeId,
         grant: &GrantId,
         now: Timestamp,
-    ) -> Result<Owed, StoreError> {
+    ) -> Result<ComposedRow, StoreError> {
         let (programme, grant) = (self.table.programme(programme).await?, self.table.grant(programme, grant).await?);
         let Some((programme, grant)) = programme.zip(grant) else { return Ok(GONE) };
         let is_over = matches!(grant.state, State::Revoked | State::Ended) || programme.is_over(now);
         if is_over || grant.holds.dropped.is_some() {
-            return Ok(Owed::Nothing("this person is no longer on the roster"));
+            return Ok(ComposedRow::Nothing("this person is no longer on the roster"));
         }
         // What it asks them to do they have done, or cannot do any more. Whoever sends it by hand knows.
         let is_late = grant.ever_shown || now >= programme.settings.claim_closes_at();
         if is_late && row.class != MailClass::ByHand {
-            return Ok(Owed::Nothing("this person has had a key by now, or keys cannot be claimed any more"));
+            return Ok(ComposedRow::Nothing("this person has had a key by now, or keys cannot be claimed any more"));
         }
         Ok(self.to(&grant.person.address, |words| words.roster(&programme, &grant, now)))
     }

@@ -67,7 +67,7 @@ pub struct Mailed {
 
 /// Why no link is mailed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotOwed {
+pub enum LinkRefused {
     TooSoon,
     TooMany,
     /// Nobody followed those that were mailed, or enough of them came, and one of them is still good.
@@ -104,12 +104,12 @@ impl SignIn {
     }
 
     /// Why no link is owed to an ask that is none of before.
-    pub fn not_owed(&self, ask: Ulid, now: Timestamp) -> Option<NotOwed> {
+    pub fn link_refused(&self, ask: Ulid, now: Timestamp) -> Option<LinkRefused> {
         self.share(ask, now).err()
     }
 
     /// Makes a link good for this address because of an ask. The same ask may come again, since its mail may have failed.
-    pub fn with_link(&self, ask: Ulid, link: LiveLink, now: Timestamp) -> Result<SignIn, NotOwed> {
+    pub fn with_link(&self, ask: Ulid, link: LiveLink, now: Timestamp) -> Result<SignIn, LinkRefused> {
         let (mut after, is_new) = self.share(ask, now)?;
         after.mailed.push(Mailed { ask, at: now });
         (after.unfollowed, after.last_mailed_at) = (after.unfollowed + usize::from(is_new), Some(now));
@@ -125,19 +125,19 @@ impl SignIn {
     }
 
     /// What a link of this ask is added to, and whether the ask is new.
-    fn share(&self, ask: Ulid, now: Timestamp) -> Result<(SignIn, bool), NotOwed> {
+    fn share(&self, ask: Ulid, now: Timestamp) -> Result<(SignIn, bool), LinkRefused> {
         let mut after = self.changed(now);
         let is_new = !self.is_again(ask);
         after.mailed.retain(|mailed| mailed.ask != ask);
         if after.mailed.iter().any(|mailed| now < mailed.at + BETWEEN_MAILS) {
-            return Err(NotOwed::TooSoon);
+            return Err(LinkRefused::TooSoon);
         }
         if after.mailed.len() >= MOST_MAILS_AN_HOUR {
-            return Err(NotOwed::TooMany);
+            return Err(LinkRefused::TooMany);
         }
         let is_enough = after.mailed.len() >= AT_ONCE || after.unfollowed >= AT_ONCE;
         if is_new && is_enough && !after.links.is_empty() {
-            return Err(NotOwed::OneIsGood);
+            return Err(LinkRefused::OneIsGood);
         }
         Ok((after, is_new))
     }
@@ -211,7 +211,7 @@ mod tests {
         Timestamp::from_second(1_767_225_600 + 60 * minute).unwrap()
     }
 
-    fn mailed(before: &SignIn, ask: u128, now: Timestamp) -> Result<(SignIn, Mail), NotOwed> {
+    fn mailed(before: &SignIn, ask: u128, now: Timestamp) -> Result<(SignIn, Mail), LinkRefused> {
         let (link, code, browser) =
             (LinkToken::generate().hash(), Code::generate().hash(&ada()), AskToken::generate().hash());
         let live = LiveLink {
@@ -271,13 +271,13 @@ mod tests {
     #[test]
     fn one_mail_a_minute_and_five_an_hour_whatever_was_done_with_them() {
         let (mut signs, _) = mailed(&SignIn::none(ada()), 0, at(0)).unwrap();
-        assert_eq!(mailed(&signs, 1, at(0)).err(), Some(NotOwed::TooSoon));
+        assert_eq!(mailed(&signs, 1, at(0)).err(), Some(LinkRefused::TooSoon));
         assert!(mailed(&signs, 0, at(0)).is_ok(), "the same ask again: its mail may have failed");
         for ask in 1..5 {
             let (after, mail) = mailed(&signs, ask, at(i64::try_from(ask).unwrap() * 2)).unwrap();
             signs = after.follow(&mail.link, &Proof::Address(ada()), at(i64::try_from(ask).unwrap() * 2)).unwrap();
         }
-        assert_eq!(mailed(&signs, 9, at(10)).err(), Some(NotOwed::TooMany));
+        assert_eq!(mailed(&signs, 9, at(10)).err(), Some(LinkRefused::TooMany));
         assert!(mailed(&signs, 9, at(61)).is_ok());
     }
 

@@ -8,7 +8,7 @@ use crate::domain::mail::alarm::{Alarm, Cause};
 use crate::domain::values::id::PersonId;
 use crate::store::alerts::telling::{Broadcast, is_told};
 use crate::store::mail::days::BulkStop;
-use crate::store::mail::outbox_row::OwedMail;
+use crate::store::mail::outbox_row::QueuedMail;
 use crate::store::table::{StoreError, Table, keys};
 
 impl Table {
@@ -85,7 +85,7 @@ impl Broadcast for Alarm {
     fn recipients(&self) -> (&[PersonId], u32) {
         (&self.recipients, self.told)
     }
-    fn owes(&self, recipient: &PersonId) -> OwedMail {
-        OwedMail::Account { day: self.day, alarm: self.name(), recipient: recipient.clone() }
+    fn owes(&self, recipient: &PersonId) -> QueuedMail {
+        QueuedMail::Account { day: self.day, alarm: self.name(), recipient: recipient.clone() }
     }
 }

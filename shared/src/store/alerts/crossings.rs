@@ -7,7 +7,7 @@ use crate::domain::usage::crossing::{AlertMail, Crossing, Scope};
 use crate::domain::values::id::{GrantId, PersonId, ProgrammeId, new_ulid};
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::Window;
-use crate::store::mail::outbox_row::{OutboxRow, OwedMail};
+use crate::store::mail::outbox_row::{OutboxRow, QueuedMail};
 use crate::store::table::commit::{Commit, Pauses};
 use crate::store::table::{StoreError, Table, keys};
 
@@ -61,26 +61,26 @@ impl Table {
                 continue;
             }
             if let Scope::Cap(grant) = &crossing.scope {
-                let mail = OwedMail::CapUsed {
+                let mail = QueuedMail::CapUsed {
                     programme: crossing.programme.clone(),
                     grant: grant.clone(),
                     window: crossing.window,
                     threshold: crossing.threshold,
                     of_limit: crossing.limit,
                 };
-                let row = OutboxRow::owed(new_ulid(now), mail, now);
+                let row = OutboxRow::queued(new_ulid(now), mail, now);
                 transaction = transaction.owing_as_witness(&row)?.create(&told)?;
                 continue;
             }
             for recipient in recipients {
-                let mail = OwedMail::Alert {
+                let mail = QueuedMail::Alert {
                     programme: crossing.programme.clone(),
                     scope: crossing.scope.clone(),
                     threshold: crossing.threshold,
                     of_limit: crossing.limit,
                     recipient: recipient.clone(),
                 };
-                let row = OutboxRow::owed(new_ulid(now), mail, now);
+                let row = OutboxRow::queued(new_ulid(now), mail, now);
                 // Its name is random, so it tells whether this very transaction took effect.
                 transaction = transaction.witnessed_by(&row)?;
                 told.mails.push(AlertMail { row: row.row, recipient: recipient.clone(), by_hand: None });

@@ -9,7 +9,7 @@ use crate::domain::mail::digest::{AccountDigest, Digest};
 use crate::domain::values::id::{PersonId, ProgrammeId};
 use crate::domain::values::key::KeyHash;
 use crate::store::alerts::telling::{Broadcast, is_told};
-use crate::store::mail::outbox_row::OwedMail;
+use crate::store::mail::outbox_row::QueuedMail;
 use crate::store::sync::account::ForeignKey;
 use crate::store::table::{StoreError, Table, keys};
 
@@ -78,9 +78,9 @@ impl Broadcast for Digest {
     fn recipients(&self) -> (&[PersonId], u32) {
         (&self.recipients, self.told)
     }
-    fn owes(&self, recipient: &PersonId) -> OwedMail {
+    fn owes(&self, recipient: &PersonId) -> QueuedMail {
         let (programme, week) = (self.programme.clone(), self.week);
-        OwedMail::Digest { programme, week, recipient: recipient.clone() }
+        QueuedMail::Digest { programme, week, recipient: recipient.clone() }
     }
 }
 
@@ -91,7 +91,7 @@ impl Broadcast for AccountDigest {
     fn recipients(&self) -> (&[PersonId], u32) {
         (&self.recipients, self.told)
     }
-    fn owes(&self, recipient: &PersonId) -> OwedMail {
-        OwedMail::AccountDigest { week: self.week, recipient: recipient.clone() }
+    fn owes(&self, recipient: &PersonId) -> QueuedMail {
+        QueuedMail::AccountDigest { week: self.week, recipient: recipient.clone() }
     }
 }

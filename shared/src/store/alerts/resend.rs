@@ -5,7 +5,7 @@ use crate::domain::usage::crossing::{AlertMail, Crossing};
 use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::{PersonId, new_ulid};
 use crate::store::mail::outbox::BETWEEN_RESENT;
-use crate::store::mail::outbox_row::{OutboxRow, OwedMail};
+use crate::store::mail::outbox_row::{OutboxRow, QueuedMail};
 use crate::store::table::commit::{Round, number};
 use crate::store::table::context::Author;
 use crate::store::table::items::Stored;
@@ -42,14 +42,14 @@ impl Table {
             if to_them.iter().any(|told| told.by_hand.is_some_and(|at| by.now < at + BETWEEN_RESENT)) {
                 return Ok(Round::Over(AlertAgain::TooSoon));
             }
-            let mail = OwedMail::Alert {
+            let mail = QueuedMail::Alert {
                 programme: crossing.programme.clone(),
                 scope: crossing.scope.clone(),
                 threshold: crossing.threshold,
                 of_limit: crossing.limit,
                 recipient: recipient.clone(),
             };
-            let row = OutboxRow::owed(new_ulid(by.now), mail, by.now);
+            let row = OutboxRow::queued(new_ulid(by.now), mail, by.now);
             let what = AuditDetail::new(Act::AlertResent).noting(format_args!(
                 "{} of {} to {recipient}",
                 crossing.threshold_name(),

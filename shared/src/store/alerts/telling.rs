@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use crate::deadline::Deadline;
 use crate::domain::values::id::{PersonId, new_ulid};
-use crate::store::mail::outbox_row::{OutboxRow, OwedMail};
+use crate::store::mail::outbox_row::{OutboxRow, QueuedMail};
 use crate::store::table::commit::{Commit, Pauses, Transaction, number};
 use crate::store::table::items::Stored;
 use crate::store::table::{StoreError, Table};
@@ -19,7 +19,7 @@ pub(in crate::store) trait Broadcast: Stored + Clone {
     fn to(self, recipients: Vec<PersonId>, told: u32) -> Self;
     fn recipients(&self) -> (&[PersonId], u32);
     /// The mail to one of them.
-    fn owes(&self, recipient: &PersonId) -> OwedMail;
+    fn owes(&self, recipient: &PersonId) -> QueuedMail;
 }
 
 impl Table {
@@ -68,7 +68,7 @@ impl Table {
         let recipients = what.recipients().0.get(whom).unwrap_or_default();
         recipients.iter().try_fold(self.transaction(), |transaction, recipient| {
             // Its name is random, so it tells whether this very transaction took effect.
-            transaction.witnessed_by(&OutboxRow::owed(new_ulid(now), what.owes(recipient), now))
+            transaction.witnessed_by(&OutboxRow::queued(new_ulid(now), what.owes(recipient), now))
         })
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::domain::grant::{AnnouncedEnd, MailOutcome, Notice, View};
 use crate::domain::mail::failure::is_of_the_address;
 use crate::domain::values::window::end_of_utc_day;
-use crate::store::mail::outbox_row::{MailOf, MailState, OutboxRow, OwedMail};
+use crate::store::mail::outbox_row::{MailOf, MailState, OutboxRow, QueuedMail};
 use crate::store::mail::undeliverable::NOT_WANTED;
 use crate::store::table::{StoreError, Table, keys};
 
@@ -35,7 +35,8 @@ impl Table {
         let pk = keys::grant(programme, grant).pk;
         let filed: Vec<MailOf> = self.query(&pk, &keys::mails_written_at(grant, said.at)).await?;
         let rows = try_join_all(filed.iter().map(|filed| self.mail(filed.row))).await?;
-        let announces = |row: &OutboxRow| matches!(&row.mail, OwedMail::Notice { notice, .. } if *notice == announced);
+        let announces =
+            |row: &OutboxRow| matches!(&row.mail, QueuedMail::Notice { notice, .. } if *notice == announced);
         let row = rows.into_iter().flatten().find(announces);
         Ok((said, row.map_or(MailOutcome::Void, |row| row.outcome())))
     }

@@ -9,7 +9,7 @@ use crate::domain::audit::{Act, AuditDetail, Entry};
 use crate::domain::grant::{Grant, Person};
 use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
-use crate::store::mail::outbox_row::{OutboxRow, OwedMail};
+use crate::store::mail::outbox_row::{OutboxRow, QueuedMail};
 use crate::store::table::commit::Round;
 use crate::store::table::context::Author;
 use crate::store::table::{StoreError, Table, keys};
@@ -58,8 +58,8 @@ impl Table {
                 }
                 let grant = Grant::invited(id.clone(), GrantId::random(), person.clone(), group.clone());
                 let enrolment = Enrolment { address, programme: id.clone(), grant: grant.id.clone() };
-                let mail = OwedMail::Roster { programme: id.clone(), grant: grant.id.clone() };
-                let mail = OutboxRow::owed(new_ulid(by.now), mail, by.now);
+                let mail = QueuedMail::Roster { programme: id.clone(), grant: grant.id.clone() };
+                let mail = OutboxRow::queued(new_ulid(by.now), mail, by.now);
                 transaction = transaction.create(&grant)?.create(&enrolment)?.owing(&mail)?;
                 added.push(grant.id);
             }

@@ -10,7 +10,7 @@ use ulid::Ulid;
 use crate::deadline::Deadline;
 use crate::domain::mail::class::MailClass;
 use crate::domain::values::id::{GrantId, Nonce, ProgrammeId, new_ulid};
-use crate::store::mail::outbox_row::{MailOf, MailState, OutboxRow, OwedMail};
+use crate::store::mail::outbox_row::{MailOf, MailState, OutboxRow, QueuedMail};
 use crate::store::table::commit::{Commit, Pauses, Transaction, number};
 use crate::store::table::items::{Queue, Stored};
 use crate::store::table::{StoreError, Table, keys};
@@ -82,7 +82,7 @@ impl Table {
     ) -> Result<Resend, StoreError> {
         let (programme, grant) = (programme.clone(), grant.clone());
         let resent = Resent { programme: programme.clone(), grant: grant.clone(), resent_at: now };
-        let row = OutboxRow::owed_by_hand(new_ulid(now), OwedMail::Roster { programme, grant }, now);
+        let row = OutboxRow::queued_by_hand(new_ulid(now), QueuedMail::Roster { programme, grant }, now);
         let hour_ago = number((now - BETWEEN_RESENT).as_millisecond());
         let transaction = self
             .transaction()

@@ -39,7 +39,7 @@ pub struct OutboxRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted_on: Option<Date>,
     #[serde(flatten)]
-    pub mail: OwedMail,
+    pub mail: QueuedMail,
 }
 
 /// What became of a mail.
@@ -113,7 +113,7 @@ pub enum Bounce {
 /// Which mail, and about whom.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "mail", rename_all = "kebab-case")]
-pub enum OwedMail {
+pub enum QueuedMail {
     /// Somebody asked for a link. Whether one is owed is decided when it is sent.
     Link { address: MatchedAddress, asked_by: AskTokenHash },
     /// You are on the roster of a programme.
@@ -166,7 +166,7 @@ pub const OUTBOX_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 impl OutboxRow {
     /// An ask holds an address that may be anybody's, so it goes soon.
     pub(in crate::store) fn is_kept_for(&self) -> SignedDuration {
-        if matches!(self.mail, OwedMail::Link { .. }) { ASK_LASTS } else { OUTBOX_KEPT }
+        if matches!(self.mail, QueuedMail::Link { .. }) { ASK_LASTS } else { OUTBOX_KEPT }
     }
 
     pub(in crate::store) fn waits(&self) -> Option<(Queue, Timestamp)> {
@@ -181,38 +181,38 @@ impl OutboxRow {
     }
 
     /// A mail that is owed from now on.
-    pub fn owed(row: Ulid, mail: OwedMail, now: Timestamp) -> OutboxRow {
+    pub fn queued(row: Ulid, mail: QueuedMail, now: Timestamp) -> OutboxRow {
         let (class, state) = (mail.class(), MailState::Waiting { since: now });
         OutboxRow { row, class, state, written_at: now, tries: 0, version: 1, again_at: None, counted_on: None, mail }
     }
 
     /// One that somebody asks for by hand: it does not stand behind a whole roster.
-    pub fn owed_by_hand(row: Ulid, mail: OwedMail, now: Timestamp) -> OutboxRow {
-        OutboxRow { class: MailClass::ByHand, ..OutboxRow::owed(row, mail, now) }
+    pub fn queued_by_hand(row: Ulid, mail: QueuedMail, now: Timestamp) -> OutboxRow {
+        OutboxRow { class: MailClass::ByHand, ..OutboxRow::queued(row, mail, now) }
     }
 
     /// The mail that an act on a grant owes its student.
     pub fn notice(row: Ulid, notice: Notice, grant: &Grant, now: Timestamp) -> OutboxRow {
-        OutboxRow::owed(row, OwedMail::notice(notice, grant), now)
+        OutboxRow::queued(row, QueuedMail::notice(notice, grant), now)
     }
 
     /// What files it under its grant, if it is about one.
     pub fn of_grant(&self) -> Option<MailOf> {
         match &self.mail {
-            OwedMail::Roster { programme, grant }
-            | OwedMail::Notice { programme, grant, .. }
-            | OwedMail::CapUsed { programme, grant, .. } => Some(MailOf {
+            QueuedMail::Roster { programme, grant }
+            | QueuedMail::Notice { programme, grant, .. }
+            | QueuedMail::CapUsed { programme, grant, .. } => Some(MailOf {
                 programme: programme.clone(),
                 grant: grant.clone(),
                 row: self.row,
                 written_at: self.written_at,
             }),
-            OwedMail::Link { .. }
-            | OwedMail::Alert { .. }
-            | OwedMail::Request { .. }
-            | OwedMail::Account { .. }
-            | OwedMail::Digest { .. }
-            | OwedMail::AccountDigest { .. } => None,
+            QueuedMail::Link { .. }
+            | QueuedMail::Alert { .. }
+            | QueuedMail::Request { .. }
+            | QueuedMail::Account { .. }
+            | QueuedMail::Digest { .. }
+            | QueuedMail::AccountDigest { .. } => None,
         }
     }
 }
@@ -234,67 +234,70 @@ impl MailState {
     }
 }
 
-impl OwedMail {
+impl QueuedMail {
     /// Whether it is to somebody who looks after programmes or the account. Of those none may be missing without somebody's knowing.
     pub fn is_to_staff(&self) -> bool {
         match self {
-            OwedMail::Alert { .. }
-            | OwedMail::Request { .. }
-            | OwedMail::Account { .. }
-            | OwedMail::Digest { .. }
-            | OwedMail::AccountDigest { .. } => true,
-            OwedMail::Link { .. } | OwedMail::Roster { .. } | OwedMail::Notice { .. } | OwedMail::CapUsed { .. } => {
-                false
-            }
+            QueuedMail::Alert { .. }
+            | QueuedMail::Request { .. }
+            | QueuedMail::Account { .. }
+            | QueuedMail::Digest { .. }
+            | QueuedMail::AccountDigest { .. } => true,
+            QueuedMail::Link { .. }
+            | QueuedMail::Roster { .. }
+            | QueuedMail::Notice { .. }
+            | QueuedMail::CapUsed { .. } => false,
         }
     }
 
     /// As what its reader can choose not to get it. What tells of their key, or of a rule that will switch it off, everybody gets.
     pub fn of_choice(&self) -> Option<OfChoice> {
         match self {
-            OwedMail::Digest { .. } | OwedMail::AccountDigest { .. } => Some(OfChoice::Digest),
-            OwedMail::CapUsed { .. } | OwedMail::Notice { notice: Notice::TermEndSoon, .. } => Some(OfChoice::Reminder),
-            OwedMail::Link { .. }
-            | OwedMail::Roster { .. }
-            | OwedMail::Notice { .. }
-            | OwedMail::Alert { .. }
-            | OwedMail::Request { .. }
-            | OwedMail::Account { .. } => None,
+            QueuedMail::Digest { .. } | QueuedMail::AccountDigest { .. } => Some(OfChoice::Digest),
+            QueuedMail::CapUsed { .. } | QueuedMail::Notice { notice: Notice::TermEndSoon, .. } => {
+                Some(OfChoice::Reminder)
+            }
+            QueuedMail::Link { .. }
+            | QueuedMail::Roster { .. }
+            | QueuedMail::Notice { .. }
+            | QueuedMail::Alert { .. }
+            | QueuedMail::Request { .. }
+            | QueuedMail::Account { .. } => None,
         }
     }
 
     /// The programme that it is about, if it is about one.
     pub fn programme(&self) -> Option<&ProgrammeId> {
         match self {
-            OwedMail::Roster { programme, .. }
-            | OwedMail::Notice { programme, .. }
-            | OwedMail::CapUsed { programme, .. }
-            | OwedMail::Alert { programme, .. }
-            | OwedMail::Request { programme, .. }
-            | OwedMail::Digest { programme, .. } => Some(programme),
-            OwedMail::Link { .. } | OwedMail::Account { .. } | OwedMail::AccountDigest { .. } => None,
+            QueuedMail::Roster { programme, .. }
+            | QueuedMail::Notice { programme, .. }
+            | QueuedMail::CapUsed { programme, .. }
+            | QueuedMail::Alert { programme, .. }
+            | QueuedMail::Request { programme, .. }
+            | QueuedMail::Digest { programme, .. } => Some(programme),
+            QueuedMail::Link { .. } | QueuedMail::Account { .. } | QueuedMail::AccountDigest { .. } => None,
         }
     }
 
     /// What its header `X-Bursar-Mail` says.
     pub fn kind(&self) -> MailKind {
         match self {
-            OwedMail::Link { .. } => MailKind::Link,
-            OwedMail::Roster { .. } => MailKind::Roster,
-            OwedMail::Notice { notice: Notice::KeyShown, .. } => MailKind::KeyShown,
-            OwedMail::Notice { notice: Notice::KeyLeaked, .. } => MailKind::KeyLeaked,
-            OwedMail::Notice { .. } | OwedMail::CapUsed { .. } => MailKind::Student,
-            OwedMail::Alert { .. } => MailKind::Alert,
-            OwedMail::Request { .. } => MailKind::Request,
-            OwedMail::Account { .. } => MailKind::Account,
-            OwedMail::Digest { .. } | OwedMail::AccountDigest { .. } => MailKind::Digest,
+            QueuedMail::Link { .. } => MailKind::Link,
+            QueuedMail::Roster { .. } => MailKind::Roster,
+            QueuedMail::Notice { notice: Notice::KeyShown, .. } => MailKind::KeyShown,
+            QueuedMail::Notice { notice: Notice::KeyLeaked, .. } => MailKind::KeyLeaked,
+            QueuedMail::Notice { .. } | QueuedMail::CapUsed { .. } => MailKind::Student,
+            QueuedMail::Alert { .. } => MailKind::Alert,
+            QueuedMail::Request { .. } => MailKind::Request,
+            QueuedMail::Account { .. } => MailKind::Account,
+            QueuedMail::Digest { .. } | QueuedMail::AccountDigest { .. } => MailKind::Digest,
         }
     }
 
     /// What a student is told of the last key that was shown to them.
-    pub fn notice(notice: Notice, grant: &Grant) -> OwedMail {
+    pub fn notice(notice: Notice, grant: &Grant) -> QueuedMail {
         let (programme, epoch, grant) = (grant.programme.clone(), grant.last_shown(), grant.id.clone());
-        OwedMail::Notice { programme, grant, epoch, notice }
+        QueuedMail::Notice { programme, grant, epoch, notice }
     }
 
     /// In which line it waits, unless somebody asked for it by hand.

@@ -15,7 +15,7 @@ use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::{PersonId, new_ulid};
 use crate::domain::values::window::utc_date;
 use crate::store::mail::outbox::{BETWEEN_RESENT, Resent};
-use crate::store::mail::outbox_row::{MailState, OutboxRow, OwedMail, SentAs};
+use crate::store::mail::outbox_row::{MailState, OutboxRow, QueuedMail, SentAs};
 use crate::store::mail::undeliverable::{Undeliverable, Why};
 use crate::store::table::commit::{Commit, Pauses, Round, Transaction, number};
 use crate::store::table::context::ActContext;
@@ -137,7 +137,7 @@ impl Table {
         let ActContext { programme, grant: id, now, deadline } = at;
         let (programme, id) = (programme.clone(), id.clone());
         let resent = Resent { programme: programme.clone(), grant: id.clone(), resent_at: now };
-        let row = OutboxRow::owed_by_hand(new_ulid(now), OwedMail::Roster { programme, grant: id }, now);
+        let row = OutboxRow::queued_by_hand(new_ulid(now), QueuedMail::Roster { programme, grant: id }, now);
         let what = AuditDetail::new(Act::MailAllowed).changing(mark.why.as_str(), "tried again");
         let hour_ago = number((now - BETWEEN_RESENT).as_millisecond());
         let transaction = self

@@ -10,11 +10,11 @@ use ulid::Ulid;
 
 use crate::deadline::Deadline;
 use crate::domain::people::session::Session;
-use crate::domain::people::sign_in::{LiveLink, NotOwed, SignIn};
+use crate::domain::people::sign_in::{LinkRefused, LiveLink, SignIn};
 use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::new_ulid;
 use crate::domain::values::token::{AskTokenHash, LinkTokenHash, SessionTokenHash};
-use crate::store::mail::outbox_row::{OutboxRow, OwedMail};
+use crate::store::mail::outbox_row::{OutboxRow, QueuedMail};
 use crate::store::people::tallies::Tally;
 use crate::store::table::commit::{Commit, Counter, Pauses, Round, key_item, number};
 use crate::store::table::items::Stored;
@@ -64,7 +64,7 @@ pub enum Written {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkMade {
     Yes,
-    Not(NotOwed),
+    Not(LinkRefused),
     /// The whole deployment has sent so many in this minute that this one waits for the next.
     Later,
 }
@@ -90,8 +90,8 @@ impl Table {
 
     /// Owes the mail of an ask, once. It is the row of the ask's own name.
     pub async fn owe_link(&self, ask: &Ask, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
-        let mail = OwedMail::Link { address: ask.address.clone(), asked_by: ask.asked_by.clone() };
-        let row = OutboxRow { written_at: ask.at, ..OutboxRow::owed(ask.ask, mail, now) };
+        let mail = QueuedMail::Link { address: ask.address.clone(), asked_by: ask.asked_by.clone() };
+        let row = OutboxRow { written_at: ask.at, ..OutboxRow::queued(ask.ask, mail, now) };
         self.put_new(&row, deadline).await.map(drop)
     }
 

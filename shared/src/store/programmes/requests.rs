@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use crate::domain::audit::{AuditDetail, Entry};
 use crate::domain::programme::request::Request;
 use crate::domain::values::id::{PersonId, ProgrammeId, new_ulid};
-use crate::store::mail::outbox_row::{OutboxRow, OwedMail};
+use crate::store::mail::outbox_row::{OutboxRow, QueuedMail};
 use crate::store::table::commit::{Commit, Pauses};
 use crate::store::table::context::Author;
 use crate::store::table::{StoreError, Table, keys};
@@ -30,13 +30,13 @@ impl Table {
         let entry = Entry { programme, grant: None, entry: new_ulid(now), at: now, by: by.actor.clone(), what };
         let mut transaction = self.transaction().create(request)?.witnessed_by(&entry)?;
         for recipient in admins.iter().take(ASKED_AT_ONCE) {
-            let mail = OwedMail::Request {
+            let mail = QueuedMail::Request {
                 programme: request.programme.clone(),
                 day: request.day,
                 request: request.request.clone(),
                 recipient: recipient.clone(),
             };
-            transaction = transaction.create(&OutboxRow::owed(new_ulid(now), mail, now))?;
+            transaction = transaction.create(&OutboxRow::queued(new_ulid(now), mail, now))?;
         }
         Ok(self.commit(transaction, &mut Pauses::until(by.deadline)).await? == Commit::Done)
     }

@@ -18,7 +18,7 @@ use crate::domain::usage::models::{GroupUse, Nobodys, NobodysUse, Sums};
 use crate::domain::values::id::PersonId;
 use crate::domain::values::money::Usd;
 use crate::secrets::ManagementKey;
-use crate::store::{Checkpoint, Delay, Kept, ModelDay, ModelRows, NobodysDay, OutboxRow, OwedMail};
+use crate::store::{Checkpoint, Delay, Kept, ModelDay, ModelRows, NobodysDay, OutboxRow, QueuedMail};
 
 const NEED: Need = Need { amount: Usd::CENT, basis: Basis::TwoWeeks };
 
@@ -74,8 +74,8 @@ fn alarms() -> Vec<String> {
     let alarm =
         |cause| Alarm { recipients: vec![recipient.clone()], told: 1, ..Alarm::now(cause, at("2026-01-03T00:21:00Z")) };
     let alarms = causes.map(alarm);
-    let mail = OwedMail::Account { day: alarms[0].day, alarm: alarms[0].name(), recipient: recipient.clone() };
-    let row = OutboxRow::owed(ulid(), mail, at("2026-01-03T00:21:00Z"));
+    let mail = QueuedMail::Account { day: alarms[0].day, alarm: alarms[0].name(), recipient: recipient.clone() };
+    let row = OutboxRow::queued(ulid(), mail, at("2026-01-03T00:21:00Z"));
     alarms.iter().map(raw).chain([raw(&row)]).collect()
 }
 
@@ -158,9 +158,9 @@ fn digests() -> Vec<String> {
         recipients: vec![recipient.clone()],
         told: 1,
     };
-    let mail = |mail| raw(&OutboxRow::owed(ulid(), mail, found_at));
-    let of_programme = OwedMail::Digest { programme: a_programme().id, week, recipient: recipient.clone() };
-    vec![raw(&digest), raw(&account), mail(of_programme), mail(OwedMail::AccountDigest { week, recipient })]
+    let mail = |mail| raw(&OutboxRow::queued(ulid(), mail, found_at));
+    let of_programme = QueuedMail::Digest { programme: a_programme().id, week, recipient: recipient.clone() };
+    vec![raw(&digest), raw(&account), mail(of_programme), mail(QueuedMail::AccountDigest { week, recipient })]
 }
 
 fn a_model_day() -> ModelDay {

@@ -6,7 +6,7 @@ use crate::domain::programme::request::{POT, Request, Wish};
 use crate::domain::usage::crossing::{Crossing, Scope};
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::Reset;
-use crate::store::{CapsLook, OutboxRow, OwedMail, Place};
+use crate::store::{CapsLook, OutboxRow, Place, QueuedMail};
 
 pub(super) fn items() -> String {
     let all = [
@@ -33,8 +33,8 @@ fn a_crossing_of_a_cap() -> Crossing {
 
 fn a_mail_of_a_cap() -> OutboxRow {
     let Crossing { programme, window, threshold, limit, .. } = a_crossing_of_a_cap();
-    let mail = OwedMail::CapUsed { programme, grant: a_grant().id, window, threshold, of_limit: limit };
-    OutboxRow::owed(ulid(), mail, at("2026-01-03T00:21:00Z"))
+    let mail = QueuedMail::CapUsed { programme, grant: a_grant().id, window, threshold, of_limit: limit };
+    OutboxRow::queued(ulid(), mail, at("2026-01-03T00:21:00Z"))
 }
 
 fn a_look_at_caps() -> CapsLook {
@@ -50,6 +50,6 @@ fn a_request() -> Request {
 
 fn a_mail_of_a_request() -> OutboxRow {
     let Request { programme, day, request, by, .. } = a_request();
-    let mail = OwedMail::Request { programme, day, request, recipient: by };
-    OutboxRow::owed(ulid(), mail, at("2026-01-03T08:00:00Z"))
+    let mail = QueuedMail::Request { programme, day, request, recipient: by };
+    OutboxRow::queued(ulid(), mail, at("2026-01-03T08:00:00Z"))
 }
