@@ -71,10 +71,10 @@ struct Stored {
     access: AwsAccess,
     client: OnceLock<Client>,
     secret: String,
-    kept: Mutex<Option<Kept>>,
+    kept: Mutex<Option<CachedKey>>,
 }
 
-struct Kept {
+struct CachedKey {
     key: ManagementKey,
     read_at: Instant,
     /// When a fresh read brought this key although the provider had refused it.
@@ -168,7 +168,7 @@ impl ManagementKeys {
                 }
             }
         }
-        *stored.kept.lock().await = Some(Kept::now(pending.key.clone()));
+        *stored.kept.lock().await = Some(CachedKey::now(pending.key.clone()));
         Ok(())
     }
 }
@@ -180,12 +180,12 @@ impl Stored {
 
     async fn read_into(
         &self,
-        kept: &mut Option<Kept>,
+        kept: &mut Option<CachedKey>,
         refused: Option<&ManagementKey>,
     ) -> Result<ManagementKey, SecretError> {
         let text = self.text(CURRENT).await?.map(|(text, _)| text).unwrap_or_default();
         let key = ManagementKey::parse(text.expose_secret())?;
-        let mut fresh = Kept::now(key.clone());
+        let mut fresh = CachedKey::now(key.clone());
         fresh.confirmed_at = refused.filter(|refused| **refused == key).map(|_| fresh.read_at);
         *kept = Some(fresh);
         Ok(key)
@@ -214,9 +214,9 @@ impl Stored {
     }
 }
 
-impl Kept {
-    fn now(key: ManagementKey) -> Kept {
-        Kept { key, read_at: Instant::now(), confirmed_at: None }
+impl CachedKey {
+    fn now(key: ManagementKey) -> CachedKey {
+        CachedKey { key, read_at: Instant::now(), confirmed_at: None }
     }
 }
 

@@ -10,7 +10,7 @@ use bursar_core::domain::values::id::DeploymentId;
 use bursar_core::store::Meta;
 use bursar_core::store::items::to_item;
 use bursar_local::engine::{Engine, Place};
-use bursar_local::kept::Kept;
+use bursar_local::kept::StateFile;
 use bursar_local::provider::{Nano, Provider};
 use bursar_local::secrets_manager::SecretsManager;
 use bursar_local::serve::serve as serve_on;
@@ -74,7 +74,7 @@ pub(crate) async fn serve(setup: Setup) -> Result<()> {
         Clock::reading(move || course.lock().unwrap_or_else(PoisonError::into_inner).now())
     };
     // In memory SQLite looks through all that it holds with every write.
-    let kept = Kept::open(&folder.path().join("state.db"))?;
+    let kept = StateFile::open(&folder.path().join("state.db"))?;
     let schema = Template::bundled()?.table;
     let engine = tokio::task::spawn_blocking(move || Engine::start(&Place::Memory, TABLE, &schema)).await??;
     let provider = Provider::new(kept.clone(), clock.clone(), MANAGEMENT_KEY)?;

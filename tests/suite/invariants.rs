@@ -22,7 +22,7 @@ use bursar_core::store::keys::Key;
 use bursar_local::engine::{Engine, Place};
 use bursar_local::gate::{Gate, Instance, Keep, Service, Upstreams, Verdict};
 use bursar_local::invoke::FunctionName;
-use bursar_local::kept::Kept;
+use bursar_local::kept::StateFile;
 use bursar_local::provider::{MadeKey, Nano, Provider};
 use bursar_local::serve::serve;
 use bursar_local::ses::Ses;
@@ -73,8 +73,8 @@ impl Scene {
             .unwrap();
 
         let (answers, logs) = (Answers::default(), Arc::<Mutex<Vec<String>>>::default());
-        let provider = Provider::new(Kept::in_memory().unwrap(), clock.clone(), MANAGEMENT).unwrap();
-        let ses = Ses::new(Kept::in_memory().unwrap(), clock.clone()).unwrap();
+        let provider = Provider::new(StateFile::in_memory().unwrap(), clock.clone(), MANAGEMENT).unwrap();
+        let ses = Ses::new(StateFile::in_memory().unwrap(), clock.clone()).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mail_origin = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(serve(listener, ses.router(), std::future::pending()));

@@ -8,7 +8,7 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::provider::account::Credits;
 use bursar_core::provider::inventory::Position;
-use bursar_core::store::{Checkpoint, HeldBack, Kept, Table};
+use bursar_core::store::{Checkpoint, HeldBack, SavedParts, Table};
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
@@ -143,7 +143,7 @@ impl Progress {
                 break;
             }
             if next.rows.last().is_none_or(|kept| kept.fence != fence) {
-                next.rows.push(Kept { fence, parts: 0 });
+                next.rows.push(SavedParts { fence, parts: 0 });
             }
             let Some(kept) = next.rows.last_mut() else { break };
             kept.parts += table.keep_rows(last.run, fence, kept.parts, &rows, now, deadline).await?;

@@ -33,7 +33,7 @@ pub use programmes::imports::{Import, ImportChunk, Step};
 pub use programmes::jobs::{Job, JobMade, JobState};
 pub use programmes::programme::{Closed, ListedProgramme, PotSet, Promised, Saved};
 pub use sync::account::{Account, AccountDay, ForeignKey};
-pub use sync::checkpoints::{Checkpoint, Delay, Kept};
+pub use sync::checkpoints::{Checkpoint, Delay, SavedParts};
 pub use sync::cuts::{Cut, ProgrammeCut};
 pub use sync::fenced::FencedTable;
 pub use sync::held_back::{HeldMark, Release};

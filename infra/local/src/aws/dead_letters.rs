@@ -6,14 +6,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::base::kept::Kept;
+use crate::base::kept::StateFile;
 
 const COLLECTION: &str = "dead-letters";
 const AT_MOST: usize = 1000;
 
 /// Clones share the same letters.
 #[derive(Clone)]
-pub struct DeadLetters(Kept);
+pub struct DeadLetters(StateFile);
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeadLetter {
@@ -35,7 +35,7 @@ pub enum About {
 }
 
 impl DeadLetters {
-    pub fn over(kept: Kept) -> DeadLetters {
+    pub fn over(kept: StateFile) -> DeadLetters {
         DeadLetters(kept)
     }
 
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn the_newest_thousand_are_kept_in_order() {
-        let letters = DeadLetters::over(Kept::in_memory().unwrap());
+        let letters = DeadLetters::over(StateFile::in_memory().unwrap());
         let letter = |tries| DeadLetter {
             at: Timestamp::UNIX_EPOCH,
             function: "mail".to_owned(),

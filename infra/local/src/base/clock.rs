@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::base::kept::Kept;
+use crate::base::kept::StateFile;
 
 const COLLECTION: &str = "clock";
 /// Real time may be set while somebody waits: nobody sleeps longer than this before looking again.
@@ -25,7 +25,7 @@ pub struct StackClock(Arc<Inner>);
 struct Inner {
     real: Clock,
     course: Mutex<Course>,
-    kept: Kept,
+    kept: StateFile,
     moved: watch::Sender<()>,
     at_work: watch::Sender<usize>,
 }
@@ -55,12 +55,12 @@ struct Offset {
 
 impl StackClock {
     /// Goes on from where it was when the state was kept; a new one tells real time.
-    pub fn open(kept: Kept) -> Result<StackClock> {
+    pub fn open(kept: StateFile) -> Result<StackClock> {
         StackClock::over(Clock::system(), kept)
     }
 
     /// Goes on over another clock than the machine's.
-    pub fn over(real: Clock, kept: Kept) -> Result<StackClock> {
+    pub fn over(real: Clock, kept: StateFile) -> Result<StackClock> {
         let offset = kept.get::<Offset>(COLLECTION, "offset")?;
         let offset = offset.map_or(SignedDuration::ZERO, |o| SignedDuration::new(o.seconds, o.nanoseconds));
         Ok(StackClock(Arc::new(Inner {

@@ -11,13 +11,13 @@ use serde::de::DeserializeOwned;
 
 /// A handle to the state of all stand-ins. Clones share the same database.
 #[derive(Clone)]
-pub struct Kept(Arc<Mutex<Connection>>);
+pub struct StateFile(Arc<Mutex<Connection>>);
 
-impl Kept {
+impl StateFile {
     /// Opens or creates the database at `path`. What a write acknowledged survives a kill of the process.
-    pub fn open(path: &Path) -> Result<Kept> {
+    pub fn open(path: &Path) -> Result<StateFile> {
         let connection = Connection::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-        Kept::prepared(connection).with_context(|| {
+        StateFile::prepared(connection).with_context(|| {
             format!(
                 "{} is damaged or is no database of Bursar: put a good copy in its place, or name another folder with --data",
                 path.display()
@@ -26,8 +26,8 @@ impl Kept {
     }
 
     /// State that goes with the process.
-    pub fn in_memory() -> Result<Kept> {
-        Kept::prepared(Connection::open_in_memory()?)
+    pub fn in_memory() -> Result<StateFile> {
+        StateFile::prepared(Connection::open_in_memory()?)
     }
 
     /// Every document of a collection, in the order of their ids.
@@ -73,7 +73,7 @@ impl Kept {
         })
     }
 
-    fn prepared(connection: Connection) -> Result<Kept> {
+    fn prepared(connection: Connection) -> Result<StateFile> {
         let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         ensure!(found == "ok", found);
         connection.pragma_update(None, "journal_mode", "wal")?;
@@ -83,7 +83,7 @@ impl Kept {
              PRIMARY KEY (collection, id)) WITHOUT ROWID",
             [],
         )?;
-        Ok(Kept(Arc::new(Mutex::new(connection))))
+        Ok(StateFile(Arc::new(Mutex::new(connection))))
     }
 
     fn with<T>(&self, run: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
@@ -99,14 +99,14 @@ mod tests {
     fn what_was_put_is_there_after_opening_again_in_order_of_ids() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.db");
-        let kept = Kept::open(&path).unwrap();
+        let kept = StateFile::open(&path).unwrap();
         kept.put("mails", "2", &"second").unwrap();
         kept.put("mails", "1", &"first").unwrap();
         kept.put("mails", "3", &"third").unwrap();
         kept.remove("mails", "3").unwrap();
         drop(kept);
 
-        let kept = Kept::open(&path).unwrap();
+        let kept = StateFile::open(&path).unwrap();
         let all: Vec<(String, String)> = kept.all("mails").unwrap();
         assert_eq!(all, [("1".into(), "first".into()), ("2".into(), "second".into())]);
         assert_eq!(kept.get::<String>("mails", "2").unwrap().as_deref(), Some("second"));
@@ -117,7 +117,7 @@ mod tests {
     fn damage_inside_the_file_is_named_with_the_way_out() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.db");
-        let kept = Kept::open(&path).unwrap();
+        let kept = StateFile::open(&path).unwrap();
         for number in 0..200 {
             kept.put("mails", &format!("{number}"), &"x".repeat(500)).unwrap();
         }
@@ -125,7 +125,7 @@ mod tests {
         let mut bytes = std::fs::read(&path).unwrap();
         bytes[4096..12_288].fill(0xa5);
         std::fs::write(&path, &bytes).unwrap();
-        let message = format!("{:#}", Kept::open(&path).err().unwrap());
+        let message = format!("{:#}", StateFile::open(&path).err().unwrap());
         assert!(message.contains("state.db") && message.contains("--data"), "{message}");
     }
 
@@ -134,7 +134,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.db");
         std::fs::write(&path, "a letter to my grandmother, and not a short one at that").unwrap();
-        let message = format!("{:#}", Kept::open(&path).err().unwrap());
+        let message = format!("{:#}", StateFile::open(&path).err().unwrap());
         assert!(message.contains("state.db"), "{message}");
         assert!(std::fs::read_to_string(&path).unwrap().starts_with("a letter"));
     }

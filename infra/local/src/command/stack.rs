@@ -32,7 +32,7 @@ use crate::aws::ses::Ses;
 use crate::aws::template::Template;
 use crate::base::clock::StackClock;
 use crate::base::function::FunctionName;
-use crate::base::kept::Kept;
+use crate::base::kept::StateFile;
 use crate::command::control::{self, Control};
 use crate::command::folder::Files;
 use crate::command::settle::Settle;
@@ -133,7 +133,7 @@ impl Stack {
         let template = Template::bundled()?;
         let kept = match &options.files {
             Some(files) => open_state(files)?,
-            None => Kept::in_memory()?,
+            None => StateFile::in_memory()?,
         };
         let clock = StackClock::open(kept.clone())?;
         if let Some(instant) = options.begins_at {
@@ -152,7 +152,7 @@ impl Stack {
             own_account || engine.is_hidden(),
             "this system has one loopback address only, so a page in the browser could find the table: use --provider on Linux"
         );
-        let secrets = SecretsManager::new(if own_account { kept.clone() } else { Kept::in_memory()? })?;
+        let secrets = SecretsManager::new(if own_account { kept.clone() } else { StateFile::in_memory()? })?;
         let (provider, provider_url) = match options.provider {
             ProviderAt::BuiltIn => {
                 let key = secrets.current(SECRET).unwrap_or_else(new_management_key);
@@ -265,7 +265,7 @@ impl Stack {
 
 /// The stand-ins' state. It is made before the table and marked when a first start is over, so one of the two alone is a loss
 /// that nobody should build on.
-fn open_state(files: &Files) -> Result<Kept> {
+fn open_state(files: &Files) -> Result<StateFile> {
     let state = files.stand_ins.join("state.db");
     let (table, kept) = (files.table.exists(), std::fs::metadata(&state).is_ok_and(|file| file.len() > 0));
     let lost = |there: &Path, missing: &Path| {
@@ -273,7 +273,7 @@ fn open_state(files: &Files) -> Result<Kept> {
         format!("{there} is there but {missing} is missing or empty: put it back, or name another folder with --data")
     };
     ensure!(kept || !table, lost(&files.table, &state));
-    let kept = Kept::open(&state)?;
+    let kept = StateFile::open(&state)?;
     ensure!(table || kept.get::<Ready>(READY.0, READY.1)?.is_none(), lost(&state, &files.table));
     Ok(kept)
 }
@@ -311,7 +311,7 @@ async fn deployment(config: &Config, clock: &StackClock) -> Result<String> {
 }
 
 /// Whoever a demonstration left here; else the admins, who begin.
-fn who_may_sign_in(kept: &Kept, config: &Config) -> Result<Who> {
+fn who_may_sign_in(kept: &StateFile, config: &Config) -> Result<Who> {
     let admin = |admin: &EmailAddress| SignsIn {
         address: admin.as_written().to_owned(),
         as_whom: "admin: makes programmes and sees all of them".to_owned(),

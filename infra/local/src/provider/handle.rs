@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::memory::Memory;
 use super::quirks::Quirks;
-use crate::base::kept::Kept;
+use crate::base::kept::StateFile;
 
 /// One account. Clones share it.
 #[derive(Clone)]
@@ -23,7 +23,7 @@ pub struct Provider {
 impl Provider {
     /// Goes on with what is kept; at the very first start that is a default workspace and credits of 1,000 dollars. The
     /// management key works from now on; of it, as of every key, only the hash is kept.
-    pub fn new(kept: Kept, clock: Clock, management_key: &str) -> Result<Provider> {
+    pub fn new(kept: StateFile, clock: Clock, management_key: &str) -> Result<Provider> {
         let mut memory = Memory::open(kept, clock.now()).context("what the simulated provider kept cannot be read")?;
         memory.put_management_key(management_key)?;
         Ok(Provider { memory: Arc::new(Mutex::new(memory)), clock, others: Arc::default() })
@@ -31,7 +31,7 @@ impl Provider {
 
     /// A further account in memory, which goes with the process. Nobody reaches it yet.
     pub(crate) fn another(&self, management_key: &str) -> Result<Provider> {
-        Provider::new(Kept::in_memory()?, self.clock.clone(), management_key)
+        Provider::new(StateFile::in_memory()?, self.clock.clone(), management_key)
     }
 
     /// Changes how the simulator behaves where the provider's description leaves it open.

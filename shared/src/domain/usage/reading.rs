@@ -45,7 +45,7 @@ pub struct Used {
 
 /// What one key of a grant has used, as far as it is on record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Kept", into = "Kept")]
+#[serde(try_from = "ReadingItem", into = "ReadingItem")]
 pub struct Reading {
     pub programme: ProgrammeId,
     pub grant: GrantId,
@@ -275,7 +275,7 @@ fn is_nothing(days: &Days) -> bool {
 
 /// How a reading lies in the table: its sums beside the days that they are of, so that a write can be conditional on them.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct ReadingItem {
     programme: ProgrammeId,
     grant: GrantId,
     epoch: Epoch,
@@ -299,12 +299,12 @@ struct Kept {
 #[error("its sums are not those of its days")]
 struct Crooked;
 
-impl From<Reading> for Kept {
-    fn from(reading: Reading) -> Kept {
+impl From<Reading> for ReadingItem {
+    fn from(reading: Reading) -> ReadingItem {
         let Reading { used, window, in_window, before, last_used_at, as_of, unchanged_until, .. } = reading;
         let (programme, grant, epoch) = (reading.programme, reading.grant, reading.epoch);
         let (lifetime, byok) = (used.credits.total(), used.byok.total());
-        Kept {
+        ReadingItem {
             programme,
             grant,
             epoch,
@@ -321,11 +321,11 @@ impl From<Reading> for Kept {
     }
 }
 
-impl TryFrom<Kept> for Reading {
+impl TryFrom<ReadingItem> for Reading {
     type Error = Crooked;
-    fn try_from(kept: Kept) -> Result<Reading, Crooked> {
-        let Kept { programme, grant, epoch, used, window, in_window, before, .. } = kept;
-        let Kept { lifetime, byok, last_used_at, as_of, unchanged_until, .. } = kept;
+    fn try_from(kept: ReadingItem) -> Result<Reading, Crooked> {
+        let ReadingItem { programme, grant, epoch, used, window, in_window, before, .. } = kept;
+        let ReadingItem { lifetime, byok, last_used_at, as_of, unchanged_until, .. } = kept;
         if (lifetime, byok) != (used.credits.total(), used.byok.total()) {
             return Err(Crooked);
         }

@@ -28,7 +28,7 @@ pub struct Checkpoint {
     /// Counts the checkpoints of the run: the parts of each have names of their own, so that none is ever overwritten.
     pub number: u32,
     /// What was seen, in the order in which it was kept.
-    pub rows: Vec<Kept>,
+    pub rows: Vec<SavedParts>,
     /// In how many parts it is kept how far the run came.
     pub parts: u32,
     /// Why the run was last put off, and until when.
@@ -59,7 +59,7 @@ impl Checkpoint {
 
 /// What one invocation kept of what it had seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept {
+pub struct SavedParts {
     pub fence: u64,
     pub parts: u32,
 }

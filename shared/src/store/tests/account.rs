@@ -18,7 +18,7 @@ use crate::domain::usage::models::{GroupUse, Nobodys, NobodysUse, Sums};
 use crate::domain::values::id::PersonId;
 use crate::domain::values::money::Usd;
 use crate::secrets::ManagementKey;
-use crate::store::{Checkpoint, Delay, Kept, ModelDay, ModelRows, NobodysDay, OutboxRow, QueuedMail};
+use crate::store::{Checkpoint, Delay, ModelDay, ModelRows, NobodysDay, OutboxRow, QueuedMail, SavedParts};
 
 const NEED: Need = Need { amount: Usd::CENT, basis: Basis::TwoWeeks };
 
@@ -196,7 +196,7 @@ fn an_account_entry() -> AccountEntry {
 }
 
 pub(super) fn a_checkpoint() -> Checkpoint {
-    let rows = vec![Kept { fence: 2, parts: 2 }, Kept { fence: 3, parts: 0 }];
+    let rows = vec![SavedParts { fence: 2, parts: 2 }, SavedParts { fence: 3, parts: 0 }];
     let table = "bursar".to_owned();
     let due = at("2026-01-03T00:40:00Z");
     let delay = Some(Delay { why: "no answer".to_owned(), due, tries: 2, in_a_row: 1 });

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::*;
 use crate::aws::ses::tests::client;
 use crate::base::guard::guarded;
-use crate::base::kept::Kept;
+use crate::base::kept::StateFile;
 use crate::base::serve::serve;
 
 const LINK_MAIL: &str = "From: =?utf-8?Q?Universit=C3=A4t?= <bursar@example.edu>\r\nTo: ada@example.edu\r\n\
@@ -40,7 +40,7 @@ struct Served {
 impl Served {
     async fn with(further: Router, emit_fails: bool) -> Served {
         let at: Timestamp = "2026-11-20T09:05:00Z".parse().unwrap();
-        let ses = Ses::new(Kept::in_memory().unwrap(), Clock::reading(move || at)).unwrap();
+        let ses = Ses::new(StateFile::in_memory().unwrap(), Clock::reading(move || at)).unwrap();
         let emitted = Arc::new(Mutex::new(Vec::new()));
         let all = emitted.clone();
         let emit: Emit = Arc::new(move |event| {

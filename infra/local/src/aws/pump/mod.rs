@@ -24,7 +24,7 @@ use crate::aws::engine::{Engine, Position};
 use crate::aws::invoke::Invoke;
 use crate::aws::template::StreamReader;
 use crate::base::clock::StackClock;
-use crate::base::kept::Kept;
+use crate::base::kept::StateFile;
 
 const COLLECTION: &str = "stream-positions";
 /// How many records are read from the engine at once.
@@ -47,7 +47,7 @@ pub struct Pump(Arc<Inner>);
 struct Inner {
     engine: Engine,
     invoke: Arc<dyn Invoke>,
-    kept: Kept,
+    kept: StateFile,
     clock: StackClock,
     region: String,
     dead_letters: DeadLetters,
@@ -68,7 +68,7 @@ impl Pump {
     pub async fn start(
         engine: Engine,
         invoke: Arc<dyn Invoke>,
-        kept: Kept,
+        kept: StateFile,
         clock: StackClock,
         region: &str,
         readers: Vec<StreamReader>,

@@ -34,19 +34,19 @@ fn readers() -> Vec<StreamReader> {
 /// A clock that stands still, so that nothing waits by real time.
 fn standing() -> StackClock {
     let hand = HandClock::at("2026-11-20T10:00:00Z");
-    let clock = StackClock::over(hand.clock(), Kept::in_memory().unwrap()).unwrap();
+    let clock = StackClock::over(hand.clock(), StateFile::in_memory().unwrap()).unwrap();
     clock.stop_at("2026-11-20T10:00:00Z".parse::<Timestamp>().unwrap()).unwrap();
     clock
 }
 
-async fn pump(engine: &Engine, recorder: &Arc<Recorder>, kept: &Kept) -> Pump {
+async fn pump(engine: &Engine, recorder: &Arc<Recorder>, kept: &StateFile) -> Pump {
     pump_of(engine, recorder, kept, &standing(), readers()).await
 }
 
 async fn pump_of(
     engine: &Engine,
     recorder: &Arc<Recorder>,
-    kept: &Kept,
+    kept: &StateFile,
     clock: &StackClock,
     readers: Vec<StreamReader>,
 ) -> Pump {
@@ -76,7 +76,7 @@ fn keys(events: &[Value]) -> Vec<Vec<String>> {
 #[tokio::test]
 async fn each_reader_is_given_its_records_in_the_shape_of_lambda() {
     let engine = in_memory();
-    let (recorder, kept) = (Arc::new(Recorder::new()), Kept::in_memory().unwrap());
+    let (recorder, kept) = (Arc::new(Recorder::new()), StateFile::in_memory().unwrap());
     let pump = pump(&engine, &recorder, &kept).await;
     put_kind(&client(&engine), "a", "totals").await;
     drained(&pump).await;
@@ -122,7 +122,7 @@ async fn records_come_in_order_and_in_batches_of_at_most_the_size() {
     for n in 0..25 {
         put_kind(&client, &format!("{n:02}"), "outbox").await;
     }
-    let (recorder, kept) = (Arc::new(Recorder::new()), Kept::in_memory().unwrap());
+    let (recorder, kept) = (Arc::new(Recorder::new()), StateFile::in_memory().unwrap());
     let pump = pump(&engine, &recorder, &kept).await;
     drained(&pump).await;
     let batches = keys(&recorder.calls_of(FunctionName::Mail));
@@ -141,7 +141,7 @@ fn a_batch_is_never_larger_than_lambda_carries() {
 #[tokio::test]
 async fn a_reader_is_woken_at_once_when_something_is_written() {
     let engine = in_memory();
-    let (recorder, kept) = (Arc::new(Recorder::new()), Kept::in_memory().unwrap());
+    let (recorder, kept) = (Arc::new(Recorder::new()), StateFile::in_memory().unwrap());
     let pump = pump(&engine, &recorder, &kept).await;
     let client = client(&engine);
     let mut waits = Vec::new();
@@ -160,7 +160,7 @@ async fn a_reader_is_woken_at_once_when_something_is_written() {
 #[tokio::test]
 async fn a_restart_goes_on_from_the_kept_position_and_hands_on_again_what_was_not_answered() {
     let engine = in_memory();
-    let kept = Kept::in_memory().unwrap();
+    let kept = StateFile::in_memory().unwrap();
     let client = client(&engine);
     let killed = Arc::new(AtomicBool::new(true));
     let recorder = {
@@ -187,7 +187,7 @@ async fn a_restart_goes_on_from_the_kept_position_and_hands_on_again_what_was_no
 #[tokio::test]
 async fn a_position_that_is_ahead_of_the_table_goes_back_to_its_end() {
     let engine = in_memory();
-    let kept = Kept::in_memory().unwrap();
+    let kept = StateFile::in_memory().unwrap();
     let ahead = Position::of("100009999999999999999").unwrap();
     kept.put(COLLECTION, "mail", &ahead).unwrap();
     let recorder = Arc::new(Recorder::new());
@@ -201,7 +201,7 @@ async fn a_position_that_is_ahead_of_the_table_goes_back_to_its_end() {
 #[tokio::test]
 async fn a_reader_that_wants_nothing_of_what_was_written_passes_it() {
     let engine = in_memory();
-    let (recorder, kept) = (Arc::new(Recorder::new()), Kept::in_memory().unwrap());
+    let (recorder, kept) = (Arc::new(Recorder::new()), StateFile::in_memory().unwrap());
     let pump = pump(&engine, &recorder, &kept).await;
     put_kind(&client(&engine), "a", "grant").await;
     drained(&pump).await;
@@ -214,7 +214,7 @@ async fn a_reader_that_wants_nothing_of_what_was_written_passes_it() {
 #[tokio::test]
 async fn a_write_that_changes_nothing_wakes_nobody_as_in_dynamodb() {
     let engine = in_memory();
-    let (recorder, kept) = (Arc::new(Recorder::new()), Kept::in_memory().unwrap());
+    let (recorder, kept) = (Arc::new(Recorder::new()), StateFile::in_memory().unwrap());
     let pump = pump(&engine, &recorder, &kept).await;
     let client = client(&engine);
     put_kind(&client, "a", "outbox").await;
@@ -233,7 +233,7 @@ async fn a_partial_failure_is_tried_again_from_the_first_failed_record_after_a_w
     for pk in ["a", "b", "c"] {
         put_kind(&client, pk, "outbox").await;
     }
-    let (kept, clock) = (Kept::in_memory().unwrap(), standing());
+    let (kept, clock) = (StateFile::in_memory().unwrap(), standing());
     let times = Arc::new(Mutex::new(Vec::new()));
     let recorder = {
         let (clock, times) = (clock.clone(), Arc::clone(&times));
@@ -266,7 +266,7 @@ async fn what_cannot_be_handed_on_becomes_a_dead_letter_and_the_rest_goes_on() {
         let bad = event["Records"].as_array().unwrap().iter().any(|r| r["dynamodb"]["Keys"]["pk"]["S"] == "bad");
         if bad { Err(InvokeError::Failed("it cannot read this".to_owned())) } else { Ok(json!({})) }
     }));
-    let kept = Kept::in_memory().unwrap();
+    let kept = StateFile::in_memory().unwrap();
     let pump = pump(&engine, &recorder, &kept).await;
     let hurry = pump.hurry();
     drained(&pump).await;
@@ -291,7 +291,7 @@ async fn one_reader_that_fails_does_not_hold_up_the_other() {
         FunctionName::Mail => Err(InvokeError::TimedOut),
         _ => Ok(json!({})),
     }));
-    let kept = Kept::in_memory().unwrap();
+    let kept = StateFile::in_memory().unwrap();
     let pump = pump(&engine, &recorder, &kept).await;
     put_kind(&client, "a", "outbox").await;
     recorder.called(1).await;
@@ -305,7 +305,7 @@ async fn one_reader_that_fails_does_not_hold_up_the_other() {
 async fn the_stream_is_forgotten_behind_the_slowest_reader_and_nothing_undelivered_is_lost() {
     let engine = in_memory();
     let client = client(&engine);
-    let kept = Kept::in_memory().unwrap();
+    let kept = StateFile::in_memory().unwrap();
     let held = Arc::new(AtomicBool::new(true));
     let recorder = {
         let held = Arc::clone(&held);
@@ -357,7 +357,7 @@ async fn real_files_survive_a_restart_of_everything_with_nothing_lost_and_nothin
     let recorder = Arc::new(Recorder::new());
     for run in 0..3 {
         let engine = Engine::start(&place, "bursar", &schema()).unwrap();
-        let kept = Kept::open(&folder.path().join("state.db")).unwrap();
+        let kept = StateFile::open(&folder.path().join("state.db")).unwrap();
         let pump = pump(&engine, &recorder, &kept).await;
         let client = client(&engine);
         for n in 0..5 {

@@ -20,7 +20,7 @@ use crate::aws::template::expression::Expression;
 use crate::aws::template::{Schedule, Template};
 use crate::base::clock::StackClock;
 use crate::base::function::FunctionName;
-use crate::base::kept::Kept;
+use crate::base::kept::StateFile;
 
 const COLLECTION: &str = "schedules";
 /// How long runs under way may still take when the schedules are stopped.
@@ -42,7 +42,7 @@ pub struct Schedules(Arc<Inner>);
 struct Inner {
     lines: Vec<Line>,
     invoke: Arc<dyn Invoke>,
-    kept: Kept,
+    kept: StateFile,
     clock: StackClock,
     dead_letters: DeadLetters,
     /// Held by whoever decides what runs next: the ticking, or a move of the clock.
@@ -66,7 +66,7 @@ impl Schedules {
         template: &Template,
         sync_every: SyncEvery,
         invoke: Arc<dyn Invoke>,
-        kept: Kept,
+        kept: StateFile,
         clock: StackClock,
     ) -> Result<Schedules> {
         let mut lines: Vec<Line> = Vec::new();

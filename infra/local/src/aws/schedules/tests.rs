@@ -44,7 +44,7 @@ fn the_usual() -> Template {
 struct Bundle {
     hand: HandClock,
     clock: StackClock,
-    kept: Kept,
+    kept: StateFile,
     /// What ran and when, by the product's clock.
     runs: Arc<Mutex<Vec<String>>>,
     recorder: Arc<Recorder>,
@@ -52,7 +52,7 @@ struct Bundle {
 
 impl Bundle {
     fn at(text: &str) -> Bundle {
-        let (hand, kept) = (HandClock::at(text), Kept::in_memory().unwrap());
+        let (hand, kept) = (HandClock::at(text), StateFile::in_memory().unwrap());
         let clock = StackClock::over(hand.clock(), kept.clone()).unwrap();
         let runs = Arc::new(Mutex::new(Vec::new()));
         let recorder = {

@@ -10,7 +10,7 @@ use axum::Router;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::base::kept::Kept;
+use crate::base::kept::StateFile;
 
 mod protocol;
 mod refusal;
@@ -29,13 +29,13 @@ const SECRETS: &str = "secrets";
 pub struct SecretsManager(Arc<Inner>);
 
 struct Inner {
-    kept: Kept,
+    kept: StateFile,
     secrets: Mutex<BTreeMap<String, Secret>>,
 }
 
 impl SecretsManager {
     /// With the secrets of earlier runs.
-    pub fn new(kept: Kept) -> Result<SecretsManager> {
+    pub fn new(kept: StateFile) -> Result<SecretsManager> {
         let secrets = Mutex::new(kept.all(SECRETS)?.into_iter().collect());
         Ok(SecretsManager(Arc::new(Inner { kept, secrets })))
     }

@@ -28,7 +28,7 @@ async fn client(router: Router) -> Client {
 }
 
 async fn with_a_secret(value: &str) -> (SecretsManager, Client) {
-    let secrets = SecretsManager::new(Kept::in_memory().unwrap()).unwrap();
+    let secrets = SecretsManager::new(StateFile::in_memory().unwrap()).unwrap();
     secrets.put(NAME, value).unwrap();
     let client = client(secrets.router()).await;
     (secrets, client)
@@ -113,7 +113,7 @@ async fn a_pending_value_is_promoted_by_moving_the_current_label() {
 
 #[tokio::test]
 async fn a_put_whose_answer_was_lost_makes_one_version_when_it_is_sent_again() {
-    let secrets = SecretsManager::new(Kept::in_memory().unwrap()).unwrap();
+    let secrets = SecretsManager::new(StateFile::in_memory().unwrap()).unwrap();
     secrets.put(NAME, "sk-1").unwrap();
     let calls = Arc::new(AtomicU32::new(0));
     let count = calls.clone();
@@ -162,12 +162,12 @@ async fn what_is_not_there_or_not_known_is_refused_by_name() {
 async fn secrets_and_their_stages_are_there_again_after_reopening() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
-    let secrets = SecretsManager::new(Kept::open(&path).unwrap()).unwrap();
+    let secrets = SecretsManager::new(StateFile::open(&path).unwrap()).unwrap();
     secrets.put(NAME, "sk-1").unwrap();
     secrets.put(NAME, "sk-2").unwrap();
     let before = stages(&client(secrets.router()).await).await;
 
-    let again = SecretsManager::new(Kept::open(&path).unwrap()).unwrap();
+    let again = SecretsManager::new(StateFile::open(&path).unwrap()).unwrap();
     again.put(NAME, "sk-2").unwrap();
     let client = client(again.router()).await;
     assert_eq!(stages(&client).await, before, "the same value again changes nothing");

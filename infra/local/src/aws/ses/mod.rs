@@ -10,7 +10,7 @@ use axum::Router;
 use bursar_core::clock::Clock;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::base::kept::Kept;
+use crate::base::kept::StateFile;
 
 mod answer;
 mod fault;
@@ -60,7 +60,7 @@ impl Quota {
 }
 
 struct Inner {
-    kept: Kept,
+    kept: StateFile,
     clock: Clock,
     state: Mutex<State>,
 }
@@ -100,7 +100,7 @@ enum Outcome {
 
 impl Ses {
     /// With the mails of earlier runs, the quota of production, no faults and no relay.
-    pub fn new(kept: Kept, clock: Clock) -> Result<Ses> {
+    pub fn new(kept: StateFile, clock: Clock) -> Result<Ses> {
         let mails = kept.all(MAILS)?.into_iter().map(|(_, mail)| mail).collect();
         let state = State {
             mails,

@@ -34,7 +34,7 @@ pub(crate) async fn client(ses: &Ses) -> Client {
 }
 
 fn empty() -> Ses {
-    Ses::new(Kept::in_memory().unwrap(), Clock::system()).unwrap()
+    Ses::new(StateFile::in_memory().unwrap(), Clock::system()).unwrap()
 }
 
 async fn send_raw(client: &Client, to: &str) -> Result<String, (String, String)> {
@@ -61,7 +61,7 @@ where
 #[tokio::test]
 async fn a_raw_mail_is_kept_byte_for_byte_with_its_envelope_set_and_tags() {
     let now: Timestamp = "2026-11-20T09:00:00Z".parse().unwrap();
-    let ses = Ses::new(Kept::in_memory().unwrap(), Clock::reading(move || now)).unwrap();
+    let ses = Ses::new(StateFile::in_memory().unwrap(), Clock::reading(move || now)).unwrap();
     let sent = client(&ses)
         .await
         .send_raw_email()
@@ -128,7 +128,7 @@ async fn the_quota_is_what_was_set_and_what_was_sent_in_the_last_day_and_its_dai
             move || *now.lock().unwrap()
         })
     };
-    let ses = Ses::new(Kept::in_memory().unwrap(), clock).unwrap();
+    let ses = Ses::new(StateFile::in_memory().unwrap(), clock).unwrap();
     let client = client(&ses).await;
     send_raw(&client, "ada@example.edu").await.unwrap();
 
@@ -193,7 +193,7 @@ async fn an_action_that_is_not_known_is_an_invalid_action() {
 async fn mails_are_there_again_after_reopening_in_their_order_whatever_their_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
-    let ses = Ses::new(Kept::open(&path).unwrap(), Clock::system()).unwrap();
+    let ses = Ses::new(StateFile::open(&path).unwrap(), Clock::system()).unwrap();
     let sender = client(&ses).await;
     let bytes = b"From: a@example.edu\r\nTo: b@example.edu\r\n\r\n\xff\xfe\r\n";
     for raw in [RAW, bytes] {
@@ -202,12 +202,12 @@ async fn mails_are_there_again_after_reopening_in_their_order_whatever_their_byt
     }
     let ids: Vec<String> = ses.mails().into_iter().map(|mail| mail.id).collect();
 
-    let again = Ses::new(Kept::open(&path).unwrap(), Clock::system()).unwrap();
+    let again = Ses::new(StateFile::open(&path).unwrap(), Clock::system()).unwrap();
     assert_eq!(again.mails().iter().map(|mail| mail.id.clone()).collect::<Vec<_>>(), ids);
     assert_eq!(again.mails()[0].raw, RAW);
     assert_eq!(again.mails()[1].raw.as_ref(), bytes);
     send_raw(&client(&again).await, "ada@example.edu").await.unwrap();
-    assert_eq!(Ses::new(Kept::open(&path).unwrap(), Clock::system()).unwrap().mails().len(), 3);
+    assert_eq!(Ses::new(StateFile::open(&path).unwrap(), Clock::system()).unwrap().mails().len(), 3);
 }
 
 #[tokio::test]

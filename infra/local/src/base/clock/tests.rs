@@ -27,7 +27,7 @@ fn at(text: &str) -> Timestamp {
 
 #[tokio::test]
 async fn whoever_moves_it_waits_for_what_is_under_way() {
-    let clock = StackClock::open(Kept::in_memory().unwrap()).unwrap();
+    let clock = StackClock::open(StateFile::in_memory().unwrap()).unwrap();
     clock.rests().await;
     let (one, other) = (clock.at_work(), clock.at_work());
     let mut rests = Box::pin(clock.rests());
@@ -41,7 +41,7 @@ async fn whoever_moves_it_waits_for_what_is_under_way() {
 #[test]
 fn it_goes_with_real_time_ahead_by_what_it_was_moved_also_after_a_restart() {
     let real = HandClock::at("2026-11-20T10:00:00Z");
-    let kept = Kept::in_memory().unwrap();
+    let kept = StateFile::in_memory().unwrap();
     let clock = StackClock::over(real.clock(), kept.clone()).unwrap();
     assert_eq!(clock.now(), at("2026-11-20T10:00:00Z"));
     assert_eq!(clock.advance(SignedDuration::from_hours(48)).unwrap(), at("2026-11-22T10:00:00Z"));
@@ -56,7 +56,7 @@ fn it_goes_with_real_time_ahead_by_what_it_was_moved_also_after_a_restart() {
 #[test]
 fn it_stands_still_where_it_is_stopped_and_runs_on_from_there() {
     let real = HandClock::at("2026-11-20T10:00:00Z");
-    let clock = StackClock::over(real.clock(), Kept::in_memory().unwrap()).unwrap();
+    let clock = StackClock::over(real.clock(), StateFile::in_memory().unwrap()).unwrap();
     clock.begin_at(at("2026-10-01T00:00:00Z")).unwrap();
     real.pass(3600);
     assert_eq!(clock.now(), at("2026-10-01T00:00:00Z"));
@@ -70,7 +70,7 @@ fn it_stands_still_where_it_is_stopped_and_runs_on_from_there() {
 #[test]
 fn it_never_goes_back() {
     let real = HandClock::at("2026-11-20T10:00:00Z");
-    let clock = StackClock::over(real.clock(), Kept::in_memory().unwrap()).unwrap();
+    let clock = StackClock::over(real.clock(), StateFile::in_memory().unwrap()).unwrap();
     clock.stop_at(at("2026-11-20T09:00:00Z")).unwrap();
     assert_eq!(clock.now(), at("2026-11-20T10:00:00Z"));
     clock.run_from(at("2026-11-20T08:00:00Z")).unwrap();
@@ -81,7 +81,7 @@ fn it_never_goes_back() {
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_an_instant_is_woken_when_the_clock_is_moved_past_it() {
     let real = HandClock::at("2026-11-20T10:00:00Z");
-    let clock = StackClock::over(real.clock(), Kept::in_memory().unwrap()).unwrap();
+    let clock = StackClock::over(real.clock(), StateFile::in_memory().unwrap()).unwrap();
     clock.stop_at(clock.now()).unwrap();
     let waiting = {
         let clock = clock.clone();
@@ -100,7 +100,7 @@ async fn who_waits_while_it_runs_is_woken_by_real_time() {
     let begin = tokio::time::Instant::now();
     let epoch = at("2026-11-20T10:00:00Z");
     let real = Clock::reading(move || epoch + SignedDuration::try_from(begin.elapsed()).unwrap());
-    let clock = StackClock::over(real, Kept::in_memory().unwrap()).unwrap();
+    let clock = StackClock::over(real, StateFile::in_memory().unwrap()).unwrap();
     clock.reaches(at("2026-11-20T10:05:00Z")).await;
     assert!(begin.elapsed() >= Duration::from_secs(300) && begin.elapsed() < Duration::from_secs(301));
 }

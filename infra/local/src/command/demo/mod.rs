@@ -15,7 +15,7 @@ use crate::aws::inbox::SignsIn;
 use crate::aws::invoke::logs::Logs;
 use crate::aws::schedules::SyncEvery;
 use crate::aws::ses::Quota;
-use crate::base::kept::Kept;
+use crate::base::kept::StateFile;
 use crate::command::folder::Folder;
 use crate::command::stack::{Functions, Options, ProviderAt, Stack, WHO, listen};
 use crate::gate::Keep;
@@ -76,5 +76,5 @@ async fn catch_up(stack: &Stack) -> Result<()> {
 }
 
 fn keep(state: &std::path::Path, who: &[SignsIn]) -> Result<()> {
-    Kept::open(state)?.put(WHO.0, WHO.1, &who)
+    StateFile::open(state)?.put(WHO.0, WHO.1, &who)
 }

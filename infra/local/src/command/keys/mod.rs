@@ -16,7 +16,7 @@ use bursar_core::secrets::ManagementKey;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::base::kept::Kept;
+use crate::base::kept::StateFile;
 use crate::command::stack::{READY, Ready};
 
 /// What is to be listed, and how.
@@ -101,7 +101,7 @@ pub async fn of_running_demonstration(data: &Path) -> Result<Account> {
     if !state.is_file() {
         bail!(nothing_runs());
     }
-    let ready = Kept::open(&state)?.get::<Ready>(READY.0, READY.1)?.with_context(nothing_runs)?;
+    let ready = StateFile::open(&state)?.get::<Ready>(READY.0, READY.1)?.with_context(nothing_runs)?;
     let client = reqwest::Client::builder().no_proxy().build()?;
     let secret = client
         .post(&ready.secretsmanager)

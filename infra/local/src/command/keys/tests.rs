@@ -22,7 +22,7 @@ fn clock() -> Clock {
 }
 
 fn simulator() -> Simulator {
-    Simulator::new(Kept::in_memory().unwrap(), clock(), MANAGEMENT).unwrap()
+    Simulator::new(StateFile::in_memory().unwrap(), clock(), MANAGEMENT).unwrap()
 }
 
 /// Serves the router, and tells which requests came.

@@ -17,7 +17,7 @@ use crate::aws::recorder::Recorder;
 use crate::aws::schedules::SyncEvery;
 use crate::aws::template::Template;
 use crate::base::clock::StackClock;
-use crate::base::kept::Kept;
+use crate::base::kept::StateFile;
 
 /// A stack of everything but the functions, whose part the recorder plays.
 pub(crate) struct Bundle {
@@ -30,7 +30,7 @@ pub(crate) struct Bundle {
 
 pub(crate) async fn bundle(engine: Engine, recorder: &Arc<Recorder>) -> Bundle {
     let template = Template::bundled().unwrap();
-    let kept = Kept::in_memory().unwrap();
+    let kept = StateFile::in_memory().unwrap();
     let clock = StackClock::open(kept.clone()).unwrap();
     let invoke = Arc::clone(recorder) as Arc<dyn Invoke>;
     let readers = template.readers.clone();

@@ -10,7 +10,7 @@ use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
-use crate::base::kept::Kept;
+use crate::base::kept::StateFile;
 use crate::provider::values::money::Nano;
 use crate::provider::values::windows::utc_day;
 
@@ -61,7 +61,7 @@ impl AddAssign for DayUse {
 
 impl Days {
     /// What was kept of the keys that are known by these hashes.
-    pub(crate) fn open(kept: &Kept, places: &HashMap<String, usize>) -> Result<Days> {
+    pub(crate) fn open(kept: &StateFile, places: &HashMap<String, usize>) -> Result<Days> {
         let mut days = Days::default();
         // By hash and then by month, so every history comes in its order.
         for (id, rows) in kept.all::<Vec<Row>>(DAYS)? {
@@ -84,7 +84,7 @@ impl Days {
     /// Adds requests to the history of a key.
     pub(crate) fn add<'a>(
         &mut self,
-        kept: &Kept,
+        kept: &StateFile,
         (place, hash): (usize, &str),
         requests: impl IntoIterator<Item = (Timestamp, &'a str, DayUse)>,
     ) -> Result<()> {

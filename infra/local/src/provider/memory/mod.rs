@@ -29,7 +29,7 @@ use super::quirks::Quirks;
 use super::values::ids;
 use super::values::money::Nano;
 use super::values::refusal::Refusal;
-use crate::base::kept::Kept;
+use crate::base::kept::StateFile;
 
 const ACCOUNT: &str = "provider-account";
 const GUARDRAILS: &str = "provider-guardrails";
@@ -38,7 +38,7 @@ const MANAGEMENT: &str = "provider-management-keys";
 const WORKSPACES: &str = "provider-workspaces";
 
 pub(crate) struct Memory {
-    kept: Kept,
+    kept: StateFile,
     pub(crate) quirks: Quirks,
     account: Account,
     management: HashMap<String, ManagementKey>,
@@ -63,7 +63,7 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    pub(crate) fn open(kept: Kept, now: Timestamp) -> Result<Memory> {
+    pub(crate) fn open(kept: StateFile, now: Timestamp) -> Result<Memory> {
         let mut keys: Vec<Key> = kept.all(KEYS)?.into_iter().map(|(_, key)| key).collect();
         keys.sort_by_key(|key| key.place);
         let account = kept.get(ACCOUNT, "account")?;

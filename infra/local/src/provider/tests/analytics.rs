@@ -185,7 +185,7 @@ async fn only_a_management_key_may_ask_and_only_what_makes_sense() {
 
 #[tokio::test]
 async fn four_hundred_days_are_remembered_and_kept() {
-    let kept = Kept::in_memory().unwrap();
+    let kept = StateFile::in_memory().unwrap();
     let simulator = Simulator::over(kept.clone()).await;
     let key = simulator.key(json!({ "name": "n" })).await;
     let noon = simulator.provider.now();

@@ -12,7 +12,7 @@ async fn everything_is_there_again_after_opening_again() {
     let mut before = Vec::new();
     let (held, deleted, snapshot);
     {
-        let simulator = Simulator::over(Kept::open(&path).unwrap()).await;
+        let simulator = Simulator::over(StateFile::open(&path).unwrap()).await;
         simulator.provider.set_credits(Nano::usd(70)).unwrap();
         held = simulator.key(json!({ "name": "kept", "limit": 5, "limit_reset": "weekly" })).await;
         deleted = simulator.key(json!({ "name": "deleted" })).await;
@@ -35,7 +35,7 @@ async fn everything_is_there_again_after_opening_again() {
         }
         snapshot = simulator.provider.keys();
     }
-    let simulator = Simulator::over(Kept::open(&path).unwrap()).await;
+    let simulator = Simulator::over(StateFile::open(&path).unwrap()).await;
     assert_eq!(simulator.provider.keys(), snapshot);
     for (path, before) in paths.into_iter().zip(before) {
         assert_eq!(simulator.get(path).await, before, "{path}");
@@ -51,7 +51,7 @@ async fn no_plaintext_is_kept() {
     let path = folder.path().join("state.db");
     let mut secrets = vec![MANAGEMENT.to_owned()];
     {
-        let simulator = Simulator::over(Kept::open(&path).unwrap()).await;
+        let simulator = Simulator::over(StateFile::open(&path).unwrap()).await;
         let key = simulator.key(json!({ "name": "n" })).await;
         simulator.chat(&key.plaintext, DEAR, 1).await;
         simulator.patch(&format!("/keys/{}", key.hash), json!({ "disabled": true })).await;
@@ -73,7 +73,7 @@ async fn no_plaintext_is_kept() {
 
 #[tokio::test]
 async fn an_act_writes_the_documents_it_changed_and_no_other() {
-    let kept = Kept::in_memory().unwrap();
+    let kept = StateFile::in_memory().unwrap();
     let simulator = Simulator::over(kept.clone()).await;
     let key = simulator.key(json!({ "name": "n" })).await;
     let other = simulator.key(json!({ "name": "other" })).await;

@@ -21,7 +21,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Nano, Provider};
-use crate::base::kept::Kept;
+use crate::base::kept::StateFile;
 
 const MANAGEMENT: &str = "sk-or-v1-00000000000000000000000000000000000000000000000000000000000000ff";
 /// $25 for a million tokens of its answer, $5 for a million of the question.
@@ -44,10 +44,10 @@ struct Held {
 impl Simulator {
     /// On a Wednesday at noon.
     async fn start() -> Simulator {
-        Simulator::over(Kept::in_memory().unwrap()).await
+        Simulator::over(StateFile::in_memory().unwrap()).await
     }
 
-    async fn over(kept: Kept) -> Simulator {
+    async fn over(kept: StateFile) -> Simulator {
         let noon: Timestamp = "2026-11-18T12:00:00Z".parse().unwrap();
         let now = Arc::new(AtomicI64::new(noon.as_second()));
         let told = Arc::clone(&now);

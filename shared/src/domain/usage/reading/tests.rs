@@ -86,7 +86,7 @@ fn a_number_that_is_missing_or_negative_is_never_taken_for_another() {
 
 #[test]
 fn a_reading_whose_sums_are_not_its_days_is_not_believed() {
-    let kept = Kept::from(Reading {
+    let kept = ReadingItem::from(Reading {
         programme: "cs-pilot".parse().unwrap(),
         grant: "0123456789abcdef".parse().unwrap(),
         epoch: Epoch::new(1),
@@ -98,7 +98,8 @@ fn a_reading_whose_sums_are_not_its_days_is_not_believed() {
         as_of: at(MONDAY),
         unchanged_until: None,
     });
-    let crooked = Kept { lifetime: Usd::ZERO, ..serde_json::from_value(serde_json::to_value(&kept).unwrap()).unwrap() };
+    let crooked =
+        ReadingItem { lifetime: Usd::ZERO, ..serde_json::from_value(serde_json::to_value(&kept).unwrap()).unwrap() };
     assert!(Reading::try_from(crooked).is_err());
     assert!(Reading::try_from(kept).is_ok());
 }
