@@ -138,7 +138,7 @@ async fn balance(table: &Table, programmes: &Programmes, now: Timestamp, deadlin
     let programmes = programmes.all()?;
     let Some(day) = table.newest_account_days(1).await?.pop() else { return Ok(None) };
     let balance = day.bought - day.spent;
-    let to_come = table.promised(programmes).await?.to_come;
+    let to_come = table.pot_sums(programmes).await?.to_come;
     let (need, known) = tokio::try_join!(table.need(to_come), table.shortage())?;
     let last = match Shortage::after(known.as_ref(), balance, need, now) {
         Some(next) if table.note_shortage(&next, deadline).await? => Some(next),

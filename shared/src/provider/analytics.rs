@@ -247,7 +247,7 @@ fn label<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
 /// An amount by its decimal text, whether it comes as a number or as a string.
 fn used<'de, D: Deserializer<'de>>(from: D) -> Result<Usd, D::Error> {
     let raw = <&RawValue>::deserialize(from)?;
-    match Usd::spent(raw.get().trim_matches('"')) {
+    match Usd::parse_ceil(raw.get().trim_matches('"')) {
         Ok(amount) if amount < Usd::ZERO => Err(D::Error::custom("less than nothing was used")),
         Ok(amount) => Ok(amount),
         Err(MoneyError::TooLarge) => Err(D::Error::custom("an absurd amount was used")),

@@ -292,7 +292,7 @@ fn is_held(sent: Option<Usd>, limit: Option<Usd>) -> bool {
 
 /// Whether a listed limit is one and not above what was asked for.
 fn is_within(listed: &RawValue, asked: Usd) -> bool {
-    Usd::promised(listed.get()).is_ok_and(|listed| listed.is_about(asked) || listed <= asked)
+    Usd::parse_floor(listed.get()).is_ok_and(|listed| listed.is_about(asked) || listed <= asked)
 }
 
 /// One key as an answer, which must be the one that was asked about.

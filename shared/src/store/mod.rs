@@ -31,7 +31,7 @@ pub use people::sign_in::{Ask, Link, LinkMade, SessionOf, Written};
 pub use people::tallies::Tally;
 pub use programmes::imports::{Import, ImportChunk, Step};
 pub use programmes::jobs::{Job, JobMade, JobState};
-pub use programmes::programme::{Closed, ListedProgramme, PotSet, Promised, Saved};
+pub use programmes::programme::{Closed, ListedProgramme, PotSet, PotSums, Saved};
 pub use sync::account::{Account, AccountDay, ForeignKey};
 pub use sync::checkpoints::{Checkpoint, Delay, SavedParts};
 pub use sync::cuts::{Cut, ProgrammeCut};

@@ -43,7 +43,7 @@ fn micros_in(found: &Found, name: &str) -> i64 {
 
 /// What the provider says was spent on it, in whole micro-dollars.
 fn used(key: &KeySnapshot) -> i64 {
-    Usd::spent(&key.usage.to_string()).unwrap().micros()
+    Usd::parse_ceil(&key.usage.to_string()).unwrap().micros()
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use bursar_core::domain::usage::days::{Days, Known, Sum};
 use bursar_core::domain::usage::span::Span;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Reset, utc_date};
-use bursar_core::store::{Account, AccountDay, HeldAct, HeldBack, HeldKey, Promised};
+use bursar_core::store::{Account, AccountDay, HeldAct, HeldBack, HeldKey, PotSums};
 use bursar_core::web::{Answer, Fault, Frame, Site, Visitor};
 use jiff::Timestamp;
 
@@ -42,7 +42,7 @@ struct Page<'a> {
     warnings: Vec<String>,
     held_back: Option<HeldBackNotice>,
     balance: Option<(Usd, String)>,
-    promised: Promised,
+    promised: PotSums,
     phrase: &'static str,
     spans: Vec<SpanLink>,
     as_of: Option<String>,
@@ -117,7 +117,7 @@ pub(super) async fn show(
         table.alarms(ALARMS),
         table.programmes(),
     )?;
-    let promised = table.promised(&programmes).await?;
+    let promised = table.pot_sums(&programmes).await?;
     let mail = Mail::of(site, &programmes, now).await?;
     let held_back = match &state.held_back {
         Some(held) => Some(HeldBackNotice::of(site, held).await?),

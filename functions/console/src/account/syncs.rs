@@ -54,8 +54,8 @@ impl SyncRun {
             disabled: report.orphans_disabled,
             missing: report.keys_missing,
             complete: run.complete,
-            residual: report.residual_usd.and_then(|residual| Usd::promised(&residual).ok()),
-            balance: report.account_balance_usd.and_then(|balance| Usd::promised(&balance).ok()),
+            residual: report.residual_usd.and_then(|residual| Usd::parse_floor(&residual).ok()),
+            balance: report.account_balance_usd.and_then(|balance| Usd::parse_floor(&balance).ok()),
             problems: report.problems,
         }
     }

@@ -44,12 +44,12 @@ impl Look<'_> {
 
     async fn work_out_account(&self, programmes: &[Programme], due: Due) -> Result<AccountDigest> {
         let (table, weeks) = (self.table, due.weeks);
-        let need = table.need(table.promised(programmes).await?.to_come).await?;
+        let need = table.need(table.pot_sums(programmes).await?.to_come).await?;
         let (days, account, sync, promised, foreign) = tokio::try_join!(
             table.newest_account_days(DAYS_READ),
             table.account(),
             table.sync_state(),
-            table.promised(programmes),
+            table.pot_sums(programmes),
             table.foreign_keys(),
         )?;
         let mut spent = Days::default();

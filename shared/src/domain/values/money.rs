@@ -68,12 +68,12 @@ impl Usd {
     }
 
     /// An amount the provider says was spent: rounded up to the micro-dollar.
-    pub fn spent(text: &str) -> Result<Usd, MoneyError> {
+    pub fn parse_ceil(text: &str) -> Result<Usd, MoneyError> {
         read(text, Rounding::Up)
     }
 
     /// An amount the provider says is left or allowed: rounded down to the micro-dollar.
-    pub fn promised(text: &str) -> Result<Usd, MoneyError> {
+    pub fn parse_floor(text: &str) -> Result<Usd, MoneyError> {
         read(text, Rounding::Down)
     }
 
@@ -143,12 +143,12 @@ impl Usd {
 
 /// For `#[serde(deserialize_with)]`: a spent amount out of the provider's JSON.
 pub fn spent<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Usd>, D::Error> {
-    amount(from, Usd::spent)
+    amount(from, Usd::parse_ceil)
 }
 
 /// For `#[serde(deserialize_with)]`: a promised amount out of the provider's JSON.
 pub fn promised<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Usd>, D::Error> {
-    amount(from, Usd::promised)
+    amount(from, Usd::parse_floor)
 }
 
 fn amount<'de, D: Deserializer<'de>>(
@@ -294,11 +294,11 @@ mod tests {
             ("-0.0000015", -1, -2),
             ("123456.7890125", 123_456_789_013, 123_456_789_012),
         ] {
-            assert_eq!(Usd::spent(text), Ok(Usd(spent)), "{text}");
-            assert_eq!(Usd::promised(text), Ok(Usd(promised)), "{text}");
+            assert_eq!(Usd::parse_ceil(text), Ok(Usd(spent)), "{text}");
+            assert_eq!(Usd::parse_floor(text), Ok(Usd(promised)), "{text}");
         }
-        assert_eq!(Usd::spent("1e999999999"), Err(MoneyError::TooLarge));
-        assert_eq!(Usd::spent("1e-999999999"), Ok(Usd(1)));
+        assert_eq!(Usd::parse_ceil("1e999999999"), Err(MoneyError::TooLarge));
+        assert_eq!(Usd::parse_ceil("1e-999999999"), Ok(Usd(1)));
     }
 
     #[test]
@@ -340,9 +340,9 @@ mod tests {
         #[test]
         fn an_amount_reads_back_from_what_it_is_written_as(micros in -1_000_000_000_000_000_000_i64..1_000_000_000_000_000_000) {
             let amount = Usd(micros);
-            prop_assert_eq!(Usd::spent(&amount.to_string()), Ok(amount));
-            prop_assert_eq!(Usd::promised(&amount.to_string()), Ok(amount));
-            prop_assert_eq!(Usd::spent(amount.to_json().get()), Ok(amount));
+            prop_assert_eq!(Usd::parse_ceil(&amount.to_string()), Ok(amount));
+            prop_assert_eq!(Usd::parse_floor(&amount.to_string()), Ok(amount));
+            prop_assert_eq!(Usd::parse_ceil(amount.to_json().get()), Ok(amount));
         }
 
         #[test]
@@ -350,14 +350,14 @@ mod tests {
             whole in 0_i64..1_000_000, fraction in "[0-9]{0,17}", exponent in -12_i32..6,
         ) {
             let text = format!("{whole}.{fraction}0e{exponent}");
-            let (spent, promised) = (Usd::spent(&text).unwrap(), Usd::promised(&text).unwrap());
+            let (spent, promised) = (Usd::parse_ceil(&text).unwrap(), Usd::parse_floor(&text).unwrap());
             prop_assert!(promised <= spent);
             prop_assert!((spent - promised).micros() <= 1);
         }
 
         #[test]
         fn no_text_makes_the_reader_panic(text in "\\PC{0,40}") {
-            let _ = (Usd::from_form(&text), Usd::spent(&text), Usd::promised(&text));
+            let _ = (Usd::from_form(&text), Usd::parse_ceil(&text), Usd::parse_floor(&text));
         }
     }
 }

@@ -83,7 +83,7 @@ pub(in crate::provider) fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Op
 /// a key made elsewhere with an absurd limit does not make the account unreadable.
 pub(in crate::provider) fn limit<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Usd>, D::Error> {
     let raw = <&RawValue>::deserialize(from)?;
-    match Usd::promised(raw.get()) {
+    match Usd::parse_floor(raw.get()) {
         Err(MoneyError::TooLarge) if !raw.get().starts_with('-') => Ok(Some(Usd::MAX)),
         _ => {
             let mut again = serde_json::Deserializer::from_str(raw.get());

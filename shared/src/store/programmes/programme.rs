@@ -46,7 +46,7 @@ pub enum PotSet {
 
 /// What the pots of programmes have promised.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Promised {
+pub struct PotSums {
     pub reserved: Usd,
     /// What is reserved and not spent yet: that must be paid from the balance.
     pub to_come: Usd,
@@ -55,14 +55,14 @@ pub struct Promised {
 
 impl Table {
     /// What the pots of these programmes have promised, by what was spent when the sync last summed it up.
-    pub async fn promised(&self, programmes: &[Programme]) -> Result<Promised, StoreError> {
+    pub async fn pot_sums(&self, programmes: &[Programme]) -> Result<PotSums, StoreError> {
         let each = programmes.iter().map(|programme| async move {
             let (pot, totals) = tokio::try_join!(self.pot(&programme.id), self.totals(&programme.id))?;
             let spent = totals.map_or(Usd::ZERO, |totals| totals.used.counted(programme.settings.byok));
             Ok::<_, StoreError>((pot.map_or(Usd::ZERO, |pot| pot.reserved), spent))
         });
         let sums = try_join_all(each.collect::<Vec<_>>()).await?;
-        Ok(Promised {
+        Ok(PotSums {
             reserved: sums.iter().map(|(reserved, _)| *reserved).sum(),
             to_come: sums.iter().map(|(reserved, spent)| (*reserved - *spent).or_zero()).sum(),
             programmes: programmes.len(),
