@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::CapUse;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::usage::crossing::{OF_A_CAP, Scope, news};
+use bursar_core::domain::usage::crossing::{OF_A_CAP, Scope, newly_passed};
 use bursar_core::store::{CapsLook, Place, Table, keys};
 use jiff::Timestamp;
 
@@ -84,7 +84,7 @@ async fn find_in_shard(
     for (grant, CapUse { window, cap, spent, .. }) in crossed {
         let is_known = |threshold: &u8| on_record.contains(&(Scope::Cap(grant.clone()), window, cap, *threshold));
         let known: Vec<u8> = OF_A_CAP.into_iter().filter(is_known).collect();
-        if !news(&OF_A_CAP, cap, spent, &known).is_empty() {
+        if !newly_passed(&OF_A_CAP, cap, spent, &known).is_empty() {
             let one = crossings::find(table, Limit::Cap(&programme.id, &grant), &[], now, deadline).await;
             found += one.with_context(|| format!("the grant {grant}"))?;
         }

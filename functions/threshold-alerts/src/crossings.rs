@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::CapUse;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::usage::crossing::{ALL, Crossing, OF_A_CAP, Scope, news};
+use bursar_core::domain::usage::crossing::{ALL, Crossing, OF_A_CAP, Scope, newly_passed};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
@@ -63,7 +63,7 @@ pub(crate) async fn find(
 
 /// Whether any threshold of a cap was passed.
 pub(crate) fn has_crossed(used: &CapUse) -> bool {
-    !news(&OF_A_CAP, used.cap, used.spent, &[]).is_empty()
+    !newly_passed(&OF_A_CAP, used.cap, used.spent, &[]).is_empty()
 }
 
 /// What was used of a limit, in each way in which that may be of interest. None where there is nothing to look at.
@@ -110,8 +110,8 @@ async fn new_crossings(
     let known = table.crossings_of(&programme.id, scope, *window, *limit).await?;
     let known: Vec<u8> = known.into_iter().map(|crossing| crossing.threshold).collect();
     let crossed = match scope {
-        Scope::Pot => news(&programme.settings.thresholds, *limit, *spent, &known),
-        Scope::Cap(_) => news(&OF_A_CAP, *limit, *spent, &known),
+        Scope::Pot => newly_passed(&programme.settings.thresholds, *limit, *spent, &known),
+        Scope::Cap(_) => newly_passed(&OF_A_CAP, *limit, *spent, &known),
         Scope::Reserved if known.is_empty() => vec![(ALL, true)],
         Scope::Reserved => Vec::new(),
     };

@@ -75,7 +75,7 @@ impl Month {
         };
         let sync = self.table.sync_state().await.unwrap();
         let reading = Reading::after(before, of, &told, at(when), sync.looked_at).unwrap().0;
-        if before.is_none_or(|before| reading.is_news_to(before)) {
+        if before.is_none_or(|before| reading.differs_from(before)) {
             self.table.note_reading(&reading, office_deadline()).await.unwrap();
         }
         let totals = Totals {

@@ -162,7 +162,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         outlook: Outlook::of(programme, pot, &spent, &grants, sync.looked_at, now),
         may_name: access.is_faculty(),
         chart: Chart::of(&spent, pot.limit),
-        job: job.filter(|job| is_news(job, now)).map(JobStatus::of),
+        job: job.filter(|job| is_recent(job, now)).map(JobStatus::of),
         money,
         edit: state.edit.unwrap_or_else(|| EditForm::of(access, pot.limit)),
         requests,
@@ -196,7 +196,7 @@ fn by_group(
 }
 
 /// Whether an import is still worth a line: one that is over, only on its day.
-fn is_news(job: &Job, now: Timestamp) -> bool {
+fn is_recent(job: &Job, now: Timestamp) -> bool {
     !matches!(job.state, JobState::Done { at } if at + SignedDuration::from_hours(24) <= now)
 }
 

@@ -77,7 +77,7 @@ async fn note_use(
     let told = found.usage_report(view.programme.settings.reset).ok_or(Doubtful::Silent)?;
     let before = view.reading(epoch);
     let (after, doubt) = view.reading_after(attempt, &told, asked, runner.baseline.looked_at)?;
-    if before.is_none_or(|before| after.is_news_to(before)) {
+    if before.is_none_or(|before| after.differs_from(before)) {
         runner.table.note_reading(&after, at.deadline).await?;
     }
     Ok((Some(after.lifetime()), doubt.map(|doubt| format!("of the key {} {doubt}", found.hash))))

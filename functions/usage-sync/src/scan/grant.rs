@@ -180,7 +180,7 @@ pub(crate) fn read(
     let before = view.reading(attempt.epoch);
     let told = row.state.told.as_ref().ok_or(Doubtful::Silent)?;
     let (after, doubt) = view.reading_after(attempt, told, row.state.asked, looked_at)?;
-    Ok((Some(after).filter(|after| before.is_none_or(|before| after.is_news_to(before))), doubt))
+    Ok((Some(after).filter(|after| before.is_none_or(|before| after.differs_from(before))), doubt))
 }
 
 fn about_its(view: &View, context: ScanContext<'_>, attempt: &Attempt, row: &KeyRow) -> Option<FindingKind> {

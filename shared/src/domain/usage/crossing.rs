@@ -76,7 +76,7 @@ pub const OF_A_CAP: [u8; 2] = [80, 100];
 
 /// The thresholds of a limit that `spent` has passed and that are not on record, lowest first. Of several only the highest
 /// is told, and none below one that is on record.
-pub fn news(thresholds: &[u8], limit: Usd, spent: Usd, known: &[u8]) -> Vec<(u8, bool)> {
+pub fn newly_passed(thresholds: &[u8], limit: Usd, spent: Usd, known: &[u8]) -> Vec<(u8, bool)> {
     let mut crossed: Vec<u8> =
         thresholds.iter().copied().filter(|threshold| is_crossed(*threshold, limit, spent)).collect();
     crossed.sort_unstable();
@@ -110,7 +110,7 @@ mod tests {
     const THRESHOLDS: [u8; 4] = [50, 80, 95, 100];
 
     fn found(spent: i32, known: &[u8]) -> Vec<(u8, bool)> {
-        news(&THRESHOLDS, Usd::from_dollars(100), Usd::from_dollars(spent), known)
+        newly_passed(&THRESHOLDS, Usd::from_dollars(100), Usd::from_dollars(spent), known)
     }
 
     #[test]
@@ -124,8 +124,8 @@ mod tests {
 
     #[test]
     fn a_pot_of_nothing_is_crossed_by_the_first_cent() {
-        assert_eq!(news(&[100], Usd::ZERO, Usd::ZERO, &[]), []);
-        assert_eq!(news(&[100], Usd::ZERO, Usd::CENT, &[]), [(100, true)]);
+        assert_eq!(newly_passed(&[100], Usd::ZERO, Usd::ZERO, &[]), []);
+        assert_eq!(newly_passed(&[100], Usd::ZERO, Usd::CENT, &[]), [(100, true)]);
         assert_eq!((per_cent(Usd::ZERO, Usd::ZERO), per_cent(Usd::CENT, Usd::ZERO)), (0, 100));
     }
 

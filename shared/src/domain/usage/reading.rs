@@ -243,7 +243,7 @@ impl Reading {
     }
 
     /// Whether it says anything that another does not. That a window turned in which nothing was used yet goes without saying.
-    pub fn is_news_to(&self, other: &Reading) -> bool {
+    pub fn differs_from(&self, other: &Reading) -> bool {
         let known = if other.window == self.window { other.in_window } else { Usd::ZERO };
         let is_looked_at_again = other.unchanged_until.is_some() && self.unchanged_until.is_none();
         is_looked_at_again

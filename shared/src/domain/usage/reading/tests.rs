@@ -138,7 +138,7 @@ fn a_difference_of_two_micro_dollars_is_neither_doubt_nor_news() {
             let (reading, doubt) = read(reset, Byok::Outside, &answers).unwrap();
             assert_eq!(reading.lifetime(), known.lifetime());
             assert_eq!(doubt.is_some(), is_doubt, "{later}");
-            assert_eq!(reading.is_news_to(&known), is_doubt && reset == Reset::Daily, "{later}");
+            assert_eq!(reading.differs_from(&known), is_doubt && reset == Reset::Daily, "{later}");
         }
     }
 }
@@ -153,10 +153,10 @@ fn what_was_used_in_a_window_may_go_down_within_it_and_is_news() {
     assert_eq!((stuck.in_window, stuck.window.begins()), (Usd::from_dollars(17), Some("2026-02-01".parse().unwrap())));
     let (after, doubt) = monthly(&[january, late, turned]);
     assert_eq!((after.in_window, after.lifetime(), doubt), (Usd::ZERO, Usd::from_dollars(19), None));
-    assert!(after.is_news_to(&stuck), "else the old month's money would stay for the whole new one");
+    assert!(after.differs_from(&stuck), "else the old month's money would stay for the whole new one");
     // A window that turned and in which nothing was used yet is none.
     let next = monthly(&[january, late, turned, ("2026-03-01T00:20:00Z", told(19, 0, 0))]).0;
-    assert!(!next.is_news_to(&after));
+    assert!(!next.differs_from(&after));
     // A correction within the window.
     let corrected = monthly(&[("2026-02-03T12:00:00Z", told(9, 9, 9)), ("2026-02-04T12:00:00Z", told(8, 0, 8))]);
     assert_eq!((corrected.0.in_window, corrected.0.lifetime()), (Usd::from_dollars(8), Usd::from_dollars(9)));
