@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
 use bursar_core::domain::grant::Person;
-use bursar_core::domain::usage::models::Nobodys;
+use bursar_core::domain::usage::models::UnattributedReason;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{GrantId, KeyName};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{Author, ModelDay, NewPerson, NobodysDay};
+use bursar_core::store::{Author, ModelDay, NewPerson, UnattributedDay};
 use bursar_local::provider::Nano;
 use bursar_local::stack::Stack;
 use bursar_tests::invariants::RawTable;
@@ -94,13 +94,13 @@ impl World {
     }
 
     /// All that is on record of the programmes and of nobody.
-    async fn written(&self, programmes: &[&Office<'_>]) -> (Vec<ModelDay>, Vec<NobodysDay>) {
+    async fn written(&self, programmes: &[&Office<'_>]) -> (Vec<ModelDay>, Vec<UnattributedDay>) {
         let all = (Date::MIN, Date::MAX);
         let mut days = Vec::new();
         for office in programmes {
             days.extend(office.table.model_days(&office.programme, all).await.unwrap());
         }
-        (days, programmes[0].table.nobodys_days(all).await.unwrap())
+        (days, programmes[0].table.unattributed_days(all).await.unwrap())
     }
 
     /// Each day that is over adds up to what the account spent on it.
@@ -151,7 +151,7 @@ fn rows(days: &[ModelDay], programme: &str, day: Date) -> Vec<(Option<String>, S
 }
 
 /// Of a day: why it is nobody's, by name, and micro-dollars.
-fn nobodys(days: &[NobodysDay], day: Date) -> Vec<(Nobodys, Option<String>, i64)> {
+fn nobodys(days: &[UnattributedDay], day: Date) -> Vec<(UnattributedReason, Option<String>, i64)> {
     let used = days.iter().filter(|of| of.day == day).flat_map(|of| &of.by);
     used.map(|used| (used.why, used.name.clone(), used.spent.micros())).collect()
 }
@@ -198,10 +198,10 @@ async fn what_programmes_groups_and_others_used_is_told_apart_by_day_though_nigh
     );
     assert_eq!(rows(&models, "cs-pilot", second), [(group.clone(), LARGE.to_owned(), 2_000_000, 1)]);
     assert_eq!(rows(&models, "seminar", third), [(group, LARGE.to_owned(), 3_000_000, 1)]);
-    assert_eq!(nobodys(&nobody, second), [(Nobodys::Foreign, Some("prof-laptop".to_owned()), 70_000)]);
+    assert_eq!(nobodys(&nobody, second), [(UnattributedReason::Foreign, Some("prof-laptop".to_owned()), 70_000)]);
     let not_ours = nobodys(&nobody, third);
     assert!(
-        matches!(&*not_ours, [(Nobodys::NotOurs, Some(name), 40_000)] if name.starts_with("bursar/")),
+        matches!(&*not_ours, [(UnattributedReason::NotOurs, Some(name), 40_000)] if name.starts_with("bursar/")),
         "{not_ours:?}"
     );
     world.adds_up(&[&pilot, &seminar]).await;
@@ -269,7 +269,7 @@ async fn where_the_answer_is_cut_off_the_accounts_activity_names_the_rest() {
     let office = world.office("cs-pilot");
     let (models, nobody) = world.written(&[&office]).await;
     assert_eq!(rows(&models, "cs-pilot", day), [(None, LARGE.to_owned(), 5_000_000, 2)]);
-    assert_eq!(nobodys(&nobody, day), [(Nobodys::Rest, None, 50_000)]);
+    assert_eq!(nobodys(&nobody, day), [(UnattributedReason::Rest, None, 50_000)]);
     world.adds_up(&[&office]).await;
 
     // Another night the answer is whole, and what was the rest gives way to what is told.
@@ -364,7 +364,7 @@ async fn whose_use_it_was_is_asked_again_when_a_grant_could_not_be_read() {
     assert_eq!(report["complete"], false, "{report}");
     let (models, nobody) = world.written(&[&office]).await;
     assert!(rows(&models, "cs-pilot", day).is_empty());
-    assert!(matches!(&*nobodys(&nobody, day), [(Nobodys::UnknownGrant, Some(_), 1_000_000)]), "{nobody:?}");
+    assert!(matches!(&*nobodys(&nobody, day), [(UnattributedReason::UnknownGrant, Some(_), 1_000_000)]), "{nobody:?}");
 
     raw.put(whole).await.unwrap();
     world.sync().await;

@@ -37,7 +37,7 @@ use crate::store::sync::checkpoints::{Checkpoint, Part};
 use crate::store::sync::cuts::Cut;
 use crate::store::sync::held_back::HeldMarks;
 use crate::store::sync::missing::MissingKey;
-use crate::store::sync::models::{ModelDay, ModelRows, NobodysDay};
+use crate::store::sync::models::{ModelDay, ModelRows, UnattributedDay};
 use crate::store::sync::runs::{RUN_KEPT, Run};
 use crate::store::sync::state::SyncState;
 use crate::store::sync::totals::{GroupTotals, KeptTotals, Totals};
@@ -136,5 +136,5 @@ kinds! {
     "cut" Cut(it): keys::cut(it.as_of);
     "model-day" ModelDay(it): keys::model_day(&it.programme, it.day);
     "model-rows" ModelRows(it): keys::model_rows(it.day, it.part), expires it.until;
-    "nobodys-day" NobodysDay(it): keys::nobodys_day(it.day);
+    "nobodys-day" UnattributedDay(it): keys::unattributed_day(it.day);
 }

@@ -24,8 +24,8 @@ use bursar_core::store::items::{self, Item, Stored};
 use bursar_core::store::{
     Account, AccountDay, Ask, BulkStop, CapsLook, Checkpoint, Cut, Enrolment, ForeignKey, GroupTotals, Import,
     ImportChunk, Job, KeptTotals, Lease, Link, ListedProgramme, MailChoice, MailOf, MailRefusal, MailServer, Meta,
-    MissingKey, ModelDay, NobodysDay, OutboxRow, Person, PersonOf, Refreshed, Resent, Run, SentAs, SessionOf,
-    SyncState, Tally, Totals, Undeliverable,
+    MissingKey, ModelDay, OutboxRow, Person, PersonOf, Refreshed, Resent, Run, SentAs, SessionOf, SyncState, Tally,
+    Totals, UnattributedDay, Undeliverable,
 };
 use bursar_local::engine::{Engine, Position};
 use bursar_local::gate::{Gate, Pending};
@@ -324,7 +324,7 @@ impl Snapshot {
             ForeignKey::KIND => decoded::<ForeignKey>(item).map(drop)?,
             Checkpoint::KIND => decoded::<Checkpoint>(item).map(drop)?,
             ModelDay::KIND => decoded::<ModelDay>(item).map(drop)?,
-            NobodysDay::KIND => decoded::<NobodysDay>(item).map(drop)?,
+            UnattributedDay::KIND => decoded::<UnattributedDay>(item).map(drop)?,
             Request::KIND => decoded::<Request>(item).map(drop)?,
             CapsLook::KIND => decoded::<CapsLook>(item).map(drop)?,
             Shortage::KIND => decoded::<Shortage>(item).map(drop)?,

@@ -8,7 +8,7 @@ use bursar_core::domain::usage::reading::Used;
 use bursar_core::domain::usage::reconciliation::KnownResidual;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{Account, AccountDay, ForeignKey, HeldBack, Run, Stranger, SyncState, Table};
+use bursar_core::store::{Account, AccountDay, ForeignKey, HeldBack, OrphanName, Run, SyncState, Table};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::stack::Stack;
@@ -247,7 +247,7 @@ async fn keys_without_an_owner_are_named_those_without_a_limit_first_over_the_sp
     let stack = at_noon().await;
     let table = Table::new(&stack.config);
     let name = "bursar/0123456789/cs-pilot/0123456789abcdef/1-0123456789abcdef".parse().unwrap();
-    let stranger = Stranger::of(&"5a".repeat(32).parse().unwrap(), &name, true);
+    let stranger = OrphanName::of(&"5a".repeat(32).parse().unwrap(), &name, true);
     set_state(&stack, SyncState { strangers: vec![stranger], ..good() }).await;
     // Seen for the first time on the 15th, with a past that nobody knows the days of.
     let counted = Counted { lifetime: dollars(50), today: Some(dollars(2)), on: date("2026-11-15") };

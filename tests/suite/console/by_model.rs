@@ -2,10 +2,10 @@
 //! not known of it.
 
 use bursar_core::domain::usage::days::Days;
-use bursar_core::domain::usage::models::{GroupUse, Nobodys, NobodysUse, Sums};
+use bursar_core::domain::usage::models::{GroupUse, Sums, UnattributedReason, UnattributedUse};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{Acquired, Lease, ModelDay, NobodysDay, Table};
+use bursar_core::store::{Acquired, Lease, ModelDay, Table, UnattributedDay};
 use bursar_local::stack::Stack;
 use bursar_tests::office::{Office, as_sync, soon};
 use bursar_tests::stack;
@@ -134,7 +134,7 @@ async fn the_account_names_what_is_no_programmes_by_reason_name_and_model() {
     let text = admin.get(&format!("{ACCOUNT}?window=7d")).await.readable();
     assert!(text.contains("All that the provider told by model is a programme's."), "{text}");
 
-    let nobodys = |why, name: Option<&str>, model: &str, cents: i64| NobodysUse {
+    let nobodys = |why, name: Option<&str>, model: &str, cents: i64| UnattributedUse {
         why,
         name: name.map(str::to_owned),
         model: model.to_owned(),
@@ -143,13 +143,15 @@ async fn the_account_names_what_is_no_programmes_by_reason_name_and_model() {
         requests: 2,
     };
     let by = vec![
-        nobodys(Nobodys::Foreign, Some("<prof's laptop>"), "a/small", 700),
-        nobodys(Nobodys::UnknownGrant, Some("cs-pilot/0123456789abcdef"), "a/small", 300),
-        nobodys(Nobodys::Rest, None, "", 100),
+        nobodys(UnattributedReason::Foreign, Some("<prof's laptop>"), "a/small", 700),
+        nobodys(UnattributedReason::UnknownGrant, Some("cs-pilot/0123456789abcdef"), "a/small", 300),
+        nobodys(UnattributedReason::Rest, None, "", 100),
     ];
-    let (day, lease) =
-        (NobodysDay { day: ago(now, 8), as_of: now, by, of_programmes: Sums::default() }, lease(&table, now).await);
-    assert!(table.under(&lease, soon()).note_nobodys_day(&day).await.unwrap());
+    let (day, lease) = (
+        UnattributedDay { day: ago(now, 8), as_of: now, by, of_programmes: Sums::default() },
+        lease(&table, now).await,
+    );
+    assert!(table.under(&lease, soon()).note_unattributed_day(&day).await.unwrap());
     let page = admin.get(ACCOUNT).await;
     let expected = [line("a/small", "7.00"), line("a/small", "3.00"), line("models that are not told apart", "1.00")];
     assert_eq!(lines(&page), expected);

@@ -1,11 +1,11 @@
 //! What a runner whom another has overtaken still tries to write for all to see.
 
-use bursar_core::domain::usage::models::{GroupUse, Nobodys, NobodysUse, Sums};
+use bursar_core::domain::usage::models::{GroupUse, Sums, UnattributedReason, UnattributedUse};
 use bursar_core::domain::usage::reading::Used;
 use bursar_core::domain::values::id::new_ulid;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{
-    Account, AccountDay, Acquired, Checkpoint, FencedTable, Lease, ModelDay, NobodysDay, Run, Totals,
+    Account, AccountDay, Acquired, Checkpoint, FencedTable, Lease, ModelDay, Run, Totals, UnattributedDay,
 };
 use bursar_tests::office::{Office, soon};
 use jiff::Timestamp;
@@ -24,9 +24,9 @@ fn a_use(requests: u64) -> GroupUse {
     GroupUse { group, model, spent: Usd::CENT, byok: Usd::ZERO, requests }
 }
 
-fn a_use_of_nobody(requests: u64) -> NobodysUse {
+fn a_use_of_nobody(requests: u64) -> UnattributedUse {
     let (name, model) = (None, "a/model".to_owned());
-    NobodysUse { why: Nobodys::NoKey, name, model, spent: Usd::CENT, byok: Usd::ZERO, requests }
+    UnattributedUse { why: UnattributedReason::NoKey, name, model, spent: Usd::CENT, byok: Usd::ZERO, requests }
 }
 
 /// Each write that rests on the lease, and whether it took effect.
@@ -64,7 +64,7 @@ async fn all_of(under: FencedTable<'_>, office: &Office<'_>, now: Timestamp) -> 
     let news = table.runs(10).await.unwrap().len() as u64;
     let model_day = ModelDay { programme: office.programme.clone(), day: day.day, as_of: now, by: vec![a_use(news)] };
     let nobodys_day =
-        NobodysDay { day: day.day, as_of: now, by: vec![a_use_of_nobody(news)], of_programmes: Sums::default() };
+        UnattributedDay { day: day.day, as_of: now, by: vec![a_use_of_nobody(news)], of_programmes: Sums::default() };
     let run = Run::ended(now, now, true, "{}".to_owned());
     [
         ("totals", under.note_totals(&totals).await.unwrap()),
@@ -73,7 +73,7 @@ async fn all_of(under: FencedTable<'_>, office: &Office<'_>, now: Timestamp) -> 
         ("account's day", under.note_account_day(&day).await.unwrap()),
         ("state", under.set_sync_state(&state).await.unwrap()),
         ("models", under.note_model_day(&model_day).await.unwrap()),
-        ("nobody's models", under.note_nobodys_day(&nobodys_day).await.unwrap()),
+        ("nobody's models", under.note_unattributed_day(&nobodys_day).await.unwrap()),
         ("no account", under.forget_account().await.unwrap()),
         ("run", under.record_run(&run).await.unwrap()),
         ("checkpoint", under.save_checkpoint(&checkpoint).await.unwrap()),

@@ -76,7 +76,7 @@ impl ForeignKeyRow {
 }
 
 impl OrphanKey {
-    pub(super) fn of(stranger: &store::Stranger) -> OrphanKey {
+    pub(super) fn of(stranger: &store::OrphanName) -> OrphanKey {
         OrphanKey {
             hash: stranger.key.to_string(),
             name: stranger.name.clone(),

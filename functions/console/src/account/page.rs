@@ -140,7 +140,7 @@ pub(super) async fn show(
     let spent = SpentSums::of(account.as_ref(), |days| context.sum(days, span));
     let keys = ForeignKeys::of(foreign, span, context);
     let coverage = ModelCoverage::of_account(&state, span, span.range(Reset::None, None, now), utc_date(now));
-    let nobodys: Vec<_> = table.nobodys_days(coverage.days).await?.into_iter().map(|day| day.by).collect();
+    let nobodys: Vec<_> = table.unattributed_days(coverage.days).await?.into_iter().map(|day| day.by).collect();
     let page = Page {
         frame: &site.frame,
         csrf: visitor.csrf.reveal(),
@@ -163,7 +163,7 @@ pub(super) async fn show(
         days: days::of(&days, DAYS.unsigned_abs() as usize),
         keys,
         strangers: state.strangers.iter().map(OrphanKey::of).collect(),
-        models: by_model::of_nobody(&nobodys),
+        models: by_model::unattributed(&nobodys),
         coverage,
         syncs,
         mail,

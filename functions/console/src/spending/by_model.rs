@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use bursar_core::domain::usage::days::Days;
 use bursar_core::domain::usage::models::{
-    GroupUse, NOT_BY_MODEL, Nobodys, NobodysUse, Sums, beyond_models, cost_in_words, named,
+    GroupUse, NOT_BY_MODEL, Sums, UnattributedReason, UnattributedUse, beyond_models, cost_in_words, named,
 };
 use bursar_core::domain::usage::reading::Used;
 use bursar_core::domain::usage::span::{Span, stretches};
@@ -122,25 +122,25 @@ pub(crate) fn of_programme(
 }
 
 /// The table of unattributed use, by reason, name and model.
-pub(crate) fn of_nobody(days: &[Vec<NobodysUse>]) -> ModelTable {
+pub(crate) fn unattributed(days: &[Vec<UnattributedUse>]) -> ModelTable {
     let mut sums: BTreeMap<(String, String), Sums> = BTreeMap::new();
-    for NobodysUse { why, name, model, spent, byok, requests } in days.iter().flatten() {
+    for UnattributedUse { why, name, model, spent, byok, requests } in days.iter().flatten() {
         let key = (whose(*why, name.as_deref()), named(model).to_owned());
         *sums.entry(key).or_default() += Sums { spent: *spent, byok: *byok, requests: *requests };
     }
     ModelTable::of(sums)
 }
 
-fn whose(why: Nobodys, name: Option<&str>) -> String {
+fn whose(why: UnattributedReason, name: Option<&str>) -> String {
     match (why, name) {
-        (Nobodys::Foreign, Some(name)) => format!("foreign key {name}"),
-        (Nobodys::Foreign, None) => "foreign keys that are not told apart".to_owned(),
-        (Nobodys::NotOurs, Some(name)) => format!("a name of another deployment: {name}"),
-        (Nobodys::NotOurs, None) => "names of other deployments that are not told apart".to_owned(),
-        (Nobodys::UnknownGrant, Some(name)) => format!("a grant that is not here: {name}"),
-        (Nobodys::UnknownGrant, None) => "grants that are not here".to_owned(),
-        (Nobodys::NoKey, _) => "the provider names no key".to_owned(),
-        (Nobodys::Rest, _) => "the provider did not say whose".to_owned(),
+        (UnattributedReason::Foreign, Some(name)) => format!("foreign key {name}"),
+        (UnattributedReason::Foreign, None) => "foreign keys that are not told apart".to_owned(),
+        (UnattributedReason::NotOurs, Some(name)) => format!("a name of another deployment: {name}"),
+        (UnattributedReason::NotOurs, None) => "names of other deployments that are not told apart".to_owned(),
+        (UnattributedReason::UnknownGrant, Some(name)) => format!("a grant that is not here: {name}"),
+        (UnattributedReason::UnknownGrant, None) => "grants that are not here".to_owned(),
+        (UnattributedReason::NoKey, _) => "the provider names no key".to_owned(),
+        (UnattributedReason::Rest, _) => "the provider did not say whose".to_owned(),
     }
 }
 
@@ -286,7 +286,7 @@ mod tests {
 
     #[test]
     fn what_is_nobodys_says_why() {
-        let used = |why, name: Option<&str>, model: &str, spent| NobodysUse {
+        let used = |why, name: Option<&str>, model: &str, spent| UnattributedUse {
             why,
             name: name.map(str::to_owned),
             model: model.to_owned(),
@@ -295,13 +295,13 @@ mod tests {
             requests: 1,
         };
         let days = [vec![
-            used(Nobodys::Foreign, Some("prof-laptop"), "a/model", 5),
-            used(Nobodys::NotOurs, Some("bursar/x"), "a/model", 4),
-            used(Nobodys::UnknownGrant, Some("cs/12"), "a/model", 3),
-            used(Nobodys::NoKey, None, "a/model", 2),
-            used(Nobodys::Rest, None, "", 1),
+            used(UnattributedReason::Foreign, Some("prof-laptop"), "a/model", 5),
+            used(UnattributedReason::NotOurs, Some("bursar/x"), "a/model", 4),
+            used(UnattributedReason::UnknownGrant, Some("cs/12"), "a/model", 3),
+            used(UnattributedReason::NoKey, None, "a/model", 2),
+            used(UnattributedReason::Rest, None, "", 1),
         ]];
-        let lines = of_nobody(&days);
+        let lines = unattributed(&days);
         let whose: Vec<_> = lines.rows.iter().map(|line| line.whose.as_str()).collect();
         let expected = [
             "foreign key prof-laptop",

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use bursar_core::domain::grant::{State, View};
-use bursar_core::domain::usage::reading::Doubtful;
+use bursar_core::domain::usage::reading::UnusableReport;
 use bursar_core::domain::values::id::Epoch;
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::money::Usd;
@@ -74,7 +74,7 @@ async fn note_use(
     (asked, found): (Timestamp, &Key),
 ) -> Result<(Option<Usd>, Option<String>)> {
     let Some(attempt) = view.grant.attempt(epoch) else { return Ok((None, None)) };
-    let told = found.usage_report(view.programme.settings.reset).ok_or(Doubtful::Silent)?;
+    let told = found.usage_report(view.programme.settings.reset).ok_or(UnusableReport::Silent)?;
     let before = view.reading(epoch);
     let (after, doubt) = view.reading_after(attempt, &told, asked, runner.baseline.looked_at)?;
     if before.is_none_or(|before| after.differs_from(before)) {

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use bursar_core::domain::grant::{Attempt, AttemptState, Found, GRACE, State, SwitchState, View};
-use bursar_core::domain::usage::reading::{Doubtful, Reading, Shortfall};
+use bursar_core::domain::usage::reading::{Reading, Shortfall, UnusableReport};
 use bursar_core::domain::values::id::Epoch;
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::money::Usd;
@@ -176,9 +176,9 @@ pub(crate) fn read(
     looked_at: Option<Timestamp>,
     attempt: &Attempt,
     row: &KeyRow,
-) -> Result<(Option<Reading>, Option<Shortfall>), Doubtful> {
+) -> Result<(Option<Reading>, Option<Shortfall>), UnusableReport> {
     let before = view.reading(attempt.epoch);
-    let told = row.state.told.as_ref().ok_or(Doubtful::Silent)?;
+    let told = row.state.told.as_ref().ok_or(UnusableReport::Silent)?;
     let (after, doubt) = view.reading_after(attempt, told, row.state.asked, looked_at)?;
     Ok((Some(after).filter(|after| before.is_none_or(|before| after.differs_from(before))), doubt))
 }

@@ -10,7 +10,7 @@ use bursar_core::domain::values::id::{GrantId, KeyName, ProgrammeId};
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::analytics::UnreadableRows;
-use bursar_core::store::{ModelDay, ModelRows, NobodysDay};
+use bursar_core::store::{ModelDay, ModelRows, UnattributedDay};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -106,9 +106,9 @@ impl ModelUse {
             let of_day = |programme: &ProgrammeId| attribution.programmes.get(&(day, programme.clone()));
             let of_programmes = Sums::of_all(programmes.iter().filter_map(of_day).flatten());
             let by = attribution.nobodys.remove(&day).unwrap_or_default();
-            let nobodys = NobodysDay { day, as_of, by, of_programmes };
+            let nobodys = UnattributedDay { day, as_of, by, of_programmes };
             let fenced = runner.fenced();
-            if let Some(known) = runner.table.nobodys_day(day).await? {
+            if let Some(known) = runner.table.unattributed_day(day).await? {
                 let is_less = !of_programmes.is_no_less_than(known.of_programmes)
                     || !nobodys.in_all().is_no_less_than(known.in_all());
                 if is_less || !self.is_whole {
@@ -127,7 +127,7 @@ impl ModelUse {
             let parts = ModelRows::of(day, &uses, as_of, kept_until(runner, day)?);
             ensure_written(fenced.note_model_rows(&parts).await?)?;
             // It says that the day is known, so it comes last.
-            ensure_written(fenced.note_nobodys_day(&nobodys).await?)?;
+            ensure_written(fenced.note_unattributed_day(&nobodys).await?)?;
         }
         Ok(())
     }

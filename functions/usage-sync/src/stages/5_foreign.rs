@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use anyhow::Result;
-use bursar_core::domain::usage::reading::Doubtful;
+use bursar_core::domain::usage::reading::UnusableReport;
 use bursar_core::domain::values::id::KeyName;
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{ForeignKey, StoreError, Stranger, keys};
+use bursar_core::store::{ForeignKey, OrphanName, StoreError, keys};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
@@ -32,7 +32,7 @@ pub(crate) struct ForeignScan {
     /// The first digit of the hashes that are next.
     next: u8,
     total: ForeignUse,
-    strangers: Vec<Stranger>,
+    strangers: Vec<OrphanName>,
     has_gaps: bool,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct ForeignScan {
 #[derive(Default)]
 struct ForeignShard {
     total: ForeignUse,
-    strangers: Vec<Stranger>,
+    strangers: Vec<OrphanName>,
     problems: Vec<String>,
     has_gaps: bool,
     writes: VecDeque<ForeignWrite>,
@@ -129,7 +129,7 @@ impl ForeignScan {
     }
 
     /// Keys with a name of ours whose grants are not here.
-    pub(crate) fn strangers(&self) -> &[Stranger] {
+    pub(crate) fn strangers(&self) -> &[OrphanName] {
         &self.strangers
     }
 
@@ -149,7 +149,7 @@ impl ForeignShard {
                 continue;
             }
             if self.strangers.len() < MOST_STRANGERS {
-                self.strangers.push(Stranger::of(&row.key(), &name, row.state.enabled));
+                self.strangers.push(OrphanName::of(&row.key(), &name, row.state.enabled));
             }
             strangers.push(row);
         }
@@ -168,7 +168,7 @@ impl ForeignShard {
         // What is seen for the first time has a past that nobody here can tell apart by days.
         let known = before.map(|before| baseline.looked_at.map_or(before.as_of, |looked| looked.max(before.as_of)));
         let was = before.map(|before| before.used.clone()).unwrap_or_default();
-        let told = row.state.told.as_ref().ok_or(Doubtful::Silent);
+        let told = row.state.told.as_ref().ok_or(UnusableReport::Silent);
         let used = match told.and_then(|told| was.with(told, utc_date(asked), known.map(utc_date))) {
             Ok((used, doubt)) => {
                 self.problems.extend(doubt.map(|doubt| format!("of the key {} {doubt}", row.key())));

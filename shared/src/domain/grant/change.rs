@@ -7,7 +7,7 @@ use super::{Attempt, Grant, Reading};
 use crate::domain::audit::{Act, Actor, AuditDetail};
 use crate::domain::grant::Spending;
 use crate::domain::programme::{Pot, Programme};
-use crate::domain::usage::reading::{Doubtful, KeyUseContext, Shortfall, UsageReport};
+use crate::domain::usage::reading::{KeyUseContext, Shortfall, UnusableReport, UsageReport};
 use crate::domain::values::id::Epoch;
 use crate::domain::values::money::Usd;
 
@@ -83,7 +83,7 @@ impl View {
         told: &UsageReport,
         asked: Timestamp,
         looked_at: Option<Timestamp>,
-    ) -> Result<(Reading, Option<Shortfall>), Doubtful> {
+    ) -> Result<(Reading, Option<Shortfall>), UnusableReport> {
         let settings = &self.programme.settings;
         let of = KeyUseContext {
             programme: &self.programme.id,

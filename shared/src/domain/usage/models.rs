@@ -60,8 +60,8 @@ pub struct GroupUse {
 
 /// One entry of what nobody can be charged for on a day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NobodysUse {
-    pub why: Nobodys,
+pub struct UnattributedUse {
+    pub why: UnattributedReason,
     /// Whose it would be: the name of a key, or programme and grant. None for names that are not told apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -75,7 +75,7 @@ pub struct NobodysUse {
 /// Why some use is no programme's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Nobodys {
+pub enum UnattributedReason {
     /// The key was made elsewhere, and no programme owns it.
     Foreign,
     /// The name looks like ours, but is another deployment's or was tampered with.
@@ -101,7 +101,7 @@ pub struct Owners<'a> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attribution {
     pub programmes: BTreeMap<(Date, ProgrammeId), Vec<GroupUse>>,
-    pub nobodys: BTreeMap<Date, Vec<NobodysUse>>,
+    pub nobodys: BTreeMap<Date, Vec<UnattributedUse>>,
     /// What is the programmes' once more, grant by grant.
     pub grants: BTreeMap<Date, Vec<GrantUse>>,
 }
@@ -111,7 +111,7 @@ type ByGroup = BTreeMap<(Option<String>, String), Sums>;
 /// By programme, grant and model.
 type ByGrant = BTreeMap<(ProgrammeId, GrantId, String), Sums>;
 /// By reason, name and model.
-type ByName = BTreeMap<(Nobodys, Option<String>, String), Sums>;
+type ByName = BTreeMap<(UnattributedReason, Option<String>, String), Sums>;
 
 /// Says whose use it was. `activity` is empty when the rows are known to be all there are; otherwise it tells on its days what the
 /// rows do not.
@@ -139,12 +139,12 @@ pub fn attribute(rows: &[ModelRow], activity: &[ActivityRow], owners: &Owners<'_
     let days: BTreeSet<Date> = activity.iter().map(|row| row.day).collect();
     for day in days {
         for (model, used) in rest_of(day, rows, activity) {
-            *nobodys.entry(day).or_default().entry((Nobodys::Rest, None, cut(model))).or_default() += used;
+            *nobodys.entry(day).or_default().entry((UnattributedReason::Rest, None, cut(model))).or_default() += used;
         }
     }
     Attribution {
         programmes: programmes.into_iter().map(|(day, by)| (day, group_uses(by))).collect(),
-        nobodys: nobodys.into_iter().map(|(day, by)| (day, nobodys_uses(by))).collect(),
+        nobodys: nobodys.into_iter().map(|(day, by)| (day, unattributed_uses(by))).collect(),
         grants: grants.into_iter().map(|(day, by)| (day, grant_uses(by))).collect(),
     }
 }
@@ -152,25 +152,29 @@ pub fn attribute(rows: &[ModelRow], activity: &[ActivityRow], owners: &Owners<'_
 enum Owner {
     /// With the group, and the grant whose key it is.
     Programme(ProgrammeId, Option<String>, Option<GrantId>),
-    Nobody(Nobodys, Option<String>),
+    Nobody(UnattributedReason, Option<String>),
 }
 
 impl Owners<'_> {
     fn owner_of(&self, key_name: &str) -> Owner {
         if key_name.is_empty() {
-            return Owner::Nobody(Nobodys::NoKey, None);
+            return Owner::Nobody(UnattributedReason::NoKey, None);
         }
         if let Some(programme) = (self.assigned)(key_name) {
             return Owner::Programme(programme, None, None);
         }
         let name = key_name.parse::<KeyName>().ok().filter(|name| name.deployment == *self.deployment);
         let Some(KeyName { programme, grant, .. }) = name else {
-            let why = if key_name.starts_with(MADE_BY_BURSAR) { Nobodys::NotOurs } else { Nobodys::Foreign };
+            let why = if key_name.starts_with(MADE_BY_BURSAR) {
+                UnattributedReason::NotOurs
+            } else {
+                UnattributedReason::Foreign
+            };
             return Owner::Nobody(why, Some(cut(key_name)));
         };
         match (self.group_of)(&programme, &grant) {
             Some(group) => Owner::Programme(programme, group, Some(grant)),
-            None => Owner::Nobody(Nobodys::UnknownGrant, Some(format!("{programme}/{grant}"))),
+            None => Owner::Nobody(UnattributedReason::UnknownGrant, Some(format!("{programme}/{grant}"))),
         }
     }
 }
@@ -225,9 +229,9 @@ fn group_uses(by: ByGroup) -> Vec<GroupUse> {
     uses.collect()
 }
 
-fn nobodys_uses(by: ByName) -> Vec<NobodysUse> {
+fn unattributed_uses(by: ByName) -> Vec<UnattributedUse> {
     let by = with_the_smallest_together(by, |(why, _, _)| (*why, None, String::new()));
-    let uses = by.into_iter().map(|((why, name, model), Sums { spent, byok, requests })| NobodysUse {
+    let uses = by.into_iter().map(|((why, name, model), Sums { spent, byok, requests })| UnattributedUse {
         why,
         name,
         model,

@@ -86,7 +86,7 @@ pub struct Shortfall {
 
 /// Why nothing is recorded of what was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Doubtful {
+pub enum UnusableReport {
     #[error("the provider does not say what it has used")]
     Silent,
     #[error("the provider does not say what was used in this window")]
@@ -150,11 +150,11 @@ impl Used {
         told: &UsageReport,
         on: Date,
         known: Option<Date>,
-    ) -> Result<(Used, Option<Shortfall>), Doubtful> {
+    ) -> Result<(Used, Option<Shortfall>), UnusableReport> {
         let numbers =
             [Some(told.lifetime), told.today, told.in_window, told.byok, told.byok_today, told.byok_in_window];
         if numbers.into_iter().flatten().any(|number| number < Usd::ZERO) {
-            return Err(Doubtful::Negative);
+            return Err(UnusableReport::Negative);
         }
         let credits = self.credits.with(Counted { lifetime: told.lifetime, today: told.today, on }, known);
         let byok = match told.byok {
@@ -187,7 +187,7 @@ impl Reading {
         told: &UsageReport,
         asked: Timestamp,
         looked_at: Option<Timestamp>,
-    ) -> Result<(Reading, Option<Shortfall>), Doubtful> {
+    ) -> Result<(Reading, Option<Shortfall>), UnusableReport> {
         let last = before.map_or(of.made_at, |before| before.as_of);
         let unchanged_until = before.and_then(|before| before.unchanged_until);
         let looked_at = looked_at.map(|looked| unchanged_until.map_or(looked, |until| until.min(looked)));
@@ -205,7 +205,7 @@ impl Reading {
         let in_window = match of.reset {
             // Of the whole term it is the lifetime's, and that does not shrink.
             Reset::None => counted - base,
-            _ => told.in_window_of(&of).ok_or(Doubtful::NoWindow)?.min(counted - base).or_zero(),
+            _ => told.in_window_of(&of).ok_or(UnusableReport::NoWindow)?.min(counted - base).or_zero(),
         };
         let same = before.filter(|before| before.window == window).map(|before| before.in_window);
         // So soon after, an answer that says less of the lifetime is behind, and so is what it says of the window.
@@ -297,7 +297,7 @@ struct ReadingItem {
 /// A reading whose sums are not those of its days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("its sums are not those of its days")]
-struct Crooked;
+struct InconsistentSums;
 
 impl From<Reading> for ReadingItem {
     fn from(reading: Reading) -> ReadingItem {
@@ -322,12 +322,12 @@ impl From<Reading> for ReadingItem {
 }
 
 impl TryFrom<ReadingItem> for Reading {
-    type Error = Crooked;
-    fn try_from(kept: ReadingItem) -> Result<Reading, Crooked> {
+    type Error = InconsistentSums;
+    fn try_from(kept: ReadingItem) -> Result<Reading, InconsistentSums> {
         let ReadingItem { programme, grant, epoch, used, window, in_window, before, .. } = kept;
         let ReadingItem { lifetime, byok, last_used_at, as_of, unchanged_until, .. } = kept;
         if (lifetime, byok) != (used.credits.total(), used.byok.total()) {
-            return Err(Crooked);
+            return Err(InconsistentSums);
         }
         Ok(Reading { programme, grant, epoch, used, window, in_window, before, last_used_at, as_of, unchanged_until })
     }

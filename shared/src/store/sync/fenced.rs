@@ -10,7 +10,7 @@ use crate::domain::values::money::Usd;
 use crate::store::sync::account::{Account, AccountDay};
 use crate::store::sync::checkpoints::Checkpoint;
 use crate::store::sync::cuts::Cut;
-use crate::store::sync::models::{ModelDay, ModelRows, NobodysDay};
+use crate::store::sync::models::{ModelDay, ModelRows, UnattributedDay};
 use crate::store::sync::runs::Run;
 use crate::store::sync::state::SyncState;
 use crate::store::sync::totals::{KeptTotals, Totals};
@@ -110,9 +110,9 @@ impl FencedTable<'_> {
     }
 
     /// Writes what was nobody's on a day, and with it how much the provider told of that day, if that is news.
-    pub async fn note_nobodys_day(&self, day: &NobodysDay) -> Result<bool, StoreError> {
-        let known = self.table.nobodys_day(day.day).await?;
-        match known.is_some_and(|known| NobodysDay { as_of: day.as_of, ..known } == *day) {
+    pub async fn note_unattributed_day(&self, day: &UnattributedDay) -> Result<bool, StoreError> {
+        let known = self.table.unattributed_day(day.day).await?;
+        match known.is_some_and(|known| UnattributedDay { as_of: day.as_of, ..known } == *day) {
             true => Ok(true),
             false => self.put_later(day, day.as_of).await,
         }

@@ -7,7 +7,7 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::usage::models::rows::{self, GrantUse};
-use crate::domain::usage::models::{GroupUse, NobodysUse, Sums};
+use crate::domain::usage::models::{GroupUse, Sums, UnattributedUse};
 use crate::domain::values::id::ProgrammeId;
 use crate::store::table::items::{MOST_IN_A_PART, Stored};
 use crate::store::table::{StoreError, Table, keys};
@@ -24,11 +24,11 @@ pub struct ModelDay {
 
 /// What was used on a completed UTC day and is no programme's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NobodysDay {
+pub struct UnattributedDay {
     pub day: Date,
     #[serde(with = "millisecond::required")]
     pub as_of: Timestamp,
-    pub by: Vec<NobodysUse>,
+    pub by: Vec<UnattributedUse>,
     /// What programmes used on the day, in sum: with the rest it is all that the provider told of it.
     pub of_programmes: Sums,
 }
@@ -70,17 +70,17 @@ impl Table {
     }
 
     /// What is no programme's on a day, and how much the provider told of that day in all, if it told anything.
-    pub async fn nobodys_day(&self, day: Date) -> Result<Option<NobodysDay>, StoreError> {
-        self.get(&keys::nobodys_day(day)).await
+    pub async fn unattributed_day(&self, day: Date) -> Result<Option<UnattributedDay>, StoreError> {
+        self.get(&keys::unattributed_day(day)).await
     }
 
     /// What is no programme's on these days, both included, oldest first.
-    pub async fn nobodys_days(&self, (from, to): (Date, Date)) -> Result<Vec<NobodysDay>, StoreError> {
-        self.query_between(&keys::nobodys_day(from), &keys::nobodys_day(to)).await
+    pub async fn unattributed_days(&self, (from, to): (Date, Date)) -> Result<Vec<UnattributedDay>, StoreError> {
+        self.query_between(&keys::unattributed_day(from), &keys::unattributed_day(to)).await
     }
 }
 
-impl NobodysDay {
+impl UnattributedDay {
     /// All that the provider told of the day.
     pub fn in_all(&self) -> Sums {
         Sums::of_all([self.of_programmes, Sums::of_all(&self.by)])

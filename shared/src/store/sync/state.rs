@@ -42,7 +42,7 @@ pub struct SyncState {
     pub restored_at: Option<Timestamp>,
     /// Keys that bear names of ours whose grant is not there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub strangers: Vec<Stranger>,
+    pub strangers: Vec<OrphanName>,
     /// What the last run would have done and did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_back: Option<HeldBack>,
@@ -54,7 +54,7 @@ pub struct SyncState {
 
 /// A key with a name of ours and no grant that it could be of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stranger {
+pub struct OrphanName {
     pub key: KeyHash,
     pub name: String,
     pub enabled: bool,
@@ -88,9 +88,9 @@ impl SyncState {
     }
 }
 
-impl Stranger {
-    pub fn of(key: &KeyHash, name: &KeyName, enabled: bool) -> Stranger {
-        Stranger { key: key.clone(), name: name.to_string(), enabled }
+impl OrphanName {
+    pub fn of(key: &KeyHash, name: &KeyName, enabled: bool) -> OrphanName {
+        OrphanName { key: key.clone(), name: name.to_string(), enabled }
     }
 }
 

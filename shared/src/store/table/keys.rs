@@ -319,7 +319,7 @@ pub fn model_day(programme: &ProgrammeId, day: Date) -> Key {
 }
 
 /// What was used by model on a day and is no programme's.
-pub fn nobodys_day(day: Date) -> Key {
+pub fn unattributed_day(day: Date) -> Key {
     key(ACCOUNT, format!("{MODEL_DAYS}{day}"))
 }
 

@@ -14,11 +14,11 @@ use crate::domain::mail::kind::MailKind;
 use crate::domain::usage::balance::{Basis, Need, Shortage};
 use crate::domain::usage::days::{Days, Known, Sum};
 use crate::domain::usage::forecast::RunsOut;
-use crate::domain::usage::models::{GroupUse, Nobodys, NobodysUse, Sums};
+use crate::domain::usage::models::{GroupUse, Sums, UnattributedReason, UnattributedUse};
 use crate::domain::values::id::PersonId;
 use crate::domain::values::money::Usd;
 use crate::secrets::ManagementKey;
-use crate::store::{Checkpoint, Delay, ModelDay, ModelRows, NobodysDay, OutboxRow, QueuedMail, SavedParts};
+use crate::store::{Checkpoint, Delay, ModelDay, ModelRows, OutboxRow, QueuedMail, SavedParts, UnattributedDay};
 
 const NEED: Need = Need { amount: Usd::CENT, basis: Basis::TwoWeeks };
 
@@ -173,12 +173,12 @@ fn a_model_day() -> ModelDay {
     }
 }
 
-fn a_nobodys_day() -> NobodysDay {
-    let (why, name, model) = (Nobodys::Foreign, Some("My key".to_owned()), "openai/gpt-4o-mini".to_owned());
-    NobodysDay {
+fn a_nobodys_day() -> UnattributedDay {
+    let (why, name, model) = (UnattributedReason::Foreign, Some("My key".to_owned()), "openai/gpt-4o-mini".to_owned());
+    UnattributedDay {
         day: "2026-01-02".parse().unwrap(),
         as_of: at("2026-01-03T00:20:00Z"),
-        by: vec![NobodysUse { why, name, model, spent: Usd::CENT, byok: Usd::ZERO, requests: 7 }],
+        by: vec![UnattributedUse { why, name, model, spent: Usd::CENT, byok: Usd::ZERO, requests: 7 }],
         of_programmes: Sums { spent: Usd::from_dollars(3), byok: Usd::CENT, requests: 40 },
     }
 }

@@ -8,7 +8,7 @@ use crate::store::sync::account::{Account, AccountDay, ForeignKey};
 use crate::store::sync::cuts::{Cut, ProgrammeCut};
 use crate::store::sync::held_back::HeldMarks;
 use crate::store::sync::missing::MissingKey;
-use crate::store::sync::state::{HeldAct, HeldBack, HeldKey, Stranger, SyncState};
+use crate::store::sync::state::{HeldAct, HeldBack, HeldKey, OrphanName, SyncState};
 
 pub(super) fn a_full_sync_state() -> SyncState {
     let since = at("2026-01-03T00:20:00Z");
@@ -24,7 +24,7 @@ pub(super) fn a_full_sync_state() -> SyncState {
         residual: KnownResidual { explained: Usd::from_dollars(1), told: Usd::from_dollars(2) },
         explained_at: Some(at("2026-01-03T00:20:00Z")),
         restored_at: Some(since),
-        strangers: vec![Stranger::of(&hash("5a"), &name, true)],
+        strangers: vec![OrphanName::of(&hash("5a"), &name, true)],
         models_since: Some("2025-12-01".parse().unwrap()),
         models_until: Some("2026-01-02".parse().unwrap()),
         models_missed: vec![("2025-12-10".parse().unwrap(), "2025-12-12".parse().unwrap())],

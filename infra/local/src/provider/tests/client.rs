@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::programme::rules::DataPolicy;
-use bursar_core::domain::usage::models::{Nobodys, Owners, attribute};
+use bursar_core::domain::usage::models::{Owners, UnattributedReason, attribute};
 use bursar_core::domain::values::id::{DeploymentId, GrantId, ProgrammeId};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::money::Usd;
@@ -256,7 +256,7 @@ async fn what_was_used_by_model_is_the_programmes_or_nobodys_in_every_position()
             }
             let nobodys = &attribution.nobodys[&last];
             if is_cut {
-                assert!(nobodys.iter().any(|one| one.why == Nobodys::Rest), "{position}");
+                assert!(nobodys.iter().any(|one| one.why == UnattributedReason::Rest), "{position}");
                 continue;
             }
             let of_cs: Vec<(&str, u64)> = of_cs(last).map(|one| (&*one.model, one.requests)).collect();
@@ -266,8 +266,8 @@ async fn what_was_used_by_model_is_the_programmes_or_nobodys_in_every_position()
             };
             assert_eq!(of_cs, [(dear, 2), (cheap, 2)], "{position}");
             let (why, name) = match position {
-                "deleted forgotten" => (Nobodys::NoKey, None),
-                _ => (Nobodys::Foreign, Some("deleted")),
+                "deleted forgotten" => (UnattributedReason::NoKey, None),
+                _ => (UnattributedReason::Foreign, Some("deleted")),
             };
             let deleted = nobodys.iter().filter(|one| one.why == why && one.name.as_deref() == name);
             assert_eq!(deleted.map(|one| one.spent).sum::<Usd>().to_dollars_down(), "$5", "{position}");

@@ -8,7 +8,7 @@ use std::ops::AddAssign;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::{GroupUse, NobodysUse};
+use super::{GroupUse, UnattributedUse};
 use crate::domain::programme::Byok;
 use crate::domain::usage::days::Known;
 use crate::domain::usage::reading::Used;
@@ -84,8 +84,8 @@ impl From<&GroupUse> for Sums {
     }
 }
 
-impl From<&NobodysUse> for Sums {
-    fn from(used: &NobodysUse) -> Sums {
+impl From<&UnattributedUse> for Sums {
+    fn from(used: &UnattributedUse) -> Sums {
         Sums { spent: used.spent, byok: used.byok, requests: used.requests }
     }
 }

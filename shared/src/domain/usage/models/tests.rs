@@ -57,7 +57,7 @@ fn uses(attribution: &Attribution, on: i8, programme: &str) -> Vec<(Option<Strin
     uses.iter().map(|one| (one.group.clone(), one.model.clone(), one.spent.micros(), one.requests)).collect()
 }
 
-fn nobodys(attribution: &Attribution, on: i8) -> Vec<(Nobodys, Option<&str>, &str, i64)> {
+fn nobodys(attribution: &Attribution, on: i8) -> Vec<(UnattributedReason, Option<&str>, &str, i64)> {
     let uses = attribution.nobodys.get(&day(on)).into_iter().flatten();
     uses.map(|one| (one.why, one.name.as_deref(), one.model.as_str(), one.spent.micros())).collect()
 }
@@ -100,12 +100,12 @@ fn what_is_no_programmes_is_named_with_the_reason() {
     let attribution = attributed(&rows, &[]);
     let (cut, model, unknown) = ("x".repeat(99), "m".repeat(100), format!("cs/{UNKNOWN}"));
     let expected = [
-        (Nobodys::Foreign, Some("My key"), "m", 1),
-        (Nobodys::Foreign, Some(cut.as_str()), model.as_str(), 6),
-        (Nobodys::NotOurs, Some(forged.as_str()), "m", 3),
-        (Nobodys::NotOurs, Some(others.as_str()), "m", 2),
-        (Nobodys::UnknownGrant, Some(unknown.as_str()), "m", 4),
-        (Nobodys::NoKey, None, "m", 5),
+        (UnattributedReason::Foreign, Some("My key"), "m", 1),
+        (UnattributedReason::Foreign, Some(cut.as_str()), model.as_str(), 6),
+        (UnattributedReason::NotOurs, Some(forged.as_str()), "m", 3),
+        (UnattributedReason::NotOurs, Some(others.as_str()), "m", 2),
+        (UnattributedReason::UnknownGrant, Some(unknown.as_str()), "m", 4),
+        (UnattributedReason::NoKey, None, "m", 5),
     ];
     assert_eq!(nobodys(&attribution, 1), expected);
     assert!(attribution.programmes.is_empty());
@@ -135,11 +135,11 @@ fn a_model_that_both_call_differently_is_not_counted_twice() {
     let ours = key(OURS, "cs", GRANT);
     let rows = [row(&ours, "OpenAI: GPT-4o-mini", 1, 1_000), row(&ours, "m", 1, 100)];
     let activity = [of_account("openai/gpt-4o-mini", "openai/gpt-4o-mini", 1, 1_400), of_account("m", "", 1, 100)];
-    assert_eq!(nobodys(&attributed(&rows, &activity), 1), [(Nobodys::Rest, None, "", 400)]);
+    assert_eq!(nobodys(&attributed(&rows, &activity), 1), [(UnattributedReason::Rest, None, "", 400)]);
     // Two variants of a model share its lasting name.
     let rows = [row(&ours, "m-2026", 1, 1_000)];
     let activity = [of_account("m", "m-2026", 1, 600), of_account("m:online", "m-2026", 1, 600)];
-    assert_eq!(nobodys(&attributed(&rows, &activity), 1), [(Nobodys::Rest, None, "", 200)]);
+    assert_eq!(nobodys(&attributed(&rows, &activity), 1), [(UnattributedReason::Rest, None, "", 200)]);
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn more_entries_than_an_item_holds_are_put_together_from_the_smallest_whatever_t
     let attribution = attributed(&rows, &[]);
     let smallest: i64 = (1..=50).sum();
     let of_nobody = nobodys(&attribution, 1);
-    assert_eq!((of_nobody.len(), of_nobody[0]), (MOST_ENTRIES + 1, (Nobodys::Foreign, None, "", smallest)));
+    assert_eq!((of_nobody.len(), of_nobody[0]), (MOST_ENTRIES + 1, (UnattributedReason::Foreign, None, "", smallest)));
     let of_programme = uses(&attribution, 1, "cs");
     assert_eq!(of_programme.len(), MOST_ENTRIES + 1);
     assert_eq!(of_programme[0], (Some("A".to_owned()), String::new(), smallest, 50));
@@ -179,7 +179,7 @@ fn an_entry_is_written_in_few_words() {
     let written = serde_json::to_string(nobodys).unwrap();
     let expected = r#"[{"why":"foreign","name":"My key","model":"m","spent":4,"byok":2,"requests":1}]"#;
     assert_eq!(written, expected);
-    assert_eq!(serde_json::from_str::<Vec<NobodysUse>>(&written).unwrap(), *nobodys);
+    assert_eq!(serde_json::from_str::<Vec<UnattributedUse>>(&written).unwrap(), *nobodys);
 }
 
 type Sum = (i64, i64, u64);

@@ -21,7 +21,11 @@ fn told(lifetime: i32, today: i32, in_window: i32) -> UsageReport {
 }
 
 /// The reading after answers at these times, and the doubt of the last of them.
-fn read(reset: Reset, byok: Byok, answers: &[(&str, UsageReport)]) -> Result<(Reading, Option<Shortfall>), Doubtful> {
+fn read(
+    reset: Reset,
+    byok: Byok,
+    answers: &[(&str, UsageReport)],
+) -> Result<(Reading, Option<Shortfall>), UnusableReport> {
     let (programme, grant) = ("cs-pilot".parse().unwrap(), "0123456789abcdef".parse().unwrap());
     let made_at = at(answers[0].0);
     let of = KeyUseContext { programme: &programme, grant: &grant, epoch: Epoch::new(1), reset, byok, made_at };
@@ -33,13 +37,13 @@ fn read(reset: Reset, byok: Byok, answers: &[(&str, UsageReport)]) -> Result<(Re
 }
 
 /// What counts in the window and ever, in dollars, after answers at these times.
-fn after(reset: Reset, byok: Byok, answers: &[(&str, UsageReport)]) -> Result<(Usd, Usd), Doubtful> {
+fn after(reset: Reset, byok: Byok, answers: &[(&str, UsageReport)]) -> Result<(Usd, Usd), UnusableReport> {
     let (reading, _) = read(reset, byok, answers)?;
     assert_eq!(reading.window, reset.window_at(reading.as_of));
     Ok((reading.in_window, reading.used.counted(byok)))
 }
 
-fn dollars(in_window: i32, ever: i32) -> Result<(Usd, Usd), Doubtful> {
+fn dollars(in_window: i32, ever: i32) -> Result<(Usd, Usd), UnusableReport> {
     Ok((Usd::from_dollars(in_window), Usd::from_dollars(ever)))
 }
 
@@ -79,9 +83,9 @@ fn own_keys_count_where_the_programme_says_so_and_are_apart_everywhere() {
 #[test]
 fn a_number_that_is_missing_or_negative_is_never_taken_for_another() {
     let daily = |answers: &[_]| after(Reset::Daily, Byok::Outside, answers);
-    assert_eq!(daily(&[(MONDAY, UsageReport { in_window: None, ..told(9, 1, 0) })]), Err(Doubtful::NoWindow));
-    assert_eq!(daily(&[(MONDAY, told(9, -1, 1))]), Err(Doubtful::Negative));
-    assert_eq!(daily(&[(MONDAY, told(-9, 0, 0))]), Err(Doubtful::Negative));
+    assert_eq!(daily(&[(MONDAY, UsageReport { in_window: None, ..told(9, 1, 0) })]), Err(UnusableReport::NoWindow));
+    assert_eq!(daily(&[(MONDAY, told(9, -1, 1))]), Err(UnusableReport::Negative));
+    assert_eq!(daily(&[(MONDAY, told(-9, 0, 0))]), Err(UnusableReport::Negative));
 }
 
 #[test]
