@@ -17,16 +17,16 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How many records one transaction removes, so that the engine never waits long.
 const AT_ONCE: usize = 500;
 
-pub(super) struct Beside(Mutex<Open>);
+pub(super) struct SideConnection(Mutex<Open>);
 
 struct Open {
     connection: Option<Connection>,
     version: i64,
 }
 
-impl Beside {
+impl SideConnection {
     /// Opens the database that the engine has open under the same name.
-    pub(super) fn open(name: &str) -> Result<Beside> {
+    pub(super) fn open(name: &str) -> Result<SideConnection> {
         let connection = Connection::open(name)?;
         connection.busy_timeout(PATIENCE)?;
         connection.pragma_update(None, "synchronous", "normal")?;
@@ -35,7 +35,7 @@ impl Beside {
             "CREATE INDEX IF NOT EXISTS bursar_stream_order
              ON _stream_records (table_name, CAST(sequence_number AS INTEGER))",
         )?;
-        Ok(Beside(Mutex::new(Open { connection: Some(connection), version: 0 })))
+        Ok(SideConnection(Mutex::new(Open { connection: Some(connection), version: 0 })))
     }
 
     /// Whether anything was committed since it was asked last. Only an answer of no is certain.

@@ -32,7 +32,7 @@ use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::sync::watch;
 
-use self::beside::Beside;
+use self::beside::SideConnection;
 use crate::aws::template::TableSchema;
 
 /// How long requests that are under way may still take when the engine is stopped.
@@ -54,7 +54,7 @@ struct Inner {
     origin: String,
     stream: String,
     database: Mutex<Option<Database>>,
-    beside: Arc<Beside>,
+    beside: Arc<SideConnection>,
     changes: watch::Sender<()>,
     stop: watch::Sender<bool>,
     thread: Mutex<Option<thread::JoinHandle<()>>>,
@@ -108,7 +108,7 @@ impl Engine {
             ),
             Place::Memory => "the engine did not make the table as asked".to_owned(),
         })?;
-        let beside = Arc::new(Beside::open(&name)?);
+        let beside = Arc::new(SideConnection::open(&name)?);
         Engine::serve(table, stream, database, beside)
     }
 
@@ -196,7 +196,7 @@ impl Engine {
         .await?
     }
 
-    fn serve(table: &str, stream: String, database: Database, beside: Arc<Beside>) -> Result<Engine> {
+    fn serve(table: &str, stream: String, database: Database, beside: Arc<SideConnection>) -> Result<Engine> {
         let listener = listen_where_nobody_looks()?;
         listener.set_nonblocking(true)?;
         let origin = format!("http://{}", listener.local_addr()?);
