@@ -2,7 +2,7 @@
 //! the same use at the provider. It is made directly, since claiming so many keys would take hours.
 
 use anyhow::Result;
-use bursar_core::domain::grant::{Attempt, AttemptState, Grant, Person, Reading, State};
+use bursar_core::domain::grant::{Attempt, AttemptState, Grant, GrantState, Person, Reading};
 use bursar_core::domain::programme::{Pot, Programme, Settings};
 use bursar_core::domain::usage::days::Days;
 use bursar_core::domain::usage::reading::Used;
@@ -135,7 +135,7 @@ fn one(
         ..Attempt::open(epoch, nonce, made_at)
     };
     items.push(to_item(&Grant {
-        state: State::Live { key },
+        state: GrantState::Live { key },
         epoch,
         has_place: true,
         ever_shown: true,

@@ -1,6 +1,6 @@
 //! The demonstration that the first `cargo run` builds: what is in it, that every invariant holds in it, and that it is kept.
 
-use bursar_core::domain::grant::{AttemptState, Grant, State};
+use bursar_core::domain::grant::{AttemptState, Grant, GrantState};
 use bursar_core::domain::usage::days::Known;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::store::MailState;
@@ -28,8 +28,8 @@ async fn it_is_a_believable_term_in_which_every_invariant_holds() {
 
     let pilot: Vec<_> = seen.grants.values().filter(|grant| grant.programme.as_str() == "cs-pilot").collect();
     assert_eq!(pilot.len(), 200);
-    let live = pilot.iter().filter(|grant| matches!(grant.state, State::Live { .. })).count();
-    let invited = pilot.iter().filter(|grant| grant.state == State::Invited).count();
+    let live = pilot.iter().filter(|grant| matches!(grant.state, GrantState::Live { .. })).count();
+    let invited = pilot.iter().filter(|grant| grant.state == GrantState::Invited).count();
     assert!(live > 140 && invited > 10, "{live} live, {invited} invited");
     let groups: std::collections::BTreeSet<_> = pilot.iter().filter_map(|grant| grant.group.clone()).collect();
     assert_eq!(groups.len(), 4);

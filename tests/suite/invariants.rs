@@ -151,7 +151,7 @@ impl Scene {
         let hash: bursar_core::domain::values::key::KeyHash = made.hash.parse().unwrap();
         self.edit(|grant| {
             let attempt = grant.attempts.iter_mut().find(|attempt| attempt.epoch == Epoch::new(epoch)).unwrap();
-            if let bursar_core::domain::grant::State::Live { key } = &mut grant.state
+            if let bursar_core::domain::grant::GrantState::Live { key } = &mut grant.state
                 && Some(&*key) == attempt.key.as_ref()
             {
                 key.clone_from(&hash);

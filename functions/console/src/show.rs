@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{Grant, State};
+use bursar_core::domain::grant::{Grant, GrantState};
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::grouped;
@@ -31,7 +31,7 @@ pub(crate) fn address(path: &str, query: &[(&str, &str)]) -> String {
 
 /// The state as pages say it: any hold makes it paused.
 pub(crate) fn state(grant: &Grant) -> &'static str {
-    let is_over = matches!(grant.state, State::Revoked | State::Ended);
+    let is_over = matches!(grant.state, GrantState::Revoked | GrantState::Ended);
     if is_over || grant.holds.is_empty() { grant.state.as_str() } else { "paused" }
 }
 

@@ -16,7 +16,7 @@ use super::Tally;
 use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
 use crate::domain::grant::testing::{a_grant, a_programme};
 use crate::domain::grant::{
-    AnnouncedEnd, Attempt, AttemptState, Gone, Grant, Notice, Pause, Reading, State, SwitchState,
+    AnnouncedEnd, Attempt, AttemptState, Gone, Grant, GrantState, Notice, Pause, Reading, SwitchState,
 };
 use crate::domain::people::role::{Role, Roles};
 use crate::domain::people::session::Session;
@@ -88,7 +88,7 @@ fn a_full_grant() -> Grant {
     grant.group = Some("A".to_owned());
     grant.own_cap = Some(Usd::from_dollars(25));
     grant.state =
-        State::Minting { nonce: "0123456789abcdef".parse().unwrap(), lease_until: at("2026-01-02T09:01:00.250Z") };
+        GrantState::Minting { nonce: "0123456789abcdef".parse().unwrap(), lease_until: at("2026-01-02T09:01:00.250Z") };
     grant.holds.paused = Some(Pause { by: Actor::Student, role: Role::Assistant, why: Some("exam".to_owned()) });
     grant.holds.dropped = Some(at("2026-01-02T08:58:00Z"));
     grant.epoch = Epoch::new(2);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bursar_core::domain::audit::{Act, Entry};
-use bursar_core::domain::grant::{AttemptState, Grant, Notice, State, SwitchState};
+use bursar_core::domain::grant::{AttemptState, Grant, GrantState, Notice, SwitchState};
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
@@ -61,11 +61,11 @@ pub(super) fn revoked_is_terminal(step: &Step<'_>) -> Vec<String> {
     let mut wrong = Vec::new();
     for (id, new) in &now.grants {
         let was_revoked =
-            step.before.and_then(|before| before.grants.get(id)).is_some_and(|old| old.state == State::Revoked);
-        if was_revoked && new.state != State::Revoked {
+            step.before.and_then(|before| before.grants.get(id)).is_some_and(|old| old.state == GrantState::Revoked);
+        if was_revoked && new.state != GrantState::Revoked {
             wrong.push(format!("{} was revoked", named(new)));
         }
-        if new.state != State::Revoked {
+        if new.state != GrantState::Revoked {
             continue;
         }
         for attempt in &new.attempts {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bursar_core::domain::audit::{Act, AuditDetail};
-use bursar_core::domain::grant::{AttemptState, GRACE, LEASE, State, SwitchState};
+use bursar_core::domain::grant::{AttemptState, GRACE, GrantState, LEASE, SwitchState};
 use bursar_core::domain::values::id::{GrantId, KeyName, ProgrammeId};
 use jiff::SignedDuration;
 
@@ -102,7 +102,7 @@ pub(super) fn live_is_ended_by_nobody_in_passing(step: &Step<'_>) -> Vec<String>
     let now = step.now;
     let mut wrong = Vec::new();
     for (id, grant) in &now.grants {
-        let State::Live { key } = &grant.state else { continue };
+        let GrantState::Live { key } = &grant.state else { continue };
         if !now.keys.is_empty() && now.key(key).is_none() {
             wrong.push(format!("{} names key {key}, which the provider never made", named(grant)));
         }
@@ -115,7 +115,7 @@ pub(super) fn live_is_ended_by_nobody_in_passing(step: &Step<'_>) -> Vec<String>
             wrong.push(format!("{} names key {key}, which is disabled, and a complete sync left it so", named(grant)));
         }
         let before = step.before.and_then(|before| before.grants.get(id));
-        if let Some(State::Live { key: old }) = before.map(|before| &before.state)
+        if let Some(GrantState::Live { key: old }) = before.map(|before| &before.state)
             && old != key
             && !ended_properly(step, id)
         {
@@ -124,8 +124,8 @@ pub(super) fn live_is_ended_by_nobody_in_passing(step: &Step<'_>) -> Vec<String>
     }
     let Some(before) = step.before else { return wrong };
     for (id, grant) in &before.grants {
-        let still = now.grants.get(id).is_some_and(|grant| matches!(grant.state, State::Live { .. }));
-        if matches!(grant.state, State::Live { .. }) && !still && !ended_properly(step, id) {
+        let still = now.grants.get(id).is_some_and(|grant| matches!(grant.state, GrantState::Live { .. }));
+        if matches!(grant.state, GrantState::Live { .. }) && !still && !ended_properly(step, id) {
             wrong.push(format!("{} is not live any more, and nobody ended it", named(grant)));
         }
     }

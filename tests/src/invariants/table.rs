@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bursar_core::domain::audit::Act;
-use bursar_core::domain::grant::{Attempt, AttemptState, Grant, State, SwitchState};
+use bursar_core::domain::grant::{Attempt, AttemptState, Grant, GrantState, SwitchState};
 use bursar_core::domain::people::role::Roles;
 use bursar_core::domain::people::session::Session;
 use bursar_core::domain::people::sign_in::SignIn;
@@ -151,7 +151,7 @@ fn wrong_with(grant: &Grant, recovered: bool) -> Vec<String> {
     let attempts = &grant.attempts;
     let open: Vec<&Attempt> = attempts.iter().filter(|attempt| attempt.state == AttemptState::Open).collect();
     let shown = || attempts.iter().filter(|attempt| attempt.state == AttemptState::Shown);
-    let is_over = matches!(grant.state, State::Revoked | State::Ended);
+    let is_over = matches!(grant.state, GrantState::Revoked | GrantState::Ended);
 
     must(attempts.is_sorted_by(|one, next| one.epoch < next.epoch), "has attempts whose epochs do not ascend");
     must(attempts.last().is_none_or(|last| last.epoch == grant.epoch), "is not at the epoch of its last attempt");
@@ -163,14 +163,14 @@ fn wrong_with(grant: &Grant, recovered: bool) -> Vec<String> {
     must((grant.replacements as usize) < shown().count().max(1), "counts more replacements than there were");
     must(!(is_over && grant.has_place), "is over and has a place in the pot");
     match &grant.state {
-        State::Invited => must(!grant.ever_shown, "is invited although it was shown a key"),
-        State::Stopped { .. } => must(grant.ever_shown, "is stopped although it was shown no key"),
-        State::Minting { nonce, .. } => {
+        GrantState::Invited => must(!grant.ever_shown, "is invited although it was shown a key"),
+        GrantState::Stopped { .. } => must(grant.ever_shown, "is stopped although it was shown no key"),
+        GrantState::Minting { nonce, .. } => {
             must(grant.has_place, "is minting without a place in the pot");
             let owns = |open: &&Attempt| open.nonce == *nonce && open.epoch == grant.epoch;
             must(open.first().is_some_and(owns), "is minting without an open attempt of its nonce and epoch");
         }
-        State::Live { key } => {
+        GrantState::Live { key } => {
             let live = shown().find(|attempt| attempt.key.as_ref() == Some(key));
             must(live.is_some(), "is live with a key that no shown attempt has");
             let newest = |live: &Attempt| live.epoch == grant.epoch || recovered;
@@ -180,9 +180,9 @@ fn wrong_with(grant: &Grant, recovered: bool) -> Vec<String> {
             let owed = live.is_none_or(|live| live.switch.is_wanted());
             must(owed != grant.holds.is_empty(), "disables its live key without a hold, or does not with one");
         }
-        State::Revoked | State::Ended => {}
+        GrantState::Revoked | GrantState::Ended => {}
     }
-    let minting = matches!(grant.state, State::Minting { .. });
+    let minting = matches!(grant.state, GrantState::Minting { .. });
     must(open.is_empty() || minting || is_over, "has an open attempt but is not minting");
     for attempt in attempts {
         let mut must = |holds: bool, why: &str| {
@@ -191,7 +191,7 @@ fn wrong_with(grant: &Grant, recovered: bool) -> Vec<String> {
             }
         };
         let is_shown = attempt.state == AttemptState::Shown;
-        let is_live = matches!(&grant.state, State::Live { key } if attempt.key.as_ref() == Some(key));
+        let is_live = matches!(&grant.state, GrantState::Live { key } if attempt.key.as_ref() == Some(key));
         let is_owed = attempt.switch.is_wanted();
         must(attempt.shown_at.is_some() == is_shown, "does not say truly when it was shown");
         let has_limit = attempt.limit.is_some() || recovered;

@@ -1,7 +1,7 @@
 //! Changes that nobody may make, or nobody told of: I10, I11 and I16.
 
 use bursar_core::domain::audit::{self, AuditDetail, Entry};
-use bursar_core::domain::grant::{AnnouncedEnd, Gone, Grant, Notice, State, SwitchState};
+use bursar_core::domain::grant::{AnnouncedEnd, Gone, Grant, GrantState, Notice, SwitchState};
 use bursar_core::domain::values::id::{Epoch, GrantId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{Meta, OutboxRow, QueuedMail, keys};
@@ -46,7 +46,7 @@ async fn a_revoked_grant_that_comes_back_is_named() {
     let (world, now) = Setting::Live.world();
     let world = world.does(&Act::Revoke(ada()), now - 1.minute());
     let mut scene = Scene::of(&world, now).await;
-    scene.edit(|grant| grant.state = State::Ended).await;
+    scene.edit(|grant| grant.state = GrantState::Ended).await;
     scene.bites("I11", "was revoked").await;
 }
 

@@ -1,6 +1,6 @@
 //! Keys at the provider that nobody accounts for: I1, I3, I6, I7, and of I11 what is about keys.
 
-use bursar_core::domain::grant::{AttemptState, GRACE, Gone, State, SwitchState};
+use bursar_core::domain::grant::{AttemptState, GRACE, Gone, GrantState, SwitchState};
 use bursar_core::domain::values::id::Epoch;
 use jiff::ToSpan;
 
@@ -101,13 +101,13 @@ async fn what_a_complete_sync_should_have_swept_is_named_after_it() {
 #[tokio::test]
 async fn a_live_grant_that_is_not_live_any_more_without_an_end_is_named() {
     let mut scene = Scene::at(Setting::Live).await;
-    scene.edit(|grant| grant.state = State::Ended).await;
+    scene.edit(|grant| grant.state = GrantState::Ended).await;
     scene.bites("I6", "is not live any more, and nobody ended it").await;
 
     let mut scene = Scene::at(Setting::Live).await;
     scene.make_recorded_key(1).await;
     scene.bites("I6", "has another live key than before").await;
-    scene.edit(|grant| grant.state = State::Live { key: "ab".repeat(32).parse().unwrap() }).await;
+    scene.edit(|grant| grant.state = GrantState::Live { key: "ab".repeat(32).parse().unwrap() }).await;
     scene.bites("I6", "which the provider never made").await;
 }
 

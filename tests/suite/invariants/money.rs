@@ -1,7 +1,7 @@
 //! Pots and amounts that cannot be: I2 and I15. Each violation is found, and each excuse reaches no further than it should.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use bursar_core::domain::grant::State;
+use bursar_core::domain::grant::GrantState;
 use bursar_core::domain::programme::Pot;
 use bursar_core::domain::values::id::{Epoch, KeyName};
 use bursar_core::domain::values::key::KeyHash;
@@ -227,7 +227,7 @@ async fn a_recovered_key_is_counted_although_the_pot_has_no_room_and_nothing_mor
     let recovered = world.does(&Act::Recover(ada(), found(&ada(), Epoch::BEFORE_THE_FIRST, None)), now);
     let mut grant = recovered.grants[&ada()].clone();
     let key: KeyHash = scene.make_key(&grant.attempts[0]).hash.parse().unwrap();
-    (grant.attempts[0].key, grant.state) = (Some(key.clone()), State::Live { key });
+    (grant.attempts[0].key, grant.state) = (Some(key.clone()), GrantState::Live { key });
     scene.keep(&grant).await;
     scene.keep(recovered.entries.last().unwrap()).await;
     scene.pot(|pot| pot.reserved = Usd::from_dollars(20)).await;

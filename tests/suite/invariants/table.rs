@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::{Act, AuditDetail, Entry};
 use bursar_core::domain::grant::{
-    AnnouncedEnd, Attempt, AttemptState, Found, Gone, Grant, Notice, State, Stopped, SwitchState,
+    AnnouncedEnd, Attempt, AttemptState, Found, Gone, Grant, GrantState, Notice, Stopped, SwitchState,
 };
 use bursar_core::domain::people::role::Roles;
 use bursar_core::domain::values::id::{Epoch, GrantId};
@@ -50,7 +50,7 @@ async fn a_grant_to_which_no_acts_lead_is_named() {
             "without an open attempt",
         ),
         (Setting::Minting, |grant| grant.epoch = Epoch::new(2), "is not at the epoch of its last attempt"),
-        (Setting::Minting, |grant| grant.state = State::Invited, "has an open attempt but is not minting"),
+        (Setting::Minting, |grant| grant.state = GrantState::Invited, "has an open attempt but is not minting"),
         (Setting::Replacing, |grant| grant.attempts[0].state = AttemptState::Open, "more than one open attempt"),
         (Setting::Replacing, |grant| grant.attempts.reverse(), "whose epochs do not ascend"),
         (
@@ -61,7 +61,7 @@ async fn a_grant_to_which_no_acts_lead_is_named() {
         (Setting::Replacing, |grant| grant.attempts[0].switch = SwitchState::On, "not live and that nobody disables"),
         (
             Setting::Live,
-            |grant| grant.state = State::Live { key: key_of(&bob(), Epoch::new(1)) },
+            |grant| grant.state = GrantState::Live { key: key_of(&bob(), Epoch::new(1)) },
             "no shown attempt has",
         ),
         (Setting::Live, |grant| grant.has_place = false, "is live without a place"),
@@ -72,7 +72,7 @@ async fn a_grant_to_which_no_acts_lead_is_named() {
             "replacements were counted, and had none",
         ),
         (Setting::Live, |grant| grant.replacements = 1, "counts more replacements"),
-        (Setting::Live, |grant| grant.state = State::Invited, "is invited although it was shown a key"),
+        (Setting::Live, |grant| grant.state = GrantState::Invited, "is invited although it was shown a key"),
         (Setting::Live, |grant| grant.attempts[0].shown_at = None, "does not say truly when it was shown"),
         (Setting::Live, |grant| grant.attempts[0].limit = None, "was shown without a key or its limit"),
         (
@@ -80,10 +80,10 @@ async fn a_grant_to_which_no_acts_lead_is_named() {
             |grant| grant.holds.dropped = Some(Timestamp::UNIX_EPOCH),
             "without a hold, or does not with one",
         ),
-        (Setting::Live, |grant| grant.state = State::Revoked, "is over and has a place"),
+        (Setting::Live, |grant| grant.state = GrantState::Revoked, "is over and has a place"),
         (
             Setting::Invited,
-            |grant| grant.state = State::Stopped { why: Stopped::Leaked },
+            |grant| grant.state = GrantState::Stopped { why: Stopped::Leaked },
             "is stopped although it was shown no key",
         ),
         (

@@ -1,7 +1,7 @@
 //! The end of a term, disables that fail, keys that are found disabled or gone at the provider, and limits that drifted.
 
 use bursar_core::domain::audit::Act;
-use bursar_core::domain::grant::{State, Stopped};
+use bursar_core::domain::grant::{GrantState, Stopped};
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
@@ -16,7 +16,7 @@ use super::{
     spend, sync, watch,
 };
 
-const GONE: State = State::Stopped { why: Stopped::GoneAtProvider };
+const GONE: GrantState = GrantState::Stopped { why: Stopped::GoneAtProvider };
 
 async fn acts(office: &Office<'_>, of: &GrantId) -> Vec<Act> {
     let entries = office.table.entries_on_grant(&office.programme, of).await.unwrap();
@@ -41,7 +41,7 @@ async fn the_end_of_a_term_ends_two_hundred_live_keys_in_one_run_and_the_next_gi
     let report = sync(&stack).await;
     assert_eq!(report["complete"], true, "{report}");
     let grants = office.table.grants(&office.programme).await.unwrap();
-    assert!(grants.len() == 200 && grants.iter().all(|grant| grant.state == State::Ended));
+    assert!(grants.len() == 200 && grants.iter().all(|grant| grant.state == GrantState::Ended));
     assert!(keys.iter().all(|key| !is_enabled(&stack, key)));
     let reserved = async || office.table.pot(&office.programme).await.unwrap().unwrap().reserved;
     assert_eq!(reserved().await, Usd::from_dollars(4000), "nobody has read since what they spent");
@@ -172,7 +172,7 @@ async fn what_retired_keys_used_comes_off_the_limit_until_the_window_turns_and_a
     }
     assert_eq!(sync(&stack).await["complete"], true);
     assert_eq!(limit(&stack, &keys[0]), Some(Nano::usd(15)));
-    assert_eq!(grant(&office, &ben).await.state, State::Stopped { why: Stopped::UsedUp });
+    assert_eq!(grant(&office, &ben).await.state, GrantState::Stopped { why: Stopped::UsedUp });
     assert!(!is_enabled(&stack, &keys[1]));
     stack.clock.advance(hours(24)).unwrap();
     assert_eq!(sync(&stack).await["complete"], true);

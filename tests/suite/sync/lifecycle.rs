@@ -1,7 +1,7 @@
 //! The rules that a person set on a programme, night after night: keys that nobody uses, keys that become old, and dead keys.
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{Gone, HoldKind, Notice, State, Stopped};
+use bursar_core::domain::grant::{Gone, GrantState, HoldKind, Notice, Stopped};
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
@@ -91,7 +91,7 @@ async fn a_key_that_becomes_old_is_announced_twice_and_stopped_and_whoever_repla
     let (of_ada_told, of_ben_told): (Vec<_>, Vec<_>) = (of(true), of(false));
     assert_eq!(of_ada_told, [(17, Notice::TooOldLater), (28, Notice::TooOldSoon), (38, Notice::TooOld)]);
     assert_eq!(of_ben_told, [(17, Notice::TooOldLater), (36, Notice::TooOldLater)]);
-    assert_eq!(grant(&office, &ada).await.state, State::Stopped { why: Stopped::TooOld });
+    assert_eq!(grant(&office, &ada).await.state, GrantState::Stopped { why: Stopped::TooOld });
     assert!(!is_enabled(&stack, &of_ada));
     assert_eq!(grant(&office, &ben).await.replacements, 0);
     stack.stop().await.unwrap();

@@ -1,6 +1,6 @@
 //! Live keys that the provider has disabled or does not have any more: a few stop their grants, very many wait for a person.
 
-use bursar_core::domain::grant::{State, Stopped};
+use bursar_core::domain::grant::{GrantState, Stopped};
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
 use bursar_local::stack::Stack;
@@ -12,7 +12,7 @@ use super::{
     signed_in, spend, sync, watch,
 };
 
-const GONE: State = State::Stopped { why: Stopped::GoneAtProvider };
+const GONE: GrantState = GrantState::Stopped { why: Stopped::GoneAtProvider };
 
 struct Class<'s> {
     stack: &'s Stack,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::Act;
-use bursar_core::domain::grant::State;
+use bursar_core::domain::grant::GrantState;
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::store::Meta;
 use bursar_core::store::items::Item;
@@ -160,7 +160,7 @@ async fn in_a_copy_an_open_attempt_counts_as_shown_and_nothing_is_claimed_until_
     let my = student.get("/my").await.expect(200);
     let refused = student.submit(&my, &path, &[]).await;
     assert!(refused.status == 503 && refused.body.contains("in some minutes"), "{}", refused.readable());
-    assert_eq!(grant(&office, &gus).await.state, State::Invited);
+    assert_eq!(grant(&office, &gus).await.state, GrantState::Invited);
     goes_on(&stack, &office, &past, &in_use, true).await;
     let my = student.get("/my").await.expect(200);
     student.submit(&my, &path, &[]).await.expect(200);

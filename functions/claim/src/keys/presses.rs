@@ -4,7 +4,7 @@
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{HoldKind, OrderKind, ReleaseRefused, State as GrantState, Stopped, View};
+use bursar_core::domain::grant::{GrantState, HoldKind, OrderKind, ReleaseRefused, Stopped, View};
 use bursar_core::domain::values::id::Epoch;
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::store::ActContext;

@@ -2,7 +2,7 @@
 //! so the page never offers what the next request refuses. The state in words is `words`.
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{BeginRefused, HoldKind, PressKind, State, View};
+use bursar_core::domain::grant::{BeginRefused, GrantState, HoldKind, PressKind, View};
 use bursar_core::domain::programme::terms::TermsHash;
 use bursar_core::domain::values::format::time_in;
 use bursar_core::domain::values::money::Usd;
@@ -111,7 +111,7 @@ impl TermsOfUse<'_> {
 }
 
 fn can_spend(view: &View, obstacle: Option<&Obstacle>, now: Timestamp) -> bool {
-    let is_over = matches!(view.grant.state, State::Revoked | State::Ended) || view.programme.is_over(now);
+    let is_over = matches!(view.grant.state, GrantState::Revoked | GrantState::Ended) || view.programme.is_over(now);
     let never = matches!(
         obstacle,
         Some(Obstacle::Begin(
@@ -122,7 +122,7 @@ fn can_spend(view: &View, obstacle: Option<&Obstacle>, now: Timestamp) -> bool {
 }
 
 fn offers(view: &View, kind: PressKind, may_begin: bool, now: Timestamp) -> Offers {
-    let is_live = matches!(view.grant.state, State::Live { .. });
+    let is_live = matches!(view.grant.state, GrantState::Live { .. });
     // Under another hold too, resuming would change nothing that its student sees.
     let is_held_otherwise = view.grant.holds.paused.is_some() || view.grant.holds.dropped.is_some();
     Offers {

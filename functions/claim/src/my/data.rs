@@ -5,9 +5,7 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use bursar_core::domain::audit::{Act, Actor, Entry};
-use bursar_core::domain::grant::{
-    Attempt, AttemptState, Notice, Reading, State as GrantState, Stopped, SwitchState, View,
-};
+use bursar_core::domain::grant::{Attempt, AttemptState, GrantState, Notice, Reading, Stopped, SwitchState, View};
 use bursar_core::domain::people::role::Roles;
 use bursar_core::domain::usage::crossing::Crossing;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};

@@ -1,6 +1,6 @@
 //! What keeps a student from a key now, before anything is pressed. A press that is refused is the matter of `refusal`.
 
-use bursar_core::domain::grant::{BeginRefused, Press, PressKind, State, View};
+use bursar_core::domain::grant::{BeginRefused, GrantState, Press, PressKind, View};
 use bursar_core::domain::programme::restriction::Restriction;
 use bursar_core::domain::values::id::Nonce;
 use bursar_core::domain::values::term::Term;
@@ -54,8 +54,8 @@ impl Obstacle {
 /// What the student would press next: reveal until a key was shown, replace from then on.
 pub(crate) fn kind_of_press(view: &View) -> PressKind {
     match view.grant.state {
-        State::Invited => PressKind::Reveal,
-        State::Minting { .. } if !view.grant.ever_shown => PressKind::Reveal,
+        GrantState::Invited => PressKind::Reveal,
+        GrantState::Minting { .. } if !view.grant.ever_shown => PressKind::Reveal,
         _ => PressKind::Replace,
     }
 }

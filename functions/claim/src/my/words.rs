@@ -3,7 +3,7 @@
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{
-    AnnouncedEnd, BeginRefused, HoldKind, Notice, OrderKind, ReleaseRefused, State, Stopped, SwitchState, View,
+    AnnouncedEnd, BeginRefused, GrantState, HoldKind, Notice, OrderKind, ReleaseRefused, Stopped, SwitchState, View,
 };
 use bursar_core::domain::values::format::{long_date, time_in};
 use bursar_core::domain::values::window::{Reset, utc_date};
@@ -20,17 +20,17 @@ pub(crate) const OVER: &str = "over";
 /// The state in a word or three.
 pub(crate) fn label(view: &View, now: Timestamp) -> &'static str {
     match view.grant.state {
-        State::Revoked => "withdrawn",
-        State::Ended => OVER,
+        GrantState::Revoked => "withdrawn",
+        GrantState::Ended => OVER,
         _ if view.grant.holds.first() == Some(HoldKind::Unused) => "switched off",
         _ if !view.grant.holds.is_empty() => "paused",
         _ if view.programme.is_over(now) => OVER,
-        State::Invited => "no key yet",
-        State::Minting { lease_until, .. } if lease_until <= now => "interrupted",
-        State::Minting { .. } => "being made",
-        State::Live { .. } if used_up(view, now).is_some() => USED_UP,
-        State::Live { .. } => "working",
-        State::Stopped { .. } => "no key now",
+        GrantState::Invited => "no key yet",
+        GrantState::Minting { lease_until, .. } if lease_until <= now => "interrupted",
+        GrantState::Minting { .. } => "being made",
+        GrantState::Live { .. } if used_up(view, now).is_some() => USED_UP,
+        GrantState::Live { .. } => "working",
+        GrantState::Stopped { .. } => "no key now",
     }
 }
 
@@ -47,13 +47,13 @@ pub(crate) fn state(view: &View, obstacle: Option<&Obstacle>, now: Timestamp) ->
     }
     match &grant.state {
         _ if !grant.holds.is_empty() => why().unwrap_or_default(),
-        State::Revoked | State::Ended => why().unwrap_or_default(),
-        State::Invited => why().unwrap_or_else(|| not_made_yet(view)),
-        State::Minting { .. } => why()
+        GrantState::Revoked | GrantState::Ended => why().unwrap_or_default(),
+        GrantState::Invited => why().unwrap_or_else(|| not_made_yet(view)),
+        GrantState::Minting { .. } => why()
             .unwrap_or("The last attempt to make your key was cut short. Nothing was spent; press again.".to_owned()),
-        State::Live { .. } => live(view, now),
-        State::Stopped { why: Stopped::UsedUp } if used_up(view, now).is_some() => why().unwrap_or_default(),
-        State::Stopped { why: stopped } => {
+        GrantState::Live { .. } => live(view, now),
+        GrantState::Stopped { why: Stopped::UsedUp } if used_up(view, now).is_some() => why().unwrap_or_default(),
+        GrantState::Stopped { why: stopped } => {
             let is_ordered = grant.orders_off().next().is_some();
             let next = why().unwrap_or("Get a new one: it has what is left of your cap.".to_owned());
             match stopped {

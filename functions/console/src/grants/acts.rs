@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{CapRefused, Hold, HoldRefused, OrderKind, ReleaseRefused, State as GrantState, View};
+use bursar_core::domain::grant::{CapRefused, GrantState, Hold, HoldRefused, OrderKind, ReleaseRefused, View};
 use bursar_core::domain::people::role::Role;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::orders::NotCarriedOut;

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use bursar_core::domain::grant::{Gone, State as GrantState, SwitchState, View};
+use bursar_core::domain::grant::{Gone, GrantState, SwitchState, View};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::format::column_time;
 use bursar_core::store::Why;

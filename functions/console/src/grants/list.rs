@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::{Query, State};
-use bursar_core::domain::grant::{Grant, Reading, Spending, State as GrantState};
+use bursar_core::domain::grant::{Grant, GrantState, Reading, Spending};
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::usage::reading::Used;
 use bursar_core::domain::usage::span::Span;

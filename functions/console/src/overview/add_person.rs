@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{self, Grant, HoldKind, Line, LineRefused, ReleaseRefused, State as GrantState};
+use bursar_core::domain::grant::{self, Grant, GrantState, HoldKind, Line, LineRefused, ReleaseRefused};
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::store::ActContext;
 use bursar_core::store::{Author, NewPerson, Outcome};

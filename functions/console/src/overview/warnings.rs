@@ -1,6 +1,6 @@
 //! What of a programme needs a person, a sentence each, with what the reader can do about it.
 
-use bursar_core::domain::grant::{Grant, Reading, State};
+use bursar_core::domain::grant::{Grant, GrantState, Reading};
 use bursar_core::domain::people::role::Role;
 use bursar_core::domain::programme::restriction::Restriction;
 use bursar_core::domain::programme::{Pot, Programme, Settings};
@@ -44,7 +44,7 @@ impl PotRoom<'_> {
                 "More is held for keys than there is in the budget. Nobody else gets a key until it is raised. {ask}"
             ));
         }
-        let waits = |grant: &Grant| grant.state == State::Invited && grant.holds.dropped.is_none();
+        let waits = |grant: &Grant| grant.state == GrantState::Invited && grant.holds.dropped.is_none();
         let waiting = grants.iter().filter(|(grant, _)| waits(grant)).count();
         let may_claim = now < settings.claim_closes_at();
         let is_full = access.programme.is_promised_in_full(pot.limit, pot.reserved, spent, now);

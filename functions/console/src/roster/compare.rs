@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use bursar_core::domain::grant::{Grant, Person, State};
+use bursar_core::domain::grant::{Grant, GrantState, Person};
 use bursar_core::domain::values::address::MatchedAddress;
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::store::Step;
@@ -175,7 +175,7 @@ fn groups_after(grants: &[Grant], steps: &[Step]) -> usize {
 }
 
 fn is_over(grant: &Grant) -> bool {
-    matches!(grant.state, State::Revoked | State::Ended)
+    matches!(grant.state, GrantState::Revoked | GrantState::Ended)
 }
 
 #[cfg(test)]
@@ -197,7 +197,7 @@ mod tests {
 
     fn planned(text: &str, mode: Mode) -> ImportPlan {
         let mut eve = grant(4, "eve", "B");
-        (eve.holds.dropped, eve.state) = (Some(Timestamp::UNIX_EPOCH), State::Revoked);
+        (eve.holds.dropped, eve.state) = (Some(Timestamp::UNIX_EPOCH), GrantState::Revoked);
         let grants = [grant(1, "ada", "A"), grant(2, "bob", "A"), grant(3, "cid", "B"), eve];
         plan(parse::file(text.as_bytes()).unwrap(), &grants, mode)
     }

@@ -1,7 +1,7 @@
 //! What a student is told who has used much or all of their own cap: the number, when it starts anew, what their program sees, and
 //! whom to ask. Whether there is still somebody to tell is decided when it is sent.
 
-use bursar_core::domain::grant::{CapUse, Grant, HoldKind, State, Stopped};
+use bursar_core::domain::grant::{CapUse, Grant, GrantState, HoldKind, Stopped};
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::usage::crossing::{Crossing, Scope, per_cent};
 use bursar_core::domain::values::format::time_in;
@@ -142,8 +142,8 @@ fn stopped(grant: &Grant) -> Option<&'static str> {
         (Some(HoldKind::Unused), _) => {
             Some("Your key is switched off because it was not used. You can switch it on again on your page.")
         }
-        (None, State::Live { .. }) => None,
-        (None, State::Stopped { why: Stopped::Leaked }) => {
+        (None, GrantState::Live { .. }) => None,
+        (None, GrantState::Stopped { why: Stopped::Leaked }) => {
             Some("Your key is switched off because it was reported leaked. Your page says how to go on.")
         }
         _ => Some("You have no key that works now. Your page says why, and how to go on."),

@@ -1,7 +1,7 @@
 //! What a student is told of a key: that it was shown or reported leaked, that a rule of the programme will hold or end it, or did, and
 //! that the term ends. What has lost its reason since is told to nobody.
 
-use bursar_core::domain::grant::{Attempt, Notice, State, Stopped, View};
+use bursar_core::domain::grant::{Attempt, GrantState, Notice, Stopped, View};
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::values::format::{long_date, time_in};
 use bursar_core::domain::values::id::{Epoch, GrantId, ProgrammeId};
@@ -141,7 +141,7 @@ impl Words<'_> {
                 ),
                 old,
             ),
-            Notice::TooOld if view.grant.state == (State::Stopped { why: Stopped::TooOld }) => (
+            Notice::TooOld if view.grant.state == (GrantState::Stopped { why: Stopped::TooOld }) => (
                 format!("{name}: your key has stopped, get a new one"),
                 "Your key has stopped",
                 format!(

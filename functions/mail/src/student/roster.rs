@@ -1,6 +1,6 @@
 //! The roster mail: that there is a key for somebody, and how to get it.
 
-use bursar_core::domain::grant::{Grant, State};
+use bursar_core::domain::grant::{Grant, GrantState};
 use bursar_core::domain::mail::class::MailClass;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::format::{long_date, time_in};
@@ -24,7 +24,7 @@ impl App {
     ) -> Result<ComposedRow, StoreError> {
         let (programme, grant) = (self.table.programme(programme).await?, self.table.grant(programme, grant).await?);
         let Some((programme, grant)) = programme.zip(grant) else { return Ok(GONE) };
-        let is_over = matches!(grant.state, State::Revoked | State::Ended) || programme.is_over(now);
+        let is_over = matches!(grant.state, GrantState::Revoked | GrantState::Ended) || programme.is_over(now);
         if is_over || grant.holds.dropped.is_some() {
             return Ok(ComposedRow::Nothing("this person is no longer on the roster"));
         }

@@ -1,7 +1,7 @@
 //! One key is asked for by its hash, since the listing had it as disabled, or not at all.
 
 use anyhow::Result;
-use bursar_core::domain::grant::{State, View};
+use bursar_core::domain::grant::{GrantState, View};
 use bursar_core::domain::usage::reading::UnusableReport;
 use bursar_core::domain::values::id::Epoch;
 use bursar_core::domain::values::key::KeyHash;
@@ -51,7 +51,7 @@ pub(super) async fn look_again(
             Ok(FindingOutcome::LookedAgain { more, doubt, mended: drifted })
         }
         KeyAnswer::Gone => {
-            let is_over = matches!(view.grant.state, State::Revoked | State::Ended);
+            let is_over = matches!(view.grant.state, GrantState::Revoked | GrantState::Ended);
             let since = runner.table.missing_since(key, runner.baseline.looked_at).await?;
             if !is_held && since.is_some_and(|since| since + SURELY_GONE < at.now) {
                 runner.table.act(at, |view, now| view.found_gone(read, epoch, key, now)).await?;

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use bursar_core::domain::grant::{Attempt, AttemptState, Found, GRACE, State, SwitchState, View};
+use bursar_core::domain::grant::{Attempt, AttemptState, Found, GRACE, GrantState, SwitchState, View};
 use bursar_core::domain::usage::reading::{Reading, Shortfall, UnusableReport};
 use bursar_core::domain::values::id::Epoch;
 use bursar_core::domain::values::key::KeyHash;
@@ -246,7 +246,7 @@ fn not_listed(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
 
 fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
     let (grant, now) = (&view.grant, context.now);
-    let is_over = matches!(grant.state, State::Revoked | State::Ended);
+    let is_over = matches!(grant.state, GrantState::Revoked | GrantState::Ended);
     if view.programme.is_over(now) && !is_over {
         return vec![FindingKind::End];
     }
@@ -259,14 +259,14 @@ fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
         let is_old = context.baseline.began_at >= attempt.begun_at + GRACE;
         attempt.state == AttemptState::Open && attempt.key.is_none() && is_old && !is_listed(attempt)
     };
-    if context.is_whole && matches!(grant.state, State::Minting { .. }) && grant.attempts.iter().any(is_forsaken) {
+    if context.is_whole && matches!(grant.state, GrantState::Minting { .. }) && grant.attempts.iter().any(is_forsaken) {
         kinds.push(FindingKind::Forsaken);
     }
     let is_explained = |since: Timestamp| context.baseline.explained_at.is_some_and(|explained| since < explained);
     if grant.attempts.iter().filter_map(|attempt| attempt.rest_promised_since).any(is_explained) {
         kinds.push(FindingKind::Explained);
     }
-    let never_claimed = grant.state == State::Invited && now >= view.programme.settings.claim_closes_at();
+    let never_claimed = grant.state == GrantState::Invited && now >= view.programme.settings.claim_closes_at();
     if grant.has_place && never_claimed {
         kinds.push(FindingKind::GiveBack);
     }

@@ -4,7 +4,7 @@
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Grant, Reading, State};
+use super::{Grant, GrantState, Reading};
 use crate::domain::programme::{Programme, Settings};
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::{Reset, Window};
@@ -28,7 +28,7 @@ impl CapUse {
     pub fn of(programme: &Programme, grant: &Grant, readings: &[Reading], now: Timestamp) -> Option<CapUse> {
         let settings = &programme.settings;
         let is_told = settings.student_mails && settings.reset != Reset::Daily && !programme.is_over(now);
-        let has_ended = matches!(grant.state, State::Revoked | State::Ended) || grant.holds.dropped.is_some();
+        let has_ended = matches!(grant.state, GrantState::Revoked | GrantState::Ended) || grant.holds.dropped.is_some();
         if !is_told || has_ended {
             return None;
         }
@@ -160,7 +160,7 @@ mod tests {
         assert!(paused.holds.has(HoldKind::Paused) && CapUse::of(&programme, &paused, &[], now).is_some());
         let (mut dropped, mut revoked, mut ended) = (grant.clone(), grant.clone(), grant.clone());
         dropped.holds.dropped = Some(now);
-        (revoked.state, ended.state) = (State::Revoked, State::Ended);
+        (revoked.state, ended.state) = (GrantState::Revoked, GrantState::Ended);
         for over in [dropped, revoked, ended] {
             assert_eq!(CapUse::of(&programme, &over, &[], now), None);
         }

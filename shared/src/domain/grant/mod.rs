@@ -55,7 +55,7 @@ pub struct Grant {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_cap: Option<Usd>,
     #[serde(flatten)]
-    pub state: State,
+    pub state: GrantState,
     #[serde(default, skip_serializing_if = "Holds::is_empty")]
     pub holds: Holds,
     pub epoch: Epoch,
@@ -99,7 +99,7 @@ impl fmt::Debug for Person {
 /// Where a grant stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
-pub enum State {
+pub enum GrantState {
     Invited,
     Minting {
         nonce: Nonce,
@@ -237,7 +237,7 @@ impl Grant {
             person,
             group,
             own_cap: None,
-            state: State::Invited,
+            state: GrantState::Invited,
             holds: Holds::default(),
             epoch: Epoch::BEFORE_THE_FIRST,
             has_place: false,
@@ -261,7 +261,7 @@ impl Grant {
 
     /// The attempt whose key is the live one.
     pub fn live(&self) -> Option<&Attempt> {
-        let State::Live { key } = &self.state else { return None };
+        let GrantState::Live { key } = &self.state else { return None };
         self.attempts.iter().find(|attempt| attempt.key.as_ref() == Some(key))
     }
 
@@ -273,12 +273,12 @@ impl Grant {
 
     /// Whether this invocation's attempt is the one under way.
     fn is_minting_with(&self, nonce: &Nonce) -> bool {
-        matches!(&self.state, State::Minting { nonce: owner, .. } if owner == nonce)
+        matches!(&self.state, GrantState::Minting { nonce: owner, .. } if owner == nonce)
     }
 
     /// Where a grant goes whose attempt came to nothing.
-    fn state_after_failure(&self) -> State {
-        if self.ever_shown { State::Stopped { why: Stopped::ReplacementFailed } } else { State::Invited }
+    fn state_after_failure(&self) -> GrantState {
+        if self.ever_shown { GrantState::Stopped { why: Stopped::ReplacementFailed } } else { GrantState::Invited }
     }
 }
 
@@ -330,16 +330,16 @@ impl Stopped {
     }
 }
 
-impl State {
+impl GrantState {
     /// The word for it, as in the table.
     pub fn as_str(&self) -> &'static str {
         match self {
-            State::Invited => "invited",
-            State::Minting { .. } => "minting",
-            State::Live { .. } => "live",
-            State::Stopped { .. } => "stopped",
-            State::Revoked => "revoked",
-            State::Ended => "ended",
+            GrantState::Invited => "invited",
+            GrantState::Minting { .. } => "minting",
+            GrantState::Live { .. } => "live",
+            GrantState::Stopped { .. } => "stopped",
+            GrantState::Revoked => "revoked",
+            GrantState::Ended => "ended",
         }
     }
 }

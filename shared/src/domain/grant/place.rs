@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::cap_use::surely;
 use super::{
-    Attempt, AttemptState, Change, Gone, Grant, PotChange, Reading, SETTLING, State, SwitchState, Unchanged, View,
+    Attempt, AttemptState, Change, Gone, Grant, GrantState, PotChange, Reading, SETTLING, SwitchState, Unchanged, View,
 };
 use crate::domain::grant::Spending;
 use crate::domain::programme::Settings;
@@ -35,7 +35,7 @@ impl Place<'_> {
 
     /// What the grant would cost if the person claimed now; its cost once they did. It is shown, not enforced.
     pub fn implied(&self, now: Timestamp) -> Usd {
-        let is_over = matches!(self.grant.state, State::Revoked | State::Ended);
+        let is_over = matches!(self.grant.state, GrantState::Revoked | GrantState::Ended);
         let has_place = self.grant.has_place || (self.grant.holds.is_empty() && !is_over);
         self.cost_with(has_place, now)
     }

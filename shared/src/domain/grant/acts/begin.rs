@@ -4,7 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{
-    Attempt, AttemptState, Change, FREE_REPLACEMENT, GRACE, HoldKind, LEASE, Notice, Order, State, SwitchState, View,
+    Attempt, AttemptState, Change, FREE_REPLACEMENT, GRACE, GrantState, HoldKind, LEASE, Notice, Order, SwitchState,
+    View,
 };
 use crate::domain::programme::terms::TermsHash;
 use crate::domain::values::id::{Epoch, Nonce};
@@ -99,7 +100,7 @@ impl View {
 
         let epoch = self.grant.epoch.next();
         (change.grant.epoch, change.grant.has_place) = (epoch, true);
-        change.grant.state = State::Minting { nonce: nonce.clone(), lease_until: now + LEASE };
+        change.grant.state = GrantState::Minting { nonce: nonce.clone(), lease_until: now + LEASE };
         change.grant.attempts.push(Attempt::open(epoch, nonce.clone(), now));
         let change = change.with_room(self, now).ok_or(BeginRefused::PotExhausted)?;
         let accepted = self.terms_to_accept();
@@ -128,19 +129,21 @@ impl View {
 
     fn may_begin(&self, press: Press, now: Timestamp) -> Result<(), BeginRefused> {
         let (grant, settings) = (&self.grant, &self.programme.settings);
-        if grant.state == State::Revoked {
+        if grant.state == GrantState::Revoked {
             return Err(BeginRefused::Revoked);
         }
-        if grant.state == State::Ended || self.programme.is_over(now) {
+        if grant.state == GrantState::Ended || self.programme.is_over(now) {
             return Err(BeginRefused::Over);
         }
         if let Some(kind) = grant.holds.first() {
             return Err(BeginRefused::Held(kind));
         }
         match (press.kind, &grant.state) {
-            (PressKind::Reveal, State::Live { .. } | State::Stopped { .. }) => return Err(BeginRefused::AlreadyShown),
-            (PressKind::Replace, State::Invited) => return Err(BeginRefused::NothingToReplace),
-            (_, State::Minting { lease_until, .. }) if now < *lease_until => {
+            (PressKind::Reveal, GrantState::Live { .. } | GrantState::Stopped { .. }) => {
+                return Err(BeginRefused::AlreadyShown);
+            }
+            (PressKind::Replace, GrantState::Invited) => return Err(BeginRefused::NothingToReplace),
+            (_, GrantState::Minting { lease_until, .. }) if now < *lease_until => {
                 return Err(BeginRefused::BeingMade { until: *lease_until });
             }
             _ => {}

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::domain::audit::{Act, Actor};
-use crate::domain::grant::{Attempt, AttemptState, Change, GRACE, Notice, State, Stopped, Unchanged, View};
+use crate::domain::grant::{Attempt, AttemptState, Change, GRACE, GrantState, Notice, Stopped, Unchanged, View};
 use crate::domain::values::id::{Epoch, Nonce};
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
@@ -36,11 +36,11 @@ pub enum CapRefused {
 impl View {
     /// Ends the live key; the student may press again. Unchanged when no key is live.
     pub fn stop(&self, why: Stopped, by: &Actor, now: Timestamp) -> Result<Change, Unchanged> {
-        if !matches!(self.grant.state, State::Live { .. }) {
+        if !matches!(self.grant.state, GrantState::Live { .. }) {
             return Err(Unchanged);
         }
         let mut change = self.change(by).ordering_all_off(now);
-        change.grant.state = State::Stopped { why };
+        change.grant.state = GrantState::Stopped { why };
         change.notice = match why {
             Stopped::Leaked => Some(Notice::KeyLeaked),
             Stopped::TooOld => Some(Notice::TooOld),
@@ -60,11 +60,11 @@ impl View {
 
     /// Ends the grant for good. Unchanged when it is revoked already.
     pub fn revoke(&self, by: &Actor, why: Option<&str>, now: Timestamp) -> Result<Change, Unchanged> {
-        if self.grant.state == State::Revoked {
+        if self.grant.state == GrantState::Revoked {
             return Err(Unchanged);
         }
         let mut change = self.change(by).ordering_all_off(now).ordering_readings(now);
-        (change.grant.state, change.grant.has_place) = (State::Revoked, false);
+        (change.grant.state, change.grant.has_place) = (GrantState::Revoked, false);
         Ok(change.audited(Act::Revoked, &self.grant, why.map(str::to_owned)))
     }
 
@@ -74,14 +74,14 @@ impl View {
             return Err(Unchanged);
         }
         let mut change = self.change(by).ordering_all_off(now);
-        (change.grant.state, change.grant.has_place) = (State::Ended, false);
+        (change.grant.state, change.grant.has_place) = (GrantState::Ended, false);
         Ok(change.audited(Act::Ended, &self.grant, None))
     }
 
     /// Undoes the end of a grant whose term was extended after it had run out. Its keys stay ended and its place is given up; its
     /// student presses again. Unchanged when the programme is over still, or the grant did not end with it.
     pub fn reopen(&self, by: &Actor, now: Timestamp) -> Result<Change, Unchanged> {
-        if self.grant.state != State::Ended || self.programme.is_over(now) {
+        if self.grant.state != GrantState::Ended || self.programme.is_over(now) {
             return Err(Unchanged);
         }
         let mut change = self.change(by);
@@ -89,7 +89,8 @@ impl View {
             lapsed.state = AttemptState::Superseded;
         }
         let was_shown = self.grant.ever_shown;
-        change.grant.state = if was_shown { State::Stopped { why: Stopped::TermEnded } } else { State::Invited };
+        change.grant.state =
+            if was_shown { GrantState::Stopped { why: Stopped::TermEnded } } else { GrantState::Invited };
         Ok(change.audited(Act::Reopened, &self.grant, None))
     }
 
@@ -98,7 +99,7 @@ impl View {
     pub fn hand_back(&self, epoch: Epoch, now: Timestamp) -> Result<Change, Unchanged> {
         self.usable().filter(|live| live.epoch <= epoch).ok_or(Unchanged)?;
         let mut change = self.change(&Actor::Student).ordering_all_off(now).ordering_readings(now);
-        change.grant.state = State::Stopped { why: Stopped::Returned };
+        change.grant.state = GrantState::Stopped { why: Stopped::Returned };
         change.grant.has_place = false;
         let note = Some(Stopped::Returned.as_str().to_owned());
         Ok(change.audited(Act::Stopped, &self.grant, note))
@@ -106,7 +107,7 @@ impl View {
 
     /// Gives up the place of somebody who was never shown a key before the claim window closed. Unchanged when there is no place.
     pub fn give_back_place(&self, now: Timestamp) -> Result<Change, Unchanged> {
-        let never_claimed = self.grant.state == State::Invited && now >= self.programme.settings.claim_closes_at();
+        let never_claimed = self.grant.state == GrantState::Invited && now >= self.programme.settings.claim_closes_at();
         if !self.grant.has_place || !never_claimed {
             return Err(Unchanged);
         }
@@ -118,7 +119,7 @@ impl View {
     /// Closes an attempt whose handler died before any key of it was listed, so that its grant does not stay as if a key were made. The
     /// place goes back if no key was ever shown. Unchanged while somebody may be at it.
     pub fn forsaken(&self, now: Timestamp) -> Result<Change, Unchanged> {
-        let State::Minting { nonce, lease_until } = &self.grant.state else { return Err(Unchanged) };
+        let GrantState::Minting { nonce, lease_until } = &self.grant.state else { return Err(Unchanged) };
         let mut change = self.change(&Actor::Sync);
         let is_open = |attempt: &&mut Attempt| attempt.nonce == *nonce && attempt.state == AttemptState::Open;
         let attempt = change.grant.attempts.iter_mut().find(is_open).ok_or(Unchanged)?;

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{
-    Attempt, AttemptState, Change, Gone, LEASE, SETTLING, State, Stopped, SwitchState, Unchanged, View,
+    Attempt, AttemptState, Change, Gone, GrantState, LEASE, SETTLING, Stopped, SwitchState, Unchanged, View,
 };
 use crate::domain::values::id::Epoch;
 use crate::domain::values::key::KeyHash;
@@ -95,7 +95,7 @@ impl View {
             return Ok(change);
         }
         change = change.ordering_all_off(now);
-        change.grant.state = State::Stopped { why: Stopped::GoneAtProvider };
+        change.grant.state = GrantState::Stopped { why: Stopped::GoneAtProvider };
         Ok(change.audited(Act::Stopped, &self.grant, Some(Stopped::GoneAtProvider.as_str().to_owned())))
     }
 
@@ -137,8 +137,8 @@ impl View {
         let read_at = self.reading(epoch).map(|reading| reading.as_of);
         let last = read_at.map_or(disabled_at, |read_at| read_at.max(disabled_at));
         let kept_until = match self.grant.state {
-            State::Revoked => last + REVOKED_KEPT,
-            State::Ended => last.max(self.programme.over_since()) + ENDED_KEPT,
+            GrantState::Revoked => last + REVOKED_KEPT,
+            GrantState::Ended => last.max(self.programme.over_since()) + ENDED_KEPT,
             _ => return false,
         };
         let is_read = listed_since >= disabled_at + SETTLING;

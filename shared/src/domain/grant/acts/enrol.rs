@@ -63,8 +63,8 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::grant::GrantState;
     use crate::domain::grant::PotChange;
-    use crate::domain::grant::State;
     use crate::domain::grant::testing::a_view;
     use crate::domain::programme::Group;
     use crate::domain::values::address::EmailAddress;
@@ -82,7 +82,7 @@ mod tests {
     fn a_line_that_says_the_same_changes_nothing_and_that_of_a_grant_that_is_over_stays() {
         let mut view = a_view();
         assert_eq!(view.describe(&line_of(&view), &Actor::Rule, now()), Err(LineRefused::Unchanged));
-        view.grant.state = State::Revoked;
+        view.grant.state = GrantState::Revoked;
         let line = Line { group: Some("B".to_owned()), ..line_of(&view) };
         assert_eq!(view.describe(&line, &Actor::Rule, now()), Err(LineRefused::Over));
     }

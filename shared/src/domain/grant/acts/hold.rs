@@ -6,7 +6,7 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::audit::{Act, Actor};
-use crate::domain::grant::{Change, Notice, State, View};
+use crate::domain::grant::{Change, GrantState, Notice, View};
 use crate::domain::people::role::Role;
 
 /// Why a grant may not have a live key now, beside its state.
@@ -131,7 +131,7 @@ impl View {
         if self.grant.holds.has(hold.kind()) && !is_lesser {
             return Err(HoldRefused::AlreadyHeld);
         }
-        if hold == Hold::Unused && !matches!(self.grant.state, State::Live { .. }) {
+        if hold == Hold::Unused && !matches!(self.grant.state, GrantState::Live { .. }) {
             return Err(HoldRefused::NoKey);
         }
         let mut change = self.change(by);
@@ -179,6 +179,6 @@ impl View {
     }
 
     pub(in crate::domain::grant) fn is_terminal(&self) -> bool {
-        matches!(self.grant.state, State::Revoked | State::Ended)
+        matches!(self.grant.state, GrantState::Revoked | GrantState::Ended)
     }
 }

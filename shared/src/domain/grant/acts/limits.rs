@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::cap_use::surely;
 use crate::domain::grant::{
-    Attempt, Change, GRACE, Order, SentLimit, State, Stopped, SwitchState, ToldLimit, Unchanged, View, wanted_limit,
+    Attempt, Change, GRACE, GrantState, Order, SentLimit, Stopped, SwitchState, ToldLimit, Unchanged, View,
+    wanted_limit,
 };
 use crate::domain::values::id::Epoch;
 use crate::domain::values::money::Usd;
@@ -202,7 +203,7 @@ impl Change {
             None => {}
             Some(Wanted::UsedUp) => {
                 self = self.ordering_all_off(now);
-                self.grant.state = State::Stopped { why: Stopped::UsedUp };
+                self.grant.state = GrantState::Stopped { why: Stopped::UsedUp };
             }
             Some(Wanted::Limit(limit)) => {
                 if let Some(live) = live_of(&mut self) {

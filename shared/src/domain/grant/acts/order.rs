@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{
-    Attempt, AttemptState, Change, GRACE, Gone, Grant, SETTLING, State, Stopped, SwitchState, Unchanged, View,
+    Attempt, AttemptState, Change, GRACE, Gone, Grant, GrantState, SETTLING, Stopped, SwitchState, Unchanged, View,
 };
 use crate::domain::values::id::Epoch;
 use crate::domain::values::key::KeyHash;
@@ -99,7 +99,7 @@ impl Grant {
         let orders = self.orders();
         let due = orders.iter().map(|order| order.due).min()?;
         let is_off = orders.iter().any(|order| order.kind == OrderKind::Off);
-        let is_leak = matches!(self.state, State::Revoked | State::Stopped { why: Stopped::Leaked });
+        let is_leak = matches!(self.state, GrantState::Revoked | GrantState::Stopped { why: Stopped::Leaked });
         let urgency = match is_off {
             true if is_leak => Urgency::Leak,
             true => Urgency::Disable,
@@ -283,7 +283,7 @@ impl View {
             .ok_or(Unchanged)?
             .epoch;
         let mut change = self.change(&Actor::Student).ordering_all_off(now);
-        change.grant.state = State::Stopped { why: Stopped::ReplacementFailed };
+        change.grant.state = GrantState::Stopped { why: Stopped::ReplacementFailed };
         let note = format!("attempt {}: its enable was under way", live.number());
         Ok(change.audited(Act::Stopped, &self.grant, Some(note)))
     }

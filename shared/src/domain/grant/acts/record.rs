@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::domain::audit::{Act, Actor};
-use crate::domain::grant::{Attempt, AttemptState, Begun, Change, HoldKind, Notice, State, Unchanged, View};
+use crate::domain::grant::{Attempt, AttemptState, Begun, Change, GrantState, HoldKind, Notice, Unchanged, View};
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
 
@@ -44,8 +44,8 @@ impl View {
     /// Makes the attempt's key the grant's live one. Only after this is written may the key be shown.
     pub fn record(&self, begun: &Begun, minted: &Minted, now: Timestamp) -> Result<Change, RecordRefused> {
         match self.grant.state {
-            State::Revoked => return Err(RecordRefused::Revoked),
-            State::Ended => return Err(RecordRefused::Over),
+            GrantState::Revoked => return Err(RecordRefused::Revoked),
+            GrantState::Ended => return Err(RecordRefused::Over),
             _ => {}
         }
         let mut change = self.change(&Actor::Student);
@@ -67,7 +67,7 @@ impl View {
             _ => return Err(RecordRefused::LimitLowered),
         }
 
-        grant.state = State::Live { key: minted.key.clone() };
+        grant.state = GrantState::Live { key: minted.key.clone() };
         if counts {
             grant.replacements += 1;
         }

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use crate::domain::audit::{Act, Actor};
-use crate::domain::grant::{Attempt, AttemptState, Change, Notice, State, Stopped, SwitchState, Unchanged, View};
+use crate::domain::grant::{Attempt, AttemptState, Change, GrantState, Notice, Stopped, SwitchState, Unchanged, View};
 use crate::domain::values::id::{Epoch, Nonce};
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
@@ -45,9 +45,9 @@ impl View {
             open.state = AttemptState::Superseded;
         }
         match (live, &self.grant.state) {
-            (Some(live), _) => grant.state = State::Live { key: live.key.clone() },
-            (None, State::Invited | State::Minting { .. }) => {
-                grant.state = State::Stopped { why: Stopped::GoneAtProvider };
+            (Some(live), _) => grant.state = GrantState::Live { key: live.key.clone() },
+            (None, GrantState::Invited | GrantState::Minting { .. }) => {
+                grant.state = GrantState::Stopped { why: Stopped::GoneAtProvider };
             }
             (None, _) => {}
         }

@@ -7,7 +7,7 @@ use crate::domain::programme::terms::TermsHash;
 fn a_claim_takes_its_place_once_and_ends_live() {
     let mut story = Story::new();
     story.shown(PressKind::Reveal, 'a');
-    assert_eq!(story.view.grant.state, State::Live { key: hash('a') });
+    assert_eq!(story.view.grant.state, GrantState::Live { key: hash('a') });
     assert_eq!(story.view.pot.reserved, Usd::from_dollars(20));
     assert_eq!(story.refused(PressKind::Reveal), BeginRefused::AlreadyShown);
     assert_eq!(story.view.grant.replacements, 0);
@@ -28,7 +28,7 @@ fn nobody_begins_while_another_is_making_the_key_and_the_first_loses_once_its_le
     assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
     let change = story.view.record(&second, &minted('b'), story.now).unwrap();
     story.apply(change);
-    assert_eq!(story.view.grant.state, State::Live { key: hash('b') });
+    assert_eq!(story.view.grant.state, GrantState::Live { key: hash('b') });
     assert_eq!(story.view.pot.reserved, Usd::from_dollars(20));
 }
 
@@ -38,7 +38,7 @@ fn a_page_that_is_older_than_the_last_attempt_begins_nothing() {
     let begun = story.begin(PressKind::Reveal);
     let change = story.view.give_up(&begun, GaveUp::Refused, None, "402", story.now).unwrap();
     story.apply(change);
-    assert_eq!(story.view.grant.state, State::Invited);
+    assert_eq!(story.view.grant.state, GrantState::Invited);
     let stale = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
     assert_eq!(story.view.begin(stale, Nonce::random(), story.now).unwrap_err(), BeginRefused::StalePage);
     story.begin(PressKind::Reveal);
@@ -73,7 +73,7 @@ fn a_replacement_orders_the_old_keys_disable_before_anything_else_and_has_what_i
     assert_eq!(story.view.next_limit(story.now), Some(Usd::from_dollars(15)));
     let change = story.view.give_up(&begun, GaveUp::Refused, None, "the old key could not be disabled", story.now);
     story.apply(change.unwrap());
-    assert_eq!(story.view.grant.state, State::Stopped { why: Stopped::ReplacementFailed });
+    assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::ReplacementFailed });
     assert_eq!(story.begin(PressKind::Replace).to_retire, [owed]);
 }
 

@@ -58,7 +58,7 @@ fn a_key_found_disabled_stops_its_grant_but_not_while_somebody_may_be_about_to_e
     let found =
         |story: &Story| story.view.found_disabled(story.view.grant.version, Epoch::new(1), &hash('a'), story.now);
     let change = found(&story).unwrap();
-    assert_eq!(change.grant.state, State::Stopped { why: Stopped::GoneAtProvider });
+    assert_eq!(change.grant.state, GrantState::Stopped { why: Stopped::GoneAtProvider });
     assert_eq!((change.by.clone(), change.audit.clone().unwrap().act), (Actor::Sync, Act::Stopped));
     assert!(change.grant.orders_off().next().is_some(), "an enable that comes late is undone");
 
@@ -96,7 +96,7 @@ fn of_a_key_that_is_gone_nothing_is_ordered_and_a_grant_that_was_live_with_it_is
     let change = gone(&story, 2, 'b').unwrap();
     assert!(change.audit.is_some());
     story.apply(change);
-    assert_eq!(story.view.grant.state, State::Stopped { why: Stopped::GoneAtProvider });
+    assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::GoneAtProvider });
     assert_eq!(story.view.grant.orders_off().count(), 0);
     let change = story.view.revoke(&faculty(), None, story.now).unwrap();
     story.apply(change);

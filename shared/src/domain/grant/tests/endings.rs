@@ -171,7 +171,7 @@ fn revoking_while_the_key_is_made_keeps_it_from_being_shown() {
     assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(RecordRefused::Revoked));
     let change = story.view.give_up(&begun, GaveUp::Lost, Some(&hash('a')), "revoked", story.now).unwrap();
     story.apply(change);
-    assert_eq!(story.view.grant.state, State::Revoked);
+    assert_eq!(story.view.grant.state, GrantState::Revoked);
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn the_sweeper_touches_only_attempts_that_were_not_shown_and_are_older_than_the_
     story.now += GRACE;
     let change = story.swept(1, 'a').unwrap();
     story.apply(change);
-    assert_eq!(story.view.grant.state, State::Invited);
+    assert_eq!(story.view.grant.state, GrantState::Invited);
     assert_eq!(story.swept(1, 'a'), Err(Swept::Already));
     assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(RecordRefused::Lost));
 }
@@ -243,7 +243,7 @@ fn a_leak_reported_on_a_page_from_before_a_replacement_does_not_end_the_new_key(
     assert_eq!(story.view.report_leaked(Epoch::new(1), story.now), Err(Unchanged));
     let change = story.view.report_leaked(Epoch::new(2), story.now).unwrap();
     story.apply(change);
-    assert_eq!(story.view.grant.state, State::Stopped { why: Stopped::Leaked });
+    assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::Leaked });
     assert_eq!(
         story.view.report_leaked(Epoch::new(2), story.now),
         Err(Unchanged),
@@ -267,7 +267,7 @@ fn whatever_became_of_an_attempt_whose_key_nobody_saw_the_sweeper_ends_it_and_fr
         story.apply(change);
         assert_eq!(
             (&story.view.grant.state, attempt(&story, 1).state),
-            (&State::Invited, AttemptState::Swept),
+            (&GrantState::Invited, AttemptState::Swept),
             "{how:?}"
         );
         assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
@@ -279,8 +279,8 @@ fn whatever_became_of_an_attempt_whose_key_nobody_saw_the_sweeper_ends_it_and_fr
     replacing.now += GRACE;
     let change = replacing.swept(2, 'b').unwrap();
     replacing.apply(change);
-    assert!(matches!(replacing.view.grant.state, State::Minting { .. }), "the one under way is another");
+    assert!(matches!(replacing.view.grant.state, GrantState::Minting { .. }), "the one under way is another");
     let change = replacing.swept(3, 'c').unwrap();
     replacing.apply(change);
-    assert_eq!(replacing.view.grant.state, State::Stopped { why: Stopped::ReplacementFailed });
+    assert_eq!(replacing.view.grant.state, GrantState::Stopped { why: Stopped::ReplacementFailed });
 }

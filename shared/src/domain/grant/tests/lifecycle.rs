@@ -122,7 +122,7 @@ fn an_old_key_is_announced_twice_its_replacement_is_free_and_then_it_is_stopped(
     let (change, rule) = story.decided(None, |said| MailOutcome::SentBy(said.at)).unwrap();
     assert_eq!((rule, change.notice), (Rule::Stop, Some(Notice::TooOld)));
     story.apply(change);
-    assert_eq!(story.view.grant.state, State::Stopped { why: Stopped::TooOld });
+    assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::TooOld });
     story.shown(PressKind::Replace, 'b');
     assert_eq!((story.view.grant.replacements, story.night(None)), (0, None));
 }

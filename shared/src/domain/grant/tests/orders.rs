@@ -156,5 +156,5 @@ fn a_key_of_an_attempt_that_was_forgotten_is_swept_all_the_same() {
     let change = story.view.sweep(Epoch::new(1), &begun.nonce, &hash('a'), story.now).unwrap();
     story.apply(change);
     assert_eq!(off(&story).key, hash('a'));
-    assert_eq!(story.view.grant.state, State::Live { key: hash('b') });
+    assert_eq!(story.view.grant.state, GrantState::Live { key: hash('b') });
 }

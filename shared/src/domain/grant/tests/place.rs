@@ -114,7 +114,7 @@ fn with_less_than_a_cent_left_a_lower_cap_stops_the_grant_at_once() {
     let mut story = Story::new();
     story.shown(PressKind::Reveal, 'a').reading(1, 12_000_000).now += 1.hour();
     story.shown(PressKind::Replace, 'b').cap(12);
-    assert_eq!(story.view.grant.state, State::Stopped { why: Stopped::UsedUp });
+    assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::UsedUp });
     assert!(story.order(Epoch::new(2), OrderKind::Off).is_some());
     assert_eq!(story.view.pot.reserved, dollars(20), "its eight dollars can be spent until it is off");
 }
@@ -257,7 +257,7 @@ fn an_attempt_that_nobody_is_at_any_more_frees_its_grant_and_a_place_that_was_ne
     story.now += 1.second();
     let change = story.view.forsaken(story.now).unwrap();
     story.apply(change);
-    assert_eq!((&story.view.grant.state, story.view.pot.reserved), (&State::Invited, Usd::ZERO));
+    assert_eq!((&story.view.grant.state, story.view.pot.reserved), (&GrantState::Invited, Usd::ZERO));
     assert_eq!(story.view.forsaken(story.now), Err(Unchanged));
 
     let mut replacing = Story::claimed();
@@ -265,7 +265,7 @@ fn an_attempt_that_nobody_is_at_any_more_frees_its_grant_and_a_place_that_was_ne
     replacing.now += GRACE;
     let change = replacing.view.forsaken(replacing.now).unwrap();
     replacing.apply(change);
-    assert_eq!(replacing.view.grant.state, State::Stopped { why: Stopped::ReplacementFailed });
+    assert_eq!(replacing.view.grant.state, GrantState::Stopped { why: Stopped::ReplacementFailed });
     assert_eq!(replacing.view.pot.reserved, dollars(20));
 }
 

@@ -40,7 +40,7 @@ fn the_newest_key_that_works_becomes_live_and_takes_a_place_even_where_the_pot_h
     let listed = [found(1, false), found(2, true), found(3, true)];
     assert_eq!(story.view.ended_by_recovery(&listed, false).len(), 1);
     story.recover(&listed);
-    assert_eq!(story.view.grant.state, State::Live { key: key_of(3) });
+    assert_eq!(story.view.grant.state, GrantState::Live { key: key_of(3) });
     assert_eq!((story.view.grant.epoch, story.view.grant.ever_shown), (Epoch::new(3), true));
     assert_eq!(story.view.pot.reserved, Usd::from_dollars(115), "what can be spent is counted");
     let disables = [1, 2, 3].map(|epoch| attempt(&story, epoch).switch);
@@ -57,7 +57,7 @@ fn a_replacement_that_the_table_forgot_ends_the_key_that_it_thinks_is_live() {
     assert_eq!(story.view.ended_by_recovery(&listed, false).len(), 0, "it is disabled already");
     assert_eq!(story.view.ended_by_recovery(&[found(2, true), Found { enabled: true, ..known }], false).len(), 1);
     story.recover(&listed);
-    assert_eq!(story.view.grant.state, State::Live { key: key_of(2) });
+    assert_eq!(story.view.grant.state, GrantState::Live { key: key_of(2) });
     assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
     assert_eq!(story.view.pot.reserved, Usd::from_dollars(20), "it had its place");
 }
@@ -66,7 +66,7 @@ fn a_replacement_that_the_table_forgot_ends_the_key_that_it_thinks_is_live() {
 fn keys_that_do_not_work_are_recorded_and_the_live_one_stays() {
     let mut story = Story::new();
     story.shown(PressKind::Reveal, 'a').recover(&[found(2, false)]);
-    assert_eq!(story.view.grant.state, State::Live { key: hash('a') });
+    assert_eq!(story.view.grant.state, GrantState::Live { key: hash('a') });
     assert_eq!(attempt(&story, 1).switch, SwitchState::On);
     assert!(story.view.report_leaked(story.view.grant.epoch, story.now).is_ok(), "the page's epoch is the newer one");
     let begun = story.begin(PressKind::Replace);
@@ -74,7 +74,7 @@ fn keys_that_do_not_work_are_recorded_and_the_live_one_stays() {
 
     let mut invited = Story::new();
     invited.recover(&[found(1, false)]);
-    assert_eq!(invited.view.grant.state, State::Stopped { why: Stopped::GoneAtProvider });
+    assert_eq!(invited.view.grant.state, GrantState::Stopped { why: Stopped::GoneAtProvider });
     assert!(!invited.view.grant.has_place);
     invited.shown(PressKind::Replace, 'b');
 }
@@ -86,7 +86,7 @@ fn an_attempt_that_is_still_open_in_a_copy_counts_as_shown() {
     let listed = [Found { nonce: begun.nonce.clone(), ..found(1, true) }];
     assert_eq!(story.view.recover(&listed, false, story.now), Err(Unchanged), "elsewhere somebody may be at it");
     story.recover(&listed);
-    assert_eq!(story.view.grant.state, State::Live { key: key_of(1) });
+    assert_eq!(story.view.grant.state, GrantState::Live { key: key_of(1) });
     assert_eq!(story.view.pot.reserved, Usd::from_dollars(20));
     assert_eq!(story.view.record(&begun, &minted('b'), story.now), Err(RecordRefused::Lost));
 }
@@ -98,7 +98,7 @@ fn nothing_becomes_live_where_the_grant_is_over_and_a_held_one_is_to_be_disabled
     revoked.apply(change);
     assert_eq!(revoked.view.ended_by_recovery(&[found(1, true)], false).len(), 0, "a person ended it");
     revoked.recover(&[found(1, true)]);
-    assert_eq!(revoked.view.grant.state, State::Revoked);
+    assert_eq!(revoked.view.grant.state, GrantState::Revoked);
     assert!(!revoked.view.grant.has_place, "its cap is promised to nobody");
     assert_eq!(revoked.view.pot.reserved, Usd::from_dollars(20), "and what it can spend until it is off is counted");
     assert_eq!(attempt(&revoked, 1).switch, SwitchState::OffOrdered { since: revoked.now });
@@ -145,7 +145,7 @@ fn a_grant_whose_term_is_extended_after_it_ended_is_pressed_for_again() {
             .unwrap();
     let change = story.view.reopen(&faculty(), story.now).unwrap();
     story.apply(change);
-    assert_eq!(story.view.grant.state, State::Stopped { why: Stopped::TermEnded });
+    assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::TermEnded });
     assert!(!story.view.grant.has_place);
     assert_eq!(story.view.reopen(&faculty(), story.now), Err(Unchanged));
     story.shown(PressKind::Replace, 'b');
@@ -195,7 +195,7 @@ proptest! {
         prop_assert_eq!(ends, if held || over { 0 } else { newer.count().saturating_sub(1) });
         prop_assert!(grant.attempts.is_sorted_by(|one, next| one.epoch < next.epoch));
         prop_assert_eq!(grant.attempts.last().map(|last| last.epoch), Some(grant.epoch));
-        prop_assert_eq!(grant.state == State::Revoked, over);
+        prop_assert_eq!(grant.state == GrantState::Revoked, over);
         prop_assert_eq!(grant.has_place, !over && (claimed || newest.is_some() || listed.iter().any(|found| found.enabled)));
     }
 }

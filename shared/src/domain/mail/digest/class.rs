@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::{Block, Few, People, Spender};
-use crate::domain::grant::{Grant, Reading, Spending, State, Stopped};
+use crate::domain::grant::{Grant, GrantState, Reading, Spending, Stopped};
 use crate::domain::mail::failure::Why;
 use crate::domain::programme::Settings;
 use crate::domain::usage::days::{Days, Known, Sum};
@@ -72,13 +72,13 @@ impl<'a> Class<'a> {
         readings.iter().for_each(|reading| days.add(&reading.used.days(self.settings.byok)));
         let of_cap = self.of_cap(&days, &spending);
         let has_spent = self.add_spending(grant, &days, of_cap.spent);
-        if grant.state == State::Revoked || grant.holds.dropped.is_some() {
+        if grant.state == GrantState::Revoked || grant.holds.dropped.is_some() {
             return;
         }
         self.people.students += 1;
         self.people.claimed += u32::from(grant.ever_shown);
         self.people.active += u32::from(grant.ever_shown && has_spent);
-        if grant.state == State::Ended {
+        if grant.state == GrantState::Ended {
             return;
         }
         match not_mailed {
@@ -157,8 +157,8 @@ impl<'a> Class<'a> {
         match grant.state {
             _ if grant.holds.paused.is_some() => Some(Block::Paused),
             _ if grant.holds.unused => Some(Block::Unused),
-            State::Live { .. } => is_used_up.then_some(Block::UsedUp),
-            State::Stopped { why } => Some(match why {
+            GrantState::Live { .. } => is_used_up.then_some(Block::UsedUp),
+            GrantState::Stopped { why } => Some(match why {
                 Stopped::UsedUp => Block::UsedUp,
                 Stopped::Leaked => Block::Leaked,
                 Stopped::TooOld => Block::TooOld,
@@ -168,7 +168,7 @@ impl<'a> Class<'a> {
                 // By choice, which is no trouble.
                 Stopped::Returned => return None,
             }),
-            State::Invited | State::Minting { .. } | State::Revoked | State::Ended => None,
+            GrantState::Invited | GrantState::Minting { .. } | GrantState::Revoked | GrantState::Ended => None,
         }
     }
 

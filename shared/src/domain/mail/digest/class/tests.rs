@@ -29,7 +29,7 @@ fn claimed(number: u64) -> Grant {
     let mut grant = Grant { id: id(number), ever_shown: true, epoch: Epoch::new(1), ..key };
     grant.person.name = Some(format!("Student {number:03}"));
     let hash: crate::domain::values::key::KeyHash = "ab".repeat(32).parse().unwrap();
-    grant.state = State::Live { key: hash.clone() };
+    grant.state = GrantState::Live { key: hash.clone() };
     let begun_at = "2026-02-02T08:00:00Z".parse().unwrap();
     grant.attempts = vec![Attempt {
         state: AttemptState::Shown,
@@ -128,7 +128,7 @@ fn who_has_a_key_and_never_used_it_is_told_but_not_before_somebody_has_looked() 
 #[test]
 fn everybody_is_in_one_place_at_most_and_who_is_gone_in_none() {
     let invited = |number| Grant { id: id(number), ..a_grant() };
-    let stopped = |number, why| Grant { state: State::Stopped { why }, ..claimed(number) };
+    let stopped = |number, why| Grant { state: GrantState::Stopped { why }, ..claimed(number) };
     let with = |mut grant: Grant, change: &dyn Fn(&mut Grant)| {
         change(&mut grant);
         grant
@@ -146,8 +146,8 @@ fn everybody_is_in_one_place_at_most_and_who_is_gone_in_none() {
         stopped(3, Stopped::UsedUp),
         stopped(4, Stopped::Leaked),
         with(claimed(5), &|grant| grant.holds.unused = true),
-        Grant { state: State::Revoked, ..claimed(6) },
-        Grant { state: State::Ended, ..claimed(7) },
+        Grant { state: GrantState::Revoked, ..claimed(6) },
+        Grant { state: GrantState::Ended, ..claimed(7) },
         dropped,
     ]
     .into_iter()
@@ -173,8 +173,8 @@ fn who_is_told_to_have_spent_is_among_those_who_are_told_to_have_had_a_key() {
     dropped.holds.dropped = Some(now());
     let class = [
         spends(claimed(1)),
-        spends(Grant { state: State::Ended, ..claimed(2) }),
-        spends(Grant { state: State::Revoked, ..claimed(3) }),
+        spends(Grant { state: GrantState::Ended, ..claimed(2) }),
+        spends(Grant { state: GrantState::Revoked, ..claimed(3) }),
         spends(dropped),
         (Grant { id: id(5), ..a_grant() }, Vec::new()),
     ];
@@ -232,7 +232,7 @@ fn whose_cap_was_used_up_in_a_window_is_not_said_where_a_missed_night_hides_it()
 fn whom_mail_does_not_reach_and_who_does_not_want_it_are_told_apart_while_they_are_on_the_roster() {
     let unreached = Grant { id: id(404), ..claimed(1) };
     let complained = Grant { id: id(403), ..claimed(1) };
-    let gone = |grant: &Grant| Grant { state: State::Revoked, ..grant.clone() };
+    let gone = |grant: &Grant| Grant { state: GrantState::Revoked, ..grant.clone() };
     let counts = |grant: Grant| {
         let people = people(&[(claimed(1), Vec::new()), (grant, Vec::new())]);
         (people.unreached.count, people.complained.count)
