@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::deadline::Deadline;
-use crate::domain::grant::{Listed, NotSending, Order, OrderKind, SentLimit, Unchanged, View, Wanted};
+use crate::domain::grant::{ListedLimit, NotSending, Order, OrderKind, SentLimit, Unchanged, View, WantedLimit};
 use crate::domain::programme::Byok;
 use crate::provider::keys::{Found, KeyPatch};
 use crate::provider::{Provider, ProviderError};
@@ -119,10 +119,10 @@ impl Orders<'_> {
         let (now, settings) = (self.clock.now(), &view.programme.settings);
         let is_live = view.grant.live().is_some_and(|live| live.epoch == order.epoch);
         let limit = match view.limit_wanted(now).filter(|_| is_live) {
-            Some(Wanted::Limit(limit)) => limit,
+            Some(WantedLimit::Limit(limit)) => limit,
             // Then its disable is ordered.
-            Some(Wanted::UsedUp) => {
-                self.table.act(self.now(at), |view, now| view.order_limit(Listed::Unasked, now)).await?;
+            Some(WantedLimit::UsedUp) => {
+                self.table.act(self.now(at), |view, now| view.order_limit(ListedLimit::Unasked, now)).await?;
                 return Ok(());
             }
             None => {
@@ -159,7 +159,7 @@ impl Orders<'_> {
         let (asked, found) = self.provider.get_key_in_a_day(&order.key, self.clock, patience).await?;
         let Found::Key(found) = found else { return Err(NotCarriedOut::NotFound) };
         // What was confirmed may have been overtaken by a call that came late: then it is ordered anew, and read after that.
-        let listed = found.limit.map_or(Listed::Unlimited, Listed::Limit);
+        let listed = found.limit.map_or(ListedLimit::Unlimited, ListedLimit::Limit);
         let anew = match view.grant.live() {
             Some(live) if live.epoch == order.epoch => {
                 self.table.act(self.now(at), |view, now| view.order_limit(listed, now)).await?

@@ -5,7 +5,7 @@ use anyhow::Result;
 use bursar_core::domain::grant::{Attempt, AttemptState, Grant, GrantState, Person, Reading};
 use bursar_core::domain::programme::{Pot, Programme, Settings};
 use bursar_core::domain::usage::days::Days;
-use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{DeploymentId, Epoch, GrantId, KeyName, Nonce, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
@@ -114,7 +114,7 @@ fn one(
         grant: id.clone(),
         epoch,
         in_window: credits.total(),
-        used: Used { credits, byok: Days::default() },
+        used: DailyUse { credits, byok: Days::default() },
         window: Reset::None.window_at(now),
         before: Usd::ZERO,
         last_used_at: Some(used_at),

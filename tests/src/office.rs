@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{Minted, Person, Press, PressKind};
+use bursar_core::domain::grant::{MintedKey, Person, Press, PressKind};
 use bursar_core::domain::people::session::Session;
 use bursar_core::domain::people::sign_in::{LINK_LASTS, LiveLink, Proof};
 use bursar_core::domain::programme::{Byok, Settings};
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
-use bursar_core::domain::usage::reading::{Reading, Used};
+use bursar_core::domain::usage::reading::{DailyUse, Reading};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{Epoch, GrantId, KeyName, Nonce, PersonId, ProgrammeId, new_ulid};
 use bursar_core::domain::values::money::Usd;
@@ -91,7 +91,7 @@ impl Office<'_> {
             }));
         let made: Value = request.send().await.unwrap().json().await.unwrap();
         let hash = made["data"]["hash"].as_str().unwrap().to_owned();
-        let minted = Minted { key: hash.parse().unwrap(), limit };
+        let minted = MintedKey { key: hash.parse().unwrap(), limit };
         let recorded = self.table.act(self.at(grant), |view, now| view.record(&begun, &minted, now)).await.unwrap();
         assert!(matches!(recorded, Outcome::Done(_)), "{recorded:?}");
         hash
@@ -154,7 +154,7 @@ pub fn soon() -> Deadline {
 }
 
 /// What the first key of a grant is on record to have used in a term without windows.
-pub fn reading(programme: &ProgrammeId, grant: &GrantId, used: Used, as_of: Timestamp) -> Reading {
+pub fn reading(programme: &ProgrammeId, grant: &GrantId, used: DailyUse, as_of: Timestamp) -> Reading {
     Reading {
         programme: programme.clone(),
         grant: grant.clone(),

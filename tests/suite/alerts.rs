@@ -8,10 +8,10 @@ mod promised;
 mod turns;
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{Minted, Person, Press, PressKind};
+use bursar_core::domain::grant::{MintedKey, Person, Press, PressKind};
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::usage::crossing::Scope;
-use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{Epoch, GrantId, Nonce, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
@@ -46,7 +46,7 @@ async fn spent(stack: &Stack, programme: &ProgrammeId, dollars: i32) -> GrantId 
         None => claimed(stack, programme).await,
     };
     let spent = Usd::from_dollars(dollars);
-    let of_all = Used::on_one(utc_date(now), spent);
+    let of_all = DailyUse::on_one(utc_date(now), spent);
     let reading = reading(programme, &id, of_all.clone(), now);
     table.note_reading(&reading, office_deadline()).await.unwrap();
     let totals = Totals {
@@ -77,7 +77,7 @@ async fn claimed(stack: &Stack, programme: &ProgrammeId) -> GrantId {
         .await
         .unwrap();
     let Outcome::Done(begun) = begun else { panic!("not begun") };
-    let minted = Minted { key: grant.as_str().repeat(4).parse().unwrap(), limit: Usd::from_dollars(100) };
+    let minted = MintedKey { key: grant.as_str().repeat(4).parse().unwrap(), limit: Usd::from_dollars(100) };
     table
         .act(ActContext { programme, grant: &grant, now, deadline }, |view, now| view.record(&begun, &minted, now))
         .await

@@ -1,7 +1,7 @@
 //! The demonstration that the first `cargo run` builds: what is in it, that every invariant holds in it, and that it is kept.
 
 use bursar_core::domain::grant::{AttemptState, Grant, GrantState};
-use bursar_core::domain::usage::days::Known;
+use bursar_core::domain::usage::days::Accuracy;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::store::MailState;
 use bursar_local::demo;
@@ -51,7 +51,7 @@ async fn it_is_a_believable_term_in_which_every_invariant_holds() {
         "{told} of {until_yesterday}: {models:?}"
     );
     let digests: Vec<_> = seen.digests.iter().filter(|digest| digest.programme == totals.programme).collect();
-    let whole = digests.iter().all(|digest| digest.money.this_week.known == Known::Exactly);
+    let whole = digests.iter().all(|digest| digest.money.this_week.known == Accuracy::Exactly);
     assert!(digests.len() >= 4 && whole, "a digest of each week, of days that are known: {}", digests.len());
     let brought = seen.mails.iter().flatten().filter(|mail| Contents::of(&mail.raw).kind.as_deref() == Some("digest"));
     assert!(brought.count() > 12, "to faculty, an assistant and the admin");

@@ -11,7 +11,7 @@ use bursar_core::domain::audit::{Act, Actor, AuditDetail};
 use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::programme::{Settings, Weekday};
 use bursar_core::domain::usage::models::GroupUse;
-use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{Epoch, GrantId, Nonce, PersonId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
@@ -100,7 +100,7 @@ impl Monday {
 
     /// A key that is made up is shown to somebody, weeks ago.
     async fn claim(&self, programme: &ProgrammeId, grant: &GrantId) {
-        use bursar_core::domain::grant::{Minted, Press, PressKind};
+        use bursar_core::domain::grant::{MintedKey, Press, PressKind};
         let at = ActContext { programme, grant, now: at("2026-10-20T08:00:00Z"), deadline: soon() };
         let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
         let Outcome::Done(begun) =
@@ -108,16 +108,16 @@ impl Monday {
         else {
             panic!("not begun")
         };
-        let minted = Minted { key: grant.as_str().repeat(4).parse().unwrap(), limit: Usd::from_dollars(20) };
+        let minted = MintedKey { key: grant.as_str().repeat(4).parse().unwrap(), limit: Usd::from_dollars(20) };
         self.table.act(at, |view, now| view.record(&begun, &minted, now)).await.unwrap();
     }
 
     /// What a student used so many days ago.
-    async fn used(&self, programme: &ProgrammeId, grant: &GrantId, days: &[(i64, i64)]) -> Used {
-        let mut used = Used::default();
+    async fn used(&self, programme: &ProgrammeId, grant: &GrantId, days: &[(i64, i64)]) -> DailyUse {
+        let mut used = DailyUse::default();
         for (ago, cents) in days {
             let day = date(2026, 11, 16).checked_sub(ago.days()).unwrap();
-            used.add(&Used::on_one(day, Usd::from_micros(cents * 10_000)));
+            used.add(&DailyUse::on_one(day, Usd::from_micros(cents * 10_000)));
         }
         let recorded = reading(programme, grant, used.clone(), self.now());
         let reading = Reading { last_used_at: Some(self.now()), ..recorded };
@@ -126,8 +126,8 @@ impl Monday {
     }
 
     /// What a sync would have summed up this night.
-    async fn summed_up(&self, programme: &ProgrammeId, grants: &[(Option<&str>, &Used)]) {
-        let (mut used, mut by_group) = (Used::default(), BTreeMap::<String, Used>::new());
+    async fn summed_up(&self, programme: &ProgrammeId, grants: &[(Option<&str>, &DailyUse)]) {
+        let (mut used, mut by_group) = (DailyUse::default(), BTreeMap::<String, DailyUse>::new());
         for (group, of_one) in grants {
             used.add(of_one);
             if let Some(group) = group {

@@ -4,7 +4,7 @@
 use bursar_core::domain::audit::{Act, Actor, AuditDetail};
 use bursar_core::domain::grant::{HoldKind, Reading, ReleaseRefused};
 use bursar_core::domain::programme::Settings;
-use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Window, utc_date};
 use bursar_core::store::{Author, Outcome, Saved};
@@ -214,7 +214,7 @@ async fn a_number_that_shrank_is_named_and_leaves_the_run_complete_and_the_recor
     let view = office.table.view(&office.programme, &ada).await.unwrap().unwrap();
     let more = Usd::from_micros(1_250_000);
     let known = view.readings[0].clone();
-    let larger = Reading { used: Used::on_one(utc_date(known.as_of), more), in_window: more, ..known };
+    let larger = Reading { used: DailyUse::on_one(utc_date(known.as_of), more), in_window: more, ..known };
     assert_eq!(larger.window, Window::WHOLE_TERM);
     office.table.note_reading(&larger, soon()).await.unwrap();
 

@@ -26,7 +26,7 @@ mod world;
 use std::collections::BTreeMap;
 
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::grant::{Begun, Grant, Minted, Person, Press, PressKind};
+use bursar_core::domain::grant::{Grant, MintedKey, OpenAttempt, Person, Press, PressKind};
 use bursar_core::domain::programme::{Byok, Programme, Settings};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{GrantId, KeyName, Nonce};
@@ -171,12 +171,12 @@ async fn mint(stack: &Stack, office: &Office<'_>, grant: &GrantId) -> String {
 }
 
 /// An attempt begins, and the keys before it are disabled.
-async fn begin(stack: &Stack, office: &Office<'_>, of: &GrantId) -> Begun {
+async fn begin(stack: &Stack, office: &Office<'_>, of: &GrantId) -> OpenAttempt {
     begin_with(stack, office, of, true).await
 }
 
 /// The same where the provider may have no key any more to disable.
-async fn begin_with(stack: &Stack, office: &Office<'_>, of: &GrantId, has_old: bool) -> Begun {
+async fn begin_with(stack: &Stack, office: &Office<'_>, of: &GrantId, has_old: bool) -> OpenAttempt {
     let known = grant(office, of).await;
     let kind = if known.ever_shown { PressKind::Replace } else { PressKind::Reveal };
     let press = Press { kind, epoch: known.epoch, terms: None };
@@ -195,7 +195,7 @@ async fn begin_with(stack: &Stack, office: &Office<'_>, of: &GrantId, has_old: b
 }
 
 /// The provider makes the key of an attempt.
-async fn make(stack: &Stack, office: &Office<'_>, of: &GrantId, begun: &Begun) -> String {
+async fn make(stack: &Stack, office: &Office<'_>, of: &GrantId, begun: &OpenAttempt) -> String {
     let name = KeyName {
         deployment: stack.ready.deployment.parse().unwrap(),
         programme: office.programme.clone(),
@@ -217,8 +217,8 @@ async fn make(stack: &Stack, office: &Office<'_>, of: &GrantId, begun: &Begun) -
     made
 }
 
-async fn record(office: &Office<'_>, of: &GrantId, begun: &Begun, key: &str) {
-    let minted = Minted { key: key.parse().unwrap(), limit: office.next_limit(of).await };
+async fn record(office: &Office<'_>, of: &GrantId, begun: &OpenAttempt, key: &str) {
+    let minted = MintedKey { key: key.parse().unwrap(), limit: office.next_limit(of).await };
     let recorded = office.table.act(office.at(of), |view, now| view.record(begun, &minted, now)).await.unwrap();
     assert!(matches!(recorded, Outcome::Done(_)), "{recorded:?}");
 }

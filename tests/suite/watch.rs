@@ -5,7 +5,7 @@ mod alone;
 mod over;
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::id::Nonce;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
@@ -142,14 +142,14 @@ async fn where_credit_is_bought_as_it_is_used_a_balance_for_two_weeks_is_enough(
     let now = stack.clock.now();
     let state = SyncState { completed_at: Some(now), looked_at: Some(now), ..SyncState::default() };
     assert!(as_sync(&office.table, async |sync| sync.set_sync_state(&state.next()).await).await);
-    let mut ours = Used::default();
+    let mut ours = DailyUse::default();
     for ago in 1..=28 {
         let day = utc_date(now).checked_sub(jiff::Span::new().days(ago)).unwrap();
-        ours.add(&Used::on_one(day, Usd::from_micros(100_000)));
+        ours.add(&DailyUse::on_one(day, Usd::from_micros(100_000)));
     }
     assert!(
         as_sync(&office.table, async |sync| sync
-            .note_account(&Account { as_of: now, ours, foreign: Used::default() })
+            .note_account(&Account { as_of: now, ours, foreign: DailyUse::default() })
             .await)
         .await
     );

@@ -1,9 +1,9 @@
 //! How a mail and what became of it look on the console's pages.
 
 use bursar_core::domain::grant::Notice;
-use bursar_core::domain::mail::failure::InWords;
+use bursar_core::domain::mail::failure::FailureText;
 use bursar_core::domain::values::format::column_time;
-use bursar_core::store::{Bounce, MailState, OutboxRow, QueuedMail, Why};
+use bursar_core::store::{Bounce, MailState, OutboxRow, QueuedMail, UnreachableReason};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -58,7 +58,7 @@ impl MailOutcome {
                 let word = if matches!(row.mail, QueuedMail::Alert { .. }) { "failed" } else { "not needed" };
                 (word, "", *at, Some(format!("not sent: {why}")))
             }
-            MailState::Failed { at, why } => ("failed", "wrong", *at, Some(InWords::of(why).what)),
+            MailState::Failed { at, why } => ("failed", "wrong", *at, Some(FailureText::of(why).what)),
         };
         MailOutcome { word, badge, since: time(at), why }
     }
@@ -79,13 +79,13 @@ fn came_back(bounce: Bounce) -> &'static str {
 }
 
 /// Why nothing is mailed to an address.
-pub(crate) fn why(why: Why) -> &'static str {
+pub(crate) fn why(why: UnreachableReason) -> &'static str {
     match why {
-        Why::Bounced => "mail to it came back for good.",
-        Why::Suppressed => {
+        UnreachableReason::Bounced => "mail to it came back for good.",
+        UnreachableReason::Suppressed => {
             "SES did not try: the address came back to one of its customers before. It forgets that after some days."
         }
-        Why::Complained => "the recipient, or a machine on their behalf, marked a mail as unwanted.",
+        UnreachableReason::Complained => "the recipient, or a machine on their behalf, marked a mail as unwanted.",
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::mail::digest::{self, Asked, Class, Digest, Due, Health, Looked, Money};
+use bursar_core::domain::mail::digest::{self, Class, Digest, DigestMoney, DigestTrigger, Due, Health, LastListing};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::usage::span::stretches;
 use bursar_core::domain::values::address::EmailAddress;
@@ -43,7 +43,7 @@ pub(crate) struct Look<'a> {
     pub(crate) table: &'a Table,
     pub(crate) programmes: &'a Programmes,
     pub(crate) admins: &'a [EmailAddress],
-    pub(crate) asked: Asked,
+    pub(crate) asked: DigestTrigger,
     pub(crate) now: Timestamp,
     pub(crate) deadline: Deadline,
 }
@@ -115,7 +115,7 @@ impl Look<'_> {
         let spent = used.map(|used| used.days(settings.byok)).unwrap_or_default();
         let looked = looked(&sync, had_a_key);
         let pot = pot.map(|pot| (pot.limit, pot.reserved)).unwrap_or_default();
-        let money = Money::of(spent, pot, weeks, looked);
+        let money = DigestMoney::of(spent, pot, weeks, looked);
         let by_group = totals.iter().flat_map(|totals| &totals.by_group);
         let models_unknown = if had_a_key { stretches(weeks[0], |day| !sync.knows_models_of(day)) } else { Vec::new() };
         Ok(Some(Digest {
@@ -172,10 +172,10 @@ fn health(sync: &SyncState) -> Health {
     Health { completed_at: sync.completed_at, looked_at: sync.looked_at }
 }
 
-fn looked(sync: &SyncState, had_a_key: bool) -> Looked {
+fn looked(sync: &SyncState, had_a_key: bool) -> LastListing {
     match sync.looked_at {
-        _ if !had_a_key => Looked::NoNeed,
-        Some(at) => Looked::On(utc_date(at)),
-        None => Looked::Never,
+        _ if !had_a_key => LastListing::NoNeed,
+        Some(at) => LastListing::On(utc_date(at)),
+        None => LastListing::Never,
     }
 }

@@ -17,7 +17,7 @@ use anyhow::{Result, anyhow, bail, ensure};
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::mail::digest::Asked;
+use bursar_core::domain::mail::digest::DigestTrigger;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::event::Event;
@@ -93,7 +93,7 @@ impl App {
         }
         let (table, admins, now) = (&self.table, &self.admins[..], self.clock.now());
         let alarms = Watch { table, programmes: &programmes, admins, now, deadline }.tell(&mut looks).await;
-        let digests = Look { table, programmes: &programmes, admins, asked: Asked::Hourly, now, deadline };
+        let digests = Look { table, programmes: &programmes, admins, asked: DigestTrigger::Hourly, now, deadline };
         let digests = digests.at_all().await;
         looks.failed.extend(digests.failed.iter().map(|of| format!("the digest of {of}")));
         // Last, since it may take all the time there is.
@@ -110,7 +110,7 @@ impl App {
     async fn digest(&self, deadline: Deadline) -> Result<Value> {
         let programmes = &Programmes::of(&self.table).await?;
         let (table, admins, now) = (&self.table, &self.admins[..], self.clock.now());
-        let report = Look { table, programmes, admins, asked: Asked::ByHand, now, deadline }.at_all().await;
+        let report = Look { table, programmes, admins, asked: DigestTrigger::ByHand, now, deadline }.at_all().await;
         ensure!(report.failed.is_empty(), "there is no digest of {}", report.failed.join(", "));
         Ok(json!(report))
     }

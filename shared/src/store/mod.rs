@@ -24,7 +24,7 @@ pub use mail::outbox::{Resend, Resent};
 pub use mail::outbox_row::{Bounce, MailOf, MailState, OUTBOX_KEPT, OutboxRow, QueuedMail, SentAs};
 pub use mail::outcomes::{Unreachable, Waiting};
 pub use mail::refusals::MailRefusal;
-pub use mail::undeliverable::{NOT_WANTED, Undeliverable, Why};
+pub use mail::undeliverable::{NOT_WANTED, Undeliverable, UnreachableReason};
 pub use people::identity::{Known, Person, PersonOf};
 pub use people::mail_choice::MailChoice;
 pub use people::sign_in::{Ask, Link, LinkMade, SessionOf, Written};

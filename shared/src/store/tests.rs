@@ -16,7 +16,7 @@ use super::Tally;
 use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
 use crate::domain::grant::testing::{a_grant, a_programme};
 use crate::domain::grant::{
-    AnnouncedEnd, Attempt, AttemptState, Gone, Grant, GrantState, Notice, Pause, Reading, SwitchState,
+    AnnouncedEnd, Attempt, AttemptState, Grant, GrantState, KeyAbsence, Notice, Pause, Reading, SwitchState,
 };
 use crate::domain::people::role::{Role, Roles};
 use crate::domain::people::session::Session;
@@ -25,7 +25,7 @@ use crate::domain::programme::rules::{DataPolicy, Guardrail, Rules, RulesOrder};
 use crate::domain::programme::{Group, Pot};
 use crate::domain::usage::crossing::{AlertMail, Crossing, Scope};
 use crate::domain::usage::days::Days;
-use crate::domain::usage::reading::Used;
+use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::Epoch;
 use crate::domain::values::money::Usd;
@@ -39,7 +39,7 @@ use crate::store::sync::totals::{GroupTotals, KeptTotals};
 use crate::store::table::keys;
 use crate::store::{
     Bounce, Enrolment, KnownAccount, Lease, Link, ListedProgramme, MailChoice, MailOf, MailState, Meta, OutboxRow,
-    Person, PersonOf, QueuedMail, Refreshed, Resent, Run, Totals, Undeliverable, Why,
+    Person, PersonOf, QueuedMail, Refreshed, Resent, Run, Totals, Undeliverable, UnreachableReason,
 };
 
 fn at(text: &str) -> Timestamp {
@@ -76,10 +76,10 @@ fn a_full_grant() -> Grant {
         limit_ordered: Some(at("2026-01-02T08:55:00Z")),
         late_enable_until: Some(at("2026-01-02T09:00:15.250Z")),
         read_at: Some(at("2026-01-02T09:16:00.250Z")),
-        put_off: Some(crate::domain::grant::PutOff { tries: 2, until: at("2026-01-02T09:02:00.250Z") }),
+        put_off: Some(crate::domain::grant::OrderBackoff { tries: 2, until: at("2026-01-02T09:02:00.250Z") }),
         missing_since: Some(at("2026-01-02T09:01:00Z")),
         rest_promised_since: Some(at("2026-01-03T09:01:00Z")),
-        gone: Some(Gone::Purged),
+        gone: Some(KeyAbsence::Purged),
         ..attempt(1, AttemptState::Shown, ordered)
     };
     let mut grant = a_grant();
@@ -102,7 +102,7 @@ fn a_full_grant() -> Grant {
 fn a_full_reading() -> Reading {
     let now = at("2026-01-03T00:21:00Z");
     let window = Reset::Monthly.window_at(now);
-    let mut used = Used::on_one("2026-01-02".parse().unwrap(), Usd::from_micros(1_234_567));
+    let mut used = DailyUse::on_one("2026-01-02".parse().unwrap(), Usd::from_micros(1_234_567));
     used.byok = Days::on_one("2026-01-03".parse().unwrap(), Usd::from_micros(5));
     Reading {
         programme: a_programme().id,
@@ -163,10 +163,10 @@ fn some_totals() -> Totals {
     Totals {
         programme: a_programme().id,
         as_of: at("2026-01-03T00:20:00Z"),
-        used: Used::on_one("2026-01-02".parse().unwrap(), Usd::from_dollars(42)),
+        used: DailyUse::on_one("2026-01-02".parse().unwrap(), Usd::from_dollars(42)),
         by_group: BTreeMap::from([(
             "A".to_owned(),
-            Used::on_one("2026-01-02".parse().unwrap(), Usd::from_dollars(40)),
+            DailyUse::on_one("2026-01-02".parse().unwrap(), Usd::from_dollars(40)),
         )]),
         implied: Usd::from_dollars(100),
         grants: 5,
@@ -372,7 +372,7 @@ fn every_item_has_the_raw_form_that_is_on_record() {
             press: "0123456789abcdef".parse().unwrap(),
         }),
         raw(&Tally { count: 3, ..Tally::of_links(at("2026-01-02T08:00:03Z")) }),
-        raw(&Undeliverable { address: ada(), why: Why::Bounced, at: at("2026-01-02T08:00:03Z") }),
+        raw(&Undeliverable { address: ada(), why: UnreachableReason::Bounced, at: at("2026-01-02T08:00:03Z") }),
         raw(&MailChoice { address: ada(), digest: false, reminders: true }),
         raw(&Person { person: "fedcba9876543210".parse().unwrap(), address: a_grant().person.address }),
         raw(&PersonOf { address: ada(), person: "fedcba9876543210".parse().unwrap() }),

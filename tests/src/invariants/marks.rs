@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use bursar_core::domain::audit::{Act, Actor, Entry};
-use bursar_core::domain::grant::{Attempt, Grant, MailOutcome, Notice, SwitchState};
+use bursar_core::domain::grant::{Attempt, Grant, Notice, NoticeDelivery, SwitchState};
 use bursar_core::store::QueuedMail;
 use jiff::Timestamp;
 
@@ -142,7 +142,7 @@ fn was_told_in_time(grant: &Grant, announced: Notice, at: Timestamp, seen: [&Sna
             let outcome = row.outcome();
             is_it
                 && row.written_at == end.at
-                && matches!(outcome, MailOutcome::SentBy(sent) if at >= announced.ends_at(*end, sent))
+                && matches!(outcome, NoticeDelivery::SentBy(sent) if at >= announced.ends_at(*end, sent))
         })
     })
 }

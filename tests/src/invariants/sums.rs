@@ -2,7 +2,7 @@
 
 use bursar_core::domain::programme::Byok;
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
-use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::money::Usd;
 
 use super::{Snapshot, Step};
@@ -14,7 +14,7 @@ pub(super) fn totals_are_sums_of_readings(step: &Step<'_>) -> Vec<String> {
     let mut wrong = Vec::new();
     for totals in &now.totals {
         let programme = &totals.programme;
-        let mut read = Used::default();
+        let mut read = DailyUse::default();
         let readings = now.readings.iter().filter(|((of, ..), _)| of == programme);
         readings.for_each(|(_, reading)| read.add(&reading.used));
         let (spent, of_readings) = (all(&totals.used), all(&read));
@@ -82,6 +82,6 @@ fn most_spent(now: &Snapshot, crossing: &Crossing) -> Usd {
     }
 }
 
-fn all(used: &Used) -> Usd {
+fn all(used: &DailyUse) -> Usd {
     used.counted(Byok::Inside)
 }

@@ -3,8 +3,8 @@
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::{self, Actor, AuditDetail};
 use bursar_core::domain::grant::{
-    Begun, Change, Found, GaveUp, Grant, HoldKind, Minted, NotAsRead, NotSending, Order, Person, Press, Reading, Rule,
-    SentLimit, Stopped, Unchanged, View,
+    AttemptFailure, Change, Grant, HoldKind, MintedKey, NotAsRead, NotSending, OpenAttempt, Order, Person, Press,
+    Reading, RecoveredKey, Rule, SentLimit, Stopped, Unchanged, View,
 };
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::values::id::{Epoch, GrantId, Nonce, ProgrammeId};
@@ -19,8 +19,8 @@ use jiff::{SignedDuration, Timestamp};
 #[derive(Debug, Clone)]
 pub(crate) enum Act {
     Begin(GrantId, Press),
-    Record(GrantId, Begun, Minted),
-    GiveUp(GrantId, Begun, GaveUp, Option<KeyHash>),
+    Record(GrantId, OpenAttempt, MintedKey),
+    GiveUp(GrantId, OpenAttempt, AttemptFailure, Option<KeyHash>),
     Confirmed(GrantId, Order),
     Hold(GrantId, HoldKind),
     Release(GrantId, HoldKind),
@@ -40,7 +40,7 @@ pub(crate) enum Act {
     TakeEnableBack(GrantId),
     Forsaken(GrantId),
     ReadForTheLastTime(GrantId, Reading),
-    Recover(GrantId, Vec<Found>),
+    Recover(GrantId, Vec<RecoveredKey>),
     FollowRules(GrantId),
     Reopen(GrantId),
     SetCap(GrantId, Option<Usd>),
@@ -61,7 +61,7 @@ pub(crate) enum Act {
 #[derive(Debug, Clone)]
 pub(crate) enum Ended {
     /// What its caller is told, and the attempt that it began.
-    Said(String, Option<Begun>),
+    Said(String, Option<OpenAttempt>),
     /// The table did not do it, or did not say whether it did.
     Failed(String),
     Killed,
@@ -95,7 +95,7 @@ impl Act {
     }
 
     /// An act on a grant, as its rule decides.
-    async fn decide(&self, table: &Table, at: ActContext<'_>) -> Result<(String, Option<Begun>), StoreError> {
+    async fn decide(&self, table: &Table, at: ActContext<'_>) -> Result<(String, Option<OpenAttempt>), StoreError> {
         let outcome = table.act(at, |view, now| self.rule(view, Nonce::random(), now)).await?;
         Ok(match outcome {
             Outcome::Done((said, begun)) => (done(said), begun),
@@ -110,7 +110,7 @@ impl Act {
         view: &View,
         nonce: Nonce,
         now: Timestamp,
-    ) -> Result<(Change, (String, Option<Begun>)), String> {
+    ) -> Result<(Change, (String, Option<OpenAttempt>)), String> {
         let by = &faculty();
         let why = Some(WHY);
         let change = match self {
@@ -280,7 +280,7 @@ pub(crate) fn grant_of(person: &Person) -> GrantId {
 }
 
 /// The one act on a grant that reads more than its view.
-async fn follow_rules(table: &Table, at: ActContext<'_>) -> Result<(String, Option<Begun>), StoreError> {
+async fn follow_rules(table: &Table, at: ActContext<'_>) -> Result<(String, Option<OpenAttempt>), StoreError> {
     let said = match table.follow_rules(at, None).await? {
         Outcome::Done((grant, rule)) => done(followed(&grant, rule)),
         Outcome::Refused(why) => refused(why),
@@ -307,7 +307,7 @@ pub(super) fn followed(grant: &Grant, rule: Rule) -> String {
     format!("{rule:?} {}", left(grant))
 }
 
-pub(super) fn begun_text(begun: &Begun) -> String {
+pub(super) fn begun_text(begun: &OpenAttempt) -> String {
     format!("attempt {} after {:?}", begun.epoch.number(), begun.to_retire)
 }
 

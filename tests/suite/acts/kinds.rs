@@ -1,7 +1,7 @@
 //! Every act of the table, by what it does, with the settings in which it can be done and what it is then told.
 
 use bursar_core::domain::grant::{
-    Begun, GaveUp, HoldKind, Minted, Order, OrderKind, Press, PressKind, SentLimit, Stopped,
+    AttemptFailure, HoldKind, MintedKey, OpenAttempt, Order, OrderKind, Press, PressKind, SentLimit, Stopped,
 };
 use bursar_core::domain::values::id::{Epoch, GrantId};
 use bursar_core::domain::values::money::Usd;
@@ -269,7 +269,7 @@ impl Kind {
         let who = who.clone();
         let press = |kind| Act::Begin(who.clone(), Press { kind, epoch, terms: None });
         let last = grant.and_then(|grant| grant.attempts.last());
-        let begun = || Begun {
+        let begun = || OpenAttempt {
             epoch,
             nonce: last.map_or_else(|| "fe00000000000000".parse().unwrap(), |attempt| attempt.nonce.clone()),
             to_retire: Vec::new(),
@@ -289,10 +289,10 @@ impl Kind {
         match self {
             Kind::Reveal => press(PressKind::Reveal),
             Kind::Replace => press(PressKind::Replace),
-            Kind::Record => Act::Record(who.clone(), begun(), Minted { key: key(), limit: limit() }),
-            Kind::Refused => Act::GiveUp(who.clone(), begun(), GaveUp::Refused, Some(key())),
-            Kind::Unknown => Act::GiveUp(who.clone(), begun(), GaveUp::Unknown, None),
-            Kind::Lost => Act::GiveUp(who.clone(), begun(), GaveUp::Lost, Some(key())),
+            Kind::Record => Act::Record(who.clone(), begun(), MintedKey { key: key(), limit: limit() }),
+            Kind::Refused => Act::GiveUp(who.clone(), begun(), AttemptFailure::Refused, Some(key())),
+            Kind::Unknown => Act::GiveUp(who.clone(), begun(), AttemptFailure::Unknown, None),
+            Kind::Lost => Act::GiveUp(who.clone(), begun(), AttemptFailure::Lost, Some(key())),
             Kind::Disabled => answered(OrderKind::Off),
             Kind::Enabled => answered(OrderKind::On),
             Kind::Pause => Act::Hold(who, HoldKind::Paused),

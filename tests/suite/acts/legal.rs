@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 
 use bursar_core::domain::audit::{self, AuditDetail, Entry};
-use bursar_core::domain::grant::{AnnouncedEnd, Begun, Change, Grant, MailOutcome, PotChange, Reading, View};
+use bursar_core::domain::grant::{AnnouncedEnd, Change, Grant, NoticeDelivery, OpenAttempt, PotChange, Reading, View};
 use bursar_core::domain::programme::{Byok, Pot, Programme, Settings};
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::money::Usd;
@@ -20,10 +20,10 @@ pub(crate) struct Legal {
     pub(crate) said: String,
     pub(crate) after: Option<World>,
     /// Begun by this act, for whoever goes on from there.
-    pub(crate) begun: Option<Begun>,
+    pub(crate) begun: Option<OpenAttempt>,
 }
 
-type Decided = (Change, (String, Option<Begun>));
+type Decided = (Change, (String, Option<OpenAttempt>));
 
 impl Act {
     /// What the rules say it may come to when it takes effect on `world`. The programme and the readings it may have read at any
@@ -67,7 +67,12 @@ impl Act {
     }
 
     /// The rule's decision, with what only the store reads besides.
-    fn decided(&self, view: &View, mails: &[(AnnouncedEnd, MailOutcome)], now: Timestamp) -> Result<Decided, String> {
+    fn decided(
+        &self,
+        view: &View,
+        mails: &[(AnnouncedEnd, NoticeDelivery)],
+        now: Timestamp,
+    ) -> Result<Decided, String> {
         if let Act::FollowRules(_) = self {
             let (change, rule) = view.follow_rules(None, mails, now).map_err(refused)?;
             let said = followed(change.grant(), rule);

@@ -1,7 +1,7 @@
 //! What those who play in a history do, one act after the other. Each asks for something at once, and goes on by what it is told.
 
 use bursar_core::domain::grant::{
-    GaveUp, Grant, HoldKind, Minted, Order, OrderKind, Press, PressKind, SentLimit, Stopped,
+    AttemptFailure, Grant, HoldKind, MintedKey, Order, OrderKind, Press, PressKind, SentLimit, Stopped,
 };
 use bursar_core::domain::values::id::{GrantId, Nonce};
 use bursar_core::domain::values::money::Usd;
@@ -16,7 +16,7 @@ pub(super) enum Script {
     /// The whole claim, and once more.
     Claims(PressKind),
     /// A claim for which the provider made no key, or did not say.
-    Fails(PressKind, GaveUp),
+    Fails(PressKind, AttemptFailure),
     /// The claim of somebody else in the programme.
     ClaimsElsewhere,
     HoldsAndReleases(HoldKind),
@@ -46,8 +46,8 @@ impl Script {
         Script::Claims(PressKind::Reveal),
         Script::Claims(PressKind::Replace),
         Script::Claims(PressKind::Replace),
-        Script::Fails(PressKind::Reveal, GaveUp::Unknown),
-        Script::Fails(PressKind::Replace, GaveUp::Refused),
+        Script::Fails(PressKind::Reveal, AttemptFailure::Unknown),
+        Script::Fails(PressKind::Replace, AttemptFailure::Refused),
         Script::ClaimsElsewhere,
         Script::HoldsAndReleases(HoldKind::Paused),
         Script::HoldsAndReleases(HoldKind::Dropped),
@@ -195,11 +195,11 @@ impl Part<'_> {
         let Ended::Said(_, Some(begun)) = begun else { return Some(()) };
         self.carries_out(who, begun.to_retire.clone()).await?;
         let limit = self.world().view(who).and_then(|view| view.next_limit(self.began())).unwrap_or(Usd::CENT);
-        let made = Minted { key: key_of(who, begun.epoch), limit };
+        let made = MintedKey { key: key_of(who, begun.epoch), limit };
         let recorded = self.asks(Act::Record(who.clone(), begun.clone(), made.clone())).await?;
         // Whoever is not told may not show the key, and leaves it to the sweeper.
         if matches!(&recorded, Ended::Said(said, _) if said.starts_with("refused")) {
-            self.asks(Act::GiveUp(who.clone(), begun, GaveUp::Lost, Some(made.key))).await?;
+            self.asks(Act::GiveUp(who.clone(), begun, AttemptFailure::Lost, Some(made.key))).await?;
         }
         Some(())
     }

@@ -110,7 +110,7 @@ async fn single_writes_take_effect_where_their_condition_holds_and_nowhere_else(
         name: name.to_owned(),
         enabled: true,
         limit: None,
-        used: bursar_core::domain::usage::reading::Used::default(),
+        used: bursar_core::domain::usage::reading::DailyUse::default(),
         created_at: None,
         last_used_at: None,
         first_seen_at: now,

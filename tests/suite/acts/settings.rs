@@ -1,10 +1,11 @@
 //! Where a test begins: a programme with two people on its roster, the first of whom has come so far. Each is reached by acts.
 
 use bursar_core::domain::grant::{
-    Attempt, AttemptState, Found, GaveUp, HoldKind, Minted, Person, Press, PressKind, Reading, Stopped,
+    Attempt, AttemptFailure, AttemptState, HoldKind, MintedKey, Person, Press, PressKind, Reading, RecoveredKey,
+    Stopped,
 };
 use bursar_core::domain::programme::Settings;
-use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{Epoch, GrantId};
 use bursar_core::domain::values::key::KeyHash;
@@ -111,7 +112,7 @@ impl Setting {
         let unshown = || {
             let Legal { begun, after, .. } = open().press(PressKind::Reveal, minutes_ago(5));
             let key = key_of(&ada(), Epoch::new(1));
-            after.unwrap().does(&Act::GiveUp(ada(), begun.unwrap(), GaveUp::Lost, Some(key)), minutes_ago(5))
+            after.unwrap().does(&Act::GiveUp(ada(), begun.unwrap(), AttemptFailure::Lost, Some(key)), minutes_ago(5))
         };
         let idle = || {
             let mut settings = settings("CS pilot");
@@ -165,7 +166,8 @@ impl Setting {
             Setting::Extended => {
                 let Legal { begun, after, .. } = open().press(PressKind::Reveal, begin);
                 let key = key_of(&ada(), Epoch::new(1));
-                let unshown = after.unwrap().does(&Act::GiveUp(ada(), begun.unwrap(), GaveUp::Lost, Some(key)), begin);
+                let unshown =
+                    after.unwrap().does(&Act::GiveUp(ada(), begun.unwrap(), AttemptFailure::Lost, Some(key)), begin);
                 let mut extended = settings("CS pilot");
                 let until = extended.term.ends_on().saturating_add(30.days());
                 extended.term = Term::new(extended.term.starts_on(), until, "UTC").unwrap();
@@ -176,7 +178,7 @@ impl Setting {
             Setting::TooLate => {
                 let Legal { begun, after, .. } = open().press(PressKind::Reveal, minutes_ago(90));
                 let key = key_of(&ada(), Epoch::new(1));
-                let give_up = Act::GiveUp(ada(), begun.unwrap(), GaveUp::Lost, Some(key));
+                let give_up = Act::GiveUp(ada(), begun.unwrap(), AttemptFailure::Lost, Some(key));
                 let world = after.unwrap().does(&give_up, minutes_ago(89));
                 let mut settings = world.programmes[&programme()].settings.clone();
                 settings.claim_closes_at = Some(minutes_ago(60));
@@ -223,14 +225,14 @@ pub(crate) fn person(name: &str) -> NewPerson {
 }
 
 /// What a table that went back finds at the provider: the key of the attempt that is open, else one that came after.
-pub(crate) fn found(who: &GrantId, epoch: Epoch, last: Option<&Attempt>) -> Vec<Found> {
+pub(crate) fn found(who: &GrantId, epoch: Epoch, last: Option<&Attempt>) -> Vec<RecoveredKey> {
     let open = last.filter(|last| last.state == AttemptState::Open);
     let (epoch, nonce) = open.map_or_else(
         || (epoch.next(), format!("f0f0f0f0{:08x}", epoch.next().number()).parse().unwrap()),
         |open| (open.epoch, open.nonce.clone()),
     );
     let key = format!("{who}{:048x}", 0xf000 + epoch.number()).parse().unwrap();
-    vec![Found { epoch, nonce, key, enabled: true, limit: Some(Usd::from_dollars(20)), made_at: start() }]
+    vec![RecoveredKey { epoch, nonce, key, enabled: true, limit: Some(Usd::from_dollars(20)), made_at: start() }]
 }
 
 /// A key that the provider made for a grant's attempt.
@@ -238,8 +240,8 @@ pub(crate) fn key_of(who: &GrantId, epoch: Epoch) -> KeyHash {
     format!("{who}{:048x}", epoch.number()).parse().unwrap()
 }
 
-pub(crate) fn minted(who: &GrantId, epoch: Epoch) -> Minted {
-    Minted { key: key_of(who, epoch), limit: Usd::from_dollars(20) }
+pub(crate) fn minted(who: &GrantId, epoch: Epoch) -> MintedKey {
+    MintedKey { key: key_of(who, epoch), limit: Usd::from_dollars(20) }
 }
 
 pub(crate) fn reading(who: &GrantId, epoch: Epoch, dollars: i32, at: Timestamp) -> Reading {
@@ -249,7 +251,7 @@ pub(crate) fn reading(who: &GrantId, epoch: Epoch, dollars: i32, at: Timestamp) 
         programme: programme(),
         grant: who.clone(),
         epoch,
-        used: Used::on_one(utc_date(at), used),
+        used: DailyUse::on_one(utc_date(at), used),
         window,
         in_window: used,
         before: Usd::ZERO,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bursar_core::domain::audit::Entry;
-use bursar_core::domain::grant::{AnnouncedEnd, Change, Grant, MailOutcome, Notice, PotChange, Reading, View};
+use bursar_core::domain::grant::{AnnouncedEnd, Change, Grant, Notice, NoticeDelivery, PotChange, Reading, View};
 use bursar_core::domain::people::role::Roles;
 use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::values::id::{Epoch, GrantId, ProgrammeId};
@@ -89,14 +89,14 @@ impl World {
     }
 
     /// What became of the mails that the rules for this grant rest on.
-    pub(crate) fn mails(&self, who: &GrantId, now: Timestamp) -> Vec<(AnnouncedEnd, MailOutcome)> {
+    pub(crate) fn mails(&self, who: &GrantId, now: Timestamp) -> Vec<(AnnouncedEnd, NoticeDelivery)> {
         let rests_on = self.view(who).map(|view| view.rests_on(None, now)).unwrap_or_default();
         let outcome = |(announced, end): (Notice, AnnouncedEnd)| {
             let is_it = |row: &&OutboxRow| {
                 let QueuedMail::Notice { grant, notice, .. } = &row.mail else { return false };
                 grant == who && *notice == announced && row.written_at == end.at
             };
-            (end, self.outbox.iter().find(is_it).map_or(MailOutcome::Void, OutboxRow::outcome))
+            (end, self.outbox.iter().find(is_it).map_or(NoticeDelivery::Void, OutboxRow::outcome))
         };
         rests_on.into_iter().map(outcome).collect()
     }

@@ -1,7 +1,7 @@
 //! Which mails somebody wants: the form is there for whoever is signed in, and changes what it carries alone.
 
 use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::store::{Table, Undeliverable, Why};
+use bursar_core::store::{Table, Undeliverable, UnreachableReason};
 use bursar_tests::office::session_cookie;
 use bursar_tests::visitor::Visitor;
 use serde_json::Value;
@@ -63,7 +63,10 @@ async fn whom_mail_does_not_reach_reads_why_and_since_when() {
     let scene = Scene::over(&stack).await;
     let (_, ada) = scene.student("ada@example.edu").await;
     let (table, address) = (Table::new(&stack.config), EmailAddress::parse("ada@example.edu").unwrap());
-    for (why, says) in [(Why::Bounced, "has come back since"), (Why::Complained, "was reported as unwanted")] {
+    for (why, says) in [
+        (UnreachableReason::Bounced, "has come back since"),
+        (UnreachableReason::Complained, "was reported as unwanted"),
+    ] {
         let now = stack.clock.now();
         let mark = Undeliverable { address: address.matched().clone(), why, at: now };
         table.end_mail_to(&[mark], now, soon()).await.unwrap();

@@ -3,8 +3,8 @@
 
 use bursar_core::domain::audit::{Act, Actor};
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
-use bursar_core::domain::usage::days::{Counted, Days};
-use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::usage::days::{Days, KeyCounters};
+use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::usage::reconciliation::KnownResidual;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
@@ -86,7 +86,7 @@ fn foreign(digits: &str, name: &str, limit: Option<Usd>, used: Days) -> ForeignK
         name: name.to_owned(),
         enabled: true,
         limit,
-        used: Used { credits: used, byok: Days::default() },
+        used: DailyUse { credits: used, byok: Days::default() },
         created_at: Some(since),
         last_used_at: None,
         first_seen_at: since,
@@ -155,8 +155,8 @@ async fn the_money_is_held_against_what_is_reserved_and_the_residual_stands_day_
     let residual = KnownResidual { explained: dollars(4), told: dollars(4) };
     set_state(&stack, SyncState { residual, ..good() }).await;
     for (of, spent, residual) in [("2026-11-17", 52, 0), ("2026-11-19", 56, 2), ("2026-11-20", 60, 4)] {
-        let used = Used::on_one(date("2026-11-19"), dollars(42));
-        let account = Account { as_of: at(LOOKED), ours: used.clone(), foreign: Used::default() };
+        let used = DailyUse::on_one(date("2026-11-19"), dollars(42));
+        let account = Account { as_of: at(LOOKED), ours: used.clone(), foreign: DailyUse::default() };
         assert!(as_sync(&table, async |sync| sync.note_account(&account).await).await);
         assert!(as_sync(&table, async |sync| sync.note_account_day(&day(of, spent, residual)).await).await);
     }
@@ -181,7 +181,7 @@ async fn the_money_is_held_against_what_is_reserved_and_the_residual_stands_day_
     assert_eq!(page.attributes("reserved", "data-usd"), ["20.000000"]);
     assert!(!warns(&page, "below what keys may still spend"));
     let poor = AccountDay { bought: dollars(79), as_of: at(NOON), ..day("2026-11-20", 60, 4) };
-    let account = Account { as_of: at(NOON), ours: Used::default(), foreign: Used::default() };
+    let account = Account { as_of: at(NOON), ours: DailyUse::default(), foreign: DailyUse::default() };
     assert!(as_sync(&table, async |sync| sync.note_account(&account).await).await);
     assert!(as_sync(&table, async |sync| sync.note_account_day(&poor).await).await);
     let page = visitor.get(PATH).await;
@@ -229,7 +229,7 @@ async fn each_thing_that_is_wrong_with_the_syncs_is_one_warning() {
     );
     assert!(warnings().await.iter().any(|warning| warning.starts_with("The management key does not work")));
 
-    let account = Account { as_of: at(LOOKED), ours: Used::default(), foreign: Used::default() };
+    let account = Account { as_of: at(LOOKED), ours: DailyUse::default(), foreign: DailyUse::default() };
     assert!(as_sync(&table, async |sync| sync.note_account(&account).await).await);
     assert!(as_sync(&table, async |sync| sync.note_account_day(&day("2026-11-20", 60, 4)).await).await);
     let told = warnings().await;
@@ -250,7 +250,7 @@ async fn keys_without_an_owner_are_named_those_without_a_limit_first_over_the_sp
     let stranger = OrphanName::of(&"5a".repeat(32).parse().unwrap(), &name, true);
     set_state(&stack, SyncState { strangers: vec![stranger], ..good() }).await;
     // Seen for the first time on the 15th, with a past that nobody knows the days of.
-    let counted = Counted { lifetime: dollars(50), today: Some(dollars(2)), on: date("2026-11-15") };
+    let counted = KeyCounters { lifetime: dollars(50), today: Some(dollars(2)), on: date("2026-11-15") };
     let found = Days::default().with(counted, None);
     let mut known = Days::on_one(date("2026-11-10"), dollars(9));
     known.add(&Days::on_one(date("2026-11-19"), dollars(1)));
@@ -266,8 +266,8 @@ async fn keys_without_an_owner_are_named_those_without_a_limit_first_over_the_sp
     let foreign_days = known.clone();
     let account = Account {
         as_of: at(LOOKED),
-        ours: Used::default(),
-        foreign: Used { credits: foreign_days, ..Used::default() },
+        ours: DailyUse::default(),
+        foreign: DailyUse { credits: foreign_days, ..DailyUse::default() },
     };
     assert!(as_sync(&table, async |sync| sync.note_account(&account).await).await);
     let visitor = admin(&stack).await;

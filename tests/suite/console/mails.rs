@@ -5,11 +5,11 @@ use bursar_core::domain::audit::Act;
 use bursar_core::domain::mail::alarm::Cause;
 use bursar_core::domain::mail::day::{MailCounts, MailDay};
 use bursar_core::domain::mail::kind::MailKind;
-use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{BulkStop, MailServer, SyncState, Table, Totals, Undeliverable, Why};
+use bursar_core::store::{BulkStop, MailServer, SyncState, Table, Totals, Undeliverable, UnreachableReason};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Fault;
 use bursar_local::settle::LIMIT;
@@ -182,7 +182,7 @@ async fn crossed(stack: &Stack) -> Watch {
     let totals = Totals {
         programme: programme.id.clone(),
         as_of: now,
-        used: Used::on_one(utc_date(now), spent),
+        used: DailyUse::on_one(utc_date(now), spent),
         by_group: std::collections::BTreeMap::new(),
         implied: spent,
         grants: 1,
@@ -434,7 +434,7 @@ async fn an_admin_lets_bulk_mail_go_on_and_has_mail_to_somebody_tried_again() {
         .await
         .unwrap();
     let fay = EmailAddress::parse("fay@example.edu").unwrap();
-    let mark = Undeliverable { address: fay.matched().clone(), why: Why::Complained, at: now };
+    let mark = Undeliverable { address: fay.matched().clone(), why: UnreachableReason::Complained, at: now };
     table.end_mail_to(&[mark], now, soon()).await.unwrap();
 
     let page = admin.get(ACCOUNT).await;

@@ -3,12 +3,12 @@
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::programme::restriction::Restriction;
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
-use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Window;
-use bursar_core::store::{SyncState, Table, Totals, Undeliverable, Why};
+use bursar_core::store::{SyncState, Table, Totals, Undeliverable, UnreachableReason};
 use bursar_local::invoke::FunctionName;
 use bursar_tests::office::{Office, as_sync, soon};
 use bursar_tests::stack;
@@ -212,8 +212,8 @@ async fn the_overview_draws_what_was_spent_and_warns_of_what_needs_a_person() {
     let no_sync = admin.get(ID).await.texts("warning");
     assert!(no_sync[1].contains("No sync has run yet"), "{no_sync:?}");
     let looked_at = stack.clock.now() - SignedDuration::from_hours(27);
-    let mut used = Used::on_one("2026-11-18".parse().unwrap(), Usd::from_dollars(5));
-    used.add(&Used::on_one("2026-11-19".parse().unwrap(), Usd::from_dollars(36)));
+    let mut used = DailyUse::on_one("2026-11-18".parse().unwrap(), Usd::from_dollars(5));
+    used.add(&DailyUse::on_one("2026-11-19".parse().unwrap(), Usd::from_dollars(36)));
     let totals = Totals {
         programme: office.programme.clone(),
         as_of: looked_at,
@@ -272,7 +272,8 @@ async fn alerts_are_listed_with_whom_they_told_and_what_became_of_the_mail() {
     assert_eq!(admin.submit(&overview, ID, &[("faculty", "lost@example.edu")]).await.status, 303);
     assert!(!admin.get(ID).await.texts("warning").iter().any(|text| text.contains("lost@example.edu")));
     let lost = EmailAddress::parse("lost@example.edu").unwrap();
-    let mark = Undeliverable { address: lost.matched().clone(), why: Why::Bounced, at: stack.clock.now() };
+    let mark =
+        Undeliverable { address: lost.matched().clone(), why: UnreachableReason::Bounced, at: stack.clock.now() };
     office.table.end_mail_to(&[mark], stack.clock.now(), soon()).await.unwrap();
     assert!(admin.get(ID).await.texts("warning").iter().any(|text| text.contains("lost@example.edu")));
     stack.stop().await.unwrap();

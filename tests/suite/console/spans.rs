@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use bursar_core::domain::usage::days::{Counted, Days};
-use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::usage::days::{Days, KeyCounters};
+use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
@@ -34,7 +34,7 @@ fn spent(now: Timestamp, times: u32) -> Days {
 
 /// Somebody used so much, as a sync would have recorded it.
 pub(super) async fn used(office: &Office<'_>, grant: &GrantId, days: Days, now: Timestamp) {
-    let reading = reading(&office.programme, grant, Used { credits: days, ..Used::default() }, now);
+    let reading = reading(&office.programme, grant, DailyUse { credits: days, ..DailyUse::default() }, now);
     office.table.note_reading(&reading, soon()).await.unwrap();
 }
 
@@ -45,7 +45,7 @@ pub(super) async fn looked(office: &Office<'_>, at: Timestamp) {
 }
 
 pub(super) async fn summed_up(office: &Office<'_>, credits: Days, by_group: &[(&str, Days)], now: Timestamp) {
-    let used = |credits: &Days| Used { credits: credits.clone(), ..Used::default() };
+    let used = |credits: &Days| DailyUse { credits: credits.clone(), ..DailyUse::default() };
     let by_group: BTreeMap<_, _> = by_group.iter().map(|(group, days)| ((*group).to_owned(), used(days))).collect();
     let totals = Totals {
         programme: office.programme.clone(),
@@ -140,7 +140,7 @@ async fn a_sum_that_is_not_known_is_never_nothing_and_one_that_is_estimated_says
     // Two nights were missed, and only their sum is known.
     let today = utc_date(now);
     let ago = |days: i64| today.checked_sub(days.days()).unwrap();
-    let counted = Counted { lifetime: Usd::from_dollars(20), today: Some(Usd::ZERO), on: today };
+    let counted = KeyCounters { lifetime: Usd::from_dollars(20), today: Some(Usd::ZERO), on: today };
     let missed = Days::on_one(ago(4), Usd::from_dollars(2)).with(counted, Some(ago(3)));
     looked(&office, now).await;
     summed_up(&office, missed.clone(), &[("A", missed.clone())], now).await;

@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::grant::HoldKind;
-use bursar_core::store::{Account, AccountDay, ForeignKey, MailState, Undeliverable, Why, keys};
+use bursar_core::store::{Account, AccountDay, ForeignKey, MailState, Undeliverable, UnreachableReason, keys};
 use bursar_tests::office::as_sync;
 use bursar_tests::stack;
 
@@ -40,7 +40,7 @@ async fn faculty_read_names_assistants_counts_and_nobody_a_key() {
     let mut monday = Monday::early().await;
     let (maths, grants) = a_class(&monday).await;
     let carl = EmailAddress::parse("carl.gauss@students.edu").unwrap();
-    let mark = Undeliverable { address: carl.matched().clone(), why: Why::Bounced, at: monday.now() };
+    let mark = Undeliverable { address: carl.matched().clone(), why: UnreachableReason::Bounced, at: monday.now() };
     monday.table.end_mail_to(&[mark], monday.now(), soon()).await.unwrap();
     monday.advance(1);
     monday.run("digest").await.unwrap();
@@ -163,9 +163,11 @@ async fn faculty_read_names_assistants_counts_and_nobody_a_key() {
 async fn who_complained_gets_links_and_who_cannot_claim_any_more_is_not_to_be_reminded() {
     let mut monday = Monday::early().await;
     let (maths, _) = a_class(&monday).await;
-    for (who, why) in
-        [("ada.lovelace", Why::Complained), ("alan.turing", Why::Suppressed), ("carl.gauss", Why::Bounced)]
-    {
+    for (who, why) in [
+        ("ada.lovelace", UnreachableReason::Complained),
+        ("alan.turing", UnreachableReason::Suppressed),
+        ("carl.gauss", UnreachableReason::Bounced),
+    ] {
         let who = EmailAddress::parse(&format!("{who}@students.edu")).unwrap();
         let mark = Undeliverable { address: who.matched().clone(), why, at: monday.now() };
         monday.table.end_mail_to(&[mark], monday.now(), soon()).await.unwrap();
@@ -206,7 +208,7 @@ async fn admins_read_of_the_account_with_keys_that_are_new_and_without_an_owner(
             name: name.to_owned(),
             enabled: true,
             limit: None,
-            used: Used::on_one(date(2026, 11, 14), Usd::from_dollars(3)),
+            used: DailyUse::on_one(date(2026, 11, 14), Usd::from_dollars(3)),
             created_at: None,
             last_used_at: None,
             first_seen_at,
@@ -215,7 +217,7 @@ async fn admins_read_of_the_account_with_keys_that_are_new_and_without_an_owner(
         };
         monday.table.note_foreign_key(&key, soon()).await.unwrap();
     }
-    let of = |dollars| Used::on_one(date(2026, 11, 14), Usd::from_dollars(dollars));
+    let of = |dollars| DailyUse::on_one(date(2026, 11, 14), Usd::from_dollars(dollars));
     assert!(
         as_sync(&monday.table, async |sync| sync
             .note_account(&Account { as_of: now, ours: of(13), foreign: of(6) })
@@ -298,7 +300,7 @@ async fn who_cannot_be_reached_or_is_gone_or_has_no_role_any_more_keeps_nobody_e
     monday.run("digest").await.unwrap();
     assert_eq!(monday.owed(Some(&maths)).await, ["ann", "ben", "gone", "left", "tom"]);
     let ann = EmailAddress::parse("ann@maths.edu").unwrap();
-    let mark = Undeliverable { address: ann.matched().clone(), why: Why::Bounced, at: monday.now() };
+    let mark = Undeliverable { address: ann.matched().clone(), why: UnreachableReason::Bounced, at: monday.now() };
     monday.table.end_mail_to(&[mark], monday.now(), soon()).await.unwrap();
     monday.edit(&maths, |settings| settings.faculty.retain(|who| !who.as_written().starts_with("left"))).await;
     let gone = EmailAddress::parse("gone@maths.edu").unwrap();
@@ -323,7 +325,7 @@ async fn who_wants_no_digest_gets_none_and_that_is_no_failure_even_where_mail_wo
         monday.table.choose_mails(who.matched(), Some(false), None, soon()).await.unwrap();
     }
     let ann = EmailAddress::parse("ann@maths.edu").unwrap();
-    let mark = Undeliverable { address: ann.matched().clone(), why: Why::Bounced, at: monday.now() };
+    let mark = Undeliverable { address: ann.matched().clone(), why: UnreachableReason::Bounced, at: monday.now() };
     monday.table.end_mail_to(&[mark], monday.now(), soon()).await.unwrap();
     assert_eq!(monday.owed(Some(&maths)).await, ["ann", "ben", "tom"]);
     let mails = monday.mails().await;

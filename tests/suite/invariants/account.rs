@@ -3,9 +3,9 @@
 use bursar_core::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::digest::{AccountDigest, Health};
-use bursar_core::domain::usage::balance::{Basis, Need};
-use bursar_core::domain::usage::days::{Known, Sum};
-use bursar_core::domain::usage::reconciliation::{KnownResidual, Spent};
+use bursar_core::domain::usage::balance::{BalanceNeed, Basis};
+use bursar_core::domain::usage::days::{Accuracy, Sum};
+use bursar_core::domain::usage::reconciliation::{AccountSpending, KnownResidual};
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
@@ -58,7 +58,7 @@ async fn a_digest_that_is_owed_twice_or_without_being_there_is_named() {
 }
 
 fn a_digest(recipients: Vec<PersonId>, week: Date, found_at: Timestamp) -> AccountDigest {
-    let nothing = Sum { spent: Usd::ZERO, known: Known::Exactly };
+    let nothing = Sum { spent: Usd::ZERO, known: Accuracy::Exactly };
     AccountDigest {
         week,
         found_at,
@@ -66,7 +66,7 @@ fn a_digest(recipients: Vec<PersonId>, week: Date, found_at: Timestamp) -> Accou
         balance: None,
         reserved: Usd::ZERO,
         to_come: Usd::ZERO,
-        need: Need { amount: Usd::ZERO, basis: Basis::Promised },
+        need: BalanceNeed { amount: Usd::ZERO, basis: Basis::Promised },
         this_week: nothing,
         week_before: nothing,
         new_keys: 0,
@@ -111,7 +111,7 @@ async fn a_cut_that_does_not_add_up_one_that_changes_and_one_that_shrinks_are_na
     let cut = |minute: i64, keys: i64, after: i64| Cut {
         as_of: scene.now + SignedDuration::from_mins(minute),
         bought: usd(900),
-        spent: Spent { before: usd(after - 1), after: usd(after) },
+        spent: AccountSpending { before: usd(after - 1), after: usd(after) },
         programmes: vec![ProgrammeCut { programme: "cs-pilot".parse().unwrap(), keys: usd(keys), byok: usd(0) }],
         unowned: usd(11),
         opening: usd(3),

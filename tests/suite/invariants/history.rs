@@ -1,7 +1,7 @@
 //! Changes that nobody may make, or nobody told of: I10, I11 and I16.
 
 use bursar_core::domain::audit::{self, AuditDetail, Entry};
-use bursar_core::domain::grant::{AnnouncedEnd, Gone, Grant, GrantState, Notice, SwitchState};
+use bursar_core::domain::grant::{AnnouncedEnd, Grant, GrantState, KeyAbsence, Notice, SwitchState};
 use bursar_core::domain::values::id::{Epoch, GrantId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{Meta, OutboxRow, QueuedMail, keys};
@@ -173,7 +173,8 @@ async fn marks_of_the_sync_need_no_entry_and_each_is_one_act() {
     scene
         .edit(|grant| {
             grant.version += 1;
-            (grant.attempts[0].switch, grant.attempts[0].gone) = (SwitchState::Off { at: now }, Some(Gone::Missing));
+            (grant.attempts[0].switch, grant.attempts[0].gone) =
+                (SwitchState::Off { at: now }, Some(KeyAbsence::Missing));
         })
         .await;
     scene.bears("I16").await;

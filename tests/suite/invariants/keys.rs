@@ -1,6 +1,6 @@
 //! Keys at the provider that nobody accounts for: I1, I3, I6, I7, and of I11 what is about keys.
 
-use bursar_core::domain::grant::{AttemptState, GRACE, Gone, GrantState, SwitchState};
+use bursar_core::domain::grant::{AttemptState, GRACE, GrantState, KeyAbsence, SwitchState};
 use bursar_core::domain::values::id::Epoch;
 use jiff::ToSpan;
 
@@ -157,7 +157,8 @@ async fn a_key_that_is_said_to_be_gone_and_is_enabled_is_named_after_a_complete_
     let now = scene.now;
     scene
         .edit(|grant| {
-            (grant.attempts[0].switch, grant.attempts[0].gone) = (SwitchState::Off { at: now }, Some(Gone::Missing));
+            (grant.attempts[0].switch, grant.attempts[0].gone) =
+                (SwitchState::Off { at: now }, Some(KeyAbsence::Missing));
         })
         .await;
     scene.accept().await;

@@ -6,7 +6,7 @@ use bursar_core::domain::mail::day::{MailCounts, MailDay};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::people::sign_in::{ASK_LASTS, LINK_LASTS};
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
-use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::id::{Epoch, PersonId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::token::{Code, LinkToken};
@@ -51,7 +51,7 @@ impl Scene {
         let totals = Totals {
             programme: programme(),
             as_of: self.now,
-            used: Used::on_one(utc_date(self.now), Usd::from_dollars(5)),
+            used: DailyUse::on_one(utc_date(self.now), Usd::from_dollars(5)),
             by_group: BTreeMap::new(),
             implied: Usd::from_dollars(20),
             grants: 2,

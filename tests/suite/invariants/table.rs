@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::{Act, AuditDetail, Entry};
 use bursar_core::domain::grant::{
-    AnnouncedEnd, Attempt, AttemptState, Found, Gone, Grant, GrantState, Notice, Stopped, SwitchState,
+    AnnouncedEnd, Attempt, AttemptState, Grant, GrantState, KeyAbsence, Notice, RecoveredKey, Stopped, SwitchState,
 };
 use bursar_core::domain::people::role::Roles;
 use bursar_core::domain::values::id::{Epoch, GrantId};
@@ -91,9 +91,9 @@ async fn a_grant_to_which_no_acts_lead_is_named() {
             |grant| grant.attempts[0].switch = SwitchState::OffOrdered { since: grant.attempts[0].begun_at },
             "is to be disabled but has no key",
         ),
-        (Setting::Live, |grant| grant.attempts[0].gone = Some(Gone::Missing), "is live with a key that is gone"),
-        (Setting::Leaked, |grant| grant.attempts[0].gone = Some(Gone::Missing), "is still to be disabled"),
-        (Setting::Minting, |grant| grant.attempts[0].gone = Some(Gone::Purged), "is gone without a key"),
+        (Setting::Live, |grant| grant.attempts[0].gone = Some(KeyAbsence::Missing), "is live with a key that is gone"),
+        (Setting::Leaked, |grant| grant.attempts[0].gone = Some(KeyAbsence::Missing), "is still to be disabled"),
+        (Setting::Minting, |grant| grant.attempts[0].gone = Some(KeyAbsence::Purged), "is gone without a key"),
         (
             Setting::Minting,
             |grant| grant.attempts[0].announced = announced(Notice::UnusedSoon, grant.attempts[0].begun_at, 7),
@@ -141,7 +141,7 @@ fn newer(grant: &mut Grant) -> Attempt {
 async fn keys_of_a_recovered_grant_may_stand_as_they_were_found() {
     let (world, now) = Setting::Live.world();
     let listed = found(&ada(), Epoch::new(1), None);
-    let unlimited = Found { enabled: false, limit: None, ..listed[0].clone() };
+    let unlimited = RecoveredKey { enabled: false, limit: None, ..listed[0].clone() };
     let world = world.does(&crate::acts::act::Act::Recover(ada(), vec![unlimited]), now);
     let mut scene = Scene::of(&world, now).await;
     assert_eq!(scene.grant().epoch, Epoch::new(2));

@@ -3,7 +3,7 @@
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::day::MailDay;
 use bursar_core::domain::mail::kind::MailKind;
-use bursar_core::domain::usage::balance::{Basis, Need};
+use bursar_core::domain::usage::balance::{BalanceNeed, Basis};
 use bursar_core::domain::values::id::{PersonId, new_ulid};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
@@ -297,7 +297,7 @@ async fn what_fell_silent_and_what_did_not_arrive_is_said_with_what_to_do() {
     let now = office.stack.clock.now();
     let short = |amount, basis| {
         let told_at = now - SignedDuration::from_secs(i64::from(amount));
-        let need = Need { amount: Usd::from_dollars(amount), basis };
+        let need = BalanceNeed { amount: Usd::from_dollars(amount), basis };
         Cause::Balance { balance: Usd::from_dollars(45), need, told_at }
     };
     let two_weeks = office.told(short(70, Basis::TwoWeeks)).await;

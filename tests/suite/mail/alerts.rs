@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::usage::reading::{Reading, Used};
+use bursar_core::domain::usage::reading::{DailyUse, Reading};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{Author, Totals};
 use bursar_local::ses::Fault;
@@ -55,7 +55,7 @@ async fn an_alert_of_a_pot_that_is_another_by_now_says_what_was_found_and_that_n
     let by = Author { actor: &Actor::Rule, now: office.stack.clock.now(), deadline: soon() };
     office.table.set_pot(&office.programme, Usd::from_dollars(30), by).await.unwrap();
     let totals = office.table.totals(&office.programme).await.unwrap().unwrap();
-    let more = Used { credits: office.steadily(2, 1_950_000_000), ..Used::default() };
+    let more = DailyUse { credits: office.steadily(2, 1_950_000_000), ..DailyUse::default() };
     let grant = office.table.grants(&office.programme).await.unwrap().pop().unwrap();
     let reading = office.table.view(&office.programme, &grant.id).await.unwrap().unwrap().readings.pop().unwrap();
     office.table.note_reading(&Reading { used: more.clone(), ..reading }, soon()).await.unwrap();
@@ -144,7 +144,7 @@ async fn an_alert_of_a_budget_that_is_promised_says_how_many_wait_and_what_it_ta
     let ada = office.enrol("ada@example.edu").await;
     office.claim(&ada).await;
     let (programme, now) = (office.programme.clone(), office.stack.clock.now());
-    let used = Used { credits: office.steadily(1, 5_000_000), ..Used::default() };
+    let used = DailyUse { credits: office.steadily(1, 5_000_000), ..DailyUse::default() };
     let reading = reading(&programme, &ada, used.clone(), now);
     office.table.note_reading(&reading, soon()).await.unwrap();
     let (by_group, implied) = (BTreeMap::new(), Usd::from_dollars(60));

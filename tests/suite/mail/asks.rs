@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::values::token::{AskToken, LinkToken};
 use bursar_core::store::items::Item;
-use bursar_core::store::{OutboxRow, QueuedMail, Tally, Undeliverable, Why, keys};
+use bursar_core::store::{OutboxRow, QueuedMail, Tally, Undeliverable, UnreachableReason, keys};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Quota;
 use bursar_tests::stack;
@@ -135,7 +135,8 @@ async fn an_admin_whose_mail_came_back_gets_a_link_once_an_hour_and_nobody_else_
     office.enrol("ada@example.edu").await;
     let now = office.stack.clock.now();
     for marked in ["admin@example.edu", "ada@example.edu", "frida.faculty@example.edu"] {
-        let mark = Undeliverable { address: address(marked).matched().clone(), why: Why::Bounced, at: now };
+        let mark =
+            Undeliverable { address: address(marked).matched().clone(), why: UnreachableReason::Bounced, at: now };
         office.raw.keep(&mark).await.unwrap();
     }
     let mut sent = Vec::new();

@@ -5,7 +5,7 @@ use bursar_core::domain::audit::{Act, Actor, AuditDetail};
 use bursar_core::domain::grant::{HoldKind, Notice, Rule, Stopped, SwitchState};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::programme::Settings;
-use bursar_core::domain::usage::reading::{Reading, Used};
+use bursar_core::domain::usage::reading::{DailyUse, Reading};
 use bursar_core::domain::values::id::{GrantId, PersonId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
@@ -13,7 +13,7 @@ use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_core::store::items::Stored;
 use bursar_core::store::keys::Key;
 use bursar_core::store::{
-    ActContext, Author, Bounce, MailState, OutboxRow, Outcome, Saved, SentAgain, Undeliverable, Why,
+    ActContext, Author, Bounce, MailState, OutboxRow, Outcome, Saved, SentAgain, Undeliverable, UnreachableReason,
 };
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::PAUSED;
@@ -228,7 +228,7 @@ async fn a_student_hears_a_week_before_the_term_ends_and_nobody_whose_key_has_en
     }
     office.stack.clock.stop_at("2027-01-30T23:00:00Z".parse().unwrap()).unwrap();
     let as_of = office.stack.clock.now();
-    let used = Used::on_one(utc_date(as_of), Usd::from_micros(12_799_001));
+    let used = DailyUse::on_one(utc_date(as_of), Usd::from_micros(12_799_001));
     office.table.note_reading(&reading(&office.programme, &ada, used, as_of), soon()).await.unwrap();
     for grant in [&ada, &ben] {
         assert_eq!(office.rules(grant).await, Rule::Announce(Notice::TermEndSoon));
@@ -299,7 +299,7 @@ async fn what_is_left_before_the_term_ends_is_of_the_window_and_starts_anew_if_i
         office.the_mail();
         office.stack.clock.stop_at("2027-01-31T00:20:00Z".parse().unwrap()).unwrap();
         let as_of = office.stack.clock.now();
-        let used = Used::on_one(utc_date(as_of), Usd::from_micros(12_799_001));
+        let used = DailyUse::on_one(utc_date(as_of), Usd::from_micros(12_799_001));
         let reading = Reading { window: reset.window_at(as_of), ..reading(&office.programme, &ada, used, as_of) };
         office.table.note_reading(&reading, soon()).await.unwrap();
         assert_eq!(office.rules(&ada).await, Rule::Announce(Notice::TermEndSoon));
@@ -320,7 +320,7 @@ async fn a_cap_that_started_anew_before_the_mail_left_is_told_as_it_is_by_then()
     office.the_mail();
     office.stack.clock.stop_at("2027-01-31T00:20:00Z".parse().unwrap()).unwrap();
     let as_of = office.stack.clock.now();
-    let used = Used::on_one(utc_date(as_of), Usd::from_micros(12_799_001));
+    let used = DailyUse::on_one(utc_date(as_of), Usd::from_micros(12_799_001));
     let reading = Reading { window: Reset::Weekly.window_at(as_of), ..reading(&office.programme, &ada, used, as_of) };
     office.table.note_reading(&reading, soon()).await.unwrap();
     office.stack.clock.stop_at("2027-01-31T23:50:00Z".parse().unwrap()).unwrap();
@@ -418,7 +418,11 @@ async fn an_address_that_takes_no_mail_postpones_nothing() {
     for is_marked in [true, false] {
         let (mut office, grant) = PostOffice::with_rules(1, 600).await;
         let ada = super::address("ada@example.edu");
-        let mark = Undeliverable { address: ada.matched().clone(), why: Why::Bounced, at: office.stack.clock.now() };
+        let mark = Undeliverable {
+            address: ada.matched().clone(),
+            why: UnreachableReason::Bounced,
+            at: office.stack.clock.now(),
+        };
         if is_marked {
             office.raw.keep(&mark).await.unwrap();
         }

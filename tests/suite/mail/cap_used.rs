@@ -2,11 +2,11 @@
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{HoldKind, Notice, Reading, Rule, Stopped};
-use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::id::{GrantId, PersonId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Reset, utc_date};
-use bursar_core::store::{QueuedMail, Undeliverable, Why};
+use bursar_core::store::{QueuedMail, Undeliverable, UnreachableReason};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Fault;
@@ -36,7 +36,7 @@ impl PostOffice {
     async fn used(&mut self, grant: &GrantId, micros: i64) {
         let (as_of, spent) = (self.stack.clock.now(), Usd::from_micros(micros));
         let reset = self.table.programme(&self.programme).await.unwrap().unwrap().settings.reset;
-        let recorded = reading(&self.programme, grant, Used::on_one(utc_date(as_of), spent), as_of);
+        let recorded = reading(&self.programme, grant, DailyUse::on_one(utc_date(as_of), spent), as_of);
         let reading = Reading { window: reset.window_at(as_of), last_used_at: Some(as_of), ..recorded };
         self.table.note_reading(&reading, soon()).await.unwrap();
         // The stream wakes `threshold-alerts`, which owes the mail.
@@ -172,7 +172,7 @@ async fn nobody_is_told_who_has_left_and_nobody_of_a_cap_that_has_started_anew()
             _ => {
                 let mark = Undeliverable {
                     address: address("ada@example.edu").matched().clone(),
-                    why: Why::Bounced,
+                    why: UnreachableReason::Bounced,
                     at: office.stack.clock.now(),
                 };
                 office.table.end_mail_to(&[mark], office.stack.clock.now(), soon()).await.unwrap();

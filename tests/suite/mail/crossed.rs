@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bursar_core::domain::grant::Reading;
-use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
@@ -36,7 +36,7 @@ impl PostOffice {
     /// So much was used in all, and a sync has summed it up.
     async fn summed_up(&mut self, grant: &GrantId, dollars: i32) {
         let (as_of, spent) = (self.stack.clock.now(), Usd::from_dollars(dollars));
-        let used = Used::on_one(utc_date(as_of), spent);
+        let used = DailyUse::on_one(utc_date(as_of), spent);
         let recorded = reading(&self.programme, grant, used.clone(), as_of);
         let reading = Reading { last_used_at: Some(as_of), ..recorded };
         self.table.note_reading(&reading, soon()).await.unwrap();

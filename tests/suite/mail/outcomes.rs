@@ -3,7 +3,7 @@
 use bursar_core::domain::mail::day::{MailCounts, MailDay};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{BulkStop, MailState, Resend, Undeliverable, Why};
+use bursar_core::store::{BulkStop, MailState, Resend, Undeliverable, UnreachableReason};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::{FunctionName, InvokeError};
 use jiff::SignedDuration;
@@ -50,7 +50,7 @@ async fn a_permanent_bounce_ends_mail_to_the_address() {
     for _ in 0..2 {
         office.event(&mail, "bounce", true).await;
     }
-    assert_eq!(office.mark_of("ada@example.edu").await.unwrap().why, Why::Bounced);
+    assert_eq!(office.mark_of("ada@example.edu").await.unwrap().why, UnreachableReason::Bounced);
     office.pass(2).await;
     office.ask("ada@example.edu").await;
     office.settle().await;
@@ -67,7 +67,7 @@ async fn a_complaint_ends_what_is_written_to_many_and_no_link() {
     for _ in 0..2 {
         office.event(&mail.id, "complaint", true).await;
     }
-    assert_eq!(office.mark_of("ada@example.edu").await.unwrap().why, Why::Complained);
+    assert_eq!(office.mark_of("ada@example.edu").await.unwrap().why, UnreachableReason::Complained);
     office.pass(2).await;
     let now = office.stack.clock.now();
     assert_eq!(
@@ -86,9 +86,9 @@ async fn what_the_mail_server_did_not_try_is_not_counted_as_come_back_for_good_a
     office.say("suppressed", &mail, "ada@example.edu").await.unwrap();
     let counts = office.table.mail_counts(utc_date(office.stack.clock.now())).await.unwrap();
     assert_eq!((counts.returned, counts.bounced), (1, 0));
-    assert_eq!(office.mark_of("ada@example.edu").await.unwrap().why, Why::Suppressed);
+    assert_eq!(office.mark_of("ada@example.edu").await.unwrap().why, UnreachableReason::Suppressed);
     let unreachable = office.table.unreachable(office.stack.clock.now()).await.unwrap();
-    assert_eq!(unreachable.values().collect::<Vec<_>>(), [&Why::Suppressed]);
+    assert_eq!(unreachable.values().collect::<Vec<_>>(), [&UnreachableReason::Suppressed]);
     office.stack.clock.stop_at(office.stack.clock.now() + SignedDuration::from_hours(14 * 24)).unwrap();
     assert_eq!(office.mark_of("ada@example.edu").await, None);
     assert!(office.table.unreachable(office.stack.clock.now()).await.unwrap().is_empty());
@@ -185,17 +185,17 @@ fn said(what: &str, mail: &str, row: &str, to: &str) -> Value {
 }
 
 /// By how bad it is: what a row ends as, and the mark of its address.
-const ENDS: [(&str, &str, Option<Why>); 6] = [
+const ENDS: [(&str, &str, Option<UnreachableReason>); 6] = [
     ("away", "bounced", None),
     ("delivered", "delivered", None),
     ("full", "bounced", None),
-    ("suppressed", "bounced", Some(Why::Suppressed)),
-    ("gone", "bounced", Some(Why::Bounced)),
-    ("unwanted", "complained", Some(Why::Complained)),
+    ("suppressed", "bounced", Some(UnreachableReason::Suppressed)),
+    ("gone", "bounced", Some(UnreachableReason::Bounced)),
+    ("unwanted", "complained", Some(UnreachableReason::Complained)),
 ];
 
 /// What all of it comes to: the worst.
-fn expected(events: &[&str]) -> (&'static str, Option<Why>) {
+fn expected(events: &[&str]) -> (&'static str, Option<UnreachableReason>) {
     let rank = |event: &str| ENDS.iter().position(|(name, ..)| *name == event);
     let worst = events.iter().filter_map(|event| rank(event)).max();
     worst.map_or(("sent", None), |worst| (ENDS[worst].1, ENDS[worst].2))
@@ -307,7 +307,11 @@ async fn whatever_becomes_of_the_write_an_event_that_comes_again_leaves_row_addr
         office.say("gone", &mail, "ada@example.edu").await.unwrap();
         office.watch.check().await;
         let (state, mark, day) = office.bounced_row().await;
-        assert_eq!((word(&state), mark.unwrap().why, day.bounced), ("bounced", Why::Bounced, 1), "{verdict}");
+        assert_eq!(
+            (word(&state), mark.unwrap().why, day.bounced),
+            ("bounced", UnreachableReason::Bounced, 1),
+            "{verdict}"
+        );
         office.stop().await;
     }
 }
@@ -323,7 +327,7 @@ async fn an_event_that_comes_when_its_row_is_gone_still_ends_mail_to_the_address
     let event = said("unwanted", mail, row, "ada@example.edu");
     office.stack.invoke.invoke(FunctionName::Mail, event).await.unwrap();
     let mark = office.mark_of("ada@example.edu").await.unwrap();
-    assert_eq!(mark.why, Why::Complained);
+    assert_eq!(mark.why, UnreachableReason::Complained);
     office.pass(2).await;
     assert_eq!(office.states(), ["sent"]);
     office.finish().await;

@@ -3,7 +3,7 @@
 
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::kind::MailKind;
-use bursar_core::store::{Undeliverable, Why};
+use bursar_core::store::{Undeliverable, UnreachableReason};
 use bursar_tests::stack;
 use jiff::SignedDuration;
 
@@ -13,7 +13,7 @@ use super::{PostOffice, address};
 async fn an_alert_whose_recipient_cannot_be_mailed_is_a_dead_letter_that_an_admin_hears_of() {
     let mut office = PostOffice::open().await;
     let (now, frida) = (office.stack.clock.now(), address("frida.faculty@example.edu"));
-    let mark = Undeliverable { address: frida.matched().clone(), why: Why::Bounced, at: now };
+    let mark = Undeliverable { address: frida.matched().clone(), why: UnreachableReason::Bounced, at: now };
     office.table.end_mail_to(&[mark], now, super::soon()).await.unwrap();
     let person = office.table.person_of(&frida, super::soon()).await.unwrap();
     let people = [person, office.admin().await];
@@ -107,7 +107,8 @@ async fn that_one_of_two_admins_is_not_reached_is_no_alarm_of_the_stack() {
     let admins = ["admin@example.edu", "ann@example.edu"];
     let mut office = PostOffice::of(stack::with_admins(&admins).await.unwrap()).await;
     let now = office.stack.clock.now();
-    let dead = |who: &str| Undeliverable { address: address(who).matched().clone(), why: Why::Bounced, at: now };
+    let dead =
+        |who: &str| Undeliverable { address: address(who).matched().clone(), why: UnreachableReason::Bounced, at: now };
     office.table.end_mail_to(&[dead("admin@example.edu")], now, super::soon()).await.unwrap();
     let alarm = Alarm::now(Cause::ManagementKey, now);
     let people = office.table.people_of(&admins.map(address), super::soon()).await.unwrap();

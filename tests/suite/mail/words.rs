@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use bursar_core::domain::audit::{Act, Actor, AuditDetail};
-use bursar_core::domain::grant::{Minted, Press, PressKind, Stopped};
+use bursar_core::domain::grant::{MintedKey, Press, PressKind, Stopped};
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
 use bursar_core::domain::usage::days::Days;
-use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::id::{Epoch, GrantId, Nonce, PersonId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Window, utc_date};
@@ -193,7 +193,7 @@ async fn who_reports_a_key_reads_what_it_had_used_by_the_last_reading() {
     office.the_mail();
     let read_at = office.stack.clock.now();
     office.pass(60).await;
-    let used = Used::on_one(utc_date(read_at), Usd::from_micros(3_099_001));
+    let used = DailyUse::on_one(utc_date(read_at), Usd::from_micros(3_099_001));
     office.table.note_reading(&reading(&office.programme, &grant, used, read_at), soon()).await.unwrap();
     let at =
         ActContext { programme: &office.programme, grant: &grant, now: office.stack.clock.now(), deadline: soon() };
@@ -215,7 +215,7 @@ impl PostOffice {
         else {
             panic!("not begun")
         };
-        let minted = Minted { key: grant.as_str().repeat(4).parse().unwrap(), limit: Usd::from_dollars(20) };
+        let minted = MintedKey { key: grant.as_str().repeat(4).parse().unwrap(), limit: Usd::from_dollars(20) };
         self.table.act(at, |view, now| view.record(&begun, &minted, now)).await.unwrap();
         self.settle().await;
     }
@@ -241,7 +241,8 @@ impl PostOffice {
         let grant = self.enrol(&format!("ada.{threshold}@example.edu")).await;
         self.claim(&grant).await;
         assert_eq!(self.unread().len(), 1);
-        let (as_of, spent, of_all) = (self.stack.clock.now(), days.total(), Used { credits: days, ..Used::default() });
+        let (as_of, spent, of_all) =
+            (self.stack.clock.now(), days.total(), DailyUse { credits: days, ..DailyUse::default() });
         let reading = reading(&self.programme, &grant, of_all.clone(), as_of);
         self.table.note_reading(&reading, soon()).await.unwrap();
         let (programme, now) = (self.programme.clone(), self.stack.clock.now());

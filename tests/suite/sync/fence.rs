@@ -1,7 +1,7 @@
 //! What a runner whom another has overtaken still tries to write for all to see.
 
 use bursar_core::domain::usage::models::{GroupUse, Sums, UnattributedReason, UnattributedUse};
-use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::id::new_ulid;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{
@@ -35,13 +35,13 @@ async fn all_of(under: FencedTable<'_>, office: &Office<'_>, now: Timestamp) -> 
     let totals = Totals {
         programme,
         as_of: now,
-        used: Used::default(),
+        used: DailyUse::default(),
         by_group: [].into(),
         implied: Usd::ZERO,
         grants: 0,
         claimed: 0,
     };
-    let account = Account { as_of: now, ours: Used::default(), foreign: Used::default() };
+    let account = Account { as_of: now, ours: DailyUse::default(), foreign: DailyUse::default() };
     let nothing = Usd::ZERO;
     let day = AccountDay {
         day: jiff::Zoned::now().date(),

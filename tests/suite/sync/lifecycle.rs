@@ -1,7 +1,7 @@
 //! The rules that a person set on a programme, night after night: keys that nobody uses, keys that become old, and dead keys.
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{Gone, GrantState, HoldKind, Notice, Stopped};
+use bursar_core::domain::grant::{GrantState, HoldKind, KeyAbsence, Notice, Stopped};
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
@@ -129,7 +129,7 @@ async fn dead_keys_are_deleted_in_their_time_a_few_a_night_and_their_readings_st
     for (of, _) in &dead {
         let view = office.table.view(&office.programme, of).await.unwrap().unwrap();
         assert_eq!(view.readings[0].lifetime(), Usd::from_dollars(1));
-        assert_eq!(view.grant.attempts[0].gone, Some(Gone::Purged));
+        assert_eq!(view.grant.attempts[0].gone, Some(KeyAbsence::Purged));
     }
     stack.stop().await.unwrap();
 }
@@ -144,7 +144,7 @@ async fn nothing_is_deleted_within_ninety_days_of_a_table_that_went_back() {
     let ben = invite(&stack, &office, "ben", None).await;
     night(&stack, 1).await;
     // A key of ours that is not on record.
-    let begun = bursar_core::domain::grant::Begun {
+    let begun = bursar_core::domain::grant::OpenAttempt {
         epoch: bursar_core::domain::values::id::Epoch::new(1),
         nonce: bursar_core::domain::values::id::Nonce::random(),
         to_retire: Vec::new(),

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use bursar_core::domain::programme::Byok;
-use bursar_core::domain::usage::days::{Days, Known};
-use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::usage::days::{Accuracy, Days};
+use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::usage::span::Span;
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::window::{Reset, utc_date};
@@ -128,7 +128,7 @@ impl Life<'_> {
         for (name, grant, office) in [("ada", 0, 0), ("ben", 1, 0), ("cat", 2, 1)] {
             let office = &self.offices[office];
             let view = office.table.view(&office.programme, &self.grants[grant]).await.unwrap().unwrap();
-            let mut used = Used::default();
+            let mut used = DailyUse::default();
             view.readings.iter().for_each(|reading| used.add(&reading.used));
             self.compare(name, &used.credits, view.programme.settings.reset);
             if name == "cat" {
@@ -168,8 +168,8 @@ impl Life<'_> {
             let sum = span.of(days, reset, None, self.synced.last().copied(), now);
             let tell = format!("{scope}, {} at {now}: {sum:?} of {truth}, {days:?}", span.as_str());
             match sum.known {
-                Known::Exactly => assert_eq!(sum.spent.micros(), truth, "{tell}"),
-                known => assert!(known == Known::Estimated && self.was_missed(from), "{tell}"),
+                Accuracy::Exactly => assert_eq!(sum.spent.micros(), truth, "{tell}"),
+                known => assert!(known == Accuracy::Estimated && self.was_missed(from), "{tell}"),
             }
         }
     }
@@ -214,6 +214,6 @@ async fn what_a_key_used_that_was_looked_for_in_vain_is_not_said_to_be_of_one_da
         assert_eq!(sync(&stack).await["complete"], true);
     }
     // The two dollars were used on the first day, after it was looked at and before anybody could look again.
-    assert_eq!((on(0).await, on(3).await), (Known::Estimated, Known::Exactly));
+    assert_eq!((on(0).await, on(3).await), (Accuracy::Estimated, Accuracy::Exactly));
     stack.stop().await.unwrap();
 }

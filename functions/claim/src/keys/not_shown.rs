@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bursar_core::domain::grant::{BETWEEN_LOOKS, BeginRefused, GaveUp, RecordRefused};
+use bursar_core::domain::grant::{AttemptFailure, BETWEEN_LOOKS, BeginRefused, RecordRefused};
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::provider::ProviderError;
@@ -15,7 +15,7 @@ const AGAIN: &str = "Press again in a moment.";
 
 /// How an attempt that began came to nothing, and with which key.
 pub(crate) struct FailedAttempt {
-    pub(crate) how: GaveUp,
+    pub(crate) how: AttemptFailure,
     pub(crate) key: Option<KeyHash>,
     pub(crate) why: NotShown,
 }
@@ -45,7 +45,7 @@ pub(crate) enum NotShown {
 impl FailedAttempt {
     /// Nothing was made.
     pub(crate) fn nothing(why: NotShown) -> FailedAttempt {
-        FailedAttempt { how: GaveUp::Refused, key: None, why }
+        FailedAttempt { how: AttemptFailure::Refused, key: None, why }
     }
 }
 

@@ -9,8 +9,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::{
-    Attempt, AttemptState, BeginRefused, Begun, GaveUp, Minted, Order, OrderKind, Press, PressKind, RecordRefused,
-    SwitchState, View,
+    Attempt, AttemptFailure, AttemptState, BeginRefused, MintedKey, OpenAttempt, Order, OrderKind, Press, PressKind,
+    RecordRefused, SwitchState, View,
 };
 use bursar_core::domain::programme::Byok;
 use bursar_core::domain::programme::restriction::Restriction;
@@ -147,7 +147,7 @@ impl Claim<'_> {
         }
     }
 
-    async fn make(&self, begun: &Begun) -> Result<RecordedKey, FailedAttempt> {
+    async fn make(&self, begun: &OpenAttempt) -> Result<RecordedKey, FailedAttempt> {
         self.retire(begun).await?;
         let made = self.mint(begun).await?;
         self.restrict(&made).await?;
@@ -156,7 +156,7 @@ impl Claim<'_> {
     }
 
     /// Step 1: the attempt is written down before anything is asked of the provider.
-    async fn begin(&self, press: Press) -> Result<Begun, NotShown> {
+    async fn begin(&self, press: Press) -> Result<OpenAttempt, NotShown> {
         if !self.at.deadline.leaves(ENOUGH_TO_BEGIN) {
             return Err(NotShown::TooLate);
         }
@@ -182,7 +182,7 @@ impl Claim<'_> {
     }
 
     /// Step 2: no key of older epochs works any more, and what each used is known.
-    async fn retire(&self, begun: &Begun) -> Result<(), FailedAttempt> {
+    async fn retire(&self, begun: &OpenAttempt) -> Result<(), FailedAttempt> {
         let patience = self.at.deadline.earlier_by(ENOUGH_TO_MINT);
         let view = self.view().await?;
         for old in view.grant.attempts.iter().filter(|attempt| attempt.epoch < begun.epoch) {
@@ -244,7 +244,7 @@ impl Claim<'_> {
     }
 
     /// Step 3: one request, never repeated in this attempt.
-    async fn mint(&self, begun: &Begun) -> Result<MintedKey, FailedAttempt> {
+    async fn mint(&self, begun: &OpenAttempt) -> Result<MintedKey, FailedAttempt> {
         let view = self.view().await?;
         let settings = &view.programme.settings;
         // As of now and not of the press: a window may have turned since, and a limit of the old one is not sent in the next.
@@ -275,7 +275,7 @@ impl Claim<'_> {
                 };
                 // A key that is known by its hash is disabled; only one that nobody knows leaves a doubt.
                 let is_certain = error.changed_nothing() || key.is_some();
-                let how = if is_certain { GaveUp::Refused } else { GaveUp::Unknown };
+                let how = if is_certain { AttemptFailure::Refused } else { AttemptFailure::Unknown };
                 Err(FailedAttempt { how, key, why: NotShown::NotMade(error) })
             }
         }
@@ -287,15 +287,15 @@ impl Claim<'_> {
         let patience = self.at.deadline.earlier_by(LEFT_TO_RECORD);
         let assigned = self.site.provider.assign_keys(guardrail, std::slice::from_ref(&made.key), patience).await;
         assigned.map_err(|error| FailedAttempt {
-            how: GaveUp::Refused,
+            how: AttemptFailure::Refused,
             key: Some(made.key.clone()),
             why: NotShown::NotRestricted(error),
         })
     }
 
     /// Step 5: the key is the grant's live one, or it is never shown.
-    async fn record(&self, begun: &Begun, made: &MintedKey) -> Result<(), FailedAttempt> {
-        let minted = Minted { key: made.key.clone(), limit: made.limit };
+    async fn record(&self, begun: &OpenAttempt, made: &MintedKey) -> Result<(), FailedAttempt> {
+        let minted = MintedKey { key: made.key.clone(), limit: made.limit };
         // As of now: a window may have turned since the press, and what the limit is held against with it.
         let at = ActContext { now: self.site.clock.now(), ..self.at };
         let why = match self.site.table.act(at, |view, now| view.record(begun, &minted, now)).await {
@@ -305,11 +305,11 @@ impl Claim<'_> {
             // It may be recorded all the same. Then giving up changes nothing, and the student replaces a key they never saw.
             Err(error) => NotShown::table(&error),
         };
-        Err(FailedAttempt { how: GaveUp::Lost, key: Some(made.key.clone()), why })
+        Err(FailedAttempt { how: AttemptFailure::Lost, key: Some(made.key.clone()), why })
     }
 
     /// Ends the attempt in the table. A key that was made is owed its disable by that, and gets it at once if it can.
-    async fn give_up(&self, begun: &Begun, failed: &FailedAttempt) {
+    async fn give_up(&self, begun: &OpenAttempt, failed: &FailedAttempt) {
         let (key, why) = (failed.key.as_ref(), failed.why.to_string());
         match self.site.table.act(self.at, |view, now| view.give_up(begun, failed.how, key, &why, now)).await {
             Ok(Outcome::Done(grant)) => {

@@ -7,7 +7,7 @@ use bursar_core::domain::grant::{
 };
 use bursar_core::domain::values::format::{long_date, time_in};
 use bursar_core::domain::values::window::{Reset, utc_date};
-use bursar_core::store::{Undeliverable, Why};
+use bursar_core::store::{Undeliverable, UnreachableReason};
 use jiff::Timestamp;
 
 use crate::my::obstacle::Obstacle;
@@ -159,12 +159,12 @@ pub(crate) fn not_reached(mark: &Undeliverable) -> String {
     let since = long_date(utc_date(mark.at));
     let ask = "The people who run your programme can have it tried again.";
     match mark.why {
-        Why::Bounced | Why::Suppressed => format!(
+        UnreachableReason::Bounced | UnreachableReason::Suppressed => format!(
             "Mail to {} has come back since {since}, so you get none from us: no link to sign in, and no word before a key is switched \
              off because it is not used or too old. {ask}",
             mark.address.as_str()
         ),
-        Why::Complained => format!(
+        UnreachableReason::Complained => format!(
             "On {since} a mail to {} was reported as unwanted. You still get links to sign in and notices of your key, and nothing that \
              is written to many: no digests, no reminders, and no word before a key is switched off because it is not used or too \
              old. {ask}",

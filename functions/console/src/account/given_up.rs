@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
-use bursar_core::domain::mail::failure::InWords;
+use bursar_core::domain::mail::failure::FailureText;
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::store::OutboxRow;
@@ -20,7 +20,7 @@ use crate::show::utc;
 /// What was given up for one cause.
 pub(super) struct GivenUpMail {
     pub(super) code: String,
-    pub(super) why: InWords,
+    pub(super) why: FailureText,
     /// How many of which kind.
     pub(super) kinds: Vec<(&'static str, usize)>,
     /// The programmes that they are about.
@@ -50,7 +50,7 @@ impl GivenUpMail {
         programmes.dedup();
         GivenUpMail {
             code: code.to_owned(),
-            why: InWords::of(code),
+            why: FailureText::of(code),
             kinds: kinds.into_iter().map(|(kind, mails)| (kind.in_words(), mails)).collect(),
             programmes,
             newest: utc(newest),

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bursar_core::domain::mail::day::MailCounts;
-use bursar_core::domain::mail::failure::{InWords, NOT_VERIFIED};
+use bursar_core::domain::mail::failure::{FailureText, NOT_VERIFIED};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::address::EmailAddress;
@@ -107,7 +107,7 @@ impl Mail {
 
 fn warnings(server: Option<&MailServer>, refusals: &[MailRefusal], waits_too_long: bool, recent: usize) -> Vec<String> {
     let refused = refusals.iter().map(|refusal| {
-        let why = InWords::of(&refusal.code);
+        let why = FailureText::of(&refusal.code);
         format!("Mail waits since {}: {}. {}", utc(refusal.since), why.what, why.to_do)
     });
     let is_told = refusals.iter().any(|refusal| refusal.code == NOT_VERIFIED);

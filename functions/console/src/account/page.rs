@@ -4,7 +4,7 @@
 
 use askama::Template;
 use axum::extract::{Query, State};
-use bursar_core::domain::usage::days::{Days, Known, Sum};
+use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
 use bursar_core::domain::usage::span::Span;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Reset, utc_date};
@@ -180,7 +180,7 @@ fn balance(newest: Option<&AccountDay>, syncs: &[SyncRun]) -> Option<(Usd, Times
 
 impl SpentSums {
     fn of(account: Option<&Account>, sum: impl Fn(&Days) -> Sum) -> SpentSums {
-        let nothing = Sum { spent: Usd::ZERO, known: Known::Partly };
+        let nothing = Sum { spent: Usd::ZERO, known: Accuracy::Partly };
         let [ours, foreign] = match account {
             Some(account) => [sum(&account.ours.credits), sum(&account.foreign.credits)],
             // No sync has added it up, whatever else one has looked at.

@@ -1,7 +1,7 @@
 //! What of the account needs a person, a sentence each. What the guard held back has a form of its own on the page.
 
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
-use bursar_core::domain::usage::balance::{Basis, Need};
+use bursar_core::domain::usage::balance::{BalanceNeed, Basis};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{Checkpoint, SyncState};
@@ -18,7 +18,7 @@ pub(super) struct AccountFacts<'a> {
     pub(super) state: &'a SyncState,
     pub(super) balance: Option<Usd>,
     /// What the balance must pay for soon.
-    pub(super) need: Need,
+    pub(super) need: BalanceNeed,
     /// Newest first.
     pub(super) runs: &'a [SyncRun],
     /// The run that is to be gone on with.

@@ -4,10 +4,10 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use bursar_core::domain::grant::{Gone, GrantState, SwitchState, View};
+use bursar_core::domain::grant::{GrantState, KeyAbsence, SwitchState, View};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::format::column_time;
-use bursar_core::store::Why;
+use bursar_core::store::UnreachableReason;
 use bursar_core::web::{Answer, Fault, Frame, Site};
 
 use super::list::{self, GrantRow};
@@ -33,7 +33,7 @@ struct Page<'a> {
     keys: Vec<Key>,
     timeline: Vec<Event>,
     /// Why the person does not get all mail, also in words, and since when.
-    unreachable: Option<(Why, &'static str, String)>,
+    unreachable: Option<(UnreachableReason, &'static str, String)>,
     /// What was mailed because of the grant, newest first.
     mails: Vec<MailRow>,
     may: GrantForms,
@@ -108,8 +108,8 @@ pub(crate) async fn show(
                     SwitchState::OnOrdered { .. } => "still to be switched on",
                 },
                 None => "retired",
-                Some(Gone::Missing) => "not at the provider any more",
-                Some(Gone::Purged) => "deleted at the provider",
+                Some(KeyAbsence::Missing) => "not at the provider any more",
+                Some(KeyAbsence::Purged) => "deleted at the provider",
             },
             spent: spent.unwrap_or_default().to_cents_up(),
             shown_at: attempt.shown_at.map(|at| column_time(at, zone)).unwrap_or_default(),

@@ -4,11 +4,11 @@ use askama::Template;
 use axum::extract::{Query, State};
 use bursar_core::domain::grant::{Grant, GrantState, Reading, Spending};
 use bursar_core::domain::programme::{Programme, Settings};
-use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::usage::span::Span;
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{Unreachable, Why};
+use bursar_core::store::{Unreachable, UnreachableReason};
 use bursar_core::web::{Answer, Frame, Site};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -69,7 +69,7 @@ pub(crate) struct GrantRow {
     pub(crate) spent: Figure,
     pub(crate) lifetime: Usd,
     /// Why the person does not get all mail.
-    pub(crate) not_mailed: Option<Why>,
+    pub(crate) not_mailed: Option<UnreachableReason>,
 }
 
 pub(crate) async fn page(
@@ -119,14 +119,14 @@ pub(crate) async fn page(
 }
 
 /// Why somebody who still has something to hear does not get all mail.
-pub(crate) fn not_mailed(grant: &Grant, unreachable: &Unreachable) -> Option<Why> {
+pub(crate) fn not_mailed(grant: &Grant, unreachable: &Unreachable) -> Option<UnreachableReason> {
     let is_over = matches!(grant.state, GrantState::Revoked | GrantState::Ended);
     unreachable.get(grant.person.address.matched()).copied().filter(|_| !is_over)
 }
 
 /// What all keys of a grant used.
-pub(crate) fn used(readings: &[Reading]) -> Used {
-    readings.iter().fold(Used::default(), |mut used, reading| {
+pub(crate) fn used(readings: &[Reading]) -> DailyUse {
+    readings.iter().fold(DailyUse::default(), |mut used, reading| {
         used.add(&reading.used);
         used
     })
@@ -156,8 +156,8 @@ impl GrantSearch {
             || texts.into_iter().flatten().any(|value| has(value));
         let by_mail = match row.not_mailed {
             _ if self.mail.is_empty() => true,
-            Some(Why::Bounced | Why::Suppressed) => self.mail == UNREACHABLE,
-            Some(Why::Complained) => self.mail == UNWANTED,
+            Some(UnreachableReason::Bounced | UnreachableReason::Suppressed) => self.mail == UNREACHABLE,
+            Some(UnreachableReason::Complained) => self.mail == UNWANTED,
             None => false,
         };
         by_text && by_mail && (self.state.is_empty() || self.state == row.state)

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{self, Grant, GrantState, HoldKind, Line, LineRefused, ReleaseRefused};
+use bursar_core::domain::grant::{self, Grant, GrantState, HoldKind, LineRefused, ReleaseRefused, RosterLine};
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::store::ActContext;
 use bursar_core::store::{Author, NewPerson, Outcome};
@@ -21,7 +21,7 @@ enum PersonMatch {
     /// Nobody yet, or somebody who is on the roster just so.
     New(NewPerson),
     /// Somebody who was dropped, as they are to be from now on.
-    Dropped(GrantId, Line),
+    Dropped(GrantId, RosterLine),
 }
 
 pub(crate) async fn add_person(
@@ -59,7 +59,7 @@ pub(crate) async fn add_person(
 }
 
 /// Who was dropped returns, with what the form says of them.
-async fn take_back(site: &Site, at: ActContext<'_>, line: &Line, by: &Actor) -> Answer {
+async fn take_back(site: &Site, at: ActContext<'_>, line: &RosterLine, by: &Actor) -> Answer {
     let no_room = || {
         let why = "The budget has no room for what they may still spend. It must be raised first.";
         Ok(site.refuse(StatusCode::CONFLICT, "Nobody was taken back", why))
@@ -93,7 +93,7 @@ fn named(new: NewPerson, known: &[Grant]) -> Result<PersonMatch, Vec<(&'static s
     if line::is_another(grant.person.roster_id.as_deref(), person.roster_id.as_deref()) {
         return Err(vec![("email", format!("Refused: {}.", line::ANOTHER_ID))]);
     }
-    let line = Line {
+    let line = RosterLine {
         person: grant::Person {
             address: grant.person.address.clone(),
             name: person.name.clone().or_else(|| grant.person.name.clone()),

@@ -6,12 +6,12 @@ use axum::http::StatusCode;
 use bursar_core::domain::grant::{Grant, Place, Reading};
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::usage::days::{Days, Sum};
-use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::usage::span::Span;
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{Job, JobState, Totals, Why};
+use bursar_core::store::{Job, JobState, Totals, UnreachableReason};
 use bursar_core::web::{Answer, Frame, Site};
 use jiff::{SignedDuration, Timestamp};
 
@@ -157,8 +157,8 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         counts,
         people: grants.len(),
         warnings,
-        unreachable: not_mailed().filter(|why| *why != Why::Complained).count(),
-        unwanted: not_mailed().filter(|why| *why == Why::Complained).count(),
+        unreachable: not_mailed().filter(|why| *why != UnreachableReason::Complained).count(),
+        unwanted: not_mailed().filter(|why| *why == UnreachableReason::Complained).count(),
         outlook: Outlook::of(programme, pot, &spent, &grants, sync.looked_at, now),
         may_name: access.is_faculty(),
         chart: Chart::of(&spent, pot.limit),
@@ -177,7 +177,7 @@ fn by_group(
     settings: &Settings,
     context: SpanContext<'_>,
 ) -> Vec<(String, Vec<(&'static str, Figure)>)> {
-    let of = |used: &Used| Span::EACH.map(|span| context.sum(&used.days(settings.byok), span));
+    let of = |used: &DailyUse| Span::EACH.map(|span| context.sum(&used.days(settings.byok), span));
     let mut groups: Vec<(String, [Sum; 6])> =
         totals.by_group.iter().map(|(group, used)| (group.clone(), of(used))).collect();
     if groups.is_empty() {

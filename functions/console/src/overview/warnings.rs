@@ -7,7 +7,7 @@ use bursar_core::domain::programme::{Pot, Programme, Settings};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{Job, JobState, Why};
+use bursar_core::store::{Job, JobState, UnreachableReason};
 use bursar_core::web::{Fault, Site};
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -107,11 +107,11 @@ pub(super) async fn unreachable_staff(site: &Site, settings: &Settings, now: Tim
     let staff: Vec<&EmailAddress> = settings.faculty.iter().chain(&settings.assistants).collect();
     let marks = try_join_all(staff.iter().map(|person| site.table.undeliverable(person.matched(), now))).await?;
     let unreachable = staff.iter().zip(marks).filter_map(|(person, mark)| Some((person.as_written(), mark?.why)));
-    let sentence = |(person, why): (&str, Why)| match why {
-        Why::Complained => {
+    let sentence = |(person, why): (&str, UnreachableReason)| match why {
+        UnreachableReason::Complained => {
             format!("{person} marked a mail as unwanted, so no digest is sent there. Alerts and links still are.")
         }
-        Why::Bounced | Why::Suppressed => {
+        UnreachableReason::Bounced | UnreachableReason::Suppressed => {
             format!("Mail to {person} comes back, so nothing is sent there: no alert and no link.")
         }
     };

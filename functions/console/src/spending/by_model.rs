@@ -7,7 +7,7 @@ use bursar_core::domain::usage::days::Days;
 use bursar_core::domain::usage::models::{
     GroupUse, NOT_BY_MODEL, Sums, UnattributedReason, UnattributedUse, beyond_models, cost_in_words, named,
 };
-use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::usage::span::{Span, stretches};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::SyncState;
@@ -68,7 +68,7 @@ impl ModelCoverage {
     pub(crate) fn of_programme(
         state: &SyncState,
         days: (Date, Date),
-        used: Option<&Used>,
+        used: Option<&DailyUse>,
         today: Date,
     ) -> ModelCoverage {
         let first = |days: &Days| days.each().next().map(|(day, ..)| day);
@@ -91,7 +91,7 @@ impl ModelCoverage {
 /// is a line of its own.
 pub(crate) fn of_programme(
     days: &[Vec<GroupUse>],
-    used: Option<&Used>,
+    used: Option<&DailyUse>,
     coverage: &ModelCoverage,
 ) -> (ModelTable, ModelTable) {
     let uses = || days.iter().flatten();
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn a_programme_is_looked_at_from_its_first_day_and_an_account_from_the_first_that_was_asked_for() {
         let all = (Date::MIN, date("20"));
-        let some = Used::on_one(date("09"), Usd::CENT);
+        let some = DailyUse::on_one(date("09"), Usd::CENT);
         assert_eq!(ModelCoverage::of_programme(&state(), all, Some(&some), date("20")).days, (date("09"), date("19")));
         assert_eq!(ModelCoverage::of_programme(&state(), all, None, date("20")).days.0, date("02"));
         assert_eq!(ModelCoverage::of_account(&state(), Span::All, all, date("20")).days.0, date("02"));
@@ -272,7 +272,7 @@ mod tests {
     fn what_keys_used_beyond_the_models_is_a_line_of_its_own_where_it_is_known() {
         let days = [vec![used(None, "a/model", 1_000_000, 2_000_000, 9)]];
         let of = |micros, from| {
-            let keys = Used::on_one(date("12"), usd(micros));
+            let keys = DailyUse::on_one(date("12"), usd(micros));
             let (models, _) = of_programme(&days, Some(&keys), &coverage(from, "19"));
             models.rows.iter().map(|line| (line.model.clone(), line.spent.micros())).collect::<Vec<_>>()
         };

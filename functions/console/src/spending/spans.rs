@@ -2,7 +2,7 @@
 //! was spent in a span is the domain's to say.
 
 use bursar_core::domain::programme::Settings;
-use bursar_core::domain::usage::days::{Days, Known, Sum};
+use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
 use bursar_core::domain::usage::span::Span;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
@@ -84,17 +84,17 @@ impl Figure {
     pub(crate) fn of(sum: Sum) -> Figure {
         let amount = sum.spent.to_cents_up();
         match sum.known {
-            Known::Exactly => Figure { usd: Some(sum.spent), text: amount, note: None },
-            Known::Estimated => Figure { usd: Some(sum.spent), text: format!("about {amount}"), note: Some(MISSED) },
-            Known::Partly if sum.spent == Usd::ZERO => {
+            Accuracy::Exactly => Figure { usd: Some(sum.spent), text: amount, note: None },
+            Accuracy::Estimated => Figure { usd: Some(sum.spent), text: format!("about {amount}"), note: Some(MISSED) },
+            Accuracy::Partly if sum.spent == Usd::ZERO => {
                 Figure { usd: None, text: "not known".to_owned(), note: Some(PARTLY) }
             }
-            Known::Partly => Figure { usd: Some(sum.spent), text: format!("at least {amount}"), note: Some(PARTLY) },
+            Accuracy::Partly => Figure { usd: Some(sum.spent), text: format!("at least {amount}"), note: Some(PARTLY) },
         }
     }
 
     pub(crate) fn exactly(spent: Usd) -> Figure {
-        Figure::of(Sum { spent, known: Known::Exactly })
+        Figure::of(Sum { spent, known: Accuracy::Exactly })
     }
 }
 
@@ -156,13 +156,13 @@ mod tests {
     #[test]
     fn what_is_not_known_is_said_and_never_nothing() {
         let figure = |micros, known| Figure::of(Sum { spent: Usd::from_micros(micros), known });
-        assert_eq!(figure(1_500_000, Known::Exactly).text, "$1.50");
-        assert_eq!(figure(1_500_000, Known::Estimated).text, "about $1.50");
-        assert_eq!(figure(1_500_000, Known::Partly).text, "at least $1.50");
-        let unknown = figure(0, Known::Partly);
+        assert_eq!(figure(1_500_000, Accuracy::Exactly).text, "$1.50");
+        assert_eq!(figure(1_500_000, Accuracy::Estimated).text, "about $1.50");
+        assert_eq!(figure(1_500_000, Accuracy::Partly).text, "at least $1.50");
+        let unknown = figure(0, Accuracy::Partly);
         assert_eq!((unknown.usd, unknown.text.as_str()), (None, "not known"));
-        assert_eq!(figure(0, Known::Exactly).usd, Some(Usd::ZERO));
-        let some = [figure(1, Known::Partly), figure(0, Known::Partly), figure(1, Known::Exactly)];
+        assert_eq!(figure(0, Accuracy::Exactly).usd, Some(Usd::ZERO));
+        let some = [figure(1, Accuracy::Partly), figure(0, Accuracy::Partly), figure(1, Accuracy::Exactly)];
         assert_eq!(notes(&some), ["Where it says at least or not known, it is not known yet for all of these days."]);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::grant::{HoldKind, Line, LineRefused, ReleaseRefused};
+use bursar_core::domain::grant::{HoldKind, LineRefused, ReleaseRefused, RosterLine};
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::store::ActContext;
 use bursar_core::store::{Author, INVITED_AT_ONCE, Job, JobState, NewPerson, Outcome, Step};
@@ -101,7 +101,7 @@ async fn apply(site: &Site, job: &Job, batch: &[Step], now: Timestamp, deadline:
         match step {
             Step::Add { person, group } => added.push(NewPerson { person: person.clone(), group: group.clone() }),
             Step::Change { grant, person, group } => {
-                let line = Line { person: person.clone(), group: group.clone() };
+                let line = RosterLine { person: person.clone(), group: group.clone() };
                 let outcome = site.table.describe(at(job, grant, by), &line, &job.by).await?;
                 let forbidden = matches!(
                     outcome,

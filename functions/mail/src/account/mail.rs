@@ -1,7 +1,7 @@
 //! The words of alarms about the mail itself: that it waits, is refused, or was stopped.
 
 use bursar_core::domain::mail::day::MailDay;
-use bursar_core::domain::mail::failure::InWords;
+use bursar_core::domain::mail::failure::FailureText;
 use bursar_core::domain::values::format::long_date;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -10,7 +10,7 @@ use super::{AlarmText, Place, moment};
 use crate::letter::words::some;
 
 pub(super) fn refused(code: &str, since: Timestamp) -> AlarmText {
-    let why = InWords::of(code);
+    let why = FailureText::of(code);
     let facts = vec![("Since", moment(since)), ("Why", format!("{} ({code})", why.what))];
     alarm_text(format!("Mail waits: {}", why.what), facts, format!("{} You hear when it is over.", why.to_do))
 }

@@ -1,7 +1,7 @@
 //! The words of the mail that says that an alarm is over.
 
 use bursar_core::domain::mail::alarm::Cause;
-use bursar_core::domain::mail::failure::InWords;
+use bursar_core::domain::mail::failure::FailureText;
 use jiff::Timestamp;
 
 use super::{AlarmText, Named, Place, moment};
@@ -19,7 +19,7 @@ impl AlarmText {
             }
             Cause::MailRefused { code, .. } => {
                 let since = shown_at.map(|at| format!(" since {}", moment(at))).unwrap_or_default();
-                let what = format!("SES has refused no mail for this reason{since} ({}).", InWords::of(code).what);
+                let what = format!("SES has refused no mail for this reason{since} ({}).", FailureText::of(code).what);
                 ("mail is sent".to_owned(), Some(what), Place::Mail)
             }
             Cause::MailWaits { urgent, .. } => {

@@ -1,7 +1,7 @@
 //! Which mails an alarm is about that were given up or came back: how many, and the first with whom it was to. Students are not named.
 
 use bursar_core::domain::grant::Notice;
-use bursar_core::domain::mail::failure::{BOUNCED, COMPLAINED, InWords, RETURNED, SUPPRESSED};
+use bursar_core::domain::mail::failure::{BOUNCED, COMPLAINED, FailureText, RETURNED, SUPPRESSED};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::usage::crossing::Scope;
 use bursar_core::domain::values::id::PersonId;
@@ -108,7 +108,7 @@ impl App {
 
 impl Unsent {
     pub(super) fn told(&self, code: &str) -> AlarmText {
-        let why = InWords::of(code);
+        let why = FailureText::of(code);
         let kind = self.kind.map_or("a mail that cannot be read", MailKind::in_words);
         let what = self.first.as_ref().map_or(kind, |first| &first.what);
         let count = if self.at_least { format!("at least {}", self.mails) } else { self.mails.to_string() };

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bursar_core::domain::mail::digest::{AccountDigest, NewKey, ProgrammeLine};
+use bursar_core::domain::mail::digest::{AccountDigest, ProgrammeLine, UnownedKey};
 use bursar_core::domain::usage::balance::Basis;
 use bursar_core::domain::usage::crossing::per_cent;
 use bursar_core::domain::usage::forecast::RunsOut;
@@ -133,7 +133,7 @@ fn programmes(digest: &AccountDigest, names: &HashMap<ProgrammeId, String>) -> V
 }
 
 fn new_keys(digest: &AccountDigest, names: &[String]) -> Vec<Part> {
-    let row = |(key, name): (&NewKey, &String)| Row {
+    let row = |(key, name): (&UnownedKey, &String)| Row {
         name: name.clone(),
         cells: vec![key.spent.to_cents_up(), key.limit.map_or_else(|| "none".to_owned(), Usd::to_dollars_down)],
     };

@@ -1,9 +1,9 @@
 //! The digest of a programme: to faculty with names, to assistants with counts.
 
-use bursar_core::domain::mail::digest::{Block, Digest, Few, Line, LineSubject, ModelLine, Spender};
+use bursar_core::domain::mail::digest::{Block, Digest, DigestLine, LineSubject, ModelLine, PeopleSample, Spender};
 use bursar_core::domain::programme::{Byok, Programme, Settings, Weekday};
 use bursar_core::domain::usage::crossing::per_cent;
-use bursar_core::domain::usage::days::{Known, Sum};
+use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::usage::forecast::{Budget, Forecast};
 use bursar_core::domain::usage::models::{cost_in_words, named};
 use bursar_core::domain::values::format::{date_range, long_date, time_in};
@@ -34,7 +34,7 @@ impl Words<'_> {
                 parts.extend(groups(digest));
                 parts.extend(models(digest, settings.byok));
                 parts.extend(spenders(digest, settings.reset, names));
-                let tell = |few: &Few| say::people(few, names);
+                let tell = |few: &PeopleSample| say::people(few, names);
                 parts.extend(who_needs_a_look(digest, settings, tell, Some(names), now));
             }
             Reader::Assistant => {
@@ -82,7 +82,7 @@ fn figures(digest: &Digest) -> Vec<(&'static str, String)> {
         false => format!("{} {budget}, {}%", spent.to_cents_up(), per_cent(spent, pot)),
     };
     let mut students = format!("{} of {} have had a key", people.claimed, people.students);
-    if money.this_week.known != Known::Partly {
+    if money.this_week.known != Accuracy::Partly {
         students.push_str(&format!("; {} of them spent something {}", people.active, week.during));
     }
     vec![
@@ -139,7 +139,7 @@ fn promised_in_full(programme: &Programme, digest: &Digest, now: Timestamp) -> O
 fn groups(digest: &Digest) -> Vec<Part> {
     let (lines, money) = (&digest.groups, &digest.money);
     // No group is known better than all of them together.
-    let row = |line: &Line| Row {
+    let row = |line: &DigestLine| Row {
         name: match &line.of {
             LineSubject::Group(group) => group.clone(),
             LineSubject::NoGroup => "without a group".to_owned(),
@@ -256,7 +256,7 @@ fn spenders(digest: &Digest, reset: Reset, names: &Names) -> Vec<Part> {
 fn who_needs_a_look(
     digest: &Digest,
     settings: &Settings,
-    tell: impl Fn(&Few) -> String,
+    tell: impl Fn(&PeopleSample) -> String,
     names: Option<&Names>,
     now: Timestamp,
 ) -> Vec<Part> {

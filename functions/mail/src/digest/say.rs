@@ -1,7 +1,7 @@
 //! How digests say amounts, days and people: what is not known is said in words and never shown as nothing.
 
-use bursar_core::domain::mail::digest::{Block, Few, Health};
-use bursar_core::domain::usage::days::{Known, Sum};
+use bursar_core::domain::mail::digest::{Block, Health, PeopleSample};
+use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::values::format::{date_range, month, short_date};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
@@ -13,10 +13,10 @@ use super::Names;
 /// A sum with how well it is known.
 pub(super) fn figure(sum: Sum) -> String {
     match sum.known {
-        Known::Exactly => sum.spent.to_cents_up(),
-        Known::Estimated => format!("about {}", sum.spent.to_cents_up()),
-        Known::Partly if sum.spent == Usd::ZERO => "not known".to_owned(),
-        Known::Partly => format!("at least {}", sum.spent.to_cents_up()),
+        Accuracy::Exactly => sum.spent.to_cents_up(),
+        Accuracy::Estimated => format!("about {}", sum.spent.to_cents_up()),
+        Accuracy::Partly if sum.spent == Usd::ZERO => "not known".to_owned(),
+        Accuracy::Partly => format!("at least {}", sum.spent.to_cents_up()),
     }
 }
 
@@ -40,7 +40,7 @@ pub(super) fn week((from, _): (Date, Date)) -> Week {
 pub(super) fn in_week(sum: Sum, days: (Date, Date)) -> String {
     let during = week(days).during;
     match sum.known {
-        Known::Partly if sum.spent == Usd::ZERO => format!("what was spent {during} is not known"),
+        Accuracy::Partly if sum.spent == Usd::ZERO => format!("what was spent {during} is not known"),
         _ if sum.spent == Usd::ZERO => format!("nothing spent {during}"),
         _ => format!("{} {during}", figure(sum)),
     }
@@ -66,7 +66,7 @@ pub(super) fn stretches(stretches: &[(Date, Date)]) -> String {
 }
 
 /// Their names, and how many more there are.
-pub(super) fn people(few: &Few, names: &Names) -> String {
+pub(super) fn people(few: &PeopleSample, names: &Names) -> String {
     let named: Vec<&str> = few.first.iter().filter_map(|grant| names.get(grant)).map(String::as_str).collect();
     let more = usize::try_from(few.count).unwrap_or(usize::MAX).saturating_sub(named.len());
     match (named.is_empty(), more) {
@@ -108,7 +108,7 @@ const TAKE_A_NEW_ONE: &str = "Remind them: they take a new key on their own page
 /// What is not known of these weeks, in sentences.
 pub(super) fn unknown(health: &Health, weeks: [Sum; 2], moment: impl Fn(Timestamp) -> String) -> Vec<String> {
     let mut sentences = Vec::new();
-    if weeks.iter().any(|week| week.known == Known::Partly) {
+    if weeks.iter().any(|week| week.known == Accuracy::Partly) {
         sentences.push(match health.looked_at {
             Some(at) => format!(
                 "Not all of these days are known yet: every key was last looked at on {}. What was spent since is in no figure here. If that lasts, the admins are told.",
@@ -117,7 +117,7 @@ pub(super) fn unknown(health: &Health, weeks: [Sum; 2], moment: impl Fn(Timestam
             None => "Nobody has looked at the keys yet, so it is not known what was spent. That is done each night.".to_owned(),
         });
     }
-    if weeks.iter().any(|week| week.known == Known::Estimated) {
+    if weeks.iter().any(|week| week.known == Accuracy::Estimated) {
         sentences.push(
             "Where it says about, a night was missed: some of the money may belong to a day beside the week. There is nothing to do."
                 .to_owned(),

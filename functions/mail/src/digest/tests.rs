@@ -8,11 +8,11 @@ use std::collections::HashMap;
 use bursar_core::aws::AwsAccess;
 use bursar_core::config::Config;
 use bursar_core::domain::mail::digest::{
-    AccountDigest, Block, Digest, Few, Health, Line, LineSubject, ModelLine, Money, NewKey, People, ProgrammeLine,
-    Spender,
+    AccountDigest, Block, Digest, DigestLine, DigestMoney, Health, LineSubject, ModelLine, People, PeopleSample,
+    ProgrammeLine, Spender, UnownedKey,
 };
 use bursar_core::domain::programme::{Programme, Settings};
-use bursar_core::domain::usage::days::{Days, Known, Sum};
+use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
 use bursar_core::domain::usage::forecast::RunsOut;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
@@ -36,15 +36,15 @@ fn usd(cents: i64) -> Usd {
 }
 
 fn exactly(cents: i64) -> Sum {
-    Sum { spent: usd(cents), known: Known::Exactly }
+    Sum { spent: usd(cents), known: Accuracy::Exactly }
 }
 
 fn grant(number: u64) -> GrantId {
     format!("{number:016x}").parse().unwrap()
 }
 
-fn few(count: u32, of: impl Iterator<Item = u64>) -> Few {
-    Few { count, first: of.map(grant).collect() }
+fn few(count: u32, of: impl Iterator<Item = u64>) -> PeopleSample {
+    PeopleSample { count, first: of.map(grant).collect() }
 }
 
 fn programme() -> Programme {
@@ -73,7 +73,7 @@ fn model(name: &str, cents: i64, requests: u64, hundredths: i64) -> ModelLine {
 }
 
 fn a_full_digest() -> Digest {
-    let line = |group: &str, this_week, week_before| Line {
+    let line = |group: &str, this_week, week_before| DigestLine {
         of: LineSubject::Group(group.to_owned()),
         this_week: usd(this_week),
         week_before: usd(week_before),
@@ -89,7 +89,7 @@ fn a_full_digest() -> Digest {
         week: date(2026, 11, 16),
         found_at: at("2026-11-16T06:00:00Z"),
         days: WEEK,
-        money: Money {
+        money: DigestMoney {
             pot: Usd::from_dollars(4000),
             reserved: Usd::from_dollars(3220),
             this_week: exactly(31_240),
@@ -99,7 +99,7 @@ fn a_full_digest() -> Digest {
         groups: vec![
             line("Lab A", 20_000, 10_000),
             line("Lab B", 11_000, 18_000),
-            Line { of: LineSubject::NoGroup, this_week: usd(240), week_before: usd(10) },
+            DigestLine { of: LineSubject::NoGroup, this_week: usd(240), week_before: usd(10) },
         ],
         models: vec![
             model("anthropic/claude-sonnet-4.5", 20_000, 3_125, 640),

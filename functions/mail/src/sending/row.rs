@@ -6,7 +6,7 @@ use std::time::Duration;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::class::MailClass;
-use bursar_core::domain::mail::failure::{CORRUPT, Concern, GIVEN_UP, NOT_A_MAIL, NOT_VERIFIED, UNDELIVERABLE};
+use bursar_core::domain::mail::failure::{CORRUPT, FailureScope, GIVEN_UP, NOT_A_MAIL, NOT_VERIFIED, UNDELIVERABLE};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::store::{MailState, OutboxRow, QueuedMail, StoreError};
 use jiff::{SignedDuration, Timestamp};
@@ -126,18 +126,18 @@ impl App {
         let Refusal { failure, concern } = refusal;
         tracing::info!(row = %row.row, tries = row.tries, %failure, "a mail was not sent");
         match concern {
-            Concern::Mail => self.failed(row, &failure.code, now, deadline).await,
-            Concern::Account | Concern::Rate => {
+            FailureScope::Mail => self.failed(row, &failure.code, now, deadline).await,
+            FailureScope::Account | FailureScope::Rate => {
                 let since = now + apart(for_the_account(row, now), row);
                 self.table.set_mail(&untried(row), MailState::Waiting { since }, deadline).await?;
-                if *concern == Concern::Account {
+                if *concern == FailureScope::Account {
                     // What is to tell the admins may be what is refused.
                     let reaches_nobody = failure.code != NOT_VERIFIED || matches!(row.mail, QueuedMail::Account { .. });
                     self.note_refusal(&failure.code, reaches_nobody, now, deadline).await?;
                 }
                 Ok(if failure.code == NOT_VERIFIED { Became::NotVerified } else { Became::NotNow })
             }
-            Concern::Moment => match self.put_off(row, &failure.code, now, deadline).await? {
+            FailureScope::Moment => match self.put_off(row, &failure.code, now, deadline).await? {
                 Became::PutOff => Ok(Became::NotAnswered),
                 became => Ok(became),
             },

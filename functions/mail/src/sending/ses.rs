@@ -7,7 +7,7 @@ use aws_sdk_ses::operation::send_raw_email::SendRawEmailError;
 use aws_sdk_ses::primitives::Blob;
 use aws_sdk_ses::types::RawMessage;
 use bursar_core::config::Config;
-use bursar_core::domain::mail::failure::{Concern, NOT_VERIFIED, PAUSED, QUOTA, SENDER_NOT_VERIFIED};
+use bursar_core::domain::mail::failure::{FailureScope, NOT_VERIFIED, PAUSED, QUOTA, SENDER_NOT_VERIFIED};
 use bursar_core::sdk_error::{SdkFailure, reduce};
 use bursar_core::store::MailServer;
 use jiff::Timestamp;
@@ -26,7 +26,7 @@ pub(crate) struct Ses {
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) failure: SdkFailure,
-    pub(crate) concern: Concern,
+    pub(crate) concern: FailureScope,
 }
 
 /// In one of these words AWS says that it has stopped an account.
@@ -41,12 +41,12 @@ impl Ses {
     /// Sends a mail, and says by which id the server knows it.
     pub(crate) async fn send(&self, mail: Sealed) -> Result<String, Refusal> {
         let raw = RawMessage::builder().data(Blob::new(mail.bytes)).build();
-        let raw = raw.map_err(|_| Refusal { failure: unbuilt(), concern: Concern::Mail })?;
+        let raw = raw.map_err(|_| Refusal { failure: unbuilt(), concern: FailureScope::Mail })?;
         let send = self.client.send_raw_email().source(mail.from).destinations(mail.to).raw_message(raw);
         let sent = send.set_configuration_set_name(self.events.clone()).send().await;
         sent.map(|answer| answer.message_id).map_err(|error| {
             let failure = self.why(&error);
-            Refusal { concern: Concern::of(&failure.code), failure }
+            Refusal { concern: FailureScope::of(&failure.code), failure }
         })
     }
 

@@ -6,7 +6,7 @@ use bursar_core::domain::mail::failure::{BOUNCED, COMPLAINED, RETURNED, SUPPRESS
 use bursar_core::domain::people::role::is_among;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{Bounce as Came, MailState, OutboxRow, StoreError, Undeliverable, Why};
+use bursar_core::store::{Bounce as Came, MailState, OutboxRow, StoreError, Undeliverable, UnreachableReason};
 use jiff::Timestamp;
 use serde::Deserialize;
 use ulid::Ulid;
@@ -78,7 +78,7 @@ enum Outcome {
 }
 
 /// What an event comes to, and why nothing goes to that address any more.
-type Feedback = (Outcome, Option<Why>);
+type Feedback = (Outcome, Option<UnreachableReason>);
 
 /// A type of event that nobody asked for is logged so far.
 const LONGEST_TYPE: usize = 40;
@@ -167,7 +167,7 @@ impl Outcome {
 }
 
 /// That nothing goes to a recipient any more.
-fn mark(to: &str, why: Why, at: Timestamp) -> Option<Undeliverable> {
+fn mark(to: &str, why: UnreachableReason, at: Timestamp) -> Option<Undeliverable> {
     let Ok(address) = EmailAddress::parse(to) else {
         tracing::warn!("SES names a recipient that is no address");
         return None;
@@ -183,13 +183,13 @@ impl Event {
             ("Bounce", Some(bounce)) => Some(match (bounce.bounce_type.as_str(), bounce.bounce_sub_type.as_str()) {
                 // The mail server did not try: AWS does not hold it against the account either.
                 ("Permanent", "Suppressed" | "OnAccountSuppressionList") => {
-                    (Outcome::Suppressed, Some(Why::Suppressed))
+                    (Outcome::Suppressed, Some(UnreachableReason::Suppressed))
                 }
-                ("Permanent", _) => (Outcome::Bounced, Some(Why::Bounced)),
+                ("Permanent", _) => (Outcome::Bounced, Some(UnreachableReason::Bounced)),
                 ("Transient", "General") | ("Undetermined", _) => (Outcome::Answered, None),
                 _ => (Outcome::Returned, None),
             }),
-            ("Complaint", _) => Some((Outcome::Complained, Some(Why::Complained))),
+            ("Complaint", _) => Some((Outcome::Complained, Some(UnreachableReason::Complained))),
             _ => None,
         }
     }

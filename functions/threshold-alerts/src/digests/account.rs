@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 
 use anyhow::Result;
-use bursar_core::domain::mail::digest::{self, AccountDigest, Due, Looked, NewKey, ProgrammeLine};
+use bursar_core::domain::mail::digest::{self, AccountDigest, Due, LastListing, ProgrammeLine, UnownedKey};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::usage::days::Days;
 use bursar_core::domain::usage::forecast::{Budget, Forecast};
@@ -56,7 +56,7 @@ impl Look<'_> {
         for used in account.iter().flat_map(|account| [&account.ours, &account.foreign]) {
             spent.add(&used.credits);
         }
-        let looked = sync.looked_at.map_or(Looked::Never, |at| Looked::On(utc_date(at)));
+        let looked = sync.looked_at.map_or(LastListing::Never, |at| LastListing::On(utc_date(at)));
         let [this_week, week_before] = weeks.map(|week| looked.sum(&spent, week));
         let (new_keys, first_new_keys) = new_keys(&foreign, due.mornings);
         let (programmes, further) = self.lines(&sync, weeks[0]).await?;
@@ -122,12 +122,13 @@ impl Look<'_> {
 }
 
 /// Keys that nobody here made, seen for the first time since the digest before.
-fn new_keys(foreign: &[ForeignKey], (before, this): (Timestamp, Timestamp)) -> (u32, Vec<NewKey>) {
+fn new_keys(foreign: &[ForeignKey], (before, this): (Timestamp, Timestamp)) -> (u32, Vec<UnownedKey>) {
     let mut new: Vec<&ForeignKey> =
         foreign.iter().filter(|key| before <= key.first_seen_at && key.first_seen_at < this).collect();
     new.sort_by_cached_key(|key| (Reverse(key.used.credits.total()), key.name.clone(), key.key.clone()));
     let count = u32::try_from(new.len()).unwrap_or(u32::MAX);
-    let told = |key: &&ForeignKey| NewKey { key: key.key.clone(), spent: key.used.credits.total(), limit: key.limit };
+    let told =
+        |key: &&ForeignKey| UnownedKey { key: key.key.clone(), spent: key.used.credits.total(), limit: key.limit };
     (count, new.iter().take(MOST_KEYS).map(told).collect())
 }
 

@@ -1,14 +1,14 @@
 //! A live key gets the limit that is wanted, where the listing had another.
 
 use anyhow::{Result, bail};
-use bursar_core::domain::grant::{Listed, Order, OrderKind};
+use bursar_core::domain::grant::{ListedLimit, Order, OrderKind};
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::store::ActContext;
 
 use crate::runner::Runner;
 
 /// Orders the limit that is wanted now and sends it, or stops what is used up. Returns a sentence where somebody had set another one.
-pub(super) async fn send_limit(runner: &Runner<'_>, at: ActContext<'_>, listed: Listed) -> Result<Option<String>> {
+pub(super) async fn send_limit(runner: &Runner<'_>, at: ActContext<'_>, listed: ListedLimit) -> Result<Option<String>> {
     let Some(view) = runner.table.view(at.programme, at.grant).await? else { return Ok(None) };
     let Some((live, key)) = view.grant.live().and_then(|live| Some((live, live.key.as_ref()?))) else {
         return Ok(None);
@@ -26,12 +26,12 @@ pub(super) async fn send_limit(runner: &Runner<'_>, at: ActContext<'_>, listed: 
         return Ok(None);
     };
     let found = match listed {
-        Listed::Unlimited => "no limit".to_owned(),
-        Listed::CountedOtherwise => "a limit that was counted otherwise".to_owned(),
-        Listed::Limit(listed) if live.limit.is_none_or(|held| !listed.is_about(held)) => {
+        ListedLimit::Unlimited => "no limit".to_owned(),
+        ListedLimit::CountedOtherwise => "a limit that was counted otherwise".to_owned(),
+        ListedLimit::Limit(listed) if live.limit.is_none_or(|held| !listed.is_about(held)) => {
             format!("the limit {listed}")
         }
-        Listed::Limit(_) | Listed::Unasked => return Ok(None),
+        ListedLimit::Limit(_) | ListedLimit::Unasked => return Ok(None),
     };
     Ok(Some(format!("the key {key} had {found} at the provider, and has {limit} again")))
 }

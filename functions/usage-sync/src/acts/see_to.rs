@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{Found, View};
+use bursar_core::domain::grant::{RecoveredKey, View};
 use bursar_core::provider::ProviderError;
 use bursar_core::store::ActContext;
 use bursar_core::store::Outcome;
@@ -67,7 +67,7 @@ async fn try_to(runner: &Runner<'_>, finding: &Finding) -> Result<FindingOutcome
         }
         FindingKind::Second { row } => return Box::pin(disable_second(runner, at, row)).await,
         FindingKind::Recover { rows, unread, .. } => {
-            let found: Vec<Found> = rows.iter().map(KeyRow::found).collect();
+            let found: Vec<RecoveredKey> = rows.iter().map(KeyRow::found).collect();
             runner.table.act(at, |view, now| view.recover(&found, runner.is_copy, now)).await?;
             disable(runner, at).await?;
             let unread: Vec<&KeyRow> = rows.iter().filter(|row| unread.contains(&row.epoch())).collect();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::money::Usd;
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ pub(crate) struct AccountUse {
 /// The use of our keys.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct OwnUse {
-    pub(crate) used: Used,
+    pub(crate) used: DailyUse,
     by_programme: BTreeMap<u16, Lifetime>,
     /// The part of keys that the account does not have any more.
     pub(crate) gone: Usd,
@@ -25,7 +25,7 @@ pub(crate) struct OwnUse {
 /// The use of keys that nobody here made.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct ForeignUse {
-    pub(crate) used: Used,
+    pub(crate) used: DailyUse,
     /// The part of keys that the account does not have any more.
     pub(crate) gone: Usd,
     pub(crate) keys: usize,
@@ -52,7 +52,7 @@ impl AccountUse {
 
 impl OwnUse {
     /// Adds the use of some keys of a programme.
-    pub(crate) fn add(&mut self, programme: u16, used: &Used) {
+    pub(crate) fn add(&mut self, programme: u16, used: &DailyUse) {
         self.used.add(used);
         let lifetime = self.by_programme.entry(programme).or_default();
         lifetime.credits += used.credits.total();

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
-use bursar_core::domain::usage::reconciliation::{Reconciled, Spent};
+use bursar_core::domain::usage::reconciliation::{AccountSpending, Reconciled};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::provider::account::Credits;
@@ -18,14 +18,14 @@ use crate::runner::{Baseline, Runner, ensure_written};
 pub(crate) struct Books {
     /// The credits that had been bought in the end.
     bought: Usd,
-    spent: Spent,
+    spent: AccountSpending,
     parts: Reconciled,
 }
 
 impl Books {
     pub(crate) fn of(before: Credits, after: Credits, account: &AccountUse, state: &SyncState) -> Books {
         // Neither ever shrinks; an answer from before the other may come later.
-        let spent = Spent { before: before.used, after: after.used.max(before.used) };
+        let spent = AccountSpending { before: before.used, after: after.used.max(before.used) };
         let parts = Reconciled::of(spent, account.spent(), state.opening);
         Books { bought: after.bought.max(before.bought), spent, parts }
     }

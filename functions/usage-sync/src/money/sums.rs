@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use bursar_core::domain::grant::{Place, View};
 use bursar_core::domain::programme::{Pot, Programme};
-use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::Totals;
 use jiff::Timestamp;
@@ -17,8 +17,8 @@ use crate::runner::{Runner, ensure_written};
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ProgrammeSums {
     pot: Pot,
-    used: Used,
-    by_group: BTreeMap<String, Used>,
+    used: DailyUse,
+    by_group: BTreeMap<String, DailyUse>,
     implied: Usd,
     reserved: Usd,
     /// Whether some grant costs less because of what this run read.
@@ -32,7 +32,7 @@ impl ProgrammeSums {
     pub(crate) fn of(pot: Pot) -> ProgrammeSums {
         ProgrammeSums {
             pot,
-            used: Used::default(),
+            used: DailyUse::default(),
             by_group: BTreeMap::new(),
             implied: Usd::ZERO,
             reserved: Usd::ZERO,
@@ -66,7 +66,7 @@ impl ProgrammeSums {
     }
 
     /// The use of the programme's keys.
-    pub(crate) fn used(&self) -> &Used {
+    pub(crate) fn used(&self) -> &DailyUse {
         &self.used
     }
 

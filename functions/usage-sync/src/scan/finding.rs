@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use bursar_core::domain::grant::Listed;
+use bursar_core::domain::grant::ListedLimit;
 use bursar_core::domain::values::id::{Epoch, GrantId, Nonce};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::money::Usd;
@@ -35,7 +35,7 @@ pub(crate) enum FindingKind {
     /// `summed` of its use is in this run's sums.
     NotListed { epoch: Epoch, nonce: Nonce, key: KeyHash, stops: bool, is_held: bool, summed: Usd },
     /// A limit that is not the wanted one or is counted otherwise, or a key with nothing left.
-    Limit { listed: Listed },
+    Limit { listed: ListedLimit },
     /// A live key that must be under the programme's guardrail and is not.
     NotRestricted { epoch: Epoch, key: KeyHash },
     /// The grant's programme is over.
@@ -45,7 +45,7 @@ pub(crate) enum FindingKind {
     /// Orders that are still to be carried out.
     Ordered,
     /// A limit that was never answered, and did not come.
-    LimitSeen { epoch: Epoch, listed: Listed, asked: Timestamp },
+    LimitSeen { epoch: Epoch, listed: ListedLimit, asked: Timestamp },
     /// An attempt that nobody is at any more, though its grant says so.
     Forsaken,
     /// The rest of a gone key, which the account's sums show by now to be unused.

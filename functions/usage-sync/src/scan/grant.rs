@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use bursar_core::domain::grant::{Attempt, AttemptState, Found, GRACE, GrantState, SwitchState, View};
+use bursar_core::domain::grant::{Attempt, AttemptState, GRACE, GrantState, RecoveredKey, SwitchState, View};
 use bursar_core::domain::usage::reading::{Reading, Shortfall, UnusableReport};
 use bursar_core::domain::values::id::Epoch;
 use bursar_core::domain::values::key::KeyHash;
@@ -108,7 +108,7 @@ impl ScanResult {
         if !unread.is_empty() && context.is_whole {
             // What seems to be the live key is an older one.
             result.kinds.retain(|kind| !matches!(kind, FindingKind::LiveIsDisabled { .. } | FindingKind::Limit { .. }));
-            let found: Vec<Found> = context.rows.iter().map(KeyRow::found).collect();
+            let found: Vec<RecoveredKey> = context.rows.iter().map(KeyRow::found).collect();
             let ends =
                 view.ended_by_recovery(&found, context.is_copy).into_iter().map(|found| found.key.clone()).collect();
             result.kinds.push(FindingKind::Recover { rows: context.rows.to_vec(), ends, unread });

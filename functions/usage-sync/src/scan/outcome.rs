@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bursar_core::domain::mail::alarm::Cause;
-use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::money::Usd;
@@ -62,7 +62,7 @@ pub(crate) enum FindingOutcome {
 /// The use of keys that were not on record when their grant was scanned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LateUse {
-    pub(crate) used: Vec<Used>,
+    pub(crate) used: Vec<DailyUse>,
     pub(crate) written: usize,
     /// Doubts about it, in words.
     pub(crate) doubts: Vec<String>,
@@ -105,7 +105,7 @@ impl Outcomes {
             }
             FindingOutcome::Mended(told) => journal.problem(told),
             FindingOutcome::LookedAgain { more, doubt, mended } => {
-                self.own.add(programme, &Used::on_one(on, more));
+                self.own.add(programme, &DailyUse::on_one(on, more));
                 journal.problems_of(doubt.into_iter().chain(mended));
             }
             FindingOutcome::Purged { key, used } => {

@@ -1,6 +1,6 @@
 //! A listed key as it is packed from the listing until its grant is scanned: there can be very many.
 
-use bursar_core::domain::grant::{Found, Listed};
+use bursar_core::domain::grant::{ListedLimit, RecoveredKey};
 use bursar_core::domain::programme::{Byok, Settings};
 use bursar_core::domain::usage::reading::UsageReport;
 use bursar_core::domain::values::id::{DeploymentId, Epoch, GrantId, KeyName, Nonce, ProgrammeId};
@@ -104,8 +104,8 @@ impl KeyRow {
     }
 
     /// The key as a recovery finds it, with no attempt on record.
-    pub(crate) fn found(&self) -> Found {
-        Found {
+    pub(crate) fn found(&self) -> RecoveredKey {
+        RecoveredKey {
             epoch: self.epoch(),
             nonce: Nonce::of_bytes(self.nonce),
             key: self.key(),
@@ -159,7 +159,7 @@ impl KeyState {
         }
     }
 
-    pub(crate) fn listed(&self) -> Listed {
+    pub(crate) fn listed(&self) -> ListedLimit {
         listed(self.limit, self.counts)
     }
 }
@@ -170,7 +170,7 @@ impl LimitBasis {
     }
 
     /// The limit of a key, as the provider states it, on this basis.
-    pub(crate) fn listed(self, key: &Key) -> Listed {
+    pub(crate) fn listed(self, key: &Key) -> ListedLimit {
         listed(key.limit, self.covers(key))
     }
 
@@ -179,9 +179,9 @@ impl LimitBasis {
     }
 }
 
-fn listed(limit: Option<Usd>, counts: bool) -> Listed {
+fn listed(limit: Option<Usd>, counts: bool) -> ListedLimit {
     match limit {
-        _ if !counts => Listed::CountedOtherwise,
-        limit => limit.map_or(Listed::Unlimited, Listed::Limit),
+        _ if !counts => ListedLimit::CountedOtherwise,
+        limit => limit.map_or(ListedLimit::Unlimited, ListedLimit::Limit),
     }
 }

@@ -169,7 +169,7 @@ pub struct Attempt {
     pub read_at: Option<Timestamp>,
     /// That its orders failed, and until when they wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub put_off: Option<PutOff>,
+    pub put_off: Option<OrderBackoff>,
     /// Since when the provider answers that it does not know the key.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub missing_since: Option<Timestamp>,
@@ -178,7 +178,7 @@ pub struct Attempt {
     pub rest_promised_since: Option<Timestamp>,
     /// Why the provider does not have the key any more. Nothing more is asked of it then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gone: Option<Gone>,
+    pub gone: Option<KeyAbsence>,
 }
 
 /// What became of an attempt.
@@ -221,7 +221,7 @@ pub enum SwitchState {
 /// Why the provider does not have a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Gone {
+pub enum KeyAbsence {
     /// Somebody deleted it there.
     Missing,
     /// It was deleted for us, after it had been of no use for long.

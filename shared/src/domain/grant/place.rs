@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::cap_use::surely;
 use super::{
-    Attempt, AttemptState, Change, Gone, Grant, GrantState, PotChange, Reading, SETTLING, SwitchState, Unchanged, View,
+    Attempt, AttemptState, Change, Grant, GrantState, KeyAbsence, PotChange, Reading, SETTLING, SwitchState, Unchanged,
+    View,
 };
 use crate::domain::grant::Spending;
 use crate::domain::programme::Settings;
@@ -54,7 +55,7 @@ impl Place<'_> {
         let window = settings.reset.window_at(now);
         let (mut left, mut each_later) = (Usd::ZERO, Usd::ZERO);
         for attempt in self.grant.attempts.iter().filter(|attempt| self.may_still_spend(attempt)) {
-            let told = self.most_told(attempt);
+            let told = self.largest_reported(attempt);
             left = left.max(told - self.used_in(attempt, window));
             each_later = each_later.max(told);
         }
@@ -82,8 +83,8 @@ impl Place<'_> {
             return false;
         }
         match attempt.gone {
-            Some(Gone::Purged) => return false,
-            Some(Gone::Missing) => return attempt.rest_promised_since.is_some(),
+            Some(KeyAbsence::Purged) => return false,
+            Some(KeyAbsence::Missing) => return attempt.rest_promised_since.is_some(),
             None => {}
         }
         let SwitchState::Off { at } = attempt.switch else { return true };
@@ -93,7 +94,7 @@ impl Place<'_> {
     }
 
     /// The largest limit under which it may use, or may have used what is not read.
-    fn most_told(&self, attempt: &Attempt) -> Usd {
+    fn largest_reported(&self, attempt: &Attempt) -> Usd {
         let held = attempt.limit.unwrap_or_default();
         let Some(told) = attempt.told else { return if attempt.is_off_until_limited() { Usd::ZERO } else { held } };
         let is_read = told.until.is_some_and(|until| self.is_read_since(attempt, until));

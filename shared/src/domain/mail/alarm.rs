@@ -9,7 +9,7 @@ use ulid::Ulid;
 
 use crate::domain::mail::day::MailDay;
 use crate::domain::mail::kind::MailKind;
-use crate::domain::usage::balance::Need;
+use crate::domain::usage::balance::BalanceNeed;
 use crate::domain::values::id::{PersonId, ProgrammeId};
 use crate::domain::values::key::Fingerprint;
 use crate::domain::values::money::Usd;
@@ -63,7 +63,7 @@ pub enum Cause {
     /// The account has less than it needs soon; told at this time, and anew when that has become worse or was over.
     Balance {
         balance: Usd,
-        need: Need,
+        need: BalanceNeed,
         #[serde(with = "millisecond::required")]
         told_at: Timestamp,
     },

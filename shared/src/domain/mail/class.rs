@@ -35,7 +35,7 @@ impl MailClass {
 
 /// A kind of mail that its reader can choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OfChoice {
+pub enum OptionalMail {
     /// Each week, of a programme or of the account.
     Digest,
     /// How much of a cap is used, and that the term will end.

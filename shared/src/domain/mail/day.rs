@@ -43,16 +43,16 @@ pub enum Delivery {
 
 /// Of so many mails no more may come back for good, and of so many no more be complained about.
 #[derive(Debug, Clone, Copy)]
-pub struct Bounds {
+pub struct BulkBounds {
     bounced: (u64, u64),
     complained: (u64, u64),
 }
 
-impl Bounds {
+impl BulkBounds {
     /// Two per cent, and five in ten thousand.
-    pub const USUAL: Bounds = Bounds { bounced: (2, 100), complained: (5, 10_000) };
+    pub const USUAL: BulkBounds = BulkBounds { bounced: (2, 100), complained: (5, 10_000) };
     /// What is let go on after somebody looked: five per cent, at which AWS looks into an account itself, and one in a thousand.
-    pub const LET_GO: Bounds = Bounds { bounced: (5, 100), complained: (10, 10_000) };
+    pub const LET_GO: BulkBounds = BulkBounds { bounced: (5, 100), complained: (10, 10_000) };
 }
 
 /// Fewer stop nothing, whatever their share: some mistyped addresses of one class are no reason to leave all others unmailed, and the
@@ -70,7 +70,7 @@ impl MailDay {
 
 impl MailCounts {
     /// Whether more came back, or was complained about, than may.
-    pub fn is_above(&self, bounds: Bounds) -> bool {
+    pub fn is_above(&self, bounds: BulkBounds) -> bool {
         let is_above = |count: u64, least: u64, (share, of): (u64, u64)| {
             count >= least && u128::from(count) * u128::from(of) > u128::from(self.sent) * u128::from(share)
         };
@@ -136,7 +136,7 @@ mod tests {
     }
 
     fn is_too_much(sent: u64, bounced: u64, complained: u64) -> bool {
-        of(sent, bounced, complained).is_above(Bounds::USUAL)
+        of(sent, bounced, complained).is_above(BulkBounds::USUAL)
     }
 
     #[test]
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn after_somebody_looked_five_per_cent_may_come_back_and_one_in_a_thousand_be_complained_about() {
-        let is_too_much = |sent, bounced, complained| of(sent, bounced, complained).is_above(Bounds::LET_GO);
+        let is_too_much = |sent, bounced, complained| of(sent, bounced, complained).is_above(BulkBounds::LET_GO);
         assert!(!is_too_much(5_000, 150, 0), "a roster with three dead addresses in a hundred goes out");
         assert!(!is_too_much(5_000, 250, 0) && is_too_much(5_000, 251, 0));
         assert!(!is_too_much(5_000, 0, 5) && is_too_much(5_000, 0, 6));
@@ -167,6 +167,6 @@ mod tests {
     fn what_came_since_is_judged_by_itself() {
         let (then, now) = (of(500, 11, 0), of(600, 20, 1));
         assert_eq!(now.since(&then), of(100, 9, 1));
-        assert!(now.is_above(Bounds::USUAL) && !now.since(&then).is_above(Bounds::USUAL));
+        assert!(now.is_above(BulkBounds::USUAL) && !now.since(&then).is_above(BulkBounds::USUAL));
     }
 }

@@ -6,8 +6,8 @@ use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::usage::balance::Need;
-use crate::domain::usage::days::{Days, Known, Sum};
+use crate::domain::usage::balance::BalanceNeed;
+use crate::domain::usage::days::{Accuracy, Days, Sum};
 use crate::domain::usage::forecast::RunsOut;
 use crate::domain::values::id::{GrantId, PersonId, ProgrammeId};
 use crate::domain::values::key::KeyHash;
@@ -18,7 +18,7 @@ mod due;
 mod tables;
 
 pub use class::Class;
-pub use due::{Asked, Due, of_account, of_programme};
+pub use due::{DigestTrigger, Due, of_account, of_programme};
 pub use tables::{MOST_LINES, groups, models};
 
 /// What a programme's people are told of a week.
@@ -31,8 +31,8 @@ pub struct Digest {
     pub found_at: Timestamp,
     /// The completed UTC days that it tells of, both included.
     pub days: (Date, Date),
-    pub money: Money,
-    pub groups: Vec<Line>,
+    pub money: DigestMoney,
+    pub groups: Vec<DigestLine>,
     pub models: Vec<ModelLine>,
     /// The stretches of days of which it is not known who used which model.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -48,7 +48,7 @@ pub struct Digest {
 
 /// The money of a programme as it stood.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Money {
+pub struct DigestMoney {
     pub pot: Usd,
     pub reserved: Usd,
     pub this_week: Sum,
@@ -59,7 +59,7 @@ pub struct Money {
 
 /// What some part of a programme spent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Line {
+pub struct DigestLine {
     pub of: LineSubject,
     pub this_week: Usd,
     pub week_before: Usd,
@@ -110,16 +110,16 @@ pub struct People {
     /// What is usual.
     pub usual_week: Usd,
     /// With a key that they have never used.
-    pub unused: Few,
-    pub unclaimed: Few,
+    pub unused: PeopleSample,
+    pub unclaimed: PeopleSample,
     /// Whom mail does not reach.
     #[serde(default)]
-    pub unreached: Few,
+    pub unreached: PeopleSample,
     /// Who marked a mail as unwanted, and gets links alone.
     #[serde(default)]
-    pub complained: Few,
+    pub complained: PeopleSample,
     /// Who cannot use a key now, or used their cap up in a window of the week, and why.
-    pub blocked: Vec<(Block, Few)>,
+    pub blocked: Vec<(Block, PeopleSample)>,
 }
 
 /// One of those who spent most.
@@ -134,7 +134,7 @@ pub struct Spender {
 
 /// Some people: how many, and the first of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Few {
+pub struct PeopleSample {
     pub count: u32,
     pub first: Vec<GrantId>,
 }
@@ -179,13 +179,13 @@ pub struct AccountDigest {
     /// What is reserved and not spent yet.
     pub to_come: Usd,
     /// What the balance must pay for soon.
-    pub need: Need,
+    pub need: BalanceNeed,
     /// By all keys of the account, with its own money.
     pub this_week: Sum,
     pub week_before: Sum,
     /// Keys that nobody here made, seen for the first time in the week: how many, and those that used most.
     pub new_keys: u32,
-    pub first_new_keys: Vec<NewKey>,
+    pub first_new_keys: Vec<UnownedKey>,
     /// The programmes that spent most, and how many there are besides.
     pub programmes: Vec<ProgrammeLine>,
     pub further: u32,
@@ -205,7 +205,7 @@ pub struct AccountDigest {
 
 /// A key that nobody here made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NewKey {
+pub struct UnownedKey {
     pub key: KeyHash,
     pub spent: Usd,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -224,17 +224,17 @@ pub struct ProgrammeLine {
     pub runs_out: Option<RunsOut>,
 }
 
-impl Money {
+impl DigestMoney {
     /// Of a programme of which totals are on record or, where nobody has had a key yet, certainly nothing was spent.
-    pub fn of(spent: Days, (pot, reserved): (Usd, Usd), weeks: [(Date, Date); 2], known: Looked) -> Money {
+    pub fn of(spent: Days, (pot, reserved): (Usd, Usd), weeks: [(Date, Date); 2], known: LastListing) -> DigestMoney {
         let [this_week, week_before] = weeks.map(|week| known.sum(&spent, week));
-        Money { pot, reserved, this_week, week_before, spent }
+        DigestMoney { pot, reserved, this_week, week_before, spent }
     }
 }
 
 /// Until when somebody has looked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Looked {
+pub enum LastListing {
     /// Nobody has had a key, so nobody needs to look.
     NoNeed,
     Never,
@@ -242,12 +242,12 @@ pub enum Looked {
     On(Date),
 }
 
-impl Looked {
+impl LastListing {
     pub fn sum(self, days: &Days, (from, to): (Date, Date)) -> Sum {
         match self {
-            Looked::NoNeed => Sum { known: Known::Exactly, ..days.between(from, to, Some(to)) },
-            Looked::Never => days.between(from, to, None),
-            Looked::On(day) => days.between(from, to, day.yesterday().ok()),
+            LastListing::NoNeed => Sum { known: Accuracy::Exactly, ..days.between(from, to, Some(to)) },
+            LastListing::Never => days.between(from, to, None),
+            LastListing::On(day) => days.between(from, to, day.yesterday().ok()),
         }
     }
 }

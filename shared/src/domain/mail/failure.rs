@@ -56,7 +56,7 @@ const TOO_FAST: [&str; 3] = ["Throttling", "ThrottlingException", "TooManyReques
 /// Why mail to an address is not sent, the weightier the later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Why {
+pub enum UnreachableReason {
     /// The mail server has it on a list of its own, and takes it off after some days.
     Suppressed,
     Bounced,
@@ -65,7 +65,7 @@ pub enum Why {
 
 /// Whom a code of the mail server is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Concern {
+pub enum FailureScope {
     /// This mail, however often it is sent.
     Mail,
     /// The account that sends: somebody has to mend that.
@@ -76,12 +76,12 @@ pub enum Concern {
     Moment,
 }
 
-impl Why {
+impl UnreachableReason {
     pub fn as_str(self) -> &'static str {
         match self {
-            Why::Bounced => "bounced",
-            Why::Suppressed => "suppressed",
-            Why::Complained => "complained",
+            UnreachableReason::Bounced => "bounced",
+            UnreachableReason::Suppressed => "suppressed",
+            UnreachableReason::Complained => "complained",
         }
     }
 }
@@ -91,32 +91,32 @@ pub fn is_of_the_address(code: &str) -> bool {
     OF_THE_ADDRESS.contains(&code)
 }
 
-impl Concern {
-    pub fn of(code: &str) -> Concern {
+impl FailureScope {
+    pub fn of(code: &str) -> FailureScope {
         match code {
-            "MessageRejected" => Concern::Mail,
-            code if is_of_the_address(code) => Concern::Mail,
-            code if OF_THE_ACCOUNT.contains(&code) => Concern::Account,
-            code if TOO_FAST.contains(&code) => Concern::Rate,
-            _ => Concern::Moment,
+            "MessageRejected" => FailureScope::Mail,
+            code if is_of_the_address(code) => FailureScope::Mail,
+            code if OF_THE_ACCOUNT.contains(&code) => FailureScope::Account,
+            code if TOO_FAST.contains(&code) => FailureScope::Rate,
+            _ => FailureScope::Moment,
         }
     }
 }
 
 /// A code in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InWords {
+pub struct FailureText {
     /// As the end of a sentence: "the address is not verified".
     pub what: String,
     /// Whole sentences.
     pub to_do: &'static str,
 }
 
-impl InWords {
-    pub fn of(code: &str) -> InWords {
+impl FailureText {
+    pub fn of(code: &str) -> FailureText {
         let (what, to_do) = known(code);
         let what = if what.is_empty() { format!("the mail server answered {code}") } else { what.to_owned() };
-        InWords { what, to_do }
+        FailureText { what, to_do }
     }
 }
 
@@ -215,8 +215,8 @@ mod tests {
 
     #[test]
     fn codes_that_are_known_are_said_in_words_and_others_are_named() {
-        assert_eq!(InWords::of(NOT_VERIFIED).what, "the recipient's address is not verified");
-        assert!(InWords::of(NOT_VERIFIED).to_do.contains("sandbox"));
-        assert_eq!(InWords::of("Brandnew").what, "the mail server answered Brandnew");
+        assert_eq!(FailureText::of(NOT_VERIFIED).what, "the recipient's address is not verified");
+        assert!(FailureText::of(NOT_VERIFIED).to_do.contains("sandbox"));
+        assert_eq!(FailureText::of("Brandnew").what, "the mail server answered Brandnew");
     }
 }

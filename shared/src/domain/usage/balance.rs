@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::usage::days::Days;
-use crate::domain::usage::forecast::Pace;
+use crate::domain::usage::forecast::SpendingPace;
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::utc_date;
 
@@ -19,7 +19,7 @@ const BETWEEN_PROMISES: SignedDuration = SignedDuration::from_hours(24);
 
 /// What the balance must pay for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Need {
+pub struct BalanceNeed {
     pub amount: Usd,
     pub basis: Basis,
 }
@@ -40,24 +40,24 @@ pub struct Shortage {
     #[serde(with = "millisecond::required")]
     pub told_at: Timestamp,
     pub balance: Usd,
-    pub need: Need,
+    pub need: BalanceNeed,
     pub is_over: bool,
     pub version: u64,
 }
 
-impl Need {
+impl BalanceNeed {
     /// Keys that were made here use no more than is promised to them, whatever their pace; other keys live on the same balance.
-    pub fn of(ours: &Days, foreign: &Days, promised: Usd, looked_at: Option<Timestamp>) -> Need {
+    pub fn of(ours: &Days, foreign: &Days, promised: Usd, looked_at: Option<Timestamp>) -> BalanceNeed {
         let two_weeks = |days: &Days| {
-            let pace = looked_at.and_then(|at| Pace::of(days, Date::MIN, utc_date(at)));
+            let pace = looked_at.and_then(|at| SpendingPace::of(days, Date::MIN, utc_date(at)));
             pace.map(|pace| pace.in_days(DAYS_AHEAD)).filter(|soon| *soon > Usd::ZERO)
         };
         match two_weeks(ours) {
             Some(soon) => {
                 let foreign = two_weeks(foreign).unwrap_or_default();
-                Need { amount: soon.min(promised) + foreign, basis: Basis::TwoWeeks }
+                BalanceNeed { amount: soon.min(promised) + foreign, basis: Basis::TwoWeeks }
             }
-            None => Need { amount: promised, basis: Basis::Promised },
+            None => BalanceNeed { amount: promised, basis: Basis::Promised },
         }
     }
 
@@ -69,7 +69,7 @@ impl Need {
 
 impl Shortage {
     /// What is to be on record after a look, and None where that is so already. One that is not over is told when it is put there.
-    pub fn after(known: Option<&Shortage>, balance: Usd, need: Need, now: Timestamp) -> Option<Shortage> {
+    pub fn after(known: Option<&Shortage>, balance: Usd, need: BalanceNeed, now: Timestamp) -> Option<Shortage> {
         let version = known.map_or(0, |known| known.version) + 1;
         let fresh = Shortage { told_at: now, balance, need, is_over: false, version };
         let told = known.filter(|known| !known.is_over);
@@ -113,7 +113,7 @@ mod tests {
     fn where_a_pace_is_known_two_weeks_of_it_are_needed_and_never_more_than_is_promised() {
         let looked = Some("2026-11-16T00:20:00Z".parse().unwrap());
         let of = |ours: &Days, foreign: &Days, promised| {
-            let need = Need::of(ours, foreign, usd(promised), looked);
+            let need = BalanceNeed::of(ours, foreign, usd(promised), looked);
             (need.amount, need.basis)
         };
         let nothing = Days::default();
@@ -124,12 +124,12 @@ mod tests {
         assert_eq!(of(&steadily(3, 10), &nothing, 4000), promised, "so few days are no pace");
         let idle = Days::on_one(MONDAY.checked_sub(jiff::Span::new().days(60)).unwrap(), usd(10));
         assert_eq!(of(&idle, &nothing, 4000), promised, "nothing used is none either");
-        assert_eq!(Need::of(&steadily(28, 10), &nothing, usd(4000), None).basis, Basis::Promised);
+        assert_eq!(BalanceNeed::of(&steadily(28, 10), &nothing, usd(4000), None).basis, Basis::Promised);
     }
 
     #[test]
     fn a_shortfall_is_told_at_the_crossing_and_at_each_tenth_that_it_grows_and_again_after_it_was_over() {
-        let need = Need { amount: usd(200), basis: Basis::Promised };
+        let need = BalanceNeed { amount: usd(200), basis: Basis::Promised };
         let mut known: Option<Shortage> = None;
         let mut told = Vec::new();
         for (hour, balance) in (1..).zip([200, 100, 95, 91, 90, 150, 90, 80, 79, 200, 300, 100, 100]) {
@@ -150,7 +150,7 @@ mod tests {
         let mut known: Option<Shortage> = None;
         let mut told = Vec::new();
         for hour in 1..60 {
-            let need = Need { amount: usd(100 + 20 * i32::try_from(hour).unwrap()), basis: Basis::Promised };
+            let need = BalanceNeed { amount: usd(100 + 20 * i32::try_from(hour).unwrap()), basis: Basis::Promised };
             if let Some(next) = Shortage::after(known.as_ref(), usd(100), need, at(hour)) {
                 told.push(hour);
                 known = Some(next);

@@ -25,7 +25,7 @@ pub struct Days {
 
 /// What the provider says a key has used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Counted {
+pub struct KeyCounters {
     /// Ever.
     pub lifetime: Usd,
     /// On the day on which it was asked, if it says so.
@@ -36,7 +36,7 @@ pub struct Counted {
 /// How well a sum over days is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Known {
+pub enum Accuracy {
     Exactly,
     /// Some of it may belong to a day beside the span.
     Estimated,
@@ -48,7 +48,7 @@ pub enum Known {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sum {
     pub spent: Usd,
-    pub known: Known,
+    pub known: Accuracy,
 }
 
 impl Days {
@@ -99,8 +99,8 @@ impl Days {
     ///
     /// What is recorded stands where the answer says less.
     #[must_use]
-    pub fn with(&self, counted: Counted, known: Option<Date>) -> Days {
-        let Counted { lifetime, today, on } = counted;
+    pub fn with(&self, counted: KeyCounters, known: Option<Date>) -> Days {
+        let KeyCounters { lifetime, today, on } = counted;
         let more = lifetime - self.total();
         if more < Usd::ZERO {
             return self.clone();
@@ -160,11 +160,11 @@ impl Days {
             !inside && !outside
         };
         let known = if begins_unknown || complete.is_none_or(|complete| complete < to) {
-            Known::Partly
+            Accuracy::Partly
         } else if self.estimated.iter().any(crosses) {
-            Known::Estimated
+            Accuracy::Estimated
         } else {
-            Known::Exactly
+            Accuracy::Exactly
         };
         Sum { spent, known }
     }
@@ -237,7 +237,7 @@ fn length(days: usize) -> Length {
 struct Packed(ByteBuf);
 
 /// The opening, the first day counted from [`EPOCH`], the amounts, and the estimated spans as first day and length.
-type Plain = (i64, i32, Vec<i64>, Vec<(i32, u16)>);
+type DaysForm = (i64, i32, Vec<i64>, Vec<(i32, u16)>);
 
 const EPOCH: Date = Date::constant(2020, 1, 1);
 
@@ -247,7 +247,7 @@ impl From<Days> for Packed {
         let spent = days.spent.iter().map(|spent| spent.micros()).collect();
         let span = |(from, to): &(Date, Date)| (number(*from), u16::try_from(number(*to) - number(*from)).unwrap_or(0));
         let first = if days.spent.is_empty() { 0 } else { number(days.first) };
-        let plain: Plain = (days.opening.micros(), first, spent, days.estimated.iter().map(span).collect());
+        let plain: DaysForm = (days.opening.micros(), first, spent, days.estimated.iter().map(span).collect());
         // Numbers and lists of them can always be written.
         Packed(ByteBuf::from(postcard::to_allocvec(&plain).unwrap_or_default()))
     }
@@ -256,7 +256,7 @@ impl From<Days> for Packed {
 impl TryFrom<Packed> for Days {
     type Error = NotDays;
     fn try_from(Packed(bytes): Packed) -> Result<Days, NotDays> {
-        let (opening, first, spent, estimated): Plain = postcard::from_bytes(&bytes).map_err(|_| NotDays)?;
+        let (opening, first, spent, estimated): DaysForm = postcard::from_bytes(&bytes).map_err(|_| NotDays)?;
         let date = |number: i32| EPOCH.checked_add(number.days()).map_err(|_| NotDays);
         let span = |(from, length): &(i32, u16)| Ok((date(*from)?, date(*from + i32::from(*length))?));
         Ok(Days {

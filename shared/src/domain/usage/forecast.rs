@@ -39,7 +39,7 @@ pub struct Forecast {
     /// The last day on which every key was looked at.
     pub looked: Option<Date>,
     /// None when too little is known to tell.
-    pub pace: Option<Pace>,
+    pub pace: Option<SpendingPace>,
 }
 
 /// When a pot will be empty, or what comes before that. Days are UTC days.
@@ -67,7 +67,7 @@ pub enum RunsOut {
 /// day cannot bend it: the largest day counts no more than the second largest. Of the last two weeks and the last four the faster
 /// pace counts, because a pot that lasts longer than was said harms nobody, and a course speeds up towards its deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
+pub struct SpendingPace {
     /// What was used on all Mondays, all Tuesdays and so on.
     on_weekdays: [i128; 7],
     weeks: i128,
@@ -77,7 +77,7 @@ impl Forecast {
     /// `looked_at` is when every key was last looked at: of its day, only what had been used by then is known.
     pub fn of(spent: &Days, budget: Budget, term: &Term, looked_at: Option<Timestamp>, now: Timestamp) -> Forecast {
         let looked = looked_at.map(utc_date);
-        let pace = looked.and_then(|looked| Pace::of(spent, utc_date(term.starts_at()), looked));
+        let pace = looked.and_then(|looked| SpendingPace::of(spent, utc_date(term.starts_at()), looked));
         let total = spent.total();
         let can_spend = budget.keys_stop_at.unwrap_or(budget.pot) - total;
         let runs_out = match (looked, pace) {
@@ -107,7 +107,7 @@ impl Forecast {
     /// The same in words.
     pub fn in_words(&self) -> String {
         let at_the_pace = || {
-            let pace = self.pace.map_or(Usd::ZERO, Pace::per_week);
+            let pace = self.pace.map_or(Usd::ZERO, SpendingPace::per_week);
             format!("At the pace of the last weeks, about {} a week,", rounded(pace))
         };
         let pot = self.budget.pot.to_dollars_down();
@@ -148,12 +148,12 @@ impl Budget {
     }
 }
 
-impl Pace {
+impl SpendingPace {
     /// None before a week is over since money was first used, and while a single week has a day that is most of it:
     /// nobody can know whether that is the day of the lab or an accident.
     ///
     /// `starts` is the first day that counts, and `looked` the last day on which every key was looked at, which is not over.
-    pub fn of(spent: &Days, starts: Date, looked: Date) -> Option<Pace> {
+    pub fn of(spent: &Days, starts: Date, looked: Date) -> Option<SpendingPace> {
         let days = spent.evenly();
         let since = days.keys().copied().find(|day| starts <= *day && *day < looked)?;
         let weeks = usize::try_from(since.until(looked).ok()?.get_days()).ok()? / 7;
@@ -161,13 +161,13 @@ impl Pace {
             let back = |ago: usize| looked.checked_sub(i64::try_from(ago).ok()?.days()).ok();
             let completed = (1..=weeks * 7).filter_map(back);
             let used = |day: Date| (day, i128::from(days.get(&day).map_or(0, |spent| spent.micros())));
-            Pace::over(&mut completed.map(used).collect::<Vec<_>>(), weeks)
+            SpendingPace::over(&mut completed.map(used).collect::<Vec<_>>(), weeks)
         };
         let (all, latest) = (of_the_last(weeks.min(WEEKS))?, of_the_last(weeks.min(LATEST_WEEKS))?);
         Some(if latest.in_all() * all.weeks > all.in_all() * latest.weeks { latest } else { all })
     }
 
-    fn over(days: &mut [(Date, i128)], weeks: usize) -> Option<Pace> {
+    fn over(days: &mut [(Date, i128)], weeks: usize) -> Option<SpendingPace> {
         let in_all: i128 = days.iter().map(|(_, used)| used).sum();
         days.sort_unstable_by_key(|(_, used)| *used);
         let [.., (_, second), (_, largest)] = days else { return None };
@@ -179,7 +179,7 @@ impl Pace {
         for (day, used) in days {
             on_weekdays[number(*day)] += *used;
         }
-        Some(Pace { on_weekdays, weeks: i128::try_from(weeks).ok()? })
+        Some(SpendingPace { on_weekdays, weeks: i128::try_from(weeks).ok()? })
     }
 
     /// What a week uses.

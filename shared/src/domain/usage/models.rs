@@ -122,7 +122,7 @@ pub fn attribute(rows: &[ModelRow], activity: &[ActivityRow], owners: &Owners<'_
     for row in rows {
         let used = Sums { spent: row.spent, byok: row.byok, requests: row.requests };
         match owners.owner_of(&row.key_name) {
-            Owner::Programme(programme, group, grant) => {
+            UseOwner::Programme(programme, group, grant) => {
                 if let Some(grant) = grant {
                     let of = (programme.clone(), grant, cut(&row.model));
                     *grants.entry(row.day).or_default().entry(of).or_default() += used;
@@ -130,7 +130,7 @@ pub fn attribute(rows: &[ModelRow], activity: &[ActivityRow], owners: &Owners<'_
                 let day = programmes.entry((row.day, programme)).or_default();
                 *day.entry((group, cut(&row.model))).or_default() += used;
             }
-            Owner::Nobody(why, name) => {
+            UseOwner::Nobody(why, name) => {
                 let day = nobodys.entry(row.day).or_default();
                 *day.entry((why, name, cut(&row.model))).or_default() += used;
             }
@@ -149,19 +149,19 @@ pub fn attribute(rows: &[ModelRow], activity: &[ActivityRow], owners: &Owners<'_
     }
 }
 
-enum Owner {
+enum UseOwner {
     /// With the group, and the grant whose key it is.
     Programme(ProgrammeId, Option<String>, Option<GrantId>),
     Nobody(UnattributedReason, Option<String>),
 }
 
 impl Owners<'_> {
-    fn owner_of(&self, key_name: &str) -> Owner {
+    fn owner_of(&self, key_name: &str) -> UseOwner {
         if key_name.is_empty() {
-            return Owner::Nobody(UnattributedReason::NoKey, None);
+            return UseOwner::Nobody(UnattributedReason::NoKey, None);
         }
         if let Some(programme) = (self.assigned)(key_name) {
-            return Owner::Programme(programme, None, None);
+            return UseOwner::Programme(programme, None, None);
         }
         let name = key_name.parse::<KeyName>().ok().filter(|name| name.deployment == *self.deployment);
         let Some(KeyName { programme, grant, .. }) = name else {
@@ -170,11 +170,11 @@ impl Owners<'_> {
             } else {
                 UnattributedReason::Foreign
             };
-            return Owner::Nobody(why, Some(cut(key_name)));
+            return UseOwner::Nobody(why, Some(cut(key_name)));
         };
         match (self.group_of)(&programme, &grant) {
-            Some(group) => Owner::Programme(programme, group, Some(grant)),
-            None => Owner::Nobody(UnattributedReason::UnknownGrant, Some(format!("{programme}/{grant}"))),
+            Some(group) => UseOwner::Programme(programme, group, Some(grant)),
+            None => UseOwner::Nobody(UnattributedReason::UnknownGrant, Some(format!("{programme}/{grant}"))),
         }
     }
 }

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::programme::Byok;
-use crate::domain::usage::days::{Counted, Days};
+use crate::domain::usage::days::{Days, KeyCounters};
 use crate::domain::values::id::{Epoch, GrantId, ProgrammeId};
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::{Reset, Window, utc_date};
@@ -37,7 +37,7 @@ pub struct UsageReport {
 
 /// What was used, day by day, the account's money and the user's own provider keys apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Used {
+pub struct DailyUse {
     pub credits: Days,
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub byok: Days,
@@ -50,7 +50,7 @@ pub struct Reading {
     pub programme: ProgrammeId,
     pub grant: GrantId,
     pub epoch: Epoch,
-    pub used: Used,
+    pub used: DailyUse,
     /// The window that `in_window` was used in.
     pub window: Window,
     /// What counts against the cap: with own keys where the programme counts them.
@@ -116,10 +116,10 @@ impl fmt::Display for Shortfall {
     }
 }
 
-impl Used {
+impl DailyUse {
     /// An amount of the account's money, used on one day.
-    pub fn on_one(day: Date, spent: Usd) -> Used {
-        Used { credits: Days::on_one(day, spent), byok: Days::default() }
+    pub fn on_one(day: Date, spent: Usd) -> DailyUse {
+        DailyUse { credits: Days::on_one(day, spent), byok: Days::default() }
     }
 
     /// What counts for a programme.
@@ -139,7 +139,7 @@ impl Used {
         days
     }
 
-    pub fn add(&mut self, other: &Used) {
+    pub fn add(&mut self, other: &DailyUse) {
         self.credits.add(&other.credits);
         self.byok.add(&other.byok);
     }
@@ -150,16 +150,16 @@ impl Used {
         told: &UsageReport,
         on: Date,
         known: Option<Date>,
-    ) -> Result<(Used, Option<Shortfall>), UnusableReport> {
+    ) -> Result<(DailyUse, Option<Shortfall>), UnusableReport> {
         let numbers =
             [Some(told.lifetime), told.today, told.in_window, told.byok, told.byok_today, told.byok_in_window];
         if numbers.into_iter().flatten().any(|number| number < Usd::ZERO) {
             return Err(UnusableReport::Negative);
         }
-        let credits = self.credits.with(Counted { lifetime: told.lifetime, today: told.today, on }, known);
+        let credits = self.credits.with(KeyCounters { lifetime: told.lifetime, today: told.today, on }, known);
         let byok = match told.byok {
             Some(lifetime) if lifetime > Usd::ZERO || !is_nothing(&self.byok) => {
-                self.byok.with(Counted { lifetime, today: told.byok_today, on }, known)
+                self.byok.with(KeyCounters { lifetime, today: told.byok_today, on }, known)
             }
             _ => self.byok.clone(),
         };
@@ -167,13 +167,13 @@ impl Used {
             credits.total() - told.lifetime,
             told.byok.map_or(Usd::ZERO, |lifetime| byok.total() - lifetime),
         );
-        Ok((Used { credits, byok }, doubt))
+        Ok((DailyUse { credits, byok }, doubt))
     }
 
     /// The larger of each of the two: of two who asked, what both may believe.
-    fn or_more(&self, other: &Used) -> Used {
+    fn or_more(&self, other: &DailyUse) -> DailyUse {
         let larger = |one: &Days, other: &Days| if other.total() > one.total() { other.clone() } else { one.clone() };
-        Used { credits: larger(&self.credits, &other.credits), byok: larger(&self.byok, &other.byok) }
+        DailyUse { credits: larger(&self.credits, &other.credits), byok: larger(&self.byok, &other.byok) }
     }
 }
 
@@ -192,7 +192,7 @@ impl Reading {
         let unchanged_until = before.and_then(|before| before.unchanged_until);
         let looked_at = looked_at.map(|looked| unchanged_until.map_or(looked, |until| until.min(looked)));
         let known = looked_at.map_or(last, |looked| looked.max(last)).min(asked);
-        let nothing = Used::default();
+        let nothing = DailyUse::default();
         let was = before.map_or(&nothing, |before| &before.used);
         let (used, doubt) = was.with(told, utc_date(asked), Some(utc_date(known)))?;
 
@@ -281,7 +281,7 @@ struct ReadingItem {
     epoch: Epoch,
     lifetime: Usd,
     byok: Usd,
-    used: Used,
+    used: DailyUse,
     window: Window,
     in_window: Usd,
     #[serde(default, skip_serializing_if = "Usd::is_zero")]

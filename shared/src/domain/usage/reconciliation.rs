@@ -7,7 +7,7 @@ use crate::domain::values::money::Usd;
 
 /// What the account had spent in all, before its keys were listed and after the last of them was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Spent {
+pub struct AccountSpending {
     pub before: Usd,
     pub after: Usd,
 }
@@ -31,7 +31,7 @@ pub struct Reconciled {
 
 impl Reconciled {
     /// Holds what all keys used against the account. Where it is reconciled for the first time, what no key explains is the opening.
-    pub fn of(spent: Spent, used: Usd, opening: Option<Opening>) -> Reconciled {
+    pub fn of(spent: AccountSpending, used: Usd, opening: Option<Opening>) -> Reconciled {
         // The opening is between these, if nothing else is unexplained.
         let (least, most) = (spent.before - used, spent.after - used);
         let (opening, residual) = match opening {
@@ -83,8 +83,8 @@ mod tests {
         Usd::from_micros(micros)
     }
 
-    fn spent(before: i64, after: i64) -> Spent {
-        Spent { before: usd(before), after: usd(after) }
+    fn spent(before: i64, after: i64) -> AccountSpending {
+        AccountSpending { before: usd(before), after: usd(after) }
     }
 
     fn opening(least: i64, most: i64) -> Opening {

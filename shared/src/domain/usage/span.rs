@@ -4,7 +4,7 @@
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 
-use crate::domain::usage::days::{Days, Known, Sum};
+use crate::domain::usage::days::{Accuracy, Days, Sum};
 use crate::domain::values::money::Usd;
 use crate::domain::values::term::Term;
 use crate::domain::values::window::{Reset, utc_date};
@@ -71,16 +71,16 @@ impl Span {
         now: Timestamp,
     ) -> Sum {
         if self.is_endless(reset, term) {
-            let known = if looked_at.is_some() { Known::Exactly } else { Known::Partly };
+            let known = if looked_at.is_some() { Accuracy::Exactly } else { Accuracy::Partly };
             return Sum { spent: days.total(), known };
         }
         let (from, to) = self.range(reset, term, now);
         if to < from {
             // Nothing of it has come yet.
-            return Sum { spent: Usd::ZERO, known: Known::Exactly };
+            return Sum { spent: Usd::ZERO, known: Accuracy::Exactly };
         }
         let Some(looked) = looked_at.map(utc_date) else {
-            return Sum { known: Known::Partly, ..days.between(from, to, None) };
+            return Sum { known: Accuracy::Partly, ..days.between(from, to, None) };
         };
         match self {
             Span::Day | Span::Week | Span::Month => days.between(from, to, Some(back(looked, 1))),
@@ -151,13 +151,13 @@ mod tests {
         }
         let now = at("2026-11-20T12:00:00Z");
         let of = |span: Span, looked: &str| span.of(&days, Reset::Weekly, None, Some(at(looked)), now);
-        let exactly = |spent| Sum { spent: usd(spent), known: Known::Exactly };
+        let exactly = |spent| Sum { spent: usd(spent), known: Accuracy::Exactly };
         assert_eq!(of(Span::Day, "2026-11-20T00:20:00Z"), exactly(3));
         assert_eq!(of(Span::Week, "2026-11-20T00:20:00Z"), exactly(15));
-        assert_eq!(of(Span::Day, "2026-11-19T00:20:00Z").known, Known::Partly);
+        assert_eq!(of(Span::Day, "2026-11-19T00:20:00Z").known, Accuracy::Partly);
         assert_eq!(of(Span::Window, "2026-11-20T00:20:00Z"), exactly(16));
         assert_eq!(of(Span::All, "2026-11-19T00:20:00Z"), exactly(16));
-        assert_eq!(Span::All.of(&days, Reset::None, None, None, now).known, Known::Partly);
+        assert_eq!(Span::All.of(&days, Reset::None, None, None, now).known, Accuracy::Partly);
     }
 
     #[test]
@@ -166,17 +166,17 @@ mod tests {
         let now = at("2026-11-20T00:10:00Z");
         let of = |span: Span, reset, looked: &str| span.of(&days, reset, None, Some(at(looked)), now);
         let yesterday = "2026-11-19T00:20:00Z";
-        assert_eq!(of(Span::Window, Reset::Daily, yesterday), Sum { spent: Usd::ZERO, known: Known::Partly });
-        assert_eq!(of(Span::Window, Reset::Weekly, yesterday), Sum { spent: usd(3), known: Known::Exactly });
+        assert_eq!(of(Span::Window, Reset::Daily, yesterday), Sum { spent: Usd::ZERO, known: Accuracy::Partly });
+        assert_eq!(of(Span::Window, Reset::Weekly, yesterday), Sum { spent: usd(3), known: Accuracy::Exactly });
         let later = Term::new("2027-01-01".parse().unwrap(), "2027-02-01".parse().unwrap(), "UTC").unwrap();
         let term = Span::Term.of(&days, Reset::Daily, Some(&later), Some(at(yesterday)), now);
-        assert_eq!(term, Sum { spent: Usd::ZERO, known: Known::Exactly });
+        assert_eq!(term, Sum { spent: Usd::ZERO, known: Accuracy::Exactly });
     }
 
     #[test]
     fn without_a_reset_or_a_term_a_window_and_a_term_are_all_there_is() {
         let nothing = Days::default();
-        let counted = crate::domain::usage::days::Counted {
+        let counted = crate::domain::usage::days::KeyCounters {
             lifetime: usd(7),
             today: Some(usd(2)),
             on: "2026-11-19".parse().unwrap(),
@@ -186,7 +186,7 @@ mod tests {
         let now = at("2026-11-20T12:00:00Z");
         for span in [Span::Window, Span::Term, Span::All] {
             let sum = span.of(&days, Reset::None, None, Some(now), now);
-            assert_eq!(sum, Sum { spent: usd(7), known: Known::Exactly }, "{span:?}");
+            assert_eq!(sum, Sum { spent: usd(7), known: Accuracy::Exactly }, "{span:?}");
         }
     }
 
@@ -204,7 +204,7 @@ mod tests {
             for (span, length) in [(Span::Day, 1), (Span::Week, 7), (Span::Month, 30)] {
                 let truth: i64 = spent[1..=length].iter().sum();
                 let sum = span.of(&days, Reset::None, None, Some(now), now);
-                prop_assert_eq!(sum, Sum { spent: usd(truth), known: Known::Exactly });
+                prop_assert_eq!(sum, Sum { spent: usd(truth), known: Accuracy::Exactly });
             }
         }
     }

@@ -15,7 +15,7 @@ const MOST_YEARS: i64 = 10;
 
 /// From 00:00 of the first day to 24:00 of the last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Written", into = "Written")]
+#[serde(try_from = "TermForm", into = "TermForm")]
 pub struct Term {
     starts_on: Date,
     ends_on: Date,
@@ -39,7 +39,7 @@ pub enum TermError {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Written {
+struct TermForm {
     starts_on: Date,
     ends_on: Date,
     timezone: String,
@@ -114,16 +114,16 @@ impl Term {
     }
 }
 
-impl TryFrom<Written> for Term {
+impl TryFrom<TermForm> for Term {
     type Error = TermError;
-    fn try_from(written: Written) -> Result<Term, TermError> {
+    fn try_from(written: TermForm) -> Result<Term, TermError> {
         Term::new(written.starts_on, written.ends_on, &written.timezone)
     }
 }
 
-impl From<Term> for Written {
-    fn from(term: Term) -> Written {
-        Written { starts_on: term.starts_on, ends_on: term.ends_on, timezone: term.timezone }
+impl From<Term> for TermForm {
+    fn from(term: Term) -> TermForm {
+        TermForm { starts_on: term.starts_on, ends_on: term.ends_on, timezone: term.timezone }
     }
 }
 

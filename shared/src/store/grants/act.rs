@@ -5,7 +5,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
 use crate::domain::audit::{Act, Actor};
-use crate::domain::grant::{Attempt, Change, Grant, Line, LineRefused, PotChange, Reading, Rule, Unchanged, View};
+use crate::domain::grant::{
+    Attempt, Change, Grant, LineRefused, PotChange, Reading, RosterLine, Rule, Unchanged, View,
+};
 use crate::domain::programme::Pot;
 use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::new_ulid;
@@ -95,7 +97,7 @@ impl Table {
     pub async fn describe(
         &self,
         at: ActContext<'_>,
-        line: &Line,
+        line: &RosterLine,
         by: &Actor,
     ) -> Result<Outcome<Grant, LineRefused>, StoreError> {
         // Two people with one address would each be stale to the other for ever.

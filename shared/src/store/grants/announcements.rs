@@ -4,7 +4,7 @@
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
-use crate::domain::grant::{AnnouncedEnd, MailOutcome, Notice, View};
+use crate::domain::grant::{AnnouncedEnd, Notice, NoticeDelivery, View};
 use crate::domain::mail::failure::is_of_the_address;
 use crate::domain::values::window::end_of_utc_day;
 use crate::store::mail::outbox_row::{MailOf, MailState, OutboxRow, QueuedMail};
@@ -18,7 +18,7 @@ impl Table {
         view: &View,
         last_used_at: Option<Timestamp>,
         now: Timestamp,
-    ) -> Result<Vec<(AnnouncedEnd, MailOutcome)>, StoreError> {
+    ) -> Result<Vec<(AnnouncedEnd, NoticeDelivery)>, StoreError> {
         let outcomes =
             view.rests_on(last_used_at, now).into_iter().map(|(notice, said)| self.outcome_of(view, notice, said));
         try_join_all(outcomes).await
@@ -30,7 +30,7 @@ impl Table {
         view: &View,
         announced: Notice,
         said: AnnouncedEnd,
-    ) -> Result<(AnnouncedEnd, MailOutcome), StoreError> {
+    ) -> Result<(AnnouncedEnd, NoticeDelivery), StoreError> {
         let (programme, grant) = (&view.programme.id, &view.grant.id);
         let pk = keys::grant(programme, grant).pk;
         let filed: Vec<MailOf> = self.query(&pk, &keys::mails_written_at(grant, said.at)).await?;
@@ -38,25 +38,25 @@ impl Table {
         let announces =
             |row: &OutboxRow| matches!(&row.mail, QueuedMail::Notice { notice, .. } if *notice == announced);
         let row = rows.into_iter().flatten().find(announces);
-        Ok((said, row.map_or(MailOutcome::Void, |row| row.outcome())))
+        Ok((said, row.map_or(NoticeDelivery::Void, |row| row.outcome())))
     }
 }
 
 impl OutboxRow {
     /// What it has come to, for whoever waits until it was sent.
-    pub fn outcome(&self) -> MailOutcome {
+    pub fn outcome(&self) -> NoticeDelivery {
         match &self.state {
-            MailState::Waiting { .. } | MailState::Sending { .. } => MailOutcome::Waiting,
-            MailState::Sent { at, .. } => MailOutcome::SentBy(*at),
+            MailState::Waiting { .. } | MailState::Sending { .. } => NoticeDelivery::Waiting,
+            MailState::Sent { at, .. } => NoticeDelivery::SentBy(*at),
             // What is heard of it later does not make it younger than the day on which it was sent.
             MailState::Delivered { at, .. } | MailState::Bounced { at, .. } | MailState::Complained { at, .. } => {
-                MailOutcome::SentBy(self.counted_on.map_or(*at, |day| end_of_utc_day(day).min(*at)))
+                NoticeDelivery::SentBy(self.counted_on.map_or(*at, |day| end_of_utc_day(day).min(*at)))
             }
-            MailState::Dropped { why, at } if why == NOT_WANTED => MailOutcome::SentBy(*at),
-            MailState::Dropped { .. } => MailOutcome::Void,
-            MailState::Failed { why, at } if is_of_the_address(why) => MailOutcome::SentBy(*at),
+            MailState::Dropped { why, at } if why == NOT_WANTED => NoticeDelivery::SentBy(*at),
+            MailState::Dropped { .. } => NoticeDelivery::Void,
+            MailState::Failed { why, at } if is_of_the_address(why) => NoticeDelivery::SentBy(*at),
             // An admin was told, and may have it sent again.
-            MailState::Failed { .. } => MailOutcome::Waiting,
+            MailState::Failed { .. } => NoticeDelivery::Waiting,
         }
     }
 }

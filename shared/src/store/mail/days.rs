@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
 use crate::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
-use crate::domain::mail::day::{Bounds, Delivery, MailCounts, MailDay};
+use crate::domain::mail::day::{BulkBounds, Delivery, MailCounts, MailDay};
 use crate::domain::mail::kind::MailKind;
 use crate::domain::values::id::{PersonId, new_ulid};
 use crate::domain::values::window::utc_date;
@@ -76,9 +76,9 @@ impl BulkStop {
         match last {
             Some(last) if mail.day < last.of.day => false,
             Some(last) if mail.day == last.of.day => {
-                last.let_go.is_some() && mail.counts.since(&last.of.counts).is_above(Bounds::LET_GO)
+                last.let_go.is_some() && mail.counts.since(&last.of.counts).is_above(BulkBounds::LET_GO)
             }
-            Some(_) | None => mail.counts.is_above(Bounds::USUAL),
+            Some(_) | None => mail.counts.is_above(BulkBounds::USUAL),
         }
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use crate::domain::grant::{Grant, Notice};
-use crate::domain::mail::class::{MailClass, OfChoice};
+use crate::domain::mail::class::{MailClass, OptionalMail};
 use crate::domain::mail::day::Delivery;
 use crate::domain::mail::kind::MailKind;
 use crate::domain::people::sign_in::ASK_LASTS;
@@ -251,11 +251,11 @@ impl QueuedMail {
     }
 
     /// As what its reader can choose not to get it. What tells of their key, or of a rule that will switch it off, everybody gets.
-    pub fn of_choice(&self) -> Option<OfChoice> {
+    pub fn of_choice(&self) -> Option<OptionalMail> {
         match self {
-            QueuedMail::Digest { .. } | QueuedMail::AccountDigest { .. } => Some(OfChoice::Digest),
+            QueuedMail::Digest { .. } | QueuedMail::AccountDigest { .. } => Some(OptionalMail::Digest),
             QueuedMail::CapUsed { .. } | QueuedMail::Notice { notice: Notice::TermEndSoon, .. } => {
-                Some(OfChoice::Reminder)
+                Some(OptionalMail::Reminder)
             }
             QueuedMail::Link { .. }
             | QueuedMail::Roster { .. }

@@ -16,7 +16,7 @@ use crate::domain::values::id::{PersonId, new_ulid};
 use crate::domain::values::window::utc_date;
 use crate::store::mail::outbox::{BETWEEN_RESENT, Resent};
 use crate::store::mail::outbox_row::{MailState, OutboxRow, QueuedMail, SentAs};
-use crate::store::mail::undeliverable::{Undeliverable, Why};
+use crate::store::mail::undeliverable::{Undeliverable, UnreachableReason};
 use crate::store::table::commit::{Commit, Pauses, Round, Transaction, number};
 use crate::store::table::context::ActContext;
 use crate::store::table::items::{Item, Queue, Stored};
@@ -44,7 +44,7 @@ impl Waiting {
 }
 
 /// Addresses that not all mail is sent to any more, and why.
-pub type Unreachable = BTreeMap<MatchedAddress, Why>;
+pub type Unreachable = BTreeMap<MatchedAddress, UnreachableReason>;
 
 impl Table {
     /// Writes down what the mail server says of a mail that was read so, counts it once in the day on which the server took it, and
@@ -168,10 +168,10 @@ impl Table {
     pub async fn unreachable(&self, now: Timestamp) -> Result<Unreachable, StoreError> {
         let mut found = Unreachable::new();
         for (queue, from, why) in [
-            (Queue::Unreachable, None, Why::Bounced),
-            (Queue::Unwanted, None, Why::Complained),
+            (Queue::Unreachable, None, UnreachableReason::Bounced),
+            (Queue::Unwanted, None, UnreachableReason::Complained),
             // A mark does not hold at its end any more.
-            (Queue::UnreachableUntil, Some(now + 1.millisecond()), Why::Suppressed),
+            (Queue::UnreachableUntil, Some(now + 1.millisecond()), UnreachableReason::Suppressed),
         ] {
             let add = |item: &Item| {
                 found.extend(keys::undeliverable_address_of(&items::key_of(item)).map(|address| (address, why)));

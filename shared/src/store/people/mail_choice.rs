@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
-use crate::domain::mail::class::OfChoice;
+use crate::domain::mail::class::OptionalMail;
 use crate::domain::values::address::MatchedAddress;
 use crate::store::table::commit::Round;
 use crate::store::table::{StoreError, Table, keys};
@@ -18,10 +18,10 @@ pub struct MailChoice {
 }
 
 impl MailChoice {
-    pub fn wants(&self, mail: OfChoice) -> bool {
+    pub fn wants(&self, mail: OptionalMail) -> bool {
         match mail {
-            OfChoice::Digest => self.digest,
-            OfChoice::Reminder => self.reminders,
+            OptionalMail::Digest => self.digest,
+            OptionalMail::Reminder => self.reminders,
         }
     }
 }

@@ -8,7 +8,7 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
-use crate::domain::usage::reading::Used;
+use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
 use crate::store::table::{StoreError, Table, keys};
@@ -42,8 +42,8 @@ pub struct AccountDay {
 pub struct Account {
     #[serde(with = "millisecond::required")]
     pub as_of: Timestamp,
-    pub ours: Used,
-    pub foreign: Used,
+    pub ours: DailyUse,
+    pub foreign: DailyUse,
 }
 
 /// A key of the account that no attempt of ours made.
@@ -54,7 +54,7 @@ pub struct ForeignKey {
     pub enabled: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<Usd>,
-    pub used: Used,
+    pub used: DailyUse,
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Timestamp>,
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]

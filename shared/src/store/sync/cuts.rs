@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::usage::reconciliation::Spent;
+use crate::domain::usage::reconciliation::AccountSpending;
 use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::money::Usd;
 use crate::store::table::{StoreError, Table, keys};
@@ -19,7 +19,7 @@ pub struct Cut {
     pub as_of: Timestamp,
     /// What the account had bought and spent, which no run of ours decides.
     pub bought: Usd,
-    pub spent: Spent,
+    pub spent: AccountSpending,
     pub programmes: Vec<ProgrammeCut>,
     /// What keys spent that nobody here made.
     pub unowned: Usd,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::usage::reading::Used;
+use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::money::Usd;
 use crate::store::table::{StoreError, Table, keys};
@@ -18,10 +18,10 @@ pub struct Totals {
     /// When the listing began that it was summed up after.
     #[serde(with = "millisecond::required")]
     pub as_of: Timestamp,
-    pub used: Used,
+    pub used: DailyUse,
     /// The same by group; people without one are not in it.
     #[serde(default)]
-    pub by_group: BTreeMap<String, Used>,
+    pub by_group: BTreeMap<String, DailyUse>,
     /// What the roster would reserve if everybody claimed.
     pub implied: Usd,
     pub grants: u32,
@@ -49,7 +49,7 @@ pub struct GroupTotals {
     pub group: String,
     #[serde(with = "millisecond::required")]
     pub as_of: Timestamp,
-    pub used: Used,
+    pub used: DailyUse,
 }
 
 impl KeptTotals {

@@ -7,12 +7,12 @@ use crate::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
 use crate::domain::grant::testing::{a_grant, a_programme};
 use crate::domain::mail::alarm::{Alarm, Cause};
 use crate::domain::mail::digest::{
-    AccountDigest, Block, Digest, Few, Health, Line, LineSubject, ModelLine, Money, NewKey, People, ProgrammeLine,
-    Spender,
+    AccountDigest, Block, Digest, DigestLine, DigestMoney, Health, LineSubject, ModelLine, People, PeopleSample,
+    ProgrammeLine, Spender, UnownedKey,
 };
 use crate::domain::mail::kind::MailKind;
-use crate::domain::usage::balance::{Basis, Need, Shortage};
-use crate::domain::usage::days::{Days, Known, Sum};
+use crate::domain::usage::balance::{BalanceNeed, Basis, Shortage};
+use crate::domain::usage::days::{Accuracy, Days, Sum};
 use crate::domain::usage::forecast::RunsOut;
 use crate::domain::usage::models::{GroupUse, Sums, UnattributedReason, UnattributedUse};
 use crate::domain::values::id::PersonId;
@@ -20,7 +20,7 @@ use crate::domain::values::money::Usd;
 use crate::secrets::ManagementKey;
 use crate::store::{Checkpoint, Delay, ModelDay, ModelRows, OutboxRow, QueuedMail, SavedParts, UnattributedDay};
 
-const NEED: Need = Need { amount: Usd::CENT, basis: Basis::TwoWeeks };
+const NEED: BalanceNeed = BalanceNeed { amount: Usd::CENT, basis: Basis::TwoWeeks };
 
 fn a_shortage() -> Shortage {
     Shortage {
@@ -88,21 +88,21 @@ fn digests() -> Vec<String> {
     let days = (day, day);
     let known = |known| Sum { spent: cent, known };
     let health = Health { completed_at: Some(found_at), looked_at: Some(found_at) };
-    let few = Few { count: 30, first: vec![grant.clone()] };
+    let few = PeopleSample { count: 30, first: vec![grant.clone()] };
     let digest = Digest {
         programme: a_programme().id,
         week,
         found_at,
         days,
-        money: Money {
+        money: DigestMoney {
             pot: Usd::from_dollars(100),
             reserved: Usd::from_dollars(20),
-            this_week: known(Known::Exactly),
-            week_before: known(Known::Partly),
+            this_week: known(Accuracy::Exactly),
+            week_before: known(Accuracy::Partly),
             spent: Days::on_one(day, cent),
         },
         groups: [LineSubject::Group("A".to_owned()), LineSubject::Further(3), LineSubject::NoGroup]
-            .map(|of| Line { of, this_week: cent, week_before: cent })
+            .map(|of| DigestLine { of, this_week: cent, week_before: cent })
             .to_vec(),
         models: vec![ModelLine {
             model: "openai/gpt-4o-mini".to_owned(),
@@ -132,7 +132,7 @@ fn digests() -> Vec<String> {
     };
     let line = ProgrammeLine {
         programme: a_programme().id,
-        this_week: known(Known::Estimated),
+        this_week: known(Accuracy::Estimated),
         spent: cent,
         pot: cent,
         runs_out: Some(RunsOut::OutOn(day)),
@@ -145,10 +145,10 @@ fn digests() -> Vec<String> {
         reserved: cent,
         to_come: cent,
         need: NEED,
-        this_week: known(Known::Exactly),
-        week_before: known(Known::Exactly),
+        this_week: known(Accuracy::Exactly),
+        week_before: known(Accuracy::Exactly),
         new_keys: 1,
-        first_new_keys: vec![NewKey { key: "f0".repeat(32).parse().unwrap(), spent: cent, limit: Some(cent) }],
+        first_new_keys: vec![UnownedKey { key: "f0".repeat(32).parse().unwrap(), spent: cent, limit: Some(cent) }],
         programmes: vec![ProgrammeLine { runs_out: None, ..line.clone() }, line],
         further: 0,
         held_back: 30,

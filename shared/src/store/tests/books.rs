@@ -1,8 +1,8 @@
 //! What the sync keeps of itself and of the account's money, one of each with everything in it.
 
 use super::{at, hash, ulid};
-use crate::domain::usage::reading::Used;
-use crate::domain::usage::reconciliation::{KnownResidual, Opening, Spent};
+use crate::domain::usage::reading::DailyUse;
+use crate::domain::usage::reconciliation::{AccountSpending, KnownResidual, Opening};
 use crate::domain::values::money::Usd;
 use crate::store::sync::account::{Account, AccountDay, ForeignKey};
 use crate::store::sync::cuts::{Cut, ProgrammeCut};
@@ -58,7 +58,7 @@ pub(super) fn a_cut() -> Cut {
     Cut {
         as_of: at("2026-01-03T00:20:00Z"),
         bought: dollars(1000),
-        spent: Spent { before: dollars(59), after: dollars(60) },
+        spent: AccountSpending { before: dollars(59), after: dollars(60) },
         programmes: vec![ProgrammeCut { programme, keys: dollars(42), byok: dollars(5) }],
         unowned: dollars(11),
         opening: dollars(3),
@@ -68,7 +68,7 @@ pub(super) fn a_cut() -> Cut {
 }
 
 pub(super) fn an_account() -> Account {
-    let used = |dollars| Used::on_one("2026-01-02".parse().unwrap(), Usd::from_dollars(dollars));
+    let used = |dollars| DailyUse::on_one("2026-01-02".parse().unwrap(), Usd::from_dollars(dollars));
     Account { as_of: at("2026-01-03T00:20:00Z"), ours: used(42), foreign: used(11) }
 }
 
@@ -79,7 +79,7 @@ pub(super) fn a_foreign_key() -> ForeignKey {
         name: "My key".to_owned(),
         enabled: true,
         limit: Some(Usd::CENT),
-        used: Used::on_one("2026-01-02".parse().unwrap(), Usd::from_dollars(11)),
+        used: DailyUse::on_one("2026-01-02".parse().unwrap(), Usd::from_dollars(11)),
         created_at: Some(since),
         last_used_at: Some(since),
         first_seen_at: since,

@@ -2,7 +2,7 @@
 
 mod story;
 
-use bursar_core::domain::grant::{GaveUp, HoldKind, Stopped};
+use bursar_core::domain::grant::{AttemptFailure, HoldKind, Stopped};
 use bursar_core::domain::programme::rules::DataPolicy;
 use bursar_core::domain::programme::rules::{Guardrail, Rules};
 use bursar_core::domain::values::window::Reset;
@@ -225,7 +225,7 @@ fn each_reason_for_which_there_is_no_key_now() {
 #[test]
 fn an_attempt_that_came_to_nothing_leaves_everything_as_before() {
     let (story, begun) = Story::new().begun(PressKind::Reveal);
-    let change = story.view.give_up(&begun, GaveUp::Unknown, None, "no answer", story.now);
+    let change = story.view.give_up(&begun, AttemptFailure::Unknown, None, "no answer", story.now);
     assert_eq!(story.apply(&change.unwrap()).reads(), Story::new().reads());
 }
 

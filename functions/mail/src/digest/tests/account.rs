@@ -1,6 +1,6 @@
 //! What the digest of the account says.
 
-use bursar_core::domain::usage::balance::{Basis, Need};
+use bursar_core::domain::usage::balance::{BalanceNeed, Basis};
 
 use super::*;
 
@@ -12,7 +12,8 @@ fn an_account_digest() -> AccountDigest {
         pot: Usd::from_dollars(4000),
         runs_out,
     };
-    let key = |digits: &str, cents, limit| NewKey { key: digits.repeat(32).parse().unwrap(), spent: usd(cents), limit };
+    let key =
+        |digits: &str, cents, limit| UnownedKey { key: digits.repeat(32).parse().unwrap(), spent: usd(cents), limit };
     AccountDigest {
         week: date(2026, 11, 16),
         found_at: at("2026-11-16T06:00:00Z"),
@@ -20,7 +21,7 @@ fn an_account_digest() -> AccountDigest {
         balance: Some(usd(210_055)),
         reserved: Usd::from_dollars(3220),
         to_come: Usd::from_dollars(2400),
-        need: Need { amount: Usd::from_dollars(2400), basis: Basis::Promised },
+        need: BalanceNeed { amount: Usd::from_dollars(2400), basis: Basis::Promised },
         this_week: exactly(41_240),
         week_before: exactly(30_000),
         new_keys: 3,
@@ -93,12 +94,12 @@ async fn admins_read_of_the_account() {
 
 #[tokio::test]
 async fn admins_read_of_an_account_that_nobody_has_looked_at() {
-    let partly = Sum { spent: Usd::ZERO, known: Known::Partly };
+    let partly = Sum { spent: Usd::ZERO, known: Accuracy::Partly };
     let digest = AccountDigest {
         balance: None,
         reserved: Usd::ZERO,
         to_come: Usd::ZERO,
-        need: Need { amount: Usd::ZERO, basis: Basis::Promised },
+        need: BalanceNeed { amount: Usd::ZERO, basis: Basis::Promised },
         this_week: partly,
         week_before: partly,
         new_keys: 0,

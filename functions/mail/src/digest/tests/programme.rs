@@ -124,7 +124,7 @@ async fn assistants_read_counts_and_no_name() {
 #[tokio::test]
 async fn a_quiet_week_is_told_as_one() {
     let digest = Digest {
-        money: Money {
+        money: DigestMoney {
             this_week: exactly(0),
             spent: Days::on_one(date(2026, 10, 20), usd(28_010)),
             ..a_full_digest().money
@@ -164,9 +164,9 @@ async fn a_quiet_week_is_told_as_one() {
 
 #[tokio::test]
 async fn the_first_week_before_anybody_has_looked() {
-    let partly = Sum { spent: Usd::ZERO, known: Known::Partly };
+    let partly = Sum { spent: Usd::ZERO, known: Accuracy::Partly };
     let digest = Digest {
-        money: Money { this_week: partly, week_before: partly, spent: Days::default(), ..a_full_digest().money },
+        money: DigestMoney { this_week: partly, week_before: partly, spent: Days::default(), ..a_full_digest().money },
         groups: Vec::new(),
         models: Vec::new(),
         models_unknown: vec![WEEK],
@@ -216,8 +216,8 @@ async fn the_first_week_before_anybody_has_looked() {
 async fn a_missed_night_and_a_sync_that_is_behind_are_said_in_words() {
     let sum = |known| Sum { spent: usd(31_240), known };
     let mut digest = a_full_digest();
-    digest.money.this_week = sum(Known::Partly);
-    digest.money.week_before = sum(Known::Estimated);
+    digest.money.this_week = sum(Accuracy::Partly);
+    digest.money.week_before = sum(Accuracy::Estimated);
     let (text, ..) = of_programme(&digest, Reader::Assistant).await;
     for said in [
         "CS pilot: at least $312.40 last week, 41% of the budget used",
@@ -251,7 +251,7 @@ async fn the_largest_digest_there_can_be_is_a_small_mail() {
     let mut digest = a_full_digest();
     let line = digest.groups[0].clone();
     let group = "A group with a name that somebody made as long as they could";
-    digest.groups = vec![Line { of: LineSubject::Group(group.to_owned()), ..line }; 14];
+    digest.groups = vec![DigestLine { of: LineSubject::Group(group.to_owned()), ..line }; 14];
     digest.models = vec![model(&"m/odel".repeat(16), 20_000, 3_125, 640); 14];
     digest.people.spenders = vec![digest.people.spenders[0].clone(); 10];
     digest.people.standing_out = vec![(grant(1), usd(1_120)); 10];

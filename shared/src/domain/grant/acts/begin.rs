@@ -39,7 +39,7 @@ pub enum PressKind {
 
 /// An attempt under way, owned by whoever knows its nonce.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Begun {
+pub struct OpenAttempt {
     pub epoch: Epoch,
     pub nonce: Nonce,
     /// Keys of older epochs, to be disabled before a new one is made.
@@ -89,7 +89,7 @@ pub enum BeginRefused {
 
 impl View {
     /// Opens an attempt, takes a place in the pot where it has none, and orders the disable of every older key.
-    pub fn begin(&self, press: Press, nonce: Nonce, now: Timestamp) -> Result<(Change, Begun), BeginRefused> {
+    pub fn begin(&self, press: Press, nonce: Nonce, now: Timestamp) -> Result<(Change, OpenAttempt), BeginRefused> {
         self.may_begin(press, now)?;
         let mut change = self.change(&Actor::Student).ordering_all_off(now);
         // What made nothing need not be remembered once a sync would have found otherwise; the audit tells of it.
@@ -113,7 +113,7 @@ impl View {
             note += &format!("; terms accepted, sha256 {terms}");
         }
         let change = change.audited(Act::Begun, &self.grant, Some(note));
-        Ok((change, Begun { epoch, nonce, to_retire }))
+        Ok((change, OpenAttempt { epoch, nonce, to_retire }))
     }
 
     /// The terms that a press has to accept: until a key was shown, each press anew.

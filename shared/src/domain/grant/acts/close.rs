@@ -10,7 +10,7 @@ use crate::domain::values::money::Usd;
 
 /// What the sweeper finds about an enabled key of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Swept {
+pub enum SweepOutcome {
     /// Marked, and its disable ordered.
     Marked,
     /// It was marked before; the disable may still be ordered.
@@ -134,7 +134,7 @@ impl View {
     }
 
     /// Marks an attempt whose key the provider lists as enabled although nobody was shown it.
-    pub fn sweep(&self, epoch: Epoch, nonce: &Nonce, key: &KeyHash, now: Timestamp) -> Result<Change, Swept> {
+    pub fn sweep(&self, epoch: Epoch, nonce: &Nonce, key: &KeyHash, now: Timestamp) -> Result<Change, SweepOutcome> {
         let mut change = self.change(&Actor::Sync);
         if self.grant.attempt(epoch).is_none() && epoch <= self.grant.epoch {
             // It came to nothing and was forgotten. Whatever key it made after all is nobody's.
@@ -143,19 +143,19 @@ impl View {
             change.grant.attempts.insert(place, Attempt { state: AttemptState::Unknown, ..forgotten });
         }
         let attempt =
-            change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch).ok_or(Swept::NoAttempt)?;
+            change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch).ok_or(SweepOutcome::NoAttempt)?;
         if attempt.state == AttemptState::Shown {
-            return Err(Swept::Shown);
+            return Err(SweepOutcome::Shown);
         }
         if now < attempt.begun_at + GRACE {
-            return Err(Swept::TooYoung);
+            return Err(SweepOutcome::TooYoung);
         }
         if attempt.key.as_ref().is_some_and(|known| known != key) {
-            return Err(Swept::NotItsKey);
+            return Err(SweepOutcome::NotItsKey);
         }
         // Whether its key was enabled since is another finding.
         if attempt.state == AttemptState::Swept {
-            return Err(Swept::Already);
+            return Err(SweepOutcome::Already);
         }
         attempt.state = AttemptState::Swept;
         attempt.key = Some(key.clone());

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{
-    Attempt, AttemptState, Change, Gone, GrantState, LEASE, SETTLING, Stopped, SwitchState, Unchanged, View,
+    Attempt, AttemptState, Change, GrantState, KeyAbsence, LEASE, SETTLING, Stopped, SwitchState, Unchanged, View,
 };
 use crate::domain::values::id::Epoch;
 use crate::domain::values::key::KeyHash;
@@ -89,7 +89,7 @@ impl View {
         });
         let mut change = self.change(&Actor::Sync);
         let gone = self.recorded(&mut change, epoch, key).ok_or(Unchanged)?;
-        gone.note_gone(Gone::Missing, now);
+        gone.note_gone(KeyAbsence::Missing, now);
         gone.rest_promised_since = (gone.state == AttemptState::Shown && !was_read).then_some(now);
         if self.grant.live().is_none_or(|live| live.epoch != epoch) {
             return Ok(change);
@@ -115,7 +115,7 @@ impl View {
             return Err(Unchanged);
         }
         let mut change = self.change(&Actor::Sync);
-        self.recorded(&mut change, epoch, key).ok_or(Unchanged)?.note_gone(Gone::Purged, now);
+        self.recorded(&mut change, epoch, key).ok_or(Unchanged)?.note_gone(KeyAbsence::Purged, now);
         Ok(change.audited(Act::Purged, &self.grant, Some(format!("attempt {}", epoch.number()))))
     }
 

@@ -7,7 +7,7 @@ use crate::domain::grant::{Change, Person, View};
 
 /// Somebody's line on the roster, as it is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
+pub struct RosterLine {
     pub person: Person,
     pub group: Option<String>,
 }
@@ -26,7 +26,7 @@ pub enum LineRefused {
 
 impl View {
     /// Changes who a grant is for and in which group. A place in the pot grows or shrinks with the group's cap, as with one of its own.
-    pub fn describe(&self, line: &Line, by: &Actor, now: Timestamp) -> Result<Change, LineRefused> {
+    pub fn describe(&self, line: &RosterLine, by: &Actor, now: Timestamp) -> Result<Change, LineRefused> {
         let (was, becomes) = (&self.grant.person, &line.person);
         let same_spelling = was.address.as_written() == becomes.address.as_written();
         let moves = self.grant.group != line.group;
@@ -74,8 +74,8 @@ mod tests {
         "2026-02-01T00:00:00Z".parse().unwrap()
     }
 
-    fn line_of(view: &View) -> Line {
-        Line { person: view.grant.person.clone(), group: view.grant.group.clone() }
+    fn line_of(view: &View) -> RosterLine {
+        RosterLine { person: view.grant.person.clone(), group: view.grant.group.clone() }
     }
 
     #[test]
@@ -83,7 +83,7 @@ mod tests {
         let mut view = a_view();
         assert_eq!(view.describe(&line_of(&view), &Actor::Rule, now()), Err(LineRefused::Unchanged));
         view.grant.state = GrantState::Revoked;
-        let line = Line { group: Some("B".to_owned()), ..line_of(&view) };
+        let line = RosterLine { group: Some("B".to_owned()), ..line_of(&view) };
         assert_eq!(view.describe(&line, &Actor::Rule, now()), Err(LineRefused::Over));
     }
 
@@ -97,7 +97,7 @@ mod tests {
             view.programme.settings.groups.insert(group.to_owned(), group_cap);
         }
         let moved = |group: &str| {
-            let line = Line { group: Some(group.to_owned()), ..line_of(&view) };
+            let line = RosterLine { group: Some(group.to_owned()), ..line_of(&view) };
             view.describe(&line, &Actor::Rule, now())
         };
         assert_eq!(moved("rich").unwrap().pot, PotChange::Take(Usd::from_dollars(70)));

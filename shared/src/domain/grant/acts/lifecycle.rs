@@ -30,7 +30,7 @@ pub struct AnnouncedEnd {
 
 /// What the mail of an announcement has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MailOutcome {
+pub enum NoticeDelivery {
     /// By then the mail server had it, or it was given up since the address takes none: nothing more will come of it.
     SentBy(Timestamp),
     /// It may be sent yet.
@@ -66,7 +66,7 @@ impl View {
     pub fn follow_rules(
         &self,
         last_used_at: Option<Timestamp>,
-        mails: &[(AnnouncedEnd, MailOutcome)],
+        mails: &[(AnnouncedEnd, NoticeDelivery)],
         now: Timestamp,
     ) -> Result<(Change, Rule), Unchanged> {
         let rule = self.rule_due(last_used_at, mails, now).ok_or(Unchanged)?;
@@ -82,16 +82,18 @@ impl View {
     fn rule_due(
         &self,
         last_used_at: Option<Timestamp>,
-        mails: &[(AnnouncedEnd, MailOutcome)],
+        mails: &[(AnnouncedEnd, NoticeDelivery)],
         now: Timestamp,
     ) -> Option<Rule> {
         self.rules(last_used_at, now).find_map(|rule| {
             let Some(notice) = rule.rests_on() else { return Some(rule) };
             let said = self.announced_as(notice)?;
             match mails.iter().find(|(of, _)| *of == said)?.1 {
-                MailOutcome::SentBy(at) => (now >= notice.ends_at(said, at)).then_some(rule),
-                MailOutcome::Waiting => None,
-                MailOutcome::Void => (!self.outlives_the_term(now + notice.ahead())).then_some(Rule::Announce(notice)),
+                NoticeDelivery::SentBy(at) => (now >= notice.ends_at(said, at)).then_some(rule),
+                NoticeDelivery::Waiting => None,
+                NoticeDelivery::Void => {
+                    (!self.outlives_the_term(now + notice.ahead())).then_some(Rule::Announce(notice))
+                }
             }
         })
     }

@@ -16,7 +16,7 @@ use crate::domain::values::window::Window;
 
 /// What the provider says a key's limit is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Listed {
+pub enum ListedLimit {
     /// It was not asked.
     Unasked,
     Unlimited,
@@ -27,7 +27,7 @@ pub enum Listed {
 
 /// What is to become of the limit of a live key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
+pub enum WantedLimit {
     /// This one is to be sent.
     Limit(Usd),
     /// Less than a cent is left: the key is to be stopped.
@@ -53,27 +53,27 @@ impl View {
 
     /// What the limit of the live key should be, held or not. Just after a window turned, numbers of the one before may still be told:
     /// then what is not surely of this one limits the key to a cent, and does not stop it.
-    pub fn limit_wanted(&self, now: Timestamp) -> Option<Wanted> {
+    pub fn limit_wanted(&self, now: Timestamp) -> Option<WantedLimit> {
         let (live, settings) = (self.grant.live()?, &self.programme.settings);
         let cap = self.grant.cap(settings);
         if let Some(limit) = wanted_limit(cap, &self.spending(now)) {
-            return Some(Wanted::Limit(limit));
+            return Some(WantedLimit::Limit(limit));
         }
         let window = settings.reset.window_at(now);
         let retired = self.readings.iter().filter(|reading| reading.epoch != live.epoch && reading.window == window);
         let used: Usd = retired.map(|reading| surely(reading, &self.grant, settings)).sum();
-        Some(if cap - used >= Usd::CENT { Wanted::Limit(Usd::CENT) } else { Wanted::UsedUp })
+        Some(if cap - used >= Usd::CENT { WantedLimit::Limit(Usd::CENT) } else { WantedLimit::UsedUp })
     }
 
     /// What is to become of the limit of the live key, where the confirmed one or the one that the provider lists is another. None when
     /// it is right, and when no key is live.
-    pub fn wanted(&self, listed: Listed, now: Timestamp) -> Option<Wanted> {
+    pub fn wanted(&self, listed: ListedLimit, now: Timestamp) -> Option<WantedLimit> {
         let (live, wanted) = (self.grant.live()?, self.limit_wanted(now)?);
-        let Wanted::Limit(limit) = wanted else { return Some(wanted) };
+        let WantedLimit::Limit(limit) = wanted else { return Some(wanted) };
         let is_listed = match listed {
-            Listed::Unasked => true,
-            Listed::Unlimited | Listed::CountedOtherwise => false,
-            Listed::Limit(listed) => listed.is_about(limit),
+            ListedLimit::Unasked => true,
+            ListedLimit::Unlimited | ListedLimit::CountedOtherwise => false,
+            ListedLimit::Limit(listed) => listed.is_about(limit),
         };
         let is_right = is_listed && live.limit.is_some_and(|held| held.is_about(limit));
         (!is_right).then_some(wanted)
@@ -81,10 +81,10 @@ impl View {
 
     /// Orders the limit that is wanted where it is not the one that is held, or stops a grant that has used all of its cap. What was asked
     /// of a listing is decided here, on the grant as it is. Unchanged when there is nothing to order.
-    pub fn order_limit(&self, listed: Listed, now: Timestamp) -> Result<Change, Unchanged> {
+    pub fn order_limit(&self, listed: ListedLimit, now: Timestamp) -> Result<Change, Unchanged> {
         match self.wanted(listed, now).ok_or(Unchanged)? {
-            Wanted::UsedUp => self.stop(Stopped::UsedUp, &Actor::Sync, now),
-            Wanted::Limit(_) => {
+            WantedLimit::UsedUp => self.stop(Stopped::UsedUp, &Actor::Sync, now),
+            WantedLimit::Limit(_) => {
                 let mut change = self.change(&Actor::Sync);
                 let live = live_of(&mut change).filter(|live| live.limit_ordered.is_none()).ok_or(Unchanged)?;
                 live.order_limit(now);
@@ -98,7 +98,7 @@ impl View {
     pub fn sending_limit(&self, epoch: Epoch, limit: Usd, now: Timestamp) -> Result<Change, NotSending> {
         let mut change = self.change(&Actor::Sync);
         let live = live_of(&mut change).filter(|live| live.epoch == epoch).ok_or(NotSending::NotWanted)?;
-        if self.limit_wanted(now) != Some(Wanted::Limit(limit)) {
+        if self.limit_wanted(now) != Some(WantedLimit::Limit(limit)) {
             return Err(NotSending::NotWanted);
         }
         // Decided again after a lost answer, it finds itself done.
@@ -147,7 +147,7 @@ impl View {
         attempt.limit = Some(sent.limit);
         (attempt.put_off, attempt.missing_since) = (None, None);
         // Somebody may have changed the cap since it was reckoned.
-        if wanted == Some(Wanted::Limit(sent.limit)) || wanted.is_none() {
+        if wanted == Some(WantedLimit::Limit(sent.limit)) || wanted.is_none() {
             attempt.note_limited();
         }
         if attempt.read_at.is_some() {
@@ -175,8 +175,8 @@ impl View {
 
     /// Marks that a limit which was never answered did not come: so long after it the provider lists another. Unchanged when nothing like
     /// that is open.
-    pub fn limit_seen(&self, epoch: Epoch, listed: Listed, asked: Timestamp) -> Result<Change, Unchanged> {
-        let Listed::Limit(listed) = listed else { return Err(Unchanged) };
+    pub fn limit_seen(&self, epoch: Epoch, listed: ListedLimit, asked: Timestamp) -> Result<Change, Unchanged> {
+        let ListedLimit::Limit(listed) = listed else { return Err(Unchanged) };
         let mut change = self.change(&Actor::Sync);
         let attempt = change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch).ok_or(Unchanged)?;
         let told = attempt.told.as_mut().ok_or(Unchanged)?;
@@ -199,13 +199,13 @@ impl Change {
     /// somebody waits for what a lower one gives back.
     pub(in crate::domain::grant) fn with_limit(mut self, view: &View, read: bool, now: Timestamp) -> Change {
         let after = View { grant: self.grant.clone(), ..view.clone() };
-        match after.wanted(Listed::Unasked, now) {
+        match after.wanted(ListedLimit::Unasked, now) {
             None => {}
-            Some(Wanted::UsedUp) => {
+            Some(WantedLimit::UsedUp) => {
                 self = self.ordering_all_off(now);
                 self.grant.state = GrantState::Stopped { why: Stopped::UsedUp };
             }
-            Some(Wanted::Limit(limit)) => {
+            Some(WantedLimit::Limit(limit)) => {
                 if let Some(live) = live_of(&mut self) {
                     live.order_limit(now);
                     if read && live.limit.is_some_and(|held| held > limit) {

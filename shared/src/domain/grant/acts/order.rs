@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{
-    Attempt, AttemptState, Change, GRACE, Gone, Grant, GrantState, SETTLING, Stopped, SwitchState, Unchanged, View,
+    Attempt, AttemptState, Change, GRACE, Grant, GrantState, KeyAbsence, SETTLING, Stopped, SwitchState, Unchanged,
+    View,
 };
 use crate::domain::values::id::Epoch;
 use crate::domain::values::key::KeyHash;
@@ -67,7 +68,7 @@ pub struct ToldLimit {
 
 /// That the orders of a key failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PutOff {
+pub struct OrderBackoff {
     pub tries: u32,
     #[serde(with = "millisecond::required")]
     pub until: Timestamp,
@@ -188,7 +189,7 @@ impl Attempt {
     }
 
     /// Notes that the provider does not have the key: nothing is ordered of it any more.
-    pub(in crate::domain::grant) fn note_gone(&mut self, gone: Gone, now: Timestamp) {
+    pub(in crate::domain::grant) fn note_gone(&mut self, gone: KeyAbsence, now: Timestamp) {
         self.gone = Some(gone);
         (self.limit_ordered, self.put_off, self.read_at, self.missing_since) = (None, None, None, None);
         if !matches!(self.switch, SwitchState::Off { .. }) {
@@ -248,7 +249,7 @@ impl View {
         let attempt = attempt_of(&mut change, order).ok_or(Unchanged)?;
         let tries = attempt.put_off.map_or(0, |put_off| put_off.tries).saturating_add(1);
         let minutes = SignedDuration::from_mins(1 << (tries - 1).min(6));
-        attempt.put_off = Some(PutOff { tries, until: now + minutes.min(LONGEST_PUT_OFF) });
+        attempt.put_off = Some(OrderBackoff { tries, until: now + minutes.min(LONGEST_PUT_OFF) });
         Ok(change)
     }
 
@@ -261,7 +262,7 @@ impl View {
         attempt.missing_since.get_or_insert(now);
         if !attempt.orders().is_empty() {
             let tries = attempt.put_off.map_or(1, |put_off| put_off.tries);
-            attempt.put_off = Some(PutOff { tries, until: now + NOT_FOUND_AGAIN });
+            attempt.put_off = Some(OrderBackoff { tries, until: now + NOT_FOUND_AGAIN });
         }
         (change.grant.attempts != self.grant.attempts).then_some(change).ok_or(Unchanged)
     }

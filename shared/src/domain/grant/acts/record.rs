@@ -3,13 +3,13 @@
 use jiff::Timestamp;
 
 use crate::domain::audit::{Act, Actor};
-use crate::domain::grant::{Attempt, AttemptState, Begun, Change, GrantState, HoldKind, Notice, Unchanged, View};
+use crate::domain::grant::{Attempt, AttemptState, Change, GrantState, HoldKind, Notice, OpenAttempt, Unchanged, View};
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
 
 /// A key the provider made for an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Minted {
+pub struct MintedKey {
     pub key: KeyHash,
     pub limit: Usd,
 }
@@ -31,7 +31,7 @@ pub enum RecordRefused {
 
 /// How an attempt that shows no key ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GaveUp {
+pub enum AttemptFailure {
     /// For certain nothing was made, or what was made is known and will be disabled.
     Refused,
     /// Nobody knows whether a key was made.
@@ -42,7 +42,7 @@ pub enum GaveUp {
 
 impl View {
     /// Makes the attempt's key the grant's live one. Only after this is written may the key be shown.
-    pub fn record(&self, begun: &Begun, minted: &Minted, now: Timestamp) -> Result<Change, RecordRefused> {
+    pub fn record(&self, begun: &OpenAttempt, minted: &MintedKey, now: Timestamp) -> Result<Change, RecordRefused> {
         match self.grant.state {
             GrantState::Revoked => return Err(RecordRefused::Revoked),
             GrantState::Ended => return Err(RecordRefused::Over),
@@ -82,8 +82,8 @@ impl View {
     /// grant goes back to where it was if this attempt is still the one under way. Unchanged when all that is so already.
     pub fn give_up(
         &self,
-        begun: &Begun,
-        how: GaveUp,
+        begun: &OpenAttempt,
+        how: AttemptFailure,
         key: Option<&KeyHash>,
         why: &str,
         now: Timestamp,
@@ -95,9 +95,9 @@ impl View {
             return Err(Unchanged);
         }
         let (state, act) = match how {
-            GaveUp::Refused => (AttemptState::Refused, Act::Refused),
-            GaveUp::Unknown => (AttemptState::Unknown, Act::Unknown),
-            GaveUp::Lost => (AttemptState::Lost, Act::Lost),
+            AttemptFailure::Refused => (AttemptState::Refused, Act::Refused),
+            AttemptFailure::Unknown => (AttemptState::Unknown, Act::Unknown),
+            AttemptFailure::Lost => (AttemptState::Lost, Act::Lost),
         };
         if ended.state == AttemptState::Open {
             ended.state = state;

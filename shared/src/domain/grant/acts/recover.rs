@@ -11,7 +11,7 @@ use crate::domain::values::money::Usd;
 
 /// A key that the provider lists under the name of this grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct RecoveredKey {
     pub epoch: Epoch,
     pub nonce: Nonce,
     pub key: KeyHash,
@@ -26,7 +26,7 @@ impl View {
     /// what is recorded already, what is of an epoch below the grant's and what bears the number of another attempt is passed over.
     /// In a copy of the table an attempt that is still open counts as shown; elsewhere somebody may be at it. Unchanged when there is
     /// nothing to record.
-    pub fn recover(&self, found: &[Found], in_copy: bool, now: Timestamp) -> Result<Change, Unchanged> {
+    pub fn recover(&self, found: &[RecoveredKey], in_copy: bool, now: Timestamp) -> Result<Change, Unchanged> {
         let unknown = self.unknown(found, in_copy);
         if unknown.is_empty() {
             return Err(Unchanged);
@@ -62,7 +62,7 @@ impl View {
     }
 
     /// Whether a found key is one that a recovery would record.
-    pub fn can_recover(&self, found: &Found, in_copy: bool) -> bool {
+    pub fn can_recover(&self, found: &RecoveredKey, in_copy: bool) -> bool {
         match self.grant.attempt(found.epoch) {
             Some(attempt) => in_copy && attempt.nonce == found.nonce && attempt.state == AttemptState::Open,
             None => found.epoch > self.grant.epoch,
@@ -70,14 +70,14 @@ impl View {
     }
 
     /// Which keys that work now a recovery would end on its own judgement. What a person held, revoked or ended is not its own.
-    pub fn ended_by_recovery<'f>(&self, found: &'f [Found], in_copy: bool) -> Vec<&'f Found> {
+    pub fn ended_by_recovery<'f>(&self, found: &'f [RecoveredKey], in_copy: bool) -> Vec<&'f RecoveredKey> {
         let unknown = self.unknown(found, in_copy);
         if unknown.is_empty() || self.is_terminal() || !self.grant.holds.is_empty() {
             return Vec::new();
         }
         let live = self.newest_enabled(&unknown).map(|live| &live.key);
         let stays = live.or(self.grant.live().and_then(|live| live.key.as_ref()));
-        let is_in_question = |found: &&Found| {
+        let is_in_question = |found: &&RecoveredKey| {
             let was_live = self.grant.live().is_some_and(|live| live.key.as_ref() == Some(&found.key));
             was_live || unknown.iter().any(|unknown| unknown.key == found.key)
         };
@@ -86,8 +86,8 @@ impl View {
     }
 
     /// The found keys that no attempt records and that can be recorded, the oldest first; of two with one number the first.
-    fn unknown<'f>(&self, found: &'f [Found], in_copy: bool) -> Vec<&'f Found> {
-        let mut unknown: Vec<&Found> = found.iter().filter(|found| self.can_recover(found, in_copy)).collect();
+    fn unknown<'f>(&self, found: &'f [RecoveredKey], in_copy: bool) -> Vec<&'f RecoveredKey> {
+        let mut unknown: Vec<&RecoveredKey> = found.iter().filter(|found| self.can_recover(found, in_copy)).collect();
         // Two keys of one epoch: the one that works is the one that matters.
         unknown.sort_by_key(|found| (found.epoch, !found.enabled));
         unknown.dedup_by_key(|found| found.epoch);
@@ -95,12 +95,18 @@ impl View {
     }
 
     /// What becomes live; nothing of a grant that is over.
-    fn newest_enabled<'f>(&self, unknown: &[&'f Found]) -> Option<&'f Found> {
+    fn newest_enabled<'f>(&self, unknown: &[&'f RecoveredKey]) -> Option<&'f RecoveredKey> {
         let enabled = unknown.iter().filter(|found| found.enabled && !self.is_terminal());
         enabled.max_by_key(|found| found.epoch).copied()
     }
 
-    fn disable_all_but(&self, live: Option<&Found>, found: &[Found], change: &mut Change, now: Timestamp) {
+    fn disable_all_but(
+        &self,
+        live: Option<&RecoveredKey>,
+        found: &[RecoveredKey],
+        change: &mut Change,
+        now: Timestamp,
+    ) {
         let was_live = self.grant.live().and_then(|live| live.key.clone());
         let is_held = !self.grant.holds.is_empty();
         let in_use = live.map(|live| live.key.clone()).or(was_live).filter(|_| !is_held);
@@ -115,7 +121,7 @@ impl View {
     }
 }
 
-impl Found {
+impl RecoveredKey {
     /// The attempt that must have made it. When it was shown is not known any more, but that it could have been.
     fn attempt(&self, now: Timestamp) -> Attempt {
         let disable = if self.enabled { SwitchState::On } else { SwitchState::Off { at: now } };

@@ -23,7 +23,7 @@ fn nobody_begins_while_another_is_making_the_key_and_the_first_loses_once_its_le
     let second = story.begin(PressKind::Reveal);
     assert_eq!(attempt(&story, 1).state, AttemptState::Superseded);
     assert_eq!(story.view.record(&first, &minted('a'), story.now), Err(RecordRefused::Lost));
-    let change = story.view.give_up(&first, GaveUp::Lost, Some(&hash('a')), "superseded", story.now).unwrap();
+    let change = story.view.give_up(&first, AttemptFailure::Lost, Some(&hash('a')), "superseded", story.now).unwrap();
     story.apply(change);
     assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
     let change = story.view.record(&second, &minted('b'), story.now).unwrap();
@@ -36,7 +36,7 @@ fn nobody_begins_while_another_is_making_the_key_and_the_first_loses_once_its_le
 fn a_page_that_is_older_than_the_last_attempt_begins_nothing() {
     let mut story = Story::new();
     let begun = story.begin(PressKind::Reveal);
-    let change = story.view.give_up(&begun, GaveUp::Refused, None, "402", story.now).unwrap();
+    let change = story.view.give_up(&begun, AttemptFailure::Refused, None, "402", story.now).unwrap();
     story.apply(change);
     assert_eq!(story.view.grant.state, GrantState::Invited);
     let stale = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
@@ -71,7 +71,8 @@ fn a_replacement_orders_the_old_keys_disable_before_anything_else_and_has_what_i
     assert_eq!(begun.to_retire, std::slice::from_ref(&owed));
     assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
     assert_eq!(story.view.next_limit(story.now), Some(Usd::from_dollars(15)));
-    let change = story.view.give_up(&begun, GaveUp::Refused, None, "the old key could not be disabled", story.now);
+    let change =
+        story.view.give_up(&begun, AttemptFailure::Refused, None, "the old key could not be disabled", story.now);
     story.apply(change.unwrap());
     assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::ReplacementFailed });
     assert_eq!(story.begin(PressKind::Replace).to_retire, [owed]);
@@ -100,7 +101,7 @@ fn an_attempt_that_was_refused_is_remembered_for_two_days() {
     let mut story = Story::new();
     for remembered in [1, 2] {
         let begun = story.begin(PressKind::Reveal);
-        let change = story.view.give_up(&begun, GaveUp::Refused, None, "402", story.now).unwrap();
+        let change = story.view.give_up(&begun, AttemptFailure::Refused, None, "402", story.now).unwrap();
         story.apply(change);
         assert_eq!(story.view.grant.attempts.len(), remembered);
     }
@@ -177,7 +178,7 @@ fn terms_are_accepted_as_they_read_now_with_each_press_until_a_key_was_shown() {
         let (change, begun) = story.press(PressKind::Reveal).unwrap();
         assert_eq!(note(&change), format!("attempt {attempt}; terms accepted, sha256 {now}"));
         story.apply(change);
-        let failed = story.view.give_up(&begun, GaveUp::Unknown, None, "no answer", story.now);
+        let failed = story.view.give_up(&begun, AttemptFailure::Unknown, None, "no answer", story.now);
         story.apply(failed.unwrap());
     }
     story.shown(PressKind::Reveal, 'a');

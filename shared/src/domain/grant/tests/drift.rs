@@ -47,7 +47,7 @@ fn keys_of_whatever_ended_are_to_be_disabled_again_and_an_attempt_without_a_key_
     let mut unknown = Story::new();
     let begun = unknown.begin(PressKind::Reveal);
     assert_eq!(unknown.again(1, 'a'), Err(Unchanged), "somebody is at it");
-    let change = unknown.view.give_up(&begun, GaveUp::Unknown, None, "no answer", unknown.now).unwrap();
+    let change = unknown.view.give_up(&begun, AttemptFailure::Unknown, None, "no answer", unknown.now).unwrap();
     unknown.apply(change);
     assert_eq!(unknown.again(1, 'a'), Err(Unchanged));
 }
@@ -90,7 +90,7 @@ fn of_a_key_that_is_gone_nothing_is_ordered_and_a_grant_that_was_live_with_it_is
     let change = gone(&story, 1, 'a').unwrap();
     assert_eq!((&change.grant.state, &change.audit), (&story.view.grant.state, &None), "a retired key is only marked");
     story.apply(change);
-    assert_eq!(attempt(&story, 1).gone, Some(Gone::Missing));
+    assert_eq!(attempt(&story, 1).gone, Some(KeyAbsence::Missing));
     assert_eq!(gone(&story, 1, 'a'), Err(NotAsRead::Unchanged));
 
     let change = gone(&story, 2, 'b').unwrap();
@@ -122,22 +122,26 @@ fn the_wanted_limit_is_sent_where_the_recorded_or_the_listed_one_is_another() {
     let mut story = Story::live('a');
     let dollars = Usd::from_dollars;
     let wanted = |story: &Story, listed| story.view.wanted(listed, story.now);
-    assert_eq!(wanted(&story, Listed::Unasked), None);
-    assert_eq!(wanted(&story, Listed::Limit(dollars(20))), None);
-    assert_eq!(wanted(&story, Listed::Limit(dollars(30))), Some(Wanted::Limit(dollars(20))));
-    assert_eq!(wanted(&story, Listed::Unlimited), Some(Wanted::Limit(dollars(20))));
-    assert_eq!(wanted(&story, Listed::CountedOtherwise), Some(Wanted::Limit(dollars(20))));
+    assert_eq!(wanted(&story, ListedLimit::Unasked), None);
+    assert_eq!(wanted(&story, ListedLimit::Limit(dollars(20))), None);
+    assert_eq!(wanted(&story, ListedLimit::Limit(dollars(30))), Some(WantedLimit::Limit(dollars(20))));
+    assert_eq!(wanted(&story, ListedLimit::Unlimited), Some(WantedLimit::Limit(dollars(20))));
+    assert_eq!(wanted(&story, ListedLimit::CountedOtherwise), Some(WantedLimit::Limit(dollars(20))));
     let change = story.view.set_cap(Some(dollars(15)), &faculty(), None, story.now).unwrap();
     story.apply(change);
-    assert_eq!(wanted(&story, Listed::Unasked), Some(Wanted::Limit(dollars(15))));
-    assert_eq!(wanted(&story, Listed::Limit(dollars(15))), Some(Wanted::Limit(dollars(15))), "to be recorded");
+    assert_eq!(wanted(&story, ListedLimit::Unasked), Some(WantedLimit::Limit(dollars(15))));
+    assert_eq!(
+        wanted(&story, ListedLimit::Limit(dollars(15))),
+        Some(WantedLimit::Limit(dollars(15))),
+        "to be recorded"
+    );
     let change = story.view.hold(HoldKind::Paused, &faculty(), None, story.now).unwrap();
     story.apply(change);
-    assert_eq!(wanted(&story, Listed::Unasked), Some(Wanted::Limit(dollars(15))), "held, it is sent too");
+    assert_eq!(wanted(&story, ListedLimit::Unasked), Some(WantedLimit::Limit(dollars(15))), "held, it is sent too");
     let hair = Usd::from_micros(14_990_001);
     story.limited();
     assert_eq!(
-        (wanted(&story, Listed::Limit(hair)), wanted(&story, Listed::Unasked)),
+        (wanted(&story, ListedLimit::Limit(hair)), wanted(&story, ListedLimit::Unasked)),
         (None, None),
         "less than a cent away"
     );
@@ -150,11 +154,11 @@ fn a_limit_is_confirmed_once_and_never_in_another_window_than_it_was_reckoned_in
     story.view.pot.limit = Usd::from_dollars(5000);
     story.shown(PressKind::Reveal, 'a').now += 1.hour();
     story.shown(PressKind::Replace, 'b').reading(1, 5_000_000);
-    assert_eq!(story.view.wanted(Listed::Unasked, story.now), Some(Wanted::Limit(Usd::from_dollars(15))));
-    let change = story.view.order_limit(Listed::Unasked, story.now).unwrap();
+    assert_eq!(story.view.wanted(ListedLimit::Unasked, story.now), Some(WantedLimit::Limit(Usd::from_dollars(15))));
+    let change = story.view.order_limit(ListedLimit::Unasked, story.now).unwrap();
     assert_eq!((&change.audit, change.pot), (&None, PotChange::None), "a mark");
     story.apply(change);
-    assert_eq!(story.view.order_limit(Listed::Unasked, story.now), Err(Unchanged), "it is ordered already");
+    assert_eq!(story.view.order_limit(ListedLimit::Unasked, story.now), Err(Unchanged), "it is ordered already");
     let window = Reset::Daily.window_at(story.now);
     let order = story.order(Epoch::new(2), OrderKind::Limit).unwrap();
     let sent = SentLimit { limit: Usd::from_dollars(15), at: story.now, unanswered_before: None };
@@ -167,7 +171,7 @@ fn a_limit_is_confirmed_once_and_never_in_another_window_than_it_was_reckoned_in
     );
     let unsent = story.view.clone();
     story.apply(change);
-    assert_eq!((story.view.wanted(Listed::Unasked, story.now), story.view.grant.orders().len()), (None, 0));
+    assert_eq!((story.view.wanted(ListedLimit::Unasked, story.now), story.view.grant.orders().len()), (None, 0));
 
     story.view = unsent;
     story.now += 24.hours();
@@ -179,13 +183,13 @@ fn a_limit_is_confirmed_once_and_never_in_another_window_than_it_was_reckoned_in
 fn with_less_than_a_cent_left_a_live_key_is_used_up() {
     let mut story = Story::live('a');
     story.reading(1, 19_995_000);
-    assert_eq!(story.view.wanted(Listed::Unasked, story.now), None, "its own use is off its own limit");
+    assert_eq!(story.view.wanted(ListedLimit::Unasked, story.now), None, "its own use is off its own limit");
     story.now += 1.hour();
     story.reading(1, 19_990_000).shown(PressKind::Replace, 'b').reading(1, 19_995_000);
-    assert_eq!(story.view.wanted(Listed::Unasked, story.now), Some(Wanted::UsedUp));
+    assert_eq!(story.view.wanted(ListedLimit::Unasked, story.now), Some(WantedLimit::UsedUp));
     let change = story.view.stop(Stopped::UsedUp, &Actor::Sync, story.now).unwrap();
     story.apply(change);
-    assert_eq!(story.view.wanted(Listed::Unasked, story.now), None);
+    assert_eq!(story.view.wanted(ListedLimit::Unasked, story.now), None);
 }
 
 #[test]
@@ -210,7 +214,7 @@ fn keys_of_revoked_grants_may_go_two_days_after_their_last_reading_and_those_of_
     let change = story.view.purged(Epoch::new(1), &hash('a'), story.now).unwrap();
     assert_eq!(change.audit.clone().unwrap().act, Act::Purged);
     story.apply(change);
-    assert_eq!((attempt(&story, 1).gone, may(&story, None)), (Some(Gone::Purged), false));
+    assert_eq!((attempt(&story, 1).gone, may(&story, None)), (Some(KeyAbsence::Purged), false));
     assert_eq!(story.view.purged(Epoch::new(1), &hash('a'), story.now), Err(Unchanged));
     assert_eq!(
         story.view.found_gone(story.view.grant.version, Epoch::new(1), &hash('a'), story.now),

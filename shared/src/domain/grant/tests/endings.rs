@@ -25,10 +25,10 @@ fn a_swept_key_that_is_enabled_again_is_to_be_disabled_again_and_a_namesake_is_n
     story.now += GRACE;
     let change = story.swept(1, 'a').unwrap();
     story.apply(change);
-    assert_eq!(story.swept(1, 'b'), Err(Swept::NotItsKey));
+    assert_eq!(story.swept(1, 'b'), Err(SweepOutcome::NotItsKey));
     story.disabled(Epoch::new(1));
     story.now += 1.hour();
-    assert_eq!(story.swept(1, 'a'), Err(Swept::Already), "one entry says it");
+    assert_eq!(story.swept(1, 'a'), Err(SweepOutcome::Already), "one entry says it");
     let too_old = story.now - 1.hour();
     assert_eq!(
         story.view.disable_again(Epoch::new(1), &hash('a'), too_old, story.now),
@@ -47,7 +47,7 @@ fn a_hold_during_minting_keeps_the_key_from_being_shown_and_the_grant_goes_back(
     let change = story.view.hold(HoldKind::Paused, &faculty(), Some("exam"), story.now).unwrap();
     story.apply(change);
     assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(RecordRefused::Held(HoldKind::Paused)));
-    let change = story.view.give_up(&begun, GaveUp::Lost, Some(&hash('a')), "held", story.now).unwrap();
+    let change = story.view.give_up(&begun, AttemptFailure::Lost, Some(&hash('a')), "held", story.now).unwrap();
     story.apply(change);
     assert_eq!(
         (story.view.grant.to_string().as_str(), attempt(&story, 1).state),
@@ -55,7 +55,7 @@ fn a_hold_during_minting_keeps_the_key_from_being_shown_and_the_grant_goes_back(
     );
     assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
     assert_eq!(story.refused(PressKind::Reveal), BeginRefused::Held(HoldKind::Paused));
-    let again = story.view.give_up(&begun, GaveUp::Lost, Some(&hash('a')), "held", story.now);
+    let again = story.view.give_up(&begun, AttemptFailure::Lost, Some(&hash('a')), "held", story.now);
     assert_eq!(again, Err(Unchanged), "giving up twice changes nothing");
 }
 
@@ -169,7 +169,7 @@ fn revoking_while_the_key_is_made_keeps_it_from_being_shown() {
     story.apply(change);
     assert_eq!(story.view.pot.reserved, Usd::ZERO);
     assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(RecordRefused::Revoked));
-    let change = story.view.give_up(&begun, GaveUp::Lost, Some(&hash('a')), "revoked", story.now).unwrap();
+    let change = story.view.give_up(&begun, AttemptFailure::Lost, Some(&hash('a')), "revoked", story.now).unwrap();
     story.apply(change);
     assert_eq!(story.view.grant.state, GrantState::Revoked);
 }
@@ -192,17 +192,17 @@ fn a_key_reported_leaked_is_owed_its_disable_and_the_student_hears_of_it() {
 fn the_sweeper_touches_only_attempts_that_were_not_shown_and_are_older_than_the_grace() {
     let mut story = Story::new();
     let begun = story.begin(PressKind::Reveal);
-    assert_eq!(story.swept(1, 'a'), Err(Swept::TooYoung));
-    assert_eq!(story.swept(2, 'b'), Err(Swept::NoAttempt));
+    assert_eq!(story.swept(1, 'a'), Err(SweepOutcome::TooYoung));
+    assert_eq!(story.swept(2, 'b'), Err(SweepOutcome::NoAttempt));
     let mut shown = Story::new();
     shown.shown(PressKind::Reveal, 'a').now += GRACE;
-    assert_eq!(shown.swept(1, 'a'), Err(Swept::Shown));
+    assert_eq!(shown.swept(1, 'a'), Err(SweepOutcome::Shown));
 
     story.now += GRACE;
     let change = story.swept(1, 'a').unwrap();
     story.apply(change);
     assert_eq!(story.view.grant.state, GrantState::Invited);
-    assert_eq!(story.swept(1, 'a'), Err(Swept::Already));
+    assert_eq!(story.swept(1, 'a'), Err(SweepOutcome::Already));
     assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(RecordRefused::Lost));
 }
 
@@ -225,7 +225,7 @@ fn a_cap_of_ones_own_moves_the_place_within_the_pot() {
 fn a_place_that_was_never_used_is_given_back_once_the_claim_window_has_closed() {
     let mut story = Story::new();
     let begun = story.begin(PressKind::Reveal);
-    let change = story.view.give_up(&begun, GaveUp::Unknown, None, "no answer", story.now).unwrap();
+    let change = story.view.give_up(&begun, AttemptFailure::Unknown, None, "no answer", story.now).unwrap();
     story.apply(change);
     assert_eq!(story.view.give_back_place(story.now), Err(Unchanged));
     story.now = story.view.programme.settings.claim_closes_at();
@@ -253,7 +253,7 @@ fn a_leak_reported_on_a_page_from_before_a_replacement_does_not_end_the_new_key(
 
 #[test]
 fn whatever_became_of_an_attempt_whose_key_nobody_saw_the_sweeper_ends_it_and_frees_the_grant() {
-    for how in [None, Some(GaveUp::Unknown), Some(GaveUp::Refused), Some(GaveUp::Lost)] {
+    for how in [None, Some(AttemptFailure::Unknown), Some(AttemptFailure::Refused), Some(AttemptFailure::Lost)] {
         let mut story = Story::new();
         let begun = story.begin(PressKind::Reveal);
         if let Some(how) = how {
@@ -261,7 +261,7 @@ fn whatever_became_of_an_attempt_whose_key_nobody_saw_the_sweeper_ends_it_and_fr
             story.apply(change);
         }
         story.now = story.now + GRACE - 1.second();
-        assert_eq!(story.swept(1, 'a'), Err(Swept::TooYoung), "{how:?}");
+        assert_eq!(story.swept(1, 'a'), Err(SweepOutcome::TooYoung), "{how:?}");
         story.now += 1.second();
         let change = story.swept(1, 'a').unwrap();
         story.apply(change);

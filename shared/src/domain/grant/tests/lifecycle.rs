@@ -20,13 +20,13 @@ impl Story {
 
     /// One night's look at the rules, each mail of which leaves at once.
     fn night(&mut self, last_used_at: Option<Timestamp>) -> Option<Rule> {
-        self.night_with(last_used_at, |said| MailOutcome::SentBy(said.at))
+        self.night_with(last_used_at, |said| NoticeDelivery::SentBy(said.at))
     }
 
     fn night_with(
         &mut self,
         last_used_at: Option<Timestamp>,
-        mail: impl Fn(AnnouncedEnd) -> MailOutcome,
+        mail: impl Fn(AnnouncedEnd) -> NoticeDelivery,
     ) -> Option<Rule> {
         let (change, rule) = self.decided(last_used_at, mail)?;
         self.apply(change);
@@ -36,7 +36,7 @@ impl Story {
     fn decided(
         &self,
         last_used_at: Option<Timestamp>,
-        mail: impl Fn(AnnouncedEnd) -> MailOutcome,
+        mail: impl Fn(AnnouncedEnd) -> NoticeDelivery,
     ) -> Option<(Change, Rule)> {
         let rests_on = self.view.rests_on(last_used_at, self.now);
         let mails: Vec<_> = rests_on.into_iter().map(|(_, said)| (said, mail(said))).collect();
@@ -58,7 +58,7 @@ fn a_key_that_is_not_used_is_announced_a_week_before_and_then_held_and_works_on_
     story.now = shown + days(23) - 1.second();
     assert_eq!(story.night(None), None);
     story.now += 1.second();
-    let (change, rule) = story.decided(None, |said| MailOutcome::SentBy(said.at)).unwrap();
+    let (change, rule) = story.decided(None, |said| NoticeDelivery::SentBy(said.at)).unwrap();
     assert_eq!((rule, change.notice), (Rule::Announce(Notice::UnusedSoon), Some(Notice::UnusedSoon)));
     assert_eq!((&change.audit, change.pot), (&None, PotChange::None));
     story.apply(change);
@@ -67,7 +67,7 @@ fn a_key_that_is_not_used_is_announced_a_week_before_and_then_held_and_works_on_
     story.now = shown + days(30) - 1.second();
     assert_eq!(story.night(None), None);
     story.now += 1.second();
-    let (change, rule) = story.decided(None, |said| MailOutcome::SentBy(said.at)).unwrap();
+    let (change, rule) = story.decided(None, |said| NoticeDelivery::SentBy(said.at)).unwrap();
     assert_eq!((rule, change.notice, change.by.clone()), (Rule::Hold, Some(Notice::Unused), Actor::Rule));
     story.apply(change).disabled(Epoch::new(1));
     assert_eq!(story.night(None), None, "it is held already");
@@ -119,7 +119,7 @@ fn an_old_key_is_announced_twice_its_replacement_is_free_and_then_it_is_stopped(
     story.now = shown + days(67) - 1.second();
     assert_eq!(story.night(None), None);
     story.now += 1.second();
-    let (change, rule) = story.decided(None, |said| MailOutcome::SentBy(said.at)).unwrap();
+    let (change, rule) = story.decided(None, |said| NoticeDelivery::SentBy(said.at)).unwrap();
     assert_eq!((rule, change.notice), (Rule::Stop, Some(Notice::TooOld)));
     story.apply(change);
     assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::TooOld });
@@ -152,7 +152,7 @@ fn the_end_of_the_term_is_announced_a_week_before_once_and_anew_when_it_was_move
     story.now = term.ends_at() - days(7) - 1.second();
     assert_eq!(story.night(None), None);
     story.now += 1.second();
-    let (change, rule) = story.decided(None, |said| MailOutcome::SentBy(said.at)).unwrap();
+    let (change, rule) = story.decided(None, |said| NoticeDelivery::SentBy(said.at)).unwrap();
     assert_eq!((rule, change.notice), (Rule::Announce(Notice::TermEndSoon), Some(Notice::TermEndSoon)));
     assert_eq!((&change.audit, change.pot), (&None, PotChange::None));
     story.apply(change);
@@ -216,10 +216,10 @@ fn an_announcement_that_was_not_sent_postpones_the_end_and_one_that_was_sent_lat
         assert_eq!(story.night(None), Some(Rule::Announce(what)));
         let said = story.view.announced_as(what).unwrap();
         story.now = said.until;
-        assert_eq!(story.night_with(None, |_| MailOutcome::Waiting), None);
+        assert_eq!(story.night_with(None, |_| NoticeDelivery::Waiting), None);
         assert_eq!(story.view.follow_rules(None, &[], story.now), Err(Unchanged), "of its mail nothing is known");
         let sent_at = said.until + days(3);
-        let sent = |_| MailOutcome::SentBy(sent_at);
+        let sent = |_| NoticeDelivery::SentBy(sent_at);
         story.now = sent_at + days(ahead) - 1.second();
         assert_eq!(story.night_with(None, sent), None);
         story.now += 1.second();
@@ -233,7 +233,7 @@ fn an_announcement_whose_mail_will_never_be_sent_is_announced_anew_unless_the_te
     story.now += days(23);
     assert_eq!(story.night(None), Some(Rule::Announce(Notice::UnusedSoon)));
     story.now += days(7);
-    let void = |_| MailOutcome::Void;
+    let void = |_| NoticeDelivery::Void;
     assert_eq!(story.night_with(None, void), Some(Rule::Announce(Notice::UnusedSoon)));
     assert_eq!(story.view.announced_as(Notice::UnusedSoon).unwrap().until, story.now + days(7));
     assert_eq!(story.night_with(None, void), None, "the new one is not due");
@@ -250,11 +250,11 @@ fn an_end_that_waits_for_its_mail_keeps_no_other_from_coming() {
     let unused = story.view.announced_as(Notice::UnusedSoon).unwrap();
     story.now += days(34);
     let only_of_age =
-        |said: AnnouncedEnd| if said == unused { MailOutcome::Waiting } else { MailOutcome::SentBy(said.at) };
+        |said: AnnouncedEnd| if said == unused { NoticeDelivery::Waiting } else { NoticeDelivery::SentBy(said.at) };
     assert_eq!(story.night_with(None, only_of_age), Some(Rule::Announce(Notice::TooOldSoon)));
     story.now += days(10);
     let only_of_use =
-        |said: AnnouncedEnd| if said == unused { MailOutcome::SentBy(said.at) } else { MailOutcome::Waiting };
+        |said: AnnouncedEnd| if said == unused { NoticeDelivery::SentBy(said.at) } else { NoticeDelivery::Waiting };
     assert_eq!(story.decided(None, only_of_age).unwrap().1, Rule::Stop);
     assert_eq!(story.decided(None, only_of_use).unwrap().1, Rule::Hold);
 }
@@ -291,7 +291,7 @@ proptest! {
                     return Ok(());
                 }
             }
-            prop_assert_eq!(story.decided(used, |said| MailOutcome::SentBy(said.at)).map(|(_, rule)| rule).filter(|rule| {
+            prop_assert_eq!(story.decided(used, |said| NoticeDelivery::SentBy(said.at)).map(|(_, rule)| rule).filter(|rule| {
                 told.iter().any(|(what, at)| *rule == Rule::Announce(*what) && *at == used)
             }), None);
         }

@@ -14,7 +14,7 @@ use jiff::{SignedDuration, ToSpan};
 use super::testing::a_view;
 use super::*;
 use crate::domain::audit::Act;
-use crate::domain::usage::reading::Used;
+use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::id::PersonId;
 use crate::domain::values::window::utc_date;
 
@@ -47,7 +47,7 @@ impl Story {
         self
     }
 
-    fn press(&self, kind: PressKind) -> Result<(Change, Begun), BeginRefused> {
+    fn press(&self, kind: PressKind) -> Result<(Change, OpenAttempt), BeginRefused> {
         let terms = self.view.programme.settings.terms_hash();
         self.view.begin(Press { kind, epoch: self.view.grant.epoch, terms }, Nonce::random(), self.now)
     }
@@ -56,7 +56,7 @@ impl Story {
         self.press(kind).unwrap_err()
     }
 
-    fn begin(&mut self, kind: PressKind) -> Begun {
+    fn begin(&mut self, kind: PressKind) -> OpenAttempt {
         let (change, begun) = self.press(kind).unwrap();
         self.apply(change);
         begun
@@ -69,7 +69,7 @@ impl Story {
             self.disabled(order.epoch);
         }
         let limit = self.view.next_limit(self.now).unwrap();
-        let change = self.view.record(&begun, &Minted { key: hash(key), limit }, self.now).unwrap();
+        let change = self.view.record(&begun, &MintedKey { key: hash(key), limit }, self.now).unwrap();
         self.apply(change)
     }
 
@@ -96,7 +96,7 @@ impl Story {
     fn limited(&mut self) -> &mut Story {
         let live = self.view.grant.live().unwrap().epoch;
         let order = self.order(live, OrderKind::Limit).unwrap();
-        let Some(Wanted::Limit(limit)) = self.view.limit_wanted(self.now) else { panic!("no limit is wanted") };
+        let Some(WantedLimit::Limit(limit)) = self.view.limit_wanted(self.now) else { panic!("no limit is wanted") };
         let sent = SentLimit { limit, at: self.now, unanswered_before: None };
         if let Ok(change) = self.view.sending_limit(live, limit, self.now) {
             self.apply(change);
@@ -115,7 +115,7 @@ impl Story {
         self.apply(change)
     }
 
-    fn swept(&self, epoch: u32, key: char) -> Result<Change, Swept> {
+    fn swept(&self, epoch: u32, key: char) -> Result<Change, SweepOutcome> {
         let nonce =
             self.view.grant.attempt(Epoch::new(epoch)).map_or_else(Nonce::random, |attempt| attempt.nonce.clone());
         self.view.sweep(Epoch::new(epoch), &nonce, &hash(key), self.now)
@@ -129,7 +129,7 @@ impl Story {
             programme: self.view.grant.programme.clone(),
             grant: self.view.grant.id.clone(),
             epoch: Epoch::new(epoch),
-            used: Used::on_one(utc_date(self.now), used),
+            used: DailyUse::on_one(utc_date(self.now), used),
             window,
             in_window: used,
             before: Usd::ZERO,
@@ -145,8 +145,8 @@ fn hash(digit: char) -> KeyHash {
     digit.to_string().repeat(64).parse().unwrap()
 }
 
-fn minted(digit: char) -> Minted {
-    Minted { key: hash(digit), limit: Usd::from_dollars(20) }
+fn minted(digit: char) -> MintedKey {
+    MintedKey { key: hash(digit), limit: Usd::from_dollars(20) }
 }
 
 fn faculty() -> Actor {

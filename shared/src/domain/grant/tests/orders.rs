@@ -110,7 +110,7 @@ fn presses_that_fail_again_and_again_wait_longer_and_are_forgotten_by_the_next_c
     let mut story = Story::new();
     let fail = |story: &mut Story| {
         let begun = story.begin(PressKind::Reveal);
-        let change = story.view.give_up(&begun, GaveUp::Unknown, None, "no answer", story.now).unwrap();
+        let change = story.view.give_up(&begun, AttemptFailure::Unknown, None, "no answer", story.now).unwrap();
         story.apply(change);
     };
     let mut waits = Vec::new();
@@ -149,7 +149,7 @@ fn a_thousand_failed_attempts_end_a_grant_only_until_they_are_forgotten() {
 fn a_key_of_an_attempt_that_was_forgotten_is_swept_all_the_same() {
     let mut story = Story::new();
     let begun = story.begin(PressKind::Reveal);
-    let change = story.view.give_up(&begun, GaveUp::Unknown, None, "no answer", story.now).unwrap();
+    let change = story.view.give_up(&begun, AttemptFailure::Unknown, None, "no answer", story.now).unwrap();
     story.apply(change).now += 49.hours();
     story.shown(PressKind::Reveal, 'b');
     assert_eq!(story.view.grant.attempt(Epoch::new(1)), None);

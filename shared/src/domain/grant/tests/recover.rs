@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn found(epoch: u32, enabled: bool) -> Found {
-    Found {
+fn found(epoch: u32, enabled: bool) -> RecoveredKey {
+    RecoveredKey {
         epoch: Epoch::new(epoch),
         nonce: format!("{epoch:016x}").parse().unwrap(),
         key: key_of(epoch),
@@ -21,7 +21,7 @@ fn key_of(epoch: u32) -> KeyHash {
 }
 
 impl Story {
-    fn recover(&mut self, found: &[Found]) -> &mut Story {
+    fn recover(&mut self, found: &[RecoveredKey]) -> &mut Story {
         let change = self.view.recover(found, true, self.now).unwrap();
         assert_eq!(change.audit.as_ref().unwrap().act, Act::Recovered);
         let is_another =
@@ -52,10 +52,13 @@ fn the_newest_key_that_works_becomes_live_and_takes_a_place_even_where_the_pot_h
 fn a_replacement_that_the_table_forgot_ends_the_key_that_it_thinks_is_live() {
     let mut story = Story::new();
     story.shown(PressKind::Reveal, 'a');
-    let known = Found { key: hash('a'), nonce: attempt(&story, 1).nonce.clone(), ..found(1, false) };
+    let known = RecoveredKey { key: hash('a'), nonce: attempt(&story, 1).nonce.clone(), ..found(1, false) };
     let listed = [found(2, true), known.clone()];
     assert_eq!(story.view.ended_by_recovery(&listed, false).len(), 0, "it is disabled already");
-    assert_eq!(story.view.ended_by_recovery(&[found(2, true), Found { enabled: true, ..known }], false).len(), 1);
+    assert_eq!(
+        story.view.ended_by_recovery(&[found(2, true), RecoveredKey { enabled: true, ..known }], false).len(),
+        1
+    );
     story.recover(&listed);
     assert_eq!(story.view.grant.state, GrantState::Live { key: key_of(2) });
     assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
@@ -83,7 +86,7 @@ fn keys_that_do_not_work_are_recorded_and_the_live_one_stays() {
 fn an_attempt_that_is_still_open_in_a_copy_counts_as_shown() {
     let mut story = Story::new();
     let begun = story.begin(PressKind::Reveal);
-    let listed = [Found { nonce: begun.nonce.clone(), ..found(1, true) }];
+    let listed = [RecoveredKey { nonce: begun.nonce.clone(), ..found(1, true) }];
     assert_eq!(story.view.recover(&listed, false, story.now), Err(Unchanged), "elsewhere somebody may be at it");
     story.recover(&listed);
     assert_eq!(story.view.grant.state, GrantState::Live { key: key_of(1) });
@@ -120,7 +123,7 @@ fn what_the_table_knows_or_has_left_behind_is_not_recovered() {
     story.shown(PressKind::Reveal, 'a');
     story.now += 1.hour();
     story.shown(PressKind::Replace, 'b');
-    let known = |epoch: u32| Found { nonce: attempt(&story, epoch).nonce.clone(), ..found(epoch, true) };
+    let known = |epoch: u32| RecoveredKey { nonce: attempt(&story, epoch).nonce.clone(), ..found(epoch, true) };
     assert_eq!(story.view.recover(&[known(1), known(2)], false, story.now), Err(Unchanged));
     assert_eq!(
         story.view.recover(&[found(2, true)], false, story.now),
@@ -181,7 +184,7 @@ proptest! {
             story.apply(change);
         }
         let was_live = story.view.grant.live().map(|live| live.epoch).filter(|_| !held);
-        let listed: Vec<Found> = listed.into_iter().map(|(epoch, enabled)| found(epoch, enabled)).collect();
+        let listed: Vec<RecoveredKey> = listed.into_iter().map(|(epoch, enabled)| found(epoch, enabled)).collect();
         let ends = story.view.ended_by_recovery(&listed, false).len();
         let Ok(change) = story.view.recover(&listed, false, story.now) else { return Ok(()) };
         story.apply(change);

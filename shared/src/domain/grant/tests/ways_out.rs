@@ -116,7 +116,7 @@ impl Story {
                 if what != Happens::NotRetired {
                     begun.to_retire.iter().for_each(|order| self.disabled(order.epoch));
                 }
-                let how = if what == Happens::Unheard { GaveUp::Unknown } else { GaveUp::Refused };
+                let how = if what == Happens::Unheard { AttemptFailure::Unknown } else { AttemptFailure::Refused };
                 self.done(self.view.give_up(&begun, how, None, "failed", now))
             }
             Happens::Paused => self.done(view.hold(HoldKind::Paused, &faculty(), None, now)),
@@ -206,7 +206,7 @@ impl Story {
         }
         let Some(limit) = self.view.next_limit(self.now) else { return false };
         let key = hash(next_key(&before));
-        match self.view.record(&begun, &Minted { key, limit }, self.now) {
+        match self.view.record(&begun, &MintedKey { key, limit }, self.now) {
             Ok(change) => {
                 self.apply(change);
             }
@@ -234,11 +234,11 @@ impl Story {
             };
             let change = match order.kind {
                 OrderKind::Limit => match self.view.limit_wanted(self.now) {
-                    Some(Wanted::Limit(_)) => {
+                    Some(WantedLimit::Limit(_)) => {
                         self.limited();
                         continue;
                     }
-                    Some(Wanted::UsedUp) => self.view.order_limit(Listed::Unasked, self.now),
+                    Some(WantedLimit::UsedUp) => self.view.order_limit(ListedLimit::Unasked, self.now),
                     None => self.view.limit_of_no_matter(&order),
                 },
                 _ => self.view.confirmed(&order, self.now),

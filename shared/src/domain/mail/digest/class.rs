@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use super::{Block, Few, People, Spender};
+use super::{Block, People, PeopleSample, Spender};
 use crate::domain::grant::{Grant, GrantState, Reading, Spending, Stopped};
-use crate::domain::mail::failure::Why;
+use crate::domain::mail::failure::UnreachableReason;
 use crate::domain::programme::Settings;
-use crate::domain::usage::days::{Days, Known, Sum};
+use crate::domain::usage::days::{Accuracy, Days, Sum};
 use crate::domain::usage::forecast::{Weeks, usual_week};
 use crate::domain::values::id::GrantId;
 use crate::domain::values::money::Usd;
@@ -33,16 +33,16 @@ pub struct Class<'a> {
     spenders: Vec<Spender>,
     /// Of each who used anything in the last weeks.
     weeks: Vec<(GrantId, Weeks)>,
-    unused: First,
-    unclaimed: First,
-    unreached: First,
-    complained: First,
-    blocked: BTreeMap<Block, First>,
+    unused: FirstByName,
+    unclaimed: FirstByName,
+    unreached: FirstByName,
+    complained: FirstByName,
+    blocked: BTreeMap<Block, FirstByName>,
 }
 
 /// The first by name, and how many there are.
 #[derive(Default)]
-struct First {
+struct FirstByName {
     count: u32,
     named: BTreeSet<(String, GrantId)>,
 }
@@ -57,16 +57,16 @@ impl<'a> Class<'a> {
             people: People::default(),
             spenders: Vec::new(),
             weeks: Vec::new(),
-            unused: First::default(),
-            unclaimed: First::default(),
-            unreached: First::default(),
-            complained: First::default(),
+            unused: FirstByName::default(),
+            unclaimed: FirstByName::default(),
+            unreached: FirstByName::default(),
+            complained: FirstByName::default(),
             blocked: BTreeMap::new(),
         }
     }
 
     /// `not_mailed` is why not all mail is sent to the grant's person.
-    pub fn add(&mut self, grant: &Grant, readings: &[Reading], not_mailed: Option<Why>) {
+    pub fn add(&mut self, grant: &Grant, readings: &[Reading], not_mailed: Option<UnreachableReason>) {
         let spending = Spending::of(grant, readings, self.settings, self.now);
         let mut days = Days::default();
         readings.iter().for_each(|reading| days.add(&reading.used.days(self.settings.byok)));
@@ -82,8 +82,8 @@ impl<'a> Class<'a> {
             return;
         }
         match not_mailed {
-            Some(Why::Bounced | Why::Suppressed) => self.unreached.add(grant),
-            Some(Why::Complained) => self.complained.add(grant),
+            Some(UnreachableReason::Bounced | UnreachableReason::Suppressed) => self.unreached.add(grant),
+            Some(UnreachableReason::Complained) => self.complained.add(grant),
             None => {}
         }
         if let Some(block) = self.block(grant, of_cap) {
@@ -120,7 +120,7 @@ impl<'a> Class<'a> {
     /// is surely its own.
     fn of_cap(&self, days: &Days, spending: &Spending) -> Sum {
         let ((from, to), reset) = (self.week, self.settings.reset);
-        let exactly = |spent| Sum { spent, known: Known::Exactly };
+        let exactly = |spent| Sum { spent, known: Accuracy::Exactly };
         match reset.days_around(to) {
             Some(_) if reset == Reset::Daily => {
                 let of_week = days.each().filter(|(day, _, is_exact)| *is_exact && from <= *day && *day <= to);
@@ -153,7 +153,7 @@ impl<'a> Class<'a> {
 
     /// A cap may be used up before a sync has ended the key, and that is over when its window is.
     fn block(&self, grant: &Grant, of_cap: Sum) -> Option<Block> {
-        let is_used_up = of_cap.known == Known::Exactly && grant.cap(self.settings) - of_cap.spent < Usd::CENT;
+        let is_used_up = of_cap.known == Accuracy::Exactly && grant.cap(self.settings) - of_cap.spent < Usd::CENT;
         match grant.state {
             _ if grant.holds.paused.is_some() => Some(Block::Paused),
             _ if grant.holds.unused => Some(Block::Unused),
@@ -183,7 +183,7 @@ impl<'a> Class<'a> {
     }
 }
 
-impl First {
+impl FirstByName {
     fn add(&mut self, grant: &Grant) {
         self.count += 1;
         let person = &grant.person;
@@ -194,8 +194,8 @@ impl First {
         }
     }
 
-    fn few(self) -> Few {
-        Few { count: self.count, first: self.named.into_iter().map(|(_, grant)| grant).collect() }
+    fn few(self) -> PeopleSample {
+        PeopleSample { count: self.count, first: self.named.into_iter().map(|(_, grant)| grant).collect() }
     }
 }
 

@@ -22,7 +22,7 @@ const TOLD_AFTER_THE_END: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Who looks for digests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
+pub enum DigestTrigger {
     /// The watch: a digest is not due before its morning.
     Hourly,
     /// Somebody by hand, who gets today's whatever the hour.
@@ -41,7 +41,7 @@ pub struct Due {
 }
 
 /// The digest of a programme that is due now. `made_at` is when the programme was made.
-pub fn of_programme(programme: &Programme, made_at: Timestamp, asked: Asked, now: Timestamp) -> Option<Due> {
+pub fn of_programme(programme: &Programme, made_at: Timestamp, asked: DigestTrigger, now: Timestamp) -> Option<Due> {
     let settings = &programme.settings;
     let begins = settings.term.starts_at().min(settings.claim_opens_at()).max(made_at);
     let ends = programme.over_since() + TOLD_AFTER_THE_END;
@@ -50,7 +50,7 @@ pub fn of_programme(programme: &Programme, made_at: Timestamp, asked: Asked, now
 }
 
 /// The digest of the account that is due now. Its admins hear on Mondays, in the morning of most programmes: an account is nowhere.
-pub fn of_account(programmes: &[Programme], born: Timestamp, asked: Asked, now: Timestamp) -> Option<Due> {
+pub fn of_account(programmes: &[Programme], born: Timestamp, asked: DigestTrigger, now: Timestamp) -> Option<Due> {
     let mut zones: BTreeMap<&str, (usize, &TimeZone)> = BTreeMap::new();
     for term in programmes.iter().map(|programme| &programme.settings.term) {
         zones.entry(term.timezone()).or_insert((0, term.zone())).0 += 1;
@@ -63,7 +63,7 @@ pub fn of_account(programmes: &[Programme], born: Timestamp, asked: Asked, now: 
 fn on_its_day(
     weekday: Weekday,
     zone: &TimeZone,
-    asked: Asked,
+    asked: DigestTrigger,
     now: Timestamp,
     has_something: impl Fn(Timestamp) -> bool,
 ) -> Option<Due> {
@@ -73,7 +73,7 @@ fn on_its_day(
         let day = today.checked_sub(ago.days()).ok().filter(|day| Weekday::of(*day) == weekday)?;
         let (before, at) = (morning(day.checked_sub(7.days()).ok()?)?, morning(day)?);
         let has_come = at <= now && now < at + MADE_UP_FOR && has_something(at);
-        let is_asked_for = asked == Asked::ByHand && day == today && has_something(now);
+        let is_asked_for = asked == DigestTrigger::ByHand && day == today && has_something(now);
         let weeks = last_weeks(at - LOOKED_BACK_AFTER);
         (has_come || is_asked_for).then(|| Due { week: monday_of(day), weeks, mornings: (before, at) })
     })

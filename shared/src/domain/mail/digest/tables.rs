@@ -4,11 +4,11 @@ use std::cmp::Reverse;
 
 use jiff::civil::Date;
 
-use super::{Line, LineSubject, ModelLine};
+use super::{DigestLine, LineSubject, ModelLine};
 use crate::domain::programme::Byok;
 use crate::domain::usage::days::Sum;
 use crate::domain::usage::models::{GroupUse, NOT_BY_MODEL, Sums, beyond_models, by_model};
-use crate::domain::usage::reading::Used;
+use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::money::Usd;
 
 /// More lines than these are put together into one.
@@ -17,33 +17,33 @@ pub const MOST_LINES: usize = 12;
 /// By group, in this week and the one before. Whoever is in no group makes up the difference to what all spent; where there are no
 /// groups there is nothing to tell apart.
 pub fn groups<'a>(
-    by_group: impl IntoIterator<Item = (&'a String, &'a Used)>,
+    by_group: impl IntoIterator<Item = (&'a String, &'a DailyUse)>,
     byok: Byok,
     weeks: [(Date, Date); 2],
     all: [Sum; 2],
-) -> Vec<Line> {
-    let of_group = |(group, used): (&String, &Used)| {
+) -> Vec<DigestLine> {
+    let of_group = |(group, used): (&String, &DailyUse)| {
         let days = used.days(byok);
         let [this_week, week_before] = weeks.map(|(from, to)| days.between(from, to, None).spent);
-        Line { of: LineSubject::Group(group.clone()), this_week, week_before }
+        DigestLine { of: LineSubject::Group(group.clone()), this_week, week_before }
     };
-    let mut lines: Vec<Line> = by_group.into_iter().map(of_group).collect();
+    let mut lines: Vec<DigestLine> = by_group.into_iter().map(of_group).collect();
     if lines.is_empty() {
         return lines;
     }
     // The sort is stable, so equal ones stay in the order of their names.
     lines.sort_by_key(|line| (Reverse(line.this_week), Reverse(line.week_before)));
-    let sums = |lines: &[Line]| [sum(lines, |line| line.this_week), sum(lines, |line| line.week_before)];
+    let sums = |lines: &[DigestLine]| [sum(lines, |line| line.this_week), sum(lines, |line| line.week_before)];
     let [this_week, week_before] = sums(&lines);
     let [this_week, week_before] = [all[0].spent - this_week, all[1].spent - week_before];
     let further = lines.split_off(lines.len().min(MOST_LINES));
     if !further.is_empty() {
         let [this_week, week_before] = sums(&further);
         let count = u32::try_from(further.len()).unwrap_or(u32::MAX);
-        lines.push(Line { of: LineSubject::Further(count), this_week, week_before });
+        lines.push(DigestLine { of: LineSubject::Further(count), this_week, week_before });
     }
     if this_week > Usd::ZERO || week_before > Usd::ZERO {
-        lines.push(Line { of: LineSubject::NoGroup, this_week, week_before });
+        lines.push(DigestLine { of: LineSubject::NoGroup, this_week, week_before });
     }
     lines
 }
@@ -52,7 +52,7 @@ pub fn groups<'a>(
 /// told by model is `until`.
 pub fn models<'a>(
     uses: impl IntoIterator<Item = &'a GroupUse>,
-    used: Option<&Used>,
+    used: Option<&DailyUse>,
     byok: Byok,
     (from, to): (Date, Date),
     until: Option<Date>,
@@ -84,14 +84,14 @@ pub fn models<'a>(
     lines
 }
 
-fn sum(lines: &[Line], of: impl Fn(&Line) -> Usd) -> Usd {
+fn sum(lines: &[DigestLine], of: impl Fn(&DigestLine) -> Usd) -> Usd {
     lines.iter().map(of).sum()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::usage::days::Known;
+    use crate::domain::usage::days::Accuracy;
 
     const WEEKS: [(Date, Date); 2] = [
         (Date::constant(2026, 11, 9), Date::constant(2026, 11, 15)),
@@ -103,12 +103,12 @@ mod tests {
     }
 
     fn exactly(dollars: i32) -> Sum {
-        Sum { spent: usd(dollars), known: Known::Exactly }
+        Sum { spent: usd(dollars), known: Accuracy::Exactly }
     }
 
-    fn spent(this_week: i32, week_before: i32) -> Used {
-        let mut used = Used::on_one(WEEKS[0].1, usd(this_week));
-        used.add(&Used::on_one(WEEKS[1].0, usd(week_before)));
+    fn spent(this_week: i32, week_before: i32) -> DailyUse {
+        let mut used = DailyUse::on_one(WEEKS[0].1, usd(this_week));
+        used.add(&DailyUse::on_one(WEEKS[1].0, usd(week_before)));
         used
     }
 

@@ -13,8 +13,8 @@ fn day(number: i64) -> Date {
     date(2026, 2, 25).checked_add(number.days()).unwrap()
 }
 
-fn counted(lifetime: i64, today: i64, on: i64) -> Counted {
-    Counted { lifetime: usd(lifetime), today: Some(usd(today)), on: day(on) }
+fn counted(lifetime: i64, today: i64, on: i64) -> KeyCounters {
+    KeyCounters { lifetime: usd(lifetime), today: Some(usd(today)), on: day(on) }
 }
 
 fn exact(days: &Days) -> Vec<(i64, bool)> {
@@ -40,10 +40,10 @@ fn after_missed_nights_the_sum_is_known_and_not_how_it_is_spread() {
     let after = before.with(counted(25, 4, 4), Some(day(0)));
     assert_eq!(exact(&after), [(5, false), (0, false), (0, false), (16, false), (4, true)]);
     let sum = |from, to| after.between(day(from), day(to), Some(day(4)));
-    assert_eq!(sum(0, 3), Sum { spent: usd(21), known: Known::Exactly });
-    assert_eq!(sum(3, 4), Sum { spent: usd(20), known: Known::Estimated });
-    assert_eq!(sum(4, 4), Sum { spent: usd(4), known: Known::Exactly });
-    assert_eq!(sum(4, 5).known, Known::Partly, "the day is not over");
+    assert_eq!(sum(0, 3), Sum { spent: usd(21), known: Accuracy::Exactly });
+    assert_eq!(sum(3, 4), Sum { spent: usd(20), known: Accuracy::Estimated });
+    assert_eq!(sum(4, 4), Sum { spent: usd(4), known: Accuracy::Exactly });
+    assert_eq!(sum(4, 5).known, Accuracy::Partly, "the day is not over");
     // Nothing was used in the nights that were missed, so nothing has to be guessed.
     let still = before.with(counted(9, 4, 4), Some(day(0)));
     assert_eq!(exact(&still), [(5, true), (0, true), (0, true), (0, true), (4, true)]);
@@ -53,8 +53,8 @@ fn after_missed_nights_the_sum_is_known_and_not_how_it_is_spread() {
 fn what_was_used_before_anybody_looked_is_on_no_day() {
     let foreign = Days::default().with(counted(1000, 2, 4), None);
     assert_eq!((foreign.opening(), foreign.total(), foreign.on(day(4))), (usd(998), usd(1000), usd(2)));
-    assert_eq!(foreign.between(day(0), day(4), Some(day(4))).known, Known::Partly);
-    assert_eq!(foreign.between(day(4), day(4), Some(day(4))).known, Known::Exactly);
+    assert_eq!(foreign.between(day(0), day(4), Some(day(4))).known, Accuracy::Partly);
+    assert_eq!(foreign.between(day(4), day(4), Some(day(4))).known, Accuracy::Exactly);
     let next = foreign.with(counted(1010, 4, 5), Some(day(4)));
     assert_eq!((next.opening(), next.on(day(4)), next.on(day(5))), (usd(998), usd(8), usd(4)));
 }
@@ -69,10 +69,10 @@ fn less_than_before_changes_nothing_more_from_the_past_is_estimated_and_a_missin
     // What was corrected downwards grows again: only what is beyond the record is new.
     let corrected = before.with(counted(4, 0, 3), Some(day(2))).with(counted(7, 3, 3), Some(day(3)));
     assert_eq!(exact(&corrected), [(4, true), (3, true)]);
-    let without = Counted { today: None, ..counted(9, 0, 3) };
+    let without = KeyCounters { today: None, ..counted(9, 0, 3) };
     let after = before.with(without, Some(day(2)));
     assert_eq!(exact(&after), [(5, false), (4, false)]);
-    assert_eq!(exact(&before.with(Counted { on: day(2), ..without }, Some(day(2)))), [(9, true)]);
+    assert_eq!(exact(&before.with(KeyCounters { on: day(2), ..without }, Some(day(2)))), [(9, true)]);
 }
 
 #[test]
@@ -123,7 +123,7 @@ proptest! {
                 .filter_map(|number| used.get(usize::try_from(number).ok()?))
                 .flatten()
                 .sum();
-            if sum.known == Known::Exactly {
+            if sum.known == Accuracy::Exactly {
                 prop_assert_eq!(sum.spent, usd(truth), "{} for {}", from, length);
             }
         }

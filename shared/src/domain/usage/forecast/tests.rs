@@ -4,7 +4,7 @@ use jiff::civil::{Weekday, date};
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::usage::days::Counted;
+use crate::domain::usage::days::KeyCounters;
 
 /// A Monday, far enough before every end.
 const FIRST: Date = date(2026, 3, 2);
@@ -140,7 +140,7 @@ fn missed_nights_are_spread_over_their_days() {
     let constant = spent([10; 14]);
     let before = spent([10; 10]);
     let (lifetime, today) = (usd(150), Some(usd(10)));
-    let missed = before.with(Counted { lifetime, today, on: day(14) }, Some(day(9)));
+    let missed = before.with(KeyCounters { lifetime, today, on: day(14) }, Some(day(9)));
     assert_eq!(missed.on(day(13)), usd(40), "the sum is known and lies on its last day");
     let evenly: Vec<_> = missed.evenly().into_values().collect();
     assert_eq!(evenly, vec![usd(10); 15]);
@@ -284,7 +284,7 @@ proptest! {
         let before = spent(each.iter().copied());
         let last = i64::try_from(each.len()).unwrap() - 1;
         let lifetime = before.total() + usd(more);
-        let after = before.with(Counted { lifetime, today: Some(Usd::ZERO), on: day(last + gap) }, Some(day(last)));
+        let after = before.with(KeyCounters { lifetime, today: Some(Usd::ZERO), on: day(last + gap) }, Some(day(last)));
         prop_assert_eq!(after.evenly().into_values().sum::<Usd>(), lifetime);
     }
 }

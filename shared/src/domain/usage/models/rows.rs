@@ -25,27 +25,27 @@ pub struct NotRows;
 
 /// Names once, and rows that count in them: programme, grant, model, spent, byok and requests.
 #[derive(Default, Serialize, Deserialize)]
-struct Plain {
+struct PackedForm {
     programmes: Vec<String>,
     models: Vec<String>,
     rows: Vec<(u32, [u8; 8], u32, i64, i64, u64)>,
 }
 
 pub fn pack<'a>(uses: impl IntoIterator<Item = &'a GrantUse>) -> Vec<u8> {
-    let (mut programmes, mut models) = (Names::default(), Names::default());
+    let (mut programmes, mut models) = (NameIndex::default(), NameIndex::default());
     let rows = uses.into_iter().map(|of| {
         let Sums { spent, byok, requests } = of.used;
         let (programme, model) = (programmes.number(of.programme.as_str()), models.number(&of.model));
         (programme, of.grant.to_bytes(), model, spent.micros(), byok.micros(), requests)
     });
     let rows = rows.collect();
-    let plain = Plain { programmes: programmes.names(), models: models.names(), rows };
+    let plain = PackedForm { programmes: programmes.names(), models: models.names(), rows };
     // Numbers and texts can always be written.
     postcard::to_allocvec(&plain).unwrap_or_default()
 }
 
 pub fn unpack(bytes: &[u8]) -> Result<Vec<GrantUse>, NotRows> {
-    let plain: Plain = postcard::from_bytes(bytes).map_err(|_| NotRows)?;
+    let plain: PackedForm = postcard::from_bytes(bytes).map_err(|_| NotRows)?;
     let named = |names: &[String], number: u32| {
         usize::try_from(number).ok().and_then(|number| names.get(number).cloned()).ok_or(NotRows)
     };
@@ -63,9 +63,9 @@ pub fn unpack(bytes: &[u8]) -> Result<Vec<GrantUse>, NotRows> {
 
 /// Names in the order in which they came, each with its number.
 #[derive(Default)]
-struct Names(BTreeMap<String, u32>);
+struct NameIndex(BTreeMap<String, u32>);
 
-impl Names {
+impl NameIndex {
     fn number(&mut self, name: &str) -> u32 {
         if let Some(number) = self.0.get(name) {
             return *number;

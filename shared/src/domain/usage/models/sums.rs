@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{GroupUse, UnattributedUse};
 use crate::domain::programme::Byok;
-use crate::domain::usage::days::Known;
-use crate::domain::usage::reading::Used;
+use crate::domain::usage::days::Accuracy;
+use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::money::Usd;
 
 /// Models that the sync put together, or that the provider does not name.
@@ -123,9 +123,9 @@ pub fn by_model<'a>(uses: impl IntoIterator<Item = &'a GroupUse>) -> Vec<(String
 
 /// What keys used on these days beyond what was told by model, if that is a cent at least: rows are rounded up one by one. None where
 /// it is not known exactly.
-pub fn beyond_models(told: Sums, used: &Used, (from, to): (Date, Date)) -> Option<Sums> {
+pub fn beyond_models(told: Sums, used: &DailyUse, (from, to): (Date, Date)) -> Option<Sums> {
     let [credits, byok] = [&used.credits, &used.byok].map(|days| days.between(from, to, Some(to)));
-    if from > to || credits.known != Known::Exactly || byok.known != Known::Exactly {
+    if from > to || credits.known != Accuracy::Exactly || byok.known != Accuracy::Exactly {
         return None;
     }
     let at_least_a_cent = |more: Usd| if more >= Usd::CENT { more } else { Usd::ZERO };

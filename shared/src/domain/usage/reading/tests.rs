@@ -94,7 +94,7 @@ fn a_reading_whose_sums_are_not_its_days_is_not_believed() {
         programme: "cs-pilot".parse().unwrap(),
         grant: "0123456789abcdef".parse().unwrap(),
         epoch: Epoch::new(1),
-        used: Used { credits: Days::on_one(utc_date(at(MONDAY)), Usd::CENT), byok: Days::default() },
+        used: DailyUse { credits: Days::on_one(utc_date(at(MONDAY)), Usd::CENT), byok: Days::default() },
         window: Reset::None.window_at(at(MONDAY)),
         in_window: Usd::CENT,
         before: Usd::ZERO,

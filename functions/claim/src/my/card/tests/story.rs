@@ -1,9 +1,9 @@
 //! A grant that acts are applied to one after the other, and what its student then reads.
 
 use askama::Template;
-use bursar_core::domain::grant::{Change, HoldKind, Minted, Press, Reading, Stopped};
+use bursar_core::domain::grant::{Change, HoldKind, MintedKey, Press, Reading, Stopped};
 use bursar_core::domain::people::session::Session;
-use bursar_core::domain::usage::reading::Used;
+use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::id::{Epoch, Nonce};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::token::SessionToken;
@@ -46,7 +46,7 @@ impl Story {
         self
     }
 
-    pub(super) fn begun(self, kind: PressKind) -> (Story, bursar_core::domain::grant::Begun) {
+    pub(super) fn begun(self, kind: PressKind) -> (Story, bursar_core::domain::grant::OpenAttempt) {
         let press = Press { kind, epoch: self.view.grant.epoch, terms: self.view.programme.settings.terms_hash() };
         let (change, begun) = self.view.begin(press, Nonce::random(), self.now).unwrap();
         (self.apply(&change), begun)
@@ -54,7 +54,7 @@ impl Story {
 
     pub(super) fn shown(self) -> Story {
         let (story, begun) = self.begun(PressKind::Reveal);
-        let minted = Minted { key: key('a'), limit: Usd::from_dollars(20) };
+        let minted = MintedKey { key: key('a'), limit: Usd::from_dollars(20) };
         let change = story.view.record(&begun, &minted, story.now).unwrap();
         story.apply(&change)
     }
@@ -78,7 +78,7 @@ impl Story {
             programme,
             grant,
             epoch,
-            used: Used::on_one(utc_date(self.now), used),
+            used: DailyUse::on_one(utc_date(self.now), used),
             window,
             in_window: used,
             before: Usd::ZERO,

@@ -8,8 +8,8 @@ use crate::domain::audit::Actor;
 use crate::domain::grant::testing::{a_grant, a_programme};
 use crate::domain::grant::{Attempt, AttemptState, HoldKind, Pause};
 use crate::domain::people::role::Role;
-use crate::domain::usage::days::Counted;
-use crate::domain::usage::reading::Used;
+use crate::domain::usage::days::KeyCounters;
+use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::id::Epoch;
 use crate::domain::values::window::Window;
 
@@ -47,7 +47,7 @@ fn used(grant: &Grant, ago: i64, micros: i64) -> Reading {
         programme: grant.programme.clone(),
         grant: grant.id.clone(),
         epoch: Epoch::new(1),
-        used: Used::on_one(day, spent),
+        used: DailyUse::on_one(day, spent),
         window: Window::WHOLE_TERM,
         in_window: spent,
         before: Usd::ZERO,
@@ -68,15 +68,15 @@ fn people_on(today: Date, reset: Reset, class: &[(Grant, Vec<Reading>)]) -> Peop
     let now = format!("{today}T06:00:00Z").parse().unwrap();
     let mut walk = Class::new(&settings, week, Some(now), now);
     let not_mailed = |grant: &Grant| match grant.id.as_str() {
-        "0000000000000194" => Some(Why::Bounced),
-        "0000000000000193" => Some(Why::Complained),
+        "0000000000000194" => Some(UnreachableReason::Bounced),
+        "0000000000000193" => Some(UnreachableReason::Complained),
         _ => None,
     };
     class.iter().for_each(|(grant, readings)| walk.add(grant, readings, not_mailed(grant)));
     walk.people()
 }
 
-fn ids(few: &Few) -> Vec<u64> {
+fn ids(few: &PeopleSample) -> Vec<u64> {
     few.first.iter().map(|grant| u64::from_str_radix(grant.as_str(), 16).unwrap()).collect()
 }
 
@@ -190,7 +190,7 @@ fn the_cap_is_told_of_the_window_that_the_last_day_of_the_week_lies_in_and_never
     let of = |today, reset: Reset| {
         let grant = claimed(1);
         let before = used(&grant, 5, 20_000_000);
-        let (window, used) = (reset.window_at(now()), Used::on_one(MONDAY, Usd::from_dollars(20)));
+        let (window, used) = (reset.window_at(now()), DailyUse::on_one(MONDAY, Usd::from_dollars(20)));
         let since = Reading { window, used, in_window: Usd::from_dollars(20), ..before.clone() };
         let found =
             people_on(today, reset, &[(grant, vec![Reading { window, in_window: Usd::ZERO, ..before }, since])]);
@@ -206,7 +206,7 @@ fn the_cap_is_told_of_the_window_that_the_last_day_of_the_week_lies_in_and_never
     // What was used on the Monday is no part of the week before.
     let half = |reset: Reset| {
         let grant = claimed(1);
-        let (before, today) = (used(&grant, 5, 1_000_000), Used::on_one(MONDAY, dollars(20)));
+        let (before, today) = (used(&grant, 5, 1_000_000), DailyUse::on_one(MONDAY, dollars(20)));
         let mut both = before.used.clone();
         both.add(&today);
         let reading = Reading { window: reset.window_at(now()), used: both, in_window: dollars(20), ..before };
@@ -219,9 +219,10 @@ fn the_cap_is_told_of_the_window_that_the_last_day_of_the_week_lies_in_and_never
 #[test]
 fn whose_cap_was_used_up_in_a_window_is_not_said_where_a_missed_night_hides_it() {
     let grant = claimed(1);
-    let counted = Counted { lifetime: Usd::from_dollars(20), today: Some(Usd::ZERO), on: MONDAY };
+    let counted = KeyCounters { lifetime: Usd::from_dollars(20), today: Some(Usd::ZERO), on: MONDAY };
     let credits = Days::default().with(counted, MONDAY.checked_sub(12.days()).ok());
-    let reading = Reading { used: Used { credits, ..Used::default() }, in_window: Usd::ZERO, ..used(&grant, 1, 0) };
+    let reading =
+        Reading { used: DailyUse { credits, ..DailyUse::default() }, in_window: Usd::ZERO, ..used(&grant, 1, 0) };
     for reset in [Reset::Weekly, Reset::Daily] {
         let reading = Reading { window: reset.window_at(now()), ..reading.clone() };
         assert_eq!(people_on(MONDAY, reset, &[(grant.clone(), vec![reading])]).blocked, []);

@@ -22,7 +22,7 @@ fn digest(weekday: Weekday, zone: &str) -> Programme {
 }
 
 fn hourly(programme: &Programme, now: &str) -> Option<Due> {
-    of_programme(programme, Timestamp::UNIX_EPOCH, Asked::Hourly, at(now))
+    of_programme(programme, Timestamp::UNIX_EPOCH, DigestTrigger::Hourly, at(now))
 }
 
 fn week(due: Option<Due>) -> Option<String> {
@@ -56,7 +56,7 @@ fn a_digest_comes_at_seven_in_the_morning_where_its_programme_is() {
         ("UTC", "2026-11-16T07:00:00Z"),
     ] {
         let (programme, morning) = (digest(Weekday::Monday, zone), at(morning));
-        let due = |now| of_programme(&programme, Timestamp::UNIX_EPOCH, Asked::Hourly, now);
+        let due = |now| of_programme(&programme, Timestamp::UNIX_EPOCH, DigestTrigger::Hourly, now);
         assert_eq!(due(morning - 1.second()), None, "{zone}");
         assert_eq!(week(due(morning)).as_deref(), Some("2026-11-16"), "{zone}");
     }
@@ -78,7 +78,7 @@ fn one_that_was_not_made_is_made_up_for_within_two_days_and_tells_of_the_same_da
 #[test]
 fn who_asks_by_hand_gets_todays_before_its_morning_and_not_yesterdays_future() {
     let programme = digest(Weekday::Monday, "America/Los_Angeles");
-    let by_hand = |now: &str| of_programme(&programme, Timestamp::UNIX_EPOCH, Asked::ByHand, at(now));
+    let by_hand = |now: &str| of_programme(&programme, Timestamp::UNIX_EPOCH, DigestTrigger::ByHand, at(now));
     assert_eq!(by_hand("2026-11-16T07:59:59Z"), None, "it is still Sunday there");
     let early = by_hand("2026-11-16T08:00:00Z");
     assert!(early.is_some() && early == hourly(&programme, "2026-11-16T15:00:00Z"));
@@ -89,7 +89,7 @@ fn who_asks_by_hand_gets_todays_before_its_morning_and_not_yesterdays_future() {
 fn the_days_of_a_digest_are_those_that_the_nights_sync_has_looked_back_on() {
     let last = |zone: &str| {
         let programme = digest(Weekday::Monday, zone);
-        let due = of_programme(&programme, Timestamp::UNIX_EPOCH, Asked::ByHand, at("2026-11-16T09:00:00Z"));
+        let due = of_programme(&programme, Timestamp::UNIX_EPOCH, DigestTrigger::ByHand, at("2026-11-16T09:00:00Z"));
         due.map(|due| due.weeks[0].1.to_string())
     };
     assert_eq!(last("Europe/Berlin").as_deref(), Some("2026-11-15"));
@@ -111,8 +111,8 @@ fn a_programme_that_has_not_begun_or_was_over_long_ago_or_has_no_day_or_no_roste
     assert!(due(&programme, "2026-11-16T07:00:00Z").is_some() && due(&programme, "2026-11-23T07:00:00Z").is_none());
     programme.closed_at = None;
     let (made_at, now) = (at("2026-11-16T07:00:01Z"), at("2026-11-16T08:00:00Z"));
-    assert_eq!(of_programme(&programme, made_at, Asked::Hourly, now), None, "it was made since");
-    assert!(of_programme(&programme, made_at, Asked::ByHand, now).is_some());
+    assert_eq!(of_programme(&programme, made_at, DigestTrigger::Hourly, now), None, "it was made since");
+    assert!(of_programme(&programme, made_at, DigestTrigger::ByHand, now).is_some());
     programme.settings.claim_opens_at = Some(at("2026-10-20T00:00:00Z"));
     assert!(due(&programme, "2026-10-26T07:00:00Z").is_some(), "keys are claimed before the term");
     programme.settings.roster = false;
@@ -127,7 +127,7 @@ fn admins_hear_on_mondays_in_the_morning_of_most_programmes() {
     let zones = ["Europe/Berlin", "America/Denver", "America/Denver"];
     let programmes = zones.map(|zone| digest(Weekday::Friday, zone));
     let born = at("2026-11-16T13:00:00Z");
-    let of = |programmes: &[Programme], now| week(of_account(programmes, born, Asked::Hourly, at(now)));
+    let of = |programmes: &[Programme], now| week(of_account(programmes, born, DigestTrigger::Hourly, at(now)));
     assert_eq!(of(&programmes, "2026-11-16T13:59:59Z"), None);
     assert_eq!(of(&programmes, "2026-11-16T14:00:00Z").as_deref(), Some("2026-11-16"));
     assert_eq!(of(&programmes[..1], "2026-11-16T14:00:00Z"), None, "the account was born after that morning");
@@ -148,7 +148,7 @@ proptest! {
         let mut found: Vec<Due> = Vec::new();
         let mut now = programme.settings.term.starts_at() + minute.minutes();
         while now < programme.settings.term.ends_at() {
-            if let Some(due) = of_programme(&programme, Timestamp::MIN, Asked::Hourly, now)
+            if let Some(due) = of_programme(&programme, Timestamp::MIN, DigestTrigger::Hourly, now)
                 && found.last().is_none_or(|last| last.week != due.week)
             {
                 let hour = now.to_zoned(programme.settings.term.zone().clone()).hour();
@@ -176,7 +176,7 @@ proptest! {
         let mut programme = digest(Weekday::Monday, zone);
         programme.settings.term = term;
         let now = Timestamp::from_second(now).unwrap();
-        for asked in [Asked::Hourly, Asked::ByHand] {
+        for asked in [DigestTrigger::Hourly, DigestTrigger::ByHand] {
             of_programme(&programme, Timestamp::UNIX_EPOCH, asked, now);
         }
     }
