@@ -7,7 +7,7 @@ use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::domain::grant::{ListedLimit, NotSending, Order, OrderKind, SentLimit, Unchanged, View, WantedLimit};
 use crate::domain::programme::Byok;
-use crate::provider::keys::{Found, KeyPatch};
+use crate::provider::keys::{KeyPatch, KeyPresence};
 use crate::provider::{Provider, ProviderError};
 use crate::store::{ActContext, Outcome, StoreError, Table};
 
@@ -102,8 +102,8 @@ impl Orders<'_> {
     }
 
     /// By the clock after the answer: what is read before that may miss something.
-    async fn confirm(&self, at: ActContext<'_>, order: &Order, found: Found) -> Result<(), NotCarriedOut> {
-        let Found::Key(_) = found else { return Err(NotCarriedOut::NotFound) };
+    async fn confirm(&self, at: ActContext<'_>, order: &Order, found: KeyPresence) -> Result<(), NotCarriedOut> {
+        let KeyPresence::Key(_) = found else { return Err(NotCarriedOut::NotFound) };
         self.table.act(self.now(at), |view, now| view.confirmed(order, now)).await?;
         Ok(())
     }
@@ -140,7 +140,7 @@ impl Orders<'_> {
         let window = settings.reset.window_at(now);
         let patch = KeyPatch::limit(Some(limit)).counting(settings.reset, settings.byok == Byok::Inside);
         // One try: a second that is answered would hide that the first may still come.
-        let Found::Key(_) = self.provider.patch_key_once(&order.key, patch, patience).await? else {
+        let KeyPresence::Key(_) = self.provider.patch_key_once(&order.key, patch, patience).await? else {
             return Err(NotCarriedOut::NotFound);
         };
         let answered = self.now(at);
@@ -157,7 +157,7 @@ impl Orders<'_> {
         patience: Deadline,
     ) -> Result<(), NotCarriedOut> {
         let (asked, found) = self.provider.get_key_in_a_day(&order.key, self.clock, patience).await?;
-        let Found::Key(found) = found else { return Err(NotCarriedOut::NotFound) };
+        let KeyPresence::Key(found) = found else { return Err(NotCarriedOut::NotFound) };
         // What was confirmed may have been overtaken by a call that came late: then it is ordered anew, and read after that.
         let listed = found.limit.map_or(ListedLimit::Unlimited, ListedLimit::Limit);
         let anew = match view.grant.live() {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::provider::account::Credits;
-use bursar_core::provider::inventory::Position;
+use bursar_core::provider::inventory::InventoryPosition;
 use bursar_core::store::{Checkpoint, HeldBack, SavedParts, Table};
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, TryStreamExt};
@@ -55,7 +55,7 @@ pub(crate) struct Progress {
 }
 
 /// Equal for two moments between which a run came no further.
-pub(crate) type Milestone = (Stage, Position, ShardIndex, u8, u16, usize);
+pub(crate) type Milestone = (Stage, InventoryPosition, ShardIndex, u8, u16, usize);
 
 impl Progress {
     pub(crate) fn begun(baseline: Baseline) -> Progress {

@@ -11,9 +11,9 @@ use crate::deadline::Deadline;
 use crate::domain::values::money::{Usd, promised, spent};
 use crate::provider::wire::calls::{CREDITS, LIST_WORKSPACES};
 use crate::provider::wire::error::ProviderError;
-use crate::provider::wire::json::{self, Data, Unreadable};
-use crate::provider::wire::pages::{Pages, Row};
-use crate::provider::wire::send::Ask;
+use crate::provider::wire::json::{self, Envelope, Unreadable};
+use crate::provider::wire::pages::{ListRow, PageReader};
+use crate::provider::wire::send::ApiRequest;
 
 /// What the account bought and used since it exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,9 +50,9 @@ impl Provider {
     /// Reads the account's credits. An ordinary key may be answered with nothing bought and nothing used, so the key is
     /// checked before this is believed (`check_management_key`).
     pub async fn credits(&self, deadline: Deadline) -> Result<Credits, ProviderError> {
-        let ask = Ask { call: &CREDITS, path: &["credits"], query: &[], body: None };
+        let ask = ApiRequest { call: &CREDITS, path: &["credits"], query: &[], body: None };
         let both = |body: &str| {
-            let Data { data } = json::read::<Data<CreditsAnswer>>(body)?;
+            let Envelope { data } = json::read::<Envelope<CreditsAnswer>>(body)?;
             match (data.total_credits, data.total_usage) {
                 (Some(bought), Some(used)) => Ok(Credits { bought, used }),
                 _ => Err(Unreadable("the answer lacks what was bought or used".to_owned())),
@@ -63,7 +63,7 @@ impl Provider {
 
     /// Every workspace that the management key can see.
     pub async fn workspaces(&self, deadline: Deadline) -> Result<Vec<Workspace>, ProviderError> {
-        let mut pages = Pages::<Workspace>::new(self, &LIST_WORKSPACES, &["workspaces"], &[], Clock::system());
+        let mut pages = PageReader::<Workspace>::new(self, &LIST_WORKSPACES, &["workspaces"], &[], Clock::system());
         let mut seen = HashSet::new();
         let mut all = Vec::new();
         while let Some(page) = pages.next(deadline).await? {
@@ -73,7 +73,7 @@ impl Provider {
     }
 }
 
-impl Row for Workspace {
+impl ListRow for Workspace {
     const PAGE: usize = 100;
     const PAGE_IS_ASKED: bool = true;
 

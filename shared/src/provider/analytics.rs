@@ -17,8 +17,8 @@ use crate::domain::usage::models::{ActivityRow, ModelRow};
 use crate::domain::values::money::{MoneyError, Usd};
 use crate::provider::wire::calls::{ACTIVITY, QUERY_ANALYTICS};
 use crate::provider::wire::error::ProviderError;
-use crate::provider::wire::json::{self, Data, Unreadable};
-use crate::provider::wire::send::Ask;
+use crate::provider::wire::json::{self, Envelope, Unreadable};
+use crate::provider::wire::send::ApiRequest;
 use crate::provider::wire::text::harmless;
 
 /// The most rows that the provider's documents let anybody ask for.
@@ -60,14 +60,14 @@ impl Provider {
         deadline: Deadline,
     ) -> Result<ModelUsage, ProviderError> {
         let body = body_of(&QUERY_ANALYTICS, &Query::of(&days))?;
-        let ask = Ask { call: &QUERY_ANALYTICS, path: &["analytics", "query"], query: &[], body: Some(body) };
+        let ask = ApiRequest { call: &QUERY_ANALYTICS, path: &["analytics", "query"], query: &[], body: Some(body) };
         self.ask(ask, deadline, |body| model_usage(body, &days)).await
     }
 
     /// What the account used of each model on one UTC day, which is over and not more than thirty days ago.
     pub async fn activity(&self, day: Date, deadline: Deadline) -> Result<Activity, ProviderError> {
         let date = day.to_string();
-        let ask = Ask { call: &ACTIVITY, path: &["activity"], query: &[("date", &date)], body: None };
+        let ask = ApiRequest { call: &ACTIVITY, path: &["activity"], query: &[("date", &date)], body: None };
         self.ask(ask, deadline, |body| activity(body, day)).await
     }
 }
@@ -117,7 +117,7 @@ impl Query {
 }
 
 #[derive(Deserialize)]
-struct Report<'a> {
+struct AnalyticsReport<'a> {
     #[serde(borrow)]
     data: Vec<&'a RawValue>,
     #[serde(default)]
@@ -159,8 +159,8 @@ struct ActivityLine {
 }
 
 fn model_usage(body: &str, days: &RangeInclusive<Date>) -> Result<ModelUsage, Unreadable> {
-    let Data { data: report } =
-        serde_json::from_str::<Data<Report<'_>>>(body).map_err(|error| json::unreadable(&error))?;
+    let Envelope { data: report } =
+        serde_json::from_str::<Envelope<AnalyticsReport<'_>>>(body).map_err(|error| json::unreadable(&error))?;
     let (rows, unreadable) = read_rows::<ReportRow>(&report.data);
     let rows = rows.into_iter().filter(|row| days.contains(&row.day)).map(|row| ModelRow {
         key_name: row.api_key_id,
@@ -188,11 +188,11 @@ fn is_truncated(metadata: &Value, came: usize) -> bool {
 
 fn activity(body: &str, day: Date) -> Result<Activity, Unreadable> {
     #[derive(Deserialize)]
-    struct Lines<'a> {
+    struct ActivityBody<'a> {
         #[serde(borrow)]
         data: Vec<&'a RawValue>,
     }
-    let Lines { data } = serde_json::from_str(body).map_err(|error| json::unreadable(&error))?;
+    let ActivityBody { data } = serde_json::from_str(body).map_err(|error| json::unreadable(&error))?;
     let (lines, unreadable) = read_rows::<ActivityLine>(&data);
     // A model's endpoints are told apart by the provider and by nobody else.
     let mut rows: BTreeMap<(String, String), ActivityRow> = BTreeMap::new();

@@ -18,9 +18,9 @@ use crate::provider::wire::calls::{
     ASSIGN_KEYS, CREATE_GUARDRAIL, Call, GET_GUARDRAIL, LIST_ASSIGNMENTS, LIST_GUARDRAILS, PATCH_GUARDRAIL,
 };
 use crate::provider::wire::error::{ProviderError, Trouble};
-use crate::provider::wire::json::{self, Data};
-use crate::provider::wire::pages::{Pages, Row};
-use crate::provider::wire::send::Ask;
+use crate::provider::wire::json::{self, Envelope};
+use crate::provider::wire::pages::{ListRow, PageReader};
+use crate::provider::wire::send::ApiRequest;
 
 /// How many keys one request assigns; the provider's own bulk calls take as many.
 pub const ASSIGNED_AT_ONCE: usize = 100;
@@ -38,7 +38,7 @@ pub struct GuardrailRules {
 
 /// A guardrail as the provider keeps it. Its models are the provider's own spelling of ours, so they are not compared as texts.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Guardrail {
+pub struct ProviderGuardrail {
     pub id: String,
     #[serde(default, deserialize_with = "json::or_default")]
     pub name: String,
@@ -71,7 +71,7 @@ pub struct Assignment {
 
 /// A list of assignments under way.
 pub struct Assignments {
-    pages: Pages<AssignmentRow>,
+    pages: PageReader<AssignmentRow>,
     seen: HashSet<Assignment>,
 }
 
@@ -87,10 +87,10 @@ impl GuardrailRules {
     }
 }
 
-impl Guardrail {
+impl ProviderGuardrail {
     /// Whether two states of it say the same of what Bursar says of one. The provider spells models in its own way, so what it has can
     /// be held against what it answered, and not against what was sent.
-    pub fn says_the_same(&self, other: &Guardrail) -> bool {
+    pub fn says_the_same(&self, other: &ProviderGuardrail) -> bool {
         self.name == other.name
             && sorted(&self.allowed_models) == sorted(&other.allowed_models)
             && sorted(&self.allowed_providers) == sorted(&other.allowed_providers)
@@ -120,13 +120,17 @@ impl Provider {
         rules: &GuardrailRules,
         workspace: Option<&str>,
         deadline: Deadline,
-    ) -> Result<Guardrail, ProviderError> {
+    ) -> Result<ProviderGuardrail, ProviderError> {
         let body = body_of(&CREATE_GUARDRAIL, &RulesBody::of(rules, workspace))?;
         self.guardrail(&CREATE_GUARDRAIL, &["guardrails"], Some(body), deadline).await
     }
 
     /// Reads a guardrail; none if the provider knows none of this id.
-    pub async fn get_guardrail(&self, id: &str, deadline: Deadline) -> Result<Option<Guardrail>, ProviderError> {
+    pub async fn get_guardrail(
+        &self,
+        id: &str,
+        deadline: Deadline,
+    ) -> Result<Option<ProviderGuardrail>, ProviderError> {
         or_none(self.guardrail(&GET_GUARDRAIL, &["guardrails", id], None, deadline).await)
     }
 
@@ -136,7 +140,7 @@ impl Provider {
         id: &str,
         rules: &GuardrailRules,
         deadline: Deadline,
-    ) -> Result<Option<Guardrail>, ProviderError> {
+    ) -> Result<Option<ProviderGuardrail>, ProviderError> {
         let body = body_of(&PATCH_GUARDRAIL, &RulesBody::of(rules, None))?;
         let patched = or_none(self.guardrail(&PATCH_GUARDRAIL, &["guardrails", id], Some(body), deadline).await)?;
         if patched.as_ref().is_some_and(|patched| !patched.follows(rules)) {
@@ -152,9 +156,10 @@ impl Provider {
         &self,
         workspace: Option<&str>,
         deadline: Deadline,
-    ) -> Result<Vec<Guardrail>, ProviderError> {
+    ) -> Result<Vec<ProviderGuardrail>, ProviderError> {
         let query: Vec<_> = workspace.map(|id| ("workspace_id", id)).into_iter().collect();
-        let mut pages = Pages::<Guardrail>::new(self, &LIST_GUARDRAILS, &["guardrails"], &query, Clock::system());
+        let mut pages =
+            PageReader::<ProviderGuardrail>::new(self, &LIST_GUARDRAILS, &["guardrails"], &query, Clock::system());
         let mut seen = HashSet::new();
         let mut all = Vec::new();
         while let Some(page) = pages.next(deadline).await? {
@@ -181,7 +186,10 @@ impl Provider {
             Some(id) => &["guardrails", *id, "assignments", "keys"],
             None => &["guardrails", "assignments", "keys"],
         };
-        Assignments { pages: Pages::new(self, &LIST_ASSIGNMENTS, path, &[], Clock::system()), seen: HashSet::new() }
+        Assignments {
+            pages: PageReader::new(self, &LIST_ASSIGNMENTS, path, &[], Clock::system()),
+            seen: HashSet::new(),
+        }
     }
 
     async fn guardrail(
@@ -190,9 +198,9 @@ impl Provider {
         path: &[&str],
         body: Option<String>,
         deadline: Deadline,
-    ) -> Result<Guardrail, ProviderError> {
-        let ask = Ask { call, path, query: &[], body };
-        let Data { data } = self.ask(ask, deadline, json::read::<Data<Guardrail>>).await?;
+    ) -> Result<ProviderGuardrail, ProviderError> {
+        let ask = ApiRequest { call, path, query: &[], body };
+        let Envelope { data } = self.ask(ask, deadline, json::read::<Envelope<ProviderGuardrail>>).await?;
         Ok(data)
     }
 
@@ -203,21 +211,21 @@ impl Provider {
         deadline: Deadline,
     ) -> Result<Option<u64>, ProviderError> {
         #[derive(Serialize)]
-        struct Body<'a> {
+        struct AssignBody<'a> {
             key_hashes: &'a [KeyHash],
         }
         #[derive(Deserialize)]
-        struct Answer {
+        struct AssignAnswer {
             #[serde(default, deserialize_with = "json::count")]
             assigned_count: Option<u64>,
         }
-        let ask = Ask {
+        let ask = ApiRequest {
             call: &ASSIGN_KEYS,
             path: &["guardrails", id, "assignments", "keys"],
             query: &[],
-            body: Some(body_of(&ASSIGN_KEYS, &Body { key_hashes: hashes })?),
+            body: Some(body_of(&ASSIGN_KEYS, &AssignBody { key_hashes: hashes })?),
         };
-        let answer = self.ask(ask, deadline, json::read::<Answer>).await?;
+        let answer = self.ask(ask, deadline, json::read::<AssignAnswer>).await?;
         Ok(answer.assigned_count)
     }
 
@@ -316,7 +324,7 @@ struct AssignmentRow {
     id: String,
 }
 
-impl Row for AssignmentRow {
+impl ListRow for AssignmentRow {
     const PAGE: usize = 100;
     const PAGE_IS_ASKED: bool = true;
 
@@ -331,11 +339,11 @@ impl Row for AssignmentRow {
     }
 }
 
-impl Row for Guardrail {
+impl ListRow for ProviderGuardrail {
     const PAGE: usize = 100;
     const PAGE_IS_ASKED: bool = true;
 
-    fn read(row: &RawValue) -> Result<Guardrail, serde_json::Error> {
+    fn read(row: &RawValue) -> Result<ProviderGuardrail, serde_json::Error> {
         serde_json::from_str(row.get())
     }
 
@@ -344,7 +352,7 @@ impl Row for Guardrail {
     }
 }
 
-fn or_none(answer: Result<Guardrail, ProviderError>) -> Result<Option<Guardrail>, ProviderError> {
+fn or_none(answer: Result<ProviderGuardrail, ProviderError>) -> Result<Option<ProviderGuardrail>, ProviderError> {
     match answer {
         Ok(guardrail) => Ok(Some(guardrail)),
         Err(error) if error.is_not_found() => Ok(None),

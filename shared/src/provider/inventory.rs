@@ -8,22 +8,22 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Provider;
-use super::key::{Key, Listed, UnreadableKey};
+use super::key::{ListedKey, ProviderKey, UnreadableKey};
 use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::domain::values::key::KeyHash;
 use crate::provider::wire::calls::{LIST_KEYS, LIST_WORKSPACES};
 use crate::provider::wire::error::{ProviderError, Trouble};
-use crate::provider::wire::pages::{self, Pages, Row};
-use crate::provider::wire::send::Ask;
+use crate::provider::wire::pages::{self, ListRow, PageReader};
+use crate::provider::wire::send::ApiRequest;
 
 /// Both are always said: by default the provider hides such keys.
 const EVERY_KEY: [(&str, &str); 2] = [("include_disabled", "true"), ("include_expired", "true")];
 
 /// Keys that were listed together.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyPage {
-    pub keys: Vec<Key>,
+pub struct InventoryPage {
+    pub keys: Vec<ProviderKey>,
     /// Listed, so not missing; but nothing else is known of them.
     pub unreadable: Vec<UnreadableKey>,
     /// By the clock of the inventory; it was answered on the same UTC day.
@@ -37,7 +37,7 @@ pub struct Inventory {
     /// None until the workspaces were asked for.
     workspaces: Option<VecDeque<String>>,
     /// The workspace that is being read.
-    pages: Option<(String, Pages<Listed>)>,
+    pages: Option<(String, PageReader<ListedKey>)>,
     seen: HashSet<Half>,
 }
 
@@ -46,9 +46,9 @@ type Half = [u8; 16];
 
 /// How far a listing came, for another to go on from.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Position {
+pub struct InventoryPosition {
     workspaces: Option<VecDeque<String>>,
-    within: Option<(String, pages::Position)>,
+    within: Option<(String, pages::ListPosition)>,
 }
 
 impl Provider {
@@ -59,8 +59,8 @@ impl Provider {
 
     /// Where a listing begins. It may be asked for beside what must be known before the first key is listed; without it the listing
     /// asks first.
-    pub async fn inventory_begins(&self, deadline: Deadline) -> Result<Position, ProviderError> {
-        Ok(Position { workspaces: Some(self.workspaces_to_list(deadline).await?), within: None })
+    pub async fn inventory_begins(&self, deadline: Deadline) -> Result<InventoryPosition, ProviderError> {
+        Ok(InventoryPosition { workspaces: Some(self.workspaces_to_list(deadline).await?), within: None })
     }
 
     async fn workspaces_to_list(&self, deadline: Deadline) -> Result<VecDeque<String>, ProviderError> {
@@ -78,7 +78,7 @@ impl Provider {
     pub fn inventory_from<'k>(
         &self,
         clock: &Clock,
-        position: Position,
+        position: InventoryPosition,
         listed: impl Iterator<Item = &'k [u8; 32]>,
     ) -> Inventory {
         let within = position.within.map(|(workspace, within)| {
@@ -99,12 +99,12 @@ impl Provider {
         workspace: Option<&str>,
         offset: usize,
         deadline: Deadline,
-    ) -> Result<Vec<Listed>, ProviderError> {
+    ) -> Result<Vec<ListedKey>, ProviderError> {
         let offset = offset.to_string();
         let mut query = EVERY_KEY.to_vec();
         query.extend(workspace.map(|id| ("workspace_id", id)));
         query.push(("offset", &offset));
-        let ask = Ask { call: &LIST_KEYS, path: &["keys"], query: &query, body: None };
+        let ask = ApiRequest { call: &LIST_KEYS, path: &["keys"], query: &query, body: None };
         self.ask(ask, deadline, pages::rows).await
     }
 }
@@ -112,7 +112,7 @@ impl Provider {
 impl Inventory {
     /// The next keys, none of them handed over before; `None` only when every workspace was listed to its end. After an error
     /// it may be called again and goes on from there. Each answer has the time that is given here.
-    pub async fn next(&mut self, deadline: Deadline) -> Result<Option<KeyPage>, ProviderError> {
+    pub async fn next(&mut self, deadline: Deadline) -> Result<Option<InventoryPage>, ProviderError> {
         loop {
             let Some((_, pages)) = &mut self.pages else {
                 if !self.begin_workspace(deadline).await? {
@@ -137,9 +137,9 @@ impl Inventory {
     }
 
     /// Where another can go on.
-    pub fn position(&self) -> Position {
+    pub fn position(&self) -> InventoryPosition {
         let within = self.pages.as_ref().map(|(workspace, pages)| (workspace.clone(), pages.position()));
-        Position { workspaces: self.workspaces.clone(), within }
+        InventoryPosition { workspaces: self.workspaces.clone(), within }
     }
 
     async fn begin_workspace(&mut self, deadline: Deadline) -> Result<bool, ProviderError> {
@@ -155,25 +155,25 @@ impl Inventory {
         Ok(true)
     }
 
-    fn unseen(&mut self, page: pages::Page<Listed>) -> KeyPage {
-        let mut unseen = KeyPage { keys: Vec::new(), unreadable: Vec::new(), asked: page.asked };
+    fn unseen(&mut self, page: pages::ListedPage<ListedKey>) -> InventoryPage {
+        let mut unseen = InventoryPage { keys: Vec::new(), unreadable: Vec::new(), asked: page.asked };
         for row in page.rows {
             if row.hash().is_some_and(|hash| !self.seen.insert(half(&hash.to_bytes()))) {
                 continue;
             }
             match row {
-                Listed::Key(key) => unseen.keys.push(*key),
-                Listed::Unreadable(row) => unseen.unreadable.push(row),
+                ListedKey::Key(key) => unseen.keys.push(*key),
+                ListedKey::Unreadable(row) => unseen.unreadable.push(row),
             }
         }
         unseen
     }
 }
 
-fn pages_of(provider: &Provider, workspace: &str, clock: &Clock) -> Pages<Listed> {
+fn pages_of(provider: &Provider, workspace: &str, clock: &Clock) -> PageReader<ListedKey> {
     let mut query = EVERY_KEY.to_vec();
     query.push(("workspace_id", workspace));
-    Pages::new(provider, &LIST_KEYS, &["keys"], &query, clock.clone())
+    PageReader::new(provider, &LIST_KEYS, &["keys"], &query, clock.clone())
 }
 
 fn half(hash: &[u8; 32]) -> Half {
@@ -185,12 +185,12 @@ fn half(hash: &[u8; 32]) -> Half {
     half
 }
 
-impl Row for Listed {
+impl ListRow for ListedKey {
     const PAGE: usize = 100;
     const PAGE_IS_ASKED: bool = false;
 
-    fn read(row: &RawValue) -> Result<Listed, serde_json::Error> {
-        Ok(Listed::of(row))
+    fn read(row: &RawValue) -> Result<ListedKey, serde_json::Error> {
+        Ok(ListedKey::of(row))
     }
 
     fn id(&self) -> Option<&str> {

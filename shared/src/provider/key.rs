@@ -12,7 +12,7 @@ use crate::provider::wire::json::{self, ListedReset};
 
 /// A key of the account.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Key {
+pub struct ProviderKey {
     pub hash: KeyHash,
     #[serde(default, deserialize_with = "json::or_default")]
     pub name: String,
@@ -59,9 +59,9 @@ pub struct Key {
 
 /// A row of a list of keys. One that cannot be read does not take the others of its page with it, and is not missing either.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Listed {
+pub enum ListedKey {
     // Most rows are keys, so a list of them wastes nothing by the difference in size.
-    Key(Box<Key>),
+    Key(Box<ProviderKey>),
     Unreadable(UnreadableKey),
 }
 
@@ -72,7 +72,7 @@ pub struct UnreadableKey {
     pub why: String,
 }
 
-impl Key {
+impl ProviderKey {
     /// Whether requests with it are served at `now`.
     pub fn is_usable(&self, now: Timestamp) -> bool {
         !self.disabled && !self.has_expired(now)
@@ -90,28 +90,28 @@ impl Key {
     }
 }
 
-impl Listed {
-    pub(super) fn of(row: &RawValue) -> Listed {
+impl ListedKey {
+    pub(super) fn of(row: &RawValue) -> ListedKey {
         serde_json::from_str(row.get()).map_or_else(
             |error| {
                 #[derive(Deserialize)]
-                struct Named {
+                struct HashOnly {
                     hash: KeyHash,
                 }
-                let named: Option<Named> = serde_json::from_str(row.get()).ok();
-                Listed::Unreadable(UnreadableKey {
+                let named: Option<HashOnly> = serde_json::from_str(row.get()).ok();
+                ListedKey::Unreadable(UnreadableKey {
                     hash: named.map(|named| named.hash),
                     why: crate::provider::wire::text::harmless(&error.to_string()),
                 })
             },
-            |key| Listed::Key(Box::new(key)),
+            |key| ListedKey::Key(Box::new(key)),
         )
     }
 
     pub fn hash(&self) -> Option<&KeyHash> {
         match self {
-            Listed::Key(key) => Some(&key.hash),
-            Listed::Unreadable(row) => row.hash.as_ref(),
+            ListedKey::Key(key) => Some(&key.hash),
+            ListedKey::Unreadable(row) => row.hash.as_ref(),
         }
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::Provider;
-use super::key::Key;
+use super::key::ProviderKey;
 use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::domain::values::key::{KeyHash, PlaintextKey};
@@ -14,8 +14,8 @@ use crate::domain::values::money::Usd;
 use crate::domain::values::window::{Reset, utc_date};
 use crate::provider::wire::calls::{CREATE_KEY, Call, DELETE_KEY, GET_KEY, PATCH_KEY};
 use crate::provider::wire::error::{ProviderError, Trouble};
-use crate::provider::wire::json::{self, Data, Unreadable};
-use crate::provider::wire::send::Ask;
+use crate::provider::wire::json::{self, Envelope, Unreadable};
+use crate::provider::wire::send::ApiRequest;
 
 /// A key to be made. It always has a limit: one without could spend the whole account.
 #[derive(Debug, Clone, Serialize)]
@@ -57,22 +57,22 @@ pub struct KeyPatch {
 
 /// How a patch or a look at a key ended, when it ended well.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
-    Key(Box<Key>),
+pub enum KeyPresence {
+    Key(Box<ProviderKey>),
     /// The provider knows no key of this hash.
     Gone,
 }
 
 /// How a deletion ended well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deleted {
+pub enum Deletion {
     Now,
     AlreadyGone,
 }
 
 /// How often a patch is sent whose answer does not come.
 #[derive(Debug, Clone, Copy)]
-enum Tries {
+enum PatchAttempts {
     One,
     Several,
 }
@@ -99,7 +99,7 @@ impl KeyPatch {
     }
 
     /// What of this the key that was answered lacks, if it lacks anything.
-    fn lacking_in(&self, key: &Key) -> Option<String> {
+    fn lacking_in(&self, key: &ProviderKey) -> Option<String> {
         if self.disabled.is_some_and(|wanted| key.disabled != wanted) {
             return Some(format!("disabled is {}", key.disabled));
         }
@@ -122,14 +122,14 @@ impl Provider {
     /// key of that name, now or later. `made` in the error names a key whose plaintext cannot be shown.
     pub async fn create_key(&self, key: &NewKey<'_>, deadline: Deadline) -> Result<CreatedKey, ProviderError> {
         at_least_a_cent(&CREATE_KEY, key.limit)?;
-        let ask = Ask { call: &CREATE_KEY, path: &["keys"], query: &[], body: Some(body_of(&CREATE_KEY, key)?) };
+        let ask = ApiRequest { call: &CREATE_KEY, path: &["keys"], query: &[], body: Some(body_of(&CREATE_KEY, key)?) };
         let answer = self.ask(ask, deadline, json::read::<CreateAnswer>).await?;
         answer.take(key.limit)
     }
 
     /// Reads a key by its hash.
-    pub async fn get_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<Found, ProviderError> {
-        let ask = Ask { call: &GET_KEY, path: &["keys", hash.as_str()], query: &[], body: None };
+    pub async fn get_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<KeyPresence, ProviderError> {
+        let ask = ApiRequest { call: &GET_KEY, path: &["keys", hash.as_str()], query: &[], body: None };
         let answer = self.ask(ask, deadline, |body| one(body, hash)).await;
         or_gone(answer)
     }
@@ -140,7 +140,7 @@ impl Provider {
         hash: &KeyHash,
         clock: &Clock,
         deadline: Deadline,
-    ) -> Result<(Timestamp, Found), ProviderError> {
+    ) -> Result<(Timestamp, KeyPresence), ProviderError> {
         loop {
             let asked = clock.now();
             let found = self.get_key(hash, deadline).await?;
@@ -151,8 +151,13 @@ impl Provider {
     }
 
     /// Changes a key, and reads it is afterwards.
-    pub async fn patch_key(&self, hash: &KeyHash, patch: KeyPatch, deadline: Deadline) -> Result<Found, ProviderError> {
-        self.patch(hash, patch, Tries::Several, deadline).await
+    pub async fn patch_key(
+        &self,
+        hash: &KeyHash,
+        patch: KeyPatch,
+        deadline: Deadline,
+    ) -> Result<KeyPresence, ProviderError> {
+        self.patch(hash, patch, PatchAttempts::Several, deadline).await
     }
 
     /// Changes a key in one try, for what an answer that comes to a second one would hide.
@@ -161,17 +166,17 @@ impl Provider {
         hash: &KeyHash,
         patch: KeyPatch,
         deadline: Deadline,
-    ) -> Result<Found, ProviderError> {
-        self.patch(hash, patch, Tries::One, deadline).await
+    ) -> Result<KeyPresence, ProviderError> {
+        self.patch(hash, patch, PatchAttempts::One, deadline).await
     }
 
     /// Disables a key. A single answer that it is not there may be wrong: it is not found only if it cannot be read either.
-    pub async fn disable_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<Found, ProviderError> {
-        if let Found::Key(key) = self.patch_key(hash, KeyPatch::disabled(true), deadline).await? {
-            return Ok(Found::Key(key));
+    pub async fn disable_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<KeyPresence, ProviderError> {
+        if let KeyPresence::Key(key) = self.patch_key(hash, KeyPatch::disabled(true), deadline).await? {
+            return Ok(KeyPresence::Key(key));
         }
         match self.get_key(hash, deadline).await? {
-            Found::Key(key) if !key.disabled => {
+            KeyPresence::Key(key) if !key.disabled => {
                 let why = "the key is there, but was not found to be disabled".to_owned();
                 Err(ProviderError::Unknown { trouble: Trouble::unsent(&PATCH_KEY, why), after: None, made: None })
             }
@@ -180,7 +185,7 @@ impl Provider {
     }
 
     /// Enables a key, in one try: a second one could overtake what whoever reads the grant meanwhile wants.
-    pub async fn enable_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<Found, ProviderError> {
+    pub async fn enable_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<KeyPresence, ProviderError> {
         self.patch_key_once(hash, KeyPatch::disabled(false), deadline).await
     }
 
@@ -188,13 +193,13 @@ impl Provider {
         &self,
         hash: &KeyHash,
         patch: KeyPatch,
-        tries: Tries,
+        tries: PatchAttempts,
         deadline: Deadline,
-    ) -> Result<Found, ProviderError> {
+    ) -> Result<KeyPresence, ProviderError> {
         if let Some(Some(limit)) = patch.limit {
             at_least_a_cent(&PATCH_KEY, limit)?;
         }
-        let ask = Ask {
+        let ask = ApiRequest {
             call: &PATCH_KEY,
             path: &["keys", hash.as_str()],
             query: &[],
@@ -208,27 +213,27 @@ impl Provider {
             }
         };
         let answer = match tries {
-            Tries::Several => self.ask(ask, deadline, done).await,
-            Tries::One => self.ask_once(ask, deadline, done).await,
+            PatchAttempts::Several => self.ask(ask, deadline, done).await,
+            PatchAttempts::One => self.ask_once(ask, deadline, done).await,
         };
         or_gone(answer)
     }
 
     /// Deletes a key for ever.
-    pub async fn delete_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<Deleted, ProviderError> {
+    pub async fn delete_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<Deletion, ProviderError> {
         #[derive(Deserialize)]
-        struct Answer {
+        struct DeleteAnswer {
             deleted: Option<bool>,
         }
-        let ask = Ask { call: &DELETE_KEY, path: &["keys", hash.as_str()], query: &[], body: None };
+        let ask = ApiRequest { call: &DELETE_KEY, path: &["keys", hash.as_str()], query: &[], body: None };
         // The status says it; only an answer that says otherwise counts against it.
-        let done = |body: &str| match json::read::<Answer>(body) {
-            Ok(Answer { deleted: Some(false) }) => Err(Unreadable("the key was not deleted".to_owned())),
+        let done = |body: &str| match json::read::<DeleteAnswer>(body) {
+            Ok(DeleteAnswer { deleted: Some(false) }) => Err(Unreadable("the key was not deleted".to_owned())),
             _ => Ok(()),
         };
         match self.ask(ask, deadline, done).await {
-            Ok(()) => Ok(Deleted::Now),
-            Err(error) if error.is_not_found() => Ok(Deleted::AlreadyGone),
+            Ok(()) => Ok(Deletion::Now),
+            Err(error) if error.is_not_found() => Ok(Deletion::AlreadyGone),
             Err(error) => Err(error),
         }
     }
@@ -242,7 +247,7 @@ struct CreateAnswer {
 }
 
 #[derive(Deserialize)]
-struct Made {
+struct CreatedHash {
     hash: KeyHash,
 }
 
@@ -252,7 +257,7 @@ struct InnerKey {
 }
 
 #[derive(Deserialize)]
-struct Limited {
+struct CreatedLimit {
     limit: Box<RawValue>,
 }
 
@@ -260,11 +265,12 @@ impl CreateAnswer {
     /// The plaintext is the top-level `key`; some answers were seen with `data.key`.
     fn take(self, limit: Usd) -> Result<CreatedKey, ProviderError> {
         let data = self.data.as_deref().map_or("null", RawValue::get);
-        let hash = serde_json::from_str(data).ok().map(|Made { hash }| hash);
+        let hash = serde_json::from_str(data).ok().map(|CreatedHash { hash }| hash);
         let top_level = self.key.and_then(|key| serde_json::from_str::<String>(key.get()).ok());
         let inner = || serde_json::from_str(data).ok().map(|InnerKey { key }| key);
         let plaintext = top_level.and_then(PlaintextKey::new).or_else(|| inner().and_then(PlaintextKey::new));
-        let is_capped = serde_json::from_str(data).map_or(true, |Limited { limit: listed }| is_within(&listed, limit));
+        let is_capped =
+            serde_json::from_str(data).map_or(true, |CreatedLimit { limit: listed }| is_within(&listed, limit));
         match (hash, plaintext) {
             (Some(hash), Some(plaintext)) if is_capped => Ok(CreatedKey { hash, plaintext }),
             (Some(hash), Some(_)) => Err(lost("a key was made without the limit that was asked for", Some(hash))),
@@ -296,15 +302,15 @@ fn is_within(listed: &RawValue, asked: Usd) -> bool {
 }
 
 /// One key as an answer, which must be the one that was asked about.
-pub(super) fn one(body: &str, hash: &KeyHash) -> Result<Box<Key>, Unreadable> {
-    let Data { data } = json::read::<Data<Box<Key>>>(body)?;
+pub(super) fn one(body: &str, hash: &KeyHash) -> Result<Box<ProviderKey>, Unreadable> {
+    let Envelope { data } = json::read::<Envelope<Box<ProviderKey>>>(body)?;
     if data.hash == *hash { Ok(data) } else { Err(Unreadable("the answer is about another key".to_owned())) }
 }
 
-fn or_gone(answer: Result<Box<Key>, ProviderError>) -> Result<Found, ProviderError> {
+fn or_gone(answer: Result<Box<ProviderKey>, ProviderError>) -> Result<KeyPresence, ProviderError> {
     match answer {
-        Ok(key) => Ok(Found::Key(key)),
-        Err(error) if error.is_not_found() => Ok(Found::Gone),
+        Ok(key) => Ok(KeyPresence::Key(key)),
+        Err(error) if error.is_not_found() => Ok(KeyPresence::Gone),
         Err(error) => Err(error),
     }
 }

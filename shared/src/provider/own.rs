@@ -7,8 +7,8 @@ use super::Provider;
 use crate::deadline::Deadline;
 use crate::provider::wire::calls::{LIST_WORKSPACES, OWN_KEY};
 use crate::provider::wire::error::{ProviderError, Trouble};
-use crate::provider::wire::json::{self, Data};
-use crate::provider::wire::send::Ask;
+use crate::provider::wire::json::{self, Envelope};
+use crate::provider::wire::send::ApiRequest;
 use crate::provider::wire::text;
 use crate::secrets::ManagementKey;
 
@@ -32,8 +32,8 @@ impl Provider {
     /// Checks that the key we ask with is a management key. An ordinary one is refused by its name, the label that the
     /// provider's pages show.
     pub async fn check_management_key(&self, deadline: Deadline) -> Result<(), ProviderError> {
-        let ask = Ask { call: &OWN_KEY, path: &["key"], query: &[], body: None };
-        let Data { data } = self.ask(ask, deadline, json::read::<Data<OwnKey>>).await?;
+        let ask = ApiRequest { call: &OWN_KEY, path: &["key"], query: &[], body: None };
+        let Envelope { data } = self.ask(ask, deadline, json::read::<Envelope<OwnKey>>).await?;
         match data.is_management() {
             Some(true) => Ok(()),
             Some(false) => Err(ordinary(&data.label)),
@@ -51,17 +51,17 @@ impl Provider {
         deadline: Deadline,
     ) -> ProviderError {
         let ProviderError::ManagementKey { trouble } = refused else { return refused };
-        let ask = Ask { call: &OWN_KEY, path: &["key"], query: &[], body: None };
-        match self.send(&ask, key, deadline, &json::read::<Data<OwnKey>>).await {
-            Ok(Data { data }) if data.is_management() == Some(false) => ordinary(&data.label),
-            Ok(Data { data }) if data.is_management().is_none() => ProviderError::ManagementKey { trouble },
+        let ask = ApiRequest { call: &OWN_KEY, path: &["key"], query: &[], body: None };
+        match self.send(&ask, key, deadline, &json::read::<Envelope<OwnKey>>).await {
+            Ok(Envelope { data }) if data.is_management() == Some(false) => ordinary(&data.label),
+            Ok(Envelope { data }) if data.is_management().is_none() => ProviderError::ManagementKey { trouble },
             Err(error) if error.is_of_the_key() => ProviderError::ManagementKey { trouble },
             Ok(_) | Err(_) => ProviderError::Later { trouble, after: None },
         }
     }
 
     async fn may_manage(&self, deadline: Deadline) -> Result<(), ProviderError> {
-        let ask = Ask { call: &LIST_WORKSPACES, path: &["workspaces"], query: &[("limit", "1")], body: None };
+        let ask = ApiRequest { call: &LIST_WORKSPACES, path: &["workspaces"], query: &[("limit", "1")], body: None };
         self.ask(ask, deadline, |_| Ok(())).await
     }
 }

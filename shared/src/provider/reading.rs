@@ -1,10 +1,10 @@
 //! What the provider says of a key's use, taken out of how it says it. What follows from it is `domain::usage::reading`'s matter.
 
-use super::key::Key;
+use super::key::ProviderKey;
 use crate::domain::usage::reading::UsageReport;
 use crate::domain::values::window::Reset;
 
-impl Key {
+impl ProviderKey {
     /// What was used, with the counters of this kind of window. None when it does not even say what was used in all.
     pub fn usage_report(&self, reset: Reset) -> Option<UsageReport> {
         let (in_window, byok_in_window) = match reset {

@@ -12,7 +12,7 @@ use crate::deadline::Deadline;
 use crate::domain::values::key::{Fingerprint, KeyHash};
 use crate::provider::wire::calls::{Call, GET_KEY};
 use crate::provider::wire::error::{ProviderError, Trouble};
-use crate::provider::wire::send::{Ask, not_begun};
+use crate::provider::wire::send::{ApiRequest, not_begun};
 use crate::secrets::ManagementKey;
 use crate::store::{KnownAccount, Table};
 
@@ -26,11 +26,11 @@ const MOST_KEPT: usize = 8;
 /// What this process knows of the management keys that it asked with.
 pub(super) struct AccountProof {
     table: Table,
-    known: Mutex<Vec<(ManagementKey, Known)>>,
+    known: Mutex<Vec<(ManagementKey, AccountVerdict)>>,
 }
 
 #[derive(Clone)]
-enum Known {
+enum AccountVerdict {
     /// The table names it, or it found a witness.
     Ours,
     /// There was no witness to ask for.
@@ -92,25 +92,26 @@ impl Provider {
         let mut known = known.map_err(|_| not_looked_up(call, "the time was up"))?;
         let before = known.iter().find(|(of, _)| of == key).map(|(_, known)| known.clone());
         match &before {
-            Some(Known::Ours) => return Ok(()),
-            Some(Known::Unwitnessed(at)) if at.elapsed() < UNWITNESSED_FOR => return Ok(()),
+            Some(AccountVerdict::Ours) => return Ok(()),
+            Some(AccountVerdict::Unwitnessed(at)) if at.elapsed() < UNWITNESSED_FOR => return Ok(()),
             _ => {}
         }
         let now = match proof.account(call, key, deadline).await? {
-            Some((fingerprint, account)) if account.management_key == fingerprint => Known::Ours,
+            Some((fingerprint, account)) if account.management_key == fingerprint => AccountVerdict::Ours,
             Some((fingerprint, account)) if !account.witnesses.is_empty() => {
-                let is_same = matches!(&before, Some(Known::Another { witnesses, asked_at })
+                let is_same = matches!(&before, Some(AccountVerdict::Another { witnesses, asked_at })
                     if *witnesses == account.witnesses && asked_at.elapsed() < ANOTHER_FOR);
                 if is_same || !self.finds_one_of(&account, key, deadline).await? {
                     if !is_same {
-                        let another = Known::Another { witnesses: account.witnesses.clone(), asked_at: Instant::now() };
+                        let another =
+                            AccountVerdict::Another { witnesses: account.witnesses.clone(), asked_at: Instant::now() };
                         remember(&mut known, key, another);
                     }
                     return Err(another_account(call, &account, fingerprint));
                 }
-                Known::Ours
+                AccountVerdict::Ours
             }
-            _ => Known::Unwitnessed(Instant::now()),
+            _ => AccountVerdict::Unwitnessed(Instant::now()),
         };
         remember(&mut known, key, now);
         Ok(())
@@ -124,7 +125,7 @@ impl Provider {
         deadline: Deadline,
     ) -> Result<bool, ProviderError> {
         for witness in &account.witnesses {
-            let ask = Ask { call: &GET_KEY, path: &["keys", witness.as_str()], query: &[], body: None };
+            let ask = ApiRequest { call: &GET_KEY, path: &["keys", witness.as_str()], query: &[], body: None };
             match self.send(&ask, key, deadline, &|body| one(body, witness)).await {
                 Ok(_) => return Ok(true),
                 Err(error) if error.is_not_found() => {}
@@ -147,7 +148,7 @@ fn not_looked_up(call: &Call, why: &str) -> ProviderError {
     not_begun(call, &format!("whose account it is could not be looked up: {why}"))
 }
 
-fn remember(known: &mut Vec<(ManagementKey, Known)>, key: &ManagementKey, now: Known) {
+fn remember(known: &mut Vec<(ManagementKey, AccountVerdict)>, key: &ManagementKey, now: AccountVerdict) {
     known.retain(|(of, _)| of != key);
     if known.len() == MOST_KEPT {
         known.remove(0);

@@ -4,7 +4,7 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::{Attempt, Order, Reading, View};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::provider::ProviderError;
-use bursar_core::provider::keys::Found;
+use bursar_core::provider::keys::KeyPresence;
 use bursar_core::web::Site;
 
 /// What came of looking at a key.
@@ -32,7 +32,7 @@ pub(super) async fn read(
     patience: Deadline,
 ) -> Result<KeyLookup, ProviderError> {
     let (asked, found) = site.provider.get_key_in_a_day(key, &site.clock, patience).await?;
-    let Found::Key(found) = found else { return Ok(KeyLookup::Gone) };
+    let KeyPresence::Key(found) = found else { return Ok(KeyLookup::Gone) };
     let Some(told) = found.usage_report(view.programme.settings.reset) else { return Ok(KeyLookup::Silent) };
     let looked_at = match site.table.sync_state().await {
         Ok(sync) => sync.looked_at,

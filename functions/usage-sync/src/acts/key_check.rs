@@ -6,8 +6,8 @@ use bursar_core::domain::usage::reading::UnusableReport;
 use bursar_core::domain::values::id::Epoch;
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::provider::key::Key;
-use bursar_core::provider::keys::Found as KeyAnswer;
+use bursar_core::provider::key::ProviderKey;
+use bursar_core::provider::keys::KeyPresence as KeyAnswer;
 use bursar_core::store::ActContext;
 use bursar_core::store::MissingKey;
 use jiff::{SignedDuration, Timestamp};
@@ -71,7 +71,7 @@ async fn note_use(
     at: ActContext<'_>,
     view: &View,
     epoch: Epoch,
-    (asked, found): (Timestamp, &Key),
+    (asked, found): (Timestamp, &ProviderKey),
 ) -> Result<(Option<Usd>, Option<String>)> {
     let Some(attempt) = view.grant.attempt(epoch) else { return Ok((None, None)) };
     let told = found.usage_report(view.programme.settings.reset).ok_or(UnusableReport::Silent)?;

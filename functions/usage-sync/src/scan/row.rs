@@ -7,7 +7,7 @@ use bursar_core::domain::values::id::{DeploymentId, Epoch, GrantId, KeyName, Non
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
-use bursar_core::provider::key::Key;
+use bursar_core::provider::key::ProviderKey;
 use jiff::Timestamp;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -53,7 +53,7 @@ pub(crate) struct LimitBasis {
 }
 
 impl KeyRow {
-    pub(crate) fn of(key: &Key, name: &KeyName, basis: LimitBasis, asked: Timestamp) -> KeyRow {
+    pub(crate) fn of(key: &ProviderKey, name: &KeyName, basis: LimitBasis, asked: Timestamp) -> KeyRow {
         KeyRow {
             hash: key.hash.to_bytes(),
             grant: name.grant.to_bytes(),
@@ -121,7 +121,7 @@ impl KeyRow {
 }
 
 impl ForeignRow {
-    pub(crate) fn of(key: &Key, asked: Timestamp) -> ForeignRow {
+    pub(crate) fn of(key: &ProviderKey, asked: Timestamp) -> ForeignRow {
         ForeignRow {
             hash: key.hash.to_bytes(),
             name: key.name.clone(),
@@ -148,7 +148,7 @@ impl ForeignRow {
 }
 
 impl KeyState {
-    fn of(key: &Key, reset: Reset, counts: bool, asked: Timestamp) -> KeyState {
+    fn of(key: &ProviderKey, reset: Reset, counts: bool, asked: Timestamp) -> KeyState {
         KeyState {
             enabled: !key.disabled,
             limit: key.limit,
@@ -170,11 +170,11 @@ impl LimitBasis {
     }
 
     /// The limit of a key, as the provider states it, on this basis.
-    pub(crate) fn listed(self, key: &Key) -> ListedLimit {
+    pub(crate) fn listed(self, key: &ProviderKey) -> ListedLimit {
         listed(key.limit, self.covers(key))
     }
 
-    fn covers(self, key: &Key) -> bool {
+    fn covers(self, key: &ProviderKey) -> bool {
         key.counts_in(self.reset, self.byok == Byok::Inside)
     }
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use bursar_core::domain::grant::{Attempt, GRACE};
 use bursar_core::domain::mail::alarm::Cause;
 use bursar_core::domain::values::id::{KeyName, ProgrammeId};
-use bursar_core::provider::inventory::{KeyPage, Position};
+use bursar_core::provider::inventory::{InventoryPage, InventoryPosition};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ use crate::witnesses::Witnesses;
 /// The listing of all keys.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Listing {
-    position: Position,
+    position: InventoryPosition,
     extent: Extent,
     has_gaps: bool,
     listed: usize,
@@ -106,7 +106,7 @@ impl Listing {
     fn pack(
         &mut self,
         runner: &Runner<'_>,
-        page: KeyPage,
+        page: InventoryPage,
         numbered: &ProgrammeNumbers<'_>,
         rows: &mut Rows,
         journal: &mut Journal,
@@ -133,11 +133,11 @@ impl Listing {
     }
 
     /// Sets where the listing begins.
-    pub(crate) fn begin_at(&mut self, position: Position) {
+    pub(crate) fn begin_at(&mut self, position: InventoryPosition) {
         self.position = position;
     }
 
-    pub(crate) fn position(&self) -> &Position {
+    pub(crate) fn position(&self) -> &InventoryPosition {
         &self.position
     }
 

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::rules::{Guardrail, RulesOrder};
 use bursar_core::provider::ProviderError;
-use bursar_core::provider::guardrails::{Guardrail as ProviderGuardrail, GuardrailRules};
+use bursar_core::provider::guardrails::{GuardrailRules, ProviderGuardrail};
 use serde::{Deserialize, Serialize};
 
 use crate::journal::Journal;

@@ -4,22 +4,22 @@ use proptest::prelude::*;
 use serde_json::value::RawValue;
 
 use super::super::ListedReset;
-use super::super::key::{Key, Listed};
+use super::super::key::{ListedKey, ProviderKey};
 use super::*;
 
-fn listed(json: &str) -> Listed {
-    Listed::of(&RawValue::from_string(json.to_owned()).unwrap())
+fn listed(json: &str) -> ListedKey {
+    ListedKey::of(&RawValue::from_string(json.to_owned()).unwrap())
 }
 
-fn read(json: &Value) -> Key {
+fn read(json: &Value) -> ProviderKey {
     match listed(&json.to_string()) {
-        Listed::Key(key) => *key,
-        Listed::Unreadable(row) => panic!("{}", row.why),
+        ListedKey::Key(key) => *key,
+        ListedKey::Unreadable(row) => panic!("{}", row.why),
     }
 }
 
 /// A key object with one number written exactly so.
-fn with_number(field: &str, number: &str) -> Listed {
+fn with_number(field: &str, number: &str) -> ListedKey {
     let mut key = key_json(1);
     key.as_object_mut().unwrap().remove(field);
     let text = key.to_string();
@@ -28,14 +28,14 @@ fn with_number(field: &str, number: &str) -> Listed {
 
 fn amount(field: &str, number: &str) -> Result<Option<Usd>, String> {
     match with_number(field, number) {
-        Listed::Key(key) => Ok(match field {
+        ListedKey::Key(key) => Ok(match field {
             "limit" => key.limit,
             "limit_remaining" => key.limit_remaining,
             "usage" => key.usage,
             "usage_daily" => key.usage_daily,
             _ => panic!("{field}"),
         }),
-        Listed::Unreadable(row) => Err(row.why),
+        ListedKey::Unreadable(row) => Err(row.why),
     }
 }
 
@@ -129,10 +129,10 @@ fn an_absurd_limit_is_the_largest_there_is_and_an_absurd_sum_makes_the_row_unrea
 #[test]
 fn a_row_that_cannot_be_read_says_why_without_a_key() {
     let row = listed(r#"{"hash":"short","disabled":"sk-or-v1-secret"}"#);
-    let Listed::Unreadable(row) = row else { panic!("{row:?}") };
+    let ListedKey::Unreadable(row) = row else { panic!("{row:?}") };
     assert!(row.hash.is_none() && !row.why.contains("secret"), "{}", row.why);
     let row = listed(&key_json_with(1, &json!({"disabled": "sk-or-v1-secret"})).to_string());
-    let Listed::Unreadable(row) = row else { panic!("{row:?}") };
+    let ListedKey::Unreadable(row) = row else { panic!("{row:?}") };
     assert!(row.hash == Some(hash(1)) && !row.why.contains("secret"), "{}", row.why);
 }
 

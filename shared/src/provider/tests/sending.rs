@@ -4,7 +4,7 @@ use std::io;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::super::keys::{Deleted, Found, KeyPatch};
+use super::super::keys::{Deletion, KeyPatch, KeyPresence};
 use super::*;
 use crate::clock::Clock;
 use crate::provider::wire::calls;
@@ -30,7 +30,7 @@ async fn what_changes_nothing_by_repetition_is_tried_again_after_every_passing_f
         let (server, provider, waits) =
             scripted(move |_, before| if before < 2 { fault() } else { found().into() }).await;
         let patched = provider.patch_key(&hash(1), KeyPatch::disabled(false), soon()).await;
-        assert!(matches!(patched, Ok(Found::Key(_))), "fault {number}: {patched:?}");
+        assert!(matches!(patched, Ok(KeyPresence::Key(_))), "fault {number}: {patched:?}");
         assert_eq!(server.seen().len(), 3, "fault {number}");
         assert_eq!(waits.lock().unwrap().len(), 2, "fault {number}");
     }
@@ -134,7 +134,7 @@ async fn a_key_that_only_one_call_does_not_find_is_not_taken_for_gone() {
     .await;
     assert_eq!(ending(&provider.disable_key(&hash(1), soon()).await), "unknown");
     let (_server, provider, _) = scripted(|_, _| answer(404, &error_json(404, "not found"))).await;
-    assert!(matches!(provider.disable_key(&hash(1), soon()).await, Ok(Found::Gone)));
+    assert!(matches!(provider.disable_key(&hash(1), soon()).await, Ok(KeyPresence::Gone)));
 }
 
 #[tokio::test]
@@ -148,10 +148,10 @@ async fn a_redirect_is_not_followed() {
 #[tokio::test]
 async fn a_key_is_gone_only_when_the_provider_itself_says_so() {
     let (_server, provider, _) = scripted(|_, _| answer(404, &error_json(404, "not found"))).await;
-    assert!(matches!(provider.get_key(&hash(1), soon()).await, Ok(Found::Gone)));
+    assert!(matches!(provider.get_key(&hash(1), soon()).await, Ok(KeyPresence::Gone)));
     let patched = provider.patch_key(&hash(1), KeyPatch::disabled(true), soon()).await;
-    assert!(matches!(patched, Ok(Found::Gone)));
-    assert!(matches!(provider.delete_key(&hash(1), soon()).await, Ok(Deleted::AlreadyGone)));
+    assert!(matches!(patched, Ok(KeyPresence::Gone)));
+    assert!(matches!(provider.delete_key(&hash(1), soon()).await, Ok(Deletion::AlreadyGone)));
 
     let (_server, provider, _) = scripted(|_, _| answer(404, "<html>no such page</html>")).await;
     assert_eq!(ending(&provider.get_key(&hash(1), soon()).await), "unknown");
@@ -175,7 +175,7 @@ async fn a_disable_that_is_answered_with_an_enabled_key_was_not_done() {
     })
     .await;
     let patched = provider.patch_key(&hash(1), KeyPatch::disabled(true), soon()).await.unwrap();
-    assert!(matches!(patched, Found::Key(key) if key.disabled));
+    assert!(matches!(patched, KeyPresence::Key(key) if key.disabled));
     assert_eq!(server.seen().len(), 2);
     assert_eq!(server.seen()[0].body, r#"{"disabled":true}"#);
 }
@@ -208,7 +208,7 @@ async fn deployed(taken: &'static str, secrets: &'static [&'static str]) -> (Scr
 #[tokio::test]
 async fn a_refused_management_key_is_read_afresh_once_and_the_call_repeated_with_it() {
     let (server, vault, provider) = deployed("sk-or-v1-new", &["sk-or-v1-old\n", "sk-or-v1-new\n"]).await;
-    assert!(matches!(provider.get_key(&hash(1), soon()).await, Ok(Found::Key(_))));
+    assert!(matches!(provider.get_key(&hash(1), soon()).await, Ok(KeyPresence::Key(_))));
     assert_eq!((server.seen().len(), vault.seen().len()), (2, 2));
     provider.get_key(&hash(1), soon()).await.unwrap();
     assert_eq!((server.seen().len(), vault.seen().len()), (3, 2));
@@ -256,7 +256,7 @@ async fn a_single_refusal_says_nothing_of_a_management_key_that_works() {
         })
         .await;
         let provider = provider.paced(4, &Clock::system());
-        assert!(matches!(provider.get_key(&hash(1), soon()).await, Ok(Found::Key(_))));
+        assert!(matches!(provider.get_key(&hash(1), soon()).await, Ok(KeyPresence::Key(_))));
         assert_eq!((server.seen().len(), waits.lock().unwrap().len()), (3, 1));
         assert_eq!(ending(&provider.create_key(&new_key(), soon()).await), "later", "it is not sent twice");
         assert_eq!(server.seen().iter().filter(|seen| seen.method == "POST").count(), 1);

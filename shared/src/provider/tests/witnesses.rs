@@ -1,6 +1,6 @@
 //! Whose account a management key is of: what is asked before anything else, and what is asked at all.
 
-use super::super::keys::Found;
+use super::super::keys::KeyPresence;
 use super::*;
 use crate::domain::mail::alarm::Cause;
 use crate::domain::values::id::DeploymentId;
@@ -112,7 +112,7 @@ async fn a_key_that_the_table_names_is_asked_with_at_once_and_the_table_is_read_
         async move { client.get_key(&hash(number), soon()).await }
     });
     for found in futures_util::future::join_all(calls).await {
-        assert!(matches!(found, Ok(Found::Key(_))));
+        assert!(matches!(found, Ok(KeyPresence::Key(_))));
     }
     assert_eq!((deployed.asked().len(), deployed.table_reads()), (8, 1));
 }

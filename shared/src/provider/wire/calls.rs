@@ -34,24 +34,24 @@ pub struct Call {
     pub path: &'static str,
     /// How long one try may take, from the first byte sent to the last byte read.
     pub time_out: Duration,
-    pub again: Again,
+    pub again: Repeatable,
 }
 
 /// Whether a request whose outcome is not known may be sent once more. The text is the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Again {
+pub enum Repeatable {
     Never(&'static str),
     Safely(&'static str),
 }
 
-const READS: Again = Again::Safely("it only reads");
+const READS: Repeatable = Repeatable::Safely("it only reads");
 
 pub const CREATE_KEY: Call = Call {
     name: "create key",
     method: Method::POST,
     path: "/keys",
     time_out: Duration::from_secs(10),
-    again: Again::Never("without an idempotency key a second request could make a second key"),
+    again: Repeatable::Never("without an idempotency key a second request could make a second key"),
 };
 
 pub const LIST_KEYS: Call =
@@ -65,7 +65,7 @@ pub const PATCH_KEY: Call = Call {
     method: Method::PATCH,
     path: "/keys/{hash}",
     time_out: Duration::from_secs(5),
-    again: Again::Safely("it names the state to reach: disabled or not, this limit and no increment"),
+    again: Repeatable::Safely("it names the state to reach: disabled or not, this limit and no increment"),
 };
 
 pub const DELETE_KEY: Call = Call {
@@ -73,7 +73,7 @@ pub const DELETE_KEY: Call = Call {
     method: Method::DELETE,
     path: "/keys/{hash}",
     time_out: Duration::from_secs(5),
-    again: Again::Safely("what is already gone answers 404, which counts as deleted"),
+    again: Repeatable::Safely("what is already gone answers 404, which counts as deleted"),
 };
 
 pub const OWN_KEY: Call =
@@ -95,7 +95,7 @@ pub const CREATE_GUARDRAIL: Call = Call {
     method: Method::POST,
     path: "/guardrails",
     time_out: Duration::from_secs(10),
-    again: Again::Never("a second request makes a second guardrail; look for it by its name instead"),
+    again: Repeatable::Never("a second request makes a second guardrail; look for it by its name instead"),
 };
 
 pub const LIST_GUARDRAILS: Call = Call {
@@ -119,7 +119,7 @@ pub const PATCH_GUARDRAIL: Call = Call {
     method: Method::PATCH,
     path: "/guardrails/{id}",
     time_out: Duration::from_secs(5),
-    again: Again::Safely("it names every rule of the guardrail"),
+    again: Repeatable::Safely("it names every rule of the guardrail"),
 };
 
 pub const ASSIGN_KEYS: Call = Call {
@@ -127,7 +127,7 @@ pub const ASSIGN_KEYS: Call = Call {
     method: Method::POST,
     path: "/guardrails/{id}/assignments/keys",
     time_out: Duration::from_secs(5),
-    again: Again::Safely("a key holds one guardrail, and assigning the same one again changes nothing"),
+    again: Repeatable::Safely("a key holds one guardrail, and assigning the same one again changes nothing"),
 };
 
 pub const LIST_ASSIGNMENTS: Call = Call {
@@ -176,14 +176,14 @@ impl Call {
     }
 
     pub(in crate::provider) fn is_safe_again(&self) -> bool {
-        matches!(self.again, Again::Safely(_))
+        matches!(self.again, Repeatable::Safely(_))
     }
 
     /// Its row in a table of calls.
     pub fn row(&self) -> String {
         let (again, why) = match self.again {
-            Again::Safely(why) => ("yes", why),
-            Again::Never(why) => ("never", why),
+            Repeatable::Safely(why) => ("yes", why),
+            Repeatable::Never(why) => ("never", why),
         };
         let seconds = self.time_out.as_secs();
         format!("| {} | `{} {}` | {seconds} s | {again} | {why} |", self.name, self.method, self.path)

@@ -13,7 +13,7 @@ use crate::domain::values::window::Reset;
 
 /// `{"data": …}`, around nearly every answer.
 #[derive(Deserialize)]
-pub(in crate::provider) struct Data<T> {
+pub(in crate::provider) struct Envelope<T> {
     pub data: T,
 }
 

@@ -27,10 +27,10 @@ pub(in crate::provider) struct Pace {
     turns: Semaphore,
     most: usize,
     clock: Clock,
-    state: Mutex<State>,
+    state: Mutex<PaceState>,
 }
 
-struct State {
+struct PaceState {
     /// How many may be under way.
     at_once: usize,
     /// How many that are under way are too many.
@@ -45,7 +45,7 @@ struct State {
 }
 
 /// Leave to send one request.
-pub(in crate::provider) struct Turn<'a> {
+pub(in crate::provider) struct SendPermit<'a> {
     pace: &'a Pace,
     permit: Option<SemaphorePermit<'a>>,
     begun: Instant,
@@ -55,7 +55,7 @@ pub(in crate::provider) struct Turn<'a> {
 impl Pace {
     pub(in crate::provider) fn at_most(most: usize, clock: &Clock) -> Pace {
         let at_once = AT_FIRST.min(most);
-        let state = State {
+        let state = PaceState {
             at_once,
             too_many: 0,
             good: 0,
@@ -72,13 +72,13 @@ impl Pace {
     }
 
     /// Waits for leave to send one. Where that would come too late, says how long it would take.
-    pub(in crate::provider) async fn turn(&self, deadline: Deadline) -> Result<Turn<'_>, Duration> {
+    pub(in crate::provider) async fn turn(&self, deadline: Deadline) -> Result<SendPermit<'_>, Duration> {
         let permit = deadline.wait_for(self.turns.acquire()).await;
         let Ok(Ok(permit)) = permit else { return Err(Duration::ZERO) };
         loop {
             match self.wait(deadline) {
                 Duration::ZERO => {
-                    return Ok(Turn { pace: self, permit: Some(permit), begun: Instant::now(), deadline });
+                    return Ok(SendPermit { pace: self, permit: Some(permit), begun: Instant::now(), deadline });
                 }
                 wait if wait >= deadline.left() => return Err(wait),
                 wait => deadline.sleep(wait.min(LOOKED_EACH)).await,
@@ -92,12 +92,12 @@ impl Pace {
         by_the_clock.min(deadline.meant(instant.saturating_duration_since(Instant::now())))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, PaceState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Turn<'_> {
+impl SendPermit<'_> {
     /// Learns from the answer. True when the provider said that it is asked too much, and did nothing.
     pub(in crate::provider) fn learn<T>(&self, outcome: &Result<T, ProviderError>) -> bool {
         let status = match outcome {
@@ -130,7 +130,7 @@ impl Pace {
     }
 
     /// Those that were under way when it was slowed down say nothing new.
-    fn slow_down(&self, turn: &Turn<'_>, asked: Option<Duration>) {
+    fn slow_down(&self, turn: &SendPermit<'_>, asked: Option<Duration>) {
         let (mut state, now) = (self.state(), Instant::now());
         let is_news = state.slowed_at.is_none_or(|slowed| turn.begun > slowed);
         let wait = if is_news { asked.unwrap_or(state.wait) } else { asked.unwrap_or_default() };
@@ -151,7 +151,7 @@ impl Pace {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for SendPermit<'_> {
     fn drop(&mut self) {
         let mut state = self.pace.state();
         if let Some(fewer) = state.too_many.checked_sub(1)

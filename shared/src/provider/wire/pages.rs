@@ -18,8 +18,8 @@ use crate::deadline::Deadline;
 use crate::provider::Provider;
 use crate::provider::wire::calls::Call;
 use crate::provider::wire::error::{ProviderError, Trouble};
-use crate::provider::wire::json::{self, Data, Unreadable};
-use crate::provider::wire::send::Ask;
+use crate::provider::wire::json::{self, Envelope, Unreadable};
+use crate::provider::wire::send::ApiRequest;
 
 /// How many pages are asked for at once, after a first one was full: whenever one came, another is asked for.
 const AT_ONCE: usize = 16;
@@ -31,7 +31,7 @@ const OVERLAP: usize = 10;
 const PATIENCE: u32 = 40;
 
 /// A row of a list.
-pub(in crate::provider) trait Row: Sized + Send + 'static {
+pub(in crate::provider) trait ListRow: Sized + Send + 'static {
     /// How many rows the provider puts on a page.
     const PAGE: usize;
     /// Whether the page's length is ours to ask for.
@@ -44,18 +44,18 @@ pub(in crate::provider) trait Row: Sized + Send + 'static {
 
 /// One page, and when it was asked for by the clock of the list; it was answered on the same UTC day.
 #[derive(Debug)]
-pub(in crate::provider) struct Page<T> {
+pub(in crate::provider) struct ListedPage<T> {
     pub rows: Vec<T>,
     pub asked: Timestamp,
 }
 
 /// A list that is being read. After an error it goes on from where it was.
-pub(in crate::provider) struct Pages<T> {
+pub(in crate::provider) struct PageReader<T> {
     list: Arc<List>,
     /// Pages that are asked for.
-    asked: FuturesUnordered<BoxFuture<'static, Came>>,
+    asked: FuturesUnordered<BoxFuture<'static, ArrivedPage>>,
     /// Those that came and were not read yet, by their offsets.
-    came: HashMap<usize, Came>,
+    came: HashMap<usize, ArrivedPage>,
     /// The offset of the page behind all those.
     behind: usize,
     /// How long the longest was.
@@ -64,7 +64,7 @@ pub(in crate::provider) struct Pages<T> {
     is_short: bool,
     next: usize,
     at_once: usize,
-    last: Last,
+    last: BelievedPage,
     /// How many steps back in a row; each is twice as long as the one before.
     back: u32,
     patience: u32,
@@ -83,49 +83,49 @@ struct List {
 }
 
 /// A page as it came.
-struct Came {
+struct ArrivedPage {
     offset: usize,
     /// Whether its turn had come when it was asked for.
     is_first: bool,
-    text: Result<Text, ProviderError>,
+    text: Result<PageText, ProviderError>,
 }
 
 /// What a page says, and when it was asked for.
-struct Text {
+struct PageText {
     body: String,
     asked: Timestamp,
 }
 
 /// The page that was believed last.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Last {
+struct BelievedPage {
     end: usize,
     ids: HashSet<String>,
 }
 
 /// How far a list was read, for another to go on from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Position {
+pub struct ListPosition {
     next: usize,
-    last: Last,
+    last: BelievedPage,
     has_begun: bool,
     is_done: bool,
 }
 
-impl<T: Row> Pages<T> {
+impl<T: ListRow> PageReader<T> {
     pub(in crate::provider) fn new(
         provider: &Provider,
         call: &'static Call,
         path: &[&str],
         query: &[(&str, &str)],
         clock: Clock,
-    ) -> Pages<T> {
+    ) -> PageReader<T> {
         let mut query: Vec<_> = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         if T::PAGE_IS_ASKED {
             query.push(("limit".to_owned(), T::PAGE.to_string()));
         }
         let path = path.iter().map(|segment| (*segment).to_owned()).collect();
-        Pages {
+        PageReader {
             list: Arc::new(List { provider: provider.clone(), call, path, query, clock }),
             asked: FuturesUnordered::new(),
             came: HashMap::new(),
@@ -134,7 +134,7 @@ impl<T: Row> Pages<T> {
             is_short: false,
             next: 0,
             at_once: 1,
-            last: Last::default(),
+            last: BelievedPage::default(),
             back: 0,
             patience: PATIENCE,
             has_begun: false,
@@ -144,19 +144,22 @@ impl<T: Row> Pages<T> {
     }
 
     /// The same list, from where another reading of it stopped.
-    pub(in crate::provider) fn from(self, position: Position) -> Pages<T> {
-        let Position { next, last, has_begun, is_done } = position;
-        Pages { next, last, has_begun, is_done, ..self }
+    pub(in crate::provider) fn from(self, position: ListPosition) -> PageReader<T> {
+        let ListPosition { next, last, has_begun, is_done } = position;
+        PageReader { next, last, has_begun, is_done, ..self }
     }
 
-    pub(in crate::provider) fn position(&self) -> Position {
-        Position { next: self.next, last: self.last.clone(), has_begun: self.has_begun, is_done: self.is_done }
+    pub(in crate::provider) fn position(&self) -> ListPosition {
+        ListPosition { next: self.next, last: self.last.clone(), has_begun: self.has_begun, is_done: self.is_done }
     }
 
     /// The next page; none after the end. It may repeat rows of any page before, and holds all that are new.
-    pub(in crate::provider) async fn next(&mut self, deadline: Deadline) -> Result<Option<Page<T>>, ProviderError> {
+    pub(in crate::provider) async fn next(
+        &mut self,
+        deadline: Deadline,
+    ) -> Result<Option<ListedPage<T>>, ProviderError> {
         while !self.is_done {
-            let Came { offset, is_first, text } = self.come(deadline).await;
+            let ArrivedPage { offset, is_first, text } = self.come(deadline).await;
             let text = match text {
                 Ok(text) => text,
                 Err(error) => {
@@ -169,7 +172,7 @@ impl<T: Row> Pages<T> {
                 }
             };
             let page = match rows(&text.body) {
-                Ok(rows) => Page { rows, asked: text.asked },
+                Ok(rows) => ListedPage { rows, asked: text.asked },
                 Err(_) => {
                     // Nobody would take what comes of them meanwhile, and each may have the turn that this one waits for.
                     self.forget_ahead();
@@ -185,7 +188,7 @@ impl<T: Row> Pages<T> {
 
     /// The page whose turn it is. Whatever else has come is taken first and more is asked for in its place: to read a page takes so
     /// long that the provider may work on the next ones meanwhile.
-    async fn come(&mut self, deadline: Deadline) -> Came {
+    async fn come(&mut self, deadline: Deadline) -> ArrivedPage {
         loop {
             self.ask_ahead(deadline);
             while let Some(Some(came)) = self.asked.next().now_or_never() {
@@ -204,7 +207,7 @@ impl<T: Row> Pages<T> {
         }
     }
 
-    fn keep(&mut self, came: Came) {
+    fn keep(&mut self, came: ArrivedPage) {
         let length = came.text.as_ref().map_or(self.longest, |text| text.body.len());
         self.longest = self.longest.max(length);
         self.is_short |= length < self.longest / 2;
@@ -212,7 +215,7 @@ impl<T: Row> Pages<T> {
     }
 
     /// Whether this page goes on with the list; otherwise it ended, or the next look begins further back.
-    fn believe(&mut self, offset: usize, page: &Page<T>) -> Result<bool, ProviderError> {
+    fn believe(&mut self, offset: usize, page: &ListedPage<T>) -> Result<bool, ProviderError> {
         let count = page.rows.len();
         let is_full = count >= T::PAGE;
         // A row whose id cannot be read is handed on, but proves nothing.
@@ -234,7 +237,7 @@ impl<T: Row> Pages<T> {
         self.has_begun = true;
         self.next = offset + count.saturating_sub(OVERLAP);
         self.at_once = if is_full { AT_ONCE } else { 1 };
-        self.last = Last { end: offset + count, ids };
+        self.last = BelievedPage { end: offset + count, ids };
         // Those ahead follow on a full page; a page of another length is followed by another offset.
         if count != T::PAGE {
             self.forget_ahead();
@@ -277,7 +280,7 @@ impl<T: Row> Pages<T> {
         let (list, offset) = (Arc::clone(&self.list), self.behind);
         self.asked.push(Box::pin(async move {
             let text = list.text(offset, deadline).await;
-            Came { offset, is_first, text }
+            ArrivedPage { offset, is_first, text }
         }));
         self.behind += T::PAGE - OVERLAP;
     }
@@ -290,15 +293,15 @@ impl<T: Row> Pages<T> {
 
 impl List {
     /// One page, unread.
-    async fn text(&self, offset: usize, deadline: Deadline) -> Result<Text, ProviderError> {
+    async fn text(&self, offset: usize, deadline: Deadline) -> Result<PageText, ProviderError> {
         let (body, asked) = self.ask(offset, deadline, |body| Ok(body.to_owned())).await?;
-        Ok(Text { body, asked })
+        Ok(PageText { body, asked })
     }
 
     /// One page, asked for until it can be read.
-    async fn read<T: Row>(&self, offset: usize, deadline: Deadline) -> Result<Page<T>, ProviderError> {
+    async fn read<T: ListRow>(&self, offset: usize, deadline: Deadline) -> Result<ListedPage<T>, ProviderError> {
         let (rows, asked) = self.ask(offset, deadline, rows).await?;
-        Ok(Page { rows, asked })
+        Ok(ListedPage { rows, asked })
     }
 
     /// What was asked for before midnight and answered after it is asked for again, since the provider's counters of the day start
@@ -315,7 +318,7 @@ impl List {
         query.push(("offset", &offset));
         loop {
             let asked = self.clock.now();
-            let ask = Ask { call: self.call, path: &path, query: &query, body: None };
+            let ask = ApiRequest { call: self.call, path: &path, query: &query, body: None };
             let answer = self.provider.ask(ask, deadline, &read).await?;
             if utc_day(asked) == utc_day(self.clock.now()) {
                 return Ok((answer, asked));
@@ -324,16 +327,16 @@ impl List {
     }
 }
 
-pub(in crate::provider) fn rows<T: Row>(body: &str) -> Result<Vec<T>, Unreadable> {
+pub(in crate::provider) fn rows<T: ListRow>(body: &str) -> Result<Vec<T>, Unreadable> {
     #[derive(Deserialize)]
     #[serde(transparent)]
     struct Borrowed<'a>(#[serde(borrow)] &'a RawValue);
-    let Data { data } = read_borrowed::<Vec<Borrowed<'_>>>(body)?;
+    let Envelope { data } = read_borrowed::<Vec<Borrowed<'_>>>(body)?;
     let rows: Result<Vec<T>, serde_json::Error> = data.iter().map(|Borrowed(row)| T::read(row)).collect();
     rows.map_err(|error| Unreadable(format!("a row cannot be read (column {})", error.column())))
 }
 
-fn read_borrowed<'a, T: Deserialize<'a>>(body: &'a str) -> Result<Data<T>, Unreadable> {
+fn read_borrowed<'a, T: Deserialize<'a>>(body: &'a str) -> Result<Envelope<T>, Unreadable> {
     serde_json::from_str(body).map_err(|error| json::unreadable(&error))
 }
 

@@ -28,7 +28,7 @@ const SHORTEST_TRY: Duration = Duration::from_millis(500);
 const LARGEST_ANSWER: usize = 8 * 1024 * 1024;
 
 /// One request, as often as it is sent.
-pub(in crate::provider) struct Ask<'a> {
+pub(in crate::provider) struct ApiRequest<'a> {
     pub call: &'static Call,
     pub path: &'a [&'a str],
     pub query: &'a [(&'a str, &'a str)],
@@ -39,7 +39,7 @@ impl Provider {
     /// Asks until there is an answer, the request is refused, or the time is up. `read` takes the text of a 2xx answer.
     pub(in crate::provider) async fn ask<T>(
         &self,
-        ask: Ask<'_>,
+        ask: ApiRequest<'_>,
         deadline: Deadline,
         read: impl Fn(&str) -> Result<T, Unreadable>,
     ) -> Result<T, ProviderError> {
@@ -51,7 +51,7 @@ impl Provider {
     /// One request, once the management key is known to be of our account. Whether it is one at all it is asked before.
     async fn send_proved<T>(
         &self,
-        ask: &Ask<'_>,
+        ask: &ApiRequest<'_>,
         key: ManagementKey,
         deadline: Deadline,
         read: &impl Fn(&str) -> Result<T, Unreadable>,
@@ -87,7 +87,7 @@ impl Provider {
     /// Asks in one try, though the call might be sent again.
     pub(in crate::provider) async fn ask_once<T>(
         &self,
-        ask: Ask<'_>,
+        ask: ApiRequest<'_>,
         deadline: Deadline,
         read: impl Fn(&str) -> Result<T, Unreadable>,
     ) -> Result<T, ProviderError> {
@@ -152,7 +152,7 @@ impl Provider {
     /// One request, when its turn has come. While the provider says that it is asked too much, it waits for its turn again.
     pub(in crate::provider) async fn send<T>(
         &self,
-        ask: &Ask<'_>,
+        ask: &ApiRequest<'_>,
         key: &ManagementKey,
         deadline: Deadline,
         read: &impl Fn(&str) -> Result<T, Unreadable>,
@@ -176,7 +176,7 @@ impl Provider {
     /// One request on the wire, logged by its operation, status and id.
     async fn send_now<T>(
         &self,
-        ask: &Ask<'_>,
+        ask: &ApiRequest<'_>,
         key: &ManagementKey,
         deadline: Deadline,
         read: &impl Fn(&str) -> Result<T, Unreadable>,
@@ -209,7 +209,7 @@ impl Provider {
     }
 
     /// Sends one request and reads its answer to the end.
-    async fn exchange(&self, ask: &Ask<'_>, key: &ManagementKey) -> Result<Answer, Broken> {
+    async fn exchange(&self, ask: &ApiRequest<'_>, key: &ManagementKey) -> Result<ApiAnswer, Broken> {
         let url = url(&self.http.base, ask).ok_or(Broken::Unsent("its base address is no web address".to_owned()))?;
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", key.reveal()))
             .map_err(|_| Broken::Unsent("bad key".to_owned()))?;
@@ -223,12 +223,12 @@ impl Provider {
             request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
         }
         let response = request.send().await.map_err(|error| Broken::of(&error))?;
-        Ok(Answer::read(response).await)
+        Ok(ApiAnswer::read(response).await)
     }
 }
 
 /// An answer, as far as it came.
-struct Answer {
+struct ApiAnswer {
     status: u16,
     headers: HeaderMap,
     request_id: Option<String>,
@@ -245,8 +245,8 @@ enum Broken {
     Lost,
 }
 
-impl Answer {
-    async fn read(mut response: Response) -> Answer {
+impl ApiAnswer {
+    async fn read(mut response: Response) -> ApiAnswer {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let request_id = ["x-request-id", "x-generation-id", "cf-ray"]
@@ -262,7 +262,7 @@ impl Answer {
                 Err(_) => break Err(Unreadable("the answer broke off".to_owned())),
             }
         };
-        Answer { status, headers, request_id, body }
+        ApiAnswer { status, headers, request_id, body }
     }
 }
 
@@ -284,7 +284,7 @@ impl Broken {
 /// What the end of one try means.
 fn judge<T>(
     call: &Call,
-    ended: Result<Answer, Broken>,
+    ended: Result<ApiAnswer, Broken>,
     time_out: Duration,
     read: impl Fn(&str) -> Result<T, Unreadable>,
 ) -> Result<T, ProviderError> {
@@ -350,7 +350,7 @@ fn next_wait(planned: Duration, asked: Option<Duration>, left: Duration) -> Opti
     (wait + SHORTEST_TRY <= left).then_some(wait)
 }
 
-fn url(base: &str, ask: &Ask<'_>) -> Option<Url> {
+fn url(base: &str, ask: &ApiRequest<'_>) -> Option<Url> {
     let mut url = Url::parse(base).ok()?;
     url.path_segments_mut().ok()?.pop_if_empty().extend(ask.path);
     if !ask.query.is_empty() {

@@ -11,7 +11,7 @@ use bursar_core::clock::Clock;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::provider::Provider;
-use bursar_core::provider::key::Key;
+use bursar_core::provider::key::ProviderKey;
 use bursar_core::secrets::ManagementKey;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -157,7 +157,7 @@ async fn list(
     Ok(Listing { keys, totals })
 }
 
-fn row(key: Key, now: Timestamp) -> Row {
+fn row(key: ProviderKey, now: Timestamp) -> Row {
     let state = match (key.disabled, key.has_expired(now)) {
         (true, _) => State::Disabled,
         (false, true) => State::Expired,

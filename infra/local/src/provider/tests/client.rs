@@ -10,7 +10,7 @@ use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
 use bursar_core::provider::guardrails::GuardrailRules;
-use bursar_core::provider::keys::{CreatedKey, Deleted, Found, KeyPatch, NewKey};
+use bursar_core::provider::keys::{CreatedKey, Deletion, KeyPatch, KeyPresence, NewKey};
 use bursar_core::provider::{ListedReset, Provider as Client, ProviderError};
 use bursar_core::secrets::ManagementKey;
 use jiff::ToSpan;
@@ -122,11 +122,11 @@ async fn the_life_of_a_key_is_the_same_in_every_position() {
         let key = found(client.patch_key(&created.hash, KeyPatch::limit(None), soon()).await);
         assert!(key.disabled && key.limit.is_none(), "{position}");
 
-        assert_eq!(client.delete_key(&created.hash, soon()).await.unwrap(), Deleted::Now, "{position}");
-        assert_eq!(client.delete_key(&created.hash, soon()).await.unwrap(), Deleted::AlreadyGone, "{position}");
-        assert_eq!(client.get_key(&created.hash, soon()).await.unwrap(), Found::Gone, "{position}");
+        assert_eq!(client.delete_key(&created.hash, soon()).await.unwrap(), Deletion::Now, "{position}");
+        assert_eq!(client.delete_key(&created.hash, soon()).await.unwrap(), Deletion::AlreadyGone, "{position}");
+        assert_eq!(client.get_key(&created.hash, soon()).await.unwrap(), KeyPresence::Gone, "{position}");
         let gone = client.patch_key(&created.hash, KeyPatch::disabled(true), soon()).await;
-        assert_eq!(gone.unwrap(), Found::Gone, "{position}");
+        assert_eq!(gone.unwrap(), KeyPresence::Gone, "{position}");
         let credits = client.credits(soon()).await.unwrap();
         assert_eq!(credits.balance(), Usd::from_micros(995_999_999), "{position}");
     }
@@ -301,10 +301,10 @@ async fn a_name_that_must_be_unique_is_refused_for_certain_and_a_revoked_managem
     assert!(matches!(listed, Err(ProviderError::ManagementKey { .. })), "{listed:?}");
 }
 
-fn found(ended: Result<Found, ProviderError>) -> Box<bursar_core::provider::key::Key> {
+fn found(ended: Result<KeyPresence, ProviderError>) -> Box<bursar_core::provider::key::ProviderKey> {
     match ended.unwrap() {
-        Found::Key(key) => key,
-        Found::Gone => panic!("the key is gone"),
+        KeyPresence::Key(key) => key,
+        KeyPresence::Gone => panic!("the key is gone"),
     }
 }
 
