@@ -9,7 +9,7 @@ use crate::domain::grant::{ListedLimit, NotSending, Order, OrderKind, SentLimit,
 use crate::domain::programme::Byok;
 use crate::provider::keys::{KeyPatch, KeyPresence};
 use crate::provider::{Provider, ProviderError};
-use crate::store::{ActContext, Outcome, StoreError, Table};
+use crate::store::{ActContext, ActOutcome, StoreError, Table};
 
 /// What one order may take, the provider's and the table's answers included.
 pub const ENOUGH_FOR_ONE: Duration = Duration::from_secs(12);
@@ -133,9 +133,9 @@ impl Orders<'_> {
         let told = view.grant.attempt(order.epoch).and_then(|attempt| attempt.told);
         let sent = SentLimit { limit, at: now, unanswered_before: told.and_then(|told| told.unanswered_since) };
         match self.table.act(ActContext { now, ..at }, |view, now| view.sending_limit(order.epoch, limit, now)).await? {
-            Outcome::Done(_) | Outcome::Refused(NotSending::NotLarger) => {}
-            Outcome::Refused(NotSending::NotWanted) => return Err(NotCarriedOut::Overtaken),
-            Outcome::NoSuchGrant => return Ok(()),
+            ActOutcome::Done(_) | ActOutcome::Refused(NotSending::NotLarger) => {}
+            ActOutcome::Refused(NotSending::NotWanted) => return Err(NotCarriedOut::Overtaken),
+            ActOutcome::NoSuchGrant => return Ok(()),
         }
         let window = settings.reset.window_at(now);
         let patch = KeyPatch::limit(Some(limit)).counting(settings.reset, settings.byok == Byok::Inside);
@@ -164,14 +164,14 @@ impl Orders<'_> {
             Some(live) if live.epoch == order.epoch => {
                 self.table.act(self.now(at), |view, now| view.order_limit(listed, now)).await?
             }
-            _ if found.disabled => Outcome::Refused(Unchanged),
+            _ if found.disabled => ActOutcome::Refused(Unchanged),
             _ => {
                 self.table
                     .act(self.now(at), |view, now| view.disable_again(order.epoch, &order.key, asked, now))
                     .await?
             }
         };
-        if let Outcome::Done(_) = anew {
+        if let ActOutcome::Done(_) = anew {
             return Err(NotCarriedOut::Overtaken);
         }
         let looked_at = self.table.sync_state().await?.looked_at;

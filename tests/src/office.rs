@@ -17,7 +17,7 @@ use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::token::{AskToken, LinkToken, SessionToken};
 use bursar_core::domain::values::window::{Reset, Window, utc_date};
 use bursar_core::store::{
-    Acquired, ActContext, Author, FencedTable, LinkMade, NewPerson, Outcome, StoreError, Table, Written,
+    Acquired, ActContext, ActOutcome, Author, FencedTable, LinkOutcome, NewPerson, SignInWrite, StoreError, Table,
 };
 use bursar_local::stack::Stack;
 use jiff::{SignedDuration, Timestamp};
@@ -65,7 +65,7 @@ impl Office<'_> {
     /// A claim by hand: the attempt, a key of its name at the provider, the record.
     pub async fn claim(&self, grant: &GrantId) -> String {
         let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
-        let Outcome::Done(begun) =
+        let ActOutcome::Done(begun) =
             self.table.act(self.at(grant), |view, now| view.begin(press, Nonce::random(), now)).await.unwrap()
         else {
             panic!("not begun")
@@ -93,7 +93,7 @@ impl Office<'_> {
         let hash = made["data"]["hash"].as_str().unwrap().to_owned();
         let minted = MintedKey { key: hash.parse().unwrap(), limit };
         let recorded = self.table.act(self.at(grant), |view, now| view.record(&begun, &minted, now)).await.unwrap();
-        assert!(matches!(recorded, Outcome::Done(_)), "{recorded:?}");
+        assert!(matches!(recorded, ActOutcome::Done(_)), "{recorded:?}");
         hash
     }
 
@@ -117,12 +117,12 @@ pub async fn session_cookie(stack: &Stack, address: &str) -> String {
     let live =
         LiveLink { link: link.hash(), code: None, asked_by: AskToken::generate().hash(), ends_at: now + LINK_LASTS };
     let made = table.make_link(new_ulid(now), address.matched(), &live, now, soon()).await.unwrap();
-    assert_eq!(made, LinkMade::Yes, "one link a minute");
+    assert_eq!(made, LinkOutcome::Yes, "one link a minute");
     let proof = Proof::Address(address.matched().clone());
     let after = table.sign_in_of(address.matched()).await.unwrap().follow(&link.hash(), &proof, now).unwrap();
     let person = Some(table.person_of(&address, soon()).await.unwrap());
     let session = Session::begun(token.hash(), address.matched().clone(), person, now);
-    assert_eq!(table.sign_in(&after, &session, soon()).await.unwrap(), Written::Yes);
+    assert_eq!(table.sign_in(&after, &session, soon()).await.unwrap(), SignInWrite::Yes);
     format!("bursar={}", token.reveal())
 }
 

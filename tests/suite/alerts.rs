@@ -17,7 +17,7 @@ use bursar_core::domain::values::id::{Epoch, GrantId, Nonce, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{ActContext, Author, NewPerson, Outcome, QueuedMail, Table, Totals};
+use bursar_core::store::{ActContext, ActOutcome, Author, NewPerson, QueuedMail, Table, Totals};
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::provider::Nano;
 use bursar_local::stack::Stack;
@@ -76,7 +76,7 @@ async fn claimed(stack: &Stack, programme: &ProgrammeId) -> GrantId {
         })
         .await
         .unwrap();
-    let Outcome::Done(begun) = begun else { panic!("not begun") };
+    let ActOutcome::Done(begun) = begun else { panic!("not begun") };
     let minted = MintedKey { key: grant.as_str().repeat(4).parse().unwrap(), limit: Usd::from_dollars(100) };
     table
         .act(ActContext { programme, grant: &grant, now, deadline }, |view, now| view.record(&begun, &minted, now))

@@ -31,7 +31,7 @@ use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::token::{AskToken, Code, LinkToken};
-use bursar_core::store::{Author, LinkMade, Saved};
+use bursar_core::store::{Author, EditOutcome, LinkOutcome};
 use bursar_local::invoke::FunctionName;
 use bursar_local::stack::Stack;
 use bursar_tests::invariants::{Answers, RawTable, Watch};
@@ -81,7 +81,7 @@ impl Scene<'_> {
             ends_at: now + LINK_LASTS,
         };
         let made = self.office.table.make_link(ask, address.matched(), &live, now, soon()).await.unwrap();
-        assert_eq!(made, LinkMade::Yes);
+        assert_eq!(made, LinkOutcome::Yes);
         (link, code)
     }
 
@@ -128,7 +128,7 @@ impl Scene<'_> {
         let by = Author { actor: &self.office.faculty, now: self.stack.clock.now(), deadline: soon() };
         let what = AuditDetail::new(Act::Edited);
         let saved = self.office.table.save_settings(&programme.id, settings, programme.edits, what, by).await.unwrap();
-        assert_eq!(saved, Saved::Done);
+        assert_eq!(saved, EditOutcome::Done);
     }
 
     /// Lets the programme's keys call one model only, with a guardrail that the provider has.

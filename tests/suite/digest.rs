@@ -17,7 +17,7 @@ use bursar_core::domain::values::id::{Epoch, GrantId, Nonce, PersonId, Programme
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::store::{
-    ActContext, Author, Meta, ModelDay, NewPerson, Outcome, QueuedMail, SyncState, Table, Totals,
+    ActContext, ActOutcome, Author, Meta, ModelDay, NewPerson, QueuedMail, SyncState, Table, Totals,
 };
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::{FunctionName, InvokeError};
@@ -103,7 +103,7 @@ impl Monday {
         use bursar_core::domain::grant::{MintedKey, Press, PressKind};
         let at = ActContext { programme, grant, now: at("2026-10-20T08:00:00Z"), deadline: soon() };
         let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
-        let Outcome::Done(begun) =
+        let ActOutcome::Done(begun) =
             self.table.act(at, |view, now| view.begin(press, Nonce::random(), now)).await.unwrap()
         else {
             panic!("not begun")

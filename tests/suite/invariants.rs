@@ -18,7 +18,7 @@ use bursar_core::domain::grant::{Attempt, Grant};
 use bursar_core::domain::values::id::{Epoch, KeyName};
 use bursar_core::store::Meta;
 use bursar_core::store::items::Stored;
-use bursar_core::store::keys::Key;
+use bursar_core::store::keys::ItemKey;
 use bursar_local::engine::{Engine, Place};
 use bursar_local::gate::{Gate, Instance, Keep, Service, Upstreams, Verdict};
 use bursar_local::invoke::FunctionName;
@@ -122,13 +122,13 @@ impl Scene {
     }
 
     /// Writes an attribute of an item otherwise.
-    async fn set(&self, Key { pk, sk }: Key, name: &str, value: AttributeValue) {
+    async fn set(&self, ItemKey { pk, sk }: ItemKey, name: &str, value: AttributeValue) {
         let mut item = self.seen().items[&(pk, sk)].clone();
         item.insert(name.to_owned(), value);
         self.table.put(item).await.unwrap();
     }
 
-    async fn remove(&self, Key { pk, sk }: Key) {
+    async fn remove(&self, ItemKey { pk, sk }: ItemKey) {
         let delete = self.table.client().delete_item().table_name("bursar");
         delete.key("pk", AttributeValue::S(pk)).key("sk", AttributeValue::S(sk)).send().await.unwrap();
     }

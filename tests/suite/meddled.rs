@@ -7,7 +7,7 @@ use bursar_core::domain::programme::Settings;
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Window, utc_date};
-use bursar_core::store::{Author, Outcome, Saved};
+use bursar_core::store::{ActOutcome, Author, EditOutcome};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
@@ -83,7 +83,7 @@ async fn a_key_that_was_taken_out_of_its_programmes_guardrail_is_put_under_it_ag
     let by = Author { actor: &office.faculty, now: stack.clock.now(), deadline: soon() };
     let what = AuditDetail::new(Act::Edited);
     let saved = office.table.save_settings(&programme.id, settings, programme.edits, what, by).await.unwrap();
-    assert_eq!(saved, Saved::Done);
+    assert_eq!(saved, EditOutcome::Done);
     stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
     let guardrail = office.table.programme(&office.programme).await.unwrap().unwrap().guardrail.unwrap().id;
     let under = || stack.provider.as_ref().unwrap().keys()[0].guardrail_id.clone();
@@ -251,8 +251,8 @@ async fn a_key_that_was_resumed_and_not_switched_on_is_switched_on_by_the_work_a
             .await
             .unwrap()
     };
-    assert!(matches!(release().await, Outcome::Done(_)));
-    assert!(matches!(release().await, Outcome::Refused(ReleaseRefused::NotHeld)));
+    assert!(matches!(release().await, ActOutcome::Done(_)));
+    assert!(matches!(release().await, ActOutcome::Refused(ReleaseRefused::NotHeld)));
     for _ in 0..2 {
         assert_eq!((work().await["put_off"].clone(), owed().await), (json!(1), 1));
         let report = sync(&stack).await;

@@ -33,7 +33,7 @@ use bursar_core::domain::values::id::{GrantId, KeyName, Nonce};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
 use bursar_core::store::items::Item;
-use bursar_core::store::{Author, NewPerson, Outcome};
+use bursar_core::store::{ActOutcome, Author, NewPerson};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::{Interval, Nano, Provider};
 use bursar_local::stack::Stack;
@@ -182,7 +182,7 @@ async fn begin_with(stack: &Stack, office: &Office<'_>, of: &GrantId, has_old: b
     let press = Press { kind, epoch: known.epoch, terms: None };
     let begun =
         match office.table.act(office.at(of), |view, now| view.begin(press, Nonce::random(), now)).await.unwrap() {
-            Outcome::Done(begun) => begun,
+            ActOutcome::Done(begun) => begun,
             other => panic!("{other:?}"),
         };
     for order in &begun.to_retire {
@@ -220,7 +220,7 @@ async fn make(stack: &Stack, office: &Office<'_>, of: &GrantId, begun: &OpenAtte
 async fn record(office: &Office<'_>, of: &GrantId, begun: &OpenAttempt, key: &str) {
     let minted = MintedKey { key: key.parse().unwrap(), limit: office.next_limit(of).await };
     let recorded = office.table.act(office.at(of), |view, now| view.record(begun, &minted, now)).await.unwrap();
-    assert!(matches!(recorded, Outcome::Done(_)), "{recorded:?}");
+    assert!(matches!(recorded, ActOutcome::Done(_)), "{recorded:?}");
 }
 
 /// A browser in which this address is signed in.

@@ -11,7 +11,7 @@ use bursar_core::domain::usage::crossing::{AlertMail, Crossing, RESERVED, Scope,
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{AlertAgain, Author, Person, Undeliverable};
+use bursar_core::store::{AlertAgain, Author, StaffPerson, Undeliverable};
 use bursar_core::web::{Answer, Fault, Frame, Site, Until};
 
 use crate::access::{self, Assistants, Form, ProgrammeAccess};
@@ -82,7 +82,7 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> A
 }
 
 /// Why no alert is sent to somebody any more.
-async fn no_alert_goes_to(site: &Site, person: &Person) -> Result<Option<Undeliverable>, Fault> {
+async fn no_alert_goes_to(site: &Site, person: &StaffPerson) -> Result<Option<Undeliverable>, Fault> {
     let mark = site.table.undeliverable(person.address.matched(), site.clock.now()).await?;
     Ok(mark.filter(|mark| mark.keeps_back(MailClass::Urgent)))
 }

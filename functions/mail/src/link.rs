@@ -7,7 +7,7 @@ use bursar_core::domain::people::sign_in::{ASK_LASTS, LINK_LASTS, LinkRefused, L
 use bursar_core::domain::values::address::MatchedAddress;
 use bursar_core::domain::values::token::{AskTokenHash, Code, LinkToken};
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{LinkMade, OutboxRow, StoreError};
+use bursar_core::store::{LinkOutcome, OutboxRow, StoreError};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
@@ -51,13 +51,13 @@ impl App {
             ends_at: now + LINK_LASTS,
         };
         Ok(match self.table.make_link(row.row, address, &link, now, deadline).await? {
-            LinkMade::Yes => self.to(&known.address, |words| words.link(&token, &code)),
-            LinkMade::Not(LinkRefused::TooSoon) => ComposedRow::Nothing("another was sent within the last minute"),
-            LinkMade::Not(LinkRefused::OneIsGood) => ComposedRow::Nothing("one that was sent before is still good"),
-            LinkMade::Not(LinkRefused::TooMany) => {
+            LinkOutcome::Yes => self.to(&known.address, |words| words.link(&token, &code)),
+            LinkOutcome::Not(LinkRefused::TooSoon) => ComposedRow::Nothing("another was sent within the last minute"),
+            LinkOutcome::Not(LinkRefused::OneIsGood) => ComposedRow::Nothing("one that was sent before is still good"),
+            LinkOutcome::Not(LinkRefused::TooMany) => {
                 ComposedRow::Nothing("as many as are sent in an hour have been sent")
             }
-            LinkMade::Later => ComposedRow::NotBefore(next_minute(now)),
+            LinkOutcome::Later => ComposedRow::NotBefore(next_minute(now)),
         })
     }
 

@@ -5,7 +5,7 @@ use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::request::{POT, Request, Wish};
 use bursar_core::domain::values::format::time_in;
 use bursar_core::domain::values::id::{PersonId, ProgrammeId};
-use bursar_core::store::{Person, StoreError};
+use bursar_core::store::{StaffPerson, StoreError};
 use jiff::civil::Date;
 
 use crate::App;
@@ -38,7 +38,7 @@ impl App {
 }
 
 impl Words<'_> {
-    fn request(self, programme: &Programme, request: &Request, asker: Option<&Person>) -> Letter {
+    fn request(self, programme: &Programme, request: &Request, asker: Option<&StaffPerson>) -> Letter {
         let name = plain(&programme.settings.name);
         let who = asker.map_or("Somebody who was erased".to_owned(), |asker| asker.address.as_written().to_owned());
         let mut facts = vec![("Programme".to_owned(), name.clone()), ("Asked by".to_owned(), who.clone())];

@@ -7,7 +7,7 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::CapUse;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::usage::crossing::{OF_A_CAP, Scope, newly_passed};
-use bursar_core::store::{CapsLook, Place, Table, keys};
+use bursar_core::store::{CapScan, CapScanPosition, Table, keys};
 use jiff::Timestamp;
 
 use crate::crossings::{self, Limit, has_crossed};
@@ -28,7 +28,7 @@ pub(crate) async fn look(table: &Table, programmes: &Programmes, now: Timestamp,
     let (mut found, mut failed, mut next) = (0, unreadable.collect::<Vec<_>>(), None);
     'all: for programme in &programmes.read {
         for (number, shard) in keys::SHARDS.into_iter().enumerate() {
-            let place = Place { programme: programme.id.clone(), shard: number };
+            let place = CapScanPosition { programme: programme.id.clone(), shard: number };
             if left.as_ref().is_some_and(|left| place < *left) {
                 continue;
             }
@@ -52,7 +52,7 @@ pub(crate) async fn look(table: &Table, programmes: &Programmes, now: Timestamp,
     }
     // A look in which something failed is begun anew within the hour; one that is gone on with would then leave out what it came past.
     if failed.is_empty() || left.is_some() || next.is_some() {
-        table.note_caps_look(&CapsLook { looked_at, next }, deadline).await?;
+        table.note_caps_look(&CapScan { looked_at, next }, deadline).await?;
     }
     match failed.into_iter().next() {
         Some(error) => Err(error),

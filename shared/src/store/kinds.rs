@@ -16,25 +16,25 @@ use crate::domain::programme::{Pot, Programme};
 use crate::domain::usage::balance::Shortage;
 use crate::domain::usage::crossing::Crossing;
 use crate::domain::usage::reading::Reading;
-use crate::store::alerts::caps::CapsLook;
+use crate::store::alerts::caps::CapScan;
 use crate::store::grants::enrolment::Enrolment;
 use crate::store::grants::readings::Refreshed;
 use crate::store::mail::days::{BulkStop, MailServer};
-use crate::store::mail::outbox::Resent;
-use crate::store::mail::outbox_row::{MailOf, OUTBOX_KEPT, OutboxRow, SentAs};
+use crate::store::mail::outbox::RosterMailResent;
+use crate::store::mail::outbox_row::{GrantMail, OUTBOX_KEPT, OutboxRow, SentAs};
 use crate::store::mail::refusals::MailRefusal;
 use crate::store::mail::undeliverable::Undeliverable;
-use crate::store::people::identity::{Person, PersonOf};
+use crate::store::people::identity::{PersonOfAddress, StaffPerson};
 use crate::store::people::mail_choice::MailChoice;
-use crate::store::people::sign_in::{Ask, Link, SessionOf};
-use crate::store::people::tallies::Tally;
+use crate::store::people::sign_in::{AddressSession, Ask, Link};
+use crate::store::people::tallies::RateCount;
 use crate::store::programmes::imports::{IMPORT_LASTS, Import, ImportChunk};
 use crate::store::programmes::jobs::Job;
 use crate::store::programmes::programme::ListedProgramme;
 use crate::store::programmes::requests;
 use crate::store::sync::account::{Account, AccountDay, ForeignKey};
-use crate::store::sync::checkpoints::{Checkpoint, Part};
-use crate::store::sync::cuts::Cut;
+use crate::store::sync::checkpoints::{Checkpoint, CheckpointPart};
+use crate::store::sync::cuts::AccountCut;
 use crate::store::sync::held_back::HeldMarks;
 use crate::store::sync::missing::MissingKey;
 use crate::store::sync::models::{ModelDay, ModelRows, UnattributedDay};
@@ -44,7 +44,7 @@ use crate::store::sync::totals::{GroupTotals, KeptTotals, Totals};
 use crate::store::sync::{checkpoints, held_back, missing};
 use crate::store::table::items::{Queue, Stored};
 use crate::store::table::keys;
-use crate::store::table::keys::Key;
+use crate::store::table::keys::ItemKey;
 use crate::store::table::lease::Lease;
 use crate::store::table::meta::Meta;
 
@@ -56,7 +56,7 @@ macro_rules! kinds {
         $(impl Stored for $item {
             const KIND: &'static str = $kind;
 
-            fn key(&self) -> Key {
+            fn key(&self) -> ItemKey {
                 let $it = self;
                 $key
             }
@@ -89,24 +89,24 @@ kinds! {
     "grant" Grant(it): keys::grant(&it.programme, &it.id), waits it.urgency().map(|(urgency, due)| (Queue::Order(urgency), due));
     "reading" Reading(it): keys::reading(&it.programme, &it.grant, it.epoch);
     "refreshed" Refreshed(it): keys::refreshed(&it.grant), expires it.until;
-    "resent" Resent(it): keys::resent(&it.programme, &it.grant);
+    "resent" RosterMailResent(it): keys::resent(&it.programme, &it.grant);
     "enrolment" Enrolment(it): keys::enrolment(&it.address, &it.programme);
     "audit" Entry(it): keys::entry(it);
     "account-audit" AccountEntry(it): keys::account_audit(it.entry);
 
-    "person" Person(it): keys::person(&it.person);
-    "person-of" PersonOf(it): keys::person_of(&it.address);
+    "person" StaffPerson(it): keys::person(&it.person);
+    "person-of" PersonOfAddress(it): keys::person_of(&it.address);
     "roles" Roles(it): keys::roles(it.address.matched(), &it.programme);
     "mail-choice" MailChoice(it): keys::mail_choice(&it.address);
     "sign-in" SignIn(it): keys::sign_in(&it.address), expires it.ends_at();
     "ask" Ask(it): keys::ask(it.ask), expires it.at + ASK_LASTS;
     "link" Link(it): keys::link(&it.link), expires it.ends_at;
     "session" Session(it): keys::session(&it.session), expires it.ends_at;
-    "session-of" SessionOf(it): keys::session_of(&it.address, &it.session), expires it.ends_at;
-    "tally" Tally(it): keys::tally(&it.what, it.begins_at), expires it.ends_at;
+    "session-of" AddressSession(it): keys::session_of(&it.address, &it.session), expires it.ends_at;
+    "tally" RateCount(it): keys::tally(&it.what, it.begins_at), expires it.ends_at;
 
     "outbox" OutboxRow(it): keys::outbox(it.row), expires it.written_at + it.is_kept_for(), waits it.waits();
-    "mail-of" MailOf(it): keys::mail_of(&it.programme, &it.grant, it.row), expires it.written_at + OUTBOX_KEPT;
+    "mail-of" GrantMail(it): keys::mail_of(&it.programme, &it.grant, it.row), expires it.written_at + OUTBOX_KEPT;
     "sent-as" SentAs(it): keys::sent_as(&it.message), expires it.at + OUTBOX_KEPT;
     "undeliverable" Undeliverable(it): keys::undeliverable(&it.address), expires it.until(), waits it.waits();
     "mail-day" MailDay(it): keys::mail_day(it.day, it.mail), expires it.kept_until();
@@ -115,7 +115,7 @@ kinds! {
     "mail-refusal" MailRefusal(it): keys::mail_refusal(&it.code);
 
     "crossing" Crossing(it): keys::crossing(&it.programme, &it.scope, it.window, it.limit, it.threshold);
-    "caps-look" CapsLook(_): keys::caps_look();
+    "caps-look" CapScan(_): keys::caps_look();
     "alarm" Alarm(it): keys::alarm(it.day, &it.name());
     "digest" Digest(it): keys::digest(&it.programme, it.week), expires it.found_at + OUTBOX_KEPT;
     "account-digest" AccountDigest(it): keys::account_digest(it.week), expires it.found_at + OUTBOX_KEPT;
@@ -124,7 +124,7 @@ kinds! {
     "sync" SyncState(_): keys::sync_state();
     "run" Run(it): keys::run(it.run), expires it.ended_at + RUN_KEPT;
     "checkpoint" Checkpoint(_): keys::checkpoint();
-    "checkpoint-part" Part(it): keys::run_part(it.run, &it.part), expires it.made_at + checkpoints::KEPT_FOR;
+    "checkpoint-part" CheckpointPart(it): keys::run_part(it.run, &it.part), expires it.made_at + checkpoints::KEPT_FOR;
     "held-marks" HeldMarks(it): keys::held_marks(it.marks, it.part), expires it.as_of + held_back::KEPT_FOR;
     "missing-key" MissingKey(it): keys::missing_key(&it.key), expires it.as_of + missing::KEPT_FOR;
     "foreign-key" ForeignKey(it): keys::foreign_key(&it.key);
@@ -133,7 +133,7 @@ kinds! {
     "group-totals" GroupTotals(it): keys::group_totals(&it.programme, &it.group);
     "account" Account(_): keys::account();
     "account-day" AccountDay(it): keys::account_day(it.day);
-    "cut" Cut(it): keys::cut(it.as_of);
+    "cut" AccountCut(it): keys::cut(it.as_of);
     "model-day" ModelDay(it): keys::model_day(&it.programme, it.day);
     "model-rows" ModelRows(it): keys::model_rows(it.day, it.part), expires it.until;
     "nobodys-day" UnattributedDay(it): keys::unattributed_day(it.day);

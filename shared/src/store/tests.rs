@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use ulid::Ulid;
 
 use self::books::{a_cut, a_foreign_key, a_full_sync_state, a_missing_key, an_account, an_account_day, some_marks};
-use super::Tally;
+use super::RateCount;
 use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
 use crate::domain::grant::testing::{a_grant, a_programme};
 use crate::domain::grant::{
@@ -34,12 +34,13 @@ use crate::secrets::ManagementKey;
 use crate::store::items::{self, Item, Stored};
 use crate::store::programmes::imports::{Import, ImportChunk, Step};
 use crate::store::programmes::jobs::{Job, JobState};
-use crate::store::sync::checkpoints::Part;
+use crate::store::sync::checkpoints::CheckpointPart;
 use crate::store::sync::totals::{GroupTotals, KeptTotals};
 use crate::store::table::keys;
 use crate::store::{
-    Bounce, Enrolment, KnownAccount, Lease, Link, ListedProgramme, MailChoice, MailOf, MailState, Meta, OutboxRow,
-    Person, PersonOf, QueuedMail, Refreshed, Resent, Run, Totals, Undeliverable, UnreachableReason,
+    Bounce, Enrolment, GrantMail, KnownAccount, Lease, Link, ListedProgramme, MailChoice, MailState, Meta, OutboxRow,
+    PersonOfAddress, QueuedMail, Refreshed, RosterMailResent, Run, StaffPerson, Totals, Undeliverable,
+    UnreachableReason,
 };
 
 fn at(text: &str) -> Timestamp {
@@ -371,11 +372,11 @@ fn every_item_has_the_raw_form_that_is_on_record() {
             until: at("2026-01-02T08:01:00Z"),
             press: "0123456789abcdef".parse().unwrap(),
         }),
-        raw(&Tally { count: 3, ..Tally::of_links(at("2026-01-02T08:00:03Z")) }),
+        raw(&RateCount { count: 3, ..RateCount::of_links(at("2026-01-02T08:00:03Z")) }),
         raw(&Undeliverable { address: ada(), why: UnreachableReason::Bounced, at: at("2026-01-02T08:00:03Z") }),
         raw(&MailChoice { address: ada(), digest: false, reminders: true }),
-        raw(&Person { person: "fedcba9876543210".parse().unwrap(), address: a_grant().person.address }),
-        raw(&PersonOf { address: ada(), person: "fedcba9876543210".parse().unwrap() }),
+        raw(&StaffPerson { person: "fedcba9876543210".parse().unwrap(), address: a_grant().person.address }),
+        raw(&PersonOfAddress { address: ada(), person: "fedcba9876543210".parse().unwrap() }),
         raw(&some_totals()),
         raw(&KeptTotals { totals: some_totals(), groups_apart: true }),
         raw(&GroupTotals {
@@ -394,19 +395,28 @@ fn every_item_has_the_raw_form_that_is_on_record() {
         raw(&a_missing_key()),
         raw(&some_marks()),
         raw(&account::a_checkpoint()),
-        raw(&Part { run: ulid(), part: keys::rows_part(2, 0), made_at: at("2026-01-03T00:20:00Z"), bytes: vec![1, 2] }),
+        raw(&CheckpointPart {
+            run: ulid(),
+            part: keys::rows_part(2, 0),
+            made_at: at("2026-01-03T00:20:00Z"),
+            bytes: vec![1, 2],
+        }),
         account::items(),
         told::items(),
         raw(&an_import()),
         raw(&some_steps()),
         raw(&a_job()),
-        raw(&MailOf {
+        raw(&GrantMail {
             programme: a_programme().id,
             grant: a_grant().id,
             row: ulid(),
             written_at: at("2026-01-02T08:00:00Z"),
         }),
-        raw(&Resent { programme: a_programme().id, grant: a_grant().id, resent_at: at("2026-01-02T08:00:00Z") }),
+        raw(&RosterMailResent {
+            programme: a_programme().id,
+            grant: a_grant().id,
+            resent_at: at("2026-01-02T08:00:00Z"),
+        }),
     ];
     insta::assert_snapshot!(all.join("\n"));
 }

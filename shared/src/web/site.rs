@@ -113,7 +113,7 @@ impl Site {
     pub async fn raise(&self, cause: Cause, deadline: Deadline) -> Result<(), StoreError> {
         let now = self.clock.now();
         let alarm = Alarm::now(cause, now);
-        if self.table.is_told(&alarm).await? {
+        if self.table.is_notified(&alarm).await? {
             return Ok(());
         }
         let admins = self.table.people_of(&self.admins, deadline).await?;

@@ -13,8 +13,8 @@ use bursar_core::domain::programme::request::Request;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::store::items::{Item, Stored};
 use bursar_core::store::{
-    Ask, Enrolment, ImportChunk, Link, MailChoice, OutboxRow, Person, PersonOf, QueuedMail, SessionOf, Undeliverable,
-    keys,
+    AddressSession, Ask, Enrolment, ImportChunk, Link, MailChoice, OutboxRow, PersonOfAddress, QueuedMail, StaffPerson,
+    Undeliverable, keys,
 };
 
 use super::secrets::texts_of;
@@ -103,14 +103,14 @@ pub(super) fn addresses_are_where_they_may_be(step: &Step<'_>) -> Vec<String> {
         Grant::KIND,
         Enrolment::KIND,
         Programme::KIND,
-        Person::KIND,
-        PersonOf::KIND,
+        StaffPerson::KIND,
+        PersonOfAddress::KIND,
         Roles::KIND,
         Undeliverable::KIND,
         MailChoice::KIND,
     ];
     let for_a_while =
-        [Ask::KIND, SignIn::KIND, Link::KIND, Session::KIND, SessionOf::KIND, ImportChunk::KIND, Request::KIND];
+        [Ask::KIND, SignIn::KIND, Link::KIND, Session::KIND, AddressSession::KIND, ImportChunk::KIND, Request::KIND];
     let mut wrong = Vec::new();
     for ((pk, sk), item) in &step.now.items {
         let is_ask = kind_of(item) == OutboxRow::KIND

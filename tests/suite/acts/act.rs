@@ -11,7 +11,7 @@ use bursar_core::domain::values::id::{Epoch, GrantId, Nonce, ProgrammeId};
 use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Window;
-use bursar_core::store::{Acquired, ActContext, Author, Lease, NewPerson, Outcome, Saved, StoreError, Table};
+use bursar_core::store::{Acquired, ActContext, ActOutcome, Author, EditOutcome, Lease, NewPerson, StoreError, Table};
 use bursar_local::gate::Verdict;
 use jiff::{SignedDuration, Timestamp};
 
@@ -98,9 +98,9 @@ impl Act {
     async fn decide(&self, table: &Table, at: ActContext<'_>) -> Result<(String, Option<OpenAttempt>), StoreError> {
         let outcome = table.act(at, |view, now| self.rule(view, Nonce::random(), now)).await?;
         Ok(match outcome {
-            Outcome::Done((said, begun)) => (done(said), begun),
-            Outcome::Refused(why) => (why, None),
-            Outcome::NoSuchGrant => (NO_SUCH_GRANT.to_owned(), None),
+            ActOutcome::Done((said, begun)) => (done(said), begun),
+            ActOutcome::Refused(why) => (why, None),
+            ActOutcome::NoSuchGrant => (NO_SUCH_GRANT.to_owned(), None),
         })
     }
 
@@ -282,9 +282,9 @@ pub(crate) fn grant_of(person: &Person) -> GrantId {
 /// The one act on a grant that reads more than its view.
 async fn follow_rules(table: &Table, at: ActContext<'_>) -> Result<(String, Option<OpenAttempt>), StoreError> {
     let said = match table.follow_rules(at, None).await? {
-        Outcome::Done((grant, rule)) => done(followed(&grant, rule)),
-        Outcome::Refused(why) => refused(why),
-        Outcome::NoSuchGrant => NO_SUCH_GRANT.to_owned(),
+        ActOutcome::Done((grant, rule)) => done(followed(&grant, rule)),
+        ActOutcome::Refused(why) => refused(why),
+        ActOutcome::NoSuchGrant => NO_SUCH_GRANT.to_owned(),
     };
     Ok((said, None))
 }
@@ -315,9 +315,9 @@ pub(super) fn acquired(lease: &Lease) -> String {
     format!("{} has it until {} with fence {}", lease.holder, lease.until, lease.fence)
 }
 
-pub(super) fn saved(saved: &Saved) -> String {
+pub(super) fn saved(saved: &EditOutcome) -> String {
     match saved {
-        Saved::Stale(current) => format!("stale: after {} edits", current.edits),
+        EditOutcome::Stale(current) => format!("stale: after {} edits", current.edits),
         other => format!("{other:?}"),
     }
 }

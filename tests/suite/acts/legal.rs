@@ -8,7 +8,9 @@ use bursar_core::domain::grant::{AnnouncedEnd, Change, Grant, NoticeDelivery, Op
 use bursar_core::domain::programme::{Byok, Pot, Programme, Settings};
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{Closed, Enrolment, Lease, Meta, NewPerson, Noted, PotSet, QueuedMail, Saved};
+use bursar_core::store::{
+    CloseOutcome, EditOutcome, Enrolment, Lease, Meta, NewPerson, PotOutcome, QueuedMail, ReadingWrite,
+};
 use jiff::Timestamp;
 
 use super::act::{Act, LEASE, NO_SUCH_GRANT, TABLE, acquired, done, faculty, followed, grant_of, refused, saved};
@@ -110,40 +112,42 @@ impl Act {
                 (done(id.to_string()), true)
             }
             Act::Save(id, settings, edits) => match after.programmes.get_mut(id) {
-                None => (saved(&Saved::NoSuchProgramme), false),
-                Some(current) if current.edits != *edits => (saved(&Saved::Stale(Box::new(current.clone()))), false),
+                None => (saved(&EditOutcome::NoSuchProgramme), false),
+                Some(current) if current.edits != *edits => {
+                    (saved(&EditOutcome::Stale(Box::new(current.clone()))), false)
+                }
                 Some(current) => {
                     let moves_places = costs(&current.settings) != costs(settings);
                     if moves_places && !nobody_has_a_place(id) {
-                        return Legal { said: saved(&Saved::PlacesTaken), after: None, begun: None };
+                        return Legal { said: saved(&EditOutcome::PlacesTaken), after: None, begun: None };
                     }
                     if let Some(pot) = after.pots.get_mut(id).filter(|_| moves_places) {
                         pot.version += 1;
                     }
                     *current = current.clone().edited(settings.clone(), now);
                     tell(&mut after, id, AuditDetail::new(audit::Act::Edited));
-                    (saved(&Saved::Done), true)
+                    (saved(&EditOutcome::Done), true)
                 }
             },
             Act::SetPot(id, limit) => match after.pots.get_mut(id) {
-                None => (format!("{:?}", PotSet::NoSuchProgramme), false),
-                Some(pot) if pot.limit == *limit => (format!("{:?}", PotSet::Unchanged), false),
+                None => (format!("{:?}", PotOutcome::NoSuchProgramme), false),
+                Some(pot) if pot.limit == *limit => (format!("{:?}", PotOutcome::Unchanged), false),
                 Some(pot) => {
                     let what = AuditDetail::new(audit::Act::PotChanged).changing(pot.limit, limit);
                     pot.limit = *limit;
                     tell(&mut after, id, what);
-                    (format!("{:?}", PotSet::Done), true)
+                    (format!("{:?}", PotOutcome::Done), true)
                 }
             },
             Act::Close(id) => match after.programmes.get_mut(id) {
-                None => (format!("{:?}", Closed::NoSuchProgramme), false),
-                Some(programme) if programme.closed_at.is_some() => (format!("{:?}", Closed::Already), false),
+                None => (format!("{:?}", CloseOutcome::NoSuchProgramme), false),
+                Some(programme) if programme.closed_at.is_some() => (format!("{:?}", CloseOutcome::Already), false),
                 Some(programme) => {
                     programme.closed_at = Some(now);
                     programme.version += 1;
                     programme.edits += 1;
                     tell(&mut after, id, AuditDetail::new(audit::Act::Closed));
-                    (format!("{:?}", Closed::Done), true)
+                    (format!("{:?}", CloseOutcome::Done), true)
                 }
             },
             Act::Invite(id, people) => {
@@ -195,7 +199,10 @@ impl Act {
                 // The very same that somebody else wrote is recorded too, and nobody can tell whose it is.
                 let is_there = known == Some(&noted);
                 after.readings.insert(at, noted);
-                (format!("{:?}", if stands { Noted::NotNewer } else { Noted::Recorded }), !stands && !is_there)
+                (
+                    format!("{:?}", if stands { ReadingWrite::NotNewer } else { ReadingWrite::Recorded }),
+                    !stands && !is_there,
+                )
             }
             _ => ("an act on a grant".to_owned(), false),
         };

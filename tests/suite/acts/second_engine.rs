@@ -11,7 +11,7 @@ use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{Epoch, new_ulid};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::token::{AskToken, LinkToken};
-use bursar_core::store::{Ask, CapsLook, ForeignKey, LinkMade, MailState, Tally};
+use bursar_core::store::{Ask, CapScan, ForeignKey, LinkOutcome, MailState, RateCount};
 use jiff::ToSpan;
 
 use super::act::Act;
@@ -93,8 +93,8 @@ async fn single_writes_take_effect_where_their_condition_holds_and_nowhere_else(
     }
     assert_eq!(table.due_mails(MailClass::Urgent, now, 10).await.unwrap().len(), 1);
     // One more is sent in this minute.
-    case.keep(&Tally { count: 1_999, ..Tally::of_links(now) }).await;
-    for (name, made) in [("ada", LinkMade::Yes), ("bob", LinkMade::Later)] {
+    case.keep(&RateCount { count: 1_999, ..RateCount::of_links(now) }).await;
+    for (name, made) in [("ada", LinkOutcome::Yes), ("bob", LinkOutcome::Later)] {
         let address = EmailAddress::parse(&format!("{name}@uni.edu")).unwrap();
         let (link, asked_by, ends_at) = (LinkToken::generate().hash(), AskToken::generate().hash(), now + LINK_LASTS);
         let live = LiveLink { link, code: None, asked_by, ends_at };
@@ -123,7 +123,7 @@ async fn single_writes_take_effect_where_their_condition_holds_and_nowhere_else(
     let known = table.foreign_keys().await.unwrap();
     assert_eq!(known.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["later"]);
 
-    table.note_caps_look(&CapsLook { looked_at: now, next: None }, plenty()).await.unwrap();
+    table.note_caps_look(&CapScan { looked_at: now, next: None }, plenty()).await.unwrap();
     assert_eq!(table.caps_look().await.unwrap().map(|look| look.looked_at), Some(now));
     let state = table.sync_state().await.unwrap();
     let after = state.clone().next();

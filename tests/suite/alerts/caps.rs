@@ -6,7 +6,7 @@ use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
-use bursar_core::store::{ActContext, CapsLook, Place, QueuedMail, SyncState, Table, keys};
+use bursar_core::store::{ActContext, CapScan, CapScanPosition, QueuedMail, SyncState, Table, keys};
 use bursar_local::invoke::FunctionName;
 use bursar_local::stack::Stack;
 use bursar_tests::invariants::{RawTable, Snapshot};
@@ -191,12 +191,12 @@ async fn a_look_whose_time_was_up_goes_on_where_it_was_and_one_that_failed_begin
     let (ada, ben) = (spent(&stack, &maths, 83).await, spent(&stack, &physics, 83).await);
     listed(&stack).await;
     let looked_at = stack.clock.now();
-    let next = Some(Place { programme: physics.clone(), shard: 0 });
-    table.note_caps_look(&CapsLook { looked_at, next }, office_deadline()).await.unwrap();
+    let next = Some(CapScanPosition { programme: physics.clone(), shard: 0 });
+    table.note_caps_look(&CapScan { looked_at, next }, office_deadline()).await.unwrap();
     watch(&stack).await;
     let mut seen = table_of(&stack);
     assert_eq!((owed_to(seen.check().await, &ada).len(), owed_to(seen.seen().unwrap(), &ben).len()), (0, 1));
-    assert_eq!(table.caps_look().await.unwrap(), Some(CapsLook { looked_at, next: None }));
+    assert_eq!(table.caps_look().await.unwrap(), Some(CapScan { looked_at, next: None }));
 
     // Behind the next listing one programme cannot be read: the others are looked at, and it is told.
     stack.clock.advance(SignedDuration::from_hours(1)).unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bursar_core::domain::grant::HoldKind;
 use bursar_core::domain::values::id::GrantId;
-use bursar_core::store::{Author, Closed, Outcome};
+use bursar_core::store::{ActOutcome, Author, CloseOutcome};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 
@@ -91,7 +91,7 @@ impl Meanwhile {
                     .act(at, |view, now| view.hold(HoldKind::Paused, &office.faculty, Some("an exam"), now))
                     .await
                     .unwrap();
-                assert!(matches!(held, Outcome::Done(_)), "{held:?}");
+                assert!(matches!(held, ActOutcome::Done(_)), "{held:?}");
             }
             Meanwhile::Drop => {
                 let held = office
@@ -99,17 +99,17 @@ impl Meanwhile {
                     .act(at, |view, now| view.hold(HoldKind::Dropped, &office.faculty, None, now))
                     .await
                     .unwrap();
-                assert!(matches!(held, Outcome::Done(_)), "{held:?}");
+                assert!(matches!(held, ActOutcome::Done(_)), "{held:?}");
             }
             Meanwhile::Revoke => {
                 let revoked = office.table.act(at, |view, now| view.revoke(&office.faculty, None, now)).await.unwrap();
-                assert!(matches!(revoked, Outcome::Done(_)), "{revoked:?}");
+                assert!(matches!(revoked, ActOutcome::Done(_)), "{revoked:?}");
             }
             Meanwhile::Close => {
                 let by = Author { actor: &office.faculty, now: scene.stack.clock.now(), deadline: soon() };
-                assert_eq!(office.table.close(&office.programme, by).await.unwrap(), Closed::Done);
+                assert_eq!(office.table.close(&office.programme, by).await.unwrap(), CloseOutcome::Done);
                 let ended = office.table.act(at, |view, now| view.end(&office.faculty, now)).await.unwrap();
-                assert!(matches!(ended, Outcome::Done(_)), "{ended:?}");
+                assert!(matches!(ended, ActOutcome::Done(_)), "{ended:?}");
             }
         }
     }

@@ -3,8 +3,8 @@
 use bursar_core::domain::grant::{Grant, HoldKind};
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::Tally;
-use bursar_core::store::{Author, Outcome, Table};
+use bursar_core::store::RateCount;
+use bursar_core::store::{ActOutcome, Author, Table};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::stack::Stack;
@@ -276,7 +276,7 @@ async fn nobody_returns_for_whom_the_pot_has_no_room_by_then() {
         .act(office.at(&ada), |view, now| view.hold(HoldKind::Dropped, &office.faculty, None, now))
         .await
         .unwrap();
-    assert!(matches!(held, Outcome::Done(_)), "{held:?}");
+    assert!(matches!(held, ActOutcome::Done(_)), "{held:?}");
     stack.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.unwrap();
     stack.clock.advance(SignedDuration::from_hours(8 * 24)).unwrap();
     stack.invoke.invoke(FunctionName::UsageSync, json!({})).await.unwrap();
@@ -352,7 +352,7 @@ async fn so_many_files_are_looked_at_in_an_hour_and_no_more() {
     Office::open(&stack).await;
     let admin = signed_in(&stack, ADMIN).await;
     let file = "email\nada@example.edu\n";
-    let hour = Tally { count: 99, ..Tally::of_previews(&"cs-pilot".parse().unwrap(), stack.clock.now()) };
+    let hour = RateCount { count: 99, ..RateCount::of_previews(&"cs-pilot".parse().unwrap(), stack.clock.now()) };
     RawTable::at(&stack.ready.dynamodb, &stack.ready.table).keep(&hour).await.unwrap();
     assert_eq!(preview(&admin, "add", file).await.status, 200);
     assert_eq!(preview(&admin, "add", "email\nnobody\n").await.status, 200, "nothing of it is kept");

@@ -2,7 +2,7 @@
 //! nothing about it.
 
 use bursar_core::domain::programme::Weekday;
-use bursar_core::store::{Author, Closed};
+use bursar_core::store::{Author, CloseOutcome};
 use bursar_local::gate::{Matcher, Verdict};
 
 use super::*;
@@ -114,7 +114,7 @@ async fn a_programme_that_has_not_begun_was_over_long_ago_or_was_made_since_has_
     });
     let nobodys = nobodys.await;
     let by = |text| Author { actor: &Actor::Rule, now: at(text), deadline: soon() };
-    assert_eq!(monday.table.close(&closed, by("2026-11-08T12:00:00Z")).await.unwrap(), Closed::Done);
+    assert_eq!(monday.table.close(&closed, by("2026-11-08T12:00:00Z")).await.unwrap(), CloseOutcome::Done);
     monday.advance(1);
     let settings = monday.table.programme(&ended).await.unwrap().unwrap().settings;
     let fresh = Settings {

@@ -10,7 +10,9 @@ use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::secrets::ManagementKey;
-use bursar_core::store::{Cut, HeldBack, KnownAccount, Meta, OutboxRow, ProgrammeCut, QueuedMail, SyncState, keys};
+use bursar_core::store::{
+    AccountCut, HeldBack, KnownAccount, Meta, OutboxRow, ProgrammeCut, QueuedMail, SyncState, keys,
+};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use ulid::Ulid;
@@ -108,7 +110,7 @@ async fn a_confirmed_account_without_its_entry_and_an_entry_without_one_are_name
 async fn a_cut_that_does_not_add_up_one_that_changes_and_one_that_shrinks_are_named() {
     let mut scene = Scene::at(Setting::Live).await;
     let usd = Usd::from_micros;
-    let cut = |minute: i64, keys: i64, after: i64| Cut {
+    let cut = |minute: i64, keys: i64, after: i64| AccountCut {
         as_of: scene.now + SignedDuration::from_mins(minute),
         bought: usd(900),
         spent: AccountSpending { before: usd(after - 1), after: usd(after) },

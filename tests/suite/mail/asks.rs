@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::values::token::{AskToken, LinkToken};
 use bursar_core::store::items::Item;
-use bursar_core::store::{OutboxRow, QueuedMail, Tally, Undeliverable, UnreachableReason, keys};
+use bursar_core::store::{OutboxRow, QueuedMail, RateCount, Undeliverable, UnreachableReason, keys};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Quota;
 use bursar_tests::stack;
@@ -188,7 +188,7 @@ async fn a_batch_that_comes_often_and_at_once_sends_each_mail_once() {
 #[tokio::test]
 async fn beyond_the_deployments_ceiling_asks_wait_for_the_next_minute() {
     let mut office = PostOffice::open().await;
-    office.raw.keep(&Tally { count: 2_000, ..Tally::of_links(office.stack.clock.now()) }).await.unwrap();
+    office.raw.keep(&RateCount { count: 2_000, ..RateCount::of_links(office.stack.clock.now()) }).await.unwrap();
     office.ask("admin@example.edu").await;
     office.settle().await;
     assert_eq!(office.states(), ["waiting"]);

@@ -8,7 +8,7 @@ use bursar_core::domain::mail::day::{MailCounts, MailDay};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::id::{Epoch, PersonId};
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{BulkStop, MailState, OutboxRow, QueuedMail, Resend, WentOn};
+use bursar_core::store::{BulkReleaseOutcome, BulkStop, MailState, OutboxRow, QueuedMail, Resend};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use ulid::Ulid;
@@ -65,9 +65,9 @@ async fn roster_mail_stops_when_the_tenth_of_a_hundred_comes_back_and_other_mail
     let (admin, now, kind) = (office.admin().await, office.stack.clock.now(), MailKind::Roster);
     assert_eq!(
         office.table.let_bulk_go_on(kind, now + jiff::SignedDuration::from_mins(1), &admin, now, soon()).await.unwrap(),
-        WentOn::NotThis
+        BulkReleaseOutcome::NotThis
     );
-    for expected in [WentOn::Done, WentOn::Already] {
+    for expected in [BulkReleaseOutcome::Done, BulkReleaseOutcome::Already] {
         assert_eq!(office.table.let_bulk_go_on(kind, stop.at, &admin, now, soon()).await.unwrap(), expected);
     }
     // The others hear of it once, whoever tells it; the watch does where whoever pressed died.

@@ -11,9 +11,10 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_core::store::items::Stored;
-use bursar_core::store::keys::Key;
+use bursar_core::store::keys::ItemKey;
 use bursar_core::store::{
-    ActContext, Author, Bounce, MailState, OutboxRow, Outcome, Saved, SentAgain, Undeliverable, UnreachableReason,
+    ActContext, ActOutcome, Author, Bounce, EditOutcome, MailState, OutboxRow, SentAgain, Undeliverable,
+    UnreachableReason,
 };
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::PAUSED;
@@ -35,7 +36,7 @@ impl PostOffice {
         let by = Author { actor: &admin, now: self.stack.clock.now(), deadline: soon() };
         let saved =
             self.table.save_settings(&programme.id, settings, programme.edits, AuditDetail::new(Act::Edited), by).await;
-        assert_eq!(saved.unwrap(), Saved::Done);
+        assert_eq!(saved.unwrap(), EditOutcome::Done);
     }
 
     pub(super) fn at<'a>(&'a self, grant: &'a GrantId) -> ActContext<'a> {
@@ -59,9 +60,9 @@ impl PostOffice {
     /// What the rules ask for now is done, if they ask for anything.
     async fn rules_if_any(&self, grant: &GrantId) -> Option<Rule> {
         match self.table.follow_rules(self.at(grant), None).await.unwrap() {
-            Outcome::Done((_, rule)) => Some(rule),
-            Outcome::Refused(_) => None,
-            Outcome::NoSuchGrant => panic!("no such grant"),
+            ActOutcome::Done((_, rule)) => Some(rule),
+            ActOutcome::Refused(_) => None,
+            ActOutcome::NoSuchGrant => panic!("no such grant"),
         }
     }
 
@@ -457,7 +458,7 @@ async fn an_announcement_that_was_dropped_or_whose_row_is_gone_is_announced_anew
         assert_eq!(office.rules(&grant).await, Rule::Announce(Notice::UnusedSoon));
         let row = office.last_row(&grant).await;
         if is_gone {
-            let Key { pk, sk } = row.key();
+            let ItemKey { pk, sk } = row.key();
             let gone = office.raw.client().delete_item().table_name(office.raw.name());
             gone.key("pk", AttributeValue::S(pk)).key("sk", AttributeValue::S(sk)).send().await.unwrap();
         } else {

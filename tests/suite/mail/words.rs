@@ -10,7 +10,7 @@ use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::id::{Epoch, GrantId, Nonce, PersonId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Window, utc_date};
-use bursar_core::store::{ActContext, Author, Outcome, Totals};
+use bursar_core::store::{ActContext, ActOutcome, Author, Totals};
 use bursar_local::inbox::Contents;
 use bursar_tests::office::{as_sync, reading};
 use jiff::ToSpan;
@@ -210,7 +210,7 @@ impl PostOffice {
     pub(super) async fn claim(&mut self, grant: &GrantId) {
         let at = ActContext { programme: &self.programme, grant, now: self.stack.clock.now(), deadline: soon() };
         let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
-        let Outcome::Done(begun) =
+        let ActOutcome::Done(begun) =
             self.table.act(at, |view, now| view.begin(press, Nonce::random(), now)).await.unwrap()
         else {
             panic!("not begun")

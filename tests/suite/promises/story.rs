@@ -8,7 +8,7 @@ use bursar_core::domain::programme::Settings;
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
-use bursar_core::store::{Author, Saved};
+use bursar_core::store::{Author, EditOutcome};
 use bursar_local::gate::{Matcher, RuleId, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::{DrawnQuirks, KeySnapshot, Nano, Provider};
@@ -75,7 +75,7 @@ impl Story<'_> {
         let by = Author { actor: &self.office.faculty, now: self.stack.clock.now(), deadline: soon() };
         let what = AuditDetail::new(Act::Edited);
         let saved = self.office.table.save_settings(&programme.id, settings, programme.edits, what, by).await.unwrap();
-        assert!(matches!(saved, Saved::Done), "{saved:?}");
+        assert!(matches!(saved, EditOutcome::Done), "{saved:?}");
     }
 
     /// Puts people on the roster, with another cap than twenty dollars if wanted.

@@ -9,7 +9,7 @@ use bursar_core::domain::programme::{Pot, Programme};
 use bursar_core::domain::values::id::{Epoch, GrantId, Nonce};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
-use bursar_core::store::{ActContext, Outcome};
+use bursar_core::store::{ActContext, ActOutcome};
 use bursar_local::gate::{Matcher, Verdict};
 use bursar_local::invoke::FunctionName;
 use bursar_local::stack::Stack;
@@ -147,25 +147,25 @@ async fn act(office: &Office<'_>, meanwhile: Meanwhile, ada: &GrantId, bob: &Gra
             let press = Press { kind: PressKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
             matches!(
                 office.table.act(office.at(bob), |view, now| view.begin(press, Nonce::random(), now)).await.unwrap(),
-                Outcome::Done(_)
+                ActOutcome::Done(_)
             )
         }
         Meanwhile::IsRevoked => {
             matches!(
                 office.table.act(office.at(ada), |view, now| view.revoke(by, None, now)).await.unwrap(),
-                Outcome::Done(_)
+                ActOutcome::Done(_)
             )
         }
         Meanwhile::LowersTheCap => {
             matches!(
                 office.table.act(office.at(ada), |view, now| view.set_cap(cap(5), by, None, now)).await.unwrap(),
-                Outcome::Done(_)
+                ActOutcome::Done(_)
             )
         }
         Meanwhile::RaisesTheCap => {
             matches!(
                 office.table.act(office.at(ada), |view, now| view.set_cap(cap(30), by, None, now)).await.unwrap(),
-                Outcome::Done(_)
+                ActOutcome::Done(_)
             )
         }
     };

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::{look, still};
 
 /// As somebody leaves an item who changed it by hand.
-async fn spoil(raw: &RawTable, key: keys::Key, kind: &str) {
+async fn spoil(raw: &RawTable, key: keys::ItemKey, kind: &str) {
     let item = [("pk", key.pk), ("sk", key.sk), ("kind", kind.to_owned())];
     let item: Item = item.into_iter().map(|(name, text)| (name.to_owned(), AttributeValue::S(text))).collect();
     raw.put(item).await.unwrap();

@@ -8,7 +8,7 @@ use bursar_core::domain::grant::{GrantState, HoldKind, OrderKind, ReleaseRefused
 use bursar_core::domain::values::id::Epoch;
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::store::ActContext;
-use bursar_core::store::Outcome;
+use bursar_core::store::ActOutcome;
 use bursar_core::web::{Answer, Posted, Site, Until};
 use jiff::SignedDuration;
 
@@ -34,15 +34,15 @@ pub(crate) async fn leaked(
     let at = ActContext { programme: &view.programme.id, grant: &view.grant.id, now, deadline };
     let was_reported = matches!(view.grant.state, GrantState::Stopped { why: Stopped::Leaked });
     let grant = match site.table.act(at, |view, now| view.report_leaked(epoch, now)).await? {
-        Outcome::Done(grant) => grant,
-        Outcome::Refused(_) if was_reported => view.grant.clone(),
+        ActOutcome::Done(grant) => grant,
+        ActOutcome::Refused(_) if was_reported => view.grant.clone(),
         // The key that this page showed was replaced, which ended it.
-        Outcome::Refused(_) if epoch < view.grant.epoch => return Ok(to_my()),
-        Outcome::Refused(_) => {
+        ActOutcome::Refused(_) if epoch < view.grant.epoch => return Ok(to_my()),
+        ActOutcome::Refused(_) => {
             let sentence = "You have no working key in this programme that could be ended.";
             return Ok(Refusal::conflict(sentence).page(&site, &posted.visitor));
         }
-        Outcome::NoSuchGrant => return Ok(site.not_found()),
+        ActOutcome::NoSuchGrant => return Ok(site.not_found()),
     };
     for order in grant.orders_off() {
         let sent = site.orders().carry_out(at, |meant| *meant == order).await;
@@ -68,15 +68,15 @@ pub(crate) async fn hand_back(
     let at = ActContext { programme: &view.programme.id, grant: &view.grant.id, now: site.clock.now(), deadline };
     let was_returned = matches!(view.grant.state, GrantState::Stopped { why: Stopped::Returned });
     match site.table.act(at, |view, now| view.hand_back(epoch, now)).await? {
-        Outcome::Done(_) => site.orders().now_or_later(at).await,
-        Outcome::Refused(_) if was_returned => {}
+        ActOutcome::Done(_) => site.orders().now_or_later(at).await,
+        ActOutcome::Refused(_) if was_returned => {}
         // The key that this page showed was replaced, which ended it.
-        Outcome::Refused(_) if epoch < view.grant.epoch => {}
-        Outcome::Refused(_) => {
+        ActOutcome::Refused(_) if epoch < view.grant.epoch => {}
+        ActOutcome::Refused(_) => {
             let sentence = "You have no working key in this programme that could be handed back.";
             return Ok(Refusal::conflict(sentence).page(&site, &posted.visitor));
         }
-        Outcome::NoSuchGrant => return Ok(site.not_found()),
+        ActOutcome::NoSuchGrant => return Ok(site.not_found()),
     }
     Ok(to_my())
 }
@@ -135,11 +135,11 @@ pub(crate) async fn resume(
     }
     let was_resumed = view.grant.holds.unused || view.grant.live().is_some_and(|live| live.resumed_at.is_some());
     match site.table.act(at, |view, now| view.release(HoldKind::Unused, &Actor::Student, now)).await? {
-        Outcome::Done(_) => {}
+        ActOutcome::Done(_) => {}
         // Pressed again, it repeats an enable that failed.
-        Outcome::Refused(ReleaseRefused::NotHeld) if was_resumed => {}
-        Outcome::Refused(refused) => return Ok(Refusal::release(&refused).page(&site, &posted.visitor)),
-        Outcome::NoSuchGrant => return Ok(site.not_found()),
+        ActOutcome::Refused(ReleaseRefused::NotHeld) if was_resumed => {}
+        ActOutcome::Refused(refused) => return Ok(Refusal::release(&refused).page(&site, &posted.visitor)),
+        ActOutcome::NoSuchGrant => return Ok(site.not_found()),
     }
     // The limit goes before the enable, where it is another by now.
     match site.orders().carry_out(at, |order| order.kind != OrderKind::Read).await {

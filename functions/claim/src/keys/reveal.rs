@@ -22,7 +22,7 @@ use bursar_core::orders::NotCarriedOut;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::keys::NewKey;
 use bursar_core::store::ActContext;
-use bursar_core::store::Outcome;
+use bursar_core::store::ActOutcome;
 use bursar_core::web::{Answer, Fields, Frame, Posted, Site, Until, Visitor};
 use jiff::Timestamp;
 
@@ -161,13 +161,13 @@ impl Claim<'_> {
             return Err(NotShown::TooLate);
         }
         match self.site.table.act(self.at, |view, now| view.begin(press, Nonce::random(), now)).await {
-            Ok(Outcome::Done(begun)) => Ok(begun),
-            Ok(Outcome::Refused(refused @ BeginRefused::EnableUnderWay { until: None })) => {
+            Ok(ActOutcome::Done(begun)) => Ok(begun),
+            Ok(ActOutcome::Refused(refused @ BeginRefused::EnableUnderWay { until: None })) => {
                 self.take_enable_back().await?;
                 Err(NotShown::Begin(refused))
             }
-            Ok(Outcome::Refused(refused)) => Err(NotShown::Begin(refused)),
-            Ok(Outcome::NoSuchGrant) => Err(NotShown::NoSuchGrant),
+            Ok(ActOutcome::Refused(refused)) => Err(NotShown::Begin(refused)),
+            Ok(ActOutcome::NoSuchGrant) => Err(NotShown::NoSuchGrant),
             Err(error) => Err(NotShown::table(&error)),
         }
     }
@@ -299,9 +299,9 @@ impl Claim<'_> {
         // As of now: a window may have turned since the press, and what the limit is held against with it.
         let at = ActContext { now: self.site.clock.now(), ..self.at };
         let why = match self.site.table.act(at, |view, now| view.record(begun, &minted, now)).await {
-            Ok(Outcome::Done(_)) => return Ok(()),
-            Ok(Outcome::Refused(refused)) => NotShown::Record(refused),
-            Ok(Outcome::NoSuchGrant) => NotShown::Record(RecordRefused::Lost),
+            Ok(ActOutcome::Done(_)) => return Ok(()),
+            Ok(ActOutcome::Refused(refused)) => NotShown::Record(refused),
+            Ok(ActOutcome::NoSuchGrant) => NotShown::Record(RecordRefused::Lost),
             // It may be recorded all the same. Then giving up changes nothing, and the student replaces a key they never saw.
             Err(error) => NotShown::table(&error),
         };
@@ -312,7 +312,7 @@ impl Claim<'_> {
     async fn give_up(&self, begun: &OpenAttempt, failed: &FailedAttempt) {
         let (key, why) = (failed.key.as_ref(), failed.why.to_string());
         match self.site.table.act(self.at, |view, now| view.give_up(begun, failed.how, key, &why, now)).await {
-            Ok(Outcome::Done(grant)) => {
+            Ok(ActOutcome::Done(grant)) => {
                 let is_own = |order: &Order| order.kind == OrderKind::Off && Some(&order.key) == key;
                 if grant.orders().iter().any(is_own)
                     && let Err(error) = self.site.orders().carry_out(self.at, is_own).await
@@ -320,7 +320,7 @@ impl Claim<'_> {
                     tracing::warn!(%error, "the disable of a key that nobody was shown is still ordered");
                 }
             }
-            Ok(Outcome::Refused(_) | Outcome::NoSuchGrant) => {}
+            Ok(ActOutcome::Refused(_) | ActOutcome::NoSuchGrant) => {}
             Err(error) => tracing::error!(%error, "an attempt was not given up; its lease runs out"),
         }
     }

@@ -13,7 +13,7 @@ use bursar_core::domain::people::session::Session;
 use bursar_core::domain::people::sign_in::{Proof, SignIn};
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::values::token::{Code, LinkToken, SessionToken};
-use bursar_core::store::{StoreError, Written};
+use bursar_core::store::{SignInWrite, StoreError};
 use bursar_core::web::{Answer, Fault, Fields, Frame, Posted, Refused, Site, Until, Visitor, note_refusal};
 use jiff::Timestamp;
 
@@ -126,11 +126,11 @@ async fn begin_session(
     let session = Session::begun(token.hash(), after.address.clone(), person, now);
     let cookie = [(SET_COOKIE, site.cookies.set_session(&token))];
     Ok(match site.table.sign_in(after, &session, deadline).await? {
-        Written::Yes => {
+        SignInWrite::Yes => {
             tracing::info!(signed_in = by.as_str(), has_role = session.person.is_some(), "somebody signed in");
             Some((cookie, Redirect::to(home(&session))).into_response())
         }
-        Written::Stale => None,
+        SignInWrite::Stale => None,
     })
 }
 

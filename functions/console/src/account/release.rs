@@ -7,7 +7,7 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::PersonId;
-use bursar_core::store::{Release, StoreError, WentOn};
+use bursar_core::store::{BulkReleaseOutcome, Release, StoreError};
 use bursar_core::web::{Answer, Site, Until};
 use jiff::Timestamp;
 
@@ -25,14 +25,14 @@ pub(crate) async fn release(
     let person = access::person(&site, &visitor, deadline).await?;
     if let Some((kind, shown)) = fields.filled("mail").and_then(mail::stop_of) {
         return match site.table.let_bulk_go_on(kind, shown, &person, site.clock.now(), deadline).await? {
-            WentOn::Done | WentOn::Already => {
+            BulkReleaseOutcome::Done | BulkReleaseOutcome::Already => {
                 // Where this fails, the hourly watch tells it.
                 if let Err(error) = tell_let_go(&site, kind, deadline).await {
                     tracing::warn!(%error, "the other admins are not told yet that mail goes on");
                 }
                 Ok(Redirect::to(paths::ACCOUNT).into_response())
             }
-            WentOn::NotThis => Ok(not_this(&site)),
+            BulkReleaseOutcome::NotThis => Ok(not_this(&site)),
         };
     }
     if let Some(address) = fields.filled("address").and_then(|address| EmailAddress::parse(address).ok()) {

@@ -11,7 +11,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::store::ActContext;
 use bursar_core::store::Undeliverable;
-use bursar_core::store::{Outcome, Resend};
+use bursar_core::store::{ActOutcome, Resend};
 use bursar_core::web::{Answer, Fields, Site, Until};
 
 use super::grant;
@@ -61,10 +61,10 @@ pub(crate) async fn act(
 impl Press<'_> {
     async fn pause(&self) -> Answer {
         match self.site.table.act(self.at, |view, now| view.hold(self.paused(), self.by, self.reason(), now)).await? {
-            Outcome::NoSuchGrant => Ok(self.site.not_found()),
-            Outcome::Refused(HoldRefused::Over | HoldRefused::NoKey) => Ok(self.over()),
+            ActOutcome::NoSuchGrant => Ok(self.site.not_found()),
+            ActOutcome::Refused(HoldRefused::Over | HoldRefused::NoKey) => Ok(self.over()),
             // Pressed again, it repeats a disable that failed.
-            Outcome::Done(_) | Outcome::Refused(HoldRefused::AlreadyHeld) => {
+            ActOutcome::Done(_) | ActOutcome::Refused(HoldRefused::AlreadyHeld) => {
                 self.site.orders().now_or_later(self.at).await;
                 Ok(self.done())
             }
@@ -74,20 +74,20 @@ impl Press<'_> {
     async fn resume(&self) -> Answer {
         let holds = &self.view.grant.holds;
         match self.site.table.act(self.at, |view, now| view.release(self.paused(), self.by, now)).await? {
-            Outcome::NoSuchGrant => Ok(self.site.not_found()),
-            Outcome::Refused(ReleaseRefused::Over) => Ok(self.over()),
-            Outcome::Refused(ReleaseRefused::PausedByAnother) => {
+            ActOutcome::NoSuchGrant => Ok(self.site.not_found()),
+            ActOutcome::Refused(ReleaseRefused::Over) => Ok(self.over()),
+            ActOutcome::Refused(ReleaseRefused::PausedByAnother) => {
                 Ok(self.refuse("Somebody with another role paused this. Ask the faculty to resume it."))
             }
-            Outcome::Refused(ReleaseRefused::PotExhausted) => {
+            ActOutcome::Refused(ReleaseRefused::PotExhausted) => {
                 Ok(self
                     .refuse("The budget has no room for this grant now. Raise it, or revoke grants that nobody needs."))
             }
-            Outcome::Refused(ReleaseRefused::NotHeld) if holds.dropped.is_some() => {
+            ActOutcome::Refused(ReleaseRefused::NotHeld) if holds.dropped.is_some() => {
                 Ok(self.refuse("It is not paused: it was dropped from the roster."))
             }
             // Pressed again, it repeats an enable that failed.
-            Outcome::Done(_) | Outcome::Refused(ReleaseRefused::NotHeld) => self.enable().await,
+            ActOutcome::Done(_) | ActOutcome::Refused(ReleaseRefused::NotHeld) => self.enable().await,
         }
     }
 
@@ -98,8 +98,8 @@ impl Press<'_> {
 
     async fn revoke(&self) -> Answer {
         match self.site.table.act(self.at, |view, now| view.revoke(self.by, self.reason(), now)).await? {
-            Outcome::NoSuchGrant => Ok(self.site.not_found()),
-            Outcome::Done(_) | Outcome::Refused(_) => {
+            ActOutcome::NoSuchGrant => Ok(self.site.not_found()),
+            ActOutcome::Done(_) | ActOutcome::Refused(_) => {
                 self.site.orders().now_or_later(self.at).await;
                 Ok(self.done())
             }
@@ -113,9 +113,9 @@ impl Press<'_> {
             return Ok(self.done());
         }
         match self.site.table.act(self.at, |view, _| view.allow(self.by)).await? {
-            Outcome::NoSuchGrant => Ok(self.site.not_found()),
-            Outcome::Refused(_) => Ok(self.over()),
-            Outcome::Done(_) => Ok(self.done()),
+            ActOutcome::NoSuchGrant => Ok(self.site.not_found()),
+            ActOutcome::Refused(_) => Ok(self.over()),
+            ActOutcome::Done(_) => Ok(self.done()),
         }
     }
 
@@ -129,10 +129,12 @@ impl Press<'_> {
         let (settings, group) = (&self.view.programme.settings, self.view.grant.group.as_deref());
         let cap = Some(cap).filter(|cap| *cap != settings.cap_of_group(group));
         match self.site.table.act(self.at, |view, now| view.set_cap(cap, self.by, self.reason(), now)).await? {
-            Outcome::NoSuchGrant => Ok(self.site.not_found()),
-            Outcome::Refused(CapRefused::Over) => Ok(self.over()),
-            Outcome::Refused(CapRefused::PotExhausted) => Ok(self.refuse("The budget has no room for so high a cap.")),
-            Outcome::Done(_) | Outcome::Refused(CapRefused::Unchanged) => {
+            ActOutcome::NoSuchGrant => Ok(self.site.not_found()),
+            ActOutcome::Refused(CapRefused::Over) => Ok(self.over()),
+            ActOutcome::Refused(CapRefused::PotExhausted) => {
+                Ok(self.refuse("The budget has no room for so high a cap."))
+            }
+            ActOutcome::Done(_) | ActOutcome::Refused(CapRefused::Unchanged) => {
                 self.site.orders().now_or_later(self.at).await;
                 Ok(self.done())
             }

@@ -7,7 +7,7 @@ use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{self, Grant, GrantState, HoldKind, LineRefused, ReleaseRefused, RosterLine};
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::store::ActContext;
-use bursar_core::store::{Author, NewPerson, Outcome};
+use bursar_core::store::{ActOutcome, Author, NewPerson};
 use bursar_core::web::{Answer, Site, Until};
 
 use super::page::{self, PageState};
@@ -64,10 +64,10 @@ async fn take_back(site: &Site, at: ActContext<'_>, line: &RosterLine, by: &Acto
         let why = "The budget has no room for what they may still spend. It must be raised first.";
         Ok(site.refuse(StatusCode::CONFLICT, "Nobody was taken back", why))
     };
-    if let Outcome::Refused(LineRefused::PotExhausted) = site.table.describe(at, line, by).await? {
+    if let ActOutcome::Refused(LineRefused::PotExhausted) = site.table.describe(at, line, by).await? {
         return no_room();
     }
-    if let Outcome::Refused(ReleaseRefused::PotExhausted) =
+    if let ActOutcome::Refused(ReleaseRefused::PotExhausted) =
         site.table.act(at, |view, now| view.release(HoldKind::Dropped, by, now)).await?
     {
         return no_room();

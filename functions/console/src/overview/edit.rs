@@ -8,7 +8,7 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::{Act, Actor};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::request::Request;
-use bursar_core::store::{Author, Saved, StoreError};
+use bursar_core::store::{Author, EditOutcome, StoreError};
 use bursar_core::web::{Answer, Fault, Site, Until};
 
 use super::edit_form::{self, EditForm};
@@ -123,10 +123,10 @@ impl Edit<'_> {
         if *settings != self.before.settings {
             let entry = plan.saved.without_pot().entry(Act::Edited);
             match table.save_settings(&programme.id, settings.clone(), programme.edits, entry, by).await? {
-                Saved::Done => {}
-                Saved::PlacesTaken => return Err(EditFailed::PlacesTaken),
-                Saved::NoSuchProgramme => return Err(EditFailed::NoSuchProgramme),
-                Saved::Stale(programme) => return Err(EditFailed::Stale(programme)),
+                EditOutcome::Done => {}
+                EditOutcome::PlacesTaken => return Err(EditFailed::PlacesTaken),
+                EditOutcome::NoSuchProgramme => return Err(EditFailed::NoSuchProgramme),
+                EditOutcome::Stale(programme) => return Err(EditFailed::Stale(programme)),
             }
         }
         if *pot != self.before.pot {

@@ -11,8 +11,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::id::new_ulid;
-use bursar_core::store::Tally;
-use bursar_core::store::{Import, JobMade};
+use bursar_core::store::RateCount;
+use bursar_core::store::{Import, JobCreation};
 use bursar_core::web::{Answer, Frame, Site, Until};
 use compare::{ImportPlan, Mode};
 use parse::{FileError, RefusedRow};
@@ -100,7 +100,7 @@ pub(crate) async fn preview(
         to_confirm,
     };
     if !plan.steps.is_empty() {
-        let this_hour = Tally::of_previews(&programme.id, now);
+        let this_hour = RateCount::of_previews(&programme.id, now);
         if !site.table.count_one(&this_hour, PREVIEWS_AN_HOUR, deadline).await? {
             let why = "So many files were uploaded for this programme within this hour that no more are taken. Nothing was changed; upload the file again when the hour is over.";
             return Ok(site.too_fast(why, this_hour.ends_at.duration_since(now)));
@@ -143,12 +143,12 @@ pub(crate) async fn apply(
     }
     let actor = access::actor(&site, &access.visitor, deadline).await?;
     match site.table.start_job(&import, &actor, now, deadline).await? {
-        JobMade::Already => {}
-        JobMade::Busy => {
+        JobCreation::Already => {}
+        JobCreation::Busy => {
             let why = "Another roster of this programme is being applied. Wait until it is done, then apply this one.";
             return Ok(site.refuse(StatusCode::CONFLICT, "Nothing was done", why));
         }
-        JobMade::Yes(job) => {
+        JobCreation::Yes(job) => {
             // Whatever goes wrong now, the job is on record, and the work of the next minutes goes on with it.
             if let Err(error) = import::carry_on(&site, job, import::in_a_request(deadline)).await {
                 tracing::warn!(error = format!("{error:#}"), "a roster is left to be applied later");

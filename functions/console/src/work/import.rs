@@ -8,7 +8,7 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::{HoldKind, LineRefused, ReleaseRefused, RosterLine};
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::store::ActContext;
-use bursar_core::store::{Author, INVITED_AT_ONCE, Job, JobState, NewPerson, Outcome, Step};
+use bursar_core::store::{ActOutcome, Author, INVITED_AT_ONCE, Job, JobState, NewPerson, Step};
 use bursar_core::web::Site;
 use jiff::{SignedDuration, Timestamp};
 
@@ -105,7 +105,7 @@ async fn apply(site: &Site, job: &Job, batch: &[Step], now: Timestamp, deadline:
                 let outcome = site.table.describe(at(job, grant, by), &line, &job.by).await?;
                 let forbidden = matches!(
                     outcome,
-                    Outcome::Refused(LineRefused::AddressTaken | LineRefused::PotExhausted | LineRefused::Over)
+                    ActOutcome::Refused(LineRefused::AddressTaken | LineRefused::PotExhausted | LineRefused::Over)
                 );
                 refused += u32::from(forbidden);
             }
@@ -120,7 +120,7 @@ async fn apply(site: &Site, job: &Job, batch: &[Step], now: Timestamp, deadline:
                 let at = at(job, grant, by);
                 let outcome = site.table.act(at, |view, now| view.release(HoldKind::Dropped, &job.by, now)).await?;
                 let forbidden =
-                    matches!(outcome, Outcome::Refused(ReleaseRefused::PotExhausted | ReleaseRefused::Over));
+                    matches!(outcome, ActOutcome::Refused(ReleaseRefused::PotExhausted | ReleaseRefused::Over));
                 refused += u32::from(forbidden);
                 // Also where it was done before, and whoever did it died over what the provider was to be told.
                 site.orders().now_or_later(at).await;

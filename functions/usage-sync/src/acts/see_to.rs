@@ -5,7 +5,7 @@ use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{RecoveredKey, View};
 use bursar_core::provider::ProviderError;
 use bursar_core::store::ActContext;
-use bursar_core::store::Outcome;
+use bursar_core::store::ActOutcome;
 
 use super::key_check::look_again;
 use super::limit::send_limit;
@@ -43,7 +43,7 @@ async fn looked_in_vain(runner: &Runner<'_>, finding: &Finding) -> Result<()> {
     let programme = runner.programme(finding.programme)?;
     if let Some(looked_at) = runner.baseline.looked_at {
         let of = (&programme.id, &finding.grant, *epoch);
-        runner.table.looked_in_vain(of, looked_at, runner.until()).await?;
+        runner.table.note_failed_look(of, looked_at, runner.until()).await?;
     }
     Ok(())
 }
@@ -63,7 +63,7 @@ async fn try_to(runner: &Runner<'_>, finding: &Finding) -> Result<FindingOutcome
                 runner.table.act(at, |view, now| view.sweep(row.epoch(), &row.nonce(), &row.key(), now)).await?;
             disable(runner, at).await?;
             let late = read_late(runner, at, &[row]).await?;
-            return Ok(FindingOutcome::Swept { now: matches!(swept, Outcome::Done(_)), late });
+            return Ok(FindingOutcome::Swept { now: matches!(swept, ActOutcome::Done(_)), late });
         }
         FindingKind::Second { row } => return Box::pin(disable_second(runner, at, row)).await,
         FindingKind::Recover { rows, unread, .. } => {

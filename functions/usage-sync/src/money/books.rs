@@ -7,7 +7,7 @@ use bursar_core::domain::usage::reconciliation::{AccountSpending, Reconciled};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::provider::account::Credits;
-use bursar_core::store::{Account, AccountDay, Cut, ProgrammeCut, SyncState};
+use bursar_core::store::{Account, AccountCut, AccountDay, ProgrammeCut, SyncState};
 
 use super::account_use::{AccountUse, Lifetime};
 use crate::alarms;
@@ -52,13 +52,13 @@ impl Books {
         }
     }
 
-    fn cut(&self, baseline: &Baseline, account: &AccountUse) -> Cut {
+    fn cut(&self, baseline: &Baseline, account: &AccountUse) -> AccountCut {
         let Reconciled { opening, residual, unsettled } = self.parts;
         let programmes = baseline.programmes.iter().zip(0_u16..).map(|(programme, number)| {
             let Lifetime { credits, byok } = account.own.of_programme(number);
             ProgrammeCut { programme: programme.clone(), keys: credits, byok }
         });
-        Cut {
+        AccountCut {
             as_of: baseline.began_at,
             bought: self.bought,
             spent: self.spent,

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use bursar_core::domain::grant::{Grant, Reading, View};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::id::GrantId;
-use bursar_core::store::{Noted, StoreError, keys};
+use bursar_core::store::{ReadingWrite, StoreError, keys};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde::{Deserialize, Serialize};
@@ -88,7 +88,7 @@ impl Scan {
                     Ok(noted) => {
                         refused = 0;
                         queue.one_is_written(news.0);
-                        self.recorded += usize::from(noted == Noted::Recorded);
+                        self.recorded += usize::from(noted == ReadingWrite::Recorded);
                     }
                     Err(error) if error.may_pass() && refused < REFUSED_IN_A_ROW => {
                         refused += 1;
@@ -260,7 +260,7 @@ impl Scan {
     }
 }
 
-async fn record(runner: &Runner<'_>, news: NewReading) -> (NewReading, Result<Noted, StoreError>) {
+async fn record(runner: &Runner<'_>, news: NewReading) -> (NewReading, Result<ReadingWrite, StoreError>) {
     let noted = runner.table.note_reading(&news.1, runner.deadline.at_most(FOR_ONE_WRITE)).await;
     (news, noted)
 }

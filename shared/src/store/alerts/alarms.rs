@@ -28,7 +28,7 @@ impl Table {
     }
 
     /// Whether nothing is left to be told of this.
-    pub async fn is_told(&self, alarm: &Alarm) -> Result<bool, StoreError> {
+    pub async fn is_notified(&self, alarm: &Alarm) -> Result<bool, StoreError> {
         let alarm = self.as_it_is_now(alarm).await?;
         Ok(self.alarm(alarm.day, &alarm.name()).await?.is_some_and(|known| known.is_told()))
     }

@@ -23,7 +23,7 @@ const MOST_READINGS: usize = 90;
 
 /// What an act came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome<T, R> {
+pub enum ActOutcome<T, R> {
     Done(T),
     /// The rules forbid it, and nothing was written.
     Refused(R),
@@ -61,17 +61,17 @@ impl Table {
         &self,
         at: ActContext<'_>,
         rule: impl Fn(&View, Timestamp) -> Result<D, R>,
-    ) -> Result<Outcome<D::Answer, R>, StoreError> {
+    ) -> Result<ActOutcome<D::Answer, R>, StoreError> {
         self.carry_through(at.deadline, || async {
             let Some(view) = self.view(at.programme, at.grant).await? else {
-                return Ok(Round::Over(Outcome::NoSuchGrant));
+                return Ok(Round::Over(ActOutcome::NoSuchGrant));
             };
             let (change, answer) = match rule(&view, at.now) {
                 Ok(decision) => decision.split(),
-                Err(refused) => return Ok(Round::Over(Outcome::Refused(refused))),
+                Err(refused) => return Ok(Round::Over(ActOutcome::Refused(refused))),
             };
             let transaction = self.transaction_of(&view, &change.counted(&view, at.now), at.now)?;
-            Ok(Round::Write(transaction, Outcome::Done(answer)))
+            Ok(Round::Write(transaction, ActOutcome::Done(answer)))
         })
         .await
     }
@@ -81,8 +81,8 @@ impl Table {
         &self,
         at: ActContext<'_>,
         last_used_at: Option<Timestamp>,
-    ) -> Result<Outcome<(Grant, Rule), Unchanged>, StoreError> {
-        let Some(view) = Box::pin(self.view(at.programme, at.grant)).await? else { return Ok(Outcome::NoSuchGrant) };
+    ) -> Result<ActOutcome<(Grant, Rule), Unchanged>, StoreError> {
+        let Some(view) = Box::pin(self.view(at.programme, at.grant)).await? else { return Ok(ActOutcome::NoSuchGrant) };
         // A mark that is written meanwhile is of a mail that is not among these, and nothing comes of it this time.
         let mails = self.announcements_sent(&view, last_used_at, at.now).await?;
         self.act(at, |view, now| {
@@ -99,11 +99,11 @@ impl Table {
         at: ActContext<'_>,
         line: &RosterLine,
         by: &Actor,
-    ) -> Result<Outcome<Grant, LineRefused>, StoreError> {
+    ) -> Result<ActOutcome<Grant, LineRefused>, StoreError> {
         // Two people with one address would each be stale to the other for ever.
         let enrolled = self.get::<Enrolment>(&keys::enrolment(line.person.address.matched(), at.programme)).await?;
         if enrolled.is_some_and(|enrolled| enrolled.grant != *at.grant) {
-            return Ok(Outcome::Refused(LineRefused::AddressTaken));
+            return Ok(ActOutcome::Refused(LineRefused::AddressTaken));
         }
         self.act(at, |view, now| view.describe(line, by, now)).await
     }

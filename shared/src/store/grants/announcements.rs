@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::domain::grant::{AnnouncedEnd, Notice, NoticeDelivery, View};
 use crate::domain::mail::failure::is_of_the_address;
 use crate::domain::values::window::end_of_utc_day;
-use crate::store::mail::outbox_row::{MailOf, MailState, OutboxRow, QueuedMail};
+use crate::store::mail::outbox_row::{GrantMail, MailState, OutboxRow, QueuedMail};
 use crate::store::mail::undeliverable::NOT_WANTED;
 use crate::store::table::{StoreError, Table, keys};
 
@@ -33,7 +33,7 @@ impl Table {
     ) -> Result<(AnnouncedEnd, NoticeDelivery), StoreError> {
         let (programme, grant) = (&view.programme.id, &view.grant.id);
         let pk = keys::grant(programme, grant).pk;
-        let filed: Vec<MailOf> = self.query(&pk, &keys::mails_written_at(grant, said.at)).await?;
+        let filed: Vec<GrantMail> = self.query(&pk, &keys::mails_written_at(grant, said.at)).await?;
         let rows = try_join_all(filed.iter().map(|filed| self.mail(filed.row))).await?;
         let announces =
             |row: &OutboxRow| matches!(&row.mail, QueuedMail::Notice { notice, .. } if *notice == announced);

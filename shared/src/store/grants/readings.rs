@@ -13,7 +13,7 @@ use crate::store::table::{StoreError, Table, items, keys};
 
 /// Whether a reading was news.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Noted {
+pub enum ReadingWrite {
     Recorded,
     /// As much or more was recorded before, by whoever asked as late or later.
     NotNewer,
@@ -32,23 +32,23 @@ pub struct Refreshed {
 impl Table {
     /// Records what a key has used. What is on record by then stands where it says more, so late and stale writers do no harm: each
     /// lifetime counter by its maximum, the window by whoever asked last.
-    pub async fn note_reading(&self, reading: &Reading, deadline: Deadline) -> Result<Noted, StoreError> {
+    pub async fn note_reading(&self, reading: &Reading, deadline: Deadline) -> Result<ReadingWrite, StoreError> {
         let (mut pauses, mut wanted) = (Pauses::until(deadline), reading.clone());
         let mut stored: Option<Reading> = None;
         loop {
             let item = items::to_item(&wanted)?;
             if self.put_reading(&item, &wanted, stored.as_ref(), deadline).await? {
-                return Ok(Noted::Recorded);
+                return Ok(ReadingWrite::Recorded);
             }
             let there = self.get_item(&wanted.key()).await?;
             // A write that took effect and was not heard of.
             if there.as_ref() == Some(&item) {
-                return Ok(Noted::Recorded);
+                return Ok(ReadingWrite::Recorded);
             }
             stored = there.map(items::from_item).transpose()?;
             wanted = stored.as_ref().map_or_else(|| reading.clone(), |stored| stored.joined(reading));
             if stored.as_ref() == Some(&wanted) {
-                return Ok(Noted::NotNewer);
+                return Ok(ReadingWrite::NotNewer);
             }
             if !pauses.pause().await {
                 return Err(StoreError::Contended);
@@ -78,7 +78,7 @@ impl Table {
 
     /// Remembers that a key was looked for in vain: what is on record of it held until every key was last looked at, and no longer.
     /// An earlier such time stands, and without a reading there is nothing to be remembered.
-    pub async fn looked_in_vain(
+    pub async fn note_failed_look(
         &self,
         (programme, grant, epoch): (&ProgrammeId, &GrantId, Epoch),
         looked_at: Timestamp,

@@ -28,13 +28,13 @@ pub struct BulkStop {
     #[serde(flatten)]
     pub of: MailDay,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub let_go: Option<LetGo>,
+    pub let_go: Option<BulkRelease>,
     pub version: u64,
 }
 
 /// Who let it go on, and when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LetGo {
+pub struct BulkRelease {
     pub by: PersonId,
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
@@ -42,7 +42,7 @@ pub struct LetGo {
 
 /// What became of letting it go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WentOn {
+pub enum BulkReleaseOutcome {
     Done,
     Already,
     /// It is not what is stopped now.
@@ -138,14 +138,14 @@ impl Table {
         by: &PersonId,
         now: Timestamp,
         deadline: Deadline,
-    ) -> Result<WentOn, StoreError> {
+    ) -> Result<BulkReleaseOutcome, StoreError> {
         self.carry_through(deadline, || async {
-            let Some(stop) = self.bulk_stop(mail).await? else { return Ok(Round::Over(WentOn::NotThis)) };
+            let Some(stop) = self.bulk_stop(mail).await? else { return Ok(Round::Over(BulkReleaseOutcome::NotThis)) };
             if stop.at.as_millisecond() != shown.as_millisecond() {
-                return Ok(Round::Over(WentOn::NotThis));
+                return Ok(Round::Over(BulkReleaseOutcome::NotThis));
             }
             if !stop.holds(now) {
-                return Ok(Round::Over(WentOn::Already));
+                return Ok(Round::Over(BulkReleaseOutcome::Already));
             }
             let of = self.mail_day(stop.of.day, mail).await?;
             let what = AuditDetail::new(Act::BulkReleased).changing(stop.at, "released").noting(format_args!(
@@ -157,10 +157,10 @@ impl Table {
                 of.counts.complained
             ));
             let entry = AccountEntry { entry: new_ulid(now), at: now, by: Actor::Person(by.clone()), what };
-            let let_go = Some(LetGo { by: by.clone(), at: now });
+            let let_go = Some(BulkRelease { by: by.clone(), at: now });
             let after = BulkStop { of, let_go, version: stop.version + 1, ..stop };
             let transaction = self.transaction().replace(&after, stop.version)?.witnessed_by(&entry)?;
-            Ok(Round::Write(transaction, WentOn::Done))
+            Ok(Round::Write(transaction, BulkReleaseOutcome::Done))
         })
         .await
     }
@@ -231,7 +231,7 @@ mod tests {
 
     fn stopped(of: MailDay, let_go: bool) -> BulkStop {
         let at = "2026-11-20T22:00:00Z".parse().unwrap();
-        let let_go = let_go.then(|| LetGo { by: PersonId::random(), at });
+        let let_go = let_go.then(|| BulkRelease { by: PersonId::random(), at });
         BulkStop { at, of, let_go, version: 1 }
     }
 

@@ -10,14 +10,14 @@ use ulid::Ulid;
 use crate::deadline::Deadline;
 use crate::domain::mail::class::MailClass;
 use crate::domain::values::id::{GrantId, Nonce, ProgrammeId, new_ulid};
-use crate::store::mail::outbox_row::{MailOf, MailState, OutboxRow, QueuedMail};
+use crate::store::mail::outbox_row::{GrantMail, MailState, OutboxRow, QueuedMail};
 use crate::store::table::commit::{Commit, Pauses, Transaction, number};
 use crate::store::table::items::{Queue, Stored};
 use crate::store::table::{StoreError, Table, keys};
 
 /// That a roster mail was sent again by hand.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Resent {
+pub struct RosterMailResent {
     pub programme: ProgrammeId,
     pub grant: GrantId,
     #[serde(with = "millisecond::required")]
@@ -81,7 +81,7 @@ impl Table {
         deadline: Deadline,
     ) -> Result<Resend, StoreError> {
         let (programme, grant) = (programme.clone(), grant.clone());
-        let resent = Resent { programme: programme.clone(), grant: grant.clone(), resent_at: now };
+        let resent = RosterMailResent { programme: programme.clone(), grant: grant.clone(), resent_at: now };
         let row = OutboxRow::queued_by_hand(new_ulid(now), QueuedMail::Roster { programme, grant }, now);
         let hour_ago = number((now - BETWEEN_RESENT).as_millisecond());
         let transaction = self
@@ -92,14 +92,14 @@ impl Table {
         if self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done {
             return Ok(Resend::Done);
         }
-        let last: Option<Resent> = self.get(&resent.key()).await?;
+        let last: Option<RosterMailResent> = self.get(&resent.key()).await?;
         Ok(Resend::NotBefore(last.map_or(now, |last| last.resent_at) + BETWEEN_RESENT))
     }
 
     /// The mails that a grant's student was owed, oldest first, for as long as they are kept.
     pub async fn mails_of(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Vec<OutboxRow>, StoreError> {
         let pk = keys::grant(programme, grant).pk;
-        let filed: Vec<MailOf> = self.query(&pk, &keys::mails_of(grant)).await?;
+        let filed: Vec<GrantMail> = self.query(&pk, &keys::mails_of(grant)).await?;
         let rows = try_join_all(filed.iter().map(|filed| self.mail(filed.row))).await?;
         Ok(rows.into_iter().flatten().collect())
     }

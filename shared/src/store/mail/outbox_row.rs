@@ -143,7 +143,7 @@ pub enum QueuedMail {
 
 /// That a mail was owed because of a grant, so that whoever asks about the grant finds the mail. It goes when the mail's row goes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MailOf {
+pub struct GrantMail {
     pub programme: ProgrammeId,
     pub grant: GrantId,
     pub row: Ulid,
@@ -197,11 +197,11 @@ impl OutboxRow {
     }
 
     /// What files it under its grant, if it is about one.
-    pub fn of_grant(&self) -> Option<MailOf> {
+    pub fn of_grant(&self) -> Option<GrantMail> {
         match &self.mail {
             QueuedMail::Roster { programme, grant }
             | QueuedMail::Notice { programme, grant, .. }
-            | QueuedMail::CapUsed { programme, grant, .. } => Some(MailOf {
+            | QueuedMail::CapUsed { programme, grant, .. } => Some(GrantMail {
                 programme: programme.clone(),
                 grant: grant.clone(),
                 row: self.row,

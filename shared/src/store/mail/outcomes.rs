@@ -14,7 +14,7 @@ use crate::domain::mail::class::MailClass;
 use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::{PersonId, new_ulid};
 use crate::domain::values::window::utc_date;
-use crate::store::mail::outbox::{BETWEEN_RESENT, Resent};
+use crate::store::mail::outbox::{BETWEEN_RESENT, RosterMailResent};
 use crate::store::mail::outbox_row::{MailState, OutboxRow, QueuedMail, SentAs};
 use crate::store::mail::undeliverable::{Undeliverable, UnreachableReason};
 use crate::store::table::commit::{Commit, Pauses, Round, Transaction, number};
@@ -136,7 +136,7 @@ impl Table {
     ) -> Result<bool, StoreError> {
         let ActContext { programme, grant: id, now, deadline } = at;
         let (programme, id) = (programme.clone(), id.clone());
-        let resent = Resent { programme: programme.clone(), grant: id.clone(), resent_at: now };
+        let resent = RosterMailResent { programme: programme.clone(), grant: id.clone(), resent_at: now };
         let row = OutboxRow::queued_by_hand(new_ulid(now), QueuedMail::Roster { programme, grant: id }, now);
         let what = AuditDetail::new(Act::MailAllowed).changing(mark.why.as_str(), "tried again");
         let hour_ago = number((now - BETWEEN_RESENT).as_millisecond());

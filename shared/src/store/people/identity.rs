@@ -15,21 +15,21 @@ use crate::store::table::{StoreError, Table, keys};
 
 /// Somebody with a role: how audit entries and owed mails name them, and the only place that knows who it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Person {
+pub struct StaffPerson {
     pub person: PersonId,
     pub address: EmailAddress,
 }
 
 /// Which person an address is. Its key holds the address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PersonOf {
+pub struct PersonOfAddress {
     pub address: MatchedAddress,
     pub person: PersonId,
 }
 
 /// Somebody who is known here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
+pub struct KnownPerson {
     /// As the roster or the settings spell the address: that is where mail goes.
     pub address: EmailAddress,
     /// Whether there is anything for them in the console.
@@ -38,17 +38,21 @@ pub struct Known {
 
 impl Table {
     /// Who this is, if anybody here.
-    pub async fn known(&self, address: &MatchedAddress, admins: &[EmailAddress]) -> Result<Option<Known>, StoreError> {
+    pub async fn known(
+        &self,
+        address: &MatchedAddress,
+        admins: &[EmailAddress],
+    ) -> Result<Option<KnownPerson>, StoreError> {
         if let Some(admin) = admins.iter().find(|admin| admin.matched() == address) {
-            return Ok(Some(Known { address: admin.clone(), has_role: true }));
+            return Ok(Some(KnownPerson { address: admin.clone(), has_role: true }));
         }
         let (roles, enrolments) = tokio::try_join!(self.roles_of(address), self.enrolments(address))?;
         if let Some(Roles { address, .. }) = roles.into_iter().find(Roles::is_staff) {
-            return Ok(Some(Known { address, has_role: true }));
+            return Ok(Some(KnownPerson { address, has_role: true }));
         }
         for Enrolment { programme, grant, .. } in enrolments {
             if let Some(grant) = self.grant(&programme, &grant).await? {
-                return Ok(Some(Known { address: grant.person.address, has_role: false }));
+                return Ok(Some(KnownPerson { address: grant.person.address, has_role: false }));
             }
         }
         Ok(None)
@@ -86,12 +90,12 @@ impl Table {
     /// The name of somebody with a role, made by whoever asks first.
     pub async fn person_of(&self, address: &EmailAddress, deadline: Deadline) -> Result<PersonId, StoreError> {
         self.carry_through(deadline, || async {
-            if let Some(PersonOf { person, .. }) = self.get(&keys::person_of(address.matched())).await? {
+            if let Some(PersonOfAddress { person, .. }) = self.get(&keys::person_of(address.matched())).await? {
                 return Ok(Round::Over(person));
             }
             let person = PersonId::random();
-            let of = PersonOf { address: address.matched().clone(), person: person.clone() };
-            let named = Person { person: person.clone(), address: address.clone() };
+            let of = PersonOfAddress { address: address.matched().clone(), person: person.clone() };
+            let named = StaffPerson { person: person.clone(), address: address.clone() };
             let transaction = self.transaction().create(&of)?.witnessed_by(&named)?;
             Ok(Round::Write(transaction, person))
         })
@@ -111,7 +115,7 @@ impl Table {
     }
 
     /// Whom audit entries and owed mails mean by this name.
-    pub async fn person(&self, person: &PersonId) -> Result<Option<Person>, StoreError> {
+    pub async fn person(&self, person: &PersonId) -> Result<Option<StaffPerson>, StoreError> {
         self.get(&keys::person(person)).await
     }
 

@@ -15,7 +15,7 @@ use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::new_ulid;
 use crate::domain::values::token::{AskTokenHash, LinkTokenHash, SessionTokenHash};
 use crate::store::mail::outbox_row::{OutboxRow, QueuedMail};
-use crate::store::people::tallies::Tally;
+use crate::store::people::tallies::RateCount;
 use crate::store::table::commit::{Commit, Counter, Pauses, Round, key_item, number};
 use crate::store::table::items::Stored;
 use crate::store::table::{StoreError, Table, keys};
@@ -45,7 +45,7 @@ pub struct Ask {
 
 /// That an address has a session, so that all of its sessions are found. It goes when the session does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SessionOf {
+pub struct AddressSession {
     pub session: SessionTokenHash,
     pub address: MatchedAddress,
     #[serde(with = "millisecond::required")]
@@ -54,7 +54,7 @@ pub struct SessionOf {
 
 /// Whether a change was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Written {
+pub enum SignInWrite {
     Yes,
     /// Somebody changed it since it was read: read and decide again.
     Stale,
@@ -62,7 +62,7 @@ pub enum Written {
 
 /// Whether a link was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LinkMade {
+pub enum LinkOutcome {
     Yes,
     Not(LinkRefused),
     /// The whole deployment has sent so many in this minute that this one waits for the next.
@@ -114,15 +114,15 @@ impl Table {
         link: &LiveLink,
         now: Timestamp,
         deadline: Deadline,
-    ) -> Result<LinkMade, StoreError> {
+    ) -> Result<LinkOutcome, StoreError> {
         self.carry_through(deadline, || async {
             let before = self.sign_in_of(address).await?;
             let after = match before.with_link(ask, link.clone(), now) {
                 Ok(after) => after,
-                Err(not) => return Ok(Round::Over(LinkMade::Not(not))),
+                Err(not) => return Ok(Round::Over(LinkOutcome::Not(not))),
             };
-            if !before.is_again(ask) && !self.count_one(&Tally::of_links(now), MOST_A_MINUTE, deadline).await? {
-                return Ok(Round::Over(LinkMade::Later));
+            if !before.is_again(ask) && !self.count_one(&RateCount::of_links(now), MOST_A_MINUTE, deadline).await? {
+                return Ok(Round::Over(LinkOutcome::Later));
             }
             let known = Link { link: link.link.clone(), address: address.clone(), ends_at: link.ends_at };
             // The link's own item is new with each try, so it tells whether a try that was not heard of took effect.
@@ -130,7 +130,7 @@ impl Table {
                 0 => self.transaction().create(&after)?,
                 version => self.transaction().replace(&after, version)?,
             };
-            Ok(Round::Write(transaction.witnessed_by(&known)?, LinkMade::Yes))
+            Ok(Round::Write(transaction.witnessed_by(&known)?, LinkOutcome::Yes))
         })
         .await
     }
@@ -155,14 +155,22 @@ impl Table {
     }
 
     /// Makes the session of a sign-in, in the one write that uses its links and codes up.
-    pub async fn sign_in(&self, after: &SignIn, session: &Session, deadline: Deadline) -> Result<Written, StoreError> {
-        let listed =
-            SessionOf { session: session.session.clone(), address: session.address.clone(), ends_at: session.ends_at };
+    pub async fn sign_in(
+        &self,
+        after: &SignIn,
+        session: &Session,
+        deadline: Deadline,
+    ) -> Result<SignInWrite, StoreError> {
+        let listed = AddressSession {
+            session: session.session.clone(),
+            address: session.address.clone(),
+            ends_at: session.ends_at,
+        };
         let transaction =
             self.transaction().replace(after, after.version - 1)?.create(&listed)?.witnessed_by(session)?;
         Ok(match self.commit(transaction, &mut Pauses::until(deadline)).await? {
-            Commit::Done => Written::Yes,
-            Commit::Stale => Written::Stale,
+            Commit::Done => SignInWrite::Yes,
+            Commit::Stale => SignInWrite::Stale,
         })
     }
 
@@ -187,7 +195,7 @@ impl Table {
 
     /// Every session of an address that has not ended.
     pub async fn sessions_of(&self, address: &MatchedAddress, now: Timestamp) -> Result<Vec<Session>, StoreError> {
-        let listed: Vec<SessionOf> = self.query(&keys::address_partition(address), keys::SESSIONS).await?;
+        let listed: Vec<AddressSession> = self.query(&keys::address_partition(address), keys::SESSIONS).await?;
         let sessions = try_join_all(listed.iter().map(|listed| self.session(&listed.session, now))).await?;
         Ok(sessions.into_iter().flatten().collect())
     }

@@ -16,7 +16,7 @@ const AN_HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 /// How often something was done in a while in which it may be done so often.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tally {
+pub struct RateCount {
     pub what: String,
     #[serde(with = "millisecond::required")]
     pub begins_at: Timestamp,
@@ -25,29 +25,29 @@ pub struct Tally {
     pub count: u32,
 }
 
-impl Tally {
+impl RateCount {
     /// The link mails of this minute, of the whole deployment.
-    pub fn of_links(now: Timestamp) -> Tally {
-        Tally::of("links".to_owned(), A_MINUTE, now)
+    pub fn of_links(now: Timestamp) -> RateCount {
+        RateCount::of("links".to_owned(), A_MINUTE, now)
     }
 
     /// The previews of a programme's roster in this hour.
-    pub fn of_previews(programme: &ProgrammeId, now: Timestamp) -> Tally {
-        Tally::of(format!("previews#{programme}"), AN_HOUR, now)
+    pub fn of_previews(programme: &ProgrammeId, now: Timestamp) -> RateCount {
+        RateCount::of(format!("previews#{programme}"), AN_HOUR, now)
     }
 
-    fn of(what: String, lasts: SignedDuration, now: Timestamp) -> Tally {
+    fn of(what: String, lasts: SignedDuration, now: Timestamp) -> RateCount {
         let begins = now.as_second().div_euclid(lasts.as_secs()) * lasts.as_secs();
         let begins = Timestamp::from_second(begins).unwrap_or(now);
-        Tally { what, begins_at: begins, ends_at: begins.checked_add(lasts).unwrap_or(Timestamp::MAX), count: 0 }
+        RateCount { what, begins_at: begins, ends_at: begins.checked_add(lasts).unwrap_or(Timestamp::MAX), count: 0 }
     }
 }
 
 impl Table {
     /// Counts one more. False when there have been so many already.
-    pub async fn count_one(&self, tally: &Tally, most: u32, deadline: Deadline) -> Result<bool, StoreError> {
+    pub async fn count_one(&self, tally: &RateCount, most: u32, deadline: Deadline) -> Result<bool, StoreError> {
         let says = [
-            ("kind", AttributeValue::S(Tally::KIND.to_owned())),
+            ("kind", AttributeValue::S(RateCount::KIND.to_owned())),
             ("what", AttributeValue::S(tally.what.clone())),
             ("begins_at", number(tally.begins_at.as_millisecond())),
             ("ends_at", number(tally.ends_at.as_millisecond())),

@@ -62,7 +62,7 @@ pub enum JobState {
 
 /// What became of the wish to start a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum JobMade {
+pub enum JobCreation {
     /// It is the caller's to carry on.
     Yes(Job),
     /// It was started before.
@@ -102,16 +102,16 @@ impl Table {
         by: &Actor,
         now: Timestamp,
         deadline: Deadline,
-    ) -> Result<JobMade, StoreError> {
+    ) -> Result<JobCreation, StoreError> {
         let mut pauses = Pauses::until(deadline);
         let key = keys::import(import.import);
         loop {
             let (kept, before) = tokio::try_join!(self.get::<Import>(&key), self.job(&import.programme))?;
             if kept.is_none_or(|kept| kept.applied) {
-                return Ok(JobMade::Already);
+                return Ok(JobCreation::Already);
             }
             if before.as_ref().is_some_and(|job| matches!(job.state, JobState::Running { .. })) {
-                return Ok(JobMade::Busy);
+                return Ok(JobCreation::Busy);
             }
             let job = Job {
                 programme: import.programme.clone(),
@@ -138,10 +138,10 @@ impl Table {
                 None => transaction.create(&job)?,
             };
             match self.commit(transaction, &mut pauses).await? {
-                Commit::Done => return Ok(JobMade::Yes(job)),
+                Commit::Done => return Ok(JobCreation::Yes(job)),
                 // Our own write, if its answer was lost and the table tells us that it came twice.
                 Commit::Stale if self.job(&import.programme).await?.is_some_and(|now| now.job == job.job) => {
-                    return Ok(JobMade::Yes(job));
+                    return Ok(JobCreation::Yes(job));
                 }
                 Commit::Stale if pauses.pause().await => {}
                 Commit::Stale => return Err(StoreError::Contended),

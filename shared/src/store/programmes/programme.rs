@@ -21,7 +21,7 @@ pub struct ListedProgramme {
 
 /// What became of an edit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Saved {
+pub enum EditOutcome {
     Done,
     /// Somebody has a place in the pot or was shown a key, and the edit would change what places cost or how limits count.
     PlacesTaken,
@@ -31,14 +31,14 @@ pub enum Saved {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Closed {
+pub enum CloseOutcome {
     Done,
     Already,
     NoSuchProgramme,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PotSet {
+pub enum PotOutcome {
     Done,
     Unchanged,
     NoSuchProgramme,
@@ -107,7 +107,7 @@ impl Table {
         edits: u64,
         what: AuditDetail,
         by: Author<'_>,
-    ) -> Result<Saved, StoreError> {
+    ) -> Result<EditOutcome, StoreError> {
         let costs = |settings: &Settings| {
             let caps: Vec<_> =
                 settings.groups.iter().filter_map(|(name, group)| Some((name.clone(), group.cap?))).collect();
@@ -116,14 +116,14 @@ impl Table {
         };
         self.carry_through(by.deadline, || async {
             let Some(current) = self.programme(id).await? else {
-                return Ok(Round::Over(Saved::NoSuchProgramme));
+                return Ok(Round::Over(EditOutcome::NoSuchProgramme));
             };
             if current.edits != edits {
-                return Ok(Round::Over(Saved::Stale(Box::new(current))));
+                return Ok(Round::Over(EditOutcome::Stale(Box::new(current))));
             }
             let (version, changes_costs) = (current.version, costs(&current.settings) != costs(&settings));
             if changes_costs && self.pot(id).await?.is_none_or(|pot| pot.reserved != Usd::ZERO || pot.shown) {
-                return Ok(Round::Over(Saved::PlacesTaken));
+                return Ok(Round::Over(EditOutcome::PlacesTaken));
             }
             let roles = RoleChanges::between(id, Some(&current.settings), &settings);
             let edited = current.edited(settings.clone(), by.now);
@@ -139,19 +139,19 @@ impl Table {
                 )?;
             }
             // What a machine noted meanwhile is kept, and the edit goes over it.
-            Ok(Round::Write(transaction, Saved::Done))
+            Ok(Round::Write(transaction, EditOutcome::Done))
         })
         .await
     }
 
     /// Changes how much money there is. It may fall below what is reserved: then nothing new begins.
-    pub async fn set_pot(&self, id: &ProgrammeId, limit: Usd, by: Author<'_>) -> Result<PotSet, StoreError> {
+    pub async fn set_pot(&self, id: &ProgrammeId, limit: Usd, by: Author<'_>) -> Result<PotOutcome, StoreError> {
         self.carry_through(by.deadline, || async {
             let Some(pot) = self.pot(id).await? else {
-                return Ok(Round::Over(PotSet::NoSuchProgramme));
+                return Ok(Round::Over(PotOutcome::NoSuchProgramme));
             };
             if pot.limit == limit {
-                return Ok(Round::Over(PotSet::Unchanged));
+                return Ok(Round::Over(PotOutcome::Unchanged));
             }
             let what = AuditDetail::new(Act::PotChanged).changing(pot.limit, limit);
             let values = [(":new", number(limit.micros())), (":old", number(pot.limit.micros()))];
@@ -159,25 +159,25 @@ impl Table {
                 .transaction()
                 .update(&keys::pot(id), "SET pot_limit = :new", "pot_limit = :old", &values)?
                 .witnessed_by(&Entry::on_programme(id, by.actor, by.now, what))?;
-            Ok(Round::Write(transaction, PotSet::Done))
+            Ok(Round::Write(transaction, PotOutcome::Done))
         })
         .await
     }
 
     /// Closes the programme: nothing new begins in it. Its grants are then to be ended one by one.
-    pub async fn close(&self, id: &ProgrammeId, by: Author<'_>) -> Result<Closed, StoreError> {
+    pub async fn close(&self, id: &ProgrammeId, by: Author<'_>) -> Result<CloseOutcome, StoreError> {
         self.carry_through(by.deadline, || async {
             let Some(current) = self.programme(id).await? else {
-                return Ok(Round::Over(Closed::NoSuchProgramme));
+                return Ok(Round::Over(CloseOutcome::NoSuchProgramme));
             };
             if current.closed_at.is_some() {
-                return Ok(Round::Over(Closed::Already));
+                return Ok(Round::Over(CloseOutcome::Already));
             }
             let (version, edits) = (current.version + 1, current.edits + 1);
             let closed = Programme { closed_at: Some(by.now), rules_order: None, version, edits, ..current.clone() };
             let entry = Entry::on_programme(id, by.actor, by.now, AuditDetail::new(Act::Closed));
             let transaction = self.transaction().replace(&closed, current.version)?.witnessed_by(&entry)?;
-            Ok(Round::Write(transaction, Closed::Done))
+            Ok(Round::Write(transaction, CloseOutcome::Done))
         })
         .await
     }

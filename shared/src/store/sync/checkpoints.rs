@@ -65,7 +65,7 @@ pub struct SavedParts {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::store) struct Part {
+pub(in crate::store) struct CheckpointPart {
     pub(in crate::store) run: Ulid,
     pub(in crate::store) part: String,
     #[serde(with = "millisecond::required")]
@@ -126,8 +126,8 @@ impl Table {
 
     async fn part(&self, run: Ulid, part: &str) -> Result<Vec<u8>, StoreError> {
         let key = keys::run_part(run, part);
-        let part: Option<Part> = self.get(&key).await?;
-        part.map(|part| part.bytes).ok_or_else(|| StoreError::corrupt(&key, Part::KIND, &"it is gone"))
+        let part: Option<CheckpointPart> = self.get(&key).await?;
+        part.map(|part| part.bytes).ok_or_else(|| StoreError::corrupt(&key, CheckpointPart::KIND, &"it is gone"))
     }
 
     async fn put_part(
@@ -138,7 +138,7 @@ impl Table {
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let part = Part { run, part: part.to_owned(), made_at: now, bytes: bytes.to_vec() };
+        let part = CheckpointPart { run, part: part.to_owned(), made_at: now, bytes: bytes.to_vec() };
         self.put_new(&part, deadline).await.map(drop)
     }
 

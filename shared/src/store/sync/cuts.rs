@@ -13,7 +13,7 @@ use crate::store::table::{StoreError, Table, keys};
 /// The books as one complete run found them. What programmes' keys and keys without an owner spent, the opening, the residual and what
 /// is unsettled make up what the account had spent after the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cut {
+pub struct AccountCut {
     /// When the run began.
     #[serde(with = "millisecond::required")]
     pub as_of: Timestamp,
@@ -38,7 +38,7 @@ pub struct ProgrammeCut {
 
 impl Table {
     /// Every cut, oldest first.
-    pub async fn cuts(&self) -> Result<Vec<Cut>, StoreError> {
+    pub async fn cuts(&self) -> Result<Vec<AccountCut>, StoreError> {
         self.query(keys::ACCOUNT, keys::CUTS).await
     }
 }

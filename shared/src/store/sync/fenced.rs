@@ -9,7 +9,7 @@ use crate::domain::programme::Pot;
 use crate::domain::values::money::Usd;
 use crate::store::sync::account::{Account, AccountDay};
 use crate::store::sync::checkpoints::Checkpoint;
-use crate::store::sync::cuts::Cut;
+use crate::store::sync::cuts::AccountCut;
 use crate::store::sync::models::{ModelDay, ModelRows, UnattributedDay};
 use crate::store::sync::runs::Run;
 use crate::store::sync::state::SyncState;
@@ -93,8 +93,8 @@ impl FencedTable<'_> {
     }
 
     /// Writes how the books stood when a complete run listed the keys. Once written it stays, also when the run ends a second time.
-    pub async fn note_cut(&self, cut: &Cut) -> Result<bool, StoreError> {
-        if self.table.get::<Cut>(&cut.key()).await?.is_some() {
+    pub async fn note_cut(&self, cut: &AccountCut) -> Result<bool, StoreError> {
+        if self.table.get::<AccountCut>(&cut.key()).await?.is_some() {
             return Ok(true);
         }
         self.commit(self.begun()?.create(cut)?).await

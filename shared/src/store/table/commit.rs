@@ -15,7 +15,7 @@ use crate::deadline::Deadline;
 use crate::domain::values::id::Nonce;
 use crate::sdk_error::{SdkFailure, reduce};
 use crate::store::table::items::{Item, Stored};
-use crate::store::table::keys::Key;
+use crate::store::table::keys::ItemKey;
 use crate::store::table::{StoreError, Table, items};
 
 /// Conflicts are retried until this much of the invocation is left: enough to answer, or to tidy up.
@@ -26,7 +26,7 @@ pub(in crate::store) struct Transaction {
     table: String,
     writes: Vec<TransactWriteItem>,
     /// An item that only this transaction writes.
-    witness: Option<Key>,
+    witness: Option<ItemKey>,
 }
 
 /// What became of a transaction.
@@ -52,7 +52,7 @@ pub(in crate::store) struct Pauses {
 }
 
 /// What the table says to a transaction that it did not answer with success.
-enum Verdict {
+enum TransactionVerdict {
     /// A condition did not hold.
     Refused,
     /// It did not take effect, and the same again may.
@@ -108,11 +108,11 @@ impl Table {
             };
             let failure = reduce(&error);
             match verdict(&error, &failure) {
-                Verdict::Refused if self.took_effect(&transaction).await? => return Ok(Commit::Done),
-                Verdict::Refused => return Ok(Commit::Stale),
-                Verdict::Unknown if self.took_effect(&transaction).await? => return Ok(Commit::Done),
-                Verdict::Unknown | Verdict::Again => {}
-                Verdict::Fault => return Err(StoreError::Service(failure)),
+                TransactionVerdict::Refused if self.took_effect(&transaction).await? => return Ok(Commit::Done),
+                TransactionVerdict::Refused => return Ok(Commit::Stale),
+                TransactionVerdict::Unknown if self.took_effect(&transaction).await? => return Ok(Commit::Done),
+                TransactionVerdict::Unknown | TransactionVerdict::Again => {}
+                TransactionVerdict::Fault => return Err(StoreError::Service(failure)),
             }
             if !pauses.pause().await {
                 return Err(StoreError::Service(failure));
@@ -142,7 +142,7 @@ impl Table {
             if failure.code == "ConditionalCheckFailedException" {
                 return Ok(None);
             }
-            if !matches!(verdict_of(&failure), Verdict::Again) || !pauses.pause().await {
+            if !matches!(verdict_of(&failure), TransactionVerdict::Again) || !pauses.pause().await {
                 return Err(StoreError::Service(failure));
             }
         }
@@ -151,7 +151,7 @@ impl Table {
     /// Adds to an item whatever else is written to it meanwhile. False when one of its numbers was this high already.
     pub(in crate::store) async fn count(
         &self,
-        key: &Key,
+        key: &ItemKey,
         counter: &Counter<'_>,
         most: Option<u32>,
         deadline: Deadline,
@@ -249,7 +249,7 @@ impl Transaction {
     }
 
     /// Removes an item, if it is there.
-    pub(in crate::store) fn unset(mut self, key: &Key) -> Result<Transaction, StoreError> {
+    pub(in crate::store) fn unset(mut self, key: &ItemKey) -> Result<Transaction, StoreError> {
         let delete = Delete::builder().table_name(&self.table).set_key(Some(key_item(key)));
         let delete = delete.build().map_err(|error| unbuildable(key, &error))?;
         self.writes.push(TransactWriteItem::builder().delete(delete).build());
@@ -259,7 +259,7 @@ impl Transaction {
     /// Removes an item, on a condition.
     pub(in crate::store) fn remove(
         mut self,
-        key: &Key,
+        key: &ItemKey,
         condition: &str,
         values: &[(&str, AttributeValue)],
     ) -> Result<Transaction, StoreError> {
@@ -276,7 +276,7 @@ impl Transaction {
     /// Changes an item in place, on a condition.
     pub(in crate::store) fn update(
         mut self,
-        key: &Key,
+        key: &ItemKey,
         expression: &str,
         condition: &str,
         values: &[(&str, AttributeValue)],
@@ -295,7 +295,7 @@ impl Transaction {
     /// Adds to numbers of an item that says this besides, and makes it where it is not there yet.
     pub(in crate::store) fn add(
         mut self,
-        key: &Key,
+        key: &ItemKey,
         says: &[(&str, AttributeValue)],
         add: &[(&str, i64)],
     ) -> Result<Transaction, StoreError> {
@@ -314,7 +314,7 @@ impl Transaction {
     /// Leaves an item as it is, on a condition.
     pub(in crate::store) fn check(
         mut self,
-        key: &Key,
+        key: &ItemKey,
         condition: &str,
         values: &[(&str, AttributeValue)],
     ) -> Result<Transaction, StoreError> {
@@ -365,32 +365,32 @@ impl Pauses {
     }
 }
 
-fn verdict(error: &SdkError<TransactWriteItemsError, HttpResponse>, failure: &SdkFailure) -> Verdict {
+fn verdict(error: &SdkError<TransactWriteItemsError, HttpResponse>, failure: &SdkFailure) -> TransactionVerdict {
     if let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() {
         let codes = || cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code());
         return if codes().any(|code| code == "ConditionalCheckFailed") {
-            Verdict::Refused
+            TransactionVerdict::Refused
         } else if codes().all(|code| {
             matches!(code, "None" | "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded")
         }) {
-            Verdict::Again
+            TransactionVerdict::Again
         } else {
-            Verdict::Fault
+            TransactionVerdict::Fault
         };
     }
     verdict_of(failure)
 }
 
 /// What is the same of every write.
-fn verdict_of(failure: &SdkFailure) -> Verdict {
+fn verdict_of(failure: &SdkFailure) -> TransactionVerdict {
     match failure.code.as_str() {
-        "NotSent" => Verdict::Fault,
-        "TimedOut" | "NoAnswer" | "UnreadableAnswer" => Verdict::Unknown,
+        "NotSent" => TransactionVerdict::Fault,
+        "TimedOut" | "NoAnswer" | "UnreadableAnswer" => TransactionVerdict::Unknown,
         // A server that stumbled, or a success that cannot be read.
-        _ if failure.status.is_some_and(|status| !(300..500).contains(&status)) => Verdict::Unknown,
+        _ if failure.status.is_some_and(|status| !(300..500).contains(&status)) => TransactionVerdict::Unknown,
         // What is throttled or under way has not taken effect by this try.
-        _ if failure.retryable => Verdict::Again,
-        _ => Verdict::Fault,
+        _ if failure.retryable => TransactionVerdict::Again,
+        _ => TransactionVerdict::Fault,
     }
 }
 
@@ -398,7 +398,7 @@ pub(in crate::store) fn number(value: impl std::fmt::Display) -> AttributeValue 
     AttributeValue::N(value.to_string())
 }
 
-pub(in crate::store) fn key_item(key: &Key) -> Item {
+pub(in crate::store) fn key_item(key: &ItemKey) -> Item {
     Item::from([
         ("pk".to_owned(), AttributeValue::S(key.pk.clone())),
         ("sk".to_owned(), AttributeValue::S(key.sk.clone())),
@@ -411,6 +411,6 @@ fn named(values: &[(&str, AttributeValue)]) -> Option<Item> {
     (!values.is_empty()).then_some(values)
 }
 
-fn unbuildable(key: &Key, error: &BuildError) -> StoreError {
+fn unbuildable(key: &ItemKey, error: &BuildError) -> StoreError {
     StoreError::corrupt(key, "write", error)
 }

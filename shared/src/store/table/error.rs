@@ -1,6 +1,6 @@
 //! What goes wrong between us and the table. Outcomes that a caller chooses between are enums of the acts; these are faults.
 
-use super::keys::Key;
+use super::keys::ItemKey;
 use crate::sdk_error::SdkFailure;
 
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +27,7 @@ impl StoreError {
     }
 
     /// Says where without naming anybody: keys can hold addresses, so only what a key begins with is told.
-    pub(in crate::store) fn corrupt(key: &Key, kind: &'static str, why: &dyn std::fmt::Display) -> StoreError {
+    pub(in crate::store) fn corrupt(key: &ItemKey, kind: &'static str, why: &dyn std::fmt::Display) -> StoreError {
         let begins = |text: &str| text.split('#').next().unwrap_or_default().to_owned();
         StoreError::Corrupt { kind, shape: format!("{}/{}", begins(&key.pk), begins(&key.sk)), why: why.to_string() }
     }

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::domain::grant::Urgency;
 use crate::domain::mail::class::MailClass;
-use crate::store::table::keys::Key;
+use crate::store::table::keys::ItemKey;
 use crate::store::table::{StoreError, keys};
 
 /// What is too large for one item lies in parts of so many bytes: an item has at most 400 KB.
@@ -21,7 +21,7 @@ pub trait Stored: Serialize + DeserializeOwned {
     /// What the stream's readers and people tell items apart by.
     const KIND: &'static str;
 
-    fn key(&self) -> Key;
+    fn key(&self) -> ItemKey;
 
     /// When the table may clean it away. Whoever reads it compares the time too.
     fn expires(&self) -> Option<Timestamp> {
@@ -96,9 +96,9 @@ pub fn to_item<T: Stored>(value: &T) -> Result<Item, StoreError> {
 }
 
 /// The primary key of an item of the table or its index.
-pub(in crate::store) fn key_of(item: &Item) -> Key {
+pub(in crate::store) fn key_of(item: &Item) -> ItemKey {
     let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
-    Key { pk: text("pk"), sk: text("sk") }
+    ItemKey { pk: text("pk"), sk: text("sk") }
 }
 
 /// Whether an item is of this kind.

@@ -6,12 +6,17 @@ use jiff::Timestamp;
 
 use crate::sdk_error::reduce;
 use crate::store::table::items::{Item, Queue, Stored};
-use crate::store::table::keys::Key;
+use crate::store::table::keys::ItemKey;
 use crate::store::table::{StoreError, Table, items, keys};
 
 impl Table {
     /// What waits in a queue and has come due, longest due first; at most `limit`. The index is a moment behind.
-    pub(in crate::store) async fn due(&self, queue: Queue, now: Timestamp, limit: i32) -> Result<Vec<Key>, StoreError> {
+    pub(in crate::store) async fn due(
+        &self,
+        queue: Queue,
+        now: Timestamp,
+        limit: i32,
+    ) -> Result<Vec<ItemKey>, StoreError> {
         let query = self.waiting_in(queue, "due <= :when", keys::due(now)).limit(limit);
         let page = query.send().await.map_err(|error| StoreError::Service(reduce(&error)))?;
         Ok(page.items.unwrap_or_default().iter().map(items::key_of).collect())
@@ -43,11 +48,11 @@ impl Table {
             .expression_attribute_values(":when", AttributeValue::S(when))
     }
 
-    pub(in crate::store) async fn get<T: Stored>(&self, key: &Key) -> Result<Option<T>, StoreError> {
+    pub(in crate::store) async fn get<T: Stored>(&self, key: &ItemKey) -> Result<Option<T>, StoreError> {
         self.get_item(key).await?.map(items::from_item).transpose()
     }
 
-    pub(in crate::store) async fn get_item(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+    pub(in crate::store) async fn get_item(&self, key: &ItemKey) -> Result<Option<Item>, StoreError> {
         let answer = self
             .client
             .get_item()
@@ -75,8 +80,8 @@ impl Table {
     /// All items from one key to another of the same partition, both included.
     pub(in crate::store) async fn query_between<T: Stored>(
         &self,
-        first: &Key,
-        last: &Key,
+        first: &ItemKey,
+        last: &ItemKey,
     ) -> Result<Vec<T>, StoreError> {
         if first.sk > last.sk {
             return Ok(Vec::new());

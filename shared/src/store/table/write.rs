@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::deadline::Deadline;
 use crate::store::table::commit::{key_item, number};
 use crate::store::table::items::Stored;
-use crate::store::table::keys::Key;
+use crate::store::table::keys::ItemKey;
 use crate::store::table::{StoreError, Table, items};
 
 impl Table {
@@ -50,7 +50,7 @@ impl Table {
     }
 
     /// Removes an item, if it is there.
-    pub(in crate::store) async fn delete(&self, key: &Key, deadline: Deadline) -> Result<(), StoreError> {
+    pub(in crate::store) async fn delete(&self, key: &ItemKey, deadline: Deadline) -> Result<(), StoreError> {
         let delete = self.client.delete_item().table_name(&self.name).set_key(Some(key_item(key)));
         self.write(deadline, || delete.clone().send()).await.map(drop)
     }

@@ -5,7 +5,7 @@ use crate::domain::usage::reading::DailyUse;
 use crate::domain::usage::reconciliation::{AccountSpending, KnownResidual, Opening};
 use crate::domain::values::money::Usd;
 use crate::store::sync::account::{Account, AccountDay, ForeignKey};
-use crate::store::sync::cuts::{Cut, ProgrammeCut};
+use crate::store::sync::cuts::{AccountCut, ProgrammeCut};
 use crate::store::sync::held_back::HeldMarks;
 use crate::store::sync::missing::MissingKey;
 use crate::store::sync::state::{HeldAct, HeldBack, HeldKey, OrphanName, SyncState};
@@ -52,10 +52,10 @@ pub(super) fn an_account_day() -> AccountDay {
     }
 }
 
-pub(super) fn a_cut() -> Cut {
+pub(super) fn a_cut() -> AccountCut {
     let dollars = Usd::from_dollars;
     let programme = "cs-pilot".parse().unwrap();
-    Cut {
+    AccountCut {
         as_of: at("2026-01-03T00:20:00Z"),
         bought: dollars(1000),
         spent: AccountSpending { before: dollars(59), after: dollars(60) },

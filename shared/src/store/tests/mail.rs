@@ -6,7 +6,7 @@ use super::{at, raw};
 use crate::domain::mail::day::{MailCounts, MailDay};
 use crate::domain::mail::kind::MailKind;
 use crate::store::SentAs;
-use crate::store::mail::days::{BulkStop, LetGo, MailServer};
+use crate::store::mail::days::{BulkRelease, BulkStop, MailServer};
 use crate::store::mail::refusals::MailRefusal;
 
 fn a_day() -> MailDay {
@@ -17,7 +17,7 @@ fn a_day() -> MailDay {
 
 /// Each of them.
 pub(super) fn items() -> String {
-    let let_go = Some(LetGo { by: "fedcba9876543210".parse().unwrap(), at: at("2026-01-02T10:00:00Z") });
+    let let_go = Some(BulkRelease { by: "fedcba9876543210".parse().unwrap(), at: at("2026-01-02T10:00:00Z") });
     let (as_of, stopped_at) = (at("2026-01-02T11:00:00Z"), at("2026-01-02T09:00:00Z"));
     [
         raw(&a_day()),

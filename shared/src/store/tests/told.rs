@@ -6,7 +6,7 @@ use crate::domain::programme::request::{POT, Request, Wish};
 use crate::domain::usage::crossing::{Crossing, Scope};
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::Reset;
-use crate::store::{CapsLook, OutboxRow, Place, QueuedMail};
+use crate::store::{CapScan, CapScanPosition, OutboxRow, QueuedMail};
 
 pub(super) fn items() -> String {
     let all = [
@@ -37,8 +37,11 @@ fn a_mail_of_a_cap() -> OutboxRow {
     OutboxRow::queued(ulid(), mail, at("2026-01-03T00:21:00Z"))
 }
 
-fn a_look_at_caps() -> CapsLook {
-    CapsLook { looked_at: at("2026-01-03T00:20:00Z"), next: Some(Place { programme: a_programme().id, shard: 7 }) }
+fn a_look_at_caps() -> CapScan {
+    CapScan {
+        looked_at: at("2026-01-03T00:20:00Z"),
+        next: Some(CapScanPosition { programme: a_programme().id, shard: 7 }),
+    }
 }
 
 fn a_request() -> Request {
