@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 /// A request as it arrived.
 #[derive(Debug, Clone)]
-pub(crate) struct Seen {
+pub(crate) struct SeenRequest {
     pub method: String,
     /// Path and query.
     pub target: String,
@@ -21,15 +21,15 @@ pub(crate) struct Seen {
 }
 
 /// What the script does with a request.
-pub(crate) enum Act {
-    Answer(Answer),
+pub(crate) enum ScriptedAct {
+    Answer(ScriptedAnswer),
     /// Ends the connection without a byte.
     Drop,
     /// Never answers.
     Hang,
 }
 
-pub(crate) struct Answer {
+pub(crate) struct ScriptedAnswer {
     status: u16,
     headers: Vec<(String, String)>,
     body: String,
@@ -40,12 +40,12 @@ pub(crate) struct Answer {
 /// A running server; it ends with the test's runtime.
 pub(crate) struct Scripted {
     address: SocketAddr,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    seen: Arc<Mutex<Vec<SeenRequest>>>,
     arrived: watch::Receiver<usize>,
 }
 
-pub(crate) fn answer(status: u16, body: &str) -> Answer {
-    Answer {
+pub(crate) fn answer(status: u16, body: &str) -> ScriptedAnswer {
+    ScriptedAnswer {
         status,
         headers: vec![("content-type".to_owned(), "application/json".to_owned())],
         body: body.to_owned(),
@@ -53,14 +53,14 @@ pub(crate) fn answer(status: u16, body: &str) -> Answer {
     }
 }
 
-impl Answer {
-    pub(crate) fn with(mut self, name: &str, value: &str) -> Answer {
+impl ScriptedAnswer {
+    pub(crate) fn with(mut self, name: &str, value: &str) -> ScriptedAnswer {
         self.headers.retain(|(known, _)| known != name);
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    pub(crate) fn cut_after(mut self, bytes: usize) -> Answer {
+    pub(crate) fn cut_after(mut self, bytes: usize) -> ScriptedAnswer {
         self.cut = Some(bytes);
         self
     }
@@ -75,13 +75,13 @@ impl Answer {
     }
 }
 
-impl From<Answer> for Act {
-    fn from(answer: Answer) -> Act {
-        Act::Answer(answer)
+impl From<ScriptedAnswer> for ScriptedAct {
+    fn from(answer: ScriptedAnswer) -> ScriptedAct {
+        ScriptedAct::Answer(answer)
     }
 }
 
-impl Seen {
+impl SeenRequest {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let known = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         known.map(|(_, value)| value.as_str())
@@ -100,12 +100,14 @@ impl Seen {
 
 impl Scripted {
     /// Starts a server whose script is called once for each request, with the number of requests before it.
-    pub(crate) async fn start<A: Into<Act>>(mut script: impl FnMut(&Seen, usize) -> A + Send + 'static) -> Scripted {
+    pub(crate) async fn start<A: Into<ScriptedAct>>(
+        mut script: impl FnMut(&SeenRequest, usize) -> A + Send + 'static,
+    ) -> Scripted {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (arrive, arrived) = watch::channel(0);
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let script = Arc::new(Mutex::new(move |request: &Seen, before| script(request, before).into()));
+        let script = Arc::new(Mutex::new(move |request: &SeenRequest, before| script(request, before).into()));
         let shared = Arc::clone(&seen);
         tokio::spawn(async move {
             for connection in 1.. {
@@ -131,12 +133,12 @@ impl Scripted {
         format!("http://{}", self.address)
     }
 
-    pub(crate) fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<SeenRequest> {
         self.seen.lock().unwrap().clone()
     }
 
     pub(crate) fn lines(&self) -> Vec<String> {
-        self.seen().iter().map(Seen::line).collect()
+        self.seen().iter().map(SeenRequest::line).collect()
     }
 
     /// Waits until so many requests have arrived.
@@ -146,18 +148,18 @@ impl Scripted {
 }
 
 /// Answers the requests of one connection, in turn.
-async fn serve(mut stream: TcpStream, connection: usize, mut act: impl FnMut(Seen) -> Act) {
+async fn serve(mut stream: TcpStream, connection: usize, mut act: impl FnMut(SeenRequest) -> ScriptedAct) {
     let mut bytes = Vec::new();
     while let Some(request) = read_request(&mut stream, &mut bytes, connection).await {
         match act(request) {
-            Act::Answer(answer) => {
+            ScriptedAct::Answer(answer) => {
                 let _ = stream.write_all(&answer.bytes()).await;
                 if answer.cut.is_some() {
                     return;
                 }
             }
-            Act::Drop => return,
-            Act::Hang => {
+            ScriptedAct::Drop => return,
+            ScriptedAct::Hang => {
                 // Until the client gives up.
                 let _ = stream.read(&mut [0]).await;
                 return;
@@ -166,7 +168,7 @@ async fn serve(mut stream: TcpStream, connection: usize, mut act: impl FnMut(See
     }
 }
 
-async fn read_request(stream: &mut TcpStream, bytes: &mut Vec<u8>, connection: usize) -> Option<Seen> {
+async fn read_request(stream: &mut TcpStream, bytes: &mut Vec<u8>, connection: usize) -> Option<SeenRequest> {
     loop {
         if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
             let head = String::from_utf8(bytes[..at].to_vec()).ok()?;
@@ -177,8 +179,13 @@ async fn read_request(stream: &mut TcpStream, bytes: &mut Vec<u8>, connection: u
                 .filter_map(|line| line.split_once(": "))
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect();
-            let mut request =
-                Seen { method: method.to_owned(), target: target.to_owned(), headers, body: String::new(), connection };
+            let mut request = SeenRequest {
+                method: method.to_owned(),
+                target: target.to_owned(),
+                headers,
+                body: String::new(),
+                connection,
+            };
             let length = request.header("content-length").map_or(Some(0), |text| text.parse().ok())?;
             let end = at + 4 + length;
             if bytes.len() >= end {

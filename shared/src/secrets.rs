@@ -56,7 +56,7 @@ pub struct ManagementKeys(Source);
 
 /// A key that waits to become the current one.
 #[derive(Debug, Clone)]
-pub struct Pending {
+pub struct PendingKey {
     pub key: ManagementKey,
     version: String,
 }
@@ -64,10 +64,10 @@ pub struct Pending {
 #[derive(Clone)]
 enum Source {
     Fixed(ManagementKey),
-    Stored(Arc<Stored>),
+    Stored(Arc<SecretStore>),
 }
 
-struct Stored {
+struct SecretStore {
     access: AwsAccess,
     client: OnceLock<Client>,
     secret: String,
@@ -84,7 +84,7 @@ struct CachedKey {
 impl ManagementKeys {
     /// The key of a deployment. Nothing is read before a call needs it.
     pub fn of(config: &Config) -> ManagementKeys {
-        ManagementKeys(Source::Stored(Arc::new(Stored {
+        ManagementKeys(Source::Stored(Arc::new(SecretStore {
             access: config.aws.clone(),
             client: OnceLock::new(),
             secret: config.management_key_secret.clone(),
@@ -134,7 +134,7 @@ impl ManagementKeys {
     }
 
     /// The key that a person put as the pending version, unless it has been promoted already.
-    pub async fn pending(&self) -> Result<Option<Pending>, SecretError> {
+    pub async fn pending(&self) -> Result<Option<PendingKey>, SecretError> {
         let Source::Stored(stored) = &self.0 else {
             return Ok(None);
         };
@@ -142,11 +142,11 @@ impl ManagementKeys {
             return Ok(None);
         };
         let is_current = stored.version_id(CURRENT).await? == Some(version.clone());
-        Ok((!is_current).then_some(Pending { key, version }))
+        Ok((!is_current).then_some(PendingKey { key, version }))
     }
 
     /// Makes a pending key the current one. Promoting it again changes nothing.
-    pub async fn promote(&self, pending: &Pending) -> Result<(), SecretError> {
+    pub async fn promote(&self, pending: &PendingKey) -> Result<(), SecretError> {
         let Source::Stored(stored) = &self.0 else { return Ok(()) };
         let current = stored.version_id(CURRENT).await?;
         if current.as_ref() != Some(&pending.version) {
@@ -173,7 +173,7 @@ impl ManagementKeys {
     }
 }
 
-impl Stored {
+impl SecretStore {
     fn client(&self) -> &Client {
         self.client.get_or_init(|| self.access.secretsmanager())
     }

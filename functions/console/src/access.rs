@@ -12,7 +12,7 @@ use bursar_core::domain::people::role::{Role, is_among};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::PersonId;
-use bursar_core::web::{Fault, Fields, Posted, Refused, Site, Visitor, note_refusal};
+use bursar_core::web::{Denial, Fault, Fields, Posted, Site, Visitor, note_refusal};
 
 /// A programme, and what this visitor may do on it. As an extractor it lets in assistants and those above them.
 #[derive(Clone)]
@@ -137,7 +137,7 @@ pub(crate) fn is_admin(site: &Site, visitor: &Visitor) -> bool {
 
 /// The page for whoever has no right to what is there; the log knows of them.
 pub(crate) fn refused(site: &Site) -> Response {
-    note_refusal(Refused::Right);
+    note_refusal(Denial::Right);
     site.not_found()
 }
 

@@ -12,7 +12,7 @@ use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{AlertAgain, Author, StaffPerson, Undeliverable};
-use bursar_core::web::{Answer, Fault, Frame, Site, Until};
+use bursar_core::web::{Answer, Fault, Frame, RequestDeadline, Site};
 
 use crate::access::{self, Assistants, Form, ProgrammeAccess};
 use crate::mails::{self, MailOutcome};
@@ -117,7 +117,7 @@ async fn alerts(site: &Site, access: &ProgrammeAccess, crossing: &Crossing) -> R
 /// Sends one alert to one of those who were told once more.
 pub(crate) async fn resend(
     State(site): State<Site>,
-    Until(deadline): Until,
+    RequestDeadline(deadline): RequestDeadline,
     Form { access, fields }: Form<Assistants>,
 ) -> Answer {
     let programme = &access.programme;

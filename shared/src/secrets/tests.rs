@@ -6,7 +6,7 @@ use aws_smithy_http_client::Builder;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::scripted::{Act, Scripted, Seen, answer};
+use crate::scripted::{Scripted, ScriptedAct, SeenRequest, answer};
 
 /// A Secrets Manager of one secret, whose versions the test changes under way.
 #[derive(Clone, Default)]
@@ -28,7 +28,7 @@ impl Versions {
         versions.push(Version { id, text, stages: vec![stage] });
     }
 
-    fn act(&self, request: &Seen) -> Act {
+    fn act(&self, request: &SeenRequest) -> ScriptedAct {
         let body: Value = serde_json::from_str(&request.body).unwrap();
         let mut versions = self.0.lock().unwrap();
         let stage = body["VersionStage"].as_str().unwrap();
@@ -60,14 +60,14 @@ impl Versions {
     }
 }
 
-fn refusal(code: &str) -> Act {
+fn refusal(code: &str) -> ScriptedAct {
     let body = json!({"__type": code, "message": "the key is sk-or-v1-secret"}).to_string();
     answer(400, &body).with("content-type", "application/x-amz-json-1.1").into()
 }
 
 fn stored_at(origin: &str) -> ManagementKeys {
     let http = Builder::new().build_http();
-    ManagementKeys(Source::Stored(Arc::new(Stored {
+    ManagementKeys(Source::Stored(Arc::new(SecretStore {
         access: AwsAccess::under(origin, "eu-central-1", http),
         client: OnceLock::new(),
         secret: "bursar/management-key".to_owned(),
@@ -177,7 +177,7 @@ async fn promoting_twice_changes_nothing_and_a_lost_answer_is_found_out() {
         let moves = request.header("x-amz-target") == Some("secretsmanager.UpdateSecretVersionStage");
         let is_first = moves && !std::mem::replace(&mut moved, true);
         let act = script.act(request);
-        if is_first { Act::Drop } else { act }
+        if is_first { ScriptedAct::Drop } else { act }
     })
     .await;
     let keys = stored_at(&server.origin());
@@ -212,7 +212,7 @@ async fn a_secret_that_is_missing_or_holds_no_key_is_told_without_its_text() {
 #[test]
 fn a_management_key_is_masked_wherever_it_is_printed() {
     let keys = ManagementKeys::fixed(key("sk-or-v1-secret"));
-    let pending = Pending { key: key("sk-or-v1-secret"), version: "v1".to_owned() };
+    let pending = PendingKey { key: key("sk-or-v1-secret"), version: "v1".to_owned() };
     let printed = format!("{keys:?} {pending:?} {:?}", key("sk-or-v1-secret"));
     assert!(!printed.contains("sk-or"), "{printed}");
 }

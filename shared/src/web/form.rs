@@ -17,7 +17,7 @@ pub struct Fields(Vec<(String, String)>);
 
 /// How much of a form is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
+pub struct FormBounds {
     pub fields: usize,
     pub bytes: usize,
 }
@@ -27,15 +27,15 @@ pub struct Bounds {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
 
-impl Bounds {
+impl FormBounds {
     /// Whoever is not signed in has an address and a code to type.
-    pub const ANYBODY: Bounds = Bounds { fields: 16, bytes: 8 << 10 };
-    pub const SIGNED_IN: Bounds = Bounds { fields: 2_048, bytes: 512 << 10 };
+    pub const ANYBODY: FormBounds = FormBounds { fields: 16, bytes: 8 << 10 };
+    pub const SIGNED_IN: FormBounds = FormBounds { fields: 2_048, bytes: 512 << 10 };
 }
 
 impl Fields {
     /// Reads an urlencoded body to the letter. Where two readings are possible there is none, so that no field is mistaken.
-    pub fn read(body: &[u8], bounds: Bounds) -> Result<Fields, Malformed> {
+    pub fn read(body: &[u8], bounds: FormBounds) -> Result<Fields, Malformed> {
         let (mut fields, mut names) = (Vec::new(), HashSet::new());
         for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
             let equals = pair.iter().position(|byte| *byte == b'=');
@@ -51,7 +51,7 @@ impl Fields {
 
     /// Reads the body of a request as a form. What is refused is a bare status; the page is put in by `site`, as for every answer
     /// without one.
-    pub(super) async fn within(bounds: Bounds, request: Request) -> Result<Fields, Response> {
+    pub(super) async fn within(bounds: FormBounds, request: Request) -> Result<Fields, Response> {
         let kind = request.headers().get(CONTENT_TYPE).map(|kind| kind.as_bytes().to_ascii_lowercase());
         if !kind.is_some_and(|kind| kind.starts_with(b"application/x-www-form-urlencoded")) {
             return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response());
@@ -86,7 +86,7 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
     type Rejection = Response;
 
     async fn from_request(request: Request, _: &S) -> Result<Fields, Response> {
-        Fields::within(Bounds::ANYBODY, request).await
+        Fields::within(FormBounds::ANYBODY, request).await
     }
 }
 
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     fn read(body: &[u8]) -> Result<Fields, Malformed> {
-        Fields::read(body, Bounds::ANYBODY)
+        Fields::read(body, FormBounds::ANYBODY)
     }
 
     #[test]
@@ -151,7 +151,7 @@ mod tests {
         let of = |count: usize| (0..count).map(|number| format!("{number}&")).collect::<String>();
         assert_eq!(read(of(16).as_bytes()).unwrap().iter().count(), 16);
         assert_eq!(read(of(17).as_bytes()), Err(Malformed));
-        let signed_in = |count| Fields::read(of(count).as_bytes(), Bounds::SIGNED_IN);
+        let signed_in = |count| Fields::read(of(count).as_bytes(), FormBounds::SIGNED_IN);
         assert_eq!(signed_in(2_048).unwrap().iter().count(), 2_048);
         assert_eq!(signed_in(100_000), Err(Malformed));
     }

@@ -22,9 +22,9 @@ pub use fault::Fault;
 pub use form::Fields;
 pub use gateway::Pages;
 pub use page::{Frame, Message, forms_script, signed_out, stylesheet};
-pub use refused::{Refused, note_refusal};
+pub use refused::{Denial, note_refusal};
 pub use session::{Posted, Visitor};
-pub use site::{Site, Until};
+pub use site::{RequestDeadline, Site};
 
 /// What a handler answers: a page, or a fault that becomes one.
 pub type Answer = Result<Response, Fault>;

@@ -8,7 +8,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 
 use super::page::{Frame, Message};
-use super::refused::{Refused, note_refusal};
+use super::refused::{Denial, note_refusal};
 use crate::config::{Config, Origin};
 
 /// Refuses what comes from elsewhere before a route sees it.
@@ -21,7 +21,7 @@ async fn guard(State((origin, frame)): State<(Origin, Frame)>, request: Request,
     if reads || is_ours(request.headers(), &origin) {
         return next.run(request).await;
     }
-    note_refusal(Refused::Origin);
+    note_refusal(Denial::Origin);
     let message = Message {
         frame: &frame,
         heading: "Nothing was done",

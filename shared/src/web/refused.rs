@@ -2,7 +2,7 @@
 
 /// Why somebody was not let do something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
+pub enum Denial {
     /// A link that is none, or used up, or not shown to be theirs.
     Link,
     /// A code that is none.
@@ -15,19 +15,19 @@ pub enum Refused {
     Right,
 }
 
-impl Refused {
+impl Denial {
     fn as_str(self) -> &'static str {
         match self {
-            Refused::Link => "link",
-            Refused::Code => "code",
-            Refused::Origin => "origin",
-            Refused::Form => "form",
-            Refused::Right => "right",
+            Denial::Link => "link",
+            Denial::Code => "code",
+            Denial::Origin => "origin",
+            Denial::Form => "form",
+            Denial::Right => "right",
         }
     }
 }
 
 /// Leaves a line in the log.
-pub fn note_refusal(refused: Refused) {
+pub fn note_refusal(refused: Denial) {
     tracing::info!(refused = refused.as_str(), "somebody was refused");
 }

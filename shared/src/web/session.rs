@@ -10,7 +10,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::fault::Fault;
-use super::form::{Bounds, Fields};
+use super::form::{Fields, FormBounds};
 use super::site::Site;
 use crate::deadline::Deadline;
 use crate::domain::people::session::Session;
@@ -81,7 +81,7 @@ where
         let (mut parts, body) = request.into_parts();
         let visitor = Visitor::from_request_parts(&mut parts, state).await?;
         let request = Request::from_parts(parts, body);
-        let fields = Fields::within(Bounds::SIGNED_IN, request).await?;
+        let fields = Fields::within(FormBounds::SIGNED_IN, request).await?;
         if !fields.get("csrf").is_some_and(|given| visitor.csrf.is(given)) {
             return Err(Site::from_ref(state).foreign_form());
         }

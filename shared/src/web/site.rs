@@ -16,7 +16,7 @@ use lambda_http::RequestExt;
 
 use super::cookies::Cookies;
 use super::page::{Frame, Message};
-use super::refused::{Refused, note_refusal};
+use super::refused::{Denial, note_refusal};
 use crate::clock::Clock;
 use crate::config::{Config, Origin};
 use crate::deadline::Deadline;
@@ -45,7 +45,7 @@ pub struct Site {
 
 /// Until when this request must be answered.
 #[derive(Debug, Clone, Copy)]
-pub struct Until(pub Deadline);
+pub struct RequestDeadline(pub Deadline);
 
 impl Site {
     pub fn new(config: &Config, clock: Clock) -> Site {
@@ -86,7 +86,7 @@ impl Site {
 
     /// The refusal of a form that no page of this session offered.
     pub fn foreign_form(&self) -> Response {
-        note_refusal(Refused::Form);
+        note_refusal(Denial::Form);
         self.refuse(
             StatusCode::FORBIDDEN,
             "Nothing was done",
@@ -121,12 +121,12 @@ impl Site {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Until {
+impl<S: Send + Sync> FromRequestParts<S> for RequestDeadline {
     type Rejection = std::convert::Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Until, Self::Rejection> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<RequestDeadline, Self::Rejection> {
         let deadline = parts.lambda_context_ref().map_or(Deadline::after(std::time::Duration::ZERO), Deadline::of);
-        Ok(Until(deadline))
+        Ok(RequestDeadline(deadline))
     }
 }
 

@@ -9,7 +9,7 @@ use bursar_core::domain::values::id::Epoch;
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::store::ActContext;
 use bursar_core::store::ActOutcome;
-use bursar_core::web::{Answer, Posted, Site, Until};
+use bursar_core::web::{Answer, Posted, RequestDeadline, Site};
 use jiff::SignedDuration;
 
 use crate::keys::reading::{KeyLookup, read, read_and_note, unproved};
@@ -24,7 +24,7 @@ const NOT_ON_YET: &str =
 /// Ends the key at once. What the provider does not do now, the console's work repeats each minute.
 pub(crate) async fn leaked(
     State(site): State<Site>,
-    Until(deadline): Until,
+    RequestDeadline(deadline): RequestDeadline,
     Path(programme): Path<String>,
     posted: Posted,
 ) -> Answer {
@@ -59,7 +59,7 @@ pub(crate) async fn leaked(
 /// Hands the key back: it ends, and what is left of its place goes back when it is known what it used. Pressed twice it is done once.
 pub(crate) async fn hand_back(
     State(site): State<Site>,
-    Until(deadline): Until,
+    RequestDeadline(deadline): RequestDeadline,
     Path(programme): Path<String>,
     posted: Posted,
 ) -> Answer {
@@ -84,7 +84,7 @@ pub(crate) async fn hand_back(
 /// Reads what the live key used until now.
 pub(crate) async fn refresh(
     State(site): State<Site>,
-    Until(deadline): Until,
+    RequestDeadline(deadline): RequestDeadline,
     Path(programme): Path<String>,
     posted: Posted,
 ) -> Answer {
@@ -121,7 +121,7 @@ pub(crate) async fn refresh(
 /// Ends a hold for disuse. The key is enabled last; what fails there is repeated by the work, or by pressing again.
 pub(crate) async fn resume(
     State(site): State<Site>,
-    Until(deadline): Until,
+    RequestDeadline(deadline): RequestDeadline,
     Path(programme): Path<String>,
     posted: Posted,
 ) -> Answer {

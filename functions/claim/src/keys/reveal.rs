@@ -23,7 +23,7 @@ use bursar_core::provider::ProviderError;
 use bursar_core::provider::keys::NewKey;
 use bursar_core::store::ActContext;
 use bursar_core::store::ActOutcome;
-use bursar_core::web::{Answer, Fields, Frame, Posted, Site, Until, Visitor};
+use bursar_core::web::{Answer, Fields, Frame, Posted, RequestDeadline, Site, Visitor};
 use jiff::Timestamp;
 
 use crate::keys::not_shown::{FailedAttempt, NotShown};
@@ -73,7 +73,7 @@ struct Claim<'a> {
 
 pub(crate) async fn reveal(
     State(site): State<Site>,
-    until: Until,
+    until: RequestDeadline,
     Path(programme): Path<String>,
     posted: Posted,
 ) -> Answer {
@@ -82,14 +82,20 @@ pub(crate) async fn reveal(
 
 pub(crate) async fn replace(
     State(site): State<Site>,
-    until: Until,
+    until: RequestDeadline,
     Path(programme): Path<String>,
     posted: Posted,
 ) -> Answer {
     press(&site, until, &programme, &posted, PressKind::Replace).await
 }
 
-async fn press(site: &Site, Until(deadline): Until, programme: &str, posted: &Posted, kind: PressKind) -> Answer {
+async fn press(
+    site: &Site,
+    RequestDeadline(deadline): RequestDeadline,
+    programme: &str,
+    posted: &Posted,
+    kind: PressKind,
+) -> Answer {
     let (now, visitor) = (site.clock.now(), &posted.visitor);
     let Some(view) = my::grant_in(site, visitor, programme).await? else { return Ok(site.not_found()) };
     let Some(epoch) = posted.fields.filled("epoch").and_then(|epoch| epoch.parse().ok()).map(Epoch::new) else {

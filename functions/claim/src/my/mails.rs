@@ -3,13 +3,17 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
-use bursar_core::web::{Answer, Posted, Site, Until};
+use bursar_core::web::{Answer, Posted, RequestDeadline, Site};
 
 use crate::my;
 
 /// Changes what the form carries and nothing else. It is the person's own wish and changes nothing of a grant, a programme or a
 /// right, so it has no entry in anybody's audit.
-pub(crate) async fn choose(State(site): State<Site>, Until(deadline): Until, posted: Posted) -> Answer {
+pub(crate) async fn choose(
+    State(site): State<Site>,
+    RequestDeadline(deadline): RequestDeadline,
+    posted: Posted,
+) -> Answer {
     let chosen = |name| match posted.fields.get(name) {
         None => Ok(None),
         Some("on") => Ok(Some(true)),

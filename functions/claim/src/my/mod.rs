@@ -14,7 +14,7 @@ use axum::response::Response;
 use bursar_core::domain::grant::View;
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::store::MailChoice;
-use bursar_core::web::{Answer, Fault, Frame, Refused, Site, Visitor, note_refusal};
+use bursar_core::web::{Answer, Denial, Fault, Frame, Site, Visitor, note_refusal};
 use jiff::Timestamp;
 
 use crate::my::card::Card;
@@ -59,7 +59,7 @@ pub(crate) async fn grant_in(site: &Site, visitor: &Visitor, programme: &str) ->
     let Ok(programme) = programme.parse::<ProgrammeId>() else { return Ok(None) };
     let enrolments = site.table.enrolments(&visitor.session.address).await?;
     let Some(enrolment) = enrolments.into_iter().find(|enrolment| enrolment.programme == programme) else {
-        note_refusal(Refused::Right);
+        note_refusal(Denial::Right);
         return Ok(None);
     };
     Ok(site.table.view(&enrolment.programme, &enrolment.grant).await?)

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::token::AskToken;
-use bursar_core::web::{Answer, Fields, Frame, Site, Until};
+use bursar_core::web::{Answer, Fields, Frame, RequestDeadline, Site};
 
 /// The form that asks for a link.
 #[derive(Template)]
@@ -32,7 +32,7 @@ pub(crate) async fn start(State(site): State<Site>) -> Response {
 /// the browser that asked for it.
 pub(crate) async fn ask(
     State(site): State<Site>,
-    Until(deadline): Until,
+    RequestDeadline(deadline): RequestDeadline,
     headers: HeaderMap,
     fields: Fields,
 ) -> Answer {

@@ -14,7 +14,7 @@ use bursar_core::domain::people::sign_in::{Proof, SignIn};
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::values::token::{Code, LinkToken, SessionToken};
 use bursar_core::store::{SignInWrite, StoreError};
-use bursar_core::web::{Answer, Fault, Fields, Frame, Posted, Refused, Site, Until, Visitor, note_refusal};
+use bursar_core::web::{Answer, Denial, Fault, Fields, Frame, Posted, RequestDeadline, Site, Visitor, note_refusal};
 use jiff::Timestamp;
 
 /// How often a decision is taken anew because somebody else was at the same address. Each time one of them got through.
@@ -49,22 +49,22 @@ pub(crate) async fn link(State(site): State<Site>) -> Response {
 /// Signs in by a link, in the browser that asked or with the address typed in. Whatever fails, nothing is used up.
 pub(crate) async fn follow(
     State(site): State<Site>,
-    Until(deadline): Until,
+    RequestDeadline(deadline): RequestDeadline,
     uri: Uri,
     headers: HeaderMap,
     fields: Fields,
 ) -> Answer {
     let (Some(link), Some(proof)) = (link_in(uri.path()), proof(&site, &headers, &fields)) else {
-        return Ok(refused(&site, Refused::Link));
+        return Ok(refused(&site, Denial::Link));
     };
     let (link, now) = (link.hash(), site.clock.now());
-    let Some(of) = site.table.link(&link).await? else { return Ok(refused(&site, Refused::Link)) };
+    let Some(of) = site.table.link(&link).await? else { return Ok(refused(&site, Denial::Link)) };
     for _ in 0..TRIES {
         let before = site.table.sign_in_of(&of.address).await?;
         let Some(after) = before.follow(&link, &proof, now) else {
             return match proof {
-                Proof::Address(typed) if typed != of.address => Ok(refused(&site, Refused::Link)),
-                Proof::Address(_) | Proof::Browser(_) => again(&site, &headers, &of.address, Refused::Link).await,
+                Proof::Address(typed) if typed != of.address => Ok(refused(&site, Denial::Link)),
+                Proof::Address(_) | Proof::Browser(_) => again(&site, &headers, &of.address, Denial::Link).await,
             };
         };
         if let Some(signed_in) = begin_session(&site, &after, SignInMethod::Link, now, deadline).await? {
@@ -77,20 +77,20 @@ pub(crate) async fn follow(
 /// Signs in by the code of the mail, in any browser, since the address is typed with it.
 pub(crate) async fn type_code(
     State(site): State<Site>,
-    Until(deadline): Until,
+    RequestDeadline(deadline): RequestDeadline,
     headers: HeaderMap,
     fields: Fields,
 ) -> Answer {
     let address = fields.get("address").and_then(|text| EmailAddress::parse(text).ok());
     let (Some(address), Some(code)) = (address, fields.get("code").and_then(Code::from_form)) else {
-        return Ok(refused(&site, Refused::Code));
+        return Ok(refused(&site, Denial::Code));
     };
     let (code, now) = (code.hash(address.matched()), site.clock.now());
     for _ in 0..TRIES {
         let before = site.table.sign_in_of(address.matched()).await?;
         let Some(after) = before.type_code(&code, now) else {
             site.table.count_wrong_code(&before, now, deadline).await?;
-            return again(&site, &headers, address.matched(), Refused::Code).await;
+            return again(&site, &headers, address.matched(), Denial::Code).await;
         };
         if let Some(signed_in) = begin_session(&site, &after, SignInMethod::Code, now, deadline).await? {
             return Ok(signed_in);
@@ -99,7 +99,11 @@ pub(crate) async fn type_code(
     Err(StoreError::Contended.into())
 }
 
-pub(crate) async fn sign_out(State(site): State<Site>, Until(deadline): Until, posted: Posted) -> Answer {
+pub(crate) async fn sign_out(
+    State(site): State<Site>,
+    RequestDeadline(deadline): RequestDeadline,
+    posted: Posted,
+) -> Answer {
     let session = &posted.visitor.session;
     match posted.fields.get("everywhere") {
         Some("on") => site.table.sign_out_everywhere(session, site.clock.now(), deadline).await?,
@@ -136,7 +140,7 @@ async fn begin_session(
 
 /// The answer to a link or code that is used up. The browser that used it is led on as the first time, without a second session;
 /// any other learns nothing.
-async fn again(site: &Site, headers: &HeaderMap, address: &MatchedAddress, what: Refused) -> Answer {
+async fn again(site: &Site, headers: &HeaderMap, address: &MatchedAddress, what: Denial) -> Answer {
     let visitor = Visitor::of(site, headers).await?.filter(|visitor| visitor.session.address == *address);
     Ok(match visitor {
         Some(visitor) => Redirect::to(home(&visitor.session)).into_response(),
@@ -158,7 +162,7 @@ fn home(session: &Session) -> &'static str {
     if session.person.is_some() { "/console" } else { "/my" }
 }
 
-fn refused(site: &Site, what: Refused) -> Response {
+fn refused(site: &Site, what: Denial) -> Response {
     note_refusal(what);
     Frame::page(StatusCode::FORBIDDEN, &NotSignedInPage { frame: &site.frame })
 }

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use bursar_core::store::AccountDay;
-use bursar_core::web::{Answer, Site, Until};
+use bursar_core::web::{Answer, RequestDeadline, Site};
 
 use crate::access::{self, AdminAccess, Admins, Form};
 use crate::paths;
@@ -17,7 +17,7 @@ const LONGEST_REASON: usize = 500;
 
 pub(crate) async fn explain(
     State(site): State<Site>,
-    Until(deadline): Until,
+    RequestDeadline(deadline): RequestDeadline,
     Form { access: AdminAccess { visitor }, fields }: Form<Admins>,
 ) -> Answer {
     let typed = fields.filled("reason").unwrap_or_default();

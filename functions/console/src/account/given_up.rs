@@ -10,7 +10,7 @@ use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::store::OutboxRow;
 use bursar_core::store::{DeadMails, SentAgain};
-use bursar_core::web::{Answer, Site, Until};
+use bursar_core::web::{Answer, RequestDeadline, Site};
 use jiff::Timestamp;
 
 use crate::access::{self, AdminAccess, Admins, Form};
@@ -61,7 +61,7 @@ impl GivenUpMail {
 /// Has all mail sent again that was given up for one cause.
 pub(crate) async fn send_again(
     State(site): State<Site>,
-    Until(deadline): Until,
+    RequestDeadline(deadline): RequestDeadline,
     Form { access: AdminAccess { visitor }, fields }: Form<Admins>,
 ) -> Answer {
     let Some(cause) = fields.filled("cause") else {

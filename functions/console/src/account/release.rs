@@ -8,7 +8,7 @@ use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::store::{BulkReleaseOutcome, Release, StoreError};
-use bursar_core::web::{Answer, Site, Until};
+use bursar_core::web::{Answer, RequestDeadline, Site};
 use jiff::Timestamp;
 
 use super::{another, mail};
@@ -19,7 +19,7 @@ use crate::paths;
 /// back from. The form says which.
 pub(crate) async fn release(
     State(site): State<Site>,
-    Until(deadline): Until,
+    RequestDeadline(deadline): RequestDeadline,
     Form { access: AdminAccess { visitor }, fields }: Form<Admins>,
 ) -> Answer {
     let person = access::person(&site, &visitor, deadline).await?;

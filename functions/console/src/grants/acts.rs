@@ -12,7 +12,7 @@ use bursar_core::orders::NotCarriedOut;
 use bursar_core::store::ActContext;
 use bursar_core::store::Undeliverable;
 use bursar_core::store::{ActOutcome, Resend};
-use bursar_core::web::{Answer, Fields, Site, Until};
+use bursar_core::web::{Answer, Fields, RequestDeadline, Site};
 
 use super::grant;
 use crate::access::{self, Assistants, Form, ProgrammeAccess};
@@ -32,7 +32,7 @@ struct Press<'a> {
 
 pub(crate) async fn act(
     State(site): State<Site>,
-    Until(deadline): Until,
+    RequestDeadline(deadline): RequestDeadline,
     Path((_, grant, act)): Path<(String, String, String)>,
     Form { access, fields }: Form<Assistants>,
 ) -> Answer {

@@ -8,7 +8,7 @@ use bursar_core::domain::grant::{self, Grant, GrantState, HoldKind, LineRefused,
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::store::ActContext;
 use bursar_core::store::{ActOutcome, Author, NewPerson};
-use bursar_core::web::{Answer, Site, Until};
+use bursar_core::web::{Answer, RequestDeadline, Site};
 
 use super::page::{self, PageState};
 use super::person_form::PersonForm;
@@ -26,7 +26,7 @@ enum PersonMatch {
 
 pub(crate) async fn add_person(
     State(site): State<Site>,
-    Until(deadline): Until,
+    RequestDeadline(deadline): RequestDeadline,
     Form { access, fields }: Form<Faculty>,
 ) -> Answer {
     let programme = &access.programme;

@@ -9,7 +9,7 @@ use bursar_core::domain::audit::{Act, Actor};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::request::Request;
 use bursar_core::store::{Author, EditOutcome, StoreError};
-use bursar_core::web::{Answer, Fault, Site, Until};
+use bursar_core::web::{Answer, Fault, RequestDeadline, Site};
 
 use super::edit_form::{self, EditForm};
 use super::page::{self, PageState};
@@ -53,7 +53,7 @@ enum EditFailed {
 
 pub(crate) async fn edit(
     State(site): State<Site>,
-    Until(deadline): Until,
+    RequestDeadline(deadline): RequestDeadline,
     Form { access, fields }: Form<Faculty>,
 ) -> Answer {
     let programme = &access.programme;

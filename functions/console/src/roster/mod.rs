@@ -13,7 +13,7 @@ use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::id::new_ulid;
 use bursar_core::store::RateCount;
 use bursar_core::store::{Import, JobCreation};
-use bursar_core::web::{Answer, Frame, Site, Until};
+use bursar_core::web::{Answer, Frame, RequestDeadline, Site};
 use compare::{ImportPlan, Mode};
 use parse::{FileError, RefusedRow};
 
@@ -57,7 +57,7 @@ struct Confirm<'a> {
 
 pub(crate) async fn preview(
     State(site): State<Site>,
-    Until(deadline): Until,
+    RequestDeadline(deadline): RequestDeadline,
     Upload { access, fields, file }: Upload<Faculty>,
 ) -> Answer {
     let programme = &access.programme;
@@ -122,7 +122,7 @@ pub(crate) async fn preview(
 
 pub(crate) async fn apply(
     State(site): State<Site>,
-    Until(deadline): Until,
+    RequestDeadline(deadline): RequestDeadline,
     Form { access, fields }: Form<Faculty>,
 ) -> Answer {
     let programme = &access.programme;

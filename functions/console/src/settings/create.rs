@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::store::Author;
-use bursar_core::web::{Answer, Frame, Site, Until, Visitor};
+use bursar_core::web::{Answer, Frame, RequestDeadline, Site, Visitor};
 
 use super::{Audience, Draft, FormFields, Refusals, SettingTexts};
 use crate::access::{self, AdminAccess, Admins, Form};
@@ -27,7 +27,7 @@ pub(crate) async fn new(State(site): State<Site>, AdminAccess { visitor }: Admin
 
 pub(crate) async fn create(
     State(site): State<Site>,
-    Until(deadline): Until,
+    RequestDeadline(deadline): RequestDeadline,
     Form { access: AdminAccess { visitor }, fields }: Form<Admins>,
 ) -> Answer {
     let typed = SettingTexts::of_new_programme().with(&fields);

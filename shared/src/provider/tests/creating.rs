@@ -90,9 +90,9 @@ async fn an_answer_that_names_no_hash_leaves_the_outcome_unknown() {
 
 #[tokio::test]
 async fn however_it_ends_a_creation_is_sent_once_and_its_ending_tells_whether_there_may_be_a_key() {
-    type Fault = (&'static str, fn() -> Act);
+    type Fault = (&'static str, fn() -> ScriptedAct);
     let faults: [Fault; 17] = [
-        ("unknown", || Act::Drop),
+        ("unknown", || ScriptedAct::Drop),
         ("unknown", || answer(201, &created_json()).cut_after(40).into()),
         ("unknown", || answer(201, "<html>busy</html>").with("content-type", "text/html").into()),
         ("unknown", || answer(200, "").into()),
@@ -121,7 +121,7 @@ async fn however_it_ends_a_creation_is_sent_once_and_its_ending_tells_whether_th
 
 #[tokio::test]
 async fn a_creation_that_is_not_answered_ends_after_ten_seconds_as_unknown() {
-    let (server, provider, _) = scripted(|_, _| Act::Hang).await;
+    let (server, provider, _) = scripted(|_, _| ScriptedAct::Hang).await;
     let asked = tokio::spawn(async move { provider.create_key(&new_key(), soon()).await });
     server.arrived(1).await;
     let begun = tokio::time::Instant::now();

@@ -49,7 +49,7 @@ async fn a_guardrail_is_made_once_read_and_replaced() {
 
 #[tokio::test]
 async fn a_guardrail_of_unknown_outcome_is_not_made_a_second_time() {
-    let (server, provider, _) = scripted(|_, _| Act::Drop).await;
+    let (server, provider, _) = scripted(|_, _| ScriptedAct::Drop).await;
     let made = provider.create_guardrail(&rules(&["a/b"], DataPolicy::NoTraining), None, soon()).await;
     assert_eq!(ending(&made), "unknown");
     assert_eq!(server.seen().len(), 1);
@@ -109,7 +109,7 @@ async fn a_count_that_is_too_low_is_believed_only_when_the_list_agrees() {
 #[tokio::test]
 async fn an_assignment_whose_answer_was_lost_is_made_again_and_a_refused_one_is_not() {
     let (server, provider, _) = scripted(|_, before| match before {
-        0 => Act::Drop,
+        0 => ScriptedAct::Drop,
         _ => answer(200, r#"{"assigned_count":1}"#).into(),
     })
     .await;

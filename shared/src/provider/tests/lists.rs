@@ -27,7 +27,7 @@ impl Account {
         change(&mut self.0.lock().unwrap()[0].1);
     }
 
-    fn page(&self, request: &Seen, size: usize) -> Act {
+    fn page(&self, request: &SeenRequest, size: usize) -> ScriptedAct {
         let workspaces = self.0.lock().unwrap();
         let offset: usize = request.query("offset").unwrap().parse().unwrap();
         if request.target.starts_with("/api/v1/workspaces?") {

@@ -24,7 +24,7 @@ use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::Reset;
 use crate::provider::wire::error::ProviderError;
-use crate::scripted::{Act, Scripted, Seen};
+use crate::scripted::{Scripted, ScriptedAct, SeenRequest};
 use crate::secrets::ManagementKey;
 use crate::store::Table;
 
@@ -34,7 +34,9 @@ const PLAINTEXT: &str = "sk-or-v1-plaintext";
 type Waits = Arc<Mutex<Vec<Duration>>>;
 
 /// A provider that follows a script, and a client that writes down its waits instead of waiting.
-async fn scripted<A: Into<Act>>(script: impl FnMut(&Seen, usize) -> A + Send + 'static) -> (Scripted, Provider, Waits) {
+async fn scripted<A: Into<ScriptedAct>>(
+    script: impl FnMut(&SeenRequest, usize) -> A + Send + 'static,
+) -> (Scripted, Provider, Waits) {
     let server = Scripted::start(script).await;
     let (provider, waits) = impatient(&server.origin());
     (server, provider, waits)

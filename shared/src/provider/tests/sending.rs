@@ -8,16 +8,16 @@ use super::super::keys::{Deletion, KeyPatch, KeyPresence};
 use super::*;
 use crate::clock::Clock;
 use crate::provider::wire::calls;
-use crate::scripted::{Answer, answer};
+use crate::scripted::{ScriptedAnswer, answer};
 
-fn found() -> Answer {
+fn found() -> ScriptedAnswer {
     answer(200, &json!({"data": key_json(1)}).to_string())
 }
 
 #[tokio::test]
 async fn what_changes_nothing_by_repetition_is_tried_again_after_every_passing_fault() {
-    let faults: [fn() -> Act; 8] = [
-        || Act::Drop,
+    let faults: [fn() -> ScriptedAct; 8] = [
+        || ScriptedAct::Drop,
         || answer(500, &error_json(500, "oops")).into(),
         || answer(503, "").into(),
         || answer(429, &error_json(429, "slow down")).into(),
@@ -49,7 +49,8 @@ async fn a_truncated_page_is_read_again_and_never_taken_for_a_short_one() {
 
 #[tokio::test]
 async fn a_read_that_hangs_is_given_up_after_its_time_and_tried_again() {
-    let (server, provider, _) = scripted(|_, before| if before == 0 { Act::Hang } else { found().into() }).await;
+    let (server, provider, _) =
+        scripted(|_, before| if before == 0 { ScriptedAct::Hang } else { found().into() }).await;
     let asked = tokio::spawn(async move { provider.get_key(&hash(1), soon()).await });
     server.arrived(1).await;
     tokio::time::pause();
@@ -241,7 +242,7 @@ async fn when_the_fresh_key_is_the_refused_one_all_calls_stop_after_that_one_rea
 
 #[tokio::test]
 async fn a_single_refusal_says_nothing_of_a_management_key_that_works() {
-    let odd: [fn() -> Answer; 3] = [
+    let odd: [fn() -> ScriptedAnswer; 3] = [
         || answer(401, &error_json(401, "User not found.")),
         || answer(403, &error_json(403, "Only management keys can perform this operation")),
         || answer(403, "<html>Attention Required</html>").with("content-type", "text/html"),
@@ -312,7 +313,7 @@ async fn a_log_line_names_operation_status_and_request_and_no_secret_reaches_log
     let log = Log::default();
     let _guard = tracing::dispatcher::set_default(&crate::log::to(log.clone()));
     let leaky = format!("no key {MANAGEMENT_KEY} or {PLAINTEXT}, asked for bursar/d/p/g/1-n");
-    let acts: [Box<dyn Fn() -> Act + Send>; 8] = [
+    let acts: [Box<dyn Fn() -> ScriptedAct + Send>; 8] = [
         Box::new(|| answer(201, &created_json()).with("x-request-id", "req-7").into()),
         Box::new(|| answer(201, &json!({"key": [PLAINTEXT], "data": {"hash": PLAINTEXT}}).to_string()).into()),
         Box::new(|| answer(201, &json!({"key": PLAINTEXT, "data": PLAINTEXT}).to_string()).into()),

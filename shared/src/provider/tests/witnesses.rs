@@ -4,7 +4,7 @@ use super::super::keys::KeyPresence;
 use super::*;
 use crate::domain::mail::alarm::Cause;
 use crate::domain::values::id::DeploymentId;
-use crate::scripted::{Answer, answer};
+use crate::scripted::{ScriptedAnswer, answer};
 use crate::store::items::to_item;
 use crate::store::{KnownAccount, Meta};
 
@@ -16,7 +16,7 @@ struct Scene {
     secret: String,
     account: Option<KnownAccount>,
     /// What the provider answers for a key, by its number.
-    keys: Box<dyn FnMut(usize) -> Answer + Send>,
+    keys: Box<dyn FnMut(usize) -> ScriptedAnswer + Send>,
 }
 
 struct Deployed {
@@ -36,15 +36,18 @@ fn listed_by(key: &str, witnesses: &[usize]) -> Option<KnownAccount> {
     Some(KnownAccount { management_key: fingerprint(key), witnesses })
 }
 
-fn found(number: usize) -> Answer {
+fn found(number: usize) -> ScriptedAnswer {
     answer(200, &json!({"data": key_json(number)}).to_string())
 }
 
-fn not_there() -> Answer {
+fn not_there() -> ScriptedAnswer {
     answer(404, &error_json(404, "not found"))
 }
 
-async fn deployed(account: Option<KnownAccount>, keys: impl FnMut(usize) -> Answer + Send + 'static) -> Deployed {
+async fn deployed(
+    account: Option<KnownAccount>,
+    keys: impl FnMut(usize) -> ScriptedAnswer + Send + 'static,
+) -> Deployed {
     let scene = Arc::new(Mutex::new(Scene { secret: NEW.to_owned(), account, keys: Box::new(keys) }));
     let (of_provider, of_aws) = (Arc::clone(&scene), Arc::clone(&scene));
     let server = Scripted::start(move |request, _| match request.target.rsplit_once('/') {
@@ -169,7 +172,7 @@ async fn the_right_key_that_was_put_back_is_read_before_the_wrong_one_is_believe
 
 #[tokio::test]
 async fn what_is_neither_a_key_nor_the_providers_own_404_proves_nothing() {
-    let answers: [fn() -> Answer; 4] = [
+    let answers: [fn() -> ScriptedAnswer; 4] = [
         || answer(404, "<html>no such page</html>"),
         || answer(500, &error_json(500, "oops")),
         || answer(200, "<html>busy</html>"),
