@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 
 use crate::alarms;
 use crate::app::App;
-use crate::obstacle::{Obstacle, delay};
+use crate::obstacle::{RunObstacle, delay};
 use crate::progress::Progress;
-use crate::report::Report;
+use crate::report::SyncReport;
 use crate::runner::{Baseline, LEASE, Runner, StageEnd, ensure_written};
 use crate::stages::Stage;
 
@@ -167,7 +167,7 @@ impl Invocation<'_> {
         ensure_written(self.runner.fenced().save_checkpoint(&self.checkpoint).await?)
     }
 
-    fn delay(&mut self, got_further: bool, obstacle: &Obstacle) -> Result<()> {
+    fn delay(&mut self, got_further: bool, obstacle: &RunObstacle) -> Result<()> {
         self.checkpoint.delay = Some(delay(&self.checkpoint, got_further, obstacle, self.runner.clock.now())?);
         Ok(())
     }
@@ -192,18 +192,18 @@ impl Invocation<'_> {
         let mut journal = progress.journal().clone();
         journal.first_problem(why);
         let problems = journal.problems().to_vec();
-        let report = Report { complete: false, goes_on_at: Some(goes_on_at), problems, ..self.report(progress) };
+        let report = SyncReport { complete: false, goes_on_at: Some(goes_on_at), problems, ..self.report(progress) };
         Ok(serde_json::to_value(&report)?)
     }
 
     /// The report with how often the run was put off, and its pace.
-    fn report(&self, progress: &Progress) -> Report {
+    fn report(&self, progress: &Progress) -> SyncReport {
         let tries = self.checkpoint.delay.as_ref().map_or(0, |delay| delay.tries);
         progress.report(tries, self.runner.provider.at_once())
     }
 
     /// Puts the run on record, as one line of the log and as metrics besides.
-    async fn end(&self, progress: &Progress) -> Result<Report> {
+    async fn end(&self, progress: &Progress) -> Result<SyncReport> {
         self.runner.stay().await?;
         let report = self.report(progress);
         let began_at = progress.baseline().began_at;

@@ -21,17 +21,17 @@ const MOST_TOLD: usize = 500;
 
 /// Something in the way of a run that time may heal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Obstacle {
+pub(crate) struct RunObstacle {
     what: String,
     /// The wait that the provider asked for.
     retry_after: Option<Duration>,
 }
 
-pub(crate) fn of_provider(error: &ProviderError) -> Option<Obstacle> {
-    error.may_pass().then(|| Obstacle { what: error.to_string(), retry_after: error.retry_after() })
+pub(crate) fn of_provider(error: &ProviderError) -> Option<RunObstacle> {
+    error.may_pass().then(|| RunObstacle { what: error.to_string(), retry_after: error.retry_after() })
 }
 
-pub(crate) fn of_any(error: &anyhow::Error) -> Option<Obstacle> {
+pub(crate) fn of_any(error: &anyhow::Error) -> Option<RunObstacle> {
     if let Some(error) = provider_error(error) {
         return of_provider(error);
     }
@@ -45,7 +45,7 @@ pub(crate) fn of_any(error: &anyhow::Error) -> Option<Obstacle> {
         };
         table || secret || order
     });
-    may_pass.then(|| Obstacle { what: format!("{error:#}"), retry_after: None })
+    may_pass.then(|| RunObstacle { what: format!("{error:#}"), retry_after: None })
 }
 
 /// The provider's answer that an error is about.
@@ -62,7 +62,7 @@ pub(crate) fn is_of_one_programme(error: &anyhow::Error) -> bool {
 }
 
 /// The delay of a run that was last left so, having got further since or not.
-pub(crate) fn delay(last: &Checkpoint, got_further: bool, obstacle: &Obstacle, now: Timestamp) -> Result<Delay> {
+pub(crate) fn delay(last: &Checkpoint, got_further: bool, obstacle: &RunObstacle, now: Timestamp) -> Result<Delay> {
     let (tries, in_a_row) = last.delay.as_ref().map_or((0, 0), |last| (last.tries, last.in_a_row));
     let in_a_row = if got_further { 1 } else { in_a_row + 1 };
     let wait = (FIRST_WAIT * 2_i32.pow(in_a_row.min(10) - 1)).min(LONGEST_WAIT);

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::Journal;
-use crate::report::Report;
+use crate::report::SyncReport;
 use crate::runner::{Baseline, Runner, StageEnd};
 use crate::scan::rows::{Rows, ShardIndex};
 use crate::stages::Stage;
@@ -153,9 +153,9 @@ impl Progress {
     }
 
     /// The report as far as the run came.
-    pub(crate) fn report(&self, tries: u32, at_once: Option<usize>) -> Report {
+    pub(crate) fn report(&self, tries: u32, at_once: Option<usize>) -> SyncReport {
         let outcomes = self.actions.outcomes();
-        Report {
+        SyncReport {
             keys_listed: self.listing.listed(),
             readings_recorded: self.scan.recorded() + outcomes.recorded,
             orphans_disabled: outcomes.orphans_disabled,

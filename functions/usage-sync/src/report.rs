@@ -5,7 +5,7 @@ use serde::Serialize;
 
 /// Amounts are strings with six decimals.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Report {
+pub(crate) struct SyncReport {
     pub(crate) keys_listed: usize,
     pub(crate) readings_recorded: usize,
     pub(crate) orphans_disabled: usize,

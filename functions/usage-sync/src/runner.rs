@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
-use crate::obstacle::{self, Obstacle};
+use crate::obstacle::{self, RunObstacle};
 
 /// A runner that died is in nobody's way for longer. One that lives renews its lease each minute.
 pub(crate) const LEASE: SignedDuration = SignedDuration::from_mins(5);
@@ -72,7 +72,7 @@ pub(crate) enum StageEnd {
     /// The rest is for the next invocation.
     TimeIsUp,
     /// The rest is for a later one. An error says so too, where what the stage had done by then is to be done anew.
-    Blocked(Obstacle),
+    Blocked(RunObstacle),
 }
 
 impl<'a> Runner<'a> {
@@ -158,12 +158,12 @@ impl<'a> Runner<'a> {
     }
 
     /// The obstacle that an answer of the provider is, if it is worth another try later.
-    pub(crate) fn obstacle(&self, error: &ProviderError) -> Option<Obstacle> {
+    pub(crate) fn obstacle(&self, error: &ProviderError) -> Option<RunObstacle> {
         obstacle::of_provider(error).filter(|_| self.is_patient())
     }
 
     /// The obstacle that any error of a stage is, if it is worth another try later.
-    pub(crate) fn obstacle_in(&self, error: &anyhow::Error) -> Option<Obstacle> {
+    pub(crate) fn obstacle_in(&self, error: &anyhow::Error) -> Option<RunObstacle> {
         obstacle::of_any(error).filter(|_| self.is_patient())
     }
 

@@ -12,14 +12,14 @@ use super::limit::send_limit;
 use super::purge::purge;
 use super::restrict::restrict;
 use super::sweep::{disable, disable_second, read_late};
-use crate::obstacle::{Obstacle, provider_error};
+use crate::obstacle::{RunObstacle, provider_error};
 use crate::runner::Runner;
 use crate::scan::finding::{Finding, FindingKind};
 use crate::scan::outcome::FindingOutcome;
 use crate::scan::row::KeyRow;
 
 /// Sees to a finding. An error is an obstacle that may pass; what cannot be done otherwise is an outcome.
-pub(crate) async fn see_to(runner: &Runner<'_>, finding: &Finding) -> Result<FindingOutcome, Obstacle> {
+pub(crate) async fn see_to(runner: &Runner<'_>, finding: &Finding) -> Result<FindingOutcome, RunObstacle> {
     let error = match Box::pin(try_to(runner, finding)).await {
         Ok(outcome) => return Ok(outcome),
         Err(error) => error,
@@ -28,7 +28,7 @@ pub(crate) async fn see_to(runner: &Runner<'_>, finding: &Finding) -> Result<Fin
         return Err(obstacle);
     }
     let mut told = format!("{}: {error:#}", finding.subject());
-    if let Err(error) = looked_in_vain(runner, finding).await {
+    if let Err(error) = note_failed_look(runner, finding).await {
         told = format!("{told}; and that it was not read could not be remembered: {error:#}");
     }
     let refusal = provider_error(&error).and_then(ProviderError::refusal);
@@ -36,7 +36,7 @@ pub(crate) async fn see_to(runner: &Runner<'_>, finding: &Finding) -> Result<Fin
 }
 
 /// Notes that a key was looked for and not read: its use is known for no longer than before.
-async fn looked_in_vain(runner: &Runner<'_>, finding: &Finding) -> Result<()> {
+async fn note_failed_look(runner: &Runner<'_>, finding: &Finding) -> Result<()> {
     let (FindingKind::NotListed { epoch, .. } | FindingKind::LiveIsDisabled { epoch, .. }) = &finding.kind else {
         return Ok(());
     };

@@ -17,7 +17,7 @@ use crate::acts::purge::bound_purges;
 use crate::acts::restrict::restrict_all;
 use crate::acts::see_to::see_to;
 use crate::journal::Journal;
-use crate::obstacle::Obstacle;
+use crate::obstacle::RunObstacle;
 use crate::runner::{Runner, StageEnd};
 use crate::scan::finding::Finding;
 use crate::scan::guard::Guard;
@@ -130,7 +130,7 @@ impl Actions {
 }
 
 /// Sees to a batch. An error is an obstacle that may pass.
-async fn see_to_all(runner: &Runner<'_>, batch: &[Finding]) -> Vec<Result<FindingOutcome, Obstacle>> {
+async fn see_to_all(runner: &Runner<'_>, batch: &[Finding]) -> Vec<Result<FindingOutcome, RunObstacle>> {
     if batch.len() > 1 && batch.iter().all(Finding::is_restriction) {
         match Box::pin(restrict_all(runner, batch)).await {
             Ok(outcomes) => return outcomes.into_iter().map(Ok).collect(),
