@@ -29,7 +29,7 @@ const READ_AHEAD: usize = 4;
 
 /// What came of looking for digests.
 #[derive(Debug, Default, Serialize)]
-pub(crate) struct Report {
+pub(crate) struct DigestReport {
     /// Those put on record by this look.
     pub(crate) digests: usize,
     /// Those that this look had no time for; the next goes on with them.
@@ -50,8 +50,8 @@ pub(crate) struct Look<'a> {
 
 impl Look<'_> {
     /// Puts each digest that is due on record, unless it is there. One that fails keeps no other.
-    pub(crate) async fn at_all(&self) -> Report {
-        let mut report = Report::default();
+    pub(crate) async fn at_all(&self) -> DigestReport {
+        let mut report = DigestReport::default();
         for programme in &self.programmes.read {
             let made = Box::pin(self.at_programme(programme)).await;
             report.note(programme.id.as_str(), made);
@@ -60,32 +60,32 @@ impl Look<'_> {
         report
     }
 
-    async fn at_programme(&self, programme: &Programme) -> Result<Made> {
+    async fn at_programme(&self, programme: &Programme) -> Result<DigestOutcome> {
         // When it was made is looked up only where that can matter.
         let due_since = |made_at| digest::of_programme(programme, made_at, self.asked, self.now);
         if due_since(Timestamp::MIN).is_none() {
-            return Ok(Made::NotDue);
+            return Ok(DigestOutcome::NotDue);
         }
         let made_at = self.table.made_at(&programme.id).await?.unwrap_or(Timestamp::MIN);
-        let Some(due) = due_since(made_at) else { return Ok(Made::NotDue) };
+        let Some(due) = due_since(made_at) else { return Ok(DigestOutcome::NotDue) };
         let settings = &programme.settings;
         let staff: Vec<EmailAddress> = settings.faculty.iter().chain(&settings.assistants).cloned().collect();
         if staff.is_empty() {
-            return Ok(Made::NotDue);
+            return Ok(DigestOutcome::NotDue);
         }
         let digest = match self.table.digest(&programme.id, due.week).await? {
-            Some(known) if known.is_told() => return Ok(Made::Already),
+            Some(known) if known.is_told() => return Ok(DigestOutcome::Already),
             // Whoever put it there died before everybody was told.
             Some(known) => known,
-            None if !self.deadline.leaves(ENOUGH_FOR_ONE) => return Ok(Made::NoTime),
+            None if !self.deadline.leaves(ENOUGH_FOR_ONE) => return Ok(DigestOutcome::NoTime),
             None => match self.work_out(programme, due).await? {
                 Some(digest) => digest,
-                None => return Ok(Made::NoTime),
+                None => return Ok(DigestOutcome::NoTime),
             },
         };
         let recipients = self.table.people_of(&staff, self.deadline).await?;
         let is_new = self.table.tell_digest(&digest, &recipients, self.now, self.deadline).await?;
-        Ok(if is_new { Made::Now } else { Made::Already })
+        Ok(if is_new { DigestOutcome::Now } else { DigestOutcome::Already })
     }
 
     /// None when there is no time to read all that it takes.
@@ -113,7 +113,7 @@ impl Look<'_> {
         }
         let used = totals.as_ref().map(|totals| &totals.used);
         let spent = used.map(|used| used.days(settings.byok)).unwrap_or_default();
-        let looked = looked(&sync, had_a_key);
+        let looked = last_listing(&sync, had_a_key);
         let pot = pot.map(|pot| (pot.limit, pot.reserved)).unwrap_or_default();
         let money = DigestMoney::of(spent, pot, weeks, looked);
         let by_group = totals.iter().flat_map(|totals| &totals.by_group);
@@ -146,19 +146,19 @@ impl Look<'_> {
 }
 
 /// What became of one digest.
-enum Made {
+enum DigestOutcome {
     Now,
     Already,
     NotDue,
     NoTime,
 }
 
-impl Report {
-    fn note(&mut self, of: &str, made: Result<Made>) {
+impl DigestReport {
+    fn note(&mut self, of: &str, made: Result<DigestOutcome>) {
         match made {
-            Ok(Made::Now) => self.digests += 1,
-            Ok(Made::NoTime) => self.left += 1,
-            Ok(Made::Already | Made::NotDue) => {}
+            Ok(DigestOutcome::Now) => self.digests += 1,
+            Ok(DigestOutcome::NoTime) => self.left += 1,
+            Ok(DigestOutcome::Already | DigestOutcome::NotDue) => {}
             Err(error) => {
                 tracing::warn!(of, error = format!("{error:#}"), "there is no digest yet; the next look makes it");
                 self.failed.push(of.to_owned());
@@ -172,7 +172,7 @@ fn health(sync: &SyncState) -> Health {
     Health { completed_at: sync.completed_at, looked_at: sync.looked_at }
 }
 
-fn looked(sync: &SyncState, had_a_key: bool) -> LastListing {
+fn last_listing(sync: &SyncState, had_a_key: bool) -> LastListing {
     match sync.looked_at {
         _ if !had_a_key => LastListing::NoNeed,
         Some(at) => LastListing::On(utc_date(at)),

@@ -26,7 +26,7 @@ use bursar_core::store::Table;
 use crossings::Limit;
 use digests::Look;
 use lambda_runtime::LambdaEvent;
-use looks::{Looks, Programmes};
+use looks::{Programmes, ScanFailures};
 use serde_json::{Value, json};
 use silence::Watch;
 
@@ -82,7 +82,7 @@ impl App {
     /// digests whose morning has come; and, when all keys were listed since, looks at every cap. Each look stands alone.
     async fn watch(&self, deadline: Deadline) -> Result<Value> {
         let programmes = Programmes::of(&self.table).await?;
-        let mut looks = Looks::default();
+        let mut looks = ScanFailures::default();
         for id in &programmes.unreadable {
             looks.take(format_args!("the programme {id}"), Err::<(), _>(anyhow!("it cannot be read")));
         }

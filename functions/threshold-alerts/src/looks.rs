@@ -10,7 +10,7 @@ use bursar_core::store::{StoreError, Table};
 
 /// What failed of the looks so far.
 #[derive(Default)]
-pub(crate) struct Looks {
+pub(crate) struct ScanFailures {
     pub(crate) failed: Vec<String>,
 }
 
@@ -20,7 +20,7 @@ pub(crate) struct Programmes {
     pub(crate) unreadable: Vec<ProgrammeId>,
 }
 
-impl Looks {
+impl ScanFailures {
     /// What a look found; nothing if it failed.
     pub(crate) fn take<T: Default>(&mut self, what: impl Display, found: Result<T>) -> T {
         found.unwrap_or_else(|error| {

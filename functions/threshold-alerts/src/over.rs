@@ -12,14 +12,14 @@ use bursar_core::store::{Table, Waiting};
 use jiff::Timestamp;
 
 use crate::late::{COMPLETE_WITHIN, is_stuck};
-use crate::looks::Looks;
+use crate::looks::ScanFailures;
 
 /// Of what came back so often on one day, the next "over" is told when the day is.
 const OVER_IN_A_DAY: u32 = 3;
 
 /// How what was told stands now.
 #[derive(Default)]
-enum Standing {
+enum AlarmStanding {
     #[default]
     LastsOrUnknown,
     /// Where a moment shows it, that is the one.
@@ -27,7 +27,7 @@ enum Standing {
 }
 
 /// Of the alarms of the last days, what is over and was not told to be.
-pub(crate) async fn over(table: &Table, known: &[Alarm], now: Timestamp, looks: &mut Looks) -> Vec<Alarm> {
+pub(crate) async fn over(table: &Table, known: &[Alarm], now: Timestamp, looks: &mut ScanFailures) -> Vec<Alarm> {
     let mut newest: BTreeMap<String, &Alarm> = BTreeMap::new();
     for alarm in known {
         let Some(matter) = alarm.cause.matter() else { continue };
@@ -44,7 +44,7 @@ pub(crate) async fn over(table: &Table, known: &[Alarm], now: Timestamp, looks: 
             continue;
         }
         let standing = standing(table, alarm, now).await;
-        if let Standing::Over(shown_at) = looks.take(format_args!("whether {matter} is over"), standing) {
+        if let AlarmStanding::Over(shown_at) = looks.take(format_args!("whether {matter} is over"), standing) {
             let (told_at, ended) = (alarm.found_at, Box::new(alarm.cause.clone()));
             let cause = Cause::Over { alarm: alarm.name(), told_at, shown_at, ended };
             over.push(Alarm::on(alarm.day, cause, now));
@@ -53,9 +53,9 @@ pub(crate) async fn over(table: &Table, known: &[Alarm], now: Timestamp, looks: 
     over
 }
 
-async fn standing(table: &Table, alarm: &Alarm, now: Timestamp) -> Result<Standing> {
-    let is_over = |is_over: bool| if is_over { Standing::Over(None) } else { Standing::LastsOrUnknown };
-    let shown = |at: Option<Timestamp>| at.map_or(Standing::LastsOrUnknown, |at| Standing::Over(Some(at)));
+async fn standing(table: &Table, alarm: &Alarm, now: Timestamp) -> Result<AlarmStanding> {
+    let is_over = |is_over: bool| if is_over { AlarmStanding::Over(None) } else { AlarmStanding::LastsOrUnknown };
+    let shown = |at: Option<Timestamp>| at.map_or(AlarmStanding::LastsOrUnknown, |at| AlarmStanding::Over(Some(at)));
     Ok(match &alarm.cause {
         Cause::Silent { last } => {
             let complete = table.sync_state().await?.completed_at;
@@ -92,6 +92,6 @@ async fn standing(table: &Table, alarm: &Alarm, now: Timestamp) -> Result<Standi
             is_over(stop.is_some_and(|stop| stop.let_go.is_none() && !stop.holds(now)))
         }
         Cause::Stuck { programme, .. } => is_over(is_stuck(table, programme, now).await?.is_none()),
-        _ => Standing::LastsOrUnknown,
+        _ => AlarmStanding::LastsOrUnknown,
     })
 }

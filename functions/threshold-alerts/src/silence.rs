@@ -14,9 +14,9 @@ use bursar_core::store::{BulkStop, Table, Waiting};
 use jiff::{Timestamp, ToSpan};
 
 use crate::late::{COMPLETE_WITHIN, is_stuck};
-use crate::looks::{Looks, Programmes};
+use crate::looks::{Programmes, ScanFailures};
 use crate::over::over;
-use crate::unheard::unheard;
+use crate::unheard::undelivered_alarms;
 
 /// What was told in so many days may be told to be over.
 const DAYS_KNOWN: i64 = 60;
@@ -35,7 +35,7 @@ pub(crate) struct Watch<'a> {
 
 impl Watch<'_> {
     /// Tells the admins of what is found, and says how much of it is new.
-    pub(crate) async fn tell(self, looks: &mut Looks) -> usize {
+    pub(crate) async fn tell(self, looks: &mut ScanFailures) -> usize {
         let Watch { table, programmes, admins, now, deadline } = self;
         let people = table.people_of(admins, deadline).await.map_err(anyhow::Error::from);
         let Some(people) = looks.take("the admins", people.map(Some)) else { return 0 };
@@ -44,7 +44,7 @@ impl Watch<'_> {
         let mut now_found = |cause: Option<Cause>| alarms.extend(cause.map(|cause| Alarm::now(cause, now)));
         now_found(looks.take("the syncs", silent_sync(table, programmes, now).await));
         if let Some(known) = &known {
-            now_found(looks.take("mail to the admins", unheard(table, known, &people, now).await));
+            now_found(looks.take("mail to the admins", undelivered_alarms(table, known, &people, now).await));
         }
         for Programme { id, .. } in &programmes.read {
             let found = match deadline.leaves(crate::ENOUGH_FOR_ONE) {

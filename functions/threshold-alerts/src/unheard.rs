@@ -20,7 +20,7 @@ const LOOKED_BACK: SignedDuration = SignedDuration::from_hours(14 * 24);
 const MOST_READ: usize = 1_000;
 
 /// A mail to an admin that was given up.
-struct Dead {
+struct UndeliveredAlarm {
     row: Ulid,
     day: Date,
     alarm: String,
@@ -30,14 +30,14 @@ struct Dead {
 }
 
 /// What the admins are to be told, if anything. An alarm whose dead letters are not looked back on would pass for one that arrived.
-pub(crate) async fn unheard(
+pub(crate) async fn undelivered_alarms(
     table: &Table,
     known: &[Alarm],
     admins: &[PersonId],
     now: Timestamp,
 ) -> Result<Option<Cause>> {
     let dead = table.dead_mails(now - LOOKED_BACK, MOST_READ).await?;
-    let mut dead: Vec<Dead> = dead.newest.into_iter().filter_map(Dead::of).collect();
+    let mut dead: Vec<UndeliveredAlarm> = dead.newest.into_iter().filter_map(UndeliveredAlarm::of).collect();
     for admin in admins {
         // Whom mail reaches again needs no mail of it.
         if dead.iter().any(|dead| dead.to == *admin && dead.code == UNDELIVERABLE)
@@ -51,17 +51,17 @@ pub(crate) async fn unheard(
 }
 
 /// The newest that nobody knows of.
-fn to_be_told(dead: &[Dead], known: &[Alarm], admins: &[PersonId], now: Timestamp) -> Option<Cause> {
+fn to_be_told(dead: &[UndeliveredAlarm], known: &[Alarm], admins: &[PersonId], now: Timestamp) -> Option<Cause> {
     let is_telling = |alarm: &&Alarm| matches!(alarm.cause, Cause::Unsent { mail: Some(MailKind::Account), .. });
     if known.iter().filter(is_telling).any(|telling| telling.day == utc_date(now)) {
         return None;
     }
     let reached = |alarm: &Alarm, person: &PersonId| {
         let name = alarm.name();
-        let is_dead = |dead: &Dead| dead.to == *person && dead.day == alarm.day && dead.alarm == name;
+        let is_dead = |dead: &UndeliveredAlarm| dead.to == *person && dead.day == alarm.day && dead.alarm == name;
         alarm.recipients.contains(person) && !dead.iter().any(is_dead)
     };
-    let is_unknown = |one: &&Dead| {
+    let is_unknown = |one: &&UndeliveredAlarm| {
         let reached_at = known.iter().filter(|alarm| reached(alarm, &one.to)).map(|alarm| alarm.found_at).max();
         let since_then = |at: Timestamp| reached_at.is_none_or(|reached_at| reached_at < at);
         let dead_since =
@@ -82,11 +82,11 @@ async fn is_marked(table: &Table, person: &PersonId, now: Timestamp) -> Result<b
     Ok(table.undeliverable(person.address.matched(), now).await?.is_some())
 }
 
-impl Dead {
-    fn of(row: OutboxRow) -> Option<Dead> {
+impl UndeliveredAlarm {
+    fn of(row: OutboxRow) -> Option<UndeliveredAlarm> {
         match (row.mail, row.state) {
             (QueuedMail::Account { day, alarm, recipient }, MailState::Failed { why, at }) => {
-                Some(Dead { row: row.row, day, alarm, to: recipient, code: why, at })
+                Some(UndeliveredAlarm { row: row.row, day, alarm, to: recipient, code: why, at })
             }
             _ => None,
         }
@@ -101,9 +101,16 @@ mod tests {
         "2026-11-20T10:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_hours(hours)
     }
 
-    fn dead(to: &PersonId, alarm: &Alarm) -> Dead {
+    fn dead(to: &PersonId, alarm: &Alarm) -> UndeliveredAlarm {
         let code = UNDELIVERABLE.to_owned();
-        Dead { row: Ulid::nil(), day: alarm.day, alarm: alarm.name(), to: to.clone(), code, at: alarm.found_at }
+        UndeliveredAlarm {
+            row: Ulid::nil(),
+            day: alarm.day,
+            alarm: alarm.name(),
+            to: to.clone(),
+            code,
+            at: alarm.found_at,
+        }
     }
 
     fn alarm(to: &[PersonId], cause: Cause, hours: i64) -> Alarm {

@@ -15,7 +15,7 @@ use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use super::{ENOUGH_FOR_ONE, Look, Made};
+use super::{DigestOutcome, ENOUGH_FOR_ONE, Look};
 
 /// Enough days of the account to find the one before the week, though some nights are missing.
 const DAYS_READ: i32 = 16;
@@ -26,20 +26,20 @@ const MOST_KEYS: usize = 10;
 const SIDE_BY_SIDE: usize = 16;
 
 impl Look<'_> {
-    pub(super) async fn at_account(&self) -> Result<Made> {
+    pub(super) async fn at_account(&self) -> Result<DigestOutcome> {
         let due_since = |born| digest::of_account(&self.programmes.read, born, self.asked, self.now);
         if due_since(Timestamp::MIN).is_none() {
-            return Ok(Made::NotDue);
+            return Ok(DigestOutcome::NotDue);
         }
-        let Some(due) = due_since(self.table.meta(self.now).await?.born) else { return Ok(Made::NotDue) };
+        let Some(due) = due_since(self.table.meta(self.now).await?.born) else { return Ok(DigestOutcome::NotDue) };
         let digest = match self.table.account_digest(due.week).await? {
-            Some(known) if known.is_told() => return Ok(Made::Already),
+            Some(known) if known.is_told() => return Ok(DigestOutcome::Already),
             Some(known) => known,
-            None if !self.deadline.leaves(ENOUGH_FOR_ONE) => return Ok(Made::NoTime),
+            None if !self.deadline.leaves(ENOUGH_FOR_ONE) => return Ok(DigestOutcome::NoTime),
             None => self.work_out_account(self.programmes.all()?, due).await?,
         };
         let is_new = self.table.tell_account_digest(&digest, &self.admins().await?, self.now, self.deadline).await?;
-        Ok(if is_new { Made::Now } else { Made::Already })
+        Ok(if is_new { DigestOutcome::Now } else { DigestOutcome::Already })
     }
 
     async fn work_out_account(&self, programmes: &[Programme], due: Due) -> Result<AccountDigest> {
@@ -107,7 +107,7 @@ impl Look<'_> {
         let (pot, totals) = tokio::try_join!(self.table.pot(id), self.table.totals(id))?;
         let had_a_key = totals.as_ref().is_some_and(|totals| totals.claimed > 0);
         let spent = totals.map(|totals| totals.used.days(settings.byok)).unwrap_or_default();
-        let looked = super::looked(sync, had_a_key || sync.looked_at.is_none());
+        let looked = super::last_listing(sync, had_a_key || sync.looked_at.is_none());
         let money = pot.map(|pot| (pot.limit, pot.reserved)).unwrap_or_default();
         let budget = Budget::of(settings, money, &spent);
         let forecast = || Forecast::of(&spent, budget, &settings.term, sync.looked_at, self.now).runs_out;
