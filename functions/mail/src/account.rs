@@ -14,12 +14,12 @@ use bursar_core::store::StoreError;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use unsent::Unsent;
+use unsent::UnsentMails;
 
 use crate::App;
 use crate::compose::{ComposedRow, GONE};
 use crate::letter::words::Words;
-use crate::letter::{Letter, Part, plain};
+use crate::letter::{Letter, LetterPart, plain};
 
 /// What an alarm says.
 struct AlarmText {
@@ -29,11 +29,11 @@ struct AlarmText {
     facts: Vec<(&'static str, String)>,
     /// What happens, and what is to be done.
     next: String,
-    leads_to: Place,
+    leads_to: AccountPlace,
 }
 
 /// Where something can be done about it.
-enum Place {
+enum AccountPlace {
     Account,
     Mail,
     Programme(ProgrammeId),
@@ -43,11 +43,11 @@ enum Place {
 
 /// What the ids of an alarm stand for.
 #[derive(Default)]
-struct Named {
+struct NamedAccount {
     /// The programme that it is about.
     programme: String,
     /// The mails that it is about.
-    unsent: Unsent,
+    unsent: UnsentMails,
     /// Who did it.
     person: String,
 }
@@ -71,8 +71,8 @@ impl App {
         Ok(self.to(&person.address, |words| words.account(&alarm, &named)))
     }
 
-    async fn named_in(&self, alarm: &Alarm) -> Result<Named, StoreError> {
-        let mut named = Named::default();
+    async fn named_in(&self, alarm: &Alarm) -> Result<NamedAccount, StoreError> {
+        let mut named = NamedAccount::default();
         let cause = match &alarm.cause {
             Cause::Over { ended, .. } => ended,
             cause => cause,
@@ -105,22 +105,22 @@ impl App {
 }
 
 impl Words<'_> {
-    fn account(self, alarm: &Alarm, named: &Named) -> Letter {
+    fn account(self, alarm: &Alarm, named: &NamedAccount) -> Letter {
         let AlarmText { subject, mut facts, next, leads_to } = AlarmText::of(alarm, named);
         facts.push(("Found", moment(alarm.found_at)));
         let (label, path) = match leads_to {
-            Place::Account => ("See the account", "/console/account".to_owned()),
-            Place::Mail => ("See the mail of the account", "/console/account#mail".to_owned()),
-            Place::Programme(id) => ("See the programme", format!("/console/programmes/{id}")),
-            Place::Settings(id) => ("See the programme", format!("/console/programmes/{id}#edit")),
+            AccountPlace::Account => ("See the account", "/console/account".to_owned()),
+            AccountPlace::Mail => ("See the mail of the account", "/console/account#mail".to_owned()),
+            AccountPlace::Programme(id) => ("See the programme", format!("/console/programmes/{id}")),
+            AccountPlace::Settings(id) => ("See the programme", format!("/console/programmes/{id}#edit")),
         };
         Letter {
             heading: subject.clone(),
             subject,
             parts: vec![
-                Part::facts(facts),
-                Part::Sentences(next),
-                Part::Link { label, url: format!("{}{path}", self.config.origin.as_str()) },
+                LetterPart::facts(facts),
+                LetterPart::Sentences(next),
+                LetterPart::Link { label, url: format!("{}{path}", self.config.origin.as_str()) },
             ],
             why: format!("You get this mail because you are an admin of Bursar at {}.", self.config.institution),
             to: self.to.clone(),

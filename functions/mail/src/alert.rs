@@ -17,10 +17,10 @@ use crate::App;
 use crate::compose::{ComposedRow, GONE};
 use crate::letter::burn::{Burn, Picture};
 use crate::letter::words::{Words, faculty, said};
-use crate::letter::{Letter, Part};
+use crate::letter::{Letter, LetterPart};
 
 /// What an alert tells of: the newest that is known, and at least what was found.
-struct Spending {
+struct AlertSpending {
     limit: Usd,
     spent: Usd,
     as_of: Timestamp,
@@ -58,7 +58,7 @@ impl App {
         let (pot, totals, sync) =
             tokio::try_join!(self.table.pot(&programme.id), self.table.totals(&programme.id), self.table.sync_state())?;
         let Some(pot) = pot else { return Ok(GONE) };
-        let mut spending = Spending::of(&crossing, &programme, &pot, totals.as_ref(), sync.looked_at, now);
+        let mut spending = AlertSpending::of(&crossing, &programme, &pot, totals.as_ref(), sync.looked_at, now);
         if crossing.spent > crossing.limit {
             spending.was_lowered = was_lowered(&self.table.entries_on_programme(&programme.id).await?, &crossing);
         }
@@ -69,7 +69,7 @@ impl App {
     }
 }
 
-impl Spending {
+impl AlertSpending {
     /// Of a budget that is another by now, what was found: more may have been spent since, and never of that budget. `looked_at` is
     /// when the last listing of every key began: totals are written only when they changed.
     fn of(
@@ -79,11 +79,11 @@ impl Spending {
         totals: Option<&Totals>,
         looked_at: Option<Timestamp>,
         now: Timestamp,
-    ) -> Spending {
+    ) -> AlertSpending {
         let (settings, limit) = (&programme.settings, crossing.limit);
         let runs_out = if crossing.spent >= limit { RunsOut::Gone } else { RunsOut::TooLittleData };
         let budget = Budget { pot: limit, keys_stop_at: None };
-        let found = Spending {
+        let found = AlertSpending {
             limit,
             spent: crossing.spent,
             as_of: crossing.found_at,
@@ -96,7 +96,7 @@ impl Spending {
         let Some(totals) = totals.filter(|_| pot.limit == limit) else { return found };
         let (spent, students) = (totals.used.days(settings.byok), Some((totals.claimed, totals.grants)));
         if spent.total() < crossing.spent {
-            return Spending { students, ..found };
+            return AlertSpending { students, ..found };
         }
         let looked_at = totals.as_of.max(looked_at.unwrap_or(totals.as_of));
         let looked = utc_date(looked_at);
@@ -105,7 +105,7 @@ impl Spending {
         let (thresholds, term) = (&settings.thresholds[..], &settings.term);
         let picture = Burn { spent: &spent, limit, thresholds, term, looked, forecast }.picture();
         let (spent, as_of, implied) = (spent.total(), totals.as_of, Some(totals.implied));
-        Spending { spent, as_of, students, implied, forecast, picture, ..found }
+        AlertSpending { spent, as_of, students, implied, forecast, picture, ..found }
     }
 
     /// What the keys that are out can still spend.
@@ -126,7 +126,7 @@ impl Spending {
 
 impl Words<'_> {
     /// That so much of the budget was spent.
-    fn spent(self, programme: &Programme, pot: &Pot, spending: Spending) -> Letter {
+    fn spent(self, programme: &Programme, pot: &Pot, spending: AlertSpending) -> Letter {
         let (settings, used) = (&programme.settings, per_cent(spending.spent, spending.limit));
         let subject = format!("{} has used {used}% of {}", settings.name, spending.limit.to_dollars_down());
         let mut facts = vec![
@@ -144,7 +144,7 @@ impl Words<'_> {
     }
 
     /// That all of the budget is promised, before somebody is refused a key.
-    fn promised(self, programme: &Programme, pot: &Pot, spending: Spending) -> Letter {
+    fn promised(self, programme: &Programme, pot: &Pot, spending: AlertSpending) -> Letter {
         let (settings, used) = (&programme.settings, per_cent(spending.spent, spending.limit));
         let limit = spending.limit.to_dollars_down();
         let subject = format!("{} has promised all of {limit} ({used}% used)", settings.name);
@@ -176,7 +176,7 @@ impl Words<'_> {
         programme: &Programme,
         subject: String,
         facts: Vec<(&'static str, String)>,
-        spending: Spending,
+        spending: AlertSpending,
         next: String,
     ) -> Letter {
         let forecast = spending.forecast;
@@ -185,15 +185,15 @@ impl Words<'_> {
             Some(_) => format!("{name} has used more than its budget of {}", spending.limit.to_dollars_down()),
             None => subject.clone(),
         };
-        let mut parts: Vec<Part> = passed.map(Part::Sentences).into_iter().collect();
-        parts.push(Part::facts(facts));
+        let mut parts: Vec<LetterPart> = passed.map(LetterPart::Sentences).into_iter().collect();
+        parts.push(LetterPart::facts(facts));
         parts.extend(
             (forecast.runs_out != RunsOut::TooLittleData || spending.spent > Usd::ZERO)
                 .then(|| said(&forecast.in_words())),
         );
-        parts.extend(spending.picture.map(Part::Picture));
-        parts.push(Part::Sentences(next));
-        parts.push(Part::Link {
+        parts.extend(spending.picture.map(LetterPart::Picture));
+        parts.push(LetterPart::Sentences(next));
+        parts.push(LetterPart::Link {
             label: "See the programme",
             url: format!("{}/console/programmes/{}", self.config.origin.as_str(), programme.id),
         });
@@ -239,7 +239,7 @@ fn held_for_keys(pot: &Pot) -> (&'static str, String) {
     ("Held for keys", format!("{}, what is spent included", pot.reserved.to_dollars_up()))
 }
 
-fn common_facts(settings: &Settings, spending: &Spending) -> Vec<(&'static str, String)> {
+fn common_facts(settings: &Settings, spending: &AlertSpending) -> Vec<(&'static str, String)> {
     let students = spending.students.map(|(had, all)| ("Students", format!("{had} of {all} have had a key")));
     let rest =
         [("Term ends", long_date(settings.term.ends_on())), ("As of", time_in(spending.as_of, settings.term.zone()))];
@@ -247,12 +247,12 @@ fn common_facts(settings: &Settings, spending: &Spending) -> Vec<(&'static str, 
 }
 
 /// That the budget is another by now.
-fn changed(pot: &Pot, spending: &Spending) -> Option<String> {
+fn changed(pot: &Pot, spending: &AlertSpending) -> Option<String> {
     (pot.limit != spending.limit)
         .then(|| format!("The budget was changed since this was found: it is {} now. ", pot.limit.to_dollars_down()))
 }
 
-fn who_is_refused(spending: &Spending) -> String {
+fn who_is_refused(spending: &AlertSpending) -> String {
     let (had, all) = spending.students.unwrap_or_default();
     let refused = match all.saturating_sub(had) {
         0 if all > 0 => "Everybody on the roster has had a key; whoever is added now gets none.".to_owned(),
@@ -270,7 +270,7 @@ fn who_is_refused(spending: &Spending) -> String {
     }
 }
 
-fn what_next(settings: &Settings, pot: &Pot, spending: &Spending, used: i64) -> String {
+fn what_next(settings: &Settings, pot: &Pot, spending: &AlertSpending, used: i64) -> String {
     if let Some(changed) = changed(pot, spending) {
         let now = match pot.has_room_for(settings.cap) {
             true => "There is money for further keys.",

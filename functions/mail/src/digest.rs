@@ -26,11 +26,11 @@ use crate::letter::plain;
 const SIDE_BY_SIDE: usize = 16;
 
 /// Who the grants of a digest are, by name or else by address.
-pub(crate) type Names = HashMap<GrantId, String>;
+pub(crate) type DigestNames = HashMap<GrantId, String>;
 
 /// What a reader of a digest may see.
-pub(crate) enum Reader {
-    Faculty(Names),
+pub(crate) enum DigestReader {
+    Faculty(DigestNames),
     Assistant,
 }
 
@@ -52,9 +52,9 @@ impl App {
         let (Some(programme), Some(digest), Some(person)) = (programme, digest, person) else { return Ok(GONE) };
         let (settings, address) = (&programme.settings, person.address.matched());
         let reader = if is_among(address, &settings.faculty) {
-            Reader::Faculty(self.names(&digest).await?)
+            DigestReader::Faculty(self.names(&digest).await?)
         } else if is_among(address, &settings.assistants) {
-            Reader::Assistant
+            DigestReader::Assistant
         } else {
             return Ok(ComposedRow::Nothing("this person no longer has a role on the programme"));
         };
@@ -75,7 +75,7 @@ impl App {
         Ok(self.to(&person.address, |words| words.account_digest(&digest, &programmes, &keys)))
     }
 
-    async fn names(&self, digest: &Digest) -> Result<Names, StoreError> {
+    async fn names(&self, digest: &Digest) -> Result<DigestNames, StoreError> {
         let people = &digest.people;
         let spenders = people.spenders.iter().map(|spender| &spender.grant);
         let standing_out = people.standing_out.iter().map(|(grant, _)| grant);

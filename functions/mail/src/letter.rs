@@ -26,13 +26,13 @@ pub(crate) struct Letter {
     pub(crate) to: EmailAddress,
     pub(crate) subject: String,
     pub(crate) heading: String,
-    pub(crate) parts: Vec<Part>,
+    pub(crate) parts: Vec<LetterPart>,
     /// Why they get it, a whole sentence.
     pub(crate) why: String,
 }
 
 /// What a mail is made of, in the same order in text and HTML.
-pub(crate) enum Part {
+pub(crate) enum LetterPart {
     Sentences(String),
     /// What each is called, and what it is.
     Facts(Vec<(Cow<'static, str>, String)>),
@@ -44,7 +44,7 @@ pub(crate) enum Part {
     Code(String),
     /// What follows is about this.
     Heading(&'static str),
-    Table(Table),
+    Table(LetterTable),
     /// The same as facts, where what is said is long.
     Notes(Vec<(&'static str, String)>),
     /// Text says the same in other parts.
@@ -54,21 +54,21 @@ pub(crate) enum Part {
 }
 
 /// A small table: what its rows are, what its columns hold, and the rows.
-pub(crate) struct Table {
+pub(crate) struct LetterTable {
     pub(crate) head: Vec<String>,
-    pub(crate) rows: Vec<Row>,
+    pub(crate) rows: Vec<LetterRow>,
 }
 
 /// What stands in a cell that has nothing to say.
 pub(crate) const NOT_TOLD: &str = "–";
 
-pub(crate) struct Row {
+pub(crate) struct LetterRow {
     pub(crate) name: String,
     pub(crate) cells: Vec<String>,
 }
 
 /// A mail that can be sent.
-pub(crate) struct Sealed {
+pub(crate) struct SealedLetter {
     pub(crate) from: String,
     pub(crate) to: String,
     pub(crate) bytes: Vec<u8>,
@@ -76,7 +76,7 @@ pub(crate) struct Sealed {
 
 #[derive(Template)]
 #[template(path = "letter.txt")]
-struct Text<'a> {
+struct LetterText<'a> {
     letter: &'a Letter,
     config: &'a Config,
 }
@@ -90,15 +90,15 @@ struct Html<'a> {
     cid: &'a str,
 }
 
-impl Part {
-    pub(crate) fn facts<Name: Into<Cow<'static, str>>>(facts: impl IntoIterator<Item = (Name, String)>) -> Part {
-        Part::Facts(facts.into_iter().map(|(name, fact)| (name.into(), fact)).collect())
+impl LetterPart {
+    pub(crate) fn facts<Name: Into<Cow<'static, str>>>(facts: impl IntoIterator<Item = (Name, String)>) -> LetterPart {
+        LetterPart::Facts(facts.into_iter().map(|(name, fact)| (name.into(), fact)).collect())
     }
 }
 
 impl Letter {
     /// Puts it into an envelope. None if one of the addresses is none that a mail can carry.
-    pub(crate) fn sealed(&self, row: &OutboxRow, now: Timestamp, config: &Config) -> Option<Sealed> {
+    pub(crate) fn sealed(&self, row: &OutboxRow, now: Timestamp, config: &Config) -> Option<SealedLetter> {
         let (kind, is_of_choice, row) = (row.mail.kind(), row.mail.of_choice().is_some(), row.row);
         let (from, to) = (config.mail_from.for_mail(), self.to.for_mail());
         let sender: Address = from.parse().ok()?;
@@ -133,11 +133,11 @@ impl Letter {
             None => both.singlepart(html),
         };
         let message = message.multipart(body).ok()?;
-        Some(Sealed { from, to, bytes: message.formatted() })
+        Some(SealedLetter { from, to, bytes: message.formatted() })
     }
 
     pub(crate) fn text(&self, config: &Config) -> Option<String> {
-        Text { letter: self, config }.render().ok()
+        LetterText { letter: self, config }.render().ok()
     }
 
     pub(crate) fn html(&self, config: &Config, cid: &str) -> Option<String> {
@@ -146,7 +146,7 @@ impl Letter {
 
     fn answers_to(&self) -> Option<Address> {
         self.parts.iter().find_map(|part| match part {
-            Part::ReplyTo(address) => address.for_mail().parse().ok(),
+            LetterPart::ReplyTo(address) => address.for_mail().parse().ok(),
             _ => None,
         })
     }
@@ -154,32 +154,32 @@ impl Letter {
     /// There is one at most.
     fn picture(&self) -> Option<&Picture> {
         self.parts.iter().find_map(|part| match part {
-            Part::Picture(picture) => Some(picture),
+            LetterPart::Picture(picture) => Some(picture),
             _ => None,
         })
     }
 }
 
-impl Part {
+impl LetterPart {
     fn is_picture(&self) -> bool {
-        matches!(self, Part::Picture(_))
+        matches!(self, LetterPart::Picture(_))
     }
 }
 
-impl Table {
-    pub(crate) fn new<const COLUMNS: usize>(head: [&str; COLUMNS], rows: Vec<Row>) -> Table {
-        Table { head: head.map(str::to_owned).to_vec(), rows }
+impl LetterTable {
+    pub(crate) fn new<const COLUMNS: usize>(head: [&str; COLUMNS], rows: Vec<LetterRow>) -> LetterTable {
+        LetterTable { head: head.map(str::to_owned).to_vec(), rows }
     }
 
     /// A row in one line, where there are no columns.
-    fn line(&self, row: &Row) -> String {
+    fn line(&self, row: &LetterRow) -> String {
         let cells = self.head.iter().skip(1).zip(&row.cells).filter(|(_, cell)| *cell != NOT_TOLD);
         let cells: Vec<String> = cells.map(|(title, cell)| format!("{title} {cell}")).collect();
         format!("{}: {}", row.name, cells.join(", "))
     }
 }
 
-impl Row {
+impl LetterRow {
     /// The name in pieces between which a line may break: models have long names without a blank.
     fn pieces(&self) -> impl Iterator<Item = &str> {
         self.name.split_inclusive('/')

@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::App;
 use crate::compose::{ComposedRow, UNWANTED};
 use crate::letter::words::{Words, said};
-use crate::letter::{Letter, Part};
+use crate::letter::{Letter, LetterPart};
 
 impl App {
     /// A link, if the address is somebody's here and has not had its share. It goes to the spelling of the roster.
@@ -96,9 +96,9 @@ impl Words<'_> {
                     "This link signs you in. It works once, within 30 minutes. In another browser than the one where you asked for it, you \
                      type your university address as well.",
                 ),
-                Part::Link { label: "Sign in", url: format!("{origin}/c/{}", token.reveal()) },
+                LetterPart::Link { label: "Sign in", url: format!("{origin}/c/{}", token.reveal()) },
                 said("Or type this code on the page where you asked for the link:"),
-                Part::Code(code.reveal()),
+                LetterPart::Code(code.reveal()),
                 said(
                     "Whoever has the link or the code can sign in as you. Give them to nobody. If you did not ask, do nothing.",
                 ),

@@ -11,7 +11,7 @@ use jiff::civil::Date;
 use crate::App;
 use crate::compose::{ComposedRow, GONE};
 use crate::letter::words::{Words, said};
-use crate::letter::{Letter, Part, plain};
+use crate::letter::{Letter, LetterPart, plain};
 
 impl App {
     /// The mail of a request, if its recipient is still an admin.
@@ -45,20 +45,20 @@ impl Words<'_> {
         facts.extend(request.wishes.iter().map(|wish| (wish.label.clone(), wish.words.clone())));
         facts.push(("Asked".to_owned(), time_in(request.asked_at, programme.settings.term.zone())));
         let mut parts = vec![
-            Part::Sentences(format!(
+            LetterPart::Sentences(format!(
                 "{who} asks for what only an admin may change in the settings of {name}. Nothing is changed by asking."
             )),
-            Part::facts(facts),
+            LetterPart::facts(facts),
             said(
                 "If you agree, open the settings, put in what is asked for, and press \"Save\". If you do not, answer this mail and say \
                  why. All admins got it; as long as something of it is not done, the programme's page says so for a week.",
             ),
-            Part::Link {
+            LetterPart::Link {
                 label: "Open the settings",
                 url: format!("{}/console/programmes/{}#edit", self.config.origin.as_str(), programme.id),
             },
         ];
-        parts.extend(asker.map(|asker| Part::ReplyTo(asker.address.clone())));
+        parts.extend(asker.map(|asker| LetterPart::ReplyTo(asker.address.clone())));
         Letter {
             subject: format!("{name}: {}", asked_for(&request.wishes)),
             heading: "A change is asked for".to_owned(),

@@ -6,7 +6,7 @@ use bursar_core::domain::values::format::long_date;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use super::{AlarmText, Place, moment};
+use super::{AccountPlace, AlarmText, moment};
 use crate::letter::words::some;
 
 pub(super) fn refused(code: &str, since: Timestamp) -> AlarmText {
@@ -35,7 +35,7 @@ pub(super) fn waits(urgent: bool, mails: u64, since: Timestamp) -> AlarmText {
     alarm_text(subject, facts, format!("{next} You hear when none waits so long any more."))
 }
 
-pub(super) fn nothing_heard(of: Date, sent: u64) -> AlarmText {
+pub(super) fn no_events(of: Date, sent: u64) -> AlarmText {
     let facts = vec![("Mails sent", sent.to_string()), ("On", long_date(of))];
     let next = "SES should report of each mail whether it was delivered, came back or was complained about, and has reported nothing. \
                 Until it does, nobody hears of addresses that do not exist, and mail is not stopped when too much comes back. Look \
@@ -76,5 +76,5 @@ pub(super) fn let_go(of: &MailDay, who: &str) -> AlarmText {
 }
 
 fn alarm_text(subject: String, facts: Vec<(&'static str, String)>, next: String) -> AlarmText {
-    AlarmText { subject, facts, next, leads_to: Place::Mail }
+    AlarmText { subject, facts, next, leads_to: AccountPlace::Mail }
 }

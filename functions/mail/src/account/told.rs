@@ -5,11 +5,11 @@ use bursar_core::domain::usage::balance::Basis;
 use bursar_core::domain::values::format::long_date;
 use bursar_core::domain::values::money::Usd;
 
-use super::{AlarmText, Named, Place, mail, moment};
+use super::{AccountPlace, AlarmText, NamedAccount, mail, moment};
 use crate::letter::words::some;
 
 impl AlarmText {
-    pub(super) fn of(alarm: &Alarm, named: &Named) -> AlarmText {
+    pub(super) fn of(alarm: &Alarm, named: &NamedAccount) -> AlarmText {
         match &alarm.cause {
             Cause::HeldBack { sweeps, recoveries, stops, bound, keys } => {
                 switched_off([*sweeps, *recoveries, *stops], *bound, keys)
@@ -37,7 +37,7 @@ impl AlarmText {
                     "{what} The account page shows it day by day, and the provider's activity page what was called. Once you know why \
                      it is so, say it on the account page. You hear of it again only when it changes."
                 );
-                AlarmText { subject, facts, next, leads_to: Place::Account }
+                AlarmText { subject, facts, next, leads_to: AccountPlace::Account }
             }
             Cause::ManagementKey => AlarmText {
                 subject: "The management key does not work".to_owned(),
@@ -46,7 +46,7 @@ impl AlarmText {
                        until it works again; keys that students have go on. Make another management key at the provider, and put it \
                        into the secret: it is read again within minutes. You hear when it works."
                     .to_owned(),
-                leads_to: Place::Account,
+                leads_to: AccountPlace::Account,
             },
             Cause::AnotherAccount { management_key } => AlarmText {
                 subject: "The management key is of another account".to_owned(),
@@ -59,7 +59,7 @@ impl AlarmText {
                        secret: it is read again within minutes. If the account was changed on purpose, say so by one press on the \
                        account page."
                     .to_owned(),
-                leads_to: Place::Account,
+                leads_to: AccountPlace::Account,
             },
             Cause::Incomplete { problems, first } => {
                 let problems = some(u64::from(*problems), "problem");
@@ -69,7 +69,7 @@ impl AlarmText {
                     next: "What it could read is recorded; of the rest the last figures stand. The next sync tries again by itself. \
                            If that is not complete either, the account page lists the problems of each under \"The last syncs\"."
                         .to_owned(),
-                    leads_to: Place::Account,
+                    leads_to: AccountPlace::Account,
                 }
             }
             Cause::Silent { last } => AlarmText {
@@ -84,7 +84,7 @@ impl AlarmText {
                        usage-sync and at the alarms of the stack: is its schedule on, does it fail, does the management key work? You \
                        hear when a sync is complete."
                     .to_owned(),
-                leads_to: Place::Account,
+                leads_to: AccountPlace::Account,
             },
             Cause::Balance { balance, need, .. } => {
                 let (than, needed) = match need.basis {
@@ -102,12 +102,12 @@ impl AlarmText {
                            provider; if it is bought by itself as it is used, look whether that still works and is enough. If nobody \
                            can buy more, lower budgets and caps. You hear of it again when it is worse by a tenth, and when it is over."
                         .to_owned(),
-                    leads_to: Place::Account,
+                    leads_to: AccountPlace::Account,
                 }
             }
             Cause::MailRefused { code, since } => mail::refused(code, *since),
             Cause::MailWaits { urgent, mails, since } => mail::waits(*urgent, *mails, *since),
-            Cause::NothingHeard { of, sent } => mail::nothing_heard(*of, *sent),
+            Cause::NothingHeard { of, sent } => mail::no_events(*of, *sent),
             Cause::BulkStopped { mail_day, .. } => mail::stopped(mail_day),
             Cause::BulkLetGo { mail_day, .. } => mail::let_go(mail_day, &named.person),
             Cause::Unsent { code, .. } => named.unsent.told(code),
@@ -122,7 +122,7 @@ impl AlarmText {
                        until it has confirmed them. A model that is misspelled or was withdrawn is the usual reason: open the \
                        programme's settings, mend \"Models\" or \"What providers may do with prompts\", and save."
                     .to_owned(),
-                leads_to: Place::Settings(programme.clone()),
+                leads_to: AccountPlace::Settings(programme.clone()),
             },
             Cause::Stuck { programme, since } => AlarmText {
                 subject: format!("The roster import of {} stands still", named.programme),
@@ -131,7 +131,7 @@ impl AlarmText {
                        console: its work runs each minute, goes on with the import as soon as it can, and says what fails. You hear \
                        when it does not stand still any more."
                     .to_owned(),
-                leads_to: Place::Programme(programme.clone()),
+                leads_to: AccountPlace::Programme(programme.clone()),
             },
             Cause::Over { told_at, shown_at, ended, .. } => AlarmText::over(ended, *told_at, *shown_at, named),
         }
@@ -167,7 +167,7 @@ fn switched_off([sweeps, recoveries, stops]: [u32; 3], bound: u32, keys: &[Strin
             "The sync left all of them as they are: so many at once can mean {why}. The account page names the keys. Find out why it is \
              so. If it is right, press there to let the next sync do it; as long as nobody presses, nothing happens to them."
         ),
-        leads_to: Place::Account,
+        leads_to: AccountPlace::Account,
     }
 }
 

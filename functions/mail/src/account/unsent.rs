@@ -11,7 +11,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use ulid::Ulid;
 
-use super::{AlarmText, Place};
+use super::{AccountPlace, AlarmText};
 use crate::App;
 
 /// So many of the newest that were given up are looked at.
@@ -19,17 +19,17 @@ const MOST_COUNTED: usize = 500;
 
 /// What is known of them.
 #[derive(Default)]
-pub(super) struct Unsent {
+pub(super) struct UnsentMails {
     /// How many were given up since the day began.
     mails: u64,
     /// More were given up than were looked at.
     at_least: bool,
     /// What the first is.
-    first: Option<First>,
+    first: Option<FirstUnsent>,
     kind: Option<MailKind>,
 }
 
-struct First {
+struct FirstUnsent {
     what: String,
     to: String,
 }
@@ -43,9 +43,9 @@ impl App {
         kind: Option<MailKind>,
         code: &str,
         first: Ulid,
-    ) -> Result<Unsent, StoreError> {
+    ) -> Result<UnsentMails, StoreError> {
         let since = day.to_zoned(TimeZone::UTC).map_or(Timestamp::MIN, |midnight| midnight.timestamp());
-        let (mails, at_least) = if came_back(code) {
+        let (mails, at_least) = if is_bounce(code) {
             (1, false)
         } else {
             let dead = self.table.dead_mails(since, MOST_COUNTED).await?;
@@ -60,18 +60,19 @@ impl App {
             Ok(None) | Err(StoreError::Corrupt { .. }) => None,
             Err(error) => return Err(error),
         };
-        Ok(Unsent { mails, at_least, first, kind })
+        Ok(UnsentMails { mails, at_least, first, kind })
     }
 
-    async fn described(&self, mail: &QueuedMail) -> Result<First, StoreError> {
+    async fn described(&self, mail: &QueuedMail) -> Result<FirstUnsent, StoreError> {
         let name = match mail.programme() {
             Some(programme) => self.name_of(programme).await?,
             None => String::new(),
         };
-        let to_a_student = |what: &str| First { what: format!("{what} of {name}"), to: format!("a student of {name}") };
+        let to_a_student =
+            |what: &str| FirstUnsent { what: format!("{what} of {name}"), to: format!("a student of {name}") };
         Ok(match mail {
             QueuedMail::Link { .. } => {
-                First { what: "a link to sign in".to_owned(), to: "somebody who asked for it".to_owned() }
+                FirstUnsent { what: "a link to sign in".to_owned(), to: "somebody who asked for it".to_owned() }
             }
             QueuedMail::Roster { .. } => to_a_student("the roster mail"),
             QueuedMail::Notice { notice: Notice::KeyShown, .. } => to_a_student("the notice of a new key"),
@@ -101,12 +102,12 @@ impl App {
         })
     }
 
-    async fn to_staff_as(&self, what: String, recipient: &PersonId) -> Result<First, StoreError> {
-        Ok(First { what, to: self.address_of(recipient).await? })
+    async fn to_staff_as(&self, what: String, recipient: &PersonId) -> Result<FirstUnsent, StoreError> {
+        Ok(FirstUnsent { what, to: self.address_of(recipient).await? })
     }
 }
 
-impl Unsent {
+impl UnsentMails {
     pub(super) fn told(&self, code: &str) -> AlarmText {
         let why = FailureText::of(code);
         let kind = self.kind.map_or("a mail that cannot be read", MailKind::in_words);
@@ -117,7 +118,7 @@ impl Unsent {
             (_, 1) if !self.at_least => format!("A mail did not arrive: {what}"),
             _ => format!("{count} mails did not arrive, the first: {what}"),
         };
-        let mut facts = match (came_back(code), count.as_str()) {
+        let mut facts = match (is_bounce(code), count.as_str()) {
             (true, _) => vec![("Mail", what.to_owned())],
             // It is sent at once, and more may follow.
             (false, "1") => vec![("Given up so far", format!("1: {what}"))],
@@ -125,12 +126,12 @@ impl Unsent {
         };
         facts.extend(self.first.as_ref().map(|first| ("To", first.to.clone())));
         facts.push(("Why", format!("{} ({code})", why.what)));
-        AlarmText { subject, facts, next: why.to_do.to_owned(), leads_to: Place::Mail }
+        AlarmText { subject, facts, next: why.to_do.to_owned(), leads_to: AccountPlace::Mail }
     }
 }
 
 /// Whether the mail server took it, and said later what became of it.
-fn came_back(code: &str) -> bool {
+fn is_bounce(code: &str) -> bool {
     [RETURNED, BOUNCED, SUPPRESSED, COMPLAINED].contains(&code)
 }
 
@@ -139,8 +140,8 @@ mod tests {
     use super::*;
 
     fn told(mails: u64, at_least: bool, code: &str) -> (String, String) {
-        let first = First { what: "the alert of CS pilot at 80 %".to_owned(), to: "fay@x.edu".to_owned() };
-        let told = Unsent { mails, at_least, first: Some(first), kind: Some(MailKind::Alert) }.told(code);
+        let first = FirstUnsent { what: "the alert of CS pilot at 80 %".to_owned(), to: "fay@x.edu".to_owned() };
+        let told = UnsentMails { mails, at_least, first: Some(first), kind: Some(MailKind::Alert) }.told(code);
         (told.subject, told.facts.into_iter().map(|(name, fact)| format!("{name}: {fact}\n")).collect())
     }
 

@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 
 use super::say;
 use crate::letter::words::Words;
-use crate::letter::{Letter, Part, Row, Table};
+use crate::letter::{Letter, LetterPart, LetterRow, LetterTable};
 
 impl Words<'_> {
     /// `names` are the programmes' and `keys` what the new keys are called.
@@ -27,14 +27,14 @@ impl Words<'_> {
         let balance =
             digest.balance.map_or("balance not known".to_owned(), |left| format!("balance {}", left.to_cents_down()));
         let subject = format!("The account: {}, {balance}", say::in_week(digest.this_week, digest.days));
-        let mut parts = vec![Part::facts(figures(digest))];
-        parts.extend(what_is_wrong(digest).into_iter().map(Part::Sentences));
+        let mut parts = vec![LetterPart::facts(figures(digest))];
+        parts.extend(what_is_wrong(digest).into_iter().map(LetterPart::Sentences));
         parts.extend(programmes(digest, names));
         parts.extend(new_keys(digest, keys));
-        parts.extend([Part::Heading("How far this can be relied on"), Part::facts(reliance(digest))]);
+        parts.extend([LetterPart::Heading("How far this can be relied on"), LetterPart::facts(reliance(digest))]);
         let unknown = say::unknown(&digest.health, [digest.this_week, digest.week_before], utc);
-        parts.extend(unknown.into_iter().map(Part::Sentences));
-        parts.push(Part::Link {
+        parts.extend(unknown.into_iter().map(LetterPart::Sentences));
+        parts.push(LetterPart::Link {
             label: "See the account",
             url: format!("{}/console/account", self.config.origin.as_str()),
         });
@@ -104,8 +104,8 @@ fn reliance(digest: &AccountDigest) -> Vec<(&'static str, String)> {
     facts
 }
 
-fn programmes(digest: &AccountDigest, names: &HashMap<ProgrammeId, String>) -> Vec<Part> {
-    let row = |line: &ProgrammeLine| Row {
+fn programmes(digest: &AccountDigest, names: &HashMap<ProgrammeId, String>) -> Vec<LetterPart> {
+    let row = |line: &ProgrammeLine| LetterRow {
         name: names.get(&line.programme).cloned().unwrap_or_else(|| line.programme.to_string()),
         cells: vec![
             say::figure(line.this_week),
@@ -128,24 +128,28 @@ fn programmes(digest: &AccountDigest, names: &HashMap<ProgrammeId, String>) -> V
     let spent = format!("spent {}", say::week(digest.days).during);
     let head = ["Programme", &spent, "used so far", "budget"];
     let rows = digest.programmes.iter().map(row).collect();
-    let more = (digest.further > 0).then(|| Part::Sentences(format!("And {} more, which spent less.", digest.further)));
-    [Part::Heading("Programmes"), Part::Table(Table::new(head, rows))].into_iter().chain(more).collect()
+    let more =
+        (digest.further > 0).then(|| LetterPart::Sentences(format!("And {} more, which spent less.", digest.further)));
+    [LetterPart::Heading("Programmes"), LetterPart::Table(LetterTable::new(head, rows))]
+        .into_iter()
+        .chain(more)
+        .collect()
 }
 
-fn new_keys(digest: &AccountDigest, names: &[String]) -> Vec<Part> {
-    let row = |(key, name): (&UnownedKey, &String)| Row {
+fn new_keys(digest: &AccountDigest, names: &[String]) -> Vec<LetterPart> {
+    let row = |(key, name): (&UnownedKey, &String)| LetterRow {
         name: name.clone(),
         cells: vec![key.spent.to_cents_up(), key.limit.map_or_else(|| "none".to_owned(), Usd::to_dollars_down)],
     };
     if digest.new_keys == 0 {
         return Vec::new();
     }
-    let rows: Vec<Row> = digest.first_new_keys.iter().zip(names).map(row).collect();
+    let rows: Vec<LetterRow> = digest.first_new_keys.iter().zip(names).map(row).collect();
     let more = usize::try_from(digest.new_keys).unwrap_or(usize::MAX).saturating_sub(rows.len());
     let more = if more > 0 { format!("And {more} more. ") } else { String::new() };
     let to_do = format!("{more}Nobody here made these keys. Find out who did; the account page lists all of them.");
-    let table = Table::new(["Key", "spent so far", "limit"], rows);
-    vec![Part::Heading("New keys without an owner"), Part::Table(table), Part::Sentences(to_do)]
+    let table = LetterTable::new(["Key", "spent so far", "limit"], rows);
+    vec![LetterPart::Heading("New keys without an owner"), LetterPart::Table(table), LetterPart::Sentences(to_do)]
 }
 
 fn utc(at: Timestamp) -> String {

@@ -12,13 +12,19 @@ use bursar_core::domain::values::money::{Usd, grouped};
 use bursar_core::domain::values::window::{Reset, utc_date};
 use jiff::Timestamp;
 
-use super::{Names, Reader, say};
+use super::{DigestNames, DigestReader, say};
 use crate::letter::burn::Burn;
 use crate::letter::words::{Words, said};
-use crate::letter::{Letter, NOT_TOLD, Part, Row, Table};
+use crate::letter::{Letter, LetterPart, LetterRow, LetterTable, NOT_TOLD};
 
 impl Words<'_> {
-    pub(crate) fn digest(self, programme: &Programme, digest: &Digest, reader: &Reader, now: Timestamp) -> Letter {
+    pub(crate) fn digest(
+        self,
+        programme: &Programme,
+        digest: &Digest,
+        reader: &DigestReader,
+        now: Timestamp,
+    ) -> Letter {
         let (settings, money) = (&programme.settings, &digest.money);
         let name = &settings.name;
         let used = match is_unseen(digest) {
@@ -26,34 +32,34 @@ impl Words<'_> {
             false => format!(", {}% of the budget used", per_cent(money.spent.total(), money.pot)),
         };
         let subject = format!("{name}: {}{used}", say::in_week(money.this_week, digest.days));
-        let mut parts = vec![Part::facts(figures(digest))];
+        let mut parts = vec![LetterPart::facts(figures(digest))];
         parts.extend(outlook(programme, digest, now));
         parts.extend(promised_in_full(programme, digest, now));
         match reader {
-            Reader::Faculty(names) => {
+            DigestReader::Faculty(names) => {
                 parts.extend(groups(digest));
                 parts.extend(models(digest, settings.byok));
                 parts.extend(spenders(digest, settings.reset, names));
                 let tell = |few: &PeopleSample| say::people(few, names);
                 parts.extend(who_needs_a_look(digest, settings, tell, Some(names), now));
             }
-            Reader::Assistant => {
+            DigestReader::Assistant => {
                 parts.extend(who_needs_a_look(digest, settings, |few| few.count.to_string(), None, now));
             }
         }
         let looked = digest.health.looked_at.map_or("not yet".to_owned(), |at| time_in(at, settings.term.zone()));
         let facts = vec![("Every key was last looked at", looked)];
-        parts.extend([Part::Heading("How far this can be relied on"), Part::facts(facts)]);
+        parts.extend([LetterPart::Heading("How far this can be relied on"), LetterPart::facts(facts)]);
         let weeks = [money.this_week, money.week_before];
         let unknown = say::unknown(&digest.health, weeks, |at| time_in(at, settings.term.zone()));
-        parts.extend(unknown.into_iter().map(Part::Sentences));
-        parts.push(Part::Link {
+        parts.extend(unknown.into_iter().map(LetterPart::Sentences));
+        parts.push(LetterPart::Link {
             label: "See the programme",
             url: format!("{}/console/programmes/{}", self.config.origin.as_str(), programme.id),
         });
         let role = match reader {
-            Reader::Faculty(_) => "faculty",
-            Reader::Assistant => "an assistant",
+            DigestReader::Faculty(_) => "faculty",
+            DigestReader::Assistant => "an assistant",
         };
         Letter {
             heading: format!("{name}: {}", say::week(digest.days).name),
@@ -95,13 +101,13 @@ fn figures(digest: &Digest) -> Vec<(&'static str, String)> {
 }
 
 /// Where it leads, with the picture. Once it is over it leads nowhere.
-fn outlook(programme: &Programme, digest: &Digest, now: Timestamp) -> Vec<Part> {
+fn outlook(programme: &Programme, digest: &Digest, now: Timestamp) -> Vec<LetterPart> {
     let (term, money) = (&programme.settings.term, &digest.money);
     if let Some(closed) = programme.closed_at.filter(|closed| *closed < term.ends_at()) {
-        return vec![Part::Sentences(format!("The programme was closed on {}.", time_in(closed, term.zone())))];
+        return vec![LetterPart::Sentences(format!("The programme was closed on {}.", time_in(closed, term.zone())))];
     }
     if programme.is_over(now) {
-        return vec![Part::Sentences(format!("The term ended on {}.", long_date(term.ends_on())))];
+        return vec![LetterPart::Sentences(format!("The term ended on {}.", long_date(term.ends_on())))];
     }
     let looked = digest.health.looked_at.map(utc_date);
     let budget = Budget::of(&programme.settings, (money.pot, money.reserved), &money.spent);
@@ -114,12 +120,12 @@ fn outlook(programme: &Programme, digest: &Digest, now: Timestamp) -> Vec<Part> 
         looked: looked.unwrap_or(utc_date(digest.found_at)),
         forecast,
     };
-    let picture = looked.and_then(|_| burn.picture()).map(Part::Picture);
-    std::iter::once(Part::Sentences(forecast.in_words())).chain(picture).collect()
+    let picture = looked.and_then(|_| burn.picture()).map(LetterPart::Picture);
+    std::iter::once(LetterPart::Sentences(forecast.in_words())).chain(picture).collect()
 }
 
 /// That no further key fits into the budget, and what can be done.
-fn promised_in_full(programme: &Programme, digest: &Digest, now: Timestamp) -> Option<Part> {
+fn promised_in_full(programme: &Programme, digest: &Digest, now: Timestamp) -> Option<LetterPart> {
     let money = &digest.money;
     if !programme.is_promised_in_full(money.pot, money.reserved, money.spent.total(), now) {
         return None;
@@ -129,17 +135,17 @@ fn promised_in_full(programme: &Programme, digest: &Digest, now: Timestamp) -> O
         1 => ", and 1 student has none yet".to_owned(),
         count => format!(", and {count} students have none yet"),
     };
-    Some(Part::Sentences(format!(
+    Some(LetterPart::Sentences(format!(
         "The budget is promised in full: {} of {} is held for keys, what is spent included, so nobody new gets a key{without}. An admin can raise the budget; faculty can lower the cap or take keys back that nobody needs.",
         money.reserved.to_cents_up(),
         money.pot.to_dollars_down()
     )))
 }
 
-fn groups(digest: &Digest) -> Vec<Part> {
+fn groups(digest: &Digest) -> Vec<LetterPart> {
     let (lines, money) = (&digest.groups, &digest.money);
     // No group is known better than all of them together.
-    let row = |line: &DigestLine| Row {
+    let row = |line: &DigestLine| LetterRow {
         name: match &line.of {
             LineSubject::Group(group) => group.clone(),
             LineSubject::NoGroup => "without a group".to_owned(),
@@ -154,11 +160,12 @@ fn groups(digest: &Digest) -> Vec<Part> {
     if lines.is_empty() {
         return Vec::new();
     }
-    let table = Table::new(["Group", say::week(digest.days).name, "the week before"], lines.iter().map(row).collect());
-    vec![Part::Heading("By group"), Part::Table(table)]
+    let table =
+        LetterTable::new(["Group", say::week(digest.days).name, "the week before"], lines.iter().map(row).collect());
+    vec![LetterPart::Heading("By group"), LetterPart::Table(table)]
 }
 
-fn models(digest: &Digest, byok: Byok) -> Vec<Part> {
+fn models(digest: &Digest, byok: Byok) -> Vec<LetterPart> {
     let has_own_keys = digest.models.iter().any(|line| line.own_keys > Usd::ZERO);
     let own_keys = match byok {
         Byok::Inside => "of it on own keys",
@@ -170,7 +177,7 @@ fn models(digest: &Digest, byok: Byok) -> Vec<Part> {
         }
         cells
     };
-    let row = |line: &ModelLine| Row {
+    let row = |line: &ModelLine| LetterRow {
         name: named(&line.model).to_owned(),
         cells: with_own_keys(
             vec![
@@ -183,29 +190,29 @@ fn models(digest: &Digest, byok: Byok) -> Vec<Part> {
     };
     let mut parts = Vec::new();
     if !digest.models.is_empty() {
-        let mut table = Table::new(
+        let mut table = LetterTable::new(
             ["Model", say::week(digest.days).name, "requests", "per request"],
             digest.models.iter().map(row).collect(),
         );
         if has_own_keys {
             table.head.insert(2, own_keys.to_owned());
         }
-        parts.push(Part::Table(table));
+        parts.push(LetterPart::Table(table));
     }
     if has_own_keys && byok == Byok::Outside {
         parts.push(said(
             "What students pay with provider keys of their own is no part of the budget. What a request cost is said whoever paid it.",
         ));
     }
-    parts.extend(dearest(&digest.models).map(Part::Sentences));
+    parts.extend(dearest(&digest.models).map(LetterPart::Sentences));
     if !digest.models_unknown.is_empty() {
         let days = say::stretches(&digest.models_unknown);
-        parts.push(Part::Sentences(format!(
+        parts.push(LetterPart::Sentences(format!(
             "For {days} it is not known who used which model. It is asked for again in the next nights."
         )));
     }
     if !parts.is_empty() {
-        parts.insert(0, Part::Heading("By model"));
+        parts.insert(0, LetterPart::Heading("By model"));
     }
     parts
 }
@@ -232,9 +239,9 @@ fn dearest(models: &[ModelLine]) -> Option<String> {
     ))
 }
 
-fn spenders(digest: &Digest, reset: Reset, names: &Names) -> Vec<Part> {
+fn spenders(digest: &Digest, reset: Reset, names: &DigestNames) -> Vec<LetterPart> {
     let people = &digest.people;
-    let row = |spender: &Spender| Row {
+    let row = |spender: &Spender| LetterRow {
         name: name(names, &spender.grant),
         cells: vec![
             spender.this_week.to_cents_up(),
@@ -246,20 +253,20 @@ fn spenders(digest: &Digest, reset: Reset, names: &Names) -> Vec<Part> {
     }
     let rows = people.spenders.iter().map(row).collect();
     let of_cap = format!("cap used {}", say::in_window(reset, digest.days.1));
-    let table = Table::new(["Student", say::week(digest.days).name, of_cap.trim_end()], rows);
+    let table = LetterTable::new(["Student", say::week(digest.days).name, of_cap.trim_end()], rows);
     let to_do = said(
         "To spend much is no fault. A student's page shows what was spent day by day, and there faculty change the cap.",
     );
-    vec![Part::Heading("Highest spenders"), Part::Table(table), to_do]
+    vec![LetterPart::Heading("Highest spenders"), LetterPart::Table(table), to_do]
 }
 
 fn who_needs_a_look(
     digest: &Digest,
     settings: &Settings,
     tell: impl Fn(&PeopleSample) -> String,
-    names: Option<&Names>,
+    names: Option<&DigestNames>,
     now: Timestamp,
-) -> Vec<Part> {
+) -> Vec<LetterPart> {
     let (people, reset) = (&digest.people, settings.reset);
     let mut notes = Vec::new();
     if people.stand_out > 0 {
@@ -294,7 +301,7 @@ fn who_needs_a_look(
     if notes.is_empty() {
         return Vec::new();
     }
-    vec![Part::Heading("Who may need a look"), Part::Notes(notes)]
+    vec![LetterPart::Heading("Who may need a look"), LetterPart::Notes(notes)]
 }
 
 const MEANT: &str = "Ask whether it is meant: a program may run by mistake, or the key be in other hands.";
@@ -316,7 +323,7 @@ fn about_unclaimed(settings: &Settings, now: Timestamp) -> String {
     )
 }
 
-fn name(names: &Names, grant: &GrantId) -> String {
+fn name(names: &DigestNames, grant: &GrantId) -> String {
     names.get(grant).cloned().unwrap_or_else(|| "somebody who is gone".to_owned())
 }
 

@@ -8,7 +8,7 @@ use bursar_core::domain::values::window::Reset;
 use jiff::Timestamp;
 use jiff::civil::{Date, Weekday};
 
-use super::Names;
+use super::DigestNames;
 
 /// A sum with how well it is known.
 pub(super) fn figure(sum: Sum) -> String {
@@ -66,7 +66,7 @@ pub(super) fn stretches(stretches: &[(Date, Date)]) -> String {
 }
 
 /// Their names, and how many more there are.
-pub(super) fn people(few: &PeopleSample, names: &Names) -> String {
+pub(super) fn people(few: &PeopleSample, names: &DigestNames) -> String {
     let named: Vec<&str> = few.first.iter().filter_map(|grant| names.get(grant)).map(String::as_str).collect();
     let more = usize::try_from(few.count).unwrap_or(usize::MAX).saturating_sub(named.len());
     match (named.is_empty(), more) {

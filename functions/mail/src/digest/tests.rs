@@ -21,9 +21,9 @@ use bursar_core::domain::values::term::Term;
 use jiff::civil::{Date, date};
 use jiff::{Timestamp, ToSpan};
 
-use super::{Names, Reader};
+use super::{DigestNames, DigestReader};
 use crate::letter::words::Words;
-use crate::letter::{Letter, Part};
+use crate::letter::{Letter, LetterPart};
 
 const WEEK: (Date, Date) = (date(2026, 11, 9), date(2026, 11, 15));
 
@@ -133,7 +133,7 @@ fn a_full_digest() -> Digest {
     }
 }
 
-fn names() -> Names {
+fn names() -> DigestNames {
     let first = ["Ada Lovelace", "Alan Turing", "barbara.liskov@example.edu", "Björn Borg", "Chloé <b>Dubois</b>"];
     let name = |number: u64| {
         let of = first.get(usize::try_from(number).unwrap() - 1);
@@ -166,6 +166,6 @@ async fn written(write: impl FnOnce(Words<'_>) -> Letter) -> (String, Letter, Co
     (format!("{}\n\n{text}", letter.subject), letter, config)
 }
 
-async fn of_programme(digest: &Digest, reader: Reader) -> (String, Letter, Config) {
+async fn of_programme(digest: &Digest, reader: DigestReader) -> (String, Letter, Config) {
     written(|words| words.digest(&programme(), digest, &reader, digest.found_at)).await
 }

@@ -31,7 +31,7 @@ pub(crate) struct Picture {
 }
 
 /// What is to be seen: days counted from the first, and amounts.
-struct Scene {
+struct BurnScene {
     days: i32,
     term_ends: i32,
     /// Spent in all by the end of each of these days. The last is today.
@@ -70,7 +70,7 @@ impl Burn<'_> {
         spent.keys().next().map_or(self.term.starts_on(), |first| self.term.starts_on().min(*first))
     }
 
-    fn scene(&self) -> Scene {
+    fn scene(&self) -> BurnScene {
         let (first, total) = (self.first(), self.spent.total());
         let last = self.term.ends_on().max(self.looked);
         let number = |day: Date| first.until(day).map_or(0, |span| span.get_days());
@@ -96,7 +96,7 @@ impl Burn<'_> {
         };
         let share = |threshold: u8| self.limit.times(u32::from(threshold)).micros() / 100;
         let top = self.limit.max(total).max(Usd::CENT);
-        Scene {
+        BurnScene {
             days: number(last).max(1),
             term_ends: number(self.term.ends_on()),
             line,

@@ -4,7 +4,7 @@ use bursar_core::config::Config;
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::values::address::EmailAddress;
 
-use super::Part;
+use super::LetterPart;
 
 /// Writes to one person, for one deployment.
 pub(crate) struct Words<'a> {
@@ -13,13 +13,13 @@ pub(crate) struct Words<'a> {
 }
 
 impl Words<'_> {
-    pub(crate) fn own_page(&self) -> Part {
-        Part::Link { label: "Look at my keys", url: format!("{}/my", self.config.origin.as_str()) }
+    pub(crate) fn own_page(&self) -> LetterPart {
+        LetterPart::Link { label: "Look at my keys", url: format!("{}/my", self.config.origin.as_str()) }
     }
 }
 
-pub(crate) fn said(sentences: &str) -> Part {
-    Part::Sentences(sentences.to_owned())
+pub(crate) fn said(sentences: &str) -> LetterPart {
+    LetterPart::Sentences(sentences.to_owned())
 }
 
 /// The people who run a programme, in a sentence or fact: the first three of them.

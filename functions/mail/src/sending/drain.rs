@@ -18,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use ulid::Ulid;
 
-use super::row::{Became, TIME_FOR_ONE};
+use super::row::{RowOutcome, TIME_FOR_ONE};
 use crate::App;
 
 /// No mail is begun later in a turn than this: the next turn comes each minute, and two at once would be twice as fast.
@@ -42,7 +42,7 @@ const ASKED_EVERY: SignedDuration = SignedDuration::from_hours(1);
 
 /// What a drain did.
 #[derive(Debug, Default, Serialize)]
-pub(crate) struct Report {
+pub(crate) struct DrainReport {
     sent: u64,
     dropped: u64,
     put_off: u64,
@@ -58,7 +58,7 @@ pub(crate) struct Report {
 }
 
 /// How fast mails without hurry may follow one another.
-struct Pace {
+struct DrainPace {
     every: Duration,
     side_by_side: usize,
     /// How many may still go today; none where there is no limit.
@@ -67,14 +67,14 @@ struct Pace {
 }
 
 impl App {
-    pub(crate) async fn drain(&self, deadline: Deadline) -> Result<Report> {
+    pub(crate) async fn drain(&self, deadline: Deadline) -> Result<DrainReport> {
         let deadline = deadline.at_most(TURN + TIME_FOR_ONE);
-        let mut report = Report::default();
+        let mut report = DrainReport::default();
         let takes_more = self.drain_urgent(deadline, &mut report).await?;
         let is_owed = !self.next_bulk(&mut HashSet::new(), deadline, &mut report).await?.is_empty();
         let server = self.mail_server(is_owed, self.clock.now(), deadline).await?;
         if let Some(server) = server.filter(|server| takes_more && is_owed && server.enabled) {
-            self.drain_bulk(Pace::of(&server), deadline, &mut report).await?;
+            self.drain_bulk(DrainPace::of(&server), deadline, &mut report).await?;
         }
         if report.sent > 0 && !report.refused {
             self.table.end_mail_refusals(self.clock.now(), deadline).await?;
@@ -91,7 +91,7 @@ impl App {
     }
 
     /// Sends what is urgent until nothing of it is due, the mail server takes none, or too little time is left. Whether it takes more.
-    async fn drain_urgent(&self, deadline: Deadline, report: &mut Report) -> Result<bool> {
+    async fn drain_urgent(&self, deadline: Deadline, report: &mut DrainReport) -> Result<bool> {
         // The index is a moment behind: what was just done may be told of again.
         let mut seen = HashSet::new();
         loop {
@@ -101,7 +101,7 @@ impl App {
             }
             for row in due {
                 let has_time = deadline.leaves(TIME_FOR_ONE);
-                if !has_time || report.count(self.send_one(row, deadline).await?) == Became::NotNow {
+                if !has_time || report.count(self.send_one(row, deadline).await?) == RowOutcome::NotNow {
                     return Ok(false);
                 }
             }
@@ -111,7 +111,7 @@ impl App {
     /// Sends the others until nothing of them is due, the pace or the mail server allows no more, too much came back, or too little
     /// time is left. What has become urgent meanwhile goes first. What is under way in the end, or when something fails, is waited for:
     /// a mail whose answer nobody hears is sent again.
-    async fn drain_bulk(&self, mut pace: Pace, deadline: Deadline, report: &mut Report) -> Result<()> {
+    async fn drain_bulk(&self, mut pace: DrainPace, deadline: Deadline, report: &mut DrainReport) -> Result<()> {
         let (mut seen, mut next) = (HashSet::new(), VecDeque::new());
         let (mut under_way, goes_on) = (FuturesUnordered::new(), &AtomicBool::new(true));
         let (mut is_there_more, mut not_verified, mut failed) = (true, 0, None);
@@ -131,15 +131,15 @@ impl App {
                     deadline.sleep(pause).await;
                     match goes_on.load(Relaxed) {
                         true => self.send_one(row, deadline).await,
-                        false => Ok(Became::NotOurs),
+                        false => Ok(RowOutcome::NotOurs),
                     }
                 });
             }
             let Some(became) = under_way.next().await else { break };
             match became.map(|became| report.count(became)) {
                 // It would refuse the next too.
-                Ok(Became::NotNow | Became::NotAnswered) => goes_on.store(false, Relaxed),
-                Ok(Became::NotVerified) => not_verified += 1,
+                Ok(RowOutcome::NotNow | RowOutcome::NotAnswered) => goes_on.store(false, Relaxed),
+                Ok(RowOutcome::NotVerified) => not_verified += 1,
                 Ok(_) => {}
                 Err(error) => failed = failed.or(Some(error)),
             }
@@ -155,7 +155,7 @@ impl App {
         &self,
         seen: &mut HashSet<Ulid>,
         deadline: Deadline,
-        report: &mut Report,
+        report: &mut DrainReport,
     ) -> Result<Vec<Ulid>> {
         match self.drain_urgent(deadline, report).await? {
             true => self.next_bulk(seen, deadline, report).await,
@@ -164,7 +164,12 @@ impl App {
     }
 
     /// The next of what is not urgent, not stopped and was not seen, what goes first first.
-    async fn next_bulk(&self, seen: &mut HashSet<Ulid>, deadline: Deadline, report: &mut Report) -> Result<Vec<Ulid>> {
+    async fn next_bulk(
+        &self,
+        seen: &mut HashSet<Ulid>,
+        deadline: Deadline,
+        report: &mut DrainReport,
+    ) -> Result<Vec<Ulid>> {
         let now = self.clock.now();
         for class in MailClass::ALL.into_iter().filter(|class| *class != MailClass::Urgent) {
             if class.stops_with().is_some_and(|kind| report.stopped.contains(&kind)) {
@@ -181,7 +186,7 @@ impl App {
         Ok(Vec::new())
     }
 
-    async fn send_one(&self, row: Ulid, deadline: Deadline) -> Result<Became> {
+    async fn send_one(&self, row: Ulid, deadline: Deadline) -> Result<RowOutcome> {
         self.send_row(row, self.clock.now(), deadline).await.context("the table failed while a mail was sent")
     }
 
@@ -193,7 +198,7 @@ impl App {
         if !is_owed && !is_old {
             return Ok(None);
         }
-        let server = match self.ses.told(now).await {
+        let server = match self.ses.mail_server(now).await {
             Ok(server) => server,
             Err(failure) => {
                 tracing::warn!(%failure, "nothing but urgent mail is sent while the quota is unknown");
@@ -224,15 +229,15 @@ impl App {
     }
 }
 
-impl Pace {
-    fn of(server: &MailServer) -> Pace {
+impl DrainPace {
+    fn of(server: &MailServer) -> DrainPace {
         // A rate of nothing is no rate: one mail a minute finds out.
         let every = Duration::try_from_secs_f64(1.0 / (server.per_second * SHARE_OF_RATE));
         let every = every.unwrap_or(Duration::from_secs(60));
         let in_that_time = ONE_TAKES.as_nanos().checked_div(every.as_nanos());
         let side_by_side = in_that_time.and_then(|count| usize::try_from(count).ok()).unwrap_or(MOST_SIDE_BY_SIDE);
         let of_day = |per_day: u64| per_day.saturating_mul(TENTHS_OF_DAY) / 10;
-        Pace {
+        DrainPace {
             every,
             side_by_side: side_by_side.clamp(LEAST_SIDE_BY_SIDE, MOST_SIDE_BY_SIDE),
             left: server.per_day.map(|per_day| of_day(per_day).saturating_sub(server.sent)),
@@ -254,15 +259,17 @@ impl Pace {
     }
 }
 
-impl Report {
-    fn count(&mut self, became: Became) -> Became {
-        self.refused |= became == Became::NotNow;
+impl DrainReport {
+    fn count(&mut self, became: RowOutcome) -> RowOutcome {
+        self.refused |= became == RowOutcome::NotNow;
         match became {
-            Became::Sent => self.sent += 1,
-            Became::Dropped => self.dropped += 1,
-            Became::PutOff | Became::NotNow | Became::NotAnswered | Became::NotVerified => self.put_off += 1,
-            Became::Failed => self.failed += 1,
-            Became::NotOurs => {}
+            RowOutcome::Sent => self.sent += 1,
+            RowOutcome::Dropped => self.dropped += 1,
+            RowOutcome::PutOff | RowOutcome::NotNow | RowOutcome::NotAnswered | RowOutcome::NotVerified => {
+                self.put_off += 1
+            }
+            RowOutcome::Failed => self.failed += 1,
+            RowOutcome::NotOurs => {}
         }
         became
     }
@@ -281,11 +288,11 @@ mod tests {
             sent: 100,
             enabled: true,
         };
-        let pace = Pace::of(&server);
+        let pace = DrainPace::of(&server);
         assert_eq!((pace.every.as_millis(), pace.left), (79, Some(39_900)));
         let used_up = MailServer { sent: 40_001, ..server.clone() };
-        assert_eq!(Pace::of(&used_up).left, Some(0));
+        assert_eq!(DrainPace::of(&used_up).left, Some(0));
         let without = MailServer { per_day: None, per_second: 0.0, ..server };
-        assert_eq!((Pace::of(&without).every, Pace::of(&without).left), (Duration::from_secs(60), None));
+        assert_eq!((DrainPace::of(&without).every, DrainPace::of(&without).left), (Duration::from_secs(60), None));
     }
 }

@@ -12,7 +12,7 @@ use bursar_core::store::{MailState, OutboxRow, QueuedMail, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use ulid::Ulid;
 
-use super::ses::Refusal;
+use super::ses::SesRefusal;
 use crate::App;
 use crate::compose::ComposedRow;
 
@@ -30,7 +30,7 @@ const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(15);
 
 /// What became of a row that was taken up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Became {
+pub(crate) enum RowOutcome {
     Sent,
     /// It waits for its next try.
     PutOff,
@@ -49,10 +49,15 @@ pub(crate) enum Became {
 
 impl App {
     /// Sends a mail if it is due. An error is the table's.
-    pub(crate) async fn send_row(&self, row: Ulid, now: Timestamp, deadline: Deadline) -> Result<Became, StoreError> {
+    pub(crate) async fn send_row(
+        &self,
+        row: Ulid,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<RowOutcome, StoreError> {
         let row = match self.table.take_mail(row, now, deadline).await {
             Ok(Some(row)) => row,
-            Ok(None) => return Ok(Became::NotOurs),
+            Ok(None) => return Ok(RowOutcome::NotOurs),
             Err(error @ StoreError::Corrupt { .. }) => {
                 tracing::error!(%row, %error, "a mail cannot be read and is given up");
                 return self.unreadable(row, now, deadline).await;
@@ -83,18 +88,18 @@ impl App {
                 match self.ses.send(sealed).await {
                     Ok(message) => {
                         self.record(&row, message, now, deadline).await?;
-                        Ok(Became::Sent)
+                        Ok(RowOutcome::Sent)
                     }
                     Err(refusal) => self.refused(&row, &refusal, now, deadline).await,
                 }
             }
             ComposedRow::Nothing(why) => {
                 self.table.set_mail(&row, MailState::Dropped { why: why.to_owned(), at: now }, deadline).await?;
-                Ok(Became::Dropped)
+                Ok(RowOutcome::Dropped)
             }
             ComposedRow::NotBefore(since) => {
                 self.table.set_mail(&untried(&row), MailState::Waiting { since }, deadline).await?;
-                Ok(Became::PutOff)
+                Ok(RowOutcome::PutOff)
             }
             ComposedRow::Unsendable(why) => self.failed(&row, why, now, deadline).await,
         }
@@ -119,11 +124,11 @@ impl App {
     async fn refused(
         &self,
         row: &OutboxRow,
-        refusal: &Refusal,
+        refusal: &SesRefusal,
         now: Timestamp,
         deadline: Deadline,
-    ) -> Result<Became, StoreError> {
-        let Refusal { failure, concern } = refusal;
+    ) -> Result<RowOutcome, StoreError> {
+        let SesRefusal { failure, concern } = refusal;
         tracing::info!(row = %row.row, tries = row.tries, %failure, "a mail was not sent");
         match concern {
             FailureScope::Mail => self.failed(row, &failure.code, now, deadline).await,
@@ -135,10 +140,10 @@ impl App {
                     let reaches_nobody = failure.code != NOT_VERIFIED || matches!(row.mail, QueuedMail::Account { .. });
                     self.note_refusal(&failure.code, reaches_nobody, now, deadline).await?;
                 }
-                Ok(if failure.code == NOT_VERIFIED { Became::NotVerified } else { Became::NotNow })
+                Ok(if failure.code == NOT_VERIFIED { RowOutcome::NotVerified } else { RowOutcome::NotNow })
             }
             FailureScope::Moment => match self.put_off(row, &failure.code, now, deadline).await? {
-                Became::PutOff => Ok(Became::NotAnswered),
+                RowOutcome::PutOff => Ok(RowOutcome::NotAnswered),
                 became => Ok(became),
             },
         }
@@ -150,11 +155,11 @@ impl App {
         code: &str,
         now: Timestamp,
         deadline: Deadline,
-    ) -> Result<Became, StoreError> {
+    ) -> Result<RowOutcome, StoreError> {
         match pause_after(row) {
             Some(pause) => {
                 self.table.set_mail(row, MailState::Waiting { since: now + pause }, deadline).await?;
-                Ok(Became::PutOff)
+                Ok(RowOutcome::PutOff)
             }
             None => self.failed(row, code, now, deadline).await,
         }
@@ -167,7 +172,7 @@ impl App {
         code: &str,
         now: Timestamp,
         deadline: Deadline,
-    ) -> Result<Became, StoreError> {
+    ) -> Result<RowOutcome, StoreError> {
         // Of mail to admins that cannot be sent no mail to admins tells; the log does, and, where it reaches none of them, an alarm of the
         // stack that looks there.
         let is_to_admins = matches!(row.mail, QueuedMail::Account { .. });
@@ -179,14 +184,14 @@ impl App {
             tracing::error!(row = %row.row, %error, reaches_nobody = true, "no admin is told of a mail that was given up");
         }
         self.table.set_mail(row, MailState::Failed { why: code.to_owned(), at: now }, deadline).await?;
-        Ok(Became::Failed)
+        Ok(RowOutcome::Failed)
     }
 
     /// A row that cannot be read is a dead letter too: somebody looks at it, and it keeps no other.
-    async fn unreadable(&self, row: Ulid, now: Timestamp, deadline: Deadline) -> Result<Became, StoreError> {
+    async fn unreadable(&self, row: Ulid, now: Timestamp, deadline: Deadline) -> Result<RowOutcome, StoreError> {
         self.tell_admins(None, CORRUPT, row, now, deadline).await?;
         self.table.give_up_unreadable(row, now, deadline).await?;
-        Ok(Became::Failed)
+        Ok(RowOutcome::Failed)
     }
 
     /// Whether mail to one of the admins is not known to be lost.

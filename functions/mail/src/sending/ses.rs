@@ -12,7 +12,7 @@ use bursar_core::sdk_error::{SdkFailure, reduce};
 use bursar_core::store::MailServer;
 use jiff::Timestamp;
 
-use crate::letter::Sealed;
+use crate::letter::SealedLetter;
 
 pub(crate) struct Ses {
     client: aws_sdk_ses::Client,
@@ -24,7 +24,7 @@ pub(crate) struct Ses {
 
 /// That SES took no mail, and whom that is about.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct SesRefusal {
     pub(crate) failure: SdkFailure,
     pub(crate) concern: FailureScope,
 }
@@ -39,14 +39,14 @@ impl Ses {
     }
 
     /// Sends a mail, and says by which id the server knows it.
-    pub(crate) async fn send(&self, mail: Sealed) -> Result<String, Refusal> {
+    pub(crate) async fn send(&self, mail: SealedLetter) -> Result<String, SesRefusal> {
         let raw = RawMessage::builder().data(Blob::new(mail.bytes)).build();
-        let raw = raw.map_err(|_| Refusal { failure: unbuilt(), concern: FailureScope::Mail })?;
+        let raw = raw.map_err(|_| SesRefusal { failure: unbuilt(), concern: FailureScope::Mail })?;
         let send = self.client.send_raw_email().source(mail.from).destinations(mail.to).raw_message(raw);
         let sent = send.set_configuration_set_name(self.events.clone()).send().await;
         sent.map(|answer| answer.message_id).map_err(|error| {
             let failure = self.why(&error);
-            Refusal { concern: FailureScope::of(&failure.code), failure }
+            SesRefusal { concern: FailureScope::of(&failure.code), failure }
         })
     }
 
@@ -67,7 +67,7 @@ impl Ses {
     }
 
     /// What it says of itself.
-    pub(crate) async fn told(&self, now: Timestamp) -> Result<MailServer, SdkFailure> {
+    pub(crate) async fn mail_server(&self, now: Timestamp) -> Result<MailServer, SdkFailure> {
         let quota = self.client.get_send_quota().send().await.map_err(|error| reduce(&error))?;
         let account = self.client.get_account_sending_enabled().send().await.map_err(|error| reduce(&error))?;
         Ok(MailServer {

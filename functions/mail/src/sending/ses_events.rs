@@ -17,17 +17,17 @@ use crate::letter::ROW_HEADER;
 /// An event of a configuration set, or a feedback notification: they differ in the name of their type.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Event {
+struct SesEvent {
     #[serde(alias = "notificationType")]
     event_type: String,
-    mail: Mail,
-    bounce: Option<Bounce>,
+    mail: EventMail,
+    bounce: Option<EventBounce>,
     complaint: Option<Complaint>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Mail {
+struct EventMail {
     message_id: String,
     /// To whom it was sent.
     #[serde(default)]
@@ -44,7 +44,7 @@ struct Header {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Bounce {
+struct EventBounce {
     bounce_type: String,
     #[serde(default)]
     bounce_sub_type: String,
@@ -67,7 +67,7 @@ struct Recipient {
 
 /// What happened, the worse the later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Outcome {
+enum EventOutcome {
     /// It came back by an answer that may be a machine's, which says no more than a delivery does.
     Answered,
     Delivered,
@@ -78,7 +78,7 @@ enum Outcome {
 }
 
 /// What an event comes to, and why nothing goes to that address any more.
-type Feedback = (Outcome, Option<UnreachableReason>);
+type Feedback = (EventOutcome, Option<UnreachableReason>);
 
 /// A type of event that nobody asked for is logged so far.
 const LONGEST_TYPE: usize = 40;
@@ -87,7 +87,7 @@ impl App {
     /// Takes one message in. An error is the table's, and the message comes again.
     pub(crate) async fn record_event(&self, message: &str, deadline: Deadline) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let Ok(event) = serde_json::from_str::<Event>(message) else {
+        let Ok(event) = serde_json::from_str::<SesEvent>(message) else {
             // SNS itself says hello when somebody subscribes.
             tracing::warn!("a notification is none that SES sends of a mail");
             return Ok(());
@@ -126,7 +126,7 @@ impl App {
     async fn moved(
         &self,
         row: Ulid,
-        outcome: Outcome,
+        outcome: EventOutcome,
         message: &str,
         ends: &[Undeliverable],
         now: Timestamp,
@@ -139,12 +139,12 @@ impl App {
             }
             let (message, at) = (message.to_owned(), now);
             let state = match outcome {
-                Outcome::Delivered => MailState::Delivered { message, at },
-                Outcome::Answered => MailState::Bounced { message, at, bounce: Came::Reply },
-                Outcome::Returned => MailState::Bounced { message, at, bounce: Came::Soft },
-                Outcome::Suppressed => MailState::Bounced { message, at, bounce: Came::Suppressed },
-                Outcome::Bounced => MailState::Bounced { message, at, bounce: Came::Hard },
-                Outcome::Complained => MailState::Complained { message, at },
+                EventOutcome::Delivered => MailState::Delivered { message, at },
+                EventOutcome::Answered => MailState::Bounced { message, at, bounce: Came::Reply },
+                EventOutcome::Returned => MailState::Bounced { message, at, bounce: Came::Soft },
+                EventOutcome::Suppressed => MailState::Bounced { message, at, bounce: Came::Suppressed },
+                EventOutcome::Bounced => MailState::Bounced { message, at, bounce: Came::Hard },
+                EventOutcome::Complained => MailState::Complained { message, at },
             };
             if let Some(row) = self.table.record_delivery(&row, state, ends, now, deadline).await? {
                 return Ok(Some(row));
@@ -153,15 +153,15 @@ impl App {
     }
 }
 
-impl Outcome {
+impl EventOutcome {
     /// Which of the codes of mail that did not arrive it is.
     fn to_be_told(self) -> Option<&'static str> {
         match self {
-            Outcome::Answered | Outcome::Delivered => None,
-            Outcome::Returned => Some(RETURNED),
-            Outcome::Suppressed => Some(SUPPRESSED),
-            Outcome::Bounced => Some(BOUNCED),
-            Outcome::Complained => Some(COMPLAINED),
+            EventOutcome::Answered | EventOutcome::Delivered => None,
+            EventOutcome::Returned => Some(RETURNED),
+            EventOutcome::Suppressed => Some(SUPPRESSED),
+            EventOutcome::Bounced => Some(BOUNCED),
+            EventOutcome::Complained => Some(COMPLAINED),
         }
     }
 }
@@ -175,21 +175,21 @@ fn mark(to: &str, why: UnreachableReason, at: Timestamp) -> Option<Undeliverable
     Some(Undeliverable { address: address.matched().clone(), why, at })
 }
 
-impl Event {
+impl SesEvent {
     /// What happened, and why nothing goes to the address any more. None of what nobody asked SES to tell.
     fn feedback(&self) -> Option<Feedback> {
         match (self.event_type.as_str(), &self.bounce) {
-            ("Delivery", _) => Some((Outcome::Delivered, None)),
+            ("Delivery", _) => Some((EventOutcome::Delivered, None)),
             ("Bounce", Some(bounce)) => Some(match (bounce.bounce_type.as_str(), bounce.bounce_sub_type.as_str()) {
                 // The mail server did not try: AWS does not hold it against the account either.
                 ("Permanent", "Suppressed" | "OnAccountSuppressionList") => {
-                    (Outcome::Suppressed, Some(UnreachableReason::Suppressed))
+                    (EventOutcome::Suppressed, Some(UnreachableReason::Suppressed))
                 }
-                ("Permanent", _) => (Outcome::Bounced, Some(UnreachableReason::Bounced)),
-                ("Transient", "General") | ("Undetermined", _) => (Outcome::Answered, None),
-                _ => (Outcome::Returned, None),
+                ("Permanent", _) => (EventOutcome::Bounced, Some(UnreachableReason::Bounced)),
+                ("Transient", "General") | ("Undetermined", _) => (EventOutcome::Answered, None),
+                _ => (EventOutcome::Returned, None),
             }),
-            ("Complaint", _) => Some((Outcome::Complained, Some(UnreachableReason::Complained))),
+            ("Complaint", _) => Some((EventOutcome::Complained, Some(UnreachableReason::Complained))),
             _ => None,
         }
     }
@@ -209,14 +209,14 @@ impl Event {
     }
 }
 
-fn reached(state: &MailState) -> Option<Outcome> {
+fn reached(state: &MailState) -> Option<EventOutcome> {
     match state {
-        MailState::Delivered { .. } => Some(Outcome::Delivered),
-        MailState::Bounced { bounce: Came::Reply, .. } => Some(Outcome::Answered),
-        MailState::Bounced { bounce: Came::Soft, .. } => Some(Outcome::Returned),
-        MailState::Bounced { bounce: Came::Suppressed, .. } => Some(Outcome::Suppressed),
-        MailState::Bounced { bounce: Came::Hard, .. } => Some(Outcome::Bounced),
-        MailState::Complained { .. } => Some(Outcome::Complained),
+        MailState::Delivered { .. } => Some(EventOutcome::Delivered),
+        MailState::Bounced { bounce: Came::Reply, .. } => Some(EventOutcome::Answered),
+        MailState::Bounced { bounce: Came::Soft, .. } => Some(EventOutcome::Returned),
+        MailState::Bounced { bounce: Came::Suppressed, .. } => Some(EventOutcome::Suppressed),
+        MailState::Bounced { bounce: Came::Hard, .. } => Some(EventOutcome::Bounced),
+        MailState::Complained { .. } => Some(EventOutcome::Complained),
         MailState::Waiting { .. }
         | MailState::Sending { .. }
         | MailState::Sent { .. }

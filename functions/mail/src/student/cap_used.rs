@@ -14,14 +14,14 @@ use jiff::Timestamp;
 use crate::App;
 use crate::compose::{ComposedRow, GONE};
 use crate::letter::words::{Words, people};
-use crate::letter::{Letter, Part};
+use crate::letter::{Letter, LetterPart};
 
 /// What the provider answers by then, and where `/my` explains it.
 const REFUSED: &str = "Your program sees the error 403, “Key limit exceeded”, which your page explains.";
 const HELP: &str = "#refused";
 
 /// What is told: the newest that is known, and at least what was found.
-struct Used {
+struct CapUseFacts {
     spent: Usd,
     limit: Usd,
     /// The cap as it is now, where somebody has changed it since.
@@ -54,14 +54,14 @@ impl App {
         };
         let settings = &view.programme.settings;
         let starts_anew = settings.reset.resets_at(now).filter(|at| *at < settings.term.ends_at());
-        let told = Used { stopped: stopped(&view.grant), ..Used::of(&crossing, used, starts_anew) };
+        let told = CapUseFacts { stopped: stopped(&view.grant), ..CapUseFacts::of(&crossing, used, starts_anew) };
         Ok(self.to(&view.grant.person.address, |words| words.cap_used(&view.programme, &told)))
     }
 }
 
-impl Used {
-    fn of(crossing: &Crossing, now: CapUse, starts_anew: Option<Timestamp>) -> Used {
-        Used {
+impl CapUseFacts {
+    fn of(crossing: &Crossing, now: CapUse, starts_anew: Option<Timestamp>) -> CapUseFacts {
+        CapUseFacts {
             spent: now.spent.max(crossing.spent),
             limit: crossing.limit,
             cap_since: Some(now.cap).filter(|cap| *cap != crossing.limit),
@@ -73,7 +73,7 @@ impl Used {
 }
 
 impl Words<'_> {
-    fn cap_used(self, programme: &Programme, used: &Used) -> Letter {
+    fn cap_used(self, programme: &Programme, used: &CapUseFacts) -> Letter {
         let (settings, share) = (&programme.settings, per_cent(used.spent, used.limit));
         let name = &settings.name;
         let mut facts = vec![
@@ -92,9 +92,12 @@ impl Words<'_> {
             subject: format!("{name}: you have used {share}% of your {}", used.limit.to_dollars_down()),
             heading: format!("You have used {share}% of your {}", used.limit.to_dollars_down()),
             parts: vec![
-                Part::facts(facts),
-                Part::Sentences(format!("{} If you need more, ask {}.", sentences.join(" "), people(settings))),
-                Part::Link { label: "Look at my keys", url: format!("{}/my{explained}", self.config.origin.as_str()) },
+                LetterPart::facts(facts),
+                LetterPart::Sentences(format!("{} If you need more, ask {}.", sentences.join(" "), people(settings))),
+                LetterPart::Link {
+                    label: "Look at my keys",
+                    url: format!("{}/my{explained}", self.config.origin.as_str()),
+                },
             ],
             why: format!("You get this mail because you have a key for {name}."),
             to: self.to.clone(),
@@ -112,7 +115,7 @@ pub(crate) fn of_this_window(reset: Reset) -> &'static str {
     }
 }
 
-fn what_next(share: i64, used: &Used) -> &'static str {
+fn what_next(share: i64, used: &CapUseFacts) -> &'static str {
     match (used.stopped, share >= 100, used.starts_anew) {
         (Some(stopped), ..) => stopped,
         _ if used.cap_since.is_some() => "Your cap has been changed since: your page says what is left of it.",
@@ -125,7 +128,7 @@ fn what_next(share: i64, used: &Used) -> &'static str {
     }
 }
 
-fn never_anew(settings: &Settings, used: &Used) -> Option<&'static str> {
+fn never_anew(settings: &Settings, used: &CapUseFacts) -> Option<&'static str> {
     let never = match settings.reset {
         Reset::None => "This is for the whole term; it does not start anew.",
         Reset::Daily | Reset::Weekly | Reset::Monthly => "It does not start anew before the term ends.",

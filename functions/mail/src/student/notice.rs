@@ -14,7 +14,7 @@ use super::cap_used::of_this_window;
 use crate::App;
 use crate::compose::{ComposedRow, GONE};
 use crate::letter::words::{Words, people, said};
-use crate::letter::{Letter, Part};
+use crate::letter::{Letter, LetterPart};
 
 impl App {
     /// The notice of a key, if what it tells of is still so. Whatever a programme mails to its students besides, nobody's key is switched
@@ -54,7 +54,7 @@ impl Words<'_> {
             subject: format!("{name}: you took a new key"),
             heading: "You took a new key".to_owned(),
             parts: vec![
-                Part::Sentences(format!("You (or somebody signed in as you) took a new key for {name} on {at}.")),
+                LetterPart::Sentences(format!("You (or somebody signed in as you) took a new key for {name} on {at}.")),
                 said(
                     "If it was you, there is nothing to do. If it was not, report the key as leaked on your page: it is switched off, \
                      usually within a minute, and you can get another.",
@@ -80,7 +80,7 @@ impl Words<'_> {
             subject: format!("{name}: your key was reported leaked"),
             heading: "Your key was reported leaked".to_owned(),
             parts: vec![
-                Part::Sentences(format!(
+                LetterPart::Sentences(format!(
                     "You (or somebody signed in as you) reported your key for {name} as leaked on {at}. It is switched off at once. \
                      Until the provider has done that, usually within a minute, it can still be spent on.{used}"
                 )),
@@ -102,7 +102,7 @@ impl Words<'_> {
         let until = view.announced_as(notice).map(|end| notice.ends_at(end, now));
         let on = |at: Timestamp| time_in(at, settings.term.zone());
         let day_of = |at: Timestamp| long_date(at.to_zoned(settings.term.zone().clone()).date());
-        let left = Left::of(view, now);
+        let left = CapLeft::of(view, now);
         let unused = format!("{name} switches off keys that are not used for {}", days(settings.unused_after_days));
         let old = format!("{name} wants keys replaced after {}", days(settings.rotate_after_days));
         let (subject, heading, told, why) = match notice {
@@ -160,10 +160,10 @@ impl Words<'_> {
                 return None;
             }
         };
-        let mut parts = vec![Part::Sentences(told)];
+        let mut parts = vec![LetterPart::Sentences(told)];
         let as_of = left.as_of.filter(|_| notice == Notice::TermEndSoon);
         let facts = as_of.map(|at| ("As of", on(at))).into_iter().chain([("Questions", people(settings))]);
-        parts.push(Part::facts(facts));
+        parts.push(LetterPart::facts(facts));
         parts.extend([said("The link leads to the usual sign-in."), self.own_page()]);
         let why = format!("You get this mail because {why}.");
         Some(Letter { subject, heading: heading.to_owned(), parts, why, to: self.to.clone() })
@@ -172,7 +172,7 @@ impl Words<'_> {
 
 /// What of a cap is left in this window, and whether it starts anew before the term ends.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Left {
+pub(crate) struct CapLeft {
     amount: Usd,
     cap: Usd,
     as_of: Option<Timestamp>,
@@ -181,14 +181,14 @@ pub(crate) struct Left {
     times: u32,
 }
 
-impl Left {
+impl CapLeft {
     /// By the last reading, or, where none is of this window, as the window began.
-    fn of(view: &View, now: Timestamp) -> Left {
+    fn of(view: &View, now: Timestamp) -> CapLeft {
         let settings = &view.programme.settings;
         let (reset, ends_at) = (settings.reset, settings.term.ends_at());
         let cap = view.grant.cap(settings);
         let as_of = view.readings.iter().map(|reading| reading.as_of).max();
-        Left {
+        CapLeft {
             amount: (cap - view.spending(now).in_window).or_zero(),
             cap,
             as_of: as_of.max(as_of.and(reset.window_at(now).begins_at())),

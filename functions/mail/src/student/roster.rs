@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::App;
 use crate::compose::{ComposedRow, GONE};
 use crate::letter::words::{Words, faculty, people};
-use crate::letter::{Letter, Part};
+use crate::letter::{Letter, LetterPart};
 
 impl App {
     /// The roster mail, if its student is still on the roster, and could get a key by it or was sent it by hand.
@@ -74,15 +74,15 @@ impl Words<'_> {
             subject: format!("{name}: your LLM credit"),
             heading: "You have LLM credit".to_owned(),
             parts: vec![
-                Part::Sentences(format!(
+                LetterPart::Sentences(format!(
                     "You are on the roster of {name} at {institution}, which has a key for you. With it, your programs and your editor \
                      can use large language models (LLMs), such as those behind ChatGPT, Claude and Gemini. What that costs is paid \
                      from your credit, and not by you."
                 )),
-                Part::facts(facts),
-                Part::Sentences(what_to_do),
+                LetterPart::facts(facts),
+                LetterPart::Sentences(what_to_do),
                 match may_get_one {
-                    true => Part::Link { label: "Get my key", url: format!("{}/", self.config.origin.as_str()) },
+                    true => LetterPart::Link { label: "Get my key", url: format!("{}/", self.config.origin.as_str()) },
                     false => self.own_page(),
                 },
             ],

@@ -7,7 +7,7 @@ use super::*;
 
 #[tokio::test]
 async fn faculty_read_who_and_what() {
-    let (text, letter, config) = of_programme(&a_full_digest(), Reader::Faculty(names())).await;
+    let (text, letter, config) = of_programme(&a_full_digest(), DigestReader::Faculty(names())).await;
     insta::assert_snapshot!(text, @r#"
     CS pilot: $312.40 last week, 41% of the budget used
 
@@ -81,7 +81,7 @@ async fn faculty_read_who_and_what() {
 
 #[tokio::test]
 async fn assistants_read_counts_and_no_name() {
-    let (text, letter, config) = of_programme(&a_full_digest(), Reader::Assistant).await;
+    let (text, letter, config) = of_programme(&a_full_digest(), DigestReader::Assistant).await;
     insta::assert_snapshot!(text, @r#"
     CS pilot: $312.40 last week, 41% of the budget used
 
@@ -135,7 +135,7 @@ async fn a_quiet_week_is_told_as_one() {
         people: People { students: 200, claimed: 161, ..People::default() },
         ..a_full_digest()
     };
-    let (text, ..) = of_programme(&digest, Reader::Faculty(names())).await;
+    let (text, ..) = of_programme(&digest, DigestReader::Faculty(names())).await;
     insta::assert_snapshot!(text, @r#"
     CS pilot: nothing spent last week, 7% of the budget used
 
@@ -174,8 +174,8 @@ async fn the_first_week_before_anybody_has_looked() {
         health: Health::default(),
         ..a_full_digest()
     };
-    let (text, letter, _) = of_programme(&digest, Reader::Faculty(names())).await;
-    assert!(!letter.parts.iter().any(|part| matches!(part, Part::Picture(_))));
+    let (text, letter, _) = of_programme(&digest, DigestReader::Faculty(names())).await;
+    assert!(!letter.parts.iter().any(|part| matches!(part, LetterPart::Picture(_))));
     insta::assert_snapshot!(text, @r#"
     CS pilot: what was spent last week is not known
 
@@ -218,7 +218,7 @@ async fn a_missed_night_and_a_sync_that_is_behind_are_said_in_words() {
     let mut digest = a_full_digest();
     digest.money.this_week = sum(Accuracy::Partly);
     digest.money.week_before = sum(Accuracy::Estimated);
-    let (text, ..) = of_programme(&digest, Reader::Assistant).await;
+    let (text, ..) = of_programme(&digest, DigestReader::Assistant).await;
     for said in [
         "CS pilot: at least $312.40 last week, 41% of the budget used",
         "Spent the week before: about $312.40",
@@ -228,7 +228,7 @@ async fn a_missed_night_and_a_sync_that_is_behind_are_said_in_words() {
         assert!(text.contains(said), "{said:?} is not in {text}");
     }
     digest.groups[1].this_week = Usd::ZERO;
-    let (text, ..) = of_programme(&digest, Reader::Faculty(names())).await;
+    let (text, ..) = of_programme(&digest, DigestReader::Faculty(names())).await;
     assert!(text.contains("Lab A: last week at least $200.00, the week before about $100.00"), "{text}");
     assert!(text.contains("Lab B: last week not known, the week before about $180.00"), "{text}");
 }
@@ -238,11 +238,12 @@ async fn a_programme_that_is_over_leads_nowhere() {
     let mut closed = programme();
     closed.closed_at = Some(at("2026-11-13T12:00:00Z"));
     let digest = a_full_digest();
-    let (text, letter, _) = written(|words| words.digest(&closed, &digest, &Reader::Assistant, digest.found_at)).await;
+    let (text, letter, _) =
+        written(|words| words.digest(&closed, &digest, &DigestReader::Assistant, digest.found_at)).await;
     assert!(text.contains("\nThe programme was closed on 13 November 2026, 13:00 (Europe/Berlin).\n"), "{text}");
-    assert!(!letter.parts.iter().any(|part| matches!(part, Part::Picture(_))));
+    assert!(!letter.parts.iter().any(|part| matches!(part, LetterPart::Picture(_))));
     let later = at("2027-02-08T06:00:00Z");
-    let (text, ..) = written(|words| words.digest(&programme(), &digest, &Reader::Assistant, later)).await;
+    let (text, ..) = written(|words| words.digest(&programme(), &digest, &DigestReader::Assistant, later)).await;
     assert!(text.contains("\nThe term ended on 6 February 2027.\n"), "{text}");
 }
 
@@ -258,8 +259,8 @@ async fn the_largest_digest_there_can_be_is_a_small_mail() {
     digest.people.unused = few(4_000, 1..21);
     let blocks = [Block::UsedUp, Block::Paused, Block::Unused, Block::Leaked, Block::TooOld, Block::ReplacementFailed];
     digest.people.blocked = blocks.map(|block| (block, few(4_000, 1..21))).to_vec();
-    let long: Names = (1..30).map(|number| (grant(number), "Maximiliana Hildegard ".repeat(4))).collect();
-    let (_, letter, config) = of_programme(&digest, Reader::Faculty(long)).await;
+    let long: DigestNames = (1..30).map(|number| (grant(number), "Maximiliana Hildegard ".repeat(4))).collect();
+    let (_, letter, config) = of_programme(&digest, DigestReader::Faculty(long)).await;
     let html = letter.html(&config, "burn.1@example.edu").unwrap();
     assert!(html.len() < 100_000, "{}", html.len());
 }
@@ -268,10 +269,10 @@ async fn the_largest_digest_there_can_be_is_a_small_mail() {
 async fn a_budget_that_is_promised_in_full_is_said_with_who_goes_without_and_what_can_be_done() {
     let mut digest = a_full_digest();
     digest.money.reserved = usd(398_001);
-    let (text, ..) = of_programme(&digest, Reader::Assistant).await;
+    let (text, ..) = of_programme(&digest, DigestReader::Assistant).await;
     insta::assert_snapshot!(text.lines().find(|line| line.contains("promised in full")).unwrap(), @"The budget is promised in full: $3,980.01 of $4,000 is held for keys, what is spent included, so nobody new gets a key, and 39 students have none yet. An admin can raise the budget; faculty can lower the cap or take keys back that nobody needs.");
     digest.money.reserved = usd(398_000);
-    let (text, ..) = of_programme(&digest, Reader::Assistant).await;
+    let (text, ..) = of_programme(&digest, DigestReader::Assistant).await;
     assert!(!text.contains("promised in full"), "one more cap fits: {text}");
 }
 
@@ -282,7 +283,7 @@ async fn caps_that_start_anew_and_own_keys_and_days_that_are_no_calendar_week_ar
     let mut digest = a_full_digest();
     digest.days = (date(2026, 11, 11), date(2026, 11, 17));
     digest.models[1].own_keys = usd(4_000);
-    let reader = Reader::Faculty(names());
+    let reader = DigestReader::Faculty(names());
     let (text, ..) = written(|words| words.digest(&weekly, &digest, &reader, digest.found_at)).await;
     let told = ["CS pilot: $", "Spent in", "openai", "What students", "Ada", "Used up"];
     let lines: Vec<&str> = text.lines().filter(|line| told.iter().any(|begin| line.starts_with(begin))).collect();
@@ -298,8 +299,8 @@ async fn caps_that_start_anew_and_own_keys_and_days_that_are_no_calendar_week_ar
 
 #[tokio::test]
 async fn words_of_the_code_are_in_no_digest() {
-    let (faculty, ..) = of_programme(&a_full_digest(), Reader::Faculty(names())).await;
-    let (assistant, ..) = of_programme(&a_full_digest(), Reader::Assistant).await;
+    let (faculty, ..) = of_programme(&a_full_digest(), DigestReader::Faculty(names())).await;
+    let (assistant, ..) = of_programme(&a_full_digest(), DigestReader::Assistant).await;
     for text in [faculty, assistant] {
         let words: Vec<String> = text.split(|c: char| !c.is_alphabetic()).map(str::to_lowercase).collect();
         for word in ["pot", "residual", "guard", "hold", "authority", "sync", "grant", "reserved"] {

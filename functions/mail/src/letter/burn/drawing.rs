@@ -14,7 +14,7 @@ use plotters::prelude::{
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontStyle, ShapeStyle, TextStyle, register_font};
 
-use super::Scene;
+use super::BurnScene;
 
 pub(super) const WIDTH: u32 = 1120;
 pub(super) const HEIGHT: u32 = 640;
@@ -36,7 +36,7 @@ const AIR: i32 = 6;
 
 type Sheet<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
 
-pub(super) fn png(scene: &Scene) -> Result<Vec<u8>> {
+pub(super) fn png(scene: &BurnScene) -> Result<Vec<u8>> {
     ensure!(*FONT, "the font cannot be read");
     let mut pixels = vec![0xff; (WIDTH * HEIGHT * 3) as usize];
     draw(scene, &BitMapBackend::with_buffer(&mut pixels, (WIDTH, HEIGHT)).into_drawing_area())?;
@@ -53,7 +53,7 @@ pub(super) fn png(scene: &Scene) -> Result<Vec<u8>> {
     Ok(png)
 }
 
-fn draw(scene: &Scene, sheet: &Sheet<'_>) -> Result<()> {
+fn draw(scene: &BurnScene, sheet: &Sheet<'_>) -> Result<()> {
     sheet.fill(&WHITE)?;
     let (left, right, top, bottom) = (24, WIDTH as i32 - 132, 84, HEIGHT as i32 - 80);
     let plot = sheet.margin(top, HEIGHT as i32 - bottom, left, WIDTH as i32 - right);
@@ -91,7 +91,7 @@ fn draw(scene: &Scene, sheet: &Sheet<'_>) -> Result<()> {
     sheet.draw(&Circle::new(now, 12, BLUE.filled()))?;
 
     let words = &scene.words;
-    let mut said = Said { sheet, taken: vec![[left, pot - 3, right, pot + 3]] };
+    let mut said = PlacedTexts { sheet, taken: vec![[left, pot - 3, right, pot + 3]] };
     said.put(&words.pot, INK, &[((left, pot - 12), HPos::Left, VPos::Bottom)])?;
     let beside = [
         ((now.0 + 26, now.1 + 16), HPos::Left, VPos::Top),
@@ -129,12 +129,12 @@ fn draw(scene: &Scene, sheet: &Sheet<'_>) -> Result<()> {
 type Spot = ((i32, i32), HPos, VPos);
 
 /// What was written on the sheet. Where two texts would meet, the later is left out.
-struct Said<'a, 'b> {
+struct PlacedTexts<'a, 'b> {
     sheet: &'a Sheet<'b>,
     taken: Vec<[i32; 4]>,
 }
 
-impl Said<'_, '_> {
+impl PlacedTexts<'_, '_> {
     /// At the first of these spots that is inside the plot and free.
     fn put(&mut self, text: &str, color: RGBColor, spots: &[Spot]) -> Result<()> {
         for spot in spots {
