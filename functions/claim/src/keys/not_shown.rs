@@ -65,7 +65,7 @@ impl NotShown {
             NotShown::BeingPrepared => {
                 Refusal::later("This programme is still being prepared at the provider. Nothing was spent.", None)
             }
-            NotShown::NotRetired(error) => told(
+            NotShown::NotRetired(error) => provider_refusal(
                 error,
                 "Your old key could not be ended at the provider, so no new one was made. No money was lost; the old key is \
                  ended as soon as the provider can be reached.",
@@ -79,20 +79,20 @@ impl NotShown {
                 let sentence = "Your old key is ended, but the provider did not say what it had used, so no new one was made. \
                                 No money was lost.";
                 match error {
-                    Some(error) => told(error, sentence),
+                    Some(error) => provider_refusal(error, sentence),
                     None => Refusal::later(&format!("{sentence} {AGAIN}"), None),
                 }
             }
             NotShown::NothingLeft => Refusal::conflict(
                 "Your cap is used up, so no new key can be made before it starts anew. Your old key is ended.",
             ),
-            NotShown::NotMade(error @ ProviderError::Unknown { .. }) => told(
+            NotShown::NotMade(error @ ProviderError::Unknown { .. }) => provider_refusal(
                 error,
                 "The provider did not say whether it made a key. If it did, nobody saw it and it cannot be used. Nothing was \
                  spent.",
             ),
-            NotShown::NotMade(error) => told(error, "The provider did not make a key. Nothing was spent."),
-            NotShown::NotRestricted(error) => told(
+            NotShown::NotMade(error) => provider_refusal(error, "The provider did not make a key. Nothing was spent."),
+            NotShown::NotRestricted(error) => provider_refusal(
                 error,
                 "The provider made a key, but did not confirm that the rules of the programme apply to it, so it is not shown \
                  and was ended. Nothing was spent.",
@@ -107,7 +107,7 @@ impl NotShown {
 }
 
 /// What happened, and what to do about it: whether it is worth while to press again depends on what the provider said.
-fn told(error: &ProviderError, what: &str) -> Refusal {
+fn provider_refusal(error: &ProviderError, what: &str) -> Refusal {
     let then = match error {
         ProviderError::Later { .. } | ProviderError::Unknown { .. } => AGAIN,
         ProviderError::Refused { .. } => "Try again later; if it stays so, tell the people who run this programme.",

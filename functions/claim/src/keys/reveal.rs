@@ -57,7 +57,7 @@ struct RecordedKey {
 }
 
 /// A key that was made for an attempt and is not recorded yet.
-struct MintedKey {
+struct UnrecordedKey {
     key: KeyHash,
     plaintext: PlaintextKey,
     limit: Usd,
@@ -250,7 +250,7 @@ impl Claim<'_> {
     }
 
     /// Step 3: one request, never repeated in this attempt.
-    async fn mint(&self, begun: &OpenAttempt) -> Result<MintedKey, FailedAttempt> {
+    async fn mint(&self, begun: &OpenAttempt) -> Result<UnrecordedKey, FailedAttempt> {
         let view = self.view().await?;
         let settings = &view.programme.settings;
         // As of now and not of the press: a window may have turned since, and a limit of the old one is not sent in the next.
@@ -273,7 +273,7 @@ impl Claim<'_> {
             workspace: None,
         };
         match self.site.provider.create_key(&new, self.at.deadline).await {
-            Ok(made) => Ok(MintedKey { key: made.hash, plaintext: made.plaintext, limit, guardrail }),
+            Ok(made) => Ok(UnrecordedKey { key: made.hash, plaintext: made.plaintext, limit, guardrail }),
             Err(error) => {
                 let key = match &error {
                     ProviderError::Unknown { made, .. } => made.clone(),
@@ -288,7 +288,7 @@ impl Claim<'_> {
     }
 
     /// Step 4: under the programme's guardrail, confirmed by the provider.
-    async fn restrict(&self, made: &MintedKey) -> Result<(), FailedAttempt> {
+    async fn restrict(&self, made: &UnrecordedKey) -> Result<(), FailedAttempt> {
         let Some(guardrail) = &made.guardrail else { return Ok(()) };
         let patience = self.at.deadline.earlier_by(LEFT_TO_RECORD);
         let assigned = self.site.provider.assign_keys(guardrail, std::slice::from_ref(&made.key), patience).await;
@@ -300,7 +300,7 @@ impl Claim<'_> {
     }
 
     /// Step 5: the key is the grant's live one, or it is never shown.
-    async fn record(&self, begun: &OpenAttempt, made: &MintedKey) -> Result<(), FailedAttempt> {
+    async fn record(&self, begun: &OpenAttempt, made: &UnrecordedKey) -> Result<(), FailedAttempt> {
         let minted = MintedKey { key: made.key.clone(), limit: made.limit };
         // As of now: a window may have turned since the press, and what the limit is held against with it.
         let at = ActContext { now: self.site.clock.now(), ..self.at };

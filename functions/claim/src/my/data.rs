@@ -29,7 +29,7 @@ const NOTES: [&str; 7] = [
 ];
 
 #[derive(Serialize)]
-struct Data {
+struct StudentData {
     address: String,
     /// The address of a person with a role, as the settings spell it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -173,7 +173,7 @@ pub(crate) async fn data(State(site): State<Site>, visitor: Visitor) -> Answer {
         None => None,
     };
     let choice = site.table.mail_choice(&session.address).await?;
-    let data = Data {
+    let data = StudentData {
         address: session.address.as_str().to_owned(),
         address_of_staff: person.map(|person| person.address.as_written().to_owned()),
         sessions: site
@@ -226,7 +226,7 @@ async fn grant(site: &Site, view: &View) -> Result<GrantData, Fault> {
         attempts: grant.attempts.iter().map(attempt).collect(),
         readings: view.readings.iter().map(reading).collect(),
         thresholds_passed: crossings.iter().map(crossing).collect(),
-        history: history.into_iter().map(told).collect(),
+        history: history.into_iter().map(history_entry).collect(),
         mails: mails.into_iter().map(mail).collect(),
     })
 }
@@ -292,7 +292,7 @@ fn crossing(crossing: &Crossing) -> CrossingData {
     }
 }
 
-fn told(entry: Entry) -> HistoryData {
+fn history_entry(entry: Entry) -> HistoryData {
     let by = match entry.by {
         Actor::Student => "you",
         Actor::Person(_) => "the staff",
