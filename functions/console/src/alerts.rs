@@ -15,12 +15,12 @@ use bursar_core::store::{AlertAgain, Author, StaffPerson, Undeliverable};
 use bursar_core::web::{Answer, Fault, Frame, RequestDeadline, Site};
 
 use crate::access::{self, Assistants, Form, ProgrammeAccess};
-use crate::mails::{self, MailOutcome};
+use crate::mails::{self, MailStatus};
 use crate::paths;
 
 #[derive(Template)]
 #[template(path = "alerts.html")]
-struct Page<'a> {
+struct AlertsPage<'a> {
     frame: &'a Frame,
     csrf: &'a str,
     programme: &'a Programme,
@@ -48,7 +48,7 @@ impl CrossingRow {
 struct Alert {
     recipient: String,
     person: PersonId,
-    outcome: MailOutcome,
+    outcome: MailStatus,
     /// When it was sent again by hand, last.
     again: Option<String>,
     /// Why nothing is mailed to them, and whether this visitor may have it tried.
@@ -71,7 +71,7 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> A
         shown.push(CrossingRow { per_cent: per_cent(crossing.spent, crossing.limit), crossing, at, alerts });
     }
     let hear = programme.settings.hear_of_alerts(&site.admins).map(|one| one.as_written().to_owned()).collect();
-    Ok(site.page(&Page {
+    Ok(site.page(&AlertsPage {
         frame: &site.frame,
         csrf: access.visitor.csrf.reveal(),
         programme,
@@ -106,7 +106,7 @@ async fn alerts(site: &Site, access: &ProgrammeAccess, crossing: &Crossing) -> R
             may_resend: person.is_some() && (mark.is_none() || access.is_faculty()),
             recipient: person.map_or("somebody who was erased".to_owned(), |one| one.address.as_written().to_owned()),
             person: told.recipient.clone(),
-            outcome: row.map_or_else(MailOutcome::forgotten, |row| MailOutcome::of(&row, |at| column_time(at, zone))),
+            outcome: row.map_or_else(MailStatus::forgotten, |row| MailStatus::of(&row, |at| column_time(at, zone))),
             again: told.by_hand.map(|at| column_time(at, zone)),
             unreachable: mark.map(|mark| mails::why(mark.why)),
         });

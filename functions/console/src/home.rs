@@ -14,11 +14,11 @@ struct Home<'a> {
     frame: &'a Frame,
     csrf: &'a str,
     is_admin: bool,
-    running: Vec<Row>,
-    over: Vec<Row>,
+    running: Vec<ProgrammeRow>,
+    over: Vec<ProgrammeRow>,
 }
 
-struct Row {
+struct ProgrammeRow {
     programme: Programme,
     role: &'static str,
 }
@@ -30,7 +30,7 @@ pub(crate) async fn page(State(site): State<Site>, visitor: Visitor) -> Answer {
     if programmes.is_empty() && !is_admin {
         return Ok(access::refused(&site));
     }
-    let rows = programmes.into_iter().map(|(programme, role)| Row { programme, role: role_name(role) });
+    let rows = programmes.into_iter().map(|(programme, role)| ProgrammeRow { programme, role: role_name(role) });
     let (over, running) = rows.partition(|row| row.programme.is_over(now));
     Ok(site.page(&Home { frame: &site.frame, csrf: visitor.csrf.reveal(), is_admin, running, over }))
 }

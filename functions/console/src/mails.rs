@@ -11,11 +11,11 @@ use jiff::tz::TimeZone;
 pub(crate) struct MailRow {
     pub(crate) kind: &'static str,
     pub(crate) written: String,
-    pub(crate) outcome: MailOutcome,
+    pub(crate) outcome: MailStatus,
 }
 
 /// What became of a mail, since when, and why where that is not plain.
-pub(crate) struct MailOutcome {
+pub(crate) struct MailStatus {
     /// The outcome as the page's hook spells it.
     pub(crate) word: &'static str,
     pub(crate) badge: &'static str,
@@ -28,13 +28,13 @@ impl MailRow {
         MailRow {
             kind: kind(&row.mail),
             written: column_time(row.written_at, zone),
-            outcome: MailOutcome::of(row, |at| column_time(at, zone)),
+            outcome: MailStatus::of(row, |at| column_time(at, zone)),
         }
     }
 }
 
-impl MailOutcome {
-    pub(crate) fn of(row: &OutboxRow, time: impl Fn(Timestamp) -> String) -> MailOutcome {
+impl MailStatus {
+    pub(crate) fn of(row: &OutboxRow, time: impl Fn(Timestamp) -> String) -> MailStatus {
         let (word, badge, at, why) = match &row.state {
             MailState::Waiting { .. } | MailState::Sending { .. } => {
                 let tried = match row.tries {
@@ -60,12 +60,12 @@ impl MailOutcome {
             }
             MailState::Failed { at, why } => ("failed", "wrong", *at, Some(FailureText::of(why).what)),
         };
-        MailOutcome { word, badge, since: time(at), why }
+        MailStatus { word, badge, since: time(at), why }
     }
 
     /// The outcome of a row that is not kept any more. The mail server had it, or it would have been given up.
-    pub(crate) fn forgotten() -> MailOutcome {
-        MailOutcome { word: "sent", badge: "", since: "before the last 90 days".to_owned(), why: None }
+    pub(crate) fn forgotten() -> MailStatus {
+        MailStatus { word: "sent", badge: "", since: "before the last 90 days".to_owned(), why: None }
     }
 }
 

@@ -24,7 +24,7 @@ use crate::show::{self, utc};
 const RECENT: SignedDuration = SignedDuration::from_hours(3 * 24);
 const MOST_SHOWN: usize = 2_000;
 
-pub(super) struct Mail {
+pub(super) struct MailSection {
     pub(super) day: Date,
     pub(super) today: MailCounts,
     /// How many wait, and for how long already.
@@ -67,8 +67,8 @@ pub(super) struct UnreachablePerson {
     pub(super) since: String,
 }
 
-impl Mail {
-    pub(super) async fn of(site: &Site, programmes: &[Programme], now: Timestamp) -> Result<Mail, Fault> {
+impl MailSection {
+    pub(super) async fn of(site: &Site, programmes: &[Programme], now: Timestamp) -> Result<MailSection, Fault> {
         let table = &site.table;
         let (today, waiting, dead, server, refusals, stops, unreachable) = tokio::try_join!(
             table.mail_counts(utc_date(now)),
@@ -87,7 +87,7 @@ impl Mail {
             Ok::<_, Fault>((kind.in_words(), show::person(table, &let_go.by).await?, utc(let_go.at)))
         });
         let oldest = waiting.iter().filter_map(|of| of.since).min();
-        Ok(Mail {
+        Ok(MailSection {
             day: utc_date(now),
             today,
             waiting: waiting.iter().map(|of| of.mails).sum(),

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use super::another::AnotherAccount;
 use super::days::{self, Day};
 use super::keys::{ForeignKeys, OrphanKey};
-use super::mail::Mail;
+use super::mail::MailSection;
 use super::residual::Residual;
 use super::syncs::SyncRun;
 use super::warnings;
@@ -34,7 +34,7 @@ const SPANS: [Span; 4] = [Span::Day, Span::Week, Span::Month, Span::All];
 
 #[derive(Template)]
 #[template(path = "account.html")]
-struct Page<'a> {
+struct AccountPage<'a> {
     frame: &'a Frame,
     csrf: &'a str,
     is_admin: bool,
@@ -60,7 +60,7 @@ struct Page<'a> {
     models: ModelTable,
     coverage: ModelCoverage,
     syncs: Vec<SyncRun>,
-    mail: Mail,
+    mail: MailSection,
 }
 
 /// What keys spent over the span that is asked for.
@@ -118,7 +118,7 @@ pub(super) async fn show(
         table.programmes(),
     )?;
     let promised = table.pot_sums(&programmes).await?;
-    let mail = Mail::of(site, &programmes, now).await?;
+    let mail = MailSection::of(site, &programmes, now).await?;
     let held_back = match &state.held_back {
         Some(held) => Some(HeldBackNotice::of(site, held).await?),
         None => None,
@@ -141,7 +141,7 @@ pub(super) async fn show(
     let keys = ForeignKeys::of(foreign, span, context);
     let coverage = ModelCoverage::of_account(&state, span, span.range(Reset::None, None, now), utc_date(now));
     let nobodys: Vec<_> = table.unattributed_days(coverage.days).await?.into_iter().map(|day| day.by).collect();
-    let page = Page {
+    let page = AccountPage {
         frame: &site.frame,
         csrf: visitor.csrf.reveal(),
         is_admin: true,

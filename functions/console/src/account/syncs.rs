@@ -26,7 +26,7 @@ pub(super) struct SyncRun {
 /// What of a report the page shows. A report of another version may lack some of it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Report {
+struct RecordedReport {
     keys_listed: Option<u64>,
     readings_recorded: Option<u64>,
     orphans_disabled: Option<u64>,
@@ -39,9 +39,9 @@ struct Report {
 
 impl SyncRun {
     pub(super) fn of(run: &Run) -> SyncRun {
-        let report = serde_json::from_str(&run.report).unwrap_or_else(|_| Report {
+        let report = serde_json::from_str(&run.report).unwrap_or_else(|_| RecordedReport {
             problems: vec!["the report of this run cannot be read".to_owned()],
-            ..Report::default()
+            ..RecordedReport::default()
         });
         let by_the_clock = run.ended_at.duration_since(run.began_at).as_millis();
         SyncRun {

@@ -21,7 +21,7 @@ use crate::paths;
 const LONGEST_REASON: usize = 500;
 
 /// One post about one grant.
-struct Press<'a> {
+struct GrantPress<'a> {
     site: &'a Site,
     access: &'a ProgrammeAccess,
     view: &'a View,
@@ -47,7 +47,7 @@ pub(crate) async fn act(
     let Some(view) = grant::view(&site, &access, &grant).await? else { return Ok(site.not_found()) };
     let by = access::actor(&site, &access.visitor, deadline).await?;
     let at = ActContext { programme: &access.programme.id, grant: &view.grant.id, now: site.clock.now(), deadline };
-    let press = Press { site: &site, access: &access, view: &view, at, by: &by, fields: &fields };
+    let press = GrantPress { site: &site, access: &access, view: &view, at, by: &by, fields: &fields };
     match act.as_str() {
         "pause" => press.pause().await,
         "resume" => press.resume().await,
@@ -58,7 +58,7 @@ pub(crate) async fn act(
     }
 }
 
-impl Press<'_> {
+impl GrantPress<'_> {
     async fn pause(&self) -> Answer {
         match self.site.table.act(self.at, |view, now| view.hold(self.paused(), self.by, self.reason(), now)).await? {
             ActOutcome::NoSuchGrant => Ok(self.site.not_found()),

@@ -11,7 +11,7 @@ use bursar_core::store::UnreachableReason;
 use bursar_core::web::{Answer, Fault, Frame, Site};
 
 use super::list::{self, GrantRow};
-use super::timeline::Event;
+use super::timeline::TimelineEntry;
 use crate::access::ProgrammeAccess;
 use crate::mails::{self, MailRow};
 use crate::settings;
@@ -19,7 +19,7 @@ use crate::spending::spans::{self, Figure, SpanContext};
 
 #[derive(Template)]
 #[template(path = "grant.html")]
-struct Page<'a> {
+struct GrantPage<'a> {
     frame: &'a Frame,
     csrf: &'a str,
     programme: &'a Programme,
@@ -30,8 +30,8 @@ struct Page<'a> {
     as_of: Option<String>,
     notes: Vec<String>,
     holds: Vec<&'static str>,
-    keys: Vec<Key>,
-    timeline: Vec<Event>,
+    keys: Vec<KeyLine>,
+    timeline: Vec<TimelineEntry>,
     /// Why the person does not get all mail, also in words, and since when.
     unreachable: Option<(UnreachableReason, &'static str, String)>,
     /// What was mailed because of the grant, newest first.
@@ -50,7 +50,7 @@ struct GrantForms {
     resend: bool,
 }
 
-struct Key {
+struct KeyLine {
     state: &'static str,
     spent: String,
     shown_at: String,
@@ -91,7 +91,7 @@ pub(crate) async fn show(
     )?;
     let mut timeline = Vec::with_capacity(entries.len());
     for entry in entries.into_iter().rev() {
-        timeline.push(Event::of(site, entry, zone).await?);
+        timeline.push(TimelineEntry::of(site, entry, zone).await?);
     }
     let is_over = matches!(grant.state, GrantState::Revoked | GrantState::Ended);
     let keys = grant.attempts.iter().rev().filter(|attempt| attempt.shown_at.is_some()).map(|attempt| {
@@ -99,7 +99,7 @@ pub(crate) async fn show(
             .iter()
             .find(|reading| reading.epoch == attempt.epoch)
             .map(|reading| reading.used.counted(programme.settings.byok));
-        Key {
+        KeyLine {
             state: match attempt.gone {
                 _ if grant.live() == Some(attempt) => match attempt.switch {
                     SwitchState::On => "in use",
@@ -123,7 +123,7 @@ pub(crate) async fn show(
     let cap = settings::plain(grant.cap(&programme.settings));
     let context = SpanContext::of(&programme.settings, sync.looked_at, now);
     let spans = context.each(&list::used(readings).days(programme.settings.byok), grant.ever_shown);
-    let page = Page {
+    let page = GrantPage {
         frame: &site.frame,
         csrf: access.visitor.csrf.reveal(),
         programme,

@@ -42,7 +42,7 @@ pub(crate) struct GrantSearch {
 
 #[derive(Template)]
 #[template(path = "grants.html")]
-struct Page<'a> {
+struct GrantListPage<'a> {
     frame: &'a Frame,
     csrf: &'a str,
     programme: &'a Programme,
@@ -98,7 +98,7 @@ pub(crate) async fn page(
     let from = sought.from.parse().unwrap_or(0).min(rows.len());
     let until = (from + ON_A_PAGE).min(rows.len());
     let path = paths::grants(&programme.id);
-    let page = Page {
+    let page = GrantListPage {
         frame: &site.frame,
         csrf: access.visitor.csrf.reveal(),
         programme,

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use crate::show;
 
-pub(super) struct Event {
+pub(super) struct TimelineEntry {
     pub(super) at: String,
     pub(super) who: String,
     pub(super) what: &'static str,
@@ -15,13 +15,13 @@ pub(super) struct Event {
     pub(super) note: Option<String>,
 }
 
-impl Event {
-    pub(super) async fn of(site: &Site, entry: Entry, zone: &TimeZone) -> Result<Event, Fault> {
+impl TimelineEntry {
+    pub(super) async fn of(site: &Site, entry: Entry, zone: &TimeZone) -> Result<TimelineEntry, Fault> {
         let change = match (entry.what.from, entry.what.to) {
             (Some(from), Some(to)) => Some(format!("{} → {}", or_none(&from), or_none(&to))),
             _ => None,
         };
-        Ok(Event {
+        Ok(TimelineEntry {
             at: column_time(entry.at, zone),
             who: show::actor(&site.table, &entry.by).await?,
             what: words(entry.what.act),

@@ -19,10 +19,10 @@ pub(crate) struct Chart {
     pub(crate) first: Date,
     pub(crate) last: Date,
     /// Newest first.
-    pub(crate) rows: Vec<Row>,
+    pub(crate) rows: Vec<ChartRow>,
 }
 
-pub(crate) struct Row {
+pub(crate) struct ChartRow {
     pub(crate) day: Date,
     pub(crate) on_day: String,
     pub(crate) in_all: String,
@@ -54,7 +54,7 @@ impl Chart {
         }
         let line: Vec<String> = points.iter().map(|(x, y)| format!("{x},{y}")).collect();
         let line = line.join(" ");
-        let row = |(day, on_day, in_all, exact): &(Date, Usd, Usd, bool)| Row {
+        let row = |(day, on_day, in_all, exact): &(Date, Usd, Usd, bool)| ChartRow {
             day: *day,
             on_day: on_day.to_cents_up(),
             in_all: in_all.to_cents_up(),

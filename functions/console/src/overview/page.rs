@@ -36,7 +36,7 @@ struct Overview<'a> {
     programme: &'a Programme,
     is_admin: bool,
     may_edit: bool,
-    money: Money,
+    money: MoneyFigures,
     /// What the spending is of, and the ways to other spans.
     phrase: &'static str,
     spans: Vec<SpanLink>,
@@ -66,7 +66,7 @@ struct Overview<'a> {
 }
 
 /// The four figures, with when the first of them was read.
-struct Money {
+struct MoneyFigures {
     spent: Figure,
     as_of: Option<String>,
     reserved: Usd,
@@ -120,7 +120,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
     let model_days: Vec<_> = model_days.into_iter().map(|day| day.by).collect();
     let (models, groups_models) = by_model::of_programme(&model_days, used, &coverage);
     let time = |at| column_time(at, settings.term.zone());
-    let money = Money {
+    let money = MoneyFigures {
         spent: context.figure(&spent, span, had_a_key),
         as_of: sync.looked_at.map(time),
         reserved: pot.reserved,

@@ -12,7 +12,7 @@ use super::parse::{RefusedRow, RosterFile, RosterRow};
 
 /// What becomes of those whom the file does not name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
+pub(super) enum AbsentRows {
     Add,
     /// They are dropped.
     Replace,
@@ -43,11 +43,11 @@ struct Roster<'a> {
     by_id: HashMap<&'a str, &'a Grant>,
 }
 
-impl Mode {
-    pub(super) fn of(text: Option<&str>) -> Option<Mode> {
+impl AbsentRows {
+    pub(super) fn of(text: Option<&str>) -> Option<AbsentRows> {
         match text {
-            None | Some("add") => Some(Mode::Add),
-            Some("replace") => Some(Mode::Replace),
+            None | Some("add") => Some(AbsentRows::Add),
+            Some("replace") => Some(AbsentRows::Replace),
             Some(_) => None,
         }
     }
@@ -60,7 +60,7 @@ impl ImportPlan {
     }
 }
 
-pub(super) fn plan(file: RosterFile, grants: &[Grant], mode: Mode) -> ImportPlan {
+pub(super) fn plan(file: RosterFile, grants: &[Grant], mode: AbsentRows) -> ImportPlan {
     let roster = Roster::of(grants);
     let mut plan =
         ImportPlan { standing: grants.iter().filter(|grant| !is_over(grant)).count(), ..ImportPlan::default() };
@@ -122,7 +122,7 @@ pub(super) fn plan(file: RosterFile, grants: &[Grant], mode: Mode) -> ImportPlan
     }
     plan.refused.sort_by_key(|refused| refused.line);
     plan.groups = groups_after(grants, &plan.steps);
-    if mode == Mode::Replace {
+    if mode == AbsentRows::Replace {
         let dropped = grants
             .iter()
             .filter(|grant| !is_over(grant) && grant.holds.dropped.is_none() && !named.contains(&grant.id));
@@ -195,7 +195,7 @@ mod tests {
         Grant::invited("cs".parse().unwrap(), id, person, Some(group.to_owned()))
     }
 
-    fn planned(text: &str, mode: Mode) -> ImportPlan {
+    fn planned(text: &str, mode: AbsentRows) -> ImportPlan {
         let mut eve = grant(4, "eve", "B");
         (eve.holds.dropped, eve.state) = (Some(Timestamp::UNIX_EPOCH), GrantState::Revoked);
         let grants = [grant(1, "ada", "A"), grant(2, "bob", "A"), grant(3, "cid", "B"), eve];
@@ -210,17 +210,25 @@ mod tests {
     fn people_are_added_changed_moved_or_left_as_they_are() {
         let all =
             "email,name,group,id\nada@uni.edu,ada,A,s1\nbob@uni.edu,Robert,B,s2\ncid2@uni.edu,,B,s3\ndora@uni.edu,,,\n";
-        assert_eq!(counts(&planned(all, Mode::Add)), [1, 2, 1, 0, 1, 0]);
-        assert_eq!(counts(&planned("email\nada@uni.edu\n", Mode::Add)), [0, 0, 0, 0, 1, 0], "no column, no change");
-        assert_eq!(counts(&planned("email,group\nada@uni.edu,\n", Mode::Add)), [0, 0, 1, 0, 0, 0], "into no group");
+        assert_eq!(counts(&planned(all, AbsentRows::Add)), [1, 2, 1, 0, 1, 0]);
+        assert_eq!(
+            counts(&planned("email\nada@uni.edu\n", AbsentRows::Add)),
+            [0, 0, 0, 0, 1, 0],
+            "no column, no change"
+        );
+        assert_eq!(
+            counts(&planned("email,group\nada@uni.edu,\n", AbsentRows::Add)),
+            [0, 0, 1, 0, 0, 0],
+            "into no group"
+        );
     }
 
     #[test]
     fn groups_are_counted_as_they_would_be_those_of_everybody_who_stays_included() {
         let rows: String = (0..300).map(|row| format!("s{row}@uni.edu,g{row}\n")).collect();
-        assert_eq!(planned(&format!("email,group\n{rows}"), Mode::Add).groups, 302);
+        assert_eq!(planned(&format!("email,group\n{rows}"), AbsentRows::Add).groups, 302);
         let moved = format!("email,group\nada@uni.edu,B\nbob@uni.edu,B\n{rows}");
-        assert_eq!(planned(&moved, Mode::Add).groups, 301, "nobody is left in the first");
+        assert_eq!(planned(&moved, AbsentRows::Add).groups, 301, "nobody is left in the first");
     }
 
     #[test]
@@ -229,21 +237,21 @@ mod tests {
         grants.iter_mut().take(3).for_each(|grant| grant.holds.dropped = Some(Timestamp::UNIX_EPOCH));
         let planned = |text: &str, mode| plan(parse::file(text.as_bytes()).unwrap(), &grants, mode);
         let returns = |number: u8| Step::Return { grant: format!("{number:016x}").parse().unwrap() };
-        for mode in [Mode::Add, Mode::Replace] {
+        for mode in [AbsentRows::Add, AbsentRows::Replace] {
             let plan = planned("email,group\nada@uni.edu,A\nbob@uni.edu,B\ndan@uni.edu,B\n", mode);
             assert_eq!((counts(&plan), plan.returned), ([0, 0, 1, 0, 1, 0], 2));
             assert!(
                 matches!(&plan.steps[..], [one, Step::Change { .. }, other] if [one, other] == [&returns(1), &returns(2)])
             );
         }
-        let plan = planned("email,name,id\nada2@uni.edu,ada,s1\ncid@uni.edu,\u{202E}x,s3\n", Mode::Add);
+        let plan = planned("email,name,id\nada2@uni.edu,ada,s1\ncid@uni.edu,\u{202E}x,s3\n", AbsentRows::Add);
         assert_eq!((counts(&plan), plan.returned), ([0, 1, 0, 0, 0, 1], 1), "nobody returns by a row that is refused");
-        assert_eq!(self::planned("email\neve@uni.edu\n", Mode::Add).steps, [], "what is over is over");
+        assert_eq!(self::planned("email\neve@uni.edu\n", AbsentRows::Add).steps, [], "what is over is over");
     }
 
     #[test]
     fn an_address_that_belonged_to_somebody_with_another_id_is_refused_and_its_holder_stays() {
-        let plan = planned("email,id\nada@uni.edu,s9\nbob@uni.edu,s3\ncid@uni.edu,\n", Mode::Replace);
+        let plan = planned("email,id\nada@uni.edu,s9\nbob@uni.edu,s3\ncid@uni.edu,\n", AbsentRows::Replace);
         let why: Vec<&str> = plan.refused.iter().map(|refused| refused.why.as_str()).collect();
         let expected = ["ada@uni.edu", "bob@uni.edu"]
             .map(|address| format!("{address}: this address belonged to somebody with another id."));
@@ -254,14 +262,14 @@ mod tests {
     #[test]
     fn of_two_rows_for_one_person_the_later_is_refused() {
         let text = "email,id\nada@uni.edu,s1\nADA@uni.edu,\nlove@uni.edu,s1\nnew@uni.edu,s9\nnewer@uni.edu,s9\nbob@uni.edu,s3\n";
-        let plan = planned(text, Mode::Add);
+        let plan = planned(text, AbsentRows::Add);
         assert_eq!(plan.refused.iter().map(|refused| refused.line).collect::<Vec<_>>(), [3, 4, 6, 7]);
         assert_eq!(plan.added, 1);
     }
 
     #[test]
     fn replacing_drops_whom_no_row_names_but_nobody_for_a_mistake_in_their_row() {
-        let plan = planned("email,name\nada@uni.edu,\u{202E}x\nbob@uni.edu,bob\n", Mode::Replace);
+        let plan = planned("email,name\nada@uni.edu,\u{202E}x\nbob@uni.edu,bob\n", AbsentRows::Replace);
         assert_eq!((counts(&plan), plan.standing), ([0, 0, 0, 1, 1, 1], 3));
         assert!(plan.drops_many());
         assert_eq!(plan.steps, [Step::Drop { grant: format!("{:016x}", 3).parse().unwrap() }]);

@@ -14,7 +14,7 @@ use bursar_core::domain::values::id::new_ulid;
 use bursar_core::store::RateCount;
 use bursar_core::store::{Import, JobCreation};
 use bursar_core::web::{Answer, Frame, RequestDeadline, Site};
-use compare::{ImportPlan, Mode};
+use compare::{AbsentRows, ImportPlan};
 use parse::{FileError, RefusedRow};
 
 use crate::access::{self, Faculty, Form, ProgrammeAccess};
@@ -66,7 +66,7 @@ pub(crate) async fn preview(
     }
     let refuse = |why: &str| Ok(site.refuse(StatusCode::UNPROCESSABLE_ENTITY, "The file was not read", why));
     let Some(file) = &file else { return refuse("Choose a CSV file first.") };
-    let Some(mode) = Mode::of(fields.filled("mode")) else {
+    let Some(mode) = AbsentRows::of(fields.filled("mode")) else {
         return refuse("The mode is either add or replace.");
     };
     let file = match parse::file(file) {

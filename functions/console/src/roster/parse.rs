@@ -75,7 +75,7 @@ pub(super) fn file(bytes: &[u8]) -> Result<RosterFile, FileError> {
     }
     let mut reader =
         ReaderBuilder::new().delimiter(delimiter(text)).has_headers(false).flexible(true).from_reader(text.as_bytes());
-    let mut lines = Lines { text: text.as_bytes(), at: 0, line: 1 };
+    let mut lines = LineCounter { text: text.as_bytes(), at: 0, line: 1 };
     let mut record = ByteRecord::new();
     if !read(&mut reader, &mut record) {
         return Err(FileError::Empty);
@@ -122,13 +122,13 @@ fn delimiter(text: &str) -> u8 {
 }
 
 /// Counts lines up to where records begin. The reader's own count is of where it began to look.
-struct Lines<'a> {
+struct LineCounter<'a> {
     text: &'a [u8],
     at: usize,
     line: u64,
 }
 
-impl Lines<'_> {
+impl LineCounter<'_> {
     fn of(&mut self, record: &ByteRecord) -> u64 {
         let begins = record.position().map_or(0, |position| usize::try_from(position.byte()).unwrap_or(usize::MAX));
         while let Some(byte) = self.text.get(self.at) {

@@ -4,13 +4,13 @@ use bursar_core::domain::audit::{Act, AuditDetail};
 use bursar_core::domain::programme::request::{POT, Wish};
 
 use super::SettingTexts;
-use super::table::{Draft, Owner, SETTINGS, Setting};
+use super::table::{Draft, SETTINGS, Setting, SettingOwner};
 
 /// The settings in which two drafts differ.
-pub(crate) struct Difference(Vec<Change>);
+pub(crate) struct Difference(Vec<SettingChange>);
 
 #[derive(Clone)]
-struct Change {
+struct SettingChange {
     setting: &'static Setting,
     from: String,
     to: String,
@@ -21,7 +21,7 @@ impl Difference {
         let (before, after) = (SettingTexts::of(before), SettingTexts::of(after));
         let change = |setting: &'static Setting| {
             let (from, to) = (before.text(setting.id).to_owned(), after.text(setting.id).to_owned());
-            (from != to).then_some(Change { setting, from, to })
+            (from != to).then_some(SettingChange { setting, from, to })
         };
         Difference(SETTINGS.iter().filter_map(change).collect())
     }
@@ -36,7 +36,7 @@ impl Difference {
 
     /// The part that only an admin may change.
     pub(crate) fn of_admins(mut self) -> Difference {
-        self.0.retain(|change| change.setting.owner == Owner::Admins);
+        self.0.retain(|change| change.setting.owner == SettingOwner::Admins);
         self
     }
 
@@ -46,13 +46,13 @@ impl Difference {
     }
 
     pub(crate) fn wishes(&self) -> Vec<Wish> {
-        self.0.iter().map(Change::wish).collect()
+        self.0.iter().map(SettingChange::wish).collect()
     }
 
     /// The audit entry. Settings that may name people are named without their values.
     pub(crate) fn entry(&self, act: Act) -> AuditDetail {
         let (private, open): (Vec<_>, Vec<_>) = self.0.iter().partition(|change| change.setting.is_private);
-        let pairs = |value: fn(&Change) -> &str| {
+        let pairs = |value: fn(&SettingChange) -> &str| {
             let pairs: Vec<_> = open.iter().map(|change| format!("{}={}", change.setting.id, value(change))).collect();
             pairs.join("; ")
         };
@@ -62,9 +62,9 @@ impl Difference {
     }
 }
 
-impl Change {
+impl SettingChange {
     fn wish(&self) -> Wish {
-        let Change { setting, from, to } = self;
+        let SettingChange { setting, from, to } = self;
         Wish {
             setting: setting.id.to_owned(),
             label: setting.label.to_owned(),

@@ -1,6 +1,6 @@
 //! The fields of a programme's form, as templates show them.
 
-use super::table::{Kind, Owner, SETTINGS, Setting};
+use super::table::{Kind, SETTINGS, Setting, SettingOwner};
 use super::{Refusals, SettingTexts};
 
 /// One field, with what stands in it.
@@ -33,8 +33,8 @@ impl FormFields {
         let mut form = FormFields { required: Vec::new(), optional: Vec::new(), admins: Vec::new() };
         for setting in SETTINGS {
             let fields = match setting.owner {
-                Owner::Creator if audience != Audience::Creator => continue,
-                Owner::Admins if audience == Audience::Faculty => &mut form.admins,
+                SettingOwner::Creator if audience != Audience::Creator => continue,
+                SettingOwner::Admins if audience == Audience::Faculty => &mut form.admins,
                 _ if setting.is_required => &mut form.required,
                 _ => &mut form.optional,
             };

@@ -19,8 +19,8 @@ pub(crate) use difference::Difference;
 pub(crate) use field::{Audience, FormFields};
 pub(crate) use table::{Draft, plain};
 
-use reader::Reader;
-use table::{Owner, SETTINGS};
+use reader::SettingReader;
+use table::{SETTINGS, SettingOwner};
 
 /// The text of every setting, and which of them a form carries.
 #[derive(Clone, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl SettingTexts {
 
     /// What faculty may save of these texts: what only an admin may change stays as it is now.
     pub(crate) fn of_faculty(mut self, now: &SettingTexts) -> SettingTexts {
-        for setting in SETTINGS.iter().filter(|setting| setting.owner == Owner::Admins) {
+        for setting in SETTINGS.iter().filter(|setting| setting.owner == SettingOwner::Admins) {
             self.texts.insert(setting.id, now.text(setting.id).to_owned());
             self.carried.retain(|id| *id != setting.id);
         }
@@ -70,7 +70,7 @@ impl SettingTexts {
 
     /// What these texts mean. What no form has, such as the groups, comes from `before`.
     pub(crate) fn read(&self, before: Option<&Settings>) -> Result<Draft, Refusals> {
-        let mut reader = Reader::of(self, before);
+        let mut reader = SettingReader::of(self, before);
         let mut draft = Draft::blank();
         draft.settings.groups = before.map(|before| before.groups.clone()).unwrap_or_default();
         for setting in SETTINGS {

@@ -20,7 +20,7 @@ const MOST_THRESHOLDS: usize = 20;
 const MOST_MODELS: usize = 200;
 
 /// Reads one form setting by setting, noting what is refused.
-pub(super) struct Reader<'a> {
+pub(super) struct SettingReader<'a> {
     texts: &'a SettingTexts,
     before: Option<&'a Settings>,
     refusals: Refusals,
@@ -28,9 +28,9 @@ pub(super) struct Reader<'a> {
     id: &'static str,
 }
 
-impl<'a> Reader<'a> {
-    pub(super) fn of(texts: &'a SettingTexts, before: Option<&'a Settings>) -> Reader<'a> {
-        Reader { texts, before, refusals: Refusals::new(), id: "" }
+impl<'a> SettingReader<'a> {
+    pub(super) fn of(texts: &'a SettingTexts, before: Option<&'a Settings>) -> SettingReader<'a> {
+        SettingReader { texts, before, refusals: Refusals::new(), id: "" }
     }
 
     /// Goes on with another setting.

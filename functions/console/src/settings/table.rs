@@ -8,7 +8,7 @@ use bursar_core::domain::values::format::field_time;
 use bursar_core::domain::values::money::Usd;
 use jiff::Timestamp;
 
-use super::reader::Reader;
+use super::reader::SettingReader;
 
 /// A setting as the console knows it.
 pub(crate) struct Setting {
@@ -17,13 +17,13 @@ pub(crate) struct Setting {
     pub(crate) label: &'static str,
     pub(crate) hint: &'static str,
     pub(crate) kind: Kind,
-    pub(super) owner: Owner,
+    pub(super) owner: SettingOwner,
     /// Whether it has no default.
     pub(crate) is_required: bool,
     /// Whether it may name people: an entry says that it changed and not what it is.
     pub(super) is_private: bool,
     pub(super) write: fn(&Draft) -> String,
-    pub(super) read: fn(&mut Reader<'_>, &mut Draft),
+    pub(super) read: fn(&mut SettingReader<'_>, &mut Draft),
 }
 
 /// What a form is about: the settings of a programme and its pot.
@@ -50,7 +50,7 @@ pub(crate) enum Kind {
 
 /// Who changes a setting.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Owner {
+pub(super) enum SettingOwner {
     Faculty,
     /// Faculty ask for it.
     Admins,
@@ -64,7 +64,7 @@ const OPTIONAL: Setting = Setting {
     label: "",
     hint: "",
     kind: Kind::Text,
-    owner: Owner::Faculty,
+    owner: SettingOwner::Faculty,
     is_required: false,
     is_private: false,
     write: |_| String::new(),
@@ -72,7 +72,7 @@ const OPTIONAL: Setting = Setting {
 };
 const REQUIRED: Setting = Setting { is_required: true, ..OPTIONAL };
 /// A list of people with a role or a task.
-const PEOPLE: Setting = Setting { kind: Kind::People, owner: Owner::Admins, is_private: true, ..OPTIONAL };
+const PEOPLE: Setting = Setting { kind: Kind::People, owner: SettingOwner::Admins, is_private: true, ..OPTIONAL };
 
 /// In the order of the form.
 pub(super) const SETTINGS: &[Setting] = &[
@@ -105,7 +105,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         id: "timezone",
         label: "Time zone",
         hint: "Such as Europe/Berlin or America/New_York.",
-        owner: Owner::Admins,
+        owner: SettingOwner::Admins,
         write: |of| of.settings.term.timezone().to_owned(),
         read: |form, to| form.term(&mut to.settings.term),
         ..REQUIRED
@@ -124,7 +124,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         label: "Budget",
         hint: "In dollars: all the money the programme may ever cost.",
         kind: Kind::Money,
-        owner: Owner::Admins,
+        owner: SettingOwner::Admins,
         write: |of| plain(of.pot),
         read: |form, to| form.money(&mut to.pot),
         ..REQUIRED
@@ -133,7 +133,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         id: "roster",
         label: "Roster",
         kind: Kind::Choice(&[("", "with a roster"), ("none", "none: a cost centre that only owns keys")]),
-        owner: Owner::Creator,
+        owner: SettingOwner::Creator,
         write: |of| if of.settings.roster { "" } else { "none" }.to_owned(),
         read: |form, to| form.roster(&mut to.settings.roster),
         ..OPTIONAL
@@ -148,7 +148,7 @@ pub(super) const SETTINGS: &[Setting] = &[
             ("weekly", "each week"),
             ("monthly", "each month"),
         ]),
-        owner: Owner::Admins,
+        owner: SettingOwner::Admins,
         write: |of| word(&of.settings.reset),
         read: |form, to| form.choice(&mut to.settings.reset),
         ..OPTIONAL
@@ -199,7 +199,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         id: "alert_assistants",
         label: "Assistants who hear of alerts too",
         hint: "Addresses of assistants. Faculty hear anyway.",
-        owner: Owner::Faculty,
+        owner: SettingOwner::Faculty,
         write: |of| lines(&of.settings.alert_assistants),
         read: |form, to| to.settings.alert_assistants = form.alert_assistants(&to.settings.assistants),
         ..PEOPLE
@@ -225,7 +225,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         id: "cost_code",
         label: "Cost code",
         hint: "Under what finance books the spending.",
-        owner: Owner::Admins,
+        owner: SettingOwner::Admins,
         write: |of| of.settings.cost_code.clone().unwrap_or_default(),
         read: |form, to| to.settings.cost_code = form.line(100),
         ..OPTIONAL
@@ -243,7 +243,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         id: "byok",
         label: "Spending with own provider keys",
         kind: Kind::Choice(&[("inside", "counts against the cap"), ("outside", "does not count")]),
-        owner: Owner::Admins,
+        owner: SettingOwner::Admins,
         write: |of| word(&of.settings.byok),
         read: |form, to| form.choice(&mut to.settings.byok),
         ..OPTIONAL
@@ -256,7 +256,7 @@ pub(super) const SETTINGS: &[Setting] = &[
             ("no-training", "no training on them"),
             ("zero-retention", "not keep them"),
         ]),
-        owner: Owner::Admins,
+        owner: SettingOwner::Admins,
         write: |of| word(&of.settings.data_policy),
         read: |form, to| form.choice(&mut to.settings.data_policy),
         ..OPTIONAL

@@ -31,13 +31,13 @@ pub(crate) struct ModelCoverage {
 /// A table of what was used.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct ModelTable {
-    pub(crate) rows: Vec<ModelLine>,
+    pub(crate) rows: Vec<ModelSpending>,
     /// Whether anything was paid to a model's maker.
     pub(crate) has_byok: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct ModelLine {
+pub(crate) struct ModelSpending {
     /// Whose it was; empty where there is one table for all.
     pub(crate) whose: String,
     pub(crate) model: String,
@@ -111,7 +111,7 @@ pub(crate) fn of_programme(
     }
     let mut models = ModelTable::of(models);
     models.has_byok |= rest.is_some_and(|rest| rest.byok > Usd::ZERO);
-    models.rows.extend(rest.map(|rest| ModelLine {
+    models.rows.extend(rest.map(|rest| ModelSpending {
         whose: String::new(),
         model: NOT_BY_MODEL.to_owned(),
         spent: rest.spent,
@@ -154,19 +154,19 @@ impl ModelTable {
         if !smallest.is_empty() {
             sums.push(((String::new(), format!("{} further lines together", smallest.len())), rest));
         }
-        let line = |((whose, model), Sums { spent, byok, requests })| ModelLine {
+        let line = |((whose, model), Sums { spent, byok, requests })| ModelSpending {
             whose,
             model,
             spent,
             byok,
             requests: Some(requests),
         };
-        let rows: Vec<ModelLine> = sums.into_iter().map(line).collect();
+        let rows: Vec<ModelSpending> = sums.into_iter().map(line).collect();
         ModelTable { has_byok: rows.iter().any(|row| row.byok > Usd::ZERO), rows }
     }
 }
 
-impl ModelLine {
+impl ModelSpending {
     /// What one request cost on average, to a hundredth of a cent, rounded up.
     pub(crate) fn per_request(&self) -> Option<String> {
         let sums = Sums { spent: self.spent, byok: self.byok, requests: self.requests? };

@@ -18,7 +18,7 @@ use serde::Serialize;
 
 /// What one round of work did.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Report {
+pub(crate) struct WorkReport {
     pub(crate) carried_out: u32,
     pub(crate) put_off: u32,
     /// The jobs that were carried on, by how they stand now.
@@ -36,8 +36,8 @@ const JOBS_AT_ONCE: i32 = 20;
 const LEFT_FOR_THE_REST: Duration = Duration::from_secs(14);
 const ENOUGH_FOR_THE_REST: Duration = Duration::from_secs(2);
 
-pub(crate) async fn round(site: &Site, deadline: Deadline) -> Result<Report> {
-    let mut report = Report::default();
+pub(crate) async fn round(site: &Site, deadline: Deadline) -> Result<WorkReport> {
+    let mut report = WorkReport::default();
     for urgency in [Urgency::Leak, Urgency::Disable, Urgency::Limit] {
         orders(site, urgency, &mut report, deadline).await?;
     }
@@ -49,7 +49,7 @@ pub(crate) async fn round(site: &Site, deadline: Deadline) -> Result<Report> {
 }
 
 /// Carries out the due orders of one urgency, longest due first, while time is left. What fails is due later, so it blocks nothing.
-async fn orders(site: &Site, urgency: Urgency, report: &mut Report, deadline: Deadline) -> Result<()> {
+async fn orders(site: &Site, urgency: Urgency, report: &mut WorkReport, deadline: Deadline) -> Result<()> {
     let mut seen = HashSet::new();
     while deadline.leaves(LEFT_FOR_THE_REST) {
         let now = site.clock.now();
@@ -79,7 +79,7 @@ async fn orders(site: &Site, urgency: Urgency, report: &mut Report, deadline: De
 }
 
 /// Goes on with the jobs that have no lease, one after the other.
-async fn jobs(site: &Site, report: &mut Report, deadline: Deadline) -> Result<()> {
+async fn jobs(site: &Site, report: &mut WorkReport, deadline: Deadline) -> Result<()> {
     for programme in site.table.due_jobs(site.clock.now(), JOBS_AT_ONCE).await? {
         // Somebody may have taken it since the index named it.
         let Some(job) = site.table.take_job(&programme, site.clock.now(), deadline).await? else { continue };
