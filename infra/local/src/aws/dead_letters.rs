@@ -19,7 +19,7 @@ pub struct DeadLetters(StateFile);
 pub struct DeadLetter {
     pub at: Timestamp,
     pub function: String,
-    pub about: About,
+    pub about: DeadLetterContent,
     /// How often it was tried, the first time included.
     pub tries: u32,
     pub error: String,
@@ -27,7 +27,7 @@ pub struct DeadLetter {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum About {
+pub enum DeadLetterContent {
     /// Stream records, by their sequence numbers.
     Records { first: String, last: String, count: usize },
     /// The input of a schedule.
@@ -74,7 +74,7 @@ mod tests {
         let letter = |tries| DeadLetter {
             at: Timestamp::UNIX_EPOCH,
             function: "mail".to_owned(),
-            about: About::Input(Value::Null),
+            about: DeadLetterContent::Input(Value::Null),
             tries,
             error: String::new(),
         };

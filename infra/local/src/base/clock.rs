@@ -24,23 +24,23 @@ pub struct StackClock(Arc<Inner>);
 
 struct Inner {
     real: Clock,
-    course: Mutex<Course>,
+    course: Mutex<ClockState>,
     kept: StateFile,
     moved: watch::Sender<()>,
     at_work: watch::Sender<usize>,
 }
 
 #[derive(Clone, Copy)]
-enum Course {
+enum ClockState {
     /// Goes with real time, so many nanoseconds ahead of it or behind.
     Running(SignedDuration),
     StandingAt(Timestamp),
 }
 
 /// Something that is under way.
-pub struct AtWork(StackClock);
+pub struct WorkGuard(StackClock);
 
-impl Drop for AtWork {
+impl Drop for WorkGuard {
     fn drop(&mut self) {
         self.0.0.at_work.send_modify(|count| *count -= 1);
     }
@@ -65,7 +65,7 @@ impl StackClock {
         let offset = offset.map_or(SignedDuration::ZERO, |o| SignedDuration::new(o.seconds, o.nanoseconds));
         Ok(StackClock(Arc::new(Inner {
             real,
-            course: Mutex::new(Course::Running(offset)),
+            course: Mutex::new(ClockState::Running(offset)),
             kept,
             moved: watch::channel(()).0,
             at_work: watch::channel(0).0,
@@ -80,46 +80,46 @@ impl StackClock {
 
     pub fn now(&self) -> Timestamp {
         match self.course() {
-            Course::Running(offset) => self.0.real.now().saturating_add(offset).unwrap_or(Timestamp::MAX),
-            Course::StandingAt(instant) => instant,
+            ClockState::Running(offset) => self.0.real.now().saturating_add(offset).unwrap_or(Timestamp::MAX),
+            ClockState::StandingAt(instant) => instant,
         }
     }
 
     /// Sets a clock that nothing has read yet to an instant of the past, where it stands still.
     pub fn begin_at(&self, instant: Timestamp) -> Result<()> {
-        self.set(Course::StandingAt(instant))
+        self.set(ClockState::StandingAt(instant))
     }
 
     /// Stands still at `instant`, or where it is if that is past.
     pub fn stop_at(&self, instant: Timestamp) -> Result<()> {
-        self.set(Course::StandingAt(instant.max(self.now())))
+        self.set(ClockState::StandingAt(instant.max(self.now())))
     }
 
     /// Runs on with real time from `instant`, or from where it is if that is past.
     pub fn run_from(&self, instant: Timestamp) -> Result<()> {
         let ahead = instant.max(self.now()).duration_since(self.0.real.now());
-        self.set(Course::Running(ahead))
+        self.set(ClockState::Running(ahead))
     }
 
     /// Whether it was stopped and not let run again.
     pub fn stands(&self) -> bool {
-        matches!(self.course(), Course::StandingAt(_))
+        matches!(self.course(), ClockState::StandingAt(_))
     }
 
     /// Goes forward at once, without stopping on the way.
     pub fn advance(&self, by: SignedDuration) -> Result<Timestamp> {
         let instant = self.now().checked_add(by).context("that is too far ahead")?;
         match self.course() {
-            Course::Running(_) => self.run_from(instant)?,
-            Course::StandingAt(_) => self.stop_at(instant)?,
+            ClockState::Running(_) => self.run_from(instant)?,
+            ClockState::StandingAt(_) => self.stop_at(instant)?,
         }
         Ok(self.now())
     }
 
     /// Says that something is under way that takes a moment of real time, until the answer is dropped.
-    pub fn at_work(&self) -> AtWork {
+    pub fn at_work(&self) -> WorkGuard {
         self.0.at_work.send_modify(|count| *count += 1);
-        AtWork(self.clone())
+        WorkGuard(self.clone())
     }
 
     /// Waits until nothing is under way, before the clock is moved: to what is, hours would pass in the middle of a step. What
@@ -139,8 +139,8 @@ impl StackClock {
                 return;
             }
             let sleep = match self.course() {
-                Course::Running(_) => left.unsigned_abs().min(LONGEST_SLEEP),
-                Course::StandingAt(_) => Duration::MAX,
+                ClockState::Running(_) => left.unsigned_abs().min(LONGEST_SLEEP),
+                ClockState::StandingAt(_) => Duration::MAX,
             };
             tokio::select! {
                 () = tokio::time::sleep(sleep) => {}
@@ -149,14 +149,14 @@ impl StackClock {
         }
     }
 
-    fn course(&self) -> Course {
+    fn course(&self) -> ClockState {
         *self.0.course.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, course: Course) -> Result<()> {
+    fn set(&self, course: ClockState) -> Result<()> {
         let ahead = match course {
-            Course::Running(offset) => offset,
-            Course::StandingAt(instant) => instant.duration_since(self.0.real.now()),
+            ClockState::Running(offset) => offset,
+            ClockState::StandingAt(instant) => instant.duration_since(self.0.real.now()),
         };
         let offset = Offset { seconds: ahead.as_secs(), nanoseconds: ahead.subsec_nanos() };
         self.0.kept.put(COLLECTION, "offset", &offset)?;

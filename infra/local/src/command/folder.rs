@@ -69,14 +69,14 @@ impl Folder {
     }
 
     /// Room for a first content that must appear all at once or not at all. Leftovers of an earlier try are removed.
-    pub fn aside(&self) -> Result<Aside<'_>, FolderError> {
+    pub fn aside(&self) -> Result<Unfinished<'_>, FolderError> {
         if !self.is_new() {
             return Err(self.unusable(io::ErrorKind::AlreadyExists.into()));
         }
         let root = self.root.join(ASIDE);
         let made = remove_if_there(&root).and_then(|()| make(&self.files_at(&root).stand_ins));
         made.map_err(|error| self.unusable(error))?;
-        Ok(Aside { folder: self, root })
+        Ok(Unfinished { folder: self, root })
     }
 
     fn settled(dir: &Path, lock: File) -> io::Result<Folder> {
@@ -120,12 +120,12 @@ impl Folder {
 
 /// A first content under way. Dropped unfinished, it counts for nothing: the next start removes it.
 #[derive(Debug)]
-pub struct Aside<'a> {
+pub struct Unfinished<'a> {
     folder: &'a Folder,
     root: PathBuf,
 }
 
-impl Aside<'_> {
+impl Unfinished<'_> {
     pub fn files(&self) -> Files {
         self.folder.files_at(&self.root)
     }

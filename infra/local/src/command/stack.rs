@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::aws::engine::{Engine, Place};
 use crate::aws::gateway;
-use crate::aws::inbox::{Inbox, SignsIn, Who};
+use crate::aws::inbox::{Inbox, InboxGuide, KnownLogin};
 use crate::aws::invoke::binaries::Binaries;
 use crate::aws::invoke::in_process::InProcess;
 use crate::aws::invoke::logs::Logs;
@@ -311,8 +311,8 @@ async fn deployment(config: &Config, clock: &StackClock) -> Result<String> {
 }
 
 /// Whoever a demonstration left here; else the admins, who begin.
-fn who_may_sign_in(kept: &StateFile, config: &Config) -> Result<Who> {
-    let admin = |admin: &EmailAddress| SignsIn {
+fn who_may_sign_in(kept: &StateFile, config: &Config) -> Result<InboxGuide> {
+    let admin = |admin: &EmailAddress| KnownLogin {
         address: admin.as_written().to_owned(),
         as_whom: "admin: makes programmes and sees all of them".to_owned(),
     };
@@ -320,7 +320,7 @@ fn who_may_sign_in(kept: &StateFile, config: &Config) -> Result<Who> {
         Some(people) => people,
         None => config.admins.iter().map(admin).collect(),
     };
-    Ok(Who { web: config.origin.as_str().to_owned(), people })
+    Ok(InboxGuide { web: config.origin.as_str().to_owned(), people })
 }
 
 /// SES events go to the functions that the template subscribes.

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use super::call::Call;
-use super::verdict::{Verdict, When};
+use super::verdict::{FaultMoment, Verdict};
 use super::{Gate, Matcher};
 
 /// Parks the calls of a matcher. When it is dropped, those whose function still waits pass and the others are never executed.
-pub struct Held {
+pub struct HeldCalls {
     gate: Gate,
     id: u64,
-    when: When,
+    when: FaultMoment,
     told: Mutex<BTreeSet<u64>>,
 }
 
@@ -26,23 +26,23 @@ pub enum ReleaseError {
 
 impl Gate {
     /// Parks the calls of this matcher from now on. A call that a rule decides about is not parked.
-    pub fn hold(&self, matcher: impl Into<Matcher>) -> Held {
-        self.hold_when(matcher.into(), When::Before)
+    pub fn hold(&self, matcher: impl Into<Matcher>) -> HeldCalls {
+        self.hold_when(matcher.into(), FaultMoment::Before)
     }
 
     /// Lets the calls of this matcher take effect from now on, and parks their answers. Such a call can come only to what
     /// becomes of an answer. When the hold is dropped, its effect stays.
-    pub fn hold_answers(&self, matcher: impl Into<Matcher>) -> Held {
-        self.hold_when(matcher.into(), When::After)
+    pub fn hold_answers(&self, matcher: impl Into<Matcher>) -> HeldCalls {
+        self.hold_when(matcher.into(), FaultMoment::After)
     }
 
-    fn hold_when(&self, matcher: Matcher, when: When) -> Held {
+    fn hold_when(&self, matcher: Matcher, when: FaultMoment) -> HeldCalls {
         let id = self.inner().state().add_hold(matcher, when);
-        Held { gate: self.clone(), id, when, told: Mutex::default() }
+        HeldCalls { gate: self.clone(), id, when, told: Mutex::default() }
     }
 }
 
-impl Held {
+impl HeldCalls {
     /// Waits for the next call to be parked that this was not told of before.
     pub async fn arrived(&self) -> Call {
         self.gate
@@ -78,7 +78,7 @@ impl Held {
         self.gate.inner().change(|state| {
             let call = state.parked(self.id).find(|(call, _)| call.number == number);
             let call = call.ok_or(ReleaseError::NotHeld)?.0.clone();
-            let is_late = self.when == When::After && !verdict.is_of_an_answer();
+            let is_late = self.when == FaultMoment::After && !verdict.is_of_an_answer();
             if is_late || !verdict.fits(&call.name, &call.shape) {
                 let call = Box::new(call);
                 return Err(ReleaseError::DoesNotFit { call, verdict });
@@ -107,7 +107,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for HeldCalls {
     fn drop(&mut self) {
         self.gate.inner().change(|state| state.lift(self.id));
     }

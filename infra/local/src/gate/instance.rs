@@ -17,7 +17,7 @@ pub struct Instance {
 }
 
 /// An invocation that has begun. It is over when this is dropped.
-pub struct Begun {
+pub struct RunningInvocation {
     gate: Gate,
     who: (FunctionName, u32),
     killed: oneshot::Receiver<()>,
@@ -60,13 +60,13 @@ impl Instance {
     }
 
     /// Begins an invocation at once, to be run by what is given back.
-    pub fn begin(&mut self) -> Begun {
+    pub fn begin(&mut self) -> RunningInvocation {
         let who = (self.function, self.number);
-        Begun { gate: self.gate.clone(), who, killed: self.gate.inner().change(|state| state.begin(who)) }
+        RunningInvocation { gate: self.gate.clone(), who, killed: self.gate.inner().change(|state| state.begin(who)) }
     }
 }
 
-impl Begun {
+impl RunningInvocation {
     /// Runs the invocation until it is done or killed. The work is dropped at a kill.
     pub async fn run<T>(mut self, work: impl Future<Output = T>) -> Result<T, Killed> {
         tokio::select! {
@@ -84,7 +84,7 @@ impl Drop for Instance {
     }
 }
 
-impl Drop for Begun {
+impl Drop for RunningInvocation {
     fn drop(&mut self) {
         self.gate.inner().change(|state| state.end(self.who));
     }

@@ -40,14 +40,14 @@ pub use self::call::{Call, CallName, Part, Service, Shape};
 pub use self::conduct::upstream::Upstreams;
 pub use self::explore::{Exploration, Explored};
 pub use self::history::{History, Step};
-pub use self::hold::{Held, ReleaseError};
-pub use self::instance::{Begun, Instance, Killed};
+pub use self::hold::{HeldCalls, ReleaseError};
+pub use self::instance::{Instance, Killed, RunningInvocation};
 pub use self::matcher::Matcher;
 pub use self::record::{Keep, Recorded, Use};
 pub use self::state::Pending;
-pub use self::verdict::{LateAnswer, Throttle, Until, Verdict, When};
+pub use self::verdict::{DelayedUntil, FaultMoment, LateAnswer, Throttle, Verdict};
 
-use self::conduct::upstream::{Asked, Way};
+use self::conduct::upstream::{UpstreamClient, UpstreamRequest};
 use self::conduct::{Reply, conduct, execute_late};
 use self::state::{Late, Refused, State};
 use crate::base::guard::guarded;
@@ -72,7 +72,7 @@ struct Handle {
 }
 
 struct Inner {
-    way: Way,
+    way: UpstreamClient,
     /// What every path begins with.
     pass: String,
     /// The product's: late calls wait for it.
@@ -91,7 +91,7 @@ impl Gate {
         let pass = format!("/{}", Uuid::new_v4().simple());
         let base = format!("{origin}{pass}");
         let inner = Arc::new(Inner {
-            way: Way::new(to)?,
+            way: UpstreamClient::new(to)?,
             pass,
             clock,
             state: Mutex::new(State::new(keep)),
@@ -234,13 +234,13 @@ async fn answer_call(Shared(gate): Shared<Arc<Inner>>, request: Request) -> Resp
         nth_of_function: 0,
         nth_of_instance: 0,
     };
-    let asked = Asked { service, method: parts.method, rest: rest.to_owned(), headers: parts.headers, body };
+    let asked = UpstreamRequest { service, method: parts.method, rest: rest.to_owned(), headers: parts.headers, body };
     let (call, decision) = match gate.change(|state| state.arrive(call, &asked)) {
         Ok(arrived) => arrived,
         Err(Refused::Ended) => return NoAnswer.into_response(),
         Err(Refused::Unknown) => return (StatusCode::NOT_FOUND, "there is no such instance\n").into_response(),
     };
-    let forsaken = Forsaken { gate: &gate, number: call.number };
+    let forsaken = AbandonedCall { gate: &gate, number: call.number };
     // A task of its own, since the call goes on when the function hangs up.
     let reply = tokio::spawn({
         let gate = gate.clone();
@@ -265,12 +265,12 @@ async fn answer_call(Shared(gate): Shared<Arc<Inner>>, request: Request) -> Resp
 }
 
 /// Marks the call as no longer waited for, when hyper drops the handler of a closed connection.
-struct Forsaken<'a> {
+struct AbandonedCall<'a> {
     gate: &'a Inner,
     number: u64,
 }
 
-impl Drop for Forsaken<'_> {
+impl Drop for AbandonedCall<'_> {
     fn drop(&mut self) {
         self.gate.change(|state| state.forsake(self.number));
     }

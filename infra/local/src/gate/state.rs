@@ -8,14 +8,14 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::call::{Call, CallName, Service};
-use super::conduct::upstream::Asked;
+use super::conduct::upstream::UpstreamRequest;
 use super::matcher::Matcher;
 use super::record::{Keep, Records};
 use super::rules::Rules;
-use super::verdict::{Until, Verdict, When};
+use super::verdict::{DelayedUntil, FaultMoment, Verdict};
 use crate::base::function::FunctionName;
 
-pub(super) type Who = (FunctionName, u32);
+pub(super) type InvocationName = (FunctionName, u32);
 
 pub(super) struct State {
     pub(super) records: Records,
@@ -23,7 +23,7 @@ pub(super) struct State {
     pub(super) rules: Rules,
     holds: Vec<Hold>,
     under_way: BTreeMap<u64, UnderWay>,
-    instances: BTreeMap<Who, Live>,
+    instances: BTreeMap<InvocationName, Live>,
     made: HashMap<FunctionName, u32>,
     begun: u64,
     last_hold: u64,
@@ -32,7 +32,7 @@ pub(super) struct State {
 /// A call to be executed later.
 pub(super) struct Late {
     pub(super) call: Call,
-    pub(super) asked: Asked,
+    pub(super) asked: UpstreamRequest,
     pub(super) due: Due,
 }
 
@@ -73,7 +73,7 @@ pub(super) enum Refused {
 struct Hold {
     id: u64,
     matcher: Matcher,
-    when: When,
+    when: FaultMoment,
     seen: u64,
 }
 
@@ -122,12 +122,12 @@ impl State {
         number
     }
 
-    pub(super) fn end_instance(&mut self, who: Who) {
+    pub(super) fn end_instance(&mut self, who: InvocationName) {
         self.instances.remove(&who);
     }
 
     /// Notes that the instance runs an invocation, and gives what tells that it is to be killed.
-    pub(super) fn begin(&mut self, who: Who) -> oneshot::Receiver<()> {
+    pub(super) fn begin(&mut self, who: InvocationName) -> oneshot::Receiver<()> {
         let (kill, killed) = oneshot::channel();
         self.begun += 1;
         let live = self.instances.entry(who).or_default();
@@ -136,7 +136,7 @@ impl State {
         killed
     }
 
-    pub(super) fn end(&mut self, who: Who) {
+    pub(super) fn end(&mut self, who: InvocationName) {
         if let Some(live) = self.instances.get_mut(&who) {
             live.kill = None;
             live.active = false;
@@ -156,7 +156,7 @@ impl State {
     // Calls
 
     /// Lets a call in: gives it its numbers and decides about it.
-    pub(super) fn arrive(&mut self, mut call: Call, asked: &Asked) -> Result<(Call, Decision), Refused> {
+    pub(super) fn arrive(&mut self, mut call: Call, asked: &UpstreamRequest) -> Result<(Call, Decision), Refused> {
         let who = (call.function, call.instance);
         let Some(live) = self.instances.get_mut(&who) else {
             let made = self.made.get(&call.function).copied().unwrap_or_default();
@@ -178,11 +178,11 @@ impl State {
                 Some((hold, when)) => {
                     let (sender, receiver) = oneshot::channel();
                     match when {
-                        When::Before => {
+                        FaultMoment::Before => {
                             under_way.parked = Some((hold, sender));
                             Decision::Parked(receiver)
                         }
-                        When::After => {
+                        FaultMoment::After => {
                             under_way.to_be_parked = Some((hold, sender));
                             Decision::Answered(receiver)
                         }
@@ -239,7 +239,7 @@ impl State {
 
     // Holds
 
-    pub(super) fn add_hold(&mut self, matcher: Matcher, when: When) -> u64 {
+    pub(super) fn add_hold(&mut self, matcher: Matcher, when: FaultMoment) -> u64 {
         self.last_hold += 1;
         let id = self.last_hold;
         self.holds.push(Hold { id, matcher, when, seen: 0 });
@@ -278,7 +278,7 @@ impl State {
         }
     }
 
-    fn holding(&mut self, call: &Call) -> Option<(u64, When)> {
+    fn holding(&mut self, call: &Call) -> Option<(u64, FaultMoment)> {
         let mut holding = None;
         for hold in &mut self.holds {
             if hold.matcher.is_about(call) {
@@ -304,7 +304,7 @@ impl State {
         self.begun
     }
 
-    fn waits_at_a_hold(&self, who: Who) -> bool {
+    fn waits_at_a_hold(&self, who: InvocationName) -> bool {
         self.under_way
             .values()
             .any(|under_way| under_way.awaited && (under_way.call.function, under_way.call.instance) == who)
@@ -312,17 +312,17 @@ impl State {
 }
 
 impl Due {
-    pub(super) fn of(until: &Until, now: Timestamp) -> Due {
+    pub(super) fn of(until: &DelayedUntil, now: Timestamp) -> Due {
         match until {
-            Until::Told => Due::WhenTold,
-            Until::Before(name) => Due::Before(name.clone()),
-            Until::Seconds(seconds) => Due::At(now + SignedDuration::from_secs((*seconds).into())),
+            DelayedUntil::Told => Due::WhenTold,
+            DelayedUntil::Before(name) => Due::Before(name.clone()),
+            DelayedUntil::Seconds(seconds) => Due::At(now + SignedDuration::from_secs((*seconds).into())),
         }
     }
 }
 
 impl Pending {
-    fn of(call: &Call, asked: &Asked) -> Option<Pending> {
+    fn of(call: &Call, asked: &UpstreamRequest) -> Option<Pending> {
         let changes = asked.service == Service::Provider && call.name.has_effect();
         let body = || serde_json::from_slice(&asked.body).unwrap_or_default();
         changes.then(|| Pending { call: call.clone(), path: asked.rest.clone(), body: body() })

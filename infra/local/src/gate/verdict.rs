@@ -23,9 +23,9 @@ pub enum Verdict {
     /// `delay-250ms`: it passes after a time.
     Delay(Duration),
     /// `status-503`, `status-429-retry-7`, `status-500-after`: an error in the service's own shape.
-    Status { code: u16, retry_after_s: Option<u32>, when: When },
+    Status { code: u16, retry_after_s: Option<u32>, when: FaultMoment },
     /// `html-502`, `html-200-after`: a page of somebody in between.
-    Html { code: u16, when: When },
+    Html { code: u16, when: FaultMoment },
     /// `truncated`: it takes effect, and the connection closes in the middle of the answer.
     Truncated,
     /// `throttle`, `throttle-rate`, `throttle-item`: refused before the effect, for coming too fast.
@@ -40,12 +40,12 @@ pub enum Verdict {
     /// `late-lost`, `late-502`: the provider's answer never comes or is an error now, and the call is executed later, by `run_late`
     /// at the latest. With `@provider:GET /keys` that is just before the next call of that name, with `+300s` before the next call
     /// of any name when the product's clock has gone so far.
-    Late { answer: LateAnswer, until: Until },
+    Late { answer: LateAnswer, until: DelayedUntil },
 }
 
 /// Whether the call took effect before its answer went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum When {
+pub enum FaultMoment {
     Before,
     After,
 }
@@ -63,7 +63,7 @@ pub enum Throttle {
 
 /// When a call is executed that is late.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Until {
+pub enum DelayedUntil {
     Told,
     Before(CallName),
     Seconds(u32),
@@ -99,7 +99,7 @@ impl Verdict {
     pub fn is_of_an_answer(&self) -> bool {
         match self {
             Verdict::Pass | Verdict::LoseAnswer | Verdict::KillAfter | Verdict::Truncated => true,
-            Verdict::Status { when, .. } | Verdict::Html { when, .. } => *when == When::After,
+            Verdict::Status { when, .. } | Verdict::Html { when, .. } => *when == FaultMoment::After,
             _ => false,
         }
     }
@@ -140,12 +140,12 @@ impl Verdict {
 
     /// A service's error before the effect.
     pub fn status(code: u16) -> Verdict {
-        Verdict::Status { code, retry_after_s: None, when: When::Before }
+        Verdict::Status { code, retry_after_s: None, when: FaultMoment::Before }
     }
 
     /// Too many requests, with or without `Retry-After`.
     pub fn too_many(retry_after_s: Option<u32>) -> Verdict {
-        Verdict::Status { code: 429, retry_after_s, when: When::Before }
+        Verdict::Status { code: 429, retry_after_s, when: FaultMoment::Before }
     }
 }
 
@@ -179,20 +179,20 @@ impl fmt::Display for Verdict {
                     LateAnswer::Status(code) => write!(f, "late-{code}")?,
                 }
                 match until {
-                    Until::Told => Ok(()),
-                    Until::Before(name) => write!(f, "@{name}"),
-                    Until::Seconds(seconds) => write!(f, "+{seconds}s"),
+                    DelayedUntil::Told => Ok(()),
+                    DelayedUntil::Before(name) => write!(f, "@{name}"),
+                    DelayedUntil::Seconds(seconds) => write!(f, "+{seconds}s"),
                 }
             }
         }
     }
 }
 
-impl fmt::Display for When {
+impl fmt::Display for FaultMoment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            When::Before => "",
-            When::After => "-after",
+            FaultMoment::Before => "",
+            FaultMoment::After => "-after",
         })
     }
 }
@@ -223,11 +223,11 @@ impl FromStr for Verdict {
 fn with_parameters(text: &str) -> Option<Verdict> {
     if let Some(late) = text.strip_prefix("late-") {
         let (answer, until) = if let Some((answer, name)) = late.split_once('@') {
-            (answer, Until::Before(name.parse().ok()?))
+            (answer, DelayedUntil::Before(name.parse().ok()?))
         } else if let Some((answer, seconds)) = late.split_once('+') {
-            (answer, Until::Seconds(seconds.strip_suffix('s')?.parse().ok()?))
+            (answer, DelayedUntil::Seconds(seconds.strip_suffix('s')?.parse().ok()?))
         } else {
-            (late, Until::Told)
+            (late, DelayedUntil::Told)
         };
         let answer = match answer {
             "lost" => LateAnswer::Lost,
@@ -239,7 +239,8 @@ fn with_parameters(text: &str) -> Option<Verdict> {
         let millis = time.strip_suffix("ms")?.parse().ok()?;
         return Some(Verdict::Delay(Duration::from_millis(millis)));
     }
-    let (text, when) = text.strip_suffix("-after").map_or((text, When::Before), |text| (text, When::After));
+    let (text, when) =
+        text.strip_suffix("-after").map_or((text, FaultMoment::Before), |text| (text, FaultMoment::After));
     if let Some(code) = text.strip_prefix("html-") {
         let code = status(code)?;
         return Some(Verdict::Html { code, when });

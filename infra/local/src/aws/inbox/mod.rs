@@ -37,20 +37,20 @@ pub type Emit = Arc<dyn Fn(Value) -> BoxFuture<'static, Result<()>> + Send + Syn
 pub struct Inbox {
     ses: Ses,
     emit: Emit,
-    who: Arc<Who>,
+    who: Arc<InboxGuide>,
 }
 
 /// Whom one may sign in as, and where: what a newcomer needs to know first.
 #[derive(Clone, Debug, Default)]
-pub struct Who {
+pub struct InboxGuide {
     /// The address of the pages.
     pub web: String,
-    pub people: Vec<SignsIn>,
+    pub people: Vec<KnownLogin>,
 }
 
 /// Somebody who may sign in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SignsIn {
+pub struct KnownLogin {
     pub address: String,
     /// As whom, in some words.
     pub as_whom: String,
@@ -58,7 +58,7 @@ pub struct SignsIn {
 
 /// A mail as `GET /mails` tells it.
 #[derive(Serialize)]
-struct Told {
+struct MailSummary {
     id: String,
     at: Timestamp,
     from: String,
@@ -86,7 +86,7 @@ struct FaultAsked {
 }
 
 impl Inbox {
-    pub fn new(ses: Ses, emit: Emit, who: Who) -> Inbox {
+    pub fn new(ses: Ses, emit: Emit, who: InboxGuide) -> Inbox {
         Inbox { ses, emit, who: Arc::new(who) }
     }
 
@@ -102,8 +102,8 @@ impl Inbox {
     }
 }
 
-async fn mails(State(inbox): State<Inbox>) -> Json<Vec<Told>> {
-    Json(inbox.ses.mails().into_iter().map(Told::of).collect())
+async fn mails(State(inbox): State<Inbox>) -> Json<Vec<MailSummary>> {
+    Json(inbox.ses.mails().into_iter().map(MailSummary::of).collect())
 }
 
 async fn source(State(inbox): State<Inbox>, Path(id): Path<String>) -> Response {
@@ -156,10 +156,10 @@ fn no_such_mail() -> Response {
     (StatusCode::NOT_FOUND, "There is no such mail here.\n").into_response()
 }
 
-impl Told {
-    fn of(mail: Mail) -> Told {
+impl MailSummary {
+    fn of(mail: Mail) -> MailSummary {
         let Contents { subject, kind, headers, text, html, .. } = Contents::of(&mail.raw);
         let Mail { id, at, from, to, .. } = mail;
-        Told { id, at, from, to, subject, kind, headers, text, html }
+        MailSummary { id, at, from, to, subject, kind, headers, text, html }
     }
 }

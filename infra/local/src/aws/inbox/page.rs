@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
-use super::{Contents, Inbox, Who, no_such_mail};
+use super::{Contents, Inbox, InboxGuide, no_such_mail};
 use crate::aws::ses::Mail;
 
 mod text;
@@ -33,7 +33,7 @@ const FRAME_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-s
 #[template(path = "inbox/list.html")]
 struct ListPage {
     list: List,
-    who: Arc<Who>,
+    who: Arc<InboxGuide>,
 }
 
 #[derive(Template)]
@@ -57,12 +57,12 @@ struct Row {
     subject: String,
     kind: Option<String>,
     beginning: String,
-    when: When,
+    when: ShownTime,
     open: bool,
 }
 
 /// A time for machines, in full, and as short as it can be told today.
-struct When {
+struct ShownTime {
     machine: String,
     full: String,
     short: String,
@@ -74,7 +74,7 @@ struct Reading {
     from: String,
     to: String,
     kind: Option<String>,
-    when: When,
+    when: ShownTime,
     has_html: bool,
     has_text: bool,
     view: View,
@@ -96,16 +96,16 @@ struct Listed {
 
 #[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
-enum As {
+enum MailView {
     Html,
     Text,
     Source,
 }
 
 #[derive(Deserialize)]
-struct Asked {
+struct InboxQuery {
     #[serde(rename = "as")]
-    view: Option<As>,
+    view: Option<MailView>,
     page: Option<usize>,
 }
 
@@ -125,11 +125,11 @@ pub(super) fn router() -> Router<Inbox> {
         )
 }
 
-async fn list(State(inbox): State<Inbox>, Query(asked): Query<Asked>) -> Response {
+async fn list(State(inbox): State<Inbox>, Query(asked): Query<InboxQuery>) -> Response {
     page(&ListPage { list: List::of(&inbox, asked.page, None), who: inbox.who.clone() })
 }
 
-async fn mail(State(inbox): State<Inbox>, Path(id): Path<String>, Query(asked): Query<Asked>) -> Response {
+async fn mail(State(inbox): State<Inbox>, Path(id): Path<String>, Query(asked): Query<InboxQuery>) -> Response {
     let Some(mail) = inbox.ses.mail(&id) else {
         return no_such_mail();
     };
@@ -202,18 +202,18 @@ impl Row {
             beginning: words.collect::<Vec<_>>().join(" "),
             subject: titled(&contents),
             kind: contents.kind,
-            when: When::of(mail.at, now),
+            when: ShownTime::of(mail.at, now),
             open: open == Some(mail.id.as_str()),
         }
     }
 }
 
 impl Reading {
-    fn of(mail: &Mail, asked: Option<As>, now: Timestamp) -> Reading {
+    fn of(mail: &Mail, asked: Option<MailView>, now: Timestamp) -> Reading {
         let contents = Contents::of(&mail.raw);
         let view = match (asked, &contents.html, &contents.text) {
-            (Some(As::Source), _, _) => source(&mail.raw),
-            (Some(As::Text), _, Some(text)) | (None | Some(As::Html), None, Some(text)) => {
+            (Some(MailView::Source), _, _) => source(&mail.raw),
+            (Some(MailView::Text), _, Some(text)) | (None | Some(MailView::Html), None, Some(text)) => {
                 View::Text(text::pieces(text))
             }
             (_, Some(_), _) => View::Html,
@@ -229,7 +229,7 @@ impl Reading {
             subject: titled(&contents),
             from: contents.headers.get("From").unwrap_or(&mail.from).clone(),
             to: mail.to.join(", "),
-            when: When::of(mail.at, now),
+            when: ShownTime::of(mail.at, now),
             has_html: contents.html.is_some(),
             has_text: contents.text.is_some(),
             view,
@@ -251,15 +251,15 @@ impl Reading {
     }
 }
 
-impl When {
-    fn of(time: Timestamp, now: Timestamp) -> When {
+impl ShownTime {
+    fn of(time: Timestamp, now: Timestamp) -> ShownTime {
         let (utc, today) = (time.to_zoned(TimeZone::UTC), now.to_zoned(TimeZone::UTC));
         let short = match (utc.date() == today.date(), utc.year() == today.year()) {
             (true, _) => "%H:%M",
             (false, true) => "%-d %b",
             (false, false) => "%-d %b %Y",
         };
-        When {
+        ShownTime {
             machine: time.to_string(),
             full: utc.strftime("%-d %B %Y, %H:%M UTC").to_string(),
             short: utc.strftime(short).to_string(),

@@ -49,8 +49,9 @@ impl Served {
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
-        let grace = SignsIn { address: "grace@example.edu".to_owned(), as_whom: "faculty of the pilot".to_owned() };
-        let inbox = Inbox::new(ses.clone(), emit, Who { web: "http://127.0.0.1:8080".to_owned(), people: vec![grace] });
+        let grace = KnownLogin { address: "grace@example.edu".to_owned(), as_whom: "faculty of the pilot".to_owned() };
+        let inbox =
+            Inbox::new(ses.clone(), emit, InboxGuide { web: "http://127.0.0.1:8080".to_owned(), people: vec![grace] });
         let router = guarded(inbox.router().merge(further), &origin);
         tokio::spawn(serve(listener, router, std::future::pending()));
         let sender = client(&ses).await;

@@ -20,7 +20,7 @@ use super::invocation::{Invocation, Settings, fits};
 use super::logs::Capture;
 use super::runtime_api::{RuntimeApi, Work};
 use super::{FunctionName, Invoke, InvokeError};
-use crate::gate::{Begun, Gate, Instance, Service};
+use crate::gate::{Gate, Instance, RunningInvocation, Service};
 
 /// The five functions as binaries in one folder. Their clock is the machine's own.
 #[derive(Clone)]
@@ -69,7 +69,12 @@ impl Invoke for Binaries {
 
 impl Pool {
     /// An instance that answered is idle afterwards; any other ends.
-    async fn run(self: Arc<Pool>, mut worker: Worker, begun: Begun, event: Value) -> Result<Value, InvokeError> {
+    async fn run(
+        self: Arc<Pool>,
+        mut worker: Worker,
+        begun: RunningInvocation,
+        event: Value,
+    ) -> Result<Value, InvokeError> {
         let Worker { instance, process } = &mut worker;
         let function = instance.function();
         let served = begun.run(async {

@@ -17,7 +17,7 @@ use tracing::instrument::WithSubscriber;
 use super::invocation::{Invocation, Settings, fits};
 use super::logs::Logs;
 use super::{FunctionName, Invoke, InvokeError};
-use crate::gate::{Begun, Gate, Instance, Killed, Service};
+use crate::gate::{Gate, Instance, Killed, RunningInvocation, Service};
 
 /// The five functions as libraries. An instance serves one invocation at a time and then the next; one that was killed or timed out
 /// is thrown away.
@@ -104,7 +104,12 @@ impl Invoke for InProcess {
 }
 
 impl Pool {
-    async fn run(self: Arc<Pool>, worker: Worker, begun: Begun, event: Value) -> Result<Value, InvokeError> {
+    async fn run(
+        self: Arc<Pool>,
+        worker: Worker,
+        begun: RunningInvocation,
+        event: Value,
+    ) -> Result<Value, InvokeError> {
         let function = worker.instance.function();
         let invocation = Invocation::new(function, &self.settings);
         let capture = self.settings.logs.capture(function, worker.instance.number(), &invocation.request_id);

@@ -33,7 +33,7 @@ impl RuntimeApi {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot open a Runtime API")?;
         let address = listener.local_addr()?.to_string();
         let (give, work) = mpsc::channel(1);
-        let desk = Desk { work: Arc::new(tokio::sync::Mutex::new(work)), answer: Arc::default() };
+        let desk = WorkQueue { work: Arc::new(tokio::sync::Mutex::new(work)), answer: Arc::default() };
         let routes = Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(next))
             .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
@@ -64,12 +64,12 @@ type Answer = oneshot::Sender<Result<Value, InvokeError>>;
 
 /// The work that waits, and the answer that the process owes.
 #[derive(Clone)]
-struct Desk {
+struct WorkQueue {
     work: Arc<tokio::sync::Mutex<mpsc::Receiver<Work>>>,
     answer: Arc<Mutex<Option<Answer>>>,
 }
 
-async fn next(State(desk): State<Desk>) -> Response {
+async fn next(State(desk): State<WorkQueue>) -> Response {
     let Some(Work { invocation, event, answer }) = desk.work.lock().await.recv().await else {
         return StatusCode::GONE.into_response();
     };
@@ -84,16 +84,16 @@ async fn next(State(desk): State<Desk>) -> Response {
     response.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
-async fn response(State(desk): State<Desk>, body: Bytes) -> StatusCode {
+async fn response(State(desk): State<WorkQueue>, body: Bytes) -> StatusCode {
     desk.answered(serde_json::from_slice(&body).map_err(|_| "its answer is no JSON".to_owned()))
 }
 
-async fn error(State(desk): State<Desk>, body: Bytes) -> StatusCode {
+async fn error(State(desk): State<WorkQueue>, body: Bytes) -> StatusCode {
     let said: Value = serde_json::from_slice(&body).unwrap_or_default();
     desk.answered(Err(said["errorMessage"].as_str().unwrap_or("an error without a message").to_owned()))
 }
 
-impl Desk {
+impl WorkQueue {
     fn answered(&self, answer: Result<Value, String>) -> StatusCode {
         match self.answer.lock().unwrap_or_else(PoisonError::into_inner).take() {
             // Whoever waited may have given up; the process has answered all the same.

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::delivery::{Delivery, Part, Record, Step};
-use crate::aws::dead_letters::{About, DeadLetter, DeadLetters};
+use crate::aws::dead_letters::{DeadLetter, DeadLetterContent, DeadLetters};
 use crate::aws::engine::{Engine, Position};
 use crate::aws::invoke::Invoke;
 use crate::aws::template::StreamReader;
@@ -61,7 +61,7 @@ struct Inner {
 }
 
 /// While it lives, failed batches are tried again without waiting.
-pub struct Hurry(Arc<Inner>);
+pub struct FastRetries(Arc<Inner>);
 
 impl Pump {
     /// Starts a task for each reader on the current runtime.
@@ -114,9 +114,9 @@ impl Pump {
     }
 
     /// Lets failed batches be tried again at once, as often as they may be, for as long as the answer lives.
-    pub fn hurry(&self) -> Hurry {
+    pub fn hurry(&self) -> FastRetries {
         self.0.hurrying.send_modify(|hurrying| *hurrying += 1);
-        Hurry(Arc::clone(&self.0))
+        FastRetries(Arc::clone(&self.0))
     }
 
     /// How many changes went through the stream since the start, not counting writes that left an item as it was.
@@ -140,7 +140,7 @@ impl Pump {
     }
 }
 
-impl Drop for Hurry {
+impl Drop for FastRetries {
     fn drop(&mut self) {
         self.0.hurrying.send_modify(|hurrying| *hurrying -= 1);
     }
@@ -250,7 +250,7 @@ impl Inner {
         self.dead_letters.add(&DeadLetter {
             at: self.clock.now(),
             function: self.readers[index].0.function.as_str().to_owned(),
-            about: About::Records {
+            about: DeadLetterContent::Records {
                 first: first.position.to_string(),
                 last: last.position.to_string(),
                 count: part.records.len(),

@@ -278,7 +278,7 @@ async fn what_cannot_be_handed_on_becomes_a_dead_letter_and_the_rest_goes_on() {
     assert_eq!(letters.len(), 1);
     assert_eq!((letters[0].function.as_str(), letters[0].tries), ("mail", 3));
     assert!(letters[0].error.contains("cannot read"));
-    assert!(matches!(&letters[0].about, About::Records { count: 1, .. }));
+    assert!(matches!(&letters[0].about, DeadLetterContent::Records { count: 1, .. }));
     assert_eq!(letters, DeadLetters::over(kept).all().unwrap(), "they are kept");
     pump.stop().await;
 }

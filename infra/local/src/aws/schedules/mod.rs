@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Mutex as TurnMutex, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::aws::dead_letters::{About, DeadLetter, DeadLetters};
+use crate::aws::dead_letters::{DeadLetter, DeadLetterContent, DeadLetters};
 use crate::aws::invoke::{Invoke, InvokeError};
 use crate::aws::template::expression::Expression;
 use crate::aws::template::{Schedule, Template};
@@ -229,7 +229,7 @@ impl Inner {
         let letter = DeadLetter {
             at: self.clock.now(),
             function: function.as_str().to_owned(),
-            about: About::Input(input.clone()),
+            about: DeadLetterContent::Input(input.clone()),
             tries,
             error,
         };

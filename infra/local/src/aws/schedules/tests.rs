@@ -222,7 +222,7 @@ async fn a_run_that_fails_is_tried_again_as_often_as_the_template_says_and_then_
     assert_eq!(recorder.calls().len(), 3);
     let letters = DeadLetters::over(bundle.kept.clone()).all().unwrap();
     assert_eq!(letters.len(), 1);
-    assert_eq!(letters[0].about, About::Input(json!({"task": "drain"})));
+    assert_eq!(letters[0].about, DeadLetterContent::Input(json!({"task": "drain"})));
     assert_eq!(letters[0].at.to_string(), "2026-11-20T10:01:00Z");
 }
 

@@ -18,7 +18,7 @@ mod secret;
 #[cfg(test)]
 mod tests;
 
-use protocol::HandsOut;
+use protocol::SecretValues;
 use refusal::Refusal;
 use secret::{CURRENT, Secret, Value};
 
@@ -42,12 +42,12 @@ impl SecretsManager {
 
     /// What the SDK's endpoint points at.
     pub fn router(&self) -> Router {
-        protocol::router(self.clone(), HandsOut::Values)
+        protocol::router(self.clone(), SecretValues::Values)
     }
 
     /// What others of this machine get to see of a real account's key: every operation but that no value leaves it.
     pub fn router_without_values(&self) -> Router {
-        protocol::router(self.clone(), HandsOut::Nothing)
+        protocol::router(self.clone(), SecretValues::Nothing)
     }
 
     /// Makes `value` the current one of the secret `name`, which is created if it is not there. The same value again changes nothing.

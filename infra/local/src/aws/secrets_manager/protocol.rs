@@ -35,17 +35,17 @@ struct Request {
 
 /// Whether values can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum HandsOut {
+pub(super) enum SecretValues {
     Values,
     Nothing,
 }
 
-pub(super) fn router(secrets: SecretsManager, hands_out: HandsOut) -> Router {
+pub(super) fn router(secrets: SecretsManager, hands_out: SecretValues) -> Router {
     Router::new().route("/", post(answer)).with_state((secrets, hands_out))
 }
 
 async fn answer(
-    State((secrets, hands_out)): State<(SecretsManager, HandsOut)>,
+    State((secrets, hands_out)): State<(SecretsManager, SecretValues)>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
@@ -55,7 +55,7 @@ async fn answer(
         .map_err(|_| Refusal::bad("SerializationException", "The request is not the JSON of this operation."));
     let operation = target.strip_prefix(SERVICE).unwrap_or_default();
     let done = request.and_then(|request| match operation {
-        "GetSecretValue" if hands_out == HandsOut::Nothing => {
+        "GetSecretValue" if hands_out == SecretValues::Nothing => {
             Err(Refusal::bad("AccessDeniedException", "The key of a real account is handed to nobody."))
         }
         "GetSecretValue" => get(&secrets, &request),

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use story::{DAYS, Story};
 
-use crate::aws::inbox::SignsIn;
+use crate::aws::inbox::KnownLogin;
 use crate::aws::invoke::logs::Logs;
 use crate::aws::schedules::SyncEvery;
 use crate::aws::ses::Quota;
@@ -75,6 +75,6 @@ async fn catch_up(stack: &Stack) -> Result<()> {
     stack.clock.run_from(Timestamp::now())
 }
 
-fn keep(state: &std::path::Path, who: &[SignsIn]) -> Result<()> {
+fn keep(state: &std::path::Path, who: &[KnownLogin]) -> Result<()> {
     StateFile::open(state)?.put(WHO.0, WHO.1, &who)
 }

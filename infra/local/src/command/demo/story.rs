@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan, Zoned};
 use serde_json::json;
 
 use super::cast::{self, Habit, Student};
-use crate::aws::inbox::{Contents, SignsIn};
+use crate::aws::inbox::{Contents, KnownLogin};
 use crate::aws::ses::Mail;
 use crate::command::settle::LIMIT;
 use crate::command::stack::Stack;
@@ -85,9 +85,9 @@ impl<'a> Story<'a> {
     }
 
     /// Who may sign in, for somebody who looks around.
-    pub(super) fn who(&self) -> Vec<SignsIn> {
+    pub(super) fn who(&self) -> Vec<KnownLogin> {
         let person =
-            |address: &str, as_whom: &str| SignsIn { address: address.to_owned(), as_whom: as_whom.to_owned() };
+            |address: &str, as_whom: &str| KnownLogin { address: address.to_owned(), as_whom: as_whom.to_owned() };
         let pilot = &self.offers[0].students;
         let has_key = |student: &&Student| self.keys.contains_key(&(0, student.address.clone()));
         let with_key = pilot.iter().filter(has_key).find(|student| student.habit == Habit::Regular);

@@ -8,11 +8,11 @@ use bytes::Bytes;
 use http::Response;
 
 use self::read_back::read_back;
-use self::upstream::Asked;
+use self::upstream::UpstreamRequest;
 use super::Inner;
 use super::call::Call;
 use super::state::{Decision, Due, Late};
-use super::verdict::{LateAnswer, Verdict, When};
+use super::verdict::{FaultMoment, LateAnswer, Verdict};
 
 /// What the function gets to see.
 pub(super) enum Reply {
@@ -32,7 +32,7 @@ struct Outcome {
 }
 
 /// Sees a call through to its end. It goes on when the function has hung up, as the service would.
-pub(super) async fn conduct(gate: &Inner, call: &Call, decision: Decision, asked: Asked) -> Reply {
+pub(super) async fn conduct(gate: &Inner, call: &Call, decision: Decision, asked: UpstreamRequest) -> Reply {
     let (verdict, Outcome { effect, reply }) = match decision {
         Decision::Now(verdict) => {
             let outcome = execute(gate, call, &verdict, asked).await;
@@ -66,7 +66,7 @@ pub(super) async fn conduct(gate: &Inner, call: &Call, decision: Decision, asked
     reply
 }
 
-async fn execute(gate: &Inner, call: &Call, verdict: &Verdict, asked: Asked) -> Outcome {
+async fn execute(gate: &Inner, call: &Call, verdict: &Verdict, asked: UpstreamRequest) -> Outcome {
     execute_due(gate, call).await;
     carry_out(gate, call, verdict, asked).await
 }
@@ -89,7 +89,7 @@ pub(super) async fn execute_late(gate: &Inner, late: Late) -> (Call, Option<u16>
     (late.call, effect)
 }
 
-async fn carry_out(gate: &Inner, call: &Call, verdict: &Verdict, asked: Asked) -> Outcome {
+async fn carry_out(gate: &Inner, call: &Call, verdict: &Verdict, asked: UpstreamRequest) -> Outcome {
     match verdict {
         Verdict::Pass => ask(gate, asked).await.answered(),
         Verdict::Delay(time) => {
@@ -139,7 +139,7 @@ async fn carry_out(gate: &Inner, call: &Call, verdict: &Verdict, asked: Asked) -
 }
 
 /// What the function is told of a call that took effect. A verdict that comes too late for that was refused at the release.
-fn tell(gate: &Inner, call: &Call, verdict: &Verdict, answered: Answered) -> Outcome {
+fn tell(gate: &Inner, call: &Call, verdict: &Verdict, answered: ServiceAnswer) -> Outcome {
     match verdict {
         Verdict::LoseAnswer => answered.told(Reply::Nothing),
         Verdict::KillAfter => answered.told(kill(gate, call)),
@@ -153,9 +153,9 @@ fn tell(gate: &Inner, call: &Call, verdict: &Verdict, answered: Answered) -> Out
 }
 
 /// What the service said to a request.
-struct Answered(Option<Response<Bytes>>);
+struct ServiceAnswer(Option<Response<Bytes>>);
 
-impl Answered {
+impl ServiceAnswer {
     fn answered(self) -> Outcome {
         let effect = self.status();
         let reply = self.0.map_or(Reply::Nothing, Reply::Answer);
@@ -178,14 +178,14 @@ impl Answered {
     }
 }
 
-async fn ask(gate: &Inner, asked: Asked) -> Answered {
-    Answered(gate.way.send(asked).await)
+async fn ask(gate: &Inner, asked: UpstreamRequest) -> ServiceAnswer {
+    ServiceAnswer(gate.way.send(asked).await)
 }
 
-async fn instead(gate: &Inner, asked: Asked, when: When, reply: Reply) -> Outcome {
+async fn instead(gate: &Inner, asked: UpstreamRequest, when: FaultMoment, reply: Reply) -> Outcome {
     match when {
-        When::Before => without_effect(reply),
-        When::After => ask(gate, asked).await.told(reply),
+        FaultMoment::Before => without_effect(reply),
+        FaultMoment::After => ask(gate, asked).await.told(reply),
     }
 }
 

@@ -7,7 +7,7 @@ use http::{HeaderValue, Response};
 use serde_json::{Map, Value, json};
 
 use super::answer;
-use super::upstream::Asked;
+use super::upstream::UpstreamRequest;
 use crate::gate::Inner;
 use crate::gate::call::Call;
 
@@ -15,7 +15,7 @@ use crate::gate::call::Call;
 /// ever be told that it failed.
 ///
 /// The copy is sent as a transaction with one more item, a check that always fails. So it changes nothing.
-pub(super) async fn read_back(gate: &Inner, call: &Call, asked: &Asked) -> Option<Response<Bytes>> {
+pub(super) async fn read_back(gate: &Inner, call: &Call, asked: &UpstreamRequest) -> Option<Response<Bytes>> {
     let request: Value = serde_json::from_slice(&asked.body).ok()?;
     let mut items = match &*call.name.operation {
         "TransactWriteItems" => request["TransactItems"].as_array()?.clone(),
@@ -61,7 +61,7 @@ fn table_of(item: &Value) -> Option<&str> {
 }
 
 /// A check that fails: it wants an item that nobody wrote. What the table's key is made of is asked of the table.
-async fn never(gate: &Inner, asked: &Asked, table: &str) -> Option<Value> {
+async fn never(gate: &Inner, asked: &UpstreamRequest, table: &str) -> Option<Value> {
     let described = like(asked, "DescribeTable", &json!({ "TableName": table }));
     let described = gate.way.send(described).await?;
     let described: Value = serde_json::from_slice(described.body()).ok()?;
@@ -83,7 +83,7 @@ async fn never(gate: &Inner, asked: &Asked, table: &str) -> Option<Value> {
 }
 
 /// Another request to the table, by the same caller.
-fn like(asked: &Asked, operation: &str, body: &Value) -> Asked {
+fn like(asked: &UpstreamRequest, operation: &str, body: &Value) -> UpstreamRequest {
     let mut other = asked.clone();
     other.body = Bytes::from(body.to_string());
     other.headers.remove(CONTENT_LENGTH);

@@ -19,7 +19,7 @@ pub struct Upstreams {
 
 /// A request of a function to a service, as it came.
 #[derive(Debug, Clone)]
-pub(crate) struct Asked {
+pub(crate) struct UpstreamRequest {
     pub(crate) service: Service,
     pub(crate) method: Method,
     /// Path and query under the service's own base.
@@ -28,19 +28,19 @@ pub(crate) struct Asked {
     pub(crate) body: Bytes,
 }
 
-pub(crate) struct Way {
+pub(crate) struct UpstreamClient {
     to: Upstreams,
     forward: Forward,
 }
 
-impl Way {
-    pub(crate) fn new(to: Upstreams) -> Result<Way> {
+impl UpstreamClient {
+    pub(crate) fn new(to: Upstreams) -> Result<UpstreamClient> {
         let forward = Forward::to(&[&to.dynamodb, &to.ses, &to.secretsmanager, &to.provider])?;
-        Ok(Way { to, forward })
+        Ok(UpstreamClient { to, forward })
     }
 
     /// Passes the request on. There is no answer if the service gave none or not a whole one.
-    pub(crate) async fn send(&self, asked: Asked) -> Option<Response<Bytes>> {
+    pub(crate) async fn send(&self, asked: UpstreamRequest) -> Option<Response<Bytes>> {
         let service = asked.service;
         let base = match service {
             Service::DynamoDb => &self.to.dynamodb,
