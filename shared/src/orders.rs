@@ -174,10 +174,10 @@ impl Orders<'_> {
         if let ActOutcome::Done(_) = anew {
             return Err(NotCarriedOut::Overtaken);
         }
-        let looked_at = self.table.sync_state().await?.looked_at;
+        let listed_at = self.table.sync_state().await?.listed_at;
         let told = found.usage_report(view.programme.settings.reset);
         let attempt = view.grant.attempt(order.epoch);
-        let reading = attempt.zip(told).map(|(attempt, told)| view.reading_after(attempt, &told, asked, looked_at));
+        let reading = attempt.zip(told).map(|(attempt, told)| view.reading_after(attempt, &told, asked, listed_at));
         match reading {
             // Where less is said than is on record, that stands.
             Some(Ok((reading, _))) => {

@@ -150,7 +150,7 @@ impl Monday {
     async fn looked(&self) {
         let state = self.table.sync_state().await.unwrap();
         let now = self.now();
-        let state = SyncState { looked_at: Some(now), completed_at: Some(now), ..state };
+        let state = SyncState { listed_at: Some(now), completed_at: Some(now), ..state };
         let state = state.with_models_of(date(2026, 10, 12), date(2026, 11, 15));
         assert!(as_sync(&self.table, async |sync| sync.set_sync_state(&state.next()).await).await);
     }

@@ -223,7 +223,7 @@ async fn a_number_that_shrank_is_named_and_leaves_the_run_complete_and_the_recor
     assert!(problems(&report).contains(&key), "{report}");
     let view = office.table.view(&office.programme, &ada).await.unwrap().unwrap();
     assert_eq!(view.readings[0].lifetime(), more);
-    assert!(office.table.sync_state().await.unwrap().looked_at.is_some());
+    assert!(office.table.sync_state().await.unwrap().listed_at.is_some());
     stack.stop().await.unwrap();
 }
 

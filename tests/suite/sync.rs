@@ -15,11 +15,11 @@ mod orphans;
 mod pages;
 mod reconciliation;
 mod repeated;
+mod restored;
 mod rotation;
 mod second_keys;
 mod sums;
 mod weather;
-mod went_back;
 mod windows;
 mod world;
 

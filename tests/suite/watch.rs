@@ -2,7 +2,7 @@
 
 use bursar_tests::office::{Office, as_sync};
 mod alone;
-mod over;
+mod ended;
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::usage::reading::DailyUse;
@@ -140,7 +140,7 @@ async fn where_credit_is_bought_as_it_is_used_a_balance_for_two_weeks_is_enough(
     let ada = office.invite("ada@x.edu").await;
     office.claim(&ada).await;
     let now = stack.clock.now();
-    let state = SyncState { completed_at: Some(now), looked_at: Some(now), ..SyncState::default() };
+    let state = SyncState { completed_at: Some(now), listed_at: Some(now), ..SyncState::default() };
     assert!(as_sync(&office.table, async |sync| sync.set_sync_state(&state.next()).await).await);
     let mut ours = DailyUse::default();
     for ago in 1..=28 {

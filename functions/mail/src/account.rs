@@ -1,9 +1,9 @@
 //! What an admin is told of the account: the mail of each alarm, and whether it is still owed. What an alarm names is looked up when
 //! the mail is sent.
 
+mod alarm_texts;
+mod ended;
 mod mail;
-mod over;
-mod told;
 mod unsent;
 
 use bursar_core::domain::mail::alarm::{Alarm, Cause};

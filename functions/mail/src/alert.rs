@@ -58,7 +58,7 @@ impl App {
         let (pot, totals, sync) =
             tokio::try_join!(self.table.pot(&programme.id), self.table.totals(&programme.id), self.table.sync_state())?;
         let Some(pot) = pot else { return Ok(GONE) };
-        let mut spending = AlertSpending::of(&crossing, &programme, &pot, totals.as_ref(), sync.looked_at, now);
+        let mut spending = AlertSpending::of(&crossing, &programme, &pot, totals.as_ref(), sync.listed_at, now);
         if crossing.spent > crossing.limit {
             spending.was_lowered = was_lowered(&self.table.entries_on_programme(&programme.id).await?, &crossing);
         }
@@ -70,14 +70,14 @@ impl App {
 }
 
 impl AlertSpending {
-    /// Of a budget that is another by now, what was found: more may have been spent since, and never of that budget. `looked_at` is
+    /// Of a budget that is another by now, what was found: more may have been spent since, and never of that budget. `listed_at` is
     /// when the last listing of every key began: totals are written only when they changed.
     fn of(
         crossing: &Crossing,
         programme: &Programme,
         pot: &Pot,
         totals: Option<&Totals>,
-        looked_at: Option<Timestamp>,
+        listed_at: Option<Timestamp>,
         now: Timestamp,
     ) -> AlertSpending {
         let (settings, limit) = (&programme.settings, crossing.limit);
@@ -98,10 +98,10 @@ impl AlertSpending {
         if spent.total() < crossing.spent {
             return AlertSpending { students, ..found };
         }
-        let looked_at = totals.as_of.max(looked_at.unwrap_or(totals.as_of));
-        let looked = utc_date(looked_at);
+        let listed_at = totals.as_of.max(listed_at.unwrap_or(totals.as_of));
+        let looked = utc_date(listed_at);
         let budget = Budget::of(settings, (limit, pot.reserved), &spent);
-        let forecast = Forecast::of(&spent, budget, &settings.term, Some(looked_at), now);
+        let forecast = Forecast::of(&spent, budget, &settings.term, Some(listed_at), now);
         let (thresholds, term) = (&settings.thresholds[..], &settings.term);
         let picture = Burn { spent: &spent, limit, thresholds, term, looked, forecast }.picture();
         let (spent, as_of, implied) = (spent.total(), totals.as_of, Some(totals.implied));

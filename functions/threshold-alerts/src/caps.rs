@@ -11,16 +11,16 @@ use bursar_core::store::{CapScan, CapScanPosition, Table, keys};
 use jiff::Timestamp;
 
 use crate::crossings::{self, Limit, has_crossed};
-use crate::looks::Programmes;
+use crate::failures::Programmes;
 
 /// Looks at every cap if all keys were listed since the last such look, and goes on with one whose time was up.
 pub(crate) async fn look(table: &Table, programmes: &Programmes, now: Timestamp, deadline: Deadline) -> Result<usize> {
     let known = table.caps_look().await?;
     let left = known.as_ref().and_then(|known| known.next.clone());
-    let looked_at = match &known {
-        Some(known) if left.is_some() => known.looked_at,
-        _ => match table.sync_state().await?.looked_at {
-            Some(looked_at) if known.is_none_or(|known| known.looked_at < looked_at) => looked_at,
+    let listed_at = match &known {
+        Some(known) if left.is_some() => known.listed_at,
+        _ => match table.sync_state().await?.listed_at {
+            Some(listed_at) if known.is_none_or(|known| known.listed_at < listed_at) => listed_at,
             _ => return Ok(0),
         },
     };
@@ -52,7 +52,7 @@ pub(crate) async fn look(table: &Table, programmes: &Programmes, now: Timestamp,
     }
     // A look in which something failed is begun anew within the hour; one that is gone on with would then leave out what it came past.
     if failed.is_empty() || left.is_some() || next.is_some() {
-        table.note_caps_look(&CapScan { looked_at, next }, deadline).await?;
+        table.note_caps_look(&CapScan { listed_at, next }, deadline).await?;
     }
     match failed.into_iter().next() {
         Some(error) => Err(error),

@@ -16,7 +16,7 @@ use futures_util::stream::{StreamExt, iter};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::looks::Programmes;
+use crate::failures::Programmes;
 
 mod account;
 
@@ -98,7 +98,7 @@ impl Look<'_> {
             table.unreachable(self.now),
             table.model_days(id, weeks[0]),
         )?;
-        let mut class = Class::new(settings, weeks[0], sync.looked_at, self.now);
+        let mut class = Class::new(settings, weeks[0], sync.listed_at, self.now);
         let mut had_a_key = false;
         let shards = keys::SHARDS.map(|shard| Box::pin(table.shard_of(id, shard)));
         let mut shards = iter(shards).buffered(READ_AHEAD);
@@ -169,11 +169,11 @@ impl DigestReport {
 
 /// How far figures can be relied on.
 fn health(sync: &SyncState) -> Health {
-    Health { completed_at: sync.completed_at, looked_at: sync.looked_at }
+    Health { completed_at: sync.completed_at, listed_at: sync.listed_at }
 }
 
 fn last_listing(sync: &SyncState, had_a_key: bool) -> LastListing {
-    match sync.looked_at {
+    match sync.listed_at {
         _ if !had_a_key => LastListing::NoNeed,
         Some(at) => LastListing::On(utc_date(at)),
         None => LastListing::Never,

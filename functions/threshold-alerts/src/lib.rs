@@ -5,11 +5,11 @@ mod batch;
 mod caps;
 mod crossings;
 mod digests;
-mod late;
-mod looks;
-mod over;
+mod ended;
+mod failures;
+mod lateness;
 mod silence;
-mod unheard;
+mod undelivered;
 
 use std::time::Duration;
 
@@ -25,8 +25,8 @@ use bursar_core::start::Function;
 use bursar_core::store::Table;
 use crossings::Limit;
 use digests::Look;
+use failures::{Programmes, ScanFailures};
 use lambda_runtime::LambdaEvent;
-use looks::{Programmes, ScanFailures};
 use serde_json::{Value, json};
 use silence::Watch;
 

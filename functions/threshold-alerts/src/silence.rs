@@ -13,10 +13,10 @@ use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{BulkStop, Table, Waiting};
 use jiff::{Timestamp, ToSpan};
 
-use crate::late::{COMPLETE_WITHIN, is_stuck};
-use crate::looks::{Programmes, ScanFailures};
-use crate::over::over;
-use crate::unheard::undelivered_alarms;
+use crate::ended::over;
+use crate::failures::{Programmes, ScanFailures};
+use crate::lateness::{COMPLETE_WITHIN, is_stuck};
+use crate::undelivered::undelivered_alarms;
 
 /// What was told in so many days may be told to be over.
 const DAYS_KNOWN: i64 = 60;

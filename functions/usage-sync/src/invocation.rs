@@ -76,7 +76,7 @@ async fn run_with(app: &App, trigger: Trigger, lease: &Lease, deadline: Deadline
             let progress = Progress::begun(Baseline {
                 began_at: now,
                 programmes,
-                looked_at: state.looked_at,
+                listed_at: state.listed_at,
                 restored_at: if table.is_copy(&meta) { Some(now) } else { state.restored_at },
                 explained_at: state.explained_at,
             });

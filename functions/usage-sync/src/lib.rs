@@ -59,7 +59,7 @@
 //! listing and at the end, and any amount between the two is explained. So the opening is known as an interval, which each run without
 //! a residual may narrow. Up to its width somebody's spending by no key could hide in it, once.
 //!
-//! Each complete run leaves a cut (`store/cuts.rs`): the lifetime sums of programmes and of unowned keys, the opening, the residual,
+//! Each complete run leaves a cut (`store/sync/account_cuts.rs`): the lifetime sums of programmes and of unowned keys, the opening, the residual,
 //! and what was spent meanwhile. Together they are what the account had spent; statements are differences of two cuts. Admins are told
 //! of a residual once, and again when it is another; one of them may say that it is explained.
 //!
@@ -83,7 +83,7 @@
 //!
 //! A run is complete when the listing reached its end, every row and grant could be read, the account's money was read before and
 //! after, and nothing was left undone, as a guard that held back would. A run that ends early says so in its report, and what it wrote by then is
-//! true: use in a key's life only grows, and sums are written whole. `looked_at` in the sync's state is the moment until which readings
+//! true: use in a key's life only grows, and sums are written whole. `listed_at` in the sync's state is the moment until which readings
 //! are known, `completed_at` the beginning of the last complete run.
 
 mod acts;

@@ -57,7 +57,7 @@ pub(crate) struct Baseline {
     /// Rows name a programme by its place here. Those made since the run began are the next run's.
     pub(crate) programmes: Vec<ProgrammeId>,
     /// The beginning of the last listing of every key before this one.
-    pub(crate) looked_at: Option<Timestamp>,
+    pub(crate) listed_at: Option<Timestamp>,
     pub(crate) restored_at: Option<Timestamp>,
     /// The beginning of the last run that explained all that the account had spent.
     pub(crate) explained_at: Option<Timestamp>,

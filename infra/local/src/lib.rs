@@ -9,5 +9,5 @@ pub mod provider;
 pub mod visitor;
 
 pub use aws::{engine, inbox, invoke, schedules, secrets_manager, ses, template};
-pub use base::{kept, serve};
+pub use base::{serve, state_file};
 pub use command::{demo, folder, settle, stack};

@@ -21,7 +21,7 @@ pub mod guardrails;
 pub mod inventory;
 pub mod key;
 pub mod keys;
-pub mod own;
+pub mod management_key;
 pub mod reading;
 pub mod wire;
 mod witnesses;

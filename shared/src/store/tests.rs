@@ -3,7 +3,7 @@
 mod account;
 mod books;
 mod mail;
-mod told;
+mod notifications;
 
 use std::collections::BTreeMap;
 
@@ -402,7 +402,7 @@ fn every_item_has_the_raw_form_that_is_on_record() {
             bytes: vec![1, 2],
         }),
         account::items(),
-        told::items(),
+        notifications::items(),
         raw(&an_import()),
         raw(&some_steps()),
         raw(&a_job()),

@@ -159,12 +159,12 @@ pub(super) fn each_mail_is_counted_once_as_it_fared(step: &Step<'_>) -> Vec<Stri
 
 /// Of the mails that came since the last look.
 pub(super) fn mails_say_no_word_of_the_code(step: &Step<'_>) -> Vec<String> {
-    let looked_at = step.before.and_then(|before| before.mails.as_ref()).map_or(0, Vec::len);
+    let listed_at = step.before.and_then(|before| before.mails.as_ref()).map_or(0, Vec::len);
     let wrong = |mail: &Mail| {
         let found = refused_in_mail(mail);
         (!found.is_empty()).then(|| format!("the mail {:?} says {found:?}", Contents::of(&mail.raw).subject))
     };
-    step.now.mails.iter().flatten().skip(looked_at).filter_map(wrong).collect()
+    step.now.mails.iter().flatten().skip(listed_at).filter_map(wrong).collect()
 }
 
 fn tells_of(row: &OutboxRow, crossing: &Crossing) -> bool {

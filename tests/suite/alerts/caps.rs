@@ -47,7 +47,7 @@ fn at<'a>(stack: &Stack, programme: &'a ProgrammeId, grant: &'a GrantId) -> ActC
 async fn listed(stack: &Stack) {
     let table = Table::new(&stack.config);
     let known = table.sync_state().await.unwrap();
-    let state = SyncState { looked_at: Some(stack.clock.now()), completed_at: Some(stack.clock.now()), ..known };
+    let state = SyncState { listed_at: Some(stack.clock.now()), completed_at: Some(stack.clock.now()), ..known };
     assert!(as_sync(&table, async |sync| sync.set_sync_state(&state.next()).await).await);
 }
 
@@ -190,13 +190,13 @@ async fn a_look_whose_time_was_up_goes_on_where_it_was_and_one_that_failed_begin
     let (maths, physics) = (programme(&stack, "maths").await, programme(&stack, "physics").await);
     let (ada, ben) = (spent(&stack, &maths, 83).await, spent(&stack, &physics, 83).await);
     listed(&stack).await;
-    let looked_at = stack.clock.now();
+    let listed_at = stack.clock.now();
     let next = Some(CapScanPosition { programme: physics.clone(), shard: 0 });
-    table.note_caps_look(&CapScan { looked_at, next }, office_deadline()).await.unwrap();
+    table.note_caps_look(&CapScan { listed_at, next }, office_deadline()).await.unwrap();
     watch(&stack).await;
     let mut seen = table_of(&stack);
     assert_eq!((owed_to(seen.check().await, &ada).len(), owed_to(seen.seen().unwrap(), &ben).len()), (0, 1));
-    assert_eq!(table.caps_look().await.unwrap(), Some(CapScan { looked_at, next: None }));
+    assert_eq!(table.caps_look().await.unwrap(), Some(CapScan { listed_at, next: None }));
 
     // Behind the next listing one programme cannot be read: the others are looked at, and it is told.
     stack.clock.advance(SignedDuration::from_hours(1)).unwrap();

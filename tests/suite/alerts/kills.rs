@@ -106,7 +106,7 @@ async fn begin(stack: &Stack, name: &str) -> ProgrammeId {
     let now = Some(stack.clock.now());
     assert!(
         as_sync(&table, async |sync| sync
-            .set_sync_state(&SyncState { looked_at: now, completed_at: now, ..state }.next())
+            .set_sync_state(&SyncState { listed_at: now, completed_at: now, ..state }.next())
             .await)
         .await
     );

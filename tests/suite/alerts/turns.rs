@@ -74,7 +74,7 @@ impl Month {
             made_at: view.grant.attempts[0].begun_at,
         };
         let sync = self.table.sync_state().await.unwrap();
-        let reading = Reading::after(before, of, &told, at(when), sync.looked_at).unwrap().0;
+        let reading = Reading::after(before, of, &told, at(when), sync.listed_at).unwrap().0;
         if before.is_none_or(|before| reading.differs_from(before)) {
             self.table.note_reading(&reading, office_deadline()).await.unwrap();
         }
@@ -88,10 +88,10 @@ impl Month {
             claimed: 1,
         };
         assert!(as_sync(&self.table, async |sync| sync.note_totals(&totals).await).await);
-        let (looked_at, completed_at) = (Some(at(when)), Some(at(when)));
+        let (listed_at, completed_at) = (Some(at(when)), Some(at(when)));
         assert!(
             as_sync(&self.table, async |fenced| fenced
-                .set_sync_state(&SyncState { looked_at, completed_at, ..sync }.next())
+                .set_sync_state(&SyncState { listed_at, completed_at, ..sync }.next())
                 .await)
             .await
         );

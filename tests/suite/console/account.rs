@@ -47,7 +47,7 @@ async fn at_noon() -> Stack {
 
 /// How the sync stands after a good night.
 fn good() -> SyncState {
-    SyncState { looked_at: Some(at(LOOKED)), completed_at: Some(at(LOOKED)), ..SyncState::default() }
+    SyncState { listed_at: Some(at(LOOKED)), completed_at: Some(at(LOOKED)), ..SyncState::default() }
 }
 
 async fn set_state(stack: &Stack, state: SyncState) {

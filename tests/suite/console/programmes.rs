@@ -211,12 +211,12 @@ async fn the_overview_draws_what_was_spent_and_warns_of_what_needs_a_person() {
     }
     let no_sync = admin.get(ID).await.texts("warning");
     assert!(no_sync[1].contains("No sync has run yet"), "{no_sync:?}");
-    let looked_at = stack.clock.now() - SignedDuration::from_hours(27);
+    let listed_at = stack.clock.now() - SignedDuration::from_hours(27);
     let mut used = DailyUse::on_one("2026-11-18".parse().unwrap(), Usd::from_dollars(5));
     used.add(&DailyUse::on_one("2026-11-19".parse().unwrap(), Usd::from_dollars(36)));
     let totals = Totals {
         programme: office.programme.clone(),
-        as_of: looked_at,
+        as_of: listed_at,
         used,
         by_group: Default::default(),
         implied: Usd::ZERO,
@@ -224,7 +224,7 @@ async fn the_overview_draws_what_was_spent_and_warns_of_what_needs_a_person() {
         claimed: 1,
     };
     assert!(as_sync(&office.table, async |sync| sync.note_totals(&totals).await).await);
-    let state = SyncState { looked_at: Some(looked_at), ..SyncState::default() };
+    let state = SyncState { listed_at: Some(listed_at), ..SyncState::default() };
     assert!(as_sync(&office.table, async |sync| sync.set_sync_state(&state.next()).await).await);
     let overview = admin.get(ID).await;
     assert_eq!(overview.attributes("spent", "data-usd"), ["41.000000"]);

@@ -40,7 +40,7 @@ pub(super) async fn used(office: &Office<'_>, grant: &GrantId, days: Days, now: 
 
 pub(super) async fn looked(office: &Office<'_>, at: Timestamp) {
     let state = office.table.sync_state().await.unwrap();
-    let state = SyncState { looked_at: Some(at), completed_at: Some(at), ..state };
+    let state = SyncState { listed_at: Some(at), completed_at: Some(at), ..state };
     assert!(as_sync(&office.table, async |sync| sync.set_sync_state(&state.next()).await).await);
 }
 

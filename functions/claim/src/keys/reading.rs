@@ -34,15 +34,15 @@ pub(super) async fn read(
     let (asked, found) = site.provider.get_key_in_a_day(key, &site.clock, patience).await?;
     let KeyPresence::Key(found) = found else { return Ok(KeyLookup::Gone) };
     let Some(told) = found.usage_report(view.programme.settings.reset) else { return Ok(KeyLookup::Silent) };
-    let looked_at = match site.table.sync_state().await {
-        Ok(sync) => sync.looked_at,
+    let listed_at = match site.table.sync_state().await {
+        Ok(sync) => sync.listed_at,
         // Without it the days since the last reading are told apart less well, and that is said of them.
         Err(error) => {
             tracing::warn!(%error, "when the last sync looked could not be read");
             None
         }
     };
-    Ok(match view.reading_after(attempt, &told, asked, looked_at) {
+    Ok(match view.reading_after(attempt, &told, asked, listed_at) {
         // What is on record stands where less is said now: that was read as well as any other sum.
         Ok((reading, doubt)) => {
             if let Some(doubt) = doubt {

@@ -136,7 +136,7 @@ pub(super) async fn show(
     };
 
     let span = asked.span().unwrap_or(Span::All);
-    let context = SpanContext::endless(state.looked_at, now);
+    let context = SpanContext::endless(state.listed_at, now);
     let spent = SpentSums::of(account.as_ref(), |days| context.sum(days, span));
     let keys = ForeignKeys::of(foreign, span, context);
     let coverage = ModelCoverage::of_account(&state, span, span.range(Reset::None, None, now), utc_date(now));
@@ -154,7 +154,7 @@ pub(super) async fn show(
         spans: spans::choices(paths::ACCOUNT, &[], &SPANS, |one| {
             one == span || (one == Span::All && !SPANS.contains(&span))
         }),
-        as_of: state.looked_at.map(utc),
+        as_of: state.listed_at.map(utc),
         notes: spans::notes([&spent.all, &spent.ours, &spent.foreign].into_iter().chain(keys.figures())),
         spent,
         is_summed: account.is_some(),

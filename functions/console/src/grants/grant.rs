@@ -121,7 +121,7 @@ pub(crate) async fn show(
         (grant.holds.unused, "it was not used"),
     ];
     let cap = settings::plain(grant.cap(&programme.settings));
-    let context = SpanContext::of(&programme.settings, sync.looked_at, now);
+    let context = SpanContext::of(&programme.settings, sync.listed_at, now);
     let spans = context.each(&list::used(readings).days(programme.settings.byok), grant.ever_shown);
     let page = GrantPage {
         frame: &site.frame,
@@ -139,7 +139,7 @@ pub(crate) async fn show(
         unreachable: mark.map(|mark| (mark.why, mails::why(mark.why), column_time(mark.at, zone))),
         mails: mails.iter().rev().map(|row| MailRow::of(row, zone)).collect(),
         is_admin: access.is_admin(),
-        as_of: sync.looked_at.map(|at| column_time(at, zone)),
+        as_of: sync.listed_at.map(|at| column_time(at, zone)),
         notes: spans::notes(spans.iter().map(|(_, figure)| figure)),
         spans,
         row: &GrantRow::of(grant.clone(), readings, &programme.settings, now),

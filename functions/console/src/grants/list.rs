@@ -83,7 +83,7 @@ pub(crate) async fn page(
         site.table.sync_state(),
         site.table.unreachable(now),
     )?;
-    let (settings, context) = (&programme.settings, SpanContext::of(&programme.settings, sync.looked_at, now));
+    let (settings, context) = (&programme.settings, SpanContext::of(&programme.settings, sync.listed_at, now));
     let rows = grants.into_iter().map(|(grant, readings)| {
         let spent = asked.map(|span| context.figure(&used(&readings).days(settings.byok), span, grant.ever_shown));
         let row = GrantRow::of(grant, &readings, settings, now);
@@ -112,7 +112,7 @@ pub(crate) async fn page(
         is_admin: access.is_admin(),
         phrase: asked.map_or("in this window", spans::phrase),
         spans: spans::choices(&path, &sought.query(), &Span::EACH, |span| asked == Some(span)),
-        as_of: sync.looked_at.map(|at| column_time(at, settings.term.zone())),
+        as_of: sync.listed_at.map(|at| column_time(at, settings.term.zone())),
         notes: spans::notes(rows[from..until].iter().map(|row| &row.spent)),
     };
     Ok(site.page(&page))

@@ -42,16 +42,16 @@ impl Outlook {
         pot: &Pot,
         spent: &Days,
         grants: &[(Grant, Vec<Reading>)],
-        looked_at: Option<Timestamp>,
+        listed_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Option<Outlook> {
         if programme.is_over(now) {
             return None;
         }
         let settings = &programme.settings;
-        let looked = looked_at.map(utc_date);
+        let looked = listed_at.map(utc_date);
         let budget = Budget::of(settings, (pot.limit, pot.reserved), spent);
-        let forecast = Forecast::of(spent, budget, &settings.term, looked_at, now);
+        let forecast = Forecast::of(spent, budget, &settings.term, listed_at, now);
         let mut outlook = Outlook {
             sentence: forecast.in_words(),
             is_short: forecast.is_short(),

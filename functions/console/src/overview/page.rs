@@ -110,7 +110,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
     };
     let spent = totals.as_ref().map_or_else(Days::default, |totals| totals.used.days(settings.byok));
     let had_a_key = grants.iter().any(|(grant, _)| grant.ever_shown);
-    let context = SpanContext::of(settings, sync.looked_at, now);
+    let context = SpanContext::of(settings, sync.listed_at, now);
     let span = state.span.unwrap_or(Span::All);
     let groups: Vec<_> = totals.iter().flat_map(|totals| by_group(totals, settings, context)).collect();
     let used = totals.as_ref().map(|totals| &totals.used);
@@ -122,7 +122,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
     let time = |at| column_time(at, settings.term.zone());
     let money = MoneyFigures {
         spent: context.figure(&spent, span, had_a_key),
-        as_of: sync.looked_at.map(time),
+        as_of: sync.listed_at.map(time),
         reserved: pot.reserved,
         implied: grants.iter().map(implied).sum(),
         pot: pot.limit,
@@ -136,7 +136,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
     };
     let room = PotRoom { pot, spent: spent.total(), implied: money.implied };
     let mut warnings: Vec<String> = room.warning(access, &grants, now).into_iter().collect();
-    warnings.extend(warnings::others(&grants, sync.looked_at, job.as_ref(), now));
+    warnings.extend(warnings::others(&grants, sync.listed_at, job.as_ref(), now));
     warnings.extend(warnings::refused_rules(programme, now));
     warnings.extend(warnings::unreachable_staff(site, settings, now).await?);
     let page = Overview {
@@ -159,7 +159,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         warnings,
         unreachable: not_mailed().filter(|why| *why != UnreachableReason::Complained).count(),
         unwanted: not_mailed().filter(|why| *why == UnreachableReason::Complained).count(),
-        outlook: Outlook::of(programme, pot, &spent, &grants, sync.looked_at, now),
+        outlook: Outlook::of(programme, pot, &spent, &grants, sync.listed_at, now),
         may_name: access.is_faculty(),
         chart: Chart::of(&spent, pot.limit),
         job: job.filter(|job| is_recent(job, now)).map(JobStatus::of),

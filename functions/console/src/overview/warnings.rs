@@ -72,7 +72,7 @@ impl PotRoom<'_> {
 /// The other warnings: of syncs that are missing, and of the last roster.
 pub(super) fn others(
     grants: &[(Grant, Vec<Reading>)],
-    looked_at: Option<Timestamp>,
+    listed_at: Option<Timestamp>,
     job: Option<&Job>,
     now: Timestamp,
 ) -> Vec<String> {
@@ -83,9 +83,9 @@ pub(super) fn others(
         }
     };
     let has_keys = grants.iter().any(|(grant, _)| grant.ever_shown);
-    let is_behind = |looked_at: Timestamp| looked_at + SYNCED_WITHIN < now;
-    warn(has_keys && looked_at.is_none(), &|| "No sync has run yet, so nothing here tells what was spent.".to_owned());
-    warn(looked_at.is_some_and(is_behind), &|| {
+    let is_behind = |listed_at: Timestamp| listed_at + SYNCED_WITHIN < now;
+    warn(has_keys && listed_at.is_none(), &|| "No sync has run yet, so nothing here tells what was spent.".to_owned());
+    warn(listed_at.is_some_and(is_behind), &|| {
         "No sync has read every key for more than 26 hours, so the figures are older than that. An admin sees why on the account page.".to_owned()
     });
     if let Some(job) = job {

@@ -24,7 +24,7 @@ pub(crate) struct SpanQuery {
 pub(crate) struct SpanContext<'a> {
     pub(crate) reset: Reset,
     pub(crate) term: Option<&'a Term>,
-    pub(crate) looked_at: Option<Timestamp>,
+    pub(crate) listed_at: Option<Timestamp>,
     pub(crate) now: Timestamp,
 }
 
@@ -56,17 +56,17 @@ impl SpanQuery {
 }
 
 impl<'a> SpanContext<'a> {
-    pub(crate) fn of(settings: &'a Settings, looked_at: Option<Timestamp>, now: Timestamp) -> SpanContext<'a> {
-        SpanContext { reset: settings.reset, term: Some(&settings.term), looked_at, now }
+    pub(crate) fn of(settings: &'a Settings, listed_at: Option<Timestamp>, now: Timestamp) -> SpanContext<'a> {
+        SpanContext { reset: settings.reset, term: Some(&settings.term), listed_at, now }
     }
 
     /// The context of an account, which has neither term nor window.
-    pub(crate) fn endless(looked_at: Option<Timestamp>, now: Timestamp) -> SpanContext<'static> {
-        SpanContext { reset: Reset::None, term: None, looked_at, now }
+    pub(crate) fn endless(listed_at: Option<Timestamp>, now: Timestamp) -> SpanContext<'static> {
+        SpanContext { reset: Reset::None, term: None, listed_at, now }
     }
 
     pub(crate) fn sum(self, days: &Days, span: Span) -> Sum {
-        span.of(days, self.reset, self.term, self.looked_at, self.now)
+        span.of(days, self.reset, self.term, self.listed_at, self.now)
     }
 
     /// The figure of keys over a span. Where there never was a key it is exactly zero.

@@ -47,7 +47,7 @@ impl Words<'_> {
                 parts.extend(who_needs_a_look(digest, settings, |few| few.count.to_string(), None, now));
             }
         }
-        let looked = digest.health.looked_at.map_or("not yet".to_owned(), |at| time_in(at, settings.term.zone()));
+        let looked = digest.health.listed_at.map_or("not yet".to_owned(), |at| time_in(at, settings.term.zone()));
         let facts = vec![("Every key was last looked at", looked)];
         parts.extend([LetterPart::Heading("How far this can be relied on"), LetterPart::facts(facts)]);
         let weeks = [money.this_week, money.week_before];
@@ -76,7 +76,7 @@ impl Words<'_> {
 
 /// Whether there are keys at which nobody has looked yet: then no figure is known.
 fn is_unseen(digest: &Digest) -> bool {
-    digest.health.looked_at.is_none() && digest.people.claimed > 0
+    digest.health.listed_at.is_none() && digest.people.claimed > 0
 }
 
 fn figures(digest: &Digest) -> Vec<(&'static str, String)> {
@@ -109,9 +109,9 @@ fn outlook(programme: &Programme, digest: &Digest, now: Timestamp) -> Vec<Letter
     if programme.is_over(now) {
         return vec![LetterPart::Sentences(format!("The term ended on {}.", long_date(term.ends_on())))];
     }
-    let looked = digest.health.looked_at.map(utc_date);
+    let looked = digest.health.listed_at.map(utc_date);
     let budget = Budget::of(&programme.settings, (money.pot, money.reserved), &money.spent);
-    let forecast = Forecast::of(&money.spent, budget, term, digest.health.looked_at, now);
+    let forecast = Forecast::of(&money.spent, budget, term, digest.health.listed_at, now);
     let burn = Burn {
         spent: &money.spent,
         limit: money.pot,

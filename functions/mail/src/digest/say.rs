@@ -109,7 +109,7 @@ const TAKE_A_NEW_ONE: &str = "Remind them: they take a new key on their own page
 pub(super) fn unknown(health: &Health, weeks: [Sum; 2], moment: impl Fn(Timestamp) -> String) -> Vec<String> {
     let mut sentences = Vec::new();
     if weeks.iter().any(|week| week.known == Accuracy::Partly) {
-        sentences.push(match health.looked_at {
+        sentences.push(match health.listed_at {
             Some(at) => format!(
                 "Not all of these days are known yet: every key was last looked at on {}. What was spent since is in no figure here. If that lasts, the admins are told.",
                 moment(at)

@@ -127,7 +127,7 @@ fn a_full_digest() -> Digest {
             complained: few(0, 0..0),
             blocked: vec![(Block::UsedUp, few(3, 26..29)), (Block::Paused, few(1, 29..30))],
         },
-        health: Health { completed_at: Some(at("2026-11-16T00:20:00Z")), looked_at: Some(at("2026-11-16T00:20:00Z")) },
+        health: Health { completed_at: Some(at("2026-11-16T00:20:00Z")), listed_at: Some(at("2026-11-16T00:20:00Z")) },
         recipients: Vec::new(),
         told: 0,
     }

@@ -56,7 +56,7 @@ impl Look<'_> {
         for used in account.iter().flat_map(|account| [&account.ours, &account.foreign]) {
             spent.add(&used.credits);
         }
-        let looked = sync.looked_at.map_or(LastListing::Never, |at| LastListing::On(utc_date(at)));
+        let looked = sync.listed_at.map_or(LastListing::Never, |at| LastListing::On(utc_date(at)));
         let [this_week, week_before] = weeks.map(|week| looked.sum(&spent, week));
         let (new_keys, first_new_keys) = new_keys(&foreign, due.mornings);
         let (programmes, further) = self.lines(&sync, weeks[0]).await?;
@@ -107,10 +107,10 @@ impl Look<'_> {
         let (pot, totals) = tokio::try_join!(self.table.pot(id), self.table.totals(id))?;
         let had_a_key = totals.as_ref().is_some_and(|totals| totals.claimed > 0);
         let spent = totals.map(|totals| totals.used.days(settings.byok)).unwrap_or_default();
-        let looked = super::last_listing(sync, had_a_key || sync.looked_at.is_none());
+        let looked = super::last_listing(sync, had_a_key || sync.listed_at.is_none());
         let money = pot.map(|pot| (pot.limit, pot.reserved)).unwrap_or_default();
         let budget = Budget::of(settings, money, &spent);
-        let forecast = || Forecast::of(&spent, budget, &settings.term, sync.looked_at, self.now).runs_out;
+        let forecast = || Forecast::of(&spent, budget, &settings.term, sync.listed_at, self.now).runs_out;
         Ok(ProgrammeLine {
             programme: id.clone(),
             this_week: looked.sum(&spent, week),

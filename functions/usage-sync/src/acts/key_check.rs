@@ -52,7 +52,7 @@ pub(super) async fn look_again(
         }
         KeyAnswer::Gone => {
             let is_over = matches!(view.grant.state, GrantState::Revoked | GrantState::Ended);
-            let since = runner.table.missing_since(key, runner.baseline.looked_at).await?;
+            let since = runner.table.missing_since(key, runner.baseline.listed_at).await?;
             if !is_held && since.is_some_and(|since| since + SURELY_GONE < at.now) {
                 runner.table.act(at, |view, now| view.found_gone(read, epoch, key, now)).await?;
                 return Ok(FindingOutcome::Gone { key: key.clone(), is_missing: !is_over });
@@ -76,7 +76,7 @@ async fn note_use(
     let Some(attempt) = view.grant.attempt(epoch) else { return Ok((None, None)) };
     let told = found.usage_report(view.programme.settings.reset).ok_or(UnusableReport::Silent)?;
     let before = view.reading(epoch);
-    let (after, doubt) = view.reading_after(attempt, &told, asked, runner.baseline.looked_at)?;
+    let (after, doubt) = view.reading_after(attempt, &told, asked, runner.baseline.listed_at)?;
     if before.is_none_or(|before| after.differs_from(before)) {
         runner.table.note_reading(&after, at.deadline).await?;
     }

@@ -41,9 +41,9 @@ async fn note_failed_look(runner: &Runner<'_>, finding: &Finding) -> Result<()> 
         return Ok(());
     };
     let programme = runner.programme(finding.programme)?;
-    if let Some(looked_at) = runner.baseline.looked_at {
+    if let Some(listed_at) = runner.baseline.listed_at {
         let of = (&programme.id, &finding.grant, *epoch);
-        runner.table.note_failed_look(of, looked_at, runner.until()).await?;
+        runner.table.note_failed_look(of, listed_at, runner.until()).await?;
     }
     Ok(())
 }

@@ -31,7 +31,7 @@ pub(super) async fn read_late(runner: &Runner<'_>, at: ActContext<'_>, rows: &[&
     for row in rows {
         let attempt = view.grant.attempt(row.epoch());
         let Some(attempt) = attempt.filter(|attempt| attempt.key == Some(row.key())) else { continue };
-        let (news, doubt) = read(&view, runner.baseline.looked_at, attempt, row).map_err(anyhow::Error::new)?;
+        let (news, doubt) = read(&view, runner.baseline.listed_at, attempt, row).map_err(anyhow::Error::new)?;
         late.doubts.extend(doubt.map(|doubt| format!("of the key {} {doubt}", row.key())));
         let known = view.readings.iter().find(|reading| reading.epoch == attempt.epoch);
         if let Some(news) = &news {

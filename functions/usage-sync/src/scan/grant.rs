@@ -72,7 +72,7 @@ impl ScanResult {
         let context = ScanContext { rows: renamed.as_deref().unwrap_or(context.rows), ..context };
         for row in context.rows {
             if let Match::Its(attempt) = match_of(view, context, row) {
-                match read(view, context.baseline.looked_at, attempt, row) {
+                match read(view, context.baseline.listed_at, attempt, row) {
                     Ok((news, doubt)) => {
                         result.problems.extend(doubt.map(|doubt| format!("of the key {} {doubt}", row.key())));
                         news.into_iter().for_each(|news| result.take_in(view, news));
@@ -173,13 +173,13 @@ fn match_of<'v>(view: &'v View, context: ScanContext<'_>, row: &KeyRow) -> Match
 /// The reading of a listed key, if it is news, and its shortfall, if there is one.
 pub(crate) fn read(
     view: &View,
-    looked_at: Option<Timestamp>,
+    listed_at: Option<Timestamp>,
     attempt: &Attempt,
     row: &KeyRow,
 ) -> Result<(Option<Reading>, Option<Shortfall>), UnusableReport> {
     let before = view.reading(attempt.epoch);
     let told = row.state.told.as_ref().ok_or(UnusableReport::Silent)?;
-    let (after, doubt) = view.reading_after(attempt, told, row.state.asked, looked_at)?;
+    let (after, doubt) = view.reading_after(attempt, told, row.state.asked, listed_at)?;
     Ok((Some(after).filter(|after| before.is_none_or(|before| after.differs_from(before))), doubt))
 }
 

@@ -166,7 +166,7 @@ impl ForeignShard {
     fn take_in(&mut self, before: Option<&ForeignKey>, row: &ForeignRow, baseline: &Baseline) -> ForeignKey {
         let asked = row.state.asked;
         // What is seen for the first time has a past that nobody here can tell apart by days.
-        let known = before.map(|before| baseline.looked_at.map_or(before.as_of, |looked| looked.max(before.as_of)));
+        let known = before.map(|before| baseline.listed_at.map_or(before.as_of, |looked| looked.max(before.as_of)));
         let was = before.map(|before| before.used.clone()).unwrap_or_default();
         let told = row.state.told.as_ref().ok_or(UnusableReport::Silent);
         let used = match told.and_then(|told| was.with(told, utc_date(asked), known.map(utc_date))) {

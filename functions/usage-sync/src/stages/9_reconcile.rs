@@ -162,7 +162,7 @@ impl Reconciliation {
         let recovered_at = began_at.filter(|_| evidence.actions.outcomes().has_recovered);
         after.restored_at = after.restored_at.max(recovered_at.or(runner.baseline.restored_at));
         if change.is_read {
-            after.looked_at = began_at;
+            after.listed_at = began_at;
             after.strangers = evidence.foreign.strangers().to_vec();
             after.let_through = let_through;
             // Somebody may have let it through since this run held it back.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::base::kept::StateFile;
+use crate::base::state_file::StateFile;
 
 const COLLECTION: &str = "dead-letters";
 const AT_MOST: usize = 1000;

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::base::kept::StateFile;
+use crate::base::state_file::StateFile;
 
 const COLLECTION: &str = "clock";
 /// Real time may be set while somebody waits: nobody sleeps longer than this before looking again.

@@ -5,5 +5,5 @@ pub mod clock;
 pub(crate) mod forward;
 pub mod function;
 pub(crate) mod guard;
-pub mod kept;
 pub mod serve;
+pub mod state_file;

@@ -32,7 +32,7 @@ use crate::aws::ses::Ses;
 use crate::aws::template::Template;
 use crate::base::clock::StackClock;
 use crate::base::function::FunctionName;
-use crate::base::kept::StateFile;
+use crate::base::state_file::StateFile;
 use crate::command::control::{self, Control};
 use crate::command::folder::Files;
 use crate::command::settle::Settle;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::memory::Memory;
 use super::quirks::Quirks;
-use crate::base::kept::StateFile;
+use crate::base::state_file::StateFile;
 
 /// One account. Clones share it.
 #[derive(Clone)]

@@ -82,7 +82,7 @@ impl View {
         attempt: &Attempt,
         told: &UsageReport,
         asked: Timestamp,
-        looked_at: Option<Timestamp>,
+        listed_at: Option<Timestamp>,
     ) -> Result<(Reading, Option<Shortfall>), UnusableReport> {
         let settings = &self.programme.settings;
         let of = KeyUseContext {
@@ -93,7 +93,7 @@ impl View {
             byok: settings.byok,
             made_at: attempt.begun_at,
         };
-        Reading::after(self.reading(attempt.epoch), of, told, asked, looked_at)
+        Reading::after(self.reading(attempt.epoch), of, told, asked, listed_at)
     }
 
     /// A change that writes the grant back as it is, for an act to build on.

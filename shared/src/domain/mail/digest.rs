@@ -162,7 +162,7 @@ pub struct Health {
     pub completed_at: Option<Timestamp>,
     /// When the last listing of every key began.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub looked_at: Option<Timestamp>,
+    pub listed_at: Option<Timestamp>,
 }
 
 /// What admins are told of a week of the account.

@@ -47,9 +47,9 @@ pub struct Shortage {
 
 impl BalanceNeed {
     /// Keys that were made here use no more than is promised to them, whatever their pace; other keys live on the same balance.
-    pub fn of(ours: &Days, foreign: &Days, promised: Usd, looked_at: Option<Timestamp>) -> BalanceNeed {
+    pub fn of(ours: &Days, foreign: &Days, promised: Usd, listed_at: Option<Timestamp>) -> BalanceNeed {
         let two_weeks = |days: &Days| {
-            let pace = looked_at.and_then(|at| SpendingPace::of(days, Date::MIN, utc_date(at)));
+            let pace = listed_at.and_then(|at| SpendingPace::of(days, Date::MIN, utc_date(at)));
             pace.map(|pace| pace.in_days(DAYS_AHEAD)).filter(|soon| *soon > Usd::ZERO)
         };
         match two_weeks(ours) {

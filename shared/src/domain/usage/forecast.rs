@@ -74,9 +74,9 @@ pub struct SpendingPace {
 }
 
 impl Forecast {
-    /// `looked_at` is when every key was last looked at: of its day, only what had been used by then is known.
-    pub fn of(spent: &Days, budget: Budget, term: &Term, looked_at: Option<Timestamp>, now: Timestamp) -> Forecast {
-        let looked = looked_at.map(utc_date);
+    /// `listed_at` is when every key was last looked at: of its day, only what had been used by then is known.
+    pub fn of(spent: &Days, budget: Budget, term: &Term, listed_at: Option<Timestamp>, now: Timestamp) -> Forecast {
+        let looked = listed_at.map(utc_date);
         let pace = looked.and_then(|looked| SpendingPace::of(spent, utc_date(term.starts_at()), looked));
         let total = spent.total();
         let can_spend = budget.keys_stop_at.unwrap_or(budget.pot) - total;

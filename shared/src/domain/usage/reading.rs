@@ -179,19 +179,19 @@ impl DailyUse {
 
 impl Reading {
     /// What is on record after an answer that was asked for at this time. Lifetime counters by their maximum, each for itself; what
-    /// was used in the window by the answer that was asked for last, unless it is behind. `looked_at` is when the last listing of every key began: what
+    /// was used in the window by the answer that was asked for last, unless it is behind. `listed_at` is when the last listing of every key began: what
     /// was not written then had not changed.
     pub fn after(
         before: Option<&Reading>,
         of: KeyUseContext<'_>,
         told: &UsageReport,
         asked: Timestamp,
-        looked_at: Option<Timestamp>,
+        listed_at: Option<Timestamp>,
     ) -> Result<(Reading, Option<Shortfall>), UnusableReport> {
         let last = before.map_or(of.made_at, |before| before.as_of);
         let unchanged_until = before.and_then(|before| before.unchanged_until);
-        let looked_at = looked_at.map(|looked| unchanged_until.map_or(looked, |until| until.min(looked)));
-        let known = looked_at.map_or(last, |looked| looked.max(last)).min(asked);
+        let listed_at = listed_at.map(|looked| unchanged_until.map_or(looked, |until| until.min(looked)));
+        let known = listed_at.map_or(last, |looked| looked.max(last)).min(asked);
         let nothing = DailyUse::default();
         let was = before.map_or(&nothing, |before| &before.used);
         let (used, doubt) = was.with(told, utc_date(asked), Some(utc_date(known)))?;

@@ -60,18 +60,18 @@ impl Span {
         }
     }
 
-    /// What was used in this span. `looked_at` is when the last listing of every key began: it told all of the days before its own,
+    /// What was used in this span. `listed_at` is when the last listing of every key began: it told all of the days before its own,
     /// and of its own what had been used by then.
     pub fn of(
         self,
         days: &Days,
         reset: Reset,
         term: Option<&Term>,
-        looked_at: Option<Timestamp>,
+        listed_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Sum {
         if self.is_endless(reset, term) {
-            let known = if looked_at.is_some() { Accuracy::Exactly } else { Accuracy::Partly };
+            let known = if listed_at.is_some() { Accuracy::Exactly } else { Accuracy::Partly };
             return Sum { spent: days.total(), known };
         }
         let (from, to) = self.range(reset, term, now);
@@ -79,7 +79,7 @@ impl Span {
             // Nothing of it has come yet.
             return Sum { spent: Usd::ZERO, known: Accuracy::Exactly };
         }
-        let Some(looked) = looked_at.map(utc_date) else {
+        let Some(looked) = listed_at.map(utc_date) else {
             return Sum { known: Accuracy::Partly, ..days.between(from, to, None) };
         };
         match self {

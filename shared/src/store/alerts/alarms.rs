@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use crate::deadline::Deadline;
 use crate::domain::mail::alarm::{Alarm, Cause};
 use crate::domain::values::id::PersonId;
-use crate::store::alerts::telling::{Broadcast, is_told};
+use crate::store::alerts::broadcast::{Broadcast, is_told};
 use crate::store::mail::days::BulkStop;
 use crate::store::mail::outbox_row::QueuedMail;
 use crate::store::table::{StoreError, Table, keys};

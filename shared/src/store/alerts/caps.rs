@@ -14,7 +14,7 @@ use crate::store::table::{StoreError, Table, items, keys};
 pub struct CapScan {
     /// The listing of every key that it looks behind.
     #[serde(with = "millisecond::required")]
-    pub looked_at: Timestamp,
+    pub listed_at: Timestamp,
     /// Where it is to go on; none when it came to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<CapScanPosition>,

@@ -8,7 +8,7 @@ use crate::domain::audit::Entry;
 use crate::domain::mail::digest::{AccountDigest, Digest};
 use crate::domain::values::id::{PersonId, ProgrammeId};
 use crate::domain::values::key::KeyHash;
-use crate::store::alerts::telling::{Broadcast, is_told};
+use crate::store::alerts::broadcast::{Broadcast, is_told};
 use crate::store::mail::outbox_row::QueuedMail;
 use crate::store::sync::account::ForeignKey;
 use crate::store::table::{StoreError, Table, keys};

@@ -15,7 +15,7 @@ impl Table {
         let (account, sync) = tokio::try_join!(self.account(), self.sync_state())?;
         let (ours, foreign) =
             account.map(|account| (account.ours.credits, account.foreign.credits)).unwrap_or_default();
-        Ok(BalanceNeed::of(&ours, &foreign, to_come, sync.looked_at))
+        Ok(BalanceNeed::of(&ours, &foreign, to_come, sync.listed_at))
     }
 
     /// False when somebody was faster, and tells of it.

@@ -81,7 +81,7 @@ impl Table {
     pub async fn note_failed_look(
         &self,
         (programme, grant, epoch): (&ProgrammeId, &GrantId, Epoch),
-        looked_at: Timestamp,
+        listed_at: Timestamp,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         let update = self
@@ -89,9 +89,9 @@ impl Table {
             .update_item()
             .table_name(&self.name)
             .set_key(Some(key_item(&keys::reading(programme, grant, epoch))))
-            .update_expression("SET unchanged_until = if_not_exists(unchanged_until, :looked_at)")
+            .update_expression("SET unchanged_until = if_not_exists(unchanged_until, :listed_at)")
             .condition_expression("attribute_exists(pk)")
-            .expression_attribute_values(":looked_at", number(looked_at.as_millisecond()));
+            .expression_attribute_values(":listed_at", number(listed_at.as_millisecond()));
         self.write(deadline, || update.clone().send()).await.map(drop)
     }
 

@@ -2,5 +2,5 @@
 
 pub(super) mod identity;
 pub(super) mod mail_choice;
+pub(super) mod rate_counts;
 pub(super) mod sign_in;
-pub(super) mod tallies;

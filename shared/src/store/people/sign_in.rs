@@ -15,7 +15,7 @@ use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::new_ulid;
 use crate::domain::values::token::{AskTokenHash, LinkTokenHash, SessionTokenHash};
 use crate::store::mail::outbox_row::{OutboxRow, QueuedMail};
-use crate::store::people::tallies::RateCount;
+use crate::store::people::rate_counts::RateCount;
 use crate::store::table::commit::{Commit, Counter, Pauses, Round, key_item, number};
 use crate::store::table::items::Stored;
 use crate::store::table::{StoreError, Table, keys};

@@ -28,10 +28,10 @@ impl Table {
     pub async fn missing_since(
         &self,
         key: &KeyHash,
-        looked_at: Option<Timestamp>,
+        listed_at: Option<Timestamp>,
     ) -> Result<Option<Timestamp>, StoreError> {
         let known: Option<MissingKey> = self.get(&keys::missing_key(key)).await?;
-        let known = known.filter(|known| looked_at.is_none_or(|looked_at| known.as_of >= looked_at));
+        let known = known.filter(|known| listed_at.is_none_or(|listed_at| known.as_of >= listed_at));
         Ok(known.map(|known| known.missing_since))
     }
 

@@ -1,8 +1,8 @@
 //! What the sync keeps: its lease-fenced writes, its checkpoint, and the books of the account.
 
 pub(super) mod account;
+pub(super) mod account_cuts;
 pub(super) mod checkpoints;
-pub(super) mod cuts;
 pub(super) mod explained;
 pub(super) mod fenced;
 pub(super) mod held_back;

@@ -16,7 +16,7 @@ use crate::store::table::{StoreError, Table, keys};
 pub struct SyncState {
     /// When the last listing of every key began: what was not written after it had not changed by then.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
-    pub looked_at: Option<Timestamp>,
+    pub listed_at: Option<Timestamp>,
     /// When the last complete run began.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,

@@ -87,7 +87,7 @@ fn digests() -> Vec<String> {
     let (grant, cent) = (a_grant().id, Usd::CENT);
     let days = (day, day);
     let known = |known| Sum { spent: cent, known };
-    let health = Health { completed_at: Some(found_at), looked_at: Some(found_at) };
+    let health = Health { completed_at: Some(found_at), listed_at: Some(found_at) };
     let few = PeopleSample { count: 30, first: vec![grant.clone()] };
     let digest = Digest {
         programme: a_programme().id,

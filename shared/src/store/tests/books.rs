@@ -5,7 +5,7 @@ use crate::domain::usage::reading::DailyUse;
 use crate::domain::usage::reconciliation::{AccountSpending, KnownResidual, Opening};
 use crate::domain::values::money::Usd;
 use crate::store::sync::account::{Account, AccountDay, ForeignKey};
-use crate::store::sync::cuts::{AccountCut, ProgrammeCut};
+use crate::store::sync::account_cuts::{AccountCut, ProgrammeCut};
 use crate::store::sync::held_back::HeldMarks;
 use crate::store::sync::missing::MissingKey;
 use crate::store::sync::state::{HeldAct, HeldBack, HeldKey, OrphanName, SyncState};
@@ -18,7 +18,7 @@ pub(super) fn a_full_sync_state() -> SyncState {
     let held_back =
         HeldBack { at: since, sweeps: 30, recoveries: 0, stops: 2, bound: 5, keys, marks: ulid(), released_by };
     SyncState {
-        looked_at: Some(since),
+        listed_at: Some(since),
         completed_at: Some(since),
         opening: Some(Opening { least: Usd::from_dollars(3), most: Usd::from_dollars(4) }),
         residual: KnownResidual { explained: Usd::from_dollars(1), told: Usd::from_dollars(2) },

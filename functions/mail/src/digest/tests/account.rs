@@ -35,7 +35,7 @@ fn an_account_digest() -> AccountDigest {
         held_back: 30,
         residual: Some(usd(412)),
         residual_grew: Some(usd(12)),
-        health: Health { completed_at: Some(at("2026-11-16T00:20:00Z")), looked_at: Some(at("2026-11-16T00:20:00Z")) },
+        health: Health { completed_at: Some(at("2026-11-16T00:20:00Z")), listed_at: Some(at("2026-11-16T00:20:00Z")) },
         recipients: Vec::new(),
         told: 0,
     }

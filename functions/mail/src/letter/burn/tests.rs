@@ -32,9 +32,9 @@ fn drawn(spent: &Days, limit: i32, looked: Date) -> Drawn {
 fn drawn_with(spent: &Days, limit: i32, keys_stop_at: Option<i32>, looked: Date) -> Drawn {
     let term = Term::new(FIRST, date(2027, 2, 6), "Europe/Berlin").unwrap();
     let limit = Usd::from_dollars(limit);
-    let looked_at = looked.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp();
+    let listed_at = looked.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp();
     let budget = Budget { pot: limit, keys_stop_at: keys_stop_at.map(Usd::from_dollars) };
-    let forecast = Forecast::of(spent, budget, &term, Some(looked_at), looked_at);
+    let forecast = Forecast::of(spent, budget, &term, Some(listed_at), listed_at);
     let burn = Burn { spent, limit, thresholds: &[50, 80, 95, 100], term: &term, looked, forecast };
     let picture = burn.picture().unwrap();
     let mut reader = png::Decoder::new(std::io::Cursor::new(&picture.png)).read_info().unwrap();

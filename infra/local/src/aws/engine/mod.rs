@@ -1,10 +1,10 @@
 //! The table on one machine: the embedded engine on its file or in memory, served on loopback as DynamoDB is, on a thread of its
 //! own. Makes the table as the template describes it and refuses another one. Handing its stream on is the pump's business.
 
-mod beside;
 mod fill;
 mod front;
 mod schema;
+mod side_connection;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -32,7 +32,7 @@ use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::sync::watch;
 
-use self::beside::SideConnection;
+use self::side_connection::SideConnection;
 use crate::aws::template::TableSchema;
 
 /// How long requests that are under way may still take when the engine is stopped.
@@ -281,7 +281,7 @@ fn open_file(path: &Path, table: &str, schema: &TableSchema) -> Result<Database>
             path.display()
         )
     };
-    beside::check(path).map_err(|error| unusable(&error))?;
+    side_connection::check(path).map_err(|error| unusable(&error))?;
     let database = Database::new(&path.to_string_lossy()).map_err(|error| unusable(&error))?;
     database.disable_bulk_loading()?;
     Ok(database)

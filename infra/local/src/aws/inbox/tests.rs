@@ -13,8 +13,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::*;
 use crate::aws::ses::tests::client;
 use crate::base::guard::guarded;
-use crate::base::kept::StateFile;
 use crate::base::serve::serve;
+use crate::base::state_file::StateFile;
 
 const LINK_MAIL: &str = "From: =?utf-8?Q?Universit=C3=A4t?= <bursar@example.edu>\r\nTo: ada@example.edu\r\n\
     Subject: =?utf-8?B?RGVpbiBMaW5rIOKAkyBncsO8w59l?=\r\nX-Bursar-Mail: link\r\nAuto-Submitted: auto-generated\r\n\

@@ -24,7 +24,7 @@ use crate::aws::engine::{Engine, Position};
 use crate::aws::invoke::Invoke;
 use crate::aws::template::StreamReader;
 use crate::base::clock::StackClock;
-use crate::base::kept::StateFile;
+use crate::base::state_file::StateFile;
 
 const COLLECTION: &str = "stream-positions";
 /// How many records are read from the engine at once.

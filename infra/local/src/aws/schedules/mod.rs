@@ -20,7 +20,7 @@ use crate::aws::template::expression::Expression;
 use crate::aws::template::{Schedule, Template};
 use crate::base::clock::StackClock;
 use crate::base::function::FunctionName;
-use crate::base::kept::StateFile;
+use crate::base::state_file::StateFile;
 
 const COLLECTION: &str = "schedules";
 /// How long runs under way may still take when the schedules are stopped.

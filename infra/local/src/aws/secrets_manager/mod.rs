@@ -10,7 +10,7 @@ use axum::Router;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::base::kept::StateFile;
+use crate::base::state_file::StateFile;
 
 mod protocol;
 mod refusal;

@@ -10,7 +10,7 @@ use axum::Router;
 use bursar_core::clock::Clock;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::base::kept::StateFile;
+use crate::base::state_file::StateFile;
 
 mod answer;
 mod fault;

@@ -15,7 +15,7 @@ use crate::aws::inbox::KnownLogin;
 use crate::aws::invoke::logs::Logs;
 use crate::aws::schedules::SyncEvery;
 use crate::aws::ses::Quota;
-use crate::base::kept::StateFile;
+use crate::base::state_file::StateFile;
 use crate::command::folder::Folder;
 use crate::command::stack::{Functions, Options, ProviderAt, Stack, WHO, listen};
 use crate::gate::Keep;

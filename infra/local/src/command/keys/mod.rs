@@ -16,7 +16,7 @@ use bursar_core::secrets::ManagementKey;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::base::kept::StateFile;
+use crate::base::state_file::StateFile;
 use crate::command::stack::{READY, Ready};
 
 /// What is to be listed, and how.

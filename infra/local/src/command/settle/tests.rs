@@ -17,7 +17,7 @@ use crate::aws::recorder::Recorder;
 use crate::aws::schedules::SyncEvery;
 use crate::aws::template::Template;
 use crate::base::clock::StackClock;
-use crate::base::kept::StateFile;
+use crate::base::state_file::StateFile;
 
 /// A stack of everything but the functions, whose part the recorder plays.
 pub(crate) struct Bundle {

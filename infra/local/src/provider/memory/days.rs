@@ -10,7 +10,7 @@ use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
-use crate::base::kept::StateFile;
+use crate::base::state_file::StateFile;
 use crate::provider::values::money::Nano;
 use crate::provider::values::windows::utc_day;
 

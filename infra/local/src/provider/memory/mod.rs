@@ -29,7 +29,7 @@ use super::quirks::Quirks;
 use super::values::ids;
 use super::values::money::Nano;
 use super::values::refusal::Refusal;
-use crate::base::kept::StateFile;
+use crate::base::state_file::StateFile;
 
 const ACCOUNT: &str = "provider-account";
 const GUARDRAILS: &str = "provider-guardrails";

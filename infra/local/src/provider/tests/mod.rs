@@ -21,7 +21,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Nano, Provider};
-use crate::base::kept::StateFile;
+use crate::base::state_file::StateFile;
 
 const MANAGEMENT: &str = "sk-or-v1-00000000000000000000000000000000000000000000000000000000000000ff";
 /// $25 for a million tokens of its answer, $5 for a million of the question.

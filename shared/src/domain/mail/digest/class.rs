@@ -27,7 +27,7 @@ pub struct Class<'a> {
     settings: &'a Settings,
     /// The days of the week, both included.
     week: (Date, Date),
-    looked_at: Option<Timestamp>,
+    listed_at: Option<Timestamp>,
     now: Timestamp,
     people: People,
     spenders: Vec<Spender>,
@@ -48,11 +48,11 @@ struct FirstByName {
 }
 
 impl<'a> Class<'a> {
-    pub fn new(settings: &'a Settings, week: (Date, Date), looked_at: Option<Timestamp>, now: Timestamp) -> Class<'a> {
+    pub fn new(settings: &'a Settings, week: (Date, Date), listed_at: Option<Timestamp>, now: Timestamp) -> Class<'a> {
         Class {
             settings,
             week,
-            looked_at,
+            listed_at,
             now,
             people: People::default(),
             spenders: Vec::new(),
@@ -141,7 +141,7 @@ impl<'a> Class<'a> {
                 self.keep_the_highest();
             }
         }
-        let weeks = self.looked_at.map(|at| Weeks::of(days, utc_date(at))).filter(|weeks| !weeks.are_idle());
+        let weeks = self.listed_at.map(|at| Weeks::of(days, utc_date(at))).filter(|weeks| !weeks.are_idle());
         self.weeks.extend(weeks.map(|weeks| (grant.id.clone(), weeks)));
         this_week > Usd::ZERO
     }
@@ -178,7 +178,7 @@ impl<'a> Class<'a> {
             reading.last_used_at.is_some() || reading.used.credits.total() + reading.used.byok.total() > Usd::ZERO
         };
         let shown_at = grant.attempts.iter().filter_map(|attempt| attempt.shown_at).min();
-        let was_looked_at = shown_at.zip(self.looked_at).is_some_and(|(shown, looked)| shown < looked);
+        let was_looked_at = shown_at.zip(self.listed_at).is_some_and(|(shown, looked)| shown < looked);
         was_looked_at && !readings.iter().any(is_used)
     }
 }

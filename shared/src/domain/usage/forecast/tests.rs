@@ -36,8 +36,8 @@ fn all_promised(pot: Usd) -> Budget {
 
 /// As it is said in the night after a day was looked at.
 fn forecast(spent: &Days, budget: Budget, term: &Term, looked: Date) -> Forecast {
-    let looked_at = format!("{looked}T00:20:00Z").parse().unwrap();
-    Forecast::of(spent, budget, term, Some(looked_at), looked_at)
+    let listed_at = format!("{looked}T00:20:00Z").parse().unwrap();
+    Forecast::of(spent, budget, term, Some(listed_at), listed_at)
 }
 
 /// With so much left after these days, all of which are over.

@@ -4,7 +4,7 @@ use bursar_core::domain::mail::alarm::Cause;
 use bursar_core::domain::mail::failure::FailureText;
 use jiff::Timestamp;
 
-use super::{AccountPlace, AlarmText, NamedAccount, moment};
+use crate::account::{AccountPlace, AlarmText, NamedAccount, moment};
 
 impl AlarmText {
     /// Where a moment shows that it is over, that is said.

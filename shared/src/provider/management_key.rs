@@ -3,8 +3,8 @@
 
 use serde::Deserialize;
 
-use super::Provider;
 use crate::deadline::Deadline;
+use crate::provider::Provider;
 use crate::provider::wire::calls::{LIST_WORKSPACES, OWN_KEY};
 use crate::provider::wire::error::{ProviderError, Trouble};
 use crate::provider::wire::json::{self, Envelope};

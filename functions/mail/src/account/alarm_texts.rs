@@ -5,7 +5,7 @@ use bursar_core::domain::usage::balance::Basis;
 use bursar_core::domain::values::format::long_date;
 use bursar_core::domain::values::money::Usd;
 
-use super::{AccountPlace, AlarmText, NamedAccount, mail, moment};
+use crate::account::{AccountPlace, AlarmText, NamedAccount, mail, moment};
 use crate::letter::words::some;
 
 impl AlarmText {

@@ -1,11 +1,11 @@
 //! The raw form of what students are told of their caps, and admins of what faculty ask for.
 
-use super::{a_crossing, at, raw, ulid};
 use crate::domain::grant::testing::{a_grant, a_programme};
 use crate::domain::programme::request::{POT, Request, Wish};
 use crate::domain::usage::crossing::{Crossing, Scope};
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::Reset;
+use crate::store::tests::{a_crossing, at, raw, ulid};
 use crate::store::{CapScan, CapScanPosition, OutboxRow, QueuedMail};
 
 pub(super) fn items() -> String {
@@ -39,7 +39,7 @@ fn a_mail_of_a_cap() -> OutboxRow {
 
 fn a_look_at_caps() -> CapScan {
     CapScan {
-        looked_at: at("2026-01-03T00:20:00Z"),
+        listed_at: at("2026-01-03T00:20:00Z"),
         next: Some(CapScanPosition { programme: a_programme().id, shard: 7 }),
     }
 }

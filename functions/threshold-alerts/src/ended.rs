@@ -11,8 +11,8 @@ use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{Table, Waiting};
 use jiff::Timestamp;
 
-use crate::late::{COMPLETE_WITHIN, is_stuck};
-use crate::looks::ScanFailures;
+use crate::failures::ScanFailures;
+use crate::lateness::{COMPLETE_WITHIN, is_stuck};
 
 /// Of what came back so often on one day, the next "over" is told when the day is.
 const OVER_IN_A_DAY: u32 = 3;
