@@ -1,5 +1,5 @@
-//! Every kind of item in the table, in one place: which type it is, where it lies, when it expires and what it waits for. Their
-//! attributes are pinned by the snapshot beside this file.
+//! Every kind of item in the table, in one place: its type, its key, its expiry and its queue. The snapshot
+//! beside this file pins their attributes.
 
 use jiff::Timestamp;
 
@@ -50,7 +50,7 @@ use crate::store::table::meta::Meta;
 
 macro_rules! kinds {
     ($($kind:literal $item:ident($it:pat): $key:expr $(, expires $expires:expr)? $(, waits $waits:expr)?;)*) => {
-        /// What the items are called in their attribute `kind`.
+        /// The values of the attribute `kind`.
         pub const KINDS: &[&str] = &[$($kind),*];
 
         $(impl Stored for $item {

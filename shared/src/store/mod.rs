@@ -1,5 +1,5 @@
-//! The table: the only place that knows it. Its methods are named for what happens in the product, and their outcomes are
-//! enums; no type of AWS leaves it.
+//! The table, which nothing outside this module knows. Its methods are named for acts of the product, and
+//! their outcomes are enums; no type of AWS leaves it.
 
 mod alerts;
 mod grants;

@@ -1,4 +1,4 @@
-//! The raw form of every item, so that a change to it is seen for what it is: a migration.
+//! The raw form of every item: a change to it is a migration, and shows as a change of the snapshot.
 
 mod account;
 mod books;

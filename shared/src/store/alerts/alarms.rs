@@ -1,4 +1,5 @@
-//! Alarms of the account: put on record once, with a mail owed to each admin. What they say is the mail function's matter.
+//! Alarms of the account: recorded once each, with a mail to each admin. Their texts belong to the mail
+//! function.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -12,8 +13,9 @@ use crate::store::mail::outbox_row::QueuedMail;
 use crate::store::table::{StoreError, Table, keys};
 
 impl Table {
-    /// Puts an alarm on record and owes each admin a mail of it, but whoever did what it tells of. False when it is on record already:
-    /// then only those are told who were to be told and are not yet, since whoever raised it died of it.
+    /// Records an alarm and queues a mail of it to each admin but the one who caused it. Returns `false` when
+    /// it is recorded already. Then only recipients without a mail get one, because the invocation that
+    /// raised it died.
     pub async fn raise(
         &self,
         alarm: &Alarm,
@@ -27,13 +29,14 @@ impl Table {
         self.tell(&alarm, &admins, now, deadline).await
     }
 
-    /// Whether nothing is left to be told of this.
+    /// Whether every recipient of this alarm has a mail queued.
     pub async fn is_notified(&self, alarm: &Alarm) -> Result<bool, StoreError> {
         let alarm = self.as_it_is_now(alarm).await?;
         Ok(self.alarm(alarm.day, &alarm.name()).await?.is_some_and(|known| known.is_told()))
     }
 
-    /// Tells the other admins that somebody let the rest of the day's mail of a kind go on, if that is what is on record.
+    /// Notifies the other admins that somebody released the rest of a day's bulk mail of one kind, if that is
+    /// recorded.
     pub async fn tell_let_go(
         &self,
         stop: &BulkStop,
@@ -41,13 +44,14 @@ impl Table {
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
         let Some(let_go) = &stop.let_go else { return Ok(false) };
-        // The press moved the version once.
+        // The release raised the version by one.
         let (mail_day, by) = (stop.of, let_go.by.clone());
         let cause = Cause::BulkLetGo { mail_day, stop: stop.version.saturating_sub(1), by };
         self.raise(&Alarm::now(cause, let_go.at), admins, let_go.at, deadline).await
     }
 
-    /// What was told to be over on its day and is raised once more has come back: that is another alarm.
+    /// The alarm under a new number, if it was reported as over that day: raised once more, it is another
+    /// alarm.
     async fn as_it_is_now(&self, alarm: &Alarm) -> Result<Alarm, StoreError> {
         let mut alarm = alarm.clone();
         while alarm.cause.matter().is_some() && self.alarm(alarm.day, &alarm.over()).await?.is_some() {
@@ -72,7 +76,7 @@ impl Table {
 }
 
 impl Alarm {
-    /// Whether all who are to be told have a mail owed.
+    /// Whether every recipient has a mail queued.
     pub fn is_told(&self) -> bool {
         is_told(self)
     }

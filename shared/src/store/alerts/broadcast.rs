@@ -1,5 +1,5 @@
-//! What is put on record once and told to several people, each by a mail of their own: alarms and digests. Many recipients take several
-//! transactions, and whoever comes next goes on where one died. What the mails say is the mail function's matter.
+//! An item recorded once that notifies several people by a mail each: an alarm or a digest. Many recipients
+//! take several transactions; the next caller goes on where one died. Texts belong to the mail function.
 
 use jiff::Timestamp;
 
@@ -10,21 +10,21 @@ use crate::store::table::commit::{Commit, Pauses, Transaction, number};
 use crate::store::table::items::Stored;
 use crate::store::table::{StoreError, Table};
 
-/// So many mails and the item itself fit into one transaction.
+/// How many mails fit into one transaction beside the item itself.
 const TOLD_AT_ONCE: usize = 90;
 
-/// Something to be told once.
+/// An item whose recipients are notified once.
 pub(in crate::store) trait Broadcast: Stored + Clone {
-    /// With those who are to be told, and how many of them have a mail owed.
+    /// The item with these recipients, of whom the first `told` have a mail queued.
     fn to(self, recipients: Vec<PersonId>, told: u32) -> Self;
     fn recipients(&self) -> (&[PersonId], u32);
-    /// The mail to one of them.
+    /// The mail to one recipient.
     fn owes(&self, recipient: &PersonId) -> QueuedMail;
 }
 
 impl Table {
-    /// Puts it on record and owes each recipient a mail of it. False when it is on record already: then only those are told who were
-    /// to be told and are not yet, since whoever put it there died of it.
+    /// Records the item and queues a mail of it to each recipient. Returns `false` when it is recorded
+    /// already. Then only recipients without a mail get one, because the invocation that recorded it died.
     pub(in crate::store) async fn tell<T: Broadcast>(
         &self,
         what: &T,
@@ -40,7 +40,7 @@ impl Table {
         let put = what.clone().to(recipients, count(first));
         let transaction = self.telling(&put, 0..first, now)?.create(&put)?;
         let is_new = self.commit(transaction, &mut pauses).await? == Commit::Done;
-        // What is on record says who else is to be told, whoever put it there.
+        // The recorded item names the recipients, whoever recorded it.
         while let Some(put) = self.get::<T>(&what.key()).await? {
             if is_told(&put) {
                 break;
@@ -58,7 +58,7 @@ impl Table {
         Ok(is_new)
     }
 
-    /// The mails to some of those who are to be told.
+    /// The mails to a range of the recipients.
     fn telling<T: Broadcast>(
         &self,
         what: &T,
@@ -67,13 +67,13 @@ impl Table {
     ) -> Result<Transaction, StoreError> {
         let recipients = what.recipients().0.get(whom).unwrap_or_default();
         recipients.iter().try_fold(self.transaction(), |transaction, recipient| {
-            // Its name is random, so it tells whether this very transaction took effect.
+            // The row's name is random, so its presence proves that this very transaction took effect.
             transaction.witnessed_by(&OutboxRow::queued(new_ulid(now), what.owes(recipient), now))
         })
     }
 }
 
-/// Whether all who are to be told have a mail owed.
+/// Whether every recipient has a mail queued.
 pub(in crate::store) fn is_told<T: Broadcast>(what: &T) -> bool {
     let (recipients, told) = what.recipients();
     usize::try_from(told).is_ok_and(|told| told >= recipients.len())

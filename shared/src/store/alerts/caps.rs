@@ -1,5 +1,5 @@
-//! How far the look at every student's cap came. A reading that changed is looked at by itself; this look finds what the stream lost
-//! and what a cap that was made smaller left.
+//! The checkpoint of the scan of every student's cap. The stream checks each reading that changed; the scan
+//! finds what the stream lost and what a smaller cap crossed.
 
 use jiff::Timestamp;
 use jiff::fmt::serde::timestamp::millisecond;
@@ -9,18 +9,18 @@ use crate::deadline::Deadline;
 use crate::domain::values::id::ProgrammeId;
 use crate::store::table::{StoreError, Table, items, keys};
 
-/// How far one look came.
+/// The checkpoint of one scan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CapScan {
-    /// The listing of every key that it looks behind.
+    /// The listing of every key after which it scans.
     #[serde(with = "millisecond::required")]
     pub listed_at: Timestamp,
-    /// Where it is to go on; none when it came to its end.
+    /// The position to go on at; `None` once it came to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<CapScanPosition>,
 }
 
-/// A sixteenth of a programme's grants, by its number.
+/// One shard of one programme's grants.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CapScanPosition {
     pub programme: ProgrammeId,
@@ -28,12 +28,12 @@ pub struct CapScanPosition {
 }
 
 impl Table {
-    /// How far the last look at every cap came, if there was one.
+    /// The checkpoint of the last scan, if there was one.
     pub async fn caps_look(&self) -> Result<Option<CapScan>, StoreError> {
         self.get(&keys::caps_look()).await
     }
 
-    /// Notes how far a look came. To look again does no harm, so whoever writes last is right.
+    /// Records the checkpoint of a scan. To scan twice does no harm, so the last writer wins.
     pub async fn note_caps_look(&self, look: &CapScan, deadline: Deadline) -> Result<(), StoreError> {
         let put = self.client.put_item().table_name(&self.name).set_item(Some(items::to_item(look)?));
         self.write(deadline, || put.clone().send()).await.map(drop)

@@ -1,4 +1,4 @@
-//! Crossings on record: of pots and of students' own caps, each with the mails that it caused.
+//! Recorded crossings of pots and of students' own caps, each with the mails that it caused.
 
 use jiff::Timestamp;
 
@@ -39,13 +39,13 @@ impl Table {
         self.query(&of_it.pk, &of_it.sk).await
     }
 
-    /// The crossings of one sixteenth of a programme's students.
+    /// The crossings of the students in one shard of a programme.
     pub async fn crossings_of_shard(&self, programme: &ProgrammeId, shard: char) -> Result<Vec<Crossing>, StoreError> {
         self.query(&keys::grant_partition(programme, shard), keys::CROSSINGS).await
     }
 
-    /// Puts crossings on record, and the mail of the one that is told: to each recipient, or of a cap to its student. False when one
-    /// of them is on record already: then nothing is written.
+    /// Records crossings, and the mail of the one that is reported: to each recipient, or for a cap to its
+    /// student. Returns `false`, with nothing written, when one of them is recorded already.
     pub async fn record_crossings(
         &self,
         crossings: &[Crossing],
@@ -81,7 +81,7 @@ impl Table {
                     recipient: recipient.clone(),
                 };
                 let row = OutboxRow::queued(new_ulid(now), mail, now);
-                // Its name is random, so it tells whether this very transaction took effect.
+                // The row's name is random, so its presence proves that this very transaction took effect.
                 transaction = transaction.witnessed_by(&row)?;
                 told.mails.push(AlertMail { row: row.row, recipient: recipient.clone(), by_hand: None });
             }

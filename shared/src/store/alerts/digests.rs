@@ -1,4 +1,4 @@
-//! Digests: put on record once for each week, with a mail owed to each who hears. What is in them the domain says.
+//! Digests: recorded once a week, with a mail to each recipient. Their contents are decided in the domain.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -14,8 +14,8 @@ use crate::store::sync::account::ForeignKey;
 use crate::store::table::{StoreError, Table, keys};
 
 impl Table {
-    /// Puts a digest on record and owes each recipient a mail of it. False when there is one of this week: that one stays as it is, and
-    /// only those of its recipients are told who are not yet.
+    /// Records a digest and queues a mail of it to each recipient. Returns `false` when the week has one.
+    /// That one stays as it is, and only those of its recipients who have no mail get one.
     pub async fn tell_digest(
         &self,
         digest: &Digest,
@@ -30,7 +30,8 @@ impl Table {
         self.get(&keys::digest(programme, week)).await
     }
 
-    /// The same of the account.
+    /// Records the digest of the account and queues a mail of it to each recipient. Returns `false` when the
+    /// week has one, which stays as it is but for mails that are missing.
     pub async fn tell_account_digest(
         &self,
         digest: &AccountDigest,
@@ -45,27 +46,27 @@ impl Table {
         self.get(&keys::account_digest(week)).await
     }
 
-    /// When a programme was made, by the first that is on record of it.
+    /// When a programme was created, by its first audit entry.
     pub async fn made_at(&self, programme: &ProgrammeId) -> Result<Option<Timestamp>, StoreError> {
         let first: Option<Entry> = self.oldest(&keys::programme_partition(programme), keys::AUDIT).await?;
         Ok(first.map(|entry| entry.at))
     }
 
-    /// A key of the account that nobody here made.
+    /// A key of the account that Bursar did not make.
     pub async fn foreign_key(&self, key: &KeyHash) -> Result<Option<ForeignKey>, StoreError> {
         self.get(&keys::foreign_key(key)).await
     }
 }
 
 impl Digest {
-    /// Whether all who are to be told have a mail owed.
+    /// Whether every recipient has a mail queued.
     pub fn is_told(&self) -> bool {
         is_told(self)
     }
 }
 
 impl AccountDigest {
-    /// Whether all who are to be told have a mail owed.
+    /// Whether every recipient has a mail queued.
     pub fn is_told(&self) -> bool {
         is_told(self)
     }

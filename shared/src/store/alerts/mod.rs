@@ -1,4 +1,4 @@
-//! What people are told unasked: crossings, alarms, digests and shortages, each once.
+//! Notifications that nobody asked for: crossings, alarms, digests and shortages, each sent once.
 
 pub(super) mod alarms;
 pub(super) mod broadcast;

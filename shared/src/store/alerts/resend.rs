@@ -1,4 +1,4 @@
-//! Alerts that somebody has sent again: one more mail of the same crossing to the same person.
+//! Alerts sent again by hand: one more mail of the same crossing to the same person.
 
 use crate::domain::audit::{Act, AuditDetail, Entry};
 use crate::domain::usage::crossing::{AlertMail, Crossing};
@@ -11,19 +11,19 @@ use crate::store::table::context::Author;
 use crate::store::table::items::Stored;
 use crate::store::table::{StoreError, Table};
 
-/// What became of sending an alert again.
+/// The outcome of sending an alert again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AlertAgain {
     Done,
-    /// It was sent again within the hour.
+    /// Somebody sent it again within the last hour.
     TooSoon,
-    /// There is no such alert to this person.
+    /// No such alert went to this person.
     NotTold,
 }
 
 impl Table {
-    /// Owes a person the mail of a crossing that they were told of once more, at most once an hour. Where mail to an address had ended, it is tried
-    /// again.
+    /// Queues the mail of a crossing once more for a person who had one, at most once an hour. An address to
+    /// which mail had ended is tried again.
     pub async fn resend_alert(
         &self,
         of: &Crossing,

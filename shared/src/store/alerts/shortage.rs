@@ -1,4 +1,5 @@
-//! What the balance must pay for, and the shortfall that was told last. It stays on record when it is over, so that nobody who looks again tells it twice.
+//! The amount that the balance must cover, and the shortfall that was last reported. The shortfall stays
+//! recorded when it is over, so that a later check does not report it twice.
 
 use crate::deadline::Deadline;
 use crate::domain::usage::balance::{BalanceNeed, Shortage};
@@ -10,7 +11,7 @@ impl Table {
         self.get(&keys::shortage()).await
     }
 
-    /// What the balance must pay for soon, with so much promised and not spent yet.
+    /// The amount that the balance must cover soon, given what is reserved and not spent yet.
     pub async fn need(&self, to_come: Usd) -> Result<BalanceNeed, StoreError> {
         let (account, sync) = tokio::try_join!(self.account(), self.sync_state())?;
         let (ours, foreign) =
@@ -18,7 +19,8 @@ impl Table {
         Ok(BalanceNeed::of(&ours, &foreign, to_come, sync.listed_at))
     }
 
-    /// False when somebody was faster, and tells of it.
+    /// Records the shortfall on condition of its version. Returns `false` when another writer was faster;
+    /// that one reports it.
     pub async fn note_shortage(&self, shortage: &Shortage, deadline: Deadline) -> Result<bool, StoreError> {
         match shortage.version {
             ..=1 => self.put_new(shortage, deadline).await,

@@ -1,5 +1,5 @@
-//! The one way to change a grant: read it with all that decides, let a rule of the domain decide, write the change on condition
-//! that the grant is as it was read, and decide anew when it is not.
+//! The one way to change a grant: read it, let a rule of the domain decide, and write on condition that
+//! nothing it rests on has changed. When something has, read and decide again.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
@@ -18,26 +18,27 @@ use crate::store::table::commit::{Round, Transaction, number};
 use crate::store::table::context::ActContext;
 use crate::store::table::{StoreError, Table, keys};
 
-/// A transaction has a hundred parts at most. Nobody uses the keys of so many attempts in one window.
+/// The most readings that one transaction checks, of its hundred parts. No grant uses keys of so many
+/// attempts in one window.
 const MOST_READINGS: usize = 90;
 
-/// What an act came to.
+/// The outcome of an act.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ActOutcome<T, R> {
     Done(T),
-    /// The rules forbid it, and nothing was written.
+    /// The rules forbid it; nothing was written.
     Refused(R),
     NoSuchGrant,
 }
 
-/// What a rule decides: a change, and what its caller is told when it is written.
+/// The decision of a rule: a change, and the answer for the caller once it is written.
 pub trait Decision {
     type Answer;
 
     fn split(self) -> (Change, Self::Answer);
 }
 
-/// The caller is told what the grant has become.
+/// A change whose answer for the caller is the grant as written.
 impl Decision for Change {
     type Answer = Grant;
 
@@ -56,7 +57,8 @@ impl<T> Decision for (Change, T) {
 }
 
 impl Table {
-    /// Does what a rule of `domain::grant` decides. The rule may run several times, each time on what was read then.
+    /// Carries out what a rule of `domain::grant` decides. The rule may run several times, each time on a
+    /// fresh view.
     pub async fn act<D: Decision, R>(
         &self,
         at: ActContext<'_>,
@@ -76,14 +78,16 @@ impl Table {
         .await
     }
 
-    /// Does the next thing that a rule of the programme asks for, once the mails that it rests on were sent.
+    /// Carries out the next act that a programme's rules ask for, provided that the announcements before it
+    /// were sent.
     pub async fn follow_rules(
         &self,
         at: ActContext<'_>,
         last_used_at: Option<Timestamp>,
     ) -> Result<ActOutcome<(Grant, Rule), Unchanged>, StoreError> {
         let Some(view) = Box::pin(self.view(at.programme, at.grant)).await? else { return Ok(ActOutcome::NoSuchGrant) };
-        // A mark that is written meanwhile is of a mail that is not among these, and nothing comes of it this time.
+        // A mark that is written meanwhile belongs to a mail that is not among these, and leads to nothing
+        // this time.
         let mails = self.announcements_sent(&view, last_used_at, at.now).await?;
         self.act(at, |view, now| {
             let (change, rule) = view.follow_rules(last_used_at, &mails, now)?;
@@ -93,14 +97,14 @@ impl Table {
         .await
     }
 
-    /// Changes who a grant is for, as the roster says, and in which group. Its enrolment follows the address.
+    /// Changes a grant's person and group as the roster says. Its enrolment follows the address.
     pub async fn describe(
         &self,
         at: ActContext<'_>,
         line: &RosterLine,
         by: &Actor,
     ) -> Result<ActOutcome<Grant, LineRefused>, StoreError> {
-        // Two people with one address would each be stale to the other for ever.
+        // Two grants with one address would make each other's transaction stale for ever.
         let enrolled = self.get::<Enrolment>(&keys::enrolment(line.person.address.matched(), at.programme)).await?;
         if enrolled.is_some_and(|enrolled| enrolled.grant != *at.grant) {
             return Ok(ActOutcome::Refused(LineRefused::AddressTaken));
@@ -134,7 +138,7 @@ impl Table {
         }
         if let Some(notice) = change.notice() {
             let row = OutboxRow::notice(new_ulid(now), notice, grant, now);
-            // An announcement has no entry, and its row tells as well whether it took effect.
+            // An announcement has no audit entry; its row proves as well that the transaction took effect.
             let is_audited = change.audit().is_some();
             transaction = if is_audited { transaction.owing(&row)? } else { transaction.owing_as_witness(&row)? };
         }
@@ -143,8 +147,8 @@ impl Table {
     }
 }
 
-/// What a place costs, which cap one of one's own replaces, whether the programme is over, and until a key was shown the claim window
-/// and the terms were read in the programme: an edit since may have changed them.
+/// Whether a change rests on settings that an edit may have changed since: the cost of a place, the cap, or
+/// whether the programme is over. Until a key was shown, the claim window and the terms count too.
 fn rests_on_settings(change: &Change) -> bool {
     let is = |act| change.audit().is_some_and(|what| what.act == act);
     let is_claim = is(Act::Begun) && !change.grant().ever_shown;
@@ -152,7 +156,7 @@ fn rests_on_settings(change: &Change) -> bool {
     is_claim || rests || matches!(change.pot(), PotChange::Take(_) | PotChange::TakeAnyway(_))
 }
 
-/// A grant is found by its person's address.
+/// Moves the enrolment to the grant's new address, by which a grant is found.
 fn enrolled_elsewhere(
     transaction: Transaction,
     grant: &Grant,
@@ -164,7 +168,8 @@ fn enrolled_elsewhere(
     transaction.create(&enrolment)?.remove(&key, "attribute_exists(pk)", &[])
 }
 
-/// What is given back was reckoned from the readings: had one come since, it would be too much.
+/// Checks that no reading came in since the view: the amount given back was computed from the readings, and
+/// would be too much.
 fn while_unread(
     mut transaction: Transaction,
     view: &View,
@@ -182,7 +187,7 @@ fn while_unread(
     Ok(transaction)
 }
 
-/// That a reading says what it said when it was read.
+/// The condition that a reading is as it was read.
 const AS_READ: &str = "(lifetime = :lifetime AND byok = :byok AND as_of = :as_of)";
 
 fn as_read(reading: &Reading) -> [(&'static str, AttributeValue); 3] {
@@ -193,9 +198,10 @@ fn as_read(reading: &Reading) -> [(&'static str, AttributeValue); 3] {
     ]
 }
 
-/// The pot is changed in place, so that claims of one programme do not each have to read what the other wrote. Taking holds
-/// the limit that was read and that there is room; giving back, that the pot was not counted anew since: then less may be
-/// counted for the place. The first key that is shown of a programme leaves a mark there.
+/// Updates the pot in place, so that claims of one programme do not each have to read what the other wrote.
+///
+/// Taking requires the limit that was read, and room. Giving back requires that the pot was not recomputed
+/// since, since less may then be counted for the place. The first key shown in a programme sets `shown`.
 fn move_pot(transaction: Transaction, pot: &Pot, change: PotChange, is_first: bool) -> Result<Transaction, StoreError> {
     let (amount, condition, values) = match change {
         PotChange::None if !is_first => return Ok(transaction),

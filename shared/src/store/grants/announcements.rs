@@ -1,5 +1,5 @@
-//! What became of the mails that announced an end, which no rule brings before they were sent. The grant's mark and the mail's row are
-//! written at one instant, by which the row is found.
+//! The delivery of the mails that announce an end, which no rule brings about before they were sent. The
+//! grant's mark and the mail's row are written at one instant, by which the row is found.
 
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
@@ -12,7 +12,8 @@ use crate::store::mail::undeliverable::NOT_WANTED;
 use crate::store::table::{StoreError, Table, keys};
 
 impl Table {
-    /// What became of the mails that the rules for this grant rest on now: of most grants, on most nights, none.
+    /// The delivery of the announcements that the rules for this grant rest on now: for most grants, on most
+    /// nights, none.
     pub(in crate::store) async fn announcements_sent(
         &self,
         view: &View,
@@ -24,7 +25,7 @@ impl Table {
         try_join_all(outcomes).await
     }
 
-    /// A row is kept for ninety days. Of one that is gone nobody knows whether it was sent.
+    /// A row is kept for ninety days; once it is gone, nothing says whether the mail was sent.
     async fn outcome_of(
         &self,
         view: &View,
@@ -43,19 +44,19 @@ impl Table {
 }
 
 impl OutboxRow {
-    /// What it has come to, for whoever waits until it was sent.
+    /// The delivery so far, as a rule that waits for the mail sees it.
     pub fn outcome(&self) -> NoticeDelivery {
         match &self.state {
             MailState::Waiting { .. } | MailState::Sending { .. } => NoticeDelivery::Waiting,
             MailState::Sent { at, .. } => NoticeDelivery::SentBy(*at),
-            // What is heard of it later does not make it younger than the day on which it was sent.
+            // A later event does not make the mail younger than the day on which it was sent.
             MailState::Delivered { at, .. } | MailState::Bounced { at, .. } | MailState::Complained { at, .. } => {
                 NoticeDelivery::SentBy(self.counted_on.map_or(*at, |day| end_of_utc_day(day).min(*at)))
             }
             MailState::Dropped { why, at } if why == NOT_WANTED => NoticeDelivery::SentBy(*at),
             MailState::Dropped { .. } => NoticeDelivery::Void,
             MailState::Failed { why, at } if is_of_the_address(why) => NoticeDelivery::SentBy(*at),
-            // An admin was told, and may have it sent again.
+            // An admin was notified, and may have it sent again.
             MailState::Failed { .. } => NoticeDelivery::Waiting,
         }
     }

@@ -1,4 +1,4 @@
-//! Who is on a roster: a grant for each person, found by the address.
+//! The people of a roster: a grant for each, found by the address.
 
 use std::collections::HashSet;
 
@@ -14,10 +14,11 @@ use crate::store::table::commit::Round;
 use crate::store::table::context::Author;
 use crate::store::table::{StoreError, Table, keys};
 
-/// People are put on a roster so many at a time: four items each and the audit entry fit into one transaction.
+/// The most people enrolled by one transaction: four items each and the audit entry fit into its hundred
+/// parts.
 pub const INVITED_AT_ONCE: usize = 24;
 
-/// That a person has a grant in a programme. Its key holds the address.
+/// A person's grant in a programme. The item's key holds the address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enrolment {
     pub address: MatchedAddress,
@@ -25,7 +26,7 @@ pub struct Enrolment {
     pub grant: GrantId,
 }
 
-/// Somebody to be put on a roster.
+/// A person to be enrolled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewPerson {
     pub person: Person,
@@ -33,8 +34,8 @@ pub struct NewPerson {
 }
 
 impl Table {
-    /// Puts people on the roster, at most [`INVITED_AT_ONCE`], each once and with a mail owed. Those who are on it already are
-    /// left as they are. Answers the grants that are new.
+    /// Enrols people, at most [`INVITED_AT_ONCE`], each once and with a mail queued. Those enrolled already
+    /// stay as they are. Returns the new grants.
     pub async fn invite(
         &self,
         id: &ProgrammeId,

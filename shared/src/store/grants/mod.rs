@@ -1,4 +1,4 @@
-//! Grants: acts on them, their readings, who is enrolled, and the mails that announce an end.
+//! Grants: acts on them, their readings, their enrolment, and the mails that announce an end.
 
 pub(super) mod act;
 pub(super) mod announcements;

@@ -1,4 +1,5 @@
-//! Readings: each is one conditional write that may be repeated, and what is on record stands where it says more.
+//! Readings: each is one conditional write that may be repeated, and a recorded value gives way only to a
+//! larger one.
 
 use jiff::Timestamp;
 use jiff::fmt::serde::timestamp::millisecond;
@@ -11,27 +12,27 @@ use crate::store::table::commit::{Pauses, key_item, number};
 use crate::store::table::items::{Item, Stored};
 use crate::store::table::{StoreError, Table, items, keys};
 
-/// Whether a reading was news.
+/// Whether a reading was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadingWrite {
     Recorded,
-    /// As much or more was recorded before, by whoever asked as late or later.
+    /// As much or more is recorded, from a listing or query as late or later.
     NotNewer,
 }
 
-/// That somebody asked the provider what the key of a grant used, and nobody asks again before then.
+/// A claim to ask the provider what a grant's key used: until `until` no other press may ask.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refreshed {
     pub grant: GrantId,
     #[serde(with = "millisecond::required")]
     pub until: Timestamp,
-    /// Whose press that was: it tells who asked and was not answered that it was theirs.
+    /// The press that holds the claim, by which a caller whose answer was lost knows its own.
     pub press: Nonce,
 }
 
 impl Table {
-    /// Records what a key has used. What is on record by then stands where it says more, so late and stale writers do no harm: each
-    /// lifetime counter by its maximum, the window by whoever asked last.
+    /// Records what a key has used. A larger recorded value stands, so late and stale writers do no harm.
+    /// Each lifetime counter is its maximum; the window is that of the latest query.
     pub async fn note_reading(&self, reading: &Reading, deadline: Deadline) -> Result<ReadingWrite, StoreError> {
         let (mut pauses, mut wanted) = (Pauses::until(deadline), reading.clone());
         let mut stored: Option<Reading> = None;
@@ -41,7 +42,7 @@ impl Table {
                 return Ok(ReadingWrite::Recorded);
             }
             let there = self.get_item(&wanted.key()).await?;
-            // A write that took effect and was not heard of.
+            // An earlier try took effect, but its answer was lost.
             if there.as_ref() == Some(&item) {
                 return Ok(ReadingWrite::Recorded);
             }
@@ -56,7 +57,7 @@ impl Table {
         }
     }
 
-    /// Whether this press may ask the provider what the key of a grant used. Of all who ask before then one may.
+    /// Whether this press may ask the provider what a grant's key used: one press may in each interval.
     pub async fn may_refresh(
         &self,
         grant: &GrantId,
@@ -76,8 +77,8 @@ impl Table {
         }
     }
 
-    /// Remembers that a key was looked for in vain: what is on record of it held until every key was last looked at, and no longer.
-    /// An earlier such time stands, and without a reading there is nothing to be remembered.
+    /// Records that a key could not be found, so that its reading held until the last full listing of keys
+    /// and no longer. An earlier such time stands. Without a reading there is nothing to record.
     pub async fn note_failed_look(
         &self,
         (programme, grant, epoch): (&ProgrammeId, &GrantId, Epoch),
@@ -95,7 +96,8 @@ impl Table {
         self.write(deadline, || update.clone().send()).await.map(drop)
     }
 
-    /// Puts a reading where there is none, or none that says more of anything; over one that was read, if it is still that one.
+    /// Puts a reading where there is none, or none that is larger in any number. Over a reading that was
+    /// read, only if it is unchanged.
     async fn put_reading(
         &self,
         item: &Item,

@@ -1,4 +1,4 @@
-//! Grants as they are read: one with all that an act on it is decided on, and all of a programme.
+//! Reads of grants: one with everything that an act on it is decided on, and all grants of a programme.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ impl Table {
         self.get(&keys::grant(programme, grant)).await
     }
 
-    /// One sixteenth of a programme's grants.
+    /// The grants in one shard of a programme.
     pub async fn grants_of_shard(&self, programme: &ProgrammeId, shard: char) -> Result<Vec<Grant>, StoreError> {
         self.query(&keys::grant_partition(programme, shard), keys::GRANTS).await
     }
@@ -43,8 +43,8 @@ impl Table {
         self.query(&keys::grant(programme, grant).pk, &keys::audit_of(grant)).await
     }
 
-    /// One sixteenth of a programme's grants with what their keys have used, each grant's readings in the order of their epochs. They
-    /// lie side by side, so one query reads both and leaves the audit out.
+    /// The grants in one shard of a programme with their readings, each grant's in the order of their epochs.
+    /// They are neighbours in the table, so one query reads both and leaves the audit out.
     pub async fn shard_of(
         &self,
         programme: &ProgrammeId,
@@ -75,7 +75,8 @@ impl Table {
         Ok(grants.into_iter().map(with_readings).collect())
     }
 
-    /// The grants of which the provider was to be told something so urgent, and due, a moment ago: longest due first, at most `limit`.
+    /// The grants with an order of this urgency that is due: longest due first, at most `limit`. The index is
+    /// a moment behind.
     pub async fn grants_with_orders(
         &self,
         urgency: Urgency,
@@ -86,9 +87,11 @@ impl Table {
         Ok(due.iter().filter_map(keys::grant_of).collect())
     }
 
-    /// A grant with all that an act on it is decided on. The reads need no order: the write is conditional on the grant's
-    /// version, on the pot and, where it gives money back, on the readings, which otherwise only grow; and a programme that
-    /// closes ends each of its grants.
+    /// A grant with everything that an act on it is decided on.
+    ///
+    /// The reads need no order, because the write is conditional on the grant's version and on the pot. Where
+    /// it gives money back it is conditional on the readings too, which otherwise only grow. And a programme
+    /// that closes ends each of its grants.
     pub async fn view(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Option<View>, StoreError> {
         let (key, readings) = (keys::grant(programme, grant), keys::readings_of(grant));
         let (programme, pot, grant, readings) = tokio::try_join!(

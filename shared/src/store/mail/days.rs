@@ -1,5 +1,5 @@
-//! How the mail of each day fared, what the mail server says of itself, and that mail of a kind was stopped. Which mail is counted as
-//! what stands in its row; what is too much, in the domain.
+//! The counts of each day's mail, the sending limits of the mail server, and stops of bulk mail. A mail's row
+//! says how it is counted; the domain says how much is too much.
 
 use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
@@ -19,12 +19,12 @@ use crate::store::table::{StoreError, Table, keys};
 
 const KEPT: SignedDuration = SignedDuration::from_hours(366 * 24);
 
-/// That mail of a kind was stopped, the last time that it was.
+/// The last stop of bulk mail of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BulkStop {
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
-    /// The day and kind whose mail it was, as it was then, or when it was let go on.
+    /// The counts of the day and kind that caused the stop, as they were then or when the stop was released.
     #[serde(flatten)]
     pub of: MailDay,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -32,7 +32,7 @@ pub struct BulkStop {
     pub version: u64,
 }
 
-/// Who let it go on, and when.
+/// The release of a stop: who, and when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BulkRelease {
     pub by: PersonId,
@@ -40,38 +40,38 @@ pub struct BulkRelease {
     pub at: Timestamp,
 }
 
-/// What became of letting it go on.
+/// The outcome of releasing a stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BulkReleaseOutcome {
     Done,
     Already,
-    /// It is not what is stopped now.
+    /// Another stop holds by now.
     NotThis,
 }
 
-/// What the mail server said of itself when it was last asked.
+/// The sending limits and state of the mail server, as last queried.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MailServer {
     #[serde(with = "millisecond::required")]
     pub as_of: Timestamp,
-    /// Mails that it takes in 24 hours; none where there is no limit.
+    /// Mails that it takes in 24 hours; `None` where there is no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_day: Option<u64>,
     pub per_second: f64,
-    /// What it took in the last 24 hours, other senders of the same account included.
+    /// Mails that it took in the last 24 hours, from other senders of the account too.
     pub sent: u64,
     /// Whether it sends for this account at all.
     pub enabled: bool,
 }
 
 impl BulkStop {
-    /// Whether it still holds: until somebody lets it go on, or to the end of the UTC day.
+    /// Whether it still holds: until it is released, or to the end of the UTC day.
     pub fn holds(&self, now: Timestamp) -> bool {
         self.let_go.is_none() && utc_date(self.at) == utc_date(now)
     }
 
-    /// Whether a day's mail is a reason to stop that was none before. The mail of one day stops it once, and again by what came after
-    /// somebody looked and let the rest of that day go on; that of earlier days is over.
+    /// Whether a day's counts are a new reason to stop. A day stops its mail once, and again by what came
+    /// after a release. Counts of earlier days are over.
     pub fn is_new_reason(last: Option<&BulkStop>, mail: &MailDay) -> bool {
         match last {
             Some(last) if mail.day < last.of.day => false,
@@ -84,36 +84,37 @@ impl BulkStop {
 }
 
 impl MailServer {
-    /// Whether it has the bounds of an account that may only mail addresses which were verified one by one. SES does not say it in
-    /// words to those who may only send.
+    /// Whether its limits are those of a sandbox, which mails only verified addresses. SES does not say so to
+    /// a role that may only send.
     pub fn is_sandbox(&self) -> bool {
         self.per_day == Some(200) && self.per_second <= 1.0
     }
 }
 
 impl Table {
-    /// How the mail of a kind fared on a day.
+    /// The counts of a day's mail of one kind.
     pub async fn mail_day(&self, day: Date, mail: MailKind) -> Result<MailDay, StoreError> {
         Ok(self.get(&keys::mail_day(day, mail)).await?.unwrap_or(MailDay::none_on(day, mail)))
     }
 
-    /// How all mail of a day fared.
+    /// The counts of all mail of a day.
     pub async fn mail_counts(&self, day: Date) -> Result<MailCounts, StoreError> {
         let days: Vec<MailDay> = self.query(keys::ACCOUNT, &keys::mail_days(day)).await?;
         Ok(days.into_iter().map(|day| day.counts).sum())
     }
 
-    /// That mail of this kind was stopped the last time that it was.
+    /// The last stop of bulk mail of one kind.
     pub async fn bulk_stop(&self, mail: MailKind) -> Result<Option<BulkStop>, StoreError> {
         self.get(&keys::bulk_stop(mail)).await
     }
 
-    /// The same of each kind.
+    /// The last stop of each kind of bulk mail.
     pub async fn bulk_stops(&self) -> Result<Vec<BulkStop>, StoreError> {
         self.query(keys::ACCOUNT, keys::BULK_STOPS).await
     }
 
-    /// Stops mail of a kind because of this day, from what was read of the last stop. Nothing happens if somebody was faster.
+    /// Stops bulk mail of a kind because of this day, on condition that the last stop is the one that was
+    /// read. Nothing happens if another writer was faster.
     pub async fn stop_bulk(
         &self,
         of: MailDay,
@@ -130,7 +131,7 @@ impl Table {
         written.map(drop)
     }
 
-    /// Lets mail of a kind go on that was stopped at this instant. What its day's mail does from now on is judged by itself.
+    /// Releases the stop that began at this instant. The day's mail is judged by what happens from now on.
     pub async fn let_bulk_go_on(
         &self,
         mail: MailKind,
@@ -165,7 +166,7 @@ impl Table {
         .await
     }
 
-    /// What the mail server last said of itself.
+    /// The sending limits and state of the mail server, as last queried.
     pub async fn mail_server(&self) -> Result<Option<MailServer>, StoreError> {
         self.get(&keys::mail_server()).await
     }
@@ -176,7 +177,7 @@ impl Table {
 }
 
 impl Transaction {
-    /// Counts a mail in its day as something else than before, or for the first time.
+    /// Moves a mail from one count of its day to another, or counts it for the first time.
     pub(in crate::store) fn counting(
         self,
         (day, mail): (Date, MailKind),

@@ -1,4 +1,4 @@
-//! Mail that was given up: what is known of it, and the press by which it is owed again.
+//! Dead letters: reading them, and the press that queues them again.
 
 use std::future::ready;
 use std::pin::pin;
@@ -18,36 +18,37 @@ use crate::store::table::commit::{Commit, Pauses, key_item};
 use crate::store::table::items::{Item, Queue};
 use crate::store::table::{StoreError, Table, items, keys};
 
-/// Mail that was given up is shown, and can be sent again, for so long.
+/// How long a dead letter is shown and can be sent again.
 pub const GIVEN_UP_SHOWN: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// So many of them are read and written at once.
+/// How many rows are read and written at once.
 const SIDE_BY_SIDE: usize = 16;
-/// With less left, a press answers.
+/// The time kept back for a press to answer in.
 const ENOUGH_TO_ANSWER: Duration = Duration::from_secs(4);
 
-/// Mail that was given up.
+/// Dead letters.
 #[derive(Debug, Default)]
 pub struct DeadMails {
-    /// The newest of it, newest first.
+    /// The newest rows, newest first.
     pub newest: Vec<OutboxRow>,
-    /// How many are as new and cannot be read.
+    /// How many rows of the period cannot be read.
     pub unreadable: usize,
     pub in_all: usize,
 }
 
-/// What became of having mail sent again.
+/// The outcome of sending dead letters again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SentAgain {
-    /// So many mails are owed again.
+    /// So many mails are queued again.
     Owed(usize),
-    /// So many are, and there was no time for the rest.
+    /// So many are queued again; there was no time for the rest.
     NotAll(usize),
-    /// Nothing was given up for this cause.
+    /// No dead letter has this cause.
     Nothing,
 }
 
 impl OutboxRow {
-    /// Why it was given up, and when. One that could not be read then says nothing of it, even if it can be read by now.
+    /// Why it was given up, and when. A row that could not be read then says nothing of it, even if it can be
+    /// read by now.
     pub fn given_up(&self) -> (&str, Timestamp) {
         match &self.state {
             MailState::Failed { why, at } => (why, *at),
@@ -57,7 +58,7 @@ impl OutboxRow {
 }
 
 impl Table {
-    /// Mail that was given up since then.
+    /// Dead letters since this instant.
     pub async fn dead_mails(&self, since: Timestamp, limit: usize) -> Result<DeadMails, StoreError> {
         let rows = self.dead_rows(since).await?;
         let mut dead = DeadMails { in_all: rows.len(), ..DeadMails::default() };
@@ -73,8 +74,8 @@ impl Table {
         Ok(dead)
     }
 
-    /// Owes all mail again that was given up for this cause and is still shown, as if it had not been tried. Whatever there is no time
-    /// for is still given up, and another press goes on with it.
+    /// Queues every dead letter of this cause that is still shown, as if it had not been tried. When time
+    /// runs out, the rest stay dead letters, and another press goes on.
     pub async fn send_again(
         &self,
         code: &str,
@@ -101,7 +102,7 @@ impl Table {
         }
         let owe = |row: OutboxRow| async move {
             let untried = OutboxRow { tries: 0, again_at: Some(now), ..row };
-            // Whoever was faster did the same.
+            // A faster caller did the same.
             self.set_mail(&untried, MailState::Waiting { since: now }, deadline).await.map(drop)
         };
         let mut owed = once(ready(Ok(first))).chain(rows).map_ok(owe).try_buffer_unordered(SIDE_BY_SIDE);
@@ -115,7 +116,8 @@ impl Table {
         Ok(SentAgain::NotAll(again))
     }
 
-    /// Gives up a mail whose row cannot be read: it waits for somebody to look, and keeps no other.
+    /// Makes a dead letter of a mail whose row cannot be read, so that it waits for a person and does not
+    /// block others.
     pub async fn give_up_unreadable(&self, row: Ulid, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
         let update = self
             .client
@@ -130,7 +132,7 @@ impl Table {
         self.write(deadline, || update.clone().send()).await.map(drop)
     }
 
-    /// The rows of the index, the oldest first.
+    /// The rows of the index, oldest first.
     async fn dead_rows(&self, since: Timestamp) -> Result<Vec<Ulid>, StoreError> {
         let mut rows = Vec::new();
         let each = |item: &Item| rows.extend(keys::outbox_row_of(&items::key_of(item)));

@@ -1,4 +1,4 @@
-//! Mail: what is owed, what became of it, and what stops it.
+//! Mail: the outbox, the delivery of each mail, and what stops it.
 
 pub(super) mod days;
 pub(super) mod dead_mails;

@@ -1,5 +1,5 @@
-//! The outbox: mails that are owed, taken by one sender at a time, and what became of each. Who is mailed and what it says is the
-//! mail function's matter.
+//! The outbox: queued mails, each taken by one sender at a time, and their delivery. Recipients and texts
+//! belong to the mail function.
 
 use futures_util::future::try_join_all;
 use jiff::fmt::serde::timestamp::millisecond;
@@ -15,7 +15,7 @@ use crate::store::table::commit::{Commit, Pauses, Transaction, number};
 use crate::store::table::items::{Queue, Stored};
 use crate::store::table::{StoreError, Table, keys};
 
-/// That a roster mail was sent again by hand.
+/// The last time that a roster mail was sent again by hand.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RosterMailResent {
     pub programme: ProgrammeId,
@@ -24,27 +24,28 @@ pub struct RosterMailResent {
     pub resent_at: Timestamp,
 }
 
-/// What became of a press that sends a roster mail again.
+/// The outcome of sending a roster mail again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resend {
     Done,
     NotBefore(Timestamp),
 }
 
-/// A mail is sent again by hand no sooner.
+/// The least time between two mails sent again by hand.
 pub(in crate::store) const BETWEEN_RESENT: SignedDuration = SignedDuration::from_hours(1);
 /// How long a sender owns a mail: longer than its function may run.
 const LEASE: SignedDuration = SignedDuration::from_secs(90);
 
 impl Table {
-    /// Mails whose time has come, longest owed first; at most `limit`. The index is a moment behind, so each is taken before it
-    /// is sent.
+    /// Mails that are due, longest due first; at most `limit`. The index is a moment behind, so each is taken
+    /// before it is sent.
     pub async fn due_mails(&self, class: MailClass, now: Timestamp, limit: i32) -> Result<Vec<Ulid>, StoreError> {
         let due = self.due(Queue::Mail(class), now, limit).await?;
         Ok(due.iter().filter_map(keys::outbox_row_of).collect())
     }
 
-    /// Makes this invocation the one that sends a mail. None when it is sent, being sent or not due.
+    /// Makes this invocation the sender of a mail. Returns `None` when the mail is sent, being sent or not
+    /// due.
     pub async fn take_mail(
         &self,
         row: Ulid,
@@ -52,7 +53,7 @@ impl Table {
         deadline: Deadline,
     ) -> Result<Option<OutboxRow>, StoreError> {
         let Some(row) = self.mail(row).await? else { return Ok(None) };
-        // One that was given up waits for somebody to look at it, and not for another try.
+        // A dead letter waits for a person, not for another try.
         let is_due = row.due().is_some_and(|(queue, due)| matches!(queue, Queue::Mail(_)) && due <= now);
         if !is_due {
             return Ok(None);
@@ -61,7 +62,8 @@ impl Table {
         self.set_mail(&OutboxRow { tries: row.tries.saturating_add(1), ..row }, taken, deadline).await
     }
 
-    /// Writes down what became of a mail that was read so. None when somebody else did meanwhile.
+    /// Records the state of a mail on condition that its row is as it was read. Returns `None` when another
+    /// writer was faster.
     pub async fn set_mail(
         &self,
         row: &OutboxRow,
@@ -72,7 +74,7 @@ impl Table {
         Ok(self.replace_as_mine(&after, row.version, deadline).await?.then_some(after))
     }
 
-    /// Owes a grant's roster mail once more, at most once an hour. Otherwise it says when it may be sent again.
+    /// Queues a grant's roster mail once more, at most once an hour; otherwise says when that is possible.
     pub async fn resend_roster_mail(
         &self,
         programme: &ProgrammeId,
@@ -96,7 +98,7 @@ impl Table {
         Ok(Resend::NotBefore(last.map_or(now, |last| last.resent_at) + BETWEEN_RESENT))
     }
 
-    /// The mails that a grant's student was owed, oldest first, for as long as they are kept.
+    /// The mails to a grant's student, oldest first, for as long as they are kept.
     pub async fn mails_of(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Vec<OutboxRow>, StoreError> {
         let pk = keys::grant(programme, grant).pk;
         let filed: Vec<GrantMail> = self.query(&pk, &keys::mails_of(grant)).await?;
@@ -110,12 +112,13 @@ impl Table {
 }
 
 impl Transaction {
-    /// Owes a mail, to be found by its grant.
+    /// Queues a mail, with the item by which it is found from its grant.
     pub(in crate::store) fn owing(self, row: &OutboxRow) -> Result<Transaction, StoreError> {
         self.create(row)?.filed_under_grant(row)
     }
 
-    /// The same for a transaction that only this row tells of.
+    /// Queues a mail whose row is the transaction's witness, with the item by which it is found from its
+    /// grant.
     pub(in crate::store) fn owing_as_witness(self, row: &OutboxRow) -> Result<Transaction, StoreError> {
         self.witnessed_by(row)?.filed_under_grant(row)
     }

@@ -1,5 +1,5 @@
-//! A row of the outbox: a mail that is owed, and what became of it. It names no person but the one who asks for a link; who is
-//! mailed is looked up when it is sent.
+//! A row of the outbox: a queued mail and its delivery. It names no person but the one who asks for a link;
+//! the recipient is looked up when it is sent.
 
 use jiff::civil::Date;
 use jiff::fmt::serde::timestamp::millisecond;
@@ -20,7 +20,8 @@ use crate::domain::values::token::AskTokenHash;
 use crate::domain::values::window::Window;
 use crate::store::table::items::Queue;
 
-/// A mail that is owed. It names no person but the one who asks for a link; who is mailed is looked up when it is sent.
+/// A queued mail and its delivery. It names no person but the one who asks for a link; the recipient is
+/// looked up when it is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboxRow {
     pub row: Ulid,
@@ -31,31 +32,31 @@ pub struct OutboxRow {
     pub written_at: Timestamp,
     /// How often it was tried.
     pub tries: u8,
-    /// When it was owed again, after it had been given up.
+    /// When it was queued again after it had been a dead letter.
     #[serde(default, with = "millisecond::optional", skip_serializing_if = "Option::is_none")]
     pub again_at: Option<Timestamp>,
     pub version: u64,
-    /// The day whose mail it is counted in, once the mail server has it: the row tells what it is counted as.
+    /// The day in whose counts it is, once the mail server has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted_on: Option<Date>,
     #[serde(flatten)]
     pub mail: QueuedMail,
 }
 
-/// What became of a mail.
+/// The delivery of a mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum MailState {
-    /// To be sent, not before then.
+    /// To be sent, no earlier than `since`.
     Waiting {
         #[serde(with = "millisecond::required")]
         since: Timestamp,
     },
-    /// Somebody is sending it. When that takes longer, it is sent by another.
+    /// Being sent. When the lease ends, another sender takes it.
     Sending {
         #[serde(with = "millisecond::required")]
         lease_until: Timestamp,
-        /// Who: it tells a sender that was not answered that the mail is theirs.
+        /// The sender, by which one whose answer was lost knows its own lease.
         sender: Nonce,
     },
     /// The mail server took it.
@@ -81,13 +82,13 @@ pub enum MailState {
         #[serde(with = "millisecond::required")]
         at: Timestamp,
     },
-    /// Nothing was owed after all: nobody here has the address, or too much was asked for.
+    /// Nothing was to be sent after all: the address is unknown, or too much was asked for.
     Dropped {
         why: String,
         #[serde(with = "millisecond::required")]
         at: Timestamp,
     },
-    /// It could not be sent, and is not tried again.
+    /// It could not be sent and is not tried again.
     Failed {
         why: String,
         #[serde(with = "millisecond::required")]
@@ -95,34 +96,34 @@ pub enum MailState {
     },
 }
 
-/// How a mail came back, the worse the later.
+/// How a mail bounced, the worse the later.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Bounce {
-    /// Perhaps only a machine that says that somebody is away: a delivery outweighs it.
+    /// Perhaps only an automatic reply: a delivery outweighs it.
     Reply,
-    /// Not now: a full mailbox.
+    /// A temporary bounce, such as a full mailbox.
     Soft,
-    /// The mail server did not try.
+    /// The mail server did not try, because the address is on its suppression list.
     Suppressed,
-    /// Never.
+    /// A permanent bounce.
     #[default]
     Hard,
 }
 
-/// Which mail, and about whom.
+/// What a mail is and whom it concerns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "mail", rename_all = "kebab-case")]
 pub enum QueuedMail {
-    /// Somebody asked for a link. Whether one is owed is decided when it is sent.
+    /// The answer to an ask for a link. Whether one is sent is decided at sending.
     Link { address: MatchedAddress, asked_by: AskTokenHash },
-    /// You are on the roster of a programme.
+    /// The welcome to a person on the roster of a programme.
     Roster { programme: ProgrammeId, grant: GrantId },
-    /// What a student is told of their key.
+    /// A notice to a student about their key.
     Notice { programme: ProgrammeId, grant: GrantId, epoch: Epoch, notice: Notice },
-    /// A student has used so much of their own cap.
+    /// The notice to a student who has used so much of their own cap.
     CapUsed { programme: ProgrammeId, grant: GrantId, window: Window, threshold: u8, of_limit: Usd },
-    /// A threshold of the pot was crossed, or all of it is promised.
+    /// The alert that a threshold of the pot was crossed, or that all of it is reserved.
     Alert {
         programme: ProgrammeId,
         #[serde(flatten)]
@@ -131,17 +132,18 @@ pub enum QueuedMail {
         of_limit: Usd,
         recipient: PersonId,
     },
-    /// Faculty ask for what only an admin may do.
+    /// A request of faculty for what only an admin may do.
     Request { programme: ProgrammeId, day: Date, request: String, recipient: PersonId },
-    /// Something is the matter with the account.
+    /// An alarm about the account.
     Account { day: Date, alarm: String, recipient: PersonId },
-    /// What a programme's week came to, for somebody with a role on it.
+    /// The weekly digest of a programme, for somebody with a role on it.
     Digest { programme: ProgrammeId, week: Date, recipient: PersonId },
-    /// What the account's week came to, for an admin.
+    /// The weekly digest of the account, for an admin.
     AccountDigest { week: Date, recipient: PersonId },
 }
 
-/// That a mail was owed because of a grant, so that whoever asks about the grant finds the mail. It goes when the mail's row goes.
+/// The link from a grant to a mail about it, so that the grant's mails can be listed. It expires with the
+/// mail's row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GrantMail {
     pub programme: ProgrammeId,
@@ -151,7 +153,7 @@ pub struct GrantMail {
     pub written_at: Timestamp,
 }
 
-/// By the id under which the mail server knows a mail, its row: what the server says of it names nothing else for certain.
+/// The row of a mail under the message id of the mail server, whose events name nothing else for certain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SentAs {
     pub message: String,
@@ -164,7 +166,7 @@ pub struct SentAs {
 pub const OUTBOX_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 impl OutboxRow {
-    /// An ask holds an address that may be anybody's, so it goes soon.
+    /// How long the row is kept. An ask may hold a stranger's address, so it goes soon.
     pub(in crate::store) fn is_kept_for(&self) -> SignedDuration {
         if matches!(self.mail, QueuedMail::Link { .. }) { ASK_LASTS } else { OUTBOX_KEPT }
     }
@@ -174,29 +176,29 @@ impl OutboxRow {
         match self.state {
             MailState::Waiting { since } => Some((queue, since)),
             MailState::Sending { lease_until, .. } => Some((queue, lease_until)),
-            // A dead letter waits for somebody to look.
+            // A dead letter waits for a person.
             MailState::Failed { at, .. } => Some((Queue::DeadMail, at)),
             _ => None,
         }
     }
 
-    /// A mail that is owed from now on.
+    /// A mail queued from now on.
     pub fn queued(row: Ulid, mail: QueuedMail, now: Timestamp) -> OutboxRow {
         let (class, state) = (mail.class(), MailState::Waiting { since: now });
         OutboxRow { row, class, state, written_at: now, tries: 0, version: 1, again_at: None, counted_on: None, mail }
     }
 
-    /// One that somebody asks for by hand: it does not stand behind a whole roster.
+    /// A mail that somebody sends by hand; it does not queue behind a whole roster.
     pub fn queued_by_hand(row: Ulid, mail: QueuedMail, now: Timestamp) -> OutboxRow {
         OutboxRow { class: MailClass::ByHand, ..OutboxRow::queued(row, mail, now) }
     }
 
-    /// The mail that an act on a grant owes its student.
+    /// The notice that an act on a grant sends to its student.
     pub fn notice(row: Ulid, notice: Notice, grant: &Grant, now: Timestamp) -> OutboxRow {
         OutboxRow::queued(row, QueuedMail::notice(notice, grant), now)
     }
 
-    /// What files it under its grant, if it is about one.
+    /// The item that files it under its grant, if it is about one.
     pub fn of_grant(&self) -> Option<GrantMail> {
         match &self.mail {
             QueuedMail::Roster { programme, grant }
@@ -218,7 +220,7 @@ impl OutboxRow {
 }
 
 impl MailState {
-    /// As what the mail is counted, once the mail server has it.
+    /// The count of its day that it belongs to, once the mail server has it.
     pub fn delivery(&self) -> Option<Delivery> {
         Some(match self {
             MailState::Sent { .. } => Delivery::Sent,
@@ -235,7 +237,8 @@ impl MailState {
 }
 
 impl QueuedMail {
-    /// Whether it is to somebody who looks after programmes or the account. Of those none may be missing without somebody's knowing.
+    /// Whether it goes to staff of a programme or of the account. The loss of such a mail must come to
+    /// somebody's notice.
     pub fn is_to_staff(&self) -> bool {
         match self {
             QueuedMail::Alert { .. }
@@ -250,7 +253,8 @@ impl QueuedMail {
         }
     }
 
-    /// As what its reader can choose not to get it. What tells of their key, or of a rule that will switch it off, everybody gets.
+    /// The choice by which its recipient can opt out. Nobody can opt out of mail about their key or about a
+    /// rule that will switch it off.
     pub fn of_choice(&self) -> Option<OptionalMail> {
         match self {
             QueuedMail::Digest { .. } | QueuedMail::AccountDigest { .. } => Some(OptionalMail::Digest),
@@ -266,7 +270,7 @@ impl QueuedMail {
         }
     }
 
-    /// The programme that it is about, if it is about one.
+    /// The programme that it is about, if any.
     pub fn programme(&self) -> Option<&ProgrammeId> {
         match self {
             QueuedMail::Roster { programme, .. }
@@ -279,7 +283,7 @@ impl QueuedMail {
         }
     }
 
-    /// What its header `X-Bursar-Mail` says.
+    /// The value of its header `X-Bursar-Mail`.
     pub fn kind(&self) -> MailKind {
         match self {
             QueuedMail::Link { .. } => MailKind::Link,
@@ -294,13 +298,13 @@ impl QueuedMail {
         }
     }
 
-    /// What a student is told of the last key that was shown to them.
+    /// A notice about the last key that was shown to the grant's student.
     pub fn notice(notice: Notice, grant: &Grant) -> QueuedMail {
         let (programme, epoch, grant) = (grant.programme.clone(), grant.last_shown(), grant.id.clone());
         QueuedMail::Notice { programme, grant, epoch, notice }
     }
 
-    /// In which line it waits, unless somebody asked for it by hand.
+    /// The class in whose queue it waits, unless somebody sent it by hand.
     pub fn class(&self) -> MailClass {
         match self.kind() {
             MailKind::Roster => MailClass::Roster,

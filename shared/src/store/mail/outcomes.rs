@@ -1,5 +1,5 @@
-//! What the mail server says became of a mail: the row, the count of its day and the address that mail must not go to any more, in
-//! one transaction. And what of it needs a person: what waits, and who cannot be reached.
+//! Delivery events: the row, the counts of its day and the mark of an address, in one transaction. Also what
+//! needs a person: mail that waits, and addresses that cannot be reached.
 
 use std::collections::BTreeMap;
 
@@ -22,33 +22,33 @@ use crate::store::table::context::ActContext;
 use crate::store::table::items::{Item, Queue, Stored};
 use crate::store::table::{StoreError, Table, items, keys};
 
-/// Mail of a class that is owed and was not sent yet.
+/// The unsent mail of one class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
     pub class: MailClass,
     pub mails: u64,
-    /// When the oldest of it was written, or owed again.
+    /// When the oldest of it was written, or queued again.
     pub since: Option<Timestamp>,
 }
 
-/// Mail that waits for longer needs somebody who looks why.
+/// How long urgent mail may wait before somebody should find out why.
 const URGENT_WAITS_AT_MOST: SignedDuration = SignedDuration::from_mins(30);
 const WAITS_AT_MOST: SignedDuration = SignedDuration::from_hours(6);
 
 impl Waiting {
-    /// Whether the oldest of it waits for longer than such mail should.
+    /// Whether the oldest of it waits longer than mail of its class should.
     pub fn is_too_long(&self, now: Timestamp) -> bool {
         let at_most = if self.class == MailClass::Urgent { URGENT_WAITS_AT_MOST } else { WAITS_AT_MOST };
         self.since.is_some_and(|since| since + at_most <= now)
     }
 }
 
-/// Addresses that not all mail is sent to any more, and why.
+/// Addresses that no longer get all mail, and why.
 pub type Unreachable = BTreeMap<MatchedAddress, UnreachableReason>;
 
 impl Table {
-    /// Writes down what the mail server says of a mail that was read so, counts it once in the day on which the server took it, and
-    /// ends mail to these addresses. None when somebody else wrote meanwhile.
+    /// Records a delivery event for a mail as it was read, counts it in the day on which the server accepted
+    /// it, and marks these addresses. Returns `None` when another writer was faster.
     pub async fn record_delivery(
         &self,
         row: &OutboxRow,
@@ -66,7 +66,8 @@ impl Table {
         Ok((self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done).then_some(after))
     }
 
-    /// Writes down that the mail server has a mail that was read so, and as what it knows it, and counts it in this day.
+    /// Records that the mail server accepted a mail as it was read, under which message id, and counts it in
+    /// this day.
     pub async fn mail_sent(
         &self,
         row: &OutboxRow,
@@ -84,13 +85,13 @@ impl Table {
         self.commit(transaction, &mut Pauses::until(deadline)).await.map(drop)
     }
 
-    /// The row of the mail that the mail server knows as this.
+    /// The row of the mail with this message id.
     pub async fn row_sent_as(&self, message: &str) -> Result<Option<Ulid>, StoreError> {
         let sent_as: Option<SentAs> = self.get(&keys::sent_as(message)).await?;
         Ok(sent_as.map(|sent_as| sent_as.row))
     }
 
-    /// Ends mail to these addresses, for a mail whose row is gone.
+    /// Marks these addresses because of a mail whose row is gone.
     pub async fn end_mail_to(
         &self,
         ends: &[Undeliverable],
@@ -104,7 +105,7 @@ impl Table {
         .await
     }
 
-    /// What was said first stays, unless it is over or the new is weightier.
+    /// Sets the mark of an address. An earlier mark stays, unless it is over or the new one is weightier.
     async fn ending(
         &self,
         mut transaction: Transaction,
@@ -125,8 +126,9 @@ impl Table {
         Ok(transaction)
     }
 
-    /// By hand: mail to this grant's person is tried again, beginning with the roster mail. Should it come back, it ends again. False
-    /// when that was sent by hand within the hour, or the mark is another by now.
+    /// Takes a person's mark off by hand and queues the roster mail, so that mail to them is tried again.
+    /// Another bounce marks the address anew. Returns `false` when that was done within the hour, or the mark
+    /// has changed.
     pub async fn allow_mail(
         &self,
         at: ActContext<'_>,
@@ -149,7 +151,7 @@ impl Table {
         Ok(self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done)
     }
 
-    /// By hand: mail to somebody with a role is tried again. False when the mark is another by now.
+    /// Takes the mark of somebody with a role off by hand. Returns `false` when the mark has changed.
     pub async fn allow_mail_to(
         &self,
         mark: &Undeliverable,
@@ -170,7 +172,7 @@ impl Table {
         for (queue, from, why) in [
             (Queue::Unreachable, None, UnreachableReason::Bounced),
             (Queue::Unwanted, None, UnreachableReason::Complained),
-            // A mark does not hold at its end any more.
+            // A mark no longer holds at its end.
             (Queue::UnreachableUntil, Some(now + 1.millisecond()), UnreachableReason::Suppressed),
         ] {
             let add = |item: &Item| {
@@ -181,7 +183,7 @@ impl Table {
         Ok(found)
     }
 
-    /// What is owed and was not sent yet. The index is a moment behind.
+    /// The unsent mail of each class. The index is a moment behind.
     pub async fn waiting(&self) -> Result<[Waiting; 5], StoreError> {
         let mut waiting = MailClass::ALL.map(|class| Waiting { class, mails: 0, since: None });
         for waiting in &mut waiting {
@@ -206,7 +208,7 @@ impl Table {
 }
 
 impl Transaction {
-    /// Takes a mark off, as it was read.
+    /// Takes a mark off, on condition that it is as it was read.
     pub(in crate::store) fn forgetting(self, mark: &Undeliverable) -> Result<Transaction, StoreError> {
         let why = AttributeValue::S(mark.why.as_str().to_owned());
         self.remove(&mark.key(), "why = :why", &[(":why", why)])

@@ -1,4 +1,5 @@
-//! That the mail server takes no mail from this account, or none to some: why, since when, and when it last said so. Such mail waits.
+//! Refusals by the mail server of all mail from this account, or of some: why, since when, and when last.
+//! Such mail waits.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use jiff::{SignedDuration, Timestamp};
@@ -8,16 +9,18 @@ use crate::deadline::Deadline;
 use crate::domain::mail::failure::{NOT_VERIFIED, QUOTA, QUOTA_UNREAD};
 use crate::store::table::{StoreError, Table, keys};
 
-/// What waits is tried again within twenty minutes: so long after the last refusal, whatever waits still waits for another reason.
+/// How long after the last refusal mail counts as waiting for it. It is tried every twenty minutes, so after
+/// that it waits for another reason.
 const TRIED_AGAIN: SignedDuration = SignedDuration::from_hours(2);
-/// What was not refused for so long is over, whether other mail was taken or not.
+/// How long after the last refusal it is over, whether other mail was accepted or not.
 const OVER_AFTER: SignedDuration = SignedDuration::from_hours(3);
-/// Whom a sandbox does not reach shows only when there is mail for them.
+/// How long after the last refusal a sandbox is taken to be over: it shows only when there is mail to an
+/// unverified address.
 const SANDBOX_OVER_AFTER: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// It is written down again so often.
+/// The interval at which a lasting refusal is recorded again.
 const NOTED_EACH: SignedDuration = SignedDuration::from_mins(10);
 
-/// For one reason, by its code.
+/// The refusals for one reason, by its code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailRefusal {
     pub code: String,
@@ -26,7 +29,7 @@ pub struct MailRefusal {
     /// When mail was last refused for it.
     #[serde(with = "millisecond::required")]
     pub last: Timestamp,
-    /// When the mail server was seen to take such mail again.
+    /// When the mail server was seen to accept such mail again.
     #[serde(default, with = "millisecond::optional", skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
     pub version: u64,
@@ -38,7 +41,7 @@ impl MailRefusal {
         self.ended_at.is_some() || self.last + after < now
     }
 
-    /// Whether mail waits for this reason just now.
+    /// Whether mail waits for this reason now.
     pub fn holds_back(&self, is_urgent: bool, now: Timestamp) -> bool {
         let concerns = !is_urgent || self.code != QUOTA_UNREAD;
         concerns && self.ended_at.is_none() && now <= self.last + TRIED_AGAIN
@@ -46,7 +49,7 @@ impl MailRefusal {
 }
 
 impl Table {
-    /// Notes that mail was refused for this reason, and says since when it is.
+    /// Records that mail was refused for this reason. Returns the record, which says since when.
     pub async fn note_mail_refusal(
         &self,
         code: &str,
@@ -65,15 +68,15 @@ impl Table {
                 0 => self.put_new(&refusal, deadline).await?,
                 version => self.replace(&refusal, version, deadline).await?,
             };
-            // Otherwise somebody was faster, and what they wrote holds.
+            // Otherwise another writer was faster, and its record holds.
             if is_written {
                 return Ok(refusal);
             }
         }
     }
 
-    /// Notes that mails were taken and none refused. What was refused in the last minutes may be refused in the next, and a quota that
-    /// is used up has room for some all the time.
+    /// Records that mails were accepted and none refused. Recent refusals stay, because the reason may recur
+    /// within minutes, and so does a used-up quota, which always has room for some.
     pub async fn end_mail_refusals(&self, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
         for known in self.mail_refusals(now).await? {
             let is_of_all = ![QUOTA, QUOTA_UNREAD, NOT_VERIFIED].contains(&known.code.as_str());
@@ -84,7 +87,7 @@ impl Table {
         Ok(())
     }
 
-    /// Notes that the mail server was seen to refuse no mail for this reason any more.
+    /// Records that the mail server no longer refuses mail for this reason.
     pub async fn end_mail_refusal(&self, code: &str, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
         let known: Option<MailRefusal> = self.get(&keys::mail_refusal(code)).await?;
         match known.filter(|known| !known.is_over(now)) {
@@ -93,21 +96,21 @@ impl Table {
         }
     }
 
-    /// Whoever notes another refusal meanwhile is right.
+    /// Ends a refusal as it was read; a newer refusal wins.
     async fn end_refusal(&self, known: MailRefusal, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
         let (version, ended_at) = (known.version, Some(now));
         let ended = MailRefusal { ended_at, version: version + 1, ..known };
         self.replace(&ended, version, deadline).await.map(drop)
     }
 
-    /// Why mail waits now.
+    /// The refusals that are not over.
     pub async fn mail_refusals(&self, now: Timestamp) -> Result<Vec<MailRefusal>, StoreError> {
         let mut known = self.all_mail_refusals().await?;
         known.retain(|refusal| !refusal.is_over(now));
         Ok(known)
     }
 
-    /// Why mail waits, or waited the last time.
+    /// All recorded refusals, over or not.
     pub async fn all_mail_refusals(&self) -> Result<Vec<MailRefusal>, StoreError> {
         self.query(keys::ACCOUNT, keys::MAIL_REFUSALS).await
     }

@@ -1,4 +1,4 @@
-//! The mark of an address that mail must not go to any more. Who sets and removes it is `mail_outcomes.rs`.
+//! The mark of an address that mail must not go to any more. `outcomes.rs` sets and removes it.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use jiff::{SignedDuration, Timestamp};
@@ -10,10 +10,10 @@ use crate::store::table::items::Queue;
 
 pub use crate::domain::mail::failure::UnreachableReason;
 
-/// Why a mail that nobody need know of is not sent to such an address.
+/// The reason recorded for a mail that is not sent to such an address, where nobody need be notified.
 pub const NOT_WANTED: &str = "mail to this address comes back or is not wanted";
 
-/// That mail to an address comes back, or is not wanted.
+/// The mark of an address from which mail bounced or somebody complained.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undeliverable {
     pub address: MatchedAddress,
@@ -22,12 +22,12 @@ pub struct Undeliverable {
     pub at: Timestamp,
 }
 
-/// The mail server forgets such an address after as long.
+/// How long a mark of a suppressed address holds: as long as the mail server suppresses it.
 const SUPPRESSED_FOR: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 impl Undeliverable {
-    /// Whether nothing of this class is sent to the address. Whoever complained does not want what is written to many; a link that
-    /// they ask for, and what tells of their key or their money, they still get.
+    /// Whether no mail of this class goes to the address. Somebody who complained gets no bulk mail. Links
+    /// that they ask for, and mail about their key or money, still reach them.
     pub fn keeps_back(&self, class: MailClass) -> bool {
         self.why != UnreachableReason::Complained || class != MailClass::Urgent
     }
@@ -40,7 +40,7 @@ impl Undeliverable {
         })
     }
 
-    /// Until when it holds; without end if nobody takes it off.
+    /// The end of the mark; `None` if only a person can take it off.
     pub(in crate::store) fn until(&self) -> Option<Timestamp> {
         (self.why == UnreachableReason::Suppressed).then(|| self.at + SUPPRESSED_FOR)
     }

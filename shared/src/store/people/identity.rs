@@ -1,4 +1,4 @@
-//! Who an address is here: on which rosters, with which role, and under which name the audit knows them.
+//! The identity of an address: its rosters, its roles, and the id by which the audit names the person.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,31 +13,31 @@ use crate::store::mail::undeliverable::Undeliverable;
 use crate::store::table::commit::Round;
 use crate::store::table::{StoreError, Table, keys};
 
-/// Somebody with a role: how audit entries and owed mails name them, and the only place that knows who it is.
+/// Somebody with a role. Audit entries and queued mails hold only the id; this item alone says whose it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StaffPerson {
     pub person: PersonId,
     pub address: EmailAddress,
 }
 
-/// Which person an address is. Its key holds the address.
+/// The person's id of an address. The item's key holds the address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PersonOfAddress {
     pub address: MatchedAddress,
     pub person: PersonId,
 }
 
-/// Somebody who is known here.
+/// The person of an address that is on a roster or in settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownPerson {
-    /// As the roster or the settings spell the address: that is where mail goes.
+    /// The address as the roster or the settings spell it, to which mail goes.
     pub address: EmailAddress,
-    /// Whether there is anything for them in the console.
+    /// Whether the console has anything for them.
     pub has_role: bool,
 }
 
 impl Table {
-    /// Who this is, if anybody here.
+    /// The person of this address, if it is known.
     pub async fn known(
         &self,
         address: &MatchedAddress,
@@ -77,17 +77,17 @@ impl Table {
         Ok(programmes.into_iter().filter_map(with_role).collect())
     }
 
-    /// As what programmes name this address, in the order of their ids.
+    /// The roles that programmes give this address, in the order of their ids.
     pub async fn roles_of(&self, address: &MatchedAddress) -> Result<Vec<Roles>, StoreError> {
         self.query(&keys::address_partition(address), keys::ROLES).await
     }
 
-    /// Where this address is on a roster.
+    /// The enrolments of this address.
     pub async fn enrolments(&self, address: &MatchedAddress) -> Result<Vec<Enrolment>, StoreError> {
         self.query(&keys::address_partition(address), keys::ENROLMENTS).await
     }
 
-    /// The name of somebody with a role, made by whoever asks first.
+    /// The id of somebody with a role, created on first use.
     pub async fn person_of(&self, address: &EmailAddress, deadline: Deadline) -> Result<PersonId, StoreError> {
         self.carry_through(deadline, || async {
             if let Some(PersonOfAddress { person, .. }) = self.get(&keys::person_of(address.matched())).await? {
@@ -102,7 +102,7 @@ impl Table {
         .await
     }
 
-    /// The names of several people, each once: two spellings may be one person.
+    /// The ids of several people, each once: two spellings may be one person.
     pub async fn people_of(&self, addresses: &[EmailAddress], deadline: Deadline) -> Result<Vec<PersonId>, StoreError> {
         let mut people = Vec::new();
         for address in addresses {
@@ -114,12 +114,12 @@ impl Table {
         Ok(people)
     }
 
-    /// Whom audit entries and owed mails mean by this name.
+    /// The person with this id, as audit entries and queued mails name them.
     pub async fn person(&self, person: &PersonId) -> Result<Option<StaffPerson>, StoreError> {
         self.get(&keys::person(person)).await
     }
 
-    /// Whether mail to this address comes back or is not wanted.
+    /// The mark of an address that mail bounces from or whose owner complained, while it holds.
     pub async fn undeliverable(
         &self,
         address: &MatchedAddress,

@@ -1,4 +1,5 @@
-//! Which of the mails that are written to many somebody wants. It lies under their address alone, and is read when such a mail is sent.
+//! A person's choice of the optional mails. It lies under their address alone, and is read when such a mail
+//! is sent.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,7 @@ use crate::domain::values::address::MatchedAddress;
 use crate::store::table::commit::Round;
 use crate::store::table::{StoreError, Table, keys};
 
-/// What somebody wants of the mails that they can choose. Whoever has not chosen wants all of them.
+/// A person's choice of the optional mails. Without one they get all of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailChoice {
     pub address: MatchedAddress,
@@ -27,13 +28,13 @@ impl MailChoice {
 }
 
 impl Table {
-    /// Which mails this person wants.
+    /// The choice of this address.
     pub async fn mail_choice(&self, address: &MatchedAddress) -> Result<MailChoice, StoreError> {
         let known = self.get(&keys::mail_choice(address)).await?;
         Ok(known.unwrap_or_else(|| MailChoice { address: address.clone(), digest: true, reminders: true }))
     }
 
-    /// Keeps what this person chose; what is None stays as it was.
+    /// Saves a person's choice; what is `None` stays as it was.
     pub async fn choose_mails(
         &self,
         address: &MatchedAddress,

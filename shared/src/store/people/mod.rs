@@ -1,4 +1,4 @@
-//! People: who somebody is, how they sign in, and which mails they want.
+//! People: their identity, their sign-in, and their choice of mails.
 
 pub(super) mod identity;
 pub(super) mod mail_choice;

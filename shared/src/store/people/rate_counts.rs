@@ -1,4 +1,4 @@
-//! How often something may be done in a while: whoever does it is counted first, and beyond the bound it is not done.
+//! Rate limits: each use is counted first in the current interval, and refused beyond the limit.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::fmt::serde::timestamp::millisecond;
@@ -14,7 +14,7 @@ use crate::store::table::{StoreError, Table};
 const A_MINUTE: SignedDuration = SignedDuration::from_mins(1);
 const AN_HOUR: SignedDuration = SignedDuration::from_hours(1);
 
-/// How often something was done in a while in which it may be done so often.
+/// The uses of something with a rate limit in one interval.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RateCount {
     pub what: String,
@@ -26,12 +26,12 @@ pub struct RateCount {
 }
 
 impl RateCount {
-    /// The link mails of this minute, of the whole deployment.
+    /// The count of this minute's link mails, over the whole deployment.
     pub fn of_links(now: Timestamp) -> RateCount {
         RateCount::of("links".to_owned(), A_MINUTE, now)
     }
 
-    /// The previews of a programme's roster in this hour.
+    /// The count of this hour's previews of a programme's roster.
     pub fn of_previews(programme: &ProgrammeId, now: Timestamp) -> RateCount {
         RateCount::of(format!("previews#{programme}"), AN_HOUR, now)
     }
@@ -44,7 +44,7 @@ impl RateCount {
 }
 
 impl Table {
-    /// Counts one more. False when there have been so many already.
+    /// Counts one more use. Returns `false` when there have been `most` already.
     pub async fn count_one(&self, tally: &RateCount, most: u32, deadline: Deadline) -> Result<bool, StoreError> {
         let says = [
             ("kind", AttributeValue::S(RateCount::KIND.to_owned())),

@@ -1,5 +1,5 @@
-//! Asking for a link and signing in by it. What is good for an address is decided in `domain::people::sign_in`; here each decision is one
-//! conditional write, so that of many who come with one link one signs in.
+//! Asks for a link, and sign-in by it. `domain::people::sign_in` decides what is valid for an address. Each
+//! decision is one conditional write, so of many requests with one link one signs in.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::try_join_all;
@@ -20,7 +20,7 @@ use crate::store::table::commit::{Commit, Counter, Pauses, Round, key_item, numb
 use crate::store::table::items::Stored;
 use crate::store::table::{StoreError, Table, keys};
 
-/// Whose link this is. Whether it is still good stands in the address's own item.
+/// The address of a link. Whether the link is still valid is in the address's own item.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
     pub link: LinkTokenHash,
@@ -29,21 +29,22 @@ pub struct Link {
     pub ends_at: Timestamp,
 }
 
-/// So many link mails a minute are sent by one deployment, whoever asks.
+/// The most link mails that one deployment sends in a minute, whoever asks.
 const MOST_A_MINUTE: u32 = 2_000;
 
-/// That somebody asked for a link, whoever has the address.
+/// An ask for a link, whether or not the address is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ask {
     pub ask: Ulid,
     pub address: MatchedAddress,
-    /// The browser.
+    /// The browser that asked.
     pub asked_by: AskTokenHash,
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
 }
 
-/// That an address has a session, so that all of its sessions are found. It goes when the session does.
+/// The index entry of a session under its address, so that all of its sessions are found. It expires with the
+/// session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressSession {
     pub session: SessionTokenHash,
@@ -56,7 +57,7 @@ pub struct AddressSession {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignInWrite {
     Yes,
-    /// Somebody changed it since it was read: read and decide again.
+    /// Another writer changed it since it was read: read and decide again.
     Stale,
 }
 
@@ -65,13 +66,13 @@ pub enum SignInWrite {
 pub enum LinkOutcome {
     Yes,
     Not(LinkRefused),
-    /// The whole deployment has sent so many in this minute that this one waits for the next.
+    /// The deployment's share of this minute is used up; this one waits for the next.
     Later,
 }
 
 impl Table {
-    /// Writes an ask down, the same for every address. Whether it owes a mail is the mail function's matter: a flood of asks for nobody
-    /// is not in its queue.
+    /// Records an ask, in the same way for every address. Whether it leads to a mail is for the mail
+    /// function; asks for unknown addresses never fill its queue.
     pub async fn ask(
         &self,
         address: &MatchedAddress,
@@ -83,30 +84,30 @@ impl Table {
         self.put_new(&ask, deadline).await.map(drop)
     }
 
-    /// What was asked, while it is kept.
+    /// An ask, while it is kept.
     pub async fn asked(&self, ask: Ulid) -> Result<Option<Ask>, StoreError> {
         self.get(&keys::ask(ask)).await
     }
 
-    /// Owes the mail of an ask, once. It is the row of the ask's own name.
+    /// Queues the mail of an ask, once: the row has the ask's own id.
     pub async fn owe_link(&self, ask: &Ask, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
         let mail = QueuedMail::Link { address: ask.address.clone(), asked_by: ask.asked_by.clone() };
         let row = OutboxRow { written_at: ask.at, ..OutboxRow::queued(ask.ask, mail, now) };
         self.put_new(&row, deadline).await.map(drop)
     }
 
-    /// What is good for signing in to an address.
+    /// The links and codes that are valid for an address.
     pub async fn sign_in_of(&self, address: &MatchedAddress) -> Result<SignIn, StoreError> {
         let kept = self.get(&keys::sign_in(address)).await?;
         Ok(kept.unwrap_or_else(|| SignIn::none(address.clone())))
     }
 
-    /// Whose link this is.
+    /// A link with its address.
     pub async fn link(&self, link: &LinkTokenHash) -> Result<Option<Link>, StoreError> {
         self.get(&keys::link(link)).await
     }
 
-    /// Makes a link good because of an ask, unless its address or the deployment has had its share.
+    /// Makes a link valid because of an ask, unless its address or the deployment has reached its limit.
     pub async fn make_link(
         &self,
         ask: Ulid,
@@ -125,7 +126,8 @@ impl Table {
                 return Ok(Round::Over(LinkOutcome::Later));
             }
             let known = Link { link: link.link.clone(), address: address.clone(), ends_at: link.ends_at };
-            // The link's own item is new with each try, so it tells whether a try that was not heard of took effect.
+            // The link's own item is new with each try, so it proves whether a try whose answer was lost took
+            // effect.
             let transaction = match before.version {
                 0 => self.transaction().create(&after)?,
                 version => self.transaction().replace(&after, version)?,
@@ -135,8 +137,8 @@ impl Table {
         .await
     }
 
-    /// Counts a wrong code, in one write whatever the address: it waits for nobody, and nobody who makes a link or follows one waits for
-    /// it. One that was counted unheard is counted twice.
+    /// Counts a wrong code in one unconditional write, so it never competes with the making or the following
+    /// of a link. A retry after a lost answer may count it twice.
     pub async fn count_wrong_code(
         &self,
         before: &SignIn,
@@ -154,7 +156,7 @@ impl Table {
         self.count(&keys::sign_in(&before.address), &counter, None, deadline).await.map(drop)
     }
 
-    /// Makes the session of a sign-in, in the one write that uses its links and codes up.
+    /// Creates the session of a sign-in, in the same write that uses its links and codes up.
     pub async fn sign_in(
         &self,
         after: &SignIn,
@@ -174,13 +176,13 @@ impl Table {
         })
     }
 
-    /// The session of this name, if it has not ended.
+    /// The session with this token, if it has not ended.
     pub async fn session(&self, session: &SessionTokenHash, now: Timestamp) -> Result<Option<Session>, StoreError> {
         let kept: Option<Session> = self.get(&keys::session(session)).await?;
         Ok(kept.filter(|session| session.is_good(now)))
     }
 
-    /// Notes that a session is used. One that somebody ended meanwhile stays ended.
+    /// Records that a session is in use. A session that was ended meanwhile stays ended.
     pub async fn note_use(&self, session: &Session, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
         let update = self
             .client
@@ -205,7 +207,8 @@ impl Table {
         self.delete(&keys::session_of(&session.address, &session.session), deadline).await
     }
 
-    /// Ends every session of an address, this one last: where it fails, whoever pressed can press again.
+    /// Ends every session of an address, the current one last, so that after a failure the press can be
+    /// repeated.
     pub async fn sign_out_everywhere(
         &self,
         session: &Session,

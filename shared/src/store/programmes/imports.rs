@@ -1,5 +1,5 @@
-//! A roster file that was read and shown to somebody, kept for a day so that just what was shown can be applied. What the file
-//! means is the console's to read; applying it is a job (`jobs`).
+//! A roster file that was read and previewed, kept for a day so that exactly the preview can be applied. The
+//! console reads the file; a job (`jobs`) applies it.
 
 use futures_util::{StreamExt, TryStreamExt};
 use jiff::fmt::serde::timestamp::millisecond;
@@ -15,7 +15,7 @@ use crate::store::table::{StoreError, Table, keys};
 
 /// How long a preview may be applied.
 pub(in crate::store) const IMPORT_LASTS: SignedDuration = SignedDuration::from_hours(24);
-/// So many steps lie in one chunk: whole transactions, and less than an item may hold.
+/// How many steps lie in one chunk: whole transactions, and less than an item may hold.
 const STEPS_A_CHUNK: usize = 20 * INVITED_AT_ONCE;
 const SIDE_BY_SIDE: usize = 8;
 
@@ -29,9 +29,9 @@ pub struct Import {
     pub steps: u32,
     /// How many of the steps drop somebody.
     pub dropped: u32,
-    /// Whether so many are dropped that whoever applies it must say the number.
+    /// Whether so many are dropped that the person who applies it must type the number.
     pub to_confirm: bool,
-    /// Whether a job was made of it.
+    /// Whether a job was created from it.
     pub applied: bool,
 }
 
@@ -45,7 +45,7 @@ pub struct ImportChunk {
     pub steps: Vec<Step>,
 }
 
-/// One thing that applying an import does. Each may be done twice without a further effect.
+/// One step of an import. Each may be done twice without a further effect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "lowercase")]
 pub enum Step {
@@ -55,7 +55,7 @@ pub enum Step {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         group: Option<String>,
     },
-    /// Somebody who is on the roster, with what the file says of them.
+    /// A change to a person on the roster, to what the file says.
     Change {
         grant: GrantId,
         #[serde(flatten)]
@@ -66,14 +66,14 @@ pub enum Step {
     Drop {
         grant: GrantId,
     },
-    /// Somebody who was dropped and is named again.
+    /// The return of a dropped person whom the file names again.
     Return {
         grant: GrantId,
     },
 }
 
 impl Table {
-    /// Keeps a preview. The import's own item comes last: where it is, all its steps are.
+    /// Saves a preview. The import's own item comes last: once it is there, all its steps are.
     pub async fn keep_import(&self, import: &Import, steps: &[Step], deadline: Deadline) -> Result<(), StoreError> {
         let (import_id, made_at) = (import.import, import.made_at);
         let chunk =

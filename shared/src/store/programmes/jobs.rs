@@ -1,5 +1,5 @@
-//! Work too long for one request: one job of a programme at a time, owned by one invocation for a while, with a checkpoint from
-//! which the next goes on. What a job does is the console's.
+//! Jobs: work too long for one request, one at a time for a programme. An invocation owns it by a lease and
+//! leaves a checkpoint from which the next goes on. The console does the work.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::fmt::serde::timestamp::millisecond;
@@ -18,25 +18,25 @@ use crate::store::table::{StoreError, Table, keys};
 /// How long an invocation owns a job: longer than it may run.
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
 
-/// The job of a programme that runs, or the last that did.
+/// The running job of a programme, or its last one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     pub programme: ProgrammeId,
     pub job: Ulid,
     /// The import that it applies.
     pub import: Ulid,
-    /// Whoever pressed the button.
+    /// The person who started it.
     pub by: Actor,
     #[serde(flatten)]
     pub state: JobState,
     /// The step to go on with.
     pub next: u32,
     pub steps: u32,
-    /// Steps that the rules forbade when it was their turn.
+    /// Steps that the rules refused when it was their turn.
     pub refused: u32,
     #[serde(with = "millisecond::required")]
     pub started_at: Timestamp,
-    /// Who wrote it last: it tells whoever was not answered that it was they.
+    /// The last writer, by which a caller whose answer was lost knows its own write.
     pub writer: Nonce,
     pub version: u64,
 }
@@ -44,7 +44,7 @@ pub struct Job {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum JobState {
-    /// Until then it is somebody's; afterwards anybody may go on with it.
+    /// Owned until the lease ends; afterwards any invocation may take it over.
     Running {
         #[serde(with = "millisecond::required")]
         lease_until: Timestamp,
@@ -60,10 +60,10 @@ pub enum JobState {
     },
 }
 
-/// What became of the wish to start a job.
+/// The outcome of starting a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JobCreation {
-    /// It is the caller's to carry on.
+    /// The caller owns it.
     Yes(Job),
     /// It was started before.
     Already,
@@ -95,7 +95,7 @@ impl Table {
         self.get(&keys::job(programme)).await
     }
 
-    /// Makes a job of an import, once, unless another job of the programme runs. It begins in the caller's hands.
+    /// Creates the job of an import, once, unless another job of the programme runs. The caller owns it.
     pub async fn start_job(
         &self,
         import: &Import,
@@ -139,7 +139,7 @@ impl Table {
             };
             match self.commit(transaction, &mut pauses).await? {
                 Commit::Done => return Ok(JobCreation::Yes(job)),
-                // Our own write, if its answer was lost and the table tells us that it came twice.
+                // Our own write, whose first answer was lost: the table refuses the retry.
                 Commit::Stale if self.job(&import.programme).await?.is_some_and(|now| now.job == job.job) => {
                     return Ok(JobCreation::Yes(job));
                 }
@@ -149,13 +149,13 @@ impl Table {
         }
     }
 
-    /// Programmes whose jobs were nobody's a moment ago.
+    /// Programmes whose jobs had no owner a moment ago.
     pub async fn due_jobs(&self, now: Timestamp, limit: i32) -> Result<Vec<ProgrammeId>, StoreError> {
         let due = self.due(Queue::Job, now, limit).await?;
         Ok(due.iter().filter_map(keys::job_of).collect())
     }
 
-    /// Takes over a job that is nobody's. None when it is somebody's, or over.
+    /// Takes over a job without an owner. Returns `None` when it has one, or is over.
     pub async fn take_job(
         &self,
         programme: &ProgrammeId,
@@ -171,7 +171,8 @@ impl Table {
         }
     }
 
-    /// Writes down how far a job is, while it is still the caller's. None when somebody else has taken it over.
+    /// Records the progress of a job that the caller owns. Returns `None` when another invocation has taken
+    /// it over.
     pub async fn set_job(&self, job: Job, deadline: Deadline) -> Result<Option<Job>, StoreError> {
         let after = Job { version: job.version + 1, writer: Nonce::random(), ..job };
         Ok(self.replace_as_mine(&after, after.version - 1, deadline).await?.then_some(after))

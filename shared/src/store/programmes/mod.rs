@@ -1,4 +1,4 @@
-//! Programmes: their settings and pots, and the work on them that takes longer than a request.
+//! Programmes: their settings and pots, their rosters, and the jobs that work on them.
 
 pub(super) mod imports;
 pub(super) mod jobs;

@@ -1,5 +1,5 @@
-//! The acts on a programme: create, edit, its pot, its roster, its end. Ending its grants is a walk over them, each by its own
-//! act; that walk is what keeps a claim out, not a check in the claim.
+//! Acts on a programme: create, edit, set the pot, close. After closing, each grant is ended by an act of its
+//! own; that walk keeps claims out, not a check in the claim.
 
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
@@ -13,19 +13,20 @@ use crate::store::table::commit::{Commit, Pauses, Round, Transaction, number};
 use crate::store::table::context::Author;
 use crate::store::table::{StoreError, Table, keys};
 
-/// That there is a programme of this id.
+/// The list entry of a programme.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListedProgramme {
     pub programme: ProgrammeId,
 }
 
-/// What became of an edit.
+/// The outcome of an edit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EditOutcome {
     Done,
-    /// Somebody has a place in the pot or was shown a key, and the edit would change what places cost or how limits count.
+    /// A grant has a place in the pot or a key was shown, and the edit would change the cost of places or how
+    /// limits count.
     PlacesTaken,
-    /// Somebody edited it meanwhile: this is how it stands.
+    /// Another edit was faster; this is its result.
     Stale(Box<Programme>),
     NoSuchProgramme,
 }
@@ -44,17 +45,17 @@ pub enum PotOutcome {
     NoSuchProgramme,
 }
 
-/// What the pots of programmes have promised.
+/// The sums of several programmes' pots.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PotSums {
     pub reserved: Usd,
-    /// What is reserved and not spent yet: that must be paid from the balance.
+    /// The reserved money that is not spent yet, which the balance must cover.
     pub to_come: Usd,
     pub programmes: usize,
 }
 
 impl Table {
-    /// What the pots of these programmes have promised, by what was spent when the sync last summed it up.
+    /// The sums of these programmes' pots, with spending as the sync last summed it up.
     pub async fn pot_sums(&self, programmes: &[Programme]) -> Result<PotSums, StoreError> {
         let each = programmes.iter().map(|programme| async move {
             let (pot, totals) = tokio::try_join!(self.pot(&programme.id), self.totals(&programme.id))?;
@@ -69,7 +70,7 @@ impl Table {
         })
     }
 
-    /// Creates a programme under the slug of its name, or the next number of it that is free.
+    /// Creates a programme under the slug of its name, with the next free number where the slug is taken.
     pub async fn create_programme(
         &self,
         settings: Settings,
@@ -99,7 +100,8 @@ impl Table {
         }
     }
 
-    /// Replaces the settings that were read after this many edits. What a place in the pot costs can change only while nobody has one.
+    /// Replaces the settings that were read after this many edits. The cost of a place can change only while
+    /// no grant has one.
     pub async fn save_settings(
         &self,
         id: &ProgrammeId,
@@ -138,13 +140,13 @@ impl Table {
                     &[(":one", number(1)), (":nothing", number(0))],
                 )?;
             }
-            // What a machine noted meanwhile is kept, and the edit goes over it.
+            // What a machine recorded meanwhile is kept, and the edit goes over it.
             Ok(Round::Write(transaction, EditOutcome::Done))
         })
         .await
     }
 
-    /// Changes how much money there is. It may fall below what is reserved: then nothing new begins.
+    /// Sets the pot. It may fall below what is reserved; then no act that needs room is possible.
     pub async fn set_pot(&self, id: &ProgrammeId, limit: Usd, by: Author<'_>) -> Result<PotOutcome, StoreError> {
         self.carry_through(by.deadline, || async {
             let Some(pot) = self.pot(id).await? else {
@@ -164,7 +166,7 @@ impl Table {
         .await
     }
 
-    /// Closes the programme: nothing new begins in it. Its grants are then to be ended one by one.
+    /// Closes the programme: no new key can be claimed. Its grants are then to be ended one by one.
     pub async fn close(&self, id: &ProgrammeId, by: Author<'_>) -> Result<CloseOutcome, StoreError> {
         self.carry_through(by.deadline, || async {
             let Some(current) = self.programme(id).await? else {
@@ -183,8 +185,8 @@ impl Table {
     }
 }
 
-/// With the rows under which people's roles are found. Whatever they said before, they say by then what the settings do, on whose
-/// condition the transaction is.
+/// Adds the rows under which people's roles are found. They follow the new settings, on whose version the
+/// transaction is conditional.
 fn with_roles(
     mut transaction: Transaction,
     programme: &ProgrammeId,

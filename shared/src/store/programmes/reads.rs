@@ -1,4 +1,4 @@
-//! Programmes as they are read: one, several, all, and those that can be read.
+//! Reads of programmes: one, several, all, and all that can be read.
 
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 
@@ -9,7 +9,7 @@ use crate::store::programmes::programme::ListedProgramme;
 use crate::store::table::items::Stored;
 use crate::store::table::{StoreError, Table, keys};
 
-/// So many programmes are read side by side.
+/// How many programmes are read at once.
 const PROGRAMMES_AT_ONCE: usize = 16;
 
 impl Table {
@@ -17,7 +17,7 @@ impl Table {
         self.get(&keys::programme(id)).await
     }
 
-    /// Every programme's id, in their order.
+    /// Every programme's id, in order.
     pub async fn programme_ids(&self) -> Result<Vec<ProgrammeId>, StoreError> {
         let listed: Vec<ListedProgramme> = self.query(keys::PROGRAMMES, "").await?;
         Ok(listed.into_iter().map(|listed| listed.programme).collect())

@@ -1,5 +1,5 @@
-//! What faculty ask of the admins: put on record once a day, with a mail owed to each admin. What may be asked and what it says are
-//! others' matters.
+//! Requests of faculty to the admins: recorded once a day, with a mail to each admin. What may be asked, and
+//! the text, are decided elsewhere.
 
 use jiff::SignedDuration;
 use jiff::civil::Date;
@@ -12,13 +12,14 @@ use crate::store::table::commit::{Commit, Pauses};
 use crate::store::table::context::Author;
 use crate::store::table::{StoreError, Table, keys};
 
-/// So many mails fit into one transaction with the request and its entry. A deployment's configuration has no room for more admins.
+/// How many mails fit into one transaction with the request and its entry. A deployment's configuration has
+/// no room for more admins.
 const ASKED_AT_ONCE: usize = 90;
-/// A request may name people: it is kept for as long as somebody may still act on it.
+/// How long a request is kept. It may name people, so only while somebody may still act on it.
 pub(in crate::store) const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 impl Table {
-    /// Asks the admins. False when the same was asked of them today.
+    /// Records a request and queues a mail to each admin. Returns `false` when the same was asked today.
     pub async fn ask_admins(
         &self,
         request: &Request,
@@ -50,7 +51,7 @@ impl Table {
         self.get(&keys::request(programme, day, request)).await
     }
 
-    /// What was asked about a programme last, newest day first.
+    /// The latest requests about a programme, newest day first.
     pub async fn requests(&self, programme: &ProgrammeId, limit: i32) -> Result<Vec<Request>, StoreError> {
         self.newest(&keys::programme_partition(programme), keys::REQUESTS, limit).await
     }

@@ -1,4 +1,5 @@
-//! What machines note on a programme of its rules at the provider. None of it makes a form stale that somebody is filling in.
+//! A programme's rules at the provider, as machines record them. None of these writes makes a form stale that
+//! somebody is filling in.
 
 use jiff::Timestamp;
 
@@ -12,14 +13,15 @@ use crate::store::table::items::Queue;
 use crate::store::table::{StoreError, Table, keys};
 
 impl Table {
-    /// Programmes whose rules the provider is to be told, longest due first; at most `limit`. The index is a moment behind.
+    /// Programmes with an order to send rules to the provider, longest due first; at most `limit`. The index
+    /// is a moment behind.
     pub async fn rules_due(&self, now: Timestamp, limit: i32) -> Result<Vec<ProgrammeId>, StoreError> {
         let due = self.due(Queue::Rules, now, limit).await?;
         Ok(due.iter().filter_map(keys::programme_of).collect())
     }
 
-    /// Notes what the provider confirmed of the rules of a programme as it was read. Nothing is written when it was changed since: then
-    /// it is told again.
+    /// Records what the provider confirmed of the rules of a programme as it was read. Nothing is written
+    /// when it was changed since; then the order is sent again.
     pub async fn confirm_rules(
         &self,
         programme: &Programme,
@@ -37,7 +39,7 @@ impl Table {
         self.write_rules(programme, with, what, now, deadline).await
     }
 
-    /// Notes that the guardrail of a programme is not there any more. Another is made, if it needs one.
+    /// Records that the guardrail of a programme is gone. Another is made if the programme needs one.
     pub async fn lose_guardrail(
         &self,
         programme: &Programme,
@@ -49,8 +51,8 @@ impl Table {
         self.write_rules(programme, with, AuditDetail::new(Act::GuardrailSet).noting("none"), now, deadline).await
     }
 
-    /// Notes when the provider is to be told the rules again and why it refused them, or that nothing is to be told. That is no change
-    /// of what anybody may do, so the audit does not tell it.
+    /// Records the next try of the order to the provider and why it was refused, or that there is none. It
+    /// changes nobody's rights, so it has no audit entry.
     pub async fn note_rules_order(
         &self,
         programme: &Programme,

@@ -1,5 +1,5 @@
-//! What is kept of the account as a whole: what its money came to on each day, and the foreign keys. What is written there is for
-//! the sync to say.
+//! The books of the account as a whole: its money on each day, and the foreign keys. The sync decides what is
+//! written.
 
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
@@ -13,31 +13,31 @@ use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
 use crate::store::table::{StoreError, Table, keys};
 
-/// What the account spent until a day, and whose it was.
+/// The account's spending up to a day, by the keys that caused it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountDay {
     pub day: Date,
     #[serde(with = "millisecond::required")]
     pub as_of: Timestamp,
-    /// All that was ever bought, and all that was ever spent, as the provider says.
+    /// All credit ever bought and spent, as the provider reports it.
     pub bought: Usd,
     pub spent: Usd,
-    /// What keys of ours used that are still there, and those that are gone.
+    /// The use of grants' keys that exist, and of those that are gone.
     pub ours: Usd,
     pub ours_gone: Usd,
-    /// The same of keys that nobody here made.
+    /// The use of foreign keys that exist, and of those that are gone.
     pub foreign: Usd,
     pub foreign_gone: Usd,
-    /// What no key explains: from before the first complete run, at least, and since.
+    /// Spending that no key explains: at least so much before the first complete run, and since then.
     pub opening: Usd,
     pub residual: Usd,
-    /// What was spent while keys were read and is in no reading yet.
+    /// Spending while the keys were read, which is in no reading yet.
     pub unsettled: Usd,
-    /// So much of the residual may come from rounding.
+    /// The part of the residual that may come from rounding.
     pub tolerance: Usd,
 }
 
-/// What all keys of the account used, day by day.
+/// The use of all keys of the account, day by day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     #[serde(with = "millisecond::required")]
@@ -46,7 +46,7 @@ pub struct Account {
     pub foreign: DailyUse,
 }
 
-/// A key of the account that no attempt of ours made.
+/// A key of the account that no attempt made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForeignKey {
     pub key: KeyHash,
@@ -61,7 +61,7 @@ pub struct ForeignKey {
     pub last_used_at: Option<Timestamp>,
     #[serde(with = "millisecond::required")]
     pub first_seen_at: Timestamp,
-    /// When the account did not have it any more.
+    /// When it was first missing from the account.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub gone_at: Option<Timestamp>,
     #[serde(with = "millisecond::required")]
@@ -69,12 +69,12 @@ pub struct ForeignKey {
 }
 
 impl Table {
-    /// What the account's money came to, oldest day first.
+    /// The account's books of each day, oldest first.
     pub async fn account_days(&self) -> Result<Vec<AccountDay>, StoreError> {
         self.query(keys::ACCOUNT, keys::ACCOUNT_DAYS).await
     }
 
-    /// What it came to on the newest days, newest first.
+    /// The account's books of the newest days, newest first.
     pub async fn newest_account_days(&self, limit: i32) -> Result<Vec<AccountDay>, StoreError> {
         self.newest(keys::ACCOUNT, keys::ACCOUNT_DAYS, limit).await
     }
@@ -83,28 +83,28 @@ impl Table {
         self.get(&keys::account()).await
     }
 
-    /// What the account's money came to on a day.
+    /// The account's books of one day.
     pub async fn account_day(&self, day: Date) -> Result<Option<AccountDay>, StoreError> {
         self.get(&keys::account_day(day)).await
     }
 
-    /// Every key of the account that no attempt of ours made, a sixteenth at a time.
+    /// Foreign keys of one shard.
     pub async fn foreign_keys_of_shard(&self, shard: char) -> Result<Vec<ForeignKey>, StoreError> {
         self.query(&keys::foreign_partition(shard), keys::FOREIGN_KEYS).await
     }
 
-    /// Every key of the account that no attempt of ours made.
+    /// Every foreign key of the account.
     pub async fn foreign_keys(&self) -> Result<Vec<ForeignKey>, StoreError> {
         let shards = keys::SHARDS.iter().map(|shard| self.foreign_keys_of_shard(*shard));
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
     }
 
-    /// Forgets a key that is a grant's after all.
+    /// Removes a foreign key that turned out to be a grant's.
     pub async fn forget_foreign_key(&self, key: &KeyHash, deadline: Deadline) -> Result<(), StoreError> {
         self.delete(&keys::foreign_key(key), deadline).await
     }
 
-    /// Writes what is known of a foreign key, unless something later is written.
+    /// Records a foreign key, unless a later record exists.
     pub async fn note_foreign_key(&self, key: &ForeignKey, deadline: Deadline) -> Result<(), StoreError> {
         self.put_later(key, key.as_of, deadline).await
     }

@@ -1,5 +1,5 @@
-//! How far a run of the sync came and what it has seen, in parts that fit into items, so that the next invocation goes on. What the
-//! bytes mean is the sync's own matter.
+//! The checkpoint of a run of the sync: its progress and its rows, in parts that fit into items, so that the
+//! next invocation goes on. The sync defines the bytes.
 
 use futures_util::{StreamExt, TryStreamExt};
 use jiff::fmt::serde::timestamp::millisecond;
@@ -11,53 +11,54 @@ use crate::deadline::Deadline;
 use crate::store::table::items::{MOST_IN_A_PART, Stored};
 use crate::store::table::{StoreError, Table, keys};
 
-/// Each is in memory several times while it is written.
+/// How many parts are written at once: each is in memory several times meanwhile.
 const SIDE_BY_SIDE: usize = 2;
 pub(in crate::store) const KEPT_FOR: SignedDuration = SignedDuration::from_hours(48);
 
-/// The run that goes on, and in how many parts what it has seen is kept.
+/// The run under way, and where its progress and rows are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     pub run: Ulid,
     #[serde(with = "millisecond::required")]
     pub began_at: Timestamp,
-    /// Which table it was written in: in a copy of it, what was seen is older than the copy.
+    /// The table it was written in: in a restored copy, its rows are older than the copy.
     pub table: String,
-    /// Whose lease it was written under. Nobody else wrote parts under that name.
+    /// The fence of the lease it was written under. No other writer uses that fence.
     pub fence: u64,
-    /// Counts the checkpoints of the run: the parts of each have names of their own, so that none is ever overwritten.
+    /// The number of the checkpoint in its run. Each has parts of its own names, so that none is ever
+    /// overwritten.
     pub number: u32,
-    /// What was seen, in the order in which it was kept.
+    /// The rows that were seen, in the order in which they were saved.
     pub rows: Vec<SavedParts>,
-    /// In how many parts it is kept how far the run came.
+    /// The number of parts of the progress.
     pub parts: u32,
     /// Why the run was last put off, and until when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay: Option<Delay>,
 }
 
-/// Something that time may heal is in the way of a run.
+/// An obstacle to a run that may pass with time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delay {
     pub why: String,
-    /// Before that it is not tried again, but by a person.
+    /// No earlier retry, unless a person starts one.
     #[serde(with = "millisecond::required")]
     pub due: Timestamp,
     /// How often it was met.
     pub tries: u32,
-    /// How often since the run last got further.
+    /// How often it was met since the run last made progress.
     pub in_a_row: u32,
 }
 
 impl Checkpoint {
-    /// Of a run that begins.
+    /// The checkpoint of a run that begins.
     pub fn of_run(run: Ulid, began_at: Timestamp, table: &Table) -> Checkpoint {
         let table = table.name.clone();
         Checkpoint { run, began_at, table, fence: 0, number: 0, rows: Vec::new(), parts: 0, delay: None }
     }
 }
 
-/// What one invocation kept of what it had seen.
+/// The parts that one invocation saved of its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedParts {
     pub fence: u64,
@@ -75,13 +76,13 @@ pub(in crate::store) struct CheckpointPart {
 }
 
 impl Table {
-    /// The run that goes on, if one does.
+    /// The checkpoint of the run under way, if there is one.
     pub async fn checkpoint(&self) -> Result<Option<Checkpoint>, StoreError> {
         self.get(&keys::checkpoint()).await
     }
 
-    /// Keeps more of what a run has seen, and says into how many parts it went, of which the first has this number. A runner that was
-    /// killed after it may have kept as much, under another fence.
+    /// Saves more rows of a run in parts from this number on. Returns how many they are. A runner that was
+    /// killed later may have saved as many, under another fence.
     pub async fn keep_rows(
         &self,
         run: Ulid,
@@ -96,12 +97,13 @@ impl Table {
         Ok(u32::try_from(parts.len()).unwrap_or(u32::MAX))
     }
 
-    /// One part of what a run has seen, as it was kept at one time.
+    /// One part of a run's rows.
     pub async fn rows(&self, run: Ulid, fence: u64, number: u32) -> Result<Vec<u8>, StoreError> {
         self.part(run, &keys::rows_part(fence, number)).await
     }
 
-    /// Keeps how far a run came for its next checkpoint, and says in how many parts. They count once that names them.
+    /// Saves the progress of a run for its next checkpoint. Returns the number of parts. They count once a
+    /// checkpoint names them.
     pub async fn keep_progress(
         &self,
         next: &Checkpoint,
@@ -114,7 +116,7 @@ impl Table {
         Ok(u32::try_from(parts.len()).unwrap_or(u32::MAX))
     }
 
-    /// How far a run came.
+    /// The progress of a run.
     pub async fn progress(&self, checkpoint: &Checkpoint) -> Result<Vec<u8>, StoreError> {
         let mut progress = Vec::new();
         for number in 0..checkpoint.parts {

@@ -1,4 +1,4 @@
-//! An admin says that a residual is explained: what it was until then is no news any more.
+//! An admin's statement that a residual is explained: what it was until then is no longer reported.
 
 use jiff::Timestamp;
 
@@ -12,7 +12,7 @@ use crate::store::table::commit::Round;
 use crate::store::table::{StoreError, Table};
 
 impl Table {
-    /// Takes the residual of a day for explained, and what keys that were gone by then had left for free.
+    /// Records the residual of a day as explained, and what was left on keys that were gone by then as free.
     pub async fn explain_residual(
         &self,
         day: &AccountDay,

@@ -1,5 +1,5 @@
-//! What the one runner of the sync writes for all to see, on condition that it still is the one: one that wakes late, after another
-//! took over, changes none of it. What is written and when is for the sync to say.
+//! Writes of the sync's one runner on condition of its lease: a runner that wakes late, after another took
+//! over, changes nothing. The sync decides what is written and when.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
@@ -20,7 +20,7 @@ use crate::store::table::lease::Lease;
 use crate::store::table::meta::{KnownAccount, SET_ACCOUNT, attribute_of};
 use crate::store::table::{StoreError, Table, keys};
 
-/// The table, as long as a lease is held.
+/// The table while a lease is held.
 #[derive(Clone, Copy)]
 pub struct FencedTable<'a> {
     table: &'a Table,
@@ -29,16 +29,17 @@ pub struct FencedTable<'a> {
 }
 
 impl Table {
-    /// Writes under a lease. Conflicts are retried until shortly before the deadline.
+    /// The table with writes under this lease. Conflicts are retried until shortly before the deadline.
     pub fn under<'a>(&'a self, lease: &'a Lease, deadline: Deadline) -> FencedTable<'a> {
         FencedTable { table: self, lease, deadline }
     }
 }
 
-/// Each is false when another has taken over, or what it rests on was changed since it was read.
+/// Each write returns `false` when another runner has taken over, or what it rests on was changed since it
+/// was read.
 impl FencedTable<'_> {
-    /// Writes the sums of a programme, and of its groups where they are many: each that changed, after the whole, so that groups
-    /// never say more than it.
+    /// Writes the totals of a programme, then each of its groups' that changed, where groups have items of
+    /// their own. So groups never add up to more than their programme.
     pub async fn note_totals(&self, totals: &Totals) -> Result<bool, StoreError> {
         let (kept, groups) = KeptTotals::of(totals);
         if !self.put_later(&kept, totals.as_of).await? {
@@ -64,8 +65,8 @@ impl FencedTable<'_> {
         Ok(true)
     }
 
-    /// Writes what a pot's grants reserve at an instant, summed after the pot was read. False also when anything was taken or given
-    /// back since: then the sum may have missed it.
+    /// Writes what a pot's grants reserve at an instant, summed after the pot was read. Returns `false` also
+    /// when a place was taken or given back since, which the sum may have missed.
     pub async fn recompute_reserved(&self, read: &Pot, reserved: Usd, at: Timestamp) -> Result<bool, StoreError> {
         let values = [
             (":reserved", number(reserved.micros())),
@@ -82,17 +83,17 @@ impl FencedTable<'_> {
         self.commit(transaction).await
     }
 
-    /// Writes the sums of the account.
+    /// Writes the totals of the account.
     pub async fn note_account(&self, account: &Account) -> Result<bool, StoreError> {
         self.put_later(account, account.as_of).await
     }
 
-    /// Writes what the account's money came to on a day.
+    /// Writes the account's books of a day.
     pub async fn note_account_day(&self, day: &AccountDay) -> Result<bool, StoreError> {
         self.put_later(day, day.as_of).await
     }
 
-    /// Writes how the books stood when a complete run listed the keys. Once written it stays, also when the run ends a second time.
+    /// Writes the cut of a complete run. A written cut stays, also when the run ends a second time.
     pub async fn note_cut(&self, cut: &AccountCut) -> Result<bool, StoreError> {
         if self.table.get::<AccountCut>(&cut.key()).await?.is_some() {
             return Ok(true);
@@ -100,7 +101,8 @@ impl FencedTable<'_> {
         self.commit(self.begun()?.create(cut)?).await
     }
 
-    /// Writes what a programme used by model on a day, if that is news. A day without use is on record only where there was some before.
+    /// Writes a programme's use by model on a day, if it changed. A day without use is recorded only where
+    /// there was some before.
     pub async fn note_model_day(&self, day: &ModelDay) -> Result<bool, StoreError> {
         let known: Option<ModelDay> = self.table.get(&day.key()).await?;
         match known.map_or(day.by.is_empty(), |known| known.by == day.by) {
@@ -109,7 +111,8 @@ impl FencedTable<'_> {
         }
     }
 
-    /// Writes what was nobody's on a day, and with it how much the provider told of that day, if that is news.
+    /// Writes the unattributed use of a day, and the total that the provider reported for it, if either
+    /// changed.
     pub async fn note_unattributed_day(&self, day: &UnattributedDay) -> Result<bool, StoreError> {
         let known = self.table.unattributed_day(day.day).await?;
         match known.is_some_and(|known| UnattributedDay { as_of: day.as_of, ..known } == *day) {
@@ -118,7 +121,8 @@ impl FencedTable<'_> {
         }
     }
 
-    /// Writes what each grant used by model on a day, if that is news. The first part comes last: it says how many there are.
+    /// Writes each grant's use by model on a day, if it changed. The first part comes last: it holds the
+    /// number of parts.
     pub async fn note_model_rows(&self, parts: &[ModelRows]) -> Result<bool, StoreError> {
         for part in parts.iter().rev() {
             let known: Option<ModelRows> = self.table.get(&part.key()).await?;
@@ -130,7 +134,7 @@ impl FencedTable<'_> {
         Ok(true)
     }
 
-    /// Replaces how the sync stands as it was read. False also when an admin was faster.
+    /// Replaces the state of the sync as it was read. Returns `false` also when an admin was faster.
     pub async fn set_sync_state(&self, after: &SyncState) -> Result<bool, StoreError> {
         let transaction = match after.version {
             0 | 1 => self.begun()?.create(after)?,
@@ -139,29 +143,29 @@ impl FencedTable<'_> {
         self.commit(transaction).await
     }
 
-    /// Says by what the account of this deployment is known from now on.
+    /// Records what identifies the account of this deployment from now on.
     pub async fn know_account(&self, account: &KnownAccount) -> Result<bool, StoreError> {
         let values = [(":account", attribute_of(account)?)];
         self.commit(self.begun()?.update(&keys::meta(), SET_ACCOUNT, "attribute_exists(pk)", &values)?).await
     }
 
-    /// Says that nothing is left by which it is known.
+    /// Removes what identifies the account.
     pub async fn forget_account(&self) -> Result<bool, StoreError> {
         self.commit(self.begun()?.update(&keys::meta(), "REMOVE account", "attribute_exists(pk)", &[])?).await
     }
 
-    /// Puts a run on record.
+    /// Records a run.
     pub async fn record_run(&self, run: &Run) -> Result<bool, StoreError> {
         self.commit(self.begun()?.witnessed_by(run)?).await
     }
 
-    /// Keeps how far the run came.
+    /// Saves the checkpoint of the run.
     pub async fn save_checkpoint(&self, checkpoint: &Checkpoint) -> Result<bool, StoreError> {
         let fence = [(":fence", number(self.lease.fence))];
         self.commit(self.begun()?.create_or_replace(checkpoint, "fence <= :fence", &fence)?).await
     }
 
-    /// Forgets the run that went on, once it has ended. Its parts expire.
+    /// Removes the checkpoint of a run that has ended. Its parts expire.
     pub async fn forget_checkpoint(&self) -> Result<bool, StoreError> {
         let fence = [(":fence", number(self.lease.fence))];
         let condition = "attribute_not_exists(pk) OR fence <= :fence";

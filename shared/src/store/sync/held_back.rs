@@ -1,5 +1,5 @@
-//! What a run of the sync would have done on its own judgement and did not, because it was too much: what a person is shown of it, the
-//! press that lets the next runs do it, and a mark for each key, since that press is for those keys and no others.
+//! What a run of the sync would have done on its own and held back, because it was too much. A person sees it
+//! and may release it. Each key has a mark, because the release is for those keys only.
 
 use std::collections::BTreeSet;
 
@@ -16,30 +16,30 @@ use crate::store::sync::state::{HeldAct, HeldBack, SyncState};
 use crate::store::table::commit::Round;
 use crate::store::table::{StoreError, Table, keys};
 
-/// So many marks lie in one item, which has at most 400 KB.
+/// How many marks lie in one item, which has at most 400 KB.
 const MARKS_IN_A_PART: usize = 10_000;
-/// A mark is a byte and a hash.
+/// The bytes of a mark: the act and a hash.
 const MARK: usize = 33;
-/// Each run that needs them writes them anew.
+/// How long marks are kept. Each run that needs them writes them again.
 pub(in crate::store) const KEPT_FOR: SignedDuration = SignedDuration::from_hours(90 * 24);
 
-/// One thing that a run would do, by which it is known again.
+/// The mark of one thing that a run held back, by which a later run recognises it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct HeldMark {
     pub act: HeldAct,
     pub key: KeyHash,
 }
 
-/// What became of letting the next run do what was held back.
+/// The outcome of releasing what was held back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Release {
     Done,
     Already,
-    /// It is not what is held back now.
+    /// Something else is held back by now.
     NotThis,
 }
 
-/// Some of the marks that belong together.
+/// One part of a set of marks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::store) struct HeldMarks {
     pub(in crate::store) marks: Ulid,
@@ -51,7 +51,7 @@ pub(in crate::store) struct HeldMarks {
 }
 
 impl Table {
-    /// Keeps what was held back, or let through and not seen to yet, under this name.
+    /// Saves the marks of what was held back, or released and not done yet, under this name.
     pub async fn keep_marks(
         &self,
         name: Ulid,
@@ -67,14 +67,14 @@ impl Table {
         Ok(())
     }
 
-    /// What was kept under this name.
+    /// The marks under this name.
     pub async fn marks(&self, name: Ulid) -> Result<BTreeSet<HeldMark>, StoreError> {
         let parts: Vec<HeldMarks> = self.query(&keys::held_marks(name, 0).pk, keys::HELD_MARKS).await?;
         let marks = parts.iter().flat_map(|part| part.bytes.as_chunks::<MARK>().0);
         Ok(marks.filter_map(HeldMark::of_bytes).collect())
     }
 
-    /// Lets the next run do what was held back at this instant, and nothing that was held back since.
+    /// Releases what was held back at this instant for the next run, and nothing that was held back since.
     pub async fn release_held_back(
         &self,
         shown: Timestamp,
@@ -86,7 +86,7 @@ impl Table {
             let state = self.sync_state().await?;
             let is_shown = |held: &&HeldBack| held.at.as_millisecond() == shown.as_millisecond();
             let Some(held) = state.held_back.as_ref().filter(is_shown) else {
-                // The next run may have done it already: then the press that let it is on record.
+                // The next run may have done it already; then the release is in the audit.
                 let entries: Vec<AccountEntry> = self.query(keys::ACCOUNT, keys::AUDIT).await?;
                 let told = Some(shown.to_string());
                 let is_done = |entry: &AccountEntry| entry.what.act == Act::GuardReleased && entry.what.from == told;
@@ -132,7 +132,7 @@ impl HeldMark {
 }
 
 impl HeldBack {
-    /// What was held back, in words.
+    /// The text that describes what was held back.
     pub fn words(&self) -> String {
         let keys = |count: u32| if count == 1 { "1 key".to_owned() } else { format!("{count} keys") };
         let live = |count: u32| if count == 1 { "1 live key".to_owned() } else { format!("{count} live keys") };
@@ -150,7 +150,7 @@ impl HeldBack {
         }
     }
 
-    /// How many keys it is about.
+    /// The number of keys.
     pub fn count(&self) -> u32 {
         self.sweeps.saturating_add(self.recoveries).saturating_add(self.stops)
     }

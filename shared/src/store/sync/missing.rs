@@ -1,4 +1,4 @@
-//! Recorded keys that the provider does not find: since when, an item each. What follows from it is for the sync to say.
+//! Recorded keys that the provider does not find: since when, an item each. The sync decides what follows.
 
 use jiff::fmt::serde::timestamp::millisecond;
 use jiff::{SignedDuration, Timestamp};
@@ -8,23 +8,24 @@ use crate::deadline::Deadline;
 use crate::domain::values::key::KeyHash;
 use crate::store::table::{StoreError, Table, keys};
 
-/// Long after the last run that looked, nothing follows from it any more.
+/// How long a record is kept: long after the last run that looked, nothing follows from it.
 pub(in crate::store) const KEPT_FOR: SignedDuration = SignedDuration::from_hours(60 * 24);
 
-/// That the provider did not find a key.
+/// A recorded key that the provider did not find.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MissingKey {
     pub key: KeyHash,
     /// When it was not found for the first time.
     #[serde(with = "millisecond::required")]
     pub missing_since: Timestamp,
-    /// When the last run began that did not find it. A key that was listed since was not missing all the time.
+    /// When the last run began that did not find it. A key that was listed later was not missing all the
+    /// time.
     #[serde(with = "millisecond::required")]
     pub as_of: Timestamp,
 }
 
 impl Table {
-    /// Since when a key is missing, unless a listing that began later than the last look at it had it.
+    /// Since when a key is missing, unless a listing found it that began after the last run that did not.
     pub async fn missing_since(
         &self,
         key: &KeyHash,

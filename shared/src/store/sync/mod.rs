@@ -1,4 +1,4 @@
-//! What the sync keeps: its lease-fenced writes, its checkpoint, and the books of the account.
+//! Items of the sync: its lease-fenced writes, its checkpoint, and the books of the account.
 
 pub(super) mod account;
 pub(super) mod account_cuts;

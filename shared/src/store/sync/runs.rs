@@ -9,7 +9,7 @@ use crate::domain::values::id::new_ulid;
 use crate::store::table::items::Stored;
 use crate::store::table::{StoreError, Table, keys};
 
-/// One run of the sync: its report, kept for a year.
+/// One run of the sync that ended: its report, kept for a year.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     pub run: Ulid,
@@ -32,7 +32,7 @@ impl Run {
 }
 
 impl Table {
-    /// The last run of the sync that ended.
+    /// The last run that ended.
     pub async fn latest_run(&self) -> Result<Option<Run>, StoreError> {
         self.last(keys::RUNS, "").await
     }

@@ -1,4 +1,4 @@
-//! How the sync stands from one run to the next, with what the last run held back.
+//! The state of the sync from one run to the next, with what the last run held back.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -11,48 +11,50 @@ use crate::domain::values::id::{KeyName, PersonId};
 use crate::domain::values::key::KeyHash;
 use crate::store::table::{StoreError, Table, keys};
 
-/// How the sync stands, from one run to the next.
+/// The state of the sync from one run to the next.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncState {
-    /// When the last listing of every key began: what was not written after it had not changed by then.
+    /// When the last listing of every key began. A reading that was not written after it had not changed by
+    /// then.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub listed_at: Option<Timestamp>,
     /// When the last complete run began.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
-    /// The first and the last day of which it is known who used which model.
+    /// The first and the last day with known use by model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub models_since: Option<Date>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub models_until: Option<Date>,
-    /// Days between these that were never asked for: from one to another, both included.
+    /// Days between these that were never queried: pairs of first and last day, both included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models_missed: Vec<(Date, Date)>,
-    /// What the account had spent beyond all known keys when a run was complete for the first time.
+    /// The account's spending beyond all known keys at the first complete run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opening: Option<Opening>,
-    /// What it spent since that no key explains, and is no news.
+    /// The residual as it was last explained and last reported.
     #[serde(default)]
     pub residual: KnownResidual,
-    /// When the last complete run began that left nothing new unexplained: what keys that are gone had left is free since.
+    /// When the last complete run began that left nothing new unexplained. What was left on keys that are
+    /// gone by then is free.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub explained_at: Option<Timestamp>,
-    /// When a table that went back was last recovered: keys are not deleted for some time after it.
+    /// When a restored table was last recovered; keys are not deleted for some time after it.
     #[serde(with = "millisecond::optional", default, skip_serializing_if = "Option::is_none")]
     pub restored_at: Option<Timestamp>,
-    /// Keys that bear names of ours whose grant is not there.
+    /// Keys that bear a grant's name where there is no such grant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub strangers: Vec<OrphanName>,
-    /// What the last run would have done and did not.
+    /// What the last run held back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_back: Option<HeldBack>,
-    /// What was let through and is not seen to yet: where its marks lie.
+    /// The marks of what was released and is not done yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub let_through: Option<Ulid>,
     pub version: u64,
 }
 
-/// A key with a name of ours and no grant that it could be of.
+/// A key that bears a grant's name where there is no such grant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrphanName {
     pub key: KeyHash,
@@ -61,13 +63,13 @@ pub struct OrphanName {
 }
 
 impl SyncState {
-    /// To be written over what was read.
+    /// The state to write over the one that was read.
     #[must_use]
     pub fn next(self) -> SyncState {
         SyncState { version: self.version + 1, ..self }
     }
 
-    /// With these days known by model as well.
+    /// The state with these days known by model as well.
     #[must_use]
     pub fn with_models_of(mut self, from: Date, until: Date) -> SyncState {
         self.models_since.get_or_insert(from);
@@ -80,7 +82,7 @@ impl SyncState {
         self
     }
 
-    /// Whether it is known who used which model on a day.
+    /// Whether the use by model of a day is known.
     pub fn knows_models_of(&self, day: Date) -> bool {
         let is_between =
             self.models_since.is_some_and(|since| since <= day) && self.models_until.is_some_and(|until| day <= until);
@@ -94,28 +96,29 @@ impl OrphanName {
     }
 }
 
-/// More than one run does on its own judgement.
+/// More acts than one run does on its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldBack {
     #[serde(with = "millisecond::required")]
     pub at: Timestamp,
-    /// Attempts that would be swept, keys that a recovery would disable, and live grants that would be stopped.
+    /// The held back acts by kind: attempts to sweep, keys for a recovery to disable, and live grants to
+    /// stop.
     pub sweeps: u32,
     pub recoveries: u32,
     pub stops: u32,
-    /// How many of them a run of so many keys may do.
+    /// How many of them a run over so many keys may do.
     pub bound: u32,
-    /// Which keys they are, those first that may be in use; of very many not all.
+    /// The keys, those first that may be in use; when there are very many, not all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<HeldKey>,
-    /// Where the marks of all of them lie.
+    /// The name of the marks of all of them.
     pub marks: Ulid,
-    /// Who let the next runs do it.
+    /// The person who released them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub released_by: Option<PersonId>,
 }
 
-/// A key to which something would have been done.
+/// A key with the act that was held back.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct HeldKey {
     pub act: HeldAct,
@@ -123,20 +126,20 @@ pub struct HeldKey {
     pub key: KeyHash,
 }
 
-/// What a run does to a key on its own judgement. Those come first that may be in use.
+/// An act of a run on its own. Those sort first whose keys may be in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HeldAct {
-    /// A recovery ends it.
+    /// A recovery disables the key.
     Recovery,
     /// Its grant is stopped, because the key is gone or disabled at the provider.
     Stop,
-    /// Nobody was shown it.
+    /// The key is disabled, because nobody was shown it.
     Sweep,
 }
 
 impl Table {
-    /// How the sync stands; as at first when it never ran.
+    /// The state of the sync; the default before its first run.
     pub async fn sync_state(&self) -> Result<SyncState, StoreError> {
         Ok(self.get(&keys::sync_state()).await?.unwrap_or_default())
     }

@@ -1,4 +1,5 @@
-//! What groups of a programme used: in the item of its totals while they are few, in an item each when they are more.
+//! Totals of a programme and of its groups: in one item while groups are few, in an item each when they are
+//! more.
 
 use std::collections::BTreeMap;
 
@@ -11,15 +12,16 @@ use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::money::Usd;
 use crate::store::table::{StoreError, Table, keys};
 
-/// What the keys of a programme used, day by day, as the sync last summed it up. It is written when something changed.
+/// The use of a programme's keys, day by day, as the sync last summed it up. It is written when something
+/// changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     pub programme: ProgrammeId,
-    /// When the listing began that it was summed up after.
+    /// When the listing began after which it was summed up.
     #[serde(with = "millisecond::required")]
     pub as_of: Timestamp,
     pub used: DailyUse,
-    /// The same by group; people without one are not in it.
+    /// The use by group; people without a group are not in it.
     #[serde(default)]
     pub by_group: BTreeMap<String, DailyUse>,
     /// What the roster would reserve if everybody claimed.
@@ -29,7 +31,8 @@ pub struct Totals {
     pub claimed: u32,
 }
 
-/// So many groups lie beside the sum of their programme: an item has at most 400 KB, and a group some five a year.
+/// How many groups lie in their programme's item: an item has at most 400 KB, and a group takes some five a
+/// year.
 const FEW: usize = 20;
 
 /// Totals as they lie in the table.
@@ -42,7 +45,7 @@ pub struct KeptTotals {
     pub(in crate::store) groups_apart: bool,
 }
 
-/// What one group of many used.
+/// The use of one group that has an item of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupTotals {
     pub programme: ProgrammeId,
@@ -71,7 +74,7 @@ impl KeptTotals {
 }
 
 impl Table {
-    /// The sums of a programme, if a sync has made any.
+    /// The totals of a programme, if a sync has made any.
     pub async fn totals(&self, programme: &ProgrammeId) -> Result<Option<Totals>, StoreError> {
         let Some(kept) = self.get::<KeptTotals>(&keys::totals(programme)).await? else { return Ok(None) };
         let mut totals = kept.totals;

@@ -1,6 +1,5 @@
-//! One conditional transaction, carried through: conflicts with others are retried with jitter, and when an answer is lost or
-//! doubtful, the audit entry that the transaction would have written tells whether it took effect. And one conditional write of a
-//! single item, carried through alike.
+//! Running a conditional transaction, or one conditional write of a single item: conflicts are retried with
+//! jitter. When an answer is lost or doubtful, the transaction's witness proves whether it took effect.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -18,48 +17,48 @@ use crate::store::table::items::{Item, Stored};
 use crate::store::table::keys::ItemKey;
 use crate::store::table::{StoreError, Table, items};
 
-/// Conflicts are retried until this much of the invocation is left: enough to answer, or to tidy up.
+/// The rest of the invocation in which no conflict is retried: enough to answer, or to clean up.
 const LEFT_FOR_AN_ANSWER: Duration = Duration::from_secs(8);
 
 /// The writes of one act, all or none.
 pub(in crate::store) struct Transaction {
     table: String,
     writes: Vec<TransactWriteItem>,
-    /// An item that only this transaction writes.
+    /// An item that only this transaction writes, so its presence proves that the transaction took effect.
     witness: Option<ItemKey>,
 }
 
-/// What became of a transaction.
+/// The outcome of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Commit {
     Done,
-    /// A condition did not hold: what was read has changed, and the act must be decided anew.
+    /// A condition did not hold: what was read has changed, and the act must be decided again.
     Stale,
 }
 
-/// What one round of an act comes to, which reads, decides and writes.
+/// One round of an act, which reads and decides.
 pub(in crate::store) enum Round<T> {
     /// There is nothing to write.
     Over(T),
-    /// What the act comes to if the transaction holds.
+    /// The transaction to write, and the act's result if it commits.
     Write(Transaction, T),
 }
 
-/// The pauses between tries, until the time is up.
+/// The pauses between retries, until the time is up.
 pub(in crate::store) struct Pauses {
     deadline: Deadline,
     backoff: ExponentialBackoff,
 }
 
-/// What the table says to a transaction that it did not answer with success.
+/// The meaning of an answer to a transaction that is not success.
 enum TransactionVerdict {
     /// A condition did not hold.
     Refused,
-    /// It did not take effect, and the same again may.
+    /// It did not take effect; a retry may.
     Again,
-    /// Nobody knows whether it took effect.
+    /// It is not known whether it took effect.
     Unknown,
-    /// The same again would fail again.
+    /// A retry would fail too.
     Fault,
 }
 
@@ -68,7 +67,8 @@ impl Table {
         Transaction { table: self.name.clone(), writes: Vec::new(), witness: None }
     }
 
-    /// Carries an act through: round after round, until a write holds, nothing is left to write, or the time is up.
+    /// Carries an act through: round after round, until a write commits, nothing is left to write, or the
+    /// time is up.
     pub(in crate::store) async fn carry_through<T, F>(
         &self,
         deadline: Deadline,
@@ -79,7 +79,7 @@ impl Table {
     {
         let mut pauses = Pauses::until(deadline);
         loop {
-            // Acts are deep, and several of them lie on one stack.
+            // The futures of acts are large, and several of them nest on one stack.
             match Box::pin(round()).await? {
                 Round::Over(done) => return Ok(done),
                 Round::Write(transaction, done) => {
@@ -99,7 +99,7 @@ impl Table {
         transaction: Transaction,
         pauses: &mut Pauses,
     ) -> Result<Commit, StoreError> {
-        // The same token for every try: a try that took effect unheard is not done again.
+        // One token for every try: a try that took effect, but whose answer was lost, is not done again.
         let token = Nonce::random().to_string();
         loop {
             let try_once = self.client.transact_write_items().client_request_token(&token);
@@ -120,9 +120,10 @@ impl Table {
         }
     }
 
-    /// The answer of one conditional write of a single item, sent as often as the table puts it off because another has the item or
-    /// writes come too fast; none when its condition did not hold. Whether that is because it took effect unheard is for those to ask
-    /// to whom it makes a difference.
+    /// Sends one conditional write of a single item, and again while the table throttles it or another write
+    /// conflicts. Returns `None` when its condition did not hold.
+    ///
+    /// An earlier try whose answer was lost may be the reason; callers to whom that matters must ask.
     pub(in crate::store) async fn write<T, E, F>(
         &self,
         deadline: Deadline,
@@ -148,7 +149,8 @@ impl Table {
         }
     }
 
-    /// Adds to an item whatever else is written to it meanwhile. False when one of its numbers was this high already.
+    /// Adds to numbers of an item without a condition on its version. Returns `false` when the first of them
+    /// is at `most` already.
     pub(in crate::store) async fn count(
         &self,
         key: &ItemKey,
@@ -179,16 +181,17 @@ impl Table {
     }
 }
 
-/// What is added to numbers of an item, and what it says besides.
+/// Numbers to add to in an item, and attributes to set with them.
 pub(in crate::store) struct Counter<'a> {
     pub(in crate::store) says: &'a [(&'a str, AttributeValue)],
-    /// What it says unless it says it already.
+    /// Attributes to set only where the item has none.
     pub(in crate::store) at_first: &'a [(&'a str, AttributeValue)],
     pub(in crate::store) add: &'a [(&'a str, i64)],
 }
 
 impl Counter<'_> {
-    /// The expression with its names and values; any name may be one of the table's own words.
+    /// The update expression with its names and values. Every name is a placeholder, since it may be a
+    /// reserved word.
     fn written(&self) -> (String, HashMap<String, String>, HashMap<String, AttributeValue>) {
         let (mut set, mut adds) = (Vec::new(), Vec::new());
         let (mut names, mut values) = (HashMap::new(), HashMap::new());
@@ -219,13 +222,14 @@ impl Transaction {
         self.put(value, "attribute_not_exists(pk)", &[])
     }
 
-    /// Writes an item that only this transaction can have written, and which tells afterwards whether it was.
+    /// Writes an item that only this transaction can write, and whose presence later proves that it took
+    /// effect.
     pub(in crate::store) fn witnessed_by<T: Stored>(mut self, value: &T) -> Result<Transaction, StoreError> {
         self.witness = Some(value.key());
         self.create(value)
     }
 
-    /// Writes an item over what is there, on condition that it is not there yet or says so.
+    /// Writes an item on condition that there is none yet, or that the one that is there meets the condition.
     pub(in crate::store) fn create_or_replace<T: Stored>(
         self,
         value: &T,
@@ -292,7 +296,7 @@ impl Transaction {
         Ok(self)
     }
 
-    /// Adds to numbers of an item that says this besides, and makes it where it is not there yet.
+    /// Adds to numbers of an item and sets attributes, and creates the item where there is none.
     pub(in crate::store) fn add(
         mut self,
         key: &ItemKey,
@@ -311,7 +315,7 @@ impl Transaction {
         Ok(self)
     }
 
-    /// Leaves an item as it is, on a condition.
+    /// Requires a condition of an item and leaves it as it is.
     pub(in crate::store) fn check(
         mut self,
         key: &ItemKey,
@@ -355,7 +359,7 @@ impl Pauses {
         Pauses { deadline, backoff: backoff.build() }
     }
 
-    /// Waits a moment, longer each time. False when the time is up.
+    /// Waits, longer each time. Returns `false` when the time is up.
     pub(in crate::store) async fn pause(&mut self) -> bool {
         let Some(pause) = self.backoff.next().filter(|pause| self.deadline.leaves(LEFT_FOR_AN_ANSWER + *pause)) else {
             return false;
@@ -381,14 +385,14 @@ fn verdict(error: &SdkError<TransactWriteItemsError, HttpResponse>, failure: &Sd
     verdict_of(failure)
 }
 
-/// What is the same of every write.
+/// The part of the verdict that transactions and single writes share.
 fn verdict_of(failure: &SdkFailure) -> TransactionVerdict {
     match failure.code.as_str() {
         "NotSent" => TransactionVerdict::Fault,
         "TimedOut" | "NoAnswer" | "UnreadableAnswer" => TransactionVerdict::Unknown,
-        // A server that stumbled, or a success that cannot be read.
+        // A server error, or a success that cannot be read.
         _ if failure.status.is_some_and(|status| !(300..500).contains(&status)) => TransactionVerdict::Unknown,
-        // What is throttled or under way has not taken effect by this try.
+        // A throttled write, or one in conflict, has not taken effect by this try.
         _ if failure.retryable => TransactionVerdict::Again,
         _ => TransactionVerdict::Fault,
     }

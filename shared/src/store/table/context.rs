@@ -1,4 +1,4 @@
-//! What every act is told besides what it is about: who does it, when, and until when it may try.
+//! The context of an act: who does it, when, and until when it may be tried.
 
 use jiff::Timestamp;
 
@@ -6,7 +6,7 @@ use crate::deadline::Deadline;
 use crate::domain::audit::Actor;
 use crate::domain::values::id::{GrantId, ProgrammeId};
 
-/// Which grant, when, and until when: what every act is told.
+/// The grant that an act is about, when it happens, and until when it may be tried.
 #[derive(Debug, Clone, Copy)]
 pub struct ActContext<'a> {
     pub programme: &'a ProgrammeId,
@@ -15,7 +15,7 @@ pub struct ActContext<'a> {
     pub deadline: Deadline,
 }
 
-/// Who acts on a programme, when, and until when.
+/// The person who acts on a programme, when, and until when it may be tried.
 #[derive(Debug, Clone, Copy)]
 pub struct Author<'a> {
     pub actor: &'a Actor,

@@ -1,4 +1,4 @@
-//! What goes wrong between us and the table. Outcomes that a caller chooses between are enums of the acts; these are faults.
+//! Faults between the code and the table. Outcomes that a caller chooses between are enums of the acts.
 
 use super::keys::ItemKey;
 use crate::sdk_error::SdkFailure;
@@ -8,16 +8,16 @@ pub enum StoreError {
     /// The table did not do it, or did not say whether it did.
     #[error("the table: {0}")]
     Service(SdkFailure),
-    /// An item is not what its key says. It is never taken for absent.
+    /// An item does not fit its key or type. It is never taken for absent.
     #[error("an item of the kind {kind} is corrupt ({shape}): {why}")]
     Corrupt { kind: &'static str, shape: String, why: String },
-    /// Others kept changing the same items until the time was up.
+    /// Conflicts with other writers went on until the time was up.
     #[error("the same items were changed by others until the time was up")]
     Contended,
 }
 
 impl StoreError {
-    /// Whether time may heal it.
+    /// Whether a later try may succeed.
     pub fn may_pass(&self) -> bool {
         match self {
             StoreError::Service(failure) => failure.retryable,
@@ -26,7 +26,7 @@ impl StoreError {
         }
     }
 
-    /// Says where without naming anybody: keys can hold addresses, so only what a key begins with is told.
+    /// A corrupt item's error, with only the prefixes of its key: keys can hold addresses.
     pub(in crate::store) fn corrupt(key: &ItemKey, kind: &'static str, why: &dyn std::fmt::Display) -> StoreError {
         let begins = |text: &str| text.split('#').next().unwrap_or_default().to_owned();
         StoreError::Corrupt { kind, shape: format!("{}/{}", begins(&key.pk), begins(&key.sk)), why: why.to_string() }

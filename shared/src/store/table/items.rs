@@ -1,4 +1,5 @@
-//! What every item has: its kind, its key, when it expires and what it waits for; and how a value becomes an item and back.
+//! The attributes that every item has: kind, key, expiry and queue; and the conversion of values to items and
+//! back.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
@@ -10,48 +11,48 @@ use crate::domain::mail::class::MailClass;
 use crate::store::table::keys::ItemKey;
 use crate::store::table::{StoreError, keys};
 
-/// What is too large for one item lies in parts of so many bytes: an item has at most 400 KB.
+/// The most bytes in one part of what is too large for an item, which has at most 400 KB.
 pub(in crate::store) const MOST_IN_A_PART: usize = 380_000;
 
-/// An item as the SDK has it.
+/// An item as the SDK represents it.
 pub type Item = std::collections::HashMap<String, AttributeValue>;
 
-/// Something that is kept as one item.
+/// A value that is stored as one item.
 pub trait Stored: Serialize + DeserializeOwned {
-    /// What the stream's readers and people tell items apart by.
+    /// The value of the attribute `kind`, by which the stream's readers and people tell items apart.
     const KIND: &'static str;
 
     fn key(&self) -> ItemKey;
 
-    /// When the table may clean it away. Whoever reads it compares the time too.
+    /// When the table may delete it. Readers compare the time too.
     fn expires(&self) -> Option<Timestamp> {
         None
     }
 
-    /// What it waits for, and since when.
+    /// The queue it waits in, and since when.
     fn due(&self) -> Option<(Queue, Timestamp)> {
         None
     }
 }
 
-/// What an item can wait for in the index `due`.
+/// A queue of the index `due`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Queue {
-    /// The provider is to be told something of a key.
+    /// Orders about keys, for the provider.
     Order(Urgency),
-    /// Mail that is to be sent.
+    /// Mail to be sent.
     Mail(MailClass),
-    /// Mail that was given up, for somebody to look at.
+    /// Dead letters, which wait for a person.
     DeadMail,
-    /// Addresses that mail comes back from, for the same.
+    /// Addresses that mail bounced from, which wait for a person.
     Unreachable,
-    /// Addresses of those who complained, for the same.
+    /// Addresses whose owners complained, which wait for a person.
     Unwanted,
-    /// Addresses that mail is not sent to before then.
+    /// Addresses that no mail goes to before this time.
     UnreachableUntil,
-    /// Work too long for one request is to be carried on.
+    /// Jobs to be carried on.
     Job,
-    /// The provider is to be told what the keys of a programme may call.
+    /// Rules of programmes, for the provider.
     Rules,
 }
 
@@ -76,7 +77,7 @@ impl Queue {
     }
 }
 
-/// The item that keeps this value.
+/// The item that stores this value.
 pub fn to_item<T: Stored>(value: &T) -> Result<Item, StoreError> {
     let key = value.key();
     let corrupt = |error: serde_dynamo::Error| StoreError::corrupt(&key, T::KIND, &error);
@@ -106,13 +107,13 @@ pub(in crate::store) fn is_kind<T: Stored>(item: &Item) -> bool {
     item.get("kind").and_then(|kind| kind.as_s().ok()).is_some_and(|kind| kind == T::KIND)
 }
 
-/// The value that an item keeps. An item of another kind or shape is corrupt, never absent.
+/// The value that an item stores. An item of another kind or shape is corrupt, never absent.
 pub fn from_item<T: Stored>(item: Item) -> Result<T, StoreError> {
     let (key, kind) = (key_of(&item), item.get("kind").and_then(|kind| kind.as_s().ok()).cloned().unwrap_or_default());
     if kind != T::KIND {
         return Err(StoreError::corrupt(&key, T::KIND, &format!("it is of the kind {kind:?}")));
     }
-    // The reader's own words quote values, and those can be names and addresses.
+    // The deserialiser's own error quotes values, which can be names and addresses.
     serde_dynamo::from_item(item)
         .map_err(|_| StoreError::corrupt(&key, T::KIND, &"an attribute is missing or malformed"))
 }

@@ -1,5 +1,6 @@
-//! The only place that spells keys of the table. A programme's grants are spread over sixteen partitions by the first digit of
-//! their ids, so that a night's readings do not meet in one.
+//! The only place that spells keys of the table; `keys/account.rs` has those of the account and the sync. A
+//! programme's grants are spread over sixteen partitions by the first digit of their ids, so that a night's
+//! readings do not meet in one.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -22,51 +23,52 @@ pub struct ItemKey {
     pub sk: String,
 }
 
-/// The sixteen partitions of a programme's grants.
+/// The sixteen shards of a programme's grants, and of the foreign keys.
 pub const SHARDS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
 
-/// Between these lie the grants of a partition and their readings, and nothing else.
+/// The range of sort keys that holds exactly a shard's grants and their readings.
 pub const GRANTS_AND_READINGS: (&str, &str) = ("G#", "R#~");
-/// What sort keys of a grant partition begin with.
+/// The prefix of grants' sort keys.
 pub const GRANTS: &str = "G#";
-/// What lists the programmes: a row for each, which never changes. There are few, and an admin sees them all.
+/// The partition of the list of programmes: an immutable row each. There are few, and an admin sees them all.
 pub const PROGRAMMES: &str = "PROGRAMMES";
-/// What is kept of the account as a whole.
+/// The partition of the account as a whole.
 pub const ACCOUNT: &str = "ACCOUNT";
-/// What the sort keys of the account's days begin with.
+/// The prefix of the sort keys of the account's books of a day.
 pub const ACCOUNT_DAYS: &str = "D#";
-/// What the sort keys of cuts through the books begin with.
+/// The prefix of the sort keys of cuts through the books.
 pub const CUTS: &str = "CUT#";
-/// What the sort keys of what an admin was told of the account begin with.
+/// The prefix of the sort keys of alarms.
 pub const ALARMS: &str = "ALARM#";
-/// What the sort keys of the days of mail begin with.
+/// The prefix of the sort keys of counts of mail.
 pub const MAIL_DAYS: &str = "MAIL#";
 pub const BULK_STOPS: &str = "BULK-STOP#";
-/// What the sort keys of the reasons begin with for which mail is refused.
+/// The prefix of the sort keys of refusals by the mail server.
 pub const MAIL_REFUSALS: &str = "MAIL-REFUSED#";
-/// What the sort keys of days by model begin with, of a programme and of the account.
+/// The prefix of the sort keys of days by model, of a programme and of the account.
 pub const MODEL_DAYS: &str = "M#";
-/// What the sort keys of rows of model use begin with.
+/// The prefix of the sort keys of rows of model use.
 pub const MODEL_ROWS: &str = "R#";
-/// What the sort keys of keys that nobody here made begin with.
+/// The prefix of the sort keys of foreign keys.
 pub const FOREIGN_KEYS: &str = "F#";
-/// What the sort keys of marks of what was held back begin with.
+/// The prefix of the sort keys of marks of what was held back.
 pub const HELD_MARKS: &str = "P#";
-/// All runs of the sync, newest last.
+/// The partition of all runs of the sync, newest last.
 pub const RUNS: &str = "RUNS";
-/// What the sort keys of sums of groups begin with.
+/// The prefix of the sort keys of totals of groups.
 pub const GROUP_TOTALS: &str = "GT#";
-/// What the sort keys of crossings begin with.
+/// The prefix of the sort keys of crossings.
 pub const CROSSINGS: &str = "X#";
-/// What the sort keys of what was asked of the admins begin with.
+/// The prefix of the sort keys of requests to the admins.
 pub const REQUESTS: &str = "Q#";
-/// What the sort keys of digests begin with, of a programme and of the account.
+/// The prefix of the sort keys of digests, of a programme and of the account.
 const DIGESTS: &str = "DIGEST#";
-/// What the sort keys of a person's enrolments begin with.
+/// The prefix of the sort keys of a person's enrolments.
 pub const ENROLMENTS: &str = "G#";
-/// What the sort keys of a person's roles begin with.
+/// The prefix of the sort keys of a person's roles.
 pub const ROLES: &str = "R#";
-/// What the sort keys of audit entries begin with. In a grant partition they come last, behind the grants and their readings.
+/// The prefix of audit entries' sort keys. In a shard of grants they come last, after the grants and their
+/// readings.
 pub const AUDIT: &str = "Z#";
 
 fn key(pk: impl Into<String>, sk: impl Into<String>) -> ItemKey {
@@ -81,12 +83,13 @@ pub fn lease(name: &str) -> ItemKey {
     key("LEASE", name)
 }
 
-/// In a partition of its own, so that a rush on one programme slows down no other.
+/// A programme's settings, in a partition of its own, so that a rush on one programme does not slow down
+/// another.
 pub fn programme(id: &ProgrammeId) -> ItemKey {
     key(programme_partition(id), "P")
 }
 
-/// Which programme this is the key of.
+/// The programme of the key of its settings.
 pub fn programme_of(key: &ItemKey) -> Option<ProgrammeId> {
     key.pk.strip_prefix("P#").filter(|_| key.sk == "P")?.parse().ok()
 }
@@ -99,7 +102,7 @@ pub fn pot(programme: &ProgrammeId) -> ItemKey {
     key(programme_partition(programme), "POT")
 }
 
-/// An audit entry lies beside what it is about.
+/// An audit entry, in the partition of its subject.
 pub fn entry(entry: &Entry) -> ItemKey {
     let Entry { programme, grant, entry, .. } = entry;
     match grant {
@@ -112,7 +115,7 @@ pub fn grant(programme: &ProgrammeId, grant: &GrantId) -> ItemKey {
     key(grant_partition_of(programme, grant), format!("{GRANTS}{grant}"))
 }
 
-/// Which grant this is the key of.
+/// The programme and the grant of a grant's key.
 pub fn grant_of(key: &ItemKey) -> Option<(ProgrammeId, GrantId)> {
     let (programme, _) = key.pk.strip_prefix("G#")?.rsplit_once('#')?;
     Some((programme.parse().ok()?, key.sk.strip_prefix(GRANTS)?.parse().ok()?))
@@ -122,46 +125,46 @@ pub fn reading(programme: &ProgrammeId, grant: &GrantId, epoch: Epoch) -> ItemKe
     key(grant_partition_of(programme, grant), format!("{}{:05}", readings_of(grant), epoch.number()))
 }
 
-/// When a grant's roster mail was last sent again.
+/// The last time that a grant's roster mail was sent again.
 pub fn resent(programme: &ProgrammeId, grant: &GrantId) -> ItemKey {
     key(grant_partition_of(programme, grant), format!("W#{grant}"))
 }
 
-/// That a mail was owed because of a grant.
+/// The link from a grant to a mail about it.
 pub fn mail_of(programme: &ProgrammeId, grant: &GrantId, row: Ulid) -> ItemKey {
     key(grant_partition_of(programme, grant), format!("{}{row}", mails_of(grant)))
 }
 
-/// What the sort keys of a grant's mails begin with.
+/// The prefix of the sort keys of a grant's mails.
 pub fn mails_of(grant: &GrantId) -> String {
     format!("V#{grant}#")
 }
 
-/// What the sort keys of those of a grant's mails begin with that were written in one millisecond.
+/// The prefix of the sort keys of a grant's mails that were written in one millisecond.
 pub fn mails_written_at(grant: &GrantId, at: Timestamp) -> String {
-    /// The first characters of a ULID are its time.
+    /// The number of characters at the head of a ULID that hold its time.
     const TIME: usize = 10;
     let first = Ulid::from_parts(u64::try_from(at.as_millisecond()).unwrap_or_default(), 0).to_string();
     let time: String = first.chars().take(TIME).collect();
     format!("{}{time}", mails_of(grant))
 }
 
-/// Which grant a person has in a programme.
+/// A person's grant in a programme.
 pub fn enrolment(address: &MatchedAddress, programme: &ProgrammeId) -> ItemKey {
     key(address_partition(address), format!("{ENROLMENTS}{programme}"))
 }
 
-/// As what a programme's settings name a person.
+/// A person's roles in the settings of a programme.
 pub fn roles(address: &MatchedAddress, programme: &ProgrammeId) -> ItemKey {
     key(address_partition(address), format!("{ROLES}{programme}"))
 }
 
-/// All that is kept under an address.
+/// The partition of everything stored under an address.
 pub fn address_partition(address: &MatchedAddress) -> String {
     format!("A#{}", address.as_str())
 }
 
-/// Which person with a role an address is.
+/// The person's id of an address with a role.
 pub fn person_of(address: &MatchedAddress) -> ItemKey {
     key(address_partition(address), "ME")
 }
@@ -174,12 +177,12 @@ pub fn undeliverable(address: &MatchedAddress) -> ItemKey {
     key(address_partition(address), "UNDELIVERABLE")
 }
 
-/// Which of the mails that they can choose a person wants.
+/// A person's choice of the optional mails.
 pub fn mail_choice(address: &MatchedAddress) -> ItemKey {
     key(address_partition(address), "MAILS")
 }
 
-/// Of which address this is the key of the mark.
+/// The address of the key of its mark.
 pub fn undeliverable_address_of(key: &ItemKey) -> Option<MatchedAddress> {
     let address = key.pk.strip_prefix("A#").filter(|_| key.sk == "UNDELIVERABLE")?;
     EmailAddress::parse(address).ok().map(|address| address.matched().clone())
@@ -193,7 +196,7 @@ pub fn link(link: &LinkTokenHash) -> ItemKey {
     key(format!("L#{}", link.as_str()), "L")
 }
 
-/// What the sort keys of an address's sessions begin with.
+/// The prefix of the sort keys of an address's sessions.
 pub const SESSIONS: &str = "SESSION#";
 
 pub fn session_of(address: &MatchedAddress, session: &SessionTokenHash) -> ItemKey {
@@ -208,17 +211,17 @@ pub fn session(session: &SessionTokenHash) -> ItemKey {
     key(format!("S#{}", session.as_str()), "S")
 }
 
-/// How often something was done from then on, for a while.
+/// A rate limit's count of the interval that begins then.
 pub fn tally(what: &str, begins_at: Timestamp) -> ItemKey {
     key(format!("TALLY#{what}"), format!("{:012}", begins_at.as_second()))
 }
 
-/// When the provider may be asked for a grant's key again.
+/// A claim to ask the provider about a grant's key.
 pub fn refreshed(grant: &GrantId) -> ItemKey {
     key(format!("REFRESHED#{grant}"), "REFRESHED")
 }
 
-/// What is kept of one programme beside its grants.
+/// The partition of everything about one programme but its grants.
 pub fn programme_partition(programme: &ProgrammeId) -> String {
     format!("P#{programme}")
 }
@@ -227,24 +230,25 @@ pub fn totals(programme: &ProgrammeId) -> ItemKey {
     key(programme_partition(programme), "TOTALS")
 }
 
-/// What one of many groups used. Its name is at most two hundred characters long.
+/// The totals of one group of many. Its name is at most two hundred characters long.
 pub fn group_totals(programme: &ProgrammeId, group: &str) -> ItemKey {
     key(programme_partition(programme), format!("{GROUP_TOTALS}{group}"))
 }
 
-/// A student's crossings lie beside the grant: in a programme's own partition they would crowd out all else.
+/// A crossing. A student's crossings lie beside the grant: in a programme's own partition they would crowd
+/// out all else.
 pub fn crossing(programme: &ProgrammeId, scope: &Scope, window: Window, limit: Usd, threshold: u8) -> ItemKey {
     let ItemKey { pk, sk } = crossings_of(programme, scope, window, limit);
     key(pk, format!("{sk}{threshold:03}"))
 }
 
-/// Where the crossings of one limit in one window lie, and what their sort keys begin with.
+/// The partition of the crossings of one limit in one window, and the prefix of their sort keys.
 pub fn crossings_of(programme: &ProgrammeId, scope: &Scope, window: Window, limit: Usd) -> ItemKey {
     let ItemKey { pk, sk } = all_crossings_of(programme, scope);
     key(pk, format!("{sk}{window}#{}#", limit.micros()))
 }
 
-/// The same of all limits in all windows.
+/// The partition of a scope's crossings of all limits in all windows, and the prefix of their sort keys.
 pub fn all_crossings_of(programme: &ProgrammeId, scope: &Scope) -> ItemKey {
     let (partition, whose) = match scope {
         Scope::Pot => (programme_partition(programme), "pot"),
@@ -254,17 +258,17 @@ pub fn all_crossings_of(programme: &ProgrammeId, scope: &Scope) -> ItemKey {
     key(partition, format!("{CROSSINGS}{whose}#"))
 }
 
-/// By day first, so that the newest are together.
+/// A request to the admins, by day first, so that the newest are together.
 pub fn request(programme: &ProgrammeId, day: Date, request: &str) -> ItemKey {
     key(programme_partition(programme), format!("{REQUESTS}{day}#{request}"))
 }
 
-/// The job of a programme that runs, or the last that did. There is one key, so there is one job at a time.
+/// The running job of a programme, or its last one. There is one key, so there is one job at a time.
 pub fn job(programme: &ProgrammeId) -> ItemKey {
     key(programme_partition(programme), "JOB")
 }
 
-/// Whose job this is the key of.
+/// The programme of its job's key.
 pub fn job_of(key: &ItemKey) -> Option<ProgrammeId> {
     let programme = key.pk.strip_prefix("P#").filter(|_| key.sk == "JOB")?;
     programme.parse().ok()
@@ -279,7 +283,7 @@ pub fn import_chunk(import: Ulid, number: u32) -> ItemKey {
     key(format!("I#{import}"), format!("C#{number:05}"))
 }
 
-/// How far the look at every cap came.
+/// The checkpoint of the scan of every cap.
 pub fn caps_look() -> ItemKey {
     key(ACCOUNT, "CAPS")
 }
@@ -288,22 +292,23 @@ pub fn sync_state() -> ItemKey {
     key(ACCOUNT, "SYNC")
 }
 
-/// How far the run of the sync that goes on came.
+/// The checkpoint of the run of the sync under way.
 pub fn checkpoint() -> ItemKey {
     key(ACCOUNT, "CHECKPOINT")
 }
 
-/// A part of the rows that a run has seen, as they were kept under a lease with this fence.
+/// The name of a part of a run's rows, saved under a lease with this fence.
 pub fn rows_part(fence: u64, number: u32) -> String {
     format!("R#{fence:012}#{number:06}")
 }
 
-/// A part of how far a run came, of the checkpoint of this number, under a lease with this fence.
+/// The name of a part of a run's progress, for the checkpoint of this number, under a lease with this fence.
 pub fn progress_part(fence: u64, checkpoint: u32, number: u32) -> String {
     format!("P#{fence:012}#{checkpoint:06}#{number:06}")
 }
 
-/// A part of what a run has seen. Many are large, and one partition takes a megabyte a second: by their last digits they lie in ten.
+/// A part of a run's rows or progress. They are large, and one partition takes a megabyte a second, so they
+/// are spread over ten by their last digit.
 pub fn run_part(run: Ulid, part: &str) -> ItemKey {
     let digit = part.chars().last().unwrap_or_default();
     key(format!("CP#{run}#{digit}"), part)
@@ -313,17 +318,17 @@ pub fn account() -> ItemKey {
     key(ACCOUNT, "NOW")
 }
 
-/// What a programme used by model on a day.
+/// A programme's use by model on a day.
 pub fn model_day(programme: &ProgrammeId, day: Date) -> ItemKey {
     key(programme_partition(programme), format!("{MODEL_DAYS}{day}"))
 }
 
-/// What was used by model on a day and is no programme's.
+/// The unattributed use by model on a day.
 pub fn unattributed_day(day: Date) -> ItemKey {
     key(ACCOUNT, format!("{MODEL_DAYS}{day}"))
 }
 
-/// Some of what each grant used by model on a day.
+/// A part of each grant's use by model on a day.
 pub fn model_rows(day: Date, part: u32) -> ItemKey {
     key(format!("MODELS#{day}"), format!("{MODEL_ROWS}{part:05}"))
 }
@@ -336,42 +341,42 @@ pub fn cut(as_of: Timestamp) -> ItemKey {
     key(ACCOUNT, format!("{CUTS}{}", due(as_of)))
 }
 
-/// By day first, so that the newest are together.
+/// An alarm, by day first, so that the newest are together.
 pub fn alarm(day: Date, name: &str) -> ItemKey {
     key(ACCOUNT, format!("{ALARMS}{day}#{name}"))
 }
 
-/// How the mail of a kind fared on a day.
+/// The counts of a day's mail of one kind.
 pub fn mail_day(day: Date, mail: MailKind) -> ItemKey {
     key(ACCOUNT, format!("{}{mail}", mail_days(day)))
 }
 
-/// What the keys of a day's kinds of mail begin with.
+/// The prefix of the sort keys of the counts of a day's mail.
 pub fn mail_days(day: Date) -> String {
     format!("{MAIL_DAYS}{day}#")
 }
 
-/// That mail of a kind was stopped.
+/// The last stop of bulk mail of one kind.
 pub fn bulk_stop(mail: MailKind) -> ItemKey {
     key(ACCOUNT, format!("{BULK_STOPS}{mail}"))
 }
 
-/// What the mail server said of itself.
+/// The sending limits and state of the mail server.
 pub fn mail_server() -> ItemKey {
     key(ACCOUNT, "MAIL-SERVER")
 }
 
-/// As what the mail server knows a mail.
+/// The row of a mail, by its message id at the mail server.
 pub fn sent_as(message: &str) -> ItemKey {
     key(format!("SENT#{message}"), "SENT")
 }
 
-/// That the mail server takes no mail, for this reason.
+/// The refusals of mail for one reason.
 pub fn mail_refusal(code: &str) -> ItemKey {
     key(ACCOUNT, format!("{MAIL_REFUSALS}{code}"))
 }
 
-/// The shortfall of the balance that was told last.
+/// The shortfall of the balance that was last reported.
 pub fn shortage() -> ItemKey {
     key(ACCOUNT, "SHORTAGE".to_owned())
 }
@@ -381,7 +386,7 @@ pub fn digest(programme: &ProgrammeId, week: Date) -> ItemKey {
     key(programme_partition(programme), format!("{DIGESTS}{week}"))
 }
 
-/// The same of the account.
+/// The digest of the account for one calendar week, by its Monday. There is one key, so there is one digest.
 pub fn account_digest(week: Date) -> ItemKey {
     key(ACCOUNT, format!("{DIGESTS}{week}"))
 }
@@ -390,7 +395,7 @@ pub fn account_audit(entry: Ulid) -> ItemKey {
     key(ACCOUNT, format!("{AUDIT}{entry}"))
 }
 
-/// Keys that nobody here made, spread over sixteen partitions by the first digit of their hashes.
+/// A shard of the foreign keys, by the first digit of their hashes.
 pub fn foreign_partition(shard: char) -> String {
     format!("F#{shard}")
 }
@@ -400,12 +405,12 @@ pub fn foreign_key(hash: &KeyHash) -> ItemKey {
     key(foreign_partition(shard), format!("{FOREIGN_KEYS}{hash}"))
 }
 
-/// That the provider does not find a recorded key.
+/// A recorded key that the provider does not find.
 pub fn missing_key(hash: &KeyHash) -> ItemKey {
     key(foreign_key(hash).pk, format!("MISSING#{hash}"))
 }
 
-/// Some marks of what a run held back.
+/// A part of the marks of what a run held back.
 pub fn held_marks(marks: Ulid, part: u32) -> ItemKey {
     key(format!("HELD#{marks}"), format!("{HELD_MARKS}{part:05}"))
 }
@@ -418,22 +423,22 @@ pub fn outbox(row: Ulid) -> ItemKey {
     key(format!("O#{row}"), "O")
 }
 
-/// What the sort keys of a grant's readings begin with.
+/// The prefix of the sort keys of a grant's readings.
 pub fn readings_of(grant: &GrantId) -> String {
     format!("R#{grant}#")
 }
 
-/// Which row of the outbox this is the key of.
+/// The row of the key of an outbox item.
 pub fn outbox_row_of(key: &ItemKey) -> Option<Ulid> {
     key.pk.strip_prefix("O#")?.parse().ok()
 }
 
-/// What the sort keys of a programme's own audit entries begin with.
+/// The prefix of the sort keys of a programme's own audit entries.
 pub fn audit_of_programme() -> &'static str {
     AUDIT
 }
 
-/// What the sort keys of a grant's audit entries begin with.
+/// The prefix of the sort keys of a grant's audit entries.
 pub fn audit_of(grant: &GrantId) -> String {
     format!("{AUDIT}{grant}#")
 }
@@ -446,7 +451,7 @@ fn grant_partition_of(programme: &ProgrammeId, grant: &GrantId) -> String {
     grant_partition(programme, grant.as_str().chars().next().unwrap_or('0'))
 }
 
-/// A due time as the index sorts it: as many digits for every instant.
+/// A due time as the index sorts it: the same number of digits for every instant.
 pub fn due(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }

@@ -1,5 +1,4 @@
-//! What is written without a transaction: leases of runners, and readings. Each is one conditional write that may be repeated. Below,
-//! the writes of a single item that the other rooms use.
+//! Leases: the right to be the one runner until a time. Each write is conditional and may be repeated.
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use jiff::fmt::serde::timestamp::millisecond;
@@ -11,7 +10,7 @@ use crate::store::table::commit::{key_item, number};
 use crate::store::table::items::Stored;
 use crate::store::table::{StoreError, Table, items, keys};
 
-/// One runner at a time. The fence grows with each holder, so that a stale one is told apart.
+/// A runner's lease. The fence grows with each holder, so that a stale one is recognised.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
     pub lease: String,
@@ -21,16 +20,16 @@ pub struct Lease {
     pub until: Timestamp,
 }
 
-/// Whether somebody is the one runner now.
+/// The outcome of asking for a lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Acquired {
     Yes(Lease),
-    /// Another has it.
+    /// Another holder has it.
     Busy,
 }
 
 impl Table {
-    /// Becomes the one runner until then, unless another is. The same holder may ask again.
+    /// Takes the lease until then, unless another holder has it. The same holder may ask again.
     pub async fn acquire(
         &self,
         name: &str,
@@ -58,19 +57,20 @@ impl Table {
             .expression_attribute_values(":now", number(now.as_millisecond()))
             .expression_attribute_values(":one", number(1))
             .return_values(ReturnValue::AllNew);
-        // Who has it may have it again, so an answer that was lost makes nobody busy.
+        // The holder may take it again, so a lost answer does not lock anybody out.
         match self.write(deadline, || update.clone().send()).await? {
             Some(answer) => Ok(Acquired::Yes(items::from_item(answer.attributes.unwrap_or_default())?)),
             None => Ok(Acquired::Busy),
         }
     }
 
-    /// Stays the one runner until then. False when another has taken over.
+    /// Extends the lease until then. Returns `false` when another holder has taken over.
     pub async fn renew(&self, lease: &Lease, until: Timestamp, deadline: Deadline) -> Result<bool, StoreError> {
         self.set_lease_end(lease, until, deadline).await
     }
 
-    /// Lets the next runner begin at once. Nothing happens when another has taken over.
+    /// Releases the lease, so that the next runner can begin at once. Nothing happens when another holder has
+    /// taken over.
     pub async fn release_lease(&self, lease: &Lease, deadline: Deadline) -> Result<(), StoreError> {
         self.set_lease_end(lease, Timestamp::UNIX_EPOCH, deadline).await.map(drop)
     }

@@ -1,4 +1,4 @@
-//! The deployment's own item: what it is called, which table it is in, and by what its account at the provider is known.
+//! The deployment's own item: its id, its table, and what identifies its account at the provider.
 
 use std::time::Duration;
 
@@ -15,11 +15,12 @@ use crate::store::table::commit::{Round, key_item};
 use crate::store::table::items::Stored;
 use crate::store::table::{StoreError, Table, keys};
 
-/// This deployment, and which table it believes to be in.
+/// This deployment, and the table that it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
     pub deployment: DeploymentId,
-    /// When this differs from the table's name, the table is a copy of an earlier moment.
+    /// The name of the table that it belongs to. When that differs from the actual name, the table is a
+    /// restored copy.
     pub table: String,
     #[serde(with = "millisecond::required")]
     pub born: Timestamp,
@@ -28,46 +29,48 @@ pub struct Meta {
     pub account: Option<KnownAccount>,
 }
 
-/// By what the account of this deployment is known again.
+/// What identifies the account of this deployment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownAccount {
-    /// Of the management key that listed the witnesses.
+    /// The fingerprint of the management key that listed the witnesses.
     pub management_key: Fingerprint,
-    /// Some keys that the last complete sync listed, whosever they are. A management key that finds one of them is of the same account.
-    /// None where a person said that the account is another by now: until the next complete sync any will do.
+    /// Some keys that the last complete sync listed, grants' or foreign. A management key that finds one of
+    /// them is of the same account.
+    ///
+    /// Empty after a person confirmed another account: until the next complete sync any will do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub witnesses: Vec<KeyHash>,
 }
 
-/// The item is made once in its life. Of this so much is left for its readers, and the rest is for trying again.
+/// The time kept back for readers of the item, which is created once in its life; the rest is for retries.
 const FOR_THE_FIRST_ITEM: Duration = Duration::from_secs(10);
 
-/// What became of saying that a management key is of this deployment's account.
+/// The outcome of confirming that a management key is of this deployment's account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Confirmed {
     Done,
-    /// Nothing stands against it.
+    /// There is nothing to confirm.
     Already,
 }
 
 impl Table {
-    /// This deployment's own item, made by whoever asks first.
+    /// The deployment's own item, created on first use.
     pub async fn meta(&self, now: Timestamp) -> Result<Meta, StoreError> {
         if let Some(meta) = self.known_meta().await? {
             return Ok(meta);
         }
         let meta = Meta { deployment: DeploymentId::random(), table: self.name.clone(), born: now, account: None };
         self.put_new(&meta, Deadline::after(FOR_THE_FIRST_ITEM)).await?;
-        // Somebody else may have been first, so what counts is what is there.
+        // Another caller may have been first, so the stored item counts.
         self.known_meta().await?.ok_or_else(|| StoreError::corrupt(&keys::meta(), Meta::KIND, &"it is gone"))
     }
 
-    /// This deployment's own item; none until somebody asked for it with `meta`.
+    /// The deployment's own item; `None` until `meta` created it.
     pub async fn known_meta(&self) -> Result<Option<Meta>, StoreError> {
         self.get(&keys::meta()).await
     }
 
-    /// Says that this table is the deployment's own from now on: a copy that was recovered.
+    /// Records this table, a restored copy that was recovered, as the deployment's own.
     pub async fn adopt(&self, deadline: Deadline) -> Result<(), StoreError> {
         let update = self
             .client
@@ -81,8 +84,8 @@ impl Table {
         self.write(deadline, || update.clone().send()).await.map(drop)
     }
 
-    /// An admin says that this management key is of the deployment's account, although it finds none of the witnesses. They are
-    /// dropped, and the next complete sync names others.
+    /// Records an admin's word that this management key is of the deployment's account, although it finds
+    /// none of the witnesses. They are dropped, and the next complete sync names others.
     pub async fn confirm_account(
         &self,
         management_key: &Fingerprint,

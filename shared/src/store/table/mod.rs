@@ -1,4 +1,5 @@
-//! The table's machinery: keys and items, reads, single writes, transactions, leases. It knows no acts of the product.
+//! The table's machinery: keys and items, reads, single writes, transactions, leases. It knows no acts of the
+//! product.
 
 pub(super) mod commit;
 pub(super) mod context;
@@ -24,17 +25,16 @@ pub struct Table {
 }
 
 impl Table {
-    /// Connects when it is first used.
+    /// A handle that connects on first use.
     pub fn new(config: &Config) -> Table {
         Table { client: config.aws.dynamodb(), name: config.table.clone() }
     }
 
-    /// What it is called.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether this table is a copy of the one that the deployment's own item was made in.
+    /// Whether this table is a copy of the one that the deployment's own item names.
     pub fn is_copy(&self, meta: &meta::Meta) -> bool {
         meta.table != self.name
     }

@@ -1,4 +1,4 @@
-//! Reading: strongly consistent wherever an act is decided on it.
+//! Reads: strongly consistent wherever an act is decided on one.
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -10,7 +10,7 @@ use crate::store::table::keys::ItemKey;
 use crate::store::table::{StoreError, Table, items, keys};
 
 impl Table {
-    /// What waits in a queue and has come due, longest due first; at most `limit`. The index is a moment behind.
+    /// The items of a queue that are due, longest due first; at most `limit`. The index is a moment behind.
     pub(in crate::store) async fn due(
         &self,
         queue: Queue,
@@ -29,7 +29,7 @@ impl Table {
         from: Option<Timestamp>,
         mut take: impl FnMut(&Item),
     ) -> Result<(), StoreError> {
-        // No text sorts before a digit that is none.
+        // Every due time begins with a digit, and no digit sorts before `0`.
         let from = from.map_or_else(|| "0".to_owned(), keys::due);
         Self::each(self.waiting_in(queue, "due >= :when", from), |item| {
             take(&item);
@@ -66,7 +66,7 @@ impl Table {
         Ok(answer.item)
     }
 
-    /// All items of a partition whose sort key begins so, page after page.
+    /// All items of a partition whose sort key has this prefix, page after page.
     pub(in crate::store) async fn query<T: Stored>(&self, pk: &str, sk_begins: &str) -> Result<Vec<T>, StoreError> {
         let mut found = Vec::new();
         let each = |item| {
@@ -100,7 +100,8 @@ impl Table {
         Ok(found)
     }
 
-    /// Hands every item over, page after page: as attributes they take many times the room of what they say.
+    /// Passes every item to a function, page after page: as attributes they take many times the room of their
+    /// values.
     pub(in crate::store) async fn each(
         query: QueryFluentBuilder,
         mut take: impl FnMut(Item) -> Result<(), StoreError>,
@@ -117,7 +118,7 @@ impl Table {
         }
     }
 
-    /// The last items of such a range, last first.
+    /// The last items with this prefix, last first.
     pub(in crate::store) async fn newest<T: Stored>(
         &self,
         pk: &str,
@@ -129,7 +130,7 @@ impl Table {
         page.items.unwrap_or_default().into_iter().map(items::from_item).collect()
     }
 
-    /// The first item of such a range.
+    /// The first item with this prefix.
     pub(in crate::store) async fn oldest<T: Stored>(&self, pk: &str, sk_begins: &str) -> Result<Option<T>, StoreError> {
         let page = self.partition(pk, sk_begins).limit(1).send().await;
         let page = page.map_err(|error| StoreError::Service(reduce(&error)))?;

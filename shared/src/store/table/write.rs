@@ -1,4 +1,5 @@
-//! One conditional write of a single item, carried through: it is sent again as often as the table puts it off.
+//! One conditional write of a single item, sent again while the table throttles it or another write
+//! conflicts.
 
 use jiff::Timestamp;
 
@@ -9,14 +10,16 @@ use crate::store::table::keys::ItemKey;
 use crate::store::table::{StoreError, Table, items};
 
 impl Table {
-    /// Writes an item that must not be there yet. False when one is, be it this one, written unheard.
+    /// Writes an item that must not be there yet. Returns `false` when there is one, perhaps from a try of
+    /// its own whose answer was lost.
     pub(in crate::store) async fn put_new<T: Stored>(&self, value: &T, deadline: Deadline) -> Result<bool, StoreError> {
         let put = self.client.put_item().table_name(&self.name).set_item(Some(items::to_item(value)?));
         let put = put.condition_expression("attribute_not_exists(pk)");
         Ok(self.write(deadline, || put.clone().send()).await?.is_some())
     }
 
-    /// Replaces an item on condition that its version is still this one. False when somebody was faster, or it was replaced unheard.
+    /// Replaces an item on condition that its version is still this one. Returns `false` when another writer
+    /// was faster, or when a try of its own took effect whose answer was lost.
     pub(in crate::store) async fn replace<T: Stored>(
         &self,
         value: &T,
@@ -33,8 +36,8 @@ impl Table {
         Ok(self.write(deadline, || put.clone().send()).await?.is_some())
     }
 
-    /// Replaces an item that says who wrote it, on condition that its version is still this one. It is read back where the condition does
-    /// not hold, so that nobody takes their own write, whose answer was lost, for somebody else's.
+    /// Replaces an item that names its writer, on condition that its version is still this one. Where the
+    /// condition does not hold, it is read back, to recognise a write of one's own whose answer was lost.
     pub(in crate::store) async fn replace_as_mine<T: Stored>(
         &self,
         value: &T,
@@ -44,7 +47,7 @@ impl Table {
         Ok(self.replace(value, version, deadline).await? || self.is_there(value).await?)
     }
 
-    /// Whether an item is there just as it was to be written.
+    /// Whether the stored item equals this one.
     pub(in crate::store) async fn is_there<T: Stored>(&self, value: &T) -> Result<bool, StoreError> {
         Ok(self.get_item(&value.key()).await?.as_ref() == Some(&items::to_item(value)?))
     }

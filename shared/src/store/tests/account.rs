@@ -1,4 +1,4 @@
-//! The raw form of what an admin is told of the account and does to it.
+//! The raw form of alarms and digests, and of what an admin does to the account.
 
 use jiff::civil::Date;
 
@@ -47,7 +47,7 @@ pub(super) fn items() -> String {
         .join("\n")
 }
 
-/// One alarm of each cause, and the mail that one of them owes.
+/// One alarm of each cause, and the mail of one of them.
 fn alarms() -> Vec<String> {
     let recipient: PersonId = "fedcba9876543210".parse().unwrap();
     let causes = [
@@ -79,7 +79,7 @@ fn alarms() -> Vec<String> {
     alarms.iter().map(raw).chain([raw(&row)]).collect()
 }
 
-/// A digest of each kind, with the mails that they owe.
+/// A digest of each kind, with its mails.
 fn digests() -> Vec<String> {
     let (day, found_at) = (Date::constant(2026, 1, 4), at("2026-01-05T06:00:00Z"));
     let week = Date::constant(2026, 1, 5);

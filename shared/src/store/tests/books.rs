@@ -1,4 +1,4 @@
-//! What the sync keeps of itself and of the account's money, one of each with everything in it.
+//! Items of the sync and of the account's books, one of each with every attribute.
 
 use super::{at, hash, ulid};
 use crate::domain::usage::reading::DailyUse;

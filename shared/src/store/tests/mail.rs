@@ -1,4 +1,4 @@
-//! The raw form of what is kept of the mail as a whole.
+//! The raw form of the items about mail as a whole.
 
 use ulid::Ulid;
 
@@ -15,7 +15,7 @@ fn a_day() -> MailDay {
     MailDay { day, mail: MailKind::Roster, counts }
 }
 
-/// Each of them.
+/// The raw form of each.
 pub(super) fn items() -> String {
     let let_go = Some(BulkRelease { by: "fedcba9876543210".parse().unwrap(), at: at("2026-01-02T10:00:00Z") });
     let (as_of, stopped_at) = (at("2026-01-02T11:00:00Z"), at("2026-01-02T09:00:00Z"));

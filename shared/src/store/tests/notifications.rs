@@ -1,4 +1,4 @@
-//! The raw form of what students are told of their caps, and admins of what faculty ask for.
+//! The raw form of crossings and scans of students' caps, and of requests to the admins.
 
 use crate::domain::grant::testing::{a_grant, a_programme};
 use crate::domain::programme::request::{POT, Request, Wish};
