@@ -178,7 +178,7 @@ fn no_key_of_the_table_is_spelled_outside_its_one_file() {
     ];
     for folder in ["shared/src", "functions"] {
         for (path, text) in sources(folder).into_iter().filter(|(path, _)| !is_test(path)) {
-            if path.ends_with("store/table/keys.rs") {
+            if ["store/table/keys.rs", "store/table/keys/account.rs"].iter().any(|home| path.ends_with(home)) {
                 continue;
             }
             let found: Vec<_> = spelled.iter().filter(|key| text.contains(*key)).collect();

@@ -2,8 +2,10 @@
 
 mod account;
 mod books;
+mod grants;
 mod mail;
 mod notifications;
+mod sign_in;
 
 use std::collections::BTreeMap;
 
@@ -12,33 +14,27 @@ use jiff::Timestamp;
 use ulid::Ulid;
 
 use self::books::{a_cut, a_foreign_key, a_full_sync_state, a_missing_key, an_account, an_account_day, some_marks};
+use self::grants::{a_full_grant, a_full_reading, a_job, an_import, some_steps};
+use self::sign_in::{a_full_sign_in, a_link, a_session, asked};
 use super::RateCount;
 use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
 use crate::domain::grant::testing::{a_grant, a_programme};
-use crate::domain::grant::{
-    AnnouncedEnd, Attempt, AttemptState, Grant, GrantState, KeyAbsence, Notice, Pause, Reading, SwitchState,
-};
-use crate::domain::people::role::{Role, Roles};
-use crate::domain::people::session::Session;
-use crate::domain::people::sign_in::{LiveLink, Mailed, SignIn};
+use crate::domain::grant::{Grant, Notice};
+use crate::domain::people::role::Roles;
 use crate::domain::programme::rules::{DataPolicy, Guardrail, Rules, RulesOrder};
 use crate::domain::programme::{Group, Pot};
 use crate::domain::usage::crossing::{AlertMail, Crossing, Scope};
-use crate::domain::usage::days::Days;
 use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::address::MatchedAddress;
-use crate::domain::values::id::Epoch;
 use crate::domain::values::money::Usd;
-use crate::domain::values::window::{Reset, Window};
+use crate::domain::values::window::Window;
 use crate::secrets::ManagementKey;
 use crate::store::items::{self, Item, Stored};
-use crate::store::programmes::imports::{Import, ImportChunk, Step};
-use crate::store::programmes::jobs::{Job, JobState};
 use crate::store::sync::checkpoints::CheckpointPart;
 use crate::store::sync::totals::{GroupTotals, KeptTotals};
 use crate::store::table::keys;
 use crate::store::{
-    Bounce, Enrolment, GrantMail, KnownAccount, Lease, Link, ListedProgramme, MailChoice, MailState, Meta, OutboxRow,
+    Bounce, Enrolment, GrantMail, KnownAccount, Lease, ListedProgramme, MailChoice, MailState, Meta, OutboxRow,
     PersonOfAddress, QueuedMail, Refreshed, RosterMailResent, Run, StaffPerson, Totals, Undeliverable,
     UnreachableReason,
 };
@@ -51,113 +47,12 @@ fn ulid() -> Ulid {
     Ulid::from_parts(1_767_225_600_000, 42)
 }
 
-/// A grant with something in every attribute.
-fn a_full_grant() -> Grant {
-    let key = "ab".repeat(32).parse().unwrap();
-    let attempt = |epoch, state, disable| Attempt {
-        state,
-        switch: disable,
-        ..Attempt::open(Epoch::new(epoch), "0123456789abcdef".parse().unwrap(), at("2026-01-02T08:00:00Z"))
-    };
-    let announced = AnnouncedEnd { at: at("2026-01-02T08:40:00Z"), until: at("2026-01-09T08:40:00Z") };
-    let ordered = SwitchState::OffOrdered { since: at("2026-01-02T09:00:00.250Z") };
-    let shown = Attempt {
-        key: Some(key),
-        limit: Some(Usd::from_dollars(20)),
-        shown_at: Some(at("2026-01-02T08:00:01Z")),
-        resumed_at: Some(at("2026-01-02T08:30:00Z")),
-        announced: [Notice::UnusedSoon, Notice::TooOldLater, Notice::TooOldSoon, Notice::TermEndSoon]
-            .map(|notice| (notice, announced))
-            .into(),
-        told: Some(crate::domain::grant::ToldLimit {
-            limit: Usd::from_dollars(30),
-            until: Some(at("2026-01-02T08:50:00Z")),
-            unanswered_since: Some(at("2026-01-02T08:49:00Z")),
-        }),
-        limit_ordered: Some(at("2026-01-02T08:55:00Z")),
-        late_enable_until: Some(at("2026-01-02T09:00:15.250Z")),
-        read_at: Some(at("2026-01-02T09:16:00.250Z")),
-        put_off: Some(crate::domain::grant::OrderBackoff { tries: 2, until: at("2026-01-02T09:02:00.250Z") }),
-        missing_since: Some(at("2026-01-02T09:01:00Z")),
-        rest_promised_since: Some(at("2026-01-03T09:01:00Z")),
-        gone: Some(KeyAbsence::Purged),
-        ..attempt(1, AttemptState::Shown, ordered)
-    };
-    let mut grant = a_grant();
-    grant.person.name = Some("Ada Lovelace".to_owned());
-    grant.person.roster_id = Some("s1234".to_owned());
-    grant.group = Some("A".to_owned());
-    grant.own_cap = Some(Usd::from_dollars(25));
-    grant.state =
-        GrantState::Minting { nonce: "0123456789abcdef".parse().unwrap(), lease_until: at("2026-01-02T09:01:00.250Z") };
-    grant.holds.paused = Some(Pause { by: Actor::Student, role: Role::Assistant, why: Some("exam".to_owned()) });
-    grant.holds.dropped = Some(at("2026-01-02T08:58:00Z"));
-    grant.epoch = Epoch::new(2);
-    grant.has_place = true;
-    grant.ever_shown = true;
-    grant.counted_at = Some(at("2026-01-02T08:00:01Z"));
-    grant.attempts = vec![shown, attempt(2, AttemptState::Open, SwitchState::On)];
-    grant
-}
-
-fn a_full_reading() -> Reading {
-    let now = at("2026-01-03T00:21:00Z");
-    let window = Reset::Monthly.window_at(now);
-    let mut used = DailyUse::on_one("2026-01-02".parse().unwrap(), Usd::from_micros(1_234_567));
-    used.byok = Days::on_one("2026-01-03".parse().unwrap(), Usd::from_micros(5));
-    Reading {
-        programme: a_programme().id,
-        grant: a_grant().id,
-        epoch: Epoch::new(1),
-        used,
-        window,
-        in_window: Usd::from_micros(234_567),
-        before: Usd::from_micros(1_000_005),
-        last_used_at: Some(at("2026-01-02T23:59:00Z")),
-        as_of: now,
-        unchanged_until: Some(at("2026-01-02T00:20:00Z")),
-    }
-}
-
 fn ada() -> MatchedAddress {
     a_grant().person.address.matched().clone()
 }
 
 fn hash<T: serde::de::DeserializeOwned>(digits: &str) -> T {
     serde_json::from_value(digits.repeat(32).into()).unwrap()
-}
-
-fn asked() -> QueuedMail {
-    QueuedMail::Link { address: ada(), asked_by: hash("a5") }
-}
-
-fn a_full_sign_in() -> SignIn {
-    let live = LiveLink {
-        link: hash("1f"),
-        code: Some(hash("c0")),
-        asked_by: hash("a5"),
-        ends_at: at("2026-01-02T08:30:00Z"),
-    };
-    let mailed = vec![Mailed { ask: ulid(), at: at("2026-01-02T08:00:00Z") }];
-    SignIn {
-        links: vec![live],
-        mailed,
-        unfollowed: 1,
-        last_mailed_at: Some(at("2026-01-02T08:00:00Z")),
-        wrong_codes: 1,
-        last_tried_at: Some(at("2026-01-02T08:05:00Z")),
-        version: 2,
-        ..SignIn::none(ada())
-    }
-}
-
-fn a_link() -> Link {
-    Link { link: hash("1f"), address: ada(), ends_at: at("2026-01-02T08:30:00Z") }
-}
-
-fn a_session() -> Session {
-    let person = Some("fedcba9876543210".parse().unwrap());
-    Session::begun(hash("5e"), ada(), person, at("2026-01-02T08:00:00Z"))
 }
 
 fn some_totals() -> Totals {
@@ -199,43 +94,6 @@ fn a_crossing() -> Crossing {
 fn a_run() -> Run {
     let (began_at, ended_at) = (at("2026-01-03T00:20:00Z"), at("2026-01-03T00:20:09Z"));
     Run { run: ulid(), began_at, ended_at, complete: true, report: "{}".to_owned() }
-}
-
-fn an_import() -> Import {
-    let made_at = at("2026-01-02T08:00:00Z");
-    Import {
-        import: ulid(),
-        programme: a_programme().id,
-        made_at,
-        steps: 3,
-        dropped: 1,
-        to_confirm: true,
-        applied: true,
-    }
-}
-
-fn some_steps() -> ImportChunk {
-    let grant = a_full_grant();
-    let add = Step::Add { person: grant.person.clone(), group: grant.group.clone() };
-    let change = Step::Change { grant: grant.id.clone(), person: grant.person, group: None };
-    let steps = vec![add, change, Step::Drop { grant: grant.id.clone() }, Step::Return { grant: grant.id }];
-    ImportChunk { import: ulid(), number: 0, made_at: at("2026-01-02T08:00:00Z"), steps }
-}
-
-fn a_job() -> Job {
-    Job {
-        programme: a_programme().id,
-        job: ulid(),
-        import: ulid(),
-        by: Actor::Person("fedcba9876543210".parse().unwrap()),
-        state: JobState::Running { lease_until: at("2026-01-02T08:01:00Z") },
-        next: 24,
-        steps: 200,
-        refused: 1,
-        started_at: at("2026-01-02T08:00:00Z"),
-        writer: "0123456789abcdef".parse().unwrap(),
-        version: 2,
-    }
 }
 
 fn raw<T: Stored + PartialEq + std::fmt::Debug>(value: &T) -> String {

@@ -23,7 +23,7 @@ impl Table {
         now: Timestamp,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
-        let alarm = self.as_it_is_now(alarm).await?;
+        let alarm = self.numbered(alarm).await?;
         let admins: Vec<PersonId> =
             admins.iter().filter(|admin| Some(*admin) != alarm.cause.done_by()).cloned().collect();
         self.tell(&alarm, &admins, now, deadline).await
@@ -31,7 +31,7 @@ impl Table {
 
     /// Whether every recipient of this alarm has a mail queued.
     pub async fn is_notified(&self, alarm: &Alarm) -> Result<bool, StoreError> {
-        let alarm = self.as_it_is_now(alarm).await?;
+        let alarm = self.numbered(alarm).await?;
         Ok(self.alarm(alarm.day, &alarm.name()).await?.is_some_and(|known| known.is_told()))
     }
 
@@ -52,7 +52,7 @@ impl Table {
 
     /// The alarm under a new number, if it was reported as over that day: raised once more, it is another
     /// alarm.
-    async fn as_it_is_now(&self, alarm: &Alarm) -> Result<Alarm, StoreError> {
+    async fn numbered(&self, alarm: &Alarm) -> Result<Alarm, StoreError> {
         let mut alarm = alarm.clone();
         while alarm.cause.matter().is_some() && self.alarm(alarm.day, &alarm.over()).await?.is_some() {
             alarm.again += 1;

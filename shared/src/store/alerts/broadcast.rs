@@ -6,12 +6,13 @@ use jiff::Timestamp;
 use crate::deadline::Deadline;
 use crate::domain::values::id::{PersonId, new_ulid};
 use crate::store::mail::outbox_row::{OutboxRow, QueuedMail};
-use crate::store::table::commit::{Commit, Pauses, Transaction, number};
+use crate::store::table::commit::{Commit, Pauses};
 use crate::store::table::items::Stored;
+use crate::store::table::transaction::{Transaction, number};
 use crate::store::table::{StoreError, Table};
 
 /// How many mails fit into one transaction beside the item itself.
-const TOLD_AT_ONCE: usize = 90;
+const MAILS_AT_ONCE: usize = 90;
 
 /// An item whose recipients are notified once.
 pub(in crate::store) trait Broadcast: Stored + Clone {
@@ -36,9 +37,9 @@ impl Table {
         let mut recipients = recipients.to_vec();
         recipients.sort_by(|one, other| one.as_str().cmp(other.as_str()));
         recipients.dedup();
-        let first = recipients.len().min(TOLD_AT_ONCE);
+        let first = recipients.len().min(MAILS_AT_ONCE);
         let put = what.clone().to(recipients, count(first));
-        let transaction = self.telling(&put, 0..first, now)?.create(&put)?;
+        let transaction = self.mails_to(&put, 0..first, now)?.create(&put)?;
         let is_new = self.commit(transaction, &mut pauses).await? == Commit::Done;
         // The recorded item names the recipients, whoever recorded it.
         while let Some(put) = self.get::<T>(&what.key()).await? {
@@ -47,9 +48,9 @@ impl Table {
             }
             let (recipients, told) = put.recipients();
             let from = usize::try_from(told).unwrap_or(usize::MAX);
-            let next = (from + TOLD_AT_ONCE).min(recipients.len());
+            let next = (from + MAILS_AT_ONCE).min(recipients.len());
             let values = [(":told", number(told)), (":next", number(next))];
-            let transaction = self.telling(&put, from..next, now)?;
+            let transaction = self.mails_to(&put, from..next, now)?;
             let transaction = transaction.update(&put.key(), "SET told = :next", "told = :told", &values)?;
             if self.commit(transaction, &mut pauses).await? == Commit::Stale && !pauses.pause().await {
                 return Err(StoreError::Contended);
@@ -59,7 +60,7 @@ impl Table {
     }
 
     /// The mails to a range of the recipients.
-    fn telling<T: Broadcast>(
+    fn mails_to<T: Broadcast>(
         &self,
         what: &T,
         whom: std::ops::Range<usize>,

@@ -6,9 +6,10 @@ use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::{PersonId, new_ulid};
 use crate::store::mail::outbox::BETWEEN_RESENT;
 use crate::store::mail::outbox_row::{OutboxRow, QueuedMail};
-use crate::store::table::commit::{Round, number};
+use crate::store::table::commit::Round;
 use crate::store::table::context::Author;
 use crate::store::table::items::Stored;
+use crate::store::table::transaction::number;
 use crate::store::table::{StoreError, Table};
 
 /// The outcome of sending an alert again.

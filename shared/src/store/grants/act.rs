@@ -14,8 +14,9 @@ use crate::domain::values::id::new_ulid;
 use crate::domain::values::money::Usd;
 use crate::store::grants::enrolment::Enrolment;
 use crate::store::mail::outbox_row::OutboxRow;
-use crate::store::table::commit::{Round, Transaction, number};
+use crate::store::table::commit::Round;
 use crate::store::table::context::ActContext;
+use crate::store::table::transaction::{Transaction, number};
 use crate::store::table::{StoreError, Table, keys};
 
 /// The most readings that one transaction checks, of its hundred parts. No grant uses keys of so many
@@ -116,7 +117,7 @@ impl Table {
         let grant = change.grant();
         let mut transaction = self.transaction().replace(grant, view.grant.version)?;
         if matches!(change.pot(), PotChange::GiveBack(_)) {
-            transaction = while_unread(transaction, view, change.reading())?;
+            transaction = with_readings_unchanged(transaction, view, change.reading())?;
         }
         if let Some(reading) = change.reading() {
             transaction = match view.reading(reading.epoch) {
@@ -131,7 +132,7 @@ impl Table {
         }
         let (was, becomes) = (view.grant.person.address.matched(), grant.person.address.matched());
         if was != becomes {
-            transaction = enrolled_elsewhere(transaction, grant, was)?;
+            transaction = with_enrolment_moved(transaction, grant, was)?;
         }
         if let Some(what) = change.audit() {
             transaction = transaction.witnessed_by(&grant.entry(change.by().clone(), what.clone(), now))?;
@@ -157,7 +158,7 @@ fn rests_on_settings(change: &Change) -> bool {
 }
 
 /// Moves the enrolment to the grant's new address, by which a grant is found.
-fn enrolled_elsewhere(
+fn with_enrolment_moved(
     transaction: Transaction,
     grant: &Grant,
     was: &MatchedAddress,
@@ -170,7 +171,7 @@ fn enrolled_elsewhere(
 
 /// Checks that no reading came in since the view: the amount given back was computed from the readings, and
 /// would be too much.
-fn while_unread(
+fn with_readings_unchanged(
     mut transaction: Transaction,
     view: &View,
     written: Option<&Reading>,

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::deadline::Deadline;
 use crate::domain::usage::reading::Reading;
 use crate::domain::values::id::{Epoch, GrantId, Nonce, ProgrammeId};
-use crate::store::table::commit::{Pauses, key_item, number};
+use crate::store::table::commit::Pauses;
 use crate::store::table::items::{Item, Stored};
+use crate::store::table::transaction::{key_item, number};
 use crate::store::table::{StoreError, Table, items, keys};
 
 /// Whether a reading was written.

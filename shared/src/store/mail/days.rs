@@ -13,8 +13,9 @@ use crate::domain::mail::day::{BulkBounds, Delivery, MailCounts, MailDay};
 use crate::domain::mail::kind::MailKind;
 use crate::domain::values::id::{PersonId, new_ulid};
 use crate::domain::values::window::utc_date;
-use crate::store::table::commit::{Round, Transaction, number};
+use crate::store::table::commit::Round;
 use crate::store::table::items::Stored;
+use crate::store::table::transaction::{Transaction, number};
 use crate::store::table::{StoreError, Table, keys};
 
 const KEPT: SignedDuration = SignedDuration::from_hours(366 * 24);

@@ -14,8 +14,9 @@ use crate::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
 use crate::domain::mail::failure::CORRUPT;
 use crate::domain::values::id::{PersonId, new_ulid};
 use crate::store::mail::outbox_row::{MailState, OutboxRow};
-use crate::store::table::commit::{Commit, Pauses, key_item};
+use crate::store::table::commit::{Commit, Pauses};
 use crate::store::table::items::{Item, Queue};
+use crate::store::table::transaction::key_item;
 use crate::store::table::{StoreError, Table, items, keys};
 
 /// How long a dead letter is shown and can be sent again.

@@ -11,8 +11,9 @@ use crate::deadline::Deadline;
 use crate::domain::mail::class::MailClass;
 use crate::domain::values::id::{GrantId, Nonce, ProgrammeId, new_ulid};
 use crate::store::mail::outbox_row::{GrantMail, MailState, OutboxRow, QueuedMail};
-use crate::store::table::commit::{Commit, Pauses, Transaction, number};
+use crate::store::table::commit::{Commit, Pauses};
 use crate::store::table::items::{Queue, Stored};
+use crate::store::table::transaction::{Transaction, number};
 use crate::store::table::{StoreError, Table, keys};
 
 /// The last time that a roster mail was sent again by hand.

@@ -17,9 +17,10 @@ use crate::domain::values::window::utc_date;
 use crate::store::mail::outbox::{BETWEEN_RESENT, RosterMailResent};
 use crate::store::mail::outbox_row::{MailState, OutboxRow, QueuedMail, SentAs};
 use crate::store::mail::undeliverable::{Undeliverable, UnreachableReason};
-use crate::store::table::commit::{Commit, Pauses, Round, Transaction, number};
+use crate::store::table::commit::{Commit, Pauses, Round};
 use crate::store::table::context::ActContext;
 use crate::store::table::items::{Item, Queue, Stored};
+use crate::store::table::transaction::{Transaction, number};
 use crate::store::table::{StoreError, Table, items, keys};
 
 /// The unsent mail of one class.
@@ -62,7 +63,7 @@ impl Table {
         let after = OutboxRow { state, counted_on: Some(day), version: row.version + 1, ..row.clone() };
         let transaction = self.transaction().replace(&after, row.version)?;
         let transaction = transaction.counting((day, row.mail.kind()), before, counted)?;
-        let transaction = self.ending(transaction, ends, now).await?;
+        let transaction = self.marking(transaction, ends, now).await?;
         Ok((self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done).then_some(after))
     }
 
@@ -99,14 +100,14 @@ impl Table {
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         self.carry_through(deadline, || async {
-            let transaction = self.ending(self.transaction(), ends, now).await?;
+            let transaction = self.marking(self.transaction(), ends, now).await?;
             Ok(if transaction.is_empty() { Round::Over(()) } else { Round::Write(transaction, ()) })
         })
         .await
     }
 
     /// Sets the mark of an address. An earlier mark stays, unless it is over or the new one is weightier.
-    async fn ending(
+    async fn marking(
         &self,
         mut transaction: Transaction,
         ends: &[Undeliverable],

@@ -11,14 +11,14 @@ use crate::store::table::{StoreError, Table, keys};
 
 /// How long after the last refusal mail counts as waiting for it. It is tried every twenty minutes, so after
 /// that it waits for another reason.
-const TRIED_AGAIN: SignedDuration = SignedDuration::from_hours(2);
+const HOLDS_FOR: SignedDuration = SignedDuration::from_hours(2);
 /// How long after the last refusal it is over, whether other mail was accepted or not.
 const OVER_AFTER: SignedDuration = SignedDuration::from_hours(3);
 /// How long after the last refusal a sandbox is taken to be over: it shows only when there is mail to an
 /// unverified address.
 const SANDBOX_OVER_AFTER: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// The interval at which a lasting refusal is recorded again.
-const NOTED_EACH: SignedDuration = SignedDuration::from_mins(10);
+const RECORDED_EACH: SignedDuration = SignedDuration::from_mins(10);
 
 /// The refusals for one reason, by its code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +44,7 @@ impl MailRefusal {
     /// Whether mail waits for this reason now.
     pub fn holds_back(&self, is_urgent: bool, now: Timestamp) -> bool {
         let concerns = !is_urgent || self.code != QUOTA_UNREAD;
-        concerns && self.ended_at.is_none() && now <= self.last + TRIED_AGAIN
+        concerns && self.ended_at.is_none() && now <= self.last + HOLDS_FOR
     }
 }
 
@@ -60,7 +60,7 @@ impl Table {
             let known: Option<MailRefusal> = self.get(&keys::mail_refusal(code)).await?;
             let version = known.as_ref().map_or(0, |known| known.version);
             let refusal = match known {
-                Some(known) if !known.is_over(now) && now < known.last + NOTED_EACH => return Ok(known),
+                Some(known) if !known.is_over(now) && now < known.last + RECORDED_EACH => return Ok(known),
                 Some(known) if !known.is_over(now) => MailRefusal { last: now, version: version + 1, ..known },
                 _ => MailRefusal { code: code.to_owned(), since: now, last: now, ended_at: None, version: version + 1 },
             };
@@ -80,7 +80,7 @@ impl Table {
     pub async fn end_mail_refusals(&self, now: Timestamp, deadline: Deadline) -> Result<(), StoreError> {
         for known in self.mail_refusals(now).await? {
             let is_of_all = ![QUOTA, QUOTA_UNREAD, NOT_VERIFIED].contains(&known.code.as_str());
-            if is_of_all && known.last + NOTED_EACH * 2 <= now {
+            if is_of_all && known.last + RECORDED_EACH * 2 <= now {
                 self.end_refusal(known, now, deadline).await?;
             }
         }

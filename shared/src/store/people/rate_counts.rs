@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
 use crate::domain::values::id::ProgrammeId;
-use crate::store::table::commit::{Counter, number};
 use crate::store::table::items::Stored;
+use crate::store::table::transaction::{Counter, number};
 use crate::store::table::{StoreError, Table};
 
 const A_MINUTE: SignedDuration = SignedDuration::from_mins(1);

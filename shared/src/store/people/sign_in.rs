@@ -16,8 +16,9 @@ use crate::domain::values::id::new_ulid;
 use crate::domain::values::token::{AskTokenHash, LinkTokenHash, SessionTokenHash};
 use crate::store::mail::outbox_row::{OutboxRow, QueuedMail};
 use crate::store::people::rate_counts::RateCount;
-use crate::store::table::commit::{Commit, Counter, Pauses, Round, key_item, number};
+use crate::store::table::commit::{Commit, Pauses, Round};
 use crate::store::table::items::Stored;
+use crate::store::table::transaction::{Counter, key_item, number};
 use crate::store::table::{StoreError, Table, keys};
 
 /// The address of a link. Whether the link is still valid is in the address's own item.
@@ -30,7 +31,7 @@ pub struct Link {
 }
 
 /// The most link mails that one deployment sends in a minute, whoever asks.
-const MOST_A_MINUTE: u32 = 2_000;
+const LINKS_A_MINUTE: u32 = 2_000;
 
 /// An ask for a link, whether or not the address is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,7 +123,7 @@ impl Table {
                 Ok(after) => after,
                 Err(not) => return Ok(Round::Over(LinkOutcome::Not(not))),
             };
-            if !before.is_again(ask) && !self.count_one(&RateCount::of_links(now), MOST_A_MINUTE, deadline).await? {
+            if !before.is_again(ask) && !self.count_one(&RateCount::of_links(now), LINKS_A_MINUTE, deadline).await? {
                 return Ok(Round::Over(LinkOutcome::Later));
             }
             let known = Link { link: link.link.clone(), address: address.clone(), ends_at: link.ends_at };

@@ -9,8 +9,9 @@ use crate::domain::people::role::RoleChanges;
 use crate::domain::programme::{Pot, Programme, Settings};
 use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::money::Usd;
-use crate::store::table::commit::{Commit, Pauses, Round, Transaction, number};
+use crate::store::table::commit::{Commit, Pauses, Round};
 use crate::store::table::context::Author;
+use crate::store::table::transaction::{Transaction, number};
 use crate::store::table::{StoreError, Table, keys};
 
 /// The list entry of a programme.

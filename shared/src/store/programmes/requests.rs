@@ -14,7 +14,7 @@ use crate::store::table::{StoreError, Table, keys};
 
 /// How many mails fit into one transaction with the request and its entry. A deployment's configuration has
 /// no room for more admins.
-const ASKED_AT_ONCE: usize = 90;
+const MAILS_AT_ONCE: usize = 90;
 /// How long a request is kept. It may name people, so only while somebody may still act on it.
 pub(in crate::store) const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
 
@@ -30,7 +30,7 @@ impl Table {
         let (programme, now) = (request.programme.clone(), by.now);
         let entry = Entry { programme, grant: None, entry: new_ulid(now), at: now, by: by.actor.clone(), what };
         let mut transaction = self.transaction().create(request)?.witnessed_by(&entry)?;
-        for recipient in admins.iter().take(ASKED_AT_ONCE) {
+        for recipient in admins.iter().take(MAILS_AT_ONCE) {
             let mail = QueuedMail::Request {
                 programme: request.programme.clone(),
                 day: request.day,

@@ -14,10 +14,11 @@ use crate::store::sync::models::{ModelDay, ModelRows, UnattributedDay};
 use crate::store::sync::runs::Run;
 use crate::store::sync::state::SyncState;
 use crate::store::sync::totals::{KeptTotals, Totals};
-use crate::store::table::commit::{Commit, Pauses, Transaction, number};
+use crate::store::table::commit::{Commit, Pauses};
 use crate::store::table::items::Stored;
 use crate::store::table::lease::Lease;
 use crate::store::table::meta::{KnownAccount, SET_ACCOUNT, attribute_of};
+use crate::store::table::transaction::{Transaction, number};
 use crate::store::table::{StoreError, Table, keys};
 
 /// The table while a lease is held.

@@ -33,7 +33,7 @@ pub struct Totals {
 
 /// How many groups lie in their programme's item: an item has at most 400 KB, and a group takes some five a
 /// year.
-const FEW: usize = 20;
+const GROUPS_TOGETHER: usize = 20;
 
 /// Totals as they lie in the table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +58,7 @@ pub struct GroupTotals {
 impl KeptTotals {
     /// The item of these totals, and those of their groups where they have their own.
     pub(in crate::store) fn of(totals: &Totals) -> (KeptTotals, Vec<GroupTotals>) {
-        if totals.by_group.len() <= FEW {
+        if totals.by_group.len() <= GROUPS_TOGETHER {
             return (KeptTotals { totals: totals.clone(), groups_apart: false }, Vec::new());
         }
         let groups = totals.by_group.iter().map(|(group, used)| GroupTotals {

@@ -1,32 +1,22 @@
 //! Running a conditional transaction, or one conditional write of a single item: conflicts are retried with
 //! jitter. When an answer is lost or doubtful, the transaction's witness proves whether it took effect.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
-use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 use crate::deadline::Deadline;
 use crate::domain::values::id::Nonce;
 use crate::sdk_error::{SdkFailure, reduce};
-use crate::store::table::items::{Item, Stored};
 use crate::store::table::keys::ItemKey;
-use crate::store::table::{StoreError, Table, items};
+use crate::store::table::transaction::{Counter, Transaction, key_item, number};
+use crate::store::table::{StoreError, Table};
 
 /// The rest of the invocation in which no conflict is retried: enough to answer, or to clean up.
 const LEFT_FOR_AN_ANSWER: Duration = Duration::from_secs(8);
-
-/// The writes of one act, all or none.
-pub(in crate::store) struct Transaction {
-    table: String,
-    writes: Vec<TransactWriteItem>,
-    /// An item that only this transaction writes, so its presence proves that the transaction took effect.
-    witness: Option<ItemKey>,
-}
 
 /// The outcome of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,174 +171,6 @@ impl Table {
     }
 }
 
-/// Numbers to add to in an item, and attributes to set with them.
-pub(in crate::store) struct Counter<'a> {
-    pub(in crate::store) says: &'a [(&'a str, AttributeValue)],
-    /// Attributes to set only where the item has none.
-    pub(in crate::store) at_first: &'a [(&'a str, AttributeValue)],
-    pub(in crate::store) add: &'a [(&'a str, i64)],
-}
-
-impl Counter<'_> {
-    /// The update expression with its names and values. Every name is a placeholder, since it may be a
-    /// reserved word.
-    fn written(&self) -> (String, HashMap<String, String>, HashMap<String, AttributeValue>) {
-        let (mut set, mut adds) = (Vec::new(), Vec::new());
-        let (mut names, mut values) = (HashMap::new(), HashMap::new());
-        let said = self.says.iter().chain(self.at_first).cloned();
-        let all = said.chain(self.add.iter().map(|(name, by)| (*name, number(by))));
-        for (index, (name, value)) in all.enumerate() {
-            if index < self.says.len() {
-                set.push(format!("#n{index} = :v{index}"));
-            } else if index < self.says.len() + self.at_first.len() {
-                set.push(format!("#n{index} = if_not_exists(#n{index}, :v{index})"));
-            } else {
-                adds.push(format!("#n{index} :v{index}"));
-            }
-            names.insert(format!("#n{index}"), name.to_owned());
-            values.insert(format!(":v{index}"), value);
-        }
-        (format!("SET {} ADD {}", set.join(", "), adds.join(", ")), names, values)
-    }
-}
-
-impl Transaction {
-    pub(in crate::store) fn is_empty(&self) -> bool {
-        self.writes.is_empty()
-    }
-
-    /// Writes an item that must not be there yet.
-    pub(in crate::store) fn create<T: Stored>(self, value: &T) -> Result<Transaction, StoreError> {
-        self.put(value, "attribute_not_exists(pk)", &[])
-    }
-
-    /// Writes an item that only this transaction can write, and whose presence later proves that it took
-    /// effect.
-    pub(in crate::store) fn witnessed_by<T: Stored>(mut self, value: &T) -> Result<Transaction, StoreError> {
-        self.witness = Some(value.key());
-        self.create(value)
-    }
-
-    /// Writes an item on condition that there is none yet, or that the one that is there meets the condition.
-    pub(in crate::store) fn create_or_replace<T: Stored>(
-        self,
-        value: &T,
-        condition: &str,
-        values: &[(&str, AttributeValue)],
-    ) -> Result<Transaction, StoreError> {
-        self.put(value, &format!("attribute_not_exists(pk) OR {condition}"), values)
-    }
-
-    /// Replaces an item on condition that its version is still this one.
-    pub(in crate::store) fn replace<T: Stored>(self, value: &T, version: u64) -> Result<Transaction, StoreError> {
-        self.put(value, "version = :version", &[(":version", number(version))])
-    }
-
-    /// Writes an item over whatever is there.
-    pub(in crate::store) fn set<T: Stored>(mut self, value: &T) -> Result<Transaction, StoreError> {
-        let put = Put::builder().table_name(&self.table).set_item(Some(items::to_item(value)?));
-        let put = put.build().map_err(|error| unbuildable(&value.key(), &error))?;
-        self.writes.push(TransactWriteItem::builder().put(put).build());
-        Ok(self)
-    }
-
-    /// Removes an item, if it is there.
-    pub(in crate::store) fn unset(mut self, key: &ItemKey) -> Result<Transaction, StoreError> {
-        let delete = Delete::builder().table_name(&self.table).set_key(Some(key_item(key)));
-        let delete = delete.build().map_err(|error| unbuildable(key, &error))?;
-        self.writes.push(TransactWriteItem::builder().delete(delete).build());
-        Ok(self)
-    }
-
-    /// Removes an item, on a condition.
-    pub(in crate::store) fn remove(
-        mut self,
-        key: &ItemKey,
-        condition: &str,
-        values: &[(&str, AttributeValue)],
-    ) -> Result<Transaction, StoreError> {
-        let delete = Delete::builder()
-            .table_name(&self.table)
-            .set_key(Some(key_item(key)))
-            .condition_expression(condition)
-            .set_expression_attribute_values(named(values));
-        let delete = delete.build().map_err(|error| unbuildable(key, &error))?;
-        self.writes.push(TransactWriteItem::builder().delete(delete).build());
-        Ok(self)
-    }
-
-    /// Changes an item in place, on a condition.
-    pub(in crate::store) fn update(
-        mut self,
-        key: &ItemKey,
-        expression: &str,
-        condition: &str,
-        values: &[(&str, AttributeValue)],
-    ) -> Result<Transaction, StoreError> {
-        let update = Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(key_item(key)))
-            .update_expression(expression)
-            .condition_expression(condition)
-            .set_expression_attribute_values(named(values));
-        let update = update.build().map_err(|error| unbuildable(key, &error))?;
-        self.writes.push(TransactWriteItem::builder().update(update).build());
-        Ok(self)
-    }
-
-    /// Adds to numbers of an item and sets attributes, and creates the item where there is none.
-    pub(in crate::store) fn add(
-        mut self,
-        key: &ItemKey,
-        says: &[(&str, AttributeValue)],
-        add: &[(&str, i64)],
-    ) -> Result<Transaction, StoreError> {
-        let (expression, names, values) = Counter { says, at_first: &[], add }.written();
-        let update = Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(key_item(key)))
-            .update_expression(expression)
-            .set_expression_attribute_names(Some(names))
-            .set_expression_attribute_values(Some(values));
-        let update = update.build().map_err(|error| unbuildable(key, &error))?;
-        self.writes.push(TransactWriteItem::builder().update(update).build());
-        Ok(self)
-    }
-
-    /// Requires a condition of an item and leaves it as it is.
-    pub(in crate::store) fn check(
-        mut self,
-        key: &ItemKey,
-        condition: &str,
-        values: &[(&str, AttributeValue)],
-    ) -> Result<Transaction, StoreError> {
-        let check = ConditionCheck::builder()
-            .table_name(&self.table)
-            .set_key(Some(key_item(key)))
-            .condition_expression(condition)
-            .set_expression_attribute_values(named(values));
-        let check = check.build().map_err(|error| unbuildable(key, &error))?;
-        self.writes.push(TransactWriteItem::builder().condition_check(check).build());
-        Ok(self)
-    }
-
-    fn put<T: Stored>(
-        mut self,
-        value: &T,
-        condition: &str,
-        values: &[(&str, AttributeValue)],
-    ) -> Result<Transaction, StoreError> {
-        let put = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(items::to_item(value)?))
-            .condition_expression(condition)
-            .set_expression_attribute_values(named(values));
-        let put = put.build().map_err(|error| unbuildable(&value.key(), &error))?;
-        self.writes.push(TransactWriteItem::builder().put(put).build());
-        Ok(self)
-    }
-}
-
 impl Pauses {
     pub(in crate::store) fn until(deadline: Deadline) -> Pauses {
         let backoff = ExponentialBuilder::new()
@@ -396,25 +218,4 @@ fn verdict_of(failure: &SdkFailure) -> TransactionVerdict {
         _ if failure.retryable => TransactionVerdict::Again,
         _ => TransactionVerdict::Fault,
     }
-}
-
-pub(in crate::store) fn number(value: impl std::fmt::Display) -> AttributeValue {
-    AttributeValue::N(value.to_string())
-}
-
-pub(in crate::store) fn key_item(key: &ItemKey) -> Item {
-    Item::from([
-        ("pk".to_owned(), AttributeValue::S(key.pk.clone())),
-        ("sk".to_owned(), AttributeValue::S(key.sk.clone())),
-    ])
-}
-
-fn named(values: &[(&str, AttributeValue)]) -> Option<Item> {
-    // The table refuses an empty map.
-    let values: Item = values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-    (!values.is_empty()).then_some(values)
-}
-
-fn unbuildable(key: &ItemKey, error: &BuildError) -> StoreError {
-    StoreError::corrupt(key, "write", error)
 }

@@ -2,19 +2,26 @@
 //! programme's grants are spread over sixteen partitions by the first digit of their ids, so that a night's
 //! readings do not meet in one.
 
+mod account;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use ulid::Ulid;
 
 use crate::domain::audit::Entry;
-use crate::domain::mail::kind::MailKind;
 use crate::domain::usage::crossing::Scope;
 use crate::domain::values::address::{EmailAddress, MatchedAddress};
 use crate::domain::values::id::{Epoch, GrantId, PersonId, ProgrammeId};
-use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
 use crate::domain::values::token::{LinkTokenHash, SessionTokenHash};
 use crate::domain::values::window::Window;
+
+pub use self::account::{
+    ACCOUNT, ACCOUNT_DAYS, ALARMS, BULK_STOPS, CUTS, FOREIGN_KEYS, HELD_MARKS, MAIL_DAYS, MAIL_REFUSALS, MODEL_ROWS,
+    RUNS, account, account_audit, account_day, account_digest, alarm, bulk_stop, caps_look, checkpoint, cut,
+    foreign_key, foreign_partition, held_marks, mail_day, mail_days, mail_refusal, mail_server, missing_key,
+    model_rows, progress_part, rows_part, run, run_part, shortage, sync_state, unattributed_day,
+};
 
 /// The primary key of one item.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -32,29 +39,8 @@ pub const GRANTS_AND_READINGS: (&str, &str) = ("G#", "R#~");
 pub const GRANTS: &str = "G#";
 /// The partition of the list of programmes: an immutable row each. There are few, and an admin sees them all.
 pub const PROGRAMMES: &str = "PROGRAMMES";
-/// The partition of the account as a whole.
-pub const ACCOUNT: &str = "ACCOUNT";
-/// The prefix of the sort keys of the account's books of a day.
-pub const ACCOUNT_DAYS: &str = "D#";
-/// The prefix of the sort keys of cuts through the books.
-pub const CUTS: &str = "CUT#";
-/// The prefix of the sort keys of alarms.
-pub const ALARMS: &str = "ALARM#";
-/// The prefix of the sort keys of counts of mail.
-pub const MAIL_DAYS: &str = "MAIL#";
-pub const BULK_STOPS: &str = "BULK-STOP#";
-/// The prefix of the sort keys of refusals by the mail server.
-pub const MAIL_REFUSALS: &str = "MAIL-REFUSED#";
 /// The prefix of the sort keys of days by model, of a programme and of the account.
 pub const MODEL_DAYS: &str = "M#";
-/// The prefix of the sort keys of rows of model use.
-pub const MODEL_ROWS: &str = "R#";
-/// The prefix of the sort keys of foreign keys.
-pub const FOREIGN_KEYS: &str = "F#";
-/// The prefix of the sort keys of marks of what was held back.
-pub const HELD_MARKS: &str = "P#";
-/// The partition of all runs of the sync, newest last.
-pub const RUNS: &str = "RUNS";
 /// The prefix of the sort keys of totals of groups.
 pub const GROUP_TOTALS: &str = "GT#";
 /// The prefix of the sort keys of crossings.
@@ -283,87 +269,9 @@ pub fn import_chunk(import: Ulid, number: u32) -> ItemKey {
     key(format!("I#{import}"), format!("C#{number:05}"))
 }
 
-/// The checkpoint of the scan of every cap.
-pub fn caps_look() -> ItemKey {
-    key(ACCOUNT, "CAPS")
-}
-
-pub fn sync_state() -> ItemKey {
-    key(ACCOUNT, "SYNC")
-}
-
-/// The checkpoint of the run of the sync under way.
-pub fn checkpoint() -> ItemKey {
-    key(ACCOUNT, "CHECKPOINT")
-}
-
-/// The name of a part of a run's rows, saved under a lease with this fence.
-pub fn rows_part(fence: u64, number: u32) -> String {
-    format!("R#{fence:012}#{number:06}")
-}
-
-/// The name of a part of a run's progress, for the checkpoint of this number, under a lease with this fence.
-pub fn progress_part(fence: u64, checkpoint: u32, number: u32) -> String {
-    format!("P#{fence:012}#{checkpoint:06}#{number:06}")
-}
-
-/// A part of a run's rows or progress. They are large, and one partition takes a megabyte a second, so they
-/// are spread over ten by their last digit.
-pub fn run_part(run: Ulid, part: &str) -> ItemKey {
-    let digit = part.chars().last().unwrap_or_default();
-    key(format!("CP#{run}#{digit}"), part)
-}
-
-pub fn account() -> ItemKey {
-    key(ACCOUNT, "NOW")
-}
-
 /// A programme's use by model on a day.
 pub fn model_day(programme: &ProgrammeId, day: Date) -> ItemKey {
     key(programme_partition(programme), format!("{MODEL_DAYS}{day}"))
-}
-
-/// The unattributed use by model on a day.
-pub fn unattributed_day(day: Date) -> ItemKey {
-    key(ACCOUNT, format!("{MODEL_DAYS}{day}"))
-}
-
-/// A part of each grant's use by model on a day.
-pub fn model_rows(day: Date, part: u32) -> ItemKey {
-    key(format!("MODELS#{day}"), format!("{MODEL_ROWS}{part:05}"))
-}
-
-pub fn account_day(day: Date) -> ItemKey {
-    key(ACCOUNT, format!("{ACCOUNT_DAYS}{day}"))
-}
-
-pub fn cut(as_of: Timestamp) -> ItemKey {
-    key(ACCOUNT, format!("{CUTS}{}", due(as_of)))
-}
-
-/// An alarm, by day first, so that the newest are together.
-pub fn alarm(day: Date, name: &str) -> ItemKey {
-    key(ACCOUNT, format!("{ALARMS}{day}#{name}"))
-}
-
-/// The counts of a day's mail of one kind.
-pub fn mail_day(day: Date, mail: MailKind) -> ItemKey {
-    key(ACCOUNT, format!("{}{mail}", mail_days(day)))
-}
-
-/// The prefix of the sort keys of the counts of a day's mail.
-pub fn mail_days(day: Date) -> String {
-    format!("{MAIL_DAYS}{day}#")
-}
-
-/// The last stop of bulk mail of one kind.
-pub fn bulk_stop(mail: MailKind) -> ItemKey {
-    key(ACCOUNT, format!("{BULK_STOPS}{mail}"))
-}
-
-/// The sending limits and state of the mail server.
-pub fn mail_server() -> ItemKey {
-    key(ACCOUNT, "MAIL-SERVER")
 }
 
 /// The row of a mail, by its message id at the mail server.
@@ -371,52 +279,9 @@ pub fn sent_as(message: &str) -> ItemKey {
     key(format!("SENT#{message}"), "SENT")
 }
 
-/// The refusals of mail for one reason.
-pub fn mail_refusal(code: &str) -> ItemKey {
-    key(ACCOUNT, format!("{MAIL_REFUSALS}{code}"))
-}
-
-/// The shortfall of the balance that was last reported.
-pub fn shortage() -> ItemKey {
-    key(ACCOUNT, "SHORTAGE".to_owned())
-}
-
 /// The digest of a programme for one calendar week, by its Monday. There is one key, so there is one digest.
 pub fn digest(programme: &ProgrammeId, week: Date) -> ItemKey {
     key(programme_partition(programme), format!("{DIGESTS}{week}"))
-}
-
-/// The digest of the account for one calendar week, by its Monday. There is one key, so there is one digest.
-pub fn account_digest(week: Date) -> ItemKey {
-    key(ACCOUNT, format!("{DIGESTS}{week}"))
-}
-
-pub fn account_audit(entry: Ulid) -> ItemKey {
-    key(ACCOUNT, format!("{AUDIT}{entry}"))
-}
-
-/// A shard of the foreign keys, by the first digit of their hashes.
-pub fn foreign_partition(shard: char) -> String {
-    format!("F#{shard}")
-}
-
-pub fn foreign_key(hash: &KeyHash) -> ItemKey {
-    let shard = hash.as_str().chars().next().unwrap_or('0');
-    key(foreign_partition(shard), format!("{FOREIGN_KEYS}{hash}"))
-}
-
-/// A recorded key that the provider does not find.
-pub fn missing_key(hash: &KeyHash) -> ItemKey {
-    key(foreign_key(hash).pk, format!("MISSING#{hash}"))
-}
-
-/// A part of the marks of what a run held back.
-pub fn held_marks(marks: Ulid, part: u32) -> ItemKey {
-    key(format!("HELD#{marks}"), format!("{HELD_MARKS}{part:05}"))
-}
-
-pub fn run(run: Ulid) -> ItemKey {
-    key(RUNS, run.to_string())
 }
 
 pub fn outbox(row: Ulid) -> ItemKey {

@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
-use crate::store::table::commit::{key_item, number};
 use crate::store::table::items::Stored;
+use crate::store::table::transaction::{key_item, number};
 use crate::store::table::{StoreError, Table, items, keys};
 
 /// A runner's lease. The fence grows with each holder, so that a stale one is recognised.

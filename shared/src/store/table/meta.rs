@@ -11,8 +11,9 @@ use crate::deadline::Deadline;
 use crate::domain::audit::{AccountEntry, Act, Actor, AuditDetail};
 use crate::domain::values::id::{DeploymentId, PersonId, new_ulid};
 use crate::domain::values::key::{Fingerprint, KeyHash};
-use crate::store::table::commit::{Round, key_item};
+use crate::store::table::commit::Round;
 use crate::store::table::items::Stored;
+use crate::store::table::transaction::key_item;
 use crate::store::table::{StoreError, Table, keys};
 
 /// This deployment, and the table that it belongs to.
@@ -42,8 +43,8 @@ pub struct KnownAccount {
     pub witnesses: Vec<KeyHash>,
 }
 
-/// The time kept back for readers of the item, which is created once in its life; the rest is for retries.
-const FOR_THE_FIRST_ITEM: Duration = Duration::from_secs(10);
+/// The time for creating the item, once in its life: two seconds for retries, and the rest for its first readers.
+const FOR_CREATION: Duration = Duration::from_secs(10);
 
 /// The outcome of confirming that a management key is of this deployment's account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +61,7 @@ impl Table {
             return Ok(meta);
         }
         let meta = Meta { deployment: DeploymentId::random(), table: self.name.clone(), born: now, account: None };
-        self.put_new(&meta, Deadline::after(FOR_THE_FIRST_ITEM)).await?;
+        self.put_new(&meta, Deadline::after(FOR_CREATION)).await?;
         // Another caller may have been first, so the stored item counts.
         self.known_meta().await?.ok_or_else(|| StoreError::corrupt(&keys::meta(), Meta::KIND, &"it is gone"))
     }

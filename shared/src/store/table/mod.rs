@@ -9,6 +9,7 @@ pub mod keys;
 pub(super) mod lease;
 pub(super) mod meta;
 mod read;
+pub(super) mod transaction;
 mod write;
 
 use aws_sdk_dynamodb::Client;

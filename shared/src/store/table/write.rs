@@ -4,9 +4,9 @@
 use jiff::Timestamp;
 
 use crate::deadline::Deadline;
-use crate::store::table::commit::{key_item, number};
 use crate::store::table::items::Stored;
 use crate::store::table::keys::ItemKey;
+use crate::store::table::transaction::{key_item, number};
 use crate::store::table::{StoreError, Table, items};
 
 impl Table {

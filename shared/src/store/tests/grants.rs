@@ -1,0 +1,121 @@
+//! A grant, a reading, and the import and the job of a roster, one of each with every attribute.
+
+use super::{at, ulid};
+use crate::domain::audit::Actor;
+use crate::domain::grant::testing::{a_grant, a_programme};
+use crate::domain::grant::{
+    AnnouncedEnd, Attempt, AttemptState, Grant, GrantState, KeyAbsence, Notice, Pause, Reading, SwitchState,
+};
+use crate::domain::people::role::Role;
+use crate::domain::usage::days::Days;
+use crate::domain::usage::reading::DailyUse;
+use crate::domain::values::id::Epoch;
+use crate::domain::values::money::Usd;
+use crate::domain::values::window::Reset;
+use crate::store::programmes::imports::{Import, ImportChunk, Step};
+use crate::store::programmes::jobs::{Job, JobState};
+
+/// A grant with something in every attribute.
+pub(super) fn a_full_grant() -> Grant {
+    let key = "ab".repeat(32).parse().unwrap();
+    let attempt = |epoch, state, disable| Attempt {
+        state,
+        switch: disable,
+        ..Attempt::open(Epoch::new(epoch), "0123456789abcdef".parse().unwrap(), at("2026-01-02T08:00:00Z"))
+    };
+    let announced = AnnouncedEnd { at: at("2026-01-02T08:40:00Z"), until: at("2026-01-09T08:40:00Z") };
+    let ordered = SwitchState::OffOrdered { since: at("2026-01-02T09:00:00.250Z") };
+    let shown = Attempt {
+        key: Some(key),
+        limit: Some(Usd::from_dollars(20)),
+        shown_at: Some(at("2026-01-02T08:00:01Z")),
+        resumed_at: Some(at("2026-01-02T08:30:00Z")),
+        announced: [Notice::UnusedSoon, Notice::TooOldLater, Notice::TooOldSoon, Notice::TermEndSoon]
+            .map(|notice| (notice, announced))
+            .into(),
+        told: Some(crate::domain::grant::ToldLimit {
+            limit: Usd::from_dollars(30),
+            until: Some(at("2026-01-02T08:50:00Z")),
+            unanswered_since: Some(at("2026-01-02T08:49:00Z")),
+        }),
+        limit_ordered: Some(at("2026-01-02T08:55:00Z")),
+        late_enable_until: Some(at("2026-01-02T09:00:15.250Z")),
+        read_at: Some(at("2026-01-02T09:16:00.250Z")),
+        put_off: Some(crate::domain::grant::OrderBackoff { tries: 2, until: at("2026-01-02T09:02:00.250Z") }),
+        missing_since: Some(at("2026-01-02T09:01:00Z")),
+        rest_promised_since: Some(at("2026-01-03T09:01:00Z")),
+        gone: Some(KeyAbsence::Purged),
+        ..attempt(1, AttemptState::Shown, ordered)
+    };
+    let mut grant = a_grant();
+    grant.person.name = Some("Ada Lovelace".to_owned());
+    grant.person.roster_id = Some("s1234".to_owned());
+    grant.group = Some("A".to_owned());
+    grant.own_cap = Some(Usd::from_dollars(25));
+    grant.state =
+        GrantState::Minting { nonce: "0123456789abcdef".parse().unwrap(), lease_until: at("2026-01-02T09:01:00.250Z") };
+    grant.holds.paused = Some(Pause { by: Actor::Student, role: Role::Assistant, why: Some("exam".to_owned()) });
+    grant.holds.dropped = Some(at("2026-01-02T08:58:00Z"));
+    grant.epoch = Epoch::new(2);
+    grant.has_place = true;
+    grant.ever_shown = true;
+    grant.counted_at = Some(at("2026-01-02T08:00:01Z"));
+    grant.attempts = vec![shown, attempt(2, AttemptState::Open, SwitchState::On)];
+    grant
+}
+
+pub(super) fn a_full_reading() -> Reading {
+    let now = at("2026-01-03T00:21:00Z");
+    let window = Reset::Monthly.window_at(now);
+    let mut used = DailyUse::on_one("2026-01-02".parse().unwrap(), Usd::from_micros(1_234_567));
+    used.byok = Days::on_one("2026-01-03".parse().unwrap(), Usd::from_micros(5));
+    Reading {
+        programme: a_programme().id,
+        grant: a_grant().id,
+        epoch: Epoch::new(1),
+        used,
+        window,
+        in_window: Usd::from_micros(234_567),
+        before: Usd::from_micros(1_000_005),
+        last_used_at: Some(at("2026-01-02T23:59:00Z")),
+        as_of: now,
+        unchanged_until: Some(at("2026-01-02T00:20:00Z")),
+    }
+}
+
+pub(super) fn an_import() -> Import {
+    let made_at = at("2026-01-02T08:00:00Z");
+    Import {
+        import: ulid(),
+        programme: a_programme().id,
+        made_at,
+        steps: 3,
+        dropped: 1,
+        to_confirm: true,
+        applied: true,
+    }
+}
+
+pub(super) fn some_steps() -> ImportChunk {
+    let grant = a_full_grant();
+    let add = Step::Add { person: grant.person.clone(), group: grant.group.clone() };
+    let change = Step::Change { grant: grant.id.clone(), person: grant.person, group: None };
+    let steps = vec![add, change, Step::Drop { grant: grant.id.clone() }, Step::Return { grant: grant.id }];
+    ImportChunk { import: ulid(), number: 0, made_at: at("2026-01-02T08:00:00Z"), steps }
+}
+
+pub(super) fn a_job() -> Job {
+    Job {
+        programme: a_programme().id,
+        job: ulid(),
+        import: ulid(),
+        by: Actor::Person("fedcba9876543210".parse().unwrap()),
+        state: JobState::Running { lease_until: at("2026-01-02T08:01:00Z") },
+        next: 24,
+        steps: 200,
+        refused: 1,
+        started_at: at("2026-01-02T08:00:00Z"),
+        writer: "0123456789abcdef".parse().unwrap(),
+        version: 2,
+    }
+}
