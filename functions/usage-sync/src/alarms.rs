@@ -8,10 +8,10 @@ use bursar_core::store::HeldBack;
 use crate::journal::Journal;
 use crate::runner::Runner;
 
-/// The keys held back that the mail names; the account page names more.
+/// The held back keys that the mail names; the account page names more.
 const MOST_IN_A_MAIL: usize = 5;
 
-/// Raises an alarm for whatever is the matter when a run ends.
+/// Raises an alarm for each problem that exists when a run ends.
 pub(crate) async fn raise_all(
     runner: &Runner<'_>,
     journal: &Journal,
@@ -25,7 +25,7 @@ pub(crate) async fn raise_all(
     let now = runner.clock.now();
     for cause in causes {
         let alarm = match (&cause, held_back) {
-            // It is told for the day on which it began.
+            // The alarm belongs to the day on which it began.
             (Cause::HeldBack { .. }, Some(held)) => Alarm::on(utc_date(held.at), cause, now),
             _ => Alarm::now(cause, now),
         };
@@ -48,7 +48,7 @@ fn causes(journal: &Journal, held_back: Option<&HeldBack>, is_complete: bool) ->
         let HeldBack { sweeps, recoveries, stops, bound, .. } = *held;
         causes.push(Cause::HeldBack { sweeps, recoveries, stops, bound, keys });
     }
-    // What was held back and a key that does not work say by themselves that a run is not complete.
+    // The alarms so far imply that the run is not complete.
     let is_told = !causes.is_empty();
     if !is_complete && !is_told {
         let first = journal.problems().first().cloned().unwrap_or_default();

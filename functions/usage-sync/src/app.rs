@@ -1,4 +1,4 @@
-//! The function with what a run needs.
+//! The function with its dependencies.
 
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
@@ -7,7 +7,7 @@ use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::provider::Provider;
 use bursar_core::store::Table;
 
-/// The requests to the provider that are under way at once, unless the configuration says otherwise.
+/// The number of concurrent requests to the provider, unless the configuration says otherwise.
 const AT_ONCE: usize = 12;
 
 pub struct App {

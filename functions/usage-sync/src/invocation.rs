@@ -1,5 +1,5 @@
-//! One invocation of the sync: it begins a run or goes on with one, stage by stage, and either ends it with a report or leaves a
-//! checkpoint.
+//! One invocation of the sync: it begins or resumes a run, stage by stage, and either ends it with a report
+//! or leaves a checkpoint.
 
 use std::time::Instant;
 
@@ -20,25 +20,25 @@ use crate::report::SyncReport;
 use crate::runner::{Baseline, LEASE, Runner, StageEnd, ensure_written};
 use crate::stages::Stage;
 
-/// A run that nobody went on with for so long is begun anew: what it has seen is old.
+/// The age at which an unfinished run is dropped for a new one, because its listing is old.
 const STALE: SignedDuration = SignedDuration::from_hours(8);
-/// The time without a run after which the night's run is due: a day, and the minutes by which schedules may be late. What was to begin it
-/// did not come as far as its first checkpoint.
+/// The time without a run after which one is overdue: a day, and the minutes by which schedules may be late.
+/// The run that is missing died before its first checkpoint.
 const DUE: SignedDuration = SignedDuration::from_mins(24 * 60 + 10);
 
-/// The event that woke the function.
+/// The event that invoked the function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trigger {
     /// The night's schedule, or a person: a run may begin.
     Run,
-    /// The schedule of each quarter of an hour: only a run that was left or is overdue goes on.
+    /// The schedule of each quarter of an hour: only an unfinished or overdue run goes on.
     Resume,
 }
 
-/// One invocation, unless another runner has the lease.
+/// Runs one invocation, unless another runner has the lease.
 pub(crate) async fn run(app: &App, trigger: Trigger, holder: &str, deadline: Deadline) -> Result<Value> {
     let (table, now) = (&app.table, app.clock.now());
-    // Every quarter of an hour there is mostly nothing to go on with: two reads say so.
+    // A quarter of an hour mostly brings nothing to resume, which two reads show.
     if trigger == Trigger::Resume && table.checkpoint().await?.is_none() && !is_due(table, now).await? {
         return Ok(json!({"skipped": "nothing to resume"}));
     }
@@ -55,10 +55,10 @@ pub(crate) async fn run(app: &App, trigger: Trigger, holder: &str, deadline: Dea
 async fn run_with(app: &App, trigger: Trigger, lease: &Lease, deadline: Deadline) -> Result<Value> {
     let (table, started, now) = (&app.table, Instant::now(), app.clock.now());
     let meta = table.meta(now).await?;
-    // Read under the lease, so that nobody else goes on with it.
+    // Read under the lease, so that no other runner resumes it.
     let left = table.checkpoint().await?.filter(|left| now < left.began_at + STALE && left.table == table.name());
     let due = left.as_ref().and_then(|left| left.delay.as_ref()).map(|delay| delay.due);
-    // A person who asks for it does not wait.
+    // A person who starts a run does not wait for a retry's time.
     if let Some(due) = due.filter(|due| trigger == Trigger::Resume && now < *due) {
         return Ok(json!({"skipped": format!("not before {due:.0}")}));
     }
@@ -100,7 +100,7 @@ async fn run_with(app: &App, trigger: Trigger, lease: &Lease, deadline: Deadline
             return invocation.put_off(&progress);
         }
         Err(error) => match invocation.runner.obstacle_in(&error) {
-            // What was done since the last checkpoint is done anew.
+            // Work since the last checkpoint is repeated.
             Some(obstacle) => {
                 invocation.delay(invocation.checkpoint.number > first, &obstacle)?;
                 invocation.write_checkpoint().await?;
@@ -117,12 +117,12 @@ async fn run_with(app: &App, trigger: Trigger, lease: &Lease, deadline: Deadline
     Ok(serde_json::to_value(&report)?)
 }
 
-/// Whether the run of this night is missing. Before the first run of all none is.
+/// Whether the run of this night is missing. Before the very first run none is.
 async fn is_due(table: &Table, now: Timestamp) -> Result<bool> {
     Ok(table.runs(1).await?.first().is_some_and(|last| last.began_at + DUE <= now))
 }
 
-/// The run that was left, unless what was kept of it cannot be read: then it is begun anew.
+/// The unfinished run, or `None` if its checkpoint cannot be read: then a new run begins.
 async fn resumed(table: &Table, left: Checkpoint) -> Result<Option<(Checkpoint, Progress)>> {
     match Progress::load(table, &left).await {
         Ok(progress) => Ok(Some((left, progress))),
@@ -149,14 +149,14 @@ impl Invocation<'_> {
             }
             match progress.stage() {
                 Stage::Over => return Ok(StageEnd::RunOver),
-                // A beginning is done anew: the account's money in the middle of a listing says nothing.
+                // A beginning is repeated: the account's money in the middle of a listing proves nothing.
                 Stage::Models => {}
                 _ => self.save(progress).await?,
             }
         }
     }
 
-    /// Keeps what was seen and how far the run came: whoever goes on begins here, also when this invocation is killed.
+    /// Saves rows and progress, from which the next invocation goes on, even if this one is killed.
     async fn save(&mut self, progress: &mut Progress) -> Result<()> {
         let Runner { table, clock, deadline, .. } = self.runner;
         self.checkpoint = progress.keep(table, &self.checkpoint, self.runner.fence(), clock.now(), deadline).await?;
@@ -181,7 +181,7 @@ impl Invocation<'_> {
         self.unfinished(progress, self.runner.clock.now(), why)
     }
 
-    /// Leaves the rest to a later invocation, as the checkpoint says by now.
+    /// Leaves the rest to a later invocation, as the checkpoint now says.
     fn put_off(&self, progress: &Progress) -> Result<Value> {
         let Delay { why, due, tries, .. } = self.checkpoint.delay.as_ref().context("nothing is in the way")?;
         tracing::warn!(stage = ?progress.stage(), %due, tries, why, "the sync goes on later");
@@ -196,19 +196,19 @@ impl Invocation<'_> {
         Ok(serde_json::to_value(&report)?)
     }
 
-    /// The report with how often the run was put off, and its pace.
+    /// The report, with the number of delays and the concurrency reached.
     fn report(&self, progress: &Progress) -> SyncReport {
         let tries = self.checkpoint.delay.as_ref().map_or(0, |delay| delay.tries);
         progress.report(tries, self.runner.provider.at_once())
     }
 
-    /// Puts the run on record, as one line of the log and as metrics besides.
+    /// Records the run, and writes it as one log line for metrics.
     async fn end(&self, progress: &Progress) -> Result<SyncReport> {
         self.runner.stay().await?;
         let report = self.report(progress);
         let began_at = progress.baseline().began_at;
         let ended = Run::ended(began_at, self.runner.clock.now(), report.complete, serde_json::to_string(&report)?);
-        // The template makes metrics of these, which must be numbers.
+        // The template's metric filters read these fields, which must be numbers.
         tracing::info!(
             keys_listed = report.keys_listed,
             readings_recorded = report.readings_recorded,

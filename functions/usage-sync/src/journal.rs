@@ -1,10 +1,11 @@
-//! The journal of a run, to which every stage adds and from which none takes: problems, and whatever keeps the run from being complete.
+//! The journal of a run, to which every stage only adds: problems, and everything that keeps the run from
+//! being complete.
 
 use bursar_core::domain::mail::alarm::Cause;
 use bursar_core::provider::ProviderError;
 use serde::{Deserialize, Serialize};
 
-/// More would say nothing more, and would not fit into the item that keeps the report.
+/// The most problems in a report, which must fit into one item.
 const MOST_PROBLEMS: usize = 200;
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -16,7 +17,7 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Adds a problem. Of very many the first are kept.
+    /// Adds a problem. Beyond the bound, later ones are dropped.
     pub(crate) fn problem(&mut self, what: impl Into<String>) {
         if self.problems.len() < MOST_PROBLEMS {
             self.problems.push(what.into());
@@ -42,18 +43,18 @@ impl Journal {
         self.problem(what);
     }
 
-    /// Adds the reason for which the run ends before its last stage was done.
+    /// Adds the reason for which the run ends before its last stage.
     pub(crate) fn break_off(&mut self, why: String) {
         self.is_broken_off = true;
         self.problem(why);
     }
 
-    /// Keeps the trouble with the management key that an error tells of, unless another is known.
+    /// Records an error's problem with the management key, unless one is recorded.
     pub(crate) fn note_refusal(&mut self, error: &ProviderError) {
         self.key_refused = self.key_refused.take().or_else(|| error.refusal());
     }
 
-    /// Keeps the trouble with the management key.
+    /// Records a problem with the management key.
     pub(crate) fn refuse(&mut self, cause: Cause) {
         self.key_refused = Some(cause);
     }
@@ -71,7 +72,7 @@ impl Journal {
         self.is_broken_off
     }
 
-    /// The trouble with the management key.
+    /// The problem with the management key.
     pub(crate) fn key_refused(&self) -> Option<&Cause> {
         self.key_refused.as_ref()
     }

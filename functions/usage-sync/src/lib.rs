@@ -133,7 +133,8 @@ impl Function for App {
 }
 
 impl App {
-    /// Makes a pending management key the current one, once the provider says that it is one, and of this deployment's account.
+    /// Makes a pending management key the current one, once the provider accepts it and it is of this
+    /// deployment's account.
     async fn rotate(&self, deadline: Deadline) -> Result<Value> {
         let keys = self.provider.management_keys();
         let Some(pending) = keys.pending().await? else { return Ok(json!({"skipped": "nothing pending"})) };

@@ -1,5 +1,5 @@
-//! Trouble that time may heal: no answer, too many requests, a table that asks for patience. It ends an invocation and not the run,
-//! which the schedule goes on with; only after six hours the run ends with what it has.
+//! Obstacles that may pass with time: no answer, too many requests, throttling by the table. One ends the
+//! invocation, and the schedule resumes the run; only after six hours the run ends with what it has.
 
 use std::time::Duration;
 
@@ -10,16 +10,17 @@ use bursar_core::secrets::SecretError;
 use bursar_core::store::{Checkpoint, Delay, StoreError};
 use jiff::{SignedDuration, Timestamp};
 
-/// The age until which a run is gone on with when trouble was in its way.
+/// The age until which a run with an obstacle is resumed.
 pub(crate) const PATIENCE: SignedDuration = SignedDuration::from_hours(6);
-/// The wait before the second try; each further one is twice as long. The schedule comes each quarter of an hour and may be early.
+/// The wait before the second try, doubled for each further one. The schedule comes each quarter of an hour
+/// and may be early.
 const FIRST_WAIT: SignedDuration = SignedDuration::from_mins(10);
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(55);
 
-/// The characters of an obstacle that are kept.
+/// The most characters of an obstacle's text.
 const MOST_TOLD: usize = 500;
 
-/// Something in the way of a run that time may heal.
+/// An obstacle to a run that may pass with time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RunObstacle {
     what: String,
@@ -48,7 +49,7 @@ pub(crate) fn of_any(error: &anyhow::Error) -> Option<RunObstacle> {
     may_pass.then(|| RunObstacle { what: format!("{error:#}"), retry_after: None })
 }
 
-/// The provider's answer that an error is about.
+/// The provider's answer behind an error.
 pub(crate) fn provider_error(error: &anyhow::Error) -> Option<&ProviderError> {
     error.chain().find_map(|cause| match cause.downcast_ref() {
         Some(NotCarriedOut::Provider(error)) => Some(error),
@@ -56,12 +57,12 @@ pub(crate) fn provider_error(error: &anyhow::Error) -> Option<&ProviderError> {
     })
 }
 
-/// Whether an error keeps one programme from being scanned or summed up, and no other, whenever that is tried.
+/// Whether an error keeps exactly one programme from being scanned or summed up, at any try.
 pub(crate) fn is_of_one_programme(error: &anyhow::Error) -> bool {
     error.downcast_ref().is_some_and(|error: &StoreError| !error.may_pass())
 }
 
-/// The delay of a run that was last left so, having got further since or not.
+/// The delay of a run after an obstacle, given whether it made progress since the last one.
 pub(crate) fn delay(last: &Checkpoint, got_further: bool, obstacle: &RunObstacle, now: Timestamp) -> Result<Delay> {
     let (tries, in_a_row) = last.delay.as_ref().map_or((0, 0), |last| (last.tries, last.in_a_row));
     let in_a_row = if got_further { 1 } else { in_a_row + 1 };

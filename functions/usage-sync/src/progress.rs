@@ -1,5 +1,5 @@
-//! How far a run came: the states of its stages, of which a checkpoint is made, so that an invocation whose time is up is followed by one
-//! that goes on.
+//! The progress of a run: the states of its stages. A checkpoint saves it, so that the next invocation goes
+//! on.
 
 use std::time::Duration;
 
@@ -29,9 +29,9 @@ use crate::stages::rules::RulesDelivery;
 use crate::stages::scan::{Scan, ScanInput};
 use crate::stages::sum_up::SecondSums;
 
-/// The bytes of rows that are put into parts at once: all of them would be in memory twice.
+/// How many bytes of rows are put into parts at once: with all of them, they would be in memory twice.
 const KEPT_AT_ONCE: usize = 380_000;
-/// The parts that are read side by side.
+/// How many parts are read at once.
 const PARTS_AT_ONCE: usize = 4;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ pub(crate) struct Progress {
     rows: Rows,
 }
 
-/// Equal for two moments between which a run came no further.
+/// A position of a run: equal at two moments, the run made no progress between them.
 pub(crate) type Milestone = (Stage, InventoryPosition, ShardIndex, u8, u16, usize);
 
 impl Progress {
@@ -77,12 +77,12 @@ impl Progress {
         }
     }
 
-    /// Goes on with the stage that is next, and names the following one if it is done.
+    /// Runs the current stage, and names the following one if it is done.
     pub(crate) async fn advance(&mut self, runner: &Runner<'_>) -> Result<StageEnd> {
         let Progress { beginning, models, listing, scan, foreign, rules, actions, second_sums, rows, journal, .. } =
             self;
         let is_whole = listing.is_whole() && !scan.has_gaps() && !foreign.has_gaps();
-        // Each in a box of its own: together they would not fit on the stack of a thread.
+        // Each in a box of its own: together the futures would not fit on a thread's stack.
         let stage: BoxFuture<'_, Result<StageEnd>> = match self.stage {
             Stage::Begin => Box::pin(beginning.run(runner, listing, journal)),
             Stage::Models => Box::pin(models.run(runner, rows, journal)),
@@ -109,11 +109,11 @@ impl Progress {
         Ok(StageEnd::Done)
     }
 
-    /// The progress that a checkpoint keeps.
+    /// The progress saved in a checkpoint.
     pub(crate) async fn load(table: &Table, checkpoint: &Checkpoint) -> Result<Progress> {
         let text = table.progress(checkpoint).await?;
         let mut progress: Progress = serde_json::from_slice(&text).context("a checkpoint cannot be read")?;
-        // A part ends where it was full, so its last row may go on in the next.
+        // A part ends where it was full, so its last row may continue in the next.
         let mut rest = Vec::new();
         let numbers = checkpoint.rows.iter().flat_map(|kept| (0..kept.parts).map(|number| (kept.fence, number)));
         let parts: Vec<_> = numbers.map(|(fence, number)| table.rows(checkpoint.run, fence, number)).collect();
@@ -127,7 +127,7 @@ impl Progress {
         Ok(progress)
     }
 
-    /// Keeps it for the checkpoint after the last one, under a lease with this fence.
+    /// Saves the progress for the checkpoint after the last one, under a lease with this fence.
     pub(crate) async fn keep(
         &mut self,
         table: &Table,
@@ -152,7 +152,7 @@ impl Progress {
         Ok(next)
     }
 
-    /// The report as far as the run came.
+    /// The report up to this point.
     pub(crate) fn report(&self, tries: u32, at_once: Option<usize>) -> SyncReport {
         let outcomes = self.actions.outcomes();
         SyncReport {
@@ -171,7 +171,7 @@ impl Progress {
         }
     }
 
-    /// Notes that the run ends before its last stage was done.
+    /// Records that the run ends before its last stage.
     pub(crate) fn break_off(&mut self, why: String) {
         self.journal.break_off(why);
     }

@@ -1,4 +1,4 @@
-//! The report of a run, as it is answered and kept.
+//! The report of a run, as the function answers and the table keeps it.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -13,12 +13,12 @@ pub(crate) struct SyncReport {
     pub(crate) residual_usd: Option<String>,
     pub(crate) account_balance_usd: Option<String>,
     pub(crate) complete: bool,
-    /// The moment from which on the rest of the run may be gone on with; none when it has ended.
+    /// The earliest time at which the run is resumed; `None` when it has ended.
     pub(crate) goes_on_at: Option<Timestamp>,
     pub(crate) duration_ms: u64,
-    /// The obstacles that it met.
+    /// The number of obstacles that it met.
     pub(crate) tries: u32,
-    /// The requests to the provider that were under way at once in the end.
+    /// The number of concurrent requests to the provider at the end.
     pub(crate) at_once: Option<usize>,
     pub(crate) problems: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! The one runner, as every stage gets it: the clients, what stays the same for the whole run, the lease, and how much time there is.
+//! The one runner, as every stage gets it: the clients, the baseline of the run, the lease and the deadline.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -19,12 +19,13 @@ use serde::{Deserialize, Serialize};
 use crate::app::App;
 use crate::obstacle::{self, RunObstacle};
 
-/// A runner that died is in nobody's way for longer. One that lives renews its lease each minute.
+/// How long a dead runner blocks others. A live one renews its lease each minute.
 pub(crate) const LEASE: SignedDuration = SignedDuration::from_mins(5);
 const RENEWED_EACH: SignedDuration = SignedDuration::from_mins(1);
-/// The longest wait for one answer, with the provider's own wish to be asked later: a lease that is a minute old outlasts it.
+/// The longest wait for one answer, the provider's `Retry-After` included: a lease that is a minute old
+/// outlasts it.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
-/// The time of an invocation that is left to its last checkpoint: a fifth, within these bounds.
+/// The bounds of the time kept back for the last checkpoint, a fifth of the invocation.
 const LEAST_FOR_THE_CHECKPOINT: Duration = Duration::from_secs(1);
 const MOST_FOR_THE_CHECKPOINT: Duration = Duration::from_secs(60);
 
@@ -35,12 +36,12 @@ pub(crate) struct Runner<'a> {
     pub(crate) admins: &'a [EmailAddress],
     pub(crate) retention_days: u16,
     pub(crate) deployment: DeploymentId,
-    /// The account's marks, as they were when this invocation began.
+    /// The account's witnesses, as they were when this invocation began.
     pub(crate) account: Option<KnownAccount>,
-    /// Whether the table is a copy of an earlier moment.
+    /// Whether the table is a restored copy.
     pub(crate) is_copy: bool,
     pub(crate) baseline: Baseline,
-    /// In the order in which the run numbers them.
+    /// The programmes in the order of the run's numbers.
     programmes: Vec<Programme>,
     /// The end of the invocation.
     pub(crate) deadline: Deadline,
@@ -54,24 +55,26 @@ pub(crate) struct Runner<'a> {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Baseline {
     pub(crate) began_at: Timestamp,
-    /// Rows name a programme by its place here. Those made since the run began are the next run's.
+    /// The programmes, which rows name by their index here. A programme created since belongs to the next
+    /// run.
     pub(crate) programmes: Vec<ProgrammeId>,
-    /// The beginning of the last listing of every key before this one.
+    /// When the last full listing before this one began.
     pub(crate) listed_at: Option<Timestamp>,
     pub(crate) restored_at: Option<Timestamp>,
-    /// The beginning of the last run that explained all that the account had spent.
+    /// When the last run began that explained all of the account's spending.
     pub(crate) explained_at: Option<Timestamp>,
 }
 
-/// The end of a stage's turn.
+/// How a stage's turn ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum StageEnd {
     Done,
-    /// No other stage can do anything: the run ends with what it has.
+    /// No later stage can do anything: the run ends with what it has.
     RunOver,
     /// The rest is for the next invocation.
     TimeIsUp,
-    /// The rest is for a later one. An error says so too, where what the stage had done by then is to be done anew.
+    /// The rest is for a later invocation. A stage returns an error instead where its work so far must be
+    /// repeated.
     Blocked(RunObstacle),
 }
 
@@ -107,7 +110,7 @@ impl<'a> Runner<'a> {
         &self.programmes
     }
 
-    /// The programme that rows and findings name by this number.
+    /// The programme of this number in rows and findings.
     pub(crate) fn programme(&self, number: u16) -> Result<&Programme> {
         self.programmes.get(usize::from(number)).context("a programme is gone")
     }
@@ -116,7 +119,7 @@ impl<'a> Runner<'a> {
         Orders { table: self.table, provider: self.provider, clock: self.clock }
     }
 
-    /// Whether there is anything by which another account is told apart.
+    /// Whether the account has witnesses, by which another account would be noticed.
     pub(crate) fn has_witnesses(&self) -> bool {
         self.account.as_ref().is_some_and(|account| !account.witnesses.is_empty())
     }
@@ -126,7 +129,7 @@ impl<'a> Runner<'a> {
         self.deadline.leaves(self.kept_back)
     }
 
-    /// Whether a stage may go on; renews the lease where it is a minute old.
+    /// Whether a stage may go on. Renews the lease when it is a minute old.
     pub(crate) async fn goes_on(&self) -> Result<bool> {
         let renewed_at = Timestamp::from_millisecond(self.renewed_at.load(Ordering::Relaxed))?;
         if self.has_time() && self.clock.now() >= renewed_at + RENEWED_EACH {
@@ -135,12 +138,12 @@ impl<'a> Runner<'a> {
         Ok(self.has_time())
     }
 
-    /// The moment until which a stage may wait for an answer.
+    /// Until when a stage may wait for an answer.
     pub(crate) fn until(&self) -> Deadline {
         self.deadline.earlier_by(self.kept_back).at_most(LONGEST_WAIT)
     }
 
-    /// The table as long as the lease is held: all that others can see is written through it.
+    /// The table under the lease: everything that others can see is written through it.
     pub(crate) fn fenced(&self) -> FencedTable<'_> {
         self.table.under(&self.lease, self.deadline)
     }
@@ -149,7 +152,7 @@ impl<'a> Runner<'a> {
         self.lease.fence
     }
 
-    /// Renews the lease. Every effect at the provider comes after it.
+    /// Renews the lease. Every effect at the provider comes after a renewal.
     pub(crate) async fn stay(&self) -> Result<()> {
         let now = self.clock.now();
         ensure_written(self.table.renew(&self.lease, now + LEASE, self.deadline).await?)?;
@@ -157,12 +160,12 @@ impl<'a> Runner<'a> {
         Ok(())
     }
 
-    /// The obstacle that an answer of the provider is, if it is worth another try later.
+    /// The obstacle in a provider's error, if a later try may succeed.
     pub(crate) fn obstacle(&self, error: &ProviderError) -> Option<RunObstacle> {
         obstacle::of_provider(error).filter(|_| self.is_patient())
     }
 
-    /// The obstacle that any error of a stage is, if it is worth another try later.
+    /// The obstacle in any error of a stage, if a later try may succeed.
     pub(crate) fn obstacle_in(&self, error: &anyhow::Error) -> Option<RunObstacle> {
         obstacle::of_any(error).filter(|_| self.is_patient())
     }

@@ -1,4 +1,4 @@
-//! The witnesses by which an account is known again: some of the keys that a run listed, remembered when it was complete.
+//! The witnesses that identify an account: some of the keys that a complete run listed.
 
 use std::collections::BTreeSet;
 
@@ -9,30 +9,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::runner::{Runner, ensure_written};
 
-/// The witnesses that are remembered: some of them may be deleted before they are asked for.
+/// The number of witnesses: several, because some may be deleted before they are needed.
 const MOST: usize = 10;
 
-/// The listed keys that may be remembered.
+/// The listed keys that may become witnesses.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Witnesses {
-    /// Those that are remembered already.
+    /// Those that are witnesses already.
     known: BTreeSet<KeyHash>,
     /// The first of the others in the order of their hashes, so that the same keys are chosen again.
     others: BTreeSet<KeyHash>,
 }
 
 impl Witnesses {
-    /// Notes a key that was listed.
+    /// Adds a key that was listed.
     pub(crate) fn note(&mut self, runner: &Runner<'_>, key: &KeyHash) {
         let is_known = runner.account.as_ref().is_some_and(|account| account.witnesses.contains(key));
         self.add(key, is_known);
     }
 
-    /// Remembers the witnesses of the account, once a run was complete. A deleted key is none.
+    /// Records the witnesses of the account after a complete run, without deleted keys.
     pub(crate) async fn remember(&self, runner: &Runner<'_>, deleted: &BTreeSet<KeyHash>) -> Result<()> {
         let witnesses = self.chosen(deleted);
         if witnesses.is_empty() {
-            // This run deleted the last of them: from now on nothing tells this account from another.
+            // This run deleted the last of them: from now on nothing identifies the account.
             if runner.has_witnesses() {
                 ensure_written(runner.fenced().forget_account().await?)?;
             }

@@ -1,4 +1,4 @@
-//! One key is asked for by its hash, since the listing had it as disabled, or not at all.
+//! A query for one key by its hash, after the listing had it as disabled or not at all.
 
 use anyhow::Result;
 use bursar_core::domain::grant::{GrantState, View};
@@ -17,11 +17,11 @@ use crate::runner::Runner;
 use crate::scan::outcome::FindingOutcome;
 use crate::scan::row::LimitBasis;
 
-/// The time between two answers that a key is not there, before it is gone.
+/// The least time between the two answers after which a missing key is gone.
 const SURELY_GONE: SignedDuration = SignedDuration::from_hours(1);
 
-/// Asks for one key that was listed as disabled, or not at all. What was recorded meanwhile goes before what was found.
-/// A stop that is held back is only looked at.
+/// Queries one key that was listed as disabled, or not at all. A grant that was written meanwhile overrides
+/// what was found. A stop that is held back only records that the key is missing.
 pub(super) async fn look_again(
     runner: &Runner<'_>,
     at: ActContext<'_>,
@@ -38,10 +38,11 @@ pub(super) async fn look_again(
             Ok(FindingOutcome::Done)
         }
         KeyAnswer::Key(found) => {
-            // Nothing comes of it while it may be used.
+            // A key that may be used stays enabled; the rule then has nothing to do.
             runner.table.act(at, |view, now| view.disable_again(epoch, key, asked_at, now)).await?;
             let (used, doubt) = note_use(runner, at, &view, epoch, (asked_at, &found)).await?;
-            // Not what is more than on record: an invocation that died just after may have recorded it.
+            // Compared with this run's sums, not with the recorded reading, which an invocation may have
+            // written just before it died.
             let more = used.map_or(Usd::ZERO, |used| used - summed);
             let listed = LimitBasis::of(&view.programme.settings).listed(&found);
             let drifted = match view.grant.live().is_some_and(|live| live.epoch == epoch) {
@@ -65,7 +66,8 @@ pub(super) async fn look_again(
     }
 }
 
-/// Records the use of a key that was asked for by itself. Returns its use in its whole life, and a doubt about it in words.
+/// Records the use of a key that was queried by itself. Returns its lifetime use and, in words, a doubt about
+/// it.
 async fn note_use(
     runner: &Runner<'_>,
     at: ActContext<'_>,

@@ -1,4 +1,4 @@
-//! A live key gets the limit that is wanted, where the listing had another.
+//! The limit of a live key, where the listing had another than the wanted one.
 
 use anyhow::{Result, bail};
 use bursar_core::domain::grant::{ListedLimit, Order, OrderKind};
@@ -7,7 +7,8 @@ use bursar_core::store::ActContext;
 
 use crate::runner::Runner;
 
-/// Orders the limit that is wanted now and sends it, or stops what is used up. Returns a sentence where somebody had set another one.
+/// Orders the limit that is wanted now and sends it, or stops a grant that is used up. Returns a sentence
+/// when somebody had set another limit.
 pub(super) async fn send_limit(runner: &Runner<'_>, at: ActContext<'_>, listed: ListedLimit) -> Result<Option<String>> {
     let Some(view) = runner.table.view(at.programme, at.grant).await? else { return Ok(None) };
     let Some((live, key)) = view.grant.live().and_then(|live| Some((live, live.key.as_ref()?))) else {
@@ -17,7 +18,7 @@ pub(super) async fn send_limit(runner: &Runner<'_>, at: ActContext<'_>, listed: 
     let is_of_it = |order: &Order| order.epoch == live.epoch && order.kind == OrderKind::Limit;
     match Box::pin(runner.orders().carry_out(at, is_of_it)).await {
         Ok(_) => {}
-        // The next listing tells whether it is there.
+        // The next listing shows whether the key exists.
         Err(NotCarriedOut::NotFound) => bail!("the limit was not sent: the provider does not know the key now"),
         Err(error) => return Err(error.into()),
     }

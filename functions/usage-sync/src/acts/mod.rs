@@ -1,5 +1,5 @@
-//! The acts on one finding. Each is decided anew on the grant as it is now, so a finding that is not so any more, or was seen
-//! to by somebody else, comes to nothing; and each may be done twice.
+//! The acts on one finding. Each is decided again on the grant as it is by then, so a finding that no longer
+//! holds leads to nothing. Each may be done twice.
 
 mod key_check;
 mod limit;
@@ -8,5 +8,5 @@ pub(crate) mod restrict;
 pub(crate) mod see_to;
 mod sweep;
 
-/// The findings that are seen to side by side; then this must still be the one runner.
+/// How many findings are handled at once; between batches the lease is checked.
 pub(crate) const SIDE_BY_SIDE: usize = 8;

@@ -1,4 +1,5 @@
-//! Keys are deleted at the provider, long after they were disabled: few in each run, and each only if it still may go.
+//! The deletion of keys at the provider, long after they were disabled: few in each run, and each only if it
+//! still may go.
 
 use std::collections::VecDeque;
 
@@ -13,9 +14,9 @@ use crate::runner::Runner;
 use crate::scan::finding::{Finding, FindingKind};
 use crate::scan::outcome::FindingOutcome;
 
-/// One run may delete one of so many listed keys.
+/// One run may delete one in so many listed keys.
 const PURGED_ONE_IN: usize = 50;
-/// The keys that a run may always delete: otherwise a small account would keep its dead keys for ever.
+/// The keys that a run may always delete; otherwise a small account would keep its disabled keys for ever.
 const PURGED_AT_LEAST: usize = 1;
 
 pub(super) async fn purge(
@@ -28,7 +29,7 @@ pub(super) async fn purge(
     if view.may_purge(epoch, runner.baseline.began_at, runner.baseline.restored_at, at.now) {
         let deleted = runner.provider.delete_key(key, at.deadline).await?;
         runner.table.act(at, |view, now| view.purged(epoch, key, now)).await?;
-        // It was listed, and is not any more.
+        // This call deleted it, so the listing still had it.
         if deleted == Deletion::Now {
             let used = view.readings.iter().find(|reading| reading.epoch == epoch).map(Reading::lifetime);
             return Ok(FindingOutcome::Purged { key: key.clone(), used: used.unwrap_or_default() });
@@ -37,7 +38,7 @@ pub(super) async fn purge(
     Ok(FindingOutcome::Done)
 }
 
-/// Leaves what may be deleted beyond the bound of a run to the next ones. No key is deleted in a run that recovers any.
+/// Leaves purges beyond the bound of a run to later runs. A run that recovers any key deletes none.
 pub(crate) fn bound_purges(findings: &mut VecDeque<Finding>, keys_listed: usize) {
     // A restored table may be restored once more.
     let is_restored = findings.iter().any(|finding| matches!(finding.kind, FindingKind::Recover { .. }));

@@ -1,4 +1,4 @@
-//! Live keys are put under their programme's guardrail again, from which somebody had taken them.
+//! The assignment of live keys to their programme's guardrail, from which somebody had removed them.
 
 use anyhow::Result;
 use bursar_core::domain::values::id::Epoch;
@@ -11,7 +11,7 @@ use crate::runner::Runner;
 use crate::scan::finding::{Finding, FindingKind};
 use crate::scan::outcome::FindingOutcome;
 
-/// Puts keys of one programme under its guardrail in one request.
+/// Assigns keys of one programme to its guardrail in one request.
 pub(crate) async fn restrict_all(runner: &Runner<'_>, batch: &[Finding]) -> Result<Vec<FindingOutcome>> {
     let (now, deadline) = (runner.clock.now(), runner.until());
     let views: Vec<_> = batch
@@ -43,7 +43,7 @@ pub(super) async fn restrict(
     Ok(restricted(&key))
 }
 
-/// The guardrail that a key must be under, if it is its grant's live key still.
+/// The guardrail that a key must be under, if it still is its grant's live key.
 async fn guardrail_of(
     runner: &Runner<'_>,
     at: ActContext<'_>,

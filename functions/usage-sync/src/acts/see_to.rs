@@ -1,4 +1,4 @@
-//! One finding and the act that it asks for.
+//! One finding and the act that handles it.
 
 use anyhow::Result;
 use bursar_core::domain::audit::Actor;
@@ -18,7 +18,7 @@ use crate::scan::finding::{Finding, FindingKind};
 use crate::scan::outcome::FindingOutcome;
 use crate::scan::row::KeyRow;
 
-/// Sees to a finding. An error is an obstacle that may pass; what cannot be done otherwise is an outcome.
+/// Handles a finding. An error is an obstacle that may pass; everything else that prevents it is an outcome.
 pub(crate) async fn see_to(runner: &Runner<'_>, finding: &Finding) -> Result<FindingOutcome, RunObstacle> {
     let error = match Box::pin(try_to(runner, finding)).await {
         Ok(outcome) => return Ok(outcome),
@@ -35,7 +35,7 @@ pub(crate) async fn see_to(runner: &Runner<'_>, finding: &Finding) -> Result<Fin
     Ok(refusal.map_or(FindingOutcome::Undone(told.clone()), |cause| FindingOutcome::Refused { cause, told }))
 }
 
-/// Notes that a key was looked for and not read: its use is known for no longer than before.
+/// Records that a key could not be read, so that its use is known for no longer than before.
 async fn note_failed_look(runner: &Runner<'_>, finding: &Finding) -> Result<()> {
     let (FindingKind::NotListed { epoch, .. } | FindingKind::LiveIsDisabled { epoch, .. }) = &finding.kind else {
         return Ok(());
@@ -50,7 +50,7 @@ async fn note_failed_look(runner: &Runner<'_>, finding: &Finding) -> Result<()> 
 
 async fn try_to(runner: &Runner<'_>, finding: &Finding) -> Result<FindingOutcome> {
     let programme = runner.programme(finding.programme)?;
-    // What it rests on is read again by whoever asks the provider, and is not old by then.
+    // An act that queries the provider takes a fresh view afterwards, so this instant is never out of date.
     let at = ActContext {
         programme: &programme.id,
         grant: &finding.grant,

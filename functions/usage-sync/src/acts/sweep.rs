@@ -1,4 +1,4 @@
-//! Keys that nobody was shown are disabled, and what they used is recorded late.
+//! The disabling of keys that nobody was shown, and the late recording of what they used.
 
 use anyhow::Result;
 use bursar_core::domain::grant::{Attempt, GRACE, OrderKind};
@@ -11,8 +11,8 @@ use crate::scan::grant::read;
 use crate::scan::outcome::{FindingOutcome, LateUse};
 use crate::scan::row::KeyRow;
 
-/// Disables a key that is one too many of its attempt. The attempt is so old that nobody is at it any more, and its record names
-/// another key or none, so nobody was or will be shown this one.
+/// Disables a second key of one attempt. The attempt is too old to be under way, and its record names another
+/// key or none. So nobody was or will be shown this one.
 pub(super) async fn disable_second(runner: &Runner<'_>, at: ActContext<'_>, row: &KeyRow) -> Result<FindingOutcome> {
     let Some(view) = runner.table.view(at.programme, at.grant).await? else { return Ok(FindingOutcome::Done) };
     let attempt = view.grant.attempt(row.epoch()).filter(|attempt| attempt.nonce == row.nonce());
@@ -24,7 +24,7 @@ pub(super) async fn disable_second(runner: &Runner<'_>, at: ActContext<'_>, row:
     Ok(FindingOutcome::Done)
 }
 
-/// Records what was listed of keys whose attempts did not name them before.
+/// Records the listed use of keys that their attempts have only now recorded.
 pub(super) async fn read_late(runner: &Runner<'_>, at: ActContext<'_>, rows: &[&KeyRow]) -> Result<LateUse> {
     let mut late = LateUse::default();
     let Some(view) = runner.table.view(at.programme, at.grant).await? else { return Ok(late) };
@@ -42,7 +42,7 @@ pub(super) async fn read_late(runner: &Runner<'_>, at: ActContext<'_>, rows: &[&
     Ok(late)
 }
 
-/// Carries out the disables that are ordered of the grant by now. A key that is not found is the listing's matter.
+/// Carries out the grant's orders to disable. A key that is not found is handled by the listing.
 pub(super) async fn disable(runner: &Runner<'_>, at: ActContext<'_>) -> Result<()> {
     match Box::pin(runner.orders().carry_out(at, |order| order.kind == OrderKind::Off)).await {
         Ok(_) | Err(NotCarriedOut::NotFound | NotCarriedOut::NotFirm) => Ok(()),

@@ -1,4 +1,4 @@
-//! What the keys of the account used, as the stages sum it up: ours by programme, and the others.
+//! The use of the account's keys, as the stages sum it up: grants' keys by programme, and foreign keys.
 
 use std::collections::BTreeMap;
 
@@ -12,26 +12,26 @@ pub(crate) struct AccountUse {
     pub(crate) foreign: ForeignUse,
 }
 
-/// The use of our keys.
+/// The use of grants' keys.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct OwnUse {
     pub(crate) used: DailyUse,
     by_programme: BTreeMap<u16, Lifetime>,
-    /// The part of keys that the account does not have any more.
+    /// The part from keys that no longer exist at the provider.
     pub(crate) gone: Usd,
     keys: usize,
 }
 
-/// The use of keys that nobody here made.
+/// The use of foreign keys.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct ForeignUse {
     pub(crate) used: DailyUse,
-    /// The part of keys that the account does not have any more.
+    /// The part from keys that no longer exist at the provider.
     pub(crate) gone: Usd,
     pub(crate) keys: usize,
 }
 
-/// The use of keys in their whole lives.
+/// The lifetime use of keys.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(crate) struct Lifetime {
     pub(crate) credits: Usd,
@@ -44,7 +44,8 @@ impl AccountUse {
         self.own.used.credits.total() + self.foreign.used.credits.total()
     }
 
-    /// The provider's numbers are rounded key by key, each by less than a micro-dollar, those of keys that are gone too.
+    /// The most that rounding can add up to: less than a micro-dollar for each key, those that are gone
+    /// included.
     pub(crate) fn tolerance(&self) -> Usd {
         Usd::from_micros(i64::try_from(self.own.keys + self.foreign.keys).unwrap_or(i64::MAX))
     }
@@ -67,7 +68,7 @@ impl OwnUse {
         self.keys += keys;
     }
 
-    /// The use of both, which are of different readings.
+    /// The sum of two uses, which are of different readings.
     pub(crate) fn with(&self, other: &OwnUse) -> OwnUse {
         let mut both = self.clone();
         both.used.add(&other.used);

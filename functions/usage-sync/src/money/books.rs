@@ -1,4 +1,4 @@
-//! The account's money as a run writes it: the day, the cut through the books of a complete run, and the alarm about the
+//! The account's money as a run writes it: the day, the cut of a complete run, and the alarm about the
 //! residual.
 
 use anyhow::Result;
@@ -13,10 +13,10 @@ use super::account_use::{AccountUse, Lifetime};
 use crate::alarms;
 use crate::runner::{Baseline, Runner, ensure_written};
 
-/// The account's money before the keys were listed and after the last was read, held against what they used.
+/// The account's money before the listing and after the last reading, with what its keys used.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Books {
-    /// The credits that had been bought in the end.
+    /// The credits bought by the end.
     bought: Usd,
     spent: AccountSpending,
     parts: Reconciled,
@@ -24,7 +24,7 @@ pub(crate) struct Books {
 
 impl Books {
     pub(crate) fn of(before: Credits, after: Credits, account: &AccountUse, state: &SyncState) -> Books {
-        // Neither ever shrinks; an answer from before the other may come later.
+        // Neither sum ever shrinks, but the later answer may come from an older state.
         let spent = AccountSpending { before: before.used, after: after.used.max(before.used) };
         let parts = Reconciled::of(spent, account.spent(), state.opening);
         Books { bought: after.bought.max(before.bought), spent, parts }
@@ -71,7 +71,7 @@ impl Books {
     }
 }
 
-/// Writes what all keys used and what the money came to, each only if it changed, and of a complete run the cut.
+/// Writes the account's use and money, each only if it changed, and the cut of a complete run.
 pub(crate) async fn write_account(
     runner: &Runner<'_>,
     used: &AccountUse,
@@ -94,8 +94,8 @@ pub(crate) async fn write_account(
     Ok(())
 }
 
-/// Tells the admins of a residual that they do not know, and returns how much of it they know by now. An alarm of the day that is on
-/// record already told what it says; more is told on another day.
+/// Raises an alarm about a residual that admins do not know. Returns how much of it they know by now. An
+/// alarm recorded today keeps its text; what is new is reported on another day.
 pub(crate) async fn tell_of_the_residual(
     runner: &Runner<'_>,
     residual: Usd,

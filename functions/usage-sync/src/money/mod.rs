@@ -1,4 +1,4 @@
-//! Sums of what keys used: of a programme, of all keys, and held against the account's money.
+//! Sums of use: of a programme, of all keys, and in comparison with the account's money.
 
 pub(crate) mod account_use;
 pub(crate) mod books;

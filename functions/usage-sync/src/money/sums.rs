@@ -1,4 +1,4 @@
-//! Sums over a programme's grants: what was used day by day, and what its pot has reserved, counted anew.
+//! Sums over a programme's grants: the use day by day, and what its pot reserves, computed afresh.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub(crate) struct ProgrammeSums {
 }
 
 impl ProgrammeSums {
-    /// No sums yet, of a programme whose pot was just read.
+    /// Empty sums of a programme whose pot was just read.
     pub(crate) fn of(pot: Pot) -> ProgrammeSums {
         ProgrammeSums {
             pot,
@@ -44,7 +44,7 @@ impl ProgrammeSums {
 
     pub(crate) fn add(&mut self, view: &View, at: Timestamp) {
         let grant = &view.grant;
-        // Whatever this run listed is read until it began.
+        // What this run listed counts as read up to its beginning.
         let place = Place { read_until: Some(at), ..view.place() };
         for reading in &view.readings {
             self.used.add(&reading.used);
@@ -70,10 +70,11 @@ impl ProgrammeSums {
         &self.used
     }
 
-    /// Writes the totals and what the pot has reserved, each only if it changed. False when the pot moved since it was read.
+    /// Writes the totals and what the pot reserves, each only if it changed. Returns `false` when the pot
+    /// moved since it was read.
     ///
-    /// The sums are for an instant before the listing began: what was used between a page and a later instant is in no reading, and
-    /// then it was still promised.
+    /// The sums are for an instant before the listing began. Use between the answer of a page and a later
+    /// instant would be in no reading, although it was reserved.
     pub(crate) async fn write(&self, runner: &Runner<'_>, programme: &Programme, is_whole: bool) -> Result<bool> {
         let (id, at) = (&programme.id, runner.baseline.began_at);
         let totals = Totals {
@@ -90,8 +91,9 @@ impl ProgrammeSums {
             ensure_written(runner.fenced().note_totals(&totals).await?)?;
         }
         let pot = &self.pot;
-        // Where something could not be read, less may seem to be reserved than is. What a grant costs less by now is given back by this
-        // count, though another may cost as much more.
+        // Where something could not be read, the sum may be below what is reserved. When a grant costs less
+        // by now, the pot is written even if another costs as much more, so that the difference is given
+        // back.
         if !is_whole || (self.reserved == pot.reserved && !self.moved) {
             return Ok(true);
         }

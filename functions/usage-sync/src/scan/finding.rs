@@ -1,4 +1,4 @@
-//! A finding: something to be done about a grant, if it is still so by then.
+//! A finding: something to be done about a grant, if it still holds by then.
 
 use std::collections::HashSet;
 
@@ -22,33 +22,34 @@ pub(crate) struct Finding {
 pub(crate) enum FindingKind {
     /// An enabled key that nobody was shown.
     Sweep { row: KeyRow },
-    /// An enabled key that was made for an attempt beside the one that it records: nobody was shown it.
+    /// An enabled key whose attempt records another one, so nobody was shown it.
     Second { row: KeyRow },
-    /// Keys of ours that this table does not know, with the others of the grant. A recovery would end `ends`; the use of `unread` is in no
-    /// reading yet.
+    /// Keys of ours that a restored table does not know, with the others of the grant. A recovery would
+    /// disable `ends`; the use of `unread` is in no reading yet.
     Recover { rows: Vec<KeyRow>, ends: Vec<KeyHash>, unread: Vec<Epoch> },
     /// A key that was enabled when it was listed and must not be.
     EnabledAgain { epoch: Epoch, key: KeyHash, seen_at: Timestamp },
     /// A live key that was listed as disabled. `summed` of its use is in this run's sums.
     LiveIsDisabled { epoch: Epoch, nonce: Nonce, key: KeyHash, stops: bool, summed: Usd },
-    /// A recorded key that was not listed under its name. It stops its grant if it is not there; a held one is only looked for.
+    /// A recorded key that was not listed under its name. If it does not exist, its grant is stopped; a held
+    /// back one is only queried.
     /// `summed` of its use is in this run's sums.
     NotListed { epoch: Epoch, nonce: Nonce, key: KeyHash, stops: bool, is_held: bool, summed: Usd },
-    /// A limit that is not the wanted one or is counted otherwise, or a key with nothing left.
+    /// A limit other than the wanted one or on another basis, or a key with nothing left.
     Limit { listed: ListedLimit },
     /// A live key that must be under the programme's guardrail and is not.
     NotRestricted { epoch: Epoch, key: KeyHash },
     /// The grant's programme is over.
     End,
-    /// A place in the pot that nobody uses.
+    /// A place in the pot that is not used.
     GiveBack,
     /// Orders that are still to be carried out.
     Ordered,
-    /// A limit that was never answered, and did not come.
+    /// A limit that was sent without an answer, and did not take effect.
     LimitSeen { epoch: Epoch, listed: ListedLimit, asked: Timestamp },
-    /// An attempt that nobody is at any more, though its grant says so.
+    /// An attempt too old to be under way, although its grant is still in the state of minting.
     Forsaken,
-    /// The rest of a gone key, which the account's sums show by now to be unused.
+    /// The rest of a gone key, which the account's sums by now show to be unused.
     Explained,
     /// One of the programme's rules is due.
     Rule { last_used_at: Option<Timestamp> },
@@ -57,7 +58,7 @@ pub(crate) enum FindingKind {
 }
 
 impl Finding {
-    /// Whether a key is not under its programme's guardrail.
+    /// Whether it is about a key outside its programme's guardrail.
     pub(crate) fn is_restriction(&self) -> bool {
         matches!(self.kind, FindingKind::NotRestricted { .. })
     }
@@ -77,7 +78,7 @@ impl Finding {
     }
 }
 
-/// The recorded keys that may be listed under other names than their own.
+/// The recorded keys that may be listed under other names.
 pub(crate) fn renamed<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> HashSet<KeyHash> {
     let not_listed = findings.into_iter().filter_map(|finding| match &finding.kind {
         FindingKind::NotListed { key, .. } => Some(key.clone()),

@@ -1,5 +1,5 @@
-//! The scan of one grant: what its listed keys have used, and what may have to be done about them. Nothing is read or written here; a
-//! finding is a suspicion, and each act decides anew on the grant as it is then.
+//! The scan of one grant: the use of its listed keys, and findings about them. It reads and writes nothing;
+//! each act decides again on the grant as it is by then.
 
 use std::collections::HashSet;
 
@@ -19,14 +19,14 @@ use crate::runner::Baseline;
 pub(crate) struct ScanContext<'a> {
     /// The listed keys that bear its name, each once.
     pub(crate) rows: &'a [KeyRow],
-    /// All keys that were listed under names of no grant here.
+    /// All keys that were listed under other names than those of a known grant.
     pub(crate) elsewhere: &'a HashSet<[u8; 32]>,
-    /// Whether the listing reached its end and could be read: only then what is not in it may be gone.
+    /// Whether the listing was complete and readable: only then may a key that is not in it be gone.
     pub(crate) is_whole: bool,
     pub(crate) baseline: &'a Baseline,
-    /// Whether this table is a copy of an earlier moment that was not recovered yet.
+    /// Whether this table is a restored copy that was not recovered yet.
     pub(crate) is_copy: bool,
-    /// The keys that are under the programme's guardrail, if it has one and that could be listed.
+    /// The keys under the programme's guardrail, if it has one that could be listed.
     pub(crate) assigned: Option<&'a HashSet<KeyHash>>,
     pub(crate) now: Timestamp,
 }
@@ -34,17 +34,17 @@ pub(crate) struct ScanContext<'a> {
 /// The result of a grant's scan.
 #[derive(Debug, Default)]
 pub(crate) struct ScanResult {
-    /// Readings that say more than is on record.
+    /// Readings that are larger than the recorded ones.
     pub(crate) news: Vec<Reading>,
     pub(crate) kinds: Vec<FindingKind>,
-    /// Keys that only bear its name: no attempt of ours made them.
+    /// Keys that only bear its name: no attempt made them.
     pub(crate) not_ours: Vec<KeyRow>,
     /// Keys that were made for one of its attempts, beside the recorded one.
     pub(crate) second: Vec<KeyRow>,
     pub(crate) problems: Vec<String>,
     /// Whether some key's use is not known.
     pub(crate) has_gaps: bool,
-    /// The use of keys that the account does not have any more.
+    /// The use of keys that no longer exist at the provider.
     pub(crate) gone: Usd,
 }
 
@@ -52,11 +52,11 @@ pub(crate) struct ScanResult {
 enum Match<'a> {
     /// This attempt made it.
     Its(&'a Attempt),
-    /// This attempt does not know its key, so it may have made this one.
+    /// This attempt has no recorded key, so it may have made this one.
     Perhaps(&'a Attempt),
-    /// An attempt made it that is not on record, or counts as shown since the table was restored.
+    /// Its attempt is not recorded, or counts as shown since the table was restored.
     Unrecorded,
-    /// This attempt records another key, so it is a second one of the same name.
+    /// This attempt records another key, so this is a second one of the same name.
     Second(&'a Attempt),
     /// Its attempt came to nothing and was forgotten: nobody was shown it.
     Forgotten,
@@ -65,7 +65,7 @@ enum Match<'a> {
 }
 
 impl ScanResult {
-    /// Scans a grant. Its readings are afterwards as they are on record once the news are written.
+    /// Scans a grant. Its readings in `view` are then as they will be once the new ones are written.
     pub(crate) fn of(view: &mut View, context: ScanContext<'_>) -> ScanResult {
         let mut result = ScanResult::default();
         let renamed = result.under_their_own_names(view, context.rows);
@@ -87,7 +87,7 @@ impl ScanResult {
         let (mut unread, mut perhaps) = (Vec::new(), HashSet::new());
         for row in context.rows {
             let of = match match_of(view, context, row) {
-                // An attempt makes one key, so of two that are enabled one is too many.
+                // An attempt makes one key, so of two enabled ones one is too many.
                 Match::Perhaps(attempt) if row.state.enabled && !perhaps.insert(attempt.epoch) => {
                     Match::Second(attempt)
                 }
@@ -106,7 +106,7 @@ impl ScanResult {
             }
         }
         if !unread.is_empty() && context.is_whole {
-            // What seems to be the live key is an older one.
+            // The key that seems to be the live one is an older one.
             result.kinds.retain(|kind| !matches!(kind, FindingKind::LiveIsDisabled { .. } | FindingKind::Limit { .. }));
             let found: Vec<RecoveredKey> = context.rows.iter().map(KeyRow::found).collect();
             let ends =
@@ -115,7 +115,7 @@ impl ScanResult {
         }
         result.kinds.extend(not_listed(view, context));
         result.kinds.extend(of_the_grant(view, context));
-        // Whatever disables a key that is enabled again carries out all that is ordered of its grant.
+        // The act that disables a key again also carries out the grant's orders.
         if result.kinds.iter().any(|kind| matches!(kind, FindingKind::EnabledAgain { .. })) {
             result.kinds.retain(|kind| *kind != FindingKind::Ordered);
         }
@@ -124,7 +124,7 @@ impl ScanResult {
         result
     }
 
-    /// Keys of this grant are known by their hashes, whatever somebody called them. None where each has its own name.
+    /// The grant's keys found by their hashes, whatever their names are. `None` where each has its own name.
     fn under_their_own_names(&mut self, view: &View, rows: &[KeyRow]) -> Option<Vec<KeyRow>> {
         let own = |row: &KeyRow| {
             let is_it = |attempt: &&Attempt| attempt.key.as_ref().is_some_and(|key| row.is(key));
@@ -158,7 +158,8 @@ impl ScanResult {
 
 fn match_of<'v>(view: &'v View, context: ScanContext<'_>, row: &KeyRow) -> Match<'v> {
     let Some(attempt) = view.grant.attempt(row.epoch()) else {
-        // Attempts are written ahead, so a key of a later one means that the table was restored. Those that came to nothing are forgotten.
+        // Attempts are written ahead, so a key of a later epoch means that the table was restored. Attempts
+        // that came to nothing are forgotten.
         return if row.epoch() > view.grant.epoch { Match::Unrecorded } else { Match::Forgotten };
     };
     match &attempt.key {
@@ -170,7 +171,7 @@ fn match_of<'v>(view: &'v View, context: ScanContext<'_>, row: &KeyRow) -> Match
     }
 }
 
-/// The reading of a listed key, if it is news, and its shortfall, if there is one.
+/// The reading of a listed key, if it changed, and the doubt about it, if there is one.
 pub(crate) fn read(
     view: &View,
     listed_at: Option<Timestamp>,
@@ -208,26 +209,27 @@ fn summed(view: &View, epoch: Epoch) -> Usd {
     view.reading(epoch).map_or(Usd::ZERO, Reading::lifetime)
 }
 
-/// An enabled key of an attempt that was forgotten, made so late that no sync had seen it by then.
+/// An enabled key of a forgotten attempt, created so late that no sync had listed it before.
 fn forgotten(context: ScanContext<'_>, row: &KeyRow) -> Option<FindingKind> {
     let is_old = row.state.created_at.is_some_and(|made_at| context.now >= made_at + GRACE);
     is_old.then(|| FindingKind::Sweep { row: row.clone() })
 }
 
-/// An enabled key that nobody was shown, of an attempt that nobody can be at any more.
+/// An enabled key that nobody was shown, of an attempt too old to be under way.
 fn orphan(context: ScanContext<'_>, attempt: &Attempt, row: &KeyRow) -> Option<FindingKind> {
     let is_old = context.now >= attempt.begun_at + GRACE;
     let is_orphan = row.state.enabled && attempt.state != AttemptState::Shown && is_old;
     is_orphan.then(|| FindingKind::Sweep { row: row.clone() })
 }
 
-/// A key that is one too many of its attempt, and is enabled though the attempt is old: it is to be disabled.
+/// A second key of an attempt too old to be under way, which is enabled and must be disabled.
 fn second(context: ScanContext<'_>, attempt: &Attempt, row: &KeyRow) -> Option<FindingKind> {
     let is_old = context.now >= attempt.begun_at + GRACE;
     (context.is_whole && row.state.enabled && is_old).then(|| FindingKind::Second { row: row.clone() })
 }
 
-/// Recorded keys that are not in the listing, or under names of others. One that was made since it began cannot be in it.
+/// Recorded keys that are not in the listing, or under other grants' names. A key made since the listing
+/// began cannot be in it.
 fn not_listed(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
     let missing = view.grant.attempts.iter().filter_map(|attempt| {
         let key = attempt.key.clone()?;

@@ -1,5 +1,7 @@
-//! The bound on what one run does on its own judgement. Beyond it none of that is done: an orphan that nobody saw harms nobody, a live
-//! key that is taken for one, or for gone, does. A person looks, and lets the next runs do it: to those keys and to no others.
+//! The bound on what one run does on its own. Beyond it none of that is done, until a person releases exactly
+//! those keys.
+//!
+//! An unseen orphan harms nobody; a live key that is mistaken for one, or for gone, does.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -19,19 +21,20 @@ use crate::runner::Runner;
 const ALWAYS: usize = 5;
 /// One act is allowed for so many listed keys.
 const ONE_IN: usize = 50;
-/// The keys held back that are named: all of them would not fit into an item.
+/// The held back keys that are named: all of them would not fit into an item.
 const MOST_NAMED: usize = 100;
 
-/// The acts that a run held back, and those that a person let through.
+/// The acts that a run held back, and those that a person released.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Guard {
     held_back: Option<HeldBack>,
-    /// The marks of acts that a person let through and that are not done yet.
+    /// The marks of acts that a person released and that are not done yet.
     let_through: BTreeSet<HeldMark>,
 }
 
 impl Guard {
-    /// Counts the acts before any of them is marked, and drops them all where there are too many. Those let through are not counted.
+    /// Counts the acts before any of them is done, and drops them all where there are too many. Released ones
+    /// are not counted.
     pub(crate) async fn of(
         runner: &Runner<'_>,
         findings: &mut VecDeque<Finding>,
@@ -39,7 +42,7 @@ impl Guard {
         is_whole: bool,
         journal: &mut Journal,
     ) -> Result<Guard> {
-        leave_what_another_grant_has(findings);
+        drop_keys_of_other_grants(findings);
         let began_at = runner.baseline.began_at;
         let bound = ALWAYS.max(keys_listed / ONE_IN);
         let state = runner.table.sync_state().await?;
@@ -54,11 +57,11 @@ impl Guard {
             counted.extend(marks);
         }
         let let_through = match is_whole {
-            // A key that is as it should be again is not let through any more.
+            // A key that no longer has a finding is no longer released.
             true => released.intersection(&counted).cloned().collect(),
             false => released.clone(),
         };
-        // Beside what was let through a few more are done, but none of them may be in use.
+        // Beside released acts a few more are done, but none on keys that may be in use.
         let may_be_in_use = |mark: &HeldMark| mark.act == HeldAct::Recovery && !released.is_empty();
         if own.len() <= bound && !own.iter().any(may_be_in_use) {
             return Ok(Guard { held_back: None, let_through });
@@ -67,7 +70,7 @@ impl Guard {
         findings.retain_mut(|finding| {
             let is_held = !is_released(&marks_of(&finding.kind));
             match &mut finding.kind {
-                // It is asked for all the same: when it is let through, it was missing since then.
+                // It is queried all the same: once it is released, it has been missing since then.
                 FindingKind::NotListed { is_held: only_looks, .. } if is_held => *only_looks = true,
                 _ => return !is_held,
             }
@@ -91,7 +94,7 @@ impl Guard {
             held.words()
         );
         journal.undone(problem, None);
-        // While it is the same, whoever looks at the page of an earlier run may still let it through.
+        // An unchanged set keeps its identity, so that a person on an earlier page can still release it.
         if let Some(last) = state.held_back
             && runner.table.marks(last.marks).await? == own
         {
@@ -101,7 +104,7 @@ impl Guard {
         Ok(Guard { held_back: Some(held), let_through })
     }
 
-    /// Notes that a finding is seen to, if it was let through.
+    /// Records that a finding is handled, if it was released.
     pub(crate) fn settle(&mut self, finding: &Finding) {
         if self.let_through.is_empty() {
             return;
@@ -111,7 +114,7 @@ impl Guard {
         }
     }
 
-    /// Keeps the marks that are left of those let through, and returns their place.
+    /// Saves the released marks that are left, and returns their name.
     pub(crate) async fn keep_let_through(&self, runner: &Runner<'_>) -> Result<Option<Ulid>> {
         if self.let_through.is_empty() {
             return Ok(None);
@@ -127,9 +130,9 @@ impl Guard {
     }
 }
 
-/// Drops what another grant has: a key that bears the name of an attempt may be the recorded key of another, whose name somebody
-/// changed, and that one misses it.
-fn leave_what_another_grant_has(findings: &mut VecDeque<Finding>) {
+/// Drops findings about a key that another grant misses: a name is not proof, since somebody may have renamed
+/// the recorded key of that grant.
+fn drop_keys_of_other_grants(findings: &mut VecDeque<Finding>) {
     let renamed = renamed(findings.iter());
     findings.retain(|finding| match &finding.kind {
         FindingKind::Sweep { row } | FindingKind::Second { row } => !renamed.contains(&row.key()),
@@ -137,7 +140,7 @@ fn leave_what_another_grant_has(findings: &mut VecDeque<Finding>) {
     });
 }
 
-/// The marks of all that a person let through and that is not seen to yet.
+/// The marks that a person released and that are not done yet.
 async fn released(runner: &Runner<'_>, state: &SyncState) -> Result<BTreeSet<HeldMark>> {
     let held = state.held_back.as_ref().filter(|held| held.released_by.is_some()).map(|held| held.marks);
     let mut released = BTreeSet::new();
@@ -147,8 +150,7 @@ async fn released(runner: &Runner<'_>, state: &SyncState) -> Result<BTreeSet<Hel
     Ok(released)
 }
 
-/// The keys that are held back, so that a person can look at them: those first that may be in use, and in an order, so that the same
-/// are the same again.
+/// The held back keys for a person to look at: those first that may be in use, otherwise in a stable order.
 fn named(runner: &Runner<'_>, findings: &VecDeque<Finding>, held: &BTreeSet<HeldMark>) -> Vec<HeldKey> {
     let mut named = BTreeSet::new();
     for finding in findings {
@@ -164,7 +166,7 @@ fn named(runner: &Runner<'_>, findings: &VecDeque<Finding>, held: &BTreeSet<Held
     named.into_iter().collect()
 }
 
-/// The marks of a finding, each with the name that its key got here.
+/// The marks of a finding, each with the name that Bursar gave the key.
 fn names_of(runner: &Runner<'_>, finding: &Finding) -> Vec<(HeldMark, KeyName)> {
     let Ok(programme) = runner.programme(finding.programme) else { return Vec::new() };
     let marks = marks_of(&finding.kind).into_iter();

@@ -1,4 +1,4 @@
-//! One grant beside the keys that were listed for it: rows, packed between the stages, findings, and the outcomes of those.
+//! One grant beside its listed keys: rows, packed between the stages, findings, and the outcomes of those.
 
 pub(crate) mod finding;
 pub(crate) mod grant;

@@ -1,4 +1,4 @@
-//! The outcome of a finding, and what the outcomes of all come to.
+//! The outcome of a finding, and the sum of all outcomes.
 
 use std::collections::BTreeSet;
 
@@ -17,12 +17,12 @@ use crate::money::account_use::OwnUse;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum FindingOutcome {
     Done,
-    /// An orphan was disabled, if nobody had come to that before.
+    /// An orphan was disabled, unless another run had done so.
     Swept {
         now: bool,
         late: LateUse,
     },
-    /// Keys are on record that the table did not know.
+    /// Keys were recorded that the table did not know.
     Recovered {
         late: LateUse,
         grant: GrantId,
@@ -37,19 +37,19 @@ pub(crate) enum FindingOutcome {
         cause: Cause,
         told: String,
     },
-    /// The provider says that it has no such key, which is remembered. Of a grant that has not ended it is missing.
+    /// The provider does not find the key, which is recorded. It is missing, unless its grant has ended.
     Unseen {
         key: KeyHash,
         is_missing: bool,
     },
-    /// The provider has said for long enough that it has no such key.
+    /// The provider has not found the key for long enough.
     Gone {
         key: KeyHash,
         is_missing: bool,
     },
-    /// A change that somebody had made at the provider is undone.
+    /// A change at the provider was undone.
     Mended(String),
-    /// The key was not listed as it is on record, is there all the same, and has used so much more.
+    /// The key exists although it was not listed as it is recorded, and has used so much more.
     LookedAgain {
         more: Usd,
         doubt: Option<String>,
@@ -59,7 +59,7 @@ pub(crate) enum FindingOutcome {
     Undone(String),
 }
 
-/// The use of keys that were not on record when their grant was scanned.
+/// The use of keys that were not recorded when their grant was scanned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LateUse {
     pub(crate) used: Vec<DailyUse>,
@@ -77,7 +77,7 @@ pub(crate) struct Outcomes {
     pub(crate) orphans_disabled: usize,
     pub(crate) keys_missing: usize,
     pub(crate) purged: BTreeSet<KeyHash>,
-    /// Whether keys were recovered, which shows that the table was restored.
+    /// Whether keys were recovered, which proves that the table was restored.
     pub(crate) has_recovered: bool,
 }
 
@@ -89,7 +89,7 @@ impl FindingOutcome {
 }
 
 impl Outcomes {
-    /// Takes in the outcome of a finding in a programme.
+    /// Adds the outcome of a finding in a programme.
     pub(crate) fn note(&mut self, programme: u16, outcome: FindingOutcome, on: Date, journal: &mut Journal) {
         match outcome {
             FindingOutcome::Done => {}

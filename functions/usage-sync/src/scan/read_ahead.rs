@@ -1,4 +1,5 @@
-//! Futures that are begun before they are asked for: light ones together and heavy ones alone, so that memory stays bounded.
+//! Futures that are started before they are awaited: light ones together and heavy ones alone, so that memory
+//! stays bounded.
 
 use std::collections::VecDeque;
 use std::iter::Peekable;
@@ -18,12 +19,12 @@ pub(crate) struct ReadAhead<'a, T, I: Iterator> {
 }
 
 impl<'a, T, I: Iterator<Item = (usize, BoxFuture<'a, T>)>> ReadAhead<'a, T, I> {
-    /// At most so many are under way, and together no heavier than this, but for one that is heavier by itself.
+    /// At most `most` run at once, together no heavier than `heaviest`, except that one alone may be heavier.
     pub(crate) fn of(all: I, most: usize, heaviest: usize) -> ReadAhead<'a, T, I> {
         ReadAhead { rest: all.peekable(), under_way: FuturesOrdered::new(), weights: VecDeque::new(), most, heaviest }
     }
 
-    /// The next of them, once it is there. Whoever stops waiting for it loses nothing.
+    /// The next result. It is safe to cancel: a caller that stops waiting loses nothing.
     pub(crate) async fn next(&mut self) -> Option<T> {
         while let Some(weight) = self.rest.peek().map(|(weight, _)| *weight)
             && self.has_room_for(weight)

@@ -1,4 +1,4 @@
-//! A listed key as it is packed from the listing until its grant is scanned: there can be very many.
+//! A listed key, packed from the listing until its grant is scanned: there can be very many.
 
 use bursar_core::domain::grant::{ListedLimit, RecoveredKey};
 use bursar_core::domain::programme::{Byok, Settings};
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 
-/// A key with a name of ours.
+/// A key whose name is a grant's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct KeyRow {
     hash: [u8; 32],
@@ -22,7 +22,7 @@ pub(crate) struct KeyRow {
     pub(crate) state: KeyState,
 }
 
-/// A key that bears no name of ours.
+/// A key whose name is not a grant's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ForeignRow {
     hash: [u8; 32],
@@ -37,7 +37,7 @@ pub(crate) struct KeyState {
     pub(crate) limit: Option<Usd>,
     /// Whether the limit is counted on its programme's basis.
     counts: bool,
-    /// None when the provider does not say what was used.
+    /// The reported use; `None` when the provider reports none.
     pub(crate) told: Option<UsageReport>,
     #[serde(with = "millisecond::optional")]
     pub(crate) created_at: Option<Timestamp>,
@@ -87,7 +87,7 @@ impl KeyRow {
         &self.hash
     }
 
-    /// The name that the key got here.
+    /// The name that Bursar gave the key.
     pub(crate) fn name(&self, deployment: &DeploymentId, programme: &ProgrammeId) -> KeyName {
         KeyName {
             deployment: deployment.clone(),
@@ -103,7 +103,7 @@ impl KeyRow {
         KeyRow { epoch: epoch.number(), nonce: nonce.to_bytes(), ..self.clone() }
     }
 
-    /// The key as a recovery finds it, with no attempt on record.
+    /// The key for a recovery, which has no attempt recorded.
     pub(crate) fn found(&self) -> RecoveredKey {
         RecoveredKey {
             epoch: self.epoch(),
@@ -129,7 +129,7 @@ impl ForeignRow {
         }
     }
 
-    /// The row of a key that only bears a name of ours.
+    /// The row of a key that only bears a grant's name.
     pub(crate) fn with_name(row: &KeyRow, name: String) -> ForeignRow {
         ForeignRow { hash: row.hash, name, state: row.state.clone() }
     }

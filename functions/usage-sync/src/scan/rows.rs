@@ -1,4 +1,4 @@
-//! All rows of a run, packed by shard. A checkpoint keeps what was added since the last one.
+//! All rows of a run, packed by shard. A checkpoint saves what was added since the one before.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -9,13 +9,13 @@ use serde::de::DeserializeOwned;
 
 use super::row::{ForeignRow, KeyRow};
 
-/// The shard in which a row lies: the number of its programme in this run, and the first digit of its grant's id. Foreign keys lie by
-/// the first digit of their hashes.
+/// The shard of a row: its programme's number in this run, and the first digit of its grant's id. For foreign
+/// keys it is the first digit of their hashes.
 pub(crate) type ShardIndex = (u16, u8);
 
-/// The number of the keys that bear no name of ours.
+/// The number in place of a programme's, for keys without a grant's name.
 const FOREIGN: u16 = u16::MAX;
-/// The number of the keys that bear one, and whose programme or grant was not found.
+/// The number in place of a programme's, for keys whose name is that of an unknown programme or grant.
 const STRANGERS: u16 = u16::MAX - 1;
 
 /// The shard of model use.
@@ -29,13 +29,14 @@ pub(crate) struct Rows {
 
 #[derive(Debug, Default)]
 struct PackedRows {
-    /// Whole rows, one after another. No chunk ever grows: a vector that grows is in memory twice for a moment, and too large afterwards.
+    /// Whole rows, one after another. A chunk never grows: a vector that does is in memory twice for a
+    /// moment, and too large afterwards.
     chunks: Vec<Vec<u8>>,
-    /// The part that is in a checkpoint: so many chunks, and so many bytes of the next.
+    /// The saved part: so many chunks, and so many bytes of the next.
     saved: (usize, usize),
 }
 
-/// The bytes of a chunk. Each programme has sixteen shards, and half a chunk at the end of each is unused.
+/// The bytes of a chunk. Each programme has sixteen shards, of which the last chunk is half empty on average.
 const CHUNK: usize = 1024;
 
 impl Rows {
@@ -51,7 +52,7 @@ impl Rows {
         self.append((STRANGERS, row.shard()), row)
     }
 
-    /// Adds a row of model use. There may be thousands, and all of them wait until every grant was scanned.
+    /// Adds a row of model use. There may be thousands, and all of them wait until every grant is scanned.
     pub(crate) fn add_model(&mut self, row: &ModelRow) -> Result<()> {
         self.append(MODELS, row)
     }
@@ -72,7 +73,7 @@ impl Rows {
         self.of(shard)
     }
 
-    /// The rows of one shard, in the order in which they were listed.
+    /// The rows of one shard, in the order of the listing.
     fn of<T: DeserializeOwned>(&self, shard: ShardIndex) -> Result<Vec<T>> {
         let mut rows = Vec::new();
         for chunk in self.shards.get(&shard).map_or(&[][..], |packed| packed.chunks.as_slice()) {
@@ -86,7 +87,7 @@ impl Rows {
         Ok(rows)
     }
 
-    /// The bytes that the rows of each shard take.
+    /// The bytes of each shard's rows.
     pub(crate) fn weights(&self) -> HashMap<ShardIndex, usize> {
         let weight = |packed: &PackedRows| packed.chunks.iter().map(Vec::len).sum();
         self.shards.iter().map(|(shard, packed)| (*shard, weight(packed))).collect()
@@ -105,7 +106,7 @@ impl Rows {
         Ok(hashes)
     }
 
-    /// The hashes of the keys that bear names of no grant here.
+    /// The hashes of the keys without a known grant's name.
     pub(crate) fn hashes_elsewhere(&self) -> Result<HashSet<[u8; 32]>> {
         let mut hashes = HashSet::new();
         for shard in self.shards.keys().copied().filter(|shard| shard.0 >= STRANGERS) {
@@ -114,7 +115,7 @@ impl Rows {
         Ok(hashes)
     }
 
-    /// The rows that no checkpoint has yet: at least `enough` bytes as long as there are, and little more.
+    /// Rows that no checkpoint has yet: at least `enough` bytes if there are as many, and little more.
     pub(crate) fn unsaved(&mut self, enough: usize) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         for (shard, packed) in &mut self.shards {
@@ -129,7 +130,8 @@ impl Rows {
         Ok(bytes)
     }
 
-    /// Takes in what checkpoints kept, in their order. Returns the rest, if that is only a part of something.
+    /// Restores what checkpoints saved, in their order. Returns the remainder, if that is only a part of an
+    /// entry.
     pub(crate) fn restore<'k>(&mut self, mut kept: &'k [u8]) -> &'k [u8] {
         while let Ok(((shard, bytes), after)) = postcard::take_from_bytes::<(ShardIndex, &[u8])>(kept) {
             let packed = self.shards.entry(shard).or_default();
@@ -159,14 +161,14 @@ impl PackedRows {
         }
     }
 
-    /// The rest of the first chunk that is not in a checkpoint.
+    /// The unsaved rest of the first chunk that has one.
     fn unsaved(&self) -> Option<&[u8]> {
         let (chunk, bytes) = self.saved;
         let this = self.chunks.get(chunk)?.get(bytes..).filter(|rest| !rest.is_empty());
         this.or_else(|| self.chunks.get(chunk + 1).map(Vec::as_slice))
     }
 
-    /// Notes that this rest is in a checkpoint now.
+    /// Records that this rest is saved.
     fn one_is_saved(&mut self) {
         let (chunk, bytes) = self.saved;
         let is_this = self.chunks.get(chunk).is_some_and(|this| bytes < this.len());
@@ -217,7 +219,7 @@ mod tests {
             for shard in shards {
                 assert_eq!(bytes_of(&again, shard), bytes_of(&rows, shard), "{round}");
             }
-            // Whoever goes on adds to what was taken in.
+            // The next invocation adds to what was restored.
             rows = again;
         }
     }

@@ -1,4 +1,4 @@
-//! Reads the grants of all programmes in their order, a shard at a time, each programme's head before its grants.
+//! Reads of all programmes' grants in order, a shard at a time, each programme's head before its grants.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::runner::Runner;
 
 /// The part of a programme that is read before its grants.
 pub(crate) struct ProgrammeHead {
-    /// Its version tells whether anybody moved the pot while the grants were read.
+    /// The pot, whose version shows whether it moved while the grants were read.
     pub(crate) pot: Pot,
     /// The keys under its guardrail, if it has one.
     pub(crate) assigned: Option<Result<HashSet<KeyHash>, ProviderError>>,
@@ -29,10 +29,11 @@ pub(crate) struct Shard {
     pub(crate) grants: Vec<(Grant, Vec<Reading>)>,
 }
 
-/// A shard on its way, with the bytes of its rows.
+/// A shard that is being read, with the bytes of its rows.
 pub(crate) type ShardRead<'a> = (usize, BoxFuture<'a, (ShardIndex, Result<Shard>)>);
 
-/// Every shard of every programme from one on. In the middle of a programme, its pot is the one that was read when it was begun.
+/// Every shard of every programme from one on. When that is in the middle of a programme, `resumed` is the
+/// pot that was read at its beginning.
 pub(crate) fn shards_from<'a>(
     runner: &'a Runner<'_>,
     from: ShardIndex,
@@ -80,7 +81,7 @@ async fn read_head(runner: &Runner<'_>, programme: &Programme, resumed: Option<P
     Ok(ProgrammeHead { pot, assigned })
 }
 
-/// The keys under a guardrail: one list for all of them.
+/// The keys under a guardrail, in one listing.
 async fn assigned(runner: &Runner<'_>, guardrail: &str) -> Result<HashSet<KeyHash>, ProviderError> {
     let mut assignments = runner.provider.assignments(Some(guardrail));
     let mut assigned = HashSet::new();

@@ -7,13 +7,15 @@ use bursar_core::domain::grant::Reading;
 
 use crate::money::sums::ProgrammeSums;
 
-/// The readings that are written side by side, while the next grants are read.
+/// How many readings are written at once, while the next grants are read.
 pub(crate) const SIDE_BY_SIDE: usize = 16;
-/// The shards, each a partition, whose news are written in turn: one partition takes a thousand writes a second.
+/// How many shards, each a partition, have their readings written in turn: one partition takes a thousand
+/// writes a second.
 const MIXED: usize = 4;
-/// The time for a write, of which eight seconds are for its answer. One that the table still throttles is put back behind the others.
+/// The time for a write, of which eight seconds are for its answer. One that the table still throttles goes
+/// to the end of the queue.
 pub(crate) const FOR_ONE_WRITE: Duration = Duration::from_secs(10);
-/// The writes in a row that the table may throttle. One more is an obstacle.
+/// How many writes in a row the table may throttle. One more is an obstacle.
 pub(crate) const REFUSED_IN_A_ROW: usize = 4 * SIDE_BY_SIDE;
 
 /// A reading to be written, with the number of its programme.
@@ -23,14 +25,14 @@ pub(crate) type NewReading = (u16, Reading);
 pub(crate) struct WriteQueue {
     /// A list for each partition.
     news: VecDeque<VecDeque<NewReading>>,
-    /// The readings of each programme that are not written.
+    /// The number of each programme's readings that are not written.
     unwritten: BTreeMap<u16, usize>,
-    /// Programmes whose grants were all scanned.
+    /// Programmes whose grants are all scanned.
     sums: VecDeque<(u16, ProgrammeSums)>,
 }
 
 impl WriteQueue {
-    /// Adds the news of a shard.
+    /// Adds the new readings of a shard.
     pub(crate) fn add(&mut self, programme: u16, news: Vec<Reading>) {
         *self.unwritten.entry(programme).or_default() += news.len();
         if !news.is_empty() {
@@ -42,17 +44,17 @@ impl WriteQueue {
         self.sums.push_back((programme, sums));
     }
 
-    /// Puts a throttled write behind the others.
+    /// Puts a throttled write at the end of the queue.
     pub(crate) fn put_back(&mut self, news: NewReading) {
         self.news.push_back(VecDeque::from([news]));
     }
 
-    /// Whether the news of more shards can be mixed in.
+    /// Whether the readings of another shard can be added.
     pub(crate) fn has_room(&self) -> bool {
         self.news.len() < MIXED
     }
 
-    /// The next reading, of another partition than the last if there are any.
+    /// The next reading, of another partition than the last one if possible.
     pub(crate) fn next_news(&mut self) -> Option<NewReading> {
         let mut of_one = self.news.pop_front()?;
         let next = of_one.pop_front();
@@ -62,7 +64,7 @@ impl WriteQueue {
         next
     }
 
-    /// A programme whose readings are all written: its sums never say more than they do.
+    /// A programme whose readings are all written, so that its sums never exceed them.
     pub(crate) fn next_sums(&mut self) -> Option<(u16, ProgrammeSums)> {
         let (number, _) = self.sums.front()?;
         if self.unwritten.get(number).is_some_and(|left| *left > 0) {

@@ -1,4 +1,5 @@
-//! Stage 1, begin: the management key, whose account it is of, and the account's money before anything is listed.
+//! Stage 1, begin: checks the management key and its account, and reads the account's money before the
+//! listing.
 
 use anyhow::Result;
 use bursar_core::domain::values::key::Fingerprint;
@@ -17,8 +18,8 @@ pub(crate) struct Beginning {
 }
 
 impl Beginning {
-    /// Which workspaces there are has nothing to do with key or money, so it is asked beside them; where that fails, the listing asks
-    /// again and says why.
+    /// Checks the key and reads the money. Workspaces depend on neither, so they are listed at the same time.
+    /// If that fails, the listing repeats it and reports why.
     pub(crate) async fn run(
         &mut self,
         runner: &Runner<'_>,
@@ -30,7 +31,8 @@ impl Beginning {
         }
         let (provider, until) = (runner.provider, runner.until());
         if !runner.has_witnesses() {
-            // Where it is not the one of the secret any more, that shows now and not in the middle; what else is wrong, below.
+            // A key that is no longer the secret's is noticed here and not in the middle. Other errors are
+            // handled below.
             let _ = provider.check_management_key(until).await;
         }
         self.is_of_one_account(runner, journal).await;
@@ -60,9 +62,10 @@ impl Beginning {
         Ok(if journal.key_refused().is_some() { StageEnd::RunOver } else { StageEnd::Done })
     }
 
-    /// Whether the management key is still the one that the run began with, where no witness can tell whose a new one is.
+    /// Whether the management key is still the one that the run began with, where no witness can tell whose
+    /// account a new one is of.
     pub(crate) async fn is_of_one_account(&mut self, runner: &Runner<'_>, journal: &mut Journal) -> bool {
-        // Where the secret cannot be read, nothing is asked either.
+        // When the secret cannot be read, no request can be sent either.
         let current = runner.provider.management_keys().current().await;
         let Some(key) = current.ok().filter(|_| !runner.has_witnesses()) else { return true };
         let key = key.fingerprint(&runner.deployment);

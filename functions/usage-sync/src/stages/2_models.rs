@@ -1,5 +1,6 @@
-//! Stage 2, models: who used which model on the days that are over. The provider is asked once by key and model, and where its answer is
-//! cut off for the account's activity besides, a day a call. Whose use it was is decided in `domain::usage::models`.
+//! Stage 2, models: use by model on completed days. The provider gets one query by key and model. Where its
+//! answer is truncated, the account's activity is read too, one call a day. `domain::usage::models` decides
+//! whose use it was.
 
 use std::collections::BTreeSet;
 
@@ -20,30 +21,30 @@ use crate::journal::Journal;
 use crate::runner::{Runner, StageEnd, ensure_written};
 use crate::scan::rows::Rows;
 
-/// The days that are asked for at most: use on older ones that were missed is not told apart by model.
+/// The most days that are queried: use on older missed days stays unknown by model.
 const MOST_DAYS: i64 = 7;
 
-/// The use by model until it is known whose it is. Its rows lie with those of the listing.
+/// The use by model until it is attributed. Its rows are kept with those of the listing.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct ModelUse {
     activity: Vec<ActivityRow>,
-    /// Whether nothing of the days that were asked for is missing.
+    /// Whether nothing of the queried days is missing.
     is_whole: bool,
-    /// The first and the last day that were asked for.
+    /// The first and the last day that were queried.
     asked: Option<(Date, Date)>,
-    /// The grants that rows name, in order, with programme and group of those that were looked at.
+    /// The grants that rows name, in order, with programme and group once the scan has found them.
     named: Vec<(GrantBytes, Option<GrantLocation>)>,
 }
 
 /// The provider's answer for some days.
 struct ModelAnswer {
     rows: Vec<ModelRow>,
-    /// Of days whose rows are not all there.
+    /// The account's activity on days whose rows are not complete.
     activity: Vec<ActivityRow>,
     is_whole: bool,
 }
 
-/// The digits of a grant's id: there may be as many ids as grants.
+/// The bytes of a grant's id: there may be as many ids as grants.
 type GrantBytes = [u8; 8];
 
 /// The number of a grant's programme, and its group.
@@ -54,7 +55,7 @@ struct GrantLocation {
 }
 
 impl ModelUse {
-    /// Asks for the days that are over since the last time, and for the last of those once more: use may settle late.
+    /// Queries the completed days since the last time, and the last of those once more: use may settle late.
     pub(crate) async fn run(
         &mut self,
         runner: &Runner<'_>,
@@ -78,25 +79,26 @@ impl ModelUse {
                 let ModelAnswer { activity, is_whole, .. } = answer;
                 *self = ModelUse { activity, is_whole, asked: Some((from, yesterday)), named };
             }
-            // The rest of the run does not need it, and the next asks again.
+            // The rest of the run does not need it, and the next run asks again.
             Err(error) => journal.problem(format!("what was used by model could not be read: {error}")),
         }
         Ok(StageEnd::Done)
     }
 
-    /// Notes where a grant is, if rows name it.
+    /// Records where a grant is, if rows name it.
     pub(crate) fn locate(&mut self, programme: u16, grant: &Grant) {
         if let Ok(index) = self.index_of(&grant.id) {
             self.named[index].1 = Some(GrantLocation { programme, group: grant.group.clone() });
         }
     }
 
-    /// The first and the last day that were asked for, if anything was.
+    /// The first and the last day that were queried, if any were.
     pub(crate) fn asked(&self) -> Option<(Date, Date)> {
         self.asked
     }
 
-    /// Writes whose use it was, day by day. What an earlier run knew of a day gives way to all of it and to no less.
+    /// Writes the attributed use, day by day. A recorded day gives way only to an answer that is complete and
+    /// no smaller.
     pub(crate) async fn write(&self, runner: &Runner<'_>, rows: &Rows, journal: &mut Journal) -> Result<()> {
         let Some((from, until)) = self.asked else { return Ok(()) };
         let rows = rows.models()?;
@@ -106,11 +108,11 @@ impl ModelUse {
             let of_day = |programme: &ProgrammeId| attribution.programmes.get(&(day, programme.clone()));
             let of_programmes = Sums::of_all(programmes.iter().filter_map(of_day).flatten());
             let by = attribution.nobodys.remove(&day).unwrap_or_default();
-            let nobodys = UnattributedDay { day, as_of, by, of_programmes };
+            let unattributed = UnattributedDay { day, as_of, by, of_programmes };
             let fenced = runner.fenced();
             if let Some(known) = runner.table.unattributed_day(day).await? {
                 let is_less = !of_programmes.is_no_less_than(known.of_programmes)
-                    || !nobodys.in_all().is_no_less_than(known.in_all());
+                    || !unattributed.in_all().is_no_less_than(known.in_all());
                 if is_less || !self.is_whole {
                     journal.problem(format!(
                         "the provider told less of what was used by model on {day} than before, and that stays"
@@ -126,8 +128,8 @@ impl ModelUse {
             let uses = attribution.grants.remove(&day).unwrap_or_default();
             let parts = ModelRows::of(day, &uses, as_of, kept_until(runner, day)?);
             ensure_written(fenced.note_model_rows(&parts).await?)?;
-            // It says that the day is known, so it comes last.
-            ensure_written(fenced.note_unattributed_day(&nobodys).await?)?;
+            // This item marks the day as known, so it comes last.
+            ensure_written(fenced.note_unattributed_day(&unattributed).await?)?;
         }
         Ok(())
     }
@@ -165,7 +167,7 @@ async fn ask(
     let are_all = !answer.truncated && answer.unreadable.count == 0;
     let mut all = ModelAnswer { rows: answer.rows, activity: Vec::new(), is_whole: true };
     if !are_all {
-        // With what the account used by model nothing of a day is missing, though some of it may be nobody's.
+        // With the account's use by model nothing of a day is missing, though some of it may be unattributed.
         for day in from.series(1.day()).take_while(|day| *day <= until) {
             let of_day = runner.provider.activity(day, runner.until()).await?;
             say_what_is_unreadable(journal, &of_day.unreadable);
@@ -176,7 +178,7 @@ async fn ask(
     Ok(all)
 }
 
-/// The end of the time for which it is kept who used what on a day.
+/// When the use of grants on a day expires.
 fn kept_until(runner: &Runner<'_>, day: Date) -> Result<Timestamp> {
     let last = day.checked_add(i64::from(runner.retention_days).days())?;
     Ok(last.to_zoned(TimeZone::UTC)?.timestamp())

@@ -34,7 +34,7 @@ enum Extent {
     Broken,
 }
 
-/// The programmes by their ids: the number that a run gives each, and the basis of its keys' limits.
+/// The programmes by id: the number in the run, and the basis of its keys' limits.
 type ProgrammeNumbers<'a> = HashMap<&'a ProgrammeId, (u16, LimitBasis)>;
 
 impl Listing {
@@ -61,7 +61,7 @@ impl Listing {
             match inventory.next(runner.until()).await {
                 Ok(Some(page)) => self.pack(runner, page, &numbered, rows, journal)?,
                 Ok(None) => break Extent::ToTheEnd,
-                // What was asked for as the time ran out comes the next time.
+                // A page that was requested as the time ran out is requested again next time.
                 Err(_) if !runner.has_time() => {
                     self.position = inventory.position();
                     return Ok(StageEnd::TimeIsUp);
@@ -79,13 +79,14 @@ impl Listing {
         };
         self.listed = inventory.listed();
         if self.listed == 0 && self.is_whole() {
-            self.doubt_an_empty_account(runner, journal).await?;
+            self.reject_an_empty_listing(runner, journal).await?;
         }
         Ok(StageEnd::Done)
     }
 
-    /// An account that had keys has none: rather it is another one, or its answer is wrong. Nothing is gone because of it.
-    async fn doubt_an_empty_account(&mut self, runner: &Runner<'_>, journal: &mut Journal) -> Result<()> {
+    /// Rejects an empty listing of an account that had keys: it is another account, or the answer is wrong.
+    /// No key counts as gone because of it.
+    async fn reject_an_empty_listing(&mut self, runner: &Runner<'_>, journal: &mut Journal) -> Result<()> {
         let expected = match &runner.account {
             Some(account) => account.witnesses.len(),
             None => recorded_by(runner, runner.baseline.began_at - GRACE).await?,
@@ -125,7 +126,7 @@ impl Listing {
             };
             match numbered.get(&name.programme) {
                 Some((number, basis)) => rows.add(*number, &KeyRow::of(key, &name, *basis, page.asked))?,
-                // It may be as young as the run; whether it is there by now is looked at later.
+                // Its programme may be as young as the run; a later stage checks whether it exists by now.
                 None => rows.add_stranger(&ForeignRow::of(key, page.asked))?,
             }
         }
@@ -164,7 +165,7 @@ impl Listing {
     }
 }
 
-/// The number of recorded keys that were made by a moment and should be there still.
+/// The number of recorded keys that were made by this time and should still exist.
 async fn recorded_by(runner: &Runner<'_>, made_by: Timestamp) -> Result<usize> {
     let mut recorded = 0;
     for programme in runner.programmes().iter().filter(|programme| made_by < programme.settings.keys_expire_at()) {

@@ -1,5 +1,5 @@
-//! Stage 4, scan: every grant once beside its listed keys. What they used is recorded, programmes are summed up, and what is not as it
-//! should be becomes a finding. Nothing is done yet.
+//! Stage 4, scan: every grant once beside its listed keys. Use is recorded, programmes are summed up, and
+//! every deviation becomes a finding. Nothing is done about findings yet.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::scan::rows::{Rows, ShardIndex};
 use crate::scan::shards::{ProgrammeHead, Shard, shards_from};
 use crate::scan::write_queue::{FOR_ONE_WRITE, NewReading, REFUSED_IN_A_ROW, SIDE_BY_SIDE, WriteQueue};
 
-/// The shards that are on their way at once, and the bytes of listed rows that all of them may have: some thousand grants.
+/// How many shards are read ahead, and the most bytes of their listed rows: those of some thousand grants.
 const READ_AHEAD: usize = 6;
 const HEAVIEST_AHEAD: usize = 128 * 1024;
 
@@ -36,18 +36,18 @@ const HEAVIEST_AHEAD: usize = 128 * 1024;
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Scan {
     next: ShardIndex,
-    /// Of the programme that is being scanned.
+    /// The sums of the programme that is being scanned.
     sums: Option<ProgrammeSums>,
     own: OwnUse,
     findings: VecDeque<Finding>,
-    /// Programmes whose sums are to be made anew: something was found in them, or their pot moved.
+    /// Programmes to be summed up again: something was found in them, or their pot moved.
     touched: BTreeSet<u16>,
     recorded: usize,
     has_gaps: bool,
     has_failed: bool,
 }
 
-/// The states that a scan uses beside its own.
+/// The states of other stages that a scan uses.
 pub(crate) struct ScanInput<'a> {
     pub(crate) listing: &'a Listing,
     pub(crate) models: &'a mut ModelUse,
@@ -71,12 +71,13 @@ impl Scan {
             {
                 writes.push(Box::pin(record(runner, news)));
             }
-            // Whoever writes sums has the lease in a transaction, with which nothing else that writes it may meet.
+            // Writing sums checks the lease in its transaction, which conflicts with any other write of the
+            // lease.
             let goes_on = if closings.is_empty() { runner.goes_on().await? } else { runner.has_time() };
             if end.is_none() && !goes_on {
                 end = Some(Ok(StageEnd::TimeIsUp));
             }
-            // For the same reason one after another.
+            // For the same reason, one after another.
             if closings.is_empty()
                 && let Some((number, sums)) = queue.next_sums()
             {
@@ -111,7 +112,7 @@ impl Scan {
                         });
                         match scanned {
                             Ok(()) => {}
-                            // One programme that cannot be read keeps no other from its sums.
+                            // One unreadable programme does not keep others from being summed up.
                             Err(error) if is_of_one_programme(&error) => {
                                 self.pass_over(runner, index.0, &error, input.journal);
                                 (self.sums, self.next) = (None, (index.0 + 1, 0));
@@ -122,14 +123,14 @@ impl Scan {
                     }
                     None => end = Some(Ok(StageEnd::Done)),
                 },
-                // What is news is written before anything is left.
+                // New readings are written before the stage ends.
                 else => break,
             }
         }
         end.unwrap_or(Ok(StageEnd::Done))
     }
 
-    /// Scans a shard; with the last of a programme its sums are complete.
+    /// Scans a shard; after the last one of a programme its sums are complete.
     fn scan_shard(
         &mut self,
         runner: &Runner<'_>,
@@ -152,7 +153,7 @@ impl Scan {
             let sums = self.sums.take().context("a programme was not summed up")?;
             self.own.add(index.0, sums.used());
             self.next = (index.0 + 1, 0);
-            // What something is to be done in is summed up when it is done.
+            // A programme with findings is summed up once they are handled.
             if !input.listing.is_broken() && !self.touched.contains(&index.0) {
                 queue.add_sums(index.0, sums);
             }
@@ -160,7 +161,7 @@ impl Scan {
         Ok(())
     }
 
-    /// The readings of some grants that are news. Findings go on the list.
+    /// The changed readings of some grants. Findings go on the list.
     fn scan_grants(
         &mut self,
         runner: &Runner<'_>,
@@ -211,7 +212,7 @@ impl Scan {
             }
             news.extend(result.news);
         }
-        // What is left bears the name of a grant that is not there.
+        // The rows that are left bear the name of a grant that does not exist.
         for row in rows.into_values().flatten() {
             input.rows.add_stranger(&ForeignRow::with_name(&row, name(&row)))?;
         }
@@ -236,7 +237,7 @@ impl Scan {
         &self.findings
     }
 
-    /// Hands the findings to who sees to them.
+    /// Moves the findings out, for the stage that handles them.
     pub(crate) fn take_findings(&mut self) -> VecDeque<Finding> {
         std::mem::take(&mut self.findings)
     }
@@ -265,7 +266,7 @@ async fn record(runner: &Runner<'_>, news: NewReading) -> (NewReading, Result<Re
     (news, noted)
 }
 
-/// Writes the sums of a programme. False when its pot moved since it was read.
+/// Writes the sums of a programme. Returns `false` when its pot moved since it was read.
 async fn close(runner: &Runner<'_>, number: u16, sums: ProgrammeSums, is_whole: bool) -> (u16, Result<bool>) {
     let closed = async { sums.write(runner, runner.programme(number)?, is_whole).await };
     (number, closed.await)

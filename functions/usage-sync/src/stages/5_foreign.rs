@@ -1,4 +1,5 @@
-//! Stage 5, foreign: the keys that nobody here made. What they are and what they used is recorded, and nothing is ever done to them.
+//! Stage 5, foreign: the keys that Bursar did not make. They and their use are recorded, and nothing is ever
+//! done to them.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -23,7 +24,7 @@ use crate::scan::row::ForeignRow;
 use crate::scan::rows::Rows;
 use crate::scan::write_queue::{FOR_ONE_WRITE, REFUSED_IN_A_ROW, SIDE_BY_SIDE};
 
-/// The keys with a name of ours and without a grant that are named one by one.
+/// The most keys with an unknown grant's name that are named one by one.
 const MOST_STRANGERS: usize = 100;
 
 /// The scan of all foreign keys.
@@ -36,7 +37,7 @@ pub(crate) struct ForeignScan {
     has_gaps: bool,
 }
 
-/// The foreign keys whose hashes begin with one digit. They count once all is written.
+/// The foreign keys whose hashes begin with one digit. They count once all are written.
 #[derive(Default)]
 struct ForeignShard {
     total: ForeignUse,
@@ -48,7 +49,7 @@ struct ForeignShard {
 
 enum ForeignWrite {
     Note(Box<ForeignKey>),
-    /// It is a key of ours after all.
+    /// The removal of a record whose key turned out to be a grant's.
     Forget(KeyHash),
 }
 
@@ -98,7 +99,7 @@ impl ForeignScan {
         shard.total.keys = known.len() + foreign.iter().filter(|row| !known.contains_key(&row.key())).count();
         for row in foreign {
             let before = known.remove(&row.key());
-            // A key of ours by its hash: its grant has it, whatever it is called now.
+            // The hash is that of a grant's recorded key, whatever its name is now.
             if renamed.contains(&row.key()) {
                 shard.writes.extend(before.map(|before| ForeignWrite::Forget(before.key)));
                 shard.problems.push(format!("the key {} of ours has another name at the provider", row.key()));
@@ -128,7 +129,7 @@ impl ForeignScan {
         &self.total
     }
 
-    /// Keys with a name of ours whose grants are not here.
+    /// Keys that bear a grant's name where there is no such grant.
     pub(crate) fn strangers(&self) -> &[OrphanName] {
         &self.strangers
     }
@@ -140,7 +141,8 @@ impl ForeignScan {
 }
 
 impl ForeignShard {
-    /// Keys with a name of ours whose grant is not there. One that is by now was made since the run began, and is the next run's.
+    /// Keys that bear a grant's name where there is no such grant. One that exists by now was created since
+    /// the run began, and belongs to the next run.
     async fn strangers_of(&mut self, runner: &Runner<'_>, rows: Vec<ForeignRow>) -> Result<Vec<ForeignRow>> {
         let mut strangers = Vec::new();
         for row in rows {
@@ -156,7 +158,7 @@ impl ForeignShard {
         Ok(strangers)
     }
 
-    /// Has it written, if it is news.
+    /// Queues a foreign key to be written, if it changed.
     fn note(&mut self, before: Option<ForeignKey>, after: ForeignKey) {
         if before.is_none_or(|before| ForeignKey { as_of: after.as_of, ..before } != after) {
             self.writes.push_back(ForeignWrite::Note(Box::new(after)));
@@ -165,7 +167,7 @@ impl ForeignShard {
 
     fn take_in(&mut self, before: Option<&ForeignKey>, row: &ForeignRow, baseline: &Baseline) -> ForeignKey {
         let asked = row.state.asked;
-        // What is seen for the first time has a past that nobody here can tell apart by days.
+        // A key seen for the first time has earlier use that cannot be told apart by days.
         let known = before.map(|before| baseline.listed_at.map_or(before.as_of, |looked| looked.max(before.as_of)));
         let was = before.map(|before| before.used.clone()).unwrap_or_default();
         let told = row.state.told.as_ref().ok_or(UnusableReport::Silent);
@@ -200,7 +202,8 @@ fn latest(asked: Timestamp, before: Option<&ForeignKey>) -> Timestamp {
     before.map_or(asked, |before| before.as_of.max(asked))
 }
 
-/// Writes side by side. What the table throttles is tried again after the others. False when the time is up.
+/// Writes several at once. Throttled writes are retried after the others. Returns `false` when the time is
+/// up.
 async fn write_all(runner: &Runner<'_>, mut writes: VecDeque<ForeignWrite>) -> Result<bool> {
     let (mut under_way, mut refused) = (FuturesUnordered::new(), 0);
     loop {

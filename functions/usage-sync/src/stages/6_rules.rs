@@ -1,4 +1,5 @@
-//! Stage 6, rules: each guardrail is told its rules, once a run. Whoever changed them at the provider has changed what students may call.
+//! Stage 6, rules: sends each guardrail its rules, once a run. A change made at the provider has changed what
+//! students may call.
 
 use anyhow::{Context, Result};
 use bursar_core::domain::programme::Programme;
@@ -18,7 +19,7 @@ pub(crate) struct RulesDelivery {
 }
 
 impl RulesDelivery {
-    /// Lists the guardrails and tells each of ours its rules.
+    /// Lists the guardrails and sends each of ours its rules.
     pub(crate) async fn run(&mut self, runner: &Runner<'_>, journal: &mut Journal) -> Result<StageEnd> {
         let has_none = runner.programmes().iter().all(|programme| programme.guardrail.is_none());
         if journal.key_refused().is_some() || has_none {
@@ -38,7 +39,7 @@ impl RulesDelivery {
                 return Ok(StageEnd::TimeIsUp);
             }
             runner.stay().await?;
-            // As it is by now: its rules may have been changed since the run began.
+            // Read again: its rules may have been changed since the run began.
             let programme = runner.table.programme(&programme.id).await?.context("a programme is gone")?;
             let guardrail = programme.guardrail.as_ref().filter(|_| !programme.is_over(runner.clock.now()));
             if let Some(guardrail) = guardrail {
@@ -49,11 +50,12 @@ impl RulesDelivery {
                 }
                 let after = runner.table.programme(&programme.id).await?.context("a programme is gone")?;
                 if after.edits != programme.edits {
-                    // What was sent may be older than what somebody saved meanwhile: once more.
+                    // Somebody saved other rules meanwhile, so what was sent may be older: once more.
                     continue;
                 }
                 note_sent(runner, &after, &sent).await?;
-                // What it had before people changed the rules, or before that was confirmed, is not the provider's doing.
+                // A difference that is due to changed rules, or to an unconfirmed order, is not the
+                // provider's doing.
                 let is_own = !after.rules_are_changing() && guardrail.confirmed_at < listed_at;
                 let was = listed.iter().find(|listed| is_own && listed.id == guardrail.id);
                 report(programme.id.as_str(), was, sent, journal);
@@ -68,7 +70,8 @@ impl RulesDelivery {
     }
 }
 
-/// Keeps the provider's answer to the rules of a programme. What it refused or lost is gone on with by the work of the next minute.
+/// Records the provider's answer to the rules of a programme. The schedule of the next minute retries what it
+/// refused or lost.
 async fn note_sent(
     runner: &Runner<'_>,
     programme: &Programme,
@@ -90,8 +93,8 @@ async fn note_sent(
     Ok(())
 }
 
-/// Reports a guardrail that had other rules than those that were sent. The provider names models in its own way, so what it had is held
-/// against what it has now.
+/// Reports a guardrail that had other rules than those that were sent. The provider rewrites model names, so
+/// its former answer is compared with its new one.
 fn report(
     of: &str,
     was: Option<&ProviderGuardrail>,

@@ -1,4 +1,4 @@
-//! Stage 7, act: the findings that the guard lets through, some side by side.
+//! Stage 7, act: handles the findings that the guard allows, several at once.
 
 use std::collections::VecDeque;
 
@@ -26,16 +26,16 @@ use crate::scan::outcome::{FindingOutcome, Outcomes};
 /// The acts of a run.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Actions {
-    /// None until it has looked at the findings.
+    /// `None` until it has checked the findings.
     guard: Option<Guard>,
     findings: VecDeque<Finding>,
-    /// Findings that something was in the way of, to be seen to once more.
+    /// Findings that met an obstacle, to be handled once more.
     put_back: VecDeque<Finding>,
     outcomes: Outcomes,
 }
 
 impl Actions {
-    /// Sees to every finding that the guard lets through.
+    /// Handles every finding that the guard allows.
     pub(crate) async fn run(
         &mut self,
         runner: &Runner<'_>,
@@ -50,7 +50,7 @@ impl Actions {
                 self.findings = scan.take_findings();
                 let guard = Guard::of(runner, &mut self.findings, listing.listed(), is_whole, journal).await?;
                 bound_purges(&mut self.findings, listing.listed());
-                // One request puts many keys under a guardrail.
+                // One request assigns many keys to a guardrail.
                 self.findings.make_contiguous().sort_by_key(Finding::is_restriction);
                 guard
             }
@@ -70,7 +70,7 @@ impl Actions {
         let mut obstacle = None;
         while journal.key_refused().is_none() {
             if self.findings.is_empty() {
-                // What something was in the way of is seen to once more: later, if it was just now.
+                // Findings that met an obstacle get a second try, later if the obstacle is recent.
                 self.findings = std::mem::take(&mut self.put_back);
                 if let Some(obstacle) = obstacle {
                     return Ok(StageEnd::Blocked(obstacle));
@@ -85,7 +85,7 @@ impl Actions {
             runner.stay().await?;
             let batch = next_batch(&mut self.findings);
             let ended = see_to_all(runner, &batch).await;
-            // Where nothing at all comes through, the rest waits too.
+            // When every act of a batch fails, the rest waits too.
             if ended.iter().all(Result::is_err) {
                 self.put_back.append(&mut self.findings);
             }
@@ -103,7 +103,7 @@ impl Actions {
                     }
                 }
             }
-            // What could not be done for want of time is no obstacle.
+            // What failed for lack of time is no obstacle.
             if obstacle.is_some() && !runner.until().leaves(ENOUGH_FOR_ONE) {
                 return Ok(StageEnd::TimeIsUp);
             }
@@ -129,7 +129,7 @@ impl Actions {
     }
 }
 
-/// Sees to a batch. An error is an obstacle that may pass.
+/// Handles a batch. An error is an obstacle that may pass.
 async fn see_to_all(runner: &Runner<'_>, batch: &[Finding]) -> Vec<Result<FindingOutcome, RunObstacle>> {
     if batch.len() > 1 && batch.iter().all(Finding::is_restriction) {
         match Box::pin(restrict_all(runner, batch)).await {
@@ -138,7 +138,7 @@ async fn see_to_all(runner: &Runner<'_>, batch: &[Finding]) -> Vec<Result<Findin
                 if let Some(obstacle) = runner.obstacle_in(&error) {
                     return batch.iter().map(|_| Err(obstacle.clone())).collect();
                 }
-                // One of them may be what the provider does not take: one by one, that shows.
+                // The provider may refuse just one of them: one by one, that shows.
                 tracing::warn!(keys = batch.len(), error = format!("{error:#}"), "not put under a guardrail together");
             }
         }
@@ -147,7 +147,7 @@ async fn see_to_all(runner: &Runner<'_>, batch: &[Finding]) -> Vec<Result<Findin
     futures_util::stream::iter(acts).buffered(SIDE_BY_SIDE).collect().await
 }
 
-/// The next findings that are seen to: some side by side, or those that one request can see to.
+/// The next findings to handle: several at once, or those that one request can handle.
 fn next_batch(findings: &mut VecDeque<Finding>) -> Vec<Finding> {
     let Some(first) = findings.front() else { return Vec::new() };
     let (is_restriction, programme) = (first.is_restriction(), first.programme);

@@ -1,4 +1,4 @@
-//! Stage 8, sum up: once more the programmes in which something was done, or whose pot moved while they were summed up.
+//! Stage 8, sum up: sums up again the programmes in which something was done, or whose pot moved meanwhile.
 
 use std::collections::BTreeSet;
 
@@ -15,13 +15,13 @@ use crate::money::sums::ProgrammeSums;
 use crate::obstacle::is_of_one_programme;
 use crate::runner::{Runner, StageEnd};
 
-/// The tries at a sum while somebody takes or gives back places. Then the next run does it.
+/// The tries at a sum while places are taken or given back. After that the next run does it.
 const TRIES: usize = 4;
 
 /// The second sums of a run.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct SecondSums {
-    /// The programmes that are left, once it is known which there are.
+    /// The programmes that are left, once they are known.
     left: Option<BTreeSet<u16>>,
     has_failed: bool,
 }

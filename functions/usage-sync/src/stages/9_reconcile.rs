@@ -1,5 +1,6 @@
-//! Stage 9, reconcile: what the account spent is held against what all known keys used, and how the sync stands is written. The first
-//! complete run says what there was before; from then on what no key explains is the residual.
+//! Stage 9, reconcile: compares the account's spending with the use of all known keys, and writes the state
+//! of the sync. The first complete run determines the opening; from then on what no key explains is the
+//! residual.
 
 use anyhow::{Result, bail};
 use bursar_core::domain::mail::alarm::Cause;
@@ -30,7 +31,7 @@ pub(crate) struct Reconciliation {
     is_complete: bool,
 }
 
-/// The stages before, on which the reconciliation rests.
+/// The states of the stages before, on which the reconciliation rests.
 pub(crate) struct Evidence<'a> {
     pub(crate) beginning: &'a mut Beginning,
     pub(crate) models: &'a ModelUse,
@@ -42,7 +43,7 @@ pub(crate) struct Evidence<'a> {
     pub(crate) second_sums: &'a SecondSums,
 }
 
-/// The news for the sync's state.
+/// The changes to the sync's state.
 struct StateChange {
     before: SyncState,
     books: Option<Books>,
@@ -62,8 +63,8 @@ impl Reconciliation {
         if !runner.has_time() {
             return Ok(StageEnd::TimeIsUp);
         }
-        // Money goes on being spent while keys are listed, and students have theirs read while grants are scanned: what was spent by
-        // the end bounds all of it.
+        // Money is spent while keys are listed and while grants are scanned, when students refresh theirs.
+        // What was spent by the end bounds all of it.
         let after = match runner.provider.credits(runner.until()).await {
             Err(error) if runner.obstacle(&error).is_some() => return Err(error.into()),
             Ok(credits) => Some(credits),
@@ -98,7 +99,7 @@ impl Reconciliation {
         self.residual = books.map(|books| books.parts().residual);
         let tolerance = account.tolerance();
         let is_explained = self.residual.is_some_and(|residual| state.residual.explains(residual, tolerance));
-        // The sums first: what says how far they are known comes after them.
+        // Sums first: the state that says how far they are known comes after them.
         evidence.models.write(runner, evidence.rows, journal).await?;
         if is_read {
             write_account(runner, &account, books, self.is_complete).await?;
@@ -125,7 +126,7 @@ impl Reconciliation {
         };
         for _ in 0..TRIES {
             let mut state = runner.table.sync_state().await?;
-            // Whoever explained it meanwhile knows it too.
+            // An admin who explained it meanwhile knows it too.
             if state.residual == change.before.residual {
                 state.residual.told = change.told;
             }
@@ -148,7 +149,7 @@ impl Reconciliation {
         let_through: Option<Ulid>,
     ) -> SyncState {
         let began_at = Some(runner.baseline.began_at);
-        // Where a grant could not be read, whose use it was is asked again.
+        // Where a grant could not be read, the attribution is repeated next time.
         if let Some((from, until)) = evidence.models.asked().filter(|_| !evidence.has_failed()) {
             after = after.with_models_of(from, until);
         }
@@ -158,14 +159,14 @@ impl Reconciliation {
         if self.is_complete && change.is_explained {
             after.explained_at = after.explained_at.max(began_at);
         }
-        // Also when that was not all: what was recovered shows that the table was restored.
+        // A partial recovery counts too: it proves that the table was restored.
         let recovered_at = began_at.filter(|_| evidence.actions.outcomes().has_recovered);
         after.restored_at = after.restored_at.max(recovered_at.or(runner.baseline.restored_at));
         if change.is_read {
             after.listed_at = began_at;
             after.strangers = evidence.foreign.strangers().to_vec();
             after.let_through = let_through;
-            // Somebody may have let it through since this run held it back.
+            // Somebody may have released it since this run held it back.
             let held_back = evidence.actions.held_back();
             let is_same = |held: &HeldBack| after.held_back.as_ref().is_some_and(|now| now.at == held.at);
             if !held_back.is_some_and(is_same) {
@@ -199,7 +200,7 @@ impl Evidence<'_> {
         self.scan.has_failed() || self.second_sums.has_failed()
     }
 
-    /// The reasons for which a run is not complete, before all else that it has to say.
+    /// The reasons for which a run is not complete, put before all other problems.
     fn why_incomplete(&self, journal: &Journal, knows_credits: bool) -> String {
         let key_refused = journal.key_refused();
         let is_held_back = self.actions.held_back().is_some();

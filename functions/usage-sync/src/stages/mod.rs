@@ -1,4 +1,5 @@
-//! The stages of a run, one a file, numbered in their order. Each keeps what it found and what it has left in a state of its own.
+//! The stages of a run, one a file, numbered in their order. Each keeps its results and its remaining work in
+//! a state of its own.
 
 use serde::{Deserialize, Serialize};
 
